@@ -1,0 +1,230 @@
+package gguf
+
+import (
+	"fmt"
+	"math"
+)
+
+// ValueType is the type of a metadata value, numbered as gguf_type in gguf.h.
+type ValueType uint32
+
+// The value types of GGUF.
+const (
+	Uint8   ValueType = 0
+	Int8    ValueType = 1
+	Uint16  ValueType = 2
+	Int16   ValueType = 3
+	Uint32  ValueType = 4
+	Int32   ValueType = 5
+	Float32 ValueType = 6
+	Bool    ValueType = 7
+	String  ValueType = 8
+	Array   ValueType = 9
+	Uint64  ValueType = 10
+	Int64   ValueType = 11
+	Float64 ValueType = 12
+)
+
+var valueTypes = [...]struct {
+	name string
+	size int // smallest encoding in bytes
+}{
+	Uint8: {"uint8", 1}, Int8: {"int8", 1}, Uint16: {"uint16", 2}, Int16: {"int16", 2},
+	Uint32: {"uint32", 4}, Int32: {"int32", 4}, Float32: {"float32", 4}, Bool: {"bool", 1},
+	String: {"string", 8}, Array: {"array", 12}, Uint64: {"uint64", 8}, Int64: {"int64", 8},
+	Float64: {"float64", 8},
+}
+
+// String returns the Go name of the type, as in "uint32", or "array".
+func (t ValueType) String() string {
+	if t.valid() {
+		return valueTypes[t].name
+	}
+	return fmt.Sprintf("ValueType(%d)", uint32(t))
+}
+
+func (t ValueType) valid() bool { return int64(t) < int64(len(valueTypes)) }
+
+// Value is one metadata value: a number, bool, string, or array of one type.
+// Arrays are kept as typed slices, so that a vocabulary of 100 000 scores
+// costs 400 kB. Slices that a Value hands out are its own storage and must not
+// be changed. The zero Value is the uint8 0.
+type Value struct {
+	typ  ValueType
+	bits uint64 // a scalar: integers sign-extended, floats as their IEEE bits
+	ref  any    // a string, or an array: []T of a scalar type, []string, []Value
+}
+
+// NewValue makes a Value of a Go value. The Go type decides the GGUF type:
+// uint8 … uint64, int8 … int64, float32, float64, bool, string, slices of
+// these, []Value for an array of arrays, or a Value itself. int and uint are
+// refused, since the file's readers look for a certain width. The slice is
+// kept, not copied. The specification allows arrays of arrays, but libggml
+// refuses a file that has one.
+func NewValue(v any) (Value, error) {
+	x, err := newValue(v)
+	if err != nil {
+		err = fmt.Errorf("gguf: %w", err)
+	}
+	return x, err
+}
+
+func newValue(v any) (Value, error) {
+	switch v := v.(type) {
+	case Value:
+		return v, nil
+	case uint8:
+		return Value{typ: Uint8, bits: uint64(v)}, nil
+	case int8:
+		return Value{typ: Int8, bits: uint64(v)}, nil
+	case uint16:
+		return Value{typ: Uint16, bits: uint64(v)}, nil
+	case int16:
+		return Value{typ: Int16, bits: uint64(v)}, nil
+	case uint32:
+		return Value{typ: Uint32, bits: uint64(v)}, nil
+	case int32:
+		return Value{typ: Int32, bits: uint64(v)}, nil
+	case uint64:
+		return Value{typ: Uint64, bits: v}, nil
+	case int64:
+		return Value{typ: Int64, bits: uint64(v)}, nil
+	case float32:
+		return Value{typ: Float32, bits: uint64(math.Float32bits(v))}, nil
+	case float64:
+		return Value{typ: Float64, bits: math.Float64bits(v)}, nil
+	case bool:
+		if v {
+			return Value{typ: Bool, bits: 1}, nil
+		}
+		return Value{typ: Bool}, nil
+	case string:
+		return Value{typ: String, ref: v}, nil
+	case []uint8, []int8, []uint16, []int16, []uint32, []int32, []uint64, []int64,
+		[]float32, []float64, []bool, []string:
+		return Value{typ: Array, ref: v}, nil
+	case []Value:
+		for i, e := range v {
+			if e.typ != Array {
+				return Value{}, fmt.Errorf("element %d of an array of arrays is a %s; use a slice of a Go type", i, e.typ)
+			}
+		}
+		return Value{typ: Array, ref: v}, nil
+	}
+	return Value{}, fmt.Errorf("no GGUF type for a Go %T", v)
+}
+
+// Type returns the type of v; for an array, ElemType tells what it holds.
+func (v Value) Type() ValueType { return v.typ }
+
+// ElemType returns the type of an array's elements, Array for an array of
+// arrays. For anything but an array it returns the type itself.
+func (v Value) ElemType() ValueType {
+	switch v.ref.(type) {
+	case []uint8:
+		return Uint8
+	case []int8:
+		return Int8
+	case []uint16:
+		return Uint16
+	case []int16:
+		return Int16
+	case []uint32:
+		return Uint32
+	case []int32:
+		return Int32
+	case []uint64:
+		return Uint64
+	case []int64:
+		return Int64
+	case []float32:
+		return Float32
+	case []float64:
+		return Float64
+	case []bool:
+		return Bool
+	case []string:
+		return String
+	case []Value:
+		return Array
+	}
+	return v.typ
+}
+
+// Any returns v as the Go value that NewValue takes: a scalar, a string, or a
+// typed slice ([]Value for an array of arrays).
+func (v Value) Any() any {
+	switch v.typ {
+	case Uint8:
+		return uint8(v.bits)
+	case Int8:
+		return int8(v.bits)
+	case Uint16:
+		return uint16(v.bits)
+	case Int16:
+		return int16(v.bits)
+	case Uint32:
+		return uint32(v.bits)
+	case Int32:
+		return int32(v.bits)
+	case Uint64:
+		return v.bits
+	case Int64:
+		return int64(v.bits)
+	case Float32:
+		return math.Float32frombits(uint32(v.bits))
+	case Float64:
+		return math.Float64frombits(v.bits)
+	case Bool:
+		return v.bits != 0
+	}
+	return v.ref
+}
+
+// Uint returns any integer that is not negative; ok is false for all else.
+func (v Value) Uint() (n uint64, ok bool) {
+	switch v.typ {
+	case Uint8, Uint16, Uint32, Uint64:
+		return v.bits, true
+	case Int8, Int16, Int32, Int64:
+		return v.bits, int64(v.bits) >= 0
+	}
+	return 0, false
+}
+
+// Int returns any integer that fits in int64; ok is false for all else.
+func (v Value) Int() (n int64, ok bool) {
+	switch v.typ {
+	case Uint8, Uint16, Uint32, Uint64:
+		return int64(v.bits), v.bits <= math.MaxInt64
+	case Int8, Int16, Int32, Int64:
+		return int64(v.bits), true
+	}
+	return 0, false
+}
+
+// Float returns any number, since files write whole numbers such as a RoPE
+// base in either kind; integers beyond 2^53 are rounded. ok is false for all
+// that is no number.
+func (v Value) Float() (x float64, ok bool) {
+	switch v.typ {
+	case Float32:
+		return float64(math.Float32frombits(uint32(v.bits))), true
+	case Float64:
+		return math.Float64frombits(v.bits), true
+	case Uint64:
+		return float64(v.bits), true
+	}
+	n, ok := v.Int()
+	return float64(n), ok
+}
+
+// Bool returns a bool; ok is false for all else.
+func (v Value) Bool() (b, ok bool) { return v.bits != 0, v.typ == Bool }
+
+// Str returns a string; ok is false for all else. The format asks for UTF-8
+// and nothing enforces it.
+func (v Value) Str() (s string, ok bool) {
+	s, ok = v.ref.(string)
+	return s, ok
+}
