@@ -1,0 +1,227 @@
+package grammar
+
+import (
+	"errors"
+	"fmt"
+)
+
+// maxLeftWalk bounds the rule visits of llama.cpp's search for left recursion,
+// which does not remember rules it has already cleared.
+const maxLeftWalk = 1 << 20
+
+// Check reports the first fault in a GBNF grammar whose start rule is "root",
+// with line and column. A grammar that passes is safe to hand to llama.cpp
+// 0.7: it parses there, every rule named is defined, no rule is left-recursive
+// (also through parts that may be empty, which llama.cpp's own search misses),
+// repetitions stay under its bound, and root can come to an end. Tokens
+// (<text>, <[id]>) are checked for their form alone; only a vocabulary knows
+// whether they exist.
+func Check(gbnf string) error {
+	g, err := parseGBNF(gbnf)
+	if err != nil {
+		return err
+	}
+	if len(g.rules) == 0 {
+		return errors.New("grammar: no rules")
+	}
+	if g.index["root"] == nil {
+		return errors.New("grammar: no rule \"root\"")
+	}
+	for _, r := range g.rules {
+		if it := undefined(g, r.alts); it != nil {
+			return fmt.Errorf("grammar: %v: rule %q is not defined", it.at, it.text)
+		}
+	}
+	nullable := g.fixpoint(func(it *item, has map[string]bool, of func([]sequence) bool) bool {
+		switch {
+		case it.min == 0:
+			return true
+		case it.kind == itemRef:
+			return has[it.text]
+		case it.kind == itemGroup:
+			return of(it.alts)
+		}
+		return it.kind == itemLiteral && it.text == ""
+	})
+	l := leftWalk{g: g, nullable: nullable, cost: map[string]int{}}
+	for _, r := range g.rules {
+		if _, err := l.rule(r); err != nil {
+			return err
+		}
+	}
+	if !g.productive()["root"] {
+		return fmt.Errorf("grammar: %v: rule \"root\" can never come to an end", g.index["root"].at)
+	}
+	return nil
+}
+
+// productive returns the rules that derive some finite text.
+func (g *gbnf) productive() map[string]bool {
+	return g.fixpoint(func(it *item, has map[string]bool, of func([]sequence) bool) bool {
+		switch {
+		case it.min == 0:
+			return true
+		case it.kind == itemRef:
+			return has[it.text]
+		case it.kind == itemGroup:
+			return of(it.alts)
+		}
+		return true
+	})
+}
+
+func undefined(g *gbnf, alts []sequence) *item {
+	for _, s := range alts {
+		for _, it := range s {
+			if it.kind == itemRef && g.index[it.text] == nil {
+				return it
+			}
+			if bad := undefined(g, it.alts); bad != nil {
+				return bad
+			}
+		}
+	}
+	return nil
+}
+
+// fixpoint returns the least set of rules with an alternative all of whose
+// items satisfy holds.
+func (g *gbnf) fixpoint(holds func(it *item, has map[string]bool, of func([]sequence) bool) bool) map[string]bool {
+	has := map[string]bool{}
+	var of func(alts []sequence) bool
+	of = func(alts []sequence) bool {
+	next:
+		for _, s := range alts {
+			for _, it := range s {
+				if !holds(it, has, of) {
+					continue next
+				}
+			}
+			return true
+		}
+		return false
+	}
+	// A rule is looked at again only when a rule it names has joined the set,
+	// so that a long chain of rules costs its length and not its square.
+	users := map[string][]*rule{}
+	var note func(r *rule, alts []sequence)
+	note = func(r *rule, alts []sequence) {
+		for _, s := range alts {
+			for _, it := range s {
+				if it.kind == itemRef {
+					users[it.text] = append(users[it.text], r)
+				}
+				note(r, it.alts)
+			}
+		}
+	}
+	for _, r := range g.rules {
+		note(r, r.alts)
+	}
+	work := append([]*rule(nil), g.rules...)
+	for len(work) > 0 {
+		r := work[len(work)-1]
+		work = work[:len(work)-1]
+		if !has[r.name] && of(r.alts) {
+			has[r.name] = true
+			work = append(work, users[r.name]...)
+		}
+	}
+	return has
+}
+
+const walking = -1
+
+// leftWalk visits what can stand leftmost in each rule.
+type leftWalk struct {
+	g        *gbnf
+	nullable map[string]bool
+	cost     map[string]int // visits llama.cpp makes below a rule; walking while on the path
+	depth    int
+}
+
+func (l *leftWalk) rule(r *rule) (int, error) {
+	if c, seen := l.cost[r.name]; seen {
+		if c == walking {
+			return 0, fmt.Errorf("grammar: %v: rule %q is left-recursive: it can start with itself", r.at, r.name)
+		}
+		return c, nil
+	}
+	// llama.cpp walks by recursion on the C stack.
+	if l.depth++; l.depth > 20000 {
+		return 0, fmt.Errorf("grammar: %v: chain of leftmost rules is too long", r.at)
+	}
+	l.cost[r.name] = walking
+	c, _, err := l.alts(r.alts)
+	if err != nil {
+		return 0, err
+	}
+	if c++; c > maxLeftWalk {
+		return 0, fmt.Errorf("grammar: %v: rule %q branches too widely before its first character", r.at, r.name)
+	}
+	l.cost[r.name] = c
+	l.depth--
+	return c, nil
+}
+
+// alts returns the visits below the alternatives and whether one may be empty.
+func (l *leftWalk) alts(alts []sequence) (cost int, empty bool, err error) {
+	for _, s := range alts {
+		leftmost := true
+		for _, it := range s {
+			c, e := 0, it.kind == itemLiteral && it.text == ""
+			switch {
+			case it.kind == itemGroup:
+				// Parsed even when not leftmost: an unbounded repetition of
+				// something empty is a fault wherever it stands.
+				c, e, err = l.group(it.alts, leftmost)
+			case it.kind == itemRef && leftmost:
+				c, err = l.rule(l.g.index[it.text])
+				e = l.nullable[it.text]
+			case it.kind == itemRef:
+				e = l.nullable[it.text]
+			}
+			if err != nil {
+				return 0, false, err
+			}
+			if it.max < 0 && e {
+				return 0, false, fmt.Errorf("grammar: %v: unbounded repetition of something that may be empty", it.at)
+			}
+			if leftmost {
+				// x{0,n} becomes n rules, each starting with x.
+				cost = min(cost+c*max(1, it.max-it.min)+max(0, it.max-it.min), maxLeftWalk+1)
+			}
+			if it.min > 0 && !e {
+				leftmost = false
+			}
+		}
+		empty = empty || leftmost
+	}
+	return cost, empty, nil
+}
+
+func (l *leftWalk) group(alts []sequence, leftmost bool) (int, bool, error) {
+	if leftmost {
+		return l.alts(alts)
+	}
+	// Not leftmost: look only for empty repetitions, do not follow rules.
+	empty := false
+	for _, s := range alts {
+		all := true
+		for _, it := range s {
+			e := it.kind == itemLiteral && it.text == "" || it.kind == itemRef && l.nullable[it.text]
+			if it.kind == itemGroup {
+				var err error
+				if _, e, err = l.group(it.alts, false); err != nil {
+					return 0, false, err
+				}
+			}
+			if it.max < 0 && e {
+				return 0, false, fmt.Errorf("grammar: %v: unbounded repetition of something that may be empty", it.at)
+			}
+			all = all && (e || it.min == 0)
+		}
+		empty = empty || all
+	}
+	return 0, empty, nil
+}

@@ -1,0 +1,477 @@
+package grammar
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// dfa is a deterministic automaton over the characters of a string (not of its
+// JSON spelling). State 0 is the start. A missing edge is a refusal.
+// A grammar made from one leaves the sampler a single parse at every character.
+type dfa struct {
+	edges  [][]nfaEdge // disjoint sets, one edge for each target
+	accept []bool
+}
+
+const (
+	maxDFAStates = 3000
+	maxDFAWork   = 4 << 20
+)
+
+// explore builds a dfa from any transition function: next lists the edges of a
+// state key, with overlapping sets already split apart.
+func explore(start string, accept func(string) bool, next func(string) []keyEdge) (*dfa, error) {
+	d := &dfa{}
+	ids := map[string]int{start: 0}
+	queue := []string{start}
+	for len(d.edges) < len(queue) {
+		if len(queue) > maxDFAStates {
+			return nil, errPatternSize
+		}
+		key := queue[len(d.edges)]
+		byTarget := map[int][]runeRange{}
+		var targets []int
+		for _, e := range next(key) {
+			id, seen := ids[e.key]
+			if !seen {
+				id = len(queue)
+				ids[e.key] = id
+				queue = append(queue, e.key)
+			}
+			if byTarget[id] == nil {
+				targets = append(targets, id)
+			}
+			byTarget[id] = append(byTarget[id], e.set...)
+		}
+		var edges []nfaEdge
+		for _, t := range targets {
+			edges = append(edges, nfaEdge{newRuneSet(byTarget[t]...), t})
+		}
+		d.edges = append(d.edges, edges)
+		d.accept = append(d.accept, accept(key))
+	}
+	return d.trim(), nil
+}
+
+type keyEdge struct {
+	set runeSet
+	key string
+}
+
+func packInts(ints []int) string {
+	b := make([]byte, 0, 4*len(ints))
+	for _, v := range ints {
+		b = binary.BigEndian.AppendUint32(b, uint32(v))
+	}
+	return string(b)
+}
+
+func unpackInts(s string) []int {
+	out := make([]int, 0, len(s)/4)
+	for ; len(s) > 0; s = s[4:] {
+		out = append(out, int(binary.BigEndian.Uint32([]byte(s[:4]))))
+	}
+	return out
+}
+
+// closure adds what empty edges reach; begin and end open the anchored ones.
+func (n *nfa) closure(set []int, begin, end bool) []int {
+	seen := map[int]bool{}
+	work := slices.Clone(set)
+	var out []int
+	for len(work) > 0 {
+		s := work[len(work)-1]
+		work = work[:len(work)-1]
+		if seen[s] {
+			continue
+		}
+		seen[s] = true
+		out = append(out, s)
+		work = append(work, n.states[s].empty...)
+		if begin {
+			work = append(work, n.states[s].begin...)
+		}
+		if end {
+			work = append(work, n.states[s].end...)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// determinize is the subset construction.
+func (n *nfa) determinize() (*dfa, error) {
+	work := 0
+	next := func(key string) []keyEdge {
+		states := unpackInts(key)
+		var edges []nfaEdge
+		for _, s := range states {
+			edges = append(edges, n.states[s].edges...)
+		}
+		var cuts []rune // where some edge's set begins or has just ended
+		for _, e := range edges {
+			for _, r := range e.set {
+				cuts = append(cuts, r.lo, r.hi+1)
+			}
+		}
+		slices.Sort(cuts)
+		cuts = slices.Compact(cuts)
+		work += len(cuts) * (len(edges) + 1)
+		if work > maxDFAWork {
+			return nil
+		}
+		var out []keyEdge
+		closed := map[string]string{}
+		for i := 0; i+1 < len(cuts); i++ {
+			var to []int
+			for _, e := range edges {
+				if e.set.contains(cuts[i]) {
+					to = append(to, e.to)
+				}
+			}
+			if len(to) == 0 {
+				continue
+			}
+			slices.Sort(to)
+			raw := packInts(slices.Compact(to))
+			k, done := closed[raw]
+			if !done {
+				c := n.closure(unpackInts(raw), false, false)
+				work += len(c)
+				k = packInts(c)
+				closed[raw] = k
+			}
+			out = append(out, keyEdge{runeSet{{cuts[i], cuts[i+1] - 1}}, k})
+		}
+		return out
+	}
+	accept := func(key string) bool {
+		return slices.Contains(n.closure(unpackInts(key), false, true), n.accept)
+	}
+	// The empty text begins and ends at once: ^$ must see both anchors.
+	start := n.closure([]int{n.start}, true, false)
+	emptyOK := slices.Contains(n.closure([]int{n.start}, true, true), n.accept)
+	const startMark = "start"
+	d, err := explore(startMark, func(key string) bool {
+		if key == startMark {
+			return emptyOK
+		}
+		return accept(key)
+	}, func(key string) []keyEdge {
+		if key == startMark {
+			key = packInts(start)
+		}
+		return next(key)
+	})
+	if err == nil && work > maxDFAWork {
+		err = errPatternSize
+	}
+	return d, err
+}
+
+func compilePattern(src string) (*dfa, error) {
+	n, err := parseRegex(src)
+	if err != nil {
+		return nil, err
+	}
+	if len(n.states) > maxNFAStates {
+		return nil, errPatternSize
+	}
+	d, err := n.determinize()
+	if err != nil {
+		return nil, fmt.Errorf("pattern %q: %w", src, err)
+	}
+	return d, nil
+}
+
+// trim drops states from which no text is accepted.
+func (d *dfa) trim() *dfa {
+	back := make([][]int, len(d.edges))
+	for s, edges := range d.edges {
+		for _, e := range edges {
+			back[e.to] = append(back[e.to], s)
+		}
+	}
+	live := make([]bool, len(d.edges))
+	var work []int
+	for s, ok := range d.accept {
+		if ok {
+			live[s] = true
+			work = append(work, s)
+		}
+	}
+	for len(work) > 0 {
+		s := work[len(work)-1]
+		work = work[:len(work)-1]
+		for _, b := range back[s] {
+			if !live[b] {
+				live[b] = true
+				work = append(work, b)
+			}
+		}
+	}
+	id := make([]int, len(d.edges))
+	out := &dfa{}
+	for s := range d.edges {
+		if live[s] || s == 0 {
+			id[s] = len(out.accept)
+			out.accept = append(out.accept, d.accept[s])
+		}
+	}
+	for s, edges := range d.edges {
+		if !live[s] && s != 0 {
+			continue
+		}
+		var kept []nfaEdge
+		for _, e := range edges {
+			if live[e.to] {
+				kept = append(kept, nfaEdge{e.set, id[e.to]})
+			}
+		}
+		out.edges = append(out.edges, kept)
+	}
+	return out
+}
+
+// empty reports whether d, trimmed, accepts nothing.
+func (d *dfa) empty() bool { return len(d.edges[0]) == 0 && !d.accept[0] }
+
+func (d *dfa) match(s string) bool {
+	at := 0
+next:
+	for _, r := range s {
+		for _, e := range d.edges[at] {
+			if e.set.contains(r) {
+				at = e.to
+				continue next
+			}
+		}
+		return false
+	}
+	return d.accept[at]
+}
+
+// intersect accepts what both accept. With except set it accepts what d
+// accepts and o does not.
+func (d *dfa) combine(o *dfa, except bool) (*dfa, error) {
+	dead := len(o.edges)
+	work := 0
+	out, err := explore(packInts([]int{0, 0}), func(key string) bool {
+		s := unpackInts(key)
+		return d.accept[s[0]] && (s[1] != dead && o.accept[s[1]]) != except
+	}, func(key string) []keyEdge {
+		s := unpackInts(key)
+		var out []keyEdge
+		for _, a := range d.edges[s[0]] {
+			rest := a.set
+			if s[1] != dead {
+				for _, b := range o.edges[s[1]] {
+					work += len(a.set) + len(b.set)
+					if work > maxDFAWork {
+						return nil
+					}
+					if both := a.set.intersect(b.set); both != nil {
+						out = append(out, keyEdge{both, packInts([]int{a.to, b.to})})
+						rest = rest.intersect(b.set.complement())
+					}
+				}
+			}
+			if except && len(rest) > 0 {
+				out = append(out, keyEdge{rest, packInts([]int{a.to, dead})})
+			}
+		}
+		return out
+	})
+	if err == nil && work > maxDFAWork {
+		err = errPatternSize
+	}
+	return out, err
+}
+
+// anyText accepts every text of lo to hi characters; hi < 0 is unbounded.
+func anyText(lo, hi int) (*dfa, error) {
+	n := max(lo, hi) + 1
+	if n > maxDFAStates {
+		return nil, errors.New("length limits this large cannot be combined with a pattern, format or property names")
+	}
+	d := &dfa{edges: make([][]nfaEdge, n), accept: make([]bool, n)}
+	for i := range n {
+		d.accept[i] = i >= lo
+		switch {
+		case i+1 < n:
+			d.edges[i] = []nfaEdge{{anyRune, i + 1}}
+		case hi < 0:
+			d.edges[i] = []nfaEdge{{anyRune, i}}
+		}
+	}
+	return d, nil
+}
+
+// exactly accepts the given texts.
+func exactly(texts []string) (*dfa, error) {
+	d := &dfa{edges: make([][]nfaEdge, 1), accept: make([]bool, 1)}
+	for _, s := range texts {
+		at := 0
+	next:
+		for _, r := range s {
+			for _, e := range d.edges[at] {
+				if e.set[0].lo == r {
+					at = e.to
+					continue next
+				}
+			}
+			d.edges = append(d.edges, nil)
+			d.accept = append(d.accept, false)
+			d.edges[at] = append(d.edges[at], nfaEdge{runeSet{{r, r}}, len(d.edges) - 1})
+			if at = len(d.edges) - 1; at > 20*maxDFAStates {
+				return nil, errors.New("too many or too long property names to keep apart from further properties")
+			}
+		}
+		d.accept[at] = true
+	}
+	return d, nil
+}
+
+// lengths are the shortest and longest accepted text; longest -1 is unbounded.
+func (d *dfa) lengths() (shortest, longest int) {
+	dist := make([]int, len(d.edges))
+	for i := range dist {
+		dist[i] = -1
+	}
+	dist[0], shortest = 0, -1
+	for queue := []int{0}; len(queue) > 0; queue = queue[1:] {
+		s := queue[0]
+		if d.accept[s] {
+			shortest = dist[s]
+			break
+		}
+		for _, e := range d.edges[s] {
+			if dist[e.to] < 0 {
+				dist[e.to] = dist[s] + 1
+				queue = append(queue, e.to)
+			}
+		}
+	}
+	// Longest path by peeling states without incoming edges; a remainder is a cycle.
+	in := make([]int, len(d.edges))
+	for _, edges := range d.edges {
+		for _, e := range edges {
+			in[e.to]++
+		}
+	}
+	far := make([]int, len(d.edges))
+	peeled := 0
+	work := []int{}
+	for s := range d.edges {
+		if in[s] == 0 {
+			work = append(work, s)
+		}
+	}
+	for len(work) > 0 {
+		s := work[len(work)-1]
+		work = work[:len(work)-1]
+		peeled++
+		longest = max(longest, far[s])
+		for _, e := range d.edges[s] {
+			far[e.to] = max(far[e.to], far[s]+1)
+			if in[e.to]--; in[e.to] == 0 {
+				work = append(work, e.to)
+			}
+		}
+	}
+	if peeled < len(d.edges) {
+		longest = -1
+	}
+	return shortest, longest
+}
+
+// unit spells one character of a JSON string out of set.
+func (g *rules) unit(set runeSet) (string, error) {
+	if slices.Equal(set, anyRune) {
+		return g.base("canonical")
+	}
+	var alts []string
+	plain := set.intersect(plainRunes)
+	if plain.single() {
+		alts = append(alts, literal(string(plain[0].lo)))
+	} else if plain != nil {
+		alts = append(alts, class(plain))
+	}
+	for _, x := range set.intersect(plainRunes.complement()) {
+		for r := x.lo; r <= x.hi; r++ {
+			alts = append(alts, literal(escapeJSON(r)))
+		}
+	}
+	if len(alts) == 1 && len(alts[0]) < 40 {
+		return alts[0], nil
+	}
+	return g.share("class", strings.Join(alts, " | "))
+}
+
+var plainRunes = newRuneSet(runeRange{' ', '!'}, runeRange{'#', '['}, runeRange{']', 0xd7ff}, runeRange{0xe000, 0x10ffff})
+
+// automaton writes d as rules, one for each state that more than one edge
+// reaches or that branches, and returns the item for its start. The text is
+// what stands between the quotes.
+func (g *rules) automaton(hint string, d *dfa) (string, error) {
+	in := make([]int, len(d.edges))
+	in[0]++
+	for _, edges := range d.edges {
+		for _, e := range edges {
+			in[e.to]++
+		}
+	}
+	names := make([]string, len(d.edges))
+	var work []int
+	ref := func(s int) string {
+		if names[s] == "" {
+			names[s] = g.reserve(hint)
+			work = append(work, s)
+		}
+		return names[s]
+	}
+	// path spells an edge and, while nothing else leads there, what follows.
+	path := func(e nfaEdge) (string, error) {
+		var b strings.Builder
+		for {
+			u, err := g.unit(e.set)
+			if err != nil {
+				return "", err
+			}
+			b.WriteString(u)
+			next := d.edges[e.to]
+			switch {
+			case len(next) == 0:
+				return b.String(), nil
+			case len(next) > 1 || in[e.to] > 1 || d.accept[e.to]:
+				return b.String() + " " + ref(e.to), nil
+			}
+			b.WriteByte(' ')
+			e = next[0]
+		}
+	}
+	start := ref(0)
+	for len(work) > 0 {
+		s := work[len(work)-1]
+		work = work[:len(work)-1]
+		var alts []string
+		for _, e := range d.edges[s] {
+			p, err := path(e)
+			if err != nil {
+				return "", err
+			}
+			alts = append(alts, p)
+		}
+		if d.accept[s] {
+			// Spelled out: after a bare | the next line would belong to this rule.
+			alts = append(alts, `""`)
+		}
+		if err := g.define(names[s], strings.Join(alts, " | ")); err != nil {
+			return "", err
+		}
+	}
+	return start, nil
+}

@@ -1,0 +1,272 @@
+package grammar
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+func sortedPairs(n *node) []string {
+	pairs := make([]string, len(n.keys))
+	for i, k := range n.keys {
+		pairs[i] = quoteJSON(k) + ":" + n.vals[i].canonical()
+	}
+	slices.Sort(pairs)
+	return pairs
+}
+
+// escapeJSON spells one character inside a JSON string, with the shortest
+// escape of RFC 8259 where one is needed.
+func escapeJSON(r rune) string {
+	switch r {
+	case '"':
+		return `\"`
+	case '\\':
+		return `\\`
+	case '\b':
+		return `\b`
+	case '\f':
+		return `\f`
+	case '\n':
+		return `\n`
+	case '\r':
+		return `\r`
+	case '\t':
+		return `\t`
+	}
+	if r < 0x20 {
+		return fmt.Sprintf(`\u%04x`, r)
+	}
+	return string(r)
+}
+
+func quoteJSON(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range s {
+		b.WriteString(escapeJSON(r))
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+// literal spells s as a GBNF literal.
+func literal(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r < 0x20 || r == 0x7f || r > 0x7e && !strconv.IsPrint(r):
+			b.WriteString(escapeGBNF(r))
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+func escapeGBNF(r rune) string {
+	switch {
+	case r <= 0xff:
+		return fmt.Sprintf(`\x%02X`, r)
+	case r <= 0xffff:
+		return fmt.Sprintf(`\u%04X`, r)
+	}
+	return fmt.Sprintf(`\U%08X`, r)
+}
+
+// class spells a set of code points as a GBNF character class.
+func class(set runeSet) string {
+	one := func(r rune) string {
+		switch {
+		case strings.ContainsRune(`\]["-^`, r):
+			if r == '^' {
+				return escapeGBNF(r)
+			}
+			return `\` + string(r)
+		case r < 0x20 || r > 0x7e:
+			return escapeGBNF(r)
+		}
+		return string(r)
+	}
+	var b strings.Builder
+	b.WriteByte('[')
+	for _, x := range set {
+		b.WriteString(one(x.lo))
+		if x.hi > x.lo {
+			if x.hi > x.lo+1 {
+				b.WriteByte('-')
+			}
+			b.WriteString(one(x.hi))
+		}
+	}
+	b.WriteByte(']')
+	return b.String()
+}
+
+// rules collects the rules of the grammar under construction.
+type rules struct {
+	names  []string
+	bodies map[string]string
+	shared map[string]string // body to name, for bodies that are written once
+	taken  map[string]int
+	limit  int
+	size   int
+}
+
+func newRules(limit int) *rules {
+	taken := map[string]int{"root": 1}
+	for name := range baseRules {
+		taken[name] = 1
+	}
+	return &rules{bodies: map[string]string{}, shared: map[string]string{}, taken: taken, limit: limit}
+}
+
+// reserve returns an unused rule name like hint; define gives it a body later.
+func (g *rules) reserve(hint string) string {
+	name := strings.Map(func(r rune) rune {
+		if r < 0x80 && isWord(byte(r)) {
+			return r
+		}
+		return '-'
+	}, hint)
+	name = strings.Trim(name, "-")
+	if len(name) > 40 {
+		name = strings.Trim(name[:40], "-")
+	}
+	if name == "" {
+		name = "rule"
+	}
+	for base := name; g.taken[name] > 0; {
+		g.taken[base]++
+		name = fmt.Sprintf("%s-%d", base, g.taken[base])
+	}
+	g.taken[name] = 1
+	return name
+}
+
+func (g *rules) define(name, body string) error {
+	if _, again := g.bodies[name]; !again {
+		g.names = append(g.names, name)
+	}
+	g.size += len(name) + len(body)
+	if len(g.names) > g.limit || g.size > maxGrammarBytes/2 {
+		return fmt.Errorf("grammar: schema needs more than %d rules or %d bytes of grammar: simplify it", g.limit, maxGrammarBytes/2)
+	}
+	g.bodies[name] = body
+	return nil
+}
+
+// share returns the name of a rule with this body, made on first use.
+func (g *rules) share(hint, body string) (string, error) {
+	if name, ok := g.shared[body]; ok {
+		return name, nil
+	}
+	name := g.reserve(hint)
+	g.shared[body] = name
+	return name, g.define(name, body)
+}
+
+// base returns the name of a fixed rule, with the fixed rules it uses.
+func (g *rules) base(name string) (string, error) {
+	if _, done := g.bodies[name]; done {
+		return name, nil
+	}
+	if err := g.define(name, baseRules[name].body); err != nil {
+		return "", err
+	}
+	for _, use := range baseRules[name].uses {
+		if _, err := g.base(use); err != nil {
+			return "", err
+		}
+	}
+	return name, nil
+}
+
+type baseRule struct {
+	body string
+	uses []string
+}
+
+// baseRules are JSON itself (RFC 8259). Characters are positive ranges: a
+// negated class would let surrogate halves through, which are no UTF-8. Escapes
+// of surrogates come in pairs, so that one char is one character of minLength.
+var baseRules = map[string]baseRule{
+	"ws":        {body: `" "? | "\n" [ \t]{0,16}`},
+	"colon":     {body: `":" " "?`},
+	"value":     {`object | array | string | number | "true" | "false" | "null"`, []string{"object", "array", "string", "number"}},
+	"object":    {`"{" ws ( member ( "," ws member )* ws )? "}"`, []string{"ws", "member"}},
+	"member":    {`string colon value`, []string{"string", "colon", "value"}},
+	"array":     {`"[" ws ( value ( "," ws value )* ws )? "]"`, []string{"ws", "value"}},
+	"string":    {`"\"" char* "\""`, []string{"char"}},
+	"char":      {`plain | "\\" ( ["\\/bfnrt] | "u" escaped )`, []string{"plain", "escaped"}},
+	"plain":     {body: `[ !#-\[\]-\uD7FF\uE000-\U0010FFFF]`},
+	"escaped":   {`[0-9a-cA-CeEfF] hex hex hex | [dD] [0-7] hex hex | [dD] [89abAB] hex hex "\\u" [dD] [c-fC-F] hex hex`, []string{"hex"}},
+	"hex":       {body: `[0-9a-fA-F]`},
+	"number":    {body: `"-"? ( "0" | [1-9] [0-9]{0,15} ) ( "." [0-9]{1,16} )? ( [eE] [+\-]? [0-9]{1,2} )?`},
+	"integer":   {body: `"0" | "-"? [1-9] [0-9]{0,15}`},
+	"boolean":   {body: `"true" | "false"`},
+	"canonical": {body: `[ !#-\[\]-\uD7FF\uE000-\U0010FFFF] | "\\" ( ["\\bfnrt] | "u00" ( "0" [0-7be-f] | "1" [0-9a-f] ) )`},
+}
+
+// text is the grammar reachable from root, root first.
+func (g *rules) text(order []string) string {
+	var b strings.Builder
+	for _, name := range order {
+		fmt.Fprintf(&b, "%s ::= %s\n", name, g.bodies[name])
+	}
+	return b.String()
+}
+
+// repeat spells unit (one item: a rule name or class) repeated lo to hi times
+// (hi < 0: unbounded). Counts beyond llama.cpp's bound become a chain of rules
+// of repeatChunk each, whose size is the count over repeatChunk.
+func (g *rules) repeat(hint, unit string, lo, hi int) (string, error) {
+	switch {
+	case lo == 1 && hi == 1:
+		return unit, nil
+	case hi == 0:
+		return `""`, nil
+	case lo == 0 && hi < 0:
+		return unit + "*", nil
+	case hi < 0 && lo < maxRepetition:
+		return fmt.Sprintf("%s{%d,}", unit, lo), nil
+	case lo == hi && hi < maxRepetition:
+		return fmt.Sprintf("%s{%d}", unit, lo), nil
+	case hi >= 0 && hi < maxRepetition:
+		return fmt.Sprintf("%s{%d,%d}", unit, lo, hi), nil
+	}
+	full, err := g.share(hint+"-block", fmt.Sprintf("%s{%d}", unit, repeatChunk))
+	if err != nil {
+		return "", err
+	}
+	if lo >= repeatChunk {
+		n := lo / repeatChunk
+		if hi >= 0 {
+			hi -= n * repeatChunk
+		}
+		rest, err := g.repeat(hint, unit, lo%repeatChunk, hi)
+		if n == 1 {
+			return full + " " + rest, err
+		}
+		return fmt.Sprintf("%s{%d} %s", full, n, rest), err
+	}
+	// lo < repeatChunk, hi >= maxRepetition: stop within this block or fill it.
+	tail, err := g.repeat(hint, unit, 0, hi-repeatChunk)
+	if err != nil {
+		return "", err
+	}
+	body := fmt.Sprintf("%s{%d,%d} | %s %s", unit, lo, repeatChunk-1, full, tail)
+	return g.share(hint+"-run", body)
+}
+
+const repeatChunk = 1000
+
+// maxCount is where maxLength and maxItems are cut: a longer answer would be
+// valid, but no context holds it.
+const maxCount = 1 << 16

@@ -1,0 +1,223 @@
+package grammar
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+type nodeKind uint8
+
+const (
+	kindNull nodeKind = iota
+	kindBool
+	kindNumber
+	kindString
+	kindArray
+	kindObject
+)
+
+// node is a JSON value that remembers the order of its keys and its place.
+type node struct {
+	kind   nodeKind
+	yes    bool   // value of a kindBool
+	text   string // of a kindString, or the digits of a kindNumber
+	keys   []string
+	vals   []*node // elements, or values in the order of keys
+	byKey  map[string]*node
+	parent *node
+	key    string // within parent
+	id     int    // order of appearance in the document
+}
+
+func (n *node) get(key string) *node {
+	if n == nil || n.byKey == nil {
+		return nil
+	}
+	return n.byKey[key]
+}
+
+// pointer is the JSON pointer (RFC 6901) of n as a URI fragment.
+func (n *node) pointer() string {
+	if n.parent == nil {
+		return "#"
+	}
+	return n.parent.pointer() + "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(n.key)
+}
+
+// errorf is an error about the schema at n.
+func (n *node) errorf(format string, args ...any) error {
+	return fmt.Errorf("grammar: schema %s: %s", n.pointer(), fmt.Sprintf(format, args...))
+}
+
+type nodeParser struct {
+	dec      *json.Decoder
+	maxDepth int
+	count    int
+}
+
+func parseNode(text []byte, maxBytes, maxDepth int) (*node, error) {
+	if len(text) > maxBytes {
+		return nil, fmt.Errorf("grammar: schema of %d bytes, more than %d", len(text), maxBytes)
+	}
+	if !utf8.Valid(text) {
+		return nil, errors.New("grammar: schema is not UTF-8")
+	}
+	p := &nodeParser{dec: json.NewDecoder(bytes.NewReader(text)), maxDepth: maxDepth}
+	p.dec.UseNumber()
+	n, err := p.value(nil, "", 0)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := p.dec.Token(); err != io.EOF {
+		return nil, errors.New("grammar: schema is followed by more text")
+	}
+	return n, nil
+}
+
+func (p *nodeParser) value(parent *node, key string, depth int) (*node, error) {
+	tok, err := p.dec.Token()
+	if err != nil {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		return nil, fmt.Errorf("grammar: schema is not JSON: %w", err)
+	}
+	n := &node{parent: parent, key: key, id: p.count}
+	p.count++
+	if depth > p.maxDepth {
+		return nil, fmt.Errorf("grammar: schema nests deeper than %d", p.maxDepth)
+	}
+	switch t := tok.(type) {
+	case nil:
+	case bool:
+		n.kind, n.yes = kindBool, t
+	case string:
+		n.kind, n.text = kindString, t
+	case json.Number:
+		n.kind, n.text = kindNumber, t.String()
+	case json.Delim:
+		if t == '[' {
+			n.kind = kindArray
+		} else {
+			n.kind, n.byKey = kindObject, map[string]*node{}
+		}
+		for p.dec.More() {
+			k := strconv.Itoa(len(n.vals))
+			if t == '{' {
+				tok, err := p.dec.Token()
+				if err != nil {
+					return nil, fmt.Errorf("grammar: schema is not JSON: %w", err)
+				}
+				k = tok.(string)
+				if n.byKey[k] != nil {
+					return nil, n.errorf("key %q appears twice", k)
+				}
+			}
+			v, err := p.value(n, k, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			n.vals = append(n.vals, v)
+			if t == '{' {
+				n.keys = append(n.keys, k)
+				n.byKey[k] = v
+			}
+		}
+		if _, err := p.dec.Token(); err != nil {
+			return nil, fmt.Errorf("grammar: schema is not JSON: %w", err)
+		}
+	}
+	return n, nil
+}
+
+// maxNumberText and maxExponent bound numbers in a schema: exact arithmetic on
+// 1e999999999 would never end.
+const (
+	maxNumberText = 40
+	maxExponent   = 30
+)
+
+// rational is the exact value of a number.
+func (n *node) rational() (*big.Rat, error) {
+	if n.kind != kindNumber {
+		return nil, n.errorf("must be a number")
+	}
+	if i := strings.IndexAny(n.text, "eE"); i >= 0 {
+		if e, err := strconv.Atoi(n.text[i+1:]); err != nil || e > maxExponent || e < -maxExponent {
+			return nil, n.errorf("number out of the supported range 1e±%d", maxExponent)
+		}
+	}
+	r, ok := new(big.Rat).SetString(n.text)
+	if !ok || len(n.text) > maxNumberText {
+		return nil, n.errorf("number is too long")
+	}
+	return r, nil
+}
+
+// natural is a non-negative integer such as a length.
+func (n *node) natural() (int, error) {
+	r, err := n.rational()
+	if err != nil {
+		return 0, err
+	}
+	if !r.IsInt() || r.Sign() < 0 {
+		return 0, n.errorf("must be an integer and not negative")
+	}
+	if !r.Num().IsInt64() || r.Num().Int64() > 1<<30 {
+		return 1 << 30, nil
+	}
+	return int(r.Num().Int64()), nil
+}
+
+// canonical is a spelling that two nodes share exactly when they are equal as
+// JSON Schema compares them: numbers by value, objects without order.
+func (n *node) canonical() string {
+	switch n.kind {
+	case kindNumber:
+		if r, err := n.rational(); err == nil {
+			return r.RatString()
+		}
+		return n.text
+	case kindObject:
+		return "{" + strings.Join(sortedPairs(n), ",") + "}"
+	case kindArray:
+		parts := make([]string, len(n.vals))
+		for i, v := range n.vals {
+			parts[i] = v.canonical()
+		}
+		return "[" + strings.Join(parts, ",") + "]"
+	}
+	return n.json()
+}
+
+// json spells n compactly with the shortest escapes.
+func (n *node) json() string {
+	switch n.kind {
+	case kindNull:
+		return "null"
+	case kindBool:
+		return strconv.FormatBool(n.yes)
+	case kindNumber:
+		return n.text
+	case kindString:
+		return quoteJSON(n.text)
+	}
+	parts := make([]string, len(n.vals))
+	for i, v := range n.vals {
+		parts[i] = v.json()
+		if n.kind == kindObject {
+			parts[i] = quoteJSON(n.keys[i]) + ":" + parts[i]
+		}
+	}
+	if n.kind == kindObject {
+		return "{" + strings.Join(parts, ",") + "}"
+	}
+	return "[" + strings.Join(parts, ",") + "]"
+}

@@ -1,0 +1,467 @@
+package grammar
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Regular expressions of "pattern": the part of ECMA-262 (RegExp, u flag) that
+// is regular. Where dialects differ (. and \s: Go, Python and ECMA-262 disagree
+// on line separators and blanks) the reading all of them share is taken, so
+// that a text that matches here matches in any of them. As the specification
+// says, a pattern without ^ and $ matches anywhere within the string.
+
+type nfaEdge struct {
+	set runeSet
+	to  int
+}
+
+// nfaState follows McNaughton-Yamada-Thompson: edges on characters, and empty
+// edges, of which begin and end ones are open only at the ends of the text.
+type nfaState struct {
+	edges             []nfaEdge
+	empty, begin, end []int
+}
+
+type nfa struct {
+	states        []nfaState
+	start, accept int
+}
+
+const (
+	maxNFAStates  = 20000
+	maxRegexDepth = 100
+)
+
+var errPatternSize = errors.New("pattern is too complex: shorten it or lower its counts")
+
+type regexParser struct {
+	src   string
+	pos   int
+	depth int
+	n     *nfa
+}
+
+// fragment is a part of the NFA with one way in and one out.
+type fragment struct{ in, out int }
+
+func parseRegex(src string) (*nfa, error) {
+	if !utf8.ValidString(src) {
+		return nil, errors.New("pattern is not UTF-8")
+	}
+	p := &regexParser{src: src, n: &nfa{}}
+	f, err := p.alternation()
+	if err != nil {
+		return nil, fmt.Errorf("pattern %q, offset %d: %w", src, p.pos, err)
+	}
+	if p.pos < len(src) {
+		return nil, fmt.Errorf("pattern %q, offset %d: ')' without '('", src, p.pos)
+	}
+	start, accept := p.state(), p.state()
+	p.n.states[start].edges = []nfaEdge{{anyRune, start}}
+	p.n.states[start].empty = []int{f.in}
+	p.n.states[accept].edges = []nfaEdge{{anyRune, accept}}
+	p.link(f.out, accept)
+	p.n.start, p.n.accept = start, accept
+	return p.n, nil
+}
+
+func (p *regexParser) state() int {
+	p.n.states = append(p.n.states, nfaState{})
+	return len(p.n.states) - 1
+}
+
+func (p *regexParser) link(from, to int) {
+	p.n.states[from].empty = append(p.n.states[from].empty, to)
+}
+
+func (p *regexParser) peek() byte {
+	if p.pos < len(p.src) {
+		return p.src[p.pos]
+	}
+	return 0
+}
+
+func (p *regexParser) alternation() (fragment, error) {
+	if p.depth++; p.depth > maxRegexDepth {
+		return fragment{}, errors.New("groups are nested too deep")
+	}
+	defer func() { p.depth-- }()
+	f := fragment{p.state(), p.state()}
+	for {
+		c, err := p.concatenation()
+		if err != nil {
+			return f, err
+		}
+		p.link(f.in, c.in)
+		p.link(c.out, f.out)
+		if p.peek() != '|' {
+			return f, nil
+		}
+		p.pos++
+	}
+}
+
+func (p *regexParser) concatenation() (fragment, error) {
+	s := p.state()
+	f := fragment{s, s}
+	for p.pos < len(p.src) && p.src[p.pos] != '|' && p.src[p.pos] != ')' {
+		a, err := p.quantified()
+		if err != nil {
+			return f, err
+		}
+		p.link(f.out, a.in)
+		f.out = a.out
+	}
+	return f, nil
+}
+
+// quantified parses an atom and its quantifier, once for each copy of the atom
+// that the count needs: parsing again is the plainest way to copy a fragment.
+func (p *regexParser) quantified() (fragment, error) {
+	start := p.pos
+	first, err := p.atom()
+	if err != nil {
+		return first, err
+	}
+	afterAtom := p.pos
+	lo, hi, ok, err := p.quantifier()
+	if err != nil || !ok {
+		return first, err
+	}
+	if strings.ContainsAny(p.src[start:start+1], "^$") {
+		return first, errors.New("a quantifier cannot follow ^ or $")
+	}
+	end := p.pos
+	copies := 0
+	next := func() (fragment, error) {
+		if copies++; copies == 1 {
+			return first, nil
+		}
+		if len(p.n.states) > maxNFAStates {
+			return fragment{}, errPatternSize
+		}
+		p.pos = start
+		f, err := p.atom()
+		if err == nil && p.pos != afterAtom {
+			err = errors.New("cannot repeat this")
+		}
+		return f, err
+	}
+	in := p.state()
+	f := fragment{in, in}
+	for range lo {
+		c, err := next()
+		if err != nil {
+			return f, err
+		}
+		p.link(f.out, c.in)
+		f.out = c.out
+	}
+	out := p.state()
+	p.link(f.out, out)
+	if hi < 0 {
+		c, err := next()
+		if err != nil {
+			return f, err
+		}
+		loop := p.state()
+		p.link(f.out, loop)
+		p.link(loop, c.in)
+		p.link(c.out, loop)
+		p.link(loop, out)
+	}
+	for i := lo; i < hi; i++ {
+		c, err := next()
+		if err != nil {
+			return f, err
+		}
+		p.link(f.out, c.in)
+		p.link(c.out, out)
+		f.out = c.out
+	}
+	p.pos = end
+	return fragment{in, out}, nil
+}
+
+func (p *regexParser) quantifier() (lo, hi int, ok bool, err error) {
+	switch p.peek() {
+	case '*':
+		lo, hi = 0, -1
+		p.pos++
+	case '+':
+		lo, hi = 1, -1
+		p.pos++
+	case '?':
+		lo, hi = 0, 1
+		p.pos++
+	case '{':
+		end := strings.IndexByte(p.src[p.pos:], '}')
+		if end < 0 {
+			return 0, 0, false, errors.New("'{' is not closed; write \\{ for the character")
+		}
+		low, high, ranged := strings.Cut(p.src[p.pos+1:p.pos+end], ",")
+		number := func(s string) (int, error) {
+			n, err := strconv.ParseUint(s, 10, 31)
+			if err != nil {
+				return 0, fmt.Errorf("bad count %q in {}", s)
+			}
+			if n > maxNFAStates {
+				return 0, errPatternSize
+			}
+			return int(n), nil
+		}
+		if lo, err = number(low); err != nil {
+			return 0, 0, false, err
+		}
+		hi = lo
+		if ranged && high == "" {
+			hi = -1
+		} else if ranged {
+			if hi, err = number(high); err != nil {
+				return 0, 0, false, err
+			}
+		}
+		if hi >= 0 && hi < lo {
+			return 0, 0, false, fmt.Errorf("count from %d down to %d", lo, hi)
+		}
+		p.pos += end + 1
+	default:
+		return 0, 0, false, nil
+	}
+	if p.peek() == '?' { // lazy: another order of search, the same language
+		p.pos++
+	}
+	if p.pos < len(p.src) && strings.IndexByte("*+?{", p.src[p.pos]) >= 0 {
+		return 0, 0, false, errors.New("two quantifiers in a row")
+	}
+	return lo, hi, true, nil
+}
+
+func (p *regexParser) set(s runeSet) fragment {
+	f := fragment{p.state(), p.state()}
+	p.n.states[f.in].edges = []nfaEdge{{s, f.out}}
+	return f
+}
+
+func (p *regexParser) atom() (fragment, error) {
+	switch c := p.src[p.pos]; c {
+	case '^', '$':
+		p.pos++
+		f := fragment{p.state(), p.state()}
+		if c == '^' {
+			p.n.states[f.in].begin = []int{f.out}
+		} else {
+			p.n.states[f.in].end = []int{f.out}
+		}
+		return f, nil
+	case '.':
+		p.pos++
+		return p.set(lineEnds.complement()), nil
+	case '(':
+		return p.group()
+	case '[':
+		s, err := p.class()
+		return p.set(s), err
+	case '\\':
+		s, err := p.escape(false, false)
+		return p.set(s), err
+	case '*', '+', '?', '{':
+		return fragment{}, fmt.Errorf("%q has nothing to repeat", c)
+	case '}', ']':
+		return fragment{}, fmt.Errorf("%q is not opened; write \\%c for the character", c, c)
+	}
+	r, n := utf8.DecodeRuneInString(p.src[p.pos:])
+	p.pos += n
+	return p.set(runeSet{{r, r}}), nil
+}
+
+func (p *regexParser) group() (fragment, error) {
+	p.pos++
+	if p.peek() == '?' {
+		rest := p.src[p.pos:]
+		name := strings.IndexByte(rest, '>')
+		switch {
+		case strings.HasPrefix(rest, "?:"):
+			p.pos += 2
+		case strings.HasPrefix(rest, "?=") || strings.HasPrefix(rest, "?!") || strings.HasPrefix(rest, "?<=") || strings.HasPrefix(rest, "?<!"):
+			return fragment{}, errors.New("lookaround is not supported")
+		case strings.HasPrefix(rest, "?<") && name > 2:
+			p.pos += name + 1
+		default:
+			return fragment{}, errors.New("this kind of group is not supported")
+		}
+	}
+	f, err := p.alternation()
+	if err != nil {
+		return f, err
+	}
+	if p.peek() != ')' {
+		return f, errors.New("'(' is not closed")
+	}
+	p.pos++
+	return f, nil
+}
+
+var (
+	digits     = runeSet{{'0', '9'}}
+	words      = newRuneSet(runeRange{'0', '9'}, runeRange{'A', 'Z'}, runeRange{'_', '_'}, runeRange{'a', 'z'})
+	lineEnds   = newRuneSet(runeRange{'\n', '\n'}, runeRange{'\r', '\r'}, runeRange{0x2028, 0x2029})
+	blanks     = newRuneSet(runeRange{'\t', '\n'}, runeRange{'\f', '\r'}, runeRange{' ', ' '})
+	wideBlanks = newRuneSet(runeRange{'\t', '\r'}, runeRange{0x1c, ' '}, runeRange{0x85, 0x85}, runeRange{0xa0, 0xa0},
+		runeRange{0x1680, 0x1680}, runeRange{0x180e, 0x180e}, runeRange{0x2000, 0x200a}, runeRange{0x2028, 0x2029},
+		runeRange{0x202f, 0x202f}, runeRange{0x205f, 0x205f}, runeRange{0x3000, 0x3000}, runeRange{0xfeff, 0xfeff})
+)
+
+// escape parses \x. Within a negated class the widest reading of \s is the safe one.
+func (p *regexParser) escape(inClass, negated bool) (runeSet, error) {
+	if p.pos+1 >= len(p.src) {
+		return nil, errors.New(`\ at the end`)
+	}
+	c := p.src[p.pos+1]
+	p.pos += 2
+	one := func(r rune) (runeSet, error) { return runeSet{{r, r}}, nil }
+	narrow, wide := blanks, wideBlanks
+	if negated {
+		narrow, wide = wide, narrow
+	}
+	switch c {
+	case 'd':
+		return digits, nil
+	case 'D':
+		return digits.complement(), nil
+	case 'w':
+		return words, nil
+	case 'W':
+		return words.complement(), nil
+	case 's':
+		return narrow, nil
+	case 'S':
+		return wide.complement(), nil
+	case 't':
+		return one('\t')
+	case 'n':
+		return one('\n')
+	case 'r':
+		return one('\r')
+	case 'f':
+		return one('\f')
+	case 'v':
+		return one('\v')
+	case '0':
+		if d := p.peek(); '0' <= d && d <= '9' {
+			return nil, errors.New("octal escapes are not supported")
+		}
+		return one(0)
+	case 'b':
+		if inClass {
+			return one('\b')
+		}
+		return nil, errors.New(`\b is not supported`)
+	case 'x':
+		return p.hex(2)
+	case 'u':
+		if p.peek() == '{' {
+			end := strings.IndexByte(p.src[p.pos:], '}')
+			if end < 2 || end > 7 {
+				return nil, errors.New(`bad \u{…}`)
+			}
+			p.pos++
+			s, err := p.hex(end - 1)
+			p.pos++
+			return s, err
+		}
+		return p.unicodeEscape()
+	}
+	if strings.IndexByte(`^$\.*+?()[]{}|/-`, c) >= 0 || c < 0x80 && !isWord(c) && c != '_' {
+		return one(rune(c))
+	}
+	return nil, fmt.Errorf(`\%c is not supported`, c)
+}
+
+func (p *regexParser) hex(digits int) (runeSet, error) {
+	if p.pos+digits > len(p.src) {
+		return nil, errors.New("escape is cut short")
+	}
+	v, err := strconv.ParseUint(p.src[p.pos:p.pos+digits], 16, 32)
+	if err != nil || v > utf8.MaxRune {
+		return nil, errors.New("bad hexadecimal escape")
+	}
+	p.pos += digits
+	if v >= 0xd800 && v <= 0xdfff {
+		return nil, errors.New("half of a surrogate pair")
+	}
+	return runeSet{{rune(v), rune(v)}}, nil
+}
+
+// unicodeEscape parses XXXX of \uXXXX, or a surrogate pair \uD83D\uDE00.
+func (p *regexParser) unicodeEscape() (runeSet, error) {
+	if p.pos+10 <= len(p.src) && p.src[p.pos+4:p.pos+6] == `\u` {
+		hi, err1 := strconv.ParseUint(p.src[p.pos:p.pos+4], 16, 16)
+		lo, err2 := strconv.ParseUint(p.src[p.pos+6:p.pos+10], 16, 16)
+		if err1 == nil && err2 == nil && hi>>10 == 0xd800>>10 && lo>>10 == 0xdc00>>10 {
+			p.pos += 10
+			r := rune(0x10000 + (hi&0x3ff)<<10 + lo&0x3ff)
+			return runeSet{{r, r}}, nil
+		}
+	}
+	return p.hex(4)
+}
+
+func (p *regexParser) class() (runeSet, error) {
+	p.pos++
+	negated := p.peek() == '^'
+	if negated {
+		p.pos++
+	}
+	var all []runeRange
+	for p.peek() != ']' {
+		if p.pos >= len(p.src) {
+			return nil, errors.New("'[' is not closed")
+		}
+		lo, err := p.classAtom(negated)
+		if err != nil {
+			return nil, err
+		}
+		if p.peek() == '-' && p.pos+1 < len(p.src) && p.src[p.pos+1] != ']' {
+			p.pos++
+			hi, err := p.classAtom(negated)
+			if err != nil {
+				return nil, err
+			}
+			if !lo.single() || !hi.single() || hi[0].lo < lo[0].lo {
+				return nil, errors.New("bad range in class")
+			}
+			lo = runeSet{{lo[0].lo, hi[0].lo}}
+		}
+		all = append(all, lo...)
+	}
+	p.pos++
+	s := newRuneSet(all...)
+	if negated {
+		s = s.complement()
+	}
+	return s.intersect(anyRune), nil
+}
+
+func (p *regexParser) classAtom(negated bool) (runeSet, error) {
+	switch p.peek() {
+	case '\\':
+		return p.escape(true, negated)
+	case '[':
+		// [[:alpha:]] and set notation mean different things to each engine.
+		return nil, errors.New(`'[' in a class must be written \[`)
+	}
+	if rest := p.src[p.pos:]; strings.HasPrefix(rest, "&&") || strings.HasPrefix(rest, "--") {
+		return nil, errors.New("set operations in a class are not supported")
+	}
+	r, n := utf8.DecodeRuneInString(p.src[p.pos:])
+	if n == 0 {
+		return nil, errors.New("'[' is not closed")
+	}
+	p.pos += n
+	return runeSet{{r, r}}, nil
+}

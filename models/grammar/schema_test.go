@@ -1,0 +1,382 @@
+package grammar
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"pgregory.net/rapid"
+)
+
+func compileSchema(t testing.TB, schema string) *jsonschema.Schema {
+	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(schema))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	if err := c.AddResource("mem:schema", doc); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile("mem:schema")
+	if err != nil {
+		t.Fatalf("schema %s: %v", schema, err)
+	}
+	return s
+}
+
+// checkSamples draws texts of the schema's grammar and validates each.
+func checkSamples(t testing.TB, schema, grammar string, n int, intn func(int) int) {
+	t.Helper()
+	validator := compileSchema(t, schema)
+	s := newSampler(t, grammar, intn)
+	for range n {
+		text := s.sample()
+		if !json.Valid([]byte(text)) {
+			t.Fatalf("schema %s\nsample is not JSON: %s\n%s", schema, text, grammar)
+		}
+		v, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := validator.Validate(v); err != nil {
+			t.Fatalf("schema %s\nsample %s\n%v\n%s", schema, text, err, grammar)
+		}
+	}
+}
+
+func TestSchemasAcceptAndRefuse(t *testing.T) {
+	for _, c := range []struct {
+		name, schema string
+		yes, no      []string
+	}{
+		{"anything", `true`, []string{`{"a":[1,"x",null]}`, `1.5e3`, `"\u00e9\ud83d\ude00"`}, []string{``, `"\ud83d"`, `01`, "\"\n\""}},
+		{"an open object", `{"type":"object"}`, []string{`{}`, `{"a": {"b": true}}`}, []string{`[]`, `{,}`}},
+		{"basic types in a list", `{"type":["boolean","null","integer"]}`, []string{`true`, `null`, `-7`}, []string{`1.5`, `"x"`, `-0`}},
+		{"any subset of optional properties, in order", `{"properties":{"a":{"type":"integer"},"b":{"type":"null"},"c":{"type":"boolean"}},"required":["b"]}`,
+			[]string{`{"b":null}`, `{"a":1,"b":null}`, `{"b": null, "c":true}`, "{\n  \"a\": 1,\n  \"b\": null,\n  \"c\": false\n}"},
+			[]string{`{}`, `{"a":1}`, `{"b":null,"a":1}`, `{"b":null,"x":1}`, `{"b":null,}`}},
+		{"no properties at all", `{"type":"object","properties":{}}`, []string{`{}`}, []string{`{"a":1}`}},
+		{"further properties have other names", `{"properties":{"ab":{"type":"integer"}},"additionalProperties":{"type":"string"}}`,
+			[]string{`{}`, `{"ab":1}`, `{"a":"x"}`, `{"ab":1,"abc":"x","":"y"}`, `{"b\"\n":"z"}`}, []string{`{"ab":"x"}`, `{"a":1}`, `{"\u0061b":"x"}`}},
+		{"pattern properties keep to their kind", `{"patternProperties":{"^i_":{"type":"integer"},"_s$":{"type":"string"}},"additionalProperties":false}`,
+			[]string{`{"i_a":1,"b_s":"x"}`}, []string{`{"i_a":"x"}`, `{"i_s":1}`, `{"z":1}`}},
+		{"property names", `{"type":"object","propertyNames":{"pattern":"^[a-c]+$"},"additionalProperties":{"type":"null"}}`, []string{`{"abc":null}`}, []string{`{"d":null}`}},
+		{"property counts", `{"properties":{"a":true,"b":true,"c":true},"additionalProperties":false,"minProperties":2,"maxProperties":2}`,
+			[]string{`{"a":1,"c":2}`, `{"b":1,"c":2}`}, []string{`{"a":1}`, `{"a":1,"b":2,"c":3}`}},
+		{"at least one property of any name", `{"type":"object","minProperties":1}`, []string{`{"a":1}`}, []string{`{}`}},
+		{"a false property is left out", `{"properties":{"a":false,"b":{"type":"null"}}}`, []string{`{"b":null}`}, []string{`{"a":1}`}},
+		{"array bounds", `{"type":"array","items":{"type":"integer"},"minItems":1,"maxItems":3}`, []string{`[1]`, `[1, 2,3]`}, []string{`[]`, `[1,2,3,4]`}},
+		{"a tuple", `{"prefixItems":[{"type":"integer"},{"type":"null"}],"minItems":1}`, []string{`[1]`, `[1,null]`}, []string{`[]`, `[1,null,2]`}},
+		{"a tuple with a tail", `{"prefixItems":[{"type":"integer"}],"items":{"type":"null"},"minItems":2,"maxItems":3}`, []string{`[1,null]`, `[1,null,null]`}, []string{`[1]`, `[1,null,null,null]`}},
+		{"the tuple of draft-07", `{"$schema":"http://json-schema.org/draft-07/schema#","items":[{"type":"integer"}],"additionalItems":{"type":"null"}}`, []string{`[]`, `[1,null]`}, []string{`[null]`}},
+		{"items false", `{"type":"array","items":false}`, []string{`[]`}, []string{`[1]`}},
+		{"enum of everything", `{"enum":["a\"b",1.50,null,{"k":[1]}]}`, []string{`"a\"b"`, `1.50`, `null`, `{"k":[1]}`}, []string{`1`}},
+		{"enum under type", `{"type":"string","enum":["a",1]}`, []string{`"a"`}, []string{`1`}},
+		{"const", `{"const":"é\u0001"}`, []string{`"é\u0001"`}, []string{`"e"`}},
+		{"anyOf with shared properties", `{"properties":{"id":{"type":"integer"}},"required":["id"],"anyOf":[{"properties":{"a":{"type":"null"}}},{"properties":{"b":{"type":"null"}}}]}`,
+			[]string{`{"id":1}`, `{"id":1,"a":null}`, `{"id":1,"b":null}`}, []string{`{"a":null}`}},
+		{"oneOf told apart by a const", `{"oneOf":[{"properties":{"k":{"const":"a"},"v":{"type":"integer"}},"required":["k"]},{"properties":{"k":{"const":"b"}},"required":["k"]}]}`,
+			[]string{`{"k":"a","v":1}`, `{"k":"b"}`}, []string{`{"k":"c"}`, `{"k":"b","v":1}`}},
+		{"oneOf of types", `{"oneOf":[{"type":"string"},{"type":"null"}]}`, []string{`"a"`, `null`}, []string{`1`}},
+		{"allOf merges objects", `{"allOf":[{"properties":{"a":{"type":"number"}},"required":["a"]},{"properties":{"a":{"minimum":3},"b":{"type":"null"}}}]}`,
+			[]string{`{"a":3.5,"b":null}`}, []string{`{"a":2}`, `{"b":null}`}},
+		{"a recursive definition", `{"$defs":{"n":{"type":"object","properties":{"v":{"type":"integer"},"next":{"$ref":"#/$defs/n"}},"required":["v"]}},"$ref":"#/$defs/n"}`,
+			[]string{`{"v":1,"next":{"v":2}}`}, []string{`{"next":{"v":1}}`}},
+		{"definitions of draft-07", `{"definitions":{"a/b":{"type":"null"}},"properties":{"x":{"$ref":"#/definitions/a~1b"}},"required":["x"]}`, []string{`{"x":null}`}, []string{`{"x":1}`}},
+		{"the root by reference", `{"properties":{"c":{"type":"array","items":{"$ref":"#"}}}}`, []string{`{"c":[{"c":[]},{}]}`}, []string{`{"c":1}`}},
+		{"string lengths in characters", `{"type":"string","minLength":2,"maxLength":3}`, []string{`"ab"`, `"é\ud83d\ude00"`, `"a\nb"`}, []string{`"a"`, `"abcd"`}},
+		{"a long string", `{"type":"string","minLength":1500,"maxLength":5000}`, []string{`"` + strings.Repeat("a", 1500) + `"`, `"` + strings.Repeat("a", 5000) + `"`, `"` + strings.Repeat("a", 3999) + `"`},
+			[]string{`"` + strings.Repeat("a", 1499) + `"`, `"` + strings.Repeat("a", 5001) + `"`}},
+		{"an anchored pattern", `{"type":"string","pattern":"^(\\d{3}-)?[a-z]+\\.$"}`, []string{`"123-ab."`, `"x."`}, []string{`"12-a."`, `"x"`}},
+		{"a pattern matches anywhere", `{"type":"string","pattern":"ab|^c"}`, []string{`"xxabyy"`, `"cz"`}, []string{`"xc"`}},
+		{"pattern characters are escaped for JSON", `{"type":"string","pattern":"^[\"\\\\\\n\u00e9]+$"}`, []string{`"\"\\\né"`}, []string{`"n"`}},
+		{"pattern and length", `{"type":"string","pattern":"^[ab]*$","minLength":2,"maxLength":4}`, []string{`"ab"`, `"abab"`}, []string{`"a"`, `"ababa"`}},
+		{"two patterns", `{"type":"string","allOf":[{"pattern":"^a"},{"pattern":"z$"}]}`, []string{`"az"`, `"a--z"`}, []string{`"a"`}},
+		{"a leap day", `{"type":"string","format":"date"}`, []string{`"2024-02-29"`, `"2000-02-29"`, `"1999-12-31"`}, []string{`"2023-02-29"`, `"1900-02-29"`, `"2024-04-31"`}},
+		{"date-time", `{"type":"string","format":"date-time"}`, []string{`"2024-05-06T07:08:09.123Z"`, `"2024-05-06T07:08:09+02:00"`}, []string{`"2024-05-06"`, `"2024-05-06T24:00:00Z"`}},
+		{"uuid", `{"type":"string","format":"uuid"}`, []string{`"2eb8aa08-aa98-11ea-b4aa-73b441d16380"`}, []string{`"2eb8aa08"`}},
+		{"email", `{"type":"string","format":"email"}`, []string{`"joe.bloggs@example.com"`}, []string{`"joe"`}},
+		{"integers in a range", `{"type":"integer","minimum":-12,"exclusiveMaximum":305}`, []string{`-12`, `-1`, `0`, `304`, `99`}, []string{`-13`, `305`, `1000`, `1.0`}},
+		{"integers from a fraction", `{"type":"integer","minimum":1.5,"maximum":2.5}`, []string{`2`}, []string{`1`, `3`}},
+		{"numbers in a range", `{"type":"number","minimum":0,"maximum":1}`, []string{`0`, `0.5`, `1`, `1.0`}, []string{`-0.1`, `1.1`, `1.01`}},
+		{"numbers strictly inside", `{"type":"number","exclusiveMinimum":-1.25,"exclusiveMaximum":2.5}`, []string{`-1.24`, `-1.2`, `0`, `2.49`, `2`}, []string{`-1.25`, `2.5`, `2.50`, `-1.3`}},
+		{"numbers from one side", `{"type":"number","exclusiveMinimum":0}`, []string{`0.1`, `17`, `0.001`}, []string{`0`, `0.0`, `-1`}},
+		{"multipleOf with two decimals", `{"type":"number","multipleOf":0.01,"minimum":0,"maximum":10}`, []string{`1.25`, `10`}, []string{`1.255`}},
+		{"multipleOf listed", `{"type":"number","multipleOf":0.5,"minimum":0,"maximum":2}`, []string{`0`, `0.5`, `2`}, []string{`0.25`}},
+		{"unevaluatedProperties", `{"allOf":[{"properties":{"a":{"type":"null"}}}],"properties":{"b":{"type":"null"}},"unevaluatedProperties":false}`, []string{`{"b":null,"a":null}`}, []string{`{"c":1}`}},
+		{"untyped keywords mean their type", `{"minLength":2}`, []string{`"ab"`}, []string{`"a"`, `1`}},
+		{"annotations and unknown keywords", `{"type":"integer","title":"t","default":"x","examples":[1],"format":"int32","x-foo":{}}`, []string{`1`}, []string{`"a"`}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g, err := FromSchema([]byte(c.schema))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range c.yes {
+				if !matches(t, g, s) {
+					t.Errorf("refuses %.80s\n%.3000s", s, g)
+				}
+			}
+			for _, s := range c.no {
+				if matches(t, g, s) {
+					t.Errorf("accepts %.80s\n%.3000s", s, g)
+				}
+			}
+			checkSamples(t, c.schema, g, 60, rand.New(rand.NewSource(1)).Intn)
+		})
+	}
+}
+
+func TestEveryFormatIsValid(t *testing.T) {
+	for name := range formats {
+		schema := fmt.Sprintf(`{"type":"string","format":%q}`, name)
+		g, err := FromSchema([]byte(schema))
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkSamples(t, schema, g, 300, rand.New(rand.NewSource(2)).Intn)
+	}
+}
+
+func TestFaultsNameTheirPlace(t *testing.T) {
+	for _, c := range []struct{ name, schema, want string }{
+		{"not JSON", `{"a":`, "not JSON"},
+		{"more text", `{} {}`, "more text"},
+		{"a key twice", `{"type":"null","type":"null"}`, "appears twice"},
+		{"no schema", `3`, "#: a schema is"},
+		{"false", `false`, "#: unsatisfiable"},
+		{"unknown type", `{"properties":{"a":{"type":"strnig"}}}`, "#/properties/a/type: unknown type"},
+		{"empty enum", `{"properties":{"a/b":{"enum":[]}}}`, "#/properties/a~1b/enum: unsatisfiable"},
+		{"enum against type", `{"type":"string","enum":[1]}`, "#: unsatisfiable"},
+		{"minItems above maxItems", `{"items":{"minItems":3,"maxItems":2}}`, "#/items: unsatisfiable"},
+		{"minimum above maximum", `{"minimum":3,"maximum":2}`, "#: unsatisfiable"},
+		{"exclusive bounds that meet", `{"minimum":3,"exclusiveMaximum":3}`, "#: unsatisfiable"},
+		{"no integer between", `{"type":"integer","minimum":1.2,"maximum":1.8}`, "#: unsatisfiable"},
+		{"minLength above maxLength", `{"minLength":3,"maxLength":2}`, "#: unsatisfiable"},
+		{"required but forbidden", `{"properties":{"a":{}},"additionalProperties":false,"required":["b"]}`, "unsatisfiable"},
+		{"types that exclude each other", `{"allOf":[{"type":"string"},{"type":"null"}]}`, "#: unsatisfiable"},
+		{"pattern that never matches", `{"pattern":"a^b"}`, "#/pattern: unsatisfiable"},
+		{"a cycle without progress", `{"$defs":{"a":{"$ref":"#/$defs/b"},"b":{"anyOf":[{"$ref":"#/$defs/a"}]}},"$ref":"#/$defs/a"}`, "without a step"},
+		{"a recursion without end", `{"properties":{"a":{"$ref":"#"}},"required":["a"]}`, "no way to end"},
+		{"a reference nowhere", `{"$ref":"#/$defs/x"}`, "#/$ref: \"#/$defs/x\" leads nowhere"},
+		{"a reference abroad", `{"$ref":"http://x/y"}`, "only references within"},
+		{"not", `{"not":{"type":"null"}}`, "#/not: not is not supported"},
+		{"if", `{"if":{},"then":{}}`, "#/if: if is not supported"},
+		{"uniqueItems", `{"type":"array","uniqueItems":true}`, "#/uniqueItems"},
+		{"contains", `{"contains":{}}`, "#/contains"},
+		{"oneOf that overlaps", `{"oneOf":[{"type":"number"},{"type":"integer"}]}`, "#/oneOf: a value may match both"},
+		{"oneOf of an enum and a type that holds its values", `{"oneOf":[{"enum":["a",0]},{"type":"integer"}]}`, "may match both"},
+		{"multipleOf without range", `{"type":"integer","multipleOf":7}`, "multipleOf 7 needs"},
+		{"multipleOf zero", `{"multipleOf":0}`, "#/multipleOf"},
+		{"lookahead", `{"pattern":"(?=a)"}`, "#/pattern: pattern \"(?=a)\", offset 1: lookaround"},
+		{"backreference", `{"pattern":"(a)\\1"}`, "#/pattern"},
+		{"a pattern that explodes", `{"pattern":"^(a|b)*a(a|b){20}$"}`, "too complex"},
+		{"a format that is not known here", `{"format":"iri"}`, "#/format"},
+		{"a number without end", `{"minimum":1e999999999}`, "#/minimum: number out of"},
+		{"too many alternatives", `{"allOf":[` + strings.Repeat(`{"anyOf":[{"minLength":1},{"minLength":2},{"minLength":3},{"minLength":4}]},`, 8) + `true]}`, "more than 512 alternatives"},
+		{"too deep", strings.Repeat(`{"items":`, 200) + `true` + strings.Repeat(`}`, 200), "nests deeper"},
+		{"too long", `"` + strings.Repeat("x", 1<<20) + `"`, "bytes, more than"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := FromSchema([]byte(c.schema))
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want one with %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestManyOptionalPropertiesStayLinear(t *testing.T) {
+	size := func(n int) int {
+		var parts []string
+		for i := range n {
+			parts = append(parts, fmt.Sprintf(`"property%04d":{"type":"integer"}`, i))
+		}
+		g, err := FromSchema([]byte(`{"properties":{` + strings.Join(parts, ",") + `}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(g)
+	}
+	if a, b := size(100), size(400); b > 5*a {
+		t.Errorf("%d bytes for 100 properties, %d for 400", a, b)
+	}
+}
+
+func TestJSONIsAnyObject(t *testing.T) {
+	if err := Check(JSON()); err != nil {
+		t.Fatal(err)
+	}
+	checkSamples(t, `{"type":"object"}`, JSON(), 200, rand.New(rand.NewSource(3)).Intn)
+	if matches(t, JSON(), `[1]`) || !matches(t, JSON(), `{"a":[1,{"b":null}]}`) {
+		t.Error("JSON() is not the grammar of objects")
+	}
+}
+
+// drawSchema draws a schema of supported keywords.
+func drawSchema(t *rapid.T, depth int) any {
+	kinds := []string{"string", "integer", "number", "enum", "pattern", "boolean"}
+	if depth < 3 {
+		kinds = append(kinds, "object", "object", "array", "tuple", "anyOf", "allOf", "ref")
+	}
+	n := rapid.IntRange(0, 3)
+	switch k := rapid.SampledFrom(kinds).Draw(t, "kind"); k {
+	case "string":
+		lo := n.Draw(t, "lo")
+		return map[string]any{"type": "string", "minLength": lo, "maxLength": lo + n.Draw(t, "more")}
+	case "integer", "number":
+		lo := rapid.IntRange(-20000, 20000).Draw(t, "lo")
+		scale := rapid.SampledFrom([]int{1, 10, 1000}).Draw(t, "scale")
+		s := map[string]any{"type": k}
+		at := func(v int) any { return json.Number(fmt.Sprintf("%d.%03d", v/scale, 0)) }
+		if scale > 1 {
+			at = func(v int) any { return json.Number(fmt.Sprint(float64(v) / float64(scale))) }
+		}
+		if rapid.Bool().Draw(t, "low") {
+			s[rapid.SampledFrom([]string{"minimum", "exclusiveMinimum"}).Draw(t, "key")] = at(lo)
+		}
+		if rapid.Bool().Draw(t, "high") {
+			s[rapid.SampledFrom([]string{"maximum", "exclusiveMaximum"}).Draw(t, "key")] = at(lo + rapid.IntRange(0, 3000).Draw(t, "span"))
+		}
+		return s
+	case "enum":
+		return map[string]any{"enum": []any{"a\"\\", n.Draw(t, "v"), nil, []any{1.5}}}
+	case "pattern":
+		return map[string]any{"type": "string", "minLength": n.Draw(t, "lo"),
+			"pattern": rapid.SampledFrom([]string{`^[a-c]+$`, `x\d`, `^(ab|c){2,3}`, `^\S+@\w*$`, `[^a-z\s]`, `^"\\?"$`, `a.b|^$`}).Draw(t, "pattern")}
+	case "object":
+		props := map[string]any{}
+		required := []any{}
+		for range n.Draw(t, "n") {
+			name := rapid.SampledFrom([]string{"a", "ab", "b\"", "é", "x y"}).Draw(t, "name")
+			props[name] = drawSchema(t, depth+1)
+			if rapid.Bool().Draw(t, "required") {
+				required = append(required, name)
+			}
+		}
+		s := map[string]any{"type": "object", "properties": props}
+		if len(required) > 0 && rapid.Bool().Draw(t, "requires") {
+			s["required"] = uniqueAny(required)
+		}
+		switch n.Draw(t, "more") {
+		case 0:
+			s["additionalProperties"] = drawSchema(t, depth+1)
+		case 1:
+			s["additionalProperties"] = false
+		case 2:
+			s["patternProperties"] = map[string]any{"^a": drawSchema(t, depth+1), "b": drawSchema(t, depth+1)}
+		}
+		if rapid.Bool().Draw(t, "counts") {
+			s["minProperties"] = n.Draw(t, "min")
+			s["maxProperties"] = 3
+		}
+		return s
+	case "array":
+		lo := n.Draw(t, "lo")
+		return map[string]any{"type": "array", "items": drawSchema(t, depth+1), "minItems": lo, "maxItems": lo + n.Draw(t, "more")}
+	case "tuple":
+		return map[string]any{"type": "array", "prefixItems": []any{drawSchema(t, depth+1), drawSchema(t, depth+1)}, "minItems": n.Draw(t, "lo")}
+	case "anyOf", "allOf":
+		key := k
+		if k == "anyOf" && rapid.Bool().Draw(t, "one") {
+			key = "oneOf"
+		}
+		return map[string]any{key: []any{drawSchema(t, depth+1), drawSchema(t, depth+1)}}
+	case "ref":
+		return map[string]any{"$ref": "#/$defs/d"}
+	}
+	return map[string]any{"type": "boolean"}
+}
+
+func uniqueAny(list []any) []any {
+	var out []any
+	seen := map[any]bool{}
+	for _, v := range list {
+		if !seen[v] {
+			seen[v] = true
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+func TestEveryTextOfARandomSchemaIsValid(t *testing.T) {
+	made := 0
+	rapid.Check(t, func(t *rapid.T) {
+		root := map[string]any{"allOf": []any{drawSchema(t, 0)}, "$defs": map[string]any{"d": drawSchema(t, 1)}}
+		schema, err := json.Marshal(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := FromSchema(schema)
+		if err != nil {
+			for _, fine := range []string{"unsatisfiable", "may match both", "without a step", "may repeat", "too complex", "alternatives"} {
+				if strings.Contains(err.Error(), fine) {
+					t.Skip()
+				}
+			}
+			t.Fatalf("%s: %v", schema, err)
+		}
+		made++
+		seed := rapid.Int64().Draw(t, "seed")
+		checkSamplesRapid(t, string(schema), g, rand.New(rand.NewSource(seed)).Intn)
+	})
+	if made < 30 {
+		t.Errorf("only %d schemas made a grammar", made)
+	}
+}
+
+func checkSamplesRapid(t *rapid.T, schema, grammar string, intn func(int) int) {
+	doc, _ := jsonschema.UnmarshalJSON(strings.NewReader(schema))
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("mem:schema", doc); err != nil {
+		t.Fatal(err)
+	}
+	validator, err := c.Compile("mem:schema")
+	if err != nil {
+		t.Fatalf("%s: %v", schema, err)
+	}
+	s := newSampler(panicTB{}, grammar, intn)
+	for range 15 {
+		text := s.sample()
+		v, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
+		if err != nil {
+			t.Fatalf("schema %s\nsample is not JSON: %s\n%s", schema, text, grammar)
+		}
+		if err := validator.Validate(v); err != nil {
+			t.Fatalf("schema %s\nsample %s\n%v\n%s", schema, text, err, grammar)
+		}
+	}
+}
+
+// panicTB stands in where a grammar has been checked already.
+type panicTB struct{ testing.TB }
+
+func FuzzFromSchema(f *testing.F) {
+	for _, s := range []string{
+		`{}`, `false`, `{"type":"object","properties":{"a":{"type":"string","pattern":"^a+$"}},"additionalProperties":{"$ref":"#"}}`,
+		`{"type":"number","minimum":-1.5,"exclusiveMaximum":2e3,"multipleOf":0.5}`, `{"oneOf":[{"type":"null"},{"enum":[1,"a"]}],"allOf":[true]}`,
+		`{"prefixItems":[{"const":1}],"items":{"format":"date"},"minItems":2}`, `{"patternProperties":{"^x|y{2,}$":{}},"propertyNames":{"maxLength":3},"minProperties":1}`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, schema []byte) {
+		g, err := Limits{MaxWork: 20000}.FromSchema(schema)
+		if err != nil {
+			return
+		}
+		if err := Check(g); err != nil {
+			t.Fatalf("%v\n%s", err, g)
+		}
+		s := newSampler(t, g, rand.New(rand.NewSource(1)).Intn)
+		for range 3 {
+			if text := s.sample(); !json.Valid([]byte(text)) {
+				t.Fatalf("not JSON: %s\n%s", text, g)
+			}
+		}
+	})
+}
