@@ -1,0 +1,221 @@
+package vision
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"math"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/eyelet-engine/eyelet/kernels/imaging"
+	"github.com/eyelet-engine/eyelet/models/gguf"
+)
+
+// edited returns a copy of the small tower with changed metadata and tensors: a nil
+// value or nil tensor leaves one out.
+func edited(t testing.TB, keys map[string]any, tensors map[string]*tensor) *gguf.File {
+	t.Helper()
+	f, err := gguf.Open("testdata/quick-mlp.gguf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	w := gguf.NewWriter("clip")
+	for _, kv := range f.Keys() {
+		if v, ok := keys[kv.Key]; !ok {
+			w.Set(kv.Key, kv.Value)
+		} else if v != nil {
+			w.Set(kv.Key, v)
+		}
+		delete(keys, kv.Key)
+	}
+	for k, v := range keys {
+		w.Set(k, v)
+	}
+	for _, old := range f.Tensors() {
+		if x, ok := tensors[old.Name]; !ok {
+			w.AddTensor(old.Name, old.Type, old.Dims, old.Data())
+		} else if x != nil {
+			w.AddTensor(old.Name, x.t, x.dims, x.data)
+		}
+	}
+	var buf bytes.Buffer
+	if _, err := w.WriteTo(&buf); err != nil {
+		t.Fatal(err)
+	}
+	out, err := gguf.Parse(buf.Bytes(), "edited.gguf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+type tensor struct {
+	t    gguf.Type
+	dims []uint64
+	data []byte
+}
+
+// floats is an F32 tensor of n times v, the last one replaced by last.
+func floats(n int, v, last float32) *tensor {
+	x := &tensor{t: gguf.F32, dims: []uint64{uint64(n)}}
+	for i := range n {
+		if i == n-1 {
+			v = last
+		}
+		x.data = binary.LittleEndian.AppendUint32(x.data, math.Float32bits(v))
+	}
+	return x
+}
+
+func TestAnUneditedTowerLoads(t *testing.T) {
+	c, err := LoadCLIP(edited(t, nil, nil), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	want := openTower(t, "testdata/quick-mlp.gguf", Options{}).Info()
+	if c.Info() != want {
+		t.Errorf("%+v, want %+v", c.Info(), want)
+	}
+	if want.Family != "clip" || want.Projector != "mlp" || want.Hidden != 32 || want.Width != 24 || want.TileTokens != 16 || want.Blocks != 1 || len(want.Identity) != 64 {
+		t.Errorf("%+v", want)
+	}
+}
+
+func TestLoadingNamesTheFault(t *testing.T) {
+	type keys = map[string]any
+	type tensors = map[string]*tensor
+	for _, c := range []struct {
+		name    string
+		keys    keys
+		tensors tensors
+		text    string
+		notCLIP bool
+	}{
+		{"another architecture", keys{"general.architecture": "llama"}, nil, `not a CLIP/LLaVA projector (general.architecture = "llama")`, true},
+		{"another projector", keys{"clip.projector_type": "qwen2vl_merger"}, nil, "not a CLIP/LLaVA projector (projector_type = qwen2vl_merger)", true},
+		{"a vision projector of its own", keys{"clip.vision.projector_type": "gemma3"}, nil, "(projector_type = gemma3)", true},
+		{"an audio tower", keys{"clip.has_vision_encoder": false}, nil, "clip.has_vision_encoder = false", true},
+		{"a tower without a class token", nil, tensors{"v.class_embd": nil}, "no tensor v.class_embd", true},
+		{"no image size", keys{"clip.vision.image_size": nil}, nil, "no clip.vision.image_size", false},
+		{"an image size that is no number", keys{"clip.vision.image_size": "28"}, nil, "no clip.vision.image_size", false},
+		{"a patch size of zero", keys{"clip.vision.patch_size": uint32(0)}, nil, "clip.vision.patch_size = 0", false},
+		{"patches that do not tile the image", keys{"clip.vision.patch_size": uint32(9)}, nil, "patches of 9 pixels do not tile an image of 28", false},
+		{"more patches than fit in memory", keys{"clip.vision.image_size": uint32(16384), "clip.vision.patch_size": uint32(1)}, nil, "patches; at most", false},
+		{"heads that do not divide the width", keys{"clip.vision.attention.head_count": uint32(3)}, nil, "3 attention heads do not divide a width of 32", false},
+		{"a huge width", keys{"clip.vision.embedding_length": uint32(1 << 31)}, nil, "clip.vision.embedding_length = 2147483648", false},
+		{"a width other than the tensors'", keys{"clip.vision.embedding_length": uint32(64)}, nil, "tensor v.patch_embd.weight: dimensions", false},
+		{"more blocks than stored", keys{"clip.vision.block_count": uint32(2)}, nil, "tensor v.blk.1.ln1.weight: missing", false},
+		{"an epsilon that is NaN", keys{"clip.vision.attention.layer_norm_epsilon": float32(math.NaN())}, nil, "layer_norm_epsilon = NaN", false},
+		{"a mean of two numbers", keys{"clip.vision.image_mean": []float32{0, 1}}, nil, "clip.vision.image_mean is not three numbers", false},
+		{"a deviation of zero", keys{"clip.vision.image_std": []float32{1, 0, 1}}, nil, "clip.vision.image_std", false},
+		{"a feature layer beyond the blocks", keys{"clip.vision.feature_layer": []int32{2}}, nil, "clip.vision.feature_layer = [2] in a tower of 1 blocks", false},
+		{"a feature layer counted from the end", keys{"clip.vision.feature_layer": []int32{-2}}, nil, "clip.vision.feature_layer = [-2]", false},
+		{"a missing bias", nil, tensors{"v.blk.0.attn_q.bias": nil}, "tensor v.blk.0.attn_q.bias: missing", false},
+		{"a missing projector layer", nil, tensors{"mm.2.weight": nil}, "tensor mm.2.weight: missing", false},
+		{"a bias of the wrong length", nil, tensors{"v.pre_ln.bias": floats(31, 1, 1)}, "tensor v.pre_ln.bias: dimensions [31], want [32]", false},
+		{"a matrix where a vector belongs", nil, tensors{"v.pre_ln.bias": {gguf.F32, []uint64{16, 2}, make([]byte, 128)}}, "tensor v.pre_ln.bias: dimensions [16 2], want [32]", false},
+		{"a NaN", nil, tensors{"v.blk.0.ln2.weight": floats(32, 1, float32(math.NaN()))}, "tensor v.blk.0.ln2.weight: element 31 is NaN", false},
+		{"an infinity", nil, tensors{"mm.2.bias": floats(24, 0, float32(math.Inf(-1)))}, "tensor mm.2.bias: element 23 is -Inf", false},
+		{"a type that is unknown here", nil, tensors{"v.blk.0.attn_k.weight": {gguf.Q4_0, []uint64{32, 32}, make([]byte, 32*18)}}, "tensor v.blk.0.attn_k.weight: unsupported tensor type Q4_0", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tower, err := LoadCLIP(edited(t, c.keys, c.tensors), Options{})
+			if err == nil {
+				tower.Close()
+				t.Fatal("the tower loads")
+			}
+			if !strings.Contains(err.Error(), c.text) || errors.Is(err, ErrNotCLIP) != c.notCLIP {
+				t.Errorf("got error %q, want %q", err, c.text)
+			}
+		})
+	}
+}
+
+func TestAnOpenErrorNamesTheFile(t *testing.T) {
+	if _, err := OpenCLIP("testdata/none.gguf", Options{}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a missing file: %v", err)
+	}
+	if _, err := OpenCLIP("../builtin/eyelet-seed-q8_0.gguf", Options{}); !errors.Is(err, ErrNotCLIP) || !strings.Contains(err.Error(), "eyelet-seed") {
+		t.Errorf("a language model: %v", err)
+	}
+}
+
+func TestOtherTensorTypesGoToTheGivenDequantizer(t *testing.T) {
+	f := edited(t, nil, map[string]*tensor{"v.blk.0.attn_k.weight": {gguf.Q4_0, []uint64{32, 32}, make([]byte, 32*18)}})
+	asked := 0
+	c, err := LoadCLIP(f, Options{Dequantize: func(typ gguf.Type, data []byte, dst []float32) error {
+		asked++
+		if typ != gguf.Q4_0 || len(data) != 32*18 || len(dst) != 32*32 {
+			t.Errorf("asked for %v, %d bytes, %d numbers", typ, len(data), len(dst))
+		}
+		return nil
+	}})
+	if err != nil || asked != 1 {
+		t.Fatalf("asked %d times: %v", asked, err)
+	}
+	c.Close()
+}
+
+func TestIdentityFollowsTheWeightsAndTheSettings(t *testing.T) {
+	seen := map[string]string{}
+	for name, f := range map[string]*gguf.File{
+		"the tower":         edited(t, nil, nil),
+		"another weight":    edited(t, nil, map[string]*tensor{"v.pre_ln.bias": floats(32, 0, 1)}),
+		"another mean":      edited(t, map[string]any{"clip.vision.image_mean": []float32{0.4, 0.5, 0.61}}, nil),
+		"another epsilon":   edited(t, map[string]any{"clip.vision.attention.layer_norm_epsilon": float32(1e-5)}, nil),
+		"another name only": edited(t, map[string]any{"general.name": "x"}, nil),
+	} {
+		c, err := LoadCLIP(f, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[name] = c.Info().Identity
+		c.Close()
+	}
+	if seen["the tower"] != seen["another name only"] {
+		t.Error("a name that computes nothing changes the identity")
+	}
+	delete(seen, "another name only")
+	distinct := map[string]bool{}
+	for _, id := range seen {
+		distinct[id] = true
+	}
+	if len(distinct) != len(seen) {
+		t.Errorf("equal identities: %v", seen)
+	}
+}
+
+func FuzzLoadCLIP(f *testing.F) {
+	for _, name := range []string{"quick-mlp", "gelu-linear", "silu-mlp"} {
+		file, err := os.Open("testdata/" + name + ".gguf")
+		if err != nil {
+			f.Fatal(err)
+		}
+		data, err := io.ReadAll(file)
+		file.Close()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		file, err := gguf.Parse(data, "fuzz.gguf")
+		if err != nil {
+			return
+		}
+		c, err := LoadCLIP(file, Options{})
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		if info := c.Info(); info.ImageSize > 64 || info.Hidden > 64 {
+			return // right, but slow
+		}
+		encode(t, c, imaging.NewRGB(9, 5))
+	})
+}
