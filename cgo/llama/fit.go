@@ -1,0 +1,91 @@
+package llama
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
+)
+
+// checkMemory refuses a KV cache that cannot fit. libllama allocates it in one piece and writes zeros all over it: where the
+// system overcommits memory, the process would be killed instead of getting an error.
+func (p *ContextParams) checkMemory(model *Model, k, v ggml.Type) error {
+	cells := p.NCtx
+	if cells == 0 {
+		cells = model.NCtxTrain()
+	}
+	need := model.cacheBytes(cells, k, v)
+	have := availableMemory(!p.KeepKVOnCPU)
+	if have > 0 && need > have {
+		return fmt.Errorf("llama: context: the KV cache of %d tokens takes %.1f GB and %.1f GB of memory are free; give a smaller NCtx or a quantized TypeK and TypeV",
+			cells, need/1e9, have/1e9)
+	}
+	return nil
+}
+
+// cacheBytes is a lower bound of the size of a KV cache. Models whose layers differ (sliding windows, recurrent layers,
+// compressed keys) keep less than a plain one by an amount that depends on the family: for them the bound is a tenth.
+func (m *Model) cacheBytes(cells int, k, v ggml.Type) float64 {
+	perElement := func(t ggml.Type) float64 { return float64(t.TypeSize()) / float64(max(t.BlockSize(), 1)) }
+	row := float64(m.NHeadKV()) * (float64(m.headWidth("key_length"))*perElement(k) + float64(m.headWidth("value_length"))*perElement(v))
+	size := float64(cells) * float64(m.NLayer()) * row
+	_, compressed := m.Meta(m.arch() + ".attention.kv_lora_rank")
+	_, varied := m.Meta(m.arch() + ".attention.head_count_kv") // an array, a count for each layer, has no scalar value
+	if m.NSWA() > 0 || m.IsHybrid() || m.IsRecurrent() || compressed || !varied {
+		size /= 10
+	}
+	return size
+}
+
+// headWidth is the width of an attention head, of keys ("key_length") or values ("value_length").
+func (m *Model) headWidth(key string) int {
+	if s, ok := m.Meta(m.arch() + ".attention." + key); ok {
+		if n, err := strconv.Atoi(s); err == nil && n > 0 {
+			return n
+		}
+	}
+	if heads := m.NHead(); heads > 0 {
+		return m.NEmbd() / heads
+	}
+	return 0
+}
+
+func (m *Model) arch() string {
+	arch, _ := m.Meta("general.architecture")
+	return arch
+}
+
+// availableMemory is how many bytes can be had without pushing anything out of memory, 0 if unknown.
+func availableMemory(withGPUs bool) float64 {
+	total := systemMemory()
+	for _, d := range ggml.Devices() {
+		switch {
+		case total == 0 && d.Type == ggml.CPU:
+			total = float64(d.MemoryTotal)
+		case withGPUs && d.Type == ggml.GPU:
+			total += float64(d.MemoryFree)
+		}
+	}
+	return total
+}
+
+// systemMemory reads Linux's estimate of what new programs can have (proc_meminfo(5)); 0 on other systems.
+func systemMemory() float64 {
+	f, err := os.Open("/proc/meminfo")
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	var kib float64
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		key, value, _ := strings.Cut(lines.Text(), ":")
+		if key == "MemAvailable" || key == "SwapFree" {
+			n, _ := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 64)
+			kib += n
+		}
+	}
+	return kib * 1024
+}

@@ -1,0 +1,297 @@
+package llama
+
+// #include "shim.h"
+import "C"
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sort"
+	"strconv"
+	"strings"
+	"unsafe"
+
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
+)
+
+// FileType is a mixture of tensor types that libllama quantizes to, as llama_ftype counts them.
+type FileType int
+
+// fileTypes are the mixtures by the names that llama-quantize knows.
+var fileTypes = map[string]FileType{
+	"F32": C.LLAMA_FTYPE_ALL_F32, "F16": C.LLAMA_FTYPE_MOSTLY_F16, "BF16": C.LLAMA_FTYPE_MOSTLY_BF16,
+	"Q4_0": C.LLAMA_FTYPE_MOSTLY_Q4_0, "Q4_1": C.LLAMA_FTYPE_MOSTLY_Q4_1, "Q5_0": C.LLAMA_FTYPE_MOSTLY_Q5_0, "Q5_1": C.LLAMA_FTYPE_MOSTLY_Q5_1, "Q8_0": C.LLAMA_FTYPE_MOSTLY_Q8_0,
+	"Q2_K": C.LLAMA_FTYPE_MOSTLY_Q2_K, "Q2_K_S": C.LLAMA_FTYPE_MOSTLY_Q2_K_S, "Q3_K_S": C.LLAMA_FTYPE_MOSTLY_Q3_K_S, "Q3_K_M": C.LLAMA_FTYPE_MOSTLY_Q3_K_M, "Q3_K_L": C.LLAMA_FTYPE_MOSTLY_Q3_K_L,
+	"Q4_K_S": C.LLAMA_FTYPE_MOSTLY_Q4_K_S, "Q4_K_M": C.LLAMA_FTYPE_MOSTLY_Q4_K_M, "Q5_K_S": C.LLAMA_FTYPE_MOSTLY_Q5_K_S, "Q5_K_M": C.LLAMA_FTYPE_MOSTLY_Q5_K_M, "Q6_K": C.LLAMA_FTYPE_MOSTLY_Q6_K,
+	"IQ1_S": C.LLAMA_FTYPE_MOSTLY_IQ1_S, "IQ1_M": C.LLAMA_FTYPE_MOSTLY_IQ1_M, "IQ2_XXS": C.LLAMA_FTYPE_MOSTLY_IQ2_XXS, "IQ2_XS": C.LLAMA_FTYPE_MOSTLY_IQ2_XS, "IQ2_S": C.LLAMA_FTYPE_MOSTLY_IQ2_S, "IQ2_M": C.LLAMA_FTYPE_MOSTLY_IQ2_M,
+	"IQ3_XXS": C.LLAMA_FTYPE_MOSTLY_IQ3_XXS, "IQ3_XS": C.LLAMA_FTYPE_MOSTLY_IQ3_XS, "IQ3_S": C.LLAMA_FTYPE_MOSTLY_IQ3_S, "IQ3_M": C.LLAMA_FTYPE_MOSTLY_IQ3_M, "IQ4_NL": C.LLAMA_FTYPE_MOSTLY_IQ4_NL, "IQ4_XS": C.LLAMA_FTYPE_MOSTLY_IQ4_XS,
+	"TQ1_0": C.LLAMA_FTYPE_MOSTLY_TQ1_0, "TQ2_0": C.LLAMA_FTYPE_MOSTLY_TQ2_0, "MXFP4_MOE": C.LLAMA_FTYPE_MOSTLY_MXFP4_MOE, "NVFP4": C.LLAMA_FTYPE_MOSTLY_NVFP4, "Q1_0": C.LLAMA_FTYPE_MOSTLY_Q1_0, "Q2_0": C.LLAMA_FTYPE_MOSTLY_Q2_0,
+}
+
+// needsImatrix are the mixtures that libllama refuses, or aborts on, without an importance matrix.
+var needsImatrix = map[FileType]bool{
+	C.LLAMA_FTYPE_MOSTLY_IQ1_S: true, C.LLAMA_FTYPE_MOSTLY_IQ1_M: true, C.LLAMA_FTYPE_MOSTLY_IQ2_XXS: true, C.LLAMA_FTYPE_MOSTLY_IQ2_XS: true,
+	C.LLAMA_FTYPE_MOSTLY_IQ2_S: true, C.LLAMA_FTYPE_MOSTLY_IQ2_M: true, C.LLAMA_FTYPE_MOSTLY_Q2_K_S: true,
+}
+
+// ParseFileType finds a mixture by name, for example "Q4_K_M".
+func ParseFileType(name string) (FileType, error) {
+	if t, ok := fileTypes[strings.ToUpper(name)]; ok {
+		return t, nil
+	}
+	return 0, fmt.Errorf("llama: unknown file type %q; known are %s", name, strings.Join(FileTypes(), ", "))
+}
+
+// FileTypes lists the names that ParseFileType knows, sorted.
+func FileTypes() []string {
+	names := make([]string, 0, len(fileTypes))
+	for name := range fileTypes {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	return names
+}
+
+// String is libllama's name of the mixture, for example "Q4_K - Medium".
+func (t FileType) String() string { return C.GoString(C.llama_ftype_name(C.enum_llama_ftype(t))) }
+
+func (t FileType) known() bool {
+	for _, known := range fileTypes {
+		if t == known {
+			return true
+		}
+	}
+	return false
+}
+
+// QuantizeParams are the options of Quantize.
+type QuantizeParams struct {
+	Type            FileType
+	Threads         int                  // 0 means one a CPU
+	OutputType      *ggml.Type           // type of output.weight, nil for the mixture's choice
+	EmbeddingType   *ggml.Type           // type of token_embd.weight, nil for the mixture's choice
+	TensorTypes     map[string]ggml.Type // by regular expression over tensor names
+	AllowRequantize bool                 // accept a source that is itself quantized
+	KeepOutput      bool                 // leave output.weight as it is
+	Pure            bool                 // every tensor to the same type
+	KeepSplit       bool                 // as many files as the source has
+	Imatrix         map[string][]float32 // importance of each column, by tensor name
+
+	// Progress is called as each tensor is begun, from libllama's own log. It must not panic: there are C++ frames between it and
+	// its caller.
+	Progress func(done, total int, tensor string)
+}
+
+// Quantize writes the model of file in to file out with other tensor types. It blocks; when ctx is done it stops before the next
+// tensor. The result appears under its name only when it is whole.
+func Quantize(ctx context.Context, in, out string, p QuantizeParams) error {
+	if err := Init(); err != nil {
+		return err
+	}
+	if err := checkModelFile(in); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if needsImatrix[p.Type] && len(p.Imatrix) == 0 {
+		return fmt.Errorf("llama: quantize: %v needs an importance matrix", p.Type)
+	}
+	if same, err := sameFile(in, out); err != nil || same {
+		return errors.Join(err, need(!same, "llama: quantize: input and output are the same file %s", in))
+	}
+	var arena cArena
+	defer arena.free()
+	cp, err := p.toC(&arena)
+	if err != nil {
+		return err
+	}
+	// A split result is several files, named after the one asked for: a folder takes whatever comes.
+	tmp, err := os.MkdirTemp(filepath.Dir(out), filepath.Base(out)+".tmp*")
+	if err != nil {
+		return fmt.Errorf("llama: quantize: %w", err)
+	}
+	defer os.RemoveAll(tmp)
+	if err := quantize(ctx, in, filepath.Join(tmp, filepath.Base(out)), cp, &arena, p.Progress); err != nil {
+		return err
+	}
+	files, err := os.ReadDir(tmp)
+	if err != nil {
+		return fmt.Errorf("llama: quantize: %w", err)
+	}
+	for _, f := range files {
+		if err := os.Rename(filepath.Join(tmp, f.Name()), filepath.Join(filepath.Dir(out), f.Name())); err != nil {
+			return fmt.Errorf("llama: quantize: %w", err)
+		}
+	}
+	return nil
+}
+
+// quantize runs on its own OS thread, since the shim's cancellation looks at the thread that logs.
+func quantize(ctx context.Context, in, out string, cp *C.llama_model_quantize_params, arena *cArena, progress func(int, int, string)) error {
+	flag := C.shim_flag_new()
+	if flag == nil {
+		return errors.New("llama: out of memory")
+	}
+	defer C.shim_flag_free(flag)
+	finished := make(chan struct{})
+	unregister := context.AfterFunc(ctx, func() { C.shim_flag_set(flag, true); close(finished) })
+	defer func() {
+		if !unregister() {
+			<-finished
+		}
+	}()
+	if progress != nil {
+		defer ggml.TapLog(func(_ slog.Level, line string) {
+			if done, total, tensor, ok := parseQuantizeLine(line); ok {
+				progress(done, total, tensor)
+			}
+		})()
+	}
+	logged := captureErrors()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var rc C.uint32_t
+	var cancelled C.bool
+	var eb errBuf
+	ok := C.shim_quantize(arena.str(in), arena.str(out), cp, flag, &rc, &cancelled, eb.ptr(), eb.cap())
+	switch {
+	case bool(cancelled):
+		logged.stop()
+		return fmt.Errorf("llama: quantize %s: %w", in, context.Cause(ctx))
+	case !bool(ok):
+		return logged.wrap(fmt.Errorf("llama: quantize %s: %s", in, eb.String()))
+	case rc != 0:
+		return logged.wrap(fmt.Errorf("llama: quantize %s failed", in))
+	}
+	logged.stop()
+	return nil
+}
+
+func (p *QuantizeParams) toC(arena *cArena) (*C.llama_model_quantize_params, error) {
+	c := (*C.llama_model_quantize_params)(arena.alloc(unsafe.Sizeof(C.llama_model_quantize_params{})))
+	*c = C.llama_model_quantize_default_params()
+	if !p.Type.known() {
+		return nil, fmt.Errorf("llama: quantize: unknown file type %d", int(p.Type))
+	}
+	if p.Threads < 0 || p.Threads > maxThreads {
+		return nil, fmt.Errorf("llama: quantize: Threads is %d; give 0 to %d", p.Threads, maxThreads)
+	}
+	if err := p.checkTypes(); err != nil {
+		return nil, err
+	}
+	c.ftype = C.enum_llama_ftype(p.Type)
+	c.nthread = C.int32_t(p.Threads)
+	if p.OutputType != nil {
+		c.output_tensor_type = C.enum_ggml_type(*p.OutputType)
+	}
+	if p.EmbeddingType != nil {
+		c.token_embedding_type = C.enum_ggml_type(*p.EmbeddingType)
+	}
+	c.allow_requantize = C.bool(p.AllowRequantize)
+	c.quantize_output_tensor = C.bool(!p.KeepOutput)
+	c.pure = C.bool(p.Pure)
+	c.keep_split = C.bool(p.KeepSplit)
+	if len(p.TensorTypes) > 0 {
+		size := unsafe.Sizeof(C.struct_llama_model_tensor_override{})
+		list := unsafe.Slice((*C.struct_llama_model_tensor_override)(arena.alloc(size*uintptr(len(p.TensorTypes)+1))), len(p.TensorTypes)+1)
+		i := 0
+		for pattern, t := range p.TensorTypes {
+			list[i].pattern, list[i]._type = arena.str(pattern), C.enum_ggml_type(t)
+			i++
+		}
+		c.tt_overrides = &list[0]
+	}
+	if len(p.Imatrix) > 0 {
+		size := unsafe.Sizeof(C.struct_llama_model_imatrix_data{})
+		list := unsafe.Slice((*C.struct_llama_model_imatrix_data)(arena.alloc(size*uintptr(len(p.Imatrix)+1))), len(p.Imatrix)+1)
+		i := 0
+		for name, values := range p.Imatrix {
+			if err := checkImportance(name, values); err != nil {
+				return nil, err
+			}
+			data := unsafe.Slice((*float32)(arena.alloc(uintptr(len(values))*4)), max(len(values), 1))
+			copy(data, values)
+			list[i].name, list[i].data, list[i].size = arena.str(name), (*C.float)(unsafe.Pointer(&data[0])), C.size_t(len(values))
+			i++
+		}
+		c.imatrix = &list[0]
+	}
+	return c, nil
+}
+
+// checkTypes checks the types of single tensors, with which libllama indexes tables.
+func (p *QuantizeParams) checkTypes() error {
+	check := func(what string, t ggml.Type) error {
+		return need(t.Known() && t.CanQuantize(), "llama: quantize: %s cannot be %v", what, t)
+	}
+	var errs []error
+	if p.OutputType != nil {
+		errs = append(errs, check("OutputType", *p.OutputType))
+	}
+	if p.EmbeddingType != nil {
+		errs = append(errs, check("EmbeddingType", *p.EmbeddingType))
+	}
+	for pattern, t := range p.TensorTypes {
+		errs = append(errs, need(pattern != "", "llama: quantize: an empty pattern of tensor names"), noNUL(pattern), check(pattern, t))
+	}
+	return errors.Join(errs...)
+}
+
+// checkImportance wants finite weights that are not negative: the searches for the best code abort on others.
+func checkImportance(name string, weights []float32) error {
+	for i, w := range weights {
+		if !finite(w) || w < 0 {
+			return fmt.Errorf("llama: quantize: importance %d of %s is %v", i, name, w)
+		}
+	}
+	return nil
+}
+
+// parseQuantizeLine reads "[   3/  57]  blk.0.attn_q.weight - [...".
+func parseQuantizeLine(line string) (done, total int, tensor string, ok bool) {
+	rest, found := strings.CutPrefix(strings.TrimSpace(line), "[")
+	if !found {
+		return
+	}
+	count, rest, found := strings.Cut(rest, "]")
+	if !found {
+		return
+	}
+	a, b, found := strings.Cut(count, "/")
+	if !found {
+		return
+	}
+	done, err1 := strconv.Atoi(strings.TrimSpace(a))
+	total, err2 := strconv.Atoi(strings.TrimSpace(b))
+	if err1 != nil || err2 != nil {
+		return 0, 0, "", false
+	}
+	if fields := strings.Fields(rest); len(fields) > 0 {
+		tensor = fields[0]
+	}
+	return done, total, tensor, true
+}
+
+func sameFile(a, b string) (bool, error) {
+	ia, err := os.Stat(a)
+	if err != nil {
+		return false, fmt.Errorf("llama: %w", err)
+	}
+	ib, err := os.Stat(b)
+	if os.IsNotExist(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("llama: %w", err)
+	}
+	if ib.IsDir() {
+		return false, fmt.Errorf("llama: %s is a directory", b)
+	}
+	return os.SameFile(ia, ib), nil
+}
