@@ -1,0 +1,48 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/models/builtin"
+)
+
+// runDemo shows the built-in model its own pictures and says which answers are right.
+func runDemo(cmd *cobra.Command, o *runOptions) error {
+	s, err := open(cmd, o)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	wrong := 0
+	for _, demo := range builtin.Demos() {
+		fmt.Fprintln(s.stdout, demo.Name)
+		picture := &engine.Image{Name: demo.Name, Data: demo.PNG}
+		var messages []engine.Message
+		for i, turn := range demo.Turns {
+			in := input{question: turn.Question}
+			if i == 0 {
+				in.images = []*engine.Image{picture}
+			}
+			request := o.request
+			request.Messages = append(messages, in.message())
+			fmt.Fprintf(s.stdout, "  > %s\n    ", turn.Question)
+			a, err := s.ask(s.ctx, request, s.stdout)
+			if err != nil {
+				return err
+			}
+			if a.text != turn.Answer {
+				wrong++
+				fmt.Fprintf(s.stdout, "   (expected: %s)", turn.Answer)
+			}
+			fmt.Fprintf(s.stdout, "   [%d tokens, %.0f ms]\n", a.result.Usage.Prompt+a.result.Usage.Completion, a.result.Timings.Total.Seconds()*1000)
+			messages = append(request.Messages, engine.Assistant(a.text))
+		}
+	}
+	if wrong > 0 {
+		return fmt.Errorf("%d answers differ from what this model answers elsewhere; run eyelet doctor", wrong)
+	}
+	return nil
+}

@@ -1,0 +1,253 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/models/builtin"
+)
+
+// The libraries that this version was tested with; scripts/versions.txt has the packages. Another patch release is fine.
+const (
+	testedLlama = "0.7"
+	testedGGML  = "0.27"
+)
+
+// lowMemory is the available memory in bytes below which only toy models run.
+const lowMemory = 1 << 30
+
+const doctorLong = `Checks whether this machine has all that eyelet needs, and whether the built-in
+model answers its questions rightly here. Each check that fails names a remedy.
+
+The exit code is 0 if all is well, notes included, and 1 if a check failed.`
+
+func newDoctorCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Check that everything works on this machine",
+		Long:  doctorLong,
+		Args:  wantArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			asJSON := flagSet(cmd, "json")
+			progress := cmd.OutOrStdout()
+			if asJSON {
+				progress = io.Discard
+			}
+			d := &Diagnosis{OK: true, Versions: versions(), GPUs: []GPU{}, Checks: []Check{}, progress: progress}
+			if err := d.run(cmd.Context()); err != nil {
+				return err
+			}
+			if asJSON {
+				if err := writeJSON(cmd.OutOrStdout(), d); err != nil {
+					return err
+				}
+			}
+			if !d.OK {
+				return errSilent
+			}
+			return nil
+		},
+	}
+	cmd.Flags().Bool("json", false, "print one JSON object")
+	return cmd
+}
+
+// Diagnosis is what the doctor found. It is the document of "eyelet doctor --json", whose names stay as they are.
+type Diagnosis struct {
+	OK       bool      `json:"ok"` // no check failed
+	Versions Versions  `json:"versions"`
+	CPU      CPU       `json:"cpu"`
+	GPUs     []GPU     `json:"gpus"`
+	Memory   *Memory   `json:"memory,omitempty"` // nil where the system does not tell
+	CacheDir string    `json:"cache_dir"`
+	SelfTest *SelfTest `json:"self_test,omitempty"` // nil if it could not start
+	Checks   []Check   `json:"checks"`
+
+	progress io.Writer // where checks are printed as they are made
+}
+
+// CPU is the processor as ggml uses it.
+type CPU struct {
+	Name     string   `json:"name"`
+	Threads  int      `json:"threads"`  // that this process may run on
+	Library  string   `json:"library"`  // path of ggml's CPU library that was chosen for it, "" if there is only one
+	Features []string `json:"features"` // instruction sets and options that the library uses
+}
+
+// GPU is a device other than the CPU that ggml can use.
+type GPU struct {
+	Name        string `json:"name"`
+	Description string `json:"description"`
+	Backend     string `json:"backend"`
+	MemoryTotal uint64 `json:"memory_total"`
+	MemoryFree  uint64 `json:"memory_free"`
+}
+
+// Check is one finding.
+type Check struct {
+	Name   string `json:"name"`
+	Status string `json:"status"` // "ok", "note" (works, but worth knowing) or "failed"
+	Detail string `json:"detail"`
+	Remedy string `json:"remedy,omitempty"`
+}
+
+// add records a check and prints it.
+func (d *Diagnosis) add(c Check) {
+	d.Checks = append(d.Checks, c)
+	if c.Status == "failed" {
+		d.OK = false
+	}
+	fmt.Fprintf(d.progress, "%-6s  %-10s  %s\n", c.Status, c.Name, printable(c.Detail))
+	if c.Remedy != "" {
+		fmt.Fprintf(d.progress, "%20s→ %s\n", "", printable(c.Remedy))
+	}
+}
+
+// run makes all checks. The error is that of an interruption; what is wrong with the machine is in the checks.
+func (d *Diagnosis) run(ctx context.Context) error {
+	d.checkLibraries()
+	if d.checkBackends() {
+		d.checkGPUs()
+	}
+	d.checkMemory()
+	d.checkCache()
+	if d.OK {
+		d.checkAnswers(ctx)
+	}
+	return ctx.Err()
+}
+
+func (d *Diagnosis) checkLibraries() {
+	v := d.Versions
+	c := Check{
+		Name:   "libraries",
+		Status: "ok",
+		Detail: fmt.Sprintf("eyelet %s, libllama %s, libggml %s, %s", v.Eyelet, v.Llama, v.GGML, v.Go),
+	}
+	if !sameRelease(v.Llama, testedLlama) || !sameRelease(v.GGML, testedGGML) {
+		c.Status = "note"
+		c.Remedy = fmt.Sprintf("tested with libllama %s and libggml %s: if something misbehaves, run scripts/setup and build again", testedLlama, testedGGML)
+	}
+	d.add(c)
+}
+
+// sameRelease tells whether version is release or a patch release of it.
+func sameRelease(version, release string) bool {
+	return version == release || strings.HasPrefix(version, release+".")
+}
+
+// checkBackends reports whether ggml found its CPU library.
+func (d *Diagnosis) checkBackends() bool {
+	d.CPU = CPU{Threads: runtime.GOMAXPROCS(0), Features: []string{}}
+	if err := ggml.Load(); err != nil {
+		d.add(Check{Name: "cpu", Status: "failed", Detail: describe(err), Remedy: "install Eyelet again, or set EYELET_BACKENDS"})
+		return false
+	}
+	d.CPU.Library = ggml.CPULibrary()
+	for _, device := range ggml.Devices() {
+		if device.Type == ggml.CPU {
+			d.CPU.Name = device.Description
+		}
+	}
+	for _, f := range ggml.CPUFeatures() {
+		switch f.Value {
+		case "1":
+			d.CPU.Features = append(d.CPU.Features, f.Name)
+		case "0", "":
+		default:
+			d.CPU.Features = append(d.CPU.Features, f.Name+"="+f.Value)
+		}
+	}
+	c := Check{Name: "cpu", Status: "ok"}
+	library := "compiled into libggml"
+	if d.CPU.Library != "" {
+		library = filepath.Base(d.CPU.Library)
+	}
+	c.Detail = fmt.Sprintf("%s, %d threads; %s (%s)", d.CPU.Name, d.CPU.Threads, library, strings.Join(d.CPU.Features, " "))
+	if runtime.GOARCH == "amd64" && d.CPU.Library != "" && !strings.Contains(strings.Join(d.CPU.Features, " "), "AVX") {
+		c.Status = "note"
+		c.Remedy = "without AVX answers are slow; in a virtual machine, pass the host's CPU model through"
+	}
+	d.add(c)
+	return true
+}
+
+func (d *Diagnosis) checkGPUs() {
+	var names []string
+	for _, device := range ggml.Devices() {
+		if device.Type != ggml.GPU && device.Type != ggml.IGPU {
+			continue
+		}
+		d.GPUs = append(d.GPUs, GPU{device.Name, device.Description, device.Backend, device.MemoryTotal, device.MemoryFree})
+		names = append(names, fmt.Sprintf("%s, %s free of %s (%s)",
+			device.Description, bytesText(device.MemoryFree), bytesText(device.MemoryTotal), device.Backend))
+	}
+	detail := "none in use; all is computed on the CPU"
+	if len(names) > 0 {
+		detail = strings.Join(names, "; ")
+	}
+	d.add(Check{Name: "gpu", Status: "ok", Detail: detail})
+}
+
+func (d *Diagnosis) checkMemory() {
+	memory, ok := readMemory(systemRoot())
+	if !ok {
+		d.add(Check{Name: "memory", Status: "note", Detail: "this system does not tell how much there is"})
+		return
+	}
+	d.Memory = &memory
+	c := Check{Name: "memory", Status: "ok", Detail: fmt.Sprintf("%s available of %s", bytesText(memory.Available), bytesText(memory.Total))}
+	if memory.Limit > 0 {
+		c.Detail += fmt.Sprintf(", limited to %s by a control group", bytesText(memory.Limit))
+	}
+	if memory.Available < lowMemory {
+		c.Status = "note"
+		c.Remedy = "only small models fit: close other programs, or raise the limit of the container"
+	}
+	d.add(c)
+}
+
+func (d *Diagnosis) checkCache() {
+	dir, err := builtin.CacheDir()
+	d.CacheDir = dir
+	if err == nil {
+		err = tryWriting(dir)
+	}
+	if err != nil {
+		d.add(Check{
+			Name:   "cache",
+			Status: "note",
+			Detail: fmt.Sprintf("the cache cannot be written: %v", err),
+			Remedy: "the temporary directory is used instead; set EYELET_CACHE to a folder that can be written",
+		})
+		return
+	}
+	d.add(Check{Name: "cache", Status: "ok", Detail: dir + " can be written"})
+}
+
+// tryWriting creates and removes a file in dir, which is made if need be.
+func tryWriting(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".doctor-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString("eyelet")
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if removeErr := os.Remove(f.Name()); err == nil {
+		err = removeErr
+	}
+	return err
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"syscall"
+
+	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/kernels/imaging"
+	"github.com/eyelet-engine/eyelet/models/gguf"
+)
+
+// The exit codes, which scripts rely on. The help text of the root command lists them.
+const (
+	exitOK          = 0
+	exitFailure     = 1   // anything without a code of its own
+	exitUsage       = 2   // the command line is wrong: unknown flag, bad value, contradictory options
+	exitInput       = 3   // a file is missing, damaged, or neither a model nor a picture
+	exitMismatch    = 4   // projector and model do not fit, or the model lacks the ability asked for
+	exitCapacity    = 5   // memory or context is too small
+	exitInterrupted = 130 // Ctrl-C or SIGTERM, as shells report it
+)
+
+// A usageError is a mistake on the command line.
+type usageError struct {
+	err     error
+	command string // whose help to point to, as "eyelet run"; "" for none
+}
+
+func (e *usageError) Error() string {
+	if e.command == "" {
+		return e.err.Error()
+	}
+	return fmt.Sprintf("%v; see %q", e.err, e.command+" --help")
+}
+
+func (e *usageError) Unwrap() error { return e.err }
+
+// usagef makes a usageError.
+func usagef(format string, args ...any) error {
+	return &usageError{err: fmt.Errorf(format, args...)}
+}
+
+// An inputError is a fault of a file that the user named. The message of err names the file.
+type inputError struct {
+	err    error
+	remedy string // what the user can do, "" for what [remedyFor] knows
+}
+
+func (e *inputError) Error() string { return e.err.Error() }
+func (e *inputError) Unwrap() error { return e.err }
+
+// inputf makes an inputError.
+func inputf(format string, args ...any) error {
+	return &inputError{err: fmt.Errorf(format, args...)}
+}
+
+// classes maps what an error can wrap to its exit code. The first match counts: a picture given to a model without a
+// projector is a question of abilities, whatever else is wrapped.
+var classes = []struct {
+	code   int
+	errors []error
+}{
+	{exitInterrupted, []error{context.Canceled}},
+	{exitUsage, []error{engine.ErrRequest}},
+	{exitMismatch, []error{engine.ErrMismatch, engine.ErrNoVision}},
+	{exitCapacity, []error{engine.ErrContextLength, llama.ErrNoRoom, syscall.ENOMEM}},
+	{exitInput, []error{
+		engine.ErrModelFile, engine.ErrImage,
+		gguf.ErrNotGGUF, gguf.ErrTruncated, gguf.ErrCorrupt, gguf.ErrUnsupported, gguf.ErrLimit,
+		imaging.ErrNotImage, imaging.ErrTooLarge, imaging.ErrDamaged,
+		fs.ErrNotExist, fs.ErrPermission, syscall.EISDIR,
+	}},
+}
+
+// exitCode returns the exit code that tells a script what kind of error err is.
+func exitCode(err error) int {
+	if err == nil {
+		return exitOK
+	}
+	if _, ok := errors.AsType[*usageError](err); ok {
+		return exitUsage
+	}
+	for _, class := range classes {
+		for _, target := range class.errors {
+			if errors.Is(err, target) {
+				return class.code
+			}
+		}
+	}
+	if _, ok := errors.AsType[*inputError](err); ok {
+		return exitInput
+	}
+	return exitFailure
+}
+
+// describe turns an error into the one line that the user reads, "" for no error.
+func describe(err error) string {
+	switch {
+	case err == nil, errors.Is(err, errSilent):
+		return ""
+	case errors.Is(err, context.Canceled):
+		return "interrupted"
+	}
+	message := strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+	// The name of the package at fault helps a programmer, and stays where errors are wrapped further inside.
+	for _, prefix := range []string{"engine: ", "gguf: ", "llama: ", "ggml: ", "builtin: ", "imaging: "} {
+		message = strings.TrimPrefix(message, prefix)
+	}
+	if remedy := remedyFor(err); remedy != "" {
+		message += "; " + remedy
+	}
+	return printable(message)
+}
+
+// errSilent ends a command with exitFailure after it has said itself what is wrong.
+var errSilent = errors.New("already reported")
+
+// remedyFor returns what to do about an error whose message cannot know it.
+func remedyFor(err error) string {
+	if in, ok := errors.AsType[*inputError](err); ok && in.remedy != "" {
+		return in.remedy
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "check the path"
+	case errors.Is(err, fs.ErrPermission):
+		return "check who may read it"
+	case errors.Is(err, gguf.ErrTruncated):
+		return "download or copy it again"
+	case errors.Is(err, gguf.ErrNotGGUF):
+		return "models are files in GGUF format, usually named *.gguf"
+	case errors.Is(err, gguf.ErrUnsupported):
+		return "convert the model again with a current llama.cpp"
+	case errors.Is(err, gguf.ErrCorrupt), errors.Is(err, gguf.ErrLimit):
+		return "the file is damaged or was not made by a known tool: download it again"
+	case errors.Is(err, llama.ErrNoRoom):
+		return "give it a longer --ctx"
+	}
+	return ""
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
+)
+
+const rootLong = `Eyelet runs vision-language models on this machine: it answers questions about
+pictures with no network and no service. Models are GGUF files that llama.cpp
+runs; a small one is built in, so that everything can be tried at once.
+
+Exit codes:
+    0  all went well
+    1  failure of another kind
+    2  wrong command line: unknown flag, bad value, options that contradict
+    3  bad input file: missing, damaged, neither a model nor a picture
+    4  projector and model do not fit, or the model cannot do what was asked
+    5  memory or context is too small
+  130  interrupted (Ctrl-C or SIGTERM)
+
+Environment:
+  EYELET_CACHE     folder for what can be made again (default: ~/.cache/eyelet)
+  EYELET_BACKENDS  folder of ggml's backend libraries (default: beside libggml)`
+
+const rootExample = `  eyelet run --demo
+      the built-in model and its own pictures
+  eyelet run --model llava.gguf --mmproj mmproj.gguf --image cat.jpg "What is this?"
+      one question about a picture, answered by a model of yours
+  eyelet show llava.gguf
+      what is in a model file
+  eyelet doctor
+      whether this machine has all it takes`
+
+// newRootCommand returns the whole command line.
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:     "eyelet",
+		Short:   "Ask vision-language models about pictures, on this machine",
+		Long:    rootLong,
+		Example: rootExample,
+		// execute reports errors, in one sentence and without the usage text.
+		SilenceErrors:              true,
+		SilenceUsage:               true,
+		SuggestionsMinimumDistance: 2,
+		Args:                       knownCommand,
+		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return startLogging(cmd)
+		},
+	}
+	root.PersistentFlags().BoolP("verbose", "v", false, "log to stderr what happens, llama.cpp's own lines included")
+	root.PersistentFlags().BoolP("quiet", "q", false, "no progress and no hints on stderr, only errors")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{err: err, command: cmd.CommandPath()}
+	})
+	root.AddCommand(newRunCommand(), newShowCommand(), newDoctorCommand(), newVersionCommand(), newCompletionCommand())
+	return root
+}
+
+// startLogging sets up slog and the log of the C libraries as --verbose and --quiet ask.
+func startLogging(cmd *cobra.Command) error {
+	verbose, quiet := flagSet(cmd, "verbose"), flagSet(cmd, "quiet")
+	if verbose && quiet {
+		return &usageError{err: fmt.Errorf("--verbose and --quiet contradict each other"), command: cmd.CommandPath()}
+	}
+	level := slog.LevelWarn
+	switch {
+	case verbose:
+		level = slog.LevelDebug
+	case quiet:
+		level = slog.LevelError
+	}
+	logger := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
+	slog.SetDefault(logger)
+	if verbose {
+		ggml.SetLogger(logger)
+	} else {
+		ggml.SetLogger(nil) // the errors that matter come back as errors
+	}
+	return nil
+}
+
+// flagSet returns the value of a boolean flag, false for a command that does not have it.
+func flagSet(cmd *cobra.Command, name string) bool {
+	set, err := cmd.Flags().GetBool(name)
+	return err == nil && set
+}
+
+// knownCommand refuses arguments of the root command, all of which are misspelt commands.
+func knownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	err := fmt.Errorf("there is no command %q", args[0])
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		err = fmt.Errorf("%w, did you mean %s?", err, strings.Join(near, " or "))
+	}
+	return &usageError{err: err, command: cmd.CommandPath()}
+}
+
+// wantArgs refuses any number of arguments but that of the given names.
+func wantArgs(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		var err error
+		switch {
+		case len(args) < len(names):
+			err = fmt.Errorf("%s is missing", names[len(args)])
+		case len(args) > len(names):
+			err = fmt.Errorf("unexpected argument %q", args[len(names)])
+		default:
+			return nil
+		}
+		return &usageError{err: err, command: cmd.CommandPath()}
+	}
+}

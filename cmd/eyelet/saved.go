@@ -1,0 +1,93 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+
+	"github.com/eyelet-engine/eyelet/engine"
+)
+
+// savedConversation is the file of /save.
+type savedConversation struct {
+	Format   string         `json:"format"` // "eyelet-chat"
+	Version  int            `json:"version"`
+	Model    string         `json:"model"`
+	Messages []savedMessage `json:"messages"`
+}
+
+type savedMessage struct {
+	Role    string         `json:"role"`
+	Content []savedContent `json:"content"`
+}
+
+// savedContent is a text or a picture with the bytes of its file.
+type savedContent struct {
+	Text  string `json:"text,omitempty"`
+	Name  string `json:"image_name,omitempty"`
+	Image []byte `json:"image,omitempty"`
+}
+
+const (
+	savedFormat  = "eyelet-chat"
+	savedVersion = 1
+	savedLimit   = 512 << 20
+)
+
+// saveConversation writes a conversation with its pictures, whole or not at all.
+func saveConversation(path, model string, messages []engine.Message) error {
+	saved := savedConversation{Format: savedFormat, Version: savedVersion, Model: model, Messages: []savedMessage{}}
+	for _, m := range messages {
+		sm := savedMessage{Role: m.Role}
+		for _, part := range m.Content {
+			if part.Image != nil {
+				sm.Content = append(sm.Content, savedContent{Name: part.Image.Name, Image: part.Image.Data})
+			} else {
+				sm.Content = append(sm.Content, savedContent{Text: part.Text})
+			}
+		}
+		saved.Messages = append(saved.Messages, sm)
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".tmp*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	err = errors.Join(writeJSON(tmp, saved), tmp.Sync(), tmp.Close())
+	if err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), path)
+}
+
+// loadConversation reads a file of saveConversation.
+func loadConversation(path string) ([]engine.Message, error) {
+	data, err := readLimited(path, savedLimit)
+	if err != nil {
+		return nil, err
+	}
+	var saved savedConversation
+	if err := json.Unmarshal(data, &saved); err != nil || saved.Format != savedFormat {
+		return nil, inputf("%s is not a saved conversation", path)
+	}
+	if saved.Version != savedVersion {
+		return nil, inputf("%s was saved by another version of eyelet (format %d, this one reads %d)", path, saved.Version, savedVersion)
+	}
+	var messages []engine.Message
+	for i, sm := range saved.Messages {
+		if sm.Role == "" {
+			return nil, inputf("%s: message %d has no role", path, i+1)
+		}
+		m := engine.Message{Role: sm.Role}
+		for _, part := range sm.Content {
+			if part.Image != nil {
+				m.Content = append(m.Content, engine.Picture(&engine.Image{Name: part.Name, Data: part.Image}))
+			} else {
+				m.Content = append(m.Content, engine.Text(part.Text))
+			}
+		}
+		messages = append(messages, m)
+	}
+	return messages, nil
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/models/builtin"
+)
+
+// session is an open model with the streams to talk over.
+type session struct {
+	ctx    context.Context
+	o      *runOptions
+	engine *engine.Engine
+	model  *engine.Model
+	stdin  io.Reader
+	stdout io.Writer
+	stderr io.Writer
+}
+
+// open loads the model that the flags name, or the built-in one, and shows progress if that takes long.
+func open(cmd *cobra.Command, o *runOptions) (*session, error) {
+	s := &session{ctx: cmd.Context(), o: o, stdin: cmd.InOrStdin(), stdout: cmd.OutOrStdout(), stderr: cmd.ErrOrStderr()}
+	spec := o.spec
+	if spec.Model == "" {
+		var err error
+		if spec.Model, spec.Projector, err = builtin.Extract(""); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if s.engine, err = engine.New(engine.Options{Threads: o.threads}); err != nil {
+		return nil, err
+	}
+	w := s.wait("loading the model")
+	spec.Progress = w.fraction
+	s.model, err = s.engine.Load(s.ctx, spec)
+	w.done()
+	if err != nil {
+		s.engine.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *session) close() { s.engine.Close() }
+
+// input is what a question is about.
+type input struct {
+	question string
+	images   []*engine.Image
+	folder   string
+	chat     bool
+}
+
+// message is the user's turn: pictures first, as models were trained.
+func (in *input) message() engine.Message {
+	var content []engine.Content
+	for _, image := range in.images {
+		content = append(content, engine.Picture(image))
+	}
+	return engine.User(append(content, engine.Text(in.question))...)
+}
+
+func (in *input) imageNames() []string {
+	var names []string
+	for _, image := range in.images {
+		names = append(names, image.Name)
+	}
+	return names
+}
+
+// opening is what comes before the user's first turn.
+func (s *session) opening() []engine.Message {
+	if s.o.system == "" {
+		return nil
+	}
+	return []engine.Message{engine.System(s.o.system)}
+}
+
+// answer is the whole of an answer.
+type answer struct {
+	text   string
+	result engine.Result
+}
+
+// ask sends a request and writes the text to out as it comes. The answer so far is returned with an error too.
+func (s *session) ask(ctx context.Context, request engine.Request, out io.Writer) (answer, error) {
+	var a answer
+	var text strings.Builder
+	w := s.wait("reading the prompt")
+	defer w.done()
+	for event, err := range s.model.Generate(ctx, request) {
+		w.done()
+		if err != nil {
+			a.text = text.String()
+			return a, err
+		}
+		piece := event.Text
+		if text.Len() == 0 { // models begin an answer with the space that separates words
+			piece = strings.TrimLeft(piece, " ")
+		}
+		text.WriteString(piece)
+		if out != nil {
+			if _, err := io.WriteString(out, piece); err != nil {
+				return a, fmt.Errorf("writing the answer: %w", err)
+			}
+		}
+		if event.Done != nil {
+			a.result = *event.Done
+		}
+	}
+	a.text = text.String()
+	return a, nil
+}
+
+// report is the JSON form of an answer.
+type report struct {
+	Model    string         `json:"model"`
+	Images   []string       `json:"images,omitempty"`
+	Question string         `json:"question"`
+	Text     string         `json:"text"`
+	Finish   string         `json:"finish_reason"`
+	Seed     *uint32        `json:"seed,omitempty"`
+	Usage    engine.Usage   `json:"usage"`
+	Timings  engine.Timings `json:"timings"`
+}
+
+func (s *session) report(images []string, question string, a answer) report {
+	r := report{Model: s.model.Info().Name, Images: images, Question: question, Text: a.text, Finish: string(a.result.Finish), Usage: a.result.Usage, Timings: a.result.Timings}
+	if s.o.request.Sampling.Temperature > 0 {
+		r.Seed = &a.result.Seed
+	}
+	return r
+}

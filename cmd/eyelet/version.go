@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/cgo/llama"
+)
+
+// version is set by the Makefile (-ldflags "-X main.version=…"). Programs built otherwise take what the Go tool recorded.
+var version string
+
+// Versions are those of the program and of what it runs on. It is the document of "eyelet version --json".
+type Versions struct {
+	Eyelet   string `json:"eyelet"`
+	Revision string `json:"revision,omitempty"` // of the source, where the Go tool recorded it
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+	Llama    string `json:"libllama"`
+	GGML     string `json:"libggml"`
+	// MTMD is that of libllama: the two come from one source tree and are released together, and libmtmd tells no version.
+	MTMD string `json:"libmtmd"`
+}
+
+func versions() Versions {
+	v := Versions{
+		Eyelet:   version,
+		Go:       runtime.Version(),
+		Platform: runtime.GOOS + "/" + runtime.GOARCH,
+		Llama:    llama.Version(),
+		GGML:     ggml.Version(),
+		MTMD:     llama.Version(),
+	}
+	info, ok := debug.ReadBuildInfo()
+	if ok && v.Eyelet == "" {
+		v.Eyelet = info.Main.Version
+	}
+	if v.Eyelet == "" {
+		v.Eyelet = "(devel)"
+	}
+	if ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				v.Revision = s.Value
+			}
+		}
+	}
+	return v
+}
+
+func newVersionCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "version",
+		Short: "Print the versions of the program and its libraries",
+		Args:  wantArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			v := versions()
+			if flagSet(cmd, "json") {
+				return writeJSON(cmd.OutOrStdout(), v)
+			}
+			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+			for _, row := range [][2]string{
+				{"eyelet", v.Eyelet}, {"go", v.Go}, {"platform", v.Platform},
+				{"libllama", v.Llama}, {"libggml", v.GGML}, {"libmtmd", v.MTMD},
+			} {
+				fmt.Fprintf(w, "%s\t%s\n", row[0], row[1])
+			}
+			return w.Flush()
+		},
+	}
+	cmd.Flags().Bool("json", false, "print one JSON object")
+	return cmd
+}

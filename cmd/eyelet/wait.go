@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// waiting tells a person at a terminal what takes long. It says nothing for the first second, and wipes its line at the end.
+type waiting struct {
+	out  io.Writer
+	what string
+
+	mu      sync.Mutex
+	percent int // -1 if unknown
+	shown   bool
+	stop    chan struct{}
+	once    sync.Once
+	ended   sync.WaitGroup
+}
+
+// wait begins to watch something that may take long.
+func (s *session) wait(what string) *waiting {
+	w := &waiting{out: s.stderr, what: what, percent: -1, stop: make(chan struct{})}
+	if s.o.quiet || s.o.json || !isTerminal(s.stderr) {
+		w.once.Do(func() { close(w.stop) })
+		return w
+	}
+	w.ended.Go(w.watch)
+	return w
+}
+
+func (w *waiting) watch() {
+	start := time.Now()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-w.stop:
+			return
+		case <-tick.C:
+			w.mu.Lock()
+			text := fmt.Sprintf("%s, %d s", w.what, int(time.Since(start).Seconds()))
+			if w.percent >= 0 {
+				text = fmt.Sprintf("%s, %d %%", w.what, w.percent)
+			}
+			fmt.Fprintf(w.out, "\r\x1b[K%s", text)
+			w.shown = true
+			w.mu.Unlock()
+		}
+	}
+}
+
+// fraction sets how much is done, from 0 to 1.
+func (w *waiting) fraction(f float64) {
+	w.mu.Lock()
+	w.percent = int(f * 100)
+	w.mu.Unlock()
+}
+
+// done ends the watch. It may be called more than once.
+func (w *waiting) done() {
+	w.once.Do(func() { close(w.stop) })
+	w.ended.Wait()
+	if w.shown {
+		fmt.Fprint(w.out, "\r\x1b[K")
+		w.shown = false
+	}
+}

@@ -1,0 +1,32 @@
+package engine
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// physicalCores counts the cores that this process may run on, hyper-threads once: two threads of one core share its vector
+// units and only get in each other's way. A CPU quota of the container, which GOMAXPROCS follows, is the upper bound.
+func physicalCores() int {
+	limit := max(runtime.GOMAXPROCS(0), 1)
+	var allowed unix.CPUSet
+	if unix.SchedGetaffinity(0, &allowed) != nil {
+		return limit
+	}
+	cores := map[string]bool{}
+	for cpu := range 1024 {
+		if !allowed.IsSet(cpu) {
+			continue
+		}
+		siblings, err := os.ReadFile(fmt.Sprintf("/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu))
+		if err != nil {
+			return limit
+		}
+		cores[strings.TrimSpace(string(siblings))] = true
+	}
+	return max(min(len(cores), limit), 1)
+}

@@ -1,0 +1,123 @@
+// Package engine runs vision-language models: it opens a model and its vision projector, turns messages with pictures into
+// prompts, and streams answers.
+//
+//	e, err := engine.New(engine.Options{})
+//	defer e.Close()
+//	m, err := e.Load(ctx, engine.ModelSpec{Model: "llava.gguf", Projector: "mmproj.gguf"})
+//	picture, err := engine.ImageFile("cat.jpg")
+//	for event, err := range m.Generate(ctx, engine.Request{
+//		Messages: []engine.Message{engine.User(engine.Picture(picture), engine.Text("What is this?"))},
+//	}) {
+//		if err != nil {
+//			return err
+//		}
+//		fmt.Print(event.Text)
+//	}
+//
+// An Engine and its Models may be used from many goroutines. Requests to one Model run one after another. All compute of the
+// process happens on one OS thread, whatever the number of engines.
+package engine
+
+import (
+	"errors"
+	"sync"
+)
+
+// Errors that callers tell apart with errors.Is. Each is wrapped with the file or figure at fault.
+var (
+	// ErrClosed is returned after Close.
+	ErrClosed = errors.New("engine: use after Close")
+	// ErrModelFile marks a model or projector file that is missing, damaged or not supported.
+	ErrModelFile = errors.New("engine: bad model file")
+	// ErrMismatch marks a projector that does not belong to the model.
+	ErrMismatch = errors.New("engine: projector and model do not fit")
+	// ErrNoVision marks a picture given to a model that was loaded without a projector.
+	ErrNoVision = errors.New("engine: the model cannot see pictures")
+	// ErrImage marks a picture that cannot be read.
+	ErrImage = errors.New("engine: bad picture")
+	// ErrContextLength marks a prompt that is longer than the context.
+	ErrContextLength = errors.New("engine: the prompt is longer than the context")
+	// ErrRequest marks a request with contradictory or impossible options.
+	ErrRequest = errors.New("engine: bad request")
+)
+
+// Options are the options of New. The zero value is ready for use.
+type Options struct {
+	// Threads is the number of compute threads; 0 means one a physical core that this process may use.
+	Threads int
+}
+
+// Engine holds what models share: the compute thread and the options.
+type Engine struct {
+	threads int
+	thread  *thread
+
+	mu      sync.Mutex
+	models  map[*Model]struct{}
+	loading sync.WaitGroup
+	closed  bool
+}
+
+// New starts an engine.
+func New(options Options) (*Engine, error) {
+	if options.Threads < 0 || options.Threads > 1024 {
+		return nil, errors.New("engine: Threads must be between 1 and 1024, or 0 for one a core")
+	}
+	if options.Threads == 0 {
+		options.Threads = physicalCores()
+	}
+	return &Engine{threads: options.Threads, thread: acquireThread(), models: map[*Model]struct{}{}}, nil
+}
+
+// Threads is the number of compute threads in use.
+func (e *Engine) Threads() int { return e.threads }
+
+// Close closes all models and ends the compute thread. Running requests end with ErrClosed first.
+func (e *Engine) Close() error {
+	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		return nil
+	}
+	e.closed = true
+	open := make([]*Model, 0, len(e.models))
+	for m := range e.models {
+		open = append(open, m)
+	}
+	e.mu.Unlock()
+	var errs []error
+	e.loading.Wait()
+	for _, m := range open {
+		errs = append(errs, m.Close())
+	}
+	releaseThread()
+	return errors.Join(errs...)
+}
+
+// beginLoad keeps the compute thread alive until loading.Done.
+func (e *Engine) beginLoad() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return ErrClosed
+	}
+	e.loading.Add(1)
+	return nil
+}
+
+// add registers a model, unless the engine was closed meanwhile.
+func (e *Engine) add(m *Model) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return ErrClosed
+	}
+	e.models[m] = struct{}{}
+	return nil
+}
+
+func (e *Engine) remove(m *Model) {
+	e.mu.Lock()
+	delete(e.models, m)
+	e.mu.Unlock()
+}

@@ -1,0 +1,312 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/models/chat"
+	"github.com/eyelet-engine/eyelet/models/gguf"
+)
+
+// DefaultContext is the context length, in tokens, of a model that was trained for at least as much.
+const DefaultContext = 4096
+
+// ModelSpec says which model to load and how. Only Model is required.
+type ModelSpec struct {
+	Model     string // GGUF file of the language model; the first file of a split one
+	Projector string // GGUF file of the vision tower and projector ("mmproj"); empty for a text model
+
+	// Context is the length of the KV cache in tokens; 0 means DefaultContext, or what the model was trained for if less.
+	Context int
+	// GPULayers is the number of layers to place on GPUs: 0 means all that are offered, negative means none.
+	GPULayers int
+	// CacheType is the type of the KV cache: "f16" (the default), "f32", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0".
+	CacheType string
+	// ChatTemplate replaces the model's own: Jinja source, or one of the names "vicuna", "llava", "chatml".
+	ChatTemplate string
+
+	// Progress is called while the model loads, with a fraction from 0 to 1.
+	Progress func(fraction float64)
+}
+
+// Info describes a loaded model.
+type Info struct {
+	Name         string // general.name, or the file's name
+	Architecture string
+	Description  string // libllama's short name, for example "llama 7B Q4_K - Medium"
+	Parameters   uint64
+	Bytes        uint64 // weights of the language model
+	Context      int    // length of the KV cache in tokens
+	ContextTrain int    // length that the model was trained for
+	Vision       string // kind of vision encoder, empty for a text model
+	Encoder      string // what runs it: "native" or "mtmd"
+	Template     string // where the chat template comes from: "model", "given", or the name of a fallback
+}
+
+// Model is an open model. Its methods may be called from several goroutines; requests run one after another.
+type Model struct {
+	engine *Engine
+	info   Info
+	load   time.Duration
+
+	lm       *llama.Model
+	lc       *llama.Context
+	vision   encoder // nil for a text model
+	template *chat.Template
+	special  map[string]llama.Token // control tokens by their text
+	names    []string               // keys of special
+
+	turn   chan struct{} // holds one token; whoever has it runs a request
+	seq    sequence      // what the KV cache holds
+	closed context.Context
+	end    context.CancelCauseFunc
+	once   sync.Once
+}
+
+// Load opens a model. It blocks until the model is ready, ctx is done, or something does not fit; errors wrap ErrModelFile or
+// ErrMismatch and name the file.
+func (e *Engine) Load(ctx context.Context, spec ModelSpec) (*Model, error) {
+	start := time.Now()
+	if err := e.beginLoad(); err != nil {
+		return nil, err
+	}
+	defer e.loading.Done()
+	m := &Model{engine: e, turn: make(chan struct{}, 1)}
+	m.closed, m.end = context.WithCancelCause(context.Background())
+	if err := m.open(ctx, spec); err != nil {
+		_ = m.free()
+		return nil, err
+	}
+	m.load = time.Since(start)
+	if err := e.add(m); err != nil {
+		_ = m.free()
+		return nil, err
+	}
+	return m, nil
+}
+
+// open loads the parts in the order in which mistakes are cheapest to find.
+func (m *Model) open(ctx context.Context, spec ModelSpec) error {
+	if spec.Model == "" {
+		return fmt.Errorf("%w: no model file given", ErrModelFile)
+	}
+	width, err := checkLanguageModel(spec.Model)
+	if err != nil {
+		return err
+	}
+	if spec.Projector != "" {
+		if err := checkProjector(spec.Projector, spec.Model, width); err != nil {
+			return err
+		}
+	}
+	if err := llama.Init(); err != nil {
+		return err
+	}
+	gpuLayers := spec.GPULayers
+	if gpuLayers < 0 {
+		gpuLayers = llama.NoGPULayers
+	}
+	m.lm, err = llama.LoadModel(ctx, spec.Model, llama.ModelParams{GPULayers: gpuLayers, Progress: spec.Progress})
+	if err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		return fmt.Errorf("%w: %w", ErrModelFile, err)
+	}
+	if spec.Projector != "" {
+		if m.vision, err = openEncoder(ctx, spec.Projector, m.lm, m.engine); err != nil {
+			return err
+		}
+	}
+	params, err := m.contextParams(spec)
+	if err != nil {
+		return err
+	}
+	// Buffers are first touched, and libgomp's team first made, on the thread that will compute with them.
+	if err := m.engine.thread.do(ctx, func() (err error) { m.lc, err = llama.NewContext(m.lm, params); return err }); err != nil {
+		return fmt.Errorf("engine: %w (a shorter --ctx needs less memory)", err)
+	}
+	m.seq.batchLimit = m.lc.NBatch()
+	if err := m.openTemplate(spec); err != nil {
+		return err
+	}
+	m.describe(spec)
+	return nil
+}
+
+// checkLanguageModel reads the header of a model file and returns the embedding width.
+func checkLanguageModel(path string) (width int, err error) {
+	f, err := gguf.Open(path)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrModelFile, err)
+	}
+	defer f.Close()
+	arch := f.Architecture()
+	if arch == "clip" {
+		return 0, fmt.Errorf("%w: %s is a vision projector; give it as the projector (--mmproj) and the language model as the model (--model)", ErrModelFile, path)
+	}
+	n, ok := f.Uint(arch + ".embedding_length")
+	if !ok || n == 0 || n > math.MaxInt32 {
+		return 0, fmt.Errorf("%w: %s has no usable %s.embedding_length; it is not a language model", ErrModelFile, path, arch)
+	}
+	return int(n), nil
+}
+
+// checkProjector compares the projector's output width with the model's before either is loaded.
+func checkProjector(path, model string, width int) error {
+	f, err := gguf.Open(path)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrModelFile, err)
+	}
+	defer f.Close()
+	if arch := f.Architecture(); arch != "clip" {
+		return fmt.Errorf("%w: %s is a %s model, not a vision projector", ErrModelFile, path, arch)
+	}
+	// LLaVA's projectors end in mm.2 (MLP) or mm.0 (linear); other families are compared by libmtmd when it loads them.
+	for _, name := range []string{"mm.2.weight", "mm.0.weight"} {
+		kind, _ := f.Str("clip.projector_type")
+		t, ok := f.Tensor(name)
+		if !ok || len(t.Dims) != 2 || kind != "mlp" {
+			continue
+		}
+		if int(t.Dims[1]) != width {
+			return fmt.Errorf("%w: %s makes embeddings %d wide, %s takes %d; use the mmproj file that came with the model", ErrMismatch, path, t.Dims[1], model, width)
+		}
+		break
+	}
+	return nil
+}
+
+var cacheTypes = map[string]ggml.Type{"": ggml.F16, "f16": ggml.F16, "f32": ggml.F32, "bf16": ggml.BF16, "q8_0": ggml.Q8_0,
+	"q5_1": ggml.Q5_1, "q5_0": ggml.Q5_0, "q4_1": ggml.Q4_1, "q4_0": ggml.Q4_0}
+
+func (m *Model) contextParams(spec ModelSpec) (llama.ContextParams, error) {
+	t, ok := cacheTypes[strings.ToLower(spec.CacheType)]
+	if !ok {
+		return llama.ContextParams{}, fmt.Errorf("%w: unknown type %q of the KV cache; known are f16, f32, bf16, q8_0, q5_1, q5_0, q4_1 and q4_0", ErrRequest, spec.CacheType)
+	}
+	n := spec.Context
+	switch {
+	case n < 0 || n > 1<<24:
+		return llama.ContextParams{}, fmt.Errorf("%w: a context of %d tokens", ErrRequest, n)
+	case n == 0:
+		n = DefaultContext
+		if train := m.lm.NCtxTrain(); train > 0 {
+			n = min(n, train)
+		}
+	}
+	p := llama.ContextParams{NCtx: n, NSeqMax: 1, Threads: m.engine.threads, TypeK: t, TypeV: t, ExactCache: true}
+	if m.vision != nil && m.vision.wholePictures() > 0 {
+		// Pictures that attend to themselves in both directions go through in one piece.
+		p.NUBatch = max(512, m.vision.wholePictures())
+		p.NBatch = max(2048, p.NUBatch)
+	}
+	return p, nil
+}
+
+// openTemplate finds the chat template and the vocabulary's control tokens, which only the template may use.
+func (m *Model) openTemplate(spec ModelSpec) error {
+	vocab := m.lm.Vocab()
+	m.special = map[string]llama.Token{}
+	for t := range llama.Token(vocab.N()) {
+		if vocab.Attr(t)&(llama.AttrControl|llama.AttrUserDefined) == 0 {
+			continue
+		}
+		if text := string(vocab.Piece(t, true)); text != "" {
+			if _, ok := m.special[text]; !ok {
+				m.special[text] = t
+				m.names = append(m.names, text)
+			}
+		}
+	}
+	source := spec.ChatTemplate
+	m.info.Template = "given"
+	if source == "" {
+		source, _ = m.lm.ChatTemplate("")
+		m.info.Template = "model"
+	}
+	name := source
+	if source == "" {
+		name = chat.Guess(m.templateMetadata())
+	}
+	if text, err := chat.Fallback(name); err == nil {
+		source, m.info.Template = text, name
+	}
+	text := func(t llama.Token) string { return string(vocab.Piece(t, true)) }
+	var err error
+	if m.template, err = chat.Parse(source, chat.Options{BOS: text(vocab.BOS()), EOS: text(vocab.EOS())}); err != nil {
+		return fmt.Errorf("%w: the chat template of %s: %w; give another with --chat-template", ErrModelFile, spec.Model, err)
+	}
+	return nil
+}
+
+func (m *Model) templateMetadata() chat.Metadata {
+	meta := m.lm.Metadata()
+	d := chat.Metadata{Architecture: meta["general.architecture"], Vocabulary: func(s string) bool { _, ok := m.special[s]; return ok }}
+	for _, key := range []string{"general.name", "general.basename", "general.finetune"} {
+		if meta[key] != "" {
+			d.Names = append(d.Names, meta[key])
+		}
+	}
+	if m.vision != nil {
+		d.ProjectorType = m.vision.projector()
+	}
+	return d
+}
+
+func (m *Model) describe(spec ModelSpec) {
+	name, _ := m.lm.Meta("general.name")
+	if name == "" {
+		name = baseName(spec.Model)
+	}
+	arch, _ := m.lm.Meta("general.architecture")
+	m.info.Name, m.info.Architecture, m.info.Description = name, arch, m.lm.Description()
+	m.info.Parameters, m.info.Bytes = m.lm.NParams(), m.lm.Size()
+	m.info.Context, m.info.ContextTrain = m.lc.NCtx(), m.lm.NCtxTrain()
+	if m.vision != nil {
+		m.info.Vision, m.info.Encoder = m.vision.projector(), m.vision.name()
+	}
+}
+
+// Info describes the model.
+func (m *Model) Info() Info { return m.info }
+
+// Close ends running requests with ErrClosed and frees the model.
+func (m *Model) Close() error {
+	var err error
+	m.once.Do(func() {
+		m.end(ErrClosed)
+		m.turn <- struct{}{} // waits for the running request; never given back, so that none begins after it
+		m.engine.remove(m)
+		err = m.free()
+	})
+	return err
+}
+
+// free releases what open has made, in reverse.
+func (m *Model) free() error {
+	m.end(ErrClosed)
+	return m.engine.thread.do(context.Background(), func() error {
+		var errs []error
+		if m.lc != nil {
+			errs = append(errs, m.lc.Close())
+		}
+		if m.seq.batches != nil {
+			errs = append(errs, m.seq.batches.Close())
+		}
+		if m.vision != nil {
+			errs = append(errs, m.vision.Close())
+		}
+		if m.lm != nil {
+			errs = append(errs, m.lm.Close())
+		}
+		return errors.Join(errs...)
+	})
+}

@@ -1,0 +1,210 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+
+	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/models/chat"
+)
+
+// fileID names a picture file as seen by one encoder.
+type fileID [sha256.Size]byte
+
+// prompt is a request made ready: what the language model reads, in order.
+type prompt struct {
+	pieces []piece
+	n      int // tokens, image tokens included
+	images int // image tokens
+}
+
+func (p *prompt) close() {
+	for i := range p.pieces {
+		if in := p.pieces[i].picture; in != nil && in.close != nil {
+			in.close()
+			in.close = nil
+		}
+	}
+}
+
+func (p *prompt) add(pieces ...piece) {
+	for _, x := range pieces {
+		if x.picture != nil {
+			p.n += x.picture.n
+			p.images += x.picture.n
+		} else {
+			p.n += len(x.tokens)
+		}
+		p.pieces = append(p.pieces, x)
+	}
+}
+
+// prompt turns a request into pieces: the template is rendered, text tokenized, pictures decoded and laid out.
+func (m *Model) prompt(ctx context.Context, r *Request, t *Timings) (*prompt, error) {
+	p := &prompt{}
+	if len(r.Messages) == 0 {
+		tokens, err := m.lm.Vocab().Tokenize(r.Prompt, true, true)
+		if err != nil {
+			return nil, err
+		}
+		p.add(piece{tokens: tokens})
+		return p, m.checkLength(p)
+	}
+	messages, images, err := m.chatMessages(r.Messages)
+	if err != nil {
+		return nil, err
+	}
+	parts, err := m.template.Render(ctx, messages, chat.RenderOptions{AddGenerationPrompt: true, BareImages: m.vision != nil && m.vision.bringsMarkers()})
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, fmt.Errorf("%w: %w", ErrRequest, err)
+	}
+	if err := m.addParts(ctx, p, parts, images, t); err != nil {
+		p.close()
+		return nil, err
+	}
+	if err := m.checkLength(p); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// chatMessages are the messages as the template package takes them, and the pictures in reading order.
+func (m *Model) chatMessages(messages []Message) ([]chat.Message, []*Image, error) {
+	var out []chat.Message
+	var images []*Image
+	for i, msg := range messages {
+		if msg.Role == "" {
+			return nil, nil, fmt.Errorf("%w: message %d has no role", ErrRequest, i+1)
+		}
+		cm := chat.Message{Role: chat.Role(msg.Role)}
+		for _, c := range msg.Content {
+			if c.Image == nil {
+				cm.Content = append(cm.Content, chat.Text(c.Text))
+				continue
+			}
+			if m.vision == nil {
+				return nil, nil, fmt.Errorf("%w: %s was loaded without a projector; give its mmproj file (--mmproj)", ErrNoVision, m.lm.Path())
+			}
+			cm.Content = append(cm.Content, chat.Image())
+			images = append(images, c.Image)
+		}
+		out = append(out, cm)
+	}
+	return out, images, nil
+}
+
+// addParts tokenizes text and lays out pictures. Control tokens are made only of what the template wrote.
+func (m *Model) addParts(ctx context.Context, p *prompt, parts []chat.Part, images []*Image, t *Timings) error {
+	vocab := m.lm.Vocab()
+	var tokens []llama.Token
+	flush := func() {
+		if len(tokens) > 0 {
+			p.add(piece{tokens: tokens})
+			tokens = nil
+		}
+	}
+	// The model may want its BOS token first; a template that writes it itself must not get a second one.
+	if bos := vocab.BOS(); vocab.AddBOS() && bos != llama.NoToken {
+		tokens = append(tokens, bos)
+	}
+	bosOnly := len(tokens) == 1
+	for _, part := range chat.Split(parts, m.names) {
+		switch {
+		case part.Kind == chat.KindImage:
+			flush()
+			pieces, err := m.lookAt(ctx, images[part.Image], t)
+			if err != nil {
+				return err
+			}
+			p.add(pieces...)
+		case part.Special:
+			if t := m.special[part.Text]; !bosOnly || t != tokens[0] {
+				tokens = append(tokens, t)
+			}
+		default:
+			more, err := vocab.Tokenize(part.Text, false, false)
+			if err != nil {
+				return fmt.Errorf("%w: %w", ErrRequest, err)
+			}
+			tokens = append(tokens, more...)
+		}
+		bosOnly = false
+	}
+	flush()
+	if n := len(p.pieces); n > 0 && p.pieces[n-1].picture != nil {
+		return fmt.Errorf("%w: the chat template ends the prompt with a picture, after which the model cannot answer", ErrRequest)
+	}
+	return nil
+}
+
+// lookAt lays a picture out and stamps the pieces with its identity.
+func (m *Model) lookAt(ctx context.Context, image *Image, t *Timings) ([]piece, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	pieces, err := m.look(ctx, image, t)
+	if err != nil {
+		return nil, err
+	}
+	h := sha256.New()
+	h.Write([]byte(m.vision.identity()))
+	h.Write(image.Data)
+	var id fileID
+	h.Sum(id[:0])
+	part := 0
+	for i := range pieces {
+		if pieces[i].picture != nil {
+			pieces[i].file, pieces[i].part = id, part
+			part++
+		}
+	}
+	return pieces, nil
+}
+
+func (m *Model) checkLength(p *prompt) error {
+	if p.n == 0 {
+		return fmt.Errorf("%w: the prompt is empty", ErrRequest)
+	}
+	// One cell at least must be left for the answer.
+	if n := m.lc.NCtxSeq(); p.n >= n {
+		hint := "shorten it or give a larger context (--ctx)"
+		if train := m.lm.NCtxTrain(); train > 0 && p.n >= train {
+			hint = fmt.Sprintf("shorten it; the model was trained for %d tokens", train)
+		}
+		return fmt.Errorf("%w: it has %d tokens, %d of them of pictures, and the context holds %d; %s", ErrContextLength, p.n, p.images, n, hint)
+	}
+	return nil
+}
+
+// check finds contradictions in a request before any work is done.
+func (r *Request) check() error {
+	switch {
+	case len(r.Messages) == 0 && r.Prompt == "":
+		return fmt.Errorf("%w: neither Messages nor Prompt is set", ErrRequest)
+	case len(r.Messages) > 0 && r.Prompt != "":
+		return fmt.Errorf("%w: both Messages and Prompt are set", ErrRequest)
+	case r.Grammar != "" && len(r.Schema) > 0:
+		return fmt.Errorf("%w: both Grammar and Schema are set", ErrRequest)
+	case r.MaxTokens < 0:
+		return fmt.Errorf("%w: MaxTokens is %d", ErrRequest, r.MaxTokens)
+	case r.TopLogprobs < 0 || r.TopLogprobs > 1000:
+		return fmt.Errorf("%w: TopLogprobs is %d; give 0 to 1000", ErrRequest, r.TopLogprobs)
+	}
+	for _, s := range r.Stop {
+		if s == "" {
+			return fmt.Errorf("%w: an empty stop text", ErrRequest)
+		}
+	}
+	return nil
+}
+
+// isCancelled reports whether err means that the caller gave up.
+func isCancelled(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}

@@ -1,0 +1,198 @@
+package engine
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/kernels/imaging"
+)
+
+// Token is an index into a model's vocabulary.
+type Token = llama.Token
+
+// Request is one question to a model. Either Messages or Prompt is set.
+type Request struct {
+	// Messages is the conversation, rendered with the model's chat template.
+	Messages []Message
+	// Prompt is raw text that goes to the model as it stands, special tokens included, without a template. The model's
+	// beginning-of-sequence token is added.
+	Prompt string
+
+	Sampling Sampling
+
+	// MaxTokens ends the answer; 0 means when the context is full.
+	MaxTokens int
+	// Stop ends the answer before any of these texts appears in it.
+	Stop []string
+
+	// Grammar holds the answer to a GBNF grammar with a rule "root". Schema holds it to a JSON schema. At most one is set.
+	Grammar string
+	Schema  json.RawMessage
+
+	// Logprobs adds the log probability of each token to events, and of the TopLogprobs most probable ones.
+	Logprobs    bool
+	TopLogprobs int
+
+	// Fresh computes the whole prompt even if its beginning is still in the KV cache from an earlier request. The cache saves
+	// time, but a prompt computed in other portions can differ in the last bits of its logits.
+	Fresh bool
+}
+
+// Sampling says how tokens are chosen. The zero value always takes the most probable one.
+type Sampling struct {
+	Temperature float32 // 0 takes the most probable token; the rest is ignored then, but for penalties and bias
+	TopK        int     // 0 keeps all
+	TopP        float32 // 0 or 1 keeps all
+	MinP        float32 // 0 keeps all
+	TypicalP    float32 // 0 or 1 keeps all
+	Seed        *uint32 // nil draws one; Result.Seed tells which
+
+	RepeatPenalty    float32 // 0 or 1 is off
+	FrequencyPenalty float32
+	PresencePenalty  float32
+	PenaltyLastN     int // tokens that penalties look back on; 0 means 64
+
+	LogitBias map[Token]float32 // added to logits; negative infinity forbids a token
+}
+
+// Message is a turn of a conversation: role "system", "user", "assistant" or whatever the template knows.
+type Message struct {
+	Role    string
+	Content []Content
+}
+
+// User is a message with the role "user".
+func User(content ...Content) Message { return Message{Role: "user", Content: content} }
+
+// System is a message with the role "system".
+func System(text string) Message { return Message{Role: "system", Content: []Content{Text(text)}} }
+
+// Assistant is a message with the role "assistant".
+func Assistant(text string) Message {
+	return Message{Role: "assistant", Content: []Content{Text(text)}}
+}
+
+// Content is a piece of a message: text, or a picture.
+type Content struct {
+	Text  string
+	Image *Image
+}
+
+// Text is content of text.
+func Text(text string) Content { return Content{Text: text} }
+
+// Picture is content of a picture.
+func Picture(image *Image) Content { return Content{Image: image} }
+
+// Image is a picture file in memory (JPEG, PNG, GIF, WebP, BMP, TIFF, HEIC).
+type Image struct {
+	Name string // where it came from, for error messages
+	Data []byte
+}
+
+// ImageFile reads a picture from a file. Files larger than the decoder takes are refused unread.
+func ImageFile(path string) (*Image, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrImage, err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrImage, err)
+	}
+	if info.IsDir() {
+		return nil, fmt.Errorf("%w: %s is a directory", ErrImage, path)
+	}
+	return ImageReader(path, f)
+}
+
+// ImageReader reads a picture from r, which name describes in errors.
+func ImageReader(name string, r io.Reader) (*Image, error) {
+	limit := int64(imaging.DefaultMaxBytes)
+	data, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrImage, name, err)
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("%w: %s is larger than %d MB", ErrImage, name, limit>>20)
+	}
+	if len(data) == 0 {
+		return nil, fmt.Errorf("%w: %s is empty", ErrImage, name)
+	}
+	return &Image{Name: name, Data: data}, nil
+}
+
+// Event is a piece of an answer. Text may be empty while a character or a possible stop text is incomplete.
+type Event struct {
+	Text     string
+	Tokens   []Token
+	Logprobs []TokenLogprob // one a token, if asked for
+	Done     *Result        // set on the last event
+}
+
+// TokenLogprob is a token of the answer with the natural logarithm of its probability.
+type TokenLogprob struct {
+	Token   Token
+	Text    string // the token's bytes; may be part of a character
+	Logprob float64
+	Top     []TokenLogprob // the most probable tokens at this place, best first
+}
+
+// FinishReason says why an answer ended.
+type FinishReason string
+
+// Finish reasons.
+const (
+	FinishStop   FinishReason = "stop"   // the model ended its turn, or a stop text appeared
+	FinishLength FinishReason = "length" // MaxTokens were generated, or the context is full
+)
+
+// Result sums an answer up.
+type Result struct {
+	Finish  FinishReason
+	Usage   Usage
+	Timings Timings
+	Seed    uint32 // the seed used, when tokens were drawn at random
+}
+
+// Usage counts tokens. A picture counts with its image tokens.
+type Usage struct {
+	Prompt     int `json:"prompt_tokens"`
+	Cached     int `json:"cached_tokens"` // of Prompt, those that were still in the KV cache
+	Image      int `json:"image_tokens"`  // of Prompt, those of pictures
+	Completion int `json:"completion_tokens"`
+}
+
+// Timings is the time that each stage took. Stages that a request did not need are zero.
+type Timings struct {
+	Load        time.Duration // loading the model; the same for all requests
+	Queue       time.Duration // waiting for earlier requests
+	DecodeImage time.Duration // picture files to pixels
+	Preprocess  time.Duration // resizing and normalising
+	Encode      time.Duration // vision tower and projector
+	Prefill     time.Duration // prompt through the language model
+	Generate    time.Duration // answer, from the first token on
+	FirstToken  time.Duration // from the call of Generate to the first token
+	Total       time.Duration
+}
+
+// MarshalJSON writes milliseconds.
+func (t Timings) MarshalJSON() ([]byte, error) {
+	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+	return json.Marshal(struct {
+		Load        float64 `json:"load_ms"`
+		Queue       float64 `json:"queue_ms"`
+		DecodeImage float64 `json:"decode_image_ms"`
+		Preprocess  float64 `json:"preprocess_ms"`
+		Encode      float64 `json:"encode_ms"`
+		Prefill     float64 `json:"prefill_ms"`
+		Generate    float64 `json:"generate_ms"`
+		FirstToken  float64 `json:"first_token_ms"`
+		Total       float64 `json:"total_ms"`
+	}{ms(t.Load), ms(t.Queue), ms(t.DecodeImage), ms(t.Preprocess), ms(t.Encode), ms(t.Prefill), ms(t.Generate), ms(t.FirstToken), ms(t.Total)})
+}

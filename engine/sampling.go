@@ -1,0 +1,137 @@
+package engine
+
+import (
+	crand "crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/models/grammar"
+)
+
+// sampler builds the chain of a request and returns the seed in use.
+func (m *Model) sampler(r *Request) (*llama.Sampler, uint32, error) {
+	s := &r.Sampling
+	seed := uint32(0)
+	if s.Seed != nil {
+		seed = *s.Seed
+	} else {
+		var b [4]byte
+		_, _ = crand.Read(b[:])
+		seed = binary.LittleEndian.Uint32(b[:])
+	}
+	if seed == llama.RandomSeed { // libllama would draw one of its own, and nobody could repeat the answer
+		seed--
+	}
+	stages, err := m.constraints(r)
+	if err != nil {
+		return nil, 0, err
+	}
+	if s.Temperature < 0 || math.IsNaN(float64(s.Temperature)) {
+		return nil, 0, fmt.Errorf("%w: temperature %v; give 0 or more", ErrRequest, s.Temperature)
+	}
+	if s.Temperature == 0 {
+		stages = append(stages, llama.Greedy())
+	} else {
+		stages = append(stages, narrowing(s)...)
+		stages = append(stages, llama.Temperature(s.Temperature), llama.Dist(seed))
+	}
+	chain, err := llama.NewSampler(m.lm, stages...)
+	if err != nil {
+		return nil, 0, fmt.Errorf("%w: %w", ErrRequest, err)
+	}
+	return chain, seed, nil
+}
+
+// constraints are the stages that hold at every temperature. The grammar comes before anything that could remove the tokens it
+// allows.
+func (m *Model) constraints(r *Request) ([]llama.Stage, error) {
+	var stages []llama.Stage
+	s := &r.Sampling
+	if len(s.LogitBias) > 0 {
+		stages = append(stages, llama.LogitBias(s.LogitBias))
+	}
+	gbnf := r.Grammar
+	if len(r.Schema) > 0 {
+		var err error
+		if gbnf, err = grammar.FromSchema(r.Schema); err != nil {
+			return nil, fmt.Errorf("%w: the JSON schema: %w", ErrRequest, err)
+		}
+	}
+	if gbnf != "" {
+		if err := grammar.Check(gbnf); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrRequest, err)
+		}
+		stages = append(stages, llama.Grammar(gbnf, "root"))
+	}
+	repeat := s.RepeatPenalty
+	if repeat == 0 {
+		repeat = 1
+	}
+	if repeat != 1 || s.FrequencyPenalty != 0 || s.PresencePenalty != 0 {
+		last := s.PenaltyLastN
+		if last == 0 {
+			last = 64
+		}
+		stages = append(stages, llama.Penalties(last, repeat, s.FrequencyPenalty, s.PresencePenalty))
+	}
+	return stages, nil
+}
+
+// narrowing are the stages that cut off the tail of the distribution, in llama.cpp's usual order.
+func narrowing(s *Sampling) []llama.Stage {
+	var stages []llama.Stage
+	if s.TopK > 0 {
+		stages = append(stages, llama.TopK(s.TopK))
+	}
+	if s.TypicalP > 0 && s.TypicalP < 1 {
+		stages = append(stages, llama.Typical(s.TypicalP, 1))
+	}
+	if s.TopP > 0 && s.TopP < 1 {
+		stages = append(stages, llama.TopP(s.TopP, 1))
+	}
+	if s.MinP > 0 {
+		stages = append(stages, llama.MinP(s.MinP, 1))
+	}
+	return stages
+}
+
+// logprob measures a token in the distribution that logits stand for, before any sampler stage: log softmax in float64.
+func (m *Model) logprob(logits []float32, token llama.Token, top int) TokenLogprob {
+	best := float64(slices.Max(logits))
+	sum := 0.0
+	for _, l := range logits {
+		sum += math.Exp(float64(l) - best)
+	}
+	norm := best + math.Log(sum)
+	vocab := m.lm.Vocab()
+	entry := func(t llama.Token) TokenLogprob {
+		return TokenLogprob{Token: t, Text: string(vocab.Piece(t, true)), Logprob: float64(logits[t]) - norm}
+	}
+	out := entry(token)
+	for _, t := range topTokens(logits, top) {
+		out.Top = append(out.Top, entry(t))
+	}
+	return out
+}
+
+// topTokens are the n tokens of the highest logits, best first, lower ids first among equals.
+func topTokens(logits []float32, n int) []llama.Token {
+	top := make([]llama.Token, 0, n+1)
+	for i, l := range logits {
+		if len(top) == n && (n == 0 || l <= logits[top[n-1]]) {
+			continue
+		}
+		at, _ := slices.BinarySearchFunc(top, l, func(t llama.Token, l float32) int {
+			if logits[t] >= l {
+				return -1
+			}
+			return 1
+		})
+		top = slices.Insert(top, at, llama.Token(i))
+		top = top[:min(len(top), n)]
+	}
+	return top
+}

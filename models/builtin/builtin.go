@@ -1,0 +1,44 @@
+package builtin
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"strings"
+)
+
+const (
+	// Name is what the model is called where a model's name is wanted.
+	Name = "eyelet-seed"
+	// Description says in one line what the model is.
+	Description = "a toy LLaVA of 10 million parameters that knows colours and backgrounds of simple drawings"
+
+	modelFile     = "eyelet-seed-q8_0.gguf"
+	projectorFile = "mmproj-eyelet-seed-q8_0.gguf"
+)
+
+//go:embed eyelet-seed-q8_0.gguf mmproj-eyelet-seed-q8_0.gguf
+var files embed.FS
+
+// sums is in the format of sha256sum(1): a line for each file. It identifies this edition of the model.
+//
+//go:embed SHA256SUMS
+var sums string
+
+// Digest identifies this edition of the model: it changes whenever one of the two files does. It is the hexadecimal SHA-256
+// of their SHA-256 sums.
+func Digest() string {
+	digest := sha256.Sum256([]byte(sums))
+	return hex.EncodeToString(digest[:])
+}
+
+// sumOf returns the SHA-256 that SHA256SUMS records for a file, in hexadecimal.
+func sumOf(name string) (string, error) {
+	for line := range strings.Lines(sums) {
+		if sum, file, found := strings.Cut(strings.TrimSpace(line), "  "); found && file == name {
+			return sum, nil
+		}
+	}
+	return "", fmt.Errorf("builtin: SHA256SUMS does not list %s", name)
+}

@@ -1,0 +1,118 @@
+// Synth writes models of real shapes with random weights, for measuring speed and memory where nobody wants to download a real
+// one: a GGUF language model of the Llama architecture and, with -mmproj, a CLIP tower with LLaVA's projector.
+//
+//	eval "$(scripts/env)"
+//	go run ./scripts/synth -shape 1b -type Q4_K_M           # build/synth/llama-1b-q4_k_m.gguf
+//	go run ./scripts/synth -shape 1b -mmproj                # build/synth/mmproj-1b-f16.gguf
+//
+// The same flags give the same bytes: weights come from a generator seeded by -seed and the tensor's name. The tokenizer is
+// that of the built-in model, padded with unused entries to the size of the vocabulary, so text can be tokenized; what the
+// model answers is noise.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/models/gguf"
+)
+
+func main() {
+	shape := flag.String("shape", "1b", "size of the model: "+strings.Join(shapeNames(), " or "))
+	fileType := flag.String("type", "Q4_K_M", "mixture of tensor types of the language model, or F16")
+	mmproj := flag.Bool("mmproj", false, "write the vision tower and projector instead, in F16")
+	seed := flag.Uint64("seed", 1, "seed of the weights")
+	tokenizer := flag.String("tokenizer", "models/builtin/eyelet-seed-q8_0.gguf", "GGUF `file` to take the tokenizer from")
+	out := flag.String("o", "", "output `file` (default build/synth/...)")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "synth: unexpected argument %q\n", flag.Arg(0))
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, *shape, *fileType, *mmproj, *seed, *tokenizer, *out); err != nil {
+		fmt.Fprintln(os.Stderr, "synth:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, shapeName, fileType string, mmproj bool, seed uint64, tokenizer, out string) error {
+	s, ok := shapes[shapeName]
+	if !ok {
+		return fmt.Errorf("unknown shape %q; give %s", shapeName, strings.Join(shapeNames(), " or "))
+	}
+	if out == "" {
+		name := fmt.Sprintf("llama-%s-%s.gguf", shapeName, strings.ToLower(fileType))
+		if mmproj {
+			name = fmt.Sprintf("mmproj-%s-f16.gguf", shapeName)
+		}
+		out = filepath.Join("build", "synth", name)
+	}
+	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
+		return err
+	}
+	weights := &weights{seed: seed, ctx: ctx}
+	start := time.Now()
+	var err error
+	switch {
+	case mmproj:
+		err = write(weights, tower(s, weights), out)
+	case strings.EqualFold(fileType, "F16"):
+		err = writeLanguage(s, weights, tokenizer, out)
+	default:
+		err = quantized(ctx, s, weights, tokenizer, fileType, out)
+	}
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(out)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "\r\033[K%s: %.1f MB in %.0f s\n", out, float64(info.Size())/1e6, time.Since(start).Seconds())
+	return nil
+}
+
+// quantized writes the model in F16 first: libllama's quantizer chooses the type of each tensor in a mixture.
+func quantized(ctx context.Context, s shape, weights *weights, tokenizer, fileType, out string) error {
+	t, err := llama.ParseFileType(fileType)
+	if err != nil {
+		return err
+	}
+	half := out + ".f16"
+	defer os.Remove(half)
+	if err := writeLanguage(s, weights, tokenizer, half); err != nil {
+		return err
+	}
+	if err := ggml.Load(); err != nil {
+		return err
+	}
+	return llama.Quantize(ctx, half, out, llama.QuantizeParams{Type: t, Progress: func(done, total int, tensor string) {
+		fmt.Fprintf(os.Stderr, "\r\033[Kquantize %3d/%d %s", done, total, tensor)
+	}})
+}
+
+func writeLanguage(s shape, weights *weights, tokenizer, out string) error {
+	w, err := language(s, weights, tokenizer)
+	if err != nil {
+		return err
+	}
+	return write(weights, w, out)
+}
+
+// write streams the model to a file, with progress.
+func write(weights *weights, w *gguf.Writer, out string) error {
+	weights.progress = func(done, total int, tensor string) {
+		fmt.Fprintf(os.Stderr, "\r\033[Kwrite %3d/%d %s", done, total, tensor)
+	}
+	return w.WriteFile(out)
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+
+	"github.com/eyelet-engine/eyelet/models/gguf"
+)
+
+// shape holds the sizes of a language model and of the vision tower that goes with it.
+type shape struct {
+	layers, width, heads, kvHeads, ffn, vocab int
+
+	image, patch, towerLayers, towerWidth, towerHeads, towerFFN int
+}
+
+// shapes: "1b" is TinyLlama 1.1B (https://huggingface.co/TinyLlama) with the tower of LLaVA 1.5, CLIP ViT-L/14 at 336 pixels, of
+// which converters keep 23 of 24 layers. "tiny" is for trying things out.
+var shapes = map[string]shape{
+	"tiny": {layers: 2, width: 256, heads: 4, kvHeads: 2, ffn: 768, vocab: 1024,
+		image: 56, patch: 14, towerLayers: 2, towerWidth: 128, towerHeads: 2, towerFFN: 512},
+	"1b": {layers: 22, width: 2048, heads: 32, kvHeads: 4, ffn: 5632, vocab: 32000,
+		image: 336, patch: 14, towerLayers: 23, towerWidth: 1024, towerHeads: 16, towerFFN: 4096},
+}
+
+func shapeNames() []string { return slices.Sorted(maps.Keys(shapes)) }
+
+// language lays out a Llama model in F16 (Touvron et al. 2023): norms before attention and before a SwiGLU feed-forward. Matrices
+// keep the variance of their input; those that write to the residual stream are damped by its depth.
+func language(s shape, weights *weights, tokenizer string) (*gguf.Writer, error) {
+	w := gguf.NewWriter("llama")
+	w.Set("general.name", "synthetic")
+	w.Set("general.file_type", uint32(1)) // mostly F16
+	for _, kv := range []struct {
+		key string
+		v   int
+	}{{"context_length", 2048}, {"embedding_length", s.width}, {"block_count", s.layers}, {"feed_forward_length", s.ffn},
+		{"attention.head_count", s.heads}, {"attention.head_count_kv", s.kvHeads}, {"rope.dimension_count", s.width / s.heads}, {"vocab_size", s.vocab}} {
+		w.Set("llama."+kv.key, uint32(kv.v))
+	}
+	w.Set("llama.attention.layer_norm_rms_epsilon", float32(1e-5))
+	w.Set("llama.rope.freq_base", float32(10000))
+	if err := setTokenizer(w, tokenizer, s.vocab); err != nil {
+		return nil, err
+	}
+	kv := s.width / s.heads * s.kvHeads
+	damped := 1 / math.Sqrt(float64(2*s.layers))
+	weights.matrix(w, "token_embd.weight", 0.02*math.Sqrt(float64(s.width)), s.width, s.vocab)
+	weights.ones(w, "output_norm.weight", s.width)
+	weights.matrix(w, "output.weight", 1, s.width, s.vocab)
+	for i := range s.layers {
+		name := func(part string) string { return fmt.Sprintf("blk.%d.%s.weight", i, part) }
+		weights.ones(w, name("attn_norm"), s.width)
+		weights.matrix(w, name("attn_q"), 1, s.width, s.width)
+		weights.matrix(w, name("attn_k"), 1, s.width, kv)
+		weights.matrix(w, name("attn_v"), 1, s.width, kv)
+		weights.matrix(w, name("attn_output"), damped, s.width, s.width)
+		weights.ones(w, name("ffn_norm"), s.width)
+		weights.matrix(w, name("ffn_gate"), 1, s.width, s.ffn)
+		weights.matrix(w, name("ffn_up"), 1, s.width, s.ffn)
+		weights.matrix(w, name("ffn_down"), damped, s.ffn, s.width)
+	}
+	return w, nil
+}
+
+// setTokenizer copies a tokenizer and fills it up with unused entries.
+func setTokenizer(w *gguf.Writer, path string, vocab int) error {
+	f, err := gguf.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	tokens, _ := f.Strings("tokenizer.ggml.tokens")
+	scores, _ := f.Floats("tokenizer.ggml.scores")
+	types, _ := f.Ints("tokenizer.ggml.token_type")
+	if len(tokens) == 0 || len(tokens) > vocab || len(scores) != len(tokens) || len(types) != len(tokens) {
+		return fmt.Errorf("%s has no tokenizer of at most %d entries with scores and types", path, vocab)
+	}
+	const unused = 5 // LLAMA_TOKEN_TYPE_UNUSED in llama.h
+	allTokens, allScores, allTypes := make([]string, vocab), make([]float32, vocab), make([]int32, vocab)
+	for i := range vocab {
+		if i < len(tokens) {
+			allTokens[i], allScores[i], allTypes[i] = tokens[i], float32(scores[i]), int32(types[i])
+		} else {
+			allTokens[i], allScores[i], allTypes[i] = fmt.Sprintf("<unused%d>", i), -1e6, unused
+		}
+	}
+	for _, kv := range f.Keys() {
+		switch kv.Key {
+		case "tokenizer.ggml.tokens":
+			w.Set(kv.Key, allTokens)
+		case "tokenizer.ggml.scores":
+			w.Set(kv.Key, allScores)
+		case "tokenizer.ggml.token_type":
+			w.Set(kv.Key, allTypes)
+		default:
+			if len(kv.Key) > 10 && kv.Key[:10] == "tokenizer." {
+				w.Set(kv.Key, kv.Value)
+			}
+		}
+	}
+	return nil
+}
+
+// tower lays out a CLIP vision transformer (Radford et al. 2021) with LLaVA 1.5's projector of two layers, in the tensors and keys
+// that llama.cpp's converter writes.
+func tower(s shape, weights *weights) *gguf.Writer {
+	w := gguf.NewWriter("clip")
+	w.Set("general.name", "synthetic")
+	w.Set("general.file_type", uint32(1)) // mostly F16
+	w.Set("clip.has_text_encoder", false)
+	w.Set("clip.has_vision_encoder", true)
+	w.Set("clip.has_llava_projector", true)
+	w.Set("clip.projector_type", "mlp")
+	w.Set("clip.use_gelu", false) // quick GELU
+	w.Set("clip.use_silu", false)
+	for _, kv := range []struct {
+		key string
+		v   int
+	}{{"image_size", s.image}, {"patch_size", s.patch}, {"embedding_length", s.towerWidth}, {"feed_forward_length", s.towerFFN},
+		{"projection_dim", s.width}, {"block_count", s.towerLayers}, {"attention.head_count", s.towerHeads}} {
+		w.Set("clip.vision."+kv.key, uint32(kv.v))
+	}
+	w.Set("clip.vision.attention.layer_norm_epsilon", float32(1e-5))
+	w.Set("clip.vision.image_mean", []float32{0.48145467, 0.4578275, 0.40821072}) // of OpenAI's CLIP
+	w.Set("clip.vision.image_std", []float32{0.26862955, 0.2613026, 0.2757771})
+
+	d := s.towerWidth
+	norm := func(name string) {
+		weights.ones(w, name+".weight", d)
+		weights.zeros(w, name+".bias", d)
+	}
+	linear := func(name string, scale float64, in, out int) {
+		weights.matrix(w, name+".weight", scale, in, out)
+		weights.zeros(w, name+".bias", out)
+	}
+	positions := (s.image/s.patch)*(s.image/s.patch) + 1
+	damped := 1 / math.Sqrt(float64(2*s.towerLayers))
+	weights.zeros(w, "v.class_embd", d)
+	weights.matrix(w, "v.patch_embd.weight", 1, s.patch, s.patch, 3, d)
+	weights.matrix(w, "v.position_embd.weight", 0.02*math.Sqrt(float64(d)), d, positions)
+	norm("v.pre_ln")
+	for i := range s.towerLayers {
+		block := fmt.Sprintf("v.blk.%d.", i)
+		norm(block + "ln1")
+		norm(block + "ln2")
+		linear(block+"attn_q", 1, d, d)
+		linear(block+"attn_k", 1, d, d)
+		linear(block+"attn_v", 1, d, d)
+		linear(block+"attn_out", damped, d, d)
+		linear(block+"ffn_up", 1, d, s.towerFFN)
+		linear(block+"ffn_down", damped, s.towerFFN, d)
+	}
+	linear("mm.0", 1, d, s.width)
+	linear("mm.2", 1, s.width, s.width)
+	return w
+}

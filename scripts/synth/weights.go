@@ -1,0 +1,104 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"hash/fnv"
+	"io"
+	"math"
+	"math/rand/v2"
+
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/models/gguf"
+)
+
+// weights makes the data of tensors while they are written, so that a model of any size takes no memory.
+type weights struct {
+	ctx      context.Context
+	seed     uint64
+	added    int
+	written  int
+	progress func(done, total int, tensor string)
+}
+
+func (ws *weights) add(w *gguf.Writer, name string, t gguf.Type, dims []int, write func(io.Writer) error) {
+	ws.added++
+	d := make([]uint64, len(dims))
+	for i, n := range dims {
+		d[i] = uint64(n)
+	}
+	w.AddTensorFunc(name, t, d, func(out io.Writer) error {
+		if err := ws.ctx.Err(); err != nil {
+			return err
+		}
+		ws.written++
+		ws.progress(ws.written, ws.added, name)
+		return write(out)
+	})
+}
+
+// matrix adds a tensor in F16 with normally distributed elements of standard deviation scale / sqrt(inputs); all dimensions but
+// the last are inputs.
+func (ws *weights) matrix(w *gguf.Writer, name string, scale float64, dims ...int) {
+	inputs, n := 1, dims[len(dims)-1]
+	for _, d := range dims[:len(dims)-1] {
+		inputs *= d
+	}
+	n *= inputs
+	hash := fnv.New64a()
+	hash.Write([]byte(name))
+	ws.add(w, name, gguf.F16, dims, func(out io.Writer) error {
+		table, err := normalTable(scale / math.Sqrt(float64(inputs)))
+		if err != nil {
+			return err
+		}
+		return randomHalves(out, n, table, rand.NewPCG(ws.seed, hash.Sum64()))
+	})
+}
+
+func (ws *weights) ones(w *gguf.Writer, name string, n int)  { ws.constant(w, name, n, 1) }
+func (ws *weights) zeros(w *gguf.Writer, name string, n int) { ws.constant(w, name, n, 0) }
+
+func (ws *weights) constant(w *gguf.Writer, name string, n int, v float32) {
+	row := bytes.Repeat(binary.LittleEndian.AppendUint32(nil, math.Float32bits(v)), n)
+	ws.add(w, name, gguf.F32, []int{n}, func(out io.Writer) error {
+		_, err := out.Write(row)
+		return err
+	})
+}
+
+// normalTable holds the quantiles (i + 1/2) / 65536 of a normal distribution in F16: any 16 random bits pick an element, which is
+// many times faster than computing one.
+func normalTable(deviation float64) ([]byte, error) {
+	quantiles := make([]float32, 1<<16)
+	for i := range quantiles {
+		p := (float64(i) + 0.5) / float64(len(quantiles))
+		quantiles[i] = float32(deviation * math.Sqrt2 * math.Erfinv(2*p-1))
+	}
+	table := make([]byte, 2*len(quantiles))
+	return table, ggml.Quantize(ggml.F16, quantiles, len(quantiles), nil, table)
+}
+
+// randomHalves writes n elements of table, four for each number of the generator.
+func randomHalves(out io.Writer, n int, table []byte, random *rand.PCG) error {
+	const chunk = 1 << 18
+	buf := make([]byte, 0, 2*chunk+8)
+	for n > 0 {
+		buf = buf[:0]
+		for len(buf) < 2*min(n, chunk) {
+			bits := random.Uint64()
+			for range 4 {
+				i := 2 * int(bits&0xffff)
+				buf = append(buf, table[i], table[i+1])
+				bits >>= 16
+			}
+		}
+		k := min(n, chunk)
+		if _, err := out.Write(buf[:2*k]); err != nil {
+			return err
+		}
+		n -= k
+	}
+	return nil
+}
