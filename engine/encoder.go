@@ -44,12 +44,12 @@ type piece struct {
 
 // pictureInput is a picture ready for its encoder.
 type pictureInput struct {
-	n         int                      // image tokens
-	positions func(i int) [4]llama.Pos // M-RoPE position of token i (t, y, x, z) relative to the picture's start; nil counts on
-	advance   llama.Pos                // positions the picture takes
-	whole     bool                     // attends to itself in both directions
-	handle    any                      // the encoder's own
-	close     func()                   // frees the handle; nil if there is nothing to free
+	n         int                                           // image tokens
+	positions func(start llama.Pos) ([][4]llama.Pos, error) // M-RoPE positions (t, y, x, z) from start on; nil counts up
+	advance   llama.Pos                                     // positions the picture takes
+	whole     bool                                          // attends to itself in both directions
+	handle    any                                           // the encoder's own
+	close     func()                                        // frees the handle; nil if there is nothing to free
 }
 
 // openEncoder chooses who runs the tower of a projector file.

@@ -151,21 +151,14 @@ func (s *sequence) appendPicture(ctx context.Context, lc *llama.Context, p *piec
 	}
 	batch := llama.NewEmbeddingBatch(min(limit, in.n), 1, width, perEmbd)
 	defer batch.Close()
-	position := func(i int) []llama.Pos {
-		if in.positions == nil || perEmbd == 1 {
-			pos := []llama.Pos{s.next + llama.Pos(i), 0, 0, 0}
-			if perEmbd > 1 {
-				pos[1], pos[2] = pos[0], pos[0]
-			}
-			return pos[:perEmbd]
-		}
-		rel := in.positions(i)
-		return []llama.Pos{s.next + rel[0], s.next + rel[1], s.next + rel[2], rel[3]}
+	positions, err := in.place(s.next, perEmbd)
+	if err != nil {
+		return err
 	}
 	for from := 0; from < in.n; from += limit {
 		batch.Clear()
 		for i := from; i < min(from+limit, in.n); i++ {
-			if err := batch.AddEmbedding(rows[i*width:(i+1)*width], position(i), false, 0); err != nil {
+			if err := batch.AddEmbedding(rows[i*width:(i+1)*width], positions[i][:perEmbd], false, 0); err != nil {
 				return err
 			}
 		}
@@ -176,10 +169,23 @@ func (s *sequence) appendPicture(ctx context.Context, lc *llama.Context, p *piec
 	}
 	for k, it := range p.items() {
 		s.items = append(s.items, it)
-		s.pos = append(s.pos, position(k)[0])
+		s.pos = append(s.pos, positions[k][0])
 	}
 	s.next += in.advance
 	return nil
+}
+
+// place returns the positions of a picture's tokens, which begins at start. Models with one position a token count up.
+func (in *pictureInput) place(start llama.Pos, perEmbd int) ([][4]llama.Pos, error) {
+	if in.positions != nil && perEmbd > 1 {
+		return in.positions(start)
+	}
+	list := make([][4]llama.Pos, in.n)
+	for i := range list {
+		p := start + llama.Pos(i)
+		list[i] = [4]llama.Pos{p, p, p, 0}
+	}
+	return list, nil
 }
 
 // prefill brings the whole prompt into the cache and returns the index of the last token's output, and how many tokens were

@@ -103,6 +103,11 @@ var roundTripError = map[Type]float64{
 	IQ2_XS: 0.36, IQ2_XXS: 0.42, IQ1_M: 0.7, IQ1_S: 0.7, TQ1_0: 0.95, TQ2_0: 0.95, Q2_0: 0.8, Q1_0: 0.8,
 }
 
+// slowTests includes the types whose tables ggml takes many seconds to make.
+var slowTests = os.Getenv("EYELET_SLOW") != ""
+
+func isSlow(t Type) bool { return t == IQ1_S || t == IQ1_M || t == IQ2_S }
+
 func normal(n int, seed uint64) []float32 {
 	r := rand.New(rand.NewPCG(seed, 0))
 	x := make([]float32, n)
@@ -128,7 +133,7 @@ func TestRoundTrips(t *testing.T) {
 			continue
 		}
 		t.Run(typ.String(), func(t *testing.T) {
-			if slow := typ == IQ1_S || typ == IQ1_M || typ == IQ2_S; slow && os.Getenv("EYELET_SLOW") == "" {
+			if isSlow(typ) && !slowTests {
 				t.Skip("ggml takes seconds to make its table for this type; set EYELET_SLOW=1")
 			}
 			size, err := typ.RowSize(len(src))
@@ -308,14 +313,27 @@ func FuzzDequantize(f *testing.F) {
 	})
 }
 
-// FuzzQuantize feeds any values and weights: those that ggml's searches cannot take are errors.
+// FuzzQuantize feeds any values and weights: those that ggml's searches cannot take are errors. The slow types take part with
+// EYELET_SLOW=1, their tables being made first: the fuzzer takes a run of ten seconds for a hang.
 func FuzzQuantize(f *testing.F) {
+	if slowTests {
+		for _, typ := range []Type{IQ1_S, IQ2_S} {
+			size, _ := typ.RowSize(256)
+			if err := Quantize(typ, normal(256, 6), 256, ones(256), make([]byte, size)); err != nil {
+				f.Fatal(err)
+			}
+			f.Add(int32(typ), bytes.Repeat([]byte{0, 0, 0x80, 0x3f, 1, 0, 0, 0}, 256), []byte{0, 0, 0x80, 0x3f})
+		}
+	}
 	for _, typ := range []Type{F32, F16, Q4_0, Q8_0, Q8_1, Q2_K, Q3_K, Q6_K, IQ3_XXS, IQ4_XS, I8, TQ1_0, MXFP4, NVFP4, Q1_0, Q2_0, 4} {
 		f.Add(int32(typ), bytes.Repeat([]byte{0, 0, 0x80, 0x3f, 1, 0, 0, 0}, 256), []byte{0, 0, 0x80, 0x3f})
 		f.Add(int32(typ), bytes.Repeat([]byte{0, 0, 0, 0}, 256), []byte{0, 0, 0, 0})
 	}
 	f.Fuzz(func(t *testing.T, number int32, values, weights []byte) {
 		typ := Type(number)
+		if isSlow(typ) && !slowTests {
+			t.Skip("a slow type")
+		}
 		const rowLen = 256
 		src, imatrix := make([]float32, rowLen), []float32(nil)
 		fill(src, values)

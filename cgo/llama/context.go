@@ -313,13 +313,15 @@ func (c *Context) Threads() (threads, threadsBatch int) {
 	return int(C.llama_n_threads(c.c)), int(C.llama_n_threads_batch(c.c))
 }
 
-// SetEmbeddings switches the extraction of embeddings on or off.
+// SetEmbeddings asks for the extraction of embeddings to be on or off. It can only confirm what the context was made with:
+// libllama 0.7 computes the changed graph in buffers planned for the other one and crashes, so a change is an error.
 func (c *Context) SetEmbeddings(on bool) error {
 	if c.c == nil {
 		return ErrClosed
 	}
-	C.llama_set_embeddings(c.c, C.bool(on))
-	c.params.Embeddings = on
+	if on != c.params.Embeddings {
+		return fmt.Errorf("llama: the context was made with Embeddings %v, which this libllama cannot change; make another context", c.params.Embeddings)
+	}
 	return nil
 }
 

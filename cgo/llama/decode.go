@@ -212,9 +212,12 @@ func (c *Context) Embeddings(i int) ([]float32, error) {
 	if !c.params.Embeddings {
 		return nil, fmt.Errorf("llama: the context was made without Embeddings")
 	}
-	p := C.llama_get_embeddings_ith(c.c, C.int32_t(i))
+	var p *C.float
+	if !c.pooled() {
+		p = C.llama_get_embeddings_ith(c.c, C.int32_t(i))
+	}
 	if p == nil {
-		return nil, fmt.Errorf("llama: entry %d has no embedding: sequences are pooled (see SeqEmbeddings), or extraction was off", i)
+		return nil, fmt.Errorf("llama: entry %d has no embedding: sequences are pooled, see SeqEmbeddings", i)
 	}
 	n := c.model.NEmbdOut()
 	return unsafe.Slice((*float32)(unsafe.Pointer(p)), n)[:n:n], nil

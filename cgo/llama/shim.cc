@@ -225,16 +225,6 @@ bool shim_state_size(struct llama_context * ctx, llama_seq_id seq, uint32_t flag
     return guard(err, cap, [&] { *n = llama_state_seq_get_size_ext(ctx, seq, flags); });
 }
 
-bool shim_state_save(struct llama_context * ctx, const char * path, llama_seq_id seq, const llama_token * tokens, size_t n_tokens,
-                     size_t * n, char * err, size_t cap) {
-    return guard(err, cap, [&] { *n = llama_state_seq_save_file(ctx, path, seq, tokens, n_tokens); });
-}
-
-bool shim_state_load(struct llama_context * ctx, const char * path, llama_seq_id seq, llama_token * tokens, size_t max_tokens,
-                     size_t * n_tokens, size_t * n, char * err, size_t cap) {
-    return guard(err, cap, [&] { *n = llama_state_seq_load_file(ctx, path, seq, tokens, max_tokens, n_tokens); });
-}
-
 bool shim_memory_clear(llama_memory_t mem, bool data, char * err, size_t cap) {
     return guard(err, cap, [&] { llama_memory_clear(mem, data); });
 }

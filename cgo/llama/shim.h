@@ -64,11 +64,6 @@ bool shim_state_set(struct llama_context * ctx, llama_seq_id seq, uint32_t flags
                     char * err, size_t cap);
 bool shim_state_size(struct llama_context * ctx, llama_seq_id seq, uint32_t flags, size_t * n, char * err, size_t cap);
 
-bool shim_state_save(struct llama_context * ctx, const char * path, llama_seq_id seq, const llama_token * tokens, size_t n_tokens,
-                     size_t * n, char * err, size_t cap);
-bool shim_state_load(struct llama_context * ctx, const char * path, llama_seq_id seq, llama_token * tokens, size_t max_tokens,
-                     size_t * n_tokens, size_t * n, char * err, size_t cap);
-
 bool shim_memory_clear(llama_memory_t mem, bool data, char * err, size_t cap);
 bool shim_memory_seq_rm(llama_memory_t mem, llama_seq_id seq, llama_pos p0, llama_pos p1, bool * done, char * err, size_t cap);
 bool shim_memory_seq_cp(llama_memory_t mem, llama_seq_id src, llama_seq_id dst, llama_pos p0, llama_pos p1, char * err, size_t cap);

@@ -213,7 +213,7 @@ func LazyGrammar(gbnf, root string, patterns []string, tokens []Token) Stage {
 
 func grammar(gbnf, root string, lazy bool, patterns []string, tokens []Token) Stage {
 	return Stage{name: "grammar", build: func(m *Model) (*C.struct_llama_sampler, error) {
-		if err := errors.Join(need(strings.TrimSpace(gbnf) != "", "the grammar is empty"), need(root != "", "the root rule has no name"), noNUL(gbnf, root), noNUL(patterns...)); err != nil {
+		if err := errors.Join(need(strings.TrimSpace(gbnf) != "", "the grammar is empty"), need(root != "", "the root rule has no name"), noNUL(gbnf, root), noNUL(patterns...), shallow(gbnf)); err != nil {
 			return nil, err
 		}
 		for _, t := range tokens {
@@ -237,6 +237,37 @@ func grammar(gbnf, root string, lazy bool, patterns []string, tokens []Token) St
 		logged.stop()
 		return out, nil
 	}}
+}
+
+// shallow bounds what libllama's grammar parser recurses into, once for each open parenthesis and along each chain of rules: far
+// beyond any real grammar, far below what overflows a thread's stack.
+func shallow(gbnf string) error {
+	const maxDepth, maxRules = 256, 8192
+	depth, quote := 0, byte(0)
+	for i := 0; i < len(gbnf); i++ {
+		switch c := gbnf[i]; {
+		case c == '\\' && quote != 0 && quote != '\n':
+			i++
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '"':
+			quote = '"'
+		case c == '[':
+			quote = ']'
+		case c == '#':
+			quote = '\n'
+		case c == '(':
+			depth++
+		case c == ')':
+			depth--
+		}
+		if depth > maxDepth {
+			return fmt.Errorf("parentheses are nested more than %d deep", maxDepth)
+		}
+	}
+	return need(strings.Count(gbnf, "::=") <= maxRules, "there are more than %d rules", maxRules)
 }
 
 // noNUL refuses texts that C would cut short.

@@ -4,7 +4,10 @@ package llama
 import "C"
 
 import (
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"unsafe"
@@ -39,89 +42,126 @@ func (c *Context) StateSize(seq Seq, flags StateFlags) (int, error) {
 	if !bool(C.shim_state_size(c.c, C.llama_seq_id(seq), C.uint32_t(flags), &n, eb.ptr(), eb.cap())) {
 		return 0, fmt.Errorf("llama: state of sequence %d: %s", seq, eb.String())
 	}
-	return int(n), nil
+	return stateHeader + int(n), nil
 }
 
-// SeqState copies the cells of one sequence out of the cache.
+// stateHeader stands before libllama's own bytes in a state. libllama believes positions and counts that it reads, so damage must
+// be found before it sees them: magic, the length of the rest, its CRC-32C (Castagnoli), flags.
+const (
+	stateMagic  = "EYS1"
+	stateHeader = len(stateMagic) + 8 + 4 + 4
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// sealState fills in the header of a state whose body is in place.
+func sealState(data []byte, flags StateFlags) {
+	body := data[stateHeader:]
+	copy(data, stateMagic)
+	binary.LittleEndian.PutUint64(data[4:], uint64(len(body)))
+	binary.LittleEndian.PutUint32(data[12:], crc32.Checksum(body, castagnoli))
+	binary.LittleEndian.PutUint32(data[16:], uint32(flags))
+}
+
+// openState checks the header and returns the body.
+func openState(data []byte, flags StateFlags) ([]byte, error) {
+	if len(data) <= stateHeader || string(data[:4]) != stateMagic {
+		return nil, errors.New("not a state")
+	}
+	body := data[stateHeader:]
+	switch {
+	case binary.LittleEndian.Uint64(data[4:]) != uint64(len(body)):
+		return nil, fmt.Errorf("%d bytes where %d should be", len(body), binary.LittleEndian.Uint64(data[4:]))
+	case binary.LittleEndian.Uint32(data[12:]) != crc32.Checksum(body, castagnoli):
+		return nil, errors.New("damaged: the checksum differs")
+	case binary.LittleEndian.Uint32(data[16:]) != uint32(flags):
+		return nil, errors.New("made with other StateFlags")
+	}
+	return body, nil
+}
+
+// SeqState copies the cells of one sequence out of the cache, with a checksum.
 func (c *Context) SeqState(seq Seq, flags StateFlags) ([]byte, error) {
 	size, err := c.StateSize(seq, flags)
 	if err != nil {
 		return nil, err
 	}
-	if size == 0 {
-		return nil, fmt.Errorf("llama: sequence %d has no state", seq)
-	}
 	data := make([]byte, size)
+	body := data[stateHeader:]
 	var n C.size_t
 	var eb errBuf
-	ok := C.shim_state_get(c.c, C.llama_seq_id(seq), C.uint32_t(flags), (*C.uint8_t)(unsafe.Pointer(&data[0])), C.size_t(size), &n, eb.ptr(), eb.cap())
-	if !bool(ok) {
-		return nil, fmt.Errorf("llama: state of sequence %d: %s", seq, eb.String())
+	ok := C.shim_state_get(c.c, C.llama_seq_id(seq), C.uint32_t(flags), (*C.uint8_t)(unsafe.Pointer(&body[0])), C.size_t(len(body)), &n, eb.ptr(), eb.cap())
+	if err := eb.err(ok, fmt.Sprintf("state of sequence %d", seq)); err != nil {
+		return nil, err
 	}
-	if n == 0 {
+	if n == 0 || int(n) > len(body) {
 		return nil, fmt.Errorf("llama: the state of sequence %d could not be read", seq)
 	}
-	return data[:n], nil
+	data = data[:stateHeader+int(n)]
+	sealState(data, flags)
+	return data, nil
 }
 
 // SetSeqState replaces the cells of seq by a state that SeqState returned, from this context or from one of the same model
-// and cache types. A state that does not fit leaves seq empty and is an error.
+// and cache types. A state that is damaged or does not fit leaves seq empty and is an error.
 func (c *Context) SetSeqState(seq Seq, data []byte, flags StateFlags) error {
 	if err := c.checkState(seq, flags); err != nil {
 		return err
 	}
-	if len(data) == 0 {
-		return fmt.Errorf("llama: the state for sequence %d is empty", seq)
+	if flags&StatePartial == 0 { // libllama leaves the old cells where the state has none
+		if err := c.Memory().SeqRemove(seq, -1, -1); err != nil {
+			return err
+		}
+	}
+	body, err := openState(data, flags)
+	if err != nil {
+		return fmt.Errorf("llama: the state for sequence %d is %w", seq, err)
 	}
 	logged := captureErrors()
 	var n C.size_t
 	var eb errBuf
-	ok := C.shim_state_set(c.c, C.llama_seq_id(seq), C.uint32_t(flags), (*C.uint8_t)(unsafe.Pointer(&data[0])), C.size_t(len(data)), &n, eb.ptr(), eb.cap())
-	if bool(ok) && int(n) == len(data) {
+	ok := C.shim_state_set(c.c, C.llama_seq_id(seq), C.uint32_t(flags), (*C.uint8_t)(unsafe.Pointer(&body[0])), C.size_t(len(body)), &n, eb.ptr(), eb.cap())
+	if bool(ok) && int(n) == len(body) {
 		logged.stop()
 		return nil
 	}
 	_ = c.Memory().SeqRemove(seq, -1, -1)
-	err := fmt.Errorf("llama: the state for sequence %d is damaged or of another model", seq)
-	if !bool(ok) {
-		err = fmt.Errorf("%w: %s", err, eb.String())
-	}
-	return logged.wrap(err)
+	return logged.wrap(fmt.Errorf("llama: the state for sequence %d is of another model or cache type %s", seq, &eb))
 }
 
-// SaveSeq writes the state of seq and its tokens to a file, whole or not at all.
+// SaveSeq writes the state of seq and its tokens to a file, whole or not at all: the number of tokens, the tokens, the state.
 func (c *Context) SaveSeq(path string, seq Seq, tokens []Token) error {
-	if _, err := c.Memory().get(seq); err != nil {
+	state, err := c.SeqState(seq, 0)
+	if err != nil {
 		return err
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".tmp*")
 	if err != nil {
 		return fmt.Errorf("llama: save sequence %d: %w", seq, err)
 	}
-	tmp.Close()
 	defer os.Remove(tmp.Name())
-	var arena cArena
-	defer arena.free()
-	logged := captureErrors()
-	var first *C.llama_token
-	if len(tokens) > 0 {
-		first = (*C.llama_token)(unsafe.Pointer(&tokens[0]))
+	head := binary.LittleEndian.AppendUint64(nil, uint64(len(tokens)))
+	for _, t := range tokens {
+		head = binary.LittleEndian.AppendUint32(head, uint32(t))
 	}
-	var n C.size_t
-	var eb errBuf
-	if !bool(C.shim_state_save(c.c, arena.str(tmp.Name()), C.llama_seq_id(seq), first, C.size_t(len(tokens)), &n, eb.ptr(), eb.cap())) || n == 0 {
-		return logged.wrap(fmt.Errorf("llama: cannot save sequence %d to %s %s", seq, path, &eb))
+	_, err1 := tmp.Write(head)
+	_, err2 := tmp.Write(state)
+	if err := errors.Join(err1, err2, tmp.Close()); err != nil {
+		return fmt.Errorf("llama: save sequence %d: %w", seq, err)
 	}
-	logged.stop()
 	if err := os.Rename(tmp.Name(), path); err != nil {
 		return fmt.Errorf("llama: save sequence %d: %w", seq, err)
 	}
 	return nil
 }
 
-// LoadSeq reads a file of SaveSeq into seq and returns its tokens, of which there may be at most maxTokens.
+// LoadSeq reads a file of SaveSeq into seq and returns its tokens, of which there may be at most maxTokens. A file that is damaged
+// or does not fit leaves seq empty and is an error.
 func (c *Context) LoadSeq(path string, seq Seq, maxTokens int) ([]Token, error) {
-	if _, err := c.Memory().get(seq); err != nil {
+	if err := c.checkState(seq, 0); err != nil {
+		return nil, err
+	}
+	if err := c.Memory().SeqRemove(seq, -1, -1); err != nil {
 		return nil, err
 	}
 	info, err := os.Stat(path)
@@ -131,21 +171,26 @@ func (c *Context) LoadSeq(path string, seq Seq, maxTokens int) ([]Token, error) 
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("llama: load sequence %d: %s is not a file", seq, path)
 	}
-	if maxTokens < 0 {
-		return nil, fmt.Errorf("llama: load sequence %d: maxTokens is %d", seq, maxTokens)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("llama: load sequence %d: %w", seq, err)
 	}
-	maxTokens = int(min(int64(maxTokens), info.Size()/4)) // a token takes 4 bytes
-	var arena cArena
-	defer arena.free()
-	logged := captureErrors()
-	tokens := make([]Token, max(maxTokens, 1))
-	var n, read C.size_t
-	var eb errBuf
-	ok := C.shim_state_load(c.c, arena.str(path), C.llama_seq_id(seq), (*C.llama_token)(unsafe.Pointer(&tokens[0])), C.size_t(maxTokens), &n, &read, eb.ptr(), eb.cap())
-	if !bool(ok) || read == 0 || int(n) > maxTokens {
-		_ = c.Memory().SeqRemove(seq, -1, -1)
-		return nil, logged.wrap(fmt.Errorf("llama: %s is not a saved sequence of this model with at most %d tokens %s", path, maxTokens, &eb))
+	if len(data) < 8 || binary.LittleEndian.Uint64(data) > uint64(len(data)-8)/4 {
+		return nil, fmt.Errorf("llama: load sequence %d: %s is no saved sequence", seq, path)
 	}
-	logged.stop()
-	return tokens[:n], nil
+	n := int(binary.LittleEndian.Uint64(data))
+	if n > maxTokens {
+		return nil, fmt.Errorf("llama: load sequence %d: %s has %d tokens, more than %d", seq, path, n, maxTokens)
+	}
+	tokens := make([]Token, n)
+	for i := range tokens {
+		tokens[i] = Token(binary.LittleEndian.Uint32(data[8+4*i:]))
+		if !c.model.vocab.valid(tokens[i]) {
+			return nil, fmt.Errorf("llama: load sequence %d: %s has token %d, which is not in the vocabulary", seq, path, tokens[i])
+		}
+	}
+	if err := c.SetSeqState(seq, data[8+4*n:], 0); err != nil {
+		return nil, fmt.Errorf("%w: %s", err, path)
+	}
+	return tokens, nil
 }

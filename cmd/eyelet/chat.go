@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/eyelet-engine/eyelet/engine"
@@ -30,8 +33,11 @@ func (s *session) chat(in *input) error {
 	c := &conversation{session: s, messages: s.opening(), pictures: in.images}
 	c.lines = newLineReader(s)
 	defer c.lines.Close()
-	if !s.o.quiet && isTerminal(s.stderr) {
-		fmt.Fprintf(s.stderr, "%s is ready. /help lists commands, Ctrl-D ends.\n", s.model.Info().Name)
+	if isTerminal(s.stderr) {
+		c.hint("%s is ready. /help lists commands, Ctrl-D ends.", s.model.Info().Name)
+		for _, picture := range c.pictures {
+			c.hint("%s goes with your first message.", printable(picture.Name))
+		}
 	}
 	if in.question != "" {
 		if err := c.say(in.question); err != nil {
@@ -49,71 +55,112 @@ func (s *session) chat(in *input) error {
 			return err
 		}
 		line = strings.TrimSpace(line)
-		if line == "" {
-			continue
-		}
-		if s.ctx.Err() != nil {
-			return s.ctx.Err()
-		}
-		if !strings.HasPrefix(line, "/") {
-			err = c.say(line)
-		} else if line == "/quit" || line == "/exit" {
+		switch {
+		case line == "":
+		case line == "/quit", line == "/exit":
 			return nil
-		} else {
-			c.command(line)
-		}
-		if err != nil {
-			return err
+		case strings.HasPrefix(line, "/"):
+			if err := c.command(line); err != nil {
+				c.tell(err)
+			}
+		default:
+			if err := c.say(line); err != nil {
+				return err
+			}
 		}
 	}
 }
 
-// command obeys a line that begins with a slash. Mistakes are told, not fatal.
-func (c *conversation) command(line string) {
-	name, arg, _ := strings.Cut(line, " ")
-	arg = strings.TrimSpace(arg)
-	var err error
-	needArg := func() bool {
-		if arg == "" {
-			err = fmt.Errorf("%s needs a file name", name)
-		}
-		return arg != ""
+// hint tells what happened, on stderr, unless that is not wanted.
+func (c *conversation) hint(format string, args ...any) {
+	if !c.o.quiet {
+		fmt.Fprintf(c.stderr, format+"\n", args...)
 	}
+}
+
+// tell says what went wrong where the conversation goes on.
+func (c *conversation) tell(err error) { fmt.Fprintf(c.stderr, "eyelet: %s\n", describe(err)) }
+
+// command obeys a line that begins with a slash.
+func (c *conversation) command(line string) error {
+	name, arg, _ := strings.Cut(line, " ")
+	path := typedPath(arg)
 	switch name {
 	case "/help":
 		fmt.Fprintln(c.stderr, chatHelp)
+		return nil
 	case "/clear":
 		c.messages, c.pictures = c.opening(), nil
-	case "/image":
-		if needArg() {
-			err = c.show(arg)
-		}
-	case "/save":
-		if needArg() {
-			err = saveConversation(arg, c.model.Info().Name, c.messages)
-		}
-	case "/load":
-		if needArg() {
-			var messages []engine.Message
-			if messages, err = loadConversation(arg); err == nil {
-				c.messages, c.pictures = messages, nil
-				fmt.Fprintf(c.stderr, "%d messages.\n", len(messages))
-			}
+		return nil
+	case "/image", "/save", "/load":
+		if path == "" {
+			return fmt.Errorf("%s needs a file name", name)
 		}
 	default:
-		err = fmt.Errorf("there is no command %s; /help lists them", name)
+		return fmt.Errorf("there is no command %s; /help lists them", name)
 	}
-	if err != nil {
-		fmt.Fprintf(c.stderr, "eyelet: %s\n", describe(err))
+	switch name {
+	case "/image":
+		return c.show(path)
+	case "/save":
+		return c.save(path)
 	}
+	return c.load(path)
+}
+
+// typedPath is a path as people type it: there is no shell that would take quotes away and know their home directory.
+func typedPath(arg string) string {
+	path := strings.TrimSpace(arg)
+	if n := len(path); n >= 2 && (path[0] == '"' || path[0] == '\'') && path[n-1] == path[0] {
+		path = path[1 : n-1]
+	}
+	if rest, ok := strings.CutPrefix(path, "~/"); ok {
+		if home, err := os.UserHomeDir(); err == nil {
+			path = filepath.Join(home, rest)
+		}
+	}
+	return path
 }
 
 func (c *conversation) show(path string) error {
+	if c.model.Info().Vision == "" {
+		return fmt.Errorf("%w: %s was given without a projector; start again with its mmproj file (--mmproj)", engine.ErrNoVision, c.o.spec.Model)
+	}
 	picture, err := engine.ImageFile(path)
 	if err == nil {
-		c.pictures = append(c.pictures, picture)
+		err = checkPicture(picture)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	c.pictures = append(c.pictures, picture)
+	c.hint("%s goes with your next message.", printable(path))
+	return nil
+}
+
+func (c *conversation) save(path string) error {
+	if err := saveConversation(path, c.model.Info().Name, c.messages); err != nil {
+		return err
+	}
+	c.hint("%s holds %s.", printable(path), messageCount(c.messages))
+	return nil
+}
+
+func (c *conversation) load(path string) error {
+	messages, err := loadConversation(path)
+	if err != nil {
+		return err
+	}
+	c.messages, c.pictures = messages, nil
+	c.hint("%s from %s.", messageCount(messages), printable(path))
+	return nil
+}
+
+func messageCount(messages []engine.Message) string {
+	if len(messages) == 1 {
+		return "1 message"
+	}
+	return fmt.Sprintf("%d messages", len(messages))
 }
 
 // say sends a turn of the user and adds the answer to the conversation. Ctrl-C keeps what was said so far. A turn that cannot be
@@ -125,19 +172,38 @@ func (c *conversation) say(text string) error {
 	ctx, release := interruptible(c.ctx)
 	a, err := c.ask(ctx, request, c.stdout)
 	release()
-	fmt.Fprintln(c.stdout)
-	if c.ctx.Err() != nil {
-		return c.ctx.Err()
+	if err == nil || a.text != "" {
+		fmt.Fprintln(c.stdout)
 	}
-	if err != nil && !stopped(err) {
-		fmt.Fprintf(c.stderr, "eyelet: %s\n", describe(err))
-		if len(c.pictures) > 0 {
-			fmt.Fprintln(c.stderr, "The picture is taken back too.")
-			c.pictures = nil
-		}
+	switch {
+	case c.ctx.Err() != nil:
+		return c.ctx.Err()
+	case errors.Is(err, errWrite):
+		return err
+	case errors.Is(err, context.Canceled) && a.text == "":
+		c.hint("Stopped before the answer began; the question is taken back.")
+		return nil
+	case err != nil && !errors.Is(err, context.Canceled):
+		c.tell(err)
+		c.takeBack(err)
 		return nil
 	}
 	c.messages = append(request.Messages, engine.Assistant(a.text))
 	c.pictures = nil
 	return nil
+}
+
+// takeBack forgets the pictures of a turn that failed, which may be at fault, and says how to go on.
+func (c *conversation) takeBack(err error) {
+	switch len(c.pictures) {
+	case 0:
+	case 1:
+		c.hint("The picture is taken back too.")
+	default:
+		c.hint("The pictures are taken back too.")
+	}
+	c.pictures = nil
+	if errors.Is(err, engine.ErrContextLength) && len(c.messages) > 0 {
+		c.hint("/clear starts afresh, /save keeps the conversation before.")
+	}
 }

@@ -31,6 +31,7 @@ func runDemo(cmd *cobra.Command, o *runOptions) error {
 			fmt.Fprintf(s.stdout, "  > %s\n    ", turn.Question)
 			a, err := s.ask(s.ctx, request, s.stdout)
 			if err != nil {
+				fmt.Fprintln(s.stdout)
 				return err
 			}
 			if a.text != turn.Answer {

@@ -225,7 +225,7 @@ func (d *Diagnosis) checkCache() {
 		d.add(Check{
 			Name:   "cache",
 			Status: "note",
-			Detail: fmt.Sprintf("the cache cannot be written: %v", err),
+			Detail: "it cannot be written: " + strings.TrimPrefix(err.Error(), "builtin: "),
 			Remedy: "the temporary directory is used instead; set EYELET_CACHE to a folder that can be written",
 		})
 		return

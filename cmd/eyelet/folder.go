@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,60 +17,53 @@ import (
 // pictureSuffixes are the file names that a folder run takes for pictures.
 var pictureSuffixes = []string{".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif"}
 
-// folderLine is a line of the output of a folder run.
-type folderLine struct {
-	Image string `json:"image"` // name within the folder
-	report
-	Error string `json:"error,omitempty"`
-}
-
 // folder asks the same of every picture in a folder. Answers go to a file, a JSON object a line, each written whole; a run that
-// was interrupted goes on where it stopped. A picture that cannot be answered gets a line with the reason.
-func (s *session) folder(in *input) error {
-	names, err := picturesIn(in.folder)
-	if err != nil {
+// was interrupted goes on where it stopped. A picture that cannot be answered gets a line with the reason, and is asked about
+// again by the next run.
+func (s *session) folder(in *input, answers *answerFile) error {
+	if err := answers.begin(s.model.Info().Name); err != nil {
 		return err
 	}
-	if in.question == "" {
-		return usagef("the question is missing")
-	}
-	out, done, err := openLines(s.o.jsonl, in.question)
-	if err != nil {
-		return err
-	}
-	defer out.Close()
-	bar := s.bar(len(names))
-	failed := 0
-	for _, name := range names {
-		if !done[name] {
-			line, err := s.folderAnswer(in, name)
-			if err != nil {
-				return fmt.Errorf("%w; the answers so far are in %s, and the same command goes on from there", err, s.o.jsonl)
-			}
-			if line.Error != "" {
-				failed++
-			}
-			if err := writeLine(out, line); err != nil {
-				return err
-			}
+	bar := s.bar(len(in.names))
+	failed, err := s.folderAnswers(in, answers, bar)
+	_ = bar.Clear()
+	if err = errors.Join(err, answers.close()); err != nil {
+		if s.ctx.Err() != nil && !s.o.quiet {
+			fmt.Fprintf(s.stderr, "%s keeps the answers so far; the same command goes on from there.\n", answers.path)
 		}
-		_ = bar.Add(1)
-	}
-	_ = bar.Finish()
-	if err := out.Close(); err != nil {
 		return err
 	}
 	if failed > 0 {
-		return inputf("%d of %d pictures in %s could not be answered; %s says why", failed, len(names), in.folder, s.o.jsonl)
+		return inputf("%d of %d pictures in %s could not be answered; %s says why", failed, len(in.names), in.folder, answers.path)
 	}
 	return nil
 }
 
+// folderAnswers asks about the pictures that have no answer yet, and counts those that get none.
+func (s *session) folderAnswers(in *input, answers *answerFile, bar *progressbar.ProgressBar) (failed int, err error) {
+	for _, name := range in.names {
+		// JSON knows no bytes that are not UTF-8: a name comes back from the file with U+FFFD in their place, as by []rune.
+		if !answers.done[string([]rune(name))] {
+			line, err := s.folderAnswer(in, name)
+			if err != nil {
+				return failed, err
+			}
+			if line.Error != "" {
+				failed++
+			}
+			if err := answers.add(line); err != nil {
+				return failed, err
+			}
+		}
+		_ = bar.Add(1)
+	}
+	return failed, nil
+}
+
 // folderAnswer asks about one picture. Only what ends the whole run is an error.
 func (s *session) folderAnswer(in *input, name string) (folderLine, error) {
-	line := folderLine{Image: name}
-	line.Question, line.Model = in.question, s.model.Info().Name
-	picture, err := engine.ImageFile(filepath.Join(in.folder, name))
+	line := folderLine{Image: name, Question: in.question, Model: s.model.Info().Name}
+	picture, err := openPicture(filepath.Join(in.folder, name), nil)
 	var a answer
 	if err == nil {
 		request := s.o.request
@@ -80,21 +71,21 @@ func (s *session) folderAnswer(in *input, name string) (folderLine, error) {
 		request.Messages = append(s.opening(), one.message())
 		a, err = s.ask(s.ctx, request, nil)
 	}
-	if s.ctx.Err() != nil {
+	switch {
+	case s.ctx.Err() != nil:
 		return line, s.ctx.Err()
-	}
-	if err != nil {
-		if errors.Is(err, engine.ErrNoVision) || errors.Is(err, engine.ErrRequest) {
-			return line, err // true of every picture
-		}
+	case errors.Is(err, engine.ErrNoVision), errors.Is(err, engine.ErrRequest):
+		return line, err // true of every picture
+	case err != nil:
 		line.Error = describe(err)
-		return line, nil
+	default:
+		r := s.report(nil, in.question, a)
+		line.report = &r
 	}
-	line.report = s.report(nil, in.question, a)
 	return line, nil
 }
 
-// picturesIn lists the pictures of a folder by name, sorted.
+// picturesIn lists the pictures of a folder by name, sorted, without hidden files.
 func picturesIn(folder string) ([]string, error) {
 	entries, err := os.ReadDir(folder)
 	if err != nil {
@@ -102,7 +93,8 @@ func picturesIn(folder string) ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if !e.IsDir() && slices.Contains(pictureSuffixes, strings.ToLower(filepath.Ext(e.Name()))) {
+		special := e.Type()&^fs.ModeSymlink != 0 // folders, pipes and the like
+		if !special && !strings.HasPrefix(e.Name(), ".") && slices.Contains(pictureSuffixes, strings.ToLower(filepath.Ext(e.Name()))) {
 			names = append(names, e.Name())
 		}
 	}
@@ -112,76 +104,14 @@ func picturesIn(folder string) ([]string, error) {
 	return names, nil
 }
 
-// openLines opens the output file for appending and returns which pictures it has answers for. An unfinished last line, left by
-// a crash, is cut off; a file that is anything else than such output is refused.
-func openLines(path, question string) (*os.File, map[string]bool, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
-	if err != nil {
-		return nil, nil, &inputError{err: err}
-	}
-	done, whole, err := readLines(f, question)
-	if err == nil {
-		err = f.Truncate(whole)
-	}
-	if err == nil {
-		_, err = f.Seek(whole, io.SeekStart)
-	}
-	if err != nil {
-		f.Close()
-		return nil, nil, inputf("%s: %w", path, err)
-	}
-	return f, done, nil
-}
-
-// readLines reads earlier answers and returns the length of the whole lines.
-func readLines(f *os.File, question string) (done map[string]bool, whole int64, err error) {
-	done = map[string]bool{}
-	info, err := f.Stat()
-	if err != nil {
-		return nil, 0, err
-	}
-	const limit = 1 << 30
-	if info.Size() > limit {
-		return nil, 0, fmt.Errorf("the file is larger than %s", bytesText(limit))
-	}
-	data, err := io.ReadAll(f)
-	if err != nil {
-		return nil, 0, err
-	}
-	for number := 1; ; number++ {
-		line, rest, found := bytes.Cut(data, []byte("\n"))
-		if !found {
-			return done, whole, nil
-		}
-		var l folderLine
-		if err := json.Unmarshal(line, &l); err != nil || l.Image == "" {
-			return nil, 0, fmt.Errorf("line %d is no answer of an earlier run; name a new file", number)
-		}
-		if l.Question != question {
-			return nil, 0, fmt.Errorf("it holds answers to another question (%q); name a new file", abbreviate(l.Question, 60))
-		}
-		done[l.Image] = l.Error == ""
-		data, whole = rest, whole+int64(len(line))+1
-	}
-}
-
-// writeLine appends one line in a single write, so that an interruption leaves whole lines.
-func writeLine(f *os.File, line folderLine) error {
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(line); err != nil {
-		return err
-	}
-	_, err := f.Write(b.Bytes())
-	return err
-}
-
 // bar shows progress over the pictures to a person.
 func (s *session) bar(n int) *progressbar.ProgressBar {
 	if s.o.quiet || !isTerminal(s.stderr) {
 		return progressbar.DefaultSilent(int64(n))
 	}
-	return progressbar.NewOptions(n, progressbar.OptionSetWriter(s.stderr), progressbar.OptionSetDescription("pictures"), progressbar.OptionShowCount(),
+	s.barred = true
+	bar := progressbar.NewOptions(n, progressbar.OptionSetWriter(s.stderr), progressbar.OptionSetDescription("pictures"), progressbar.OptionShowCount(),
 		progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish())
+	_ = bar.RenderBlank()
+	return bar
 }

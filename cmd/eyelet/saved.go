@@ -3,8 +3,11 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/eyelet-engine/eyelet/engine"
 )
@@ -49,13 +52,18 @@ func saveConversation(path, model string, messages []engine.Message) error {
 		}
 		saved.Messages = append(saved.Messages, sm)
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".tmp*")
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return inputf("%s is no regular file; give the name of a file for the conversation", path)
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".tmp*")
 	if err != nil {
-		return err
+		if p, ok := errors.AsType[*fs.PathError](err); ok {
+			err = p.Err // the path is of no interest to the user, who gave another
+		}
+		return inputf("%s: %w", path, err)
 	}
 	defer os.Remove(tmp.Name())
-	err = errors.Join(writeJSON(tmp, saved), tmp.Sync(), tmp.Close())
-	if err != nil {
+	if err := errors.Join(writeJSON(tmp, saved), tmp.Sync(), tmp.Close()); err != nil {
 		return err
 	}
 	return os.Rename(tmp.Name(), path)
@@ -76,18 +84,31 @@ func loadConversation(path string) ([]engine.Message, error) {
 	}
 	var messages []engine.Message
 	for i, sm := range saved.Messages {
-		if sm.Role == "" {
-			return nil, inputf("%s: message %d has no role", path, i+1)
-		}
-		m := engine.Message{Role: sm.Role}
-		for _, part := range sm.Content {
-			if part.Image != nil {
-				m.Content = append(m.Content, engine.Picture(&engine.Image{Name: part.Name, Data: part.Image}))
-			} else {
-				m.Content = append(m.Content, engine.Text(part.Text))
-			}
+		m, err := sm.message()
+		if err != nil {
+			return nil, inputf("%s: message %d: %w", path, i+1, err)
 		}
 		messages = append(messages, m)
 	}
 	return messages, nil
+}
+
+// message checks what a file says about a message.
+func (sm savedMessage) message() (engine.Message, error) {
+	if !slices.Contains([]string{"system", "user", "assistant"}, sm.Role) {
+		return engine.Message{}, fmt.Errorf("unknown role %q", abbreviate(sm.Role, 20))
+	}
+	m := engine.Message{Role: sm.Role}
+	for _, part := range sm.Content {
+		if part.Image == nil {
+			m.Content = append(m.Content, engine.Text(part.Text))
+			continue
+		}
+		picture := &engine.Image{Name: part.Name, Data: part.Image}
+		if err := checkPicture(picture); err != nil {
+			return engine.Message{}, fmt.Errorf("the picture %w", err)
+		}
+		m.Content = append(m.Content, engine.Picture(picture))
+	}
+	return m, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -21,6 +22,7 @@ type session struct {
 	stdin  io.Reader
 	stdout io.Writer
 	stderr io.Writer
+	barred bool // a progress bar has the terminal's last line
 }
 
 // open loads the model that the flags name, or the built-in one, and shows progress if that takes long.
@@ -50,31 +52,6 @@ func open(cmd *cobra.Command, o *runOptions) (*session, error) {
 
 func (s *session) close() { s.engine.Close() }
 
-// input is what a question is about.
-type input struct {
-	question string
-	images   []*engine.Image
-	folder   string
-	chat     bool
-}
-
-// message is the user's turn: pictures first, as models were trained.
-func (in *input) message() engine.Message {
-	var content []engine.Content
-	for _, image := range in.images {
-		content = append(content, engine.Picture(image))
-	}
-	return engine.User(append(content, engine.Text(in.question))...)
-}
-
-func (in *input) imageNames() []string {
-	var names []string
-	for _, image := range in.images {
-		names = append(names, image.Name)
-	}
-	return names
-}
-
 // opening is what comes before the user's first turn.
 func (s *session) opening() []engine.Message {
 	if s.o.system == "" {
@@ -89,7 +66,11 @@ type answer struct {
 	result engine.Result
 }
 
-// ask sends a request and writes the text to out as it comes. The answer so far is returned with an error too.
+// errWrite marks an answer that could not be written, which no other answer will be either.
+var errWrite = errors.New("writing the answer")
+
+// ask sends a request and writes the text to out as it comes. The answer so far is returned with an error too. Models begin an
+// answer with the space that separates words; it is left out, except of what continues raw text.
 func (s *session) ask(ctx context.Context, request engine.Request, out io.Writer) (answer, error) {
 	var a answer
 	var text strings.Builder
@@ -102,13 +83,13 @@ func (s *session) ask(ctx context.Context, request engine.Request, out io.Writer
 			return a, err
 		}
 		piece := event.Text
-		if text.Len() == 0 { // models begin an answer with the space that separates words
+		if text.Len() == 0 && request.Prompt == "" {
 			piece = strings.TrimLeft(piece, " ")
 		}
 		text.WriteString(piece)
 		if out != nil {
 			if _, err := io.WriteString(out, piece); err != nil {
-				return a, fmt.Errorf("writing the answer: %w", err)
+				return a, fmt.Errorf("%w: %w", errWrite, err)
 			}
 		}
 		if event.Done != nil {

@@ -23,7 +23,7 @@ type waiting struct {
 // wait begins to watch something that may take long.
 func (s *session) wait(what string) *waiting {
 	w := &waiting{out: s.stderr, what: what, percent: -1, stop: make(chan struct{})}
-	if s.o.quiet || s.o.json || !isTerminal(s.stderr) {
+	if s.o.quiet || s.o.json || s.barred || !isTerminal(s.stderr) {
 		w.once.Do(func() { close(w.stop) })
 		return w
 	}

@@ -1,0 +1,68 @@
+# Eyelet's make targets. "make help" lists them. Every target sets up what it needs first; a set-up that is in place costs
+# nothing.
+
+PREFIX   ?= /usr/local
+FUZZTIME ?= 30s
+# Packages, tests or benchmarks to restrict a target to: make test PKG=./models/gguf, make bench BENCH=Decode
+PKG   ?= ./...
+BENCH ?= .
+
+# The version comes from scripts/version and not from the Go tool, which fails in a checkout that another user owns.
+export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
+env := eval "$$(scripts/env)"
+
+# Under the race detector everything runs many times slower: these packages are where goroutines meet.
+race_packages := ./models/builtin ./models/gguf ./cgo/... ./engine/... ./cmd/...
+
+.PHONY: help setup build run test test-go test-bundle test-race test-slow fuzz bench lint install bundle clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS='	' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
+	@echo
+	@echo '  e.g. make test PKG=./models/gguf   make fuzz FUZZTIME=10m   make install PREFIX=$$HOME/.local'
+
+setup: ## bring the C libraries (no root needed; scripts/setup --help says more)
+	@scripts/setup --quiet
+
+build: setup ## build build/bin/eyelet
+	@echo 'building build/bin/eyelet (the first time takes a minute)'
+	@$(env) && go build -ldflags "-X main.version=$$(scripts/version)" -o build/bin/eyelet ./cmd/eyelet
+
+run: build ## answer questions about the shipped pictures with the built-in model
+	@build/bin/eyelet run --demo
+
+test: test-go test-race test-bundle ## all tests that CI runs
+
+test-go: ## the tests of the packages, those against llama.cpp's own programs included
+	@scripts/setup --quiet --peers
+	$(env) && EYELET_PEERS=require go test $(PKG)
+
+test-race: setup ## the tests of the packages with concurrency, under the race detector
+	$(env) && go test -race -short $(race_packages)
+
+test-bundle: setup ## that the bundle runs away from here and with nothing around it
+	@scripts/test-bundle
+
+test-slow: ## tests that take minutes: leaks over thousands of cycles, scores of the built-in model
+	@scripts/setup --quiet --peers
+	$(env) && EYELET_PEERS=require EYELET_SLOW=1 go test -count=1 -timeout=3h -v $(PKG)
+
+fuzz: setup ## each fuzz test for FUZZTIME
+	@scripts/fuzz $(FUZZTIME) $(PKG)
+
+bench: ## benchmarks, against llama.cpp's own programs where there is a counterpart
+	@scripts/setup --quiet --peers
+	$(env) && EYELET_PEERS=require go test -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)
+
+lint: setup ## gofmt, go vet, staticcheck, the import rule, syntax of the scripts
+	@scripts/lint
+
+bundle: setup ## build/dist/eyelet-VERSION-linux-ARCH.tar.gz, which runs where nothing is installed
+	@scripts/bundle
+
+install: setup ## install to PREFIX (default /usr/local), independent of this checkout
+	@scripts/install '$(PREFIX)'
+
+clean: ## remove what was built; the downloaded packages stay in the cache
+	rm -rf build

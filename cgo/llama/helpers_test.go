@@ -1,0 +1,164 @@
+package llama_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"sync"
+	"testing"
+
+	"github.com/eyelet-engine/eyelet/cgo/llama"
+)
+
+const (
+	seedPath = "../../models/builtin/eyelet-seed-q8_0.gguf"
+	// prompt is 40-odd tokens of the kind the seed model was trained on.
+	prompt = "USER: What color is the background? ASSISTANT: The background is"
+)
+
+// seed is the built-in model, loaded once and left open: it is what most tests need.
+var seed = sync.OnceValues(func() (*llama.Model, error) {
+	return llama.LoadModel(context.Background(), seedPath, llama.ModelParams{})
+})
+
+func seedModel(t testing.TB) *llama.Model {
+	t.Helper()
+	m, err := seed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func loadModel(t testing.TB, path string, p llama.ModelParams) *llama.Model {
+	t.Helper()
+	m, err := llama.LoadModel(context.Background(), path, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return m
+}
+
+func newContext(t testing.TB, m *llama.Model, p llama.ContextParams) *llama.Context {
+	t.Helper()
+	if p.Threads == 0 {
+		p.Threads = 2
+	}
+	c, err := llama.NewContext(m, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func newBatch(t testing.TB, capacity, seqs int) *llama.Batch {
+	t.Helper()
+	b := llama.NewTokenBatch(capacity, seqs)
+	t.Cleanup(func() { b.Close() })
+	return b
+}
+
+func newSampler(t testing.TB, stages ...llama.Stage) *llama.Sampler {
+	t.Helper()
+	s, err := llama.NewSampler(seedModel(t), stages...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func tokenize(t testing.TB, text string) []llama.Token {
+	t.Helper()
+	tokens, err := seedModel(t).Vocab().Tokenize(text, true, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tokens
+}
+
+// decode computes tokens in one batch from position pos on and returns a copy of the last one's logits.
+func decode(t testing.TB, c *llama.Context, tokens []llama.Token, pos llama.Pos, seqs ...llama.Seq) []float32 {
+	t.Helper()
+	b := newBatch(t, len(tokens), len(seqs))
+	for i, token := range tokens {
+		if err := b.Add(token, pos+llama.Pos(i), i == len(tokens)-1, seqs...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.Decode(context.Background(), b); err != nil {
+		t.Fatal(err)
+	}
+	return logits(t, c, len(tokens)-1)
+}
+
+func logits(t testing.TB, c *llama.Context, i int) []float32 {
+	t.Helper()
+	l, err := c.Logits(i)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append([]float32(nil), l...)
+}
+
+// fresh returns the logits that tokens lead to in a context of their own.
+func fresh(t testing.TB, tokens []llama.Token) []float32 {
+	t.Helper()
+	return decode(t, newContext(t, seedModel(t), llama.ContextParams{NCtx: 256}), tokens, 0, 0)
+}
+
+// same wants two rows of logits to agree up to the rounding of other batch shapes and an F16 cache.
+func same(t testing.TB, what string, got, want []float32) {
+	t.Helper()
+	if d := distance(got, want); !(d < 0.05) {
+		t.Errorf("%s: logits differ by up to %v", what, d)
+	}
+}
+
+func differ(t testing.TB, what string, a, b []float32) {
+	t.Helper()
+	if d := distance(a, b); !(d > 0.2) {
+		t.Errorf("%s: logits differ by no more than %v", what, d)
+	}
+}
+
+// distance is the largest difference, NaN if there is one.
+func distance(a, b []float32) float64 {
+	if len(a) != len(b) {
+		return math.NaN()
+	}
+	worst := 0.0
+	for i := range a {
+		d := math.Abs(float64(a[i]) - float64(b[i]))
+		if !(d <= worst) {
+			worst = d
+		}
+	}
+	return worst
+}
+
+func argmax(row []float32) llama.Token {
+	best := 0
+	for i := range row {
+		if row[i] > row[best] {
+			best = i
+		}
+	}
+	return llama.Token(best)
+}
+
+func wantError(t testing.TB, err, want error) {
+	t.Helper()
+	switch {
+	case err == nil:
+		t.Error("no error")
+	case want != nil && !errors.Is(err, want):
+		t.Errorf("error %q, want %q", err, want)
+	}
+}

@@ -1,0 +1,285 @@
+package mtmd
+
+// #include <stdlib.h>
+// #include "shim.h"
+import "C"
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"runtime"
+	"runtime/cgo"
+	"strings"
+	"sync"
+	"unsafe"
+
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/cgo/llama"
+)
+
+// FlashAttn says whether the tower uses ggml's fused attention.
+type FlashAttn int
+
+// The choices of FlashAttn.
+const (
+	FlashAttnAuto FlashAttn = iota // where the device supports it
+	FlashAttnOff
+	FlashAttnOn
+)
+
+// Params are the options of [New]. The zero value is a sound choice.
+type Params struct {
+	Threads int  // threads that encode on the CPU; 0 means GOMAXPROCS
+	NoGPU   bool // encode on the CPU even if a GPU is there
+	Warmup  bool // encode an empty picture while loading, so that the first real one is not slower
+
+	// Device encodes; nil means the first GPU, or the CPU. It is one of ggml.Devices.
+	Device *ggml.Device
+
+	FlashAttn FlashAttn
+
+	// ImageMinTokens and ImageMaxTokens bound the tokens of a picture in models that take pictures of any size; 0 means what
+	// the projector's file says.
+	ImageMinTokens, ImageMaxTokens int
+
+	// Marker stands for a picture or sound in a text; "" means [DefaultMarker].
+	Marker string
+
+	// Progress is called with the fraction loaded, from 0 to 1, on the goroutine that loads.
+	Progress func(fraction float64)
+
+	// Hook, if not nil, is called by EncodeChunk on its thread after each piece of the graph with the name of the last node,
+	// as "ffn_out-3". If it returns false, EncodeChunk ends with [ErrStopped]. It must not use this Context, but may compute
+	// with another one: the pieces are points where running answers can go on.
+	Hook func(node string) bool
+
+	// PieceNodes is the number of graph nodes (a layer has some 15 to 30) in a piece: how often Hook is called and
+	// a cancelled context is noticed. 0 means 32.
+	PieceNodes int
+}
+
+const defaultPieceNodes = 32
+
+// A Context is a projector, with its vision tower, audio tower or both, loaded for one language model.
+type Context struct {
+	mu    sync.Mutex
+	c     *C.mtmd_context
+	watch *C.shim_mtmd_watch
+
+	model    *llama.Model
+	modelPtr unsafe.Pointer
+	hook     func(string) bool
+	caps     Capabilities
+	marker   string
+	nEmbd    int
+}
+
+// Capabilities tells what a projector and its language model can take.
+type Capabilities struct {
+	Vision          bool
+	Audio           bool
+	AudioSampleRate int  // Hz; 0 without Audio
+	MRoPE           bool // the language model has positions of several dimensions, see [Chunk.Positions]
+	NonCausal       bool // the tokens of a picture attend to each other in both directions, see [Chunk.NonCausal]
+}
+
+// New loads a projector (an mmproj GGUF file) for a language model. It blocks until that is done, ctx is done, or loading
+// fails: the error names the file and what is wrong with it, such as embeddings of another width than the model's.
+func New(ctx context.Context, path string, model *llama.Model, params Params) (*Context, error) {
+	if err := initOnce(); err != nil {
+		return nil, err
+	}
+	if model == nil {
+		return nil, errors.New("mtmd: nil Model")
+	}
+	modelPtr := model.Pointer()
+	if modelPtr == nil {
+		return nil, fmt.Errorf("mtmd: load %s: %w", path, ErrModelClosed)
+	}
+	if model.NEmbdInp() <= 0 {
+		return nil, fmt.Errorf("mtmd: load %s: the language model was loaded for its vocabulary alone", path)
+	}
+	if err := params.check(); err != nil {
+		return nil, err
+	}
+	if err := checkFile(path); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("mtmd: load %s: %w", path, err)
+	}
+
+	piece := params.PieceNodes
+	if piece == 0 {
+		piece = defaultPieceNodes
+	}
+	m := &Context{model: model, modelPtr: modelPtr, hook: params.Hook, nEmbd: model.NEmbdInp(), watch: C.shim_mtmd_watch_new(C.int(piece))}
+	if m.watch == nil {
+		return nil, errors.New("mtmd: out of memory")
+	}
+	if err := m.load(ctx, path, params); err != nil {
+		C.shim_mtmd_watch_free(m.watch)
+		return nil, err
+	}
+	m.marker = C.GoString(C.mtmd_get_marker(m.c))
+	m.caps = Capabilities{
+		Vision:    bool(C.mtmd_support_vision(m.c)),
+		Audio:     bool(C.mtmd_support_audio(m.c)),
+		MRoPE:     bool(C.mtmd_decode_use_mrope(m.c)),
+		NonCausal: bool(C.mtmd_decode_use_non_causal(m.c, nil)),
+	}
+	if m.caps.Audio {
+		m.caps.AudioSampleRate = int(C.mtmd_get_audio_sample_rate(m.c))
+	}
+	return m, nil
+}
+
+func (m *Context) load(ctx context.Context, path string, params Params) error {
+	handle := cgo.NewHandle(progressFunc(func(fraction float64) bool {
+		if params.Progress != nil {
+			params.Progress(fraction)
+		}
+		return ctx.Err() == nil
+	}))
+	defer handle.Delete()
+	cpath := C.CString(path)
+	defer C.free(unsafe.Pointer(cpath))
+	p := params.toC()
+	if params.Marker != "" {
+		p.media_marker = C.CString(params.Marker)
+		defer C.free(unsafe.Pointer(p.media_marker))
+	}
+	logged := ggml.CollectErrors()
+	var eb errBuf
+	switch ok := C.shim_mtmd_init(cpath, (*C.struct_llama_model)(m.modelPtr), p, m.watch, C.uintptr_t(handle), &m.c, eb.ptr(), eb.cap()); {
+	case !bool(ok):
+		return logged.Wrap(fmt.Errorf("mtmd: load %s: %s", path, eb.String()))
+	case m.c == nil && ctx.Err() != nil:
+		logged.Stop()
+		return fmt.Errorf("mtmd: load %s: %w", path, ctx.Err())
+	case m.c == nil:
+		return logged.Wrap(fmt.Errorf("mtmd: cannot load %s", path))
+	}
+	logged.Stop()
+	return nil
+}
+
+func (p *Params) check() error {
+	for _, v := range []struct {
+		name  string
+		value int
+	}{
+		{"Threads", p.Threads}, {"ImageMinTokens", p.ImageMinTokens}, {"ImageMaxTokens", p.ImageMaxTokens}, {"PieceNodes", p.PieceNodes},
+	} {
+		if v.value < 0 || v.value > math.MaxInt32 {
+			return fmt.Errorf("mtmd: %s is %d", v.name, v.value)
+		}
+	}
+	if p.Threads > 512 { // GGML_MAX_N_THREADS, which ggml asserts
+		return fmt.Errorf("mtmd: Threads is %d; ggml takes at most 512", p.Threads)
+	}
+	if p.ImageMaxTokens > 0 && p.ImageMinTokens > p.ImageMaxTokens {
+		return fmt.Errorf("mtmd: ImageMinTokens %d is more than ImageMaxTokens %d", p.ImageMinTokens, p.ImageMaxTokens)
+	}
+	if p.FlashAttn < FlashAttnAuto || p.FlashAttn > FlashAttnOn {
+		return fmt.Errorf("mtmd: FlashAttn is %d", int(p.FlashAttn))
+	}
+	if p.Device != nil && p.Device.Pointer() == nil {
+		return errors.New("mtmd: Device is none of ggml.Devices")
+	}
+	if strings.Contains(p.Marker, "\x00") {
+		return errors.New("mtmd: Marker contains a NUL")
+	}
+	return nil
+}
+
+func (p *Params) toC() C.struct_mtmd_context_params {
+	c := C.mtmd_context_params_default()
+	c.use_gpu = C.bool(!p.NoGPU)
+	c.print_timings = false
+	c.warmup = C.bool(p.Warmup)
+	c.n_threads = C.int(p.Threads)
+	if p.Threads == 0 {
+		c.n_threads = C.int(min(runtime.GOMAXPROCS(0), 512))
+	}
+	if p.Device != nil {
+		c.device = C.ggml_backend_dev_t(p.Device.Pointer())
+	}
+	switch p.FlashAttn {
+	case FlashAttnAuto:
+		c.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_AUTO
+	case FlashAttnOff:
+		c.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_DISABLED
+	case FlashAttnOn:
+		c.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_ENABLED
+	}
+	if p.ImageMinTokens > 0 {
+		c.image_min_tokens = C.int(p.ImageMinTokens)
+	}
+	if p.ImageMaxTokens > 0 {
+		c.image_max_tokens = C.int(p.ImageMaxTokens)
+	}
+	return c
+}
+
+// checkFile looks at what libmtmd would report only as a failure, or read without end.
+func checkFile(path string) error {
+	if strings.Contains(path, "\x00") {
+		return errors.New("mtmd: the path of the projector contains a NUL")
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("mtmd: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("mtmd: %s is not a file", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("mtmd: %w", err)
+	}
+	defer f.Close()
+	var magic [4]byte
+	if _, err := io.ReadFull(f, magic[:]); err != nil || string(magic[:]) != "GGUF" {
+		return fmt.Errorf("mtmd: %s is not a GGUF file", path)
+	}
+	return nil
+}
+
+// Close frees the projector. It waits for a call that is running; chunks stay valid. Close may be called again.
+func (m *Context) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.c == nil {
+		return nil
+	}
+	C.mtmd_free(m.c)
+	C.shim_mtmd_watch_free(m.watch)
+	m.c, m.watch = nil, nil
+	return nil
+}
+
+// ready tells whether the library may be called. m.mu is held.
+func (m *Context) ready() error {
+	if m.c == nil {
+		return ErrClosed
+	}
+	if m.model.Pointer() != m.modelPtr {
+		return ErrModelClosed
+	}
+	return nil
+}
+
+// Capabilities returns what the projector takes. Like [Context.Marker] and [Context.NEmbd] it is valid after Close.
+func (m *Context) Capabilities() Capabilities { return m.caps }
+
+// Marker returns what stands for a picture or sound in the text that [Context.Tokenize] takes.
+func (m *Context) Marker() string { return m.marker }
+
+// NEmbd returns the width of the rows of [Context.EncodeChunk]: that of the language model's input embeddings, which is a
+// multiple of its hidden width in models that feed several of its layers (DeepStack).
+func (m *Context) NEmbd() int { return m.nEmbd }

@@ -1,0 +1,356 @@
+package mtmd
+
+import (
+	"context"
+	"errors"
+	"math"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/cgo/llama"
+)
+
+const (
+	seedModel  = "../../models/builtin/eyelet-seed-q8_0.gguf"
+	seedMmproj = "../../models/builtin/mmproj-eyelet-seed-q8_0.gguf"
+)
+
+func openModel(t testing.TB) *llama.Model {
+	t.Helper()
+	model, err := llama.LoadModel(context.Background(), seedModel, llama.ModelParams{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := model.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return model
+}
+
+// open locks the test to its thread, as EncodeChunk wants.
+func open(t testing.TB, params Params) *Context {
+	t.Helper()
+	runtime.LockOSThread()
+	t.Cleanup(runtime.UnlockOSThread)
+	m, err := New(context.Background(), seedMmproj, openModel(t), params)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return m
+}
+
+// gradient is a picture that differs from place to place.
+func gradient(t testing.TB, id string, w, h int) Bitmap {
+	t.Helper()
+	rgb := make([]byte, 0, 3*w*h)
+	for y := range h {
+		for x := range w {
+			rgb = append(rgb, byte(255*x/w), byte(255*y/h), byte(x*y))
+		}
+	}
+	b, err := Image(id, w, h, rgb)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func tokenize(t testing.TB, m *Context, text string, bitmaps ...Bitmap) *Chunks {
+	t.Helper()
+	cs, err := m.Tokenize(text, bitmaps, true, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cs.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return cs
+}
+
+func imageChunk(t testing.TB, cs *Chunks) *Chunk {
+	t.Helper()
+	i := slices.IndexFunc(cs.List(), func(c *Chunk) bool { return c.Kind == ImageChunk })
+	if i < 0 {
+		t.Fatal("no picture among the chunks")
+	}
+	return cs.List()[i]
+}
+
+func TestSeedProjectorTakesPicturesAlone(t *testing.T) {
+	m := open(t, Params{})
+	if got, want := m.Capabilities(), (Capabilities{Vision: true}); got != want {
+		t.Errorf("capabilities %+v, want %+v", got, want)
+	}
+	if m.NEmbd() != 256 {
+		t.Errorf("width %d, want 256", m.NEmbd())
+	}
+	if m.Marker() != DefaultMarker() || m.Marker() == "" {
+		t.Errorf("marker %q, default %q", m.Marker(), DefaultMarker())
+	}
+}
+
+func TestTokenizeCutsTextAroundPictures(t *testing.T) {
+	m := open(t, Params{})
+	cs := tokenize(t, m, "USER: "+m.Marker()+" and "+m.Marker()+" What?", gradient(t, "one", 64, 48), gradient(t, "two", 30, 50))
+	var kinds, ids []string
+	tokens, pos := 0, 0
+	for _, c := range cs.List() {
+		kinds, ids = append(kinds, c.Kind.String()), append(ids, c.ID)
+		tokens, pos = tokens+c.NTokens, pos+c.NPos
+		if c.Kind == Text && len(c.Tokens) != c.NTokens {
+			t.Errorf("%d tokens, NTokens %d", len(c.Tokens), c.NTokens)
+		}
+		if c.Kind == ImageChunk && (c.NTokens != 64 || c.NPos != 64 || c.Tokens != nil || c.NonCausal) {
+			t.Errorf("picture chunk %+v", c)
+		}
+	}
+	if want := []string{"text", "image", "text", "image", "text"}; !slices.Equal(kinds, want) {
+		t.Errorf("kinds %q, want %q", kinds, want)
+	}
+	if want := []string{"", "one", "", "two", ""}; !slices.Equal(ids, want) {
+		t.Errorf("ids %q, want %q", ids, want)
+	}
+	if cs.NTokens() != tokens || cs.NPos() != pos {
+		t.Errorf("NTokens %d, NPos %d; want %d, %d", cs.NTokens(), cs.NPos(), tokens, pos)
+	}
+}
+
+func TestTextTokensAreTheVocabularys(t *testing.T) {
+	m := open(t, Params{})
+	const text = "USER: what colour is it? ASSISTANT:"
+	cs := tokenize(t, m, text)
+	want, err := m.model.Vocab().Tokenize(text, true, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if list := cs.List(); len(list) != 1 || !slices.Equal(list[0].Tokens, want) {
+		t.Errorf("chunks %+v, want one with %v", list, want)
+	}
+}
+
+func TestPositionsOfAPictureWithoutMRoPECountItsTokens(t *testing.T) {
+	m := open(t, Params{})
+	cs := tokenize(t, m, "a"+m.Marker(), gradient(t, "", 64, 64))
+	for _, c := range cs.List() {
+		got, err := c.Positions(7)
+		if err != nil || len(got) != c.NTokens {
+			t.Fatalf("%d positions, %v", len(got), err)
+		}
+		for i, p := range got {
+			if want := llama.Pos(7 + i); p[0] != want || p[1] != want || p[2] != want {
+				t.Fatalf("%v %d is at %v", c.Kind, i, p)
+			}
+		}
+	}
+	for _, pos0 := range []llama.Pos{-1, math.MaxInt32} {
+		if _, err := imageChunk(t, cs).Positions(pos0); err == nil {
+			t.Errorf("position %d passes", pos0)
+		}
+	}
+}
+
+func TestEncodeGivesFiniteDistinctRows(t *testing.T) {
+	m := open(t, Params{})
+	cs := tokenize(t, m, m.Marker()+m.Marker(), gradient(t, "", 64, 64), gradient(t, "", 20, 64))
+	var rows [][]float32
+	for _, c := range cs.List() {
+		if c.Kind != ImageChunk {
+			continue
+		}
+		x, err := m.EncodeChunk(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(x) != c.NTokens*m.NEmbd() {
+			t.Fatalf("%d values, want %d", len(x), c.NTokens*m.NEmbd())
+		}
+		var norm float64
+		for _, v := range x {
+			norm += float64(v) * float64(v)
+		}
+		if !(norm > 0) || math.IsInf(norm, 0) {
+			t.Errorf("norm %v", norm)
+		}
+		again, err := m.EncodeChunk(t.Context(), c)
+		if err != nil || !slices.Equal(x, again) {
+			t.Errorf("the same picture again is different (%v)", err)
+		}
+		rows = append(rows, x)
+	}
+	if slices.Equal(rows[0], rows[1]) {
+		t.Error("two pictures have the same embeddings")
+	}
+}
+
+func TestPiecesDoNotChangeTheResult(t *testing.T) {
+	picture := gradient(t, "", 64, 64)
+	encode := func(params Params) []float32 {
+		m := open(t, params)
+		x, err := m.EncodeChunk(t.Context(), imageChunk(t, tokenize(t, m, m.Marker(), picture)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+	whole := encode(Params{PieceNodes: 1 << 20})
+	var nodes []string
+	pieces := encode(Params{PieceNodes: 1, Hook: func(node string) bool { nodes = append(nodes, node); return true }})
+	if !slices.Equal(whole, pieces) {
+		t.Error("node by node the result is another one")
+	}
+	if len(nodes) < 20 || !slices.ContainsFunc(nodes, func(n string) bool { return n != "" }) {
+		t.Errorf("the hook saw %d nodes: %q", len(nodes), nodes)
+	}
+}
+
+func TestHookStopsAnEncode(t *testing.T) {
+	calls, limit := 0, 3
+	m := open(t, Params{PieceNodes: 4, Hook: func(string) bool { calls++; return calls < limit }})
+	c := imageChunk(t, tokenize(t, m, m.Marker(), gradient(t, "", 64, 64)))
+	if x, err := m.EncodeChunk(t.Context(), c); !errors.Is(err, ErrStopped) || x != nil {
+		t.Errorf("got %d values, %v; want ErrStopped", len(x), err)
+	}
+	if calls != limit {
+		t.Errorf("the hook was called %d times, want %d", calls, limit)
+	}
+	limit = math.MaxInt
+	if _, err := m.EncodeChunk(t.Context(), c); err != nil {
+		t.Errorf("after a stop: %v", err)
+	}
+}
+
+func TestCancelledContextStopsAnEncode(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	calls := 0
+	m := open(t, Params{PieceNodes: 1, Hook: func(string) bool {
+		if calls++; calls == 2 {
+			cancel()
+			time.Sleep(20 * time.Millisecond) // for the goroutine that carries the news
+		}
+		return true
+	}})
+	c := imageChunk(t, tokenize(t, m, m.Marker(), gradient(t, "", 64, 64)))
+	if x, err := m.EncodeChunk(ctx, c); !errors.Is(err, context.Canceled) || x != nil {
+		t.Errorf("got %d values, %v; want context.Canceled", len(x), err)
+	}
+	if calls > 3 {
+		t.Errorf("%d more pieces were computed", calls-2)
+	}
+	if _, err := m.EncodeChunk(ctx, c); !errors.Is(err, context.Canceled) {
+		t.Errorf("with a context that is done: %v", err)
+	}
+	if _, err := m.EncodeChunk(t.Context(), c); err != nil {
+		t.Errorf("after a cancel: %v", err)
+	}
+}
+
+func TestMarkerAndDeviceCanBeChosen(t *testing.T) {
+	if err := ggml.Load(); err != nil {
+		t.Fatal(err)
+	}
+	cpu := ggml.Devices()[slices.IndexFunc(ggml.Devices(), func(d ggml.Device) bool { return d.Type == ggml.CPU })]
+	var last float64
+	m := open(t, Params{Marker: "<<picture>>", Device: &cpu, NoGPU: true, Threads: 1, Warmup: true, FlashAttn: FlashAttnOff, Progress: func(f float64) { last = f }})
+	cs := tokenize(t, m, "a <<picture>> b "+DefaultMarker(), gradient(t, "", 64, 64))
+	if len(cs.List()) != 3 {
+		t.Errorf("%d chunks, want 3", len(cs.List()))
+	}
+	if last != 1 {
+		t.Errorf("progress ended at %v", last)
+	}
+}
+
+func TestLoadIsStoppedByItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := New(ctx, seedMmproj, openModel(t), Params{Progress: func(float64) { cancel() }})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want context.Canceled", err)
+	}
+}
+
+func TestOddTextsAreTokenized(t *testing.T) {
+	m := open(t, Params{})
+	for _, text := range []string{"", " ", "\x00", "a\x00b", "\xff\xfe", "<s></s>", strings.Repeat("word ", 5000)} {
+		cs, err := m.Tokenize(text, nil, false, false)
+		if err != nil {
+			t.Errorf("%.20q: %v", text, err)
+			continue
+		}
+		want, err := m.model.Vocab().Tokenize(text, false, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []llama.Token
+		for _, c := range cs.List() {
+			got = append(got, c.Tokens...)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%.20q: %d tokens, want %d", text, len(got), len(want))
+		}
+		cs.Close()
+	}
+}
+
+func TestPicturesOfExtremeShapeAreEncoded(t *testing.T) {
+	m := open(t, Params{})
+	for _, size := range [][2]int{{1, 1}, {1, 200}, {200, 1}, {2000, 10}, {3, 3}} {
+		c := imageChunk(t, tokenize(t, m, m.Marker(), gradient(t, "", size[0], size[1])))
+		if _, err := m.EncodeChunk(t.Context(), c); err != nil {
+			t.Errorf("%v: %v", size, err)
+		}
+	}
+}
+
+func TestConcurrentTokenizeAndClose(t *testing.T) {
+	m := open(t, Params{})
+	picture := gradient(t, "", 16, 16)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 20 {
+				cs, err := m.Tokenize(m.Marker(), []Bitmap{picture}, true, true)
+				if errors.Is(err, ErrClosed) {
+					return
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				cs.Close()
+			}
+		})
+	}
+	time.Sleep(5 * time.Millisecond)
+	if err := m.Close(); err != nil {
+		t.Error(err)
+	}
+	wg.Wait()
+}
+
+func BenchmarkEncode(b *testing.B) {
+	for name, piece := range map[string]int{"whole": 1 << 20, "pieces": 0} {
+		b.Run(name, func(b *testing.B) {
+			m := open(b, Params{PieceNodes: piece})
+			c := imageChunk(b, tokenize(b, m, m.Marker(), gradient(b, "", 64, 64)))
+			for b.Loop() {
+				if _, err := m.EncodeChunk(b.Context(), c); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

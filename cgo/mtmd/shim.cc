@@ -1,0 +1,117 @@
+#include "shim.h"
+
+#include <atomic>
+#include <cstdio>
+#include <exception>
+#include <new>
+
+extern "C" {
+bool eyeletMtmdProgress(float fraction, uintptr_t handle);
+bool eyeletMtmdNode(char *name, uintptr_t handle);
+}
+
+struct shim_mtmd_watch {
+  int piece = 1;
+  int asked = 0;
+  bool armed = false;
+  bool stopped = false;
+  uintptr_t hook = 0;
+  std::atomic<bool> cancelled{false};
+};
+
+namespace {
+
+// guard runs f and turns whatever it throws into text: an exception that unwinds into Go's stack is undefined behaviour.
+template <class F>
+bool guard(char *err, size_t cap, F f) noexcept {
+  try {
+    f();
+    return true;
+  } catch (const std::exception &e) {
+    std::snprintf(err, cap, "%s", e.what());
+  } catch (...) {
+    std::snprintf(err, cap, "unknown C++ exception");
+  }
+  return false;
+}
+
+// node is a ggml_backend_sched_eval_callback. Asked about a node, it wants to see every piece-th, so that the scheduler
+// computes those between in one go; shown one, it answers whether to carry on. Once stopped it wants to see all, since the
+// scheduler leaves only the current part of a graph that is split over several backends.
+bool node(struct ggml_tensor *t, bool ask, void *user) {
+  auto *w = static_cast<shim_mtmd_watch *>(user);
+  if (!w->armed) return !ask;
+  if (ask) return w->stopped || ++w->asked % w->piece == 0;
+  if (!w->stopped) {
+    w->stopped = w->cancelled.load(std::memory_order_relaxed) || (w->hook != 0 && !eyeletMtmdNode(t->name, w->hook));
+  }
+  return !w->stopped;
+}
+
+bool progress(float fraction, void *user) { return eyeletMtmdProgress(fraction, *static_cast<uintptr_t *>(user)); }
+
+}  // namespace
+
+shim_mtmd_watch *shim_mtmd_watch_new(int piece) {
+  auto *w = new (std::nothrow) shim_mtmd_watch;
+  if (w != nullptr) w->piece = piece;
+  return w;
+}
+
+void shim_mtmd_watch_free(shim_mtmd_watch *w) { delete w; }
+
+void shim_mtmd_watch_arm(shim_mtmd_watch *w, uintptr_t handle) {
+  w->asked = 0;
+  w->stopped = false;
+  w->hook = handle;
+  w->cancelled = false;
+  w->armed = true;
+}
+
+void shim_mtmd_watch_disarm(shim_mtmd_watch *w) { w->armed = false; }
+void shim_mtmd_watch_cancel(shim_mtmd_watch *w) { w->cancelled = true; }
+bool shim_mtmd_watch_stopped(const shim_mtmd_watch *w) { return w->stopped; }
+
+void shim_mtmd_log_install(void *callback) {
+  // This sets mtmd_log_set's callback too.
+  mtmd_helper_log_set(reinterpret_cast<ggml_log_callback>(callback), nullptr);
+}
+
+bool shim_mtmd_init(const char *path, const struct llama_model *model, struct mtmd_context_params params,
+                    shim_mtmd_watch *watch, uintptr_t handle, mtmd_context **out, char *err, size_t cap) {
+  params.cb_eval = node;
+  params.cb_eval_user_data = watch;
+  params.progress_callback = progress;
+  params.progress_callback_user_data = &handle;
+  return guard(err, cap, [&] { *out = mtmd_init_from_file(path, model, params); });
+}
+
+bool shim_mtmd_image(uint32_t nx, uint32_t ny, const unsigned char *rgb, const char *id, mtmd_bitmap **out, char *err,
+                     size_t cap) {
+  return guard(err, cap, [&] {
+    *out = mtmd_bitmap_init(nx, ny, rgb);
+    mtmd_bitmap_set_id(*out, id);
+  });
+}
+
+bool shim_mtmd_audio(size_t n, const float *samples, const char *id, mtmd_bitmap **out, char *err, size_t cap) {
+  return guard(err, cap, [&] {
+    *out = mtmd_bitmap_init_from_audio(n, samples);
+    mtmd_bitmap_set_id(*out, id);
+  });
+}
+
+bool shim_mtmd_tokenize(const mtmd_context *ctx, const char *text, size_t len, bool add_special, bool parse_special,
+                        const mtmd_bitmap *const *bitmaps, size_t n, mtmd_input_chunks **out, int32_t *rc, char *err,
+                        size_t cap) {
+  return guard(err, cap, [&] {
+    mtmd::input_chunks_ptr chunks(mtmd_input_chunks_init());
+    mtmd_input_text input{text, len, add_special, parse_special};
+    *rc = mtmd_tokenize(ctx, chunks.get(), &input, bitmaps, n);
+    if (*rc == 0) *out = chunks.release();
+  });
+}
+
+bool shim_mtmd_encode(mtmd_context *ctx, const mtmd_input_chunk *chunk, int32_t *rc, char *err, size_t cap) {
+  return guard(err, cap, [&] { *rc = mtmd_encode_chunk(ctx, chunk); });
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestDoctorFindsThisMachineWell(t *testing.T) {
+	code, out, errs := command(t, "doctor", "--json")
+	if code != exitOK || errs != "" {
+		t.Fatalf("exit code %d, stderr %q, stdout %s", code, errs, out)
+	}
+	var d Diagnosis
+	if err := json.Unmarshal([]byte(out), &d); err != nil {
+		t.Fatal(err)
+	}
+	if !d.OK || d.CPU.Name == "" || d.CPU.Threads < 1 || d.SelfTest == nil {
+		t.Fatalf("%s", out)
+	}
+	if len(d.SelfTest.Answers) < 4 {
+		t.Errorf("the self-test asked %d questions", len(d.SelfTest.Answers))
+	}
+	for _, a := range d.SelfTest.Answers {
+		if a.Got != a.Want || a.Got == "" {
+			t.Errorf("%s, %q: %q, want %q", a.Picture, a.Question, a.Got, a.Want)
+		}
+	}
+	seen := map[string]bool{}
+	for _, c := range d.Checks {
+		seen[c.Name] = true
+	}
+	for _, name := range []string{"libraries", "cpu", "gpu", "memory", "cache", "self-test"} {
+		if !seen[name] {
+			t.Errorf("no check %q", name)
+		}
+	}
+}
+
+func TestDoctorNotesACacheThatCannotBeWritten(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("EYELET_CACHE", filepath.Join(file, "cache"))
+	t.Setenv("TMPDIR", t.TempDir())
+	code, out, _ := command(t, "doctor")
+	if code != exitOK || !strings.Contains(out, "note    cache") || !strings.Contains(out, "EYELET_CACHE") {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+}
+
+func TestDoctorFailsWhenTheModelCannotBeExtracted(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("EYELET_CACHE", filepath.Join(file, "cache"))
+	t.Setenv("TMPDIR", file)
+	code, out, errs := command(t, "doctor")
+	if code != exitFailure || errs != "" || !strings.Contains(out, "failed  self-test") {
+		t.Errorf("exit code %d, stderr %q: %s", code, errs, out)
+	}
+}
+
+func TestAFailedCheckMakesTheDiagnosisBad(t *testing.T) {
+	var out strings.Builder
+	d := &Diagnosis{OK: true, progress: &out}
+	d.add(Check{Name: "a", Status: "note", Detail: "x", Remedy: "do y"})
+	if !d.OK || !strings.Contains(out.String(), "→ do y") {
+		t.Errorf("after a note: %v, %q", d.OK, out.String())
+	}
+	d.add(Check{Name: "b", Status: "failed", Detail: "z"})
+	d.add(Check{Name: "c", Status: "ok", Detail: "z"})
+	if d.OK {
+		t.Error("a failed check left the diagnosis good")
+	}
+}
+
+func TestSameRelease(t *testing.T) {
+	for _, test := range []struct {
+		version, release string
+		want             bool
+	}{{"0.7.0", "0.7", true}, {"0.7", "0.7", true}, {"0.7.12", "0.7", true}, {"0.70.0", "0.7", false}, {"1.0.7", "0.7", false}, {"", "0.7", false}} {
+		if got := sameRelease(test.version, test.release); got != test.want {
+			t.Errorf("sameRelease(%q, %q) = %v", test.version, test.release, got)
+		}
+	}
+}

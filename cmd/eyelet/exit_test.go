@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"testing"
+
+	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/kernels/imaging"
+	"github.com/eyelet-engine/eyelet/models/gguf"
+)
+
+func TestExitCode(t *testing.T) {
+	tests := []struct {
+		name string
+		err  error
+		want int
+	}{
+		{"no error", nil, 0},
+		{"an error of no class", errors.New("x"), 1},
+		{"failed checks", errSilent, 1},
+		{"a mistake on the command line", usagef("--temp is negative"), 2},
+		{"a contradictory request", engine.ErrRequest, 2},
+		{"a file that the command refuses", inputf("x.txt is no picture"), 3},
+		{"a missing file", &fs.PathError{Op: "open", Path: "x", Err: fs.ErrNotExist}, 3},
+		{"a damaged model", engine.ErrModelFile, 3},
+		{"a truncated model", gguf.ErrTruncated, 3},
+		{"a picture that is none", imaging.ErrNotImage, 3},
+		{"a bad picture in a request", engine.ErrImage, 3},
+		{"a projector of another model", engine.ErrMismatch, 4},
+		{"a picture for a text model", engine.ErrNoVision, 4},
+		{"a prompt that is too long", engine.ErrContextLength, 5},
+		{"a full cache", llama.ErrNoRoom, 5},
+		{"an interruption", context.Canceled, 130},
+		{"an interruption while a model loads", fmt.Errorf("%w: %w", engine.ErrModelFile, context.Canceled), 130},
+		{"a missing ability of a model that the user named", &inputError{err: engine.ErrNoVision}, 4},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if got := exitCode(test.err); got != test.want {
+				t.Errorf("exitCode(%v) = %d, want %d", test.err, got, test.want)
+			}
+			if test.err == nil {
+				return
+			}
+			if got := exitCode(fmt.Errorf("wrapped: %w", test.err)); got != test.want {
+				t.Errorf("wrapped: %d, want %d", got, test.want)
+			}
+		})
+	}
+}
+
+func TestEveryExitCodeIsInTheHelp(t *testing.T) {
+	for _, code := range []int{exitOK, exitFailure, exitUsage, exitInput, exitMismatch, exitCapacity, exitInterrupted} {
+		if !strings.Contains(rootLong, fmt.Sprintf("\n%5d  ", code)) {
+			t.Errorf("exit code %d is not in the help", code)
+		}
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	tests := []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"nothing", nil, ""},
+		{"what was reported already", errSilent, ""},
+		{"an interruption", fmt.Errorf("engine: %w", context.Canceled), "interrupted"},
+		{"one line for several", errors.New("first\nsecond"), "first; second"},
+		{"no package in front", errors.New("engine: no"), "no"},
+		{"the help to read", &usageError{err: errors.New("no"), command: "eyelet run"}, `no; see "eyelet run --help"`},
+		{"a remedy of the command", &inputError{err: errors.New("no"), remedy: "do this"}, "no; do this"},
+		{"a remedy by kind", inputf("m.gguf: %w", gguf.ErrTruncated), "m.gguf: truncated; download or copy it again"},
+		{"nothing that moves the cursor", errors.New("a\x1b[2Jb"), `a\x1b[2Jb`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if got := describe(test.err); got != test.want {
+				t.Errorf("describe = %q, want %q", got, test.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,68 @@
+package engine
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/eyelet-engine/eyelet/models/gguf"
+)
+
+// checkLanguageModel reads the header of a model file and returns the embedding width.
+func checkLanguageModel(path string) (width int, err error) {
+	f, err := gguf.Open(path)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrModelFile, err)
+	}
+	defer f.Close()
+	arch := f.Architecture()
+	if arch == "clip" {
+		return 0, fmt.Errorf("%w: %s is a vision projector; give it as the projector (--mmproj) and the language model as the model (--model)", ErrModelFile, path)
+	}
+	n, ok := f.Uint(arch + ".embedding_length")
+	if !ok || n == 0 || n > math.MaxInt32 {
+		return 0, fmt.Errorf("%w: %s has no usable %s.embedding_length; it is not a language model", ErrModelFile, path, arch)
+	}
+	if err := checkEpsilons(f); err != nil {
+		return 0, fmt.Errorf("%w: %s: %w", ErrModelFile, path, err)
+	}
+	return int(n), nil
+}
+
+// checkProjector compares the projector's output width with the model's before either is loaded.
+func checkProjector(path, model string, width int) error {
+	f, err := gguf.Open(path)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrModelFile, err)
+	}
+	defer f.Close()
+	if arch := f.Architecture(); arch != "clip" {
+		return fmt.Errorf("%w: %s is a %s model, not a vision projector", ErrModelFile, path, arch)
+	}
+	if err := checkEpsilons(f); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrModelFile, path, err)
+	}
+	// LLaVA's projectors end in mm.2 (MLP) or mm.0 (linear); other families are compared by libmtmd when it loads them.
+	for _, name := range []string{"mm.2.weight", "mm.0.weight"} {
+		kind, _ := f.Str("clip.projector_type")
+		t, ok := f.Tensor(name)
+		if !ok || len(t.Dims) != 2 || kind != "mlp" {
+			continue
+		}
+		if int(t.Dims[1]) != width {
+			return fmt.Errorf("%w: %s makes embeddings %d wide, %s takes %d; use the mmproj file that came with the model", ErrMismatch, path, t.Dims[1], model, width)
+		}
+		break
+	}
+	return nil
+}
+
+// checkEpsilons wants every epsilon of a norm to be finite and not negative: libggml asserts it, and aborts the process.
+func checkEpsilons(f *gguf.File) error {
+	for _, kv := range f.Keys() {
+		if x, ok := kv.Value.Float(); ok && strings.HasSuffix(kv.Key, "epsilon") && (math.IsNaN(x) || math.IsInf(x, 0) || x < 0) {
+			return fmt.Errorf("%s is %v", kv.Key, x)
+		}
+	}
+	return nil
+}

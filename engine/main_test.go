@@ -1,0 +1,102 @@
+package engine
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	seedModel     = "../models/builtin/eyelet-seed-q8_0.gguf"
+	seedProjector = "../models/builtin/mmproj-eyelet-seed-q8_0.gguf"
+	pictures      = "../models/builtin/testdata/pictures/"
+)
+
+// open loads the built-in model, with changes to its spec.
+func open(t testing.TB, change ...func(*ModelSpec)) *Model {
+	t.Helper()
+	e, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	spec := ModelSpec{Model: seedModel, Projector: seedProjector}
+	for _, c := range change {
+		c(&spec)
+	}
+	m, err := e.Load(context.Background(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func textOnly(s *ModelSpec) { s.Projector = "" }
+
+func picture(t testing.TB, name string) *Image {
+	t.Helper()
+	image, err := ImageFile(pictures + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return image
+}
+
+// reply is a whole answer.
+type reply struct {
+	text     string
+	tokens   []Token
+	logprobs []TokenLogprob
+	Result
+}
+
+func collect(ctx context.Context, m *Model, r Request) (reply, error) {
+	var a reply
+	var text strings.Builder
+	for ev, err := range m.Generate(ctx, r) {
+		if err != nil {
+			a.text = text.String()
+			return a, err
+		}
+		text.WriteString(ev.Text)
+		a.tokens = append(a.tokens, ev.Tokens...)
+		a.logprobs = append(a.logprobs, ev.Logprobs...)
+		if ev.Done != nil {
+			a.Result = *ev.Done
+		}
+	}
+	a.text = text.String()
+	return a, nil
+}
+
+func mustAsk(t testing.TB, m *Model, r Request) reply {
+	t.Helper()
+	a, err := collect(context.Background(), m, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// damaged writes the first n bytes of a file to a new one.
+func damaged(t *testing.T, path string, n int) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := t.TempDir() + "/damaged.gguf"
+	if err := os.WriteFile(out, data[:n], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
