@@ -1,8 +1,11 @@
 package engine
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"os"
+	"os/exec"
 	"runtime"
 	"runtime/debug"
 	"strconv"
@@ -72,41 +75,92 @@ func cycle(image *Image) (answer string, err error) {
 	return a.text, e.Close()
 }
 
-// soak runs cycles, the first of which warm up: libraries load, allocators and the Go runtime find their size. What the process
-// holds then must be all it holds at the end, but for growth KiB of memory, which is noise of the allocators.
+// soakProcess runs the calling test again in a process of its own, and returns true in that process. What earlier tests left
+// behind does not count there, and the C library's allocator keeps little of what is freed: with one arena for all threads and
+// low thresholds, memory that stays is memory that nobody freed. (As it comes, it keeps an arena for each of up to 8 threads a
+// core, which fill over some hundred cycles, and a leak of some KiB a cycle would be lost in them.)
+func soakProcess(t *testing.T) bool {
+	const child = "EYELET_SOAK_PROCESS"
+	if os.Getenv(child) == t.Name() {
+		return true
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=0")
+	cmd.Env = append(os.Environ(), child+"="+t.Name(), "MALLOC_ARENA_MAX=1", "MALLOC_MMAP_THRESHOLD_=65536", "MALLOC_TRIM_THRESHOLD_=65536")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = cmd.Stdout
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	// The last line before PASS says that the cycles ran: a child that finds no test of the name passes as well.
+	ran := false
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		t.Log(lines.Text())
+		ran = ran || strings.Contains(lines.Text(), "--- PASS: "+t.Name())
+	}
+	if err := errors.Join(lines.Err(), cmd.Wait()); err != nil || !ran {
+		t.Errorf("the process of the cycles: %v, passed: %v", err, ran)
+	}
+	return false
+}
+
+// soak runs cycles. The first of them warm up: libraries load, allocators and the Go runtime find their size. What the process
+// holds then must be all that it holds at the end, but for growth KiB of memory, the noise of the allocators. Readings jump by
+// some MiB, always upwards, for a page that is in use keeps those below it; so the lowest of a fifth of all readings stands
+// for the beginning, and the lowest of another for the end.
 func soak(t *testing.T, warm, cycles, growth int) {
 	image := picture(t, "shape-4.png")
 	began := time.Now()
-	var first, last footprint
-	step := max((cycles-warm)/20, 1)
+	const readings, sample = 50, 10
+	var seen []footprint
 	for n := 1; n <= cycles; n++ {
 		answer, err := cycle(image)
 		if err != nil || answer != " cyan" {
 			t.Fatalf("cycle %d: %q, %v", n, answer, err)
 		}
-		if (n-warm)%step != 0 && n != cycles && n != 1 {
+		if n <= warm || (n-warm)*readings/(cycles-warm) == len(seen) {
 			continue
 		}
-		last = footprintNow(t)
-		t.Logf("cycle %5d: %6d KiB, %d threads, %d goroutines, %d files, %v a cycle", n, last.rss, last.threads, last.goroutines, last.files,
+		f := footprintNow(t)
+		seen = append(seen, f)
+		t.Logf("cycle %5d: %6d KiB, %d threads, %d goroutines, %d files, %v a cycle", n, f.rss, f.threads, f.goroutines, f.files,
 			(time.Since(began) / time.Duration(n)).Round(time.Millisecond))
-		if n == warm {
-			first = last
-		}
 	}
-	if grown := last.rss - first.rss; grown > growth {
-		t.Errorf("memory grew by %d KiB over %d cycles (%.2f KiB each), want at most %d", grown, cycles-warm, float64(grown)/float64(cycles-warm), growth)
+	if len(seen) != readings {
+		t.Fatalf("%d readings, want %d", len(seen), readings)
+	}
+	first, last := lowest(seen[:sample]), lowest(seen[readings-sample:])
+	grown, apart := last.rss-first.rss, (cycles-warm)*(readings-sample)/readings
+	t.Logf("%+d KiB over %d cycles, %.2f KiB each", grown, apart, float64(grown)/float64(apart))
+	if grown > growth {
+		t.Errorf("memory grew by %d KiB, want at most %d", grown, growth)
 	}
 	if last.goroutines > first.goroutines || last.files > first.files {
 		t.Errorf("%d goroutines and %d open files at the end, %d and %d before", last.goroutines, last.files, first.goroutines, first.files)
 	}
-	// The Go runtime makes threads as it likes, but not one a cycle.
-	if last.threads > first.threads+8 {
+	// The Go runtime starts threads for blocking calls as it needs them, and keeps them.
+	if last.threads > first.threads+4 {
 		t.Errorf("%d threads at the end, %d before", last.threads, first.threads)
 	}
 }
 
-func TestSixtyCyclesLeakNothing(t *testing.T) { soak(t, 20, 60, 8<<10) }
+// lowest is the least of each figure.
+func lowest(seen []footprint) footprint {
+	low := seen[0]
+	for _, f := range seen[1:] {
+		low = footprint{min(low.rss, f.rss), min(low.threads, f.threads), min(low.goroutines, f.goroutines), min(low.files, f.files)}
+	}
+	return low
+}
+
+func TestSeventyCyclesLeakNothing(t *testing.T) {
+	if soakProcess(t) {
+		soak(t, 20, 70, 4<<10)
+	}
+}
 
 // EYELET_SOAK_CYCLES gives another number of cycles.
 func TestTenThousandCyclesLeakNothing(t *testing.T) {
@@ -121,5 +175,7 @@ func TestTenThousandCyclesLeakNothing(t *testing.T) {
 		}
 		cycles = n
 	}
-	soak(t, min(500, cycles/4), cycles, 8<<10)
+	if soakProcess(t) {
+		soak(t, min(500, cycles/4), cycles, 4<<10)
+	}
 }

@@ -82,7 +82,7 @@ func completion(t *testing.T, prompt string, n int) string {
 			return longest
 		}
 	}
-	t.Fatalf("%q: no two outputs of llama-completion agree: %q", prompt, seen)
+	t.Fatalf("%q: no two outputs of llama-completion agree: %v", prompt, seen)
 	return ""
 }
 

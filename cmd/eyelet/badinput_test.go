@@ -2,7 +2,9 @@ package main
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"maps"
@@ -24,7 +26,9 @@ func badInputs(t *testing.T) string {
 	file("cut.png", picture[:len(picture)/2])
 	file("empty.png", "")
 	file("cut.jpg", "\xff\xd8\xff\xe0\x00\x10JFIF\x00")
-	file("huge.png", "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x0f\xff\xff\x00\x0f\xff\xff\x08\x02\x00\x00\x00")
+	header := "IHDR\x00\x0f\xff\xff\x00\x0f\xff\xff\x08\x02\x00\x00\x00"
+	sum := binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE([]byte(header)))
+	file("huge.png", "\x89PNG\r\n\x1a\n\x00\x00\x00\r"+header+string(sum)+strings.Repeat("\x00", 100))
 	file("model.gguf", model)
 	file("header.gguf", model[:5000])
 	file("cut.gguf", model[:1000000])
@@ -228,7 +232,7 @@ var badOutputs = []badInput{
 	{"a folder in a conversation", "--image pics --chat", 2, []string{"folder", "single pictures"}, ""},
 	{"a folder without a question", "--image pics --jsonl out.jsonl ?", 2, []string{"question is missing"}, ""},
 	{"a folder without pictures", "--image words --jsonl out.jsonl", 3, []string{"words holds no pictures", ".png"}, ""},
-	{"a folder that is missing", "--image none --jsonl out.jsonl", 2, []string{"--jsonl needs a folder"}, ""},
+	{"a folder that is missing", "--image none --jsonl out.jsonl", 3, []string{"none: ", "check the path"}, ""},
 	{"JSON lines about a picture", "--image good.png --jsonl out.jsonl", 2, []string{"--jsonl needs a folder"}, ""},
 	{"JSON lines on stdout", "--image pics --jsonl -", 2, []string{"--jsonl wants the name of a file"}, ""},
 	{"JSON lines to a device", "--image pics --jsonl /dev/null", 3, []string{"/dev/null", "no regular file"}, ""},

@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	binary    string   // the program, built once by TestMain
+	program   string   // the program, built once by TestMain
 	cacheDir  string   // where it extracts its model, once
 	raceFlags []string // build flags under the race detector
 )
@@ -40,8 +40,8 @@ func buildAndTest(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	binary, cacheDir = filepath.Join(dir, "eyelet"), filepath.Join(dir, "cache")
-	build := exec.Command("go", append(append([]string{"build"}, raceFlags...), "-o", binary, ".")...)
+	program, cacheDir = filepath.Join(dir, "eyelet"), filepath.Join(dir, "cache")
+	build := exec.Command("go", append(append([]string{"build"}, raceFlags...), "-o", program, ".")...)
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "building the program:", err)
@@ -69,7 +69,7 @@ func environment() []string {
 }
 
 func (in invocation) command(ctx context.Context) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, binary, in.args...)
+	cmd := exec.CommandContext(ctx, program, in.args...)
 	cmd.Stdin, cmd.Dir, cmd.Env = in.stdin, in.dir, in.env
 	if cmd.Env == nil {
 		cmd.Env = environment()

@@ -89,7 +89,7 @@ func (s *session) folderAnswer(in *input, name string) (folderLine, error) {
 func picturesIn(folder string) ([]string, error) {
 	entries, err := os.ReadDir(folder)
 	if err != nil {
-		return nil, &inputError{err: err}
+		return nil, inputf("%s: %w", folder, causeOf(err))
 	}
 	var names []string
 	for _, e := range entries {

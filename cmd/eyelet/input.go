@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -54,10 +55,15 @@ func collect(cmd *cobra.Command, o *runOptions, question string) (*input, error)
 				return nil, usagef("--image - can be given once")
 			}
 			pictureOnStdin = true
-		} else if info, err := os.Stat(path); err == nil && info.IsDir() {
-			if len(o.images) > 1 {
-				return nil, usagef("a folder of pictures (%s) must be the only --image", path)
-			}
+			continue
+		}
+		info, err := os.Stat(path)
+		switch {
+		case err != nil:
+			return nil, inputf("%s: %w", path, causeOf(err))
+		case info.IsDir() && len(o.images) > 1:
+			return nil, usagef("a folder of pictures (%s) must be the only --image", path)
+		case info.IsDir():
 			in.folder = path
 		}
 	}
@@ -145,6 +151,14 @@ func checkPicture(picture *engine.Image) error {
 		remedy = "make it smaller"
 	}
 	return &inputError{err: fmt.Errorf("%s: %s", picture.Name, strings.TrimPrefix(err.Error(), "imaging: ")), remedy: remedy}
+}
+
+// causeOf is what went wrong with a file, without the system call and the path that package os adds.
+func causeOf(err error) error {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		return p.Err
+	}
+	return err
 }
 
 // isTerminal reports whether a stream is connected to a terminal.

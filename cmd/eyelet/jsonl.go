@@ -38,7 +38,7 @@ func openAnswers(path, question string) (*answerFile, error) {
 	_, err := os.Stat(path)
 	a := &answerFile{path: path, created: errors.Is(err, fs.ErrNotExist), done: map[string]bool{}}
 	if a.f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644); err != nil {
-		return nil, &inputError{err: err}
+		return nil, inputf("%s: %w", path, causeOf(err))
 	}
 	if err := a.read(string([]rune(question))); err != nil { // as JSON has it, see folderAnswers
 		a.close()

@@ -183,7 +183,7 @@ func (o *runOptions) readSchema() error {
 func readText(path, what string) (string, error) {
 	data, err := readLimited(path, 1<<20)
 	if err != nil {
-		return "", inputf("%s: %w", what, err)
+		return "", inputf("%s %s: %w", what, path, causeOf(err))
 	}
 	return string(data), nil
 }
@@ -200,7 +200,7 @@ func readLimited(path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("%s is larger than %s", path, bytesText(uint64(limit)))
+		return nil, fmt.Errorf("the file is larger than %s", bytesText(uint64(limit)))
 	}
 	return data, nil
 }

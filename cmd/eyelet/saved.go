@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -57,10 +56,7 @@ func saveConversation(path, model string, messages []engine.Message) error {
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".tmp*")
 	if err != nil {
-		if p, ok := errors.AsType[*fs.PathError](err); ok {
-			err = p.Err // the path is of no interest to the user, who gave another
-		}
-		return inputf("%s: %w", path, err)
+		return inputf("%s: %w", path, causeOf(err)) // the temporary name would only confuse
 	}
 	defer os.Remove(tmp.Name())
 	if err := errors.Join(writeJSON(tmp, saved), tmp.Sync(), tmp.Close()); err != nil {
@@ -73,7 +69,7 @@ func saveConversation(path, model string, messages []engine.Message) error {
 func loadConversation(path string) ([]engine.Message, error) {
 	data, err := readLimited(path, savedLimit)
 	if err != nil {
-		return nil, err
+		return nil, inputf("%s: %w", path, causeOf(err))
 	}
 	var saved savedConversation
 	if err := json.Unmarshal(data, &saved); err != nil || saved.Format != savedFormat {

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// answered is a line of a folder run.
+type answered struct {
+	Image string
+	wholeReport
+	Error string
+}
+
+// lines reads the output of a folder run, every line of which must be whole.
+func lines(t *testing.T, path string) (list []answered) {
+	t.Helper()
+	text := readFile(t, path)
+	if text != "" && !strings.HasSuffix(text, "\n") {
+		t.Errorf("the last line is not whole: %q", text)
+	}
+	for line := range strings.Lines(text) {
+		var a answered
+		strictly(t, line, &a)
+		list = append(list, a)
+	}
+	return list
+}
+
+// album makes a folder of the built-in model's pictures, a broken one, and what a folder run must pass by.
+func album(t *testing.T) (dir, out string) {
+	t.Helper()
+	dir, out = t.TempDir(), filepath.Join(t.TempDir(), "out.jsonl")
+	writeFile(t, dir+"/1-orange.png", readFile(t, orange))
+	writeFile(t, dir+"/2-broken.PNG", readFile(t, orange)[:100])
+	writeFile(t, dir+"/3-star.png", readFile(t, pinkStar))
+	writeFile(t, dir+"/.hidden.png", "")
+	writeFile(t, dir+"/notes.txt", "words")
+	writeFile(t, dir+"/folder.png/inside.png", "")
+	if err := syscall.Mkfifo(dir+"/pipe.png", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir, out
+}
+
+func TestAFolderIsAnsweredAndAskedAgainWhereThatFailed(t *testing.T) {
+	dir, out := album(t)
+	args := []string{"run", "--image", dir, "--jsonl", out, background}
+	eyelet(t, args...).mustFail(t, 3, "1 of 3 pictures", dir, out)
+	got := lines(t, out)
+	if len(got) != 3 {
+		t.Fatalf("%d lines: %+v", len(got), got)
+	}
+	for i, want := range []struct{ image, text, err string }{{"1-orange.png", "cyan", ""}, {"2-broken.PNG", "", "truncated PNG"}, {"3-star.png", "pink", ""}} {
+		g := got[i]
+		if g.Image != want.image || g.Text != want.text || !strings.Contains(g.Error, want.err) || (g.Error == "") != (want.err == "") || g.Question != background || g.Model != "eyelet-seed" {
+			t.Errorf("line %d: %+v", i+1, g)
+		}
+		if want.err == "" {
+			g.check(t, 1)
+		} else if g.Timings != nil || g.Finish != "" {
+			t.Errorf("an error has figures: %+v", g)
+		}
+	}
+	before := readFile(t, out)
+
+	eyelet(t, args...).mustFail(t, 3, "1 of 3 pictures")
+	if again := lines(t, out); len(again) != 3 || again[2].Image != "2-broken.PNG" || again[2].Error == "" {
+		t.Errorf("a second try of the broken picture: %+v", again)
+	}
+
+	writeFile(t, dir+"/2-broken.PNG", readFile(t, pinkStar))
+	if o := eyelet(t, args...); o != (outcome{}) {
+		t.Fatalf("after the picture was mended: %+v", o)
+	}
+	mended := lines(t, out)
+	if len(mended) != 3 || mended[2].Image != "2-broken.PNG" || mended[2].Text != "pink" || mended[2].Error != "" {
+		t.Errorf("%+v", mended)
+	}
+	for line := range strings.Lines(before) {
+		if !strings.Contains(line, `"error"`) && !strings.Contains(readFile(t, out), line) {
+			t.Errorf("an answer was lost or asked again: %s", line)
+		}
+	}
+	whole := readFile(t, out)
+	if o := eyelet(t, args...); o != (outcome{}) || readFile(t, out) != whole {
+		t.Errorf("a run with nothing to do: %+v", o)
+	}
+	if left, err := filepath.Glob(filepath.Join(filepath.Dir(out), ".*")); err != nil || len(left) > 0 {
+		t.Errorf("left over: %v, %v", left, err)
+	}
+}
+
+func TestHalfALastLineIsCutOff(t *testing.T) {
+	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out.jsonl")
+	writeFile(t, dir+"/a.png", readFile(t, orange))
+	writeFile(t, dir+"/b.png", readFile(t, pinkStar))
+	first, err := json.Marshal(map[string]string{"image": "a.png", "question": background, "model": "eyelet-seed", "text": "from before"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, out, string(first)+"\n"+`{"image":"b.png","question":"What co`)
+	if o := eyelet(t, "run", "--image", dir, "--jsonl", out, background); o != (outcome{}) {
+		t.Fatalf("%+v", o)
+	}
+	if got := lines(t, out); len(got) != 2 || got[0].Text != "from before" || got[1].Image != "b.png" || got[1].Text != "pink" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A run of many pictures is stopped after a few, in both ways, and goes on.
+func TestAnInterruptedFolderRunGoesOn(t *testing.T) {
+	for name, signal := range map[string]syscall.Signal{"by Ctrl-C": syscall.SIGINT, "by kill -9": syscall.SIGKILL} {
+		t.Run(name, func(t *testing.T) {
+			dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out.jsonl")
+			// An answer that takes a while, so that the signal comes in the middle of the folder.
+			args := []string{"run", "--image", dir, "--jsonl", out, "--grammar", endless(t), "-n", "100", background}
+			const n = 12
+			for i := range n {
+				writeFile(t, fmt.Sprintf("%s/%02d.png", dir, i), readFile(t, []string{orange, pinkStar}[i%2]))
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			cmd := invocation{args: args}.command(ctx)
+			var said strings.Builder
+			cmd.Stderr = &said
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			for data, _ := os.ReadFile(out); strings.Count(string(data), "\n") < 2 && ctx.Err() == nil; data, _ = os.ReadFile(out) {
+				time.Sleep(time.Millisecond)
+			}
+			if err := cmd.Process.Signal(signal); err != nil {
+				t.Fatal(err)
+			}
+			code := exitStatus(t, cmd.Wait())
+			if signal == syscall.SIGINT && (code != 130 || !strings.Contains(said.String(), "goes on from there.\neyelet: interrupted\n")) {
+				t.Errorf("exit code %d, stderr %q", code, said.String())
+			}
+			before := readFile(t, out)
+			if k := len(lines(t, out)); k < 2 || k >= n {
+				t.Fatalf("%d of %d pictures were answered", k, n)
+			}
+			if o := eyelet(t, args...); o != (outcome{}) {
+				t.Fatalf("%+v", o)
+			}
+			after := lines(t, out)
+			if len(after) != n || !strings.HasPrefix(readFile(t, out), before) {
+				t.Errorf("%d lines; those of before are kept: %v", len(after), strings.HasPrefix(readFile(t, out), before))
+			}
+			for i, a := range after {
+				if a.Image != fmt.Sprintf("%02d.png", i) || len(a.Text) != 100 {
+					t.Errorf("line %d: %+v", i+1, a)
+				}
+			}
+		})
+	}
+}
+
+// The names that a folder run may meet on a system that knows only bytes.
+func TestStrangeNamesAreAnsweredOnce(t *testing.T) {
+	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out.jsonl")
+	for _, name := range []string{"-v.png", "bad\xff\xfe.png", "new\nline.png", "quote\".png"} {
+		writeFile(t, filepath.Join(dir, name), readFile(t, orange))
+	}
+	for range 2 {
+		if o := eyelet(t, "run", "--image", dir, "--jsonl", out, background); o != (outcome{}) {
+			t.Fatalf("%+v", o)
+		}
+		if got := lines(t, out); len(got) != 4 {
+			t.Errorf("%d lines: %+v", len(got), got)
+		}
+	}
+}
+
+func TestTheOutputMayBeALink(t *testing.T) {
+	dir, out := album(t)
+	link := filepath.Join(t.TempDir(), "link.jsonl")
+	if err := os.Symlink(out, link); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, out, "")
+	if err := os.Chmod(out, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		eyelet(t, "run", "--image", dir, "--jsonl", link, background).mustFail(t, 3, "1 of 3")
+		info, err := os.Lstat(out)
+		if err != nil || info.Mode() != 0o600 {
+			t.Errorf("%v, %v", info.Mode(), err)
+		}
+		if _, err := os.Readlink(link); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := lines(t, out); len(got) != 3 {
+		t.Errorf("%+v", got)
+	}
+}
