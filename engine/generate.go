@@ -135,7 +135,9 @@ func (a *answer) generate(ctx context.Context, chain *llama.Sampler, output int)
 		}
 	}
 	rest, stopped := stop.push(text.Flush())
-	if !stopped {
+	if stopped {
+		a.result.Finish = FinishStop
+	} else {
 		rest += stop.flush()
 	}
 	return a.finish(began, rest)

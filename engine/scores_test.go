@@ -68,7 +68,14 @@ func (c tally) pytorch() float64 { return float64(c.pytorchRight) / float64(c.as
 // trained holds the exact-match scores of the built-in model as it was trained: 80 questions a kind, float32 weights, PyTorch.
 var trained = map[string]float64{"shapes": 0.46, "text": 0.19, "sums": 0.00, "charts": 0.23, "sketches": 0.53}
 
-const trainedAsked = 80
+const (
+	trainedAsked    = 80
+	scoredMaxTokens = 60 // where scripts/golden/questions.py stops
+)
+
+// libllama multiplies Q8_0 weights with activations rounded to 8 bits, and two tokens whose logits are closer than this may change
+// places. With the F16 edition, whose activations stay as they are, 250 of 250 answers are those of PyTorch.
+const flipLogits = 0.4
 
 func TestScoresOfTheBuiltInModel(t *testing.T) {
 	questions := freshQuestions(t)
@@ -83,12 +90,12 @@ func TestScoresOfTheBuiltInModel(t *testing.T) {
 	m := open(t)
 	kinds := map[string]*tally{}
 	var all tally
-	clear, near := 0, 0
+	clear, near, widest := 0, 0, 0.0
 	for i := 0; i < len(questions); i += step {
 		q := questions[i]
-		// What scripts/golden/questions.py stops at.
-		const maxTokens = 60
-		a := mustAsk(t, m, Request{Messages: []Message{User(Picture(&Image{Name: q.Picture, Data: q.image}), Text(q.Question))}, MaxTokens: maxTokens})
+		// The space keeps chat from setting a newline between picture and question: the prompt must be PyTorch's to the token.
+		message := User(Picture(&Image{Name: q.Picture, Data: q.image}), Text(" "+q.Question))
+		a := mustAsk(t, m, Request{Messages: []Message{message}, MaxTokens: scoredMaxTokens})
 		said := strings.TrimSpace(a.text)
 		if kinds[q.Kind] == nil {
 			kinds[q.Kind] = &tally{}
@@ -100,15 +107,18 @@ func TestScoresOfTheBuiltInModel(t *testing.T) {
 			c.same += count(said == q.Said)
 		}
 		switch {
-		case q.Margin < closeLogits:
+		case q.Margin < flipLogits:
 			near++
+			if said != q.Said {
+				widest = max(widest, q.Margin)
+			}
 		case said != q.Said:
 			t.Errorf("%s %q: %q, PyTorch says %q (margin %.2f)", q.Picture, q.Question, said, q.Said, q.Margin)
 		default:
 			clear++
 		}
 	}
-	t.Logf("%d answers without near ties, %d with\n%s", clear, near, scoreTable(kinds, all))
+	t.Logf("%d answers without near ties, %d with; the widest that fell the other way was %.3f\n%s", clear, near, widest, scoreTable(kinds, all))
 	if len(kinds) != len(trained) {
 		t.Errorf("%d kinds, want %d", len(kinds), len(trained))
 	}
@@ -134,10 +144,10 @@ func checkScores(t *testing.T, kinds map[string]*tally, all tally) {
 			t.Errorf("%s: %.2f right, as trained %.2f, want less than two standard errors (of %.3f) below", kind, c.score(), p, standardError)
 		}
 	}
-	// Near ties fall the other way because libllama rounds activations to 8 bits.
-	const mostSame = 0.85
-	if share := float64(all.same) / float64(all.asked); share < mostSame {
-		t.Errorf("%.3f of the answers are PyTorch's, want %.2f", share, mostSame)
+	// 11 of 500 answers were seen to differ; another CPU rounds elsewhere and may turn others. Four standard deviations are allowed.
+	expected := 11.0 / 500 * float64(all.asked)
+	if flips := float64(all.asked - all.same); flips > expected+4*math.Sqrt(expected) {
+		t.Errorf("%v of %d answers are not PyTorch's, want at most %.0f", flips, all.asked, expected+4*math.Sqrt(expected))
 	}
 }
 

@@ -121,8 +121,8 @@ func TestAnInterruptedFolderRunGoesOn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out.jsonl")
 			// An answer that takes a while, so that the signal comes in the middle of the folder.
-			args := []string{"run", "--image", dir, "--jsonl", out, "--grammar", endless(t), "-n", "100", background}
-			const n = 12
+			args := []string{"run", "--image", dir, "--jsonl", out, "-t", "1", "--grammar", endless(t), "-n", "40", background}
+			const n = 6
 			for i := range n {
 				writeFile(t, fmt.Sprintf("%s/%02d.png", dir, i), readFile(t, []string{orange, pinkStar}[i%2]))
 			}
@@ -156,7 +156,7 @@ func TestAnInterruptedFolderRunGoesOn(t *testing.T) {
 				t.Errorf("%d lines; those of before are kept: %v", len(after), strings.HasPrefix(readFile(t, out), before))
 			}
 			for i, a := range after {
-				if a.Image != fmt.Sprintf("%02d.png", i) || len(a.Text) != 100 {
+				if a.Image != fmt.Sprintf("%02d.png", i) || len(a.Text) != 40 {
 					t.Errorf("line %d: %+v", i+1, a)
 				}
 			}

@@ -195,12 +195,16 @@ func readLimited(path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	tooLarge := fmt.Errorf("the file is larger than %s", bytesText(uint64(limit)))
+	if info, err := f.Stat(); err == nil && info.Size() > limit {
+		return nil, tooLarge
+	}
+	data, err := io.ReadAll(io.LimitReader(f, limit+1)) // a pipe has no size
 	if err != nil {
 		return nil, err
 	}
 	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("the file is larger than %s", bytesText(uint64(limit)))
+		return nil, tooLarge
 	}
 	return data, nil
 }

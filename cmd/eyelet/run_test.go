@@ -117,7 +117,7 @@ func TestRunTakesSeveralPictures(t *testing.T) {
 func TestDrawsRepeatWithTheirSeed(t *testing.T) {
 	ask := func(args ...string) (r wholeReport) {
 		t.Helper()
-		strictly(t, eyelet(t, append([]string{"run", "--json", "--max-tokens", "30", "--temp", "1.5"}, args...)...).stdout, &r)
+		strictly(t, eyelet(t, append([]string{"run", "--json", "--max-tokens", "30", "--temp", "3", "--min-p", "0", "--top-p", "1", "--top-k", "0"}, args...)...).stdout, &r)
 		return r
 	}
 	fresh := ask("Tell me.")
@@ -166,7 +166,7 @@ func TestSystemPromptAndRawText(t *testing.T) {
 	tokens := func(args ...string) int {
 		t.Helper()
 		var r wholeReport
-		strictly(t, eyelet(t, append([]string{"run", "--json", "-n", "1", background}, args...)...).stdout, &r)
+		strictly(t, eyelet(t, append([]string{"run", "--json", "-n", "1", "--chat-template", "vicuna", background}, args...)...).stdout, &r)
 		return r.Usage.Prompt
 	}
 	plain, raw, system := tokens(), tokens("--raw"), tokens("--system", "What color is the circle?")

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestEveryCommandHasAnExampleThatNamesIt(t *testing.T) {
+	for _, cmd := range newRootCommand().Commands() {
+		if cmd.Name() == "help" {
+			continue
+		}
+		if !strings.Contains(cmd.Example, "eyelet "+cmd.Name()) || cmd.Short == "" || cmd.Long == "" {
+			t.Errorf("%s: short %q, long %q, example %q", cmd.Name(), cmd.Short, cmd.Long, cmd.Example)
+		}
+		o := eyelet(t, cmd.Name(), "--help")
+		if o.code != 0 || o.stderr != "" || !strings.Contains(o.stdout, cmd.Example) {
+			t.Errorf("%s --help: %+v", cmd.Name(), o)
+		}
+		for line := range strings.Lines(cmd.Long + "\n" + cmd.Example) {
+			if len(line) > 100 {
+				t.Errorf("%s: a line of %d characters: %s", cmd.Name(), len(line), line)
+			}
+		}
+	}
+}
+
+func TestHelpListsTheExitCodes(t *testing.T) {
+	o := eyelet(t, "help")
+	if o.code != 0 || o.stderr != "" {
+		t.Fatalf("%+v", o)
+	}
+	for _, code := range []int{exitOK, exitFailure, exitUsage, exitInput, exitMismatch, exitCapacity, exitInterrupted} {
+		if !strings.Contains(o.stdout, fmt.Sprintf("\n  %3d  ", code)) {
+			t.Errorf("code %d is not listed in %s", code, o.stdout)
+		}
+	}
+}

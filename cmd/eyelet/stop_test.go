@@ -1,0 +1,111 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestAnInterruptKeepsWhatWasAnswered(t *testing.T) {
+	t.Parallel()
+	for name, signal := range map[string]syscall.Signal{"SIGINT": syscall.SIGINT, "SIGTERM": syscall.SIGTERM} {
+		t.Run(name, func(t *testing.T) {
+			cmd := invocation{args: []string{"run", "-t", "1", "--ctx", "32768", "--grammar", endless(t), "Go on."}}.command(t.Context())
+			var said bytes.Buffer
+			cmd.Stderr = &said
+			stdout, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			r := bufio.NewReader(stdout)
+			if first, err := r.ReadByte(); err != nil || first != 'a' {
+				t.Fatalf("the answer begins with %q, %v", first, err)
+			}
+			start := time.Now()
+			if err := cmd.Process.Signal(signal); err != nil {
+				t.Fatal(err)
+			}
+			rest, err := io.ReadAll(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			code := exitStatus(t, cmd.Wait())
+			if code != 130 || said.String() != "eyelet: interrupted\n" {
+				t.Errorf("exit code %d, stderr %q", code, said.String())
+			}
+			if strings.Trim(string(rest), "a") != "\n" {
+				t.Errorf("stdout does not end with the text so far and a newline: %q", rest)
+			}
+			if d := time.Since(start); d > 10*time.Second {
+				t.Errorf("the program ended after %v", d)
+			}
+		})
+	}
+}
+
+// A program that waits for a picture that never comes ends with the second signal at the latest.
+func TestASecondInterruptEndsWhatDoesNotObey(t *testing.T) {
+	t.Parallel()
+	cmd := invocation{args: []string{"run", "--image", "-", "Q?"}}.command(t.Context())
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	// More than a pipe holds: once it is written, the program is reading.
+	if _, err := stdin.Write(make([]byte, 1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(100 * time.Millisecond)
+	_ = cmd.Process.Signal(os.Interrupt)
+	if code := exitStatus(t, cmd.Wait()); code != 130 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+func TestAnInterruptEndsAConversationThatWaitsForAPipe(t *testing.T) {
+	t.Parallel()
+	cmd := invocation{args: []string{"run", "--chat", "--image", orange}}.command(t.Context())
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdin.Close()
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(stdin, background+"\n"); err != nil {
+		t.Fatal(err)
+	}
+	r := bufio.NewReader(stdout)
+	if answer, err := r.ReadString('\n'); err != nil || answer != "cyan\n" {
+		t.Fatalf("%q, %v", answer, err)
+	}
+	time.Sleep(100 * time.Millisecond) // until it waits for the next line; before that, the signal would stop the answer
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.ReadAll(r)
+	if code := exitStatus(t, cmd.Wait()); code != 130 {
+		t.Errorf("exit code %d", code)
+	}
+}
