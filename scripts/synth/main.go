@@ -78,7 +78,8 @@ func run(ctx context.Context, shapeName, fileType string, mmproj bool, seed uint
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(os.Stderr, "\r\033[K%s: %.1f MB in %.0f s\n", out, float64(info.Size())/1e6, time.Since(start).Seconds())
+	report("", 0, 0, "")
+	fmt.Fprintf(os.Stderr, "%s: %.1f MB in %.0f s\n", out, float64(info.Size())/1e6, time.Since(start).Seconds())
 	return nil
 }
 
@@ -97,7 +98,7 @@ func quantized(ctx context.Context, s shape, weights *weights, tokenizer, fileTy
 		return err
 	}
 	return llama.Quantize(ctx, half, out, llama.QuantizeParams{Type: t, Progress: func(done, total int, tensor string) {
-		fmt.Fprintf(os.Stderr, "\r\033[Kquantize %3d/%d %s", done, total, tensor)
+		report("quantize", done, total, tensor)
 	}})
 }
 
@@ -112,7 +113,18 @@ func writeLanguage(s shape, weights *weights, tokenizer, out string) error {
 // write streams the model to a file, with progress.
 func write(weights *weights, w *gguf.Writer, out string) error {
 	weights.progress = func(done, total int, tensor string) {
-		fmt.Fprintf(os.Stderr, "\r\033[Kwrite %3d/%d %s", done, total, tensor)
+		report("write", done, total, tensor)
 	}
 	return w.WriteFile(out)
+}
+
+// report rewrites one line on a terminal and is silent elsewhere; no step clears the line.
+func report(step string, done, total int, tensor string) {
+	if info, err := os.Stderr.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return
+	}
+	fmt.Fprint(os.Stderr, "\r\033[K")
+	if step != "" {
+		fmt.Fprintf(os.Stderr, "%s %d/%d %s", step, done, total, tensor)
+	}
 }
