@@ -36,10 +36,6 @@ func goldens(t *testing.T) golden {
 	return g
 }
 
-// libllama multiplies Q8_0 weights with activations rounded to 8 bits, which moves logits by up to some tenths: answers whose two
-// best tokens are closer somewhere may differ.
-const closeLogits = 0.4
-
 func TestAnswersAreThoseOfThePyTorchModel(t *testing.T) {
 	m := open(t)
 	compared, near, differ := 0, 0, 0
@@ -47,7 +43,7 @@ func TestAnswersAreThoseOfThePyTorchModel(t *testing.T) {
 		var messages []Message
 		for i, q := range c.Questions {
 			if i == 0 {
-				messages = append(messages, User(Picture(picture(t, c.Picture)), Text(q)))
+				messages = append(messages, User(Picture(picture(t, c.Picture)), Text(" "+q))) // the golden's prompt has a space after the picture
 			} else {
 				messages = append(messages, User(Text(q)))
 			}
@@ -58,7 +54,7 @@ func TestAnswersAreThoseOfThePyTorchModel(t *testing.T) {
 			}
 			same := slices.Equal(a.tokens, want)
 			switch {
-			case c.Margins[i] >= closeLogits:
+			case c.Margins[i] >= flipLogits:
 				compared++
 				if !same {
 					t.Errorf("%s %q: %q, want %q (margin %.2f)", c.Picture, q, a.text, c.Answers[i], c.Margins[i])
@@ -73,7 +69,7 @@ func TestAnswersAreThoseOfThePyTorchModel(t *testing.T) {
 		}
 	}
 	t.Logf("%d answers compared; of %d with near ties %d differ", compared, near, differ)
-	if compared < 12 || differ*2 > near {
+	if compared < 20 || differ*2 > near {
 		t.Errorf("too few answers agree: %d compared, %d of %d near ties differ", compared, differ, near)
 	}
 }

@@ -2,8 +2,12 @@ package engine
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
+	"os"
+	"slices"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/cgo/mtmd"
@@ -14,14 +18,18 @@ import (
 
 // mtmdEncoder lets libmtmd run the families that have no native tower: Qwen-VL, Gemma, SmolVLM, InternVL, Pixtral and others.
 type mtmdEncoder struct {
-	c    *mtmd.Context
-	kind string
-	id   string
+	c     *mtmd.Context
+	kind  string
+	id    string
+	whole int
 }
 
 func openMtmd(ctx context.Context, path string, lm *llama.Model, e *Engine) (encoder, error) {
-	kind, id, err := projectorIdentity(path)
+	kind, id, err := projectorIdentity(ctx, path)
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		return nil, fmt.Errorf("%w: %w", ErrModelFile, err)
 	}
 	c, err := mtmd.New(ctx, path, lm, mtmd.Params{Threads: e.threads})
@@ -35,11 +43,35 @@ func openMtmd(ctx context.Context, path string, lm *llama.Model, e *Engine) (enc
 		c.Close()
 		return nil, fmt.Errorf("%w: %s has no vision tower", ErrModelFile, path)
 	}
-	return &mtmdEncoder{c: c, kind: kind, id: id}, nil
+	m := &mtmdEncoder{c: c, kind: kind, id: id}
+	if err := m.probe(ctx); err != nil {
+		c.Close()
+		return nil, fmt.Errorf("%w: %s: %w", ErrModelFile, path, err)
+	}
+	return m, nil
 }
 
-// projectorIdentity checks a projector file and names it by its kind, and by what tells it from others without reading all of it.
-func projectorIdentity(path string) (kind, id string, err error) {
+// probe lays out a large picture. It finds out how much must go through in one decode, and whether the language model has the tokens
+// that the family writes around a picture.
+func (e *mtmdEncoder) probe(ctx context.Context) error {
+	pieces, err := e.prepare(ctx, imaging.NewRGB(2048, 1024)) // of a shape that families with tiles cut
+	if err != nil {
+		return err
+	}
+	var p prompt
+	p.add(pieces...)
+	defer p.close()
+	for _, x := range pieces {
+		if x.picture != nil && x.picture.whole {
+			e.whole = max(e.whole, x.picture.n+x.picture.n/4) // pictures of other shapes can have some more
+		}
+	}
+	return nil
+}
+
+// projectorIdentity checks a projector file and names it by its kind and a hash of the whole: another file in the same place makes
+// other embeddings.
+func projectorIdentity(ctx context.Context, path string) (kind, id string, err error) {
 	f, err := gguf.Open(path)
 	if err != nil {
 		return "", "", err
@@ -53,21 +85,40 @@ func projectorIdentity(path string) (kind, id string, err error) {
 			break
 		}
 	}
-	return kind, fmt.Sprintf("mtmd %s %s %d", kind, f.Path(), f.Size()), nil
+	sum := sha256.New()
+	for _, part := range f.Parts() {
+		if err := hashFile(ctx, sum, part); err != nil {
+			return "", "", err
+		}
+	}
+	return kind, fmt.Sprintf("mtmd %s %x", kind, sum.Sum(nil)), nil
+}
+
+// hashFile adds a file's bytes to a hash, until ctx is done.
+func hashFile(ctx context.Context, sum io.Writer, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if _, err := io.CopyN(sum, f, 1<<24); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+	}
 }
 
 func (e *mtmdEncoder) name() string        { return "mtmd" }
 func (e *mtmdEncoder) projector() string   { return e.kind }
 func (e *mtmdEncoder) identity() string    { return e.id }
 func (e *mtmdEncoder) bringsMarkers() bool { return true }
+func (e *mtmdEncoder) wholePictures() int  { return e.whole }
 func (e *mtmdEncoder) Close() error        { return e.c.Close() }
-
-func (e *mtmdEncoder) wholePictures() int {
-	if e.c.Capabilities().NonCausal {
-		return 512
-	}
-	return 0
-}
 
 // prepare lets libmtmd cut a picture into tiles and add the tokens that the family wants around them.
 func (e *mtmdEncoder) prepare(_ context.Context, img *imaging.RGB) ([]piece, error) {
@@ -83,6 +134,10 @@ func (e *mtmdEncoder) prepare(_ context.Context, img *imaging.RGB) ([]piece, err
 	var last *pictureInput
 	for _, chunk := range chunks.List() {
 		if chunk.Kind == mtmd.Text {
+			if slices.Contains(chunk.Tokens, llama.NoToken) {
+				chunks.Close()
+				return nil, fmt.Errorf("%w: the language model has no token for what a %s projector writes around pictures", ErrMismatch, e.kind)
+			}
 			pieces = append(pieces, piece{tokens: chunk.Tokens})
 			continue
 		}

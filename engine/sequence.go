@@ -67,19 +67,23 @@ func (s *sequence) shared(p *prompt) (pieces, tokens int) {
 	return 0, 0
 }
 
-// cut drops everything from item n on, in the cache too. Memory that cannot be cut is cleared; cut returns what is left.
+// cut drops everything from item n on, in the cache too, so that the next item can follow. Memory that cannot be cut, or that lacks
+// what the next item attends to, is cleared; cut returns what is left.
 func (s *sequence) cut(lc *llama.Context, n int) (int, error) {
-	if n >= len(s.items) {
-		return n, nil
+	next := s.next
+	if n < len(s.items) {
+		next = s.pos[n]
 	}
 	mem := lc.Memory()
-	model := lc.Model()
 	keep := n
-	// A sliding window has lost the cells before it: what is left would attend to a hole.
-	if w := llama.Pos(model.NSWA()); w > 0 && n > 0 && mem.SeqPosMin(0) > max(0, s.pos[n]-w) {
-		keep = 0
+	// A sliding window loses the cells that its last item cannot see, though an earlier one could: those before the place of the cut,
+	// or, after a decode that was stopped, those before the end. What follows would attend to a hole.
+	if w := llama.Pos(lc.Model().NSWA()); w > 0 && n > 0 {
+		if first := mem.SeqPosMin(0); first < 0 || first > max(0, next-w) {
+			keep = 0
+		}
 	}
-	if keep > 0 && mem.SeqRemove(0, s.pos[n], -1) != nil {
+	if keep > 0 && n < len(s.items) && mem.SeqRemove(0, next, -1) != nil {
 		keep = 0
 	}
 	if keep == 0 {
@@ -89,7 +93,7 @@ func (s *sequence) cut(lc *llama.Context, n int) (int, error) {
 		s.items, s.pos, s.next = s.items[:0], s.pos[:0], 0
 		return 0, nil
 	}
-	s.next = s.pos[n]
+	s.next = next
 	s.items, s.pos = s.items[:n], s.pos[:n]
 	return keep, nil
 }
@@ -148,6 +152,7 @@ func (s *sequence) appendPicture(ctx context.Context, lc *llama.Context, p *piec
 			return err
 		}
 		defer func() { _ = lc.SetCausal(true) }()
+		limit = in.n
 	}
 	batch := llama.NewEmbeddingBatch(min(limit, in.n), 1, width, perEmbd)
 	defer batch.Close()

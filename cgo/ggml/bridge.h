@@ -23,4 +23,7 @@ bool eyelet_blas_is_tuned(const char *path);
 // eyelet_backend_features returns the feature list of a backend, ended by an entry without name; NULL if it has none.
 struct ggml_backend_feature *eyelet_backend_features(ggml_backend_reg_t reg);
 
+// eyelet_tune_malloc bounds what the C library keeps of freed memory.
+void eyelet_tune_malloc(void);
+
 #endif

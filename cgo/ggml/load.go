@@ -45,6 +45,7 @@ func Load() error {
 }
 
 func load() error {
+	C.eyelet_tune_malloc()
 	C.ggml_log_set(C.ggml_log_callback(C.eyelet_ggml_log), nil)
 	folder, err := backendFolder(os.Getenv, LibDir())
 	if err != nil {

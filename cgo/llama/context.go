@@ -118,7 +118,7 @@ func newContext(model *Model, p ContextParams) (*Context, error) {
 	if flag == nil {
 		return nil, errors.New("llama: out of memory")
 	}
-	logged := captureErrors()
+	logged := ggml.CollectErrors()
 	var out *C.struct_llama_context
 	var eb errBuf
 	ok := C.shim_init_context(model.c, c, flag, &out, eb.ptr(), eb.cap())
@@ -128,9 +128,9 @@ func newContext(model *Model, p ContextParams) (*Context, error) {
 		if !bool(ok) {
 			err = fmt.Errorf("%w: %s", err, eb.String())
 		}
-		return nil, logged.wrap(err)
+		return nil, logged.Wrap(err)
 	}
-	logged.stop()
+	logged.Stop()
 	ctx := &Context{c: out, model: model, params: p, abort: flag, nBatch: int(C.llama_n_batch(out)), nUBatch: int(C.llama_n_ubatch(out)),
 		nSeq: int(C.llama_n_seq_max(out)), unified: !p.SplitKV, causal: bool(C.llama_get_causal_attn(out)), batches: map[*BatchExt]struct{}{}}
 	ctx.next = make([]Pos, ctx.nSeq)

@@ -7,8 +7,6 @@ import "C"
 import (
 	"errors"
 	"fmt"
-	"log/slog"
-	"strings"
 	"sync"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
@@ -88,37 +86,3 @@ func (b *errBuf) err(ok C.bool, what string) error {
 func (b *errBuf) ptr() *C.char   { return &b[0] }
 func (b *errBuf) cap() C.size_t  { return C.size_t(len(b)) }
 func (b *errBuf) String() string { return C.GoString(&b[0]) }
-
-// lastError collects the error lines that libllama logs while a call runs, since the C API reports most
-// failures as a bare null pointer. Lines of other goroutines' calls may mix in; they are only ever shown, never parsed.
-type lastError struct {
-	mu    sync.Mutex
-	lines []string
-	stop  func()
-}
-
-func captureErrors() *lastError {
-	c := &lastError{}
-	c.stop = ggml.TapLog(func(level slog.Level, line string) {
-		if level < slog.LevelError {
-			return
-		}
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if line = strings.TrimSpace(line); line != "" && len(c.lines) < 4 {
-			c.lines = append(c.lines, line)
-		}
-	})
-	return c
-}
-
-// wrap appends what was logged to err and stops capturing.
-func (c *lastError) wrap(err error) error {
-	c.stop()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.lines) == 0 {
-		return err
-	}
-	return fmt.Errorf("%w: %s", err, strings.Join(c.lines, "; "))
-}

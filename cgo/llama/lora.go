@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"unsafe"
+
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
 )
 
 // Adapter is a LoRA adapter (Hu et al. 2021) loaded for one Model.
@@ -27,14 +29,14 @@ func LoadAdapter(model *Model, path string) (*Adapter, error) {
 	}
 	var arena cArena
 	defer arena.free()
-	logged := captureErrors()
+	logged := ggml.CollectErrors()
 	var out *C.struct_llama_adapter_lora
 	var eb errBuf
 	if !bool(C.shim_lora_load(model.c, arena.str(path), &out, eb.ptr(), eb.cap())) || out == nil {
 		model.release()
-		return nil, logged.wrap(fmt.Errorf("llama: cannot load the adapter %s for %s %s", path, model.path, &eb))
+		return nil, logged.Wrap(fmt.Errorf("llama: cannot load the adapter %s for %s %s", path, model.path, &eb))
 	}
-	logged.stop()
+	logged.Stop()
 	return &Adapter{c: out, model: model, path: path}, nil
 }
 

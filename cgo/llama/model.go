@@ -76,7 +76,7 @@ type Model struct {
 	only  bool // vocabulary only
 
 	mu    sync.Mutex
-	users int // open contexts, samplers and adapters
+	users int // open contexts, samplers and adapters, and what Retain counted
 }
 
 // LoadModel reads a GGUF file. It blocks until the model is loaded, ctx is done, or loading fails; a split model is named by
@@ -105,20 +105,20 @@ func LoadModel(ctx context.Context, path string, params ModelParams) (*Model, er
 	}))
 	defer handle.Delete()
 
-	logged := captureErrors()
+	logged := ggml.CollectErrors()
 	var out *C.struct_llama_model
 	var eb errBuf
 	ok := C.shim_load_model(arena.str(path), p, true, C.uintptr_t(handle), &out, eb.ptr(), eb.cap())
 	switch {
 	case !bool(ok):
-		return nil, logged.wrap(fmt.Errorf("llama: load %s: %s", path, eb.String()))
+		return nil, logged.Wrap(fmt.Errorf("llama: load %s: %s", path, eb.String()))
 	case out == nil && ctx.Err() != nil:
-		logged.stop()
+		logged.Stop()
 		return nil, fmt.Errorf("llama: load %s: %w", path, ctx.Err())
 	case out == nil:
-		return nil, logged.wrap(fmt.Errorf("llama: cannot load %s", path))
+		return nil, logged.Wrap(fmt.Errorf("llama: cannot load %s", path))
 	}
-	logged.stop()
+	logged.Stop()
 	m := &Model{c: out, path: path, only: params.VocabOnly}
 	m.vocab = Vocab{model: m, c: C.llama_model_get_vocab(out)}
 	return m, nil
@@ -247,7 +247,8 @@ func overridesToC(arena *cArena, overrides map[string]any) (*C.struct_llama_mode
 	return &list[0], nil
 }
 
-// Close frees the model. It returns ErrInUse, and does nothing, while contexts, samplers or adapters made from it are open.
+// Close frees the model. It returns ErrInUse, and does nothing, while contexts, samplers or adapters made from it are open, or
+// after a Retain without its Release.
 func (m *Model) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -255,12 +256,19 @@ func (m *Model) Close() error {
 		return nil
 	}
 	if m.users > 0 {
-		return fmt.Errorf("%w by %d contexts, samplers or adapters: %s", ErrInUse, m.users, m.path)
+		return fmt.Errorf("%w by %d contexts, samplers, adapters or others: %s", ErrInUse, m.users, m.path)
 	}
 	C.llama_model_free(m.c)
 	m.c, m.vocab.c = nil, nil
 	return nil
 }
+
+// Retain keeps the model open for another binding in this module that uses its Pointer: Close returns ErrInUse until Release was
+// called as often. It returns ErrClosed if the model is closed already.
+func (m *Model) Retain() error { return m.acquire() }
+
+// Release ends one Retain.
+func (m *Model) Release() { m.release() }
 
 // acquire registers a user of the model, release ends it.
 func (m *Model) acquire() error {

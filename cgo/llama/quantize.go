@@ -153,7 +153,7 @@ func quantize(ctx context.Context, in, out string, cp *C.llama_model_quantize_pa
 			}
 		})()
 	}
-	logged := captureErrors()
+	logged := ggml.CollectErrors()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var rc C.uint32_t
@@ -162,14 +162,14 @@ func quantize(ctx context.Context, in, out string, cp *C.llama_model_quantize_pa
 	ok := C.shim_quantize(arena.str(in), arena.str(out), cp, flag, &rc, &cancelled, eb.ptr(), eb.cap())
 	switch {
 	case bool(cancelled):
-		logged.stop()
+		logged.Stop()
 		return fmt.Errorf("llama: quantize %s: %w", in, context.Cause(ctx))
 	case !bool(ok):
-		return logged.wrap(fmt.Errorf("llama: quantize %s: %s", in, eb.String()))
+		return logged.Wrap(fmt.Errorf("llama: quantize %s: %s", in, eb.String()))
 	case rc != 0:
-		return logged.wrap(fmt.Errorf("llama: quantize %s failed", in))
+		return logged.Wrap(fmt.Errorf("llama: quantize %s failed", in))
 	}
-	logged.stop()
+	logged.Stop()
 	return nil
 }
 

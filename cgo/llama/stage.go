@@ -9,6 +9,8 @@ import (
 	"math"
 	"strings"
 	"unsafe"
+
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
 )
 
 // RandomSeed makes a stage seed itself from the system.
@@ -223,18 +225,18 @@ func grammar(gbnf, root string, lazy bool, patterns []string, tokens []Token) St
 		}
 		var arena cArena
 		defer arena.free()
-		logged := captureErrors()
+		logged := ggml.CollectErrors()
 		var out *C.struct_llama_sampler
 		var eb errBuf
 		ok := C.shim_sampler_grammar(m.vocab.c, arena.str(gbnf), arena.str(root), C.bool(lazy), arena.strings(patterns), C.size_t(len(patterns)),
 			(*C.llama_token)(unsafe.Pointer(unsafe.SliceData(tokens))), C.size_t(len(tokens)), &out, eb.ptr(), eb.cap())
 		if !bool(ok) {
-			return nil, logged.wrap(errors.New(eb.String()))
+			return nil, logged.Wrap(errors.New(eb.String()))
 		}
 		if out == nil {
-			return nil, logged.wrap(errors.New("it does not parse"))
+			return nil, logged.Wrap(errors.New("it does not parse"))
 		}
-		logged.stop()
+		logged.Stop()
 		return out, nil
 	}}
 }

@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"unsafe"
+
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
 )
 
 // StateFlags choose what a sequence state holds.
@@ -117,16 +119,16 @@ func (c *Context) SetSeqState(seq Seq, data []byte, flags StateFlags) error {
 	if err != nil {
 		return fmt.Errorf("llama: the state for sequence %d is %w", seq, err)
 	}
-	logged := captureErrors()
+	logged := ggml.CollectErrors()
 	var n C.size_t
 	var eb errBuf
 	ok := C.shim_state_set(c.c, C.llama_seq_id(seq), C.uint32_t(flags), (*C.uint8_t)(unsafe.Pointer(&body[0])), C.size_t(len(body)), &n, eb.ptr(), eb.cap())
 	if bool(ok) && int(n) == len(body) {
-		logged.stop()
+		logged.Stop()
 		return nil
 	}
 	_ = c.Memory().SeqRemove(seq, -1, -1)
-	return logged.wrap(fmt.Errorf("llama: the state for sequence %d is of another model or cache type %s", seq, &eb))
+	return logged.Wrap(fmt.Errorf("llama: the state for sequence %d is of another model or cache type %s", seq, &eb))
 }
 
 // SaveSeq writes the state of seq and its tokens to a file, whole or not at all: the number of tokens, the tokens, the state.

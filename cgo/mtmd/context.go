@@ -70,12 +70,11 @@ type Context struct {
 	c     *C.mtmd_context
 	watch *C.shim_mtmd_watch
 
-	model    *llama.Model
-	modelPtr unsafe.Pointer
-	hook     func(string) bool
-	caps     Capabilities
-	marker   string
-	nEmbd    int
+	model  *llama.Model
+	hook   func(string) bool
+	caps   Capabilities
+	marker string
+	nEmbd  int
 }
 
 // Capabilities tells what a projector and its language model can take.
@@ -96,10 +95,18 @@ func New(ctx context.Context, path string, model *llama.Model, params Params) (*
 	if model == nil {
 		return nil, errors.New("mtmd: nil Model")
 	}
-	modelPtr := model.Pointer()
-	if modelPtr == nil {
+	if err := model.Retain(); err != nil {
 		return nil, fmt.Errorf("mtmd: load %s: %w", path, ErrModelClosed)
 	}
+	m, err := newContext(ctx, path, model, params)
+	if err != nil {
+		model.Release()
+		return nil, err
+	}
+	return m, nil
+}
+
+func newContext(ctx context.Context, path string, model *llama.Model, params Params) (*Context, error) {
 	if model.NEmbdInp() <= 0 {
 		return nil, fmt.Errorf("mtmd: load %s: the language model was loaded for its vocabulary alone", path)
 	}
@@ -117,7 +124,7 @@ func New(ctx context.Context, path string, model *llama.Model, params Params) (*
 	if piece == 0 {
 		piece = defaultPieceNodes
 	}
-	m := &Context{model: model, modelPtr: modelPtr, hook: params.Hook, nEmbd: model.NEmbdInp(), watch: C.shim_mtmd_watch_new(C.int(piece))}
+	m := &Context{model: model, hook: params.Hook, nEmbd: model.NEmbdInp(), watch: C.shim_mtmd_watch_new(C.int(piece))}
 	if m.watch == nil {
 		return nil, errors.New("mtmd: out of memory")
 	}
@@ -155,7 +162,7 @@ func (m *Context) load(ctx context.Context, path string, params Params) error {
 	}
 	logged := ggml.CollectErrors()
 	var eb errBuf
-	switch ok := C.shim_mtmd_init(cpath, (*C.struct_llama_model)(m.modelPtr), p, m.watch, C.uintptr_t(handle), &m.c, eb.ptr(), eb.cap()); {
+	switch ok := C.shim_mtmd_init(cpath, (*C.struct_llama_model)(m.model.Pointer()), p, m.watch, C.uintptr_t(handle), &m.c, eb.ptr(), eb.cap()); {
 	case !bool(ok):
 		return logged.Wrap(fmt.Errorf("mtmd: load %s: %s", path, eb.String()))
 	case m.c == nil && ctx.Err() != nil:
@@ -250,7 +257,8 @@ func checkFile(path string) error {
 	return nil
 }
 
-// Close frees the projector. It waits for a call that is running; chunks stay valid. Close may be called again.
+// Close frees the projector, after which the language model may be closed. It waits for a call that is running; chunks stay valid.
+// Close may be called again.
 func (m *Context) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -260,6 +268,7 @@ func (m *Context) Close() error {
 	C.mtmd_free(m.c)
 	C.shim_mtmd_watch_free(m.watch)
 	m.c, m.watch = nil, nil
+	m.model.Release()
 	return nil
 }
 
@@ -267,9 +276,6 @@ func (m *Context) Close() error {
 func (m *Context) ready() error {
 	if m.c == nil {
 		return ErrClosed
-	}
-	if m.model.Pointer() != m.modelPtr {
-		return ErrModelClosed
 	}
 	return nil
 }

@@ -237,7 +237,7 @@ func TestUseAfterClose(t *testing.T) {
 	}
 }
 
-func TestModelClosedBeforeItsProjector(t *testing.T) {
+func TestAModelStaysOpenForItsProjector(t *testing.T) {
 	model, err := llama.LoadModel(t.Context(), seedModel, llama.ModelParams{})
 	if err != nil {
 		t.Fatal(err)
@@ -246,14 +246,24 @@ func TestModelClosedBeforeItsProjector(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer m.Close()
-	if err := model.Close(); err != nil {
-		if errors.Is(err, llama.ErrInUse) {
-			return // the model knows of its projector
-		}
-		t.Fatal(err)
+	if err := model.Close(); !errors.Is(err, llama.ErrInUse) {
+		t.Errorf("with its projector open: %v, want ErrInUse", err)
 	}
-	if _, err := m.Tokenize("a", nil, true, true); !errors.Is(err, ErrModelClosed) {
-		t.Errorf("got %v, want ErrModelClosed", err)
+	if _, err := m.Tokenize("a", nil, true, true); err != nil {
+		t.Error(err)
+	}
+	for range 2 { // the second time it must not let go of the model again
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := New(t.Context(), t.TempDir(), model, Params{}); err == nil {
+		t.Error("a folder passes as a projector")
+	}
+	if err := model.Close(); err != nil {
+		t.Errorf("after its projector: %v", err)
+	}
+	if _, err := New(t.Context(), seedMmproj, model, Params{}); !errors.Is(err, ErrModelClosed) {
+		t.Errorf("of a closed model: %v, want ErrModelClosed", err)
 	}
 }

@@ -24,8 +24,8 @@
 //
 // # Lifetimes
 //
-// A Context uses the language model it was made for, which must be closed after it. [Chunks] own memory of the library
-// until their Close; they may outlive the Context, but can then no longer be encoded.
+// A Context uses the language model it was made for, whose Close is refused with llama.ErrInUse until the Context is closed.
+// [Chunks] own memory of the library until their Close; they may outlive the Context, but can then no longer be encoded.
 package mtmd
 
 // #cgo LDFLAGS: -lmtmd -lllama -lggml -lggml-base
@@ -45,7 +45,7 @@ import (
 var (
 	// ErrClosed is returned by methods of a Context or Chunks after its Close.
 	ErrClosed = errors.New("mtmd: use after Close")
-	// ErrModelClosed is returned by methods of a Context whose language model was closed.
+	// ErrModelClosed is returned by New for a language model that was closed.
 	ErrModelClosed = errors.New("mtmd: the language model is closed")
 	// ErrUnsupported is returned for a picture that is given to a projector for sound, and the other way round.
 	ErrUnsupported = errors.New("mtmd: not supported by this projector")

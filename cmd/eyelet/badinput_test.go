@@ -86,6 +86,7 @@ type badInput struct {
 }
 
 func TestBadInputIsExplainedInOneSentence(t *testing.T) {
+	t.Parallel()
 	dir := badInputs(t)
 	before := contents(t, dir)
 	t.Run("cases", func(t *testing.T) {
@@ -247,6 +248,7 @@ var badOutputs = []badInput{
 }
 
 func TestAFileWithoutPermissionIsExplained(t *testing.T) {
+	t.Parallel()
 	if os.Geteuid() == 0 {
 		t.Skip("root may read everything; /proc/self/mem stands in above")
 	}
@@ -255,6 +257,7 @@ func TestAFileWithoutPermissionIsExplained(t *testing.T) {
 }
 
 func TestAClosedStdoutIsNoCrash(t *testing.T) {
+	t.Parallel()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

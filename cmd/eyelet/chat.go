@@ -126,10 +126,7 @@ func (c *conversation) show(path string) error {
 	if c.model.Info().Vision == "" {
 		return fmt.Errorf("%w: %s was given without a projector; start again with its mmproj file (--mmproj)", engine.ErrNoVision, c.o.spec.Model)
 	}
-	picture, err := engine.ImageFile(path)
-	if err == nil {
-		err = checkPicture(picture)
-	}
+	picture, err := pictureFile(path)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ func talk(t *testing.T, args []string, lines ...string) outcome {
 }
 
 func TestAConversationOverAPipe(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	saved, bad := filepath.Join(dir, "talk.json"), writeFile(t, dir+"/bad.png", "words")
 	o := talk(t, nil,
@@ -54,7 +55,7 @@ func TestAConversationOverAPipe(t *testing.T) {
 		pinkStar + " goes with your next message.\n" +
 		"4 messages from " + saved + ".\n" +
 		"eyelet: /image needs a file name\n" +
-		"eyelet: bad picture: open " + dir + "/none.png: no such file or directory; check the path\n" +
+		"eyelet: " + dir + "/none.png: no such file or directory; check the path\n" +
 		"eyelet: " + bad + ": not an image (first bytes 77 6f 72 64 73); supported: JPEG, PNG, GIF, WebP, BMP, TIFF, HEIC\n" +
 		"eyelet: there is no command /frobnicate; /help lists them\n" +
 		"eyelet: " + dir + "/none.json: no such file or directory; check the path\n" +
@@ -73,12 +74,14 @@ func TestAConversationOverAPipe(t *testing.T) {
 }
 
 func TestAConversationBeginsWithWhatTheCommandLineSays(t *testing.T) {
+	t.Parallel()
 	o := talk(t, []string{"--quiet", "--image", orange, background}, "What color is the circle?")
 	o.mustSay(t, "cyan\norange")
 }
 
 // The same requests that a conversation sends, with their figures.
 func TestAFollowUpDoesNotLookAtThePictureAgain(t *testing.T) {
+	t.Parallel()
 	e, err := engine.New(engine.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -88,7 +91,7 @@ func TestAFollowUpDoesNotLookAtThePictureAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	picture, err := openPicture(orange, nil)
+	picture, err := pictureFile(orange)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,6 +116,7 @@ func TestAFollowUpDoesNotLookAtThePictureAgain(t *testing.T) {
 }
 
 func TestASavedConversationHoldsItsPictureOnce(t *testing.T) {
+	t.Parallel()
 	saved := filepath.Join(t.TempDir(), "talk.json")
 	if o := talk(t, nil, "/image "+orange, background, "What color is the circle?", "/save "+saved); o.code != 0 {
 		t.Fatalf("%+v", o)
@@ -133,6 +137,7 @@ func TestASavedConversationHoldsItsPictureOnce(t *testing.T) {
 }
 
 func TestHostileSavedConversationsAreRefusedAndTheChatGoesOn(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	picture := base64.StdEncoding.EncodeToString([]byte(readFile(t, orange)))
 	good := `{"format":"eyelet-chat","version":1,"model":"m","messages":[{"role":"user","content":[{"image_name":"x","image":"` + picture + `"},{"text":"Q?"}]}]}`
@@ -210,11 +215,13 @@ func FuzzLoadConversation(f *testing.F) {
 }
 
 func TestALineOfAPipeIsBounded(t *testing.T) {
+	t.Parallel()
 	o := talk(t, nil, strings.Repeat("x", lineLimit+1))
 	o.mustFail(t, 3, "a line on stdin is longer than 1.0 MiB")
 }
 
 func TestAConversationThatGrowsTooLongSaysHowToGoOn(t *testing.T) {
+	t.Parallel()
 	grammar := writeFile(t, filepath.Join(t.TempDir(), "short.gbnf"), `root ::= "red"`)
 	o := talk(t, []string{"--grammar", grammar}, "Q?", strings.Repeat("words ", 3000), "Q?")
 	if o.code != 0 || o.stdout != "red\nred\n" || !strings.Contains(o.stderr, "longer than the context") || !strings.Contains(o.stderr, "/clear starts afresh") {
@@ -223,6 +230,7 @@ func TestAConversationThatGrowsTooLongSaysHowToGoOn(t *testing.T) {
 }
 
 func TestATextModelIsShownNoPicture(t *testing.T) {
+	t.Parallel()
 	o := talk(t, []string{"--model", seedModel}, "/image "+orange)
 	if o.code != 0 || o.stdout != "" || !strings.Contains(o.stderr, seedModel) || !strings.Contains(o.stderr, "--mmproj") {
 		t.Errorf("%+v", o)

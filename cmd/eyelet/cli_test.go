@@ -132,16 +132,6 @@ func (o outcome) mustFail(t *testing.T, code int, texts ...string) {
 	}
 }
 
-// absolute is for programs that run in another folder.
-func absolute(t *testing.T, path string) string {
-	t.Helper()
-	path, err := filepath.Abs(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
 func readFile(t *testing.T, path string) string {
 	t.Helper()
 	data, err := os.ReadFile(path)

@@ -26,7 +26,9 @@ func (s *session) folder(in *input, answers *answerFile) error {
 	}
 	bar := s.bar(len(in.names))
 	failed, err := s.folderAnswers(in, answers, bar)
-	_ = bar.Clear()
+	if s.barred {
+		fmt.Fprint(s.stderr, "\r\x1b[K") // the whole line: the terminal may have written ^C into it
+	}
 	if err = errors.Join(err, answers.close()); err != nil {
 		if s.ctx.Err() != nil && !s.o.quiet {
 			fmt.Fprintf(s.stderr, "%s keeps the answers so far; the same command goes on from there.\n", answers.path)
@@ -63,7 +65,7 @@ func (s *session) folderAnswers(in *input, answers *answerFile, bar *progressbar
 // folderAnswer asks about one picture. Only what ends the whole run is an error.
 func (s *session) folderAnswer(in *input, name string) (folderLine, error) {
 	line := folderLine{Image: name, Question: in.question, Model: s.model.Info().Name}
-	picture, err := openPicture(filepath.Join(in.folder, name), nil)
+	picture, err := pictureFile(filepath.Join(in.folder, name))
 	var a answer
 	if err == nil {
 		request := s.o.request

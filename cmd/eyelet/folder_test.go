@@ -51,6 +51,7 @@ func album(t *testing.T) (dir, out string) {
 }
 
 func TestAFolderIsAnsweredAndAskedAgainWhereThatFailed(t *testing.T) {
+	t.Parallel()
 	dir, out := album(t)
 	args := []string{"run", "--image", dir, "--jsonl", out, background}
 	eyelet(t, args...).mustFail(t, 3, "1 of 3 pictures", dir, out)
@@ -99,6 +100,7 @@ func TestAFolderIsAnsweredAndAskedAgainWhereThatFailed(t *testing.T) {
 }
 
 func TestHalfALastLineIsCutOff(t *testing.T) {
+	t.Parallel()
 	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out.jsonl")
 	writeFile(t, dir+"/a.png", readFile(t, orange))
 	writeFile(t, dir+"/b.png", readFile(t, pinkStar))
@@ -117,6 +119,7 @@ func TestHalfALastLineIsCutOff(t *testing.T) {
 
 // A run of many pictures is stopped after a few, in both ways, and goes on.
 func TestAnInterruptedFolderRunGoesOn(t *testing.T) {
+	t.Parallel()
 	for name, signal := range map[string]syscall.Signal{"by Ctrl-C": syscall.SIGINT, "by kill -9": syscall.SIGKILL} {
 		t.Run(name, func(t *testing.T) {
 			dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out.jsonl")
@@ -166,6 +169,7 @@ func TestAnInterruptedFolderRunGoesOn(t *testing.T) {
 
 // The names that a folder run may meet on a system that knows only bytes.
 func TestStrangeNamesAreAnsweredOnce(t *testing.T) {
+	t.Parallel()
 	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out.jsonl")
 	for _, name := range []string{"-v.png", "bad\xff\xfe.png", "new\nline.png", "quote\".png"} {
 		writeFile(t, filepath.Join(dir, name), readFile(t, orange))
@@ -181,6 +185,7 @@ func TestStrangeNamesAreAnsweredOnce(t *testing.T) {
 }
 
 func TestTheOutputMayBeALink(t *testing.T) {
+	t.Parallel()
 	dir, out := album(t)
 	link := filepath.Join(t.TempDir(), "link.jsonl")
 	if err := os.Symlink(out, link); err != nil {

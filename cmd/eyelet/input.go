@@ -120,21 +120,29 @@ func (in *input) readQuestion(stdin io.Reader) error {
 	return nil
 }
 
-// openPicture reads a picture from a file, or from stdin if path is "-", and makes sure that it is one: a model may take
-// minutes to load, and mistakes should be told before.
-func openPicture(path string, stdin io.Reader) (picture *engine.Image, err error) {
-	if path == "-" {
-		picture, err = engine.ImageReader("stdin", stdin)
-	} else {
-		picture, err = engine.ImageFile(path)
+// openPicture reads a picture from a file, or from stdin if path is "-".
+func openPicture(path string, stdin io.Reader) (*engine.Image, error) {
+	if path != "-" {
+		return pictureFile(path)
 	}
-	if err != nil {
-		return nil, err
+	picture, err := engine.ImageReader("stdin", stdin)
+	if err == nil {
+		err = checkPicture(picture)
 	}
-	if err := checkPicture(picture); err != nil {
-		return nil, err
+	return picture, err
+}
+
+// pictureFile reads a picture from a file and makes sure that it is one: a model may take minutes to load, and mistakes should be
+// told before.
+func pictureFile(path string) (*engine.Image, error) {
+	picture, err := engine.ImageFile(path)
+	if fault, ok := errors.AsType[*fs.PathError](err); ok {
+		return nil, inputf("%s: %w", path, fault.Err)
 	}
-	return picture, nil
+	if err == nil {
+		err = checkPicture(picture)
+	}
+	return picture, err
 }
 
 // checkPicture decodes a picture for the error.

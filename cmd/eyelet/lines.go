@@ -114,7 +114,7 @@ func (r *terminalReader) Read(prompt string) (string, error) {
 	}()
 	line, err := waitFor(r.ctx, reads)
 	switch {
-	case r.ctx.Err() != nil:
+	case r.ctx.Err() != nil, errors.Is(err, io.EOF):
 		fmt.Println() // the prompt still stands there
 	case errors.Is(err, liner.ErrPromptAborted):
 		return "", errLineAborted

@@ -61,6 +61,7 @@ func (r wholeReport) check(t *testing.T, images int) {
 }
 
 func TestRunAnswersAboutPictures(t *testing.T) {
+	t.Parallel()
 	picture := readFile(t, orange)
 	for _, c := range []struct {
 		name  string
@@ -90,6 +91,7 @@ func TestRunAnswersAboutPictures(t *testing.T) {
 }
 
 func TestRunJSONIsOneObjectWhoseFiguresAddUp(t *testing.T) {
+	t.Parallel()
 	o := eyelet(t, "run", "--json", "--image", orange, background)
 	if o.code != 0 || o.stderr != "" {
 		t.Fatalf("exit code %d, stderr %q", o.code, o.stderr)
@@ -106,6 +108,7 @@ func TestRunJSONIsOneObjectWhoseFiguresAddUp(t *testing.T) {
 }
 
 func TestRunTakesSeveralPictures(t *testing.T) {
+	t.Parallel()
 	var r wholeReport
 	strictly(t, eyelet(t, "run", "--json", "--max-tokens", "3", "--image", orange, "--image", pinkStar, "What is different?").stdout, &r)
 	r.check(t, 2)
@@ -115,6 +118,7 @@ func TestRunTakesSeveralPictures(t *testing.T) {
 }
 
 func TestDrawsRepeatWithTheirSeed(t *testing.T) {
+	t.Parallel()
 	ask := func(args ...string) (r wholeReport) {
 		t.Helper()
 		strictly(t, eyelet(t, append([]string{"run", "--json", "--max-tokens", "30", "--temp", "3", "--min-p", "0", "--top-p", "1", "--top-k", "0"}, args...)...).stdout, &r)
@@ -137,6 +141,7 @@ func TestDrawsRepeatWithTheirSeed(t *testing.T) {
 }
 
 func TestAnswersFollowSchemaAndGrammar(t *testing.T) {
+	t.Parallel()
 	const schema = `{"type":"object","properties":{"color":{"enum":["cyan","red"]},"count":{"type":"integer"}},"required":["color","count"]}`
 	dir := t.TempDir()
 	for name, args := range map[string][]string{
@@ -163,6 +168,7 @@ func TestAnswersFollowSchemaAndGrammar(t *testing.T) {
 
 // A system prompt is part of the conversation, raw text is all there is of it: the prompts differ in length accordingly.
 func TestSystemPromptAndRawText(t *testing.T) {
+	t.Parallel()
 	tokens := func(args ...string) int {
 		t.Helper()
 		var r wholeReport
@@ -176,6 +182,7 @@ func TestSystemPromptAndRawText(t *testing.T) {
 }
 
 func TestVerboseLogsAndQuietDoesNot(t *testing.T) {
+	t.Parallel()
 	o := eyelet(t, "run", "-v", "--image", orange, background)
 	if o.code != 0 || o.stdout != "cyan\n" || !strings.Contains(o.stderr, "level=") || !strings.Contains(o.stderr, "llama") {
 		t.Errorf("exit code %d, stdout %q, stderr %.300q", o.code, o.stdout, o.stderr)
@@ -184,6 +191,7 @@ func TestVerboseLogsAndQuietDoesNot(t *testing.T) {
 }
 
 func TestDemoIsRight(t *testing.T) {
+	t.Parallel()
 	o := eyelet(t, "run", "--demo")
 	if o.code != 0 || o.stderr != "" {
 		t.Fatalf("exit code %d, stderr %q", o.code, o.stderr)
@@ -199,6 +207,7 @@ func TestDemoIsRight(t *testing.T) {
 }
 
 func TestRunNeedsNoEnvironment(t *testing.T) {
+	t.Parallel()
 	temp := t.TempDir()
 	blocked := writeFile(t, filepath.Join(t.TempDir(), "file"), "")
 	for name, env := range map[string][]string{
@@ -219,6 +228,7 @@ func TestRunNeedsNoEnvironment(t *testing.T) {
 }
 
 func TestNowhereToExtractIsExplained(t *testing.T) {
+	t.Parallel()
 	blocked := writeFile(t, filepath.Join(t.TempDir(), "file"), "")
 	in := invocation{args: []string{"run", "Q?"}, env: []string{"TMPDIR=" + blocked, "EYELET_CACHE=" + blocked + "/cache"}}
 	in.run(t).mustFail(t, 1, "EYELET_CACHE", "12 MB")

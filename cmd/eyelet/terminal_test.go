@@ -150,6 +150,7 @@ func TestAConversationAtATerminal(t *testing.T) {
 	c.expect("eyelet: there is no command /frob; /help lists them\r\n")
 	c.expect("> ")
 	c.press(ctrlD)
+	c.expect("\r\n") // so that the shell's prompt begins a line
 	c.mustEnd(0)
 
 	history := filepath.Join(own, "history")
@@ -181,7 +182,7 @@ func TestCtrlCStopsAnAnswerAndNotTheProgram(t *testing.T) {
 		c.press("Go on." + enter)
 		c.expect("aaaa")
 		c.press(ctrlC)
-		c.expect("a\r\n> ")
+		c.expect("\r\n> ")
 	}
 	c.press("/help" + enter)
 	c.expect("Ctrl-C stops an answer.\r\n")
@@ -217,7 +218,7 @@ func TestProgressIsShownAtATerminalAndWiped(t *testing.T) {
 	c.mustEnd(0)
 	time.Sleep(50 * time.Millisecond) // the last bytes may still be on their way
 	screen := c.screen()
-	if last := screen[strings.LastIndex(strings.TrimRight(screen, "\r"), "\r")+1:]; strings.TrimSpace(last) != "" || strings.Contains(screen, "\n") {
+	if !strings.HasSuffix(screen, "\r\x1b[K") || strings.Contains(screen, "\n") {
 		t.Errorf("progress is left on the screen: %q", screen)
 	}
 	if got := lines(t, out); len(got) != 2 {

@@ -1,0 +1,5 @@
+//go:build !linux
+
+#include "bridge.h"
+
+void eyelet_tune_malloc(void) {}

@@ -1,0 +1,343 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/cgo/peers"
+)
+
+const (
+	famContext = 1024
+	famTokens  = 24
+	// Two ways to compute the same prompt, in other portions or with other kernels, move the logits by some hundredths. Where the two
+	// best tokens are closer than this, either may be said.
+	famClose = 0.05
+)
+
+var families = []*family{&qwen2vl, &gemma3, &idefics3}
+
+func openFamily(t testing.TB, f *family) (m *Model, model, projector string) {
+	t.Helper()
+	model, projector = f.make(t)
+	m = open(t, func(s *ModelSpec) { s.Model, s.Projector, s.Context = model, projector, famContext })
+	return m, model, projector
+}
+
+// scene is a picture of scenery.
+func scene(t testing.TB, kind, w, h int) *Image {
+	t.Helper()
+	img, err := ImageFile(scenery(t, kind, w, h))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return img
+}
+
+// say asks for famTokens tokens, and the margins between the best two at each place.
+func say(t testing.TB, m *Model, fresh bool, messages ...Message) reply {
+	t.Helper()
+	return mustAsk(t, m, Request{Messages: messages, MaxTokens: famTokens, Logprobs: true, TopLogprobs: 2, Fresh: fresh})
+}
+
+// agree compares an answer with the same answer computed elsewhere. They may part where the best two tokens are nearly equal, which
+// agree then reports as false.
+func agree(t *testing.T, what string, a reply, want string) bool {
+	t.Helper()
+	want = strings.TrimSpace(want)
+	said := ""
+	for _, l := range a.logprobs {
+		said += l.Text
+		if strings.HasPrefix(want, strings.TrimSpace(said)) {
+			continue
+		}
+		if margin := l.Top[0].Logprob - l.Top[1].Logprob; margin > famClose {
+			t.Errorf("%s: %q, want %q; they part after %q with a margin of %.2f", what, a.text, want, said, margin)
+		} else {
+			t.Logf("%s: %q and %q part at a near tie", what, a.text, want)
+		}
+		return false
+	}
+	if strings.TrimSpace(said) != want {
+		t.Errorf("%s: %q, want %q", what, said, want)
+	}
+	return true
+}
+
+// askPeer returns llama-mtmd-cli's answer. The program prints from a thread of its own that it does not wait for at its end, so that
+// the end of its output is sometimes missing: an answer counts if it is as long as expected, or the empty lines after it are there.
+func askPeer(t *testing.T, m *Model, model, projector, prompt, expected string, pictures ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for range 20 {
+		cmd, err := peers.Command(ctx, "llama-mtmd-cli", "-m", model, "--mmproj", projector, "--image", strings.Join(pictures, ","), "-p", prompt,
+			"--jinja", "--temp", "0", "-n", fmt.Sprint(famTokens), "-t", fmt.Sprint(m.engine.Threads()), "-c", fmt.Sprint(famContext),
+			"--no-warmup", "--fit", "off")
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd.Env = append(cmd.Environ(), "GOMP_SPINCOUNT=0") // or its threads starve each other on a busy machine
+		var stderr strings.Builder
+		cmd.Stderr = &stderr
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, stderr.String())
+		}
+		answer := strings.TrimSpace(string(out))
+		if answer != "" && (answer == strings.TrimSpace(expected) || strings.HasSuffix(string(out), "\n\n")) {
+			return answer
+		}
+	}
+	t.Fatal("llama-mtmd-cli printed no whole answer in 20 runs")
+	return ""
+}
+
+// The same files, picture and words must make llama.cpp's own program say the same: the tokens around a picture and of its tiles, the
+// positions of what comes after, and the direction of attention all decide it.
+func TestFamiliesAnswerAsLlamaMtmdCliDoes(t *testing.T) {
+	peers.Require(t, "llama-mtmd-cli")
+	const before, between, after = "Look here:", "and there:", "What is this?"
+	for _, f := range families {
+		t.Run(f.name, func(t *testing.T) {
+			m, model, projector := openFamily(t, f)
+			if i := m.Info(); i.Encoder != "mtmd" || i.Template != "model" {
+				t.Fatalf("%+v", i)
+			}
+			wide, tall := scenery(t, 0, 150, 70), scenery(t, 1, 60, 100)
+			same := 0
+			answers := map[string]bool{}
+			for _, pictures := range [][]string{{wide}, {tall}, {wide, tall}} {
+				content := []Content{Text(before)}
+				prompt := before
+				for i, path := range pictures {
+					if i > 0 {
+						content, prompt = append(content, Text(between)), prompt+between
+					}
+					img, err := ImageFile(path)
+					if err != nil {
+						t.Fatal(err)
+					}
+					content, prompt = append(content, Picture(img)), prompt+"<__media__>"
+				}
+				a := say(t, m, false, User(append(content, Text(after))...))
+				if len(a.tokens) != famTokens {
+					t.Errorf("%d tokens", len(a.tokens))
+				}
+				if agree(t, fmt.Sprintf("%d pictures", len(pictures)), a, askPeer(t, m, model, projector, prompt+after, a.text, pictures...)) {
+					same++
+				}
+				answers[a.text] = true
+			}
+			if same < 2 || len(answers) != 3 {
+				t.Errorf("%d of 3 answers are the same; %d different ones", same, len(answers))
+			}
+		})
+	}
+}
+
+// What is taken from the cache must be what would be computed: positions after a picture that takes fewer of them than it has tokens,
+// and windows that reach back over the place where two prompts part.
+func TestFamiliesReuseTheirPrefix(t *testing.T) {
+	for _, f := range families {
+		t.Run(f.name, func(t *testing.T) {
+			m, _, _ := openFamily(t, f)
+			first := User(Text("Look here:"), Picture(scene(t, 0, 150, 70)), Text("What is this?"))
+			a := say(t, m, false, first)
+			for name, messages := range map[string][]Message{
+				"another question": {User(first.Content[0], first.Content[1], Text("Where does it stand, and why?"))},
+				"a follow-up":      {first, Assistant(a.text), User(Text("And what is behind it?"))},
+				"a second picture": {first, Assistant(a.text), User(Picture(scene(t, 1, 60, 100)), Text("And here?"))},
+			} {
+				say(t, m, false, first)
+				b := say(t, m, false, messages...)
+				if b.Usage.Cached < a.Usage.Image || b.Usage.Cached >= b.Usage.Prompt || (b.Usage.Image == a.Usage.Image && b.Timings.Encode != 0) {
+					t.Errorf("%s: %+v, %v spent encoding", name, b.Usage, b.Timings.Encode)
+				}
+				c := say(t, m, true, messages...)
+				if c.Usage.Cached != 0 || c.Timings.Encode == 0 {
+					t.Errorf("%s, fresh: %+v", name, c.Usage)
+				}
+				agree(t, name, b, c.text)
+			}
+		})
+	}
+}
+
+// filler is a text of about n tokens.
+func filler(t *testing.T, m *Model, n int) string {
+	t.Helper()
+	var text strings.Builder
+	for i := 0; ; i++ {
+		fmt.Fprintf(&text, "The %d. circle is red. ", i)
+		if tokens, err := m.lm.Vocab().Tokenize(text.String(), false, false); err != nil || len(tokens) >= n {
+			return text.String()
+		}
+	}
+}
+
+func TestAPrefixThatASlidingWindowLostIsComputedAgain(t *testing.T) {
+	m, _, _ := openFamily(t, &gemma3)
+	if w := m.lm.NSWA(); w != famWindow {
+		t.Fatalf("a window of %d", w)
+	}
+	here, img := Text("Look here:"), Picture(scene(t, 0, 150, 70))
+	say(t, m, false, User(here, img, Text(filler(t, m, 820))))
+	if m.lc.Memory().SeqPosMin(0) < 100 {
+		t.Fatal("the cache still has all of the picture: the prompt is too short for this test")
+	}
+	a := say(t, m, false, User(here, img, Text("What is this?")))
+	if a.Usage.Cached != 0 || a.Timings.Encode == 0 {
+		t.Errorf("%+v", a.Usage)
+	}
+	agree(t, "after a long prompt", a, say(t, m, true, User(here, img, Text("What is this?"))).text)
+}
+
+// A decode that is stopped has pushed cells out of the window which the end of what is left attends to.
+func TestAStoppedDecodeLeavesNoHoleInAWindow(t *testing.T) {
+	m, _, _ := openFamily(t, &gemma3)
+	ask := User(Text("Look here:"), Picture(scene(t, 0, 150, 70)), Text("What is this?"))
+	a := say(t, m, false, ask)
+	follow := []Message{ask, Assistant(a.text), User(Text("And what is behind it?"))}
+	want := say(t, m, true, follow...)
+	say(t, m, true, ask)
+	err := m.engine.thread.do(t.Context(), func() error {
+		s := &m.seq
+		n, next := len(s.items), s.next
+		tokens := make([]Token, 800)
+		for i := range tokens {
+			tokens[i] = Token(300 + i%50)
+		}
+		if _, err := s.appendTokens(t.Context(), m.lc, tokens, false); err != nil {
+			return err
+		}
+		s.items, s.pos, s.next = s.items[:n], s.pos[:n], next // as if it had failed in its last part
+		s.resync(m.lc)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := say(t, m, false, follow...)
+	if b.Usage.Cached != 0 {
+		t.Errorf("%+v", b.Usage)
+	}
+	agree(t, "after a stopped decode", b, want.text)
+}
+
+// A picture of more tokens than a batch goes through in parts, all at one time under M-RoPE, unless it must be whole.
+func TestAPictureThatIsLargerThanTheBatch(t *testing.T) {
+	for _, f := range families {
+		t.Run(f.name, func(t *testing.T) {
+			m, _, _ := openFamily(t, f)
+			ask := User(Text("Look here:"), Picture(scene(t, 1, 150, 90)), Text("What is this?"))
+			whole := say(t, m, true, ask)
+			m.seq.batchLimit = 3 // fewer tokens than a tile has
+			agree(t, "in parts", say(t, m, true, ask), whole.text)
+		})
+	}
+}
+
+// cancelling gives up on a request while its picture is encoded.
+type cancelling struct {
+	encoder
+	cancel context.CancelFunc
+	after  time.Duration
+}
+
+func (c cancelling) encode(ctx context.Context, p *piece) ([]float32, error) {
+	time.AfterFunc(c.after, c.cancel)
+	return c.encoder.encode(ctx, p)
+}
+
+func TestCancellingAnEncodeOfLibmtmdLeavesTheModelUsable(t *testing.T) {
+	m, _, _ := openFamily(t, &qwen2vl)
+	r := Request{Messages: []Message{User(Text("Look here:"), Picture(scene(t, 0, 320, 320)), Text("What is this?"))}, MaxTokens: famTokens,
+		Logprobs: true, TopLogprobs: 2, Fresh: true}
+	want := mustAsk(t, m, r)
+	real := m.vision
+	for part := range 3 {
+		ctx, cancel := context.WithCancel(t.Context())
+		m.vision = cancelling{real, cancel, want.Timings.Encode * time.Duration(part) / 4}
+		a, err := collect(ctx, m, r)
+		m.vision = real
+		cancel()
+		if !errors.Is(err, context.Canceled) || a.text != "" {
+			t.Errorf("cancelled after %d quarters: %q, %v", part, a.text, err)
+		}
+	}
+	agree(t, "after cancels", mustAsk(t, m, r), want.text)
+}
+
+// A projector of the right width can still be of another family than the model. Nothing then makes sense, and nothing may crash.
+func TestFamiliesThatAreMixedUp(t *testing.T) {
+	e, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	models, projectors := map[string]string{}, map[string]string{}
+	for _, f := range families {
+		models[f.name], projectors[f.name] = f.make(t)
+	}
+	for of, model := range models {
+		for to, projector := range projectors {
+			m, err := e.Load(t.Context(), ModelSpec{Model: model, Projector: projector, Context: famContext})
+			if missing := to == "idefics3" && of != to; missing != errors.Is(err, ErrMismatch) {
+				t.Errorf("a projector of %s with a model of %s: %v", to, of, err)
+			}
+			if err != nil {
+				continue
+			}
+			for _, size := range [][2]int{{150, 70}, {20, 200}} {
+				_, err := collect(t.Context(), m, Request{Messages: []Message{User(Picture(scene(t, 0, size[0], size[1])), Text("What is this?"))}, MaxTokens: 2})
+				if err != nil && !errors.Is(err, ErrContextLength) {
+					t.Errorf("a projector of %s with a model of %s: %v", to, of, err)
+				}
+			}
+			if err := m.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+func TestAnotherProjectorInTheSamePlaceHasAnotherIdentity(t *testing.T) {
+	_, projector := gemma3.make(t)
+	_, before, err := projectorIdentity(t.Context(), projector)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(projector)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)-1] ^= 1 // a weight, by one bit
+	if err := os.WriteFile(projector, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, after, err := projectorIdentity(t.Context(), projector); err != nil || after == before {
+		t.Errorf("%s, then %s (%v)", before, after, err)
+	}
+	stopped, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := projectorIdentity(stopped, projector); !errors.Is(err, context.Canceled) {
+		t.Errorf("with a context that is done: %v", err)
+	}
+}
+
+func TestALanguageModelStaysOpenForItsEncoder(t *testing.T) {
+	m, _, _ := openFamily(t, &gemma3)
+	if err := m.lc.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.lm.Close(); !errors.Is(err, llama.ErrInUse) {
+		t.Errorf("with the encoder open: %v, want ErrInUse", err)
+	}
+}
