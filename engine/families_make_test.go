@@ -21,13 +21,16 @@ import (
 // large that an answer depends on every token and picture before it, and that its best tokens are well apart.
 type family struct {
 	name     string
+	arch     string   // of the language model
 	specials []string // control tokens that the family's template and libmtmd write
 	eos      string
 	addBOS   bool
-	layers   uint32
 	template string
-	language func(m *maker) // tensors and metadata that other families do not have
-	tower    func(m *maker)
+	layers   uint32
+	// embedding is the deviation of the token embeddings that makes the first layer's input one of deviation 1.
+	embedding float64
+	language  func(m *maker) // tensors and metadata that other families do not have
+	tower     func(m *maker)
 }
 
 // Widths of all families, and of their towers.
@@ -102,8 +105,7 @@ func (f *family) make(t testing.TB) (model, projector string) {
 }
 
 func (f *family) languageModel(t testing.TB) *maker {
-	arch := map[string]string{"qwen2vl": "qwen2vl", "gemma3": "gemma3", "idefics3": "llama"}[f.name]
-	m := &maker{Writer: gguf.NewWriter(arch), rand: rand.New(rand.NewPCG(1, 7)), arch: arch}
+	m := &maker{Writer: gguf.NewWriter(f.arch), rand: rand.New(rand.NewPCG(1, 7)), arch: f.arch}
 	m.Set("general.name", "random "+f.name)
 	for _, kv := range []number{{"context_length", 4096}, {"embedding_length", famWidth}, {"block_count", f.layers}, {"feed_forward_length", famFF}, {"attention.head_count", famHeads}, {"attention.head_count_kv", famHeadsKV}, {"rope.dimension_count", famHead}} {
 		m.set(kv.key, kv.value)
@@ -114,11 +116,7 @@ func (f *family) languageModel(t testing.TB) *maker {
 	types := f.vocabulary(t, m)
 	n := uint64(len(types))
 
-	embedding := 1.0
-	if f.name == "gemma3" { // which multiplies the embeddings of tokens with the root of the width
-		embedding /= math.Sqrt(famWidth)
-	}
-	m.random("token_embd.weight", embedding, nil, famWidth, n)
+	m.random("token_embd.weight", f.embedding, nil, famWidth, n)
 	// Only words are ever said: the text then is the same whoever turns it from tokens into bytes.
 	m.random("output.weight", 12/math.Sqrt(famWidth), func(row int) bool { return types[row] != 1 }, famWidth, n)
 	m.scale("output_norm.weight", 1, famWidth)
@@ -229,7 +227,7 @@ func (m *maker) siglip(kind string, size, patch, merge uint32) {
 
 // Qwen2-VL: pictures of any size, rotary positions of three dimensions (time, row, column) in the language model.
 var qwen2vl = family{
-	name: "qwen2vl", layers: 3, eos: "<|im_end|>",
+	name: "qwen2vl", arch: "qwen2vl", layers: 3, embedding: 1, eos: "<|im_end|>",
 	specials: []string{"<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"},
 	template: `{% for m in messages %}{% if loop.first and m.role != 'system' %}<|im_start|>system
 You help.<|im_end|>
@@ -258,12 +256,13 @@ You help.<|im_end|>
 	},
 }
 
-// gemma3 attends over a window of famWindow tokens in five of six layers, which is less than its pictures have tokens. A picture's
-// tokens attend to each other in both directions.
+// famWindow is the length of gemma3's sliding window, less than its pictures have tokens.
 const famWindow = 40
 
+// Gemma 3: five of six layers attend over a window only, and the tokens of a picture to each other in both directions.
 var gemma3 = family{
-	name: "gemma3", layers: 7, eos: "<end_of_turn>", addBOS: true,
+	name: "gemma3", arch: "gemma3", layers: 7, embedding: 1.0 / 8, // the model multiplies it with the root of the width
+	eos: "<end_of_turn>", addBOS: true,
 	specials: []string{"<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>", "<image_soft_token>"},
 	template: `{{ bos_token }}{% for m in messages %}<start_of_turn>{{ 'model' if m.role == 'assistant' else m.role }}
 {% if m.content is string %}{{ m.content | trim }}{% else %}{% for c in m.content %}{% if c.type == 'image' %}<start_of_image>{% else %}{{ c.text | trim }}{% endif %}{% endfor %}{% endif %}<end_of_turn>
@@ -287,12 +286,13 @@ var gemma3 = family{
 	},
 }
 
-// Idefics3, of which SmolVLM is the small kind: a picture is cut into tiles of famTile pixels, each announced by its row and column, and
-// followed by a view of the whole.
+// famTile is the width of idefics3's tiles in pixels.
 const famTile = 32
 
+// Idefics3, of which SmolVLM is the small kind: a picture is cut into tiles, each announced by its row and column, and followed by a
+// view of the whole.
 var idefics3 = family{
-	name: "idefics3", layers: 3, eos: "<end_of_utterance>", addBOS: true,
+	name: "idefics3", arch: "llama", layers: 3, embedding: 1, eos: "<end_of_utterance>", addBOS: true,
 	specials: idefics3Specials(),
 	template: `<|im_start|>{% for m in messages %}{{ m.role | capitalize }}: {% if m.content is string %}{{ m.content }}{% else %}{% for c in m.content %}{% if c.type == 'image' %}<image>{% else %}{{ c.text }}{% endif %}{% endfor %}{% endif %}<end_of_utterance>
 {% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}`,

@@ -95,6 +95,10 @@ func (m *Model) open(ctx context.Context, spec ModelSpec) error {
 	if spec.Model == "" {
 		return fmt.Errorf("%w: no model file given", ErrModelFile)
 	}
+	params, err := spec.contextParams()
+	if err != nil {
+		return err
+	}
 	width, err := checkLanguageModel(spec.Model)
 	if err != nil {
 		return err
@@ -123,13 +127,13 @@ func (m *Model) open(ctx context.Context, spec ModelSpec) error {
 			return err
 		}
 	}
-	params, err := m.contextParams(spec)
-	if err != nil {
-		return err
-	}
+	m.fitContext(&params)
 	// Buffers are first touched, and libgomp's team first made, on the thread that will compute with them.
 	if err := m.engine.thread.do(ctx, func() (err error) { m.lc, err = llama.NewContext(m.lm, params); return err }); err != nil {
-		return fmt.Errorf("engine: %w (a shorter --ctx needs less memory)", err)
+		if errors.Is(err, llama.ErrNoMemory) {
+			return fmt.Errorf("%w; give a shorter context (--ctx) or a smaller type of the cache (--cache-type)", err)
+		}
+		return fmt.Errorf("engine: %w", err)
 	}
 	m.seq.batchLimit = m.lc.NBatch()
 	if err := m.openTemplate(spec); err != nil {
@@ -142,28 +146,32 @@ func (m *Model) open(ctx context.Context, spec ModelSpec) error {
 var cacheTypes = map[string]ggml.Type{"": ggml.F16, "f16": ggml.F16, "f32": ggml.F32, "bf16": ggml.BF16, "q8_0": ggml.Q8_0,
 	"q5_1": ggml.Q5_1, "q5_0": ggml.Q5_0, "q4_1": ggml.Q4_1, "q4_0": ggml.Q4_0}
 
-func (m *Model) contextParams(spec ModelSpec) (llama.ContextParams, error) {
+// contextParams checks and translates what can be known before the model is loaded.
+func (spec *ModelSpec) contextParams() (llama.ContextParams, error) {
 	t, ok := cacheTypes[strings.ToLower(spec.CacheType)]
 	if !ok {
 		return llama.ContextParams{}, fmt.Errorf("%w: unknown type %q of the KV cache; known are f16, f32, bf16, q8_0, q5_1, q5_0, q4_1 and q4_0", ErrRequest, spec.CacheType)
 	}
-	n := spec.Context
-	switch {
-	case n < 0 || n > 1<<24:
-		return llama.ContextParams{}, fmt.Errorf("%w: a context of %d tokens", ErrRequest, n)
-	case n == 0:
-		n = DefaultContext
+	if spec.Context < 0 || spec.Context > 1<<24 {
+		return llama.ContextParams{}, fmt.Errorf("%w: a context of %d tokens", ErrRequest, spec.Context)
+	}
+	return llama.ContextParams{NCtx: spec.Context, NSeqMax: 1, TypeK: t, TypeV: t, ExactCache: true}, nil
+}
+
+// fitContext adds what depends on the model.
+func (m *Model) fitContext(p *llama.ContextParams) {
+	p.Threads = m.engine.threads
+	if p.NCtx == 0 {
+		p.NCtx = DefaultContext
 		if train := m.lm.NCtxTrain(); train > 0 {
-			n = min(n, train)
+			p.NCtx = min(p.NCtx, train)
 		}
 	}
-	p := llama.ContextParams{NCtx: n, NSeqMax: 1, Threads: m.engine.threads, TypeK: t, TypeV: t, ExactCache: true}
 	if m.vision != nil && m.vision.wholePictures() > 0 {
 		// Pictures that attend to themselves in both directions go through in one piece.
 		p.NUBatch = max(512, m.vision.wholePictures())
 		p.NBatch = max(2048, p.NUBatch)
 	}
-	return p, nil
 }
 
 // openTemplate finds the chat template and the vocabulary's control tokens, which only the template may use.

@@ -20,8 +20,7 @@ func (p *ContextParams) checkMemory(model *Model, k, v ggml.Type) error {
 	need := model.cacheBytes(cells, k, v)
 	have := availableMemory(!p.KeepKVOnCPU)
 	if have > 0 && need > have {
-		return fmt.Errorf("llama: context: the KV cache of %d tokens takes %.1f GB and %.1f GB of memory are free; give a smaller NCtx or a quantized TypeK and TypeV",
-			cells, need/1e9, have/1e9)
+		return fmt.Errorf("%w: the KV cache of %d tokens takes %.1f GB and %.1f GB are free", ErrNoMemory, cells, need/1e9, have/1e9)
 	}
 	return nil
 }

@@ -20,6 +20,8 @@ var (
 	ErrInUse = errors.New("llama: model is in use")
 	// ErrNoRoom is returned by Decode when the KV cache has no free cells for the batch. The cache is as before the call.
 	ErrNoRoom = errors.New("llama: no room in the KV cache")
+	// ErrNoMemory is returned by NewContext when the KV cache would not fit into memory.
+	ErrNoMemory = errors.New("llama: not enough memory")
 	// ErrInvalidBatch is returned when a batch breaks a rule of the context: size, sequences, order of positions.
 	ErrInvalidBatch = errors.New("llama: invalid batch")
 	// ErrAborted is returned by Decode when it was stopped by its context.Context. Micro-batches (NUBatch tokens each) that

@@ -33,8 +33,10 @@ func newDoctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check that everything works on this machine",
-		Long:  doctorLong,
-		Args:  wantArgs(),
+		Example: `  eyelet doctor
+  eyelet doctor --json`,
+		Long: doctorLong,
+		Args: wantArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			asJSON := flagSet(cmd, "json")
 			progress := cmd.OutOrStdout()

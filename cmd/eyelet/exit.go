@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"regexp"
 	"strings"
 	"syscall"
 
@@ -68,7 +69,7 @@ var classes = []struct {
 	{exitInterrupted, []error{context.Canceled}},
 	{exitUsage, []error{engine.ErrRequest}},
 	{exitMismatch, []error{engine.ErrMismatch, engine.ErrNoVision}},
-	{exitCapacity, []error{engine.ErrContextLength, llama.ErrNoRoom, syscall.ENOMEM}},
+	{exitCapacity, []error{engine.ErrContextLength, llama.ErrNoRoom, llama.ErrNoMemory, syscall.ENOMEM}},
 	{exitInput, []error{
 		engine.ErrModelFile, engine.ErrImage,
 		gguf.ErrNotGGUF, gguf.ErrTruncated, gguf.ErrCorrupt, gguf.ErrUnsupported, gguf.ErrLimit,
@@ -98,6 +99,9 @@ func exitCode(err error) int {
 	return exitFailure
 }
 
+// packageNames are the prefixes that packages of this module give their errors, at the start or after another error's text.
+var packageNames = regexp.MustCompile(`(^|: )(?:(?:engine|gguf|llama|ggml|mtmd|builtin|imaging|vision|llava|chat|grammar|strconv\.\w+): )+`)
+
 // describe turns an error into the one line that the user reads, "" for no error.
 func describe(err error) string {
 	switch {
@@ -107,10 +111,9 @@ func describe(err error) string {
 		return "interrupted"
 	}
 	message := strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
-	// The name of the package at fault helps a programmer, and stays where errors are wrapped further inside.
-	for _, prefix := range []string{"engine: ", "gguf: ", "llama: ", "ggml: ", "builtin: ", "imaging: "} {
-		message = strings.TrimPrefix(message, prefix)
-	}
+	// The names of packages help a programmer; a user reads past them. "bad request" is for callers of the engine.
+	message = packageNames.ReplaceAllString(message, "$1")
+	message = strings.TrimPrefix(message, "bad request: ")
 	if remedy := remedyFor(err); remedy != "" {
 		message += "; " + remedy
 	}
@@ -138,6 +141,8 @@ func remedyFor(err error) string {
 		return "convert the model again with a current llama.cpp"
 	case errors.Is(err, gguf.ErrCorrupt), errors.Is(err, gguf.ErrLimit):
 		return "the file is damaged or was not made by a known tool: download it again"
+	case errors.Is(err, engine.ErrImage):
+		return "pictures are JPEG, PNG, GIF, WebP, BMP, TIFF or HEIC files"
 	case errors.Is(err, llama.ErrNoRoom):
 		return "give it a longer --ctx"
 	}

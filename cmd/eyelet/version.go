@@ -57,7 +57,9 @@ func newVersionCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the versions of the program and its libraries",
-		Args:  wantArgs(),
+		Example: `  eyelet version
+  eyelet version --json`,
+		Args: wantArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			v := versions()
 			if flagSet(cmd, "json") {
