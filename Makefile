@@ -51,9 +51,14 @@ test-slow: ## tests that take minutes: leaks over thousands of cycles, scores of
 fuzz: setup ## each fuzz test for FUZZTIME
 	@scripts/fuzz $(FUZZTIME) $(PKG)
 
-bench: ## benchmarks, against llama.cpp's own programs where there is a counterpart
+bench: build/synth/llama-1b-q4_k_m.gguf ## benchmarks, against llama.cpp's own programs where there is a counterpart
 	@scripts/setup --quiet --peers
 	$(env) && EYELET_PEERS=require go test -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)
+	$(env) && go run ./scripts/bench-decode models/builtin/eyelet-seed-q8_0.gguf build/synth/llama-1b-q4_k_m.gguf
+
+# A model of 1 B with random weights: it answers nonsense at the speed of a real one.
+build/synth/llama-1b-q4_k_m.gguf: | setup
+	$(env) && go run ./scripts/synth -shape 1b -type q4_k_m
 
 lint: setup ## gofmt, go vet, staticcheck, the import rule, syntax of the scripts
 	@scripts/lint

@@ -247,6 +247,7 @@ You help.<|im_end|>
 		m.Set("clip.projector_type", "qwen2vl_merger")
 		m.set("image_size", uint32(112))
 		m.set("patch_size", uint32(8))
+		m.set("spatial_merge_size", uint32(2))
 		m.patches("v.patch_embd.weight", 8)
 		m.patches("v.patch_embd.weight.1", 8)
 		m.matrix("mm.0.weight", 1.5, 4*famWidth, 4*famWidth)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -305,6 +306,44 @@ func TestFamiliesThatAreMixedUp(t *testing.T) {
 				t.Error(err)
 			}
 		}
+	}
+}
+
+// As TestHostileMetadataDoesNotAbortTheProcess, with the numbers that only these families have.
+func TestHostileMetadataOfFamiliesDoesNotAbortTheProcess(t *testing.T) {
+	e, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	path := filepath.Join(t.TempDir(), "hostile.gguf")
+	question := Request{Messages: []Message{User(Picture(scene(t, 0, 60, 40)), Text("What is this?"))}, MaxTokens: 2}
+	tried, refused := 0, 0
+	for _, f := range families {
+		model, projector := f.make(t)
+		for _, source := range []string{model, projector} {
+			for key, values := range hostileValues(t, source) {
+				for _, v := range values {
+					rewrite(t, source, path, map[string]any{key: v}, nil)
+					tried++
+					spec := ModelSpec{Model: path, Projector: projector, Context: 256}
+					if source == projector {
+						spec.Model, spec.Projector = model, path
+					}
+					m, err := e.Load(t.Context(), spec)
+					if err != nil {
+						refused++
+						continue
+					}
+					_, _ = collect(t.Context(), m, question)
+					m.Close()
+				}
+			}
+		}
+	}
+	t.Logf("%d files, %d refusals", tried, refused)
+	if refused < tried/4 {
+		t.Error("too few are refused for a test of hostile files")
 	}
 }
 

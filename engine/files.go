@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 
+	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
@@ -25,6 +26,9 @@ func checkLanguageModel(path string) (width int, err error) {
 	}
 	if err := checkEpsilons(f); err != nil {
 		return 0, fmt.Errorf("%w: %s: %w", ErrModelFile, path, err)
+	}
+	if n, ok := f.Uint(arch + ".rope.dimension_count"); ok && n%2 != 0 { // numbers are rotated in pairs; libggml asserts it
+		return 0, fmt.Errorf("%w: %s: %s.rope.dimension_count is %d, an odd number", ErrModelFile, path, arch, n)
 	}
 	return int(n), nil
 }
@@ -65,4 +69,16 @@ func checkEpsilons(f *gguf.File) error {
 		}
 	}
 	return nil
+}
+
+// checkRotation wants a model that rotates its keys to rotate some of their numbers: over none, libllama 0.7 computes for ever. Hybrid
+// models may say so truly, and so may those that rotate in their sliding windows alone.
+func checkRotation(lm *llama.Model) error {
+	arch, _ := lm.Meta("general.architecture")
+	key := arch + ".rope.dimension_count"
+	n, _ := lm.Meta(key)
+	if _, windows := lm.Meta(key + "_swa"); n != "0" || windows || lm.RopeType() == llama.RopeNone || lm.IsHybrid() || lm.IsRecurrent() {
+		return nil
+	}
+	return fmt.Errorf("%w: %s: %s is 0", ErrModelFile, lm.Path(), key)
 }

@@ -122,6 +122,9 @@ func (m *Model) open(ctx context.Context, spec ModelSpec) error {
 		}
 		return fmt.Errorf("%w: %w", ErrModelFile, err)
 	}
+	if err := checkRotation(m.lm); err != nil {
+		return err
+	}
 	if spec.Projector != "" {
 		if m.vision, err = openEncoder(ctx, spec.Projector, m.lm, m.engine); err != nil {
 			return err

@@ -85,6 +85,9 @@ func projectorIdentity(ctx context.Context, path string) (kind, id string, err e
 			break
 		}
 	}
+	if err := checkMerge(f, kind); err != nil {
+		return "", "", fmt.Errorf("%s: %w", path, err)
+	}
 	sum := sha256.New()
 	for _, part := range f.Parts() {
 		if err := hashFile(ctx, sum, part); err != nil {
@@ -92,6 +95,24 @@ func projectorIdentity(ctx context.Context, path string) (kind, id string, err e
 		}
 	}
 	return kind, fmt.Sprintf("mtmd %s %x", kind, sum.Sum(nil)), nil
+}
+
+// checkMerge compares how many patches a side a projector merges into one token with the tower's grid of patches, which CheckTower
+// has approved: libmtmd aborts the process over what does not come out even.
+func checkMerge(f *gguf.File, kind string) error {
+	switch kind {
+	case "gemma3", "idefics3", "internvl", "llama4":
+		size, _ := f.Uint("clip.vision.image_size")
+		patch, _ := f.Uint("clip.vision.patch_size")
+		if n, ok := f.Uint("clip.vision.projector.scale_factor"); ok && (n == 0 || size/patch%n != 0) {
+			return fmt.Errorf("clip.vision.projector.scale_factor %d does not divide the %d patches of a side", n, size/patch)
+		}
+	case "qwen2vl_merger", "qwen2.5vl_merger", "qwen3vl_merger":
+		if n, ok := f.Uint("clip.vision.spatial_merge_size"); ok && n != 2 {
+			return fmt.Errorf("clip.vision.spatial_merge_size is %d, and a %s merges 2", n, kind)
+		}
+	}
+	return nil
 }
 
 // hashFile adds a file's bytes to a hash, until ctx is done.

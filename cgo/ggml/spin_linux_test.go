@@ -37,7 +37,7 @@ func TestLibgompWaitsBrieflyUnlessTheUserSaysOtherwise(t *testing.T) {
 		return string(out), stderr.String()
 	}
 	environ, libgomp := run()
-	if !strings.Contains(libgomp, "GOMP_SPINCOUNT = '1000'") {
+	if !strings.Contains(libgomp, "GOMP_SPINCOUNT = '10000'") {
 		t.Errorf("libgomp read %s", libgomp)
 	}
 	if want := "FIRST=kept\nEYELET_SPIN_CHILD=1\nOMP_DISPLAY_ENV=verbose"; environ != want {

@@ -158,7 +158,7 @@ func (c *Context) Process(ctx context.Context, b *BatchExt) error {
 	if err := c.checkSize(len(b.outputs), b.outputs); err != nil {
 		return err
 	}
-	if err := c.checkPositions(len(b.pos), func(i int) (Pos, []Seq) { return b.pos[i], b.seqs[i] }); err != nil {
+	if err := c.checkPositions(len(b.pos), func(i int) (Pos, []Seq, bool) { return b.pos[i], b.seqs[i], false }); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {

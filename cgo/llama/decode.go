@@ -101,7 +101,7 @@ func (c *Context) check(b *Batch) error {
 			}
 		}
 	}
-	return c.checkPositions(n, func(i int) (Pos, []Seq) { return b.position(i), b.sequences(i) })
+	return c.checkPositions(n, func(i int) (Pos, []Seq, bool) { return b.position(i), b.sequences(i), b.embd > 0 })
 }
 
 // checkSize checks the number of entries and of outputs.
@@ -131,9 +131,10 @@ func (c *Context) checkSize(n int, outputs []int8) error {
 	return nil
 }
 
-// checkPositions wants each sequence to go on where it stands in the cache. Tokens follow one another without a gap;
-// embeddings with M-RoPE share and skip positions, so for them only going back is an error.
-func (c *Context) checkPositions(n int, entry func(int) (Pos, []Seq)) error {
+// checkPositions wants each sequence to go on where it stands in the cache. Tokens follow one another without a gap. With
+// M-RoPE positions are skipped, and those of embeddings shared: for them only going back is an error, since a picture of which
+// all rows have one time may come in several batches, while the first token of a batch must be later than what is cached.
+func (c *Context) checkPositions(n int, entry func(int) (pos Pos, seqs []Seq, embedding bool)) error {
 	const unknown = -2
 	mem := c.memory()
 	if mem == nil {
@@ -144,7 +145,7 @@ func (c *Context) checkPositions(n int, entry func(int) (Pos, []Seq)) error {
 	}
 	mrope := c.model.NPosPerEmbd() > 1
 	for i := range n {
-		pos, seqs := entry(i)
+		pos, seqs, embedding := entry(i)
 		if pos < 0 {
 			return fmt.Errorf("%w: entry %d has position %d", ErrInvalidBatch, i, pos)
 		}
@@ -157,7 +158,7 @@ func (c *Context) checkPositions(n int, entry func(int) (Pos, []Seq)) error {
 			if last >= 0 || !first {
 				bad := pos != last+1
 				if mrope {
-					bad = pos < last || (first && pos == last)
+					bad = pos < last || (first && pos == last && !embedding)
 				}
 				if bad {
 					return fmt.Errorf("%w: entry %d has position %d in sequence %d, which stands at %d", ErrInvalidBatch, i, pos, s, last)
