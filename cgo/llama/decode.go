@@ -6,6 +6,8 @@ import "C"
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"time"
 	"unsafe"
 )
 
@@ -15,7 +17,7 @@ func (c *Context) Decode(ctx context.Context, batch *Batch) error {
 	if err := c.check(batch); err != nil {
 		return err
 	}
-	if c.model.HasEncoder() && !c.model.HasDecoder() {
+	if c.encoderOnly {
 		return fmt.Errorf("%w: the model has no decoder; use Encode", ErrInvalidBatch)
 	}
 	if err := ctx.Err(); err != nil {
@@ -56,6 +58,7 @@ func (c *Context) run(ctx context.Context, what string, outputs []int8, call fun
 	var eb errBuf
 	ok := call(&rc, &eb)
 	stop()
+	c.yield()
 	if !bool(ok) {
 		// The exception left libllama's scheduler and cache half way; what they would do next nobody knows.
 		c.broken = fmt.Errorf("llama: %s: %s", what, eb.String())
@@ -73,6 +76,16 @@ func (c *Context) run(ctx context.Context, what string, outputs []int8, call fun
 		return fmt.Errorf("%w: libllama refused it", ErrInvalidBatch)
 	}
 	return fmt.Errorf("llama: %s failed with code %d", what, int(rc))
+}
+
+// yield lets the Go scheduler count a turn every few milliseconds. A goroutine that makes one C call after the other has none of its
+// own; after 10 ms of the same turn Go's monitor thread takes the processor slot away from it in every call and wakes a thread to
+// use it, over and over, which costs the workers of libgomp on a machine without spare cores a tenth of their speed.
+func (c *Context) yield() {
+	if now := time.Now(); now.Sub(c.yielded) > 8*time.Millisecond {
+		runtime.Gosched()
+		c.yielded = now
+	}
 }
 
 // check finds in Go what would abort the process in C, or come back as a bare -1.
@@ -143,7 +156,6 @@ func (c *Context) checkPositions(n int, entry func(int) (pos Pos, seqs []Seq, em
 	for i := range c.next {
 		c.next[i] = unknown
 	}
-	mrope := c.model.NPosPerEmbd() > 1
 	for i := range n {
 		pos, seqs, embedding := entry(i)
 		if pos < 0 {
@@ -157,7 +169,7 @@ func (c *Context) checkPositions(n int, entry func(int) (pos Pos, seqs []Seq, em
 			}
 			if last >= 0 || !first {
 				bad := pos != last+1
-				if mrope {
+				if c.mrope {
 					bad = pos < last || (first && pos == last && !embedding)
 				}
 				if bad {

@@ -121,6 +121,7 @@ func LoadModel(ctx context.Context, path string, params ModelParams) (*Model, er
 	logged.Stop()
 	m := &Model{c: out, path: path, only: params.VocabOnly}
 	m.vocab = Vocab{model: m, c: C.llama_model_get_vocab(out)}
+	m.vocab.n = int(C.llama_vocab_n_tokens(m.vocab.c))
 	return m, nil
 }
 

@@ -76,6 +76,14 @@ void log_line(enum ggml_log_level level, const char * text, void * user) {
 
 }  // namespace
 
+// The CPU backend is a library loaded at run time: its functions are asked for by name.
+template <class F>
+static F cpu_function(const char * name) {
+    ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+    ggml_backend_reg_t reg = cpu == nullptr ? nullptr : ggml_backend_dev_backend_reg(cpu);
+    return reg == nullptr ? nullptr : reinterpret_cast<F>(ggml_backend_reg_get_proc_address(reg, name));
+}
+
 extern "C" {
 
 // Written in Go (callback.go): reports progress and says whether loading goes on.
@@ -111,6 +119,25 @@ bool shim_init_context(struct llama_model * model, struct llama_context_params p
     params.abort_callback = abort_requested;
     params.abort_callback_data = abort;
     return guard(err, cap, [&] { *out = llama_init_from_model(model, params); });
+}
+
+shim_pool * shim_pool_attach(struct llama_context * ctx, int n_threads) {
+    auto * make = cpu_function<decltype(ggml_threadpool_new) *>("ggml_threadpool_new");
+    if (make == nullptr || cpu_function<decltype(ggml_threadpool_free) *>("ggml_threadpool_free") == nullptr) {
+        return nullptr;
+    }
+    struct ggml_threadpool_params params = ggml_threadpool_params_default(n_threads);
+    struct ggml_threadpool * pool = make(&params);
+    if (pool != nullptr) {
+        llama_attach_threadpool(ctx, pool, nullptr);
+    }
+    return reinterpret_cast<shim_pool *>(pool);
+}
+
+void shim_pool_free(shim_pool * pool) {
+    if (pool != nullptr) {
+        cpu_function<decltype(ggml_threadpool_free) *>("ggml_threadpool_free")(reinterpret_cast<struct ggml_threadpool *>(pool));
+    }
 }
 
 bool shim_decode(struct llama_context * ctx, struct llama_batch batch, int32_t * rc, char * err, size_t cap) {

@@ -31,6 +31,13 @@ bool shim_load_model(const char * path, struct llama_model_params params, bool w
                      struct llama_model ** out, char * err, size_t cap);
 bool shim_init_context(struct llama_model * model, struct llama_context_params params, shim_flag * abort,
                        struct llama_context ** out, char * err, size_t cap);
+// The CPU backend's pool of threads, attached to a context: without one the backend makes and frees one for each graph. Null if the
+// backend offers none.
+typedef struct shim_pool shim_pool;
+shim_pool * shim_pool_attach(struct llama_context * ctx, int n_threads);
+// Frees a pool; its context must be gone, or have another pool attached.
+void shim_pool_free(shim_pool * pool);
+
 bool shim_decode(struct llama_context * ctx, struct llama_batch batch, int32_t * rc, char * err, size_t cap);
 bool shim_encode(struct llama_context * ctx, struct llama_batch batch, int32_t * rc, char * err, size_t cap);
 bool shim_process(struct llama_context * ctx, enum llama_process_type type, struct llama_batch_ext * batch, int32_t * rc,

@@ -40,6 +40,7 @@ const (
 type Vocab struct {
 	model *Model
 	c     *C.struct_llama_vocab
+	n     int // tokens; asked for with every batch, so not left in C
 }
 
 // N is the number of tokens.
@@ -47,7 +48,7 @@ func (v *Vocab) N() int {
 	if v.c == nil {
 		return 0
 	}
-	return int(C.llama_vocab_n_tokens(v.c))
+	return v.n
 }
 
 // Type is the tokenizer family.

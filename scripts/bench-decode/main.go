@@ -27,14 +27,15 @@ import (
 
 func main() {
 	n := flag.Int("n", 128, "tokens a run")
-	rounds := flag.Int("rounds", 5, "runs of each side, in turns")
+	rounds := flag.Int("rounds", 5, "turns of each side")
+	reps := flag.Int("reps", 5, "runs a turn, on one loaded model, as llama-bench -r")
 	threads := flag.Int("threads", runtime.NumCPU(), "threads of both sides")
 	least := flag.Float64("least", 0, "fail if a ratio is below this")
 	flag.Parse()
 	runtime.LockOSThread() // libgomp keeps a team of workers for each thread that computes
 	failed := false
 	for _, path := range flag.Args() {
-		ratio, err := compare(path, *n, *rounds, *threads)
+		ratio, err := compare(path, *n, *rounds, *reps, *threads)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "bench-decode:", err)
 			os.Exit(1)
@@ -52,19 +53,19 @@ func main() {
 }
 
 // compare prints both speeds in tokens a second and returns ours over theirs.
-func compare(path string, n, rounds, threads int) (float64, error) {
+func compare(path string, n, rounds, reps, threads int) (float64, error) {
 	var ours, theirs []float64
 	var about string
 	for range rounds {
-		speed, description, err := decode(path, n, threads)
+		speeds, description, err := decode(path, n, reps, threads)
 		if err != nil {
 			return 0, err
 		}
-		ours, about = append(ours, speed), description
-		if speed, err = llamaBench(path, n, threads); err != nil {
+		ours, about = append(ours, speeds...), description
+		if speeds, err = llamaBench(path, n, reps, threads); err != nil {
 			return 0, err
 		}
-		theirs = append(theirs, speed)
+		theirs = append(theirs, speeds...)
 	}
 	ratio := median(ours) / median(theirs)
 	fmt.Printf("%s: %s\n  tg%d, %d threads, KV F16, libllama %s, libggml %s, %s\n", path, about, n, threads, llama.Version(), ggml.Version(), runtime.Version())
@@ -72,65 +73,68 @@ func compare(path string, n, rounds, threads int) (float64, error) {
 	return ratio, nil
 }
 
-// decode loads the model afresh, as llama-bench does, and times n single-token steps after one to warm up.
-func decode(path string, n, threads int) (speed float64, about string, err error) {
+// decode loads the model afresh, as llama-bench does, and times reps runs of n single-token steps after one step to warm up.
+func decode(path string, n, reps, threads int) (speeds []float64, about string, err error) {
 	ctx := context.Background()
 	m, err := llama.LoadModel(ctx, path, llama.ModelParams{})
 	if err != nil {
-		return 0, "", err
+		return nil, "", err
 	}
 	defer m.Close()
 	c, err := llama.NewContext(m, llama.ContextParams{NCtx: n, Threads: threads})
 	if err != nil {
-		return 0, "", err
+		return nil, "", err
 	}
 	defer c.Close()
 	b := llama.NewTokenBatch(1, 1)
 	defer b.Close()
 	vocab := m.Vocab().N()
-	step := func(pos int) error {
-		b.Clear()
-		if err := b.Add(llama.Token(rand.IntN(vocab)), llama.Pos(pos), true, 0); err != nil {
-			return err
+	run := func(n int) error {
+		for pos := range n {
+			b.Clear()
+			if err := b.Add(llama.Token(rand.IntN(vocab)), llama.Pos(pos), true, 0); err != nil {
+				return err
+			}
+			if err := c.Decode(ctx, b); err != nil {
+				return err
+			}
 		}
-		return c.Decode(ctx, b)
+		return c.Memory().Clear(false)
 	}
-	if err := step(0); err != nil {
-		return 0, "", err
+	if err := run(1); err != nil {
+		return nil, "", err
 	}
-	if err := c.Memory().Clear(false); err != nil {
-		return 0, "", err
-	}
-	start := time.Now()
-	for i := range n {
-		if err := step(i); err != nil {
-			return 0, "", err
+	for range reps {
+		start := time.Now()
+		if err := run(n); err != nil {
+			return nil, "", err
 		}
+		speeds = append(speeds, float64(n)/time.Since(start).Seconds())
 	}
-	return float64(n) / time.Since(start).Seconds(), fmt.Sprintf("%s, %.0f M parameters, %.1f MB", m.Description(), float64(m.NParams())/1e6, float64(m.Size())/1e6), nil
+	return speeds, fmt.Sprintf("%s, %.0f M parameters, %.1f MB", m.Description(), float64(m.NParams())/1e6, float64(m.Size())/1e6), nil
 }
 
 // llamaBench runs the same in llama.cpp's program.
-func llamaBench(path string, n, threads int) (float64, error) {
-	cmd, err := peers.Command(context.Background(), "llama-bench", "-m", path, "-p", "0", "-n", strconv.Itoa(n), "-r", "1",
+func llamaBench(path string, n, reps, threads int) ([]float64, error) {
+	cmd, err := peers.Command(context.Background(), "llama-bench", "-m", path, "-p", "0", "-n", strconv.Itoa(n), "-r", strconv.Itoa(reps),
 		"-t", strconv.Itoa(threads), "-ctk", "f16", "-ctv", "f16", "-o", "json")
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	out, err := cmd.Output()
 	if err != nil {
 		if exit, ok := err.(*exec.ExitError); ok {
-			return 0, fmt.Errorf("llama-bench: %w: %s", err, exit.Stderr)
+			return nil, fmt.Errorf("llama-bench: %w: %s", err, exit.Stderr)
 		}
-		return 0, fmt.Errorf("llama-bench: %w", err)
+		return nil, fmt.Errorf("llama-bench: %w", err)
 	}
 	var results []struct {
-		Speed float64 `json:"avg_ts"`
+		Speeds []float64 `json:"samples_ts"`
 	}
 	if err := json.Unmarshal(out, &results); err != nil || len(results) != 1 {
-		return 0, fmt.Errorf("llama-bench wrote %q: %v", out, err)
+		return nil, fmt.Errorf("llama-bench wrote %q: %v", out, err)
 	}
-	return results[0].Speed, nil
+	return results[0].Speeds, nil
 }
 
 func median(x []float64) float64 {
