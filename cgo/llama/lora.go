@@ -21,7 +21,7 @@ type Adapter struct {
 
 // LoadAdapter reads a LoRA adapter in GGUF. The error names the file.
 func LoadAdapter(model *Model, path string) (*Adapter, error) {
-	if err := checkModelFile(path); err != nil {
+	if err := ggml.CheckFile(path); err != nil {
 		return nil, err
 	}
 	if err := model.acquire(); err != nil {

@@ -93,7 +93,7 @@ func Quantize(ctx context.Context, in, out string, p QuantizeParams) error {
 	if err := Init(); err != nil {
 		return err
 	}
-	if err := checkModelFile(in); err != nil {
+	if err := ggml.CheckFile(in); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {

@@ -8,9 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
-	"os"
 	"runtime"
 	"runtime/cgo"
 	"strings"
@@ -113,7 +111,7 @@ func newContext(ctx context.Context, path string, model *llama.Model, params Par
 	if err := params.check(); err != nil {
 		return nil, err
 	}
-	if err := checkFile(path); err != nil {
+	if err := ggml.CheckFile(path); err != nil {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
@@ -231,30 +229,6 @@ func (p *Params) toC() C.struct_mtmd_context_params {
 		c.image_max_tokens = C.int(p.ImageMaxTokens)
 	}
 	return c
-}
-
-// checkFile looks at what libmtmd would report only as a failure, or read without end.
-func checkFile(path string) error {
-	if strings.Contains(path, "\x00") {
-		return errors.New("mtmd: the path of the projector contains a NUL")
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return fmt.Errorf("mtmd: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("mtmd: %s is not a file", path)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("mtmd: %w", err)
-	}
-	defer f.Close()
-	var magic [4]byte
-	if _, err := io.ReadFull(f, magic[:]); err != nil || string(magic[:]) != "GGUF" {
-		return fmt.Errorf("mtmd: %s is not a GGUF file", path)
-	}
-	return nil
 }
 
 // Close frees the projector, after which the language model may be closed. It waits for a call that is running; chunks stay valid.

@@ -54,7 +54,7 @@ func TestNewRefusesMisuse(t *testing.T) {
 		{name: "a closed model", path: seedMmproj, model: closed, want: "closed"},
 		{name: "a vocabulary without a model", path: seedMmproj, model: vocab, want: "vocabulary"},
 		{name: "no such file", path: dir + "/none.gguf", model: model, want: "no such file"},
-		{name: "a folder", path: dir, model: model, want: "not a file"},
+		{name: "a folder", path: dir, model: model, want: "is a directory"},
 		{name: "an empty file", path: write("empty.gguf", nil), model: model, want: "not a GGUF"},
 		{name: "another kind of file", path: write("text.gguf", []byte("hello there")), model: model, want: "not a GGUF"},
 		{name: "a header alone", path: write("head.gguf", whole[:64]), model: model, want: "head.gguf"},
