@@ -135,8 +135,9 @@ func askScored(t *testing.T, m *Model, q scored) string {
 	return strings.TrimSpace(a.text)
 }
 
-// What a user of other tools over libmtmd 0.7 gets of the same model: its layout of the tower costs right answers.
-func TestScoresThroughLibmtmdAreLower(t *testing.T) {
+// What a user of other tools over libmtmd 0.7 gets of the same model: its layout of the tower changes one answer in five. This model is
+// too weak for its scores to tell (docs/measurements.md).
+func TestAnswersThroughLibmtmdAreOthers(t *testing.T) {
 	if os.Getenv("EYELET_SLOW") == "" {
 		t.Skip("asks 500 questions; run make test-slow")
 	}
@@ -163,8 +164,8 @@ func TestScoresThroughLibmtmdAreLower(t *testing.T) {
 		}
 	}
 	t.Logf("through libmtmd:\n%s", scoreTable(kinds, all))
-	if all.right >= all.pytorchRight {
-		t.Error("libmtmd's layout costs nothing: it may be right now, and could be trusted")
+	if all.same > all.asked*9/10 {
+		t.Errorf("%d of %d answers are the model's own: libmtmd's tower may be right now, and could be trusted", all.same, all.asked)
 	}
 }
 
