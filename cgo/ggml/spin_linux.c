@@ -3,8 +3,8 @@
 // libgomp's own answer, 300,000 looks, is meant for a machine that runs nothing else. As soon as other processes want the cores,
 // workers spin through their time slices while the one they wait for does not run: a prompt of the built-in model was seen to
 // take 1.5 s instead of 0.04 s. Sleeping at once (OMP_WAIT_POLICY=passive) costs a quarter of the decode speed of a model of 1 B,
-// and nine tenths of a tiny one's; 1,000 looks still cost the tiny one a sixth. With 10,000 both decode as fast as with
-// 300,000 on a quiet machine, and stay usable on a busy one (docs/measurements.md).
+// and nine tenths of a tiny one's; with 1,000 looks the tiny one lost in some runs. With 10,000 no loss against 300,000 showed
+// beyond the machine's noise, and a busy machine stays usable (docs/measurements.md).
 //
 // libgomp reads its settings from the environment in its constructor, and it is loaded with the program, before any code of
 // ours can set a variable - except the functions of .preinit_array, which run before all constructors. They run before libc

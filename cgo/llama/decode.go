@@ -80,7 +80,8 @@ func (c *Context) run(ctx context.Context, what string, outputs []int8, call fun
 
 // yield lets the Go scheduler count a turn every few milliseconds. A goroutine that makes one C call after the other has none of its
 // own; after 10 ms of the same turn Go's monitor thread takes the processor slot away from it in every call and wakes a thread to
-// use it, over and over, which costs the workers of libgomp on a machine without spare cores a tenth of their speed.
+// use it, over and over, which disturbs the workers of libgomp on a machine without
+// spare cores: a loop in Go ran at 0.93 to 0.95 of the same loop in C before this, and at 0.97 to 0.99 with it.
 func (c *Context) yield() {
 	if now := time.Now(); now.Sub(c.yielded) > 8*time.Millisecond {
 		runtime.Gosched()
