@@ -1,0 +1,204 @@
+package nn
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/eyelet-engine/eyelet/cgo/onednn"
+	"github.com/eyelet-engine/eyelet/kernels/ref"
+)
+
+type matrix = ref.Matrix[float64]
+
+// bounds are the largest relative errors against float64 that the precisions may have after one block or layer, and the lowest cosine of a
+// row.
+var bounds = map[Precision]struct{ relative, cosine float64 }{F32: {2e-6, 1 - 1e-10}, BF16: {6e-3, 0.9999}, Int8: {3e-2, 0.999}}
+
+func random(rng *rand.Rand, n int, scale, mean float64) []float32 {
+	v := make([]float32, n)
+	for i := range v {
+		v[i] = float32(rng.NormFloat64()*scale + mean)
+	}
+	return v
+}
+
+func randomLinear(rng *rand.Rand, in, out int) LinearWeights {
+	return LinearWeights{Weight: random(rng, in*out, 1/math.Sqrt(float64(in)), 0), Bias: random(rng, out, 0.1, 0), In: in, Out: out}
+}
+
+func randomNorm(rng *rand.Rand, n int) NormWeights {
+	return NormWeights{Gain: random(rng, n, 0.2, 1), Bias: random(rng, n, 0.2, 0)}
+}
+
+func randomBlock(rng *rand.Rand, c Config) BlockWeights {
+	d := c.Hidden
+	return BlockWeights{
+		LN1: randomNorm(rng, d), LN2: randomNorm(rng, d),
+		Q: randomLinear(rng, d, d), K: randomLinear(rng, d, d), V: randomLinear(rng, d, d), O: randomLinear(rng, d, d),
+		Up: randomLinear(rng, d, c.FF), Down: randomLinear(rng, c.FF, d),
+	}
+}
+
+func double(v []float32) []float64 {
+	d := make([]float64, len(v))
+	for i, x := range v {
+		d[i] = float64(x)
+	}
+	return d
+}
+
+func refLinear(x matrix, w LinearWeights) matrix {
+	y := ref.NewMatrix[float64](x.Rows, w.Out)
+	ref.Linear(y, x, ref.MatrixOf(w.Out, w.In, double(w.Weight)), double(w.Bias))
+	return y
+}
+
+func refNorm(x matrix, w NormWeights, eps float64) matrix {
+	y := ref.NewMatrix[float64](x.Rows, x.Cols)
+	ref.LayerNorm(y, x, double(w.Gain), double(w.Bias), eps)
+	return y
+}
+
+var refActivations = map[onednn.Activation]ref.Activation[float64]{
+	onednn.QuickGELU: ref.QuickGELU[float64], onednn.GELU: ref.GELU[float64], onednn.GELUTanh: ref.GELUTanh[float64], onednn.SiLU: ref.SiLU[float64],
+}
+
+// refBlock is the block in float64, written out plainly; it changes x.
+func refBlock(x matrix, w BlockWeights, c Config) {
+	for tile := 0; tile < x.Rows; tile += c.Tokens {
+		x := x.RowRange(tile, tile+c.Tokens)
+		n := refNorm(x, w.LN1, c.Eps)
+		mixed := ref.NewMatrix[float64](x.Rows, x.Cols)
+		ref.Attention(mixed, refLinear(n, w.Q), refLinear(n, w.K), refLinear(n, w.V), c.Heads, ref.NewMatrix[float64](x.Rows, x.Rows))
+		ref.Add(x, refLinear(mixed, w.O))
+		ff := refLinear(refNorm(x, w.LN2, c.Eps), w.Up)
+		refActivations[c.Activation](ff)
+		ref.Add(x, refLinear(ff, w.Down))
+	}
+}
+
+// compare checks rows of numbers against float64.
+func compare(t *testing.T, got []float32, want matrix, p Precision) {
+	t.Helper()
+	var diff, norm float64
+	lowest := 1.0
+	for r := range want.Rows {
+		var dot, gg, ww float64
+		for i, w := range want.Row(r) {
+			g := float64(got[r*want.Cols+i])
+			if math.IsNaN(g) {
+				t.Fatalf("row %d holds NaN", r)
+			}
+			diff, norm = diff+(g-w)*(g-w), norm+w*w
+			dot, gg, ww = dot+g*w, gg+g*g, ww+w*w
+		}
+		lowest = min(lowest, dot/math.Sqrt(gg*ww))
+	}
+	e, b := math.Sqrt(diff/norm), bounds[p]
+	t.Logf("relative error %.1e, lowest cosine of a row %.7f", e, lowest)
+	if !(e <= b.relative) || !(lowest >= b.cosine) {
+		t.Errorf("relative error %g, lowest cosine %g; want at most %g, at least %g", e, lowest, b.relative, b.cosine)
+	}
+}
+
+func newPlan(t testing.TB, c Config) *Plan {
+	t.Helper()
+	p, err := NewPlan(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+func newState(t testing.TB, p *Plan, tiles int) *State {
+	t.Helper()
+	s, err := p.NewState(tiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+func newBlock(t testing.TB, p *Plan, w BlockWeights) *Block {
+	t.Helper()
+	b, err := p.NewBlock(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	return b
+}
+
+func TestABlockEqualsItsDefinition(t *testing.T) {
+	shapes := []struct {
+		name  string
+		c     Config
+		tiles int
+	}{
+		{"one row", Config{Tokens: 1, Hidden: 32, Heads: 2, FF: 64, Eps: 1e-5, Activation: onednn.QuickGELU}, 1},
+		{"odd sizes", Config{Tokens: 37, Hidden: 60, Heads: 3, FF: 101, Eps: 1e-6, Activation: onednn.GELU}, 2},
+		{"several row blocks", Config{Tokens: 300, Hidden: 64, Heads: 4, FF: 1100, Eps: 1e-5, Activation: onednn.GELUTanh}, 3},
+		{"heads of 72", Config{Tokens: 100, Hidden: 144, Heads: 2, FF: 200, Eps: 1e-6, Activation: onednn.SiLU}, 1},
+		{"ViT-L's width", Config{Tokens: 150, Hidden: 1024, Heads: 16, FF: 4096, Eps: 1e-5, Activation: onednn.QuickGELU}, 1},
+	}
+	for _, s := range shapes {
+		for p := range bounds {
+			for _, threads := range []int{1, 2, 5} {
+				if threads != 2 && s.c.Hidden > 200 {
+					continue
+				}
+				t.Run(fmt.Sprintf("%s/%v/%d threads", s.name, p, threads), func(t *testing.T) {
+					c := s.c
+					c.Precision, c.Threads = p, threads
+					rng := rand.New(rand.NewPCG(1, 2))
+					w := randomBlock(rng, c)
+					x := random(rng, s.tiles*c.Tokens*c.Hidden, 1, 0)
+					plan := newPlan(t, c)
+					block, state := newBlock(t, plan, w), newState(t, plan, s.tiles)
+					copy(state.X(), x)
+					if err := plan.RunBlock(block, state); err != nil {
+						t.Fatal(err)
+					}
+					want := ref.MatrixOf(s.tiles*c.Tokens, c.Hidden, double(x))
+					refBlock(want, w, c)
+					compare(t, state.X(), want, p)
+				})
+			}
+		}
+	}
+}
+
+// vitL is a block of CLIP ViT-L/14 at 336 pixels.
+var vitL = Config{Tokens: 577, Hidden: 1024, Heads: 16, FF: 4096, Eps: 1e-5, Activation: onednn.QuickGELU}
+
+// blockFlops is the work of a block in floating-point operations: a product of m x k by k x n counts 2mnk.
+func blockFlops(c Config, tiles int) float64 {
+	n, d := float64(c.Tokens), float64(c.Hidden)
+	return float64(tiles) * (2*n*d*(4*d+2*float64(c.FF)) + 4*n*n*d)
+}
+
+func BenchmarkBlock(b *testing.B) {
+	for p := range bounds {
+		for _, tiles := range []int{1, 5} {
+			b.Run(fmt.Sprintf("%v/%d tiles", p, tiles), func(b *testing.B) {
+				c := vitL
+				c.Precision = p
+				rng := rand.New(rand.NewPCG(1, 2))
+				plan := newPlan(b, c)
+				block, state := newBlock(b, plan, randomBlock(rng, c)), newState(b, plan, tiles)
+				x := random(rng, len(state.X()), 1, 0)
+				for b.Loop() {
+					copy(state.X(), x)
+					if err := plan.RunBlock(block, state); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(blockFlops(c, tiles)*float64(b.N)/b.Elapsed().Seconds()*1e-9, "GFLOP/s")
+			})
+		}
+	}
+}

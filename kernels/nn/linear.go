@@ -1,0 +1,205 @@
+package nn
+
+// #include "nn.h"
+import "C"
+
+import (
+	"fmt"
+	"math"
+	"unsafe"
+
+	"github.com/eyelet-engine/eyelet/cgo/onednn"
+)
+
+// LinearWeights are the weights of a linear layer y = W x + b. They are read while a layer is made and not kept.
+type LinearWeights struct {
+	Weight []float32 // Out rows of In numbers
+	Bias   []float32 // Out numbers, or nil
+	In     int
+	Out    int
+}
+
+// NormWeights are the weights of a layer norm.
+type NormWeights struct{ Gain, Bias []float32 }
+
+func (w *LinearWeights) check() error {
+	if w.In < 1 || w.In > maxWidth || w.Out < 1 || w.Out > maxWidth || len(w.Weight) != w.In*w.Out || w.Bias != nil && len(w.Bias) != w.Out {
+		return fmt.Errorf("nn: a layer from %d to %d with %d weights and %d biases", w.In, w.Out, len(w.Weight), len(w.Bias))
+	}
+	return nil
+}
+
+// ending says what becomes of a layer's result.
+type ending struct {
+	activation onednn.Activation
+	residual   bool // added to float32 rows
+	floats     bool // stored as float32, not as activations
+}
+
+// linear is a packed layer.
+type linear struct {
+	c       C.nn_linear
+	buffers []*onednn.Buffer
+}
+
+func (l *linear) close() {
+	for _, b := range l.buffers {
+		b.Close()
+	}
+	l.buffers = nil
+}
+
+// bytes is the size of the packed weights.
+func (l *linear) bytes() (n int) {
+	for _, b := range l.buffers {
+		n += b.Len()
+	}
+	return n
+}
+
+// alloc makes a buffer that the layer owns.
+func (l *linear) alloc(n int) (*onednn.Buffer, error) {
+	b, err := onednn.Alloc(n)
+	if err == nil {
+		l.buffers = append(l.buffers, b)
+	}
+	return b, err
+}
+
+// newLinear packs a layer for blocks of rows.
+func (p *Plan) newLinear(w LinearWeights, e ending) (_ *linear, err error) {
+	if err := w.check(); err != nil {
+		return nil, err
+	}
+	l := &linear{c: C.nn_linear{in: C.int(w.In), out: C.int(w.Out), activation: C.nn_activation(e.activation)}}
+	defer func() {
+		if err != nil {
+			l.close()
+		}
+	}()
+	bias, err := l.alloc(4 * w.Out)
+	if err != nil {
+		return nil, err
+	}
+	copy(bias.Float32(), w.Bias)
+	l.c.bias = floats(bias)
+	if p.config.Precision == Int8 {
+		return l, p.pack8(l, w)
+	}
+	return l, p.packFloat(l, w, e)
+}
+
+func (p *Plan) packFloat(l *linear, w LinearWeights, e ending) error {
+	dst := p.store
+	if e.residual || e.floats {
+		dst = onednn.F32
+	}
+	m, err := p.product(onednn.MatmulDesc{
+		M: int(p.team.block), N: w.Out, K: w.In, Src: p.store, Weights: p.store, Dst: dst, Bias: true, Sum: e.residual, Activation: e.activation,
+	})
+	if err != nil {
+		return err
+	}
+	packed, err := l.alloc(m.PackedBytes())
+	if err != nil {
+		return err
+	}
+	weight := w.Weight
+	if p.team.store == C.NN_ROUNDED {
+		weight = append([]float32(nil), weight...)
+		C.nn_row_round((*C.float)(addressOf(weight)), C.int(len(weight)))
+	}
+	l.c.product, l.c.packed = (*C.eyelet_matmul)(m.Handle()), packed.Pointer()
+	return p.pack(m, onednn.F32, addressOf(weight), packed.Pointer(), w.In)
+}
+
+// pack runs the packer of a product on n x k weights.
+func (p *Plan) pack(m *onednn.Matmul, from onednn.Type, src, dst unsafe.Pointer, in int) error {
+	k, err := p.packer(m, from, 1, in, cap(p.slots))
+	if err != nil {
+		return err
+	}
+	scratch, err := onednn.Alloc(k.ScratchBytes())
+	if err != nil {
+		return err
+	}
+	defer scratch.Close()
+	slot := <-p.slots
+	defer func() { p.slots <- slot }()
+	return k.Run(slot, src, dst, scratch)
+}
+
+// columnsOfChunk bounds the 32-bit sums of a block of rows to what stays in the cache of a core.
+const columnsOfChunk = 512
+
+// pack8 quantizes each output channel to [-127, 127] and packs the channels in chunks.
+func (p *Plan) pack8(l *linear, w LinearWeights) error {
+	chunk := min(columnsOfChunk, w.Out)
+	chunks := (w.Out + chunk - 1) / chunk
+	desc := onednn.MatmulDesc{M: int(p.team.block), N: chunk, K: w.In, Src: onednn.U8, Weights: onednn.S8, Dst: onednn.S32}
+	m, err := p.product(desc)
+	if err != nil {
+		return err
+	}
+	l.c.product, l.c.chunk, l.c.chunks = (*C.eyelet_matmul)(m.Handle()), C.int(chunk), C.int(chunks)
+	last := m
+	if narrow := w.Out - (chunks-1)*chunk; narrow < chunk {
+		desc.N = narrow
+		if last, err = p.product(desc); err != nil {
+			return err
+		}
+		l.c.narrow = (*C.eyelet_matmul)(last.Handle())
+	}
+	packed, err := l.alloc((chunks-1)*m.PackedBytes() + last.PackedBytes())
+	if err != nil {
+		return err
+	}
+	column, err := l.alloc(4 * w.Out)
+	if err != nil {
+		return err
+	}
+	zero, err := l.alloc(4 * w.Out)
+	if err != nil {
+		return err
+	}
+	l.c.packed8, l.c.column, l.c.zero = (*C.char)(packed.Pointer()), floats(column), (*C.int32_t)(zero.Pointer())
+	zeros := unsafe.Slice((*int32)(zero.Pointer()), w.Out)
+	quants := make([]int8, chunk*w.In)
+	for c := range chunks {
+		first, product := c*chunk, m
+		n := min(chunk, w.Out-first)
+		if n < chunk {
+			product = last
+		}
+		for i := range n {
+			row := w.Weight[(first+i)*w.In:][:w.In]
+			scale, sum := quantizeChannel(quants[i*w.In:][:w.In], row)
+			column.Float32()[first+i], zeros[first+i] = scale, sum*int32(p.team.zero8)
+		}
+		to := unsafe.Add(packed.Pointer(), c*m.PackedBytes())
+		if err := p.pack(product, onednn.S8, unsafe.Pointer(unsafe.SliceData(quants)), to, w.In); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// quantizeChannel rounds a row of weights to multiples of its largest magnitude over 127. It returns that step and the sum of the
+// integers.
+func quantizeChannel(dst []int8, w []float32) (scale float32, sum int32) {
+	var largest float32
+	for _, v := range w {
+		largest = max(largest, v, -v)
+	}
+	if largest < 1e-30 {
+		clear(dst)
+		return 0, 0
+	}
+	f := 127 / largest
+	for i, v := range w {
+		q := int32(math.RoundToEven(float64(v * f)))
+		dst[i] = int8(q)
+		sum += q
+	}
+	return largest / 127, sum
+}

@@ -1,0 +1,334 @@
+#include "nn.h"
+
+#include <math.h>
+#include <omp.h>
+#include <stdatomic.h>
+#include <string.h>
+
+// An arena hands out the scratch memory of a thread; nothing is given back before the task ends. With a null base it only counts.
+typedef struct {
+  char *base;
+  size_t used;
+} arena;
+
+static void *take(arena *a, size_t n) {
+  void *p = a->base ? a->base + a->used : NULL;
+  a->used += (n + 63) / 64 * 64;
+  return p;
+}
+
+static arena scratch_of(const nn_team *t, int thread) { return (arena){t->scratch + t->scratch_bytes * thread, 0}; }
+
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+
+// An input to a linear layer, one block of rows: as floats, or as bytes with a scale for each row.
+typedef struct {
+  void *rows;
+  float *scale; // NULL for floats
+} operand;
+
+static int is8(const nn_linear *l) { return l->chunks > 0; }
+
+static operand take_operand(const nn_team *t, const nn_linear *l, arena *a) {
+  operand o = {0};
+  o.rows = take(a, (size_t)t->block * l->in * (is8(l) ? 1 : nn_store_bytes(t->store)));
+  if (is8(l))
+    o.scale = take(a, sizeof(float) * t->block);
+  return o;
+}
+
+// set_row converts a row of floats to what the linear layer reads.
+static void set_row(const nn_team *t, const nn_linear *l, operand *o, int r, const float *x) {
+  if (is8(l))
+    o->scale[r] = nn_row_quantize((uint8_t *)o->rows + (size_t)r * l->in, x, l->in, t->limit8, t->zero8);
+  else
+    nn_row_put((char *)o->rows + (size_t)r * l->in * nn_store_bytes(t->store), x, l->in, t->store);
+}
+
+// What becomes of the result of a linear layer.
+typedef enum { STORE, ADD, FLOATS } sink;
+
+// linear8 runs the product chunk by chunk and finishes the sums of each while they are in the cache.
+static int linear8(const nn_team *t, int me, const nn_linear *l, const operand *o, void *y, sink to, arena a) {
+  int32_t *acc = take(&a, sizeof *acc * t->block * l->chunk);
+  float *row = take(&a, sizeof *row * l->chunk);
+  void *library = take(&a, larger(l->product->scratch_bytes, l->narrow ? l->narrow->scratch_bytes : 0));
+  for (int c = 0; c < l->chunks; c++) {
+    int first = c * l->chunk, n = l->out - first < l->chunk ? l->out - first : l->chunk;
+    const eyelet_matmul *m = n < l->chunk ? l->narrow : l->product;
+    int status = eyelet_matmul_run(m, me, o->rows, l->packed8 + (size_t)c * l->product->packed_bytes, NULL, acc, library);
+    if (status != dnnl_success)
+      return status;
+    for (int r = 0; r < t->block; r++) {
+      size_t at = (size_t)r * l->out + first;
+      nn_row_dequantize(row, acc + (size_t)r * n, o->scale[r], l->column + first, l->zero + first, l->bias + first, n);
+      nn_row_activate(row, n, l->activation);
+      switch (to) {
+      case STORE:
+        nn_row_put((char *)y + at * nn_store_bytes(t->store), row, n, t->store);
+        break;
+      case ADD:
+        nn_row_add((float *)y + at, row, n);
+        break;
+      case FLOATS:
+        memcpy((float *)y + at, row, sizeof *row * n);
+        break;
+      }
+    }
+  }
+  return dnnl_success;
+}
+
+// linear takes one block of rows through a layer. The arena is passed by value: what is taken here is free again afterwards.
+static int linear(const nn_team *t, int me, const nn_linear *l, const operand *o, void *y, sink to, arena a) {
+  if (is8(l))
+    return linear8(t, me, l, o, y, to, a);
+  void *library = take(&a, l->product->scratch_bytes);
+  int status = eyelet_matmul_run(l->product, me, o->rows, l->packed, l->bias, y, library);
+  if (to == STORE && t->store == NN_ROUNDED)
+    for (int r = 0; r < t->block; r++)
+      nn_row_round((float *)y + (size_t)r * l->out, l->out);
+  return status;
+}
+
+static size_t linear_scratch(const nn_team *t, const nn_linear *l) {
+  arena a = {0};
+  if (is8(l)) {
+    take(&a, sizeof(int32_t) * t->block * l->chunk);
+    take(&a, sizeof(float) * l->chunk);
+  }
+  take(&a, larger(l->product->scratch_bytes, l->narrow ? l->narrow->scratch_bytes : 0));
+  return a.used;
+}
+
+// stored_operand converts a block of stored activations to the operand of the next layer. Floats are read where they are.
+static operand stored_operand(const nn_team *t, const nn_linear *l, void *stored, float *row, arena *a) {
+  if (!is8(l))
+    return (operand){stored, NULL};
+  operand o = take_operand(t, l, a);
+  for (int r = 0; r < t->block; r++) {
+    nn_row_get(row, (char *)stored + (size_t)r * l->in * nn_store_bytes(t->store), l->in, t->store);
+    set_row(t, l, &o, r, row);
+  }
+  return o;
+}
+
+// before_attention: q, k, v = qkv(norm x) for one block of rows.
+static int before_attention(const nn_team *t, int me, const nn_block *b, float eps, nn_state *s, int block) {
+  arena a = scratch_of(t, me);
+  int hidden = b->qkv.in;
+  float *row = take(&a, sizeof *row * hidden);
+  operand o = take_operand(t, &b->qkv, &a);
+  size_t first = (size_t)block * t->block;
+  for (int r = 0; r < t->block; r++) {
+    nn_row_norm(row, s->x + (first + r) * hidden, b->ln1.gain, b->ln1.bias, hidden, eps);
+    set_row(t, &b->qkv, &o, r, row);
+  }
+  return linear(t, me, &b->qkv, &o, (char *)s->qkv + first * b->qkv.out * nn_store_bytes(t->store), STORE, a);
+}
+
+// after_attention: x += out(mixed); x += down(act(up(norm x))) for one block of rows. The wide rows between up and down never leave
+// the thread.
+static int after_attention(const nn_team *t, int me, const nn_block *b, float eps, nn_state *s, int block) {
+  arena a = scratch_of(t, me);
+  int hidden = b->up.in, wide = b->up.out, size = nn_store_bytes(t->store);
+  float *row = take(&a, sizeof *row * (wide > hidden ? wide : hidden));
+  size_t first = (size_t)block * t->block;
+  float *x = s->x + first * hidden;
+
+  arena inner = a;
+  operand o = stored_operand(t, &b->out, (char *)s->mixed + first * b->out.in * size, row, &inner);
+  int status = linear(t, me, &b->out, &o, x, ADD, inner);
+  if (status != dnnl_success)
+    return status;
+
+  o = take_operand(t, &b->up, &a);
+  for (int r = 0; r < t->block; r++) {
+    nn_row_norm(row, x + (size_t)r * hidden, b->ln2.gain, b->ln2.bias, hidden, eps);
+    set_row(t, &b->up, &o, r, row);
+  }
+  void *ff = take(&a, (size_t)t->block * wide * size);
+  status = linear(t, me, &b->up, &o, ff, STORE, a);
+  if (status != dnnl_success)
+    return status;
+  o = stored_operand(t, &b->down, ff, row, &a);
+  return linear(t, me, &b->down, &o, x, ADD, a);
+}
+
+size_t nn_block_scratch(const nn_team *t, const nn_block *b) {
+  arena a = {0};
+  int hidden = b->up.in, wide = b->up.out;
+  take(&a, sizeof(float) * (wide > hidden ? wide : hidden));
+  take_operand(t, &b->up, &a);
+  take(&a, (size_t)t->block * wide * nn_store_bytes(t->store));
+  take_operand(t, &b->qkv, &a);
+  take_operand(t, &b->out, &a);
+  take_operand(t, &b->down, &a);
+  return a.used + larger(larger(linear_scratch(t, &b->qkv), linear_scratch(t, &b->out)), larger(linear_scratch(t, &b->up), linear_scratch(t, &b->down)));
+}
+
+// What a thread needs for the attention of one head.
+typedef struct {
+  void *k, *v;   // packed
+  float *scores; // block * tokens
+  void *weights; // the scores' softmax as stored activations; the scores themselves where those are float32
+  float *mixed;  // block * head_dim
+  void *library;
+} head_scratch;
+
+static head_scratch take_head(const nn_team *t, const nn_attention *h, arena *a) {
+  head_scratch s;
+  s.k = take(a, h->scores->packed_bytes);
+  s.v = take(a, h->mix->packed_bytes);
+  s.scores = take(a, sizeof *s.scores * h->block * h->tokens);
+  s.weights = t->store == NN_BF16 ? take(a, (size_t)h->block * h->tokens * 2) : s.scores;
+  s.mixed = take(a, sizeof *s.mixed * h->block * h->head_dim);
+  s.library = take(a, larger(larger(h->scores->scratch_bytes, h->mix->scratch_bytes), larger(h->pack_k->scratch_bytes, h->pack_v->scratch_bytes)));
+  return s;
+}
+
+size_t nn_attention_scratch(const nn_team *t, const nn_attention *h) {
+  arena a = {0};
+  take_head(t, h, &a);
+  return a.used;
+}
+
+// attend computes softmax(q k' / sqrt(head_dim)) v of one head of one tile, a block of queries at a time: no more than block * tokens
+// scores exist in a thread. The last block begins early enough to be whole; the rows it shares with the one before come out
+// the same.
+static int attend(const nn_team *t, int me, const nn_attention *h, const char *qkv, char *mixed, int tile, int head) {
+  arena a = scratch_of(t, me);
+  head_scratch s = take_head(t, h, &a);
+  int size = nn_store_bytes(t->store), hidden = h->heads * h->head_dim;
+  const char *q = qkv + ((size_t)tile * h->tokens * h->stride + (size_t)head * h->head_dim) * size;
+  int status = eyelet_reorder_run(h->pack_k, me, q + (size_t)hidden * size, s.k, s.library);
+  if (status == dnnl_success)
+    status = eyelet_reorder_run(h->pack_v, me, q + (size_t)2 * hidden * size, s.v, s.library);
+  float scale = 1.0f / sqrtf((float)h->head_dim);
+  for (int next = 0; next < h->tokens && status == dnnl_success; next += h->block) {
+    int first = next + h->block > h->tokens ? h->tokens - h->block : next;
+    status = eyelet_matmul_run(h->scores, me, q + (size_t)first * h->stride * size, s.k, NULL, s.scores, s.library);
+    if (status != dnnl_success)
+      break;
+    float sums[h->block];
+    for (int r = 0; r < h->block; r++)
+      sums[r] = nn_row_softmax((char *)s.weights + (size_t)r * h->tokens * size, s.scores + (size_t)r * h->tokens, h->tokens, scale, t->store);
+    status = eyelet_matmul_run(h->mix, me, s.weights, s.v, NULL, s.mixed, s.library);
+    char *out = mixed + (((size_t)tile * h->tokens + first) * hidden + (size_t)head * h->head_dim) * size;
+    for (int r = 0; r < h->block; r++)
+      nn_row_scale(out + (size_t)r * hidden * size, s.mixed + (size_t)r * h->head_dim, 1.0f / sums[r], h->head_dim, t->store);
+  }
+  return status;
+}
+
+// keep remembers the first failure.
+static void keep(atomic_int *first, int status) {
+  int none = dnnl_success;
+  if (status != dnnl_success)
+    atomic_compare_exchange_strong(first, &none, status);
+}
+
+static int blocks_of(const nn_team *t, int rows) { return (rows + t->block - 1) / t->block; }
+
+int nn_run_block(const nn_team *t, const nn_attention *a, const nn_block *b, float eps, nn_state *s) {
+  atomic_int status = dnnl_success;
+  int blocks = blocks_of(t, s->rows), heads = s->tiles * a->heads;
+#pragma omp parallel num_threads(t->threads)
+  {
+    int me = omp_get_thread_num();
+#pragma omp for schedule(dynamic, 1)
+    for (int i = 0; i < blocks; i++)
+      keep(&status, before_attention(t, me, b, eps, s, i));
+#pragma omp for schedule(dynamic, 1)
+    for (int i = 0; i < heads; i++)
+      keep(&status, attend(t, me, a, s->qkv, s->mixed, i / a->heads, i % a->heads));
+#pragma omp for schedule(dynamic, 1)
+    for (int i = 0; i < blocks; i++)
+      keep(&status, after_attention(t, me, b, eps, s, i));
+  }
+  return status;
+}
+
+int nn_run_attention(const nn_team *t, const nn_attention *a, const void *qkv, int tiles, void *mixed) {
+  atomic_int status = dnnl_success;
+#pragma omp parallel for schedule(dynamic, 1) num_threads(t->threads)
+  for (int i = 0; i < tiles * a->heads; i++)
+    keep(&status, attend(t, omp_get_thread_num(), a, qkv, mixed, i / a->heads, i % a->heads));
+  return status;
+}
+
+int nn_run_norm(const nn_team *t, const nn_norm *norm, float eps, float *x, int rows, int n) {
+#pragma omp parallel num_threads(t->threads)
+  {
+    arena a = scratch_of(t, omp_get_thread_num());
+    float *row = take(&a, sizeof *row * n);
+#pragma omp for
+    for (int r = 0; r < rows; r++) {
+      nn_row_norm(row, x + (size_t)r * n, norm->gain, norm->bias, n, eps);
+      memcpy(x + (size_t)r * n, row, sizeof *row * n);
+    }
+  }
+  return dnnl_success;
+}
+
+typedef struct {
+  const nn_norm *norm;
+  float eps;
+  const nn_linear *linears;
+  int n;
+  const float *x;
+  int rows, group, group_stride, skip;
+  float *y;
+} mlp;
+
+static int mlp_block(const nn_team *t, int me, const mlp *m, int block) {
+  arena a = scratch_of(t, me);
+  const nn_linear *l = m->linears;
+  float *row = take(&a, sizeof *row * l->in);
+  operand o = take_operand(t, l, &a);
+  for (int r = 0; r < t->block; r++) {
+    int at = block * t->block + r;
+    if (at >= m->rows)
+      memset(row, 0, sizeof *row * l->in);
+    else {
+      const float *x = m->x + ((size_t)(at / m->group) * m->group_stride + m->skip + at % m->group) * l->in;
+      if (m->norm->gain)
+        nn_row_norm(row, x, m->norm->gain, m->norm->bias, l->in, m->eps);
+      else
+        memcpy(row, x, sizeof *row * l->in);
+    }
+    set_row(t, l, &o, r, row);
+  }
+  for (int i = 0; i < m->n - 1; i++, l++) {
+    void *stored = take(&a, (size_t)t->block * l->out * nn_store_bytes(t->store));
+    int status = linear(t, me, l, &o, stored, STORE, a);
+    if (status != dnnl_success)
+      return status;
+    row = take(&a, sizeof *row * l->out);
+    o = stored_operand(t, l + 1, stored, row, &a);
+  }
+  return linear(t, me, l, &o, m->y + (size_t)block * t->block * l->out, FLOATS, a);
+}
+
+size_t nn_mlp_scratch(const nn_team *t, const nn_linear *linears, int n) {
+  arena a = {0};
+  size_t most = 0;
+  take(&a, sizeof(float) * linears[0].in);
+  for (int i = 0; i < n; i++) {
+    take_operand(t, &linears[i], &a);
+    take(&a, (size_t)t->block * linears[i].out * nn_store_bytes(t->store));
+    take(&a, sizeof(float) * linears[i].out);
+    most = larger(most, linear_scratch(t, &linears[i]));
+  }
+  return a.used + most;
+}
+
+int nn_run_mlp(const nn_team *t, const nn_norm *norm, float eps, const nn_linear *linears, int n, const float *x, int rows, int group,
+               int group_stride, int skip, float *y) {
+  mlp m = {norm, eps, linears, n, x, rows, group, group_stride, skip, y};
+  atomic_int status = dnnl_success;
+#pragma omp parallel for schedule(dynamic, 1) num_threads(t->threads)
+  for (int i = 0; i < blocks_of(t, rows); i++)
+    keep(&status, mlp_block(t, omp_get_thread_num(), &m, i));
+  return status;
+}

@@ -1,0 +1,245 @@
+package nn
+
+// #cgo CFLAGS: -O3 -fopenmp
+// #cgo LDFLAGS: -ldnnl -lgomp -lm
+// #include "nn.h"
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"unsafe"
+
+	"github.com/eyelet-engine/eyelet/cgo/onednn"
+)
+
+// Config gives the shapes of a transformer.
+type Config struct {
+	Precision  Precision
+	Threads    int // 0 means GOMAXPROCS
+	Tokens     int // rows of a tile, which attend to each other
+	Hidden     int // width of the residual stream
+	Heads      int // divides Hidden
+	FF         int // width between the two layers of the feed-forward network
+	Eps        float64
+	Activation onednn.Activation
+}
+
+// Bounds that no tower comes near; they keep sizes of buffers within an int on any platform.
+const (
+	maxTokens  = 1 << 16
+	maxWidth   = 1 << 17
+	maxThreads = 1 << 10
+)
+
+func (c *Config) check() error {
+	switch {
+	case c.Tokens < 1 || c.Tokens > maxTokens:
+		return fmt.Errorf("nn: tiles of %d tokens", c.Tokens)
+	case c.Hidden < 1 || c.Hidden > maxWidth || c.FF < 1 || c.FF > maxWidth:
+		return fmt.Errorf("nn: rows of %d and %d numbers", c.Hidden, c.FF)
+	case c.Heads < 1 || c.Hidden%c.Heads != 0:
+		return fmt.Errorf("nn: %d attention heads do not divide a width of %d", c.Heads, c.Hidden)
+	case c.Precision < Auto || c.Precision > Int8:
+		return fmt.Errorf("nn: no such precision: %v", c.Precision)
+	case c.Activation < onednn.None || c.Activation > onednn.SiLU:
+		return fmt.Errorf("nn: no such activation: %d", c.Activation)
+	}
+	return nil
+}
+
+// A Plan holds what all blocks of a transformer share: the planned products, and the scratch memory of the threads. One Run method at a time
+// may be called.
+type Plan struct {
+	config    Config
+	store     onednn.Type // of activations between products
+	team      C.nn_team
+	attention C.nn_attention
+
+	mu       sync.Mutex // guards what follows, while blocks are made
+	products map[onednn.MatmulDesc]*onednn.Matmul
+	packers  map[packerKey]*onednn.Packer
+	slots    chan int // of the packers
+	scratch  *onednn.Buffer
+	closed   bool
+}
+
+type packerKey struct {
+	product          *onednn.Matmul
+	from             onednn.Type
+	kStride, nStride int
+}
+
+// Row blocks have about this height: enough rows to reuse the weights that pass through the cache, few enough that the wide rows of a
+// block stay in it.
+const rowsOfBlock = 144
+
+// blockHeight cuts rows into blocks of equal height whose number is a multiple of the threads'.
+func blockHeight(rows, threads int) int {
+	perThread := max(1, (rows+threads*rowsOfBlock/2)/(threads*rowsOfBlock))
+	blocks := min(rows, threads*perThread)
+	return (rows + blocks - 1) / blocks
+}
+
+// NewPlan plans the products of a transformer.
+func NewPlan(c Config) (*Plan, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	c.Precision = c.Precision.Resolve()
+	if c.Threads <= 0 {
+		c.Threads = runtime.GOMAXPROCS(0)
+	}
+	c.Threads = min(c.Threads, maxThreads)
+	cpu := onednn.CPU()
+	p := &Plan{
+		config: c, store: onednn.F32, slots: make(chan int, runtime.GOMAXPROCS(0)),
+		products: map[onednn.MatmulDesc]*onednn.Matmul{}, packers: map[packerKey]*onednn.Packer{},
+	}
+	for i := range cap(p.slots) {
+		p.slots <- i
+	}
+	p.team = C.nn_team{threads: C.int(c.Threads), block: C.int(blockHeight(c.Tokens, c.Threads)), store: C.NN_F32, limit8: 63, zero8: 64}
+	if cpu.VNNI {
+		p.team.limit8, p.team.zero8 = 127, 128
+	}
+	switch {
+	case c.Precision != F32 && cpu.BF16:
+		p.store, p.team.store = onednn.BF16, C.NN_BF16
+	case c.Precision == BF16:
+		p.team.store = C.NN_ROUNDED
+	}
+	if err := p.planAttention(); err != nil {
+		p.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// planAttention plans the products of one head: scores = q k', mixed = softmax(scores) v.
+func (p *Plan) planAttention() error {
+	c := p.config
+	dim, blocks := c.Hidden/c.Heads, (c.Tokens+rowsOfBlock-1)/rowsOfBlock
+	height := (c.Tokens + blocks - 1) / blocks
+	stride := 3 * c.Hidden
+	scores, err := p.product(onednn.MatmulDesc{M: height, N: c.Tokens, K: dim, Src: p.store, Weights: p.store, Dst: onednn.F32, SrcStride: stride, DstStride: c.Tokens})
+	if err != nil {
+		return err
+	}
+	mix, err := p.product(onednn.MatmulDesc{M: height, N: dim, K: c.Tokens, Src: p.store, Weights: p.store, Dst: onednn.F32, SrcStride: c.Tokens, DstStride: dim})
+	if err != nil {
+		return err
+	}
+	// The scores' right-hand side is k transposed: its element (d, token) stands at d + token * stride.
+	packK, err := p.packer(scores, p.store, 1, stride, c.Threads)
+	if err != nil {
+		return err
+	}
+	packV, err := p.packer(mix, p.store, stride, 1, c.Threads)
+	if err != nil {
+		return err
+	}
+	p.attention = C.nn_attention{
+		heads: C.int(c.Heads), head_dim: C.int(dim), tokens: C.int(c.Tokens), block: C.int(height), stride: C.int(stride),
+		scores: (*C.eyelet_matmul)(scores.Handle()), mix: (*C.eyelet_matmul)(mix.Handle()),
+		pack_k: (*C.eyelet_reorder)(packK.Handle()), pack_v: (*C.eyelet_reorder)(packV.Handle()),
+	}
+	return p.reserve(C.nn_attention_scratch(&p.team, &p.attention))
+}
+
+// product returns the planned product of a description, the same for the same one.
+func (p *Plan) product(d onednn.MatmulDesc) (*onednn.Matmul, error) {
+	if d.SrcStride == 0 {
+		d.SrcStride = d.K
+	}
+	if d.DstStride == 0 {
+		d.DstStride = d.N
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, errClosed
+	}
+	if m, ok := p.products[d]; ok {
+		return m, nil
+	}
+	m, err := onednn.NewMatmul(d, p.config.Threads)
+	if err == nil {
+		p.products[d] = m
+	}
+	return m, err
+}
+
+func (p *Plan) packer(m *onednn.Matmul, from onednn.Type, kStride, nStride, slots int) (*onednn.Packer, error) {
+	key := packerKey{m, from, kStride, nStride}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if k, ok := p.packers[key]; ok {
+		return k, nil
+	}
+	k, err := m.NewPacker(from, kStride, nStride, slots)
+	if err == nil {
+		p.packers[key] = k
+	}
+	return k, err
+}
+
+// reserve makes sure that each thread has n bytes of scratch memory. Nothing runs while blocks are made.
+func (p *Plan) reserve(n C.size_t) error {
+	const line = 4096
+	n = (n + line - 1) / line * line
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n <= p.team.scratch_bytes {
+		return nil
+	}
+	b, err := onednn.Alloc(int(n) * p.config.Threads)
+	if err != nil {
+		return err
+	}
+	p.scratch.Close()
+	p.scratch = b
+	p.team.scratch, p.team.scratch_bytes = (*C.char)(b.Pointer()), n
+	return nil
+}
+
+var errClosed = errors.New("nn: the plan is closed")
+
+// Config returns what the plan was made for, defaults filled in.
+func (p *Plan) Config() Config { return p.config }
+
+// ScratchBytes returns the size of the threads' scratch memory in bytes.
+func (p *Plan) ScratchBytes() int { return p.scratch.Len() }
+
+// Close frees the plan; its blocks can no longer be run. Closing again does nothing.
+func (p *Plan) Close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	for _, k := range p.packers {
+		k.Close()
+	}
+	for _, m := range p.products {
+		m.Close()
+	}
+	clear(p.packers)
+	clear(p.products)
+	p.scratch.Close()
+}
+
+// run checks that the plan is open and words what went wrong.
+func (p *Plan) run(what string, f func() C.int) error {
+	if p.closed {
+		return errClosed
+	}
+	if status := f(); status != 0 {
+		return fmt.Errorf("nn: %s: oneDNN reports status %d", what, int(status))
+	}
+	return nil
+}
+
+func floats(b *onednn.Buffer) *C.float { return (*C.float)(b.Pointer()) }
+
+func addressOf(v []float32) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(v)) }

@@ -1,0 +1,53 @@
+package nn
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/eyelet-engine/eyelet/cgo/onednn"
+)
+
+// Precision is the arithmetic of the matrix products.
+type Precision int
+
+// The precisions, see the package comment.
+const (
+	Auto Precision = iota // BF16 where the processor multiplies such matrices natively, else F32
+	F32
+	BF16
+	Int8
+)
+
+var precisionNames = [...]string{"auto", "f32", "bf16", "int8"}
+
+// String returns the name that [ParsePrecision] takes.
+func (p Precision) String() string {
+	if p < 0 || int(p) >= len(precisionNames) {
+		return fmt.Sprintf("Precision(%d)", int(p))
+	}
+	return precisionNames[p]
+}
+
+// ParsePrecision reads "auto", "f32", "bf16" or "int8".
+func ParsePrecision(s string) (Precision, error) {
+	for i, name := range precisionNames {
+		if strings.EqualFold(s, name) {
+			return Precision(i), nil
+		}
+	}
+	return Auto, fmt.Errorf("nn: unknown precision %q; known are %s", s, strings.Join(precisionNames[:], ", "))
+}
+
+// Resolve returns the precision that Auto stands for on this processor, and others as they are.
+func (p Precision) Resolve() Precision {
+	switch {
+	case p != Auto:
+		return p
+	case onednn.CPU().BF16:
+		return BF16
+	}
+	return F32
+}
+
+// Native reports whether the processor has instructions for the precision's products. Others are carried out exactly, and slowly.
+func (p Precision) Native() bool { return p.Resolve() != BF16 || onednn.CPU().BF16 }

@@ -1,0 +1,46 @@
+// Element-wise work on rows of float32 numbers: what stands between the matrix products.
+#ifndef EYELET_NN_ROWS_H
+#define EYELET_NN_ROWS_H
+
+#include <stdint.h>
+
+// How activations are stored between products.
+typedef enum {
+  NN_F32,     // float32
+  NN_ROUNDED, // float32 that holds bfloat16 numbers: bf16 as carried out by a processor without it
+  NN_BF16,    // bfloat16
+} nn_store;
+
+// The activations of vision towers, in the order of onednn.Activation.
+typedef enum { NN_NONE, NN_QUICK_GELU, NN_GELU, NN_GELU_TANH, NN_SILU } nn_activation;
+
+// nn_store_bytes returns the size of an element.
+static inline int nn_store_bytes(nn_store s) { return s == NN_BF16 ? 2 : 4; }
+
+// nn_row_norm computes dst = (x - mean(x)) / sqrt(var(x) + eps) * gain + bias over n elements.
+void nn_row_norm(float *dst, const float *x, const float *gain, const float *bias, int n, float eps);
+
+// nn_row_put stores n numbers as s; nn_row_get reads them.
+void nn_row_put(void *dst, const float *x, int n, nn_store s);
+void nn_row_get(float *dst, const void *x, int n, nn_store s);
+
+// nn_row_round rounds n float32 numbers to bfloat16 in place.
+void nn_row_round(float *x, int n);
+
+// nn_row_quantize stores round(x/scale) + zero as unsigned bytes, scale being such that the largest |x| becomes limit. It returns scale.
+float nn_row_quantize(uint8_t *dst, const float *x, int n, int limit, int zero);
+
+// nn_row_dequantize computes dst = row * column[i] * (acc[i] - zero[i]) + bias[i]: the end of an 8-bit product.
+void nn_row_dequantize(float *dst, const int32_t *acc, float row, const float *column, const int32_t *zero, const float *bias, int n);
+
+// nn_row_activate applies an activation in place, nn_row_add adds x to dst.
+void nn_row_activate(float *x, int n, nn_activation a);
+void nn_row_add(float *dst, const float *x, int n);
+
+// nn_row_softmax stores exp((x - max(x)) * scale) as s and returns the sum of what it stored. x may be dst.
+float nn_row_softmax(void *dst, float *x, int n, float scale, nn_store s);
+
+// nn_row_scale stores x * f as s.
+void nn_row_scale(void *dst, const float *x, float f, int n, nn_store s);
+
+#endif
