@@ -166,6 +166,9 @@ func (s *State) Bytes() int { return s.x.Len() + s.qkv.Len() + s.mixed.Len() }
 
 // Close frees the state. Closing again does nothing.
 func (s *State) Close() {
+	if s == nil {
+		return
+	}
 	s.x.Close()
 	s.qkv.Close()
 	s.mixed.Close()

@@ -79,8 +79,8 @@ func refBlock(x matrix, w BlockWeights, c Config) {
 	}
 }
 
-// compare checks rows of numbers against float64.
-func compare(t *testing.T, got []float32, want matrix, p Precision) {
+// compare checks rows of numbers against float64. depth is the number of products one after the other whose errors add up.
+func compare(t *testing.T, got []float32, want matrix, p Precision, depth int) {
 	t.Helper()
 	var diff, norm float64
 	lowest := 1.0
@@ -98,6 +98,8 @@ func compare(t *testing.T, got []float32, want matrix, p Precision) {
 	}
 	e, b := math.Sqrt(diff/norm), bounds[p]
 	t.Logf("relative error %.1e, lowest cosine of a row %.7f", e, lowest)
+	b.relative *= math.Sqrt(float64(depth))
+	b.cosine = 1 - (1-b.cosine)*float64(depth)
 	if !(e <= b.relative) || !(lowest >= b.cosine) {
 		t.Errorf("relative error %g, lowest cosine %g; want at most %g, at least %g", e, lowest, b.relative, b.cosine)
 	}
@@ -165,7 +167,7 @@ func TestABlockEqualsItsDefinition(t *testing.T) {
 					}
 					want := ref.MatrixOf(s.tiles*c.Tokens, c.Hidden, double(x))
 					refBlock(want, w, c)
-					compare(t, state.X(), want, p)
+					compare(t, state.X(), want, p, 1)
 				})
 			}
 		}

@@ -23,9 +23,10 @@
 //
 // [F32] computes in float32. [BF16] stores weights and activations as bfloat16 and adds up in float32; residuals, norms and softmax
 // stay float32. [Int8] has 8-bit weights with a scale for each output channel, and activations that are quantized on the fly with a
-// scale for each row; attention runs in BF16 where the processor has it, else in F32. Processors without VNNI instructions add
-// pairs of 8-bit products in 16 bits, which overflow; there, activations get 7 bits. A processor without bfloat16 products carries BF16 out
-// in float32 arithmetic over rounded numbers: the same results up to the order of additions, at the speed of F32.
+// scale and a zero point for each row; attention runs in BF16 where the processor has it, else in F32. Processors without VNNI
+// instructions add pairs of 8-bit products in 16 bits, which overflow; there, activations get 7 bits. A processor without bfloat16
+// products carries BF16 out in float32 arithmetic over rounded numbers: the same results up to the order of additions, at the
+// speed of F32.
 //
 // # Threads
 //

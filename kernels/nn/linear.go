@@ -107,7 +107,7 @@ func (p *Plan) packFloat(l *linear, w LinearWeights, e ending) error {
 	weight := w.Weight
 	if p.team.store == C.NN_ROUNDED {
 		weight = append([]float32(nil), weight...)
-		C.nn_row_round((*C.float)(addressOf(weight)), C.int(len(weight)))
+		RoundToBF16(weight)
 	}
 	l.c.product, l.c.packed = (*C.eyelet_matmul)(m.Handle()), packed.Pointer()
 	return p.pack(m, onednn.F32, addressOf(weight), packed.Pointer(), w.In)
@@ -158,12 +158,12 @@ func (p *Plan) pack8(l *linear, w LinearWeights) error {
 	if err != nil {
 		return err
 	}
-	zero, err := l.alloc(4 * w.Out)
+	sum, err := l.alloc(4 * w.Out)
 	if err != nil {
 		return err
 	}
-	l.c.packed8, l.c.column, l.c.zero = (*C.char)(packed.Pointer()), floats(column), (*C.int32_t)(zero.Pointer())
-	zeros := unsafe.Slice((*int32)(zero.Pointer()), w.Out)
+	l.c.packed8, l.c.column, l.c.sum = (*C.char)(packed.Pointer()), floats(column), (*C.int32_t)(sum.Pointer())
+	sums := unsafe.Slice((*int32)(sum.Pointer()), w.Out)
 	quants := make([]int8, chunk*w.In)
 	for c := range chunks {
 		first, product := c*chunk, m
@@ -173,8 +173,7 @@ func (p *Plan) pack8(l *linear, w LinearWeights) error {
 		}
 		for i := range n {
 			row := w.Weight[(first+i)*w.In:][:w.In]
-			scale, sum := quantizeChannel(quants[i*w.In:][:w.In], row)
-			column.Float32()[first+i], zeros[first+i] = scale, sum*int32(p.team.zero8)
+			column.Float32()[first+i], sums[first+i] = quantizeChannel(quants[i*w.In:][:w.In], row)
 		}
 		to := unsafe.Add(packed.Pointer(), c*m.PackedBytes())
 		if err := p.pack(product, onednn.S8, unsafe.Pointer(unsafe.SliceData(quants)), to, w.In); err != nil {

@@ -21,10 +21,10 @@ static arena scratch_of(const nn_team *t, int thread) { return (arena){t->scratc
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
-// An input to a linear layer, one block of rows: as floats, or as bytes with a scale for each row.
+// An input to a linear layer, one block of rows: as floats, or as bytes with a range for each row.
 typedef struct {
   void *rows;
-  float *scale; // NULL for floats
+  nn_range *range; // NULL for floats
 } operand;
 
 static int is8(const nn_linear *l) { return l->chunks > 0; }
@@ -33,14 +33,14 @@ static operand take_operand(const nn_team *t, const nn_linear *l, arena *a) {
   operand o = {0};
   o.rows = take(a, (size_t)t->block * l->in * (is8(l) ? 1 : nn_store_bytes(t->store)));
   if (is8(l))
-    o.scale = take(a, sizeof(float) * t->block);
+    o.range = take(a, sizeof *o.range * t->block);
   return o;
 }
 
 // set_row converts a row of floats to what the linear layer reads.
 static void set_row(const nn_team *t, const nn_linear *l, operand *o, int r, const float *x) {
   if (is8(l))
-    o->scale[r] = nn_row_quantize((uint8_t *)o->rows + (size_t)r * l->in, x, l->in, t->limit8, t->zero8);
+    o->range[r] = nn_row_quantize((uint8_t *)o->rows + (size_t)r * l->in, x, l->in, t->limit8);
   else
     nn_row_put((char *)o->rows + (size_t)r * l->in * nn_store_bytes(t->store), x, l->in, t->store);
 }
@@ -61,7 +61,7 @@ static int linear8(const nn_team *t, int me, const nn_linear *l, const operand *
       return status;
     for (int r = 0; r < t->block; r++) {
       size_t at = (size_t)r * l->out + first;
-      nn_row_dequantize(row, acc + (size_t)r * n, o->scale[r], l->column + first, l->zero + first, l->bias + first, n);
+      nn_row_dequantize(row, acc + (size_t)r * n, o->range[r], l->column + first, l->sum + first, l->bias + first, n);
       nn_row_activate(row, n, l->activation);
       switch (to) {
       case STORE:

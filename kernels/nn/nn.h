@@ -19,7 +19,7 @@ typedef struct {
   int chunks, chunk;           // 0 chunks: float weights
   const char *packed8;         // chunks one after the other
   const float *column;         // scale of each column
-  const int32_t *zero;         // what the activations' zero point adds to each column
+  const int32_t *sum;          // sum of the weights of each column
 } nn_linear;
 
 typedef struct {
@@ -35,7 +35,7 @@ typedef struct {
   int threads;
   int block;      // rows of a block
   nn_store store; // of activations
-  int limit8, zero8; // 8-bit activations: largest magnitude, zero point
+  int limit8;     // the largest 8-bit activation
   char *scratch;  // threads times scratch_bytes
   size_t scratch_bytes;
 } nn_team;

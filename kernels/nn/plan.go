@@ -101,9 +101,9 @@ func NewPlan(c Config) (*Plan, error) {
 	for i := range cap(p.slots) {
 		p.slots <- i
 	}
-	p.team = C.nn_team{threads: C.int(c.Threads), block: C.int(blockHeight(c.Tokens, c.Threads)), store: C.NN_F32, limit8: 63, zero8: 64}
+	p.team = C.nn_team{threads: C.int(c.Threads), block: C.int(blockHeight(c.Tokens, c.Threads)), store: C.NN_F32, limit8: 127}
 	if cpu.VNNI {
-		p.team.limit8, p.team.zero8 = 127, 128
+		p.team.limit8 = 255
 	}
 	switch {
 	case c.Precision != F32 && cpu.BF16:

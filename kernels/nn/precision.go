@@ -1,5 +1,8 @@
 package nn
 
+// #include "nn.h"
+import "C"
+
 import (
 	"fmt"
 	"strings"
@@ -51,3 +54,10 @@ func (p Precision) Resolve() Precision {
 
 // Native reports whether the processor has instructions for the precision's products. Others are carried out exactly, and slowly.
 func (p Precision) Native() bool { return p.Resolve() != BF16 || onednn.CPU().BF16 }
+
+// RoundToBF16 rounds numbers to bfloat16 in place, to nearest, ties to even.
+func RoundToBF16(v []float32) {
+	if len(v) > 0 {
+		C.nn_row_round((*C.float)(addressOf(v)), C.int(len(v)))
+	}
+}

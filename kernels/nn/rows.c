@@ -113,28 +113,34 @@ void nn_row_get(float *dst, const void *x, int n, nn_store s) {
     memcpy(dst, x, sizeof *dst * n);
 }
 
-CLONES float nn_row_quantize(uint8_t *restrict dst, const float *restrict x, int n, int limit, int zero) {
-  float largest = 0;
-#pragma omp simd reduction(max : largest)
-  for (int i = 0; i < n; i++)
-    largest = fabsf(x[i]) > largest ? fabsf(x[i]) : largest;
-  if (!(largest > 1e-30f)) { // nothing to scale; 1/largest would overflow
-    memset(dst, zero, n);
-    return 0;
+CLONES nn_range nn_row_quantize(uint8_t *restrict dst, const float *restrict x, int n, int limit) {
+  float low = 0, high = 0;
+#pragma omp simd reduction(min : low) reduction(max : high)
+  for (int i = 0; i < n; i++) {
+    low = x[i] < low ? x[i] : low;
+    high = x[i] > high ? x[i] : high;
   }
-  const float magic = 12582912.0f;
-  float f = limit / largest;
+  if (!(high - low > 1e-30f)) { // nothing to scale; the division would overflow
+    memset(dst, 0, n);
+    return (nn_range){0, 0};
+  }
+  const float magic = 12582912.0f; // as in fast_exp
+  float f = limit / (high - low);
+  int32_t zero = (int32_t)((-low * f + magic) - magic);
 #pragma omp simd
-  for (int i = 0; i < n; i++)
-    dst[i] = (uint8_t)((int32_t)((x[i] * f + magic) - magic) + zero);
-  return largest / limit;
+  for (int i = 0; i < n; i++) {
+    int32_t q = (int32_t)((x[i] * f + magic) - magic) + zero;
+    q = q > limit ? limit : q; // both ends may round outwards
+    dst[i] = (uint8_t)(q < 0 ? 0 : q);
+  }
+  return (nn_range){(high - low) / limit, zero};
 }
 
-CLONES void nn_row_dequantize(float *restrict dst, const int32_t *restrict acc, float row, const float *restrict column,
-                              const int32_t *restrict zero, const float *restrict bias, int n) {
+CLONES void nn_row_dequantize(float *restrict dst, const int32_t *restrict acc, nn_range row, const float *restrict column,
+                              const int32_t *restrict sum, const float *restrict bias, int n) {
 #pragma omp simd
   for (int i = 0; i < n; i++)
-    dst[i] = row * column[i] * (float)(acc[i] - zero[i]) + bias[i];
+    dst[i] = row.scale * column[i] * (float)(acc[i] - row.zero * sum[i]) + bias[i];
 }
 
 CLONES static void quick_gelu(float *x, int n) {

@@ -27,11 +27,18 @@ void nn_row_get(float *dst, const void *x, int n, nn_store s);
 // nn_row_round rounds n float32 numbers to bfloat16 in place.
 void nn_row_round(float *x, int n);
 
-// nn_row_quantize stores round(x/scale) + zero as unsigned bytes, scale being such that the largest |x| becomes limit. It returns scale.
-float nn_row_quantize(uint8_t *dst, const float *x, int n, int limit, int zero);
+// The scale and the zero point of a row of 8-bit numbers q, which stand for scale * (q - zero).
+typedef struct {
+  float scale;
+  int32_t zero;
+} nn_range;
 
-// nn_row_dequantize computes dst = row * column[i] * (acc[i] - zero[i]) + bias[i]: the end of an 8-bit product.
-void nn_row_dequantize(float *dst, const int32_t *acc, float row, const float *column, const int32_t *zero, const float *bias, int n);
+// nn_row_quantize stores numbers as integers from 0 to limit, so that their range, with 0 in it, fills that of the integers.
+nn_range nn_row_quantize(uint8_t *dst, const float *x, int n, int limit);
+
+// nn_row_dequantize computes dst = row.scale * column[i] * (acc[i] - row.zero * sum[i]) + bias[i]: the end of an 8-bit product, sum[i]
+// being the sum of the weights of column i.
+void nn_row_dequantize(float *dst, const int32_t *acc, nn_range row, const float *column, const int32_t *sum, const float *bias, int n);
 
 // nn_row_activate applies an activation in place, nn_row_add adds x to dst.
 void nn_row_activate(float *x, int n, nn_activation a);
