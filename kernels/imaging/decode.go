@@ -2,40 +2,14 @@ package imaging
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
-	"image"
-	"image/color"
-	"image/draw"
 	"io"
 	"strings"
+
+	"github.com/eyelet-engine/eyelet/cgo/jpeg"
 )
-
-// Limits that apply where [Options] leaves a field at zero.
-const (
-	DefaultMaxBytes  = 64 << 20
-	DefaultMaxPixels = 100_000_000
-)
-
-// Options bound what [Decode] accepts. The zero value takes the defaults.
-type Options struct {
-	// MaxBytes is the largest file, in bytes.
-	MaxBytes int64
-	// MaxPixels is the largest product of width and height. Decoding takes up to
-	// about 18 bytes of memory a pixel (a progressive JPEG without chroma
-	// subsampling), 6 for the usual photo.
-	MaxPixels int64
-}
-
-func (o Options) withDefaults() Options {
-	if o.MaxBytes <= 0 {
-		o.MaxBytes = DefaultMaxBytes
-	}
-	if o.MaxPixels <= 0 {
-		o.MaxPixels = DefaultMaxPixels
-	}
-	return o
-}
 
 // The kinds of fault that [Decode] reports, for errors.Is. The error's text
 // names the format and the fault itself.
@@ -78,96 +52,134 @@ func Read(r io.Reader, opt Options) (*RGB, error) {
 
 // Decode returns the picture in a JPEG (baseline or progressive; colour, grey or
 // CMYK), PNG, GIF, WebP, BMP, TIFF or HEIC file: upright, as 8-bit RGB. Of an
-// animation or a multi-page file it returns the first frame; animated WebP is
-// refused. Deeper samples keep their upper 8 bits, as in Pillow. Transparent
-// pixels are laid over white. The file's format is found from its first bytes.
+// animation or a multi-page file it returns the first frame ([DecodeFrames] all
+// of them); animated WebP is refused. Deeper samples keep their upper 8 bits, as
+// in Pillow. Transparent pixels are laid over the background. The file's format
+// is found from its first bytes.
 //
-// Size limits are checked against the file's header before the picture is
-// decoded. Errors satisfy errors.Is with [ErrNotImage], [ErrTooLarge] or
-// [ErrDamaged].
+// Limits are checked against the file's header before the picture is decoded.
+// Errors satisfy errors.Is with [ErrNotImage], [ErrTooLarge] or [ErrDamaged].
+//
+// The picture has its full size unless [Options.Target] asks for less, in which
+// case its sides, like those of the file, are those of [DecodePicture].
 func Decode(data []byte, opt Options) (*RGB, error) {
+	p, err := DecodePicture(context.Background(), data, opt)
+	if err != nil {
+		return nil, err
+	}
+	return p.RGB, nil
+}
+
+// Picture is a decoded picture and the size that it has in the file.
+type Picture struct {
+	*RGB
+	// OriginalW and OriginalH are the sides of the upright picture in the file.
+	// They are W and H unless the picture was scaled while decoding.
+	OriginalW, OriginalH int
+}
+
+// DecodePicture is [Decode] for callers that need the picture's size in the file
+// or want to stop early: once ctx is done it returns the context's error, of a
+// JPEG file within a row of blocks (libjpeg-turbo only), of others before or
+// after their decoding.
+func DecodePicture(ctx context.Context, data []byte, opt Options) (*Picture, error) {
 	opt = opt.withDefaults()
-	if int64(len(data)) > opt.MaxBytes {
-		return nil, faultf(ErrTooLarge, "the file has %d bytes; the limit is %d", len(data), opt.MaxBytes)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	f, err := opt.open(data)
+	if err != nil {
+		return nil, err
+	}
+	w, h, err := f.checkedSize(data, opt)
+	if err != nil {
+		return nil, err
+	}
+	turn := orientation(data, f.exif)
+	p := &Picture{OriginalW: w, OriginalH: h}
+	if turn >= 5 {
+		p.OriginalW, p.OriginalH = h, w
+	}
+	if f.direct != nil {
+		p.RGB, err = f.direct(ctx, data, opt.eighths(p.OriginalW, p.OriginalH))
+		if err != nil {
+			return nil, f.describe(err)
+		}
+	} else {
+		p.RGB, err = f.safeDecode(data, opt)
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if f.direct == nil { // the header may have lied to the size function and not to the decoder
+		p.OriginalW, p.OriginalH = p.W, p.H
+		if turn >= 5 {
+			p.OriginalW, p.OriginalH = p.H, p.W
+		}
+	}
+	p.RGB = p.oriented(turn)
+	return p, nil
+}
+
+// open checks the file's length and finds its format.
+func (o Options) open(data []byte) (*format, error) {
+	if int64(len(data)) > o.MaxBytes {
+		return nil, faultf(ErrTooLarge, "the file has %d bytes; the limit is %d", len(data), o.MaxBytes)
 	}
 	f, err := formatOf(data)
-	if err != nil {
-		return nil, err
+	if err == nil && isAnimatedWebP(data) {
+		err = faultf(ErrDamaged, "animated WebP is not supported")
 	}
-	img, err := f.safeDecode(data, opt)
-	if err != nil {
-		return nil, err
-	}
-	return flatten(img).oriented(orientation(data, f.exif)), nil
+	return f, err
 }
 
-// safeDecode decodes after checking the header's size, and turns a panic of a
-// decoder that trusts its input too far into an error.
-func (f *format) safeDecode(data []byte, opt Options) (img image.Image, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			img, err = nil, faultf(ErrDamaged, "corrupt %s (its decoder panicked: %v)", f.name, p)
-		}
-	}()
-	if isAnimatedWebP(data) {
-		return nil, faultf(ErrDamaged, "animated WebP is not supported")
+// checkedSize reads the size from the header and holds it against the limits.
+func (f *format) checkedSize(data []byte, opt Options) (w, h int, err error) {
+	defer f.recover(&err)
+	w, h, err = f.size(data)
+	if err != nil {
+		return 0, 0, f.describe(err)
 	}
-	w, h, err := f.size(data)
+	return w, h, f.checkSize(w, h, 1, len(data), opt)
+}
+
+// safeDecode decodes a picture whose header has been checked.
+func (f *format) safeDecode(data []byte, opt Options) (m *RGB, err error) {
+	defer f.recover(&err)
+	img, err := f.decode(bytes.NewReader(data))
 	if err != nil {
 		return nil, f.describe(err)
 	}
-	if err := f.checkSize(w, h, opt); err != nil {
-		return nil, err
-	}
-	img, err = f.decode(bytes.NewReader(data))
-	if err != nil {
-		return nil, f.describe(err)
-	}
-	// The header may have lied to the size function and not to the decoder.
 	b := img.Bounds()
-	return img, f.checkSize(b.Dx(), b.Dy(), opt)
+	if err := f.checkSize(b.Dx(), b.Dy(), 1, len(data), opt); err != nil {
+		return nil, err
+	}
+	return flatten(img, opt.background()), nil
 }
 
-func (f *format) checkSize(w, h int, opt Options) error {
-	switch {
-	case w <= 0 || h <= 0:
-		return faultf(ErrDamaged, "%s of %d x %d pixels", f.name, w, h)
-	case int64(w) > opt.MaxPixels/int64(h):
-		return faultf(ErrTooLarge, "%s of %d x %d pixels; the limit is %d pixels", f.name, w, h, opt.MaxPixels)
+// recover turns a panic of a decoder that trusts its input too far into an error.
+func (f *format) recover(err *error) {
+	if p := recover(); p != nil {
+		*err = faultf(ErrDamaged, "corrupt %s (its decoder panicked: %v)", f.name, p)
 	}
-	return nil
 }
 
 // describe words a decoder's error. The decoders agree neither on error values
 // nor on words for a file that ends too early, hence the look at the text.
 func (f *format) describe(err error) error {
 	text := err.Error()
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		strings.Contains(text, "unexpected EOF") || strings.Contains(text, "not enough") ||
-		strings.Contains(text, "short Huffman data") {
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case errors.Is(err, jpeg.ErrTooLarge):
+		return faultf(ErrTooLarge, "%s: %s", f.name, text)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, jpeg.ErrTruncated),
+		strings.Contains(text, "unexpected EOF"), strings.Contains(text, "not enough"),
+		strings.Contains(text, "short Huffman data"):
 		return faultf(ErrDamaged, "truncated %s", f.name)
 	}
 	return faultf(ErrDamaged, "corrupt or unusual %s: %s", f.name, text)
-}
-
-// flatten converts any image to RGB over white. It works in bands of rows, so
-// that the RGBA copy which package draw needs stays small.
-func flatten(img image.Image) *RGB {
-	const bandRows = 64
-	b := img.Bounds()
-	out := NewRGB(b.Dx(), b.Dy())
-	band := image.NewRGBA(image.Rect(0, 0, out.W, min(bandRows, out.H)))
-	white := image.NewUniform(color.White)
-	for y0 := 0; y0 < out.H; y0 += bandRows {
-		r := image.Rect(0, 0, out.W, min(bandRows, out.H-y0))
-		draw.Draw(band, r, white, image.Point{}, draw.Src)
-		draw.Draw(band, r, img, image.Pt(b.Min.X, b.Min.Y+y0), draw.Over)
-		for y := range r.Dy() {
-			dst, src := out.row(y0+y), band.Pix[y*band.Stride:]
-			for x := range out.W {
-				copy(dst[3*x:3*x+3], src[4*x:4*x+3])
-			}
-		}
-	}
-	return out
 }

@@ -8,13 +8,18 @@ import (
 	"image"
 	"image/color"
 	"image/gif"
-	"image/jpeg"
+	"image/png"
 	"math"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/bep/imagemeta"
+
+	"github.com/eyelet-engine/eyelet/cgo/jpeg"
 )
 
 func readFile(t testing.TB, name string) []byte {
@@ -28,11 +33,15 @@ func readFile(t testing.TB, name string) []byte {
 
 func TestDecodeSeesWhatPillowSees(t *testing.T) {
 	type fileCase struct {
-		File, Pix  string
-		W, H       int
-		Mean_Error float64
+		File, Pix               string
+		W, H                    int
+		Mean_Error, Turbo_Error float64 // with the standard library's JPEG decoder, with libjpeg-turbo
 	}
 	for _, c := range goldens[fileCase](t, "testdata/files.json") {
+		limit := c.Mean_Error
+		if jpeg.Available {
+			limit = c.Turbo_Error
+		}
 		t.Run(c.File, func(t *testing.T) {
 			got, err := Decode(readFile(t, c.File), Options{})
 			if err != nil {
@@ -50,8 +59,8 @@ func TestDecodeSeesWhatPillowSees(t *testing.T) {
 				sum, worst = sum+d, max(worst, d)
 			}
 			t.Logf("difference from Pillow: mean %.3f, worst %g", sum/float64(len(got.Pix)), worst)
-			if mean := sum / float64(len(got.Pix)); mean > c.Mean_Error {
-				t.Errorf("mean difference from Pillow %.3f, want at most %g", mean, c.Mean_Error)
+			if mean := sum / float64(len(got.Pix)); mean > limit {
+				t.Errorf("mean difference from Pillow %.3f, want at most %g", mean, limit)
 			}
 		})
 	}
@@ -185,6 +194,109 @@ func TestAGIFFrameSmallerThanItsCanvasIsPlacedOverWhite(t *testing.T) {
 	}
 }
 
+func TestAFileMadeToFillMemoryIsRefused(t *testing.T) {
+	// A header of 95 megapixels and next to no data: 285 MB of RGB would be 5 million times the file.
+	bomb := pngHeader(9500, 10000)
+	if _, err := Decode(bomb, Options{}); !errors.Is(err, ErrTooLarge) || !strings.Contains(err.Error(), "more than 1000 times the file") {
+		t.Errorf("a bomb: %v", err)
+	}
+	for _, c := range []struct {
+		w, h, bytes int
+		ratio       int64
+		ok          bool
+	}{
+		{6000, 7000, 100, 1000, true}, // 126 MB: in the allowance
+		{10000, 10000, 100_000, 1000, false},
+		{10000, 10000, 200_000, 1000, true},
+		{10000, 10000, 100_000, 2000, true},
+		{10000, 10000, 0, 1000, false},
+	} {
+		err := formats[1].checkSize(c.w, c.h, 1, c.bytes, Options{MaxRatio: c.ratio}.withDefaults())
+		if (err == nil) != c.ok {
+			t.Errorf("%d x %d in %d bytes at %d: %v", c.w, c.h, c.bytes, c.ratio, err)
+		}
+	}
+	// A blank page is legitimate.
+	var page bytes.Buffer
+	if err := png.Encode(&page, image.NewGray(image.Rect(0, 0, 2480, 3508))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Decode(page.Bytes(), Options{}); err != nil {
+		t.Errorf("a blank page in %d bytes: %v", page.Len(), err)
+	}
+}
+
+func TestAFileIsWhatItsFirstBytesSay(t *testing.T) {
+	jpg, pic := readFile(t, "photo.jpg"), readFile(t, "rgb.png")
+	for name, data := range map[string][]byte{
+		"a JPEG with an archive behind it": append(bytes.Clone(jpg), "PK\x03\x04 and so on"...),
+		"a PNG with a JPEG behind it":      append(bytes.Clone(pic), jpg...),
+	} {
+		if m, err := Decode(data, Options{}); err != nil || m.W != 37 || m.H != 23 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, data := range map[string][]byte{
+		"a GIF that is a script":          []byte("GIF89a=1;alert('hello, world, this is no picture at all')"),
+		"a JPEG magic before a PNG":       append([]byte("\xff\xd8\xff\xe0\x00\x10"), pic...),
+		"a WebP magic before a JPEG":      append([]byte("RIFF\x00\x00\x00\x00WEBP"), jpg...),
+		"a PNG magic before an HTML page": []byte("\x89PNG\r\n\x1a\n<html><body>hello, world</body></html>"),
+	} {
+		if _, err := Decode(data, Options{}); !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrTooLarge) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestTheSearchForOrientationEnds(t *testing.T) {
+	jpg := readFile(t, "orientation-6.jpg")
+	comment := append([]byte{0xff, 0xfe, 0xff, 0xff}, make([]byte, 0xffff-2)...)
+	behind := func(n int) []byte { // n comments before EXIF
+		return slices.Concat(jpg[:2], bytes.Repeat(comment, n), jpg[2:])
+	}
+	for n, want := range map[int]int{0: 6, 3: 6, 20: 1} {
+		if o := orientation(behind(n), imagemeta.JPEG); o != want {
+			t.Errorf("behind %d comments: orientation %d, want %d", n, o, want)
+		}
+	}
+	pic := readFile(t, "orientation-6.png")
+	at := bytes.Index(pic, []byte("eXIf")) - 4
+	empty := []byte("\x00\x00\x00\x00abCd\x00\x00\x00\x00")
+	for n, want := range map[int]int{0: 6, 50: 6, maxChunks: 1} {
+		data := slices.Concat(pic[:at], bytes.Repeat(empty, n), pic[at:])
+		if o := orientation(data, imagemeta.PNG); o != want {
+			t.Errorf("behind %d chunks: orientation %d, want %d", n, o, want)
+		}
+	}
+	for _, data := range [][]byte{nil, pic[:8], pic[:20], []byte("\x89PNG\r\n\x1a\n\xff\xff\xff\xffeXIf\x00\x00\x00\x00")} {
+		if o := orientation(data, imagemeta.PNG); o != 1 {
+			t.Errorf("%.20q: orientation %d", data, o)
+		}
+	}
+}
+
+func FuzzHEIC(f *testing.F) {
+	for _, name := range []string{"photo.heic", "grey.heic", "narrow.heic"} {
+		f.Add(readFile(f, name))
+	}
+	opt := Options{MaxPixels: 1 << 16, MaxBytes: 1 << 16}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if !isHEIC(data) {
+			return
+		}
+		m, err := Decode(data, opt)
+		if err != nil {
+			if !errors.Is(err, ErrTooLarge) && !errors.Is(err, ErrDamaged) {
+				t.Fatalf("an error of no kind: %v", err)
+			}
+			return
+		}
+		if err := m.Check(); err != nil || int64(m.W)*int64(m.H) > opt.MaxPixels {
+			t.Fatalf("%d x %d pixels: %v", m.W, m.H, err)
+		}
+	})
+}
+
 func FuzzDecode(f *testing.F) {
 	paths, err := filepath.Glob("testdata/files/*")
 	if err != nil || len(paths) == 0 {
@@ -211,28 +323,6 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("%d x %d pixels: %v", m.W, m.H, err)
 		}
 	})
-}
-
-// photo12MP is a JPEG as a phone makes it: 12 megapixels, 4:2:0.
-func photo12MP(b *testing.B) []byte {
-	img := image.NewRGBA(image.Rect(0, 0, 4000, 3000))
-	for i := range img.Pix {
-		img.Pix[i] = uint8(i>>9 ^ i>>4)
-	}
-	var file bytes.Buffer
-	if err := jpeg.Encode(&file, img, &jpeg.Options{Quality: 90}); err != nil {
-		b.Fatal(err)
-	}
-	return file.Bytes()
-}
-
-func BenchmarkDecodePhoto(b *testing.B) {
-	data := photo12MP(b)
-	for b.Loop() {
-		if _, err := Decode(data, Options{}); err != nil {
-			b.Fatal(err)
-		}
-	}
 }
 
 func BenchmarkOrientation(b *testing.B) {

@@ -2,10 +2,9 @@ package imaging
 
 import (
 	"bytes"
+	"context"
 	"image"
-	"image/color"
 	"image/gif"
-	"image/jpeg"
 	"image/png"
 	"io"
 
@@ -24,6 +23,9 @@ type format struct {
 	size func(data []byte) (w, h int, err error)
 	// decode returns the first, or only, frame.
 	decode func(r io.Reader) (image.Image, error)
+	// direct, where it is set, decodes in place of decode, straight to RGB and at a
+	// scale of so many eighths.
+	direct func(ctx context.Context, data []byte, eighths int) (*RGB, error)
 	// exif names the container that may hold an EXIF orientation. It is
 	// ImageFormatAuto where there is none to apply: HEIC's own rotation is
 	// applied by its decoder, and its EXIF tag only repeats it.
@@ -32,13 +34,13 @@ type format struct {
 
 // formats is looked through in order.
 var formats = []format{
-	{"JPEG", prefix("\xff\xd8\xff"), configSize(jpeg.DecodeConfig), jpeg.Decode, imagemeta.JPEG},
-	{"PNG", prefix("\x89PNG\r\n\x1a\n"), configSize(png.DecodeConfig), png.Decode, imagemeta.PNG},
-	{"GIF", prefix("GIF8"), configSize(gif.DecodeConfig), decodeGIF, imagemeta.ImageFormatAuto},
-	{"WebP", isWebP, configSize(webp.DecodeConfig), decodeWebP, imagemeta.WebP},
-	{"BMP", prefix("BM"), configSize(bmp.DecodeConfig), bmp.Decode, imagemeta.ImageFormatAuto},
-	{"TIFF", isTIFF, configSize(tiff.DecodeConfig), tiff.Decode, imagemeta.TIFF},
-	{"HEIC", isHEIC, heicSize, decodeHEIC, imagemeta.ImageFormatAuto},
+	jpegFormat(),
+	{"PNG", prefix("\x89PNG\r\n\x1a\n"), configSize(png.DecodeConfig), png.Decode, nil, imagemeta.PNG},
+	{"GIF", prefix("GIF8"), configSize(gif.DecodeConfig), decodeGIF, nil, imagemeta.ImageFormatAuto},
+	{"WebP", isWebP, configSize(webp.DecodeConfig), decodeWebP, nil, imagemeta.WebP},
+	{"BMP", prefix("BM"), configSize(bmp.DecodeConfig), bmp.Decode, nil, imagemeta.ImageFormatAuto},
+	{"TIFF", isTIFF, configSize(tiff.DecodeConfig), tiff.Decode, nil, imagemeta.TIFF},
+	{"HEIC", isHEIC, heicSize, decodeHEIC, nil, imagemeta.ImageFormatAuto},
 }
 
 // supported lists the names of the formats for error texts.
@@ -73,40 +75,4 @@ func configSize(config func(io.Reader) (image.Config, error)) func([]byte) (int,
 		c, err := config(bytes.NewReader(data))
 		return c.Width, c.Height, err
 	}
-}
-
-// decodeGIF returns the first frame in its place on the canvas. [gif.Decode]
-// returns the frame alone, which may be smaller than the picture.
-func decodeGIF(r io.Reader) (image.Image, error) {
-	data, err := io.ReadAll(r)
-	if err != nil {
-		return nil, err
-	}
-	c, err := gif.DecodeConfig(bytes.NewReader(data))
-	if err != nil {
-		return nil, err
-	}
-	frame, err := gif.Decode(bytes.NewReader(data))
-	if err != nil {
-		return nil, err
-	}
-	if b := image.Rect(0, 0, c.Width, c.Height); frame.Bounds() != b {
-		return canvas{frame, b}, nil
-	}
-	return frame, nil
-}
-
-// canvas shows an image on a larger, transparent ground.
-type canvas struct {
-	image.Image
-	bounds image.Rectangle
-}
-
-func (c canvas) Bounds() image.Rectangle { return c.bounds }
-
-func (c canvas) At(x, y int) color.Color {
-	if !image.Pt(x, y).In(c.Image.Bounds()) {
-		return color.Transparent
-	}
-	return c.Image.At(x, y)
 }

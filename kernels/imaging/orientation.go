@@ -2,8 +2,17 @@ package imaging
 
 import (
 	"bytes"
+	"encoding/binary"
 
 	"github.com/bep/imagemeta"
+)
+
+// How far the search for EXIF goes, so that a file made of millions of tiny blocks
+// costs no more time than another. EXIF comes first in a JPEG file and takes at
+// most 64 KiB; imagemeta has limits of its own for the tags in it.
+const (
+	maxJPEGHead = 1 << 20 // bytes
+	maxChunks   = 100_000 // of a PNG or WebP file
 )
 
 // orientation returns the EXIF orientation of a file, 1 to 8, and 1 (upright)
@@ -13,8 +22,16 @@ func orientation(data []byte, container imagemeta.ImageFormat) int {
 	if container == imagemeta.ImageFormatAuto {
 		return 1
 	}
-	if container == imagemeta.WebP {
+	switch container {
+	case imagemeta.WebP:
 		data, container = webpEXIF(data), imagemeta.TIFF // an EXIF block is a small TIFF file
+	case imagemeta.PNG:
+		data, container = pngEXIF(data), imagemeta.TIFF
+	case imagemeta.JPEG:
+		data = data[:min(len(data), maxJPEGHead)]
+	}
+	if len(data) == 0 {
+		return 1
 	}
 	o := 1
 	isOrientation := func(t imagemeta.TagInfo) bool { return t.Tag == "Orientation" && t.Namespace == "IFD0" }
@@ -44,28 +61,56 @@ func (m *RGB) oriented(o int) *RGB {
 		out.W, out.H = m.H, m.W
 	}
 	right, bottom := m.W-1, m.H-1
-	for y := range out.H {
-		dst := out.row(y)
-		for x := range out.W {
-			var sx, sy int // the stored pixel that belongs at (x, y)
-			switch o {
-			case 2: // mirrored left to right
-				sx, sy = right-x, y
-			case 3: // turned by 180 degrees
-				sx, sy = right-x, bottom-y
-			case 4: // mirrored top to bottom
-				sx, sy = x, bottom-y
-			case 5: // transposed
-				sx, sy = y, x
-			case 6: // row 0 belongs at the right: turn clockwise
-				sx, sy = y, bottom-x
-			case 7: // transposed over the other diagonal
-				sx, sy = right-y, bottom-x
-			case 8: // row 0 belongs at the left: turn anticlockwise
-				sx, sy = right-y, x
+	// The pixel at (x, y) is the stored one at first + x*stepX + y*stepY.
+	var first, stepX, stepY int
+	switch o {
+	case 2: // mirrored left to right
+		first, stepX, stepY = right, -1, m.W
+	case 3: // turned by 180 degrees
+		first, stepX, stepY = bottom*m.W+right, -1, -m.W
+	case 4: // mirrored top to bottom
+		first, stepX, stepY = bottom*m.W, 1, -m.W
+	case 5: // transposed
+		first, stepX, stepY = 0, m.W, 1
+	case 6: // row 0 belongs at the right: turn clockwise
+		first, stepX, stepY = bottom*m.W, -m.W, 1
+	case 7: // transposed over the other diagonal
+		first, stepX, stepY = bottom*m.W+right, -m.W, -1
+	case 8: // row 0 belongs at the left: turn anticlockwise
+		first, stepX, stepY = right, m.W, -1
+	}
+	// In blocks, so that what a column of the stored picture brings into the cache is used up.
+	const block = 64
+	for y0 := 0; y0 < out.H; y0 += block {
+		for x0 := 0; x0 < out.W; x0 += block {
+			for y := y0; y < min(y0+block, out.H); y++ {
+				dst := out.row(y)[3*x0 : 3*min(x0+block, out.W)]
+				for from := 3 * (first + x0*stepX + y*stepY); len(dst) > 0; from += 3 * stepX {
+					p := m.Pix[from:][:3]
+					dst[0], dst[1], dst[2] = p[0], p[1], p[2]
+					dst = dst[3:]
+				}
 			}
-			copy(dst[3*x:3*x+3], m.Pix[3*(sy*m.W+sx):])
 		}
 	}
 	return out
+}
+
+// pngEXIF returns the EXIF block of a PNG file (chunk eXIf), nil if there is none.
+func pngEXIF(data []byte) []byte {
+	rest := data[min(8, len(data)):]
+	for range maxChunks {
+		if len(rest) < 12 {
+			return nil
+		}
+		size := int64(binary.BigEndian.Uint32(rest))
+		if size > int64(len(rest)-12) {
+			return nil
+		}
+		if string(rest[4:8]) == "eXIf" {
+			return rest[8 : 8+size]
+		}
+		rest = rest[12+size:]
+	}
+	return nil
 }

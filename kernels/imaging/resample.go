@@ -1,6 +1,7 @@
 package imaging
 
 import (
+	"context"
 	"fmt"
 	"math"
 )
@@ -95,7 +96,10 @@ func spans(in, out int, f Filter) ([]span, error) {
 	shrink := 1 / stretch
 
 	all := make([]span, out)
-	var weights []float64
+	// A span has at most this many samples: one more than fit into the support on both sides.
+	longest := min(in, int(2*support)+2)
+	slab := make([]int32, 0, out*longest)
+	weights := make([]float64, 0, longest)
 	for i := range all {
 		center := (float64(i) + 0.5) * scale
 		first := max(int(center-support+0.5), 0)
@@ -107,90 +111,71 @@ func spans(in, out int, f Filter) ([]span, error) {
 			weights = append(weights, w)
 			sum += w
 		}
-		fixed := make([]int32, len(weights))
-		for j, w := range weights {
+		start := len(slab)
+		for _, w := range weights {
 			if sum != 0 {
 				w /= sum
 			}
 			// Halves round away from zero; int truncates.
-			fixed[j] = int32(math.Copysign(0.5, w) + float64(w*(1<<weightBits)))
+			slab = append(slab, int32(math.Copysign(0.5, w)+float64(w*(1<<weightBits))))
 		}
-		all[i] = span{first, fixed}
+		all[i] = span{first, slab[start:len(slab):len(slab)]}
 	}
 	return all, nil
 }
 
+// The largest picture that Resize makes: far beyond what a vision tower takes, and small enough that the weights of a side
+// (some hundred bytes a pixel of the side) and the picture itself fit into memory.
+const (
+	maxTargetSide   = 1 << 18
+	maxTargetPixels = math.MaxInt32 / 3
+)
+
 // Resize resamples a picture to w by h pixels, with antialiasing when it shrinks.
 // It equals Pillow's Image.resize((w, h), filter) on 8-bit RGB in every byte: a
 // horizontal pass, then a vertical one, each rounding to 8 bits, an axis that
-// keeps its size skipped (Pillow, src/libImaging/Resample.c). A picture that has
-// the size already is returned as it is, not copied.
+// keeps its size skipped (Pillow, src/libImaging/Resample.c, before 12.3). A
+// picture that has the size already is returned as it is, not copied.
+//
+// Large pictures are worked on by up to GOMAXPROCS goroutines. Memory beyond the
+// result is a few hundred kilobytes for each, more for sides of 100000 pixels.
+// A side of more than 262144 pixels or a result of more than 2 GiB is refused.
 func Resize(src *RGB, w, h int, f Filter) (*RGB, error) {
-	if err := src.Check(); err != nil {
+	return ResizeContext(context.Background(), src, w, h, f)
+}
+
+// ResizeContext is [Resize] that gives up with ctx's error soon after ctx is done.
+func ResizeContext(ctx context.Context, src *RGB, w, h int, f Filter) (*RGB, error) {
+	if err := checkTarget(src, w, h); err != nil {
 		return nil, err
 	}
-	if w <= 0 || h <= 0 || int64(w) > math.MaxInt32/3/int64(h) {
-		return nil, fmt.Errorf("imaging: cannot resize to %d x %d pixels", w, h)
-	}
-	if w != src.W {
-		cols, err := spans(src.W, w, f)
-		if err != nil {
-			return nil, err
-		}
-		src = resizeRows(src, cols)
-	}
-	if h != src.H {
-		rows, err := spans(src.H, h, f)
-		if err != nil {
-			return nil, err
-		}
-		src = resizeColumns(src, rows)
-	}
-	return src, nil
+	return resample(ctx, plane{src: src, w: src.W, h: src.H}, w, h, f, allPasses, 0)
 }
 
-// resizeRows applies one span to each output column, row by row.
-func resizeRows(src *RGB, cols []span) *RGB {
-	out := NewRGB(len(cols), src.H)
-	for y := range out.H {
-		in, dst := src.row(y), out.row(y)
-		for x, s := range cols {
-			r, g, b := int32(half), int32(half), int32(half)
-			p := in[3*s.first:]
-			for j, w := range s.weights {
-				r += int32(p[3*j]) * w
-				g += int32(p[3*j+1]) * w
-				b += int32(p[3*j+2]) * w
-			}
-			dst[3*x], dst[3*x+1], dst[3*x+2] = clip8(r), clip8(g), clip8(b)
-		}
+// ResizePadded equals Resize(PadSquare(src, bg), w, h, f) in every byte without
+// building the square, which for a photo of 12 megapixels would take 48 MB: the
+// margins, being of one colour, enter the sums as constants. It gives up with
+// ctx's error soon after ctx is done.
+func ResizePadded(ctx context.Context, src *RGB, bg [3]uint8, w, h int, f Filter) (*RGB, error) {
+	if err := checkTarget(src, w, h); err != nil {
+		return nil, err
 	}
-	return out
+	side := max(src.W, src.H)
+	left, top := squareMargins(src)
+	return resample(ctx, plane{src, side, side, left, top, bg}, w, h, f, allPasses, 0)
 }
 
-// resizeColumns applies one span to each output row, byte column by byte column.
-func resizeColumns(src *RGB, rows []span) *RGB {
-	out := NewRGB(src.W, len(rows))
-	sums := make([]int32, 3*src.W)
-	for y, s := range rows {
-		for i := range sums {
-			sums[i] = half
-		}
-		for j, w := range s.weights {
-			for i, v := range src.row(s.first + j) {
-				sums[i] += int32(v) * w
-			}
-		}
-		dst := out.row(y)
-		for i, v := range sums {
-			dst[i] = clip8(v)
-		}
+func checkTarget(src *RGB, w, h int) error {
+	if err := src.Check(); err != nil {
+		return err
 	}
-	return out
+	if w <= 0 || h <= 0 || (w != src.W || h != src.H) &&
+		(w > maxTargetSide || h > maxTargetSide || int64(w) > maxTargetPixels/int64(h)) {
+		return fmt.Errorf("imaging: cannot resize to %d x %d pixels: sides must be 1 to %d, the result at most %d pixels",
+			w, h, maxTargetSide, maxTargetPixels)
+	}
+	if src.W > math.MaxInt32 || src.H > math.MaxInt32 {
+		return fmt.Errorf("imaging: cannot resize a picture of %d x %d pixels: its sides must be below 2^31", src.W, src.H)
+	}
+	return nil
 }
-
-// half makes the shift of clip8 round to nearest.
-const half = 1 << (weightBits - 1)
-
-// clip8 takes a fixed-point sum back to a sample.
-func clip8(sum int32) uint8 { return uint8(min(max(sum>>weightBits, 0), 255)) }

@@ -21,7 +21,11 @@ func isAnimatedWebP(data []byte) bool {
 // webpEXIF returns the EXIF block of a WebP file, nil if there is none. imagemeta
 // finds it only when no chunk before it has an odd length, for want of the pad byte.
 func webpEXIF(data []byte) []byte {
-	for chunk := data[min(12, len(data)):]; len(chunk) >= 8; {
+	chunk := data[min(12, len(data)):]
+	for range maxChunks {
+		if len(chunk) < 8 {
+			return nil
+		}
 		size := int64(binary.LittleEndian.Uint32(chunk[4:]))
 		if size > int64(len(chunk)-8) {
 			return nil
