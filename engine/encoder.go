@@ -54,14 +54,17 @@ type pictureInput struct {
 
 // openEncoder chooses who runs the tower of a projector file.
 func openEncoder(ctx context.Context, path string, lm *llama.Model, e *Engine) (encoder, error) {
-	native, err := vision.OpenCLIP(path, vision.Options{Dequantize: dequantize})
+	native, err := vision.OpenPlain(path, vision.Options{Dequantize: dequantize})
 	switch {
+	case err == nil && native.Info().Projector == "janus_pro":
+		// The tower would do, but libmtmd knows the tokens that Janus wants around a picture.
+		native.Close()
 	case err == nil:
 		if w := native.Info().Width; w != lm.NEmbdInp() {
 			return nil, fmt.Errorf("%w: %s makes embeddings %d wide, %s takes %d; use the mmproj file that came with the model", ErrMismatch, path, w, lm.Path(), lm.NEmbdInp())
 		}
 		return &nativeEncoder{native}, nil
-	case !errors.Is(err, vision.ErrNotCLIP):
+	case !errors.Is(err, vision.ErrUnknownTower):
 		return nil, fmt.Errorf("%w: %w", ErrModelFile, err)
 	}
 	return openMtmd(ctx, path, lm, e)
@@ -94,7 +97,7 @@ func (n *nativeEncoder) prepare(ctx context.Context, img *imaging.RGB) ([]piece,
 }
 
 func (n *nativeEncoder) encode(ctx context.Context, p *piece) ([]float32, error) {
-	return n.tower.Encode(ctx, p.picture.handle.(*vision.Input))
+	return vision.Encode(ctx, n.tower, p.picture.handle.(*vision.Input))
 }
 
 // look decodes and prepares a picture, and notes the time of both.

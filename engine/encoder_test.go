@@ -19,7 +19,7 @@ func TestLibmtmdIsTheNativeTowerInItsFaultyLayout(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	faulty, err := vision.OpenCLIP(seedProjector, vision.Options{Layout: vision.LibmtmdFault})
+	faulty, err := vision.OpenPlain(seedProjector, vision.Options{Layout: vision.LibmtmdFault})
 	if err != nil {
 		t.Fatal(err)
 	}

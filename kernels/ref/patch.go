@@ -15,9 +15,10 @@ import (
 // convolution weight flattened from [out, 3, p, p], so that the patch embedding, a
 // convolution whose stride is its kernel's size, is [Linear] of dst.
 //
-// dst has (W/p)·(H/p) rows of 3·p² numbers; p must divide the picture's sides.
+// dst has ⌊W/p⌋·⌊H/p⌋ rows of 3·p² numbers; pixels beyond the last whole patch are not
+// read.
 func Patchify[T Float](dst Matrix[T], img *imaging.RGB, p int, mean, std [3]T) {
-	if p <= 0 || img.W%p != 0 || img.H%p != 0 {
+	if p <= 0 || img.W < p || img.H < p {
 		panic(fmt.Sprintf("ref: patches of %d pixels in a picture of %d x %d", p, img.W, img.H))
 	}
 	across := img.W / p

@@ -159,7 +159,7 @@ func testActivations[T Float](t *testing.T, tolerance float64) {
 }
 
 func TestPatchifyThenLinearIsAConvolution(t *testing.T) {
-	const w, h, p, out = 6, 4, 2, 3
+	const w, h, p, out = 7, 4, 2, 3 // the last column of pixels is in no patch
 	img := imaging.NewRGB(w, h)
 	for i := range img.Pix {
 		img.Pix[i] = uint8(37 * i)
@@ -194,8 +194,14 @@ func TestMismatchedShapesPanic(t *testing.T) {
 		"Linear":    func() { Linear(m(2, 3), m(2, 4), m(3, 5), nil) },
 		"Add":       func() { Add(m(2, 3), m(3, 2)) },
 		"Attention": func() { Attention(m(2, 4), m(2, 4), m(2, 4), m(2, 4), 3, m(2, 2)) },
-		"Patchify":  func() { Patchify(m(1, 12), imaging.NewRGB(3, 2), 2, [3]float32{}, [3]float32{1, 1, 1}) },
-		"MatrixOf":  func() { MatrixOf(2, 2, make([]float32, 3)) },
+		"Patchify":  func() { Patchify(m(1, 12), imaging.NewRGB(4, 2), 2, [3]float32{}, [3]float32{1, 1, 1}) },
+		"Quantize":  func() { Quantize(NewCodes[float32](2, 3), m(3, 2), 127) },
+		"limit":     func() { Quantize(NewCodes[float32](2, 3), m(2, 3), 128) },
+		"LinearQuantized": func() {
+			LinearQuantized(m(2, 4), NewCodes[float32](2, 3), NewCodes[float32](4, 5), nil)
+		},
+		"Interpolate": func() { Interpolate(m(4, 2), 2, 2, m(3, 2), 2, 2, Bicubic) },
+		"MatrixOf":    func() { MatrixOf(2, 2, make([]float32, 3)) },
 	} {
 		func() {
 			defer func() {

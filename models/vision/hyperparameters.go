@@ -11,14 +11,26 @@ import (
 // the identity hash.
 type hyperparameters struct {
 	Layout               Layout
-	Projector            string // "mlp" or "linear"
-	Activation           string // "quick_gelu", "gelu" or "silu"
+	Family               string // "clip" or "siglip"
+	Projector            string // "mlp", "linear" or "janus_pro"
+	Activation           string // of the blocks: a key of activations
 	ImageSize, PatchSize int
 	Hidden, FF, Heads    int
 	Features             []int // depths that the projector reads, in blocks
 	Eps                  float64
 	Mean, Std            [3]float32
+	Tiling               tiling
 }
+
+// patches is the number of patches of one tile. Pixels beyond the last whole patch are
+// not seen: SigLIP's 384 pixels make 27 patches of 14 in a row, and 6 are left.
+func (hp *hyperparameters) patches() int {
+	across := hp.ImageSize / hp.PatchSize
+	return across * across
+}
+
+// depth is the number of blocks that are run: none beyond what the projector reads.
+func (hp *hyperparameters) depth() int { return slices.Max(hp.Features) }
 
 // Bounds that no tower comes near. They keep the work space of a hostile file, which
 // grows with the square of the number of patches, below 300 MB.
@@ -32,16 +44,36 @@ const (
 // readHyperparameters reads and checks the metadata. The keys are llama.cpp's
 // (tools/mtmd/clip-impl.h).
 func readHyperparameters(f *gguf.File, order Layout) (*hyperparameters, error) {
-	hp := &hyperparameters{Layout: order, Activation: "quick_gelu", Eps: 1e-5}
+	hp := &hyperparameters{Layout: order, Eps: 1e-5}
 	if err := hp.readKind(f); err != nil {
 		return nil, err
 	}
-	if gelu, _ := f.Bool("clip.use_gelu"); gelu {
-		hp.Activation = "gelu"
-	} else if silu, _ := f.Bool("clip.use_silu"); silu {
-		hp.Activation = "silu"
+	blocks, err := hp.readSizes(f)
+	if err != nil {
+		return nil, err
 	}
-	var blocks int
+	if eps, ok := f.Float("clip.vision.attention.layer_norm_epsilon"); ok {
+		if !(eps > 0 && eps < 1) {
+			return nil, fmt.Errorf("clip.vision.attention.layer_norm_epsilon = %v", eps)
+		}
+		hp.Eps = eps
+	}
+	if err := hp.readNormalisation(f); err != nil {
+		return nil, err
+	}
+	if err := hp.readFeatures(f, blocks); err != nil {
+		return nil, err
+	}
+	if err := hp.refuseOtherTensors(f); err != nil {
+		return nil, err
+	}
+	hp.Tiling, err = readTiling(f)
+	return hp, err
+}
+
+// readSizes reads the numbers that shapes are made of, and returns that of the blocks
+// stored.
+func (hp *hyperparameters) readSizes(f *gguf.File) (blocks int, err error) {
 	for _, k := range []struct {
 		key   string
 		limit uint64
@@ -56,58 +88,22 @@ func readHyperparameters(f *gguf.File, order Layout) (*hyperparameters, error) {
 	} {
 		n, ok := f.Uint(k.key)
 		if !ok {
-			return nil, fmt.Errorf("no %s", k.key)
+			return 0, fmt.Errorf("no %s", k.key)
 		}
 		if n == 0 || n > k.limit {
-			return nil, fmt.Errorf("%s = %d", k.key, n)
+			return 0, fmt.Errorf("%s = %d", k.key, n)
 		}
 		*k.dst = int(n)
 	}
-	grid := hp.ImageSize / hp.PatchSize
 	switch {
-	case hp.ImageSize%hp.PatchSize != 0:
-		return nil, fmt.Errorf("patches of %d pixels do not tile an image of %d", hp.PatchSize, hp.ImageSize)
-	case grid*grid > maxPatches:
-		return nil, fmt.Errorf("%d patches; at most %d are supported", grid*grid, maxPatches)
+	case hp.PatchSize > hp.ImageSize:
+		return 0, fmt.Errorf("patches of %d pixels in an image of %d", hp.PatchSize, hp.ImageSize)
+	case hp.patches() > maxPatches:
+		return 0, fmt.Errorf("%d patches; at most %d are supported", hp.patches(), maxPatches)
 	case hp.Hidden%hp.Heads != 0:
-		return nil, fmt.Errorf("%d attention heads do not divide a width of %d", hp.Heads, hp.Hidden)
+		return 0, fmt.Errorf("%d attention heads do not divide a width of %d", hp.Heads, hp.Hidden)
 	}
-	if eps, ok := f.Float("clip.vision.attention.layer_norm_epsilon"); ok {
-		if !(eps > 0 && eps < 1) {
-			return nil, fmt.Errorf("clip.vision.attention.layer_norm_epsilon = %v", eps)
-		}
-		hp.Eps = eps
-	}
-	if err := hp.readNormalisation(f); err != nil {
-		return nil, err
-	}
-	return hp, hp.readFeatures(f, blocks)
-}
-
-// readKind tells CLIP towers with a LLaVA projector from everything else.
-func (hp *hyperparameters) readKind(f *gguf.File) error {
-	if arch := f.Architecture(); arch != "clip" {
-		return fmt.Errorf("%w (general.architecture = %q)", ErrNotCLIP, arch)
-	}
-	projector, ok := f.Str("clip.vision.projector_type")
-	if !ok {
-		projector, ok = f.Str("clip.projector_type")
-	}
-	if !ok {
-		projector = "mlp" // what files from before the key hold
-	}
-	if projector != "mlp" && projector != "linear" {
-		return fmt.Errorf("%w (projector_type = %s)", ErrNotCLIP, projector)
-	}
-	hp.Projector = projector
-	if vision, ok := f.Bool("clip.has_vision_encoder"); ok && !vision {
-		return fmt.Errorf("%w (clip.has_vision_encoder = false)", ErrNotCLIP)
-	}
-	if _, ok := f.Tensor("v.class_embd"); !ok {
-		// SigLIP, for one: the same names, but no class token.
-		return fmt.Errorf("%w (no tensor v.class_embd)", ErrNotCLIP)
-	}
-	return nil
+	return blocks, nil
 }
 
 func (hp *hyperparameters) readNormalisation(f *gguf.File) error {
@@ -146,7 +142,7 @@ func (hp *hyperparameters) readFeatures(f *gguf.File, blocks int) error {
 	}
 	if len(layers) == 0 {
 		hp.Features = []int{blocks}
-		if hp.Layout == LibmtmdFault {
+		if hp.Layout == LibmtmdFault && hp.Projector != "janus_pro" {
 			hp.Features[0]--
 		}
 		return nil

@@ -4,9 +4,10 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"io"
 	"math"
 	"os"
+	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -14,11 +15,16 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// edited returns a copy of the small tower with changed metadata and tensors: a nil
-// value or nil tensor leaves one out.
+// edited returns a copy of a small CLIP tower with changed metadata and tensors: a nil
+// value or nil tensor leaves one out. It empties the maps.
 func edited(t testing.TB, keys map[string]any, tensors map[string]*tensor) *gguf.File {
 	t.Helper()
-	f, err := gguf.Open("testdata/quick-mlp.gguf")
+	return editedTower(t, "quick-mlp", keys, tensors)
+}
+
+func editedTower(t testing.TB, name string, keys map[string]any, tensors map[string]*tensor) *gguf.File {
+	t.Helper()
+	f, err := gguf.Open("testdata/" + name + ".gguf")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,6 +47,10 @@ func edited(t testing.TB, keys map[string]any, tensors map[string]*tensor) *gguf
 		} else if x != nil {
 			w.AddTensor(old.Name, x.t, x.dims, x.data)
 		}
+		delete(tensors, old.Name)
+	}
+	for name, x := range tensors {
+		w.AddTensor(name, x.t, x.dims, x.data)
 	}
 	var buf bytes.Buffer
 	if _, err := w.WriteTo(&buf); err != nil {
@@ -72,7 +82,7 @@ func floats(n int, v, last float32) *tensor {
 }
 
 func TestAnUneditedTowerLoads(t *testing.T) {
-	c, err := LoadCLIP(edited(t, nil, nil), Options{})
+	c, err := LoadPlain(edited(t, nil, nil), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,17 +104,27 @@ func TestLoadingNamesTheFault(t *testing.T) {
 		keys    keys
 		tensors tensors
 		text    string
-		notCLIP bool
+		unknown bool
 	}{
-		{"another architecture", keys{"general.architecture": "llama"}, nil, `not a CLIP/LLaVA projector (general.architecture = "llama")`, true},
-		{"another projector", keys{"clip.projector_type": "qwen2vl_merger"}, nil, "not a CLIP/LLaVA projector (projector_type = qwen2vl_merger)", true},
+		{"another architecture", keys{"general.architecture": "llama"}, nil, `not a CLIP or SigLIP tower with LLaVA's projector (general.architecture = "llama")`, true},
+		{"another projector", keys{"clip.projector_type": "qwen2vl_merger"}, nil, "not a CLIP or SigLIP tower with LLaVA's projector (projector_type = qwen2vl_merger)", true},
 		{"a vision projector of its own", keys{"clip.vision.projector_type": "gemma3"}, nil, "(projector_type = gemma3)", true},
 		{"an audio tower", keys{"clip.has_vision_encoder": false}, nil, "clip.has_vision_encoder = false", true},
-		{"a tower without a class token", nil, tensors{"v.class_embd": nil}, "no tensor v.class_embd", true},
+		{"windows", keys{"clip.vision.n_wa_pattern": uint32(8)}, nil, "it attends in windows: clip.vision.n_wa_pattern", true},
+		{"norms of queries", nil, tensors{"v.blk.0.attn_q_norm.weight": floats(16, 1, 1)}, "it has a tensor v.blk.0.attn_q_norm.weight", true},
+		{"a projector with norms", nil, tensors{"mm.1.weight": floats(40, 1, 1)}, "it has a tensor mm.1.weight", true},
+		{"a missing class token", nil, tensors{"v.class_embd": nil}, "tensor v.position_embd.weight: dimensions [32 17], want [32 16]", false},
 		{"no image size", keys{"clip.vision.image_size": nil}, nil, "no clip.vision.image_size", false},
 		{"an image size that is no number", keys{"clip.vision.image_size": "28"}, nil, "no clip.vision.image_size", false},
 		{"a patch size of zero", keys{"clip.vision.patch_size": uint32(0)}, nil, "clip.vision.patch_size = 0", false},
-		{"patches that do not tile the image", keys{"clip.vision.patch_size": uint32(9)}, nil, "patches of 9 pixels do not tile an image of 28", false},
+		{"patches larger than the image", keys{"clip.vision.patch_size": uint32(29)}, nil, "patches of 29 pixels in an image of 28", false},
+		{"a patch size other than the tensors'", keys{"clip.vision.patch_size": uint32(9)}, nil, "tensor v.patch_embd.weight: dimensions [7 7 3 32], want [9 9 3 32]", false},
+		{"half a pinpoint", keys{"clip.vision.image_grid_pinpoints": []int32{336}}, nil, "clip.vision.image_grid_pinpoints has 1 numbers", false},
+		{"pinpoints without end", keys{"clip.vision.image_grid_pinpoints": make([]int32, 514)}, nil, "clip.vision.image_grid_pinpoints has 514 numbers", false},
+		{"a pinpoint of no size", keys{"clip.vision.image_grid_pinpoints": []int32{336, 0}}, nil, "clip.vision.image_grid_pinpoints: 336 x 0 pixels", false},
+		{"a huge crop", keys{"clip.vision.image_crop_resolution": uint32(1 << 20)}, nil, "clip.vision.image_crop_resolution = 1048576", false},
+		{"a long name of a merge", keys{"clip.vision.mm_patch_merge_type": strings.Repeat("x", 65)}, nil, "clip.vision.mm_patch_merge_type has 65 bytes", false},
+		{"a newline of another width", nil, tensors{"model.image_newline": floats(23, 1, 1)}, "tensor model.image_newline: dimensions [23], want [24]", false},
 		{"more patches than fit in memory", keys{"clip.vision.image_size": uint32(16384), "clip.vision.patch_size": uint32(1)}, nil, "patches; at most", false},
 		{"heads that do not divide the width", keys{"clip.vision.attention.head_count": uint32(3)}, nil, "3 attention heads do not divide a width of 32", false},
 		{"a huge width", keys{"clip.vision.embedding_length": uint32(1 << 31)}, nil, "clip.vision.embedding_length = 2147483648", false},
@@ -124,23 +144,99 @@ func TestLoadingNamesTheFault(t *testing.T) {
 		{"a type that is unknown here", nil, tensors{"v.blk.0.attn_k.weight": {gguf.Q4_0, []uint64{32, 32}, make([]byte, 32*18)}}, "tensor v.blk.0.attn_k.weight: unsupported tensor type Q4_0", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			tower, err := LoadCLIP(edited(t, c.keys, c.tensors), Options{})
+			tower, err := LoadPlain(edited(t, c.keys, c.tensors), Options{})
 			if err == nil {
 				tower.Close()
 				t.Fatal("the tower loads")
 			}
-			if !strings.Contains(err.Error(), c.text) || errors.Is(err, ErrNotCLIP) != c.notCLIP {
+			if !strings.Contains(err.Error(), c.text) || errors.Is(err, ErrUnknownTower) != c.unknown {
 				t.Errorf("got error %q, want %q", err, c.text)
 			}
 		})
 	}
 }
 
+func TestLoadingASiglipTowerNamesTheFault(t *testing.T) {
+	type keys = map[string]any
+	type tensors = map[string]*tensor
+	for _, c := range []struct {
+		name, tower string
+		keys        keys
+		tensors     tensors
+		text        string
+		unknown     bool
+	}{
+		{"a class token too many", "siglip-mlp", nil, tensors{"v.class_embd": floats(32, 1, 1)}, "tensor v.position_embd.weight: dimensions [32 16], want [32 17]", false},
+		{"a patch bias of the wrong length", "siglip-mlp", nil, tensors{"v.patch_embd.bias": floats(33, 1, 1)}, "tensor v.patch_embd.bias: dimensions [33], want [32]", false},
+		{"half a norm after the blocks", "siglip-linear", nil, tensors{"v.post_ln.bias": nil}, "tensor v.post_ln.bias: missing", false},
+		{"half a norm before the blocks", "siglip-mlp", nil, tensors{"v.pre_ln.weight": floats(32, 1, 1)}, "tensor v.pre_ln.bias: missing", false},
+		{"a NaN in the norm after the blocks", "siglip-linear", nil, tensors{"v.post_ln.weight": floats(32, 1, float32(math.NaN()))}, "tensor v.post_ln.weight: element 31 is NaN", false},
+		{"a second patch embedding", "siglip-mlp", nil, tensors{"v.patch_embd.weight.1": floats(32, 1, 1)}, "it has a tensor v.patch_embd.weight.1", true},
+		{"a gate", "siglip-mlp", nil, tensors{"v.blk.2.ffn_gate.weight": floats(32, 1, 1)}, "it has a tensor v.blk.2.ffn_gate.weight", true},
+		{"Janus with LLaVA's projector", "siglip-mlp", keys{"clip.projector_type": "janus_pro"}, nil, "it has a tensor mm.2.", true},
+		{"Gemma 3", "siglip-mlp", keys{"clip.projector_type": "gemma3"}, nil, "(projector_type = gemma3)", true},
+		{"an infinite newline", "siglip-features", nil, tensors{"model.image_newline": floats(24, 0, float32(math.Inf(1)))}, "tensor model.image_newline: element 23 is +Inf", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tower, err := LoadPlain(editedTower(t, c.tower, c.keys, c.tensors), Options{})
+			if err == nil {
+				tower.Close()
+				t.Fatal("the tower loads")
+			}
+			if !strings.Contains(err.Error(), c.text) || errors.Is(err, ErrUnknownTower) != c.unknown {
+				t.Errorf("got error %q, want %q", err, c.text)
+			}
+		})
+	}
+}
+
+func TestTheActivationFollowsTheFamily(t *testing.T) {
+	for _, c := range []struct {
+		tower      string
+		gelu, silu bool
+		layout     Layout
+		want       string
+	}{
+		{"quick-mlp", true, false, AsTrained, "gelu"},
+		{"quick-mlp", false, true, AsTrained, "silu"},
+		{"quick-mlp", false, false, AsTrained, "quick_gelu"},
+		{"siglip-mlp", true, false, AsTrained, "gelu_tanh"},
+		{"siglip-mlp", false, true, AsTrained, "silu"},
+		{"siglip-mlp", false, false, AsTrained, "gelu_tanh"},
+		{"siglip-mlp", false, false, LibmtmdFault, "quick_gelu"},
+		{"siglip-janus", true, false, AsTrained, "gelu"},
+	} {
+		f := editedTower(t, c.tower, map[string]any{"clip.use_gelu": c.gelu, "clip.use_silu": c.silu}, nil)
+		hp, err := readTower(f, Options{Layout: c.layout})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if hp.Activation != c.want {
+			t.Errorf("%+v: %s", c, hp.Activation)
+		}
+	}
+}
+
+func TestTilingIsReadFromTheFile(t *testing.T) {
+	hp, err := readTower(editedTower(t, "siglip-features", nil, nil), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := tiling{Pinpoints: []int64{28, 56, 56, 28}, MergeType: "spatial_unpad", AspectRatio: "anyres", CropResolution: 28}
+	if !reflect.DeepEqual(hp.Tiling, want) {
+		t.Errorf("%+v, want %+v", hp.Tiling, want)
+	}
+	newline := openTower(t, "testdata/siglip-features.gguf", Options{}).head.newline
+	if len(newline) != 24 {
+		t.Errorf("a newline of %d numbers, want 24", len(newline))
+	}
+}
+
 func TestAnOpenErrorNamesTheFile(t *testing.T) {
-	if _, err := OpenCLIP("testdata/none.gguf", Options{}); !errors.Is(err, os.ErrNotExist) {
+	if _, err := OpenPlain("testdata/none.gguf", Options{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a missing file: %v", err)
 	}
-	if _, err := OpenCLIP("../builtin/eyelet-seed-q8_0.gguf", Options{}); !errors.Is(err, ErrNotCLIP) || !strings.Contains(err.Error(), "eyelet-seed") {
+	if _, err := OpenPlain("../builtin/eyelet-seed-q8_0.gguf", Options{}); !errors.Is(err, ErrUnknownTower) || !strings.Contains(err.Error(), "eyelet-seed") {
 		t.Errorf("a language model: %v", err)
 	}
 }
@@ -148,7 +244,7 @@ func TestAnOpenErrorNamesTheFile(t *testing.T) {
 func TestOtherTensorTypesGoToTheGivenDequantizer(t *testing.T) {
 	f := edited(t, nil, map[string]*tensor{"v.blk.0.attn_k.weight": {gguf.Q4_0, []uint64{32, 32}, make([]byte, 32*18)}})
 	asked := 0
-	c, err := LoadCLIP(f, Options{Dequantize: func(typ gguf.Type, data []byte, dst []float32) error {
+	c, err := LoadPlain(f, Options{Dequantize: func(typ gguf.Type, data []byte, dst []float32) error {
 		asked++
 		if typ != gguf.Q4_0 || len(data) != 32*18 || len(dst) != 32*32 {
 			t.Errorf("asked for %v, %d bytes, %d numbers", typ, len(data), len(dst))
@@ -170,7 +266,7 @@ func TestIdentityFollowsTheWeightsAndTheSettings(t *testing.T) {
 		"another epsilon":   edited(t, map[string]any{"clip.vision.attention.layer_norm_epsilon": float32(1e-5)}, nil),
 		"another name only": edited(t, map[string]any{"general.name": "x"}, nil),
 	} {
-		c, err := LoadCLIP(f, Options{})
+		c, err := LoadPlain(f, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -190,14 +286,13 @@ func TestIdentityFollowsTheWeightsAndTheSettings(t *testing.T) {
 	}
 }
 
-func FuzzLoadCLIP(f *testing.F) {
-	for _, name := range []string{"quick-mlp", "gelu-linear", "silu-mlp"} {
-		file, err := os.Open("testdata/" + name + ".gguf")
-		if err != nil {
-			f.Fatal(err)
-		}
-		data, err := io.ReadAll(file)
-		file.Close()
+func FuzzLoadPlain(f *testing.F) {
+	towers, err := filepath.Glob("testdata/*.gguf")
+	if err != nil || len(towers) < 7 {
+		f.Fatalf("%d towers: %v", len(towers), err)
+	}
+	for _, name := range towers {
+		data, err := os.ReadFile(name)
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -208,7 +303,7 @@ func FuzzLoadCLIP(f *testing.F) {
 		if err != nil {
 			return
 		}
-		c, err := LoadCLIP(file, Options{})
+		c, err := LoadPlain(file, Options{})
 		if err != nil {
 			return
 		}

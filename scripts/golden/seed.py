@@ -28,11 +28,11 @@ def read_gguf(path):
 
 
 class Tower(torch.nn.Module):
-    """An mmproj file's CLIP tower and projector; forward takes 8-bit RGB pictures of the tower's size, [b, h, w, 3]."""
+    """The CLIP tower and projector of read_gguf's metadata and tensors; forward takes 8-bit RGB pictures of the tower's
+    size, [b, h, w, 3]."""
 
-    def __init__(self, path):
+    def __init__(self, meta, t):
         super().__init__()
-        meta, t = read_gguf(path)
         v = lambda key: meta["clip.vision." + key]
         act = "gelu" if meta.get("clip.use_gelu") else "silu" if meta.get("clip.use_silu") else "quick_gelu"
         config = CLIPVisionConfig(
@@ -82,7 +82,7 @@ class Seed:
     """The whole model: greedy answers about a picture."""
 
     def __init__(self, lm_path, mmproj_path):
-        self.tower = Tower(mmproj_path)
+        self.tower = Tower(*read_gguf(mmproj_path))
         meta, t = read_gguf(lm_path)
         m = lambda key: meta["llama." + key]
         heads, kv = m("attention.head_count"), m("attention.head_count_kv")

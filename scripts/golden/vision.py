@@ -3,13 +3,15 @@
     pip install torch transformers pillow numpy gguf sentencepiece protobuf
     python scripts/golden/vision.py
 
-writes models/vision/testdata/: for the built-in model's tower the image tokens of the pictures seed-*.png, and two
-small towers with random weights (other activations, projectors, tensor types, feature layers, the exchanged names of
-old files) with the image tokens of a random picture. NAME.f32 holds the tokens, little-endian float32, row after row.
+writes models/vision/testdata/: for the built-in model's tower the image tokens of the pictures seed-*.png; small CLIP
+and SigLIP towers with random weights (other activations, projectors, tensor types, feature layers, the exchanged names
+of old files) with the image tokens of a random picture; and some image tokens of towers of real shapes, whose weights
+the tests make themselves (see towers.py). NAME.f32 holds tokens, little-endian float32, row after row.
 """
 import json, pathlib
 
-from seed import BUILTIN, Tower, gguf
+from seed import BUILTIN, gguf
+from towers import picture, read_tower, synthetic, tower
 import numpy as np
 import PIL, torch, transformers
 from PIL import Image
@@ -18,7 +20,8 @@ OUT = pathlib.Path(__file__).parents[2] / "models/vision/testdata"
 T = gguf.GGMLQuantizationType
 
 
-def random_tower(path, seed, act, projector, features, types, old_names, hidden=32, ff=64, heads=2, blocks=3, size=28, patch=7, width=24):
+def random_tower(path, seed, act, projector, features, types, old_names=False, hidden=32, ff=64, heads=2, blocks=3, size=28, patch=7, width=24,
+                 family="clip", post=False, inner=40, tiling=False):
     """Writes a tower with random weights, their types taken in turn."""
     rng = np.random.default_rng(seed)
     w = gguf.GGUFWriter(path, "clip")
@@ -34,6 +37,11 @@ def random_tower(path, seed, act, projector, features, types, old_names, hidden=
     w.add_array("clip.vision.image_std", [0.2, 0.25, 0.3])
     if features:
         w.add_array("clip.vision.feature_layer", features)
+    if tiling:
+        w.add_array("clip.vision.image_grid_pinpoints", [28, 56, 56, 28])
+        w.add_string("clip.vision.mm_patch_merge_type", "spatial_unpad")
+        w.add_string("clip.vision.image_aspect_ratio", "anyres")
+        w.add_uint32("clip.vision.image_crop_resolution", 28)
     count = 0
 
     def put(name, *shape, mean=0.0):
@@ -49,11 +57,14 @@ def random_tower(path, seed, act, projector, features, types, old_names, hidden=
         put(name + ".weight", out, into)
         put(name + ".bias", out)
 
-    put("v.class_embd", hidden)
+    if family == "clip":
+        put("v.class_embd", hidden)
+    else:
+        put("v.patch_embd.bias", hidden)
     put("v.patch_embd.weight", hidden, 3, patch, patch)
-    put("v.position_embd.weight", (size // patch) ** 2 + 1, hidden)
+    put("v.position_embd.weight", (size // patch) ** 2 + (family == "clip"), hidden)
     up, down = ("ffn_down", "ffn_up") if old_names else ("ffn_up", "ffn_down")
-    for norm in ["v.pre_ln"] + [f"v.blk.{i}.ln{j}" for i in range(blocks) for j in (1, 2)]:
+    for norm in ["v.pre_ln"] * (family == "clip") + ["v.post_ln"] * post + [f"v.blk.{i}.ln{j}" for i in range(blocks) for j in (1, 2)]:
         put(norm + ".weight", hidden, mean=1.0)
         put(norm + ".bias", hidden)
     for i in range(blocks):
@@ -65,8 +76,10 @@ def random_tower(path, seed, act, projector, features, types, old_names, hidden=
     if projector == "linear":
         linear("mm.0", width, into)
     else:
-        linear("mm.0", 40, into)
-        linear("mm.2", width, 40)
+        linear("mm.0", inner, into)
+        linear("mm.1" if projector == "janus_pro" else "mm.2", width, inner)
+    if tiling:
+        put("model.image_newline", width)
     w.write_header_to_file()
     w.write_kv_data_to_file()
     w.write_tensors_to_file()
@@ -78,20 +91,51 @@ def write(name, tokens):
     return list(tokens.shape)
 
 
-if __name__ == "__main__":
+TOWERS = {
+    "gelu-linear": dict(seed=1, act="gelu", projector="linear", features=[2], types=[T.F16, T.BF16, T.Q8_0]),
+    "silu-mlp": dict(seed=2, act="silu", projector="mlp", features=[1, 3], types=[T.F32, T.F16], old_names=True),
+    "quick-mlp": dict(seed=3, act="quick_gelu", projector="mlp", features=[], types=[T.BF16], blocks=1),
+    # What converters write for SigLIP's activation, gelu_pytorch_tanh: "gelu", or nothing (older ones).
+    "siglip-mlp": dict(family="siglip", seed=4, act="gelu", projector="mlp", features=[], types=[T.F16, T.BF16, T.Q8_0], inner=24, size=31),
+    "siglip-features": dict(family="siglip", seed=5, act="", projector="mlp", features=[0, 2], types=[T.F16], inner=24, blocks=2, tiling=True),
+    "siglip-linear": dict(family="siglip", seed=6, act="gelu", projector="linear", features=[], types=[T.F32, T.BF16], post=True, blocks=1),
+    "siglip-janus": dict(family="siglip", seed=7, act="gelu", projector="janus_pro", features=[], types=[T.F16, T.F32], post=True, blocks=1, inner=24),
+}
+
+SHAPES = {
+    "tiny-clip": dict(family="clip", image_size=28, patch_size=7, hidden=32, ff=64, heads=2, blocks=2, width=16, activation="quick_gelu", post_norm=False),
+    "tiny-siglip": dict(family="siglip", image_size=31, patch_size=7, hidden=48, ff=68, heads=2, blocks=2, width=16, activation="gelu", post_norm=True),
+    "vit-l-14-336": dict(family="clip", image_size=336, patch_size=14, hidden=1024, ff=4096, heads=16, blocks=23, width=2048, activation="quick_gelu", post_norm=False),
+    "so400m-14-384": dict(family="siglip", image_size=384, patch_size=14, hidden=1152, ff=4304, heads=16, blocks=26, width=896, activation="gelu", post_norm=False),
+}
+
+
+def pictures():
     cases = []
-    tower = Tower(BUILTIN / "mmproj-eyelet-seed-q8_0.gguf")
+    seed = read_tower(BUILTIN / "mmproj-eyelet-seed-q8_0.gguf")
     for png in sorted(OUT.glob("seed-*.png")):
         rgb = np.asarray(Image.open(png).convert("RGB"))
-        cases.append({"tower": "", "picture": png.name, "tokens": f"{png.stem}.f32", "shape": write(png.stem, tower(rgb[None])[0])})
-    rgb = np.random.default_rng(5).integers(0, 256, (28, 28, 3), dtype=np.uint8)
-    Image.fromarray(rgb).save(OUT / "noise.png")
-    towers = {"gelu-linear": dict(seed=1, act="gelu", projector="linear", features=[2], types=[T.F16, T.BF16, T.Q8_0], old_names=False),
-              "silu-mlp": dict(seed=2, act="silu", projector="mlp", features=[1, 3], types=[T.F32, T.F16], old_names=True),
-              "quick-mlp": dict(seed=3, act="quick_gelu", projector="mlp", features=[], types=[T.BF16], old_names=False, blocks=1)}
-    for name, options in towers.items():
-        random_tower(OUT / f"{name}.gguf", **options)
-        tokens = Tower(OUT / f"{name}.gguf")(rgb[None])[0]
-        cases.append({"tower": f"{name}.gguf", "picture": "noise.png", "tokens": f"{name}.f32", "shape": write(name, tokens)})
+        cases.append({"tower": "", "picture": png.name, "tokens": f"{png.stem}.f32", "shape": write(png.stem, seed(rgb[None])[0])})
+    for size, name in ((28, "noise"), (31, "noise-31")):
+        rgb = np.random.default_rng(5).integers(0, 256, (size, size, 3), dtype=np.uint8)
+        Image.fromarray(rgb).save(OUT / f"{name}.png")
+        for tower_name, options in TOWERS.items():
+            if options.get("size", 28) == size:
+                random_tower(OUT / f"{tower_name}.gguf", **options)
+                tokens = read_tower(OUT / f"{tower_name}.gguf")(rgb[None])[0]
+                cases.append({"tower": f"{tower_name}.gguf", "picture": f"{name}.png", "tokens": f"{tower_name}.f32", "shape": write(tower_name, tokens)})
+    return cases
+
+
+def real_shapes():
+    cases = []
+    for name, spec in SHAPES.items():
+        tokens = tower(*synthetic(**spec))(picture(spec["image_size"])[None])[0]
+        rows = np.linspace(0, len(tokens) - 1, 12).astype(int)  # of the first patch, the last, and some between
+        cases.append({"name": name, "spec": spec, "rows": rows.tolist(), "tokens": f"{name}.f32", "shape": write(name, tokens[rows])})
+    return cases
+
+
+if __name__ == "__main__":
     made_with = {m.__name__: m.__version__ for m in (np, PIL, torch, transformers)}
-    (OUT / "goldens.json").write_text(json.dumps({"made_with": made_with, "cases": cases}, indent=1) + "\n")
+    (OUT / "goldens.json").write_text(json.dumps({"made_with": made_with, "cases": pictures(), "real": real_shapes()}, indent=1) + "\n")

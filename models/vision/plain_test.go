@@ -1,14 +1,10 @@
 package vision
 
 import (
-	"context"
 	"encoding/binary"
-	"encoding/json"
-	"errors"
 	"math"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
@@ -16,9 +12,9 @@ import (
 
 const seedTower = "../builtin/mmproj-eyelet-seed-q8_0.gguf"
 
-func openTower(t testing.TB, path string, opt Options) *CLIP {
+func openTower(t testing.TB, path string, opt Options) *Plain {
 	t.Helper()
-	c, err := OpenCLIP(path, opt)
+	c, err := OpenPlain(path, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +41,7 @@ func encode(t testing.TB, e Encoder, img *imaging.RGB) []float32 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows, err := e.Encode(t.Context(), in)
+	rows, err := Encode(t.Context(), e, in)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,42 +73,6 @@ func readFloats(t testing.TB, name string) []float32 {
 		t.Fatal(err)
 	}
 	return v
-}
-
-func TestImageTokensEqualTransformers(t *testing.T) {
-	data, err := os.ReadFile("testdata/goldens.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var goldens struct {
-		Cases []struct {
-			Tower, Picture, Tokens string
-			Shape                  [2]int
-		}
-	}
-	if err := json.Unmarshal(data, &goldens); err != nil {
-		t.Fatal(err)
-	}
-	if len(goldens.Cases) < 6 {
-		t.Fatalf("only %d cases", len(goldens.Cases))
-	}
-	for _, g := range goldens.Cases {
-		t.Run(g.Tokens, func(t *testing.T) {
-			path := seedTower
-			if g.Tower != "" {
-				path = filepath.Join("testdata", g.Tower)
-			}
-			c := openTower(t, path, Options{})
-			if info := c.Info(); info.TileTokens != g.Shape[0] || info.Width != g.Shape[1] {
-				t.Fatalf("%d tokens of width %d, want %v", info.TileTokens, info.Width, g.Shape)
-			}
-			e := relativeError(encode(t, c, readPicture(t, g.Picture)), readFloats(t, g.Tokens))
-			t.Logf("relative error %.1e", e)
-			if !(e <= 1e-4) {
-				t.Errorf("relative error %g, want at most 1e-4", e)
-			}
-		})
-	}
 }
 
 func TestTheFaultyLayoutShiftsPatchesAndRunsOneBlockLess(t *testing.T) {
@@ -157,68 +117,6 @@ func TestPicturesOfAnySizeAreLaidOut(t *testing.T) {
 	}
 }
 
-func TestEncodeIsDeterministicAndTakesTurns(t *testing.T) {
-	c := openTower(t, seedTower, Options{})
-	img := readPicture(t, "seed-text.png")
-	want := encode(t, c, img)
-	var wg sync.WaitGroup
-	for range 3 {
-		wg.Go(func() {
-			in, err := c.Preprocess(t.Context(), img)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			got, err := c.Encode(t.Context(), in)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			for i := range want {
-				if got[i] != want[i] {
-					t.Errorf("number %d is %v, then %v", i, want[i], got[i])
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
-}
-
-func TestEncodeStopsWhenItsContextIsDone(t *testing.T) {
-	c := openTower(t, seedTower, Options{})
-	img := readPicture(t, "seed-text.png")
-	in, err := c.Preprocess(t.Context(), img)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := c.Encode(ctx, in); !errors.Is(err, context.Canceled) {
-		t.Errorf("Encode: %v", err)
-	}
-	if _, err := c.Preprocess(ctx, img); !errors.Is(err, context.Canceled) {
-		t.Errorf("Preprocess: %v", err)
-	}
-}
-
-func TestEncodeRefusesWhatItCannotTake(t *testing.T) {
-	c := openTower(t, seedTower, Options{})
-	for name, tile := range map[string]*imaging.RGB{
-		"no tile": nil, "a tile of another size": imaging.NewRGB(111, 112), "a misshapen tile": {W: 112, H: 112},
-	} {
-		if _, err := c.Encode(t.Context(), &Input{Tokens: 64, Tiles: []*imaging.RGB{tile}}); err == nil {
-			t.Errorf("Encode takes %s", name)
-		}
-	}
-	if err := errors.Join(c.Close(), c.Close()); err != nil {
-		t.Error(err)
-	}
-	if _, err := c.Encode(t.Context(), &Input{Tokens: 64, Tiles: []*imaging.RGB{imaging.NewRGB(112, 112)}}); err == nil {
-		t.Error("Encode works after Close")
-	}
-}
-
 func BenchmarkEncodeSeed(b *testing.B) {
 	c := openTower(b, seedTower, Options{})
 	in, err := c.Preprocess(b.Context(), readPicture(b, "seed-shapes.png"))
@@ -227,7 +125,7 @@ func BenchmarkEncodeSeed(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := c.Encode(b.Context(), in); err != nil {
+		if _, err := Encode(b.Context(), c, in); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -235,7 +133,7 @@ func BenchmarkEncodeSeed(b *testing.B) {
 
 func BenchmarkOpenSeed(b *testing.B) {
 	for b.Loop() {
-		c, err := OpenCLIP(seedTower, Options{})
+		c, err := OpenPlain(seedTower, Options{})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -1,0 +1,229 @@
+package vision
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/eyelet-engine/eyelet/kernels/imaging"
+)
+
+func begin(t testing.TB, e Encoder, in *Input) Job {
+	t.Helper()
+	job, err := e.Begin(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { job.Close() })
+	return job
+}
+
+func preprocess(t testing.TB, e Encoder, img *imaging.RGB) *Input {
+	t.Helper()
+	in, err := e.Preprocess(t.Context(), img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := e.Tokens(img.W, img.H); n != in.Tokens {
+		t.Errorf("%d tokens foretold of %d x %d pixels, %d made", n, img.W, img.H, in.Tokens)
+	}
+	return in
+}
+
+// twoTiles is an input of two pictures side by side, which no picture makes in LLaVA
+// 1.5's layout but every tower can take.
+func twoTiles(t testing.TB, e Encoder) *Input {
+	t.Helper()
+	a, b := preprocess(t, e, readPicture(t, "noise.png")), preprocess(t, e, readPicture(t, "seed-chart.png"))
+	return &Input{Tokens: a.Tokens + b.Tokens, Tiles: append(a.Tiles, b.Tiles...)}
+}
+
+func TestJobsAdvancedInTurnGiveWhatEncodeGives(t *testing.T) {
+	for _, name := range []string{"silu-mlp", "siglip-features"} {
+		c := openTower(t, "testdata/"+name+".gguf", Options{})
+		inputs := []*Input{twoTiles(t, c), preprocess(t, c, readPicture(t, "noise.png")), preprocess(t, c, readPicture(t, "seed-text.png"))}
+		var jobs []Job
+		for _, in := range inputs {
+			jobs = append(jobs, begin(t, c, in))
+		}
+		for open := len(jobs); open > 0; {
+			open = 0
+			for i, job := range jobs {
+				before, total := job.Progress()
+				if before < total {
+					if _, err := job.Rows(); !errors.Is(err, errUnfinished) {
+						t.Errorf("%s: rows after %d of %d steps: %v", name, before, total, err)
+					}
+				}
+				if err := job.Advance(t.Context(), i); err != nil { // the first stands still for now
+					t.Fatal(err)
+				}
+				if after, _ := job.Progress(); after != min(before+i, total) {
+					t.Errorf("%s: %d steps take a job from %d to %d of %d", name, i, before, after, total)
+				} else if after < total && i > 0 {
+					open++
+				}
+			}
+		}
+		if err := jobs[0].Advance(t.Context(), 1000); err != nil {
+			t.Fatal(err)
+		}
+		for i, job := range jobs {
+			got, err := job.Rows()
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := Encode(t.Context(), c, inputs[i])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(got, want) || len(got) != inputs[i].Tokens*c.Info().Width {
+				t.Errorf("%s: job %d gives other rows than Encode", name, i)
+			}
+		}
+	}
+}
+
+func TestTilesAreEncodedEachByItself(t *testing.T) {
+	c := openTower(t, "testdata/quick-mlp.gguf", Options{})
+	both, err := Encode(t.Context(), c, twoTiles(t, c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	apart := append(encode(t, c, readPicture(t, "noise.png")), encode(t, c, readPicture(t, "seed-chart.png"))...)
+	if !slices.Equal(both, apart) {
+		t.Error("two tiles together give other rows than each by itself")
+	}
+}
+
+// countdown is a context that is done after some looks at it.
+type countdown struct {
+	context.Context
+	left int
+}
+
+func (c *countdown) Err() error {
+	if c.left--; c.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+func TestAJobGoesOnWhereItsContextStoppedIt(t *testing.T) {
+	c := openTower(t, "testdata/silu-mlp.gguf", Options{})
+	in := twoTiles(t, c)
+	want, err := Encode(t.Context(), c, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	job, stops := begin(t, c, in), 0
+	for {
+		err := job.Advance(&countdown{t.Context(), 1}, 1000)
+		if err == nil {
+			break
+		}
+		if stops++; !errors.Is(err, context.Canceled) || stops > 100 {
+			t.Fatal(err)
+		}
+	}
+	if got, err := job.Rows(); err != nil || !slices.Equal(got, want) || stops == 0 {
+		t.Errorf("after %d stops other rows, or %v", stops, err)
+	}
+}
+
+func TestAClosedJobGivesNothing(t *testing.T) {
+	c := openTower(t, "testdata/quick-mlp.gguf", Options{})
+	job := begin(t, c, preprocess(t, c, readPicture(t, "noise.png")))
+	if err := errors.Join(job.Close(), job.Close()); err != nil {
+		t.Error(err)
+	}
+	if err := job.Advance(t.Context(), 1); !errors.Is(err, errJobClosed) {
+		t.Errorf("Advance: %v", err)
+	}
+	if _, err := job.Rows(); !errors.Is(err, errJobClosed) {
+		t.Errorf("Rows: %v", err)
+	}
+}
+
+func TestEncodeIsDeterministicAndTakesTurns(t *testing.T) {
+	c := openTower(t, seedTower, Options{})
+	img := readPicture(t, "seed-text.png")
+	want := encode(t, c, img)
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			in, err := c.Preprocess(t.Context(), img)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			got, err := Encode(t.Context(), c, in)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for i := range want {
+				if got[i] != want[i] {
+					t.Errorf("number %d is %v, then %v", i, want[i], got[i])
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestEncodeStopsWhenItsContextIsDone(t *testing.T) {
+	c := openTower(t, seedTower, Options{})
+	img := readPicture(t, "seed-text.png")
+	in, err := c.Preprocess(t.Context(), img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Encode(ctx, c, in); !errors.Is(err, context.Canceled) {
+		t.Errorf("Encode: %v", err)
+	}
+	if _, err := c.Preprocess(ctx, img); !errors.Is(err, context.Canceled) {
+		t.Errorf("Preprocess: %v", err)
+	}
+}
+
+func TestBeginRefusesWhatTheTowerCannotTake(t *testing.T) {
+	c := openTower(t, seedTower, Options{})
+	if _, err := c.Begin(&Input{}); err == nil {
+		t.Error("Begin takes an input without tiles")
+	}
+	for name, tile := range map[string]*imaging.RGB{
+		"no tile": nil, "a tile of another size": imaging.NewRGB(111, 112), "a misshapen tile": {W: 112, H: 112},
+	} {
+		if _, err := c.Begin(&Input{Tokens: 64, Tiles: []*imaging.RGB{tile}}); err == nil {
+			t.Errorf("Begin takes %s", name)
+		}
+	}
+}
+
+func TestAClosedTowerComputesNothing(t *testing.T) {
+	c := openTower(t, seedTower, Options{})
+	in := &Input{Tokens: 64, Tiles: []*imaging.RGB{imaging.NewRGB(112, 112)}}
+	open, done := begin(t, c, in), begin(t, c, in)
+	_, total := done.Progress()
+	if err := done.Advance(t.Context(), total); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(c.Close(), c.Close()); err != nil {
+		t.Error(err)
+	}
+	if err := open.Advance(t.Context(), 1); err == nil {
+		t.Error("a job goes on after its tower is closed")
+	}
+	if rows, err := done.Rows(); err != nil || len(rows) != 64*256 {
+		t.Errorf("%d numbers of a job that was done before: %v", len(rows), err)
+	}
+	if _, err := Encode(t.Context(), c, &Input{Tokens: 64, Tiles: []*imaging.RGB{imaging.NewRGB(112, 112)}}); err == nil {
+		t.Error("Encode works after Close")
+	}
+}

@@ -1,0 +1,162 @@
+package vision
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"math"
+	"runtime"
+	"sync"
+
+	"github.com/eyelet-engine/eyelet/kernels/ref"
+	"github.com/eyelet-engine/eyelet/models/gguf"
+)
+
+// loader reads tensors and keeps the first error, so that loading reads as a list
+// of what there is.
+type loader struct {
+	file       *gguf.File
+	dequantize func(gguf.Type, []byte, []float32) error
+	sum        hash.Hash
+	digests    digests
+	err        error
+}
+
+// newLoader returns a loader of a file's tensors. implementation names what runs them
+// and its precision; it goes into the identity.
+func newLoader(f *gguf.File, opt Options, implementation string) *loader {
+	l := &loader{file: f, dequantize: opt.Dequantize, sum: sha256.New()}
+	fmt.Fprintf(l.sum, "%s\n", implementation)
+	return l
+}
+
+// addMetadata adds the hyperparameters to the identity.
+func (l *loader) addMetadata(hp *hyperparameters) { fmt.Fprintf(l.sum, "%+v\n", *hp) }
+
+// identity returns the hash of what a walk has read: see [Info].
+func (l *loader) identity() string {
+	for _, d := range l.digests.wait() {
+		l.sum.Write(d[:])
+	}
+	return hex.EncodeToString(l.sum.Sum(nil))
+}
+
+// digests hashes tensors while others are read, each by itself, so that the cores
+// share the work: a real tower is several hundred megabytes.
+type digests struct {
+	list    []*[sha256.Size]byte
+	running sync.WaitGroup
+	slots   chan struct{}
+}
+
+func (d *digests) add(data []byte) {
+	if d.slots == nil {
+		d.slots = make(chan struct{}, runtime.GOMAXPROCS(0))
+	}
+	digest := new([sha256.Size]byte)
+	d.list = append(d.list, digest)
+	d.slots <- struct{}{}
+	d.running.Go(func() {
+		*digest = sha256.Sum256(data)
+		<-d.slots
+	})
+}
+
+func (d *digests) wait() []*[sha256.Size]byte {
+	d.running.Wait()
+	return d.list
+}
+
+// has tells whether the file has a tensor.
+func (l *loader) has(name string) bool {
+	_, ok := l.file.Tensor(name)
+	return ok
+}
+
+// outputs returns the number of rows of a weight matrix, for widths that only the
+// tensors tell.
+func (l *loader) outputs(name string) int {
+	if t, ok := l.file.Tensor(name); ok && len(t.Dims) == 2 && t.Dims[1] <= math.MaxInt32 {
+		return int(t.Dims[1])
+	}
+	return 1 // the tensor's own check will name what is wrong
+}
+
+func (l *loader) linear(name string, out, in int) linear {
+	return linear{l.matrix(name+".weight", out, in), l.vector(name+".bias", out)}
+}
+
+func (l *loader) norm(name string, n int) norm {
+	return norm{l.vector(name+".weight", n), l.vector(name+".bias", n)}
+}
+
+// matrix reads a rows x cols matrix. Its dimensions in the file, fastest first, are
+// cols and rows unless given.
+func (l *loader) matrix(name string, rows, cols int, dims ...int) matrix {
+	if len(dims) == 0 {
+		dims = []int{cols, rows}
+	}
+	data := l.tensor(name, dims...)
+	if l.err != nil {
+		return matrix{}
+	}
+	return ref.MatrixOf(rows, cols, data)
+}
+
+func (l *loader) vector(name string, n int) []float32 { return l.tensor(name, n) }
+
+// tensor reads a tensor as float32 and adds it to the identity.
+func (l *loader) tensor(name string, dims ...int) []float32 {
+	if l.err != nil {
+		return nil
+	}
+	values, err := l.read(name, dims)
+	if err != nil {
+		l.err = fmt.Errorf("vision: tensor %s: %w", name, err)
+	}
+	return values
+}
+
+func (l *loader) read(name string, dims []int) ([]float32, error) {
+	t, ok := l.file.Tensor(name)
+	if !ok {
+		return nil, errors.New("missing")
+	}
+	if !sameDims(t.Dims, dims) {
+		return nil, fmt.Errorf("dimensions %v, want %v", t.Dims, dims)
+	}
+	convert := converters[t.Type]
+	if convert == nil {
+		if l.dequantize == nil {
+			return nil, fmt.Errorf("unsupported tensor type %v", t.Type)
+		}
+		convert = func(data []byte, dst []float32) error { return l.dequantize(t.Type, data, dst) }
+	}
+	data := t.Data()
+	fmt.Fprintf(l.sum, "%s %v %v\n", name, t.Type, t.Dims)
+	l.digests.add(data)
+	values := make([]float32, t.Elements())
+	if err := convertAll(convert, t.Type, data, values); err != nil {
+		return nil, err
+	}
+	return values, nil
+}
+
+// sameDims compares dimensions; trailing ones may be missing.
+func sameDims(got []uint64, want []int) bool {
+	if len(got) > len(want) {
+		return false
+	}
+	for i, n := range want {
+		have := uint64(1)
+		if i < len(got) {
+			have = got[i]
+		}
+		if have != uint64(n) {
+			return false
+		}
+	}
+	return true
+}
