@@ -1,24 +1,27 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
+	"github.com/eyelet-engine/eyelet/kernels/nn"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
-// encoder turns pictures into what stands for them in a prompt. There are two: the native towers of models/vision, and
-// libmtmd for the families that have none.
+// encoder turns pictures into what stands for them in a prompt. There are two: the towers of models/vision, and libmtmd for the
+// families that have none.
 type encoder interface {
-	// name is "native" or "mtmd", projector the kind of projector as the file calls it.
+	// name is "native", "plain" or "mtmd", projector the kind of projector as the file calls it.
 	name() string
 	projector() string
 	// identity tells towers apart whose embeddings of the same picture differ.
@@ -27,6 +30,8 @@ type encoder interface {
 	bringsMarkers() bool
 	// wholePictures is the most tokens of a picture that must go through in one decode, 0 if pictures can be cut.
 	wholePictures() int
+	// target is imaging.Options.Target for its pictures, nil for full size.
+	target() func(w, h int) (int, int)
 	// prepare lays a picture out and says what the prompt holds in its place. It runs outside the compute thread.
 	prepare(ctx context.Context, img *imaging.RGB) ([]piece, error)
 	// encode computes the embeddings of a piece, NEmbdInp wide, row after row. It runs on the compute thread.
@@ -52,22 +57,89 @@ type pictureInput struct {
 	close     func()                                        // frees the handle; nil if there is nothing to free
 }
 
-// openEncoder chooses who runs the tower of a projector file.
-func openEncoder(ctx context.Context, path string, lm *llama.Model, e *Engine) (encoder, error) {
-	native, err := vision.OpenPlain(path, vision.Options{Dequantize: dequantize})
-	switch {
-	case err == nil && native.Info().Projector == "janus_pro":
-		// The tower would do, but libmtmd knows the tokens that Janus wants around a picture.
-		native.Close()
-	case err == nil:
-		if w := native.Info().Width; w != lm.NEmbdInp() {
-			return nil, fmt.Errorf("%w: %s makes embeddings %d wide, %s takes %d; use the mmproj file that came with the model", ErrMismatch, path, w, lm.Path(), lm.NEmbdInp())
-		}
-		return &nativeEncoder{native}, nil
-	case !errors.Is(err, vision.ErrUnknownTower):
+// The encoders that [ModelSpec].Encoder can name.
+const (
+	EncoderAuto   = "auto"   // native for towers with a class token, and for other known ones without a GPU; else libmtmd
+	EncoderNative = "native" // the towers of package vision
+	EncoderMtmd   = "mtmd"   // libmtmd
+	EncoderPlain  = "plain"  // the readable float32 towers of package vision, slow
+)
+
+// openEncoder chooses who runs the tower of a projector file, and opens it.
+func openEncoder(ctx context.Context, spec ModelSpec, lm *llama.Model, e *Engine) (encoder, error) {
+	path := spec.Projector
+	name, err := chooseEncoder(spec)
+	if err != nil {
+		return nil, err
+	}
+	var tower vision.Encoder
+	options := vision.Options{Dequantize: dequantize}
+	switch name {
+	case EncoderMtmd:
+		return openMtmd(ctx, path, lm, e)
+	case EncoderPlain:
+		tower, err = vision.OpenPlain(path, options)
+	default:
+		tower, err = vision.OpenNative(path, vision.NativeOptions{Options: options, Precision: spec.precision(), Threads: e.threads})
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrModelFile, err)
 	}
-	return openMtmd(ctx, path, lm, e)
+	if w := tower.Info().Width; w != lm.NEmbdInp() {
+		tower.Close()
+		return nil, fmt.Errorf("%w: %s makes embeddings %d wide, %s takes %d; use the mmproj file that came with the model", ErrMismatch, path, w, lm.Path(), lm.NEmbdInp())
+	}
+	return &towerEncoder{tower}, nil
+}
+
+// checkVision finds mistakes in the choices for the vision tower.
+func (spec *ModelSpec) checkVision() error {
+	switch spec.Encoder {
+	case "", EncoderAuto, EncoderNative, EncoderMtmd, EncoderPlain:
+	default:
+		return fmt.Errorf("%w: unknown vision encoder %q; known are auto, native, mtmd and plain", ErrRequest, spec.Encoder)
+	}
+	if _, err := nn.ParsePrecision(cmp.Or(spec.VisionPrecision, "auto")); err != nil {
+		return fmt.Errorf("%w: %s", ErrRequest, strings.TrimPrefix(err.Error(), "nn: "))
+	}
+	return nil
+}
+
+// precision is that of native towers; checkVision has approved it.
+func (spec *ModelSpec) precision() nn.Precision {
+	p, _ := nn.ParsePrecision(cmp.Or(spec.VisionPrecision, "auto"))
+	return p
+}
+
+// chooseEncoder resolves EncoderAuto.
+func chooseEncoder(spec ModelSpec) (string, error) {
+	if spec.Encoder != "" && spec.Encoder != EncoderAuto {
+		return spec.Encoder, nil
+	}
+	f, err := gguf.Open(spec.Projector)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrModelFile, err)
+	}
+	defer f.Close()
+	info, err := vision.Describe(f)
+	switch {
+	case errors.Is(err, vision.ErrUnknownTower):
+		return EncoderMtmd, nil
+	case err != nil:
+		return "", fmt.Errorf("%w: %s: %w", ErrModelFile, spec.Projector, err)
+	case info.Projector == "janus_pro":
+		return EncoderMtmd, nil // it knows the tokens that Janus wants around a picture
+	case info.Family == "siglip" && spec.GPULayers >= 0 && hasGPU():
+		return EncoderMtmd, nil // right there, and on the GPU
+	}
+	return EncoderNative, nil
+}
+
+func hasGPU() bool {
+	if ggml.Load() != nil {
+		return false
+	}
+	return slices.ContainsFunc(ggml.Devices(), func(d ggml.Device) bool { return d.Type == ggml.GPU || d.Type == ggml.IGPU })
 }
 
 // dequantize gives towers the tensor types that only libggml knows.
@@ -78,17 +150,19 @@ func dequantize(t gguf.Type, data []byte, dst []float32) error {
 	return ggml.Dequantize(ggml.Type(t), data, dst)
 }
 
-// nativeEncoder runs a tower of models/vision.
-type nativeEncoder struct{ tower vision.Encoder }
+// towerEncoder runs a tower of models/vision.
+type towerEncoder struct{ tower vision.Encoder }
 
-func (n *nativeEncoder) name() string        { return "native" }
-func (n *nativeEncoder) projector() string   { return n.tower.Info().Projector }
-func (n *nativeEncoder) identity() string    { return n.tower.Info().Identity }
-func (n *nativeEncoder) bringsMarkers() bool { return false }
-func (n *nativeEncoder) wholePictures() int  { return 0 }
-func (n *nativeEncoder) Close() error        { return n.tower.Close() }
+func (n *towerEncoder) name() string        { return n.tower.Info().Backend }
+func (n *towerEncoder) projector() string   { return n.tower.Info().Projector }
+func (n *towerEncoder) identity() string    { return n.tower.Info().Identity }
+func (n *towerEncoder) bringsMarkers() bool { return false }
+func (n *towerEncoder) wholePictures() int  { return 0 }
+func (n *towerEncoder) Close() error        { return n.tower.Close() }
 
-func (n *nativeEncoder) prepare(ctx context.Context, img *imaging.RGB) ([]piece, error) {
+func (n *towerEncoder) target() func(w, h int) (int, int) { return n.tower.Target }
+
+func (n *towerEncoder) prepare(ctx context.Context, img *imaging.RGB) ([]piece, error) {
 	in, err := n.tower.Preprocess(ctx, img)
 	if err != nil {
 		return nil, err
@@ -96,20 +170,23 @@ func (n *nativeEncoder) prepare(ctx context.Context, img *imaging.RGB) ([]piece,
 	return []piece{{picture: &pictureInput{n: in.Tokens, advance: llama.Pos(in.Tokens), handle: in}}}, nil
 }
 
-func (n *nativeEncoder) encode(ctx context.Context, p *piece) ([]float32, error) {
+func (n *towerEncoder) encode(ctx context.Context, p *piece) ([]float32, error) {
 	return vision.Encode(ctx, n.tower, p.picture.handle.(*vision.Input))
 }
 
 // look decodes and prepares a picture, and notes the time of both.
 func (m *Model) look(ctx context.Context, image *Image, t *Timings) ([]piece, error) {
 	start := time.Now()
-	img, err := imaging.Decode(image.Data, imaging.Options{})
+	img, err := imaging.DecodePicture(ctx, image.Data, imaging.Options{Target: m.vision.target(), Exact: m.exactImages})
 	t.DecodeImage += time.Since(start)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %s", ErrImage, image.Name, strings.TrimPrefix(err.Error(), "imaging: "))
 	}
 	start = time.Now()
-	pieces, err := m.vision.prepare(ctx, img)
+	pieces, err := m.vision.prepare(ctx, img.RGB)
 	t.Preprocess += time.Since(start)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrImage, image.Name, err)

@@ -30,7 +30,7 @@ func TestLibmtmdIsTheNativeTowerInItsFaultyLayout(t *testing.T) {
 			t.Fatal(err)
 		}
 		theirs := encodeWith(t, m, other, img)
-		ours := encodeWith(t, m, &nativeEncoder{faulty}, img)
+		ours := encodeWith(t, m, &towerEncoder{faulty}, img)
 		trained := encodeWith(t, m, m.vision, img)
 		width := m.lm.NEmbdInp()
 		mean, low := cosines(theirs, ours, width)

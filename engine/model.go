@@ -30,6 +30,15 @@ type ModelSpec struct {
 	// ChatTemplate replaces the model's own: Jinja source, or one of the names "vicuna", "llava", "chatml".
 	ChatTemplate string
 
+	// Encoder says who runs the vision tower: one of the Encoder constants, empty for [EncoderAuto].
+	Encoder string
+	// VisionPrecision is the arithmetic of native towers: "f32", "bf16", "int8", or "auto", which empty means, for bf16 where the
+	// processor has it and else f32.
+	VisionPrecision string
+	// ExactImages decodes photos at full size. Else a JPEG may be shrunk while it is decoded, to no less than twice the size that the
+	// tower sees, which is several times faster and changes the tower's picture by less than its noise.
+	ExactImages bool
+
 	// Progress is called while the model loads, with a fraction from 0 to 1.
 	Progress func(fraction float64)
 }
@@ -44,7 +53,8 @@ type Info struct {
 	Context      int    // length of the KV cache in tokens
 	ContextTrain int    // length that the model was trained for
 	Vision       string // kind of vision encoder, empty for a text model
-	Encoder      string // what runs it: "native" or "mtmd"
+	Encoder      string // what runs it: "native", "plain" or "mtmd"
+	Precision    string // its arithmetic, where a native tower runs it
 	Template     string // where the chat template comes from: "model", "given", or the name of a fallback
 }
 
@@ -54,12 +64,13 @@ type Model struct {
 	info   Info
 	load   time.Duration
 
-	lm       *llama.Model
-	lc       *llama.Context
-	vision   encoder // nil for a text model
-	template *chat.Template
-	special  map[string]llama.Token // control tokens by their text
-	names    []string               // keys of special
+	lm          *llama.Model
+	lc          *llama.Context
+	vision      encoder // nil for a text model
+	template    *chat.Template
+	exactImages bool                   // ModelSpec.ExactImages
+	special     map[string]llama.Token // control tokens by their text
+	names       []string               // keys of special
 
 	turn   chan struct{} // holds one token; whoever has it runs a request
 	seq    sequence      // what the KV cache holds
@@ -76,7 +87,7 @@ func (e *Engine) Load(ctx context.Context, spec ModelSpec) (*Model, error) {
 		return nil, err
 	}
 	defer e.loading.Done()
-	m := &Model{engine: e, turn: make(chan struct{}, 1)}
+	m := &Model{engine: e, turn: make(chan struct{}, 1), exactImages: spec.ExactImages}
 	m.closed, m.end = context.WithCancelCause(context.Background())
 	if err := m.open(ctx, spec); err != nil {
 		_ = m.free()
@@ -97,6 +108,9 @@ func (m *Model) open(ctx context.Context, spec ModelSpec) error {
 	}
 	params, err := spec.contextParams()
 	if err != nil {
+		return err
+	}
+	if err := spec.checkVision(); err != nil {
 		return err
 	}
 	width, err := checkLanguageModel(spec.Model)
@@ -126,7 +140,7 @@ func (m *Model) open(ctx context.Context, spec ModelSpec) error {
 		return err
 	}
 	if spec.Projector != "" {
-		if m.vision, err = openEncoder(ctx, spec.Projector, m.lm, m.engine); err != nil {
+		if m.vision, err = openEncoder(ctx, spec, m.lm, m.engine); err != nil {
 			return err
 		}
 	}
@@ -238,6 +252,9 @@ func (m *Model) describe(spec ModelSpec) {
 	m.info.Context, m.info.ContextTrain = m.lc.NCtx(), m.lm.NCtxTrain()
 	if m.vision != nil {
 		m.info.Vision, m.info.Encoder = m.vision.projector(), m.vision.name()
+		if t, ok := m.vision.(*towerEncoder); ok {
+			m.info.Precision = t.tower.Info().Precision
+		}
 	}
 }
 

@@ -141,6 +141,9 @@ func (e *mtmdEncoder) bringsMarkers() bool { return true }
 func (e *mtmdEncoder) wholePictures() int  { return e.whole }
 func (e *mtmdEncoder) Close() error        { return e.c.Close() }
 
+// target asks for full size: libmtmd cuts tiles by the picture's own size.
+func (e *mtmdEncoder) target() func(w, h int) (int, int) { return nil }
+
 // prepare lets libmtmd cut a picture into tiles and add the tokens that the family wants around them.
 func (e *mtmdEncoder) prepare(_ context.Context, img *imaging.RGB) ([]piece, error) {
 	bitmap, err := mtmd.Image("", img.W, img.H, img.Pix)

@@ -193,6 +193,8 @@ var badValues = []badInput{
 	{"a negative context", "--ctx -1", 2, []string{"--ctx is -1", "default"}, ""},
 	{"a context of billions", "--ctx 2000000000", 2, []string{"--ctx", "16777216"}, ""},
 	{"a context beyond 64 bits", "--ctx 99999999999999999999", 2, []string{"--ctx"}, ""},
+	{"an unknown vision backend", "--vision-backend gpu", 2, []string{"gpu", "native", "mtmd"}, ""},
+	{"an unknown precision", "--vision-precision f8", 2, []string{"f8", "bf16", "int8"}, ""},
 	{"an unknown cache type", "--cache-type q9", 2, []string{"q9", "q8_0"}, ""},
 	{"a negative number of tokens", "--max-tokens -1", 2, []string{"--max-tokens is -1"}, ""},
 	{"a negative number of layers", "--gpu-layers -2", 2, []string{"--gpu-layers is -2", "-1"}, ""},

@@ -70,6 +70,9 @@ func newRunCommand() *cobra.Command {
 	f.StringVar(&o.grammarFile, "grammar", "", "file with a GBNF grammar that the answer must follow")
 	f.IntVar(&o.spec.GPULayers, "gpu-layers", 0, "layers to place on GPUs (default: all that fit where there is a GPU; -1: none)")
 	f.StringVar(&o.spec.CacheType, "cache-type", "f16", "type of the KV cache: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0")
+	f.StringVar(&o.spec.Encoder, "vision-backend", engine.EncoderAuto, "who runs the vision tower: auto, native, mtmd (libmtmd), plain (slow, for comparisons)")
+	f.StringVar(&o.spec.VisionPrecision, "vision-precision", "auto", "arithmetic of native towers: auto, f32, bf16, int8")
+	f.BoolVar(&o.spec.ExactImages, "exact-images", false, "decode photos at full size, not shrunk to what the tower needs")
 	f.StringVar(&o.spec.ChatTemplate, "chat-template", "", "file with a Jinja chat template, or vicuna, llava, chatml (default: the model's own)")
 	return cmd
 }

@@ -2,7 +2,7 @@
 // tower sees, how many image tokens come of them, and which of the tower's rows
 // they are. It computes no embeddings.
 //
-// S is the side of the tower's square input and g = S/patch the number of patches
+// S is the side of the tower's square input and g = ⌊S/patch⌋ the number of patches
 // along it; a tile becomes g·g rows (the class token is dropped, which
 // configurations call vision_feature_select_strategy "default").
 //
@@ -123,7 +123,8 @@ type Resolution struct {
 type Layout struct {
 	// Size is the side of the tower's square input, in pixels.
 	Size int
-	// Patch is the side of a patch, in pixels; it divides Size.
+	// Patch is the side of a patch, in pixels. Towers do not see what is left of a tile
+	// beyond the last whole patch.
 	Patch int
 	// Background fills the margins of pictures that are not square in a [Pad]
 	// layout. Margins of an [AnyRes] layout are black.
@@ -151,8 +152,8 @@ const (
 // cut off as in the original code.
 func New(size, patch int, mean [3]float32) (Layout, error) {
 	switch {
-	case size <= 0 || patch <= 0 || size%patch != 0:
-		return Layout{}, fmt.Errorf("llava: %d-pixel patches do not tile %d pixels", patch, size)
+	case size <= 0 || patch <= 0 || patch > size:
+		return Layout{}, fmt.Errorf("llava: patches of %d pixels in tiles of %d", patch, size)
 	case size > maxSize:
 		return Layout{}, fmt.Errorf("llava: tiles of %d pixels; at most %d are supported", size, maxSize)
 	}
@@ -166,8 +167,8 @@ func New(size, patch int, mean [3]float32) (Layout, error) {
 // check finds what would make the layout impossible.
 func (l Layout) check() error {
 	switch {
-	case l.Size <= 0 || l.Size > maxSize || l.Patch <= 0 || l.Size%l.Patch != 0:
-		return fmt.Errorf("llava: %d-pixel patches do not tile %d pixels", l.Patch, l.Size)
+	case l.Size <= 0 || l.Size > maxSize || l.Patch <= 0 || l.Patch > l.Size:
+		return fmt.Errorf("llava: patches of %d pixels in tiles of %d", l.Patch, l.Size)
 	case l.Aspect < Pad || l.Aspect > AnyRes:
 		return fmt.Errorf("llava: no such aspect: %v", l.Aspect)
 	case l.Merge < Flat || l.Merge > SpatialUnpad:
@@ -190,11 +191,31 @@ func (l Layout) check() error {
 }
 
 // TileTokens returns the number of rows that the tower makes of one tile: one a patch.
-func (l Layout) TileTokens() int { return (l.Size / l.Patch) * (l.Size / l.Patch) }
+func (l Layout) TileTokens() int { return l.grid() * l.grid() }
+
+// grid is g of the package comment.
+func (l Layout) grid() int { return l.Size / l.Patch }
 
 // HasNewline reports whether the layout's tokens hold the newline embedding, which
 // the model must then have.
 func (l Layout) HasNewline() bool { return l.Aspect == AnyRes && l.Merge == SpatialUnpad }
+
+// Target returns a size that holds all that the layout sees of a picture of w by h
+// pixels, for decoders that can shrink a picture while they read it:
+// [imaging.Options].Target. A picture shrunk to no less, by a power of two, is laid out
+// as the original.
+func (l Layout) Target(w, h int) (targetW, targetH int) {
+	switch {
+	case !isSize(w, h) || l.check() != nil:
+		return 0, 0
+	case l.Aspect == Crop:
+		return imaging.Covering(l.Size)(w, h)
+	case l.Aspect == AnyRes:
+		fw, fh := fit(w, h, l.best(w, h))
+		return max(fw, l.Size), max(fh, l.Size) // the overview keeps no shape
+	}
+	return imaging.Within(l.Size)(w, h)
+}
 
 // Tiles is [Layout.TilesContext] without a context.
 func (l Layout) Tiles(img *imaging.RGB) ([]*imaging.RGB, error) {

@@ -63,7 +63,7 @@ func TestALongPictureIsPaddedNotCropped(t *testing.T) {
 }
 
 func TestImpossibleLayoutsAreRefused(t *testing.T) {
-	for _, c := range [][2]int{{0, 14}, {112, 0}, {112, 13}, {-14, 14}} {
+	for _, c := range [][2]int{{0, 14}, {112, 0}, {112, 113}, {-14, 14}} {
 		if _, err := New(c[0], c[1], clipMean); err == nil {
 			t.Errorf("New(%d, %d) succeeds", c[0], c[1])
 		}

@@ -1,6 +1,13 @@
 package llava
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrUnsupported says that a model lays pictures out in a way that this package does not
+// know.
+var ErrUnsupported = errors.New("picture layout not supported")
 
 // Metadata is what a model file tells about its picture layout. The names in the
 // comments are those of the keys that llama.cpp's converters write.
@@ -49,7 +56,7 @@ func FromMetadata(m Metadata) (Layout, error) {
 	case "anyres":
 		l.Aspect = AnyRes
 	default:
-		return Layout{}, fmt.Errorf("llava: image_aspect_ratio %.40q is not supported; pad, square and anyres are", m.AspectRatio)
+		return Layout{}, fmt.Errorf("llava: %w: image_aspect_ratio %.40q; pad, square and anyres are known", ErrUnsupported, m.AspectRatio)
 	}
 	if l.Aspect != AnyRes {
 		return l, nil
@@ -61,7 +68,7 @@ func FromMetadata(m Metadata) (Layout, error) {
 	case "spatial_unpad":
 		l.Merge = SpatialUnpad
 	default:
-		return Layout{}, fmt.Errorf("llava: mm_patch_merge_type %.40q is not supported; flat, spatial and spatial_unpad are", m.MergeType)
+		return Layout{}, fmt.Errorf("llava: %w: mm_patch_merge_type %.40q; flat, spatial and spatial_unpad are known", ErrUnsupported, m.MergeType)
 	}
 	flat := m.GridPinpoints
 	if len(flat) == 0 {

@@ -65,12 +65,12 @@ func TestHostileMetadataAreRefused(t *testing.T) {
 		change func(m *Metadata)
 		text   string
 	}{
-		{"a size of 0", func(m *Metadata) { m.Size = 0 }, "patches do not tile"},
-		{"a patch of 13", func(m *Metadata) { m.Patch = 13 }, "13-pixel patches do not tile 336 pixels"},
+		{"a size of 0", func(m *Metadata) { m.Size = 0 }, "patches of 14 pixels in tiles of 0"},
+		{"a patch larger than a tile", func(m *Metadata) { m.Patch = 337 }, "patches of 337 pixels in tiles of 336"},
 		{"a huge tower", func(m *Metadata) { m.Size, m.Patch = 1<<30, 1 }, "at most 16384 are supported"},
-		{"OneVision's aspect", func(m *Metadata) { m.AspectRatio = "anyres_max_9" }, `image_aspect_ratio "anyres_max_9" is not supported`},
-		{"a long name", func(m *Metadata) { m.AspectRatio = strings.Repeat("x", 1e6) }, "is not supported"},
-		{"an unknown merge", func(m *Metadata) { m.MergeType = "spatial_maxpool" }, `mm_patch_merge_type "spatial_maxpool" is not supported`},
+		{"OneVision's aspect", func(m *Metadata) { m.AspectRatio = "anyres_max_9" }, `picture layout not supported: image_aspect_ratio "anyres_max_9"`},
+		{"a long name", func(m *Metadata) { m.AspectRatio = strings.Repeat("x", 1e6) }, "not supported"},
+		{"an unknown merge", func(m *Metadata) { m.MergeType = "spatial_maxpool" }, `picture layout not supported: mm_patch_merge_type "spatial_maxpool"`},
 		{"an odd list", func(m *Metadata) { m.GridPinpoints = m.GridPinpoints[:3] }, "holds 3 numbers, want pairs"},
 		{"a long list", func(m *Metadata) { m.GridPinpoints = slices.Repeat([]int64{336, 336}, 65) }, "holds 130 numbers"},
 		{"a zero", func(m *Metadata) { m.GridPinpoints[2] = 0 }, "holds 0 x 336"},

@@ -51,7 +51,7 @@ func (l Layout) Plan(w, h int) (Plan, error) {
 
 // appendGrid appends the rows of an AnyRes layout's grid, read across the tiles.
 func (l Layout) appendGrid(rows []Row, w, h int) []Row {
-	g := l.Size / l.Patch
+	g := l.grid()
 	across := l.best(w, h).W / l.Size
 	r := l.region(w, h)
 	for y := r.top; y < r.bottom; y++ {
@@ -97,7 +97,7 @@ type region struct {
 // otherwise all.
 func (l Layout) region(w, h int) region {
 	best := l.best(w, h)
-	cols, rows := best.W/l.Patch, best.H/l.Patch
+	cols, rows := best.W/l.Size*l.grid(), best.H/l.Size*l.grid()
 	r := region{right: cols, bottom: rows}
 	switch {
 	case l.Merge != SpatialUnpad:

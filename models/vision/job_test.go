@@ -32,12 +32,13 @@ func preprocess(t testing.TB, e Encoder, img *imaging.RGB) *Input {
 	return in
 }
 
-// twoTiles is an input of two pictures side by side, which no picture makes in LLaVA
-// 1.5's layout but every tower can take.
+// twoTiles is an input of the tiles of two pictures, which no picture makes but every
+// tower can take.
 func twoTiles(t testing.TB, e Encoder) *Input {
 	t.Helper()
 	a, b := preprocess(t, e, readPicture(t, "noise.png")), preprocess(t, e, readPicture(t, "seed-chart.png"))
-	return &Input{Tokens: a.Tokens + b.Tokens, Tiles: append(a.Tiles, b.Tiles...)}
+	tiles := append(a.Tiles, b.Tiles...)
+	return &Input{Tokens: len(tiles) * e.Info().TileTokens, Tiles: tiles}
 }
 
 func TestJobsAdvancedInTurnGiveWhatEncodeGives(t *testing.T) {

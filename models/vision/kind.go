@@ -7,6 +7,18 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
+// Describe returns what the metadata of an mmproj file tells about its tower, without
+// reading the weights: everything but Backend, Precision, Width and Identity. Towers that
+// this package does not know give [ErrUnknownTower].
+func Describe(f *gguf.File) (Info, error) {
+	hp, err := readTower(f, Options{})
+	if err != nil {
+		return Info{}, err
+	}
+	front, err := newFront(hp, "", "")
+	return front.info, err
+}
+
 // readKind tells the families and projectors that this package knows from everything
 // else.
 func (hp *hyperparameters) readKind(f *gguf.File) error {

@@ -161,8 +161,7 @@ func (s *nativeSink) head(h *head) (err error) {
 	if n.project, err = n.plan.NewMLP(nil, layers, onednn.GELU); err != nil {
 		return wrap(err)
 	}
-	n.info.Width = h.width()
-	return nil
+	return n.setHead(h)
 }
 
 func linearWeights(l linear) nn.LinearWeights {

@@ -171,7 +171,7 @@ func (j *nativeJob) Rows() ([]float32, error) {
 	if done, total := j.Progress(); done < total {
 		return nil, errUnfinished
 	}
-	return j.out, nil
+	return j.tower.assemble(j.in, j.out)
 }
 
 // Close implements [Job].

@@ -147,3 +147,42 @@ func TestANativeTowerCanBeClosedWhileJobsAreOpen(t *testing.T) {
 		t.Error("a closed job has rows")
 	}
 }
+
+func TestTilesAreAssembledWithNewlines(t *testing.T) {
+	const path = "testdata/siglip-features.gguf" // LLaVA 1.6's layout, tiles of 28 pixels
+	n := openNative(t, path, NativeOptions{Precision: nn.F32})
+	img := imaging.NewRGB(56, 20)
+	for i := range img.Pix {
+		img.Pix[i] = uint8(i * 7)
+	}
+	in := preprocess(t, n, img)
+	if len(in.Tiles) != 3 || in.Tokens != 16+2*(8+1) {
+		t.Fatalf("%d tiles and %d tokens; want an overview and two tiles, 16 tokens and 2 rows of 8 and a newline", len(in.Tiles), in.Tokens)
+	}
+	got, err := Encode(t.Context(), n, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := Encode(t.Context(), n, &Input{Tokens: 3 * 16, Tiles: in.Tiles})
+	if err != nil {
+		t.Fatal(err)
+	}
+	width := n.Info().Width
+	row := func(tile, y, x int) []float32 { return rows[((tile*4+y)*4+x)*width:][:width] }
+	var want []float32
+	want = append(want, rows[:16*width]...)
+	for _, y := range []int{1, 2} { // of 4 rows of patches, the picture fills the middle: 28 pixels, 20 of them picture
+		for x := range 8 {
+			want = append(want, row(1+x/4, y, x%4)...)
+		}
+		want = append(want, n.newline...)
+	}
+	if len(got) != len(want) {
+		t.Fatalf("%d numbers, want %d", len(got), len(want))
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Fatalf("token %d differs", i/width)
+		}
+	}
+}

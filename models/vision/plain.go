@@ -75,7 +75,9 @@ func LoadPlain(f *gguf.File, opt Options) (*Plain, error) {
 		return nil, err
 	}
 	p.info.Identity = l.identity()
-	p.info.Width = p.head.width()
+	if err := p.setHead(&p.head); err != nil {
+		return nil, err
+	}
 	p.scratch = p.newScratch()
 	return p, nil
 }
@@ -182,7 +184,7 @@ func (j *plainJob) Rows() ([]float32, error) {
 	if done, total := j.Progress(); done < total {
 		return nil, errUnfinished
 	}
-	return j.out.Data, nil
+	return j.tower.assemble(j.in, j.out.Data)
 }
 
 // Close implements [Job].

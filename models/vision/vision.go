@@ -6,20 +6,22 @@
 // width. Both come in one GGUF file, by custom called mmproj. [Encoder] is the
 // interface of everything that runs them:
 //
-//	enc, err := vision.OpenPlain("mmproj.gguf", vision.Options{})
+//	enc, err := vision.OpenNative("mmproj.gguf", vision.NativeOptions{})
 //	in, err := enc.Preprocess(ctx, picture)    // tiles, and the number of image tokens
 //	rows, err := vision.Encode(ctx, enc, in)   // that many rows of enc.Info().Width numbers
 //
 // Two families of towers are known: CLIP, the tower of LLaVA, and SigLIP, of newer
-// models built like LLaVA. [Plain] runs them as they were trained, in plain Go,
-// float32, over kernels/ref; plain.go holds the whole forward pass. It is what faster
-// implementations are compared with.
+// models built like LLaVA. Two implementations run them as they were trained. [Native]
+// is the fast one, over kernels/nn. [Plain], in plain Go, float32, over kernels/ref, is
+// what it is compared with; plain.go holds the whole forward pass. Package libmtmd
+// has an Encoder for the families that neither knows.
 package vision
 
 import (
 	"context"
 
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
+	"github.com/eyelet-engine/eyelet/models/llava"
 )
 
 // An Encoder makes image tokens of pictures. Its methods may be called from several
@@ -33,6 +35,10 @@ type Encoder interface {
 	// Tokens returns the number of image tokens of a picture of w by h pixels, which
 	// its header tells before it is decoded: Input.Tokens of its Preprocess.
 	Tokens(w, h int) int
+	// Target returns a size that holds all that the tower sees of a picture of w by h
+	// pixels, 0 for the picture's own: decoders may shrink a picture to twice that by a
+	// power of two ([imaging.Options].Target).
+	Target(w, h int) (targetW, targetH int)
 	// Begin checks the Input and allocates what its encoding needs; nothing is
 	// computed yet. Jobs of one Encoder may be open at the same time; their calls of
 	// Advance take turns.
@@ -80,9 +86,12 @@ type Info struct {
 	Family string
 	// Projector is the kind of projector: "mlp", "linear" or "janus_pro".
 	Projector string
-	// Backend is the implementation that runs the tower: "plain".
+	// Layout is the treatment of pictures that are not square: "pad", "crop" or "anyres"
+	// (package llava); empty where the backend keeps it to itself.
+	Layout string
+	// Backend is the implementation that runs the tower: "plain", "native" or "mtmd".
 	Backend string
-	// Precision is the arithmetic of the matrix products: "f32".
+	// Precision is the arithmetic of the matrix products: "f32", "bf16" or "int8".
 	Precision string
 	// ImageSize and PatchSize are the sides of a tile and of a patch, in pixels.
 	ImageSize, PatchSize int
@@ -99,10 +108,13 @@ type Info struct {
 	Identity string
 }
 
-// Input is a picture made ready for an [Encoder], by that Encoder's Preprocess.
+// Input is a picture made ready for an [Encoder], by that Encoder's Preprocess. An Input
+// of tiles alone, of the tower's size, is encoded tile by tile, a row a patch.
 type Input struct {
 	// Tokens is the number of image tokens that the picture becomes.
 	Tokens int
-	// Tiles are the pictures that the tower sees, in the order of their tokens.
+	// Tiles are the pictures that the tower sees.
 	Tiles []*imaging.RGB
+	// plan says which rows of the tiles are the tokens; zero for all.
+	plan llava.Plan
 }

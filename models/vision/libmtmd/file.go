@@ -1,0 +1,114 @@
+package libmtmd
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strings"
+
+	"github.com/eyelet-engine/eyelet/models/gguf"
+)
+
+// projectorKind is the kind of projector as the file calls it, "mlp" in files from before the key.
+func projectorKind(f *gguf.File) string {
+	for _, key := range []string{"clip.vision.projector_type", "clip.projector_type"} {
+		if kind, _ := f.Str(key); kind != "" {
+			return kind
+		}
+	}
+	return "mlp"
+}
+
+// family names the tower. Behind LLaVA's projectors stands one of two families, of which CLIP has a class token.
+func family(f *gguf.File, projector string) string {
+	_, class := f.Tensor("v.class_embd")
+	switch projector {
+	case "mlp", "linear", "janus_pro":
+		if class {
+			return "clip"
+		}
+		return "siglip"
+	}
+	return projector
+}
+
+// checkNumbers refuses metadata over which libggml or libmtmd abort the process, beyond what vision.CheckTower knows: epsilons that are no
+// positive number, and numbers of patches to merge into one token that do not come out even.
+func checkNumbers(f *gguf.File, projector string) error {
+	for _, kv := range f.Keys() {
+		if x, ok := kv.Value.Float(); ok && strings.HasSuffix(kv.Key, "epsilon") && (math.IsNaN(x) || math.IsInf(x, 0) || x < 0) {
+			return fmt.Errorf("%s is %v", kv.Key, x)
+		}
+	}
+	switch projector {
+	case "gemma3", "idefics3", "internvl", "llama4":
+		size, _ := f.Uint("clip.vision.image_size")
+		patch, _ := f.Uint("clip.vision.patch_size")
+		if n, ok := f.Uint("clip.vision.projector.scale_factor"); ok && (n == 0 || size/patch%n != 0) {
+			return fmt.Errorf("clip.vision.projector.scale_factor %d does not divide the %d patches of a side", n, size/patch)
+		}
+	case "qwen2vl_merger", "qwen2.5vl_merger", "qwen3vl_merger":
+		if n, ok := f.Uint("clip.vision.spatial_merge_size"); ok && n != 2 {
+			return fmt.Errorf("clip.vision.spatial_merge_size is %d, and a %s merges 2", n, projector)
+		}
+	}
+	return nil
+}
+
+// lastLayers name, for the commonest projectors, the tensor that makes the rows and which of its dimensions is their width
+// (clip_n_mmproj_embd of llama.cpp, tools/mtmd/clip.cpp).
+var lastLayers = map[string]struct {
+	tensor string
+	dim    int
+}{
+	"mlp": {"mm.2.weight", 1}, "linear": {"mm.0.weight", 1}, "janus_pro": {"mm.1.weight", 1}, "pixtral": {"mm.2.weight", 1},
+	"qwen2vl_merger": {"mm.2.weight", 1}, "qwen2.5vl_merger": {"mm.2.weight", 1}, "gemma3": {"mm.input_projection.weight", 0},
+	"idefics3": {"mm.model.fc.weight", 1}, "internvl": {"mm.model.mlp.3.weight", 1},
+}
+
+// embeddingWidth returns the width of the projector's rows as well as the file tells it, 0 if it does not.
+func embeddingWidth(f *gguf.File, projector string) int {
+	n, _ := f.Uint("clip.vision.projection_dim") // of old files that of CLIP's own projection
+	if last, ok := lastLayers[projector]; ok {
+		if t, ok := f.Tensor(last.tensor); ok && last.dim < len(t.Dims) {
+			n = t.Dims[last.dim]
+		}
+	}
+	if n > maxWidth {
+		return 0
+	}
+	return int(n)
+}
+
+// identity names a tower by its kind and a hash of the file: another file in the same place makes other embeddings.
+func identity(ctx context.Context, f *gguf.File, projector string) (string, error) {
+	sum := sha256.New()
+	for _, part := range f.Parts() {
+		if err := hashFile(ctx, sum, part); err != nil {
+			return "", err
+		}
+	}
+	return fmt.Sprintf("mtmd %s %x", projector, sum.Sum(nil)), nil
+}
+
+// hashFile adds a file's bytes to a hash, until ctx is done.
+func hashFile(ctx context.Context, sum io.Writer, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if _, err := io.CopyN(sum, f, 1<<24); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
