@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/eyelet-engine/eyelet/kernels/nn"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/vision/visiontest"
 )
@@ -61,6 +62,35 @@ func TestImageTokensEqualTransformers(t *testing.T) {
 			if !(e <= 1e-5) {
 				t.Errorf("relative error %g, want at most 1e-5", e)
 			}
+			n := openNative(t, path, NativeOptions{Precision: nn.F32})
+			e = relativeError(encode(t, n, readPicture(t, g.Picture)), readFloats(t, g.Tokens))
+			t.Logf("native: relative error %.1e", e)
+			if !(e <= 1e-5) {
+				t.Errorf("native: relative error %g, want at most 1e-5", e)
+			}
+		})
+	}
+}
+
+// What native towers must keep to on weights of real shape, compared with transformers in float32.
+func TestNativeTowersOfRealShapeEqualTransformers(t *testing.T) {
+	for _, g := range readGoldens(t).Real {
+		t.Run(g.Name, func(t *testing.T) {
+			if g.Spec.Blocks > 2 {
+				slow(t)
+			}
+			path := syntheticTower(t, g.Spec, gguf.F16)
+			for precision, b := range map[nn.Precision]struct{ relative, cosine float64 }{nn.F32: {1e-4, 0.99999}, nn.BF16: {5e-2, 0.999}, nn.Int8: {1e-1, 0.995}} {
+				n := openNative(t, path, NativeOptions{Precision: precision})
+				tokens := encode(t, n, visiontest.Picture(g.Spec.ImageSize))
+				e := g.relativeError(t, tokens, n.Info().Width)
+				c := lowestCosine(g.rows(tokens), readFloats(t, g.Tokens), n.Info().Width)
+				t.Logf("%v: relative error %.1e, lowest cosine %.6f", precision, e, c)
+				if !(e <= b.relative) || !(c >= b.cosine) {
+					t.Errorf("%v: relative error %g, lowest cosine %g; want at most %g, at least %g", precision, e, c, b.relative, b.cosine)
+				}
+				n.Close()
+			}
 		})
 	}
 }
@@ -107,11 +137,16 @@ func (g *realGolden) relativeError(t testing.TB, tokens []float32, width int) fl
 	if width != g.Shape[1] {
 		t.Fatalf("image tokens %d wide, want %d", width, g.Shape[1])
 	}
-	var got []float32
+	return relativeError(g.rows(tokens), readFloats(t, g.Tokens))
+}
+
+// rows picks the golden's rows out of those of a whole picture.
+func (g *realGolden) rows(tokens []float32) (picked []float32) {
+	width := g.Shape[1]
 	for _, r := range g.Rows {
-		got = append(got, tokens[r*width:(r+1)*width]...)
+		picked = append(picked, tokens[r*width:(r+1)*width]...)
 	}
-	return relativeError(got, readFloats(t, g.Tokens))
+	return picked
 }
 
 func TestTheSpecsOfRealTowersAreTheGoldens(t *testing.T) {

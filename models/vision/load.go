@@ -3,7 +3,9 @@ package vision
 import (
 	"errors"
 	"fmt"
+	"math"
 
+	"github.com/eyelet-engine/eyelet/kernels/patch"
 	"github.com/eyelet-engine/eyelet/kernels/ref"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
@@ -132,12 +134,36 @@ func (l *loader) readEmbedding(hp *hyperparameters) *embedding {
 		rows++
 		e.class = l.vector("v.class_embd", d)
 	}
-	e.positions = l.matrix("v.position_embd.weight", rows, d)
+	e.positions = l.readPositions(hp, rows)
 	if hp.Family == "clip" || l.has("v.pre_ln.weight") {
 		pre := l.norm("v.pre_ln", d)
 		e.pre = &pre
 	}
 	return e
+}
+
+// readPositions reads the position embeddings, n rows. A file whose table was learned for another square grid of patches than its image
+// size has means them to be interpolated, as Hugging Face's interpolate_pos_encoding does.
+func (l *loader) readPositions(hp *hyperparameters, n int) matrix {
+	const name = "v.position_embd.weight"
+	extra := n - hp.patches()
+	if t, ok := l.file.Tensor(name); ok && len(t.Dims) == 2 && t.Dims[1] > uint64(extra) && t.Dims[1] <= maxPatches {
+		rows := int(t.Dims[1])
+		from := int(math.Sqrt(float64(rows - extra)))
+		if rows != n && from*from == rows-extra {
+			learned := l.matrix(name, rows, hp.Hidden)
+			if l.err != nil {
+				return matrix{}
+			}
+			positions, err := patch.InterpolatePositions(learned.Data, hp.Hidden, extra, from, hp.ImageSize/hp.PatchSize)
+			if err != nil {
+				l.err = fmt.Errorf("vision: tensor %s: %w", name, err)
+				return matrix{}
+			}
+			return ref.MatrixOf(n, hp.Hidden, positions)
+		}
+	}
+	return l.matrix(name, n, hp.Hidden)
 }
 
 func (l *loader) readBlock(hp *hyperparameters, i int) *block {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
+	"github.com/eyelet-engine/eyelet/kernels/nn"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
@@ -96,6 +97,27 @@ func TestAnUneditedTowerLoads(t *testing.T) {
 	}
 }
 
+// mustNotLoad checks that a tower is refused, for the same reason by both implementations.
+func mustNotLoad(t *testing.T, f *gguf.File, text string, unknown bool) {
+	t.Helper()
+	var loaded Encoder
+	plain, plainErr := LoadPlain(f, Options{})
+	native, nativeErr := LoadNative(f, NativeOptions{})
+	for i, err := range []error{plainErr, nativeErr} {
+		if err == nil {
+			if loaded = plain; i == 1 {
+				loaded = native
+			}
+			loaded.Close()
+			t.Errorf("implementation %d loads the tower", i)
+			continue
+		}
+		if !strings.Contains(err.Error(), text) || errors.Is(err, ErrUnknownTower) != unknown {
+			t.Errorf("implementation %d: got error %q, want %q", i, err, text)
+		}
+	}
+}
+
 func TestLoadingNamesTheFault(t *testing.T) {
 	type keys = map[string]any
 	type tensors = map[string]*tensor
@@ -144,14 +166,7 @@ func TestLoadingNamesTheFault(t *testing.T) {
 		{"a type that is unknown here", nil, tensors{"v.blk.0.attn_k.weight": {gguf.Q4_0, []uint64{32, 32}, make([]byte, 32*18)}}, "tensor v.blk.0.attn_k.weight: unsupported tensor type Q4_0", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			tower, err := LoadPlain(edited(t, c.keys, c.tensors), Options{})
-			if err == nil {
-				tower.Close()
-				t.Fatal("the tower loads")
-			}
-			if !strings.Contains(err.Error(), c.text) || errors.Is(err, ErrUnknownTower) != c.unknown {
-				t.Errorf("got error %q, want %q", err, c.text)
-			}
+			mustNotLoad(t, edited(t, c.keys, c.tensors), c.text, c.unknown)
 		})
 	}
 }
@@ -178,15 +193,37 @@ func TestLoadingASiglipTowerNamesTheFault(t *testing.T) {
 		{"an infinite newline", "siglip-features", nil, tensors{"model.image_newline": floats(24, 0, float32(math.Inf(1)))}, "tensor model.image_newline: element 23 is +Inf", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			tower, err := LoadPlain(editedTower(t, c.tower, c.keys, c.tensors), Options{})
-			if err == nil {
-				tower.Close()
-				t.Fatal("the tower loads")
-			}
-			if !strings.Contains(err.Error(), c.text) || errors.Is(err, ErrUnknownTower) != c.unknown {
-				t.Errorf("got error %q, want %q", err, c.text)
-			}
+			mustNotLoad(t, editedTower(t, c.tower, c.keys, c.tensors), c.text, c.unknown)
 		})
+	}
+}
+
+func TestPositionsOfAnotherGridAreInterpolated(t *testing.T) {
+	// quick-mlp sees 4 x 4 patches; the table is of 3 x 3, all rows alike, so that any resampling of it is the same as no resampling.
+	flat := func(rows int) *tensor {
+		x := floats(32*rows, 0.25, 0.25)
+		x.dims = []uint64{32, uint64(rows)}
+		return x
+	}
+	img := readPicture(t, "noise.png")
+	var want []float32
+	for i, rows := range []int{17, 10} {
+		for _, open := range []func(*gguf.File) (Encoder, error){
+			func(f *gguf.File) (Encoder, error) { return LoadPlain(f, Options{}) },
+			func(f *gguf.File) (Encoder, error) { return LoadNative(f, NativeOptions{Precision: nn.F32}) },
+		} {
+			e, err := open(edited(t, nil, map[string]*tensor{"v.position_embd.weight": flat(rows)}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := encode(t, e, img)
+			e.Close()
+			if i == 0 {
+				want = got
+			} else if d := relativeError(got, want); !(d <= 1e-5) {
+				t.Errorf("%d rows: relative error %g", rows, d)
+			}
+		}
 	}
 }
 
@@ -286,7 +323,7 @@ func TestIdentityFollowsTheWeightsAndTheSettings(t *testing.T) {
 	}
 }
 
-func FuzzLoadPlain(f *testing.F) {
+func FuzzLoad(f *testing.F) {
 	towers, err := filepath.Glob("testdata/*.gguf")
 	if err != nil || len(towers) < 7 {
 		f.Fatalf("%d towers: %v", len(towers), err)
@@ -304,13 +341,19 @@ func FuzzLoadPlain(f *testing.F) {
 			return
 		}
 		c, err := LoadPlain(file, Options{})
+		n, nativeErr := LoadNative(file, NativeOptions{Threads: 1})
+		if (err == nil) != (nativeErr == nil) {
+			t.Fatalf("plain: %v; native: %v", err, nativeErr)
+		}
 		if err != nil {
 			return
 		}
 		defer c.Close()
+		defer n.Close()
 		if info := c.Info(); info.ImageSize > 64 || info.Hidden > 64 {
 			return // right, but slow
 		}
 		encode(t, c, imaging.NewRGB(9, 5))
+		encode(t, n, imaging.NewRGB(9, 5))
 	})
 }

@@ -68,22 +68,14 @@ func LoadNative(f *gguf.File, opt NativeOptions) (*Native, error) {
 	if n.front, err = newFront(hp, "native", precision.String()); err != nil {
 		return nil, err
 	}
-	tokens := hp.patches()
-	if hp.Family == "clip" {
-		tokens++
-	}
-	n.plan, err = nn.NewPlan(nn.Config{
-		Precision: precision, Threads: opt.Threads, Tokens: tokens, Hidden: hp.Hidden, Heads: hp.Heads, FF: hp.FF, Eps: hp.Eps,
-		Activation: nativeActivations[hp.Activation],
-	})
-	if err != nil {
-		return nil, fmt.Errorf("vision: %w", err)
-	}
 	cpu := onednn.CPU()
 	// What decides the numbers: a change of this package's or the kernels' arithmetic counts the version up. The instruction set is
 	// part of it, since oneDNN adds up in another order in each.
 	l := newLoader(f, opt.Options, fmt.Sprintf("native 1 %v %s", precision, cpu.ISA))
-	s := &nativeSink{tower: n, cores: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	s := &nativeSink{tower: n, config: nn.Config{
+		Precision: precision, Threads: opt.Threads, Hidden: hp.Hidden, Heads: hp.Heads, FF: hp.FF, Eps: hp.Eps,
+		Activation: nativeActivations[hp.Activation],
+	}, cores: make(chan struct{}, runtime.GOMAXPROCS(0))}
 	n.blocks = make([]*nn.Block, hp.depth())
 	err = l.walk(hp, s)
 	s.packing.Wait()
@@ -101,14 +93,21 @@ func LoadNative(f *gguf.File, opt NativeOptions) (*Native, error) {
 // nativeSink packs the pieces of a tower as they come, blocks in the background.
 type nativeSink struct {
 	tower   *Native
+	config  nn.Config
 	cores   chan struct{} // holds one for each block being packed
 	packing sync.WaitGroup
 	mu      sync.Mutex
 	err     error // the first of packing
 }
 
+// embedding plans the products as well: not before tensors of the stated sizes were found, so that a file that lies about them costs
+// no memory.
 func (s *nativeSink) embedding(e *embedding) (err error) {
 	n, hp := s.tower, s.tower.hp
+	s.config.Tokens = e.positions.Rows
+	if n.plan, err = nn.NewPlan(s.config); err != nil {
+		return wrap(err)
+	}
 	n.patches, err = patch.New(patch.Config{
 		ImageSize: hp.ImageSize, PatchSize: hp.PatchSize, Hidden: hp.Hidden, Mean: hp.Mean, Std: hp.Std,
 		Precision: n.plan.Config().Precision, Threads: n.plan.Config().Threads,
@@ -208,6 +207,8 @@ func (n *Native) Close() error {
 	n.pre.Close()
 	n.post.Close()
 	n.project.Close()
-	n.plan.Close()
+	if n.plan != nil {
+		n.plan.Close()
+	}
 	return nil
 }

@@ -215,6 +215,9 @@ func describe(ctx context.Context, path string) (d struct {
 	if err := checkNumbers(f, d.info.Projector); err != nil {
 		return d, err
 	}
+	if err := checkTensors(f, d.info.Projector); err != nil {
+		return d, err
+	}
 	d.info.Family = family(f, d.info.Projector)
 	if types := f.Types(); len(types) > 0 {
 		d.info.Precision = strings.ToLower(types[0].Type.String())
