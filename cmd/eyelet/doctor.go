@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/cgo/onednn"
+	"github.com/eyelet-engine/eyelet/kernels/nn"
 	"github.com/eyelet-engine/eyelet/models/builtin"
 )
 
@@ -119,6 +121,7 @@ func (d *Diagnosis) run(ctx context.Context) error {
 	if d.checkBackends() {
 		d.checkGPUs()
 	}
+	d.checkVision()
 	d.checkMemory()
 	d.checkCache()
 	if d.OK {
@@ -197,6 +200,22 @@ func (d *Diagnosis) checkGPUs() {
 		detail = strings.Join(names, "; ")
 	}
 	d.add(Check{Name: "gpu", Status: "ok", Detail: detail})
+}
+
+// checkVision tells what native vision towers compute with here.
+func (d *Diagnosis) checkVision() {
+	cpu := onednn.CPU()
+	c := Check{Name: "vision", Status: "ok"}
+	c.Detail = fmt.Sprintf("oneDNN %s on %s; native towers compute in %v", d.Versions.OneDNN, cpu.ISA, nn.Auto.Resolve())
+	if !cpu.BF16 {
+		c.Detail += ", since this processor has no bfloat16 products"
+	}
+	if d.Versions.JPEG == "" {
+		c.Status = "note"
+		c.Detail += "; large photos decode slowly, since this build has no libjpeg-turbo"
+		c.Remedy = "install libjpeg-turbo's development package, run scripts/setup and build again"
+	}
+	d.add(c)
 }
 
 func (d *Diagnosis) checkMemory() {

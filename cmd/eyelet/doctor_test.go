@@ -32,7 +32,7 @@ func TestDoctorFindsThisMachineWell(t *testing.T) {
 	for _, c := range d.Checks {
 		seen[c.Name] = true
 	}
-	for _, name := range []string{"libraries", "cpu", "gpu", "memory", "cache", "self-test"} {
+	for _, name := range []string{"libraries", "cpu", "gpu", "vision", "memory", "cache", "self-test"} {
 		if !seen[name] {
 			t.Errorf("no check %q", name)
 		}

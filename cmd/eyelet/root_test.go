@@ -83,7 +83,7 @@ func TestVersionTellsAllVersions(t *testing.T) {
 		t.Fatal(err)
 	}
 	release := regexp.MustCompile(`^\d+\.\d+`)
-	for _, library := range []string{"libllama", "libggml", "libmtmd"} {
+	for _, library := range []string{"libllama", "libggml", "libmtmd", "onednn"} {
 		if !release.MatchString(v[library]) {
 			t.Errorf("%s is of version %q", library, v[library])
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -9,7 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/cgo/jpeg"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/cgo/onednn"
 )
 
 // version is set by the Makefile (-ldflags "-X main.version=…"). Programs built otherwise take what the Go tool recorded.
@@ -24,7 +27,9 @@ type Versions struct {
 	Llama    string `json:"libllama"`
 	GGML     string `json:"libggml"`
 	// MTMD is that of libllama: the two come from one source tree and are released together, and libmtmd tells no version.
-	MTMD string `json:"libmtmd"`
+	MTMD   string `json:"libmtmd"`
+	OneDNN string `json:"onednn"`
+	JPEG   string `json:"libjpeg_turbo,omitempty"` // empty where the standard library decodes JPEG files
 }
 
 func versions() Versions {
@@ -35,6 +40,10 @@ func versions() Versions {
 		Llama:    llama.Version(),
 		GGML:     ggml.Version(),
 		MTMD:     llama.Version(),
+		OneDNN:   onednn.Version(),
+	}
+	if jpeg.Available {
+		v.JPEG = jpeg.Version()
 	}
 	info, ok := debug.ReadBuildInfo()
 	if ok && v.Eyelet == "" {
@@ -69,6 +78,7 @@ func newVersionCommand() *cobra.Command {
 			for _, row := range [][2]string{
 				{"eyelet", v.Eyelet}, {"go", v.Go}, {"platform", v.Platform},
 				{"libllama", v.Llama}, {"libggml", v.GGML}, {"libmtmd", v.MTMD},
+				{"onednn", v.OneDNN}, {"libjpeg-turbo", cmp.Or(v.JPEG, "none; JPEG files are decoded by Go's library")},
 			} {
 				fmt.Fprintf(w, "%s\t%s\n", row[0], row[1])
 			}
