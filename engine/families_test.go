@@ -12,6 +12,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/cgo/peers"
+	"github.com/eyelet-engine/eyelet/models/vision/libmtmd"
 )
 
 const (
@@ -349,7 +350,7 @@ func TestHostileMetadataOfFamiliesDoesNotAbortTheProcess(t *testing.T) {
 
 func TestAnotherProjectorInTheSamePlaceHasAnotherIdentity(t *testing.T) {
 	_, projector := gemma3.make(t)
-	_, before, err := projectorIdentity(t.Context(), projector)
+	before, err := libmtmd.Inspect(t.Context(), projector)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -361,12 +362,12 @@ func TestAnotherProjectorInTheSamePlaceHasAnotherIdentity(t *testing.T) {
 	if err := os.WriteFile(projector, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, after, err := projectorIdentity(t.Context(), projector); err != nil || after == before {
-		t.Errorf("%s, then %s (%v)", before, after, err)
+	if after, err := libmtmd.Inspect(t.Context(), projector); err != nil || after.Identity == before.Identity {
+		t.Errorf("%s, then %s (%v)", before.Identity, after.Identity, err)
 	}
 	stopped, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, _, err := projectorIdentity(stopped, projector); !errors.Is(err, context.Canceled) {
+	if _, err := libmtmd.Inspect(stopped, projector); !errors.Is(err, context.Canceled) {
 		t.Errorf("with a context that is done: %v", err)
 	}
 }

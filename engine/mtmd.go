@@ -2,18 +2,14 @@ package engine
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/cgo/mtmd"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
-	"github.com/eyelet-engine/eyelet/models/gguf"
-	"github.com/eyelet-engine/eyelet/models/vision"
+	"github.com/eyelet-engine/eyelet/models/vision/libmtmd"
 )
 
 // mtmdEncoder lets libmtmd run the families that have no native tower: Qwen-VL, Gemma, SmolVLM, InternVL, Pixtral and others.
@@ -25,7 +21,7 @@ type mtmdEncoder struct {
 }
 
 func openMtmd(ctx context.Context, path string, lm *llama.Model, e *Engine) (encoder, error) {
-	kind, id, err := projectorIdentity(ctx, path)
+	info, err := libmtmd.Inspect(ctx, path)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -43,7 +39,7 @@ func openMtmd(ctx context.Context, path string, lm *llama.Model, e *Engine) (enc
 		c.Close()
 		return nil, fmt.Errorf("%w: %s has no vision tower", ErrModelFile, path)
 	}
-	m := &mtmdEncoder{c: c, kind: kind, id: id}
+	m := &mtmdEncoder{c: c, kind: info.Projector, id: info.Identity}
 	if err := m.probe(ctx); err != nil {
 		c.Close()
 		return nil, fmt.Errorf("%w: %s: %w", ErrModelFile, path, err)
@@ -67,71 +63,6 @@ func (e *mtmdEncoder) probe(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// projectorIdentity checks a projector file and names it by its kind and a hash of the whole: another file in the same place makes
-// other embeddings.
-func projectorIdentity(ctx context.Context, path string) (kind, id string, err error) {
-	f, err := gguf.Open(path)
-	if err != nil {
-		return "", "", err
-	}
-	defer f.Close()
-	if err := vision.CheckTower(f); err != nil {
-		return "", "", fmt.Errorf("%s: %w", path, err)
-	}
-	for _, key := range []string{"clip.vision.projector_type", "clip.projector_type"} {
-		if kind, _ = f.Str(key); kind != "" {
-			break
-		}
-	}
-	if err := checkMerge(f, kind); err != nil {
-		return "", "", fmt.Errorf("%s: %w", path, err)
-	}
-	sum := sha256.New()
-	for _, part := range f.Parts() {
-		if err := hashFile(ctx, sum, part); err != nil {
-			return "", "", err
-		}
-	}
-	return kind, fmt.Sprintf("mtmd %s %x", kind, sum.Sum(nil)), nil
-}
-
-// checkMerge compares how many patches a side a projector merges into one token with the tower's grid of patches, which CheckTower
-// has approved: libmtmd aborts the process over what does not come out even.
-func checkMerge(f *gguf.File, kind string) error {
-	switch kind {
-	case "gemma3", "idefics3", "internvl", "llama4":
-		size, _ := f.Uint("clip.vision.image_size")
-		patch, _ := f.Uint("clip.vision.patch_size")
-		if n, ok := f.Uint("clip.vision.projector.scale_factor"); ok && (n == 0 || size/patch%n != 0) {
-			return fmt.Errorf("clip.vision.projector.scale_factor %d does not divide the %d patches of a side", n, size/patch)
-		}
-	case "qwen2vl_merger", "qwen2.5vl_merger", "qwen3vl_merger":
-		if n, ok := f.Uint("clip.vision.spatial_merge_size"); ok && n != 2 {
-			return fmt.Errorf("clip.vision.spatial_merge_size is %d, and a %s merges 2", n, kind)
-		}
-	}
-	return nil
-}
-
-// hashFile adds a file's bytes to a hash, until ctx is done.
-func hashFile(ctx context.Context, sum io.Writer, path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if _, err := io.CopyN(sum, f, 1<<24); err == io.EOF {
-			return nil
-		} else if err != nil {
-			return fmt.Errorf("%s: %w", path, err)
-		}
-	}
 }
 
 func (e *mtmdEncoder) name() string        { return "mtmd" }

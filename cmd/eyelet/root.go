@@ -58,7 +58,7 @@ func newRootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{err: err, command: cmd.CommandPath()}
 	})
-	root.AddCommand(newRunCommand(), newShowCommand(), newDoctorCommand(), newVersionCommand(), newCompletionCommand())
+	root.AddCommand(newRunCommand(), newEncodeCommand(), newShowCommand(), newBenchCommand(), newDoctorCommand(), newVersionCommand(), newCompletionCommand())
 	return root
 }
 

@@ -193,6 +193,20 @@ func (e *Encoder) Close() error {
 	return err
 }
 
+// Inspect checks a projector file and describes its tower without loading it: all of Info but Width and TileTokens. Faults over which the
+// library aborts the process, or reads where nothing is, are errors that name them. Identity is a hash of the whole file: another file in
+// the same place makes other embeddings.
+func Inspect(ctx context.Context, path string) (vision.Info, error) {
+	d, err := describe(ctx, path)
+	if ctx.Err() != nil {
+		return vision.Info{}, ctx.Err()
+	}
+	if err != nil {
+		return vision.Info{}, fmt.Errorf("libmtmd: %s: %w", path, err)
+	}
+	return d.info, nil
+}
+
 // describe checks a projector file and reads what its metadata tells. width is what the projector's rows seem to have, 0 if
 // nothing tells.
 func describe(ctx context.Context, path string) (d struct {
@@ -204,6 +218,9 @@ func describe(ctx context.Context, path string) (d struct {
 		return d, err
 	}
 	defer f.Close()
+	if arch := f.Architecture(); arch != "clip" {
+		return d, fmt.Errorf("a model of the architecture %q, not a vision projector; give the mmproj file", arch)
+	}
 	if err := vision.CheckTower(f); err != nil {
 		return d, err
 	}

@@ -105,17 +105,17 @@ func TestAStandInMakesTheRowsOfTheRealModel(t *testing.T) {
 	defer model.Close()
 	img := readPicture(t, demoPicture)
 	func() {
-		real, err := Open(t.Context(), seedProjector, Options{Threads: 1, Model: model})
+		beside, err := Open(t.Context(), seedProjector, Options{Threads: 1, Model: model})
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer real.Close()
+		defer beside.Close()
 		standIn := open(t, seedProjector, Options{Threads: 1})
-		if !slices.Equal(encode(t, real, img), encode(t, standIn, img)) {
+		if !slices.Equal(encode(t, beside, img), encode(t, standIn, img)) {
 			t.Error("other rows beside a stand-in")
 		}
-		if real.Info() != standIn.Info() {
-			t.Errorf("%+v beside the model, %+v beside a stand-in", real.Info(), standIn.Info())
+		if beside.Info() != standIn.Info() {
+			t.Errorf("%+v beside the model, %+v beside a stand-in", beside.Info(), standIn.Info())
 		}
 	}()
 	if _, err := model.Vocab().Tokenize("still open", false, false); err != nil {

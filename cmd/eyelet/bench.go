@@ -1,0 +1,169 @@
+package main
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eyelet-engine/eyelet/engine/bench"
+	"github.com/eyelet-engine/eyelet/kernels/imaging"
+)
+
+const benchExample = `  eyelet bench vision --quick
+      the built-in model's tower, within seconds
+  eyelet bench vision --mmproj mmproj.gguf --json > report.json
+      a projector of yours, all figures`
+
+func newBenchCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "bench",
+		Short:   "Measure how fast this machine is",
+		Long:    `Measures how fast this machine is at what eyelet does.`,
+		Example: benchExample,
+		Args:    knownCommand,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newBenchVisionCommand())
+	return cmd
+}
+
+const benchVisionLong = `Measures how fast a vision tower turns pictures into embeddings, in each precision
+of the native backend and with llama.cpp's own encoder (libmtmd) beside it, and
+how right the results are. Contestants take turns, round by round, in one
+process, so that a busy machine slows all of them alike; ratios are those of the
+same round. Figures are medians, with the least and the greatest.
+
+GFLOP/s are set beside the machine's limit: what oneDNN's own matrix product
+reaches on the shapes of this tower, in the same precision, in the same run.
+
+The built-in model's tower is a toy. scripts/synth -mmproj in eyelet's sources
+writes one of full size, CLIP ViT-L/14 at 336 pixels, with random weights: it
+takes as long as LLaVA 1.5's own.`
+
+const benchVisionExample = `  eyelet bench vision --quick
+  eyelet bench vision --mmproj mmproj.gguf --image photo.jpg
+  eyelet bench vision --mmproj mmproj.gguf --precision int8 --backend native --tiles 1,2,5
+  eyelet bench vision --mmproj mmproj.gguf --rounds 9 --json > report.json`
+
+// benchVisionOptions are the flags of bench vision.
+type benchVisionOptions struct {
+	towerFlags
+	image      string
+	backends   []string
+	precisions []string
+	tiles      []int
+	rounds     int
+	quick      bool
+	json       bool
+}
+
+func newBenchVisionCommand() *cobra.Command {
+	var o benchVisionOptions
+	cmd := &cobra.Command{
+		Use:     "vision",
+		Short:   "Measure the encoding of pictures",
+		Long:    benchVisionLong,
+		Example: benchVisionExample,
+		Args:    wantArgs(),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return benchVision(cmd, &o) },
+	}
+	o.register(cmd)
+	f := cmd.Flags()
+	f.StringVarP(&o.image, "image", "i", "", "picture to cut the tiles from (default: one that is made up)")
+	f.StringSliceVar(&o.backends, "backend", []string{"native", "mtmd"}, "contestants: native, mtmd, plain")
+	f.StringSliceVar(&o.precisions, "precision", []string{"f32", "bf16", "int8"}, "precisions of native: auto, f32, bf16, int8")
+	f.IntSliceVar(&o.tiles, "tiles", []int{1, 5}, "how many tiles are encoded at a time")
+	f.IntVar(&o.rounds, "rounds", 5, "how often all is measured")
+	f.BoolVar(&o.quick, "quick", false, "two rounds of one tile, where --rounds and --tiles do not say otherwise")
+	f.BoolVar(&o.json, "json", false, "print one JSON object")
+	_ = cmd.RegisterFlagCompletionFunc("backend", cobra.FixedCompletions([]string{"native", "mtmd", "plain"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("precision", cobra.FixedCompletions([]string{"auto", "f32", "bf16", "int8"}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+// options checks the flags and turns them into what package bench takes.
+func (o *benchVisionOptions) options(cmd *cobra.Command) (bench.VisionOptions, error) {
+	v := bench.VisionOptions{Backends: o.backends, Tiles: o.tiles, Rounds: o.rounds}
+	if o.quick {
+		if !cmd.Flags().Changed("tiles") {
+			v.Tiles = []int{1}
+		}
+		if !cmd.Flags().Changed("rounds") {
+			v.Rounds = 2
+		}
+	}
+	switch {
+	case len(v.Backends) == 0, len(v.Tiles) == 0, len(o.precisions) == 0:
+		return v, usagef("--backend, --precision and --tiles each want one entry at least")
+	case v.Rounds < 1 || v.Rounds > bench.MaxRounds:
+		return v, usagef("--rounds is %d; give 1 to %d", v.Rounds, bench.MaxRounds)
+	case cmd.Flags().Changed("precision") && !slices.Contains(v.Backends, "native"):
+		return v, usagef("--precision belongs to the backend native, which does not take part")
+	}
+	for _, name := range v.Backends {
+		if !slices.Contains([]string{"native", "mtmd", "plain"}, name) {
+			return v, usagef("--backend %q is unknown; give native, mtmd or plain", name)
+		}
+	}
+	for _, n := range v.Tiles {
+		if n < 1 || n > bench.MaxTiles {
+			return v, usagef("--tiles has %d; give 1 to %d", n, bench.MaxTiles)
+		}
+	}
+	for _, name := range o.precisions {
+		p, err := parsePrecision(name)
+		if err != nil {
+			return v, err
+		}
+		v.Precisions = append(v.Precisions, p)
+	}
+	return v, nil
+}
+
+func benchVision(cmd *cobra.Command, o *benchVisionOptions) error {
+	v, err := o.options(cmd)
+	if err != nil {
+		return err
+	}
+	if o.image != "" {
+		picture, err := openPicture(o.image, cmd.InOrStdin())
+		if err != nil {
+			return err
+		}
+		if v.Picture, err = imaging.Decode(picture.Data, imaging.Options{}); err != nil {
+			return err
+		}
+	}
+	if err := o.resolve(); err != nil {
+		return err
+	}
+	v.Projector, v.Threads = o.mmproj, o.threads
+	s := &session{o: &runOptions{quiet: flagSet(cmd, "quiet")}, stderr: cmd.ErrOrStderr()}
+	w := s.wait("measuring")
+	v.Progress = func(done float64, next string) {
+		if next != "" {
+			w.next(strconv.Itoa(int(100*done)) + " %: " + next)
+		}
+	}
+	report, err := bench.Vision(cmd.Context(), v)
+	w.done()
+	if err != nil {
+		return err
+	}
+	if o.json {
+		return writeJSON(cmd.OutOrStdout(), report)
+	}
+	var text strings.Builder
+	printVisionReport(&text, report)
+	_, err = cmd.OutOrStdout().Write([]byte(text.String()))
+	return err
+}
+
+// next says what is waited for from now on.
+func (w *waiting) next(what string) {
+	w.mu.Lock()
+	w.what = what
+	w.mu.Unlock()
+}

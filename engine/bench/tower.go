@@ -1,0 +1,189 @@
+// Package bench measures how fast vision towers encode pictures on this machine, and how right: the towers of this project in each of their
+// precisions beside libmtmd's, all in one process and in turns, so that a busy machine slows all of them alike.
+//
+//	report, err := bench.Vision(ctx, bench.VisionOptions{Projector: "mmproj.gguf"})
+//
+// [OpenTower] and [Encode] are what it is made of: a tower by its name, and an encoding with the time of each stage. Encode
+// computes on the OpenMP team of the calling thread; [OnThread] gives it one.
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/cgo/onednn"
+	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/kernels/nn"
+	"github.com/eyelet-engine/eyelet/models/gguf"
+	"github.com/eyelet-engine/eyelet/models/vision"
+	"github.com/eyelet-engine/eyelet/models/vision/libmtmd"
+)
+
+// Backends are the names of the implementations that run towers: "auto" is native for towers that package vision knows, and mtmd for
+// others.
+func Backends() []string { return []string{"auto", "native", "mtmd", "plain"} }
+
+// TowerOptions say how a tower is run. The zero value is the usual way.
+type TowerOptions struct {
+	Backend   string       // one of [Backends]; "" means auto
+	Precision nn.Precision // of the backend native alone
+	Threads   int          // 0 means GOMAXPROCS
+	Layout    vision.Layout
+}
+
+// Tower is a tower that was opened, with what opening it took.
+type Tower struct {
+	vision.Encoder
+	Load        time.Duration
+	WeightBytes int64 // of the weights in memory, packed where the backend packs them; of libmtmd as they are in the file
+}
+
+// OpenTower loads the tower in an mmproj file. The error wraps engine.ErrModelFile for a file that is at fault, and engine.ErrRequest for
+// an unknown backend.
+func OpenTower(ctx context.Context, path string, opt TowerOptions) (*Tower, error) {
+	f, err := gguf.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", engine.ErrModelFile, err)
+	}
+	defer f.Close()
+	backend, err := chooseBackend(f, opt.Backend)
+	if err != nil {
+		return nil, err
+	}
+	t, start := &Tower{}, time.Now()
+	options := vision.Options{Layout: opt.Layout, Dequantize: dequantize}
+	switch backend {
+	case "mtmd":
+		t.Encoder, err = asEncoder(libmtmd.Open(ctx, path, libmtmd.Options{Threads: opt.Threads}))
+		for _, tensor := range f.Tensors() {
+			t.WeightBytes += tensor.Size()
+		}
+	case "plain":
+		t.Encoder, err = asEncoder(vision.OpenPlain(path, options))
+		for _, tensor := range f.Tensors() {
+			t.WeightBytes += 4 * int64(tensor.Elements())
+		}
+	default:
+		var native *vision.Native
+		if native, err = vision.OpenNative(path, vision.NativeOptions{Options: options, Precision: opt.Precision, Threads: opt.Threads}); err == nil {
+			t.Encoder, t.WeightBytes = native, int64(native.WeightBytes())
+		}
+	}
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", engine.ErrModelFile, err)
+	}
+	t.Load = time.Since(start)
+	return t, nil
+}
+
+// asEncoder keeps a nil pointer from becoming an interface that is not nil.
+func asEncoder[T vision.Encoder](e T, err error) (vision.Encoder, error) {
+	if err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+func chooseBackend(f *gguf.File, backend string) (string, error) {
+	switch backend {
+	case "native", "mtmd", "plain":
+		return backend, nil
+	case "", "auto":
+	default:
+		return "", fmt.Errorf("%w: unknown backend %q", engine.ErrRequest, backend)
+	}
+	_, err := vision.Describe(f)
+	switch {
+	case errors.Is(err, vision.ErrUnknownTower):
+		return "mtmd", nil
+	case err != nil:
+		return "", fmt.Errorf("%w: %s: %w", engine.ErrModelFile, f.Path(), err)
+	}
+	return "native", nil
+}
+
+// dequantize gives towers the tensor types that only libggml knows.
+func dequantize(t gguf.Type, data []byte, dst []float32) error {
+	if err := ggml.Load(); err != nil {
+		return err
+	}
+	return ggml.Dequantize(ggml.Type(t), data, dst)
+}
+
+// Stages is the time of each stage of an encoding. The stages of backends that do not tell them apart are zero.
+type Stages struct {
+	Embedding time.Duration // patches, positions, first norm
+	Blocks    time.Duration // transformer blocks
+	Projector time.Duration
+	Total     time.Duration
+}
+
+// Encode encodes an Input as vision.Encode does, a step at a time, and takes the time of the stages.
+func Encode(ctx context.Context, e vision.Encoder, in *vision.Input) ([]float32, Stages, error) {
+	var s Stages
+	start := time.Now()
+	job, err := e.Begin(in)
+	if err != nil {
+		return nil, s, err
+	}
+	defer job.Close()
+	_, total := job.Progress()
+	// Towers of package vision embed, run the blocks and project, once or once for each batch of tiles.
+	cycle := e.Info().Blocks + 2
+	known := e.Info().Backend != "mtmd" && total%cycle == 0
+	for step := range total {
+		before := time.Now()
+		if err := job.Advance(ctx, 1); err != nil {
+			return nil, s, err
+		}
+		took := time.Since(before)
+		switch k := step % cycle; {
+		case !known:
+		case k == 0:
+			s.Embedding += took
+		case k <= e.Info().Blocks:
+			s.Blocks += took
+		default:
+			s.Projector += took
+		}
+	}
+	rows, err := job.Rows()
+	s.Total = time.Since(start)
+	return rows, s, err
+}
+
+// OnThread runs f on an operating-system thread that nothing else uses, and waits for it. All that computes on OpenMP teams
+// should be in one call, while nothing else in the process computes: libgomp keeps a team of workers for each thread.
+func OnThread(f func() error) error {
+	result := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine, and its team with the thread
+		result <- f()
+	}()
+	return <-result
+}
+
+// Machine is what matrix products run on.
+type Machine struct {
+	ISA     string `json:"instruction_set"` // that oneDNN uses, as "avx2" or "avx512_core_bf16"
+	BF16    bool   `json:"bf16"`            // whether the processor has products of bfloat16
+	VNNI    bool   `json:"vnni"`            // whether it adds up 8-bit products in 32 bits
+	OneDNN  string `json:"onednn"`          // the library's version
+	Threads int    `json:"threads"`
+}
+
+// ThisMachine describes the machine, for a number of threads of which 0 means GOMAXPROCS.
+func ThisMachine(threads int) Machine {
+	if threads <= 0 {
+		threads = runtime.GOMAXPROCS(0)
+	}
+	cpu := onednn.CPU()
+	return Machine{ISA: cpu.ISA, BF16: cpu.BF16, VNNI: cpu.VNNI, OneDNN: onednn.Version(), Threads: threads}
+}
