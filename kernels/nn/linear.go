@@ -5,7 +5,6 @@ import "C"
 
 import (
 	"fmt"
-	"math"
 	"unsafe"
 
 	"github.com/eyelet-engine/eyelet/cgo/onednn"
@@ -173,7 +172,8 @@ func (p *Plan) pack8(l *linear, w LinearWeights) error {
 		}
 		for i := range n {
 			row := w.Weight[(first+i)*w.In:][:w.In]
-			column.Float32()[first+i], sums[first+i] = quantizeChannel(quants[i*w.In:][:w.In], row)
+			scale := C.nn_channel_quantize((*C.int8_t)(&quants[i*w.In]), (*C.float)(addressOf(row)), C.int(w.In), (*C.int32_t)(&sums[first+i]))
+			column.Float32()[first+i] = float32(scale)
 		}
 		to := unsafe.Add(packed.Pointer(), c*m.PackedBytes())
 		if err := p.pack(product, onednn.S8, unsafe.Pointer(unsafe.SliceData(quants)), to, w.In); err != nil {
@@ -181,24 +181,4 @@ func (p *Plan) pack8(l *linear, w LinearWeights) error {
 		}
 	}
 	return nil
-}
-
-// quantizeChannel rounds a row of weights to multiples of its largest magnitude over 127. It returns that step and the sum of the
-// integers.
-func quantizeChannel(dst []int8, w []float32) (scale float32, sum int32) {
-	var largest float32
-	for _, v := range w {
-		largest = max(largest, v, -v)
-	}
-	if largest < 1e-30 {
-		clear(dst)
-		return 0, 0
-	}
-	f := 127 / largest
-	for i, v := range w {
-		q := int32(math.RoundToEven(float64(v * f)))
-		dst[i] = int8(q)
-		sum += q
-	}
-	return largest / 127, sum
 }

@@ -12,6 +12,12 @@
 #endif
 #define INLINE static inline __attribute__((always_inline))
 
+// GCC assumes that comparisons may trap, and then vectorises no loop that clamps. (As a pragma, since cgo takes no such flag; clang
+// assumes no traps.)
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("no-trapping-math", "no-math-errno")
+#endif
+
 // fast_exp is e^x to 2 units in the last place for x <= 88: x = n ln 2 + r, a polynomial for e^r (the coefficients are those of
 // Cephes' expf, S. L. Moshier), and n added to the exponent. Below -87 it returns e^-87.
 INLINE float fast_exp(float x) {
@@ -232,4 +238,29 @@ void nn_row_scale(void *dst, const float *x, float f, int n, nn_store s) {
   scale_f32(dst, x, f, n);
   if (s == NN_ROUNDED)
     nn_row_round(dst, n);
+}
+
+CLONES float nn_channel_quantize(int8_t *restrict dst, const float *restrict w, int n, int32_t *sum) {
+  float largest = 0;
+#pragma omp simd reduction(max : largest)
+  for (int i = 0; i < n; i++) {
+    float a = w[i] < 0 ? -w[i] : w[i];
+    largest = a > largest ? a : largest;
+  }
+  *sum = 0;
+  if (!(largest > 1e-30f)) {
+    memset(dst, 0, n);
+    return 0;
+  }
+  const float magic = 12582912.0f; // as in fast_exp
+  float f = 127 / largest;
+  int32_t total = 0;
+#pragma omp simd reduction(+ : total)
+  for (int i = 0; i < n; i++) {
+    int32_t q = (int32_t)((w[i] * f + magic) - magic);
+    dst[i] = (int8_t)q;
+    total += q;
+  }
+  *sum = total;
+  return largest / 127;
 }

@@ -40,6 +40,10 @@ nn_range nn_row_quantize(uint8_t *dst, const float *x, int n, int limit);
 // being the sum of the weights of column i.
 void nn_row_dequantize(float *dst, const int32_t *acc, nn_range row, const float *column, const int32_t *sum, const float *bias, int n);
 
+// nn_channel_quantize rounds the weights of an output channel to multiples of their largest magnitude over 127. It returns that step, and the
+// sum of the integers.
+float nn_channel_quantize(int8_t *dst, const float *w, int n, int32_t *sum);
+
 // nn_row_activate applies an activation in place, nn_row_add adds x to dst.
 void nn_row_activate(float *x, int n, nn_activation a);
 void nn_row_add(float *dst, const float *x, int n);
