@@ -80,8 +80,10 @@ type Picture struct {
 
 // DecodePicture is [Decode] for callers that need the picture's size in the file
 // or want to stop early: once ctx is done it returns the context's error, of a
-// JPEG file within a row of blocks (libjpeg-turbo only), of others before or
-// after their decoding.
+// JPEG file within a row of blocks (libjpeg-turbo only), of a HEIC file at once, of
+// others before or after their decoding. The decoder of a HEIC file cannot be
+// stopped: it goes on in the background, in data, which has to stay as it is, until
+// it is done. No more of them run at a time than there are processors, or two.
 func DecodePicture(ctx context.Context, data []byte, opt Options) (*Picture, error) {
 	opt = opt.withDefaults()
 	if err := ctx.Err(); err != nil {
@@ -105,6 +107,8 @@ func DecodePicture(ctx context.Context, data []byte, opt Options) (*Picture, err
 		if err != nil {
 			return nil, f.describe(err)
 		}
+	} else if f.isHEIC() {
+		p.RGB, err = f.decodeUntil(ctx, data, opt)
 	} else {
 		p.RGB, err = f.safeDecode(data, opt)
 	}
@@ -143,7 +147,11 @@ func (f *format) checkedSize(data []byte, opt Options) (w, h int, err error) {
 	if err != nil {
 		return 0, 0, f.describe(err)
 	}
-	return w, h, f.checkSize(w, h, 1, len(data), opt)
+	err = f.checkSize(w, h, 1, len(data), opt)
+	if err == nil && f.isHEIC() {
+		err = checkHEIC(f, data, opt)
+	}
+	return w, h, err
 }
 
 // safeDecode decodes a picture whose header has been checked.
@@ -174,7 +182,7 @@ func (f *format) describe(err error) error {
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
-	case errors.Is(err, jpeg.ErrTooLarge):
+	case errors.Is(err, jpeg.ErrTooLarge), errors.Is(err, errHEICCost):
 		return faultf(ErrTooLarge, "%s: %s", f.name, text)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, jpeg.ErrTruncated),
 		strings.Contains(text, "unexpected EOF"), strings.Contains(text, "not enough"),

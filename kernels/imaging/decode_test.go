@@ -275,28 +275,6 @@ func TestTheSearchForOrientationEnds(t *testing.T) {
 	}
 }
 
-func FuzzHEIC(f *testing.F) {
-	for _, name := range []string{"photo.heic", "grey.heic", "narrow.heic"} {
-		f.Add(readFile(f, name))
-	}
-	opt := Options{MaxPixels: 1 << 16, MaxBytes: 1 << 16}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		if !isHEIC(data) {
-			return
-		}
-		m, err := Decode(data, opt)
-		if err != nil {
-			if !errors.Is(err, ErrTooLarge) && !errors.Is(err, ErrDamaged) {
-				t.Fatalf("an error of no kind: %v", err)
-			}
-			return
-		}
-		if err := m.Check(); err != nil || int64(m.W)*int64(m.H) > opt.MaxPixels {
-			t.Fatalf("%d x %d pixels: %v", m.W, m.H, err)
-		}
-	})
-}
-
 func FuzzDecode(f *testing.F) {
 	paths, err := filepath.Glob("testdata/files/*")
 	if err != nil || len(paths) == 0 {
@@ -330,15 +308,6 @@ func BenchmarkOrientation(b *testing.B) {
 	for b.Loop() {
 		if o := orientation(data, formats[0].exif); o != 6 {
 			b.Fatal(o)
-		}
-	}
-}
-
-func BenchmarkDecodeHEIC(b *testing.B) {
-	data := readFile(b, "photo.heic")
-	for b.Loop() {
-		if _, err := Decode(data, Options{}); err != nil {
-			b.Fatal(err)
 		}
 	}
 }

@@ -1,13 +1,13 @@
 package imaging
 
 import (
-	"bytes"
+	"context"
 	"fmt"
 	"image"
 	"io"
+	"runtime"
 	"strings"
 
-	"github.com/bep/imagemeta"
 	"github.com/gen2brain/heic"
 )
 
@@ -41,22 +41,52 @@ func isoBrand(head []byte) string {
 	return string(head[8:12])
 }
 
-// heicSize reads the size from the file's ispe property with imagemeta: the
-// decoder's own way to it starts a WebAssembly machine.
+// isHEIC tells the format whose decoder, in WebAssembly, nothing stops: its files pass
+// [checkHEIC] first, and a context that ends leaves it to itself.
+func (f *format) isHEIC() bool { return f.name == "HEIC" }
+
+// heicSize reads the size that the primary picture's ispe property states: before
+// any crop or turn.
 func heicSize(data []byte) (w, h int, err error) {
-	res, err := imagemeta.Decode(imagemeta.Options{
-		R: bytes.NewReader(data), ImageFormat: imagemeta.HEIF, Sources: imagemeta.CONFIG,
-	})
-	w, h = res.ImageConfig.Width, res.ImageConfig.Height
-	switch {
-	case err != nil:
+	file, err := readHEIC(data)
+	if err != nil {
 		return 0, 0, err
-	case w == 0 && h == 0:
-		return 0, 0, fmt.Errorf("the header states no size")
-	case w < minHEICWidth:
-		return 0, 0, errNarrowHEIC
 	}
-	return w, h, nil
+	primary := file.items[file.primary]
+	if primary == nil {
+		return 0, 0, fmt.Errorf("%w: no item %d", errBoxes, file.primary)
+	}
+	return file.statedSize(primary)
+}
+
+// unstopped holds a place for each decoder at work that cannot be stopped, so that
+// requests that were given up do not pile up behind it.
+var unstopped = make(chan struct{}, max(2, runtime.GOMAXPROCS(0)))
+
+// decodeUntil is safeDecode for a decoder that cannot be stopped: once ctx is done it
+// returns the context's error, and leaves the decoder to end by itself.
+func (f *format) decodeUntil(ctx context.Context, data []byte, opt Options) (*RGB, error) {
+	select {
+	case unstopped <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	type result struct {
+		m   *RGB
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		defer func() { <-unstopped }()
+		m, err := f.safeDecode(data, opt)
+		done <- result{m, err}
+	}()
+	select {
+	case r := <-done:
+		return r.m, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // decodeHEIC is [heic.Decode] with a fault of v0.4.5 mended: the picture lives in
