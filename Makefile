@@ -12,7 +12,7 @@ export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
 env := eval "$$(scripts/env)"
 
 # Under the race detector everything runs many times slower: these packages are where goroutines meet.
-race_packages := ./models/builtin ./models/gguf ./cgo/... ./engine/... ./cmd/...
+race_packages := ./models/builtin ./models/gguf ./models/vision/... ./cgo/... ./engine/... ./cmd/...
 
 .PHONY: help setup build run test test-go test-bundle test-race test-slow fuzz bench lint install bundle clean
 .DEFAULT_GOAL := help
@@ -51,14 +51,19 @@ test-slow: ## tests that take minutes: leaks over thousands of cycles, scores of
 fuzz: setup ## each fuzz test for FUZZTIME
 	@scripts/fuzz $(FUZZTIME) $(PKG)
 
-bench: build/synth/llama-1b-q4_k_m.gguf ## benchmarks, against llama.cpp's own programs where there is a counterpart
+bench: build build/synth/llama-1b-q4_k_m.gguf build/synth/mmproj-1b-f16.gguf ## benchmarks, against llama.cpp's own programs where there is a counterpart
 	@scripts/setup --quiet --peers
 	$(env) && EYELET_PEERS=require go test -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)
 	$(env) && go run ./scripts/bench-decode models/builtin/eyelet-seed-q8_0.gguf build/synth/llama-1b-q4_k_m.gguf
+	build/bin/eyelet bench vision --mmproj build/synth/mmproj-1b-f16.gguf
 
 # A model of 1 B with random weights: it answers nonsense at the speed of a real one.
 build/synth/llama-1b-q4_k_m.gguf: | setup
 	$(env) && go run ./scripts/synth -shape 1b -type q4_k_m
+
+# LLaVA 1.5's tower, CLIP ViT-L/14 at 336 pixels, with random weights.
+build/synth/mmproj-1b-f16.gguf: | setup
+	$(env) && go run ./scripts/synth -mmproj
 
 lint: setup ## gofmt, go vet, staticcheck, the import rule, syntax of the scripts
 	@scripts/lint
