@@ -215,6 +215,14 @@ func fold(c Config, w Weights) (weights, bias []float32) {
 // Rows returns the number of rows of a tile: a row a patch, and one for the class token if the tower has one.
 func (e *Embedding) Rows() int { return int(e.c.rows) }
 
+// Bytes returns the size of the packed weights, positions included.
+func (e *Embedding) Bytes() (n int) {
+	for _, b := range e.buffers {
+		n += b.Len()
+	}
+	return n - int(e.c.scratch_bytes)*int(e.c.threads)
+}
+
 var errClosed = errors.New("patch: the embedding is closed")
 
 // Run writes the hidden states of tiles, which are ImageSize pixels wide and high, to x: for each tile Rows() rows of Hidden float32 numbers.

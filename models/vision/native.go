@@ -185,7 +185,7 @@ func (n *Native) WeightBytes() (size int) {
 	for _, b := range n.blocks {
 		size += b.Bytes()
 	}
-	return size + n.project.Bytes()
+	return size + n.patches.Bytes() + n.project.Bytes()
 }
 
 // Close implements [Encoder].
