@@ -73,14 +73,13 @@ func openEncoder(ctx context.Context, spec ModelSpec, lm *llama.Model, e *Engine
 		return nil, err
 	}
 	var tower vision.Encoder
-	options := vision.Options{Dequantize: dequantize}
 	switch name {
 	case EncoderMtmd:
 		return openMtmd(ctx, path, lm, e)
 	case EncoderPlain:
-		tower, err = vision.OpenPlain(path, options)
+		tower, err = vision.OpenPlain(path, vision.Options{})
 	default:
-		tower, err = vision.OpenNative(path, vision.NativeOptions{Options: options, Precision: spec.precision(), Threads: e.threads})
+		tower, err = vision.OpenNative(path, vision.NativeOptions{Precision: spec.precision(), Threads: e.threads})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrModelFile, err)
@@ -140,14 +139,6 @@ func hasGPU() bool {
 		return false
 	}
 	return slices.ContainsFunc(ggml.Devices(), func(d ggml.Device) bool { return d.Type == ggml.GPU || d.Type == ggml.IGPU })
-}
-
-// dequantize gives towers the tensor types that only libggml knows.
-func dequantize(t gguf.Type, data []byte, dst []float32) error {
-	if err := ggml.Load(); err != nil {
-		return err
-	}
-	return ggml.Dequantize(ggml.Type(t), data, dst)
 }
 
 // towerEncoder runs a tower of models/vision.

@@ -14,7 +14,6 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/onednn"
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/kernels/nn"
@@ -55,7 +54,7 @@ func OpenTower(ctx context.Context, path string, opt TowerOptions) (*Tower, erro
 		return nil, err
 	}
 	t, start := &Tower{}, time.Now()
-	options := vision.Options{Layout: opt.Layout, Dequantize: dequantize}
+	options := vision.Options{Layout: opt.Layout}
 	switch backend {
 	case "mtmd":
 		t.Encoder, err = asEncoder(libmtmd.Open(ctx, path, libmtmd.Options{Threads: opt.Threads}))
@@ -107,14 +106,6 @@ func chooseBackend(f *gguf.File, backend string) (string, error) {
 		return "", fmt.Errorf("%w: %s: %w", engine.ErrModelFile, f.Path(), err)
 	}
 	return "native", nil
-}
-
-// dequantize gives towers the tensor types that only libggml knows.
-func dequantize(t gguf.Type, data []byte, dst []float32) error {
-	if err := ggml.Load(); err != nil {
-		return err
-	}
-	return ggml.Dequantize(ggml.Type(t), data, dst)
 }
 
 // Stages is the time of each stage of an encoding. The stages of backends that do not tell them apart are zero.

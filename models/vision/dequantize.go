@@ -10,16 +10,27 @@ import (
 
 	"github.com/x448/float16"
 
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// converters turn the data of the tensor types that this package knows into float32.
-// dst has the number of elements that data holds.
+// converters turn the data of the commonest tensor types into float32. dst has the number
+// of elements that data holds.
 var converters = map[gguf.Type]func(data []byte, dst []float32) error{
 	gguf.F32:  convertF32,
 	gguf.F16:  convertF16,
 	gguf.BF16: convertBF16,
 	gguf.Q8_0: convertQ80,
+}
+
+// ggmlConverter lets libggml convert the types that have no converter here.
+func ggmlConverter(t gguf.Type) func(data []byte, dst []float32) error {
+	return func(data []byte, dst []float32) error {
+		if err := ggml.Load(); err != nil { // conversion tables are made by it
+			return err
+		}
+		return ggml.Dequantize(ggml.Type(t), data, dst)
+	}
 }
 
 func convertF32(data []byte, dst []float32) error {

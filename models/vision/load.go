@@ -34,11 +34,6 @@ const (
 // Options are the choices in loading a tower; the zero value is the usual one.
 type Options struct {
 	Layout Layout
-	// Dequantize converts the data of a tensor type that this package does not
-	// know itself (it knows F32, F16, BF16 and Q8_0), some rows at a time. dst has the
-	// number of elements that data holds. It is called from several goroutines. Nil
-	// refuses such files.
-	Dequantize func(t gguf.Type, data []byte, dst []float32) error
 }
 
 type (

@@ -8,9 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/kernels/nn"
 	"github.com/eyelet-engine/eyelet/models/gguf"
@@ -163,7 +165,7 @@ func TestLoadingNamesTheFault(t *testing.T) {
 		{"a matrix where a vector belongs", nil, tensors{"v.pre_ln.bias": {gguf.F32, []uint64{16, 2}, make([]byte, 128)}}, "tensor v.pre_ln.bias: dimensions [16 2], want [32]", false},
 		{"a NaN", nil, tensors{"v.blk.0.ln2.weight": floats(32, 1, float32(math.NaN()))}, "tensor v.blk.0.ln2.weight: element 31 is NaN", false},
 		{"an infinity", nil, tensors{"mm.2.bias": floats(24, 0, float32(math.Inf(-1)))}, "tensor mm.2.bias: element 23 is -Inf", false},
-		{"a type that is unknown here", nil, tensors{"v.blk.0.attn_k.weight": {gguf.Q4_0, []uint64{32, 32}, make([]byte, 32*18)}}, "tensor v.blk.0.attn_k.weight: unsupported tensor type Q4_0", false},
+		{"a type that stands for no fractions", nil, tensors{"v.blk.0.attn_k.weight": {gguf.I32, []uint64{32, 32}, make([]byte, 4*32*32)}}, "tensor v.blk.0.attn_k.weight: ggml: libggml", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			mustNotLoad(t, edited(t, c.keys, c.tensors), c.text, c.unknown)
@@ -278,20 +280,45 @@ func TestAnOpenErrorNamesTheFile(t *testing.T) {
 	}
 }
 
-func TestOtherTensorTypesGoToTheGivenDequantizer(t *testing.T) {
-	f := edited(t, nil, map[string]*tensor{"v.blk.0.attn_k.weight": {gguf.Q4_0, []uint64{32, 32}, make([]byte, 32*18)}})
-	asked := 0
-	c, err := LoadPlain(f, Options{Dequantize: func(typ gguf.Type, data []byte, dst []float32) error {
-		asked++
-		if typ != gguf.Q4_0 || len(data) != 32*18 || len(dst) != 32*32 {
-			t.Errorf("asked for %v, %d bytes, %d numbers", typ, len(data), len(dst))
-		}
-		return nil
-	}})
-	if err != nil || asked != 1 {
-		t.Fatalf("asked %d times: %v", asked, err)
+func TestTypesThatOnlyLibggmlKnowsAreRead(t *testing.T) {
+	if err := ggml.Load(); err != nil {
+		t.Fatal(err)
 	}
-	c.Close()
+	img := readPicture(t, "noise.png")
+	weights := make([]float32, 32*32)
+	for i := range weights {
+		weights[i] = float32(math.Sin(float64(i))) / 4
+	}
+	for _, kind := range []gguf.Type{gguf.Q4_0, gguf.Q4_1, gguf.Q5_0, gguf.Q5_1, gguf.IQ4_NL} {
+		size, err := ggml.Type(kind).RowSize(len(weights))
+		if err != nil {
+			t.Fatal(err)
+		}
+		quantized := &tensor{t: kind, dims: []uint64{32, 32}, data: make([]byte, size)}
+		if err := ggml.Quantize(ggml.Type(kind), weights, 32, nil, quantized.data); err != nil {
+			t.Fatal(err)
+		}
+		meant := make([]float32, len(weights))
+		if err := ggml.Dequantize(ggml.Type(kind), quantized.data, meant); err != nil {
+			t.Fatal(err)
+		}
+		plain := &tensor{t: gguf.F32, dims: []uint64{32, 32}}
+		for _, v := range meant {
+			plain.data = binary.LittleEndian.AppendUint32(plain.data, math.Float32bits(v))
+		}
+		var rows [2][]float32
+		for i, x := range []*tensor{quantized, plain} {
+			n, err := LoadNative(edited(t, nil, map[string]*tensor{"v.blk.0.attn_k.weight": x}), NativeOptions{Precision: nn.F32})
+			if err != nil {
+				t.Fatalf("%v: %v", kind, err)
+			}
+			rows[i] = encode(t, n, img)
+			n.Close()
+		}
+		if !slices.Equal(rows[0], rows[1]) {
+			t.Errorf("%v: other image tokens than of the numbers that it stands for", kind)
+		}
+	}
 }
 
 func TestIdentityFollowsTheWeightsAndTheSettings(t *testing.T) {

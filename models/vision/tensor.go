@@ -17,17 +17,16 @@ import (
 // loader reads tensors and keeps the first error, so that loading reads as a list
 // of what there is.
 type loader struct {
-	file       *gguf.File
-	dequantize func(gguf.Type, []byte, []float32) error
-	sum        hash.Hash
-	digests    digests
-	err        error
+	file    *gguf.File
+	sum     hash.Hash
+	digests digests
+	err     error
 }
 
 // newLoader returns a loader of a file's tensors. implementation names what runs them
 // and its precision; it goes into the identity.
 func newLoader(f *gguf.File, opt Options, implementation string) *loader {
-	l := &loader{file: f, dequantize: opt.Dequantize, sum: sha256.New()}
+	l := &loader{file: f, sum: sha256.New()}
 	fmt.Fprintf(l.sum, "%s\n", implementation)
 	return l
 }
@@ -129,10 +128,7 @@ func (l *loader) read(name string, dims []int) ([]float32, error) {
 	}
 	convert := converters[t.Type]
 	if convert == nil {
-		if l.dequantize == nil {
-			return nil, fmt.Errorf("unsupported tensor type %v", t.Type)
-		}
-		convert = func(data []byte, dst []float32) error { return l.dequantize(t.Type, data, dst) }
+		convert = ggmlConverter(t.Type)
 	}
 	data := t.Data()
 	fmt.Fprintf(l.sum, "%s %v %v\n", name, t.Type, t.Dims)
