@@ -37,6 +37,9 @@ test: test-go test-race test-bundle ## all tests that CI runs
 test-go: ## the tests of the packages, those against llama.cpp's own programs included
 	@scripts/setup --quiet --peers
 	$(env) && EYELET_PEERS=require go test $(PKG)
+ifeq ($(PKG),./...)
+	$(env) && go test -tags=nodynamic,netgo,osusergo,nojpegturbo ./cgo/jpeg ./kernels/imaging # as built where libjpeg-turbo is absent
+endif
 
 test-race: setup ## the tests of the packages with concurrency, under the race detector
 	$(env) && go test -race -short $(race_packages)

@@ -129,7 +129,7 @@ func chooseEncoder(spec ModelSpec) (string, error) {
 	case info.Projector == "janus_pro":
 		return EncoderMtmd, nil // it knows the tokens that Janus wants around a picture
 	case info.Family == "siglip" && spec.GPULayers >= 0 && hasGPU():
-		return EncoderMtmd, nil // right there, and on the GPU
+		return EncoderMtmd, nil // positions are right there, and it runs on the GPU; a block short where the file names no feature layer
 	}
 	return EncoderNative, nil
 }

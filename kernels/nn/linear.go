@@ -131,8 +131,14 @@ func (p *Plan) pack(m *onednn.Matmul, from onednn.Type, src, dst unsafe.Pointer,
 // columnsOfChunk bounds the 32-bit sums of a block of rows to what stays in the cache of a core.
 const columnsOfChunk = 512
 
+// maxIn8 times 255 times 127 fits in 31 bits.
+const maxIn8 = 1 << 16
+
 // pack8 quantizes each output channel to [-127, 127] and packs the channels in chunks.
 func (p *Plan) pack8(l *linear, w LinearWeights) error {
+	if w.In > maxIn8 {
+		return fmt.Errorf("nn: an 8-bit layer from %d; sums of more than %d products leave 32 bits, use another precision", w.In, maxIn8)
+	}
 	chunk := min(columnsOfChunk, w.Out)
 	chunks := (w.Out + chunk - 1) / chunk
 	desc := onednn.MatmulDesc{M: int(p.team.block), N: chunk, K: w.In, Src: onednn.U8, Weights: onednn.S8, Dst: onednn.S32}

@@ -87,6 +87,12 @@ func TestMisuseIsAnError(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 	}
+	wide := good
+	wide.Precision = Int8
+	if m, err := newPlan(t, wide).NewMLP(nil, []LinearWeights{{Weight: make([]float32, maxIn8+1), In: maxIn8 + 1, Out: 1}}, onednn.None); err == nil {
+		m.Close()
+		t.Error("an 8-bit layer was made whose sums overflow")
+	}
 	plan, other := newPlan(t, good), newPlan(t, good)
 	rng := rand.New(rand.NewPCG(5, 6))
 	w := randomBlock(rng, good)
