@@ -105,9 +105,14 @@ func compare(t *testing.T, got []float32, want matrix, p Precision, depth int) {
 	}
 }
 
-func newPlan(t testing.TB, c Config) *Plan {
+func open(t testing.TB, c Config) *Plan {
 	t.Helper()
-	p, err := NewPlan(c)
+	return openWith(t, c, choosePanels(onednn.CPU()))
+}
+
+func openWith(t testing.TB, c Config, which panels) *Plan {
+	t.Helper()
+	p, err := newPlan(c, which)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,6 +140,15 @@ func newBlock(t testing.TB, p *Plan, w BlockWeights) *Block {
 	return b
 }
 
+// waysOf returns the ways to compute products that this processor has.
+func waysOf() []panels {
+	ways := []panels{{}}
+	if best := choosePanels(onednn.CPU()); best.float {
+		ways = append(ways, best)
+	}
+	return ways
+}
+
 func TestABlockEqualsItsDefinition(t *testing.T) {
 	shapes := []struct {
 		name  string
@@ -153,22 +167,24 @@ func TestABlockEqualsItsDefinition(t *testing.T) {
 				if threads != 2 && s.c.Hidden > 200 {
 					continue
 				}
-				t.Run(fmt.Sprintf("%s/%v/%d threads", s.name, p, threads), func(t *testing.T) {
-					c := s.c
-					c.Precision, c.Threads = p, threads
-					rng := rand.New(rand.NewPCG(1, 2))
-					w := randomBlock(rng, c)
-					x := random(rng, s.tiles*c.Tokens*c.Hidden, 1, 0)
-					plan := newPlan(t, c)
-					block, state := newBlock(t, plan, w), newState(t, plan, s.tiles)
-					copy(state.X(), x)
-					if err := plan.RunBlock(block, state); err != nil {
-						t.Fatal(err)
-					}
-					want := ref.MatrixOf(s.tiles*c.Tokens, c.Hidden, double(x))
-					refBlock(want, w, c)
-					compare(t, state.X(), want, p, 1)
-				})
+				c := s.c
+				c.Precision, c.Threads = p, threads
+				rng := rand.New(rand.NewPCG(1, 2))
+				w := randomBlock(rng, c)
+				x := random(rng, s.tiles*c.Tokens*c.Hidden, 1, 0)
+				want := ref.MatrixOf(s.tiles*c.Tokens, c.Hidden, double(x))
+				refBlock(want, w, c)
+				for _, which := range waysOf() {
+					t.Run(fmt.Sprintf("%s/%v/%d threads/%+v", s.name, p, threads, which), func(t *testing.T) {
+						plan := openWith(t, c, which)
+						block, state := newBlock(t, plan, w), newState(t, plan, s.tiles)
+						copy(state.X(), x)
+						if err := plan.RunBlock(block, state); err != nil {
+							t.Fatal(err)
+						}
+						compare(t, state.X(), want, p, 1)
+					})
+				}
 			}
 		}
 	}
@@ -186,21 +202,23 @@ func blockFlops(c Config, tiles int) float64 {
 func BenchmarkBlock(b *testing.B) {
 	for p := range bounds {
 		for _, tiles := range []int{1, 5} {
-			b.Run(fmt.Sprintf("%v/%d tiles", p, tiles), func(b *testing.B) {
-				c := vitL
-				c.Precision = p
-				rng := rand.New(rand.NewPCG(1, 2))
-				plan := newPlan(b, c)
-				block, state := newBlock(b, plan, randomBlock(rng, c)), newState(b, plan, tiles)
-				x := random(rng, len(state.X()), 1, 0)
-				for b.Loop() {
-					copy(state.X(), x)
-					if err := plan.RunBlock(block, state); err != nil {
-						b.Fatal(err)
+			for _, which := range waysOf() {
+				b.Run(fmt.Sprintf("%v/%d tiles/%+v", p, tiles, which), func(b *testing.B) {
+					c := vitL
+					c.Precision = p
+					rng := rand.New(rand.NewPCG(1, 2))
+					plan := openWith(b, c, which)
+					block, state := newBlock(b, plan, randomBlock(rng, c)), newState(b, plan, tiles)
+					x := random(rng, len(state.X()), 1, 0)
+					for b.Loop() {
+						copy(state.X(), x)
+						if err := plan.RunBlock(block, state); err != nil {
+							b.Fatal(err)
+						}
 					}
-				}
-				b.ReportMetric(blockFlops(c, tiles)*float64(b.N)/b.Elapsed().Seconds()*1e-9, "GFLOP/s")
-			})
+					b.ReportMetric(blockFlops(c, tiles)*float64(b.N)/b.Elapsed().Seconds()*1e-9, "GFLOP/s")
+				})
+			}
 		}
 	}
 }

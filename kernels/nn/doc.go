@@ -15,9 +15,10 @@
 //	for each tile and head:    attention, a block of queries at a time
 //	for each block of rows:    x += linear(attention); x += linear(act(linear(norm(x))))
 //
-// The products are oneDNN's, planned for one thread (cgo/onednn); norms, softmax, quantization and activations that stand between
-// them are loops in C (rows.c) over rows that are still in the cache. At most one block of attention scores exists for each
-// thread, and the wide rows of the feed-forward network never leave their thread.
+// The products are oneDNN's, planned for one thread (cgo/onednn), or, where the widest arithmetic is AVX2, our own (panels.c);
+// norms, softmax, quantization and activations that stand between them are loops in C (rows.c) over rows that are still in the
+// cache. At most one block of attention scores exists for each thread, and the wide rows of the feed-forward network never leave
+// their thread.
 //
 // # Precisions
 //

@@ -70,6 +70,9 @@ func (p *Plan) newLinear(w LinearWeights, e ending) (_ *linear, err error) {
 	if err := w.check(); err != nil {
 		return nil, err
 	}
+	if err := p.open(); err != nil {
+		return nil, err
+	}
 	l := &linear{c: C.nn_linear{in: C.int(w.In), out: C.int(w.Out), activation: C.nn_activation(e.activation)}}
 	defer func() {
 		if err != nil {
@@ -89,6 +92,20 @@ func (p *Plan) newLinear(w LinearWeights, e ending) (_ *linear, err error) {
 }
 
 func (p *Plan) packFloat(l *linear, w LinearWeights, e ending) error {
+	weight := w.Weight
+	if p.team.store == C.NN_ROUNDED {
+		weight = append([]float32(nil), weight...)
+		RoundToBF16(weight)
+	}
+	if p.panels.float {
+		packed, err := l.alloc(4 * int(C.nn_panels_size(l.c.in, l.c.out)))
+		if err != nil {
+			return err
+		}
+		l.c.packed = packed.Pointer()
+		C.nn_panels_pack(floats(packed), (*C.float)(addressOf(weight)), 1, C.size_t(w.In), l.c.in, l.c.out)
+		return nil
+	}
 	dst := p.store
 	if e.residual || e.floats {
 		dst = onednn.F32
@@ -102,11 +119,6 @@ func (p *Plan) packFloat(l *linear, w LinearWeights, e ending) error {
 	packed, err := l.alloc(m.PackedBytes())
 	if err != nil {
 		return err
-	}
-	weight := w.Weight
-	if p.team.store == C.NN_ROUNDED {
-		weight = append([]float32(nil), weight...)
-		RoundToBF16(weight)
 	}
 	l.c.product, l.c.packed = (*C.eyelet_matmul)(m.Handle()), packed.Pointer()
 	return p.pack(m, onednn.F32, addressOf(weight), packed.Pointer(), w.In)
@@ -134,11 +146,41 @@ const columnsOfChunk = 512
 // maxIn8 times 255 times 127 fits in 31 bits.
 const maxIn8 = 1 << 16
 
-// pack8 quantizes each output channel to [-127, 127] and packs the channels in chunks.
+// pack8 quantizes each output channel to [-127, 127] and packs the channels.
 func (p *Plan) pack8(l *linear, w LinearWeights) error {
 	if w.In > maxIn8 {
 		return fmt.Errorf("nn: an 8-bit layer from %d; sums of more than %d products leave 32 bits, use another precision", w.In, maxIn8)
 	}
+	column, err := l.alloc(4 * w.Out)
+	if err != nil {
+		return err
+	}
+	sum, err := l.alloc(4 * w.Out)
+	if err != nil {
+		return err
+	}
+	l.c.column, l.c.sum = floats(column), (*C.int32_t)(sum.Pointer())
+	sums := unsafe.Slice((*int32)(sum.Pointer()), w.Out)
+	quants := make([]int8, w.Out*w.In)
+	for i := range w.Out {
+		row := w.Weight[i*w.In:][:w.In]
+		scale := C.nn_channel_quantize((*C.int8_t)(&quants[i*w.In]), (*C.float)(addressOf(row)), C.int(w.In), (*C.int32_t)(&sums[i]))
+		column.Float32()[i] = float32(scale)
+	}
+	if !p.panels.int8 {
+		return p.packChunks(l, w, quants)
+	}
+	packed, err := l.alloc(int(C.nn_panels8_size(l.c.in, l.c.out)))
+	if err != nil {
+		return err
+	}
+	l.c.packed = packed.Pointer()
+	C.nn_panels8_pack((*C.int8_t)(packed.Pointer()), (*C.int8_t)(&quants[0]), l.c.in, l.c.out)
+	return nil
+}
+
+// packChunks packs chunks of output channels for oneDNN.
+func (p *Plan) packChunks(l *linear, w LinearWeights, quants []int8) error {
 	chunk := min(columnsOfChunk, w.Out)
 	chunks := (w.Out + chunk - 1) / chunk
 	desc := onednn.MatmulDesc{M: int(p.team.block), N: chunk, K: w.In, Src: onednn.U8, Weights: onednn.S8, Dst: onednn.S32}
@@ -159,30 +201,13 @@ func (p *Plan) pack8(l *linear, w LinearWeights) error {
 	if err != nil {
 		return err
 	}
-	column, err := l.alloc(4 * w.Out)
-	if err != nil {
-		return err
-	}
-	sum, err := l.alloc(4 * w.Out)
-	if err != nil {
-		return err
-	}
-	l.c.packed8, l.c.column, l.c.sum = (*C.char)(packed.Pointer()), floats(column), (*C.int32_t)(sum.Pointer())
-	sums := unsafe.Slice((*int32)(sum.Pointer()), w.Out)
-	quants := make([]int8, chunk*w.In)
+	l.c.packed = packed.Pointer()
 	for c := range chunks {
-		first, product := c*chunk, m
-		n := min(chunk, w.Out-first)
-		if n < chunk {
+		product, to := m, unsafe.Add(packed.Pointer(), c*m.PackedBytes())
+		if c == chunks-1 {
 			product = last
 		}
-		for i := range n {
-			row := w.Weight[(first+i)*w.In:][:w.In]
-			scale := C.nn_channel_quantize((*C.int8_t)(&quants[i*w.In]), (*C.float)(addressOf(row)), C.int(w.In), (*C.int32_t)(&sums[first+i]))
-			column.Float32()[first+i] = float32(scale)
-		}
-		to := unsafe.Add(packed.Pointer(), c*m.PackedBytes())
-		if err := p.pack(product, onednn.S8, unsafe.Pointer(unsafe.SliceData(quants)), to, w.In); err != nil {
+		if err := p.pack(product, onednn.S8, unsafe.Pointer(&quants[c*chunk*w.In]), to, w.In); err != nil {
 			return err
 		}
 	}

@@ -18,7 +18,7 @@ func TestAProjectorReadsThePatchesOfEachTile(t *testing.T) {
 				for _, normed := range []bool{false, true} {
 					t.Run(fmt.Sprintf("%v/%v/activation %d/norm %v", p, widths, activation, normed), func(t *testing.T) {
 						rng := rand.New(rand.NewPCG(3, 4))
-						plan := newPlan(t, Config{Precision: p, Threads: 2, Tokens: tokens, Hidden: hidden, Heads: 2, FF: 64, Eps: 1e-5})
+						plan := open(t, Config{Precision: p, Threads: 2, Tokens: tokens, Hidden: hidden, Heads: 2, FF: 64, Eps: 1e-5})
 						var layers []LinearWeights
 						in := hidden
 						for _, w := range widths {
@@ -89,11 +89,11 @@ func TestMisuseIsAnError(t *testing.T) {
 	}
 	wide := good
 	wide.Precision = Int8
-	if m, err := newPlan(t, wide).NewMLP(nil, []LinearWeights{{Weight: make([]float32, maxIn8+1), In: maxIn8 + 1, Out: 1}}, onednn.None); err == nil {
+	if m, err := open(t, wide).NewMLP(nil, []LinearWeights{{Weight: make([]float32, maxIn8+1), In: maxIn8 + 1, Out: 1}}, onednn.None); err == nil {
 		m.Close()
 		t.Error("an 8-bit layer was made whose sums overflow")
 	}
-	plan, other := newPlan(t, good), newPlan(t, good)
+	plan, other := open(t, good), open(t, good)
 	rng := rand.New(rand.NewPCG(5, 6))
 	w := randomBlock(rng, good)
 	block, state := newBlock(t, plan, w), newState(t, plan, 1)

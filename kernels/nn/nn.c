@@ -27,7 +27,7 @@ typedef struct {
   nn_range *range; // NULL for floats
 } operand;
 
-static int is8(const nn_linear *l) { return l->chunks > 0; }
+static int is8(const nn_linear *l) { return l->column != NULL; }
 
 static operand take_operand(const nn_team *t, const nn_linear *l, arena *a) {
   operand o = {0};
@@ -48,15 +48,20 @@ static void set_row(const nn_team *t, const nn_linear *l, operand *o, int r, con
 // What becomes of the result of a linear layer.
 typedef enum { STORE, ADD, FLOATS } sink;
 
+// library_bytes is the scratch memory of a layer's products.
+static size_t library_bytes(const nn_linear *l) {
+  return larger(l->product->scratch_bytes, l->narrow ? l->narrow->scratch_bytes : 0);
+}
+
 // linear8 runs the product chunk by chunk and finishes the sums of each while they are in the cache.
 static int linear8(const nn_team *t, int me, const nn_linear *l, const operand *o, void *y, sink to, arena a) {
   int32_t *acc = take(&a, sizeof *acc * t->block * l->chunk);
   float *row = take(&a, sizeof *row * l->chunk);
-  void *library = take(&a, larger(l->product->scratch_bytes, l->narrow ? l->narrow->scratch_bytes : 0));
+  void *library = take(&a, library_bytes(l));
   for (int c = 0; c < l->chunks; c++) {
     int first = c * l->chunk, n = l->out - first < l->chunk ? l->out - first : l->chunk;
     const eyelet_matmul *m = n < l->chunk ? l->narrow : l->product;
-    int status = eyelet_matmul_run(m, me, o->rows, l->packed8 + (size_t)c * l->product->packed_bytes, NULL, acc, library);
+    int status = eyelet_matmul_run(m, me, o->rows, (const char *)l->packed + (size_t)c * l->product->packed_bytes, NULL, acc, library);
     if (status != dnnl_success)
       return status;
     for (int r = 0; r < t->block; r++) {
@@ -79,8 +84,22 @@ static int linear8(const nn_team *t, int me, const nn_linear *l, const operand *
   return dnnl_success;
 }
 
+// linear_panels takes one block of rows through a layer in panels. Activations are float32 where there are panels.
+static void linear_panels(const nn_team *t, const nn_linear *l, const operand *o, float *y, sink to, arena a) {
+  nn_finish f = {l->bias, l->activation, to == ADD, to == STORE && t->store == NN_ROUNDED};
+  if (is8(l))
+    nn_panels8_run(o->rows, o->range, l->packed, l->column, l->sum, take(&a, sizeof(int32_t) * t->block * NN_PANEL), y, l->out, t->block, l->out,
+                   l->in, f);
+  else
+    nn_panels_run(o->rows, l->in, l->packed, y, l->out, t->block, l->out, l->in, f, take(&a, nn_panels_scratch(t->block)));
+}
+
 // linear takes one block of rows through a layer. The arena is passed by value: what is taken here is free again afterwards.
 static int linear(const nn_team *t, int me, const nn_linear *l, const operand *o, void *y, sink to, arena a) {
+  if (!l->product) {
+    linear_panels(t, l, o, y, to, a);
+    return dnnl_success;
+  }
   if (is8(l))
     return linear8(t, me, l, o, y, to, a);
   void *library = take(&a, l->product->scratch_bytes);
@@ -93,11 +112,15 @@ static int linear(const nn_team *t, int me, const nn_linear *l, const operand *o
 
 static size_t linear_scratch(const nn_team *t, const nn_linear *l) {
   arena a = {0};
+  if (!l->product) {
+    take(&a, larger(sizeof(int32_t) * t->block * NN_PANEL, nn_panels_scratch(t->block)));
+    return a.used;
+  }
   if (is8(l)) {
     take(&a, sizeof(int32_t) * t->block * l->chunk);
     take(&a, sizeof(float) * l->chunk);
   }
-  take(&a, larger(l->product->scratch_bytes, l->narrow ? l->narrow->scratch_bytes : 0));
+  take(&a, library_bytes(l));
   return a.used;
 }
 
@@ -173,17 +196,19 @@ typedef struct {
   float *scores; // block * tokens
   void *weights; // the scores' softmax as stored activations; the scores themselves where those are float32
   float *mixed;  // block * head_dim
-  void *library;
+  void *product; // scratch memory of the products
 } head_scratch;
 
 static head_scratch take_head(const nn_team *t, const nn_attention *h, arena *a) {
   head_scratch s;
-  s.k = take(a, h->scores->packed_bytes);
-  s.v = take(a, h->mix->packed_bytes);
+  int panels = !h->scores;
+  s.k = take(a, panels ? sizeof(float) * nn_panels_size(h->head_dim, h->tokens) : h->scores->packed_bytes);
+  s.v = take(a, panels ? sizeof(float) * nn_panels_size(h->tokens, h->head_dim) : h->mix->packed_bytes);
   s.scores = take(a, sizeof *s.scores * h->block * h->tokens);
   s.weights = t->store == NN_BF16 ? take(a, (size_t)h->block * h->tokens * 2) : s.scores;
   s.mixed = take(a, sizeof *s.mixed * h->block * h->head_dim);
-  s.library = take(a, larger(larger(h->scores->scratch_bytes, h->mix->scratch_bytes), larger(h->pack_k->scratch_bytes, h->pack_v->scratch_bytes)));
+  s.product = take(a, panels ? nn_panels_scratch(h->block)
+                             : larger(larger(h->scores->scratch_bytes, h->mix->scratch_bytes), larger(h->pack_k->scratch_bytes, h->pack_v->scratch_bytes)));
   return s;
 }
 
@@ -191,6 +216,34 @@ size_t nn_attention_scratch(const nn_team *t, const nn_attention *h) {
   arena a = {0};
   take_head(t, h, &a);
   return a.used;
+}
+
+// pack_head packs the keys and values of a head, which stand behind its queries. The right-hand side of the scores is k transposed.
+static int pack_head(int me, const nn_attention *h, const char *q, int size, head_scratch s) {
+  size_t hidden = (size_t)h->heads * h->head_dim;
+  const char *k = q + hidden * size, *v = q + 2 * hidden * size;
+  if (!h->scores) {
+    nn_panels_pack(s.k, (const float *)k, 1, h->stride, h->head_dim, h->tokens);
+    nn_panels_pack(s.v, (const float *)v, h->stride, 1, h->tokens, h->head_dim);
+    return dnnl_success;
+  }
+  int status = eyelet_reorder_run(h->pack_k, me, k, s.k, s.product);
+  return status == dnnl_success ? eyelet_reorder_run(h->pack_v, me, v, s.v, s.product) : status;
+}
+
+// score computes q k' of a block of queries, mix the product of their weights and v.
+static int score(int me, const nn_attention *h, const void *q, head_scratch s) {
+  if (h->scores)
+    return eyelet_matmul_run(h->scores, me, q, s.k, NULL, s.scores, s.product);
+  nn_panels_run(q, h->stride, s.k, s.scores, h->tokens, h->block, h->tokens, h->head_dim, (nn_finish){0}, s.product);
+  return dnnl_success;
+}
+
+static int mix(int me, const nn_attention *h, head_scratch s) {
+  if (h->mix)
+    return eyelet_matmul_run(h->mix, me, s.weights, s.v, NULL, s.mixed, s.product);
+  nn_panels_run(s.weights, h->tokens, s.v, s.mixed, h->head_dim, h->block, h->head_dim, h->tokens, (nn_finish){0}, s.product);
+  return dnnl_success;
 }
 
 // attend computes softmax(q k' / sqrt(head_dim)) v of one head of one tile, a block of queries at a time: no more than block * tokens
@@ -201,19 +254,17 @@ static int attend(const nn_team *t, int me, const nn_attention *h, const char *q
   head_scratch s = take_head(t, h, &a);
   int size = nn_store_bytes(t->store), hidden = h->heads * h->head_dim;
   const char *q = qkv + ((size_t)tile * h->tokens * h->stride + (size_t)head * h->head_dim) * size;
-  int status = eyelet_reorder_run(h->pack_k, me, q + (size_t)hidden * size, s.k, s.library);
-  if (status == dnnl_success)
-    status = eyelet_reorder_run(h->pack_v, me, q + (size_t)2 * hidden * size, s.v, s.library);
+  int status = pack_head(me, h, q, size, s);
   float scale = 1.0f / sqrtf((float)h->head_dim);
   for (int next = 0; next < h->tokens && status == dnnl_success; next += h->block) {
     int first = next + h->block > h->tokens ? h->tokens - h->block : next;
-    status = eyelet_matmul_run(h->scores, me, q + (size_t)first * h->stride * size, s.k, NULL, s.scores, s.library);
+    status = score(me, h, q + (size_t)first * h->stride * size, s);
     if (status != dnnl_success)
       break;
     float sums[h->block];
     for (int r = 0; r < h->block; r++)
       sums[r] = nn_row_softmax((char *)s.weights + (size_t)r * h->tokens * size, s.scores + (size_t)r * h->tokens, h->tokens, scale, t->store);
-    status = eyelet_matmul_run(h->mix, me, s.weights, s.v, NULL, s.mixed, s.library);
+    status = mix(me, h, s);
     char *out = mixed + (((size_t)tile * h->tokens + first) * hidden + (size_t)head * h->head_dim) * size;
     for (int r = 0; r < h->block; r++)
       nn_row_scale(out + (size_t)r * hidden * size, s.mixed + (size_t)r * h->head_dim, 1.0f / sums[r], h->head_dim, t->store);

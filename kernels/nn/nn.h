@@ -4,6 +4,7 @@
 #define EYELET_NN_H
 
 #include "../../cgo/onednn/primitive.h"
+#include "panels.h"
 #include "rows.h"
 
 // A linear layer over blocks of rows: y = act(x W' + b).
@@ -11,22 +12,23 @@ typedef struct {
   int in, out;
   nn_activation activation;
   const float *bias; // out numbers; never NULL
-  // Float weights: one product that stores its result itself, bias and activation fused (and x added, for a residual).
-  const eyelet_matmul *product;
   const void *packed;
-  // 8-bit weights: products over chunks of columns, whose 32-bit sums stay in the cache until they are scaled.
+  // The library's products, NULL where weights are packed in panels. Over float weights, one product stores its result itself, bias and
+  // activation fused (and x added, for a residual). Over 8-bit weights there are products over chunks of columns, packed one after the
+  // other, whose 32-bit sums stay in the cache until they are scaled.
+  const eyelet_matmul *product;
   const eyelet_matmul *narrow; // the last chunk, where it is narrower
-  int chunks, chunk;           // 0 chunks: float weights
-  const char *packed8;         // chunks one after the other
-  const float *column;         // scale of each column
-  const int32_t *sum;          // sum of the weights of each column
+  int chunks, chunk;
+  // 8-bit weights only: the scale of each column, and the sum of its weights.
+  const float *column;
+  const int32_t *sum;
 } nn_linear;
 
 typedef struct {
   int heads, head_dim, tokens; // tokens of a tile
   int block;                   // query rows of a block, at most tokens
   int stride;                  // elements from row to row of q, k and v
-  const eyelet_matmul *scores, *mix;
+  const eyelet_matmul *scores, *mix; // NULL where k and v are packed in panels
   const eyelet_reorder *pack_k, *pack_v;
 } nn_attention;
 

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"unsafe"
 
@@ -54,6 +55,7 @@ func (c *Config) check() error {
 // may be called.
 type Plan struct {
 	config    Config
+	panels    panels
 	store     onednn.Type // of activations between products
 	team      C.nn_team
 	attention C.nn_attention
@@ -83,8 +85,21 @@ func blockHeight(rows, threads int) int {
 	return (rows + blocks - 1) / blocks
 }
 
+// panels says which products run over weights packed in panels (panels.h) and which through oneDNN.
+type panels struct{ float, int8 bool }
+
+// choosePanels takes panels where they are faster: on processors whose widest arithmetic is AVX2, 8-bit ones where it has no VNNI.
+func choosePanels(cpu onednn.Processor) panels {
+	avx2 := strings.HasPrefix(cpu.ISA, "avx2") && C.nn_panels_supported() != 0
+	return panels{float: avx2, int8: avx2 && !cpu.VNNI}
+}
+
 // NewPlan plans the products of a transformer.
 func NewPlan(c Config) (*Plan, error) {
+	return newPlan(c, choosePanels(onednn.CPU()))
+}
+
+func newPlan(c Config, panels panels) (*Plan, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
@@ -95,7 +110,7 @@ func NewPlan(c Config) (*Plan, error) {
 	c.Threads = min(c.Threads, maxThreads)
 	cpu := onednn.CPU()
 	p := &Plan{
-		config: c, store: onednn.F32, slots: make(chan int, runtime.GOMAXPROCS(0)),
+		config: c, panels: panels, store: onednn.F32, slots: make(chan int, runtime.GOMAXPROCS(0)),
 		products: map[onednn.MatmulDesc]*onednn.Matmul{}, packers: map[packerKey]*onednn.Packer{},
 	}
 	for i := range cap(p.slots) {
@@ -118,12 +133,33 @@ func NewPlan(c Config) (*Plan, error) {
 	return p, nil
 }
 
+// rowsOfScores is about how many queries attend at a time over panels: their scores stay in the second cache, beside keys and values.
+const rowsOfScores = 48
+
 // planAttention plans the products of one head: scores = q k', mixed = softmax(scores) v.
 func (p *Plan) planAttention() error {
 	c := p.config
-	dim, blocks := c.Hidden/c.Heads, (c.Tokens+rowsOfBlock-1)/rowsOfBlock
-	height := (c.Tokens + blocks - 1) / blocks
-	stride := 3 * c.Hidden
+	height, stride := rowsOfBlock, 3*c.Hidden
+	if p.panels.float {
+		height = rowsOfScores
+	}
+	blocks := (c.Tokens + height - 1) / height
+	height = (c.Tokens + blocks - 1) / blocks
+	p.attention = C.nn_attention{
+		heads: C.int(c.Heads), head_dim: C.int(c.Hidden / c.Heads), tokens: C.int(c.Tokens), block: C.int(height), stride: C.int(stride),
+	}
+	if !p.panels.float {
+		if err := p.planScores(height, stride); err != nil {
+			return err
+		}
+	}
+	return p.reserve(C.nn_attention_scratch(&p.team, &p.attention))
+}
+
+// planScores plans attention through oneDNN for blocks of some queries.
+func (p *Plan) planScores(height, stride int) error {
+	c := p.config
+	dim := c.Hidden / c.Heads
 	scores, err := p.product(onednn.MatmulDesc{M: height, N: c.Tokens, K: dim, Src: p.store, Weights: p.store, Dst: onednn.F32, SrcStride: stride, DstStride: c.Tokens})
 	if err != nil {
 		return err
@@ -141,12 +177,10 @@ func (p *Plan) planAttention() error {
 	if err != nil {
 		return err
 	}
-	p.attention = C.nn_attention{
-		heads: C.int(c.Heads), head_dim: C.int(dim), tokens: C.int(c.Tokens), block: C.int(height), stride: C.int(stride),
-		scores: (*C.eyelet_matmul)(scores.Handle()), mix: (*C.eyelet_matmul)(mix.Handle()),
-		pack_k: (*C.eyelet_reorder)(packK.Handle()), pack_v: (*C.eyelet_reorder)(packV.Handle()),
-	}
-	return p.reserve(C.nn_attention_scratch(&p.team, &p.attention))
+	a := &p.attention
+	a.scores, a.mix = (*C.eyelet_matmul)(scores.Handle()), (*C.eyelet_matmul)(mix.Handle())
+	a.pack_k, a.pack_v = (*C.eyelet_reorder)(packK.Handle()), (*C.eyelet_reorder)(packV.Handle())
+	return nil
 }
 
 // product returns the planned product of a description, the same for the same one.
@@ -202,6 +236,16 @@ func (p *Plan) reserve(n C.size_t) error {
 	p.scratch.Close()
 	p.scratch = b
 	p.team.scratch, p.team.scratch_bytes = (*C.char)(b.Pointer()), n
+	return nil
+}
+
+// open returns an error if the plan was closed.
+func (p *Plan) open() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return errClosed
+	}
 	return nil
 }
 

@@ -1,7 +1,5 @@
 #include "rows.h"
-
-#include <math.h>
-#include <string.h>
+#include "scalar.h"
 
 // The loops below are plain C that compilers vectorise. Where the compiler and the loader can do it, each is compiled once for each
 // level of x86-64 and the processor's own is chosen when the program starts; elsewhere (arm64, macOS) the baseline has the vectors.
@@ -10,63 +8,6 @@
 #else
 #define CLONES
 #endif
-#define INLINE static inline __attribute__((always_inline))
-
-// GCC assumes that comparisons may trap, and then vectorises no loop that clamps. (As a pragma, since cgo takes no such flag; clang
-// assumes no traps.)
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("no-trapping-math", "no-math-errno")
-#endif
-
-// fast_exp is e^x to 2 units in the last place for x <= 88: x = n ln 2 + r, a polynomial for e^r (the coefficients are those of
-// Cephes' expf, S. L. Moshier), and n added to the exponent. Below -87 it returns e^-87.
-INLINE float fast_exp(float x) {
-  const float magic = 12582912.0f; // 1.5 * 2^23: adding and subtracting it rounds to an integer
-  x = x < -87.0f ? -87.0f : x;
-  x = x > 88.0f ? 88.0f : x;
-  float n = (x * 1.44269504f + magic) - magic;
-  float r = x - n * 0.693359375f;
-  r = r + n * 2.12194440e-4f;
-  float p = 1.9875691500e-4f;
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * r * r + r + 1.0f;
-  int32_t bits = ((int32_t)n + 127) << 23;
-  float power;
-  memcpy(&power, &bits, 4);
-  return p * power;
-}
-
-INLINE float sigmoid(float x) { return 1.0f / (1.0f + fast_exp(-x)); }
-
-// fast_erf has an absolute error below 2e-7 (Abramowitz and Stegun, 7.1.26).
-INLINE float fast_erf(float x) {
-  float a = fabsf(x);
-  float t = 1.0f / (1.0f + 0.3275911f * a);
-  float p = 1.061405429f;
-  p = p * t - 1.453152027f;
-  p = p * t + 1.421413741f;
-  p = p * t - 0.284496736f;
-  p = p * t + 0.254829592f;
-  return copysignf(1.0f - p * t * fast_exp(-a * a), x);
-}
-
-// to_bf16 rounds to nearest, ties to even; the numbers here are finite.
-INLINE uint16_t to_bf16(float x) {
-  uint32_t u;
-  memcpy(&u, &x, 4);
-  return (uint16_t)((u + 0x7fff + ((u >> 16) & 1)) >> 16);
-}
-
-INLINE float from_bf16(uint16_t h) {
-  uint32_t u = (uint32_t)h << 16;
-  float x;
-  memcpy(&x, &u, 4);
-  return x;
-}
 
 CLONES void nn_row_norm(float *restrict dst, const float *restrict x, const float *restrict gain, const float *restrict bias, int n, float eps) {
   float sum = 0;
@@ -149,44 +90,43 @@ CLONES void nn_row_dequantize(float *restrict dst, const int32_t *restrict acc, 
     dst[i] = row.scale * column[i] * (float)(acc[i] - row.zero * sum[i]) + bias[i];
 }
 
-CLONES static void quick_gelu(float *x, int n) {
+CLONES static void quick_gelu_row(float *x, int n) {
 #pragma omp simd
   for (int i = 0; i < n; i++)
-    x[i] = x[i] * sigmoid(1.702f * x[i]);
+    x[i] = quick_gelu(x[i]);
 }
 
-CLONES static void silu(float *x, int n) {
+CLONES static void silu_row(float *x, int n) {
 #pragma omp simd
   for (int i = 0; i < n; i++)
-    x[i] = x[i] * sigmoid(x[i]);
+    x[i] = silu(x[i]);
 }
 
-CLONES static void gelu(float *x, int n) {
+CLONES static void gelu_row(float *x, int n) {
 #pragma omp simd
   for (int i = 0; i < n; i++)
-    x[i] = 0.5f * x[i] * (1.0f + fast_erf(x[i] * 0.70710678f));
+    x[i] = gelu(x[i]);
 }
 
-// gelu_tanh: 0.5 x (1 + tanh(u)) is x sigmoid(2u).
-CLONES static void gelu_tanh(float *x, int n) {
+CLONES static void gelu_tanh_row(float *x, int n) {
 #pragma omp simd
   for (int i = 0; i < n; i++)
-    x[i] = x[i] * sigmoid(1.59576912f * (x[i] + 0.044715f * x[i] * x[i] * x[i]));
+    x[i] = gelu_tanh(x[i]);
 }
 
 void nn_row_activate(float *x, int n, nn_activation a) {
   switch (a) {
   case NN_QUICK_GELU:
-    quick_gelu(x, n);
+    quick_gelu_row(x, n);
     break;
   case NN_GELU:
-    gelu(x, n);
+    gelu_row(x, n);
     break;
   case NN_GELU_TANH:
-    gelu_tanh(x, n);
+    gelu_tanh_row(x, n);
     break;
   case NN_SILU:
-    silu(x, n);
+    silu_row(x, n);
     break;
   case NN_NONE:
     break;

@@ -1,0 +1,322 @@
+#include "panels.h"
+
+#if defined(__x86_64__)
+
+#include "scalar.h"
+#include <immintrin.h>
+
+#define AVX2 __attribute__((target("avx2,fma")))
+#define AVX2_INLINE static inline __attribute__((always_inline, target("avx2,fma")))
+
+int nn_panels_supported(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+
+// Tiles have up to this many rows: with 16 columns, that many rows of sums, a row of weights and one number fill the 16 registers.
+enum { TILE = 6 };
+
+// Panels are cut into pieces of at most this depth, which stay in the first cache while all rows pass by.
+enum { DEPTH = 256, DEPTH8 = 1024 };
+
+static int panels(int n) { return (n + NN_PANEL - 1) / NN_PANEL; }
+
+// pieces cuts n into equal pieces of at most size, and returns how many there are; piece i begins at begin(i).
+static int pieces(int n, int size) { return (n + size - 1) / size; }
+static int begin(int i, int n, int count) { return (int)((int64_t)i * n / count); }
+
+size_t nn_panels_size(int k, int n) { return (size_t)k * panels(n) * NN_PANEL; }
+
+// The pieces of all panels of the same depth stand one after the other.
+void nn_panels_pack(float *dst, const float *src, size_t k_stride, size_t n_stride, int k, int n) {
+  int depths = pieces(k, DEPTH);
+  for (int d = 0; d < depths; d++) {
+    int first = begin(d, k, depths), last = begin(d + 1, k, depths);
+    for (int p = 0; p < n; p += NN_PANEL, dst += (size_t)(last - first) * NN_PANEL) {
+      int columns = n - p < NN_PANEL ? n - p : NN_PANEL;
+      if (columns < NN_PANEL)
+        memset(dst, 0, sizeof *dst * (last - first) * NN_PANEL);
+      for (int j = 0; j < columns; j++)
+        for (int i = first; i < last; i++)
+          dst[(size_t)(i - first) * NN_PANEL + j] = src[i * k_stride + (p + j) * n_stride];
+    }
+  }
+}
+
+// activate16 applies an activation to 16 numbers.
+AVX2_INLINE void activate16(float *x, nn_activation a) {
+  switch (a) {
+  case NN_QUICK_GELU:
+#pragma omp simd
+    for (int i = 0; i < NN_PANEL; i++)
+      x[i] = quick_gelu(x[i]);
+    break;
+  case NN_GELU:
+#pragma omp simd
+    for (int i = 0; i < NN_PANEL; i++)
+      x[i] = gelu(x[i]);
+    break;
+  case NN_GELU_TANH:
+#pragma omp simd
+    for (int i = 0; i < NN_PANEL; i++)
+      x[i] = gelu_tanh(x[i]);
+    break;
+  case NN_SILU:
+#pragma omp simd
+    for (int i = 0; i < NN_PANEL; i++)
+      x[i] = silu(x[i]);
+    break;
+  case NN_NONE:
+    break;
+  }
+}
+
+AVX2_INLINE void round16(float *x) {
+#pragma omp simd
+  for (int i = 0; i < NN_PANEL; i++)
+    x[i] = from_bf16(to_bf16(x[i]));
+}
+
+// step adds the product of a column of a and a row of a panel. (Sums are added to in assembly, as below: compilers mix the rows, for which
+// there are no registers.)
+AVX2_INLINE void step(int rows, const float *a, size_t lda, const float *b, __m256 sums[TILE][2]) {
+  __m256 b0 = _mm256_load_ps(b), b1 = _mm256_load_ps(b + 8);
+#pragma GCC unroll 6
+  for (int r = 0; r < rows; r++) {
+    __m256 x = _mm256_broadcast_ss(a + r * lda);
+    __asm__ volatile("vfmadd231ps %1, %2, %0" : "+x"(sums[r][0]) : "x"(b0), "x"(x));
+    __asm__ volatile("vfmadd231ps %1, %2, %0" : "+x"(sums[r][1]) : "x"(b1), "x"(x));
+  }
+}
+
+// tile adds the product of rows of a and a piece of a panel to a tile of c, or to bias where c holds nothing yet.
+AVX2_INLINE void tile(int rows, const float *a, size_t lda, const float *b, int k, float *c, size_t ldc, int load, const float *bias) {
+  __m256 sums[TILE][2];
+  __m256 bias0 = bias ? _mm256_loadu_ps(bias) : _mm256_setzero_ps(), bias1 = bias ? _mm256_loadu_ps(bias + 8) : _mm256_setzero_ps();
+#pragma GCC unroll 6
+  for (int r = 0; r < rows; r++) {
+    _mm_prefetch((const char *)(c + r * ldc), _MM_HINT_T0); // rows of c lie far apart
+    sums[r][0] = bias0;
+    sums[r][1] = bias1;
+  }
+  int i = 0;
+  for (; i + 4 <= k; i += 4, a += 4, b += 4 * NN_PANEL) {
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; j++)
+      step(rows, a + j, lda, b + j * NN_PANEL, sums);
+  }
+  for (; i < k; i++, a++, b += NN_PANEL)
+    step(rows, a, lda, b, sums);
+#pragma GCC unroll 6
+  for (int r = 0; r < rows; r++) {
+    float *to = c + r * ldc;
+    _mm256_storeu_ps(to, load ? _mm256_add_ps(sums[r][0], _mm256_loadu_ps(to)) : sums[r][0]);
+    _mm256_storeu_ps(to + 8, load ? _mm256_add_ps(sums[r][1], _mm256_loadu_ps(to + 8)) : sums[r][1]);
+  }
+}
+
+AVX2 static void tile_of(int rows, const float *a, size_t lda, const float *b, int k, float *c, size_t ldc, int load, const float *bias) {
+  switch (rows) {
+  case 1:
+    tile(1, a, lda, b, k, c, ldc, load, bias);
+    break;
+  case 2:
+    tile(2, a, lda, b, k, c, ldc, load, bias);
+    break;
+  case 3:
+    tile(3, a, lda, b, k, c, ldc, load, bias);
+    break;
+  case 4:
+    tile(4, a, lda, b, k, c, ldc, load, bias);
+    break;
+  case 5:
+    tile(5, a, lda, b, k, c, ldc, load, bias);
+    break;
+  case 6:
+    tile(6, a, lda, b, k, c, ldc, load, bias);
+    break;
+  }
+}
+
+AVX2 static void finish_tile(int rows, float *c, size_t ldc, nn_finish f) {
+  for (int r = 0; r < rows; r++) {
+    activate16(c + r * ldc, f.activation);
+    if (f.round)
+      round16(c + r * ldc);
+  }
+}
+
+// copy_tile copies the columns of a tile that c has.
+static void copy_tile(float *dst, size_t ldd, const float *src, size_t lds, int rows, int columns) {
+  for (int r = 0; r < rows; r++)
+    memcpy(dst + r * ldd, src + r * lds, sizeof *dst * columns);
+}
+
+// ahead fetches a share of the next piece into the second cache.
+static inline void ahead(const void *next, size_t bytes, int share, int shares) {
+  for (size_t i = bytes * share / shares / 64 * 64; i < bytes * (share + 1) / shares; i += 64)
+    _mm_prefetch((const char *)next + i, _MM_HINT_T1);
+}
+
+// Rows of a are copied to these many numbers apart: a distance that is no power of two, as far as caches care.
+enum { COPY_STRIDE = DEPTH + NN_PANEL };
+
+size_t nn_panels_scratch(int m) { return sizeof(float) * m * COPY_STRIDE; }
+
+void nn_panels_run(const float *a, size_t lda, const float *packed, float *c, size_t ldc, int m, int n, int k, nn_finish f, float *scratch) {
+  int depths = pieces(k, DEPTH), tiles = pieces(m, TILE), ends = f.activation != NN_NONE || f.round;
+  float edge[TILE * NN_PANEL] = {0}, edge_bias[NN_PANEL] = {0};
+  for (int d = 0; d < depths; d++) {
+    int first = begin(d, k, depths), depth = begin(d + 1, k, depths) - first;
+    int load = d > 0 || f.add, last = d == depths - 1;
+    copy_tile(scratch, COPY_STRIDE, a + first, lda, m, depth);
+    for (int p = 0; p < n; p += NN_PANEL, packed += (size_t)depth * NN_PANEL) {
+      int columns = n - p < NN_PANEL ? n - p : NN_PANEL;
+      const float *bias = d == 0 && f.bias ? f.bias + p : NULL;
+      if (bias && columns < NN_PANEL)
+        bias = memcpy(edge_bias, bias, sizeof *bias * columns);
+      for (int t = 0; t < tiles; t++) {
+        int row = begin(t, m, tiles), rows = begin(t + 1, m, tiles) - row;
+        float *to = c + row * ldc + p, *at = columns < NN_PANEL ? edge : to;
+        size_t stride = columns < NN_PANEL ? NN_PANEL : ldc;
+        ahead(packed + (size_t)depth * NN_PANEL, sizeof *packed * depth * NN_PANEL, t, tiles);
+        if (at == edge && load)
+          copy_tile(edge, NN_PANEL, to, ldc, rows, columns);
+        tile_of(rows, scratch + row * COPY_STRIDE, COPY_STRIDE, packed, depth, at, stride, load, bias);
+        if (last && ends)
+          finish_tile(rows, at, stride, f);
+        if (at == edge)
+          copy_tile(to, ldc, edge, NN_PANEL, rows, columns);
+      }
+    }
+  }
+}
+
+// Weights of four rows and 16 columns stand together, a column after the other: what vpmaddubsw and vpmaddwd take.
+static int padded_depth(int k) { return (k + 3) / 4 * 4; }
+
+size_t nn_panels8_size(int k, int n) { return (size_t)padded_depth(k) * panels(n) * NN_PANEL; }
+
+void nn_panels8_pack(int8_t *dst, const int8_t *src, int k, int n) {
+  size_t panel = (size_t)padded_depth(k) * NN_PANEL;
+  memset(dst, 0, nn_panels8_size(k, n));
+  for (int j = 0; j < n; j++, src += k) {
+    int8_t *to = dst + j / NN_PANEL * panel + j % NN_PANEL * 4;
+    for (int i = 0; i < k; i++)
+      to[i / 4 * 4 * NN_PANEL + i % 4] = src[i];
+  }
+}
+
+AVX2_INLINE __m256i broadcast4(const uint8_t *p) {
+  int32_t v;
+  memcpy(&v, p, sizeof v);
+  return _mm256_set1_epi32(v);
+}
+
+// tile8 adds the product of rows of a and a piece of a panel to a tile of sums, or sets the tile where load is 0.
+AVX2_INLINE void tile8(int rows, const uint8_t *a, size_t lda, const int8_t *b, int k, int32_t *c, int load) {
+  __m256i sums[TILE][2], ones = _mm256_set1_epi16(1);
+#pragma GCC unroll 6
+  for (int r = 0; r < rows; r++) {
+    sums[r][0] = load ? _mm256_loadu_si256((__m256i *)(c + r * NN_PANEL)) : _mm256_setzero_si256();
+    sums[r][1] = load ? _mm256_loadu_si256((__m256i *)(c + r * NN_PANEL + 8)) : _mm256_setzero_si256();
+  }
+  for (int i = 0; i < k; i += 4, a += 4, b += 4 * NN_PANEL) {
+    const __m256i *w = (const __m256i *)b;
+    __m256i b0 = _mm256_load_si256(w), b1 = _mm256_load_si256(w + 1);
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; r++) {
+      __m256i x = broadcast4(a + r * lda);
+      __m256i p0 = _mm256_madd_epi16(_mm256_maddubs_epi16(x, b0), ones), p1 = _mm256_madd_epi16(_mm256_maddubs_epi16(x, b1), ones);
+      __asm__ volatile("vpaddd %1, %0, %0" : "+x"(sums[r][0]) : "x"(p0));
+      __asm__ volatile("vpaddd %1, %0, %0" : "+x"(sums[r][1]) : "x"(p1));
+    }
+  }
+#pragma GCC unroll 6
+  for (int r = 0; r < rows; r++) {
+    _mm256_storeu_si256((__m256i *)(c + r * NN_PANEL), sums[r][0]);
+    _mm256_storeu_si256((__m256i *)(c + r * NN_PANEL + 8), sums[r][1]);
+  }
+}
+
+AVX2 static void tile8_of(int rows, const uint8_t *a, size_t lda, const int8_t *b, int k, int32_t *c, int load) {
+  switch (rows) {
+  case 1:
+    tile8(1, a, lda, b, k, c, load);
+    break;
+  case 2:
+    tile8(2, a, lda, b, k, c, load);
+    break;
+  case 3:
+    tile8(3, a, lda, b, k, c, load);
+    break;
+  case 4:
+    tile8(4, a, lda, b, k, c, load);
+    break;
+  case 5:
+    tile8(5, a, lda, b, k, c, load);
+    break;
+  case 6:
+    tile8(6, a, lda, b, k, c, load);
+    break;
+  }
+}
+
+// finish8 takes the sums of m rows of a panel to c.
+AVX2 static void finish8(const int32_t *sums, const nn_range *rows, const float *column, const int32_t *sum, float *c, size_t ldc, int m,
+                         int columns, nn_finish f) {
+  float scales[NN_PANEL] = {0}, bias[NN_PANEL] = {0}, y[NN_PANEL];
+  int32_t total[NN_PANEL] = {0};
+  memcpy(scales, column, sizeof *scales * columns);
+  memcpy(total, sum, sizeof *total * columns);
+  if (f.bias)
+    memcpy(bias, f.bias, sizeof *bias * columns);
+  for (int r = 0; r < m; r++, sums += NN_PANEL, c += ldc) {
+    nn_range range = rows[r];
+#pragma omp simd
+    for (int i = 0; i < NN_PANEL; i++)
+      y[i] = range.scale * scales[i] * (float)(sums[i] - range.zero * total[i]) + bias[i];
+    activate16(y, f.activation);
+    if (f.round)
+      round16(y);
+    if (columns < NN_PANEL) {
+      for (int i = 0; i < columns; i++)
+        c[i] = f.add ? c[i] + y[i] : y[i];
+      continue;
+    }
+    if (f.add)
+#pragma omp simd
+      for (int i = 0; i < NN_PANEL; i++)
+        y[i] += c[i];
+    memcpy(c, y, sizeof y);
+  }
+}
+
+void nn_panels8_run(const uint8_t *a, const nn_range *rows, const int8_t *packed, const float *column, const int32_t *sum, int32_t *sums,
+                    float *c, size_t ldc, int m, int n, int k, nn_finish f) {
+  int padded = padded_depth(k), tiles = pieces(m, TILE);
+  for (int p = 0; p < n; p += NN_PANEL, packed += (size_t)padded * NN_PANEL) {
+    for (int first = 0; first < padded; first += DEPTH8) {
+      int depth = padded - first < DEPTH8 ? padded - first : DEPTH8;
+      for (int t = 0; t < tiles; t++) {
+        int row = begin(t, m, tiles), height = begin(t + 1, m, tiles) - row;
+        ahead(packed + (size_t)(first + depth) * NN_PANEL, (size_t)depth * NN_PANEL, t, tiles);
+        tile8_of(height, a + (size_t)row * k + first, k, packed + (size_t)first * NN_PANEL, depth, sums + row * NN_PANEL, first > 0);
+      }
+    }
+    nn_finish g = f;
+    g.bias = f.bias ? f.bias + p : NULL;
+    finish8(sums, rows, column + p, sum + p, c + p, ldc, m, n - p < NN_PANEL ? n - p : NN_PANEL, g);
+  }
+}
+
+#else // other processors have no panels, and nothing of this is called there
+
+int nn_panels_supported(void) { return 0; }
+size_t nn_panels_size(int k, int n) { return 0; }
+void nn_panels_pack(float *dst, const float *src, size_t k_stride, size_t n_stride, int k, int n) {}
+size_t nn_panels_scratch(int m) { return 0; }
+void nn_panels_run(const float *a, size_t lda, const float *packed, float *c, size_t ldc, int m, int n, int k, nn_finish f, float *scratch) {}
+size_t nn_panels8_size(int k, int n) { return 0; }
+void nn_panels8_pack(int8_t *dst, const int8_t *src, int k, int n) {}
+void nn_panels8_run(const uint8_t *a, const nn_range *rows, const int8_t *packed, const float *column, const int32_t *sum, int32_t *sums,
+                    float *c, size_t ldc, int m, int n, int k, nn_finish f) {}
+
+#endif
