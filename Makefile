@@ -6,6 +6,8 @@ FUZZTIME ?= 30s
 # Packages, tests or benchmarks to restrict a target to: make test PKG=./models/gguf, make bench BENCH=Decode
 PKG   ?= ./...
 BENCH ?= .
+# Flags of make bench-server: make bench-server ARGS='-rounds 3 -scenarios text,gap'
+ARGS  ?=
 
 # The version comes from scripts/version and not from the Go tool, which fails in a checkout that another user owns.
 export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
@@ -14,7 +16,7 @@ env := eval "$$(scripts/env)"
 # Under the race detector everything runs many times slower: these packages are where goroutines meet.
 race_packages := ./models/builtin ./models/gguf ./models/vision/... ./cgo/... ./engine/... ./cmd/...
 
-.PHONY: help setup build run test test-go test-bundle test-race test-slow fuzz bench lint install bundle clean
+.PHONY: help setup build run test test-go test-bundle test-race test-slow fuzz bench bench-server lint install bundle clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -59,6 +61,10 @@ bench: build build/synth/llama-1b-q4_k_m.gguf build/synth/mmproj-1b-f16.gguf ## 
 	$(env) && EYELET_PEERS=require go test -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)
 	$(env) && go run ./scripts/bench-decode models/builtin/eyelet-seed-q8_0.gguf build/synth/llama-1b-q4_k_m.gguf
 	build/bin/eyelet bench vision --mmproj build/synth/mmproj-1b-f16.gguf
+
+bench-server: build/synth/llama-1b-q4_k_m.gguf build/synth/mmproj-1b-f16.gguf ## many conversations, against llama.cpp's llama-server (takes a quarter of an hour)
+	@scripts/setup --quiet --peers
+	$(env) && go run ./scripts/compare-server $(ARGS)
 
 # A model of 1 B with random weights: it answers nonsense at the speed of a real one.
 build/synth/llama-1b-q4_k_m.gguf: | setup

@@ -1,0 +1,217 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"image/jpeg"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/cgo/peers"
+)
+
+const (
+	seedModel     = "../../models/builtin/eyelet-seed-q8_0.gguf"
+	seedProjector = "../../models/builtin/mmproj-eyelet-seed-q8_0.gguf"
+)
+
+// Both sides must have done the same work: as many tokens of prompts, and a figure for each row but the one that needs saved conversations.
+func TestEveryScenarioWithTheBuiltInModel(t *testing.T) {
+	peers.Require(t, "llama-server")
+	o := options{model: seedModel, projector: seedProjector, threads: 1, rounds: 1, context: 4096, slots: 4, dir: t.TempDir(), scenarios: scenarios}
+	chosen, err := words(t.Context(), o.model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	us, err := openOurs(t.Context(), o, chosen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer us.close()
+	them, err := startServer(t.Context(), o, chosen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &runner{o: o, us: us, them: them}
+	if err := r.run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	them.stop()
+	if err := them.wait(t.Context()); err == nil {
+		t.Error("the server answers after it was stopped")
+	}
+	report := r.report(describe(o, us, "test", len(chosen)))
+	for _, note := range report.Setting.Notes {
+		t.Error(note)
+	}
+	for _, l := range report.Rows {
+		if l.Theirs == nil || *l.Theirs <= 0 {
+			t.Errorf("%s: no figure of llama-server", l.Title)
+		}
+		if missing := strings.Contains(l.Note, errUnavailable.Error()); (l.Ours == nil || *l.Ours <= 0) != missing || missing != (l.Scenario == "restart") {
+			t.Errorf("%s: our figure is %v, note %q", l.Title, l.Ours, l.Note)
+		}
+		if (l.Met == nil) != (l.Bar == "" || l.Ours == nil) {
+			t.Errorf("%s: no verdict", l.Title)
+		}
+	}
+	var table, data bytes.Buffer
+	if err := errors.Join(report.writeTable(&table), report.writeJSON(&data)); err != nil {
+		t.Fatal(err)
+	}
+	if !json.Valid(data.Bytes()) {
+		t.Error("what -json writes is no JSON")
+	}
+	if n := strings.Count(table.String(), "\n"); n < len(report.Rows)+8 {
+		t.Errorf("a table of %d lines for %d rows:\n%s", n, len(report.Rows), table.String())
+	}
+}
+
+func TestServerThatCannotStartIsReported(t *testing.T) {
+	peers.Require(t, "llama-server")
+	o := options{model: "none.gguf", projector: seedProjector, threads: 1, context: 512, slots: 1, dir: t.TempDir()}
+	if _, err := startServer(t.Context(), o, nil); err == nil || !strings.Contains(err.Error(), "llama-server.log") {
+		t.Errorf("%v, want an error that names the log", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	o.model = seedModel
+	if _, err := startServer(ctx, o, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("with a cancelled context: %v", err)
+	}
+}
+
+func TestWordsComeBackAsTheSameTokens(t *testing.T) {
+	list, err := words(t.Context(), seedModel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lm, err := llama.LoadModel(t.Context(), seedModel, llama.ModelParams{VocabOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lm.Close()
+	var text strings.Builder
+	for _, w := range list {
+		text.Write(lm.Vocab().Piece(w, false))
+	}
+	again, err := lm.Vocab().Tokenize("x"+text.String(), false, false)
+	if err != nil || len(again) < len(list) || !slices.Equal(again[len(again)-len(list):], list) {
+		t.Errorf("%d words in a row come back as %d tokens, %v", len(list), len(again), err)
+	}
+}
+
+func TestPicturesDifferByLabelAlone(t *testing.T) {
+	a := picture(1, "four", 2)
+	if !bytes.Equal(a, picture(1, "four", 2)) {
+		t.Error("the same labels give two pictures")
+	}
+	if bytes.Equal(a, picture(1, "four", 3)) || bytes.Equal(a, picture(2, "four", 2)) {
+		t.Error("other labels give the same picture")
+	}
+	img, err := jpeg.Decode(bytes.NewReader(a))
+	if err != nil || img.Bounds().Dx() != 640 || img.Bounds().Dy() != 480 {
+		t.Errorf("%v, %v", img.Bounds(), err)
+	}
+}
+
+func TestLongestGap(t *testing.T) {
+	start := time.Now()
+	at := func(ms ...int) (list []time.Time) {
+		for _, m := range ms {
+			list = append(list, start.Add(time.Duration(m)*time.Millisecond))
+		}
+		return list
+	}
+	for _, c := range []struct {
+		name     string
+		tokens   []time.Time
+		from, to int
+		want     int
+	}{
+		{"between two tokens", at(0, 10, 50, 60), 5, 60, 40},
+		{"begins with the last token before", at(0, 30, 40), 5, 40, 30},
+		{"not with those earlier", at(0, 90, 100, 110), 95, 110, 10},
+		{"a gap that is still open", at(0, 10), 5, 80, 70},
+		{"tokens after the end do not count", at(0, 10, 500), 5, 20, 10},
+		{"no token at all", nil, 5, 25, 20},
+	} {
+		if got := longestGap(c.tokens, at(c.from)[0], at(c.to)[0]); got != time.Duration(c.want)*time.Millisecond {
+			t.Errorf("%s: %v, want %d ms", c.name, got, c.want)
+		}
+	}
+}
+
+func TestStreamsThatBreakAreErrors(t *testing.T) {
+	text := `data: {"choices":[{"delta":{"role":"assistant","content":null}}]}` + "\n\n" +
+		`data: {"choices":[{"delta":{"content":" red"}}]}` + "\n\n" +
+		`data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":3}}}` + "\n\n"
+	seen := 0
+	r, err := readStream(strings.NewReader(text+"data: [DONE]\n\n"), func() { seen++ })
+	if err != nil || r.text != " red" || r.tokens != 1 || r.prompt != 7 || r.cached != 3 || len(r.at) != 1 || seen != 1 {
+		t.Errorf("%+v, %v, %d seen", r, err, seen)
+	}
+	if _, err := readStream(strings.NewReader(text), nil); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("cut off: %v", err)
+	}
+	if _, err := readStream(strings.NewReader(text+"data: {\"error\":{\"message\":\"no room\"}}\n"), nil); err == nil || !strings.Contains(err.Error(), "no room") {
+		t.Errorf("an error event: %v", err)
+	}
+	if _, err := readStream(strings.NewReader("data: {\n"), nil); err == nil {
+		t.Error("an event that is no JSON is taken")
+	}
+}
+
+func TestVerdicts(t *testing.T) {
+	for _, c := range []struct {
+		bar          bar
+		ours, theirs float64
+		want         bool
+	}{
+		{timesFaster(2.5), 4, 10, true}, {timesFaster(2.5), 4.1, 10, false},
+		{atMost(1.05), 1.04, 1, true}, {atMost(1.05), 1.06, 1, false},
+		{atLeast(0.98), 0.99, 1, true}, {atLeast(0.98), 0.97, 1, false},
+		{below(0.3), 0.3, 0, true}, {below(0.3), 0.31, 9, false},
+	} {
+		l := newLine("", row{"", "", c.bar}, 0, &measured{samples: [][]float64{{c.ours}}}, &measured{samples: [][]float64{{c.theirs}}})
+		if l.Met == nil || *l.Met != c.want {
+			t.Errorf("%s: %v against %v: %s", c.bar.text, c.ours, c.theirs, verdict(l.Met))
+		}
+	}
+	failed := newLine("", row{"", "", below(1)}, 0, &measured{samples: [][]float64{{0}}, failed: "waited"}, &measured{})
+	if failed.Met == nil || *failed.Met || failed.Note != "waited" {
+		t.Errorf("%+v: a figure that must not count passes", failed)
+	}
+	alone := newLine("", row{"", "", atMost(1)}, 0, &measured{samples: [][]float64{{0}}}, &measured{})
+	if alone.Met != nil || alone.Ratio != nil {
+		t.Errorf("%+v: a verdict without the other side", alone)
+	}
+}
+
+func TestFlags(t *testing.T) {
+	good := options{threads: 1, rounds: 1, slots: 1, context: 512}
+	o := good
+	if err := o.check("text, gap", nil); err != nil || len(o.scenarios) != 2 || o.scenarios[0].name != "text" {
+		t.Errorf("%v, %v", o.scenarios, err)
+	}
+	if err := o.check("all", nil); err != nil || len(o.scenarios) != len(scenarios) {
+		t.Errorf("all: %d scenarios, %v", len(o.scenarios), err)
+	}
+	o = good
+	if err := o.check("txet", nil); err == nil || !strings.Contains(err.Error(), "txet") {
+		t.Errorf("unknown scenario: %v", err)
+	}
+	if err := o.check("all", []string{"more"}); err == nil {
+		t.Error("an argument is taken")
+	}
+	o.rounds = 0
+	if err := o.check("all", nil); err == nil {
+		t.Error("no rounds are taken")
+	}
+}

@@ -1,0 +1,118 @@
+// Compare-server runs the same conversations through llama.cpp's llama-server, over HTTP on the loopback interface, and through
+// package engine, in one process and in turns, and says how long each takes.
+//
+//	eval "$(scripts/env)"
+//	go run ./scripts/compare-server -scenarios new-picture,follow-up
+//	go run ./scripts/compare-server -rounds 3 -json > table.json
+//
+// Both sides load the same files, compute with the same number of threads and write answers of 16 tokens at temperature 0. A bias
+// holds both to the same whole words (see [words]), so that no answer ends early, every token has text to see, and an answer that comes back in
+// a conversation is made of the tokens that it was written with.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// options are the flags.
+type options struct {
+	model, projector string
+	threads, rounds  int
+	context          int
+	slots            int
+	scenarios        []scenario
+	oursOnly, json   bool
+	dir              string
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.model, "model", "build/synth/llama-1b-q4_k_m.gguf", "GGUF `file` of the language model")
+	flag.StringVar(&o.projector, "mmproj", "build/synth/mmproj-1b-f16.gguf", "GGUF `file` of the vision tower")
+	flag.IntVar(&o.threads, "threads", 2, "compute threads of both sides")
+	flag.IntVar(&o.rounds, "rounds", 1, "turns of each side")
+	flag.IntVar(&o.context, "ctx", 8192, "cells of the KV cache of both sides; llama-server gives each slot its share")
+	flag.IntVar(&o.slots, "slots", 4, "slots of llama-server")
+	names := flag.String("scenarios", "all", "`names`, separated by commas, of: "+strings.Join(scenarioNames(), ", "))
+	flag.BoolVar(&o.oursOnly, "ours-only", false, "leave llama-server out")
+	flag.BoolVar(&o.json, "json", false, "write JSON instead of a table")
+	flag.StringVar(&o.dir, "dir", filepath.Join("build", "compare-server"), "`folder` for llama-server's log and template")
+	flag.Parse()
+	err := o.check(*names, flag.Args())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "compare-server:", err)
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err = compare(ctx, o)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "compare-server:", err)
+		os.Exit(1)
+	}
+}
+
+// check finds mistakes in the flags and chooses the scenarios.
+func (o *options) check(names string, rest []string) error {
+	switch {
+	case len(rest) > 0:
+		return fmt.Errorf("unexpected argument %q", rest[0])
+	case o.threads < 1 || o.rounds < 1 || o.slots < 1 || o.context < 512:
+		return errors.New("-threads, -rounds and -slots are 1 at least, -ctx is 512 at least")
+	}
+	if names == "all" {
+		o.scenarios = scenarios
+		return nil
+	}
+	for _, name := range strings.Split(names, ",") {
+		i := slices.IndexFunc(scenarios, func(s scenario) bool { return s.name == strings.TrimSpace(name) })
+		if i < 0 {
+			return fmt.Errorf("unknown scenario %q; there are %s", name, strings.Join(scenarioNames(), ", "))
+		}
+		o.scenarios = append(o.scenarios, scenarios[i])
+	}
+	return nil
+}
+
+// compare opens both sides, runs the scenarios and prints the table. Whatever ends it, llama-server ends with it.
+func compare(ctx context.Context, o options) (err error) {
+	chosen, err := words(ctx, o.model)
+	if err != nil {
+		return err
+	}
+	us, err := openOurs(ctx, o, chosen)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, us.close()) }()
+	r := &runner{o: o, us: us}
+	version := ""
+	if !o.oursOnly {
+		if version, err = serverVersion(ctx); err != nil {
+			return err
+		}
+		them, err := startServer(ctx, o, chosen)
+		if err != nil {
+			return err
+		}
+		defer them.stop()
+		r.them = them
+	}
+	if err := r.run(ctx); err != nil {
+		return err
+	}
+	report := r.report(describe(o, us, version, len(chosen)))
+	if o.json {
+		return report.writeJSON(os.Stdout)
+	}
+	return report.writeTable(os.Stdout)
+}
