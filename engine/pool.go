@@ -1,0 +1,245 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// ErrUnknownModel marks a name for which a [Pool] has no model.
+var ErrUnknownModel = errors.New("engine: unknown model")
+
+// DefaultKeepAlive is how long a pool keeps a model that nobody uses.
+const DefaultKeepAlive = 5 * time.Minute
+
+// PoolOptions are the options of NewPool. The zero value keeps any number of models, each for DefaultKeepAlive.
+type PoolOptions struct {
+	// KeepAlive is how long a model stays loaded after its last lease was released: 0 means DefaultKeepAlive, negative for as long as there
+	// is room. [Lease.KeepAlive] sets another time.
+	KeepAlive time.Duration
+	// Bytes is the most memory that models take together, weights and KV caches; 0 means no limit. A single model larger than that is
+	// loaded all the same, alone.
+	Bytes int64
+	// Max is the most models that are loaded at once; 0 means no limit.
+	Max int
+	// Resolve finds the model of a name that was not registered. It may be called from several goroutines. Its error is what Use
+	// returns; with no Resolve, such names are unknown.
+	Resolve func(name string) (ModelSpec, error)
+}
+
+// Pool keeps several models of one Engine, loaded when they are asked for and unloaded when nobody has asked for a while, or when others need
+// their memory. Its methods may be called from many goroutines.
+//
+//	pool := engine.NewPool(e, engine.PoolOptions{Bytes: 16 << 30})
+//	defer pool.Close()
+//	pool.Register("llava", engine.ModelSpec{Model: "llava.gguf", Projector: "mmproj.gguf"})
+//	lease, err := pool.Use(ctx, "llava")
+//	if err != nil {
+//		return err
+//	}
+//	defer lease.Release()
+//	for event, err := range lease.Model.Generate(ctx, request) {
+//
+// Models are loaded outside the compute thread, so answers of other models go on meanwhile. Memory is counted from the moment a load begins
+// until an unload is complete, by the size of the files and an upper estimate of the KV cache.
+type Pool struct {
+	loader  poolLoader
+	options PoolOptions
+
+	mu      sync.Mutex
+	specs   map[string]ModelSpec  // what was registered
+	entries map[string]*poolEntry // models that are loaded, loading or unloading, or waited for
+	queue   []*poolWaiter         // in the order in which they came
+	closed  bool
+	work    sync.WaitGroup // loads and unloads under way; added to under mu while the pool is open
+	once    sync.Once
+	err     error // of Close
+}
+
+// poolLoader is what a pool does with models. Tests put another in its place.
+type poolLoader interface {
+	bytes(spec ModelSpec) (int64, error)
+	load(ctx context.Context, spec ModelSpec) (*Model, error)
+	close(m *Model) error
+}
+
+// engineLoader is the poolLoader of an Engine.
+type engineLoader struct{ engine *Engine }
+
+func (l engineLoader) bytes(spec ModelSpec) (int64, error) { return spec.bytes() }
+func (l engineLoader) close(m *Model) error                { return m.Close() }
+func (l engineLoader) load(ctx context.Context, spec ModelSpec) (*Model, error) {
+	return l.engine.Load(ctx, spec)
+}
+
+// NewPool makes a pool over e. Models that were opened otherwise are not its concern. Close the pool before the engine.
+func NewPool(e *Engine, options PoolOptions) *Pool { return newPool(engineLoader{e}, options) }
+
+func newPool(l poolLoader, options PoolOptions) *Pool {
+	if options.KeepAlive == 0 {
+		options.KeepAlive = DefaultKeepAlive
+	}
+	return &Pool{loader: l, options: options, specs: map[string]ModelSpec{}, entries: map[string]*poolEntry{}}
+}
+
+// Register gives a model a name, before what Resolve would find. A model that is loaded under this name, or waited for, stays what it is
+// until it has been unloaded.
+func (p *Pool) Register(name string, spec ModelSpec) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.specs[name] = spec
+}
+
+// Use lends the model of a name, and loads it first if it is not. It waits for a load that is under way, and while all memory is taken
+// by models in use, until one of them is released or ctx is done. Those who wait for memory get it in the order in which they came. While
+// one waits for models in use, nobody who came later gets a lease, lest the memory never becomes free; so a goroutine that holds a
+// lease must not wait for another. A load goes on as long as anybody waits for it.
+//
+// Errors are ctx's own, ErrClosed, ErrUnknownModel, or those of Resolve and [Engine.Load].
+func (p *Pool) Use(ctx context.Context, name string) (*Lease, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	w, err := p.enqueue(name)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case r := <-w.result:
+		return r.lease, r.err
+	case <-ctx.Done():
+		p.leave(w)
+		return nil, ctx.Err()
+	}
+}
+
+// Lease is the right to use a model. A pool does not unload a model while there is a lease of it.
+type Lease struct {
+	Model *Model // not to be closed, nor used after Release
+
+	pool  *Pool
+	entry *poolEntry
+	keep  *time.Duration // nil for what applies anyway
+	done  bool
+}
+
+// KeepAlive sets how long the model stays loaded after its last lease: 0 unloads it then, negative keeps it for as long as there is room.
+// It applies from this lease's release until another one sets it again, or the model is unloaded.
+func (l *Lease) KeepAlive(d time.Duration) {
+	l.pool.mu.Lock()
+	defer l.pool.mu.Unlock()
+	l.keep = &d
+}
+
+// Release gives the model back. A second call does nothing.
+func (l *Lease) Release() {
+	p := l.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if l.done {
+		return
+	}
+	l.done = true
+	if p.closed {
+		return
+	}
+	if l.keep != nil {
+		l.entry.keep = *l.keep
+	}
+	p.release(l.entry)
+}
+
+// PoolState is what a pool is doing with a model.
+type PoolState string
+
+// Pool states.
+const (
+	PoolLoading   PoolState = "loading"
+	PoolReady     PoolState = "ready"
+	PoolUnloading PoolState = "unloading"
+)
+
+// PoolModel is a model in a pool's list.
+type PoolModel struct {
+	Name    string
+	State   PoolState
+	Info    Info      // of a model that is ready
+	Bytes   int64     // memory that it is counted with
+	Leases  int       // not released yet
+	Since   time.Time // when it came to rest; zero while it is used
+	Expires time.Time // when it will be unloaded if nobody asks for it; zero for never, and while it is used
+}
+
+// List lists the models that take memory, by name.
+func (p *Pool) List() []PoolModel {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var list []PoolModel
+	for _, e := range slices.SortedFunc(maps.Values(p.entries), func(a, b *poolEntry) int { return strings.Compare(a.name, b.name) }) {
+		if e.state == "" {
+			continue
+		}
+		m := PoolModel{Name: e.name, State: e.state, Bytes: e.bytes, Leases: e.leases, Since: e.since, Expires: e.expires}
+		if e.state == PoolReady {
+			m.Info = e.model.Info()
+		}
+		list = append(list, m)
+	}
+	return list
+}
+
+// Unload lets go of a model: now if nobody uses it, else when the last lease is released, whatever was said about keeping it. It does not
+// wait for that. A model that is not loaded is ErrUnknownModel.
+func (p *Pool) Unload(name string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e := p.entries[name]
+	switch {
+	case p.closed:
+		return ErrClosed
+	case e == nil || e.state == "":
+		return fmt.Errorf("%w: %q is not loaded", ErrUnknownModel, name)
+	}
+	e.drop = true
+	if e.state == PoolReady && e.leases == 0 {
+		p.unload(e)
+	}
+	return nil
+}
+
+// Close unloads all models; requests that run on them end with ErrClosed, and so do calls of Use that wait. It returns when the memory
+// is free. A second call returns the same.
+func (p *Pool) Close() error {
+	p.once.Do(func() {
+		p.mu.Lock()
+		p.closed = true
+		for _, w := range p.queue {
+			w.result <- poolResult{err: ErrClosed}
+		}
+		p.queue = nil
+		var loaded []*Model
+		for _, e := range p.entries {
+			e.stopTimer()
+			switch e.state {
+			case PoolLoading:
+				e.cancel()
+			case PoolReady:
+				loaded = append(loaded, e.model)
+			}
+		}
+		clear(p.entries)
+		p.mu.Unlock()
+		var errs []error
+		for _, m := range loaded {
+			errs = append(errs, p.loader.close(m))
+		}
+		p.work.Wait()
+		p.err = errors.Join(errs...)
+	})
+	return p.err
+}

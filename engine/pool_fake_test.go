@@ -1,0 +1,181 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// fakeLoader loads models of nothing in virtual time, and watches what the pool may not do. A spec's Model is its name.
+type fakeLoader struct {
+	sizes   map[string]int64
+	loads   time.Duration // what a load takes
+	closes  time.Duration // what an unload takes
+	deaf    bool          // loads go on when they are cancelled
+	failing func(name string) error
+	limit   int64
+	max     int
+
+	mu     sync.Mutex
+	held   map[string]bool // loading, loaded or closing
+	names  map[*Model]string
+	leases map[*Model]int
+	log    []string
+	faults []string
+}
+
+func newFakeLoader() *fakeLoader {
+	return &fakeLoader{
+		sizes: map[string]int64{}, loads: time.Second, closes: 100 * time.Millisecond,
+		held: map[string]bool{}, names: map[*Model]string{}, leases: map[*Model]int{},
+	}
+}
+
+func (f *fakeLoader) faultf(format string, args ...any) {
+	f.faults = append(f.faults, fmt.Sprintf(format, args...))
+}
+
+func (f *fakeLoader) bytes(spec ModelSpec) (int64, error) {
+	n, ok := f.sizes[spec.Model]
+	if !ok {
+		return 0, ErrModelFile
+	}
+	return n, nil
+}
+
+func (f *fakeLoader) load(ctx context.Context, spec ModelSpec) (*Model, error) {
+	f.mu.Lock()
+	if f.held[spec.Model] {
+		f.faultf("%s is loaded twice", spec.Model)
+	}
+	f.held[spec.Model] = true
+	f.log = append(f.log, "load "+spec.Model)
+	total := int64(0)
+	for name := range f.held {
+		total += f.sizes[name]
+	}
+	if f.limit > 0 && total > f.limit && len(f.held) > 1 || f.max > 0 && len(f.held) > f.max {
+		f.faultf("%d models of %d bytes at once: %v", len(f.held), total, f.held)
+	}
+	f.mu.Unlock()
+	if f.deaf {
+		ctx = context.WithoutCancel(ctx)
+	}
+	select {
+	case <-time.After(f.loads):
+	case <-ctx.Done():
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	err := ctx.Err()
+	if err == nil && f.failing != nil {
+		err = f.failing(spec.Model)
+	}
+	if err != nil {
+		delete(f.held, spec.Model)
+		return nil, err
+	}
+	m := &Model{}
+	f.names[m] = spec.Model
+	return m, nil
+}
+
+func (f *fakeLoader) close(m *Model) error {
+	f.mu.Lock()
+	name := f.names[m]
+	if f.leases[m] != 0 {
+		f.faultf("%s is closed with %d leases", name, f.leases[m])
+	}
+	if !f.held[name] {
+		f.faultf("%s is closed twice", name)
+	}
+	f.log = append(f.log, "close "+name)
+	f.mu.Unlock()
+	time.Sleep(f.closes)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.held, name)
+	return nil
+}
+
+// took and gave count leases.
+func (f *fakeLoader) took(l *Lease) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.leases[l.Model]++
+	if !f.held[f.names[l.Model]] {
+		f.faultf("a lease of %s, which is closed", f.names[l.Model])
+	}
+}
+
+func (f *fakeLoader) gave(l *Lease) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.leases[l.Model]--
+}
+
+// events are the loads and unloads so far, and are forgotten.
+func (f *fakeLoader) events() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	text := strings.Join(f.log, ", ")
+	f.log = nil
+	return text
+}
+
+// inPool runs f in virtual time with a pool over models a, b, c of 10 bytes and big of 100.
+func inPool(t *testing.T, options PoolOptions, f func(t *testing.T, p *Pool, fake *fakeLoader)) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := newFakeLoader()
+		fake.sizes = map[string]int64{"a": 10, "b": 10, "c": 10, "big": 100}
+		fake.limit, fake.max = options.Bytes, options.Max
+		p := newPool(fake, options)
+		for name := range fake.sizes {
+			p.Register(name, ModelSpec{Model: name})
+		}
+		defer func() {
+			if err := p.Close(); err != nil {
+				t.Error(err)
+			}
+			for _, s := range fake.faults {
+				t.Error(s)
+			}
+			if len(fake.held) > 0 {
+				t.Errorf("left after Close: %v", fake.held)
+			}
+		}()
+		f(t, p, fake)
+	})
+}
+
+func mustUse(t *testing.T, p *Pool, name string) *Lease {
+	t.Helper()
+	l, err := p.Use(t.Context(), name)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return l
+}
+
+// useLater calls Use in a goroutine, and returns when it has come to wait.
+func useLater(ctx context.Context, p *Pool, name string) chan poolResult {
+	c := make(chan poolResult, 1)
+	go func() {
+		l, err := p.Use(ctx, name)
+		c <- poolResult{l, err}
+	}()
+	synctest.Wait()
+	return c
+}
+
+func wantEvents(t *testing.T, fake *fakeLoader, want string) {
+	t.Helper()
+	synctest.Wait()
+	if got := fake.events(); got != want {
+		t.Errorf("events %q, want %q", got, want)
+	}
+}

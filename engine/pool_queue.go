@@ -1,0 +1,324 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// poolEntry is a model of a pool. Its state goes from "" over loading, ready and unloading back to "".
+type poolEntry struct {
+	name  string
+	spec  ModelSpec
+	bytes int64
+	state PoolState
+	model *Model // while ready
+
+	waiting int // waiters in the queue
+	leases  int
+	keep    time.Duration // after the last lease
+	drop    bool          // unload after the last lease, whatever keep says
+	since   time.Time     // idle since, else zero
+	expires time.Time     // with a timer; else zero
+	timer   *time.Timer
+
+	cancel    context.CancelFunc // of a load
+	abandoned bool               // the load was cancelled, since nobody waited for it any more
+}
+
+// poolWaiter is a call of Use.
+type poolWaiter struct {
+	entry  *poolEntry
+	result chan poolResult // holds one; sent to when the waiter leaves the queue, under the pool's lock
+}
+
+type poolResult struct {
+	lease *Lease
+	err   error
+}
+
+// enqueue puts a waiter at the end of the queue. Files are looked at only for models that nobody has asked for.
+func (p *Pool) enqueue(name string) (*poolWaiter, error) {
+	w, err := p.join(name, nil)
+	if w == nil && err == nil {
+		var found *poolEntry
+		if found, err = p.find(name); err == nil {
+			w, err = p.join(name, found)
+		}
+	}
+	return w, err
+}
+
+// join is enqueue for a model that has an entry, or that was found meanwhile. It returns nil and no error where there is neither.
+func (p *Pool) join(name string, found *poolEntry) (*poolWaiter, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, ErrClosed
+	}
+	e := p.entries[name]
+	if e == nil {
+		if e = found; e == nil {
+			return nil, nil
+		}
+		p.entries[name] = e
+	}
+	w := &poolWaiter{entry: e, result: make(chan poolResult, 1)}
+	p.queue = append(p.queue, w)
+	e.waiting++
+	p.schedule()
+	return w, nil
+}
+
+// find says what to load for a name, and how much memory that takes.
+func (p *Pool) find(name string) (*poolEntry, error) {
+	p.mu.Lock()
+	spec, ok := p.specs[name]
+	p.mu.Unlock()
+	if !ok {
+		if p.options.Resolve == nil {
+			return nil, fmt.Errorf("%w: %q", ErrUnknownModel, name)
+		}
+		var err error
+		if spec, err = p.options.Resolve(name); err != nil {
+			return nil, err
+		}
+	}
+	bytes, err := p.loader.bytes(spec)
+	if err != nil {
+		return nil, err
+	}
+	return &poolEntry{name: name, spec: spec, bytes: bytes}, nil
+}
+
+// leave takes a waiter who gave up out of the queue, or returns the lease that came at the same moment.
+func (p *Pool) leave(w *poolWaiter) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if i := slices.Index(p.queue, w); i >= 0 {
+		p.remove(i)
+		e := w.entry
+		if e.state == PoolLoading && e.waiting == 0 {
+			e.abandoned = true
+			e.cancel()
+		}
+		p.forget(e)
+		p.schedule() // those behind may have waited for this one alone
+		return
+	}
+	if r := <-w.result; r.lease != nil && !p.closed {
+		r.lease.done = true
+		p.release(w.entry)
+	}
+}
+
+// remove takes waiter i out of the queue.
+func (p *Pool) remove(i int) {
+	p.queue[i].entry.waiting--
+	p.queue = slices.Delete(p.queue, i, i+1)
+}
+
+// forget drops an entry that stands for nothing.
+func (p *Pool) forget(e *poolEntry) {
+	if e.state == "" && e.waiting == 0 {
+		delete(p.entries, e.name)
+	}
+}
+
+// schedule serves the queue from its head: it lends what is ready, and begins loads for which there is room. A waiter for whom memory is
+// being freed keeps those behind from loading, and one who needs the memory of models in use keeps them from leases as well, lest
+// they take it away again. Whatever changes the queue, a state or a lease calls it.
+func (p *Pool) schedule() {
+	if p.closed {
+		return
+	}
+	promised := false // memory that is being freed
+	for i := 0; i < len(p.queue); {
+		w := p.queue[i]
+		e := w.entry
+		switch {
+		case e.state == PoolReady:
+			p.remove(i)
+			p.lend(w)
+			continue
+		case e.state == PoolUnloading:
+			promised = true // it will be loaded again
+		case e.state == "" && !promised:
+			switch p.makeRoom(e) {
+			case roomNow:
+				p.load(e)
+			case roomSoon:
+				promised = true
+			case roomTaken:
+				return
+			}
+		}
+		i++
+	}
+}
+
+// lend gives a waiter a lease of a model that is ready.
+func (p *Pool) lend(w *poolWaiter) {
+	e := w.entry
+	e.stopTimer()
+	e.since = time.Time{}
+	e.leases++
+	w.result <- poolResult{lease: &Lease{Model: e.model, pool: p, entry: e}}
+}
+
+// room is whether a model can be loaded.
+type room int
+
+const (
+	roomNow   room = iota
+	roomSoon       // when models that are being unloaded are gone
+	roomTaken      // by models in use
+)
+
+// makeRoom unloads what is idle, the longest idle first, as far as a model needs the memory. Where models in use take too much,
+// nothing is unloaded in vain.
+func (p *Pool) makeRoom(e *poolEntry) room {
+	bytes, n := int64(0), 0          // of models that take memory
+	staying, stay := int64(0), 0     // without those that are being unloaded
+	required, require := int64(0), 0 // without those that nobody uses
+	var idle []*poolEntry
+	for _, other := range p.entries {
+		if other.state == "" {
+			continue
+		}
+		bytes, n = bytes+other.bytes, n+1
+		if other.state == PoolUnloading {
+			continue
+		}
+		staying, stay = staying+other.bytes, stay+1
+		if other.state == PoolReady && other.leases == 0 {
+			idle = append(idle, other)
+			continue
+		}
+		required, require = required+other.bytes, require+1
+	}
+	fits := func(bytes int64, n int) bool {
+		return (p.options.Max <= 0 || n < p.options.Max) && (p.options.Bytes <= 0 || n == 0 || bytes <= p.options.Bytes-e.bytes)
+	}
+	switch {
+	case fits(bytes, n):
+		return roomNow
+	case !fits(required, require):
+		return roomTaken
+	}
+	slices.SortFunc(idle, func(a, b *poolEntry) int { return a.since.Compare(b.since) })
+	for _, other := range idle {
+		if fits(staying, stay) {
+			break
+		}
+		staying, stay = staying-other.bytes, stay-1
+		p.unload(other)
+	}
+	return roomSoon
+}
+
+// load begins to load a model.
+func (p *Pool) load(e *poolEntry) {
+	ctx, cancel := context.WithCancel(context.Background())
+	e.state, e.cancel, e.abandoned, e.drop, e.keep = PoolLoading, cancel, false, false, p.options.KeepAlive
+	p.work.Go(func() {
+		m, err := p.loader.load(ctx, e.spec)
+		cancel()
+		if p.loaded(e, m, err) {
+			return
+		}
+		_ = p.loader.close(m) // the pool was closed meanwhile; nobody has seen the model
+	})
+}
+
+// loaded takes over what a load brought. It returns false if the model has to be closed.
+func (p *Pool) loaded(e *poolEntry, m *Model, err error) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return err != nil
+	}
+	if err != nil {
+		e.state = ""
+		// A load that was cancelled says nothing to those who came after that: schedule begins another.
+		if !e.abandoned || !errors.Is(err, context.Canceled) {
+			p.fail(e, err)
+		}
+		p.forget(e)
+		p.schedule()
+		return true
+	}
+	e.state, e.model = PoolReady, m
+	p.schedule()
+	if e.state == PoolReady && e.leases == 0 { // nobody waits any more, or only behind one who needs memory
+		p.rest(e)
+	}
+	return true
+}
+
+// fail hands an error to all who wait for a model.
+func (p *Pool) fail(e *poolEntry, err error) {
+	p.queue = slices.DeleteFunc(p.queue, func(w *poolWaiter) bool {
+		if w.entry != e {
+			return false
+		}
+		e.waiting--
+		w.result <- poolResult{err: err}
+		return true
+	})
+}
+
+// release takes a lease back.
+func (p *Pool) release(e *poolEntry) {
+	if e.leases--; e.leases == 0 {
+		p.rest(e)
+	}
+	p.schedule()
+}
+
+// rest begins the time that a model without leases stays loaded.
+func (p *Pool) rest(e *poolEntry) {
+	e.since = time.Now()
+	switch {
+	case e.drop || e.keep == 0:
+		p.unload(e)
+	case e.keep > 0:
+		e.expires = e.since.Add(e.keep)
+		e.timer = time.AfterFunc(e.keep, func() { p.expire(e) })
+	}
+}
+
+// expire unloads a model whose time has come. A timer may fire just as the model is lent or loaded again; its time is another then.
+func (p *Pool) expire(e *poolEntry) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed && e.state == PoolReady && !e.expires.IsZero() && !time.Now().Before(e.expires) {
+		p.unload(e)
+	}
+}
+
+func (e *poolEntry) stopTimer() {
+	if e.timer != nil {
+		e.timer.Stop()
+	}
+	e.timer, e.expires = nil, time.Time{}
+}
+
+// unload closes a model that nobody uses.
+func (p *Pool) unload(e *poolEntry) {
+	e.stopTimer()
+	m := e.model
+	e.state, e.model = PoolUnloading, nil
+	p.work.Go(func() {
+		_ = p.loader.close(m) // its memory is gone whatever it says
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		e.state, e.since = "", time.Time{}
+		if !p.closed {
+			p.forget(e)
+			p.schedule()
+		}
+	})
+}

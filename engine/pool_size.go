@@ -1,0 +1,77 @@
+package engine
+
+import (
+	"fmt"
+	"math"
+	"os"
+
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/models/gguf"
+)
+
+// bytes estimates the memory of a model before it is loaded: its files, all parts of a split one, and its KV cache.
+func (spec *ModelSpec) bytes() (int64, error) {
+	params, err := spec.contextParams()
+	if err != nil {
+		return 0, err
+	}
+	f, err := gguf.Open(spec.Model)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrModelFile, err)
+	}
+	defer f.Close()
+	total := float64(f.Size()) + cacheBytes(f, params.NCtx, params.TypeK, params.TypeV)
+	if spec.Projector != "" {
+		info, err := os.Stat(spec.Projector)
+		if err != nil {
+			return 0, fmt.Errorf("%w: %w", ErrModelFile, err)
+		}
+		total += float64(info.Size())
+	}
+	if !(total < math.MaxInt64/2) { // or NaN
+		return 0, fmt.Errorf("%w: by what %s says of itself, it would take %.3g bytes of memory", ErrModelFile, spec.Model, total)
+	}
+	return int64(total), nil
+}
+
+// cacheBytes is the size of the KV cache by a model's metadata: for each layer and position a row of keys and one of values, of
+// attention.head_count_kv heads, attention.key_length and value_length wide. Layers with a sliding window, which keep fewer positions, count in
+// full. nCtx 0 means as many positions as Load would take. The result may be anything, as the metadata may.
+func cacheBytes(f *gguf.File, nCtx int, keys, values ggml.Type) float64 {
+	arch := f.Architecture() + "."
+	number := func(key string) float64 {
+		n, _ := f.Uint(arch + key)
+		return float64(n)
+	}
+	positions := float64(nCtx)
+	if nCtx == 0 {
+		positions = DefaultContext
+		if train := number("context_length"); train > 0 {
+			positions = min(positions, train)
+		}
+	}
+	heads := number("attention.head_count")
+	width := 0.0
+	if heads > 0 {
+		width = number("embedding_length") / heads
+	}
+	keyWidth, valueWidth := width, width
+	if n := number("attention.key_length"); n > 0 {
+		keyWidth = n
+	}
+	if n := number("attention.value_length"); n > 0 {
+		valueWidth = n
+	}
+	// One number for all layers, or one for each.
+	kvHeads := heads * number("block_count")
+	if n, ok := f.Uint(arch + "attention.head_count_kv"); ok {
+		kvHeads = float64(n) * number("block_count")
+	} else if list, ok := f.Ints(arch + "attention.head_count_kv"); ok {
+		kvHeads = 0
+		for _, n := range list {
+			kvHeads += float64(n)
+		}
+	}
+	perNumber := func(t ggml.Type) float64 { return float64(t.TypeSize()) / float64(t.BlockSize()) }
+	return positions * kvHeads * (keyWidth*perNumber(keys) + valueWidth*perNumber(values))
+}

@@ -1,0 +1,46 @@
+package engine
+
+import (
+	"errors"
+	"math"
+	"strings"
+	"testing"
+)
+
+// The estimate is compared with what libllama says of the state of a full context, which holds the cache and little else.
+func TestMemoryOfAModelIsEstimated(t *testing.T) {
+	for _, cache := range []string{"f16", "q8_0"} {
+		spec := ModelSpec{Model: seedModel, Context: 512, CacheType: cache}
+		small, err := spec.bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		spec.Context = 0 // what the model was trained for
+		m := open(t, func(s *ModelSpec) { *s = spec })
+		large, err := spec.bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 400
+		if _, err := collect(t.Context(), m, Request{Prompt: strings.Repeat("a ", n), MaxTokens: 1}); err != nil {
+			t.Fatal(err)
+		}
+		held := len(m.seq.items)
+		var state int
+		if err := m.engine.thread.do(t.Context(), func() (err error) { state, err = m.lc.StateSize(0, 0); return err }); err != nil {
+			t.Fatal(err)
+		}
+		perCell := float64(state) / float64(held)
+		estimate := float64(large-small) / float64(m.Info().Context-512)
+		if math.Abs(perCell/estimate-1) > 0.05 {
+			t.Errorf("%s: %.1f bytes a cell estimated, libllama holds %.1f (%d cells)", cache, estimate, perCell, held)
+		}
+		if weights := small - int64(estimate*512); weights < int64(m.Info().Bytes) || weights > int64(m.Info().Bytes)*11/10 {
+			t.Errorf("%s: %d bytes of weights estimated, %d loaded", cache, weights, m.Info().Bytes)
+		}
+	}
+	spec := ModelSpec{Model: rewrite(t, seedModel, t.TempDir()+"/huge.gguf", map[string]any{"llama.attention.key_length": uint32(math.MaxUint32), "llama.block_count": uint32(math.MaxUint32)}, nil), Context: 1 << 24}
+	if n, err := spec.bytes(); !errors.Is(err, ErrModelFile) {
+		t.Errorf("absurd metadata: %d bytes, %v", n, err)
+	}
+}
