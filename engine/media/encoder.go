@@ -1,0 +1,324 @@
+package media
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/eyelet-engine/eyelet/engine/kv"
+)
+
+var (
+	// ErrClosed is the error of tickets of a closed [Encoder].
+	ErrClosed = errors.New("media: the encoder is closed")
+	// ErrUnknown is the error of a [Picture] without Begin whose embeddings are not known, or whose file turned out to be damaged.
+	ErrUnknown = errors.New("media: the embeddings of the picture are not known")
+)
+
+// EncoderOptions say where the embeddings go, and how long jobs run.
+type EncoderOptions struct {
+	// Cache keeps the embeddings; several encoders may share it.
+	Cache *Cache
+	// Start runs long jobs: it has run called once, on the thread that computes, and does not wait for that. Run takes seconds; it ends
+	// soon after the job was cancelled. Without Start there are no long jobs: Advance does their steps as those of others.
+	Start func(run func())
+	// Wake is called from other goroutines when Collect has something to do. It must neither wait nor call the Encoder.
+	Wake func()
+}
+
+// A Long job is a [vision.Job] whose steps take so long that others would have to wait: it says so in Long, and is run by
+// EncoderOptions.Start, whole and one at a time. Its Advance then runs at the same time as other methods of the Encoder, though not as
+// the job's own.
+type Long interface{ Long() bool }
+
+// Encoder runs the jobs of one tower, in the order in which their pictures were first wanted. Its methods are for one goroutine at a
+// time, those of its tickets too; only Stats may be called from any.
+type Encoder struct {
+	opts   EncoderOptions
+	jobs   map[kv.Key]*job // all that somebody wants
+	queue  []*job          // those that Advance is to begin or goes on with, in order
+	long   *job            // the one that runs, wanted or not
+	wanted uint64          // jobs so far
+	step   average
+	closed bool
+	err    error          // the first failure to free a job
+	others sync.WaitGroup // long runs, and reads from disk
+
+	mu       sync.Mutex // guards what follows
+	arrivals []arrival
+	stats    EncoderStats
+}
+
+// arrival is what another goroutine brings: a long job has ended, or embeddings have been read from disk.
+type arrival struct {
+	job  *job
+	read *Embeddings // from disk, nil if it had none after all
+	rows []float32   // of a long job
+	err  error
+	took time.Duration
+}
+
+// EncoderStats counts what an [Encoder] did.
+type EncoderStats struct {
+	// Begun jobs are Finished, Failed or Cancelled in the end.
+	Begun, Finished, Failed, Cancelled int64
+	// Steps were run by Advance; long jobs have none.
+	Steps int64
+	// Encodes that were saved, because the embeddings were in memory, were on disk, or were on their way for somebody else.
+	SavedMemory, SavedDisk, SavedInFlight int64
+	// Encoding is the time spent on jobs. That of long jobs includes what else was done in between.
+	Encoding time.Duration
+}
+
+// NewEncoder makes an encoder.
+func NewEncoder(o EncoderOptions) (*Encoder, error) {
+	if o.Cache == nil {
+		return nil, errors.New("media: an encoder without a cache")
+	}
+	if o.Wake == nil {
+		o.Wake = func() {}
+	}
+	return &Encoder{opts: o, jobs: map[kv.Key]*job{}}, nil
+}
+
+// Want asks for the embeddings of a picture, which the Encoder owns from now on. The ticket is done at once if they are in memory.
+func (e *Encoder) Want(p Picture) *Ticket {
+	t := &Ticket{encoder: e}
+	switch j := e.jobs[p.Key]; {
+	case e.closed:
+		t.err = ErrClosed
+	case p.Values <= 0:
+		t.err = fmt.Errorf("media: a picture of %d numbers", p.Values)
+	case j != nil && j.picture.Values != p.Values:
+		t.err = lengthError(j.picture.Values, p.Values)
+	case j != nil:
+		e.count(func(s *EncoderStats) { s.SavedInFlight++ })
+		if j.picture.Begin == nil {
+			j.picture, p = p, j.picture // in case the disk has not what it promised
+		}
+		t.job, j.tickets = j, append(j.tickets, t)
+	default:
+		e.want(t, p)
+		return t
+	}
+	p.close()
+	return t
+}
+
+// want is Want for a picture that is not in flight.
+func (e *Encoder) want(t *Ticket, p Picture) {
+	if rows, ok := e.opts.Cache.Get(p.Key); ok {
+		if n := len(rows.Rows()); n != p.Values {
+			rows.Release()
+			t.err = lengthError(n, p.Values)
+		} else {
+			t.rows = rows
+			e.count(func(s *EncoderStats) { s.SavedMemory++ })
+		}
+		p.close()
+		return
+	}
+	e.wanted++
+	j := &job{picture: p, order: e.wanted, tickets: []*Ticket{t}}
+	e.others.Add(1)
+	switch {
+	case e.opts.Cache.load(p.Key, p.Values, func(rows *Embeddings) {
+		defer e.others.Done()
+		e.arrive(arrival{job: j, read: rows})
+	}):
+	case p.Begin == nil:
+		e.others.Done()
+		t.err = ErrUnknown
+		p.close()
+		return
+	default:
+		e.others.Done()
+		e.queue = append(e.queue, j)
+	}
+	t.job = j
+	e.jobs[p.Key] = j
+}
+
+func lengthError(have, want int) error {
+	return fmt.Errorf("media: the picture has embeddings of %d numbers, not %d", have, want)
+}
+
+// Ready reports whether Advance has something to do. It has nothing while a long job runs.
+func (e *Encoder) Ready() bool { return e.long == nil && len(e.queue) > 0 }
+
+// Pending returns how many pictures are wanted and not there yet.
+func (e *Encoder) Pending() int { return len(e.jobs) }
+
+// StepCost is the time that a step takes, an average over the last few dozen; 0 before the first.
+func (e *Encoder) StepCost() time.Duration { return e.step.value }
+
+// Advance does up to that many steps of the jobs in their order, and starts a long job whose turn has come. It returns how many steps it
+// did and how long all took. What goes wrong with a picture is told to its tickets; the error is that of ctx, after which a later call
+// goes on where this one stopped.
+func (e *Encoder) Advance(ctx context.Context, steps int) (ran int, took time.Duration, err error) {
+	start := time.Now()
+	for ran < steps && err == nil && e.Ready() {
+		if err = ctx.Err(); err == nil {
+			var n int
+			n, err = e.advance(ctx, e.queue[0], steps-ran)
+			ran += n
+		}
+	}
+	took = time.Since(start)
+	e.count(func(s *EncoderStats) { s.Steps += int64(ran); s.Encoding += took })
+	return ran, took, err
+}
+
+// advance begins the job at the head of the queue or goes on with it. It takes the job from the queue unless it did a step.
+func (e *Encoder) advance(ctx context.Context, j *job, steps int) (ran int, err error) {
+	if j.run == nil && !e.begin(j) {
+		return 0, nil
+	}
+	done, total := j.run.Progress()
+	if done < total {
+		start := time.Now()
+		err = j.run.Advance(ctx, min(steps, total-done))
+		took := time.Since(start)
+		before := done
+		done, _ = j.run.Progress()
+		ran = done - before
+		e.step.add(took, ran)
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return ran, ctx.Err()
+		case err == nil && ran <= 0:
+			err = errors.New("media: the job makes no progress")
+		}
+		if err != nil {
+			e.fail(j, err)
+			return max(0, ran), nil
+		}
+	}
+	if done >= total {
+		rows, err := j.run.Rows()
+		e.complete(j, rows, err)
+	}
+	return ran, nil
+}
+
+// begin begins a job. It reports whether Advance is to do its steps.
+func (e *Encoder) begin(j *job) bool {
+	// What was not known when the picture was first wanted may have come since: another encoder may have put it there, or a long job
+	// that was cancelled too late.
+	if rows := e.opts.Cache.peek(j.picture.Key); rows != nil && len(rows.Rows()) == j.picture.Values {
+		e.count(func(s *EncoderStats) { s.SavedMemory++ })
+		e.finish(j, rows, nil)
+		return false
+	} else if rows != nil {
+		rows.Release()
+	}
+	e.count(func(s *EncoderStats) { s.Begun++ })
+	run, err := j.picture.Begin()
+	if err != nil {
+		e.fail(j, err)
+		return false
+	}
+	j.run = run
+	if long, ok := run.(Long); !ok || !long.Long() || e.opts.Start == nil {
+		return true
+	}
+	e.start(j)
+	return false
+}
+
+// complete takes the rows of a job whose steps are done.
+func (e *Encoder) complete(j *job, rows []float32, err error) {
+	if err == nil && len(rows) != j.picture.Values {
+		err = lengthError(len(rows), j.picture.Values)
+	}
+	if err != nil {
+		e.fail(j, err)
+		return
+	}
+	e.count(func(s *EncoderStats) { s.Finished++ })
+	e.finish(j, e.opts.Cache.Put(j.picture.Key, rows), nil)
+}
+
+// fail ends a job that was begun.
+func (e *Encoder) fail(j *job, err error) {
+	e.count(func(s *EncoderStats) { s.Failed++ })
+	e.finish(j, nil, err)
+}
+
+// finish ends a job.
+func (e *Encoder) finish(j *job, rows *Embeddings, err error) {
+	e.forget(j)
+	e.keep(j.finish(rows, err))
+}
+
+// drop ends a job that nobody wants. One that runs elsewhere is told to stop, and freed when it has.
+func (e *Encoder) drop(j *job) {
+	e.forget(j)
+	if j.run != nil {
+		e.count(func(s *EncoderStats) { s.Cancelled++ })
+	}
+	if j == e.long {
+		j.cancel()
+		return
+	}
+	e.keep(j.close())
+}
+
+// forget takes a job out of the books; its key can be wanted anew.
+func (e *Encoder) forget(j *job) {
+	delete(e.jobs, j.picture.Key)
+	e.queue = slices.DeleteFunc(e.queue, func(other *job) bool { return other == j })
+}
+
+// enqueue puts a job that was to be read from disk where it would stand now, but behind one that has begun.
+func (e *Encoder) enqueue(j *job) {
+	at, _ := slices.BinarySearchFunc(e.queue, j, func(a, b *job) int { return cmp.Compare(a.order, b.order) })
+	if at == 0 && len(e.queue) > 0 && e.queue[0].run != nil {
+		at = 1
+	}
+	e.queue = slices.Insert(e.queue, at, j)
+}
+
+// keep remembers the first failure to free a job, for Close: it is not the picture's.
+func (e *Encoder) keep(err error) {
+	if e.err == nil {
+		e.err = err
+	}
+}
+
+func (e *Encoder) count(f func(*EncoderStats)) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	f(&e.stats)
+}
+
+// Stats counts what the encoder did so far. It may be called from any goroutine.
+func (e *Encoder) Stats() EncoderStats {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.stats
+}
+
+// Close ends all jobs; tickets that are not done fail with ErrClosed. It waits for a long job to end, so that the thread which runs it
+// must be free to: Close is not called from there. Rows that tickets hold stay until their Release. Closing again does nothing. The
+// error is the first one that came up when a job was freed.
+func (e *Encoder) Close() error {
+	if e.closed {
+		return nil
+	}
+	e.closed = true
+	for _, j := range e.jobs {
+		for _, t := range j.tickets {
+			t.job, t.err = nil, ErrClosed
+		}
+		j.tickets = nil
+		e.drop(j)
+	}
+	e.others.Wait()
+	e.Collect()
+	return e.err
+}

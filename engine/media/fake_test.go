@@ -1,0 +1,211 @@
+package media
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync/atomic"
+	"testing"
+
+	"github.com/eyelet-engine/eyelet/models/vision"
+)
+
+// script is a picture for tests, and what its job does.
+type script struct {
+	name   string
+	steps  int
+	values int
+	// beginErr fails Begin; stepErr fails the step of that number, counted from 1; rowsErr fails Rows; closeErr fails Close.
+	beginErr, stepErr, rowsErr, closeErr error
+	failAt                               int
+	stuck                                bool               // Advance does nothing
+	short                                bool               // Rows has a number less than promised
+	onStep                               func(n int)        // is called in each step
+	long                                 chan struct{}      // a long job waits for it or for its context; nil for others
+	deaf                                 bool               // a long job does not hear its context
+	stamp                                func(event string) // is told what happens
+
+	begun, jobs, closed, released int // jobs are those that are open
+	running                       atomic.Int32
+}
+
+var errScript = errors.New("as scripted")
+
+func (s *script) picture() Picture {
+	released := false
+	return Picture{
+		Key: keyOf(s.name), Values: s.values,
+		Begin: func() (vision.Job, error) { return s.begin(&released) },
+		Close: func() {
+			if released {
+				panic("closed twice")
+			}
+			released = true
+			s.released++
+		},
+	}
+}
+
+// rows are what the picture's embeddings must be.
+func (s *script) rows() []float32 {
+	return ramp(float32(len(s.name))*1000+float32(s.name[0]), s.values)
+}
+
+func (s *script) begin(released *bool) (vision.Job, error) {
+	if *released {
+		panic("begun after Close")
+	}
+	s.begun++
+	s.note("begin")
+	if s.beginErr != nil {
+		return nil, s.beginErr
+	}
+	s.jobs++
+	if s.long != nil {
+		return &longJob{fakeJob{script: s, released: released}}, nil
+	}
+	return &fakeJob{script: s, released: released}, nil
+}
+
+func (s *script) note(event string) {
+	if s.stamp != nil {
+		s.stamp(event + " " + s.name)
+	}
+}
+
+// fakeJob is a vision.Job that follows its script. It panics where a job is used as it must not be.
+type fakeJob struct {
+	script   *script
+	released *bool // the picture
+	done     int
+	closed   bool
+}
+
+func (j *fakeJob) use() func() {
+	if j.closed || *j.released {
+		panic("used after Close")
+	}
+	if j.script.running.Add(1) != 1 {
+		panic("used by two goroutines")
+	}
+	return func() { j.script.running.Add(-1) }
+}
+
+func (j *fakeJob) Progress() (done, total int) { return j.done, j.script.steps }
+
+func (j *fakeJob) Advance(ctx context.Context, steps int) error {
+	defer j.use()()
+	s := j.script
+	if s.stuck {
+		return nil
+	}
+	for end := min(j.done+steps, s.steps); j.done < end; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if s.stepErr != nil && s.failAt == j.done+1 {
+			return s.stepErr
+		}
+		j.done++
+		s.note("step")
+		if s.onStep != nil {
+			s.onStep(j.done)
+		}
+	}
+	return nil
+}
+
+func (j *fakeJob) Rows() ([]float32, error) {
+	defer j.use()()
+	s := j.script
+	switch {
+	case j.done < s.steps:
+		panic("rows before they are done")
+	case s.rowsErr != nil:
+		return nil, s.rowsErr
+	case s.short:
+		return s.rows()[1:], nil
+	}
+	return s.rows(), nil
+}
+
+func (j *fakeJob) Close() error {
+	defer j.use()()
+	j.closed = true
+	j.script.jobs--
+	j.script.closed++
+	j.script.note("close")
+	return j.script.closeErr
+}
+
+// longJob is one long step.
+type longJob struct{ fakeJob }
+
+func (*longJob) Long() bool { return true }
+
+func (j *longJob) Advance(ctx context.Context, steps int) error {
+	leave := j.use()
+	defer leave()
+	if j.script.deaf {
+		<-j.script.long
+		ctx = context.Background()
+	} else {
+		select {
+		case <-j.script.long:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if s := j.script; s.stepErr != nil {
+		return s.stepErr
+	}
+	j.done = j.script.steps
+	return ctx.Err()
+}
+
+// newEncoder makes an encoder over a cache of its own unless one is given, and closes it with the test.
+func newEncoder(t testing.TB, o EncoderOptions) *Encoder {
+	t.Helper()
+	if o.Cache == nil {
+		o.Cache = newCache(t, Options{})
+	}
+	e, err := NewEncoder(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	return e
+}
+
+// advance runs the encoder for that many steps and wants it to have done all of them.
+func advance(t testing.TB, e *Encoder, steps int) {
+	t.Helper()
+	ran, took, err := e.Advance(context.Background(), steps)
+	if err != nil || ran != steps || took < 0 {
+		t.Fatalf("%d of %d steps in %v, %v", ran, steps, took, err)
+	}
+}
+
+// wantRows wants a ticket to be done, with the rows of the picture.
+func wantRows(t testing.TB, ticket *Ticket, s *script) {
+	t.Helper()
+	if !ticket.Done() || ticket.Err() != nil || !slices.Equal(ticket.Rows(), s.rows()) {
+		t.Errorf("picture %s: done %v, %d numbers, %v", s.name, ticket.Done(), len(ticket.Rows()), ticket.Err())
+	}
+}
+
+// wantErr wants a ticket to have failed.
+func wantErr(t testing.TB, ticket *Ticket, want error) {
+	t.Helper()
+	if !ticket.Done() || !errors.Is(ticket.Err(), want) || ticket.Rows() != nil {
+		t.Errorf("done %v, %d numbers, error %v, want %v", ticket.Done(), len(ticket.Rows()), ticket.Err(), want)
+	}
+}
+
+// wantClean wants nothing of a picture to be left.
+func wantClean(t testing.TB, s *script, pictures int) {
+	t.Helper()
+	if s.jobs != 0 || s.released != pictures {
+		t.Errorf("picture %s: %d jobs are open, and it was closed %d times, want %d", s.name, s.jobs, s.released, pictures)
+	}
+}
