@@ -1,0 +1,137 @@
+package sched
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/eyelet-engine/eyelet/engine/media"
+)
+
+// expectedAnswer is how many tokens of an answer without a limit are counted on when a task is admitted. If it gets longer and cells
+// run out, somebody is put aside.
+const expectedAnswer = 128
+
+// admit moves tasks from the queue to those that are computed, as long as there are cells for the next one.
+func (s *Scheduler) admit() {
+	for len(s.queue) > 0 && len(s.active) < s.cfg.Parallel {
+		t := s.nextInQueue()
+		if len(s.active) > 0 && !s.fits(t) {
+			return
+		}
+		i := slices.Index(s.queue, t)
+		s.queue = slices.Delete(s.queue, i, i+1)
+		s.leaveQueue()
+		s.turns++
+		s.served[t.Client] = s.turns
+		s.begin(t)
+	}
+	if len(s.served) > 4*s.cfg.Queue {
+		clear(s.served) // clients that are not heard of again; the order among the others begins anew
+	}
+}
+
+// nextInQueue chooses who is admitted next: those put aside, then by priority, then the client with the fewest tasks under way, then the one whose
+// last turn is longest ago, then by arrival.
+func (s *Scheduler) nextInQueue() *Task {
+	running := map[string]int{}
+	for _, t := range s.active {
+		running[t.Client]++
+	}
+	return slices.MinFunc(s.queue, func(a, b *Task) int {
+		return cmp.Or(
+			cmp.Compare(b.report.PutAside, a.report.PutAside),
+			cmp.Compare(b.Priority, a.Priority),
+			cmp.Compare(running[a.Client], running[b.Client]),
+			cmp.Compare(s.served[a.Client], s.served[b.Client]),
+			a.arrived.Compare(b.arrived),
+		)
+	})
+}
+
+// fits reports whether there are cells for a task beside what those under way will still need.
+func (s *Scheduler) fits(t *Task) bool {
+	need := s.needs(t)
+	for _, o := range s.active {
+		need += s.needs(o)
+	}
+	return need <= s.cfg.Cache.Available()
+}
+
+// needs is the number of cells that a task is expected to take beyond those it shares or has.
+func (s *Scheduler) needs(t *Task) int {
+	answer := expectedAnswer
+	if t.MaxTokens > 0 {
+		answer = min(answer, t.MaxTokens)
+	}
+	n := len(t.Prompt.Items) + max(answer-t.answered, 1)
+	switch {
+	case t.seq != nil:
+		n -= t.seq.Len()
+	case !t.Fresh && t.saved == nil:
+		if from, k := s.cfg.Cache.Match(t.Prompt); from != nil && from.Running {
+			n -= k // finished sequences count as available already
+		}
+	}
+	return min(n, s.cfg.Cells)
+}
+
+// begin admits a task.
+func (s *Scheduler) begin(t *Task) {
+	s.active = append(s.active, t)
+	t.state = reading
+	if t.tickets == nil {
+		t.tickets = make([]*media.Ticket, len(t.Pictures))
+		t.report.Queue = time.Since(t.arrived)
+	}
+	if len(t.Prompt.Items) > s.cfg.Cells {
+		s.finish(t, fmt.Errorf("sched: a prompt of %d items for %d cells", len(t.Prompt.Items), s.cfg.Cells))
+		return
+	}
+	if t.saved != nil {
+		s.resume(t)
+		return
+	}
+	if s.restore(t) {
+		return
+	}
+	s.open(t)
+}
+
+// open begins a task with what stands of its prompt.
+func (s *Scheduler) open(t *Task) {
+	if t.Fresh && len(s.active) == 1 {
+		s.cfg.Cache.Reserve(s.cfg.Cells) // where cells lie decides the order of sums
+	}
+	seq, err := s.cfg.Cache.Open(t.Prompt, t.Fresh)
+	if err != nil {
+		s.finish(t, err)
+		return
+	}
+	t.seq, t.state = seq, reading
+	if t.answered == 0 {
+		t.report.Cached = seq.Len()
+	}
+	t.trace("admitted", seq.Len(), t.report.Queue)
+}
+
+// rank puts those that are computed in order: by arrival and the work that is left of their prompts.
+func (s *Scheduler) rank() {
+	for _, t := range s.active {
+		t.rank = t.arrived
+		if t.state != reading {
+			continue
+		}
+		t.rank = t.rank.Add(s.tokens.of(t.left()))
+		for i := range t.Pictures {
+			if t.Pictures[i].To > t.seq.Len() && s.cfg.Encoder != nil {
+				t.rank = t.rank.Add(typicalSteps * s.cfg.Encoder.StepCost())
+			}
+		}
+	}
+	slices.SortStableFunc(s.active, func(a, b *Task) int { return a.rank.Compare(b.rank) })
+}
+
+// typicalSteps is about how many steps a picture takes, to tell long tasks from short ones.
+const typicalSteps = 25

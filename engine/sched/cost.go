@@ -1,0 +1,56 @@
+package sched
+
+import "time"
+
+// cost estimates how long a decode of n entries takes: base + each * n, fitted to what was measured by least squares with weights that
+// fall by a tenth with each measurement, so that it follows the machine.
+type cost struct {
+	w, n, t, nn, nt float64 // weighted sums
+}
+
+const forget = 0.9
+
+// add notes that n entries took d.
+func (c *cost) add(n int, d time.Duration) {
+	x, y := float64(n), d.Seconds()
+	c.w = forget*c.w + 1
+	c.n = forget*c.n + x
+	c.t = forget*c.t + y
+	c.nn = forget*c.nn + x*x
+	c.nt = forget*c.nt + x*y
+}
+
+// fit returns the line through what was measured. Where all measurements were of about one size, which says nothing of its slope, half
+// of the time is taken for the base.
+func (c *cost) fit() (base, each float64) {
+	if c.w == 0 {
+		return 0, 0
+	}
+	mn, mt := c.n/c.w, c.t/c.w
+	variance := c.nn/c.w - mn*mn
+	if variance > 0.01*mn*mn {
+		each = (c.nt/c.w - mn*mt) / variance
+	}
+	if each <= 0 || each*mn > mt { // noise
+		each = mt / 2 / mn
+	}
+	return mt - each*mn, each
+}
+
+// of estimates a decode of n entries; 0 before anything was measured.
+func (c *cost) of(n int) time.Duration {
+	if n <= 0 {
+		return 0
+	}
+	base, each := c.fit()
+	return time.Duration((base + each*float64(n)) * float64(time.Second))
+}
+
+// within is the most entries that a decode of d can have beside n others, at least least, which is all before anything was measured.
+func (c *cost) within(d time.Duration, n, least, most int) int {
+	base, each := c.fit()
+	if each == 0 {
+		return min(least, most)
+	}
+	return min(max(int((d.Seconds()-base)/each)-n, least), most)
+}

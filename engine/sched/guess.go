@@ -1,0 +1,96 @@
+package sched
+
+import (
+	"slices"
+
+	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine/kv"
+)
+
+// guesser guesses the tokens that follow by what followed the same tokens earlier in the prompt or the answer (prompt lookup decoding,
+// Saxena 2023). Guesses are computed beside the next token, and those that the answer then draws are gained. What a right guess
+// saves and a wrong one costs depends on the machine and on the text, so both are measured, and no guess is made where none pays.
+type guesser struct {
+	rate  float64 // of guesses that came true, smoothed; 0 before the first
+	quiet int     // tokens since guessing stopped to pay
+}
+
+const (
+	// firstRate is what is believed of a text of which nothing is known.
+	firstRate = 0.5
+	// mostGuesses at a time.
+	mostGuesses = 8
+	// tryAgain is the number of tokens after which a text that did not repeat itself is given another chance.
+	tryAgain = 64
+)
+
+// tokens returns what probably follows items, at most most tokens, none where that does not pay beside the answers that share the decode.
+func (g *guesser) tokens(items []kv.Item, most, answers int, c *cost) []llama.Token {
+	if g.rate == 0 {
+		g.rate = firstRate
+	}
+	k := g.worth(min(most, mostGuesses), answers, c)
+	if k == 0 {
+		if g.quiet++; g.quiet >= tryAgain {
+			g.quiet, g.rate = 0, firstRate
+		}
+		return nil
+	}
+	return lookUp(items, k)
+}
+
+// worth is the number of guesses that makes tokens come fastest. With k guesses of which each comes true with probability p if those
+// before it did, p + p^2 + ... + p^k tokens are gained.
+func (g *guesser) worth(most, answers int, c *cost) (best int) {
+	base, each := c.fit()
+	if each == 0 {
+		return 0
+	}
+	n := float64(answers)
+	speed := n / (base + each*n)
+	gained, p := 0.0, g.rate
+	for k := 1; k <= most; k++ {
+		gained += p
+		p *= g.rate
+		if v := (n + gained) / (base + each*(n+float64(k))); v > speed {
+			best, speed = k, v
+		}
+	}
+	return best
+}
+
+// learn notes how many guesses came true.
+func (g *guesser) learn(guessed, right int) {
+	// The guess after the last right one was wrong; those behind it say nothing.
+	tried := min(right+1, guessed)
+	g.rate = 0.8*g.rate + 0.2*float64(right)/float64(tried)
+}
+
+// lookUp finds the latest earlier place where the last three or two items stand, and returns the tokens that followed there.
+func lookUp(items []kv.Item, k int) []llama.Token {
+	for _, n := range []int{3, 2} {
+		if len(items) < n+1 {
+			continue
+		}
+		tail := items[len(items)-n:]
+		if slices.ContainsFunc(tail, func(i kv.Item) bool { return !i.IsToken() }) {
+			continue
+		}
+		for at := len(items) - n - 1; at >= 0; at-- {
+			if !slices.Equal(items[at:at+n], tail) {
+				continue
+			}
+			var found []llama.Token
+			for _, i := range items[at+n : min(at+n+k, len(items))] {
+				if !i.IsToken() {
+					break
+				}
+				found = append(found, llama.Token(i.Value))
+			}
+			if len(found) > 0 {
+				return found
+			}
+		}
+	}
+	return nil
+}

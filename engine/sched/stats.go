@@ -1,0 +1,124 @@
+package sched
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/eyelet-engine/eyelet/engine/kv"
+	"github.com/eyelet-engine/eyelet/engine/media"
+)
+
+// Histogram counts durations in buckets that double: bucket i holds those below 1 ms << i, the last one all others.
+type Histogram struct {
+	Buckets [18]uint64    `json:"buckets"`
+	Count   uint64        `json:"count"`
+	Sum     time.Duration `json:"sum_ns"`
+	Max     time.Duration `json:"max_ns"`
+}
+
+// Bound is the upper bound of bucket i.
+func (*Histogram) Bound(i int) time.Duration { return time.Millisecond << i }
+
+func (h *Histogram) add(d time.Duration) {
+	i := 0
+	for i < len(h.Buckets)-1 && d >= h.Bound(i) {
+		i++
+	}
+	h.Buckets[i]++
+	h.Count++
+	h.Sum += d
+	h.Max = max(h.Max, d)
+}
+
+// Mean is the mean duration, 0 if there is none.
+func (h *Histogram) Mean() time.Duration {
+	if h.Count == 0 {
+		return 0
+	}
+	return h.Sum / time.Duration(h.Count)
+}
+
+// Stats is what a scheduler did so far and what it is doing.
+type Stats struct {
+	Submitted uint64 `json:"submitted"`
+	Completed uint64 `json:"completed"`
+	Cancelled uint64 `json:"cancelled"` // callers gave up
+	Failed    uint64 `json:"failed"`
+
+	Waiting int `json:"waiting"` // tasks in the queue
+	Reading int `json:"reading"` // tasks whose prompt is being computed
+	Writing int `json:"writing"` // running answers
+
+	Turns       uint64 `json:"turns"`        // decodes of tokens
+	Tokens      uint64 `json:"tokens"`       // drawn
+	PromptItems uint64 `json:"prompt_items"` // of prompts that were admitted
+	CachedItems uint64 `json:"cached_items"` // of them, those that stood already
+	LateItems   uint64 `json:"late_items"`   // of CachedItems, those that another task computed meanwhile
+	DiskItems   uint64 `json:"disk_items"`   // of CachedItems, those that came from disk
+	PutAside    uint64 `json:"put_aside"`    // tasks whose cells others needed
+	Guessed     uint64 `json:"guessed"`      // tokens that were computed ahead
+	Right       uint64 `json:"right"`        // of them, those that came to be
+	Faults      uint64 `json:"faults"`       // failures of the memory's books; none is expected
+
+	Queue Histogram `json:"queue"` // waiting to be admitted
+	TTFT  Histogram `json:"ttft"`  // from Submit to the first token
+	ITL   Histogram `json:"itl"`   // from token to token of an answer
+
+	Cells kv.Stats           `json:"cells"`
+	Media media.EncoderStats `json:"media"`
+}
+
+// meter counts, on the loop's goroutine.
+type meter struct {
+	submitted, completed, cancelled, failed   uint64
+	turns, tokens, prompt, cached, late, disk uint64
+	putAside, guessed, right, faults          uint64
+	queue, ttft, itl                          Histogram
+}
+
+// end counts a task that has ended.
+func (m *meter) end(t *Task) {
+	switch {
+	case t.err == nil:
+		m.completed++
+	case errors.Is(t.err, context.Canceled), errors.Is(t.err, context.DeadlineExceeded), errors.Is(t.err, ErrClosed):
+		m.cancelled++
+	default:
+		m.failed++
+	}
+	r := &t.report
+	m.cached += uint64(r.Cached)
+	m.late += uint64(r.LateShare)
+	m.disk += uint64(r.Restored)
+	m.guessed += uint64(r.Guessed)
+	m.right += uint64(r.Right)
+	if !r.First.IsZero() {
+		m.queue.add(r.Queue)
+		m.ttft.add(r.First.Sub(t.arrived))
+	}
+}
+
+// Stats returns the counters, as they stand between two turns; of a closed scheduler the zero value.
+func (s *Scheduler) Stats() (st Stats) {
+	_ = s.Do(func() {
+		m := &s.meter
+		st = Stats{
+			Submitted: m.submitted, Completed: m.completed, Cancelled: m.cancelled, Failed: m.failed,
+			Waiting: len(s.queue), Turns: m.turns, Tokens: m.tokens, PromptItems: m.prompt, CachedItems: m.cached, LateItems: m.late,
+			DiskItems: m.disk, PutAside: m.putAside, Guessed: m.guessed, Right: m.right, Faults: m.faults,
+			Queue: m.queue, TTFT: m.ttft, ITL: m.itl, Cells: s.cfg.Cache.Stats(),
+		}
+		for _, t := range s.active {
+			if t.answered > 0 {
+				st.Writing++
+			} else {
+				st.Reading++
+			}
+		}
+		if s.cfg.Encoder != nil {
+			st.Media = s.cfg.Encoder.Stats()
+		}
+	})
+	return st
+}

@@ -1,0 +1,144 @@
+package sched
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine/kv"
+	"github.com/eyelet-engine/eyelet/engine/media"
+)
+
+var (
+	// ErrClosed is what tasks end with when the scheduler is closed.
+	ErrClosed = errors.New("sched: closed")
+	// ErrQueueFull is returned by Submit when Config.Queue tasks are waiting.
+	ErrQueueFull = errors.New("sched: too many requests are waiting")
+)
+
+// Task is a request to the scheduler. The exported fields are set before Submit and not changed afterwards.
+type Task struct {
+	// Prompt is what the model reads. Its last item is a token.
+	Prompt *kv.Prompt
+	// Pictures are the pictures among the prompt's items, in order.
+	Pictures []Picture
+	// Answer draws the tokens that follow.
+	Answer Answer
+	// MaxTokens is the most tokens of the answer; 0 means as many as there is room for.
+	MaxTokens int
+	// Fresh computes the prompt without what stands of it in the cache, and leaves nothing to others while it runs. Nothing is guessed, and
+	// while it is the only task, the cache is emptied before and portions do not depend on time, so that its text can be had again.
+	Fresh bool
+	// Shift lets an answer go on when the context is full, without the oldest part of what it has read.
+	Shift bool
+	// NoSpeculation keeps the scheduler from guessing tokens ahead.
+	NoSpeculation bool
+	// Client is whose request this is. Tasks of different clients are admitted in turn; empty is a client like any other.
+	Client string
+	// Priority goes before the order of clients: higher first.
+	Priority int
+	// Trace, if not nil, is told what becomes of the task, on the scheduler's goroutine: it must not wait.
+	Trace func(Moment)
+
+	ctx     context.Context
+	state   state
+	arrived time.Time
+	rank    time.Time // of its prompt among others: arrival plus estimated work
+	seq     *kv.Sequence
+	tickets []*media.Ticket // of Pictures; nil where none is held
+	saved   *aside          // of a task that was put aside
+	done    chan struct{}
+	err     error
+	report  Report
+
+	answered int       // tokens drawn
+	last     time.Time // when the last token was drawn
+	blind    time.Time // since when it waits for a picture; zero if it does not
+	guess    guesser
+	follows  *Task // an earlier task that reads what this one needs next
+}
+
+// Picture is a stretch of a prompt's items that a vision tower makes.
+type Picture struct {
+	From, To int // items
+	// Source says how the embeddings are made. It is called each time the picture is asked for, at most once at a time: the encoder owns
+	// what it returns.
+	Source func() media.Picture
+	// Places are the positions of each row as the model takes them (t, y, x, z), without which those of the prompt count in each
+	// dimension.
+	Places [][4]llama.Pos
+	// Causal is false for pictures that attend to themselves in both directions.
+	Causal bool
+}
+
+// Answer draws the tokens of a task. Its methods are called on the compute thread or the scheduler's goroutine, one at a time.
+type Answer interface {
+	// Next draws the token that follows output i of the last decode. It returns false when the answer ends with that token.
+	Next(output int) (t llama.Token, more bool, err error)
+	// Full ends an answer for which there are no more cells, or that has MaxTokens tokens.
+	Full()
+}
+
+// Report says what a task took. It is complete when Wait returns.
+type Report struct {
+	Cached    int           // items of the prompt that stood already, those that another task computed meanwhile included
+	Queue     time.Duration // from Submit to admission
+	Encode    time.Duration // waiting for pictures while nothing else of the prompt could be computed
+	Prefill   time.Duration // computing the prompt
+	First     time.Time     // when the first token was drawn; zero if none was
+	Gap       time.Duration // the longest time between two tokens
+	Guessed   int           // tokens that were computed ahead
+	Right     int           // of them, those that came to be
+	PutAside  int           // times that others needed the cells
+	Shifted   int           // items that were dropped from the front
+	Restored  int           // of Cached, items that came from disk
+	LateShare int           // of Cached, items that another task computed meanwhile
+}
+
+// state of a task.
+type state int
+
+const (
+	waiting state = iota // in the queue
+	loading              // its beginning is being read from disk
+	reading              // its prompt is being computed
+	writing              // tokens are drawn
+	ended
+)
+
+// Moment is something that befell a task.
+type Moment struct {
+	At    time.Time
+	What  string // "queued", "admitted", "prefill", "rows", "encode", "first token", "put aside", "resumed", "shifted", "shared", "ended"
+	Items int    // how many items it was about
+	Took  time.Duration
+}
+
+func (t *Task) trace(what string, items int, took time.Duration) {
+	if t.Trace != nil {
+		t.Trace(Moment{time.Now(), what, items, took})
+	}
+}
+
+// Wait returns when the task has ended, with what it ended with, and what it took.
+func (t *Task) Wait() (Report, error) {
+	<-t.done
+	return t.report, t.err
+}
+
+// Done is closed when the task has ended.
+func (t *Task) Done() <-chan struct{} { return t.done }
+
+// left is the number of items of the prompt that are not computed yet.
+func (t *Task) left() int { return len(t.Prompt.Items) - t.seq.Len() }
+
+// picture returns the picture that item n belongs to, and its ticket's place; nil for a token.
+func (t *Task) picture(n int) (*Picture, int) {
+	for i := range t.Pictures {
+		if p := &t.Pictures[i]; p.From <= n && n < p.To {
+			return p, i
+		}
+	}
+	return nil, 0
+}

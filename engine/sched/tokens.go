@@ -1,0 +1,223 @@
+package sched
+
+import (
+	"context"
+	"time"
+
+	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine/kv"
+)
+
+// part is what a decode of tokens computes of one task: items [from, to) of its prompt, and guesses of what follows.
+type part struct {
+	t        *Task
+	from, to int
+	guesses  []llama.Token
+	first    int // index of the first entry in the batch
+}
+
+func (p *part) size() int { return p.to - p.from + len(p.guesses) }
+
+// count is the number of entries of a batch of parts.
+func count(parts []part) (n int) {
+	for i := range parts {
+		n += parts[i].size()
+	}
+	return n
+}
+
+// computeTokens runs one decode: the next token of each running answer, and of prompts what fits the budget. It returns whether there
+// was anything.
+func (s *Scheduler) computeTokens(budget time.Duration, answers int, prompts bool) bool {
+	parts := s.planAnswers(answers, !prompts && s.cfg.Speculation)
+	if prompts {
+		least := largeChunk
+		if answers > 0 {
+			least = smallChunk
+		}
+		parts = s.planPrompts(parts, s.portion(&s.tokens, budget, len(parts), least, s.cfg.Batch-len(parts)))
+	}
+	if len(parts) == 0 {
+		return false
+	}
+	if parts = s.partsWithRoom(parts); len(parts) > 0 {
+		s.decode(parts)
+	}
+	return true
+}
+
+// planAnswers takes the next token of each running answer, and, if guesses are wanted, what probably follows where that pays. (A decode that
+// has items of prompts has better use for its time.)
+func (s *Scheduler) planAnswers(answers int, guesses bool) (parts []part) {
+	for _, t := range s.active {
+		if !t.answering() || len(parts) == s.cfg.Batch {
+			continue
+		}
+		p := part{t: t, from: t.seq.Len(), to: len(t.Prompt.Items)}
+		if guesses && !t.NoSpeculation && !t.Fresh {
+			room := s.cfg.Cells - p.to
+			if t.MaxTokens > 0 {
+				room = min(room, t.MaxTokens-t.answered-1)
+			}
+			p.guesses = t.guess.tokens(t.Prompt.Items, min(room, (s.cfg.Batch-answers)/answers), answers, &s.tokens)
+		}
+		parts = append(parts, p)
+	}
+	return parts
+}
+
+// planPrompts adds n items of prompts, in the order of their ranks.
+func (s *Scheduler) planPrompts(parts []part, n int) []part {
+	for _, t := range s.active {
+		if n <= 0 {
+			break
+		}
+		if t.state != reading || t.answering() || t.follows != nil {
+			continue
+		}
+		p := part{t: t, from: t.seq.Len(), to: len(t.Prompt.Items)}
+		for i := range t.Pictures {
+			if from := t.Pictures[i].From; t.Pictures[i].To > p.from {
+				p.to = min(p.to, from)
+			}
+		}
+		p.to = min(p.to, p.from+n)
+		if p.to > p.from {
+			n -= p.to - p.from
+			parts = append(parts, p)
+			if p.to == len(t.Prompt.Items) {
+				// Its answer begins with this decode, and should not wait for those behind.
+				n = min(n, s.tokens.within(s.cfg.MaxGap, count(parts), 0, n))
+			}
+		}
+	}
+	return parts
+}
+
+// partsWithRoom returns the parts for which there are cells. Guesses go first, then prompts; if even the running answers have no room,
+// somebody is put aside, and nothing is computed in this turn.
+func (s *Scheduler) partsWithRoom(parts []part) []part {
+	if s.cfg.Cache.Reserve(count(parts)) {
+		return parts
+	}
+	for i := range parts {
+		parts[i].guesses = nil
+	}
+	for len(parts) > 1 && !parts[len(parts)-1].t.answering() && !s.cfg.Cache.Reserve(count(parts)) {
+		parts = parts[:len(parts)-1]
+	}
+	if s.cfg.Cache.Reserve(count(parts)) {
+		return parts
+	}
+	s.outOfCells(parts[0].t)
+	return nil
+}
+
+// decode computes parts and draws the tokens that follow.
+func (s *Scheduler) decode(parts []part) {
+	var entries []Entry
+	for i := range parts {
+		p := &parts[i]
+		p.first = len(entries)
+		items, pos := p.t.Prompt.Items, p.t.Prompt.Pos
+		for k := p.from; k < p.to; k++ {
+			entries = append(entries, Entry{llama.Token(items[k].Value), pos[k], p.t.seq.ID, k == len(items)-1})
+		}
+		for k, g := range p.guesses {
+			entries = append(entries, Entry{g, p.t.Prompt.Next + llama.Pos(k), p.t.seq.ID, true})
+		}
+	}
+	ctx := s.ctx
+	if len(parts) == 1 {
+		ctx = parts[0].t.ctx // nobody else needs this decode
+	}
+	s.cfg.Run(func() { s.decodeAndDraw(ctx, parts, entries) })
+}
+
+func (s *Scheduler) decodeAndDraw(ctx context.Context, parts []part, entries []Entry) {
+	start := time.Now()
+	err := s.cfg.Decoder.Decode(ctx, entries)
+	took := time.Since(start)
+	if err != nil {
+		s.failed(parts, err)
+		return
+	}
+	s.meter.turns++
+	s.tokens.add(len(entries), took)
+	for i := range parts {
+		p := &parts[i]
+		t := p.t
+		if t.answered == 0 {
+			t.report.Prefill += took
+			t.trace("prefill", p.to-p.from, took)
+		}
+		if err := s.cfg.Cache.Append(t.seq, t.Prompt, p.to); err != nil {
+			s.finish(t, err)
+			continue
+		}
+		if p.to < len(t.Prompt.Items) {
+			continue
+		}
+		if over, err := s.draw(p); over {
+			s.finish(t, err)
+		}
+	}
+}
+
+// draw draws the token that follows a part, and, as long as the guesses come true, those that follow them. It returns whether the answer
+// is over.
+func (s *Scheduler) draw(p *part) (over bool, err error) {
+	t := p.t
+	output := p.first + p.to - p.from - 1
+	right := 0
+	for {
+		token, more, err := t.Answer.Next(output + right)
+		if err != nil {
+			return true, err
+		}
+		s.drawn(t)
+		if !more {
+			over = true
+			break
+		}
+		t.Prompt.Items = append(t.Prompt.Items, kv.TokenItem(token))
+		t.Prompt.Pos = append(t.Prompt.Pos, t.Prompt.Next)
+		t.Prompt.Next++
+		if t.MaxTokens > 0 && t.answered >= t.MaxTokens {
+			t.Answer.Full()
+			over = true
+			break
+		}
+		if right == len(p.guesses) || p.guesses[right] != token {
+			break
+		}
+		right++
+	}
+	if len(p.guesses) == 0 {
+		return over, nil
+	}
+	t.report.Guessed += len(p.guesses)
+	t.report.Right += right
+	t.guess.learn(len(p.guesses), right)
+	if err := s.cfg.Cache.Append(t.seq, t.Prompt, p.to+right); err != nil {
+		return true, err
+	}
+	return over, s.cfg.Cache.Resync(t.seq)
+}
+
+// drawn notes that a token was drawn.
+func (s *Scheduler) drawn(t *Task) {
+	now := time.Now()
+	s.meter.tokens++
+	t.answered++
+	if t.answered == 1 {
+		t.report.First = now
+		s.meter.prompt += uint64(len(t.Prompt.Items))
+		t.trace("first token", len(t.Prompt.Items), now.Sub(t.arrived))
+	} else {
+		gap := now.Sub(t.last)
+		t.report.Gap = max(t.report.Gap, gap)
+		s.meter.itl.add(gap)
+	}
+	t.last = now
+}
