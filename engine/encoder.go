@@ -12,6 +12,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine/kv"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/kernels/nn"
 	"github.com/eyelet-engine/eyelet/models/gguf"
@@ -34,8 +35,8 @@ type encoder interface {
 	target() func(w, h int) (int, int)
 	// prepare lays a picture out and says what the prompt holds in its place. It runs outside the compute thread.
 	prepare(ctx context.Context, img *imaging.RGB) ([]piece, error)
-	// encode computes the embeddings of a piece, NEmbdInp wide, row after row. It runs on the compute thread.
-	encode(ctx context.Context, p *piece) ([]float32, error)
+	// begin begins to compute the embeddings of a piece, NEmbdInp wide, row after row. The job runs on the compute thread.
+	begin(p *piece) (vision.Job, error)
 	Close() error
 }
 
@@ -43,8 +44,7 @@ type encoder interface {
 type piece struct {
 	tokens  []llama.Token
 	picture *pictureInput // nil for tokens
-	file    fileID        // which picture file, and the encoder's identity
-	part    int           // which of the file's encoded parts
+	key     kv.Key        // of a picture's embeddings
 }
 
 // pictureInput is a picture ready for its encoder.
@@ -161,8 +161,8 @@ func (n *towerEncoder) prepare(ctx context.Context, img *imaging.RGB) ([]piece, 
 	return []piece{{picture: &pictureInput{n: in.Tokens, advance: llama.Pos(in.Tokens), handle: in}}}, nil
 }
 
-func (n *towerEncoder) encode(ctx context.Context, p *piece) ([]float32, error) {
-	return vision.Encode(ctx, n.tower, p.picture.handle.(*vision.Input))
+func (n *towerEncoder) begin(p *piece) (vision.Job, error) {
+	return n.tower.Begin(p.picture.handle.(*vision.Input))
 }
 
 // look decodes and prepares a picture, and notes the time of both.

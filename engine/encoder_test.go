@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
@@ -45,6 +46,20 @@ func TestLibmtmdIsTheNativeTowerInItsFaultyLayout(t *testing.T) {
 	}
 }
 
+// encodePiece encodes a piece from beginning to end.
+func encodePiece(ctx context.Context, e encoder, p *piece) ([]float32, error) {
+	job, err := e.begin(p)
+	if err != nil {
+		return nil, err
+	}
+	defer job.Close()
+	_, total := job.Progress()
+	if err := job.Advance(ctx, total); err != nil {
+		return nil, err
+	}
+	return job.Rows()
+}
+
 func encodeWith(t *testing.T, m *Model, e encoder, img *imaging.RGB) []float32 {
 	t.Helper()
 	pieces, err := e.prepare(context.Background(), img)
@@ -59,7 +74,7 @@ func encodeWith(t *testing.T, m *Model, e encoder, img *imaging.RGB) []float32 {
 			continue
 		}
 		var rows []float32
-		err := m.engine.thread.do(context.Background(), func() (err error) { rows, err = e.encode(context.Background(), &p.pieces[i]); return err })
+		err := m.engine.thread.do(context.Background(), func() (err error) { rows, err = encodePiece(context.Background(), e, &p.pieces[i]); return err })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,14 +125,29 @@ func TestAQuestionThroughLibmtmd(t *testing.T) {
 	}
 }
 
-func TestMRoPEPositionsReachTheBatch(t *testing.T) {
-	in := &pictureInput{n: 4, positions: func(start llama.Pos) ([][4]llama.Pos, error) {
+func TestMRoPEPositionsReachTheScheduler(t *testing.T) {
+	in := &pictureInput{n: 4, advance: 2, positions: func(start llama.Pos) ([][4]llama.Pos, error) {
 		return [][4]llama.Pos{{start, start, start, 0}, {start, start, start + 1, 0}, {start, start + 1, start, 0}, {start, start + 1, start + 1, 0}}, nil
 	}}
-	if p, err := in.place(10, 4); err != nil || p[3] != [4]llama.Pos{10, 11, 11, 0} {
-		t.Errorf("%v, %v", p, err)
+	p := newPrompt()
+	p.add(piece{tokens: []llama.Token{5, 6}}, piece{picture: in}, piece{tokens: []llama.Token{7}})
+	qwen, _, _ := openFamily(t, &qwen2vl)
+	task, err := qwen.task(p, &Request{})
+	if err != nil {
+		t.Fatal(err)
 	}
-	if p, err := in.place(10, 1); err != nil || p[3][0] != 13 {
-		t.Errorf("one position a token: %v, %v", p, err)
+	if q := task.Prompt; !slices.Equal(q.Pos, []llama.Pos{0, 1, 2, 2, 2, 2, 4}) || q.Next != 5 || !slices.Equal(q.Whole, [][2]int{{2, 6}}) {
+		t.Errorf("%+v", q)
+	}
+	if place := task.Pictures[0].Places[3]; place != [4]llama.Pos{2, 3, 3, 0} {
+		t.Errorf("the last row is placed at %v", place)
+	}
+	in.advance = 4
+	task, err = open(t, textOnly).task(p, &Request{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if q := task.Prompt; !slices.Equal(q.Pos, []llama.Pos{0, 1, 2, 3, 4, 5, 6}) || q.Next != 7 || len(q.Whole) != 0 {
+		t.Errorf("one position a token: %+v", q)
 	}
 }

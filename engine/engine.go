@@ -14,8 +14,8 @@
 //		fmt.Print(event.Text)
 //	}
 //
-// An Engine and its Models may be used from many goroutines. Requests to one Model run one after another. All compute of the
-// process happens on one OS thread, whatever the number of engines.
+// An Engine and its Models may be used from many goroutines. Requests to one Model share its KV cache and are computed side by side. All compute
+// of the process happens on one OS thread, whatever the number of engines.
 package engine
 
 import (
@@ -37,6 +37,8 @@ var (
 	ErrImage = errors.New("engine: bad picture")
 	// ErrContextLength marks a prompt that is longer than the context.
 	ErrContextLength = errors.New("engine: the prompt is longer than the context")
+	// ErrBusy marks a request that found the queue full; it can be tried again later.
+	ErrBusy = errors.New("engine: too many requests are waiting")
 	// ErrRequest marks a request with contradictory or impossible options.
 	ErrRequest = errors.New("engine: bad request")
 )

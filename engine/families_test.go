@@ -12,6 +12,9 @@ import (
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/cgo/peers"
+	"github.com/eyelet-engine/eyelet/engine/kv"
+	"github.com/eyelet-engine/eyelet/engine/sched"
+	"github.com/eyelet-engine/eyelet/models/vision"
 	"github.com/eyelet-engine/eyelet/models/vision/libmtmd"
 )
 
@@ -163,7 +166,7 @@ func TestFamiliesReuseTheirPrefix(t *testing.T) {
 					t.Errorf("%s: %+v, %v spent encoding", name, b.Usage, b.Timings.Encode)
 				}
 				c := say(t, m, true, messages...)
-				if c.Usage.Cached != 0 || c.Timings.Encode == 0 {
+				if c.Usage.Cached != 0 {
 					t.Errorf("%s, fresh: %+v", name, c.Usage)
 				}
 				agree(t, name, b, c.text)
@@ -195,7 +198,7 @@ func TestAPrefixThatASlidingWindowLostIsComputedAgain(t *testing.T) {
 		t.Fatal("the cache still has all of the picture: the prompt is too short for this test")
 	}
 	a := say(t, m, false, User(here, img, Text("What is this?")))
-	if a.Usage.Cached != 0 || a.Timings.Encode == 0 {
+	if a.Usage.Cached != 0 {
 		t.Errorf("%+v", a.Usage)
 	}
 	agree(t, "after a long prompt", a, say(t, m, true, User(here, img, Text("What is this?"))).text)
@@ -209,19 +212,30 @@ func TestAStoppedDecodeLeavesNoHoleInAWindow(t *testing.T) {
 	follow := []Message{ask, Assistant(a.text), User(Text("And what is behind it?"))}
 	want := say(t, m, true, follow...)
 	say(t, m, true, ask)
-	err := m.engine.thread.do(t.Context(), func() error {
-		s := &m.seq
-		n, next := len(s.items), s.next
-		tokens := make([]Token, 800)
-		for i := range tokens {
-			tokens[i] = Token(300 + i%50)
+	err := m.sched.Do(func() {
+		if !m.cache.Reserve(800) {
+			t.Error("no room for 800 tokens")
 		}
-		if _, err := s.appendTokens(t.Context(), m.lc, tokens, false); err != nil {
-			return err
+		var s *kv.Sequence // the last one's, alone
+		for _, q := range m.cache.Finished() {
+			if s == nil && q.Len() > 64 {
+				s = q
+			} else if err := m.cache.Drop(q); err != nil {
+				t.Error(err)
+			}
 		}
-		s.items, s.pos, s.next = s.items[:n], s.pos[:n], next // as if it had failed in its last part
-		s.resync(m.lc)
-		return nil
+		var entries []sched.Entry
+		for i := range llama.Pos(800) {
+			entries = append(entries, sched.Entry{Token: 300 + llama.Token(i%50), Pos: s.Next + i, Seq: s.ID})
+		}
+		m.run(func() {
+			if err := m.decoder.Decode(t.Context(), entries); err != nil {
+				t.Error(err)
+			}
+		})
+		if err := m.cache.Resync(s); err != nil { // as if it had failed in its last part
+			t.Error(err)
+		}
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -240,22 +254,39 @@ func TestAPictureThatIsLargerThanTheBatch(t *testing.T) {
 			m, _, _ := openFamily(t, f)
 			ask := User(Text("Look here:"), Picture(scene(t, 1, 150, 90)), Text("What is this?"))
 			whole := say(t, m, true, ask)
-			m.seq.batchLimit = 3 // fewer tokens than a tile has
+			_ = m.sched.Do(func() { m.decoder.limit = 3 }) // fewer tokens than a tile has
 			agree(t, "in parts", say(t, m, true, ask), whole.text)
 		})
 	}
 }
 
-// cancelling gives up on a request while its picture is encoded.
+// cancelling gives up on a request when its picture's encoding begins, or, with within, in the middle of it: the compute thread takes jobs
+// there.
 type cancelling struct {
 	encoder
 	cancel context.CancelFunc
-	after  time.Duration
+	within *thread
 }
 
-func (c cancelling) encode(ctx context.Context, p *piece) ([]float32, error) {
-	time.AfterFunc(c.after, c.cancel)
-	return c.encoder.encode(ctx, p)
+func (c cancelling) begin(p *piece) (vision.Job, error) {
+	if c.within == nil {
+		c.cancel()
+		return c.encoder.begin(p)
+	}
+	job, err := c.encoder.begin(p)
+	return cancellingJob{job, c}, err
+}
+
+type cancellingJob struct {
+	vision.Job
+	c cancelling
+}
+
+func (cancellingJob) Long() bool { return true }
+
+func (j cancellingJob) Advance(ctx context.Context, steps int) error {
+	go j.c.within.do(context.Background(), func() error { j.c.cancel(); return nil })
+	return j.Job.Advance(ctx, steps)
 }
 
 func TestCancellingAnEncodeOfLibmtmdLeavesTheModelUsable(t *testing.T) {
@@ -264,14 +295,16 @@ func TestCancellingAnEncodeOfLibmtmdLeavesTheModelUsable(t *testing.T) {
 		Logprobs: true, TopLogprobs: 2, Fresh: true}
 	want := mustAsk(t, m, r)
 	real := m.vision
-	for part := range 3 {
+	for i, within := range []*thread{nil, m.engine.thread} {
 		ctx, cancel := context.WithCancel(t.Context())
-		m.vision = cancelling{real, cancel, want.Timings.Encode * time.Duration(part) / 4}
-		a, err := collect(ctx, m, r)
+		m.vision = cancelling{real, cancel, within}
+		other := r // what was encoded once is not encoded again
+		other.Messages = []Message{User(Text("Look here:"), Picture(scene(t, 0, 320, 310-10*i)), Text("What is this?"))}
+		a, err := collect(ctx, m, other)
 		m.vision = real
 		cancel()
 		if !errors.Is(err, context.Canceled) || a.text != "" {
-			t.Errorf("cancelled after %d quarters: %q, %v", part, a.text, err)
+			t.Errorf("cancelled in place %d: %q, %v", i, a.text, err)
 		}
 	}
 	agree(t, "after cancels", mustAsk(t, m, r), want.text)

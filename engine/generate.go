@@ -7,7 +7,8 @@ import (
 	"iter"
 	"time"
 
-	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine/kv"
+	"github.com/eyelet-engine/eyelet/engine/sched"
 )
 
 // Generate answers a request. The sequence yields events as tokens arrive; the last one carries the Result. An error ends it:
@@ -15,19 +16,49 @@ import (
 // stays in the KV cache, so that a request that goes on from there is answered sooner.
 func (m *Model) Generate(ctx context.Context, r Request) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
+		if !m.enter() {
+			yield(Event{}, ErrClosed)
+			return
+		}
+		defer m.requests.Done()
 		ctx, cancel := m.during(ctx)
 		defer cancel()
-		a := &answer{model: m, request: &r, began: time.Now(), yield: yield}
+		a := &answer{model: m, request: &r, began: time.Now()}
 		a.result.Timings.Load = m.load
-		if err := a.run(ctx); err != nil && !a.left {
-			if errors.Is(context.Cause(ctx), ErrClosed) {
-				err = ErrClosed
-			} else if ctx.Err() != nil && !isCancelled(err) {
-				err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
-			}
-			yield(Event{}, err)
+		left := false
+		err := a.run(ctx, func(e Event) bool {
+			left = !yield(e, nil)
+			return !left
+		})
+		if err != nil && !left {
+			yield(Event{}, m.asked(ctx, err))
 		}
 	}
+}
+
+// enter counts a request, which Close waits for. It returns false once the model is being closed.
+func (m *Model) enter() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.over {
+		m.requests.Add(1)
+	}
+	return !m.over
+}
+
+// asked is err as the caller of a request understands it.
+func (m *Model) asked(ctx context.Context, err error) error {
+	switch {
+	case errors.Is(context.Cause(ctx), ErrClosed), errors.Is(err, sched.ErrClosed):
+		return ErrClosed
+	case errors.Is(err, sched.ErrQueueFull):
+		return fmt.Errorf("%w: %w", ErrBusy, err)
+	case errors.Is(err, kv.ErrNoCells), errors.Is(err, kv.ErrNoSequence):
+		return fmt.Errorf("%w: %w", ErrContextLength, err)
+	case ctx.Err() != nil && !isCancelled(err):
+		return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+	}
+	return err
 }
 
 // during is ctx, ended as well by the model's Close.
@@ -37,145 +68,84 @@ func (m *Model) during(ctx context.Context) (context.Context, context.CancelFunc
 	return ctx, func() { stop(); cancel(nil) }
 }
 
-// answer is one request on its way.
-type answer struct {
-	model   *Model
-	request *Request
-	yield   func(Event, error) bool
-	left    bool // the caller left the loop
-	began   time.Time
-	result  Result
-}
-
-func (a *answer) run(ctx context.Context) error {
+// run makes the request ready, hands it to the scheduler, and passes events on until the answer ends or the caller leaves.
+func (a *answer) run(ctx context.Context, yield func(Event) bool) error {
 	m, t := a.model, &a.result.Timings
-	if m.closed.Err() != nil {
-		return ErrClosed
-	}
 	if err := a.request.check(); err != nil {
 		return err
 	}
-	chain, seed, err := m.sampler(a.request)
-	if err != nil {
+	if a.request.Session != "" && m.disk == nil {
+		return fmt.Errorf("%w: a session needs a folder to be saved in (ModelSpec.StateDir)", ErrRequest)
+	}
+	var err error
+	if a.chain, a.result.Seed, err = m.sampler(a.request); err != nil {
 		return err
 	}
-	defer chain.Close()
-	a.result.Seed = seed
+	defer func() { a.chain.Close() }()
 	p, err := m.prompt(ctx, a.request, t)
 	if err != nil {
 		return err
 	}
 	defer p.close()
 	a.result.Usage.Prompt, a.result.Usage.Image = p.n, p.images
-
-	waited := time.Now()
-	select {
-	case m.turn <- struct{}{}:
-		defer func() { <-m.turn }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	t.Queue = time.Since(waited)
-	output, cached, err := m.prefill(ctx, p, a.request.Fresh, t)
+	task, err := m.task(p, a.request)
 	if err != nil {
 		return err
 	}
-	a.result.Usage.Cached = cached
-	return a.generate(ctx, chain, output)
-}
-
-// step is what one turn of the compute thread brings: a token, chosen from the logits of an output.
-type step struct {
-	token   llama.Token
-	logprob *TokenLogprob
-}
-
-// generate draws tokens until the answer ends.
-func (a *answer) generate(ctx context.Context, chain *llama.Sampler, output int) error {
-	m := a.model
-	began := time.Now()
-	vocab := m.lm.Vocab()
-	text := llama.Decoder{Vocab: vocab}
-	stop := stopper{stops: a.request.Stop}
-	a.result.Finish = FinishLength
-	for n := 0; a.request.MaxTokens == 0 || n < a.request.MaxTokens; n++ {
-		var s step
-		err := m.engine.thread.do(ctx, func() (err error) { s, err = a.sample(chain, output); return err })
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			a.result.Timings.FirstToken = time.Since(a.began)
-		}
-		if vocab.IsEOG(s.token) {
-			a.result.Finish = FinishStop
-			break
-		}
-		a.result.Usage.Completion++
-		show, stopped := stop.push(text.Push(s.token))
-		if !a.emit(show, s) {
-			return nil
-		}
-		if stopped {
-			a.result.Finish = FinishStop
-			return a.finish(began, "")
-		}
-		if len(m.seq.items) >= m.lc.NCtxSeq() || n+1 == a.request.MaxTokens {
-			break
-		}
-		err = m.engine.thread.do(ctx, func() (err error) {
-			output, err = m.seq.appendTokens(ctx, m.lc, []llama.Token{s.token}, true)
-			return err
-		})
-		if errors.Is(err, llama.ErrNoRoom) {
-			break
-		}
-		if err != nil {
-			return err
-		}
+	a.text.Vocab, a.stop.stops, a.news = m.lm.Vocab(), a.request.Stop, make(chan struct{}, 1)
+	task.Answer = a
+	ctx, leave := context.WithCancel(ctx)
+	defer leave()
+	submitted := time.Now()
+	if err := m.sched.Submit(ctx, task); err != nil {
+		return err
 	}
-	rest, stopped := stop.push(text.Flush())
-	if stopped {
-		a.result.Finish = FinishStop
-	} else {
-		rest += stop.flush()
+	stays := a.follow(task, yield)
+	if !stays {
+		leave()
 	}
-	return a.finish(began, rest)
-}
-
-// sample chooses a token from an output of the last decode. It runs on the compute thread.
-func (a *answer) sample(chain *llama.Sampler, output int) (step, error) {
-	token, err := chain.Sample(a.model.lc, output)
-	if err != nil {
-		return step{}, err
+	report, err := task.Wait() // the chain must not be closed before
+	if err != nil || !stays {
+		return err
 	}
-	s := step{token: token}
-	if a.request.Logprobs {
-		logits, err := a.model.lc.Logits(output)
-		if err != nil {
-			return step{}, err
-		}
-		l := a.model.logprob(logits, token, a.request.TopLogprobs)
-		s.logprob = &l
+	if err := m.keep(task, a.request.Session); err != nil {
+		return err
 	}
-	return s, nil
-}
-
-// emit yields a token's event; it returns false when the caller has left.
-func (a *answer) emit(text string, s step) bool {
-	e := Event{Text: text, Tokens: []Token{s.token}}
-	if s.logprob != nil {
-		e.Logprobs = []TokenLogprob{*s.logprob}
-	}
-	a.left = !a.yield(e, nil)
-	return !a.left
-}
-
-// finish yields the last event.
-func (a *answer) finish(began time.Time, text string) error {
-	t := &a.result.Timings
-	t.Generate = time.Since(began)
-	t.Total = time.Since(a.began)
-	a.left = !a.yield(Event{Text: text, Done: &a.result}, nil)
+	a.sum(report, submitted)
+	yield(Event{Text: a.rest(), Done: &a.result})
 	return nil
+}
+
+// follow passes events on as they come. It returns false if the caller left.
+func (a *answer) follow(task *sched.Task, yield func(Event) bool) bool {
+	for {
+		over := false
+		select {
+		case <-a.news:
+		case <-task.Done():
+			over = true
+		}
+		for _, e := range a.take() {
+			if !yield(e) {
+				return false
+			}
+		}
+		if over {
+			return true
+		}
+	}
+}
+
+// sum fills in what the scheduler reports.
+func (a *answer) sum(r sched.Report, submitted time.Time) {
+	t := &a.result.Timings
+	now := time.Now()
+	a.result.Usage.Cached = r.Cached
+	a.result.Speculation = Speculation{Guessed: r.Guessed, Right: r.Right}
+	t.Queue, t.Encode, t.Prefill = r.Queue, r.Encode, r.Prefill
+	if !r.First.IsZero() {
+		t.FirstToken, t.Generate = r.First.Sub(a.began), now.Sub(r.First)
+	}
+	t.LongestGap = r.Gap
+	t.Total = now.Sub(a.began)
 }

@@ -123,7 +123,7 @@ func TestHostileMetadataDoesNotAbortTheProcess(t *testing.T) {
 						if pieces, err := enc.prepare(ctx, img); err == nil {
 							p := prompt{}
 							p.add(pieces...)
-							_ = e.thread.do(ctx, func() error { _, err := enc.encode(ctx, &p.pieces[0]); return err })
+							_ = e.thread.do(ctx, func() error { _, err := encodePiece(ctx, enc, &p.pieces[0]); return err })
 							p.close()
 						}
 						enc.Close()

@@ -10,6 +10,10 @@ import (
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine/kv"
+	"github.com/eyelet-engine/eyelet/engine/kv/disk"
+	"github.com/eyelet-engine/eyelet/engine/media"
+	"github.com/eyelet-engine/eyelet/engine/sched"
 	"github.com/eyelet-engine/eyelet/models/chat"
 )
 
@@ -39,6 +43,21 @@ type ModelSpec struct {
 	// tower sees, which changes samples of the tower's picture by 0.1 to 0.5 of 255 in the mean: see imaging.ScaleMargin.
 	ExactImages bool
 
+	// Parallel is the most requests that are computed at a time; 0 means DefaultParallel. They share the cells of Context.
+	Parallel int
+	// Queue is the most requests that wait for their turn; more get ErrBusy. 0 means 256.
+	Queue int
+	// MaxGap is the time between two tokens of a running answer that prompts and pictures of others should not exceed; 0 means 250 ms.
+	MaxGap time.Duration
+	// NoSpeculation computes one token of an answer at a time, and guesses none ahead.
+	NoSpeculation bool
+	// ImageBytes is how much memory embeddings of pictures may take, so that a picture is not encoded again; 0 means 512 MiB.
+	ImageBytes int64
+	// StateDir is a folder for encoded pictures and for the beginnings of conversations that the KV cache gives up, so that they can go on
+	// after a restart; empty for none. StateBytes bounds the conversations there; 0 means 8 GiB.
+	StateDir   string
+	StateBytes int64
+
 	// Progress is called while the model loads, with a fraction from 0 to 1.
 	Progress func(fraction float64)
 }
@@ -58,7 +77,7 @@ type Info struct {
 	Template     string // where the chat template comes from: "model", "given", or the name of a fallback
 }
 
-// Model is an open model. Its methods may be called from several goroutines; requests run one after another.
+// Model is an open model. Its methods may be called from several goroutines, and several requests are answered at a time.
 type Model struct {
 	engine *Engine
 	info   Info
@@ -72,8 +91,21 @@ type Model struct {
 	special     map[string]llama.Token // control tokens by their text
 	names       []string               // keys of special
 
-	turn   chan struct{} // holds one token; whoever has it runs a request
-	seq    sequence      // what the KV cache holds
+	cells           int    // items that a request can have
+	pictureIdentity string // what the keys of pictures are made with
+	shifts          bool   // positions in the cache can be moved
+	pictures        *kv.Pictures
+	decoder         *decoder
+	cache           *kv.Cache
+	images          *media.Cache   // nil for a text model, as jobs
+	jobs            *media.Encoder // of the vision tower
+	disk            *disk.Store    // nil without StateDir
+	sched           *sched.Scheduler
+
+	mu       sync.Mutex
+	over     bool           // no request begins any more
+	requests sync.WaitGroup // under way; added to under mu
+
 	closed context.Context
 	end    context.CancelCauseFunc
 	once   sync.Once
@@ -87,7 +119,7 @@ func (e *Engine) Load(ctx context.Context, spec ModelSpec) (*Model, error) {
 		return nil, err
 	}
 	defer e.loading.Done()
-	m := &Model{engine: e, turn: make(chan struct{}, 1), exactImages: spec.ExactImages}
+	m := &Model{engine: e, exactImages: spec.ExactImages}
 	m.closed, m.end = context.WithCancelCause(context.Background())
 	if err := m.open(ctx, spec); err != nil {
 		_ = m.free()
@@ -111,6 +143,9 @@ func (m *Model) open(ctx context.Context, spec ModelSpec) error {
 		return err
 	}
 	if err := spec.checkVision(); err != nil {
+		return err
+	}
+	if err := spec.checkScheduling(); err != nil {
 		return err
 	}
 	width, err := checkLanguageModel(spec.Model)
@@ -144,7 +179,7 @@ func (m *Model) open(ctx context.Context, spec ModelSpec) error {
 			return err
 		}
 	}
-	m.fitContext(&params)
+	m.fitContext(spec, &params)
 	// Buffers are first touched, and libgomp's team first made, on the thread that will compute with them.
 	if err := m.engine.thread.do(ctx, func() (err error) { m.lc, err = llama.NewContext(m.lm, params); return err }); err != nil {
 		if errors.Is(err, llama.ErrNoMemory) {
@@ -152,12 +187,11 @@ func (m *Model) open(ctx context.Context, spec ModelSpec) error {
 		}
 		return fmt.Errorf("engine: %w", err)
 	}
-	m.seq.batchLimit = m.lc.NBatch()
 	if err := m.openTemplate(spec); err != nil {
 		return err
 	}
 	m.describe(spec)
-	return nil
+	return m.startScheduler(spec)
 }
 
 var cacheTypes = map[string]ggml.Type{"": ggml.F16, "f16": ggml.F16, "f32": ggml.F32, "bf16": ggml.BF16, "q8_0": ggml.Q8_0,
@@ -172,12 +206,30 @@ func (spec *ModelSpec) contextParams() (llama.ContextParams, error) {
 	if spec.Context < 0 || spec.Context > 1<<24 {
 		return llama.ContextParams{}, fmt.Errorf("%w: a context of %d tokens", ErrRequest, spec.Context)
 	}
-	return llama.ContextParams{NCtx: spec.Context, NSeqMax: 1, TypeK: t, TypeV: t, ExactCache: true}, nil
+	return llama.ContextParams{NCtx: spec.Context, TypeK: t, TypeV: t, ExactCache: true}, nil
+}
+
+// checkScheduling finds mistakes in what requests may share, and fills in what was left out.
+func (spec *ModelSpec) checkScheduling() error {
+	if spec.Parallel == 0 {
+		spec.Parallel = DefaultParallel
+	}
+	if most := llama.MaxSequences() - keptSequences; spec.Parallel < 1 || spec.Parallel > most {
+		return fmt.Errorf("%w: %d requests at a time; give 1 to %d", ErrRequest, spec.Parallel, most)
+	}
+	if spec.Queue < 0 || spec.MaxGap < 0 || spec.StateBytes < 0 {
+		return fmt.Errorf("%w: a queue of %d, a gap of %v, %d bytes of saved conversations; none may be negative", ErrRequest, spec.Queue, spec.MaxGap, spec.StateBytes)
+	}
+	return nil
 }
 
 // fitContext adds what depends on the model.
-func (m *Model) fitContext(p *llama.ContextParams) {
+func (m *Model) fitContext(spec ModelSpec, p *llama.ContextParams) {
 	p.Threads = m.engine.threads
+	p.NSeqMax = spec.Parallel + keptSequences
+	if m.rigid() || m.lm.NSWA() > 0 {
+		p.NSeqMax = spec.Parallel // each takes memory of its own
+	}
 	if p.NCtx == 0 {
 		p.NCtx = DefaultContext
 		if train := m.lm.NCtxTrain(); train > 0 {
@@ -265,8 +317,11 @@ func (m *Model) Info() Info { return m.info }
 func (m *Model) Close() error {
 	var err error
 	m.once.Do(func() {
+		m.mu.Lock()
+		m.over = true
+		m.mu.Unlock()
 		m.end(ErrClosed)
-		m.turn <- struct{}{} // waits for the running request; never given back, so that none begins after it
+		m.requests.Wait()
 		m.engine.remove(m)
 		err = m.free()
 	})
@@ -276,13 +331,14 @@ func (m *Model) Close() error {
 // free releases what open has made, in reverse.
 func (m *Model) free() error {
 	m.end(ErrClosed)
+	stopped := m.stopScheduler()
 	return m.engine.thread.do(context.Background(), func() error {
-		var errs []error
+		errs := []error{stopped}
 		if m.lc != nil {
 			errs = append(errs, m.lc.Close())
 		}
-		if m.seq.batches != nil {
-			errs = append(errs, m.seq.batches.Close())
+		if m.decoder != nil {
+			errs = append(errs, m.decoder.Close())
 		}
 		if m.vision != nil {
 			errs = append(errs, m.vision.Close())

@@ -9,6 +9,7 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/cgo/mtmd"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
+	"github.com/eyelet-engine/eyelet/models/vision"
 	"github.com/eyelet-engine/eyelet/models/vision/libmtmd"
 )
 
@@ -28,7 +29,7 @@ func openMtmd(ctx context.Context, path string, lm *llama.Model, e *Engine) (enc
 		}
 		return nil, fmt.Errorf("%w: %w", ErrModelFile, err)
 	}
-	c, err := mtmd.New(ctx, path, lm, mtmd.Params{Threads: e.threads})
+	c, err := mtmd.New(ctx, path, lm, mtmd.Params{Threads: e.threads, Hook: e.thread.hook})
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, err
@@ -107,6 +108,43 @@ func (e *mtmdEncoder) prepare(_ context.Context, img *imaging.RGB) ([]piece, err
 	return pieces, nil
 }
 
-func (e *mtmdEncoder) encode(ctx context.Context, p *piece) ([]float32, error) {
-	return e.c.EncodeChunk(ctx, p.picture.handle.(*mtmd.Chunk))
+func (e *mtmdEncoder) begin(p *piece) (vision.Job, error) {
+	return &mtmdJob{c: e.c, chunk: p.picture.handle.(*mtmd.Chunk)}, nil
 }
+
+// mtmdJob is the encoding of a chunk. Its only step takes seconds, in which the hook of the encoder lets others compute.
+type mtmdJob struct {
+	c     *mtmd.Context
+	chunk *mtmd.Chunk
+	rows  []float32
+}
+
+// Long implements [media.Long].
+func (j *mtmdJob) Long() bool { return true }
+
+// Advance implements [vision.Job].
+func (j *mtmdJob) Advance(ctx context.Context, steps int) (err error) {
+	if steps > 0 && j.rows == nil {
+		j.rows, err = j.c.EncodeChunk(ctx, j.chunk)
+	}
+	return err
+}
+
+// Progress implements [vision.Job].
+func (j *mtmdJob) Progress() (done, total int) {
+	if j.rows != nil {
+		done = 1
+	}
+	return done, 1
+}
+
+// Rows implements [vision.Job].
+func (j *mtmdJob) Rows() ([]float32, error) {
+	if j.rows == nil {
+		return nil, errors.New("engine: the picture is not encoded yet")
+	}
+	return j.rows, nil
+}
+
+// Close implements [vision.Job].
+func (j *mtmdJob) Close() error { return nil }

@@ -25,9 +25,13 @@ func TestMemoryOfAModelIsEstimated(t *testing.T) {
 		if _, err := collect(t.Context(), m, Request{Prompt: strings.Repeat("a ", n), MaxTokens: 1}); err != nil {
 			t.Fatal(err)
 		}
-		held := len(m.seq.items)
-		var state int
-		if err := m.engine.thread.do(t.Context(), func() (err error) { state, err = m.lc.StateSize(0, 0); return err }); err != nil {
+		var held, state int
+		_ = m.sched.Do(func() {
+			s := m.cache.Finished()[0]
+			held = s.Len()
+			m.run(func() { state, err = m.decoder.StateSize(s.ID) })
+		})
+		if err != nil {
 			t.Fatal(err)
 		}
 		perCell := float64(state) / float64(held)

@@ -2,25 +2,39 @@ package engine
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine/kv/disk"
+	"github.com/eyelet-engine/eyelet/engine/media"
 	"github.com/eyelet-engine/eyelet/models/chat"
 )
 
-// fileID names a picture file as seen by one encoder.
-type fileID [sha256.Size]byte
-
-// prompt is a request made ready: what the language model reads, in order.
+// prompt is a request made ready: what the language model reads, in order. Whoever uses it holds it; what its pictures keep in memory
+// is freed when the last one lets go.
 type prompt struct {
-	pieces []piece
-	n      int // tokens, image tokens included
-	images int // image tokens
+	pieces  []piece
+	n       int // tokens, image tokens included
+	images  int // image tokens
+	holders atomic.Int32
 }
 
+// newPrompt returns an empty prompt, held once.
+func newPrompt() *prompt {
+	p := &prompt{}
+	p.holders.Store(1)
+	return p
+}
+
+func (p *prompt) retain() { p.holders.Add(1) }
+
+// close lets go of the prompt.
 func (p *prompt) close() {
+	if p.holders.Add(-1) > 0 {
+		return
+	}
 	for i := range p.pieces {
 		if in := p.pieces[i].picture; in != nil && in.close != nil {
 			in.close()
@@ -43,7 +57,7 @@ func (p *prompt) add(pieces ...piece) {
 
 // prompt turns a request into pieces: the template is rendered, text tokenized, pictures decoded and laid out.
 func (m *Model) prompt(ctx context.Context, r *Request, t *Timings) (*prompt, error) {
-	p := &prompt{}
+	p := newPrompt()
 	if len(r.Messages) == 0 {
 		tokens, err := m.lm.Vocab().Tokenize(r.Prompt, true, true)
 		if err != nil {
@@ -152,15 +166,10 @@ func (m *Model) lookAt(ctx context.Context, image *Image, t *Timings) ([]piece, 
 	if err != nil {
 		return nil, err
 	}
-	h := sha256.New()
-	h.Write([]byte(m.vision.identity()))
-	h.Write(image.Data)
-	var id fileID
-	h.Sum(id[:0])
-	part := 0
+	sum, part := media.Sum(image.Data), 0
 	for i := range pieces {
 		if pieces[i].picture != nil {
-			pieces[i].file, pieces[i].part = id, part
+			pieces[i].key = media.Key(sum, m.pictureIdentity, part)
 			part++
 		}
 	}
@@ -172,7 +181,7 @@ func (m *Model) checkLength(p *prompt) error {
 		return fmt.Errorf("%w: the prompt is empty", ErrRequest)
 	}
 	// One cell at least must be left for the answer.
-	if n := m.lc.NCtxSeq(); p.n >= n {
+	if n := m.cells; p.n >= n {
 		hint := "shorten it or give a larger context (--ctx)"
 		if train := m.lm.NCtxTrain(); train > 0 && p.n >= train {
 			hint = fmt.Sprintf("shorten it; the model was trained for %d tokens", train)
@@ -191,6 +200,8 @@ func (r *Request) check() error {
 		return fmt.Errorf("%w: both Messages and Prompt are set", ErrRequest)
 	case r.Grammar != "" && len(r.Schema) > 0:
 		return fmt.Errorf("%w: both Grammar and Schema are set", ErrRequest)
+	case r.Session != "" && disk.CheckName(r.Session) != nil:
+		return fmt.Errorf("%w: the session's name: %w", ErrRequest, disk.CheckName(r.Session))
 	case r.MaxTokens < 0:
 		return fmt.Errorf("%w: MaxTokens is %d", ErrRequest, r.MaxTokens)
 	case r.TopLogprobs < 0 || r.TopLogprobs > 1000:

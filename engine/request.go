@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine/sched"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 )
 
@@ -37,8 +38,23 @@ type Request struct {
 	Logprobs    bool
 	TopLogprobs int
 
-	// Fresh computes the whole prompt even if its beginning is still in the KV cache from an earlier request. The cache saves
-	// time, but a prompt computed in other portions can differ in the last bits of its logits.
+	// Client is whose request this is: when many wait, clients take turns. Higher Priority goes before that.
+	Client   string
+	Priority int
+	// ContextShift lets an answer go on when the context is full, without the oldest part of what came after the first quarter, where
+	// the model allows it. Else the answer ends there with FinishLength.
+	ContextShift bool
+	// NoSpeculation computes one token at a time, and guesses none ahead.
+	NoSpeculation bool
+	// Session saves the conversation, this answer included, under a name in ModelSpec.StateDir, where a later request that continues it finds it,
+	// after a restart too.
+	Session string
+	// Trace is told what becomes of the request, as it happens. It must not wait.
+	Trace func(sched.Moment)
+
+	// Fresh computes the whole prompt even if its beginning is still in the KV cache from an earlier request, and while no other request is
+	// computed, it empties the cache before. The cache saves time, but a prompt computed in other portions, or beside others, can
+	// differ in the last bits of its logits.
 	Fresh bool
 }
 
@@ -158,6 +174,14 @@ type Result struct {
 	Usage   Usage
 	Timings Timings
 	Seed    uint32 // the seed used, when tokens were drawn at random
+
+	Speculation Speculation
+}
+
+// Speculation counts tokens that were computed ahead.
+type Speculation struct {
+	Guessed int `json:"guessed"`
+	Right   int `json:"right"` // of Guessed, those that the answer then drew
 }
 
 // Usage counts tokens. A picture counts with its image tokens.
@@ -178,6 +202,7 @@ type Timings struct {
 	Prefill     time.Duration // prompt through the language model
 	Generate    time.Duration // answer, from the first token on
 	FirstToken  time.Duration // from the call of Generate to the first token
+	LongestGap  time.Duration // between two tokens
 	Total       time.Duration
 }
 
@@ -193,6 +218,7 @@ func (t Timings) MarshalJSON() ([]byte, error) {
 		Prefill     float64 `json:"prefill_ms"`
 		Generate    float64 `json:"generate_ms"`
 		FirstToken  float64 `json:"first_token_ms"`
+		LongestGap  float64 `json:"longest_gap_ms"`
 		Total       float64 `json:"total_ms"`
-	}{ms(t.Load), ms(t.Queue), ms(t.DecodeImage), ms(t.Preprocess), ms(t.Encode), ms(t.Prefill), ms(t.Generate), ms(t.FirstToken), ms(t.Total)})
+	}{ms(t.Load), ms(t.Queue), ms(t.DecodeImage), ms(t.Preprocess), ms(t.Encode), ms(t.Prefill), ms(t.Generate), ms(t.FirstToken), ms(t.LongestGap), ms(t.Total)})
 }

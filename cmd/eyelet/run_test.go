@@ -42,7 +42,7 @@ func (r wholeReport) check(t *testing.T, images int) {
 		t.Errorf("usage %+v with %d images", u, images)
 	}
 	sum := 0.0
-	for _, stage := range []string{"load", "queue", "decode_image", "preprocess", "encode", "prefill", "generate", "first_token", "total"} {
+	for _, stage := range []string{"load", "queue", "decode_image", "preprocess", "encode", "prefill", "generate", "first_token", "longest_gap", "total"} {
 		ms, ok := r.Timings[stage+"_ms"]
 		if !ok || ms < 0 {
 			t.Errorf("timing %s: %v, %v", stage, ms, ok)
@@ -52,7 +52,7 @@ func (r wholeReport) check(t *testing.T, images int) {
 			sum += ms
 		}
 	}
-	if len(r.Timings) != 9 {
+	if len(r.Timings) != 10 {
 		t.Errorf("timings %v", r.Timings)
 	}
 	if total := r.Timings["total_ms"]; sum > total+1 || r.Timings["first_token_ms"] > total {

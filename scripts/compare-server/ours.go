@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -17,6 +17,7 @@ type ours struct {
 	engine *engine.Engine
 	model  *engine.Model
 	bias   map[engine.Token]float32
+	state  string // folder of saved conversations
 }
 
 func openOurs(ctx context.Context, o options, words []llama.Token) (*ours, error) {
@@ -24,12 +25,16 @@ func openOurs(ctx context.Context, o options, words []llama.Token) (*ours, error
 	if err != nil {
 		return nil, err
 	}
-	u := &ours{o: o, engine: e, bias: map[engine.Token]float32{}}
+	state, err := os.MkdirTemp("", "compare-server-*")
+	if err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	u := &ours{o: o, engine: e, bias: map[engine.Token]float32{}, state: state}
 	for _, t := range words {
 		u.bias[t] = wordBias
 	}
 	if u.model, err = e.Load(ctx, u.spec(engine.EncoderAuto)); err != nil {
-		return nil, errors.Join(err, e.Close())
+		return nil, errors.Join(err, u.close())
 	}
 	return u, nil
 }
@@ -38,6 +43,7 @@ func openOurs(ctx context.Context, o options, words []llama.Token) (*ours, error
 func (u *ours) spec(encoder string) engine.ModelSpec {
 	return engine.ModelSpec{
 		Model: u.o.model, Projector: u.o.projector, Context: u.o.context, GPULayers: llama.NoGPULayers, ChatTemplate: template, Encoder: encoder,
+		Parallel: u.o.slots, StateDir: u.state,
 	}
 }
 
@@ -51,10 +57,16 @@ func (u *ours) withEncoder(ctx context.Context, encoder string) (*ours, error) {
 
 func (u *ours) name() string { return "eyelet" }
 
-func (u *ours) close() error { return u.engine.Close() }
+func (u *ours) close() error { return errors.Join(u.engine.Close(), os.RemoveAll(u.state)) }
 
-func (u *ours) restart(context.Context) error {
-	return fmt.Errorf("saved conversations: %w", errUnavailable)
+// restart closes the model, which saves what its cache holds, and opens it again.
+func (u *ours) restart(ctx context.Context) (err error) {
+	encoder := u.model.Info().Encoder
+	if err := u.model.Close(); err != nil {
+		return err
+	}
+	u.model, err = u.engine.Load(ctx, u.spec(encoder))
+	return err
 }
 
 func (u *ours) ask(ctx context.Context, q question, seen func()) (reply, error) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -58,16 +57,12 @@ func (r *reply) check(q question) error {
 	return nil
 }
 
-// errUnavailable marks what a side cannot do.
-var errUnavailable = errors.New("not available")
-
 // side answers questions. It may be asked several at once.
 type side interface {
 	name() string
 	// ask waits for the whole answer. seen is called for each token, from the calling goroutine; it may be nil. When ctx ends, what came so
 	// far is returned with the error.
 	ask(ctx context.Context, q question, seen func()) (reply, error)
-	// restart ends the side and starts it again, as a program that kept what it can keep. The error wraps errUnavailable where
-	// nothing can be kept.
+	// restart ends the side and starts it again, as a program that kept what it can keep.
 	restart(ctx context.Context) error
 }

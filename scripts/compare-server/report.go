@@ -112,7 +112,7 @@ func (r *runner) report(s setting) report {
 		for k, row := range res.scenario.rows {
 			out.Rows = append(out.Rows, newLine(res.scenario.name, row, k, ours, theirs))
 		}
-		if a, b := ours.tokens, theirs.tokens; r.them != nil && ours.missing == "" && a.Prompt != b.Prompt {
+		if a, b := ours.tokens, theirs.tokens; r.them != nil && a.Prompt != b.Prompt {
 			out.Setting.Notes = append(out.Setting.Notes, fmt.Sprintf("%s: prompts of %d tokens here, %d in llama-server", res.scenario.name, a.Prompt, b.Prompt))
 		}
 	}
@@ -129,9 +129,6 @@ func newLine(name string, row row, k int, ours, theirs *measured) line {
 	if k < len(theirs.samples) {
 		l.TheirAll = theirs.samples[k]
 		l.Theirs = new(median(l.TheirAll))
-	}
-	if ours.missing != "" {
-		l.Note = ours.missing
 	}
 	if l.Ours == nil {
 		return l

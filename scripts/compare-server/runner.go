@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -34,7 +33,6 @@ type measured struct {
 	samples [][]float64 // of each row
 	tokens  tokenCount
 	failed  string // why the figures do not count
-	missing string // why there are none
 }
 
 // tokenCount sums up the prompts of complete answers: sides that did the same work have the same sum.
@@ -153,10 +151,6 @@ func (r *runner) turn(ctx context.Context, res *result, which, round int, first 
 	samples, err := res.scenario.run(ctx, t)
 	fmt.Fprintf(os.Stderr, "%.3g, %d tokens of prompts, %d of them cached\n", samples, t.tokens.Prompt, t.tokens.Cached)
 	m.tokens.add(t.tokens)
-	if errors.Is(err, errUnavailable) {
-		m.missing = err.Error()
-		return nil
-	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", res.scenario.name, err)
 	}

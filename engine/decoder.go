@@ -1,0 +1,86 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine/sched"
+)
+
+// decoder is the scheduler's view of a context. Its methods run on the compute thread.
+type decoder struct {
+	lc     *llama.Context
+	tokens *llama.Batch
+	rows   *llama.Batch // nil until the first picture
+	width  int          // of an embedding
+	places int          // positions of an embedding
+	limit  int          // rows of a decode, less than the context takes in tests
+}
+
+func newDecoder(lc *llama.Context) *decoder {
+	m := lc.Model()
+	return &decoder{lc: lc, tokens: llama.NewTokenBatch(lc.NBatch(), 1), width: m.NEmbdInp(), places: m.NPosPerEmbd(), limit: lc.NBatch()}
+}
+
+// Close frees the batches.
+func (d *decoder) Close() error {
+	if d.rows != nil {
+		d.rows.Close()
+	}
+	return d.tokens.Close()
+}
+
+// Decode implements [sched.Decoder].
+func (d *decoder) Decode(ctx context.Context, entries []sched.Entry) error {
+	d.tokens.Clear()
+	for _, e := range entries {
+		if err := d.tokens.Add(e.Token, e.Pos, e.Output, e.Seq); err != nil {
+			return err
+		}
+	}
+	return d.lc.Decode(ctx, d.tokens)
+}
+
+// DecodeRows implements [sched.Decoder]. A picture that attends to itself in both directions goes through at once; others in
+// as many pieces as the batch makes of them.
+func (d *decoder) DecodeRows(ctx context.Context, seq llama.Seq, rows []float32, places [][4]llama.Pos, causal bool) error {
+	n := len(places)
+	if len(rows) != n*d.width {
+		return fmt.Errorf("engine: %d numbers for %d image tokens of %d", len(rows), n, d.width)
+	}
+	limit := d.limit
+	if !causal {
+		if limit = d.lc.NUBatch(); n > limit {
+			return fmt.Errorf("%w: a picture of %d tokens must be decoded at once, and the batch holds %d", ErrRequest, n, limit)
+		}
+		if err := d.lc.SetCausal(false); err != nil {
+			return err
+		}
+		defer func() { _ = d.lc.SetCausal(true) }()
+	}
+	if d.rows == nil {
+		d.rows = llama.NewEmbeddingBatch(max(d.lc.NBatch(), d.lc.NUBatch()), 1, d.width, d.places)
+	}
+	for from := 0; from < n; from += limit {
+		d.rows.Clear()
+		for i := from; i < min(from+limit, n); i++ {
+			if err := d.rows.AddEmbedding(rows[i*d.width:(i+1)*d.width], places[i][:d.places], false, seq); err != nil {
+				return err
+			}
+		}
+		if err := d.lc.Decode(ctx, d.rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// State implements [sched.Decoder].
+func (d *decoder) State(seq llama.Seq) ([]byte, error) { return d.lc.SeqState(seq, 0) }
+
+// SetState implements [sched.Decoder].
+func (d *decoder) SetState(seq llama.Seq, state []byte) error { return d.lc.SetSeqState(seq, state, 0) }
+
+// StateSize implements [sched.Decoder].
+func (d *decoder) StateSize(seq llama.Seq) (int, error) { return d.lc.StateSize(seq, 0) }

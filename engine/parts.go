@@ -1,0 +1,164 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine/kv"
+	"github.com/eyelet-engine/eyelet/engine/kv/disk"
+	"github.com/eyelet-engine/eyelet/engine/media"
+	"github.com/eyelet-engine/eyelet/engine/sched"
+)
+
+// DefaultParallel is the number of requests of a model that are computed at a time.
+const DefaultParallel = 4
+
+// keptSequences is how many finished sequences stay as cache beside those that run. More would find more beginnings again; each is a
+// number of which libllama has 256, and cells are what runs out first.
+const keptSequences = 28
+
+// startScheduler puts together what computes requests: decoder, cache, encoder, disk, scheduler. The context is open.
+func (m *Model) startScheduler(spec ModelSpec) (err error) {
+	m.pictures = &kv.Pictures{}
+	m.cells = m.lc.NCtxSeq()
+	m.shifts = m.lc.Memory().CanShift()
+	rigid := m.rigid()
+	if m.vision != nil {
+		m.pictureIdentity = m.vision.identity()
+		if m.exactImages {
+			m.pictureIdentity += " exact"
+		}
+		if err := m.startEncoder(spec); err != nil {
+			return err
+		}
+	}
+	identity := ""
+	if spec.StateDir != "" {
+		if identity, err = m.stateIdentity(spec); err != nil {
+			return err
+		}
+		dir := filepath.Join(spec.StateDir, "sequences", identity[:16])
+		m.disk, err = disk.Open(dir, disk.Options{Bytes: spec.StateBytes, Model: identity, WholeOnly: rigid || m.lm.NSWA() > 0})
+		if err != nil {
+			return fmt.Errorf("engine: the folder for saved conversations: %w", err)
+		}
+	}
+	m.cache = kv.New(kv.Config{
+		Memory: m.lc.Memory(), Cells: m.lc.NCtx(), Sequences: m.lc.NSeqMax(), Window: llama.Pos(m.lm.NSWA()), Rigid: rigid,
+		Cost: rebuildCost, Evict: func(s *kv.Sequence) { m.sched.Evicted(s) },
+	})
+	m.decoder = newDecoder(m.lc)
+	m.sched = sched.New(sched.Config{
+		Decoder: m.decoder, Cache: m.cache, Pictures: m.pictures, Encoder: m.jobs, Disk: m.disk, Model: identity, Run: m.run,
+		Width: m.lm.NEmbdInp(), Batch: m.lc.NBatch(), Cells: m.cells, Share: !rigid && m.lm.NSWA() == 0, Parallel: spec.Parallel,
+		Queue: spec.Queue, MaxGap: spec.MaxGap, Speculation: !spec.NoSpeculation && !rigid && m.lm.NSWA() == 0,
+	})
+	return nil
+}
+
+// startEncoder makes the image cache and the encoder of pictures.
+func (m *Model) startEncoder(spec ModelSpec) (err error) {
+	options := media.Options{Bytes: spec.ImageBytes}
+	if spec.StateDir != "" {
+		options.Dir = filepath.Join(spec.StateDir, "pictures")
+	}
+	if m.images, err = media.NewCache(options); err != nil {
+		return fmt.Errorf("engine: the folder for encoded pictures: %w", err)
+	}
+	m.jobs, err = media.NewEncoder(media.EncoderOptions{
+		Cache: m.images,
+		Start: func(run func()) { go m.run(run) },
+		Wake: func() {
+			if s := m.sched; s != nil {
+				s.Poke()
+			}
+		},
+	})
+	return err
+}
+
+// run runs f on the compute thread.
+func (m *Model) run(f func()) {
+	_ = m.engine.thread.do(context.Background(), func() error { f(); return nil })
+}
+
+// rigid reports whether sequences of the model can neither be cut nor shared.
+func (m *Model) rigid() bool { return m.lm.IsRecurrent() || m.lm.IsHybrid() }
+
+// rebuildCost is what the loss of an item costs beside others: a picture's rows have to be encoded as well as read.
+func rebuildCost(i kv.Item) float64 {
+	if i.IsToken() {
+		return 1
+	}
+	return 3
+}
+
+// stateIdentity tells apart whatever decides the cells of a sequence: the model file, the types of the cache, the libraries' version.
+// Files of many gigabytes are known by their size and by samples.
+func (m *Model) stateIdentity(spec ModelSpec) (string, error) {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s %s\n", llama.Version(), spec.CacheType)
+	f, err := os.Open(spec.Model)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrModelFile, err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrModelFile, err)
+	}
+	fmt.Fprintln(h, info.Size())
+	const samples, sample = 64, 64 << 10
+	for i := range int64(samples) {
+		if _, err := io.Copy(h, io.NewSectionReader(f, info.Size()/samples*i, sample)); err != nil {
+			return "", fmt.Errorf("%w: %w", ErrModelFile, err)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// stopScheduler ends what startScheduler began. Requests end with ErrClosed; conversations are kept where there is a folder for them.
+func (m *Model) stopScheduler() (err error) {
+	if m.sched != nil {
+		m.sched.Close()
+	}
+	if m.jobs != nil {
+		err = m.jobs.Close()
+	}
+	if m.images != nil {
+		err = errors.Join(err, m.images.Close())
+	}
+	if m.disk != nil {
+		err = errors.Join(err, m.disk.Close())
+	}
+	return err
+}
+
+// keep saves the conversation of a task under the name of a session.
+func (m *Model) keep(t *sched.Task, name string) error {
+	if name == "" {
+		return nil
+	}
+	var snap *disk.Snapshot
+	var err error
+	if e := m.sched.Do(func() { snap, err = m.sched.Snapshot(t.Prompt, name) }); e != nil {
+		return e
+	}
+	if err == nil && snap != nil {
+		err = m.disk.Put(snap)
+	}
+	if err != nil {
+		return fmt.Errorf("engine: saving session %q: %w", name, err)
+	}
+	return nil
+}
+
+// Stats returns what the model's scheduler, cache and encoder did so far.
+func (m *Model) Stats() sched.Stats { return m.sched.Stats() }
