@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/eyelet-engine/eyelet/engine/kv"
+	"github.com/eyelet-engine/eyelet/engine/kv/disk"
 	"github.com/eyelet-engine/eyelet/engine/sched"
 )
 
@@ -76,6 +77,11 @@ func (a *answer) run(ctx context.Context, yield func(Event) bool) error {
 	}
 	if a.request.Session != "" && m.disk == nil {
 		return fmt.Errorf("%w: a session needs a folder to be saved in (ModelSpec.StateDir)", ErrRequest)
+	}
+	if a.request.Session != "" {
+		if err := disk.CheckName(a.request.Session); err != nil {
+			return fmt.Errorf("%w: %w", ErrRequest, err)
+		}
 	}
 	var err error
 	if a.chain, a.result.Seed, err = m.sampler(a.request); err != nil {

@@ -90,6 +90,7 @@ func (c *conversation) command(line string) error {
 		fmt.Fprintln(c.stderr, chatHelp)
 		return nil
 	case "/clear":
+		c.o.kept = nil
 		c.messages, c.pictures = c.opening(), nil
 		return nil
 	case "/image", "/save", "/load":
@@ -187,7 +188,7 @@ func (c *conversation) say(text string) error {
 	}
 	c.messages = append(request.Messages, engine.Assistant(a.text))
 	c.pictures = nil
-	return nil
+	return c.remember(c.messages)
 }
 
 // takeBack forgets the pictures of a turn that failed, which may be at fault, and says how to go on.

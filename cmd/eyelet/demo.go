@@ -10,12 +10,12 @@ import (
 )
 
 // runDemo shows the built-in model its own pictures and says which answers are right.
-func runDemo(cmd *cobra.Command, o *runOptions) error {
+func runDemo(cmd *cobra.Command, o *runOptions) (err error) {
 	s, err := open(cmd, o)
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer s.closeInto(&err)
 	wrong := 0
 	for _, demo := range builtin.Demos() {
 		fmt.Fprintln(s.stdout, demo.Name)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -41,29 +42,71 @@ func (s *session) folder(in *input, answers *answerFile) error {
 	return nil
 }
 
-// folderAnswers asks about the pictures that have no answer yet, and counts those that get none.
+// future is an answer on its way.
+type future struct {
+	line folderLine
+	err  error
+	done chan struct{}
+}
+
+// folderAnswers asks about the pictures that have no answer yet, some at a time, writes the answers in order, and counts those that get
+// none.
 func (s *session) folderAnswers(in *input, answers *answerFile, bar *progressbar.ProgressBar) (failed int, err error) {
-	for _, name := range in.names {
-		// JSON knows no bytes that are not UTF-8: a name comes back from the file with U+FFFD in their place, as by []rune.
-		if !answers.done[string([]rune(name))] {
-			line, err := s.folderAnswer(in, name)
-			if err != nil {
-				return failed, err
-			}
-			if line.Error != "" {
-				failed++
-			}
-			if err := answers.add(line); err != nil {
-				return failed, err
+	ctx, stop := context.WithCancel(s.ctx)
+	defer stop()
+	// An answer is in hand and one more can be asked for when this has room for it: so many are under way at a time.
+	asked := make(chan *future, s.o.spec.Parallel-1)
+	go s.askEach(ctx, in, answers, asked)
+	for f := range asked {
+		<-f.done
+		if err == nil {
+			err = f.err
+		}
+		if err != nil {
+			stop()
+			continue // until all have ended
+		}
+		if f.line.Error != "" {
+			failed++
+		}
+		if f.line.Image != "" {
+			if err = answers.add(f.line); err != nil {
+				stop()
 			}
 		}
 		_ = bar.Add(1)
 	}
-	return failed, nil
+	if s.ctx.Err() != nil {
+		err = s.ctx.Err()
+	}
+	return failed, err
+}
+
+// askEach begins to ask about each picture that has no answer yet, and closes asked when there are no more or ctx is done.
+func (s *session) askEach(ctx context.Context, in *input, answers *answerFile, asked chan<- *future) {
+	defer close(asked)
+	// JSON knows no bytes that are not UTF-8: a name comes back from the file with U+FFFD in their place, as by []rune.
+	known := func(name string) bool { return answers.done[string([]rune(name))] }
+	for _, name := range in.names {
+		f := &future{done: make(chan struct{})}
+		select {
+		case asked <- f:
+		case <-ctx.Done():
+			return
+		}
+		if known(name) {
+			close(f.done)
+			continue
+		}
+		go func() {
+			defer close(f.done)
+			f.line, f.err = s.folderAnswer(ctx, in, name)
+		}()
+	}
 }
 
 // folderAnswer asks about one picture. Only what ends the whole run is an error.
-func (s *session) folderAnswer(in *input, name string) (folderLine, error) {
+func (s *session) folderAnswer(ctx context.Context, in *input, name string) (folderLine, error) {
 	line := folderLine{Image: name, Question: in.question, Model: s.model.Info().Name}
 	picture, err := pictureFile(filepath.Join(in.folder, name))
 	var a answer
@@ -71,11 +114,11 @@ func (s *session) folderAnswer(in *input, name string) (folderLine, error) {
 		request := s.o.request
 		one := input{question: in.question, images: []*engine.Image{picture}}
 		request.Messages = append(s.opening(), one.message())
-		a, err = s.ask(s.ctx, request, nil)
+		a, err = s.ask(ctx, request, nil)
 	}
 	switch {
-	case s.ctx.Err() != nil:
-		return line, s.ctx.Err()
+	case ctx.Err() != nil:
+		return line, ctx.Err()
 	case errors.Is(err, engine.ErrNoVision), errors.Is(err, engine.ErrRequest):
 		return line, err // true of every picture
 	case err != nil:

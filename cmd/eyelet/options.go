@@ -30,6 +30,10 @@ type runOptions struct {
 	raw         bool
 	json        bool
 	jsonl       string
+	session     string
+	kept        []engine.Message // of the session
+	stats       bool
+	trace       string
 	demo        bool
 	interactive bool
 	quiet       bool
@@ -79,6 +83,8 @@ func (o *runOptions) checkPairs(cmd *cobra.Command, question string) error {
 		{set("--raw", o.raw), set("--image", len(o.images) > 0)},
 		{set("--raw", o.raw), set("--system", o.system != "")},
 		{set("--raw", o.raw), set("--chat", o.interactive)},
+		{set("--session", o.session != ""), set("--raw", o.raw)},
+		{set("--session", o.session != ""), set("--jsonl", o.jsonl != "")},
 		{set("--image -", slices.Contains(o.images, "-")), set("--chat", o.interactive)}, // both read stdin
 	}
 	if o.demo {
@@ -112,6 +118,8 @@ func (o *runOptions) checkRanges(flags *pflag.FlagSet) error {
 		{"seed", float64(o.seed), -1, 1<<32 - 2, "0 to 4294967294, or -1 for a new one each time"},
 		{"max-tokens", float64(o.request.MaxTokens), 0, math.MaxInt32, "1 or more, or 0 for no limit"},
 		{"threads", float64(o.threads), 0, 1024, "1 to 1024, or 0 for one a core"},
+		{"parallel", float64(o.spec.Parallel), 1, 64, "1 to 64"},
+		{"max-itl", o.spec.MaxGap.Seconds(), 0.001, 3600, "a time like 250ms, at most 1h"},
 		{"ctx", float64(o.spec.Context), 0, 1 << 24, "1 to 16777216 tokens, or 0 for the default"},
 		{"gpu-layers", float64(o.spec.GPULayers), -1, math.MaxInt32, "0 or more, or -1 for none"},
 	} {

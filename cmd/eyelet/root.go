@@ -25,6 +25,7 @@ Exit codes:
 
 Environment:
   EYELET_CACHE     folder for what can be made again (default: ~/.cache/eyelet)
+  EYELET_STATE     folder of sessions (default: ~/.local/state/eyelet)
   EYELET_BACKENDS  folder of ggml's backend libraries (default: beside libggml)`
 
 const rootExample = `  eyelet run --demo

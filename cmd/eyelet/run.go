@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -34,6 +35,8 @@ const runExample = `  eyelet run --demo
   cat photo.jpg | eyelet run --image - "Describe the image." --json
   eyelet run --image scans/ --jsonl answers.jsonl "Read the text."
   eyelet run --model m.gguf --mmproj p.gguf          (a conversation)
+  eyelet run --session tour --image a.png "What is this?"
+  eyelet run --session tour "And what is left of it?" (later, without encoding a.png again)
   eyelet run --image bill.png --schema bill.json "Fill in the form."`
 
 func newRunCommand() *cobra.Command {
@@ -66,6 +69,14 @@ func newRunCommand() *cobra.Command {
 	f.Float32Var(&o.request.Sampling.RepeatPenalty, "repeat-penalty", 1, "divide the logits of recent tokens by this (1: off)")
 	f.Int64Var(&o.seed, "seed", -1, "seed of the draws at a temperature above 0 (default: a new one each time)")
 	f.StringArrayVar(&o.request.Stop, "stop", nil, "end the answer before this text; may be repeated")
+	f.StringVar(&o.session, "session", "", "go on with the conversation of this name, and keep it, pictures and their state included, in the state folder")
+	f.StringVar(&o.spec.StateDir, "state-dir", "", "folder for what outlives the program: sessions, encoded pictures, beginnings of prompts (default: none, or with --session EYELET_STATE, "+stateDirText+")")
+	f.IntVar(&o.spec.Parallel, "parallel", engine.DefaultParallel, "with a folder: pictures that are asked about at a time")
+	f.DurationVar(&o.spec.MaxGap, "max-itl", 250*time.Millisecond, "longest time between two tokens of an answer that other work should cause")
+	f.BoolVar(&o.request.ContextShift, "context-shift", false, "when the context is full, go on without the middle of what was read, where the model can")
+	f.BoolVar(&o.spec.NoSpeculation, "no-speculation", false, "guess no tokens ahead")
+	f.BoolVar(&o.stats, "stats", false, "print counters of scheduler, caches and tower to stderr at the end")
+	f.StringVar(&o.trace, "trace", "", "write what becomes of each request to this file, a JSON object a line; - is stderr")
 	f.StringVar(&o.schema, "schema", "", "JSON schema that the answer must satisfy: a file, or the schema itself")
 	f.StringVar(&o.grammarFile, "grammar", "", "file with a GBNF grammar that the answer must follow")
 	f.IntVar(&o.spec.GPULayers, "gpu-layers", 0, "layers to place on GPUs (default: all that fit where there is a GPU; -1: none)")
@@ -77,13 +88,16 @@ func newRunCommand() *cobra.Command {
 	return cmd
 }
 
-func run(cmd *cobra.Command, o *runOptions, args []string) error {
+func run(cmd *cobra.Command, o *runOptions, args []string) (err error) {
 	o.quiet = flagSet(cmd, "quiet")
 	question := strings.Join(args, " ")
 	if err := o.check(cmd, question); err != nil {
 		return err
 	}
 	if err := o.readFiles(); err != nil {
+		return err
+	}
+	if err := o.openSession(); err != nil {
 		return err
 	}
 	if o.demo {
@@ -104,7 +118,7 @@ func run(cmd *cobra.Command, o *runOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer s.closeInto(&err)
 	switch {
 	case in.folder != "":
 		return s.folder(in, answers)
@@ -127,11 +141,17 @@ func (s *session) once(in *input) error {
 		if err != nil {
 			return err
 		}
+		if err := s.remember(append(request.Messages, engine.Assistant(a.text))); err != nil {
+			return err
+		}
 		return writeJSON(s.stdout, s.report(in.imageNames(), in.question, a))
 	}
 	a, err := s.ask(s.ctx, request, s.stdout)
 	if a.text != "" {
 		fmt.Fprintln(s.stdout)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return s.remember(append(request.Messages, engine.Assistant(a.text)))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,6 +24,7 @@ type session struct {
 	stdout io.Writer
 	stderr io.Writer
 	barred bool // a progress bar has the terminal's last line
+	trace  *tracer
 }
 
 // open loads the model that the flags name, or the built-in one, and shows progress if that takes long.
@@ -36,6 +38,9 @@ func open(cmd *cobra.Command, o *runOptions) (*session, error) {
 		}
 	}
 	var err error
+	if s.trace, err = openTrace(o.trace, s.stderr); err != nil {
+		return nil, err
+	}
 	if s.engine, err = engine.New(engine.Options{Threads: o.threads}); err != nil {
 		return nil, err
 	}
@@ -50,10 +55,28 @@ func open(cmd *cobra.Command, o *runOptions) (*session, error) {
 	return s, nil
 }
 
-func (s *session) close() { s.engine.Close() }
+// close ends the session; counters come last, on stderr.
+func (s *session) close() error {
+	var err error
+	if s.o.stats {
+		stats := s.model.Stats()
+		err = stats.Text(s.stderr)
+	}
+	return errors.Join(err, s.engine.Close(), s.trace.close())
+}
+
+// closeInto closes the session, and tells of a failure where there was none before.
+func (s *session) closeInto(err *error) {
+	if e := s.close(); *err == nil {
+		*err = e
+	}
+}
 
 // opening is what comes before the user's first turn.
 func (s *session) opening() []engine.Message {
+	if len(s.o.kept) > 0 {
+		return slices.Clone(s.o.kept)
+	}
 	if s.o.system == "" {
 		return nil
 	}
@@ -76,6 +99,9 @@ func (s *session) ask(ctx context.Context, request engine.Request, out io.Writer
 	var text strings.Builder
 	w := s.wait("reading the prompt")
 	defer w.done()
+	note, write := s.trace.begin()
+	defer write()
+	request.Trace = note
 	for event, err := range s.model.Generate(ctx, request) {
 		w.done()
 		if err != nil {

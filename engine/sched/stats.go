@@ -39,6 +39,18 @@ func (h *Histogram) Mean() time.Duration {
 	return h.Sum / time.Duration(h.Count)
 }
 
+// Quantile is a duration that at least the share q (0 to 1) of all did not exceed: the upper bound of a bucket, or Max if that is
+// less.
+func (h *Histogram) Quantile(q float64) time.Duration {
+	n := uint64(0)
+	for i := range h.Buckets {
+		if n += h.Buckets[i]; float64(n) >= q*float64(h.Count) {
+			return min(h.Bound(i), h.Max)
+		}
+	}
+	return h.Max
+}
+
 // Stats is what a scheduler did so far and what it is doing.
 type Stats struct {
 	Submitted uint64 `json:"submitted"`
