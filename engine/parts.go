@@ -58,7 +58,7 @@ func (m *Model) startScheduler(spec ModelSpec) (err error) {
 	m.sched = sched.New(sched.Config{
 		Decoder: m.decoder, Cache: m.cache, Pictures: m.pictures, Encoder: m.jobs, Disk: m.disk, Model: identity, Run: m.run,
 		Width: m.lm.NEmbdInp(), Batch: m.lc.NBatch(), Cells: m.cells, Share: !rigid && m.lm.NSWA() == 0, Parallel: spec.Parallel,
-		Queue: spec.Queue, MaxGap: spec.MaxGap, Speculation: !spec.NoSpeculation && !rigid && m.lm.NSWA() == 0,
+		Queue: spec.Queue, MaxGap: spec.MaxGap, Expected: spec.ExpectedAnswer, Speculation: !spec.NoSpeculation && !rigid && m.lm.NSWA() == 0,
 	})
 	return nil
 }

@@ -47,10 +47,8 @@ func TestWhatWasShiftedIsNoPrefixOfAnything(t *testing.T) {
 func TestAnIsolatedSequenceNeitherGivesNorTakes(t *testing.T) {
 	b := newBench(t, plain, 30, 4)
 	p := text(count(0, 8)...)
-	s, err := b.Adopt(p, 6) // as if it came back from a saved state
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := b.open(p, 0)
+	b.compute(s, p, 6)
 	b.Isolate(s)
 	b.wantStanding("while it runs", p, 0)
 	b.run(p, 0)

@@ -9,10 +9,6 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/media"
 )
 
-// expectedAnswer is how many tokens of an answer without a limit are counted on when a task is admitted. If it gets longer and cells
-// run out, somebody is put aside.
-const expectedAnswer = 128
-
 // admit moves tasks from the queue to those that are computed, as long as there are cells for the next one.
 func (s *Scheduler) admit() {
 	for len(s.queue) > 0 && len(s.active) < s.cfg.Parallel {
@@ -61,7 +57,7 @@ func (s *Scheduler) fits(t *Task) bool {
 
 // needs is the number of cells that a task is expected to take beyond those it shares or has.
 func (s *Scheduler) needs(t *Task) int {
-	answer := expectedAnswer
+	answer := s.cfg.Expected
 	if t.MaxTokens > 0 {
 		answer = min(answer, t.MaxTokens)
 	}

@@ -58,16 +58,20 @@ type Config struct {
 	Parallel int
 	// Queue is the most tasks that wait; 0 means 256.
 	Queue int
+	// Expected is how many tokens of an answer are counted on when a task is admitted, or MaxTokens if those are fewer; 0 means 128. If it
+	// gets longer and cells run out, somebody is put aside.
+	Expected int
 	// MaxGap is the time between two tokens of an answer that other work should not exceed; 0 means 250 ms.
 	MaxGap time.Duration
 	// Speculation lets tokens be guessed ahead where it pays.
 	Speculation bool
 }
 
-// defaultQueue and defaultGap are what Config takes for zero.
+// What Config takes for zero.
 const (
-	defaultQueue = 256
-	defaultGap   = 250 * time.Millisecond
+	defaultExpected = 128
+	defaultQueue    = 256
+	defaultGap      = 250 * time.Millisecond
 )
 
 // Scheduler runs tasks. Its methods may be called from many goroutines.
@@ -100,6 +104,9 @@ type Scheduler struct {
 func New(cfg Config) *Scheduler {
 	if cfg.Queue == 0 {
 		cfg.Queue = defaultQueue
+	}
+	if cfg.Expected == 0 {
+		cfg.Expected = defaultExpected
 	}
 	if cfg.MaxGap == 0 {
 		cfg.MaxGap = defaultGap
