@@ -218,7 +218,11 @@ func (d *drawing) Advance(ctx context.Context, steps int) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		time.Sleep(d.step)
+		if d.done == 0 {
+			time.Sleep(d.step / 20) // as a patch embedding is beside a block
+		} else {
+			time.Sleep(d.step)
+		}
 		d.done++
 	}
 	return nil

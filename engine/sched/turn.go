@@ -15,7 +15,7 @@ const (
 	encodeTime = 500 * time.Millisecond
 	// smallChunk and largeChunk are the fewest items of a prompt that are computed at a time, while answers are running and while none
 	// is: below, weights are read from memory for too little.
-	smallChunk, largeChunk = 8, 64
+	smallChunk, largeChunk = 4, 64
 )
 
 // gapShare is the part of Config.MaxGap that is planned for; the rest is for what plans do not see.
@@ -169,14 +169,20 @@ func (s *Scheduler) released(t *Task) {
 	}
 }
 
-// advance runs steps of the tower for about so long, one at least.
+// advance runs steps of the tower for about so long, one at least. Steps are not alike (the first one, the patch embedding, is short), so
+// that another one is begun only if there is time for the longest so far.
 func (s *Scheduler) advance(d time.Duration) {
-	steps := 1
-	if c := s.cfg.Encoder.StepCost(); c > 0 {
-		steps = max(int(d/c), 1)
-	}
 	s.cfg.Run(func() {
-		_, _, _ = s.cfg.Encoder.Advance(s.ctx, steps) // an error says that the scheduler is being closed
+		start, longest := time.Now(), s.cfg.Encoder.StepCost()
+		for {
+			ran, took, err := s.cfg.Encoder.Advance(s.ctx, 1)
+			if ran == 0 || err != nil || !s.cfg.Encoder.Ready() { // an error says that the scheduler is being closed
+				return
+			}
+			if longest = max(longest, took); time.Since(start)+longest > d {
+				return
+			}
+		}
 	})
 }
 
