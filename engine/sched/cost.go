@@ -4,9 +4,16 @@ import "time"
 
 // cost estimates how long a decode of n entries takes: base + each * n, fitted to what was measured by least squares with weights that
 // fall by a tenth with each measurement, so that it follows the machine.
+//
+// The line is not the whole truth: kernels take rows of a batch some at a time, so that 16 entries can cost less than 14. What sizes up to
+// oftenSizes took is therefore kept as well.
 type cost struct {
-	w, n, t, nn, nt float64 // weighted sums
+	w, n, t, nn, nt float64                 // weighted sums
+	took            [oftenSizes + 1]float64 // by size, in seconds, smoothed; 0 for a size that was not measured
 }
+
+// oftenSizes is the size up to which decodes are measured one by one.
+const oftenSizes = 64
 
 const forget = 0.9
 
@@ -18,6 +25,12 @@ func (c *cost) add(n int, d time.Duration) {
 	c.t = forget*c.t + y
 	c.nn = forget*c.nn + x*x
 	c.nt = forget*c.nt + x*y
+	if n <= oftenSizes {
+		if c.took[n] == 0 {
+			c.took[n] = y
+		}
+		c.took[n] += (y - c.took[n]) / 4
+	}
 }
 
 // fit returns the line through what was measured. Where all measurements were of about one size, which says nothing of its slope, half
@@ -46,11 +59,26 @@ func (c *cost) of(n int) time.Duration {
 	return time.Duration((base + each*float64(n)) * float64(time.Second))
 }
 
-// within is the most entries that a decode of d can have beside n others, at least least, which is all before anything was measured.
+// within is how many entries a decode of at most d should have beside n others: of those for which there is time the number that makes
+// most of it. It is at least least, which is all before anything was measured, and at most most.
 func (c *cost) within(d time.Duration, n, least, most int) int {
 	base, each := c.fit()
 	if each == 0 {
 		return min(least, most)
 	}
-	return min(max(int((d.Seconds()-base)/each)-n, least), most)
+	limit := min(max(int((d.Seconds()-base)/each)-n, least), most)
+	if n+limit > oftenSizes {
+		return limit
+	}
+	best, rate := min(least, most), 0.0
+	for k := best; k <= min(most, oftenSizes-n); k++ {
+		t := c.took[n+k]
+		if t == 0 {
+			t = base + each*float64(n+k)
+		}
+		if r := float64(k) / t; r > rate && (k == least || t <= d.Seconds()) {
+			best, rate = k, r
+		}
+	}
+	return best
 }
