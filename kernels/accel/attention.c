@@ -1,0 +1,336 @@
+#include "attention.h"
+
+#include "attention_parts.h"
+
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+INLINE int64_t blocks_of(int64_t n, int64_t unit) { return (n + unit - 1) / unit; }
+
+// Keys of a block: its keys, values and scores fit the second cache with room to spare, the scores of a panel (15 KiB) the first.
+enum { block_keys = 240, value_stride = block_keys + 16 };
+
+// Queries of a task share the conversion of keys and values: at least so many, where there is work enough for all threads. Their state
+// is bounded to state_numbers.
+enum { task_queries = 128, most_queries = 1024, state_numbers = 1 << 18, most_width = 4096 };
+
+static const float log2e = 1.44269504f;
+
+// The operation, and how it is cut up. The panels of one head of keys are numbered query panel by query panel, the heads of queries
+// that share it running fastest; a task takes some of them in a row.
+typedef struct {
+  const struct ggml_tensor *q, *k, *v, *mask, *sinks;
+  struct ggml_tensor *out;
+  const fgemm_kernels *f;
+  const attention_kernels *a;
+  int64_t width, value_width, queries, keys, heads, group; // group: heads of queries to a head of keys
+  int64_t panels, parts, most_panels;                      // panels of a head of keys, the tasks they are cut into, panels of a task
+  float scale, softcap, max_bias;
+} attention;
+
+// The part of a block of keys that a panel of queries may see. Where `clear`, the mask is zero for all of it.
+typedef struct {
+  const char *mask; // of the first query and key of the block
+  int64_t first, end;
+  bool clear;
+} span;
+
+// The scratch memory of a thread.
+typedef struct {
+  float *k;             // block_keys rows
+  float *v;             // transposed: value_width rows of block_keys numbers
+  float *rows;          // some rows on their way from one form to another
+  float *mask, *scores; // panels of block_keys numbers
+  float *q, *out;       // a panel for each panel of the task
+  float *largest, *sum; // a row for each panel
+  span *spans;          // of the panels of the task
+} space;
+
+static fgemm_scratch scratch;
+
+void eyelet_attention_free(void) { fgemm_release(&scratch); }
+
+// ---- what is supported ----
+
+static ggml_to_float_t to_float_of(enum ggml_type t) {
+  return t == GGML_TYPE_F32 || t == GGML_TYPE_F16 || t == GGML_TYPE_BF16 ? NULL : ggml_get_type_traits(t)->to_float;
+}
+
+// Whether a tensor has rows that can be widened.
+static bool has_rows(const struct ggml_tensor *t) {
+  bool plain = t->type == GGML_TYPE_F32 || t->type == GGML_TYPE_F16 || t->type == GGML_TYPE_BF16;
+  if (t->ne[0] < 1 || t->ne[0] > most_width || t->ne[1] < 1 || t->ne[2] < 1 || t->ne[3] < 1)
+    return false;
+  return (plain || to_float_of(t->type)) && t->nb[0] == ggml_type_size(t->type) && t->ne[0] % ggml_blck_size(t->type) == 0;
+}
+
+static bool aligned(const struct ggml_tensor *t, size_t unit) { return t->nb[1] % unit == 0 && t->nb[2] % unit == 0 && t->nb[3] % unit == 0; }
+
+bool eyelet_attention_supports(const struct ggml_tensor *op) {
+  if (op->op != GGML_OP_FLASH_ATTN_EXT)
+    return false;
+  const struct ggml_tensor *q = op->src[0], *k = op->src[1], *v = op->src[2], *mask = op->src[3], *sinks = op->src[4];
+  if (!q || !k || !v || !has_rows(q) || !has_rows(k) || !has_rows(v) || q->type != GGML_TYPE_F32 || op->type != GGML_TYPE_F32 || op->nb[0] != sizeof(float))
+    return false;
+  if (!aligned(q, sizeof(float)) || !aligned(op, sizeof(float)) || !aligned(k, 2) || !aligned(v, 2))
+    return false;
+  if (q->ne[0] != k->ne[0] || k->ne[1] != v->ne[1] || k->ne[2] != v->ne[2] || k->ne[3] != v->ne[3] || q->ne[2] % k->ne[2] || q->ne[3] % k->ne[3])
+    return false;
+  if (op->ne[0] != v->ne[0] || op->ne[1] != q->ne[2] || op->ne[2] != q->ne[1] || op->ne[3] != q->ne[3])
+    return false;
+  if (mask && (mask->type != GGML_TYPE_F16 || mask->nb[0] != 2 || !aligned(mask, 2) || mask->ne[0] < k->ne[1] || mask->ne[1] < q->ne[1] ||
+               q->ne[2] % mask->ne[2] || q->ne[3] % mask->ne[3]))
+    return false;
+  return !sinks || (sinks->type == GGML_TYPE_F32 && sinks->ne[0] == q->ne[2] && ggml_nelements(sinks) == q->ne[2] && sinks->nb[0] == sizeof(float));
+}
+
+// ---- planning ----
+
+static attention plan(struct ggml_tensor *op, int threads) {
+  attention t = {.q = op->src[0], .k = op->src[1], .v = op->src[2], .mask = op->src[3], .sinks = op->src[4], .out = op, .f = fgemm_chosen()};
+  t.a = &attention_plain;
+#ifdef FGEMM_X86
+  if (t.f != &fgemm_plain)
+    t.a = &attention_avx2;
+#endif
+  t.width = t.q->ne[0], t.value_width = t.v->ne[0], t.queries = t.q->ne[1], t.keys = t.k->ne[1], t.heads = t.q->ne[2];
+  t.group = t.heads / t.k->ne[2];
+  memcpy(&t.scale, op->op_params, sizeof t.scale);
+  memcpy(&t.max_bias, op->op_params + 1, sizeof t.max_bias);
+  memcpy(&t.softcap, op->op_params + 2, sizeof t.softcap);
+
+  int64_t lanes = t.f->width, others = t.k->ne[2] * t.q->ne[3];
+  t.panels = t.group * blocks_of(t.queries, lanes);
+  int64_t most = larger(smaller(most_queries, state_numbers / (t.width + t.value_width)) / lanes, 1);
+  int64_t wanted = smaller(blocks_of(4 * threads, others), larger(t.panels * lanes / task_queries, blocks_of(threads, others)));
+  t.parts = smaller(t.panels, larger(blocks_of(t.panels, most), wanted));
+  t.most_panels = blocks_of(t.panels, t.parts);
+  return t;
+}
+
+// Lays out the scratch memory of a thread from base, NULL to measure, and returns its size in bytes.
+static size_t lay_out(const attention *t, char *base, space *s) {
+  size_t used = 0;
+  int64_t lanes = t->f->width;
+  struct {
+    float **at;
+    int64_t n;
+  } parts[] = {{&s->k, block_keys * t->width},
+               {&s->v, value_stride * t->value_width},
+               {&s->rows, lanes * larger(t->value_width, block_keys)},
+               {&s->mask, lanes * block_keys},
+               {&s->scores, lanes * block_keys},
+               {&s->q, lanes * t->width * t->most_panels},
+               {&s->out, lanes * t->value_width * t->most_panels},
+               {&s->largest, lanes * t->most_panels},
+               {&s->sum, lanes * t->most_panels}};
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+    *parts[i].at = base ? (float *)(base + used) : NULL;
+    used += blocks_of(sizeof(float) * parts[i].n, 64) * 64;
+  }
+  s->spans = base ? (span *)(base + used) : NULL;
+  return used + blocks_of(sizeof(span) * t->most_panels, 64) * 64;
+}
+
+// ---- one task ----
+
+// The panel of a task: which queries of which head.
+typedef struct {
+  int64_t batch, head, query, queries;
+} panel;
+
+static panel panel_of(const attention *t, int64_t batch, int64_t key_head, int64_t i) {
+  int64_t query = i / t->group * t->f->width;
+  return (panel){batch, key_head * t->group + i % t->group, query, smaller(t->f->width, t->queries - query)};
+}
+
+static const char *row_of(const struct ggml_tensor *t, int64_t row, int64_t head, int64_t batch) {
+  return (const char *)t->data + row * t->nb[1] + head * t->nb[2] + batch * t->nb[3];
+}
+
+// ALiBi's slope of a head (O. Press et al., Train Short, Test Long, 2021), as ggml has it for numbers of heads that are no power of two.
+static float slope_of(const attention *t, int64_t head) {
+  if (!(t->max_bias > 0))
+    return 1;
+  int64_t power = 1;
+  while (2 * power <= t->heads)
+    power *= 2;
+  if (head < power)
+    return powf(powf(2, -t->max_bias / power), head + 1);
+  return powf(powf(2, -t->max_bias / 2 / power), 2 * (head - power) + 1);
+}
+
+// Finds what of a block of keys the panel's mask leaves to see, to 16 keys.
+static span see(const attention *t, const panel *p, int64_t key, int64_t keys) {
+  if (!t->mask)
+    return (span){NULL, 0, keys, true};
+  span s = {row_of(t->mask, p->query, p->head % t->mask->ne[2], p->batch % t->mask->ne[3]) + 2 * key, keys, 0, true};
+  const uint16_t hidden = 0xfc00; // minus infinity
+  uint16_t seen[block_keys] = {0}, some[block_keys] = {0};
+  for (int64_t r = 0; r < p->queries; r++) {
+    const uint16_t *m = (const uint16_t *)(s.mask + r * t->mask->nb[1]);
+    for (int64_t i = 0; i < keys; i++) {
+      seen[i] |= m[i] ^ hidden;
+      some[i] |= m[i];
+    }
+  }
+  for (int64_t i = 0; i < keys; i++)
+    if (seen[i]) {
+      s.first = smaller(s.first, i / 16 * 16);
+      s.end = smaller(keys, i / 16 * 16 + 16);
+    }
+  for (int64_t i = s.first; i < s.end; i++)
+    s.clear = s.clear && !some[i];
+  return s;
+}
+
+// Converts keys [first, end) of the block that begins at key, and transposes their values.
+static void widen_block(const attention *t, space *s, int64_t head, int64_t batch, int64_t key, int64_t first, int64_t end) {
+  ggml_to_float_t k = to_float_of(t->k->type), v = to_float_of(t->v->type);
+  for (int64_t i = first; i < end; i++)
+    fgemm_widen(t->f, t->k->type, k, s->k + i * t->width, row_of(t->k, key + i, head, batch), t->width);
+  for (int64_t i = first; i < end; i += 16) {
+    int64_t n = smaller(16, end - i);
+    for (int64_t j = 0; j < n; j++)
+      fgemm_widen(t->f, t->v->type, v, s->rows + j * t->value_width, row_of(t->v, key + i + j, head, batch), t->value_width);
+    t->f->transpose(s->v + i, value_stride, s->rows, t->value_width, n, t->value_width);
+  }
+}
+
+// Turns the visible part of a mask into a panel.
+static void widen_mask(const attention *t, space *s, const panel *p, const span *seen) {
+  int64_t keys = seen->end - seen->first;
+  for (int64_t r = 0; r < p->queries; r++)
+    t->f->widen_f16(s->rows + r * keys, (const uint16_t *)(seen->mask + r * t->mask->nb[1]) + seen->first, keys);
+  fgemm_pack(t->f, s->mask, s->rows, keys, p->queries, keys);
+}
+
+// The scores of the keys that a panel sees.
+static void score(const attention *t, space *s, const panel *p, const span *seen, const float *q) {
+  int64_t lanes = t->f->width, keys = seen->end - seen->first;
+  t->f->multiply(s->k + seen->first * t->width, t->width, keys, q, t->width, s->scores, false);
+  if (t->softcap != 0)
+    t->a->cap(s->scores, keys * lanes, t->softcap * log2e);
+  if (!seen->clear)
+    t->a->add(s->scores, s->mask, keys * lanes, slope_of(t, p->head) * log2e);
+}
+
+// Adds the keys that panel i sees to its sums. What was summed up under a smaller maximum shrinks.
+static void attend(const attention *t, space *s, int64_t i, const span *seen) {
+  int lanes = t->f->width;
+  int64_t keys = seen->end - seen->first;
+  float *largest = s->largest + i * lanes, *sum = s->sum + i * lanes, *out = s->out + i * lanes * t->value_width;
+  float top[fgemm_max_width], shrink[fgemm_max_width], added[fgemm_max_width], ignored[fgemm_max_width];
+  memcpy(shrink, largest, sizeof *shrink * lanes);
+  t->a->raise(largest, s->scores, keys, lanes);
+  bool shrinks = false, begun = false;
+  for (int c = 0; c < lanes; c++) {
+    top[c] = largest[c] == -INFINITY ? 0 : largest[c]; // all keys hidden so far: no difference of infinities
+    shrinks = shrinks || shrink[c] != largest[c];
+    begun = begun || shrink[c] != -INFINITY;
+  }
+  t->a->power(shrink, 1, lanes, top, ignored);
+  t->a->power(s->scores, keys, lanes, top, added);
+  for (int c = 0; c < lanes; c++)
+    sum[c] = sum[c] * shrink[c] + added[c];
+  if (begun && shrinks)
+    t->a->scale(out, t->value_width, lanes, shrink);
+  t->f->multiply(s->v + seen->first, value_stride, t->value_width, s->scores, keys, out, begun);
+}
+
+// Divides by the sums, sinks included, and stores.
+static void finish(const attention *t, space *s, const panel *p, int64_t i) {
+  int lanes = t->f->width;
+  float *largest = s->largest + i * lanes, *sum = s->sum + i * lanes, *out = s->out + i * lanes * t->value_width, by[fgemm_max_width];
+  for (int c = 0; c < lanes; c++) {
+    float total = sum[c], shrink = 1;
+    if (t->sinks) {
+      float sink = ((const float *)t->sinks->data)[p->head] * log2e, top = fmaxf(largest[c], sink);
+      shrink = largest[c] == -INFINITY ? 0 : exp2f(largest[c] - top);
+      total = total * shrink + exp2f(sink - top);
+    }
+    by[c] = total == 0 ? 0 : shrink / total;
+  }
+  t->a->scale(out, t->value_width, lanes, by);
+  char *to = (char *)t->out->data + p->head * t->out->nb[1] + p->query * t->out->nb[2] + p->batch * t->out->nb[3];
+  t->f->transpose((float *)to, t->out->nb[2] / sizeof(float), out, lanes, t->value_width, p->queries);
+}
+
+// Packs the queries of a panel, multiplied by what all scores are.
+static void begin(const attention *t, space *s, const panel *p, int64_t i) {
+  int lanes = t->f->width;
+  float *q = s->q + i * lanes * t->width, by[fgemm_max_width];
+  fgemm_pack(t->f, q, (const float *)row_of(t->q, p->query, p->head, p->batch), t->q->nb[1] / sizeof(float), p->queries, t->width);
+  for (int c = 0; c < lanes; c++) {
+    by[c] = t->softcap != 0 ? t->scale / t->softcap : t->scale * log2e;
+    s->largest[i * lanes + c] = -INFINITY;
+    s->sum[i * lanes + c] = 0;
+  }
+  t->a->scale(q, t->width, lanes, by);
+  memset(s->out + i * lanes * t->value_width, 0, sizeof *s->out * lanes * t->value_width);
+}
+
+// Computes panels [first, end) of a head of keys.
+static void run_panels(const attention *t, space *s, int64_t batch, int64_t head, int64_t first, int64_t end) {
+  int64_t key_batch = batch / (t->q->ne[3] / t->k->ne[3]);
+  for (int64_t i = first; i < end; i++) {
+    panel p = panel_of(t, batch, head, i);
+    begin(t, s, &p, i - first);
+  }
+  for (int64_t key = 0; key < t->keys; key += block_keys) {
+    int64_t keys = smaller(block_keys, t->keys - key), low = keys, high = 0;
+    for (int64_t i = first; i < end; i++) {
+      panel p = panel_of(t, batch, head, i);
+      bool same = i > first && i % t->group && (!t->mask || t->mask->ne[2] == 1); // as for the head before
+      span seen = same ? s->spans[i - first - 1] : see(t, &p, key, keys);
+      s->spans[i - first] = seen;
+      low = smaller(low, seen.first), high = larger(high, seen.end);
+    }
+    if (low >= high)
+      continue;
+    widen_block(t, s, head, key_batch, key, low, high);
+    const char *mask = NULL; // that the panel of the mask is of
+    for (int64_t i = first; i < end; i++) {
+      panel p = panel_of(t, batch, head, i);
+      const span *seen = &s->spans[i - first];
+      if (seen->first >= seen->end)
+        continue;
+      if (!seen->clear && seen->mask != mask)
+        widen_mask(t, s, &p, seen);
+      mask = seen->clear ? mask : seen->mask;
+      score(t, s, &p, seen, s->q + (i - first) * t->f->width * t->width);
+      attend(t, s, i - first, seen);
+    }
+  }
+  for (int64_t i = first; i < end; i++) {
+    panel p = panel_of(t, batch, head, i);
+    finish(t, s, &p, i - first);
+  }
+}
+
+bool eyelet_attention_run(struct ggml_tensor *op, int threads) {
+  threads = threads < 1 ? 1 : threads;
+  attention t = plan(op, threads);
+  space s;
+  size_t bytes = lay_out(&t, NULL, &s);
+  char *base = fgemm_take(&scratch, bytes * threads);
+  if (!base)
+    return false;
+  int64_t heads = t.k->ne[2], others = heads * t.q->ne[3];
+#pragma omp parallel num_threads(threads) private(s)
+  {
+    lay_out(&t, base + bytes * omp_get_thread_num(), &s);
+    // The last queries first: a causal mask lets them see the most keys, and what takes longest is best begun early.
+#pragma omp for schedule(dynamic, 1)
+    for (int64_t task = 0; task < t.parts * others; task++) {
+      int64_t part = t.parts - 1 - task / others, other = task % others;
+      run_panels(&t, &s, other / heads, other % heads, t.panels * part / t.parts, t.panels * (part + 1) / t.parts);
+    }
+  }
+  return true;
+}
