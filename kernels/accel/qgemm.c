@@ -1,0 +1,201 @@
+#include "qgemm.h"
+
+#include <omp.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "qgemm_parts.h"
+
+// A thread takes so many panels at a time, and multiplies a panel, of so many numbers along k that it stays near the first cache, with all
+// rows before the next; of the rows, as many as stay in the third cache.
+enum { block_panels = 16, block_depth = 1024, slab_bytes = 16 << 20 };
+
+static const struct {
+  int type, block, bytes;
+} types[] = {
+    {qgemm_q4_0, 32, 18}, {qgemm_q4_1, 32, 20},   {qgemm_q5_0, 32, 22},   {qgemm_q5_1, 32, 24},
+    {qgemm_q8_0, 32, 34}, {qgemm_iq4_nl, 32, 18}, {qgemm_q2_k, 256, 84},  {qgemm_q3_k, 256, 110},
+    {qgemm_q4_k, 256, 144}, {qgemm_q5_k, 256, 176}, {qgemm_q6_k, 256, 210},
+};
+
+static const qgemm_kernels *const all[] = {
+#ifdef QGEMM_X86
+    &qgemm_avx2,
+#endif
+    &qgemm_plain,
+};
+enum { sets = sizeof all / sizeof *all };
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; // of what follows
+static const qgemm_kernels *chosen;
+static char *scratch;
+static size_t scratch_bytes;
+
+static const qgemm_kernels *kernels(const char *name) {
+  for (int i = 0; i < sets; i++)
+    if ((!name || !strcmp(name, all[i]->name)) && all[i]->present())
+      return all[i];
+  return NULL;
+}
+
+bool eyelet_qgemm_supports(int type, int64_t k, int64_t n) {
+  for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+    if (types[i].type == type)
+      return k > 0 && n >= 0 && k % types[i].block == 0;
+  return false;
+}
+
+bool eyelet_qgemm_use(const char *isa) {
+  const qgemm_kernels *k = kernels(isa);
+  pthread_mutex_lock(&lock);
+  if (k)
+    chosen = k;
+  pthread_mutex_unlock(&lock);
+  return k != NULL;
+}
+
+const char *eyelet_qgemm_isa(void) {
+  pthread_mutex_lock(&lock);
+  if (!chosen)
+    chosen = kernels(NULL);
+  const char *name = chosen->name;
+  pthread_mutex_unlock(&lock);
+  return name;
+}
+
+void eyelet_qgemm_free(void) {
+  pthread_mutex_lock(&lock);
+  free(scratch);
+  scratch = NULL;
+  scratch_bytes = 0;
+  pthread_mutex_unlock(&lock);
+}
+
+static bool reserve(size_t n) {
+  n = (n + 4095) / 4096 * 4096;
+  if (scratch_bytes >= n)
+    return true;
+  free(scratch);
+  scratch = aligned_alloc(4096, n);
+  scratch_bytes = scratch ? n : 0;
+  return scratch != NULL;
+}
+
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// A slab of rows, and how it is cut.
+typedef struct {
+  const struct eyelet_qgemm *g;
+  const qgemm_kernels *kernels;
+  qgemm_shape shape;
+  int64_t pieces, depth; // along k, in all and in a panel
+  int64_t first, rows;   // of x
+  int64_t tiles;         // as even as can be
+  int64_t panels, block; // panels in all and in a block
+  char *x, *w;           // packed rows; room for a panel a thread
+} slab;
+
+static int64_t tile_start(const slab *s, int64_t t) { return s->rows * t / s->tiles; }
+
+// The packed rows lie by panels' depths, a tile after the other in each.
+static char *tile_at(const slab *s, int64_t t, int64_t piece, int64_t pieces) {
+  return s->x + (piece * s->rows + tile_start(s, t) * pieces) * s->shape.row;
+}
+
+static void pack_tile(const slab *s, int64_t t, int64_t piece) {
+  const int64_t pieces = least(s->depth, s->pieces - piece), row = tile_start(s, t);
+  s->kernels->pack_rows(s->g->type, tile_at(s, t, piece, pieces), s->g->x + (s->first + row) * s->g->x_stride + piece * s->shape.depth,
+                        s->g->x_stride, tile_start(s, t + 1) - row, pieces);
+}
+
+// A panel with fewer than 16 columns is multiplied aside.
+static void multiply_edge(const slab *s, const char *tile, int r, const char *panel, int64_t pieces, float *y, int columns, bool add) {
+  float aside[qgemm_most * qgemm_columns];
+  s->kernels->multiply(s->g->type, tile, r, panel, pieces, aside, qgemm_columns, false);
+  for (int i = 0; i < r; i++)
+    for (int c = 0; c < columns; c++) {
+      float *to = y + i * s->g->y_stride + c;
+      *to = aside[i * qgemm_columns + c] + (add ? *to : 0);
+    }
+}
+
+// Unpacks a panel, and multiplies it with all tiles.
+static void multiply_panel(const slab *s, int64_t p, int64_t piece, char *panel) {
+  const struct eyelet_qgemm *g = s->g;
+  const int64_t pieces = least(s->depth, s->pieces - piece), columns = g->n - p * qgemm_columns;
+  const char *rows[qgemm_columns];
+  for (int c = 0; c < qgemm_columns; c++)
+    rows[c] = (const char *)g->w + least(p * qgemm_columns + c, g->n - 1) * g->w_stride;
+  s->kernels->pack_panel(g->type, panel, rows, piece, pieces);
+  for (int64_t t = 0; t < s->tiles; t++) {
+    const int64_t row = tile_start(s, t);
+    const int r = tile_start(s, t + 1) - row;
+    const char *tile = tile_at(s, t, piece, pieces);
+    float *y = g->y + (s->first + row) * g->y_stride + p * qgemm_columns;
+    if (columns < qgemm_columns)
+      multiply_edge(s, tile, r, panel, pieces, y, columns, piece > 0);
+    else
+      s->kernels->multiply(g->type, tile, r, panel, pieces, y, g->y_stride, piece > 0);
+  }
+}
+
+static void multiply_block(const slab *s, int64_t block, char *panel) {
+  const int64_t begin = block * s->block, end = least(begin + s->block, s->panels);
+  for (int64_t piece = 0; piece < s->pieces; piece += s->depth)
+    for (int64_t p = begin; p < end; p++)
+      multiply_panel(s, p, piece, panel);
+}
+
+static void run_slab(const slab *s, int threads) {
+  const int64_t parts = up(s->pieces, s->depth), blocks = up(s->panels, s->block);
+#pragma omp parallel num_threads(threads)
+  {
+    char *packed = s->w + omp_get_thread_num() * s->depth * s->shape.panel;
+#pragma omp for schedule(static)
+    for (int64_t i = 0; i < parts * s->tiles; i++)
+      pack_tile(s, i % s->tiles, i / s->tiles * s->depth);
+#pragma omp for schedule(dynamic, 1)
+    for (int64_t i = 0; i < blocks; i++)
+      multiply_block(s, i, packed);
+  }
+}
+
+static bool run(const struct eyelet_qgemm *g, int threads) {
+  slab s = {.g = g, .kernels = chosen, .shape = chosen->shape(g->type)};
+  s.pieces = g->k / s.shape.depth;
+  s.depth = least(block_depth / s.shape.depth, s.pieces);
+  s.panels = up(g->n, qgemm_columns);
+  s.block = least(block_panels, s.panels / (4 * threads));
+  if (s.block < 1)
+    s.block = 1;
+  int64_t most = slab_bytes / (s.pieces * s.shape.row) / qgemm_most * qgemm_most;
+  if (most < qgemm_most)
+    most = qgemm_most;
+  most = least(most, g->m);
+  const size_t x_bytes = up(most * s.pieces * s.shape.row, 64) * 64;
+  if (!reserve(x_bytes + threads * s.depth * s.shape.panel))
+    return false;
+  s.x = scratch;
+  s.w = scratch + x_bytes;
+  for (; s.first < g->m; s.first += s.rows) {
+    s.rows = least(most, g->m - s.first);
+    s.tiles = up(s.rows, qgemm_most);
+    run_slab(&s, threads);
+  }
+  return true;
+}
+
+bool eyelet_qgemm_run(const struct eyelet_qgemm *g, int threads) {
+  if (!eyelet_qgemm_supports(g->type, g->k, g->n) || g->m < 0 || threads < 1)
+    return false;
+  if (g->m == 0 || g->n == 0)
+    return true;
+  pthread_mutex_lock(&lock);
+  if (!chosen)
+    chosen = kernels(NULL);
+  const bool ok = run(g, threads);
+  pthread_mutex_unlock(&lock);
+  return ok;
+}

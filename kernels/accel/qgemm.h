@@ -1,0 +1,48 @@
+// Products of quantized weights and float activations, for batches of rows: y[m][n] = sum over k of x[m][k] * w[n][k].
+//
+// The weights are rows of ggml's blocks as they lie in memory. A panel of 16 of them at a time is unpacked into integers that lie as
+// the instructions want them, and used for all rows of x. The activations are rounded to integers: where blocks have 256 weights, to 8 bits
+// with a scale for each 256 of a row, as ggml's CPU backend rounds them; where they have 32, with a scale for each 32, to 8 bits as ggml
+// does, or to 16 for weights of 8 bits (Q8_0, IQ4_NL).
+#ifndef EYELET_QGEMM_H
+#define EYELET_QGEMM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct eyelet_qgemm {
+  int type;        // of w, a ggml_type
+  int64_t m, n, k; // m and n at least 0
+  const void *w;   // n rows
+  size_t w_stride; // bytes from row to row of w
+  const float *x;  // m rows of k numbers
+  size_t x_stride; // numbers from row to row of x
+  float *y;        // m rows of n numbers
+  size_t y_stride; // numbers from row to row of y
+};
+
+// Whether eyelet_qgemm_run takes such weights: of a type it knows, in whole blocks.
+bool eyelet_qgemm_supports(int ggml_type, int64_t k, int64_t n);
+
+// Computes the product on a team of threads of its own. Returns false, with nothing written, if eyelet_qgemm_supports would or memory
+// is short. An infinity or a NaN in a row of x makes the whole row of y NaN. One call at a time: others wait.
+bool eyelet_qgemm_run(const struct eyelet_qgemm *g, int threads);
+
+// The instructions that eyelet_qgemm_run uses here: "avx2" or "plain".
+const char *eyelet_qgemm_isa(void);
+
+// Makes eyelet_qgemm_run use other instructions, for tests; NULL for the best. Returns false if the processor lacks them.
+bool eyelet_qgemm_use(const char *isa);
+
+// Frees the scratch memory, which eyelet_qgemm_run otherwise keeps: some 16 MiB, and 40 KiB a thread; more if k is above a million.
+void eyelet_qgemm_free(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
