@@ -1,0 +1,67 @@
+// The C face of the accelerator: functions that a program asks for by name, with ggml_backend_reg_get_proc_address, from the registry that
+// the library puts into libggml. Everything else reaches it through ggml.
+//
+// Types are ggml's numbers (ggml_type), paths those of enum class Path in product.h.
+#ifndef EYELET_ACCEL_H
+#define EYELET_ACCEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// The version of what follows; a library of another one is not used.
+enum { eyelet_accel_interface = 1 };
+
+// "eyelet_accel_version": eyelet_accel_interface, as the library was built.
+typedef int (*eyelet_accel_version_t)(void);
+
+// What the accelerator has done since the library was loaded, or the counters were reset.
+struct eyelet_accel_counters {
+  uint64_t calls;      // operations computed
+  uint64_t rows;       // of activations in them
+  uint64_t operations; // multiplications and additions in their products
+  uint64_t declined;   // matrix products that ggml's CPU backend was left to compute, counted each time that a graph is laid out
+  double seconds;      // spent computing
+};
+
+enum {
+  eyelet_accel_paths = 6, // in the array of eyelet_accel_measure: the paths of product.h, and ggml's over repacked weights
+  eyelet_accel_steps = 8  // numbers of rows that are measured: 1, 2, 4 … 128
+};
+
+// "eyelet_accel_set_threads": the size of the team, from the next graph on. libllama sets it through "ggml_backend_set_n_threads" for each
+// of its contexts; libmtmd does not know of the accelerator.
+typedef void (*eyelet_accel_set_threads_t)(int threads);
+
+// "eyelet_accel_set_enabled": whether graphs that are laid out from now on use the accelerator.
+typedef void (*eyelet_accel_set_enabled_t)(bool on);
+
+// "eyelet_accel_set_force": for tests. Products of at least rows rows are taken whatever was measured, and computed with a path, or with
+// the first that can if path is 0; rows 0 ends that. The environment variable EYELET_ACCEL_FORCE=ROWS[,PATH] does the same from
+// the start.
+typedef void (*eyelet_accel_set_force_t)(int rows, int path);
+
+// "eyelet_accel_counters"; reset sets them to zero after reading.
+typedef void (*eyelet_accel_counters_t)(struct eyelet_accel_counters *counters, bool reset);
+
+// "eyelet_accel_measure": the nanoseconds that a product of 2^step rows takes by each path, on a team of threads; 0 where a path cannot
+// run it, or is not worth a try. It computes for some 20 to 100 ms. False if the type or step is none, or memory is short.
+typedef bool (*eyelet_accel_measure_t)(int type, int step, int threads, double nanoseconds[eyelet_accel_paths]);
+
+// "eyelet_accel_set_choice": products of 2^step rows, up to twice as many, are computed with a path from now on. False if there is no such type,
+// step or path.
+typedef bool (*eyelet_accel_set_choice_t)(int type, int step, int path);
+
+// "eyelet_accel_get_choice": the path that was set, -1 if none was.
+typedef int (*eyelet_accel_get_choice_t)(int type, int step);
+
+// "eyelet_accel_path_name": "ggml", "integers" …, NULL if there is no such path.
+typedef const char *(*eyelet_accel_path_name_t)(int path);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

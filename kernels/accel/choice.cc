@@ -1,0 +1,96 @@
+#include "choice.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+
+#include "attention.h"
+
+namespace eyelet {
+namespace {
+
+// Not measured yet.
+constexpr int8_t unknown = -1;
+
+// Before anything is measured, products are taken from this many rows on.
+constexpr int64_t rows_unmeasured = 64;
+
+// Attention is taken from this many queries on, where blocks of them share the keys that they read. No measurement here came out the other
+// way for as many; for a single query ggml splits the keys among threads, which attention.h does not.
+constexpr int64_t queries_of_attention = 16;
+
+// Products of fewer multiplications are not worth a split of the graph, which costs some 10 µs.
+constexpr int64_t least_work = 1 << 20;
+
+struct Table {
+  std::atomic<int8_t> path[GGML_TYPE_COUNT][row_steps];
+  Table() {
+    for (auto &type : path)
+      for (auto &p : type) p = unknown;
+  }
+};
+
+Table table;
+std::atomic<bool> enabled{true};
+std::atomic<int> forced_rows{0}, forced_path{0};
+
+// The order in which paths are tried where nothing was measured.
+constexpr Path preference[] = {Path::integers, Path::onednn_bf16, Path::floats, Path::onednn_f32};
+
+Path preferred(ggml_type type, int64_t n, int64_t k) {
+  for (Path path : preference)
+    if (can_run(path, type, n, k)) return path;
+  return Path::ggml;
+}
+
+Path choose_forced(ggml_type type, int64_t n, int64_t k) {
+  const Path path = static_cast<Path>(forced_path.load(std::memory_order_relaxed));
+  if (path == Path::ggml) return preferred(type, n, k);
+  return can_run(path, type, n, k) ? path : Path::ggml;
+}
+
+int step_of(int64_t m) {
+  int step = 0;
+  while (step + 1 < row_steps && m >= int64_t{2} << step) step++;
+  return step;
+}
+
+}  // namespace
+
+Path choose(ggml_type type, int64_t m, int64_t n, int64_t k, int64_t count) {
+  if (!enabled.load(std::memory_order_relaxed) || type < 0 || type >= GGML_TYPE_COUNT || m < 1) return Path::ggml;
+  if (const int rows = forced_rows.load(std::memory_order_relaxed); rows > 0)
+    return m >= rows ? choose_forced(type, n, k) : Path::ggml;
+  if (m < least_rows || n < 16 || k < 16 || m * n * k * count < least_work) return Path::ggml;
+  const int8_t known = table.path[type][step_of(m)].load(std::memory_order_relaxed);
+  if (known == unknown) return m >= rows_unmeasured ? preferred(type, n, k) : Path::ggml;
+  const Path path = static_cast<Path>(known);
+  if (path == Path::ggml || can_run(path, type, n, k)) return path;
+  return preferred(type, n, k);
+}
+
+bool choose_attention(const ggml_tensor *op) {
+  if (!enabled.load(std::memory_order_relaxed) || !eyelet_attention_supports(op)) return false;
+  const int rows = forced_rows.load(std::memory_order_relaxed);
+  return op->src[0]->ne[1] >= (rows > 0 ? rows : queries_of_attention);
+}
+
+void set_force(int rows, Path path) {
+  forced_path = static_cast<int>(path);
+  forced_rows = rows;
+}
+
+void set_enabled(bool on) { enabled = on; }
+
+bool set_choice(int type, int step, int path) {
+  if (type < 0 || type >= GGML_TYPE_COUNT || step < 0 || step >= row_steps || path < 0 || path >= paths) return false;
+  table.path[type][step] = static_cast<int8_t>(path);
+  return true;
+}
+
+int get_choice(int type, int step) {
+  if (type < 0 || type >= GGML_TYPE_COUNT || step < 0 || step >= row_steps) return unknown;
+  return table.path[type][step];
+}
+
+}  // namespace eyelet

@@ -1,0 +1,37 @@
+// Which path computes a product: a table of measurements.
+#ifndef EYELET_ACCEL_CHOICE_H
+#define EYELET_ACCEL_CHOICE_H
+
+#include "product.h"
+
+namespace eyelet {
+
+// The numbers of rows (m) that are measured: 1, 2, 4 … 128. Above, the last one's winner stays.
+constexpr int row_steps = 8;
+
+// Below this many rows a product is bound by reading the weights, and no path of ours gains what the split of the graph costs.
+constexpr int64_t least_rows = 8;
+
+// choose returns the path for count products of m rows that are computed at once, Path::ggml where the accelerator is to stay out. It may be
+// called from several threads.
+Path choose(ggml_type type, int64_t m, int64_t n, int64_t k, int64_t count);
+
+// choose_attention tells whether a GGML_OP_FLASH_ATTN_EXT is taken. Attention has a path of its own (attention.h).
+bool choose_attention(const ggml_tensor *op);
+
+// set_force makes choose take every product of at least rows rows that a path can run, whatever the table says; 0 ends that. The path is
+// the one named, or the first that can.
+void set_force(int rows, Path path);
+
+// set_enabled switches the accelerator on or off for graphs that are made from now on.
+void set_enabled(bool on);
+
+// set_choice writes an entry of the table: what products of 2^step rows, up to twice as many, are computed with. False if there is no such
+// entry or path.
+bool set_choice(int type, int step, int path);
+
+// get_choice returns the entry of the table as a Path, -1 if there is no such entry.
+int get_choice(int type, int step);
+
+}  // namespace eyelet
+#endif

@@ -1,0 +1,151 @@
+package accel
+
+// #include <ggml.h>
+// #include <ggml-backend.h>
+// #include <stdlib.h>
+// #include <string.h>
+// #include "accel.h"
+//
+// // A source of an operation: rows of a larger tensor, permuted.
+// typedef struct {
+//   int type;
+//   int64_t whole[4], ne[4];
+//   int permute[4];
+//   const void *data;
+// } operand;
+//
+// // The library that libggml would load, which this program holds as well.
+// ggml_backend_reg_t ggml_backend_init(void);
+//
+// static ggml_backend_dev_t the_device(void) { return ggml_backend_reg_dev_get(ggml_backend_init(), 0); }
+//
+// static void force(int rows, int path) {
+//   eyelet_accel_set_force_t f = (eyelet_accel_set_force_t)ggml_backend_reg_get_proc_address(ggml_backend_init(), "eyelet_accel_set_force");
+//   f(rows, path);
+// }
+//
+// static void read_counters(struct eyelet_accel_counters *c) {
+//   eyelet_accel_counters_t f = (eyelet_accel_counters_t)ggml_backend_reg_get_proc_address(ggml_backend_init(), "eyelet_accel_counters");
+//   f(c, true);
+// }
+//
+// static struct ggml_tensor *source(struct ggml_context *ctx, const operand *o) {
+//   struct ggml_tensor *t = ggml_new_tensor_4d(ctx, o->type, o->whole[0], o->whole[1], o->whole[2], o->whole[3]);
+//   memcpy(t->data, o->data, ggml_nbytes(t));
+//   t = ggml_view_4d(ctx, t, o->ne[0], o->ne[1], o->ne[2], o->ne[3], t->nb[1], t->nb[2], t->nb[3], 0);
+//   return ggml_permute(ctx, t, o->permute[0], o->permute[1], o->permute[2], o->permute[3]);
+// }
+//
+// enum { declined, computed, failed };
+//
+// // Computes w * x, or, with ids, that of each row's expert.
+// static int run_graph(const operand *w, const operand *x, const operand *ids, int threads, size_t room, float *y, size_t ny) {
+//   struct ggml_context *ctx = ggml_init((struct ggml_init_params){room + ggml_graph_overhead(), NULL, false});
+//   if (!ctx) return failed;
+//   struct ggml_tensor *a = source(ctx, w), *b = source(ctx, x);
+//   struct ggml_tensor *c = ids ? ggml_mul_mat_id(ctx, a, b, source(ctx, ids)) : ggml_mul_mat(ctx, a, b);
+//   int result = declined;
+//   if (ggml_backend_dev_supports_op(the_device(), c)) {
+//     struct ggml_cgraph *graph = ggml_new_graph(ctx);
+//     ggml_build_forward_expand(graph, c);
+//     ggml_backend_t backend = ggml_backend_dev_init(the_device(), NULL);
+//     ggml_backend_set_n_threads_t set_threads =
+//         (ggml_backend_set_n_threads_t)ggml_backend_reg_get_proc_address(ggml_backend_init(), "ggml_backend_set_n_threads");
+//     set_threads(backend, threads);
+//     result = ggml_backend_graph_compute(backend, graph) == GGML_STATUS_SUCCESS && (size_t)ggml_nelements(c) == ny ? computed : failed;
+//     if (result == computed) memcpy(y, c->data, ny * sizeof *y);
+//     ggml_backend_free(backend);
+//   }
+//   ggml_free(ctx);
+//   return result;
+// }
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
+)
+
+// matrices are an operand of a product in a graph: up to four dimensions, the first of which is that of a row. The tensor is cut out of
+// a larger one, so that rows have gaps, and its dimensions are permuted: dimension i becomes dimension permute[i].
+type matrices struct {
+	typ       ggml.Type
+	whole, ne [4]int
+	permute   [4]int
+	data      []byte // of the whole
+}
+
+// shape returns the dimensions after the permutation.
+func (m *matrices) shape() (s [4]int) {
+	for i, to := range m.permute {
+		s[to] = m.ne[i]
+	}
+	return s
+}
+
+// path is a way of computing products, with the numbers of product.h.
+type path int
+
+const (
+	anyPath path = iota
+	integers
+	floats
+	onednnF32
+	onednnBF16
+)
+
+// errDevice says that the accelerator took an operation and could not compute it.
+var errDevice = errors.New("accel: the device failed")
+
+// runGraph computes a MUL_MAT, or with ids a MUL_MAT_ID, of a graph by the device that the library registers, if it takes the operation
+// by the given path (else errDeclined). The result has n numbers.
+func runGraph(p path, w, x, ids *matrices, threads, n int) ([]float32, error) {
+	room := 1 << 16
+	for _, m := range []*matrices{w, x, ids} {
+		if m == nil {
+			continue
+		}
+		size, err := m.typ.RowSize(m.whole[0] * m.whole[1] * m.whole[2] * m.whole[3])
+		if err != nil {
+			return nil, err
+		}
+		if size != len(m.data) || size > 1<<28 {
+			return nil, fmt.Errorf("accel: %d bytes for a tensor of %d", len(m.data), size)
+		}
+		room += size + 4096
+	}
+	y := make([]float32, n)
+	C.force(1, C.int(p))
+	defer C.force(0, 0)
+	var c [3]*C.operand
+	for i, m := range []*matrices{w, x, ids} {
+		if m == nil {
+			continue
+		}
+		c[i] = (*C.operand)(C.calloc(1, C.sizeof_operand))
+		defer C.free(unsafe.Pointer(c[i]))
+		data := C.CBytes(m.data)
+		defer C.free(data)
+		c[i]._type, c[i].data = C.int(m.typ), data
+		for d := range 4 {
+			c[i].whole[d], c[i].ne[d], c[i].permute[d] = C.int64_t(m.whole[d]), C.int64_t(m.ne[d]), C.int(m.permute[d])
+		}
+	}
+	switch C.run_graph(c[0], c[1], c[2], C.int(threads), C.size_t(room+4*n), (*C.float)(unsafe.SliceData(y)), C.size_t(n)) {
+	case C.computed:
+		return y, nil
+	case C.declined:
+		return nil, errDeclined
+	}
+	return nil, errDevice
+}
+
+// countedCalls returns how many operations the device has computed since it was last asked.
+func countedCalls() int {
+	var c C.struct_eyelet_accel_counters
+	C.read_counters(&c)
+	return int(c.calls)
+}

@@ -1,0 +1,242 @@
+// Products by oneDNN: blocks of weight rows are converted to float32 or bfloat16 by the thread that multiplies them, so that a block is
+// read from its own cache, and the cost of converting it is shared by all rows of x.
+//
+// Primitives are planned for one thread and the blocks handed out one by one: oneDNN's own splitting leaves threads idle for many
+// shapes (577 x 1024 x 1024 stays on one).
+#include <oneapi/dnnl/dnnl.h>
+#include <omp.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <map>
+#include <memory>
+#include <tuple>
+#include <vector>
+
+#include "product.h"
+
+namespace eyelet {
+namespace {
+
+template <class T, dnnl_status_t (*destroy)(T)>
+struct Owned {
+  T p = nullptr;
+  Owned() = default;
+  Owned(const Owned &) = delete;
+  Owned &operator=(const Owned &) = delete;
+  ~Owned() {
+    if (p) destroy(p);
+  }
+};
+using Desc = Owned<dnnl_memory_desc_t, dnnl_memory_desc_destroy>;
+using Memory = Owned<dnnl_memory_t, dnnl_memory_destroy>;
+
+// Memory that grows, aligned for vectors.
+class Scratch {
+ public:
+  Scratch() = default;
+  Scratch(const Scratch &) = delete;
+  ~Scratch() { release(); }
+  void release() {
+    std::free(p_);
+    p_ = nullptr;
+    size_ = 0;
+  }
+  void *reserve(size_t n) {
+    if (n <= size_) return p_;
+    std::free(p_);
+    size_ = (n + 4095) / 4096 * 4096;
+    p_ = std::aligned_alloc(4096, size_);
+    if (!p_) size_ = 0;
+    return p_;
+  }
+
+ private:
+  void *p_ = nullptr;
+  size_t size_ = 0;
+};
+
+dnnl_engine_t engine() {
+  static dnnl_engine_t e = [] {
+    dnnl_engine_t made = nullptr;
+    return dnnl_engine_create(&made, dnnl_cpu, 0) == dnnl_success ? made : nullptr;
+  }();
+  return e;
+}
+
+// m, n, k, strides of x and y, bf16.
+using Shape = std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, bool>;
+
+// A product planned for one thread: x (m x k) times a block of n rows of weights, each of k numbers.
+struct Plan {
+  Owned<dnnl_primitive_t, dnnl_primitive_destroy> primitive;
+  Desc x, w, y, scratch;
+  size_t scratch_bytes = 0;
+};
+
+bool make(Plan &plan, const Shape &shape) {
+  const auto [m, n, k, x_stride, y_stride, bf16] = shape;
+  const dnnl_data_type_t type = bf16 ? dnnl_bf16 : dnnl_f32;
+  const dnnl_dims_t x_dims = {m, k}, w_dims = {k, n}, y_dims = {m, n};
+  const dnnl_dims_t x_strides = {x_stride, 1}, w_strides = {1, k}, y_strides = {y_stride, 1};
+  Owned<dnnl_primitive_attr_t, dnnl_primitive_attr_destroy> attr;
+  Owned<dnnl_primitive_desc_t, dnnl_primitive_desc_destroy> desc;
+  const int before = omp_get_max_threads();
+  omp_set_num_threads(1);  // oneDNN plans for as many as there are
+  const bool ok =
+      dnnl_memory_desc_create_with_strides(&plan.x.p, 2, x_dims, type, x_strides) == dnnl_success &&
+      dnnl_memory_desc_create_with_strides(&plan.w.p, 2, w_dims, type, w_strides) == dnnl_success &&
+      dnnl_memory_desc_create_with_strides(&plan.y.p, 2, y_dims, dnnl_f32, y_strides) == dnnl_success &&
+      dnnl_primitive_attr_create(&attr.p) == dnnl_success &&
+      dnnl_primitive_attr_set_scratchpad_mode(attr.p, dnnl_scratchpad_mode_user) == dnnl_success &&
+      dnnl_matmul_primitive_desc_create(&desc.p, engine(), plan.x.p, plan.w.p, nullptr, plan.y.p, attr.p) == dnnl_success &&
+      dnnl_primitive_create(&plan.primitive.p, desc.p) == dnnl_success &&
+      dnnl_memory_desc_clone(&plan.scratch.p, dnnl_primitive_desc_query_md(desc.p, dnnl_query_scratchpad_md, 0)) == dnnl_success;
+  omp_set_num_threads(before);
+  if (ok) plan.scratch_bytes = dnnl_memory_desc_get_size(plan.scratch.p);
+  return ok;
+}
+
+// The memory of one thread.
+struct Worker {
+  Scratch weights, scratch;
+  Owned<dnnl_stream_t, dnnl_stream_destroy> stream;
+};
+
+constexpr size_t max_plans = 256;
+
+struct State {
+  std::map<Shape, std::unique_ptr<Plan>> plans;
+  std::vector<std::unique_ptr<Worker>> workers;
+  Scratch rounded;  // x as bfloat16
+};
+
+State &state() {
+  static State s;
+  return s;
+}
+
+const Plan *plan_for(const Shape &shape) {
+  auto &plans = state().plans;
+  if (auto found = plans.find(shape); found != plans.end()) return found->second.get();
+  if (plans.size() >= max_plans) plans.clear();
+  auto plan = std::make_unique<Plan>();
+  if (!make(*plan, shape)) return nullptr;
+  return (plans[shape] = std::move(plan)).get();
+}
+
+bool execute(const Plan &plan, Worker &worker, const void *x, const void *w, float *y) {
+  void *scratch = worker.scratch.reserve(plan.scratch_bytes + 64);
+  Memory mx, mw, my, ms;
+  if (!scratch || dnnl_memory_create(&mx.p, plan.x.p, engine(), const_cast<void *>(x)) != dnnl_success ||
+      dnnl_memory_create(&mw.p, plan.w.p, engine(), const_cast<void *>(w)) != dnnl_success ||
+      dnnl_memory_create(&my.p, plan.y.p, engine(), y) != dnnl_success ||
+      dnnl_memory_create(&ms.p, plan.scratch.p, engine(), scratch) != dnnl_success)
+    return false;
+  const dnnl_exec_arg_t args[] = {
+      {DNNL_ARG_SRC, mx.p}, {DNNL_ARG_WEIGHTS, mw.p}, {DNNL_ARG_DST, my.p}, {DNNL_ARG_SCRATCHPAD, ms.p}};
+  return dnnl_primitive_execute(plan.primitive.p, worker.stream.p, 4, args) == dnnl_success;
+}
+
+void to_bf16(const float *from, uint16_t *to, int64_t n) {
+  ggml_fp32_to_bf16_row(from, reinterpret_cast<ggml_bf16_t *>(to), n);
+}
+
+// block_of returns rows of weights as the product's type: as they lie in memory where they are of that type and dense, else converted.
+const void *block_of(const Product &p, int64_t first, int64_t rows, bool bf16, Worker &worker) {
+  const size_t size = bf16 ? 2 : 4;
+  const char *from = static_cast<const char *>(p.w) + first * p.w_stride;
+  if (p.type == (bf16 ? GGML_TYPE_BF16 : GGML_TYPE_F32) && p.w_stride == p.k * size) return from;
+  char *to = static_cast<char *>(worker.weights.reserve(rows * p.k * size + p.k * sizeof(float)));
+  if (!to) return nullptr;
+  float *row = reinterpret_cast<float *>(to + rows * p.k * size);
+  for (int64_t i = 0; i < rows; i++) {
+    if (!bf16) {
+      to_floats(p.type, from + i * p.w_stride, reinterpret_cast<float *>(to) + i * p.k, p.k);
+      continue;
+    }
+    to_floats(p.type, from + i * p.w_stride, row, p.k);
+    to_bf16(row, reinterpret_cast<uint16_t *>(to) + i * p.k, p.k);
+  }
+  return to;
+}
+
+// The most rows of weights in a block: few enough that a block stays in the second-level cache.
+int64_t block_rows(int64_t n, int64_t k, size_t count, int threads) {
+  int64_t rows = 512 * 1024 / (k * 4) / 16 * 16;
+  rows = rows < 32 ? 32 : rows > 256 ? 256 : rows;
+  // Enough blocks that no thread waits long for the last one.
+  while (rows > 32 && static_cast<int64_t>(count) * ((n + rows - 1) / rows) < 4 * threads) rows /= 2;
+  return rows < n ? rows : n;
+}
+
+}  // namespace
+
+bool onednn_has_bf16() {
+  constexpr unsigned bf16 = dnnl_cpu_isa_avx512_core_bf16;
+  return (dnnl_get_effective_cpu_isa() & bf16) == bf16;
+}
+
+bool run_onednn(bool bf16, const Product *products, size_t count, int threads) {
+  State &s = state();
+  if (!engine() || count == 0) return false;
+  const Product &p0 = products[0];
+  while (static_cast<int>(s.workers.size()) < threads) {
+    auto worker = std::make_unique<Worker>();
+    if (dnnl_stream_create(&worker->stream.p, engine(), dnnl_stream_default_flags) != dnnl_success) return false;
+    s.workers.push_back(std::move(worker));
+  }
+  uint16_t *rounded = nullptr;
+  std::vector<int64_t> offset(count + 1, 0);
+  for (size_t i = 0; i < count; i++) offset[i + 1] = offset[i] + products[i].m;
+  if (bf16) {
+    rounded = static_cast<uint16_t *>(s.rounded.reserve(offset[count] * p0.k * 2 + 64));
+    if (!rounded) return false;
+  }
+
+  const int64_t rows = block_rows(p0.n, p0.k, count, threads), blocks = (p0.n + rows - 1) / rows;
+  // Plans are made before the team starts: the map is shared.
+  std::vector<const Plan *> whole(count), last(count);
+  if (s.plans.size() + 2 * count > max_plans) s.plans.clear();
+  for (size_t i = 0; i < count; i++) {
+    const Product &p = products[i];
+    const int64_t x_stride = bf16 ? p.k : static_cast<int64_t>(p.x_stride), y_stride = static_cast<int64_t>(p.y_stride);
+    whole[i] = plan_for({p.m, rows, p.k, x_stride, y_stride, bf16});
+    last[i] = p.n % rows == 0 ? whole[i] : plan_for({p.m, p.n % rows, p.k, x_stride, y_stride, bf16});
+    if (!whole[i] || !last[i]) return false;
+  }
+
+  std::atomic<int64_t> next_row{0}, next{0};
+  std::atomic<bool> ok{true};
+  const int64_t total = static_cast<int64_t>(count) * blocks;
+#pragma omp parallel num_threads(threads)
+  {
+    Worker &worker = *s.workers[omp_get_thread_num()];
+    if (bf16) {
+      for (int64_t r; (r = next_row.fetch_add(1)) < offset[count];) {
+        size_t i = 0;
+        while (offset[i + 1] <= r) i++;
+        to_bf16(products[i].x + (r - offset[i]) * products[i].x_stride, rounded + r * p0.k, p0.k);
+      }
+#pragma omp barrier
+    }
+    for (int64_t job; ok.load(std::memory_order_relaxed) && (job = next.fetch_add(1)) < total;) {
+      const size_t i = job / blocks;
+      const Product &p = products[i];
+      const int64_t first = job % blocks * rows, here = first + rows <= p.n ? rows : p.n - first;
+      const void *x = bf16 ? static_cast<const void *>(rounded + offset[i] * p.k) : p.x;
+      const void *w = block_of(p, first, here, bf16, worker);
+      if (!w || !execute(here == rows ? *whole[i] : *last[i], worker, x, w, p.y + first)) ok = false;
+    }
+  }
+  return ok;
+}
+
+void release_onednn() {
+  State &s = state();
+  s.plans.clear();
+  s.workers.clear();
+  s.rounded.release();
+}
+
+}  // namespace eyelet

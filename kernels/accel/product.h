@@ -1,0 +1,55 @@
+// Matrix products as the accelerator sees them, and the ways it has of computing one.
+#ifndef EYELET_ACCEL_PRODUCT_H
+#define EYELET_ACCEL_PRODUCT_H
+
+#include <ggml.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace eyelet {
+
+// y[m][n] = sum over k of x[m][k] * w[n][k].
+struct Product {
+  ggml_type type;   // of w
+  int64_t m, n, k;
+  const void *w;    // n rows
+  size_t w_stride;  // bytes from row to row
+  const float *x;   // m rows
+  size_t x_stride;  // numbers from row to row
+  float *y;         // m rows
+  size_t y_stride;  // numbers from row to row
+};
+
+// A way of computing products. The numbers stand in calibration files.
+enum class Path {
+  ggml = 0,       // not here: ggml's CPU backend
+  integers = 1,   // quantized weights times rounded activations (qgemm.h)
+  floats = 2,     // F16, BF16 and F32 weights, converted in registers (fgemm.h)
+  onednn_f32 = 3, // any weights, converted a block of rows at a time, and oneDNN's kernels
+  onednn_bf16 = 4,
+};
+constexpr int paths = 5;
+
+const char *name_of(Path path);
+
+// can_run tells whether a path takes products of such weights on this processor.
+bool can_run(Path path, ggml_type type, int64_t n, int64_t k);
+
+// run computes products that share type, n and k, on a team of threads. One call at a time. It returns false when memory is short or oneDNN
+// has no kernel; what then stands in y is undefined.
+bool run(Path path, const Product *products, size_t count, int threads);
+
+// release_scratch frees what run keeps between calls.
+void release_scratch();
+
+// The part of run that oneDNN computes (onednn.cc).
+bool onednn_has_bf16();
+bool run_onednn(bool bf16, const Product *products, size_t count, int threads);
+void release_onednn();
+
+// to_floats converts n numbers of a row, which starts at a block of its type.
+void to_floats(ggml_type type, const void *from, float *to, int64_t n);
+
+}  // namespace eyelet
+#endif
