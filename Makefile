@@ -16,7 +16,7 @@ env := eval "$$(scripts/env)"
 # Under the race detector everything runs many times slower: these packages are where goroutines meet.
 race_packages := ./models/builtin ./models/gguf ./models/vision/... ./cgo/... ./engine/... ./cmd/...
 
-.PHONY: help setup build run test test-go test-bundle test-race test-slow fuzz bench bench-server lint install bundle clean
+.PHONY: help setup accel build run test test-go test-bundle test-race test-slow fuzz bench bench-server lint install bundle clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -27,7 +27,10 @@ help: ## list the targets
 setup: ## bring the C libraries (no root needed; scripts/setup --help says more)
 	@scripts/setup --quiet
 
-build: setup ## build build/bin/eyelet
+accel: setup ## build the accelerator, build/accel/libggml-eyelet.so, which speeds up libllama and libmtmd
+	@scripts/accel
+
+build: accel ## build build/bin/eyelet
 	@echo 'building build/bin/eyelet (the first time takes a minute)'
 	@$(env) && go build -ldflags "-X main.version=$$(scripts/version)" -o build/bin/eyelet ./cmd/eyelet
 
@@ -38,28 +41,31 @@ test: test-go test-race test-bundle ## all tests that CI runs
 
 test-go: ## the tests of the packages, those against llama.cpp's own programs included
 	@scripts/setup --quiet --peers
+	@scripts/accel
 	$(env) && EYELET_PEERS=require go test $(PKG)
 ifeq ($(PKG),./...)
 	$(env) && go test -tags=nodynamic,netgo,osusergo,nojpegturbo ./cgo/jpeg ./kernels/imaging # as built where libjpeg-turbo is absent
 endif
 
-test-race: setup ## the tests of the packages with concurrency, under the race detector
+test-race: accel ## the tests of the packages with concurrency, under the race detector
 	$(env) && go test -race -short $(race_packages)
 
-test-bundle: setup ## that the bundle runs away from here and with nothing around it
+test-bundle: accel ## that the bundle runs away from here and with nothing around it
 	@scripts/test-bundle
 
 test-slow: ## tests that take minutes: leaks over thousands of cycles, scores of the built-in model
 	@scripts/setup --quiet --peers
+	@scripts/accel
 	$(env) && EYELET_PEERS=require EYELET_SLOW=1 go test -count=1 -timeout=3h -v $(PKG)
 
-fuzz: setup ## each fuzz test for FUZZTIME
+fuzz: accel ## each fuzz test for FUZZTIME
 	@scripts/fuzz $(FUZZTIME) $(PKG)
 
 bench: build build/synth/llama-1b-q4_k_m.gguf build/synth/mmproj-1b-f16.gguf ## benchmarks, against llama.cpp's own programs where there is a counterpart
 	@scripts/setup --quiet --peers
 	$(env) && EYELET_PEERS=require go test -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)
 	$(env) && go run ./scripts/bench-decode models/builtin/eyelet-seed-q8_0.gguf build/synth/llama-1b-q4_k_m.gguf
+	$(env) && go run ./scripts/bench-accel -mmproj build/synth/mmproj-1b-f16.gguf build/synth/llama-1b-q4_k_m.gguf
 	build/bin/eyelet bench vision --mmproj build/synth/mmproj-1b-f16.gguf
 
 bench-server: build/synth/llama-1b-q4_k_m.gguf build/synth/mmproj-1b-f16.gguf ## many conversations, against llama.cpp's llama-server (takes a quarter of an hour)
@@ -77,10 +83,10 @@ build/synth/mmproj-1b-f16.gguf: | setup
 lint: setup ## gofmt, go vet, staticcheck, the import rule, syntax of the scripts
 	@scripts/lint
 
-bundle: setup ## build/dist/eyelet-VERSION-linux-ARCH.tar.gz, which runs where nothing is installed
+bundle: accel ## build/dist/eyelet-VERSION-linux-ARCH.tar.gz, which runs where nothing is installed
 	@scripts/bundle
 
-install: setup ## install to PREFIX (default /usr/local), independent of this checkout
+install: accel ## install to PREFIX (default /usr/local), independent of this checkout
 	@scripts/install '$(PREFIX)'
 
 clean: ## remove what was built; the downloaded packages stay in the cache

@@ -21,6 +21,8 @@ package engine
 import (
 	"errors"
 	"sync"
+
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
 )
 
 // Errors that callers tell apart with errors.Is. Each is wrapped with the file or figure at fault.
@@ -68,6 +70,7 @@ func New(options Options) (*Engine, error) {
 	if options.Threads == 0 {
 		options.Threads = physicalCores()
 	}
+	ggml.SetAcceleratorThreads(options.Threads)
 	return &Engine{threads: options.Threads, thread: acquireThread(), models: map[*Model]struct{}{}}, nil
 }
 

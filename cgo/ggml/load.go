@@ -37,7 +37,8 @@ var (
 //   - those that libggml was built to search.
 //
 // If GGML_BACKEND_PATH names a file, that library is loaded before those of the folder, as libggml itself would load it;
-// if it brings a CPU device, the folder's CPU libraries are left alone. libggml-blas is loaded only over a tuned BLAS
+// if it brings a CPU device, the folder's CPU libraries are left alone. Last comes Eyelet's own accelerator ([AcceleratorState]), from the
+// folder or from where EYELET_ACCEL says. libggml-blas is loaded only over a tuned BLAS
 // (OpenBLAS, MKL, BLIS, Accelerate): over the reference BLAS it is far slower than no BLAS at all.
 func Load() error {
 	loadOnce.Do(func() { loadErr = load() })
@@ -51,6 +52,7 @@ func load() error {
 	if err != nil {
 		return err
 	}
+	backends := folder
 	switch {
 	case hasCPU(): // compiled into libggml
 	case folder == "":
@@ -67,6 +69,7 @@ func load() error {
 	if !hasCPU() {
 		return fmt.Errorf("%w in %s: run scripts/setup, or let EYELET_BACKENDS name the folder that holds libggml-cpu-*.so", ErrNoBackend, folder)
 	}
+	loadAccelerator(backends)
 	return nil
 }
 
@@ -118,6 +121,7 @@ func loadFolder(folder string) error {
 		kinds[kind] = append(kinds[kind], filepath.Join(folder, e.Name()))
 	}
 	delete(kinds, "base")
+	delete(kinds, "eyelet") // see loadAccelerator
 	names := make([]string, 0, len(kinds))
 	for kind := range kinds {
 		names = append(names, kind)

@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
 	"runtime/cgo"
+	"strconv"
 	"strings"
 	"sync"
 	"unsafe"
@@ -55,7 +57,9 @@ type ModelParams struct {
 
 	VocabOnly    bool // metadata and vocabulary, no weights: such a model takes no Context
 	CheckTensors bool // look for NaN and infinite weights while loading
-	NoRepack     bool // keep weights as they stand in the file instead of repacking them for the CPU's kernels
+	// NoRepack keeps weights as they stand in the file instead of repacking them for the kernels of the CPU backend. They stay so without
+	// asking where the accelerator computes them and decoding does not suffer (ggml.PrepareAccelerator).
+	NoRepack bool
 
 	// Overrides replaces metadata by key. Values are int, int64, float64, bool or string of at most 127 bytes.
 	Overrides map[string]any
@@ -95,6 +99,9 @@ func LoadModel(ctx context.Context, path string, params ModelParams) (*Model, er
 	if err != nil {
 		return nil, err
 	}
+	if params.onCPU() && ggml.PrepareAccelerator(0, splitFiles(path)...) {
+		p.use_extra_bufts = false
+	}
 	handle := cgo.NewHandle(progressFunc(func(fraction float64) bool {
 		if params.Progress != nil {
 			params.Progress(fraction)
@@ -121,6 +128,31 @@ func LoadModel(ctx context.Context, path string, params ModelParams) (*Model, er
 	m.vocab = Vocab{model: m, c: C.llama_model_get_vocab(out)}
 	m.vocab.n = int(C.llama_vocab_n_tokens(m.vocab.c))
 	return m, nil
+}
+
+// onCPU tells whether the CPU is to compute with the weights.
+func (p *ModelParams) onCPU() bool {
+	return !p.VocabOnly && (p.GPULayers == NoGPULayers || !SupportsGPUOffload())
+}
+
+// splitName is the end of the name of a file that a model was split into, as llama_split_path makes it.
+var splitName = regexp.MustCompile(`-(\d{5})-of-(\d{5})\.gguf$`)
+
+// maxSplits bounds the parts of a model that are looked for.
+const maxSplits = 1000
+
+// splitFiles returns the files of a model that is named by its first.
+func splitFiles(path string) []string {
+	parts := splitName.FindStringSubmatch(path)
+	if parts == nil {
+		return []string{path}
+	}
+	n, _ := strconv.Atoi(parts[2]) // five digits
+	var files []string
+	for i := range min(n, maxSplits) {
+		files = append(files, fmt.Sprintf("%s-%05d-of-%05d.gguf", strings.TrimSuffix(path, parts[0]), i+1, n))
+	}
+	return files
 }
 
 func (p *ModelParams) toC(arena *cArena) (C.struct_llama_model_params, error) {

@@ -35,7 +35,7 @@ type Params struct {
 	NoGPU   bool // encode on the CPU even if a GPU is there
 	Warmup  bool // encode an empty picture while loading, so that the first real one is not slower
 
-	// Device encodes; nil means the first GPU, or the CPU. It is one of ggml.Devices.
+	// Device encodes; nil means the first GPU, or else the CPU, with the accelerator where it is loaded. It is one of ggml.Devices.
 	Device *ggml.Device
 
 	FlashAttn FlashAttn
@@ -68,11 +68,12 @@ type Context struct {
 	c     *C.mtmd_context
 	watch *C.shim_mtmd_watch
 
-	model  *llama.Model
-	hook   func(string) bool
-	caps   Capabilities
-	marker string
-	nEmbd  int
+	model   *llama.Model
+	threads int // of the accelerator; 0 if it is not used
+	hook    func(string) bool
+	caps    Capabilities
+	marker  string
+	nEmbd   int
 }
 
 // Capabilities tells what a projector and its language model can take.
@@ -126,6 +127,7 @@ func newContext(ctx context.Context, path string, model *llama.Model, params Par
 	if m.watch == nil {
 		return nil, errors.New("mtmd: out of memory")
 	}
+	m.useAccelerator(path, &params)
 	if err := m.load(ctx, path, params); err != nil {
 		C.shim_mtmd_watch_free(m.watch)
 		return nil, err
@@ -141,6 +143,20 @@ func newContext(ctx context.Context, path string, model *llama.Model, params Par
 		m.caps.AudioSampleRate = int(C.mtmd_get_audio_sample_rate(m.c))
 	}
 	return m, nil
+}
+
+// useAccelerator gives the accelerator to libmtmd as the device that encodes, with the CPU for all that it does not take, unless there is
+// another device to use.
+func (m *Context) useAccelerator(path string, params *Params) {
+	if params.Device != nil || !params.NoGPU && llama.SupportsGPUOffload() {
+		return
+	}
+	if params.Device = ggml.AcceleratorDevice(); params.Device == nil {
+		return
+	}
+	params.NoGPU = false // or the device is ignored
+	m.threads = params.threads()
+	ggml.PrepareAccelerator(m.threads, path)
 }
 
 func (m *Context) load(ctx context.Context, path string, params Params) error {
@@ -202,15 +218,19 @@ func (p *Params) check() error {
 	return nil
 }
 
+func (p *Params) threads() int {
+	if p.Threads == 0 {
+		return min(runtime.GOMAXPROCS(0), 512)
+	}
+	return p.Threads
+}
+
 func (p *Params) toC() C.struct_mtmd_context_params {
 	c := C.mtmd_context_params_default()
 	c.use_gpu = C.bool(!p.NoGPU)
 	c.print_timings = false
 	c.warmup = C.bool(p.Warmup)
-	c.n_threads = C.int(p.Threads)
-	if p.Threads == 0 {
-		c.n_threads = C.int(min(runtime.GOMAXPROCS(0), 512))
-	}
+	c.n_threads = C.int(p.threads())
 	if p.Device != nil {
 		c.device = C.ggml_backend_dev_t(p.Device.Pointer())
 	}

@@ -43,6 +43,9 @@ func (m *Context) EncodeChunk(ctx context.Context, c *Chunk) ([]float32, error) 
 		return nil, fmt.Errorf("mtmd: encode: %w", err)
 	}
 
+	if m.threads > 0 {
+		ggml.SetAcceleratorThreads(m.threads) // libmtmd tells the CPU backend alone
+	}
 	disarm := m.arm(ctx)
 	logged := ggml.CollectErrors()
 	var rc C.int32_t

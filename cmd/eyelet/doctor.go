@@ -119,6 +119,7 @@ func (d *Diagnosis) add(c Check) {
 func (d *Diagnosis) run(ctx context.Context) error {
 	d.checkLibraries()
 	if d.checkBackends() {
+		d.checkAccelerator()
 		d.checkGPUs()
 	}
 	d.checkVision()
@@ -183,6 +184,21 @@ func (d *Diagnosis) checkBackends() bool {
 	}
 	d.add(c)
 	return true
+}
+
+// checkAccelerator reports whether libllama and libmtmd compute with the accelerator. They work without it, but slowly.
+func (d *Diagnosis) checkAccelerator() {
+	a := ggml.AcceleratorState()
+	c := Check{Name: "accel", Status: "ok", Detail: "off: " + a.Reason}
+	switch device := ggml.AcceleratorDevice(); {
+	case a.Loaded && device != nil:
+		c.Detail = fmt.Sprintf("%s (%s)", device.Description, filepath.Base(a.Library))
+	case !a.Wanted:
+	default:
+		c.Status = "note"
+		c.Remedy = "prompts and pictures take several times as long without it; run make, or install Eyelet again"
+	}
+	d.add(c)
 }
 
 func (d *Diagnosis) checkGPUs() {

@@ -26,7 +26,8 @@ Exit codes:
 Environment:
   EYELET_CACHE     folder for what can be made again (default: ~/.cache/eyelet)
   EYELET_STATE     folder of sessions (default: ~/.local/state/eyelet)
-  EYELET_BACKENDS  folder of ggml's backend libraries (default: beside libggml)`
+  EYELET_BACKENDS  folder of ggml's backend libraries (default: beside libggml)
+  EYELET_ACCEL     off, or the library of the accelerator (default: beside ggml's)`
 
 const rootExample = `  eyelet run --demo
       the built-in model and its own pictures
@@ -51,11 +52,15 @@ func newRootCommand() *cobra.Command {
 		Args:                       knownCommand,
 		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if flagSet(cmd, "no-accel") {
+				ggml.SwitchOffAccelerator()
+			}
 			return startLogging(cmd)
 		},
 	}
 	root.PersistentFlags().BoolP("verbose", "v", false, "log to stderr what happens, llama.cpp's own lines included")
 	root.PersistentFlags().BoolP("quiet", "q", false, "no progress and no hints on stderr, only errors")
+	root.PersistentFlags().Bool("no-accel", false, "compute with ggml's own kernels alone, as EYELET_ACCEL=off")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{err: err, command: cmd.CommandPath()}
 	})

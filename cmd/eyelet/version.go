@@ -30,6 +30,8 @@ type Versions struct {
 	MTMD   string `json:"libmtmd"`
 	OneDNN string `json:"onednn"`
 	JPEG   string `json:"libjpeg_turbo,omitempty"` // empty where the standard library decodes JPEG files
+	// Accelerator tells whether libllama and libmtmd compute with it: "on", or why not.
+	Accelerator string `json:"accelerator"`
 }
 
 func versions() Versions {
@@ -45,6 +47,7 @@ func versions() Versions {
 	if jpeg.Available {
 		v.JPEG = jpeg.Version()
 	}
+	v.Accelerator = accelerator()
 	info, ok := debug.ReadBuildInfo()
 	if ok && v.Eyelet == "" {
 		v.Eyelet = info.Main.Version
@@ -60,6 +63,17 @@ func versions() Versions {
 		}
 	}
 	return v
+}
+
+// accelerator tells what became of the accelerator.
+func accelerator() string {
+	if ggml.Load() != nil {
+		return "off: there is no CPU backend"
+	}
+	if a := ggml.AcceleratorState(); !a.Loaded {
+		return "off: " + a.Reason
+	}
+	return "on"
 }
 
 func newVersionCommand() *cobra.Command {
@@ -78,7 +92,7 @@ func newVersionCommand() *cobra.Command {
 			for _, row := range [][2]string{
 				{"eyelet", v.Eyelet}, {"go", v.Go}, {"platform", v.Platform},
 				{"libllama", v.Llama}, {"libggml", v.GGML}, {"libmtmd", v.MTMD},
-				{"onednn", v.OneDNN}, {"libjpeg-turbo", cmp.Or(v.JPEG, "none; JPEG files are decoded by Go's library")},
+				{"onednn", v.OneDNN}, {"accelerator", v.Accelerator}, {"libjpeg-turbo", cmp.Or(v.JPEG, "none; JPEG files are decoded by Go's library")},
 			} {
 				fmt.Fprintf(w, "%s\t%s\n", row[0], row[1])
 			}

@@ -1,0 +1,42 @@
+#include "accel.h"
+
+#include <gguf.h>
+
+bool eyelet_accel_find(ggml_backend_reg_t reg, eyelet_accel *f) {
+  eyelet_accel_version_t version = (eyelet_accel_version_t)ggml_backend_reg_get_proc_address(reg, "eyelet_accel_version");
+  if (version == NULL || version() != eyelet_accel_interface) return false;
+  f->set_threads = (eyelet_accel_set_threads_t)ggml_backend_reg_get_proc_address(reg, "eyelet_accel_set_threads");
+  f->set_enabled = (eyelet_accel_set_enabled_t)ggml_backend_reg_get_proc_address(reg, "eyelet_accel_set_enabled");
+  f->set_force = (eyelet_accel_set_force_t)ggml_backend_reg_get_proc_address(reg, "eyelet_accel_set_force");
+  f->counters = (eyelet_accel_counters_t)ggml_backend_reg_get_proc_address(reg, "eyelet_accel_counters");
+  f->measure = (eyelet_accel_measure_t)ggml_backend_reg_get_proc_address(reg, "eyelet_accel_measure");
+  f->set_choice = (eyelet_accel_set_choice_t)ggml_backend_reg_get_proc_address(reg, "eyelet_accel_set_choice");
+  f->path_name = (eyelet_accel_path_name_t)ggml_backend_reg_get_proc_address(reg, "eyelet_accel_path_name");
+  return f->set_threads && f->set_enabled && f->set_force && f->counters && f->measure && f->set_choice && f->path_name;
+}
+
+void eyelet_accel_call_set_threads(const eyelet_accel *f, int threads) { f->set_threads(threads); }
+void eyelet_accel_call_set_enabled(const eyelet_accel *f, bool on) { f->set_enabled(on); }
+void eyelet_accel_call_set_force(const eyelet_accel *f, int rows, int path) { f->set_force(rows, path); }
+void eyelet_accel_call_counters(const eyelet_accel *f, struct eyelet_accel_counters *c, bool reset) { f->counters(c, reset); }
+
+bool eyelet_accel_call_measure(const eyelet_accel *f, int type, int step, int threads, double *nanoseconds) {
+  return f->measure(type, step, threads, nanoseconds);
+}
+
+bool eyelet_accel_call_set_choice(const eyelet_accel *f, int type, int step, int path) { return f->set_choice(type, step, path); }
+const char *eyelet_accel_call_path_name(const eyelet_accel *f, int path) { return f->path_name(path); }
+
+bool eyelet_weight_bytes(const char *path, int64_t bytes[GGML_TYPE_COUNT]) {
+  struct gguf_init_params params = {.no_alloc = true, .ctx = NULL};
+  struct gguf_context *file = gguf_init_from_file(path, params);
+  if (file == NULL) return false;
+  for (int64_t i = 0; i < gguf_get_n_tensors(file); i++) {
+    enum ggml_type type = gguf_get_tensor_type(file, i);
+    const int64_t *ne = gguf_get_tensor_ne(file, i);
+    if (type < 0 || type >= GGML_TYPE_COUNT || ne[1] <= 1) continue;
+    bytes[type] += (int64_t)gguf_get_tensor_size(file, i);
+  }
+  gguf_free(file);
+  return true;
+}

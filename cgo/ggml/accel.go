@@ -1,0 +1,200 @@
+package ggml
+
+// #include <stdlib.h>
+// #include "accel.h"
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+	"unsafe"
+)
+
+// acceleratorLibrary is the file name of the accelerator of kernels/accel: as that of ggml's own backends, beside which it lies.
+const acceleratorLibrary = "libggml-eyelet.so"
+
+// Accelerator is the library of kernels/accel as [Load] found it: a backend that takes large matrix products, and attention, off ggml's
+// CPU backend.
+type Accelerator struct {
+	Library string // path, "" if there is none
+	Wanted  bool   // false if it was switched off
+	Loaded  bool
+	Reason  string // why it is not loaded
+}
+
+// accelerator is what is known of the library, which stays loaded as long as the process.
+type accelerator struct {
+	mu           sync.Mutex
+	off          bool
+	state        Accelerator
+	f            C.eyelet_accel // its functions
+	device       C.ggml_backend_dev_t
+	threads      int                  // 0 for all cores
+	calibrations map[int]*calibration // by number of threads
+}
+
+var accel accelerator
+
+// SwitchOffAccelerator makes [Load] leave the accelerator out, as EYELET_ACCEL=off does. It must be called before Load.
+func SwitchOffAccelerator() {
+	accel.mu.Lock()
+	defer accel.mu.Unlock()
+	accel.off = true
+}
+
+// AcceleratorState tells what became of the accelerator, once [Load] has returned.
+func AcceleratorState() Accelerator {
+	accel.mu.Lock()
+	defer accel.mu.Unlock()
+	return accel.state
+}
+
+// AcceleratorDevice returns the accelerator among [Devices], nil if it is not loaded.
+func AcceleratorDevice() *Device {
+	accel.mu.Lock()
+	dev := accel.device
+	accel.mu.Unlock()
+	if dev == nil {
+		return nil
+	}
+	for _, d := range Devices() {
+		if d.dev == dev {
+			return &d
+		}
+	}
+	return nil
+}
+
+// loadAccelerator registers the accelerator. It comes last: it asks the CPU backend which version of the interface this libggml speaks.
+// Whatever is wrong with it, the program works without.
+func loadAccelerator(folder string) {
+	accel.mu.Lock()
+	defer accel.mu.Unlock()
+	if accel.off || strings.EqualFold(os.Getenv("EYELET_ACCEL"), "off") {
+		accel.state = Accelerator{Reason: "switched off"}
+		return
+	}
+	path, reason := findAccelerator(os.Getenv("EYELET_ACCEL"), acceleratorFolders(folder))
+	if reason == "" {
+		reason = openAccelerator(path)
+	}
+	accel.state = Accelerator{Library: path, Wanted: true, Loaded: reason == "", Reason: reason}
+	if reason != "" {
+		emit(slog.LevelInfo, "the accelerator is not used: "+reason)
+	}
+}
+
+// acceleratorFolders returns where the library may lie: with ggml's backends, in a bundle without such a folder, or where make builds it.
+func acceleratorFolders(backends string) []string {
+	var folders []string
+	if backends != "" {
+		folders = append(folders, backends)
+	}
+	if dir := LibDir(); dir != "" {
+		folders = append(folders, filepath.Join(dir, "ggml"))
+	}
+	if program, err := os.Executable(); err == nil {
+		folders = append(folders, filepath.Join(filepath.Dir(program), "..", "accel"))
+	}
+	return folders
+}
+
+// findAccelerator returns the path of the library, or why there is none. named is what EYELET_ACCEL says.
+func findAccelerator(named string, folders []string) (path, reason string) {
+	if named != "" {
+		if !isFile(named) {
+			return "", fmt.Sprintf("EYELET_ACCEL names %s, which is not a file; give the path of %s, or off", named, acceleratorLibrary)
+		}
+		return named, ""
+	}
+	for _, folder := range folders {
+		if path := filepath.Join(folder, acceleratorLibrary); isFile(path) {
+			return path, ""
+		}
+	}
+	return "", "there is no " + acceleratorLibrary + " in " + strings.Join(folders, " or ")
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// openAccelerator loads the library and returns "", or why not.
+func openAccelerator(path string) string {
+	cpath := C.CString(path)
+	defer C.free(unsafe.Pointer(cpath))
+	logged := CollectErrors()
+	reg := C.ggml_backend_load(cpath)
+	err := logged.Wrap(errors.New("libggml " + Version() + " does not load it"))
+	if reg == nil {
+		return err.Error()
+	}
+	if !C.eyelet_accel_find(reg, &accel.f) {
+		C.ggml_backend_unload(reg)
+		return path + " is not of this version of Eyelet"
+	}
+	accel.device = C.ggml_backend_reg_dev_get(reg, 0)
+	accel.calibrations = map[int]*calibration{}
+	C.eyelet_accel_call_set_threads(&accel.f, C.int(accel.threads))
+	return ""
+}
+
+// SetAcceleratorThreads sets the number of threads that the accelerator computes with where nobody else tells it: libllama does for its
+// contexts, libmtmd does not. Values below 1 stand for all cores. It may be called before [Load].
+func SetAcceleratorThreads(n int) {
+	accel.mu.Lock()
+	defer accel.mu.Unlock()
+	accel.threads = max(n, 0)
+	if accel.state.Loaded {
+		C.eyelet_accel_call_set_threads(&accel.f, C.int(accel.threads))
+	}
+}
+
+// EnableAccelerator lets graphs that are laid out from now on use the accelerator, or not: contexts of libllama and projectors of libmtmd
+// lay theirs out when they are made and when shapes change. Benchmarks compare both in one process.
+func EnableAccelerator(on bool) {
+	accel.mu.Lock()
+	defer accel.mu.Unlock()
+	if accel.state.Loaded {
+		C.eyelet_accel_call_set_enabled(&accel.f, C.bool(on))
+	}
+}
+
+// ForceAccelerator makes the accelerator take every product of at least rows rows that it can compute, whatever was measured; 0 ends that.
+// It is for tests.
+func ForceAccelerator(rows int) {
+	accel.mu.Lock()
+	defer accel.mu.Unlock()
+	if accel.state.Loaded {
+		C.eyelet_accel_call_set_force(&accel.f, C.int(rows), 0)
+	}
+}
+
+// AcceleratorCounters is what the accelerator has done in this process.
+type AcceleratorCounters struct {
+	Calls      uint64        // operations computed
+	Rows       uint64        // of activations in them
+	Operations uint64        // multiplications and additions in their products
+	Declined   uint64        // products left to ggml's CPU backend, counted each time that a graph is laid out
+	Time       time.Duration // spent computing
+}
+
+// ReadAcceleratorCounters returns the counters; reset sets them to zero.
+func ReadAcceleratorCounters(reset bool) AcceleratorCounters {
+	accel.mu.Lock()
+	defer accel.mu.Unlock()
+	if !accel.state.Loaded {
+		return AcceleratorCounters{}
+	}
+	var c C.struct_eyelet_accel_counters
+	C.eyelet_accel_call_counters(&accel.f, &c, C.bool(reset))
+	return AcceleratorCounters{Calls: uint64(c.calls), Rows: uint64(c.rows), Operations: uint64(c.operations), Declined: uint64(c.declined),
+		Time: time.Duration(float64(c.seconds) * float64(time.Second))}
+}

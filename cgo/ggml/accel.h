@@ -1,0 +1,34 @@
+#ifndef EYELET_GGML_ACCEL_H
+#define EYELET_GGML_ACCEL_H
+
+#include <ggml-backend.h>
+
+#include "../../kernels/accel/accel.h"
+
+// The functions of the accelerator's library.
+typedef struct {
+  eyelet_accel_set_threads_t set_threads;
+  eyelet_accel_set_enabled_t set_enabled;
+  eyelet_accel_set_force_t set_force;
+  eyelet_accel_counters_t counters;
+  eyelet_accel_measure_t measure;
+  eyelet_accel_set_choice_t set_choice;
+  eyelet_accel_path_name_t path_name;
+} eyelet_accel;
+
+// eyelet_accel_find asks a registry for the functions; false if one is missing, or they are of another version than accel.h.
+bool eyelet_accel_find(ggml_backend_reg_t reg, eyelet_accel *f);
+
+// Go cannot call through pointers.
+void eyelet_accel_call_set_threads(const eyelet_accel *f, int threads);
+void eyelet_accel_call_set_enabled(const eyelet_accel *f, bool on);
+void eyelet_accel_call_set_force(const eyelet_accel *f, int rows, int path);
+void eyelet_accel_call_counters(const eyelet_accel *f, struct eyelet_accel_counters *c, bool reset);
+bool eyelet_accel_call_measure(const eyelet_accel *f, int type, int step, int threads, double *nanoseconds);
+bool eyelet_accel_call_set_choice(const eyelet_accel *f, int type, int step, int path);
+const char *eyelet_accel_call_path_name(const eyelet_accel *f, int path);
+
+// eyelet_weight_bytes adds the bytes of the matrices in a GGUF file to bytes, by type. False if the file cannot be read.
+bool eyelet_weight_bytes(const char *path, int64_t bytes[GGML_TYPE_COUNT]);
+
+#endif

@@ -1,0 +1,324 @@
+package ggml
+
+// #include <stdlib.h>
+// #include "accel.h"
+import "C"
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"unsafe"
+)
+
+// The paths of kernels/accel/product.h that are of another kind: ggml's own CPU backend over weights as they lie in the file, and, after
+// the last path, over weights that it has repacked while loading.
+const (
+	pathGGML     = 0
+	pathRepacked = C.eyelet_accel_paths - 1
+	measureSteps = C.eyelet_accel_steps
+
+	measureWidth = 2048 // of a row that is measured
+
+	// The least bytes of matrices of a type that are worth a measurement. Smaller models are done before it would pay, and get what was
+	// measured for others, or the plugin's defaults.
+	leastToMeasure = 32 << 20
+)
+
+// The steps that are measured: one row, for which the CPU backend stays, to know what repacking gains; and those from which on a path of ours
+// may be faster (least_rows in kernels/accel/choice.h).
+var measuredSteps = []int{0, 3, 4, 5, 6, 7}
+
+// timing is the nanoseconds of products of 1, 2, 4 … 128 rows by each path; 0 where a path cannot run them or nothing was measured.
+type timing [measureSteps][C.eyelet_accel_paths]float64
+
+// calibration is what was measured on one machine with one number of threads. It is the document of the file in the cache.
+type calibration struct {
+	Key   calibrationKey    `json:"key"`
+	Types map[string]timing `json:"types"` // by name
+}
+
+// calibrationKey is what the measurements depend on. The file is named by its hash.
+type calibrationKey struct {
+	CPU     string `json:"cpu"`
+	Backend string `json:"backend"` // ggml's CPU library and its features
+	GGML    string `json:"ggml"`
+	Library string `json:"library"` // hash of the accelerator's library
+	Threads int    `json:"threads"`
+}
+
+// winsBelow is the share of the CPU backend's time that a path of ours must stay below: each product that is taken splits the graph.
+const winsBelow = 0.95
+
+// choice returns the path that products of 2^step rows are computed with.
+func (t *timing) choice(step int) int {
+	best, least := pathGGML, t[step][pathGGML]*winsBelow
+	for path := pathGGML + 1; path < pathRepacked; path++ {
+		if ns := t[step][path]; ns > 0 && (ns < least || least == 0) {
+			best, least = path, ns
+		}
+	}
+	return best
+}
+
+// sane rejects numbers that no measurement gives.
+func (t *timing) sane() bool {
+	for _, step := range t {
+		for _, ns := range step {
+			if !(ns >= 0 && ns < 1e12) {
+				return false
+			}
+		}
+	}
+	for _, step := range measuredSteps {
+		if t[step][pathGGML] == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// time returns that of a product of 2^step rows, with weights as they lie in the file or repacked where ggml can.
+func (t *timing) time(step int, repacked bool) float64 {
+	if ns := t[step][pathRepacked]; repacked && ns > 0 {
+		return ns
+	}
+	return t[step][t.choice(step)]
+}
+
+// PrepareAccelerator makes the accelerator ready for the weights of GGUF files: it decides for each of their types from how many rows of
+// activations on products are taken, and how they are computed. What was not yet measured on this machine with this number of threads is,
+// for a tenth to a third of a second a type, and kept in the cache directory. threads below 1 stands for those of [SetAcceleratorThreads].
+//
+// plain tells whether the weights are best left as they are in the file: only then are they the accelerator's to take, but ggml's CPU
+// backend decodes some types faster if it repacks them while loading. It is false without an accelerator.
+func PrepareAccelerator(threads int, files ...string) (plain bool) {
+	accel.mu.Lock()
+	defer accel.mu.Unlock()
+	if !accel.state.Loaded {
+		return false
+	}
+	weights, ok := weightBytes(files)
+	if !ok {
+		return false // whoever loads the files says what is wrong with them
+	}
+	c := accel.calibration(threads)
+	fresh, found := false, map[Type]timing{}
+	for t, n := range weights {
+		times, known := c.Types[t.String()]
+		if !known && n < leastToMeasure {
+			continue
+		}
+		if !known {
+			if times, known = accel.measure(t, c.Key.Threads); !known {
+				continue
+			}
+			c.Types[t.String()] = times
+			fresh = true
+		}
+		found[t] = times
+		for step := range measureSteps {
+			C.eyelet_accel_call_set_choice(&accel.f, C.int(t), C.int(step), C.int(times.choice(step)))
+		}
+	}
+	if fresh {
+		if err := c.save(); err != nil {
+			emit(slog.LevelInfo, "the accelerator's measurements are not kept: "+err.Error())
+		}
+	}
+	return plainIsBest(weights, found)
+}
+
+// plainIsBest compares the time of decoding (one row) and of prompts (64 and 128 rows) with all weights as they are to that with all
+// weights repacked that ggml repacks. Plain weights must not lose two hundredths in any of these.
+func plainIsBest(weights map[Type]int64, times map[Type]timing) bool {
+	if len(times) == 0 {
+		return false
+	}
+	for _, step := range []int{0, 6, 7} {
+		var plain, repacked float64
+		for t, times := range times {
+			row, err := t.RowSize(measureWidth)
+			if err != nil {
+				return false
+			}
+			rows := float64(weights[t]) / float64(row)
+			plain += rows * times.time(step, false)
+			repacked += rows * times.time(step, true)
+		}
+		if plain*0.98 > repacked {
+			return false
+		}
+	}
+	return true
+}
+
+// weightBytes returns the bytes of the matrices in GGUF files by type; false if one cannot be read.
+func weightBytes(files []string) (map[Type]int64, bool) {
+	var bytes [C.GGML_TYPE_COUNT]C.int64_t
+	for _, file := range files {
+		if CheckFile(file) != nil {
+			return nil, false
+		}
+		cpath := C.CString(file)
+		ok := C.eyelet_weight_bytes(cpath, &bytes[0])
+		C.free(unsafe.Pointer(cpath))
+		if !ok {
+			return nil, false
+		}
+	}
+	weights := map[Type]int64{}
+	for i, n := range bytes {
+		if t := Type(i); n > 0 && t.Known() {
+			weights[t] = int64(n)
+		}
+	}
+	return weights, true
+}
+
+// calibration returns that of a number of threads: from memory, or the cache, or a new one. accel.mu is held.
+func (a *accelerator) calibration(threads int) *calibration {
+	if threads < 1 {
+		threads = a.threads
+	}
+	if threads < 1 {
+		threads = runtime.GOMAXPROCS(0)
+	}
+	c, ok := a.calibrations[threads]
+	if !ok {
+		c = readCalibration(a.key(threads))
+		a.calibrations[threads] = c
+	}
+	return c
+}
+
+// key describes this machine. accel.mu is held.
+func (a *accelerator) key(threads int) calibrationKey {
+	key := calibrationKey{GGML: Version() + " " + Commit(), Library: hashOfFile(a.state.Library), Threads: threads}
+	for _, d := range Devices() {
+		if d.Type == CPU {
+			key.CPU = d.Description
+		}
+	}
+	key.Backend = filepath.Base(CPULibrary())
+	for _, f := range CPUFeatures() {
+		key.Backend += " " + f.Name + "=" + f.Value
+	}
+	return key
+}
+
+// measure times a type on an OS thread that ends with it: libgomp keeps a team of workers for each thread that ever computed. accel.mu is
+// held.
+func (a *accelerator) measure(t Type, threads int) (times timing, ok bool) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		for _, step := range measuredSteps {
+			ok = bool(C.eyelet_accel_call_measure(&a.f, C.int(t), C.int(step), C.int(threads), (*C.double)(&times[step][0])))
+			if !ok {
+				return
+			}
+		}
+		ok = times.sane()
+	}()
+	<-done
+	return times, ok
+}
+
+func hashOfFile(path string) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return "unknown"
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "unknown"
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// cacheFolder is that of models/builtin, which lies on a floor above.
+func cacheFolder() (string, error) {
+	if dir := os.Getenv("EYELET_CACHE"); dir != "" {
+		return filepath.Abs(dir)
+	}
+	dir, err := os.UserCacheDir()
+	return filepath.Join(dir, "eyelet"), err
+}
+
+// file is where a calibration is kept: one for each key, so that machines that share a home folder do not undo each other's.
+func (k *calibrationKey) file() (string, error) {
+	dir, err := cacheFolder()
+	if err != nil {
+		return "", err
+	}
+	text, err := json.Marshal(k)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(text)
+	return filepath.Join(dir, "accel-"+hex.EncodeToString(sum[:8])+".json"), nil
+}
+
+// maxCalibrationBytes is far more than a file with every type takes.
+const maxCalibrationBytes = 1 << 20
+
+// readCalibration returns what the cache holds for a key. A file that is not whole, or not of this key, counts as none, and is written anew.
+func readCalibration(key calibrationKey) *calibration {
+	none := &calibration{Key: key, Types: map[string]timing{}}
+	path, err := key.file()
+	if err != nil {
+		return none
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return none
+	}
+	defer f.Close()
+	var c calibration
+	if err := json.NewDecoder(io.LimitReader(f, maxCalibrationBytes)).Decode(&c); err != nil || c.Key != key || c.Types == nil {
+		return none
+	}
+	for _, times := range c.Types {
+		if !times.sane() {
+			return none
+		}
+	}
+	return &c
+}
+
+// save writes the file, whole or not at all.
+func (c *calibration) save() error {
+	path, err := c.Key.file()
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".accel-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(text, '\n'))
+	err = cmp.Or(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+	}
+	return err
+}

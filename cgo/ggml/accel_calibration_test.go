@@ -1,0 +1,138 @@
+package ggml
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// timingOf is one in which each path takes a multiple of the time of the first, whatever the rows.
+func timingOf(multiples ...float64) timing {
+	var t timing
+	for _, step := range measuredSteps {
+		for path, m := range multiples {
+			t[step][path] = m * 1e6
+		}
+	}
+	return t
+}
+
+func TestChoiceIsTheFastestPath(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		t    timing
+		want int
+	}{
+		{"one is faster", timingOf(1, 0, 0.5, 0.4, 0, 0), 3},
+		{"all are slower", timingOf(1, 2, 3, 4, 0, 0), pathGGML},
+		{"too little is gained", timingOf(1, 0.97, 0, 0, 0, 0), pathGGML},
+		{"repacking is no path", timingOf(1, 0, 0, 2, 0, 0.1), pathGGML},
+	} {
+		for _, step := range []int{3, 7} {
+			if got := test.t.choice(step); got != test.want {
+				t.Errorf("%s: step %d gets path %d, want %d", test.name, step, got, test.want)
+			}
+		}
+		if got := test.t.choice(1); got != pathGGML {
+			t.Errorf("%s: two rows, which are not measured, get path %d", test.name, got)
+		}
+	}
+}
+
+func TestWeightsStayPlainUnlessThatIsSlower(t *testing.T) {
+	slowDecode := timingOf(1, 0.1, 0, 0, 0, 0.2)
+	slowDecode[0][1] = 0 // of a single row ours are not measured
+	for _, test := range []struct {
+		name    string
+		weights map[Type]int64
+		times   map[Type]timing
+		want    bool
+	}{
+		{"nothing is known", map[Type]int64{F16: 1 << 30}, nil, false},
+		{"ggml does not repack the type", map[Type]int64{F16: 1 << 30}, map[Type]timing{F16: timingOf(1, 0, 0.2, 0, 0, 0)}, true},
+		{"repacked is faster", map[Type]int64{F16: 1 << 30}, map[Type]timing{F16: timingOf(1, 0.5, 0, 0, 0, 0.3)}, false},
+		{"decoding would suffer", map[Type]int64{F16: 1 << 30}, map[Type]timing{F16: slowDecode}, false},
+		{"the type is rare", map[Type]int64{F16: 1 << 30, F32: 1 << 10}, map[Type]timing{F16: timingOf(1, 0.2, 0, 0, 0, 0), F32: slowDecode}, true},
+	} {
+		if got := plainIsBest(test.weights, test.times); got != test.want {
+			t.Errorf("%s: %v, want %v", test.name, got, test.want)
+		}
+	}
+}
+
+func TestCalibrationIsKept(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("EYELET_CACHE", filepath.Join(dir, "made"))
+	key := calibrationKey{CPU: "one", Threads: 2}
+	if c := readCalibration(key); c.Key != key || len(c.Types) != 0 {
+		t.Fatalf("without a file: %+v", c)
+	}
+	kept := calibration{Key: key, Types: map[string]timing{"f16": timingOf(1, 0, 0.5, 0, 0, 0)}}
+	if err := kept.save(); err != nil {
+		t.Fatal(err)
+	}
+	if c := readCalibration(key); c.Types["f16"] != kept.Types["f16"] {
+		t.Errorf("read back %+v", c)
+	}
+	if c := readCalibration(calibrationKey{CPU: "one", Threads: 3}); len(c.Types) != 0 {
+		t.Errorf("another key got %+v", c)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "made", ".accel-*")); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestDamagedCalibrationCountsAsNone(t *testing.T) {
+	t.Setenv("EYELET_CACHE", t.TempDir())
+	key := calibrationKey{CPU: "one", Threads: 2}
+	kept := calibration{Key: key, Types: map[string]timing{"f16": timingOf(1, 0, 0.5, 0, 0, 0)}}
+	text, err := json.Marshal(kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, err := key.file()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, damaged := range map[string]string{
+		"empty":            "",
+		"cut off":          string(text[:len(text)/2]),
+		"of another key":   strings.Replace(string(text), "one", "two", 1),
+		"without types":    `{"key":{"cpu":"one","threads":2}}`,
+		"with a negative":  strings.Replace(string(text), "1000000,", "-1,", 1),
+		"with no number":   strings.Replace(string(text), "1000000,", "1e999,", 1),
+		"with a zero":      strings.Replace(string(text), "1000000,", "0,", 1),
+		"not JSON":         "\x00\x01",
+		"too large to be":  strings.Repeat(" ", maxCalibrationBytes) + string(text),
+		"not of this kind": "[]",
+	} {
+		if err := os.WriteFile(path, []byte(damaged), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if c := readCalibration(key); c.Key != key || len(c.Types) != 0 {
+			t.Errorf("%s: read %+v", name, c)
+		}
+	}
+	if err := kept.save(); err != nil {
+		t.Fatal(err)
+	}
+	if c := readCalibration(key); len(c.Types) != 1 {
+		t.Errorf("after a save: %+v", c)
+	}
+}
+
+func TestMeasurementsAreSane(t *testing.T) {
+	mustHaveAccelerator(t)
+	accel.mu.Lock()
+	times, ok := accel.measure(F16, 2)
+	accel.mu.Unlock()
+	if !ok || !times.sane() {
+		t.Fatalf("measured %v, %v", times, ok)
+	}
+	if times[7][pathGGML] < times[3][pathGGML] {
+		t.Errorf("128 rows take %v ns, 8 rows %v", times[7][pathGGML], times[3][pathGGML])
+	}
+	t.Logf("%v", times)
+}
