@@ -1,0 +1,126 @@
+// Bench-accel tells what the accelerator (kernels/accel) gains: language models against llama.cpp's own llama-bench, with llama-bench's
+// tests (pp512, pp64, tg128: random tokens into an empty context, nothing sampled), and towers in libmtmd against libmtmd without it.
+//
+//	eval "$(scripts/env)"
+//	go run ./scripts/bench-accel -mmproj build/synth/mmproj-1b-f16.gguf build/synth/llama-1b-f16.gguf build/synth/llama-1b-q4_k_m.gguf
+//
+// The sides take turns, so that what else the machine does hits all alike. The figures that count are the ratios of the medians; bars are
+// what the accelerator is to reach on them.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/cgo/llama"
+)
+
+// options are the flags.
+type options struct {
+	rounds, threads int
+	tests           []test
+	strict          bool
+}
+
+func main() {
+	o := options{}
+	flag.IntVar(&o.rounds, "rounds", 3, "turns of each side")
+	flag.IntVar(&o.threads, "threads", runtime.NumCPU(), "threads of all sides")
+	flag.BoolVar(&o.strict, "strict", false, "fail if a ratio is below its bar")
+	names := flag.String("tests", "pp512,pp64,tg128", "`tests` of language models")
+	mmproj := flag.String("mmproj", "", "projector `files` to encode a picture with, separated by commas")
+	lm := flag.String("lm", "build/synth/llama-1b-q4_k_m.gguf", "language `model` that the projectors belong to")
+	flag.Parse()
+	runtime.LockOSThread() // libgomp keeps a team of workers for each thread that computes
+	if err := run(&o, *names, *mmproj, *lm, flag.Args()); err != nil {
+		fmt.Fprintln(os.Stderr, "bench-accel:", err)
+		os.Exit(1)
+	}
+}
+
+func run(o *options, names, mmproj, lm string, models []string) (err error) {
+	if o.tests, err = parseTests(names); err != nil {
+		return err
+	}
+	if err := llama.Init(); err != nil {
+		return err
+	}
+	if a := ggml.AcceleratorState(); !a.Loaded {
+		return fmt.Errorf("no accelerator: %s", a.Reason)
+	}
+	ctx := context.Background()
+	fmt.Printf("%d threads, libllama %s, libggml %s, %s\n", o.threads, llama.Version(), ggml.Version(), runtime.Version())
+	var short []string
+	for _, path := range models {
+		results, err := benchModel(ctx, path, o)
+		if err != nil {
+			return err
+		}
+		short = append(short, results.print(path)...)
+	}
+	for path := range strings.SplitSeq(mmproj, ",") {
+		if path == "" {
+			continue
+		}
+		results, err := benchTower(ctx, path, lm, o)
+		if err != nil {
+			return err
+		}
+		short = append(short, results.print(path)...)
+	}
+	if o.strict && len(short) > 0 {
+		return fmt.Errorf("below the bar: %s", strings.Join(short, ", "))
+	}
+	return nil
+}
+
+// result is a test's figures: bigger is better.
+type result struct {
+	name, unit   string
+	ours, theirs []float64
+	bar          float64 // 0 if there is none
+	note         string
+}
+
+type results []*result
+
+// print writes a table, and returns the names of tests that are below their bars.
+func (r results) print(title string) (short []string) {
+	fmt.Println(title)
+	for _, x := range r {
+		ratio := median(x.ours) / median(x.theirs)
+		fmt.Printf("  %-7s %s  accelerator %s  peer %s", x.name, x.unit, figures(x.ours), figures(x.theirs))
+		fmt.Printf("  ratio %.3f", ratio)
+		if x.bar > 0 {
+			verdict := "reached"
+			if ratio < x.bar {
+				verdict = "missed"
+				short = append(short, title+" "+x.name)
+			}
+			fmt.Printf("  bar %.2f %s", x.bar, verdict)
+		}
+		if x.note != "" {
+			fmt.Printf("  (%s)", x.note)
+		}
+		fmt.Println()
+	}
+	return short
+}
+
+func figures(x []float64) string {
+	return fmt.Sprintf("%.2f (%.2f to %.2f)", median(x), slices.Min(x), slices.Max(x))
+}
+
+func median(x []float64) float64 {
+	s := slices.Sorted(slices.Values(x))
+	if len(s)%2 == 1 {
+		return s[len(s)/2]
+	}
+	return (s[len(s)/2-1] + s[len(s)/2]) / 2
+}
