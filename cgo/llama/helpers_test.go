@@ -113,10 +113,11 @@ func fresh(t testing.TB, tokens []llama.Token) []float32 {
 	return decode(t, newContext(t, seedModel(t), llama.ContextParams{NCtx: 256}), tokens, 0, 0)
 }
 
-// same wants two rows of logits to agree up to the rounding of other batch shapes and an F16 cache.
+// same wants two rows of logits to agree up to the rounding of an F16 cache, and of other batch shapes: the accelerator, which takes large
+// ones, rounds activations otherwise than the CPU backend. Unlike sequences are seldom closer than ten times as much.
 func same(t testing.TB, what string, got, want []float32) {
 	t.Helper()
-	if d := distance(got, want); !(d < 0.05) {
+	if d := distance(got, want); !(d < 0.1) {
 		t.Errorf("%s: logits differ by up to %v", what, d)
 	}
 }
