@@ -23,7 +23,7 @@ const acceleratorLibrary = "libggml-eyelet.so"
 // CPU backend.
 type Accelerator struct {
 	Library string // path, "" if there is none
-	Wanted  bool   // false if it was switched off
+	Wanted  bool   // EYELET_ACCEL asks for it
 	Loaded  bool
 	Reason  string // why it is not loaded
 }
@@ -76,11 +76,18 @@ func AcceleratorDevice() *Device {
 func loadAccelerator(folder string) {
 	accel.mu.Lock()
 	defer accel.mu.Unlock()
-	if accel.off || strings.EqualFold(os.Getenv("EYELET_ACCEL"), "off") {
+	named := os.Getenv("EYELET_ACCEL")
+	switch {
+	case accel.off, strings.EqualFold(named, "off"):
 		accel.state = Accelerator{Reason: "switched off"}
 		return
+	case named == "":
+		accel.state = Accelerator{Reason: "not asked for; EYELET_ACCEL=on loads it"}
+		return
+	case strings.EqualFold(named, "on"):
+		named = ""
 	}
-	path, reason := findAccelerator(os.Getenv("EYELET_ACCEL"), acceleratorFolders(folder))
+	path, reason := findAccelerator(named, acceleratorFolders(folder))
 	if reason == "" {
 		reason = openAccelerator(path)
 	}
@@ -109,7 +116,7 @@ func acceleratorFolders(backends string) []string {
 func findAccelerator(named string, folders []string) (path, reason string) {
 	if named != "" {
 		if !isFile(named) {
-			return "", fmt.Sprintf("EYELET_ACCEL names %s, which is not a file; give the path of %s, or off", named, acceleratorLibrary)
+			return "", fmt.Sprintf("EYELET_ACCEL names %s, which is not a file; give the path of %s, on or off", named, acceleratorLibrary)
 		}
 		return named, ""
 	}

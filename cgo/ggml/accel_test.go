@@ -90,6 +90,7 @@ func TestAcceleratorIsLeftOut(t *testing.T) {
 		wanted    bool
 		reason    string
 	}{
+		{"where nobody asks for it", "EYELET_ACCEL=", false, "EYELET_ACCEL=on"},
 		{"by EYELET_ACCEL", "EYELET_ACCEL=off", false, "switched off"},
 		{"by EYELET_ACCEL in capitals", "EYELET_ACCEL=OFF", false, "switched off"},
 		{"by a call", stateVariable + "=flag", false, "switched off"},

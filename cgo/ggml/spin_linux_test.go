@@ -14,6 +14,9 @@ func TestMain(m *testing.M) {
 		os.Stdout.WriteString(strings.Join(os.Environ(), "\n"))
 		os.Exit(0)
 	}
+	if _, set := os.LookupEnv("EYELET_ACCEL"); !set {
+		os.Setenv("EYELET_ACCEL", "on") // for the tests of it
+	}
 	os.Exit(m.Run())
 }
 

@@ -27,7 +27,8 @@ Environment:
   EYELET_CACHE     folder for what can be made again (default: ~/.cache/eyelet)
   EYELET_STATE     folder of sessions (default: ~/.local/state/eyelet)
   EYELET_BACKENDS  folder of ggml's backend libraries (default: beside libggml)
-  EYELET_ACCEL     off, or the library of the accelerator (default: beside ggml's)`
+  EYELET_ACCEL     on: let the accelerator compute large products of libllama and
+                   libmtmd, still on trial; or the path of its library`
 
 const rootExample = `  eyelet run --demo
       the built-in model and its own pictures
