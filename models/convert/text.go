@@ -1,0 +1,87 @@
+package convert
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/eyelet-engine/eyelet/models/gguf"
+	"github.com/eyelet-engine/eyelet/models/hf"
+)
+
+// architecture is llama.cpp's name for a language model. Mistral is a Llama whose
+// numbers differ.
+func architecture(t *hf.Text) string {
+	if t.ModelType == "qwen2" {
+		return "qwen2"
+	}
+	return "llama"
+}
+
+// planText plans the language model.
+func (o *output) planText() {
+	t := &o.config.Text
+	o.metadata = o.textMetadata
+	if t.Rope.Type == "llama3" {
+		values := ropeFactors(t)
+		o.tensors = append(o.tensors, &tensor{name: "rope_freqs.weight", typ: gguf.F32, dims: []uint64{uint64(len(values))}, values: values})
+	}
+	o.add("token_embd.weight", "text.embed_tokens.weight", t.Vocab, t.Hidden)
+	for i := range t.Layers {
+		o.planLayer(t, fmt.Sprintf("blk.%d.", i), fmt.Sprintf("text.layers.%d.", i))
+	}
+	o.add("output_norm.weight", "text.norm.weight", t.Hidden)
+	if t.Tied {
+		o.addIf("output.weight", "lm_head.weight", t.Vocab, t.Hidden)
+	} else {
+		o.add("output.weight", "lm_head.weight", t.Vocab, t.Hidden)
+	}
+}
+
+func (o *output) planLayer(t *hf.Text, to, from string) {
+	q, kv := t.Heads*t.HeadDim, t.KVHeads*t.HeadDim
+	o.add(to+"attn_norm.weight", from+"input_layernorm.weight", t.Hidden)
+	weight, bias := o.linear(to+"attn_q", from+"self_attn.q_proj", q, t.Hidden)
+	keyWeight, keyBias := o.linear(to+"attn_k", from+"self_attn.k_proj", kv, t.Hidden)
+	o.linear(to+"attn_v", from+"self_attn.v_proj", kv, t.Hidden)
+	if architecture(t) == "llama" {
+		weight.heads, bias.heads = t.Heads, t.Heads
+		keyWeight.heads, keyBias.heads = t.KVHeads, t.KVHeads
+	} else {
+		for _, name := range []string{"q", "k", "v"} {
+			if _, ok := o.names[from+"self_attn."+name+"_proj.bias"]; !ok {
+				o.fail("%s: no tensor %sself_attn.%s_proj.bias, which a %v needs", o.name, from, name, o.config)
+			}
+		}
+	}
+	o.linear(to+"attn_output", from+"self_attn.o_proj", t.Hidden, q)
+	o.add(to+"ffn_norm.weight", from+"post_attention_layernorm.weight", t.Hidden)
+	o.linear(to+"ffn_gate", from+"mlp.gate_proj", t.FF, t.Hidden)
+	o.linear(to+"ffn_up", from+"mlp.up_proj", t.FF, t.Hidden)
+	o.linear(to+"ffn_down", from+"mlp.down_proj", t.Hidden, t.FF)
+}
+
+// ropeFactors returns what the angles of each pair are divided by so that Llama
+// 3.1 and later reach beyond the context that they were first trained for
+// (transformers' _compute_llama3_parameters): short waves stay, long ones are
+// stretched by the factor, those between by something between. The arithmetic is
+// in float32 where llama.cpp's converter, over PyTorch, has float32.
+func ropeFactors(t *hf.Text) []float32 {
+	r := &t.Rope
+	old := float64(r.OriginalContext)
+	factors := make([]float32, t.HeadDim/2)
+	for i := range factors {
+		exponent := float32(2*i) / float32(t.HeadDim)
+		frequency := 1 / float32(math.Pow(r.Theta, float64(exponent)))
+		wave := float32(2*math.Pi) / frequency
+		switch {
+		case float64(wave) < old/r.HighFreqFactor:
+			factors[i] = 1
+		case float64(wave) > old/r.LowFreqFactor:
+			factors[i] = float32(r.Factor)
+		default:
+			smooth := (float32(old)/wave - float32(r.LowFreqFactor)) / float32(r.HighFreqFactor-r.LowFreqFactor)
+			factors[i] = 1 / ((1-smooth)/float32(r.Factor) + smooth)
+		}
+	}
+	return factors
+}
