@@ -12,7 +12,7 @@ text and the logits after it; picture.png and wide.png, what LLaVA is shown. And
 llama.cpp's converter knows a byte-level tokenizer by the hash of the ids that it gives a text, which a tokenizer trained
 here cannot have: its name is given by hand. Everything else is the converter's own doing.
 """
-import hashlib, io, json, pathlib, shutil, sys, tempfile
+import copy, hashlib, io, json, pathlib, shutil, sys, tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "build/sysroot/usr/share/llama.cpp/llama.cpp-tools"))
@@ -98,8 +98,8 @@ def randomize(model, seed):
 
 
 def save(folder, model, dtype, shard="1GB", config=None):
-    model.to(dtype).save_pretrained(folder, max_shard_size=shard)
-    model.float()
+    # A copy, since the tables of the rotary embedding would be rounded with the weights.
+    copy.deepcopy(model).to(dtype).save_pretrained(folder, max_shard_size=shard)
     (folder / "generation_config.json").unlink(missing_ok=True)
     if config:
         (folder / "config.json").write_text(json.dumps(config, indent=1))
