@@ -12,7 +12,10 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
+	"github.com/eyelet-engine/eyelet/models/convert"
 	"github.com/eyelet-engine/eyelet/models/gguf"
+	"github.com/eyelet-engine/eyelet/models/hf"
+	"github.com/eyelet-engine/eyelet/models/safetensors"
 )
 
 // The exit codes, which scripts rely on. The help text of the root command lists them.
@@ -67,12 +70,14 @@ var classes = []struct {
 	errors []error
 }{
 	{exitInterrupted, []error{context.Canceled}},
-	{exitUsage, []error{engine.ErrRequest}},
+	{exitUsage, []error{engine.ErrRequest, convert.ErrExists, convert.ErrOptions}},
 	{exitMismatch, []error{engine.ErrMismatch, engine.ErrNoVision}},
 	{exitCapacity, []error{engine.ErrContextLength, llama.ErrNoRoom, llama.ErrNoMemory, syscall.ENOMEM}},
 	{exitInput, []error{
 		engine.ErrModelFile, engine.ErrImage,
 		gguf.ErrNotGGUF, gguf.ErrTruncated, gguf.ErrCorrupt, gguf.ErrUnsupported, gguf.ErrLimit,
+		safetensors.ErrNotSafetensors, safetensors.ErrTruncated, safetensors.ErrCorrupt, safetensors.ErrUnsupported, safetensors.ErrLimit,
+		hf.ErrInvalid, hf.ErrUnsupported, hf.ErrLimit, convert.ErrWeights,
 		imaging.ErrNotImage, imaging.ErrTooLarge, imaging.ErrDamaged,
 		fs.ErrNotExist, fs.ErrPermission, syscall.EISDIR,
 	}},
@@ -100,7 +105,7 @@ func exitCode(err error) int {
 }
 
 // packageNames are the prefixes that packages of this module give their errors, at the start or after another error's text.
-var packageNames = regexp.MustCompile(`(^|: )(?:(?:engine|bench|gguf|llama|ggml|mtmd|libmtmd|onednn|nn|patch|jpeg|builtin|imaging|vision|llava|chat|grammar|strconv\.\w+): )+`)
+var packageNames = regexp.MustCompile(`(^|: )(?:(?:engine|bench|gguf|llama|ggml|mtmd|libmtmd|onednn|nn|patch|jpeg|builtin|imaging|vision|llava|chat|grammar|safetensors|hf|convert|strconv\.\w+): )+`)
 
 // describe turns an error into the one line that the user reads, "" for no error.
 func describe(err error) string {
@@ -111,9 +116,9 @@ func describe(err error) string {
 		return "interrupted"
 	}
 	message := strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
-	// The names of packages help a programmer; a user reads past them. "bad request" is for callers of the engine.
+	// The names of packages help a programmer; a user reads past them. "bad request" and "bad options" are for callers in Go.
 	message = packageNames.ReplaceAllString(message, "$1")
-	message = strings.TrimPrefix(message, "bad request: ")
+	message = strings.TrimPrefix(strings.TrimPrefix(message, "bad request: "), "bad options: ")
 	if remedy := remedyFor(err); remedy != "" {
 		message += "; " + remedy
 	}
@@ -133,7 +138,7 @@ func remedyFor(err error) string {
 		return "check the path"
 	case errors.Is(err, fs.ErrPermission):
 		return "check who may read it"
-	case errors.Is(err, gguf.ErrTruncated):
+	case errors.Is(err, gguf.ErrTruncated), errors.Is(err, safetensors.ErrTruncated):
 		return "download or copy it again"
 	case errors.Is(err, gguf.ErrNotGGUF):
 		return "models are files in GGUF format, usually named *.gguf"
@@ -141,6 +146,8 @@ func remedyFor(err error) string {
 		return "convert the model again with a current llama.cpp"
 	case errors.Is(err, gguf.ErrCorrupt), errors.Is(err, gguf.ErrLimit):
 		return "the file is damaged or was not made by a known tool: download it again"
+	case errors.Is(err, convert.ErrExists):
+		return "give --force to replace it"
 	case errors.Is(err, engine.ErrImage):
 		return "pictures are JPEG, PNG, GIF, WebP, BMP, TIFF or HEIC files"
 	case errors.Is(err, llama.ErrNoRoom):

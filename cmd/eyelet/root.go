@@ -36,6 +36,8 @@ const rootExample = `  eyelet run --demo
       one question about a picture, answered by a model of yours
   eyelet show llava.gguf
       what is in a model file
+  eyelet convert llava-1.5-7b-hf -o llava.gguf
+      a model from Hugging Face as GGUF
   eyelet doctor
       whether this machine has all it takes`
 
@@ -65,7 +67,7 @@ func newRootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{err: err, command: cmd.CommandPath()}
 	})
-	root.AddCommand(newRunCommand(), newEncodeCommand(), newShowCommand(), newBenchCommand(), newDoctorCommand(), newVersionCommand(), newCompletionCommand())
+	root.AddCommand(newRunCommand(), newEncodeCommand(), newShowCommand(), newConvertCommand(), newBenchCommand(), newDoctorCommand(), newVersionCommand(), newCompletionCommand())
 	return root
 }
 

@@ -33,8 +33,15 @@ type Options struct {
 // matrix whose rows are no whole blocks of Q8_0 is F16.
 var Types = []gguf.Type{gguf.F32, gguf.F16, gguf.BF16, gguf.Q8_0}
 
-// ErrExists: a file to be written is there already.
-var ErrExists = errors.New("it is there already")
+var (
+	// ErrExists: a file to be written is there already.
+	ErrExists = errors.New("the file is there already")
+	// ErrOptions: the options make no sense.
+	ErrOptions = errors.New("bad options")
+	// ErrWeights: tensors are missing, left over, or of a shape or type that
+	// config.json does not call for.
+	ErrWeights = errors.New("weights and configuration do not fit")
+)
 
 // Result tells what was written.
 type Result struct {
@@ -103,11 +110,11 @@ func (o *Options) check() error {
 	}
 	switch {
 	case !known:
-		return fmt.Errorf("convert: type %s; give one of %v", o.Type, Types)
+		return fmt.Errorf("convert: %w: type %s; give one of %v", ErrOptions, o.Type, Types)
 	case o.Model == "":
-		return errors.New("convert: no path for the model")
+		return fmt.Errorf("convert: %w: no path for the model", ErrOptions)
 	case filepath.Clean(o.Model) == filepath.Clean(o.projector()):
-		return fmt.Errorf("convert: %s cannot be both the model and the projector", o.Model)
+		return fmt.Errorf("convert: %w: %s cannot be both the model and the projector", ErrOptions, o.Model)
 	}
 	return nil
 }
@@ -126,7 +133,8 @@ func ProjectorPath(model string) string {
 
 // source is a folder that was read.
 type source struct {
-	name         string // of the folder
+	dir          string
+	name         string // the folder's own
 	config       *hf.Config
 	tokenizer    *hf.Tokenizer
 	preprocessor *hf.Preprocessor // nil for a model that sees nothing
@@ -142,13 +150,13 @@ func open(dir string) (*source, error) {
 		return nil, fmt.Errorf("convert: %w", err)
 	}
 	if !info.IsDir() {
-		return nil, fmt.Errorf("convert: %s is a file; give the folder that holds the model's files", dir)
+		return nil, fmt.Errorf("convert: %w: %s is a file; give the folder that holds the model's files", ErrOptions, dir)
 	}
 	absolute, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("convert: %w", err)
 	}
-	s := &source{name: filepath.Base(absolute)}
+	s := &source{dir: dir, name: filepath.Base(absolute)}
 	if s.config, err = hf.ReadConfig(dir); err != nil {
 		return nil, err
 	}

@@ -39,13 +39,23 @@ func canonical(name string) string {
 	return name
 }
 
+// spoken is a canonical name in words that do not depend on the folder's own.
+func spoken(name string) string {
+	part, rest, ok := strings.Cut(name, ".")
+	whose := map[string]string{"text": "language model", "vision": "vision tower", "projector": "projector", "connector": "connector"}[part]
+	if !ok || whose == "" {
+		return name
+	}
+	return rest + " of the " + whose
+}
+
 // index finds the tensors by their canonical names.
 func (s *source) index() error {
 	s.names, s.used = make(map[string]*safetensors.Tensor), make(map[*safetensors.Tensor]bool)
 	for _, t := range s.weights.Tensors() {
 		name := canonical(t.Name)
 		if other, ok := s.names[name]; ok {
-			return fmt.Errorf("convert: %s: tensors %q and %q are the same part of the model", t.Path(), other.Name, t.Name)
+			return fmt.Errorf("convert: %w: %s: tensors %q and %q are the same part of the model", ErrWeights, t.Path(), other.Name, t.Name)
 		}
 		s.names[name] = t
 	}
@@ -81,7 +91,7 @@ func (s *source) ignored(name string) bool {
 func (s *source) leftOver() error {
 	for _, t := range s.weights.Tensors() {
 		if !s.used[t] && !s.ignored(canonical(t.Name)) {
-			return fmt.Errorf("convert: %s: tensor %q is no part of a %v as this program knows it", t.Path(), t.Name, s.config)
+			return fmt.Errorf("convert: %w: %s: tensor %q is no part of a %v as this program knows it", ErrWeights, t.Path(), t.Name, s.config)
 		}
 	}
 	return nil

@@ -45,8 +45,13 @@ func (s *source) newOutput(ctx context.Context, path string, typ gguf.Type) *out
 // fail keeps the first fault.
 func (o *output) fail(format string, args ...any) {
 	if o.err == nil {
-		o.err = fmt.Errorf("convert: "+format, args...)
+		o.err = fmt.Errorf("convert: %w: %w", ErrWeights, fmt.Errorf(format, args...))
 	}
+}
+
+// missing is the fault that a tensor is not there.
+func (o *output) missing(from string) {
+	o.fail("%s: no tensor %s, which a %v needs", o.dir, spoken(from), o.config)
 }
 
 // matrixType is the type of a matrix with rows of n elements.
@@ -62,7 +67,7 @@ func (o *output) matrixType(n int) gguf.Type {
 func (o *output) add(name, from string, shape ...int) *tensor {
 	t, ok := o.names[from]
 	if !ok {
-		o.fail("%s: no tensor %s, which a %v needs", o.name, from, o.config)
+		o.missing(from)
 		return &tensor{}
 	}
 	return o.addFrom(name, t, shape)

@@ -48,8 +48,8 @@ func (o *output) planLayer(t *hf.Text, to, from string) {
 		keyWeight.heads, keyBias.heads = t.KVHeads, t.KVHeads
 	} else {
 		for _, name := range []string{"q", "k", "v"} {
-			if _, ok := o.names[from+"self_attn."+name+"_proj.bias"]; !ok {
-				o.fail("%s: no tensor %sself_attn.%s_proj.bias, which a %v needs", o.name, from, name, o.config)
+			if bias := from + "self_attn." + name + "_proj.bias"; o.names[bias] == nil {
+				o.missing(bias)
 			}
 		}
 	}

@@ -22,7 +22,7 @@ func (o *output) planVision() {
 	v := o.config.Vision
 	o.metadata = o.visionMetadata
 	if depth(v) == 0 {
-		o.fail("%s: vision_feature_layer names the embedding, and no block of the tower", o.name)
+		o.fail("%s: config.json: vision_feature_layer names the embedding, and no block of the tower", o.dir)
 		return
 	}
 	grid := v.ImageSize / v.PatchSize

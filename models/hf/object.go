@@ -19,7 +19,10 @@ func readFile(dir, name string, limit int64) ([]byte, error) {
 	path := filepath.Join(dir, name)
 	// Opening a pipe would wait for a writer.
 	info, err := os.Stat(path)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("hf: no %s: %w", path, fs.ErrNotExist)
+	case err != nil:
 		return nil, fmt.Errorf("hf: %w", err)
 	}
 	if !info.Mode().IsRegular() {

@@ -74,7 +74,8 @@ func (o object) vision(class string) *Vision {
 		return v
 	}
 	v.ScaleFactor = o.integer("scale_factor", 2, 1, 64)
-	if grid := v.ImageSize / v.PatchSize; v.ImageSize%v.PatchSize != 0 || grid%v.ScaleFactor != 0 {
+	// Pixels beyond the last whole patch are not seen: 384 of them make 27 patches of 14.
+	if grid := v.ImageSize / v.PatchSize; grid%v.ScaleFactor != 0 {
 		o.fail("scale_factor", "%w: %d does not divide a grid of %d patches", ErrInvalid, v.ScaleFactor, grid)
 	}
 	if v.Act != "gelu_pytorch_tanh" {

@@ -1,0 +1,223 @@
+package hf
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// llava15 and llava16 are config.json of llava-hf/llava-1.5-7b-hf and
+// llava-hf/llava-v1.6-mistral-7b-hf as published, less what plays no part: they
+// leave most sizes to the defaults.
+const (
+	llava15 = `{"architectures":["LlavaForConditionalGeneration"],"image_token_index":32000,"model_type":"llava","pad_token_id":32001,
+		"projector_hidden_act":"gelu","text_config":{"_name_or_path":"lmsys/vicuna-7b-v1.5","architectures":["LlamaForCausalLM"],
+		"max_position_embeddings":4096,"model_type":"llama","rms_norm_eps":1e-05,"torch_dtype":"float16","vocab_size":32064},
+		"tie_word_embeddings":false,"vision_config":{"hidden_size":1024,"image_size":336,"intermediate_size":4096,"model_type":"clip_vision_model",
+		"num_attention_heads":16,"num_hidden_layers":24,"patch_size":14,"projection_dim":768,"vocab_size":32000},
+		"vision_feature_layer":-2,"vision_feature_select_strategy":"default"}`
+	llava16 = `{"architectures":["LlavaNextForConditionalGeneration"],"image_grid_pinpoints":[[336,672],[672,336],[672,672],[1008,336],[336,1008]],
+		"model_type":"llava_next","text_config":{"architectures":["MistralForCausalLM"],"intermediate_size":14336,"max_position_embeddings":32768,
+		"model_type":"mistral","num_key_value_heads":8,"rms_norm_eps":1e-05,"rope_theta":1000000.0,"sliding_window":null,"vocab_size":32064},
+		"vision_config":{"hidden_size":1024,"image_size":336,"intermediate_size":4096,"model_type":"clip_vision_model","num_attention_heads":16,
+		"num_hidden_layers":24,"patch_size":14},"vision_feature_layer":-2,"vision_feature_select_strategy":"default"}`
+	llama3 = `{"architectures":["LlamaForCausalLM"],"hidden_size":2048,"intermediate_size":8192,"num_attention_heads":32,"num_hidden_layers":16,
+		"num_key_value_heads":8,"head_dim":64,"max_position_embeddings":131072,"model_type":"llama","rms_norm_eps":1e-05,"rope_theta":500000.0,
+		"tie_word_embeddings":true,"vocab_size":128256,"bos_token_id":128000,"eos_token_id":[128001,128008,128009],
+		"rope_scaling":{"factor":32.0,"high_freq_factor":4.0,"low_freq_factor":1.0,"original_max_position_embeddings":8192,"rope_type":"llama3"}}`
+	smolvlm = `{"architectures":["Idefics3ForConditionalGeneration"],"model_type":"idefics3","scale_factor":3,"tie_word_embeddings":false,
+		"text_config":{"architectures":["VLlama3ForCausalLM"],"head_dim":64,"hidden_size":2048,"intermediate_size":8192,"max_position_embeddings":16384,
+		"model_type":"llama","num_attention_heads":32,"num_hidden_layers":24,"num_key_value_heads":32,"pad_token_id":2,"rms_norm_eps":1e-05,
+		"rope_theta":273768.0,"vocab_size":49155},"vision_config":{"hidden_size":1152,"image_size":384,"intermediate_size":4304,
+		"model_type":"idefics3","num_attention_heads":16,"num_hidden_layers":27,"patch_size":14,"use_base_siglip":true}}`
+)
+
+func TestRealConfigsAreRead(t *testing.T) {
+	plain := func(theta float64) Rope {
+		return Rope{Theta: theta, Type: "default", Factor: 8, LowFreqFactor: 1, HighFreqFactor: 4, OriginalContext: 8192}
+	}
+	clip := Vision{ModelType: "clip_vision_model", Hidden: 1024, FF: 4096, Layers: 24, Heads: 16, ImageSize: 336, PatchSize: 14, Act: "quick_gelu", Eps: 1e-5, Features: []int{23}}
+	next := clip
+	next.Pinpoints = []int{336, 672, 672, 336, 672, 672, 1008, 336, 336, 1008}
+	tests := []struct {
+		name, file string
+		want       Config
+	}{
+		{"LLaVA 1.5", llava15, Config{"LlavaForConditionalGeneration", "llava", Text{
+			ModelType: "llama", Vocab: 32064, Hidden: 4096, FF: 11008, Layers: 32, Heads: 32, KVHeads: 32, HeadDim: 128, Context: 4096, Eps: 1e-5,
+			Rope: plain(10000), SpecialID: map[string]int{"pad": 32001}}, &clip}},
+		{"LLaVA 1.6", llava16, Config{"LlavaNextForConditionalGeneration", "llava_next", Text{
+			ModelType: "mistral", Vocab: 32064, Hidden: 4096, FF: 14336, Layers: 32, Heads: 32, KVHeads: 8, HeadDim: 128, Context: 32768, Eps: 1e-5,
+			Rope: plain(1e6), SpecialID: map[string]int{}}, &next}},
+		{"Llama 3.2", llama3, Config{"LlamaForCausalLM", "llama", Text{
+			ModelType: "llama", Vocab: 128256, Hidden: 2048, FF: 8192, Layers: 16, Heads: 32, KVHeads: 8, HeadDim: 64, Context: 131072, Eps: 1e-5, Tied: true,
+			Rope:      Rope{Theta: 500000, Type: "llama3", Factor: 32, LowFreqFactor: 1, HighFreqFactor: 4, OriginalContext: 8192},
+			SpecialID: map[string]int{"bos": 128000}}, nil}},
+		{"SmolVLM", smolvlm, Config{"Idefics3ForConditionalGeneration", "idefics3", Text{
+			ModelType: "llama", Vocab: 49155, Hidden: 2048, FF: 8192, Layers: 24, Heads: 32, KVHeads: 32, HeadDim: 64, Context: 16384, Eps: 1e-5,
+			Rope: plain(273768), SpecialID: map[string]int{"pad": 2}},
+			&Vision{ModelType: "idefics3", Hidden: 1152, FF: 4304, Layers: 27, Heads: 16, ImageSize: 384, PatchSize: 14, Act: "gelu_pytorch_tanh", Eps: 1e-6, ScaleFactor: 3}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := parseConfig("config.json", []byte(tt.file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(*got, tt.want) {
+				t.Errorf("got  %+v\nwant %+v", *got, tt.want)
+			}
+		})
+	}
+}
+
+func TestConfigsThatCannotBeConvertedAreErrors(t *testing.T) {
+	with := func(file, old, new string) string {
+		if !strings.Contains(file, old) {
+			t.Fatalf("no %s", old)
+		}
+		return strings.Replace(file, old, new, 1)
+	}
+	tests := []struct {
+		name, file string
+		want       error
+		says       string
+	}{
+		{"no JSON", "<html>", ErrInvalid, "no JSON"},
+		{"an array", "[]", ErrInvalid, "config.json"},
+		{"null", "null", ErrInvalid, "no object"},
+		{"not UTF-8", "{\"\xff\":1}", ErrInvalid, "UTF-8"},
+		{"nothing", "{}", ErrUnsupported, "architectures"},
+		{"another class", `{"architectures":["GemmaForCausalLM"]}`, ErrUnsupported, `"GemmaForCausalLM"; known are LlamaForCausalLM`},
+		{"a class that is a number", `{"architectures":[7]}`, ErrUnsupported, "architectures"},
+		{"classes that are a text", `{"architectures":"LlamaForCausalLM"}`, ErrInvalid, "no list"},
+		{"another language model", with(llava15, "LlamaForCausalLM", "GemmaForCausalLM"), ErrUnsupported, "text_config: architectures"},
+		{"another tower", with(llava15, "clip_vision_model", "pixtral"), ErrUnsupported, `the vision tower "pixtral"`},
+		{"a tower of another family's", with(smolvlm, `"model_type":"idefics3","num`, `"model_type":"clip_vision_model","num`), ErrUnsupported, "clip_vision_model"},
+		{"quantized weights", with(llama3, `"head_dim":64`, `"head_dim":64,"quantization_config":{"quant_method":"gptq"}`), ErrUnsupported, "quantized already"},
+		{"a mixture of experts", with(llama3, `"head_dim":64`, `"num_local_experts":8`), ErrUnsupported, "experts"},
+		{"another activation", with(llama3, `"head_dim":64`, `"hidden_act":"gelu"`), ErrUnsupported, "hidden_act"},
+		{"a width that is a text", with(llama3, "2048", `"2048"`), ErrInvalid, `hidden_size: invalid: "2048" is no whole number`},
+		{"a width with a fraction", with(llama3, "2048", "2048.5"), ErrInvalid, "hidden_size"},
+		{"a width of nothing", with(llama3, "2048", "0"), ErrInvalid, "hidden_size"},
+		{"a negative width", with(llama3, "2048", "-2048"), ErrInvalid, "hidden_size"},
+		{"a huge width", with(llama3, "2048", "1e300"), ErrInvalid, "hidden_size"},
+		{"a width past int64", with(llama3, "2048", "99999999999999999999"), ErrInvalid, "hidden_size"},
+		{"a huge vocabulary", with(llama3, "128256", "2000000000"), ErrInvalid, "vocab_size"},
+		{"heads that do not divide", with(llama3, `"num_key_value_heads":8`, `"num_key_value_heads":5`), ErrInvalid, "num_key_value_heads"},
+		{"heads of an odd width", with(llama3, `"head_dim":64`, `"head_dim":63`), ErrInvalid, "head_dim"},
+		{"an epsilon of nothing", with(llama3, "1e-05", "0"), ErrInvalid, "rms_norm_eps"},
+		{"an epsilon that overflows", with(llama3, "1e-05", "1e999"), ErrInvalid, "rms_norm_eps"},
+		{"positions scaled in another way", with(llama3, `"rope_type":"llama3"`, `"rope_type":"longrope"`), ErrUnsupported, `rope_type: unsupported: positions scaled as "longrope"`},
+		{"a factor of nothing", with(llama3, `"factor":32.0`, `"factor":0`), ErrInvalid, "factor"},
+		{"YaRN without a context", with(llama3, `"original_max_position_embeddings":8192,"rope_type":"llama3"`, `"rope_type":"yarn"`), ErrInvalid, "original_max_position_embeddings"},
+		{"factors the wrong way round", with(llama3, `"high_freq_factor":4.0`, `"high_freq_factor":0.5`), ErrInvalid, "high_freq_factor"},
+		{"a text where an object belongs", with(llava15, `"vision_config":{`, `"vision_config":"x","v":{`), ErrInvalid, "vision_config"},
+		{"a layer beyond the tower", with(llava15, `"vision_feature_layer":-2`, `"vision_feature_layer":-26`), ErrInvalid, "vision_feature_layer"},
+		{"a layer that is a text", with(llava15, `"vision_feature_layer":-2`, `"vision_feature_layer":"last"`), ErrInvalid, "vision_feature_layer"},
+		{"the class token among the patches", with(llava15, `"vision_feature_select_strategy":"default"`, `"vision_feature_select_strategy":"full"`), ErrUnsupported, `"full"`},
+		{"another projector", with(llava15, `"projector_hidden_act":"gelu"`, `"projector_hidden_act":"relu"`), ErrUnsupported, "projector_hidden_act"},
+		{"patches larger than the picture", with(llava15, `"patch_size":14`, `"patch_size":337`), ErrInvalid, "patch_size"},
+		{"a tower's heads that do not divide", with(llava15, `"num_attention_heads":16`, `"num_attention_heads":15`), ErrInvalid, "num_attention_heads"},
+		{"pinpoints that are no pairs", with(llava16, "[336,672],", "[336],"), ErrInvalid, "image_grid_pinpoints"},
+		{"pinpoints of nothing", with(llava16, "[336,672],", "[0,672],"), ErrInvalid, "image_grid_pinpoints"},
+		{"a connector that does not divide", with(smolvlm, `"scale_factor":3`, `"scale_factor":4`), ErrInvalid, "scale_factor"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := parseConfig("config.json", []byte(tt.file))
+			checkError(t, err, tt.want, tt.says)
+		})
+	}
+	_, err := ReadConfig(t.TempDir())
+	checkError(t, err, fs.ErrNotExist, "config.json")
+}
+
+func checkError(t *testing.T, err, want error, says string) {
+	t.Helper()
+	if !errors.Is(err, want) || !strings.Contains(err.Error(), says) || len(err.Error()) > 500 {
+		t.Errorf("got %v, want %v that says %q", err, want, says)
+	}
+}
+
+func TestFeatureLayersAreCountedFromTheEmbedding(t *testing.T) {
+	for layer, want := range map[string][]int{"-2": {23}, "-1": {24}, "0": {0}, "24": {24}, "-25": {0}, "[-3,7,-1]": {22, 7, 24}, "null": {23}} {
+		c, err := parseConfig("config.json", []byte(strings.Replace(llava15, `"vision_feature_layer":-2`, `"vision_feature_layer":`+layer, 1)))
+		if err != nil || !slices.Equal(c.Vision.Features, want) {
+			t.Errorf("%s: %v, %v; want %v", layer, c, err, want)
+		}
+	}
+}
+
+// write writes files into a new folder.
+func write(t testing.TB, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, data := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func TestPreprocessors(t *testing.T) {
+	const numbers = `"image_mean":[0.5,0.25,0.125],"image_std":[1,2,3]`
+	tests := []struct {
+		name  string
+		files map[string]string
+		says  string // of the error, "" for none
+	}{
+		{"the usual file", map[string]string{"preprocessor_config.json": `{` + numbers + `,"size":{"longest_edge":7}}`}, ""},
+		{"a processor's file", map[string]string{"processor_config.json": `{"image_processor":{` + numbers + `,"size":{"longest_edge":7}}}`}, ""},
+		{"the second file counts", map[string]string{"preprocessor_config.json": `{"image_mean":[1,1,1],"size":{"longest_edge":7}}`, "processor_config.json": `{` + numbers + `}`}, ""},
+		{"no file", nil, "neither preprocessor_config.json nor processor_config.json"},
+		{"no deviation", map[string]string{"preprocessor_config.json": `{"image_mean":[1,1,1]}`}, "image_std: invalid: it is missing"},
+		{"a deviation of nothing", map[string]string{"preprocessor_config.json": `{"image_mean":[1,1,1],"image_std":[1,0,1]}`}, "image_std"},
+		{"two numbers", map[string]string{"preprocessor_config.json": `{"image_mean":[1,1],"image_std":[1,1,1]}`}, "image_mean: invalid: it is not 3 numbers"},
+		{"texts", map[string]string{"preprocessor_config.json": `{"image_mean":["1","1","1"],"image_std":[1,1,1]}`}, "image_mean"},
+		{"a huge size", map[string]string{"preprocessor_config.json": `{` + numbers + `,"size":{"longest_edge":1e9}}`}, "longest_edge"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p, err := ReadPreprocessor(write(t, tt.files))
+			if tt.says != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.says) {
+					t.Errorf("got %v, want an error that says %q", err, tt.says)
+				}
+				return
+			}
+			if err != nil || p.Mean != [3]float64{0.5, 0.25, 0.125} || p.Std != [3]float64{1, 2, 3} || p.LongestEdge != 7 {
+				t.Errorf("%+v, %v", p, err)
+			}
+		})
+	}
+}
+
+func TestCards(t *testing.T) {
+	dir := write(t, map[string]string{
+		"README.md":              "---\nlanguage:\n- en\nlicense: \"llama2\"\nlicense_link: https://example.org/a:b\nlicense_name: x\n---\nlicense: mit\n",
+		"generation_config.json": `{"temperature":0.7,"top_k":50,"do_sample":true}`,
+	})
+	c, err := ReadCard(dir)
+	if err != nil || c.License != "llama2" || c.LicenseLink != "https://example.org/a:b" || c.LicenseName != "x" ||
+		!reflect.DeepEqual(c.Sampling, map[string]float64{"temperature": 0.7, "top_k": 50}) {
+		t.Errorf("%+v, %v", c, err)
+	}
+	for readme, want := range map[string]string{
+		"": "", "license: mit": "", "---\nlicense:\n- mit\n- cc\n---": "mit,cc", "---\nx:\n  license: mit\n---": "", "---\r\nlicense: mit\r\n---": "mit",
+		"---\nlicense: \xff\n---": "",
+	} {
+		c, err := ReadCard(write(t, map[string]string{"README.md": readme}))
+		if err != nil || c.License != want {
+			t.Errorf("%q: %q, %v; want %q", readme, c.License, err, want)
+		}
+	}
+	_, err = ReadCard(write(t, map[string]string{"generation_config.json": `{"top_p":"x"}`}))
+	checkError(t, err, ErrInvalid, "top_p")
+}
