@@ -218,6 +218,11 @@ func writeAll(outputs []*output, progress func(done, total int64)) (err error) {
 		if err := os.Rename(temporary[i], out.path); err != nil {
 			return fmt.Errorf("convert: %w", err)
 		}
+		// The file is in place: a folder that cannot be synced only makes the rename less durable.
+		if dir, err := os.Open(filepath.Dir(out.path)); err == nil {
+			_ = dir.Sync()
+			dir.Close()
+		}
 	}
 	return nil
 }

@@ -111,7 +111,10 @@ func parseIndex(data []byte) (map[string]map[string]bool, error) {
 	err := d.object(func(key string) error {
 		if key != "weight_map" {
 			var skipped json.RawMessage
-			return d.Decode(&skipped)
+			if err := d.Decode(&skipped); err != nil {
+				return fmt.Errorf("%w: no JSON: %v", ErrCorrupt, err)
+			}
+			return nil
 		}
 		return d.object(func(tensor string) error {
 			part, err := d.str()

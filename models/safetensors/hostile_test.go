@@ -174,6 +174,7 @@ func TestHostileFoldersAreErrors(t *testing.T) {
 		{"no weight map", []byte(`{"metadata":{}}`), ErrCorrupt, "no weight_map"},
 		{"a weight map of numbers", index(`{"a":1}`), ErrCorrupt, "no string"},
 		{"an index that is no JSON", []byte("<html>"), ErrCorrupt, "no JSON"},
+		{"an index whose other part is no JSON", []byte("{\"metadata\":\x1b}"), ErrCorrupt, "no JSON"},
 		{"an index that is not UTF-8", []byte("{\"\xff\":0}"), ErrCorrupt, "UTF-8"},
 	}
 	for _, tt := range tests {
