@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/eyelet-engine/eyelet/models/convert"
 	"github.com/eyelet-engine/eyelet/models/gguf"
@@ -256,6 +257,19 @@ func TestTokenizerJSONServesWithoutTokenizerModel(t *testing.T) {
 	types, _ := f.Ints("tokenizer.ggml.token_type")
 	if got, want := fmt.Sprint(types), fmt.Sprint(g.Model.Metadata["tokenizer.ggml.token_type"].Value); got != want {
 		t.Errorf("types %s, want %s", got, want)
+	}
+	// SentencePiece numbers the pieces that merges make in the order of its scores, and puts letters behind them.
+	scores, _ := f.Floats("tokenizer.ggml.scores")
+	merged := 0
+	for id := 1; id < len(tokens); id++ {
+		if types[id-1] == int64(hf.Normal) && types[id] == int64(hf.Normal) && utf8.RuneCountInString(tokens[id]) > 1 {
+			if merged++; scores[id] >= scores[id-1] {
+				t.Errorf("%q has the score %v, and %q before it %v", tokens[id], scores[id], tokens[id-1], scores[id-1])
+			}
+		}
+	}
+	if merged < 30 {
+		t.Errorf("%d tokens that merges make", merged)
 	}
 	ids, err := loadModel(t, r.Model.Path).Vocab().Tokenize(g.Answers.Text, false, true)
 	if err != nil || fmt.Sprint(ids) != fmt.Sprint(g.Answers.IDs) {

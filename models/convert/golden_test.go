@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -180,6 +181,39 @@ func TestFileTypes(t *testing.T) {
 		f := openFile(t, convertFolder(t, "testdata/llama3", typ).Model.Path)
 		if got, ok := f.FileType(); !ok || got.String() != want {
 			t.Errorf("%s: the file says %s", typ, got)
+		}
+	}
+}
+
+// TestKeysOfLLaVAsProjectors is for the files that llama.cpp's converter refuses
+// to make.
+func TestKeysOfLLaVAsProjectors(t *testing.T) {
+	common := map[string]any{
+		"general.architecture": "clip", "general.type": "mmproj", "clip.has_vision_encoder": true, "clip.projector_type": "mlp", "clip.use_gelu": false,
+		"clip.use_silu": false, "clip.vision.projection_dim": 32.0, "clip.vision.image_size": 28.0, "clip.vision.patch_size": 7.0,
+		"clip.vision.embedding_length": 32.0, "clip.vision.feed_forward_length": 64.0, "clip.vision.block_count": 2.0,
+		"clip.vision.attention.head_count": 2.0, "clip.vision.feature_layer": []any{2.0},
+	}
+	tiles := map[string]any{
+		"clip.vision.image_aspect_ratio": "anyres", "clip.vision.mm_patch_merge_type": "spatial_unpad",
+		"clip.vision.image_grid_pinpoints": []any{28.0, 56.0, 56.0, 28.0, 56.0, 56.0, 84.0, 28.0, 28.0, 84.0},
+	}
+	for _, name := range []string{"llava15", "llava16"} {
+		f := openFile(t, convertFolder(t, filepath.Join("testdata", name), gguf.F16).Projector.Path)
+		want := maps.Clone(common)
+		if name == "llava16" {
+			maps.Copy(want, tiles)
+		}
+		for key, value := range want {
+			if v, ok := f.Lookup(key); !ok || !reflect.DeepEqual(plain(t, v), value) {
+				t.Errorf("%s: %s = %v, want %v", name, key, v, value)
+			}
+		}
+		if _, ok := f.Lookup("clip.vision.image_aspect_ratio"); ok != (name == "llava16") {
+			t.Errorf("%s: image_aspect_ratio is there: %v", name, ok)
+		}
+		if _, ok := f.Tensor("v.blk.2.ln1.weight"); ok {
+			t.Errorf("%s: a block that no one reads is there", name)
 		}
 	}
 }
