@@ -1,0 +1,181 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// Create gives a name to a manifest whose blobs are all in the store. With replace the name may stand for another model before; without, that is
+// ErrExists. The same manifest again is no change. raw are the manifest's bytes, which are kept as they are, so that its digest stays.
+func (t *Session) Create(name Name, raw []byte, replace bool) (*Model, error) {
+	if _, err := ParseName(name.String()); err != nil {
+		return nil, err
+	}
+	if reserved(name) {
+		return nil, fmt.Errorf("store: %w: %s is the model inside the program; choose another name", ErrExists, name)
+	}
+	manifest, err := ParseManifest(raw)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range manifest.Blobs() {
+		if !t.s.hasBlob(d.Digest, d.Size) {
+			return nil, fmt.Errorf("store: %s: %w: %s of %d bytes", name, ErrMissing, d.Digest, d.Size)
+		}
+	}
+	path := t.s.manifestPath(name)
+	if old := readModel(path, name, SourceStore, t.s.root); old.Err == nil && !replace && old.Digest != DigestOf(raw) {
+		return nil, fmt.Errorf("store: %w: %s is %s", ErrExists, name, old.Digest.Short())
+	}
+	if err := t.s.writeManifest(path, raw); err != nil {
+		return nil, fmt.Errorf("store: the manifest of %s: %w", name, err)
+	}
+	// Not read back: another process may take the name away at once.
+	return &Model{Name: name, Digest: DigestOf(raw), Source: SourceStore, Manifest: manifest, Modified: time.Now(), raw: raw, root: t.s.root}, nil
+}
+
+// reserved names are those of the built-in model, which need no file.
+func reserved(name Name) bool { return name.Path == "builtin" }
+
+// writeManifest puts a manifest in its place, all of it or nothing.
+func (s *Store) writeManifest(path string, raw []byte) (err error) {
+	temp := s.tempName()
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(temp)
+		}
+	}()
+	if _, err := f.Write(raw); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(temp, path); err != nil {
+		return err
+	}
+	return syncDir(s.dir("manifests"))
+}
+
+// Copy gives a model another name. No file is copied unless the model is Ollama's, of which the store then gets files of its own.
+func (s *Store) Copy(ctx context.Context, ref string, to Name, replace bool) (*Model, error) {
+	m, err := s.Find(ref)
+	if err != nil {
+		return nil, err
+	}
+	if m.Source != SourceStore {
+		if err := s.AllowUnsigned("Ollama's models"); err != nil {
+			return nil, err
+		}
+	}
+	t, err := s.Begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	made, err := t.copyModel(ctx, m, to, replace, nil)
+	if err != nil {
+		return nil, errors.Join(err, t.Discard())
+	}
+	return made, t.Close()
+}
+
+// copyModel brings what the store lacks of a model, and names it.
+func (t *Session) copyModel(ctx context.Context, m *Model, to Name, replace bool, progress func(int64)) (*Model, error) {
+	if m.Err != nil {
+		return nil, m.Err
+	}
+	for _, d := range m.Manifest.Blobs() {
+		if t.s.hasBlob(d.Digest, d.Size) {
+			continue
+		}
+		path, err := m.BlobPath(d)
+		if err != nil {
+			return nil, err
+		}
+		if err := t.Receive(ctx, d, fromFile(path), progress); err != nil {
+			return nil, fmt.Errorf("%w (copying %s)", err, path)
+		}
+	}
+	return t.Create(to, m.raw, replace)
+}
+
+// Removed says what a removal did.
+type Removed struct {
+	Blobs int
+	Bytes int64
+	// Deferred: files stay until a garbage collection, since other processes are adding models.
+	Deferred bool
+}
+
+// Delete takes a name away, and the files that no other name needs. Ollama's models are not touched.
+func (s *Store) Delete(name Name) (Removed, error) {
+	m := readModel(s.manifestPath(name), name, SourceStore, s.root)
+	if errors.Is(m.Err, fs.ErrNotExist) {
+		if found, err := s.Find(name.String()); err == nil {
+			return Removed{}, fmt.Errorf("store: %w: %s is Ollama's, in %s, where nothing is changed", ErrUnsupported, name, found.root)
+		}
+		return Removed{}, fmt.Errorf("store: %w: %s", ErrNotFound, name)
+	}
+	if err := os.Remove(s.manifestPath(name)); err != nil {
+		return Removed{}, fmt.Errorf("store: %w", err)
+	}
+	if err := syncDir(s.dir("manifests")); err != nil {
+		return Removed{}, fmt.Errorf("store: %w", err)
+	}
+	if m.Manifest == nil {
+		return Removed{}, nil // a damaged one, which referred to nothing that can be known
+	}
+	l, err := s.exclusive()
+	if errors.Is(err, ErrBusy) {
+		return Removed{Deferred: true}, nil
+	}
+	if err != nil {
+		return Removed{}, err
+	}
+	defer l.Close()
+	var candidates []Digest
+	for _, d := range m.Manifest.Blobs() {
+		candidates = append(candidates, d.Digest)
+	}
+	return s.collect(candidates)
+}
+
+// ImportOllama copies a model of an Ollama store, which stays as it is.
+func (s *Store) ImportOllama(ctx context.Context, ref string, to Name, replace bool, progress func(n int64)) (*Model, error) {
+	if err := s.AllowUnsigned("Ollama's models"); err != nil {
+		return nil, err
+	}
+	name, err := ParseName(ref)
+	if err != nil {
+		return nil, err
+	}
+	for _, root := range s.ollama {
+		for _, m := range listOllama(root) {
+			if m.Name != name {
+				continue
+			}
+			t, err := s.Begin(ctx)
+			if err != nil {
+				return nil, err
+			}
+			made, err := t.copyModel(ctx, &m, to, replace, progress)
+			if err != nil {
+				return nil, errors.Join(err, t.Discard())
+			}
+			return made, t.Close()
+		}
+	}
+	return nil, fmt.Errorf("store: %w: Ollama has no %s", ErrNotFound, ref)
+}

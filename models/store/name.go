@@ -1,0 +1,90 @@
+package store
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+const (
+	defaultTag  = "latest"
+	maxNamePath = 128 // bytes; with a tag it must fit in a file name of 255
+	maxSegments = 5
+)
+
+// Name is the name of a model: a path of one or more segments and a tag, as in "llava:7b" or "team/llava:7b-q4".
+type Name struct {
+	Path string // "llava", "team/llava"
+	Tag  string // "latest" where none was written
+}
+
+// Segments and tags begin with a letter or digit, so that no name is hidden, climbs up or looks like a flag.
+var (
+	segmentPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+	tagPattern     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$`)
+)
+
+// ParseName checks a name. The tag may be left out.
+func ParseName(s string) (Name, error) {
+	fail := func(why string) (Name, error) {
+		return Name{}, fmt.Errorf("store: %w: %.100q %s", ErrName, s, why)
+	}
+	path, tag := s, defaultTag
+	if i := strings.LastIndexByte(s, ':'); i >= 0 {
+		path, tag = s[:i], s[i+1:]
+	}
+	if len(path) > maxNamePath {
+		return fail(fmt.Sprintf("is longer than %d bytes", maxNamePath))
+	}
+	segments := strings.Split(path, "/")
+	if len(segments) > maxSegments {
+		return fail(fmt.Sprintf("has more than %d segments", maxSegments))
+	}
+	for _, segment := range segments {
+		if !segmentPattern.MatchString(segment) || strings.Contains(segment, "..") {
+			return fail("is not written like name:tag, with letters, digits, '.', '_' and '-'")
+		}
+	}
+	if !tagPattern.MatchString(tag) || strings.Contains(tag, "..") {
+		return fail("has a tag with other characters than letters, digits, '.', '_' and '-', or a long one")
+	}
+	return Name{Path: path, Tag: tag}, nil
+}
+
+// String writes the name with its tag.
+func (n Name) String() string { return n.Path + ":" + n.Tag }
+
+// FileName returns the name of the manifest's file. Slashes become plus signs, which names do not have, so that all manifests lie in
+// one folder.
+func (n Name) FileName() string {
+	return strings.ReplaceAll(n.Path, "/", "+") + "@" + n.Tag + ".json"
+}
+
+// nameOfFile is the inverse of FileName.
+func nameOfFile(file string) (Name, error) {
+	base, ok := strings.CutSuffix(file, ".json")
+	path, tag, found := strings.Cut(base, "@")
+	if !ok || !found {
+		return Name{}, fmt.Errorf("store: %w: the file %.100q is named like no manifest", ErrName, file)
+	}
+	n, err := ParseName(strings.ReplaceAll(path, "+", "/") + ":" + tag)
+	if err == nil && n.FileName() != file {
+		err = fmt.Errorf("store: %w: the file %.100q is named like no manifest", ErrName, file)
+	}
+	return n, err
+}
+
+var unfit = regexp.MustCompile(`[^a-z0-9._-]+`)
+
+// SuggestName makes a name of a file's, as "llava-v1.5-7b-q4_k_m" of "Llava v1.5 7B-Q4_K_M.gguf".
+func SuggestName(file string) (Name, error) {
+	s := strings.TrimSuffix(strings.ToLower(file), ".gguf")
+	s = splitSuffix.ReplaceAllString(s, "")
+	s = strings.Trim(unfit.ReplaceAllString(s, "-"), ".-_")
+	for strings.Contains(s, "..") {
+		s = strings.ReplaceAll(s, "..", ".")
+	}
+	return ParseName(s)
+}
+
+var splitSuffix = regexp.MustCompile(`-\d{5}-of-\d{5}$`)

@@ -1,0 +1,167 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/adrg/xdg"
+	"github.com/gofrs/flock"
+)
+
+// Options are the options of Open. The zero value opens the user's store and sees the user's Ollama store.
+type Options struct {
+	// Root is the store's folder; "" means [DefaultRoot]. It need not exist.
+	Root string
+	// Ollama is the folder of Ollama's models; "" means OLLAMA_MODELS, or where Ollama keeps them by default.
+	Ollama string
+	// NoOllama leaves Ollama's models out.
+	NoOllama bool
+}
+
+// Store is a folder of models. Its methods may be called from several goroutines, and several processes may use one folder.
+type Store struct {
+	root   string
+	ollama []string // folders of Ollama's models, which are only read
+}
+
+// Open names a store. Nothing is created before something is added.
+func Open(o Options) (*Store, error) {
+	s := &Store{root: o.Root}
+	if s.root == "" {
+		var err error
+		if s.root, err = DefaultRoot(); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if s.root, err = filepath.Abs(s.root); err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	if !o.NoOllama {
+		s.ollama = ollamaRoots(o.Ollama)
+	}
+	return s, nil
+}
+
+// DefaultRoot returns the folder that EYELET_MODELS names, or else eyelet/models in the user's data directory (XDG_DATA_HOME).
+func DefaultRoot() (string, error) {
+	if dir := os.Getenv("EYELET_MODELS"); dir != "" {
+		return filepath.Abs(dir)
+	}
+	if !filepath.IsAbs(xdg.DataHome) {
+		return "", errors.New("store: there is no home directory to keep models in; set EYELET_MODELS to a folder")
+	}
+	return filepath.Join(xdg.DataHome, "eyelet", "models"), nil
+}
+
+// Root returns the store's folder.
+func (s *Store) Root() string { return s.root }
+
+func (s *Store) dir(name string) string      { return filepath.Join(s.root, name) }
+func (s *Store) blobPath(d Digest) string    { return filepath.Join(s.root, "blobs", d.FileName()) }
+func (s *Store) partialPath(d Digest) string { return filepath.Join(s.root, "partial", d.FileName()) }
+func (s *Store) manifestPath(n Name) string  { return filepath.Join(s.root, "manifests", n.FileName()) }
+func (s *Store) newLock() *flock.Flock       { return flock.New(s.dir("lock"), flock.SetPermissions(0o666)) }
+func (s *Store) partLock(d Digest) *flock.Flock {
+	return flock.New(s.partialPath(d)+".lock", flock.SetPermissions(0o666))
+}
+
+// prepare makes the folders of the store.
+func (s *Store) prepare() error {
+	for _, name := range []string{"blobs", "manifests", "partial"} {
+		if err := os.MkdirAll(s.dir(name), 0o777); err != nil {
+			return fmt.Errorf("store: %w", err)
+		}
+	}
+	return nil
+}
+
+// lockPause is the time between two attempts at a lock that another process holds.
+const lockPause = 50 * time.Millisecond
+
+// exclusive takes the lock of those who remove, or returns ErrBusy.
+func (s *Store) exclusive() (*flock.Flock, error) {
+	l := s.newLock()
+	ok, err := l.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("store: locking %s: %w", s.root, err)
+	}
+	if !ok {
+		return nil, fmt.Errorf("store: %s: %w: another process is adding or removing models", s.root, ErrBusy)
+	}
+	return l, nil
+}
+
+// Session adds models. While it is open, no blob is removed from the store, by whatever process.
+type Session struct {
+	s     *Store
+	lock  *flock.Flock
+	added []Digest // blobs that this session brought
+	tried []Digest // blobs of which this session may have left parts
+}
+
+// Begin opens a session, after waiting for a garbage collection that is under way. The caller must call Close or Discard.
+func (s *Store) Begin(ctx context.Context) (*Session, error) {
+	if err := s.prepare(); err != nil {
+		return nil, err
+	}
+	l := s.newLock()
+	if _, err := l.TryRLockContext(ctx, lockPause); err != nil {
+		return nil, fmt.Errorf("store: locking %s: %w", s.root, err)
+	}
+	return &Session{s: s, lock: l}, nil
+}
+
+// Close ends the session. What it added stays, whether a manifest refers to it or not: an interrupted import goes on from it.
+func (t *Session) Close() error {
+	if err := t.lock.Close(); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	return nil
+}
+
+// Discard ends the session and removes the blobs that it brought, unless a manifest refers to them. If other processes use the store, they
+// stay for [Store.GC].
+func (t *Session) Discard() error {
+	for _, d := range t.tried {
+		t.s.removePartial(d)
+	}
+	if err := t.Close(); err != nil || len(t.added) == 0 {
+		return err
+	}
+	l, err := t.s.exclusive()
+	if errors.Is(err, ErrBusy) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	_, err = t.s.collect(t.added)
+	return err
+}
+
+// tempName returns an unused path for a file that is being written.
+func (s *Store) tempName() string {
+	return filepath.Join(s.root, "partial", fmt.Sprintf("%016x.tmp", rand.Uint64()))
+}
+
+// syncDir makes renames in a folder durable. Some network file systems cannot; there a crash of the machine may undo a rename, which
+// leaves a whole store all the same.
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil && !errors.Is(err, fs.ErrInvalid) && !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	return nil
+}
