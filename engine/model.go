@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,8 @@ const DefaultContext = 4096
 
 // ModelSpec says which model to load and how. Only Model is required.
 type ModelSpec struct {
+	// Name is what to call the model if its file does not say; empty for the file's name.
+	Name      string
 	Model     string // GGUF file of the language model; the first file of a split one
 	Projector string // GGUF file of the vision tower and projector ("mmproj"); empty for a text model
 
@@ -299,7 +302,7 @@ func (m *Model) templateMetadata() chat.Metadata {
 func (m *Model) describe(spec ModelSpec) {
 	name, _ := m.lm.Meta("general.name")
 	if name == "" {
-		name = baseName(spec.Model)
+		name = cmp.Or(spec.Name, baseName(spec.Model))
 	}
 	arch, _ := m.lm.Meta("general.architecture")
 	m.info.Name, m.info.Architecture, m.info.Description = name, arch, m.lm.Description()

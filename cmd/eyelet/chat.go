@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -125,7 +126,7 @@ func typedPath(arg string) string {
 
 func (c *conversation) show(path string) error {
 	if c.model.Info().Vision == "" {
-		return fmt.Errorf("%w: %s was given without a projector; start again with its mmproj file (--mmproj)", engine.ErrNoVision, c.o.spec.Model)
+		return fmt.Errorf("%w: %s was given without a projector; start again with its mmproj file (--mmproj)", engine.ErrNoVision, cmp.Or(c.o.spec.Name, c.o.spec.Model))
 	}
 	picture, err := pictureFile(path)
 	if err != nil {

@@ -65,7 +65,7 @@ type outcome struct {
 
 // environment is that of a user who has a home and nothing special.
 func environment() []string {
-	return []string{"HOME=" + filepath.Dir(cacheDir), "EYELET_CACHE=" + cacheDir, "TMPDIR=" + os.TempDir(), "PATH=" + os.Getenv("PATH"), "TERM=xterm"}
+	return []string{"HOME=" + filepath.Dir(cacheDir), "EYELET_CACHE=" + cacheDir, "EYELET_MODELS=" + filepath.Join(filepath.Dir(cacheDir), "models"), "OLLAMA_MODELS=" + filepath.Join(filepath.Dir(cacheDir), "ollama"), "TMPDIR=" + os.TempDir(), "PATH=" + os.Getenv("PATH"), "TERM=xterm"}
 }
 
 func (in invocation) command(ctx context.Context) *exec.Cmd {

@@ -50,7 +50,7 @@ type towerFlags struct {
 func (o *towerFlags) register(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&o.mmproj, "mmproj", "", "GGUF file of the vision projector (default: the built-in model's)")
+	f.StringVar(&o.mmproj, "mmproj", "", "GGUF file of the vision projector, or name of a model (default: the built-in model's)")
 	f.IntVarP(&o.threads, "threads", "t", 0, "compute threads (default: one a core)")
 	_ = cmd.MarkFlagFilename("mmproj", "gguf")
 }
@@ -61,9 +61,12 @@ func (o *towerFlags) resolve() (err error) {
 		return usagef("--threads is %d; give 1 to 1024, or 0 for one a core", o.threads)
 	}
 	if o.mmproj == "" {
-		if _, o.mmproj, err = builtin.Extract(""); err != nil {
-			return err
-		}
+		_, o.mmproj, err = builtin.Extract("")
+	} else {
+		o.mmproj, err = findProjector(o.mmproj)
+	}
+	if err != nil {
+		return err
 	}
 	e, err := engine.New(engine.Options{Threads: o.threads})
 	if err != nil {

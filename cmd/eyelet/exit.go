@@ -16,6 +16,7 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/hf"
 	"github.com/eyelet-engine/eyelet/models/safetensors"
+	"github.com/eyelet-engine/eyelet/models/store"
 )
 
 // The exit codes, which scripts rely on. The help text of the root command lists them.
@@ -70,7 +71,7 @@ var classes = []struct {
 	errors []error
 }{
 	{exitInterrupted, []error{context.Canceled}},
-	{exitUsage, []error{engine.ErrRequest, convert.ErrExists, convert.ErrOptions}},
+	{exitUsage, []error{engine.ErrRequest, convert.ErrExists, convert.ErrOptions, store.ErrName}},
 	{exitMismatch, []error{engine.ErrMismatch, engine.ErrNoVision}},
 	{exitCapacity, []error{engine.ErrContextLength, llama.ErrNoRoom, llama.ErrNoMemory, syscall.ENOMEM}},
 	{exitInput, []error{
@@ -78,6 +79,7 @@ var classes = []struct {
 		gguf.ErrNotGGUF, gguf.ErrTruncated, gguf.ErrCorrupt, gguf.ErrUnsupported, gguf.ErrLimit,
 		safetensors.ErrNotSafetensors, safetensors.ErrTruncated, safetensors.ErrCorrupt, safetensors.ErrUnsupported, safetensors.ErrLimit,
 		hf.ErrInvalid, hf.ErrUnsupported, hf.ErrLimit, convert.ErrWeights,
+		store.ErrNotFound, store.ErrManifest, store.ErrDigest, store.ErrMissing, store.ErrPolicy, store.ErrUnsupported,
 		imaging.ErrNotImage, imaging.ErrTooLarge, imaging.ErrDamaged,
 		fs.ErrNotExist, fs.ErrPermission, syscall.EISDIR,
 	}},
@@ -105,7 +107,7 @@ func exitCode(err error) int {
 }
 
 // packageNames are the prefixes that packages of this module give their errors, at the start or after another error's text.
-var packageNames = regexp.MustCompile(`(^|: )(?:(?:engine|bench|gguf|llama|ggml|mtmd|libmtmd|onednn|nn|patch|jpeg|builtin|imaging|vision|llava|chat|grammar|safetensors|hf|convert|strconv\.\w+): )+`)
+var packageNames = regexp.MustCompile(`(^|: )(?:(?:engine|bench|gguf|llama|ggml|mtmd|libmtmd|onednn|nn|patch|jpeg|builtin|store|bundle|registry|sbom|imaging|vision|llava|chat|grammar|safetensors|hf|convert|strconv\.\w+): )+`)
 
 // describe turns an error into the one line that the user reads, "" for no error.
 func describe(err error) string {
@@ -134,6 +136,12 @@ func remedyFor(err error) string {
 		return in.remedy
 	}
 	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return `"eyelet list" shows the models`
+	case errors.Is(err, store.ErrMissing), errors.Is(err, store.ErrDigest):
+		return `"eyelet store check" tells more; import the model again`
+	case errors.Is(err, store.ErrBusy):
+		return "try again when it has ended"
 	case errors.Is(err, fs.ErrNotExist):
 		return "check the path"
 	case errors.Is(err, fs.ErrPermission):

@@ -14,11 +14,13 @@ import (
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/models/chat"
 	"github.com/eyelet-engine/eyelet/models/grammar"
+	"github.com/eyelet-engine/eyelet/models/store"
 )
 
 // runOptions are the flags of run.
 type runOptions struct {
 	spec    engine.ModelSpec
+	stored  *store.Resolved // what the model's name stands for, nil for a file or the default
 	threads int
 	request engine.Request // what is the same for all questions
 
@@ -54,6 +56,8 @@ func (o *runOptions) check(cmd *cobra.Command, question string) error {
 		return usagef("--jsonl wants the name of a file, so that a second run can continue it")
 	case slices.Contains(o.request.Stop, ""):
 		return usagef("--stop is empty; give the text before which the answer ends")
+	case o.stored != nil && o.spec.Projector == "" && len(o.images) > 0:
+		return fmt.Errorf("%w: %s has no projector; give the mmproj file that belongs to it (--mmproj)", engine.ErrNoVision, o.stored.Name)
 	case o.spec.Model != "" && o.spec.Projector == "" && len(o.images) > 0:
 		return fmt.Errorf("%w: %s was given without a projector; give the mmproj file that came with it (--mmproj)", engine.ErrNoVision, o.spec.Model)
 	}

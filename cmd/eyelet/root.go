@@ -26,6 +26,8 @@ Exit codes:
 Environment:
   EYELET_CACHE     folder for what can be made again (default: ~/.cache/eyelet)
   EYELET_STATE     folder of sessions (default: ~/.local/state/eyelet)
+  EYELET_MODELS    folder of the model store (default: eyelet/models in the data directory)
+  OLLAMA_MODELS    folder of Ollama's models, which are run in place (default: ~/.ollama/models)
   EYELET_BACKENDS  folder of ggml's backend libraries (default: beside libggml)
   EYELET_ACCEL     on: let the accelerator compute large products of libllama and
                    libmtmd, still on trial; or the path of its library`
@@ -34,6 +36,9 @@ const rootExample = `  eyelet run --demo
       the built-in model and its own pictures
   eyelet run --model llava.gguf --mmproj mmproj.gguf --image cat.jpg "What is this?"
       one question about a picture, answered by a model of yours
+  eyelet import llava.gguf --mmproj mmproj.gguf --name llava:7b
+  eyelet run llava:7b --image cat.jpg "What is this?"
+      the same by name, after bringing the model into the store
   eyelet show llava.gguf
       what is in a model file
   eyelet convert llava-1.5-7b-hf -o llava.gguf
@@ -67,7 +72,8 @@ func newRootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{err: err, command: cmd.CommandPath()}
 	})
-	root.AddCommand(newRunCommand(), newEncodeCommand(), newShowCommand(), newConvertCommand(), newBenchCommand(), newDoctorCommand(), newVersionCommand(), newCompletionCommand())
+	root.AddCommand(newRunCommand(), newEncodeCommand(), newListCommand(), newShowCommand(), newImportCommand(), newConvertCommand(), newCpCommand(),
+		newRmCommand(), newStoreCommand(), newBenchCommand(), newDoctorCommand(), newVersionCommand(), newCompletionCommand())
 	return root
 }
 

@@ -20,6 +20,11 @@ real model is two files, the language model and its vision projector ("mmproj"):
   eyelet run --model llava-v1.5-7b-Q4_K_M.gguf --mmproj mmproj-llava-v1.5-7b-f16.gguf \
     --image photo.jpg "What is in the picture?"
 
+A model of the store is run by its name, as the first argument or with --model; it
+brings its projector, system prompt and parameters ("eyelet list" shows them all):
+
+  eyelet run llava:7b --image photo.jpg "What is in the picture?"
+
 With --image DIR, the same is asked about every picture in a folder, and --jsonl
 gets an answer a line. The same command goes on with an interrupted run, and
 asks again about pictures that could not be answered: in the end there is one
@@ -42,7 +47,7 @@ const runExample = `  eyelet run --demo
 func newRunCommand() *cobra.Command {
 	var o runOptions
 	cmd := &cobra.Command{
-		Use:     "run [flags] [QUESTION]",
+		Use:     "run [flags] [NAME] [QUESTION]",
 		Short:   "Ask a question about pictures, or hold a conversation",
 		Long:    runLong,
 		Example: runExample,
@@ -50,8 +55,8 @@ func newRunCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVarP(&o.spec.Model, "model", "m", "", "GGUF file of the language model (default: the built-in model)")
-	f.StringVar(&o.spec.Projector, "mmproj", "", "GGUF file of the vision projector that belongs to it")
+	f.StringVarP(&o.spec.Model, "model", "m", "", "name or digest of a model, or GGUF file of a language model (default: the built-in model)")
+	f.StringVar(&o.spec.Projector, "mmproj", "", "GGUF file of the vision projector that belongs to it (default: that of the named model)")
 	f.StringArrayVarP(&o.images, "image", "i", nil, "picture to ask about; may be repeated; - reads stdin; a folder asks about each picture in it")
 	f.StringVar(&o.jsonl, "jsonl", "", "with a folder: write an answer a line to this file; a second run continues it")
 	f.BoolVar(&o.json, "json", false, "print one JSON object with text, usage and timings")
@@ -85,12 +90,18 @@ func newRunCommand() *cobra.Command {
 	f.StringVar(&o.spec.VisionPrecision, "vision-precision", "auto", "arithmetic of native towers: auto, f32, bf16, int8")
 	f.BoolVar(&o.spec.ExactImages, "exact-images", false, "decode photos at full size, not shrunk to what the tower needs")
 	f.StringVar(&o.spec.ChatTemplate, "chat-template", "", "file with a Jinja chat template, or vicuna, llava, chatml (default: the model's own)")
+	_ = cmd.RegisterFlagCompletionFunc("model", completeModels)
 	return cmd
 }
 
 func run(cmd *cobra.Command, o *runOptions, args []string) (err error) {
 	o.quiet = flagSet(cmd, "quiet")
+	args, err := o.takeModel(args)
+	if err != nil {
+		return err
+	}
 	question := strings.Join(args, " ")
+	o.applyManifest(cmd.Flags())
 	if err := o.check(cmd, question); err != nil {
 		return err
 	}

@@ -16,32 +16,43 @@ import (
 
 const showLong = `Shows what is in a GGUF file, a language model or a vision projector: metadata,
 how much is stored in which format, and with --tensors each tensor. Of a model
-that is split over several files, give any.
+that is split over several files, give any. Of a model of the store, give its
+name: then its manifest is shown too.
 
 Only the metadata is read, so it is quick on files of any size. Long values are
 cut to the width of the terminal; --json prints all of them in full.`
 
 const showExample = `  eyelet show llava.gguf
+  eyelet show llava:7b
   eyelet show --tensors mmproj.gguf
   eyelet show --json llava.gguf | jq '.metadata[] | select(.key == "llama.context_length").value'`
 
 func newShowCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "show FILE",
-		Short:   "Show what is in a model file",
-		Long:    showLong,
-		Example: showExample,
-		Args:    wantArgs("FILE"),
-		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			return []string{"gguf"}, cobra.ShellCompDirectiveFilterFileExt
-		},
+		Use:               "show FILE|NAME",
+		Short:             "Show what is in a model file",
+		Long:              showLong,
+		Example:           showExample,
+		Args:              wantArgs("FILE"),
+		ValidArgsFunction: completeModels,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f, err := gguf.Open(args[0])
+			path := args[0]
+			stored, err := findModel(path)
+			if err != nil {
+				return err
+			}
+			if stored != nil {
+				path = stored.Path
+			}
+			f, err := gguf.Open(path)
 			if err != nil {
 				return &inputError{err: err}
 			}
 			defer f.Close()
 			summary := summarize(f)
+			if stored != nil {
+				summary.Stored = newStoredModel(stored)
+			}
 			if flagSet(cmd, "json") {
 				return writeJSON(cmd.OutOrStdout(), summary)
 			}
@@ -64,9 +75,10 @@ type Summary struct {
 	Name         string         `json:"name"`
 	FileType     string         `json:"file_type"` // the recipe of quantization, "" if the file does not say
 	Parameters   uint64         `json:"parameters"`
-	Metadata     []MetadataItem `json:"metadata"` // in the order of the file
-	Types        []TypeSummary  `json:"types"`    // most bytes first
-	Tensors      []TensorItem   `json:"tensors"`  // in the order of the file
+	Metadata     []MetadataItem `json:"metadata"`         // in the order of the file
+	Types        []TypeSummary  `json:"types"`            // most bytes first
+	Tensors      []TensorItem   `json:"tensors"`          // in the order of the file
+	Stored       *StoredModel   `json:"stored,omitempty"` // of a model that was found by its name
 }
 
 // MetadataItem is one key of a model file and its value.
@@ -141,6 +153,11 @@ func summarize(f *gguf.File) *Summary {
 
 // print writes the summary as tables for a terminal that is width characters wide.
 func (s *Summary) print(w io.Writer, tensors bool, width int) error {
+	if s.Stored != nil {
+		if err := s.Stored.print(w); err != nil {
+			return err
+		}
+	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, value string) {
 		if value != "" {

@@ -5,6 +5,7 @@ import (
 	"embed"
 	"encoding/hex"
 	"fmt"
+	"io/fs"
 	"strings"
 )
 
@@ -31,6 +32,16 @@ var sums string
 func Digest() string {
 	digest := sha256.Sum256([]byte(sums))
 	return hex.EncodeToString(digest[:])
+}
+
+// Size returns the bytes of the two files.
+func Size() (n int64) {
+	for _, name := range []string{modelFile, projectorFile} {
+		if info, err := fs.Stat(files, name); err == nil {
+			n += info.Size()
+		}
+	}
+	return n
 }
 
 // sumOf returns the SHA-256 that SHA256SUMS records for a file, in hexadecimal.

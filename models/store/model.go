@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -210,3 +211,22 @@ func (m *Model) answersTo(prefix string) bool {
 	}
 	return slices.ContainsFunc(m.Manifest.of(MediaModel), func(d Descriptor) bool { return strings.HasPrefix(d.Digest.Hex(), prefix) })
 }
+
+// Config returns what the manifest's configuration says of the model. It describes and decides nothing; what cannot be read is an error that
+// callers may pass over.
+func (m *Model) Config() (c Config, err error) {
+	if m.Err != nil {
+		return c, m.Err
+	}
+	data, err := m.text(m.Manifest.Config)
+	if err != nil {
+		return c, err
+	}
+	if err := json.Unmarshal(data, &c); err != nil {
+		return Config{}, fmt.Errorf("store: %s: %w: configuration: %w", m.Name, ErrManifest, err)
+	}
+	return c, nil
+}
+
+// Vision reports whether the model has a projector.
+func (m *Model) Vision() bool { return m.Err == nil && len(m.Manifest.of(MediaProjector)) > 0 }

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eyelet-engine/eyelet/models/store"
+)
+
+const importLong = `Copies a model into the store. What SOURCE can be:
+
+  FILE.gguf             a language model; of a split one, any part
+  DIR                   a folder with one language model and its projector
+  ollama:NAME           a model of an Ollama store on this machine
+  lmstudio:PUBLISHER/MODEL[/FILE.gguf]
+                        a model of LM Studio's folder
+
+Files are copied and hashed in one go; other programs' folders stay as they are.
+An import that was interrupted leaves a whole store and can be repeated.`
+
+// importOptions are the flags of import.
+type importOptions struct {
+	name     string
+	mmproj   string
+	system   string
+	licenses []string
+	replace  bool
+}
+
+func newImportCommand() *cobra.Command {
+	var o importOptions
+	cmd := &cobra.Command{
+		Use:   "import [flags] SOURCE",
+		Short: "Bring models into the store",
+		Long:  importLong,
+		Example: `  eyelet import llava-7b-Q4_K_M.gguf --mmproj mmproj-f16.gguf --name llava:7b
+  eyelet import downloads/smolvlm --name smolvlm
+  eyelet import ollama:llava:7b
+  eyelet import lmstudio:lmstudio-community/gemma-3-4b-it-GGUF --name gemma3:4b`,
+		Args: someArgs("SOURCE"),
+		RunE: func(cmd *cobra.Command, args []string) error { return importSource(cmd, &o, args) },
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVar(&o.name, "name", "", "name in the store, as llava:7b (default: made of the source's name)")
+	f.StringVar(&o.mmproj, "mmproj", "", "GGUF file of the vision projector that belongs to FILE.gguf")
+	f.StringArrayVar(&o.licenses, "license", nil, "text file of a licence to keep with the model; may be repeated")
+	f.StringVar(&o.system, "system", "", "system prompt to keep with the model")
+	f.BoolVar(&o.replace, "replace", false, "let names stand for the new models even if they are taken")
+	_ = cmd.MarkFlagFilename("mmproj", "gguf")
+	return cmd
+}
+
+func importSource(cmd *cobra.Command, o *importOptions, args []string) error {
+	s, err := openStore()
+	if err != nil {
+		return err
+	}
+	if len(args) > 1 {
+		return usagef("unexpected argument %q", args[1])
+	}
+	if ref, ok := strings.CutPrefix(args[0], "ollama:"); ok {
+		return importOllama(cmd, s, o, ref)
+	}
+	files, err := o.files(args[0])
+	if err != nil {
+		return err
+	}
+	name, err := o.nameFor(filepath.Base(files.Model))
+	if err != nil {
+		return err
+	}
+	progress, done := transfer(cmd, "copying", sizeOf(files.Model)+sizeOf(files.Projector))
+	m, err := s.Import(cmd.Context(), name, files, o.replace, progress)
+	done()
+	return o.tell(cmd, m, err)
+}
+
+func importOllama(cmd *cobra.Command, s *store.Store, o *importOptions, ref string) error {
+	if o.mmproj != "" || o.system != "" || len(o.licenses) > 0 {
+		return usagef("--mmproj, --system and --license belong to GGUF files; Ollama's models have their own")
+	}
+	name, err := o.nameFor(ref)
+	if err != nil {
+		return err
+	}
+	progress, done := transfer(cmd, "copying", 0)
+	m, err := s.ImportOllama(cmd.Context(), ref, name, o.replace, progress)
+	done()
+	return o.tell(cmd, m, err)
+}
+
+// files finds the files that a source means.
+func (o *importOptions) files(source string) (files store.Files, err error) {
+	if ref, ok := strings.CutPrefix(source, "lmstudio:"); ok {
+		files, err = store.LMStudio(ref)
+	} else {
+		files, err = filesAt(source)
+	}
+	if err != nil {
+		return files, err
+	}
+	if o.mmproj != "" {
+		files.Projector = o.mmproj
+	}
+	files.System, files.Licenses = o.system, o.licenses
+	return files, nil
+}
+
+func filesAt(path string) (store.Files, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return store.Files{}, inputf("%s: %w", path, causeOf(err))
+	}
+	if !info.IsDir() {
+		return store.Files{Model: path}, nil
+	}
+	all, err := store.Folder(path)
+	if err != nil {
+		return store.Files{}, err
+	}
+	return store.OnlyModel(path, all)
+}
+
+// nameFor returns the name that --name gives, or one made of the source's.
+func (o *importOptions) nameFor(source string) (store.Name, error) {
+	if o.name != "" {
+		return store.ParseName(o.name)
+	}
+	if name, err := store.ParseName(source); err == nil && !strings.HasSuffix(strings.ToLower(source), ".gguf") {
+		return name, nil
+	}
+	name, err := store.SuggestName(source)
+	if err != nil {
+		return name, usagef("no name can be made of %q; give one with --name", source)
+	}
+	return name, nil
+}
+
+// tell says what came into the store.
+func (o *importOptions) tell(cmd *cobra.Command, m *store.Model, err error) error {
+	if errors.Is(err, store.ErrExists) && !o.replace {
+		return &inputError{err: err, remedy: "give another --name, or --replace"}
+	}
+	if err != nil {
+		return err
+	}
+	if !flagSet(cmd, "quiet") {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s is there (%s, %s).\n", m.Name, m.Digest.Short(), bytesText(uint64(m.Manifest.Size())))
+	}
+	return nil
+}
+
+// sizeOf returns the bytes of a file, 0 if it cannot be told.
+func sizeOf(path string) int64 {
+	info, err := os.Stat(path)
+	if path == "" || err != nil {
+		return 0
+	}
+	return info.Size()
+}
