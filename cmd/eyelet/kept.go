@@ -27,7 +27,8 @@ func stateDir() string {
 }
 
 // openSession reads the conversation that --session names, if it was kept before. It changes nothing yet.
-func (o *runOptions) openSession() error {
+// A model's own system prompt belongs to the conversation already; system says that the user gave one.
+func (o *runOptions) openSession(system bool) error {
 	if o.session == "" {
 		return nil
 	}
@@ -44,7 +45,7 @@ func (o *runOptions) openSession() error {
 		return nil
 	case err != nil:
 		return err
-	case o.system != "":
+	case system:
 		return usagef("--system: the session %s has begun already; give it without --system, or name another", o.session)
 	}
 	o.kept = messages

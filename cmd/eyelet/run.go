@@ -96,8 +96,7 @@ func newRunCommand() *cobra.Command {
 
 func run(cmd *cobra.Command, o *runOptions, args []string) (err error) {
 	o.quiet = flagSet(cmd, "quiet")
-	args, err := o.takeModel(args)
-	if err != nil {
+	if args, err = o.takeModel(args); err != nil {
 		return err
 	}
 	question := strings.Join(args, " ")
@@ -108,7 +107,7 @@ func run(cmd *cobra.Command, o *runOptions, args []string) (err error) {
 	if err := o.readFiles(); err != nil {
 		return err
 	}
-	if err := o.openSession(); err != nil {
+	if err := o.openSession(cmd.Flags().Changed("system")); err != nil {
 		return err
 	}
 	if o.demo {
