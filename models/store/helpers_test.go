@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -98,16 +97,6 @@ func tree(t *testing.T, dir string) map[string]string {
 		t.Fatal(err)
 	}
 	return files
-}
-
-// putBytes stores bytes and returns their descriptor.
-func putBytes(t *testing.T, s *Store, data []byte, mediaType string) Descriptor {
-	t.Helper()
-	d := Descriptor{MediaType: mediaType, Digest: DigestOf(data), Size: int64(len(data))}
-	if err := s.PutBlob(t.Context(), d.Digest, bytes.NewReader(data)); err != nil {
-		t.Fatal(err)
-	}
-	return d
 }
 
 func encodeManifest(t *testing.T, m *Manifest) []byte {
