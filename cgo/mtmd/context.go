@@ -55,8 +55,8 @@ type Params struct {
 	// with another one: the pieces are points where running answers can go on.
 	Hook func(node string) bool
 
-	// PieceNodes is the number of graph nodes (a layer has some 15 to 30) in a piece: how often Hook is called and
-	// a cancelled context is noticed. 0 means 32.
+	// PieceNodes is the most graph nodes (a layer has some 15 to 30) in a piece: how often Hook is called and a cancelled context is
+	// noticed. 0 means 32. A piece ends earlier where it has much to multiply.
 	PieceNodes int
 }
 

@@ -12,7 +12,8 @@ bool eyeletMtmdNode(char *name, uintptr_t handle);
 
 struct shim_mtmd_watch {
   int piece = 1;
-  int asked = 0;
+  int asked = 0;      // nodes since the last that was shown
+  double work = 0;    // multiplications and additions in them
   bool armed = false;
   bool stopped = false;
   uintptr_t hook = 0;
@@ -35,13 +36,35 @@ bool guard(char *err, size_t cap, F f) noexcept {
   return false;
 }
 
-// node is a ggml_backend_sched_eval_callback. Asked about a node, it wants to see every piece-th, so that the scheduler
+// pieceWork ends a piece, in multiplications and additions: some twentieth of a second on two slow cores. A larger node is a piece's last.
+constexpr double pieceWork = 1e9;
+
+// workOf counts the multiplications and additions of the nodes that take time.
+double workOf(const struct ggml_tensor *t) {
+  const struct ggml_tensor *a = t->src[0], *b = t->src[1];
+  switch (t->op) {
+    case GGML_OP_MUL_MAT:
+      return 2.0 * static_cast<double>(ggml_nelements(t)) * static_cast<double>(a->ne[0]);
+    case GGML_OP_FLASH_ATTN_EXT:
+      return 4.0 * static_cast<double>(ggml_nelements(a)) * static_cast<double>(b->ne[1]);
+    default:
+      return 0;
+  }
+}
+
+// node is a ggml_backend_sched_eval_callback. Asked about a node, it wants to see the last of each piece, so that the scheduler
 // computes those between in one go; shown one, it answers whether to carry on. Once stopped it wants to see all, since the
 // scheduler leaves only the current part of a graph that is split over several backends.
 bool node(struct ggml_tensor *t, bool ask, void *user) {
   auto *w = static_cast<shim_mtmd_watch *>(user);
   if (!w->armed) return !ask;
-  if (ask) return w->stopped || ++w->asked % w->piece == 0;
+  if (ask) {
+    w->work += workOf(t);
+    if (++w->asked < w->piece && w->work < pieceWork && !w->stopped) return false;
+    w->asked = 0;
+    w->work = 0;
+    return true;
+  }
   if (!w->stopped) {
     w->stopped = w->cancelled.load(std::memory_order_relaxed) || (w->hook != 0 && !eyeletMtmdNode(t->name, w->hook));
   }
@@ -62,6 +85,7 @@ void shim_mtmd_watch_free(shim_mtmd_watch *w) { delete w; }
 
 void shim_mtmd_watch_arm(shim_mtmd_watch *w, uintptr_t handle) {
   w->asked = 0;
+  w->work = 0;
   w->stopped = false;
   w->hook = handle;
   w->cancelled = false;

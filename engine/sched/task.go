@@ -84,7 +84,7 @@ type Answer interface {
 type Report struct {
 	Cached    int           // items of the prompt that stood already, those that another task computed meanwhile included
 	Queue     time.Duration // from Submit to admission
-	Encode    time.Duration // waiting for pictures while nothing else of the prompt could be computed
+	Encode    time.Duration // the tower's work on its pictures, and waiting for that while nothing else could be computed
 	Prefill   time.Duration // computing the prompt
 	First     time.Time     // when the first token was drawn; zero if none was
 	Gap       time.Duration // the longest time between two tokens

@@ -3,9 +3,11 @@ package sched
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine/media"
 )
 
 const (
@@ -54,7 +56,7 @@ func (s *Scheduler) turn() bool {
 		if answers == 0 {
 			left = encodeTime
 		}
-		s.advance(left)
+		s.encode(left)
 		left, did = budget-time.Since(start), true
 	}
 	if rows && s.computeRows(left, answers) {
@@ -166,6 +168,25 @@ func (s *Scheduler) released(t *Task) {
 		if t.Pictures[i].To <= t.seq.Len() {
 			t.release(i)
 		}
+	}
+}
+
+// encode lets the tower work, and counts that as encoding for tasks that have something else of their prompts to compute meanwhile; for those
+// that wait, watchPicture does.
+func (s *Scheduler) encode(d time.Duration) {
+	var busy []*Task
+	for _, t := range s.active {
+		open := func(k *media.Ticket) bool { return k != nil && !k.Done() }
+		if t.state == reading && t.blind.IsZero() && slices.ContainsFunc(t.tickets, open) {
+			busy = append(busy, t)
+		}
+	}
+	start := time.Now()
+	s.advance(d)
+	took := time.Since(start)
+	for _, t := range busy {
+		t.report.Encode += took
+		t.trace("encode", 0, took)
 	}
 }
 
