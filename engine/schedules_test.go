@@ -30,7 +30,11 @@ type asked struct {
 func repertoire(t *testing.T) (list []asked) {
 	t.Helper()
 	m := open(t)
+	number := 0
 	add := func(limit int, messages ...Message) {
+		if number++; testing.Short() && number%4 != 1 {
+			return
+		}
 		r := Request{Messages: messages, MaxTokens: limit, Logprobs: true, TopLogprobs: 2}
 		alone := r
 		alone.Fresh = true
@@ -42,8 +46,7 @@ func repertoire(t *testing.T) (list []asked) {
 			add(60, User(p, Text(q)))
 		}
 		add(30, System("Be brief."), User(p, Text("What is in this picture?")))
-		first := list[len(list)-4].want.text
-		add(30, User(p, Text("What is in this picture?")), Assistant(first), User(Text("What color is the background?")))
+		add(30, User(p, Text("What is in this picture?")), Assistant("a shape"), User(Text("What color is the background?")))
 		if i%3 == 0 {
 			add(30, User(p, Picture(picture(t, "shape-2.png")), Text("What is in this picture?")))
 		}
@@ -104,8 +107,8 @@ func (o *outcomes) era(t *testing.T, seed uint64, list []asked, schedules int) {
 	if os.Getenv("EYELET_SCHEDULE_SEED") != "" {
 		t.Logf("seed %d", seed)
 	}
-	if rng.IntN(3) == 0 {
-		list = slices.DeleteFunc(slices.Clone(list), func(q asked) bool { return len(q.want.tokens) < longAnswer })
+	if long := slices.DeleteFunc(slices.Clone(list), func(q asked) bool { return len(q.want.tokens) < longAnswer }); len(long) > 0 && rng.IntN(3) == 0 {
+		list = long
 	}
 	m := open(t, change)
 	spec := ModelSpec{Model: seedModel, Projector: seedProjector}
@@ -189,7 +192,7 @@ func (o *outcomes) schedule(t *testing.T, name string, m *Model, list []asked, r
 // Whatever is batched, shared, cut, put aside, read from disk or guessed, and whoever gives up meanwhile: an answer is the one that the same
 // request gets alone on a fresh context. EYELET_SCHEDULE_SEED repeats the era that a failure names.
 func TestAnswersDoNotDependOnTheSchedule(t *testing.T) {
-	eras, each, most := 6, 12, 2
+	eras, each, most := 4, 10, 2
 	if os.Getenv("EYELET_SLOW") != "" {
 		eras, each, most = 150, 20, 29 // under 1 %
 	}
@@ -227,7 +230,7 @@ func TestAnswersDoNotDependOnTheSchedule(t *testing.T) {
 	if os.Getenv("EYELET_SLOW") != "" && o.aside == 0 {
 		t.Error("nobody was put aside")
 	}
-	if !testing.Short() && eras > 1 && (o.cancelled == 0 || o.guessed == 0 || o.restarts == 0) {
+	if os.Getenv("EYELET_SLOW") != "" && (o.cancelled == 0 || o.guessed == 0 || o.restarts == 0) {
 		t.Errorf("the schedules did not reach what they are about: %+v", o)
 	}
 }
@@ -239,7 +242,7 @@ func TestACrowdWithATinyCache(t *testing.T) {
 		rounds = 5
 	}
 	if testing.Short() {
-		clients = 40
+		clients = 16
 	}
 	list := repertoire(t)
 	m := open(t, func(s *ModelSpec) { s.Context, s.Parallel, s.Queue, s.ExpectedAnswer = 256, 5, clients/2, 1 })
