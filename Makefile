@@ -14,7 +14,7 @@ export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
 env := eval "$$(scripts/env)"
 
 # Under the race detector everything runs many times slower: these packages are where goroutines meet.
-race_packages := ./models/builtin ./models/gguf ./models/vision/... ./cgo/... ./engine/... ./cmd/...
+race_packages := ./models/builtin ./models/gguf ./models/store/... ./models/vision/... ./cgo/... ./engine/... ./cmd/...
 
 .PHONY: help setup accel build run test test-go test-bundle test-race test-slow fuzz bench bench-server lint install bundle clean
 .DEFAULT_GOAL := help

@@ -152,6 +152,10 @@ func (t *Session) Receive(ctx context.Context, d Descriptor, open func(offset in
 		}
 		_, err = t.receive(ctx, d, open, progress)
 	}
+	if err == nil {
+		// Whoever waits for this lock, or makes it anew, finds the blob: it cannot be removed while their sessions are open.
+		_ = os.Remove(l.Path())
+	}
 	return err
 }
 

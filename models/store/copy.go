@@ -15,7 +15,8 @@ const (
 )
 
 // copyHashed copies r to f and to h, which work at the same time on the same chunk while the next one is read. It returns the bytes
-// written; errors of reading and writing are wrapped as they are. progress may be nil.
+// written; errors of reading and writing are wrapped as they are. Where ctx is done while r waits for data, r has to notice too. progress may be
+// nil.
 func copyHashed(ctx context.Context, f *os.File, h hash.Hash, r io.Reader, limit int64, progress func(n int64)) (total int64, err error) {
 	type chunk struct {
 		buf []byte
@@ -25,9 +26,13 @@ func copyHashed(ctx context.Context, f *os.File, h hash.Hash, r io.Reader, limit
 	for range cap(empty) {
 		empty <- make([]byte, copyChunk)
 	}
-	stop := make(chan struct{})
-	defer close(stop)
+	stop, ended := make(chan struct{}), make(chan struct{})
+	defer func() {
+		close(stop)
+		<-ended // r is the caller's again
+	}()
 	go func() {
+		defer close(ended)
 		for {
 			var buf []byte
 			select {

@@ -11,3 +11,12 @@ import (
 func startFlush(f *os.File, offset, n int64) {
 	_ = unix.SyncFileRange(int(f.Fd()), offset, n, unix.SYNC_FILE_RANGE_WRITE)
 }
+
+// freeSpace returns the bytes that this user can write to the file system of a folder.
+func freeSpace(dir string) (n int64, known bool) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return 0, false
+	}
+	return int64(min(s.Bavail, 1<<62/uint64(s.Bsize))) * s.Bsize, true
+}

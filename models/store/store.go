@@ -132,7 +132,7 @@ func (t *Session) Discard() error {
 	for _, d := range t.tried {
 		t.s.removePartial(d)
 	}
-	if err := t.Close(); err != nil || len(t.added) == 0 {
+	if err := t.Close(); err != nil || len(t.added)+len(t.tried) == 0 {
 		return err
 	}
 	l, err := t.s.exclusive()
@@ -143,9 +143,18 @@ func (t *Session) Discard() error {
 		return err
 	}
 	defer l.Close()
+	for _, d := range t.tried {
+		_ = os.Remove(t.s.partialPath(d) + ".lock") // nobody holds it: that would take the store's lock
+	}
 	_, err = t.s.collect(t.added)
 	return err
 }
+
+// Has reports whether the store holds the blob that d refers to, in its full size.
+func (t *Session) Has(d Descriptor) bool { return d.Digest.valid() && t.s.hasBlob(d.Digest, d.Size) }
+
+// Free returns the bytes that can be written to the store's file system, where the system tells.
+func (t *Session) Free() (n int64, known bool) { return freeSpace(t.s.root) }
 
 // tempName returns an unused path for a file that is being written.
 func (s *Store) tempName() string {

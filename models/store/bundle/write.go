@@ -1,0 +1,127 @@
+package bundle
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// dirOf returns the folder of a path.
+func dirOf(path string) string { return filepath.Dir(path) }
+
+// volumeWriter writes a stream to one file or to volumes, in scratch until all is complete.
+type volumeWriter struct {
+	path    string
+	scratch string // lies on the file system of path
+	limit   int64  // bytes of a volume, 0 for one file
+
+	f     *os.File
+	n     int64 // bytes in f
+	files []string
+}
+
+func (w *volumeWriter) Write(p []byte) (total int, err error) {
+	for len(p) > 0 {
+		if w.f == nil {
+			if err := w.next(); err != nil {
+				return total, err
+			}
+		}
+		part := p
+		if w.limit > 0 {
+			part = p[:min(int64(len(p)), w.limit-w.n)]
+		}
+		n, err := w.f.Write(part)
+		total, w.n, p = total+n, w.n+int64(n), p[n:]
+		if err == nil && w.limit > 0 && w.n == w.limit {
+			err = w.closeFile()
+		}
+		if err != nil {
+			return total, err
+		}
+	}
+	return total, nil
+}
+
+// next begins a file.
+func (w *volumeWriter) next() (err error) {
+	path := filepath.Join(w.scratch, fmt.Sprintf("volume-%d", len(w.files)))
+	if w.f, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666); err != nil {
+		return err
+	}
+	w.files, w.n = append(w.files, path), 0
+	return nil
+}
+
+// closeFile makes a file durable.
+func (w *volumeWriter) closeFile() error {
+	err := errors.Join(w.f.Sync(), w.f.Close())
+	w.f = nil
+	return err
+}
+
+// abort gives up; the folder scratch is removed by its owner.
+func (w *volumeWriter) abort() {
+	if w.f != nil {
+		w.f.Close()
+	}
+}
+
+// finish puts the files in their places and signs each with key, if there is one.
+func (w *volumeWriter) finish(key *SecretKey) ([]string, error) {
+	if w.f != nil {
+		if err := w.closeFile(); err != nil {
+			return nil, fmt.Errorf("bundle: %w", err)
+		}
+	}
+	var made []string
+	for i, file := range w.files {
+		path := w.path
+		if w.limit > 0 {
+			path = volumeName(w.path, i)
+		}
+		if key != nil {
+			if err := signFile(*key, file, path+".minisig", filepath.Base(path)); err != nil {
+				return nil, err
+			}
+		}
+		if err := os.Rename(file, path); err != nil {
+			return nil, fmt.Errorf("bundle: %w", err)
+		}
+		made = append(made, path)
+	}
+	// A volume of an earlier, longer bundle of this name would be taken for one of these.
+	if w.limit > 0 {
+		for i := len(w.files); os.Remove(volumeName(w.path, i)) == nil; i++ {
+			_ = os.Remove(volumeName(w.path, i) + ".minisig")
+		}
+	}
+	return made, nil
+}
+
+// signFile signs a file as minisign -S does, so that minisign -V checks it where there is no Eyelet yet.
+func signFile(key SecretKey, path, to, name string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("bundle: %w", err)
+	}
+	defer f.Close()
+	signature, err := sign(key, f, "file:"+name)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(to, signature, 0o666); err != nil {
+		return fmt.Errorf("bundle: %w", err)
+	}
+	return nil
+}
+
+// skipTo discards what is left of a reader that has an offset to reach.
+func skipTo(r io.Reader, n int64) error {
+	if _, err := io.CopyN(io.Discard, r, n); err != nil {
+		return truncated(err)
+	}
+	return nil
+}
