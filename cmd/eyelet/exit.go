@@ -17,6 +17,7 @@ import (
 	"github.com/eyelet-engine/eyelet/models/hf"
 	"github.com/eyelet-engine/eyelet/models/safetensors"
 	"github.com/eyelet-engine/eyelet/models/store"
+	"github.com/eyelet-engine/eyelet/models/store/bundle"
 )
 
 // The exit codes, which scripts rely on. The help text of the root command lists them.
@@ -73,13 +74,13 @@ var classes = []struct {
 	{exitInterrupted, []error{context.Canceled}},
 	{exitUsage, []error{engine.ErrRequest, convert.ErrExists, convert.ErrOptions, store.ErrName}},
 	{exitMismatch, []error{engine.ErrMismatch, engine.ErrNoVision}},
-	{exitCapacity, []error{engine.ErrContextLength, llama.ErrNoRoom, llama.ErrNoMemory, syscall.ENOMEM}},
+	{exitCapacity, []error{engine.ErrContextLength, llama.ErrNoRoom, llama.ErrNoMemory, syscall.ENOMEM, syscall.ENOSPC, bundle.ErrSpace}},
 	{exitInput, []error{
 		engine.ErrModelFile, engine.ErrImage,
 		gguf.ErrNotGGUF, gguf.ErrTruncated, gguf.ErrCorrupt, gguf.ErrUnsupported, gguf.ErrLimit,
 		safetensors.ErrNotSafetensors, safetensors.ErrTruncated, safetensors.ErrCorrupt, safetensors.ErrUnsupported, safetensors.ErrLimit,
 		hf.ErrInvalid, hf.ErrUnsupported, hf.ErrLimit, convert.ErrWeights,
-		store.ErrNotFound, store.ErrManifest, store.ErrDigest, store.ErrMissing, store.ErrPolicy, store.ErrUnsupported,
+		bundle.ErrBundle, bundle.ErrSignature, bundle.ErrPassword, store.ErrNotFound, store.ErrManifest, store.ErrDigest, store.ErrMissing, store.ErrPolicy, store.ErrUnsupported,
 		imaging.ErrNotImage, imaging.ErrTooLarge, imaging.ErrDamaged,
 		fs.ErrNotExist, fs.ErrPermission, syscall.EISDIR,
 	}},
@@ -138,6 +139,8 @@ func remedyFor(err error) string {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return `"eyelet list" shows the models`
+	case errors.Is(err, bundle.ErrBundle), errors.Is(err, bundle.ErrSignature):
+		return ""
 	case errors.Is(err, store.ErrMissing), errors.Is(err, store.ErrDigest):
 		return `"eyelet store check" tells more; import the model again`
 	case errors.Is(err, store.ErrBusy):

@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -12,8 +14,10 @@ import (
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
-const importLong = `Copies a model into the store. What SOURCE can be:
+const importLong = `Brings models into the store. What SOURCE can be:
 
+  FILE.eyb              a bundle that "eyelet export" made; of volumes, any one
+                        (- reads a bundle from stdin)
   FILE.gguf             a language model; of a split one, any part
   DIR                   a folder with one language model and its projector
   ollama:NAME           a model of an Ollama store on this machine
@@ -21,7 +25,12 @@ const importLong = `Copies a model into the store. What SOURCE can be:
                         a model of LM Studio's folder
 
 Files are copied and hashed in one go; other programs' folders stay as they are.
-An import that was interrupted leaves a whole store and can be repeated.`
+An import that was interrupted leaves a whole store and can be repeated; that of a
+bundle goes on where it stopped.
+
+A bundle comes in whole or not at all. With --verify-key it must be signed by that
+key. An operator can demand that of all bundles in policy.json in the store's folder,
+or in /etc/eyelet/policy.json: {"require_signature": true, "trusted_keys": ["RW…"]}.`
 
 // importOptions are the flags of import.
 type importOptions struct {
@@ -29,6 +38,7 @@ type importOptions struct {
 	mmproj   string
 	system   string
 	licenses []string
+	keys     []string
 	replace  bool
 }
 
@@ -38,7 +48,8 @@ func newImportCommand() *cobra.Command {
 		Use:   "import [flags] SOURCE",
 		Short: "Bring models into the store",
 		Long:  importLong,
-		Example: `  eyelet import llava-7b-Q4_K_M.gguf --mmproj mmproj-f16.gguf --name llava:7b
+		Example: `  eyelet import /media/usb/models.eyb --verify-key site.key.pub
+  eyelet import llava-7b-Q4_K_M.gguf --mmproj mmproj-f16.gguf --name llava:7b
   eyelet import downloads/smolvlm --name smolvlm
   eyelet import ollama:llava:7b
   eyelet import lmstudio:lmstudio-community/gemma-3-4b-it-GGUF --name gemma3:4b`,
@@ -51,6 +62,7 @@ func newImportCommand() *cobra.Command {
 	f.StringVar(&o.mmproj, "mmproj", "", "GGUF file of the vision projector that belongs to FILE.gguf")
 	f.StringArrayVar(&o.licenses, "license", nil, "text file of a licence to keep with the model; may be repeated")
 	f.StringVar(&o.system, "system", "", "system prompt to keep with the model")
+	f.StringArrayVar(&o.keys, "verify-key", nil, "minisign public key (file or text) that must have signed a bundle; may be repeated")
 	f.BoolVar(&o.replace, "replace", false, "let names stand for the new models even if they are taken")
 	_ = cmd.MarkFlagFilename("mmproj", "gguf")
 	return cmd
@@ -67,6 +79,12 @@ func importSource(cmd *cobra.Command, o *importOptions, args []string) error {
 	if ref, ok := strings.CutPrefix(args[0], "ollama:"); ok {
 		return importOllama(cmd, s, o, ref)
 	}
+	if isBundle(args[0]) {
+		return importBundle(cmd, s, o, args[0])
+	}
+	if len(o.keys) > 0 {
+		return usagef("--verify-key belongs to bundles; %s is none", args[0])
+	}
 	files, err := o.files(args[0])
 	if err != nil {
 		return err
@@ -79,6 +97,33 @@ func importSource(cmd *cobra.Command, o *importOptions, args []string) error {
 	m, err := s.Import(cmd.Context(), name, files, o.replace, progress)
 	done()
 	return o.tell(cmd, m, err)
+}
+
+// bundleName is how bundles and their volumes are named.
+var bundleName = regexp.MustCompile(`(?i)\.eyb(\.\d{3,})?$`)
+
+// isBundle reports whether a source is to be read as a bundle: a stream, or a file that is named or begins as no GGUF file.
+func isBundle(source string) bool {
+	if source == "-" || strings.HasPrefix(source, "lmstudio:") {
+		return source == "-"
+	}
+	if bundleName.MatchString(source) {
+		return true
+	}
+	info, err := os.Stat(source)
+	return err == nil && info.Mode().IsRegular() && !strings.EqualFold(filepath.Ext(source), ".gguf") && hasMagic(source, "eyelet-bundle/")
+}
+
+// hasMagic reports whether a file begins with the bytes.
+func hasMagic(path, magic string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	head := make([]byte, len(magic))
+	_, err = io.ReadFull(f, head)
+	return err == nil && string(head) == magic
 }
 
 func importOllama(cmd *cobra.Command, s *store.Store, o *importOptions, ref string) error {

@@ -20,7 +20,7 @@ Exit codes:
     2  wrong command line: unknown flag, bad value, options that contradict
     3  bad input file: missing, damaged, neither a model nor a picture
     4  projector and model do not fit, or the model cannot do what was asked
-    5  memory or context is too small
+    5  memory, context or disk is too small
   130  interrupted (Ctrl-C or SIGTERM)
 
 Environment:
@@ -72,8 +72,8 @@ func newRootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{err: err, command: cmd.CommandPath()}
 	})
-	root.AddCommand(newRunCommand(), newEncodeCommand(), newListCommand(), newShowCommand(), newImportCommand(), newConvertCommand(), newCpCommand(),
-		newRmCommand(), newStoreCommand(), newBenchCommand(), newDoctorCommand(), newVersionCommand(), newCompletionCommand())
+	root.AddCommand(newRunCommand(), newEncodeCommand(), newListCommand(), newShowCommand(), newImportCommand(), newExportCommand(), newConvertCommand(),
+		newCpCommand(), newRmCommand(), newStoreCommand(), newSBOMCommand(), newBenchCommand(), newDoctorCommand(), newVersionCommand(), newCompletionCommand())
 	return root
 }
 

@@ -21,7 +21,9 @@ contents, and appears only when it is complete.`,
   eyelet store check --repair
       and removes what is damaged
   eyelet store gc
-      frees what no model needs any more`,
+      frees what no model needs any more
+  eyelet store key site.key
+      makes a key to sign bundles with`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
@@ -30,7 +32,7 @@ contents, and appears only when it is complete.`,
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newStoreCheckCommand(), newStoreGCCommand())
+	cmd.AddCommand(newStoreCheckCommand(), newStoreGCCommand(), newStoreKeyCommand())
 	return cmd
 }
 

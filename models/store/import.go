@@ -28,6 +28,19 @@ func (s *Store) Import(ctx context.Context, name Name, files Files, replace bool
 	if err := s.AllowUnsigned("files"); err != nil {
 		return nil, err
 	}
+	t, err := s.Begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m, err := t.Import(ctx, name, files, replace, progress)
+	if err != nil {
+		return nil, errors.Join(err, t.Discard())
+	}
+	return m, t.Close()
+}
+
+// Import is [Store.Import] in this session, without a look at the policy.
+func (t *Session) Import(ctx context.Context, name Name, files Files, replace bool, progress func(n int64)) (*Model, error) {
 	model, err := gguf.Open(files.Model)
 	if err != nil {
 		return nil, err
@@ -36,15 +49,7 @@ func (s *Store) Import(ctx context.Context, name Name, files Files, replace bool
 	if model.Architecture() == "clip" {
 		return nil, fmt.Errorf("store: %w: %s is a vision projector; give it as the projector of a language model", ErrUnsupported, files.Model)
 	}
-	t, err := s.Begin(ctx)
-	if err != nil {
-		return nil, err
-	}
-	m, err := t.importFiles(ctx, name, model, files, replace, progress)
-	if err != nil {
-		return nil, errors.Join(err, t.Discard())
-	}
-	return m, t.Close()
+	return t.importFiles(ctx, name, model, files, replace, progress)
 }
 
 func (t *Session) importFiles(ctx context.Context, name Name, model *gguf.File, files Files, replace bool, progress func(int64)) (*Model, error) {

@@ -63,6 +63,9 @@ func readHeader(r io.Reader) (path string, size int64, err error) {
 	refuse := func(format string, args ...any) (string, int64, error) {
 		return "", 0, fmt.Errorf("bundle: %w: %s", ErrBundle, fmt.Sprintf(format, args...))
 	}
+	if string(block[257:262]) != "ustar" {
+		return refuse("a header that is none")
+	}
 	name := string(bytes.TrimRight(block[:100], "\x00"))
 	kind := block[156]
 	if kind != tar.TypeReg && kind != 0 {

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestABundleCarriesModelsFromOneMachineToAnother(t *testing.T) {
+	t.Parallel()
+	a, dir := newMachine(t), t.TempDir()
+	a.must(t, "import", seedModel, "--mmproj", seedProjector, "--name", "team/seed:q8")
+	a.must(t, "store", "key", "--no-password", filepath.Join(dir, "site.key"))
+	a.must(t, "store", "key", "--no-password", filepath.Join(dir, "other.key"))
+	file := filepath.Join(dir, "models.eyb")
+	a.must(t, "export", "team/seed:q8", "builtin", "--sign", filepath.Join(dir, "site.key"), "--sbom", "spdx,cyclonedx", "--volume-size", "2M", "-o", file)
+	b := newMachine(t)
+	b.eyelet(t, "import", file+".001", "--verify-key", filepath.Join(dir, "other.key.pub")).mustFail(t, exitInput, "not trusted")
+	o := b.eyelet(t, "import", file+".002", "--verify-key", filepath.Join(dir, "site.key.pub"))
+	if o.code != 0 || !strings.Contains(o.stderr, "team/seed:q8, eyelet-seed:latest: there and checked.") || !strings.Contains(o.stderr, "Signed by the key") {
+		t.Fatalf("%+v", o)
+	}
+	b.eyelet(t, "run", "team/seed:q8", "--image", circle, circleQuestion).mustSay(t, "orange")
+	if got, want := b.list(t)["team/seed:q8"], a.list(t)["team/seed:q8"]; got.Digest != want.Digest || got.Digest == "" {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if err := os.Rename(file+".003", file+".away"); err != nil {
+		t.Fatal(err)
+	}
+	newMachine(t).eyelet(t, "import", file).mustFail(t, exitInput, "missing are: ", "models.eyb.003")
+}
+
+func TestABundleGoesThroughAPipe(t *testing.T) {
+	t.Parallel()
+	a, b := newMachine(t), newMachine(t)
+	bundle := a.must(t, "export", "builtin", "-o", "-")
+	in := invocation{args: []string{"import", "-"}, env: b.env, stdin: strings.NewReader(bundle)}
+	if o := in.run(t); o.code != 0 {
+		t.Fatalf("%+v", o)
+	}
+	if item := b.list(t)["eyelet-seed:latest"]; item.Source != "store" {
+		t.Errorf("%+v", item)
+	}
+}
+
+func TestAPolicyDemandsSignatures(t *testing.T) {
+	t.Parallel()
+	a, b, dir := newMachine(t), newMachine(t), t.TempDir()
+	key := strings.TrimSpace(a.must(t, "store", "key", "--no-password", filepath.Join(dir, "site.key")))
+	a.must(t, "export", "builtin", "-o", filepath.Join(dir, "unsigned.eyb"))
+	a.must(t, "export", "builtin", "-o", filepath.Join(dir, "signed.eyb"), "--sign", filepath.Join(dir, "site.key"))
+	writeFile(t, filepath.Join(b.store(), "policy.json"), `{"require_signature": true, "trusted_keys": ["`+key+`"]}`)
+	b.eyelet(t, "import", filepath.Join(dir, "unsigned.eyb")).mustFail(t, exitInput, "not signed")
+	b.eyelet(t, "import", seedModel, "--name", "x").mustFail(t, exitInput, "policy.json", "only signed bundles")
+	b.must(t, "import", filepath.Join(dir, "signed.eyb"))
+}
+
+func TestBillsOfMaterialsNameProgramAndModels(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.must(t, "import", seedModel, "--name", "seed:q8")
+	for _, format := range []string{"spdx", "cyclonedx"} {
+		out := m.must(t, "sbom", "seed:q8", "--format", format)
+		for _, want := range []string{"libllama", "github.com/spf13/cobra", "seed", "eyelet-seed-q8_0.gguf", strings.TrimPrefix(m.list(t)["seed:q8"].Digest, "sha256:")} {
+			if !strings.Contains(out, want) {
+				t.Errorf("%s: %q is missing", format, want)
+			}
+		}
+		if !json.Valid([]byte(out)) {
+			t.Errorf("%s: no JSON", format)
+		}
+	}
+}
+
+func TestMistakesWithBundlesAreExplained(t *testing.T) {
+	t.Parallel()
+	m, dir := newMachine(t), t.TempDir()
+	file := filepath.Join(dir, "x.eyb")
+	m.must(t, "export", "builtin", "-o", file)
+	cut := writeFile(t, filepath.Join(dir, "cut.eyb"), readFile(t, file)[:100000])
+	words := writeFile(t, filepath.Join(dir, "words.eyb"), strings.Repeat("words ", 1000))
+	for _, c := range []struct {
+		code int
+		want string
+		args []string
+	}{
+		{2, "-o", []string{"export", "builtin"}},
+		{2, "NAME is missing", []string{"export", "-o", file}},
+		{3, "none", []string{"export", "none", "-o", file}},
+		{2, "--volume-size", []string{"export", "builtin", "--volume-size", "7", "-o", file}},
+		{2, "--volume-size", []string{"export", "builtin", "--volume-size", "B", "-o", file}},
+		{2, "--volume-size", []string{"export", "builtin", "--volume-size", "4X", "-o", file}},
+		{2, "xml", []string{"export", "builtin", "--sbom", "xml", "-o", file}},
+		{3, "none.key", []string{"export", "builtin", "--sign", filepath.Join(dir, "none.key"), "-o", file}},
+		{3, "--with-eyelet=DIR", []string{"export", "builtin", "--with-eyelet=" + dir, "-o", file}},
+		{3, "none", []string{"export", "builtin", "-o", filepath.Join(dir, "none", "x.eyb")}},
+		{3, "none.eyb", []string{"import", filepath.Join(dir, "none.eyb")}},
+		{3, "truncated", []string{"import", cut}},
+		{3, "header that is none", []string{"import", words}},
+		{3, "not signed", []string{"import", file, "--verify-key", "RWQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}},
+		{3, "public key", []string{"import", file, "--verify-key", "RWx"}},
+		{2, "a bundle has its own", []string{"import", file, "--name", "x"}},
+		{2, "--verify-key belongs to bundles", []string{"import", seedModel, "--verify-key", "RWx"}},
+		{1, "x.eyb", []string{"store", "key", "--no-password", file}},
+		{2, "EYELET_KEY_PASSWORD", []string{"store", "key", filepath.Join(dir, "new.key")}},
+	} {
+		t.Run(strings.Join(c.args[:min(len(c.args), 4)], " "), func(t *testing.T) {
+			m.eyelet(t, c.args...).mustFail(t, c.code, c.want)
+		})
+	}
+	if files := contents(t, m.home); len(files) > 0 {
+		t.Errorf("left: %v", files)
+	}
+}
+
+// An import that is killed at any moment leaves a whole store, and the next one succeeds.
+func TestKilledImportsRemovalsAndCollectionsLeaveAWholeStore(t *testing.T) {
+	if testing.Short() {
+		t.Skip("fifty kills take half a minute")
+	}
+	t.Parallel()
+	m, dir := newMachine(t), t.TempDir()
+	file := filepath.Join(dir, "models.eyb")
+	m.must(t, "export", "builtin", "-o", file)
+	m.must(t, "import", seedModel, "--name", "other")
+	commands := [][]string{{"import", file}, {"import", "--name", "x", "--replace", seedModel}, {"rm", "eyelet-seed"}, {"store", "gc", "--all"}}
+	// How long each takes undisturbed, so that the kills fall all over it.
+	took := make([]time.Duration, len(commands))
+	for i, args := range commands {
+		start := time.Now()
+		m.must(t, args...)
+		took[i] = time.Since(start)
+	}
+	const kills = 52
+	killed := 0
+	for i := range kills {
+		k := i % len(commands)
+		if k == 2 { // there must be something to remove
+			m.must(t, "import", file)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), took[k]*time.Duration(i/len(commands)+1)/(kills/4+1))
+		cmd := invocation{args: commands[k], env: m.env}.command(ctx)
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		if err := cmd.Run(); err != nil && ctx.Err() != nil {
+			killed++
+		}
+		cancel()
+		var r StoreReport
+		strictly(t, m.must(t, "store", "check", "--json"), &r)
+		if !r.OK || r.Models < 1 {
+			t.Fatalf("after %v was killed: %+v", commands[k], r)
+		}
+		if k != 2 {
+			m.must(t, commands[k]...)
+		} else {
+			_ = m.eyelet(t, commands[k]...) // may be gone already
+		}
+	}
+	if killed < kills/2 {
+		t.Errorf("only %d of %d commands were killed before they ended", killed, kills)
+	}
+	m.eyelet(t, "run", "other", "Hello").mustRun(t)
+}
+
+// mustRun fails the test unless the program went well.
+func (o outcome) mustRun(t *testing.T) {
+	t.Helper()
+	if o.code != 0 {
+		t.Errorf("%+v", o)
+	}
+}
