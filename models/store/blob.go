@@ -166,9 +166,10 @@ func (t *Session) receive(ctx context.Context, d Descriptor, open func(int64) (i
 	if err != nil {
 		return false, fmt.Errorf("store: %w", err)
 	}
+	short := false // what is there may be a true beginning
 	defer func() {
 		f.Close() // after commit the second time, which is harmless
-		if errors.Is(err, ErrDigest) {
+		if errors.Is(err, ErrDigest) && !short {
 			os.Remove(path)
 		}
 	}()
@@ -187,6 +188,7 @@ func (t *Session) receive(ctx context.Context, d Descriptor, open func(int64) (i
 	case err != nil:
 		return had > 0, fmt.Errorf("store: blob %s: %w", d.Digest.Short(), err)
 	case had+n != d.Size:
+		short = true
 		return had > 0, fmt.Errorf("store: %w: blob %s has %d bytes, %d were promised", ErrDigest, d.Digest.Short(), had+n, d.Size)
 	}
 	if got := digestOfSum(h.Sum(nil)); got != d.Digest {

@@ -124,6 +124,16 @@ func TestAPartThatWasSpoiltIsReceivedAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// A connection that breaks ends as its reader says, in the middle of a chunk too.
+	err = session.Receive(t.Context(), d, func(int64) (io.ReadCloser, error) {
+		return io.NopCloser(io.MultiReader(bytes.NewReader(data[:1<<20+5]), iotest.ErrReader(io.ErrUnexpectedEOF))), nil
+	}, nil)
+	if info, statErr := os.Stat(s.partialPath(d.Digest)); !errors.Is(err, io.ErrUnexpectedEOF) || statErr != nil || info.Size() != 1<<20+5 {
+		t.Errorf("%v, %v", err, statErr)
+	}
+	if err := os.Remove(s.partialPath(d.Digest)); err != nil {
+		t.Fatal(err)
+	}
 	// A source that is wrong is an error, and leaves nothing.
 	err = session.Receive(t.Context(), d, func(int64) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(make([]byte, len(data)))), nil }, nil)
 	if _, statErr := os.Stat(s.partialPath(d.Digest)); !errors.Is(err, ErrDigest) || statErr == nil {

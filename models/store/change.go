@@ -84,15 +84,15 @@ func (s *Store) Copy(ctx context.Context, ref string, to Name, replace bool) (*M
 	if err != nil {
 		return nil, err
 	}
-	made, err := t.copyModel(ctx, m, to, replace, nil)
+	made, err := t.Adopt(ctx, m, to, replace, nil)
 	if err != nil {
 		return nil, errors.Join(err, t.Discard())
 	}
 	return made, t.Close()
 }
 
-// copyModel brings what the store lacks of a model, and names it.
-func (t *Session) copyModel(ctx context.Context, m *Model, to Name, replace bool, progress func(int64)) (*Model, error) {
+// Adopt brings what the store lacks of a model of whatever store, and names it. The policy is not looked at. progress may be nil.
+func (t *Session) Adopt(ctx context.Context, m *Model, to Name, replace bool, progress func(int64)) (*Model, error) {
 	if m.Err != nil {
 		return nil, m.Err
 	}
@@ -170,7 +170,7 @@ func (s *Store) ImportOllama(ctx context.Context, ref string, to Name, replace b
 			if err != nil {
 				return nil, err
 			}
-			made, err := t.copyModel(ctx, &m, to, replace, progress)
+			made, err := t.Adopt(ctx, &m, to, replace, progress)
 			if err != nil {
 				return nil, errors.Join(err, t.Discard())
 			}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -40,10 +39,7 @@ func copyHashed(ctx context.Context, f *os.File, h hash.Hash, r io.Reader, limit
 			case <-stop:
 				return
 			}
-			n, err := io.ReadFull(r, buf)
-			if errors.Is(err, io.ErrUnexpectedEOF) {
-				err = io.EOF
-			}
+			n, err := fill(r, buf)
 			select {
 			case full <- chunk{buf[:n], err}:
 			case <-stop:
@@ -88,4 +84,15 @@ func copyHashed(ctx context.Context, f *os.File, h hash.Hash, r io.Reader, limit
 		}
 		empty <- c.buf[:cap(c.buf)]
 	}
+}
+
+// fill reads until buf is full or r returns an error. io.ReadFull would call an end in the middle of buf, which is none of a source's faults, by the
+// name that a connection has for breaking.
+func fill(r io.Reader, buf []byte) (n int, err error) {
+	for n < len(buf) && err == nil {
+		var k int
+		k, err = r.Read(buf[n:])
+		n += k
+	}
+	return n, err
 }

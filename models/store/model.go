@@ -54,6 +54,19 @@ func (m *Model) BlobPath(d Descriptor) (string, error) {
 	return path, nil
 }
 
+// OpenBlob opens one of the model's blobs for reading.
+func (m *Model) OpenBlob(d Descriptor) (*os.File, error) {
+	path, err := m.BlobPath(d)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	return f, nil
+}
+
 // Complete reports which of the model's blobs are not there or have another size.
 func (m *Model) Complete() error {
 	if m.Err != nil {

@@ -195,7 +195,7 @@ func TestMissingVolumesAreNamed(t *testing.T) {
 	}
 	s := newStore(t)
 	_, err := importFrom(t, s, files[0], ImportOptions{})
-	if !errors.Is(err, ErrBundle) || !strings.Contains(err.Error(), "a.eyb.003, ") || !strings.Contains(err.Error(), "a.eyb.005") || strings.Contains(err.Error(), "004") {
+	if !errors.Is(err, ErrBundle) || !strings.Contains(err.Error(), "a.eyb.003, ") || !strings.Contains(err.Error(), "a.eyb.005") || strings.Contains(err.Error(), "a.eyb.004") {
 		t.Errorf("%v", err)
 	}
 	if l := left(t, s); len(l) > 0 {

@@ -1,0 +1,405 @@
+package registry
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/eyelet-engine/eyelet/models/gguf"
+	"github.com/eyelet-engine/eyelet/models/store"
+)
+
+// program is the distribution project's registry, built once.
+var program string
+
+func TestMain(m *testing.M) { os.Exit(buildAndTest(m)) }
+
+func buildAndTest(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "eyelet-registry-*")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	build := exec.Command("go", "build", "-o", filepath.Join(dir, "registry"), ".")
+	build.Dir = "../../../scripts/registry"
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+	if out, err := build.CombinedOutput(); err == nil {
+		program = filepath.Join(dir, "registry")
+	} else if os.Getenv("EYELET_PEERS") == "require" {
+		os.Stderr.Write(out)
+		return 1
+	}
+	return m.Run()
+}
+
+// startRegistry starts a registry and returns its address.
+func startRegistry(t *testing.T, args ...string) string {
+	t.Helper()
+	if program == "" {
+		t.Skip("the registry of scripts/registry cannot be built: its modules are not in the module cache")
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Stderr = os.Stderr
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cancel(); _ = cmd.Wait() })
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(line)
+}
+
+// certificate writes a certificate for the loopback address that signs itself, and its key.
+func certificate(t *testing.T) (cert, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "site"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	return writeFile(t, filepath.Join(dir, "cert.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
+		writeFile(t, filepath.Join(dir, "key.pem"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}))
+}
+
+func writeFile(t *testing.T, path string, data []byte) string {
+	t.Helper()
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func newStore(t *testing.T) *store.Store {
+	t.Helper()
+	s, err := store.Open(store.Options{Root: filepath.Join(t.TempDir(), "models"), NoOllama: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func addModel(t *testing.T, s *store.Store, name string) *store.Model {
+	t.Helper()
+	w := gguf.NewWriter("llama")
+	data := make([]byte, 3<<20)
+	if _, err := rand.Read(data); err != nil {
+		t.Fatal(err)
+	}
+	w.AddTensor("x", gguf.F32, []uint64{uint64(len(data) / 4)}, data)
+	path := filepath.Join(t.TempDir(), "m.gguf")
+	if err := w.WriteFile(path); err != nil {
+		t.Fatal(err)
+	}
+	m, err := s.Import(t.Context(), mustName(t, name), store.Files{Model: path}, false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func mustName(t *testing.T, s string) store.Name {
+	t.Helper()
+	n, err := store.ParseName(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func mustBeWhole(t *testing.T, s *store.Store) {
+	t.Helper()
+	r, err := s.Check(t.Context(), store.CheckOptions{})
+	if err != nil || len(r.Problems) > 0 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+}
+
+func TestModelsGoThroughARegistryWithTLSAndAPassword(t *testing.T) {
+	cert, key := certificate(t)
+	users := writeFile(t, filepath.Join(t.TempDir(), "htpasswd"), []byte("site:"+bcryptOfSecret+"\n"))
+	host := startRegistry(t, "-cert", cert, "-key", key, "-htpasswd", users)
+	config := t.TempDir()
+	t.Setenv("DOCKER_CONFIG", config)
+	login := func(password string) {
+		word := base64.StdEncoding.EncodeToString([]byte("site:" + password))
+		writeFile(t, filepath.Join(config, "config.json"), []byte(`{"auths":{"`+host+`":{"auth":"`+word+`"}}}`))
+	}
+	open := func(ref string, o Options) *Repository {
+		r, err := OpenRepository(host+"/"+ref, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	trusting := Options{CAFile: cert}
+	from, to := newStore(t), newStore(t)
+	m := addModel(t, from, "llava:7b")
+
+	login("secret")
+	if err := open("models/llava:7b", Options{}).Push(t.Context(), m, nil); !errors.Is(err, ErrRemote) || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("without the site's certificate: %v", err)
+	}
+	login("guess")
+	if err := open("models/llava:7b", trusting).Push(t.Context(), m, nil); !errors.Is(err, ErrRemote) || !strings.Contains(err.Error(), "401") {
+		t.Errorf("with a wrong password: %v", err)
+	}
+	login("secret")
+	var pushed int64
+	for range 2 { // the second time all is there
+		pushed = 0
+		if err := open("models/llava:7b", trusting).Push(t.Context(), m, func(n int64) { pushed += n }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if pushed != m.Manifest.Size() {
+		t.Errorf("told of %d bytes of %d", pushed, m.Manifest.Size())
+	}
+	r := open("models/llava:7b", trusting)
+	name, err := r.Name()
+	if err != nil || name.String() != "models/llava:7b" {
+		t.Errorf("%v, %v", name, err)
+	}
+	for _, ref := range []string{"models/llava:7b", "models/llava@" + string(m.Digest)} {
+		got, err := Pull(t.Context(), to, open(ref, trusting), name, false, nil, nil)
+		if err != nil || got.Digest != m.Digest {
+			t.Fatalf("%s: %+v, %v", ref, got, err)
+		}
+	}
+	mustBeWhole(t, to)
+	if _, err := Pull(t.Context(), to, open("models/none", trusting), name, false, nil, nil); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a missing model: %v", err)
+	}
+	if _, err := open("models/llava@"+string(m.Digest), trusting).Name(); !errors.Is(err, store.ErrName) {
+		t.Errorf("the name of a digest: %v", err)
+	}
+}
+
+// bcryptOfSecret is "secret" as htpasswd -B stores it, made by libxcrypt's crypt(3).
+const bcryptOfSecret = "$2b$12$bFPOdoZf8bbehc48tem.duwgxn15yvFoFFPYjKKZQgfuQaAm1/n.i"
+
+func TestAnInterruptedPullGoesOn(t *testing.T) {
+	host := startRegistry(t)
+	from := newStore(t)
+	m := addModel(t, from, "a")
+	var offsets []string
+	// Between us and the registry stands what breaks the connection once, after a megabyte.
+	broken := false
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.URL.Scheme, r.URL.Host, r.RequestURI = "http", host, ""
+		response, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer response.Body.Close()
+		for key, values := range response.Header {
+			w.Header()[key] = values
+		}
+		if location := w.Header().Get("Location"); location != "" {
+			w.Header().Set("Location", strings.Replace(location, host, r.Host, 1))
+		}
+		w.WriteHeader(response.StatusCode)
+		if r.Method == http.MethodGet && strings.Contains(r.URL.Path, m.Manifest.Layers[0].Digest.Hex()) {
+			offsets = append(offsets, r.Header.Get("Range"))
+			if !broken {
+				broken = true
+				_, _ = io.CopyN(w, response.Body, 2<<20)
+				panic(http.ErrAbortHandler)
+			}
+		}
+		_, _ = io.Copy(w, response.Body)
+	}))
+	defer front.Close()
+	r, err := OpenRepository(strings.TrimPrefix(front.URL, "http://")+"/a:latest", Options{PlainHTTP: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Push(t.Context(), m, nil); err != nil {
+		t.Fatal(err)
+	}
+	to := newStore(t)
+	if _, err := Pull(t.Context(), to, r, m.Name, false, nil, nil); err == nil {
+		t.Fatal("the broken connection was not noticed")
+	}
+	mustBeWhole(t, to)
+	if _, err := Pull(t.Context(), to, r, m.Name, false, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	mustBeWhole(t, to)
+	if last := offsets[len(offsets)-1]; !strings.HasPrefix(last, "bytes=") || strings.HasPrefix(last, "bytes=0-") {
+		t.Errorf("requested: %q", offsets)
+	}
+}
+
+func TestAWebServerOfAStoreIsAMirror(t *testing.T) {
+	from, to := newStore(t), newStore(t)
+	m := addModel(t, from, "team/llava:7b")
+	files := http.FileServer(http.Dir(from.Root()))
+	var ranges []string
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ranges = append(ranges, r.Header.Get("Range"))
+		http.StripPrefix("/site", files).ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	ca := writeFile(t, filepath.Join(t.TempDir(), "ca.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+	// Half of the file is there from an attempt before.
+	d := m.Manifest.Layers[0]
+	data := readBlob(t, m, d)
+	session, err := to.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = session.Receive(t.Context(), d, func(int64) (io.ReadCloser, error) {
+		return io.NopCloser(io.MultiReader(bytes.NewReader(data[:2<<20]), failing{})), nil
+	}, nil)
+	if err := session.Close(); err != nil {
+		t.Fatal(err)
+	}
+	mirror, err := OpenMirror(server.URL+"/site", m.Name, Options{CAFile: ca})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Pull(t.Context(), to, mirror, m.Name, false, nil, nil)
+	if err != nil || got.Digest != m.Digest {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	mustBeWhole(t, to)
+	if !strings.Contains(strings.Join(ranges, ","), "bytes=2097152-") {
+		t.Errorf("requested: %q", ranges)
+	}
+	none, err := OpenMirror(server.URL+"/site", mustName(t, "none"), Options{CAFile: ca})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Pull(t.Context(), to, none, m.Name, false, nil, nil); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a missing model: %v", err)
+	}
+}
+
+type failing struct{}
+
+func (failing) Read([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+func readBlob(t *testing.T, m *store.Model, d store.Descriptor) []byte {
+	t.Helper()
+	f, err := m.OpenBlob(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func TestNoOtherHostIsContacted(t *testing.T) {
+	contacted := 0
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { contacted++ }))
+	defer elsewhere.Close()
+	named := httptest.NewServer(http.RedirectHandler(elsewhere.URL, http.StatusTemporaryRedirect))
+	defer named.Close()
+	s := newStore(t)
+	mirror, err := OpenMirror(named.URL, mustName(t, "a"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	repository, err := OpenRepository(strings.TrimPrefix(named.URL, "http://")+"/a", Options{PlainHTTP: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, from := range []Remote{mirror, repository} {
+		if _, err := Pull(t.Context(), s, from, mustName(t, "a"), false, nil, nil); !errors.Is(err, ErrHost) || !strings.Contains(err.Error(), "--allow-host") {
+			t.Errorf("%v", err)
+		}
+	}
+	if contacted > 0 {
+		t.Errorf("contacted %d times", contacted)
+	}
+}
+
+func TestAServerThatLiesIsFoundOut(t *testing.T) {
+	from := newStore(t)
+	m := addModel(t, from, "a")
+	files := http.FileServer(http.Dir(from.Root()))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, m.Manifest.Layers[0].Digest.FileName()) {
+			_, _ = w.Write(make([]byte, m.Manifest.Layers[0].Size))
+			return
+		}
+		files.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	mirror, err := OpenMirror(server.URL, m.Name, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newStore(t)
+	if _, err := Pull(t.Context(), s, mirror, m.Name, false, nil, nil); !errors.Is(err, store.ErrDigest) {
+		t.Errorf("%v", err)
+	}
+	if _, err := s.Find("a"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("%v", err)
+	}
+	mustBeWhole(t, s)
+}
+
+func TestReferences(t *testing.T) {
+	for ref, want := range map[string]bool{
+		"registry.site/llava": true, "localhost/llava:7b": true, "host:5000/team/llava": true, "llava": false, "team/llava": false, "team/llava:7b": false,
+		"./llava": false, "../x/y": false, "": false, "host.site/": false,
+	} {
+		if got := IsReference(ref); got != want {
+			t.Errorf("%q: %v", ref, got)
+		}
+	}
+	for _, ref := range []string{"team/llava", "host:5000/UPPER", "host:5000/a:b:c", "host:5000/../a", "host:5000/a@sha256:x"} {
+		if r, err := OpenRepository(ref, Options{}); !errors.Is(err, store.ErrName) {
+			t.Errorf("%q: %+v, %v", ref, r, err)
+		}
+	}
+	for _, base := range []string{"", "ftp://host/x", "host/x", "http://", "file:///etc"} {
+		if _, err := OpenMirror(base, store.Name{}, Options{}); !errors.Is(err, store.ErrName) {
+			t.Errorf("%q: %v", base, err)
+		}
+	}
+}
