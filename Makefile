@@ -16,7 +16,7 @@ env := eval "$$(scripts/env)"
 # Under the race detector everything runs many times slower: these packages are where goroutines meet.
 race_packages := ./models/builtin ./models/gguf ./models/store/... ./models/vision/... ./cgo/... ./engine/... ./cmd/...
 
-.PHONY: help setup accel build run test test-go test-bundle test-race test-slow fuzz bench bench-server lint install bundle clean
+.PHONY: help setup accel build run test test-go test-bundle test-air-gap test-race test-slow fuzz bench bench-server lint install bundle clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -37,7 +37,7 @@ build: accel ## build build/bin/eyelet
 run: build ## answer questions about the shipped pictures with the built-in model
 	@build/bin/eyelet run --demo
 
-test: test-go test-race test-bundle ## all tests that CI runs
+test: test-go test-race test-bundle test-air-gap ## all tests that CI runs
 
 test-go: ## the tests of the packages, those against llama.cpp's own programs included
 	@scripts/setup --quiet --peers
@@ -53,10 +53,14 @@ test-race: accel ## the tests of the packages with concurrency, under the race d
 test-bundle: accel ## that the bundle runs away from here and with nothing around it
 	@scripts/test-bundle
 
-test-slow: ## tests that take minutes: leaks over thousands of cycles, scores of the built-in model
+test-air-gap: accel ## that a bundle with program and model is all that a machine with nothing needs
+	@scripts/test-air-gap
+
+test-slow: build/synth/llama-1b-q4_k_m.gguf build/synth/mmproj-1b-f16.gguf ## tests that take minutes: leaks over thousands of cycles, scores of the built-in model
 	@scripts/setup --quiet --peers
 	@scripts/accel
 	$(env) && EYELET_PEERS=require EYELET_SLOW=1 go test -count=1 -timeout=3h -v $(PKG)
+	@scripts/test-air-gap $^
 
 fuzz: accel ## each fuzz test for FUZZTIME
 	@scripts/fuzz $(FUZZTIME) $(PKG)
