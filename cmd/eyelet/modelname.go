@@ -52,6 +52,9 @@ func findStored(ref string) (*store.Resolved, error) {
 		}
 	}
 	if !slices.Contains(builtinNames, strings.TrimSuffix(ref, ":latest")) {
+		if !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrName) {
+			err = fmt.Errorf("%w: %s; %w", store.ErrNotFound, ref, err) // there is no home for a store
+		}
 		return nil, err
 	}
 	r := &store.Resolved{Model: store.Model{Name: store.Name{Path: builtin.Name, Tag: "latest"}}}
@@ -88,9 +91,7 @@ func (o *runOptions) takeModel(args []string) ([]string, error) {
 		case errors.Is(err, store.ErrNotFound) && strings.Contains(args[0], ":"):
 			return nil, &inputError{err: fmt.Errorf("there is no model %q", args[0]), remedy: `"eyelet list" shows the models`}
 		case !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrName):
-			if _, openErr := openStore(); openErr == nil {
-				return nil, err
-			}
+			return nil, err
 		}
 	} else if o.spec.Model != "" {
 		var err error

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"strings"
 
@@ -84,6 +85,9 @@ func pullModel(cmd *cobra.Command, o *siteOptions, ref string) error {
 	begin := func(total int64) { progress, done = transfer(cmd, "pulling "+printable(ref), total) }
 	m, err := registry.Pull(cmd.Context(), s, from, name, o.replace, begin, func(n int64) { progress(n) })
 	done()
+	if errors.Is(err, store.ErrNotFound) {
+		return &inputError{err: err, remedy: "check name and tag; this is how it was asked for"}
+	}
 	return tell.tell(cmd, m, err)
 }
 
