@@ -161,7 +161,7 @@ func quantize(ctx context.Context, in, out string, cp *C.llama_model_quantize_pa
 	var eb errBuf
 	ok := C.shim_quantize(arena.str(in), arena.str(out), cp, flag, &rc, &cancelled, eb.ptr(), eb.cap())
 	switch {
-	case bool(cancelled):
+	case bool(cancelled), ctx.Err() != nil && bool(ok) && rc == 0: // done before the news came: the caller has given up all the same
 		logged.Stop()
 		return fmt.Errorf("llama: quantize %s: %w", in, context.Cause(ctx))
 	case !bool(ok):
