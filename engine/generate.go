@@ -114,10 +114,10 @@ func (a *answer) run(ctx context.Context, yield func(Event) bool) error {
 	if err != nil || !stays {
 		return err
 	}
-	if err := m.keep(task, a.request.Session); err != nil {
-		return err
-	}
 	a.sum(report, submitted)
+	if a.request.Session != "" {
+		a.result.SessionError = m.keep(task, a.request.Session)
+	}
 	yield(Event{Text: a.rest(), Done: &a.result})
 	return nil
 }

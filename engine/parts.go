@@ -143,15 +143,12 @@ func (m *Model) stopScheduler() (err error) {
 
 // keep saves the conversation of a task under the name of a session.
 func (m *Model) keep(t *sched.Task, name string) error {
-	if name == "" {
-		return nil
-	}
 	var snap *disk.Snapshot
 	var err error
-	if e := m.sched.Do(func() { snap, err = m.sched.Snapshot(t.Prompt, name) }); e != nil {
+	if e := m.sched.Do(func() { snap, err = m.sched.Snapshot(t, name) }); e != nil {
 		return e
 	}
-	if err == nil && snap != nil {
+	if err == nil {
 		err = m.disk.Put(snap)
 	}
 	if err != nil {

@@ -176,6 +176,9 @@ type Result struct {
 	Seed    uint32 // the seed used, when tokens were drawn at random
 
 	Speculation Speculation
+
+	// SessionError says why the conversation could not be saved under Request.Session. The answer is whole all the same.
+	SessionError error
 }
 
 // Speculation counts tokens that were computed ahead.

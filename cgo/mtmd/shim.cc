@@ -36,7 +36,8 @@ bool guard(char *err, size_t cap, F f) noexcept {
   return false;
 }
 
-// pieceWork ends a piece, in multiplications and additions: some twentieth of a second on two slow cores. A larger node is a piece's last.
+// pieceWork ends a piece where there is a hook, which lets others compute between pieces, in multiplications and additions: some
+// twentieth of a second on two slow cores. A larger node is a piece's last.
 constexpr double pieceWork = 1e9;
 
 // workOf counts the multiplications and additions of the nodes that take time.
@@ -60,7 +61,7 @@ bool node(struct ggml_tensor *t, bool ask, void *user) {
   if (!w->armed) return !ask;
   if (ask) {
     w->work += workOf(t);
-    if (++w->asked < w->piece && w->work < pieceWork && !w->stopped) return false;
+    if (++w->asked < w->piece && (w->hook == 0 || w->work < pieceWork) && !w->stopped) return false;
     w->asked = 0;
     w->work = 0;
     return true;

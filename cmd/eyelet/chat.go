@@ -189,7 +189,7 @@ func (c *conversation) say(text string) error {
 	}
 	c.messages = append(request.Messages, engine.Assistant(a.text))
 	c.pictures = nil
-	return c.remember(c.messages)
+	return c.remember(c.messages, a)
 }
 
 // takeBack forgets the pictures of a turn that failed, which may be at fault, and says how to go on.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -52,15 +53,23 @@ func (o *runOptions) openSession(system bool) error {
 	return nil
 }
 
-// sessionPath is the file of the session's text and pictures.
+// sessionPath is the file of the session's text and pictures. File systems take names of 255 bytes; longer ones end in a hash.
 func (o *runOptions) sessionPath() string {
-	return filepath.Join(o.spec.StateDir, "sessions", url.PathEscape(o.session)+".json")
+	name := url.PathEscape(o.session)
+	if len(name) > 200 {
+		name = fmt.Sprintf("%s-%x", name[:100], sha256.Sum256([]byte(o.session)))
+	}
+	return filepath.Join(o.spec.StateDir, "sessions", name+".json")
 }
 
-// remember keeps the conversation where --session was given.
-func (s *session) remember(messages []engine.Message) error {
+// remember keeps the conversation where --session was given. That the state of the cache could not be saved with it is no failure: it only
+// costs time later.
+func (s *session) remember(messages []engine.Message, a answer) error {
 	if s.o.session == "" {
 		return nil
+	}
+	if err := a.result.SessionError; err != nil {
+		fmt.Fprintf(s.stderr, "eyelet: the session is kept, but will be computed again when it goes on: %v\n", err)
 	}
 	path := s.o.sessionPath()
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {

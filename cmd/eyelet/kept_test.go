@@ -2,9 +2,12 @@ package main
 
 import (
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // inState is a run of the program with a state folder.
@@ -31,6 +34,39 @@ func TestASessionGoesOnInAnotherProcessWithoutEncodingAgain(t *testing.T) {
 	alone := inState(t, t.TempDir(), "--session", "another", "--json", "What color is the shape?")
 	if !strings.Contains(alone.stdout, `"image_tokens": 0`) {
 		t.Errorf("a new session sees the picture of another: %s", alone.stdout)
+	}
+}
+
+func TestASessionOfALongNameInAnyScript(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	name := strings.Repeat("写", 33)
+	inState(t, dir, "--session", name, "--image", pinkStar, background).mustSay(t, "pink")
+	inState(t, dir, "--session", name, background).mustSay(t, "pink")
+}
+
+func TestAnAnswerOutlivesAStateThatCannotBeSaved(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	inState(t, dir, "--session", "before", background) // makes the folders
+	locks, err := filepath.Glob(filepath.Join(dir, "sequences", "*", "lock"))
+	if err != nil || len(locks) != 1 {
+		t.Fatal(locks, err)
+	}
+	lock, err := os.Open(locks[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil { // as another process that has the folder
+		t.Fatal(err)
+	}
+	o := inState(t, dir, "--session", "x", "--image", pinkStar, background)
+	if o.code != 0 || o.stdout != "pink\n" || !strings.Contains(o.stderr, "computed again") {
+		t.Errorf("exit code %d, %q, %q", o.code, o.stdout, o.stderr)
+	}
+	if o := inState(t, dir, "--session", "x", background); o.code != 0 || o.stdout != "pink\n" {
+		t.Errorf("the next run: exit code %d, %q, %q", o.code, o.stdout, o.stderr)
 	}
 }
 

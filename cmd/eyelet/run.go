@@ -151,7 +151,7 @@ func (s *session) once(in *input) error {
 		if err != nil {
 			return err
 		}
-		if err := s.remember(append(request.Messages, engine.Assistant(a.text))); err != nil {
+		if err := s.remember(append(request.Messages, engine.Assistant(a.text)), a); err != nil {
 			return err
 		}
 		return writeJSON(s.stdout, s.report(in.imageNames(), in.question, a))
@@ -163,5 +163,5 @@ func (s *session) once(in *input) error {
 	if err != nil {
 		return err
 	}
-	return s.remember(append(request.Messages, engine.Assistant(a.text)))
+	return s.remember(append(request.Messages, engine.Assistant(a.text)), a)
 }

@@ -54,20 +54,24 @@ func (t *tracer) begin() (note func(sched.Moment), write func()) {
 	t.request++
 	number := t.request
 	t.mu.Unlock()
+	var mu sync.Mutex // of moments: t.mu is held while a file is written
 	var moments []sched.Moment
 	note = func(m sched.Moment) {
-		t.mu.Lock()
+		mu.Lock()
 		moments = append(moments, m)
-		t.mu.Unlock()
+		mu.Unlock()
 	}
 	return note, func() {
+		mu.Lock()
+		list := moments
+		moments = nil
+		mu.Unlock()
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		e := json.NewEncoder(t.out)
-		for _, m := range moments {
+		for _, m := range list {
 			t.err = errors.Join(t.err, e.Encode(traceLine{m.At, number, m.What, m.Items, float64(m.Took.Microseconds()) / 1000}))
 		}
-		moments = nil
 	}
 }
 

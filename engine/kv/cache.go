@@ -111,6 +111,20 @@ func (c *Cache) Match(p *Prompt) (from *Sequence, n int) {
 	return from, n
 }
 
+// Holder returns the sequence that holds what was computed of p, which is all of its items or all but the last, and the least beyond that.
+// It is nil if none does. What a Shift has moved is not what p stands for.
+func (c *Cache) Holder(p *Prompt) (best *Sequence) {
+	for _, s := range c.seqs {
+		if s == nil || s.shifted || s.Len() == 0 || (best != nil && best.Len() <= s.Len()) {
+			continue
+		}
+		if n := common(s.Items, p.Items); n >= len(p.Items)-1 && s.Position(n) == p.Position(n) {
+			best = s
+		}
+	}
+	return best
+}
+
 // usable is the length of the prefix of p that can be had from s, or less than least if it is shorter than that.
 func (c *Cache) usable(s *Sequence, p *Prompt, least int) int {
 	if s.private && s.Running {

@@ -13,7 +13,7 @@ import (
 func (s *Scheduler) admit() {
 	for len(s.queue) > 0 && len(s.active) < s.cfg.Parallel {
 		t := s.nextInQueue()
-		if len(s.active) > 0 && !s.fits(t) {
+		if len(s.active) > 0 && (s.strained || !s.fits(t)) {
 			return
 		}
 		i := slices.Index(s.queue, t)

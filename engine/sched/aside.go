@@ -23,6 +23,17 @@ func (s *Scheduler) outOfCells(t *Task) {
 	}
 }
 
+// recoverRoom is called when the memory had no room although the books say that there is: a sliding window's own small pool can be full, for
+// one. First all finished sequences go, then somebody is put aside, and nobody is admitted until somebody has ended: what did not fit
+// once would not fit again. It returns false if nothing is left to give up.
+func (s *Scheduler) recoverRoom() bool {
+	if n := s.cfg.Cache.Available(); s.cfg.Cache.Free() < n {
+		return s.cfg.Cache.Reserve(n)
+	}
+	s.strained = true
+	return s.makeRoom()
+}
+
 // makeRoom puts the youngest task aside. It returns false if there are no two.
 func (s *Scheduler) makeRoom() bool {
 	var youngest *Task
@@ -32,11 +43,14 @@ func (s *Scheduler) makeRoom() bool {
 			continue
 		}
 		holders++
+		if t.moved {
+			continue
+		}
 		if youngest == nil || t.arrived.After(youngest.arrived) {
 			youngest = t
 		}
 	}
-	if holders < 2 {
+	if holders < 2 || youngest == nil {
 		return false
 	}
 	s.putAside(youngest)
@@ -165,6 +179,7 @@ func (s *Scheduler) shift(t *Task) bool {
 	}
 	t.Prompt, t.Pictures = p, nil
 	t.report.Shifted += end - keep
+	t.moved = true
 	t.trace("shifted", end-keep, 0)
 	return true
 }

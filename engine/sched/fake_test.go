@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ type machine struct {
 	mu      sync.Mutex
 	cells   []cell
 	limit   int
+	lost    int // cells of which the books know nothing
 	base    time.Duration
 	each    time.Duration
 	outputs []uint64
@@ -54,7 +56,7 @@ func (m *machine) enter(ctx context.Context, n int) (leave func(), err error) {
 	case <-ctx.Done():
 		return leave, fmt.Errorf("%w: %w", llama.ErrAborted, context.Cause(ctx))
 	}
-	if len(m.cells)+n > m.limit {
+	if len(m.cells)+n > m.limit-m.lost {
 		return leave, llama.ErrNoRoom
 	}
 	m.decodes++
@@ -194,9 +196,15 @@ type writer struct {
 	stop   int // the answer ends by itself after so many
 	full   bool
 	times  []time.Time
+	fails  int // Next fails at the token of this number; 0 for never
 }
 
+var errDraw = errors.New("no token can be drawn")
+
 func (w *writer) Next(output int) (llama.Token, bool, error) {
+	if w.fails > 0 && len(w.tokens)+1 == w.fails {
+		return 0, false, errDraw
+	}
 	t := llama.Token(w.m.outputs[output] % 7)
 	w.tokens = append(w.tokens, t)
 	w.times = append(w.times, time.Now())
@@ -246,6 +254,7 @@ type bench struct {
 	pictures *kv.Pictures
 	encodes  int
 	encoder  *media.Encoder
+	busy     atomic.Bool
 	close    func()
 }
 
@@ -262,7 +271,7 @@ func newBench(t *testing.T, cells int, change func(*Config)) *bench {
 		t.Fatal(err)
 	}
 	cfg := Config{
-		Decoder: b.m, Pictures: b.pictures, Encoder: b.encoder, Run: func(f func()) { f() }, Width: 1, Batch: 512, Cells: cells,
+		Decoder: b.m, Pictures: b.pictures, Encoder: b.encoder, Run: b.run, Width: 1, Batch: 512, Cells: cells,
 		Share: true, Parallel: 4, Speculation: true,
 	}
 	if change != nil {
@@ -283,6 +292,15 @@ func newBench(t *testing.T, cells int, change func(*Config)) *bench {
 		store.Close()
 	}
 	return b
+}
+
+// run stands for the compute thread, which serves one call at a time: one out of another would wait for itself.
+func (b *bench) run(f func()) {
+	if b.busy.Swap(true) {
+		panic("a call of the compute thread out of another one")
+	}
+	defer b.busy.Store(false)
+	f()
 }
 
 // key of a picture of the tests.

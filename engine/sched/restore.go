@@ -64,12 +64,15 @@ func (s *Scheduler) adopt(snap *disk.Snapshot) *kv.Sequence {
 	return seq
 }
 
-// Snapshot copies a sequence out of the cache: the longest beginning of p that stands. It is called through Do. It returns nil
-// if nothing stands.
-func (s *Scheduler) Snapshot(p *kv.Prompt, name string) (*disk.Snapshot, error) {
-	seq, n := s.cfg.Cache.Match(p)
-	if n == 0 {
-		return nil, nil
+// Snapshot copies the sequence of a task that has ended out of the cache. It is called through Do. Errors are ErrShifted, ErrGone, or those
+// of the decoder.
+func (s *Scheduler) Snapshot(t *Task, name string) (*disk.Snapshot, error) {
+	if t.report.Shifted > 0 {
+		return nil, ErrShifted
+	}
+	seq := s.cfg.Cache.Holder(t.Prompt)
+	if seq == nil {
+		return nil, ErrGone
 	}
 	return s.snapshot(seq, name)
 }

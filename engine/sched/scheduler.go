@@ -96,6 +96,7 @@ type Scheduler struct {
 	tokens   cost // of decodes of tokens
 	rows     cost // of decodes of rows
 	encoding bool // the last turn with a choice went to the encoder
+	strained bool // a decode found no room where the books have some: nobody is admitted until somebody has ended
 	spill    *spiller
 	meter    meter
 }
@@ -247,6 +248,7 @@ func (s *Scheduler) finish(t *Task, err error) {
 		t.seq = nil
 	}
 	t.state, t.err, t.saved = ended, err, nil
+	s.strained = false
 	t.trace("ended", t.answered, time.Since(t.arrived))
 	s.meter.end(t)
 	close(t.done)

@@ -15,6 +15,10 @@ var (
 	ErrClosed = errors.New("sched: closed")
 	// ErrQueueFull is returned by Submit when Config.Queue tasks are waiting.
 	ErrQueueFull = errors.New("sched: too many requests are waiting")
+	// ErrShifted is returned by Snapshot for a task that went on without its oldest items: what is left cannot be continued from.
+	ErrShifted = errors.New("sched: the conversation outgrew the context, and its oldest part was dropped")
+	// ErrGone is returned by Snapshot for a task whose cells were given to others meanwhile.
+	ErrGone = errors.New("sched: other requests have taken the cells already")
 )
 
 // Task is a request to the scheduler. The exported fields are set before Submit and not changed afterwards.
@@ -57,6 +61,7 @@ type Task struct {
 	blind    time.Time // since when it waits for a picture; zero if it does not
 	guess    guesser
 	follows  *Task // an earlier task that reads what this one needs next
+	moved    bool  // cells were shifted since the last decode, which is what carries that out: a copy of them would be of no use
 }
 
 // Picture is a stretch of a prompt's items that a vision tower makes.

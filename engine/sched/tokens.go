@@ -1,7 +1,7 @@
 package sched
 
 import (
-	"context"
+	"errors"
 	"time"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
@@ -131,27 +131,32 @@ func (s *Scheduler) decode(parts []part) {
 	if len(parts) == 1 {
 		ctx = parts[0].t.ctx // nobody else needs this decode
 	}
-	s.cfg.Run(func() { s.decodeAndDraw(ctx, parts, entries) })
-}
-
-func (s *Scheduler) decodeAndDraw(ctx context.Context, parts []part, entries []Entry) {
-	start := time.Now()
-	err := s.cfg.Decoder.Decode(ctx, entries)
-	took := time.Since(start)
+	var err error
+	s.cfg.Run(func() {
+		start := time.Now()
+		if err = s.cfg.Decoder.Decode(ctx, entries); err == nil {
+			s.decoded(parts, len(entries), time.Since(start))
+		}
+	})
 	if err != nil {
 		s.failed(parts, err)
-		return
 	}
+}
+
+// decoded draws tokens from a decode of n entries that succeeded. It runs on the compute thread, as samplers do.
+func (s *Scheduler) decoded(parts []part, n int, took time.Duration) {
 	s.meter.turns++
-	s.tokens.add(len(entries), took)
+	s.tokens.add(n, took)
 	for i := range parts {
 		p := &parts[i]
 		t := p.t
+		t.moved = false
 		if t.answered == 0 {
 			t.report.Prefill += took
 			t.trace("prefill", p.to-p.from, took)
 		}
 		if err := s.cfg.Cache.Append(t.seq, t.Prompt, p.to); err != nil {
+			s.check(s.cfg.Cache.Resync(t.seq))
 			s.finish(t, err)
 			continue
 		}
@@ -173,7 +178,7 @@ func (s *Scheduler) draw(p *part) (over bool, err error) {
 	for {
 		token, more, err := t.Answer.Next(output + right)
 		if err != nil {
-			return true, err
+			return true, errors.Join(err, s.settle(p, right))
 		}
 		s.drawn(t)
 		if !more {
@@ -193,16 +198,22 @@ func (s *Scheduler) draw(p *part) (over bool, err error) {
 		}
 		right++
 	}
+	if err := s.settle(p, right); err != nil {
+		return true, err
+	}
+	return over, nil
+}
+
+// settle keeps the guesses of a part that came true, and removes the others from the memory.
+func (s *Scheduler) settle(p *part, right int) error {
+	t := p.t
 	if len(p.guesses) == 0 {
-		return over, nil
+		return nil
 	}
 	t.report.Guessed += len(p.guesses)
 	t.report.Right += right
 	t.guess.learn(len(p.guesses), right)
-	if err := s.cfg.Cache.Append(t.seq, t.Prompt, p.to+right); err != nil {
-		return true, err
-	}
-	return over, s.cfg.Cache.Resync(t.seq)
+	return errors.Join(s.cfg.Cache.Append(t.seq, t.Prompt, p.to+right), s.cfg.Cache.Resync(t.seq))
 }
 
 // drawn notes that a token was drawn.

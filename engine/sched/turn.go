@@ -288,26 +288,28 @@ func (s *Scheduler) decodeRows(t *Task, p *Picture, rows []float32, n int) {
 		}
 	}
 	w := s.cfg.Width
+	var took time.Duration
+	var err error
 	s.cfg.Run(func() {
 		start := time.Now()
-		err := s.cfg.Decoder.DecodeRows(t.ctx, t.seq.ID, rows[(from-p.From)*w:(from-p.From+n)*w], places, p.Causal)
-		took := time.Since(start)
-		if err == nil {
-			err = s.cfg.Cache.Append(t.seq, t.Prompt, from+n)
-		}
-		if err != nil {
-			s.failed([]part{{t: t}}, err)
-			return
-		}
-		s.rows.add(n, took)
-		t.report.Prefill += took
-		t.trace("rows", n, took)
-		s.released(t)
+		err = s.cfg.Decoder.DecodeRows(t.ctx, t.seq.ID, rows[(from-p.From)*w:(from-p.From+n)*w], places, p.Causal)
+		took = time.Since(start)
 	})
+	if err == nil {
+		err = s.cfg.Cache.Append(t.seq, t.Prompt, from+n)
+	}
+	if err != nil {
+		s.failed([]part{{t: t}}, err)
+		return
+	}
+	s.rows.add(n, took)
+	t.report.Prefill += took
+	t.trace("rows", n, took)
+	s.released(t)
 }
 
 // failed deals with a decode that did not succeed: what it left in the memory goes, and those who took part end, unless it was stopped
-// for the sake of somebody who left.
+// for the sake of somebody who left, or room can be made. It is not called on the compute thread: room is made there.
 func (s *Scheduler) failed(parts []part, err error) {
 	for _, p := range parts {
 		s.check(s.cfg.Cache.Resync(p.t.seq))
@@ -315,7 +317,7 @@ func (s *Scheduler) failed(parts []part, err error) {
 	if errors.Is(err, llama.ErrAborted) {
 		return // reap ends those whose callers left; the others go on
 	}
-	if errors.Is(err, llama.ErrNoRoom) && s.makeRoom() {
+	if errors.Is(err, llama.ErrNoRoom) && s.recoverRoom() {
 		return
 	}
 	for _, p := range parts {

@@ -51,6 +51,7 @@ type Stats struct {
 	ReadOnly bool // another process writes to the folder
 
 	Puts    int64 // snapshots written
+	Failed  int64 // snapshots that could not be written
 	Covered int64 // snapshots that need not be written, because a file has all they have
 	Loads   int64 // snapshots read
 	Evicted int64 // files removed for room
@@ -80,9 +81,22 @@ type Store struct {
 // nothing is evicted.
 func (s *Store) Put(snap *Snapshot) error {
 	if err := s.put(snap); err != nil {
-		return fmt.Errorf("disk: save %s: %w", title(snap.Name), err)
+		err = fmt.Errorf("disk: save %s: %w", title(snap.Name), err)
+		s.failed(err)
+		return err
 	}
 	return nil
+}
+
+// failed counts a snapshot that could not be written, and logs the first one: a full disk would fill the log as well.
+func (s *Store) failed(err error) {
+	s.mu.Lock()
+	s.stats.Failed++
+	first := s.stats.Failed == 1
+	s.mu.Unlock()
+	if first && !errors.Is(err, ErrReadOnly) && !errors.Is(err, os.ErrClosed) {
+		s.log.Warn("A conversation could not be saved; others that fail are only counted", "error", err)
+	}
 }
 
 func title(name string) string {

@@ -293,6 +293,9 @@ func TestASecondProcessReads(t *testing.T) {
 	if err := second.Put(snapshot(t, tokens(4), &pictures, "", 10)); !errors.Is(err, ErrReadOnly) {
 		t.Error(err)
 	}
+	if st := second.Stats(); st.Failed != 1 || st.Puts != 0 {
+		t.Errorf("a failure is not counted: %+v", st)
+	}
 	if err := second.Remove("x"); !errors.Is(err, ErrReadOnly) {
 		t.Error(err)
 	}

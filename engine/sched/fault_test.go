@@ -1,0 +1,141 @@
+package sched
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/eyelet-engine/eyelet/cgo/llama"
+)
+
+func TestAMemoryWithLessRoomThanTheBooksSay(t *testing.T) {
+	for _, lost := range []int{40, 60, 90} {
+		t.Run(fmt.Sprint(lost), func(t *testing.T) {
+			inBubble(t, 200, nil, func(t *testing.T, b *bench) {
+				old, _ := b.say(5, strings.Repeat("finished long ago ", 2))
+				b.submit(old)
+				_, _ = old.Wait()
+				b.m.lost = lost
+				var tasks []*Task
+				var writers []*writer
+				for i := range 3 {
+					task, w := b.say(30, fmt.Sprintf("%d is what this one is about", i))
+					tasks, writers = append(tasks, task), append(writers, w)
+					b.submit(task)
+				}
+				for i, task := range tasks {
+					if _, err := task.Wait(); err != nil {
+						t.Fatalf("task %d: %v", i, err)
+					}
+					if want := b.alone(30, 0, 200, fmt.Sprintf("%d is what this one is about", i)); !slices.Equal(writers[i].tokens, want) {
+						t.Errorf("task %d: got %v, want %v", i, writers[i].tokens, want)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestATaskThatFindsNoRoomAloneEnds(t *testing.T) {
+	inBubble(t, 200, nil, func(t *testing.T, b *bench) {
+		b.m.lost = 190
+		task, _ := b.say(30, "longer than what is left")
+		b.submit(task)
+		if _, err := task.Wait(); !errors.Is(err, llama.ErrNoRoom) {
+			t.Errorf("got %v, want ErrNoRoom", err)
+		}
+	})
+}
+
+func TestAnAnswerThatCannotBeDrawnLeavesNoGuessesBehind(t *testing.T) {
+	failed := false
+	for at := 2; at < 60; at++ {
+		inBubble(t, 400, nil, func(t *testing.T, b *bench) {
+			task, w := b.say(200, strings.Repeat("round and round it goes, ", 4))
+			w.fails = at
+			b.submit(task)
+			report, err := task.Wait()
+			if !errors.Is(err, errDraw) {
+				t.Fatalf("got %v", err)
+			}
+			failed = failed || report.Guessed > report.Right
+		}) // which compares the books with the machine
+	}
+	if !failed {
+		t.Error("no answer ended with guesses in the memory: the test tests nothing")
+	}
+}
+
+func TestASnapshotIsOfTheTasksOwnSequence(t *testing.T) {
+	inBubble(t, 400, nil, func(t *testing.T, b *bench) {
+		other, _ := b.say(20, "what they have in common, and what is nobody else's business")
+		b.submit(other)
+		_, _ = other.Wait()
+		mine, w := b.say(5, "what they have in common, and this")
+		b.submit(mine)
+		_, _ = mine.Wait()
+		check := func(want error) {
+			t.Helper()
+			_ = b.s.Do(func() {
+				snap, err := b.s.Snapshot(mine, "name")
+				if !errors.Is(err, want) {
+					t.Fatalf("got %v, want %v", err, want)
+				}
+				if err == nil && len(snap.Prompt.Items) != len("what they have in common, and this")+len(w.tokens)-1 {
+					t.Errorf("a snapshot of %d items", len(snap.Prompt.Items))
+				}
+			})
+		}
+		check(nil)
+		_ = b.s.Do(func() { b.cache.Reserve(b.cache.Available() - 30) })
+		check(ErrGone)
+	})
+}
+
+func TestNoSnapshotOfWhatWasShifted(t *testing.T) {
+	inBubble(t, 100, nil, func(t *testing.T, b *bench) {
+		task, _ := b.say(200, "on and on")
+		task.Shift = true
+		b.submit(task)
+		if report, err := task.Wait(); err != nil || report.Shifted == 0 {
+			t.Fatal(report, err)
+		}
+		_ = b.s.Do(func() {
+			if _, err := b.s.Snapshot(task, "name"); !errors.Is(err, ErrShifted) {
+				t.Errorf("got %v", err)
+			}
+		})
+	})
+}
+
+// A copy of cells that are about to be moved would be one of cells that were not.
+func TestWhatWasMovedIsNotPutAsideBeforeItWasComputed(t *testing.T) {
+	inBubble(t, 300, nil, func(t *testing.T, b *bench) {
+		one, _ := b.say(100, "on and on")
+		two, _ := b.say(100, "and another")
+		b.submit(one)
+		b.submit(two)
+		time.Sleep(time.Second)
+		_ = b.s.Do(func() {
+			if len(b.s.active) != 2 {
+				t.Fatalf("%d tasks are active", len(b.s.active))
+			}
+			one.moved, two.moved = true, true
+			if b.s.makeRoom() {
+				t.Error("a task was put aside whose cells were moved")
+			}
+			one.moved = false
+			if !b.s.makeRoom() || slices.Contains(b.s.active, one) {
+				t.Error("the task whose cells were not moved was not put aside")
+			}
+		})
+		for _, task := range []*Task{one, two} {
+			if _, err := task.Wait(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
