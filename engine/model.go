@@ -57,6 +57,9 @@ type ModelSpec struct {
 	MaxGap time.Duration
 	// NoSpeculation computes one token of an answer at a time, and guesses none ahead.
 	NoSpeculation bool
+	// Draft is the GGUF file of a small language model of the same vocabulary, which guesses tokens ahead where the text does not repeat
+	// itself; empty for none. It sees no pictures. The answers are the same with it.
+	Draft string
 	// ImageBytes is how much memory embeddings of pictures may take, so that a picture is not encoded again; 0 means 512 MiB.
 	ImageBytes int64
 	// StateDir is a folder for encoded pictures and for the beginnings of conversations that the KV cache gives up, so that they can go on
@@ -102,6 +105,7 @@ type Model struct {
 	shifts          bool   // positions in the cache can be moved
 	pictures        *kv.Pictures
 	decoder         *decoder
+	draft           *drafter // nil without ModelSpec.Draft
 	cache           *kv.Cache
 	images          *media.Cache   // nil for a text model, as jobs
 	jobs            *media.Encoder // of the vision tower
@@ -192,6 +196,11 @@ func (m *Model) open(ctx context.Context, spec ModelSpec) error {
 			return fmt.Errorf("%w; give a shorter context (--ctx) or a smaller type of the cache (--cache-type)", err)
 		}
 		return fmt.Errorf("engine: %w", err)
+	}
+	if spec.Draft != "" && !spec.NoSpeculation {
+		if m.draft, err = openDrafter(ctx, spec, m.lm, m.engine, m.lc.NCtx()); err != nil {
+			return err
+		}
 	}
 	if err := m.openTemplate(spec); err != nil {
 		return err
@@ -340,6 +349,9 @@ func (m *Model) free() error {
 	stopped := m.stopScheduler()
 	return m.engine.thread.do(context.Background(), func() error {
 		errs := []error{stopped}
+		if m.draft != nil {
+			errs = append(errs, m.draft.Close())
+		}
 		if m.lc != nil {
 			errs = append(errs, m.lc.Close())
 		}

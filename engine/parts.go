@@ -55,11 +55,15 @@ func (m *Model) startScheduler(spec ModelSpec) (err error) {
 		Cost: rebuildCost, Evict: func(s *kv.Sequence) { m.sched.Evicted(s) },
 	})
 	m.decoder = newDecoder(m.lc)
-	m.sched = sched.New(sched.Config{
+	cfg := sched.Config{
 		Decoder: m.decoder, Cache: m.cache, Pictures: m.pictures, Encoder: m.jobs, Disk: m.disk, Model: identity, Run: m.run,
 		Width: m.lm.NEmbdInp(), Batch: m.lc.NBatch(), Cells: m.cells, Share: !rigid && m.lm.NSWA() == 0, Parallel: spec.Parallel,
 		Queue: spec.Queue, MaxGap: spec.MaxGap, Expected: spec.ExpectedAnswer, Speculation: !spec.NoSpeculation && !rigid && m.lm.NSWA() == 0,
-	})
+	}
+	if m.draft != nil { // a nil *drafter would not be a nil Drafter
+		cfg.Drafter = m.draft
+	}
+	m.sched = sched.New(cfg)
 	return nil
 }
 

@@ -15,12 +15,17 @@ func (spec *ModelSpec) bytes() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	f, err := gguf.Open(spec.Model)
+	total, err := languageBytes(spec.Model, params.NCtx, params.TypeK, params.TypeV)
 	if err != nil {
-		return 0, fmt.Errorf("%w: %w", ErrModelFile, err)
+		return 0, err
 	}
-	defer f.Close()
-	total := float64(f.Size()) + cacheBytes(f, params.NCtx, params.TypeK, params.TypeV)
+	if spec.Draft != "" {
+		draft, err := languageBytes(spec.Draft, params.NCtx, ggml.F16, ggml.F16)
+		if err != nil {
+			return 0, err
+		}
+		total += draft
+	}
 	if spec.Projector != "" {
 		info, err := os.Stat(spec.Projector)
 		if err != nil {
@@ -32,6 +37,16 @@ func (spec *ModelSpec) bytes() (int64, error) {
 		return 0, fmt.Errorf("%w: by what %s says of itself, it would take %.3g bytes of memory", ErrModelFile, spec.Model, total)
 	}
 	return int64(total), nil
+}
+
+// languageBytes is the size of a language model's files and of its KV cache.
+func languageBytes(path string, nCtx int, keys, values ggml.Type) (float64, error) {
+	f, err := gguf.Open(path)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrModelFile, err)
+	}
+	defer f.Close()
+	return float64(f.Size()) + cacheBytes(f, nCtx, keys, values), nil
 }
 
 // cacheBytes is the size of the KV cache by a model's metadata: for each layer and position a row of keys and one of values, of

@@ -103,6 +103,9 @@ func (o *outcomes) era(t *testing.T, seed uint64, list []asked, schedules int) {
 		if rng.IntN(4) == 0 {
 			s.Encoder = EncoderPlain
 		}
+		if rng.IntN(4) == 0 {
+			s.Draft = seedModel
+		}
 	}
 	if os.Getenv("EYELET_SCHEDULE_SEED") != "" {
 		t.Logf("seed %d", seed)

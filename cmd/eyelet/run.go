@@ -80,6 +80,7 @@ func newRunCommand() *cobra.Command {
 	f.DurationVar(&o.spec.MaxGap, "max-itl", 250*time.Millisecond, "longest time between two tokens of an answer that other work should cause")
 	f.BoolVar(&o.request.ContextShift, "context-shift", false, "when the context is full, go on without the middle of what was read, where the model can")
 	f.BoolVar(&o.spec.NoSpeculation, "no-speculation", false, "guess no tokens ahead")
+	f.StringVar(&o.spec.Draft, "draft-model", "", "GGUF file of a small language model of the same vocabulary, which guesses tokens ahead; answers stay the same")
 	f.BoolVar(&o.stats, "stats", false, "print counters of scheduler, caches and tower to stderr at the end")
 	f.StringVar(&o.trace, "trace", "", "write what becomes of each request to this file, a JSON object a line; - is stderr")
 	f.StringVar(&o.schema, "schema", "", "JSON schema that the answer must satisfy: a file, or the schema itself")

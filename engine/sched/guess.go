@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
@@ -13,35 +14,36 @@ import (
 type guesser struct {
 	rate  float64 // of guesses that came true, smoothed; 0 before the first
 	quiet int     // tokens since guessing stopped to pay
+	prior float64 // what is believed of rate before anything is known; 0 for textRate
 }
 
 const (
-	// firstRate is what is believed of a text of which nothing is known.
-	firstRate = 0.5
+	// textRate is what is believed of a text of which nothing is known, draftRate of a draft model.
+	textRate, draftRate = 0.5, 0.7
 	// mostGuesses at a time.
 	mostGuesses = 8
 	// tryAgain is the number of tokens after which a text that did not repeat itself is given another chance.
 	tryAgain = 64
 )
 
-// tokens returns what probably follows items, at most most tokens, none where that does not pay beside the answers that share the decode.
-func (g *guesser) tokens(items []kv.Item, most, answers int, c *cost) []llama.Token {
+// wanted is how many guesses to make, at most most, 0 where that does not pay beside the answers that share the decode. A guess costs
+// extra seconds to make.
+func (g *guesser) wanted(most, answers int, c *cost, extra float64) int {
 	if g.rate == 0 {
-		g.rate = firstRate
+		g.rate = cmp.Or(g.prior, textRate)
 	}
-	k := g.worth(min(most, mostGuesses), answers, c)
+	k := g.worth(min(most, mostGuesses), answers, c, extra)
 	if k == 0 {
 		if g.quiet++; g.quiet >= tryAgain {
-			g.quiet, g.rate = 0, firstRate
+			g.quiet, g.rate = 0, 0
 		}
-		return nil
 	}
-	return lookUp(items, k)
+	return k
 }
 
 // worth is the number of guesses that makes tokens come fastest. With k guesses of which each comes true with probability p if those
 // before it did, p + p^2 + ... + p^k tokens are gained.
-func (g *guesser) worth(most, answers int, c *cost) (best int) {
+func (g *guesser) worth(most, answers int, c *cost, extra float64) (best int) {
 	base, each := c.fit()
 	if each == 0 {
 		return 0
@@ -52,7 +54,7 @@ func (g *guesser) worth(most, answers int, c *cost) (best int) {
 	for k := 1; k <= most; k++ {
 		gained += p
 		p *= g.rate
-		if v := (n + gained) / (base + each*(n+float64(k))); v > speed {
+		if v := (n + gained) / (base + each*(n+float64(k)) + extra*float64(k)); v > speed {
 			best, speed = k, v
 		}
 	}
@@ -68,6 +70,9 @@ func (g *guesser) learn(guessed, right int) {
 
 // lookUp finds the latest earlier place where the last three or two items stand, and returns the tokens that followed there.
 func lookUp(items []kv.Item, k int) []llama.Token {
+	if k <= 0 {
+		return nil
+	}
 	for _, n := range []int{3, 2} {
 		if len(items) < n+1 {
 			continue

@@ -65,6 +65,8 @@ type Config struct {
 	MaxGap time.Duration
 	// Speculation lets tokens be guessed ahead where it pays.
 	Speculation bool
+	// Drafter guesses where the text does not repeat itself; nil for none.
+	Drafter Drafter
 }
 
 // What Config takes for zero.
@@ -95,8 +97,10 @@ type Scheduler struct {
 	turns    uint64
 	tokens   cost // of decodes of tokens
 	rows     cost // of decodes of rows
-	encoding bool // the last turn with a choice went to the encoder
-	strained bool // a decode found no room where the books have some: nobody is admitted until somebody has ended
+	drafts   draftCost
+	sketches uint64 // numbers answers for the drafter
+	encoding bool   // the last turn with a choice went to the encoder
+	strained bool   // a decode found no room where the books have some: nobody is admitted until somebody has ended
 	spill    *spiller
 	meter    meter
 }
@@ -246,6 +250,9 @@ func (s *Scheduler) finish(t *Task, err error) {
 			s.cfg.Cache.Finish(t.seq)
 		}
 		t.seq = nil
+	}
+	if t.sketch.id != 0 {
+		s.cfg.Drafter.Forget(t.sketch.id)
 	}
 	t.state, t.err, t.saved = ended, err, nil
 	s.strained = false

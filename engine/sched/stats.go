@@ -70,7 +70,9 @@ type Stats struct {
 	DiskItems   uint64 `json:"disk_items"`   // of CachedItems, those that came from disk
 	PutAside    uint64 `json:"put_aside"`    // tasks whose cells others needed
 	Guessed     uint64 `json:"guessed"`      // tokens that were computed ahead
-	Right       uint64 `json:"right"`        // of them, those that came to be
+	Drafted     uint64 `json:"drafted"`      // of them, those that a smaller model guessed
+	Right       uint64 `json:"right"`        // of Guessed, those that came to be
+	Undrafted   uint64 `json:"undrafted"`    // failures of the smaller model; answers go on without it
 	Faults      uint64 `json:"faults"`       // failures of the memory's books; none is expected
 
 	Queue Histogram `json:"queue"` // waiting to be admitted
@@ -86,6 +88,7 @@ type meter struct {
 	submitted, completed, cancelled, failed   uint64
 	turns, tokens, prompt, cached, late, disk uint64
 	putAside, guessed, right, faults          uint64
+	drafted, undrafted                        uint64
 	queue, ttft, itl                          Histogram
 }
 
@@ -104,6 +107,7 @@ func (m *meter) end(t *Task) {
 	m.late += uint64(r.LateShare)
 	m.disk += uint64(r.Restored)
 	m.guessed += uint64(r.Guessed)
+	m.drafted += uint64(r.Drafted)
 	m.right += uint64(r.Right)
 	if !r.First.IsZero() {
 		m.queue.add(r.Queue)
@@ -118,7 +122,7 @@ func (s *Scheduler) Stats() (st Stats) {
 		st = Stats{
 			Submitted: m.submitted, Completed: m.completed, Cancelled: m.cancelled, Failed: m.failed,
 			Waiting: len(s.queue), Turns: m.turns, Tokens: m.tokens, PromptItems: m.prompt, CachedItems: m.cached, LateItems: m.late,
-			DiskItems: m.disk, PutAside: m.putAside, Guessed: m.guessed, Right: m.right, Faults: m.faults,
+			DiskItems: m.disk, PutAside: m.putAside, Guessed: m.guessed, Drafted: m.drafted, Right: m.right, Undrafted: m.undrafted, Faults: m.faults,
 			Queue: m.queue, TTFT: m.ttft, ITL: m.itl, Cells: s.cfg.Cache.Stats(),
 		}
 		for _, t := range s.active {

@@ -60,6 +60,7 @@ type Task struct {
 	last     time.Time // when the last token was drawn
 	blind    time.Time // since when it waits for a picture; zero if it does not
 	guess    guesser
+	sketch   sketcher
 	follows  *Task // an earlier task that reads what this one needs next
 	moved    bool  // cells were shifted since the last decode, which is what carries that out: a copy of them would be of no use
 }
@@ -94,7 +95,8 @@ type Report struct {
 	First     time.Time     // when the first token was drawn; zero if none was
 	Gap       time.Duration // the longest time between two tokens
 	Guessed   int           // tokens that were computed ahead
-	Right     int           // of them, those that came to be
+	Drafted   int           // of them, those that a smaller model guessed
+	Right     int           // of Guessed, those that came to be
 	PutAside  int           // times that others needed the cells
 	Shifted   int           // items that were dropped from the front
 	Restored  int           // of Cached, items that came from disk

@@ -15,7 +15,7 @@ func (s *Stats) Text(w io.Writer) error {
 	row("prompts", "%d items, %s of them from the cache (%d while others computed them, %d from disk)",
 		s.PromptItems, percent(s.CachedItems, s.PromptItems), s.LateItems, s.DiskItems)
 	row("answers", "%d tokens in %d decodes", s.Tokens, s.Turns)
-	row("guesses", "%d tokens computed ahead, %s of them right", s.Guessed, percent(s.Right, s.Guessed))
+	row("guesses", "%d tokens computed ahead, %d of them drafted, %s right", s.Guessed, s.Drafted, percent(s.Right, s.Guessed))
 	row("cells", "%d: %d running, %d cached, %d of them shared; %d sequences running, %d kept",
 		s.Cells.Cells, s.Cells.Running, s.Cells.Cached, s.Cells.Shared, s.Cells.Active, s.Cells.Kept)
 	row("put aside", "%d", s.PutAside)

@@ -13,7 +13,9 @@ type part struct {
 	t        *Task
 	from, to int
 	guesses  []llama.Token
-	first    int // index of the first entry in the batch
+	most     int  // guesses that there may be
+	drafted  bool // the guesses are the drafter's
+	first    int  // index of the first entry in the batch
 }
 
 func (p *part) size() int { return p.to - p.from + len(p.guesses) }
@@ -59,10 +61,12 @@ func (s *Scheduler) planAnswers(answers int, guesses bool) (parts []part) {
 			if t.MaxTokens > 0 {
 				room = min(room, t.MaxTokens-t.answered-1)
 			}
-			p.guesses = t.guess.tokens(t.Prompt.Items, min(room, (s.cfg.Batch-answers)/answers), answers, &s.tokens)
+			p.most = min(room, (s.cfg.Batch-answers)/answers)
+			p.guesses = lookUp(t.Prompt.Items, t.guess.wanted(p.most, answers, &s.tokens, 0))
 		}
 		parts = append(parts, p)
 	}
+	s.draft(parts, answers)
 	return parts
 }
 
@@ -212,7 +216,12 @@ func (s *Scheduler) settle(p *part, right int) error {
 	}
 	t.report.Guessed += len(p.guesses)
 	t.report.Right += right
-	t.guess.learn(len(p.guesses), right)
+	if p.drafted {
+		t.report.Drafted += len(p.guesses)
+		t.sketch.learn(len(p.guesses), right)
+	} else {
+		t.guess.learn(len(p.guesses), right)
+	}
 	return errors.Join(s.cfg.Cache.Append(t.seq, t.Prompt, p.to+right), s.cfg.Cache.Resync(t.seq))
 }
 

@@ -1,0 +1,65 @@
+package engine
+
+import (
+	"errors"
+	"testing"
+)
+
+func TestADraftModelChangesNoAnswer(t *testing.T) {
+	plain := open(t, func(s *ModelSpec) { s.NoSpeculation = true })
+	m := open(t, func(s *ModelSpec) { s.Draft = seedModel })
+	requests := []Request{
+		{Messages: []Message{User(Picture(picture(t, "shape-4.png")), Text("What is in this picture?"))}},
+		{Messages: []Message{User(Text("What color is the shape?"))}},
+	}
+	long := endless(plain)
+	long.MaxTokens, long.Sampling.LogitBias = 150, nil
+	long.Sampling.Temperature, long.Sampling.Seed = 1.5, new(uint32) // a text that does not repeat itself
+	for i, r := range append(requests, long) {
+		want, got := mustAsk(t, plain, r), mustAsk(t, m, r)
+		if got.text != want.text {
+			t.Errorf("request %d: %q, without a draft %q", i, got.text, want.text)
+		}
+	}
+	st := m.Stats()
+	if st.Drafted == 0 || st.Right == 0 {
+		t.Errorf("nothing was drafted: %+v", st)
+	}
+	if st.Undrafted != 0 {
+		t.Errorf("%d drafts failed", st.Undrafted)
+	}
+	if plain.Stats().Drafted != 0 {
+		t.Error("a model without a draft model drafts")
+	}
+}
+
+func TestADraftModelThatIsWrongChangesNoAnswer(t *testing.T) {
+	random, _ := qwen2vl.make(t) // the built-in model's tokens, and some more behind them
+	plain := open(t, func(s *ModelSpec) { s.NoSpeculation = true })
+	m := open(t, func(s *ModelSpec) { s.Draft = random })
+	for _, name := range []string{"shape-4.png", "shape-1.png"} {
+		r := Request{Messages: []Message{User(Picture(picture(t, name)), Text("What is in this picture?"))}}
+		if want, got := mustAsk(t, plain, r), mustAsk(t, m, r); got.text != want.text {
+			t.Errorf("%q, without a draft %q", got.text, want.text)
+		}
+	}
+	if st := m.Stats(); st.Undrafted != 0 {
+		t.Errorf("%d drafts failed", st.Undrafted)
+	}
+}
+
+func TestADraftModelOfAnotherVocabularyIsRefused(t *testing.T) {
+	e, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	qwen, _ := qwen2vl.make(t)
+	gemma, _ := gemma3.make(t)
+	if _, err := e.Load(t.Context(), ModelSpec{Model: qwen, Draft: gemma}); !errors.Is(err, ErrMismatch) {
+		t.Errorf("got %v, want ErrMismatch", err)
+	}
+	if _, err := e.Load(t.Context(), ModelSpec{Model: seedModel, Draft: seedProjector}); !errors.Is(err, ErrModelFile) {
+		t.Errorf("a projector as draft model: %v", err)
+	}
+}

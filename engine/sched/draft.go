@@ -1,0 +1,99 @@
+package sched
+
+import (
+	"context"
+	"time"
+
+	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine/kv"
+)
+
+// Drafter guesses tokens with a smaller model of the same vocabulary (speculative decoding, Leviathan, Kalman and Matias 2023). Draft is
+// called on the compute thread; Forget there or on the scheduler's goroutine, never both at once.
+type Drafter interface {
+	// Draft fills in the tokens of sketches, together. A sketch for which it is not ready stays empty: it may have much to read first. An
+	// error leaves all of them empty.
+	Draft(ctx context.Context, sketches []*Sketch) error
+	// Forget gives back what is kept for an answer.
+	Forget(id uint64)
+}
+
+// Sketch is what a [Drafter] guesses of one answer.
+type Sketch struct {
+	ID     uint64        // of the answer
+	Items  []kv.Item     // what the model has read and written; a drafter that sees no pictures reads the tokens among them
+	Most   int           // tokens to guess
+	Tokens []llama.Token // the guesses
+}
+
+// draft lets the drafter guess for parts whose text does not repeat itself, where that pays.
+func (s *Scheduler) draft(parts []part, answers int) {
+	if s.cfg.Drafter == nil {
+		return
+	}
+	var sketches []*Sketch
+	var of []*part
+	for i := range parts {
+		p := &parts[i]
+		if p.most <= 0 || len(p.guesses) > 0 {
+			continue
+		}
+		if p.t.sketch.id == 0 {
+			s.sketches++
+			p.t.sketch.id, p.t.sketch.prior = s.sketches, draftRate
+		}
+		if k := p.t.sketch.wanted(p.most, answers, &s.tokens, s.drafts.each(&s.tokens)); k > 0 {
+			sketches = append(sketches, &Sketch{ID: p.t.sketch.id, Items: p.t.Prompt.Items, Most: k})
+			of = append(of, p)
+		}
+	}
+	if len(sketches) == 0 {
+		return
+	}
+	var err error
+	var took time.Duration
+	s.cfg.Run(func() {
+		start := time.Now()
+		err = s.cfg.Drafter.Draft(s.ctx, sketches)
+		took = time.Since(start)
+	})
+	if err != nil {
+		s.meter.undrafted++ // the answers go on without
+		return
+	}
+	n := 0
+	for i, k := range sketches {
+		of[i].guesses, of[i].drafted = k.Tokens, len(k.Tokens) > 0
+		n += len(k.Tokens)
+	}
+	s.drafts.add(n, took)
+}
+
+// sketcher is the guesser of an answer's drafts.
+type sketcher struct {
+	guesser
+	id uint64 // by which the drafter knows the answer; 0 before the first draft
+}
+
+// draftCost is what a drafted token costs beside the decode that tests it.
+type draftCost struct{ seconds float64 }
+
+// add notes that n tokens were drafted in d. A draft of none was spent on reading, which is not what the next token costs.
+func (c *draftCost) add(n int, d time.Duration) {
+	if n == 0 {
+		return
+	}
+	each := d.Seconds() / float64(n)
+	if c.seconds == 0 {
+		c.seconds = each
+	}
+	c.seconds += (each - c.seconds) / 8
+}
+
+// each is the cost in seconds; before the first draft a tenth of what a decode of the model takes.
+func (c *draftCost) each(model *cost) float64 {
+	if c.seconds > 0 {
+		return c.seconds
+	}
+	return model.of(1).Seconds() / 10
+}
