@@ -21,6 +21,7 @@ static const struct {
 
 static const qgemm_kernels *const all[] = {
 #ifdef QGEMM_X86
+    &qgemm_vnni,
     &qgemm_avx2,
 #endif
     &qgemm_plain,
@@ -170,9 +171,10 @@ static bool run(const struct eyelet_qgemm *g, int threads) {
   s.block = least(block_panels, s.panels / (4 * threads));
   if (s.block < 1)
     s.block = 1;
-  int64_t most = slab_bytes / (s.pieces * s.shape.row) / qgemm_most * qgemm_most;
-  if (most < qgemm_most)
-    most = qgemm_most;
+  const int64_t tile = s.kernels->rows;
+  int64_t most = slab_bytes / (s.pieces * s.shape.row) / tile * tile;
+  if (most < tile)
+    most = tile;
   most = least(most, g->m);
   const size_t x_bytes = up(most * s.pieces * s.shape.row, 64) * 64;
   if (!reserve(x_bytes + threads * s.depth * s.shape.panel))
@@ -181,7 +183,7 @@ static bool run(const struct eyelet_qgemm *g, int threads) {
   s.w = scratch + x_bytes;
   for (; s.first < g->m; s.first += s.rows) {
     s.rows = least(most, g->m - s.first);
-    s.tiles = up(s.rows, qgemm_most);
+    s.tiles = up(s.rows, tile);
     run_slab(&s, threads);
   }
   return true;

@@ -5,7 +5,7 @@
 #include "qgemm.h"
 
 enum {
-  qgemm_most = 6,     // rows of x in a tile, at most
+  qgemm_most = 12,    // rows of x in a tile of any kernels, at most
   qgemm_columns = 16, // of y in a panel, which are rows of w
 };
 
@@ -34,6 +34,7 @@ typedef struct {
 typedef struct {
   const char *name;
   bool (*present)(void);
+  int rows; // of x in a tile, at most
   qgemm_shape (*shape)(int type);
   // Packs a number of pieces of r rows of x.
   void (*pack_rows)(int type, char *tile, const float *x, size_t stride, int r, int64_t pieces);
@@ -47,7 +48,7 @@ typedef struct {
 extern const qgemm_kernels qgemm_plain;
 #if defined(__x86_64__) && defined(__GNUC__)
 #define QGEMM_X86 1
-extern const qgemm_kernels qgemm_avx2;
+extern const qgemm_kernels qgemm_avx2, qgemm_vnni;
 #endif
 
 // The values of IQ4_NL's 16 codes.
