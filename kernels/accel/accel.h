@@ -13,7 +13,7 @@ extern "C" {
 #endif
 
 // The version of what follows; a library of another one is not used.
-enum { eyelet_accel_interface = 1 };
+enum { eyelet_accel_interface = 2 };
 
 // "eyelet_accel_version": eyelet_accel_interface, as the library was built.
 typedef int (*eyelet_accel_version_t)(void);
@@ -51,12 +51,15 @@ typedef void (*eyelet_accel_counters_t)(struct eyelet_accel_counters *counters, 
 // run it, or is not worth a try. It computes for some 20 to 100 ms. False if the type or step is none, or memory is short.
 typedef bool (*eyelet_accel_measure_t)(int type, int step, int threads, double nanoseconds[eyelet_accel_paths]);
 
-// "eyelet_accel_set_choice": products of 2^step rows, up to twice as many, are computed with a path from now on. False if there is no such type,
-// step or path.
-typedef bool (*eyelet_accel_set_choice_t)(int type, int step, int path);
+// "eyelet_accel_reads_repacked": whether weights of a type can be read after ggml's CPU backend has repacked them while loading.
+typedef bool (*eyelet_accel_reads_repacked_t)(int type);
+
+// "eyelet_accel_set_choice": products of 2^step rows, up to twice as many, are computed with a path from now on, where weights are repacked or
+// not. False if there is no such type, step or path.
+typedef bool (*eyelet_accel_set_choice_t)(int type, int step, bool repacked, int path);
 
 // "eyelet_accel_get_choice": the path that was set, -1 if none was.
-typedef int (*eyelet_accel_get_choice_t)(int type, int step);
+typedef int (*eyelet_accel_get_choice_t)(int type, int step, bool repacked);
 
 // "eyelet_accel_path_name": "ggml", "integers" …, NULL if there is no such path.
 typedef const char *(*eyelet_accel_path_name_t)(int path);

@@ -24,12 +24,19 @@ struct eyelet_qgemm {
   size_t x_stride; // numbers from row to row of x
   float *y;        // m rows of n numbers
   size_t y_stride; // numbers from row to row of y
+
+  // Whether 8 rows of w at a time are interleaved, as ggml's CPU backend repacks them (qgemm_avx2_interleaved.c): they take the place of 8
+  // rows as they were before.
+  bool interleaved;
 };
 
 // Whether eyelet_qgemm_run takes such weights: of a type it knows, in whole blocks.
 bool eyelet_qgemm_supports(int ggml_type, int64_t k, int64_t n);
 
-// Computes the product on a team of threads of its own. Returns false, with nothing written, if eyelet_qgemm_supports would or memory
+// Whether eyelet_qgemm_run takes such weights interleaved.
+bool eyelet_qgemm_supports_interleaved(int ggml_type, int64_t k, int64_t n);
+
+// Computes the product on a team of threads of its own. Returns false, with nothing written, if the functions above would or memory
 // is short. An infinity or a NaN in a row of x makes the whole row of y NaN. One call at a time: others wait.
 bool eyelet_qgemm_run(const struct eyelet_qgemm *g, int threads);
 

@@ -48,6 +48,7 @@ static inline qgemm_layout qgemm_layout_of(int type) {
 }
 
 void qgemm_avx2_pack_panel(int type, char *panel, const char *const *rows, int64_t first, int64_t pieces);
+void qgemm_avx2_pack_interleaved(int type, char *panel, const char *const groups[2], int64_t first, int64_t pieces);
 void qgemm_avx2_pack_rows(int type, char *tile, const float *x, size_t stride, int r, int64_t pieces);
 
 // Packs weights of 8 bits with sign as qgemm_bytes without offsets, 128 higher.

@@ -41,6 +41,8 @@ typedef struct {
   // Packs pieces [first, first + pieces) of 16 rows of weights; rows points at them, the last repeated where there are fewer. Of types
   // with blocks of 256, it is given whole blocks.
   void (*pack_panel)(int type, char *panel, const char *const *rows, int64_t first, int64_t pieces);
+  // The same of two groups of 8 interleaved rows; NULL if there is no such function.
+  void (*pack_interleaved)(int type, char *panel, const char *const groups[2], int64_t first, int64_t pieces);
   // The product of a tile of r rows and a panel. Adds to y, or sets it.
   void (*multiply)(int type, const char *tile, int r, const char *panel, int64_t pieces, float *y, size_t stride, bool add);
 } qgemm_kernels;

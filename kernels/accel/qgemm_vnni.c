@@ -190,5 +190,5 @@ static void pack_panel(int type, char *panel, const char *const *rows, int64_t f
     qgemm_avx2_pack_panel(type, panel, rows, first, pieces);
 }
 
-const qgemm_kernels qgemm_vnni = {"vnni", present, most_rows, shape, pack_rows, pack_panel, multiply};
+const qgemm_kernels qgemm_vnni = {"vnni", present, most_rows, shape, pack_rows, pack_panel, qgemm_avx2_pack_interleaved, multiply};
 #endif
