@@ -23,7 +23,7 @@ const acceleratorLibrary = "libggml-eyelet.so"
 // CPU backend.
 type Accelerator struct {
 	Library string // path, "" if there is none
-	Wanted  bool   // EYELET_ACCEL asks for it
+	Wanted  bool   // not switched off
 	Loaded  bool
 	Reason  string // why it is not loaded
 }
@@ -81,9 +81,6 @@ func loadAccelerator(folder string) {
 	case accel.off, strings.EqualFold(named, "off"):
 		accel.state = Accelerator{Reason: "switched off"}
 		return
-	case named == "":
-		accel.state = Accelerator{Reason: "not asked for; EYELET_ACCEL=on loads it"}
-		return
 	case strings.EqualFold(named, "on"):
 		named = ""
 	}
@@ -118,7 +115,7 @@ func findAccelerator(named string, folders []string) (path, reason string) {
 		if !isFile(named) {
 			return "", fmt.Sprintf("EYELET_ACCEL names %s, which is not a file; give the path of %s, on or off", named, acceleratorLibrary)
 		}
-		return named, ""
+		return asPath(named), ""
 	}
 	for _, folder := range folders {
 		if path := filepath.Join(folder, acceleratorLibrary); isFile(path) {

@@ -37,9 +37,6 @@ func main() {
 	mmproj := flag.String("mmproj", "", "projector `files` to encode a picture with, separated by commas")
 	lm := flag.String("lm", "build/synth/llama-1b-q4_k_m.gguf", "language `model` that the projectors belong to")
 	flag.Parse()
-	if os.Getenv("EYELET_ACCEL") == "" {
-		os.Setenv("EYELET_ACCEL", "on")
-	}
 	runtime.LockOSThread() // libgomp keeps a team of workers for each thread that computes
 	if err := run(&o, *names, *mmproj, *lm, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "bench-accel:", err)
