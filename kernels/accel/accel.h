@@ -13,7 +13,7 @@ extern "C" {
 #endif
 
 // The version of what follows; a library of another one is not used.
-enum { eyelet_accel_interface = 2 };
+enum { eyelet_accel_interface = 3 };
 
 // "eyelet_accel_version": eyelet_accel_interface, as the library was built.
 typedef int (*eyelet_accel_version_t)(void);
@@ -25,6 +25,7 @@ struct eyelet_accel_counters {
   uint64_t operations; // multiplications and additions in their products
   uint64_t declined;   // matrix products that ggml's CPU backend was left to compute, counted each time that a graph is laid out
   double seconds;      // spent computing
+  uint64_t kept;       // bytes of memory kept from one operation to the next; none once the last user has gone. Reset leaves it alone
 };
 
 enum {

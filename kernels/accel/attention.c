@@ -53,6 +53,8 @@ typedef struct {
 
 static fgemm_scratch scratch;
 
+size_t eyelet_attention_kept(void) { return scratch.bytes; }
+
 void eyelet_attention_free(void) { fgemm_release(&scratch); }
 
 // ---- what is supported ----

@@ -29,6 +29,9 @@ void eyelet_attention_run_plain(struct ggml_tensor *op, int threads);
 // Frees the scratch memory, which eyelet_attention_run otherwise keeps: 1 to 5 MiB a thread, more with the width of heads.
 void eyelet_attention_free(void);
 
+// The bytes of that memory now.
+size_t eyelet_attention_kept(void);
+
 #ifdef __cplusplus
 }
 #endif

@@ -36,7 +36,8 @@ func runBackendOps(t *testing.T, p path, op, params string) (taken int) {
 		t.Fatal(err)
 	}
 	cmd.Dir = filepath.Dir(ggml.CPULibrary())
-	cmd.Env = append(cmd.Environ(), "GGML_BACKEND_PATH="+library, fmt.Sprintf("EYELET_ACCEL_FORCE=1,%d", p))
+	cmd.Env = append(cmd.Environ(), "GGML_BACKEND_PATH="+library, fmt.Sprintf("EYELET_ACCEL_FORCE=1,%d", p),
+		"GOMP_SPINCOUNT=1000") // or two busy processes wait for each other's turns
 	out, err := cmd.CombinedOutput()
 	text := regexp.MustCompile("\x1b\\[[0-9;]*m").ReplaceAllString(string(out), "")
 	for line := range strings.Lines(text) {
@@ -63,7 +64,7 @@ func TestBackendOpsOfGGML(t *testing.T) {
 		t.Fatal(err)
 	}
 	peers.Require(t, backendOps)
-	few := `m=(1|16|48|64|128|129),`
+	few := `m=16,`
 	tests := []struct {
 		op, params string
 		path       path

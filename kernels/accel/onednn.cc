@@ -43,6 +43,7 @@ class Scratch {
     p_ = nullptr;
     size_ = 0;
   }
+  size_t size() const { return size_; }
   void *reserve(size_t n) {
     if (n <= size_) return p_;
     std::free(p_);
@@ -240,6 +241,12 @@ bool run_onednn(bool bf16, const Product *products, size_t count, int threads) {
 }
 
 uint64_t plans_of_onednn() { return state().made; }
+
+size_t kept_by_onednn() {
+  size_t all = state().rounded.size();
+  for (const auto &worker : state().workers) all += worker->weights.size() + worker->scratch.size();
+  return all;
+}
 
 void release_onednn() {
   State &s = state();

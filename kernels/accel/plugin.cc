@@ -165,7 +165,8 @@ void set_threads_of_backend(ggml_backend_t backend, int n) {
 void set_threads(int n) { default_threads = n; }
 
 void read_counters(eyelet_accel_counters *c, bool reset) {
-  *c = {calls, rows, operations, declined, nanoseconds * 1e-9};
+  const std::lock_guard<std::mutex> lock(computing);
+  *c = {calls, rows, operations, declined, nanoseconds * 1e-9, kept_scratch()};
   if (reset) calls = rows = operations = declined = nanoseconds = 0;
 }
 

@@ -132,4 +132,6 @@ void release_scratch() {
   eyelet_attention_free();
 }
 
+size_t kept_scratch() { return kept_by_onednn() + eyelet_qgemm_kept() + eyelet_fgemm_kept() + eyelet_attention_kept(); }
+
 }  // namespace eyelet

@@ -56,10 +56,14 @@ void run_plain(const Product &p, int threads);
 // release_scratch frees what run keeps between calls.
 void release_scratch();
 
+// kept_scratch returns how many bytes that is, without what oneDNN itself keeps for its kernels.
+size_t kept_scratch();
+
 // The part of run that oneDNN computes (onednn.cc).
 bool onednn_has_bf16();
 bool run_onednn(bool bf16, const Product *products, size_t count, int threads);
 void release_onednn();
+size_t kept_by_onednn();
 uint64_t plans_of_onednn();  // made so far: a product that was computed before needs none
 
 // to_floats converts n numbers of a row, which starts at a block of its type.

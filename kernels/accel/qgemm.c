@@ -76,6 +76,13 @@ const char *eyelet_qgemm_isa(void) {
   return name;
 }
 
+size_t eyelet_qgemm_kept(void) {
+  pthread_mutex_lock(&lock);
+  const size_t kept = scratch_bytes;
+  pthread_mutex_unlock(&lock);
+  return kept;
+}
+
 void eyelet_qgemm_free(void) {
   pthread_mutex_lock(&lock);
   free(scratch);

@@ -49,6 +49,9 @@ bool eyelet_qgemm_use(const char *isa);
 // Frees the scratch memory, which eyelet_qgemm_run otherwise keeps: some 16 MiB, and 40 KiB a thread; more if k is above a million.
 void eyelet_qgemm_free(void);
 
+// The bytes of that memory now.
+size_t eyelet_qgemm_kept(void);
+
 #ifdef __cplusplus
 }
 #endif
