@@ -10,9 +10,10 @@ bool eyelet_accel_find(ggml_backend_reg_t reg, eyelet_accel *f) {
   f->set_force = (eyelet_accel_set_force_t)ggml_backend_reg_get_proc_address(reg, "eyelet_accel_set_force");
   f->counters = (eyelet_accel_counters_t)ggml_backend_reg_get_proc_address(reg, "eyelet_accel_counters");
   f->measure = (eyelet_accel_measure_t)ggml_backend_reg_get_proc_address(reg, "eyelet_accel_measure");
+  f->reads_repacked = (eyelet_accel_reads_repacked_t)ggml_backend_reg_get_proc_address(reg, "eyelet_accel_reads_repacked");
   f->set_choice = (eyelet_accel_set_choice_t)ggml_backend_reg_get_proc_address(reg, "eyelet_accel_set_choice");
   f->path_name = (eyelet_accel_path_name_t)ggml_backend_reg_get_proc_address(reg, "eyelet_accel_path_name");
-  return f->set_threads && f->set_enabled && f->set_force && f->counters && f->measure && f->set_choice && f->path_name;
+  return f->set_threads && f->set_enabled && f->set_force && f->counters && f->measure && f->reads_repacked && f->set_choice && f->path_name;
 }
 
 void eyelet_accel_call_set_threads(const eyelet_accel *f, int threads) { f->set_threads(threads); }
@@ -24,7 +25,11 @@ bool eyelet_accel_call_measure(const eyelet_accel *f, int type, int step, int th
   return f->measure(type, step, threads, nanoseconds);
 }
 
-bool eyelet_accel_call_set_choice(const eyelet_accel *f, int type, int step, int path) { return f->set_choice(type, step, path); }
+bool eyelet_accel_call_reads_repacked(const eyelet_accel *f, int type) { return f->reads_repacked(type); }
+
+bool eyelet_accel_call_set_choice(const eyelet_accel *f, int type, int step, bool repacked, int path) {
+  return f->set_choice(type, step, repacked, path);
+}
 const char *eyelet_accel_call_path_name(const eyelet_accel *f, int path) { return f->path_name(path); }
 
 bool eyelet_weight_bytes(const char *path, int64_t bytes[GGML_TYPE_COUNT]) {

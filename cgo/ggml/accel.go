@@ -23,7 +23,7 @@ const acceleratorLibrary = "libggml-eyelet.so"
 // CPU backend.
 type Accelerator struct {
 	Library string // path, "" if there is none
-	Wanted  bool   // EYELET_ACCEL asks for it
+	Wanted  bool   // not switched off
 	Loaded  bool
 	Reason  string // why it is not loaded
 }
@@ -31,7 +31,8 @@ type Accelerator struct {
 // accelerator is what is known of the library, which stays loaded as long as the process.
 type accelerator struct {
 	mu           sync.Mutex
-	off          bool
+	off          bool // left out
+	disabled     bool // loaded, and takes nothing
 	state        Accelerator
 	f            C.eyelet_accel // its functions
 	device       C.ggml_backend_dev_t
@@ -81,9 +82,6 @@ func loadAccelerator(folder string) {
 	case accel.off, strings.EqualFold(named, "off"):
 		accel.state = Accelerator{Reason: "switched off"}
 		return
-	case named == "":
-		accel.state = Accelerator{Reason: "not asked for; EYELET_ACCEL=on loads it"}
-		return
 	case strings.EqualFold(named, "on"):
 		named = ""
 	}
@@ -118,7 +116,7 @@ func findAccelerator(named string, folders []string) (path, reason string) {
 		if !isFile(named) {
 			return "", fmt.Sprintf("EYELET_ACCEL names %s, which is not a file; give the path of %s, on or off", named, acceleratorLibrary)
 		}
-		return named, ""
+		return asPath(named), ""
 	}
 	for _, folder := range folders {
 		if path := filepath.Join(folder, acceleratorLibrary); isFile(path) {
@@ -150,6 +148,7 @@ func openAccelerator(path string) string {
 	accel.device = C.ggml_backend_reg_dev_get(reg, 0)
 	accel.calibrations = map[int]*calibration{}
 	C.eyelet_accel_call_set_threads(&accel.f, C.int(accel.threads))
+	C.eyelet_accel_call_set_enabled(&accel.f, C.bool(!accel.disabled))
 	return ""
 }
 
@@ -165,10 +164,11 @@ func SetAcceleratorThreads(n int) {
 }
 
 // EnableAccelerator lets graphs that are laid out from now on use the accelerator, or not: contexts of libllama and projectors of libmtmd
-// lay theirs out when they are made and when shapes change. Benchmarks compare both in one process.
+// lay theirs out when they are made and when shapes change. Benchmarks compare both in one process. It may be called before [Load].
 func EnableAccelerator(on bool) {
 	accel.mu.Lock()
 	defer accel.mu.Unlock()
+	accel.disabled = !on
 	if accel.state.Loaded {
 		C.eyelet_accel_call_set_enabled(&accel.f, C.bool(on))
 	}
@@ -191,9 +191,10 @@ type AcceleratorCounters struct {
 	Operations uint64        // multiplications and additions in their products
 	Declined   uint64        // products left to ggml's CPU backend, counted each time that a graph is laid out
 	Time       time.Duration // spent computing
+	Kept       uint64        // bytes kept from one operation to the next, without oneDNN's own; none once all contexts are closed
 }
 
-// ReadAcceleratorCounters returns the counters; reset sets them to zero.
+// ReadAcceleratorCounters returns the counters; reset sets them to zero, but for Kept.
 func ReadAcceleratorCounters(reset bool) AcceleratorCounters {
 	accel.mu.Lock()
 	defer accel.mu.Unlock()
@@ -203,5 +204,5 @@ func ReadAcceleratorCounters(reset bool) AcceleratorCounters {
 	var c C.struct_eyelet_accel_counters
 	C.eyelet_accel_call_counters(&accel.f, &c, C.bool(reset))
 	return AcceleratorCounters{Calls: uint64(c.calls), Rows: uint64(c.rows), Operations: uint64(c.operations), Declined: uint64(c.declined),
-		Time: time.Duration(float64(c.seconds) * float64(time.Second))}
+		Time: time.Duration(float64(c.seconds) * float64(time.Second)), Kept: uint64(c.kept)}
 }

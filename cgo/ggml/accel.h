@@ -12,6 +12,7 @@ typedef struct {
   eyelet_accel_set_force_t set_force;
   eyelet_accel_counters_t counters;
   eyelet_accel_measure_t measure;
+  eyelet_accel_reads_repacked_t reads_repacked;
   eyelet_accel_set_choice_t set_choice;
   eyelet_accel_path_name_t path_name;
 } eyelet_accel;
@@ -25,7 +26,8 @@ void eyelet_accel_call_set_enabled(const eyelet_accel *f, bool on);
 void eyelet_accel_call_set_force(const eyelet_accel *f, int rows, int path);
 void eyelet_accel_call_counters(const eyelet_accel *f, struct eyelet_accel_counters *c, bool reset);
 bool eyelet_accel_call_measure(const eyelet_accel *f, int type, int step, int threads, double *nanoseconds);
-bool eyelet_accel_call_set_choice(const eyelet_accel *f, int type, int step, int path);
+bool eyelet_accel_call_reads_repacked(const eyelet_accel *f, int type);
+bool eyelet_accel_call_set_choice(const eyelet_accel *f, int type, int step, bool repacked, int path);
 const char *eyelet_accel_call_path_name(const eyelet_accel *f, int path);
 
 // eyelet_weight_bytes adds the bytes of the matrices in a GGUF file to bytes, by type. False if the file cannot be read.

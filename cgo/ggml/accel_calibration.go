@@ -18,9 +18,10 @@ import (
 )
 
 // The paths of kernels/accel/product.h that are of another kind: ggml's own CPU backend over weights as they lie in the file, and, after
-// the last path, over weights that it has repacked while loading.
+// the last path, over weights that it has repacked while loading. Of ours, the one over integers reads some of those as well.
 const (
 	pathGGML     = 0
+	pathIntegers = 1
 	pathRepacked = C.eyelet_accel_paths - 1
 	measureSteps = C.eyelet_accel_steps
 
@@ -67,6 +68,15 @@ func (t *timing) choice(step int) int {
 	return best
 }
 
+// choiceRepacked returns the path where the weights are repacked and the path over integers can read them. That takes the same time as
+// reading them as they are, or a little less.
+func (t *timing) choiceRepacked(step int) int {
+	if ns := t[step][pathIntegers]; ns > 0 && ns < t[step][pathRepacked]*winsBelow {
+		return pathIntegers
+	}
+	return pathGGML
+}
+
 // sane rejects numbers that no measurement gives.
 func (t *timing) sane() bool {
 	for _, step := range t {
@@ -84,20 +94,25 @@ func (t *timing) sane() bool {
 	return true
 }
 
-// time returns that of a product of 2^step rows, with weights as they lie in the file or repacked where ggml can.
-func (t *timing) time(step int, repacked bool) float64 {
-	if ns := t[step][pathRepacked]; repacked && ns > 0 {
+// time returns that of a product of 2^step rows, with weights as they lie in the file or repacked where ggml can; readable tells
+// whether the accelerator reads the latter.
+func (t *timing) time(step int, repacked, readable bool) float64 {
+	switch ns := t[step][pathRepacked]; {
+	case !repacked || ns == 0:
+		return t[step][t.choice(step)]
+	case readable && t.choiceRepacked(step) == pathIntegers:
+		return t[step][pathIntegers]
+	default:
 		return ns
 	}
-	return t[step][t.choice(step)]
 }
 
 // PrepareAccelerator makes the accelerator ready for the weights of GGUF files: it decides for each of their types from how many rows of
 // activations on products are taken, and how they are computed. What was not yet measured on this machine with this number of threads is,
 // for a tenth to a third of a second a type, and kept in the cache directory. threads below 1 stands for those of [SetAcceleratorThreads].
 //
-// plain tells whether the weights are best left as they are in the file: only then are they the accelerator's to take, but ggml's CPU
-// backend decodes some types faster if it repacks them while loading. It is false without an accelerator.
+// plain tells whether the weights are best left as they are in the file: most types are the accelerator's to take only then, but ggml's CPU
+// backend decodes some faster if it repacks them while loading. It is false without an accelerator.
 func PrepareAccelerator(threads int, files ...string) (plain bool) {
 	accel.mu.Lock()
 	defer accel.mu.Unlock()
@@ -109,7 +124,7 @@ func PrepareAccelerator(threads int, files ...string) (plain bool) {
 		return false // whoever loads the files says what is wrong with them
 	}
 	c := accel.calibration(threads)
-	fresh, found := false, map[Type]timing{}
+	fresh, found, readable := false, map[Type]timing{}, map[Type]bool{}
 	for t, n := range weights {
 		times, known := c.Types[t.String()]
 		if !known && n < leastToMeasure {
@@ -124,20 +139,22 @@ func PrepareAccelerator(threads int, files ...string) (plain bool) {
 		}
 		found[t] = times
 		for step := range measureSteps {
-			C.eyelet_accel_call_set_choice(&accel.f, C.int(t), C.int(step), C.int(times.choice(step)))
+			C.eyelet_accel_call_set_choice(&accel.f, C.int(t), C.int(step), false, C.int(times.choice(step)))
+			C.eyelet_accel_call_set_choice(&accel.f, C.int(t), C.int(step), true, C.int(times.choiceRepacked(step)))
 		}
+		readable[t] = bool(C.eyelet_accel_call_reads_repacked(&accel.f, C.int(t)))
 	}
 	if fresh {
 		if err := c.save(); err != nil {
 			emit(slog.LevelInfo, "the accelerator's measurements are not kept: "+err.Error())
 		}
 	}
-	return plainIsBest(weights, found)
+	return plainIsBest(weights, found, readable)
 }
 
 // plainIsBest compares the time of decoding (one row) and of prompts (64 and 128 rows) with all weights as they are to that with all
-// weights repacked that ggml repacks. Plain weights must not lose two hundredths in any of these.
-func plainIsBest(weights map[Type]int64, times map[Type]timing) bool {
+// weights repacked that ggml repacks; readable are the types that the accelerator then reads. Plain weights must not lose two hundredths in any of these.
+func plainIsBest(weights map[Type]int64, times map[Type]timing, readable map[Type]bool) bool {
 	if len(times) == 0 {
 		return false
 	}
@@ -149,8 +166,8 @@ func plainIsBest(weights map[Type]int64, times map[Type]timing) bool {
 				return false
 			}
 			rows := float64(weights[t]) / float64(row)
-			plain += rows * times.time(step, false)
-			repacked += rows * times.time(step, true)
+			plain += rows * times.time(step, false, false)
+			repacked += rows * times.time(step, true, readable[t])
 		}
 		if plain*0.98 > repacked {
 			return false

@@ -41,6 +41,23 @@ func TestChoiceIsTheFastestPath(t *testing.T) {
 	}
 }
 
+func TestRepackedWeightsAreReadWhereThatIsFaster(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		t    timing
+		want int
+	}{
+		{"ours is faster", timingOf(1, 0.3, 0, 0, 0, 0.5), pathIntegers},
+		{"too little is gained", timingOf(1, 0.49, 0, 0, 0, 0.5), pathGGML},
+		{"other paths do not read them", timingOf(1, 0, 0.1, 0.1, 0, 0.5), pathGGML},
+		{"ggml does not repack the type", timingOf(1, 0.3, 0, 0, 0, 0), pathGGML},
+	} {
+		if got := test.t.choiceRepacked(7); got != test.want {
+			t.Errorf("%s: path %d, want %d", test.name, got, test.want)
+		}
+	}
+}
+
 func TestWeightsStayPlainUnlessThatIsSlower(t *testing.T) {
 	slowDecode := timingOf(1, 0.1, 0, 0, 0, 0.2)
 	slowDecode[0][1] = 0 // of a single row ours are not measured
@@ -49,14 +66,18 @@ func TestWeightsStayPlainUnlessThatIsSlower(t *testing.T) {
 		weights map[Type]int64
 		times   map[Type]timing
 		want    bool
+
+		readable map[Type]bool
 	}{
-		{"nothing is known", map[Type]int64{F16: 1 << 30}, nil, false},
-		{"ggml does not repack the type", map[Type]int64{F16: 1 << 30}, map[Type]timing{F16: timingOf(1, 0, 0.2, 0, 0, 0)}, true},
-		{"repacked is faster", map[Type]int64{F16: 1 << 30}, map[Type]timing{F16: timingOf(1, 0.5, 0, 0, 0, 0.3)}, false},
-		{"decoding would suffer", map[Type]int64{F16: 1 << 30}, map[Type]timing{F16: slowDecode}, false},
-		{"the type is rare", map[Type]int64{F16: 1 << 30, F32: 1 << 10}, map[Type]timing{F16: timingOf(1, 0.2, 0, 0, 0, 0), F32: slowDecode}, true},
+		{"nothing is known", map[Type]int64{F16: 1 << 30}, nil, false, nil},
+		{"ggml does not repack the type", map[Type]int64{F16: 1 << 30}, map[Type]timing{F16: timingOf(1, 0, 0.2, 0, 0, 0)}, true, nil},
+		{"repacked is faster", map[Type]int64{F16: 1 << 30}, map[Type]timing{F16: timingOf(1, 0.5, 0, 0, 0, 0.3)}, false, nil},
+		{"decoding would suffer", map[Type]int64{F16: 1 << 30}, map[Type]timing{F16: slowDecode}, false, nil},
+		{"the type is rare", map[Type]int64{F16: 1 << 30, F32: 1 << 10}, map[Type]timing{F16: timingOf(1, 0.2, 0, 0, 0, 0), F32: slowDecode}, true, nil},
+		{"repacked is as fast where it is read", map[Type]int64{F16: 1 << 30}, map[Type]timing{F16: slowDecode}, false, map[Type]bool{F16: true}},
+		{"what is read costs nothing", map[Type]int64{F16: 1 << 30}, map[Type]timing{F16: timingOf(1, 0.1, 0, 0, 0, 1)}, true, map[Type]bool{F16: true}},
 	} {
-		if got := plainIsBest(test.weights, test.times); got != test.want {
+		if got := plainIsBest(test.weights, test.times, test.readable); got != test.want {
 			t.Errorf("%s: %v, want %v", test.name, got, test.want)
 		}
 	}

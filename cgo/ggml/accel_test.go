@@ -27,7 +27,14 @@ func printState(t *testing.T) {
 // stateWith returns what becomes of the accelerator in another process.
 func stateWith(t *testing.T, env ...string) Accelerator {
 	t.Helper()
+	return stateIn(t, "", env...)
+}
+
+// stateIn does so in a working directory.
+func stateIn(t *testing.T, dir string, env ...string) Accelerator {
+	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestAcceleratorIsLeftOut$")
+	cmd.Dir = dir
 	cmd.Env = append(append(os.Environ(), stateVariable+"=yes"), env...)
 	out, err := cmd.Output()
 	if err != nil {
@@ -90,15 +97,20 @@ func TestAcceleratorIsLeftOut(t *testing.T) {
 		wanted    bool
 		reason    string
 	}{
-		{"where nobody asks for it", "EYELET_ACCEL=", false, "EYELET_ACCEL=on"},
 		{"by EYELET_ACCEL", "EYELET_ACCEL=off", false, "switched off"},
 		{"by EYELET_ACCEL in capitals", "EYELET_ACCEL=OFF", false, "switched off"},
 		{"by a call", stateVariable + "=flag", false, "switched off"},
 		{"for a file that is not there", "EYELET_ACCEL=/nonexistent", true, "/nonexistent"},
+		{"for a name that is not here", "EYELET_ACCEL=nonexistent.so", true, "nonexistent.so"},
 		{"for a folder", "EYELET_ACCEL=" + dir, true, "not a file"},
 		{"for a file that is no library", "EYELET_ACCEL=" + text, true, "does not load it"},
 		{"for a library of another version of the interface", "EYELET_ACCEL=" + other, true, "does not load it"},
 		{"for a library that declines", "EYELET_ACCEL=" + declines, true, "does not load it"},
+	}
+	for _, on := range []string{"EYELET_ACCEL=", "EYELET_ACCEL=on", "EYELET_ACCEL=On"} {
+		if a := stateWith(t, on); !a.Loaded {
+			t.Errorf("%s: %+v", on, a)
+		}
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -107,6 +119,26 @@ func TestAcceleratorIsLeftOut(t *testing.T) {
 				t.Errorf("state %+v, want a reason with %q", a, test.reason)
 			}
 		})
+	}
+}
+
+// The loader looks for a name without a slash among the system's libraries.
+func TestLibrariesInTheWorkingDirectory(t *testing.T) {
+	a := mustHaveAccelerator(t)
+	dir := filepath.Dir(a.Library)
+	if a := stateIn(t, dir, "EYELET_ACCEL="+filepath.Base(a.Library)); !a.Loaded {
+		t.Errorf("EYELET_ACCEL: %+v", a)
+	}
+	if a := stateIn(t, filepath.Dir(CPULibrary()), "GGML_BACKEND_PATH="+filepath.Base(CPULibrary())); !a.Loaded {
+		t.Errorf("GGML_BACKEND_PATH: %+v", a)
+	}
+	t.Chdir(dir)
+	for name, want := range map[string]string{
+		filepath.Base(a.Library): "./" + filepath.Base(a.Library), "libnowhere.so": "libnowhere.so", "./x": "./x", a.Library: a.Library, "": "",
+	} {
+		if got := asPath(name); got != want {
+			t.Errorf("%q is taken for %q, want %q", name, got, want)
+		}
 	}
 }
 

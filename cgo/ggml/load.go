@@ -60,7 +60,7 @@ func load() error {
 		folder = "the folders that libggml was built to search"
 	default:
 		if file := os.Getenv("GGML_BACKEND_PATH"); file != "" && !isFolder(file) {
-			loadLibrary(file)
+			loadLibrary(asPath(file))
 		}
 		if err := loadFolder(folder); err != nil {
 			return err
@@ -182,6 +182,15 @@ func loadLibrary(path string) {
 	cpath := C.CString(path)
 	defer C.free(unsafe.Pointer(cpath))
 	C.ggml_backend_load(cpath)
+}
+
+// asPath makes the name of a file in the working directory a path: the loader looks for a name without a slash among the system's libraries,
+// and there alone. Names of files that are not here stay names.
+func asPath(name string) string {
+	if !strings.ContainsRune(name, filepath.Separator) && isFile(name) {
+		return "." + string(filepath.Separator) + name
+	}
+	return name
 }
 
 func hasCPU() bool { return C.ggml_backend_dev_by_type(C.GGML_BACKEND_DEVICE_TYPE_CPU) != nil }

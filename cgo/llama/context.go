@@ -205,6 +205,11 @@ func (p *ContextParams) toC(model *Model) (C.struct_llama_context_params, error)
 	switch p.FlashAttention {
 	case FlashAuto:
 		c.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_AUTO
+		// libllama would try by laying out a graph, and switch flash attention off if the accelerator takes it from the CPU, whose it is.
+		// Both have it.
+		if model.onCPU && ggml.AcceleratorState().Loaded {
+			c.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_ENABLED
+		}
 	case FlashOff:
 		c.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_DISABLED
 		if p.TypeV.BlockSize() > 1 {

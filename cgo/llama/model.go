@@ -76,6 +76,7 @@ type Model struct {
 	path  string
 	vocab Vocab
 	only  bool // vocabulary only
+	onCPU bool // all of it
 
 	mu    sync.Mutex
 	users int // open contexts, samplers and adapters, and what Retain counted
@@ -124,7 +125,7 @@ func LoadModel(ctx context.Context, path string, params ModelParams) (*Model, er
 		return nil, logged.Wrap(fmt.Errorf("llama: cannot load %s", path))
 	}
 	logged.Stop()
-	m := &Model{c: out, path: path, only: params.VocabOnly}
+	m := &Model{c: out, path: path, only: params.VocabOnly, onCPU: params.onCPU()}
 	m.vocab = Vocab{model: m, c: C.llama_model_get_vocab(out)}
 	m.vocab.n = int(C.llama_vocab_n_tokens(m.vocab.c))
 	return m, nil

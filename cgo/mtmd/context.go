@@ -155,6 +155,10 @@ func (m *Context) useAccelerator(path string, params *Params) {
 		return
 	}
 	params.NoGPU = false // or the device is ignored
+	if params.FlashAttn == FlashAttnAuto {
+		// libmtmd would ask the device alone, and that may leave attention to the CPU, which has it as well.
+		params.FlashAttn = FlashAttnOn
+	}
 	m.threads = params.threads()
 	ggml.PrepareAccelerator(m.threads, path)
 }

@@ -3,7 +3,8 @@
 //
 //	cmd, err := peers.Command(ctx, "llama-tokenize", "-m", model, "-p", "hello", "--ids")
 //
-// The programs come with scripts/setup --peers (Debian's llama.cpp-tools and llama.cpp-tools-extra).
+// The programs come with scripts/setup --peers (Debian's llama.cpp-tools and llama.cpp-tools-extra); test-backend-ops, which compares a
+// backend with ggml's own, with libggml.
 package peers
 
 import (
@@ -26,8 +27,11 @@ var ErrMissing = errors.New("run scripts/setup --peers, or install llama.cpp's p
 // Tools are the programs that [Command] runs.
 var Tools = []string{
 	"llama-batched-bench", "llama-bench", "llama-completion", "llama-imatrix", "llama-mtmd-cli", "llama-perplexity",
-	"llama-quantize", "llama-server", "llama-tokenize",
+	"llama-quantize", "llama-server", "llama-tokenize", backendOps,
 }
+
+// backendOps is installed aside, below libexec.
+const backendOps = "test-backend-ops"
 
 // Command returns a command that runs one of the [Tools] and is killed when ctx is done.
 //
@@ -58,6 +62,9 @@ func commandLine(tool, libDir string, lookPath func(string) (string, error)) ([]
 	if loader := sysrootLoader(libDir); loader != "" {
 		// libDir is SYSROOT/usr/lib/TRIPLE.
 		program := filepath.Join(libDir, "..", "..", "bin", tool)
+		if tool == backendOps {
+			program = filepath.Join(libDir, "..", "..", "libexec", filepath.Base(libDir), "ggml", tool)
+		}
 		if _, err := os.Stat(program); err != nil {
 			return nil, fmt.Errorf("peers: %s is not in the sysroot of %s: %w", tool, libDir, ErrMissing)
 		}

@@ -88,7 +88,7 @@ func TestStatsAndTraceTellWhatHappened(t *testing.T) {
 	if o.code != 0 || strings.TrimSpace(o.stdout) != "cyan" {
 		t.Fatalf("exit code %d, %q, %q", o.code, o.stdout, o.stderr)
 	}
-	for _, want := range []string{"1 done", "1 encoded", "first token", "1 kept"} {
+	for _, want := range []string{"1 done", "1 encoded", "first token", "1 kept", "accelerator"} {
 		if !strings.Contains(o.stderr, want) {
 			t.Errorf("the counters lack %q:\n%s", want, o.stderr)
 		}

@@ -29,8 +29,8 @@ Environment:
   EYELET_MODELS    folder of the model store (default: eyelet/models in the data directory)
   OLLAMA_MODELS    folder of Ollama's models, which are run in place (default: ~/.ollama/models)
   EYELET_BACKENDS  folder of ggml's backend libraries (default: beside libggml)
-  EYELET_ACCEL     on: let the accelerator compute large products of libllama and
-                   libmtmd, still on trial; or the path of its library`
+  EYELET_ACCEL     off: let libllama and libmtmd compute without the accelerator;
+                   or the path of its library`
 
 const rootExample = `  eyelet run --demo
       the built-in model and its own pictures

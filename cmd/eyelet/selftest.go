@@ -15,6 +15,8 @@ type SelfTest struct {
 	Model   string       `json:"model"` // path of the extracted file
 	Seconds float64      `json:"seconds"`
 	Answers []TestAnswer `json:"answers"`
+
+	Accelerated *Accelerated `json:"accelerated,omitempty"` // what the accelerator computed of it; nil if there is none
 }
 
 // TestAnswer is one question of the self-test.
@@ -35,7 +37,7 @@ func (d *Diagnosis) checkAnswers(ctx context.Context) {
 		}
 		return
 	}
-	test.Seconds = time.Since(start).Seconds()
+	test.Seconds, test.Accelerated = time.Since(start).Seconds(), accelerated()
 	d.SelfTest = test
 	right := 0
 	for _, a := range test.Answers {
@@ -47,11 +49,15 @@ func (d *Diagnosis) checkAnswers(ctx context.Context) {
 			Name:   "self-test",
 			Status: "failed",
 			Detail: fmt.Sprintf("%s, %q: the answer is %q, not %q", a.Picture, a.Question, a.Got, a.Want),
-			Remedy: "the arithmetic is wrong on this machine: set EYELET_BACKENDS to a folder with another CPU library, and report this",
+			Remedy: "the arithmetic is wrong on this machine: set EYELET_ACCEL=off, or EYELET_BACKENDS to a folder with another CPU library, and report this",
 		})
 	}
 	if right == len(test.Answers) {
-		d.add(Check{Name: "self-test", Status: "ok", Detail: fmt.Sprintf("the built-in model answered %d questions rightly in %.1f s", right, test.Seconds)})
+		detail := fmt.Sprintf("the built-in model answered %d questions rightly in %.1f s", right, test.Seconds)
+		if a := test.Accelerated; a != nil {
+			detail += fmt.Sprintf("; accelerator: %v", a)
+		}
+		d.add(Check{Name: "self-test", Status: "ok", Detail: detail})
 	}
 }
 

@@ -60,7 +60,7 @@ func (s *session) close() error {
 	var err error
 	if s.o.stats {
 		stats := s.model.Stats()
-		err = stats.Text(s.stderr)
+		err = errors.Join(stats.Text(s.stderr), acceleratorText(s.stderr))
 	}
 	return errors.Join(err, s.engine.Close(), s.trace.close())
 }

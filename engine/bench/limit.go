@@ -48,8 +48,27 @@ func (p *product) close() {
 	p.m.Close()
 }
 
+// ProductRate returns how fast this machine multiplies matrices of a shape in a precision: the GFLOP/s of the best of several runs of
+// oneDNN's own product over all threads.
+func ProductRate(ctx context.Context, s Shape, precision nn.Precision, threads, runs int) (float64, error) {
+	l, err := planLimiter([]Shape{s}, precision, threads)
+	if err != nil {
+		return 0, err
+	}
+	defer l.close()
+	err = l.measure(ctx, runs)
+	return l.limit.GFLOPS, err
+}
+
 // newLimiter plans the products of a block.
 func newLimiter(w work, precision nn.Precision, threads int) (*limiter, error) {
+	return planLimiter([]Shape{
+		{Name: "qkv", M: w.rows, N: 3 * w.hidden, K: w.hidden}, {Name: "out", M: w.rows, N: w.hidden, K: w.hidden},
+		{Name: "up", M: w.rows, N: w.ff, K: w.hidden}, {Name: "down", M: w.rows, N: w.hidden, K: w.ff},
+	}, precision, threads)
+}
+
+func planLimiter(shapes []Shape, precision nn.Precision, threads int) (*limiter, error) {
 	l := &limiter{limit: Limit{Precision: precision.String(), Emulated: !precision.Native()}, threads: threads}
 	types := [3]onednn.Type{onednn.F32, onednn.F32, onednn.F32}
 	switch {
@@ -58,10 +77,7 @@ func newLimiter(w work, precision nn.Precision, threads int) (*limiter, error) {
 	case precision == nn.BF16 && precision.Native():
 		types = [3]onednn.Type{onednn.BF16, onednn.BF16, onednn.F32}
 	}
-	for _, s := range []Shape{
-		{Name: "qkv", M: w.rows, N: 3 * w.hidden, K: w.hidden}, {Name: "out", M: w.rows, N: w.hidden, K: w.hidden},
-		{Name: "up", M: w.rows, N: w.ff, K: w.hidden}, {Name: "down", M: w.rows, N: w.hidden, K: w.ff},
-	} {
+	for _, s := range shapes {
 		p, err := newProduct(onednn.MatmulDesc{M: s.M, N: s.N, K: s.K, Src: types[0], Weights: types[1], Dst: types[2]}, threads)
 		if err != nil {
 			l.close()

@@ -13,7 +13,7 @@ extern "C" {
 #endif
 
 // The version of what follows; a library of another one is not used.
-enum { eyelet_accel_interface = 1 };
+enum { eyelet_accel_interface = 3 };
 
 // "eyelet_accel_version": eyelet_accel_interface, as the library was built.
 typedef int (*eyelet_accel_version_t)(void);
@@ -25,6 +25,7 @@ struct eyelet_accel_counters {
   uint64_t operations; // multiplications and additions in their products
   uint64_t declined;   // matrix products that ggml's CPU backend was left to compute, counted each time that a graph is laid out
   double seconds;      // spent computing
+  uint64_t kept;       // bytes of memory kept from one operation to the next; none once the last user has gone. Reset leaves it alone
 };
 
 enum {
@@ -51,12 +52,15 @@ typedef void (*eyelet_accel_counters_t)(struct eyelet_accel_counters *counters, 
 // run it, or is not worth a try. It computes for some 20 to 100 ms. False if the type or step is none, or memory is short.
 typedef bool (*eyelet_accel_measure_t)(int type, int step, int threads, double nanoseconds[eyelet_accel_paths]);
 
-// "eyelet_accel_set_choice": products of 2^step rows, up to twice as many, are computed with a path from now on. False if there is no such type,
-// step or path.
-typedef bool (*eyelet_accel_set_choice_t)(int type, int step, int path);
+// "eyelet_accel_reads_repacked": whether weights of a type can be read after ggml's CPU backend has repacked them while loading.
+typedef bool (*eyelet_accel_reads_repacked_t)(int type);
+
+// "eyelet_accel_set_choice": products of 2^step rows, up to twice as many, are computed with a path from now on, where weights are repacked or
+// not. False if there is no such type, step or path.
+typedef bool (*eyelet_accel_set_choice_t)(int type, int step, bool repacked, int path);
 
 // "eyelet_accel_get_choice": the path that was set, -1 if none was.
-typedef int (*eyelet_accel_get_choice_t)(int type, int step);
+typedef int (*eyelet_accel_get_choice_t)(int type, int step, bool repacked);
 
 // "eyelet_accel_path_name": "ggml", "integers" …, NULL if there is no such path.
 typedef const char *(*eyelet_accel_path_name_t)(int path);

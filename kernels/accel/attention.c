@@ -53,6 +53,8 @@ typedef struct {
 
 static fgemm_scratch scratch;
 
+size_t eyelet_attention_kept(void) { return scratch.bytes; }
+
 void eyelet_attention_free(void) { fgemm_release(&scratch); }
 
 // ---- what is supported ----
@@ -333,4 +335,63 @@ bool eyelet_attention_run(struct ggml_tensor *op, int threads) {
     }
   }
   return true;
+}
+
+// ---- without memory ----
+
+enum { few = 256 }; // numbers that are converted at a time: a whole number of blocks of any type
+
+static void widen_part(const attention *t, const struct ggml_tensor *of, int64_t row, int64_t head, int64_t batch, int64_t first, int64_t n, float *to) {
+  const char *from = row_of(of, row, head, batch) + ggml_row_size(of->type, first);
+  fgemm_widen(t->f, of->type, to_float_of(of->type), to, from, n);
+}
+
+// The score of a key, as an exponent of two.
+static float score_of(const attention *t, const float *q, int64_t head, int64_t key_batch, int64_t key, float mask) {
+  float sum = 0, part[few];
+  for (int64_t first = 0; first < t->width; first += few) {
+    int64_t n = smaller(few, t->width - first);
+    widen_part(t, t->k, key, head / t->group, key_batch, first, n, part);
+    for (int64_t i = 0; i < n; i++)
+      sum += q[first + i] * part[i];
+  }
+  sum *= t->scale;
+  if (t->softcap != 0)
+    sum = t->softcap * tanhf(sum / t->softcap);
+  return (sum + mask) * log2e;
+}
+
+static void attend_alone(const attention *t, int64_t query, int64_t head, int64_t batch) {
+  float *out = (float *)((char *)t->out->data + head * t->out->nb[1] + query * t->out->nb[2] + batch * t->out->nb[3]), part[few];
+  const float *q = (const float *)row_of(t->q, query, head, batch);
+  int64_t key_batch = batch / (t->q->ne[3] / t->k->ne[3]);
+  float largest = t->sinks ? ((const float *)t->sinks->data)[head] * log2e : -INFINITY, sum = t->sinks ? 1 : 0, slope = slope_of(t, head);
+  memset(out, 0, sizeof *out * t->value_width);
+  for (int64_t key = 0; key < t->keys; key++) {
+    float mask = 0;
+    if (t->mask)
+      t->f->widen_f16(&mask, (const uint16_t *)row_of(t->mask, query, head % t->mask->ne[2], batch % t->mask->ne[3]) + key, 1);
+    if (mask == -INFINITY)
+      continue;
+    float s = score_of(t, q, head, key_batch, key, slope * mask), top = fmaxf(s, largest);
+    float shrink = largest == -INFINITY ? 0 : exp2f(largest - top), weight = exp2f(s - top);
+    largest = top;
+    sum = sum * shrink + weight;
+    for (int64_t first = 0; first < t->value_width; first += few) {
+      int64_t n = smaller(few, t->value_width - first);
+      widen_part(t, t->v, key, head / t->group, key_batch, first, n, part);
+      for (int64_t i = 0; i < n; i++)
+        out[first + i] = out[first + i] * shrink + weight * part[i];
+    }
+  }
+  for (int64_t i = 0; i < t->value_width; i++)
+    out[i] = sum == 0 ? 0 : out[i] / sum;
+}
+
+void eyelet_attention_run_plain(struct ggml_tensor *op, int threads) {
+  attention t = plan(op, threads < 1 ? 1 : threads);
+  int64_t all = t.queries * t.heads * t.q->ne[3];
+#pragma omp parallel for num_threads(threads)
+  for (int64_t i = 0; i < all; i++)
+    attend_alone(&t, i % t.queries, i / t.queries % t.heads, i / t.queries / t.heads);
 }

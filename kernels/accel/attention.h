@@ -23,8 +23,14 @@ bool eyelet_attention_supports(const struct ggml_tensor *op);
 // short. A query from which the mask hides all keys gets zeros. One call at a time.
 bool eyelet_attention_run(struct ggml_tensor *op, int threads);
 
+// The same slowly, without taking memory.
+void eyelet_attention_run_plain(struct ggml_tensor *op, int threads);
+
 // Frees the scratch memory, which eyelet_attention_run otherwise keeps: 1 to 5 MiB a thread, more with the width of heads.
 void eyelet_attention_free(void);
+
+// The bytes of that memory now.
+size_t eyelet_attention_kept(void);
 
 #ifdef __cplusplus
 }

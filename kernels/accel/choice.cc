@@ -23,10 +23,11 @@ constexpr int64_t queries_of_attention = 16;
 constexpr int64_t least_work = 1 << 20;
 
 struct Table {
-  std::atomic<int8_t> path[GGML_TYPE_COUNT][row_steps];
+  std::atomic<int8_t> path[2][GGML_TYPE_COUNT][row_steps];  // for each Layout
   Table() {
-    for (auto &type : path)
-      for (auto &p : type) p = unknown;
+    for (auto &layout : path)
+      for (auto &type : layout)
+        for (auto &p : type) p = unknown;
   }
 };
 
@@ -37,16 +38,10 @@ std::atomic<int> forced_rows{0}, forced_path{0};
 // The order in which paths are tried where nothing was measured.
 constexpr Path preference[] = {Path::integers, Path::onednn_bf16, Path::floats, Path::onednn_f32};
 
-Path preferred(ggml_type type, int64_t n, int64_t k) {
-  for (Path path : preference)
-    if (can_run(path, type, n, k)) return path;
-  return Path::ggml;
-}
-
-Path choose_forced(ggml_type type, int64_t n, int64_t k) {
+Path choose_forced(ggml_type type, Layout layout, int64_t n, int64_t k) {
   const Path path = static_cast<Path>(forced_path.load(std::memory_order_relaxed));
-  if (path == Path::ggml) return preferred(type, n, k);
-  return can_run(path, type, n, k) ? path : Path::ggml;
+  if (path == Path::ggml) return first_path(type, layout, n, k);
+  return can_run(path, type, layout, n, k) ? path : Path::ggml;
 }
 
 int step_of(int64_t m) {
@@ -57,16 +52,22 @@ int step_of(int64_t m) {
 
 }  // namespace
 
-Path choose(ggml_type type, int64_t m, int64_t n, int64_t k, int64_t count) {
+Path first_path(ggml_type type, Layout layout, int64_t n, int64_t k) {
+  for (Path path : preference)
+    if (can_run(path, type, layout, n, k)) return path;
+  return Path::ggml;
+}
+
+Path choose(ggml_type type, Layout layout, int64_t m, int64_t n, int64_t k, int64_t count) {
   if (!enabled.load(std::memory_order_relaxed) || type < 0 || type >= GGML_TYPE_COUNT || m < 1) return Path::ggml;
   if (const int rows = forced_rows.load(std::memory_order_relaxed); rows > 0)
-    return m >= rows ? choose_forced(type, n, k) : Path::ggml;
-  if (m < least_rows || n < 16 || k < 16 || m * n * k * count < least_work) return Path::ggml;
-  const int8_t known = table.path[type][step_of(m)].load(std::memory_order_relaxed);
-  if (known == unknown) return m >= rows_unmeasured ? preferred(type, n, k) : Path::ggml;
+    return m >= rows ? choose_forced(type, layout, n, k) : Path::ggml;
+  if (m < least_rows || n < 16 || k < 16 || static_cast<double>(m) * n * k * count < least_work) return Path::ggml;
+  const int8_t known = table.path[static_cast<int>(layout)][type][step_of(m)].load(std::memory_order_relaxed);
+  if (known == unknown) return m >= rows_unmeasured ? first_path(type, layout, n, k) : Path::ggml;
   const Path path = static_cast<Path>(known);
-  if (path == Path::ggml || can_run(path, type, n, k)) return path;
-  return preferred(type, n, k);
+  if (path == Path::ggml || can_run(path, type, layout, n, k)) return path;
+  return first_path(type, layout, n, k);
 }
 
 bool choose_attention(const ggml_tensor *op) {
@@ -82,15 +83,15 @@ void set_force(int rows, Path path) {
 
 void set_enabled(bool on) { enabled = on; }
 
-bool set_choice(int type, int step, int path) {
+bool set_choice(int type, int step, bool repacked, int path) {
   if (type < 0 || type >= GGML_TYPE_COUNT || step < 0 || step >= row_steps || path < 0 || path >= paths) return false;
-  table.path[type][step] = static_cast<int8_t>(path);
+  table.path[repacked][type][step] = static_cast<int8_t>(path);
   return true;
 }
 
-int get_choice(int type, int step) {
+int get_choice(int type, int step, bool repacked) {
   if (type < 0 || type >= GGML_TYPE_COUNT || step < 0 || step >= row_steps) return unknown;
-  return table.path[type][step];
+  return table.path[repacked][type][step];
 }
 
 }  // namespace eyelet

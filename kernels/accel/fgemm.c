@@ -80,6 +80,8 @@ void fgemm_release(fgemm_scratch *s) {
   *s = (fgemm_scratch){0};
 }
 
+size_t eyelet_fgemm_kept(void) { return scratch.bytes; }
+
 void eyelet_fgemm_free(void) { fgemm_release(&scratch); }
 
 // ---- blocks ----

@@ -46,6 +46,9 @@ bool eyelet_fgemm_use(const char *isa);
 // Frees the scratch memory, which eyelet_fgemm_run otherwise keeps: at most some 16 MiB, and 640 KiB a thread.
 void eyelet_fgemm_free(void);
 
+// The bytes of that memory now.
+size_t eyelet_fgemm_kept(void);
+
 #ifdef __cplusplus
 }
 #endif

@@ -14,7 +14,7 @@ import (
 )
 
 // paths of the device, with how much of the sum of the magnitudes that are added up a number may be wrong by. Activations are rounded to
-// 8 bits (half a 127th of the largest of 32, which is up to 4 times the mean magnitude) or bfloat16 (2^-9, weights too).
+// 8 bits (half a 127th of the largest of 32, which is up to 4 times the mean magnitude) or bfloat16 (2^-8, weights too).
 var paths = []struct {
 	name      string
 	path      path
@@ -23,7 +23,7 @@ var paths = []struct {
 	{"integers", integers, 4 * 0.5 / 127},
 	{"floats", floats, 8 * unit},
 	{"oneDNN, float32", onednnF32, 8 * unit},
-	{"oneDNN, bfloat16", onednnBF16, 2.0 / 512},
+	{"oneDNN, bfloat16", onednnBF16, 2.0 / 256},
 }
 
 // weightTypes are those that random weights can be made of.

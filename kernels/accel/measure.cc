@@ -121,13 +121,13 @@ double by_ggml_repacked(const Product &p, int threads, double least) {
 bool measure(int number, int step, int threads, double *nanoseconds) {
   const ggml_type type = static_cast<ggml_type>(number);
   if (number < 0 || number >= GGML_TYPE_COUNT || step < 0 || step >= row_steps || threads < 1 || ggml_blck_size(type) <= 0 ||
-      width % ggml_blck_size(type) != 0 || !can_run(Path::onednn_f32, type, 1, width))
+      width % ggml_blck_size(type) != 0 || !can_run(Path::onednn_f32, type, Layout::rows, 1, width))
     return false;
   const int64_t m = int64_t{1} << step, n = weight_rows(step);
   const std::vector<char> w = weights(type, n);
   std::vector<float> x(m * width), y(m * n);
   random(x);
-  const Product p = {type, m, n, width, w.data(), ggml_row_size(type, width), x.data(), width, y.data(), static_cast<size_t>(n)};
+  const Product p = {type, m, n, width, w.data(), ggml_row_size(type, width), x.data(), width, y.data(), static_cast<size_t>(n), Layout::rows};
   double least = 0;
   const auto keep = [&](int i, double took) {
     nanoseconds[i] = took;
@@ -135,7 +135,7 @@ bool measure(int number, int step, int threads, double *nanoseconds) {
   };
   for (int i = 0; i < paths; i++) nanoseconds[i] = 0;
   for (const Path path : {Path::integers, Path::onednn_bf16, Path::floats, Path::onednn_f32})
-    if (m >= least_rows && can_run(path, type, n, width))
+    if (m >= least_rows && can_run(path, type, Layout::rows, n, width))
       keep(static_cast<int>(path), best(least, [&] { return run(path, &p, 1, threads); }));
   keep(0, by_ggml(ggml_backend_cpu_buffer_type(), p, threads, least));
   keep(paths, by_ggml_repacked(p, threads, least));

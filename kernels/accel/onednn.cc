@@ -6,6 +6,7 @@
 #include <oneapi/dnnl/dnnl.h>
 #include <omp.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <map>
@@ -42,6 +43,7 @@ class Scratch {
     p_ = nullptr;
     size_ = 0;
   }
+  size_t size() const { return size_; }
   void *reserve(size_t n) {
     if (n <= size_) return p_;
     std::free(p_);
@@ -103,10 +105,18 @@ struct Worker {
   Owned<dnnl_stream_t, dnnl_stream_destroy> stream;
 };
 
+// Plans are kept, up to so many: prompts have many lengths, and a model a few shapes of weights for each. The one that was used longest ago
+// makes room.
 constexpr size_t max_plans = 256;
 
+struct Kept {
+  std::unique_ptr<Plan> plan;
+  uint64_t used = 0;
+};
+
 struct State {
-  std::map<Shape, std::unique_ptr<Plan>> plans;
+  std::map<Shape, Kept> plans;
+  uint64_t uses = 0, made = 0;
   std::vector<std::unique_ptr<Worker>> workers;
   Scratch rounded;  // x as bfloat16
 };
@@ -116,13 +126,20 @@ State &state() {
   return s;
 }
 
+// plan_for returns a plan that stays until max_plans - 1 others were asked for.
 const Plan *plan_for(const Shape &shape) {
-  auto &plans = state().plans;
-  if (auto found = plans.find(shape); found != plans.end()) return found->second.get();
-  if (plans.size() >= max_plans) plans.clear();
-  auto plan = std::make_unique<Plan>();
-  if (!make(*plan, shape)) return nullptr;
-  return (plans[shape] = std::move(plan)).get();
+  State &s = state();
+  auto found = s.plans.find(shape);
+  if (found == s.plans.end()) {
+    auto plan = std::make_unique<Plan>();
+    if (!make(*plan, shape)) return nullptr;
+    s.made++;
+    if (s.plans.size() >= max_plans)
+      s.plans.erase(std::min_element(s.plans.begin(), s.plans.end(), [](auto &a, auto &b) { return a.second.used < b.second.used; }));
+    found = s.plans.emplace(shape, Kept{std::move(plan), 0}).first;
+  }
+  found->second.used = ++s.uses;
+  return found->second.plan.get();
 }
 
 bool execute(const Plan &plan, Worker &worker, const void *x, const void *w, float *y) {
@@ -187,24 +204,18 @@ bool run_onednn(bool bf16, const Product *products, size_t count, int threads) {
     s.workers.push_back(std::move(worker));
   }
   uint16_t *rounded = nullptr;
-  std::vector<int64_t> offset(count + 1, 0);
-  for (size_t i = 0; i < count; i++) offset[i + 1] = offset[i] + products[i].m;
+  const int64_t all = static_cast<int64_t>(count) * p0.m;
   if (bf16) {
-    rounded = static_cast<uint16_t *>(s.rounded.reserve(offset[count] * p0.k * 2 + 64));
+    rounded = static_cast<uint16_t *>(s.rounded.reserve(all * p0.k * 2 + 64));
     if (!rounded) return false;
   }
 
   const int64_t rows = block_rows(p0.n, p0.k, count, threads), blocks = (p0.n + rows - 1) / rows;
-  // Plans are made before the team starts: the map is shared.
-  std::vector<const Plan *> whole(count), last(count);
-  if (s.plans.size() + 2 * count > max_plans) s.plans.clear();
-  for (size_t i = 0; i < count; i++) {
-    const Product &p = products[i];
-    const int64_t x_stride = bf16 ? p.k : static_cast<int64_t>(p.x_stride), y_stride = static_cast<int64_t>(p.y_stride);
-    whole[i] = plan_for({p.m, rows, p.k, x_stride, y_stride, bf16});
-    last[i] = p.n % rows == 0 ? whole[i] : plan_for({p.m, p.n % rows, p.k, x_stride, y_stride, bf16});
-    if (!whole[i] || !last[i]) return false;
-  }
+  // Plans are made before the team starts: the map is shared. A block is as wide as all others, but for the last of each product.
+  const int64_t x_stride = bf16 ? p0.k : static_cast<int64_t>(p0.x_stride), y_stride = static_cast<int64_t>(p0.y_stride);
+  const Plan *whole = plan_for({p0.m, rows, p0.k, x_stride, y_stride, bf16});
+  const Plan *last = p0.n % rows == 0 ? whole : plan_for({p0.m, p0.n % rows, p0.k, x_stride, y_stride, bf16});
+  if (!whole || !last) return false;
 
   std::atomic<int64_t> next_row{0}, next{0};
   std::atomic<bool> ok{true};
@@ -213,23 +224,28 @@ bool run_onednn(bool bf16, const Product *products, size_t count, int threads) {
   {
     Worker &worker = *s.workers[omp_get_thread_num()];
     if (bf16) {
-      for (int64_t r; (r = next_row.fetch_add(1)) < offset[count];) {
-        size_t i = 0;
-        while (offset[i + 1] <= r) i++;
-        to_bf16(products[i].x + (r - offset[i]) * products[i].x_stride, rounded + r * p0.k, p0.k);
-      }
+      for (int64_t r; (r = next_row.fetch_add(1)) < all;)
+        to_bf16(products[r / p0.m].x + r % p0.m * p0.x_stride, rounded + r * p0.k, p0.k);
 #pragma omp barrier
     }
     for (int64_t job; ok.load(std::memory_order_relaxed) && (job = next.fetch_add(1)) < total;) {
       const size_t i = job / blocks;
       const Product &p = products[i];
       const int64_t first = job % blocks * rows, here = first + rows <= p.n ? rows : p.n - first;
-      const void *x = bf16 ? static_cast<const void *>(rounded + offset[i] * p.k) : p.x;
+      const void *x = bf16 ? static_cast<const void *>(rounded + i * p.m * p.k) : p.x;
       const void *w = block_of(p, first, here, bf16, worker);
-      if (!w || !execute(here == rows ? *whole[i] : *last[i], worker, x, w, p.y + first)) ok = false;
+      if (!w || !execute(here == rows ? *whole : *last, worker, x, w, p.y + first)) ok = false;
     }
   }
   return ok;
+}
+
+uint64_t plans_of_onednn() { return state().made; }
+
+size_t kept_by_onednn() {
+  size_t all = state().rounded.size();
+  for (const auto &worker : state().workers) all += worker->weights.size() + worker->scratch.size();
+  return all;
 }
 
 void release_onednn() {

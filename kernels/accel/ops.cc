@@ -7,24 +7,43 @@
 #include "attention.h"
 #include "choice.h"
 #include "product.h"
+#include "repack.h"
 
 namespace eyelet {
 namespace {
 
-// Rows of a source that can be read as they lie: their elements stand one after the other, and strides are whole elements.
-bool rows_are_dense(const ggml_tensor *t) { return t->nb[0] == ggml_type_size(t->type); }
+// The largest dimension of a tensor that is taken: products of two fit into 64 bits with room to spare.
+constexpr int64_t most_elements = int64_t{1} << 31;
 
-bool floats_are_aligned(const ggml_tensor *t) {
-  return t->nb[0] == sizeof(float) && t->nb[1] % sizeof(float) == 0 && t->nb[2] % sizeof(float) == 0 && t->nb[3] % sizeof(float) == 0;
+// Rows that can be read as they lie: their elements stand one after the other, rows do not overlap, and all begin where their type may.
+bool has_rows(const ggml_tensor *t) {
+  const size_t unit = t->type == GGML_TYPE_F32 || t->type == GGML_TYPE_I32 ? 4 : ggml_type_size(t->type) % 2 == 0 ? 2 : 1;
+  if (t->nb[0] != ggml_type_size(t->type) || t->view_offs % unit != 0) return false;
+  for (int i = 0; i < 4; i++)
+    if (t->ne[i] < 1 || t->ne[i] > most_elements || t->nb[i] % unit != 0) return false;
+  return t->nb[1] >= ggml_row_size(t->type, t->ne[0]) || t->ne[1] == 1;
 }
 
-bool has_elements(const ggml_tensor *t) { return t->ne[0] > 0 && t->ne[1] > 0 && t->ne[2] > 0 && t->ne[3] > 0; }
+const ggml_tensor *root_of(const ggml_tensor *t) { return t->view_src ? t->view_src : t; }
 
-// Sources in buffers that ggml repacks weights in have a layout of their own; ggml itself does not ask another backend for those.
+// overlap tells whether two tensors may share memory: both are views of one, or lie so already.
+bool overlap(const ggml_tensor *a, const ggml_tensor *b) {
+  if (root_of(a) == root_of(b)) return true;
+  if (!a->data || !b->data) return false;
+  const char *from_a = static_cast<const char *>(a->data), *from_b = static_cast<const char *>(b->data);
+  return from_a < from_b + ggml_nbytes(b) && from_b < from_a + ggml_nbytes(a);
+}
+
+// Results are written while sources are still read.
+bool stands_apart(const ggml_tensor *op) {
+  for (const ggml_tensor *source : op->src)
+    if (source && overlap(op, source)) return false;
+  return true;
+}
+
 bool sources_fit(const ggml_tensor *op) {
   const ggml_tensor *w = op->src[0], *x = op->src[1];
-  return w && x && x->type == GGML_TYPE_F32 && op->type == GGML_TYPE_F32 && rows_are_dense(w) && floats_are_aligned(x) &&
-         floats_are_aligned(op) && has_elements(op) && has_elements(w) && has_elements(x);
+  return w && x && x->type == GGML_TYPE_F32 && op->type == GGML_TYPE_F32 && has_rows(w) && has_rows(x) && has_rows(op) && stands_apart(op);
 }
 
 // The matrices of a MUL_MAT that are multiplied one by one, and the rows of each. Heads of a query that share a matrix of keys, one after
@@ -52,26 +71,62 @@ Path exact(Path path, const ggml_tensor *op) {
 Path choose_mul_mat(const ggml_tensor *op) {
   const ggml_tensor *w = op->src[0];
   const Batch b = batch_of(op);
-  return exact(choose(w->type, b.rows, w->ne[1], w->ne[0], b.inner * b.outer), op);
+  Layout layout;
+  if (!layout_of(w, &layout)) return Path::ggml;
+  return exact(choose(w->type, layout, b.rows, w->ne[1], w->ne[0], b.inner * b.outer), op);
 }
 
-bool compute_mul_mat(ggml_tensor *op, int threads) {
+Product product_of(const ggml_tensor *w, Layout layout, int64_t w2, int64_t w3, int64_t rows, const float *x, size_t x_bytes, float *y, size_t y_bytes) {
+  return {w->type,
+          rows,
+          w->ne[1],
+          w->ne[0],
+          static_cast<const char *>(w->data) + w2 * w->nb[2] + w3 * w->nb[3],
+          w->nb[1],
+          x,
+          x_bytes / sizeof(float),
+          y,
+          y_bytes / sizeof(float),
+          layout};
+}
+
+const float *numbers(const ggml_tensor *t, int64_t i1, int64_t i2, int64_t i3) {
+  return reinterpret_cast<const float *>(static_cast<const char *>(t->data) + i1 * t->nb[1] + i2 * t->nb[2] + i3 * t->nb[3]);
+}
+
+float *numbers(ggml_tensor *t, int64_t i1, int64_t i2, int64_t i3) {
+  return const_cast<float *>(numbers(static_cast<const ggml_tensor *>(t), i1, i2, i3));
+}
+
+// each_product calls f with the products of a MUL_MAT.
+template <class F>
+void each_product(ggml_tensor *op, Layout layout, F f) {
   const ggml_tensor *w = op->src[0], *x = op->src[1];
   const Batch b = batch_of(op);
-  const int64_t step = x->ne[2] / b.inner; // planes of x in a product
-  std::vector<Product> products;
-  products.reserve(b.inner * b.outer);
-  for (int64_t i3 = 0; i3 < b.outer; i3++) {
-    for (int64_t i2 = 0; i2 < x->ne[2]; i2 += step) {
-      const int64_t w2 = i2 * w->ne[2] / x->ne[2], w3 = i3 * w->ne[3] / x->ne[3];
-      products.push_back({w->type, b.rows, w->ne[1], w->ne[0], static_cast<const char *>(w->data) + w2 * w->nb[2] + w3 * w->nb[3], w->nb[1],
-                          reinterpret_cast<const float *>(static_cast<const char *>(x->data) + i2 * x->nb[2] + i3 * x->nb[3]),
-                          x->nb[1] / sizeof(float),
-                          reinterpret_cast<float *>(static_cast<char *>(op->data) + i2 * op->nb[2] + i3 * op->nb[3]),
-                          op->nb[1] / sizeof(float)});
-    }
+  const int64_t step = x->ne[2] / b.inner;  // planes of x in a product
+  for (int64_t i3 = 0; i3 < b.outer; i3++)
+    for (int64_t i2 = 0; i2 < x->ne[2]; i2 += step)
+      f(product_of(w, layout, i2 * w->ne[2] / x->ne[2], i3 * w->ne[3] / x->ne[3], b.rows, numbers(x, 0, i2, i3), x->nb[1], numbers(op, 0, i2, i3),
+                   op->nb[1]));
+}
+
+// or_any returns a path that is not ggml's: what was measured may have changed since the operation was taken, and it has to be computed.
+Path or_any(Path path, const ggml_tensor *op, Layout layout) {
+  const ggml_tensor *w = op->src[0];
+  return path != Path::ggml ? path : exact(first_path(w->type, layout, w->ne[1], w->ne[0]), op);
+}
+
+void compute_mul_mat(ggml_tensor *op, int threads) {
+  Layout layout = Layout::rows;
+  layout_of(op->src[0], &layout);
+  bool ok = false;
+  try {
+    std::vector<Product> products;
+    each_product(op, layout, [&](const Product &p) { products.push_back(p); });
+    ok = run(or_any(choose_mul_mat(op), op, layout), products.data(), products.size(), threads);
+  } catch (const std::bad_alloc &) {
   }
-  return run(choose_mul_mat(op), products.data(), products.size(), threads);
+  if (!ok) each_product(op, layout, [&](const Product &p) { run_plain(p, threads); });
 }
 
 // A MUL_MAT_ID multiplies each row of x with the matrix of the expert that the router chose for it. How many rows an expert gets is known
@@ -79,7 +134,9 @@ bool compute_mul_mat(ggml_tensor *op, int threads) {
 Path choose_mul_mat_id(const ggml_tensor *op) {
   const ggml_tensor *w = op->src[0], *ids = op->src[2];
   const int64_t rows = ids->ne[0] * ids->ne[1], mean = (rows + w->ne[2] - 1) / w->ne[2];
-  return exact(choose(w->type, mean, w->ne[1], w->ne[0], w->ne[2]), op);
+  Layout layout;
+  if (!layout_of(w, &layout)) return Path::ggml;
+  return exact(choose(w->type, layout, mean, w->ne[1], w->ne[0], w->ne[2]), op);
 }
 
 // One row of x that an expert gets: where it comes from, where its product goes.
@@ -88,35 +145,65 @@ struct Routed {
   float *y;
 };
 
-bool compute_mul_mat_id(ggml_tensor *op, int threads) {
+// each_routed calls f with the expert of each row of a MUL_MAT_ID, and the row. False if there is no such expert.
+template <class F>
+bool each_routed(ggml_tensor *op, F f) {
   const ggml_tensor *w = op->src[0], *x = op->src[1], *ids = op->src[2];
-  const int64_t experts = w->ne[2], k = w->ne[0], n = w->ne[1];
-  std::vector<std::vector<Routed>> routed(experts);
-  for (int64_t token = 0; token < ids->ne[1]; token++) {
+  for (int64_t token = 0; token < ids->ne[1]; token++)
     for (int64_t slot = 0; slot < ids->ne[0]; slot++) {
       int32_t expert;
       std::memcpy(&expert, static_cast<const char *>(ids->data) + slot * ids->nb[0] + token * ids->nb[1], sizeof expert);
-      if (expert < 0 || expert >= experts) return false;
-      routed[expert].push_back(
-          {reinterpret_cast<const float *>(static_cast<const char *>(x->data) + slot % x->ne[1] * x->nb[1] + token * x->nb[2]),
-           reinterpret_cast<float *>(static_cast<char *>(op->data) + slot * op->nb[1] + token * op->nb[2])});
+      if (expert < 0 || expert >= w->ne[2]) return false;
+      f(expert, Routed{numbers(x, slot % x->ne[1], token, 0), numbers(op, slot, token, 0)});
     }
-  }
-  const Path path = choose_mul_mat_id(op);
+  return true;
+}
+
+bool run_experts(ggml_tensor *op, Layout layout, int threads) {
+  const ggml_tensor *w = op->src[0];
+  const int64_t k = w->ne[0], n = w->ne[1];
+  std::vector<std::vector<Routed>> routed(w->ne[2]);
+  each_routed(op, [&](int32_t expert, Routed r) { routed[expert].push_back(r); });
+  const Path path = or_any(choose_mul_mat_id(op), op, layout);
   std::vector<float> gathered, result;
-  for (int64_t e = 0; e < experts; e++) {
+  for (int64_t e = 0; e < w->ne[2]; e++) {
     const auto &rows = routed[e];
     const int64_t m = static_cast<int64_t>(rows.size());
     if (m == 0) continue;
     gathered.resize(m * k);
     result.resize(m * n);
     for (int64_t i = 0; i < m; i++) std::memcpy(&gathered[i * k], rows[i].x, k * sizeof(float));
-    const Product p = {w->type,         m, n, k, static_cast<const char *>(w->data) + e * w->nb[2], w->nb[1],
-                       gathered.data(), static_cast<size_t>(k), result.data(), static_cast<size_t>(n)};
+    const Product p = product_of(w, layout, e, 0, m, gathered.data(), k * sizeof(float), result.data(), n * sizeof(float));
     if (!run(path, &p, 1, threads)) return false;
     for (int64_t i = 0; i < m; i++) std::memcpy(rows[i].y, &result[i * n], n * sizeof(float));
   }
   return true;
+}
+
+bool compute_mul_mat_id(ggml_tensor *op, int threads) {
+  const ggml_tensor *w = op->src[0];
+  Layout layout = Layout::rows;
+  layout_of(w, &layout);
+  if (!each_routed(op, [](int32_t, Routed) {})) return false;
+  bool ok = false;
+  try {
+    ok = run_experts(op, layout, threads);
+  } catch (const std::bad_alloc &) {
+  }
+  if (!ok) each_routed(op, [&](int32_t expert, Routed r) { run_plain(product_of(w, layout, expert, 0, 1, r.x, 0, r.y, 0), threads); });
+  return true;
+}
+
+bool fits_mul_mat(const ggml_tensor *op) {
+  const ggml_tensor *w = op->src[0], *x = op->src[1];
+  return sources_fit(op) && w->ne[0] == x->ne[0] && x->ne[2] % w->ne[2] == 0 && x->ne[3] % w->ne[3] == 0 && op->ne[0] == w->ne[1] &&
+         op->ne[1] == x->ne[1] && op->ne[2] == x->ne[2] && op->ne[3] == x->ne[3];
+}
+
+bool fits_mul_mat_id(const ggml_tensor *op) {
+  const ggml_tensor *w = op->src[0], *x = op->src[1], *ids = op->src[2];
+  return sources_fit(op) && ids && ids->type == GGML_TYPE_I32 && has_rows(ids) && w->ne[0] == x->ne[0] && w->ne[3] == 1 && x->ne[3] == 1 &&
+         ids->ne[2] == 1 && ids->ne[3] == 1 && ids->ne[1] == x->ne[2] && op->ne[0] == w->ne[1] && op->ne[1] == ids->ne[0] && op->ne[2] == ids->ne[1];
 }
 
 }  // namespace
@@ -128,20 +215,20 @@ bool takes(const ggml_tensor *op) {
     case GGML_OP_VIEW:
     case GGML_OP_PERMUTE:
     case GGML_OP_TRANSPOSE: return true;  // nothing to compute
-    case GGML_OP_MUL_MAT: return sources_fit(op) && choose_mul_mat(op) != Path::ggml;
-    case GGML_OP_MUL_MAT_ID:
-      return sources_fit(op) && op->src[2] && op->src[2]->type == GGML_TYPE_I32 && has_elements(op->src[2]) &&
-             choose_mul_mat_id(op) != Path::ggml;
-    case GGML_OP_FLASH_ATTN_EXT: return choose_attention(op);
+    case GGML_OP_MUL_MAT: return fits_mul_mat(op) && choose_mul_mat(op) != Path::ggml;
+    case GGML_OP_MUL_MAT_ID: return fits_mul_mat_id(op) && choose_mul_mat_id(op) != Path::ggml;
+    case GGML_OP_FLASH_ATTN_EXT: return stands_apart(op) && choose_attention(op);
     default: return false;
   }
 }
 
 bool compute(ggml_tensor *op, int threads) {
   switch (op->op) {
-    case GGML_OP_MUL_MAT: return compute_mul_mat(op, threads);
+    case GGML_OP_MUL_MAT: compute_mul_mat(op, threads); return true;
     case GGML_OP_MUL_MAT_ID: return compute_mul_mat_id(op, threads);
-    case GGML_OP_FLASH_ATTN_EXT: return eyelet_attention_run(op, threads);
+    case GGML_OP_FLASH_ATTN_EXT:
+      if (!eyelet_attention_run(op, threads)) eyelet_attention_run_plain(op, threads);
+      return true;
     default: return true;
   }
 }

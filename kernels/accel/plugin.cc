@@ -16,6 +16,7 @@
 #include "measure.h"
 #include "ops.h"
 #include "product.h"
+#include "repack.h"
 
 namespace eyelet {
 namespace {
@@ -150,7 +151,7 @@ bool device_supports_op(Device *, const ggml_tensor *op) {
   return yes;
 }
 
-bool device_supports_buffer_type(Device *, ggml_backend_buffer_type_t type) { return ggml_backend_buft_is_host(type); }
+bool device_supports_buffer_type(Device *, ggml_backend_buffer_type_t type) { return reads_buffers_of(type); }
 bool device_offload_op(Device *, const ggml_tensor *) { return false; }
 
 // Functions by name.
@@ -164,10 +165,12 @@ void set_threads_of_backend(ggml_backend_t backend, int n) {
 void set_threads(int n) { default_threads = n; }
 
 void read_counters(eyelet_accel_counters *c, bool reset) {
-  *c = {calls, rows, operations, declined, nanoseconds * 1e-9};
+  const std::lock_guard<std::mutex> lock(computing);
+  *c = {calls, rows, operations, declined, nanoseconds * 1e-9, kept_scratch()};
   if (reset) calls = rows = operations = declined = nanoseconds = 0;
 }
 
+bool reads(int type) { return type >= 0 && type < GGML_TYPE_COUNT && reads_repacked(static_cast<ggml_type>(type)); }
 void force_path(int least, int path) { set_force(least, path > 0 && path < paths ? static_cast<Path>(path) : Path::ggml); }
 const char *path_name(int path) { return path >= 0 && path < paths ? name_of(static_cast<Path>(path)) : nullptr; }
 
@@ -194,6 +197,7 @@ void *procedure(Registry *, const char *name) {
       {"eyelet_accel_set_force", reinterpret_cast<void *>(force_path)},
       {"eyelet_accel_counters", reinterpret_cast<void *>(read_counters)},
       {"eyelet_accel_measure", reinterpret_cast<void *>(measure_path)},
+      {"eyelet_accel_reads_repacked", reinterpret_cast<void *>(reads)},
       {"eyelet_accel_set_choice", reinterpret_cast<void *>(set_choice)},
       {"eyelet_accel_get_choice", reinterpret_cast<void *>(get_choice)},
       {"eyelet_accel_path_name", reinterpret_cast<void *>(path_name)},

@@ -7,6 +7,7 @@
 #include "attention.h"
 #include "fgemm.h"
 #include "qgemm.h"
+#include "repack.h"
 
 namespace eyelet {
 namespace {
@@ -50,8 +51,9 @@ void to_floats(ggml_type type, const void *from, float *to, int64_t n) {
   ggml_get_type_traits(type)->to_float(from, to, n);
 }
 
-bool can_run(Path path, ggml_type type, int64_t n, int64_t k) {
-  if (type < 0 || type >= GGML_TYPE_COUNT || n < 1 || k < 1 || k % ggml_blck_size(type) != 0) return false;
+bool can_run(Path path, ggml_type type, Layout layout, int64_t n, int64_t k) {
+  if (type < 0 || type >= GGML_TYPE_COUNT || n < 1 || k < 1 || k > most_depth || ggml_blck_size(type) < 1 || k % ggml_blck_size(type) != 0) return false;
+  if (layout == Layout::interleaved) return path == Path::ggml || (path == Path::integers && eyelet_qgemm_supports_interleaved(type, k, n));
   switch (path) {
     case Path::ggml: return true;
     case Path::integers: return eyelet_qgemm_supports(type, k, n);
@@ -73,7 +75,7 @@ bool run(Path path, const Product *products, size_t count, int threads) {
   for (size_t i = 0; i < count; i++) {
     const Product &p = products[i];
     if (path == Path::integers) {
-      const eyelet_qgemm g = {p.type, p.m, p.n, p.k, p.w, p.w_stride, p.x, p.x_stride, p.y, p.y_stride};
+      const eyelet_qgemm g = {p.type, p.m, p.n, p.k, p.w, p.w_stride, p.x, p.x_stride, p.y, p.y_stride, p.layout == Layout::interleaved};
       if (!eyelet_qgemm_run(&g, threads)) return false;
     } else {
       const ggml_type_traits *traits = ggml_get_type_traits(p.type);
@@ -87,11 +89,49 @@ bool run(Path path, const Product *products, size_t count, int threads) {
   return true;
 }
 
+namespace {
+
+constexpr int64_t most_block = 256;  // weights in a block of any type
+
+// Weights [first, first + count) of a row, which are whole blocks and at most most_block.
+void weights_of(const Product &p, int64_t row, int64_t first, int64_t count, float *to) {
+  const size_t at = ggml_row_size(p.type, first);
+  if (p.layout == Layout::rows) {
+    to_floats(p.type, static_cast<const char *>(p.w) + row * p.w_stride + at, to, count);
+    return;
+  }
+  alignas(8) char block[most_block];
+  interleaved_row(p.type, static_cast<const char *>(p.w) + row / 8 * 8 * p.w_stride + 8 * at, static_cast<int>(row % 8), block);
+  to_floats(p.type, block, to, count);
+}
+
+}  // namespace
+
+void run_plain(const Product &p, int threads) {
+  const int64_t block = ggml_blck_size(p.type), step = most_block / block * block;
+#pragma omp parallel for num_threads(threads)
+  for (int64_t row = 0; row < p.n; row++) {
+    float w[most_block];
+    for (int64_t first = 0; first < p.k; first += step) {
+      const int64_t count = first + step < p.k ? step : p.k - first;
+      weights_of(p, row, first, count, w);
+      for (int64_t i = 0; i < p.m; i++) {
+        const float *x = p.x + i * p.x_stride + first;
+        float sum = first ? p.y[i * p.y_stride + row] : 0;
+        for (int64_t j = 0; j < count; j++) sum += w[j] * x[j];
+        p.y[i * p.y_stride + row] = sum;
+      }
+    }
+  }
+}
+
 void release_scratch() {
   release_onednn();
   eyelet_qgemm_free();
   eyelet_fgemm_free();
   eyelet_attention_free();
 }
+
+size_t kept_scratch() { return kept_by_onednn() + eyelet_qgemm_kept() + eyelet_fgemm_kept() + eyelet_attention_kept(); }
 
 }  // namespace eyelet

@@ -9,6 +9,12 @@
 
 namespace eyelet {
 
+// How rows of weights lie in memory.
+enum class Layout {
+  rows,
+  interleaved,  // 8 at a time, as ggml's CPU backend repacks them (repack.h)
+};
+
 // y[m][n] = sum over k of x[m][k] * w[n][k].
 struct Product {
   ggml_type type;   // of w
@@ -19,6 +25,7 @@ struct Product {
   size_t x_stride;  // numbers from row to row
   float *y;         // m rows
   size_t y_stride;  // numbers from row to row
+  Layout layout;    // of w
 };
 
 // A way of computing products. The numbers stand in calibration files.
@@ -33,20 +40,31 @@ constexpr int paths = 5;
 
 const char *name_of(Path path);
 
-// can_run tells whether a path takes products of such weights on this processor.
-bool can_run(Path path, ggml_type type, int64_t n, int64_t k);
+// The longest rows that are taken. All paths can: integer sums go over 256 numbers at most before they become floats, and memory is bounded.
+constexpr int64_t most_depth = int64_t{1} << 18;
 
-// run computes products that share type, n and k, on a team of threads. One call at a time. It returns false when memory is short or oneDNN
+// can_run tells whether a path takes products of such weights on this processor.
+bool can_run(Path path, ggml_type type, Layout layout, int64_t n, int64_t k);
+
+// run computes products that share everything but addresses, on a team of threads. One call at a time. It returns false when memory is short or oneDNN
 // has no kernel; what then stands in y is undefined.
 bool run(Path path, const Product *products, size_t count, int threads);
 
+// run_plain computes any product that a path can run, slowly and without taking memory.
+void run_plain(const Product &p, int threads);
+
 // release_scratch frees what run keeps between calls.
 void release_scratch();
+
+// kept_scratch returns how many bytes that is, without what oneDNN itself keeps for its kernels.
+size_t kept_scratch();
 
 // The part of run that oneDNN computes (onednn.cc).
 bool onednn_has_bf16();
 bool run_onednn(bool bf16, const Product *products, size_t count, int threads);
 void release_onednn();
+size_t kept_by_onednn();
+uint64_t plans_of_onednn();  // made so far: a product that was computed before needs none
 
 // to_floats converts n numbers of a row, which starts at a block of its type.
 void to_floats(ggml_type type, const void *from, float *to, int64_t n);

@@ -21,6 +21,7 @@ static const struct {
 
 static const qgemm_kernels *const all[] = {
 #ifdef QGEMM_X86
+    &qgemm_vnni,
     &qgemm_avx2,
 #endif
     &qgemm_plain,
@@ -46,6 +47,19 @@ bool eyelet_qgemm_supports(int type, int64_t k, int64_t n) {
   return false;
 }
 
+static const qgemm_kernels *in_use(void) {
+  if (!chosen)
+    chosen = kernels(NULL);
+  return chosen;
+}
+
+bool eyelet_qgemm_supports_interleaved(int type, int64_t k, int64_t n) {
+  pthread_mutex_lock(&lock);
+  const bool can = in_use()->pack_interleaved != NULL;
+  pthread_mutex_unlock(&lock);
+  return can && type == qgemm_q4_k && eyelet_qgemm_supports(type, k, n) && n % 8 == 0;
+}
+
 bool eyelet_qgemm_use(const char *isa) {
   const qgemm_kernels *k = kernels(isa);
   pthread_mutex_lock(&lock);
@@ -57,11 +71,16 @@ bool eyelet_qgemm_use(const char *isa) {
 
 const char *eyelet_qgemm_isa(void) {
   pthread_mutex_lock(&lock);
-  if (!chosen)
-    chosen = kernels(NULL);
-  const char *name = chosen->name;
+  const char *name = in_use()->name;
   pthread_mutex_unlock(&lock);
   return name;
+}
+
+size_t eyelet_qgemm_kept(void) {
+  pthread_mutex_lock(&lock);
+  const size_t kept = scratch_bytes;
+  pthread_mutex_unlock(&lock);
+  return kept;
 }
 
 void eyelet_qgemm_free(void) {
@@ -121,14 +140,24 @@ static void multiply_edge(const slab *s, const char *tile, int r, const char *pa
     }
 }
 
+// Unpacks a panel; where rows end before it does, the last ones are repeated.
+static void pack_panel(const slab *s, int64_t p, int64_t piece, int64_t pieces, char *panel) {
+  const struct eyelet_qgemm *g = s->g;
+  const int64_t unit = g->interleaved ? 8 : 1;
+  const char *rows[qgemm_columns];
+  for (int c = 0; c < qgemm_columns / unit; c++)
+    rows[c] = (const char *)g->w + least(p * qgemm_columns + c * unit, g->n - unit) * g->w_stride;
+  if (g->interleaved)
+    s->kernels->pack_interleaved(g->type, panel, rows, piece, pieces);
+  else
+    s->kernels->pack_panel(g->type, panel, rows, piece, pieces);
+}
+
 // Unpacks a panel, and multiplies it with all tiles.
 static void multiply_panel(const slab *s, int64_t p, int64_t piece, char *panel) {
   const struct eyelet_qgemm *g = s->g;
   const int64_t pieces = least(s->depth, s->pieces - piece), columns = g->n - p * qgemm_columns;
-  const char *rows[qgemm_columns];
-  for (int c = 0; c < qgemm_columns; c++)
-    rows[c] = (const char *)g->w + least(p * qgemm_columns + c, g->n - 1) * g->w_stride;
-  s->kernels->pack_panel(g->type, panel, rows, piece, pieces);
+  pack_panel(s, p, piece, pieces, panel);
   for (int64_t t = 0; t < s->tiles; t++) {
     const int64_t row = tile_start(s, t);
     const int r = tile_start(s, t + 1) - row;
@@ -170,9 +199,10 @@ static bool run(const struct eyelet_qgemm *g, int threads) {
   s.block = least(block_panels, s.panels / (4 * threads));
   if (s.block < 1)
     s.block = 1;
-  int64_t most = slab_bytes / (s.pieces * s.shape.row) / qgemm_most * qgemm_most;
-  if (most < qgemm_most)
-    most = qgemm_most;
+  const int64_t tile = s.kernels->rows;
+  int64_t most = slab_bytes / (s.pieces * s.shape.row) / tile * tile;
+  if (most < tile)
+    most = tile;
   most = least(most, g->m);
   const size_t x_bytes = up(most * s.pieces * s.shape.row, 64) * 64;
   if (!reserve(x_bytes + threads * s.depth * s.shape.panel))
@@ -181,20 +211,19 @@ static bool run(const struct eyelet_qgemm *g, int threads) {
   s.w = scratch + x_bytes;
   for (; s.first < g->m; s.first += s.rows) {
     s.rows = least(most, g->m - s.first);
-    s.tiles = up(s.rows, qgemm_most);
+    s.tiles = up(s.rows, tile);
     run_slab(&s, threads);
   }
   return true;
 }
 
 bool eyelet_qgemm_run(const struct eyelet_qgemm *g, int threads) {
-  if (!eyelet_qgemm_supports(g->type, g->k, g->n) || g->m < 0 || threads < 1)
+  if (!(g->interleaved ? eyelet_qgemm_supports_interleaved : eyelet_qgemm_supports)(g->type, g->k, g->n) || g->m < 0 || threads < 1)
     return false;
   if (g->m == 0 || g->n == 0)
     return true;
   pthread_mutex_lock(&lock);
-  if (!chosen)
-    chosen = kernels(NULL);
+  in_use();
   const bool ok = run(g, threads);
   pthread_mutex_unlock(&lock);
   return ok;

@@ -7,7 +7,7 @@ package accel
 //
 // static bool run_qgemm(int type, int64_t m, int64_t n, int64_t k, const void *w, size_t w_stride, const float *x, size_t x_stride,
 //                       float *y, size_t y_stride, int threads) {
-//   const struct eyelet_qgemm g = {type, m, n, k, w, w_stride, x, x_stride, y, y_stride};
+//   const struct eyelet_qgemm g = {type, m, n, k, w, w_stride, x, x_stride, y, y_stride, false};
 //   return eyelet_qgemm_run(&g, threads);
 // }
 //

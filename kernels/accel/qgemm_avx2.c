@@ -4,6 +4,8 @@
 #include <immintrin.h>
 #include <string.h>
 
+enum { most_rows = 6 }; // of a tile
+
 #define AVX2 __attribute__((target("avx2,fma,f16c")))
 #define INLINE AVX2 static inline __attribute__((always_inline))
 
@@ -39,7 +41,7 @@ INLINE void multiply_row(kind k, const char *x, __m256i w0, __m256i w1, __m256i 
 }
 
 // A number of steps.
-INLINE void multiply_steps(kind first, kind next, int steps, int r, const char *x, const char *w, __m256i sum[qgemm_most][2]) {
+INLINE void multiply_steps(kind first, kind next, int steps, int r, const char *x, const char *w, __m256i sum[most_rows][2]) {
 #pragma GCC unroll 16
   for (int s = 0; s < steps; s++) {
     const __m256i w0 = _mm256_load_si256((const __m256i *)(w + 64 * s)), w1 = _mm256_load_si256((const __m256i *)(w + 64 * s + 32));
@@ -49,10 +51,10 @@ INLINE void multiply_steps(kind first, kind next, int steps, int r, const char *
   }
 }
 
-// Sums in memory, of 16 columns and up to qgemm_most rows.
+// Sums in memory, of 16 columns and up to most_rows rows.
 typedef union {
-  __m256i i[qgemm_most][2];
-  __m256 f[qgemm_most][2];
+  __m256i i[most_rows][2];
+  __m256 f[most_rows][2];
 } sums;
 
 // Keeps sums in memory, as registers are short.
@@ -73,7 +75,7 @@ INLINE void put(float *y, size_t stride, const sums *sum, int r, bool add) {
 }
 
 // Adds integers, times the factors of columns and rows.
-INLINE void scale(sums *sum, __m256i dots[qgemm_most][2], int r, const float *columns, const float *rows) {
+INLINE void scale(sums *sum, __m256i dots[most_rows][2], int r, const float *columns, const float *rows) {
 #pragma GCC unroll 6
   for (int i = 0; i < r; i++)
 #pragma GCC unroll 2
@@ -93,7 +95,7 @@ INLINE void multiply_bytes(int fold, const char *tile, int r, const char *panel,
   for (int64_t p = 0; p < pieces; p++, panel += qgemm_bytes_offsets + 64, tile += 40 * r) {
     const float *scales = (const float *)(panel + qgemm_bytes_scales), *offsets = (const float *)(panel + qgemm_bytes_offsets);
     const float *x = (const float *)(tile + 32 * r), *xsum = x + r;
-    __m256i dot[qgemm_most][2], half[qgemm_most][2];
+    __m256i dot[most_rows][2], half[most_rows][2];
     IN_MEMORY(sum);
     multiply_steps(bytes_first, bytes_next, fold, r, tile, panel, dot);
 #pragma GCC unroll 6
@@ -123,7 +125,7 @@ INLINE void multiply_shorts(const char *tile, int r, const char *panel, int64_t 
   sums sum = {0};
   fetch(y, stride, r);
   for (int64_t p = 0; p < pieces; p++, panel += qgemm_shorts_scales + 64, tile += 68 * r) {
-    __m256i dot[qgemm_most][2];
+    __m256i dot[most_rows][2];
     IN_MEMORY(sum);
     multiply_steps(pairs_first, pairs_next, 16, r, tile, panel, dot);
     scale(&sum, dot, r, (const float *)(panel + qgemm_shorts_scales), (const float *)(tile + 64 * r));
@@ -139,7 +141,7 @@ INLINE void multiply_supers(int subs, int fold, bool same, const char *tile, int
   for (int64_t p = 0; p < pieces; p++, tile += (256 + 2 * subs + 4) * r) {
     const char *scales = panel + qgemm_supers_scales, *offsets = scales + 64 * subs;
     const float *d = (const float *)(offsets + 32 * subs), *x = (const float *)(tile + (256 + 2 * subs) * r);
-    __m256i dot[qgemm_most][2];
+    __m256i dot[most_rows][2];
     IN_MEMORY(sum);
     multiply_steps(pairs_first, pairs_next, subs / 2, r, tile + 256 * r, offsets, dot);
     if (!same)
@@ -218,5 +220,5 @@ static qgemm_shape shape(int type) {
   }
 }
 
-const qgemm_kernels qgemm_avx2 = {"avx2", present, shape, qgemm_avx2_pack_rows, qgemm_avx2_pack_panel, multiply};
+const qgemm_kernels qgemm_avx2 = {"avx2", present, most_rows, shape, qgemm_avx2_pack_rows, qgemm_avx2_pack_panel, qgemm_avx2_pack_interleaved, multiply};
 #endif

@@ -48,6 +48,13 @@ static inline qgemm_layout qgemm_layout_of(int type) {
 }
 
 void qgemm_avx2_pack_panel(int type, char *panel, const char *const *rows, int64_t first, int64_t pieces);
+void qgemm_avx2_pack_interleaved(int type, char *panel, const char *const groups[2], int64_t first, int64_t pieces);
 void qgemm_avx2_pack_rows(int type, char *tile, const float *x, size_t stride, int r, int64_t pieces);
+
+// Packs weights of 8 bits with sign as qgemm_bytes without offsets, 128 higher.
+void qgemm_avx2_pack_signed(int type, char *panel, const char *const *rows, int64_t first, int64_t pieces);
+// Packs a tile for blocks of 32 weights that are stored higher by center: as for qgemm_bytes, but where the sums are it has what the integer
+// sums of products start from, so that nothing of what the center adds is left.
+void qgemm_avx2_pack_centered(int center, char *tile, const float *x, size_t stride, int r, int64_t pieces);
 
 #endif

@@ -121,29 +121,48 @@ INLINE void widen(char *to, __m256i v) {
   store(to + 64, _mm256_srai_epi16(v, 8));
 }
 
-INLINE void pack_shorts(bool table, char *panel, pointers rows, int64_t first, int64_t pieces) {
+// The 8 steps of a block of Q8_0 or, by a table, of IQ4_NL.
+INLINE void signed8(bool table, const char *const *eight, size_t at, __m256i v[8]) {
   const __m256i values = _mm256_broadcastsi128_si256(_mm_setr_epi8(QGEMM_IQ4_NL));
-  const int bytes = table ? 18 : 34;
+  if (!table) {
+    columns8(eight, at + 2, v);
+    return;
+  }
+  columns4(eight, at + 2, v);
+#pragma GCC unroll 4
+  for (int s = 0; s < 4; s++) {
+    v[s + 4] = _mm256_shuffle_epi8(values, and(_mm256_srli_epi16(v[s], 4), 15));
+    v[s] = _mm256_shuffle_epi8(values, and(v[s], 15));
+  }
+}
+
+INLINE void pack_shorts(bool table, char *panel, pointers rows, int64_t first, int64_t pieces) {
   for (int64_t p = first; p < first + pieces; p++, panel += qgemm_shorts_scales + 64)
     for (int half = 0; half < 2; half++) {
       const char *const *eight = rows + 8 * half;
-      const size_t at = p * bytes;
+      const size_t at = p * (table ? 18 : 34);
       char *to = panel + 32 * half;
       __m256i v[8];
-      if (table) {
-        columns4(eight, at + 2, v);
-#pragma GCC unroll 4
-        for (int s = 0; s < 4; s++) {
-          v[s + 4] = _mm256_shuffle_epi8(values, and(_mm256_srli_epi16(v[s], 4), 15));
-          v[s] = _mm256_shuffle_epi8(values, and(v[s], 15));
-        }
-      } else {
-        columns8(eight, at + 2, v);
-      }
+      signed8(table, eight, at, v);
 #pragma GCC unroll 8
       for (int s = 0; s < 8; s++)
         widen(to + 128 * s, v[s]);
       _mm256_store_ps((float *)(to + qgemm_shorts_scales), floats(eight, at));
+    }
+}
+
+INLINE void pack_signed(bool table, char *panel, pointers rows, int64_t first, int64_t pieces) {
+  for (int64_t p = first; p < first + pieces; p++, panel += qgemm_bytes_offsets + 64)
+    for (int half = 0; half < 2; half++) {
+      const char *const *eight = rows + 8 * half;
+      const size_t at = p * (table ? 18 : 34);
+      char *to = panel + 32 * half;
+      __m256i v[8];
+      signed8(table, eight, at, v);
+#pragma GCC unroll 8
+      for (int s = 0; s < 8; s++)
+        store(to + 64 * s, _mm256_xor_si256(v[s], _mm256_set1_epi8(-128)));
+      _mm256_store_ps((float *)(to + qgemm_bytes_scales), floats(eight, at));
     }
 }
 
@@ -334,6 +353,8 @@ BLOCKS_OF_32(panel_q5_0, pack_bytes, ((block){.bytes = 22, .fifth = 2, .codes = 
 BLOCKS_OF_32(panel_q5_1, pack_bytes, ((block){.bytes = 24, .minimum = 2, .fifth = 4, .codes = 8}))
 BLOCKS_OF_32(panel_q8_0, pack_shorts, false)
 BLOCKS_OF_32(panel_iq4_nl, pack_shorts, true)
+BLOCKS_OF_32(signed_q8_0, pack_signed, false)
+BLOCKS_OF_32(signed_iq4_nl, pack_signed, true)
 BLOCKS_OF_256(panel_q2_k, pack_q2_k, 84, 16)
 BLOCKS_OF_256(panel_q3_k, pack_q3_k, 110, 16)
 BLOCKS_OF_256(panel_q4_k, pack_q4_k, 144, 8)
@@ -354,5 +375,12 @@ void qgemm_avx2_pack_panel(int type, char *panel, const char *const *rows, int64
   case qgemm_q6_k: panel_q6_k(panel, rows, first, pieces); break;
   case qgemm_iq4_nl: panel_iq4_nl(panel, rows, first, pieces); break;
   }
+}
+
+void qgemm_avx2_pack_signed(int type, char *panel, const char *const *rows, int64_t first, int64_t pieces) {
+  if (type == qgemm_iq4_nl)
+    signed_iq4_nl(panel, rows, first, pieces);
+  else
+    signed_q8_0(panel, rows, first, pieces);
 }
 #endif

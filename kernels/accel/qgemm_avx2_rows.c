@@ -53,7 +53,9 @@ INLINE void halves(__m256i v, int32_t sum[2]) {
   sum[1] = _mm256_extract_epi32(v, 4);
 }
 
-AVX2 static void pack_bytes(char *tile, const float *x, size_t stride, int r, int64_t pieces) {
+// The second number of a row is a float, the sum of its numbers; or, for weights that are stored higher by center, an integer: what that
+// adds to a product with them, with the other sign.
+INLINE void pack_blocks(int center, char *tile, const float *x, size_t stride, int r, int64_t pieces) {
   for (int64_t p = 0; p < pieces; p++, x += 32, tile += 40 * r)
     for (int i = 0; i < r; i++) {
       float by, scale;
@@ -61,9 +63,16 @@ AVX2 static void pack_bytes(char *tile, const float *x, size_t stride, int r, in
       qgemm_scale(largest(x + i * stride, 32), limit_bytes, &by, &scale);
       halves(round32(tile + 4 * i, x + i * stride, by, r), sum);
       const float total = scale * (sum[0] + sum[1]);
+      const int32_t start = -center * (sum[0] + sum[1]);
       memcpy(tile + 32 * r + 4 * i, &scale, 4);
-      memcpy(tile + 36 * r + 4 * i, &total, 4);
+      memcpy(tile + 36 * r + 4 * i, center ? (const void *)&start : &total, 4);
     }
+}
+
+AVX2 static void pack_bytes(char *tile, const float *x, size_t stride, int r, int64_t pieces) { pack_blocks(0, tile, x, stride, r, pieces); }
+
+AVX2 void qgemm_avx2_pack_centered(int center, char *tile, const float *x, size_t stride, int r, int64_t pieces) {
+  pack_blocks(center, tile, x, stride, r, pieces);
 }
 
 AVX2 static void pack_shorts(char *tile, const float *x, size_t stride, int r, int64_t pieces) {

@@ -5,7 +5,7 @@
 #include "qgemm.h"
 
 enum {
-  qgemm_most = 6,     // rows of x in a tile, at most
+  qgemm_most = 12,    // rows of x in a tile of any kernels, at most
   qgemm_columns = 16, // of y in a panel, which are rows of w
 };
 
@@ -34,12 +34,15 @@ typedef struct {
 typedef struct {
   const char *name;
   bool (*present)(void);
+  int rows; // of x in a tile, at most
   qgemm_shape (*shape)(int type);
   // Packs a number of pieces of r rows of x.
   void (*pack_rows)(int type, char *tile, const float *x, size_t stride, int r, int64_t pieces);
   // Packs pieces [first, first + pieces) of 16 rows of weights; rows points at them, the last repeated where there are fewer. Of types
   // with blocks of 256, it is given whole blocks.
   void (*pack_panel)(int type, char *panel, const char *const *rows, int64_t first, int64_t pieces);
+  // The same of two groups of 8 interleaved rows; NULL if there is no such function.
+  void (*pack_interleaved)(int type, char *panel, const char *const groups[2], int64_t first, int64_t pieces);
   // The product of a tile of r rows and a panel. Adds to y, or sets it.
   void (*multiply)(int type, const char *tile, int r, const char *panel, int64_t pieces, float *y, size_t stride, bool add);
 } qgemm_kernels;
@@ -47,7 +50,7 @@ typedef struct {
 extern const qgemm_kernels qgemm_plain;
 #if defined(__x86_64__) && defined(__GNUC__)
 #define QGEMM_X86 1
-extern const qgemm_kernels qgemm_avx2;
+extern const qgemm_kernels qgemm_avx2, qgemm_vnni;
 #endif
 
 // The values of IQ4_NL's 16 codes.

@@ -15,7 +15,7 @@ var integerTypes = []ggml.Type{
 }
 
 // integerISAs are the sets of instructions of the integer kernels. Those that the processor lacks are skipped aloud.
-var integerISAs = []string{"plain", "avx2"}
+var integerISAs = []string{"plain", "avx2", "vnni"}
 
 // onEachIntegerISA runs a test with each set of instructions.
 func onEachIntegerISA(t *testing.T, test func(t *testing.T, isa string)) {
@@ -38,7 +38,7 @@ func rounding(isa string, typ ggml.Type) (group int, limit float64) {
 	switch {
 	case isa == "plain":
 		return 32, 8191
-	case typ == ggml.Q8_0 || typ == ggml.IQ4_NL:
+	case isa == "avx2" && (typ == ggml.Q8_0 || typ == ggml.IQ4_NL):
 		return 32, 32767
 	case typ.BlockSize() == 256:
 		return 256, 127

@@ -110,17 +110,22 @@ func ours(ctx context.Context, path string, o *options, found results) error {
 		n := ggml.ReadAcceleratorCounters(true)
 		x := found[i]
 		x.ours, x.bar = append(x.ours, float64(t.n)/took.Seconds()), t.bar(m.Description())
-		x.note = counted(n, took)
+		limit := o.int8
+		if strings.HasSuffix(m.Description(), "F16") { // BF16 too
+			limit = o.bf16
+		}
+		x.note = counted(n, took, limit)
 	}
 	return nil
 }
 
-// counted tells what the accelerator did.
-func counted(n ggml.AcceleratorCounters, took time.Duration) string {
+// counted tells what the accelerator did, and how that compares with the rate of oneDNN's own products.
+func counted(n ggml.AcceleratorCounters, took time.Duration, limit float64) string {
 	if n.Calls == 0 {
 		return "nothing for the accelerator"
 	}
-	return fmt.Sprintf("%d operations, %.0f %% of the time at %.0f GFLOP/s", n.Calls, 100*n.Time.Seconds()/took.Seconds(), float64(n.Operations)/n.Time.Seconds()/1e9)
+	rate := float64(n.Operations) / n.Time.Seconds() / 1e9
+	return fmt.Sprintf("%d operations, %.0f %% of the time at %.0f GFLOP/s, %.0f %% of oneDNN's", n.Calls, 100*n.Time.Seconds()/took.Seconds(), rate, 100*rate/limit)
 }
 
 // run computes n random tokens into an empty context.

@@ -19,6 +19,8 @@ import (
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine/bench"
+	"github.com/eyelet-engine/eyelet/kernels/nn"
 )
 
 // options are the flags.
@@ -26,6 +28,21 @@ type options struct {
 	rounds, threads int
 	tests           []test
 	strict          bool
+
+	bf16, int8 float64 // GFLOP/s of oneDNN's own products
+}
+
+// measureOneDNN finds what the processor can do in products like those of the models.
+func (o *options) measureOneDNN(ctx context.Context) (err error) {
+	s := bench.Shape{M: 512, N: 5632, K: 2048}
+	if o.bf16, err = bench.ProductRate(ctx, s, nn.BF16, o.threads, 10); err != nil {
+		return err
+	}
+	if o.int8, err = bench.ProductRate(ctx, s, nn.Int8, o.threads, 10); err != nil {
+		return err
+	}
+	fmt.Printf("oneDNN's own product of %d x %d x %d: bfloat16 %.0f GFLOP/s, 8-bit integers %.0f\n", s.M, s.N, s.K, o.bf16, o.int8)
+	return nil
 }
 
 func main() {
@@ -37,9 +54,6 @@ func main() {
 	mmproj := flag.String("mmproj", "", "projector `files` to encode a picture with, separated by commas")
 	lm := flag.String("lm", "build/synth/llama-1b-q4_k_m.gguf", "language `model` that the projectors belong to")
 	flag.Parse()
-	if os.Getenv("EYELET_ACCEL") == "" {
-		os.Setenv("EYELET_ACCEL", "on")
-	}
 	runtime.LockOSThread() // libgomp keeps a team of workers for each thread that computes
 	if err := run(&o, *names, *mmproj, *lm, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "bench-accel:", err)
@@ -59,6 +73,9 @@ func run(o *options, names, mmproj, lm string, models []string) (err error) {
 	}
 	ctx := context.Background()
 	fmt.Printf("%d threads, libllama %s, libggml %s, %s\n", o.threads, llama.Version(), ggml.Version(), runtime.Version())
+	if err := o.measureOneDNN(ctx); err != nil {
+		return err
+	}
 	var short []string
 	for _, path := range models {
 		results, err := benchModel(ctx, path, o)

@@ -14,15 +14,20 @@ type shape struct {
 	layers, width, heads, kvHeads, ffn, vocab int
 
 	image, patch, towerLayers, towerWidth, towerHeads, towerFFN int
+
+	siglip bool // the tower is of SigLIP's kind: no class token, GELU, a norm behind the last layer
 }
 
 // shapes: "1b" is TinyLlama 1.1B (https://huggingface.co/TinyLlama) with the tower of LLaVA 1.5, CLIP ViT-L/14 at 336 pixels, of
-// which converters keep 23 of 24 layers. "tiny" is for trying things out.
+// which converters keep 23 of 24 layers. "1b-siglip" has the sizes of SigLIP so400m/14 at 384 pixels (Zhai et al. 2023) in its place. "tiny"
+// is for trying things out.
 var shapes = map[string]shape{
 	"tiny": {layers: 2, width: 256, heads: 4, kvHeads: 2, ffn: 768, vocab: 1024,
 		image: 56, patch: 14, towerLayers: 2, towerWidth: 128, towerHeads: 2, towerFFN: 512},
 	"1b": {layers: 22, width: 2048, heads: 32, kvHeads: 4, ffn: 5632, vocab: 32000,
 		image: 336, patch: 14, towerLayers: 23, towerWidth: 1024, towerHeads: 16, towerFFN: 4096},
+	"1b-siglip": {layers: 22, width: 2048, heads: 32, kvHeads: 4, ffn: 5632, vocab: 32000,
+		image: 384, patch: 14, towerLayers: 27, towerWidth: 1152, towerHeads: 16, towerFFN: 4304, siglip: true},
 }
 
 func shapeNames() []string { return slices.Sorted(maps.Keys(shapes)) }
@@ -104,8 +109,8 @@ func setTokenizer(w *gguf.Writer, path string, vocab int) error {
 	return nil
 }
 
-// tower lays out a CLIP vision transformer (Radford et al. 2021) with LLaVA 1.5's projector of two layers, in the tensors and keys
-// that llama.cpp's converter writes.
+// tower lays out a vision transformer of CLIP's kind (Radford et al. 2021), or of SigLIP's, with LLaVA 1.5's projector of two layers, in the
+// tensors and keys that llama.cpp's converter writes.
 func tower(s shape, weights *weights) *gguf.Writer {
 	w := gguf.NewWriter("clip")
 	w.Set("general.name", "synthetic")
@@ -114,7 +119,7 @@ func tower(s shape, weights *weights) *gguf.Writer {
 	w.Set("clip.has_vision_encoder", true)
 	w.Set("clip.has_llava_projector", true)
 	w.Set("clip.projector_type", "mlp")
-	w.Set("clip.use_gelu", false) // quick GELU
+	w.Set("clip.use_gelu", s.siglip) // CLIP has quick GELU
 	w.Set("clip.use_silu", false)
 	for _, kv := range []struct {
 		key string
@@ -124,8 +129,12 @@ func tower(s shape, weights *weights) *gguf.Writer {
 		w.Set("clip.vision."+kv.key, uint32(kv.v))
 	}
 	w.Set("clip.vision.attention.layer_norm_epsilon", float32(1e-5))
-	w.Set("clip.vision.image_mean", []float32{0.48145467, 0.4578275, 0.40821072}) // of OpenAI's CLIP
-	w.Set("clip.vision.image_std", []float32{0.26862955, 0.2613026, 0.2757771})
+	mean, std := []float32{0.48145467, 0.4578275, 0.40821072}, []float32{0.26862955, 0.2613026, 0.2757771} // of OpenAI's CLIP
+	if s.siglip {
+		mean, std = []float32{0.5, 0.5, 0.5}, []float32{0.5, 0.5, 0.5}
+	}
+	w.Set("clip.vision.image_mean", mean)
+	w.Set("clip.vision.image_std", std)
 
 	d := s.towerWidth
 	norm := func(name string) {
@@ -136,12 +145,22 @@ func tower(s shape, weights *weights) *gguf.Writer {
 		weights.matrix(w, name+".weight", scale, in, out)
 		weights.zeros(w, name+".bias", out)
 	}
-	positions := (s.image/s.patch)*(s.image/s.patch) + 1
+	positions := (s.image / s.patch) * (s.image / s.patch)
+	if !s.siglip {
+		positions++
+	}
 	damped := 1 / math.Sqrt(float64(2*s.towerLayers))
-	weights.zeros(w, "v.class_embd", d)
+	if !s.siglip {
+		weights.zeros(w, "v.class_embd", d)
+	}
 	weights.matrix(w, "v.patch_embd.weight", 1, s.patch, s.patch, 3, d)
 	weights.matrix(w, "v.position_embd.weight", 0.02*math.Sqrt(float64(d)), d, positions)
-	norm("v.pre_ln")
+	if s.siglip {
+		weights.zeros(w, "v.patch_embd.bias", d)
+		norm("v.post_ln")
+	} else {
+		norm("v.pre_ln")
+	}
 	for i := range s.towerLayers {
 		block := fmt.Sprintf("v.blk.%d.", i)
 		norm(block + "ln1")

@@ -1,0 +1,190 @@
+package llama_test
+
+import (
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/cgo/llama"
+)
+
+// needAccelerator skips a test where there is no accelerator, and fails it if there should be one.
+func needAccelerator(t testing.TB) {
+	t.Helper()
+	seedModel(t)
+	if a := ggml.AcceleratorState(); !a.Loaded {
+		if a.Wanted && runtime.GOOS == "linux" {
+			t.Fatalf("no accelerator: %s (scripts/accel builds it)", a.Reason)
+		}
+		t.Skip("no accelerator: " + a.Reason)
+	}
+}
+
+// libllama lays out graphs of one row a sequence to see where attention ends up. The accelerator takes such rows once there are enough, and
+// is not the device of any layer: flash attention must stay all the same, or else a quantized cache of values cannot be.
+func TestFlashAttentionStaysOnWithTheAccelerator(t *testing.T) {
+	needAccelerator(t)
+	for _, test := range []struct {
+		name   string
+		p      llama.ContextParams
+		forced int
+	}{
+		{"a sequence", llama.ContextParams{NCtx: 256}, 0},
+		{"many sequences", llama.ContextParams{NCtx: 1024, NSeqMax: 64}, 0},
+		{"many sequences with parts of their own", llama.ContextParams{NCtx: 64 * 256, NSeqMax: 64, SplitKV: true}, 0},
+		{"a quantized cache", llama.ContextParams{NCtx: 1024, NSeqMax: 64, TypeK: ggml.Q8_0, TypeV: ggml.Q8_0}, 0},
+		{"every row taken", llama.ContextParams{NCtx: 256}, 1},
+		{"every row taken, a quantized cache", llama.ContextParams{NCtx: 256, TypeK: ggml.Q8_0, TypeV: ggml.Q8_0}, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			ggml.ForceAccelerator(test.forced)
+			defer ggml.ForceAccelerator(0)
+			var mu sync.Mutex
+			lines := ""
+			defer ggml.TapLog(func(_ slog.Level, line string) {
+				mu.Lock()
+				defer mu.Unlock()
+				lines += line + "\n"
+			})()
+			newContext(t, seedModel(t), test.p)
+			mu.Lock()
+			defer mu.Unlock()
+			if strings.Contains(lines, "set to disabled") || !strings.Contains(lines, "flash_attn") || strings.Contains(lines, "flash_attn    = disabled") {
+				t.Errorf("libllama says:\n%s", lines)
+			}
+		})
+	}
+}
+
+// perplexity reads a text in chunks, as many tokens at once as fit, and returns the exponential of the mean surprise at each token but the
+// first of a chunk. The accelerator's thresholds and use are those of the graphs laid out here.
+func perplexity(t testing.TB, m *llama.Model, tokens []llama.Token, chunk int) float64 {
+	t.Helper()
+	c := newContext(t, m, llama.ContextParams{NCtx: chunk})
+	defer c.Close()
+	b := newBatch(t, chunk, 1)
+	surprise, n := 0.0, 0
+	for ; len(tokens) >= chunk; tokens = tokens[chunk:] {
+		b.Clear()
+		for i, token := range tokens[:chunk] {
+			if err := b.Add(token, llama.Pos(i), true, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := c.Decode(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+		for i := range chunk - 1 {
+			row, err := c.Logits(i)
+			if err != nil {
+				t.Fatal(err)
+			}
+			surprise, n = surprise-logProbability(row, tokens[i+1]), n+1
+		}
+		if err := c.Memory().Clear(false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n == 0 {
+		t.Fatal("the text is shorter than a chunk")
+	}
+	return math.Exp(surprise / float64(n))
+}
+
+func logProbability(logits []float32, token llama.Token) float64 {
+	top, sum := float64(slices.Max(logits)), 0.0
+	for _, x := range logits {
+		sum += math.Exp(float64(x) - top)
+	}
+	return float64(logits[token]) - top - math.Log(sum)
+}
+
+// written draws chunks of tokens from a model itself, one after the other: of a text of another kind, a small model is so surprised that
+// rounding shows.
+func written(t testing.TB, m *llama.Model, chunks, chunk int) (tokens []llama.Token) {
+	t.Helper()
+	rng := rand.New(rand.NewPCG(1, 1))
+	c := newContext(t, m, llama.ContextParams{NCtx: chunk})
+	defer c.Close()
+	for range chunks {
+		if err := c.Memory().Clear(false); err != nil {
+			t.Fatal(err)
+		}
+		tokens = append(tokens, m.Vocab().BOS())
+		for pos := range chunk - 1 {
+			row := decode(t, c, tokens[len(tokens)-1:], llama.Pos(pos), 0)
+			token, left := 0, rng.Float64()
+			for ; token < len(row)-1; token++ {
+				if left -= math.Exp(logProbability(row, llama.Token(token))); left < 0 {
+					break
+				}
+			}
+			tokens = append(tokens, llama.Token(token))
+		}
+	}
+	return tokens
+}
+
+// Synthetic models of 1 B are read with EYELET_SLOW=1, those that scripts/synth has made.
+func TestPerplexityStaysWithTheAccelerator(t *testing.T) {
+	needAccelerator(t)
+	paths := []string{seedPath}
+	if os.Getenv("EYELET_SLOW") != "" {
+		found, _ := filepath.Glob("../../build/synth/llama-1b-*.gguf") // the pattern is well-formed
+		paths = append(paths, found...)
+	}
+	for i, path := range paths {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			const chunk = 256
+			m := loadModel(t, path, llama.ModelParams{GPULayers: llama.NoGPULayers})
+			chunks := 6
+			if i > 0 {
+				chunks = 2
+			}
+			tokens := written(t, m, chunks, chunk)
+			ggml.EnableAccelerator(false)
+			without := perplexity(t, m, tokens, chunk)
+			ggml.EnableAccelerator(true)
+			ggml.ReadAcceleratorCounters(true)
+			with := perplexity(t, m, tokens, chunk)
+			calls := ggml.ReadAcceleratorCounters(true).Calls
+			t.Logf("%d tokens: perplexity %.4f without the accelerator, %.4f with it (%+.4f %%), %d operations", len(tokens), without, with, 100*(with/without-1), calls)
+			if calls == 0 {
+				t.Error("the accelerator computed nothing")
+			}
+			if d := math.Abs(with/without - 1); !(d < 0.001) {
+				t.Errorf("perplexity changes by %.3f %%, want less than 0.1 %%", 100*d)
+			}
+		})
+	}
+}
+
+// It holds for this process if no other test leaves a context open, as none does.
+func TestTheAcceleratorKeepsNoMemoryOfClosedContexts(t *testing.T) {
+	needAccelerator(t)
+	ggml.ForceAccelerator(8)
+	defer ggml.ForceAccelerator(0)
+	tokens, err := seedModel(t).Vocab().Tokenize(strings.Repeat(prompt+" ", 4), true, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		c := newContext(t, seedModel(t), llama.ContextParams{NCtx: 256})
+		decode(t, c, tokens, 0, 0)
+		if n := ggml.ReadAcceleratorCounters(false); n.Kept == 0 || n.Calls == 0 {
+			t.Errorf("in use: %+v", n)
+		}
+		c.Close()
+		if n := ggml.ReadAcceleratorCounters(true); n.Kept != 0 {
+			t.Errorf("closed: %+v", n)
+		}
+	}
+}

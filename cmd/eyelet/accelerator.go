@@ -1,0 +1,46 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
+)
+
+// Accelerated is what the accelerator did in this process.
+type Accelerated struct {
+	Operations uint64  `json:"operations"` // computed: matrix products, and attention with its softmax
+	Rows       uint64  `json:"rows"`       // of activations in them
+	Declined   uint64  `json:"declined"`   // products left to ggml, counted each time that a graph is laid out
+	Seconds    float64 `json:"seconds"`
+	GFLOPS     float64 `json:"gflops"` // GFLOP/s of what was computed
+}
+
+// accelerated reads the counters, nil if there is no accelerator.
+func accelerated() *Accelerated {
+	if !ggml.AcceleratorState().Loaded {
+		return nil
+	}
+	c := ggml.ReadAcceleratorCounters(false)
+	a := &Accelerated{Operations: c.Calls, Rows: c.Rows, Declined: c.Declined, Seconds: c.Time.Seconds()}
+	if c.Time > 0 {
+		a.GFLOPS = float64(c.Operations) / c.Time.Seconds() / 1e9
+	}
+	return a
+}
+
+func (a *Accelerated) String() string {
+	return fmt.Sprintf("%d operations on %d rows in %v, %.0f GFLOP/s; %d products declined",
+		a.Operations, a.Rows, time.Duration(a.Seconds*float64(time.Second)).Round(time.Millisecond), a.GFLOPS, a.Declined)
+}
+
+// acceleratorText writes the counters as those of the scheduler are written.
+func acceleratorText(w io.Writer) error {
+	text := "off: " + ggml.AcceleratorState().Reason
+	if a := accelerated(); a != nil {
+		text = a.String()
+	}
+	_, err := fmt.Fprintf(w, "%-15s %s\n", "accelerator", text)
+	return err
+}
