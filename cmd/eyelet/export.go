@@ -137,20 +137,35 @@ func (o *exportOptions) write(cmd *cobra.Command, options bundle.ExportOptions) 
 
 // modelsToExport finds models by name. The built-in one comes from a store of its own, which cleanup removes.
 func modelsToExport(cmd *cobra.Command, names []string) (models []*store.Model, cleanup func(), err error) {
-	cleanup = func() {}
+	var temporary []string
+	cleanup = func() {
+		for _, dir := range temporary {
+			os.RemoveAll(dir)
+		}
+	}
+	defer func() {
+		if err != nil {
+			cleanup()
+		}
+	}()
 	s, err := openStore()
 	if err != nil {
-		return nil, cleanup, err
+		return nil, nil, err
 	}
 	for _, name := range names {
 		m, err := s.Find(name)
 		if err != nil {
 			r, builtinErr := findStored(name)
 			if builtinErr != nil {
-				return nil, cleanup, err
+				return nil, nil, err
 			}
-			if m, cleanup, err = builtinModel(cmd, r); err != nil {
-				return nil, cleanup, err
+			dir, err := os.MkdirTemp("", "eyelet-builtin-*")
+			if err != nil {
+				return nil, nil, err
+			}
+			temporary = append(temporary, dir)
+			if m, err = builtinModel(cmd, r, dir); err != nil {
+				return nil, nil, err
 			}
 		}
 		models = append(models, m)
@@ -158,24 +173,18 @@ func modelsToExport(cmd *cobra.Command, names []string) (models []*store.Model, 
 	return models, cleanup, nil
 }
 
-// builtinModel puts the files of the built-in model into a temporary store.
-func builtinModel(cmd *cobra.Command, r *store.Resolved) (*store.Model, func(), error) {
-	dir, err := os.MkdirTemp("", "eyelet-builtin-*")
-	if err != nil {
-		return nil, func() {}, err
-	}
-	cleanup := func() { os.RemoveAll(dir) }
+// builtinModel puts the files of the built-in model into a store in dir.
+func builtinModel(cmd *cobra.Command, r *store.Resolved, dir string) (*store.Model, error) {
 	s, err := store.Open(store.Options{Root: dir, NoOllama: true})
 	if err != nil {
-		return nil, cleanup, err
+		return nil, err
 	}
 	t, err := s.Begin(cmd.Context())
 	if err != nil {
-		return nil, cleanup, err
+		return nil, err
 	}
 	defer t.Close()
-	m, err := t.Import(cmd.Context(), r.Name, store.Files{Model: r.Path, Projector: r.Projector, From: builtin.Description}, true, nil)
-	return m, cleanup, err
+	return t.Import(cmd.Context(), r.Name, store.Files{Model: r.Path, Projector: r.Projector, From: builtin.Description}, true, nil)
 }
 
 // programFolder finds the program to carry: the given folder, or that from which this program was started.

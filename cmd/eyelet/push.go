@@ -83,6 +83,9 @@ func pushFolder(cmd *cobra.Command, o *siteOptions, name string) error {
 	if err != nil {
 		return err
 	}
+	if err := to.AllowUnsigned("models of other stores"); err != nil {
+		return err
+	}
 	_, err = o.copyBetween(cmd, from, to, name)
 	if errors.Is(err, store.ErrExists) {
 		return &inputError{err: err, remedy: "--replace lets the name stand for the new one"}

@@ -74,6 +74,8 @@ type StoreProblem struct {
 	Path  string   `json:"path"`
 	Error string   `json:"error"`
 	Names []string `json:"names"` // that cannot be used because of it
+	// Repaired: what was damaged is removed, and the names. What only cannot be read stays.
+	Repaired bool `json:"repaired"`
 }
 
 func checkStore(cmd *cobra.Command, _ []string) error {
@@ -97,10 +99,10 @@ func checkStore(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	report := StoreReport{Store: s.Root(), OK: len(r.Problems) == 0 || repair, Models: r.Models, Blobs: r.Blobs, Bytes: r.Bytes, Unused: r.Unused,
-		Repaired: repair && len(r.Problems) > 0, Problems: []StoreProblem{}}
+	report := StoreReport{Store: s.Root(), OK: true, Models: r.Models, Blobs: r.Blobs, Bytes: r.Bytes, Unused: r.Unused, Problems: []StoreProblem{}}
 	for _, p := range r.Problems {
-		item := StoreProblem{Path: p.Path, Error: describe(p.Err), Names: []string{}}
+		item := StoreProblem{Path: p.Path, Error: describe(p.Err), Names: []string{}, Repaired: repair && p.Repair != ""}
+		report.OK, report.Repaired = report.OK && item.Repaired, report.Repaired || item.Repaired
 		for _, n := range p.Names {
 			item.Names = append(item.Names, n.String())
 		}
@@ -121,7 +123,7 @@ func (r *StoreReport) print(w io.Writer) error {
 	for _, p := range r.Problems {
 		fmt.Fprintf(w, "%s\n", p.Error)
 		for _, name := range p.Names {
-			if r.Repaired {
+			if p.Repaired {
 				fmt.Fprintf(w, "  %s is removed; import it again\n", name)
 			} else {
 				fmt.Fprintf(w, "  %s cannot be used\n", name)
@@ -130,8 +132,10 @@ func (r *StoreReport) print(w io.Writer) error {
 	}
 	state := "whole"
 	switch {
-	case r.Repaired:
+	case r.Repaired && r.OK:
 		state = "repaired"
+	case r.Repaired:
+		state = "repaired, but for what cannot be read"
 	case !r.OK:
 		state = "damaged; \"eyelet store check --repair\" removes what is"
 	}

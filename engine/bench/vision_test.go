@@ -338,7 +338,7 @@ func TestPeakMemoryIsSeen(t *testing.T) {
 		big[i] = 1
 	}
 	_, highest, _ := residentMemory()
-	if grown := highest - before; grown < 60<<20 || grown > 128<<20 {
+	if grown := highest - before; grown < 48<<20 || grown > 128<<20 {
 		t.Errorf("64 MiB more make a peak that is %d MiB higher", grown>>20)
 	}
 }

@@ -150,8 +150,9 @@ func (o object) checkText(t *Text) {
 	switch {
 	case t.Heads%t.KVHeads != 0:
 		o.fail("num_key_value_heads", "%w: %d heads cannot share %d", ErrInvalid, t.Heads, t.KVHeads)
-	case t.HeadDim%2 != 0:
-		o.fail("head_dim", "%w: %d is odd, and positions rotate pairs", ErrInvalid, t.HeadDim)
+	case t.HeadDim < 2 || t.HeadDim%2 != 0:
+		// Without head_dim it is what the width gives each head, which may be nothing.
+		o.fail("head_dim", "%w: heads of width %d, and positions rotate pairs", ErrInvalid, t.HeadDim)
 	case t.Heads*t.HeadDim > maxWidth:
 		o.fail("num_attention_heads", "%w: %d heads of %d", ErrLimit, t.Heads, t.HeadDim)
 	case !(t.Eps > 0 && t.Eps < 1):

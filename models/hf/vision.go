@@ -101,6 +101,9 @@ func (o object) llava(v *Vision, class string) {
 	if list, ok := layers[0].([]any); ok {
 		layers = list
 	}
+	if len(layers) == 0 {
+		o.fail("vision_feature_layer", "%w: the list is empty, and the projector needs some layer's output", ErrInvalid)
+	}
 	for _, layer := range layers {
 		k, ok := wholeNumber(layer)
 		if layer == nil {

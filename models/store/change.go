@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -28,10 +29,22 @@ func (t *Session) Create(name Name, raw []byte, replace bool) (*Model, error) {
 		}
 	}
 	path := t.s.manifestPath(name)
-	if old := readModel(path, name, SourceStore, t.s.root); old.Err == nil && !replace && old.Digest != DigestOf(raw) {
+	old := readModel(path, name, SourceStore, t.s.root)
+	if old.Err == nil && !replace && old.Digest != DigestOf(raw) {
 		return nil, fmt.Errorf("store: %w: %s is %s", ErrExists, name, old.Digest.Short())
 	}
-	if err := t.s.writeManifest(path, raw); err != nil {
+	if errors.Is(old.Err, fs.ErrNotExist) {
+		if err := t.s.refuseTwin(name); err != nil {
+			return nil, err
+		}
+	}
+	err = t.s.writeManifest(path, raw, replace || !errors.Is(old.Err, fs.ErrNotExist))
+	if errors.Is(err, fs.ErrExist) {
+		// Another process gave the name since we looked.
+		if old := readModel(path, name, SourceStore, t.s.root); old.Err != nil || old.Digest != DigestOf(raw) {
+			return nil, fmt.Errorf("store: %w: %s is %s", ErrExists, name, old.Digest.Short())
+		}
+	} else if err != nil {
 		return nil, fmt.Errorf("store: the manifest of %s: %w", name, err)
 	}
 	// Not read back: another process may take the name away at once.
@@ -41,8 +54,24 @@ func (t *Session) Create(name Name, raw []byte, replace bool) (*Model, error) {
 // reserved names are those of the built-in model, which need no file.
 func reserved(name Name) bool { return name.Path == "builtin" }
 
-// writeManifest puts a manifest in its place, all of it or nothing.
-func (s *Store) writeManifest(path string, raw []byte) (err error) {
+// refuseTwin refuses a name that differs from another one in upper and lower case alone: on many disks that models are carried on, both would
+// be one file.
+func (s *Store) refuseTwin(name Name) error {
+	entries, err := os.ReadDir(s.dir("manifests"))
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	for _, e := range entries {
+		if other := e.Name(); other != name.FileName() && strings.EqualFold(other, name.FileName()) {
+			return fmt.Errorf("store: %w: %s differs from the file %s in upper and lower case alone", ErrExists, name, other)
+		}
+	}
+	return nil
+}
+
+// writeManifest puts a manifest in its place, all of it or nothing. Without replace, a file that is there is fs.ErrExist, where the file system
+// has hard links; elsewhere it is replaced.
+func (s *Store) writeManifest(path string, raw []byte, replace bool) (err error) {
 	temp := s.tempName()
 	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
@@ -63,10 +92,24 @@ func (s *Store) writeManifest(path string, raw []byte) (err error) {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	if err := os.Rename(temp, path); err != nil {
+	if err := place(temp, path, replace); err != nil {
 		return err
 	}
 	return syncDir(s.dir("manifests"))
+}
+
+// place gives a complete file its name, in the place of another or not.
+func place(temp, path string, replace bool) error {
+	if !replace {
+		err := os.Link(temp, path)
+		if err == nil {
+			return os.Remove(temp)
+		}
+		if errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	return os.Rename(temp, path)
 }
 
 // Copy gives a model another name. No file is copied unless the model is Ollama's, of which the store then gets files of its own.
@@ -95,6 +138,9 @@ func (s *Store) Copy(ctx context.Context, ref string, to Name, replace bool) (*M
 func (t *Session) Adopt(ctx context.Context, m *Model, to Name, replace bool, progress func(int64)) (*Model, error) {
 	if m.Err != nil {
 		return nil, m.Err
+	}
+	if err := t.Room(m.Manifest.Blobs()); err != nil {
+		return nil, err
 	}
 	for _, d := range m.Manifest.Blobs() {
 		if t.s.hasBlob(d.Digest, d.Size) {

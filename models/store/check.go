@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
+	"slices"
 )
 
 // Problem is a fault of the store.
@@ -14,7 +14,7 @@ type Problem struct {
 	Path   string
 	Err    error
 	Names  []Name // that cannot be used because of it
-	Repair string // what Repair does about it, or did
+	Repair string // what Repair does about it, or did; "" for what only cannot be read, which is left alone
 }
 
 // Report is the result of a check.
@@ -50,8 +50,8 @@ func (s *Store) exists() bool {
 	return err == nil
 }
 
-// Repair removes damaged blobs, and names that cannot be used without them. What it did is in the report, whose problems are solved. It needs
-// the store for itself: ErrBusy.
+// Repair removes damaged blobs, and names that cannot be used without them. What it did is in the report: problems with a Repair are solved.
+// A file that cannot be read may be whole, and one that is named like no blob may be anybody's: both stay. It needs the store for itself: ErrBusy.
 func (s *Store) Repair(ctx context.Context, o CheckOptions) (*Report, error) {
 	if !s.exists() {
 		return s.check(ctx, o)
@@ -66,6 +66,9 @@ func (s *Store) Repair(ctx context.Context, o CheckOptions) (*Report, error) {
 		return nil, err
 	}
 	for _, p := range r.Problems {
+		if p.Repair == "" {
+			continue
+		}
 		if err := os.RemoveAll(p.Path); err != nil {
 			return r, fmt.Errorf("store: %w", err)
 		}
@@ -81,36 +84,53 @@ func (s *Store) Repair(ctx context.Context, o CheckOptions) (*Report, error) {
 	return r, nil
 }
 
+// use is what a manifest says of a blob.
+type use struct {
+	name Name
+	size int64
+}
+
 func (s *Store) check(ctx context.Context, o CheckOptions) (*Report, error) {
 	r := &Report{}
 	models, err := s.own()
 	if err != nil {
 		return nil, err
 	}
-	sizes, users := map[Digest]int64{}, map[Digest][]Name{}
+	users := map[Digest][]use{}
 	for _, m := range models {
 		r.Models++
 		if m.Err != nil {
-			r.Problems = append(r.Problems, Problem{Path: s.manifestPath(m.Name), Err: m.Err, Names: []Name{m.Name}, Repair: "remove the name"})
+			p := Problem{Path: s.manifestPath(m.Name), Err: m.Err, Names: []Name{m.Name}}
+			if errors.Is(m.Err, ErrManifest) {
+				p.Repair = "remove the name"
+			}
+			r.Problems = append(r.Problems, p)
 			continue
 		}
 		for _, d := range m.Manifest.Blobs() {
-			sizes[d.Digest] = d.Size
-			users[d.Digest] = append(users[d.Digest], m.Name)
+			users[d.Digest] = append(users[d.Digest], use{m.Name, d.Size})
 		}
 	}
-	if err := s.checkBlobs(ctx, o, r, sizes, users); err != nil {
+	if err := s.checkBlobs(ctx, o, r, users); err != nil {
 		return nil, err
 	}
-	for d, names := range users { // what checkBlobs has not found
+	for d, uses := range users { // what checkBlobs has not found
 		path := s.blobPath(d)
-		r.Problems = append(r.Problems, Problem{Path: path, Err: fmt.Errorf("store: %w: %s", ErrMissing, path), Names: names, Repair: "remove the names that need it"})
+		r.Problems = append(r.Problems, Problem{Path: path, Err: fmt.Errorf("store: %w: %s", ErrMissing, path), Names: namesOf(uses), Repair: "remove the names that need it"})
 	}
 	return r, s.countParts(r)
 }
 
-// checkBlobs looks at each file of blobs/, and takes those that are there out of users.
-func (s *Store) checkBlobs(ctx context.Context, o CheckOptions, r *Report, sizes map[Digest]int64, users map[Digest][]Name) error {
+func namesOf(uses []use) (names []Name) {
+	for _, u := range uses {
+		names = append(names, u.name)
+	}
+	return names
+}
+
+// checkBlobs looks at each blob, and takes those that are there out of users. Files that are named like no blob are somebody else's and passed
+// over.
+func (s *Store) checkBlobs(ctx context.Context, o CheckOptions, r *Report, users map[Digest][]use) error {
 	entries, err := os.ReadDir(s.dir("blobs"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("store: %w", err)
@@ -119,19 +139,14 @@ func (s *Store) checkBlobs(ctx context.Context, o CheckOptions, r *Report, sizes
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		path := filepath.Join(s.dir("blobs"), e.Name())
 		d, err := ParseDigest(e.Name())
 		if err != nil {
-			r.Problems = append(r.Problems, Problem{Path: path, Err: fmt.Errorf("store: %s is named like no blob", path), Repair: "remove it"})
 			continue
 		}
-		names := users[d]
+		uses := users[d]
 		delete(users, d)
-		size, used := sizes[d]
-		if !used {
-			size = -1
-		}
-		n, err := checkBlob(ctx, path, d, size, o)
+		path := s.blobPath(d)
+		n, err := checkBlob(ctx, path, d, uses, o)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -139,30 +154,39 @@ func (s *Store) checkBlobs(ctx context.Context, o CheckOptions, r *Report, sizes
 			continue // an unused one, removed since
 		}
 		if err != nil {
-			r.Problems = append(r.Problems, Problem{Path: path, Err: err, Names: names, Repair: "remove it and the names that need it"})
+			p := Problem{Path: path, Err: err, Names: namesOf(uses)}
+			if errors.Is(err, ErrDigest) {
+				p.Repair = "remove it and the names that need it"
+			}
+			r.Problems = append(r.Problems, p)
 			continue
 		}
 		r.Blobs, r.Bytes = r.Blobs+1, r.Bytes+n
-		if !used {
+		if len(uses) == 0 {
 			r.Unused += n
+		}
+		for _, u := range uses {
+			if u.size != n {
+				path := s.manifestPath(u.name)
+				err := fmt.Errorf("store: %w: %s says that %s has %d bytes, it has %d", ErrManifest, path, d.Short(), u.size, n)
+				r.Problems = append(r.Problems, Problem{Path: path, Err: err, Names: []Name{u.name}, Repair: "remove the name"})
+			}
 		}
 	}
 	return nil
 }
 
-// checkBlob holds one file to its name, and to the size that manifests tell, if that is not negative.
-func checkBlob(ctx context.Context, path string, d Digest, size int64, o CheckOptions) (int64, error) {
+// checkBlob holds one file to its name. What it wraps in ErrDigest is damage; other errors say that the file could not be looked at. With Quick, a
+// file is read only where manifests give it another size, to see who is right.
+func checkBlob(ctx context.Context, path string, d Digest, uses []use, o CheckOptions) (int64, error) {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return 0, fmt.Errorf("store: %w", err)
 	}
 	if !info.Mode().IsRegular() {
-		return 0, fmt.Errorf("store: %s is no regular file", path)
+		return 0, fmt.Errorf("store: %w: %s is no regular file", ErrDigest, path)
 	}
-	if size >= 0 && info.Size() != size {
-		return 0, fmt.Errorf("store: %w: %s has %d bytes, manifests say %d", ErrDigest, path, info.Size(), size)
-	}
-	if o.Quick {
+	if o.Quick && !slices.ContainsFunc(uses, func(u use) bool { return u.size != info.Size() }) {
 		return info.Size(), nil
 	}
 	got, err := hashFile(ctx, path, o.Progress)

@@ -57,6 +57,10 @@ var (
 	ErrBusy = errors.New("the store is in use")
 	// ErrPolicy: the operator's policy forbids it.
 	ErrPolicy = errors.New("forbidden by policy")
+	// ErrSpace: the file system is too small for what is to come.
+	ErrSpace = errors.New("not enough space")
+	// ErrForeign: the folder is another program's, in which nothing may be changed.
+	ErrForeign = errors.New("the folder is another program's")
 	// ErrUnsupported: the model needs what the engine cannot do.
 	ErrUnsupported = errors.New("unsupported model")
 )

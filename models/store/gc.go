@@ -54,8 +54,12 @@ func (s *Store) collect(candidates []Digest) (r Removed, err error) {
 	if err != nil {
 		return r, err
 	}
+	strays, err := s.strays()
+	if err != nil {
+		return r, err
+	}
 	used, views := map[Digest]bool{}, map[string]bool{}
-	for _, m := range models {
+	for _, m := range append(models, strays...) {
 		if m.Err != nil {
 			return r, fmt.Errorf("%w; nothing is removed before it is repaired", m.Err)
 		}

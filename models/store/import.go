@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
@@ -83,16 +85,11 @@ func (t *Session) importFiles(ctx context.Context, name Name, model *gguf.File, 
 		config.ModelFamilies = append(config.ModelFamilies, "clip")
 	}
 	for _, path := range files.Licenses {
-		info, err := os.Stat(path)
+		d, err := t.addLicense(ctx, path)
 		if err != nil {
-			return nil, fmt.Errorf("store: %w", err)
-		}
-		if info.Size() > maxSmallBlob {
-			return nil, fmt.Errorf("store: %s: %w: a licence of %d bytes", path, ErrUnsupported, info.Size())
-		}
-		if err := add(path, MediaLicense); err != nil {
 			return nil, err
 		}
+		m.Layers = append(m.Layers, d)
 	}
 	if files.System != "" {
 		d, err := t.AddBytes(ctx, []byte(files.System), MediaSystem)
@@ -102,6 +99,28 @@ func (t *Session) importFiles(ctx context.Context, name Name, model *gguf.File, 
 		m.Layers = append(m.Layers, d)
 	}
 	return t.createFrom(ctx, name, &m, config, replace)
+}
+
+// addLicense stores the text of a licence. What is no text would keep the model from being opened.
+func (t *Session) addLicense(ctx context.Context, path string) (Descriptor, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Descriptor{}, fmt.Errorf("store: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxSmallBlob+1))
+	if err != nil {
+		return Descriptor{}, fmt.Errorf("store: %w", err)
+	}
+	if len(data) > maxSmallBlob {
+		return Descriptor{}, fmt.Errorf("store: %s: %w: a licence of more than %d bytes", path, ErrUnsupported, maxSmallBlob)
+	}
+	if !utf8.Valid(data) {
+		return Descriptor{}, fmt.Errorf("store: %s: %w: a licence that is not in UTF-8; convert it", path, ErrUnsupported)
+	}
+	d, err := t.AddBytes(ctx, data, MediaLicense)
+	d.Annotations = map[string]string{AnnotationTitle: filepath.Base(path)}
+	return d, err
 }
 
 // createFrom stores the configuration and names the manifest.

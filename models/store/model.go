@@ -96,15 +96,23 @@ func (m *Model) text(d Descriptor) ([]byte, error) {
 // readModel reads the manifest at path. What is wrong with it is in Err.
 func readModel(path string, name Name, source Source, root string) Model {
 	m := Model{Name: name, Source: source, root: root}
+	// Opening a pipe would wait for a writer.
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		m.Err = fmt.Errorf("store: %w: %s is no regular file", ErrManifest, path)
+		return m
+	}
+	if err != nil {
+		m.Err = fmt.Errorf("store: %w", err)
+		return m
+	}
+	m.Modified = info.ModTime()
 	f, err := os.Open(path)
 	if err != nil {
 		m.Err = fmt.Errorf("store: %w", err)
 		return m
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err == nil {
-		m.Modified = info.ModTime()
-	}
 	if m.raw, err = io.ReadAll(io.LimitReader(f, MaxManifest+1)); err != nil {
 		m.Err = fmt.Errorf("store: %w", err)
 		return m
@@ -137,6 +145,26 @@ func (s *Store) own() ([]Model, error) {
 			continue // removed since
 		}
 		models = append(models, m)
+	}
+	return models, nil
+}
+
+// strays returns the manifests whose files are named like no manifest, as when somebody renamed one or another version of the program knew
+// more names. Nobody can ask for them; but what they refer to must not be lost.
+func (s *Store) strays() ([]Model, error) {
+	entries, err := os.ReadDir(s.dir("manifests"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	var models []Model
+	for _, e := range entries {
+		if _, err := nameOfFile(e.Name()); err == nil {
+			continue
+		}
+		m := readModel(filepath.Join(s.dir("manifests"), e.Name()), Name{Path: e.Name()}, SourceStore, s.root)
+		if m.Err == nil {
+			models = append(models, m)
+		}
 	}
 	return models, nil
 }

@@ -48,8 +48,19 @@ func ParseName(s string) (Name, error) {
 	if !tagPattern.MatchString(tag) || strings.Contains(tag, "..") {
 		return fail("has a tag with other characters than letters, digits, '.', '_' and '-', or a long one")
 	}
+	for _, part := range append(segments, tag) {
+		if device.MatchString(part) {
+			return fail("has a part that Windows keeps for a device, and may be carried there")
+		}
+		if strings.HasSuffix(strings.ToLower(part), ".json") {
+			return fail("has a part that ends in .json, as the files of manifests do")
+		}
+	}
 	return Name{Path: path, Tag: tag}, nil
 }
+
+// device matches the names that Windows keeps for devices, whatever comes after a dot.
+var device = regexp.MustCompile(`(?i)^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)`)
 
 // String writes the name with its tag.
 func (n Name) String() string { return n.Path + ":" + n.Tag }

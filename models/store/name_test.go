@@ -8,13 +8,14 @@ import (
 
 func TestNames(t *testing.T) {
 	for s, want := range map[string]string{
-		"llava":                  "llava:latest",
-		"llava:7b":               "llava:7b",
-		"team/llava:7b-q4_K_M":   "team/llava:7b-q4_K_M",
-		"site.local/a/b:1.5":     "site.local/a/b:1.5",
-		"Qwen2.5-VL":             "Qwen2.5-VL:latest",
-		"a/b/c/d/e":              "a/b/c/d/e:latest",
-		strings.Repeat("x", 128): strings.Repeat("x", 128) + ":latest",
+		"llava":                        "llava:latest",
+		"llava:7b":                     "llava:7b",
+		"team/llava:7b-q4_K_M":         "team/llava:7b-q4_K_M",
+		"site.local/a/b:1.5":           "site.local/a/b:1.5",
+		"Qwen2.5-VL":                   "Qwen2.5-VL:latest",
+		"a/b/c/d/e":                    "a/b/c/d/e:latest",
+		"console/com10/auxiliary:null": "console/com10/auxiliary:null",
+		strings.Repeat("x", 128):       strings.Repeat("x", 128) + ":latest",
 	} {
 		n, err := ParseName(s)
 		if err != nil || n.String() != want {
@@ -31,6 +32,7 @@ func TestNames(t *testing.T) {
 	for _, s := range []string{
 		"", ":", "a:", ":b", "..", ".", "../a", "a/../b", "a..b", "/etc/passwd", "a//b", "a/", "/a", "-rf", "a:-x", "a/.hidden", "a b", "a\x00b", "a\nb", `a\b`,
 		"a@b", "a+b", "ä", "a:b:c/d", "a:b/c", "a/b/c/d/e/f", strings.Repeat("x", 129), "a:" + strings.Repeat("x", 81), "a:..", "host:5000/a",
+		"con", "NUL", "a/aux/b", "com1", "lpt9.x", "prn.gguf:x", "a:nul", "a.json", "a:b.json", "a:B.JSON", "a@b", "a:b@c",
 	} {
 		if n, err := ParseName(s); !errors.Is(err, ErrName) {
 			t.Errorf("%q is taken for %q, %v", s, n, err)

@@ -30,6 +30,38 @@ func ollamaRoots(root string) []string {
 	return append(roots, "/usr/share/ollama/.ollama/models")
 }
 
+// refuseOllama returns an error if root is a folder of Ollama's, by its place or by its looks, or has such a one's files by a link: what no
+// manifest of ours refers to would be removed from it.
+func refuseOllama(root string, ollama []string) error {
+	refuse := func() error {
+		return fmt.Errorf("store: %w: %s holds Ollama's models, which run in place; choose another folder for this store (EYELET_MODELS)", ErrForeign, root)
+	}
+	for _, other := range ollama {
+		for _, name := range []string{"", "blobs", "manifests"} {
+			a, b := filepath.Join(root, name), filepath.Join(other, name)
+			if abs, err := filepath.Abs(b); err == nil && abs == a {
+				return refuse()
+			}
+			infoA, errA := os.Stat(a)
+			infoB, errB := os.Stat(b)
+			if errA == nil && errB == nil && os.SameFile(infoA, infoB) {
+				return refuse()
+			}
+		}
+	}
+	// Ours lie in manifests/ itself, Ollama's in folders of hosts.
+	entries, err := os.ReadDir(filepath.Join(root, "manifests"))
+	if err != nil {
+		return nil // nothing there, or what those who need it will complain of
+	}
+	for _, e := range entries {
+		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
+			return refuse()
+		}
+	}
+	return nil
+}
+
 // listOllama returns the models of an Ollama store: manifests/HOST/NAMESPACE/NAME/TAG, blobs/sha256-HEX.
 func listOllama(root string) []Model {
 	var models []Model

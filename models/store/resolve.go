@@ -101,13 +101,42 @@ func (s *Store) modelPath(m *Model) (string, error) {
 	if len(layers) == 1 {
 		return paths[0], nil
 	}
-	dir := filepath.Join(s.dir("parts"), m.Digest.Hex())
+	first, err := linkParts(filepath.Join(s.dir("parts"), m.Digest.Hex()), paths)
+	if err == nil {
+		return first, nil
+	}
+	// The store may be on a read-only medium or another user's.
+	cache, cacheErr := s.cacheDir()
+	if cacheErr == nil {
+		first, cacheErr = linkParts(filepath.Join(cache, m.Digest.Hex()), paths)
+	}
+	if cacheErr != nil {
+		return "", fmt.Errorf("store: %s: links to the parts of the split model: %w; and outside the store: %w; set EYELET_CACHE to a folder that can be written", m.Name, err, cacheErr)
+	}
+	return first, nil
+}
+
+// linkParts makes links to the parts of a split model in a folder, and returns the first.
+func linkParts(dir string, paths []string) (first string, err error) {
 	for i, path := range paths {
 		if err := linkTo(path, partPath(dir, i, len(paths))); err != nil {
-			return "", fmt.Errorf("store: %s: a link to a part of the split model: %w", m.Name, err)
+			return "", err
 		}
 	}
 	return partPath(dir, 0, len(paths)), nil
+}
+
+// cacheDir returns the folder for what this store would keep in itself if it could be written.
+func (s *Store) cacheDir() (string, error) {
+	dir := os.Getenv("EYELET_CACHE")
+	if dir == "" {
+		user, err := os.UserCacheDir()
+		if err != nil {
+			return "", err
+		}
+		dir = filepath.Join(user, "eyelet")
+	}
+	return filepath.Abs(filepath.Join(dir, "parts", DigestOf([]byte(s.root)).Short()))
 }
 
 func partPath(dir string, i, n int) string {

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/adrg/xdg"
@@ -30,7 +30,7 @@ type Store struct {
 	ollama []string // folders of Ollama's models, which are only read
 }
 
-// Open names a store. Nothing is created before something is added.
+// Open names a store. Nothing is created before something is added. Ollama's folder is no store of ours: ErrForeign.
 func Open(o Options) (*Store, error) {
 	s := &Store{root: o.Root}
 	if s.root == "" {
@@ -43,8 +43,12 @@ func Open(o Options) (*Store, error) {
 	if s.root, err = filepath.Abs(s.root); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
+	ollama := ollamaRoots(o.Ollama)
+	if err := refuseOllama(s.root, ollama); err != nil {
+		return nil, err
+	}
 	if !o.NoOllama {
-		s.ollama = ollamaRoots(o.Ollama)
+		s.ollama = ollama
 	}
 	return s, nil
 }
@@ -153,8 +157,28 @@ func (t *Session) Discard() error {
 // Has reports whether the store holds the blob that d refers to, in its full size.
 func (t *Session) Has(d Descriptor) bool { return d.Digest.valid() && t.s.hasBlob(d.Digest, d.Size) }
 
-// Free returns the bytes that can be written to the store's file system, where the system tells.
-func (t *Session) Free() (n int64, known bool) { return freeSpace(t.s.root) }
+// Room returns an error that wraps ErrSpace if the store's file system has not the space for those of the blobs that are not there. What
+// came of one in an attempt before needs none. Where the system does not tell, there is room.
+func (t *Session) Room(blobs []Descriptor) error {
+	var need int64
+	for _, d := range blobs {
+		if t.Has(d) {
+			continue
+		}
+		left := d.Size
+		if info, err := os.Lstat(t.s.partialPath(d.Digest)); err == nil && info.Size() <= d.Size {
+			left -= info.Size()
+		}
+		if left < 0 || left > maxTotalBytes-need {
+			return fmt.Errorf("store: %w: more than %d bytes are needed in %s", ErrSpace, int64(maxTotalBytes), t.s.root)
+		}
+		need += left
+	}
+	if free, known := freeSpace(t.s.root); known && need > free {
+		return fmt.Errorf("store: %w: %d bytes are needed in %s, %d are free", ErrSpace, need, t.s.root, free)
+	}
+	return nil
+}
 
 // tempName returns an unused path for a file that is being written.
 func (s *Store) tempName() string {
@@ -169,8 +193,14 @@ func syncDir(dir string) error {
 		return err
 	}
 	defer f.Close()
-	if err := f.Sync(); err != nil && !errors.Is(err, fs.ErrInvalid) && !errors.Is(err, errors.ErrUnsupported) {
+	if err := f.Sync(); !cannotSync(err) {
 		return err
 	}
 	return nil
+}
+
+// cannotSync reports whether an error of syncing says that this cannot be done here, not that it failed. Some file systems call it an invalid
+// argument, for which package fs has no word.
+func cannotSync(err error) bool {
+	return errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported)
 }

@@ -162,24 +162,68 @@ func TestAMediumThatCannotBeReadKeepsWhatCame(t *testing.T) {
 }
 
 func TestADamagedStoreMakesNoBundle(t *testing.T) {
+	for i, what := range []string{"a file that travels as it is", "a file that is packed"} {
+		s := newStore(t)
+		a := addModel(t, s, "a", 5000, 400_000)
+		path, err := a.BlobPath(a.Manifest.Layers[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data[len(data)-1] ^= 1
+		writeFile(t, path, data)
+		dir := t.TempDir()
+		if _, err := Export(t.Context(), filepath.Join(dir, "a.eyb"), ExportOptions{Models: []*store.Model{a}}); !errors.Is(err, store.ErrDigest) {
+			t.Errorf("%s: %v", what, err)
+		}
+		if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+			t.Errorf("%s: left: %v", what, entries)
+		}
+	}
+}
+
+// An export that is interrupted at any moment, in signing too, leaves nothing.
+func TestAnInterruptedExportLeavesNothing(t *testing.T) {
 	s := newStore(t)
-	a := addModel(t, s, "a", 5000, 4000)
-	path, err := a.BlobPath(a.Manifest.Layers[0])
+	a := addModel(t, s, "a", 3<<20, 400_000)
+	program := t.TempDir()
+	writeFile(t, filepath.Join(program, "eyelet"), nil)
+	writeFile(t, filepath.Join(program, "bin/eyelet.bin"), nil)
+	folder, err := OpenProgram(program, Program{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := os.ReadFile(path)
+	keys := t.TempDir()
+	if _, err := NewKey(filepath.Join(keys, "site"), ""); err != nil {
+		t.Fatal(err)
+	}
+	secret, err := ReadSecretKey(filepath.Join(keys, "site"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	data[len(data)-1] ^= 1
-	writeFile(t, path, data)
-	dir := t.TempDir()
-	if _, err := Export(t.Context(), filepath.Join(dir, "a.eyb"), ExportOptions{Models: []*store.Model{a}}); !errors.Is(err, store.ErrDigest) {
-		t.Errorf("%v", err)
-	}
-	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
-		t.Errorf("left: %v", entries)
+	o := ExportOptions{Models: []*store.Model{a}, Program: folder, Key: &secret, VolumeSize: 1 << 20}
+	var total int64
+	o.Progress = func(n int64) { total += n }
+	export(t, filepath.Join(t.TempDir(), "a.eyb"), o)
+	for _, at := range []int64{1, total / 2, total} { // the last is behind all files, before the signatures
+		dir := t.TempDir()
+		ctx, cancel := context.WithCancel(t.Context())
+		var seen int64
+		o.Progress = func(n int64) {
+			if seen += n; seen >= at {
+				cancel()
+			}
+		}
+		if _, err := Export(ctx, filepath.Join(dir, "a.eyb"), o); !errors.Is(err, context.Canceled) {
+			t.Errorf("after %d bytes: %v", at, err)
+		}
+		cancel()
+		if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+			t.Errorf("after %d bytes, left: %v", at, entries)
+		}
 	}
 }
 

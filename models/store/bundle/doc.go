@@ -30,9 +30,6 @@ var ErrBundle = errors.New("bad bundle")
 // ErrSignature marks a bundle that is not signed as it has to be.
 var ErrSignature = errors.New("bad signature")
 
-// ErrSpace marks a file system that is too small for what a bundle holds.
-var ErrSpace = errors.New("not enough space")
-
 const (
 	folder        = "eyelet-bundle/"
 	indexName     = "index.json"
@@ -47,6 +44,7 @@ const (
 const (
 	maxIndex     = 16 << 20 // bytes
 	maxSignature = 4 << 10
+	maxManifests = 64 << 20 // bytes of all manifests, which are kept in memory
 	maxFiles     = 1 << 16
 	maxTotal     = 1 << 50 // bytes unpacked
 	maxPath      = 100     // bytes, with the folder: what a tar header holds in one piece

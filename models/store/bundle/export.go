@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"os"
 
@@ -45,17 +46,21 @@ func openBytes(data []byte) func() (io.ReadCloser, error) {
 	return func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
 }
 
-func hashFile(path string) (store.Digest, error) {
+func hashFile(ctx context.Context, path string) (store.Digest, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
 	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
+	if _, err := io.Copy(h, contextReader{ctx, f}); err != nil {
 		return "", err
 	}
-	return store.Digest("sha256:" + hex.EncodeToString(h.Sum(nil))), nil
+	return digestOf(h), nil
+}
+
+func digestOf(h hash.Hash) store.Digest {
+	return store.Digest("sha256:" + hex.EncodeToString(h.Sum(nil)))
 }
 
 // Export writes a bundle to path, or in volumes to path.001 and so on. The files appear under their names when all are complete. It returns them.
@@ -75,7 +80,7 @@ func Export(ctx context.Context, path string, o ExportOptions) ([]string, error)
 		w.abort()
 		return nil, err
 	}
-	return w.finish(o.wholeKey())
+	return w.finish(ctx, o.wholeKey())
 }
 
 // wholeKey is the key that signs the file as a whole too: only minisign and tar read a bundle on a machine that has no Eyelet yet.
@@ -133,7 +138,7 @@ func (o *ExportOptions) plan(ctx context.Context, scratch string) (*Index, []mem
 	members := append(manifests, blobs...)
 	if o.Program != nil {
 		index.Program = &o.Program.Program
-		program, err := o.Program.describe()
+		program, err := o.Program.describe(ctx)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -164,7 +169,7 @@ func (o *ExportOptions) blob(ctx context.Context, m *store.Model, d store.Descri
 	if o.Plain || o.Program != nil {
 		return plain, nil
 	}
-	packed, size, err := pack(ctx, path, scratch)
+	packed, size, err := pack(ctx, path, d.Digest, scratch)
 	if err != nil {
 		return member{}, err
 	}
@@ -203,7 +208,12 @@ func (o *ExportOptions) write(ctx context.Context, w io.Writer, index *Index, me
 	return nil
 }
 
-// writeMember writes one file, and holds what is not packed to its digest.
+// damaged is the error of a file that does not have the digest by which it is known.
+func damaged(path string, got store.Digest) error {
+	return fmt.Errorf("bundle: %w: %s is damaged: its digest is %s", store.ErrDigest, path, got)
+}
+
+// writeMember writes one file, and holds it to its digest. What is packed was, when it was packed.
 func writeMember(ctx context.Context, w io.Writer, m member, progress func(int64)) error {
 	h, err := header(m.Path, m.Size, m.Executable)
 	if err != nil {
@@ -237,8 +247,8 @@ func writeMember(ctx context.Context, w io.Writer, m member, progress func(int64
 			return fmt.Errorf("bundle: %s: %w", m.Path, err)
 		}
 	}
-	if got := "sha256:" + hex.EncodeToString(sum.Sum(nil)); m.Encoding == "" && got != string(m.Digest) {
-		return fmt.Errorf("bundle: %w: %s is damaged in the store: its digest is %s", store.ErrDigest, m.Path, got)
+	if got := digestOf(sum); m.Encoding == "" && got != m.Digest {
+		return damaged(m.Path, got)
 	}
 	if _, err := w.Write(make([]byte, padding(m.Size))); err != nil {
 		return fmt.Errorf("bundle: %w", err)

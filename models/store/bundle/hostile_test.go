@@ -117,6 +117,23 @@ var hostileBundles = []hostile{
 	})},
 	{"petabytes announced", "has a size of", reIndex(func(x *Index) { lastBlob(x).Size = 1 << 51 })},
 	{"petabytes announced by many", "more than 1125899906842624 bytes", reIndex(func(x *Index) { lastBlob(x).Unpacked, lastBlob(x).Size = 1<<50, 1<<49 })},
+	{"more announced than numbers hold", "more than 1125899906842624 bytes", reIndex(func(x *Index) {
+		for i := range 9000 { // packed, each of the largest size, and unpacked of hardly any
+			d := store.DigestOf([]byte{byte(i), byte(i >> 8)})
+			x.Files = append(x.Files, File{Path: packedDir + d.FileName() + packedSuffix, Kind: kindBlob, Size: maxTotal, Digest: d, Encoding: encodingZstd, Unpacked: 1})
+		}
+	})},
+	{"a model of a negative size", "has a size of", reIndex(func(x *Index) { x.Models[0].Size = -1 })},
+	{"manifests that fill the memory", "manifests of more than", reIndex(func(x *Index) {
+		first := x.Files[0]
+		x.Files = nil
+		for i := range 100 {
+			f := first
+			f.Path, f.Size = manifestDir+"x"+strings.Repeat("y", i%50)+"@"+string(rune('a'+i/50))+".json", store.MaxManifest
+			x.Files = append(x.Files, f)
+		}
+	})},
+	{"a name that Windows keeps", "keeps for a device", reIndex(func(x *Index) { x.Models[0].Name = "nul" })},
 	{"a bundle that is cut", "truncated", func(t *testing.T, good []entry) []byte { data := tarBytes(t, good); return data[:len(data)/2] }},
 	{"a bundle that is cut in its index", "truncated", func(t *testing.T, good []entry) []byte { return tarBytes(t, good)[:700] }},
 	{"a bundle without its end", "truncated", func(t *testing.T, good []entry) []byte { data := tarBytes(t, good); return data[:len(data)-1024] }},

@@ -41,7 +41,7 @@ type importer struct {
 	seen   map[string]bool        // members that were passed
 }
 
-// Import brings the models of a bundle into a store: all of them, under their names, or none. Errors that wrap ErrBundle, ErrSignature, ErrSpace
+// Import brings the models of a bundle into a store: all of them, under their names, or none. Errors that wrap ErrBundle, ErrSignature
 // or those of package store mean that the bundle was refused and nothing is left of it. After any other, an interruption or a medium that
 // cannot be read, the files that were complete stay, and a part of the next one, for another attempt to go on from.
 func Import(ctx context.Context, s *store.Store, src *Source, o ImportOptions) (*Result, error) {
@@ -74,7 +74,7 @@ func Import(ctx context.Context, s *store.Store, src *Source, o ImportOptions) (
 
 // refused reports whether an error is the bundle's fault.
 func (im *importer) refused(err error) bool {
-	for _, target := range []error{ErrBundle, ErrSignature, ErrSpace, store.ErrDigest, store.ErrManifest, store.ErrMissing, store.ErrExists, store.ErrName} {
+	for _, target := range []error{ErrBundle, ErrSignature, store.ErrSpace, store.ErrDigest, store.ErrManifest, store.ErrMissing, store.ErrExists, store.ErrName} {
 		if errors.Is(err, target) {
 			return true
 		}
@@ -295,7 +295,7 @@ func (im *importer) readManifest(f *File) error {
 
 // checkNeeds compares what the manifests want with what the bundle and the store have, and what is to be written with the space there is.
 func (im *importer) checkNeeds() error {
-	var room int64
+	var blobs []store.Descriptor
 	there := map[store.Digest]bool{}
 	for _, f := range im.index.Files {
 		if f.Kind != kindBlob {
@@ -312,19 +312,14 @@ func (im *importer) checkNeeds() error {
 			return fmt.Errorf("bundle: %w: the contents of %q come twice", ErrBundle, f.Path)
 		}
 		there[f.Digest] = true
-		if !im.session.Has(store.Descriptor{Digest: f.Digest, Size: size}) {
-			room += size
-		}
+		blobs = append(blobs, store.Descriptor{Digest: f.Digest, Size: size})
 	}
 	for d, size := range im.needed {
 		if !there[d] && !im.session.Has(store.Descriptor{Digest: d, Size: size}) {
 			return fmt.Errorf("bundle: %w: %w: %s of %d bytes is neither in it nor in the store", ErrBundle, store.ErrMissing, d, size)
 		}
 	}
-	if free, known := im.session.Free(); known && room > free {
-		return fmt.Errorf("bundle: %w: %d bytes are needed in %s, %d are free", ErrSpace, room, im.s.Root(), free)
-	}
-	return nil
+	return im.session.Room(blobs)
 }
 
 // readBlob stores a file of a model. What is there already is passed over.

@@ -100,7 +100,7 @@ func (x *Index) check() error {
 	}
 	manifests := map[string]store.Digest{}
 	seen := map[string]bool{indexName: true, signatureName: true}
-	var total int64
+	var total, manifestBytes int64
 	blobs := false
 	for i := range x.Files {
 		f := &x.Files[i]
@@ -111,8 +111,15 @@ func (x *Index) check() error {
 			return fmt.Errorf("%q is listed twice", f.Path)
 		}
 		seen[strings.ToLower(f.Path)] = true
-		if total += f.contentSize(); total > maxTotal {
+		// Both sizes count: what is packed may claim to unpack to little. Neither is more than maxTotal, so that sums stay far below 1<<63.
+		if total += max(f.Size, f.contentSize()); total > maxTotal {
 			return fmt.Errorf("more than %d bytes", int64(maxTotal))
+		}
+		if f.Kind == kindManifest {
+			manifestBytes += f.Size
+		}
+		if manifestBytes > maxManifests {
+			return fmt.Errorf("manifests of more than %d bytes", maxManifests)
 		}
 		switch {
 		case f.Kind != kindManifest:
@@ -133,6 +140,9 @@ func (x *Index) checkModels(manifests map[string]store.Digest) error {
 		name, err := store.ParseName(m.Name)
 		if err != nil {
 			return err
+		}
+		if m.Size < 0 || m.Size > maxTotal {
+			return fmt.Errorf("the model %s has a size of %d bytes", name, m.Size)
 		}
 		file := manifestDir + name.FileName()
 		if digest, ok := manifests[file]; !ok || digest != m.Digest {

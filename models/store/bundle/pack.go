@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,8 @@ import (
 	"path/filepath"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/eyelet-engine/eyelet/models/store"
 )
 
 const (
@@ -18,9 +21,9 @@ const (
 	maxWindow   = 8 << 20  // bytes that unpacking may take for its window
 )
 
-// pack compresses a file into scratch if that saves a tenth of it, by the looks of a few samples and then in truth. It returns "" where it does
+// pack compresses a file, and holds it to its digest, into scratch if that saves a tenth of it, by the looks of a few samples and then in truth. It returns "" where it does
 // not: weights of four bits hardly get smaller.
-func pack(ctx context.Context, path, scratch string) (packed string, size int64, err error) {
+func pack(ctx context.Context, path string, want store.Digest, scratch string) (packed string, size int64, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return "", 0, fmt.Errorf("bundle: %w", err)
@@ -42,9 +45,13 @@ func pack(ctx context.Context, path, scratch string) (packed string, size int64,
 	if err != nil {
 		return "", 0, fmt.Errorf("bundle: %w", err)
 	}
-	size, err = compress(ctx, out, f)
+	sum := sha256.New()
+	size, err = compress(ctx, out, io.TeeReader(f, sum))
 	if err = errors.Join(err, out.Close()); err != nil {
 		return "", 0, fmt.Errorf("bundle: packing %s: %w", path, err)
+	}
+	if got := digestOf(sum); got != want {
+		return "", 0, damaged(path, got)
 	}
 	if size > info.Size()/10*9 || info.Size()/maxRatio > size {
 		return "", 0, os.Remove(packed)
@@ -71,13 +78,13 @@ func sample(f *os.File, size int64) (bool, error) {
 	return after < before/10*9, nil
 }
 
-func compress(ctx context.Context, w io.Writer, f *os.File) (int64, error) {
+func compress(ctx context.Context, w io.Writer, r io.Reader) (int64, error) {
 	counted := &counter{w: w}
 	encoder, err := zstd.NewWriter(counted, zstd.WithWindowSize(maxWindow))
 	if err != nil {
 		return 0, err
 	}
-	_, err = io.Copy(encoder, contextReader{ctx, f})
+	_, err = io.Copy(encoder, contextReader{ctx, r})
 	err = errors.Join(err, encoder.Close())
 	return counted.n, err
 }

@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"os"
@@ -59,7 +60,7 @@ func OpenProgram(dir string, about Program) (*Folder, error) {
 }
 
 // describe returns what the index says of the program's files, whose contents it reads for that.
-func (p *Folder) describe() ([]member, error) {
+func (p *Folder) describe(ctx context.Context) ([]member, error) {
 	var members []member
 	for _, rel := range p.files {
 		path := filepath.Join(p.Dir, filepath.FromSlash(rel))
@@ -67,7 +68,7 @@ func (p *Folder) describe() ([]member, error) {
 		if err != nil {
 			return nil, fmt.Errorf("bundle: %w", err)
 		}
-		digest, err := hashFile(path)
+		digest, err := hashFile(ctx, path)
 		if err != nil {
 			return nil, fmt.Errorf("bundle: %w", err)
 		}

@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -70,49 +71,77 @@ func (w *volumeWriter) abort() {
 }
 
 // finish puts the files in their places and signs each with key, if there is one.
-func (w *volumeWriter) finish(key *SecretKey) ([]string, error) {
+func (w *volumeWriter) finish(ctx context.Context, key *SecretKey) (made []string, err error) {
 	if w.f != nil {
 		if err := w.closeFile(); err != nil {
 			return nil, fmt.Errorf("bundle: %w", err)
 		}
 	}
-	var made []string
-	for i, file := range w.files {
-		path := w.path
-		if w.limit > 0 {
-			path = volumeName(w.path, i)
-		}
-		if key != nil {
-			if err := signFile(*key, file, path+".minisig", filepath.Base(path)); err != nil {
+	// Signing reads everything again and may be interrupted: it comes before any file gets its name.
+	if key != nil {
+		for i, file := range w.files {
+			if err := signFile(ctx, *key, file, filepath.Base(w.name(i))); err != nil {
 				return nil, err
 			}
 		}
+	}
+	defer func() {
+		if err != nil { // half a bundle is none
+			for _, path := range made {
+				os.Remove(path)
+			}
+			made = nil
+		}
+	}()
+	for i, file := range w.files {
+		path := w.name(i)
+		if key != nil {
+			if err := os.Rename(file+signedSuffix, path+signedSuffix); err != nil {
+				return made, fmt.Errorf("bundle: %w", err)
+			}
+		}
 		if err := os.Rename(file, path); err != nil {
-			return nil, fmt.Errorf("bundle: %w", err)
+			return made, fmt.Errorf("bundle: %w", err)
 		}
 		made = append(made, path)
+		if key == nil {
+			// Of an earlier bundle of this name; it would not hold.
+			_ = os.Remove(path + signedSuffix)
+		}
 	}
 	// A volume of an earlier, longer bundle of this name would be taken for one of these.
 	if w.limit > 0 {
 		for i := len(w.files); os.Remove(volumeName(w.path, i)) == nil; i++ {
-			_ = os.Remove(volumeName(w.path, i) + ".minisig")
+			_ = os.Remove(volumeName(w.path, i) + signedSuffix)
 		}
 	}
 	return made, nil
 }
 
-// signFile signs a file as minisign -S does, so that minisign -V checks it where there is no Eyelet yet.
-func signFile(key SecretKey, path, to, name string) error {
+// name returns the path of file i when all is complete.
+func (w *volumeWriter) name(i int) string {
+	if w.limit > 0 {
+		return volumeName(w.path, i)
+	}
+	return w.path
+}
+
+// signedSuffix is what minisign adds to a file's name for its signature.
+const signedSuffix = ".minisig"
+
+// signFile signs a file as minisign -S does, so that minisign -V checks it where there is no Eyelet yet. The signature is path.minisig; name is
+// what the file will be called.
+func signFile(ctx context.Context, key SecretKey, path, name string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("bundle: %w", err)
 	}
 	defer f.Close()
-	signature, err := sign(key, f, "file:"+name)
+	signature, err := sign(key, contextReader{ctx, f}, "file:"+name)
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(to, signature, 0o666); err != nil {
+	if err := os.WriteFile(path+signedSuffix, signature, 0o666); err != nil {
 		return fmt.Errorf("bundle: %w", err)
 	}
 	return nil

@@ -15,9 +15,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/eyelet-engine/eyelet/models/store"
@@ -69,6 +72,9 @@ func Pull(ctx context.Context, s *store.Store, from Remote, name store.Name, rep
 	if err != nil {
 		return nil, err
 	}
+	if err := t.Room(m.Blobs()); err != nil {
+		return nil, errors.Join(err, t.Discard())
+	}
 	made, err := pull(ctx, t, from, m, raw, name, replace, progress)
 	return made, errors.Join(err, t.Close())
 }
@@ -83,9 +89,10 @@ func pull(ctx context.Context, t *store.Session, from Remote, m *store.Manifest,
 	return t.Create(name, raw, replace)
 }
 
-// newClient returns an HTTP client that trusts and contacts what the options say, and host.
-func newClient(host string, o Options) (*http.Client, error) {
-	transport := &http.Transport{TLSHandshakeTimeout: 20 * time.Second, ResponseHeaderTimeout: 2 * time.Minute, IdleConnTimeout: time.Minute, MaxIdleConnsPerHost: 4}
+// newClient returns an HTTP client that trusts and contacts what the options say, and host by scheme, "https" or "http".
+func newClient(scheme, host string, o Options) (*http.Client, error) {
+	transport := &http.Transport{TLSHandshakeTimeout: 20 * time.Second, ResponseHeaderTimeout: 2 * time.Minute, IdleConnTimeout: time.Minute, MaxIdleConnsPerHost: 4,
+		DisableCompression: true} // what is unpacked unasked has no size that could be compared
 	if o.CAFile != "" {
 		pool, err := x509.SystemCertPool()
 		if err != nil {
@@ -100,18 +107,33 @@ func newClient(host string, o Options) (*http.Client, error) {
 		}
 		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
-	return &http.Client{Transport: &confined{transport, append([]string{host}, o.AllowHosts...)}}, nil
+	return &http.Client{Transport: &confined{transport, scheme, append([]string{host}, o.AllowHosts...)}}, nil
 }
 
-// confined refuses requests to other hosts than those that were named.
+// confined refuses requests to other hosts than those that were named, and such without TLS where the named one has it.
 type confined struct {
 	http.RoundTripper
-	hosts []string
+	scheme string
+	hosts  []string // that which was named first
 }
 
 func (c *confined) RoundTrip(r *http.Request) (*http.Response, error) {
-	if !slices.Contains(c.hosts, r.URL.Host) {
+	if c.scheme == "https" && r.URL.Scheme != "https" {
+		return nil, fmt.Errorf("%w: %s sends us to %s://%s, which is not encrypted", ErrHost, c.hosts[0], r.URL.Scheme, r.URL.Host)
+	}
+	named := func(host string) bool { return withPort(r.URL.Scheme, host) == withPort(r.URL.Scheme, r.URL.Host) }
+	if !slices.ContainsFunc(c.hosts, named) {
 		return nil, fmt.Errorf("%w: %s sends us to %s; --allow-host %s allows that", ErrHost, c.hosts[0], r.URL.Host, r.URL.Host)
 	}
 	return c.RoundTripper.RoundTrip(r)
+}
+
+// withPort writes a host so that two spellings of one are the same.
+func withPort(scheme, host string) string {
+	u := url.URL{Host: strings.ToLower(host)}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[scheme]
+	}
+	return net.JoinHostPort(u.Hostname(), port)
 }

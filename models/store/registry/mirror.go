@@ -25,7 +25,7 @@ func OpenMirror(base string, name store.Name, o Options) (*Mirror, error) {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, fmt.Errorf("registry: %w: %.200q is no address of a web server", store.ErrName, base)
 	}
-	client, err := newClient(u.Host, o)
+	client, err := newClient(u.Scheme, u.Host, o)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"strings"
 
 	digest "github.com/opencontainers/go-digest"
@@ -48,7 +49,11 @@ func OpenRepository(ref string, o Options) (*Repository, error) {
 	if err != nil {
 		return nil, fmt.Errorf("registry: %w: %w", store.ErrName, err)
 	}
-	client, err := newClient(parsed.Host(), o)
+	scheme := "https"
+	if o.PlainHTTP {
+		scheme = "http"
+	}
+	client, err := newClient(scheme, parsed.Host(), o)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +61,12 @@ func OpenRepository(ref string, o Options) (*Repository, error) {
 	if err != nil {
 		return nil, fmt.Errorf("registry: docker's configuration: %w", err)
 	}
-	c := &auth.Client{Client: client, Credential: credentials.Credential(docker), Cache: auth.NewCache()}
+	c := &auth.Client{
+		Client: client, Credential: credentials.Credential(docker), Cache: auth.NewCache(),
+		// The library would ask a name server where the host of a realm lies, before we can refuse the host. Which hosts may be asked for tokens,
+		// loopback or not, is said by name.
+		BlockedRealmPrefixes: []netip.Prefix{},
+	}
 	if o.UserAgent != "" {
 		c.SetUserAgent(o.UserAgent)
 	}

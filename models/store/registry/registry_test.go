@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -217,6 +218,99 @@ func TestNoOtherHostIsContacted(t *testing.T) {
 	}
 	if contacted > 0 {
 		t.Errorf("contacted %d times", contacted)
+	}
+}
+
+// A registry says where tokens are given (its realm). Password and question must not go to a host that nobody named, and no name server may be
+// asked about it.
+func TestNoOtherHostIsAskedForATokenUnlessAllowed(t *testing.T) {
+	var passwords []string
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, password, _ := r.BasicAuth()
+		passwords = append(passwords, password)
+		_, _ = io.WriteString(w, `{"token":"open"}`)
+	}))
+	defer elsewhere.Close()
+	from := newStore(t)
+	m := addModel(t, from, "a")
+	realm := ""
+	named := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer open" {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="`+realm+`",service="x"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		w.Header().Set("Content-Type", store.MediaManifest)
+		_, _ = w.Write(m.Raw())
+	}))
+	defer named.Close()
+	host := strings.TrimPrefix(named.URL, "http://")
+	config := t.TempDir()
+	t.Setenv("DOCKER_CONFIG", config)
+	word := base64.StdEncoding.EncodeToString([]byte("site:secret"))
+	writeFile(t, filepath.Join(config, "config.json"), []byte(`{"auths":{"`+host+`":{"auth":"`+word+`"}}}`))
+	ask := func(o Options) error {
+		o.PlainHTTP = true
+		r, err := OpenRepository(host+"/a", o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = r.Manifest(t.Context())
+		return err
+	}
+	port := elsewhere.URL[strings.LastIndexByte(elsewhere.URL, ':'):]
+	for _, realm = range []string{elsewhere.URL + "/token", "http://localhost" + port + "/token", "http://tokens.invalid/token", "http://[::1]" + port} {
+		if err := ask(Options{}); !errors.Is(err, ErrHost) || !strings.Contains(err.Error(), "--allow-host") {
+			t.Errorf("%s: %v", realm, err)
+		}
+	}
+	for _, realm = range []string{"file:///etc/passwd", "ftp://" + host, ""} {
+		if err := ask(Options{}); err == nil {
+			t.Errorf("the realm %q is asked", realm)
+		}
+	}
+	if len(passwords) > 0 {
+		t.Fatalf("another host was given %q", passwords)
+	}
+	realm = "http://localhost" + port + "/token"
+	if err := ask(Options{AllowHosts: []string{"LOCALHOST" + port}}); err != nil || len(passwords) != 1 || passwords[0] != "secret" {
+		t.Errorf("%v; given %q", err, passwords)
+	}
+}
+
+func TestTLSIsNotLeftOnTheWay(t *testing.T) {
+	contacted := 0
+	plain := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { contacted++ }))
+	defer plain.Close()
+	server := httptest.NewTLSServer(http.RedirectHandler(plain.URL, http.StatusTemporaryRedirect))
+	defer server.Close()
+	ca := writeFile(t, filepath.Join(t.TempDir(), "ca.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+	mirror, err := OpenMirror(server.URL, mustName(t, "a"), Options{CAFile: ca, AllowHosts: []string{strings.TrimPrefix(plain.URL, "http://")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := mirror.Manifest(t.Context()); !errors.Is(err, ErrHost) || !strings.Contains(err.Error(), "not encrypted") || contacted > 0 {
+		t.Errorf("%v; contacted %d times", err, contacted)
+	}
+}
+
+func TestAModelThatDoesNotFitIsNotBegun(t *testing.T) {
+	from := newStore(t)
+	m := addModel(t, from, "a")
+	raw := strings.Replace(string(m.Raw()), `"size":`+strconv.FormatInt(m.Manifest.Layers[0].Size, 10), `"size":1125899906842624`, 1)
+	asked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked++; strings.Contains(r.URL.Path, "manifests") {
+			_, _ = io.WriteString(w, raw)
+		}
+	}))
+	defer server.Close()
+	mirror, err := OpenMirror(server.URL, m.Name, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Pull(t.Context(), newStore(t), mirror, m.Name, false, nil, nil); !errors.Is(err, store.ErrSpace) || asked != 1 {
+		t.Errorf("%v; asked %d times", err, asked)
 	}
 }
 
