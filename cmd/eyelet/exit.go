@@ -11,6 +11,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/bench"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/models/convert"
 	"github.com/eyelet-engine/eyelet/models/gguf"
@@ -79,7 +80,7 @@ var classes = []struct {
 	{exitMismatch, []error{engine.ErrMismatch, engine.ErrNoVision, quantize.ErrShape}},
 	{exitCapacity, []error{engine.ErrContextLength, llama.ErrNoRoom, llama.ErrNoMemory, syscall.ENOMEM, syscall.ENOSPC, bundle.ErrSpace}},
 	{exitInput, []error{
-		engine.ErrModelFile, engine.ErrImage,
+		engine.ErrModelFile, engine.ErrImage, bench.ErrQuestions, bench.ErrResults,
 		gguf.ErrNotGGUF, gguf.ErrTruncated, gguf.ErrCorrupt, gguf.ErrUnsupported, gguf.ErrLimit,
 		safetensors.ErrNotSafetensors, safetensors.ErrTruncated, safetensors.ErrCorrupt, safetensors.ErrUnsupported, safetensors.ErrLimit,
 		imatrix.ErrInvalid, vision.ErrUnknownTower, hf.ErrInvalid, hf.ErrUnsupported, hf.ErrLimit, convert.ErrWeights,
