@@ -53,8 +53,11 @@ func addGrid(p *plot.Plot) {
 	p.Add(g)
 }
 
-// fontFamily matches how vgsvg names fonts, for viewers that do not have them.
-var fontFamily = regexp.MustCompile(`font-family:[^;"]*`)
+// fontFamily matches how vgsvg names fonts, which viewers may not have; fixedSize the size in points, in whose place the page puts its own.
+var (
+	fontFamily = regexp.MustCompile(`font-family:[^;"]*`)
+	fixedSize  = regexp.MustCompile(`^<svg width="[^"]*" height="[^"]*"`)
+)
 
 // svg draws a plot. The size is left to the page.
 func svg(p *plot.Plot, width, height vg.Length) (string, error) {
@@ -68,7 +71,7 @@ func svg(p *plot.Plot, width, height vg.Length) (string, error) {
 	if i := bytes.Index(out, []byte("<svg")); i >= 0 {
 		out = out[i:] // the page needs no XML declaration
 	}
-	return fontFamily.ReplaceAllString(string(out), "font-family:sans-serif"), nil
+	return fontFamily.ReplaceAllString(fixedSize.ReplaceAllString(string(out), "<svg"), "font-family:sans-serif"), nil
 }
 
 // logTicks marks 1, 2 and 5 of each power of ten.
@@ -145,7 +148,7 @@ func (v *view) pareto(title, x string, cost func(*bench.Cell) (float64, bool), i
 	p.Y.Min, p.Y.Max = lowest/1.6, highest*1.6
 	margin := (p.X.Max - p.X.Min) * 0.05
 	p.X.Min, p.X.Max = p.X.Min-margin, p.X.Max+5*margin // room for names
-	drawing, err := svg(p, 760, 440)
+	drawing, err := svg(p, 560, 360)
 	return &chart{title: title, svg: drawing, comment: "Lower is closer to the base. Blue: no other combination is both cheaper and closer; grey: one is."}, err
 }
 
@@ -186,7 +189,7 @@ func (v *view) stageBars() (*chart, error) {
 	}
 	p := newPlot("ms to the first token of an answer about a photo", "")
 	addGrid(p)
-	p.Legend.Top = true
+	p.Legend.Top, p.Legend.Padding = true, vg.Points(3)
 	var below *plotter.BarChart
 	for i, stage := range stages {
 		values := make(plotter.Values, len(cells))
@@ -211,8 +214,8 @@ func (v *view) stageBars() (*chart, error) {
 	}
 	p.NominalY(names...)
 	p.X.Min = 0
-	p.X.Max *= 1.25 // room for the legend
-	drawing, err := svg(p, 760, vg.Length(90+20*len(cells)))
+	p.X.Max *= 1.4 // room for the legend
+	drawing, err := svg(p, 560, vg.Length(70+20*len(cells)))
 	return &chart{title: "Stages", svg: drawing, comment: "Medians. Loading the model comes before, once."}, err
 }
 
@@ -252,7 +255,7 @@ func (v *view) spread() (*chart, error) {
 	}
 	p.NominalY(names...)
 	p.X.Min = 0
-	drawing, err := svg(p, 760, vg.Length(90+20*len(cells)))
+	drawing, err := svg(p, 560, vg.Length(70+20*len(cells)))
 	return &chart{title: "Spread", svg: drawing, comment: "Rings: repetitions; plus signs: medians."}, err
 }
 
