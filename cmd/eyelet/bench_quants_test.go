@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/eyelet-engine/eyelet/engine/bench"
 )
@@ -96,5 +99,41 @@ func TestCommandLinesAreQuotedForAShell(t *testing.T) {
 	t.Parallel()
 	if got := commandLine([]string{"/usr/bin/eyelet", "bench", "a b", "it's", "", "x"}); got != `eyelet bench 'a b' 'it'\''s' '' x` {
 		t.Error(got)
+	}
+}
+
+func TestBenchQuantsKeepsWhatThereIsWhenInterrupted(t *testing.T) {
+	t.Parallel()
+	out := filepath.Join(t.TempDir(), "out")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	// Enough repetitions that it cannot end by itself.
+	cmd := invocation{args: []string{"bench", "quants", seedModel, "--threads", "1", "--windows", "2", "--reps", "1000", "-o", out}}.command(ctx)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(out, "results.json")); err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			t.Fatal("no result came")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if code := exitStatus(t, cmd.Wait()); code != exitInterrupted || !strings.Contains(stderr.String(), "holds what was measured; the same command goes on") {
+		t.Errorf("exit code %d, %s", code, stderr.String())
+	}
+	r, err := bench.ReadResults(out)
+	if err != nil || r.Complete || len(r.Qualities) != 1 || r.Cells[0].Speed != nil {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if _, err := os.Stat(filepath.Join(out, "report.html")); err != nil {
+		t.Error(err)
 	}
 }

@@ -20,8 +20,8 @@ type asker struct {
 	vocab    *llama.Vocab
 }
 
-// newAsker makes a context that holds a question about a picture of so many image tokens.
-func newAsker(lm *llama.Model, projector string, imageTokens int, kv string, threads int) (*asker, error) {
+// newAsker makes a context that holds a question about a picture of so many image tokens. collector may be nil.
+func newAsker(lm *llama.Model, projector string, imageTokens int, kv string, threads int, collector *llama.Collector) (*asker, error) {
 	d, err := engine.NewDialogue(lm, "", projector)
 	if err != nil {
 		return nil, err
@@ -33,7 +33,7 @@ func newAsker(lm *llama.Model, projector string, imageTokens int, kv string, thr
 	if train := lm.NCtxTrain(); train > 0 {
 		cells = min(cells, train)
 	}
-	r, err := newReader(lm, cells, kv, threads)
+	r, err := newReader(lm, cells, kv, threads, collector)
 	if err != nil {
 		return nil, err
 	}

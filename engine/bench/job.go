@@ -247,6 +247,9 @@ func nativeProjector(path string) (string, error) {
 		return "", fmt.Errorf("%w: %w", engine.ErrModelFile, err)
 	}
 	defer f.Close()
+	if arch := f.Architecture(); arch != "clip" {
+		return "", fmt.Errorf("%w: %s is a %s model, not a vision projector", engine.ErrModelFile, path, arch)
+	}
 	info, err := vision.Describe(f)
 	return info.Projector, err
 }
@@ -263,7 +266,7 @@ func (j *Job) ask(ctx context.Context, lm *llama.Model, projector string, q *Qua
 		return err
 	}
 	defer rows.close()
-	a, err := newAsker(lm, projector, rows.most(), j.KV, j.Threads)
+	a, err := newAsker(lm, projector, rows.most(), j.KV, j.Threads, nil)
 	if err != nil {
 		return err
 	}

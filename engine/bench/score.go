@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
@@ -28,20 +29,21 @@ type reader struct {
 	tokens *llama.Batch
 	rows   *llama.Batch // nil until rows are fed
 	pos    llama.Pos
+	all    bool // the output of every entry is computed, whether it is looked at or not
 }
 
-// newReader makes a context of so many cells.
-func newReader(lm *llama.Model, cells int, kv string, threads int) (*reader, error) {
+// newReader makes a context of so many cells. collector may be nil.
+func newReader(lm *llama.Model, cells int, kv string, threads int, collector *llama.Collector) (*reader, error) {
 	t, ok := kvTypes[kv]
 	if !ok {
 		return nil, fmt.Errorf("%w: unknown type %q of the KV cache", engine.ErrRequest, kv)
 	}
 	n := min(cells, textWindow)
-	lc, err := llama.NewContext(lm, llama.ContextParams{NCtx: cells, NBatch: n, NUBatch: n, Threads: threads, TypeK: t, TypeV: t, ExactCache: true})
+	lc, err := llama.NewContext(lm, llama.ContextParams{NCtx: cells, NBatch: n, NUBatch: n, Threads: threads, TypeK: t, TypeV: t, ExactCache: true, Collector: collector})
 	if err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
-	return &reader{lm: lm, lc: lc, tokens: llama.NewTokenBatch(n, 1)}, nil
+	return &reader{lm: lm, lc: lc, tokens: llama.NewTokenBatch(n, 1), all: collector != nil}, nil
 }
 
 func (r *reader) close() {
@@ -73,7 +75,7 @@ func (r *reader) feed(ctx context.Context, tokens []llama.Token, from int, see f
 		part := tokens[start:min(start+r.tokens.Cap(), len(tokens))]
 		r.tokens.Clear()
 		for i, t := range part {
-			if err := r.tokens.Add(t, r.pos, see != nil && start+i >= from, 0); err != nil {
+			if err := r.tokens.Add(t, r.pos, r.all || see != nil && start+i >= from, 0); err != nil {
 				return err
 			}
 			r.pos++
@@ -106,7 +108,7 @@ func (r *reader) feedRows(ctx context.Context, rows []float32) error {
 	for len(rows) > 0 {
 		r.rows.Clear()
 		for len(rows) > 0 && r.rows.Len() < r.rows.Cap() {
-			if err := r.rows.AddEmbedding(rows[:width], []llama.Pos{r.pos}, false, 0); err != nil {
+			if err := r.rows.AddEmbedding(rows[:width], []llama.Pos{r.pos}, r.all, 0); err != nil {
 				return err
 			}
 			r.pos++
@@ -135,41 +137,58 @@ func windowOf(lm *llama.Model) int {
 	return textWindow
 }
 
+// windowsOf cuts a text into windows, at most limit of them, all if it is 0. The first token of each is left to be replaced by the one that
+// begins a text, where the model wants one.
+func windowsOf(lm *llama.Model, text string, limit int) (windows [][]llama.Token, err error) {
+	tokens, err := lm.Vocab().Tokenize(text, true, false)
+	if err != nil {
+		return nil, fmt.Errorf("bench: the text: %w", err)
+	}
+	window := windowOf(lm)
+	n := len(tokens) / window
+	if n < 2 {
+		return nil, fmt.Errorf("%w: the text has %d tokens, and %d are needed at least: give a longer one (--text)", engine.ErrRequest, len(tokens), 2*window)
+	}
+	if limit > 0 {
+		n = min(n, limit)
+	}
+	for i := range n {
+		windows = append(windows, tokens[i*window:(i+1)*window])
+	}
+	return windows, nil
+}
+
+// begun is a window that begins as a text does.
+func begun(lm *llama.Model, window []llama.Token) []llama.Token {
+	part := slices.Clone(window)
+	if lm.Vocab().AddBOS() {
+		part[0] = lm.Vocab().BOS()
+	}
+	return part
+}
+
 // scoreText runs a text through a model as llama-perplexity does: in windows that begin with the token that begins a text, where the
 // model wants one; places in the second half of each window count. At most limit windows are run, all if it is 0.
 func scoreText(ctx context.Context, lm *llama.Model, text, kv string, threads, limit int, see place, progress func(done, total int)) error {
-	tokens, err := lm.Vocab().Tokenize(text, true, false)
+	windows, err := windowsOf(lm, text, limit)
 	if err != nil {
-		return fmt.Errorf("bench: the text: %w", err)
+		return err
 	}
-	window := windowOf(lm)
-	windows := len(tokens) / window
-	if windows < 2 {
-		return fmt.Errorf("%w: the text has %d tokens, and %d are needed at least: give a longer one (--text)", engine.ErrRequest, len(tokens), 2*window)
-	}
-	if limit > 0 {
-		windows = min(windows, limit)
-	}
-	r, err := newReader(lm, window, kv, threads)
+	r, err := newReader(lm, windowOf(lm), kv, threads, nil)
 	if err != nil {
 		return err
 	}
 	defer r.close()
-	for w := range windows {
-		progress(w, windows)
+	for w, window := range windows {
+		progress(w, len(windows))
 		if err := r.clear(); err != nil {
 			return err
 		}
-		part := append([]llama.Token(nil), tokens[w*window:(w+1)*window]...)
-		follow := part[1:]
-		if lm.Vocab().AddBOS() {
-			part[0] = lm.Vocab().BOS()
-		}
-		err := r.feed(ctx, part, window/2, func(i int, logits []float32) error {
-			if i == len(part)-1 {
+		err := r.feed(ctx, begun(lm, window), len(window)/2, func(i int, logits []float32) error {
+			if i == len(window)-1 {
 				return nil
 			}
-			return see(logits, follow[i])
+			return see(logits, window[i+1])
 		})
 		if err != nil {
 			return err
