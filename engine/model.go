@@ -15,7 +15,6 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/kv/disk"
 	"github.com/eyelet-engine/eyelet/engine/media"
 	"github.com/eyelet-engine/eyelet/engine/sched"
-	"github.com/eyelet-engine/eyelet/models/chat"
 )
 
 // DefaultContext is the context length, in tokens, of a model that was trained for at least as much.
@@ -95,10 +94,8 @@ type Model struct {
 	lm          *llama.Model
 	lc          *llama.Context
 	vision      encoder // nil for a text model
-	template    *chat.Template
-	exactImages bool                   // ModelSpec.ExactImages
-	special     map[string]llama.Token // control tokens by their text
-	names       []string               // keys of special
+	dialogue    *Dialogue
+	exactImages bool // ModelSpec.ExactImages
 
 	cells           int    // items that a request can have
 	pictureIdentity string // what the keys of pictures are made with
@@ -258,54 +255,16 @@ func (m *Model) fitContext(spec ModelSpec, p *llama.ContextParams) {
 	}
 }
 
-// openTemplate finds the chat template and the vocabulary's control tokens, which only the template may use.
-func (m *Model) openTemplate(spec ModelSpec) error {
-	vocab := m.lm.Vocab()
-	m.special = map[string]llama.Token{}
-	for t := range llama.Token(vocab.N()) {
-		if vocab.Attr(t)&(llama.AttrControl|llama.AttrUserDefined) == 0 {
-			continue
-		}
-		if text := string(vocab.Piece(t, true)); text != "" {
-			if _, ok := m.special[text]; !ok {
-				m.special[text] = t
-				m.names = append(m.names, text)
-			}
-		}
-	}
-	source := spec.ChatTemplate
-	m.info.Template = "given"
-	if source == "" {
-		source, _ = m.lm.ChatTemplate("")
-		m.info.Template = "model"
-	}
-	name := source
-	if source == "" {
-		name = chat.Guess(m.templateMetadata())
-	}
-	if text, err := chat.Fallback(name); err == nil {
-		source, m.info.Template = text, name
-	}
-	text := func(t llama.Token) string { return string(vocab.Piece(t, true)) }
-	var err error
-	if m.template, err = chat.Parse(source, chat.Options{BOS: text(vocab.BOS()), EOS: text(vocab.EOS())}); err != nil {
-		return fmt.Errorf("%w: the chat template of %s: %w; give another with --chat-template", ErrModelFile, spec.Model, err)
-	}
-	return nil
-}
-
-func (m *Model) templateMetadata() chat.Metadata {
-	meta := m.lm.Metadata()
-	d := chat.Metadata{Architecture: meta["general.architecture"], Vocabulary: func(s string) bool { _, ok := m.special[s]; return ok }}
-	for _, key := range []string{"general.name", "general.basename", "general.finetune"} {
-		if meta[key] != "" {
-			d.Names = append(d.Names, meta[key])
-		}
-	}
+// openTemplate finds the chat template and the vocabulary's control tokens.
+func (m *Model) openTemplate(spec ModelSpec) (err error) {
+	projector := ""
 	if m.vision != nil {
-		d.ProjectorType = m.vision.projector()
+		projector = m.vision.projector()
 	}
-	return d
+	if m.dialogue, err = NewDialogue(m.lm, spec.ChatTemplate, projector); err == nil {
+		m.info.Template = m.dialogue.source
+	}
+	return err
 }
 
 func (m *Model) describe(spec ModelSpec) {

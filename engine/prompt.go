@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"sync/atomic"
 
-	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/engine/kv/disk"
 	"github.com/eyelet-engine/eyelet/engine/media"
 	"github.com/eyelet-engine/eyelet/models/chat"
@@ -70,14 +69,11 @@ func (m *Model) prompt(ctx context.Context, r *Request, t *Timings) (*prompt, er
 	if err != nil {
 		return nil, err
 	}
-	parts, err := m.template.Render(ctx, messages, chat.RenderOptions{AddGenerationPrompt: true, BareImages: m.vision != nil && m.vision.bringsMarkers()})
+	stretches, err := m.dialogue.Prompt(ctx, messages, m.vision != nil && m.vision.bringsMarkers())
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, fmt.Errorf("%w: %w", ErrRequest, err)
+		return nil, err
 	}
-	if err := m.addParts(ctx, p, parts, images, t); err != nil {
+	if err := m.addStretches(ctx, p, stretches, images, t); err != nil {
 		p.close()
 		return nil, err
 	}
@@ -113,46 +109,18 @@ func (m *Model) chatMessages(messages []Message) ([]chat.Message, []*Image, erro
 	return out, images, nil
 }
 
-// addParts tokenizes text and lays out pictures. Control tokens are made only of what the template wrote.
-func (m *Model) addParts(ctx context.Context, p *prompt, parts []chat.Part, images []*Image, t *Timings) error {
-	vocab := m.lm.Vocab()
-	var tokens []llama.Token
-	flush := func() {
-		if len(tokens) > 0 {
-			p.add(piece{tokens: tokens})
-			tokens = nil
+// addStretches adds tokens as they are, and lays pictures out.
+func (m *Model) addStretches(ctx context.Context, p *prompt, stretches []Stretch, images []*Image, t *Timings) error {
+	for _, s := range stretches {
+		if s.Image < 0 {
+			p.add(piece{tokens: s.Tokens})
+			continue
 		}
-	}
-	// The model may want its BOS token first; a template that writes it itself must not get a second one.
-	if bos := vocab.BOS(); vocab.AddBOS() && bos != llama.NoToken {
-		tokens = append(tokens, bos)
-	}
-	bosOnly := len(tokens) == 1
-	for _, part := range chat.Split(parts, m.names) {
-		switch {
-		case part.Kind == chat.KindImage:
-			flush()
-			pieces, err := m.lookAt(ctx, images[part.Image], t)
-			if err != nil {
-				return err
-			}
-			p.add(pieces...)
-		case part.Special:
-			if t := m.special[part.Text]; !bosOnly || t != tokens[0] {
-				tokens = append(tokens, t)
-			}
-		default:
-			more, err := vocab.Tokenize(part.Text, false, false)
-			if err != nil {
-				return fmt.Errorf("%w: %w", ErrRequest, err)
-			}
-			tokens = append(tokens, more...)
+		pieces, err := m.lookAt(ctx, images[s.Image], t)
+		if err != nil {
+			return err
 		}
-		bosOnly = false
-	}
-	flush()
-	if n := len(p.pieces); n > 0 && p.pieces[n-1].picture != nil {
-		return fmt.Errorf("%w: the chat template ends the prompt with a picture, after which the model cannot answer", ErrRequest)
+		p.add(pieces...)
 	}
 	return nil
 }

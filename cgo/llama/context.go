@@ -67,6 +67,9 @@ type ContextParams struct {
 	MeasurePerf bool // keep the counters of Context.Perf
 	OutputsMax  int  // most outputs of a micro-batch; 0 means NBatch
 	RecurrentRB int  // snapshots of recurrent state a sequence, for rolling back; 0 means none
+
+	// Collector, if not nil, sees the inputs of all matrices. Computing is slower then. It must be closed after the context.
+	Collector *Collector
 }
 
 const (
@@ -127,7 +130,7 @@ func newContext(model *Model, p ContextParams) (*Context, error) {
 	logged := ggml.CollectErrors()
 	var out *C.struct_llama_context
 	var eb errBuf
-	ok := C.shim_init_context(model.c, c, flag, &out, eb.ptr(), eb.cap())
+	ok := C.shim_init_context(model.c, c, flag, p.Collector.pointer(), &out, eb.ptr(), eb.cap())
 	if !bool(ok) || out == nil {
 		C.shim_flag_free(flag)
 		err := fmt.Errorf("llama: cannot make a context of %d tokens for %s", int(c.n_ctx), model.path)

@@ -28,15 +28,28 @@ func (p *ContextParams) checkMemory(model *Model, k, v ggml.Type) error {
 // cacheBytes is a lower bound of the size of a KV cache. Models whose layers differ (sliding windows, recurrent layers,
 // compressed keys) keep less than a plain one by an amount that depends on the family: for them the bound is a tenth.
 func (m *Model) cacheBytes(cells int, k, v ggml.Type) float64 {
-	perElement := func(t ggml.Type) float64 { return float64(t.TypeSize()) / float64(max(t.BlockSize(), 1)) }
-	row := float64(m.NHeadKV()) * (float64(m.headWidth("key_length"))*perElement(k) + float64(m.headWidth("value_length"))*perElement(v))
-	size := float64(cells) * float64(m.NLayer()) * row
+	size := m.plainCacheBytes(cells, k, v)
 	_, compressed := m.Meta(m.arch() + ".attention.kv_lora_rank")
 	_, varied := m.Meta(m.arch() + ".attention.head_count_kv") // an array, a count for each layer, has no scalar value
 	if m.NSWA() > 0 || m.IsHybrid() || m.IsRecurrent() || compressed || !varied {
 		size /= 10
 	}
 	return size
+}
+
+func (m *Model) plainCacheBytes(cells int, k, v ggml.Type) float64 {
+	perElement := func(t ggml.Type) float64 { return float64(t.TypeSize()) / float64(max(t.BlockSize(), 1)) }
+	row := float64(m.NHeadKV()) * (float64(m.headWidth("key_length"))*perElement(k) + float64(m.headWidth("value_length"))*perElement(v))
+	return float64(cells) * float64(m.NLayer()) * row
+}
+
+// CacheBytes is the size of a plain KV cache of so many tokens in these types. Models whose layers differ (sliding windows, recurrent layers,
+// compressed keys) keep less, by an amount that depends on the family.
+func (m *Model) CacheBytes(cells int, k, v ggml.Type) int64 {
+	if m.c == nil {
+		return 0
+	}
+	return int64(m.plainCacheBytes(cells, k, v))
 }
 
 // headWidth is the width of an attention head, of keys ("key_length") or values ("value_length").

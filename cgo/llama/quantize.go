@@ -132,6 +132,73 @@ func Quantize(ctx context.Context, in, out string, p QuantizeParams) error {
 	return nil
 }
 
+// TensorPlan is what a quantization makes of one tensor.
+type TensorPlan struct {
+	Name     string
+	From, To ggml.Type
+}
+
+// PlanQuantize returns what [Quantize] would make of each tensor, in libllama's order, and writes nothing. What the importance matrix is
+// for is not checked.
+func PlanQuantize(ctx context.Context, in string, p QuantizeParams) ([]TensorPlan, error) {
+	if err := Init(); err != nil {
+		return nil, err
+	}
+	if err := ggml.CheckFile(in); err != nil {
+		return nil, err
+	}
+	var arena cArena
+	defer arena.free()
+	p.KeepSplit = false
+	cp, err := p.toC(&arena)
+	if err != nil {
+		return nil, err
+	}
+	cp.dry_run = true
+	types := map[string]ggml.Type{}
+	for _, t := range ggml.Types() {
+		types[strings.ToLower(t.String())] = t
+	}
+	plans := planReader{types: types}
+	untap := ggml.TapLog(func(_ slog.Level, line string) { plans.read(line) })
+	err = quantize(ctx, in, in+".dry-run", cp, &arena, nil)
+	untap()
+	if err == nil {
+		err = plans.err
+	}
+	return plans.plans, err
+}
+
+// planReader reads what libllama logs in a dry run. "[  3/ 57] blk.0.attn_q.weight - [ 256, 256, 1, 1], type = f16, " begins a tensor;
+// "size = 0.12 MiB -> 0.04 MiB (q4_K)" ends it, in a line of its own or not. The arrow is missing where a tensor stays as it is.
+type planReader struct {
+	types map[string]ggml.Type
+	plans []TensorPlan
+	err   error
+}
+
+func (r *planReader) read(line string) {
+	if _, _, name, ok := parseQuantizeLine(line); ok {
+		_, rest, _ := strings.Cut(line, "type =")
+		from, _, _ := strings.Cut(rest, ",")
+		t := r.typeOf(from)
+		r.plans = append(r.plans, TensorPlan{Name: name, From: t, To: t})
+	}
+	_, size, found := strings.Cut(line, "->")
+	_, to, named := strings.Cut(size, "(")
+	if to, _, _ = strings.Cut(to, ")"); found && named && len(r.plans) > 0 {
+		r.plans[len(r.plans)-1].To = r.typeOf(to)
+	}
+}
+
+func (r *planReader) typeOf(name string) ggml.Type {
+	t, ok := r.types[strings.ToLower(strings.TrimSpace(name))]
+	if !ok && r.err == nil {
+		r.err = fmt.Errorf("llama: quantize: libllama %s speaks of a type %q, which is unknown here", Version(), name)
+	}
+	return t
+}
+
 // quantize runs on its own OS thread, since the shim's cancellation looks at the thread that logs.
 func quantize(ctx context.Context, in, out string, cp *C.llama_model_quantize_params, arena *cArena, progress func(int, int, string)) error {
 	flag := C.shim_flag_new()

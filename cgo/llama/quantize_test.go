@@ -73,6 +73,40 @@ func TestQuantizeOptionsReachTheTensors(t *testing.T) {
 	}
 }
 
+func TestAPlanIsWhatQuantizeDoes(t *testing.T) {
+	q6 := ggml.Q6_K
+	p := llama.QuantizeParams{Type: fileType(t, "Q4_K_M"), AllowRequantize: true, EmbeddingType: &q6,
+		TensorTypes: map[string]ggml.Type{`blk\.2\.ffn_up`: ggml.Q4_1}}
+	out := filepath.Join(t.TempDir(), "out.gguf")
+	plans, err := llama.PlanQuantize(context.Background(), seedPath, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := llama.Quantize(context.Background(), seedPath, out, p); err != nil {
+		t.Fatal(err)
+	}
+	for i, path := range []string{seedPath, out} {
+		f, err := gguf.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if len(plans) != len(f.Tensors()) {
+			t.Fatalf("%d plans for %d tensors", len(plans), len(f.Tensors()))
+		}
+		for _, plan := range plans {
+			want := []ggml.Type{plan.From, plan.To}[i]
+			if tensor, ok := f.Tensor(plan.Name); !ok || ggml.Type(tensor.Type) != want {
+				t.Errorf("%s of %s is %v, planned %v", plan.Name, path, tensor.Type, want)
+			}
+		}
+	}
+	_, err = llama.PlanQuantize(context.Background(), seedPath, llama.QuantizeParams{Type: 4711})
+	wantError(t, err, nil)
+	_, err = llama.PlanQuantize(context.Background(), seedPath+"x", p)
+	wantError(t, err, nil)
+}
+
 func TestQuantizeWithAnImportanceMatrix(t *testing.T) {
 	f, err := gguf.Open(seedPath)
 	if err != nil {

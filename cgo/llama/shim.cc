@@ -1,5 +1,7 @@
 #include "shim.h"
 
+#include "collector.h"
+
 #include <atomic>
 #include <cmath>
 #include <cstdio>
@@ -114,10 +116,14 @@ bool shim_load_model(const char * path, struct llama_model_params params, bool w
     return guard(err, cap, [&] { *out = llama_model_load_from_file(path, params); });
 }
 
-bool shim_init_context(struct llama_model * model, struct llama_context_params params, shim_flag * abort,
+bool shim_init_context(struct llama_model * model, struct llama_context_params params, shim_flag * abort, shim_collector * collector,
                        struct llama_context ** out, char * err, size_t cap) {
     params.abort_callback = abort_requested;
     params.abort_callback_data = abort;
+    if (collector != nullptr) {
+        params.cb_eval = shim_collect;
+        params.cb_eval_user_data = collector;
+    }
     return guard(err, cap, [&] { *out = llama_init_from_model(model, params); });
 }
 

@@ -29,7 +29,17 @@ void shim_abort_install(void);
 
 bool shim_load_model(const char * path, struct llama_model_params params, bool want_progress, uintptr_t handle,
                      struct llama_model ** out, char * err, size_t cap);
-bool shim_init_context(struct llama_model * model, struct llama_context_params params, shim_flag * abort,
+// Adds up the squares of the inputs of matrices while contexts compute: see Collector in collector.go.
+typedef struct shim_collector shim_collector;
+shim_collector * shim_collector_new(void);
+void shim_collector_free(shim_collector * c);
+// The number of matrices seen, and entry i in the order of names. failed is set when an input could not be read.
+size_t shim_collector_size(const shim_collector * c, bool * failed);
+void shim_collector_entry(const shim_collector * c, size_t i, const char ** name, const float ** squares, size_t * n_squares,
+                          const float ** counts, size_t * n_counts);
+
+// collector may be null.
+bool shim_init_context(struct llama_model * model, struct llama_context_params params, shim_flag * abort, shim_collector * collector,
                        struct llama_context ** out, char * err, size_t cap);
 // The CPU backend's pool of threads, attached to a context: without one the backend makes and frees one for each graph. Null if the
 // backend offers none.

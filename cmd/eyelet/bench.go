@@ -14,18 +14,21 @@ import (
 const benchExample = `  eyelet bench vision --quick
       the built-in model's tower, within seconds
   eyelet bench vision --mmproj mmproj.gguf --json > report.json
-      a projector of yours, all figures`
+      a projector of yours, all figures
+  eyelet bench quants llava-*.gguf --projector mmproj-f16.gguf --out bench-llava
+      quantizations of a model side by side: speed, memory, quality, one page`
 
 func newBenchCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "bench",
-		Short:   "Measure how fast this machine is",
-		Long:    `Measures how fast this machine is at what eyelet does.`,
+		Use:   "bench",
+		Short: "Measure how fast this machine is, and what quantizations cost",
+		Long: `Measures how fast this machine is at what eyelet does, and what quantizations of
+a model cost and bring.`,
 		Example: benchExample,
 		Args:    knownCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newBenchVisionCommand())
+	cmd.AddCommand(newBenchVisionCommand(), newBenchQuantsCommand(), newBenchCompareCommand(), newBenchCellCommand())
 	return cmd
 }
 

@@ -11,13 +11,17 @@ import (
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/bench"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/models/convert"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/hf"
+	"github.com/eyelet-engine/eyelet/models/imatrix"
+	"github.com/eyelet-engine/eyelet/models/quantize"
 	"github.com/eyelet-engine/eyelet/models/safetensors"
 	"github.com/eyelet-engine/eyelet/models/store"
 	"github.com/eyelet-engine/eyelet/models/store/bundle"
+	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
 // The exit codes, which scripts rely on. The help text of the root command lists them.
@@ -72,14 +76,14 @@ var classes = []struct {
 	errors []error
 }{
 	{exitInterrupted, []error{context.Canceled}},
-	{exitUsage, []error{engine.ErrRequest, convert.ErrExists, convert.ErrOptions, store.ErrName}},
-	{exitMismatch, []error{engine.ErrMismatch, engine.ErrNoVision}},
+	{exitUsage, []error{engine.ErrRequest, convert.ErrExists, convert.ErrOptions, quantize.ErrOptions, store.ErrName}},
+	{exitMismatch, []error{engine.ErrMismatch, engine.ErrNoVision, quantize.ErrShape}},
 	{exitCapacity, []error{engine.ErrContextLength, llama.ErrNoRoom, llama.ErrNoMemory, syscall.ENOMEM, syscall.ENOSPC, store.ErrSpace}},
 	{exitInput, []error{
-		engine.ErrModelFile, engine.ErrImage,
+		engine.ErrModelFile, engine.ErrImage, bench.ErrQuestions, bench.ErrResults,
 		gguf.ErrNotGGUF, gguf.ErrTruncated, gguf.ErrCorrupt, gguf.ErrUnsupported, gguf.ErrLimit,
 		safetensors.ErrNotSafetensors, safetensors.ErrTruncated, safetensors.ErrCorrupt, safetensors.ErrUnsupported, safetensors.ErrLimit,
-		hf.ErrInvalid, hf.ErrUnsupported, hf.ErrLimit, convert.ErrWeights,
+		imatrix.ErrInvalid, vision.ErrUnknownTower, hf.ErrInvalid, hf.ErrUnsupported, hf.ErrLimit, convert.ErrWeights,
 		bundle.ErrBundle, bundle.ErrSignature, bundle.ErrPassword, store.ErrNotFound, store.ErrManifest, store.ErrDigest, store.ErrMissing, store.ErrPolicy, store.ErrUnsupported, store.ErrForeign,
 		imaging.ErrNotImage, imaging.ErrTooLarge, imaging.ErrDamaged,
 		fs.ErrNotExist, fs.ErrPermission, syscall.EISDIR,
@@ -108,7 +112,7 @@ func exitCode(err error) int {
 }
 
 // packageNames are the prefixes that packages of this module give their errors, at the start or after another error's text.
-var packageNames = regexp.MustCompile(`(^|: )(?:(?:engine|bench|gguf|llama|ggml|mtmd|libmtmd|onednn|nn|patch|jpeg|builtin|store|bundle|registry|sbom|imaging|vision|llava|chat|grammar|safetensors|hf|convert|strconv\.\w+): )+`)
+var packageNames = regexp.MustCompile(`(^|: )(?:(?:engine|bench|gguf|llama|ggml|mtmd|libmtmd|onednn|nn|patch|jpeg|builtin|store|bundle|registry|sbom|imaging|vision|llava|chat|grammar|safetensors|hf|convert|quantize|imatrix|strconv\.\w+): )+`)
 
 // describe turns an error into the one line that the user reads, "" for no error.
 func describe(err error) string {

@@ -73,7 +73,7 @@ func newRootCommand() *cobra.Command {
 		return &usageError{err: err, command: cmd.CommandPath()}
 	})
 	root.AddCommand(newRunCommand(), newEncodeCommand(), newListCommand(), newShowCommand(), newImportCommand(), newExportCommand(), newPushCommand(),
-		newPullCommand(), newConvertCommand(), newCpCommand(), newRmCommand(), newStoreCommand(), newSBOMCommand(), newBenchCommand(), newDoctorCommand(),
+		newPullCommand(), newConvertCommand(), newQuantizeCommand(), newImatrixCommand(), newCpCommand(), newRmCommand(), newStoreCommand(), newSBOMCommand(), newBenchCommand(), newDoctorCommand(),
 		newVersionCommand(), newCompletionCommand())
 	return root
 }

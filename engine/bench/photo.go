@@ -38,6 +38,15 @@ func photo(w, h int) *image.RGBA {
 	return img
 }
 
+// Photo is such a picture, of w by h pixels.
+func Photo(w, h int) *imaging.RGB {
+	img, out := photo(w, h), imaging.NewRGB(w, h)
+	for i := range w * h {
+		copy(out.Pix[3*i:3*i+3], img.Pix[4*i:])
+	}
+	return out
+}
+
 func level(x float64) uint8 { return uint8(min(max(x, 0), 255)) }
 
 // texture is value noise: random numbers on a grid, with smooth ways between them.

@@ -1,9 +1,10 @@
 package bench
 
 import (
-	"math"
 	"slices"
 	"time"
+
+	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
 // Spread is what repeated measurements of one thing gave.
@@ -36,35 +37,11 @@ func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 
 
 // Agreement compares the rows of an encoding, one an image token, with those of a reference.
 type Agreement struct {
-	With         string  `json:"with"` // the reference
-	LowestCosine float64 `json:"lowest_cosine"`
-	MeanCosine   float64 `json:"mean_cosine"`
-	MaxError     float64 `json:"max_error"`      // of a single number, absolute
-	Relative     float64 `json:"relative_error"` // |x - y| / |y| over all numbers, as vectors
+	With string `json:"with"` // the reference
+	vision.Difference
 }
 
 // compare needs rows of the same number and width, one at least.
 func compare(with string, x, y []float32, width int) Agreement {
-	a := Agreement{With: with, LowestCosine: math.Inf(1)}
-	var difference, norm float64
-	for i := 0; i < len(x); i += width {
-		var dot, xx, yy float64
-		for k := i; k < i+width; k++ {
-			p, q := float64(x[k]), float64(y[k])
-			dot, xx, yy = dot+p*q, xx+p*p, yy+q*q
-			difference += (p - q) * (p - q)
-			a.MaxError = max(a.MaxError, math.Abs(p-q))
-		}
-		norm += yy
-		cosine := 0.0
-		if xx > 0 && yy > 0 {
-			cosine = dot / math.Sqrt(xx*yy)
-		}
-		a.LowestCosine = min(a.LowestCosine, cosine)
-		a.MeanCosine += cosine * float64(width) / float64(len(x))
-	}
-	if norm > 0 {
-		a.Relative = math.Sqrt(difference / norm)
-	}
-	return a
+	return Agreement{With: with, Difference: vision.Compare(x, y, width)}
 }

@@ -1,7 +1,12 @@
-// Package bench measures how fast vision towers encode pictures on this machine, and how right: the towers of this project in each of their
+// Package bench measures.
+//
+// [Vision] tells how fast vision towers encode pictures on this machine, and how right: the towers of this project in each of their
 // precisions beside libmtmd's, all in one process and in turns, so that a busy machine slows all of them alike.
 //
 //	report, err := bench.Vision(ctx, bench.VisionOptions{Projector: "mmproj.gguf"})
+//
+// [Quants] tells what quantizations of a model cost and bring: a matrix of jobs, each of which [RunJob] runs, best in a process of its own,
+// with [Results] that are saved after each. [Imatrix] collects importance matrices, by the same ways of reading text and asking about pictures.
 //
 // [OpenTower] and [Encode] are what it is made of: a tower by its name, and an encoding with the time of each stage. Encode
 // computes on the OpenMP team of the calling thread; [OnThread] gives it one.

@@ -265,11 +265,7 @@ func (r *visionRun) begin(ctx context.Context) error {
 func (r *visionRun) makeInputs(info vision.Info) error {
 	picture := r.o.Picture
 	if picture == nil {
-		img := photo(2*info.ImageSize, 2*info.ImageSize)
-		picture = imaging.NewRGB(2*info.ImageSize, 2*info.ImageSize)
-		for i := range picture.W * picture.H {
-			copy(picture.Pix[3*i:3*i+3], img.Pix[4*i:])
-		}
+		picture = Photo(2*info.ImageSize, 2*info.ImageSize)
 	}
 	tiles, err := tilesOf(picture, info.ImageSize, slices.Max(r.o.Tiles))
 	if err != nil {

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/eyelet-engine/eyelet/engine/bench"
+)
+
+func TestBenchQuantsMeasuresReportsAndCompares(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures speed")
+	}
+	t.Parallel()
+	dir := t.TempDir()
+	projector, out := filepath.Join(dir, "mmproj-q4_0.gguf"), filepath.Join(dir, "out")
+	if o := eyelet(t, "quantize", seedProjector, "-o", projector, "--type", "q4_0"); o.code != 0 {
+		t.Fatalf("%+v", o)
+	}
+	args := []string{"bench", "quants", seedModel, "-p", seedProjector, "-p", projector, "--count", "8", "--windows", "2", "--reps", "2", "--threads", "1", "-o", out}
+	o := eyelet(t, args...)
+	if o.code != 0 || o.stderr != "" {
+		t.Fatalf("%+v", o)
+	}
+	for _, text := range []string{"2 combinations, compared with eyelet-seed-q8_0 and mmproj-eyelet-seed-q8_0", "\nQuality\n", "\nProjectors\n", "\nSpeed\n", "\nMemory\n", "report.html shows all of it"} {
+		if !strings.Contains(o.stdout, text) {
+			t.Errorf("%q is missing in %s", text, o.stdout)
+		}
+	}
+	for _, name := range []string{"report.html", "report.md", "results.csv", "results.json", "answers-eyelet-seed-q8_0--mmproj-q4_0--f16.jsonl"} {
+		if info, err := os.Stat(filepath.Join(out, name)); err != nil || info.Size() == 0 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	before, err := os.Stat(filepath.Join(out, "answers-eyelet-seed-q8_0--mmproj-q4_0--f16.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o = eyelet(t, append(args, "--json")...)
+	var r bench.Results
+	strictly(t, o.stdout, &r)
+	if !r.Complete || len(r.Cells) != 2 || r.Cells[1].Speed.PeakBytes < 20<<20 || len(r.Commands) != 2 {
+		t.Errorf("%+v", r)
+	}
+	if after, err := os.Stat(filepath.Join(out, "answers-eyelet-seed-q8_0--mmproj-q4_0--f16.jsonl")); err != nil || !after.ModTime().Equal(before.ModTime()) {
+		t.Error("a finished matrix was measured again")
+	}
+	eyelet(t, "bench", "compare", out, filepath.Join(out, "results.json")).mustSay(t, "0 figures changed beyond noise, "+countOf(t, out)+" did not.")
+	eyelet(t, append(args, "--seed", "9")...).mustFail(t, 3, "they were made with other settings", "--restart")
+}
+
+// countOf is how many figures a comparison of results with themselves has.
+func countOf(t *testing.T, dir string) string {
+	t.Helper()
+	var c bench.Comparison
+	strictly(t, eyelet(t, "bench", "compare", dir, dir, "--json").stdout, &c)
+	if len(c.Changes) != 0 || c.Same < 15 {
+		t.Errorf("%+v", c)
+	}
+	return strings.Fields(eyelet(t, "bench", "compare", dir, dir).stdout)[5]
+}
+
+func TestBenchQuantsSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	short := writeFile(t, filepath.Join(dir, "short.txt"), "too short")
+	broken := writeFile(t, filepath.Join(dir, "broken.jsonl"), `{"picture": "a.png", "question": "What?", "answers": ["x"]`)
+	words := writeFile(t, filepath.Join(dir, "words", "results.json"), "words")
+	for _, tt := range []struct {
+		args  []string
+		code  int
+		texts []string
+	}{
+		{[]string{"quants"}, 2, []string{"MODEL is missing"}},
+		{[]string{"quants", seedModel, "--only", "taste"}, 2, []string{"--only is"}},
+		{[]string{"quants", seedModel, "--against", "vllm"}, 2, []string{"give llama-bench"}},
+		{[]string{"quants", seedModel, "--kv", "q9"}, 2, []string{`unknown type "q9"`}},
+		{[]string{"quants", seedModel, "--reps", "0"}, 2, []string{"--reps is 0"}},
+		{[]string{"quants", seedModel, "--restart"}, 2, []string{"--restart wants --out"}},
+		{[]string{"quants", seedModel, "--base", filepath.Join(dir, "none.gguf")}, 3, []string{"none.gguf", "check the path"}},
+		{[]string{"quants", seedProjector}, 3, []string{"is a projector"}},
+		{[]string{"quants", seedModel, "--questions", broken}, 3, []string{"line 1"}},
+		{[]string{"quants", seedModel, "--questions", filepath.Join(dir, "none")}, 3, []string{"check the path"}},
+		{[]string{"quants", seedModel, "--text", short, "--only", "quality"}, 2, []string{"the text has 6 tokens", "--text"}},
+		{[]string{"quants", seedModel, "-o", filepath.Dir(words)}, 3, []string{"--restart"}},
+		{[]string{"compare", words, words}, 3, []string{"results.json"}},
+		{[]string{"compare", dir, dir}, 3, []string{"check the path"}},
+	} {
+		eyelet(t, append([]string{"bench"}, tt.args...)...).mustFail(t, tt.code, tt.texts...)
+	}
+}
+
+func TestCommandLinesAreQuotedForAShell(t *testing.T) {
+	t.Parallel()
+	if got := commandLine([]string{"/usr/bin/eyelet", "bench", "a b", "it's", "", "x"}); got != `eyelet bench 'a b' 'it'\''s' '' x` {
+		t.Error(got)
+	}
+}
+
+func TestBenchQuantsKeepsWhatThereIsWhenInterrupted(t *testing.T) {
+	t.Parallel()
+	out := filepath.Join(t.TempDir(), "out")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	// Enough repetitions that it cannot end by itself.
+	cmd := invocation{args: []string{"bench", "quants", seedModel, "--threads", "1", "--windows", "2", "--reps", "1000", "-o", out}}.command(ctx)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(out, "results.json")); err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			t.Fatal("no result came")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if code := exitStatus(t, cmd.Wait()); code != exitInterrupted || !strings.Contains(stderr.String(), "holds what was measured; the same command goes on") {
+		t.Errorf("exit code %d, %s", code, stderr.String())
+	}
+	r, err := bench.ReadResults(out)
+	if err != nil || r.Complete || len(r.Qualities) != 1 || r.Cells[0].Speed != nil {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if _, err := os.Stat(filepath.Join(out, "report.html")); err != nil {
+		t.Error(err)
+	}
+}

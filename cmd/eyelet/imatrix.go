@@ -1,0 +1,111 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/bench"
+	"github.com/eyelet-engine/eyelet/models/convert"
+)
+
+const imatrixLong = `Collects an importance matrix: how large the inputs of each matrix of a language
+model are, column by column, over a text and over questions about pictures. With
+it, "eyelet quantize --imatrix" spends bits where they matter; types below three
+bits need one.
+
+A vision model reads image tokens as well as words, and their inputs look
+different: give its projector, and pictures take part. Questions are a folder
+with questions.jsonl or such a file, as for "eyelet bench quants".
+
+The file is llama-imatrix's, and llama-quantize takes it as well.`
+
+const imatrixExample = `  eyelet imatrix llava-f16.gguf -o imatrix.gguf --text words.txt --projector mmproj-f16.gguf --questions my-questions/
+  eyelet quantize llava-f16.gguf -o llava-iq2_m.gguf --type iq2_m --imatrix imatrix.gguf`
+
+// ImatrixReport is what "eyelet imatrix --json" prints, whose names stay as they are.
+type ImatrixReport struct {
+	Out      string   `json:"out"`
+	Matrices int      `json:"matrices"`
+	Chunks   int      `json:"chunks"` // windows of text and questions
+	Datasets []string `json:"datasets"`
+}
+
+func newImatrixCommand() *cobra.Command {
+	var o bench.ImatrixOptions
+	var out string
+	cmd := &cobra.Command{
+		Use:     "imatrix MODEL -o FILE",
+		Short:   "Collect an importance matrix from text and pictures",
+		Long:    imatrixLong,
+		Example: imatrixExample,
+		Args:    wantArgs("MODEL"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.Model = args[0]
+			return runImatrix(cmd, o, out)
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVarP(&out, "out", "o", "", "GGUF file to write")
+	f.StringVar(&o.Text, "text", "", "text file")
+	f.IntVar(&o.Windows, "windows", 0, "how many windows of 512 tokens of the text (default: all)")
+	f.StringVarP(&o.Projector, "projector", "p", "", "mmproj file, for questions about pictures")
+	f.StringVar(&o.Questions, "questions", "", "questions about pictures: a folder or file (default: 500 of the built-in model's domain)")
+	f.IntVar(&o.Count, "count", 100, "how many of the questions are taken; 0 for all")
+	f.Uint64Var(&o.Seed, "seed", 2, "seed that they are drawn with; bench quants has another by default")
+	f.IntVarP(&o.Threads, "threads", "t", 0, "compute threads (default: one a core)")
+	f.Bool("force", false, "replace a file that is there")
+	f.Bool("json", false, "print one JSON object")
+	_ = cmd.MarkFlagFilename("out", "gguf")
+	_ = cmd.MarkFlagFilename("projector", "gguf")
+	return cmd
+}
+
+func runImatrix(cmd *cobra.Command, o bench.ImatrixOptions, out string) error {
+	switch {
+	case out == "":
+		return usagef("--out is missing: name the file to write with -o")
+	case o.Text == "" && o.Projector == "":
+		return usagef("give --text, or --projector for questions about pictures, or both")
+	case o.Questions != "" && o.Projector == "":
+		return usagef("--questions wants --projector")
+	case o.Windows < 0 || o.Count < 0 || o.Threads < 0 || o.Threads > 512:
+		return usagef("--windows and --count cannot be negative, and --threads is 0 to 512")
+	}
+	if _, err := os.Lstat(out); !flagSet(cmd, "force") && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: %w", out, convert.ErrExists)
+	}
+	e, err := engine.New(engine.Options{Threads: o.Threads})
+	if err != nil {
+		return err
+	}
+	o.Threads = e.Threads()
+	if err := e.Close(); err != nil {
+		return err
+	}
+	asJSON := flagSet(cmd, "json")
+	s := &session{o: &runOptions{quiet: flagSet(cmd, "quiet"), json: asJSON}, stderr: cmd.ErrOrStderr()}
+	w := s.wait("collecting")
+	defer w.done()
+	o.Progress = func(done float64, next string) { w.next("collecting, " + strconv.Itoa(int(100*done)) + " %: " + next) }
+	m, err := bench.Imatrix(cmd.Context(), o)
+	if err != nil {
+		return err
+	}
+	if err := m.WriteFile(out); err != nil {
+		return err
+	}
+	w.done()
+	r := ImatrixReport{Out: out, Matrices: len(m.Entries), Chunks: m.Chunks, Datasets: m.Datasets}
+	if asJSON {
+		return writeJSON(cmd.OutOrStdout(), r)
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: importance of the columns of %d matrices, over %d windows and questions\n", printable(out), r.Matrices, r.Chunks)
+	return err
+}

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"path/filepath"
+	"testing"
+)
+
+func TestImatrixFeedsQuantize(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	out, model := filepath.Join(dir, "imatrix.gguf"), filepath.Join(dir, "q2.gguf")
+	o := eyelet(t, "imatrix", seedModel, "-o", out, "-p", seedProjector, "--count", "5", "--json")
+	if o.code != 0 || o.stderr != "" {
+		t.Fatalf("%+v", o)
+	}
+	var r ImatrixReport
+	strictly(t, o.stdout, &r)
+	if r.Matrices != 42 || r.Chunks != 5 || r.Out != out || len(r.Datasets) != 1 {
+		t.Errorf("%+v", r)
+	}
+	if o := eyelet(t, "quantize", seedModel, "-o", model, "--type", "q2_k_s", "--imatrix", out, "--allow-requantize"); o.code != 0 {
+		t.Errorf("%+v", o)
+	}
+	eyelet(t, "imatrix", seedModel, "-o", out, "-p", seedProjector).mustFail(t, 2, "the file is there already")
+}
+
+func TestImatrixSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	out := filepath.Join(dir, "imatrix.gguf")
+	short := writeFile(t, filepath.Join(dir, "short.txt"), "too short")
+	for _, tt := range []struct {
+		args  []string
+		code  int
+		texts []string
+	}{
+		{nil, 2, []string{"MODEL is missing"}},
+		{[]string{seedModel}, 2, []string{"--out is missing"}},
+		{[]string{seedModel, "-o", out}, 2, []string{"give --text, or --projector"}},
+		{[]string{seedModel, "-o", out, "--text", short}, 2, []string{"the text has 6 tokens"}},
+		{[]string{seedModel, "-o", out, "--text", short, "--questions", dir}, 2, []string{"--questions wants --projector"}},
+		{[]string{seedModel, "-o", out, "-p", seedModel}, 3, []string{"not a vision projector"}},
+		{[]string{seedProjector, "-o", out, "--text", short}, 3, []string{"mmproj-eyelet-seed"}},
+	} {
+		eyelet(t, append([]string{"imatrix"}, tt.args...)...).mustFail(t, tt.code, tt.texts...)
+	}
+}

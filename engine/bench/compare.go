@@ -1,0 +1,174 @@
+package bench
+
+import (
+	"fmt"
+	"math"
+
+	"gonum.org/v1/gonum/stat/distuv"
+)
+
+// Comparison says what changed between two runs of a matrix. It is the document of "eyelet bench compare --json".
+type Comparison struct {
+	Changes []Change `json:"changes"` // beyond noise
+	Same    int      `json:"same"`    // figures that did not change beyond noise
+	OnlyA   []string `json:"only_a"`  // cells that only one of both has
+	OnlyB   []string `json:"only_b"`
+	Notes   []string `json:"notes"` // what else differs between the runs: machine, versions, settings
+}
+
+// Change is a figure that changed beyond noise.
+type Change struct {
+	Cell   string  `json:"cell"`
+	Figure string  `json:"figure"`
+	A      float64 `json:"a"`
+	B      float64 `json:"b"`
+	Ratio  float64 `json:"ratio"` // B over A
+	Better bool    `json:"better"`
+	P      float64 `json:"p"` // probability of such a difference by chance; 0 for figures without noise
+}
+
+// The bounds of what counts as a change: the probability of it by chance, and the share of a speed or of memory that the same program
+// on the same machine differs by from run to run.
+const (
+	chance = 0.01
+	jitter = 0.02
+	ci95   = 1.959964 // standard errors in half a 95 % interval
+)
+
+// comparer collects changes.
+type comparer struct {
+	c    *Comparison
+	cell string
+}
+
+// Compare says what changed from a to b beyond noise: speeds and times by Welch's t-test of their repetitions, qualities by the standard
+// errors of their means, with a probability below one in a hundred; speeds, times and memory must differ by 2 % as well.
+func Compare(a, b *Results) *Comparison {
+	c := &comparer{c: &Comparison{Changes: []Change{}, OnlyA: []string{}, OnlyB: []string{}, Notes: notes(a, b)}}
+	theirs := map[string]*Cell{}
+	for i := range b.Cells {
+		theirs[b.Cells[i].Name()] = &b.Cells[i]
+	}
+	seen := map[string]bool{}
+	for i := range a.Cells {
+		x := &a.Cells[i]
+		y := theirs[x.Name()]
+		if y == nil {
+			c.c.OnlyA = append(c.c.OnlyA, x.Name())
+			continue
+		}
+		delete(theirs, x.Name())
+		c.cell = x.Name()
+		c.speeds(x.Speed, y.Speed)
+		if key := x.QualityKey(); !seen[key] {
+			seen[key] = true
+			c.cell = key
+			c.exact("size of the files", float64(a.Bytes(x)), float64(b.Bytes(y)), 0)
+			c.qualities(a.Quality(x), b.Quality(y))
+		}
+	}
+	for i := range b.Cells {
+		if theirs[b.Cells[i].Name()] != nil {
+			c.c.OnlyB = append(c.c.OnlyB, b.Cells[i].Name())
+		}
+	}
+	return c.c
+}
+
+// notes tells what differs between the runs themselves.
+func notes(a, b *Results) (list []string) {
+	list = []string{}
+	for _, x := range []struct{ what, a, b string }{
+		{"processor", a.Host.CPU, b.Host.CPU}, {"system", a.Host.System, b.Host.System}, {"eyelet", a.Host.Eyelet, b.Host.Eyelet},
+		{"libllama", a.Host.Llama, b.Host.Llama}, {"libggml", a.Host.GGML, b.Host.GGML}, {"oneDNN", a.Host.OneDNN, b.Host.OneDNN}, {"Go", a.Host.Go, b.Host.Go},
+		{"text", a.Setup.TextSHA256, b.Setup.TextSHA256}, {"questions", a.Setup.QuestionsSHA, b.Setup.QuestionsSHA},
+		{"base", a.Setup.BaseModel + " " + a.Setup.BaseProjector + " " + a.Setup.BaseKV, b.Setup.BaseModel + " " + b.Setup.BaseProjector + " " + b.Setup.BaseKV},
+	} {
+		if x.a != x.b {
+			list = append(list, fmt.Sprintf("%s: %s in A, %s in B", x.what, x.a, x.b))
+		}
+	}
+	return list
+}
+
+func (c *comparer) speeds(a, b *Speed) {
+	if a == nil || b == nil {
+		return
+	}
+	c.sample("pp512, tokens/s", a.PP512, b.PP512, true)
+	c.sample("tg128, tokens/s", a.TG128, b.TG128, true)
+	c.sample("TTFT, ms", a.TTFTMS, b.TTFTMS, false)
+	c.sample("encode, ms", a.EncodeMS, b.EncodeMS, false)
+	c.sample("prefill, ms", a.PrefillMS, b.PrefillMS, false)
+	c.exact("peak memory", float64(a.PeakBytes), float64(b.PeakBytes), jitter)
+}
+
+// sample compares repeated measurements: Welch's t-test (Welch 1947), two-sided.
+func (c *comparer) sample(figure string, a, b *Sample, moreIsBetter bool) {
+	if a == nil || b == nil || len(a.Values) < 2 || len(b.Values) < 2 {
+		return
+	}
+	ea, eb := a.meanError(), b.meanError()
+	variance := ea*ea + eb*eb
+	p := 0.0
+	if variance > 0 {
+		df := variance * variance / (math.Pow(ea, 4)/float64(len(a.Values)-1) + math.Pow(eb, 4)/float64(len(b.Values)-1))
+		p = 2 * distuv.StudentsT{Mu: 0, Sigma: 1, Nu: df}.Survival(math.Abs(a.Mean-b.Mean)/math.Sqrt(variance))
+	}
+	c.decide(figure, a.Mean, b.Mean, p, jitter, moreIsBetter)
+}
+
+// exact compares figures without noise; they must differ by a share.
+func (c *comparer) exact(figure string, a, b, share float64) {
+	if a > 0 && b > 0 {
+		c.decide(figure, a, b, 0, share, false)
+	}
+}
+
+// normal compares means by their standard errors.
+func (c *comparer) normal(figure string, a, b, ea, eb float64, moreIsBetter bool) {
+	p := 0.0
+	if e := math.Hypot(ea, eb); e > 0 {
+		p = 2 * distuv.UnitNormal.Survival(math.Abs(a-b)/e)
+	}
+	c.decide(figure, a, b, p, 0, moreIsBetter)
+}
+
+func (c *comparer) decide(figure string, a, b, p, share float64, moreIsBetter bool) {
+	if p >= chance || math.Abs(a-b) <= share*math.Max(math.Abs(a), math.Abs(b)) {
+		c.c.Same++
+		return
+	}
+	change := Change{Cell: c.cell, Figure: figure, A: a, B: b, Better: (b > a) == moreIsBetter, P: p}
+	if a != 0 {
+		change.Ratio = b / a
+	}
+	c.c.Changes = append(c.c.Changes, change)
+}
+
+func (c *comparer) qualities(a, b *Quality) {
+	if a == nil || b == nil {
+		return
+	}
+	c.distributions("over the text", a.Text, b.Text)
+	c.distributions("after a picture", a.AfterImage, b.AfterImage)
+	if a.Answers != nil && b.Answers != nil {
+		for _, x := range []struct {
+			name string
+			a, b Interval
+		}{{"exact answers", a.Answers.Exact, b.Answers.Exact}, {"F1 of answers", a.Answers.F1, b.Answers.F1}, {"ANLS of answers", a.Answers.ANLS, b.Answers.ANLS}} {
+			c.normal(x.name, x.a.Mean, x.b.Mean, (x.a.High-x.a.Low)/2/ci95, (x.b.High-x.b.Low)/2/ci95, true)
+		}
+	}
+}
+
+func (c *comparer) distributions(where string, a, b *Distribution) {
+	if a == nil || b == nil {
+		return
+	}
+	c.normal("perplexity "+where, a.Perplexity, b.Perplexity, a.PerplexityError, b.PerplexityError, false)
+	if a.Against != nil && b.Against != nil {
+		c.normal("KL divergence "+where, a.Against.KLMean, b.Against.KLMean, a.Against.KLMeanError, b.Against.KLMeanError, false)
+		c.normal("same most probable token "+where, a.Against.SameTop, b.Against.SameTop, a.Against.SameTopError, b.Against.SameTopError, true)
+	}
+}

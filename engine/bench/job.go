@@ -1,0 +1,335 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/kernels/imaging"
+	"github.com/eyelet-engine/eyelet/models/gguf"
+	"github.com/eyelet-engine/eyelet/models/vision"
+)
+
+// The kinds of a Job.
+const (
+	JobTower   = "tower"   // a projector: image tokens of the questions' pictures, and how far they are from the base's
+	JobQuality = "quality" // a model with a projector and a type of the KV cache: text, right answers, own answers
+	JobSpeed   = "speed"   // the same with a number of threads and a size of micro-batches
+	JobPeer    = "peer"    // llama-bench on the same
+)
+
+// Job is one measurement of a matrix. It is run in a process of its own, so that its memory is its own and a crash costs one cell.
+type Job struct {
+	Kind      string `json:"kind"`
+	Model     string `json:"model,omitempty"`
+	Projector string `json:"projector,omitempty"`
+	KV        string `json:"kv,omitempty"`
+	Threads   int    `json:"threads"`
+	Batch     int    `json:"batch,omitempty"`   // micro-batch
+	Context   int    `json:"context,omitempty"` // of the engine; 0 means its default
+	Reps      int    `json:"reps,omitempty"`
+	Base      bool   `json:"base,omitempty"` // it is the base that others are compared with
+
+	// Dir is the folder of what jobs leave for each other: distributions, image tokens, the text.
+	Dir       string `json:"dir,omitempty"`
+	Rows      string `json:"rows,omitempty"`      // name of the file of the projector's image tokens
+	BaseRows  string `json:"base_rows,omitempty"` // the same of the base
+	Answers   string `json:"answers,omitempty"`   // path of the file of answers to write
+	BaseSaid  string `json:"base_said,omitempty"` // path of the base's
+	Windows   int    `json:"windows,omitempty"`   // of text; 0 means all
+	Questions string `json:"questions,omitempty"` // file or folder; empty for the built-in ones
+	Count     int    `json:"count,omitempty"`     // of questions; 0 means all
+	Seed      uint64 `json:"seed,omitempty"`      // that they are drawn with
+}
+
+// JobResult is what a job found: the field of its kind is set.
+type JobResult struct {
+	Tower   *TowerQuality `json:"tower,omitempty"`
+	Quality *Quality      `json:"quality,omitempty"`
+	Speed   *Speed        `json:"speed,omitempty"`
+	Peer    *Peer         `json:"peer,omitempty"`
+}
+
+// The files that jobs leave in Job.Dir.
+const (
+	textFile     = "text.txt"
+	baseTextFile = "base-text.bin"
+	basePicture  = "base-pictures.bin"
+)
+
+// RunJob runs a job in this process. Everything that computes is on one thread, while nothing else in the process should compute.
+// progress is called with what comes next.
+func RunJob(ctx context.Context, j *Job, progress func(next string)) (result *JobResult, err error) {
+	if err := j.check(); err != nil {
+		return nil, err
+	}
+	if err := llama.Init(); err != nil {
+		return nil, err
+	}
+	result = &JobResult{}
+	switch j.Kind {
+	case JobTower:
+		err = OnThread(func() (err error) { result.Tower, err = j.tower(ctx, progress); return err })
+	case JobQuality:
+		err = OnThread(func() (err error) { result.Quality, err = j.quality(ctx, progress); return err })
+	case JobSpeed:
+		result.Speed, err = j.speed(ctx, progress)
+	case JobPeer:
+		progress("llama-bench")
+		result.Peer, err = runPeer(ctx, j)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return result, nil
+}
+
+func (j *Job) check() error {
+	_, known := kvTypes[j.KV]
+	switch {
+	case j.Kind != JobTower && j.Kind != JobQuality && j.Kind != JobSpeed && j.Kind != JobPeer:
+		return fmt.Errorf("%w: a job of kind %q", engine.ErrRequest, j.Kind)
+	case j.Kind != JobTower && !known:
+		return fmt.Errorf("%w: unknown type %q of the KV cache", engine.ErrRequest, j.KV)
+	case j.Threads < 1 || j.Threads > 512 || j.Reps < 0 || j.Reps > MaxRounds || j.Batch < 0 || j.Batch > 1<<16:
+		return fmt.Errorf("%w: %d threads, %d repetitions, batches of %d", engine.ErrRequest, j.Threads, j.Reps, j.Batch)
+	}
+	return nil
+}
+
+// set opens the questions that are drawn.
+func (j *Job) set() (*QuestionSet, error) { return openSet(j.Questions, j.Count, j.Seed) }
+
+func openSet(path string, count int, seed uint64) (set *QuestionSet, err error) {
+	if path == "" {
+		set, err = BuiltinQuestions()
+	} else {
+		set, err = OpenQuestions(path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return set.Sample(count, seed), nil
+}
+
+// pictures are the different pictures of a set, in order.
+func (s *QuestionSet) pictures() (list []string) {
+	seen := map[string]bool{}
+	for _, q := range s.Questions {
+		if !seen[q.Picture] {
+			seen[q.Picture] = true
+			list = append(list, q.Picture)
+		}
+	}
+	return list
+}
+
+// TowerQuality is how a projector sees beside the base.
+type TowerQuality struct {
+	Backend     string             `json:"backend"`
+	Precision   string             `json:"precision"`
+	Pictures    int                `json:"pictures"`
+	Tokens      int                `json:"tokens"` // of all pictures
+	Width       int                `json:"width"`
+	WeightBytes int64              `json:"weight_bytes"` // as they are packed
+	Against     *vision.Difference `json:"against_base,omitempty"`
+	TokenError  *TokenError        `json:"token_error,omitempty"`
+}
+
+// TokenError is the distribution of the relative error |x - y| / |y| of single image tokens.
+type TokenError struct {
+	Mean   float64 `json:"mean"`
+	Median float64 `json:"median"`
+	P99    float64 `json:"p99"`
+}
+
+// tower encodes the pictures, writes their image tokens, and compares them with the base's.
+func (j *Job) tower(ctx context.Context, progress func(string)) (*TowerQuality, error) {
+	set, err := j.set()
+	if err != nil {
+		return nil, err
+	}
+	defer set.Close()
+	progress("loading the tower")
+	t, err := OpenTower(ctx, j.Projector, TowerOptions{Threads: j.Threads})
+	if err != nil {
+		return nil, err
+	}
+	defer t.Close()
+	info := t.Info()
+	r := &TowerQuality{Backend: info.Backend, Precision: info.Precision, Width: info.Width, WeightBytes: t.WeightBytes}
+	w := new(gguf.Writer)
+	w.Set("general.architecture", "rows")
+	w.Set("rows.width", uint32(info.Width))
+	pictures := set.pictures()
+	compareRows, closeRows, err := j.rowComparer(info.Width)
+	if err != nil {
+		return nil, err
+	}
+	defer closeRows()
+	for i, name := range pictures {
+		progress(fmt.Sprintf("picture %d of %d", i+1, len(pictures)))
+		rows, err := encodeFile(ctx, t, set, name)
+		if err != nil {
+			return nil, err
+		}
+		n := len(rows) / info.Width
+		r.Pictures, r.Tokens = r.Pictures+1, r.Tokens+n
+		w.AddTensor(strconv.Itoa(i), gguf.F32, []uint64{uint64(info.Width), uint64(n)}, float32Bytes(rows))
+		if err := compareRows.add(i, rows); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	r.Against, r.TokenError = compareRows.result()
+	if err := w.WriteFile(filepath.Join(j.Dir, j.Rows)); err != nil {
+		return nil, fmt.Errorf("bench: image tokens: %w", err)
+	}
+	return r, nil
+}
+
+// encodeFile takes a picture of a set to its image tokens.
+func encodeFile(ctx context.Context, t *Tower, set *QuestionSet, name string) ([]float32, error) {
+	data, err := set.Read(name)
+	if err != nil {
+		return nil, err
+	}
+	img, err := imaging.DecodePicture(ctx, data, imaging.Options{Target: t.Target})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", engine.ErrImage, name, err)
+	}
+	in, err := t.Preprocess(ctx, img.RGB)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", engine.ErrImage, name, err)
+	}
+	return vision.Encode(ctx, t, in)
+}
+
+// quality runs the text and the questions.
+func (j *Job) quality(ctx context.Context, progress func(string)) (*Quality, error) {
+	progress("loading the model")
+	lm, err := llama.LoadModel(ctx, j.Model, llama.ModelParams{GPULayers: llama.NoGPULayers})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", engine.ErrModelFile, err)
+	}
+	defer lm.Close()
+	text, err := os.ReadFile(filepath.Join(j.Dir, textFile))
+	if err != nil {
+		return nil, fmt.Errorf("bench: the text: %w", err)
+	}
+	q := &Quality{}
+	q.Text, err = textQuality(ctx, lm, string(text), filepath.Join(j.Dir, baseTextFile), j.Base, j.KV, j.Threads, j.Windows, func(done, total int) {
+		progress(fmt.Sprintf("text, %d of %d", done+1, total))
+	})
+	if err != nil || j.Projector == "" {
+		return q, err
+	}
+	switch kind, err := nativeProjector(j.Projector); {
+	case errors.Is(err, vision.ErrUnknownTower):
+		q.Note = "questions were not asked: this family puts tokens of its own around pictures"
+		return q, nil
+	case err != nil:
+		return nil, err
+	default:
+		return q, j.ask(ctx, lm, kind, q, progress)
+	}
+}
+
+// nativeProjector tells the kind of projector of a tower that package vision knows.
+func nativeProjector(path string) (string, error) {
+	f, err := gguf.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", engine.ErrModelFile, err)
+	}
+	defer f.Close()
+	if arch := f.Architecture(); arch != "clip" {
+		return "", fmt.Errorf("%w: %s is a %s model, not a vision projector", engine.ErrModelFile, path, arch)
+	}
+	info, err := vision.Describe(f)
+	return info.Projector, err
+}
+
+// ask asks the questions.
+func (j *Job) ask(ctx context.Context, lm *llama.Model, projector string, q *Quality, progress func(string)) error {
+	set, err := j.set()
+	if err != nil {
+		return err
+	}
+	defer set.Close()
+	rows, err := openRows(filepath.Join(j.Dir, j.Rows), lm.NEmbdInp())
+	if err != nil {
+		return err
+	}
+	defer rows.close()
+	a, err := newAsker(lm, projector, rows.most(), j.KV, j.Threads, nil)
+	if err != nil {
+		return err
+	}
+	defer a.r.close()
+	index := map[string]int{}
+	for i, name := range set.pictures() {
+		index[name] = i
+	}
+	var list []said
+	q.AfterImage, err = compareWith(filepath.Join(j.Dir, basePicture), j.Base, func(see place) error {
+		for i, question := range set.Questions {
+			progress(fmt.Sprintf("question %d of %d", i+1, len(set.Questions)))
+			picture, err := rows.read(index[question.Picture])
+			if err != nil {
+				return err
+			}
+			text, err := a.ask(ctx, question, picture, see)
+			if err != nil {
+				return fmt.Errorf("%s, %q: %w", question.Picture, question.Question, err)
+			}
+			list = append(list, score(question, text))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	var base []said
+	if !j.Base {
+		if base, err = readAnswers(j.BaseSaid); err != nil {
+			return err
+		}
+	}
+	q.Answers = sumAnswers(list, base)
+	return writeAnswers(j.Answers, list)
+}
+
+// speed measures what a user waits for, through the engine, and then llama-bench's tests on the bare model.
+func (j *Job) speed(ctx context.Context, progress func(string)) (*Speed, error) {
+	s := &Speed{}
+	if err := askEngine(ctx, j, s, progress); err != nil {
+		return nil, err
+	}
+	if _, highest, ok := residentMemory(); ok {
+		s.PeakBytes = highest
+	}
+	if j.Projector != "" {
+		t, err := OpenTower(ctx, j.Projector, TowerOptions{Threads: j.Threads})
+		if err != nil {
+			return nil, err
+		}
+		s.TowerBytes = t.WeightBytes
+		t.Close()
+	}
+	return s, OnThread(func() error {
+		progress("loading the model")
+		lm, err := llama.LoadModel(ctx, j.Model, llama.ModelParams{GPULayers: llama.NoGPULayers})
+		if err != nil {
+			return fmt.Errorf("%w: %w", engine.ErrModelFile, err)
+		}
+		defer lm.Close()
+		t := kvTypes[j.KV]
+		s.WeightBytes, s.KVBytes = int64(lm.Size()), lm.CacheBytes(s.Context, ggml.Type(t), ggml.Type(t))
+		return llamaBench(ctx, lm, j.KV, j.Threads, j.Batch, j.Reps, s, progress)
+	})
+}

@@ -1,0 +1,284 @@
+package report
+
+import (
+	"bytes"
+	"fmt"
+	"image/color"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/font"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/text"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgsvg"
+
+	"github.com/eyelet-engine/eyelet/engine/bench"
+)
+
+// The colours of charts, told apart by people who see colours differently (Okabe and Ito 2008).
+var (
+	strong  = color.RGBA{0, 114, 178, 255}
+	faint   = color.RGBA{170, 170, 170, 255}
+	ink     = color.RGBA{40, 40, 40, 255}
+	grid    = color.RGBA{230, 230, 230, 255}
+	palette = []color.RGBA{{86, 180, 233, 255}, {240, 228, 66, 255}, {0, 158, 115, 255}, {213, 94, 0, 255}}
+)
+
+// chart is a drawing with what it shows.
+type chart struct {
+	title, comment string
+	svg            string
+}
+
+func newPlot(x, y string) *plot.Plot {
+	p := plot.New()
+	p.X.Label.Text, p.Y.Label.Text = x, y
+	for _, a := range []*plot.Axis{&p.X, &p.Y} {
+		a.Label.TextStyle.Font.Variant, a.Tick.Label.Font.Variant = "Sans", "Sans"
+		a.Label.TextStyle.Font.Size, a.Tick.Label.Font.Size = vg.Points(11), vg.Points(10)
+		a.Color, a.Tick.Color, a.Label.TextStyle.Color, a.Tick.Label.Color = ink, ink, ink, ink
+	}
+	p.Legend.TextStyle.Font.Variant, p.Legend.TextStyle.Font.Size = "Sans", vg.Points(10)
+	return p
+}
+
+func addGrid(p *plot.Plot) {
+	g := plotter.NewGrid()
+	g.Horizontal.Color, g.Vertical.Color = grid, grid
+	p.Add(g)
+}
+
+// fontFamily matches how vgsvg names fonts, which viewers may not have; fixedSize the size in points, in whose place the page puts its own.
+var (
+	fontFamily = regexp.MustCompile(`font-family:[^;"]*`)
+	fixedSize  = regexp.MustCompile(`^<svg width="[^"]*" height="[^"]*"`)
+)
+
+// svg draws a plot. The size is left to the page.
+func svg(p *plot.Plot, width, height vg.Length) (string, error) {
+	c := vgsvg.New(width, height)
+	p.Draw(draw.New(c))
+	var b bytes.Buffer
+	if _, err := c.WriteTo(&b); err != nil {
+		return "", fmt.Errorf("report: %w", err)
+	}
+	out := b.Bytes()
+	if i := bytes.Index(out, []byte("<svg")); i >= 0 {
+		out = out[i:] // the page needs no XML declaration
+	}
+	return fontFamily.ReplaceAllString(fixedSize.ReplaceAllString(string(out), "<svg"), "font-family:sans-serif"), nil
+}
+
+// logTicks marks 1, 2 and 5 of each power of ten.
+type logTicks struct{}
+
+// Ticks implements plot.Ticker.
+func (logTicks) Ticks(low, high float64) (list []plot.Tick) {
+	for e := math.Floor(math.Log10(low)); e <= math.Ceil(math.Log10(high)); e++ {
+		for m := 1; m < 10; m++ {
+			x := float64(m) * math.Pow(10, e)
+			if x < low*0.999 || x > high*1.001 {
+				continue
+			}
+			tick := plot.Tick{Value: x}
+			if wide := high/low > 300; m == 1 || !wide && (m == 2 || m == 5) {
+				tick.Label = strconv.FormatFloat(x, 'g', 3, 64)
+			}
+			list = append(list, tick)
+		}
+	}
+	return list
+}
+
+// pareto draws the divergence over a cost, and the frontier of what no other beats.
+func (v *view) pareto(title, x string, cost func(*bench.Cell) (float64, bool), invert func(float64) float64) (*chart, error) {
+	points := v.points(v.first(), cost)
+	if len(points) < 2 {
+		return nil, nil
+	}
+	p := newPlot(x, "KL divergence from the base "+v.divergenceName()+", nats")
+	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, logTicks{}
+	addGrid(p)
+	var best, rest, line plotter.XYs
+	var labels []string
+	lowest, highest := math.Inf(1), 0.0
+	for _, q := range points {
+		xy := plotter.XY{X: invert(q.cost), Y: q.kl}
+		lowest, highest = min(lowest, q.kl), max(highest, q.kl)
+		if q.best {
+			best, labels = append(best, xy), append(labels, v.pointLabel(q.cell))
+		} else {
+			rest = append(rest, xy)
+		}
+	}
+	line = slices.Clone(best)
+	if len(rest) > 0 {
+		s, err := plotter.NewScatter(rest)
+		if err != nil {
+			return nil, fmt.Errorf("report: %w", err)
+		}
+		s.GlyphStyle = draw.GlyphStyle{Color: faint, Radius: vg.Points(3), Shape: draw.CircleGlyph{}}
+		p.Add(s)
+	}
+	l, err := plotter.NewLine(line)
+	if err != nil {
+		return nil, fmt.Errorf("report: %w", err)
+	}
+	l.LineStyle = draw.LineStyle{Color: strong, Width: vg.Points(1.5)}
+	s, err := plotter.NewScatter(best)
+	if err != nil {
+		return nil, fmt.Errorf("report: %w", err)
+	}
+	s.GlyphStyle = draw.GlyphStyle{Color: strong, Radius: vg.Points(4), Shape: draw.CircleGlyph{}}
+	names, err := plotter.NewLabels(plotter.XYLabels{XYs: best, Labels: labels})
+	if err != nil {
+		return nil, fmt.Errorf("report: %w", err)
+	}
+	for i := range names.TextStyle {
+		names.TextStyle[i].Font, names.TextStyle[i].Color = font.Font{Typeface: "Liberation", Variant: "Sans", Size: vg.Points(9)}, ink
+		names.TextStyle[i].YAlign = text.YCenter
+	}
+	names.Offset = vg.Point{X: vg.Points(7), Y: vg.Points(5)}
+	p.Add(l, s, names)
+	p.Y.Min, p.Y.Max = lowest/1.6, highest*1.6
+	margin := (p.X.Max - p.X.Min) * 0.05
+	p.X.Min, p.X.Max = p.X.Min-margin, p.X.Max+5*margin // room for names
+	drawing, err := svg(p, 560, 360)
+	return &chart{title: title, svg: drawing, comment: "Lower is closer to the base. Blue: no other combination is both cheaper and closer; grey: one is."}, err
+}
+
+// pointLabel names a point; the type of the KV cache is told where there are several.
+func (v *view) pointLabel(c *bench.Cell) string {
+	label := v.label(c)
+	for _, other := range v.r.Cells {
+		if other.KV != v.r.Cells[0].KV {
+			return label + ", " + c.KV
+		}
+	}
+	return label
+}
+
+// maxBars bounds the rows of a chart.
+const maxBars = 40
+
+// stageBars stacks the stages of a question about a photo, a bar for each cell.
+func (v *view) stageBars() (*chart, error) {
+	var cells []*bench.Cell
+	for _, c := range v.first() {
+		if c.KV == v.r.Cells[0].KV && c.Speed != nil && c.Speed.TTFTMS != nil && len(cells) < maxBars {
+			cells = append(cells, c)
+		}
+	}
+	if len(cells) == 0 {
+		return nil, nil
+	}
+	slices.Reverse(cells) // bars are drawn from below
+	stages := []struct {
+		name string
+		of   func(*bench.Speed) float64
+	}{
+		{"decode the photo", func(s *bench.Speed) float64 { return s.DecodeImageMS.Median }},
+		{"preprocess", func(s *bench.Speed) float64 { return s.PreprocessMS.Median }},
+		{"encode", func(s *bench.Speed) float64 { return s.EncodeMS.Median }},
+		{"prefill", func(s *bench.Speed) float64 { return s.PrefillMS.Median }},
+	}
+	p := newPlot("ms to the first token of an answer about a photo", "")
+	addGrid(p)
+	p.Legend.Top, p.Legend.Padding = true, vg.Points(3)
+	var below *plotter.BarChart
+	for i, stage := range stages {
+		values := make(plotter.Values, len(cells))
+		for k, c := range cells {
+			values[k] = stage.of(c.Speed)
+		}
+		bars, err := plotter.NewBarChart(values, vg.Points(11))
+		if err != nil {
+			return nil, fmt.Errorf("report: %w", err)
+		}
+		bars.Horizontal, bars.Color, bars.LineStyle.Width = true, palette[i], 0
+		if below != nil {
+			bars.StackOn(below)
+		}
+		below = bars
+		p.Add(bars)
+		p.Legend.Add(stage.name, bars)
+	}
+	names := make([]string, len(cells))
+	for k, c := range cells {
+		names[k] = v.label(c)
+	}
+	p.NominalY(names...)
+	p.X.Min = 0
+	p.X.Max *= 1.4 // room for the legend
+	drawing, err := svg(p, 560, vg.Length(70+20*len(cells)))
+	return &chart{title: "Stages", svg: drawing, comment: "Medians. Loading the model comes before, once."}, err
+}
+
+// spread draws each repetition of tg128.
+func (v *view) spread() (*chart, error) {
+	var cells []*bench.Cell
+	for _, c := range v.first() {
+		if c.KV == v.r.Cells[0].KV && c.Projector == v.r.Cells[0].Projector && c.Speed != nil && len(cells) < maxBars {
+			cells = append(cells, c)
+		}
+	}
+	if len(cells) == 0 {
+		return nil, nil
+	}
+	slices.Reverse(cells)
+	p := newPlot("tokens/s of tg128, each repetition", "")
+	addGrid(p)
+	var dots, medians plotter.XYs
+	names := make([]string, len(cells))
+	for k, c := range cells {
+		for _, x := range c.Speed.TG128.Values {
+			dots = append(dots, plotter.XY{X: x, Y: float64(k)})
+		}
+		medians = append(medians, plotter.XY{X: c.Speed.TG128.Median, Y: float64(k)})
+		names[k] = v.shortModel[c.Model]
+	}
+	for i, xys := range []plotter.XYs{dots, medians} {
+		s, err := plotter.NewScatter(xys)
+		if err != nil {
+			return nil, fmt.Errorf("report: %w", err)
+		}
+		s.GlyphStyle = draw.GlyphStyle{Color: strong, Radius: vg.Points(3), Shape: draw.RingGlyph{}}
+		if i == 1 {
+			s.GlyphStyle = draw.GlyphStyle{Color: palette[3], Radius: vg.Points(5), Shape: draw.PlusGlyph{}}
+		}
+		p.Add(s)
+	}
+	p.NominalY(names...)
+	p.X.Min = 0
+	drawing, err := svg(p, 560, vg.Length(70+20*len(cells)))
+	return &chart{title: "Spread", svg: drawing, comment: "Rings: repetitions; plus signs: medians."}, err
+}
+
+// charts are all that there is something to show in.
+func (v *view) charts() (list []chart, err error) {
+	same := func(x float64) float64 { return x }
+	for _, draw := range []func() (*chart, error){
+		func() (*chart, error) { return v.pareto("Quality over size", "MiB of both files", v.sizeOf, same) },
+		func() (*chart, error) {
+			return v.pareto("Quality over speed", "tokens/s (tg128)", tokenTime, func(x float64) float64 { return 1000 / x })
+		},
+		func() (*chart, error) {
+			return v.pareto("Quality over the wait for a first token", "ms from the question about a photo to the first token", firstToken, same)
+		},
+		v.stageBars, v.spread,
+	} {
+		c, err := draw()
+		if err != nil {
+			return nil, err
+		}
+		if c != nil {
+			list = append(list, *c)
+		}
+	}
+	return list, nil
+}

@@ -1,0 +1,44 @@
+package bench
+
+import (
+	"math"
+	"slices"
+
+	"gonum.org/v1/gonum/stat"
+)
+
+// Sample is what repeated measurements of one thing gave.
+type Sample struct {
+	Mean   float64 `json:"mean"`
+	Median float64 `json:"median"`
+	StdDev float64 `json:"std_dev"`
+	Low    float64 `json:"low"`
+	High   float64 `json:"high"`
+	// Outliers counts values beyond one and a half times the distance of the quartiles from them (Tukey 1977).
+	Outliers int       `json:"outliers"`
+	Values   []float64 `json:"values"`
+}
+
+// sampleOf sums values up, one at least.
+func sampleOf(values []float64) *Sample {
+	sorted := slices.Sorted(slices.Values(values))
+	s := &Sample{Mean: stat.Mean(values, nil), Median: percentile(sorted, 0.5), Low: sorted[0], High: sorted[len(sorted)-1], Values: values}
+	if len(values) > 1 {
+		s.StdDev = stat.StdDev(values, nil)
+	}
+	q1, q3 := percentile(sorted, 0.25), percentile(sorted, 0.75)
+	for _, x := range values {
+		if len(values) >= 4 && (x < q1-1.5*(q3-q1) || x > q3+1.5*(q3-q1)) {
+			s.Outliers++
+		}
+	}
+	return s
+}
+
+// meanError is the standard error of the sample's mean.
+func (s *Sample) meanError() float64 {
+	if len(s.Values) < 2 {
+		return 0
+	}
+	return s.StdDev / math.Sqrt(float64(len(s.Values)))
+}

@@ -1,0 +1,122 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/models/chat"
+)
+
+// Dialogue turns conversations into what a language model reads: the chat template, and the vocabulary's control tokens, which only the
+// template may use. It may be used from several goroutines.
+type Dialogue struct {
+	vocab    *llama.Vocab
+	template *chat.Template
+	special  map[string]llama.Token // control tokens by their text
+	names    []string               // keys of special
+	source   string                 // where the template comes from, as in Info.Template
+}
+
+// Stretch is a part of a prompt: tokens, or the place of a picture.
+type Stretch struct {
+	Tokens []llama.Token
+	Image  int // the picture's index in reading order, -1 for tokens
+}
+
+// NewDialogue finds the chat template of a model: source, Jinja or the name of a known one, where it is not empty, else the model's own,
+// else one that its name and the kind of its projector suggest.
+func NewDialogue(lm *llama.Model, source, projector string) (*Dialogue, error) {
+	d := &Dialogue{vocab: lm.Vocab(), special: map[string]llama.Token{}, source: "given"}
+	for t := range llama.Token(d.vocab.N()) {
+		if d.vocab.Attr(t)&(llama.AttrControl|llama.AttrUserDefined) == 0 {
+			continue
+		}
+		if text := string(d.vocab.Piece(t, true)); text != "" {
+			if _, ok := d.special[text]; !ok {
+				d.special[text] = t
+				d.names = append(d.names, text)
+			}
+		}
+	}
+	if source == "" {
+		source, _ = lm.ChatTemplate("")
+		d.source = "model"
+	}
+	name := source
+	if source == "" {
+		name = chat.Guess(d.metadata(lm, projector))
+	}
+	if text, err := chat.Fallback(name); err == nil {
+		source, d.source = text, name
+	}
+	text := func(t llama.Token) string { return string(d.vocab.Piece(t, true)) }
+	var err error
+	if d.template, err = chat.Parse(source, chat.Options{BOS: text(d.vocab.BOS()), EOS: text(d.vocab.EOS())}); err != nil {
+		return nil, fmt.Errorf("%w: the chat template of %s: %w; give another with --chat-template", ErrModelFile, lm.Path(), err)
+	}
+	return d, nil
+}
+
+func (d *Dialogue) metadata(lm *llama.Model, projector string) chat.Metadata {
+	meta := lm.Metadata()
+	m := chat.Metadata{Architecture: meta["general.architecture"], ProjectorType: projector, Vocabulary: func(s string) bool { _, ok := d.special[s]; return ok }}
+	for _, key := range []string{"general.name", "general.basename", "general.finetune"} {
+		if meta[key] != "" {
+			m.Names = append(m.Names, meta[key])
+		}
+	}
+	return m
+}
+
+// Prompt renders a conversation, with the opening of an answer at its end, and tokenizes it. With bareImages the template writes no marker
+// around pictures.
+func (d *Dialogue) Prompt(ctx context.Context, messages []chat.Message, bareImages bool) ([]Stretch, error) {
+	parts, err := d.template.Render(ctx, messages, chat.RenderOptions{AddGenerationPrompt: true, BareImages: bareImages})
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, fmt.Errorf("%w: %w", ErrRequest, err)
+	}
+	return d.tokenize(parts)
+}
+
+// tokenize makes control tokens only of what the template wrote.
+func (d *Dialogue) tokenize(parts []chat.Part) (list []Stretch, err error) {
+	var tokens []llama.Token
+	flush := func() {
+		if len(tokens) > 0 {
+			list = append(list, Stretch{Tokens: tokens, Image: -1})
+			tokens = nil
+		}
+	}
+	// The model may want its BOS token first; a template that writes it itself must not get a second one.
+	if bos := d.vocab.BOS(); d.vocab.AddBOS() && bos != llama.NoToken {
+		tokens = append(tokens, bos)
+	}
+	bosOnly := len(tokens) == 1
+	for _, part := range chat.Split(parts, d.names) {
+		switch {
+		case part.Kind == chat.KindImage:
+			flush()
+			list = append(list, Stretch{Image: part.Image})
+		case part.Special:
+			if t := d.special[part.Text]; !bosOnly || t != tokens[0] {
+				tokens = append(tokens, t)
+			}
+		default:
+			more, err := d.vocab.Tokenize(part.Text, false, false)
+			if err != nil {
+				return nil, fmt.Errorf("%w: %w", ErrRequest, err)
+			}
+			tokens = append(tokens, more...)
+		}
+		bosOnly = false
+	}
+	flush()
+	if n := len(list); n > 0 && list[n-1].Image >= 0 {
+		return nil, fmt.Errorf("%w: the chat template ends the prompt with a picture, after which the model cannot answer", ErrRequest)
+	}
+	return list, nil
+}

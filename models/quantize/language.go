@@ -1,0 +1,89 @@
+package quantize
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/models/gguf"
+	"github.com/eyelet-engine/eyelet/models/imatrix"
+)
+
+// PlanLanguage tells what libllama would make of each tensor of a language model, without writing anything. f is the model's file.
+func PlanLanguage(ctx context.Context, f *gguf.File, p llama.QuantizeParams) (*Plan, error) {
+	plans, err := llama.PlanQuantize(ctx, f.Path(), p)
+	if err != nil {
+		return nil, explain(f, err)
+	}
+	plan := &Plan{File: f}
+	for _, t := range plans {
+		tensor, ok := f.Tensor(t.Name)
+		if !ok {
+			return nil, fmt.Errorf("quantize: libllama speaks of a tensor %s, which is not in %s", t.Name, f.Path())
+		}
+		plan.Tensors = append(plan.Tensors, TensorPlan{Name: t.Name, From: tensor.Type, To: gguf.Type(t.To), Elements: tensor.Elements()})
+	}
+	return plan, nil
+}
+
+// Language quantizes a language model through libllama. The result appears under its name when it is whole; with p.KeepSplit there are
+// several files, and the Result is that of the first.
+func Language(ctx context.Context, f *gguf.File, out string, p llama.QuantizeParams) (*Result, error) {
+	plan, err := PlanLanguage(ctx, f, p)
+	if err != nil {
+		return nil, err
+	}
+	if err := CheckSpace(out, plan.Bytes()); err != nil {
+		return nil, err
+	}
+	if err := llama.Quantize(ctx, f.Path(), out, p); err != nil {
+		return nil, explain(f, err)
+	}
+	if _, err := os.Stat(out); p.KeepSplit && errors.Is(err, os.ErrNotExist) {
+		if first, _ := filepath.Glob(strings.TrimSuffix(out, ".gguf") + "-00001-of-*.gguf"); len(first) == 1 {
+			out = first[0]
+		}
+	}
+	return Sum(ctx, out)
+}
+
+// explain adds what can be done about a quantized source.
+func explain(f *gguf.File, err error) error {
+	if err != nil && strings.Contains(err.Error(), "requantizing") {
+		return fmt.Errorf("quantize: %s is quantized already: %w; quantize the F16 or F32 edition, or allow it with --allow-requantize", f.Path(), ErrOptions)
+	}
+	return err
+}
+
+// ReadImatrix reads an importance matrix for a model and checks that it belongs to it: each entry must be as long as the rows of its
+// tensor, and one at least must be there.
+func ReadImatrix(path string, f *gguf.File) (map[string][]float32, error) {
+	m, err := imatrix.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	weights := m.Weights()
+	known := 0
+	for name, values := range weights {
+		t, ok := f.Tensor(name)
+		if !ok {
+			continue
+		}
+		known++
+		matrices := uint64(1)
+		if len(t.Dims) > 2 {
+			matrices = t.Dims[2]
+		}
+		if uint64(len(values)) != t.Dims[0]*matrices {
+			return nil, fmt.Errorf("quantize: %s: %w: %d values for %s, whose rows have %d: it was made of another model", path, imatrix.ErrInvalid, len(values), name, t.Dims[0])
+		}
+	}
+	if known == 0 {
+		return nil, fmt.Errorf("quantize: %s: %w: it knows no tensor of %s: it was made of another model", path, imatrix.ErrInvalid, f.Path())
+	}
+	return weights, nil
+}
