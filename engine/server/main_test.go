@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -170,4 +171,15 @@ func (r reply) ollamaError(t testing.TB) string {
 		t.Fatalf("%d %q is no error of Ollama's", r.status, r.text)
 	}
 	return *e.Error
+}
+
+const pictures = "../../models/builtin/testdata/pictures/"
+
+func picture(t testing.TB, name string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(pictures + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/ollama/ollama/api"
 
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/models/builtin"
@@ -37,6 +40,37 @@ func (m *model) system() string {
 		return ""
 	}
 	return m.stored.System
+}
+
+// params are the sampling parameters that come with the model.
+func (m *model) params() store.Params {
+	if m.stored == nil {
+		return store.Params{}
+	}
+	return m.stored.Params
+}
+
+// opening are the turns that open each conversation with the model, as its manifest has them.
+func (m *model) opening() []api.Message {
+	if m.stored == nil || len(m.stored.Messages) == 0 {
+		return nil
+	}
+	var messages []api.Message
+	if err := json.Unmarshal(m.stored.Messages, &messages); err != nil {
+		return nil // they are optional, and find has looked at them
+	}
+	return messages
+}
+
+// withoutOpening is the model without the turns that open its conversations.
+func (m *model) withoutOpening() *model {
+	c := *m
+	if m.stored != nil {
+		stored := *m.stored
+		stored.Messages = nil
+		c.stored = &stored
+	}
+	return &c
 }
 
 // models finds models by name and lends them. Names given by the operator come first, then those of the folder, of the store, of Ollama's, and the
@@ -182,6 +216,12 @@ func (ms *models) ofStore(r *store.Resolved) (*model, error) {
 	m := &model{name: r.Name.String(), digest: r.Digest.Hex(), modified: r.Modified, stored: r}
 	for _, d := range r.Manifest.Blobs() {
 		m.size += d.Size
+	}
+	if len(r.Messages) > 0 {
+		var messages []api.Message
+		if err := json.Unmarshal(r.Messages, &messages); err != nil {
+			return nil, fmt.Errorf("%w: the messages of %s: %w", store.ErrManifest, m.name, err)
+		}
 	}
 	var err error
 	if m.config, err = r.Config(); err != nil {
