@@ -14,6 +14,9 @@ func (s *Server) ollama() family {
 			"GET /api/version":   s.ollamaVersions,
 			"POST /api/chat":     s.ollamaChat,
 			"POST /api/generate": s.ollamaGenerate,
+			"GET /api/tags":      s.ollamaTags,
+			"GET /api/ps":        s.ollamaPs,
+			"POST /api/show":     s.ollamaShow,
 		},
 		fail: s.failOllama,
 	}
