@@ -97,6 +97,9 @@ func (a *answer) run(ctx context.Context, yield func(Event) bool) error {
 	}
 	defer p.close()
 	a.result.Usage.Prompt, a.result.Usage.Image = p.n, p.images
+	if a.request.KeepPrompt {
+		a.result.Prompt = p.tokens()
+	}
 	task, err := m.task(p, a.request)
 	if err != nil {
 		return err

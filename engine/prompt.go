@@ -58,8 +58,11 @@ func (p *prompt) add(pieces ...piece) {
 // prompt turns a request into pieces: the template is rendered, text tokenized, pictures decoded and laid out.
 func (m *Model) prompt(ctx context.Context, r *Request, t *Timings) (*prompt, error) {
 	p := newPrompt()
+	if err := m.resume(p, r.Before); err != nil {
+		return nil, err
+	}
 	if len(r.Messages) == 0 {
-		tokens, err := m.lm.Vocab().Tokenize(r.Prompt, true, true)
+		tokens, err := m.lm.Vocab().Tokenize(r.Prompt, len(r.Before) == 0, true)
 		if err != nil {
 			return nil, err
 		}
@@ -124,10 +127,14 @@ func (m *Model) addParts(ctx context.Context, p *prompt, parts []chat.Part, imag
 		}
 	}
 	// The model may want its BOS token first; a template that writes it itself must not get a second one.
-	if bos := vocab.BOS(); vocab.AddBOS() && bos != llama.NoToken {
+	bos := vocab.BOS()
+	if !vocab.AddBOS() {
+		bos = llama.NoToken
+	}
+	if bos != llama.NoToken && p.n == 0 {
 		tokens = append(tokens, bos)
 	}
-	bosOnly := len(tokens) == 1
+	first := bos != llama.NoToken
 	for _, part := range chat.Split(parts, m.names) {
 		switch {
 		case part.Kind == chat.KindImage:
@@ -138,7 +145,7 @@ func (m *Model) addParts(ctx context.Context, p *prompt, parts []chat.Part, imag
 			}
 			p.add(pieces...)
 		case part.Special:
-			if t := m.special[part.Text]; !bosOnly || t != tokens[0] {
+			if t := m.special[part.Text]; !first || t != bos {
 				tokens = append(tokens, t)
 			}
 		default:
@@ -148,7 +155,7 @@ func (m *Model) addParts(ctx context.Context, p *prompt, parts []chat.Part, imag
 			}
 			tokens = append(tokens, more...)
 		}
-		bosOnly = false
+		first = false
 	}
 	flush()
 	if n := len(p.pieces); n > 0 && p.pieces[n-1].picture != nil {

@@ -22,6 +22,9 @@ type Request struct {
 	// Prompt is raw text that goes to the model as it stands, special tokens included, without a template. The model's
 	// beginning-of-sequence token is added.
 	Prompt string
+	// Before are tokens that the prompt continues, as Result.Prompt and the events of an answer give them. No beginning-of-sequence token is
+	// added behind them.
+	Before []Token
 
 	Sampling Sampling
 
@@ -38,6 +41,8 @@ type Request struct {
 	Logprobs    bool
 	TopLogprobs int
 
+	// KeepPrompt asks for the tokens of the prompt in Result.Prompt.
+	KeepPrompt bool
 	// Client is whose request this is: when many wait, clients take turns. Higher Priority goes before that.
 	Client   string
 	Priority int
@@ -173,7 +178,8 @@ type Result struct {
 	Finish  FinishReason
 	Usage   Usage
 	Timings Timings
-	Seed    uint32 // the seed used, when tokens were drawn at random
+	Seed    uint32  // the seed used, when tokens were drawn at random
+	Prompt  []Token // of the prompt, pictures left out; where Request.KeepPrompt asks for it
 
 	Speculation Speculation
 }
