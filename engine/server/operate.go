@@ -27,6 +27,9 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) error {
 	if s.ending.Load() {
 		return errShutdown
 	}
+	if n := s.loading.Load(); n > 0 {
+		return busyFailure("%d models are being loaded", n)
+	}
 	return s.writeText(w, http.StatusOK, "ready\n")
 }
 
