@@ -75,6 +75,9 @@ func (a *answer) run(ctx context.Context, yield func(Event) bool) error {
 	if err := a.request.check(); err != nil {
 		return err
 	}
+	if !m.lc.HasMemory() {
+		return fmt.Errorf("%w: %s makes embeddings and does not answer", ErrRequest, m.info.Name)
+	}
 	if a.request.Session != "" && m.disk == nil {
 		return fmt.Errorf("%w: a session needs a folder to be saved in (ModelSpec.StateDir)", ErrRequest)
 	}

@@ -108,6 +108,10 @@ type Model struct {
 	disk            *disk.Store    // nil without StateDir
 	sched           *sched.Scheduler
 
+	maxGap    time.Duration // between tokens of running answers, which other work should leave
+	embedding chan struct{} // held by who uses embedder
+	embedder  *embedder     // nil until the first Embed
+
 	mu       sync.Mutex
 	over     bool           // no request begins any more
 	requests sync.WaitGroup // under way; added to under mu
@@ -125,7 +129,7 @@ func (e *Engine) Load(ctx context.Context, spec ModelSpec) (*Model, error) {
 		return nil, err
 	}
 	defer e.loading.Done()
-	m := &Model{engine: e, exactImages: spec.ExactImages}
+	m := &Model{engine: e, exactImages: spec.ExactImages, maxGap: cmp.Or(spec.MaxGap, sched.DefaultMaxGap), embedding: make(chan struct{}, 1)}
 	m.closed, m.end = context.WithCancelCause(context.Background())
 	if err := m.open(ctx, spec); err != nil {
 		_ = m.free()
@@ -340,6 +344,9 @@ func (m *Model) free() error {
 	stopped := m.stopScheduler()
 	return m.engine.thread.do(context.Background(), func() error {
 		errs := []error{stopped}
+		if m.embedder != nil {
+			errs = append(errs, m.embedder.Close())
+		}
 		if m.lc != nil {
 			errs = append(errs, m.lc.Close())
 		}
