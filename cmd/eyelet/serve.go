@@ -87,6 +87,7 @@ func (o *serveOptions) flags(cmd *cobra.Command) {
 	f.StringVar(&o.server.Folder, "models-dir", "", "folder of GGUF files to serve by the names of the files")
 	f.BoolVar(&o.noOllama, "no-ollama", false, "leave Ollama's models out")
 	f.BoolVar(&o.server.NoBuiltin, "no-builtin", false, "leave the built-in model out")
+	f.BoolVar(&o.server.ReadOnly, "read-only", false, "refuse requests that would change the store")
 	f.StringArrayVar(&o.server.Preload, "preload", nil, "model to load at once; may be repeated; /readyz waits for it")
 	f.DurationVar(&o.pool.KeepAlive, "keep-alive", engine.DefaultKeepAlive, "how long a model stays loaded that nobody uses; -1s for ever")
 	f.IntVar(&o.pool.Max, "max-models", 0, "most models that are loaded at a time (default: no limit)")

@@ -28,6 +28,8 @@ type Options struct {
 	Folder string
 	// NoBuiltin leaves the model inside the program out.
 	NoBuiltin bool
+	// ReadOnly refuses requests that would change the store.
+	ReadOnly bool
 	// Spec is how models are loaded, whatever they are: context, parallel requests, queue and so on. Name, Model, Projector and ChatTemplate are
 	// each model's own.
 	Spec engine.ModelSpec
