@@ -22,6 +22,7 @@ type record struct {
 	id     string
 	client string // whose turn it is when many wait: the name of the key, or the address
 	key    *Key   // nil where none is demanded
+	route  string // pattern of the mux, "" for none
 	model  string // that answered, for the log
 	err    error  // that ended it, for the log
 }
@@ -166,6 +167,7 @@ func (s *Server) apiOf(path string) family {
 }
 
 func (s *Server) access(w *answerWriter, r *http.Request, rec *record, d time.Duration) {
+	s.metrics.observe(rec.route, w.status, d)
 	level := slog.LevelInfo
 	if w.status >= 500 {
 		level = slog.LevelWarn
@@ -232,6 +234,7 @@ func (s *Server) routes() handler {
 		if pattern == "" {
 			return notRouted(w, r, h)
 		}
+		recordOf(r.Context()).route = pattern
 		// The mux fills in the path's values, and hands them to route's ServeHTTP, which leaves the error here.
 		var err error
 		mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), routeKey{}, &err)))

@@ -9,6 +9,7 @@ func (s *Server) operating() family {
 		routes: map[string]handler{
 			"GET /healthz": s.healthz,
 			"GET /readyz":  s.readyz,
+			"GET /metrics": s.serveMetrics,
 		},
 		fail: s.failPlain,
 	}

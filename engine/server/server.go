@@ -99,6 +99,7 @@ type Server struct {
 	pool    *engine.Pool
 	models  *models
 	gate    *gate
+	metrics *metrics
 	list    []family
 	handler http.Handler
 	memory  *semaphore.Weighted // of bodies, in bytes
@@ -122,6 +123,7 @@ func New(pool *engine.Pool, models *store.Store, options Options) (*Server, erro
 		return nil, err
 	}
 	s.memory = semaphore.NewWeighted(s.limits.Memory)
+	s.metrics = newMetrics(s)
 	s.list = s.apis()
 	s.handler = s.chain(s.routes())
 	return s, nil
