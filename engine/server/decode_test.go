@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -50,6 +51,20 @@ func TestBodies(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a body that stops coming", func(t *testing.T) {
+		c, err := net.Dial("tcp", strings.TrimPrefix(ts.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := c.Write([]byte("POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{")); err != nil {
+			t.Fatal(err)
+		}
+		buf := make([]byte, 64)
+		if n, err := c.Read(buf); err != nil || !strings.Contains(string(buf[:n]), " 408 ") {
+			t.Errorf("%q %v", buf[:n], err)
+		}
+	})
 	if !ts.memory.TryAcquire(4 << 20) {
 		t.Error("memory of bodies is still held")
 	}

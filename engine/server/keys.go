@@ -26,6 +26,19 @@ type Keys struct {
 	byHash map[[sha256.Size]byte]*Key
 }
 
+// Len is the number of keys.
+func (k *Keys) Len() int { return len(k.byHash) }
+
+// Has reports whether there is a key of a name.
+func (k *Keys) Has(name string) bool {
+	for _, key := range k.byHash {
+		if key.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
 // Key is an API key without its secret.
 type Key struct {
 	Name     string
@@ -99,9 +112,6 @@ func ParseKeys(r io.Reader) (*Keys, error) {
 	}
 	if err := lines.Err(); err != nil {
 		return nil, err
-	}
-	if len(k.byHash) == 0 {
-		return nil, fmt.Errorf("there is no key; make one with \"eyelet serve key NAME\"")
 	}
 	return k, nil
 }

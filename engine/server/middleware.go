@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math"
 	"net"
@@ -21,6 +22,7 @@ type record struct {
 	id     string
 	client string // whose turn it is when many wait: the name of the key, or the address
 	key    *Key   // nil where none is demanded
+	route  string // pattern of the mux, "" for none
 	model  string // that answered, for the log
 	err    error  // that ended it, for the log
 }
@@ -38,12 +40,39 @@ func recordOf(ctx context.Context) *record {
 // answerWriter notes what has been written.
 type answerWriter struct {
 	http.ResponseWriter
+	body   *watchedBody
 	status int // 0 before the header is written
 	bytes  int64
 }
 
+// watchedBody notes whether a body has been read to its end.
+type watchedBody struct {
+	io.ReadCloser
+	ended bool
+}
+
+func (b *watchedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		b.ended = true
+	}
+	return n, err
+}
+
+// leftTime is how long a connection may still bring what is left of a body that nobody wants any more.
+const leftTime = 2 * time.Second
+
+// leave closes the connection of a request whose body is not at its end. [http.Server] would read on before it answers, for as long as a
+// client likes.
+func (w *answerWriter) leave() {
+	if !w.body.ended {
+		w.Header().Set("Connection", "close")
+	}
+}
+
 func (w *answerWriter) WriteHeader(status int) {
 	if w.status == 0 && status >= 200 {
+		w.leave()
 		w.status = status
 	}
 	w.ResponseWriter.WriteHeader(status)
@@ -51,6 +80,7 @@ func (w *answerWriter) WriteHeader(status int) {
 
 func (w *answerWriter) Write(p []byte) (int, error) {
 	if w.status == 0 {
+		w.leave()
 		w.status = http.StatusOK
 	}
 	n, err := w.ResponseWriter.Write(p)
@@ -79,9 +109,15 @@ func (s *Server) observe(next handler) http.Handler {
 		if !requestID.MatchString(rec.id) {
 			rec.id = rand.Text()
 		}
-		aw := &answerWriter{ResponseWriter: w}
+		aw := &answerWriter{ResponseWriter: w, body: &watchedBody{r.Body, r.ContentLength == 0}}
 		aw.Header().Set("X-Request-Id", rec.id)
 		r = r.WithContext(context.WithValue(r.Context(), recordKey{}, rec))
+		r.Body = aw.body
+		defer func() {
+			if !aw.body.ended {
+				_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(leftTime))
+			}
+		}()
 		defer func() {
 			if v := recover(); v != nil {
 				if v == http.ErrAbortHandler {
@@ -131,6 +167,7 @@ func (s *Server) apiOf(path string) family {
 }
 
 func (s *Server) access(w *answerWriter, r *http.Request, rec *record, d time.Duration) {
+	s.metrics.observe(rec.route, w.status, d)
 	level := slog.LevelInfo
 	if w.status >= 500 {
 		level = slog.LevelWarn
@@ -197,6 +234,7 @@ func (s *Server) routes() handler {
 		if pattern == "" {
 			return notRouted(w, r, h)
 		}
+		recordOf(r.Context()).route = pattern
 		// The mux fills in the path's values, and hands them to route's ServeHTTP, which leaves the error here.
 		var err error
 		mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), routeKey{}, &err)))

@@ -9,6 +9,7 @@ func (s *Server) operating() family {
 		routes: map[string]handler{
 			"GET /healthz": s.healthz,
 			"GET /readyz":  s.readyz,
+			"GET /metrics": s.serveMetrics,
 		},
 		fail: s.failPlain,
 	}
@@ -26,6 +27,9 @@ func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) error {
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) error {
 	if s.ending.Load() {
 		return errShutdown
+	}
+	if n := s.loading.Load(); n > 0 {
+		return busyFailure("%d models are being loaded", n)
 	}
 	return s.writeText(w, http.StatusOK, "ready\n")
 }

@@ -3,11 +3,13 @@ package server
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +28,8 @@ type Options struct {
 	Folder string
 	// NoBuiltin leaves the model inside the program out.
 	NoBuiltin bool
+	// ReadOnly refuses requests that would change the store.
+	ReadOnly bool
 	// Spec is how models are loaded, whatever they are: context, parallel requests, queue and so on. Name, Model, Projector and ChatTemplate are
 	// each model's own.
 	Spec engine.ModelSpec
@@ -39,6 +43,11 @@ type Options struct {
 	Origins []string
 	// Keys, where not nil, are demanded of every request but those for health.
 	Keys *Keys
+
+	// TLS, where not nil, is how Serve encrypts.
+	TLS *tls.Config
+	// Preload names models that Serve loads at once. The server is not ready before they are.
+	Preload []string
 
 	Limits  Limits
 	Log     *slog.Logger // nil for slog's default
@@ -90,10 +99,12 @@ type Server struct {
 	pool    *engine.Pool
 	models  *models
 	gate    *gate
+	metrics *metrics
 	list    []family
 	handler http.Handler
 	memory  *semaphore.Weighted // of bodies, in bytes
 	busy    atomic.Int64        // requests under way
+	loading atomic.Int64        // models of Options.Preload that are not there yet
 	ending  atomic.Bool         // no longer ready
 }
 
@@ -112,6 +123,7 @@ func New(pool *engine.Pool, models *store.Store, options Options) (*Server, erro
 		return nil, err
 	}
 	s.memory = semaphore.NewWeighted(s.limits.Memory)
+	s.metrics = newMetrics(s)
 	s.list = s.apis()
 	s.handler = s.chain(s.routes())
 	return s, nil
@@ -148,8 +160,16 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
+	listener = netutil.LimitListener(listener, s.limits.Connections)
+	if s.options.TLS != nil {
+		config := s.options.TLS.Clone()
+		config.NextProtos = []string{"h2", "http/1.1"}
+		listener = tls.NewListener(listener, config)
+	}
+	preloaded := s.preload(ctx)
+	defer preloaded()
 	failed := make(chan error, 1)
-	go func() { failed <- hs.Serve(netutil.LimitListener(listener, s.limits.Connections)) }()
+	go func() { failed <- hs.Serve(listener) }()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("server: %w", err)
@@ -174,6 +194,29 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		return fmt.Errorf("server: %w", err)
 	}
 	return nil
+}
+
+// preload loads models beside, and returns what waits for the end of that. A model that cannot be loaded is told of in the log, and to those who
+// ask for it.
+func (s *Server) preload(ctx context.Context) (wait func()) {
+	var work sync.WaitGroup
+	s.loading.Store(int64(len(s.options.Preload)))
+	for _, name := range s.options.Preload {
+		work.Go(func() {
+			defer s.loading.Add(-1)
+			m, err := s.models.find(name)
+			if err == nil {
+				var l *lease
+				if l, err = s.models.use(ctx, m, 0, nil); err == nil {
+					l.Release()
+				}
+			}
+			if err != nil && ctx.Err() == nil {
+				s.log.Error("a model cannot be loaded", "model", name, "error", err)
+			}
+		})
+	}
+	return work.Wait
 }
 
 // endTime is how long requests have to notice that they were ended.

@@ -16,7 +16,7 @@ func TestErrorsOfRouting(t *testing.T) {
 		{"no such path", "GET", "/api/nothing", http.StatusNotFound, "docs/api.md"},
 		{"no such path of no API", "GET", "/nothing", http.StatusNotFound, "docs/api.md"},
 		{"another method", "DELETE", "/api/version", http.StatusMethodNotAllowed, "GET"},
-		{"a path that climbs", "GET", "/api/blobs/..%2f..%2fetc%2fpasswd", http.StatusNotFound, ""},
+		{"a path that climbs", "POST", "/api/blobs/..%2f..%2fetc%2fpasswd", http.StatusBadRequest, "digest"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := ts.do(t, c.method, c.path, "")
