@@ -15,6 +15,7 @@ type Dialogue struct {
 	template *chat.Template
 	special  map[string]llama.Token // control tokens by their text
 	names    []string               // keys of special
+	text     string                 // the template
 	source   string                 // where the template comes from, as in Info.Template
 }
 
@@ -50,6 +51,7 @@ func NewDialogue(lm *llama.Model, source, projector string) (*Dialogue, error) {
 	if text, err := chat.Fallback(name); err == nil {
 		source, d.source = text, name
 	}
+	d.text = source
 	text := func(t llama.Token) string { return string(d.vocab.Piece(t, true)) }
 	var err error
 	if d.template, err = chat.Parse(source, chat.Options{BOS: text(d.vocab.BOS()), EOS: text(d.vocab.EOS())}); err != nil {
@@ -72,18 +74,26 @@ func (d *Dialogue) metadata(lm *llama.Model, projector string) chat.Metadata {
 // Prompt renders a conversation, with the opening of an answer at its end, and tokenizes it. With bareImages the template writes no marker
 // around pictures.
 func (d *Dialogue) Prompt(ctx context.Context, messages []chat.Message, bareImages bool) ([]Stretch, error) {
-	parts, err := d.template.Render(ctx, messages, chat.RenderOptions{AddGenerationPrompt: true, BareImages: bareImages})
+	parts, err := d.render(ctx, messages, chat.RenderOptions{AddGenerationPrompt: true, BareImages: bareImages})
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, fmt.Errorf("%w: %w", ErrRequest, err)
+		return nil, err
 	}
-	return d.tokenize(parts)
+	return d.tokenize(parts, true)
 }
 
-// tokenize makes control tokens only of what the template wrote.
-func (d *Dialogue) tokenize(parts []chat.Part) (list []Stretch, err error) {
+func (d *Dialogue) render(ctx context.Context, messages []chat.Message, options chat.RenderOptions) ([]chat.Part, error) {
+	parts, err := d.template.Render(ctx, messages, options)
+	switch {
+	case err == nil:
+		return parts, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	}
+	return nil, fmt.Errorf("%w: %w", ErrRequest, err)
+}
+
+// tokenize makes control tokens only of what the template wrote. With begin nothing comes before the parts.
+func (d *Dialogue) tokenize(parts []chat.Part, begin bool) (list []Stretch, err error) {
 	var tokens []llama.Token
 	flush := func() {
 		if len(tokens) > 0 {
@@ -92,17 +102,21 @@ func (d *Dialogue) tokenize(parts []chat.Part) (list []Stretch, err error) {
 		}
 	}
 	// The model may want its BOS token first; a template that writes it itself must not get a second one.
-	if bos := d.vocab.BOS(); d.vocab.AddBOS() && bos != llama.NoToken {
+	bos := llama.NoToken
+	if d.vocab.AddBOS() {
+		bos = d.vocab.BOS()
+	}
+	if bos != llama.NoToken && begin {
 		tokens = append(tokens, bos)
 	}
-	bosOnly := len(tokens) == 1
+	first := bos != llama.NoToken
 	for _, part := range chat.Split(parts, d.names) {
 		switch {
 		case part.Kind == chat.KindImage:
 			flush()
 			list = append(list, Stretch{Image: part.Image})
 		case part.Special:
-			if t := d.special[part.Text]; !bosOnly || t != tokens[0] {
+			if t := d.special[part.Text]; !first || t != bos {
 				tokens = append(tokens, t)
 			}
 		default:
@@ -112,7 +126,7 @@ func (d *Dialogue) tokenize(parts []chat.Part) (list []Stretch, err error) {
 			}
 			tokens = append(tokens, more...)
 		}
-		bosOnly = false
+		first = false
 	}
 	flush()
 	if n := len(list); n > 0 && list[n-1].Image >= 0 {

@@ -75,6 +75,9 @@ func (a *answer) run(ctx context.Context, yield func(Event) bool) error {
 	if err := a.request.check(); err != nil {
 		return err
 	}
+	if !m.lc.HasMemory() {
+		return fmt.Errorf("%w: %s makes embeddings and does not answer", ErrRequest, m.info.Name)
+	}
 	if a.request.Session != "" && m.disk == nil {
 		return fmt.Errorf("%w: a session needs a folder to be saved in (ModelSpec.StateDir)", ErrRequest)
 	}
@@ -83,17 +86,24 @@ func (a *answer) run(ctx context.Context, yield func(Event) bool) error {
 			return fmt.Errorf("%w: %w", ErrRequest, err)
 		}
 	}
-	var err error
-	if a.chain, a.result.Seed, err = m.sampler(a.request); err != nil {
-		return err
-	}
-	defer func() { a.chain.Close() }()
 	p, err := m.prompt(ctx, a.request, t)
 	if err != nil {
 		return err
 	}
 	defer p.close()
+	held, err := m.constraint(a.request, p.thinking)
+	if err != nil {
+		return err
+	}
+	if a.chain, a.result.Seed, err = m.sampler(a.request, held); err != nil {
+		return err
+	}
+	defer func() { a.chain.Close() }()
+	a.understand(p.thinking)
 	a.result.Usage.Prompt, a.result.Usage.Image = p.n, p.images
+	if a.request.KeepPrompt {
+		a.result.Prompt = p.tokens()
+	}
 	task, err := m.task(p, a.request)
 	if err != nil {
 		return err
@@ -118,7 +128,7 @@ func (a *answer) run(ctx context.Context, yield func(Event) bool) error {
 	if a.request.Session != "" {
 		a.result.SessionError = m.keep(task, a.request.Session)
 	}
-	yield(Event{Text: a.rest(), Done: &a.result})
+	yield(a.rest())
 	return nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/kv/disk"
 	"github.com/eyelet-engine/eyelet/engine/media"
 	"github.com/eyelet-engine/eyelet/engine/sched"
+	"github.com/eyelet-engine/eyelet/models/reply"
 )
 
 // DefaultContext is the context length, in tokens, of a model that was trained for at least as much.
@@ -95,7 +96,9 @@ type Model struct {
 	lc          *llama.Context
 	vision      encoder // nil for a text model
 	dialogue    *Dialogue
-	exactImages bool // ModelSpec.ExactImages
+	styled      sync.Once
+	replies     reply.Style // what answers mean beside their text; see style
+	exactImages bool        // ModelSpec.ExactImages
 
 	cells           int    // items that a request can have
 	pictureIdentity string // what the keys of pictures are made with
@@ -108,6 +111,10 @@ type Model struct {
 	jobs            *media.Encoder // of the vision tower
 	disk            *disk.Store    // nil without StateDir
 	sched           *sched.Scheduler
+
+	maxGap    time.Duration // between tokens of running answers, which other work should leave
+	embedding chan struct{} // held by who uses embedder
+	embedder  *embedder     // nil until the first Embed
 
 	mu       sync.Mutex
 	over     bool           // no request begins any more
@@ -126,7 +133,7 @@ func (e *Engine) Load(ctx context.Context, spec ModelSpec) (*Model, error) {
 		return nil, err
 	}
 	defer e.loading.Done()
-	m := &Model{engine: e, exactImages: spec.ExactImages}
+	m := &Model{engine: e, exactImages: spec.ExactImages, maxGap: cmp.Or(spec.MaxGap, sched.DefaultMaxGap), embedding: make(chan struct{}, 1)}
 	m.closed, m.end = context.WithCancelCause(context.Background())
 	if err := m.open(ctx, spec); err != nil {
 		_ = m.free()
@@ -310,6 +317,9 @@ func (m *Model) free() error {
 		errs := []error{stopped}
 		if m.draft != nil {
 			errs = append(errs, m.draft.Close())
+		}
+		if m.embedder != nil {
+			errs = append(errs, m.embedder.Close())
 		}
 		if m.lc != nil {
 			errs = append(errs, m.lc.Close())

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/eyelet-engine/eyelet/engine/sched"
 )
 
 // ErrUnknownModel marks a name for which a [Pool] has no model.
@@ -191,6 +193,20 @@ func (p *Pool) List() []PoolModel {
 		list = append(list, m)
 	}
 	return list
+}
+
+// Stats returns what a loaded model's scheduler, cache and encoder did so far. It is no use of the model, which may be unloaded meanwhile; ok is false if it
+// is not loaded. It waits for the end of what is being computed.
+func (p *Pool) Stats(name string) (stats sched.Stats, ok bool) {
+	p.mu.Lock()
+	e := p.entries[name]
+	if e == nil || e.state != PoolReady {
+		p.mu.Unlock()
+		return stats, false
+	}
+	m := e.model
+	p.mu.Unlock()
+	return m.Stats(), true
 }
 
 // Unload lets go of a model: now if nobody uses it, else when the last lease is released, whatever was said about keeping it. It does not

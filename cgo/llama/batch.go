@@ -71,6 +71,9 @@ func (b *Batch) Len() int { return int(b.c.n_tokens) }
 // Cap is the number of entries that the batch can hold.
 func (b *Batch) Cap() int { return b.cap }
 
+// Seq is the first sequence of entry i.
+func (b *Batch) Seq(i int) Seq { return b.sequences(i)[0] }
+
 // Clear removes all entries.
 func (b *Batch) Clear() {
 	b.c.n_tokens = 0

@@ -311,6 +311,9 @@ func (c *Context) NUBatch() int { return c.nUBatch }
 // NSeqMax is the number of sequences.
 func (c *Context) NSeqMax() int { return c.nSeq }
 
+// HasMemory reports whether the context remembers what it decoded; encoders do not.
+func (c *Context) HasMemory() bool { return c.c != nil && c.memory() != nil }
+
 // SetThreads changes the number of threads for single tokens and for prompts.
 func (c *Context) SetThreads(threads, threadsBatch int) error {
 	if c.c == nil {

@@ -112,7 +112,7 @@ func exitCode(err error) int {
 }
 
 // packageNames are the prefixes that packages of this module give their errors, at the start or after another error's text.
-var packageNames = regexp.MustCompile(`(^|: )(?:(?:engine|bench|gguf|llama|ggml|mtmd|libmtmd|onednn|nn|patch|jpeg|builtin|store|bundle|registry|sbom|imaging|vision|llava|chat|grammar|safetensors|hf|convert|quantize|imatrix|strconv\.\w+): )+`)
+var packageNames = regexp.MustCompile(`(^|: )(?:(?:engine|bench|gguf|llama|ggml|mtmd|libmtmd|onednn|nn|patch|jpeg|builtin|server|store|bundle|registry|sbom|imaging|vision|llava|chat|grammar|safetensors|hf|convert|quantize|imatrix|strconv\.\w+): )+`)
 
 // describe turns an error into the one line that the user reads, "" for no error.
 func describe(err error) string {

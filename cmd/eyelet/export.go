@@ -82,7 +82,7 @@ func exportModels(cmd *cobra.Command, o *exportOptions, args []string) error {
 	}
 	options := bundle.ExportOptions{Plain: o.plain}
 	var err error
-	if options.VolumeSize, err = parseBytes(o.volumeSize); err != nil {
+	if options.VolumeSize, err = parseBytes(o.volumeSize, "--volume-size"); err != nil {
 		return err
 	}
 	models, cleanup, err := modelsToExport(cmd, args)
@@ -205,7 +205,7 @@ func programFolder(dir string) (*bundle.Folder, error) {
 }
 
 // parseBytes reads a size like "650M". "" is 0.
-func parseBytes(s string) (int64, error) {
+func parseBytes(s, flag string) (int64, error) {
 	if s == "" {
 		return 0, nil
 	}
@@ -215,7 +215,7 @@ func parseBytes(s string) (int64, error) {
 	}
 	n, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil || n > 1<<50>>shift || n<<shift < 1<<16 {
-		return 0, usagef("--volume-size is %q; give 64K or more, as 650M or 4G", s)
+		return 0, usagef("%s is %q; give 64K or more, as 650M or 4G", flag, s)
 	}
 	return n << shift, nil
 }

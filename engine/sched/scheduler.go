@@ -73,7 +73,8 @@ type Config struct {
 const (
 	defaultExpected = 128
 	defaultQueue    = 256
-	defaultGap      = 250 * time.Millisecond
+	// DefaultMaxGap is Config.MaxGap where it is not set.
+	DefaultMaxGap = 250 * time.Millisecond
 )
 
 // Scheduler runs tasks. Its methods may be called from many goroutines.
@@ -114,7 +115,7 @@ func New(cfg Config) *Scheduler {
 		cfg.Expected = defaultExpected
 	}
 	if cfg.MaxGap == 0 {
-		cfg.MaxGap = defaultGap
+		cfg.MaxGap = DefaultMaxGap
 	}
 	s := &Scheduler{cfg: cfg, wake: make(chan struct{}, 1), stopped: make(chan struct{}), served: map[string]uint64{}}
 	s.ctx, s.end = context.WithCancel(context.Background())

@@ -266,11 +266,15 @@ func unsignedRange(b bounds, fraction int) string {
 	if fraction > 0 {
 		// About as many digits as a float64 tells apart: more of them would let
 		// 0.99…9 round up to an excluded 1 in the program that reads it.
+		most := fraction
 		fraction = min(fraction, max(1, maxFractionDigits-widest))
 		if hi != nil && iLo.Cmp(iHi) == 0 {
 			fraction = max(fraction, len(hi.digits)+1)
 		}
 		fraction = max(fraction, len(lo.digits)+1)
+		if most < maxFractionDigits { // a multipleOf says so, and the bounds are multiples themselves
+			fraction = most
+		}
 	}
 	var alts []string
 	add := func(integers, after string, ok bool) {
@@ -406,6 +410,26 @@ func freeDigits(lo, hi *edge, room int, need bool) (string, bool) {
 	return fmt.Sprintf("[0-9]{0,%d}", room), true
 }
 
+// onSteps narrows b to the multiples of 10^-digits that are its first and last.
+func (b bounds) onSteps(digits int) bounds {
+	step := new(big.Rat).SetFrac(big.NewInt(1), pow10(digits))
+	scale := func(r *big.Rat) *big.Rat {
+		if r == nil {
+			return nil
+		}
+		return new(big.Rat).Quo(r, step)
+	}
+	first, last := bounds{scale(b.min), scale(b.max), b.minStrict, b.maxStrict}.integers()
+	var on bounds
+	if first != nil {
+		on.min = new(big.Rat).Mul(new(big.Rat).SetInt(first), step)
+	}
+	if last != nil {
+		on.max = new(big.Rat).Mul(new(big.Rat).SetInt(last), step)
+	}
+	return on
+}
+
 // maxMultiples is how many multiples of multipleOf are listed one by one.
 const maxMultiples = 512
 
@@ -433,6 +457,9 @@ func (s *spec) number(whole bool, at *node) (string, error) {
 		if fraction == 0 {
 			lo, hi := s.num.integers()
 			return integerRange(lo, hi), nil
+		}
+		if fraction < maxFractionDigits {
+			return numberRange(s.num.onSteps(fraction), fraction), nil
 		}
 		return numberRange(s.num, fraction), nil
 	}

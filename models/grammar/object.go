@@ -178,7 +178,7 @@ func (c *converter) object(s *spec, want conj, hint string) (string, error) {
 
 func (c *converter) property(s *spec, name, hint string) (property, error) {
 	want, _ := s.view(name)
-	if ok, err := c.validConj(s.names, &node{kind: kindString, text: name}); err != nil {
+	if ok, err := c.validConj(s.names, &node{kind: kindString, text: name}, surely); err != nil {
 		return property{}, err
 	} else if !ok {
 		return property{}, c.unsatisfiable(s.names)
@@ -298,7 +298,7 @@ func (c *converter) key(s *spec, only *dfa, other []pattern, declared []string, 
 		if a.hasEnum {
 			var texts []string
 			for _, v := range a.enum {
-				if ok, err := c.valid(a, v); err != nil {
+				if ok, err := c.valid(a, v, surely); err != nil {
 					return "", err
 				} else if ok && v.kind == kindString {
 					texts = append(texts, v.text)

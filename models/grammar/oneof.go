@@ -31,13 +31,13 @@ func (c *converter) apart(a, b *spec, depth int) (bool, error) {
 	}
 	if a.hasEnum {
 		for _, v := range a.enum {
-			if made, err := c.valid(a, v); err != nil || !made {
+			if made, err := c.valid(a, v, surely); err != nil || !made {
 				if err != nil {
 					return false, err
 				}
 				continue
 			}
-			if both, err := c.valid(b, v); both || err != nil {
+			if both, err := c.valid(b, v, possibly); both || err != nil {
 				return false, err
 			}
 		}
@@ -48,7 +48,7 @@ func (c *converter) apart(a, b *spec, depth int) (bool, error) {
 		assumed := *a
 		assumed.oneOf = nil
 		for _, v := range b.enum {
-			if both, err := c.valid(&assumed, v); both || err != nil {
+			if both, err := c.valid(&assumed, v, possibly); both || err != nil {
 				return false, err
 			}
 		}

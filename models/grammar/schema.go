@@ -237,7 +237,7 @@ func (c *converter) alternative(s *spec, want conj, hint string) ([]string, erro
 	var out []string
 	if s.hasEnum {
 		for _, v := range s.enum {
-			if ok, err := c.valid(s, v); err != nil {
+			if ok, err := c.valid(s, v, surely); err != nil {
 				return nil, err
 			} else if ok {
 				out = append(out, literal(v.json()))

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/eyelet-engine/eyelet/models/grammar/grammartest"
 	"pgregory.net/rapid"
 )
 
@@ -106,6 +108,9 @@ func TestSchemasAcceptAndRefuse(t *testing.T) {
 		{"numbers strictly inside", `{"type":"number","exclusiveMinimum":-1.25,"exclusiveMaximum":2.5}`, []string{`-1.24`, `-1.2`, `0`, `2.49`, `2`}, []string{`-1.25`, `2.5`, `2.50`, `-1.3`}},
 		{"numbers from one side", `{"type":"number","exclusiveMinimum":0}`, []string{`0.1`, `17`, `0.001`}, []string{`0`, `0.0`, `-1`}},
 		{"multipleOf with two decimals", `{"type":"number","multipleOf":0.01,"minimum":0,"maximum":10}`, []string{`1.25`, `10`}, []string{`1.255`}},
+		{"multipleOf under a strict bound", `{"type":"number","multipleOf":0.1,"minimum":-2,"exclusiveMaximum":0.1}`, []string{`0`, `-2`, `-1.9`, `0.0`}, []string{`0.06`, `0.1`, `-2.1`}},
+		{"multipleOf between its multiples", `{"type":"number","multipleOf":0.01,"minimum":0.123,"maximum":0.149}`, []string{`0.13`, `0.14`}, []string{`0.12`, `0.15`, `0.125`}},
+		{"an enum under a format", `{"type":"string","format":"date","enum":["x","2024-05-06"]}`, []string{`"2024-05-06"`}, []string{`"x"`}},
 		{"multipleOf listed", `{"type":"number","multipleOf":0.5,"minimum":0,"maximum":2}`, []string{`0`, `0.5`, `2`}, []string{`0.25`}},
 		{"unevaluatedProperties", `{"allOf":[{"properties":{"a":{"type":"null"}}}],"properties":{"b":{"type":"null"}},"unevaluatedProperties":false}`, []string{`{"b":null,"a":null}`}, []string{`{"c":1}`}},
 		{"untyped keywords mean their type", `{"minLength":2}`, []string{`"ab"`}, []string{`"a"`, `1`}},
@@ -168,6 +173,8 @@ func TestFaultsNameTheirPlace(t *testing.T) {
 		{"if", `{"if":{},"then":{}}`, "#/if: if is not supported"},
 		{"uniqueItems", `{"type":"array","uniqueItems":true}`, "#/uniqueItems"},
 		{"contains", `{"contains":{}}`, "#/contains"},
+		{"a const against its format", `{"format":"time","const":"noon"}`, "#: unsatisfiable"},
+		{"oneOf of a format and a value that may have it", `{"oneOf":[{"enum":["a@[1.2.3.4]"]},{"type":"string","format":"email"}]}`, "may match both"},
 		{"oneOf that overlaps", `{"oneOf":[{"type":"number"},{"type":"integer"}]}`, "#/oneOf: a value may match both"},
 		{"oneOf of an enum and a type that holds its values", `{"oneOf":[{"enum":["a",0]},{"type":"integer"}]}`, "may match both"},
 		{"multipleOf without range", `{"type":"integer","multipleOf":7}`, "multipleOf 7 needs"},
@@ -217,101 +224,10 @@ func TestJSONIsAnyObject(t *testing.T) {
 	}
 }
 
-// drawSchema draws a schema of supported keywords.
-func drawSchema(t *rapid.T, depth int) any {
-	kinds := []string{"string", "integer", "number", "enum", "pattern", "boolean"}
-	if depth < 3 {
-		kinds = append(kinds, "object", "object", "array", "tuple", "anyOf", "allOf", "ref")
-	}
-	n := rapid.IntRange(0, 3)
-	switch k := rapid.SampledFrom(kinds).Draw(t, "kind"); k {
-	case "string":
-		lo := n.Draw(t, "lo")
-		return map[string]any{"type": "string", "minLength": lo, "maxLength": lo + n.Draw(t, "more")}
-	case "integer", "number":
-		lo := rapid.IntRange(-20000, 20000).Draw(t, "lo")
-		scale := rapid.SampledFrom([]int{1, 10, 1000}).Draw(t, "scale")
-		s := map[string]any{"type": k}
-		at := func(v int) any { return json.Number(fmt.Sprintf("%d.%03d", v/scale, 0)) }
-		if scale > 1 {
-			at = func(v int) any { return json.Number(fmt.Sprint(float64(v) / float64(scale))) }
-		}
-		if rapid.Bool().Draw(t, "low") {
-			s[rapid.SampledFrom([]string{"minimum", "exclusiveMinimum"}).Draw(t, "key")] = at(lo)
-		}
-		if rapid.Bool().Draw(t, "high") {
-			s[rapid.SampledFrom([]string{"maximum", "exclusiveMaximum"}).Draw(t, "key")] = at(lo + rapid.IntRange(0, 3000).Draw(t, "span"))
-		}
-		return s
-	case "enum":
-		return map[string]any{"enum": []any{"a\"\\", n.Draw(t, "v"), nil, []any{1.5}}}
-	case "pattern":
-		return map[string]any{"type": "string", "minLength": n.Draw(t, "lo"),
-			"pattern": rapid.SampledFrom([]string{`^[a-c]+$`, `x\d`, `^(ab|c){2,3}`, `^\S+@\w*$`, `[^a-z\s]`, `^"\\?"$`, `a.b|^$`}).Draw(t, "pattern")}
-	case "object":
-		props := map[string]any{}
-		required := []any{}
-		for range n.Draw(t, "n") {
-			name := rapid.SampledFrom([]string{"a", "ab", "b\"", "é", "x y"}).Draw(t, "name")
-			props[name] = drawSchema(t, depth+1)
-			if rapid.Bool().Draw(t, "required") {
-				required = append(required, name)
-			}
-		}
-		s := map[string]any{"type": "object", "properties": props}
-		if len(required) > 0 && rapid.Bool().Draw(t, "requires") {
-			s["required"] = uniqueAny(required)
-		}
-		switch n.Draw(t, "more") {
-		case 0:
-			s["additionalProperties"] = drawSchema(t, depth+1)
-		case 1:
-			s["additionalProperties"] = false
-		case 2:
-			s["patternProperties"] = map[string]any{"^a": drawSchema(t, depth+1), "b": drawSchema(t, depth+1)}
-		}
-		if rapid.Bool().Draw(t, "counts") {
-			s["minProperties"] = n.Draw(t, "min")
-			s["maxProperties"] = 3
-		}
-		return s
-	case "array":
-		lo := n.Draw(t, "lo")
-		return map[string]any{"type": "array", "items": drawSchema(t, depth+1), "minItems": lo, "maxItems": lo + n.Draw(t, "more")}
-	case "tuple":
-		return map[string]any{"type": "array", "prefixItems": []any{drawSchema(t, depth+1), drawSchema(t, depth+1)}, "minItems": n.Draw(t, "lo")}
-	case "anyOf", "allOf":
-		key := k
-		if k == "anyOf" && rapid.Bool().Draw(t, "one") {
-			key = "oneOf"
-		}
-		return map[string]any{key: []any{drawSchema(t, depth+1), drawSchema(t, depth+1)}}
-	case "ref":
-		return map[string]any{"$ref": "#/$defs/d"}
-	}
-	return map[string]any{"type": "boolean"}
-}
-
-func uniqueAny(list []any) []any {
-	var out []any
-	seen := map[any]bool{}
-	for _, v := range list {
-		if !seen[v] {
-			seen[v] = true
-			out = append(out, v)
-		}
-	}
-	return out
-}
-
 func TestEveryTextOfARandomSchemaIsValid(t *testing.T) {
 	made := 0
 	rapid.Check(t, func(t *rapid.T) {
-		root := map[string]any{"allOf": []any{drawSchema(t, 0)}, "$defs": map[string]any{"d": drawSchema(t, 1)}}
-		schema, err := json.Marshal(root)
-		if err != nil {
-			t.Fatal(err)
-		}
+		schema := grammartest.Schema(t)
 		g, err := FromSchema(schema)
 		if err != nil {
 			for _, fine := range []string{"unsatisfiable", "may match both", "without a step", "may repeat", "too complex", "alternatives"} {
@@ -333,6 +249,7 @@ func TestEveryTextOfARandomSchemaIsValid(t *testing.T) {
 func checkSamplesRapid(t *rapid.T, schema, grammar string, intn func(int) int) {
 	doc, _ := jsonschema.UnmarshalJSON(strings.NewReader(schema))
 	c := jsonschema.NewCompiler()
+	c.AssertFormat()
 	if err := c.AddResource("mem:schema", doc); err != nil {
 		t.Fatal(err)
 	}

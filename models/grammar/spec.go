@@ -236,8 +236,16 @@ func typeOf(v *node) types {
 	return typeFraction
 }
 
-// valid reports whether v satisfies s; formats are taken as annotations here.
-func (c *converter) valid(s *spec, v *node) (bool, error) {
+// certainty says how a value is judged whose format the patterns of this package, which are narrower than the formats, do not tell.
+type certainty bool
+
+const (
+	surely   certainty = true  // valid only where a pattern says so
+	possibly certainty = false // valid unless something else speaks against it
+)
+
+// valid reports whether v surely, or possibly, satisfies s.
+func (c *converter) valid(s *spec, v *node, sure certainty) (bool, error) {
 	t := typeOf(v)
 	if s.types&t == 0 {
 		return false, nil
@@ -246,18 +254,8 @@ func (c *converter) valid(s *spec, v *node) (bool, error) {
 		return false, nil
 	}
 	for _, o := range s.oneOf {
-		matches := 0
-		for _, branch := range o.branches {
-			ok, err := c.validAny(branch, v)
-			if err != nil {
-				return false, err
-			}
-			if ok {
-				matches++
-			}
-		}
-		if matches != 1 {
-			return false, nil
+		if ok, err := c.validOne(o.branches, v, sure); !ok || err != nil {
+			return false, err
 		}
 	}
 	switch t {
@@ -282,22 +280,57 @@ func (c *converter) valid(s *spec, v *node) (bool, error) {
 				return false, nil
 			}
 		}
+		for _, f := range s.formats {
+			d, err := c.compile(formats[f])
+			if err != nil {
+				return false, err
+			}
+			if sure == surely && !d.match(v.text) {
+				return false, nil
+			}
+		}
 	case typeArray:
 		if len(v.vals) < s.minItems || s.maxItems >= 0 && len(v.vals) > s.maxItems {
 			return false, nil
 		}
 		for i, e := range v.vals {
-			if ok, err := c.validConj(s.element(i), e); !ok || err != nil {
+			if ok, err := c.validConj(s.element(i), e, sure); !ok || err != nil {
 				return false, err
 			}
 		}
 	case typeObject:
-		return c.validObject(s, v)
+		return c.validObject(s, v, sure)
 	}
 	return true, nil
 }
 
-func (c *converter) validObject(s *spec, v *node) (bool, error) {
+// validOne reports whether v surely, or possibly, satisfies exactly one of the branches of a oneOf.
+func (c *converter) validOne(branches [][]*spec, v *node, sure certainty) (bool, error) {
+	certain, candidates := 0, 0
+	for _, branch := range branches {
+		ok, err := c.validAny(branch, v, surely)
+		if err != nil {
+			return false, err
+		}
+		if ok {
+			certain++
+			candidates++
+			continue
+		}
+		if ok, err = c.validAny(branch, v, possibly); err != nil {
+			return false, err
+		}
+		if ok {
+			candidates++
+		}
+	}
+	if sure {
+		return certain == 1 && candidates == 1, nil
+	}
+	return certain <= 1 && candidates >= 1, nil
+}
+
+func (c *converter) validObject(s *spec, v *node, sure certainty) (bool, error) {
 	if len(v.keys) < s.minProps || s.maxProps >= 0 && len(v.keys) > s.maxProps {
 		return false, nil
 	}
@@ -308,29 +341,29 @@ func (c *converter) validObject(s *spec, v *node) (bool, error) {
 	}
 	for i, k := range v.keys {
 		want, _ := s.view(k)
-		if ok, err := c.validConj(want, v.vals[i]); !ok || err != nil {
+		if ok, err := c.validConj(want, v.vals[i], sure); !ok || err != nil {
 			return false, err
 		}
-		if ok, err := c.validConj(s.names, &node{kind: kindString, text: k}); !ok || err != nil {
+		if ok, err := c.validConj(s.names, &node{kind: kindString, text: k}, sure); !ok || err != nil {
 			return false, err
 		}
 	}
 	return true, nil
 }
 
-func (c *converter) validAny(alts []*spec, v *node) (bool, error) {
+func (c *converter) validAny(alts []*spec, v *node, sure certainty) (bool, error) {
 	for _, s := range alts {
-		if ok, err := c.valid(s, v); ok || err != nil {
+		if ok, err := c.valid(s, v, sure); ok || err != nil {
 			return ok, err
 		}
 	}
 	return false, nil
 }
 
-func (c *converter) validConj(want conj, v *node) (bool, error) {
+func (c *converter) validConj(want conj, v *node, sure certainty) (bool, error) {
 	alts, err := c.alternatives(want)
 	if err != nil {
 		return false, err
 	}
-	return c.validAny(alts, v)
+	return c.validAny(alts, v, sure)
 }

@@ -139,8 +139,16 @@ func (t *Session) Adopt(ctx context.Context, m *Model, to Name, replace bool, pr
 	if m.Err != nil {
 		return nil, m.Err
 	}
-	if err := t.Room(m.Manifest.Blobs()); err != nil {
+	if err := t.adoptBlobs(ctx, m, progress); err != nil {
 		return nil, err
+	}
+	return t.Create(to, m.raw, replace)
+}
+
+// adoptBlobs brings what the store lacks of a model's blobs.
+func (t *Session) adoptBlobs(ctx context.Context, m *Model, progress func(int64)) error {
+	if err := t.Room(m.Manifest.Blobs()); err != nil {
+		return err
 	}
 	for _, d := range m.Manifest.Blobs() {
 		if t.s.hasBlob(d.Digest, d.Size) {
@@ -148,13 +156,13 @@ func (t *Session) Adopt(ctx context.Context, m *Model, to Name, replace bool, pr
 		}
 		path, err := m.BlobPath(d)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if err := t.Receive(ctx, d, fromFile(path), progress); err != nil {
-			return nil, fmt.Errorf("%w (copying %s)", err, path)
+			return fmt.Errorf("%w (copying %s)", err, path)
 		}
 	}
-	return t.Create(to, m.raw, replace)
+	return nil
 }
 
 // Removed says what a removal did.

@@ -60,7 +60,7 @@ func (t *Session) importFiles(ctx context.Context, name Name, model *gguf.File, 
 	if files.From == "" {
 		m.Annotations[AnnotationImportedFrom] = filepath.Base(files.Model)
 	}
-	config := newConfig(model)
+	config := ConfigOf(model)
 	add := func(path, mediaType string) error {
 		d, err := t.AddFile(ctx, path, mediaType, progress)
 		if err != nil {
@@ -155,8 +155,8 @@ func checkProjector(path string) error {
 	return nil
 }
 
-// newConfig describes a model file in Ollama's words.
-func newConfig(f *gguf.File) *Config {
+// ConfigOf describes a model file in Ollama's words.
+func ConfigOf(f *gguf.File) *Config {
 	c := &Config{ModelFormat: "gguf", ModelFamily: f.Architecture(), ModelFamilies: []string{f.Architecture()}, Architecture: "amd64", OS: "linux"}
 	var parameters uint64
 	for _, t := range f.Types() {

@@ -1,0 +1,49 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+)
+
+// Count makes a request's prompt ready as Generate does, and returns how long it is without computing anything: Usage.Prompt and Usage.Image are
+// set. Its errors are those of Generate; a prompt longer than the context is ErrContextLength.
+func (m *Model) Count(ctx context.Context, r Request) (Usage, error) {
+	if !m.enter() {
+		return Usage{}, ErrClosed
+	}
+	defer m.requests.Done()
+	ctx, cancel := m.during(ctx)
+	defer cancel()
+	if err := r.check(); err != nil {
+		return Usage{}, err
+	}
+	p, err := m.prompt(ctx, &r, &Timings{})
+	if err != nil {
+		return Usage{}, m.asked(ctx, err)
+	}
+	defer p.close()
+	return Usage{Prompt: p.n, Image: p.images}, nil
+}
+
+// tokens are the tokens of a prompt, pictures left out.
+func (p *prompt) tokens() []Token {
+	tokens := []Token{}
+	for _, x := range p.pieces {
+		tokens = append(tokens, x.tokens...)
+	}
+	return tokens
+}
+
+// resume starts a prompt with the tokens of Request.Before.
+func (m *Model) resume(p *prompt, before []Token) error {
+	n := m.lm.Vocab().N()
+	for _, t := range before {
+		if t < 0 || int(t) >= n {
+			return fmt.Errorf("%w: Before holds the token %d, and the vocabulary has %d", ErrRequest, t, n)
+		}
+	}
+	if len(before) > 0 {
+		p.add(piece{tokens: before})
+	}
+	return nil
+}

@@ -1,0 +1,121 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/eyelet-engine/eyelet/cgo/llama"
+)
+
+// EmbedRequest asks for the embeddings of texts.
+type EmbedRequest struct {
+	Texts []string
+	// Truncate cuts texts that are longer than the model takes; else they are an error, ErrContextLength.
+	Truncate bool
+}
+
+// Embeddings is the answer to an EmbedRequest.
+type Embeddings struct {
+	Vectors [][]float32 // one a text, of Euclidean length 1, as wide as the model's output
+	Tokens  []int       // how many tokens were read of each text, those included that the model wants around it
+}
+
+// Pooling of embeddings: how the outputs of a text's tokens become one vector.
+const (
+	poolMean = "mean" // their mean
+	poolCLS  = "cls"  // the first
+	poolLast = "last" // the last
+)
+
+// poolings are the numbers that model files use.
+var poolings = map[string]string{"1": poolMean, "2": poolCLS, "3": poolLast}
+
+// Embed turns texts into vectors whose directions are alike where their meanings are. The outputs of a text's tokens are pooled as the
+// model's file says; of a model that says nothing, which was made to write text and not for this, the last one counts, as in Ollama.
+// Compute is cut into portions, between which running answers go on. Errors wrap ErrRequest or ErrContextLength and number the text.
+func (m *Model) Embed(ctx context.Context, r EmbedRequest) (*Embeddings, error) {
+	if !m.enter() {
+		return nil, ErrClosed
+	}
+	defer m.requests.Done()
+	ctx, cancel := m.during(ctx)
+	defer cancel()
+	out, err := m.embed(ctx, r)
+	if err != nil {
+		return nil, m.asked(ctx, err)
+	}
+	return out, nil
+}
+
+func (m *Model) embed(ctx context.Context, r EmbedRequest) (*Embeddings, error) {
+	// The context for embeddings computes for one request at a time; the others wait, and may give up.
+	select {
+	case m.embedding <- struct{}{}:
+		defer func() { <-m.embedding }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if m.embedder == nil {
+		e, err := newEmbedder(ctx, m)
+		if err != nil {
+			return nil, err
+		}
+		m.embedder = e
+	}
+	texts, err := m.embedder.tokenize(r)
+	if err != nil {
+		return nil, err
+	}
+	out := &Embeddings{}
+	for _, t := range texts {
+		out.Tokens = append(out.Tokens, len(t.tokens))
+	}
+	if err := m.embedder.compute(ctx, texts); err != nil {
+		return nil, err
+	}
+	for i, t := range texts {
+		v, err := t.vector()
+		if err != nil {
+			return nil, fmt.Errorf("engine: text %d: %w", i+1, err)
+		}
+		out.Vectors = append(out.Vectors, v)
+	}
+	return out, nil
+}
+
+// embedText is a text on its way to a vector.
+type embedText struct {
+	tokens []llama.Token
+	next   int       // tokens computed
+	sum    []float64 // of the outputs that count
+	n      int       // how many those are
+}
+
+// add counts an output in.
+func (t *embedText) add(row []float32) {
+	if t.sum == nil {
+		t.sum = make([]float64, len(row))
+	}
+	for i, x := range row {
+		t.sum[i] += float64(x)
+	}
+	t.n++
+}
+
+// vector is the mean of what was added, scaled to length 1.
+func (t *embedText) vector() ([]float32, error) {
+	square := 0.0
+	for _, x := range t.sum {
+		square += x * x
+	}
+	if !(square > 0) || math.IsInf(square, 0) {
+		return nil, errors.New("the model's output has no direction: it is zero or not finite")
+	}
+	v := make([]float32, len(t.sum))
+	for i, x := range t.sum {
+		v[i] = float32(x / math.Sqrt(square))
+	}
+	return v, nil
+}

@@ -1,0 +1,222 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/eyelet-engine/eyelet/cgo/llama"
+)
+
+// embedder computes embeddings, in a context of its own: libllama plans the buffers of a context for either answers or embeddings.
+type embedder struct {
+	model   *Model
+	lc      *llama.Context
+	batch   *llama.Batch
+	pooling string
+	causal  bool // tokens see only what is before them, so that texts can be cut anywhere
+	pooled  bool // libllama pools, within a portion, and computes no logits beside
+	most    int  // tokens of a text
+
+	target  time.Duration // how long a portion may take
+	portion int           // tokens of the next portion
+}
+
+const (
+	// embedAtOnce is how many texts are in the context together: short ones share a decode.
+	embedAtOnce = 16
+	// firstPortion is the size of a portion before the machine's speed is known.
+	firstPortion, leastPortion = 32, 8
+	// wholeText bounds the texts of models that read them in both directions, and so at once.
+	wholeText = 8192
+)
+
+// newEmbedder makes the context.
+func newEmbedder(ctx context.Context, m *Model) (*embedder, error) {
+	arch := m.info.Architecture
+	e := &embedder{model: m, causal: true, pooling: poolLast, target: m.maxGap / 2, portion: firstPortion}
+	if v, _ := m.lm.Meta(arch + ".attention.causal"); v == "false" {
+		e.causal = false
+	}
+	switch v, _ := m.lm.Meta(arch + ".pooling_type"); {
+	case poolings[v] != "":
+		e.pooling = poolings[v]
+	case v == "4":
+		return nil, fmt.Errorf("%w: %s ranks texts and makes no embeddings", ErrRequest, m.info.Name)
+	case !e.causal:
+		e.pooling = poolMean
+	}
+	p := llama.ContextParams{NCtx: m.info.Context, Threads: m.engine.threads, Embeddings: true, Pooling: llama.PoolingNone, NSeqMax: embedAtOnce}
+	// The mean of a text that is cut is taken here. Some models that are not cut have layers of their own behind the pooling.
+	if e.pooled = !e.causal || e.pooling != poolMean; e.pooled {
+		p.Pooling = map[string]llama.Pooling{poolMean: llama.PoolingMean, poolCLS: llama.PoolingCLS, poolLast: llama.PoolingLast}[e.pooling]
+	}
+	if train := m.lm.NCtxTrain(); train > 0 {
+		p.NCtx = min(p.NCtx, train)
+	}
+	if m.rigid() {
+		p.NSeqMax = 1 // each takes memory of its own
+	}
+	if !e.causal {
+		p.NBatch = min(p.NCtx, wholeText)
+		p.NUBatch = p.NBatch
+	}
+	if err := m.engine.thread.do(ctx, func() (err error) { e.lc, err = llama.NewContext(m.lm, p); return err }); err != nil {
+		if errors.Is(err, llama.ErrNoMemory) {
+			return nil, fmt.Errorf("%w; embeddings need a context of their own: give a shorter one (--ctx)", err)
+		}
+		return nil, fmt.Errorf("engine: embeddings: %w", err)
+	}
+	e.batch = llama.NewTokenBatch(e.lc.NUBatch(), 1)
+	e.most = e.lc.NCtxSeq()
+	if !e.causal {
+		e.most = min(e.most, e.lc.NUBatch())
+	}
+	return e, nil
+}
+
+// Close frees the context, on the compute thread.
+func (e *embedder) Close() error {
+	return errors.Join(e.batch.Close(), e.lc.Close())
+}
+
+// tokenize makes texts ready and checks their lengths before anything is computed.
+func (e *embedder) tokenize(r EmbedRequest) ([]*embedText, error) {
+	if len(r.Texts) == 0 {
+		return nil, fmt.Errorf("%w: no text to embed", ErrRequest)
+	}
+	var texts []*embedText
+	for i, text := range r.Texts {
+		tokens, err := e.model.lm.Vocab().Tokenize(text, true, false)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("%w: text %d: %w", ErrRequest, i+1, err)
+		case len(tokens) == 0:
+			return nil, fmt.Errorf("%w: text %d is empty", ErrRequest, i+1)
+		case len(tokens) > e.most && !r.Truncate:
+			return nil, fmt.Errorf("%w: text %d has %d tokens, and the model takes %d; shorten it", ErrContextLength, i+1, len(tokens), e.most)
+		case len(tokens) > e.most:
+			end := tokens[len(tokens)-1]
+			if tokens = tokens[:e.most]; e.model.lm.Vocab().AddEOS() {
+				tokens[e.most-1] = end
+			}
+		}
+		texts = append(texts, &embedText{tokens: tokens})
+	}
+	return texts, nil
+}
+
+// compute fills in the sums of texts, as many at a time as the context holds.
+func (e *embedder) compute(ctx context.Context, texts []*embedText) error {
+	for len(texts) > 0 {
+		n, tokens := 0, 0
+		for n < len(texts) && n < e.lc.NSeqMax() && (n == 0 || tokens+len(texts[n].tokens) <= e.lc.NCtx()) {
+			tokens += len(texts[n].tokens)
+			n++
+		}
+		if err := e.wave(ctx, texts[:n]); err != nil {
+			return err
+		}
+		texts = texts[n:]
+	}
+	return nil
+}
+
+// wave computes texts that fit into the context together, portion by portion. Each portion is a job of its own on the compute thread, where
+// steps of running answers take turns with it.
+func (e *embedder) wave(ctx context.Context, texts []*embedText) error {
+	thread := e.model.engine.thread
+	if e.lc.HasMemory() {
+		if err := thread.do(ctx, func() error { return e.lc.Memory().Clear(false) }); err != nil {
+			return err
+		}
+	}
+	for first := 0; first < len(texts); {
+		err := thread.do(ctx, func() error {
+			start := time.Now()
+			n, err := e.fill(texts, first)
+			if err == nil {
+				err = e.lc.Decode(ctx, e.batch)
+			}
+			if err == nil {
+				err = e.collect(texts, first, n)
+			}
+			e.adapt(time.Since(start))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for first < len(texts) && texts[first].next == len(texts[first].tokens) {
+			first++
+		}
+	}
+	return nil
+}
+
+// adapt aims the size of portions at the time they may take.
+func (e *embedder) adapt(took time.Duration) {
+	if n := e.batch.Len(); n > 0 && took > 0 {
+		fits := float64(n) * e.target.Seconds() / took.Seconds()
+		e.portion = int(max(leastPortion, min(fits, 2*float64(e.portion), float64(e.batch.Cap()))))
+	}
+}
+
+// fill puts the next portion of texts into the batch and returns how many texts have a part in it.
+func (e *embedder) fill(texts []*embedText, first int) (n int, err error) {
+	e.batch.Clear()
+	limit := min(e.portion, e.batch.Cap())
+	for seq := first; seq < len(texts); seq++ {
+		t := texts[seq]
+		take := min(len(t.tokens)-t.next, limit-e.batch.Len())
+		if !e.causal {
+			// Whole texts alone; the first goes through however long it is.
+			if take = len(t.tokens); e.batch.Len() > 0 && e.batch.Len()+take > limit {
+				break
+			}
+		}
+		if take <= 0 {
+			break
+		}
+		for k := t.next; k < t.next+take; k++ {
+			if err := e.batch.Add(t.tokens[k], llama.Pos(k), true, llama.Seq(seq)); err != nil {
+				return 0, err
+			}
+		}
+		n++
+	}
+	return n, nil
+}
+
+// collect adds the outputs of the batch that fill made to n texts.
+func (e *embedder) collect(texts []*embedText, first, n int) error {
+	entry := 0
+	for seq := first; seq < first+n; seq++ {
+		t := texts[seq]
+		from, begin := t.next, entry
+		for entry < e.batch.Len() && e.batch.Seq(entry) == llama.Seq(seq) {
+			entry++
+		}
+		t.next += entry - begin
+		if e.pooled {
+			if e.pooling == poolCLS && from > 0 || e.pooling == poolLast && t.next < len(t.tokens) {
+				continue
+			}
+			row, err := e.lc.SeqEmbeddings(llama.Seq(seq))
+			if err != nil {
+				return err
+			}
+			t.add(row)
+			continue
+		}
+		for i := begin; i < entry; i++ {
+			row, err := e.lc.Embeddings(i)
+			if err != nil {
+				return err
+			}
+			t.add(row)
+		}
+	}
+	return nil
+}

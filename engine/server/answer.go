@@ -1,0 +1,34 @@
+package server
+
+import (
+	"context"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/eyelet-engine/eyelet/engine"
+)
+
+// generate runs a request on a borrowed model, for the client whose turn it is.
+func (l *lease) generate(ctx context.Context, r engine.Request) iter.Seq2[engine.Event, error] {
+	r.Client = recordOf(ctx).client
+	return l.Model.Generate(ctx, r)
+}
+
+// spoken is the text of an answer that follows a chat template. Models begin an answer with the space that separates words; spoken leaves
+// it out.
+type spoken struct{ begun bool }
+
+// push returns what of a piece is shown.
+func (s *spoken) push(text string) string {
+	if !s.begun {
+		text = strings.TrimLeft(text, " ")
+		s.begun = text != ""
+	}
+	return text
+}
+
+// promptTime is the time that a prompt took, pictures included.
+func promptTime(t engine.Timings) time.Duration {
+	return t.DecodeImage + t.Preprocess + t.Encode + t.Prefill
+}

@@ -1,0 +1,189 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"time"
+)
+
+// Bounds of a JSON body beside its bytes: a small body can make a large structure.
+const (
+	maxDepth  = 64
+	maxValues = 1 << 18
+	bodyChunk = 256 << 10 // bytes for which room is asked at a time
+)
+
+// body is the body of a request in memory. It counts against Limits.Memory until release.
+type body struct {
+	data []byte
+	s    *Server
+	held int64
+}
+
+// release gives the memory back.
+func (b *body) release() {
+	b.s.memory.Release(b.held)
+	b.data, b.held = nil, 0
+}
+
+// take asks for memory for n more bytes.
+func (b *body) take(n int64) error {
+	if !b.s.memory.TryAcquire(n) {
+		return busyFailure("too many large requests are under way; try again later")
+	}
+	b.held += n
+	return nil
+}
+
+// readBody reads a body whole, within its limits of bytes and time. The caller must release it.
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (*body, error) {
+	tooLarge := &failure{status: http.StatusRequestEntityTooLarge, kind: kindTooLarge, text: fmt.Sprintf(
+		"the body is larger than %d MiB; send fewer or smaller pictures", s.limits.Body>>20)}
+	if r.ContentLength > s.limits.Body {
+		return nil, tooLarge
+	}
+	// The deadline must not outlast the reading: the connection is watched for its end while the answer is computed.
+	rc := http.NewResponseController(w)
+	_ = rc.SetReadDeadline(time.Now().Add(s.limits.ReadTime)) // a connection that has none, as of a test, is no danger
+	defer func() { _ = rc.SetReadDeadline(time.Time{}) }()
+	b := &body{s: s}
+	err := b.fill(http.MaxBytesReader(w, r.Body, s.limits.Body), r.ContentLength)
+	if err == nil {
+		return b, nil
+	}
+	b.release()
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		return nil, tooLarge
+	}
+	if _, ok := errors.AsType[*failure](err); ok {
+		return nil, err
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, &failure{status: http.StatusRequestTimeout, kind: kindTimeout, text: fmt.Sprintf("the body did not come within %v", s.limits.ReadTime), cause: err}
+	}
+	return nil, &failure{status: http.StatusBadRequest, kind: kindRequest, text: "the body ends early", cause: err}
+}
+
+// fill reads to the end. Room is made as bytes come, not as they are promised.
+func (b *body) fill(r io.Reader, promised int64) error {
+	for {
+		if len(b.data) == cap(b.data) {
+			grow := max(bodyChunk, int64(cap(b.data)))
+			if promised > 0 && promised < int64(cap(b.data))+grow {
+				grow = max(promised-int64(cap(b.data))+1, 1) // one byte more, so that the end is found without growing
+			}
+			if err := b.take(grow); err != nil {
+				return err
+			}
+			data := make([]byte, len(b.data), int64(cap(b.data))+grow)
+			copy(data, b.data)
+			b.data = data
+		}
+		n, err := r.Read(b.data[len(b.data):cap(b.data)])
+		b.data = b.data[:len(b.data)+n]
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// decode reads the JSON object in a request's body into v. The body's memory stays counted until release, which is never nil: what v holds was
+// copied out of it.
+func (s *Server) decode(w http.ResponseWriter, r *http.Request, v any) (release func(), err error) {
+	b, err := s.readBody(w, r)
+	if err != nil {
+		return func() {}, err
+	}
+	if err := decodeJSON(b.data, v); err != nil {
+		b.release()
+		return func() {}, err
+	}
+	b.data = nil
+	return b.release, nil
+}
+
+// decodeJSON reads one JSON object and nothing else. Fields that v does not have are passed over: clients send more than any server knows.
+func decodeJSON(data []byte, v any) error {
+	if len(bytes.TrimSpace(data)) == 0 {
+		return refuse("the body is empty; send a JSON object")
+	}
+	if err := checkShape(data); err != nil {
+		return err
+	}
+	err := json.Unmarshal(data, v)
+	if err == nil {
+		return nil
+	}
+	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return refuseField(e.Field, "%s", typeText(e))
+	}
+	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return refuse("the body is not JSON: %v, at byte %d", e, e.Offset)
+	}
+	f := refuse("the body cannot be used: %s", plain(err))
+	f.cause = err
+	return f
+}
+
+func typeText(e *json.UnmarshalTypeError) string {
+	if e.Field == "" {
+		return fmt.Sprintf("the body is a JSON %s; send an object", e.Value)
+	}
+	return fmt.Sprintf("%s is a JSON %s, which it cannot be", e.Field, e.Value)
+}
+
+// checkShape bounds how deep JSON goes and how many values it has, without building any of them. Whether it is JSON at all is not its
+// concern.
+func checkShape(data []byte) error {
+	depth, values := 0, 0
+	for i := 0; i < len(data); i++ {
+		switch data[i] {
+		case '"':
+			n := stringEnd(data[i+1:])
+			if n < 0 {
+				return nil // not JSON, as the decoder will say
+			}
+			i += 1 + n
+		case '{', '[':
+			if depth++; depth > maxDepth {
+				return refuse("the JSON of the body is nested deeper than %d", maxDepth)
+			}
+			values++
+		case '}', ']':
+			depth--
+		case ',':
+			values++
+		}
+		if values > maxValues {
+			return refuse("the JSON of the body has more than %d values", maxValues)
+		}
+	}
+	return nil
+}
+
+// stringEnd returns the index of the quote that ends a string, or -1.
+func stringEnd(data []byte) int {
+	for from := 0; ; {
+		n := bytes.IndexByte(data[from:], '"')
+		if n < 0 {
+			return -1
+		}
+		end := from + n
+		slashes := 0
+		for end-slashes > 0 && data[end-slashes-1] == '\\' {
+			slashes++
+		}
+		if slashes%2 == 0 {
+			return end
+		}
+		from = end + 1
+	}
+}

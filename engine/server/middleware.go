@@ -1,0 +1,285 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"net"
+	"net/http"
+	"regexp"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// record is what the server knows of a request beside itself.
+type record struct {
+	id     string
+	client string // whose turn it is when many wait: the name of the key, or the address
+	key    *Key   // nil where none is demanded
+	route  string // pattern of the mux, "" for none
+	model  string // that answered, for the log
+	err    error  // that ended it, for the log
+}
+
+type recordKey struct{}
+
+// recordOf returns what the server knows of a request.
+func recordOf(ctx context.Context) *record {
+	if rec, ok := ctx.Value(recordKey{}).(*record); ok {
+		return rec
+	}
+	return &record{}
+}
+
+// answerWriter notes what has been written.
+type answerWriter struct {
+	http.ResponseWriter
+	body   *watchedBody
+	status int // 0 before the header is written
+	bytes  int64
+}
+
+// watchedBody notes whether a body has been read to its end.
+type watchedBody struct {
+	io.ReadCloser
+	ended bool
+}
+
+func (b *watchedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		b.ended = true
+	}
+	return n, err
+}
+
+// leftTime is how long a connection may still bring what is left of a body that nobody wants any more.
+const leftTime = 2 * time.Second
+
+// leave closes the connection of a request whose body is not at its end. [http.Server] would read on before it answers, for as long as a
+// client likes.
+func (w *answerWriter) leave() {
+	if !w.body.ended {
+		w.Header().Set("Connection", "close")
+	}
+}
+
+func (w *answerWriter) WriteHeader(status int) {
+	if w.status == 0 && status >= 200 {
+		w.leave()
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *answerWriter) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.leave()
+		w.status = http.StatusOK
+	}
+	n, err := w.ResponseWriter.Write(p)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap lets [http.ResponseController] reach the connection.
+func (w *answerWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+var requestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+// chain puts the gates before the routes, the outermost last.
+func (s *Server) chain(next handler) http.Handler {
+	h := s.admit(next)
+	h = s.authorize(h)
+	h = s.guard(h)
+	return s.observe(h)
+}
+
+// observe gives a request its id and its line in the access log, tells the client of errors, and turns panics into one.
+func (s *Server) observe(next handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := time.Now()
+		rec := &record{id: r.Header.Get("X-Request-Id"), client: address(r)}
+		if !requestID.MatchString(rec.id) {
+			rec.id = rand.Text()
+		}
+		aw := &answerWriter{ResponseWriter: w, body: &watchedBody{r.Body, r.ContentLength == 0}}
+		aw.Header().Set("X-Request-Id", rec.id)
+		r = r.WithContext(context.WithValue(r.Context(), recordKey{}, rec))
+		r.Body = aw.body
+		defer func() {
+			if !aw.body.ended {
+				_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(leftTime))
+			}
+		}()
+		defer func() {
+			if v := recover(); v != nil {
+				if v == http.ErrAbortHandler {
+					panic(v)
+				}
+				s.log.Error("panic", "id", rec.id, "value", fmt.Sprint(v), "stack", string(debug.Stack()))
+				rec.err = errors.New("panic")
+				s.tell(aw, r, failureOf(r.Context(), rec.err))
+			}
+			s.access(aw, r, rec, time.Since(began))
+		}()
+		if rec.err = next(aw, r); rec.err != nil {
+			s.tell(aw, r, failureOf(r.Context(), rec.err))
+		}
+	})
+}
+
+// tell sends an error in the shape of the API that the path belongs to. Where the answer has begun, it is too late: streams tell of errors
+// themselves.
+func (s *Server) tell(w *answerWriter, r *http.Request, f *failure) {
+	if w.status != 0 {
+		return
+	}
+	if f.status == statusClientClosed {
+		w.status = f.status
+		return
+	}
+	if f.retry > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(f.retry.Seconds()))))
+	}
+	if f.status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	s.limitWrite(w)
+	_ = s.apiOf(r.URL.Path).fail(w, f) // the client may be gone
+}
+
+// apiOf returns the API that a path belongs to.
+func (s *Server) apiOf(path string) family {
+	best := s.list[0]
+	for _, a := range s.list[1:] {
+		if strings.HasPrefix(path, a.prefix) && len(a.prefix) > len(best.prefix) {
+			best = a
+		}
+	}
+	return best
+}
+
+func (s *Server) access(w *answerWriter, r *http.Request, rec *record, d time.Duration) {
+	s.metrics.observe(rec.route, w.status, d)
+	level := slog.LevelInfo
+	if w.status >= 500 {
+		level = slog.LevelWarn
+	}
+	attrs := []slog.Attr{
+		slog.String("id", rec.id), slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Int("status", w.status),
+		slog.Int64("bytes", w.bytes), slog.Duration("time", d), slog.String("client", rec.client),
+	}
+	if rec.model != "" {
+		attrs = append(attrs, slog.String("model", rec.model))
+	}
+	if rec.err != nil {
+		text := rec.err.Error()
+		if f, ok := errors.AsType[*failure](rec.err); ok && f.cause != nil {
+			text = f.cause.Error()
+		}
+		attrs = append(attrs, slog.String("error", text))
+	}
+	s.log.LogAttrs(context.WithoutCancel(r.Context()), level, "request", attrs...)
+}
+
+// guard checks Host and Origin, and answers the questions that browsers ask before a request of another origin.
+func (s *Server) guard(next handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if err := s.gate.check(r); err != nil {
+			return err
+		}
+		if s.gate.allow(w, r) {
+			return nil
+		}
+		return next(w, r)
+	}
+}
+
+// admit bounds how many requests are under way, and the time of each.
+func (s *Server) admit(next handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if isHealth(r.URL.Path) {
+			return next(w, r)
+		}
+		defer s.busy.Add(-1)
+		if s.busy.Add(1) > int64(s.limits.Requests) {
+			return busyFailure("%d requests are under way already; try again later", s.limits.Requests)
+		}
+		if s.limits.Time > 0 {
+			ctx, cancel := context.WithTimeout(r.Context(), s.limits.Time)
+			defer cancel()
+			r = r.WithContext(ctx)
+		}
+		return next(w, r)
+	}
+}
+
+// routes is the handler behind the gates: the routes of all APIs.
+func (s *Server) routes() handler {
+	mux := http.NewServeMux()
+	for _, a := range s.list {
+		for pattern, h := range a.routes {
+			mux.Handle(pattern, route(h))
+		}
+	}
+	return func(w http.ResponseWriter, r *http.Request) error {
+		h, pattern := mux.Handler(r)
+		if pattern == "" {
+			return notRouted(w, r, h)
+		}
+		recordOf(r.Context()).route = pattern
+		// The mux fills in the path's values, and hands them to route's ServeHTTP, which leaves the error here.
+		var err error
+		mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), routeKey{}, &err)))
+		return err
+	}
+}
+
+// route is a handler as the mux takes it.
+type route handler
+
+type routeKey struct{}
+
+func (h route) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	err := h(w, r)
+	if to, ok := r.Context().Value(routeKey{}).(*error); ok {
+		*to = err
+	}
+}
+
+// notRouted says why the mux has no handler: no such path, or no such method.
+func notRouted(w http.ResponseWriter, r *http.Request, h http.Handler) error {
+	probe := &probeWriter{header: http.Header{}}
+	h.ServeHTTP(probe, r)
+	if allow := probe.header.Get("Allow"); allow != "" {
+		w.Header().Set("Allow", allow)
+		return &failure{status: http.StatusMethodNotAllowed, kind: kindRequest, text: fmt.Sprintf("%s is not a method of %s; it has %s", r.Method, r.URL.Path, allow)}
+	}
+	return &failure{status: http.StatusNotFound, kind: kindNotFound, text: fmt.Sprintf("there is no %s here; docs/api.md lists the endpoints", r.URL.Path)}
+}
+
+// probeWriter takes an answer that nobody is to see.
+type probeWriter struct{ header http.Header }
+
+func (p *probeWriter) Header() http.Header         { return p.header }
+func (p *probeWriter) Write(b []byte) (int, error) { return len(b), nil }
+func (p *probeWriter) WriteHeader(int)             {}
+
+// address is the client's address without its port.
+func address(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// isHealth reports whether a path is one that a supervisor asks without a key.
+func isHealth(path string) bool { return path == "/healthz" || path == "/readyz" }

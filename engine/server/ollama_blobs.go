@@ -1,0 +1,137 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/eyelet-engine/eyelet/models/store"
+)
+
+// uploadMemory is what an upload takes in memory, whatever its size.
+const uploadMemory = 4 << 20
+
+// changing returns the store, if requests may change it.
+func (s *Server) changing() (*store.Store, error) {
+	if s.models.store == nil || s.options.ReadOnly {
+		return nil, &failure{status: http.StatusForbidden, kind: kindForbidden, text: "this server's models cannot be changed over HTTP"}
+	}
+	return s.models.store, nil
+}
+
+// digestOf is the digest that a path names. Nothing else of it reaches the file system.
+func digestOf(r *http.Request) (store.Digest, error) {
+	d, err := store.ParseDigest(r.PathValue("digest"))
+	if err != nil {
+		return "", refuseField("digest", "%.100q is no digest; give sha256: and 64 hexadecimal digits", r.PathValue("digest"))
+	}
+	return d, nil
+}
+
+// ollamaHasBlob answers HEAD /api/blobs/{digest}.
+func (s *Server) ollamaHasBlob(w http.ResponseWriter, r *http.Request) error {
+	d, err := digestOf(r)
+	if err != nil {
+		return err
+	}
+	if s.models.store == nil || !s.models.store.HasBlob(d) {
+		return &failure{status: http.StatusNotFound, kind: kindNotFound, text: fmt.Sprintf("blob %q not found", d)}
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// ollamaPutBlob answers POST /api/blobs/{digest}: a file that a model is to be made of. It can be seen once all of it is there and has the
+// digest.
+func (s *Server) ollamaPutBlob(w http.ResponseWriter, r *http.Request) error {
+	d, err := digestOf(r)
+	if err != nil {
+		return err
+	}
+	st, err := s.changing()
+	if err != nil {
+		return err
+	}
+	if err := st.AllowUnsigned("uploads"); err != nil {
+		return err
+	}
+	if st.HasBlob(d) {
+		w.WriteHeader(http.StatusOK)
+		return nil
+	}
+	tooLarge := &failure{status: http.StatusRequestEntityTooLarge, kind: kindTooLarge, text: fmt.Sprintf("the blob is larger than %d GiB", s.limits.Blob>>30)}
+	if r.ContentLength > s.limits.Blob {
+		return tooLarge
+	}
+	if !s.memory.TryAcquire(uploadMemory) {
+		return busyFailure("too many large requests are under way; try again later")
+	}
+	defer s.memory.Release(uploadMemory)
+	body := s.newTimedBody(w, r, http.MaxBytesReader(w, r.Body, s.limits.Blob))
+	defer body.end()
+	if err := st.PutBlob(r.Context(), d, body); err != nil {
+		if _, large := errors.AsType[*http.MaxBytesError](err); large {
+			return tooLarge
+		}
+		if body.late.Load() {
+			return &failure{status: http.StatusRequestTimeout, kind: kindTimeout, text: fmt.Sprintf("nothing came for %v", s.limits.ReadTime), cause: err}
+		}
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			return &failure{status: http.StatusBadRequest, kind: kindRequest, text: "the body ends early", cause: err}
+		}
+		return err
+	}
+	w.WriteHeader(http.StatusCreated)
+	return nil
+}
+
+// timedBody is a body of any length that must keep coming.
+type timedBody struct {
+	r    io.Reader
+	rc   *http.ResponseController
+	ctx  context.Context
+	time time.Duration
+	stop func() bool
+
+	late atomic.Bool // a read took too long
+	mu   sync.Mutex  // over the deadline, which the end of the request brings forward
+}
+
+func (s *Server) newTimedBody(w http.ResponseWriter, r *http.Request, body io.Reader) *timedBody {
+	b := &timedBody{r: body, rc: http.NewResponseController(w), ctx: r.Context(), time: s.limits.ReadTime}
+	b.stop = context.AfterFunc(b.ctx, func() { b.deadline(time.Unix(1, 0)) })
+	return b
+}
+
+// deadline sets until when the next read may take. A connection that knows none, as of a test, is no danger.
+func (b *timedBody) deadline(t time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ctx.Err() != nil {
+		t = time.Unix(1, 0)
+	}
+	_ = b.rc.SetReadDeadline(t)
+}
+
+// Read implements [io.Reader].
+func (b *timedBody) Read(p []byte) (int, error) {
+	until := time.Now().Add(b.time)
+	b.deadline(until)
+	n, err := b.r.Read(p)
+	if errors.Is(err, os.ErrDeadlineExceeded) && !time.Now().Before(until) {
+		b.late.Store(true) // which ends the request's context as well
+	}
+	return n, err
+}
+
+// end leaves the connection without a deadline, for its next request.
+func (b *timedBody) end() {
+	b.stop()
+	b.deadline(time.Time{})
+}

@@ -1,0 +1,244 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/http"
+	"slices"
+
+	"github.com/ollama/ollama/api"
+
+	"github.com/eyelet-engine/eyelet/models/store"
+)
+
+// ollamaCreate answers POST /api/create: a model of uploaded blobs, or of another model with other texts.
+func (s *Server) ollamaCreate(w http.ResponseWriter, r *http.Request) error {
+	var q api.CreateRequest
+	release, err := s.decode(w, r, &q)
+	defer release()
+	if err != nil {
+		return err
+	}
+	st, err := s.changing()
+	if err != nil {
+		return err
+	}
+	name, err := store.ParseName(cmp.Or(q.Model, q.Name))
+	if err != nil {
+		return err
+	}
+	recipe, err := s.recipe(st, &q)
+	if err != nil {
+		return err
+	}
+	progress := s.newProgress(w, q.Stream)
+	if err := progress.say("creating the model"); err != nil {
+		return err
+	}
+	if err := compose(r.Context(), st, name, recipe); err != nil {
+		return progress.failed(r.Context(), err)
+	}
+	return progress.say("success")
+}
+
+// compose makes a model, or leaves nothing of it.
+func compose(ctx context.Context, st *store.Store, name store.Name, recipe store.Recipe) error {
+	session, err := st.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := session.Compose(ctx, name, recipe); err != nil {
+		return errors.Join(err, session.Discard())
+	}
+	return session.Close()
+}
+
+// recipe makes of a request what the store makes a model of.
+func (s *Server) recipe(st *store.Store, q *api.CreateRequest) (recipe store.Recipe, err error) {
+	switch {
+	case q.Quantize != "" || q.Quantization != "":
+		return recipe, refuseField("quantize", "the server does not quantize; \"eyelet convert\" and llama.cpp's tools do")
+	case len(q.Adapters) > 0:
+		return recipe, refuseField("adapters", "the server runs no LoRA adapters; merge them into the model")
+	case q.RemoteHost != "":
+		return recipe, refuseField("remote_host", "the server asks no other server")
+	case q.From == "" && len(q.Files) == 0:
+		return recipe, refuseField("from", "neither from nor files says what the model is made of")
+	}
+	if q.From != "" {
+		if recipe.Base, err = st.Find(q.From); err != nil {
+			return recipe, err
+		}
+		if recipe.Base.Source != store.SourceStore {
+			if err := st.AllowUnsigned("Ollama's models"); err != nil {
+				return recipe, err
+			}
+		}
+	}
+	for _, file := range slices.Sorted(maps.Keys(q.Files)) { // so that parts of a split model are in their order
+		if !fs.ValidPath(file) {
+			return recipe, refuseField("files", "%.100q is no name of a file", file)
+		}
+		d, err := store.ParseDigest(q.Files[file])
+		if err != nil {
+			return recipe, refuseField("files", "%.100q has no digest; upload the file, and give sha256: and 64 hexadecimal digits", file)
+		}
+		if !st.HasBlob(d) {
+			return recipe, refuseField("files", "the blob of %.100q is not here; upload it first: POST /api/blobs/%s", file, d)
+		}
+		recipe.Files = append(recipe.Files, d)
+	}
+	if len(recipe.Files) > 0 {
+		if err := st.AllowUnsigned("uploads"); err != nil {
+			return recipe, err
+		}
+	}
+	return recipe, recipeTexts(&recipe, q)
+}
+
+// recipeTexts adds the template, prompt, parameters, turns and licences of a request.
+func recipeTexts(recipe *store.Recipe, q *api.CreateRequest) error {
+	recipe.Texts = map[string][]byte{}
+	if q.Template != "" {
+		recipe.Texts[store.MediaTemplate] = []byte(q.Template)
+	}
+	if q.System != "" {
+		recipe.Texts[store.MediaSystem] = []byte(q.System)
+	}
+	if len(q.Parameters) > 0 {
+		if err := newOllamaOptions().ofRequest(q.Parameters); err != nil {
+			return err
+		}
+		if stop, ok := q.Parameters["stop"].(string); ok {
+			q.Parameters["stop"] = []string{stop}
+		}
+		data, err := json.Marshal(q.Parameters)
+		if err != nil {
+			return err
+		}
+		recipe.Texts[store.MediaParams] = data
+	}
+	if len(q.Messages) > 0 {
+		for i, msg := range q.Messages {
+			if msg.Role == "" || len(msg.Images) > 0 {
+				return refuseField("messages", "message %d has no role, or has pictures, which a model's own messages cannot have", i+1)
+			}
+		}
+		data, err := json.Marshal(q.Messages)
+		if err != nil {
+			return err
+		}
+		recipe.Texts[store.MediaMessages] = data
+	}
+	switch license := q.License.(type) {
+	case nil:
+	case string:
+		recipe.Licenses = []string{license}
+	case []any:
+		for _, x := range license {
+			text, ok := x.(string)
+			if !ok {
+				return refuseField("license", "the licences hold something that is no text")
+			}
+			recipe.Licenses = append(recipe.Licenses, text)
+		}
+	default:
+		return refuseField("license", "the licence is neither a text nor a list of texts")
+	}
+	return nil
+}
+
+// progress tells a client how far a change is, line by line, or how it ended.
+type progress struct {
+	s        *Server
+	out      *lines
+	streamed bool
+	last     api.ProgressResponse
+}
+
+func (s *Server) newProgress(w http.ResponseWriter, stream *bool) *progress {
+	return &progress{s: s, out: s.newLines(w), streamed: stream == nil || *stream}
+}
+
+func (p *progress) say(status string) error {
+	p.last = api.ProgressResponse{Status: status}
+	if p.streamed {
+		return p.out.send(p.last)
+	}
+	if status == "success" {
+		return p.s.writeJSON(p.out.w, http.StatusOK, p.last)
+	}
+	return nil
+}
+
+// failed tells of an error by the last line, if there was one before.
+func (p *progress) failed(ctx context.Context, err error) error {
+	if p.out.begun {
+		_ = p.out.send(map[string]string{"error": failureOf(ctx, err).text}) // the client may be gone
+	}
+	return err
+}
+
+// ollamaCopy answers POST /api/copy: another name for a model.
+func (s *Server) ollamaCopy(w http.ResponseWriter, r *http.Request) error {
+	var q api.CopyRequest
+	release, err := s.decode(w, r, &q)
+	defer release()
+	if err != nil {
+		return err
+	}
+	st, err := s.changing()
+	if err != nil {
+		return err
+	}
+	to, err := store.ParseName(q.Destination)
+	if err != nil {
+		return err
+	}
+	if _, err := st.Copy(r.Context(), q.Source, to, true); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// ollamaDelete answers DELETE /api/delete: it takes a name away, and files that no other name needs.
+func (s *Server) ollamaDelete(w http.ResponseWriter, r *http.Request) error {
+	var q api.DeleteRequest
+	release, err := s.decode(w, r, &q)
+	defer release()
+	if err != nil {
+		return err
+	}
+	st, err := s.changing()
+	if err != nil {
+		return err
+	}
+	name, err := store.ParseName(cmp.Or(q.Model, q.Name))
+	if err != nil {
+		return err
+	}
+	m, err := s.models.find(name.String())
+	if err == nil && m.stored == nil {
+		return refuseField("model", "%s is no model of the store; only those can be deleted", name)
+	}
+	if _, err := st.Delete(name); err != nil {
+		return err
+	}
+	if m != nil {
+		s.models.unload(m)
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// ollamaTransfer answers POST /api/pull and /api/push, which would have the server connect elsewhere.
+func (s *Server) ollamaTransfer(_ http.ResponseWriter, r *http.Request) error {
+	return &failure{status: http.StatusNotImplemented, kind: kindUnsupported, text: fmt.Sprintf(
+		"%s is not served: this server has no registry, and connects to none; on its machine, \"eyelet import\", \"eyelet pull\" and \"eyelet push\" carry models", r.URL.Path)}
+}

@@ -1,0 +1,163 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"net/http"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/ollama/ollama/api"
+
+	"github.com/eyelet-engine/eyelet/engine"
+)
+
+// ollamaChat answers POST /api/chat.
+func (s *Server) ollamaChat(w http.ResponseWriter, r *http.Request) error {
+	began := time.Now()
+	var q api.ChatRequest
+	release, err := s.decode(w, r, &q)
+	defer release()
+	if err != nil {
+		return err
+	}
+	m, err := s.models.find(q.Model)
+	if err != nil {
+		return err
+	}
+	if len(q.Messages) == 0 {
+		reason, err := s.ollamaLoad(r.Context(), m, q.KeepAlive)
+		if err != nil {
+			return err
+		}
+		return s.writeJSON(w, http.StatusOK, api.ChatResponse{Model: q.Model, CreatedAt: time.Now().UTC(), Message: api.Message{Role: "assistant"}, Done: true, DoneReason: reason})
+	}
+	options, err := s.checkChat(&q, m)
+	if err != nil {
+		return err
+	}
+	l, err := s.models.use(r.Context(), m, options.context, ollamaKeep(q.KeepAlive))
+	if err != nil {
+		return err
+	}
+	defer l.Release()
+	request := engine.Request{Logprobs: q.Logprobs, TopLogprobs: q.TopLogprobs, ContextShift: q.Shift == nil || *q.Shift}
+	if err := ollamaFormat(&request, q.Format); err != nil {
+		return err
+	}
+	options.apply(&request, l.Model.Info().Context)
+	request.Messages = ollamaMessages(m, q.Messages)
+	generate := l.generateFitting
+	if q.Truncate != nil && !*q.Truncate {
+		generate = l.generate
+	}
+	out := &ollamaOutput{s: s, w: w, model: q.Model, began: began, load: l.load, streamed: q.Stream == nil || *q.Stream}
+	return out.run(generate(r.Context(), request), func(e ollamaEvent) any {
+		c := api.ChatResponse{Model: e.model, CreatedAt: e.at, Message: api.Message{Role: "assistant", Content: e.text}, Logprobs: e.logprobs}
+		if e.done {
+			c.Done, c.DoneReason, c.Metrics = true, e.reason, e.metrics
+		}
+		return c
+	})
+}
+
+// checkChat finds what is wrong with a request before a model is loaded.
+func (s *Server) checkChat(q *api.ChatRequest, m *model) (*ollamaOptions, error) {
+	switch {
+	case len(q.Tools) > 0:
+		return nil, refuseField("tools", "%q does not support tools", q.Model)
+	case q.Think != nil && q.Think.Bool():
+		return nil, refuseField("think", "%q does not support thinking", q.Model)
+	}
+	images := make([][]api.ImageData, len(q.Messages))
+	for i, msg := range q.Messages {
+		if msg.Role == "" {
+			return nil, refuseField("messages", "message %d has no role; give system, user, assistant or tool", i+1)
+		}
+		images[i] = msg.Images
+	}
+	if err := s.checkImages(images...); err != nil {
+		return nil, err
+	}
+	return ollamaChoices(m, q.Options, q.TopLogprobs)
+}
+
+// ollamaChoices are the options of a request over those of its model.
+func ollamaChoices(m *model, options map[string]any, topLogprobs int) (*ollamaOptions, error) {
+	if topLogprobs < 0 || topLogprobs > 20 {
+		return nil, refuseField("top_logprobs", "top_logprobs is %d; give 0 to 20", topLogprobs)
+	}
+	o := newOllamaOptions()
+	o.ofModel(m.params())
+	return o, o.ofRequest(options)
+}
+
+// ollamaMessages are the messages of a request as the engine takes them, behind what the model itself brings.
+func ollamaMessages(m *model, messages []api.Message) []engine.Message {
+	var out []engine.Message
+	if system := m.system(); system != "" && messages[0].Role != "system" {
+		out = append(out, engine.System(system))
+	}
+	n := 0
+	for _, list := range [][]api.Message{m.opening(), messages} {
+		for _, msg := range list {
+			out = append(out, engine.Message{Role: strings.ToLower(msg.Role), Content: ollamaContent(msg.Content, msg.Images, n)})
+			n += len(msg.Images)
+		}
+	}
+	return out
+}
+
+// generateFitting is generate, but leaves out the oldest messages of a conversation that is longer than the context, as Ollama does: system messages
+// and the last one always stay.
+func (l *lease) generateFitting(ctx context.Context, r engine.Request) iter.Seq2[engine.Event, error] {
+	return func(yield func(engine.Event, error) bool) {
+		for e, err := range l.generate(ctx, r) {
+			if errors.Is(err, engine.ErrContextLength) { // which is found before anything is computed
+				var ok bool
+				if r.Messages, ok = l.fitMessages(ctx, r); ok {
+					break
+				}
+			}
+			if !yield(e, err) || err != nil || e.Done != nil {
+				return
+			}
+		}
+		l.generate(ctx, r)(yield)
+	}
+}
+
+// fitMessages leaves out the fewest of the oldest messages whose absence makes a conversation fit. It returns false if none does.
+func (l *lease) fitMessages(ctx context.Context, r engine.Request) (fitting []engine.Message, ok bool) {
+	messages := r.Messages
+	droppable := 0
+	for _, msg := range messages[:len(messages)-1] {
+		if msg.Role != "system" {
+			droppable++
+		}
+	}
+	drop := 1 + sort.Search(droppable, func(i int) bool {
+		r.Messages = withoutOldest(messages, i+1)
+		_, err := l.Model.Count(ctx, r)
+		return !errors.Is(err, engine.ErrContextLength) // what else is wrong with it, Generate will say
+	})
+	if drop > droppable {
+		return messages, false
+	}
+	return withoutOldest(messages, drop), true
+}
+
+// withoutOldest leaves out the first n messages that are neither a system's nor the last.
+func withoutOldest(messages []engine.Message, n int) []engine.Message {
+	var out []engine.Message
+	for i, msg := range messages {
+		if n > 0 && msg.Role != "system" && i < len(messages)-1 {
+			n--
+			continue
+		}
+		out = append(out, msg)
+	}
+	return out
+}

@@ -1,0 +1,133 @@
+package server
+
+import (
+	"math"
+	"net/http"
+	"time"
+
+	"github.com/ollama/ollama/api"
+
+	"github.com/eyelet-engine/eyelet/engine"
+)
+
+// maxTexts bounds the texts of one request for embeddings.
+const maxTexts = 2048
+
+// ollamaEmbed answers POST /api/embed: vectors for texts.
+func (s *Server) ollamaEmbed(w http.ResponseWriter, r *http.Request) error {
+	began := time.Now()
+	var q api.EmbedRequest
+	release, err := s.decode(w, r, &q)
+	defer release()
+	if err != nil {
+		return err
+	}
+	texts, err := embedTexts(q.Input)
+	if err != nil {
+		return err
+	}
+	if q.Dimensions < 0 {
+		return refuseField("dimensions", "dimensions is %d", q.Dimensions)
+	}
+	out, load, err := s.embed(r, q.Model, q.Options, q.KeepAlive, engine.EmbedRequest{Texts: texts, Truncate: q.Truncate == nil || *q.Truncate})
+	if err != nil {
+		return err
+	}
+	answer := api.EmbedResponse{Model: q.Model, Embeddings: [][]float32{}, TotalDuration: time.Since(began), LoadDuration: load}
+	for i, v := range out.Vectors {
+		answer.Embeddings = append(answer.Embeddings, shorten(v, q.Dimensions))
+		answer.PromptEvalCount += out.Tokens[i]
+	}
+	return s.writeJSON(w, http.StatusOK, answer)
+}
+
+// ollamaEmbeddings answers POST /api/embeddings, which is older and takes one text.
+func (s *Server) ollamaEmbeddings(w http.ResponseWriter, r *http.Request) error {
+	var q api.EmbeddingRequest
+	release, err := s.decode(w, r, &q)
+	defer release()
+	if err != nil {
+		return err
+	}
+	var texts []string
+	if q.Prompt != "" {
+		texts = []string{q.Prompt}
+	}
+	out, _, err := s.embed(r, q.Model, q.Options, q.KeepAlive, engine.EmbedRequest{Texts: texts, Truncate: true})
+	if err != nil {
+		return err
+	}
+	answer := api.EmbeddingResponse{Embedding: []float64{}}
+	for _, v := range out.Vectors {
+		for _, x := range v {
+			answer.Embedding = append(answer.Embedding, float64(x))
+		}
+	}
+	return s.writeJSON(w, http.StatusOK, answer)
+}
+
+// embed borrows a model for texts. Without texts the model is loaded all the same, as Ollama does it.
+func (s *Server) embed(r *http.Request, name string, options map[string]any, keep *api.Duration, q engine.EmbedRequest) (*engine.Embeddings, time.Duration, error) {
+	m, err := s.models.find(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	o := newOllamaOptions()
+	if err := o.ofRequest(options); err != nil {
+		return nil, 0, err
+	}
+	l, err := s.models.use(r.Context(), m, o.context, ollamaKeep(keep))
+	if err != nil {
+		return nil, 0, err
+	}
+	defer l.Release()
+	if len(q.Texts) == 0 {
+		return &engine.Embeddings{}, l.load, nil
+	}
+	out, err := l.Model.Embed(r.Context(), q)
+	return out, l.load, err
+}
+
+// embedTexts reads the input of a request: a text, or a list of texts.
+func embedTexts(input any) ([]string, error) {
+	switch input := input.(type) {
+	case nil:
+		return nil, nil
+	case string:
+		if input == "" {
+			return nil, nil
+		}
+		return []string{input}, nil
+	case []any:
+		if len(input) > maxTexts {
+			return nil, refuseField("input", "the input has %d texts; give %d at most", len(input), maxTexts)
+		}
+		texts := make([]string, len(input))
+		for i, x := range input {
+			text, ok := x.(string)
+			if !ok {
+				return nil, refuseField("input", "element %d of the input is no text", i+1)
+			}
+			texts[i] = text
+		}
+		return texts, nil
+	}
+	return nil, refuseField("input", "the input is neither a text nor a list of texts")
+}
+
+// shorten keeps the first n numbers of a vector, 0 for all, and makes its length 1 again.
+func shorten(v []float32, n int) []float32 {
+	if n == 0 || n >= len(v) {
+		return v
+	}
+	sum := 0.0
+	for _, x := range v[:n] {
+		sum += float64(x) * float64(x)
+	}
+	norm := 1 / max(math.Sqrt(sum), 1e-12)
+	out := make([]float32, n)
+	for i, x := range v[:n] {
+		out[i] = float32(float64(x) * norm)
+	}
+	return out
+}

@@ -1,0 +1,115 @@
+package server
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/ollama/ollama/api"
+
+	"github.com/eyelet-engine/eyelet/engine"
+)
+
+// ollamaGenerate answers POST /api/generate.
+func (s *Server) ollamaGenerate(w http.ResponseWriter, r *http.Request) error {
+	began := time.Now()
+	var q api.GenerateRequest
+	release, err := s.decode(w, r, &q)
+	defer release()
+	if err != nil {
+		return err
+	}
+	m, err := s.models.find(q.Model)
+	if err != nil {
+		return err
+	}
+	if q.Prompt == "" && len(q.Images) == 0 {
+		reason, err := s.ollamaLoad(r.Context(), m, q.KeepAlive)
+		if err != nil {
+			return err
+		}
+		return s.writeJSON(w, http.StatusOK, api.GenerateResponse{Model: q.Model, CreatedAt: time.Now().UTC(), Done: true, DoneReason: reason})
+	}
+	options, err := s.checkGenerate(&q, m)
+	if err != nil {
+		return err
+	}
+	request, err := generateRequest(&q, m)
+	if err != nil {
+		return err
+	}
+	l, err := s.models.use(r.Context(), m, options.context, ollamaKeep(q.KeepAlive))
+	if err != nil {
+		return err
+	}
+	defer l.Release()
+	options.apply(request, l.Model.Info().Context)
+	out := &ollamaOutput{s: s, w: w, model: q.Model, began: began, load: l.load, streamed: q.Stream == nil || *q.Stream, raw: q.Raw}
+	return out.run(l.generate(r.Context(), *request), func(e ollamaEvent) any {
+		g := api.GenerateResponse{Model: e.model, CreatedAt: e.at, Response: e.text, Logprobs: e.logprobs}
+		if e.done {
+			g.Done, g.DoneReason, g.Metrics = true, e.reason, e.metrics
+			if !q.Raw {
+				g.Context = contextOf(e.result.Prompt, e.tokens)
+			}
+		}
+		return g
+	})
+}
+
+// checkGenerate finds what is wrong with a request before a model is loaded.
+func (s *Server) checkGenerate(q *api.GenerateRequest, m *model) (*ollamaOptions, error) {
+	switch {
+	case q.Raw && (q.Template != "" || q.System != "" || len(q.Context) > 0):
+		return nil, refuseField("raw", "raw mode does not support template, system, or context")
+	case q.Raw && len(q.Images) > 0:
+		return nil, refuseField("images", "raw mode does not support images; leave raw out, or use /api/chat")
+	case q.Suffix != "":
+		return nil, refuseField("suffix", "%q does not support insert", q.Model)
+	case q.Think != nil && q.Think.Bool():
+		return nil, refuseField("think", "%q does not support thinking", q.Model)
+	case q.Width != 0 || q.Height != 0 || q.Steps != 0:
+		return nil, refuseField("width", "%q does not draw pictures", q.Model)
+	}
+	if err := s.checkImages(q.Images); err != nil {
+		return nil, err
+	}
+	return ollamaChoices(m, q.Options, q.TopLogprobs)
+}
+
+// generateRequest makes an engine's request of one to generate.
+func generateRequest(q *api.GenerateRequest, m *model) (*engine.Request, error) {
+	r := &engine.Request{Logprobs: q.Logprobs, TopLogprobs: q.TopLogprobs, ContextShift: q.Shift == nil || *q.Shift, KeepPrompt: !q.Raw}
+	if err := ollamaFormat(r, q.Format); err != nil {
+		return nil, err
+	}
+	if q.Raw {
+		r.Prompt = q.Prompt
+		return r, nil
+	}
+	for _, token := range q.Context {
+		r.Before = append(r.Before, engine.Token(token))
+		if int(r.Before[len(r.Before)-1]) != token {
+			return nil, refuseField("context", "the context holds %d, which is no token", token)
+		}
+	}
+	messages := []api.Message{{Role: "user", Content: q.Prompt, Images: q.Images}}
+	if q.System != "" {
+		messages = append([]api.Message{{Role: "system", Content: q.System}}, messages...)
+	}
+	if len(q.Context) > 0 {
+		m = m.withoutOpening()
+	}
+	r.Messages = ollamaMessages(m, messages)
+	return r, nil
+}
+
+// contextOf is the context that continues a conversation: all its tokens. Pictures are not among them.
+func contextOf(prompt, answer []engine.Token) []int {
+	tokens := make([]int, 0, len(prompt)+len(answer))
+	for _, list := range [][]engine.Token{prompt, answer} {
+		for _, t := range list {
+			tokens = append(tokens, int(t))
+		}
+	}
+	return tokens
+}

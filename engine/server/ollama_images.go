@@ -1,0 +1,58 @@
+package server
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/ollama/ollama/api"
+
+	"github.com/eyelet-engine/eyelet/engine"
+)
+
+// pictureMark is what a client writes in a text where a picture is to stand.
+const pictureMark = "[img]"
+
+// ollamaContent are the pieces of a message: its pictures stand where [img] marks them, and the others before the text.
+func ollamaContent(text string, images []api.ImageData, firstNumber int) []engine.Content {
+	marks := min(strings.Count(text, pictureMark), len(images))
+	var content []engine.Content
+	n := firstNumber
+	picture := func(data []byte) {
+		n++
+		content = append(content, engine.Picture(&engine.Image{Name: fmt.Sprintf("picture %d", n), Data: data}))
+	}
+	for _, data := range images[:len(images)-marks] {
+		picture(data)
+	}
+	for _, data := range images[len(images)-marks:] {
+		before, after, _ := strings.Cut(text, pictureMark)
+		if before != "" {
+			content = append(content, engine.Text(before))
+		}
+		picture(data)
+		text = after
+	}
+	if text != "" || len(content) == 0 {
+		content = append(content, engine.Text(text))
+	}
+	return content
+}
+
+// checkImages bounds the pictures of a request.
+func (s *Server) checkImages(lists ...[]api.ImageData) error {
+	n := 0
+	for _, list := range lists {
+		for _, data := range list {
+			if n++; n > s.limits.Images {
+				return refuseField("images", "the request has more than %d pictures", s.limits.Images)
+			}
+			if int64(len(data)) > s.limits.ImageBytes {
+				return &failure{status: 413, kind: kindTooLarge, param: "images", text: fmt.Sprintf("picture %d has %d MiB; send %d MiB at most", n, len(data)>>20, s.limits.ImageBytes>>20)}
+			}
+			if len(data) == 0 {
+				return refuseField("images", "picture %d is empty", n)
+			}
+		}
+	}
+	return nil
+}

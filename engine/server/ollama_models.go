@@ -1,0 +1,194 @@
+package server
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ollama/ollama/api"
+	ollama "github.com/ollama/ollama/types/model"
+
+	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/models/gguf"
+	"github.com/eyelet-engine/eyelet/models/store"
+)
+
+// ollamaTags answers GET /api/tags: the models that there are.
+func (s *Server) ollamaTags(w http.ResponseWriter, _ *http.Request) error {
+	all, err := s.models.all()
+	if err != nil {
+		return err
+	}
+	list := api.ListResponse{Models: []api.ListModelResponse{}}
+	for _, m := range all {
+		list.Models = append(list.Models, api.ListModelResponse{Name: m.name, Model: m.name, ModifiedAt: m.modified, Size: m.size, Digest: m.digest, Details: m.details()})
+	}
+	// The newest come first, as in Ollama.
+	slices.SortStableFunc(list.Models, func(a, b api.ListModelResponse) int { return b.ModifiedAt.Compare(a.ModifiedAt) })
+	return s.writeJSON(w, http.StatusOK, list)
+}
+
+// details are what the model's configuration says of it.
+func (m *model) details() api.ModelDetails {
+	c := m.config
+	return api.ModelDetails{Format: cmp.Or(c.ModelFormat, "gguf"), Family: c.ModelFamily, Families: c.ModelFamilies, ParameterSize: c.ModelType, QuantizationLevel: c.FileType}
+}
+
+// ollamaPs answers GET /api/ps: the models that take memory.
+func (s *Server) ollamaPs(w http.ResponseWriter, _ *http.Request) error {
+	list := api.ProcessResponse{Models: []api.ProcessModelResponse{}}
+	for _, l := range s.models.loaded() {
+		if l.State == engine.PoolUnloading {
+			continue
+		}
+		m := api.ProcessModelResponse{Name: l.name, Model: l.name, Size: l.Bytes, Digest: l.digest, Details: l.details(), ExpiresAt: l.Expires, ContextLength: l.PoolModel.Info.Context}
+		if m.ExpiresAt.IsZero() {
+			m.ExpiresAt = time.Now().Add(far) // in use, or kept for ever
+		}
+		list.Models = append(list.Models, m)
+	}
+	slices.SortStableFunc(list.Models, func(a, b api.ProcessModelResponse) int { return b.ExpiresAt.Compare(a.ExpiresAt) })
+	return s.writeJSON(w, http.StatusOK, list)
+}
+
+// far is when a model expires that does not: clients show centuries as "forever".
+const far = math.MaxInt64
+
+// ollamaShow answers POST /api/show: all that is known of a model.
+func (s *Server) ollamaShow(w http.ResponseWriter, r *http.Request) error {
+	var q api.ShowRequest
+	release, err := s.decode(w, r, &q)
+	defer release()
+	if err != nil {
+		return err
+	}
+	m, err := s.models.find(cmp.Or(q.Model, q.Name))
+	if err != nil {
+		return err
+	}
+	file, err := gguf.Open(m.spec.Model)
+	if err != nil {
+		return err
+	}
+	defer file.Close() // after the answer is written: values are views of the file
+	show := api.ShowResponse{Details: m.details(), ModifiedAt: m.modified, System: cmp.Or(q.System, m.system()), Messages: m.opening(), ModelInfo: metadata(file, q.Verbose)}
+	delete(show.ModelInfo, "general.name")
+	delete(show.ModelInfo, "tokenizer.chat_template")
+	show.Template = m.template(file)
+	if m.stored != nil {
+		show.License = strings.Join(m.stored.Licenses, "\n")
+		show.Parameters = parametersText(m.params())
+	}
+	if q.Verbose {
+		for _, t := range file.Tensors() {
+			show.Tensors = append(show.Tensors, api.Tensor{Name: t.Name, Type: t.Type.String(), Shape: t.Dims})
+		}
+	}
+	show.Capabilities = m.capabilities(file)
+	if m.spec.Projector != "" {
+		projector, err := gguf.Open(m.spec.Projector)
+		if err != nil {
+			return err
+		}
+		defer projector.Close()
+		show.ProjectorInfo = metadata(projector, q.Verbose)
+	}
+	show.Modelfile = m.modelfile(show)
+	return s.writeJSON(w, http.StatusOK, show)
+}
+
+// template is the chat template that the model is used with.
+func (m *model) template(file *gguf.File) string {
+	if m.stored != nil && m.stored.Template != "" {
+		return m.stored.Template
+	}
+	if m.spec.ChatTemplate != "" {
+		return m.spec.ChatTemplate
+	}
+	text, _ := file.Str("tokenizer.chat_template")
+	return text
+}
+
+// capabilities are what the model can be asked for, in Ollama's words.
+func (m *model) capabilities(file *gguf.File) []ollama.Capability {
+	var list []ollama.Capability
+	if n, pooled := file.Uint(file.Architecture() + ".pooling_type"); pooled && n != 0 {
+		return append(list, ollama.CapabilityEmbedding)
+	}
+	list = append(list, ollama.CapabilityCompletion)
+	if m.spec.Projector != "" {
+		list = append(list, ollama.CapabilityVision)
+	}
+	return list
+}
+
+// shortArray is how many elements of an array are shown without being asked for.
+const shortArray = 5
+
+// metadata are the keys of a GGUF file. Long arrays, which are vocabularies, are empty unless all is asked for.
+func metadata(file *gguf.File, verbose bool) map[string]any {
+	info := map[string]any{}
+	for _, kv := range file.Keys() {
+		info[kv.Key] = kv.Value
+		if kv.Value.Type() == gguf.Array && kv.Value.Len() > shortArray && !verbose {
+			info[kv.Key] = []any{}
+		}
+	}
+	parameters := uint64(0)
+	for _, t := range file.Types() {
+		parameters += t.Elements
+	}
+	info["general.parameter_count"] = parameters
+	return info
+}
+
+// parametersText writes parameters as a Modelfile does, a line each.
+func parametersText(p store.Params) string {
+	data, err := json.Marshal(p)
+	if err != nil {
+		return ""
+	}
+	var values map[string]any
+	if err := json.Unmarshal(data, &values); err != nil {
+		return ""
+	}
+	var lines []string
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		list, ok := values[key].([]any)
+		if !ok {
+			list = []any{values[key]}
+		}
+		for _, v := range list {
+			lines = append(lines, fmt.Sprintf("%-30s %#v", key, v))
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// modelfile describes the model as the file from which Ollama would make it.
+func (m *model) modelfile(show api.ShowResponse) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "FROM %s\n", m.name)
+	if show.Template != "" {
+		fmt.Fprintf(&b, "TEMPLATE \"\"\"%s\"\"\"\n", show.Template)
+	}
+	if show.System != "" {
+		fmt.Fprintf(&b, "SYSTEM \"\"\"%s\"\"\"\n", show.System)
+	}
+	for line := range strings.Lines(show.Parameters) {
+		fmt.Fprintf(&b, "PARAMETER %s\n", strings.TrimSpace(line))
+	}
+	for _, msg := range show.Messages {
+		fmt.Fprintf(&b, "MESSAGE %s \"\"\"%s\"\"\"\n", msg.Role, msg.Content)
+	}
+	if show.License != "" {
+		fmt.Fprintf(&b, "LICENSE \"\"\"%s\"\"\"\n", show.License)
+	}
+	return b.String()
+}

@@ -1,0 +1,176 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"slices"
+
+	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/models/store"
+)
+
+// ollamaOptions are what Ollama's API lets a client choose, in its names; the values before any choice are Ollama's too.
+type ollamaOptions struct {
+	sampling engine.Sampling
+	stop     []string
+	predict  int // most tokens of the answer; 0 and less for no limit
+	context  int // the length asked for; 0 for none
+}
+
+func newOllamaOptions() *ollamaOptions {
+	return &ollamaOptions{sampling: engine.Sampling{Temperature: 0.8, TopK: 40, TopP: 0.9, RepeatPenalty: 1.1, PenaltyLastN: 64}}
+}
+
+// ofModel takes over what the model's manifest recommends.
+func (o *ollamaOptions) ofModel(p store.Params) {
+	s := &o.sampling
+	take(&s.Temperature, p.Temperature)
+	take(&s.TopK, p.TopK)
+	take(&s.TopP, p.TopP)
+	take(&s.MinP, p.MinP)
+	take(&s.TypicalP, p.TypicalP)
+	take(&s.RepeatPenalty, p.RepeatPenalty)
+	take(&s.FrequencyPenalty, p.FrequencyPenalty)
+	take(&s.PresencePenalty, p.PresencePenalty)
+	take(&s.PenaltyLastN, p.RepeatLastN)
+	take(&o.predict, p.MaxTokens)
+	if p.Seed != nil && *p.Seed >= 0 {
+		seed := uint32(*p.Seed)
+		s.Seed = &seed
+	}
+	o.stop = slices.DeleteFunc(slices.Clone(p.Stop), func(text string) bool { return text == "" })
+}
+
+func take[T any](to, from *T) {
+	if from != nil {
+		*to = *from
+	}
+}
+
+// Names of options that choose how a model is loaded, which is the operator's business here, or that have no meaning for this engine. They
+// are passed over, as Ollama passes over names that it does not know.
+//
+//	num_keep num_batch num_gpu main_gpu use_mmap num_thread low_vram f16_kv numa vocab_only use_mlock penalize_newline tfs_z mirostat*
+
+// ofRequest takes over what a request chooses.
+func (o *ollamaOptions) ofRequest(options map[string]any) error {
+	s := &o.sampling
+	for _, f := range []struct {
+		name      string
+		to        *float32
+		low, high float64
+	}{
+		{"temperature", &s.Temperature, 0, 100}, {"top_p", &s.TopP, 0, 1}, {"min_p", &s.MinP, 0, 1}, {"typical_p", &s.TypicalP, 0, 1},
+		{"repeat_penalty", &s.RepeatPenalty, 0, 100}, {"presence_penalty", &s.PresencePenalty, -100, 100}, {"frequency_penalty", &s.FrequencyPenalty, -100, 100},
+	} {
+		if v, ok := options[f.name]; ok && v != nil {
+			x, err := number(f.name, v, f.low, f.high)
+			if err != nil {
+				return err
+			}
+			*f.to = float32(x)
+		}
+	}
+	seed := -1
+	for _, f := range []struct {
+		name      string
+		to        *int
+		low, high float64
+	}{
+		{"top_k", &s.TopK, -1, math.MaxInt32}, {"repeat_last_n", &s.PenaltyLastN, -1, math.MaxInt32}, {"num_predict", &o.predict, -2, math.MaxInt32},
+		{"num_ctx", &o.context, 0, 1 << 24}, {"seed", &seed, math.MinInt64, math.MaxInt64},
+	} {
+		if v, ok := options[f.name]; ok && v != nil {
+			x, err := number(f.name, v, f.low, f.high)
+			if err != nil {
+				return err
+			}
+			if x != math.Trunc(x) {
+				return refuseField(f.name, "the option %s is %v; give a whole number", f.name, x)
+			}
+			*f.to = int(x)
+		}
+	}
+	if seed >= 0 {
+		n := uint32(seed)
+		s.Seed = &n
+	}
+	return o.takeStop(options["stop"])
+}
+
+// takeStop reads the texts that end an answer: a list, or one text.
+func (o *ollamaOptions) takeStop(v any) error {
+	switch v := v.(type) {
+	case nil:
+	case string:
+		o.stop = []string{v}
+	case []any:
+		o.stop = nil
+		for _, x := range v {
+			text, ok := x.(string)
+			if !ok {
+				return refuseField("stop", "the option stop holds something that is no text")
+			}
+			o.stop = append(o.stop, text)
+		}
+	default:
+		return refuseField("stop", "the option stop is no list of texts")
+	}
+	if len(o.stop) > maxStops {
+		return refuseField("stop", "the option stop has %d texts; give %d at most", len(o.stop), maxStops)
+	}
+	if slices.Contains(o.stop, "") {
+		return refuseField("stop", "the option stop holds an empty text")
+	}
+	return nil
+}
+
+// maxStops bounds the texts that every piece of an answer is compared with.
+const maxStops = 64
+
+func number(name string, v any, low, high float64) (float64, error) {
+	x, ok := v.(float64)
+	if !ok {
+		return 0, refuseField(name, "the option %s is no number", name)
+	}
+	if !(x >= low && x <= high) {
+		return 0, refuseField(name, "the option %s is %v; give %v to %v", name, x, low, high)
+	}
+	return x, nil
+}
+
+// apply makes the options part of a request to a model with the given context length.
+func (o *ollamaOptions) apply(r *engine.Request, context int) {
+	r.Sampling, r.Stop = o.sampling, o.stop
+	s := &r.Sampling
+	s.TopK = max(s.TopK, 0)
+	switch {
+	case s.PenaltyLastN < 0:
+		s.PenaltyLastN = context
+	case s.PenaltyLastN == 0: // which is off here, and the default in the engine
+		s.RepeatPenalty, s.FrequencyPenalty, s.PresencePenalty = 1, 0, 0
+	}
+	if r.MaxTokens = max(o.predict, 0); r.MaxTokens == 0 && r.ContextShift {
+		r.MaxTokens = endlessFactor * context // an answer that moves through the context would never end by itself
+	}
+}
+
+// endlessFactor is how many context lengths an answer without a limit can have, as in Ollama.
+const endlessFactor = 10
+
+// format makes Ollama's format part of a request: "json" for any object, or a JSON schema.
+func ollamaFormat(r *engine.Request, format json.RawMessage) error {
+	format = bytes.TrimSpace(format)
+	switch {
+	case len(format) == 0, bytes.Equal(format, []byte("null")), bytes.Equal(format, []byte(`""`)):
+		return nil
+	case bytes.Equal(format, []byte(`"json"`)):
+		r.Schema = json.RawMessage(`{"type":"object"}`)
+	case format[0] == '{':
+		r.Schema = format
+	default:
+		return refuseField("format", `the format is neither "json" nor a JSON schema`)
+	}
+	return nil
+}

@@ -1,0 +1,142 @@
+package server
+
+import (
+	"context"
+	"iter"
+	"math"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/ollama/ollama/api"
+
+	"github.com/eyelet-engine/eyelet/engine"
+)
+
+// ollamaEvent is a piece of an answer, whatever endpoint it is for.
+type ollamaEvent struct {
+	model    string
+	at       time.Time
+	text     string
+	logprobs []api.Logprob
+	done     bool
+	reason   string         // of the end
+	metrics  api.Metrics    // at the end
+	result   *engine.Result // at the end
+	tokens   []engine.Token // of the whole answer, at the end
+}
+
+// ollamaOutput sends an answer as Ollama does: a line for each piece, or all in one document.
+type ollamaOutput struct {
+	s        *Server
+	w        http.ResponseWriter
+	model    string // as the client called it
+	began    time.Time
+	load     time.Duration
+	streamed bool
+	raw      bool // no chat template: the answer's first space is part of it
+}
+
+// run sends an answer; document makes of a piece what goes to the client. An error before the first piece is the caller's to tell; later ones
+// become the stream's last line.
+func (o *ollamaOutput) run(answer iter.Seq2[engine.Event, error], document func(ollamaEvent) any) error {
+	out := o.s.newLines(o.w)
+	var text strings.Builder
+	var logprobs []api.Logprob
+	var tokens []engine.Token
+	show := spoken{begun: o.raw}
+	for e, err := range answer {
+		if err != nil {
+			return o.failed(out, err)
+		}
+		piece := show.push(e.Text)
+		logprobs = append(logprobs, ollamaLogprobs(e.Logprobs)...)
+		tokens = append(tokens, e.Tokens...)
+		if !o.streamed {
+			text.WriteString(piece)
+		} else if piece != "" {
+			if err := out.send(document(ollamaEvent{model: o.model, at: time.Now().UTC(), text: piece, logprobs: logprobs})); err != nil {
+				return err
+			}
+			logprobs = nil
+		}
+		if e.Done == nil {
+			continue
+		}
+		last := ollamaEvent{
+			model: o.model, at: time.Now().UTC(), text: text.String(), logprobs: logprobs, done: true, reason: string(e.Done.Finish),
+			result: e.Done, tokens: tokens, metrics: o.metrics(e.Done),
+		}
+		if o.streamed {
+			return out.send(document(last))
+		}
+		return o.s.writeJSON(o.w, http.StatusOK, document(last))
+	}
+	return nil
+}
+
+// failed tells of an error in the middle of a stream, by its last line.
+func (o *ollamaOutput) failed(out *lines, err error) error {
+	if out.begun {
+		f := failureOf(context.Background(), err)
+		_ = out.send(map[string]string{"error": f.text}) // the client may be gone
+	}
+	return err
+}
+
+// metrics are the figures of an answer, as measured. The time to load is what this request waited for the model.
+func (o *ollamaOutput) metrics(r *engine.Result) api.Metrics {
+	return api.Metrics{
+		TotalDuration: time.Since(o.began), LoadDuration: o.load,
+		PromptEvalCount: r.Usage.Prompt, PromptEvalDuration: promptTime(r.Timings),
+		EvalCount: r.Usage.Completion, EvalDuration: r.Timings.Generate,
+	}
+}
+
+func ollamaLogprobs(list []engine.TokenLogprob) []api.Logprob {
+	var out []api.Logprob
+	for _, t := range list {
+		l := api.Logprob{TokenLogprob: ollamaLogprob(t)}
+		for _, top := range t.Top {
+			l.TopLogprobs = append(l.TopLogprobs, ollamaLogprob(top))
+		}
+		out = append(out, l)
+	}
+	return out
+}
+
+// ollamaLogprob writes a token with its bytes: it may be part of a character only.
+func ollamaLogprob(t engine.TokenLogprob) api.TokenLogprob {
+	out := api.TokenLogprob{Token: strings.ToValidUTF8(t.Text, "\uFFFD"), Logprob: max(t.Logprob, -math.MaxFloat32)}
+	for _, b := range []byte(t.Text) {
+		out.Bytes = append(out.Bytes, int(b))
+	}
+	return out
+}
+
+// ollamaKeep is how long a model stays loaded, as the engine takes it: Ollama's longest duration means for ever.
+func ollamaKeep(d *api.Duration) *time.Duration {
+	if d == nil {
+		return nil
+	}
+	keep := d.Duration
+	if keep == math.MaxInt64 {
+		keep = -1
+	}
+	return &keep
+}
+
+// ollamaLoad answers a request without a question, which loads a model, or unloads it if it is to be kept for no time. It returns what was
+// done.
+func (s *Server) ollamaLoad(ctx context.Context, m *model, keep *api.Duration) (string, error) {
+	if keep != nil && keep.Duration == 0 {
+		s.models.unload(m)
+		return "unload", nil
+	}
+	l, err := s.models.use(ctx, m, 0, ollamaKeep(keep))
+	if err != nil {
+		return "", err
+	}
+	l.Release()
+	return "load", nil
+}
