@@ -95,6 +95,7 @@ const (
 	floats
 	onednnF32
 	onednnBF16
+	starved path = 100 // any, when memory is short
 )
 
 // errDevice says that the accelerator took an operation and could not compute it.

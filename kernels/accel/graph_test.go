@@ -24,6 +24,7 @@ var paths = []struct {
 	{"floats", floats, 8 * unit},
 	{"oneDNN, float32", onednnF32, 8 * unit},
 	{"oneDNN, bfloat16", onednnBF16, 2.0 / 256},
+	{"when memory is short", starved, 64 * unit},
 }
 
 // weightTypes are those that random weights can be made of.
