@@ -16,7 +16,7 @@ env := eval "$$(scripts/env)"
 # Under the race detector everything runs many times slower: these packages are where goroutines meet.
 race_packages := ./models/builtin ./models/gguf ./models/store/... ./models/vision/... ./cgo/... ./engine/... ./cmd/...
 
-.PHONY: help setup accel build run test test-go test-bundle test-air-gap test-race test-slow fuzz bench bench-server lint install bundle clean
+.PHONY: help setup accel build run test test-go test-asan test-bundle test-air-gap test-race test-slow fuzz bench bench-server lint install bundle clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -37,7 +37,7 @@ build: accel ## build build/bin/eyelet
 run: build ## answer questions about the shipped pictures with the built-in model
 	@build/bin/eyelet run --demo
 
-test: test-go test-race test-bundle test-air-gap ## all tests that CI runs
+test: test-go test-race test-asan test-bundle test-air-gap ## all tests that CI runs
 
 test-go: ## the tests of the packages, those against llama.cpp's own programs included
 	@scripts/setup --quiet --peers
@@ -49,6 +49,9 @@ endif
 
 test-race: accel ## the tests of the packages with concurrency, under the race detector
 	$(env) && go test -race -short $(race_packages)
+
+test-asan: accel ## the accelerator on random products, under AddressSanitizer
+	$(env) && go test -asan -run 'WhatIsTaken|GraphProductsOfExperts|AttentionEqualsFloat64' ./kernels/accel
 
 test-bundle: accel ## that the bundle runs away from here and with nothing around it
 	@scripts/test-bundle

@@ -35,6 +35,9 @@ type Params struct {
 	NoGPU   bool // encode on the CPU even if a GPU is there
 	Warmup  bool // encode an empty picture while loading, so that the first real one is not slower
 
+	// NoAccelerator leaves all to ggml's own CPU backend where that encodes.
+	NoAccelerator bool
+
 	// Device encodes; nil means the first GPU, or else the CPU, with the accelerator where it is loaded. It is one of ggml.Devices.
 	Device *ggml.Device
 
@@ -148,7 +151,7 @@ func newContext(ctx context.Context, path string, model *llama.Model, params Par
 // useAccelerator gives the accelerator to libmtmd as the device that encodes, with the CPU for all that it does not take, unless there is
 // another device to use.
 func (m *Context) useAccelerator(path string, params *Params) {
-	if params.Device != nil || !params.NoGPU && llama.SupportsGPUOffload() {
+	if params.NoAccelerator || params.Device != nil || !params.NoGPU && llama.SupportsGPUOffload() {
 		return
 	}
 	if params.Device = ggml.AcceleratorDevice(); params.Device == nil {

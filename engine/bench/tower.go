@@ -62,7 +62,7 @@ func OpenTower(ctx context.Context, path string, opt TowerOptions) (*Tower, erro
 	options := vision.Options{Layout: opt.Layout}
 	switch backend {
 	case "mtmd":
-		t.Encoder, err = asEncoder(libmtmd.Open(ctx, path, libmtmd.Options{Threads: opt.Threads}))
+		t.Encoder, err = asEncoder(libmtmd.Open(ctx, path, libmtmd.Options{Threads: opt.Threads, NoAccelerator: true}))
 		for _, tensor := range f.Tensors() {
 			t.WeightBytes += tensor.Size()
 		}

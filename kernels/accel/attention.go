@@ -166,6 +166,15 @@ func (a *attention) run(threads int) error {
 	return nil
 }
 
+// runStarved computes it as when memory is short.
+func (a *attention) runStarved(threads int) error {
+	if !C.eyelet_attention_supports(a.op) {
+		return errDeclined
+	}
+	C.eyelet_attention_run_plain(a.op, C.int(threads))
+	return nil
+}
+
 // runGGML computes it with ggml's CPU backend, which must be loaded.
 func (a *attention) runGGML(threads int) error {
 	if !C.run_ggml(a.graph, C.int(threads)) {

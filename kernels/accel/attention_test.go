@@ -235,6 +235,13 @@ func TestAttentionEqualsFloat64(t *testing.T) {
 					}
 					t.Logf("%d threads: an error of %.2g", threads, e)
 				}
+				k, v := a.fill(t, c.mask, 2)
+				if err := a.runStarved(2); err != nil {
+					t.Fatal(err)
+				}
+				if e := a.errorOf(t, k, v); !(e <= 4*attentionError) {
+					t.Errorf("when memory is short: an error of %.2g", e)
+				}
 			})
 		}
 	})

@@ -29,6 +29,12 @@ package accel
 //   f(c, true);
 // }
 //
+// static bool reads_repacked(int type) {
+//   eyelet_accel_reads_repacked_t f =
+//       (eyelet_accel_reads_repacked_t)ggml_backend_reg_get_proc_address(ggml_backend_init(), "eyelet_accel_reads_repacked");
+//   return f(type);
+// }
+//
 // static struct ggml_tensor *source(struct ggml_context *ctx, const operand *o) {
 //   struct ggml_tensor *t = ggml_new_tensor_4d(ctx, o->type, o->whole[0], o->whole[1], o->whole[2], o->whole[3]);
 //   memcpy(t->data, o->data, ggml_nbytes(t));
@@ -36,13 +42,30 @@ package accel
 //   return ggml_permute(ctx, t, o->permute[0], o->permute[1], o->permute[2], o->permute[3]);
 // }
 //
+// // The CPU backend's buffers that it repacks weights in, NULL if it has none.
+// static ggml_backend_buffer_type_t repacking(void) {
+//   ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+//   ggml_backend_dev_get_extra_bufts_t get =
+//       cpu ? (ggml_backend_dev_get_extra_bufts_t)ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(cpu), "ggml_backend_dev_get_extra_bufts") : NULL;
+//   for (ggml_backend_buffer_type_t *list = get ? get(cpu) : NULL; list && *list; list++)
+//     if (!strcmp(ggml_backend_buft_name(*list), "CPU_REPACK")) return *list;
+//   return NULL;
+// }
+//
+// // Weights as the CPU backend repacks them, in a context without memory of its own; NULL if it does not.
+// static struct ggml_tensor *repacked(struct ggml_context *ctx, const operand *o, ggml_backend_buffer_t *buffer) {
+//   struct ggml_tensor *t = ggml_new_tensor_4d(ctx, o->type, o->ne[0], o->ne[1], o->ne[2], o->ne[3]);
+//   *buffer = repacking() ? ggml_backend_alloc_ctx_tensors_from_buft(ctx, repacking()) : NULL;
+//   if (!*buffer || !t->extra) return NULL;
+//   ggml_backend_tensor_set(t, o->data, 0, ggml_nbytes(t));
+//   return t;
+// }
+//
 // enum { declined, computed, failed };
 //
 // // Computes w * x, or, with ids, that of each row's expert.
-// static int run_graph(const operand *w, const operand *x, const operand *ids, int threads, size_t room, float *y, size_t ny) {
-//   struct ggml_context *ctx = ggml_init((struct ggml_init_params){room + ggml_graph_overhead(), NULL, false});
-//   if (!ctx) return failed;
-//   struct ggml_tensor *a = source(ctx, w), *b = source(ctx, x);
+// static int run_in(struct ggml_context *ctx, struct ggml_tensor *a, const operand *x, const operand *ids, int threads, float *y, size_t ny) {
+//   struct ggml_tensor *b = source(ctx, x);
 //   struct ggml_tensor *c = ids ? ggml_mul_mat_id(ctx, a, b, source(ctx, ids)) : ggml_mul_mat(ctx, a, b);
 //   int result = declined;
 //   if (ggml_backend_dev_supports_op(the_device(), c)) {
@@ -56,7 +79,21 @@ package accel
 //     if (result == computed) memcpy(y, c->data, ny * sizeof *y);
 //     ggml_backend_free(backend);
 //   }
-//   ggml_free(ctx);
+//   return result;
+// }
+//
+// static int run_graph(const operand *w, bool repack, const operand *x, const operand *ids, int threads, size_t room, float *y, size_t ny) {
+//   struct ggml_context *ctx = ggml_init((struct ggml_init_params){room + ggml_graph_overhead(), NULL, false});
+//   struct ggml_context *aside = ggml_init((struct ggml_init_params){2 * ggml_tensor_overhead(), NULL, true});
+//   ggml_backend_buffer_t buffer = NULL;
+//   int result = failed;
+//   if (ctx && aside) {
+//     struct ggml_tensor *a = repack ? repacked(aside, w, &buffer) : source(ctx, w);
+//     result = a ? run_in(ctx, a, x, ids, threads, y, ny) : declined;
+//   }
+//   if (buffer) ggml_backend_buffer_free(buffer);
+//   if (aside) ggml_free(aside);
+//   if (ctx) ggml_free(ctx);
 //   return result;
 // }
 import "C"
@@ -76,6 +113,7 @@ type matrices struct {
 	whole, ne [4]int
 	permute   [4]int
 	data      []byte // of the whole
+	repacked  bool   // as weights: by ggml's CPU backend, which must be loaded; whole and ne are the same then, and permute is plain
 }
 
 // shape returns the dimensions after the permutation.
@@ -95,6 +133,7 @@ const (
 	floats
 	onednnF32
 	onednnBF16
+	starved path = 100 // any, when memory is short
 )
 
 // errDevice says that the accelerator took an operation and could not compute it.
@@ -134,7 +173,7 @@ func runGraph(p path, w, x, ids *matrices, threads, n int) ([]float32, error) {
 			c[i].whole[d], c[i].ne[d], c[i].permute[d] = C.int64_t(m.whole[d]), C.int64_t(m.ne[d]), C.int(m.permute[d])
 		}
 	}
-	switch C.run_graph(c[0], c[1], c[2], C.int(threads), C.size_t(room+4*n), (*C.float)(unsafe.SliceData(y)), C.size_t(n)) {
+	switch C.run_graph(c[0], C.bool(w.repacked), c[1], c[2], C.int(threads), C.size_t(room+4*n), (*C.float)(unsafe.SliceData(y)), C.size_t(n)) {
 	case C.computed:
 		return y, nil
 	case C.declined:
@@ -149,3 +188,6 @@ func countedCalls() int {
 	C.read_counters(&c)
 	return int(c.calls)
 }
+
+// reads tells whether the library reads weights of a type that ggml's CPU backend, which must be loaded, has repacked.
+func reads(typ ggml.Type) bool { return bool(C.reads_repacked(C.int(typ))) }

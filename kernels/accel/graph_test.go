@@ -24,6 +24,7 @@ var paths = []struct {
 	{"floats", floats, 8 * unit},
 	{"oneDNN, float32", onednnF32, 8 * unit},
 	{"oneDNN, bfloat16", onednnBF16, 2.0 / 256},
+	{"when memory is short", starved, 64 * unit},
 }
 
 // weightTypes are those that random weights can be made of.
@@ -188,6 +189,67 @@ func TestGraphProductsOfExperts(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// Weights that ggml's CPU backend has repacked give what they gave before, with each set of instructions that reads them.
+func TestGraphProductsOfRepackedWeights(t *testing.T) {
+	if err := ggml.Load(); err != nil {
+		t.Fatal(err)
+	}
+	onEachIntegerISA(t, func(t *testing.T, isa string) {
+		for _, shape := range [][4]int{{256, 8, 1, 1}, {512, 16, 1, 1}, {256, 24, 1, 1}, {1280, 40, 1, 1}, {2304, 64, 1, 1}} {
+			for _, rows := range []int{1, 7, 12, 61} {
+				w, weights := newMatrices(t, ggml.Q4_K, shape, plain, 0, 1)
+				w.repacked = true
+				x, numbers := newMatrices(t, ggml.F32, [4]int{shape[0], rows, 1, 1}, plain, 0, 2)
+				for _, p := range []path{anyPath, integers, starved} {
+					taken := checkGraph(t, p, 4*0.5/127, w, x, weights, numbers, 2)
+					if want := isa != "plain"; taken != want && reads(ggml.Q4_K) {
+						t.Fatalf("%v by path %d: taken %v, want %v", shape, p, taken, want)
+					}
+				}
+			}
+		}
+	})
+	if !reads(ggml.Q4_K) {
+		t.Log("here the CPU backend repacks no Q4_K, or otherwise than expected")
+	}
+	for _, other := range []ggml.Type{ggml.Q4_0, ggml.IQ4_NL, ggml.Q2_K} {
+		w, weights := newMatrices(t, other, [4]int{512, 64, 1, 1}, plain, 0, 1)
+		w.repacked = true
+		x, numbers := newMatrices(t, ggml.F32, [4]int{512, 32, 1, 1}, plain, 0, 2)
+		if checkGraph(t, anyPath, 4*0.5/127, w, x, weights, numbers, 2) {
+			t.Errorf("repacked %v is taken", other)
+		}
+	}
+}
+
+func TestGraphProductsOfRepackedExperts(t *testing.T) {
+	if err := ggml.Load(); err != nil {
+		t.Fatal(err)
+	}
+	const experts, used, tokens, n, k = 4, 2, 23, 24, 512
+	ids := &matrices{typ: ggml.I32, whole: [4]int{used, tokens, 1, 1}, ne: [4]int{used, tokens, 1, 1}, permute: plain}
+	expert := func(slot, token int) int { return (token*3 + slot) % experts }
+	for token := range tokens {
+		for slot := range used {
+			ids.data = binary.NativeEndian.AppendUint32(ids.data, uint32(expert(slot, token)))
+		}
+	}
+	w, weights := newMatrices(t, ggml.Q4_K, [4]int{k, n, experts, 1}, plain, 0, 1)
+	w.repacked = true
+	x, numbers := newMatrices(t, ggml.F32, [4]int{k, used, tokens, 1}, plain, 0, 2)
+	want, magnitude := expected(w, x, weights, numbers, used, expert)
+	for _, p := range []path{integers, starved} {
+		got, err := runGraph(p, w, x, ids, 2, len(want))
+		if errors.Is(err, errDeclined) && !reads(ggml.Q4_K) {
+			t.Skip("here the CPU backend repacks no Q4_K, or otherwise than expected")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		compare(t, got, want, magnitude, 4*0.5/127)
 	}
 }
 

@@ -1,6 +1,7 @@
 // Matrix products of a graph, cut into products of two-dimensional matrices.
 #include "ops.h"
 
+#include <atomic>
 #include <cstring>
 #include <vector>
 
@@ -11,6 +12,8 @@
 
 namespace eyelet {
 namespace {
+
+std::atomic<bool> starved{false};
 
 // The largest dimension of a tensor that is taken: products of two fit into 64 bits with room to spare.
 constexpr int64_t most_elements = int64_t{1} << 31;
@@ -123,7 +126,7 @@ void compute_mul_mat(ggml_tensor *op, int threads) {
   try {
     std::vector<Product> products;
     each_product(op, layout, [&](const Product &p) { products.push_back(p); });
-    ok = run(or_any(choose_mul_mat(op), op, layout), products.data(), products.size(), threads);
+    ok = !starved && run(or_any(choose_mul_mat(op), op, layout), products.data(), products.size(), threads);
   } catch (const std::bad_alloc &) {
   }
   if (!ok) each_product(op, layout, [&](const Product &p) { run_plain(p, threads); });
@@ -187,7 +190,7 @@ bool compute_mul_mat_id(ggml_tensor *op, int threads) {
   if (!each_routed(op, [](int32_t, Routed) {})) return false;
   bool ok = false;
   try {
-    ok = run_experts(op, layout, threads);
+    ok = !starved && run_experts(op, layout, threads);
   } catch (const std::bad_alloc &) {
   }
   if (!ok) each_routed(op, [&](int32_t expert, Routed r) { run_plain(product_of(w, layout, expert, 0, 1, r.x, 0, r.y, 0), threads); });
@@ -208,6 +211,8 @@ bool fits_mul_mat_id(const ggml_tensor *op) {
 
 }  // namespace
 
+void starve(bool on) { starved = on; }
+
 bool takes(const ggml_tensor *op) {
   switch (op->op) {
     case GGML_OP_NONE:
@@ -227,7 +232,7 @@ bool compute(ggml_tensor *op, int threads) {
     case GGML_OP_MUL_MAT: compute_mul_mat(op, threads); return true;
     case GGML_OP_MUL_MAT_ID: return compute_mul_mat_id(op, threads);
     case GGML_OP_FLASH_ATTN_EXT:
-      if (!eyelet_attention_run(op, threads)) eyelet_attention_run_plain(op, threads);
+      if (starved || !eyelet_attention_run(op, threads)) eyelet_attention_run_plain(op, threads);
       return true;
     default: return true;
   }

@@ -10,6 +10,9 @@ namespace eyelet {
 // It may be called from several threads.
 bool takes(const ggml_tensor *op);
 
+// starve lets compute do without memory from now on, for tests.
+void starve(bool on);
+
 // compute computes an operation that takes has taken, on a team of threads.
 bool compute(ggml_tensor *op, int threads);
 

@@ -22,11 +22,17 @@ namespace eyelet {
 namespace {
 
 std::atomic<int> default_threads{0};
-std::atomic<uint64_t> calls{0}, rows{0}, operations{0}, declined{0}, nanoseconds{0};
+std::atomic<uint64_t> calls{0}, rows{0}, operations{0}, declined{0}, nanoseconds{0}, kept{0};
 
 // One graph is computed at a time: paths keep scratch memory, and two teams would only get in each other's way.
 std::mutex computing;
 int backends = 0;  // guarded by computing
+
+// leave_scratch ends a use of scratch memory, which stays for the next as long as there is a backend. computing is held.
+void leave_scratch() {
+  if (backends == 0) release_scratch();
+  kept = kept_scratch();
+}
 
 // What a backend, made for one scheduler, remembers.
 struct Context {
@@ -65,7 +71,8 @@ void backend_free(Backend *backend) {
   delete static_cast<Context *>(backend->context);
   delete backend;
   const std::lock_guard<std::mutex> lock(computing);
-  if (--backends == 0) release_scratch();
+  --backends;
+  leave_scratch();
 }
 
 ggml_status compute_graph(Backend *backend, ggml_cgraph *graph) {
@@ -78,6 +85,7 @@ ggml_status compute_graph(Backend *backend, ggml_cgraph *graph) {
     if (!compute(op, threads)) return GGML_STATUS_FAILED;
     count(op, std::chrono::steady_clock::now() - start);
   }
+  leave_scratch();
   return GGML_STATUS_SUCCESS;
 }
 
@@ -165,13 +173,15 @@ void set_threads_of_backend(ggml_backend_t backend, int n) {
 void set_threads(int n) { default_threads = n; }
 
 void read_counters(eyelet_accel_counters *c, bool reset) {
-  const std::lock_guard<std::mutex> lock(computing);
-  *c = {calls, rows, operations, declined, nanoseconds * 1e-9, kept_scratch()};
+  *c = {calls, rows, operations, declined, nanoseconds * 1e-9, kept};
   if (reset) calls = rows = operations = declined = nanoseconds = 0;
 }
 
 bool reads(int type) { return type >= 0 && type < GGML_TYPE_COUNT && reads_repacked(static_cast<ggml_type>(type)); }
-void force_path(int least, int path) { set_force(least, path > 0 && path < paths ? static_cast<Path>(path) : Path::ggml); }
+void force_path(int least, int path) {
+  starve(least > 0 && path == eyelet_accel_starved);
+  set_force(least, path > 0 && path < paths ? static_cast<Path>(path) : Path::ggml);
+}
 const char *path_name(int path) { return path >= 0 && path < paths ? name_of(static_cast<Path>(path)) : nullptr; }
 
 bool measure_path(int type, int step, int threads, double *times) {
@@ -181,7 +191,7 @@ bool measure_path(int type, int step, int threads, double *times) {
     ok = measure(type, step, threads, times);
   } catch (...) {
   }
-  if (backends == 0) release_scratch();
+  leave_scratch();
   return ok;
 }
 

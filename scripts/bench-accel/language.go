@@ -114,7 +114,7 @@ func ours(ctx context.Context, path string, o *options, found results) error {
 		if strings.HasSuffix(m.Description(), "F16") { // BF16 too
 			limit = o.bf16
 		}
-		x.note = counted(n, took, limit)
+		x.noteBest(counted(n, took, limit))
 	}
 	return nil
 }

@@ -108,6 +108,13 @@ type result struct {
 	note         string
 }
 
+// noteBest keeps the note of the fastest turn.
+func (r *result) noteBest(note string) {
+	if last := len(r.ours) - 1; r.ours[last] == slices.Max(r.ours) {
+		r.note = note
+	}
+}
+
 type results []*result
 
 // print writes a table, and returns the names of tests that are below their bars.

@@ -39,18 +39,14 @@ func benchTower(ctx context.Context, path, lm string, o *options) (results, erro
 			return nil, err
 		}
 		x.ours = append(x.ours, 1/took.Seconds())
-		x.note = fmt.Sprintf("cosine %.6f, %s", cosine(with, without), counted(ggml.ReadAcceleratorCounters(true), took, o.bf16))
+		x.noteBest(fmt.Sprintf("cosine %.6f, %s", cosine(with, without), counted(ggml.ReadAcceleratorCounters(true), took, o.bf16)))
 	}
 	return results{x}, nil
 }
 
 // encode loads a projector and encodes a picture with it, after a first time that warms up.
 func encode(ctx context.Context, path string, m *llama.Model, picture mtmd.Bitmap, threads int, accelerated bool) (embeddings []float32, took time.Duration, err error) {
-	params := mtmd.Params{Threads: threads, NoGPU: true}
-	if !accelerated { // libmtmd as it is
-		params.Device = cpu()
-	}
-	c, err := mtmd.New(ctx, path, m, params)
+	c, err := mtmd.New(ctx, path, m, mtmd.Params{Threads: threads, NoGPU: true, NoAccelerator: !accelerated})
 	if err != nil {
 		return nil, 0, err
 	}
@@ -75,16 +71,6 @@ func encode(ctx context.Context, path string, m *llama.Model, picture mtmd.Bitma
 		return embeddings, took, nil
 	}
 	return nil, 0, errors.New("libmtmd made no image tokens")
-}
-
-// cpu returns the device of ggml's CPU backend.
-func cpu() *ggml.Device {
-	for _, d := range ggml.Devices() {
-		if d.Type == ggml.CPU {
-			return &d
-		}
-	}
-	return nil
 }
 
 // noise returns a square picture of random colours, the same at each call.

@@ -46,6 +46,8 @@ type Options struct {
 	// Model is the language model that the tower belongs to. It can be closed once the Encoder is. Nil lets a stand-in without layers
 	// take its place, of the width that the projector wants: the embeddings are the same.
 	Model *llama.Model
+	// NoAccelerator lets ggml's own CPU backend compute alone: libmtmd as it is.
+	NoAccelerator bool
 }
 
 // errClosed is what a closed encoder answers.
@@ -62,10 +64,11 @@ func Open(ctx context.Context, path string, opt Options) (*Encoder, error) {
 		return nil, fmt.Errorf("libmtmd: %s: %w", path, err)
 	}
 	e := &Encoder{info: d.info, tokens: map[[2]int]int{}}
+	params := mtmd.Params{Threads: opt.Threads, NoAccelerator: opt.NoAccelerator}
 	if opt.Model != nil {
-		e.c, err = mtmd.New(ctx, path, opt.Model, mtmd.Params{Threads: opt.Threads})
+		e.c, err = mtmd.New(ctx, path, opt.Model, params)
 	} else {
-		e.c, e.model, err = openBesideStandIn(ctx, path, d.width, opt.Threads)
+		e.c, e.model, err = openBesideStandIn(ctx, path, d.width, params)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("libmtmd: %w", err)

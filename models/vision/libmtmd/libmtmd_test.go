@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/cgo/mtmd"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/vision"
@@ -142,7 +143,7 @@ func TestInfoDescribesTheTower(t *testing.T) {
 // A projector whose file says a wrong width is loaded with the one that libmtmd names.
 func TestTheWidthIsFoundWhereTheFileHidesIt(t *testing.T) {
 	path := rewrite(t, map[string]any{"clip.vision.projection_dim": uint32(768)}, nil)
-	c, model, err := openBesideStandIn(t.Context(), path, 768, 1)
+	c, model, err := openBesideStandIn(t.Context(), path, 768, mtmd.Params{Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

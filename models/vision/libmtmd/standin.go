@@ -23,14 +23,14 @@ var wrongWidth = regexp.MustCompile(`mmproj \(n_embd = (\d+)\)`)
 
 // openBesideStandIn loads a tower beside a stand-in for its language model. If the width was guessed wrong, libmtmd's refusal names
 // the right one.
-func openBesideStandIn(ctx context.Context, path string, width, threads int) (*mtmd.Context, *llama.Model, error) {
+func openBesideStandIn(ctx context.Context, path string, width int, params mtmd.Params) (*mtmd.Context, *llama.Model, error) {
 	width = max(width, 1)
 	for again := false; ; again = true {
 		model, err := standIn(ctx, width)
 		if err != nil {
 			return nil, nil, err
 		}
-		c, err := mtmd.New(ctx, path, model, mtmd.Params{Threads: threads})
+		c, err := mtmd.New(ctx, path, model, params)
 		if err == nil {
 			return c, model, nil
 		}
