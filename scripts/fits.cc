@@ -18,6 +18,7 @@
 #define VALUE(name, value) static_assert(name == value, #name " is no longer " #value)
 
 // Functions of ggml.h and ggml-backend.h.
+FUNCTION(ggml_backend_buffer_is_host, bool(ggml_backend_buffer_t));
 FUNCTION(ggml_backend_dev_backend_reg, ggml_backend_reg_t(ggml_backend_dev_t));
 FUNCTION(ggml_backend_dev_by_type, ggml_backend_dev_t(enum ggml_backend_dev_type));
 FUNCTION(ggml_backend_dev_count, size_t());
@@ -27,10 +28,12 @@ FUNCTION(ggml_backend_load, ggml_backend_reg_t(const char*));
 FUNCTION(ggml_backend_load_all, void());
 FUNCTION(ggml_backend_reg_get_proc_address, void*(ggml_backend_reg_t, const char*));
 FUNCTION(ggml_backend_reg_name, const char*(ggml_backend_reg_t));
+FUNCTION(ggml_backend_tensor_get, void(const struct ggml_tensor*, void*, size_t, size_t));
 FUNCTION(ggml_blck_size, int64_t(enum ggml_type));
 FUNCTION(ggml_commit, const char*());
 FUNCTION(ggml_is_quantized, bool(enum ggml_type));
 FUNCTION(ggml_log_set, void(ggml_log_callback, void*));
+FUNCTION(ggml_nbytes, size_t(const struct ggml_tensor*));
 FUNCTION(ggml_quantize_chunk, size_t(enum ggml_type, const float*, void*, int64_t, int64_t, int64_t, const float*));
 FUNCTION(ggml_quantize_free, void());
 FUNCTION(ggml_quantize_requires_imatrix, bool(enum ggml_type));
@@ -266,6 +269,12 @@ FIELD(enum ggml_type, llama_context_params, type_k);
 FIELD(enum ggml_type, llama_context_params, type_v);
 FIELD(ggml_abort_callback, llama_context_params, abort_callback);
 FIELD(void*, llama_context_params, abort_callback_data);
+FIELD(ggml_backend_sched_eval_callback, llama_context_params, cb_eval);
+FIELD(void*, llama_context_params, cb_eval_user_data);
+FIELD(enum ggml_op, ggml_tensor, op);
+FIELD(enum ggml_type, ggml_tensor, type);
+FIELD(void*, ggml_tensor, data);
+FIELD(ggml_backend_buffer*, ggml_tensor, buffer);
 FIELD(bool, llama_context_params, embeddings);
 FIELD(bool, llama_context_params, offload_kqv);
 FIELD(bool, llama_context_params, no_perf);
@@ -299,6 +308,7 @@ FIELD(bool, llama_model_quantize_params, allow_requantize);
 FIELD(bool, llama_model_quantize_params, quantize_output_tensor);
 FIELD(bool, llama_model_quantize_params, pure);
 FIELD(bool, llama_model_quantize_params, keep_split);
+FIELD(bool, llama_model_quantize_params, dry_run);
 FIELD(const llama_model_imatrix_data*, llama_model_quantize_params, imatrix);
 FIELD(const llama_model_tensor_override*, llama_model_quantize_params, tt_overrides);
 FIELD(const char*, llama_model_imatrix_data, name);

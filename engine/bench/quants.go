@@ -287,6 +287,7 @@ func (m *matrix) resume(old *Results) error {
 		is.Text, is.TextSHA256, is.Questions, is.QuestionsSHA, is.Windows, is.Count, is.Seed = was.Text, was.TextSHA256, was.Questions, was.QuestionsSHA, was.Windows, was.Count, was.Seed
 		r.Setup = is
 	}
+	is.Text, is.Questions = was.Text, was.Questions // another path to the same contents is the same
 	if was != is {
 		return refuse("they were made with other settings")
 	}
