@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/models/reply"
 )
 
 // answer is one request on its way: it draws tokens for the scheduler and turns them into events for the caller. It is a [sched.Answer].
@@ -19,6 +20,9 @@ type answer struct {
 	text llama.Decoder
 	stop stopper
 	cut  bool // a stop text has appeared
+
+	marks  map[llama.Token]string // control tokens that mean something to the parser
+	parser *reply.Parser          // nil where an answer is just text
 
 	mu     sync.Mutex
 	events []Event // not taken yet; a caller who is slow has at most one answer's
@@ -44,7 +48,14 @@ func (a *answer) Next(output int) (token llama.Token, more bool, err error) {
 		return token, false, nil
 	}
 	a.result.Usage.Completion++
-	e.Text, a.cut = a.stop.push(a.text.Push(token))
+	text := ""
+	if mark, ok := a.marks[token]; ok {
+		text = a.text.Flush() + mark
+	} else {
+		text = a.text.Push(token)
+	}
+	text, a.cut = a.stop.push(text)
+	a.mean(&e, text)
 	a.post(e)
 	if a.cut {
 		a.result.Finish = FinishStop
@@ -74,15 +85,25 @@ func (a *answer) take() (events []Event) {
 	return events
 }
 
-// rest is the text that was held back, once the answer is over.
-func (a *answer) rest() string {
-	if a.cut {
-		return ""
+// rest is the last event, with what was held back, once the answer is over.
+func (a *answer) rest() Event {
+	text := ""
+	if !a.cut {
+		var stopped bool
+		if text, stopped = a.stop.push(a.text.Flush()); stopped {
+			a.result.Finish = FinishStop
+		} else {
+			text += a.stop.flush()
+		}
 	}
-	text, stopped := a.stop.push(a.text.Flush())
-	if stopped {
-		a.result.Finish = FinishStop
-		return text
+	e := Event{Done: &a.result}
+	a.mean(&e, text)
+	if a.parser != nil {
+		d := a.parser.Flush()
+		e.Text, e.Reasoning = e.Text+d.Text, e.Reasoning+d.Reasoning
 	}
-	return text + a.stop.flush()
+	if len(a.result.Calls) > 0 && a.result.Finish == FinishStop {
+		a.result.Finish = FinishTools
+	}
+	return e
 }

@@ -75,7 +75,7 @@ func TestLLaVA16TakesAsManyTokensAsItsLayoutSays(t *testing.T) {
 		{"a tall one loses its margins", 800, 2000, tile + (24-2*2)*(8+1)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var answers []reply
+			var answers []wholeAnswer
 			for _, exact := range []bool{false, true} {
 				m := open(t, func(s *ModelSpec) { s.Projector, s.ExactImages = projector, exact })
 				want := m.vision.(*towerEncoder).tower.Tokens(c.w, c.h)

@@ -113,7 +113,7 @@ func TestAQuestionThroughLibmtmd(t *testing.T) {
 	native := m.vision
 	m.vision = other
 	defer func() { m.vision = native; other.Close() }()
-	ask := func() reply {
+	ask := func() wholeAnswer {
 		return mustAsk(t, m, Request{Messages: []Message{User(Picture(picture(t, "shape-4.png")), Text("What color is the background?"))}})
 	}
 	a, b := ask(), ask()

@@ -46,14 +46,14 @@ func scene(t testing.TB, kind, w, h int) *Image {
 }
 
 // say asks for famTokens tokens, and the margins between the best two at each place.
-func say(t testing.TB, m *Model, fresh bool, messages ...Message) reply {
+func say(t testing.TB, m *Model, fresh bool, messages ...Message) wholeAnswer {
 	t.Helper()
 	return mustAsk(t, m, Request{Messages: messages, MaxTokens: famTokens, Logprobs: true, TopLogprobs: 2, Fresh: fresh})
 }
 
 // agree compares an answer with the same answer computed elsewhere. They may part where the best two tokens are nearly equal, which
 // agree then reports as false.
-func agree(t *testing.T, what string, a reply, want string) bool {
+func agree(t *testing.T, what string, a wholeAnswer, want string) bool {
 	t.Helper()
 	want = strings.TrimSpace(want)
 	said := ""

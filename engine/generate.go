@@ -86,16 +86,20 @@ func (a *answer) run(ctx context.Context, yield func(Event) bool) error {
 			return fmt.Errorf("%w: %w", ErrRequest, err)
 		}
 	}
-	var err error
-	if a.chain, a.result.Seed, err = m.sampler(a.request); err != nil {
-		return err
-	}
-	defer func() { a.chain.Close() }()
 	p, err := m.prompt(ctx, a.request, t)
 	if err != nil {
 		return err
 	}
 	defer p.close()
+	held, err := m.constraint(a.request, p.thinking)
+	if err != nil {
+		return err
+	}
+	if a.chain, a.result.Seed, err = m.sampler(a.request, held); err != nil {
+		return err
+	}
+	defer func() { a.chain.Close() }()
+	a.understand(p.thinking)
 	a.result.Usage.Prompt, a.result.Usage.Image = p.n, p.images
 	if a.request.KeepPrompt {
 		a.result.Prompt = p.tokens()
@@ -124,7 +128,7 @@ func (a *answer) run(ctx context.Context, yield func(Event) bool) error {
 		return err
 	}
 	a.sum(report, submitted)
-	yield(Event{Text: a.rest(), Done: &a.result})
+	yield(a.rest())
 	return nil
 }
 

@@ -51,16 +51,16 @@ func picture(t testing.TB, name string) *Image {
 	return image
 }
 
-// reply is a whole answer.
-type reply struct {
+// wholeAnswer is a whole answer.
+type wholeAnswer struct {
 	text     string
 	tokens   []Token
 	logprobs []TokenLogprob
 	Result
 }
 
-func collect(ctx context.Context, m *Model, r Request) (reply, error) {
-	var a reply
+func collect(ctx context.Context, m *Model, r Request) (wholeAnswer, error) {
+	var a wholeAnswer
 	var text strings.Builder
 	for ev, err := range m.Generate(ctx, r) {
 		if err != nil {
@@ -78,7 +78,7 @@ func collect(ctx context.Context, m *Model, r Request) (reply, error) {
 	return a, nil
 }
 
-func mustAsk(t testing.TB, m *Model, r Request) reply {
+func mustAsk(t testing.TB, m *Model, r Request) wholeAnswer {
 	t.Helper()
 	a, err := collect(context.Background(), m, r)
 	if err != nil {

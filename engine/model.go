@@ -16,6 +16,7 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/media"
 	"github.com/eyelet-engine/eyelet/engine/sched"
 	"github.com/eyelet-engine/eyelet/models/chat"
+	"github.com/eyelet-engine/eyelet/models/reply"
 )
 
 // DefaultContext is the context length, in tokens, of a model that was trained for at least as much.
@@ -89,13 +90,16 @@ type Model struct {
 	info   Info
 	load   time.Duration
 
-	lm          *llama.Model
-	lc          *llama.Context
-	vision      encoder // nil for a text model
-	template    *chat.Template
-	exactImages bool                   // ModelSpec.ExactImages
-	special     map[string]llama.Token // control tokens by their text
-	names       []string               // keys of special
+	lm           *llama.Model
+	lc           *llama.Context
+	vision       encoder // nil for a text model
+	template     *chat.Template
+	templateText string
+	styled       sync.Once
+	replies      reply.Style            // what answers mean beside their text; see style
+	exactImages  bool                   // ModelSpec.ExactImages
+	special      map[string]llama.Token // control tokens by their text
+	names        []string               // keys of special
 
 	cells           int    // items that a request can have
 	pictureIdentity string // what the keys of pictures are made with
@@ -281,6 +285,7 @@ func (m *Model) openTemplate(spec ModelSpec) error {
 	if text, err := chat.Fallback(name); err == nil {
 		source, m.info.Template = text, name
 	}
+	m.templateText = source
 	text := func(t llama.Token) string { return string(vocab.Piece(t, true)) }
 	var err error
 	if m.template, err = chat.Parse(source, chat.Options{BOS: text(vocab.BOS()), EOS: text(vocab.EOS())}); err != nil {

@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -15,10 +17,12 @@ import (
 // prompt is a request made ready: what the language model reads, in order. Whoever uses it holds it; what its pictures keep in memory
 // is freed when the last one lets go.
 type prompt struct {
-	pieces  []piece
-	n       int // tokens, image tokens included
-	images  int // image tokens
-	holders atomic.Int32
+	pieces []piece
+	n      int // tokens, image tokens included
+	images int // image tokens
+	// thinking says that the template has opened the model's thoughts.
+	thinking bool
+	holders  atomic.Int32
 }
 
 // newPrompt returns an empty prompt, held once.
@@ -73,13 +77,18 @@ func (m *Model) prompt(ctx context.Context, r *Request, t *Timings) (*prompt, er
 	if err != nil {
 		return nil, err
 	}
-	parts, err := m.template.Render(ctx, messages, chat.RenderOptions{AddGenerationPrompt: true, BareImages: m.vision != nil && m.vision.bringsMarkers()})
+	options := chat.RenderOptions{AddGenerationPrompt: true, BareImages: m.vision != nil && m.vision.bringsMarkers()}
+	if messages, err = m.tell(ctx, messages, r, &options); err != nil {
+		return nil, err
+	}
+	parts, err := m.template.Render(ctx, messages, options)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		return nil, fmt.Errorf("%w: %w", ErrRequest, err)
 	}
+	p.thinking = m.opensThoughts(parts)
 	if err := m.addParts(ctx, p, parts, images, t); err != nil {
 		p.close()
 		return nil, err
@@ -99,7 +108,10 @@ func (m *Model) chatMessages(messages []Message) ([]chat.Message, []*Image, erro
 		if msg.Role == "" {
 			return nil, nil, fmt.Errorf("%w: message %d has no role", ErrRequest, i+1)
 		}
-		cm := chat.Message{Role: chat.Role(msg.Role)}
+		cm := chat.Message{Role: chat.Role(msg.Role), Reasoning: msg.Reasoning, ToolCallID: msg.ToolCallID, Name: msg.Name}
+		for _, c := range msg.ToolCalls {
+			cm.ToolCalls = append(cm.ToolCalls, chat.ToolCall{ID: c.ID, Name: c.Name, Arguments: json.RawMessage(cmp.Or(c.Arguments, "{}"))})
+		}
 		for _, c := range msg.Content {
 			if c.Image == nil {
 				cm.Content = append(cm.Content, chat.Text(c.Text))
@@ -205,6 +217,8 @@ func (r *Request) check() error {
 		return fmt.Errorf("%w: neither Messages nor Prompt is set", ErrRequest)
 	case len(r.Messages) > 0 && r.Prompt != "":
 		return fmt.Errorf("%w: both Messages and Prompt are set", ErrRequest)
+	case len(r.Tools) > 0 && len(r.Messages) == 0:
+		return fmt.Errorf("%w: tools need Messages", ErrRequest)
 	case r.Grammar != "" && len(r.Schema) > 0:
 		return fmt.Errorf("%w: both Grammar and Schema are set", ErrRequest)
 	case r.Session != "" && disk.CheckName(r.Session) != nil:
@@ -213,6 +227,9 @@ func (r *Request) check() error {
 		return fmt.Errorf("%w: MaxTokens is %d", ErrRequest, r.MaxTokens)
 	case r.TopLogprobs < 0 || r.TopLogprobs > 1000:
 		return fmt.Errorf("%w: TopLogprobs is %d; give 0 to 1000", ErrRequest, r.TopLogprobs)
+	}
+	if err := checkCalls(r.Messages); err != nil {
+		return err
 	}
 	for _, s := range r.Stop {
 		if s == "" {

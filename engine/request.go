@@ -33,6 +33,18 @@ type Request struct {
 	// Stop ends the answer before any of these texts appears in it.
 	Stop []string
 
+	// Tools are functions that the model may ask for, as the chat template or a text of the engine's own tells it. Calls come in Event.Calls, held by
+	// a grammar to the tools' names and the schemas of their arguments. They need Messages.
+	Tools []Tool
+	// ToolChoice says whether a tool is called.
+	ToolChoice ToolChoice
+	// ToolName is the one tool that may be called, and must be.
+	ToolName string
+	// SerialTools allows one call in an answer.
+	SerialTools bool
+	// Thinking turns a model's thoughts on or off, where its template knows how. Thoughts come in Event.Reasoning.
+	Thinking Thinking
+
 	// Grammar holds the answer to a GBNF grammar with a rule "root". Schema holds it to a JSON schema. At most one is set.
 	Grammar string
 	Schema  json.RawMessage
@@ -80,10 +92,15 @@ type Sampling struct {
 	LogitBias map[Token]float32 // added to logits; negative infinity forbids a token
 }
 
-// Message is a turn of a conversation: role "system", "user", "assistant" or whatever the template knows.
+// Message is a turn of a conversation: role "system", "user", "assistant", "tool" or whatever the template knows.
 type Message struct {
 	Role    string
 	Content []Content
+
+	Reasoning  string     // of an assistant: its thoughts, which most templates leave out of turns that are over
+	ToolCalls  []ToolCall // of an assistant: the calls that it made
+	ToolCallID string     // of a tool: the call that this answers
+	Name       string     // of a tool: its name; else that of the speaker
 }
 
 // User is a message with the role "user".
@@ -148,9 +165,12 @@ func ImageReader(name string, r io.Reader) (*Image, error) {
 	return &Image{Name: name, Data: data}, nil
 }
 
-// Event is a piece of an answer. Text may be empty while a character or a possible stop text is incomplete.
+// Event is a piece of an answer. Text may be empty while a character, a possible stop text or a mark of thoughts or calls is incomplete.
 type Event struct {
-	Text     string
+	Text      string
+	Reasoning string      // thoughts
+	Calls     []CallDelta // of tools
+
 	Tokens   []Token
 	Logprobs []TokenLogprob // one a token, if asked for
 	Done     *Result        // set on the last event
@@ -171,11 +191,13 @@ type FinishReason string
 const (
 	FinishStop   FinishReason = "stop"   // the model ended its turn, or a stop text appeared
 	FinishLength FinishReason = "length" // MaxTokens were generated, or the context is full
+	FinishTools  FinishReason = "tools"  // the model ended its turn with calls of tools
 )
 
 // Result sums an answer up.
 type Result struct {
 	Finish  FinishReason
+	Calls   []ToolCall // of tools; the arguments of the last are cut off where Finish is FinishLength
 	Usage   Usage
 	Timings Timings
 	Seed    uint32  // the seed used, when tokens were drawn at random

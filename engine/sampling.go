@@ -8,11 +8,11 @@ import (
 	"slices"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
-	"github.com/eyelet-engine/eyelet/models/grammar"
+	"github.com/eyelet-engine/eyelet/models/reply"
 )
 
 // sampler builds the chain of a request and returns the seed in use.
-func (m *Model) sampler(r *Request) (*llama.Sampler, uint32, error) {
+func (m *Model) sampler(r *Request, held reply.Constraint) (*llama.Sampler, uint32, error) {
 	s := &r.Sampling
 	seed := uint32(0)
 	if s.Seed != nil {
@@ -25,10 +25,7 @@ func (m *Model) sampler(r *Request) (*llama.Sampler, uint32, error) {
 	if seed == llama.RandomSeed { // libllama would draw one of its own, and nobody could repeat the answer
 		seed--
 	}
-	stages, err := m.constraints(r)
-	if err != nil {
-		return nil, 0, err
-	}
+	stages := m.constraints(r, held)
 	if s.Temperature < 0 || math.IsNaN(float64(s.Temperature)) {
 		return nil, 0, fmt.Errorf("%w: temperature %v; give 0 or more", ErrRequest, s.Temperature)
 	}
@@ -47,24 +44,17 @@ func (m *Model) sampler(r *Request) (*llama.Sampler, uint32, error) {
 
 // constraints are the stages that hold at every temperature. The grammar comes before anything that could remove the tokens it
 // allows.
-func (m *Model) constraints(r *Request) ([]llama.Stage, error) {
+func (m *Model) constraints(r *Request, held reply.Constraint) []llama.Stage {
 	var stages []llama.Stage
 	s := &r.Sampling
 	if len(s.LogitBias) > 0 {
 		stages = append(stages, llama.LogitBias(s.LogitBias))
 	}
-	gbnf := r.Grammar
-	if len(r.Schema) > 0 {
-		var err error
-		if gbnf, err = grammar.FromSchema(r.Schema); err != nil {
-			return nil, fmt.Errorf("%w: the JSON schema: %w", ErrRequest, err)
-		}
-	}
-	if gbnf != "" {
-		if err := grammar.Check(gbnf); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrRequest, err)
-		}
-		stages = append(stages, llama.Grammar(gbnf, "root"))
+	switch {
+	case held.Trigger != "":
+		stages = append(stages, llama.LazyGrammar(held.GBNF, "root", []string{held.Trigger}, nil))
+	case held.GBNF != "":
+		stages = append(stages, llama.Grammar(held.GBNF, "root"))
 	}
 	repeat := s.RepeatPenalty
 	if repeat == 0 {
@@ -77,7 +67,7 @@ func (m *Model) constraints(r *Request) ([]llama.Stage, error) {
 		}
 		stages = append(stages, llama.Penalties(last, repeat, s.FrequencyPenalty, s.PresencePenalty))
 	}
-	return stages, nil
+	return stages
 }
 
 // narrowing are the stages that cut off the tail of the distribution, in llama.cpp's usual order.

@@ -23,7 +23,7 @@ const longAnswer = 9
 // asked is a request with its answer on a fresh context.
 type asked struct {
 	request Request
-	want    reply
+	want    wholeAnswer
 }
 
 // repertoire makes requests that share beginnings in many ways, and asks each of them alone.
@@ -64,7 +64,7 @@ func repertoire(t *testing.T) (list []asked) {
 
 // parting is where an answer leaves the one that was computed alone: the distance of the best two tokens there. It is -1 if it does not.
 // A cut answer may end anywhere.
-func (q *asked) parting(got reply, cut bool) float64 {
+func (q *asked) parting(got wholeAnswer, cut bool) float64 {
 	want := &q.want
 	for i := range max(len(got.tokens), len(want.tokens)) {
 		switch {

@@ -1,0 +1,279 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"slices"
+	"strings"
+
+	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/models/chat"
+	"github.com/eyelet-engine/eyelet/models/grammar"
+	"github.com/eyelet-engine/eyelet/models/reply"
+)
+
+// Tool is a function that a model may ask for. Parameters is the JSON schema of an object, empty for no parameters.
+type Tool = reply.Tool
+
+// ToolCall is a call that a model made. Arguments is a JSON object.
+type ToolCall = reply.Call
+
+// CallDelta is a piece of a call. Events of one call have the same Index; the first has its ID and Name.
+type CallDelta struct {
+	Index     int
+	ID        string
+	Name      string
+	Arguments string // what is added to the arguments
+	Done      bool   // the arguments are whole
+}
+
+// ToolChoice says whether a model calls tools.
+type ToolChoice string
+
+// Choices. The zero value leaves it to the model.
+const (
+	ToolsAuto     ToolChoice = ""
+	ToolsNone     ToolChoice = "none"     // no call; the model is not told of the tools
+	ToolsRequired ToolChoice = "required" // at least one call
+)
+
+// Thinking says whether a model thinks before it answers.
+type Thinking string
+
+// Choices of thinking. The zero value leaves it to the template.
+const (
+	ThinkAsUsual Thinking = ""
+	ThinkOn      Thinking = "on"
+	ThinkOff     Thinking = "off"
+)
+
+// style is what answers of the model mean beside their text, found once.
+func (m *Model) style() reply.Style {
+	m.styled.Do(func() { m.replies = reply.Detect(context.Background(), m.template, m.templateText) })
+	return m.replies
+}
+
+// Thinks reports whether the model's template knows thoughts.
+func (m *Model) Thinks() bool { return m.style().Open != "" }
+
+// tools are those that the answer may call.
+func (r *Request) tools() ([]Tool, error) {
+	switch r.ToolChoice {
+	case ToolsAuto, ToolsRequired:
+	case ToolsNone:
+		if r.ToolName == "" {
+			return nil, nil
+		}
+		fallthrough
+	default:
+		return nil, fmt.Errorf("%w: the choice of tools is %q with the tool %q", ErrRequest, r.ToolChoice, r.ToolName)
+	}
+	if err := reply.CheckTools(r.Tools); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrRequest, err)
+	}
+	if r.ToolName == "" {
+		return r.Tools, nil
+	}
+	i := slices.IndexFunc(r.Tools, func(t Tool) bool { return t.Name == r.ToolName })
+	if i < 0 {
+		return nil, fmt.Errorf("%w: there is no tool %q that could be called", ErrRequest, r.ToolName)
+	}
+	return r.Tools[i : i+1], nil
+}
+
+// tell makes the template tell the model of its tools and of whether to think, or does so in its place. It returns the messages to render.
+func (m *Model) tell(ctx context.Context, messages []chat.Message, r *Request, options *chat.RenderOptions) ([]chat.Message, error) {
+	tools, err := r.tools()
+	if err != nil {
+		return nil, err
+	}
+	if r.Thinking != ThinkAsUsual {
+		options.Extra = map[string]any{"enable_thinking": r.Thinking == ThinkOn, "thinking": r.Thinking == ThinkOn}
+	}
+	spoken := slices.ContainsFunc(messages, func(msg chat.Message) bool { return len(msg.ToolCalls) > 0 || msg.Role == chat.Tool })
+	if len(tools) == 0 && !spoken {
+		return messages, nil
+	}
+	style := m.style()
+	if style.Native {
+		if len(tools) > 0 {
+			options.Tools = reply.ToolsJSON(tools)
+		}
+		for i := range messages {
+			messages[i] = withIDs(style, messages[i])
+		}
+		return messages, ctx.Err()
+	}
+	return plainTurns(messages, tools), nil
+}
+
+// withIDs gives calls and results ids that the template takes: Mistral's want nine letters or digits.
+func withIDs(style reply.Style, msg chat.Message) chat.Message {
+	if style.Calls != reply.List && style.Calls != reply.Named {
+		return msg
+	}
+	msg.ToolCalls = slices.Clone(msg.ToolCalls)
+	for i := range msg.ToolCalls {
+		msg.ToolCalls[i].ID = shortID(msg.ToolCalls[i].ID)
+	}
+	if msg.Role == chat.Tool {
+		msg.ToolCallID = shortID(msg.ToolCallID)
+	}
+	return msg
+}
+
+const letters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// shortID makes nine letters and digits of any id, the same of the same.
+func shortID(id string) string {
+	if len(id) == 9 && strings.Trim(id, letters) == "" {
+		return id
+	}
+	sum := sha256.Sum256([]byte(id))
+	return new(big.Int).SetBytes(sum[:]).Text(62)[:9]
+}
+
+// newCallID makes an id for a call.
+func newCallID() string { return "call_" + rand.Text()[:24] }
+
+// plainTurns writes tools, calls and results as text, for a template that knows none of them.
+func plainTurns(messages []chat.Message, tools []Tool) []chat.Message {
+	var out []chat.Message
+	if len(tools) > 0 {
+		text := chat.Text(reply.Instructions(tools))
+		if len(messages) > 0 && messages[0].Role == chat.System {
+			first := messages[0]
+			first.Content = append(slices.Clone(first.Content), chat.Text("\n\n"+text.Text))
+			out, messages = append(out, first), messages[1:]
+		} else {
+			out = append(out, chat.Message{Role: chat.System, Content: []chat.Content{text}})
+		}
+	}
+	for _, msg := range messages {
+		switch {
+		case msg.Role == chat.Tool:
+			var text strings.Builder
+			for _, c := range msg.Content {
+				text.WriteString(c.Text)
+			}
+			result := chat.Text(reply.Returned(text.String()))
+			// Results of several calls are one turn: many templates want turns to alternate.
+			if n := len(out); n > 0 && out[n-1].Role == chat.User && out[n-1].ToolCallID != "" {
+				out[n-1].Content = append(out[n-1].Content, result)
+				continue
+			}
+			msg = chat.Message{Role: chat.User, Content: []chat.Content{result}, ToolCallID: "result"}
+		case len(msg.ToolCalls) > 0:
+			msg.Content = slices.Clone(msg.Content)
+			for _, c := range msg.ToolCalls {
+				msg.Content = append(msg.Content, chat.Text(ToolCall{Name: c.Name, Arguments: string(c.Arguments)}.Written()))
+			}
+			msg.ToolCalls = nil
+		}
+		out = append(out, msg)
+	}
+	for i := range out {
+		out[i].ToolCallID = ""
+	}
+	return out
+}
+
+// opensThoughts reports whether the template ends with the mark that opens thoughts.
+func (m *Model) opensThoughts(parts []chat.Part) bool {
+	if len(parts) == 0 || !parts[len(parts)-1].Special {
+		return false
+	}
+	open := m.style().Open
+	return open != "" && strings.HasSuffix(strings.TrimRight(parts[len(parts)-1].Text, " \n"), open)
+}
+
+// constraint is what holds the answer: a schema, a grammar, the tools.
+func (m *Model) constraint(r *Request, thinking bool) (reply.Constraint, error) {
+	tools, err := r.tools()
+	if err != nil {
+		return reply.Constraint{}, err
+	}
+	plan := reply.Plan{Tools: tools, Required: r.ToolChoice == ToolsRequired || r.ToolName != "", Serial: r.SerialTools, Answer: r.Grammar, Thinking: thinking}
+	if len(r.Schema) > 0 {
+		if plan.Answer, err = grammar.FromSchema(r.Schema); err != nil {
+			return reply.Constraint{}, fmt.Errorf("%w: the JSON schema: %w", ErrRequest, err)
+		}
+	}
+	if plan.Answer != "" {
+		if err := grammar.Check(plan.Answer); err != nil {
+			return reply.Constraint{}, fmt.Errorf("%w: %w", ErrRequest, err)
+		}
+	}
+	if len(tools) == 0 && plan.Answer == "" && !plan.Required {
+		return reply.Constraint{}, nil
+	}
+	style := m.style()
+	if len(r.Messages) > 0 && r.Thinking != ThinkOff {
+		plan.Thinks = style.Open != ""
+	}
+	if len(tools) == 0 && !plan.Required && !plan.Thinks && !plan.Thinking {
+		return reply.Constraint{GBNF: plan.Answer}, nil // as it was given
+	}
+	held, err := style.Constrain(plan)
+	if err != nil {
+		return reply.Constraint{}, fmt.Errorf("%w: %w", ErrRequest, err)
+	}
+	return held, nil
+}
+
+// understand makes the answer ready to be taken apart, where there may be more than text.
+func (a *answer) understand(thinking bool) {
+	if len(a.request.Messages) == 0 {
+		return
+	}
+	style := a.model.style()
+	tools := len(a.request.Tools) > 0 && a.request.ToolChoice != ToolsNone
+	if !tools && style.Open == "" {
+		return
+	}
+	a.parser = style.NewParser(tools, thinking)
+	a.marks = map[llama.Token]string{}
+	for _, mark := range style.Marks() {
+		if t, ok := a.model.special[mark]; ok {
+			a.marks[t] = mark
+		}
+	}
+}
+
+// mean fills in what a piece of text means.
+func (a *answer) mean(e *Event, text string) {
+	if a.parser == nil {
+		e.Text = text
+		return
+	}
+	d := a.parser.Push(text)
+	e.Text, e.Reasoning = d.Text, d.Reasoning
+	for _, c := range d.Calls {
+		out := CallDelta{Index: c.Index, Name: c.Name, Arguments: c.Arguments, Done: c.Done}
+		if c.Name != "" {
+			out.ID = newCallID()
+			a.result.Calls = append(a.result.Calls, ToolCall{ID: out.ID, Name: c.Name})
+		}
+		a.result.Calls[c.Index].Arguments += c.Arguments
+		e.Calls = append(e.Calls, out)
+	}
+}
+
+// checkCalls finds calls in a conversation that are no JSON.
+func checkCalls(messages []Message) error {
+	for i, msg := range messages {
+		for _, c := range msg.ToolCalls {
+			if c.Arguments != "" && !json.Valid([]byte(c.Arguments)) {
+				return fmt.Errorf("%w: message %d: the arguments of the call of %q are no JSON", ErrRequest, i+1, c.Name)
+			}
+			if c.Name == "" {
+				return fmt.Errorf("%w: message %d: a call names no tool", ErrRequest, i+1)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,134 @@
+package reply
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/eyelet-engine/eyelet/models/grammar"
+)
+
+// Plan says what an answer may be.
+type Plan struct {
+	Tools    []Tool // that may be called; none for an answer without calls
+	Required bool   // there must be a call
+	Serial   bool   // there may be only one
+	// Answer is the grammar of an answer that is no call; empty for any text.
+	Answer string
+	// Thinks says that thoughts may come first, Thinking that the prompt has opened them.
+	Thinks, Thinking bool
+}
+
+// Constraint holds an answer to a plan.
+type Constraint struct {
+	GBNF string // empty for no constraint
+	// Trigger, a regular expression, is what the grammar waits for: text is free until it appears, and held to the grammar from there on.
+	// Empty: the grammar holds from the start.
+	Trigger string
+}
+
+// Constrain makes the grammar of a plan. Errors name the tool whose schema is at fault.
+func (s Style) Constrain(p Plan) (Constraint, error) {
+	if len(p.Tools) == 0 && p.Required {
+		return Constraint{}, errors.New("a call is required, and there are no tools")
+	}
+	if len(p.Tools) == 0 && p.Answer == "" {
+		return Constraint{}, nil
+	}
+	parts := map[string]string{}
+	var choices []string
+	if len(p.Tools) > 0 {
+		calls, err := s.calls(p, parts)
+		if err != nil {
+			return Constraint{}, err
+		}
+		if !p.Required && p.Answer == "" {
+			// Grammars cost time with each token: none where text is free.
+			gbnf, err := grammar.Combine(calls, parts)
+			return Constraint{GBNF: gbnf, Trigger: s.trigger(p.Tools)}, err
+		}
+		choices = append(choices, "( "+calls+" )")
+	}
+	if p.Answer != "" && !p.Required {
+		parts["answer"] = p.Answer
+		choices = append(choices, "answer")
+	}
+	root := strings.Join(choices, " | ")
+	if p.Thinks || p.Thinking {
+		parts["thoughts"] = grammar.Before(s.Close)
+		before := `thoughts [ \n]{0,2}`
+		if !p.Thinking {
+			before = "( " + grammar.Literal(s.Open) + " " + before + " )?"
+		}
+		root = before + " ( " + root + " )"
+	}
+	gbnf, err := grammar.Combine(root, parts)
+	return Constraint{GBNF: gbnf}, err
+}
+
+// trigger is what the first call begins with.
+func (s Style) trigger(tools []Tool) string {
+	if open := s.Calls.open(); open != "" {
+		return "(" + regexp.QuoteMeta(open) + ")"
+	}
+	// The text must be about to name one of the tools, or JSON that is meant as an answer would be taken for a call.
+	var names []string
+	for _, t := range tools {
+		names = append(names, regexp.QuoteMeta(t.Name))
+	}
+	return `^\s*(\{\s*"name"\s*:\s*"(?:` + strings.Join(names, "|") + `)")`
+}
+
+// calls is the body of a rule for calls; what it names is added to parts.
+func (s Style) calls(p Plan, parts map[string]string) (string, error) {
+	var bodies []string
+	for i, t := range p.Tools {
+		schema, err := t.schema()
+		if err != nil {
+			return "", fmt.Errorf("tool %q: %w", t.Name, err)
+		}
+		name := fmt.Sprintf("arguments-%d", i)
+		if parts[name], err = grammar.FromSchema(schema); err != nil {
+			return "", fmt.Errorf("tool %q: its parameters: %w", t.Name, err)
+		}
+		bodies = append(bodies, s.call(t.Name, name))
+	}
+	call := "( " + strings.Join(bodies, " | ") + " )"
+	open := ""
+	if o := s.Calls.open(); o != "" {
+		open = grammar.Literal(o)
+	}
+	switch s.Calls {
+	case Tagged:
+		call = open + ` "\n"? ` + call + ` "\n"? ` + grammar.Literal(tagClose)
+		if !p.Serial {
+			return call + ` ( "\n"? ` + call + " )*", nil
+		}
+		return call, nil
+	case List:
+		if !p.Serial {
+			call += ` ( "," " "? ` + call + " )*"
+		}
+		return open + ` " "? "[" ` + call + ` "]"`, nil
+	case Named:
+		call = open + " " + call
+		if !p.Serial {
+			return "( " + call + " )+", nil
+		}
+		return call, nil
+	}
+	return call, nil // Llama 3 makes one call at a time
+}
+
+// call spells the call of a tool whose arguments a rule describes.
+func (s Style) call(tool, arguments string) string {
+	switch s.Calls {
+	case Named:
+		return grammar.Literal(tool+argsMark) + " " + arguments
+	case Bare:
+		// Blanks are as the model was shown them, and as the trigger lets them be.
+		return `"{" [ \n]{0,2} "\"name\"" " "? ":" " "? ` + grammar.Literal(quote(tool)) + ` ", \"parameters\": " ` + arguments + ` "}"`
+	}
+	return grammar.Literal(`{"name": `+quote(tool)+`, "arguments": `) + " " + arguments + ` "}"`
+}
