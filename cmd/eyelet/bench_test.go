@@ -18,7 +18,7 @@ func TestBenchVisionPrintsTheContestants(t *testing.T) {
 			t.Errorf("%q is not in %s", want, o.stdout)
 		}
 	}
-	if strings.Contains(o.stdout, "bf16") {
+	if strings.Contains(o.stdout, "native bf16") || strings.Contains(o.stdout, "Limit bf16") {
 		t.Errorf("bf16, which was not asked for, is in %s", o.stdout)
 	}
 }

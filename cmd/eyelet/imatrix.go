@@ -25,7 +25,7 @@ with questions.jsonl or such a file, as for "eyelet bench quants".
 
 The file is llama-imatrix's, and llama-quantize takes it as well.`
 
-const imatrixExample = `  eyelet imatrix llava-f16.gguf -o imatrix.gguf --text words.txt --projector mmproj-f16.gguf --questions my-questions/
+const imatrixExample = `  eyelet imatrix llava-f16.gguf -o imatrix.gguf --text words.txt --projector mmproj-f16.gguf
   eyelet quantize llava-f16.gguf -o llava-iq2_m.gguf --type iq2_m --imatrix imatrix.gguf`
 
 // ImatrixReport is what "eyelet imatrix --json" prints, whose names stay as they are.

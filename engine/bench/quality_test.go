@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/cgo/peers"
 	"github.com/eyelet-engine/eyelet/engine"
@@ -81,8 +82,15 @@ func measureText(t *testing.T, base, model, text string, windows int) (ofBase, o
 	return ofBase, ofModel
 }
 
+// withoutAccelerator lets models that are opened in a test compute as libllama alone does.
+func withoutAccelerator(t *testing.T) {
+	ggml.EnableAccelerator(false)
+	t.Cleanup(func() { ggml.EnableAccelerator(true) })
+}
+
 func TestPerplexityAndDivergenceAreLlamaPerplexitys(t *testing.T) {
 	peers.Require(t, "llama-perplexity")
+	withoutAccelerator(t) // which the program has not
 	text := sampleText(t)
 	const windows = 6
 	model := quantized(t, "Q4_0")

@@ -28,6 +28,7 @@ func (s *Server) ollamaCreate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	//lint:ignore SA1019 clients of old still send it
 	name, err := store.ParseName(cmp.Or(q.Model, q.Name))
 	if err != nil {
 		return err
@@ -61,6 +62,7 @@ func compose(ctx context.Context, st *store.Store, name store.Name, recipe store
 // recipe makes of a request what the store makes a model of.
 func (s *Server) recipe(st *store.Store, q *api.CreateRequest) (recipe store.Recipe, err error) {
 	switch {
+	//lint:ignore SA1019 clients of old still send it
 	case q.Quantize != "" || q.Quantization != "":
 		return recipe, refuseField("quantize", "the server does not quantize; \"eyelet convert\" and llama.cpp's tools do")
 	case len(q.Adapters) > 0:
@@ -219,6 +221,7 @@ func (s *Server) ollamaDelete(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	//lint:ignore SA1019 clients of old still send it
 	name, err := store.ParseName(cmp.Or(q.Model, q.Name))
 	if err != nil {
 		return err
