@@ -14,6 +14,7 @@ type conversation struct {
 	name      string
 	image     *Image
 	questions []string
+	margins   []float64 // least distances of the two best logits in the answers, as PyTorch has them; nil if every answer is to stay
 }
 
 // shipped returns the questions that the program ships with, and those whose answers were written down.
@@ -31,13 +32,13 @@ func shipped(t *testing.T) (all []conversation) {
 		all = append(all, c)
 	}
 	for _, c := range goldens(t).Cases {
-		all = append(all, conversation{c.Picture, picture(t, c.Picture), c.Questions})
+		all = append(all, conversation{c.Picture, picture(t, c.Picture), c.Questions, c.Margins})
 	}
 	return all
 }
 
-// answers asks them all, and tells how many operations the accelerator computed.
-func answers(t *testing.T, all []conversation) (tokens [][]Token, calls uint64) {
+// answers asks them all, and tells how many operations the accelerator computed. near are those that any rounding may turn.
+func answers(t *testing.T, all []conversation) (tokens [][]Token, near []bool, calls uint64) {
 	t.Helper()
 	m := open(t)
 	ggml.ReadAcceleratorCounters(true)
@@ -50,19 +51,22 @@ func answers(t *testing.T, all []conversation) (tokens [][]Token, calls uint64) 
 				messages = append(messages, User(Text(q)))
 			}
 			a := mustAsk(t, m, Request{Messages: messages, MaxTokens: 100, Fresh: true})
-			tokens = append(tokens, a.tokens)
+			tokens, near = append(tokens, a.tokens), append(near, c.margins != nil && c.margins[i] < flipLogits)
 			messages = append(messages, Assistant(a.text))
 		}
 	}
-	return tokens, ggml.ReadAcceleratorCounters(true).Calls
+	return tokens, near, ggml.ReadAcceleratorCounters(true).Calls
 }
 
 func TestTheAcceleratorChangesNoAnswer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("asks all questions three times; run without -short")
+	}
 	all := shipped(t)
 	plain := func() [][]Token {
 		ggml.EnableAccelerator(false)
 		defer ggml.EnableAccelerator(true)
-		tokens, calls := answers(t, all)
+		tokens, _, calls := answers(t, all)
 		if calls != 0 {
 			t.Errorf("%d operations were computed by the accelerator, which was off", calls)
 		}
@@ -74,7 +78,7 @@ func TestTheAcceleratorChangesNoAnswer(t *testing.T) {
 	for _, rows := range []int{0, 8} { // as it decides itself, and every prompt
 		ggml.ForceAccelerator(rows)
 		defer ggml.ForceAccelerator(0)
-		tokens, calls := answers(t, all)
+		tokens, near, calls := answers(t, all)
 		if calls == 0 {
 			t.Error("the accelerator computed nothing")
 		}
@@ -82,8 +86,15 @@ func TestTheAcceleratorChangesNoAnswer(t *testing.T) {
 		for i := range tokens {
 			if !slices.Equal(tokens[i], plain[i]) {
 				differ++
-				t.Errorf("taking products from %d rows on: answer %d is %v, without the accelerator %v", rows, i, tokens[i], plain[i])
+				report := t.Errorf
+				if near[i] {
+					report = t.Logf
+				}
+				report("taking products from %d rows on: answer %d is %v, without the accelerator %v", rows, i, tokens[i], plain[i])
 			}
+		}
+		if differ > 2 {
+			t.Errorf("%d answers differ, more than near ties explain", differ)
 		}
 		t.Logf("from %d rows on: %d operations, %d of %d answers differ", rows, calls, differ, len(plain))
 	}
