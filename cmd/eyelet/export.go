@@ -138,14 +138,14 @@ func (o *exportOptions) write(cmd *cobra.Command, options bundle.ExportOptions) 
 // modelsToExport finds models by name. The built-in one comes from a store of its own, which cleanup removes.
 func modelsToExport(cmd *cobra.Command, names []string) (models []*store.Model, cleanup func(), err error) {
 	var temporary []string
-	cleanup = func() {
+	remove := func() {
 		for _, dir := range temporary {
 			os.RemoveAll(dir)
 		}
 	}
 	defer func() {
 		if err != nil {
-			cleanup()
+			remove()
 		}
 	}()
 	s, err := openStore()
@@ -170,7 +170,7 @@ func modelsToExport(cmd *cobra.Command, names []string) (models []*store.Model, 
 		}
 		models = append(models, m)
 	}
-	return models, cleanup, nil
+	return models, remove, nil
 }
 
 // builtinModel puts the files of the built-in model into a store in dir.
