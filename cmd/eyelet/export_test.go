@@ -62,6 +62,70 @@ func TestAPolicyDemandsSignatures(t *testing.T) {
 	b.must(t, "import", filepath.Join(dir, "signed.eyb"))
 }
 
+// The licence that is imported with a model travels with it, and is shown on the other side.
+func TestLicencesTravelAndAreShown(t *testing.T) {
+	t.Parallel()
+	a, b, dir := newMachine(t), newMachine(t), t.TempDir()
+	text := "Licence of the model\n\nYou may look.\n"
+	license := writeFile(t, filepath.Join(dir, "LICENCE"), text)
+	a.must(t, "import", seedModel, "--name", "seed", "--license", license, "--license", license)
+	a.must(t, "export", "seed", "-o", filepath.Join(dir, "x.eyb"))
+	b.must(t, "import", filepath.Join(dir, "x.eyb"))
+	if out := b.must(t, "show", "--license", "seed"); out != text+"\n---\n\n"+text {
+		t.Errorf("%q", out)
+	}
+	if out := b.must(t, "show", "seed"); !strings.Contains(out, "Licence of the model") {
+		t.Error(out)
+	}
+	b.eyelet(t, "show", "--license", seedModel).mustFail(t, exitInput, "--license")
+}
+
+// What an export puts aside is gone when it fails.
+func TestAnExportThatFailsLeavesNoTemporaryStore(t *testing.T) {
+	t.Parallel()
+	m, temp := newMachine(t), t.TempDir()
+	m.env = append(m.env, "TMPDIR="+temp)
+	for _, args := range [][]string{{"builtin", "none"}, {"builtin", "eyelet-seed"}} {
+		m.eyelet(t, append([]string{"export", "-o", filepath.Join(m.home, "x.eyb")}, args...)...)
+		if files := contents(t, temp); len(files) > 0 {
+			t.Errorf("%v: left %v", args, files)
+		}
+	}
+}
+
+// The policy of a mirror's folder holds for what is pushed there and pulled from elsewhere, as for what is imported.
+func TestThePolicyHoldsForPushAndPull(t *testing.T) {
+	t.Parallel()
+	m, guarded, open := newMachine(t), t.TempDir(), t.TempDir()
+	m.must(t, "import", seedModel, "--name", "seed")
+	m.must(t, "push", "seed", "--to", open)
+	writeFile(t, filepath.Join(guarded, "policy.json"), `{"require_signature": true}`)
+	m.eyelet(t, "push", "seed", "--to", guarded).mustFail(t, exitInput, "only signed bundles")
+	b := newMachine(t)
+	writeFile(t, filepath.Join(b.store(), "policy.json"), `{"require_signature": true}`)
+	b.eyelet(t, "pull", "seed", "--from", open).mustFail(t, exitInput, "only signed bundles")
+	for _, dir := range []string{guarded, b.store()} {
+		if files := contents(t, dir); len(files) != 1 {
+			t.Errorf("%s: %v", dir, files)
+		}
+	}
+}
+
+func TestOllamasFolderIsNeverTheStore(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	root := m.ollama(t, "seed", "{}")
+	before := contents(t, root)
+	m.env = append(m.env, "EYELET_MODELS="+root)
+	for _, args := range [][]string{{"list"}, {"store", "gc", "--all"}, {"store", "check", "--repair"}, {"import", seedModel, "--name", "x"}, {"rm", "seed"}} {
+		m.eyelet(t, args...).mustFail(t, exitInput, "Ollama", "EYELET_MODELS")
+	}
+	newMachine(t).eyelet(t, "push", "builtin", "--to", root)
+	if after := contents(t, root); len(after) != len(before) {
+		t.Errorf("it was changed: %v", after)
+	}
+}
+
 func TestBillsOfMaterialsNameProgramAndModels(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)

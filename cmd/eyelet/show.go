@@ -20,11 +20,13 @@ that is split over several files, give any. Of a model of the store, give its
 name: then its manifest is shown too.
 
 Only the metadata is read, so it is quick on files of any size. Long values are
-cut to the width of the terminal; --json prints all of them in full.`
+cut to the width of the terminal; --json prints all of them in full, and --license
+the texts of the licences that came with a model of the store.`
 
 const showExample = `  eyelet show llava.gguf
   eyelet show llava:7b
   eyelet show --tensors mmproj.gguf
+  eyelet show --license llava:7b
   eyelet show --json llava.gguf | jq '.metadata[] | select(.key == "llama.context_length").value'`
 
 func newShowCommand() *cobra.Command {
@@ -40,6 +42,9 @@ func newShowCommand() *cobra.Command {
 			stored, err := findModel(path)
 			if err != nil {
 				return err
+			}
+			if flagSet(cmd, "license") {
+				return printLicenses(cmd.OutOrStdout(), path, stored)
 			}
 			if stored != nil {
 				path = stored.Path
@@ -61,6 +66,9 @@ func newShowCommand() *cobra.Command {
 	}
 	cmd.Flags().Bool("json", false, "print one JSON object with everything, tensors included")
 	cmd.Flags().Bool("tensors", false, "list the tensors")
+	cmd.Flags().Bool("license", false, "print the texts of the licences that came with a model of the store")
+	cmd.MarkFlagsMutuallyExclusive("license", "json")
+	cmd.MarkFlagsMutuallyExclusive("license", "tensors")
 	return cmd
 }
 

@@ -64,3 +64,21 @@ func (m *StoredModel) print(w io.Writer) error {
 	}
 	return t.Flush()
 }
+
+// printLicenses writes the texts of the licences that came with a model.
+func printLicenses(w io.Writer, ref string, stored *store.Resolved) error {
+	if stored == nil || len(stored.Licenses) == 0 {
+		return inputf("no text of a licence came with %s; \"eyelet import --license\" keeps one, and \"eyelet show\" tells what the model file says", ref)
+	}
+	for i, text := range stored.Licenses {
+		if i > 0 {
+			text = "\n---\n\n" + text
+		}
+		for line := range strings.Lines(text) {
+			if _, err := fmt.Fprintln(w, printable(strings.TrimRight(line, "\r\n"))); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
