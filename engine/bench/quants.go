@@ -315,8 +315,9 @@ func (m *matrix) resume(old *Results) error {
 			}
 		}
 	}
-	for k := range old.Cells { // what is not asked for this time stays
-		if !slices.ContainsFunc(r.Cells, func(c Cell) bool { return c.Name() == old.Cells[k].Name() }) {
+	for k := range old.Cells { // what is not asked for this time but was measured stays
+		measured := old.Cells[k].Speed != nil || old.Quality(&old.Cells[k]) != nil
+		if measured && !slices.ContainsFunc(r.Cells, func(c Cell) bool { return c.Name() == old.Cells[k].Name() }) {
 			r.Cells = append(r.Cells, old.Cells[k])
 			r.Models, r.Projectors = keepFile(r.Models, old.Models, old.Cells[k].Model), keepFile(r.Projectors, old.Projectors, old.Cells[k].Projector)
 		}

@@ -74,20 +74,21 @@ func svg(p *plot.Plot, width, height vg.Length) (string, error) {
 	return fontFamily.ReplaceAllString(fixedSize.ReplaceAllString(string(out), "<svg"), "font-family:sans-serif"), nil
 }
 
-// logTicks marks 1, 2 and 5 of each power of ten.
+// logTicks marks 1, 2 and 5 of each power of ten on an axis of logarithms. plot.LogScale is not used: plot leaves room for the label of
+// an axis where it would be without the logarithm.
 type logTicks struct{}
 
 // Ticks implements plot.Ticker.
 func (logTicks) Ticks(low, high float64) (list []plot.Tick) {
-	for e := math.Floor(math.Log10(low)); e <= math.Ceil(math.Log10(high)); e++ {
+	for e := math.Floor(low); e <= math.Ceil(high); e++ {
 		for m := 1; m < 10; m++ {
-			x := float64(m) * math.Pow(10, e)
-			if x < low*0.999 || x > high*1.001 {
+			x := e + math.Log10(float64(m))
+			if x < low-1e-9 || x > high+1e-9 {
 				continue
 			}
 			tick := plot.Tick{Value: x}
-			if wide := high/low > 300; m == 1 || !wide && (m == 2 || m == 5) {
-				tick.Label = strconv.FormatFloat(x, 'g', 3, 64)
+			if wide := high-low > 2.5; m == 1 || !wide && (m == 2 || m == 5) {
+				tick.Label = strconv.FormatFloat(float64(m)*math.Pow(10, e), 'g', 3, 64)
 			}
 			list = append(list, tick)
 		}
@@ -102,14 +103,14 @@ func (v *view) pareto(title, x string, cost func(*bench.Cell) (float64, bool), i
 		return nil, nil
 	}
 	p := newPlot(x, "KL divergence from the base "+v.divergenceName()+", nats")
-	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, logTicks{}
+	p.Y.Tick.Marker = logTicks{}
 	addGrid(p)
 	var best, rest, line plotter.XYs
 	var labels []string
-	lowest, highest := math.Inf(1), 0.0
+	lowest, highest := math.Inf(1), math.Inf(-1)
 	for _, q := range points {
-		xy := plotter.XY{X: invert(q.cost), Y: q.kl}
-		lowest, highest = min(lowest, q.kl), max(highest, q.kl)
+		xy := plotter.XY{X: invert(q.cost), Y: math.Log10(q.kl)}
+		lowest, highest = min(lowest, xy.Y), max(highest, xy.Y)
 		if q.best {
 			best, labels = append(best, xy), append(labels, v.pointLabel(q.cell))
 		} else {
@@ -135,7 +136,11 @@ func (v *view) pareto(title, x string, cost func(*bench.Cell) (float64, bool), i
 		return nil, fmt.Errorf("report: %w", err)
 	}
 	s.GlyphStyle = draw.GlyphStyle{Color: strong, Radius: vg.Points(4), Shape: draw.CircleGlyph{}}
-	names, err := plotter.NewLabels(plotter.XYLabels{XYs: best, Labels: labels})
+	p.Add(l, s)
+	p.Y.Min, p.Y.Max = lowest-0.2, highest+0.2
+	margin := (p.X.Max - p.X.Min) * 0.05
+	p.X.Min, p.X.Max = p.X.Min-margin, p.X.Max+5*margin // room for names
+	names, err := plotter.NewLabels(apart(p, plotter.XYLabels{XYs: best, Labels: labels}))
 	if err != nil {
 		return nil, fmt.Errorf("report: %w", err)
 	}
@@ -144,12 +149,21 @@ func (v *view) pareto(title, x string, cost func(*bench.Cell) (float64, bool), i
 		names.TextStyle[i].YAlign = text.YCenter
 	}
 	names.Offset = vg.Point{X: vg.Points(7), Y: vg.Points(5)}
-	p.Add(l, s, names)
-	p.Y.Min, p.Y.Max = lowest/1.6, highest*1.6
-	margin := (p.X.Max - p.X.Min) * 0.05
-	p.X.Min, p.X.Max = p.X.Min-margin, p.X.Max+5*margin // room for names
+	p.Add(names)
 	drawing, err := svg(p, 560, 360)
 	return &chart{title: title, svg: drawing, comment: "Lower is closer to the base. Blue: no other combination is both cheaper and closer; grey: one is."}, err
+}
+
+// apart leaves out names that would lie over one before; the tables tell those too.
+func apart(p *plot.Plot, all plotter.XYLabels) (kept plotter.XYLabels) {
+	wide, high := 0.2*(p.X.Max-p.X.Min), 0.045*(p.Y.Max-p.Y.Min)
+	for i, xy := range all.XYs {
+		over := slices.ContainsFunc(kept.XYs, func(q plotter.XY) bool { return math.Abs(q.X-xy.X) < wide && math.Abs(q.Y-xy.Y) < high })
+		if !over {
+			kept.XYs, kept.Labels = append(kept.XYs, xy), append(kept.Labels, all.Labels[i])
+		}
+	}
+	return kept
 }
 
 // pointLabel names a point; the type of the KV cache is told where there are several.

@@ -102,7 +102,13 @@ func commonName(name string) string {
 
 func (v *view) summary() string {
 	s := v.r.Setup
-	text := fmt.Sprintf("%s, compared with %s", counted(len(v.r.Cells), "combination"), s.BaseModel)
+	measured := 0
+	for i := range v.r.Cells {
+		if c := &v.r.Cells[i]; c.Speed != nil || v.r.Quality(c) != nil {
+			measured++
+		}
+	}
+	text := fmt.Sprintf("%s, compared with %s", counted(measured, "combination"), s.BaseModel)
 	if s.BaseProjector != "" {
 		text += " and " + s.BaseProjector
 	}
