@@ -37,6 +37,8 @@ type ModelSpec struct {
 	CacheType string
 	// ChatTemplate replaces the model's own: Jinja source, or one of the names "vicuna", "llava", "chatml".
 	ChatTemplate string
+	// GoTemplate is a template in the language of Go's text/template, as Ollama's manifests have them. It is used where ChatTemplate is empty.
+	GoTemplate string
 
 	// Encoder says who runs the vision tower: one of the Encoder constants, empty for [EncoderAuto].
 	Encoder string
@@ -81,7 +83,7 @@ type Info struct {
 	Vision       string // kind of vision encoder, empty for a text model
 	Encoder      string // what runs it: "native", "plain" or "mtmd"
 	Precision    string // its arithmetic, where a native tower runs it
-	Template     string // where the chat template comes from: "model", "given", or the name of a fallback
+	Template     string // where the chat template comes from: "model", "given", "ollama", or the name of a fallback
 }
 
 // Model is an open model. Its methods may be called from several goroutines, and several requests are answered at a time.
@@ -272,6 +274,16 @@ func (m *Model) openTemplate(spec ModelSpec) error {
 			}
 		}
 	}
+	text := func(t llama.Token) string { return string(vocab.Piece(t, true)) }
+	options := chat.Options{BOS: text(vocab.BOS()), EOS: text(vocab.EOS())}
+	var err error
+	if spec.GoTemplate != "" && spec.ChatTemplate == "" {
+		m.templateText, m.info.Template = spec.GoTemplate, "ollama"
+		if m.template, err = chat.ParseGo(spec.GoTemplate, options); err != nil {
+			return fmt.Errorf("%w: the template that Ollama's manifest gives %s: %w", ErrModelFile, cmp.Or(spec.Name, spec.Model), err)
+		}
+		return nil
+	}
 	source := spec.ChatTemplate
 	m.info.Template = "given"
 	if source == "" {
@@ -286,9 +298,7 @@ func (m *Model) openTemplate(spec ModelSpec) error {
 		source, m.info.Template = text, name
 	}
 	m.templateText = source
-	text := func(t llama.Token) string { return string(vocab.Piece(t, true)) }
-	var err error
-	if m.template, err = chat.Parse(source, chat.Options{BOS: text(vocab.BOS()), EOS: text(vocab.EOS())}); err != nil {
+	if m.template, err = chat.Parse(source, options); err != nil {
 		return fmt.Errorf("%w: the chat template of %s: %w; give another with --chat-template", ErrModelFile, spec.Model, err)
 	}
 	return nil

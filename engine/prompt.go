@@ -81,7 +81,11 @@ func (m *Model) prompt(ctx context.Context, r *Request, t *Timings) (*prompt, er
 	if messages, err = m.tell(ctx, messages, r, &options); err != nil {
 		return nil, err
 	}
-	parts, err := m.template.Render(ctx, messages, options)
+	template := m.template
+	if r.Template != nil {
+		template = r.Template
+	}
+	parts, err := template.Render(ctx, messages, options)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ollama/ollama/api"
 
+	templates "github.com/eyelet-engine/eyelet/models/chat"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
@@ -40,7 +41,9 @@ func (s *Server) ollamaCreate(w http.ResponseWriter, r *http.Request) error {
 	if err := progress.say("creating the model"); err != nil {
 		return err
 	}
-	if err := compose(r.Context(), st, name, recipe); err != nil {
+	err = compose(r.Context(), st, name, recipe)
+	s.models.forget()
+	if err != nil {
 		return progress.failed(r.Context(), err)
 	}
 	return progress.say("success")
@@ -105,6 +108,9 @@ func (s *Server) recipe(st *store.Store, q *api.CreateRequest) (recipe store.Rec
 func recipeTexts(recipe *store.Recipe, q *api.CreateRequest) error {
 	recipe.Texts = map[string][]byte{}
 	if q.Template != "" {
+		if _, err := templates.ParseGo(q.Template, templates.Options{}); err != nil {
+			return refuseField("template", "%s", plain(err))
+		}
 		recipe.Texts[store.MediaTemplate] = []byte(q.Template)
 	}
 	if q.System != "" {
@@ -200,6 +206,7 @@ func (s *Server) ollamaCopy(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	defer s.models.forget()
 	if _, err := st.Copy(r.Context(), q.Source, to, true); err != nil {
 		return err
 	}
@@ -227,6 +234,7 @@ func (s *Server) ollamaDelete(w http.ResponseWriter, r *http.Request) error {
 	if err == nil && m.stored == nil {
 		return refuseField("model", "%s is no model of the store; only those can be deleted", name)
 	}
+	defer s.models.forget()
 	if _, err := st.Delete(name); err != nil {
 		return err
 	}
