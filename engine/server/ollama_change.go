@@ -29,6 +29,7 @@ func (s *Server) ollamaCreate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	//lint:ignore SA1019 older clients send it
 	name, err := store.ParseName(cmp.Or(q.Model, q.Name))
 	if err != nil {
 		return err
@@ -63,8 +64,10 @@ func compose(ctx context.Context, st *store.Store, name store.Name, recipe store
 
 // recipe makes of a request what the store makes a model of.
 func (s *Server) recipe(st *store.Store, q *api.CreateRequest) (recipe store.Recipe, err error) {
+	//lint:ignore SA1019 older clients send it
+	quantize := cmp.Or(q.Quantize, q.Quantization)
 	switch {
-	case q.Quantize != "" || q.Quantization != "":
+	case quantize != "":
 		return recipe, refuseField("quantize", "the server does not quantize; \"eyelet convert\" and llama.cpp's tools do")
 	case len(q.Adapters) > 0:
 		return recipe, refuseField("adapters", "the server runs no LoRA adapters; merge them into the model")
@@ -226,6 +229,7 @@ func (s *Server) ollamaDelete(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	//lint:ignore SA1019 older clients send it
 	name, err := store.ParseName(cmp.Or(q.Model, q.Name))
 	if err != nil {
 		return err

@@ -71,6 +71,7 @@ func (s *Server) ollamaShow(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	//lint:ignore SA1019 older clients send it
 	m, err := s.models.find(cmp.Or(q.Model, q.Name))
 	if err != nil {
 		return err
