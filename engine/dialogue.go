@@ -74,15 +74,28 @@ func (d *Dialogue) metadata(lm *llama.Model, projector string) chat.Metadata {
 // Prompt renders a conversation, with the opening of an answer at its end, and tokenizes it. With bareImages the template writes no marker
 // around pictures.
 func (d *Dialogue) Prompt(ctx context.Context, messages []chat.Message, bareImages bool) ([]Stretch, error) {
-	parts, err := d.render(ctx, messages, chat.RenderOptions{AddGenerationPrompt: true, BareImages: bareImages})
+	parts, err := d.render(ctx, messages, chat.RenderOptions{AddGenerationPrompt: true, BareImages: bareImages}, nil)
 	if err != nil {
 		return nil, err
 	}
 	return d.tokenize(parts, true)
 }
 
-func (d *Dialogue) render(ctx context.Context, messages []chat.Message, options chat.RenderOptions) ([]chat.Part, error) {
-	parts, err := d.template.Render(ctx, messages, options)
+// useGo puts a template in Ollama's language in the place of the one that was found.
+func (d *Dialogue) useGo(source string) (err error) {
+	text := func(t llama.Token) string { return string(d.vocab.Piece(t, true)) }
+	d.text, d.source = source, "ollama"
+	d.template, err = chat.ParseGo(source, chat.Options{BOS: text(d.vocab.BOS()), EOS: text(d.vocab.EOS())})
+	return err
+}
+
+// render renders a conversation with the template, or with another one where that is not nil.
+func (d *Dialogue) render(ctx context.Context, messages []chat.Message, options chat.RenderOptions, other *chat.Template) ([]chat.Part, error) {
+	template := d.template
+	if other != nil {
+		template = other
+	}
+	parts, err := template.Render(ctx, messages, options)
 	switch {
 	case err == nil:
 		return parts, nil

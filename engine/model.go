@@ -36,6 +36,8 @@ type ModelSpec struct {
 	CacheType string
 	// ChatTemplate replaces the model's own: Jinja source, or one of the names "vicuna", "llava", "chatml".
 	ChatTemplate string
+	// GoTemplate is a template in the language of Go's text/template, as Ollama's manifests have them. It is used where ChatTemplate is empty.
+	GoTemplate string
 
 	// Encoder says who runs the vision tower: one of the Encoder constants, empty for [EncoderAuto].
 	Encoder string
@@ -83,7 +85,7 @@ type Info struct {
 	Vision       string // kind of vision encoder, empty for a text model
 	Encoder      string // what runs it: "native", "plain" or "mtmd"
 	Precision    string // its arithmetic, where a native tower runs it
-	Template     string // where the chat template comes from: "model", "given", or the name of a fallback
+	Template     string // where the chat template comes from: "model", "given", "ollama", or the name of a fallback
 }
 
 // Model is an open model. Its methods may be called from several goroutines, and several requests are answered at a time.
@@ -268,7 +270,12 @@ func (m *Model) openTemplate(spec ModelSpec) (err error) {
 	if m.vision != nil {
 		projector = m.vision.projector()
 	}
-	if m.dialogue, err = NewDialogue(m.lm, spec.ChatTemplate, projector); err == nil {
+	if m.dialogue, err = NewDialogue(m.lm, spec.ChatTemplate, projector); err == nil && spec.GoTemplate != "" && spec.ChatTemplate == "" {
+		if err = m.dialogue.useGo(spec.GoTemplate); err != nil {
+			err = fmt.Errorf("%w: the template that Ollama's manifest gives %s: %w", ErrModelFile, cmp.Or(spec.Name, spec.Model), err)
+		}
+	}
+	if err == nil {
 		m.info.Template = m.dialogue.source
 	}
 	return err

@@ -80,7 +80,7 @@ func (m *Model) prompt(ctx context.Context, r *Request, t *Timings) (*prompt, er
 	if messages, err = m.tell(ctx, messages, r, &options); err != nil {
 		return nil, err
 	}
-	parts, err := m.dialogue.render(ctx, messages, options)
+	parts, err := m.dialogue.render(ctx, messages, options, r.Template)
 	if err != nil {
 		return nil, err
 	}

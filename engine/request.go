@@ -10,6 +10,7 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/engine/sched"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
+	"github.com/eyelet-engine/eyelet/models/chat"
 )
 
 // Token is an index into a model's vocabulary.
@@ -19,6 +20,8 @@ type Token = llama.Token
 type Request struct {
 	// Messages is the conversation, rendered with the model's chat template.
 	Messages []Message
+	// Template renders Messages in the place of the model's own; nil for that.
+	Template *chat.Template
 	// Prompt is raw text that goes to the model as it stands, special tokens included, without a template. The model's
 	// beginning-of-sequence token is added.
 	Prompt string

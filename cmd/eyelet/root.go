@@ -28,6 +28,7 @@ Environment:
   EYELET_STATE     folder of sessions (default: ~/.local/state/eyelet)
   EYELET_MODELS    folder of the model store (default: eyelet/models in the data directory)
   OLLAMA_MODELS    folder of Ollama's models, which are run in place (default: ~/.ollama/models)
+  OLLAMA_HOST …    what "eyelet serve --help" lists of Ollama's
   EYELET_BACKENDS  folder of ggml's backend libraries (default: beside libggml)
   EYELET_ACCEL     off: let libllama and libmtmd compute without the accelerator;
                    or the path of its library`
@@ -39,6 +40,8 @@ const rootExample = `  eyelet run --demo
   eyelet import llava.gguf --mmproj mmproj.gguf --name llava:7b
   eyelet run llava:7b --image cat.jpg "What is this?"
       the same by name, after bringing the model into the store
+  eyelet serve
+      the same models over HTTP, for programs that talk to Ollama
   eyelet show llava.gguf
       what is in a model file
   eyelet convert llava-1.5-7b-hf -o llava.gguf

@@ -40,6 +40,7 @@ func recordOf(ctx context.Context) *record {
 // answerWriter notes what has been written.
 type answerWriter struct {
 	http.ResponseWriter
+	limit  func() // gives the client a time to take what is written
 	body   *watchedBody
 	status int // 0 before the header is written
 	bytes  int64
@@ -62,9 +63,10 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 // leftTime is how long a connection may still bring what is left of a body that nobody wants any more.
 const leftTime = 2 * time.Second
 
-// leave closes the connection of a request whose body is not at its end. [http.Server] would read on before it answers, for as long as a
+// begin begins an answer, and closes the connection of a request whose body is not at its end. [http.Server] would read on before it answers, for as long as a
 // client likes.
-func (w *answerWriter) leave() {
+func (w *answerWriter) begin() {
+	w.limit() // the time of the connection's last answer may be over
 	if !w.body.ended {
 		w.Header().Set("Connection", "close")
 	}
@@ -72,7 +74,7 @@ func (w *answerWriter) leave() {
 
 func (w *answerWriter) WriteHeader(status int) {
 	if w.status == 0 && status >= 200 {
-		w.leave()
+		w.begin()
 		w.status = status
 	}
 	w.ResponseWriter.WriteHeader(status)
@@ -80,7 +82,7 @@ func (w *answerWriter) WriteHeader(status int) {
 
 func (w *answerWriter) Write(p []byte) (int, error) {
 	if w.status == 0 {
-		w.leave()
+		w.begin()
 		w.status = http.StatusOK
 	}
 	n, err := w.ResponseWriter.Write(p)
@@ -109,7 +111,7 @@ func (s *Server) observe(next handler) http.Handler {
 		if !requestID.MatchString(rec.id) {
 			rec.id = rand.Text()
 		}
-		aw := &answerWriter{ResponseWriter: w, body: &watchedBody{r.Body, r.ContentLength == 0}}
+		aw := &answerWriter{ResponseWriter: w, body: &watchedBody{r.Body, r.ContentLength == 0}, limit: func() { s.limitWrite(w) }}
 		aw.Header().Set("X-Request-Id", rec.id)
 		r = r.WithContext(context.WithValue(r.Context(), recordKey{}, rec))
 		r.Body = aw.body

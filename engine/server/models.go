@@ -83,14 +83,17 @@ type models struct {
 	fixed   map[string]NamedModel // by name with tag
 
 	mu     sync.Mutex
+	found  map[string]foundModel // by what was asked for
 	files  map[string]*fileFacts // of GGUF files, by path
 	inPool map[string]*model     // by the names that the pool knows them by
 	folder map[string]store.Files
 	listed time.Time // when folder was read
+
+	extracted [2]string // files of the built-in model; empty before it was asked for
 }
 
 func newModels(pool *engine.Pool, st *store.Store, options *Options, limits Limits) (*models, error) {
-	m := &models{pool: pool, store: st, options: options, limits: limits, fixed: map[string]NamedModel{}, files: map[string]*fileFacts{}, inPool: map[string]*model{}}
+	m := &models{pool: pool, store: st, options: options, limits: limits, fixed: map[string]NamedModel{}, found: map[string]foundModel{}, files: map[string]*fileFacts{}, inPool: map[string]*model{}}
 	for _, n := range options.Models {
 		name, err := store.ParseName(n.Name)
 		if err != nil {
@@ -115,6 +118,45 @@ func (ms *models) find(ref string) (*model, error) {
 	if ref == "" {
 		return nil, refuseField("model", "the request names no model")
 	}
+	ms.mu.Lock()
+	known, ok := ms.found[ref]
+	ms.mu.Unlock()
+	if ok && time.Since(known.at) < foundAge {
+		return known.model, nil
+	}
+	m, err := ms.search(ref)
+	if err != nil {
+		return nil, err
+	}
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	if len(ms.found) >= maxFound {
+		clear(ms.found)
+	}
+	ms.found[ref] = foundModel{m, time.Now()}
+	return m, nil
+}
+
+// foundModel is what a name stood for a moment ago. Searching reads manifests, of Ollama's all, which no answer should wait for.
+type foundModel struct {
+	model *model
+	at    time.Time
+}
+
+const (
+	foundAge = time.Second
+	maxFound = 1024
+)
+
+// forget has names searched for again, after the store was changed.
+func (ms *models) forget() {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	clear(ms.found)
+}
+
+// search is find without a memory.
+func (ms *models) search(ref string) (*model, error) {
 	name, err := store.ParseName(ref)
 	if err == nil {
 		if m, err := ms.named(name); m != nil || err != nil {
@@ -199,9 +241,16 @@ func (ms *models) hasBuiltin() bool { return !ms.options.NoBuiltin }
 
 // ofBuiltin describes the model inside the program.
 func (ms *models) ofBuiltin() (*model, error) {
-	path, projector, err := builtin.Extract("")
-	if err != nil {
-		return nil, err
+	ms.mu.Lock()
+	path, projector := ms.extracted[0], ms.extracted[1]
+	ms.mu.Unlock()
+	if _, err := os.Stat(path); err != nil { // not yet, or somebody has cleaned up
+		if path, projector, err = builtin.Extract(""); err != nil {
+			return nil, err
+		}
+		ms.mu.Lock()
+		ms.extracted = [2]string{path, projector}
+		ms.mu.Unlock()
 	}
 	m, err := ms.ofFiles(builtin.Name+":latest", engine.ModelSpec{Name: builtin.Name, Model: path, Projector: projector})
 	if err != nil {
@@ -231,7 +280,7 @@ func (ms *models) ofStore(r *store.Resolved) (*model, error) {
 		}
 		m.config = facts.config
 	}
-	m.spec = ms.specOf(engine.ModelSpec{Name: m.name, Model: r.Path, Projector: r.Projector}, r.Params)
+	m.spec = ms.specOf(engine.ModelSpec{Name: m.name, Model: r.Path, Projector: r.Projector, GoTemplate: r.Template}, r.Params)
 	return m, nil
 }
 
@@ -264,7 +313,7 @@ func (ms *models) ofFiles(name string, spec engine.ModelSpec) (*model, error) {
 func (ms *models) specOf(own engine.ModelSpec, params store.Params) engine.ModelSpec {
 	spec := ms.options.Spec
 	spec.Name, spec.Model, spec.Projector = own.Name, own.Model, own.Projector
-	spec.ChatTemplate = own.ChatTemplate
+	spec.ChatTemplate, spec.GoTemplate = own.ChatTemplate, own.GoTemplate
 	spec.Context = cmp.Or(own.Context, spec.Context)
 	if spec.Context == 0 && params.Context != nil {
 		spec.Context = min(max(*params.Context, 0), ms.limits.Context)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ollama/ollama/api"
 
+	templates "github.com/eyelet-engine/eyelet/models/chat"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
@@ -28,7 +29,7 @@ func (s *Server) ollamaCreate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	//lint:ignore SA1019 clients of old still send it
+	//lint:ignore SA1019 older clients send it
 	name, err := store.ParseName(cmp.Or(q.Model, q.Name))
 	if err != nil {
 		return err
@@ -41,7 +42,9 @@ func (s *Server) ollamaCreate(w http.ResponseWriter, r *http.Request) error {
 	if err := progress.say("creating the model"); err != nil {
 		return err
 	}
-	if err := compose(r.Context(), st, name, recipe); err != nil {
+	err = compose(r.Context(), st, name, recipe)
+	s.models.forget()
+	if err != nil {
 		return progress.failed(r.Context(), err)
 	}
 	return progress.say("success")
@@ -61,9 +64,10 @@ func compose(ctx context.Context, st *store.Store, name store.Name, recipe store
 
 // recipe makes of a request what the store makes a model of.
 func (s *Server) recipe(st *store.Store, q *api.CreateRequest) (recipe store.Recipe, err error) {
+	//lint:ignore SA1019 older clients send it
+	quantize := cmp.Or(q.Quantize, q.Quantization)
 	switch {
-	//lint:ignore SA1019 clients of old still send it
-	case q.Quantize != "" || q.Quantization != "":
+	case quantize != "":
 		return recipe, refuseField("quantize", "the server does not quantize; \"eyelet convert\" and llama.cpp's tools do")
 	case len(q.Adapters) > 0:
 		return recipe, refuseField("adapters", "the server runs no LoRA adapters; merge them into the model")
@@ -107,6 +111,9 @@ func (s *Server) recipe(st *store.Store, q *api.CreateRequest) (recipe store.Rec
 func recipeTexts(recipe *store.Recipe, q *api.CreateRequest) error {
 	recipe.Texts = map[string][]byte{}
 	if q.Template != "" {
+		if _, err := templates.ParseGo(q.Template, templates.Options{}); err != nil {
+			return refuseField("template", "%s", plain(err))
+		}
 		recipe.Texts[store.MediaTemplate] = []byte(q.Template)
 	}
 	if q.System != "" {
@@ -202,6 +209,7 @@ func (s *Server) ollamaCopy(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	defer s.models.forget()
 	if _, err := st.Copy(r.Context(), q.Source, to, true); err != nil {
 		return err
 	}
@@ -221,7 +229,7 @@ func (s *Server) ollamaDelete(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	//lint:ignore SA1019 clients of old still send it
+	//lint:ignore SA1019 older clients send it
 	name, err := store.ParseName(cmp.Or(q.Model, q.Name))
 	if err != nil {
 		return err
@@ -230,6 +238,7 @@ func (s *Server) ollamaDelete(w http.ResponseWriter, r *http.Request) error {
 	if err == nil && m.stored == nil {
 		return refuseField("model", "%s is no model of the store; only those can be deleted", name)
 	}
+	defer s.models.forget()
 	if _, err := st.Delete(name); err != nil {
 		return err
 	}

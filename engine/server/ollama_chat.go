@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"iter"
 	"net/http"
@@ -17,7 +18,7 @@ import (
 // ollamaChat answers POST /api/chat.
 func (s *Server) ollamaChat(w http.ResponseWriter, r *http.Request) error {
 	began := time.Now()
-	var q api.ChatRequest
+	var q chatRequest
 	release, err := s.decode(w, r, &q)
 	defer release()
 	if err != nil {
@@ -48,14 +49,17 @@ func (s *Server) ollamaChat(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	options.apply(&request, l.Model.Info().Context)
-	request.Messages = ollamaMessages(m, q.Messages)
+	request.Messages, request.Tools, request.Thinking = ollamaMessages(m, q.Messages), q.tools(), thinking(q.Think)
+	if request.Thinking == engine.ThinkOn && !l.Model.Thinks() {
+		return refuseField("think", "%q does not support thinking", q.Model)
+	}
 	generate := l.generateFitting
 	if q.Truncate != nil && !*q.Truncate {
 		generate = l.generate
 	}
-	out := &ollamaOutput{s: s, w: w, model: q.Model, began: began, load: l.load, streamed: q.Stream == nil || *q.Stream}
+	out := &ollamaOutput{s: s, w: w, ctx: r.Context(), model: q.Model, began: began, load: l.load, streamed: q.Stream == nil || *q.Stream}
 	return out.run(generate(r.Context(), request), func(e ollamaEvent) any {
-		c := api.ChatResponse{Model: e.model, CreatedAt: e.at, Message: api.Message{Role: "assistant", Content: e.text}, Logprobs: e.logprobs}
+		c := api.ChatResponse{Model: e.model, CreatedAt: e.at, Message: api.Message{Role: "assistant", Content: e.text, Thinking: e.thinking, ToolCalls: e.calls}, Logprobs: e.logprobs}
 		if e.done {
 			c.Done, c.DoneReason, c.Metrics = true, e.reason, e.metrics
 		}
@@ -63,13 +67,45 @@ func (s *Server) ollamaChat(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// checkChat finds what is wrong with a request before a model is loaded.
-func (s *Server) checkChat(q *api.ChatRequest, m *model) (*ollamaOptions, error) {
+// chatRequest is Ollama's request to chat. Tools are kept as they come: the schema of Ollama's own type knows less.
+type chatRequest struct {
+	api.ChatRequest
+	Tools []struct {
+		Type     string `json:"type"`
+		Function struct {
+			Name        string          `json:"name"`
+			Description string          `json:"description"`
+			Parameters  json.RawMessage `json:"parameters"`
+		} `json:"function"`
+	} `json:"tools"`
+}
+
+// tools are the tools of a request as the engine takes them.
+func (q *chatRequest) tools() []engine.Tool {
+	var tools []engine.Tool
+	for _, t := range q.Tools {
+		tools = append(tools, engine.Tool{Name: t.Function.Name, Description: t.Function.Description, Parameters: t.Function.Parameters})
+	}
+	return tools
+}
+
+// thinking is Ollama's choice of thinking as the engine takes it. Levels of thinking are all the same.
+func thinking(v *api.ThinkValue) engine.Thinking {
 	switch {
-	case len(q.Tools) > 0:
-		return nil, refuseField("tools", "%q does not support tools", q.Model)
-	case q.Think != nil && q.Think.Bool():
-		return nil, refuseField("think", "%q does not support thinking", q.Model)
+	case v == nil || v.Value == nil:
+		return engine.ThinkAsUsual
+	case v.Bool():
+		return engine.ThinkOn
+	}
+	return engine.ThinkOff
+}
+
+// checkChat finds what is wrong with a request before a model is loaded.
+func (s *Server) checkChat(q *chatRequest, m *model) (*ollamaOptions, error) {
+	for i, t := range q.Tools {
+		if t.Type != "" && t.Type != "function" {
+			return nil, refuseField("tools", "tool %d is of the type %.40q; there are functions alone", i+1, t.Type)
+		}
 	}
 	images := make([][]api.ImageData, len(q.Messages))
 	for i, msg := range q.Messages {
@@ -103,9 +139,21 @@ func ollamaMessages(m *model, messages []api.Message) []engine.Message {
 	n := 0
 	for _, list := range [][]api.Message{m.opening(), messages} {
 		for _, msg := range list {
-			out = append(out, engine.Message{Role: strings.ToLower(msg.Role), Content: ollamaContent(msg.Content, msg.Images, n)})
+			out = append(out, engine.Message{
+				Role: strings.ToLower(msg.Role), Content: ollamaContent(msg.Content, msg.Images, n),
+				Reasoning: msg.Thinking, ToolCalls: ollamaCalls(msg.ToolCalls), ToolCallID: msg.ToolCallID, Name: msg.ToolName,
+			})
 			n += len(msg.Images)
 		}
+	}
+	return out
+}
+
+// ollamaCalls are the calls of an assistant's turn as the engine takes them.
+func ollamaCalls(calls []api.ToolCall) []engine.ToolCall {
+	var out []engine.ToolCall
+	for _, c := range calls {
+		out = append(out, engine.ToolCall{ID: c.ID, Name: c.Function.Name, Arguments: c.Function.Arguments.String()})
 	}
 	return out
 }

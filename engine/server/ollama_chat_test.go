@@ -1,12 +1,14 @@
 package server
 
 import (
+	"bufio"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -198,6 +200,49 @@ func TestAModelsOwnWordsComeFirst(t *testing.T) {
 	}
 }
 
+func TestToolsAreCalled(t *testing.T) {
+	ts := serve(t)
+	var tools api.Tools
+	if err := json.Unmarshal([]byte(`[{"type":"function","function":{"name":"paint","description":"Paint it.","parameters":{"type":"object","required":["color"],"properties":{"color":{"type":"string","enum":["red","cyan"]}}}}}]`), &tools); err != nil {
+		t.Fatal(err)
+	}
+	no := false
+	for name, stream := range map[string]*bool{"streamed": nil, "whole": &no} {
+		t.Run(name, func(t *testing.T) {
+			// A toy calls no tool by itself, so its answer is made of what a model that does would write.
+			out := &ollamaOutput{s: ts.Server, w: httptest.NewRecorder(), ctx: t.Context(), streamed: stream == nil}
+			deltas := []engine.Event{
+				{Reasoning: "hm"}, {Text: " I paint."}, {Calls: []engine.CallDelta{{ID: "c1", Name: "paint"}}}, {Calls: []engine.CallDelta{{Arguments: `{"color":`}}},
+				{Calls: []engine.CallDelta{{Arguments: `"red"}`, Done: true}}}, {Done: &engine.Result{Finish: engine.FinishTools}},
+			}
+			var text, thoughts, reason string
+			var calls []api.ToolCall
+			err := out.run(func(yield func(engine.Event, error) bool) {
+				for _, e := range deltas {
+					if !yield(e, nil) {
+						return
+					}
+				}
+			}, func(e ollamaEvent) any {
+				text, thoughts, calls, reason = text+e.text, thoughts+e.thinking, append(calls, e.calls...), e.reason
+				return nil
+			})
+			if err != nil || text != "I paint." || thoughts != "hm" || reason != "stop" || len(calls) != 1 || calls[0].ID != "c1" || calls[0].Function.Name != "paint" || calls[0].Function.Arguments.String() != `{"color":"red"}` {
+				t.Errorf("%q %q %q %+v %v", text, thoughts, reason, calls, err)
+			}
+		})
+	}
+	var args api.ToolCallFunctionArguments
+	args.Set("color", "red")
+	messages := []api.Message{
+		{Role: "user", Content: "Paint."}, {Role: "assistant", ToolCalls: []api.ToolCall{{ID: "c1", Function: api.ToolCallFunction{Name: "paint", Arguments: args}}}},
+		{Role: "tool", ToolName: "paint", ToolCallID: "c1", Content: "done"},
+	}
+	if _, last, err := chat(t, ts.client(t), &api.ChatRequest{Model: "seed", Tools: tools, Messages: messages, Options: map[string]any{"num_predict": 8}}); err != nil || !last.Done {
+		t.Errorf("a conversation with calls: %+v %v", last, err)
+	}
+}
+
 func TestBadChats(t *testing.T) {
 	ts := serve(t, func(o *Options) { o.Limits.Images, o.Limits.ImageBytes = 2, 1<<20 })
 	whole := base64.StdEncoding.EncodeToString(picture(t, "shape-4.png"))
@@ -234,6 +279,9 @@ func TestBadChats(t *testing.T) {
 		{"a schema that nothing satisfies", with(`"format":{"type":"object","properties":{"a":{"enum":[]}},"required":["a"]}`), 400, "schema"},
 		{"a schema that is none", with(`"format":{"type":7}`), 400, "schema"},
 		{"too many logprobs", with(`"logprobs":true,"top_logprobs":21`), 400, "top_logprobs"},
+		{"a tool without a name", with(`"tools":[{"type":"function","function":{"description":"a"}}]`), 400, "tool 1"},
+		{"a tool of another type", with(`"tools":[{"type":"web"}]`), 400, "web"},
+		{"a tool of an impossible schema", with(`"tools":[{"type":"function","function":{"name":"a","parameters":{"type":"array"}}}]`), 400, "tool"},
 		{"thinking", with(`"think":true`), 400, "does not support thinking"},
 		{"a level of thinking that is none", with(`"think":"hard"`), 400, "think"},
 		{"keep_alive that is none", with(`"keep_alive":"forever"`), 400, "forever"},
@@ -306,13 +354,32 @@ func TestAClientThatGoesEndsItsAnswer(t *testing.T) {
 	}
 }
 
+func TestTheEndOfTheServerIsTheLastLineOfAnAnswer(t *testing.T) {
+	ts := serve(t, func(o *Options) { o.Limits.Grace = 50 * time.Millisecond })
+	body := `{"model":"seed","options":{"temperature":1},"messages":[{"role":"user","content":"Count."}],"format":{"type":"array","items":{"type":"integer"},"minItems":900}}`
+	body = strings.Replace(body, `{"type":"array","items":{"type":"integer"},"minItems":900}`, `{"type":"object","properties":{"a":{"type":"array","items":{"type":"integer"},"minItems":900}},"required":["a"]}`, 1)
+	w, err := ts.http.Post(ts.url+"/api/chat", "application/json", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Body.Close()
+	lines, last := bufio.NewScanner(w.Body), ""
+	for lines.Scan() {
+		last = lines.Text()
+		ts.end()
+	}
+	if !strings.Contains(last, errShutdown.Error()) {
+		t.Errorf("%q %v", last, lines.Err())
+	}
+}
+
 // FuzzChatRequest sends what a client can send through all that is done before a model is borrowed.
 func FuzzChatRequest(f *testing.F) {
 	f.Add([]byte(`{"model":"m","messages":[{"role":"user","content":"[img]a","images":["AA==","AA=="]}],"format":"json","options":{"stop":["a"],"seed":1,"top_k":1e9},"think":"high","keep_alive":-1}`))
 	f.Add([]byte(`{"model":"m","messages":[{"role":"","tool_calls":[{"function":{"arguments":{"a":1}}}]}],"tools":[{"function":{"parameters":{"properties":{}}}}]}`))
 	s := &Server{limits: Limits{}.withDefaults(0)}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		var q api.ChatRequest
+		var q chatRequest
 		if decodeJSON(data, &q) != nil {
 			return
 		}

@@ -7,6 +7,7 @@ import (
 	"github.com/ollama/ollama/api"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	templates "github.com/eyelet-engine/eyelet/models/chat"
 )
 
 // ollamaGenerate answers POST /api/generate.
@@ -42,10 +43,13 @@ func (s *Server) ollamaGenerate(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer l.Release()
+	if request.Thinking == engine.ThinkOn && !l.Model.Thinks() {
+		return refuseField("think", "%q does not support thinking", q.Model)
+	}
 	options.apply(request, l.Model.Info().Context)
-	out := &ollamaOutput{s: s, w: w, model: q.Model, began: began, load: l.load, streamed: q.Stream == nil || *q.Stream, raw: q.Raw}
+	out := &ollamaOutput{s: s, w: w, ctx: r.Context(), model: q.Model, began: began, load: l.load, streamed: q.Stream == nil || *q.Stream, raw: q.Raw}
 	return out.run(l.generate(r.Context(), *request), func(e ollamaEvent) any {
-		g := api.GenerateResponse{Model: e.model, CreatedAt: e.at, Response: e.text, Logprobs: e.logprobs}
+		g := api.GenerateResponse{Model: e.model, CreatedAt: e.at, Response: e.text, Thinking: e.thinking, Logprobs: e.logprobs}
 		if e.done {
 			g.Done, g.DoneReason, g.Metrics = true, e.reason, e.metrics
 			if !q.Raw {
@@ -65,8 +69,6 @@ func (s *Server) checkGenerate(q *api.GenerateRequest, m *model) (*ollamaOptions
 		return nil, refuseField("images", "raw mode does not support images; leave raw out, or use /api/chat")
 	case q.Suffix != "":
 		return nil, refuseField("suffix", "%q does not support insert", q.Model)
-	case q.Think != nil && q.Think.Bool():
-		return nil, refuseField("think", "%q does not support thinking", q.Model)
 	case q.Width != 0 || q.Height != 0 || q.Steps != 0:
 		return nil, refuseField("width", "%q does not draw pictures", q.Model)
 	}
@@ -86,6 +88,16 @@ func generateRequest(q *api.GenerateRequest, m *model) (*engine.Request, error) 
 		r.Prompt = q.Prompt
 		return r, nil
 	}
+	r.Thinking = thinking(q.Think)
+	if q.Template != "" {
+		if len(q.Template) > maxTemplate {
+			return nil, refuseField("template", "the template has %d bytes; give %d at most", len(q.Template), maxTemplate)
+		}
+		var err error
+		if r.Template, err = templates.ParseGo(q.Template, templates.Options{}); err != nil {
+			return nil, refuseField("template", "%s", plain(err))
+		}
+	}
 	for _, token := range q.Context {
 		r.Before = append(r.Before, engine.Token(token))
 		if int(r.Before[len(r.Before)-1]) != token {
@@ -102,6 +114,9 @@ func generateRequest(q *api.GenerateRequest, m *model) (*engine.Request, error) 
 	r.Messages = ollamaMessages(m, messages)
 	return r, nil
 }
+
+// maxTemplate bounds a template that comes with a request.
+const maxTemplate = 64 << 10
 
 // contextOf is the context that continues a conversation: all its tokens. Pictures are not among them.
 func contextOf(prompt, answer []engine.Token) []int {

@@ -72,6 +72,36 @@ func TestGenerateLoadsAndUnloads(t *testing.T) {
 	}
 }
 
+func TestTemplatesOfOllamasAreHonoured(t *testing.T) {
+	ts := serve(t)
+	c := ts.client(t)
+	const template = "{{ .System }} USER: {{ .Prompt }} ASSISTANT: {{ .Response }}</s>"
+	_, own, err := generate(t, c, &api.GenerateRequest{Model: "seed", Prompt: "What color is it?", Options: map[string]any{"num_predict": 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, given, err := generate(t, c, &api.GenerateRequest{Model: "seed", Prompt: "What color is it?", System: "Say it in a word or two, please.", Template: template, Options: map[string]any{"num_predict": 1}})
+	if err != nil || given.PromptEvalCount <= own.PromptEvalCount {
+		t.Errorf("%d tokens, with a template %d, %v", own.PromptEvalCount, given.PromptEvalCount, err)
+	}
+	no := false
+	made := &api.CreateRequest{Model: "made", Files: map[string]string{"a": upload(t, c, seedModel), "b": upload(t, c, seedProjector)}, Template: "USER: {{ .Prompt }} ASSISTANT:{{ .Response }}</s>", Stream: &no}
+	if err := c.Create(t.Context(), made, func(api.ProgressResponse) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	text, last, err := generate(t, c, &api.GenerateRequest{Model: "made", Prompt: "[img]\nWhat color is the background?", Images: []api.ImageData{picture(t, "shape-4.png")}})
+	if err != nil || text != "cyan" || last.PromptEvalCount < 70 {
+		t.Errorf("%q %+v %v", text, last, err)
+	}
+	if show, err := c.Show(t.Context(), &api.ShowRequest{Model: "made"}); err != nil || show.Template != made.Template {
+		t.Errorf("%+v %v", show, err)
+	}
+	made.Template = "{{ range }}"
+	if err := c.Create(t.Context(), made, func(api.ProgressResponse) error { return nil }); statusOf(err) != 400 {
+		t.Errorf("a template that is none: %v", err)
+	}
+}
+
 func TestBadGenerates(t *testing.T) {
 	ts := serve(t)
 	for _, c := range []struct {
@@ -85,6 +115,8 @@ func TestBadGenerates(t *testing.T) {
 		{"a context of huge numbers", `"context":[4294967297]`, "4294967297"},
 		{"a negative context", `"context":[-1]`, "token -1"},
 		{"a context of texts", `"context":["a"]`, "context"},
+		{"a template that is none", `"template":"{{ range }}"`, "template"},
+		{"a template without end", `"template":"{{ range 9223372036854775807 }}{{ end }}{{ .Prompt }}"`, "limits"},
 		{"drawing", `"width":512`, "draw"},
 		{"thinking", `"think":"high"`, "thinking"},
 	} {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -15,7 +16,9 @@ import (
 	ollama "github.com/ollama/ollama/types/model"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	templates "github.com/eyelet-engine/eyelet/models/chat"
 	"github.com/eyelet-engine/eyelet/models/gguf"
+	"github.com/eyelet-engine/eyelet/models/reply"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
@@ -68,7 +71,7 @@ func (s *Server) ollamaShow(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	//lint:ignore SA1019 clients of old still send it
+	//lint:ignore SA1019 older clients send it
 	m, err := s.models.find(cmp.Or(q.Model, q.Name))
 	if err != nil {
 		return err
@@ -125,6 +128,21 @@ func (m *model) capabilities(file *gguf.File) []ollama.Capability {
 	list = append(list, ollama.CapabilityCompletion)
 	if m.spec.Projector != "" {
 		list = append(list, ollama.CapabilityVision)
+	}
+	parse := templates.Parse
+	if m.spec.GoTemplate != "" {
+		parse = templates.ParseGo
+	}
+	template, err := parse(m.template(file), templates.Options{})
+	if err != nil {
+		return list
+	}
+	style := reply.Detect(context.Background(), template, m.template(file))
+	if style.Native {
+		list = append(list, ollama.CapabilityTools)
+	}
+	if style.Open != "" {
+		list = append(list, ollama.CapabilityThinking)
 	}
 	return list
 }

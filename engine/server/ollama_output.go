@@ -18,6 +18,8 @@ type ollamaEvent struct {
 	model    string
 	at       time.Time
 	text     string
+	thinking string
+	calls    []api.ToolCall
 	logprobs []api.Logprob
 	done     bool
 	reason   string         // of the end
@@ -30,7 +32,8 @@ type ollamaEvent struct {
 type ollamaOutput struct {
 	s        *Server
 	w        http.ResponseWriter
-	model    string // as the client called it
+	ctx      context.Context // of the request
+	model    string          // as the client called it
 	began    time.Time
 	load     time.Duration
 	streamed bool
@@ -41,44 +44,76 @@ type ollamaOutput struct {
 // become the stream's last line.
 func (o *ollamaOutput) run(answer iter.Seq2[engine.Event, error], document func(ollamaEvent) any) error {
 	out := o.s.newLines(o.w)
-	var text strings.Builder
-	var logprobs []api.Logprob
+	var piece ollamaEvent // what has come and was not sent
 	var tokens []engine.Token
+	calls := callJoiner{}
 	show := spoken{begun: o.raw}
 	for e, err := range answer {
 		if err != nil {
 			return o.failed(out, err)
 		}
-		piece := show.push(e.Text)
-		logprobs = append(logprobs, ollamaLogprobs(e.Logprobs)...)
+		piece.text += show.push(e.Text)
+		piece.thinking += e.Reasoning
+		piece.calls = append(piece.calls, calls.push(e.Calls)...)
+		piece.logprobs = append(piece.logprobs, ollamaLogprobs(e.Logprobs)...)
+		piece.model, piece.at = o.model, time.Now().UTC()
 		tokens = append(tokens, e.Tokens...)
-		if !o.streamed {
-			text.WriteString(piece)
-		} else if piece != "" {
-			if err := out.send(document(ollamaEvent{model: o.model, at: time.Now().UTC(), text: piece, logprobs: logprobs})); err != nil {
+		if o.streamed && (piece.text != "" || piece.thinking != "" || len(piece.calls) > 0) {
+			if err := out.send(document(piece)); err != nil {
 				return err
 			}
-			logprobs = nil
+			piece = ollamaEvent{model: piece.model, at: piece.at}
 		}
 		if e.Done == nil {
 			continue
 		}
-		last := ollamaEvent{
-			model: o.model, at: time.Now().UTC(), text: text.String(), logprobs: logprobs, done: true, reason: string(e.Done.Finish),
-			result: e.Done, tokens: tokens, metrics: o.metrics(e.Done),
-		}
+		piece.done, piece.reason, piece.result, piece.tokens, piece.metrics = true, ollamaReason(e.Done.Finish), e.Done, tokens, o.metrics(e.Done)
 		if o.streamed {
-			return out.send(document(last))
+			return out.send(document(piece))
 		}
-		return o.s.writeJSON(o.w, http.StatusOK, document(last))
+		return o.s.writeJSON(o.w, http.StatusOK, document(piece))
 	}
 	return nil
+}
+
+// ollamaReason is why an answer ended, in Ollama's words, which have none for calls of tools.
+func ollamaReason(f engine.FinishReason) string {
+	if f == engine.FinishTools {
+		f = engine.FinishStop
+	}
+	return string(f)
+}
+
+// callJoiner puts calls together, which Ollama's API knows whole only.
+type callJoiner map[int]*joinedCall
+
+// push returns the calls that are whole now.
+func (j callJoiner) push(deltas []engine.CallDelta) (whole []api.ToolCall) {
+	for _, d := range deltas {
+		c := j[d.Index]
+		if c == nil {
+			c = &joinedCall{ToolCall: api.ToolCall{ID: d.ID, Function: api.ToolCallFunction{Index: d.Index, Name: d.Name}}}
+			j[d.Index] = c
+		}
+		c.arguments += d.Arguments
+		// What the grammar has held to the schema is JSON.
+		if d.Done && c.Function.Arguments.UnmarshalJSON([]byte(c.arguments)) == nil {
+			whole = append(whole, c.ToolCall)
+		}
+	}
+	return whole
+}
+
+// joinedCall is a call of which pieces have come.
+type joinedCall struct {
+	api.ToolCall
+	arguments string
 }
 
 // failed tells of an error in the middle of a stream, by its last line.
 func (o *ollamaOutput) failed(out *lines, err error) error {
 	if out.begun {
-		f := failureOf(context.Background(), err)
+		f := failureOf(o.ctx, err)
 		_ = out.send(map[string]string{"error": f.text}) // the client may be gone
 	}
 	return err

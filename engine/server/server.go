@@ -30,8 +30,8 @@ type Options struct {
 	NoBuiltin bool
 	// ReadOnly refuses requests that would change the store.
 	ReadOnly bool
-	// Spec is how models are loaded, whatever they are: context, parallel requests, queue and so on. Name, Model, Projector and ChatTemplate are
-	// each model's own.
+	// Spec is how models are loaded, whatever they are: context, parallel requests, queue and so on. Name, Model, Projector and
+	// the templates are each model's own.
 	Spec engine.ModelSpec
 	// Context is the context length of models where neither Spec nor the model's own manifest says one; 0 for the engine's default.
 	Context int
@@ -79,7 +79,7 @@ type Limits struct {
 func (l Limits) withDefaults(context int) Limits {
 	l.Body = cmp.Or(l.Body, 64<<20)
 	l.Blob = cmp.Or(l.Blob, 64<<30)
-	l.Memory = cmp.Or(l.Memory, 512<<20)
+	l.Memory = max(cmp.Or(l.Memory, 512<<20), 2*l.Body) // a body is copied as it grows
 	l.Images = cmp.Or(l.Images, 64)
 	l.ImageBytes = cmp.Or(l.ImageBytes, 32<<20)
 	l.Context = cmp.Or(l.Context, max(32768, context))

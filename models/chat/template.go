@@ -76,9 +76,10 @@ var errShape = errors.New("the template takes content as a string")
 
 // Template is a parsed chat template. It may be used by several goroutines at once.
 type Template struct {
-	program *jinja.Program
-	opts    Options
-	tokens  []string
+	program    *jinja.Program
+	opts       Options
+	tokens     []string
+	goTemplate *goTemplate // in the place of program
 }
 
 // Parse reads a Jinja chat template, as stored in tokenizer_config.json or under tokenizer.chat_template in a GGUF file.
@@ -87,7 +88,8 @@ func Parse(source string, opts Options) (*Template, error) {
 	if err != nil {
 		return nil, fmt.Errorf("chat template: %w", err)
 	}
-	return &Template{p, opts, append(opts.ImageTokens[:len(opts.ImageTokens):len(opts.ImageTokens)], imageTokens...)}, nil
+	tokens := append(opts.ImageTokens[:len(opts.ImageTokens):len(opts.ImageTokens)], imageTokens...)
+	return &Template{program: p, opts: opts, tokens: tokens}, nil
 }
 
 // Render writes the prompt of a conversation. See the package comment for how content is shaped and what the parts
@@ -99,6 +101,13 @@ func (t *Template) Render(ctx context.Context, messages []Message, opts RenderOp
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, ErrLimit)
 	defer cancel()
+	if t.goTemplate != nil {
+		parts, err := t.renderGo(ctx, messages, opts)
+		if err != nil {
+			return nil, fmt.Errorf("chat template: %w", err)
+		}
+		return parts, nil
+	}
 	vars, err := t.variables(opts)
 	if err != nil {
 		return nil, fmt.Errorf("chat template: %w", err)

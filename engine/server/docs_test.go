@@ -1,0 +1,140 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers/legacy"
+)
+
+// TestTheCurlsOfTheDocumentationWork runs what docs/api.md shows, as it stands but for the address.
+func TestTheCurlsOfTheDocumentationWork(t *testing.T) {
+	for _, name := range []string{"bash", "curl", "base64", "sha256sum"} {
+		if _, err := exec.LookPath(name); err != nil {
+			t.Skipf("there is no %s", name)
+		}
+	}
+	text, err := os.ReadFile("../../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ts := serve(t)
+	blocks := regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(text), -1)
+	if len(blocks) < 6 {
+		t.Fatalf("%d blocks", len(blocks))
+	}
+	for _, b := range blocks {
+		script := strings.ReplaceAll(b[1], "http://localhost:11434", ts.url)
+		cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", `curl() { command curl -sS --fail-with-body --noproxy "*" "$@" && echo; }`+"\n"+script)
+		cmd.Dir = "../.."
+		out, err := cmd.CombinedOutput()
+		if err != nil || bytes.Contains(out, []byte(`"error"`)) {
+			t.Errorf("%v\n%s\n%s", err, b[1], out)
+		}
+	}
+}
+
+func openAPI(t *testing.T) *openapi3.T {
+	t.Helper()
+	path, err := filepath.Abs("../../docs/openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := openapi3.NewLoader().LoadFromFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := doc.Validate(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}
+
+func TestOpenAPIHasEveryRoute(t *testing.T) {
+	ts := serve(t)
+	documented := map[string]bool{}
+	for path, item := range openAPI(t).Paths.Map() {
+		for method := range item.Operations() {
+			documented[method+" "+path] = true
+		}
+	}
+	for _, f := range ts.list {
+		if f.prefix != "/" && f.prefix != "/api/" {
+			continue // APIs that are others', who describe them
+		}
+		for pattern := range f.routes {
+			pattern = strings.TrimSuffix(pattern, "{$}")
+			if !documented[pattern] {
+				t.Errorf("docs/openapi.yaml lacks %s", pattern)
+			}
+			delete(documented, pattern)
+		}
+	}
+	if len(documented) > 0 {
+		t.Errorf("docs/openapi.yaml has what is not served: %v", documented)
+	}
+}
+
+// TestAnswersAreWhatOpenAPISays holds requests and answers to the schemas.
+func TestAnswersAreWhatOpenAPISays(t *testing.T) {
+	ts := serve(t)
+	doc := openAPI(t)
+	doc.Servers = openapi3.Servers{{URL: ts.url}}
+	router, err := legacy.NewRouter(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	image := base64.StdEncoding.EncodeToString(picture(t, "shape-4.png"))
+	for _, c := range []struct{ method, path, body string }{
+		{"POST", "/api/chat", `{"model":"seed","stream":false,"messages":[{"role":"user","content":"What?","images":["` + image + `"]}],"logprobs":true,"top_logprobs":2,"options":{"num_predict":4}}`},
+		{"POST", "/api/generate", `{"model":"seed","stream":false,"prompt":"What?","options":{"num_predict":4}}`},
+		{"POST", "/api/chat", `{"model":"seed","messages":[]}`},
+		{"POST", "/api/chat", `{"model":"nothing","messages":[]}`},
+		{"POST", "/api/embed", `{"model":"seed","input":"a"}`},
+		{"POST", "/api/embeddings", `{"model":"seed","prompt":"a"}`},
+		{"POST", "/api/show", `{"model":"seed","verbose":true}`},
+		{"GET", "/api/tags", ""},
+		{"GET", "/api/ps", ""},
+		{"GET", "/api/version", ""},
+		{"GET", "/metrics", ""},
+		{"GET", "/healthz", ""},
+		{"POST", "/api/create", `{"model":"a","from":"nothing","stream":false}`},
+		{"POST", "/api/pull", `{"model":"a"}`},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), c.method, ts.url+c.path, strings.NewReader(c.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.body != "" {
+			r.Header.Set("Content-Type", "application/json")
+		}
+		route, params, err := router.FindRoute(r)
+		if err != nil {
+			t.Errorf("%s %s: %v", c.method, c.path, err)
+			continue
+		}
+		in := &openapi3filter.RequestValidationInput{Request: r, Route: route, PathParams: params, Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc}}
+		if err := openapi3filter.ValidateRequest(t.Context(), in); err != nil {
+			t.Errorf("%s %s: %v", c.method, c.path, err)
+		}
+		w := ts.do(t, c.method, c.path, c.body)
+		if w.header.Get("Content-Type") != "application/json; charset=utf-8" {
+			continue
+		}
+		answer := &openapi3filter.ResponseValidationInput{RequestValidationInput: in, Status: w.status, Header: w.header, Options: &openapi3filter.Options{IncludeResponseStatus: true}}
+		answer.SetBodyBytes([]byte(w.text))
+		if err := openapi3filter.ValidateResponse(t.Context(), answer); err != nil {
+			t.Errorf("%s %s: %v\n%.300s", c.method, c.path, err, w.text)
+		}
+	}
+}
