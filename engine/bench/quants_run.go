@@ -91,7 +91,10 @@ func (m *matrix) planTowers() {
 		j.Projector, j.Base, j.weight = f.Path, f.Name == base, f.Bytes
 		j.Rows, j.BaseRows = rowsName(f.Name), rowsName(base)
 		j.have = func() bool {
-			needed := m.qualitiesLeft(f.Name) || j.Base && slices.ContainsFunc(m.r.Projectors, func(f ModelFile) bool { return m.r.Towers[f.Name] == nil })
+			needed := m.qualitiesLeft(f.Name)
+			if j.Base { // others are compared with it, and the base's quality is measured again for any other's
+				needed = m.qualitiesLeft("") || slices.ContainsFunc(m.r.Projectors, func(f ModelFile) bool { return m.r.Towers[f.Name] == nil })
+			}
 			return m.r.Towers[f.Name] != nil && (!needed || m.exists(filepath.Join(workDir, j.Rows)))
 		}
 		j.take = func(r *JobResult) { m.r.Towers[f.Name] = r.Tower }

@@ -94,6 +94,12 @@ func TestAMatrixIsMeasuredAndGoneOnWith(t *testing.T) {
 	if _, err := Quants(t.Context(), o); err != nil || len(ran) != 0 {
 		t.Errorf("ran %v, %v", ran, err)
 	}
+	// Another projector, when the work of the run before is gone.
+	o.Models, o.KV, o.NoSpeed = o.Models[:1], o.KV[:1], true
+	o.Projectors = append(o.Projectors, quantizedTower(t, gguf.Q5_1))
+	if r, err := Quants(t.Context(), o); err != nil || strings.Join(ran, " ") != "tower tower quality quality" || len(r.Qualities) != 9 || len(r.Cells) != 9 {
+		t.Errorf("ran %v, %v", ran, err)
+	}
 	o.Seed++
 	if _, err := Quants(t.Context(), o); !errors.Is(err, ErrResults) || !strings.Contains(err.Error(), "--restart") {
 		t.Errorf("other settings: %v", err)
