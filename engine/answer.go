@@ -36,6 +36,10 @@ func (a *answer) Next(output int) (token llama.Token, more bool, err error) {
 		return token, false, err
 	}
 	e := Event{Tokens: []Token{token}}
+	if a.result.Usage.Completion == 0 {
+		usage := a.result.Usage
+		e.Usage = &usage
+	}
 	if a.request.Logprobs {
 		logits, err := m.lc.Logits(output)
 		if err != nil {
@@ -97,6 +101,7 @@ func (a *answer) rest() Event {
 		}
 	}
 	e := Event{Done: &a.result}
+	a.result.StopText = a.stop.hit
 	a.mean(&e, text)
 	if a.parser != nil {
 		d := a.parser.Flush()

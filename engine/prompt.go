@@ -217,7 +217,7 @@ func (m *Model) checkLength(p *prompt) error {
 // check finds contradictions in a request before any work is done.
 func (r *Request) check() error {
 	switch {
-	case len(r.Messages) == 0 && r.Prompt == "":
+	case len(r.Messages) == 0 && r.Prompt == "" && len(r.Before) == 0:
 		return fmt.Errorf("%w: neither Messages nor Prompt is set", ErrRequest)
 	case len(r.Messages) > 0 && r.Prompt != "":
 		return fmt.Errorf("%w: both Messages and Prompt are set", ErrRequest)

@@ -176,6 +176,7 @@ type Event struct {
 
 	Tokens   []Token
 	Logprobs []TokenLogprob // one a token, if asked for
+	Usage    *Usage         // set on the first event: what is known of the prompt by then, its tokens
 	Done     *Result        // set on the last event
 }
 
@@ -199,12 +200,13 @@ const (
 
 // Result sums an answer up.
 type Result struct {
-	Finish  FinishReason
-	Calls   []ToolCall // of tools; the arguments of the last are cut off where Finish is FinishLength
-	Usage   Usage
-	Timings Timings
-	Seed    uint32  // the seed used, when tokens were drawn at random
-	Prompt  []Token // of the prompt, pictures left out; where Request.KeepPrompt asks for it
+	Finish   FinishReason
+	StopText string     // of Request.Stop, the one that ended the answer
+	Calls    []ToolCall // of tools; the arguments of the last are cut off where Finish is FinishLength
+	Usage    Usage
+	Timings  Timings
+	Seed     uint32  // the seed used, when tokens were drawn at random
+	Prompt   []Token // of the prompt, pictures left out; where Request.KeepPrompt asks for it
 
 	Speculation Speculation
 }

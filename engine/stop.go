@@ -6,6 +6,7 @@ import "strings"
 type stopper struct {
 	stops   []string
 	pending string
+	hit     string // the stop text that came
 }
 
 // push adds text and returns what can be shown. Once a stop text is complete it returns true, and what stood before it.
@@ -17,7 +18,7 @@ func (s *stopper) push(text string) (show string, stopped bool) {
 	first := -1
 	for _, stop := range s.stops {
 		if i := strings.Index(s.pending, stop); i >= 0 && (first < 0 || i < first) {
-			first = i
+			first, s.hit = i, stop
 		}
 	}
 	if first >= 0 {

@@ -106,6 +106,7 @@ func (o *serveOptions) flags(cmd *cobra.Command) {
 	f.StringVar(&spec.VisionPrecision, "vision-precision", "auto", "arithmetic of native towers: auto, f32, bf16, int8")
 	f.BoolVar(&spec.ExactImages, "exact-images", false, "decode photos at full size, not shrunk to what the tower needs")
 	f.StringArrayVar(&o.server.Hosts, "allow-host", nil, "name of this machine that clients use, beside localhost and addresses; * for any; may be repeated")
+	f.StringArrayVar(&o.server.Pictures, "allow-image-urls", nil, "host from which pictures may be fetched that a request names by http or https, or a folder as file:///srv/pictures; may be repeated")
 	f.StringArrayVar(&o.server.Origins, "allow-origin", nil, "origin of web pages that may use the server, as https://chat.example.org; may be repeated")
 	f.StringVar(&o.keys, "keys", "", "file of API keys, one of which each request must then carry")
 	f.StringVar(&o.cert, "tls-cert", "", "file of a certificate in PEM format, to serve HTTPS")

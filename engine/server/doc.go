@@ -1,4 +1,4 @@
-// Package server answers over HTTP what an engine answers in Go: Ollama's API, and what an operator needs beside it.
+// Package server answers over HTTP what an engine answers in Go: Ollama's, OpenAI's and Anthropic's APIs, and what an operator needs beside them.
 //
 //	e, err := engine.New(engine.Options{})
 //	pool := engine.NewPool(e, engine.PoolOptions{})
@@ -19,6 +19,7 @@
 //
 // # What a client can do to the machine
 //
-// Nothing in a request becomes a path but names and digests that the store has checked. No request makes the server connect anywhere. Bodies,
+// Nothing in a request becomes a path but names and digests that the store has checked. No request makes the server connect anywhere but to
+// hosts that the operator names for pictures (picture.go). Bodies,
 // pictures, connections, requests and times are bounded by [Limits], all bodies together by Limits.Memory.
 package server

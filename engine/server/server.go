@@ -41,6 +41,9 @@ type Options struct {
 	// Origins are the origins of web pages that may use the server beside those of this machine, as "https://chat.example.org"; a "*" stands for any
 	// text in between, alone for all.
 	Origins []string
+	// Pictures names where pictures may come from that a request gives the address of: hosts as "example.org" or "example.org:8080", folders as
+	// "file:///srv/pictures". Nothing is fetched from elsewhere; data URLs are always taken.
+	Pictures []string
 	// Keys, where not nil, are demanded of every request but those for health.
 	Keys *Keys
 
@@ -93,19 +96,20 @@ func (l Limits) withDefaults(context int) Limits {
 
 // Server serves models over HTTP.
 type Server struct {
-	options Options
-	limits  Limits
-	log     *slog.Logger
-	pool    *engine.Pool
-	models  *models
-	gate    *gate
-	metrics *metrics
-	list    []family
-	handler http.Handler
-	memory  *semaphore.Weighted // of bodies, in bytes
-	busy    atomic.Int64        // requests under way
-	loading atomic.Int64        // models of Options.Preload that are not there yet
-	ending  atomic.Bool         // no longer ready
+	options  Options
+	limits   Limits
+	log      *slog.Logger
+	pool     *engine.Pool
+	models   *models
+	gate     *gate
+	pictures *pictureSource
+	metrics  *metrics
+	list     []family
+	handler  http.Handler
+	memory   *semaphore.Weighted // of bodies, in bytes
+	busy     atomic.Int64        // requests under way
+	loading  atomic.Int64        // models of Options.Preload that are not there yet
+	ending   atomic.Bool         // no longer ready
 }
 
 // New makes a server over the models of a pool. models may be nil for a server without a store. The pool and its engine are the caller's to
@@ -117,6 +121,9 @@ func New(pool *engine.Pool, models *store.Store, options Options) (*Server, erro
 	}
 	var err error
 	if s.gate, err = newGate(options.Hosts, options.Origins); err != nil {
+		return nil, err
+	}
+	if s.pictures, err = newPictureSource(options.Pictures, s.limits.ImageBytes); err != nil {
 		return nil, err
 	}
 	if s.models, err = newModels(pool, models, &s.options, s.limits); err != nil {
@@ -131,7 +138,7 @@ func New(pool *engine.Pool, models *store.Store, options Options) (*Server, erro
 
 // apis lists what is served. Each has a file of its own.
 func (s *Server) apis() []family {
-	return []family{s.operating(), s.ollama()}
+	return []family{s.operating(), s.ollama(), s.openai(), s.anthropic()}
 }
 
 // family is a set of endpoints.

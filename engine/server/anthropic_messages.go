@@ -1,0 +1,168 @@
+package server
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"net/http"
+
+	"github.com/eyelet-engine/eyelet/engine"
+)
+
+// messagesRequest is the body of POST /v1/messages.
+type messagesRequest struct {
+	Model         string             `json:"model"`
+	MaxTokens     *int               `json:"max_tokens"`
+	Messages      []anthropicMessage `json:"messages"`
+	System        anthropicBlocks    `json:"system"`
+	StopSequences texts              `json:"stop_sequences"`
+	Stream        bool               `json:"stream"`
+	Temperature   *float64           `json:"temperature"`
+	TopK          *int               `json:"top_k"`
+	TopP          *float64           `json:"top_p"`
+	Tools         []struct {
+		Type        string          `json:"type"`
+		Name        string          `json:"name"`
+		Description string          `json:"description"`
+		InputSchema json.RawMessage `json:"input_schema"`
+	} `json:"tools"`
+	ToolChoice struct {
+		Type   string `json:"type"`
+		Name   string `json:"name"`
+		Serial bool   `json:"disable_parallel_tool_use"`
+	} `json:"tool_choice"`
+	Thinking struct {
+		Type string `json:"type"`
+	} `json:"thinking"`
+	OutputFormat *openaiFormat `json:"output_format"`
+	OutputConfig struct {
+		Format *openaiFormat `json:"format"`
+	} `json:"output_config"`
+}
+
+// request translates a request, conversation included.
+func (q *messagesRequest) request(t *talk, m *model) (r engine.Request, err error) {
+	if len(q.Messages) == 0 {
+		return r, refuseField("messages", "messages is empty; send at least one")
+	}
+	if q.Messages[len(q.Messages)-1].Role == "assistant" {
+		return r, refuseField("messages", "the last message is the assistant's; this server does not go on with an answer that has begun")
+	}
+	if system := q.System.plain(); system != "" {
+		t.messages = append([]engine.Message{engine.System(system)}, t.messages...)
+	}
+	if err := t.anthropicTurns(q.Messages); err != nil {
+		return r, err
+	}
+	r = engine.Request{Messages: t.messages, Stop: q.StopSequences, SerialTools: q.ToolChoice.Serial}
+	if err := checkStops("stop_sequences", q.StopSequences); err != nil {
+		return r, err
+	}
+	for i, tool := range q.Tools {
+		if tool.Type != "" && tool.Type != "custom" {
+			return r, refuseField("tools", "tool %d is of type %.40q; this server knows tools of the client only", i+1, tool.Type)
+		}
+		r.Tools = append(r.Tools, engine.Tool{Name: tool.Name, Description: tool.Description, Parameters: tool.InputSchema})
+	}
+	switch q.ToolChoice.Type {
+	case "", "auto":
+	case "any":
+		r.ToolChoice = engine.ToolsRequired
+	case "none":
+		r.ToolChoice = engine.ToolsNone
+	case "tool":
+		if r.ToolName = q.ToolChoice.Name; r.ToolName == "" {
+			return r, refuseField("tool_choice.name", "tool_choice names no tool")
+		}
+	default:
+		return r, refuseField("tool_choice.type", "tool_choice.type is %.40q; give auto, any, tool or none", q.ToolChoice.Type)
+	}
+	switch q.Thinking.Type {
+	case "":
+	case "disabled":
+		r.Thinking = engine.ThinkOff
+	case "enabled", "adaptive":
+		r.Thinking = engine.ThinkOn
+	default:
+		return r, refuseField("thinking.type", "thinking.type is %.40q; give enabled or disabled", q.Thinking.Type)
+	}
+	for _, f := range []*openaiFormat{q.OutputFormat, q.OutputConfig.Format} {
+		if err := f.apply(&r, "output_format"); err != nil {
+			return r, err
+		}
+	}
+	c := sampleChoices{Temperature: q.Temperature, TopK: q.TopK, TopP: q.TopP}
+	err = c.apply(&r, m)
+	return r, err
+}
+
+// anthropicPrepare reads a request and translates it.
+func (s *Server) anthropicPrepare(w http.ResponseWriter, r *http.Request, q *messagesRequest) (request engine.Request, m *model, release func(), err error) {
+	release, err = s.decode(w, r, q)
+	if err == nil {
+		m, err = s.models.find(q.Model)
+	}
+	if err == nil {
+		request, err = q.request(s.newTalk(r.Context(), m, len(q.System) > 0), m)
+	}
+	return request, m, release, err
+}
+
+// anthropicMessages answers POST /v1/messages.
+func (s *Server) anthropicMessages(w http.ResponseWriter, r *http.Request) error {
+	var q messagesRequest
+	request, m, release, err := s.anthropicPrepare(w, r, &q)
+	defer release()
+	if err != nil {
+		return err
+	}
+	if q.MaxTokens == nil {
+		return refuseField("max_tokens", "max_tokens is missing")
+	}
+	if err := maxTokens(&request, "max_tokens", q.MaxTokens); err != nil {
+		return err
+	}
+	l, err := s.models.use(r.Context(), m, 0, nil)
+	if err != nil {
+		return err
+	}
+	defer l.Release()
+	o := &messageOutput{s: s, message: anthropicAnswer{ID: "msg_" + rand.Text(), Type: "message", Role: "assistant", Model: q.Model, Content: []any{}}}
+	if q.Stream {
+		o.events = s.newEvents(w)
+		o.begun, o.grown, o.ended = o.blockBegun, o.blockGrown, o.blockEnded
+	}
+	for e, err := range l.generate(r.Context(), request) {
+		if err == nil {
+			err = o.event(e)
+		}
+		if err != nil {
+			return o.fail(r.Context(), err)
+		}
+	}
+	if q.Stream {
+		return nil
+	}
+	return s.writeJSON(w, http.StatusOK, o.message)
+}
+
+// anthropicCount answers POST /v1/messages/count_tokens.
+func (s *Server) anthropicCount(w http.ResponseWriter, r *http.Request) error {
+	var q messagesRequest
+	request, m, release, err := s.anthropicPrepare(w, r, &q)
+	defer release()
+	if err != nil {
+		return err
+	}
+	l, err := s.models.use(r.Context(), m, 0, nil)
+	if err != nil {
+		return err
+	}
+	defer l.Release()
+	n, err := l.Model.Count(r.Context(), request)
+	if err != nil {
+		return err
+	}
+	return s.writeJSON(w, http.StatusOK, struct {
+		Tokens int `json:"input_tokens"`
+	}{n.Prompt})
+}

@@ -1,0 +1,130 @@
+package server
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/eyelet-engine/eyelet/engine"
+)
+
+// chatRequest is the body of POST /v1/chat/completions.
+type chatRequest struct {
+	sampleChoices
+	Model         string          `json:"model"`
+	Messages      []openaiMessage `json:"messages"`
+	Stream        bool            `json:"stream"`
+	StreamOptions struct {
+		IncludeUsage bool `json:"include_usage"`
+	} `json:"stream_options"`
+	N                   *int          `json:"n"`
+	Stop                texts         `json:"stop"`
+	MaxTokens           *int          `json:"max_tokens"`
+	MaxCompletionTokens *int          `json:"max_completion_tokens"`
+	Logprobs            bool          `json:"logprobs"`
+	TopLogprobs         int           `json:"top_logprobs"`
+	ResponseFormat      *openaiFormat `json:"response_format"`
+	Tools               []struct {
+		Type     string         `json:"type"`
+		Function openaiFunction `json:"function"`
+	} `json:"tools"`
+	ToolChoice json.RawMessage `json:"tool_choice"`
+	Parallel   *bool           `json:"parallel_tool_calls"`
+	Effort     string          `json:"reasoning_effort"`
+}
+
+// maxAnswers bounds the answers to one request.
+const maxAnswers = 16
+
+func answersOf(n *int) (int, error) {
+	if n == nil {
+		return 1, nil
+	}
+	if *n < 1 || *n > maxAnswers {
+		return 0, refuseField("n", "n is %d; give 1 to %d", *n, maxAnswers)
+	}
+	return *n, nil
+}
+
+// request translates what needs no model.
+func (q *chatRequest) request(m *model) (r engine.Request, err error) {
+	r = engine.Request{Logprobs: q.Logprobs, TopLogprobs: q.TopLogprobs, Stop: q.Stop}
+	if q.TopLogprobs < 0 || q.TopLogprobs > 20 {
+		return r, refuseField("top_logprobs", "top_logprobs is %d; give 0 to 20", q.TopLogprobs)
+	}
+	if q.TopLogprobs > 0 && !q.Logprobs {
+		return r, refuseField("top_logprobs", "top_logprobs is set, and logprobs is not true")
+	}
+	if err := checkStops("stop", q.Stop); err != nil {
+		return r, err
+	}
+	if err := maxTokens(&r, "max_tokens", q.MaxTokens); err != nil {
+		return r, err
+	}
+	if err := maxTokens(&r, "max_completion_tokens", q.MaxCompletionTokens); err != nil {
+		return r, err
+	}
+	if err := q.ResponseFormat.apply(&r, "response_format"); err != nil {
+		return r, err
+	}
+	for i, t := range q.Tools {
+		if t.Type != "" && t.Type != "function" {
+			return r, refuseField("tools", "tool %d is of type %.40q; this server knows functions", i+1, t.Type)
+		}
+		r.Tools = append(r.Tools, engine.Tool(t.Function))
+	}
+	if err := openaiChoice(&r, q.ToolChoice, q.Parallel); err != nil {
+		return r, err
+	}
+	r.Thinking = thinkingOf(q.Effort)
+	err = q.apply(&r, m)
+	return r, err
+}
+
+// thinkingOf translates the effort of reasoning, of which a model here has two: none and its own.
+func thinkingOf(effort string) engine.Thinking {
+	switch effort {
+	case "":
+		return engine.ThinkAsUsual
+	case "none", "minimal":
+		return engine.ThinkOff
+	}
+	return engine.ThinkOn
+}
+
+// openaiChat answers POST /v1/chat/completions.
+func (s *Server) openaiChat(w http.ResponseWriter, r *http.Request) error {
+	var q chatRequest
+	release, err := s.decode(w, r, &q)
+	defer release()
+	if err != nil {
+		return err
+	}
+	m, err := s.models.find(q.Model)
+	if err != nil {
+		return err
+	}
+	if len(q.Messages) == 0 {
+		return refuseField("messages", "messages is empty; send at least one")
+	}
+	n, err := answersOf(q.N)
+	if err != nil {
+		return err
+	}
+	request, err := q.request(m)
+	if err != nil {
+		return err
+	}
+	first := q.Messages[0].Role
+	t := s.newTalk(r.Context(), m, first == "system" || first == "developer")
+	if err := s.openaiTalk(t, q.Messages); err != nil {
+		return err
+	}
+	request.Messages = t.messages
+	l, err := s.models.use(r.Context(), m, 0, nil)
+	if err != nil {
+		return err
+	}
+	defer l.Release()
+	out := newChatOutput(s, w, &q, n)
+	return out.run(r.Context(), l.generateAll(r.Context(), copies(request, n)))
+}

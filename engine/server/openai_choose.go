@@ -1,0 +1,187 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"strconv"
+
+	"github.com/eyelet-engine/eyelet/engine"
+)
+
+// sampleChoices are what OpenAI's and Anthropic's APIs let a client choose of sampling, and what this server adds.
+type sampleChoices struct {
+	Temperature      *float64           `json:"temperature"`
+	TopP             *float64           `json:"top_p"`
+	FrequencyPenalty *float64           `json:"frequency_penalty"`
+	PresencePenalty  *float64           `json:"presence_penalty"`
+	Seed             *int64             `json:"seed"`
+	LogitBias        map[string]float64 `json:"logit_bias"`
+	// Not of OpenAI, whose clients send them all the same.
+	TopK          *int     `json:"top_k"`
+	MinP          *float64 `json:"min_p"`
+	RepeatPenalty *float64 `json:"repeat_penalty"`
+}
+
+// apply makes the choices part of a request, over what the model recommends.
+func (c *sampleChoices) apply(r *engine.Request, m *model) error {
+	o := &ollamaOptions{sampling: engine.Sampling{Temperature: 1}}
+	o.ofModel(m.params())
+	s := o.sampling
+	for _, x := range []struct {
+		name     string
+		from     *float64
+		to       *float32
+		min, max float64
+	}{
+		{"temperature", c.Temperature, &s.Temperature, 0, 2},
+		{"top_p", c.TopP, &s.TopP, 0, 1},
+		{"min_p", c.MinP, &s.MinP, 0, 1},
+		{"frequency_penalty", c.FrequencyPenalty, &s.FrequencyPenalty, -2, 2},
+		{"presence_penalty", c.PresencePenalty, &s.PresencePenalty, -2, 2},
+		{"repeat_penalty", c.RepeatPenalty, &s.RepeatPenalty, 0.01, 10},
+	} {
+		if x.from == nil {
+			continue
+		}
+		if !(*x.from >= x.min && *x.from <= x.max) {
+			return refuseField(x.name, "%s is %v; give %v to %v", x.name, *x.from, x.min, x.max)
+		}
+		*x.to = float32(*x.from)
+	}
+	if c.TopP != nil && *c.TopP == 0 {
+		s.TopK = 1 // the smallest set of tokens is the best one; 0 is all in the engine
+	}
+	if c.TopK != nil {
+		s.TopK = max(*c.TopK, 0)
+	}
+	if c.Seed != nil {
+		seed := uint32(*c.Seed)
+		s.Seed = &seed
+	}
+	for key, bias := range c.LogitBias {
+		id, err := strconv.ParseInt(key, 10, 32)
+		if err != nil || id < 0 || !(bias >= -100 && bias <= 100) {
+			return refuseField("logit_bias", "logit_bias %q: %v; give numbers of tokens, and -100 to 100", key, bias)
+		}
+		if s.LogitBias == nil {
+			s.LogitBias = map[engine.Token]float32{}
+		}
+		s.LogitBias[engine.Token(id)] = float32(bias)
+		if bias == -100 {
+			s.LogitBias[engine.Token(id)] = float32(math.Inf(-1))
+		}
+	}
+	r.Sampling = s
+	r.Stop = append(r.Stop, o.stop...)
+	if r.MaxTokens == 0 {
+		r.MaxTokens = max(o.predict, 0)
+	}
+	return nil
+}
+
+// maxTokens checks a limit of an answer.
+func maxTokens(r *engine.Request, name string, n *int) error {
+	if n == nil {
+		return nil
+	}
+	if *n < 1 || *n > 1<<30 {
+		return refuseField(name, "%s is %d; give 1 or more", name, *n)
+	}
+	r.MaxTokens = *n
+	return nil
+}
+
+// texts is a field that is a text or a list of texts.
+type texts []string
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (t *texts) UnmarshalJSON(data []byte) error {
+	if bytes.HasPrefix(data, []byte(`"`)) {
+		*t = make(texts, 1)
+		return json.Unmarshal(data, &(*t)[0])
+	}
+	return json.Unmarshal(data, (*[]string)(t))
+}
+
+func checkStops(param string, stops texts) error {
+	if len(stops) > maxStops {
+		return refuseField(param, "%s has %d texts; give %d at most", param, len(stops), maxStops)
+	}
+	for _, s := range stops {
+		if s == "" {
+			return refuseField(param, "%s has an empty text, at which every answer would end", param)
+		}
+	}
+	return nil
+}
+
+// openaiFunction is a function in a list of tools.
+type openaiFunction struct {
+	Name        string          `json:"name"`
+	Description string          `json:"description"`
+	Parameters  json.RawMessage `json:"parameters"`
+}
+
+// openaiFormat is what an answer is to look like.
+type openaiFormat struct {
+	Type       string          `json:"type"`
+	Name       string          `json:"name,omitempty"`
+	Schema     json.RawMessage `json:"schema,omitempty"` // in responses
+	JSONSchema *struct {
+		Schema json.RawMessage `json:"schema"`
+	} `json:"json_schema,omitempty"` // in chat completions
+}
+
+func (f *openaiFormat) apply(r *engine.Request, param string) error {
+	if f == nil {
+		return nil
+	}
+	switch f.Type {
+	case "", "text":
+	case "json_object":
+		r.Schema = json.RawMessage(`{"type":"object"}`)
+	case "json_schema":
+		r.Schema = f.Schema
+		if f.JSONSchema != nil {
+			r.Schema = f.JSONSchema.Schema
+		}
+		if len(r.Schema) == 0 || string(r.Schema) == "null" {
+			return refuseField(param, "%s is a json_schema without a schema", param)
+		}
+	default:
+		return refuseField(param, "%s has the type %q; give text, json_object or json_schema", param, f.Type)
+	}
+	return nil
+}
+
+// openaiChoice makes tool_choice part of a request.
+func openaiChoice(r *engine.Request, choice json.RawMessage, parallel *bool) error {
+	r.SerialTools = parallel != nil && !*parallel
+	choice = bytes.TrimSpace(choice)
+	if len(choice) == 0 || string(choice) == "null" {
+		return nil
+	}
+	if choice[0] == '"' {
+		switch string(choice) {
+		case `"auto"`:
+		case `"none"`:
+			r.ToolChoice = engine.ToolsNone
+		case `"required"`:
+			r.ToolChoice = engine.ToolsRequired
+		default:
+			return refuseField("tool_choice", "tool_choice is %.40s; give none, auto, required or a function", choice)
+		}
+		return nil
+	}
+	var named struct {
+		Type     string
+		Name     string
+		Function struct{ Name string }
+	}
+	if err := json.Unmarshal(choice, &named); err != nil || named.Type != "function" || named.Name+named.Function.Name == "" {
+		return refuseField("tool_choice", `tool_choice names no function; give {"type": "function", "function": {"name": …}}`)
+	}
+	r.ToolName = named.Name + named.Function.Name
+	return nil
+}

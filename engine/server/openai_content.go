@@ -1,0 +1,123 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"github.com/eyelet-engine/eyelet/engine"
+)
+
+// openaiMessage is a message of a chat completion.
+type openaiMessage struct {
+	Role       string           `json:"role"`
+	Content    openaiContent    `json:"content"`
+	Name       string           `json:"name"`
+	Reasoning  string           `json:"reasoning_content"`
+	ToolCalls  []openaiToolCall `json:"tool_calls"`
+	ToolCallID string           `json:"tool_call_id"`
+}
+
+// openaiToolCall is a call in a message.
+type openaiToolCall struct {
+	Index    *int   `json:"index,omitempty"` // in streams
+	ID       string `json:"id,omitempty"`
+	Type     string `json:"type,omitempty"`
+	Function struct {
+		Name      string `json:"name,omitempty"`
+		Arguments string `json:"arguments"`
+	} `json:"function"`
+}
+
+// openaiContent are the parts of a message: a text alone is one.
+type openaiContent []openaiPart
+
+// openaiPart is a text or a picture, in the words of chat completions or of responses.
+type openaiPart struct {
+	Type     string          `json:"type"`
+	Text     string          `json:"text"`
+	Refusal  string          `json:"refusal"`
+	ImageURL json.RawMessage `json:"image_url"` // {"url": …}, or the address itself
+}
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (c *openaiContent) UnmarshalJSON(data []byte) error {
+	switch {
+	case bytes.HasPrefix(data, []byte(`"`)):
+		part := openaiPart{Type: "text"}
+		*c = openaiContent{part}
+		return json.Unmarshal(data, &(*c)[0].Text)
+	case bytes.Equal(data, []byte("null")):
+		*c = nil
+		return nil
+	}
+	return json.Unmarshal(data, (*[]openaiPart)(c))
+}
+
+// address is where a picture is.
+func (p *openaiPart) address() string {
+	var url string
+	if json.Unmarshal(p.ImageURL, &url) == nil {
+		return url
+	}
+	var object struct{ URL string }
+	_ = json.Unmarshal(p.ImageURL, &object) // an empty address is refused
+	return object.URL
+}
+
+// content turns the parts of a message into the engine's.
+func (t *talk) content(parts openaiContent, param string) ([]engine.Content, error) {
+	var out []engine.Content
+	for i, p := range parts {
+		at := fmt.Sprintf("%s[%d]", param, i)
+		switch p.Type {
+		case "text", "input_text", "output_text":
+			out = append(out, engine.Text(p.Text))
+		case "refusal":
+			out = append(out, engine.Text(p.Refusal))
+		case "image_url", "input_image":
+			c, err := t.picture(p.address(), at+".image_url")
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, c)
+		case "":
+			return nil, refuseField(at, "%s has no type; give text or image_url", at)
+		default:
+			return nil, refuseField(at, "%s is %.40q; this server takes text and pictures", at, p.Type)
+		}
+	}
+	return out, nil
+}
+
+// openaiTalk makes the messages of a chat completion ready.
+func (s *Server) openaiTalk(t *talk, messages []openaiMessage) error {
+	for i, msg := range messages {
+		param := fmt.Sprintf("messages[%d]", i)
+		out := engine.Message{Role: msg.Role, Reasoning: msg.Reasoning, ToolCallID: msg.ToolCallID, Name: msg.Name}
+		switch msg.Role {
+		case "system", "user", "assistant", "tool":
+		case "developer":
+			out.Role = "system"
+		case "function":
+			out.Role = "tool"
+		default:
+			return refuseField(param+".role", "%s.role is %.40q; give system, developer, user, assistant or tool", param, msg.Role)
+		}
+		var err error
+		if out.Content, err = t.content(msg.Content, param+".content"); err != nil {
+			return err
+		}
+		for _, c := range msg.ToolCalls {
+			out.ToolCalls = append(out.ToolCalls, engine.ToolCall{ID: c.ID, Name: c.Function.Name, Arguments: c.Function.Arguments})
+		}
+		if len(out.Content) == 0 && len(out.ToolCalls) == 0 {
+			if out.Role == "user" {
+				return refuseField(param+".content", "%s.content is missing; give a text or a list of parts", param)
+			}
+			out.Content = []engine.Content{engine.Text("")}
+		}
+		t.messages = append(t.messages, out)
+	}
+	return nil
+}

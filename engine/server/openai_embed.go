@@ -1,0 +1,116 @@
+package server
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"math"
+	"net/http"
+
+	"github.com/eyelet-engine/eyelet/engine"
+)
+
+// embeddingRequest is the body of POST /v1/embeddings.
+type embeddingRequest struct {
+	Model      string          `json:"model"`
+	Input      json.RawMessage `json:"input"`
+	Encoding   string          `json:"encoding_format"`
+	Dimensions *int            `json:"dimensions"`
+}
+
+// maxEmbeddings bounds the texts of a request, as OpenAI's API does.
+const maxEmbeddings = 2048
+
+type embedding struct {
+	Object    string `json:"object"`
+	Index     int    `json:"index"`
+	Embedding any    `json:"embedding"` // a list of numbers, or base64 of float32 in little-endian order
+}
+
+// texts are the inputs.
+func (q *embeddingRequest) texts() (texts, error) {
+	var list texts
+	raw := bytes.TrimSpace(q.Input)
+	if len(raw) == 0 || string(raw) == "null" {
+		return nil, refuseField("input", "input is missing")
+	}
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return nil, refuseField("input", "input is neither a text nor a list of texts; lists of tokens are not supported")
+	}
+	if len(list) == 0 || len(list) > maxEmbeddings {
+		return nil, refuseField("input", "input has %d texts; give 1 to %d", len(list), maxEmbeddings)
+	}
+	for i, t := range list {
+		if t == "" {
+			return nil, refuseField("input", "text %d of input is empty", i+1)
+		}
+	}
+	return list, nil
+}
+
+// openaiEmbed answers POST /v1/embeddings.
+func (s *Server) openaiEmbed(w http.ResponseWriter, r *http.Request) error {
+	var q embeddingRequest
+	release, err := s.decode(w, r, &q)
+	defer release()
+	if err != nil {
+		return err
+	}
+	list, err := q.texts()
+	if err != nil {
+		return err
+	}
+	switch {
+	case q.Encoding != "" && q.Encoding != "float" && q.Encoding != "base64":
+		return refuseField("encoding_format", "encoding_format is %.40q; give float or base64", q.Encoding)
+	case q.Dimensions != nil && *q.Dimensions < 1:
+		return refuseField("dimensions", "dimensions is %d; give 1 or more", *q.Dimensions)
+	}
+	m, err := s.models.find(q.Model)
+	if err != nil {
+		return err
+	}
+	l, err := s.models.use(r.Context(), m, 0, nil)
+	if err != nil {
+		return err
+	}
+	defer l.Release()
+	out, err := l.Model.Embed(r.Context(), engine.EmbedRequest{Texts: list})
+	if err != nil {
+		return err
+	}
+	answer := struct {
+		Object string      `json:"object"`
+		Data   []embedding `json:"data"`
+		Model  string      `json:"model"`
+		Usage  struct {
+			Prompt int `json:"prompt_tokens"`
+			Total  int `json:"total_tokens"`
+		} `json:"usage"`
+	}{Object: "list", Model: q.Model}
+	for i, v := range out.Vectors {
+		if q.Dimensions != nil {
+			if *q.Dimensions > len(v) {
+				return refuseField("dimensions", "dimensions is %d, and the model makes %d", *q.Dimensions, len(v))
+			}
+			v = shorten(v, *q.Dimensions)
+		}
+		e := embedding{Object: "embedding", Index: i, Embedding: v}
+		if q.Encoding == "base64" {
+			e.Embedding = float32sBase64(v)
+		}
+		answer.Data = append(answer.Data, e)
+		answer.Usage.Prompt += out.Tokens[i]
+	}
+	answer.Usage.Total = answer.Usage.Prompt
+	return s.writeJSON(w, http.StatusOK, answer)
+}
+
+func float32sBase64(v []float32) string {
+	data := make([]byte, 0, 4*len(v))
+	for _, x := range v {
+		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(x))
+	}
+	return base64.StdEncoding.EncodeToString(data)
+}

@@ -1,0 +1,195 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/eyelet-engine/eyelet/engine"
+)
+
+// responseRequest is the body of POST /v1/responses.
+type responseRequest struct {
+	sampleChoices
+	Model        string         `json:"model"`
+	Input        responseInput  `json:"input"`
+	Instructions string         `json:"instructions"`
+	Stream       bool           `json:"stream"`
+	MaxTokens    *int           `json:"max_output_tokens"`
+	TopLogprobs  int            `json:"top_logprobs"`
+	Include      []string       `json:"include"`
+	Tools        []responseTool `json:"tools"`
+	Text         struct {
+		Format *openaiFormat `json:"format"`
+	} `json:"text"`
+	Reasoning struct {
+		Effort string `json:"effort"`
+	} `json:"reasoning"`
+	ToolChoice json.RawMessage   `json:"tool_choice"`
+	Parallel   *bool             `json:"parallel_tool_calls"`
+	Metadata   map[string]string `json:"metadata"`
+	User       string            `json:"user"`
+	Truncation string            `json:"truncation"`
+
+	Previous     string          `json:"previous_response_id"`
+	Conversation json.RawMessage `json:"conversation"`
+	Background   bool            `json:"background"`
+}
+
+// responseTool is a tool in the words of responses.
+type responseTool struct {
+	Type        string          `json:"type"`
+	Name        string          `json:"name"`
+	Description string          `json:"description,omitempty"`
+	Parameters  json.RawMessage `json:"parameters"`
+	Strict      *bool           `json:"strict,omitempty"`
+}
+
+// responseInput are the items of a conversation: a text alone is a user's message.
+type responseInput []responseItem
+
+// responseItem is a message, a call, or what a call returned.
+type responseItem struct {
+	Type      string        `json:"type"`
+	Role      string        `json:"role"`
+	Content   openaiContent `json:"content"`
+	CallID    string        `json:"call_id"`
+	Name      string        `json:"name"`
+	Arguments string        `json:"arguments"`
+	Output    openaiContent `json:"output"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (in *responseInput) UnmarshalJSON(data []byte) error {
+	if bytes.HasPrefix(data, []byte(`"`)) {
+		part := openaiPart{Type: "input_text"}
+		*in = responseInput{{Type: "message", Role: "user"}}
+		err := json.Unmarshal(data, &part.Text)
+		(*in)[0].Content = openaiContent{part}
+		return err
+	}
+	return json.Unmarshal(data, (*[]responseItem)(in))
+}
+
+// turns makes the items of a conversation ready. Calls that follow each other, or an assistant's message, are one turn.
+func (t *talk) responseTurns(items responseInput) error {
+	for i, item := range items {
+		param := fmt.Sprintf("input[%d]", i)
+		switch item.Type {
+		case "", "message":
+			role := item.Role
+			if role == "developer" {
+				role = "system"
+			}
+			if role != "system" && role != "user" && role != "assistant" {
+				return refuseField(param+".role", "%s.role is %.40q; give developer, system, user or assistant", param, item.Role)
+			}
+			content, err := t.content(item.Content, param+".content")
+			if err != nil {
+				return err
+			}
+			if len(content) == 0 {
+				return refuseField(param+".content", "%s has no content", param)
+			}
+			t.messages = append(t.messages, engine.Message{Role: role, Content: content})
+		case "function_call":
+			call := engine.ToolCall{ID: item.CallID, Name: item.Name, Arguments: item.Arguments}
+			if n := len(t.messages); n > 0 && t.messages[n-1].Role == "assistant" {
+				t.messages[n-1].ToolCalls = append(t.messages[n-1].ToolCalls, call)
+				continue
+			}
+			t.messages = append(t.messages, engine.Message{Role: "assistant", ToolCalls: []engine.ToolCall{call}})
+		case "function_call_output":
+			content, err := t.content(item.Output, param+".output")
+			if err != nil {
+				return err
+			}
+			t.messages = append(t.messages, engine.Message{Role: "tool", ToolCallID: item.CallID, Name: t.nameOf(item.CallID), Content: content})
+		case "reasoning": // what a model thought in a turn that is over, templates leave out
+		default:
+			return refuseField(param+".type", "%s is %.40q; this server takes message, function_call, function_call_output and reasoning", param, item.Type)
+		}
+	}
+	return nil
+}
+
+// request translates a request, conversation included.
+func (q *responseRequest) request(t *talk, m *model) (r engine.Request, err error) {
+	switch {
+	case q.Previous != "" || len(q.Conversation) > 0 && string(q.Conversation) != "null":
+		return r, refuseField("previous_response_id", "this server keeps no responses; send the whole conversation as input")
+	case q.Background:
+		return r, refuseField("background", "this server answers at once; leave background out")
+	case len(q.Input) == 0:
+		return r, refuseField("input", "input is empty; give a text or a list of items")
+	case q.TopLogprobs < 0 || q.TopLogprobs > 20:
+		return r, refuseField("top_logprobs", "top_logprobs is %d; give 0 to 20", q.TopLogprobs)
+	}
+	if q.Instructions != "" {
+		t.messages = append([]engine.Message{engine.System(q.Instructions)}, t.messages...)
+	}
+	if err := t.responseTurns(q.Input); err != nil {
+		return r, err
+	}
+	r = engine.Request{Messages: t.messages, TopLogprobs: q.TopLogprobs, Thinking: thinkingOf(q.Reasoning.Effort)}
+	r.Logprobs = q.TopLogprobs > 0 || slices.Contains(q.Include, "message.output_text.logprobs")
+	if err := maxTokens(&r, "max_output_tokens", q.MaxTokens); err != nil {
+		return r, err
+	}
+	if err := q.Text.Format.apply(&r, "text.format"); err != nil {
+		return r, err
+	}
+	for i, tool := range q.Tools {
+		if tool.Type != "function" {
+			return r, refuseField("tools", "tool %d is of type %.40q; this server knows functions", i+1, tool.Type)
+		}
+		r.Tools = append(r.Tools, engine.Tool{Name: tool.Name, Description: tool.Description, Parameters: tool.Parameters})
+	}
+	if err := openaiChoice(&r, q.ToolChoice, q.Parallel); err != nil {
+		return r, err
+	}
+	err = q.apply(&r, m)
+	return r, err
+}
+
+// openaiRespond answers POST /v1/responses.
+func (s *Server) openaiRespond(w http.ResponseWriter, r *http.Request) error {
+	var q responseRequest
+	release, err := s.decode(w, r, &q)
+	defer release()
+	if err != nil {
+		return err
+	}
+	m, err := s.models.find(q.Model)
+	if err != nil {
+		return err
+	}
+	request, err := q.request(s.newTalk(r.Context(), m, q.Instructions != "" || len(q.Input) > 0 && q.Input[0].Role != "user"), m)
+	if err != nil {
+		return err
+	}
+	l, err := s.models.use(r.Context(), m, 0, nil)
+	if err != nil {
+		return err
+	}
+	defer l.Release()
+	o := newResponseOutput(&q, request.Sampling)
+	if q.Stream {
+		o.events = s.newEvents(w)
+		o.begun, o.grown, o.ended = o.itemBegun, o.itemGrown, o.itemEnded
+	}
+	for e, err := range l.generate(r.Context(), request) {
+		if err == nil {
+			err = o.event(e)
+		}
+		if err != nil {
+			return o.fail(r.Context(), err)
+		}
+	}
+	if q.Stream {
+		return nil
+	}
+	return s.writeJSON(w, http.StatusOK, o.response)
+}

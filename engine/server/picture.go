@@ -1,0 +1,183 @@
+package server
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/eyelet-engine/eyelet/engine"
+)
+
+// pictureSource turns the addresses that requests name pictures by into pictures. Data URLs are always taken; anything else only where the
+// operator names the host or the folder.
+type pictureSource struct {
+	hosts   map[string]bool
+	folders []string
+	client  *http.Client
+	most    int64 // bytes of a picture
+}
+
+// fetchTime bounds how long a picture may take to come.
+const fetchTime = 20 * time.Second
+
+// newPictureSource checks what an operator allows: hosts as "example.org" or "example.org:8080", folders as "file:///srv/pictures".
+func newPictureSource(allowed []string, most int64) (*pictureSource, error) {
+	p := &pictureSource{hosts: map[string]bool{}, most: most}
+	for _, a := range allowed {
+		if folder, ok := strings.CutPrefix(a, "file://"); ok {
+			if !filepath.IsAbs(folder) {
+				return nil, fmt.Errorf("server: pictures may come from %q: give the whole path of a folder, as file:///srv/pictures", a)
+			}
+			p.folders = append(p.folders, filepath.Clean(folder))
+			continue
+		}
+		if u, err := url.Parse("//" + a); err != nil || u.Host != a || u.Hostname() == "" || strings.Contains(a, "*") {
+			return nil, fmt.Errorf("server: pictures may come from %q, which is no host; give one as example.org or example.org:8080", a)
+		}
+		p.hosts[strings.ToLower(a)] = true
+	}
+	p.client = &http.Client{
+		Timeout: fetchTime,
+		// No proxy: it would be a connection that no flag names. No connection is kept for the next picture.
+		Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true, ResponseHeaderTimeout: fetchTime, MaxResponseHeaderBytes: 64 << 10},
+		CheckRedirect: func(r *http.Request, via []*http.Request) error {
+			switch {
+			case len(via) > 3:
+				return errors.New("it redirects too often")
+			case r.URL.Host != via[0].URL.Host || r.URL.Scheme != via[0].URL.Scheme:
+				return fmt.Errorf("it redirects to another host, %s", r.URL.Host)
+			}
+			return nil
+		},
+	}
+	return p, nil
+}
+
+// get returns the picture at an address; name and param are for errors.
+func (p *pictureSource) get(ctx context.Context, address, name, param string) (*engine.Image, error) {
+	if len(address) >= 5 && strings.EqualFold(address[:5], "data:") {
+		return p.data(address[5:], name, param)
+	}
+	u, err := url.Parse(address)
+	if err != nil || len(address) > 8192 {
+		return nil, refuseField(param, "%s: the address is no URL", name)
+	}
+	switch u.Scheme {
+	case "http", "https":
+		return p.fetch(ctx, u, name, param)
+	case "file":
+		return p.file(u, name, param)
+	}
+	return nil, refuseField(param, `%s: send it as a data URL, "data:image/png;base64,…"`, name)
+}
+
+// data decodes what follows "data:".
+func (p *pictureSource) data(rest, name, param string) (*engine.Image, error) {
+	head, body, ok := strings.Cut(rest, ",")
+	if !ok {
+		return nil, refuseField(param, "%s: the data URL has no comma; send data:image/png;base64,…", name)
+	}
+	if !strings.HasSuffix(strings.ToLower(head), ";base64") {
+		return nil, refuseField(param, "%s: the data URL is not in base64; send data:image/png;base64,…", name)
+	}
+	return p.base64(body, name, param)
+}
+
+// base64 decodes the bytes of a picture.
+func (p *pictureSource) base64(body, name, param string) (*engine.Image, error) {
+	if int64(base64.StdEncoding.DecodedLen(len(body))) > p.most+2 {
+		return nil, p.tooLarge(name, param)
+	}
+	data, err := base64.StdEncoding.DecodeString(body)
+	if err != nil {
+		return nil, refuseField(param, "%s: its base64 is damaged or cut off: %v", name, err)
+	}
+	if len(data) == 0 {
+		return nil, refuseField(param, "%s is empty", name)
+	}
+	return &engine.Image{Name: name, Data: data}, nil
+}
+
+func (p *pictureSource) tooLarge(name, param string) error {
+	return &failure{status: http.StatusRequestEntityTooLarge, kind: kindTooLarge, param: param, text: fmt.Sprintf("%s is larger than %d MiB; send a smaller one", name, p.most>>20)}
+}
+
+func (p *pictureSource) fetch(ctx context.Context, u *url.URL, name, param string) (*engine.Image, error) {
+	if !p.hosts[strings.ToLower(u.Host)] || u.User != nil {
+		return nil, refuseField(param, "%s: this server fetches no pictures from %s; send a data URL, or ask the operator to allow the host (--allow-image-urls)", name, u.Host)
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, refuseField(param, "%s: %v", name, err)
+	}
+	r.Header.Set("Accept", "image/*")
+	w, err := p.client.Do(r)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		f := refuseField(param, "%s cannot be fetched from %s", name, u.Host)
+		if e, ok := errors.AsType[*url.Error](err); ok && strings.HasPrefix(e.Err.Error(), "it redirects") {
+			f.text += ": " + e.Err.Error()
+		}
+		f.cause = err
+		return nil, f
+	}
+	defer w.Body.Close()
+	if w.StatusCode != http.StatusOK {
+		return nil, refuseField(param, "%s cannot be fetched: %s answers %d", name, u.Host, w.StatusCode)
+	}
+	return p.read(w.Body, name, param)
+}
+
+// file opens a file below one of the folders, and nothing that leads out of it.
+func (p *pictureSource) file(u *url.URL, name, param string) (*engine.Image, error) {
+	refused := refuseField(param, "%s: this server reads no such file; send a data URL, or ask the operator to allow the folder (--allow-image-urls file:///FOLDER)", name)
+	if u.Host != "" && u.Host != "localhost" || !filepath.IsAbs(u.Path) {
+		return nil, refused
+	}
+	for _, folder := range p.folders {
+		rel, err := filepath.Rel(folder, filepath.Clean(u.Path))
+		if err != nil || !filepath.IsLocal(rel) {
+			continue
+		}
+		root, err := os.OpenRoot(folder)
+		if err != nil {
+			continue
+		}
+		defer root.Close()
+		if info, err := root.Stat(rel); err != nil || !info.Mode().IsRegular() {
+			continue // a pipe would never end
+		}
+		f, err := root.Open(rel)
+		if err != nil {
+			continue
+		}
+		defer f.Close()
+		return p.read(f, name, param)
+	}
+	return nil, refused
+}
+
+func (p *pictureSource) read(r io.Reader, name, param string) (*engine.Image, error) {
+	data, err := io.ReadAll(io.LimitReader(r, p.most+1))
+	switch {
+	case err != nil:
+		f := refuseField(param, "%s breaks off", name)
+		f.cause = err
+		return nil, f
+	case int64(len(data)) > p.most:
+		return nil, p.tooLarge(name, param)
+	case len(data) == 0:
+		return nil, refuseField(param, "%s is empty", name)
+	}
+	return &engine.Image{Name: name, Data: data}, nil
+}

@@ -1,0 +1,104 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"github.com/eyelet-engine/eyelet/engine"
+)
+
+// talk collects the turns of a conversation as the engine takes them, its pictures numbered and counted.
+type talk struct {
+	s        *Server
+	ctx      context.Context
+	messages []engine.Message
+	pictures int
+}
+
+// newTalk begins a conversation with what the model itself brings.
+func (s *Server) newTalk(ctx context.Context, m *model, hasSystem bool) *talk {
+	t := &talk{s: s, ctx: ctx}
+	if system := m.system(); system != "" && !hasSystem {
+		t.messages = append(t.messages, engine.System(system))
+	}
+	for _, msg := range m.opening() {
+		t.messages = append(t.messages, engine.Message{Role: msg.Role, Content: ollamaContent(msg.Content, msg.Images, t.pictures)})
+		t.pictures += len(msg.Images)
+	}
+	return t
+}
+
+// picture returns a picture by its address, as content.
+func (t *talk) picture(address, param string) (engine.Content, error) {
+	return t.number(param, func(name string) (*engine.Image, error) { return t.s.pictures.get(t.ctx, address, name, param) })
+}
+
+// number gives a picture its number and counts it.
+func (t *talk) number(param string, get func(name string) (*engine.Image, error)) (engine.Content, error) {
+	if t.pictures++; t.pictures > t.s.limits.Images {
+		return engine.Content{}, refuseField(param, "the request has more than %d pictures", t.s.limits.Images)
+	}
+	image, err := get(fmt.Sprintf("picture %d", t.pictures))
+	return engine.Picture(image), err
+}
+
+// indexed is an event of one of several answers.
+type indexed struct {
+	engine.Event
+	index int
+}
+
+// generateAll answers requests side by side. It ends with the first error; leaving the loop ends the answers.
+func (l *lease) generateAll(ctx context.Context, requests []engine.Request) iter.Seq2[indexed, error] {
+	return func(yield func(indexed, error) bool) {
+		if len(requests) == 1 {
+			for e, err := range l.generate(ctx, requests[0]) {
+				if !yield(indexed{e, 0}, err) {
+					return
+				}
+			}
+			return
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		type arrival struct {
+			indexed
+			err  error
+			over bool
+		}
+		arrivals := make(chan arrival)
+		for i, r := range requests {
+			go func() {
+				for e, err := range l.generate(ctx, r) {
+					arrivals <- arrival{indexed: indexed{e, i}, err: err}
+				}
+				arrivals <- arrival{over: true}
+			}()
+		}
+		failed := false
+		for running := len(requests); running > 0; {
+			switch a := <-arrivals; {
+			case a.over:
+				running--
+			case failed: // what the others still say is not heard
+			case !yield(a.indexed, a.err) || a.err != nil:
+				failed = true
+				cancel()
+			}
+		}
+		cancel()
+	}
+}
+
+// copies are the requests for n answers to the same question.
+func copies(r engine.Request, n int) []engine.Request {
+	list := make([]engine.Request, n)
+	for i := range list {
+		list[i] = r
+		if r.Sampling.Seed != nil {
+			seed := *r.Sampling.Seed + uint32(i)
+			list[i].Sampling.Seed = &seed
+		}
+	}
+	return list
+}
