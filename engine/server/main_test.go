@@ -131,15 +131,15 @@ func (ts *testServer) client(t testing.TB) *api.Client {
 	return api.NewClient(u, ts.http)
 }
 
-// response is an answer read whole.
-type response struct {
+// httpReply is an answer read whole.
+type httpReply struct {
 	status int
 	header http.Header
 	text   string
 }
 
 // do sends a request. Headers come in pairs of a name and a value; Host is one.
-func (ts *testServer) do(t testing.TB, method, path, body string, headers ...string) response {
+func (ts *testServer) do(t testing.TB, method, path, body string, headers ...string) httpReply {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, ts.url+path, strings.NewReader(body))
 	if err != nil {
@@ -160,11 +160,11 @@ func (ts *testServer) do(t testing.TB, method, path, body string, headers ...str
 	if err != nil {
 		t.Fatal(err)
 	}
-	return response{w.StatusCode, w.Header, string(data)}
+	return httpReply{w.StatusCode, w.Header, string(data)}
 }
 
 // ollamaError is the message of an error in Ollama's shape.
-func (r response) ollamaError(t testing.TB) string {
+func (r httpReply) ollamaError(t testing.TB) string {
 	t.Helper()
 	var e struct{ Error *string }
 	if err := json.Unmarshal([]byte(r.text), &e); err != nil || e.Error == nil {

@@ -18,7 +18,7 @@ import (
 // ollamaChat answers POST /api/chat.
 func (s *Server) ollamaChat(w http.ResponseWriter, r *http.Request) error {
 	began := time.Now()
-	var q chatRequest
+	var q ollamaChatRequest
 	release, err := s.decode(w, r, &q)
 	defer release()
 	if err != nil {
@@ -67,8 +67,8 @@ func (s *Server) ollamaChat(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// chatRequest is Ollama's request to chat. Tools are kept as they come: the schema of Ollama's own type knows less.
-type chatRequest struct {
+// ollamaChatRequest is Ollama's request to chat. Tools are kept as they come: the schema of Ollama's own type knows less.
+type ollamaChatRequest struct {
 	api.ChatRequest
 	Tools []struct {
 		Type     string `json:"type"`
@@ -81,7 +81,7 @@ type chatRequest struct {
 }
 
 // tools are the tools of a request as the engine takes them.
-func (q *chatRequest) tools() []engine.Tool {
+func (q *ollamaChatRequest) tools() []engine.Tool {
 	var tools []engine.Tool
 	for _, t := range q.Tools {
 		tools = append(tools, engine.Tool{Name: t.Function.Name, Description: t.Function.Description, Parameters: t.Function.Parameters})
@@ -101,7 +101,7 @@ func thinking(v *api.ThinkValue) engine.Thinking {
 }
 
 // checkChat finds what is wrong with a request before a model is loaded.
-func (s *Server) checkChat(q *chatRequest, m *model) (*ollamaOptions, error) {
+func (s *Server) checkChat(q *ollamaChatRequest, m *model) (*ollamaOptions, error) {
 	for i, t := range q.Tools {
 		if t.Type != "" && t.Type != "function" {
 			return nil, refuseField("tools", "tool %d is of the type %.40q; there are functions alone", i+1, t.Type)

@@ -379,7 +379,7 @@ func FuzzChatRequest(f *testing.F) {
 	f.Add([]byte(`{"model":"m","messages":[{"role":"","tool_calls":[{"function":{"arguments":{"a":1}}}]}],"tools":[{"function":{"parameters":{"properties":{}}}}]}`))
 	s := &Server{limits: Limits{}.withDefaults(0)}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		var q chatRequest
+		var q ollamaChatRequest
 		if decodeJSON(data, &q) != nil {
 			return
 		}
