@@ -60,24 +60,28 @@ type completion struct {
 
 // prompts are the prompts of a request: a text, several, a list of tokens, or several of these.
 func (q *completionRequest) prompts() ([]engine.Request, error) {
-	var one string
-	var many []string
-	var tokens []engine.Token
-	var lists [][]engine.Token
 	raw := bytes.TrimSpace(q.Prompt)
-	var out []engine.Request
-	switch {
-	case len(raw) == 0 || string(raw) == "null":
+	if len(raw) == 0 || string(raw) == "null" {
 		return nil, refuseField("prompt", "prompt is missing")
+	}
+	// What does not fit leaves something behind all the same, so that each try has a variable of its own.
+	var one string
+	var many, texts []string
+	var tokens []engine.Token
+	var lists, several [][]engine.Token
+	switch {
 	case json.Unmarshal(raw, &one) == nil:
 		many = []string{one}
-	case json.Unmarshal(raw, &many) == nil:
+	case json.Unmarshal(raw, &texts) == nil:
+		many = texts
 	case json.Unmarshal(raw, &tokens) == nil:
 		lists = [][]engine.Token{tokens}
-	case json.Unmarshal(raw, &lists) == nil:
+	case json.Unmarshal(raw, &several) == nil:
+		lists = several
 	default:
 		return nil, refuseField("prompt", "prompt is neither a text nor a list of texts or of tokens")
 	}
+	var out []engine.Request
 	for _, text := range many {
 		out = append(out, engine.Request{Prompt: text})
 	}
