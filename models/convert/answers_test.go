@@ -51,6 +51,8 @@ func loadModel(t *testing.T, path string) *llama.Model {
 // the tokens of a picture where they see any, and compares tokens, image tokens
 // and logits with those of transformers in float32.
 func TestModelsAnswerAsTransformersDo(t *testing.T) {
+	ggml.EnableAccelerator(false) // which rounds to bfloat16: this is about what was converted
+	t.Cleanup(func() { ggml.EnableAccelerator(true) })
 	for _, name := range folders {
 		t.Run(name, func(t *testing.T) {
 			g := readGolden(t, name)
