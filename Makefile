@@ -37,7 +37,7 @@ build: accel ## build build/bin/eyelet
 run: build ## answer questions about the shipped pictures with the built-in model
 	@build/bin/eyelet run --demo
 
-test: test-go test-race test-asan test-bundle test-air-gap ## all tests that CI runs
+test: test-go test-race test-bundle test-air-gap ## all tests that CI runs
 
 test-go: ## the tests of the packages, those against llama.cpp's own programs included
 	@scripts/setup --quiet --peers
@@ -59,11 +59,11 @@ test-bundle: accel ## that the bundle runs away from here and with nothing aroun
 test-air-gap: accel ## that a bundle with program and model is all that a machine with nothing needs
 	@scripts/test-air-gap
 
-test-slow: build/synth/llama-1b-q4_k_m.gguf build/synth/mmproj-1b-f16.gguf ## tests that take minutes: leaks over thousands of cycles, scores of the built-in model
+test-slow: test-asan build/synth/llama-1b-q4_k_m.gguf build/synth/mmproj-1b-f16.gguf ## tests that take minutes: leaks over thousands of cycles, scores of the built-in model
 	@scripts/setup --quiet --peers
 	@scripts/accel
 	$(env) && EYELET_PEERS=require EYELET_SLOW=1 go test -count=1 -timeout=3h -v $(PKG)
-	@scripts/test-air-gap $^
+	@scripts/test-air-gap build/synth/llama-1b-q4_k_m.gguf build/synth/mmproj-1b-f16.gguf
 
 fuzz: accel ## each fuzz test for FUZZTIME
 	@scripts/fuzz $(FUZZTIME) $(PKG)
