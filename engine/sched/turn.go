@@ -21,7 +21,7 @@ const (
 )
 
 // gapShare is the part of Config.MaxGap that is planned for; the rest is for what plans do not see.
-const gapShare = 0.9
+const gapShare = 0.75
 
 // turn computes what is due. It returns false if there is nothing, so that the loop may sleep.
 func (s *Scheduler) turn() bool {
