@@ -33,7 +33,7 @@ func (q *asked) long() bool { return len(q.wants[0].tokens) >= longAnswer }
 
 // aloneShapes are the sizes of micro-batches with which a request is asked alone: libllama's own, and such as prompts are cut into beside
 // others.
-var aloneShapes = []int{0, 64, 48, 32, 24, 16}
+var aloneShapes = []int{0, 64, 32}
 
 // repertoire makes requests that share beginnings in many ways, and asks each of them alone.
 func repertoire(t *testing.T) (list []asked) {
