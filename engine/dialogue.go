@@ -52,9 +52,8 @@ func NewDialogue(lm *llama.Model, source, projector string) (*Dialogue, error) {
 		source, d.source = text, name
 	}
 	d.text = source
-	text := func(t llama.Token) string { return string(d.vocab.Piece(t, true)) }
 	var err error
-	if d.template, err = chat.Parse(source, chat.Options{BOS: text(d.vocab.BOS()), EOS: text(d.vocab.EOS())}); err != nil {
+	if d.template, err = chat.Parse(source, d.options()); err != nil {
 		return nil, fmt.Errorf("%w: the chat template of %s: %w; give another with --chat-template", ErrModelFile, lm.Path(), err)
 	}
 	return d, nil
@@ -83,10 +82,15 @@ func (d *Dialogue) Prompt(ctx context.Context, messages []chat.Message, bareImag
 
 // useGo puts a template in Ollama's language in the place of the one that was found.
 func (d *Dialogue) useGo(source string) (err error) {
-	text := func(t llama.Token) string { return string(d.vocab.Piece(t, true)) }
 	d.text, d.source = source, "ollama"
-	d.template, err = chat.ParseGo(source, chat.Options{BOS: text(d.vocab.BOS()), EOS: text(d.vocab.EOS())})
+	d.template, err = chat.ParseGo(source, d.options())
 	return err
+}
+
+// options are what a template is told of the vocabulary.
+func (d *Dialogue) options() chat.Options {
+	text := func(t llama.Token) string { return string(d.vocab.Piece(t, true)) }
+	return chat.Options{BOS: text(d.vocab.BOS()), EOS: text(d.vocab.EOS())}
 }
 
 // render renders a conversation with the template, or with another one where that is not nil.

@@ -71,6 +71,8 @@ type ModelSpec struct {
 
 	// Progress is called while the model loads, with a fraction from 0 to 1.
 	Progress func(fraction float64)
+
+	microBatch int // entries that libllama computes at once; 0 means its own default. Tests learn from it what the shape of a batch changes
 }
 
 // Info describes a loaded model.
@@ -246,7 +248,7 @@ func (spec *ModelSpec) checkScheduling() error {
 
 // fitContext adds what depends on the model.
 func (m *Model) fitContext(spec ModelSpec, p *llama.ContextParams) {
-	p.Threads = m.engine.threads
+	p.Threads, p.NUBatch = m.engine.threads, spec.microBatch
 	p.NSeqMax = spec.Parallel + keptSequences
 	if m.rigid() || m.lm.NSWA() > 0 {
 		p.NSeqMax = spec.Parallel // each takes memory of its own

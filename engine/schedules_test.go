@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -20,25 +21,57 @@ const scheduleClose = 0.2
 // longAnswer is a length in tokens from which on a few answers fill the rest of a small context.
 const longAnswer = 9
 
-// asked is a request with its answer on a fresh context.
+// asked is a request with its answers on a fresh context, where it runs alone: one, unless the micro-batches in which libllama reads the
+// prompt decide between two.
 type asked struct {
 	request Request
-	want    wholeAnswer
+	wants   []wholeAnswer
 }
+
+// long reports whether the answers of a request are long.
+func (q *asked) long() bool { return len(q.wants[0].tokens) >= longAnswer }
+
+// aloneShapes are the sizes of micro-batches with which a request is asked alone: libllama's own, and such as prompts are cut into beside
+// others.
+var aloneShapes = []int{0, 64, 32}
 
 // repertoire makes requests that share beginnings in many ways, and asks each of them alone.
 func repertoire(t *testing.T) (list []asked) {
 	t.Helper()
-	m := open(t)
+	list = requests(t)
+	two := 0
+	for _, shape := range aloneShapes {
+		m := open(t, func(s *ModelSpec) { s.microBatch = shape })
+		for i := range list {
+			q := &list[i]
+			alone := q.request
+			alone.Fresh = true
+			if got := mustAsk(t, m, alone); !slices.ContainsFunc(q.wants, func(a wholeAnswer) bool { return slices.Equal(a.tokens, got.tokens) }) {
+				if q.wants = append(q.wants, got); len(q.wants) == 2 {
+					two++
+					t.Logf("micro-batches alone decide between %q and %q", q.wants[0].text, got.text)
+				}
+			}
+		}
+		if err := m.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if two > len(list)/20 {
+		t.Errorf("micro-batches alone decide the answers to %d of %d requests", two, len(list))
+	}
+	return list
+}
+
+// requests makes those of the repertoire.
+func requests(t *testing.T) (list []asked) {
+	t.Helper()
 	number := 0
 	add := func(limit int, messages ...Message) {
 		if number++; testing.Short() && number%4 != 1 {
 			return
 		}
-		r := Request{Messages: messages, MaxTokens: limit, Logprobs: true, TopLogprobs: 2}
-		alone := r
-		alone.Fresh = true
-		list = append(list, asked{r, mustAsk(t, m, alone)})
+		list = append(list, asked{request: Request{Messages: messages, MaxTokens: limit, Logprobs: true, TopLogprobs: 2}})
 	}
 	for i, name := range []string{"shape-1.png", "shape-4.png", "shapes-2.png", "chart-1.png", "text-1.png", "sum.png", "sketch-1.png", "sketch-2.png"} {
 		p := Picture(picture(t, name))
@@ -62,10 +95,17 @@ func repertoire(t *testing.T) (list []asked) {
 	return list
 }
 
-// parting is where an answer leaves the one that was computed alone: the distance of the best two tokens there. It is -1 if it does not.
-// A cut answer may end anywhere.
+// parting is where an answer leaves the nearest of those that were computed alone: the distance of the best two tokens there. It is -1 if it
+// is one of them. A cut answer may end anywhere.
 func (q *asked) parting(got wholeAnswer, cut bool) float64 {
-	want := &q.want
+	least := math.Inf(1)
+	for i := range q.wants {
+		least = min(least, partingOf(&q.wants[i], &got, cut))
+	}
+	return least
+}
+
+func partingOf(want, got *wholeAnswer, cut bool) float64 {
 	for i := range max(len(got.tokens), len(want.tokens)) {
 		switch {
 		case i < len(got.tokens) && i < len(want.tokens) && got.tokens[i] == want.tokens[i]:
@@ -110,7 +150,7 @@ func (o *outcomes) era(t *testing.T, seed uint64, list []asked, schedules int) {
 	if os.Getenv("EYELET_SCHEDULE_SEED") != "" {
 		t.Logf("seed %d", seed)
 	}
-	if long := slices.DeleteFunc(slices.Clone(list), func(q asked) bool { return len(q.want.tokens) < longAnswer }); len(long) > 0 && rng.IntN(3) == 0 {
+	if long := slices.DeleteFunc(slices.Clone(list), func(q asked) bool { return !q.long() }); len(long) > 0 && rng.IntN(3) == 0 {
 		list = long
 	}
 	m := open(t, change)
@@ -179,7 +219,7 @@ func (o *outcomes) schedule(t *testing.T, name string, m *Model, list []asked, r
 			}
 			switch margin := q.parting(got, cut); {
 			case margin > scheduleClose:
-				t.Errorf("%s: %q, alone %q, a margin of %.2f", name, got.text, q.want.text, margin)
+				t.Errorf("%s: %q, alone %q, a margin of %.2f", name, got.text, q.wants[0].text, margin)
 			case margin >= 0:
 				near = true
 			}
@@ -205,7 +245,7 @@ func TestAnswersDoNotDependOnTheSchedule(t *testing.T) {
 	list := repertoire(t)
 	long := 0
 	for _, q := range list {
-		if len(q.want.tokens) >= longAnswer {
+		if q.long() {
 			long++
 		}
 	}
@@ -283,7 +323,7 @@ func TestACrowdWithATinyCache(t *testing.T) {
 					t.Errorf("client %d: %v", c, err)
 				}
 				if margin := q.parting(got, err != nil); margin > scheduleClose {
-					t.Errorf("client %d: %q, alone %q, a margin of %.2f", c, got.text, q.want.text, margin)
+					t.Errorf("client %d: %q, alone %q, a margin of %.2f", c, got.text, q.wants[0].text, margin)
 				} else if margin >= 0 {
 					near++
 				}

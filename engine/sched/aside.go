@@ -85,6 +85,7 @@ func (s *Scheduler) putAside(t *Task) {
 	} else {
 		s.cfg.Cache.Finish(t.seq) // it is cache now, of which others may take what they need
 	}
+	s.forgetSketch(t)
 	t.seq, t.state = nil, waiting
 	t.report.PutAside++
 	s.meter.putAside++

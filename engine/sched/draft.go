@@ -35,7 +35,7 @@ func (s *Scheduler) draft(parts []part, answers int) {
 	var of []*part
 	for i := range parts {
 		p := &parts[i]
-		if p.most <= 0 || len(p.guesses) > 0 {
+		if p.most <= 0 || len(p.guesses) > 0 || p.t.sketch.failed {
 			continue
 		}
 		if p.t.sketch.id == 0 {
@@ -58,7 +58,12 @@ func (s *Scheduler) draft(parts []part, answers int) {
 		took = time.Since(start)
 	})
 	if err != nil {
-		s.meter.undrafted++ // the answers go on without
+		// The answers go on without: what has no room once would be read again and again, and never fit.
+		s.meter.undrafted++
+		for _, p := range of {
+			p.t.sketch.failed = true
+			s.forgetSketch(p.t)
+		}
 		return
 	}
 	n := 0
@@ -69,10 +74,19 @@ func (s *Scheduler) draft(parts []part, answers int) {
 	s.drafts.add(n, took)
 }
 
+// forgetSketch gives back what the drafter keeps for a task that ends, is put aside, or cannot be drafted for.
+func (s *Scheduler) forgetSketch(t *Task) {
+	if t.sketch.id != 0 {
+		s.cfg.Drafter.Forget(t.sketch.id)
+		t.sketch.id = 0
+	}
+}
+
 // sketcher is the guesser of an answer's drafts.
 type sketcher struct {
 	guesser
-	id uint64 // by which the drafter knows the answer; 0 before the first draft
+	id     uint64 // by which the drafter knows the answer; 0 while it keeps nothing for it
+	failed bool   // a draft failed, and none is asked for any more
 }
 
 // draftCost is what a drafted token costs beside the decode that tests it.

@@ -111,10 +111,45 @@ func TestASlowDraftIsGivenUp(t *testing.T) {
 }
 
 func TestAnswersGoOnWithoutADraftModelThatFails(t *testing.T) {
-	_, _, st := drafting(t, &sketching{fails: true})
+	d := &sketching{fails: true}
+	_, _, st := drafting(t, d)
 	if st.Undrafted == 0 || st.Drafted != 0 {
 		t.Errorf("%+v", st)
 	}
+	if d.calls > 2 {
+		t.Errorf("two answers asked a draft model that fails %d times", d.calls)
+	}
+}
+
+func TestWhoIsPutAsideKeepsNothingOfTheDraftModel(t *testing.T) {
+	d := &sketching{each: time.Millisecond, known: map[uint64]bool{}}
+	inBubble(t, 300, func(c *Config) { c.Drafter = d }, func(t *testing.T, b *bench) {
+		b.m.each = 5 * time.Millisecond
+		one, _ := b.say(100, "a question")
+		two, _ := b.say(100, "another one")
+		b.submit(one)
+		b.submit(two)
+		time.Sleep(time.Second)
+		_ = b.s.Do(func() {
+			if len(d.known) == 0 || !b.s.makeRoom() {
+				t.Errorf("%d answers are drafted for, %d run", len(d.known), len(b.s.active))
+				return
+			}
+			for _, task := range b.s.queue {
+				if d.known[task.sketch.id] {
+					t.Error("the draft model keeps what it read of a task that was put aside")
+				}
+			}
+			if len(d.known) > 1 {
+				t.Errorf("%d answers are kept, and one runs", len(d.known))
+			}
+		})
+		for _, task := range []*Task{one, two} {
+			if _, err := task.Wait(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
 }
 
 func TestWhatADraftMustGain(t *testing.T) {

@@ -252,9 +252,7 @@ func (s *Scheduler) finish(t *Task, err error) {
 		}
 		t.seq = nil
 	}
-	if t.sketch.id != 0 {
-		s.cfg.Drafter.Forget(t.sketch.id)
-	}
+	s.forgetSketch(t)
 	t.state, t.err, t.saved = ended, err, nil
 	s.strained = false
 	t.trace("ended", t.answered, time.Since(t.arrived))
