@@ -3,6 +3,7 @@
 
 #include <cstring>
 #include <map>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -11,8 +12,8 @@
 namespace {
 
 struct sums {
-    std::vector<float> squares;  // matrix after matrix
-    std::vector<float> counts;   // rows, one for each matrix
+    std::vector<float> squares;  // of the columns, matrix after matrix
+    std::vector<float> counts;   // rows seen, one for each matrix
 };
 
 }  // namespace
@@ -20,7 +21,7 @@ struct sums {
 struct shim_collector {
     std::map<std::string, sums> entries;
     std::vector<char> copy;  // of inputs that are not in the CPU's memory
-    bool failed = false;
+    bool failed = false;     // an input could not be read
 };
 
 namespace {
@@ -40,12 +41,16 @@ bool wanted(const ggml_tensor * t) {
     if (t->op != GGML_OP_MUL_MAT && t->op != GGML_OP_MUL_MAT_ID) {
         return false;
     }
-    return t->src[1]->type == GGML_TYPE_F32 && name_of(t->src[0]).compare(0, 4, "blk.") == 0;
+    // add reads rows of floats one after the other.
+    return t->src[1]->type == GGML_TYPE_F32 && t->src[1]->nb[0] == sizeof(float) && name_of(t->src[0]).compare(0, 4, "blk.") == 0;
 }
 
 // host returns a tensor's bytes in the CPU's memory.
 const char * host(const ggml_tensor * t, std::vector<char> & copy) {
-    if (t->buffer == nullptr || ggml_backend_buffer_is_host(t->buffer)) {
+    if (t->data == nullptr || t->buffer == nullptr) {
+        throw std::runtime_error("a tensor without memory");  // ggml would abort
+    }
+    if (ggml_backend_buffer_is_host(t->buffer)) {
         return static_cast<const char *>(t->data);
     }
     copy.resize(ggml_nbytes(t));
@@ -66,18 +71,23 @@ void collect(shim_collector * c, const ggml_tensor * t) {
     const ggml_tensor * weights = t->src[0];
     const ggml_tensor * in = t->src[1];
     const size_t columns = in->ne[0];
-    const size_t matrices = t->op == GGML_OP_MUL_MAT_ID ? weights->ne[2] : 1;
+    const size_t matrices = weights->ne[2] * weights->ne[3];
     const char * data = host(in, c->copy);
     sums & s = c->entries[name_of(weights)];
-    if (s.squares.size() != columns * matrices) {
+    if (s.squares.empty()) {
         s.squares.assign(columns * matrices, 0.0f);
         s.counts.assign(matrices, 0.0f);
     }
+    if (s.squares.size() != columns * matrices || s.counts.size() != matrices) {
+        throw std::runtime_error("a matrix of another shape has the same name");
+    }
     if (t->op == GGML_OP_MUL_MAT) {
+        // Where there are more inputs than matrices, as with heads that share keys, neighbours go through the same one.
+        const int64_t share2 = in->ne[2] / weights->ne[2], share3 = in->ne[3] / weights->ne[3];
         for (int64_t i3 = 0; i3 < in->ne[3]; i3++) {
             for (int64_t i2 = 0; i2 < in->ne[2]; i2++) {
                 for (int64_t i1 = 0; i1 < in->ne[1]; i1++) {
-                    add(s, 0, data + i1 * in->nb[1] + i2 * in->nb[2] + i3 * in->nb[3], columns);
+                    add(s, i3 / share3 * weights->ne[2] + i2 / share2, data + i1 * in->nb[1] + i2 * in->nb[2] + i3 * in->nb[3], columns);
                 }
             }
         }

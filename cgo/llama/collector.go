@@ -9,12 +9,13 @@ import (
 )
 
 // A Collector adds up, for an importance matrix, the squares of the inputs of each matrix of a model's layers, column by column, while
-// contexts that were made with it compute. Of a mixture of experts each matrix has sums of its own. It belongs to the goroutine that computes.
+// contexts that were made with it compute. Of a stack (experts, or a matrix for each head) each matrix has sums of its own. It belongs to the
+// goroutine that computes.
 //
 // The last layer computes only what outputs need: ask for the output of every entry.
 type Collector struct{ c *C.shim_collector }
 
-// Sums are those of one matrix, or of a stack of experts.
+// Sums are those of one matrix, or of a stack.
 type Sums struct {
 	Squares []float32 // of each column, matrix after matrix
 	Counts  []float32 // rows seen, one for each matrix
@@ -29,7 +30,7 @@ func NewCollector() (*Collector, error) {
 	return &Collector{c}, nil
 }
 
-// pointer is what C takes; nil of a nil or closed Collector.
+// pointer is what C takes; nil of a nil Collector.
 func (c *Collector) pointer() *C.shim_collector {
 	if c == nil {
 		return nil
@@ -37,7 +38,7 @@ func (c *Collector) pointer() *C.shim_collector {
 	return c.c
 }
 
-// Sums returns copies of what was added up so far, by name of the weight. It fails if an input could not be read.
+// Sums returns copies of what was added up so far, by name of the weight. It fails if an input could not be read, and with ErrClosed after Close.
 func (c *Collector) Sums() (map[string]Sums, error) {
 	if c.c == nil {
 		return nil, ErrClosed
@@ -45,7 +46,7 @@ func (c *Collector) Sums() (map[string]Sums, error) {
 	var failed C.bool
 	n := C.shim_collector_size(c.c, &failed)
 	if failed {
-		return nil, errors.New("llama: not all inputs of the model's matrices could be read: out of memory")
+		return nil, errors.New("llama: not all inputs of the model's matrices could be read: out of memory, or models of other shapes took turns")
 	}
 	all := make(map[string]Sums, int(n))
 	for i := range n {

@@ -18,6 +18,9 @@ func TestACollectorSeesTheInputsOfMatrices(t *testing.T) {
 		if _, err := col.Sums(); !errors.Is(err, llama.ErrClosed) {
 			t.Errorf("after Close: %v", err)
 		}
+		if _, err := llama.NewContext(seedModel(t), llama.ContextParams{NCtx: 256, Collector: col}); !errors.Is(err, llama.ErrClosed) {
+			t.Errorf("a context with a closed collector: %v", err)
+		}
 	})
 	c := newContext(t, seedModel(t), llama.ContextParams{NCtx: 256, Collector: col})
 	tokens := tokenize(t, prompt)

@@ -119,6 +119,9 @@ func newContext(model *Model, p ContextParams) (*Context, error) {
 	if model.only {
 		return nil, fmt.Errorf("llama: %s was loaded with VocabOnly and has no weights", model.path)
 	}
+	if p.Collector != nil && p.Collector.c == nil {
+		return nil, fmt.Errorf("llama: the collector: %w", ErrClosed)
+	}
 	c, err := p.toC(model)
 	if err != nil {
 		return nil, err

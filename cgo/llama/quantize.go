@@ -80,7 +80,7 @@ type QuantizeParams struct {
 	KeepOutput      bool                 // leave output.weight as it is
 	Pure            bool                 // every tensor to the same type
 	KeepSplit       bool                 // as many files as the source has
-	Imatrix         map[string][]float32 // importance of each column, by tensor name
+	Imatrix         map[string][]float32 // importance of each column, matrix after matrix, by tensor name; from 0 to MaxImportance
 
 	// Progress is called as each tensor is begun, from libllama's own log. It must not panic: there are C++ frames between it and
 	// its caller.
@@ -310,11 +310,14 @@ func (p *QuantizeParams) checkTypes() error {
 	return errors.Join(errs...)
 }
 
-// checkImportance wants finite weights that are not negative: the searches for the best code abort on others.
+// MaxImportance is the largest weight of an importance matrix. Products of larger ones with squares of weights overflow float32.
+const MaxImportance = 1e30
+
+// checkImportance wants weights from 0 to MaxImportance: the searches for the best code abort on others, or find none.
 func checkImportance(name string, weights []float32) error {
 	for i, w := range weights {
-		if !finite(w) || w < 0 {
-			return fmt.Errorf("llama: quantize: importance %d of %s is %v", i, name, w)
+		if !(w >= 0 && w <= MaxImportance) {
+			return fmt.Errorf("llama: quantize: importance %d of %s is %v; it must be from 0 to %g", i, name, w, MaxImportance)
 		}
 	}
 	return nil

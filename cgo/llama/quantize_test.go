@@ -130,8 +130,10 @@ func TestQuantizeWithAnImportanceMatrix(t *testing.T) {
 	wantError(t, llama.Quantize(context.Background(), seedPath, out+"2", p), nil)
 	imatrix["blk.0.attn_q.weight"] = slices.Repeat([]float32{float32(math.NaN())}, 256)
 	wantError(t, llama.Quantize(context.Background(), seedPath, out+"2", p), nil)
-	imatrix["blk.0.attn_q.weight"] = slices.Repeat([]float32{-1}, 256)
-	wantError(t, llama.Quantize(context.Background(), seedPath, out+"2", p), nil)
+	for _, w := range []float32{-1, 2 * llama.MaxImportance} {
+		imatrix["blk.0.attn_q.weight"] = slices.Repeat([]float32{w}, 256)
+		wantError(t, llama.Quantize(context.Background(), seedPath, out+"2", p), nil)
+	}
 }
 
 func TestQuantizeStopsWhenItsContextIsDone(t *testing.T) {

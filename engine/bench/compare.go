@@ -109,11 +109,11 @@ func (c *comparer) sample(figure string, a, b *Sample, moreIsBetter bool) {
 		return
 	}
 	ea, eb := a.meanError(), b.meanError()
-	variance := ea*ea + eb*eb
 	p := 0.0
-	if variance > 0 {
-		df := variance * variance / (math.Pow(ea, 4)/float64(len(a.Values)-1) + math.Pow(eb, 4)/float64(len(b.Values)-1))
-		p = 2 * distuv.StudentsT{Mu: 0, Sigma: 1, Nu: df}.Survival(math.Abs(a.Mean-b.Mean)/math.Sqrt(variance))
+	if e := math.Hypot(ea, eb); e > 0 {
+		ra, rb := (ea/e)*(ea/e), (eb/e)*(eb/e) // shares of the variance
+		df := 1 / (ra*ra/float64(len(a.Values)-1) + rb*rb/float64(len(b.Values)-1))
+		p = 2 * distuv.StudentsT{Mu: 0, Sigma: 1, Nu: df}.Survival(math.Abs(a.Mean-b.Mean)/e)
 	}
 	c.decide(figure, a.Mean, b.Mean, p, jitter, moreIsBetter)
 }

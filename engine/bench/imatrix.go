@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
@@ -78,9 +77,9 @@ func (o *ImatrixOptions) collect(ctx context.Context) (m *imatrix.Matrix, err er
 
 // read runs the text.
 func (o *ImatrixOptions) read(ctx context.Context, lm *llama.Model, c *llama.Collector, m *imatrix.Matrix) error {
-	text, err := os.ReadFile(o.Text)
+	text, err := readText(o.Text)
 	if err != nil {
-		return fmt.Errorf("bench: the text: %w", err)
+		return err
 	}
 	windows, err := windowsOf(lm, string(text), o.Windows)
 	if err != nil {

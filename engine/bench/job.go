@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 
@@ -218,9 +217,9 @@ func (j *Job) quality(ctx context.Context, progress func(string)) (*Quality, err
 		return nil, fmt.Errorf("%w: %w", engine.ErrModelFile, err)
 	}
 	defer lm.Close()
-	text, err := os.ReadFile(filepath.Join(j.Dir, textFile))
+	text, err := readText(filepath.Join(j.Dir, textFile))
 	if err != nil {
-		return nil, fmt.Errorf("bench: the text: %w", err)
+		return nil, err
 	}
 	q := &Quality{}
 	q.Text, err = textQuality(ctx, lm, string(text), filepath.Join(j.Dir, baseTextFile), j.Base, j.KV, j.Threads, j.Windows, func(done, total int) {

@@ -25,7 +25,7 @@ type QuantsOptions struct {
 	Base          string   // one of Models or another file: what quality is compared with; "" means the largest
 	BaseProjector string   // the same of Projectors
 	KV            []string // types of the KV cache; nil means f16. The base has the first
-	Threads       []int    // nil means one a core
+	Threads       []int    // nil means GOMAXPROCS
 	Batch         []int    // micro-batches; nil means 512
 	Reps          int      // of each measurement of speed; 0 means 5
 	Context       int      // of the engine, for memory and TTFT; 0 means its default
@@ -211,8 +211,8 @@ func (m *matrix) prepareTexts(r *Results) error {
 			return err
 		}
 		text, r.Setup.Text = []byte(all.Text()), all.Name
-	} else if text, err = os.ReadFile(o.Text); err != nil {
-		return fmt.Errorf("bench: the text: %w", err)
+	} else if text, err = readText(o.Text); err != nil {
+		return err
 	} else {
 		r.Setup.Text = o.Text
 	}

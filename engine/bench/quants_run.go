@@ -123,7 +123,8 @@ func (m *matrix) planQualities() {
 				return false
 			}
 			// The base's distributions are needed as long as another's quality is missing.
-			return !j.Base || !m.qualitiesLeft("") || m.exists(filepath.Join(workDir, baseTextFile))
+			return !j.Base || !m.qualitiesLeft("") ||
+				m.exists(filepath.Join(workDir, baseTextFile)) && (m.r.Qualities[key].AfterImage == nil || m.exists(filepath.Join(workDir, basePicture)))
 		}
 		j.take = func(r *JobResult) { m.r.Qualities[key] = r.Quality }
 	}

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -248,6 +249,42 @@ func FuzzResults(f *testing.F) {
 			for i := range r.Cells {
 				_, _ = r.Quality(&r.Cells[i]), r.Bytes(&r.Cells[i])
 			}
+			if _, err := json.Marshal(Compare(r, r)); err != nil {
+				t.Error(err)
+			}
 		}
 	})
+}
+
+func TestResultsThatMakeNoSenseAreRefused(t *testing.T) {
+	one := func() *Sample { return sampleOf([]float64{1, 2}) }
+	for name, spoil := range map[string]func(*Cell){
+		"nothing":                   nil,
+		"a stage alone":             func(c *Cell) { c.Speed.TTFTMS = one() },
+		"a speed without values":    func(c *Cell) { c.Speed.TG128 = &Sample{Mean: 1, Median: 1} },
+		"a speed of 0":              func(c *Cell) { c.Speed.PP512.Median = 0 },
+		"a speed beyond all bounds": func(c *Cell) { c.Speed.PP512.Values[1] = 1e300 },
+		"half a peer":               func(c *Cell) { c.Peer = &Peer{PP512: one()} },
+	} {
+		r := twoCells()
+		if spoil != nil {
+			spoil(&r.Cells[1])
+		}
+		data, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := parseResults(data); spoil != nil && !errors.Is(err, ErrResults) || spoil == nil && err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestTinySpreadsAreCompared(t *testing.T) {
+	a, b := twoCells(), twoCells()
+	a.Cells[0].Speed.TG128.StdDev, b.Cells[0].Speed.TG128.StdDev = 1e-160, 0
+	b.Cells[0].Speed.TG128.Mean *= 2
+	if c := Compare(a, b); len(c.Changes) != 1 || c.Changes[0].P != 0 {
+		t.Errorf("%+v", c.Changes)
+	}
 }

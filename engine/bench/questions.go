@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
@@ -21,12 +22,15 @@ import (
 // ErrQuestions marks a fault in a file of questions.
 var ErrQuestions = errors.New("bad question file")
 
-// The bounds of a question file.
+// The bounds of a question file: bytes, questions, bytes a line.
 const (
+	maxQuestionFile = 64 << 20
 	maxQuestions    = 100_000
 	maxQuestionLine = 1 << 20
-	questionFile    = "questions.jsonl"
 )
+
+// questionFile is the name of the question file of a folder.
+const questionFile = "questions.jsonl"
 
 // Question is a question about a picture, with the answers that are right.
 type Question struct {
@@ -106,11 +110,15 @@ func readQuestions(files fs.FS, file, name string) (*QuestionSet, error) {
 
 // parseQuestions reads the lines of a question file.
 func parseQuestions(r io.Reader) (list []Question, err error) {
-	lines := bufio.NewScanner(r)
+	limited := &io.LimitedReader{R: r, N: maxQuestionFile + 1}
+	lines := bufio.NewScanner(limited)
 	lines.Buffer(nil, maxQuestionLine)
 	n := 0
 	for lines.Scan() {
 		n++
+		if limited.N == 0 {
+			return nil, fmt.Errorf("%w: it is larger than %d bytes", ErrQuestions, maxQuestionFile)
+		}
 		line := bytes.TrimSpace(lines.Bytes())
 		if len(line) == 0 {
 			continue
@@ -131,6 +139,8 @@ func parseQuestions(r io.Reader) (list []Question, err error) {
 			return nil, fmt.Errorf(`%w: line %d: "question" is missing`, ErrQuestions, n)
 		case len(q.Answers) == 0:
 			return nil, fmt.Errorf(`%w: line %d: "answers" is missing`, ErrQuestions, n)
+		case slices.ContainsFunc(q.Answers, func(s string) bool { return strings.TrimSpace(s) == "" }):
+			return nil, fmt.Errorf(`%w: line %d: an answer is empty`, ErrQuestions, n)
 		case !fs.ValidPath(q.Picture) || q.Picture == ".":
 			return nil, fmt.Errorf(`%w: line %d: "picture" must be a path below the file's folder`, ErrQuestions, n)
 		case len(list) == maxQuestions:

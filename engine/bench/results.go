@@ -124,7 +124,7 @@ func (r *Results) Bytes(c *Cell) (n int64) {
 	return n
 }
 
-// ReadResults reads a results file, or that of a folder.
+// ReadResults reads a results file, or that of a folder. Errors wrap ErrResults, or say why the file could not be read.
 func ReadResults(path string) (*Results, error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		path = filepath.Join(path, ResultsFile)
@@ -157,8 +157,8 @@ func parseResults(data []byte) (*Results, error) {
 		return nil, fmt.Errorf("%w: format %d, this program reads %d", ErrResults, r.Format, ResultsFormat)
 	}
 	for _, c := range r.Cells {
-		if c.Speed != nil && (c.Speed.PP512 == nil || c.Speed.TG128 == nil || !(c.Speed.PP512.Mean > 0) || !(c.Speed.TG128.Mean > 0)) {
-			return nil, fmt.Errorf("%w: a cell without speeds", ErrResults)
+		if !c.Speed.sound() || c.Peer != nil && !(c.Peer.PP512.sound() && c.Peer.PP512.positive() && c.Peer.TG128.sound() && c.Peer.TG128.positive()) {
+			return nil, fmt.Errorf("%w: speeds of %s are missing or make no sense", ErrResults, c.Name())
 		}
 	}
 	for key, q := range r.Qualities {

@@ -35,6 +35,21 @@ func sampleOf(values []float64) *Sample {
 	return s
 }
 
+// maxFigure bounds what a results file may give for a speed or a time.
+const maxFigure = 1e15
+
+// sound reports whether a sample from a file has figures that can be compared and drawn.
+func (s *Sample) sound() bool {
+	if s == nil || len(s.Values) == 0 {
+		return false
+	}
+	wild := func(x float64) bool { return !(x >= 0 && x <= maxFigure) }
+	return !wild(s.Mean) && !wild(s.Median) && !wild(s.StdDev) && !wild(s.Low) && !wild(s.High) && !slices.ContainsFunc(s.Values, wild)
+}
+
+// positive reports whether something can be divided by a sample.
+func (s *Sample) positive() bool { return s.Mean > 0 && s.Median > 0 }
+
 // meanError is the standard error of the sample's mean.
 func (s *Sample) meanError() float64 {
 	if len(s.Values) < 2 {

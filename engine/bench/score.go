@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"slices"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
@@ -135,6 +137,26 @@ func windowOf(lm *llama.Model) int {
 		return min(textWindow, train)
 	}
 	return textWindow
+}
+
+// maxText bounds a text, in bytes: tokenizers take no more.
+const maxText = 1 << 30
+
+// readText reads a file of text.
+func readText(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("bench: the text: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxText+1))
+	if err != nil {
+		return nil, fmt.Errorf("bench: the text: %s: %w", path, err)
+	}
+	if len(text) > maxText {
+		return nil, fmt.Errorf("%w: the text %s is larger than %d bytes: give a part of it", engine.ErrRequest, path, maxText)
+	}
+	return text, nil
 }
 
 // windowsOf cuts a text into windows, at most limit of them, all if it is 0. The first token of each is left to be replaced by the one that

@@ -27,11 +27,26 @@ type Speed struct {
 
 	PeakBytes   int64    `json:"peak_bytes"`   // highest resident memory of the process that answered
 	KVBytes     int64    `json:"kv_bytes"`     // of a context of so many tokens
-	Context     int      `json:"context"`      //
+	Context     int      `json:"context"`      // in tokens
 	WeightBytes int64    `json:"weight_bytes"` // of the language model, as libllama keeps them
 	TowerBytes  int64    `json:"tower_bytes"`  // of the tower and projector, as they are packed
 	PromptJ     *float64 `json:"prompt_joules_per_token,omitempty"`
 	GenerateJ   *float64 `json:"generate_joules_per_token,omitempty"` // of the processor packages; where the machine tells
+}
+
+// sound reports whether a speed from a file has all its samples: those of the question are there together or not at all. A speed that was
+// not measured is sound.
+func (s *Speed) sound() bool {
+	if s == nil {
+		return true
+	}
+	stages := []*Sample{s.DecodeImageMS, s.PreprocessMS, s.EncodeMS, s.PrefillMS, s.TTFTMS}
+	for _, stage := range stages {
+		if (stage == nil) != (stages[0] == nil) || stage != nil && !stage.sound() {
+			return false
+		}
+	}
+	return s.PP512.sound() && s.PP512.positive() && s.TG128.sound() && s.TG128.positive()
 }
 
 // The tests of llama-bench.

@@ -23,7 +23,7 @@ import (
 // ErrInvalid marks a file that is no importance matrix, or a damaged one.
 var ErrInvalid = errors.New("not an importance matrix")
 
-// The bounds of what a file may claim.
+// The bounds of a file, in bytes, and of what one of the older format may claim.
 const (
 	maxFile    = 1 << 30
 	maxEntries = 1 << 16
@@ -90,22 +90,6 @@ func (m *Matrix) Weights() map[string][]float32 {
 		out[name] = w
 	}
 	return out
-}
-
-// Add adds a row of inputs of a weight of one matrix.
-func (m *Matrix) Add(name string, row []float32) {
-	if m.Entries == nil {
-		m.Entries = map[string]*Sums{}
-	}
-	s := m.Entries[name]
-	if s == nil || len(s.Squares) != len(row) {
-		s = &Sums{Squares: make([]float32, len(row)), Counts: make([]float32, 1)}
-		m.Entries[name] = s
-	}
-	for i, x := range row {
-		s.Squares[i] += x * x
-	}
-	s.Counts[0]++
 }
 
 // Open reads a file of either format. Errors wrap ErrInvalid, or say why the file could not be read.
@@ -270,7 +254,7 @@ func (m *Matrix) WriteFile(path string) error {
 }
 
 func floatBytes(values []float32) []byte {
-	var b []byte
+	b := make([]byte, 0, 4*len(values))
 	for _, v := range values {
 		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
 	}

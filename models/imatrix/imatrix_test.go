@@ -62,15 +62,6 @@ func TestTheOlderFormatIsRead(t *testing.T) {
 	}
 }
 
-func TestRowsAddUp(t *testing.T) {
-	var m Matrix
-	m.Add("w", []float32{1, -2})
-	m.Add("w", []float32{3, 0})
-	if s := m.Entries["w"]; !reflect.DeepEqual(*s, Sums{Squares: []float32{10, 4}, Counts: []float32{2}}) {
-		t.Errorf("%+v", s)
-	}
-}
-
 func TestBadFilesAreRefused(t *testing.T) {
 	other, err := gguf.NewWriter("llama").Bytes()
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
@@ -60,7 +61,7 @@ func explain(f *gguf.File, err error) error {
 }
 
 // ReadImatrix reads an importance matrix for a model and checks that it belongs to it: each entry must be as long as the rows of its
-// tensor, and one at least must be there.
+// tensor, times the matrices of a stack, and one at least must be there. Errors wrap imatrix.ErrInvalid, or say why the file could not be read.
 func ReadImatrix(path string, f *gguf.File) (map[string][]float32, error) {
 	m, err := imatrix.Open(path)
 	if err != nil {
@@ -69,17 +70,22 @@ func ReadImatrix(path string, f *gguf.File) (map[string][]float32, error) {
 	weights := m.Weights()
 	known := 0
 	for name, values := range weights {
+		if largest := slices.Max(values); !(largest <= llama.MaxImportance) {
+			return nil, fmt.Errorf("quantize: %s: %w: %s has a column of importance %g; collect it again", path, imatrix.ErrInvalid, name, largest)
+		}
 		t, ok := f.Tensor(name)
 		if !ok {
 			continue
 		}
 		known++
-		matrices := uint64(1)
-		if len(t.Dims) > 2 {
-			matrices = t.Dims[2]
+		want := uint64(1)
+		for i, n := range t.Dims {
+			if i != 1 { // a value a column, not a row
+				want *= n
+			}
 		}
-		if uint64(len(values)) != t.Dims[0]*matrices {
-			return nil, fmt.Errorf("quantize: %s: %w: %d values for %s, whose rows have %d: it was made of another model", path, imatrix.ErrInvalid, len(values), name, t.Dims[0])
+		if uint64(len(values)) != want {
+			return nil, fmt.Errorf("quantize: %s: %w: %d values for %s, which takes %d: it was made of another model", path, imatrix.ErrInvalid, len(values), name, want)
 		}
 	}
 	if known == 0 {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -337,15 +338,40 @@ func TestAnImportanceMatrixMustBelongToTheModel(t *testing.T) {
 	for name, c := range map[string]struct {
 		tensor  string
 		columns int
+		rows    float32
 		ok      bool
-	}{"its own": {"blk.0.attn_q.weight", 256, true}, "rows of another length": {"blk.0.attn_q.weight", 128, false}, "another model": {"blk.99.attn_q.weight", 256, false}} {
-		m := &imatrix.Matrix{}
-		m.Add(c.tensor, make([]float32, c.columns))
+	}{
+		"its own": {"blk.0.attn_q.weight", 256, 1, true}, "rows of another length": {"blk.0.attn_q.weight", 128, 1, false}, "another model": {"blk.99.attn_q.weight", 256, 1, false},
+		"a mean that overflows": {"blk.0.attn_q.weight", 256, 1e-44, false},
+	} {
+		m := &imatrix.Matrix{Entries: map[string]*imatrix.Sums{c.tensor: {Squares: slices.Repeat([]float32{3}, c.columns), Counts: []float32{c.rows}}}}
 		if err := m.WriteFile(path); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := ReadImatrix(path, f); (err == nil) != c.ok || err != nil && !errors.Is(err, imatrix.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// A stack takes values for each of its matrices, and a tensor without dimensions one.
+	w := gguf.NewWriter("llama")
+	w.AddTensor("stack", gguf.F32, []uint64{2, 3, 2}, make([]byte, 48))
+	w.AddTensor("number", gguf.F32, nil, make([]byte, 4))
+	data, err := w.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f, err = gguf.Parse(data, "made up"); err != nil {
+		t.Fatal(err)
+	}
+	for tensor, values := range map[string]int{"stack": 4, "number": 1} {
+		for _, n := range []int{values, 2 * values} {
+			m := &imatrix.Matrix{Entries: map[string]*imatrix.Sums{tensor: {Squares: make([]float32, n), Counts: []float32{1}}}}
+			if err := m.WriteFile(path); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := ReadImatrix(path, f); (err == nil) != (n == values) {
+				t.Errorf("%d values for %s: %v", n, tensor, err)
+			}
 		}
 	}
 }

@@ -162,7 +162,11 @@ func (v *view) facts() []fact {
 		}
 		list = append(list, fact{"Questions", fmt.Sprintf("%s: %s (sha256 %.12s)", s.Questions, n, s.QuestionsSHA)})
 	}
-	list = append(list, fact{"Repetitions", fmt.Sprintf("%d of each speed, after one that does not count", s.Reps)})
+	if slices.ContainsFunc(v.r.Cells, func(c bench.Cell) bool { return c.Speed != nil }) {
+		list = append(list, fact{"Repetitions", fmt.Sprintf("%d of each speed, after one that does not count", s.Reps)})
+	} else {
+		list = append(list, fact{"Speed", "not measured"})
+	}
 	for _, f := range append(slices.Clone(v.r.Models), v.r.Projectors...) {
 		list = append(list, fact{f.Name, fmt.Sprintf("%s, %.1f MiB, %.12s", cmp.Or(f.Type, "of mixed types"), float64(f.Bytes)/(1<<20), f.Identity)})
 	}
