@@ -19,12 +19,7 @@ import (
 func (s *Server) ollamaChat(w http.ResponseWriter, r *http.Request) error {
 	began := time.Now()
 	var q ollamaChatRequest
-	release, err := s.decode(w, r, &q)
-	defer release()
-	if err != nil {
-		return err
-	}
-	m, err := s.models.find(q.Model)
+	m, err := s.decodeFor(w, r, &q, &q.Model)
 	if err != nil {
 		return err
 	}

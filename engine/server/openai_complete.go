@@ -143,12 +143,7 @@ func (q *completionRequest) requests(m *model) ([]engine.Request, error) {
 // openaiComplete answers POST /v1/completions: text goes to the model as it stands.
 func (s *Server) openaiComplete(w http.ResponseWriter, r *http.Request) error {
 	var q completionRequest
-	release, err := s.decode(w, r, &q)
-	defer release()
-	if err != nil {
-		return err
-	}
-	m, err := s.models.find(q.Model)
+	m, err := s.decodeFor(w, r, &q, &q.Model)
 	if err != nil {
 		return err
 	}

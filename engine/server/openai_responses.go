@@ -157,12 +157,7 @@ func (q *responseRequest) request(t *talk, m *model) (r engine.Request, err erro
 // openaiRespond answers POST /v1/responses.
 func (s *Server) openaiRespond(w http.ResponseWriter, r *http.Request) error {
 	var q responseRequest
-	release, err := s.decode(w, r, &q)
-	defer release()
-	if err != nil {
-		return err
-	}
-	m, err := s.models.find(q.Model)
+	m, err := s.decodeFor(w, r, &q, &q.Model)
 	if err != nil {
 		return err
 	}
