@@ -110,8 +110,11 @@ func (q *completionRequest) requests(m *model) ([]engine.Request, error) {
 		return nil, refuseField("suffix", "this server fills in no suffix")
 	case q.BestOf != nil && *q.BestOf > n:
 		return nil, refuseField("best_of", "best_of is not supported; give n")
-	case q.Logprobs != nil && (*q.Logprobs < 0 || *q.Logprobs > 20):
-		return nil, refuseField("logprobs", "logprobs is %d; give 0 to 20", *q.Logprobs)
+	}
+	if q.Logprobs != nil {
+		if err := checkTopLogprobs("logprobs", *q.Logprobs); err != nil {
+			return nil, err
+		}
 	}
 	if err := checkStops("stop", q.Stop); err != nil {
 		return nil, err

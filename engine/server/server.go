@@ -173,8 +173,10 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		config.NextProtos = []string{"h2", "http/1.1"}
 		listener = tls.NewListener(listener, config)
 	}
-	preloaded := s.preload(ctx)
+	loading, stopLoading := context.WithCancel(ctx)
+	preloaded := s.preload(loading)
 	defer preloaded()
+	defer stopLoading() // where the listener fails, nobody waits for the models
 	failed := make(chan error, 1)
 	go func() { failed <- hs.Serve(listener) }()
 	select {
