@@ -96,22 +96,18 @@ func (q *messagesRequest) request(t *talk, m *model) (r engine.Request, err erro
 }
 
 // anthropicPrepare reads a request and translates it.
-func (s *Server) anthropicPrepare(w http.ResponseWriter, r *http.Request, q *messagesRequest) (request engine.Request, m *model, release func(), err error) {
-	release, err = s.decode(w, r, q)
-	if err == nil {
-		m, err = s.models.find(q.Model)
+func (s *Server) anthropicPrepare(w http.ResponseWriter, r *http.Request, q *messagesRequest) (request engine.Request, m *model, err error) {
+	if m, err = s.decodeFor(w, r, q, &q.Model); err != nil {
+		return request, nil, err
 	}
-	if err == nil {
-		request, err = q.request(s.newTalk(r.Context(), m, len(q.System) > 0), m)
-	}
-	return request, m, release, err
+	request, err = q.request(s.newTalk(r.Context(), m, len(q.System) > 0), m)
+	return request, m, err
 }
 
 // anthropicMessages answers POST /v1/messages.
 func (s *Server) anthropicMessages(w http.ResponseWriter, r *http.Request) error {
 	var q messagesRequest
-	request, m, release, err := s.anthropicPrepare(w, r, &q)
-	defer release()
+	request, m, err := s.anthropicPrepare(w, r, &q)
 	if err != nil {
 		return err
 	}
@@ -148,8 +144,7 @@ func (s *Server) anthropicMessages(w http.ResponseWriter, r *http.Request) error
 // anthropicCount answers POST /v1/messages/count_tokens.
 func (s *Server) anthropicCount(w http.ResponseWriter, r *http.Request) error {
 	var q messagesRequest
-	request, m, release, err := s.anthropicPrepare(w, r, &q)
-	defer release()
+	request, m, err := s.anthropicPrepare(w, r, &q)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 )
 
 // Bounds of a JSON body beside its bytes: a small body can make a large structure.
@@ -18,30 +20,30 @@ const (
 	bodyChunk = 256 << 10 // bytes for which room is asked at a time
 )
 
-// body is the body of a request in memory. It counts against Limits.Memory until release.
-type body struct {
-	data []byte
-	s    *Server
-	held int64
+// held is the memory for what comes from outside that a request holds. It counts against Limits.Memory until release, which [Server.admit] calls
+// at the end of the request.
+type held struct {
+	of    *semaphore.Weighted
+	bytes int64
 }
 
 // release gives the memory back.
-func (b *body) release() {
-	b.s.memory.Release(b.held)
-	b.data, b.held = nil, 0
+func (h *held) release() {
+	h.of.Release(h.bytes)
+	h.bytes = 0
 }
 
-// take asks for memory for n more bytes.
-func (b *body) take(n int64) error {
-	if !b.s.memory.TryAcquire(n) {
+// take asks for n more bytes.
+func (h *held) take(n int64) error {
+	if !h.of.TryAcquire(n) {
 		return busyFailure("too many large requests are under way; try again later")
 	}
-	b.held += n
+	h.bytes += n
 	return nil
 }
 
-// readBody reads a body whole, within its limits of bytes and time. The caller must release it.
-func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (*body, error) {
+// readBody reads a body whole, within its limits of bytes and time.
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	tooLarge := &failure{status: http.StatusRequestEntityTooLarge, kind: kindTooLarge, text: fmt.Sprintf(
 		"the body is larger than %d MiB; send fewer or smaller pictures", s.limits.Body>>20)}
 	if r.ContentLength > s.limits.Body {
@@ -51,12 +53,10 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (*body, error)
 	rc := http.NewResponseController(w)
 	_ = rc.SetReadDeadline(time.Now().Add(s.limits.ReadTime)) // a connection that has none, as of a test, is no danger
 	defer func() { _ = rc.SetReadDeadline(time.Time{}) }()
-	b := &body{s: s}
-	err := b.fill(http.MaxBytesReader(w, r.Body, s.limits.Body), r.ContentLength)
+	data, err := recordOf(r.Context()).memory.readAll(http.MaxBytesReader(w, r.Body, s.limits.Body), r.ContentLength)
 	if err == nil {
-		return b, nil
+		return data, nil
 	}
-	b.release()
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
 		return nil, tooLarge
 	}
@@ -69,45 +69,45 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (*body, error)
 	return nil, &failure{status: http.StatusBadRequest, kind: kindRequest, text: "the body ends early", cause: err}
 }
 
-// fill reads to the end. Room is made as bytes come, not as they are promised.
-func (b *body) fill(r io.Reader, promised int64) error {
+// readAll reads to the end. Room is made as bytes come, not as they are promised.
+func (h *held) readAll(r io.Reader, promised int64) (data []byte, err error) {
 	for {
-		if len(b.data) == cap(b.data) {
-			grow := max(bodyChunk, int64(cap(b.data)))
-			if promised > 0 && promised < int64(cap(b.data))+grow {
-				grow = max(promised-int64(cap(b.data))+1, 1) // one byte more, so that the end is found without growing
+		if room := int64(cap(data)); int64(len(data)) == room {
+			grow := max(bodyChunk, room)
+			if promised > 0 && promised < room+grow {
+				grow = max(promised-room+1, 1) // one byte more, so that the end is found without growing
 			}
-			if err := b.take(grow); err != nil {
-				return err
+			if err := h.take(grow); err != nil {
+				return nil, err
 			}
-			data := make([]byte, len(b.data), int64(cap(b.data))+grow)
-			copy(data, b.data)
-			b.data = data
+			data = append(make([]byte, 0, room+grow), data...)
 		}
-		n, err := r.Read(b.data[len(b.data):cap(b.data)])
-		b.data = b.data[:len(b.data)+n]
+		n, err := r.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
 		if err == io.EOF {
-			return nil
+			return data, nil
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
 }
 
-// decode reads the JSON object in a request's body into v. The body's memory stays counted until release, which is never nil: what v holds was
-// copied out of it.
-func (s *Server) decode(w http.ResponseWriter, r *http.Request, v any) (release func(), err error) {
-	b, err := s.readBody(w, r)
+// decode reads the JSON object in a request's body into v. The body's memory stays counted, for what v holds was copied out of it.
+func (s *Server) decode(w http.ResponseWriter, r *http.Request, v any) error {
+	data, err := s.readBody(w, r)
 	if err != nil {
-		return func() {}, err
+		return err
 	}
-	if err := decodeJSON(b.data, v); err != nil {
-		b.release()
-		return func() {}, err
+	return decodeJSON(data, v)
+}
+
+// decodeFor is decode for a request to the model that *name names once the body is read.
+func (s *Server) decodeFor(w http.ResponseWriter, r *http.Request, v any, name *string) (*model, error) {
+	if err := s.decode(w, r, v); err != nil {
+		return nil, err
 	}
-	b.data = nil
-	return b.release, nil
+	return s.models.find(*name)
 }
 
 // decodeJSON reads one JSON object and nothing else. Fields that v does not have are passed over: clients send more than any server knows.

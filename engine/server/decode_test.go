@@ -14,9 +14,7 @@ import (
 func echo(s *Server) {
 	s.handler = s.chain(func(w http.ResponseWriter, r *http.Request) error {
 		var v struct{ A any }
-		release, err := s.decode(w, r, &v)
-		defer release()
-		if err != nil {
+		if err := s.decode(w, r, &v); err != nil {
 			return err
 		}
 		return s.writeJSON(w, http.StatusOK, "ok")

@@ -21,5 +21,5 @@
 //
 // Nothing in a request becomes a path but names and digests that the store has checked. No request makes the server connect anywhere but to
 // hosts that the operator names for pictures (picture.go). Bodies,
-// pictures, connections, requests and times are bounded by [Limits], all bodies together by Limits.Memory.
+// pictures, connections, requests and times are bounded by [Limits], all bodies and fetched pictures together by Limits.Memory.
 package server

@@ -11,6 +11,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/sched"
+	"github.com/eyelet-engine/eyelet/models/store"
 )
 
 // metrics are what GET /metrics tells, in Prometheus' format. Counters of a model begin anew when it is loaded again.
@@ -59,8 +60,9 @@ type modelMetric struct {
 	value func(*sched.Stats) float64
 }
 
+// describe makes a metric of a model. A name alone would not tell it apart: while a model is made anew under its name, both can be loaded.
 func describe(name, help string) *prometheus.Desc {
-	return prometheus.NewDesc("eyelet_"+name, help, []string{"model", "context"}, nil)
+	return prometheus.NewDesc("eyelet_"+name, help, []string{"model", "digest", "context"}, nil)
 }
 
 func counter(name, help string, value func(*sched.Stats) float64) modelMetric {
@@ -128,7 +130,7 @@ func (c *modelCollector) Collect(out chan<- prometheus.Metric) {
 		if !ok {
 			continue // unloaded meanwhile
 		}
-		labels := []string{l.name, strconv.Itoa(l.PoolModel.Info.Context)}
+		labels := []string{l.name, store.Digest(l.digest).Short(), strconv.Itoa(l.PoolModel.Info.Context)}
 		out <- prometheus.MustNewConstMetric(modelMemory, prometheus.GaugeValue, float64(l.Bytes), labels...)
 		for _, m := range modelMetrics {
 			out <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(&stats), labels...)

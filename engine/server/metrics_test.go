@@ -35,7 +35,7 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("%s is %v", name, v)
 		}
 	}
-	if f := families["eyelet_ttft_seconds"]; f == nil || f.Metric[0].Histogram.GetSampleCount() != 1 || f.Metric[0].Label[1].GetValue() != "seed:latest" {
+	if f := families["eyelet_ttft_seconds"]; f == nil || f.Metric[0].Histogram.GetSampleCount() != 1 || f.Metric[0].Label[2].GetValue() != "seed:latest" {
 		t.Errorf("%v", f)
 	}
 	if strings.Contains(r.text, "nothing/at/all") || !strings.Contains(r.text, `eyelet_http_requests_total{route="POST /api/chat",status="200"} 1`) || !strings.Contains(r.text, `{route="none",status="404"} 1`) {
@@ -44,5 +44,21 @@ func TestMetrics(t *testing.T) {
 	if problems, err := testutil.CollectAndLint(&modelCollector{ts.Server}); err != nil || len(problems) > 0 {
 		t.Errorf("%v %v", problems, err)
 	}
+}
 
+func TestAModelMadeAnewWhileItIsLoadedHasMetricsOfItsOwn(t *testing.T) {
+	ts := serve(t)
+	c := ts.client(t)
+	files := map[string]string{"model.gguf": upload(t, c, seedModel)}
+	for _, system := range []string{"Be brief.", "Be kind."} {
+		if err := c.Create(t.Context(), &api.CreateRequest{Model: "toy:v1", Files: files, System: system}, func(api.ProgressResponse) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := chat(t, c, &api.ChatRequest{Model: "toy:v1", Messages: []api.Message{{Role: "user", Content: "x"}}, Options: map[string]any{"num_predict": 1}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r := ts.do(t, "GET", "/metrics", ""); r.status != 200 || strings.Count(r.text, "\neyelet_completed_total{") != 2 {
+		t.Errorf("%d %s", r.status, r.text)
+	}
 }

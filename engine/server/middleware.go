@@ -22,6 +22,7 @@ type record struct {
 	id     string
 	client string // whose turn it is when many wait: the name of the key, or the address
 	key    *Key   // nil where none is demanded
+	memory held   // for its body and the pictures that were fetched for it
 	route  string // pattern of the mux, "" for none
 	model  string // that answered, for the log
 	err    error  // that ended it, for the log
@@ -107,7 +108,7 @@ func (s *Server) chain(next handler) http.Handler {
 func (s *Server) observe(next handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
-		rec := &record{id: r.Header.Get("X-Request-Id"), client: address(r)}
+		rec := &record{id: r.Header.Get("X-Request-Id"), client: address(r), memory: held{of: s.memory}}
 		if !requestID.MatchString(rec.id) {
 			rec.id = rand.Text()
 		}
@@ -204,7 +205,7 @@ func (s *Server) guard(next handler) handler {
 	}
 }
 
-// admit bounds how many requests are under way, and the time of each.
+// admit bounds how many requests are under way, and the time of each, and gives its memory back.
 func (s *Server) admit(next handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if isHealth(r.URL.Path) {
@@ -214,6 +215,7 @@ func (s *Server) admit(next handler) handler {
 		if s.busy.Add(1) > int64(s.limits.Requests) {
 			return busyFailure("%d requests are under way already; try again later", s.limits.Requests)
 		}
+		defer recordOf(r.Context()).memory.release()
 		if s.limits.Time > 0 {
 			ctx, cancel := context.WithTimeout(r.Context(), s.limits.Time)
 			defer cancel()

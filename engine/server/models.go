@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -374,15 +375,13 @@ func (ms *models) readFolder() (map[string]store.Files, error) {
 	}
 	ms.folder, ms.listed = map[string]store.Files{}, time.Now()
 	for _, files := range all {
-		name, err := store.SuggestName(baseName(files.Model))
+		name, err := store.SuggestName(filepath.Base(files.Model))
 		if err == nil {
 			ms.folder[name.String()] = files
 		}
 	}
 	return ms.folder, nil
 }
-
-func baseName(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
 
 // lease is the right to use a model until release.
 type lease struct {

@@ -17,6 +17,14 @@ import (
 // uploadMemory is what an upload takes in memory, whatever its size.
 const uploadMemory = 4 << 20
 
+// decodeChange is decode for a request that changes the store, which it returns.
+func (s *Server) decodeChange(w http.ResponseWriter, r *http.Request, v any) (*store.Store, error) {
+	if err := s.decode(w, r, v); err != nil {
+		return nil, err
+	}
+	return s.changing()
+}
+
 // changing returns the store, if requests may change it.
 func (s *Server) changing() (*store.Store, error) {
 	if s.models.store == nil || s.options.ReadOnly {
@@ -69,10 +77,9 @@ func (s *Server) ollamaPutBlob(w http.ResponseWriter, r *http.Request) error {
 	if r.ContentLength > s.limits.Blob {
 		return tooLarge
 	}
-	if !s.memory.TryAcquire(uploadMemory) {
-		return busyFailure("too many large requests are under way; try again later")
+	if err := recordOf(r.Context()).memory.take(uploadMemory); err != nil {
+		return err
 	}
-	defer s.memory.Release(uploadMemory)
 	body := s.newTimedBody(w, r, http.MaxBytesReader(w, r.Body, s.limits.Blob))
 	defer body.end()
 	if err := st.PutBlob(r.Context(), d, body); err != nil {

@@ -20,12 +20,7 @@ import (
 // ollamaCreate answers POST /api/create: a model of uploaded blobs, or of another model with other texts.
 func (s *Server) ollamaCreate(w http.ResponseWriter, r *http.Request) error {
 	var q api.CreateRequest
-	release, err := s.decode(w, r, &q)
-	defer release()
-	if err != nil {
-		return err
-	}
-	st, err := s.changing()
+	st, err := s.decodeChange(w, r, &q)
 	if err != nil {
 		return err
 	}
@@ -196,12 +191,7 @@ func (p *progress) failed(ctx context.Context, err error) error {
 // ollamaCopy answers POST /api/copy: another name for a model.
 func (s *Server) ollamaCopy(w http.ResponseWriter, r *http.Request) error {
 	var q api.CopyRequest
-	release, err := s.decode(w, r, &q)
-	defer release()
-	if err != nil {
-		return err
-	}
-	st, err := s.changing()
+	st, err := s.decodeChange(w, r, &q)
 	if err != nil {
 		return err
 	}
@@ -220,12 +210,7 @@ func (s *Server) ollamaCopy(w http.ResponseWriter, r *http.Request) error {
 // ollamaDelete answers DELETE /api/delete: it takes a name away, and files that no other name needs.
 func (s *Server) ollamaDelete(w http.ResponseWriter, r *http.Request) error {
 	var q api.DeleteRequest
-	release, err := s.decode(w, r, &q)
-	defer release()
-	if err != nil {
-		return err
-	}
-	st, err := s.changing()
+	st, err := s.decodeChange(w, r, &q)
 	if err != nil {
 		return err
 	}

@@ -19,12 +19,7 @@ import (
 func (s *Server) ollamaChat(w http.ResponseWriter, r *http.Request) error {
 	began := time.Now()
 	var q ollamaChatRequest
-	release, err := s.decode(w, r, &q)
-	defer release()
-	if err != nil {
-		return err
-	}
-	m, err := s.models.find(q.Model)
+	m, err := s.decodeFor(w, r, &q, &q.Model)
 	if err != nil {
 		return err
 	}
@@ -39,17 +34,17 @@ func (s *Server) ollamaChat(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	request := engine.Request{Logprobs: q.Logprobs, TopLogprobs: q.TopLogprobs, ContextShift: q.Shift == nil || *q.Shift}
+	if err := ollamaFormat(&request, q.Format); err != nil {
+		return err
+	}
+	request.Messages, request.Tools, request.Thinking = ollamaMessages(m, q.Messages), q.tools(), thinking(q.Think)
 	l, err := s.models.use(r.Context(), m, options.context, ollamaKeep(q.KeepAlive))
 	if err != nil {
 		return err
 	}
 	defer l.Release()
-	request := engine.Request{Logprobs: q.Logprobs, TopLogprobs: q.TopLogprobs, ContextShift: q.Shift == nil || *q.Shift}
-	if err := ollamaFormat(&request, q.Format); err != nil {
-		return err
-	}
 	options.apply(&request, l.Model.Info().Context)
-	request.Messages, request.Tools, request.Thinking = ollamaMessages(m, q.Messages), q.tools(), thinking(q.Think)
 	if request.Thinking == engine.ThinkOn && !l.Model.Thinks() {
 		return refuseField("think", "%q does not support thinking", q.Model)
 	}
@@ -122,8 +117,8 @@ func (s *Server) checkChat(q *ollamaChatRequest, m *model) (*ollamaOptions, erro
 
 // ollamaChoices are the options of a request over those of its model.
 func ollamaChoices(m *model, options map[string]any, topLogprobs int) (*ollamaOptions, error) {
-	if topLogprobs < 0 || topLogprobs > 20 {
-		return nil, refuseField("top_logprobs", "top_logprobs is %d; give 0 to 20", topLogprobs)
+	if err := checkTopLogprobs("top_logprobs", topLogprobs); err != nil {
+		return nil, err
 	}
 	o := newOllamaOptions()
 	o.ofModel(m.params())
@@ -132,21 +127,30 @@ func ollamaChoices(m *model, options map[string]any, topLogprobs int) (*ollamaOp
 
 // ollamaMessages are the messages of a request as the engine takes them, behind what the model itself brings.
 func ollamaMessages(m *model, messages []api.Message) []engine.Message {
-	var out []engine.Message
-	if system := m.system(); system != "" && messages[0].Role != "system" {
-		out = append(out, engine.System(system))
-	}
-	n := 0
-	for _, list := range [][]api.Message{m.opening(), messages} {
-		for _, msg := range list {
-			out = append(out, engine.Message{
-				Role: strings.ToLower(msg.Role), Content: ollamaContent(msg.Content, msg.Images, n),
-				Reasoning: msg.Thinking, ToolCalls: ollamaCalls(msg.ToolCalls), ToolCallID: msg.ToolCallID, Name: msg.ToolName,
-			})
-			n += len(msg.Images)
-		}
-	}
+	out, pictures := m.beginning(strings.EqualFold(messages[0].Role, "system"))
+	out, _ = appendOllama(out, messages, pictures)
 	return out
+}
+
+// beginning is what the model itself brings to a conversation: its system prompt, unless the client has one, and its opening turns. pictures
+// counts those in them.
+func (m *model) beginning(hasSystem bool) (messages []engine.Message, pictures int) {
+	if system := m.system(); system != "" && !hasSystem {
+		messages = append(messages, engine.System(system))
+	}
+	return appendOllama(messages, m.opening(), 0)
+}
+
+// appendOllama adds messages to those of a conversation, and counts their pictures, whose numbers go on from pictures.
+func appendOllama(to []engine.Message, messages []api.Message, pictures int) ([]engine.Message, int) {
+	for _, msg := range messages {
+		to = append(to, engine.Message{
+			Role: strings.ToLower(msg.Role), Content: ollamaContent(msg.Content, msg.Images, pictures),
+			Reasoning: msg.Thinking, ToolCalls: ollamaCalls(msg.ToolCalls), ToolCallID: msg.ToolCallID, Name: msg.ToolName,
+		})
+		pictures += len(msg.Images)
+	}
+	return to, pictures
 }
 
 // ollamaCalls are the calls of an assistant's turn as the engine takes them.

@@ -10,15 +10,14 @@ import (
 	"github.com/eyelet-engine/eyelet/engine"
 )
 
-// maxTexts bounds the texts of one request for embeddings.
+// maxTexts bounds the texts of one request for embeddings, as OpenAI's API does.
 const maxTexts = 2048
 
 // ollamaEmbed answers POST /api/embed: vectors for texts.
 func (s *Server) ollamaEmbed(w http.ResponseWriter, r *http.Request) error {
 	began := time.Now()
 	var q api.EmbedRequest
-	release, err := s.decode(w, r, &q)
-	defer release()
+	m, err := s.decodeFor(w, r, &q, &q.Model)
 	if err != nil {
 		return err
 	}
@@ -29,7 +28,7 @@ func (s *Server) ollamaEmbed(w http.ResponseWriter, r *http.Request) error {
 	if q.Dimensions < 0 {
 		return refuseField("dimensions", "dimensions is %d", q.Dimensions)
 	}
-	out, load, err := s.embed(r, q.Model, q.Options, q.KeepAlive, engine.EmbedRequest{Texts: texts, Truncate: q.Truncate == nil || *q.Truncate})
+	out, load, err := s.embed(r, m, q.Options, q.KeepAlive, engine.EmbedRequest{Texts: texts, Truncate: q.Truncate == nil || *q.Truncate})
 	if err != nil {
 		return err
 	}
@@ -44,8 +43,7 @@ func (s *Server) ollamaEmbed(w http.ResponseWriter, r *http.Request) error {
 // ollamaEmbeddings answers POST /api/embeddings, which is older and takes one text.
 func (s *Server) ollamaEmbeddings(w http.ResponseWriter, r *http.Request) error {
 	var q api.EmbeddingRequest
-	release, err := s.decode(w, r, &q)
-	defer release()
+	m, err := s.decodeFor(w, r, &q, &q.Model)
 	if err != nil {
 		return err
 	}
@@ -53,7 +51,7 @@ func (s *Server) ollamaEmbeddings(w http.ResponseWriter, r *http.Request) error 
 	if q.Prompt != "" {
 		texts = []string{q.Prompt}
 	}
-	out, _, err := s.embed(r, q.Model, q.Options, q.KeepAlive, engine.EmbedRequest{Texts: texts, Truncate: true})
+	out, _, err := s.embed(r, m, q.Options, q.KeepAlive, engine.EmbedRequest{Texts: texts, Truncate: true})
 	if err != nil {
 		return err
 	}
@@ -67,11 +65,7 @@ func (s *Server) ollamaEmbeddings(w http.ResponseWriter, r *http.Request) error 
 }
 
 // embed borrows a model for texts. Without texts the model is loaded all the same, as Ollama does it.
-func (s *Server) embed(r *http.Request, name string, options map[string]any, keep *api.Duration, q engine.EmbedRequest) (*engine.Embeddings, time.Duration, error) {
-	m, err := s.models.find(name)
-	if err != nil {
-		return nil, 0, err
-	}
+func (s *Server) embed(r *http.Request, m *model, options map[string]any, keep *api.Duration, q engine.EmbedRequest) (*engine.Embeddings, time.Duration, error) {
 	o := newOllamaOptions()
 	if err := o.ofRequest(options); err != nil {
 		return nil, 0, err

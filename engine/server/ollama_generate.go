@@ -14,12 +14,7 @@ import (
 func (s *Server) ollamaGenerate(w http.ResponseWriter, r *http.Request) error {
 	began := time.Now()
 	var q api.GenerateRequest
-	release, err := s.decode(w, r, &q)
-	defer release()
-	if err != nil {
-		return err
-	}
-	m, err := s.models.find(q.Model)
+	m, err := s.decodeFor(w, r, &q, &q.Model)
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ func (s *Server) checkImages(lists ...[]api.ImageData) error {
 				return refuseField("images", "the request has more than %d pictures", s.limits.Images)
 			}
 			if int64(len(data)) > s.limits.ImageBytes {
-				return &failure{status: 413, kind: kindTooLarge, param: "images", text: fmt.Sprintf("picture %d has %d MiB; send %d MiB at most", n, len(data)>>20, s.limits.ImageBytes>>20)}
+				return s.pictures.tooLarge(fmt.Sprintf("picture %d", n), "images")
 			}
 			if len(data) == 0 {
 				return refuseField("images", "picture %d is empty", n)

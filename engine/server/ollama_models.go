@@ -66,9 +66,7 @@ const far = math.MaxInt64
 // ollamaShow answers POST /api/show: all that is known of a model.
 func (s *Server) ollamaShow(w http.ResponseWriter, r *http.Request) error {
 	var q api.ShowRequest
-	release, err := s.decode(w, r, &q)
-	defer release()
-	if err != nil {
+	if err := s.decode(w, r, &q); err != nil {
 		return err
 	}
 	//lint:ignore SA1019 older clients send it

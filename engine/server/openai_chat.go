@@ -48,8 +48,8 @@ func answersOf(n *int) (int, error) {
 // request translates what needs no model.
 func (q *chatRequest) request(m *model) (r engine.Request, err error) {
 	r = engine.Request{Logprobs: q.Logprobs, TopLogprobs: q.TopLogprobs, Stop: q.Stop}
-	if q.TopLogprobs < 0 || q.TopLogprobs > 20 {
-		return r, refuseField("top_logprobs", "top_logprobs is %d; give 0 to 20", q.TopLogprobs)
+	if err := checkTopLogprobs("top_logprobs", q.TopLogprobs); err != nil {
+		return r, err
 	}
 	if q.TopLogprobs > 0 && !q.Logprobs {
 		return r, refuseField("top_logprobs", "top_logprobs is set, and logprobs is not true")
@@ -94,12 +94,7 @@ func thinkingOf(effort string) engine.Thinking {
 // openaiChat answers POST /v1/chat/completions.
 func (s *Server) openaiChat(w http.ResponseWriter, r *http.Request) error {
 	var q chatRequest
-	release, err := s.decode(w, r, &q)
-	defer release()
-	if err != nil {
-		return err
-	}
-	m, err := s.models.find(q.Model)
+	m, err := s.decodeFor(w, r, &q, &q.Model)
 	if err != nil {
 		return err
 	}
@@ -114,8 +109,7 @@ func (s *Server) openaiChat(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	first := q.Messages[0].Role
-	t := s.newTalk(r.Context(), m, first == "system" || first == "developer")
+	t := s.newTalk(r.Context(), m, isSystem(q.Messages[0].Role))
 	if err := s.openaiTalk(t, q.Messages); err != nil {
 		return err
 	}

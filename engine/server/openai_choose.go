@@ -104,6 +104,16 @@ func (t *texts) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*[]string)(t))
 }
 
+// maxTopLogprobs bounds the other tokens whose probabilities come with each token of an answer.
+const maxTopLogprobs = 20
+
+func checkTopLogprobs(param string, n int) error {
+	if n < 0 || n > maxTopLogprobs {
+		return refuseField(param, "%s is %d; give 0 to %d", param, n, maxTopLogprobs)
+	}
+	return nil
+}
+
 func checkStops(param string, stops texts) error {
 	if len(stops) > maxStops {
 		return refuseField(param, "%s has %d texts; give %d at most", param, len(stops), maxStops)

@@ -110,8 +110,11 @@ func (q *completionRequest) requests(m *model) ([]engine.Request, error) {
 		return nil, refuseField("suffix", "this server fills in no suffix")
 	case q.BestOf != nil && *q.BestOf > n:
 		return nil, refuseField("best_of", "best_of is not supported; give n")
-	case q.Logprobs != nil && (*q.Logprobs < 0 || *q.Logprobs > 20):
-		return nil, refuseField("logprobs", "logprobs is %d; give 0 to 20", *q.Logprobs)
+	}
+	if q.Logprobs != nil {
+		if err := checkTopLogprobs("logprobs", *q.Logprobs); err != nil {
+			return nil, err
+		}
 	}
 	if err := checkStops("stop", q.Stop); err != nil {
 		return nil, err
@@ -143,12 +146,7 @@ func (q *completionRequest) requests(m *model) ([]engine.Request, error) {
 // openaiComplete answers POST /v1/completions: text goes to the model as it stands.
 func (s *Server) openaiComplete(w http.ResponseWriter, r *http.Request) error {
 	var q completionRequest
-	release, err := s.decode(w, r, &q)
-	defer release()
-	if err != nil {
-		return err
-	}
-	m, err := s.models.find(q.Model)
+	m, err := s.decodeFor(w, r, &q, &q.Model)
 	if err != nil {
 		return err
 	}

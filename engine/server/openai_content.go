@@ -65,6 +65,9 @@ func (p *openaiPart) address() string {
 	return object.URL
 }
 
+// isSystem reports whether a role of OpenAI's is what models know as system.
+func isSystem(role string) bool { return role == "system" || role == "developer" }
+
 // content turns the parts of a message into the engine's.
 func (t *talk) content(parts openaiContent, param string) ([]engine.Content, error) {
 	var out []engine.Content

@@ -19,9 +19,6 @@ type embeddingRequest struct {
 	Dimensions *int            `json:"dimensions"`
 }
 
-// maxEmbeddings bounds the texts of a request, as OpenAI's API does.
-const maxEmbeddings = 2048
-
 type embedding struct {
 	Object    string `json:"object"`
 	Index     int    `json:"index"`
@@ -38,8 +35,8 @@ func (q *embeddingRequest) texts() (texts, error) {
 	if err := json.Unmarshal(raw, &list); err != nil {
 		return nil, refuseField("input", "input is neither a text nor a list of texts; lists of tokens are not supported")
 	}
-	if len(list) == 0 || len(list) > maxEmbeddings {
-		return nil, refuseField("input", "input has %d texts; give 1 to %d", len(list), maxEmbeddings)
+	if len(list) == 0 || len(list) > maxTexts {
+		return nil, refuseField("input", "input has %d texts; give 1 to %d", len(list), maxTexts)
 	}
 	for i, t := range list {
 		if t == "" {
@@ -52,8 +49,7 @@ func (q *embeddingRequest) texts() (texts, error) {
 // openaiEmbed answers POST /v1/embeddings.
 func (s *Server) openaiEmbed(w http.ResponseWriter, r *http.Request) error {
 	var q embeddingRequest
-	release, err := s.decode(w, r, &q)
-	defer release()
+	m, err := s.decodeFor(w, r, &q, &q.Model)
 	if err != nil {
 		return err
 	}
@@ -66,10 +62,6 @@ func (s *Server) openaiEmbed(w http.ResponseWriter, r *http.Request) error {
 		return refuseField("encoding_format", "encoding_format is %.40q; give float or base64", q.Encoding)
 	case q.Dimensions != nil && *q.Dimensions < 1:
 		return refuseField("dimensions", "dimensions is %d; give 1 or more", *q.Dimensions)
-	}
-	m, err := s.models.find(q.Model)
-	if err != nil {
-		return err
 	}
 	l, err := s.models.use(r.Context(), m, 0, nil)
 	if err != nil {

@@ -124,8 +124,9 @@ func (q *responseRequest) request(t *talk, m *model) (r engine.Request, err erro
 		return r, refuseField("background", "this server answers at once; leave background out")
 	case len(q.Input) == 0:
 		return r, refuseField("input", "input is empty; give a text or a list of items")
-	case q.TopLogprobs < 0 || q.TopLogprobs > 20:
-		return r, refuseField("top_logprobs", "top_logprobs is %d; give 0 to 20", q.TopLogprobs)
+	}
+	if err := checkTopLogprobs("top_logprobs", q.TopLogprobs); err != nil {
+		return r, err
 	}
 	if q.Instructions != "" {
 		t.messages = append([]engine.Message{engine.System(q.Instructions)}, t.messages...)
@@ -157,16 +158,12 @@ func (q *responseRequest) request(t *talk, m *model) (r engine.Request, err erro
 // openaiRespond answers POST /v1/responses.
 func (s *Server) openaiRespond(w http.ResponseWriter, r *http.Request) error {
 	var q responseRequest
-	release, err := s.decode(w, r, &q)
-	defer release()
+	m, err := s.decodeFor(w, r, &q, &q.Model)
 	if err != nil {
 		return err
 	}
-	m, err := s.models.find(q.Model)
-	if err != nil {
-		return err
-	}
-	request, err := q.request(s.newTalk(r.Context(), m, q.Instructions != "" || len(q.Input) > 0 && q.Input[0].Role != "user"), m)
+	hasSystem := q.Instructions != "" || len(q.Input) > 0 && isSystem(q.Input[0].Role)
+	request, err := q.request(s.newTalk(r.Context(), m, hasSystem), m)
 	if err != nil {
 		return err
 	}

@@ -74,7 +74,7 @@ func (p *pictureSource) get(ctx context.Context, address, name, param string) (*
 	case "http", "https":
 		return p.fetch(ctx, u, name, param)
 	case "file":
-		return p.file(u, name, param)
+		return p.file(ctx, u, name, param)
 	}
 	return nil, refuseField(param, `%s: send it as a data URL, "data:image/png;base64,…"`, name)
 }
@@ -135,11 +135,11 @@ func (p *pictureSource) fetch(ctx context.Context, u *url.URL, name, param strin
 	if w.StatusCode != http.StatusOK {
 		return nil, refuseField(param, "%s cannot be fetched: %s answers %d", name, u.Host, w.StatusCode)
 	}
-	return p.read(w.Body, name, param)
+	return p.read(ctx, w.Body, w.ContentLength, name, param)
 }
 
 // file opens a file below one of the folders, and nothing that leads out of it.
-func (p *pictureSource) file(u *url.URL, name, param string) (*engine.Image, error) {
+func (p *pictureSource) file(ctx context.Context, u *url.URL, name, param string) (*engine.Image, error) {
 	refused := refuseField(param, "%s: this server reads no such file; send a data URL, or ask the operator to allow the folder (--allow-image-urls file:///FOLDER)", name)
 	if u.Host != "" && u.Host != "localhost" || !filepath.IsAbs(u.Path) {
 		return nil, refused
@@ -154,7 +154,8 @@ func (p *pictureSource) file(u *url.URL, name, param string) (*engine.Image, err
 			continue
 		}
 		defer root.Close()
-		if info, err := root.Stat(rel); err != nil || !info.Mode().IsRegular() {
+		info, err := root.Stat(rel)
+		if err != nil || !info.Mode().IsRegular() {
 			continue // a pipe would never end
 		}
 		f, err := root.Open(rel)
@@ -162,13 +163,17 @@ func (p *pictureSource) file(u *url.URL, name, param string) (*engine.Image, err
 			continue
 		}
 		defer f.Close()
-		return p.read(f, name, param)
+		return p.read(ctx, f, info.Size(), name, param)
 	}
 	return nil, refused
 }
 
-func (p *pictureSource) read(r io.Reader, name, param string) (*engine.Image, error) {
-	data, err := io.ReadAll(io.LimitReader(r, p.most+1))
+// read reads a picture of a promised size, -1 if unknown, into memory that the request holds.
+func (p *pictureSource) read(ctx context.Context, r io.Reader, promised int64, name, param string) (*engine.Image, error) {
+	data, err := recordOf(ctx).memory.readAll(io.LimitReader(r, p.most+1), promised)
+	if _, busy := errors.AsType[*failure](err); busy {
+		return nil, err
+	}
 	switch {
 	case err != nil:
 		f := refuseField(param, "%s breaks off", name)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/base64"
 	"net/http"
 	"net/http/httptest"
@@ -8,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sync/semaphore"
 )
 
 func TestPicturesComeOnlyFromWhereTheOperatorSays(t *testing.T) {
@@ -48,6 +51,9 @@ func TestPicturesComeOnlyFromWhereTheOperatorSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := "file://" + folder
+	memory := semaphore.NewWeighted(4 << 20)
+	rec := &record{memory: held{of: memory}}
+	ctx := context.WithValue(t.Context(), recordKey{}, rec)
 	for address, says := range map[string]string{
 		web.URL + "/a.png": "", web.URL + "/here": "", file + "/in/a.png": "", "data:image/png;base64," + base64.StdEncoding.EncodeToString(data): "",
 		web.URL + "/there": "another host", web.URL + "/round": "redirects too often", web.URL + "/large": "larger than", web.URL + "/none": "404",
@@ -55,12 +61,21 @@ func TestPicturesComeOnlyFromWhereTheOperatorSays(t *testing.T) {
 		file + "/out/b.png": "reads no such file", file + "/in/../out/b.png": "reads no such file", file + "/in/link.png": "reads no such file", file + "/in": "reads no such file",
 		"file://other/in/a.png": "reads no such file", "ftp://x/y": "data URL", "data:image/png;base64," + strings.Repeat("A", 4<<20): "larger than", ":": "no URL",
 	} {
-		image, err := p.get(t.Context(), address, "picture 1", "p")
+		image, err := p.get(ctx, address, "picture 1", "p")
 		switch {
 		case says == "" && (err != nil || len(image.Data) != len(data)):
 			t.Errorf("%.60s: %v", address, err)
 		case says != "" && (err == nil || !strings.Contains(err.Error(), says)):
 			t.Errorf("%.60s: %v, want one that says %q", address, err, says)
+		}
+		rec.memory.release()
+	}
+	if !memory.TryAcquire(4 << 20) {
+		t.Fatal("memory of pictures is still held")
+	}
+	for _, address := range []string{web.URL + "/a.png", file + "/in/a.png"} {
+		if _, err := p.get(ctx, address, "picture 1", "p"); failureOf(ctx, err).status != http.StatusServiceUnavailable {
+			t.Errorf("without memory, %s: %v", address, err)
 		}
 	}
 	for _, bad := range []string{"*", "http://x", "", "file://relative", "a b"} {

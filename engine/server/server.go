@@ -67,7 +67,7 @@ type NamedModel struct {
 type Limits struct {
 	Body        int64         // bytes of a request's body; 64 MiB
 	Blob        int64         // bytes of an uploaded blob; 64 GiB
-	Memory      int64         // bytes of all bodies that are in memory; 512 MiB
+	Memory      int64         // bytes of all bodies and fetched pictures that are in memory; 512 MiB
 	Images      int           // pictures of a request; 64
 	ImageBytes  int64         // of one picture file; 32 MiB
 	Context     int           // the longest context that a request can ask for; 32768, or that of Options.Spec if longer
@@ -106,7 +106,7 @@ type Server struct {
 	metrics  *metrics
 	list     []family
 	handler  http.Handler
-	memory   *semaphore.Weighted // of bodies, in bytes
+	memory   *semaphore.Weighted // of bodies and fetched pictures, in bytes
 	busy     atomic.Int64        // requests under way
 	loading  atomic.Int64        // models of Options.Preload that are not there yet
 	ending   atomic.Bool         // no longer ready
@@ -173,8 +173,10 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		config.NextProtos = []string{"h2", "http/1.1"}
 		listener = tls.NewListener(listener, config)
 	}
-	preloaded := s.preload(ctx)
+	loading, stopLoading := context.WithCancel(ctx)
+	preloaded := s.preload(loading)
 	defer preloaded()
+	defer stopLoading() // where the listener fails, nobody waits for the models
 	failed := make(chan error, 1)
 	go func() { failed <- hs.Serve(listener) }()
 	select {

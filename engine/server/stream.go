@@ -65,7 +65,11 @@ func (t *stream) write(p []byte) error {
 	if _, err := t.w.Write(p); err != nil {
 		return err
 	}
-	return t.rc.Flush()
+	if err := t.rc.Flush(); err != nil {
+		return err
+	}
+	_ = t.rc.SetWriteDeadline(time.Time{}) // which HTTP/2 heeds while nothing is written too: the next piece may take longer to compute
+	return nil
 }
 
 // lines is a stream of JSON documents, one a line.

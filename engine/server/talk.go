@@ -19,13 +19,7 @@ type talk struct {
 // newTalk begins a conversation with what the model itself brings.
 func (s *Server) newTalk(ctx context.Context, m *model, hasSystem bool) *talk {
 	t := &talk{s: s, ctx: ctx}
-	if system := m.system(); system != "" && !hasSystem {
-		t.messages = append(t.messages, engine.System(system))
-	}
-	for _, msg := range m.opening() {
-		t.messages = append(t.messages, engine.Message{Role: msg.Role, Content: ollamaContent(msg.Content, msg.Images, t.pictures)})
-		t.pictures += len(msg.Images)
-	}
+	t.messages, t.pictures = m.beginning(hasSystem)
 	return t
 }
 
@@ -75,18 +69,22 @@ func (l *lease) generateAll(ctx context.Context, requests []engine.Request) iter
 				arrivals <- arrival{over: true}
 			}()
 		}
-		failed := false
-		for running := len(requests); running > 0; {
-			switch a := <-arrivals; {
-			case a.over:
+		running := len(requests)
+		defer func() {
+			cancel()
+			for running > 0 { // what the others still say is not heard
+				if a := <-arrivals; a.over {
+					running--
+				}
+			}
+		}()
+		for running > 0 {
+			if a := <-arrivals; a.over {
 				running--
-			case failed: // what the others still say is not heard
-			case !yield(a.indexed, a.err) || a.err != nil:
-				failed = true
-				cancel()
+			} else if !yield(a.indexed, a.err) || a.err != nil {
+				return
 			}
 		}
-		cancel()
 	}
 }
 

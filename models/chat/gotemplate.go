@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"text/template"
@@ -213,9 +214,50 @@ func (r *goRun) step() (string, error) {
 // bounded counts what a function made.
 func (r *goRun) bounded(s string) (string, error) {
 	if r.made += len(s); r.made > maxGoText {
-		r.stopped = fmt.Errorf("%w: functions make more than %d bytes", ErrLimit, maxGoText)
+		return "", r.tooMuchText()
 	}
-	return s, r.stopped
+	return s, nil
+}
+
+// tooMuchText ends a run whose functions make too much.
+func (r *goRun) tooMuchText() error {
+	r.stopped = fmt.Errorf("%w: functions make more than %d bytes", ErrLimit, maxGoText)
+	return r.stopped
+}
+
+// print is print or println. A short template can name one long text many times, so that the sum is known before anything is made of it.
+func (r *goRun) print(sprint func(...any) string, a []any) (string, error) {
+	n := 0
+	for _, v := range a {
+		if n += len(fmt.Sprint(v)); n > maxGoText-r.made {
+			return "", r.tooMuchText()
+		}
+	}
+	return r.bounded(sprint(a...))
+}
+
+// wideVerb finds a verb of printf with a width or precision that is longer than any template needs, or is an argument's.
+var wideVerb = regexp.MustCompile(`%[^a-zA-Z%]*(\d{4}|\*)`)
+
+// What a verb of printf makes at most: maxVerb bytes by its width and precision, and verbFactor for each byte of its argument in Go's syntax.
+const (
+	maxVerb    = 2000
+	verbFactor = 8
+)
+
+// printf formats. As for print, a bound is known before anything is made.
+func (r *goRun) printf(format string, a ...any) (string, error) {
+	if wideVerb.MatchString(format) {
+		return "", errors.New("printf: a width or precision is 1000 or more, or an argument; give three digits at most")
+	}
+	longest, room := 0, maxGoText-r.made
+	for _, v := range a {
+		longest = max(longest, len(fmt.Sprintf("%#v", v)))
+	}
+	if verbs := strings.Count(format, "%"); verbs > 0 && verbFactor*longest+maxVerb > room/verbs {
+		return "", r.tooMuchText()
+	}
+	return r.bounded(fmt.Sprintf(format, a...))
 }
 
 // funcs are the functions that templates of Ollama's can call. Those of text/template that make text are bounded, or taken away where they would
@@ -230,9 +272,9 @@ func (r *goRun) funcs() template.FuncMap {
 		"currentDate":      func(...string) string { return r.now.Format(time.DateOnly) },
 		"yesterdayDate":    func(...string) string { return r.now.AddDate(0, 0, -1).Format(time.DateOnly) },
 		"toTypeScriptType": typeScript,
-		"print":            func(a ...any) (string, error) { return r.bounded(fmt.Sprint(a...)) },
-		"println":          func(a ...any) (string, error) { return r.bounded(fmt.Sprintln(a...)) },
-		"printf":           func(format string, a ...any) (string, error) { return r.bounded(fmt.Sprintf(format, a...)) },
+		"print":            func(a ...any) (string, error) { return r.print(fmt.Sprint, a) },
+		"println":          func(a ...any) (string, error) { return r.print(fmt.Sprintln, a) },
+		"printf":           r.printf,
 		"slice":            slicePart,
 		"html":             gone,
 		"js":               gone,
