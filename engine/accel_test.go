@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 	"github.com/eyelet-engine/eyelet/models/builtin"
 )
 
@@ -62,6 +63,7 @@ func TestTheAcceleratorChangesNoAnswer(t *testing.T) {
 	if testing.Short() {
 		t.Skip("asks all questions three times; run without -short")
 	}
+	peers.RequireAccelerator(t)
 	all := shipped(t)
 	plain := func() [][]Token {
 		ggml.EnableAccelerator(false)
@@ -72,9 +74,6 @@ func TestTheAcceleratorChangesNoAnswer(t *testing.T) {
 		}
 		return tokens
 	}()
-	if !ggml.AcceleratorState().Loaded {
-		t.Skip("no accelerator: " + ggml.AcceleratorState().Reason)
-	}
 	for _, rows := range []int{0, 8} { // as it decides itself, and every prompt
 		ggml.ForceAccelerator(rows)
 		defer ggml.ForceAccelerator(0)

@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 )
@@ -47,19 +46,13 @@ func stateIn(t *testing.T, dir string, env ...string) Accelerator {
 	return a
 }
 
-// mustHaveAccelerator skips a test only where scripts/accel builds none.
+// RequireAccelerator is peers.RequireAccelerator.
+var RequireAccelerator func(testing.TB)
+
 func mustHaveAccelerator(t *testing.T) Accelerator {
 	t.Helper()
-	mustLoad(t)
-	a := AcceleratorState()
-	switch {
-	case a.Loaded:
-	case runtime.GOOS != "linux" || os.Getenv("EYELET_ACCEL") == "off":
-		t.Skip("no accelerator: " + a.Reason)
-	default:
-		t.Fatalf("no accelerator: %s (scripts/accel builds it)", a.Reason)
-	}
-	return a
+	RequireAccelerator(t)
+	return AcceleratorState()
 }
 
 func TestAcceleratorIsADevice(t *testing.T) {

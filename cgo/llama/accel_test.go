@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -14,24 +13,13 @@ import (
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 )
-
-// needAccelerator skips a test where there is no accelerator, and fails it if there should be one.
-func needAccelerator(t testing.TB) {
-	t.Helper()
-	seedModel(t)
-	if a := ggml.AcceleratorState(); !a.Loaded {
-		if a.Wanted && runtime.GOOS == "linux" {
-			t.Fatalf("no accelerator: %s (scripts/accel builds it)", a.Reason)
-		}
-		t.Skip("no accelerator: " + a.Reason)
-	}
-}
 
 // libllama lays out graphs of one row a sequence to see where attention ends up. The accelerator takes such rows once there are enough, and
 // is not the device of any layer: flash attention must stay all the same, or else a quantized cache of values cannot be.
 func TestFlashAttentionStaysOnWithTheAccelerator(t *testing.T) {
-	needAccelerator(t)
+	peers.RequireAccelerator(t)
 	for _, test := range []struct {
 		name   string
 		p      llama.ContextParams
@@ -135,7 +123,7 @@ func written(t testing.TB, m *llama.Model, chunks, chunk int) (tokens []llama.To
 
 // Synthetic models of 1 B are read with EYELET_SLOW=1, those that scripts/synth has made.
 func TestPerplexityStaysWithTheAccelerator(t *testing.T) {
-	needAccelerator(t)
+	peers.RequireAccelerator(t)
 	paths := []string{seedPath}
 	if os.Getenv("EYELET_SLOW") != "" {
 		found, _ := filepath.Glob("../../build/synth/llama-1b-*.gguf") // the pattern is well-formed
@@ -169,7 +157,7 @@ func TestPerplexityStaysWithTheAccelerator(t *testing.T) {
 
 // It holds for this process if no other test leaves a context open, as none does.
 func TestTheAcceleratorKeepsNoMemoryOfClosedContexts(t *testing.T) {
-	needAccelerator(t)
+	peers.RequireAccelerator(t)
 	ggml.ForceAccelerator(8)
 	defer ggml.ForceAccelerator(0)
 	tokens, err := seedModel(t).Vocab().Tokenize(strings.Repeat(prompt+" ", 4), true, false)

@@ -7,13 +7,12 @@ import (
 	"testing"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 )
 
 // libmtmd asks its device whether it has flash attention. Where the accelerator declines, the CPU computes it, and it must stay on.
 func TestFlashAttentionStaysOnWithTheAccelerator(t *testing.T) {
-	if openModel(t); !ggml.AcceleratorState().Loaded {
-		t.Skip("no accelerator: " + ggml.AcceleratorState().Reason)
-	}
+	peers.RequireAccelerator(t)
 	for _, takes := range []bool{true, false} {
 		ggml.EnableAccelerator(takes)
 		defer ggml.EnableAccelerator(true)

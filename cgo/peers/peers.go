@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -98,11 +99,35 @@ func Require(tb testing.TB, tool string) {
 	require(tb, err, os.Getenv("EYELET_PEERS"))
 }
 
+// errNoAccelerator is wrapped by the error of a process without the accelerator.
+var errNoAccelerator = errors.New("scripts/accel builds it, and EYELET_ACCEL must not be off")
+
+// RequireAccelerator ends a test that needs the accelerator where the process has none: it fails if the environment has EYELET_PEERS=require on
+// Linux on x86-64 with a private sysroot, into which scripts/accel puts it, else it skips and says why there is none.
+func RequireAccelerator(tb testing.TB) {
+	tb.Helper()
+	if err := ggml.Load(); err != nil {
+		tb.Fatal(err)
+	}
+	mode := os.Getenv("EYELET_PEERS")
+	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" || sysrootLoader(ggml.LibDir()) == "" {
+		mode = ""
+	}
+	require(tb, withAccelerator(ggml.AcceleratorState()), mode)
+}
+
+func withAccelerator(a ggml.Accelerator) error {
+	if a.Loaded {
+		return nil
+	}
+	return fmt.Errorf("peers: no accelerator: %s: %w", a.Reason, errNoAccelerator)
+}
+
 func require(tb testing.TB, err error, mode string) {
 	tb.Helper()
 	switch {
 	case err == nil:
-	case errors.Is(err, ErrMissing) && mode != "require":
+	case (errors.Is(err, ErrMissing) || errors.Is(err, errNoAccelerator)) && mode != "require":
 		tb.Skip(err)
 	default:
 		tb.Fatal(err)

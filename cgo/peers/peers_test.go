@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
 )
 
 const seedModel = "../../models/builtin/eyelet-seed-q8_0.gguf"
@@ -101,6 +103,7 @@ func (e *ending) Fatal(...any) { e.how = "fail" }
 
 func TestRequire(t *testing.T) {
 	missing, broken := fmt.Errorf("x: %w", ErrMissing), errors.New("no backend")
+	off := withAccelerator(ggml.Accelerator{Reason: "switched off"})
 	for _, test := range []struct {
 		name, mode string
 		err        error
@@ -109,6 +112,9 @@ func TestRequire(t *testing.T) {
 		{"a tool that is there passes", "require", nil, ""},
 		{"a missing tool skips", "", missing, "skip"},
 		{"a missing tool fails where it is required", "require", missing, "fail"},
+		{"an accelerator that is there passes", "require", withAccelerator(ggml.Accelerator{Loaded: true}), ""},
+		{"a missing accelerator skips", "", off, "skip"},
+		{"a missing accelerator fails where it is required", "require", off, "fail"},
 		{"another error always fails", "", broken, "fail"},
 	} {
 		e := &ending{}

@@ -31,7 +31,7 @@ struct eyelet_accel_counters {
 enum {
   eyelet_accel_paths = 6, // in the array of eyelet_accel_measure: the paths of product.h, and ggml's over repacked weights
   eyelet_accel_steps = 8, // numbers of rows that are measured: 1, 2, 4 … 128
-  eyelet_accel_starved = 100
+  eyelet_accel_starved = 100 // in the place of a path: any, computed as when memory is short
 };
 
 // "eyelet_accel_set_threads": the size of the team, from the next graph on. libllama sets it through "ggml_backend_set_n_threads" for each
@@ -42,8 +42,8 @@ typedef void (*eyelet_accel_set_threads_t)(int threads);
 typedef void (*eyelet_accel_set_enabled_t)(bool on);
 
 // "eyelet_accel_set_force": for tests. Products of at least rows rows are taken whatever was measured, and computed with a path, or with
-// the first that can if path is 0; with eyelet_accel_starved, as when memory is short. Rows 0 ends that. The environment variable EYELET_ACCEL_FORCE=ROWS[,PATH] does the same from
-// the start.
+// the first that can if path is 0; eyelet_accel_starved is a path here. Rows 0 ends that. The environment variable
+// EYELET_ACCEL_FORCE=ROWS[,PATH] does the same from the start.
 typedef void (*eyelet_accel_set_force_t)(int rows, int path);
 
 // "eyelet_accel_counters"; reset sets them to zero after reading.

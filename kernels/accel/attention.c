@@ -389,7 +389,8 @@ static void attend_alone(const attention *t, int64_t query, int64_t head, int64_
 }
 
 void eyelet_attention_run_plain(struct ggml_tensor *op, int threads) {
-  attention t = plan(op, threads < 1 ? 1 : threads);
+  threads = threads < 1 ? 1 : threads;
+  attention t = plan(op, threads);
   int64_t all = t.queries * t.heads * t.q->ne[3];
 #pragma omp parallel for num_threads(threads)
   for (int64_t i = 0; i < all; i++)

@@ -20,10 +20,6 @@ const backendOps = "test-backend-ops"
 // returns how many operations the library took.
 func runBackendOps(t *testing.T, p path, op, params string) (taken int) {
 	t.Helper()
-	a := ggml.AcceleratorState()
-	if !a.Loaded {
-		t.Skip("no accelerator: " + a.Reason)
-	}
 	ctx, stop := context.WithTimeout(t.Context(), 20*time.Minute)
 	defer stop()
 	cmd, err := peers.Command(ctx, backendOps, "test", "-b", "Eyelet", "-o", op, "-p", params)
@@ -31,7 +27,7 @@ func runBackendOps(t *testing.T, p path, op, params string) (taken int) {
 		t.Fatal(err)
 	}
 	// libggml searches the working directory for CPU libraries, and loads one more that is named.
-	library, err := filepath.Abs(a.Library)
+	library, err := filepath.Abs(ggml.AcceleratorState().Library)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,9 +56,7 @@ func runBackendOps(t *testing.T, p path, op, params string) (taken int) {
 
 // Without EYELET_SLOW, products with few columns only: ggml computes the others, to compare with, for minutes.
 func TestBackendOpsOfGGML(t *testing.T) {
-	if err := ggml.Load(); err != nil {
-		t.Fatal(err)
-	}
+	peers.RequireAccelerator(t)
 	peers.Require(t, backendOps)
 	tests := []struct {
 		op, params string

@@ -5,6 +5,7 @@ package accel
 // #include <stdlib.h>
 // #include <string.h>
 // #include "accel.h"
+// #include "onednn.h"
 //
 // // A source of an operation: rows of a larger tensor, permuted.
 // typedef struct {
@@ -33,6 +34,24 @@ package accel
 //   eyelet_accel_reads_repacked_t f =
 //       (eyelet_accel_reads_repacked_t)ggml_backend_reg_get_proc_address(ggml_backend_init(), "eyelet_accel_reads_repacked");
 //   return f(type);
+// }
+//
+// // A backend keeps scratch memory and plans as long as it is there.
+// static ggml_backend_t hold(void) { return ggml_backend_dev_init(the_device(), NULL); }
+//
+// // Whether the device takes an operation whose result is a view of one of its sources, or has memory that begins so many bytes behind the begin of
+// // the source's. Nothing is computed.
+// static bool takes_over(bool attention, int source, bool view, ptrdiff_t behind) {
+//   struct ggml_context *ctx = ggml_init((struct ggml_init_params){1 << 20, NULL, false});
+//   if (!ctx) return false;
+//   struct ggml_tensor *a = ggml_new_tensor_2d(ctx, GGML_TYPE_F32, 64, 64), *b = ggml_new_tensor_2d(ctx, GGML_TYPE_F32, 64, 64);
+//   struct ggml_tensor *c = ggml_new_tensor_2d(ctx, GGML_TYPE_F32, 64, 64);
+//   struct ggml_tensor *op = attention ? ggml_flash_attn_ext(ctx, a, b, c, NULL, 1, 0, 0) : ggml_mul_mat(ctx, a, b);
+//   if (view) op->view_src = op->src[source];
+//   if (behind) op->data = (char *)op->src[source]->data + behind;
+//   const bool takes = ggml_backend_dev_supports_op(the_device(), op);
+//   ggml_free(ctx);
+//   return takes;
 // }
 //
 // static struct ggml_tensor *source(struct ggml_context *ctx, const operand *o) {
@@ -133,7 +152,7 @@ const (
 	floats
 	onednnF32
 	onednnBF16
-	starved path = 100 // any, when memory is short
+	starved path = C.eyelet_accel_starved
 )
 
 // errDevice says that the accelerator took an operation and could not compute it.
@@ -191,3 +210,26 @@ func countedCalls() int {
 
 // reads tells whether the library reads weights of a type that ggml's CPU backend, which must be loaded, has repacked.
 func reads(typ ggml.Type) bool { return bool(C.reads_repacked(C.int(typ))) }
+
+// holdScratch keeps the device's memory and plans from one operation to the next until release is called, as a context of libllama does.
+func holdScratch() (release func()) {
+	backend := C.hold()
+	return func() { C.ggml_backend_free(backend) }
+}
+
+// maxPlans is how many of oneDNN's plans are kept.
+const maxPlans = C.eyelet_onednn_max_plans
+
+// plansMade returns how many of oneDNN's plans were made in this process.
+func plansMade() int { return int(C.eyelet_onednn_plans_made()) }
+
+// sideBySide is the size of the result and of each source of takesOver, in bytes.
+const sideBySide = 64 * 64 * 4
+
+// takesOver tells whether the device takes an operation, attention or a product, whose result is a view of a source, or whose memory begins so many
+// bytes behind the source's. With neither, the result has memory of its own.
+func takesOver(attention bool, source int, view bool, behind int) bool {
+	C.force(1, 0)
+	defer C.force(0, 0)
+	return bool(C.takes_over(C.bool(attention), C.int(source), C.bool(view), C.ptrdiff_t(behind)))
+}

@@ -6,11 +6,11 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
-#include <memory>
 #include <vector>
 
 #include "accel.h"
 #include "choice.h"
+#include "cpu.h"
 #include "product.h"
 
 namespace eyelet {
@@ -27,20 +27,6 @@ int64_t weight_rows(int step) { return step == 0 ? 16384 : 1024; }
 
 // A path that took more than this many times what the fastest took is not timed again.
 constexpr double hopeless = 1.5;
-
-struct Delete {
-  void operator()(ggml_context *p) const { ggml_free(p); }
-  void operator()(ggml_backend_buffer *p) const { ggml_backend_buffer_free(p); }
-  void operator()(ggml_backend *p) const { ggml_backend_free(p); }
-};
-template <class T>
-using Owned = std::unique_ptr<T, Delete>;
-
-template <class F>
-F cpu_function(const char *name) {
-  ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
-  return cpu ? reinterpret_cast<F>(ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(cpu), name)) : nullptr;
-}
 
 // best returns the nanoseconds of the fastest of a few runs of f after one that warms up, 0 if it fails. least is the best of all paths so
 // far, 0 if there is none.
@@ -108,12 +94,9 @@ double by_ggml(ggml_backend_buffer_type_t buffers, const Product &p, int threads
 
 // by_ggml_repacked measures the CPU backend with weights in the first of its buffer types that repacks them.
 double by_ggml_repacked(const Product &p, int threads, double least) {
-  auto extra = cpu_function<ggml_backend_dev_get_extra_bufts_t>("ggml_backend_dev_get_extra_bufts");
-  if (!extra) return 0;
-  ggml_backend_buffer_type_t *list = extra(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU));
-  for (; list && *list; list++)
-    if (const double took = by_ggml(*list, p, threads, least); took > 0) return took;
-  return 0;
+  double took = 0;
+  find_extra_buffers([&](ggml_backend_buffer_type_t type) { return (took = by_ggml(type, p, threads, least)) > 0; });
+  return took;
 }
 
 }  // namespace

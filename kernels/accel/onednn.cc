@@ -14,6 +14,7 @@
 #include <tuple>
 #include <vector>
 
+#include "onednn.h"
 #include "product.h"
 
 namespace eyelet {
@@ -105,10 +106,8 @@ struct Worker {
   Owned<dnnl_stream_t, dnnl_stream_destroy> stream;
 };
 
-// Plans are kept, up to so many: prompts have many lengths, and a model a few shapes of weights for each. The one that was used longest ago
+// Plans are kept, up to eyelet_onednn_max_plans: prompts have many lengths, and a model a few shapes of weights for each. The one that was used longest ago
 // makes room.
-constexpr size_t max_plans = 256;
-
 struct Kept {
   std::unique_ptr<Plan> plan;
   uint64_t used = 0;
@@ -126,7 +125,7 @@ State &state() {
   return s;
 }
 
-// plan_for returns a plan that stays until max_plans - 1 others were asked for.
+// plan_for returns a plan that stays until as many others as are kept were asked for.
 const Plan *plan_for(const Shape &shape) {
   State &s = state();
   auto found = s.plans.find(shape);
@@ -134,7 +133,7 @@ const Plan *plan_for(const Shape &shape) {
     auto plan = std::make_unique<Plan>();
     if (!make(*plan, shape)) return nullptr;
     s.made++;
-    if (s.plans.size() >= max_plans)
+    if (s.plans.size() >= eyelet_onednn_max_plans)
       s.plans.erase(std::min_element(s.plans.begin(), s.plans.end(), [](auto &a, auto &b) { return a.second.used < b.second.used; }));
     found = s.plans.emplace(shape, Kept{std::move(plan), 0}).first;
   }
@@ -240,7 +239,7 @@ bool run_onednn(bool bf16, const Product *products, size_t count, int threads) {
   return ok;
 }
 
-uint64_t plans_of_onednn() { return state().made; }
+extern "C" uint64_t eyelet_onednn_plans_made(void) { return state().made; }
 
 size_t kept_by_onednn() {
   size_t all = state().rounded.size();

@@ -64,7 +64,6 @@ bool onednn_has_bf16();
 bool run_onednn(bool bf16, const Product *products, size_t count, int threads);
 void release_onednn();
 size_t kept_by_onednn();
-uint64_t plans_of_onednn();  // made so far: a product that was computed before needs none
 
 // to_floats converts n numbers of a row, which starts at a block of its type.
 void to_floats(ggml_type type, const void *from, float *to, int64_t n);

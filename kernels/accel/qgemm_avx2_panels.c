@@ -136,8 +136,10 @@ INLINE void signed8(bool table, const char *const *eight, size_t at, __m256i v[8
   }
 }
 
-INLINE void pack_shorts(bool table, char *panel, pointers rows, int64_t first, int64_t pieces) {
-  for (int64_t p = first; p < first + pieces; p++, panel += qgemm_shorts_scales + 64)
+// Packs such blocks widened, or, as bytes, 128 higher.
+INLINE void pack_signed8(bool table, bool wide, char *panel, pointers rows, int64_t first, int64_t pieces) {
+  const int scales = wide ? qgemm_shorts_scales : qgemm_bytes_scales, piece = wide ? qgemm_shorts_scales + 64 : qgemm_bytes_offsets + 64;
+  for (int64_t p = first; p < first + pieces; p++, panel += piece)
     for (int half = 0; half < 2; half++) {
       const char *const *eight = rows + 8 * half;
       const size_t at = p * (table ? 18 : 34);
@@ -146,24 +148,20 @@ INLINE void pack_shorts(bool table, char *panel, pointers rows, int64_t first, i
       signed8(table, eight, at, v);
 #pragma GCC unroll 8
       for (int s = 0; s < 8; s++)
-        widen(to + 128 * s, v[s]);
-      _mm256_store_ps((float *)(to + qgemm_shorts_scales), floats(eight, at));
+        if (wide)
+          widen(to + 128 * s, v[s]);
+        else
+          store(to + 64 * s, _mm256_xor_si256(v[s], _mm256_set1_epi8(-128)));
+      _mm256_store_ps((float *)(to + scales), floats(eight, at));
     }
 }
 
+INLINE void pack_shorts(bool table, char *panel, pointers rows, int64_t first, int64_t pieces) {
+  pack_signed8(table, true, panel, rows, first, pieces);
+}
+
 INLINE void pack_signed(bool table, char *panel, pointers rows, int64_t first, int64_t pieces) {
-  for (int64_t p = first; p < first + pieces; p++, panel += qgemm_bytes_offsets + 64)
-    for (int half = 0; half < 2; half++) {
-      const char *const *eight = rows + 8 * half;
-      const size_t at = p * (table ? 18 : 34);
-      char *to = panel + 32 * half;
-      __m256i v[8];
-      signed8(table, eight, at, v);
-#pragma GCC unroll 8
-      for (int s = 0; s < 8; s++)
-        store(to + 64 * s, _mm256_xor_si256(v[s], _mm256_set1_epi8(-128)));
-      _mm256_store_ps((float *)(to + qgemm_bytes_scales), floats(eight, at));
-    }
+  pack_signed8(table, false, panel, rows, first, pieces);
 }
 
 // ---- blocks of 256 ----

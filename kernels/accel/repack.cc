@@ -3,8 +3,8 @@
 #include "repack.h"
 
 #include <cstring>
-#include <memory>
-#include <vector>
+
+#include "cpu.h"
 
 namespace eyelet {
 namespace {
@@ -13,16 +13,8 @@ constexpr int64_t group = 8;  // rows that are interleaved
 
 // The type of the buffers that the CPU backend repacks weights in, null if it has none.
 ggml_backend_buffer_type_t repacking() {
-  static const ggml_backend_buffer_type_t found = []() -> ggml_backend_buffer_type_t {
-    ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
-    if (!cpu) return nullptr;
-    auto extra = reinterpret_cast<ggml_backend_dev_get_extra_bufts_t>(
-        ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(cpu), "ggml_backend_dev_get_extra_bufts"));
-    ggml_backend_buffer_type_t *list = extra ? extra(cpu) : nullptr;
-    for (; list && *list; list++)
-      if (std::strcmp(ggml_backend_buft_name(*list), "CPU_REPACK") == 0) return *list;
-    return nullptr;
-  }();
+  static const ggml_backend_buffer_type_t found =
+      find_extra_buffers([](ggml_backend_buffer_type_t type) { return std::strcmp(ggml_backend_buft_name(type), "CPU_REPACK") == 0; });
   return found;
 }
 
@@ -52,21 +44,17 @@ void interleave(const uint8_t *const blocks[group], uint8_t *to) {
     for (int r = 0; r < group; r++, to += 8) std::memcpy(to, blocks[r] + codes_at + 8 * chunk, 8);
 }
 
-struct Delete {
-  void operator()(ggml_context *p) const { ggml_free(p); }
-  void operator()(ggml_backend_buffer *p) const { ggml_backend_buffer_free(p); }
-};
-
-// as_expected lets the CPU backend repack random blocks.
+// as_expected lets the CPU backend repack random blocks. It takes no memory that could be short but the backend's: libggml asks in the middle of
+// laying out a graph, through which no exception may pass.
 bool as_expected() {
   constexpr int64_t n = 24, blocks = 3;
   if (!repacking() || ggml_type_size(GGML_TYPE_Q4_K) != block_bytes || ggml_blck_size(GGML_TYPE_Q4_K) != 256) return false;
-  std::unique_ptr<ggml_context, Delete> ctx(ggml_init({2 * ggml_tensor_overhead(), nullptr, true}));
+  Owned<ggml_context> ctx(ggml_init({2 * ggml_tensor_overhead(), nullptr, true}));
   if (!ctx) return false;
   ggml_tensor *t = ggml_new_tensor_2d(ctx.get(), GGML_TYPE_Q4_K, blocks * 256, n);
-  std::unique_ptr<ggml_backend_buffer, Delete> buffer(ggml_backend_alloc_ctx_tensors_from_buft(ctx.get(), repacking()));
+  Owned<ggml_backend_buffer> buffer(ggml_backend_alloc_ctx_tensors_from_buft(ctx.get(), repacking()));
   if (!buffer || !t->extra || !t->data) return false;
-  std::vector<uint8_t> plain(n * blocks * block_bytes), expected(plain.size());
+  uint8_t plain[n * blocks * block_bytes], expected[sizeof plain];
   uint32_t state = 1;
   for (uint8_t &b : plain) b = (state = state * 1664525 + 1013904223) >> 24;
   for (int64_t i = 0; i < n * blocks; i += group) {
@@ -74,8 +62,8 @@ bool as_expected() {
     for (int64_t r = 0; r < group; r++) eight[r] = &plain[((i / (group * blocks) * group + r) * blocks + i / group % blocks) * block_bytes];
     interleave(eight, &expected[i * block_bytes]);
   }
-  ggml_backend_tensor_set(t, plain.data(), 0, plain.size());
-  return std::memcmp(t->data, expected.data(), expected.size()) == 0;
+  ggml_backend_tensor_set(t, plain, 0, sizeof plain);
+  return std::memcmp(t->data, expected, sizeof expected) == 0;
 }
 
 bool interleaves() {
