@@ -42,7 +42,7 @@ func (t *Session) Create(name Name, raw []byte, replace bool) (*Model, error) {
 	if errors.Is(err, fs.ErrExist) {
 		// Another process gave the name since we looked.
 		if old := readModel(path, name, SourceStore, t.s.root); old.Err != nil || old.Digest != DigestOf(raw) {
-			return nil, fmt.Errorf("store: %w: %s is %s", ErrExists, name, old.Digest.Short())
+			return nil, fmt.Errorf("store: %w: another process has given %s to another model meanwhile", ErrExists, name)
 		}
 	} else if err != nil {
 		return nil, fmt.Errorf("store: the manifest of %s: %w", name, err)
@@ -103,7 +103,8 @@ func place(temp, path string, replace bool) error {
 	if !replace {
 		err := os.Link(temp, path)
 		if err == nil {
-			return os.Remove(temp)
+			_ = os.Remove(temp) // the name is given; what is left of the other, GC removes
+			return nil
 		}
 		if errors.Is(err, fs.ErrExist) {
 			return err

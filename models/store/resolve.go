@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/eyelet-engine/eyelet/models/builtin"
 )
 
 // Resolved is a model ready to be opened, and what its manifest says beside the files.
@@ -128,15 +130,11 @@ func linkParts(dir string, paths []string) (first string, err error) {
 
 // cacheDir returns the folder for what this store would keep in itself if it could be written.
 func (s *Store) cacheDir() (string, error) {
-	dir := os.Getenv("EYELET_CACHE")
-	if dir == "" {
-		user, err := os.UserCacheDir()
-		if err != nil {
-			return "", err
-		}
-		dir = filepath.Join(user, "eyelet")
+	dir, err := builtin.CacheDir()
+	if err != nil {
+		return "", err
 	}
-	return filepath.Abs(filepath.Join(dir, "parts", DigestOf([]byte(s.root)).Short()))
+	return filepath.Join(dir, "parts", DigestOf([]byte(s.root)).Short()), nil
 }
 
 func partPath(dir string, i, n int) string {

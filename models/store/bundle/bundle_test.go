@@ -227,6 +227,39 @@ func TestAnInterruptedExportLeavesNothing(t *testing.T) {
 	}
 }
 
+// A folder that stands where a file should be stays, and no other file of the bundle does, nor a signature.
+func TestAnExportThatCannotTakeItsPlaceLeavesNothing(t *testing.T) {
+	s := newStore(t)
+	a := addModel(t, s, "a", 300_000, 4000)
+	program, keys := t.TempDir(), t.TempDir()
+	writeFile(t, filepath.Join(program, "eyelet"), nil)
+	writeFile(t, filepath.Join(program, "bin/eyelet.bin"), nil)
+	folder, err := OpenProgram(program, Program{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewKey(filepath.Join(keys, "site"), ""); err != nil {
+		t.Fatal(err)
+	}
+	secret, err := ReadSecretKey(filepath.Join(keys, "site"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, volume := range map[string]int64{"a.eyb": 0, "a.eyb.002": 100_000} {
+		dir := t.TempDir()
+		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		made, err := Export(t.Context(), filepath.Join(dir, "a.eyb"), ExportOptions{Models: []*store.Model{a}, Program: folder, Key: &secret, VolumeSize: volume})
+		if err == nil || len(made) > 0 {
+			t.Errorf("%s: made %v, %v", name, made, err)
+		}
+		if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 || entries[0].Name() != name {
+			t.Errorf("%s: left: %v, %v", name, entries, err)
+		}
+	}
+}
+
 func TestMissingVolumesAreNamed(t *testing.T) {
 	from := newStore(t)
 	a := addModel(t, from, "a", 500_000, 4000)

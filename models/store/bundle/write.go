@@ -85,23 +85,31 @@ func (w *volumeWriter) finish(ctx context.Context, key *SecretKey) (made []strin
 			}
 		}
 	}
+	var placed []string // what has its name, signatures too
 	defer func() {
 		if err != nil { // half a bundle is none
-			for _, path := range made {
+			for _, path := range placed {
 				os.Remove(path)
 			}
 			made = nil
 		}
 	}()
+	place := func(file, path string) error {
+		if err := os.Rename(file, path); err != nil {
+			return fmt.Errorf("bundle: %w", err)
+		}
+		placed = append(placed, path)
+		return nil
+	}
 	for i, file := range w.files {
 		path := w.name(i)
 		if key != nil {
-			if err := os.Rename(file+signedSuffix, path+signedSuffix); err != nil {
-				return made, fmt.Errorf("bundle: %w", err)
+			if err := place(file+signedSuffix, path+signedSuffix); err != nil {
+				return nil, err
 			}
 		}
-		if err := os.Rename(file, path); err != nil {
-			return made, fmt.Errorf("bundle: %w", err)
+		if err := place(file, path); err != nil {
+			return nil, err
 		}
 		made = append(made, path)
 		if key == nil {
