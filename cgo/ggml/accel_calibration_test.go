@@ -71,6 +71,7 @@ func TestWeightsStayPlainUnlessThatIsSlower(t *testing.T) {
 	}{
 		{"nothing is known", map[Type]int64{F16: 1 << 30}, nil, false, nil},
 		{"ggml does not repack the type", map[Type]int64{F16: 1 << 30}, map[Type]timing{F16: timingOf(1, 0, 0.2, 0, 0, 0)}, true, nil},
+		{"half of the weights were not measured", map[Type]int64{F16: 1 << 30, Q8_0: 1 << 30}, map[Type]timing{F16: timingOf(1, 0, 0.2, 0, 0, 0)}, false, nil},
 		{"repacked is faster", map[Type]int64{F16: 1 << 30}, map[Type]timing{F16: timingOf(1, 0.5, 0, 0, 0, 0.3)}, false, nil},
 		{"decoding would suffer", map[Type]int64{F16: 1 << 30}, map[Type]timing{F16: slowDecode}, false, nil},
 		{"the type is rare", map[Type]int64{F16: 1 << 30, F32: 1 << 10}, map[Type]timing{F16: timingOf(1, 0.2, 0, 0, 0, 0), F32: slowDecode}, true, nil},
