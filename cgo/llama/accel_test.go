@@ -75,7 +75,7 @@ func perplexity(t testing.TB, m *llama.Model, tokens []llama.Token, chunk int) f
 			if err != nil {
 				t.Fatal(err)
 			}
-			surprise, n = surprise-logProbability(row, tokens[i+1]), n+1
+			surprise, n = surprise+logSum(row)-float64(row[tokens[i+1]]), n+1
 		}
 		if err := c.Memory().Clear(false); err != nil {
 			t.Fatal(err)
@@ -87,12 +87,13 @@ func perplexity(t testing.TB, m *llama.Model, tokens []llama.Token, chunk int) f
 	return math.Exp(surprise / float64(n))
 }
 
-func logProbability(logits []float32, token llama.Token) float64 {
+// logSum is the logarithm of the sum of the exponentials: a logit less it is the logarithm of its token's probability.
+func logSum(logits []float32) float64 {
 	top, sum := float64(slices.Max(logits)), 0.0
 	for _, x := range logits {
 		sum += math.Exp(float64(x) - top)
 	}
-	return float64(logits[token]) - top - math.Log(sum)
+	return top + math.Log(sum)
 }
 
 // written draws chunks of tokens from a model itself, one after the other: of a text of another kind, a small model is so surprised that
@@ -109,9 +110,9 @@ func written(t testing.TB, m *llama.Model, chunks, chunk int) (tokens []llama.To
 		tokens = append(tokens, m.Vocab().BOS())
 		for pos := range chunk - 1 {
 			row := decode(t, c, tokens[len(tokens)-1:], llama.Pos(pos), 0)
-			token, left := 0, rng.Float64()
+			token, left, all := 0, rng.Float64(), logSum(row)
 			for ; token < len(row)-1; token++ {
-				if left -= math.Exp(logProbability(row, llama.Token(token))); left < 0 {
+				if left -= math.Exp(float64(row[token]) - all); left < 0 {
 					break
 				}
 			}
