@@ -6,7 +6,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -176,4 +178,57 @@ func TestTheAcceleratorKeepsNoMemoryOfClosedContexts(t *testing.T) {
 			t.Errorf("closed: %+v", n)
 		}
 	}
+}
+
+// Each round's weights, in the form that the accelerator keeps, would show if they stayed.
+func TestProcessMemoryReturnsAfterTheModelCloses(t *testing.T) {
+	peers.RequireAccelerator(t)
+	path := mixtures(t)["F16"]
+	tokens := tokenize(t, strings.Repeat(prompt+" ", 4))
+	ggml.ForceAccelerator(8)
+	defer ggml.ForceAccelerator(0)
+	ggml.SetAcceleratorCache(1 << 30)
+	defer ggml.SetAcceleratorCache(0)
+	const rounds, settled = 8, 3
+	var used [rounds]int
+	kept := 0
+	for i := range rounds {
+		m, err := llama.LoadModel(t.Context(), path, llama.ModelParams{GPULayers: llama.NoGPULayers})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := newContext(t, m, llama.ContextParams{NCtx: 256})
+		decode(t, c, tokens, 0, 0)
+		kept = int(ggml.ReadAcceleratorCounters(false).Kept)
+		c.Close()
+		if err := m.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if n := ggml.ReadAcceleratorCounters(true).Kept; n != 0 {
+			t.Fatalf("%d bytes are kept after the model was closed", n)
+		}
+		used[i] = residentBytes(t)
+	}
+	if kept < 5<<20 {
+		t.Errorf("no more than %d bytes were kept while the model was open", kept)
+	}
+	t.Logf("kept while open: %d bytes; in use after each round: %v", kept, used)
+	if grown := used[rounds-1] - used[settled-1]; grown > kept {
+		t.Errorf("%d rounds left %d bytes in use, and each kept %d", rounds-settled, grown, kept)
+	}
+}
+
+// residentBytes returns the memory of the process, Go's heap being collected and given back.
+func residentBytes(t *testing.T) int {
+	t.Helper()
+	debug.FreeOSMemory()
+	text, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		t.Skip("no /proc to read memory from")
+	}
+	pages, err := strconv.Atoi(strings.Fields(string(text))[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pages * os.Getpagesize()
 }
