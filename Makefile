@@ -51,7 +51,7 @@ test-race: accel ## the tests of the packages with concurrency, under the race d
 	$(env) && go test -race -short $(race_packages)
 
 test-asan: accel ## the accelerator on random products, under AddressSanitizer
-	$(env) && go test -asan -run 'WhatIsTaken|GraphProductsOfExperts|AttentionEqualsFloat64' ./kernels/accel
+	$(env) && go test -asan -run 'WhatIsTaken|GraphProductsOfExperts|AttentionEqualsFloat64|Kept' ./kernels/accel
 
 test-bundle: accel ## that the bundle runs away from here and with nothing around it
 	@scripts/test-bundle

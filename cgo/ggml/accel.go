@@ -37,6 +37,7 @@ type accelerator struct {
 	f            C.eyelet_accel // its functions
 	device       C.ggml_backend_dev_t
 	threads      int                  // 0 for all cores
+	cache        uint64               // bytes of weights that may be kept
 	calibrations map[int]*calibration // by number of threads
 }
 
@@ -149,6 +150,7 @@ func openAccelerator(path string) string {
 	accel.calibrations = map[int]*calibration{}
 	C.eyelet_accel_call_set_threads(&accel.f, C.int(accel.threads))
 	C.eyelet_accel_call_set_enabled(&accel.f, C.bool(!accel.disabled))
+	C.eyelet_accel_call_set_cache(&accel.f, C.uint64_t(accel.cache))
 	return ""
 }
 
@@ -171,6 +173,28 @@ func EnableAccelerator(on bool) {
 	accel.disabled = !on
 	if accel.state.Loaded {
 		C.eyelet_accel_call_set_enabled(&accel.f, C.bool(on))
+	}
+}
+
+// SetAcceleratorCache sets how many bytes of weights, of all models together, the accelerator may keep in the form that its products read best, as long
+// as contexts or projectors are open; 0, which holds from the start, lets it convert them for each prompt. It is about weights that are floats:
+// quantized ones are mostly read as they are. It may be called before [Load].
+func SetAcceleratorCache(bytes uint64) {
+	accel.mu.Lock()
+	defer accel.mu.Unlock()
+	accel.cache = bytes
+	if accel.state.Loaded {
+		C.eyelet_accel_call_set_cache(&accel.f, C.uint64_t(bytes))
+	}
+}
+
+// ForgetAcceleratorWeights frees the weights that the accelerator keeps. Whoever is about to free weights calls it, while nobody computes with
+// them: other weights may come to lie where they lay. Those of other models are converted anew when they are next used.
+func ForgetAcceleratorWeights() {
+	accel.mu.Lock()
+	defer accel.mu.Unlock()
+	if accel.state.Loaded && accel.cache > 0 {
+		C.eyelet_accel_call_forget(&accel.f)
 	}
 }
 

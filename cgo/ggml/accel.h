@@ -10,6 +10,8 @@ typedef struct {
   eyelet_accel_set_threads_t set_threads;
   eyelet_accel_set_enabled_t set_enabled;
   eyelet_accel_set_force_t set_force;
+  eyelet_accel_set_cache_t set_cache;
+  eyelet_accel_forget_t forget;
   eyelet_accel_counters_t counters;
   eyelet_accel_measure_t measure;
   eyelet_accel_reads_repacked_t reads_repacked;
@@ -24,6 +26,8 @@ bool eyelet_accel_find(ggml_backend_reg_t reg, eyelet_accel *f);
 void eyelet_accel_call_set_threads(const eyelet_accel *f, int threads);
 void eyelet_accel_call_set_enabled(const eyelet_accel *f, bool on);
 void eyelet_accel_call_set_force(const eyelet_accel *f, int rows, int path);
+void eyelet_accel_call_set_cache(const eyelet_accel *f, uint64_t bytes);
+void eyelet_accel_call_forget(const eyelet_accel *f);
 void eyelet_accel_call_counters(const eyelet_accel *f, struct eyelet_accel_counters *c, bool reset);
 bool eyelet_accel_call_measure(const eyelet_accel *f, int type, int step, int threads, double *nanoseconds);
 bool eyelet_accel_call_reads_repacked(const eyelet_accel *f, int type);

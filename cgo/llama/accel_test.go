@@ -6,7 +6,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -75,7 +77,7 @@ func perplexity(t testing.TB, m *llama.Model, tokens []llama.Token, chunk int) f
 			if err != nil {
 				t.Fatal(err)
 			}
-			surprise, n = surprise-logProbability(row, tokens[i+1]), n+1
+			surprise, n = surprise+logSum(row)-float64(row[tokens[i+1]]), n+1
 		}
 		if err := c.Memory().Clear(false); err != nil {
 			t.Fatal(err)
@@ -87,12 +89,13 @@ func perplexity(t testing.TB, m *llama.Model, tokens []llama.Token, chunk int) f
 	return math.Exp(surprise / float64(n))
 }
 
-func logProbability(logits []float32, token llama.Token) float64 {
+// logSum is the logarithm of the sum of the exponentials: a logit less it is the logarithm of its token's probability.
+func logSum(logits []float32) float64 {
 	top, sum := float64(slices.Max(logits)), 0.0
 	for _, x := range logits {
 		sum += math.Exp(float64(x) - top)
 	}
-	return float64(logits[token]) - top - math.Log(sum)
+	return top + math.Log(sum)
 }
 
 // written draws chunks of tokens from a model itself, one after the other: of a text of another kind, a small model is so surprised that
@@ -109,9 +112,9 @@ func written(t testing.TB, m *llama.Model, chunks, chunk int) (tokens []llama.To
 		tokens = append(tokens, m.Vocab().BOS())
 		for pos := range chunk - 1 {
 			row := decode(t, c, tokens[len(tokens)-1:], llama.Pos(pos), 0)
-			token, left := 0, rng.Float64()
+			token, left, all := 0, rng.Float64(), logSum(row)
 			for ; token < len(row)-1; token++ {
-				if left -= math.Exp(logProbability(row, llama.Token(token))); left < 0 {
+				if left -= math.Exp(float64(row[token]) - all); left < 0 {
 					break
 				}
 			}
@@ -175,4 +178,57 @@ func TestTheAcceleratorKeepsNoMemoryOfClosedContexts(t *testing.T) {
 			t.Errorf("closed: %+v", n)
 		}
 	}
+}
+
+// Each round's weights, in the form that the accelerator keeps, would show if they stayed.
+func TestProcessMemoryReturnsAfterTheModelCloses(t *testing.T) {
+	peers.RequireAccelerator(t)
+	path := mixtures(t)["F16"]
+	tokens := tokenize(t, strings.Repeat(prompt+" ", 4))
+	ggml.ForceAccelerator(8)
+	defer ggml.ForceAccelerator(0)
+	ggml.SetAcceleratorCache(1 << 30)
+	defer ggml.SetAcceleratorCache(0)
+	const rounds, settled = 8, 3
+	var used [rounds]int
+	kept := 0
+	for i := range rounds {
+		m, err := llama.LoadModel(t.Context(), path, llama.ModelParams{GPULayers: llama.NoGPULayers})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := newContext(t, m, llama.ContextParams{NCtx: 256})
+		decode(t, c, tokens, 0, 0)
+		kept = int(ggml.ReadAcceleratorCounters(false).Kept)
+		c.Close()
+		if err := m.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if n := ggml.ReadAcceleratorCounters(true).Kept; n != 0 {
+			t.Fatalf("%d bytes are kept after the model was closed", n)
+		}
+		used[i] = residentBytes(t)
+	}
+	if kept < 5<<20 {
+		t.Errorf("no more than %d bytes were kept while the model was open", kept)
+	}
+	t.Logf("kept while open: %d bytes; in use after each round: %v", kept, used)
+	if grown := used[rounds-1] - used[settled-1]; grown > kept {
+		t.Errorf("%d rounds left %d bytes in use, and each kept %d", rounds-settled, grown, kept)
+	}
+}
+
+// residentBytes returns the memory of the process, Go's heap being collected and given back.
+func residentBytes(t *testing.T) int {
+	t.Helper()
+	debug.FreeOSMemory()
+	text, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		t.Skip("no /proc to read memory from")
+	}
+	pages, err := strconv.Atoi(strings.Fields(string(text))[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pages * os.Getpagesize()
 }

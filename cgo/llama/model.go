@@ -267,6 +267,7 @@ func (m *Model) Close() error {
 	if m.users > 0 {
 		return fmt.Errorf("%w by %d contexts, samplers, adapters or others: %s", ErrInUse, m.users, m.path)
 	}
+	ggml.ForgetAcceleratorWeights()
 	C.llama_model_free(m.c)
 	m.c, m.vocab.c = nil, nil
 	return nil

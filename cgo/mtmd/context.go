@@ -183,7 +183,11 @@ func (m *Context) load(ctx context.Context, path string, params Params) error {
 	}
 	logged := ggml.CollectErrors()
 	var eb errBuf
-	switch ok := C.shim_mtmd_init(cpath, (*C.struct_llama_model)(m.model.Pointer()), p, m.watch, C.uintptr_t(handle), &m.c, eb.ptr(), eb.cap()); {
+	ok := C.shim_mtmd_init(cpath, (*C.struct_llama_model)(m.model.Pointer()), p, m.watch, C.uintptr_t(handle), &m.c, eb.ptr(), eb.cap())
+	if m.c == nil {
+		ggml.ForgetAcceleratorWeights() // a part may have warmed up before another failed
+	}
+	switch {
 	case !bool(ok):
 		return logged.Wrap(fmt.Errorf("mtmd: load %s: %s", path, eb.String()))
 	case m.c == nil && ctx.Err() != nil:
@@ -266,6 +270,7 @@ func (m *Context) Close() error {
 	if m.c == nil {
 		return nil
 	}
+	ggml.ForgetAcceleratorWeights()
 	C.mtmd_free(m.c)
 	C.shim_mtmd_watch_free(m.watch)
 	m.c, m.watch = nil, nil

@@ -5,8 +5,24 @@ import (
 	"io"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 )
+
+// setAcceleratorCache sets the memory that --accel-cache gives the accelerator for weights.
+func setAcceleratorCache(cmd *cobra.Command) error {
+	text, err := cmd.Flags().GetString("accel-cache")
+	if err != nil || text == "" {
+		return err
+	}
+	bytes, err := parseBytes(text, "--accel-cache")
+	if err != nil {
+		return err
+	}
+	ggml.SetAcceleratorCache(uint64(bytes))
+	return nil
+}
 
 // Accelerated is what the accelerator did in this process.
 type Accelerated struct {
@@ -14,7 +30,8 @@ type Accelerated struct {
 	Rows       uint64  `json:"rows"`       // of activations in them
 	Declined   uint64  `json:"declined"`   // products left to ggml, counted each time that a graph is laid out
 	Seconds    float64 `json:"seconds"`
-	GFLOPS     float64 `json:"gflops"` // GFLOP/s of what was computed
+	GFLOPS     float64 `json:"gflops"`         // GFLOP/s of what was computed
+	Kept       uint64  `json:"kept,omitempty"` // bytes of memory that it holds
 }
 
 // accelerated reads the counters, nil if there is no accelerator.
@@ -23,7 +40,7 @@ func accelerated() *Accelerated {
 		return nil
 	}
 	c := ggml.ReadAcceleratorCounters(false)
-	a := &Accelerated{Operations: c.Calls, Rows: c.Rows, Declined: c.Declined, Seconds: c.Time.Seconds()}
+	a := &Accelerated{Operations: c.Calls, Rows: c.Rows, Declined: c.Declined, Seconds: c.Time.Seconds(), Kept: c.Kept}
 	if c.Time > 0 {
 		a.GFLOPS = float64(c.Operations) / c.Time.Seconds() / 1e9
 	}
@@ -31,8 +48,8 @@ func accelerated() *Accelerated {
 }
 
 func (a *Accelerated) String() string {
-	return fmt.Sprintf("%d operations on %d rows in %v, %.0f GFLOP/s; %d products declined",
-		a.Operations, a.Rows, time.Duration(a.Seconds*float64(time.Second)).Round(time.Millisecond), a.GFLOPS, a.Declined)
+	return fmt.Sprintf("%d operations on %d rows in %v, %.0f GFLOP/s; %d products declined; %s held",
+		a.Operations, a.Rows, time.Duration(a.Seconds*float64(time.Second)).Round(time.Millisecond), a.GFLOPS, a.Declined, bytesText(a.Kept))
 }
 
 // acceleratorText writes the counters as those of the scheduler are written.

@@ -177,6 +177,7 @@ var badFiles = []badInput{
 var badValues = []badInput{
 	{"an unknown flag", "--frobnicate", 2, []string{"--frobnicate", "eyelet run --help"}, ""},
 	{"a flag without its value ", "--image ?", 2, []string{"--image", "eyelet run --help"}, ""},
+	{"memory for the accelerator that is no size", "--accel-cache much", 2, []string{"--accel-cache", "64K or more"}, ""},
 	{"a temperature that is no number", "--temp warm", 2, []string{"--temp", "warm"}, ""},
 	{"not-a-number as temperature", "--temp NaN", 2, []string{"--temp is NaN", "0"}, ""},
 	{"an infinite temperature", "--temp Inf", 2, []string{"--temp"}, ""},

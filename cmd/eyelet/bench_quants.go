@@ -130,6 +130,9 @@ func benchQuants(cmd *cobra.Command, models []string, o *benchQuantsOptions) err
 	if flagSet(cmd, "no-accel") {
 		flags = append(flags, "--no-accel")
 	}
+	if f := cmd.Flag("accel-cache"); f.Changed {
+		flags = append(flags, "--accel-cache", f.Value.String())
+	}
 	o.q.Run, o.q.Version, o.q.Command = cellRunner(flags...), versions().Eyelet, commandLine(os.Args)
 	s := &session{o: &runOptions{quiet: flagSet(cmd, "quiet"), json: o.json}, stderr: cmd.ErrOrStderr()}
 	bar := s.jobBar()

@@ -66,12 +66,16 @@ func newRootCommand() *cobra.Command {
 			if flagSet(cmd, "no-accel") {
 				ggml.SwitchOffAccelerator()
 			}
+			if err := setAcceleratorCache(cmd); err != nil {
+				return err
+			}
 			return startLogging(cmd)
 		},
 	}
 	root.PersistentFlags().BoolP("verbose", "v", false, "log to stderr what happens, llama.cpp's own lines included")
 	root.PersistentFlags().BoolP("quiet", "q", false, "no progress and no hints on stderr, only errors")
 	root.PersistentFlags().Bool("no-accel", false, "compute with ggml's own kernels alone, as EYELET_ACCEL=off")
+	root.PersistentFlags().String("accel-cache", "", "memory for weights in F16, BF16 or F32 that the accelerator keeps converted, as 2G: prompts are read faster (default none)")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{err: err, command: cmd.CommandPath()}
 	})

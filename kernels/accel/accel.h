@@ -13,7 +13,7 @@ extern "C" {
 #endif
 
 // The version of what follows; a library of another one is not used.
-enum { eyelet_accel_interface = 3 };
+enum { eyelet_accel_interface = 4 };
 
 // "eyelet_accel_version": eyelet_accel_interface, as the library was built.
 typedef int (*eyelet_accel_version_t)(void);
@@ -45,6 +45,14 @@ typedef void (*eyelet_accel_set_enabled_t)(bool on);
 // the first that can if path is 0; eyelet_accel_starved is a path here. Rows 0 ends that. The environment variable
 // EYELET_ACCEL_FORCE=ROWS[,PATH] does the same from the start.
 typedef void (*eyelet_accel_set_force_t)(int rows, int path);
+
+// "eyelet_accel_set_cache": how many bytes of weights may be kept as oneDNN reads them best, so that they are not converted for each prompt; 0
+// from the start. What is kept is freed. Weights are those in buffers that ggml is told to hold weights.
+typedef void (*eyelet_accel_set_cache_t)(uint64_t bytes);
+
+// "eyelet_accel_forget": frees the weights that are kept. It must be called before a model that was computed with goes, if anything is kept:
+// they are known by their addresses.
+typedef void (*eyelet_accel_forget_t)(void);
 
 // "eyelet_accel_counters"; reset sets them to zero after reading.
 typedef void (*eyelet_accel_counters_t)(struct eyelet_accel_counters *counters, bool reset);

@@ -82,6 +82,59 @@ package accel
 //
 // enum { declined, computed, failed };
 //
+// static void set_cache(uint64_t bytes) {
+//   ((eyelet_accel_set_cache_t)ggml_backend_reg_get_proc_address(ggml_backend_init(), "eyelet_accel_set_cache"))(bytes);
+// }
+//
+// static void forget(void) { ((eyelet_accel_forget_t)ggml_backend_reg_get_proc_address(ggml_backend_init(), "eyelet_accel_forget"))(); }
+//
+// static uint64_t kept(void) {
+//   struct eyelet_accel_counters c;
+//   ((eyelet_accel_counters_t)ggml_backend_reg_get_proc_address(ggml_backend_init(), "eyelet_accel_counters"))(&c, false);
+//   return c.kept;
+// }
+//
+// static int compute_into(ggml_backend_t backend, struct ggml_cgraph *graph, const struct ggml_tensor *c, float *y, size_t ny) {
+//   if (ggml_backend_graph_compute(backend, graph) != GGML_STATUS_SUCCESS || (size_t)ggml_nelements(c) != ny) return failed;
+//   memcpy(y, c->data, ny * sizeof *y);
+//   return computed;
+// }
+//
+// // Computes w * x three times, with w in a buffer of weights: as it is; after its bytes have become those of other, which no model does; and then
+// // after what is kept was forgotten. kept_bytes is what was kept before the last.
+// static int run_changing(const operand *w, const void *other, const operand *x, int threads, size_t room, float *y, size_t ny, uint64_t *kept_bytes) {
+//   struct ggml_context *ctx = ggml_init((struct ggml_init_params){room + ggml_graph_overhead(), NULL, false});
+//   struct ggml_context *aside = ggml_init((struct ggml_init_params){2 * ggml_tensor_overhead(), NULL, true});
+//   ggml_backend_buffer_t buffer = NULL;
+//   ggml_backend_t backend = ggml_backend_dev_init(the_device(), NULL);
+//   int result = failed;
+//   if (ctx && aside && backend) {
+//     struct ggml_tensor *a = ggml_new_tensor_4d(aside, w->type, w->ne[0], w->ne[1], w->ne[2], w->ne[3]);
+//     buffer = ggml_backend_alloc_ctx_tensors_from_buft(aside, ggml_backend_cpu_buffer_type());
+//     ggml_backend_buffer_set_usage(buffer, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+//     ggml_backend_tensor_set(a, w->data, 0, ggml_nbytes(a));
+//     struct ggml_tensor *c = ggml_mul_mat(ctx, a, source(ctx, x));
+//     struct ggml_cgraph *graph = ggml_new_graph(ctx);
+//     ggml_build_forward_expand(graph, c);
+//     ggml_backend_set_n_threads_t set_threads =
+//         (ggml_backend_set_n_threads_t)ggml_backend_reg_get_proc_address(ggml_backend_init(), "ggml_backend_set_n_threads");
+//     set_threads(backend, threads);
+//     result = ggml_backend_dev_supports_op(the_device(), c) ? compute_into(backend, graph, c, y, ny) : declined;
+//     ggml_backend_tensor_set(a, other, 0, ggml_nbytes(a));
+//     if (result == computed) result = compute_into(backend, graph, c, y + ny, ny);
+//     *kept_bytes = kept();
+//     forget();
+//     *kept_bytes -= kept();
+//     if (result == computed) result = compute_into(backend, graph, c, y + 2 * ny, ny);
+//     forget();
+//   }
+//   if (backend) ggml_backend_free(backend);
+//   if (buffer) ggml_backend_buffer_free(buffer);
+//   if (aside) ggml_free(aside);
+//   if (ctx) ggml_free(ctx);
+//   return result;
+// }
+//
 // // Computes w * x, or, with ids, that of each row's expert.
 // static int run_in(struct ggml_context *ctx, struct ggml_tensor *a, const operand *x, const operand *ids, int threads, float *y, size_t ny) {
 //   struct ggml_tensor *b = source(ctx, x);
@@ -199,6 +252,40 @@ func runGraph(p path, w, x, ids *matrices, threads, n int) ([]float32, error) {
 		return nil, errDeclined
 	}
 	return nil, errDevice
+}
+
+// runChanging computes w * x three times by a path, with up to cache bytes of weights kept: with w; with other in its place, unknown to the device;
+// and so once more after the device was told to forget. y are the three results, of n numbers each, and kept the bytes of weights that were kept.
+func runChanging(p path, cache uint64, w, other, x *matrices, threads, n int) (y [3][]float32, kept uint64, err error) {
+	if len(w.data) != len(other.data) || w.whole != w.ne || len(w.data)+len(x.data) > 1<<28 {
+		return y, 0, errors.New("accel: other weights must be of the same shape, and none have gaps")
+	}
+	C.force(1, C.int(p))
+	defer C.force(0, 0)
+	C.set_cache(C.uint64_t(cache))
+	defer C.set_cache(0)
+	var c [2]*C.operand
+	for i, m := range []*matrices{w, x} {
+		c[i] = (*C.operand)(C.calloc(1, C.sizeof_operand))
+		defer C.free(unsafe.Pointer(c[i]))
+		data := C.CBytes(m.data)
+		defer C.free(data)
+		c[i]._type, c[i].data = C.int(m.typ), data
+		for d := range 4 {
+			c[i].whole[d], c[i].ne[d], c[i].permute[d] = C.int64_t(m.whole[d]), C.int64_t(m.ne[d]), C.int(m.permute[d])
+		}
+	}
+	changed := C.CBytes(other.data)
+	defer C.free(changed)
+	all := make([]float32, 3*n)
+	var bytes C.uint64_t
+	switch C.run_changing(c[0], changed, c[1], C.int(threads), C.size_t(len(x.data)+4*n+1<<16), (*C.float)(unsafe.SliceData(all)), C.size_t(n), &bytes) {
+	case C.computed:
+		return [3][]float32{all[:n], all[n : 2*n], all[2*n:]}, uint64(bytes), nil
+	case C.declined:
+		return y, 0, errDeclined
+	}
+	return y, 0, errDevice
 }
 
 // countedCalls returns how many operations the device has computed since it was last asked.

@@ -110,7 +110,7 @@ bool measure(int number, int step, int threads, double *nanoseconds) {
   const std::vector<char> w = weights(type, n);
   std::vector<float> x(m * width), y(m * n);
   random(x);
-  const Product p = {type, m, n, width, w.data(), ggml_row_size(type, width), x.data(), width, y.data(), static_cast<size_t>(n), Layout::rows};
+  const Product p = {type, m, n, width, w.data(), ggml_row_size(type, width), x.data(), width, y.data(), static_cast<size_t>(n), Layout::rows, false};
   double least = 0;
   const auto keep = [&](int i, double took) {
     nanoseconds[i] = took;

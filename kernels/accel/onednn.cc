@@ -15,49 +15,11 @@
 #include <vector>
 
 #include "onednn.h"
+#include "onednn_parts.h"
+#include "packed.h"
 #include "product.h"
 
 namespace eyelet {
-namespace {
-
-template <class T, dnnl_status_t (*destroy)(T)>
-struct Owned {
-  T p = nullptr;
-  Owned() = default;
-  Owned(const Owned &) = delete;
-  Owned &operator=(const Owned &) = delete;
-  ~Owned() {
-    if (p) destroy(p);
-  }
-};
-using Desc = Owned<dnnl_memory_desc_t, dnnl_memory_desc_destroy>;
-using Memory = Owned<dnnl_memory_t, dnnl_memory_destroy>;
-
-// Memory that grows, aligned for vectors.
-class Scratch {
- public:
-  Scratch() = default;
-  Scratch(const Scratch &) = delete;
-  ~Scratch() { release(); }
-  void release() {
-    std::free(p_);
-    p_ = nullptr;
-    size_ = 0;
-  }
-  size_t size() const { return size_; }
-  void *reserve(size_t n) {
-    if (n <= size_) return p_;
-    std::free(p_);
-    size_ = (n + 4095) / 4096 * 4096;
-    p_ = std::aligned_alloc(4096, size_);
-    if (!p_) size_ = 0;
-    return p_;
-  }
-
- private:
-  void *p_ = nullptr;
-  size_t size_ = 0;
-};
 
 dnnl_engine_t engine() {
   static dnnl_engine_t e = [] {
@@ -67,28 +29,31 @@ dnnl_engine_t engine() {
   return e;
 }
 
-// m, n, k, strides of x and y, bf16.
-using Shape = std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, bool>;
+namespace {
+
+// m, n, k, strides of x and y, bf16, packed weights.
+using Shape = std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, bool, bool>;
 
 // A product planned for one thread: x (m x k) times a block of n rows of weights, each of k numbers.
 struct Plan {
-  Owned<dnnl_primitive_t, dnnl_primitive_destroy> primitive;
+  Handle<dnnl_primitive_t, dnnl_primitive_destroy> primitive;
   Desc x, w, y, scratch;
   size_t scratch_bytes = 0;
 };
 
 bool make(Plan &plan, const Shape &shape) {
-  const auto [m, n, k, x_stride, y_stride, bf16] = shape;
+  const auto [m, n, k, x_stride, y_stride, bf16, packed] = shape;
   const dnnl_data_type_t type = bf16 ? dnnl_bf16 : dnnl_f32;
   const dnnl_dims_t x_dims = {m, k}, w_dims = {k, n}, y_dims = {m, n};
   const dnnl_dims_t x_strides = {x_stride, 1}, w_strides = {1, k}, y_strides = {y_stride, 1};
-  Owned<dnnl_primitive_attr_t, dnnl_primitive_attr_destroy> attr;
-  Owned<dnnl_primitive_desc_t, dnnl_primitive_desc_destroy> desc;
+  Handle<dnnl_primitive_attr_t, dnnl_primitive_attr_destroy> attr;
+  Handle<dnnl_primitive_desc_t, dnnl_primitive_desc_destroy> desc;
   const int before = omp_get_max_threads();
   omp_set_num_threads(1);  // oneDNN plans for as many as there are
   const bool ok =
       dnnl_memory_desc_create_with_strides(&plan.x.p, 2, x_dims, type, x_strides) == dnnl_success &&
-      dnnl_memory_desc_create_with_strides(&plan.w.p, 2, w_dims, type, w_strides) == dnnl_success &&
+      (packed ? dnnl_memory_desc_clone(&plan.w.p, packed_desc(n, k, bf16))
+              : dnnl_memory_desc_create_with_strides(&plan.w.p, 2, w_dims, type, w_strides)) == dnnl_success &&
       dnnl_memory_desc_create_with_strides(&plan.y.p, 2, y_dims, dnnl_f32, y_strides) == dnnl_success &&
       dnnl_primitive_attr_create(&attr.p) == dnnl_success &&
       dnnl_primitive_attr_set_scratchpad_mode(attr.p, dnnl_scratchpad_mode_user) == dnnl_success &&
@@ -103,7 +68,7 @@ bool make(Plan &plan, const Shape &shape) {
 // The memory of one thread.
 struct Worker {
   Scratch weights, scratch;
-  Owned<dnnl_stream_t, dnnl_stream_destroy> stream;
+  Handle<dnnl_stream_t, dnnl_stream_destroy> stream;
 };
 
 // Plans are kept, up to eyelet_onednn_max_plans: prompts have many lengths, and a model a few shapes of weights for each. The one that was used longest ago
@@ -158,12 +123,13 @@ void to_bf16(const float *from, uint16_t *to, int64_t n) {
   ggml_fp32_to_bf16_row(from, reinterpret_cast<ggml_bf16_t *>(to), n);
 }
 
-// block_of returns rows of weights as the product's type: as they lie in memory where they are of that type and dense, else converted.
-const void *block_of(const Product &p, int64_t first, int64_t rows, bool bf16, Worker &worker) {
+}  // namespace
+
+const void *block_of(const Product &p, int64_t first, int64_t rows, bool bf16, Scratch &converted) {
   const size_t size = bf16 ? 2 : 4;
   const char *from = static_cast<const char *>(p.w) + first * p.w_stride;
   if (p.type == (bf16 ? GGML_TYPE_BF16 : GGML_TYPE_F32) && p.w_stride == p.k * size) return from;
-  char *to = static_cast<char *>(worker.weights.reserve(rows * p.k * size + p.k * sizeof(float)));
+  char *to = static_cast<char *>(converted.reserve(rows * p.k * size + p.k * sizeof(float)));
   if (!to) return nullptr;
   float *row = reinterpret_cast<float *>(to + rows * p.k * size);
   for (int64_t i = 0; i < rows; i++) {
@@ -177,7 +143,6 @@ const void *block_of(const Product &p, int64_t first, int64_t rows, bool bf16, W
   return to;
 }
 
-// The most rows of weights in a block: few enough that a block stays in the second-level cache.
 int64_t block_rows(int64_t n, int64_t k, size_t count, int threads) {
   int64_t rows = 512 * 1024 / (k * 4) / 16 * 16;
   rows = rows < 32 ? 32 : rows > 256 ? 256 : rows;
@@ -185,8 +150,6 @@ int64_t block_rows(int64_t n, int64_t k, size_t count, int threads) {
   while (rows > 32 && static_cast<int64_t>(count) * ((n + rows - 1) / rows) < 4 * threads) rows /= 2;
   return rows < n ? rows : n;
 }
-
-}  // namespace
 
 bool onednn_has_bf16() {
   constexpr unsigned bf16 = dnnl_cpu_isa_avx512_core_bf16;
@@ -209,11 +172,12 @@ bool run_onednn(bool bf16, const Product *products, size_t count, int threads) {
     if (!rounded) return false;
   }
 
-  const int64_t rows = block_rows(p0.n, p0.k, count, threads), blocks = (p0.n + rows - 1) / rows;
+  const Packed *packed = count == 1 ? packed_weights(p0, bf16, threads) : nullptr;
+  const int64_t rows = packed ? packed->rows : block_rows(p0.n, p0.k, count, threads), blocks = (p0.n + rows - 1) / rows;
   // Plans are made before the team starts: the map is shared. A block is as wide as all others, but for the last of each product.
   const int64_t x_stride = bf16 ? p0.k : static_cast<int64_t>(p0.x_stride), y_stride = static_cast<int64_t>(p0.y_stride);
-  const Plan *whole = plan_for({p0.m, rows, p0.k, x_stride, y_stride, bf16});
-  const Plan *last = p0.n % rows == 0 ? whole : plan_for({p0.m, p0.n % rows, p0.k, x_stride, y_stride, bf16});
+  const Plan *whole = plan_for({p0.m, rows, p0.k, x_stride, y_stride, bf16, packed != nullptr});
+  const Plan *last = p0.n % rows == 0 ? whole : plan_for({p0.m, p0.n % rows, p0.k, x_stride, y_stride, bf16, packed != nullptr});
   if (!whole || !last) return false;
 
   std::atomic<int64_t> next_row{0}, next{0};
@@ -232,7 +196,7 @@ bool run_onednn(bool bf16, const Product *products, size_t count, int threads) {
       const Product &p = products[i];
       const int64_t first = job % blocks * rows, here = first + rows <= p.n ? rows : p.n - first;
       const void *x = bf16 ? static_cast<const void *>(rounded + i * p.m * p.k) : p.x;
-      const void *w = block_of(p, first, here, bf16, worker);
+      const void *w = packed ? packed->blocks + first / rows * packed->block_bytes : block_of(p, first, here, bf16, worker.weights);
       if (!w || !execute(here == rows ? *whole : *last, worker, x, w, p.y + first)) ok = false;
     }
   }
@@ -242,7 +206,7 @@ bool run_onednn(bool bf16, const Product *products, size_t count, int threads) {
 extern "C" uint64_t eyelet_onednn_plans_made(void) { return state().made; }
 
 size_t kept_by_onednn() {
-  size_t all = state().rounded.size();
+  size_t all = state().rounded.size() + kept_packed();
   for (const auto &worker : state().workers) all += worker->weights.size() + worker->scratch.size();
   return all;
 }
@@ -252,6 +216,7 @@ void release_onednn() {
   s.plans.clear();
   s.workers.clear();
   s.rounded.release();
+  release_packed();
 }
 
 }  // namespace eyelet

@@ -79,6 +79,12 @@ Path choose_mul_mat(const ggml_tensor *op) {
   return exact(choose(w->type, layout, b.rows, w->ne[1], w->ne[0], b.inner * b.outer), op);
 }
 
+// Weights of a model stay as they are until it is closed.
+bool is_constant(const ggml_tensor *w) {
+  ggml_backend_buffer_t buffer = w->view_src ? w->view_src->buffer : w->buffer;
+  return buffer && ggml_backend_buffer_get_usage(buffer) == GGML_BACKEND_BUFFER_USAGE_WEIGHTS;
+}
+
 Product product_of(const ggml_tensor *w, Layout layout, int64_t w2, int64_t w3, int64_t rows, const float *x, size_t x_bytes, float *y, size_t y_bytes) {
   return {w->type,
           rows,
@@ -90,7 +96,8 @@ Product product_of(const ggml_tensor *w, Layout layout, int64_t w2, int64_t w3, 
           x_bytes / sizeof(float),
           y,
           y_bytes / sizeof(float),
-          layout};
+          layout,
+          is_constant(w)};
 }
 
 const float *numbers(const ggml_tensor *t, int64_t i1, int64_t i2, int64_t i3) {

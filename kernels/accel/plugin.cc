@@ -15,6 +15,7 @@
 #include "choice.h"
 #include "measure.h"
 #include "ops.h"
+#include "packed.h"
 #include "product.h"
 #include "repack.h"
 
@@ -195,6 +196,18 @@ bool measure_path(int type, int step, int threads, double *times) {
   return ok;
 }
 
+void set_cache(uint64_t bytes) {
+  const std::lock_guard<std::mutex> lock(computing);
+  set_packed_limit(bytes);
+  kept = kept_scratch();
+}
+
+void forget() {
+  const std::lock_guard<std::mutex> lock(computing);
+  release_packed();
+  kept = kept_scratch();
+}
+
 void *procedure(Registry *, const char *name) {
   const struct {
     const char *name;
@@ -205,6 +218,8 @@ void *procedure(Registry *, const char *name) {
       {"eyelet_accel_set_threads", reinterpret_cast<void *>(set_threads)},
       {"eyelet_accel_set_enabled", reinterpret_cast<void *>(set_enabled)},
       {"eyelet_accel_set_force", reinterpret_cast<void *>(force_path)},
+      {"eyelet_accel_set_cache", reinterpret_cast<void *>(set_cache)},
+      {"eyelet_accel_forget", reinterpret_cast<void *>(forget)},
       {"eyelet_accel_counters", reinterpret_cast<void *>(read_counters)},
       {"eyelet_accel_measure", reinterpret_cast<void *>(measure_path)},
       {"eyelet_accel_reads_repacked", reinterpret_cast<void *>(reads)},

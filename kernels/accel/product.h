@@ -26,6 +26,7 @@ struct Product {
   float *y;         // m rows
   size_t y_stride;  // numbers from row to row
   Layout layout;    // of w
+  bool constant;    // what stands at w stays the same as long as a context or projector computes with it
 };
 
 // A way of computing products. The numbers stand in calibration files.

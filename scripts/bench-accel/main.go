@@ -53,8 +53,10 @@ func main() {
 	names := flag.String("tests", "pp512,pp64,tg128", "`tests` of language models")
 	mmproj := flag.String("mmproj", "", "projector `files` to encode a picture with, separated by commas")
 	lm := flag.String("lm", "build/synth/llama-1b-q4_k_m.gguf", "language `model` that the projectors belong to")
+	cache := flag.Uint64("cache", 0, "`bytes` of memory for weights that the accelerator keeps converted")
 	flag.Parse()
 	runtime.LockOSThread() // libgomp keeps a team of workers for each thread that computes
+	ggml.SetAcceleratorCache(*cache)
 	if err := run(&o, *names, *mmproj, *lm, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "bench-accel:", err)
 		os.Exit(1)
