@@ -2,12 +2,14 @@
 makes of them, and what transformers computes with them in float32.
 
     scripts/setup --peers                       # llama.cpp's converter, from Debian's llama.cpp-tools
-    pip install torch transformers numpy pillow safetensors sentencepiece protobuf pyyaml requests tqdm
+    pip install torch==2.9.1 transformers==5.24.0 tokenizers==0.23.3 sentencepiece==0.2.3 safetensors==0.8.0 numpy==2.4.6 pillow==11.3.0 \
+        protobuf==7.36.2 pyyaml==6.0.4 requests==2.34.2 tqdm==4.70.1 jinja2==3.1.6
     PYTHONPATH=GGUF python scripts/golden/convert.py
 
 GGUF is a folder with the Python package gguf of the same llama.cpp: Debian's python3-gguf, unpacked (dpkg -x). It writes
 models/convert/testdata/: NAME/, the folders; NAME.json, metadata and tensors (as hashes) of llama.cpp's files, the ids of a
-text and the logits after it; picture.png and wide.png, what LLaVA is shown. And models/safetensors/testdata/.
+text and the logits after it; picture.png and wide.png, what LLaVA is shown, and square.png, which SmolVLM is. And
+models/safetensors/testdata/.
 
 llama.cpp's converter knows a byte-level tokenizer by the hash of the ids that it gives a text, which a tokenizer trained
 here cannot have: its name is given by hand. Everything else is the converter's own doing.
@@ -24,6 +26,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
+from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
 from transformers import (AutoTokenizer, CLIPVisionConfig, LlamaConfig, LlamaForCausalLM, LlavaConfig, LlavaForConditionalGeneration, LlavaNextConfig,
                           LlavaNextForConditionalGeneration, MistralConfig, Qwen2Config, Qwen2ForCausalLM, SmolVLMConfig,
                           SmolVLMForConditionalGeneration)
@@ -260,8 +263,8 @@ def rename(folder, names):
 
 
 def pictures():
-    """A picture of the tower's size, and one that LLaVA 1.6 cuts into tiles."""
-    for name, size in (("picture", (28, 28, 3)), ("wide", (30, 40, 3))):
+    """A picture of the tower's size, one that LLaVA 1.6 cuts into tiles, and one that SmolVLM cuts without resizing it."""
+    for name, size in (("picture", (28, 28, 3)), ("wide", (30, 40, 3)), ("square", (64, 64, 3))):
         Image.fromarray(np.random.default_rng(9).integers(0, 256, size, dtype=np.uint8)).save(OUT / f"{name}.png")
 
 
@@ -272,6 +275,11 @@ def see(model, folder):
         config = json.loads((folder / "preprocessor_config.json").read_text())
         mean, std = (torch.tensor(config[k])[:, None, None] for k in ("image_mean", "image_std"))
         inputs = {"pixel_values": ((rgb - mean) / std)[None]}
+    elif folder.name == "smolvlm":
+        # The tiles alone: the small copy of the whole picture that follows them depends on who resamples it.
+        made = SmolVLMImageProcessorPil.from_pretrained(folder)([[Image.open(OUT / "square.png")]], return_tensors="pt")
+        inputs = {"pixel_values": made["pixel_values"][:, :-1]}
+        return inputs, torch.cat(model.model.get_image_features(**inputs).pooler_output)
     else:
         made = LlavaNextImageProcessorPil.from_pretrained(folder)(Image.open(OUT / "wide.png"), return_tensors="pt")
         inputs = {"pixel_values": made["pixel_values"], "image_sizes": made["image_sizes"]}
@@ -280,12 +288,13 @@ def see(model, folder):
 
 @torch.no_grad()
 def answers(model, folder):
-    """The ids of TEXT, and the logits after them, after a picture where LLaVA sees one."""
-    ids = AutoTokenizer.from_pretrained(folder).encode(TEXT, add_special_tokens=False)
+    """The ids of TEXT, and the logits after them, after a picture where the model sees one."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    ids = tokenizer.encode(TEXT, add_special_tokens=False)
     result, inputs, before = {"text": TEXT, "ids": ids}, {}, []
-    if folder.name.startswith("llava"):
+    if (folder / "preprocessor_config.json").exists():
         inputs, tokens = see(model, folder)
-        before = [1] + [model.config.image_token_id] * len(tokens)
+        before = [tokenizer.bos_token_id] + [model.config.image_token_id] * len(tokens)
         result |= {"image_tokens": tokens.reshape(-1).tolist(), "image_shape": list(tokens.shape)}
     logits = model(input_ids=torch.tensor([before + ids]), **inputs).logits
     return result | {"logits": logits[0, -1].tolist()}

@@ -1,0 +1,2 @@
+// Package storetest helps tests of files that must not be readable.
+package storetest
