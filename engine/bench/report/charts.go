@@ -150,8 +150,12 @@ func (v *view) pareto(title, x string, cost func(*bench.Cell) (float64, bool), i
 	}
 	names.Offset = vg.Point{X: vg.Points(7), Y: vg.Points(5)}
 	p.Add(names)
+	comment := "Lower is closer to the base. Blue: no other combination is both cheaper and closer; grey: one is."
+	if n := len(names.Labels); n < len(best) {
+		comment += fmt.Sprintf(" %d of the %d blue ones have room for a name; the table marks all that are so for size.", n, len(best))
+	}
 	drawing, err := svg(p, 560, 360)
-	return &chart{title: title, svg: drawing, comment: "Lower is closer to the base. Blue: no other combination is both cheaper and closer; grey: one is."}, err
+	return &chart{title: title, svg: drawing, comment: comment}, err
 }
 
 // apart leaves out names that would lie over one before; the tables tell those too.
@@ -178,20 +182,39 @@ func (v *view) pointLabel(c *bench.Cell) string {
 }
 
 // maxBars bounds the rows of a chart.
-const maxBars = 40
+const maxBars = 50
 
-// stageBars stacks the stages of a question about a photo, a bar for each cell.
-func (v *view) stageBars() (*chart, error) {
-	var cells []*bench.Cell
+// rows are the cells that a chart with a row for each shows, the first on top, and a sentence that tells which those are if it is not all.
+func (v *view) rows(of func(*bench.Cell) bool) (cells []*bench.Cell, which string) {
+	var all int
+	for i := range v.r.Cells {
+		if c := &v.r.Cells[i]; c.Speed != nil {
+			all++
+		}
+	}
+	first, base := &v.r.Cells[0], v.r.Setup
 	for _, c := range v.first() {
-		if c.KV == v.r.Cells[0].KV && c.Speed != nil && c.Speed.TTFTMS != nil && len(cells) < maxBars {
+		if c.KV == first.KV && c.Speed != nil && of(c) {
 			cells = append(cells, c)
 		}
 	}
+	if len(cells) > maxBars { // those that differ from the base in one file tell most
+		cells = slices.DeleteFunc(cells, func(c *bench.Cell) bool { return c.Model != base.BaseModel && c.Projector != base.BaseProjector })
+		cells = cells[:min(len(cells), maxBars)]
+	}
+	if len(cells) < all {
+		which = fmt.Sprintf(" Here are %d of the %d combinations that were timed, with a KV cache in %s; the table has all.", len(cells), all, first.KV)
+	}
+	slices.Reverse(cells) // rows are drawn from below
+	return cells, which
+}
+
+// stageBars stacks the stages of a question about a photo, a bar for each cell.
+func (v *view) stageBars() (*chart, error) {
+	cells, which := v.rows(func(c *bench.Cell) bool { return c.Speed.TTFTMS != nil })
 	if len(cells) == 0 {
 		return nil, nil
 	}
-	slices.Reverse(cells) // bars are drawn from below
 	stages := []struct {
 		name string
 		of   func(*bench.Speed) float64
@@ -230,21 +253,15 @@ func (v *view) stageBars() (*chart, error) {
 	p.X.Min = 0
 	p.X.Max *= 1.4 // room for the legend
 	drawing, err := svg(p, 560, vg.Length(70+20*len(cells)))
-	return &chart{title: "Stages", svg: drawing, comment: "Medians. Loading the model comes before, once."}, err
+	return &chart{title: "Stages", svg: drawing, comment: "Medians. Loading the model comes before, once." + which}, err
 }
 
 // spread draws each repetition of tg128.
 func (v *view) spread() (*chart, error) {
-	var cells []*bench.Cell
-	for _, c := range v.first() {
-		if c.KV == v.r.Cells[0].KV && c.Projector == v.r.Cells[0].Projector && c.Speed != nil && len(cells) < maxBars {
-			cells = append(cells, c)
-		}
-	}
+	cells, which := v.rows(func(c *bench.Cell) bool { return c.Projector == v.r.Cells[0].Projector })
 	if len(cells) == 0 {
 		return nil, nil
 	}
-	slices.Reverse(cells)
 	p := newPlot("tokens/s of tg128, each repetition", "")
 	addGrid(p)
 	var dots, medians plotter.XYs
@@ -270,7 +287,7 @@ func (v *view) spread() (*chart, error) {
 	p.NominalY(names...)
 	p.X.Min = 0
 	drawing, err := svg(p, 560, vg.Length(70+20*len(cells)))
-	return &chart{title: "Spread", svg: drawing, comment: "Rings: repetitions; plus signs: medians."}, err
+	return &chart{title: "Spread", svg: drawing, comment: "Rings: repetitions; plus signs: medians." + which}, err
 }
 
 // charts are all that there is something to show in.
