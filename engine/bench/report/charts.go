@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
@@ -33,6 +34,7 @@ var (
 type chart struct {
 	title, comment string
 	svg            string
+	tall           bool // a row for each combination
 }
 
 func newPlot(x, y string) *plot.Plot {
@@ -53,6 +55,12 @@ func addGrid(p *plot.Plot) {
 	p.Add(g)
 }
 
+// fonts are those whose letters are as wide as the ones that plot places words by, where a viewer has one of them.
+const fonts = "Liberation Sans,Arial,Helvetica,sans-serif"
+
+// roomy is a name before something that it must not touch: where a viewer has none of the fonts, letters are up to a sixth wider.
+func roomy(name string) string { return name + strings.Repeat(" ", 1+len(name)/4) }
+
 // fontFamily matches how vgsvg names fonts, which viewers may not have; fixedSize the size in points, in whose place the page puts its own.
 var (
 	fontFamily = regexp.MustCompile(`font-family:[^;"]*`)
@@ -71,7 +79,7 @@ func svg(p *plot.Plot, width, height vg.Length) (string, error) {
 	if i := bytes.Index(out, []byte("<svg")); i >= 0 {
 		out = out[i:] // the page needs no XML declaration
 	}
-	return fontFamily.ReplaceAllString(fixedSize.ReplaceAllString(string(out), "<svg"), "font-family:sans-serif"), nil
+	return fontFamily.ReplaceAllString(fixedSize.ReplaceAllString(string(out), "<svg"), "font-family:"+fonts), nil
 }
 
 // logTicks marks 1, 2 and 5 of each power of ten on an axis of logarithms. plot.LogScale is not used: plot leaves room for the label of
@@ -102,7 +110,7 @@ func (v *view) pareto(title, x string, cost func(*bench.Cell) (float64, bool), i
 	if len(points) < 2 {
 		return nil, nil
 	}
-	p := newPlot(x, "KL divergence from the base "+v.divergenceName()+", nats")
+	p := newPlot(x, "KL divergence "+v.divergenceName()+", nats")
 	p.Y.Tick.Marker = logTicks{}
 	addGrid(p)
 	var best, rest, line plotter.XYs
@@ -170,15 +178,12 @@ func apart(p *plot.Plot, all plotter.XYLabels) (kept plotter.XYLabels) {
 	return kept
 }
 
-// pointLabel names a point; the type of the KV cache is told where there are several.
+// pointLabel names a point; the type of the KV cache is told where it is not the base's.
 func (v *view) pointLabel(c *bench.Cell) string {
-	label := v.label(c)
-	for _, other := range v.r.Cells {
-		if other.KV != v.r.Cells[0].KV {
-			return label + ", " + c.KV
-		}
+	if c.KV != v.r.Setup.BaseKV {
+		return v.label(c) + ", KV " + c.KV
 	}
-	return label
+	return v.label(c)
 }
 
 // maxBars bounds the rows of a chart.
@@ -243,17 +248,17 @@ func (v *view) stageBars() (*chart, error) {
 		}
 		below = bars
 		p.Add(bars)
-		p.Legend.Add(stage.name, bars)
+		p.Legend.Add(roomy(stage.name), bars)
 	}
 	names := make([]string, len(cells))
 	for k, c := range cells {
-		names[k] = v.label(c)
+		names[k] = roomy(v.label(c))
 	}
 	p.NominalY(names...)
 	p.X.Min = 0
 	p.X.Max *= 1.4 // room for the legend
 	drawing, err := svg(p, 560, vg.Length(70+20*len(cells)))
-	return &chart{title: "Stages", svg: drawing, comment: "Medians. Loading the model comes before, once." + which}, err
+	return &chart{title: "Stages", svg: drawing, comment: "Medians. Loading the model comes before, once." + which, tall: true}, err
 }
 
 // spread draws each repetition of tg128.
@@ -271,7 +276,7 @@ func (v *view) spread() (*chart, error) {
 			dots = append(dots, plotter.XY{X: x, Y: float64(k)})
 		}
 		medians = append(medians, plotter.XY{X: c.Speed.TG128.Median, Y: float64(k)})
-		names[k] = v.shortModel[c.Model]
+		names[k] = roomy(v.shortModel[c.Model])
 	}
 	for i, xys := range []plotter.XYs{dots, medians} {
 		s, err := plotter.NewScatter(xys)
@@ -287,7 +292,7 @@ func (v *view) spread() (*chart, error) {
 	p.NominalY(names...)
 	p.X.Min = 0
 	drawing, err := svg(p, 560, vg.Length(70+20*len(cells)))
-	return &chart{title: "Spread", svg: drawing, comment: "Rings: repetitions; plus signs: medians." + which}, err
+	return &chart{title: "Spread", svg: drawing, comment: "Rings: repetitions; plus signs: medians." + which, tall: true}, err
 }
 
 // charts are all that there is something to show in.
