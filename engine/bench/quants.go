@@ -64,24 +64,30 @@ type matrix struct {
 	o     QuantsOptions
 	r     *Results
 	jobs  []*matrixJob
-	spent map[string][]time.Duration // by kind
+	spent map[string]effort // by kind
+}
+
+// effort is what jobs of a kind took.
+type effort struct {
+	time   time.Duration
+	weight float64
 }
 
 // matrixJob is a job with where its result goes.
 type matrixJob struct {
 	Job
 	name   string
-	weight int64 // bytes of its files
+	weight int64 // bytes of its file
+	early  bool  // goes before others, so that the time left is soon known
 	have   func() bool
 	take   func(*JobResult)
-	cell   int // of speed and peer
 }
 
 // Quants measures a matrix. Each result is saved in o.Out as soon as it is there; a later call with the same settings goes on with what is
 // missing. A job that fails is noted and the rest goes on, except that nothing can be compared without a base. When ctx is done it
 // returns what there is with ctx's error.
 func Quants(ctx context.Context, o QuantsOptions) (*Results, error) {
-	m := &matrix{o: o, spent: map[string][]time.Duration{}}
+	m := &matrix{o: o, spent: map[string]effort{}}
 	if err := m.prepare(); err != nil {
 		return nil, err
 	}

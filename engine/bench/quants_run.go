@@ -13,7 +13,8 @@ import (
 	"unicode"
 )
 
-// plan lists the jobs, in an order in which each finds what it needs: projectors, then quality, the base first in both, then speed.
+// plan lists the jobs, in an order in which each finds what it needs: projectors, then quality, the base first in both, then speed. One of
+// each kind goes before: how long the rest will take is known then.
 func (m *matrix) plan() {
 	if !m.o.NoQuality {
 		m.planTowers()
@@ -26,16 +27,17 @@ func (m *matrix) plan() {
 }
 
 func rank(j *matrixJob) int {
-	n := map[string]int{JobTower: 0, JobQuality: 2, JobSpeed: 4, JobPeer: 4}[j.Kind]
-	if !j.Base && n < 4 {
-		n++
+	switch n := map[string]int{JobTower: 0, JobQuality: 1, JobSpeed: 2, JobPeer: 2}[j.Kind]; {
+	case j.Base || j.early:
+		return n
+	default:
+		return n + 3
 	}
-	return n
 }
 
 // job is a job with the settings that all have.
 func (m *matrix) job(kind, name string) *matrixJob {
-	j := &matrixJob{name: kind + " of " + name, cell: -1}
+	j := &matrixJob{name: kind + " of " + name}
 	j.Job = Job{Kind: kind, Threads: slices.Max(m.o.Threads), Reps: m.o.Reps, Context: m.o.Context, Dir: filepath.Join(m.o.Out, workDir),
 		Questions: m.o.Questions, Count: m.o.Count, Seed: m.o.Seed, Windows: m.o.Windows}
 	m.jobs = append(m.jobs, j)
@@ -135,6 +137,7 @@ func answersName(key string) string {
 }
 
 func (m *matrix) planSpeeds() {
+	early := true
 	for i := range m.r.Cells {
 		c := &m.r.Cells[i]
 		if !m.asked(c) {
@@ -147,13 +150,15 @@ func (m *matrix) planSpeeds() {
 		}
 		for _, kind := range kinds {
 			j := m.job(kind, c.Name())
-			j.Model, j.Projector, j.KV, j.Threads, j.Batch, j.weight, j.cell = model.Path, projector.Path, c.KV, c.Threads, c.Batch, model.Bytes, i
+			j.Model, j.Projector, j.KV, j.Threads, j.Batch, j.weight = model.Path, projector.Path, c.KV, c.Threads, c.Batch, model.Bytes
+			j.early = early
 			if kind == JobPeer {
 				j.have, j.take = func() bool { return c.Peer != nil }, func(r *JobResult) { c.Peer = r.Peer }
 			} else {
 				j.have, j.take = func() bool { return c.Speed != nil }, func(r *JobResult) { c.Speed = r.Speed }
 			}
 		}
+		early = false
 	}
 }
 
@@ -190,7 +195,8 @@ func (m *matrix) run(ctx context.Context) error {
 			}
 			m.r.Failures[j.name] = err.Error()
 		} else {
-			m.spent[j.Kind] = append(m.spent[j.Kind], time.Duration(float64(time.Since(start))/float64(max(j.weight, 1))*1e6))
+			spent := m.spent[j.Kind]
+			m.spent[j.Kind] = effort{spent.time + time.Since(start), spent.weight + float64(max(j.weight, 1))}
 			delete(m.r.Failures, j.name)
 			j.take(result)
 		}
@@ -221,14 +227,10 @@ func (m *matrix) sweep() {
 func (m *matrix) estimate(jobs []*matrixJob) (sum time.Duration) {
 	for _, j := range jobs {
 		spent := m.spent[j.Kind]
-		if len(spent) == 0 {
+		if spent.weight == 0 {
 			return 0
 		}
-		var all time.Duration
-		for _, d := range spent {
-			all += d
-		}
-		sum += time.Duration(float64(all) / float64(len(spent)) * float64(max(j.weight, 1)) / 1e6)
+		sum += time.Duration(float64(spent.time) * float64(max(j.weight, 1)) / spent.weight)
 	}
 	return sum
 }

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
@@ -33,6 +34,7 @@ var (
 type chart struct {
 	title, comment string
 	svg            string
+	tall           bool // a row for each combination
 }
 
 func newPlot(x, y string) *plot.Plot {
@@ -53,6 +55,12 @@ func addGrid(p *plot.Plot) {
 	p.Add(g)
 }
 
+// fonts are those whose letters are as wide as the ones that plot places words by, where a viewer has one of them.
+const fonts = "Liberation Sans,Arial,Helvetica,sans-serif"
+
+// roomy is a name before something that it must not touch: where a viewer has none of the fonts, letters are up to a sixth wider.
+func roomy(name string) string { return name + strings.Repeat(" ", 1+len(name)/4) }
+
 // fontFamily matches how vgsvg names fonts, which viewers may not have; fixedSize the size in points, in whose place the page puts its own.
 var (
 	fontFamily = regexp.MustCompile(`font-family:[^;"]*`)
@@ -71,7 +79,7 @@ func svg(p *plot.Plot, width, height vg.Length) (string, error) {
 	if i := bytes.Index(out, []byte("<svg")); i >= 0 {
 		out = out[i:] // the page needs no XML declaration
 	}
-	return fontFamily.ReplaceAllString(fixedSize.ReplaceAllString(string(out), "<svg"), "font-family:sans-serif"), nil
+	return fontFamily.ReplaceAllString(fixedSize.ReplaceAllString(string(out), "<svg"), "font-family:"+fonts), nil
 }
 
 // logTicks marks 1, 2 and 5 of each power of ten on an axis of logarithms. plot.LogScale is not used: plot leaves room for the label of
@@ -102,7 +110,7 @@ func (v *view) pareto(title, x string, cost func(*bench.Cell) (float64, bool), i
 	if len(points) < 2 {
 		return nil, nil
 	}
-	p := newPlot(x, "KL divergence from the base "+v.divergenceName()+", nats")
+	p := newPlot(x, "KL divergence "+v.divergenceName()+", nats")
 	p.Y.Tick.Marker = logTicks{}
 	addGrid(p)
 	var best, rest, line plotter.XYs
@@ -150,8 +158,12 @@ func (v *view) pareto(title, x string, cost func(*bench.Cell) (float64, bool), i
 	}
 	names.Offset = vg.Point{X: vg.Points(7), Y: vg.Points(5)}
 	p.Add(names)
+	comment := "Lower is closer to the base. Blue: no other combination is both cheaper and closer; grey: one is."
+	if n := len(names.Labels); n < len(best) {
+		comment += fmt.Sprintf(" %d of the %d blue ones have room for a name; the table marks all that are so for size.", n, len(best))
+	}
 	drawing, err := svg(p, 560, 360)
-	return &chart{title: title, svg: drawing, comment: "Lower is closer to the base. Blue: no other combination is both cheaper and closer; grey: one is."}, err
+	return &chart{title: title, svg: drawing, comment: comment}, err
 }
 
 // apart leaves out names that would lie over one before; the tables tell those too.
@@ -166,32 +178,48 @@ func apart(p *plot.Plot, all plotter.XYLabels) (kept plotter.XYLabels) {
 	return kept
 }
 
-// pointLabel names a point; the type of the KV cache is told where there are several.
+// pointLabel names a point; the type of the KV cache is told where it is not the base's.
 func (v *view) pointLabel(c *bench.Cell) string {
-	label := v.label(c)
-	for _, other := range v.r.Cells {
-		if other.KV != v.r.Cells[0].KV {
-			return label + ", " + c.KV
-		}
+	if c.KV != v.r.Setup.BaseKV {
+		return v.label(c) + ", KV " + c.KV
 	}
-	return label
+	return v.label(c)
 }
 
 // maxBars bounds the rows of a chart.
-const maxBars = 40
+const maxBars = 50
 
-// stageBars stacks the stages of a question about a photo, a bar for each cell.
-func (v *view) stageBars() (*chart, error) {
-	var cells []*bench.Cell
+// rows are the cells that a chart with a row for each shows, the first on top, and a sentence that tells which those are if it is not all.
+func (v *view) rows(of func(*bench.Cell) bool) (cells []*bench.Cell, which string) {
+	var all int
+	for i := range v.r.Cells {
+		if c := &v.r.Cells[i]; c.Speed != nil {
+			all++
+		}
+	}
+	first, base := &v.r.Cells[0], v.r.Setup
 	for _, c := range v.first() {
-		if c.KV == v.r.Cells[0].KV && c.Speed != nil && c.Speed.TTFTMS != nil && len(cells) < maxBars {
+		if c.KV == first.KV && c.Speed != nil && of(c) {
 			cells = append(cells, c)
 		}
 	}
+	if len(cells) > maxBars { // those that differ from the base in one file tell most
+		cells = slices.DeleteFunc(cells, func(c *bench.Cell) bool { return c.Model != base.BaseModel && c.Projector != base.BaseProjector })
+		cells = cells[:min(len(cells), maxBars)]
+	}
+	if len(cells) < all {
+		which = fmt.Sprintf(" Here are %d of the %d combinations that were timed, with a KV cache in %s; the table has all.", len(cells), all, first.KV)
+	}
+	slices.Reverse(cells) // rows are drawn from below
+	return cells, which
+}
+
+// stageBars stacks the stages of a question about a photo, a bar for each cell.
+func (v *view) stageBars() (*chart, error) {
+	cells, which := v.rows(func(c *bench.Cell) bool { return c.Speed.TTFTMS != nil })
 	if len(cells) == 0 {
 		return nil, nil
 	}
-	slices.Reverse(cells) // bars are drawn from below
 	stages := []struct {
 		name string
 		of   func(*bench.Speed) float64
@@ -220,31 +248,25 @@ func (v *view) stageBars() (*chart, error) {
 		}
 		below = bars
 		p.Add(bars)
-		p.Legend.Add(stage.name, bars)
+		p.Legend.Add(roomy(stage.name), bars)
 	}
 	names := make([]string, len(cells))
 	for k, c := range cells {
-		names[k] = v.label(c)
+		names[k] = roomy(v.label(c))
 	}
 	p.NominalY(names...)
 	p.X.Min = 0
 	p.X.Max *= 1.4 // room for the legend
 	drawing, err := svg(p, 560, vg.Length(70+20*len(cells)))
-	return &chart{title: "Stages", svg: drawing, comment: "Medians. Loading the model comes before, once."}, err
+	return &chart{title: "Stages", svg: drawing, comment: "Medians. Loading the model comes before, once." + which, tall: true}, err
 }
 
 // spread draws each repetition of tg128.
 func (v *view) spread() (*chart, error) {
-	var cells []*bench.Cell
-	for _, c := range v.first() {
-		if c.KV == v.r.Cells[0].KV && c.Projector == v.r.Cells[0].Projector && c.Speed != nil && len(cells) < maxBars {
-			cells = append(cells, c)
-		}
-	}
+	cells, which := v.rows(func(c *bench.Cell) bool { return c.Projector == v.r.Cells[0].Projector })
 	if len(cells) == 0 {
 		return nil, nil
 	}
-	slices.Reverse(cells)
 	p := newPlot("tokens/s of tg128, each repetition", "")
 	addGrid(p)
 	var dots, medians plotter.XYs
@@ -254,7 +276,7 @@ func (v *view) spread() (*chart, error) {
 			dots = append(dots, plotter.XY{X: x, Y: float64(k)})
 		}
 		medians = append(medians, plotter.XY{X: c.Speed.TG128.Median, Y: float64(k)})
-		names[k] = v.shortModel[c.Model]
+		names[k] = roomy(v.shortModel[c.Model])
 	}
 	for i, xys := range []plotter.XYs{dots, medians} {
 		s, err := plotter.NewScatter(xys)
@@ -270,7 +292,7 @@ func (v *view) spread() (*chart, error) {
 	p.NominalY(names...)
 	p.X.Min = 0
 	drawing, err := svg(p, 560, vg.Length(70+20*len(cells)))
-	return &chart{title: "Spread", svg: drawing, comment: "Rings: repetitions; plus signs: medians."}, err
+	return &chart{title: "Spread", svg: drawing, comment: "Rings: repetitions; plus signs: medians." + which, tall: true}, err
 }
 
 // charts are all that there is something to show in.

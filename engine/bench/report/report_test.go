@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/xml"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -166,5 +168,31 @@ func TestFiguresHaveFourDigits(t *testing.T) {
 		if got := figure(x); got != want {
 			t.Errorf("%v: %s, want %s", x, got, want)
 		}
+	}
+}
+
+func TestChartsTellWhatTheyLeaveOut(t *testing.T) {
+	r := results(2)
+	n := len(r.Cells)
+	for _, c := range r.Cells[:n:n] {
+		c.KV = "q8_0"
+		r.Cells = append(r.Cells, c)
+	}
+	list, err := newView(r).charts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range list {
+		if c.title == "Stages" && !strings.Contains(c.comment, fmt.Sprintf("%d of the %d combinations", n, 2*n)) {
+			t.Errorf("%s: %s", c.title, c.comment)
+		}
+	}
+	cells, _ := newView(r).rows(func(*bench.Cell) bool { return true })
+	for range maxBars {
+		r.Cells = append(r.Cells, r.Cells[n-1]) // differs from the base in both files
+	}
+	few, which := newView(r).rows(func(*bench.Cell) bool { return true })
+	if len(few) >= len(cells) || slices.ContainsFunc(few, func(c *bench.Cell) bool { return c.Model != r.Setup.BaseModel && c.Projector != r.Setup.BaseProjector }) || which == "" {
+		t.Errorf("%d of %d rows, %q", len(few), len(cells), which)
 	}
 }

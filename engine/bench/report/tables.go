@@ -8,8 +8,8 @@ import (
 
 // qualityTable is a row for each combination of model, projector and KV cache.
 func (v *view) qualityTable() table {
-	t := table{title: "Quality", head: []string{"model", "projector", "KV", "files, MiB", "KL after a picture", "99 %", "same token, %", "KL over the text", "perplexity", "exact, %", "ANLS, %", "same answer, %"},
-		comment: "KL: divergence of the next-token distribution from the base's, in nats, mean over all places; 99 %: what 99 of 100 places keep below. Same token: places with the base's most probable token. " +
+	t := table{title: "Quality", head: []string{"model", "projector", "KV", "files, MiB", "KL after a picture", "99 %", "same token, %", "perplexity after a picture", "KL over the text", "perplexity of the text", "exact, %", "ANLS, %", "same answer, %"},
+		comment: "KL: divergence of the next-token distribution from the base's, in nats, mean over all places; 99 %: what 99 of 100 places keep below. Same token: places with the base's most probable token. Perplexity after a picture: of right answers. " +
 			"Exact and ANLS: scores of the model's own answers with 95 % intervals (bootstrap); same answer: answers that are the base's to the letter."}
 	bestOf := map[*bench.Cell]bool{}
 	for _, p := range v.frontier(v.qualities(), v.sizeOf) {
@@ -19,6 +19,11 @@ func (v *view) qualityTable() table {
 		q := v.r.Quality(c)
 		row := []string{v.shortModel[c.Model], v.shortTower[c.Projector], c.KV, megabytes(v.r.Bytes(c))}
 		row = append(row, divergences(q.AfterImage, v.isBase(c), true)...)
+		if q.AfterImage != nil {
+			row = append(row, figure(q.AfterImage.Perplexity))
+		} else {
+			row = append(row, "")
+		}
 		row = append(row, divergences(q.Text, v.isBase(c), false)...)
 		row = append(row, figure(q.Text.Perplexity))
 		if a := q.Answers; a != nil {

@@ -31,7 +31,7 @@ type fact struct{ Name, Value string }
 type page struct {
 	Title, Summary string
 	Findings       []string
-	Charts         []pageChart
+	Charts, Tall   []pageChart
 	Tables         []pageTable
 	Notes          []string
 	Facts          []fact
@@ -196,7 +196,11 @@ func (v *view) html() ([]byte, error) {
 	}
 	for _, c := range charts {
 		// vgsvg escapes what it writes; names of files reach it as text.
-		p.Charts = append(p.Charts, pageChart{Title: c.title, Comment: c.comment, SVG: template.HTML(c.svg)})
+		list := &p.Charts
+		if c.tall {
+			list = &p.Tall
+		}
+		*list = append(*list, pageChart{Title: c.title, Comment: c.comment, SVG: template.HTML(c.svg)})
 	}
 	for _, t := range v.tables() {
 		pt := pageTable{Title: t.title, Comment: t.comment, Head: t.head}
