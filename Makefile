@@ -41,6 +41,7 @@ test: test-go test-race test-bundle test-air-gap ## all tests that CI runs
 
 test-go: ## the tests of the packages, those against llama.cpp's own programs included
 	@scripts/setup --quiet --peers
+	@scripts/npm-clients
 	@scripts/accel
 	$(env) && EYELET_PEERS=require go test $(PKG)
 ifeq ($(PKG),./...)
@@ -61,6 +62,7 @@ test-air-gap: accel ## that a bundle with program and model is all that a machin
 
 test-slow: test-asan build/synth/llama-1b-q4_k_m.gguf build/synth/mmproj-1b-f16.gguf ## tests that take minutes: leaks over thousands of cycles, scores of the built-in model
 	@scripts/setup --quiet --peers
+	@scripts/npm-clients
 	@scripts/accel
 	$(env) && EYELET_PEERS=require EYELET_SLOW=1 go test -count=1 -timeout=3h -v $(PKG)
 	@scripts/test-air-gap build/synth/llama-1b-q4_k_m.gguf build/synth/mmproj-1b-f16.gguf

@@ -4,7 +4,7 @@
 //	cmd, err := peers.Command(ctx, "llama-tokenize", "-m", model, "-p", "hello", "--ids")
 //
 // The programs come with scripts/setup --peers (Debian's llama.cpp-tools and llama.cpp-tools-extra); test-backend-ops, which compares a
-// backend with ggml's own, with libggml.
+// backend with ggml's own, with libggml. Beside them, Node.js runs other people's clients of the server's APIs.
 package peers
 
 import (
@@ -23,13 +23,19 @@ import (
 )
 
 // ErrMissing is wrapped by the error of [Command] when the program is not installed.
-var ErrMissing = errors.New("run scripts/setup --peers, or install llama.cpp's programs")
+var ErrMissing = errors.New("run scripts/setup --peers, or install llama.cpp's programs and Node.js")
 
 // Tools are the programs that [Command] runs.
 var Tools = []string{
 	"llama-batched-bench", "llama-bench", "llama-completion", "llama-imatrix", "llama-mtmd-cli", "llama-perplexity",
-	"llama-quantize", "llama-server", "llama-tokenize", backendOps,
+	"llama-quantize", "llama-server", "llama-tokenize", backendOps, Node,
 }
+
+// Node is Node.js. It is 22 or later in a sysroot.
+const Node = "node"
+
+// nodePaths is the library with which Node.js finds its parts in a sysroot (scripts/node-paths.c).
+const nodePaths = "eyelet-node-paths.so"
 
 // backendOps is installed aside, below libexec.
 const backendOps = "test-backend-ops"
@@ -70,6 +76,9 @@ func commandLine(tool, libDir string, lookPath func(string) (string, error)) ([]
 			return nil, fmt.Errorf("peers: %s is not in the sysroot of %s: %w", tool, libDir, ErrMissing)
 		}
 		path := libDir + string(os.PathListSeparator) + filepath.Join(libDir, "llama")
+		if tool == Node {
+			return []string{loader, "--preload", filepath.Join(libDir, nodePaths), "--library-path", path, program}, nil
+		}
 		return []string{loader, "--library-path", path, program}, nil
 	}
 	program, err := lookPath(tool)

@@ -52,7 +52,7 @@ func TestUnknownToolIsRefused(t *testing.T) {
 func TestCommandLine(t *testing.T) {
 	sysroot := t.TempDir()
 	lib := filepath.Join(sysroot, "usr/lib/x86_64-linux-gnu")
-	for _, file := range []string{".complete", "usr/bin/llama-bench", "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"} {
+	for _, file := range []string{".complete", "usr/bin/llama-bench", "usr/bin/node", "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(sysroot, file)), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -73,6 +73,9 @@ func TestCommandLine(t *testing.T) {
 		{"in a sysroot through its loader", "llama-bench", lib, []string{
 			filepath.Join(lib, "ld-linux-x86-64.so.2"), "--library-path", lib + ":" + filepath.Join(lib, "llama"),
 			filepath.Join(sysroot, "usr/bin/llama-bench")}},
+		{"Node.js in a sysroot with the library that finds its parts", "node", lib, []string{
+			filepath.Join(lib, "ld-linux-x86-64.so.2"), "--preload", filepath.Join(lib, "eyelet-node-paths.so"), "--library-path", lib + ":" + filepath.Join(lib, "llama"),
+			filepath.Join(sysroot, "usr/bin/node")}},
 		{"missing in a sysroot, and not taken from the host", "llama-server", lib, nil},
 		{"on a system from PATH", "llama-bench", "/usr/lib/x86_64-linux-gnu", []string{"/usr/bin/llama-bench"}},
 		{"missing in PATH", "llama-server", "/usr/lib/x86_64-linux-gnu", nil},

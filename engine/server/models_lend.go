@@ -1,0 +1,93 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/models/store"
+)
+
+// lease is the right to use a model until release.
+type lease struct {
+	*engine.Lease
+	*model
+	load time.Duration // that this request waited for the model
+}
+
+// use borrows a model. context is the context length that the request needs at least, 0 for any; keep is how long the model stays loaded
+// afterwards, nil for what applies anyway. The lease must be released.
+func (ms *models) use(ctx context.Context, m *model, contextLength int, keep *time.Duration) (*lease, error) {
+	key, spec, err := ms.key(m, contextLength)
+	if err != nil {
+		return nil, err
+	}
+	if facts, err := ms.facts(spec.Model); err == nil && facts.fused {
+		return nil, fmt.Errorf("%w: %s holds the vision tower and the language model in one file, which libllama does not open; import the two files that llama.cpp's converter makes",
+			store.ErrUnsupported, m.name)
+	}
+	ms.pool.Register(key, spec)
+	ms.mu.Lock()
+	ms.inPool[key] = m
+	ms.mu.Unlock()
+	began := time.Now()
+	l, err := ms.pool.Use(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	if keep != nil {
+		l.KeepAlive(*keep)
+	}
+	rec := recordOf(ctx)
+	rec.model = m.name
+	return &lease{Lease: l, model: m, load: time.Since(began)}, nil
+}
+
+// key is the name under which the pool loads a model, which stands for the files and not for the name that a client used, so that copies are
+// loaded once; and what is loaded. A request for a longer context than the model has by default gets the next power of two, lest each
+// length is a model of its own.
+func (ms *models) key(m *model, contextLength int) (string, engine.ModelSpec, error) {
+	spec := m.spec
+	if contextLength > cmp.Or(spec.Context, engine.DefaultContext) {
+		if contextLength > ms.limits.Context {
+			return "", spec, refuseField("num_ctx", "a context of %d tokens is more than this server gives, which is %d", contextLength, ms.limits.Context)
+		}
+		n := engine.DefaultContext
+		for n < contextLength {
+			n *= 2
+		}
+		spec.Context = min(n, ms.limits.Context)
+	}
+	return fmt.Sprintf("%s@%d", m.digest, spec.Context), spec, nil
+}
+
+// loadedModel is a model that takes memory.
+type loadedModel struct {
+	*model
+	engine.PoolModel
+}
+
+// loaded lists the models that take memory.
+func (ms *models) loaded() []loadedModel {
+	var list []loadedModel
+	for _, p := range ms.pool.List() {
+		ms.mu.Lock()
+		m := ms.inPool[p.Name]
+		ms.mu.Unlock()
+		if m != nil {
+			list = append(list, loadedModel{m, p})
+		}
+	}
+	return list
+}
+
+// unload lets go of a model in all context lengths.
+func (ms *models) unload(m *model) {
+	for _, l := range ms.loaded() {
+		if l.digest == m.digest {
+			_ = ms.pool.Unload(l.PoolModel.Name) // gone meanwhile, or the pool is closed
+		}
+	}
+}
