@@ -79,7 +79,7 @@ func newRootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{err: err, command: cmd.CommandPath()}
 	})
-	root.AddCommand(newRunCommand(), newServeCommand(), newEncodeCommand(), newListCommand(), newShowCommand(), newImportCommand(), newExportCommand(), newPushCommand(),
+	root.AddCommand(newRunCommand(), newServeCommand(), newEncodeCommand(), newEvalCommand(), newListCommand(), newShowCommand(), newImportCommand(), newExportCommand(), newPushCommand(),
 		newPullCommand(), newConvertCommand(), newQuantizeCommand(), newImatrixCommand(), newCpCommand(), newRmCommand(), newStoreCommand(), newSBOMCommand(), newBenchCommand(), newDoctorCommand(),
 		newVersionCommand(), newCompletionCommand())
 	return root

@@ -26,6 +26,14 @@ func exactMatch(said, right string) float64 {
 	return 0
 }
 
+// literalMatch is 1 for an answer that is right to the letter, but for spaces around it.
+func literalMatch(said, right string) float64 {
+	if strings.TrimSpace(said) == strings.TrimSpace(right) {
+		return 1
+	}
+	return 0
+}
+
 // words are what F1 compares, as in SQuAD's evaluation (Rajpurkar et al. 2016): small letters without punctuation and articles.
 func words(s string) (list []string) {
 	clean := strings.Map(func(r rune) rune {

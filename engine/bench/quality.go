@@ -78,6 +78,7 @@ func compareWith(base string, isBase bool, run func(place) error) (*Distribution
 
 // said is an answer with its scores, a line of a file of answers.
 type said struct {
+	Kind     string   `json:"kind,omitempty"`
 	Picture  string   `json:"picture"`
 	Question string   `json:"question"`
 	Answers  []string `json:"answers"`
@@ -89,7 +90,7 @@ type said struct {
 
 func score(q Question, text string) said {
 	return said{
-		Picture: q.Picture, Question: q.Question, Answers: q.Answers, Said: text,
+		Kind: q.Kind, Picture: q.Picture, Question: q.Question, Answers: q.Answers, Said: text,
 		Exact: best(exactMatch, text, q.Answers), F1: best(f1, text, q.Answers), ANLS: best(anls, text, q.Answers),
 	}
 }

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+
+	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/bench"
+)
+
+const evalLong = `Asks a model questions about pictures and scores its answers, by kind of question,
+with 95 % confidence intervals (bootstrap).
+
+Questions are a folder with questions.jsonl or such a file, an object a line:
+{"picture": "a.png", "question": "What is it?", "answers": ["a cat", "cat"], "kind": "animals"}.
+Without --questions they are those of the built-in model's domain, whose pictures
+it never saw in training.
+
+Scores: literal, right to the letter; exact, but for case, spaces and a full stop at
+the end; F1 of words; ANLS, the similarity that document questions are scored with.
+Of several right answers the nearest counts.`
+
+const evalExample = `  eyelet eval
+  eyelet eval --model llava-q4_k_m.gguf --mmproj mmproj-f16.gguf --questions my-questions/
+  eyelet eval llava:7b --questions my-questions/ --answers said.jsonl --json
+  eyelet eval --vision-backend mtmd`
+
+// evalOptions are the flags of eval.
+type evalOptions struct {
+	run       runOptions
+	questions string
+	answers   string
+	count     int
+	seed      uint64
+}
+
+func newEvalCommand() *cobra.Command {
+	var o evalOptions
+	cmd := &cobra.Command{
+		Use:     "eval [flags] [NAME]",
+		Short:   "Score a model's answers to questions about pictures",
+		Long:    evalLong,
+		Example: evalExample,
+		RunE:    func(cmd *cobra.Command, args []string) error { return eval(cmd, args, &o) },
+	}
+	f, r := cmd.Flags(), &o.run
+	f.SortFlags = false
+	f.StringVarP(&r.spec.Model, "model", "m", "", "name or digest of a model, or GGUF file of a language model (default: the built-in model)")
+	f.StringVar(&r.spec.Projector, "mmproj", "", "GGUF file of the vision projector that belongs to it (default: that of the named model)")
+	f.StringVar(&o.questions, "questions", "", "questions about pictures: a folder or file (default: 500 of the built-in model's domain)")
+	f.IntVar(&o.count, "count", 0, "how many of the questions are asked, drawn at random (default: all)")
+	f.Uint64Var(&o.seed, "seed", 1, "seed that they are drawn with")
+	f.StringVarP(&o.answers, "answers", "o", "", "write questions, answers and scores to this file, a JSON object a line")
+	f.BoolVar(&r.json, "json", false, "print the scores as JSON")
+	f.IntVarP(&r.request.MaxTokens, "max-tokens", "n", 256, "longest answer in tokens")
+	f.IntVar(&r.spec.Parallel, "parallel", engine.DefaultParallel, "questions under way at a time")
+	f.IntVarP(&r.threads, "threads", "t", 0, "compute threads (default: one a core)")
+	f.IntVarP(&r.spec.Context, "ctx", "c", 0, fmt.Sprintf("context length in tokens (default: %d, or what the model was trained for)", engine.DefaultContext))
+	f.StringVar(&r.spec.CacheType, "cache-type", "f16", "type of the KV cache: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0")
+	f.StringVar(&r.spec.Encoder, "vision-backend", engine.EncoderAuto, "who runs the vision tower: auto, native, mtmd (libmtmd), plain (slow, for comparisons)")
+	f.StringVar(&r.spec.VisionPrecision, "vision-precision", "auto", "arithmetic of native towers: auto, f32, bf16, int8")
+	f.IntVar(&r.spec.GPULayers, "gpu-layers", 0, "layers to place on GPUs (default: all that fit where there is a GPU; -1: none)")
+	_ = cmd.RegisterFlagCompletionFunc("model", completeModels)
+	return cmd
+}
+
+// check finds mistakes on the command line, before a model is loaded.
+func (o *evalOptions) check(args []string) error {
+	r := &o.run
+	switch {
+	case len(args) > 0:
+		return usagef("%q is no model, and eval takes nothing else; questions come with --questions", args[0])
+	case r.spec.Model == "" && r.spec.Projector != "":
+		return usagef("--mmproj was given without --model")
+	case r.spec.Model != "" && r.spec.Projector == "":
+		return fmt.Errorf("%w: %s was given without a projector; give the mmproj file that belongs to it (--mmproj)", engine.ErrNoVision, r.spec.Model)
+	case o.count < 0:
+		return usagef("--count cannot be negative")
+	case r.request.MaxTokens < 1:
+		return usagef("--max-tokens is %d; give 1 or more", r.request.MaxTokens)
+	case r.spec.Parallel < 1 || r.spec.Parallel > 64:
+		return usagef("--parallel is %d; give 1 to 64", r.spec.Parallel)
+	case r.threads < 0 || r.threads > 1024:
+		return usagef("--threads is %d; give 1 to 1024, or 0 for one a core", r.threads)
+	case r.spec.Context < 0 || r.spec.Context > 1<<24:
+		return usagef("--ctx is %d; give 1 to 16777216 tokens, or 0 for the default", r.spec.Context)
+	}
+	return nil
+}
+
+func eval(cmd *cobra.Command, args []string, o *evalOptions) (err error) {
+	r := &o.run
+	r.quiet = flagSet(cmd, "quiet")
+	if args, err = r.takeModel(args); err != nil {
+		return err
+	}
+	if err := o.check(args); err != nil {
+		return err
+	}
+	if r.stored != nil {
+		r.system = r.stored.System
+	}
+	set, err := o.open()
+	if err != nil {
+		return err
+	}
+	defer set.Close()
+	s, err := open(cmd, r)
+	if err != nil {
+		return err
+	}
+	defer s.closeInto(&err)
+	bar := s.questionBar(len(set.Questions))
+	e, err := bench.Eval(s.ctx, s.model, set, bench.EvalOptions{
+		Parallel: r.spec.Parallel, MaxTokens: r.request.MaxTokens, Request: engine.Request{Messages: s.opening()},
+		Progress: func(int, int) { _ = bar.Add(1) },
+	})
+	_ = bar.Finish()
+	if err != nil {
+		return err
+	}
+	if o.answers != "" {
+		if err := e.WriteAnswers(o.answers); err != nil {
+			return err
+		}
+	}
+	if r.json {
+		return writeJSON(s.stdout, e)
+	}
+	_, err = fmt.Fprint(s.stdout, evalText(e))
+	return err
+}
+
+// open opens the questions.
+func (o *evalOptions) open() (set *bench.QuestionSet, err error) {
+	if o.questions == "" {
+		set, err = bench.BuiltinQuestions()
+	} else {
+		set, err = bench.OpenQuestions(o.questions)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return set.Sample(o.count, o.seed), nil
+}
+
+// questionBar shows progress over the questions to a person.
+func (s *session) questionBar(n int) *progressbar.ProgressBar {
+	if s.o.quiet || s.o.json || !isTerminal(s.stderr) {
+		return progressbar.DefaultSilent(int64(n))
+	}
+	return progressbar.NewOptions(n, progressbar.OptionSetWriter(s.stderr), progressbar.OptionSetDescription("questions"), progressbar.OptionShowCount(),
+		progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish())
+}
+
+// evalText is the table of scores, in percent.
+func evalText(e *bench.Evaluation) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s on %s\n", printable(e.Model), printable(e.Questions))
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "kind\tasked\tliteral\texact\tF1\tANLS")
+	for _, k := range e.Kinds {
+		fmt.Fprintln(w, evalLine(k.Kind, k))
+	}
+	fmt.Fprintln(w, evalLine("all", e.All))
+	_ = w.Flush() // into memory
+	return b.String()
+}
+
+func evalLine(name string, k bench.KindScores) string {
+	percent := func(i bench.Interval) string {
+		return fmt.Sprintf("%.1f (%.1f to %.1f)", 100*i.Mean, 100*i.Low, 100*i.High)
+	}
+	return fmt.Sprintf("%s\t%d\t%s\t%s\t%.1f\t%.1f", printable(name), k.Exact.N, percent(k.Literal), percent(k.Exact), 100*k.F1.Mean, 100*k.ANLS.Mean)
+}
