@@ -58,7 +58,7 @@ func TestAPolicyDemandsSignatures(t *testing.T) {
 	a.must(t, "export", "builtin", "-o", filepath.Join(dir, "unsigned.eyb"))
 	a.must(t, "export", "builtin", "-o", filepath.Join(dir, "signed.eyb"), "--sign", filepath.Join(dir, "site.key"))
 	writeFile(t, filepath.Join(b.store(), "policy.json"), `{"require_signature": true, "trusted_keys": ["`+key+`"]}`)
-	b.eyelet(t, "import", filepath.Join(dir, "unsigned.eyb")).mustFail(t, exitInput, "not signed")
+	b.eyelet(t, "import", filepath.Join(dir, "unsigned.eyb")).mustFail(t, exitInput, "not signed", "policy.json demands that")
 	b.eyelet(t, "import", seedModel, "--name", "x").mustFail(t, exitInput, "policy.json", "only signed bundles")
 	b.must(t, "import", filepath.Join(dir, "signed.eyb"))
 }
@@ -173,7 +173,7 @@ func TestMistakesWithBundlesAreExplained(t *testing.T) {
 		{3, "public key", []string{"import", file, "--verify-key", "RWx"}},
 		{2, "a bundle has its own", []string{"import", file, "--name", "x"}},
 		{2, "--verify-key belongs to bundles", []string{"import", seedModel, "--verify-key", "RWx"}},
-		{1, "x.eyb", []string{"store", "key", "--no-password", file}},
+		{1, "x.eyb is there already", []string{"store", "key", "--no-password", file}},
 		{2, "EYELET_KEY_PASSWORD", []string{"store", "key", filepath.Join(dir, "new.key")}},
 	} {
 		t.Run(strings.Join(c.args[:min(len(c.args), 4)], " "), func(t *testing.T) {

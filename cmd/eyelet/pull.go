@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 
@@ -70,6 +71,9 @@ func pullModel(cmd *cobra.Command, o *siteOptions, ref string) error {
 	tell := &importOptions{replace: o.replace}
 	if o.where != "" && !isURL(o.where) {
 		m, err := pullFolder(cmd, s, o, ref)
+		if errors.Is(err, store.ErrNotFound) {
+			return &inputError{err: err, remedy: fmt.Sprintf("\"EYELET_MODELS=%s eyelet list\" shows the models there", o.where)}
+		}
 		return tell.tell(cmd, m, err)
 	}
 	from, name, err := o.remote(ref)

@@ -48,6 +48,7 @@ func TestMistakesWithRegistriesAreExplained(t *testing.T) {
 		{3, "none", []string{"push", "none", "localhost:1/x"}},
 		{3, "check the path", []string{"pull", "seed", "--from", filepath.Join(m.home, "none")}},
 		{3, "no such model", []string{"pull", "seed", "--from", server.URL}},
+		{3, "shows the models there", []string{"pull", "none", "--from", m.store()}},
 		{1, "connection refused", []string{"pull", "seed", "--from", closed.URL}},
 		{1, "connection refused", []string{"push", "seed", closed.URL[len("http://"):] + "/seed", "--plain-http"}},
 		{3, "none.pem", []string{"pull", "host.site/seed", "--ca-file", "none.pem"}},

@@ -86,9 +86,12 @@ func pushFolder(cmd *cobra.Command, o *siteOptions, name string) error {
 	if err := to.AllowUnsigned("models of other stores"); err != nil {
 		return err
 	}
-	_, err = o.copyBetween(cmd, from, to, name)
+	m, err := o.copyBetween(cmd, from, to, name)
 	if errors.Is(err, store.ErrExists) {
 		return &inputError{err: err, remedy: "--replace lets the name stand for the new one"}
+	}
+	if err == nil && !flagSet(cmd, "quiet") {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s is in %s (%s).\n", m.Name, printable(o.where), m.Digest.Short())
 	}
 	return err
 }

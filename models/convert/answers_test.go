@@ -22,8 +22,8 @@ import (
 // F32 file: logits here are of the size of 1, and a float32 has seven digits.
 const tolerance = 2e-5
 
-// coarse is the tolerance where libmtmd encodes: ggml looks its GELU up in a table
-// of float16, which has three digits.
+// coarse is the tolerance where libmtmd encodes, which rounds pixels and other
+// intermediate values to float16: three digits.
 const coarse = 2e-3
 
 func largestDifference(t *testing.T, got, want []float32) float64 {

@@ -3,6 +3,7 @@ package bundle
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"errors"
 	"os"
 	"path/filepath"
@@ -21,6 +22,9 @@ type hostile struct {
 	want string // in the error
 	make func(t *testing.T, good []entry) []byte
 }
+
+// wantInStream is what errors say in the place of want of a bundle that comes through a stream, whose later headers cannot be looked at first.
+var wantInStream = map[string]string{"a file twice, in the middle": "the manifest says"}
 
 // change makes a hostile bundle by changing members.
 func change(edit func(t *testing.T, e []entry) []entry) func(t *testing.T, good []entry) []byte {
@@ -204,13 +208,11 @@ func TestHostileBundlesAreRefusedAndLeaveNothing(t *testing.T) {
 			file := writeFile(t, filepath.Join(dir, "x.eyb"), data)
 			_, fromFile := importFrom(t, s, file, ImportOptions{})
 			_, fromStream := Import(t.Context(), s, StreamSource(bytes.NewReader(data)), ImportOptions{})
-			for _, err := range []error{fromFile, fromStream} {
-				if err == nil {
-					t.Fatal("it is taken")
-				}
+			if fromFile == nil || !strings.Contains(fromFile.Error(), h.want) {
+				t.Errorf("from a file: refused for %v, want %q", fromFile, h.want)
 			}
-			if !strings.Contains(fromFile.Error(), h.want) {
-				t.Errorf("refused for %q, want %q", fromFile, h.want)
+			if want := cmp.Or(wantInStream[h.name], h.want); fromStream == nil || !strings.Contains(fromStream.Error(), want) {
+				t.Errorf("from a stream: refused for %v, want %q", fromStream, want)
 			}
 			if l := left(t, s); len(l) > 0 {
 				t.Errorf("left: %v", l)

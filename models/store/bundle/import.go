@@ -88,7 +88,7 @@ func (im *importer) begin() (total int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	keys, required, err := signers(policy, im.o.Keys)
+	keys, demand, err := signers(policy, im.o.Keys)
 	if err != nil {
 		return 0, err
 	}
@@ -110,7 +110,7 @@ func (im *importer) begin() (total int64, err error) {
 	}
 	total += n
 	im.result.Signed = signature != nil
-	if im.result.Signer, err = checkSignature(data, signature, keys, required); err != nil {
+	if im.result.Signer, err = checkSignature(data, signature, keys, demand); err != nil {
 		return 0, err
 	}
 	if im.index, err = parseIndex(data); err != nil {

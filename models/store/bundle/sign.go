@@ -33,7 +33,7 @@ func ParsePublicKey(s string) (PublicKey, error) {
 	}
 	var key PublicKey
 	if err := key.UnmarshalText(text); err != nil {
-		return key, fmt.Errorf("bundle: %w: %.100q is no minisign public key", ErrSignature, s)
+		return key, fmt.Errorf("bundle: %w: %.100q is no minisign public key; that is the file whose name ends in .pub, or its last line", ErrSignature, s)
 	}
 	return key, nil
 }
@@ -64,6 +64,11 @@ func ReadSecretKey(path string, password func() (string, error)) (key SecretKey,
 // NewKey writes a new key pair in minisign's format: the secret one to path, for its owner's eyes only and encrypted if there is a password, and the
 // public one to path.pub. Files that are there are not replaced.
 func NewKey(path, password string) (PublicKey, error) {
+	for _, file := range []string{path, path + ".pub"} {
+		if _, err := os.Lstat(file); err == nil {
+			return PublicKey{}, fmt.Errorf("bundle: %s is there already, and a key is never replaced; choose another name", file)
+		}
+	}
 	public, secret, err := minisign.GenerateKey(nil)
 	if err != nil {
 		return public, fmt.Errorf("bundle: %w", err)
@@ -115,21 +120,27 @@ func sign(key SecretKey, r io.Reader, comment string) ([]byte, error) {
 	return hashed.SignWithComments(key, comment, "signature by eyelet, for minisign"), nil
 }
 
-// signers returns the keys of which one must have signed, and whether a bundle without a signature is refused.
-func signers(policy store.Policy, given []PublicKey) (keys []PublicKey, required bool, err error) {
+// signers returns the keys of which one must have signed, and why a bundle without a signature is refused, "" if it is not.
+func signers(policy store.Policy, given []PublicKey) (keys []PublicKey, demand string, err error) {
+	if len(given) > 0 {
+		demand = "a key was given that must have signed it"
+	}
+	if policy.RequireSignature {
+		demand = policy.From() + " demands that"
+	}
 	var trusted []PublicKey
 	for _, text := range policy.TrustedKeys {
 		var key PublicKey
 		if err := key.UnmarshalText([]byte(text)); err != nil {
-			return nil, false, fmt.Errorf("bundle: %w: %s trusts %.100q, which is no minisign public key", store.ErrPolicy, policy.From(), text)
+			return nil, "", fmt.Errorf("bundle: %w: %s trusts %.100q, which is no minisign public key", store.ErrPolicy, policy.From(), text)
 		}
 		trusted = append(trusted, key)
 	}
 	if len(trusted) == 0 {
-		return given, policy.RequireSignature || len(given) > 0, nil
+		return given, demand, nil
 	}
 	if len(given) == 0 {
-		return trusted, policy.RequireSignature, nil
+		return trusted, demand, nil
 	}
 	for _, key := range given {
 		for _, t := range trusted {
@@ -139,17 +150,18 @@ func signers(policy store.Policy, given []PublicKey) (keys []PublicKey, required
 		}
 	}
 	if len(keys) == 0 {
-		return nil, true, fmt.Errorf("bundle: %w: %s does not trust the given key", store.ErrPolicy, policy.From())
+		return nil, "", fmt.Errorf("bundle: %w: %s does not trust the given key", store.ErrPolicy, policy.From())
 	}
-	return keys, true, nil
+	return keys, demand, nil
 }
 
-// checkSignature returns the key that signed the index, nil if nobody asked for one. signature is nil for a bundle without.
-func checkSignature(index, signature []byte, keys []PublicKey, required bool) (*PublicKey, error) {
+// checkSignature returns the key that signed the index, nil if nobody asked for one. signature is nil for a bundle without; demand says why there
+// must be one.
+func checkSignature(index, signature []byte, keys []PublicKey, demand string) (*PublicKey, error) {
 	switch {
-	case signature == nil && required:
-		return nil, fmt.Errorf("bundle: %w: it is not signed", ErrSignature)
-	case signature == nil || len(keys) == 0 && !required:
+	case signature == nil && demand != "":
+		return nil, fmt.Errorf("bundle: %w: it is not signed, and %s", ErrSignature, demand)
+	case signature == nil || len(keys) == 0 && demand == "":
 		return nil, nil
 	case len(keys) == 0:
 		return nil, fmt.Errorf("bundle: %w: a signature is demanded and no key is trusted; name one with --verify-key", ErrSignature)

@@ -154,7 +154,7 @@ func (s *Source) checkVolumes(x *Index, total int64) error {
 		}
 	}
 	if len(s.files) < count {
-		return fmt.Errorf("bundle: %w: of %d volumes, missing are: %s", ErrBundle, count, strings.Join(missing, ", "))
+		return fmt.Errorf("bundle: %w: of %d volumes, missing are: %s; all must lie in one folder", ErrBundle, count, strings.Join(missing, ", "))
 	}
 	for i, size := range s.sizes {
 		if i < count-1 && size != x.VolumeSize {
