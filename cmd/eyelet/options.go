@@ -149,18 +149,23 @@ func (o *runOptions) readFiles() error {
 	if err := o.readSchema(); err != nil {
 		return err
 	}
-	switch o.spec.ChatTemplate {
+	return readChatTemplate(&o.spec.ChatTemplate)
+}
+
+// readChatTemplate replaces what --chat-template says by the text of the file, unless it is the name of a template.
+func readChatTemplate(template *string) (err error) {
+	switch *template {
 	case "", "vicuna", "llava", "chatml":
 		return nil
 	}
-	path := o.spec.ChatTemplate
-	if o.spec.ChatTemplate, err = readText(path, "the chat template"); err != nil {
+	path := *template
+	if *template, err = readText(path, "the chat template"); err != nil {
 		return err
 	}
-	if strings.TrimSpace(o.spec.ChatTemplate) == "" {
+	if strings.TrimSpace(*template) == "" {
 		return inputf("the chat template %s is empty", path)
 	}
-	if _, err := chat.Parse(o.spec.ChatTemplate, chat.Options{}); err != nil {
+	if _, err := chat.Parse(*template, chat.Options{}); err != nil {
 		return inputf("%s: %s", path, strings.TrimPrefix(err.Error(), "chat template: "))
 	}
 	return nil

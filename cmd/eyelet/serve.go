@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -58,6 +57,7 @@ type serveOptions struct {
 	cert     string
 	certKey  string
 	keys     string
+	secrets  *secrets
 	jsonLog  bool
 	maxBody  string
 }
@@ -84,6 +84,7 @@ func (o *serveOptions) flags(cmd *cobra.Command) {
 	f.StringVarP(&o.model.Spec.Model, "model", "m", "", "GGUF file of a language model to serve beside those of the store")
 	f.StringVar(&o.model.Spec.Projector, "mmproj", "", "GGUF file of the vision projector that belongs to it")
 	f.StringVar(&o.model.Name, "name", "", "name of that model (default: made of the file's)")
+	f.StringVar(&o.model.Spec.ChatTemplate, "chat-template", "", "file with a Jinja chat template for it, or vicuna, llava, chatml (default: its own)")
 	f.StringVar(&o.server.Folder, "models-dir", "", "folder of GGUF files to serve by the names of the files")
 	f.BoolVar(&o.noOllama, "no-ollama", false, "leave Ollama's models out")
 	f.BoolVar(&o.server.NoBuiltin, "no-builtin", false, "leave the built-in model out")
@@ -108,7 +109,7 @@ func (o *serveOptions) flags(cmd *cobra.Command) {
 	f.StringArrayVar(&o.server.Hosts, "allow-host", nil, "name of this machine that clients use, beside localhost and addresses; * for any; may be repeated")
 	f.StringArrayVar(&o.server.Pictures, "allow-image-urls", nil, "host from which pictures may be fetched that a request names by http or https, or a folder as file:///srv/pictures; may be repeated")
 	f.StringArrayVar(&o.server.Origins, "allow-origin", nil, "origin of web pages that may use the server, as https://chat.example.org; may be repeated")
-	f.StringVar(&o.keys, "keys", "", "file of API keys, one of which each request must then carry")
+	f.StringVar(&o.keys, "keys", "", "file of API keys, one of which each request must then carry; SIGHUP has it and the certificate read again")
 	f.StringVar(&o.cert, "tls-cert", "", "file of a certificate in PEM format, to serve HTTPS")
 	f.StringVar(&o.certKey, "tls-key", "", "file of the certificate's key")
 	f.StringVar(&o.maxBody, "max-body", "64M", "largest body of a request; models that are uploaded may be larger")
@@ -150,6 +151,7 @@ func serve(cmd *cobra.Command, o *serveOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	o.secrets.watch(cmd.Context(), log)
 	o.announce(log, listener.Addr(), models)
 	return s.Serve(cmd.Context(), listener)
 }
@@ -175,8 +177,8 @@ func (o *serveOptions) announce(log *slog.Logger, at net.Addr, models *store.Sto
 func (o *serveOptions) check() error {
 	var err error
 	switch {
-	case o.model.Spec.Model == "" && (o.model.Spec.Projector != "" || o.model.Name != ""):
-		return usagef("--mmproj and --name were given without --model")
+	case o.model.Spec.Model == "" && (o.model.Spec.Projector != "" || o.model.Name != "" || o.model.Spec.ChatTemplate != ""):
+		return usagef("--mmproj, --name and --chat-template were given without --model")
 	case (o.cert == "") != (o.certKey == ""):
 		return usagef("--tls-cert and --tls-key go together")
 	case o.server.Spec.Context < 0 || o.server.Context < 0 || o.server.Limits.Context < 0 || o.server.Spec.Queue < 1 || o.pool.Max < 0:
@@ -201,21 +203,10 @@ func (o *serveOptions) check() error {
 			return err
 		}
 	}
-	if o.keys != "" {
-		if o.server.Keys, err = server.ReadKeys(o.keys); err != nil {
-			return &inputError{err: err}
-		}
-		if o.server.Keys.Len() == 0 {
-			return inputf("%s holds no key; make one with \"eyelet serve key NAME --keys %s\"", o.keys, o.keys)
-		}
+	if o.secrets, err = readSecrets(o.keys, o.cert, o.certKey); err != nil {
+		return err
 	}
-	if o.cert != "" {
-		pair, err := tls.LoadX509KeyPair(o.cert, o.certKey)
-		if err != nil {
-			return inputf("the certificate: %w", err)
-		}
-		o.server.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
-	}
+	o.server.Keys, o.server.TLS = o.secrets.keys, o.secrets.tls()
 	return nil
 }
 
@@ -247,6 +238,9 @@ func (o *serveOptions) nameModel() error {
 			return usagef("no name can be made of %s; give one with --name", filepath.Base(o.model.Spec.Model))
 		}
 		o.model.Name = name.String()
+	}
+	if err := readChatTemplate(&o.model.Spec.ChatTemplate); err != nil {
+		return err
 	}
 	o.server.Models = append(o.server.Models, o.model)
 	return nil

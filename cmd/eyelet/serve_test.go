@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/ollama/ollama/api"
 )
@@ -112,6 +113,46 @@ func TestServeAnswersOllamasClient(t *testing.T) {
 		if err := c.Chat(t.Context(), q, func(r api.ChatResponse) error { text.WriteString(r.Message.Content); return nil }); err != nil || text.String() != "cyan" {
 			t.Errorf("%s: %q %v", model, text.String(), err)
 		}
+	}
+}
+
+func TestServeReadsKeysAgain(t *testing.T) {
+	t.Parallel()
+	keys := filepath.Join(t.TempDir(), "keys.txt")
+	newKey := func(name string) string {
+		o := eyelet(t, "serve", "key", name, "--keys", keys)
+		if o.code != 0 {
+			t.Fatalf("%+v", o)
+		}
+		return strings.TrimSpace(o.stdout)
+	}
+	old := newKey("old")
+	s := startServe(t, nil, "--keys", keys)
+	status := func(secret string) int {
+		status, _ := s.get(t, "/api/tags", "X-Api-Key", secret)
+		return status
+	}
+	hangUp := func(secret string, want int) {
+		t.Helper()
+		if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		for range 500 {
+			if status(secret) == want {
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		t.Fatalf("%d, want %d", status(secret), want)
+	}
+	if err := os.Remove(keys); err != nil {
+		t.Fatal(err)
+	}
+	hangUp(old, 200) // a file that cannot be read changes nothing
+	young := newKey("young")
+	hangUp(young, 200)
+	if got := status(old); got != 401 {
+		t.Errorf("the key that was taken away: %d", got)
 	}
 }
 

@@ -18,23 +18,44 @@ type anthropicAnswer struct {
 	StopReason   *string        `json:"stop_reason"`
 	StopSequence *string        `json:"stop_sequence"`
 	Usage        anthropicUsage `json:"usage"`
+	// Of the schema, and always null here.
+	Container   never `json:"container"`
+	Diagnostics never `json:"diagnostics"`
+	StopDetails never `json:"stop_details"`
 }
 
-// anthropicUsage counts tokens. Those that stood in the cache are not among Input.
-type anthropicUsage struct {
+// never is a field that clients expect to be there, and that this server has nothing for. It is null.
+type never *struct{}
+
+// anthropicCounts counts tokens. Those that stood in the cache are not among Input.
+type anthropicCounts struct {
 	Input   int `json:"input_tokens"`
 	Created int `json:"cache_creation_input_tokens"`
 	Read    int `json:"cache_read_input_tokens"`
 	Output  int `json:"output_tokens"`
+	// Of the schema, and always null here.
+	OutputDetails never `json:"output_tokens_details"`
+	ServerTools   never `json:"server_tool_use"`
+}
+
+// anthropicUsage is what a message says of its tokens.
+type anthropicUsage struct {
+	anthropicCounts
+	// Of the schema, and always null here.
+	Creation  never `json:"cache_creation"`
+	Geography never `json:"inference_geo"`
+	Tier      never `json:"service_tier"`
+	Speed     never `json:"speed"`
 }
 
 func anthropicUsageOf(u engine.Usage) anthropicUsage {
-	return anthropicUsage{Input: u.Prompt - u.Cached, Read: u.Cached, Output: u.Completion}
+	return anthropicUsage{anthropicCounts: anthropicCounts{Input: u.Prompt - u.Cached, Read: u.Cached, Output: u.Completion}}
 }
 
 type anthropicText struct {
-	Type string `json:"type"`
-	Text string `json:"text"`
+	Type      string `json:"type"`
+	Text      string `json:"text"`
+	Citations never  `json:"citations"`
 }
 
 type anthropicThought struct {
@@ -48,6 +69,10 @@ type anthropicCall struct {
 	ID    string          `json:"id"`
 	Name  string          `json:"name"`
 	Input json.RawMessage `json:"input"`
+	// Caller is the model itself, and no program that it wrote.
+	Caller struct {
+		Type string `json:"type"`
+	} `json:"caller"`
 }
 
 // anthropicShape is a block with what it has so far.
@@ -60,9 +85,11 @@ func anthropicShape(b *block, text string) any {
 		if !json.Valid(input) {
 			input = json.RawMessage("{}") // cut off in the middle; stop_reason says so
 		}
-		return anthropicCall{"tool_use", b.callID, b.name, input}
+		call := anthropicCall{Type: "tool_use", ID: b.callID, Name: b.name, Input: input}
+		call.Caller.Type = "direct"
+		return call
 	}
-	return anthropicText{"text", text}
+	return anthropicText{Type: "text", Text: text}
 }
 
 // messageOutput makes a message, or its events, of an answer.
@@ -80,7 +107,7 @@ type messageEvent struct {
 	Index   *int             `json:"index,omitempty"`
 	Block   any              `json:"content_block,omitempty"`
 	Delta   any              `json:"delta,omitempty"`
-	Usage   *anthropicUsage  `json:"usage,omitempty"`
+	Usage   *anthropicCounts `json:"usage,omitempty"`
 }
 
 func (o *messageOutput) send(e messageEvent) error { return o.events.send(e.Type, e) }
@@ -118,8 +145,11 @@ func (o *messageOutput) event(e engine.Event) error {
 	delta := struct {
 		Reason   *string `json:"stop_reason"`
 		Sequence *string `json:"stop_sequence"`
-	}{o.message.StopReason, o.message.StopSequence}
-	if err := o.send(messageEvent{Type: "message_delta", Delta: delta, Usage: &o.message.Usage}); err != nil {
+		// Of the schema, and always null here.
+		Container never `json:"container"`
+		Details   never `json:"stop_details"`
+	}{Reason: o.message.StopReason, Sequence: o.message.StopSequence}
+	if err := o.send(messageEvent{Type: "message_delta", Delta: delta, Usage: &o.message.Usage.anthropicCounts}); err != nil {
 		return err
 	}
 	return o.send(messageEvent{Type: "message_stop"})
@@ -146,7 +176,10 @@ func (o *messageOutput) blockGrown(b *block, text string, _ []engine.TokenLogpro
 			Thinking string `json:"thinking"`
 		}{"thinking_delta", text}
 	case textBlock:
-		delta = anthropicText{"text_delta", text}
+		delta = struct {
+			Type string `json:"type"`
+			Text string `json:"text"`
+		}{"text_delta", text}
 	case callBlock:
 		delta = struct {
 			Type string `json:"type"`

@@ -22,15 +22,36 @@ import (
 //
 // requests bounds how many requests of the key are under way at a time, rate how many begin in a minute. Empty lines and those that begin
 // with # are passed over. Keys are random and long ([NewKey]), so that a plain hash hides them.
+//
+// Its methods may be called from many goroutines.
 type Keys struct {
+	mu     sync.RWMutex
 	byHash map[[sha256.Size]byte]*Key
 }
 
 // Len is the number of keys.
-func (k *Keys) Len() int { return len(k.byHash) }
+func (k *Keys) Len() int {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return len(k.byHash)
+}
+
+// Replace has k hold the keys of another, which must not be used afterwards. A key that stays as it was goes on counting its requests.
+func (k *Keys) Replace(by *Keys) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for hash, key := range by.byHash {
+		if old := k.byHash[hash]; old != nil && old.Name == key.Name && old.Requests == key.Requests && old.Rate == key.Rate {
+			by.byHash[hash] = old
+		}
+	}
+	k.byHash = by.byHash
+}
 
 // Has reports whether there is a key of a name.
 func (k *Keys) Has(name string) bool {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
 	for _, key := range k.byHash {
 		if key.Name == name {
 			return true
@@ -147,7 +168,11 @@ func parseKey(line string) (key *Key, hash [sha256.Size]byte, err error) {
 }
 
 // find returns the key of a secret, nil if there is none. The time it takes tells nothing of the keys: their hashes are compared.
-func (k *Keys) find(secret string) *Key { return k.byHash[sha256.Sum256([]byte(secret))] }
+func (k *Keys) find(secret string) *Key {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.byHash[sha256.Sum256([]byte(secret))]
+}
 
 // begin counts a request, or refuses it.
 func (k *Key) begin(now time.Time) error {

@@ -85,6 +85,36 @@ func TestTooMuchAtOnceIsRefusedWithATime(t *testing.T) {
 	<-done
 }
 
+func TestKeysThatStayGoOnCounting(t *testing.T) {
+	parse := func(lines ...string) *Keys {
+		k, err := ParseKeys(strings.NewReader(strings.Join(lines, "\n")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	secret, line, err := NewKey("a", 1, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, second, err := NewKey("b", 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := parse(line)
+	if err := k.find(secret).begin(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	k.Replace(parse(second, line))
+	if k.Len() != 2 || k.find(other) == nil || k.find(secret).begin(time.Now()) == nil {
+		t.Error("a key with a request under way has forgotten it")
+	}
+	k.Replace(parse(second))
+	if k.find(secret) != nil || !k.Has("b") || k.Has("a") {
+		t.Error("a key that was taken away is still there")
+	}
+}
+
 func FuzzKeys(f *testing.F) {
 	f.Add("a sha256:" + strings.Repeat("0", 64) + " rate=1 requests=2\n# b\n")
 	f.Fuzz(func(t *testing.T, text string) {

@@ -17,6 +17,9 @@ const npmClients = "../../build/npm"
 // TestClientsForNodeWork runs the tests under testdata/npm: the clients that Ollama, OpenAI and Anthropic publish for Node.js, unmodified, against
 // this server.
 func TestClientsForNodeWork(t *testing.T) {
+	if testing.Short() {
+		t.Skip("three programs that start Node.js")
+	}
 	peers.Require(t, peers.Node)
 	if _, err := os.Stat(filepath.Join(npmClients, ".complete")); err != nil {
 		if os.Getenv("EYELET_PEERS") == "require" {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"os"
@@ -15,7 +16,7 @@ import (
 // offlineVariable tells a test process that it runs in a network namespace of its own, and has to make its loopback interface work.
 const offlineVariable = "EYELET_TEST_OFFLINE"
 
-// TestTheSuiteRunsWithLoopbackAlone runs tests of the package again where there is no network but loopback: with EYELET_SLOW=1 all.
+// TestTheSuiteRunsWithLoopbackAlone runs the tests of the package again where there is no network but loopback, with -short some of them.
 func TestTheSuiteRunsWithLoopbackAlone(t *testing.T) {
 	if os.Getenv(offlineVariable) != "" {
 		c, err := net.DialTimeout("tcp", "192.0.2.1:80", time.Second)
@@ -34,14 +35,17 @@ func TestTheSuiteRunsWithLoopbackAlone(t *testing.T) {
 	if err := command("/bin/true").Run(); err != nil {
 		t.Skipf("namespaces cannot be made here: %v", err)
 	}
-	cmd := command(os.Args[0], "-test.count=1")
-	if os.Getenv("EYELET_SLOW") == "" {
-		cmd.Args = append(cmd.Args, "-test.run=TheSuite|ChatAbout|GenerateAbout|AModelIsMade|Embeddings|BadChanges")
+	cmd, least := command(os.Args[0], "-test.count=1", "-test.v"), 50
+	if testing.Short() {
+		cmd.Args, least = append(cmd.Args, "-test.short", "-test.run=TheSuite|ChatAbout|GenerateAbout|AModelIsMade|Embeddings|BadChanges"), 5
 	}
-	cmd.Env = append(os.Environ(), offlineVariable+"=1")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
+	cmd.Env = append(os.Environ(), offlineVariable+"=1", "EYELET_SLOW=") // the slow ones are slow enough once
+	out, err := cmd.CombinedOutput()
+	passed := bytes.Count(out, []byte("\n--- PASS:"))
+	if err != nil || passed < least {
+		t.Errorf("%v, %d tests passed, want %d at least\n%s", err, passed, least, out)
 	}
+	t.Logf("%d tests passed with loopback alone", passed)
 }
 
 // loopbackUp makes the loopback interface of a new namespace work.

@@ -46,7 +46,7 @@ type chatLogprob struct {
 type tokenLogprob struct {
 	Token   string         `json:"token"`
 	Logprob float64        `json:"logprob"`
-	Bytes   []int          `json:"bytes"`
+	Bytes   []int          `json:"bytes,omitzero"` // nil where the schema has none
 	Top     []tokenLogprob `json:"top_logprobs,omitzero"`
 }
 

@@ -36,12 +36,14 @@ type response struct {
 	Usage        *responseUsage    `json:"usage"`
 	User         *string           `json:"user"`
 	Metadata     map[string]string `json:"metadata"`
+	Programs     never             `json:"access_programs"`
 }
 
 type responseUsage struct {
 	Input   int `json:"input_tokens"`
 	Details struct {
-		Cached int `json:"cached_tokens"`
+		Cached  int `json:"cached_tokens"`
+		Written int `json:"cache_write_tokens"` // 0: writing the cache costs nobody anything
 	} `json:"input_tokens_details"`
 	Output        int `json:"output_tokens"`
 	OutputDetails struct {
@@ -98,7 +100,6 @@ type responseEvent struct {
 	Part         any            `json:"part,omitempty"`
 	Delta        string         `json:"delta,omitempty"`
 	Text         *string        `json:"text,omitempty"`
-	Name         string         `json:"name,omitempty"`
 	Arguments    *string        `json:"arguments,omitempty"`
 	Logprobs     []tokenLogprob `json:"logprobs,omitzero"`
 	Message      string         `json:"message,omitempty"` // of an error, as the next two
@@ -280,21 +281,29 @@ func (o *responseOutput) itemGrown(b *block, text string, logprobs []engine.Toke
 		e.ContentIndex = zero
 	}
 	if b.kind == textBlock {
-		e.Logprobs = logprobsOf(logprobs, true)
+		e.Logprobs = withoutBytes(logprobsOf(logprobs, true))
 	}
 	return o.send(e)
+}
+
+// withoutBytes takes the bytes from tokens, which events do not have.
+func withoutBytes(list []tokenLogprob) []tokenLogprob {
+	for i := range list {
+		list[i].Bytes, list[i].Top = nil, withoutBytes(list[i].Top)
+	}
+	return list
 }
 
 func (o *responseOutput) itemEnded(b *block) error {
 	text, id := b.text, o.ids[b.index]
 	done := responseEvent{Type: itemEvents[b.kind] + ".done", OutputIndex: &b.index, ItemID: id}
 	if b.kind == callBlock {
-		done.Arguments, done.Name = &text, b.name
+		done.Arguments = &text
 	} else {
 		done.Text, done.ContentIndex = &text, zero
 	}
 	if b.kind == textBlock {
-		done.Logprobs = logprobsOf(b.logprobs, true)
+		done.Logprobs = withoutBytes(logprobsOf(b.logprobs, true))
 	}
 	if err := o.send(done); err != nil {
 		return err

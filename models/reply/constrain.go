@@ -80,6 +80,9 @@ func (s Style) trigger(tools []Tool) string {
 	return `^\s*(\{\s*"name"\s*:\s*"(?:` + strings.Join(names, "|") + `)")`
 }
 
+// moreCalls is how many calls may follow the first one: a weak model that is held to calls would go on making them.
+const moreCalls = "{0,15}"
+
 // calls is the body of a rule for calls; what it names is added to parts.
 func (s Style) calls(p Plan, parts map[string]string) (string, error) {
 	var bodies []string
@@ -103,18 +106,18 @@ func (s Style) calls(p Plan, parts map[string]string) (string, error) {
 	case Tagged:
 		call = open + ` "\n"? ` + call + ` "\n"? ` + grammar.Literal(tagClose)
 		if !p.Serial {
-			return call + ` ( "\n"? ` + call + " )*", nil
+			return call + ` ( "\n"? ` + call + " )" + moreCalls, nil
 		}
 		return call, nil
 	case List:
 		if !p.Serial {
-			call += ` ( "," " "? ` + call + " )*"
+			call += ` ( "," " "? ` + call + " )" + moreCalls
 		}
 		return open + ` " "? "[" ` + call + ` "]"`, nil
 	case Named:
 		call = open + " " + call
 		if !p.Serial {
-			return "( " + call + " )+", nil
+			return call + " ( " + call + " )" + moreCalls, nil
 		}
 		return call, nil
 	}

