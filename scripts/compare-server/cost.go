@@ -47,7 +47,8 @@ func compareCost(ctx context.Context, o options, words []llama.Token, w io.Write
 		}
 		for k := range sides {
 			which := (round + k) % 2
-			t := &turnOf{side: sides[which], round: round}
+			// Other questions for each side: both share one cache, which would know the second side's from the first's.
+			t := &turnOf{side: sides[which], round: 2*round + which}
 			rate, err := textOnly(ctx, t)
 			if err != nil {
 				return err
