@@ -77,7 +77,7 @@ bench: build build/synth/llama-1b-q4_k_m.gguf build/synth/mmproj-1b-f16.gguf ## 
 	$(env) && go run ./scripts/bench-accel -mmproj build/synth/mmproj-1b-f16.gguf build/synth/llama-1b-q4_k_m.gguf
 	build/bin/eyelet bench vision --mmproj build/synth/mmproj-1b-f16.gguf
 
-bench-server: build/synth/llama-1b-q4_k_m.gguf build/synth/mmproj-1b-f16.gguf ## many conversations, against llama.cpp's llama-server (takes a quarter of an hour)
+bench-server: build build/synth/llama-1b-q4_k_m.gguf build/synth/mmproj-1b-f16.gguf ## many conversations, against llama.cpp's llama-server (takes a quarter of an hour)
 	@scripts/setup --quiet --peers
 	$(env) && go run ./scripts/compare-server $(ARGS)
 

@@ -1,9 +1,11 @@
-// Compare-server runs the same conversations through llama.cpp's llama-server, over HTTP on the loopback interface, and through
-// package engine, in one process and in turns, and says how long each takes.
+// Compare-server runs the same conversations through llama.cpp's llama-server and through "eyelet serve", both over HTTP on the loopback
+// interface and in turns, and says how long each takes. With -engine, package engine in this process takes our server's place. With -cost, it says
+// instead what HTTP adds to the time that the engine itself takes.
 //
-//	eval "$(scripts/env)"
+//	make build && eval "$(scripts/env)"
 //	go run ./scripts/compare-server -scenarios new-picture,follow-up
 //	go run ./scripts/compare-server -rounds 3 -json > table.json
+//	go run ./scripts/compare-server -cost
 //
 // Both sides load the same files, compute with the same number of threads and write answers of 16 tokens at temperature 0. A bias
 // holds both to the same whole words (see [words]), so that no answer ends early, every token has text to see, and an answer that comes back in
@@ -21,6 +23,9 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine"
 )
 
 // options are the flags.
@@ -31,7 +36,8 @@ type options struct {
 	slots            int
 	scenarios        []scenario
 	oursOnly, json   bool
-	dir              string
+	engine, cost     bool
+	dir, eyelet      string
 }
 
 func main() {
@@ -45,7 +51,10 @@ func main() {
 	names := flag.String("scenarios", "all", "`names`, separated by commas, of: "+strings.Join(scenarioNames(), ", "))
 	flag.BoolVar(&o.oursOnly, "ours-only", false, "leave llama-server out")
 	flag.BoolVar(&o.json, "json", false, "write JSON instead of a table")
-	flag.StringVar(&o.dir, "dir", filepath.Join("build", "compare-server"), "`folder` for llama-server's log and template")
+	flag.BoolVar(&o.engine, "engine", false, "compare package engine, without HTTP, instead of eyelet serve")
+	flag.BoolVar(&o.cost, "cost", false, "compare our server with the engine under it, and nothing else")
+	flag.StringVar(&o.eyelet, "eyelet", filepath.Join("build", "bin", "eyelet"), "the `program` eyelet")
+	flag.StringVar(&o.dir, "dir", filepath.Join("build", "compare-server"), "`folder` for logs and llama-server's template")
 	flag.Parse()
 	err := o.check(*names, flag.Args())
 	if err != nil {
@@ -83,13 +92,24 @@ func (o *options) check(names string, rest []string) error {
 	return nil
 }
 
+// openSide opens ours.
+func openSide(ctx context.Context, o options, words []llama.Token) (ourSide, error) {
+	if o.engine {
+		return openOurs(ctx, o, words)
+	}
+	return openServed(ctx, o, words, engine.EncoderAuto)
+}
+
 // compare opens both sides, runs the scenarios and prints the table. Whatever ends it, llama-server ends with it.
 func compare(ctx context.Context, o options) (err error) {
 	chosen, err := words(ctx, o.model)
 	if err != nil {
 		return err
 	}
-	us, err := openOurs(ctx, o, chosen)
+	if o.cost {
+		return compareCost(ctx, o, chosen, os.Stdout)
+	}
+	us, err := openSide(ctx, o, chosen)
 	if err != nil {
 		return err
 	}
@@ -100,7 +120,7 @@ func compare(ctx context.Context, o options) (err error) {
 		if version, err = serverVersion(ctx); err != nil {
 			return err
 		}
-		them, err := startServer(ctx, o, chosen)
+		them, err := startServer(ctx, o, llamaServer(o, chosen))
 		if err != nil {
 			return err
 		}

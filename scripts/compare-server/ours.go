@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"time"
@@ -11,13 +12,14 @@ import (
 	"github.com/eyelet-engine/eyelet/engine"
 )
 
-// ours is package engine with one model.
+// ours is package engine with one model, in this process.
 type ours struct {
 	o      options
 	engine *engine.Engine
 	model  *engine.Model
 	bias   map[engine.Token]float32
 	state  string // folder of saved conversations
+	guest  bool   // in the engine of another, which stays open
 }
 
 func openOurs(ctx context.Context, o options, words []llama.Token) (*ours, error) {
@@ -47,17 +49,27 @@ func (u *ours) spec(encoder string) engine.ModelSpec {
 	}
 }
 
-// withEncoder opens the model once more, with another encoder. Closing it leaves u open.
-func (u *ours) withEncoder(ctx context.Context, encoder string) (*ours, error) {
+func (u *ours) withEncoder(ctx context.Context, encoder string) (ourSide, error) {
 	other := *u
+	other.guest = true
 	var err error
 	other.model, err = u.engine.Load(ctx, u.spec(encoder))
 	return &other, err
 }
 
+func (u *ours) about() (program, model string) {
+	info := u.model.Info()
+	return fmt.Sprintf("package engine, encoder %s %s", info.Encoder, info.Precision), info.Description
+}
+
 func (u *ours) name() string { return "eyelet" }
 
-func (u *ours) close() error { return errors.Join(u.engine.Close(), os.RemoveAll(u.state)) }
+func (u *ours) close() error {
+	if u.guest {
+		return u.model.Close()
+	}
+	return errors.Join(u.engine.Close(), os.RemoveAll(u.state))
+}
 
 // restart closes the model, which saves what its cache holds, and opens it again.
 func (u *ours) restart(ctx context.Context) (err error) {

@@ -66,3 +66,13 @@ type side interface {
 	// restart ends the side and starts it again, as a program that kept what it can keep.
 	restart(ctx context.Context) error
 }
+
+// ourSide is one of this project's.
+type ourSide interface {
+	side
+	// withEncoder opens another of the kind, whose vision tower somebody else runs. Closing it leaves this one open.
+	withEncoder(ctx context.Context, encoder string) (ourSide, error)
+	// about is what it is, and what model it has loaded.
+	about() (program, model string)
+	close() error
+}

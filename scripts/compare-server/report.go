@@ -44,22 +44,22 @@ type setting struct {
 	Rounds    int      `json:"rounds"`
 	Model     string   `json:"model"`
 	Projector string   `json:"mmproj"`
-	Encoder   string   `json:"encoder"` // ours
 	Context   int      `json:"context"`
 	Slots     int      `json:"slots"` // theirs
 	Tokens    int      `json:"answer_tokens"`
 	Words     int      `json:"answer_words"` // tokens that answers are made of
+	Ours      string   `json:"ours"`
 	Peer      string   `json:"llama_server,omitempty"`
 	Libllama  string   `json:"libllama"`
 	Go        string   `json:"go"`
 	Notes     []string `json:"notes,omitempty"`
 }
 
-func describe(o options, us *ours, peer string, words int) setting {
-	info := us.model.Info()
+func describe(o options, us ourSide, peer string, words int) setting {
+	ours, model := us.about()
 	return setting{
-		CPU: processor(), Cores: runtime.NumCPU(), Threads: o.threads, Rounds: o.rounds, Model: o.model + ", " + info.Description,
-		Projector: o.projector, Encoder: strings.TrimSpace(info.Encoder + " " + info.Precision), Context: o.context, Slots: o.slots,
+		CPU: processor(), Cores: runtime.NumCPU(), Threads: o.threads, Rounds: o.rounds, Model: strings.TrimSuffix(o.model+", "+model, ", "),
+		Projector: o.projector, Ours: ours, Context: o.context, Slots: o.slots,
 		Tokens: answerTokens, Words: words, Peer: peer, Libllama: llama.Version(), Go: runtime.Version(),
 	}
 }
@@ -159,7 +159,7 @@ func (r report) writeTable(w io.Writer) error {
 	fmt.Fprintf(t, "both sides\t%d threads, %d cells of KV cache, F16, answers of %d tokens at temperature 0, held to %d whole words\n", s.Threads, s.Context, s.Tokens, s.Words)
 	fmt.Fprintf(t, "model\t%s\n", s.Model)
 	fmt.Fprintf(t, "projector\t%s\n", s.Projector)
-	fmt.Fprintf(t, "ours\tpackage engine, encoder %s, libllama %s, %s\n", s.Encoder, s.Libllama, s.Go)
+	fmt.Fprintf(t, "ours\t%s, libllama %s, %s\n", s.Ours, s.Libllama, s.Go)
 	if s.Peer != "" {
 		fmt.Fprintf(t, "theirs\tllama-server %s, %d slots\n", s.Peer, s.Slots)
 	}

@@ -12,7 +12,7 @@ import (
 // runner lets the sides take turns.
 type runner struct {
 	o       options
-	us      *ours
+	us      ourSide
 	them    *server // nil with -ours-only
 	results []result
 }
@@ -143,7 +143,7 @@ func (r *runner) turn(ctx context.Context, res *result, which, round int, first 
 		if err != nil {
 			return err
 		}
-		defer other.model.Close()
+		defer other.close()
 		s = other
 	}
 	fmt.Fprintf(os.Stderr, "%s round %d of %d: %s, %s ", time.Now().Format(time.TimeOnly), round+1, r.o.rounds, res.scenario.name, s.name())

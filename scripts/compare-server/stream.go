@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -14,7 +13,7 @@ import (
 
 // ask sends a chat completion of OpenAI's API with "stream": true.
 func (s *server) ask(ctx context.Context, q question, seen func()) (reply, error) {
-	body, err := json.Marshal(completion(q, s.bias))
+	body, err := json.Marshal(s.completion(q))
 	if err != nil {
 		return reply{}, err
 	}
@@ -31,7 +30,7 @@ func (s *server) ask(ctx context.Context, q question, seen func()) (reply, error
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(response.Body, 1<<12))
-		return reply{}, fmt.Errorf("llama-server: %s: %s", response.Status, text)
+		return reply{}, fmt.Errorf("%s: %s", response.Status, text)
 	}
 	r, err := readStream(response.Body, seen)
 	r.began = began
@@ -39,32 +38,6 @@ func (s *server) ask(ctx context.Context, q question, seen func()) (reply, error
 		return r, err
 	}
 	return r, r.check(q)
-}
-
-type object = map[string]any
-
-// completion is the body of a request.
-func completion(q question, bias [][2]float64) object {
-	var messages []object
-	if q.system != "" {
-		messages = append(messages, object{"role": "system", "content": q.system})
-	}
-	for i, t := range q.turns {
-		var content any = t.text
-		if t.picture != nil {
-			url := "data:image/jpeg;base64," + base64.StdEncoding.EncodeToString(t.picture)
-			// The line break after a picture, with which LLaVA was trained, is our template's work; llama-server adds none.
-			content = []object{{"type": "image_url", "image_url": object{"url": url}}, {"type": "text", "text": "\n" + t.text}}
-		}
-		messages = append(messages, object{"role": "user", "content": content})
-		if i < len(q.turns)-1 {
-			messages = append(messages, object{"role": "assistant", "content": t.answer})
-		}
-	}
-	return object{
-		"messages": messages, "max_tokens": q.tokens, "temperature": 0, "logit_bias": bias,
-		"stream": true, "stream_options": object{"include_usage": true},
-	}
 }
 
 // readStream reads server-sent events up to [DONE]. A token has come when its text has.
@@ -96,10 +69,10 @@ func readStream(body io.Reader, seen func()) (reply, error) {
 			Error any `json:"error"`
 		}
 		if err := json.Unmarshal(data, &chunk); err != nil {
-			return r, fmt.Errorf("llama-server: event %q: %w", data, err)
+			return r, fmt.Errorf("event %q: %w", data, err)
 		}
 		if chunk.Error != nil {
-			return r, fmt.Errorf("llama-server: %v", chunk.Error)
+			return r, fmt.Errorf("%v", chunk.Error)
 		}
 		if len(chunk.Choices) > 0 && chunk.Choices[0].Delta.Content != "" {
 			r.at = append(r.at, time.Now())
@@ -115,5 +88,5 @@ func readStream(body io.Reader, seen func()) (reply, error) {
 	if err := lines.Err(); err != nil {
 		return r, err
 	}
-	return r, fmt.Errorf("llama-server: the answer broke off: %w", io.ErrUnexpectedEOF)
+	return r, fmt.Errorf("the answer broke off: %w", io.ErrUnexpectedEOF)
 }
