@@ -69,13 +69,19 @@ func (t FileType) known() bool {
 	return false
 }
 
+// TensorType gives the tensors whose name matches a regular expression (of C++, searched for) a type of their own.
+type TensorType struct {
+	Pattern string
+	Type    ggml.Type
+}
+
 // QuantizeParams are the options of Quantize.
 type QuantizeParams struct {
 	Type            FileType
 	Threads         int                  // 0 means one a CPU
 	OutputType      *ggml.Type           // type of output.weight, nil for the mixture's choice
 	EmbeddingType   *ggml.Type           // type of token_embd.weight, nil for the mixture's choice
-	TensorTypes     map[string]ggml.Type // by regular expression over tensor names
+	TensorTypes     []TensorType         // exceptions; the last that matches counts
 	AllowRequantize bool                 // accept a source that is itself quantized
 	KeepOutput      bool                 // leave output.weight as it is
 	Pure            bool                 // every tensor to the same type
@@ -267,10 +273,9 @@ func (p *QuantizeParams) toC(arena *cArena) (*C.llama_model_quantize_params, err
 	if len(p.TensorTypes) > 0 {
 		size := unsafe.Sizeof(C.struct_llama_model_tensor_override{})
 		list := unsafe.Slice((*C.struct_llama_model_tensor_override)(arena.alloc(size*uintptr(len(p.TensorTypes)+1))), len(p.TensorTypes)+1)
-		i := 0
-		for pattern, t := range p.TensorTypes {
-			list[i].pattern, list[i]._type = arena.str(pattern), C.enum_ggml_type(t)
-			i++
+		for i, t := range p.TensorTypes {
+			o := &list[len(p.TensorTypes)-1-i] // of several that match, libllama takes the first
+			o.pattern, o._type = arena.str(t.Pattern), C.enum_ggml_type(t.Type)
 		}
 		c.tt_overrides = &list[0]
 	}
@@ -304,8 +309,8 @@ func (p *QuantizeParams) checkTypes() error {
 	if p.EmbeddingType != nil {
 		errs = append(errs, check("EmbeddingType", *p.EmbeddingType))
 	}
-	for pattern, t := range p.TensorTypes {
-		errs = append(errs, need(pattern != "", "llama: quantize: an empty pattern of tensor names"), noNUL(pattern), check(pattern, t))
+	for _, t := range p.TensorTypes {
+		errs = append(errs, need(t.Pattern != "", "llama: quantize: an empty pattern of tensor names"), noNUL(t.Pattern), check(t.Pattern, t.Type))
 	}
 	return errors.Join(errs...)
 }

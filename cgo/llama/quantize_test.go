@@ -57,7 +57,7 @@ func TestQuantizeOptionsReachTheTensors(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "mixed.gguf")
 	f16, q6 := ggml.F16, ggml.Q6_K
 	err := llama.Quantize(context.Background(), seedPath, out, llama.QuantizeParams{Type: fileType(t, "Q5_0"), AllowRequantize: true, OutputType: &q6, EmbeddingType: &f16,
-		TensorTypes: map[string]ggml.Type{`blk\.2\.ffn_up`: ggml.Q4_1}})
+		TensorTypes: []llama.TensorType{{Pattern: `ffn_up`, Type: ggml.Q8_0}, {Pattern: `blk\.2\.ffn`, Type: ggml.Q4_1}, {Pattern: `blk\.2\.ffn_gate`, Type: ggml.Q5_1}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestQuantizeOptionsReachTheTensors(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	for name, want := range map[string]gguf.Type{"output.weight": gguf.Q6_K, "token_embd.weight": gguf.F16, "blk.2.ffn_up.weight": gguf.Q4_1, "blk.1.ffn_up.weight": gguf.Q5_0} {
+	for name, want := range map[string]gguf.Type{"output.weight": gguf.Q6_K, "token_embd.weight": gguf.F16, "blk.2.ffn_up.weight": gguf.Q4_1, "blk.2.ffn_gate.weight": gguf.Q5_1, "blk.1.ffn_up.weight": gguf.Q8_0, "blk.1.ffn_down.weight": gguf.Q5_0} {
 		if tensor, ok := f.Tensor(name); !ok || tensor.Type != want {
 			t.Errorf("%s is %v, want %v", name, tensor.Type, want)
 		}
@@ -76,7 +76,7 @@ func TestQuantizeOptionsReachTheTensors(t *testing.T) {
 func TestAPlanIsWhatQuantizeDoes(t *testing.T) {
 	q6 := ggml.Q6_K
 	p := llama.QuantizeParams{Type: fileType(t, "Q4_K_M"), AllowRequantize: true, EmbeddingType: &q6,
-		TensorTypes: map[string]ggml.Type{`blk\.2\.ffn_up`: ggml.Q4_1}}
+		TensorTypes: []llama.TensorType{{Pattern: `blk\.2\.ffn_up`, Type: ggml.Q4_1}}}
 	out := filepath.Join(t.TempDir(), "out.gguf")
 	plans, err := llama.PlanQuantize(context.Background(), seedPath, p)
 	if err != nil {
@@ -121,7 +121,7 @@ func TestQuantizeWithAnImportanceMatrix(t *testing.T) {
 	}
 	out := filepath.Join(t.TempDir(), "iq2.gguf")
 	p := llama.QuantizeParams{Type: fileType(t, "Q4_0"), AllowRequantize: true, Imatrix: imatrix,
-		TensorTypes: map[string]ggml.Type{`blk\.0\.attn_q`: ggml.IQ2_XXS}} // the searches for IQ2 are slow: one tensor will do
+		TensorTypes: []llama.TensorType{{Pattern: `blk\.0\.attn_q`, Type: ggml.IQ2_XXS}}} // the searches for IQ2 are slow: one tensor will do
 	if err := llama.Quantize(context.Background(), seedPath, out, p); err != nil {
 		t.Fatal(err)
 	}
@@ -198,10 +198,10 @@ func TestQuantizeRefusesWhatItCannotDo(t *testing.T) {
 		"negative threads":               {seedPath, out, llama.QuantizeParams{Type: q4, AllowRequantize: true, Threads: -1}},
 		"an unknown type of the output":  {seedPath, out, llama.QuantizeParams{Type: q4, AllowRequantize: true, OutputType: &unknown}},
 		"a removed type of embeddings":   {seedPath, out, llama.QuantizeParams{Type: q4, AllowRequantize: true, EmbeddingType: &removed}},
-		"an unknown type of a tensor":    {seedPath, out, llama.QuantizeParams{Type: q4, AllowRequantize: true, TensorTypes: map[string]ggml.Type{"x": unknown}}},
-		"a pattern that is no regexp":    {seedPath, out, llama.QuantizeParams{Type: q4, AllowRequantize: true, TensorTypes: map[string]ggml.Type{"(": ggml.Q8_0}}},
-		"an empty pattern":               {seedPath, out, llama.QuantizeParams{Type: q4, AllowRequantize: true, TensorTypes: map[string]ggml.Type{"": ggml.Q8_0}}},
-		"a tensor type without imatrix":  {seedPath, out, llama.QuantizeParams{Type: q4, AllowRequantize: true, TensorTypes: map[string]ggml.Type{"attn_q": ggml.IQ2_XXS}}},
+		"an unknown type of a tensor":    {seedPath, out, llama.QuantizeParams{Type: q4, AllowRequantize: true, TensorTypes: []llama.TensorType{{Pattern: "x", Type: unknown}}}},
+		"a pattern that is no regexp":    {seedPath, out, llama.QuantizeParams{Type: q4, AllowRequantize: true, TensorTypes: []llama.TensorType{{Pattern: "(", Type: ggml.Q8_0}}}},
+		"an empty pattern":               {seedPath, out, llama.QuantizeParams{Type: q4, AllowRequantize: true, TensorTypes: []llama.TensorType{{Pattern: "", Type: ggml.Q8_0}}}},
+		"a tensor type without imatrix":  {seedPath, out, llama.QuantizeParams{Type: q4, AllowRequantize: true, TensorTypes: []llama.TensorType{{Pattern: "attn_q", Type: ggml.IQ2_XXS}}}},
 		"everything without imatrix":     {seedPath, out, llama.QuantizeParams{Type: fileType(t, "IQ1_S"), AllowRequantize: true}},
 		"an imatrix mixture without one": {seedPath, out, llama.QuantizeParams{Type: fileType(t, "IQ2_M"), AllowRequantize: true}},
 	} {

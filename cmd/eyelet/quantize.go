@@ -291,10 +291,9 @@ func (o *quantizeOptions) languageParams(f *gguf.File) (p llama.QuantizeParams, 
 			*x.to = &t
 		}
 	}
-	p.TensorTypes = map[string]ggml.Type{}
 	err = parseTensorTypes(o.tensors, func(pattern, name string) error {
 		t, err := parseTensorType("tensor", name)
-		p.TensorTypes[pattern] = t
+		p.TensorTypes = append(p.TensorTypes, llama.TensorType{Pattern: pattern, Type: t})
 		return err
 	})
 	if err == nil && o.imatrix != "" {

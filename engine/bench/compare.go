@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 
@@ -83,6 +84,7 @@ func notes(a, b *Results) (list []string) {
 		{"libllama", a.Host.Llama, b.Host.Llama}, {"libggml", a.Host.GGML, b.Host.GGML}, {"oneDNN", a.Host.OneDNN, b.Host.OneDNN}, {"Go", a.Host.Go, b.Host.Go},
 		{"text", a.Setup.TextSHA256, b.Setup.TextSHA256}, {"questions", a.Setup.QuestionsSHA, b.Setup.QuestionsSHA},
 		{"base", a.Setup.BaseModel + " " + a.Setup.BaseProjector + " " + a.Setup.BaseKV, b.Setup.BaseModel + " " + b.Setup.BaseProjector + " " + b.Setup.BaseKV},
+		{"accelerator", cmp.Or(a.Host.Accelerator, b.Host.Accelerator), cmp.Or(b.Host.Accelerator, a.Host.Accelerator)},
 	} {
 		if x.a != x.b {
 			list = append(list, fmt.Sprintf("%s: %s in A, %s in B", x.what, x.a, x.b))

@@ -18,6 +18,10 @@ import (
 // thisHost describes the machine and the versions; eyelet is the program's own.
 func thisHost(eyelet string) Host {
 	h := Host{Machine: ThisMachine(0), Eyelet: eyelet, Llama: llama.Version(), GGML: ggml.Version(), Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, Cores: runtime.NumCPU()}
+	h.Accelerator = "off"
+	if llama.Init() == nil && ggml.AcceleratorState().Loaded {
+		h.Accelerator = "on"
+	}
 	h.CPU = lineOf("/proc/cpuinfo", "model name")
 	if kib, _, ok := strings.Cut(lineOf("/proc/meminfo", "MemTotal"), " "); ok {
 		n, _ := strconv.ParseInt(kib, 10, 52)

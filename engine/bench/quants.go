@@ -300,6 +300,9 @@ func (m *matrix) resume(old *Results) error {
 	if a, b := old.Host, r.Host; a.CPU != b.CPU || a.Llama != b.Llama || a.GGML != b.GGML || a.Eyelet != b.Eyelet {
 		return refuse("they were made on another machine or with other versions")
 	}
+	if a, b := old.Host.Accelerator, r.Host.Accelerator; a != "" && a != b {
+		return refuse("they were made with the accelerator " + a)
+	}
 	for _, pair := range [][2][]ModelFile{{old.Models, r.Models}, {old.Projectors, r.Projectors}} {
 		for _, f := range pair[1] {
 			for _, g := range pair[0] {

@@ -78,6 +78,9 @@ func TestAMatrixIsMeasuredAndGoneOnWith(t *testing.T) {
 		t.Errorf("ran %v", ran)
 	}
 	checkMatrix(t, r)
+	if a := r.Host.Accelerator; a != "on" && a != "off" {
+		t.Errorf("accelerator %q", a)
+	}
 	if last := seen[len(seen)-1]; last.Total != 15 || last.Done != 14 || last.Left < 0 {
 		t.Errorf("%+v", last)
 	}
@@ -104,6 +107,19 @@ func TestAMatrixIsMeasuredAndGoneOnWith(t *testing.T) {
 	o.Projectors = append(o.Projectors, quantizedTower(t, gguf.Q5_1))
 	if r, err := Quants(t.Context(), o); err != nil || strings.Join(ran, " ") != "tower quality tower quality" || len(r.Qualities) != 9 || len(r.Cells) != 9 {
 		t.Errorf("ran %v, %v", ran, err)
+	}
+	back.Host.Accelerator = map[string]string{"on": "off", "off": "on"}[back.Host.Accelerator]
+	if c := Compare(r, back); len(c.Notes) != 1 || len(c.Changes) != 0 {
+		t.Errorf("with and without an accelerator: %+v", c)
+	}
+	if err := back.write(o.Out); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Quants(t.Context(), o); !errors.Is(err, ErrResults) || !strings.Contains(err.Error(), "accelerator") {
+		t.Errorf("with and without an accelerator: %v", err)
+	}
+	if err := r.write(o.Out); err != nil {
+		t.Fatal(err)
 	}
 	o.Seed++
 	if _, err := Quants(t.Context(), o); !errors.Is(err, ErrResults) || !strings.Contains(err.Error(), "--restart") {

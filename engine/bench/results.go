@@ -53,6 +53,8 @@ type Host struct {
 	Llama  string `json:"libllama"`
 	GGML   string `json:"libggml"`
 	Go     string `json:"go"`
+	// Accelerator is "on" or "off"; "" in results of versions that did not say.
+	Accelerator string `json:"accelerator,omitempty"`
 }
 
 // Setup is what decides the figures, beside the files.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -16,6 +17,12 @@ import (
 
 // PlanLanguage tells what libllama would make of each tensor of a language model, without writing anything. f is the model's file.
 func PlanLanguage(ctx context.Context, f *gguf.File, p llama.QuantizeParams) (*Plan, error) {
+	for _, t := range p.TensorTypes {
+		// What Go cannot read may be an expression of C++ all the same.
+		if r, err := regexp.Compile(t.Pattern); err == nil && !matchesAny(f, r) {
+			return nil, noMatch(f, t.Pattern)
+		}
+	}
 	plans, err := llama.PlanQuantize(ctx, f.Path(), p)
 	if err != nil {
 		return nil, explain(f, err)
@@ -52,10 +59,14 @@ func Language(ctx context.Context, f *gguf.File, out string, p llama.QuantizePar
 	return Sum(ctx, out)
 }
 
-// explain adds what can be done about a quantized source.
+// explain adds what can be done about a quantized source, and about a mixture that wants to know what matters.
 func explain(f *gguf.File, err error) error {
-	if err != nil && strings.Contains(err.Error(), "requantizing") {
+	switch {
+	case err == nil:
+	case strings.Contains(err.Error(), "requantizing"):
 		return fmt.Errorf("quantize: %s is quantized already: %w; quantize the F16 or F32 edition, or allow it with --allow-requantize", f.Path(), ErrOptions)
+	case strings.Contains(err.Error(), "importance matrix"):
+		return fmt.Errorf("quantize: %w: %w: collect one with eyelet imatrix and give it with --imatrix", ErrOptions, err)
 	}
 	return err
 }

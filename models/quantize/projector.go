@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/eyelet-engine/eyelet/models/gguf"
@@ -125,6 +126,11 @@ func PlanProjector(f *gguf.File, o Options) (*Plan, error) {
 	if err := checkType(o.Type); err != nil {
 		return nil, err
 	}
+	for _, override := range o.Tensors {
+		if !matchesAny(f, override.Pattern) {
+			return nil, noMatch(f, override.Pattern.String())
+		}
+	}
 	_, err := vision.Describe(f)
 	known := err == nil
 	p := &Plan{File: f, Type: o.Type}
@@ -153,6 +159,15 @@ func PlanProjector(f *gguf.File, o Options) (*Plan, error) {
 		return nil, fmt.Errorf("quantize: %s: %w: no matrix of the tower has rows of whole blocks of %v, which are %d long", f.Path(), ErrShape, o.Type, o.Type.BlockSize())
 	}
 	return p, nil
+}
+
+// matchesAny reports whether an exception is one of any tensor.
+func matchesAny(f *gguf.File, r *regexp.Regexp) bool {
+	return slices.ContainsFunc(f.Tensors(), func(t *gguf.Tensor) bool { return r.MatchString(t.Name) })
+}
+
+func noMatch(f *gguf.File, pattern string) error {
+	return fmt.Errorf("quantize: %s: %w: no tensor's name matches %q; --dry-run lists them", f.Path(), ErrOptions, pattern)
 }
 
 func overrideOf(list []Override, name string) (t gguf.Type, ok bool) {

@@ -146,8 +146,9 @@ func TestEachTypeKeepsImageTokensWithinItsError(t *testing.T) {
 }
 
 func TestLibmtmdOpensWhatIsWritten(t *testing.T) {
-	for _, f := range []*gguf.File{small(t), odd(t)} {
+	for k, f := range []*gguf.File{small(t), odd(t)} {
 		var reference, ours []float32
+		var whole int64
 		for _, typ := range []gguf.Type{gguf.F16, gguf.Q8_0, gguf.Q4_0, gguf.Q5_1, gguf.Q4_K, gguf.BF16} {
 			p, err := PlanProjector(f, Options{Type: typ})
 			if errors.Is(err, ErrShape) && typ == gguf.Q4_K {
@@ -166,7 +167,7 @@ func TestLibmtmdOpensWhatIsWritten(t *testing.T) {
 			}
 			rows, native := encodeBoth(t, path)
 			if reference == nil {
-				reference, ours = rows, native
+				reference, ours, whole = rows, native, r.Bytes
 				continue
 			}
 			width := int(f.Tensors()[len(f.Tensors())-1].Dims[0])
@@ -175,6 +176,13 @@ func TestLibmtmdOpensWhatIsWritten(t *testing.T) {
 			// libmtmd rounds activations to 8 bits before a product with quantized weights; native does not.
 			if 1-theirs.MeanCosine > 2*(1-own.MeanCosine)+1e-4 || own.MeanCosine < cosines[typ][0]-0.006 {
 				t.Errorf("%v: libmtmd %v, native %v", typ, theirs.MeanCosine, own.MeanCosine)
+			}
+			if typ == gguf.Q8_0 && (theirs.MeanCosine < 0.999 || own.MeanCosine < 0.999) {
+				t.Errorf("8 bits: libmtmd %v, native %v", theirs.MeanCosine, own.MeanCosine)
+			}
+			// The rows of the odd tower's ffn_down fit no block, and stay in 16 bits; embeddings do in both.
+			if share := float64(r.Bytes) / float64(whole); typ == gguf.Q8_0 && share > []float64{0.6, 0.75}[k] {
+				t.Errorf("8 bits take %.2f of 16", share)
 			}
 		}
 	}
@@ -248,6 +256,7 @@ func TestWhatCannotBeQuantizedIsRefused(t *testing.T) {
 		"a quantized norm":           {f, Options{Type: gguf.Q8_0, Tensors: override("ln1.weight", gguf.Q8_0)}, ErrShape},
 		"a quantized convolution":    {f, Options{Type: gguf.Q8_0, Tensors: override("position", gguf.Q8_0)}, ErrShape},
 		"an override of a bad type":  {f, Options{Type: gguf.Q8_0, Tensors: override("attn_q", gguf.I8)}, ErrOptions},
+		"an override of nothing":     {f, Options{Type: gguf.Q8_0, Tensors: override("nonesuch", gguf.F16)}, ErrOptions},
 		"a quantized class position": {f, Options{Type: gguf.Q8_0, Tensors: override("class_embd", gguf.F16)}, ErrShape},
 	} {
 		if _, err := PlanProjector(c.f, c.o); !errors.Is(err, c.want) {

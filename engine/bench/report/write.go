@@ -147,9 +147,13 @@ func (v *view) findings() (list []string) {
 // facts tell how it was measured.
 func (v *view) facts() []fact {
 	h, s := v.r.Host, v.r.Setup
+	versions := fmt.Sprintf("eyelet %s, libllama %s, libggml %s, oneDNN %s (%s), %s", h.Eyelet, h.Llama, h.GGML, h.OneDNN, h.ISA, h.Go)
+	if h.Accelerator != "" {
+		versions += ", accelerator " + h.Accelerator
+	}
 	list := []fact{
 		{"Machine", fmt.Sprintf("%s, %d cores, %.1f GiB, %s", h.CPU, h.Cores, float64(h.Memory)/(1<<30), h.System)},
-		{"Versions", fmt.Sprintf("eyelet %s, libllama %s, libggml %s, oneDNN %s (%s), %s", h.Eyelet, h.Llama, h.GGML, h.OneDNN, h.ISA, h.Go)},
+		{"Versions", versions},
 		{"Measured", v.r.Created.Format("2006-01-02 15:04") + " to " + v.r.Updated.Format("2006-01-02 15:04") + " UTC"},
 	}
 	if s.Text != "" {
