@@ -42,7 +42,7 @@ def options():
     p.add_argument("--dense-weight", type=float, default=0.3, help="of the patches' loss in the joint stage")
     p.add_argument("--sums", type=int, default=1, help="sums without a picture, packed behind each picture")
     p.add_argument("--seed", type=int, default=2)
-    p.add_argument("--init", nargs=2, metavar=("MODEL", "PROJECTOR"), help="GGUF files to begin with, where there is no checkpoint")
+    p.add_argument("--init", nargs="+", metavar="GGUF", help="model, or model and projector, to begin with where there is no checkpoint")
     p.add_argument("--save", type=float, default=240, help="seconds between checkpoints")
     return p.parse_args()
 

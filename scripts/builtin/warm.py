@@ -27,11 +27,13 @@ def read(path):
     return reader, {t.name: torch.from_numpy(np.array(gguf.dequantize(t.data, t.tensor_type), np.float32)) for t in reader.tensors}
 
 
-def load(model, vocab, lm_path, projector_path):
-    """Fills the model from two GGUF files. Pieces that their vocabulary lacks begin as the mean of the pieces that spell them."""
+def load(model, vocab, lm_path, projector_path=None):
+    """Fills the decoder from a GGUF file, and the tower from another if it is given. Pieces that the file's vocabulary lacks begin as the mean
+    of the pieces that spell them."""
     lm_names, vis_names = names()
-    _, tensors = read(projector_path)
-    model.vis.load_state_dict({ours: tensors[theirs].view(model.vis.state_dict()[ours].shape) for ours, theirs in vis_names.items()})
+    if projector_path:
+        _, tensors = read(projector_path)
+        model.vis.load_state_dict({ours: tensors[theirs].view(model.vis.state_dict()[ours].shape) for ours, theirs in vis_names.items()})
     reader, tensors = read(lm_path)
     old = {piece: i for i, piece in enumerate(reader.fields["tokenizer.ggml.tokens"].contents())}
     spelled = [spell(old, p) for p in ["<unk>", "<s>", "</s>"] + [f"<0x{b:02X}>" for b in range(256)] + vocab.pieces]
