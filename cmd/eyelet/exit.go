@@ -143,6 +143,8 @@ func remedyFor(err error) string {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return `"eyelet list" shows the models`
+	case errors.Is(err, bundle.ErrBundle) && errors.Is(err, store.ErrDigest):
+		return "the bundle is damaged; copy it again"
 	case errors.Is(err, bundle.ErrBundle), errors.Is(err, bundle.ErrSignature):
 		return ""
 	case errors.Is(err, store.ErrMissing), errors.Is(err, store.ErrDigest):

@@ -326,10 +326,14 @@ func (im *importer) checkNeeds() error {
 func (im *importer) readBlob(ctx context.Context, f *File, start int64) error {
 	d := store.Descriptor{Digest: f.Digest, Size: f.contentSize()}
 	err := im.session.Receive(ctx, d, func(offset int64) (io.ReadCloser, error) { return im.openBlob(f, start, offset) }, im.o.Progress)
-	if err != nil && ctx.Err() == nil {
+	switch {
+	case err == nil || ctx.Err() != nil:
+		return err
+	case errors.Is(err, store.ErrDigest): // what is damaged is the bundle, not the store
+		return fmt.Errorf("bundle: %w: %w (%s)", ErrBundle, err, f.Path)
+	default:
 		return fmt.Errorf("%w (%s)", err, f.Path)
 	}
-	return err
 }
 
 // openBlob reads a member's contents from an offset.
