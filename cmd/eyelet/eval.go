@@ -1,12 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/bench"
@@ -69,27 +71,22 @@ func newEvalCommand() *cobra.Command {
 }
 
 // check finds mistakes on the command line, before a model is loaded.
-func (o *evalOptions) check(args []string) error {
+func (o *evalOptions) check(flags *pflag.FlagSet, args []string) error {
 	r := &o.run
 	switch {
 	case len(args) > 0:
 		return usagef("%q is no model, and eval takes nothing else; questions come with --questions", args[0])
 	case r.spec.Model == "" && r.spec.Projector != "":
 		return usagef("--mmproj was given without --model")
-	case r.spec.Model != "" && r.spec.Projector == "":
-		return fmt.Errorf("%w: %s was given without a projector; give the mmproj file that belongs to it (--mmproj)", engine.ErrNoVision, r.spec.Model)
 	case o.count < 0:
 		return usagef("--count cannot be negative")
 	case r.request.MaxTokens < 1:
 		return usagef("--max-tokens is %d; give 1 or more", r.request.MaxTokens)
-	case r.spec.Parallel < 1 || r.spec.Parallel > 64:
-		return usagef("--parallel is %d; give 1 to 64", r.spec.Parallel)
-	case r.threads < 0 || r.threads > 1024:
-		return usagef("--threads is %d; give 1 to 1024, or 0 for one a core", r.threads)
-	case r.spec.Context < 0 || r.spec.Context > 1<<24:
-		return usagef("--ctx is %d; give 1 to 16777216 tokens, or 0 for the default", r.spec.Context)
 	}
-	return nil
+	if err := r.needProjector(); err != nil {
+		return err
+	}
+	return r.checkRanges(flags)
 }
 
 func eval(cmd *cobra.Command, args []string, o *evalOptions) (err error) {
@@ -98,7 +95,7 @@ func eval(cmd *cobra.Command, args []string, o *evalOptions) (err error) {
 	if args, err = r.takeModel(args); err != nil {
 		return err
 	}
-	if err := o.check(args); err != nil {
+	if err := o.check(cmd.Flags(), args); err != nil {
 		return err
 	}
 	if r.stored != nil {
@@ -123,15 +120,14 @@ func eval(cmd *cobra.Command, args []string, o *evalOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	if o.answers != "" {
-		if err := e.WriteAnswers(o.answers); err != nil {
-			return err
-		}
-	}
 	if r.json {
-		return writeJSON(s.stdout, e)
+		err = writeJSON(s.stdout, e)
+	} else {
+		_, err = fmt.Fprint(s.stdout, evalText(e))
 	}
-	_, err = fmt.Fprint(s.stdout, evalText(e))
+	if o.answers != "" { // after the scores, which a full disk must not cost
+		err = errors.Join(err, e.WriteAnswers(o.answers))
+	}
 	return err
 }
 

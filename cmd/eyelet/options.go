@@ -56,10 +56,11 @@ func (o *runOptions) check(cmd *cobra.Command, question string) error {
 		return usagef("--jsonl wants the name of a file, so that a second run can continue it")
 	case slices.Contains(o.request.Stop, ""):
 		return usagef("--stop is empty; give the text before which the answer ends")
-	case o.stored != nil && o.spec.Projector == "" && len(o.images) > 0:
-		return fmt.Errorf("%w: %s has no projector; give the mmproj file that belongs to it (--mmproj)", engine.ErrNoVision, o.stored.Name)
-	case o.spec.Model != "" && o.spec.Projector == "" && len(o.images) > 0:
-		return fmt.Errorf("%w: %s was given without a projector; give the mmproj file that came with it (--mmproj)", engine.ErrNoVision, o.spec.Model)
+	}
+	if len(o.images) > 0 {
+		if err := o.needProjector(); err != nil {
+			return err
+		}
 	}
 	if err := o.checkRanges(cmd.Flags()); err != nil {
 		return err
@@ -69,6 +70,19 @@ func (o *runOptions) check(cmd *cobra.Command, question string) error {
 		o.request.Sampling.Seed = &seed
 	}
 	return nil
+}
+
+// needProjector refuses a language model alone.
+func (o *runOptions) needProjector() error {
+	switch {
+	case o.spec.Projector != "":
+		return nil
+	case o.stored != nil:
+		return fmt.Errorf("%w: %s has no projector; give the mmproj file that belongs to it (--mmproj)", engine.ErrNoVision, o.stored.Name)
+	case o.spec.Model != "":
+		return fmt.Errorf("%w: %s was given without a projector; give the mmproj file that came with it (--mmproj)", engine.ErrNoVision, o.spec.Model)
+	}
+	return nil // the built-in model has one
 }
 
 func (o *runOptions) checkPairs(cmd *cobra.Command, question string) error {
@@ -106,7 +120,7 @@ func (o *runOptions) checkPairs(cmd *cobra.Command, question string) error {
 	return nil
 }
 
-// checkRanges compares numbers with what they can be; not-a-number is in no range.
+// checkRanges compares numbers with what they can be, those of the flags that the command has; not-a-number is in no range.
 func (o *runOptions) checkRanges(flags *pflag.FlagSet) error {
 	s := &o.request.Sampling
 	for _, n := range []struct {
@@ -127,10 +141,11 @@ func (o *runOptions) checkRanges(flags *pflag.FlagSet) error {
 		{"ctx", float64(o.spec.Context), 0, 1 << 24, "1 to 16777216 tokens, or 0 for the default"},
 		{"gpu-layers", float64(o.spec.GPULayers), -1, math.MaxInt32, "0 or more, or -1 for none"},
 	} {
-		if n.value >= n.low && n.value <= n.high {
+		flag := flags.Lookup(n.flag)
+		if flag == nil || n.value >= n.low && n.value <= n.high {
 			continue
 		}
-		return usagef("--%s is %s; give %s", n.flag, flags.Lookup(n.flag).Value, n.give)
+		return usagef("--%s is %s; give %s", n.flag, flag.Value, n.give)
 	}
 	return nil
 }

@@ -211,40 +211,44 @@ const (
 // errDevice says that the accelerator took an operation and could not compute it.
 var errDevice = errors.New("accel: the device failed")
 
+// newOperand copies a source of an operation into C's memory, until free is called.
+func newOperand(m *matrices) (o *C.operand, free func(), err error) {
+	size, err := m.typ.RowSize(m.whole[0] * m.whole[1] * m.whole[2] * m.whole[3])
+	if err != nil {
+		return nil, nil, err
+	}
+	if size != len(m.data) || size > 1<<28 {
+		return nil, nil, fmt.Errorf("accel: %d bytes for a tensor of %d", len(m.data), size)
+	}
+	o = (*C.operand)(C.calloc(1, C.sizeof_operand))
+	data := C.CBytes(m.data)
+	o._type, o.data = C.int(m.typ), data
+	for d := range 4 {
+		o.whole[d], o.ne[d], o.permute[d] = C.int64_t(m.whole[d]), C.int64_t(m.ne[d]), C.int(m.permute[d])
+	}
+	return o, func() { C.free(data); C.free(unsafe.Pointer(o)) }, nil
+}
+
 // runGraph computes a MUL_MAT, or with ids a MUL_MAT_ID, of a graph by the device that the library registers, if it takes the operation
 // by the given path (else errDeclined). The result has n numbers.
 func runGraph(p path, w, x, ids *matrices, threads, n int) ([]float32, error) {
 	room := 1 << 16
-	for _, m := range []*matrices{w, x, ids} {
-		if m == nil {
-			continue
-		}
-		size, err := m.typ.RowSize(m.whole[0] * m.whole[1] * m.whole[2] * m.whole[3])
-		if err != nil {
-			return nil, err
-		}
-		if size != len(m.data) || size > 1<<28 {
-			return nil, fmt.Errorf("accel: %d bytes for a tensor of %d", len(m.data), size)
-		}
-		room += size + 4096
-	}
-	y := make([]float32, n)
-	C.force(1, C.int(p))
-	defer C.force(0, 0)
 	var c [3]*C.operand
 	for i, m := range []*matrices{w, x, ids} {
 		if m == nil {
 			continue
 		}
-		c[i] = (*C.operand)(C.calloc(1, C.sizeof_operand))
-		defer C.free(unsafe.Pointer(c[i]))
-		data := C.CBytes(m.data)
-		defer C.free(data)
-		c[i]._type, c[i].data = C.int(m.typ), data
-		for d := range 4 {
-			c[i].whole[d], c[i].ne[d], c[i].permute[d] = C.int64_t(m.whole[d]), C.int64_t(m.ne[d]), C.int(m.permute[d])
+		o, free, err := newOperand(m)
+		if err != nil {
+			return nil, err
 		}
+		defer free()
+		c[i] = o
+		room += len(m.data) + 4096
 	}
+	y := make([]float32, n)
+	C.force(1, C.int(p))
+	defer C.force(0, 0)
 	switch C.run_graph(c[0], C.bool(w.repacked), c[1], c[2], C.int(threads), C.size_t(room+4*n), (*C.float)(unsafe.SliceData(y)), C.size_t(n)) {
 	case C.computed:
 		return y, nil
@@ -257,24 +261,22 @@ func runGraph(p path, w, x, ids *matrices, threads, n int) ([]float32, error) {
 // runChanging computes w * x three times by a path, with up to cache bytes of weights kept: with w; with other in its place, unknown to the device;
 // and so once more after the device was told to forget. y are the three results, of n numbers each, and kept the bytes of weights that were kept.
 func runChanging(p path, cache uint64, w, other, x *matrices, threads, n int) (y [3][]float32, kept uint64, err error) {
-	if len(w.data) != len(other.data) || w.whole != w.ne || len(w.data)+len(x.data) > 1<<28 {
+	if len(w.data) != len(other.data) || w.whole != w.ne {
 		return y, 0, errors.New("accel: other weights must be of the same shape, and none have gaps")
+	}
+	var c [2]*C.operand
+	for i, m := range []*matrices{w, x} {
+		o, free, err := newOperand(m)
+		if err != nil {
+			return y, 0, err
+		}
+		defer free()
+		c[i] = o
 	}
 	C.force(1, C.int(p))
 	defer C.force(0, 0)
 	C.set_cache(C.uint64_t(cache))
 	defer C.set_cache(0)
-	var c [2]*C.operand
-	for i, m := range []*matrices{w, x} {
-		c[i] = (*C.operand)(C.calloc(1, C.sizeof_operand))
-		defer C.free(unsafe.Pointer(c[i]))
-		data := C.CBytes(m.data)
-		defer C.free(data)
-		c[i]._type, c[i].data = C.int(m.typ), data
-		for d := range 4 {
-			c[i].whole[d], c[i].ne[d], c[i].permute[d] = C.int64_t(m.whole[d]), C.int64_t(m.ne[d]), C.int(m.permute[d])
-		}
-	}
 	changed := C.CBytes(other.data)
 	defer C.free(changed)
 	all := make([]float32, 3*n)
