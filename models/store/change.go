@@ -178,7 +178,8 @@ type Removed struct {
 func (s *Store) Delete(name Name) (Removed, error) {
 	m := readModel(s.manifestPath(name), name, SourceStore, s.root)
 	if errors.Is(m.Err, fs.ErrNotExist) {
-		if found, err := s.Find(name.String()); err == nil {
+		// What is the store's own here was given the name since we looked.
+		if found, err := s.Find(name.String()); err == nil && found.Source != SourceStore {
 			return Removed{}, fmt.Errorf("store: %w: %s is Ollama's, in %s, where nothing is changed", ErrUnsupported, name, found.root)
 		}
 		return Removed{}, fmt.Errorf("store: %w: %s", ErrNotFound, name)
