@@ -25,15 +25,6 @@ def attention(q, k, v, mask=None):
     return torch.softmax(scores, -1).to(v.dtype) @ v
 
 
-def waves():
-    """Where positions begin: sines and cosines of row and column, as strong as the patches beside them. (Small random numbers, a
-    seventieth as strong, left the first edition's tower nearly blind to place: the norm behind them hides what is weak.)"""
-    angle = torch.arange(GRID)[:, None] * torch.linspace(0.2, 3, WIDTH // 4)
-    one = torch.cat([angle.sin(), angle.cos()], 1)  # [GRID, WIDTH / 2]
-    both = torch.cat([one[:, None].expand(GRID, GRID, -1), one[None].expand(GRID, GRID, -1)], 2)
-    return 0.7 * both.reshape(IMAGE_TOKENS, WIDTH)
-
-
 class TowerBlock(nn.Module):
     def __init__(self):
         super().__init__()
@@ -56,7 +47,7 @@ class Tower(nn.Module):
         super().__init__()
         self.patch = nn.Conv2d(3, WIDTH, PATCH, PATCH, bias=False)
         self.cls = nn.Parameter(torch.randn(WIDTH) * 0.02)
-        self.pos = nn.Parameter(torch.cat([torch.zeros(1, WIDTH), waves()]))
+        self.pos = nn.Parameter(torch.zeros(1 + IMAGE_TOKENS, WIDTH))
         self.pre = nn.LayerNorm(WIDTH)
         self.blocks = nn.ModuleList(TowerBlock() for _ in range(LAYERS))
         self.mm0, self.mm2 = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH)

@@ -5,6 +5,7 @@ same Pillow and fonts, those of Debian's fonts-dejavu-core, fonts-liberation and
 """
 from .charts import charts
 from .outside import MISSING, REFUSAL, outside
+from .practice import practice
 from .shapes import captions, shapes
 from .sketches import sketches
 from .tables import tables
@@ -50,8 +51,12 @@ def reworded(rng, question):
     return question
 
 
-def sample(rng, spoil=0.25):
-    """A kind's name, a canvas, a finished picture and its questions with answers in random order."""
+def sample(rng, spoil=0.25, practised=0.0):
+    """A kind's name, a canvas, a finished picture and its questions with answers in random order. A share practised of the
+    pictures are crowded ones without questions."""
+    if rng.random() < practised:
+        canvas = practice(rng)
+        return "practice", canvas, canvas.finish(spoil), []
     kind = rng.choices(list(SHARES), list(SHARES.values()))[0]
     canvas, qa = kind(rng)
     if kind.__name__ in UNFIT and rng.random() < 0.06:

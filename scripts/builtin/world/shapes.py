@@ -39,7 +39,7 @@ def new_shape(rng, used):
             return one
 
 
-def scene(rng):
+def scene(rng, counts=(1, 1, 2, 2, 3, 3, 4)):
     """A canvas, its shapes in reading order as (shape, color, row, column, radius), and the background's name."""
     width, height = SIZE, SIZE
     if rng.random() < 0.2:
@@ -47,7 +47,7 @@ def scene(rng):
     name = pick(rng, list(BACKGROUNDS))
     background = jitter(rng, BACKGROUNDS[name])
     canvas = Canvas(rng, background, width, height)
-    cells = sorted(rng.sample([(r, c) for r in range(3) for c in range(3)], rng.choice([1, 1, 2, 2, 3, 3, 4])))
+    cells = sorted(rng.sample([(r, c) for r in range(3) for c in range(3)], rng.choice(counts)))
     objects, w, h = [], width / 3, height / 3
     for i, (row, column) in enumerate(cells):
         shape, color = new_shape(rng, {o[:2] for o in objects})
