@@ -57,9 +57,10 @@ class Character(NamedTuple):
 
 
 class Canvas:
-    def __init__(self, rng, background, width=SIZE, height=SIZE):
+    def __init__(self, rng, background, width=SIZE, height=SIZE, scale=None):
+        """scale is the pixels a unit, drawn at random if None."""
         self.rng, self.width, self.height = rng, width, height
-        self.scale = rng.choice([1, 1, 2, 2, 3])
+        self.scale = scale or rng.choice([1, 1, 2, 2, 3])
         self.image = Image.new("RGB", (round(width * self.scale), round(height * self.scale)), background)
         self.draw = ImageDraw.Draw(self.image)
         self.boxes, self.characters = [], []
