@@ -21,6 +21,11 @@ def value_questions(rng, names, values, one, many):
             (f"How many {many} are there?", NUMBERS[len(names)])]
 
 
+def extreme(values, i):
+    """The label place of charts: 1 for the highest of the values, 2 for the lowest, 0 for the others."""
+    return 1 if values[i] == max(values) else 2 if values[i] == min(values) else 0
+
+
 def described(kind, names, values):
     return f"a {kind} chart with " + ", ".join(f"{n} = {v}" for n, v in zip(names, values))
 
@@ -45,14 +50,14 @@ def bars(rng):
         if upright:
             x, y = 9 + i * step, 95 - value * 7.6
             middle = x + step * 0.32
-            canvas.label((x, 4, x + step * 0.65, 109), ordinal=i + 1)
+            canvas.label((x, 4, x + step * 0.65, 109), ordinal=i + 1, place=extreme(values, i))
             canvas.label((x, y, x + step * 0.65, 95), "bar", colors[i], i + 1)
             canvas.rectangle((x, y, x + step * 0.65, 94), fill=color)
             canvas.centred(middle, 99, names[i], path, 12, BLACK)
             canvas.centred(middle, y - 11, str(value), path, 12, BLACK)
         else:
             y, x = 7 + i * step, 17 + value * 7.4
-            canvas.label((2, y, 110, y + step * 0.65), ordinal=i + 1)
+            canvas.label((2, y, 110, y + step * 0.65), ordinal=i + 1, place=extreme(values, i))
             canvas.label((17, y, x, y + step * 0.65), "bar", colors[i], i + 1)
             canvas.rectangle((17, y, x, y + step * 0.65), fill=color)
             canvas.centred(8, y + step * 0.32 - 4, names[i], path, 12, BLACK)
@@ -78,7 +83,7 @@ def line_chart(rng):
     for a, b in zip(points, points[1:]):
         canvas.line((*a, *b), ink, 2)
     for i, (x, y) in enumerate(points):
-        canvas.label((x - step * 0.4, 4, x + step * 0.4, 109), ordinal=i + 1)
+        canvas.label((x - step * 0.4, 4, x + step * 0.4, 109), ordinal=i + 1, place=extreme(values, i))
         canvas.label((x - 5, y - 5, x + 5, y + 5), "point", color, i + 1)
         canvas.ellipse((x - 3, y - 3, x + 3, y + 3), fill=ink)
         canvas.centred(x, 99, names[i], path, 12, BLACK)
@@ -102,9 +107,9 @@ def pie_chart(rng):
         canvas.pie((56 - r, 56 - r, 56 + r, 56 + r), angle, end, jitter(rng, COLORS[colors[i]]))
         middle = math.radians((angle + end) / 2)
         x, y = 56 + 0.6 * r * math.cos(middle), 56 + 0.6 * r * math.sin(middle)
-        canvas.label((x - 9, y - 9, x + 9, y + 9), "slice", colors[i], i + 1)
+        canvas.label((x - 9, y - 9, x + 9, y + 9), "slice", colors[i], i + 1, extreme(shares, i))
         x, y = 56 + (r + 7) * math.cos(middle), 56 + (r + 7) * math.sin(middle)
-        canvas.label((x - 3, y - 3, x + 3, y + 3), ordinal=i + 1)
+        canvas.label((x - 3, y - 3, x + 3, y + 3), ordinal=i + 1, place=extreme(shares, i))
         canvas.centred(x, y - 5, names[i], BOLD, 12, BLACK)
         angle = end
     k = rng.randrange(count)
