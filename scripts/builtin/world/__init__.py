@@ -21,6 +21,12 @@ def any_question(rng, beside=None):
     return pick(rng, kind(rng)[1])[0]
 
 
+def listed(rng, facts, most=5):
+    """Some of a picture's facts, words and facts in random order. Whole questions about one thing of several were not learned in 1400 steps: to answer, a
+    decoder must find the word that matters in the question, and what goes with it in the picture. Here each word is next to the one it goes with."""
+    return " " + ", ".join(" ".join(rng.sample(fact, len(fact))) for fact in rng.sample(facts, min(most, len(facts))))
+
+
 def refusals(rng):
     return outside(rng), [(any_question(rng), REFUSAL) for _ in range(2)]
 
@@ -64,6 +70,8 @@ def sample(rng, spoil=0.25, practised=0.0):
     if kind.__name__ in UNFIT and rng.random() < 0.06:
         qa = qa + [(pick(rng, UNFIT[kind.__name__]), MISSING)]
     rng.shuffle(qa)
+    if canvas.facts:
+        qa = [("What goes together?", listed(rng, canvas.facts))] + qa
     image = canvas.finish(0 if kind is refusals else spoil)
     return kind.__name__, canvas, image, [(reworded(rng, q), a) for q, a in qa]
 

@@ -6,6 +6,7 @@ from .words import NUMBERS, pick
 
 BLACK = (0, 0, 0)
 LETTERS = "ABCDE"
+HIGHEST, LOWEST = ["highest", "tallest", "largest", "biggest", "longest"], ["lowest", "shortest", "smallest"]
 
 
 def ground(rng):
@@ -24,6 +25,12 @@ def value_questions(rng, names, values, one, many):
 def extreme(values, i):
     """The label place of charts: 1 for the highest of the values, 2 for the lowest, 0 for the others."""
     return 1 if values[i] == max(values) else 2 if values[i] == min(values) else 0
+
+
+def facts(names, values, *columns):
+    """Facts of a canvas: which name has the highest value and which the lowest, in each of the words, and what goes with each name."""
+    high, low = names[values.index(max(values))], names[values.index(min(values))]
+    return [[word, high] for word in HIGHEST] + [[word, low] for word in LOWEST] + [list(row) for row in zip(names, *columns)]
 
 
 def described(kind, names, values):
@@ -62,6 +69,7 @@ def bars(rng):
             canvas.rectangle((17, y, x, y + step * 0.65), fill=color)
             canvas.centred(8, y + step * 0.32 - 4, names[i], path, 12, BLACK)
             canvas.text(x + 3, y + step * 0.32 - 4, str(value), path, 12, BLACK)
+    canvas.facts = facts(names, values, colors, map(str, values))
     qa = value_questions(rng, names, values, "bar", "bars")
     if not upright:
         qa = [(q.replace("tallest", "longest"), a) for q, a in qa]
@@ -88,6 +96,7 @@ def line_chart(rng):
         canvas.ellipse((x - 3, y - 3, x + 3, y + 3), fill=ink)
         canvas.centred(x, 99, names[i], path, 12, BLACK)
         canvas.centred(x, y - 15, str(values[i]), path, 12, BLACK)
+    canvas.facts = facts(names, values, map(str, values))
     qa = [(q.replace("tallest", "highest").replace("shortest", "lowest"), a) for q, a in value_questions(rng, names, values, "point", "points")]
     return canvas, qa + [("What color is the line?", color), (pick(rng, DESCRIBE), described("line", names, values))]
 
@@ -113,6 +122,7 @@ def pie_chart(rng):
         canvas.centred(x, y - 5, names[i], BOLD, 12, BLACK)
         angle = end
     k = rng.randrange(count)
+    canvas.facts = facts(names, shares, colors)
     return canvas, [(pick(rng, ["Which slice is the largest?", "Which slice is the biggest?"]), names[shares.index(max(shares))]),
                     ("Which slice is the smallest?", names[shares.index(min(shares))]),
                     (pick(rng, [f"What color is slice {names[k]}?", f"What color is {names[k]}?"]), colors[k]),
