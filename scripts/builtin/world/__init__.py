@@ -12,7 +12,7 @@ from .tables import tables
 from .text import sums, text
 from .words import pick
 
-INSIDE = {shapes: 0.36, text: 0.24, sums: 0.06, charts: 0.22, sketches: 0.05, tables: 0.07}
+INSIDE = {shapes: 0.29, text: 0.24, sums: 0.08, charts: 0.21, sketches: 0.08, tables: 0.10}
 
 
 def any_question(rng, beside=None):
