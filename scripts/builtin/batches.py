@@ -57,10 +57,10 @@ class Batch:
     """rgb uint8 [b, SIZE, SIZE, 3]; dense {name: [b, IMAGE_TOKENS]}; text and labels [b, t], labels shifted so that each stands at
     the row that foretells it; blocks [b, t] (-1: padding); positions [b, p + IMAGE_TOKENS + t]; mask [b, 1, n, n]; kinds."""
 
-    def __init__(self, rng, vocab, size, sums=1, spoil=0.25):
+    def __init__(self, rng, vocab, size, sums=1, practised=0.0):
         self.kinds, pictures, dense, packed = [], [], [], []
         for _ in range(size):
-            kind, canvas, image, qa = world.sample(rng, spoil)
+            kind, canvas, image, qa = world.sample(rng, practised=practised)
             self.kinds.append(kind)
             pictures.append(tower_input(image))
             dense.append(canvas.dense())

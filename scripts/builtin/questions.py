@@ -1,7 +1,9 @@
 """Writes fresh questions for `eyelet eval`: a folder, or a zip file, with questions.jsonl and pictures.
 
     python questions.py --seed 5 --each 300 --out build/builtin/fresh
-    python questions.py --seed 5 --each 50 --out questions.zip
+    python questions.py --seed 5 --each 50 --small --out questions.zip
+
+--small stores pictures of more than 8 KB, which are those with noise, at the size of the tower's input and in 64 colors.
 
 A line of questions.jsonl has kind, picture, question and answers. The trainer's seeds are above 1,000,000.
 """
@@ -16,6 +18,9 @@ import numpy as np
 from PIL import Image
 
 import world
+from world.canvas import SIZE
+
+LARGE = 8 << 10
 
 
 def png(image):
@@ -34,6 +39,15 @@ def png(image):
         candidate.save(file, "PNG", optimize=True)
         files.append(file.getvalue())
     return min(files, key=len)
+
+
+def small(image):
+    file = png(image)
+    if len(file) <= LARGE:
+        return file
+    if max(image.size) > SIZE:
+        image = image.resize((round(image.width * SIZE / max(image.size)), round(image.height * SIZE / max(image.size))), Image.BICUBIC)
+    return png(image.quantize(64, dither=Image.Dither.NONE).convert("RGB"))
 
 
 class Folder:
@@ -58,6 +72,7 @@ def main():
     p.add_argument("--seed", type=int, required=True)
     p.add_argument("--each", type=int, default=300, help="questions a kind")
     p.add_argument("--kinds", default="", help="kinds, divided by commas; all if empty")
+    p.add_argument("--small", action="store_true", help="store large pictures smaller")
     p.add_argument("--out", type=pathlib.Path, required=True)
     args = p.parse_args()
     out = Archive(args.out) if args.out.suffix == ".zip" else Folder(args.out)
@@ -69,7 +84,7 @@ def main():
         rng = random.Random(f"{args.seed} {name}")
         for i in range(args.each):
             image, question, answer = world.fresh(rng, kind)
-            out.add(f"{name}-{i:03}.png", png(image))
+            out.add(f"{name}-{i:03}.png", (small if args.small else png)(image))
             lines.append(json.dumps({"kind": name, "picture": f"{name}-{i:03}.png", "question": question, "answers": [answer]}))
     out.add("questions.jsonl", ("\n".join(lines) + "\n").encode())
 

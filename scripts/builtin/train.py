@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 import warm
 from batches import IGNORE, Batch, exact, seeded
+from begin import begin
 from model import Model
 from vocab import Vocabulary
 from world.canvas import DENSE
@@ -28,6 +29,7 @@ from world.canvas import DENSE
 ROOT = pathlib.Path(__file__).parents[2]
 BUILD = ROOT / "build/builtin"
 CKPT, LOG = BUILD / "ckpt/last.pt", BUILD / "train.jsonl"
+WEIGHTS = {"left": 2, "right": 2}  # of the labels in the dense loss: characters are learned last
 
 
 def options():
@@ -39,8 +41,10 @@ def options():
     p.add_argument("--decay", type=int, default=2000, help="last steps, in which the learning rate falls")
     p.add_argument("--lr", type=float, default=2e-3, help="of AdamW")
     p.add_argument("--muon", type=float, default=4e-3, help="learning rate of Muon")
-    p.add_argument("--dense-weight", type=float, default=0.3, help="of the patches' loss in the joint stage")
-    p.add_argument("--sums", type=int, default=1, help="sums without a picture, packed behind each picture")
+    p.add_argument("--tower", type=float, default=0.2, help="learning rate of the tower in the joint stage, as a share of the decoder's")
+    p.add_argument("--dense-weight", type=float, default=1.0, help="of the patches' loss in the joint stage")
+    p.add_argument("--practised", type=float, nargs=2, default=(0.5, 0.05), help="share of crowded pictures, in the dense stage and in the joint one")
+    p.add_argument("--sums", type=int, default=3, help="sums without a picture, at most, packed behind each picture")
     p.add_argument("--seed", type=int, default=2)
     p.add_argument("--init", nargs="+", metavar="GGUF", help="model, or model and projector, to begin with where there is no checkpoint")
     p.add_argument("--save", type=float, default=240, help="seconds between checkpoints")
@@ -54,10 +58,20 @@ def matrices(model):
 
 def optimizers(model, args, rank):
     """Muon for this worker's share of the matrices, which it sends to the others, and AdamW for the rest, which each does alike."""
-    mine = list(matrices(model).values())[rank::args.workers]
-    rest = [p for n, p in model.named_parameters() if n not in matrices(model)]
-    return [torch.optim.Muon(mine, lr=args.muon, weight_decay=0.02, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
-            torch.optim.AdamW(rest, lr=args.lr, betas=(0.9, 0.98), weight_decay=0.01)]
+    muon, adam = collections.defaultdict(list), collections.defaultdict(list)
+    own = list(matrices(model))[rank::args.workers]
+    for name, p in model.named_parameters():
+        if name in own:
+            muon[part(name)].append(p)
+        elif name not in matrices(model):
+            adam[part(name)].append(p)
+    groups = lambda params: [{"params": p, "part": name} for name, p in params.items()]
+    return [torch.optim.Muon(groups(muon), lr=args.muon, weight_decay=0.02, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(groups(adam), lr=args.lr, betas=(0.9, 0.98), weight_decay=0.01)]
+
+
+def part(name):
+    return "filters" if name == "vis.patch.weight" else "decoder" if name.startswith("lm.") else "tower"
 
 
 def dense_loss(model, image, labels):
@@ -70,7 +84,7 @@ def dense_loss(model, image, labels):
         shown = y > 0
         weight = torch.ones(values)
         weight[0] = (shown.float().mean() / (1 - shown.float().mean() + 1e-6)).clamp(0.01, 1)  # as much for nothing as for something
-        total = total + F.cross_entropy(z, y, weight)
+        total = total + WEIGHTS.get(name, 1) * F.cross_entropy(z, y, weight)
         if shown.any():
             shares[name] = (z.argmax(-1) == y)[shown].float().mean().item()
     return total / len(DENSE), shares
@@ -91,8 +105,10 @@ class Trainer:
         self.step = 0
         if CKPT.exists():
             self._resume()
-        elif args.init:
-            warm.load(self.model, self.vocab, *args.init)
+        else:
+            begin(self.model.vis)
+            if args.init:
+                warm.load(self.model, self.vocab, *args.init)
         if not CKPT.exists():
             self.average = {k: v.clone() for k, v in self.model.state_dict().items()}
         self.rng = seeded(args.seed * 1_000_003 + self.step * 7919 + rank)
@@ -121,6 +137,8 @@ class Trainer:
 
     def enter(self, joint):
         """Lays the gradients of a stage's parameters into one stretch of memory."""
+        if joint and self.step == self.args.dense:  # goes on from the average, which has less of the noise of single steps
+            self.model.load_state_dict(self.average)
         self.stage = joint
         for p in self.model.parameters():
             p.grad = None
@@ -145,7 +163,7 @@ class Trainer:
         self.sums[key][1] += n
 
     def loss(self, joint):
-        batch = Batch(self.rng, self.vocab, self.args.batch, self.args.sums)
+        batch = Batch(self.rng, self.vocab, self.args.batch, self.args.sums, self.args.practised[joint])
         with torch.autocast("cpu", torch.bfloat16):
             if not joint:
                 image = self.model.vis(batch.rgb)
@@ -176,6 +194,11 @@ class Trainer:
             warmup = min(warmup, (self.step - self.args.dense + 1) / 100)
         return warmup * min(1.0, max(0.0, (end - self.step) / max(1, self.args.decay)))
 
+    def share(self, part, joint):
+        """The part of the learning rate that a part of the model has. A tower that moves much is hard to learn to read from; and a step that
+        moves a matrix a little shakes a filter's sum over 588 pixels much."""
+        return {"decoder": 1.0, "tower": 1.0, "filters": 0.1}[part] * (self.args.tower if joint and part != "decoder" else 1.0)
+
     def advance(self, save):
         """One step; save, of the first worker, has all workers save after it."""
         joint = self.step >= self.args.dense
@@ -191,13 +214,13 @@ class Trainer:
         self.flat *= min(1.0, 1.0 / (self.flat.norm().item() + 1e-6))
         for opt, lr in zip(self.opts, (self.args.muon, self.args.lr)):
             for group in opt.param_groups:
-                group["lr"] = lr * self.rate()
+                group["lr"] = lr * self.rate() * self.share(group["part"], joint)
             opt.step()
         if self.args.workers > 1:
             self.exchange()
         self.step += 1
-        if self.rank == 0 and self.step % 5 == 0:
-            keep = min(0.99, self.step / (self.step + 50))
+        if self.step % 5 == 0:
+            keep = min(0.97, self.step / (self.step + 50))
             state = self.model.state_dict()
             torch._foreach_lerp_(list(self.average.values()), [state[k] for k in self.average], 1 - keep)
         if save:

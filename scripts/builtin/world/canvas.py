@@ -5,6 +5,8 @@ with. Beside the picture a canvas keeps labels, from which dense() makes what th
 """
 import functools
 import io
+import itertools
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
@@ -16,8 +18,7 @@ MEAN_COLOR = (122, 116, 104)  # CLIP's mean, with which LLaVA 1.5 fills a pictur
 _TRUETYPE = "/usr/share/fonts/truetype/"
 FONTS = [_TRUETYPE + name for name in (
     "dejavu/DejaVuSans.ttf", "dejavu/DejaVuSans-Bold.ttf", "dejavu/DejaVuSansMono.ttf", "dejavu/DejaVuSerif.ttf",
-    "liberation/LiberationSans-Regular.ttf", "liberation/LiberationSerif-Bold.ttf", "liberation/LiberationMono-Bold.ttf",
-    "freefont/FreeSans.ttf", "freefont/FreeSerif.ttf")]
+    "liberation/LiberationSans-Regular.ttf", "liberation/LiberationSerif-Bold.ttf")]
 BOLD = FONTS[1]
 
 COLORS = {
@@ -30,7 +31,7 @@ OBJECTS = ["circle", "square", "triangle", "star", "cross", "ring", "bar", "poin
            "hr", "ul", "nav", "card", "form", "row"]
 
 # What is taught for a patch: the name of a label and how many values it has; 0 stands for nothing. A patch is 14 units wide
-# and may hold two characters, one in each half.
+# and may show two characters, one in each half; a large character is shown by several patches.
 DENSE = {"object": len(OBJECTS) + 1, "color": len(COLORS) + 1, "ordinal": 10, "place": 10,
          "left": len(CHARACTERS) + 1, "right": len(CHARACTERS) + 1, "left_ordinal": 25, "right_ordinal": 25}
 
@@ -45,13 +46,25 @@ def jitter(rng, color, by=10):
     return tuple(max(0, min(255, c + rng.randint(-by, by))) for c in color)
 
 
+class Character(NamedTuple):
+    """A character with the middle and half the extent of its box, and its number in what was written with it, from 0, blanks not counted."""
+    c: str
+    x: float
+    y: float
+    half_width: float
+    half_height: float
+    n: int
+
+
 class Canvas:
-    def __init__(self, rng, background, width=SIZE, height=SIZE):
+    def __init__(self, rng, background, width=SIZE, height=SIZE, scale=None):
+        """scale is the pixels a unit, drawn at random if None."""
         self.rng, self.width, self.height = rng, width, height
-        self.scale = rng.choice([1, 1, 2, 2, 3])
+        self.scale = scale or rng.choice([1, 1, 2, 2, 3])
         self.image = Image.new("RGB", (round(width * self.scale), round(height * self.scale)), background)
         self.draw = ImageDraw.Draw(self.image)
         self.boxes, self.characters = [], []
+        self.facts = []  # what belongs together in the picture: lists of words, of which one tells the others
 
     def _px(self, values):
         return [v * self.scale for v in values]
@@ -81,20 +94,21 @@ class Canvas:
         left, top, right, bottom = font(path, round(size * self.scale)).getbbox(text)
         return (right - left) / self.scale, (bottom - top) / self.scale
 
-    def text(self, x, y, text, path, size, color, first=0):
-        """Writes text with the left upper corner of its ink at x, y. first is the number of its first character in the picture."""
+    def text(self, x, y, text, path, size, color):
+        """Writes text with the left upper corner of its ink at x, y."""
         face = font(path, round(size * self.scale))
         left, top, _, bottom = face.getbbox(text)
         self.draw.text((x * self.scale - left, y * self.scale - top), text, font=face, fill=color)
-        middle = y + (bottom - top) / 2 / self.scale
+        half, n = (bottom - top) / 2 / self.scale, 0
         for i, c in enumerate(text):
             if c != " ":
-                centre = (face.getlength(text[:i]) + face.getlength(text[:i + 1])) / 2 - left
-                self.characters.append((c, x + centre / self.scale, middle, first + i))
+                begin, end = (x + (face.getlength(text[:k]) - left) / self.scale for k in (i, i + 1))
+                self.characters.append(Character(c, (begin + end) / 2, y + half, (end - begin) / 2, half, n))
+                n += 1
 
-    def centred(self, x, y, text, path, size, color, first=0):
+    def centred(self, x, y, text, path, size, color):
         """Writes text with its ink centred at x, its upper edge at y."""
-        self.text(x - self.text_size(text, path, size)[0] / 2, y, text, path, size, color, first)
+        self.text(x - self.text_size(text, path, size)[0] / 2, y, text, path, size, color)
 
     def label(self, box, object=None, color=None, ordinal=0, place=0):
         """Says what a box shows. ordinal and place count from 1. Later labels go before earlier ones, where they say anything."""
@@ -106,8 +120,8 @@ class Canvas:
         self.image = self.image.rotate(degrees, Image.BICUBIC, fillcolor=background)
         c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
         cx, cy = self.width / 2, self.height / 2
-        self.characters = [(ch, cx + (x - cx) * c + (y - cy) * s, cy - (x - cx) * s + (y - cy) * c, n)
-                           for ch, x, y, n in self.characters]
+        self.characters = [ch._replace(x=cx + (ch.x - cx) * c + (ch.y - cy) * s, y=cy - (ch.x - cx) * s + (ch.y - cy) * c)
+                           for ch in self.characters]
 
     def finish(self, spoil=0.25):
         """The picture, sometimes spoiled by noise, blur or JPEG."""
@@ -132,13 +146,24 @@ class Canvas:
             for name, value in values.items():
                 if value:
                     out[name][rows, columns] = min(value, DENSE[name] - 1)
-        for c, x, y, n in self.characters:
-            column, row = int((x + dx) // (PATCH / 2)), int((y + dy) // PATCH)
-            if 0 <= column < 2 * GRID and 0 <= row < GRID and c in CHARACTERS:
-                side = "right" if column % 2 else "left"
-                out[side][row, column // 2] = CHARACTERS.index(c) + 1
-                out[side + "_ordinal"][row, column // 2] = min(n + 1, DENSE[side + "_ordinal"] - 1)
+        nearest = np.full((GRID, 2 * GRID), np.inf)
+        for ch in self.characters:
+            rows, columns = _cells(ch.y + dy, ch.half_height, PATCH, GRID), _cells(ch.x + dx, ch.half_width, PATCH / 2, 2 * GRID)
+            for row, column in itertools.product(rows, columns):
+                distance = abs(ch.x + dx - (column + 0.5) * PATCH / 2)
+                if distance < nearest[row, column] and ch.c in CHARACTERS:
+                    nearest[row, column] = distance
+                    side = "right" if column % 2 else "left"
+                    out[side][row, column // 2] = CHARACTERS.index(ch.c) + 1
+                    out[side + "_ordinal"][row, column // 2] = min(ch.n + 1, DENSE[side + "_ordinal"] - 1)
         return {name: grid.reshape(-1) for name, grid in out.items()}
+
+
+def _cells(middle, half, size, count):
+    """The cells of a size of which an interval covers the centre, and the one that holds its middle."""
+    first, last = int(np.ceil((middle - half) / size - 0.5)), int(np.floor((middle + half) / size - 0.5))
+    own = int(middle // size)
+    return range(max(0, min(first, own)), min(count - 1, max(last, own)) + 1)
 
 
 def _patches(low, high):

@@ -6,6 +6,7 @@ from .words import NUMBERS, pick
 
 BLACK = (0, 0, 0)
 LETTERS = "ABCDE"
+HIGHEST, LOWEST = ["highest", "tallest", "largest", "biggest", "longest"], ["lowest", "shortest", "smallest"]
 
 
 def ground(rng):
@@ -19,6 +20,17 @@ def value_questions(rng, names, values, one, many):
             (pick(rng, [f"Which {one} is the shortest?", f"Which {one} is the lowest?", "Which has the lowest value?"]), low),
             (pick(rng, [f"What is the value of {names[k]}?", f"How much is {names[k]}?", f"What value does {names[k]} have?"]), str(values[k])),
             (f"How many {many} are there?", NUMBERS[len(names)])]
+
+
+def extreme(values, i):
+    """The label place of charts: 1 for the highest of the values, 2 for the lowest, 0 for the others."""
+    return 1 if values[i] == max(values) else 2 if values[i] == min(values) else 0
+
+
+def facts(names, values, *columns):
+    """Facts of a canvas: which name has the highest value and which the lowest, in each of the words, and what goes with each name."""
+    high, low = names[values.index(max(values))], names[values.index(min(values))]
+    return [[word, high] for word in HIGHEST] + [[word, low] for word in LOWEST] + [list(row) for row in zip(names, *columns)]
 
 
 def described(kind, names, values):
@@ -45,18 +57,19 @@ def bars(rng):
         if upright:
             x, y = 9 + i * step, 95 - value * 7.6
             middle = x + step * 0.32
-            canvas.label((x, 4, x + step * 0.65, 109), ordinal=i + 1)
+            canvas.label((x, 4, x + step * 0.65, 109), ordinal=i + 1, place=extreme(values, i))
             canvas.label((x, y, x + step * 0.65, 95), "bar", colors[i], i + 1)
             canvas.rectangle((x, y, x + step * 0.65, 94), fill=color)
             canvas.centred(middle, 99, names[i], path, 12, BLACK)
             canvas.centred(middle, y - 11, str(value), path, 12, BLACK)
         else:
             y, x = 7 + i * step, 17 + value * 7.4
-            canvas.label((2, y, 110, y + step * 0.65), ordinal=i + 1)
+            canvas.label((2, y, 110, y + step * 0.65), ordinal=i + 1, place=extreme(values, i))
             canvas.label((17, y, x, y + step * 0.65), "bar", colors[i], i + 1)
             canvas.rectangle((17, y, x, y + step * 0.65), fill=color)
             canvas.centred(8, y + step * 0.32 - 4, names[i], path, 12, BLACK)
             canvas.text(x + 3, y + step * 0.32 - 4, str(value), path, 12, BLACK)
+    canvas.facts = facts(names, values, colors, map(str, values))
     qa = value_questions(rng, names, values, "bar", "bars")
     if not upright:
         qa = [(q.replace("tallest", "longest"), a) for q, a in qa]
@@ -78,11 +91,12 @@ def line_chart(rng):
     for a, b in zip(points, points[1:]):
         canvas.line((*a, *b), ink, 2)
     for i, (x, y) in enumerate(points):
-        canvas.label((x - step * 0.4, 4, x + step * 0.4, 109), ordinal=i + 1)
+        canvas.label((x - step * 0.4, 4, x + step * 0.4, 109), ordinal=i + 1, place=extreme(values, i))
         canvas.label((x - 5, y - 5, x + 5, y + 5), "point", color, i + 1)
         canvas.ellipse((x - 3, y - 3, x + 3, y + 3), fill=ink)
         canvas.centred(x, 99, names[i], path, 12, BLACK)
         canvas.centred(x, y - 15, str(values[i]), path, 12, BLACK)
+    canvas.facts = facts(names, values, map(str, values))
     qa = [(q.replace("tallest", "highest").replace("shortest", "lowest"), a) for q, a in value_questions(rng, names, values, "point", "points")]
     return canvas, qa + [("What color is the line?", color), (pick(rng, DESCRIBE), described("line", names, values))]
 
@@ -102,12 +116,13 @@ def pie_chart(rng):
         canvas.pie((56 - r, 56 - r, 56 + r, 56 + r), angle, end, jitter(rng, COLORS[colors[i]]))
         middle = math.radians((angle + end) / 2)
         x, y = 56 + 0.6 * r * math.cos(middle), 56 + 0.6 * r * math.sin(middle)
-        canvas.label((x - 9, y - 9, x + 9, y + 9), "slice", colors[i], i + 1)
+        canvas.label((x - 9, y - 9, x + 9, y + 9), "slice", colors[i], i + 1, extreme(shares, i))
         x, y = 56 + (r + 7) * math.cos(middle), 56 + (r + 7) * math.sin(middle)
-        canvas.label((x - 3, y - 3, x + 3, y + 3), ordinal=i + 1)
+        canvas.label((x - 3, y - 3, x + 3, y + 3), ordinal=i + 1, place=extreme(shares, i))
         canvas.centred(x, y - 5, names[i], BOLD, 12, BLACK)
         angle = end
     k = rng.randrange(count)
+    canvas.facts = facts(names, shares, colors)
     return canvas, [(pick(rng, ["Which slice is the largest?", "Which slice is the biggest?"]), names[shares.index(max(shares))]),
                     ("Which slice is the smallest?", names[shares.index(min(shares))]),
                     (pick(rng, [f"What color is slice {names[k]}?", f"What color is {names[k]}?"]), colors[k]),

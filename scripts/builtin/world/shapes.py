@@ -39,7 +39,7 @@ def new_shape(rng, used):
             return one
 
 
-def scene(rng):
+def scene(rng, counts=(1, 1, 2, 2, 3, 3, 4)):
     """A canvas, its shapes in reading order as (shape, color, row, column, radius), and the background's name."""
     width, height = SIZE, SIZE
     if rng.random() < 0.2:
@@ -47,7 +47,7 @@ def scene(rng):
     name = pick(rng, list(BACKGROUNDS))
     background = jitter(rng, BACKGROUNDS[name])
     canvas = Canvas(rng, background, width, height)
-    cells = sorted(rng.sample([(r, c) for r in range(3) for c in range(3)], rng.choice([1, 1, 2, 2, 3, 3, 4])))
+    cells = sorted(rng.sample([(r, c) for r in range(3) for c in range(3)], rng.choice(counts)))
     objects, w, h = [], width / 3, height / 3
     for i, (row, column) in enumerate(cells):
         shape, color = new_shape(rng, {o[:2] for o in objects})
@@ -57,6 +57,7 @@ def scene(rng):
         draw_shape(canvas, shape, jitter(rng, COLORS[color]), cx, cy, r, background)
         canvas.label((cx - r, cy - r, cx + r, cy + r), shape, color, i + 1, row * 3 + column + 1)
         objects.append((shape, color, row, column, r))
+        canvas.facts.append([shape, color, PLACES[row][column]])
     return canvas, objects, name
 
 
@@ -72,7 +73,31 @@ def relation(rng, a, b):
     return f"Is the {a[1]} {a[0]} {word} the {b[1]} {b[0]}?", "yes" if holds else "no"
 
 
-def shapes(rng):
+def lookups(rng, objects):
+    """More questions about single shapes, of the forms that shapes() asks: what a short training learns last."""
+    qa, kinds, colors = [], [o[0] for o in objects], [o[1] for o in objects]
+    for shape, color, row, column, _ in objects:
+        place = PLACES[row][column]
+        qa += [(pick(rng, [f"Where is the {color} {shape}?", f"In which part of the picture is the {color} {shape}?"]), place)]
+        if kinds.count(shape) == 1:
+            qa += [(pick(rng, [f"What color is the {shape}?", f"What is the color of the {shape}?", f"Which color does the {shape} have?"]), color),
+                   (f"Where is the {shape}?", place)]
+        if colors.count(color) == 1:
+            qa += [(pick(rng, [f"What shape is {color}?", f"Which shape is {color}?", f"What is the {color} shape?"]), shape)]
+        qa += [present(rng, objects)]
+    if len(objects) > 1:
+        qa += [relation(rng, *rng.sample(objects, 2)) for _ in range(2)]
+    return qa
+
+
+def present(rng, objects, share=0.5):
+    """A question whether there is a shape, of which a share is there."""
+    one, other = pick(rng, objects), new_shape(rng, {o[:2] for o in objects})
+    asked, answer = (one, "yes") if rng.random() < share else (other, "no")
+    return pick(rng, ["Is there {}?", "Do you see {}?", "Is {} in the picture?"]).format(article(f"{asked[1]} {asked[0]}")), answer
+
+
+def shapes(rng, training=False):
     canvas, objects, background = scene(rng)
     kinds, colors = [o[0] for o in objects], [o[1] for o in objects]
     shape, color, row, column, _ = pick(rng, objects)
@@ -85,9 +110,7 @@ def shapes(rng):
                (f"Where is the {shape}?", place)]
     if colors.count(color) == 1:
         qa += [(pick(rng, [f"What shape is {color}?", f"Which shape is {color}?", f"What is the {color} shape?"]), shape)]
-    one, other = pick(rng, objects), new_shape(rng, {o[:2] for o in objects})
-    asked, answer = (one, "yes") if rng.random() < 0.5 else (other, "no")
-    qa += [(pick(rng, ["Is there {}?", "Do you see {}?", "Is {} in the picture?"]).format(article(f"{asked[1]} {asked[0]}")), answer)]
+    qa += [present(rng, objects)]
     if len(objects) > 1:
         a, b = rng.sample(objects, 2)
         qa += [relation(rng, a, b)]
@@ -95,6 +118,8 @@ def shapes(rng):
         if radii[-1] - radii[-2] > 2.5:
             biggest = max(objects, key=lambda o: o[4])
             qa += [(pick(rng, ["Which shape is the biggest?", "Which shape is the largest?"]), f"the {biggest[1]} {biggest[0]}")]
+    if training and rng.random() < 0.7:
+        return canvas, qa[3:] + lookups(rng, objects)
     qa += [(pick(rng, DESCRIBE), caption_of(objects, background))]
     return canvas, qa
 

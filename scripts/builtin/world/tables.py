@@ -10,14 +10,14 @@ WRITE = ["Write the table as JSON.", "Turn this into JSON.", "Give me this as JS
 def tables(rng):
     paper, ink = jitter(rng, (250, 250, 246), 5), jitter(rng, (25, 25, 25), 20)
     canvas = Canvas(rng, paper)
-    path = pick(rng, [BOLD, FONTS[0], FONTS[2], FONTS[4], FONTS[6]])
+    path = pick(rng, [BOLD, FONTS[0], FONTS[2], FONTS[4]])
     rows = [(item, rng.randint(1, 20)) for item in rng.sample(ITEMS, rng.randint(2, 4))]
     receipt = rng.random() < 0.35
     if receipt:
         rows = rows[:3]
         rows.append(("total", sum(v for _, v in rows)))
     step = rng.uniform(20, 26) if len(rows) < 4 else rng.uniform(19, 24)
-    y, size, first = rng.uniform(6, SIZE - 4 - step * len(rows)), rng.choice([13, 14, 15]), 0
+    y, size = rng.uniform(6, SIZE - 4 - step * len(rows)), rng.choice([13, 14, 15])
     ruled = rng.random() < 0.5
     if ruled:
         canvas.rectangle((4, y - 4, 108, y + step * len(rows) - 4), outline=ink)
@@ -26,9 +26,8 @@ def tables(rng):
         if i and (ruled or receipt and i == len(rows) - 1):
             canvas.line((4, y - 4, 108, y - 4), ink)
         canvas.label((4, y, 108, y + 11), ordinal=i + 1)
-        canvas.text(8, y + 2, item, path, size, ink, first)
-        canvas.text(80, y + 2, str(value), path, size, ink, first + len(item))
-        first += len(item) + len(str(value))
+        canvas.text(8, y + 2, item, path, size, ink)
+        canvas.text(80, y + 2, str(value), path, size, ink)
         y += step
     item, value = pick(rng, rows)
     qa = [(pick(rng, WRITE), json.dumps(dict(rows))),

@@ -23,11 +23,11 @@ def written(rng, lines, low, high):
     sizes = [canvas.text_size(line, path, size) for line in lines]
     x = rng.uniform(4, max(4, SIZE - 4 - max(w for w, _ in sizes)))
     total = sum(h for _, h in sizes) + 8 * (len(lines) - 1)
-    y, first = rng.uniform(5, max(5, height - 7 - total)), 0
-    for line, (_, h) in zip(lines, sizes):
-        canvas.text(x, y, line, path, size, ink, first)
+    y = rng.uniform(5, max(5, height - 7 - total))
+    for i, (line, (w, h)) in enumerate(zip(lines, sizes)):
+        canvas.text(x, y, line, path, size, ink)
+        canvas.label((x, y, x + w, y + h), ordinal=i + 1)
         y += max(h, size * 0.7) + 8
-        first += len(line)
     if rng.random() < 0.2:
         canvas.rotate(rng.uniform(-5, 5), paper)
     return canvas
@@ -63,7 +63,7 @@ def text(rng):
 
 
 def canvas_of(rng, lines):
-    return written(rng, lines, 15, 30)
+    return written(rng, lines, 15, 27)
 
 
 def problem(rng):
@@ -94,4 +94,4 @@ def sums(rng):
     gap = rng.choice(["", " "])
     shown = gap.join(map(str, parts)) + gap + "=" + rng.choice(["?", ""])
     qa = [(pick(rng, ["Solve the problem.", "What is the answer?", "Compute the result.", "What is the result?", "Work it out.", "Calculate."]), solved(parts, value))]
-    return written(rng, [shown], 14, 27), qa
+    return written(rng, [shown], 14, 26), qa
