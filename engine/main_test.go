@@ -12,8 +12,8 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
-	seedModel     = "../models/builtin/eyelet-seed-q8_0.gguf"
-	seedProjector = "../models/builtin/mmproj-eyelet-seed-q8_0.gguf"
+	seedModel     = "../models/builtin/eyelet-builtin-q8_0.gguf"
+	seedProjector = "../models/builtin/mmproj-eyelet-builtin-q8_0.gguf"
 	pictures      = "../models/builtin/testdata/pictures/"
 )
 

@@ -391,7 +391,7 @@ func TestPoolWithTheBuiltInModel(t *testing.T) {
 					return
 				}
 				a, err := collect(t.Context(), l.Model, Request{Messages: []Message{User(Picture(image), Text("What color is the background?"))}})
-				if err != nil || a.text != " cyan" {
+				if err != nil || a.text != "cyan" {
 					t.Errorf("%q, %v", a.text, err)
 				}
 				l.Release()

@@ -73,13 +73,23 @@ func requests(t *testing.T) (list []asked) {
 		}
 		list = append(list, asked{request: Request{Messages: messages, MaxTokens: limit, Logprobs: true, TopLogprobs: 2}})
 	}
-	for i, name := range []string{"shape-1.png", "shape-4.png", "shapes-2.png", "chart-1.png", "text-1.png", "sum.png", "sketch-1.png", "sketch-2.png"} {
-		p := Picture(picture(t, name))
-		for _, q := range []string{"What is in this picture?", "What color is the background?", "Write the HTML."} {
+	shapes := []string{"What is in this picture?", "What color is the background?", "How many shapes are there?"}
+	sketch := []string{"Write the HTML.", "How many elements are there?", "Which element is the first?"}
+	for i, c := range []struct {
+		name      string
+		questions []string // that fit the picture: of others the model is unsure, and a text that is as good as another says nothing of schedules
+	}{
+		{"shape-1.png", shapes}, {"shape-4.png", shapes}, {"shapes-2.png", shapes}, {"sketch-1.png", sketch}, {"sketch-2.png", sketch},
+		{"chart-1.png", []string{"Which bar is the tallest?", "How many bars are there?", "What is the value of A?"}},
+		{"text-1.png", []string{"Read the text.", "How many characters are there?", "What is the first character?"}},
+		{"sum.png", []string{"What is the answer?", "Solve the problem.", "Calculate."}},
+	} {
+		p, first := Picture(picture(t, c.name)), Text(c.questions[0])
+		for _, q := range c.questions {
 			add(60, User(p, Text(q)))
 		}
-		add(30, System("Be brief."), User(p, Text("What is in this picture?")))
-		add(30, User(p, Text("What is in this picture?")), Assistant("a shape"), User(Text("What color is the background?")))
+		add(30, System("Be brief."), User(p, first))
+		add(30, User(p, first), Assistant("a shape"), User(Text(c.questions[1])))
 		if i%3 == 0 {
 			add(30, User(p, Picture(picture(t, "shape-2.png")), Text("What is in this picture?")))
 		}

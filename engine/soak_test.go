@@ -128,7 +128,7 @@ func soak(t *testing.T, warm, cycles, growth int) {
 	var seen []footprint
 	for n := 1; n <= cycles; n++ {
 		answer, err := cycle(image)
-		if err != nil || answer != " cyan" {
+		if err != nil || answer != "cyan" {
 			t.Fatalf("cycle %d: %q, %v", n, answer, err)
 		}
 		if n <= warm || (n-warm)*readings/(cycles-warm) == len(seen) {

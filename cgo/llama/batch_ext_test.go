@@ -91,7 +91,7 @@ func TestExtendedBatchMisuse(t *testing.T) {
 	for name, err := range map[string]error{
 		"an empty batch":          c.Process(ctx, b),
 		"no batch":                c.Process(ctx, nil),
-		"a token out of range":    b.Add(640, 0, true, 0),
+		"a token out of range":    b.Add(vocabulary, 0, true, 0),
 		"a negative token":        b.Add(-1, 0, true, 0),
 		"a sequence out of range": b.Add(5, 0, true, 2),
 		"a negative sequence":     b.Add(5, 0, true, -1),

@@ -116,7 +116,7 @@ func TestLogitsOfEveryPositionAndTheirView(t *testing.T) {
 			wantError(t, err, nil)
 			continue
 		}
-		if err != nil || len(row) != 640 || cap(row) != 640 {
+		if err != nil || len(row) != vocabulary || cap(row) != vocabulary {
 			t.Fatalf("entry %d: %d logits of %d, %v", i, len(row), cap(row), err)
 		}
 		if i%8 == 0 {

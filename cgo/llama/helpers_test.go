@@ -11,8 +11,10 @@ import (
 )
 
 const (
-	seedPath = "../../models/builtin/eyelet-seed-q8_0.gguf"
-	// prompt is 40-odd tokens of the kind the seed model was trained on.
+	seedPath = "../../models/builtin/eyelet-builtin-q8_0.gguf"
+	// vocabulary is the number of its tokens.
+	vocabulary = 1088
+	// prompt is 40-odd tokens of the kind the model was trained on.
 	prompt = "USER: What color is the background? ASSISTANT: The background is"
 )
 
@@ -117,14 +119,14 @@ func fresh(t testing.TB, tokens []llama.Token) []float32 {
 // ones, rounds activations otherwise than the CPU backend. Unlike sequences are seldom closer than ten times as much.
 func same(t testing.TB, what string, got, want []float32) {
 	t.Helper()
-	if d := distance(got, want); !(d < 0.1) {
+	if d := distance(got, want); !(d < 0.4) {
 		t.Errorf("%s: logits differ by up to %v", what, d)
 	}
 }
 
 func differ(t testing.TB, what string, a, b []float32) {
 	t.Helper()
-	if d := distance(a, b); !(d > 0.2) {
+	if d := distance(a, b); !(d > 0.8) {
 		t.Errorf("%s: logits differ by no more than %v", what, d)
 	}
 }

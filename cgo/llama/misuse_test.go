@@ -51,7 +51,7 @@ func TestBatchesThatBreakARuleAreErrors(t *testing.T) {
 		"sequences that stand apart":          seq(0, 1),
 		"no sequence":                         seq(),
 		"more sequences than the batch takes": seq(0, 1, 0),
-		"a token out of the vocabulary":       {{640, 3, []llama.Seq{0}}},
+		"a token out of the vocabulary":       {{vocabulary, 3, []llama.Seq{0}}},
 		"a negative token":                    {{-1, 3, []llama.Seq{0}}},
 		"the largest token":                   {{math.MaxInt32, 3, []llama.Seq{0}}},
 	} {
@@ -335,7 +335,7 @@ func TestUseAfterClose(t *testing.T) {
 	_, stateErr := c.SeqState(0, 0)
 	_, loadErr := c.LoadSeq(seedPath, 0, 1)
 	_, sampleErr := s.Sample(c, 0)
-	_, _, applyErr := s.Apply(make([]float32, 640))
+	_, _, applyErr := s.Apply(make([]float32, vocabulary))
 	_, cloneErr := s.Clone()
 	_, tokenizeErr := m.Vocab().Tokenize("a", true, false)
 	_, detokenizeErr := m.Vocab().Detokenize([]llama.Token{1}, false, false)

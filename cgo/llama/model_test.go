@@ -23,7 +23,7 @@ func TestModelDescribesTheBuiltInModel(t *testing.T) {
 		{"NEmbd", m.NEmbd(), 256}, {"NEmbdInp", m.NEmbdInp(), 256}, {"NEmbdOut", m.NEmbdOut(), 256}, {"NLayer", m.NLayer(), 6}, {"NHead", m.NHead(), 4},
 		{"NHeadKV", m.NHeadKV(), 2}, {"NCtxTrain", m.NCtxTrain(), 2048}, {"NSWA", m.NSWA(), 0}, {"RopeType", m.RopeType(), llama.RopeNorm},
 		{"NPosPerEmbd", m.NPosPerEmbd(), 1}, {"FileType", m.FileType(), "Q8_0"}, {"HasEncoder", m.HasEncoder(), false}, {"HasDecoder", m.HasDecoder(), true},
-		{"IsRecurrent", m.IsRecurrent(), false}, {"IsHybrid", m.IsHybrid(), false}, {"NParams", m.NParams(), uint64(5049600)}, {"Path", m.Path(), seedPath},
+		{"IsRecurrent", m.IsRecurrent(), false}, {"IsHybrid", m.IsHybrid(), false}, {"NParams", m.NParams(), uint64(5278976)}, {"Path", m.Path(), seedPath},
 		{"DecoderStartToken", m.DecoderStartToken(), llama.NoToken},
 	} {
 		if c.got != c.want {
@@ -134,7 +134,7 @@ func TestLoadRefusesWhatIsNoModel(t *testing.T) {
 		"text":                         write("text", []byte("this is no model at all")),
 		"a lone magic":                 write("magic", whole[:4]),
 		"garbage after the magic":      write("garbage", garbage),
-		"a projector, which is no LLM": "../../models/builtin/mmproj-eyelet-seed-q8_0.gguf",
+		"a projector, which is no LLM": "../../models/builtin/mmproj-eyelet-builtin-q8_0.gguf",
 		"a path with a NUL":            seedPath + "\x00",
 	}
 	for _, n := range []int{8, 24, 25, 100, 1000, 10_000, 20_000, 100_000, len(whole) / 2, len(whole) - 1} {

@@ -147,7 +147,7 @@ func TestAGrammarThatCannotBeSatisfiedIsAnError(t *testing.T) {
 	for _, last := range []llama.Stage{llama.Greedy(), llama.Dist(1), llama.Mirostat(1, 5, 0.1, 100), llama.MirostatV2(1, 5, 0.1), llama.AdaptiveP(0.5, 0.5, 1)} {
 		// A cat, and nothing but a cat: every other token is forbidden, and the tokens that spell it as well.
 		bias := map[llama.Token]float32{}
-		for token := range llama.Token(640) {
+		for token := range llama.Token(vocabulary) {
 			if strings.ContainsAny(string(seedModel(t).Vocab().Piece(token, true)), "c") || seedModel(t).Vocab().IsEOG(token) {
 				bias[token] = float32(math.Inf(-1))
 			}
@@ -180,7 +180,7 @@ func TestAcceptRefusesWhatTheGrammarForbids(t *testing.T) {
 		}
 	}
 	s := newSampler(t, llama.Greedy())
-	for _, token := range []llama.Token{-1, 640} {
+	for _, token := range []llama.Token{-1, vocabulary} {
 		wantError(t, s.Accept(token), nil)
 	}
 }
@@ -252,7 +252,7 @@ func TestBadGrammarsAreErrors(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	if s, err := llama.NewSampler(m, llama.LazyGrammar(`root ::= "a"`, "root", nil, []llama.Token{640}), llama.Greedy()); err == nil {
+	if s, err := llama.NewSampler(m, llama.LazyGrammar(`root ::= "a"`, "root", nil, []llama.Token{vocabulary}), llama.Greedy()); err == nil {
 		s.Close()
 		t.Error("a trigger out of the vocabulary: no error")
 	}
@@ -277,14 +277,14 @@ func TestGrammarsUpToTheLimitsWork(t *testing.T) {
 		"an escaped quote": `root ::= "\"` + strings.Repeat("(", 1000) + `"`,
 	} {
 		s := newSampler(t, llama.Grammar(g, "root"), llama.Greedy())
-		if _, _, err := s.Apply(make([]float32, 640)); err != nil {
+		if _, _, err := s.Apply(make([]float32, vocabulary)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
 func TestApplyShowsWhatIsLeft(t *testing.T) {
-	row := make([]float32, 640)
+	row := make([]float32, vocabulary)
 	row[10], row[20], row[30] = 5, 4, 3
 	token, left, err := newSampler(t, llama.TopK(3), llama.Dist(1)).Apply(row)
 	if err != nil || len(left) != 3 || left[0].ID != 10 || left[1].ID != 20 || left[2].ID != 30 {
@@ -310,11 +310,11 @@ func TestLogitsThatAreNoNumbersAreAnError(t *testing.T) {
 	for _, last := range []llama.Stage{llama.Greedy(), llama.Dist(1), llama.Mirostat(1, 5, 0.1, 10)} {
 		s := newSampler(t, llama.TopK(10), llama.TopP(0.9, 1), last)
 		for _, v := range []float32{nan, -inf} {
-			row := slices.Repeat([]float32{v}, 640)
+			row := slices.Repeat([]float32{v}, vocabulary)
 			_, _, err := s.Apply(row)
 			wantError(t, err, llama.ErrSampling)
 		}
-		row := make([]float32, 640)
+		row := make([]float32, vocabulary)
 		row[600] = nan
 		_, _, err := s.Apply(row)
 		wantError(t, err, llama.ErrSampling)
@@ -347,7 +347,7 @@ func TestStagesCheckTheirParameters(t *testing.T) {
 		"a DRY history of 2^31":    llama.DRY(1, 2, 2, 1<<31-1, nil),
 		"a DRY base below 1":       llama.DRY(1, 0.5, 2, 64, nil),
 		"a breaker with a NUL":     llama.DRY(1, 2, 2, 64, []string{"\x00"}),
-		"a bias out of vocabulary": llama.LogitBias(map[llama.Token]float32{640: 1}),
+		"a bias out of vocabulary": llama.LogitBias(map[llama.Token]float32{vocabulary: 1}),
 		"a bias that is NaN":       llama.LogitBias(map[llama.Token]float32{1: nan}),
 		"an empty stage":           {},
 	} {

@@ -117,7 +117,7 @@ func TestDecoderReplacesWhatNeverBecomesACharacter(t *testing.T) {
 
 func TestVocabProperties(t *testing.T) {
 	v := seedModel(t).Vocab()
-	if v.N() != 640 || v.Type() != llama.VocabSPM {
+	if v.N() != vocabulary || v.Type() != llama.VocabSPM {
 		t.Errorf("%d tokens of type %v", v.N(), v.Type())
 	}
 	if v.BOS() != 1 || v.EOS() != 2 || !v.AddBOS() || v.AddEOS() {
@@ -138,7 +138,7 @@ func TestVocabProperties(t *testing.T) {
 	if string(v.Piece(v.EOS(), true)) != "</s>" || len(v.Piece(v.EOS(), false)) != 0 {
 		t.Errorf("EOS is written %q and %q", v.Piece(v.EOS(), true), v.Piece(v.EOS(), false))
 	}
-	for _, token := range []llama.Token{-1, -1 << 31, 640, 1<<31 - 1} {
+	for _, token := range []llama.Token{-1, -1 << 31, vocabulary, 1<<31 - 1} {
 		if v.Text(token) != "" || v.Score(token) != 0 || v.Attr(token) != 0 || v.IsEOG(token) || v.IsControl(token) || v.Piece(token, true) != nil {
 			t.Errorf("token %d has properties", token)
 		}

@@ -59,7 +59,7 @@ func TestNewRefusesMisuse(t *testing.T) {
 		{name: "another kind of file", path: write("text.gguf", []byte("hello there")), model: model, want: "not a GGUF"},
 		{name: "a header alone", path: write("head.gguf", whole[:64]), model: model, want: "head.gguf"},
 		{name: "a truncated file", path: write("half.gguf", whole[:len(whole)/2]), model: model, want: "half.gguf"},
-		{name: "a language model for a projector", path: seedModel, model: model, want: "eyelet-seed"},
+		{name: "a language model for a projector", path: seedModel, model: model, want: "eyelet-builtin"},
 		{name: "a path with a NUL", path: "a\x00b", model: model, want: "NUL"},
 		{name: "a marker with a NUL", path: seedMmproj, model: model, params: Params{Marker: "a\x00"}, want: "NUL"},
 		{name: "negative threads", path: seedMmproj, model: model, params: Params{Threads: -1}, want: "Threads"},

@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	seedModel  = "../../models/builtin/eyelet-seed-q8_0.gguf"
-	seedMmproj = "../../models/builtin/mmproj-eyelet-seed-q8_0.gguf"
+	seedModel  = "../../models/builtin/eyelet-builtin-q8_0.gguf"
+	seedMmproj = "../../models/builtin/mmproj-eyelet-builtin-q8_0.gguf"
 )
 
 func openModel(t testing.TB) *llama.Model {

@@ -14,7 +14,7 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 )
 
-const seedModel = "../../models/builtin/eyelet-seed-q8_0.gguf"
+const seedModel = "../../models/builtin/eyelet-builtin-q8_0.gguf"
 
 func TestCommandRunsWithOurBackend(t *testing.T) {
 	Require(t, "llama-tokenize")

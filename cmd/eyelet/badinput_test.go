@@ -49,7 +49,7 @@ func badInputs(t *testing.T) string {
 	file("bad-schema.json", `{"type": "string"`)
 	file("impossible.json", `{"allOf": [{"type": "string"}, {"type": "number"}]}`)
 	file("empty.json", " ")
-	file("another.jsonl", `{"image":"a.png","question":"Another question?","model":"eyelet-seed","text":"x"}`+"\n")
+	file("another.jsonl", `{"image":"a.png","question":"Another question?","model":"eyelet-builtin","text":"x"}`+"\n")
 	file("model.jsonl", `{"image":"a.png","question":"Q?","model":"another-model","text":"x"}`+"\n")
 	file("array.jsonl", "[1, 2]\n")
 	file("unfinished.txt", "a text without an end of line")

@@ -68,7 +68,7 @@ func newBenchQuantsCommand() *cobra.Command {
 	f.IntVar(&o.q.Context, "ctx", 0, "context length, for memory (default: eyelet's own)")
 	f.StringVar(&o.q.Text, "text", "", "text file for perplexity (default: the built-in questions and answers)")
 	f.IntVar(&o.q.Windows, "windows", 0, "how many windows of 512 tokens of the text (default: all)")
-	f.StringVar(&o.q.Questions, "questions", "", "questions about pictures: a folder or file (default: 500 of the built-in model's domain)")
+	f.StringVar(&o.q.Questions, "questions", "", "questions about pictures: a folder or file (default: 400 of the built-in model's domain)")
 	f.IntVar(&o.q.Count, "count", 100, "how many of the questions are asked; 0 for all")
 	f.Uint64Var(&o.q.Seed, "seed", 1, "seed that they are drawn with")
 	f.StringVarP(&o.q.Out, "out", "o", "", "folder for results and report")

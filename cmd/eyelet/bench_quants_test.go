@@ -27,17 +27,17 @@ func TestBenchQuantsMeasuresReportsAndCompares(t *testing.T) {
 	if o.code != 0 || o.stderr != "" {
 		t.Fatalf("%+v", o)
 	}
-	for _, text := range []string{"2 combinations, compared with eyelet-seed-q8_0 and mmproj-eyelet-seed-q8_0", "\nQuality\n", "\nProjectors\n", "\nSpeed\n", "\nMemory\n", "report.html shows all of it"} {
+	for _, text := range []string{"2 combinations, compared with eyelet-builtin-q8_0 and mmproj-eyelet-builtin-q8_0", "\nQuality\n", "\nProjectors\n", "\nSpeed\n", "\nMemory\n", "report.html shows all of it"} {
 		if !strings.Contains(o.stdout, text) {
 			t.Errorf("%q is missing in %s", text, o.stdout)
 		}
 	}
-	for _, name := range []string{"report.html", "report.md", "results.csv", "results.json", "answers-eyelet-seed-q8_0--mmproj-q4_0--f16.jsonl"} {
+	for _, name := range []string{"report.html", "report.md", "results.csv", "results.json", "answers-eyelet-builtin-q8_0--mmproj-q4_0--f16.jsonl"} {
 		if info, err := os.Stat(filepath.Join(out, name)); err != nil || info.Size() == 0 {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	before, err := os.Stat(filepath.Join(out, "answers-eyelet-seed-q8_0--mmproj-q4_0--f16.jsonl"))
+	before, err := os.Stat(filepath.Join(out, "answers-eyelet-builtin-q8_0--mmproj-q4_0--f16.jsonl"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func TestBenchQuantsMeasuresReportsAndCompares(t *testing.T) {
 	if !r.Complete || len(r.Cells) != 2 || r.Cells[1].Speed.PeakBytes < 20<<20 || len(r.Commands) != 2 {
 		t.Errorf("%+v", r)
 	}
-	if after, err := os.Stat(filepath.Join(out, "answers-eyelet-seed-q8_0--mmproj-q4_0--f16.jsonl")); err != nil || !after.ModTime().Equal(before.ModTime()) {
+	if after, err := os.Stat(filepath.Join(out, "answers-eyelet-builtin-q8_0--mmproj-q4_0--f16.jsonl")); err != nil || !after.ModTime().Equal(before.ModTime()) {
 		t.Error("a finished matrix was measured again")
 	}
 	eyelet(t, "bench", "compare", out, filepath.Join(out, "results.json")).mustSay(t, "0 figures changed beyond noise, "+countOf(t, out)+" did not.")
@@ -86,7 +86,7 @@ func TestBenchQuantsSaysWhatIsWrong(t *testing.T) {
 		{[]string{"quants", seedProjector}, 3, []string{"is a projector"}},
 		{[]string{"quants", seedModel, "--questions", broken}, 3, []string{"line 1"}},
 		{[]string{"quants", seedModel, "--questions", filepath.Join(dir, "none")}, 3, []string{"check the path"}},
-		{[]string{"quants", seedModel, "--text", short, "--only", "quality"}, 2, []string{"the text has 6 tokens", "--text"}},
+		{[]string{"quants", seedModel, "--text", short, "--only", "quality"}, 2, []string{"the text has 5 tokens", "--text"}},
 		{[]string{"quants", seedModel, "-o", filepath.Dir(words)}, 3, []string{"--restart"}},
 		{[]string{"compare", words, words}, 3, []string{"results.json"}},
 		{[]string{"compare", dir, dir}, 3, []string{"check the path"}},

@@ -123,7 +123,7 @@ func TestASavedConversationHoldsItsPictureOnce(t *testing.T) {
 	}
 	var s savedConversation
 	strictly(t, readFile(t, saved), &s)
-	if s.Format != "eyelet-chat" || s.Version != 1 || s.Model != "eyelet-seed" || len(s.Messages) != 4 {
+	if s.Format != "eyelet-chat" || s.Version != 1 || s.Model != "eyelet-builtin" || len(s.Messages) != 4 {
 		t.Fatalf("%+v", s)
 	}
 	if c := s.Messages[0].Content; len(c) != 2 || c[0].Name != orange || string(c[0].Image) != readFile(t, orange) || c[1].Text != background {

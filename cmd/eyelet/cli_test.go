@@ -165,10 +165,10 @@ func strictly(t *testing.T, text string, v any) {
 	}
 }
 
-// endless writes a grammar that lets no answer end before the context is full.
+// endless writes a grammar that lets no answer end before it has 8000 letters.
 func endless(t *testing.T) string {
 	t.Helper()
-	return writeFile(t, filepath.Join(t.TempDir(), "endless.gbnf"), `root ::= "a"+ "!"`)
+	return writeFile(t, filepath.Join(t.TempDir(), "endless.gbnf"), "root ::= b b b b b b b b \"!\"\nb ::= \"a\"{1000}")
 }
 
 // wideProjector copies the built-in projector with a last layer of twice the width.

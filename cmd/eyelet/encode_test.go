@@ -116,10 +116,10 @@ func TestEncodeOfSeveralPicturesNumbersTheFiles(t *testing.T) {
 
 func TestEncodeRunsTheBuiltInTowerByDefault(t *testing.T) {
 	t.Parallel()
-	o := eyelet(t, "encode", "--backend", "plain", "--json", filepath.Join(demo, "purple-ring.png"))
+	o := eyelet(t, "encode", "--backend", "plain", "--json", filepath.Join(demo, "orange-circle.png"))
 	var e Encoding
 	strictly(t, o.stdout, &e)
-	if o.code != 0 || e.Tower.Backend != "plain" || e.Tower.Blocks != 6 || !strings.Contains(e.File, "mmproj-eyelet-seed") {
+	if o.code != 0 || e.Tower.Backend != "plain" || e.Tower.Blocks != 6 || !strings.Contains(e.File, "mmproj-eyelet-builtin") {
 		t.Errorf("%+v", o)
 	}
 }

@@ -53,7 +53,7 @@ func newEvalCommand() *cobra.Command {
 	f.SortFlags = false
 	f.StringVarP(&r.spec.Model, "model", "m", "", "name or digest of a model, or GGUF file of a language model (default: the built-in model)")
 	f.StringVar(&r.spec.Projector, "mmproj", "", "GGUF file of the vision projector that belongs to it (default: that of the named model)")
-	f.StringVar(&o.questions, "questions", "", "questions about pictures: a folder or file (default: 500 of the built-in model's domain)")
+	f.StringVar(&o.questions, "questions", "", "questions about pictures: a folder or file (default: 400 of the built-in model's domain)")
 	f.IntVar(&o.count, "count", 0, "how many of the questions are asked, drawn at random (default: all)")
 	f.Uint64Var(&o.seed, "seed", 1, "seed that they are drawn with")
 	f.StringVarP(&o.answers, "answers", "o", "", "write questions, answers and scores to this file, a JSON object a line")

@@ -25,7 +25,7 @@ func TestABundleCarriesModelsFromOneMachineToAnother(t *testing.T) {
 	b := newMachine(t)
 	b.eyelet(t, "import", file+".001", "--verify-key", filepath.Join(dir, "other.key.pub")).mustFail(t, exitInput, "not trusted")
 	o := b.eyelet(t, "import", file+".002", "--verify-key", filepath.Join(dir, "site.key.pub"))
-	if o.code != 0 || !strings.Contains(o.stderr, "team/seed:q8, eyelet-seed:latest: there and checked.") || !strings.Contains(o.stderr, "Signed by the key") {
+	if o.code != 0 || !strings.Contains(o.stderr, "team/seed:q8, eyelet-builtin:latest: there and checked.") || !strings.Contains(o.stderr, "Signed by the key") {
 		t.Fatalf("%+v", o)
 	}
 	b.eyelet(t, "run", "team/seed:q8", "--image", circle, circleQuestion).mustSay(t, "orange")
@@ -46,7 +46,7 @@ func TestABundleGoesThroughAPipe(t *testing.T) {
 	if o := in.run(t); o.code != 0 {
 		t.Fatalf("%+v", o)
 	}
-	if item := b.list(t)["eyelet-seed:latest"]; item.Source != "store" {
+	if item := b.list(t)["eyelet-builtin:latest"]; item.Source != "store" {
 		t.Errorf("%+v", item)
 	}
 }
@@ -86,7 +86,7 @@ func TestAnExportThatFailsLeavesNoTemporaryStore(t *testing.T) {
 	t.Parallel()
 	m, temp := newMachine(t), t.TempDir()
 	m.env = append(m.env, "TMPDIR="+temp)
-	for _, args := range [][]string{{"builtin", "none"}, {"builtin", "eyelet-seed"}} {
+	for _, args := range [][]string{{"builtin", "none"}, {"builtin", "eyelet-builtin"}} {
 		m.eyelet(t, append([]string{"export", "-o", filepath.Join(m.home, "x.eyb")}, args...)...)
 		if files := contents(t, temp); len(files) > 0 {
 			t.Errorf("%v: left %v", args, files)
@@ -133,7 +133,7 @@ func TestBillsOfMaterialsNameProgramAndModels(t *testing.T) {
 	m.must(t, "import", seedModel, "--name", "seed:q8")
 	for _, format := range []string{"spdx", "cyclonedx"} {
 		out := m.must(t, "sbom", "seed:q8", "--format", format)
-		for _, want := range []string{"libllama", "github.com/spf13/cobra", "seed", "eyelet-seed-q8_0.gguf", strings.TrimPrefix(m.list(t)["seed:q8"].Digest, "sha256:")} {
+		for _, want := range []string{"libllama", "github.com/spf13/cobra", "seed", "eyelet-builtin-q8_0.gguf", strings.TrimPrefix(m.list(t)["seed:q8"].Digest, "sha256:")} {
 			if !strings.Contains(out, want) {
 				t.Errorf("%s: %q is missing", format, want)
 			}
@@ -201,7 +201,7 @@ func TestKilledImportsRemovalsAndCollectionsLeaveAWholeStore(t *testing.T) {
 	server := httptest.NewServer(http.FileServer(http.Dir(mirror)))
 	defer server.Close()
 	commands := [][]string{
-		{"import", file}, {"import", "--name", "x", "--replace", seedModel}, {"pull", "other", "--from", server.URL}, {"rm", "eyelet-seed"}, {"store", "gc", "--all"},
+		{"import", file}, {"import", "--name", "x", "--replace", seedModel}, {"pull", "other", "--from", server.URL}, {"rm", "eyelet-builtin"}, {"store", "gc", "--all"},
 	}
 	// How long each takes undisturbed: the kills fall anywhere in that time.
 	took := make([]time.Duration, len(commands))
@@ -221,7 +221,7 @@ func TestKilledImportsRemovalsAndCollectionsLeaveAWholeStore(t *testing.T) {
 		case "rm": // there must be something to remove
 			m.must(t, "import", file)
 		case "import", "pull": // and something to bring
-			_ = m.eyelet(t, "rm", "eyelet-seed")
+			_ = m.eyelet(t, "rm", "eyelet-builtin")
 			_ = m.eyelet(t, "rm", "other")
 			_ = m.eyelet(t, "rm", "x")
 		}
@@ -242,5 +242,5 @@ func TestKilledImportsRemovalsAndCollectionsLeaveAWholeStore(t *testing.T) {
 	}
 	t.Logf("%d kills of each of %d commands, in %d attempts", kills, len(commands), tries)
 	m.must(t, "import", file)
-	m.eyelet(t, "run", "eyelet-seed", "--image", circle, circleQuestion).mustSay(t, "orange")
+	m.eyelet(t, "run", "eyelet-builtin", "--image", circle, circleQuestion).mustSay(t, "orange")
 }

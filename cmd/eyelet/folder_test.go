@@ -61,7 +61,7 @@ func TestAFolderIsAnsweredAndAskedAgainWhereThatFailed(t *testing.T) {
 	}
 	for i, want := range []struct{ image, text, err string }{{"1-orange.png", "cyan", ""}, {"2-broken.PNG", "", "truncated PNG"}, {"3-star.png", "pink", ""}} {
 		g := got[i]
-		if g.Image != want.image || g.Text != want.text || !strings.Contains(g.Error, want.err) || (g.Error == "") != (want.err == "") || g.Question != background || g.Model != "eyelet-seed" {
+		if g.Image != want.image || g.Text != want.text || !strings.Contains(g.Error, want.err) || (g.Error == "") != (want.err == "") || g.Question != background || g.Model != "eyelet-builtin" {
 			t.Errorf("line %d: %+v", i+1, g)
 		}
 		if want.err == "" {
@@ -104,7 +104,7 @@ func TestHalfALastLineIsCutOff(t *testing.T) {
 	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out.jsonl")
 	writeFile(t, dir+"/a.png", readFile(t, orange))
 	writeFile(t, dir+"/b.png", readFile(t, pinkStar))
-	first, err := json.Marshal(map[string]string{"image": "a.png", "question": background, "model": "eyelet-seed", "text": "from before"})
+	first, err := json.Marshal(map[string]string{"image": "a.png", "question": background, "model": "eyelet-builtin", "text": "from before"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -56,7 +56,7 @@ func newImatrixCommand() *cobra.Command {
 	f.StringVar(&o.Text, "text", "", "text file")
 	f.IntVar(&o.Windows, "windows", 0, "how many windows of 512 tokens of the text (default: all)")
 	f.StringVarP(&o.Projector, "projector", "p", "", "mmproj file, for questions about pictures")
-	f.StringVar(&o.Questions, "questions", "", "questions about pictures: a folder or file (default: 500 of the built-in model's domain)")
+	f.StringVar(&o.Questions, "questions", "", "questions about pictures: a folder or file (default: 400 of the built-in model's domain)")
 	f.IntVar(&o.Count, "count", 100, "how many of the questions are taken; 0 for all")
 	f.Uint64Var(&o.Seed, "seed", 2, "seed that they are drawn with; bench quants has another by default")
 	f.IntVarP(&o.Threads, "threads", "t", 0, "compute threads (default: one a core)")

@@ -37,10 +37,10 @@ func TestImatrixSaysWhatIsWrong(t *testing.T) {
 		{nil, 2, []string{"MODEL is missing"}},
 		{[]string{seedModel}, 2, []string{"--out is missing"}},
 		{[]string{seedModel, "-o", out}, 2, []string{"give --text, or --projector"}},
-		{[]string{seedModel, "-o", out, "--text", short}, 2, []string{"the text has 6 tokens"}},
+		{[]string{seedModel, "-o", out, "--text", short}, 2, []string{"the text has 5 tokens"}},
 		{[]string{seedModel, "-o", out, "--text", short, "--questions", dir}, 2, []string{"--questions wants --projector"}},
 		{[]string{seedModel, "-o", out, "-p", seedModel}, 3, []string{"not a vision projector"}},
-		{[]string{seedProjector, "-o", out, "--text", short}, 3, []string{"mmproj-eyelet-seed"}},
+		{[]string{seedProjector, "-o", out, "--text", short}, 3, []string{"mmproj-eyelet-builtin"}},
 	} {
 		eyelet(t, append([]string{"imatrix"}, tt.args...)...).mustFail(t, tt.code, tt.texts...)
 	}

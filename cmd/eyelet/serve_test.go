@@ -93,7 +93,7 @@ func (s *served) get(t *testing.T, path string, headers ...string) (int, string)
 
 func TestServeAnswersOllamasClient(t *testing.T) {
 	t.Parallel()
-	s := startServe(t, nil, "--model", "../../models/builtin/eyelet-seed-q8_0.gguf", "--mmproj", "../../models/builtin/mmproj-eyelet-seed-q8_0.gguf", "--name", "toy:v1", "--preload", "toy:v1")
+	s := startServe(t, nil, "--model", "../../models/builtin/eyelet-builtin-q8_0.gguf", "--mmproj", "../../models/builtin/mmproj-eyelet-builtin-q8_0.gguf", "--name", "toy:v1", "--preload", "toy:v1")
 	u, err := url.Parse(s.url)
 	if err != nil {
 		t.Fatal(err)

@@ -20,8 +20,8 @@ func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
 }
 
 const (
-	seedModel     = "../../models/builtin/eyelet-seed-q8_0.gguf"
-	seedProjector = "../../models/builtin/mmproj-eyelet-seed-q8_0.gguf"
+	seedModel     = "../../models/builtin/eyelet-builtin-q8_0.gguf"
+	seedProjector = "../../models/builtin/mmproj-eyelet-builtin-q8_0.gguf"
 )
 
 // The figures are those with which the model was trained and exported.
@@ -64,8 +64,8 @@ func TestShowJSONDescribesTheSeedModel(t *testing.T) {
 		}
 	}
 	tokens, _ := values["tokenizer.ggml.tokens"].([]any)
-	if len(tokens) != 640 {
-		t.Errorf("%d tokens, want all 640", len(tokens))
+	if len(tokens) != 1088 {
+		t.Errorf("%d tokens, want all 1088", len(tokens))
 	}
 	// 6 layers of 9 tensors, embeddings, output norm and output.
 	if len(got.Tensors) != 57 {

@@ -61,7 +61,7 @@ func TestAModelIsImportedListedShownRunCopiedAndRemoved(t *testing.T) {
 	m := newMachine(t)
 	m.must(t, "import", seedModel, "--mmproj", seedProjector, "--name", "seed:q8")
 	item, ok := m.list(t)["seed:q8"]
-	if !ok || item.Source != "store" || !item.Vision || item.Quantization != "Q8_0" || item.Parameters != "5M" || item.Error != "" {
+	if !ok || item.Source != "store" || !item.Vision || item.Quantization != "Q8_0" || item.Parameters != "5.3M" || item.Error != "" {
 		t.Errorf("%+v", item)
 	}
 	for _, args := range [][]string{
@@ -69,7 +69,7 @@ func TestAModelIsImportedListedShownRunCopiedAndRemoved(t *testing.T) {
 		{"run", "--model", "seed:q8", "--image", circle, circleQuestion},
 		{"run", "-m", item.Digest[:19], "--image", circle, circleQuestion},
 		{"run", "builtin", "--image", circle, circleQuestion},
-		{"run", "-m", "eyelet-seed", "--image", circle, circleQuestion},
+		{"run", "-m", "eyelet-builtin", "--image", circle, circleQuestion},
 	} {
 		m.eyelet(t, args...).mustSay(t, "orange")
 	}
@@ -149,7 +149,7 @@ func (m *machine) ollama(t *testing.T, name, params string) string {
 func TestOllamasModelsRunInPlaceWithTheirParameters(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
-	root := m.ollama(t, "bakllava", `{"num_predict":2,"temperature":0,"stop":["background"]}`)
+	root := m.ollama(t, "bakllava", `{"num_predict":3,"temperature":0,"stop":["background"]}`)
 	before := contents(t, root)
 	if item := m.list(t)["bakllava:latest"]; item.Source != "ollama" || !item.Vision {
 		t.Errorf("%+v", item)

@@ -135,7 +135,7 @@ func TestAConversationAtATerminal(t *testing.T) {
 	own := filepath.Join(t.TempDir(), "cache")
 	env := []string{"EYELET_CACHE=" + own}
 	c := startConsole(t, env, "run", "--image", orange)
-	c.expect("eyelet-seed is ready. /help lists commands, Ctrl-D ends.\r\n")
+	c.expect("eyelet-builtin is ready. /help lists commands, Ctrl-D ends.\r\n")
 	c.expect(orange + " goes with your first message.\r\n")
 	c.expect("> ")
 	c.press("What colour is thr" + backspace + "e background?" + strings.Repeat(left, len("ur is the background?")) + backspace + "o" + "\x1b[3~" + enter) // colour → color

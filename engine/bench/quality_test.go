@@ -285,7 +285,7 @@ func TestQuestionSets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(set.Questions) != 500 || set.Questions[0].Kind != "shapes" || len(set.Questions[0].Answers) != 1 {
+	if len(set.Questions) != 400 || set.Questions[0].Kind != "shapes" || len(set.Questions[0].Answers) != 1 {
 		t.Errorf("%d questions, %+v", len(set.Questions), set.Questions[0])
 	}
 	a, b := set.Sample(20, 1), set.Sample(20, 1)

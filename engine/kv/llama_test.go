@@ -13,7 +13,7 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 )
 
-const seedPath = "../../models/builtin/eyelet-seed-q8_0.gguf"
+const seedPath = "../../models/builtin/eyelet-builtin-q8_0.gguf"
 
 // seed is the built-in model, loaded once.
 var seed = sync.OnceValues(func() (*llama.Model, error) {

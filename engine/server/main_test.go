@@ -25,8 +25,8 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
-	seedModel     = "../../models/builtin/eyelet-seed-q8_0.gguf"
-	seedProjector = "../../models/builtin/mmproj-eyelet-seed-q8_0.gguf"
+	seedModel     = "../../models/builtin/eyelet-builtin-q8_0.gguf"
+	seedProjector = "../../models/builtin/mmproj-eyelet-builtin-q8_0.gguf"
 )
 
 // testServer is a server on a loopback listener, with the built-in model as "seed".

@@ -11,15 +11,15 @@ import (
 
 const (
 	// Name is what the model is called where a model's name is wanted.
-	Name = "eyelet-seed"
+	Name = "eyelet-builtin"
 	// Description says in one line what the model is.
-	Description = "a toy LLaVA of 10 million parameters that knows colours and backgrounds of simple drawings"
+	Description = "a toy LLaVA of 10 million parameters that knows simple drawings: shapes, writing, sums, charts, page sketches, tables"
 
-	modelFile     = "eyelet-seed-q8_0.gguf"
-	projectorFile = "mmproj-eyelet-seed-q8_0.gguf"
+	modelFile     = "eyelet-builtin-q8_0.gguf"
+	projectorFile = "mmproj-eyelet-builtin-q8_0.gguf"
 )
 
-//go:embed eyelet-seed-q8_0.gguf mmproj-eyelet-seed-q8_0.gguf
+//go:embed eyelet-builtin-q8_0.gguf mmproj-eyelet-builtin-q8_0.gguf
 var files embed.FS
 
 // sums is in the format of sha256sum(1): a line for each file. It identifies this edition of the model.

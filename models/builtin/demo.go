@@ -5,13 +5,13 @@ import (
 	"slices"
 )
 
-//go:embed demo/*.png
+//go:embed demo/orange-circle.png demo/sum.png demo/page.png
 var demoFiles embed.FS
 
 // Demo is a picture with a conversation about it that the built-in model gets right.
 type Demo struct {
 	Name  string // file name of the picture
-	PNG   []byte // the picture, 112 x 112 pixels
+	PNG   []byte // the picture
 	Turns []Turn // at temperature 0, one after the other in one conversation
 }
 
@@ -27,11 +27,11 @@ var demos = []Demo{
 		{"What color is the circle?", "orange"},
 		{"What color is the background?", "cyan"},
 	}},
-	{Name: "black-star.png", Turns: []Turn{
-		{"What color is the background?", "pink"},
+	{Name: "sum.png", Turns: []Turn{
+		{"What is the answer?", "12 + 7 = 19"},
 	}},
-	{Name: "purple-ring.png", Turns: []Turn{
-		{"What color is the ring?", "purple"},
+	{Name: "page.png", Turns: []Turn{
+		{"Write the HTML for this sketch.", "<h1>Title</h1><p>Text</p><form><input><input><button>OK</button></form>"},
 	}},
 }
 

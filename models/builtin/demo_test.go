@@ -7,12 +7,15 @@ import (
 	"testing"
 )
 
-// drawn holds the colors in which the background and the shape of each picture are drawn: the pictures show what they are
-// said to show, whatever the model says.
-var drawn = map[string]struct{ background, shape color.RGBA }{
-	"orange-circle.png": {color.RGBA{170, 230, 235, 255}, color.RGBA{240, 130, 20, 255}},
-	"black-star.png":    {color.RGBA{250, 200, 210, 255}, color.RGBA{20, 20, 20, 255}},
-	"purple-ring.png":   {color.RGBA{150, 150, 150, 255}, color.RGBA{130, 50, 160, 255}},
+// drawn holds the side of each picture and the colors of its background and of what is drawn on it: the pictures show what they
+// are said to show, whatever the model says.
+var drawn = map[string]struct {
+	side            int
+	background, ink color.RGBA
+}{
+	"orange-circle.png": {112, color.RGBA{170, 230, 235, 255}, color.RGBA{240, 130, 20, 255}},
+	"sum.png":           {336, color.RGBA{250, 250, 248, 255}, color.RGBA{40, 40, 40, 255}},
+	"page.png":          {336, color.RGBA{250, 250, 248, 255}, color.RGBA{40, 40, 40, 255}},
 }
 
 func TestDemosShowWhatTheirAnswersSay(t *testing.T) {
@@ -27,21 +30,21 @@ func TestDemosShowWhatTheirAnswersSay(t *testing.T) {
 			t.Fatalf("%s: %v", demo.Name, err)
 		}
 		b := im.Bounds()
-		if b.Dx() != 112 || b.Dy() != 112 {
+		want := drawn[demo.Name]
+		if b.Dx() != want.side || b.Dy() != want.side {
 			t.Errorf("%s is %v", demo.Name, b)
 		}
-		want := drawn[demo.Name]
 		colors := map[color.Color]int{}
 		for y := b.Min.Y; y < b.Max.Y; y++ {
 			for x := b.Min.X; x < b.Max.X; x++ {
 				colors[color.RGBAModel.Convert(im.At(x, y))]++
 			}
 		}
-		if colors[want.background] < 112*112/2 {
+		if colors[want.background] < want.side*want.side/2 {
 			t.Errorf("%s: %d pixels of the background, of %v", demo.Name, colors[want.background], colors)
 		}
-		if colors[want.shape] < 100 {
-			t.Errorf("%s: %d pixels of the shape, of %v", demo.Name, colors[want.shape], colors)
+		if colors[want.ink] < 100 {
+			t.Errorf("%s: %d pixels of what is drawn, of %v", demo.Name, colors[want.ink], colors)
 		}
 		followUps += len(demo.Turns) - 1
 		for _, turn := range demo.Turns {

@@ -44,9 +44,9 @@ func TestPicturesStandWhereTheTemplateWritesTheirToken(t *testing.T) {
 		content        []Content
 		want           []Part
 	}{
-		{"a string template gets the picture and a newline", "eyelet-seed", RenderOptions{AddGenerationPrompt: true}, look,
+		{"a string template gets the picture and a newline", "eyelet-builtin", RenderOptions{AddGenerationPrompt: true}, look,
 			[]Part{sp("USER: "), img(0, ""), sp("\n"), us("What is it?"), sp(" ASSISTANT:")}},
-		{"no newline is added to whitespace", "eyelet-seed", RenderOptions{AddGenerationPrompt: true}, []Content{Image(), Text(" What is it?")},
+		{"no newline is added to whitespace", "eyelet-builtin", RenderOptions{AddGenerationPrompt: true}, []Content{Image(), Text(" What is it?")},
 			[]Part{sp("USER: "), img(0, ""), us(" What is it?"), sp(" ASSISTANT:")}},
 		{"llava-hf keeps its own newline", "llava-1.5", RenderOptions{}, look,
 			[]Part{sp("USER: "), img(0, "<image>"), sp("\n"), us("What is it?"), sp(" ")}},
@@ -96,7 +96,7 @@ func TestNoWordOfTheUserIsSpecial(t *testing.T) {
 	sources := []string{"{{ messages[0]['content'] | trim | replace('x', 'y') | upper | lower }}", "{{ messages }}", "{{ messages | tojson }}",
 		"{{ (messages[0].content ~ '!').split('|') | join('|') }}", "{{ '%s' | format(messages[0].content) }}", "{{ '{}'.format(messages[0].content) }}",
 		"{% for c in messages[0].content %}{{ c }}{% endfor %}", "{{ messages[0].content[::-1][::-1] }}", "{{ messages[0].content.title() }}", "{{ messages[0].content | indent }}"}
-	for _, name := range []string{"eyelet-seed", "vicuna", "chatml", "llava-1.5", "llava-1.6-mistral", "llama-3.1", "gemma-3", "qwen2-vl", "smolvlm", "phi-3", "deepseek-r1", "mistral-v0.3"} {
+	for _, name := range []string{"eyelet-builtin", "vicuna", "chatml", "llava-1.5", "llava-1.6-mistral", "llama-3.1", "gemma-3", "qwen2-vl", "smolvlm", "phi-3", "deepseek-r1", "mistral-v0.3"} {
 		for _, p := range render(t, load(t, name), RenderOptions{}, user(Text(evil))) {
 			if p.Kind == KindImage || p.Special && strings.Contains(p.Text, "<image>") {
 				t.Errorf("%s: %+v", name, p)

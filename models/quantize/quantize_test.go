@@ -24,8 +24,8 @@ import (
 )
 
 const (
-	seedModel     = "../builtin/eyelet-seed-q8_0.gguf"
-	seedProjector = "../builtin/mmproj-eyelet-seed-q8_0.gguf"
+	seedModel     = "../builtin/eyelet-builtin-q8_0.gguf"
+	seedProjector = "../builtin/mmproj-eyelet-builtin-q8_0.gguf"
 )
 
 func TestMain(m *testing.M) {

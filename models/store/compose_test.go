@@ -18,7 +18,7 @@ func TestComposeMakesModelsOfBlobsAndOfOtherModels(t *testing.T) {
 	}
 	defer session.Close()
 	var files []Digest
-	for _, path := range []string{"../builtin/mmproj-eyelet-seed-q8_0.gguf", "../builtin/eyelet-seed-q8_0.gguf"} {
+	for _, path := range []string{"../builtin/mmproj-eyelet-builtin-q8_0.gguf", "../builtin/eyelet-builtin-q8_0.gguf"} {
 		data, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)

@@ -275,7 +275,7 @@ func TestAnOpenErrorNamesTheFile(t *testing.T) {
 	if _, err := OpenPlain("testdata/none.gguf", Options{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a missing file: %v", err)
 	}
-	if _, err := OpenPlain("../builtin/eyelet-seed-q8_0.gguf", Options{}); !errors.Is(err, ErrUnknownTower) || !strings.Contains(err.Error(), "eyelet-seed") {
+	if _, err := OpenPlain("../builtin/eyelet-builtin-q8_0.gguf", Options{}); !errors.Is(err, ErrUnknownTower) || !strings.Contains(err.Error(), "eyelet-builtin") {
 		t.Errorf("a language model: %v", err)
 	}
 }

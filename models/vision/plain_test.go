@@ -10,7 +10,7 @@ import (
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 )
 
-const seedTower = "../builtin/mmproj-eyelet-seed-q8_0.gguf"
+const seedTower = "../builtin/mmproj-eyelet-builtin-q8_0.gguf"
 
 func openTower(t testing.TB, path string, opt Options) *Plain {
 	t.Helper()

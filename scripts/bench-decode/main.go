@@ -2,7 +2,7 @@
 // (one token after the other into an empty context, as llama-bench's tg test does it: random tokens, nothing sampled).
 //
 //	eval "$(scripts/env)"
-//	go run ./scripts/bench-decode models/builtin/eyelet-seed-q8_0.gguf build/synth/llama-1b-q4_k_m.gguf
+//	go run ./scripts/bench-decode models/builtin/eyelet-builtin-q8_0.gguf build/synth/llama-1b-q4_k_m.gguf
 //
 // Both take turns, so that what else the machine does hits both alike. The figure that counts is the ratio of the medians.
 package main

@@ -32,7 +32,7 @@ def quantized(source, kind):
     """A file of the source's kind of weights; the exporter's own where it wrote one."""
     out = source.with_name(source.name.replace("-f16.", f"-{kind}."))
     if not out.exists() or out.stat().st_mtime < source.stat().st_mtime:
-        subprocess.run([EYELET, "quantize", source, "-o", out, "--type", kind, "--quiet", "--force"], check=True)
+        subprocess.run([EYELET, "quantize", source, "-o", out, "--type", kind, "--quiet", "--force"], check=True, stdout=subprocess.DEVNULL)
     return out
 
 

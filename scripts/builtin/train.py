@@ -1,6 +1,6 @@
 """Trains the built-in model; stops and resumes at any time.
 
-    python train.py --workers 2 --dense 3000 --joint 10000 --decay 2000
+    python train.py --workers 2 --dense 1500 --joint 4000 --decay 1000
 
 Two stages. Dense: the tower alone learns what each patch shows. Joint: the whole model learns answers, and goes on with the patches.
 The learning rate is constant until it falls to nothing in the last steps (--decay). Checkpoints go to build/builtin/ckpt, a log of losses and
@@ -36,15 +36,15 @@ def options():
     p = argparse.ArgumentParser()
     p.add_argument("--workers", type=int, default=2, help="processes of one thread each")
     p.add_argument("--batch", type=int, default=24, help="pictures a worker and step")
-    p.add_argument("--dense", type=int, default=3000, help="steps of the tower alone")
-    p.add_argument("--joint", type=int, default=10000, help="steps of the whole model")
-    p.add_argument("--decay", type=int, default=2000, help="last steps, in which the learning rate falls")
+    p.add_argument("--dense", type=int, default=1500, help="steps of the tower alone")
+    p.add_argument("--joint", type=int, default=4000, help="steps of the whole model")
+    p.add_argument("--decay", type=int, default=1000, help="last steps, in which the learning rate falls")
     p.add_argument("--lr", type=float, default=2e-3, help="of AdamW")
     p.add_argument("--muon", type=float, default=4e-3, help="learning rate of Muon")
-    p.add_argument("--tower", type=float, default=0.2, help="learning rate of the tower in the joint stage, as a share of the decoder's")
+    p.add_argument("--tower", type=float, default=0.35, help="learning rate of the tower in the joint stage, as a share of the decoder's")
     p.add_argument("--dense-weight", type=float, default=1.0, help="of the patches' loss in the joint stage")
-    p.add_argument("--practised", type=float, nargs=2, default=(0.5, 0.05), help="share of crowded pictures, in the dense stage and in the joint one")
-    p.add_argument("--sums", type=int, default=3, help="sums without a picture, at most, packed behind each picture")
+    p.add_argument("--practised", type=float, nargs=2, default=(0.6, 0.1), help="share of crowded pictures, in the dense stage and in the joint one")
+    p.add_argument("--sums", type=int, default=2, help="sums without a picture, at most, packed behind each picture")
     p.add_argument("--seed", type=int, default=2)
     p.add_argument("--init", nargs="+", metavar="GGUF", help="model, or model and projector, to begin with where there is no checkpoint")
     p.add_argument("--save", type=float, default=240, help="seconds between checkpoints")

@@ -42,7 +42,9 @@ def load(model, vocab, lm_path, projector_path=None):
         state[ours] = tensors[theirs]
         if ours in ("emb.weight", "out.weight"):
             state[ours] = torch.stack([tensors[theirs][ids].mean(0) for ids in spelled])
-    state["emb.weight"] /= state["emb.weight"].square().mean().sqrt()  # as strong as those of model.py
+    strength = state["emb.weight"].square().mean().sqrt()
+    if strength < 0.5:  # as the first edition's, which layers behind the first hardly saw
+        state["emb.weight"] /= strength
     model.lm.load_state_dict(state)
 
 

@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	seedModel     = "../../models/builtin/eyelet-seed-q8_0.gguf"
-	seedProjector = "../../models/builtin/mmproj-eyelet-seed-q8_0.gguf"
+	seedModel     = "../../models/builtin/eyelet-builtin-q8_0.gguf"
+	seedProjector = "../../models/builtin/mmproj-eyelet-builtin-q8_0.gguf"
 )
 
 // builtEyelet is the program as it is.

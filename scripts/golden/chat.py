@@ -102,7 +102,7 @@ TOOL_TALKS = {"tools offered", "tools used"}
 
 # template: (shape, talks with pictures, talks with tools)
 TEMPLATES = {
-    "eyelet-seed": ("string", True, False),
+    "eyelet-builtin": ("string", True, False),
     "vicuna": ("string", True, False),
     "chatml": ("string", True, False),
     "phi-3": ("string", True, False),

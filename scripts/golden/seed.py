@@ -12,6 +12,7 @@ sys.path = _path
 import numpy as np
 import sentencepiece as spm
 import torch
+from PIL import Image
 from sentencepiece import sentencepiece_model_pb2 as spm_pb2
 from transformers import CLIPVisionConfig, CLIPVisionModel, LlamaConfig, LlamaForCausalLM
 
@@ -41,6 +42,7 @@ class Tower(torch.nn.Module):
             hidden_act=act, layer_norm_eps=v("attention.layer_norm_epsilon"), attn_implementation="eager")
         self.clip = CLIPVisionModel(config).eval()
         self.features = meta.get("clip.vision.feature_layer", [v("block_count")])
+        self.size = v("image_size")
         self.mean, self.std = (torch.tensor(v(k), dtype=torch.float32).view(3, 1, 1) for k in ("image_mean", "image_std"))
         names = {"pre_layrnorm": "v.pre_ln"}
         for i in range(v("block_count")):
@@ -76,6 +78,14 @@ class Tower(torch.nn.Module):
         x = (torch.from_numpy(np.array(rgb)).permute(0, 3, 1, 2).float() / 255 - self.mean) / self.std
         states = self.clip(x, output_hidden_states=True).hidden_states
         return self.projector(torch.cat([states[k][:, 1:] for k in self.features], -1))
+
+
+def squared(image, size):
+    """LLaVA 1.5's preprocessing: filled up to a square with CLIP's mean color, resized: uint8 [size, size, 3]."""
+    side = max(image.size)
+    square = Image.new("RGB", (side, side), (122, 116, 104))
+    square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+    return np.asarray(square.resize((size, size), Image.BICUBIC) if side != size else square)
 
 
 class Seed:
@@ -128,9 +138,9 @@ class Seed:
                 if token == 2:
                     break
                 x = self.embed([token])
-            text = self.sp.decode([k for k in ids if k != 2]).strip()
+            text = self.sp.decode([k for k in ids if k != 2])
             answers.append((text, ids, margin))
-            e.append(self.embed(self.sp.encode(" " + text) + [2]))
+            e.append(self.embed(self.sp.encode(text) + [2]))  # right behind "ASSISTANT:", as the chat template has it
         return answers
 
 

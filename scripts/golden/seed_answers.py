@@ -43,7 +43,7 @@ CASES = [
 ]
 
 if __name__ == "__main__":
-    seed = Seed(BUILTIN / "eyelet-seed-q8_0.gguf", BUILTIN / "mmproj-eyelet-seed-q8_0.gguf")
+    seed = Seed(BUILTIN / "eyelet-builtin-q8_0.gguf", BUILTIN / "mmproj-eyelet-builtin-q8_0.gguf")
     out = BUILTIN / "testdata"
     rows = []
     for picture, questions in CASES:

@@ -112,7 +112,7 @@ SHAPES = {
 
 def pictures():
     cases = []
-    seed = read_tower(BUILTIN / "mmproj-eyelet-seed-q8_0.gguf")
+    seed = read_tower(BUILTIN / "mmproj-eyelet-builtin-q8_0.gguf")
     for png in sorted(OUT.glob("seed-*.png")):
         rgb = np.asarray(Image.open(png).convert("RGB"))
         cases.append({"tower": "", "picture": png.name, "tokens": f"{png.stem}.f32", "shape": write(png.stem, seed(rgb[None])[0])})

@@ -30,7 +30,7 @@ func main() {
 	fileType := flag.String("type", "Q4_K_M", "mixture of tensor types of the language model, or F16")
 	mmproj := flag.Bool("mmproj", false, "write the vision tower and projector instead, in F16")
 	seed := flag.Uint64("seed", 1, "seed of the weights")
-	tokenizer := flag.String("tokenizer", "models/builtin/eyelet-seed-q8_0.gguf", "GGUF `file` to take the tokenizer from")
+	tokenizer := flag.String("tokenizer", "models/builtin/eyelet-builtin-q8_0.gguf", "GGUF `file` to take the tokenizer from")
 	out := flag.String("o", "", "output `file` (default build/synth/...)")
 	flag.Parse()
 	if flag.NArg() > 0 {

@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	seedModel     = "../../builtin/eyelet-seed-q8_0.gguf"
-	seedProjector = "../../builtin/mmproj-eyelet-seed-q8_0.gguf"
+	seedModel     = "../../builtin/eyelet-builtin-q8_0.gguf"
+	seedProjector = "../../builtin/mmproj-eyelet-builtin-q8_0.gguf"
 	demoPicture   = "../../builtin/demo/orange-circle.png"
 )
 
@@ -93,7 +93,8 @@ func TestRowsAreThoseOfThePlainTowerInLibmtmdsLayout(t *testing.T) {
 	}
 	defer plain.Close()
 	img := readPicture(t, demoPicture)
-	if c := lowestCosine(t, encode(t, e, img), encode(t, plain, img), e.Info().Width); c < 0.9999 {
+	// libmtmd rounds activations to 8 bits, 32 with one scale: those beside the places of patches, which are large, lose most.
+	if c := lowestCosine(t, encode(t, e, img), encode(t, plain, img), e.Info().Width); c < 0.998 {
 		t.Errorf("the lowest cosine is %v", c)
 	}
 }

@@ -1,7 +1,7 @@
 """The built-in model's world: synthetic pictures with questions and answers, drawn from a seed.
 
 sample() draws for training; kinds() lists what is scored. The same random.Random gives the same picture and questions with the
-same Pillow and fonts, those of Debian's fonts-dejavu-core, fonts-liberation and fonts-freefont-ttf.
+same Pillow and fonts, those of Debian's fonts-dejavu-core and fonts-liberation.
 """
 from .charts import charts
 from .outside import MISSING, REFUSAL, outside
