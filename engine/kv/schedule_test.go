@@ -328,7 +328,7 @@ func (s *schedule) reserve(*rapid.T) { s.room(rapid.IntRange(0, 20).Draw(s.t, "c
 // adopt brings back a sequence that was dropped.
 func (s *schedule) adopt(*rapid.T) {
 	if len(s.saved) == 0 {
-		s.t.Skip("nothing was put aside")
+		return // not Skip: rapid draws this action more often than others, and gives up where it draws nothing else a hundred times
 	}
 	aside := rapid.SampledFrom(s.saved).Draw(s.t, "saved")
 	p, n, available := aside.p.clone(), aside.n, s.c.Available()
