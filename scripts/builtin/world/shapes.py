@@ -73,44 +73,48 @@ def relation(rng, a, b):
     return f"Is the {a[1]} {a[0]} {word} the {b[1]} {b[0]}?", "yes" if holds else "no"
 
 
+def placed(rng, one):
+    """The question where a shape is."""
+    shape, color, row, column, _ = one
+    return pick(rng, [f"Where is the {color} {shape}?", f"In which part of the picture is the {color} {shape}?"]), PLACES[row][column]
+
+
+def told_apart(rng, objects, one):
+    """Questions that name a shape by its kind alone, or by its color alone, where no other has it."""
+    shape, color, row, column, _ = one
+    qa = []
+    if [o[0] for o in objects].count(shape) == 1:
+        qa += [(pick(rng, [f"What color is the {shape}?", f"What is the color of the {shape}?", f"Which color does the {shape} have?"]), color),
+               (f"Where is the {shape}?", PLACES[row][column])]
+    if [o[1] for o in objects].count(color) == 1:
+        qa += [(pick(rng, [f"What shape is {color}?", f"Which shape is {color}?", f"What is the {color} shape?"]), shape)]
+    return qa
+
+
+def present(rng, objects):
+    """A question whether there is a shape, which half of the time there is."""
+    one, other = pick(rng, objects), new_shape(rng, {o[:2] for o in objects})
+    asked, answer = (one, "yes") if rng.random() < 0.5 else (other, "no")
+    return pick(rng, ["Is there {}?", "Do you see {}?", "Is {} in the picture?"]).format(article(f"{asked[1]} {asked[0]}")), answer
+
+
 def lookups(rng, objects):
-    """More questions about single shapes, of the forms that shapes() asks: what a short training learns last."""
-    qa, kinds, colors = [], [o[0] for o in objects], [o[1] for o in objects]
-    for shape, color, row, column, _ in objects:
-        place = PLACES[row][column]
-        qa += [(pick(rng, [f"Where is the {color} {shape}?", f"In which part of the picture is the {color} {shape}?"]), place)]
-        if kinds.count(shape) == 1:
-            qa += [(pick(rng, [f"What color is the {shape}?", f"What is the color of the {shape}?", f"Which color does the {shape} have?"]), color),
-                   (f"Where is the {shape}?", place)]
-        if colors.count(color) == 1:
-            qa += [(pick(rng, [f"What shape is {color}?", f"Which shape is {color}?", f"What is the {color} shape?"]), shape)]
-        qa += [present(rng, objects)]
+    """Questions about each of the shapes: what a short training learns last."""
+    qa = []
+    for one in objects:
+        qa += [placed(rng, one), *told_apart(rng, objects, one), present(rng, objects)]
     if len(objects) > 1:
         qa += [relation(rng, *rng.sample(objects, 2)) for _ in range(2)]
     return qa
 
 
-def present(rng, objects, share=0.5):
-    """A question whether there is a shape, of which a share is there."""
-    one, other = pick(rng, objects), new_shape(rng, {o[:2] for o in objects})
-    asked, answer = (one, "yes") if rng.random() < share else (other, "no")
-    return pick(rng, ["Is there {}?", "Do you see {}?", "Is {} in the picture?"]).format(article(f"{asked[1]} {asked[0]}")), answer
-
-
 def shapes(rng, training=False):
     canvas, objects, background = scene(rng)
-    kinds, colors = [o[0] for o in objects], [o[1] for o in objects]
-    shape, color, row, column, _ = pick(rng, objects)
-    place = PLACES[row][column]
+    one = pick(rng, objects)
     qa = [(pick(rng, ["How many shapes are there?", "Count the shapes.", "How many objects are in the image?", "How many shapes do you see?"]), NUMBERS[len(objects)]),
-          (pick(rng, [f"Where is the {color} {shape}?", f"In which part of the picture is the {color} {shape}?"]), place),
+          placed(rng, one),
           (pick(rng, ["What color is the background?", "What is the background color?", "Which color is the background?"]), background)]
-    if kinds.count(shape) == 1:
-        qa += [(pick(rng, [f"What color is the {shape}?", f"What is the color of the {shape}?", f"Which color does the {shape} have?"]), color),
-               (f"Where is the {shape}?", place)]
-    if colors.count(color) == 1:
-        qa += [(pick(rng, [f"What shape is {color}?", f"Which shape is {color}?", f"What is the {color} shape?"]), shape)]
-    qa += [present(rng, objects)]
+    qa += [*told_apart(rng, objects, one), present(rng, objects)]
     if len(objects) > 1:
         a, b = rng.sample(objects, 2)
         qa += [relation(rng, a, b)]
