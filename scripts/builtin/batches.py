@@ -4,6 +4,7 @@ import random
 import numpy as np
 import torch
 
+import look
 import world
 from model import IMAGE_TOKENS
 from vocab import BOS, EOS
@@ -55,19 +56,45 @@ def conversations(rng, vocab, qa, sums):
 
 class Batch:
     """rgb uint8 [b, SIZE, SIZE, 3]; dense {name: [b, IMAGE_TOKENS]}; text and labels [b, t], labels shifted so that each stands at
-    the row that foretells it; blocks [b, t] (-1: padding); positions [b, p + IMAGE_TOKENS + t]; mask [b, 1, n, n]; kinds."""
+    the row that foretells it; weights [b, t] of the labels, less for those of
+    long answers; blocks [b, t] (-1: padding); positions [b, p + IMAGE_TOKENS + t]; mask [b, 1, n, n]; kinds."""
 
     def __init__(self, rng, vocab, size, sums=1, practised=0.0):
-        self.kinds, pictures, dense, packed = [], [], [], []
+        self.kinds, pictures, dense, packed, looks = [], [], [], [], []
         for _ in range(size):
             kind, canvas, image, qa = world.sample(rng, practised=practised)
             self.kinds.append(kind)
             pictures.append(tower_input(image))
             dense.append(canvas.dense())
             packed.append(conversations(rng, vocab, qa, sums))
+            at = 0
+            for ids, _, _ in packed[-1]:
+                looks += [(len(packed) - 1, at, one, one.told(dense[-1]) if one.patches is not None else None)
+                          for one in look.looks(vocab, kind, canvas, dense[-1], ids)]
+                at += len(ids)
         self.rgb = torch.from_numpy(np.stack(pictures))
         self.dense = {name: torch.from_numpy(np.stack([d[name] for d in dense])) for name in DENSE}
         self._pack(vocab, packed)
+        self._look(looks)
+
+    def _look(self, looks):
+        """looks: for each head that is taught where to look, pictures [m], rows [m] and the columns to look at [m, n]; told: the rows that
+        are taught what a thing is, pictures [m], rows [m] and labels [m, len(look.TOLD)]."""
+        before, n = len(self.prefix) + IMAGE_TOKENS, self.mask.shape[-1]
+        at = lambda found: (torch.tensor([f[0] for f in found], dtype=torch.long), torch.tensor([before + f[1] + f[2].token for f in found], dtype=torch.long))
+        self.looks = []
+        for head in range(len(look.HEADS)):
+            found = [f for f in looks if f[2].head == head]
+            columns = torch.zeros(len(found), n, dtype=torch.bool)
+            for i, (_, start, one, _) in enumerate(found):
+                if one.row is not None:
+                    columns[i, before + start + one.row] = True
+                else:
+                    columns[i, len(self.prefix):before] = torch.from_numpy(one.patches)
+                    columns[i, 0] = not one.patches.any()
+            self.looks.append((*at(found), columns))
+        found = [f for f in looks if f[2].head in (look.MEANT, look.SHOWN)]
+        self.told = *at(found), torch.tensor([f[3] for f in found], dtype=torch.long).reshape(-1, len(look.TOLD))
 
     def _pack(self, vocab, packed):
         self.prefix = torch.tensor([BOS] + vocab.encode("USER: "))
@@ -77,6 +104,7 @@ class Batch:
         self.labels = torch.full((size, length), IGNORE)
         self.blocks = torch.full((size, length), -1)
         self.drill = torch.zeros(size, length, dtype=torch.bool)
+        self.weights = torch.zeros(size, length)
         positions = torch.arange(before + length).repeat(size, 1)
         for row, blocks in enumerate(packed):
             at = 0
@@ -86,6 +114,7 @@ class Batch:
                 self.labels[row, at:end - 1] = torch.tensor(labels[1:])
                 self.blocks[row, at:end] = n
                 self.drill[row, at:end] = drill
+                self.weights[row, at:end] = sum(label != IGNORE for label in labels) ** -0.5
                 positions[row, before + at:before + end] = before + torch.arange(len(ids))
                 at = end
         self.positions = positions

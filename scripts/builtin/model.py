@@ -3,6 +3,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+import look
 from world.canvas import DENSE, GRID, PATCH, SIZE
 
 WIDTH, LAYERS, HEADS = 256, 6, 4
@@ -11,6 +12,7 @@ HEAD = WIDTH // HEADS
 ROPE_BASE = 10000.0
 IMAGE_TOKENS = GRID * GRID
 ANSWERS = 0.25  # share of the answers' gradient that reaches the tower: whole, it drowns what the patches teach
+TOLD_AFTER = look.HEADS[look.LAST][0]  # the layer behind which rows of text are taught what they talk of
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
@@ -90,6 +92,7 @@ class Block(nn.Module):
     def forward(self, x, cos, sin, mask):
         h = self.n1(x)
         q, k, v = rotate(heads(self.q(h), HEADS), cos, sin), rotate(heads(self.k(h), KV_HEADS), cos, sin), heads(self.v(h), KV_HEADS)
+        self.seen = q, k
         k, v = (t.repeat_interleave(HEADS // KV_HEADS, 1) for t in (k, v))
         a = attention(q, k, v, mask)
         x = x + self.o(a.transpose(1, 2).reshape(x.shape))
@@ -111,9 +114,16 @@ class Decoder(nn.Module):
         inverse = ROPE_BASE ** (-torch.arange(0, HEAD, 2) / HEAD)
         angle = positions[:, None, :, None].float() * inverse
         cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
-        for block in self.blocks:
+        for i, block in enumerate(self.blocks):
             x = block(x, cos, sin, mask)
+            if i == TOLD_AFTER:
+                self.middle = F.rms_norm(x.float(), (WIDTH,), eps=1e-5)
         return self.norm(x)
+
+    def scores(self, layer, head, pictures, rows):
+        """Of the last pass: what rows [m] of pictures [m] score the columns by in a head, before the mask, [m, n]."""
+        q, k = self.blocks[layer].seen
+        return torch.einsum("md,mnd->mn", q[pictures, head, rows], k[pictures, head * KV_HEADS // HEADS]).float() * HEAD**-0.5
 
 
 class Model(nn.Module):
@@ -121,6 +131,7 @@ class Model(nn.Module):
         super().__init__()
         self.vis, self.lm = Tower(), Decoder(vocabulary)
         self.dense = nn.Linear(WIDTH, sum(DENSE.values()))  # read off the image tokens in training only
+        self.told = nn.Linear(WIDTH, sum(DENSE[name] for name in look.TOLD))  # and off rows of text
 
     def forward(self, rgb, prefix, text, positions, mask):
         """Image tokens, and normed rows of the text: prefix [p] stands before the picture, text [b, t] after it."""

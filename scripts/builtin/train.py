@@ -19,6 +19,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch.nn import functional as F
 
+import look
 import warm
 from batches import IGNORE, Batch, exact, seeded
 from begin import begin
@@ -43,6 +44,7 @@ def options():
     p.add_argument("--muon", type=float, default=4e-3, help="learning rate of Muon")
     p.add_argument("--tower", type=float, default=0.35, help="learning rate of the tower in the joint stage, as a share of the decoder's")
     p.add_argument("--dense-weight", type=float, default=1.0, help="of the patches' loss in the joint stage")
+    p.add_argument("--look-weight", type=float, default=0.3, help="of the loss of heads that are taught where to look")
     p.add_argument("--practised", type=float, nargs=2, default=(0.6, 0.1), help="share of crowded pictures, in the dense stage and in the joint one")
     p.add_argument("--sums", type=int, default=2, help="sums without a picture, at most, packed behind each picture")
     p.add_argument("--seed", type=int, default=2)
@@ -71,7 +73,7 @@ def optimizers(model, args, rank):
 
 
 def part(name):
-    return "filters" if name == "vis.patch.weight" else "decoder" if name.startswith("lm.") else "tower"
+    return "filters" if name == "vis.patch.weight" else "decoder" if name.startswith(("lm.", "told.")) else "tower"
 
 
 def dense_loss(model, image, labels):
@@ -88,6 +90,28 @@ def dense_loss(model, image, labels):
         if shown.any():
             shares[name] = (z.argmax(-1) == y)[shown].float().mean().item()
     return total / len(DENSE), shares
+
+
+def look_loss(decoder, batch):
+    """Mean over the heads that are taught where to look, and the share of the look that goes there, by head."""
+    total, shares = 0.0, []
+    for (layer, head), (pictures, rows, columns) in zip(look.HEADS, batch.looks):
+        if len(rows):  # a batch without such questions is rare, and then teaches no head
+            scores = decoder.scores(layer, head, pictures, rows).masked_fill(~batch.mask[pictures, 0, rows], -1e9)
+            aside = scores.logsumexp(-1) - scores.masked_fill(~columns, -1e9).logsumexp(-1)
+            total = total + aside.mean() / len(look.HEADS)
+            shares.append((-aside).exp().mean().item())
+    return total, shares
+
+
+def told_loss(model, batch):
+    """Mean over the labels of a thing that rows of text are taught, and the share that is foretold, by label."""
+    pictures, rows, labels = batch.told
+    if not len(rows):
+        return 0.0, {}
+    logits = model.told(model.lm.middle[pictures, rows].float()).split([DENSE[name] for name in look.TOLD], -1)
+    shares = {name: (z.argmax(-1) == y).float().mean().item() for name, z, y in zip(look.TOLD, logits, labels.T)}
+    return sum(F.cross_entropy(z, y) for z, y in zip(logits, labels.T)) / len(logits), shares
 
 
 def write(path, value):
@@ -142,7 +166,7 @@ class Trainer:
         self.stage = joint
         for p in self.model.parameters():
             p.grad = None
-        params = [p for n, p in self.model.named_parameters() if joint or not n.startswith("lm.")]
+        params = [p for n, p in self.model.named_parameters() if joint or not n.startswith(("lm.", "told."))]
         self.flat = torch.zeros(sum(p.numel() for p in params) + 1)  # the last: whether it is time to save
         at = 0
         for p in params:
@@ -178,13 +202,20 @@ class Trainer:
         if not joint:
             return patches
         labels = batch.labels[asked]
-        answers = F.cross_entropy(logits, labels)
+        weights = batch.weights[asked]
+        answers = (F.cross_entropy(logits, labels, reduction="none") * weights).sum() / weights.sum()
         right = torch.zeros_like(asked)
         right[asked] = logits.argmax(-1) == labels
         for kind, whole in exact(batch, right):
             self.note("exact " + kind, float(whole))
         self.note("answers", answers.item())
-        return answers + self.args.dense_weight * patches
+        looks, shares = look_loss(self.model.lm, batch)
+        for name, share in zip(("naming", "meant", "last", "first", "shown"), shares):
+            self.note("looks " + name, share)
+        told, shares = told_loss(self.model, batch)
+        for name, share in shares.items():
+            self.note("told " + name, share)
+        return answers + self.args.dense_weight * patches + self.args.look_weight * (looks + told)
 
     def rate(self):
         """The factor of the learning rates."""

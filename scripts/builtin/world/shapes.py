@@ -57,7 +57,6 @@ def scene(rng, counts=(1, 1, 2, 2, 3, 3, 4)):
         draw_shape(canvas, shape, jitter(rng, COLORS[color]), cx, cy, r, background)
         canvas.label((cx - r, cy - r, cx + r, cy + r), shape, color, i + 1, row * 3 + column + 1)
         objects.append((shape, color, row, column, r))
-        canvas.facts.append([shape, color, PLACES[row][column]])
     return canvas, objects, name
 
 

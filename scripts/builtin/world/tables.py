@@ -16,6 +16,7 @@ def tables(rng):
     if receipt:
         rows = rows[:3]
         rows.append(("total", sum(v for _, v in rows)))
+    canvas.items = [item for item, _ in rows]
     step = rng.uniform(20, 26) if len(rows) < 4 else rng.uniform(19, 24)
     y, size = rng.uniform(6, SIZE - 4 - step * len(rows)), rng.choice([13, 14, 15])
     ruled = rng.random() < 0.5
