@@ -69,7 +69,7 @@ class Batch:
             packed.append(conversations(rng, vocab, qa, sums))
             at = 0
             for ids, _, _ in packed[-1]:
-                looks += [(len(packed) - 1, at, one, one.told(dense[-1]) if one.patches is not None else None)
+                looks += [(len(packed) - 1, at, one, one.told(dense[-1]) if one.thing is not None else None)
                           for one in look.looks(vocab, kind, canvas, dense[-1], ids)]
                 at += len(ids)
         self.rgb = torch.from_numpy(np.stack(pictures))
@@ -93,7 +93,7 @@ class Batch:
                     columns[i, len(self.prefix):before] = torch.from_numpy(one.patches)
                     columns[i, 0] = not one.patches.any()
             self.looks.append((*at(found), columns))
-        found = [f for f in looks if f[2].head in (look.MEANT, look.SHOWN)]
+        found = [f for f in looks if f[3]]
         self.told = *at(found), torch.tensor([f[3] for f in found], dtype=torch.long).reshape(-1, len(look.TOLD))
 
     def _pack(self, vocab, packed):

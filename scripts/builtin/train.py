@@ -210,7 +210,7 @@ class Trainer:
             self.note("exact " + kind, float(whole))
         self.note("answers", answers.item())
         looks, shares = look_loss(self.model.lm, batch)
-        for name, share in zip(("naming", "meant", "last", "first", "shown"), shares):
+        for name, share in zip(("naming", "meant", "last", "first", "shown", "read"), shares):
             self.note("looks " + name, share)
         told, shares = told_loss(self.model, batch)
         for name, share in shares.items():

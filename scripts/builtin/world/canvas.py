@@ -64,7 +64,7 @@ class Canvas:
         self.image = Image.new("RGB", (round(width * self.scale), round(height * self.scale)), background)
         self.draw = ImageDraw.Draw(self.image)
         self.boxes, self.characters = [], []
-        self.items = []  # first words of a table's rows
+        self.lines, self.items = [], []  # what is written to be read, and the first words of a table's rows
         self.facts = []  # what belongs together in the picture: lists of words, of which one tells the others
 
     def _px(self, values):

@@ -14,6 +14,7 @@ def written(rng, lines, low, high):
     paper, ink = jitter(rng, paper, 5), jitter(rng, ink)
     height = SIZE if rng.random() < 0.7 else rng.randint(44 if len(lines) == 1 else 64, SIZE)
     canvas = Canvas(rng, paper, SIZE, height)
+    canvas.lines = lines
     path, size = pick(rng, FONTS), rng.randint(low, high)
     while size > 10:
         sizes = [canvas.text_size(line, path, size) for line in lines]
