@@ -56,8 +56,8 @@ def conversations(rng, vocab, qa, sums):
 
 class Batch:
     """rgb uint8 [b, SIZE, SIZE, 3]; dense {name: [b, IMAGE_TOKENS]}; text and labels [b, t], labels shifted so that each stands at
-    the row that foretells it; weights [b, t] of the labels, less for those of
-    long answers; blocks [b, t] (-1: padding); positions [b, p + IMAGE_TOKENS + t]; mask [b, 1, n, n]; kinds."""
+    the row that foretells it; weights [b, t] of the labels, less for those of long answers; blocks [b, t] (-1: padding);
+    positions [b, p + IMAGE_TOKENS + t]; mask [b, 1, n, n]; kinds."""
 
     def __init__(self, rng, vocab, size, sums=1, practised=0.0):
         self.kinds, pictures, dense, packed, looks = [], [], [], [], []
@@ -69,8 +69,7 @@ class Batch:
             packed.append(conversations(rng, vocab, qa, sums))
             at = 0
             for ids, _, _ in packed[-1]:
-                looks += [(len(packed) - 1, at, one, one.told(dense[-1]) if one.thing is not None else None)
-                          for one in look.looks(vocab, kind, canvas, dense[-1], ids)]
+                looks += [(len(packed) - 1, at, one, one.told(dense[-1])) for one in look.looks(vocab, kind, canvas, dense[-1], ids)]
                 at += len(ids)
         self.rgb = torch.from_numpy(np.stack(pictures))
         self.dense = {name: torch.from_numpy(np.stack([d[name] for d in dense])) for name in DENSE}
@@ -81,20 +80,20 @@ class Batch:
         """looks: for each head that is taught where to look, pictures [m], rows [m] and the columns to look at [m, n]; told: the rows that
         are taught what a thing is, pictures [m], rows [m] and labels [m, len(look.TOLD)]."""
         before, n = len(self.prefix) + IMAGE_TOKENS, self.mask.shape[-1]
-        at = lambda found: (torch.tensor([f[0] for f in found], dtype=torch.long), torch.tensor([before + f[1] + f[2].token for f in found], dtype=torch.long))
+        indices = lambda values: torch.tensor(values, dtype=torch.long)
         self.looks = []
         for head in range(len(look.HEADS)):
-            found = [f for f in looks if f[2].head == head]
+            found = [(picture, before + start, one) for picture, start, one, _ in looks if one.head == head]
             columns = torch.zeros(len(found), n, dtype=torch.bool)
-            for i, (_, start, one, _) in enumerate(found):
+            for i, (_, start, one) in enumerate(found):
                 if one.row is not None:
-                    columns[i, before + start + one.row] = True
+                    columns[i, start + one.row] = True
                 else:
                     columns[i, len(self.prefix):before] = torch.from_numpy(one.patches)
                     columns[i, 0] = not one.patches.any()
-            self.looks.append((*at(found), columns))
-        found = [f for f in looks if f[3]]
-        self.told = *at(found), torch.tensor([f[3] for f in found], dtype=torch.long).reshape(-1, len(look.TOLD))
+            self.looks.append((indices([picture for picture, _, _ in found]), indices([start + one.token for _, start, one in found]), columns))
+        found = [(picture, before + start + one.token, told) for picture, start, one, told in looks if told]
+        self.told = tuple(indices([f[i] for f in found]) for i in range(3))
 
     def _pack(self, vocab, packed):
         self.prefix = torch.tensor([BOS] + vocab.encode("USER: "))

@@ -20,7 +20,7 @@ from world.canvas import CHARACTERS, COLORS, GRID, OBJECTS
 from world.shapes import SHAPES
 
 NAMING, MEANT, LAST, FIRST, SHOWN, READ = range(6)
-HEADS = [(1, 0), (2, 0), (3, 0), (3, 1), (4, 0), (4, 1)]  # layer and head of each: of those whose loss did least harm
+HEADS = {"naming": (1, 0), "meant": (2, 0), "last": (3, 0), "first": (3, 1), "shown": (4, 0), "read": (4, 1)}  # layer and head: of those whose loss did least harm
 TOLD = ["object", "color", "ordinal", "place"]  # labels that rows are taught
 DIGITS = [CHARACTERS.index(c) + 1 for c in "0123456789"]
 
@@ -35,7 +35,9 @@ class Look(NamedTuple):
     thing: np.ndarray | None = None
 
     def told(self, dense):
-        """The values of TOLD of the thing, 0 where there is nothing."""
+        """The values of TOLD of the thing, 0 where there is nothing; None if no thing is talked of."""
+        if self.thing is None:
+            return None
         return [int(dense[name][self.thing].max(initial=0)) for name in TOLD]
 
 

@@ -12,7 +12,7 @@ HEAD = WIDTH // HEADS
 ROPE_BASE = 10000.0
 IMAGE_TOKENS = GRID * GRID
 ANSWERS = 0.25  # share of the answers' gradient that reaches the tower: whole, it drowns what the patches teach
-TOLD_AFTER = look.HEADS[look.LAST][0]  # the layer behind which rows of text are taught what they talk of
+TOLD_AFTER = look.HEADS["last"][0]  # the layer behind which rows of text are taught what they talk of
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 

@@ -44,7 +44,7 @@ def options():
     p.add_argument("--muon", type=float, default=4e-3, help="learning rate of Muon")
     p.add_argument("--tower", type=float, default=0.35, help="learning rate of the tower in the joint stage, as a share of the decoder's")
     p.add_argument("--dense-weight", type=float, default=1.0, help="of the patches' loss in the joint stage")
-    p.add_argument("--look-weight", type=float, default=0.3, help="of the loss of heads that are taught where to look")
+    p.add_argument("--look-weight", type=float, default=0.5, help="of the loss of heads that are taught where to look, and of rows that are taught what they talk of")
     p.add_argument("--practised", type=float, nargs=2, default=(0.6, 0.1), help="share of crowded pictures, in the dense stage and in the joint one")
     p.add_argument("--sums", type=int, default=2, help="sums without a picture, at most, packed behind each picture")
     p.add_argument("--seed", type=int, default=2)
@@ -94,13 +94,13 @@ def dense_loss(model, image, labels):
 
 def look_loss(decoder, batch):
     """Mean over the heads that are taught where to look, and the share of the look that goes there, by head."""
-    total, shares = 0.0, []
-    for (layer, head), (pictures, rows, columns) in zip(look.HEADS, batch.looks):
-        if len(rows):  # a batch without such questions is rare, and then teaches no head
+    total, shares = 0.0, {}
+    for (name, (layer, head)), (pictures, rows, columns) in zip(look.HEADS.items(), batch.looks):
+        if len(rows):
             scores = decoder.scores(layer, head, pictures, rows).masked_fill(~batch.mask[pictures, 0, rows], -1e9)
             aside = scores.logsumexp(-1) - scores.masked_fill(~columns, -1e9).logsumexp(-1)
             total = total + aside.mean() / len(look.HEADS)
-            shares.append((-aside).exp().mean().item())
+            shares[name] = (-aside).exp().mean().item()
     return total, shares
 
 
@@ -109,7 +109,7 @@ def told_loss(model, batch):
     pictures, rows, labels = batch.told
     if not len(rows):
         return 0.0, {}
-    logits = model.told(model.lm.middle[pictures, rows].float()).split([DENSE[name] for name in look.TOLD], -1)
+    logits = model.told(model.lm.middle[pictures, rows]).split([DENSE[name] for name in look.TOLD], -1)
     shares = {name: (z.argmax(-1) == y).float().mean().item() for name, z, y in zip(look.TOLD, logits, labels.T)}
     return sum(F.cross_entropy(z, y) for z, y in zip(logits, labels.T)) / len(logits), shares
 
@@ -209,12 +209,10 @@ class Trainer:
         for kind, whole in exact(batch, right):
             self.note("exact " + kind, float(whole))
         self.note("answers", answers.item())
-        looks, shares = look_loss(self.model.lm, batch)
-        for name, share in zip(("naming", "meant", "last", "first", "shown", "read"), shares):
-            self.note("looks " + name, share)
-        told, shares = told_loss(self.model, batch)
-        for name, share in shares.items():
-            self.note("told " + name, share)
+        looks, looked = look_loss(self.model.lm, batch)
+        told, known = told_loss(self.model, batch)
+        for name, share in (*looked.items(), *known.items()):
+            self.note(("looks " if name in looked else "told ") + name, share)
         return answers + self.args.dense_weight * patches + self.args.look_weight * (looks + told)
 
     def rate(self):

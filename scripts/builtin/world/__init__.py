@@ -12,7 +12,7 @@ from .tables import tables
 from .text import sums, text
 from .words import pick
 
-INSIDE = {shapes: 0.22, text: 0.30, sums: 0.14, charts: 0.14, sketches: 0.10, tables: 0.10}
+INSIDE = {shapes: 0.36, text: 0.28, sums: 0.08, charts: 0.10, sketches: 0.08, tables: 0.10}
 
 
 def any_question(rng, beside=None):

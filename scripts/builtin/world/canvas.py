@@ -33,7 +33,8 @@ OBJECTS = ["circle", "square", "triangle", "star", "cross", "ring", "bar", "poin
 # What is taught for a patch: the name of a label and how many values it has; 0 stands for nothing. A patch is 14 units wide
 # and may show two characters, one in each half; a large character is shown by several patches.
 DENSE = {"object": len(OBJECTS) + 1, "color": len(COLORS) + 1, "ordinal": 10, "place": 10,
-         "left": len(CHARACTERS) + 1, "right": len(CHARACTERS) + 1, "left_ordinal": 25, "right_ordinal": 25}
+         "left": len(CHARACTERS) + 1, "right": len(CHARACTERS) + 1, "left_ordinal": 25, "right_ordinal": 25,
+         "ground": len(BACKGROUNDS) + 1}
 
 
 @functools.cache
@@ -64,6 +65,7 @@ class Canvas:
         self.image = Image.new("RGB", (round(width * self.scale), round(height * self.scale)), background)
         self.draw = ImageDraw.Draw(self.image)
         self.boxes, self.characters = [], []
+        self.ground = None  # the background's name, if it has one
         self.lines, self.items = [], []  # what is written to be read, and the first words of a table's rows
         self.facts = []  # what belongs together in the picture: lists of words, of which one tells the others
 
@@ -141,6 +143,8 @@ class Canvas:
         """The labels of the patches after the picture is filled up to a square: {name: int64 [GRID * GRID]}."""
         out = {name: np.zeros((GRID, GRID), np.int64) for name in DENSE}
         dx, dy = (SIZE - self.width) / 2, (SIZE - self.height) / 2
+        if self.ground:
+            out["ground"][:] = list(BACKGROUNDS).index(self.ground) + 1
         for (x0, y0, x1, y1), values in self.boxes:
             columns = _patches(x0 + dx, x1 + dx)
             rows = _patches(y0 + dy, y1 + dy)

@@ -47,6 +47,7 @@ def scene(rng, counts=(1, 1, 2, 2, 3, 3, 4)):
     name = pick(rng, list(BACKGROUNDS))
     background = jitter(rng, BACKGROUNDS[name])
     canvas = Canvas(rng, background, width, height)
+    canvas.ground = name
     cells = sorted(rng.sample([(r, c) for r in range(3) for c in range(3)], rng.choice(counts)))
     objects, w, h = [], width / 3, height / 3
     for i, (row, column) in enumerate(cells):
@@ -121,7 +122,7 @@ def shapes(rng, training=False):
         if radii[-1] - radii[-2] > 2.5:
             biggest = max(objects, key=lambda o: o[4])
             qa += [(pick(rng, ["Which shape is the biggest?", "Which shape is the largest?"]), f"the {biggest[1]} {biggest[0]}")]
-    if training and rng.random() < 0.7:
+    if training and rng.random() < 0.3:
         return canvas, qa[3:] + lookups(rng, objects)
     qa += [(pick(rng, DESCRIBE), caption_of(objects, background))]
     return canvas, qa
