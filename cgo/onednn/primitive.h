@@ -10,6 +10,8 @@
 #include <oneapi/dnnl/dnnl.h>
 #include <stddef.h>
 
+#include "tiles.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -38,6 +40,14 @@ typedef struct {
   eyelet_dnnl_slot *slot;
 } eyelet_reorder;
 
+static inline dnnl_status_t eyelet_dnnl_execute(dnnl_primitive_t primitive, dnnl_stream_t stream, int count, const dnnl_exec_arg_t *args) {
+  eyelet_tiles tiles;
+  eyelet_tiles_keep(&tiles);
+  dnnl_status_t status = dnnl_primitive_execute(primitive, stream, count, args);
+  eyelet_tiles_restore(&tiles);
+  return status;
+}
+
 // eyelet_matmul_run runs a matmul with the memory objects of a slot; each thread has its own slot and its own scratch buffer of
 // scratch_bytes, aligned to 64 bytes. bias is ignored by a matmul that was made without.
 static inline dnnl_status_t eyelet_matmul_run(const eyelet_matmul *m, int slot, const void *src, const void *weights, const float *bias,
@@ -52,7 +62,7 @@ static inline dnnl_status_t eyelet_matmul_run(const eyelet_matmul *m, int slot, 
   dnnl_memory_set_data_handle(s->scratch, scratch);
   if (m->has_bias)
     dnnl_memory_set_data_handle(s->bias, (void *)bias);
-  return dnnl_primitive_execute(m->primitive, s->stream, m->has_bias ? 5 : 4, args);
+  return eyelet_dnnl_execute(m->primitive, s->stream, m->has_bias ? 5 : 4, args);
 }
 
 static inline dnnl_status_t eyelet_reorder_run(const eyelet_reorder *r, int slot, const void *src, void *dst, void *scratch) {
@@ -61,7 +71,7 @@ static inline dnnl_status_t eyelet_reorder_run(const eyelet_reorder *r, int slot
   dnnl_memory_set_data_handle(s->src, (void *)src);
   dnnl_memory_set_data_handle(s->dst, dst);
   dnnl_memory_set_data_handle(s->scratch, scratch);
-  return dnnl_primitive_execute(r->primitive, s->stream, 3, args);
+  return eyelet_dnnl_execute(r->primitive, s->stream, 3, args);
 }
 
 #ifdef __cplusplus

@@ -116,7 +116,7 @@ bool execute(const Plan &plan, Worker &worker, const void *x, const void *w, flo
     return false;
   const dnnl_exec_arg_t args[] = {
       {DNNL_ARG_SRC, mx.p}, {DNNL_ARG_WEIGHTS, mw.p}, {DNNL_ARG_DST, my.p}, {DNNL_ARG_SCRATCHPAD, ms.p}};
-  return dnnl_primitive_execute(plan.primitive.p, worker.stream.p, 4, args) == dnnl_success;
+  return eyelet_dnnl_execute(plan.primitive.p, worker.stream.p, 4, args) == dnnl_success;
 }
 
 void to_bf16(const float *from, uint16_t *to, int64_t n) {

@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 
+#include "../../cgo/onednn/primitive.h"
 #include "product.h"
 
 namespace eyelet {

@@ -85,7 +85,7 @@ bool pack_block(const Packing &packing, const Product &p, int64_t first, int64_t
       dnnl_memory_create(&result.p, packing.to, engine(), to) != dnnl_success)
     return false;
   const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, source.p}, {DNNL_ARG_TO, result.p}};
-  return dnnl_primitive_execute(packing.reorder.p, stream.p, 2, args) == dnnl_success;
+  return eyelet_dnnl_execute(packing.reorder.p, stream.p, 2, args) == dnnl_success;
 }
 
 // pack fills an entry, but for its blocks if memory is short, or the limit too low.
