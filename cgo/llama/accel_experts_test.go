@@ -151,7 +151,7 @@ func TestMixturesOfExpertsAnswerAlikeWithTheAccelerator(t *testing.T) {
 	for name, path := range mixtures(t) {
 		t.Run(name, func(t *testing.T) {
 			const steps = 24
-			m := loadModel(t, path, llama.ModelParams{GPULayers: llama.NoGPULayers})
+			m := loadModel(t, path, plain())
 			ggml.EnableAccelerator(false)
 			defer ggml.EnableAccelerator(true)
 			all, rows := answer(t, m, tokenize(t, prompt+" "+prompt), steps)

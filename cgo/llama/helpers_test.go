@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 )
 
@@ -164,4 +167,11 @@ func wantError(t testing.TB, err, want error) {
 	case want != nil && !errors.Is(err, want):
 		t.Errorf("error %q, want %q", err, want)
 	}
+}
+
+// plain are the parameters of a model whose products the accelerator can compute. On a processor with AMX, ggml lays weights out for its own kernels, which
+// then compute them; there the weights stay as they are in the file.
+func plain() llama.ModelParams {
+	tiles := slices.ContainsFunc(ggml.CPUFeatures(), func(f ggml.Feature) bool { return strings.HasPrefix(f.Name, "AMX") && f.Value != "0" })
+	return llama.ModelParams{GPULayers: llama.NoGPULayers, NoRepack: tiles}
 }

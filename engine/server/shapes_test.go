@@ -146,7 +146,7 @@ func TestShapesOfOpenAI(t *testing.T) {
 		readShapes[openai.ChatCompletion](t, ts, "POST", "/v1/chat/completions", about(more), reasoning)
 		readShapes[openai.ChatCompletionChunk](t, ts, "POST", "/v1/chat/completions", about(more+stream), reasoning)
 	}
-	text := `{"model":"seed","temperature":0,"max_tokens":8,"prompt":"USER: a ASSISTANT:","logprobs":2`
+	text := `{"model":"seed","temperature":0,"max_tokens":8,"prompt":"USER: Describe the image. ASSISTANT:","logprobs":2`
 	readShapes[openai.Completion](t, ts, "POST", "/v1/completions", text+`}`)
 	readShapes[openai.Completion](t, ts, "POST", "/v1/completions", text+`,"stream":true}`)
 	readShapes[openai.CreateEmbeddingResponse](t, ts, "POST", "/v1/embeddings", `{"model":"seed","input":"a"}`)
@@ -200,8 +200,8 @@ func TestShapesOfOllama(t *testing.T) {
 		into               any
 		fields             string // of the documented example
 	}{
-		{"POST", "/api/generate", ask + `"prompt":"Why?"}`, &api.GenerateResponse{}, final + " response context"},
-		{"POST", "/api/chat", ask + `"messages":[{"role":"user","content":"Why?"}]}`, &api.ChatResponse{}, final + " message message.role message.content"},
+		{"POST", "/api/generate", ask + `"prompt":"Describe the image."}`, &api.GenerateResponse{}, final + " response context"},
+		{"POST", "/api/chat", ask + `"messages":[{"role":"user","content":"Describe the image."}]}`, &api.ChatResponse{}, final + " message message.role message.content"},
 		{"POST", "/api/chat", `{"model":"seed"}`, &api.ChatResponse{}, "model created_at message message.role message.content done_reason done"},
 		{"POST", "/api/generate", `{"model":"seed"}`, &api.GenerateResponse{}, "model created_at response done"},
 		{"POST", "/api/embed", `{"model":"seed","input":"Why?"}`, &api.EmbedResponse{}, "model embeddings total_duration load_duration prompt_eval_count"},
