@@ -40,6 +40,8 @@ typedef struct {
   eyelet_dnnl_slot *slot;
 } eyelet_reorder;
 
+// eyelet_dnnl_execute runs a primitive and leaves the calling thread's tiles as it found them: all code that runs one on a thread of
+// ggml's goes through it.
 static inline dnnl_status_t eyelet_dnnl_execute(dnnl_primitive_t primitive, dnnl_stream_t stream, int count, const dnnl_exec_arg_t *args) {
   eyelet_tiles tiles;
   eyelet_tiles_keep(&tiles);

@@ -4,6 +4,7 @@
 #include <initializer_list>
 #include <new>
 #include <omp.h>
+#include <vector>
 
 namespace {
 
@@ -193,7 +194,14 @@ dnnl_status_t eyelet_matmul_once(const eyelet_matmul *m, const void *src, const 
                                  void *scratch, int threads) {
   return guard([&] {
     Threads run(threads);
-    return eyelet_matmul_run(m, 0, src, weights, bias, dst, scratch);
+    // A threaded plan runs on a team of oneDNN's, whose tiles ggml may have configured, too: see tiles.h.
+    std::vector<eyelet_tiles> tiles(threads);
+#pragma omp parallel num_threads(threads) if (threads > 1)
+    eyelet_tiles_keep(&tiles[omp_get_thread_num()]);
+    dnnl_status_t status = eyelet_matmul_run(m, 0, src, weights, bias, dst, scratch);
+#pragma omp parallel num_threads(threads) if (threads > 1)
+    eyelet_tiles_restore(&tiles[omp_get_thread_num()]);
+    return status;
   });
 }
 
