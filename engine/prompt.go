@@ -80,7 +80,7 @@ func (m *Model) prompt(ctx context.Context, r *Request, t *Timings) (*prompt, er
 	if messages, err = m.tell(ctx, messages, r, &options); err != nil {
 		return nil, err
 	}
-	parts, err := m.dialogue.render(ctx, messages, options, r.Template)
+	parts, err := m.render(ctx, messages, options, r.Template, len(images))
 	if err != nil {
 		return nil, err
 	}
@@ -122,6 +122,9 @@ func (m *Model) chatMessages(messages []Message) ([]chat.Message, []*Image, erro
 			}
 			cm.Content = append(cm.Content, chat.Image())
 			images = append(images, c.Image)
+		}
+		if m.picturesFirst() && !msg.KeepOrder {
+			cm.Content = withPicturesFirst(cm.Content)
 		}
 		out = append(out, cm)
 	}

@@ -99,6 +99,9 @@ type Sampling struct {
 type Message struct {
 	Role    string
 	Content []Content
+	// KeepOrder leaves pictures between the texts where they stand, also for families that were trained with pictures first, as LLaVA, which else
+	// get those of a turn ahead of its text.
+	KeepOrder bool
 
 	Reasoning  string     // of an assistant: its thoughts, which most templates leave out of turns that are over
 	ToolCalls  []ToolCall // of an assistant: the calls that it made

@@ -108,7 +108,7 @@ func (m *Model) tell(ctx context.Context, messages []chat.Message, r *Request, o
 		}
 		return messages, ctx.Err()
 	}
-	return plainTurns(messages, tools), nil
+	return plainTurns(messages, tools, m.picturesFirst()), nil
 }
 
 // withIDs gives calls and results ids that the template takes: Mistral's want nine letters or digits.
@@ -140,8 +140,9 @@ func shortID(id string) string {
 // newCallID makes an id for a call.
 func newCallID() string { return "call_" + rand.Text()[:24] }
 
-// plainTurns writes tools, calls and results as text, for a template that knows none of them.
-func plainTurns(messages []chat.Message, tools []Tool) []chat.Message {
+// plainTurns writes tools, calls and results as text, for a template that knows none of them. Pictures stay in the result that they are part
+// of, or come ahead of it.
+func plainTurns(messages []chat.Message, tools []Tool, picturesFirst bool) []chat.Message {
 	var out []chat.Message
 	if len(tools) > 0 {
 		text := chat.Text(reply.Instructions(tools))
@@ -153,20 +154,12 @@ func plainTurns(messages []chat.Message, tools []Tool) []chat.Message {
 			out = append(out, chat.Message{Role: chat.System, Content: []chat.Content{text}})
 		}
 	}
+	results := false // the last turn holds results, and what follows of the user joins it: many templates want turns to alternate
 	for _, msg := range messages {
+		isResult := msg.Role == chat.Tool
 		switch {
-		case msg.Role == chat.Tool:
-			var text strings.Builder
-			for _, c := range msg.Content {
-				text.WriteString(c.Text)
-			}
-			result := chat.Text(reply.Returned(text.String()))
-			// Results of several calls are one turn: many templates want turns to alternate.
-			if n := len(out); n > 0 && out[n-1].Role == chat.User && out[n-1].ToolCallID != "" {
-				out[n-1].Content = append(out[n-1].Content, result)
-				continue
-			}
-			msg = chat.Message{Role: chat.User, Content: []chat.Content{result}, ToolCallID: "result"}
+		case isResult:
+			msg = chat.Message{Role: chat.User, Content: plainResult(msg.Content)}
 		case len(msg.ToolCalls) > 0:
 			msg.Content = slices.Clone(msg.Content)
 			for _, c := range msg.ToolCalls {
@@ -174,11 +167,41 @@ func plainTurns(messages []chat.Message, tools []Tool) []chat.Message {
 			}
 			msg.ToolCalls = nil
 		}
-		out = append(out, msg)
+		if results && msg.Role == chat.User {
+			last := &out[len(out)-1]
+			if end := &last.Content[len(last.Content)-1]; !end.Image {
+				end.Text += "\n"
+			}
+			last.Content = append(last.Content, msg.Content...)
+		} else {
+			out = append(out, msg)
+			results = isResult
+		}
+		if last := &out[len(out)-1]; results && picturesFirst {
+			last.Content = withPicturesFirst(last.Content)
+		}
 	}
-	for i := range out {
-		out[i].ToolCallID = ""
+	return out
+}
+
+// plainResult is what a tool returned as a user's turn has it.
+func plainResult(content []chat.Content) []chat.Content {
+	out := []chat.Content{chat.Text(reply.ReturnedOpen)}
+	text := func(s string) { // texts join without anything between them
+		if last := &out[len(out)-1]; last.Image {
+			out = append(out, chat.Text(s))
+		} else {
+			last.Text += s
+		}
 	}
+	for _, c := range content {
+		if c.Image {
+			out = append(out, c)
+		} else {
+			text(c.Text)
+		}
+	}
+	text(reply.ReturnedClose)
 	return out
 }
 

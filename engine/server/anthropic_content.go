@@ -29,6 +29,7 @@ type anthropicBlock struct {
 	Input     json.RawMessage  `json:"input"`
 	ToolUseID string           `json:"tool_use_id"`
 	Content   anthropicBlocks  `json:"content"`
+	IsError   bool             `json:"is_error"`
 }
 
 // anthropicSource is where a picture is.
@@ -49,17 +50,6 @@ func (b *anthropicBlocks) UnmarshalJSON(data []byte) error {
 		return nil
 	}
 	return json.Unmarshal(data, (*[]anthropicBlock)(b))
-}
-
-// plain is the text of blocks.
-func (b anthropicBlocks) plain() string {
-	var list []string
-	for _, x := range b {
-		if x.Type == "text" {
-			list = append(list, x.Text)
-		}
-	}
-	return strings.Join(list, "\n")
 }
 
 // anthropicPicture returns the picture of a block.
@@ -101,11 +91,11 @@ func (t *talk) anthropicTurns(messages []anthropicMessage) error {
 			case "tool_use":
 				out.ToolCalls = append(out.ToolCalls, engine.ToolCall{ID: b.ID, Name: b.Name, Arguments: string(b.Input)})
 			case "tool_result":
-				result, pictures, err := t.anthropicResult(b, at)
+				result, err := t.anthropicResult(b, at)
 				if err != nil {
 					return err
 				}
-				results, out.Content = append(results, result), append(out.Content, pictures...)
+				results = append(results, result)
 			default:
 				return refuseField(at, "%s is %.40q; this server takes text, images, tool_use and tool_result", at, b.Type)
 			}
@@ -120,23 +110,54 @@ func (t *talk) anthropicTurns(messages []anthropicMessage) error {
 	return nil
 }
 
-// anthropicResult is what a tool returned; its pictures, which templates have no place for there, follow it.
-func (t *talk) anthropicResult(b *anthropicBlock, param string) (engine.Message, []engine.Content, error) {
-	var pictures []engine.Content
-	for k := range b.Content {
-		switch x := &b.Content[k]; x.Type {
+// anthropicResult is what a tool returned.
+func (t *talk) anthropicResult(b *anthropicBlock, param string) (engine.Message, error) {
+	content, err := t.anthropicContent(b.Content, param+".content", "returns")
+	if err != nil {
+		return engine.Message{}, err
+	}
+	if b.IsError {
+		content = failedResult(content)
+	}
+	return engine.Message{Role: "tool", ToolCallID: b.ToolUseID, Name: t.nameOf(b.ToolUseID), Content: content}, nil
+}
+
+// failedResult tells the model that a call failed, for which templates have no word.
+func failedResult(content []engine.Content) []engine.Content {
+	if len(content) > 0 && content[0].Image == nil && strings.TrimSpace(content[0].Text) != "" {
+		first := content[0].Text
+		if !strings.HasPrefix(strings.ToLower(first), "error") {
+			content[0].Text = "Error: " + first
+		}
+		return content
+	}
+	return append([]engine.Content{engine.Text("Error: the call failed.")}, content...)
+}
+
+// anthropicContent turns blocks of texts and pictures into the engine's content; texts that follow each other are lines. does says in errors what
+// the owner of the blocks does with them.
+func (t *talk) anthropicContent(blocks anthropicBlocks, param, does string) ([]engine.Content, error) {
+	var content []engine.Content
+	for k := range blocks {
+		at := fmt.Sprintf("%s.%d", param, k)
+		switch x := &blocks[k]; x.Type {
 		case "text":
-		case "image":
-			c, err := t.anthropicPicture(x, fmt.Sprintf("%s.content.%d", param, k))
-			if err != nil {
-				return engine.Message{}, nil, err
+			if n := len(content); n > 0 && content[n-1].Image == nil {
+				content[n-1].Text += "\n" + x.Text
+			} else {
+				content = append(content, engine.Text(x.Text))
 			}
-			pictures = append(pictures, c)
+		case "image":
+			c, err := t.anthropicPicture(x, at)
+			if err != nil {
+				return nil, err
+			}
+			content = append(content, c)
 		default:
-			return engine.Message{}, nil, refuseField(param, "%s returns %.40q; this server takes text and images", param, x.Type)
+			return nil, refuseField(at, "%s %s %.40q; this server takes text and images", at, does, x.Type)
 		}
 	}
-	return engine.Message{Role: "tool", ToolCallID: b.ToolUseID, Name: t.nameOf(b.ToolUseID), Content: []engine.Content{engine.Text(b.Content.plain())}}, pictures, nil
+	return content, nil
 }
 
 // nameOf returns the name of the tool that an earlier call with an id was for.

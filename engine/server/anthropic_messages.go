@@ -47,8 +47,12 @@ func (q *messagesRequest) request(t *talk, m *model) (r engine.Request, err erro
 	if q.Messages[len(q.Messages)-1].Role == "assistant" {
 		return r, refuseField("messages", "the last message is the assistant's; this server does not go on with an answer that has begun")
 	}
-	if system := q.System.plain(); system != "" {
-		t.messages = append([]engine.Message{engine.System(system)}, t.messages...)
+	system, err := t.anthropicContent(q.System, "system", "is")
+	if err != nil {
+		return r, err
+	}
+	if len(system) > 1 || len(system) == 1 && (system[0].Image != nil || system[0].Text != "") {
+		t.messages = append([]engine.Message{{Role: "system", Content: system}}, t.messages...)
 	}
 	if err := t.anthropicTurns(q.Messages); err != nil {
 		return r, err

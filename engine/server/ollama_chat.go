@@ -147,6 +147,7 @@ func appendOllama(to []engine.Message, messages []api.Message, pictures int) ([]
 		to = append(to, engine.Message{
 			Role: strings.ToLower(msg.Role), Content: ollamaContent(msg.Content, msg.Images, pictures),
 			Reasoning: msg.Thinking, ToolCalls: ollamaCalls(msg.ToolCalls), ToolCallID: msg.ToolCallID, Name: msg.ToolName,
+			KeepOrder: len(msg.Images) > 0 && strings.Contains(msg.Content, pictureMark),
 		})
 		pictures += len(msg.Images)
 	}

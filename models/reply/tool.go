@@ -125,5 +125,8 @@ func (c Call) Written() string {
 	return tagOpen + "\n{\"name\": " + quote(c.Name) + ", \"arguments\": " + arguments + "}\n" + tagClose
 }
 
-// Returned is how a result stands in a conversation whose template does not write results.
-func Returned(result string) string { return "<tool_response>\n" + result + "\n</tool_response>" }
+// ReturnedOpen and ReturnedClose stand around a result in a conversation whose template does not write results.
+const (
+	ReturnedOpen  = "<tool_response>\n"
+	ReturnedClose = "\n</tool_response>"
+)

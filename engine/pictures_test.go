@@ -1,0 +1,156 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/eyelet-engine/eyelet/models/chat"
+)
+
+// agentTurns is a conversation in which a tool returns one picture and the user then asks about another one.
+func agentTurns(t *testing.T, tool, user *Image) []Message {
+	t.Helper()
+	return []Message{
+		User(Text("look")),
+		{Role: "assistant", ToolCalls: []ToolCall{{ID: "c1", Name: "shoot", Arguments: "{}"}}},
+		{Role: "tool", ToolCallID: "c1", Name: "shoot", Content: []Content{Text("here"), Picture(tool), Text("it is")}},
+		Assistant("ok"),
+		User(Picture(user), Text("What color is the star?")),
+	}
+}
+
+// pictureTemplates take tools and pictures in the ways that templates of real models do.
+var pictureTemplates = map[string]string{
+	"no tools":        "",
+	"tools as text":   hermesTemplate,
+	"lists":           `{% for t in tools or [] %}{{ t | tojson }} {% endfor %}{% for m in messages %}{{ m.role | upper }}: {% if m.content is string %}{{ m.content }}{% else %}{% for c in m.content %}{% if c.type == 'image' %}<image>{% else %}{{ c.text }}{% endif %}{% endfor %}{% endif %}{% for c in m.tool_calls or [] %}<tool_call>` + "\n" + `{"name": "{{ c.function.name }}", "arguments": {{ c.function.arguments | tojson }}}` + "\n" + `</tool_call>{% endfor %} {% endfor %}{% if add_generation_prompt %}ASSISTANT:{% endif %}`,
+	"results as text": `{% for t in tools or [] %}{{ t | tojson }} {% endfor %}{% for m in messages %}{{ m.role | upper }}: {% if m.role == 'tool' %}{% for c in m.content %}{% if c is string %}{{ c }}{% elif c.type == 'text' %}{{ c.text }}{% endif %}{% endfor %}{% elif m.content is string %}{{ m.content }}{% else %}{% for c in m.content %}{% if c.type == 'image' %}<image>{% else %}{{ c.text }}{% endif %}{% endfor %}{% endif %}{% for c in m.tool_calls or [] %}<tool_call>` + "\n" + `{"name": "{{ c.function.name }}", "arguments": {{ c.function.arguments | tojson }}}` + "\n" + `</tool_call>{% endfor %} {% endfor %}{% if add_generation_prompt %}ASSISTANT:{% endif %}`,
+}
+
+func TestPicturesThatToolsReturnReachTheModelInOrder(t *testing.T) {
+	circle, star := picture(t, "shape-4.png"), picture(t, "shape-2.png")
+	for name, template := range pictureTemplates {
+		t.Run(name, func(t *testing.T) {
+			m := open(t, func(s *ModelSpec) { s.ChatTemplate = template })
+			for _, tools := range [][]Tool{nil, shapeTools} {
+				r := Request{Messages: agentTurns(t, circle, star), Tools: tools, ToolChoice: ToolsAuto}
+				p, err := m.prompt(t.Context(), &r, &Timings{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer p.close()
+				var keys []any
+				for _, x := range p.pieces {
+					if x.picture != nil {
+						keys = append(keys, x.key)
+					}
+				}
+				var want []any
+				for _, image := range []*Image{circle, star} {
+					pieces, err := m.lookAt(t.Context(), image, &Timings{})
+					if err != nil {
+						t.Fatal(err)
+					}
+					want = append(want, pieces[0].key)
+				}
+				if !slices.Equal(keys, want) {
+					t.Errorf("the prompt has the pictures %v, want %v", keys, want)
+				}
+			}
+			a := mustAsk(t, m, Request{Messages: agentTurns(t, circle, star), MaxTokens: 12})
+			if strings.TrimSpace(a.text) != "black" || a.Usage.Image != 128 {
+				t.Errorf("%q %+v", a.text, a.Usage)
+			}
+		})
+	}
+}
+
+func TestPicturesOfOtherTurnsThanTheUsersFindAPlace(t *testing.T) {
+	image := chat.Image()
+	text := func(s string) chat.Content { return chat.Text(s) }
+	msg := func(role chat.Role, content ...chat.Content) chat.Message {
+		return chat.Message{Role: role, Content: content}
+	}
+	for name, c := range map[string]struct{ from, to []chat.Message }{
+		"system": {
+			[]chat.Message{msg("system", text("s"), image), msg("user", text("u"))},
+			[]chat.Message{msg("system", text("s")), msg("user", image, text("u"))},
+		},
+		"assistant": {
+			[]chat.Message{msg("user", image, text("u")), msg("assistant", text("a"), image), msg("user", text("v"), image)},
+			[]chat.Message{msg("user", image, text("u")), msg("assistant", text("a")), msg("user", image, text("v"), image)},
+		},
+		"two results before an answer": {
+			[]chat.Message{msg("user", text("u")), msg("assistant"), msg("tool", image), msg("tool", text("r"), image), msg("assistant", text("a"))},
+			[]chat.Message{msg("user", text("u")), msg("assistant"), msg("tool", text(pictureFollows)), msg("tool", text("r")), msg("user", image, image, text(pictureOfTool)), msg("assistant", text("a"))},
+		},
+		"a result at the end": {
+			[]chat.Message{msg("user", text("u")), msg("assistant"), msg("tool", text("r"), image)},
+			[]chat.Message{msg("user", text("u")), msg("assistant"), msg("tool", text("r")), msg("user", image, text(pictureOfTool))},
+		},
+	} {
+		moved, any := picturesToUsers(c.from)
+		if !any || fmt.Sprint(moved) != fmt.Sprint(c.to) {
+			t.Errorf("%s: %v, want %v", name, moved, c.to)
+		}
+	}
+	if moved, any := picturesToUsers([]chat.Message{msg("user", image)}); any || len(moved) != 1 {
+		t.Errorf("a user's picture moves: %v", moved)
+	}
+}
+
+func TestATemplateWithoutAPlaceForAPictureIsAnError(t *testing.T) {
+	m := open(t, func(s *ModelSpec) {
+		s.ChatTemplate = `{% for m in messages %}{% if loop.last %}USER: {% if m.content is string %}{{ m.content }}{% else %}{% for c in m.content %}{% if c.type == 'image' %}<image>{% else %}{{ c.text }}{% endif %}{% endfor %}{% endif %}{% endif %}{% endfor %}ASSISTANT:`
+	})
+	circle := picture(t, "shape-4.png")
+	_, err := collect(t.Context(), m, Request{Messages: []Message{User(Picture(circle), Text("look")), Assistant("ok"), User(Text("What color is it?"))}})
+	if !errors.Is(err, ErrRequest) || !strings.Contains(err.Error(), "picture") {
+		t.Errorf("a template that renders the last turn alone: %v", err)
+	}
+	for _, parts := range [][]chat.Part{
+		{{Kind: chat.KindImage, Image: 1}, {Kind: chat.KindImage, Image: 0}},
+		{{Kind: chat.KindImage, Image: 0}},
+		{{Kind: chat.KindImage, Image: 0}, {Kind: chat.KindImage, Image: 0}},
+	} {
+		if err := checkPictures(parts, 2); !errors.Is(err, ErrRequest) {
+			t.Errorf("%v: %v", parts, err)
+		}
+	}
+}
+
+func TestLLaVAGetsThePicturesOfATurnFirst(t *testing.T) {
+	m := open(t)
+	circle := picture(t, "shape-4.png")
+	length := func(message Message) (place, n int) {
+		p, err := m.prompt(t.Context(), &Request{Messages: []Message{message}}, &Timings{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.close()
+		for _, x := range p.pieces {
+			if x.picture != nil {
+				return n, p.n
+			}
+			n += len(x.tokens)
+		}
+		t.Fatal("no picture")
+		return 0, 0
+	}
+	first, n := length(User(Picture(circle), Text("What color is the circle?")))
+	behind, k := length(User(Text("What color is the circle?"), Picture(circle)))
+	if behind != first || k != n {
+		t.Errorf("text before the picture: the picture begins at token %d of %d, want %d of %d", behind, k, first, n)
+	}
+	kept := User(Text("What color is the circle?"), Picture(circle))
+	kept.KeepOrder = true
+	if place, _ := length(kept); place <= first {
+		t.Errorf("with KeepOrder the picture begins at token %d", place)
+	}
+	if a := mustAsk(t, m, Request{Messages: []Message{User(Text("What color is the circle?"), Picture(circle))}}); strings.TrimSpace(a.text) != "orange" {
+		t.Errorf("%q", a.text)
+	}
+}
