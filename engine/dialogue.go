@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
@@ -16,6 +17,7 @@ type Dialogue struct {
 	special  map[string]llama.Token // control tokens by their text
 	names    []string               // keys of special
 	text     string                 // the template
+	broken   error                  // why the template does not parse; then template is nil
 	source   string                 // where the template comes from, as in Info.Template
 }
 
@@ -26,7 +28,8 @@ type Stretch struct {
 }
 
 // NewDialogue finds the chat template of a model: source, Jinja or the name of a known one, where it is not empty, else the model's own,
-// else one that its name and the kind of its projector suggest.
+// else one that its name and the kind of its projector suggest. A source that does not parse is an error; a template of the model's own that
+// does not parse fails what renders with it, and nothing else.
 func NewDialogue(lm *llama.Model, source, projector string) (*Dialogue, error) {
 	d := &Dialogue{vocab: lm.Vocab(), special: map[string]llama.Token{}, source: "given"}
 	for t := range llama.Token(d.vocab.N()) {
@@ -54,7 +57,10 @@ func NewDialogue(lm *llama.Model, source, projector string) (*Dialogue, error) {
 	d.text = source
 	var err error
 	if d.template, err = chat.Parse(source, d.options()); err != nil {
-		return nil, fmt.Errorf("%w: the chat template of %s: %w; give another with --chat-template", ErrModelFile, lm.Path(), err)
+		d.broken = fmt.Errorf("%w: %s: %w; give another chat template with --chat-template", ErrModelFile, lm.Path(), err)
+		if d.source == "given" {
+			return nil, d.broken
+		}
 	}
 	return d, nil
 }
@@ -80,11 +86,13 @@ func (d *Dialogue) Prompt(ctx context.Context, messages []chat.Message, bareImag
 	return d.tokenize(parts, true)
 }
 
-// useGo puts a template in Ollama's language in the place of the one that was found.
-func (d *Dialogue) useGo(source string) (err error) {
-	d.text, d.source = source, "ollama"
-	d.template, err = chat.ParseGo(source, d.options())
-	return err
+// useGo puts a template in Ollama's language, which the manifest of the named model gives, in the place of the one that was found.
+func (d *Dialogue) useGo(source, model string) {
+	d.text, d.source, d.broken = source, "ollama", nil
+	var err error
+	if d.template, err = chat.ParseGo(source, d.options()); err != nil {
+		d.broken = fmt.Errorf("%w: the template that Ollama's manifest gives %s: %w", ErrModelFile, model, err)
+	}
 }
 
 // options are what a template is told of the vocabulary.
@@ -99,12 +107,17 @@ func (d *Dialogue) render(ctx context.Context, messages []chat.Message, options 
 	if other != nil {
 		template = other
 	}
+	if template == nil {
+		return nil, d.broken
+	}
 	parts, err := template.Render(ctx, messages, options)
 	switch {
 	case err == nil:
 		return parts, nil
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
+	case errors.Is(err, chat.ErrLimit) && other == nil: // another one is the request's
+		return nil, fmt.Errorf("%w: %w", ErrTemplateLimit, err)
 	}
 	return nil, fmt.Errorf("%w: %w", ErrRequest, err)
 }

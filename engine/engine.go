@@ -43,6 +43,8 @@ var (
 	ErrBusy = errors.New("engine: too many requests are waiting")
 	// ErrRequest marks a request with contradictory or impossible options.
 	ErrRequest = errors.New("engine: bad request")
+	// ErrTemplateLimit marks a conversation for which a chat template does more work, or makes more text, than it may.
+	ErrTemplateLimit = errors.New("engine: the chat template runs over its limits")
 )
 
 // Options are the options of New. The zero value is ready for use.

@@ -272,15 +272,14 @@ func (m *Model) openTemplate(spec ModelSpec) (err error) {
 	if m.vision != nil {
 		projector = m.vision.projector()
 	}
-	if m.dialogue, err = NewDialogue(m.lm, spec.ChatTemplate, projector); err == nil && spec.GoTemplate != "" && spec.ChatTemplate == "" {
-		if err = m.dialogue.useGo(spec.GoTemplate); err != nil {
-			err = fmt.Errorf("%w: the template that Ollama's manifest gives %s: %w", ErrModelFile, cmp.Or(spec.Name, spec.Model), err)
-		}
+	if m.dialogue, err = NewDialogue(m.lm, spec.ChatTemplate, projector); err != nil {
+		return err
 	}
-	if err == nil {
-		m.info.Template = m.dialogue.source
+	if spec.GoTemplate != "" && spec.ChatTemplate == "" {
+		m.dialogue.useGo(spec.GoTemplate, cmp.Or(spec.Name, spec.Model))
 	}
-	return err
+	m.info.Template = m.dialogue.source
+	return nil
 }
 
 func (m *Model) describe(spec ModelSpec) {

@@ -53,7 +53,12 @@ const (
 
 // style is what answers of the model mean beside their text, found once.
 func (m *Model) style() reply.Style {
-	m.styled.Do(func() { m.replies = reply.Detect(context.Background(), m.dialogue.template, m.dialogue.text) })
+	m.styled.Do(func() {
+		m.replies.Calls = reply.Tagged
+		if m.dialogue.template != nil {
+			m.replies = reply.Detect(context.Background(), m.dialogue.template, m.dialogue.text)
+		}
+	})
 	return m.replies
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 
@@ -10,12 +11,32 @@ import (
 
 // openaiMessage is a message of a chat completion.
 type openaiMessage struct {
-	Role       string           `json:"role"`
-	Content    openaiContent    `json:"content"`
-	Name       string           `json:"name"`
-	Reasoning  string           `json:"reasoning_content"`
+	Role    string        `json:"role"`
+	Content openaiContent `json:"content"`
+	Name    string        `json:"name"`
+	openaiThoughts
 	ToolCalls  []openaiToolCall `json:"tool_calls"`
 	ToolCallID string           `json:"tool_call_id"`
+}
+
+// openaiThoughts are the names under which clients hand thoughts back, in the order of transformers.
+type openaiThoughts struct {
+	Content   looseText `json:"reasoning_content"`
+	Thinking  looseText `json:"thinking"`
+	Reasoning looseText `json:"reasoning"`
+}
+
+func (t *openaiThoughts) text() string { return string(cmp.Or(t.Content, t.Thinking, t.Reasoning)) }
+
+// looseText is a text in a field that some clients use for something else, which is passed over.
+type looseText string
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (t *looseText) UnmarshalJSON(data []byte) error {
+	if !bytes.HasPrefix(data, []byte(`"`)) {
+		return nil
+	}
+	return json.Unmarshal(data, (*string)(t))
 }
 
 // openaiToolCall is a call in a message.
@@ -97,7 +118,7 @@ func (t *talk) content(parts openaiContent, param string) ([]engine.Content, err
 func (s *Server) openaiTalk(t *talk, messages []openaiMessage) error {
 	for i, msg := range messages {
 		param := fmt.Sprintf("messages[%d]", i)
-		out := engine.Message{Role: msg.Role, Reasoning: msg.Reasoning, ToolCallID: msg.ToolCallID, Name: msg.Name}
+		out := engine.Message{Role: msg.Role, Reasoning: msg.openaiThoughts.text(), ToolCallID: msg.ToolCallID, Name: msg.Name}
 		switch msg.Role {
 		case "system", "user", "assistant", "tool":
 		case "developer":

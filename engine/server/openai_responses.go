@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/eyelet-engine/eyelet/engine"
 )
@@ -59,6 +60,21 @@ type responseItem struct {
 	Name      string        `json:"name"`
 	Arguments string        `json:"arguments"`
 	Output    openaiContent `json:"output"`
+	Summary   openaiContent `json:"summary"` // of thoughts
+}
+
+// thoughts are the texts of an item of reasoning: what was thought, else its summary.
+func (item *responseItem) thoughts() string {
+	var b strings.Builder
+	for _, parts := range []openaiContent{item.Content, item.Summary} {
+		for _, p := range parts {
+			b.WriteString(p.Text)
+		}
+		if b.Len() > 0 {
+			break
+		}
+	}
+	return b.String()
 }
 
 // UnmarshalJSON implements [json.Unmarshaler].
@@ -73,8 +89,16 @@ func (in *responseInput) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*[]responseItem)(in))
 }
 
-// turns makes the items of a conversation ready. Calls that follow each other, or an assistant's message, are one turn.
+// responseTurns makes the items of a conversation ready. Calls that follow each other, or an assistant's message, are one turn; thoughts belong to
+// the turn that they come before.
 func (t *talk) responseTurns(items responseInput) error {
+	thoughts := ""
+	add := func(msg engine.Message) {
+		if msg.Role == "assistant" {
+			msg.Reasoning, thoughts = thoughts, ""
+		}
+		t.messages = append(t.messages, msg)
+	}
 	for i, item := range items {
 		param := fmt.Sprintf("input[%d]", i)
 		switch item.Type {
@@ -93,21 +117,22 @@ func (t *talk) responseTurns(items responseInput) error {
 			if len(content) == 0 {
 				return refuseField(param+".content", "%s has no content", param)
 			}
-			t.messages = append(t.messages, engine.Message{Role: role, Content: content})
+			add(engine.Message{Role: role, Content: content})
 		case "function_call":
 			call := engine.ToolCall{ID: item.CallID, Name: item.Name, Arguments: item.Arguments}
-			if n := len(t.messages); n > 0 && t.messages[n-1].Role == "assistant" {
+			if n := len(t.messages); n > 0 && t.messages[n-1].Role == "assistant" && thoughts == "" {
 				t.messages[n-1].ToolCalls = append(t.messages[n-1].ToolCalls, call)
 				continue
 			}
-			t.messages = append(t.messages, engine.Message{Role: "assistant", ToolCalls: []engine.ToolCall{call}})
+			add(engine.Message{Role: "assistant", ToolCalls: []engine.ToolCall{call}})
 		case "function_call_output":
 			content, err := t.content(item.Output, param+".output")
 			if err != nil {
 				return err
 			}
-			t.messages = append(t.messages, engine.Message{Role: "tool", ToolCallID: item.CallID, Name: t.nameOf(item.CallID), Content: content})
-		case "reasoning": // what a model thought in a turn that is over, templates leave out
+			add(engine.Message{Role: "tool", ToolCallID: item.CallID, Name: t.nameOf(item.CallID), Content: content})
+		case "reasoning":
+			thoughts += item.thoughts()
 		default:
 			return refuseField(param+".type", "%s is %.40q; this server takes message, function_call, function_call_output and reasoning", param, item.Type)
 		}

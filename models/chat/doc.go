@@ -29,6 +29,6 @@
 //
 // # Templates are hostile input
 //
-// They arrive inside model files, so a run is bounded in time, output, memory, ranges and depth (see [RenderOptions]),
+// They arrive inside model files, so a run is bounded in work, output, memory, ranges and depth (see [RenderOptions]),
 // cannot read files, and ends with an error, not a panic.
 package chat

@@ -42,7 +42,7 @@ func FuzzRender(f *testing.F) {
 			{Role: User, Content: []Content{Text(question), Image(), Text(answer)}},
 			{Role: Assistant, Content: []Content{Text(answer)}, Reasoning: question},
 			{Role: User, Content: []Content{Image()}},
-		}, RenderOptions{AddGenerationPrompt: true, MaxOutput: limit, Timeout: 300 * time.Millisecond, Extra: map[string]any{"x": question}})
+		}, RenderOptions{AddGenerationPrompt: true, MaxOutput: limit, MaxSteps: 200_000, Extra: map[string]any{"x": question}})
 		if d := time.Since(start); d > 3*time.Second {
 			t.Fatalf("took %v: %v", d, err)
 		}

@@ -19,7 +19,7 @@ import (
 // Bounds of a run of a Go template, which can loop and call itself as it likes.
 const (
 	maxGoSource = 1 << 20
-	maxGoSteps  = 1 << 17  // turns of loops and calls of templates
+	maxGoSteps  = 1 << 20  // nodes of the template that run
 	maxGoText   = 64 << 20 // bytes that functions make
 )
 
@@ -58,10 +58,30 @@ func ParseGo(source string, opts Options) (*Template, error) {
 	for _, x := range t.Templates() {
 		if x.Tree != nil && x.Root != nil {
 			watch(x.Root)
-			x.Root.Nodes = slices.Insert(x.Root.Nodes, 0, snippet("{{ _step }}"))
+			x.Root.Nodes = slices.Insert(x.Root.Nodes, 0, stepOf(x.Root))
 		}
 	}
 	return &Template{opts: opts, goTemplate: g}, nil
+}
+
+// stepOf counts the nodes of a list, those under them included, when they run.
+func stepOf(list *syntax.ListNode) syntax.Node {
+	return snippet(fmt.Sprintf("{{ _step %d }}", size(list)))
+}
+
+// size is how many nodes a list holds, those under them included.
+func size(list *syntax.ListNode) int {
+	if list == nil {
+		return 0
+	}
+	n := 1
+	for _, x := range list.Nodes {
+		n++
+		for _, b := range branches(x) {
+			n += size(b)
+		}
+	}
+	return n
 }
 
 // snippet parses one action.
@@ -96,7 +116,7 @@ func watch(list *syntax.ListNode) {
 			watch(b)
 		}
 		if r, ok := n.(*syntax.RangeNode); ok {
-			r.List.Nodes = slices.Insert(r.List.Nodes, 0, snippet("{{ _step }}"))
+			r.List.Nodes = slices.Insert(r.List.Nodes, 0, stepOf(r.List))
 		}
 	}
 }
@@ -199,9 +219,9 @@ func (r *goRun) Write(p []byte) (int, error) {
 	return r.out.Write(p)
 }
 
-// step counts a turn of a loop or a call.
-func (r *goRun) step() (string, error) {
-	r.steps++
+// step counts a turn of a loop or a call over n nodes.
+func (r *goRun) step(n int) (string, error) {
+	r.steps += n
 	switch {
 	case r.steps > maxGoSteps:
 		r.stopped = fmt.Errorf("%w: more than %d steps", ErrLimit, maxGoSteps)

@@ -42,7 +42,7 @@ type ToolCall struct {
 type Message struct {
 	Role       Role
 	Content    []Content
-	Reasoning  string     // the assistant's thoughts; templates see it as reasoning_content
+	Reasoning  string     // the assistant's thoughts; templates see them as reasoning_content and as thinking
 	ToolCalls  []ToolCall // assistant: the calls made
 	ToolCallID string     // tool: the call that this answers
 	Name       string     // tool: the function's name; else the speaker's
@@ -107,7 +107,11 @@ func values(messages []Message, sh shape, bare bool) (*conversation, error) {
 			}
 			typed = append(typed, d)
 		}
-		d := jinja.NewDict("role", role)
+		d := &jinja.Dict{}
+		if m.Reasoning != "" { // under both names and in these places, as transformers' _alias_reasoning_fields
+			d.Set("thinking", data(m.Reasoning))
+		}
+		d.Set("role", role)
 		if asList {
 			d.Set("content", &jinja.List{Items: typed, Marked: true})
 		} else {

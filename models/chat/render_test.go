@@ -163,19 +163,15 @@ func TestHostileTemplatesAreStopped(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			start := time.Now()
 			tpl, err := Parse(source, Options{})
 			if err == nil {
-				_, err = tpl.Render(context.Background(), []Message{user(Text("hi"))}, RenderOptions{Timeout: 200 * time.Millisecond})
+				_, err = tpl.Render(context.Background(), []Message{user(Text("hi"))}, RenderOptions{})
 				if !errors.Is(err, ErrLimit) {
 					t.Errorf("error is %v, not ErrLimit", err)
 				}
 			}
 			if err == nil {
 				t.Error("no error")
-			}
-			if d := time.Since(start); d > 10*time.Second {
-				t.Errorf("took %v", d)
 			}
 		})
 	}

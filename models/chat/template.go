@@ -55,8 +55,9 @@ type RenderOptions struct {
 	// BareImages makes templates see a picture as part of the text, so that they write no marker around it, for
 	// encoders that bring their own.
 	BareImages bool
-	// Timeout bounds the time of all attempts together, beside ctx; 0: two seconds.
-	Timeout time.Duration
+	// MaxSteps bounds the work of an attempt: evaluated expressions, turns of loops, and long texts that are looked through; 0: 5 million. Time
+	// is no bound of its own, so that what renders on an idle machine renders on a busy one; ctx ends a rendering.
+	MaxSteps int
 	// MaxOutput bounds the prompt's bytes; 0: 16 MiB.
 	MaxOutput int
 }
@@ -65,7 +66,7 @@ type RenderOptions struct {
 // alternate, a system prompt where none is known.
 var ErrRefused = errors.New("the chat template refuses the conversation")
 
-// ErrLimit marks a template that ran over a bound on time, output, memory or depth.
+// ErrLimit marks a template that ran over a bound on work, output, memory or depth.
 var ErrLimit = errors.New("the chat template runs over its limits")
 
 // ErrLost marks a conversation of which the template drops a picture, whatever shape it gets.
@@ -95,12 +96,6 @@ func Parse(source string, opts Options) (*Template, error) {
 // Render writes the prompt of a conversation. See the package comment for how content is shaped and what the parts
 // mean. Errors match [ErrRefused], [ErrLimit], [ErrLost] or ctx's error where these are the cause.
 func (t *Template) Render(ctx context.Context, messages []Message, opts RenderOptions) ([]Part, error) {
-	timeout := opts.Timeout
-	if timeout <= 0 {
-		timeout = 2 * time.Second
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, ErrLimit)
-	defer cancel()
 	if t.goTemplate != nil {
 		parts, err := t.renderGo(ctx, messages, opts)
 		if err != nil {
@@ -122,11 +117,10 @@ func (t *Template) Render(ctx context.Context, messages []Message, opts RenderOp
 			return parts, nil
 		case err == nil && (fewest < 0 || lost < fewest):
 			best, fewest = parts, lost
+		case errors.Is(err, ErrLimit) || ctx.Err() != nil: // another shape would take as much work
+			return nil, fmt.Errorf("chat template: %w", err)
 		case err != nil && (failure == nil || !errors.Is(failure, ErrRefused)):
 			failure = err
-		}
-		if ctx.Err() != nil {
-			break
 		}
 	}
 	if fewest >= 0 {
@@ -201,9 +195,9 @@ func (t *Template) attempt(ctx context.Context, messages []Message, vars map[str
 		all.Set(name, v)
 	}
 	all.Set("messages", conv.list)
-	res, err := t.program.Run(ctx, all, jinja.Options{MaxOutput: opts.MaxOutput, Now: opts.Now})
+	res, err := t.program.Run(ctx, all, jinja.Options{MaxSteps: opts.MaxSteps, MaxOutput: opts.MaxOutput, Now: opts.Now})
 	if err != nil {
-		return nil, 0, explain(ctx, err)
+		return nil, 0, explain(err)
 	}
 	if res.PrintedMarked {
 		return nil, 0, errShape
@@ -229,7 +223,7 @@ func (t *Template) attempt(ctx context.Context, messages []Message, vars map[str
 }
 
 // explain gives an engine error its place among this package's.
-func explain(ctx context.Context, err error) error {
+func explain(err error) error {
 	var e *jinja.Error
 	if !errors.As(err, &e) {
 		return err
@@ -237,7 +231,7 @@ func explain(ctx context.Context, err error) error {
 	switch {
 	case e.Raised:
 		return fmt.Errorf("%w: %s", ErrRefused, e.Msg)
-	case e.Limit, e.Cause != nil && errors.Is(context.Cause(ctx), ErrLimit):
+	case e.Limit:
 		return fmt.Errorf("%w: %w", ErrLimit, e)
 	}
 	return e

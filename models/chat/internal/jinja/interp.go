@@ -26,6 +26,7 @@ func (e *Error) Unwrap() error { return e.Cause }
 
 // Options bound a run and give it its surroundings.
 type Options struct {
+	MaxSteps  int       // units of work; 0: 5 million
 	MaxOutput int       // bytes of output, and of any one string; 0: 16 MiB
 	Now       time.Time // what strftime_now prints; zero: the clock
 }
@@ -48,6 +49,8 @@ const (
 	valueCost = 16       // bytes that an element of a list or dict counts for
 	lookEvery = 1 << 8   // steps between looks at the context
 	maxOutput = 16 << 20 // default of Options.MaxOutput
+	maxSteps  = 5_000_000
+	stepBytes = 1 << 6 // bytes of a string that are looked through in a step
 )
 
 // interp is one run of a program. Faults travel as panics of *Error as far as Run.
@@ -56,7 +59,8 @@ type interp struct {
 	now           time.Time
 	limit         int
 	memory        int
-	steps         int
+	steps         int // made so far
+	maxSteps      int
 	depth, calls  int
 	line          int
 	image         int32 // the image item whose loop iteration runs
@@ -67,7 +71,10 @@ type interp struct {
 // Run renders the program with the given variables. It returns an [*Error] when the template fails, a bound is hit, or
 // ctx ends; a run does not outlive ctx by more than a few milliseconds.
 func (p *Program) Run(ctx context.Context, vars *Dict, opts Options) (res Result, err error) {
-	in := &interp{ctx: ctx, now: opts.Now, limit: opts.MaxOutput, out: &builder{}}
+	in := &interp{ctx: ctx, now: opts.Now, limit: opts.MaxOutput, maxSteps: opts.MaxSteps, out: &builder{}}
+	if in.maxSteps <= 0 {
+		in.maxSteps = maxSteps
+	}
 	if in.limit <= 0 {
 		in.limit = maxOutput
 	}
@@ -109,7 +116,18 @@ func (in *interp) step() {
 	}
 }
 
+// workOn counts the work of going through n bytes.
+func (in *interp) workOn(n int) {
+	if n >= stepBytes {
+		in.steps += n / stepBytes
+		in.look()
+	}
+}
+
 func (in *interp) look() {
+	if in.steps > in.maxSteps {
+		in.overLimit("template takes more than %d steps", in.maxSteps)
+	}
 	if err := in.ctx.Err(); err != nil {
 		panic(&Error{Line: in.line, Msg: "rendering stopped: " + err.Error(), Cause: err})
 	}
@@ -120,17 +138,11 @@ func (in *interp) spend(n int) {
 	if in.memory -= n; n < 0 || in.memory < 0 {
 		in.overLimit("template makes more than %d bytes of strings and lists", in.limit*memFactor+memFloor)
 	}
-	if n > 1<<16 {
-		in.look()
-	}
+	in.workOn(n)
 }
 
-// work looks at the context before an operation over a long string.
-func (in *interp) work(t Text) {
-	if t.size > 1<<16 {
-		in.look()
-	}
-}
+// work counts an operation over a string.
+func (in *interp) work(t Text) { in.workOn(t.size) }
 
 // fits checks the size of one string before it is made.
 func (in *interp) fits(n int) {
