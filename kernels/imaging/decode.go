@@ -1,7 +1,6 @@
 package imaging
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/eyelet-engine/eyelet/cgo/jpeg"
+	"github.com/eyelet-engine/eyelet/kernels/imaging/internal/raster"
 )
 
 // The kinds of fault that [Decode] reports, for errors.Is. The error's text
@@ -53,7 +53,7 @@ func Read(r io.Reader, opt Options) (*RGB, error) {
 // Decode returns the picture in a JPEG (baseline or progressive; colour, grey or
 // CMYK), PNG, GIF, WebP, BMP, TIFF or HEIC file: upright, as 8-bit RGB. Of an
 // animation or a multi-page file it returns the first frame ([DecodeFrames] all
-// of them); animated WebP is refused. Deeper samples keep their upper 8 bits, as
+// those of a GIF file). Deeper samples keep their upper 8 bits, as
 // in Pillow. Transparent pixels are laid over the background. The file's format
 // is found from its first bytes.
 //
@@ -97,7 +97,7 @@ func DecodePicture(ctx context.Context, data []byte, opt Options) (*Picture, err
 	if err != nil {
 		return nil, err
 	}
-	turn := orientation(data, f.exif)
+	turn := f.orientation(data)
 	p := &Picture{OriginalW: w, OriginalH: h}
 	if turn >= 5 {
 		p.OriginalW, p.OriginalH = h, w
@@ -133,11 +133,7 @@ func (o Options) open(data []byte) (*format, error) {
 	if int64(len(data)) > o.MaxBytes {
 		return nil, faultf(ErrTooLarge, "the file has %d bytes; the limit is %d", len(data), o.MaxBytes)
 	}
-	f, err := formatOf(data)
-	if err == nil && isAnimatedWebP(data) {
-		err = faultf(ErrDamaged, "animated WebP is not supported")
-	}
-	return f, err
+	return formatOf(data)
 }
 
 // checkedSize reads the size from the header and holds it against the limits.
@@ -157,15 +153,14 @@ func (f *format) checkedSize(data []byte, opt Options) (w, h int, err error) {
 // safeDecode decodes a picture whose header has been checked.
 func (f *format) safeDecode(data []byte, opt Options) (m *RGB, err error) {
 	defer f.recover(&err)
-	img, err := f.decode(bytes.NewReader(data))
+	m, err = f.decode(data, opt)
 	if err != nil {
 		return nil, f.describe(err)
 	}
-	b := img.Bounds()
-	if err := f.checkSize(b.Dx(), b.Dy(), 1, len(data), opt); err != nil {
+	if err := f.checkSize(m.W, m.H, 1, len(data), opt); err != nil {
 		return nil, err
 	}
-	return flatten(img, opt.background()), nil
+	return m, nil
 }
 
 // recover turns a panic of a decoder that trusts its input too far into an error.
@@ -179,7 +174,10 @@ func (f *format) recover(err *error) {
 // nor on words for a file that ends too early, hence the look at the text.
 func (f *format) describe(err error) error {
 	text := err.Error()
+	var kind *fault
 	switch {
+	case errors.As(err, &kind): // a limit of ours
+		return err
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	case errors.Is(err, jpeg.ErrTooLarge), errors.Is(err, errHEICCost):
@@ -188,6 +186,9 @@ func (f *format) describe(err error) error {
 		strings.Contains(text, "unexpected EOF"), strings.Contains(text, "not enough"),
 		strings.Contains(text, "short Huffman data"):
 		return faultf(ErrDamaged, "truncated %s", f.name)
+	}
+	if errors.Is(err, raster.ErrUnsupported) {
+		return faultf(ErrDamaged, "%s: %s", f.name, text)
 	}
 	return faultf(ErrDamaged, "corrupt or unusual %s: %s", f.name, text)
 }

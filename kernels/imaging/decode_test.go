@@ -17,8 +17,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bep/imagemeta"
-
 	"github.com/eyelet-engine/eyelet/cgo/jpeg"
 )
 
@@ -89,7 +87,6 @@ func TestDecodeNamesTheFault(t *testing.T) {
 		{"half a TIFF", half("raw.tiff"), ErrDamaged, "TIFF"},
 		{"half a HEIC", half("photo.heic"), ErrDamaged, "HEIC"},
 		{"a HEIC too narrow for its decoder", readFile(t, "narrow.heic"), ErrDamaged, "HEIC: a picture less than 97 pixels wide"},
-		{"an animated WebP", readFile(t, "animated.webp"), ErrDamaged, "animated WebP is not supported"},
 		{"a PNG of no width", pngHeader(0, 5), ErrDamaged, "PNG"},
 		{"a PNG that claims 60000 x 60000 pixels", pngHeader(60000, 60000), ErrTooLarge, "PNG of 60000 x 60000 pixels; the limit is 100000000 pixels"},
 	} {
@@ -255,7 +252,7 @@ func TestTheSearchForOrientationEnds(t *testing.T) {
 		return slices.Concat(jpg[:2], bytes.Repeat(comment, n), jpg[2:])
 	}
 	for n, want := range map[int]int{0: 6, 3: 6, 20: 1} {
-		if o := orientation(behind(n), imagemeta.JPEG); o != want {
+		if o := formatNamed("JPEG").orientation(behind(n)); o != want {
 			t.Errorf("behind %d comments: orientation %d, want %d", n, o, want)
 		}
 	}
@@ -264,12 +261,12 @@ func TestTheSearchForOrientationEnds(t *testing.T) {
 	empty := []byte("\x00\x00\x00\x00abCd\x00\x00\x00\x00")
 	for n, want := range map[int]int{0: 6, 50: 6, maxChunks: 1} {
 		data := slices.Concat(pic[:at], bytes.Repeat(empty, n), pic[at:])
-		if o := orientation(data, imagemeta.PNG); o != want {
+		if o := formatNamed("PNG").orientation(data); o != want {
 			t.Errorf("behind %d chunks: orientation %d, want %d", n, o, want)
 		}
 	}
 	for _, data := range [][]byte{nil, pic[:8], pic[:20], []byte("\x89PNG\r\n\x1a\n\xff\xff\xff\xffeXIf\x00\x00\x00\x00")} {
-		if o := orientation(data, imagemeta.PNG); o != 1 {
+		if o := formatNamed("PNG").orientation(data); o != 1 {
 			t.Errorf("%.20q: orientation %d", data, o)
 		}
 	}
@@ -288,6 +285,9 @@ func FuzzDecode(f *testing.F) {
 		}
 	}
 	f.Add(pngHeader(60000, 60000))
+	for _, c := range readFlavours(f).Cases {
+		f.Add(c.File)
+	}
 	opt := Options{MaxPixels: 1 << 16, MaxBytes: 1 << 16}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := Decode(data, opt)
@@ -306,7 +306,7 @@ func FuzzDecode(f *testing.F) {
 func BenchmarkOrientation(b *testing.B) {
 	data := readFile(b, "orientation-6.jpg")
 	for b.Loop() {
-		if o := orientation(data, formats[0].exif); o != 6 {
+		if o := formatNamed("JPEG").orientation(data); o != 6 {
 			b.Fatal(o)
 		}
 	}

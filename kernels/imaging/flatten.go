@@ -4,6 +4,8 @@ import (
 	"image"
 	"image/color"
 	"image/draw"
+
+	"github.com/eyelet-engine/eyelet/kernels/imaging/internal/raster"
 )
 
 // flatten converts any image to RGB over a background. The types that decoders
@@ -53,6 +55,28 @@ func flatten(img image.Image, bg [3]uint8) *RGB {
 		}
 	default:
 		flattenAny(out, img, bg)
+	}
+	return out
+}
+
+// compose lays a decoded picture over a background.
+func compose(m *raster.Image, bg [3]uint8) *RGB {
+	if m.Channels == 3 {
+		return &RGB{W: m.W, H: m.H, Pix: m.Pix}
+	}
+	out := NewRGB(m.W, m.H)
+	switch m.Channels {
+	case 1:
+		flattenGrey(out.Pix, m.Pix, 1)
+	case 4:
+		flattenAlpha(out.Pix, m.Pix, 1, bg)
+	case 2:
+		for i := range m.W * m.H {
+			v, a := m.Pix[2*i], m.Pix[2*i+1]
+			for c := range 3 {
+				out.Pix[3*i+c] = over(v, bg[c], a)
+			}
+		}
 	}
 	return out
 }

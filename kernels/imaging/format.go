@@ -4,14 +4,13 @@ import (
 	"bytes"
 	"context"
 	"image"
-	"image/gif"
 	"image/png"
 	"io"
+	"slices"
 
-	"github.com/bep/imagemeta"
-	"golang.org/x/image/bmp"
-	"golang.org/x/image/tiff"
-	"golang.org/x/image/webp"
+	"github.com/eyelet-engine/eyelet/kernels/imaging/internal/bmp"
+	"github.com/eyelet-engine/eyelet/kernels/imaging/internal/raster"
+	"github.com/eyelet-engine/eyelet/kernels/imaging/internal/tiff"
 )
 
 // A format is one kind of picture file: how to know it, and who decodes it.
@@ -21,37 +20,70 @@ type format struct {
 	match func(head []byte) bool
 	// size reads the picture's size from the header without decoding it.
 	size func(data []byte) (w, h int, err error)
-	// decode returns the first, or only, frame.
-	decode func(r io.Reader) (image.Image, error)
-	// direct, where it is set, decodes in place of decode, straight to RGB and at a
-	// scale of so many eighths.
+	// decode returns the first, or only, frame, as it is stored, over the background.
+	decode func(data []byte, opt Options) (*RGB, error)
+	// direct, where it is set, decodes in place of decode, at a scale of so many eighths.
 	direct func(ctx context.Context, data []byte, eighths int) (*RGB, error)
-	// exif names the container that may hold an EXIF orientation. It is
-	// ImageFormatAuto where there is none to apply: HEIC's own rotation is
-	// applied by its decoder, and its EXIF tag only repeats it.
-	exif imagemeta.ImageFormat
+	// metadata finds the EXIF block and the XMP packet that may state an orientation. It is
+	// nil where there is none to apply: HEIC's own rotation is applied by its decoder, and
+	// its EXIF tag only repeats it.
+	metadata func(data []byte) (exif, xmp []byte)
 }
 
-// formats is looked through in order.
-var formats = []format{
-	jpegFormat(),
-	{"PNG", prefix("\x89PNG\r\n\x1a\n"), configSize(png.DecodeConfig), png.Decode, nil, imagemeta.PNG},
-	{"GIF", prefix("GIF8"), configSize(gif.DecodeConfig), decodeGIF, nil, imagemeta.ImageFormatAuto},
-	{"WebP", isWebP, configSize(webp.DecodeConfig), decodeWebP, nil, imagemeta.WebP},
-	{"BMP", prefix("BM"), configSize(bmp.DecodeConfig), bmp.Decode, nil, imagemeta.ImageFormatAuto},
-	{"TIFF", isTIFF, configSize(tiff.DecodeConfig), tiff.Decode, nil, imagemeta.TIFF},
-	{"HEIC", isHEIC, heicSize, decodeHEIC, nil, imagemeta.ImageFormatAuto},
+// formats is looked through in order. It is filled once all parts of the package stand.
+var formats []format
+
+func init() {
+	formats = []format{
+		jpegFormat(),
+		{"PNG", prefix("\x89PNG\r\n\x1a\n"), configSize(png.DecodeConfig), flattened(png.Decode), nil, pngMetadata},
+		{"GIF", prefix("GIF8"), gifSize, decodeGIF, nil, nil},
+		{"WebP", isWebP, webpSize, decodeWebP, nil, webpMetadata},
+		{"BMP", prefix("BM"), bmp.Size, composed(bmp.Decode), nil, nil},
+		{"TIFF", isTIFF, tiff.Size, composed(tiff.Decode), nil, tiffMetadata},
+		{"HEIC", isHEIC, heicSize, flattened(decodeHEIC), nil, nil},
+	}
+}
+
+func formatNamed(name string) *format {
+	i := slices.IndexFunc(formats, func(f format) bool { return f.name == name })
+	return &formats[i]
 }
 
 // supported lists the names of the formats for error texts.
 const supported = "JPEG, PNG, GIF, WebP, BMP, TIFF, HEIC"
 
+// flattened is the decode of a format whose decoder returns any image.
+func flattened(decode func(io.Reader) (image.Image, error)) func([]byte, Options) (*RGB, error) {
+	return func(data []byte, opt Options) (*RGB, error) {
+		img, err := decode(bytes.NewReader(data))
+		if err != nil {
+			return nil, err
+		}
+		return flatten(img, opt.background()), nil
+	}
+}
+
+// composed is the decode of a format whose decoder is our own.
+func composed(decode func([]byte) (*raster.Image, error)) func([]byte, Options) (*RGB, error) {
+	return func(data []byte, opt Options) (*RGB, error) {
+		m, err := decode(data)
+		if err != nil {
+			return nil, err
+		}
+		return compose(m, opt.background()), nil
+	}
+}
+
 func prefix(magic string) func([]byte) bool {
 	return func(head []byte) bool { return bytes.HasPrefix(head, []byte(magic)) }
 }
 
+// isTIFF knows TIFF and BigTIFF in either byte order.
 func isTIFF(head []byte) bool {
-	return prefix("II*\x00")(head) || prefix("MM\x00*")(head)
+	return slices.ContainsFunc([]string{"II*\x00", "MM\x00*", "II+\x00", "MM\x00+"}, func(magic string) bool {
+		return prefix(magic)(head)
+	})
 }
 
 // formatOf finds the format of a file by its first bytes.

@@ -49,23 +49,17 @@ func TestFramesAreLimitedBeforeTheyAreDecoded(t *testing.T) {
 	if frames, err := DecodeFrames(data, Options{MaxFrames: 7, MaxPixels: 7 * 13 * 9}); err != nil || len(frames) != 7 {
 		t.Errorf("an animation at both limits: %d frames, %v", len(frames), err)
 	}
-	if n := countFrames(data); n != 7 {
-		t.Errorf("countFrames counts %d", n)
-	}
 	if _, err := DecodeFrames(data[:len(data)/2], Options{}); !errors.Is(err, ErrDamaged) {
 		t.Errorf("half an animation: %v", err)
 	}
 }
 
 func TestOtherFormatsHaveOneFrame(t *testing.T) {
-	for _, name := range []string{"rgb.png", "photo.jpg", "raw.tiff", "still.gif"} {
+	for _, name := range []string{"rgb.png", "photo.jpg", "raw.tiff", "still.gif", "animated.webp"} {
 		frames, err := DecodeFrames(readFile(t, name), Options{})
 		if err != nil || len(frames) != 1 {
 			t.Errorf("%s: %d frames, %v", name, len(frames), err)
 		}
-	}
-	if _, err := DecodeFrames(readFile(t, "animated.webp"), Options{}); !errors.Is(err, ErrDamaged) {
-		t.Errorf("animated WebP: %v", err)
 	}
 }
 

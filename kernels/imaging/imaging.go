@@ -19,8 +19,8 @@
 // libjpeg-turbo, the decoder that Pillow uses; pixels are the same in every byte. A
 // build without it (tag nojpegturbo) uses image/jpeg, which interpolates no chroma:
 // samples then differ from Pillow's by up to 5 of 255 in the mean where chroma is
-// subsampled, more at edges of colour. Exact to the byte are PNG, GIF, BMP, TIFF and lossless
-// WebP in either build; lossy WebP and HEIC differ a little.
+// subsampled, more at edges of colour. Exact to the byte are PNG, GIF, BMP, TIFF and WebP in
+// either build, but for JPEG streams inside TIFF; HEIC differs a little.
 //
 // Picture files come from outside and are not to be trusted: [Decode] checks
 // sizes from the header before it spends memory, and says what is wrong with a

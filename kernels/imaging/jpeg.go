@@ -8,15 +8,13 @@ import (
 	stdjpeg "image/jpeg"
 	"io"
 
-	"github.com/bep/imagemeta"
-
 	"github.com/eyelet-engine/eyelet/cgo/jpeg"
 )
 
 // jpegFormat decodes with libjpeg-turbo where it is linked, and else with the
 // standard library, whose files are to pass the same limit of scans.
 func jpegFormat() format {
-	f := format{"JPEG", prefix("\xff\xd8\xff"), configSize(stdjpeg.DecodeConfig), decodeJPEG, nil, imagemeta.JPEG}
+	f := format{"JPEG", prefix("\xff\xd8\xff"), configSize(stdjpeg.DecodeConfig), flattened(decodeJPEG), nil, jpegMetadata}
 	if jpeg.Available {
 		f.size = turboSize
 		f.direct = decodeTurbo

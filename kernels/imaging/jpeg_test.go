@@ -172,7 +172,7 @@ func TestBothJPEGDecodersAgree(t *testing.T) {
 	if !jpeg.Available {
 		t.Skip("there is one decoder in this build")
 	}
-	f := format{name: "JPEG", decode: decodeJPEG}
+	f := format{name: "JPEG", decode: flattened(decodeJPEG)}
 	for _, c := range []struct {
 		file string
 		mean float64
@@ -261,7 +261,7 @@ func BenchmarkDecodePhoto(b *testing.B) {
 		})
 	}
 	b.Run("standard library", func(b *testing.B) {
-		f := format{name: "JPEG", decode: decodeJPEG}
+		f := format{name: "JPEG", decode: flattened(decodeJPEG)}
 		b.SetBytes(int64(len(data)))
 		for b.Loop() {
 			if _, err := f.safeDecode(data, Options{}.withDefaults()); err != nil {

@@ -2,51 +2,52 @@ package imaging
 
 import (
 	"bytes"
-	"encoding/binary"
+	"regexp"
 
-	"github.com/bep/imagemeta"
+	"github.com/eyelet-engine/eyelet/kernels/imaging/internal/tiff"
 )
 
-// How far the search for EXIF goes, so that a file made of millions of tiny blocks
-// costs no more time than another. EXIF comes first in a JPEG file and takes at
-// most 64 KiB; imagemeta has limits of its own for the tags in it.
-const (
-	maxJPEGHead = 1 << 20 // bytes
-	maxChunks   = 100_000 // of a PNG or WebP file
-)
-
-// orientation returns the EXIF orientation of a file, 1 to 8, and 1 (upright)
-// where there is none or its metadata cannot be read: a picture with broken
-// metadata is still a picture.
-func orientation(data []byte, container imagemeta.ImageFormat) int {
-	if container == imagemeta.ImageFormatAuto {
+// orientation returns the orientation that a file's metadata state, 1 to 8, and 1
+// (upright) where they state none or cannot be read: a picture with broken
+// metadata is still a picture. EXIF counts before XMP, as for Pillow.
+func (f *format) orientation(data []byte) int {
+	if f.metadata == nil {
 		return 1
 	}
-	switch container {
-	case imagemeta.WebP:
-		data, container = webpEXIF(data), imagemeta.TIFF // an EXIF block is a small TIFF file
-	case imagemeta.PNG:
-		data, container = pngEXIF(data), imagemeta.TIFF
-	case imagemeta.JPEG:
-		data = data[:min(len(data), maxJPEGHead)]
+	exif, xmp := f.metadata(data)
+	o, stated := exifOrientation(exif)
+	if !stated {
+		o = xmpOrientation(xmp)
 	}
-	if len(data) == 0 {
+	if o < 1 || o > 8 {
 		return 1
 	}
-	o := 1
-	isOrientation := func(t imagemeta.TagInfo) bool { return t.Tag == "Orientation" && t.Namespace == "IFD0" }
-	// The error is dropped: what was found before it still counts.
-	_, _ = imagemeta.Decode(imagemeta.Options{
-		R: bytes.NewReader(data), ImageFormat: container, Sources: imagemeta.EXIF,
-		ShouldHandleTag: isOrientation,
-		HandleTag: func(t imagemeta.TagInfo) error {
-			if v, ok := t.Value.(uint16); ok && v >= 1 && v <= 8 {
-				o = int(v)
-			}
-			return imagemeta.ErrStopWalking
-		},
-	})
 	return o
+}
+
+// exifLead stands before the EXIF block of a JPEG file, and often where it has no place.
+var exifLead = []byte("Exif\x00\x00")
+
+// exifOrientation returns the orientation tag of an EXIF block, which is a small TIFF file.
+func exifOrientation(block []byte) (o int, stated bool) {
+	for bytes.HasPrefix(block, exifLead) {
+		block = block[len(exifLead):]
+	}
+	d, err := tiff.ReadDirectory(block)
+	if err != nil || d.Bytes(tiff.TagOrientation) == nil {
+		return 1, false
+	}
+	return d.Int(tiff.TagOrientation, 1), true
+}
+
+var xmpTag = regexp.MustCompile(`tiff:Orientation(?:\s*=\s*["']|>)\s*([0-9])`)
+
+// xmpOrientation returns the orientation that an XMP packet states, 1 for none.
+func xmpOrientation(packet []byte) int {
+	if m := xmpTag.FindSubmatch(packet); m != nil {
+		return int(m[1][0] - '0')
+	}
+	return 1
 }
 
 // oriented returns the picture turned upright: o is the EXIF orientation, which
@@ -94,23 +95,4 @@ func (m *RGB) oriented(o int) *RGB {
 		}
 	}
 	return out
-}
-
-// pngEXIF returns the EXIF block of a PNG file (chunk eXIf), nil if there is none.
-func pngEXIF(data []byte) []byte {
-	rest := data[min(8, len(data)):]
-	for range maxChunks {
-		if len(rest) < 12 {
-			return nil
-		}
-		size := int64(binary.BigEndian.Uint32(rest))
-		if size > int64(len(rest)-12) {
-			return nil
-		}
-		if string(rest[4:8]) == "eXIf" {
-			return rest[8 : 8+size]
-		}
-		rest = rest[12+size:]
-	}
-	return nil
 }
