@@ -17,9 +17,10 @@ type answer struct {
 	result  Result
 
 	// What follows belongs to the compute thread until the task is done, and to the caller afterwards.
-	text llama.Decoder
-	stop stopper
-	cut  bool // a stop text has appeared
+	guide *guidance // nil without Request.Guidance
+	text  llama.Decoder
+	stop  stopper
+	cut   bool // a stop text has appeared
 
 	marks  map[llama.Token]string // control tokens that mean something to the parser
 	parser *reply.Parser          // nil where an answer is just text
@@ -32,8 +33,20 @@ type answer struct {
 // Next implements [sched.Answer].
 func (a *answer) Next(output int) (token llama.Token, more bool, err error) {
 	m := a.model
+	if a.guide != nil {
+		logits, err := m.lc.Logits(output)
+		if err == nil {
+			err = a.guide.steer(logits)
+		}
+		if err != nil {
+			return token, false, err
+		}
+	}
 	if token, err = a.chain.Sample(m.lc, output); err != nil {
 		return token, false, err
+	}
+	if a.guide != nil {
+		a.guide.drawn(token)
 	}
 	e := Event{Tokens: []Token{token}}
 	if a.result.Usage.Completion == 0 {

@@ -63,3 +63,55 @@ func TestADraftModelOfAnotherVocabularyIsRefused(t *testing.T) {
 		t.Errorf("a projector as draft model: %v", err)
 	}
 }
+
+func TestAnOpenModelIsLentToDraft(t *testing.T) {
+	plain := open(t, textOnly, func(s *ModelSpec) { s.NoSpeculation = true })
+	m, other := open(t, textOnly), open(t, textOnly)
+	r := Request{Messages: []Message{User(Text("Describe the chart."))}, MaxTokens: 60}
+	want := mustAsk(t, plain, r).text
+	for range 2 {
+		if err := m.DraftWith(t.Context(), other); err != nil {
+			t.Fatal(err)
+		}
+		if got := mustAsk(t, m, r).text; got != want {
+			t.Errorf("%q, without a draft %q", got, want)
+		}
+	}
+	drafted := m.Stats().Drafted
+	if drafted == 0 {
+		t.Error("nothing was drafted")
+	}
+	if err := other.Close(); err != nil { // while it is lent
+		t.Error(err)
+	}
+	if got := mustAsk(t, m, r).text; got != want || m.Stats().Drafted != drafted {
+		t.Errorf("%q after the lender was closed", got)
+	}
+	if err := m.DraftWith(t.Context(), other); !errors.Is(err, ErrClosed) {
+		t.Errorf("a closed lender: %v", err)
+	}
+	if err := m.DraftWith(t.Context(), m); err != nil { // it may guess for itself
+		t.Error(err)
+	}
+	if got := mustAsk(t, m, r).text; got != want {
+		t.Errorf("%q by itself", got)
+	}
+}
+
+func TestLenderAndBorrowerCloseAtTheSameTime(t *testing.T) {
+	for range 5 {
+		m, other := open(t, textOnly), open(t, textOnly)
+		if err := m.DraftWith(t.Context(), other); err != nil {
+			t.Fatal(err)
+		}
+		go func() { _, _ = collect(t.Context(), m, endless(m)) }()
+		done := make(chan error, 2)
+		go func() { done <- m.Close() }()
+		go func() { done <- other.Close() }()
+		for range 2 {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}

@@ -24,12 +24,13 @@ const (
 // drafter guesses tokens with a small language model. It reads the text of conversations and knows nothing of their pictures: a guess that is
 // wrong for that is only time lost, of which the scheduler keeps count. It implements [sched.Drafter].
 type drafter struct {
-	lm    *llama.Model
-	lc    *llama.Context
-	batch *llama.Batch
-	most  int // tokens of the vocabulary that both models have
-	seqs  map[uint64]*drafted
-	free  []llama.Seq
+	lm     *llama.Model
+	lender *Model // whose lm is; nil if it is the drafter's own
+	lc     *llama.Context
+	batch  *llama.Batch
+	most   int // tokens of the vocabulary that both models have
+	seqs   map[uint64]*drafted
+	free   []llama.Seq
 }
 
 // drafted is what the draft model has read of an answer.
@@ -62,13 +63,18 @@ func (d *drafter) open(ctx context.Context, spec ModelSpec, lm *llama.Model, e *
 		}
 		return fmt.Errorf("%w: %w", ErrModelFile, err)
 	}
+	return d.prepare(ctx, lm, e, nCtx, spec.Parallel)
+}
+
+// prepare compares the two models and makes the context, with so many sequences.
+func (d *drafter) prepare(ctx context.Context, lm *llama.Model, e *Engine, nCtx, sequences int) (err error) {
 	if d.lm.IsRecurrent() || d.lm.IsHybrid() {
-		return fmt.Errorf("%w: the draft model %s is recurrent, and cannot take a wrong guess back", ErrMismatch, spec.Draft)
+		return fmt.Errorf("%w: the draft model %s is recurrent, and cannot take a wrong guess back", ErrMismatch, d.lm.Path())
 	}
 	if d.most, err = sameVocabulary(lm.Vocab(), d.lm.Vocab()); err != nil {
-		return fmt.Errorf("%w: the draft model %s: %w", ErrMismatch, spec.Draft, err)
+		return fmt.Errorf("%w: the draft model %s: %w", ErrMismatch, d.lm.Path(), err)
 	}
-	params := llama.ContextParams{NCtx: nCtx, NSeqMax: spec.Parallel, Threads: e.threads}
+	params := llama.ContextParams{NCtx: nCtx, NSeqMax: sequences, Threads: e.threads}
 	err = e.thread.do(ctx, func() (err error) { d.lc, err = llama.NewContext(d.lm, params); return err })
 	if err != nil {
 		return fmt.Errorf("engine: the draft model: %w", err)
@@ -94,7 +100,7 @@ func sameVocabulary(a, b *llama.Vocab) (int, error) {
 	return n, nil
 }
 
-// Close frees the model, on the compute thread.
+// Close frees the context, and the model if it is the drafter's own, on the compute thread.
 func (d *drafter) Close() error {
 	var errs []error
 	if d.batch != nil {
@@ -103,7 +109,7 @@ func (d *drafter) Close() error {
 	if d.lc != nil {
 		errs = append(errs, d.lc.Close())
 	}
-	if d.lm != nil {
+	if d.lm != nil && d.lender == nil {
 		errs = append(errs, d.lm.Close())
 	}
 	return errors.Join(errs...)

@@ -62,7 +62,8 @@ func newEmbedder(ctx context.Context, m *Model) (*embedder, error) {
 		p.NBatch = min(p.NCtx, wholeText)
 		p.NUBatch = p.NBatch
 	}
-	if err := m.engine.thread.do(ctx, func() (err error) { e.lc, err = llama.NewContext(m.lm, p); return err }); err != nil {
+	var err error
+	if e.lc, err = m.newContext(ctx, p); err != nil {
 		if errors.Is(err, llama.ErrNoMemory) {
 			return nil, fmt.Errorf("%w; embeddings need a context of their own: give a shorter one (--ctx)", err)
 		}

@@ -104,6 +104,12 @@ func (a *answer) run(ctx context.Context, yield func(Event) bool) error {
 	if a.request.KeepPrompt {
 		a.result.Prompt = p.tokens()
 	}
+	if a.guide, err = m.guide(ctx, a.request); err != nil {
+		return err
+	}
+	if a.guide != nil {
+		defer m.run(func() { _ = a.guide.close() })
+	}
 	task, err := m.task(p, a.request)
 	if err != nil {
 		return err
@@ -116,11 +122,13 @@ func (a *answer) run(ctx context.Context, yield func(Event) bool) error {
 	if err := m.sched.Submit(ctx, task); err != nil {
 		return err
 	}
+	defer func() { leave(); <-task.Done() }() // the caller may panic, and what the task works with must not be closed before
 	stays := a.follow(task, yield)
 	if !stays {
 		leave()
 	}
-	report, err := task.Wait() // the chain must not be closed before
+	report, err := task.Wait()
+	a.request.Conversation.tell(task, p.n, report)
 	if err != nil || !stays {
 		return err
 	}

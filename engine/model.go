@@ -32,6 +32,16 @@ type ModelSpec struct {
 	Context int
 	// GPULayers is the number of layers to place on GPUs: 0 means all that are offered, negative means none.
 	GPULayers int
+	// MainGPU is the GPU that takes what is not split, TensorSplit the share of each GPU, in proportion; nil leaves it to libllama.
+	MainGPU     int
+	TensorSplit []float32
+	// NoMap reads weights into memory instead of mapping the file. Lock keeps them from being swapped out, as far as the system's limit
+	// of locked memory allows.
+	NoMap, Lock bool
+	// Adapters are LoRA adapters that are applied to the model.
+	Adapters []Adapter
+	// RopeBase and RopeScale replace the base frequency and the frequency scale of the model's rotary position embedding; 0 means its own.
+	RopeBase, RopeScale float32
 	// CacheType is the type of the KV cache: "f16" (the default), "f32", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0".
 	CacheType string
 	// ChatTemplate replaces the model's own: Jinja source, or one of the names "vicuna", "llava", "chatml".
@@ -93,23 +103,29 @@ type Info struct {
 // Model is an open model. Its methods may be called from several goroutines, and several requests are answered at a time.
 type Model struct {
 	engine *Engine
+	spec   ModelSpec // as Load was given it
 	info   Info
 	load   time.Duration
 
 	lm          *llama.Model
 	lc          *llama.Context
-	vision      encoder // nil for a text model
+	adapters    adapters
+	rope        [2]float32 // ModelSpec.RopeBase and RopeScale
+	vision      encoder    // nil for a text model
 	dialogue    *Dialogue
 	styled      sync.Once
 	replies     reply.Style // what answers mean beside their text; see style
 	exactImages bool        // ModelSpec.ExactImages
+	ended       sync.Once
+	ends        []Token // see endings
 
 	cells           int    // items that a request can have
 	pictureIdentity string // what the keys of pictures are made with
 	shifts          bool   // positions in the cache can be moved
 	pictures        *kv.Pictures
 	decoder         *decoder
-	draft           *drafter // nil without ModelSpec.Draft
+	draft           *drafter   // nil without ModelSpec.Draft and DraftWith; guarded by drafting
+	drafting        sync.Mutex // held while draft changes
 	cache           *kv.Cache
 	images          *media.Cache   // nil for a text model, as jobs
 	jobs            *media.Encoder // of the vision tower
@@ -120,9 +136,10 @@ type Model struct {
 	embedding chan struct{} // held by who uses embedder
 	embedder  *embedder     // nil until the first Embed
 
-	mu       sync.Mutex
-	over     bool           // no request begins any more
-	requests sync.WaitGroup // under way; added to under mu
+	mu        sync.Mutex
+	borrowers map[*Model]struct{} // models that draft with this one
+	over      bool                // no request begins any more
+	requests  sync.WaitGroup      // under way; added to under mu
 
 	closed context.Context
 	end    context.CancelCauseFunc
@@ -137,7 +154,7 @@ func (e *Engine) Load(ctx context.Context, spec ModelSpec) (*Model, error) {
 		return nil, err
 	}
 	defer e.loading.Done()
-	m := &Model{engine: e, exactImages: spec.ExactImages, maxGap: cmp.Or(spec.MaxGap, sched.DefaultMaxGap), embedding: make(chan struct{}, 1)}
+	m := &Model{engine: e, spec: spec, exactImages: spec.ExactImages, maxGap: cmp.Or(spec.MaxGap, sched.DefaultMaxGap), embedding: make(chan struct{}, 1)}
 	m.closed, m.end = context.WithCancelCause(context.Background())
 	if err := m.open(ctx, spec); err != nil {
 		_ = m.free()
@@ -178,11 +195,7 @@ func (m *Model) open(ctx context.Context, spec ModelSpec) error {
 	if err := llama.Init(); err != nil {
 		return err
 	}
-	gpuLayers := spec.GPULayers
-	if gpuLayers < 0 {
-		gpuLayers = llama.NoGPULayers
-	}
-	m.lm, err = llama.LoadModel(ctx, spec.Model, llama.ModelParams{GPULayers: gpuLayers, Progress: spec.Progress})
+	m.lm, err = llama.LoadModel(ctx, spec.Model, spec.modelParams())
 	if err != nil {
 		if ctx.Err() != nil {
 			return err
@@ -198,8 +211,11 @@ func (m *Model) open(ctx context.Context, spec ModelSpec) error {
 		}
 	}
 	m.fitContext(spec, &params)
-	// Buffers are first touched, and libgomp's team first made, on the thread that will compute with them.
-	if err := m.engine.thread.do(ctx, func() (err error) { m.lc, err = llama.NewContext(m.lm, params); return err }); err != nil {
+	if m.adapters, err = openAdapters(m.lm, spec.Adapters); err != nil {
+		return err
+	}
+	m.rope = [2]float32{spec.RopeBase, spec.RopeScale}
+	if m.lc, err = m.newContext(ctx, params); err != nil {
 		if errors.Is(err, llama.ErrNoMemory) {
 			return fmt.Errorf("%w; give a shorter context (--ctx) or a smaller type of the cache (--cache-type)", err)
 		}
@@ -230,6 +246,39 @@ func (spec *ModelSpec) contextParams() (llama.ContextParams, error) {
 		return llama.ContextParams{}, fmt.Errorf("%w: a context of %d tokens", ErrRequest, spec.Context)
 	}
 	return llama.ContextParams{NCtx: spec.Context, TypeK: t, TypeV: t, ExactCache: true}, nil
+}
+
+// modelParams says how the model's file is loaded.
+func (spec *ModelSpec) modelParams() llama.ModelParams {
+	p := llama.ModelParams{GPULayers: spec.GPULayers, MainGPU: spec.MainGPU, TensorSplit: spec.TensorSplit, Progress: spec.Progress}
+	if p.GPULayers < 0 {
+		p.GPULayers = llama.NoGPULayers
+	}
+	switch {
+	case spec.Lock && spec.NoMap:
+		p.LoadMode = llama.LoadMlock
+	case spec.Lock:
+		p.LoadMode = llama.LoadMmapMlock
+	case spec.NoMap:
+		p.LoadMode = llama.LoadRead
+	}
+	return p
+}
+
+// newContext makes a context of the model with its adapters. Buffers are first touched, and libgomp's team first made, on the thread
+// that will compute with them.
+func (m *Model) newContext(ctx context.Context, p llama.ContextParams) (lc *llama.Context, err error) {
+	p.RopeFreqBase, p.RopeFreqScale = m.rope[0], m.rope[1]
+	err = m.engine.thread.do(ctx, func() (err error) {
+		if lc, err = llama.NewContext(m.lm, p); err == nil && len(m.adapters.list) > 0 {
+			err = lc.SetAdapters(m.adapters.list, m.adapters.scales)
+		}
+		if err != nil && lc != nil {
+			_ = lc.Close()
+		}
+		return err
+	})
+	return lc, err
 }
 
 // checkScheduling finds mistakes in what requests may share, and fills in what was left out.
@@ -311,6 +360,7 @@ func (m *Model) Close() error {
 		m.mu.Unlock()
 		m.end(ErrClosed)
 		m.requests.Wait()
+		m.recall()
 		m.engine.remove(m)
 		err = m.free()
 	})
@@ -321,6 +371,11 @@ func (m *Model) Close() error {
 func (m *Model) free() error {
 	m.end(ErrClosed)
 	stopped := m.stopScheduler()
+	m.drafting.Lock()
+	defer m.drafting.Unlock()
+	if m.draft != nil {
+		m.draft.giveBack(m)
+	}
 	return m.engine.thread.do(context.Background(), func() error {
 		errs := []error{stopped}
 		if m.draft != nil {
@@ -338,6 +393,7 @@ func (m *Model) free() error {
 		if m.vision != nil {
 			errs = append(errs, m.vision.Close())
 		}
+		errs = append(errs, m.adapters.close())
 		if m.lm != nil {
 			errs = append(errs, m.lm.Close())
 		}

@@ -119,6 +119,15 @@ func (m *Model) stateIdentity(spec ModelSpec) (string, error) {
 		return "", fmt.Errorf("%w: %w", ErrModelFile, err)
 	}
 	fmt.Fprintln(h, info.Size())
+	if len(spec.Adapters) > 0 || spec.RopeBase != 0 || spec.RopeScale != 0 {
+		fmt.Fprintln(h, spec.RopeBase, spec.RopeScale)
+		for _, a := range spec.Adapters {
+			if err := hashFile(h, a.Path); err != nil {
+				return "", fmt.Errorf("%w: %w", ErrModelFile, err)
+			}
+			fmt.Fprintln(h, a.Scale)
+		}
+	}
 	const samples, sample = 64, 64 << 10
 	for i := range int64(samples) {
 		if _, err := io.Copy(h, io.NewSectionReader(f, info.Size()/samples*i, sample)); err != nil {
@@ -126,6 +135,17 @@ func (m *Model) stateIdentity(spec ModelSpec) (string, error) {
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// hashFile adds a whole file to a hash.
+func hashFile(h io.Writer, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = io.Copy(h, f)
+	return err
 }
 
 // stopScheduler ends what startScheduler began. Requests end with ErrClosed; conversations are kept where there is a folder for them.

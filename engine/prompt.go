@@ -65,12 +65,15 @@ func (m *Model) prompt(ctx context.Context, r *Request, t *Timings) (*prompt, er
 		return nil, err
 	}
 	if len(r.Messages) == 0 {
-		tokens, err := m.lm.Vocab().Tokenize(r.Prompt, len(r.Before) == 0, true)
+		err := m.rawPrompt(ctx, p, r, t)
+		if err == nil {
+			err = m.checkLength(p)
+		}
 		if err != nil {
+			p.close()
 			return nil, err
 		}
-		p.add(piece{tokens: tokens})
-		return p, m.checkLength(p)
+		return p, nil
 	}
 	messages, images, err := m.chatMessages(r.Messages)
 	if err != nil {
@@ -188,6 +191,8 @@ func (r *Request) check() error {
 		return fmt.Errorf("%w: neither Messages nor Prompt is set", ErrRequest)
 	case len(r.Messages) > 0 && r.Prompt != "":
 		return fmt.Errorf("%w: both Messages and Prompt are set", ErrRequest)
+	case len(r.Messages) > 0 && len(r.Images) > 0:
+		return fmt.Errorf("%w: Images belong to Prompt; those of Messages are part of them", ErrRequest)
 	case len(r.Tools) > 0 && len(r.Messages) == 0:
 		return fmt.Errorf("%w: tools need Messages", ErrRequest)
 	case r.Grammar != "" && len(r.Schema) > 0:

@@ -25,11 +25,19 @@ type Request struct {
 	// Prompt is raw text that goes to the model as it stands, special tokens included, without a template. The model's
 	// beginning-of-sequence token is added.
 	Prompt string
+	// Images are the pictures of Prompt. [img-0] in the text is the place of the first, and so on; those without a place come ahead of the text.
+	Images []*Image
 	// Before are tokens that the prompt continues, as Result.Prompt and the events of an answer give them. No beginning-of-sequence token is
 	// added behind them.
 	Before []Token
 
 	Sampling Sampling
+
+	// Guidance steers the answer away from what NegativePrompt, a raw text, would be continued with (classifier-free guidance): the logarithms
+	// of probabilities move from those behind the negative prompt towards those behind the prompt, and beyond them where it is more than 1. 0
+	// and 1 are off. It computes each token twice, in a context of its own.
+	Guidance       float32
+	NegativePrompt string
 
 	// MaxTokens ends the answer; 0 means when the context is full.
 	MaxTokens int
@@ -64,11 +72,18 @@ type Request struct {
 	// ContextShift lets an answer go on when the context is full, without the oldest part of what came after the first quarter, where
 	// the model allows it. Else the answer ends there with FinishLength.
 	ContextShift bool
+	// Keep is how many items of the beginning a context shift leaves alone instead of the first quarter; 0 means that quarter, and negative
+	// all of the prompt.
+	Keep int
 	// NoSpeculation computes one token at a time, and guesses none ahead.
 	NoSpeculation bool
+	// MostGuesses is the most tokens that are guessed ahead at a time; 0 leaves it to the scheduler.
+	MostGuesses int
 	// Session saves the conversation, this answer included, under a name in ModelSpec.StateDir, where a later request that continues it finds it,
 	// after a restart too.
 	Session string
+	// Conversation, if not nil, is filled in when the request ends, also one that the caller left, for SaveConversation.
+	Conversation *Conversation
 	// Trace is told what becomes of the request, as it happens. It must not wait.
 	Trace func(sched.Moment)
 
@@ -93,6 +108,13 @@ type Sampling struct {
 	PenaltyLastN     int // tokens that penalties look back on; 0 means 64
 
 	LogitBias map[Token]float32 // added to logits; negative infinity forbids a token
+	IgnoreEnd bool              // forbids the tokens that end an answer
+
+	// Mirostat draws tokens so that the text stays about as surprising as MirostatTau bits a token (Basu et al. 2021): 1 and 2 are the paper's
+	// two algorithms, 0 is off. TopK, TopP, MinP and TypicalP are ignored with it.
+	Mirostat    int
+	MirostatTau float32 // 0 means 5
+	MirostatEta float32 // how fast it corrects itself; 0 means 0.1
 }
 
 // Message is a turn of a conversation: role "system", "user", "assistant", "tool" or whatever the template knows.

@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"cmp"
 	crand "crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
@@ -29,9 +31,14 @@ func (m *Model) sampler(r *Request, held reply.Constraint) (*llama.Sampler, uint
 	if s.Temperature < 0 || math.IsNaN(float64(s.Temperature)) {
 		return nil, 0, fmt.Errorf("%w: temperature %v; give 0 or more", ErrRequest, s.Temperature)
 	}
-	if s.Temperature == 0 {
+	switch {
+	case s.Mirostat < 0 || s.Mirostat > 2:
+		return nil, 0, fmt.Errorf("%w: Mirostat is %d; give 0, 1 or 2", ErrRequest, s.Mirostat)
+	case s.Temperature == 0:
 		stages = append(stages, llama.Greedy())
-	} else {
+	case s.Mirostat != 0:
+		stages = append(stages, llama.Temperature(s.Temperature), mirostat(s, seed))
+	default:
 		stages = append(stages, narrowing(s)...)
 		stages = append(stages, llama.Temperature(s.Temperature), llama.Dist(seed))
 	}
@@ -47,8 +54,16 @@ func (m *Model) sampler(r *Request, held reply.Constraint) (*llama.Sampler, uint
 func (m *Model) constraints(r *Request, held reply.Constraint) []llama.Stage {
 	var stages []llama.Stage
 	s := &r.Sampling
-	if len(s.LogitBias) > 0 {
-		stages = append(stages, llama.LogitBias(s.LogitBias))
+	bias := s.LogitBias
+	if s.IgnoreEnd {
+		bias = map[Token]float32{}
+		maps.Copy(bias, s.LogitBias)
+		for _, t := range m.endings() {
+			bias[t] = float32(math.Inf(-1))
+		}
+	}
+	if len(bias) > 0 {
+		stages = append(stages, llama.LogitBias(bias))
 	}
 	switch {
 	case held.Trigger != "":
@@ -68,6 +83,16 @@ func (m *Model) constraints(r *Request, held reply.Constraint) []llama.Stage {
 		stages = append(stages, llama.Penalties(last, repeat, s.FrequencyPenalty, s.PresencePenalty))
 	}
 	return stages
+}
+
+// mirostat is the stage that selects in the place of narrowing. The first algorithm estimates the vocabulary's slope from so many tokens.
+func mirostat(s *Sampling, seed uint32) llama.Stage {
+	const estimate = 100
+	tau, eta := cmp.Or(s.MirostatTau, 5), cmp.Or(s.MirostatEta, 0.1)
+	if s.Mirostat == 1 {
+		return llama.Mirostat(seed, tau, eta, estimate)
+	}
+	return llama.MirostatV2(seed, tau, eta)
 }
 
 // narrowing are the stages that cut off the tail of the distribution, in llama.cpp's usual order.

@@ -14,7 +14,11 @@ import (
 func (m *Model) task(p *prompt, r *Request) (*sched.Task, error) {
 	t := &sched.Task{
 		Prompt: &kv.Prompt{}, MaxTokens: r.MaxTokens, Fresh: r.Fresh, Shift: r.ContextShift && m.shifts, NoSpeculation: r.NoSpeculation,
-		Client: r.Client, Priority: r.Priority, Trace: r.Trace,
+		MostGuesses: r.MostGuesses,
+		Client:      r.Client, Priority: r.Priority, Trace: r.Trace,
+	}
+	if t.Keep = r.Keep; r.Keep < 0 || r.Keep > p.n {
+		t.Keep = p.n
 	}
 	q := t.Prompt
 	for i := range p.pieces {

@@ -157,10 +157,14 @@ func (s *Scheduler) noMore(t *Task) {
 	s.finish(t, kv.ErrNoCells)
 }
 
-// shift drops half of what follows the first quarter of the context, so that its beginning, where instructions stand, and what was said last
-// remain.
+// shift drops half of what follows the first quarter of the context, or what the task says to keep, so that its beginning, where instructions
+// stand, and what was said last remain.
 func (s *Scheduler) shift(t *Task) bool {
-	keep := t.seq.Cut(min(t.seq.Len(), s.cfg.Cells) / 4)
+	keep := min(t.seq.Len(), s.cfg.Cells) / 4
+	if t.Keep > 0 {
+		keep = min(t.Keep, t.seq.Len())
+	}
+	keep = t.seq.Cut(keep)
 	end := t.seq.Cut(keep + (t.seq.Len()-keep)/2)
 	if end <= keep {
 		return false

@@ -74,6 +74,14 @@ func (s *Scheduler) draft(parts []part, answers int) {
 	s.drafts.add(n, took)
 }
 
+// SetDrafter puts another drafter, or nil, in the place of Config.Drafter. It is called through Do; the old one is not used any more after it.
+func (s *Scheduler) SetDrafter(d Drafter) {
+	for _, t := range s.active {
+		s.forgetSketch(t)
+	}
+	s.cfg.Drafter, s.drafts = d, draftCost{}
+}
+
 // forgetSketch gives back what the drafter keeps for a task that ends, is put aside, or cannot be drafted for.
 func (s *Scheduler) forgetSketch(t *Task) {
 	if t.sketch.id != 0 {

@@ -40,7 +40,7 @@ func (s *Scheduler) restore(t *Task) bool {
 // restored takes over what was read from disk, or computes the prompt if that failed.
 func (s *Scheduler) restored(t *Task, snap *disk.Snapshot, err error) {
 	if err == nil && snap.Model == s.cfg.Model {
-		if seq := s.adopt(snap); seq != nil {
+		if seq, err := s.adopt(snap); err == nil {
 			// As cache it is found like any other, and the prompt shares what it can.
 			s.cfg.Cache.Finish(seq)
 			_, t.report.Restored = s.cfg.Cache.Match(t.Prompt)
@@ -49,19 +49,48 @@ func (s *Scheduler) restored(t *Task, snap *disk.Snapshot, err error) {
 	s.open(t)
 }
 
-// adopt puts a snapshot into the cache, nil if there is no room or it does not fit.
-func (s *Scheduler) adopt(snap *disk.Snapshot) *kv.Sequence {
+// adopt puts a snapshot into the cache. Errors are kv.ErrNoCells, kv.ErrNoSequence, or the decoder's for a state that does not fit.
+func (s *Scheduler) adopt(snap *disk.Snapshot) (*kv.Sequence, error) {
 	p := snap.PromptFor(s.cfg.Pictures)
 	seq, err := s.cfg.Cache.Adopt(p, len(p.Items))
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	s.cfg.Run(func() { err = s.cfg.Decoder.SetState(seq.ID, snap.State) })
 	if err != nil {
 		s.check(s.cfg.Cache.Drop(seq))
-		return nil
+		return nil, err
 	}
-	return seq
+	return seq, nil
+}
+
+// Adopt puts a snapshot into the cache, where prompts that begin alike find it, and returns what it holds. It is called through Do.
+func (s *Scheduler) Adopt(snap *disk.Snapshot) (*kv.Prompt, error) {
+	seq, err := s.adopt(snap)
+	if err != nil {
+		return nil, err
+	}
+	s.cfg.Cache.Finish(seq)
+	return snap.PromptFor(s.cfg.Pictures), nil
+}
+
+// Copy copies the cells of just these items out of the cache, where they must stand, all of them or all but the last. It is called through
+// Do, and returns ErrGone or errors of the memory.
+func (s *Scheduler) Copy(p *kv.Prompt) (*disk.Snapshot, error) {
+	ask := *p
+	if n := len(p.Items); s.cfg.Cache.Holder(p) != nil && s.cfg.Cache.Holder(p).Len() >= n {
+		// Of a prompt the cache leaves the last item to be computed, so one more is asked for.
+		ask.Items, ask.Pos, ask.Next = append(p.Items[:n:n], kv.TokenItem(0)), append(p.Pos[:n:n], p.Next), p.Next+1
+	}
+	seq, err := s.cfg.Cache.Open(&ask, false)
+	if err != nil {
+		return nil, err
+	}
+	defer s.cfg.Cache.Finish(seq)
+	if seq.Len() != len(ask.Items)-1 {
+		return nil, ErrGone
+	}
+	return s.snapshot(seq, "")
 }
 
 // Snapshot copies the sequence of a task that has ended out of the cache. It is called through Do. Errors are ErrShifted, ErrGone, or those

@@ -36,8 +36,12 @@ type Task struct {
 	Fresh bool
 	// Shift lets an answer go on when the context is full, without the oldest part of what it has read.
 	Shift bool
+	// Keep is how many items of the beginning a Shift leaves alone; 0 means the first quarter of the context.
+	Keep int
 	// NoSpeculation keeps the scheduler from guessing tokens ahead.
 	NoSpeculation bool
+	// MostGuesses is the most tokens that are guessed at a time; 0 leaves it to the scheduler.
+	MostGuesses int
 	// Client is whose request this is. Tasks of different clients are admitted in turn; empty is a client like any other.
 	Client string
 	// Priority goes before the order of clients: higher first.

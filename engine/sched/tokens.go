@@ -62,6 +62,9 @@ func (s *Scheduler) planAnswers(answers int, guesses bool) (parts []part) {
 				room = min(room, t.MaxTokens-t.answered-1)
 			}
 			p.most = min(room, (s.cfg.Batch-answers)/answers)
+			if t.MostGuesses > 0 {
+				p.most = min(p.most, t.MostGuesses)
+			}
 			p.guesses = lookUp(t.Prompt.Items, t.guess.wanted(p.most, answers, &s.tokens, 0))
 		}
 		parts = append(parts, p)

@@ -61,6 +61,10 @@ func (p *part) readCounts(d *decoder) (tensors, keys uint64, err error) {
 		return 0, 0, err
 	}
 	if string(b) != magic {
+		rest, _ := d.take(int(min(4, d.left())))
+		if old := oldFormat(append(b[:len(b):len(b)], rest...)); old != "" {
+			return 0, 0, fmt.Errorf("%w: %s", ErrNotGGUF, old)
+		}
 		return 0, 0, fmt.Errorf("%w (it begins with %q)", ErrNotGGUF, b)
 	}
 	if p.version, err = d.u32(); err != nil {
@@ -70,6 +74,8 @@ func (p *part) readCounts(d *decoder) (tensors, keys uint64, err error) {
 	case v == 2 || v == 3: // 3 only added big-endian files
 	case v != 0 && v&0xffff == 0:
 		return 0, 0, fmt.Errorf("%w: the file is big-endian", ErrUnsupported)
+	case v == 1:
+		return 0, 0, fmt.Errorf("%w: %s", ErrUnsupported, oldVersion)
 	default:
 		return 0, 0, fmt.Errorf("%w: GGUF version %d, this reader knows 2 and 3", ErrUnsupported, v)
 	}

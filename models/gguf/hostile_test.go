@@ -51,7 +51,7 @@ func TestHostileFilesAreErrors(t *testing.T) {
 		want error
 		says string
 	}{
-		{"version 1", file(1, 0, 0), ErrUnsupported, "version 1"},
+		{"version 1", file(1, 0, 0), ErrUnsupported, "version 1, of August 2023"},
 		{"version 4", file(4, 0, 0), ErrUnsupported, "version 4"},
 		{"version 0", file(0, 0, 0), ErrUnsupported, "version 0"},
 		{"a big-endian file", file(3<<24, 0, 0), ErrUnsupported, "big-endian"},
