@@ -1,9 +1,6 @@
 package engine
 
-import (
-	"context"
-	"fmt"
-)
+import "context"
 
 // Count makes a request's prompt ready as Generate does, and returns how long it is without computing anything: Usage.Prompt and Usage.Image are
 // set. Its errors are those of Generate; a prompt longer than the context is ErrContextLength.
@@ -36,11 +33,8 @@ func (p *prompt) tokens() []Token {
 
 // resume starts a prompt with the tokens of Request.Before.
 func (m *Model) resume(p *prompt, before []Token) error {
-	n := m.lm.Vocab().N()
-	for _, t := range before {
-		if t < 0 || int(t) >= n {
-			return fmt.Errorf("%w: Before holds the token %d, and the vocabulary has %d", ErrRequest, t, n)
-		}
+	if err := m.checkTokens(before); err != nil {
+		return err
 	}
 	if len(before) > 0 {
 		p.add(piece{tokens: before})

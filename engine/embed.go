@@ -12,6 +12,8 @@ import (
 // EmbedRequest asks for the embeddings of texts.
 type EmbedRequest struct {
 	Texts []string
+	// Tokens, where not nil, has an entry for each text. Where that is not nil, its tokens are read in the place of the text, as they stand.
+	Tokens [][]Token
 	// Truncate cuts texts that are longer than the model takes; else they are an error, ErrContextLength.
 	Truncate bool
 }

@@ -202,7 +202,7 @@ func TestEmbeddingsDoNotDependOnHowTextsAreCut(t *testing.T) {
 			}
 			together := mustEmbed(t, m, many...)
 			for i, text := range many {
-				m.embedder.portion, m.embedder.target = 5, 0
+				m.embedder.pace.size, m.embedder.pace.target = 5, 0
 				alone := mustEmbed(t, m, text)
 				// The built-in model's weights have 8 bits, and so have activations that they are multiplied with: in groups of other rows, where
 				// the accelerator takes them, they are rounded otherwise.

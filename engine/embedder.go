@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
@@ -19,8 +20,7 @@ type embedder struct {
 	pooled  bool // libllama pools, within a portion, and computes no logits beside
 	most    int  // tokens of a text
 
-	target  time.Duration // how long a portion may take
-	portion int           // tokens of the next portion
+	pace pace
 }
 
 const (
@@ -35,7 +35,7 @@ const (
 // newEmbedder makes the context.
 func newEmbedder(ctx context.Context, m *Model) (*embedder, error) {
 	arch := m.info.Architecture
-	e := &embedder{model: m, causal: true, pooling: poolLast, target: m.maxGap / 2, portion: firstPortion}
+	e := &embedder{model: m, causal: true, pooling: poolLast, pace: pace{target: m.maxGap / 2, size: firstPortion}}
 	if v, _ := m.lm.Meta(arch + ".attention.causal"); v == "false" {
 		e.causal = false
 	}
@@ -88,11 +88,14 @@ func (e *embedder) tokenize(r EmbedRequest) ([]*embedText, error) {
 		return nil, fmt.Errorf("%w: no text to embed", ErrRequest)
 	}
 	var texts []*embedText
+	if r.Tokens != nil && len(r.Tokens) != len(r.Texts) {
+		return nil, fmt.Errorf("%w: %d lists of tokens for %d texts", ErrRequest, len(r.Tokens), len(r.Texts))
+	}
 	for i, text := range r.Texts {
-		tokens, err := e.model.lm.Vocab().Tokenize(text, true, false)
+		tokens, err := e.tokens(&r, i, text)
 		switch {
 		case err != nil:
-			return nil, fmt.Errorf("%w: text %d: %w", ErrRequest, i+1, err)
+			return nil, fmt.Errorf("text %d: %w", i+1, err)
 		case len(tokens) == 0:
 			return nil, fmt.Errorf("%w: text %d is empty", ErrRequest, i+1)
 		case len(tokens) > e.most && !r.Truncate:
@@ -106,6 +109,18 @@ func (e *embedder) tokenize(r EmbedRequest) ([]*embedText, error) {
 		texts = append(texts, &embedText{tokens: tokens})
 	}
 	return texts, nil
+}
+
+// tokens are those of text number i.
+func (e *embedder) tokens(r *EmbedRequest, i int, text string) ([]Token, error) {
+	if r.Tokens != nil && r.Tokens[i] != nil {
+		return slices.Clone(r.Tokens[i]), e.model.checkTokens(r.Tokens[i])
+	}
+	tokens, err := e.model.lm.Vocab().Tokenize(text, true, false)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrRequest, err)
+	}
+	return tokens, nil
 }
 
 // compute fills in the sums of texts, as many at a time as the context holds.
@@ -143,7 +158,7 @@ func (e *embedder) wave(ctx context.Context, texts []*embedText) error {
 			if err == nil {
 				err = e.collect(texts, first, n)
 			}
-			e.adapt(time.Since(start))
+			e.pace.took(e.batch.Len(), time.Since(start))
 			return err
 		})
 		if err != nil {
@@ -156,18 +171,10 @@ func (e *embedder) wave(ctx context.Context, texts []*embedText) error {
 	return nil
 }
 
-// adapt aims the size of portions at the time they may take.
-func (e *embedder) adapt(took time.Duration) {
-	if n := e.batch.Len(); n > 0 && took > 0 {
-		fits := float64(n) * e.target.Seconds() / took.Seconds()
-		e.portion = int(max(leastPortion, min(fits, 2*float64(e.portion), float64(e.batch.Cap()))))
-	}
-}
-
 // fill puts the next portion of texts into the batch and returns how many texts have a part in it.
 func (e *embedder) fill(texts []*embedText, first int) (n int, err error) {
 	e.batch.Clear()
-	limit := min(e.portion, e.batch.Cap())
+	limit := min(e.pace.size, e.batch.Cap())
 	for seq := first; seq < len(texts); seq++ {
 		t := texts[seq]
 		take := min(len(t.tokens)-t.next, limit-e.batch.Len())

@@ -135,6 +135,8 @@ type Model struct {
 	maxGap    time.Duration // between tokens of running answers, which other work should leave
 	embedding chan struct{} // held by who uses embedder
 	embedder  *embedder     // nil until the first Embed
+	scoring   chan struct{} // held by who uses scorer
+	scorer    *scorer       // nil until the first Score
 
 	mu        sync.Mutex
 	borrowers map[*Model]struct{} // models that draft with this one
@@ -154,7 +156,11 @@ func (e *Engine) Load(ctx context.Context, spec ModelSpec) (*Model, error) {
 		return nil, err
 	}
 	defer e.loading.Done()
+<<<<<<< HEAD
 	m := &Model{engine: e, spec: spec, exactImages: spec.ExactImages, maxGap: cmp.Or(spec.MaxGap, sched.DefaultMaxGap), embedding: make(chan struct{}, 1)}
+=======
+	m := &Model{engine: e, exactImages: spec.ExactImages, maxGap: cmp.Or(spec.MaxGap, sched.DefaultMaxGap), embedding: make(chan struct{}, 1), scoring: make(chan struct{}, 1)}
+>>>>>>> bc84c4c (Score prompts: echo with log-probabilities on completions, tokens as input, numbers as clients write them)
 	m.closed, m.end = context.WithCancelCause(context.Background())
 	if err := m.open(ctx, spec); err != nil {
 		_ = m.free()
@@ -383,6 +389,9 @@ func (m *Model) free() error {
 		}
 		if m.embedder != nil {
 			errs = append(errs, m.embedder.Close())
+		}
+		if m.scorer != nil {
+			errs = append(errs, m.scorer.Close())
 		}
 		if m.lc != nil {
 			errs = append(errs, m.lc.Close())

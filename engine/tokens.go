@@ -15,6 +15,22 @@ func (m *Model) Tokenize(text string, addSpecial, parseSpecial bool) ([]Token, e
 	return tokens, nil
 }
 
+// Detokenize is the text of tokens, control tokens included. Errors wrap ErrRequest.
+func (m *Model) Detokenize(tokens []Token) (string, error) {
+	if !m.enter() {
+		return "", ErrClosed
+	}
+	defer m.requests.Done()
+	if err := m.checkTokens(tokens); err != nil {
+		return "", err
+	}
+	text, err := m.lm.Vocab().Detokenize(tokens, false, true)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrRequest, err)
+	}
+	return text, nil
+}
+
 // Piece is the bytes of a token, control tokens included, which may be part of a character. Beyond the vocabulary there are none.
 func (m *Model) Piece(t Token) []byte {
 	if !m.enter() {
@@ -22,6 +38,33 @@ func (m *Model) Piece(t Token) []byte {
 	}
 	defer m.requests.Done()
 	return m.lm.Vocab().Piece(t, true)
+}
+
+// Opening is the token with which the model begins a text of which nothing is given: the beginning-of-sequence token, or the end of a text before
+// it. It returns false for a vocabulary with neither.
+func (m *Model) Opening() (Token, bool) {
+	if !m.enter() {
+		return 0, false
+	}
+	defer m.requests.Done()
+	v := m.lm.Vocab()
+	for _, t := range []Token{v.BOS(), v.EOS(), v.EOT()} {
+		if t >= 0 {
+			return t, true
+		}
+	}
+	return 0, false
+}
+
+// checkTokens finds tokens that are not in the vocabulary.
+func (m *Model) checkTokens(tokens []Token) error {
+	n := m.lm.Vocab().N()
+	for i, t := range tokens {
+		if t < 0 || int(t) >= n {
+			return fmt.Errorf("%w: token %d is %d, and the vocabulary has %d", ErrRequest, i+1, t, n)
+		}
+	}
+	return nil
 }
 
 // endings are the tokens that end an answer, found once.

@@ -11,14 +11,14 @@ import (
 // messagesRequest is the body of POST /v1/messages.
 type messagesRequest struct {
 	Model         string             `json:"model"`
-	MaxTokens     *int               `json:"max_tokens"`
+	MaxTokens     *whole             `json:"max_tokens"`
 	Messages      []anthropicMessage `json:"messages"`
 	System        anthropicBlocks    `json:"system"`
 	StopSequences texts              `json:"stop_sequences"`
 	Stream        bool               `json:"stream"`
-	Temperature   *float64           `json:"temperature"`
-	TopK          *int               `json:"top_k"`
-	TopP          *float64           `json:"top_p"`
+	Temperature   *fraction          `json:"temperature"`
+	TopK          *whole             `json:"top_k"`
+	TopP          *fraction          `json:"top_p"`
 	Tools         []struct {
 		Type        string          `json:"type"`
 		Name        string          `json:"name"`

@@ -116,6 +116,8 @@ func TestAnswersAreWhatOpenAPISays(t *testing.T) {
 		{"POST", "/v1/chat/completions", openaiAsk + `,"parallel_tool_calls":false,"tool_choice":"required","tools":[{"type":"function","function":{"name":"paint","parameters":` + paintSchema + `}}]}`},
 		{"POST", "/v1/chat/completions", `{"model":"nobody","messages":[{"role":"user","content":"What?"}]}`},
 		{"POST", "/v1/completions", `{"model":"seed","prompt":["USER: a ASSISTANT:"],"max_tokens":4,"logprobs":2}`},
+		{"POST", "/v1/completions", `{"model":"seed","prompt":["a circle",[5,6]],"max_tokens":0,"logprobs":2,"echo":true}`},
+		{"POST", "/v1/embeddings", `{"model":"seed","input":[[5,6],"b"]}`},
 		{"POST", "/v1/embeddings", `{"model":"seed","input":["a","b"],"encoding_format":"base64"}`},
 		{"POST", "/v1/embeddings", `{"model":"nobody","input":"a"}`},
 		{"POST", "/v1/responses", `{"model":"seed","temperature":0,"max_output_tokens":4,"input":"What color is it?"}`},

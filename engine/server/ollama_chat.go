@@ -117,7 +117,7 @@ func (s *Server) checkChat(q *ollamaChatRequest, m *model) (*ollamaOptions, erro
 
 // ollamaChoices are the options of a request over those of its model.
 func ollamaChoices(m *model, options map[string]any, topLogprobs int) (*ollamaOptions, error) {
-	if err := checkTopLogprobs("top_logprobs", topLogprobs); err != nil {
+	if err := checkTopLogprobs("top_logprobs", whole(topLogprobs)); err != nil {
 		return nil, err
 	}
 	o := newOllamaOptions()

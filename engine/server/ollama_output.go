@@ -142,7 +142,7 @@ func ollamaLogprobs(list []engine.TokenLogprob) []api.Logprob {
 
 // ollamaLogprob writes a token with its bytes: it may be part of a character only.
 func ollamaLogprob(t engine.TokenLogprob) api.TokenLogprob {
-	out := api.TokenLogprob{Token: strings.ToValidUTF8(t.Text, "\uFFFD"), Logprob: max(t.Logprob, -math.MaxFloat32)}
+	out := api.TokenLogprob{Token: strings.ToValidUTF8(t.Text, "\uFFFD"), Logprob: finite(t.Logprob)}
 	for _, b := range []byte(t.Text) {
 		out.Bytes = append(out.Bytes, int(b))
 	}

@@ -10,19 +10,17 @@ import (
 // chatRequest is the body of POST /v1/chat/completions.
 type chatRequest struct {
 	sampleChoices
-	Model         string          `json:"model"`
-	Messages      []openaiMessage `json:"messages"`
-	Stream        bool            `json:"stream"`
-	StreamOptions struct {
-		IncludeUsage bool `json:"include_usage"`
-	} `json:"stream_options"`
-	N                   *int          `json:"n"`
-	Stop                texts         `json:"stop"`
-	MaxTokens           *int          `json:"max_tokens"`
-	MaxCompletionTokens *int          `json:"max_completion_tokens"`
-	Logprobs            bool          `json:"logprobs"`
-	TopLogprobs         int           `json:"top_logprobs"`
-	ResponseFormat      *openaiFormat `json:"response_format"`
+	Model               string          `json:"model"`
+	Messages            []openaiMessage `json:"messages"`
+	Stream              bool            `json:"stream"`
+	StreamOptions       streamOptions   `json:"stream_options"`
+	N                   *whole          `json:"n"`
+	Stop                texts           `json:"stop"`
+	MaxTokens           *whole          `json:"max_tokens"`
+	MaxCompletionTokens *whole          `json:"max_completion_tokens"`
+	Logprobs            bool            `json:"logprobs"`
+	TopLogprobs         whole           `json:"top_logprobs"`
+	ResponseFormat      *openaiFormat   `json:"response_format"`
 	Tools               []struct {
 		Type     string         `json:"type"`
 		Function openaiFunction `json:"function"`
@@ -32,22 +30,35 @@ type chatRequest struct {
 	Effort     string          `json:"reasoning_effort"`
 }
 
-// maxAnswers bounds the answers to one request.
+// streamOptions say what a stream has beside the answer.
+type streamOptions struct {
+	IncludeUsage bool `json:"include_usage"`
+}
+
+// none is the usage of the chunks before the last one: a null, where the last one will have it.
+func (o streamOptions) none() any {
+	if !o.IncludeUsage {
+		return nil
+	}
+	return json.RawMessage("null")
+}
+
+// maxAnswers bounds the answers to one question.
 const maxAnswers = 16
 
-func answersOf(n *int) (int, error) {
+func answersOf(n *whole) (int, error) {
 	if n == nil {
 		return 1, nil
 	}
 	if *n < 1 || *n > maxAnswers {
 		return 0, refuseField("n", "n is %d; give 1 to %d", *n, maxAnswers)
 	}
-	return *n, nil
+	return int(*n), nil
 }
 
 // request translates what needs no model.
 func (q *chatRequest) request(m *model) (r engine.Request, err error) {
-	r = engine.Request{Logprobs: q.Logprobs, TopLogprobs: q.TopLogprobs, Stop: q.Stop}
+	r = engine.Request{Logprobs: q.Logprobs, TopLogprobs: int(q.TopLogprobs), Stop: q.Stop}
 	if err := checkTopLogprobs("top_logprobs", q.TopLogprobs); err != nil {
 		return r, err
 	}

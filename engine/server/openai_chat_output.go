@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"iter"
-	"math"
 	"net/http"
 	"strings"
 
@@ -55,7 +54,7 @@ type tokenLogprob struct {
 func logprobsOf(list []engine.TokenLogprob, top bool) []tokenLogprob {
 	out := []tokenLogprob{}
 	for _, t := range list {
-		l := tokenLogprob{Token: strings.ToValidUTF8(t.Text, "\uFFFD"), Logprob: max(t.Logprob, -math.MaxFloat32), Bytes: []int{}}
+		l := tokenLogprob{Token: strings.ToValidUTF8(t.Text, "\uFFFD"), Logprob: finite(t.Logprob), Bytes: []int{}}
 		for _, b := range []byte(t.Text) {
 			l.Bytes = append(l.Bytes, int(b))
 		}
@@ -74,7 +73,7 @@ type chatCompletion struct {
 	Created int64        `json:"created"`
 	Model   string       `json:"model"`
 	Choices []chatChoice `json:"choices"`
-	Usage   *openaiUsage `json:"usage,omitempty"`
+	Usage   any          `json:"usage,omitempty"` // *openaiUsage, or a null that is there; nil for none
 }
 
 // chatOutput writes the answers to a chat request.
@@ -96,11 +95,15 @@ func newChatOutput(s *Server, w http.ResponseWriter, q *chatRequest, n int) *cha
 	o.base = chatCompletion{ID: "chatcmpl-" + rand.Text(), Object: "chat.completion", Created: now(), Model: q.Model, Choices: []chatChoice{}}
 	if q.Stream {
 		o.base.Object += ".chunk"
+		o.base.Usage = q.StreamOptions.none()
 		o.events = s.newEvents(w)
 		return o
 	}
 	for i := range n {
 		o.whole = append(o.whole, chatChoice{Index: i, Message: &chatAnswer{Role: "assistant"}})
+		if q.Logprobs {
+			o.whole[i].Logprobs = &chatLogprob{Content: []tokenLogprob{}}
+		}
 	}
 	return o
 }

@@ -11,16 +11,16 @@ import (
 
 // sampleChoices are what OpenAI's and Anthropic's APIs let a client choose of sampling, and what this server adds.
 type sampleChoices struct {
-	Temperature      *float64           `json:"temperature"`
-	TopP             *float64           `json:"top_p"`
-	FrequencyPenalty *float64           `json:"frequency_penalty"`
-	PresencePenalty  *float64           `json:"presence_penalty"`
-	Seed             *int64             `json:"seed"`
-	LogitBias        map[string]float64 `json:"logit_bias"`
+	Temperature      *fraction           `json:"temperature"`
+	TopP             *fraction           `json:"top_p"`
+	FrequencyPenalty *fraction           `json:"frequency_penalty"`
+	PresencePenalty  *fraction           `json:"presence_penalty"`
+	Seed             *whole              `json:"seed"`
+	LogitBias        map[string]fraction `json:"logit_bias"`
 	// Not of OpenAI, whose clients send them all the same.
-	TopK          *int     `json:"top_k"`
-	MinP          *float64 `json:"min_p"`
-	RepeatPenalty *float64 `json:"repeat_penalty"`
+	TopK          *whole    `json:"top_k"`
+	MinP          *fraction `json:"min_p"`
+	RepeatPenalty *fraction `json:"repeat_penalty"`
 }
 
 // apply makes the choices part of a request, over what the model recommends.
@@ -30,9 +30,9 @@ func (c *sampleChoices) apply(r *engine.Request, m *model) error {
 	s := o.sampling
 	for _, x := range []struct {
 		name     string
-		from     *float64
+		from     *fraction
 		to       *float32
-		min, max float64
+		min, max fraction
 	}{
 		{"temperature", c.Temperature, &s.Temperature, 0, 2},
 		{"top_p", c.TopP, &s.TopP, 0, 1},
@@ -53,7 +53,7 @@ func (c *sampleChoices) apply(r *engine.Request, m *model) error {
 		s.TopK = 1 // the smallest set of tokens is the best one; 0 is all in the engine
 	}
 	if c.TopK != nil {
-		s.TopK = max(*c.TopK, 0)
+		s.TopK = int(min(max(*c.TopK, 0), math.MaxInt32))
 	}
 	if c.Seed != nil {
 		seed := uint32(*c.Seed)
@@ -81,14 +81,14 @@ func (c *sampleChoices) apply(r *engine.Request, m *model) error {
 }
 
 // maxTokens checks a limit of an answer.
-func maxTokens(r *engine.Request, name string, n *int) error {
+func maxTokens(r *engine.Request, name string, n *whole) error {
 	if n == nil {
 		return nil
 	}
 	if *n < 1 || *n > 1<<30 {
 		return refuseField(name, "%s is %d; give 1 or more", name, *n)
 	}
-	r.MaxTokens = *n
+	r.MaxTokens = int(*n)
 	return nil
 }
 
@@ -107,7 +107,7 @@ func (t *texts) UnmarshalJSON(data []byte) error {
 // maxTopLogprobs bounds the other tokens whose probabilities come with each token of an answer.
 const maxTopLogprobs = 20
 
-func checkTopLogprobs(param string, n int) error {
+func checkTopLogprobs(param string, n whole) error {
 	if n < 0 || n > maxTopLogprobs {
 		return refuseField(param, "%s is %d; give 0 to %d", param, n, maxTopLogprobs)
 	}

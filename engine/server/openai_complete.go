@@ -1,14 +1,10 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"iter"
-	"math"
 	"net/http"
-	"strings"
 
 	"github.com/eyelet-engine/eyelet/engine"
 )
@@ -21,127 +17,79 @@ type completionRequest struct {
 	Suffix        string          `json:"suffix"`
 	Echo          bool            `json:"echo"`
 	Stream        bool            `json:"stream"`
-	StreamOptions struct {
-		IncludeUsage bool `json:"include_usage"`
-	} `json:"stream_options"`
-	N         *int  `json:"n"`
-	BestOf    *int  `json:"best_of"`
-	Stop      texts `json:"stop"`
-	MaxTokens *int  `json:"max_tokens"`
-	Logprobs  *int  `json:"logprobs"`
+	StreamOptions streamOptions   `json:"stream_options"`
+	N             *whole          `json:"n"`
+	BestOf        *whole          `json:"best_of"`
+	Stop          texts           `json:"stop"`
+	MaxTokens     *whole          `json:"max_tokens"`
+	Logprobs      *whole          `json:"logprobs"`
 }
 
-// completionTokens is how long an answer is where the request does not say, as in OpenAI's API.
-const completionTokens = 16
+const (
+	// completionTokens is how long an answer is where the request does not say, as in OpenAI's API.
+	completionTokens = 16
+	// maxCompletions bounds the answers to one request; maxAtOnce of them are computed side by side.
+	maxCompletions = 2048
+)
 
-// completionChoice is an answer, or a piece of it.
-type completionChoice struct {
-	Text     string              `json:"text"`
-	Index    int                 `json:"index"`
-	Logprobs *completionLogprobs `json:"logprobs"`
-	Finish   *string             `json:"finish_reason"`
+// completionTask is what a request asks about one of its prompts.
+type completionTask struct {
+	prompt  rawInput
+	request engine.Request
 }
 
-type completionLogprobs struct {
-	Tokens  []string             `json:"tokens"`
-	Values  []float64            `json:"token_logprobs"`
-	Top     []map[string]float64 `json:"top_logprobs"`
-	Offsets []int                `json:"text_offset"`
-}
-
-type completion struct {
-	ID      string             `json:"id"`
-	Object  string             `json:"object"`
-	Created int64              `json:"created"`
-	Model   string             `json:"model"`
-	Choices []completionChoice `json:"choices"`
-	Usage   *openaiUsage       `json:"usage,omitempty"`
-}
-
-// prompts are the prompts of a request: a text, several, a list of tokens, or several of these.
-func (q *completionRequest) prompts() ([]engine.Request, error) {
-	raw := bytes.TrimSpace(q.Prompt)
-	if len(raw) == 0 || string(raw) == "null" {
-		return nil, refuseField("prompt", "prompt is missing")
-	}
-	// What does not fit leaves something behind all the same, so that each try has a variable of its own.
-	var one string
-	var many, texts []string
-	var tokens []engine.Token
-	var lists, several [][]engine.Token
-	switch {
-	case json.Unmarshal(raw, &one) == nil:
-		many = []string{one}
-	case json.Unmarshal(raw, &texts) == nil:
-		many = texts
-	case json.Unmarshal(raw, &tokens) == nil:
-		lists = [][]engine.Token{tokens}
-	case json.Unmarshal(raw, &several) == nil:
-		lists = several
-	default:
-		return nil, refuseField("prompt", "prompt is neither a text nor a list of texts or of tokens")
-	}
-	var out []engine.Request
-	for _, text := range many {
-		out = append(out, engine.Request{Prompt: text})
-	}
-	for _, list := range lists {
-		out = append(out, engine.Request{Before: list})
-	}
-	if len(out) == 0 || len(out) > maxAnswers {
-		return nil, refuseField("prompt", "prompt has %d entries; give 1 to %d", len(out), maxAnswers)
-	}
-	for _, r := range out {
-		if r.Prompt == "" && len(r.Before) == 0 {
-			return nil, refuseField("prompt", "a prompt is empty")
-		}
-	}
-	return out, nil
-}
-
-// requests are the answers to compute, in the order of their indexes.
-func (q *completionRequest) requests(m *model) ([]engine.Request, error) {
-	n, err := answersOf(q.N)
-	if err != nil {
-		return nil, err
+// tasks checks a request and translates it, prompt by prompt. It returns the number of answers to each as well.
+func (q *completionRequest) tasks(m *model) (list []completionTask, n int, err error) {
+	if n, err = answersOf(q.N); err != nil {
+		return nil, 0, err
 	}
 	switch {
 	case q.Suffix != "":
-		return nil, refuseField("suffix", "this server fills in no suffix")
-	case q.BestOf != nil && *q.BestOf > n:
-		return nil, refuseField("best_of", "best_of is not supported; give n")
+		return nil, 0, refuseField("suffix", "this server fills in no suffix")
+	case q.BestOf != nil && int(*q.BestOf) > n:
+		return nil, 0, refuseField("best_of", "best_of is not supported; give n")
 	}
 	if q.Logprobs != nil {
 		if err := checkTopLogprobs("logprobs", *q.Logprobs); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 	}
 	if err := checkStops("stop", q.Stop); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	prompts, err := q.prompts()
+	prompts, err := rawInputs(q.Prompt, "prompt", maxCompletions)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	if len(prompts)*n > maxAnswers {
-		return nil, refuseField("n", "%d prompts with %d answers each are more than %d", len(prompts), n, maxAnswers)
+	if len(prompts) == 0 {
+		prompts = []rawInput{{}} // the model begins a text, as in OpenAI's API
 	}
-	var list []engine.Request
-	for _, r := range prompts {
-		r.MaxTokens, r.Stop = completionTokens, q.Stop
+	if len(prompts)*n > maxCompletions {
+		return nil, 0, refuseField("n", "%d prompts with %d answers each are more than %d", len(prompts), n, maxCompletions)
+	}
+	for _, prompt := range prompts {
+		r := engine.Request{Prompt: prompt.text, Before: prompt.tokens, Stop: q.Stop}
 		if q.Logprobs != nil {
-			r.Logprobs, r.TopLogprobs = true, *q.Logprobs
+			r.Logprobs, r.TopLogprobs = true, int(*q.Logprobs)
 		}
-		if err := maxTokens(&r, "max_tokens", q.MaxTokens); err != nil {
-			return nil, err
+		if !q.scoresOnly() {
+			if err := maxTokens(&r, "max_tokens", q.MaxTokens); err != nil {
+				return nil, 0, err
+			}
 		}
 		if err := q.apply(&r, m); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
-		list = append(list, copies(r, n)...)
+		if r.MaxTokens == 0 {
+			r.MaxTokens = completionTokens
+		}
+		list = append(list, completionTask{prompt, r})
 	}
-	return list, nil
+	return list, n, nil
 }
+
+// scoresOnly reports whether no token of an answer is wanted: only the prompt, and how probable it is.
+func (q *completionRequest) scoresOnly() bool { return q.MaxTokens != nil && *q.MaxTokens == 0 }
 
 // openaiComplete answers POST /v1/completions: text goes to the model as it stands.
 func (s *Server) openaiComplete(w http.ResponseWriter, r *http.Request) error {
@@ -150,7 +98,7 @@ func (s *Server) openaiComplete(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	requests, err := q.requests(m)
+	tasks, n, err := q.tasks(m)
 	if err != nil {
 		return err
 	}
@@ -159,104 +107,55 @@ func (s *Server) openaiComplete(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer l.Release()
-	n, _ := answersOf(q.N) // requests has checked it
-	o := &completionOutput{s: s, w: w, q: &q, n: n, whole: make([]completionChoice, len(requests)), text: make([]strings.Builder, len(requests)), offsets: make([]int, len(requests))}
+	o := &completionOutput{s: s, w: w, q: &q, n: n}
 	o.base = completion{ID: "cmpl-" + rand.Text(), Object: "text_completion", Created: now(), Model: q.Model, Choices: []completionChoice{}}
-	for i := range o.whole {
-		o.whole[i].Index = i
-		if q.Echo {
-			o.text[i].WriteString(requests[i].Prompt)
+	var requests []engine.Request
+	for _, t := range tasks {
+		if err := l.begin(&t); err != nil {
+			return err
 		}
+		if err := o.addPrompt(r.Context(), l, &t); err != nil {
+			return err
+		}
+		requests = append(requests, copies(t.request, n)...)
 	}
 	if q.Stream {
 		o.events = s.newEvents(w)
+		o.base.Usage = q.StreamOptions.none()
+	}
+	if q.scoresOnly() {
+		return o.endUnanswered()
 	}
 	return o.run(r.Context(), l.generateAll(r.Context(), requests))
 }
 
-// completionOutput writes the answers to a completion request.
-type completionOutput struct {
-	s       *Server
-	w       http.ResponseWriter
-	q       *completionRequest
-	base    completion
-	usage   openaiUsage
-	whole   []completionChoice
-	text    []strings.Builder // what is not sent yet
-	n       int               // answers to a prompt
-	offsets []int             // bytes of the answer that tokens with logprobs have
-	events  *events
-}
-
-func (o *completionOutput) run(ctx context.Context, answers iter.Seq2[indexed, error]) error {
-	for e, err := range answers {
-		if err != nil {
-			return o.s.broken(ctx, o.events, err, func(f *failure) any { return openaiErrorEvent(f) })
-		}
-		if err := o.take(e); err != nil {
-			return err
-		}
-	}
-	if o.events == nil {
-		o.base.Choices, o.base.Usage = o.whole, &o.usage
-		return o.s.writeJSON(o.w, http.StatusOK, o.base)
-	}
-	if o.q.StreamOptions.IncludeUsage {
-		last := o.base
-		last.Usage = &o.usage
-		if err := o.events.send("", last); err != nil {
-			return err
-		}
-	}
-	return o.events.raw("", []byte("[DONE]"))
-}
-
-func (o *completionOutput) take(e indexed) error {
-	i := e.index
-	c := &o.whole[i]
-	o.text[i].WriteString(e.Text)
-	o.addLogprobs(c, e.Logprobs)
-	if e.Done != nil {
-		word := finishWords[e.Done.Finish]
-		c.Finish = &word
-		if i%o.n == 0 { // the answers to a prompt come n at a time, and the prompt counts once
-			o.usage.Prompt += e.Done.Usage.Prompt
-			o.usage.Details.Cached += e.Done.Usage.Cached
-		}
-		o.usage.Completion += e.Done.Usage.Completion
-		o.usage.Total = o.usage.Prompt + o.usage.Completion
-	}
-	if o.events == nil {
-		if e.Done != nil {
-			c.Text = o.text[i].String()
-		}
+// begin gives an empty prompt the token with which the model begins a text.
+func (l *lease) begin(t *completionTask) error {
+	if !t.prompt.empty() {
 		return nil
 	}
-	if o.text[i].Len() == 0 && e.Done == nil {
-		return nil
+	opening, ok := l.Model.Opening()
+	if !ok {
+		return refuseField("prompt", "the prompt is empty, and the model has no token that begins a text; give a prompt")
 	}
-	chunk := o.base
-	c.Text = o.text[i].String()
-	chunk.Choices = []completionChoice{*c}
-	o.text[i].Reset()
-	c.Logprobs = nil
-	return o.events.send("", chunk)
+	t.request.Before = []engine.Token{opening}
+	return nil
 }
 
-func (o *completionOutput) addLogprobs(c *completionChoice, list []engine.TokenLogprob) {
-	for _, t := range list {
-		if c.Logprobs == nil {
-			c.Logprobs = &completionLogprobs{}
-		}
-		l := c.Logprobs
-		l.Tokens = append(l.Tokens, strings.ToValidUTF8(t.Text, "\uFFFD"))
-		l.Values = append(l.Values, max(t.Logprob, -math.MaxFloat32))
-		l.Offsets = append(l.Offsets, o.offsets[c.Index])
-		o.offsets[c.Index] += len(t.Text)
-		top := map[string]float64{}
-		for _, x := range t.Top {
-			top[strings.ToValidUTF8(x.Text, "\uFFFD")] = max(x.Logprob, -math.MaxFloat32)
-		}
-		l.Top = append(l.Top, top)
+// promptOf is the prompt of a task as it comes back: its text, and, where wanted, its tokens with their probabilities. Read is how many
+// tokens it has.
+func (l *lease) promptOf(ctx context.Context, q *completionRequest, t *completionTask) (*engine.Scores, error) {
+	switch {
+	case q.Echo && q.Logprobs != nil && !t.prompt.empty():
+		return l.Model.Score(ctx, engine.ScoreRequest{Prompt: t.prompt.text, Tokens: t.prompt.tokens, Top: int(*q.Logprobs)})
+	case !q.Echo && !q.scoresOnly():
+		return &engine.Scores{}, nil
 	}
+	out := &engine.Scores{Text: t.prompt.text}
+	count, err := l.Model.Count(ctx, t.request)
+	if err == nil && len(t.prompt.tokens) > 0 {
+		out.Text, err = l.Model.Detokenize(t.prompt.tokens)
+	}
+	out.Read = count.Prompt
+	return out, err
 }

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -16,7 +15,7 @@ type embeddingRequest struct {
 	Model      string          `json:"model"`
 	Input      json.RawMessage `json:"input"`
 	Encoding   string          `json:"encoding_format"`
-	Dimensions *int            `json:"dimensions"`
+	Dimensions *whole          `json:"dimensions"`
 }
 
 type embedding struct {
@@ -25,25 +24,22 @@ type embedding struct {
 	Embedding any    `json:"embedding"` // a list of numbers, or base64 of float32 in little-endian order
 }
 
-// texts are the inputs.
-func (q *embeddingRequest) texts() (texts, error) {
-	var list texts
-	raw := bytes.TrimSpace(q.Input)
-	if len(raw) == 0 || string(raw) == "null" {
-		return nil, refuseField("input", "input is missing")
+// inputs are what is to be embedded.
+func (q *embeddingRequest) inputs() (r engine.EmbedRequest, err error) {
+	list, err := rawInputs(q.Input, "input", maxTexts)
+	if err != nil {
+		return r, err
 	}
-	if err := json.Unmarshal(raw, &list); err != nil {
-		return nil, refuseField("input", "input is neither a text nor a list of texts; lists of tokens are not supported")
+	if len(list) == 0 {
+		return r, refuseField("input", "input is missing")
 	}
-	if len(list) == 0 || len(list) > maxTexts {
-		return nil, refuseField("input", "input has %d texts; give 1 to %d", len(list), maxTexts)
-	}
-	for i, t := range list {
-		if t == "" {
-			return nil, refuseField("input", "text %d of input is empty", i+1)
+	for i, in := range list {
+		if in.empty() {
+			return r, refuseField("input", "text %d of input is empty", i+1)
 		}
+		r.Texts, r.Tokens = append(r.Texts, in.text), append(r.Tokens, in.tokens)
 	}
-	return list, nil
+	return r, nil
 }
 
 // openaiEmbed answers POST /v1/embeddings.
@@ -53,7 +49,7 @@ func (s *Server) openaiEmbed(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	list, err := q.texts()
+	inputs, err := q.inputs()
 	if err != nil {
 		return err
 	}
@@ -68,7 +64,7 @@ func (s *Server) openaiEmbed(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer l.Release()
-	out, err := l.Model.Embed(r.Context(), engine.EmbedRequest{Texts: list})
+	out, err := l.Model.Embed(r.Context(), inputs)
 	if err != nil {
 		return err
 	}
@@ -83,10 +79,10 @@ func (s *Server) openaiEmbed(w http.ResponseWriter, r *http.Request) error {
 	}{Object: "list", Model: q.Model}
 	for i, v := range out.Vectors {
 		if q.Dimensions != nil {
-			if *q.Dimensions > len(v) {
+			if int(*q.Dimensions) > len(v) {
 				return refuseField("dimensions", "dimensions is %d, and the model makes %d", *q.Dimensions, len(v))
 			}
-			v = shorten(v, *q.Dimensions)
+			v = shorten(v, int(*q.Dimensions))
 		}
 		e := embedding{Object: "embedding", Index: i, Embedding: v}
 		if q.Encoding == "base64" {

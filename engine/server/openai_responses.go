@@ -18,8 +18,8 @@ type responseRequest struct {
 	Input        responseInput  `json:"input"`
 	Instructions string         `json:"instructions"`
 	Stream       bool           `json:"stream"`
-	MaxTokens    *int           `json:"max_output_tokens"`
-	TopLogprobs  int            `json:"top_logprobs"`
+	MaxTokens    *whole         `json:"max_output_tokens"`
+	TopLogprobs  whole          `json:"top_logprobs"`
 	Include      []string       `json:"include"`
 	Tools        []responseTool `json:"tools"`
 	Text         struct {
@@ -159,7 +159,7 @@ func (q *responseRequest) request(t *talk, m *model) (r engine.Request, err erro
 	if err := t.responseTurns(q.Input); err != nil {
 		return r, err
 	}
-	r = engine.Request{Messages: t.messages, TopLogprobs: q.TopLogprobs, Thinking: thinkingOf(q.Reasoning.Effort)}
+	r = engine.Request{Messages: t.messages, TopLogprobs: int(q.TopLogprobs), Thinking: thinkingOf(q.Reasoning.Effort)}
 	r.Logprobs = q.TopLogprobs > 0 || slices.Contains(q.Include, "message.output_text.logprobs")
 	if err := maxTokens(&r, "max_output_tokens", q.MaxTokens); err != nil {
 		return r, err

@@ -20,7 +20,7 @@ type response struct {
 		Reason string `json:"reason"`
 	} `json:"incomplete_details"`
 	Instructions *string           `json:"instructions"`
-	MaxTokens    *int              `json:"max_output_tokens"`
+	MaxTokens    *whole            `json:"max_output_tokens"`
 	Model        string            `json:"model"`
 	Output       []any             `json:"output"`
 	Parallel     bool              `json:"parallel_tool_calls"`

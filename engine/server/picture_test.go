@@ -98,6 +98,7 @@ func FuzzRequests(f *testing.F) {
 		`{"input":[{"role":"user","content":"x"},{"type":"function_call","call_id":"1","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"1","output":"x"}],"text":{"format":{"type":"json_schema","schema":{}}}}`,
 		`{"max_tokens":5,"system":"x","messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"1","content":[{"type":"text","text":"x"}]},{"type":"image","source":{"type":"base64","data":"aGk="}}]}],"tool_choice":{"type":"any"}}`,
 		`{"prompt":[[1,2],[3]],"logprobs":3,"logit_bias":{"1":-100}}`, `{"input":["a","b"],"dimensions":3}`,
+		`{"prompt":["a",[1,2.0],"",[]],"max_tokens":"0","echo":true,"temperature":"0.5","seed":1e3}`,
 	} {
 		f.Add([]byte(body))
 	}
@@ -116,7 +117,7 @@ func FuzzRequests(f *testing.F) {
 		}
 		var c completionRequest
 		if decodeJSON(body, &c) == nil {
-			if list, err := c.requests(m); err == nil && len(list) > maxAnswers {
+			if list, n, err := c.tasks(m); err == nil && len(list)*n > maxCompletions {
 				t.Fatal("too many answers")
 			}
 		}
@@ -130,7 +131,7 @@ func FuzzRequests(f *testing.F) {
 		}
 		var e embeddingRequest
 		if decodeJSON(body, &e) == nil {
-			_, _ = e.texts()
+			_, _ = e.inputs()
 		}
 	})
 }

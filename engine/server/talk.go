@@ -43,6 +43,9 @@ type indexed struct {
 	index int
 }
 
+// maxAtOnce bounds the answers to one request that are computed side by side; the others wait for their turn.
+const maxAtOnce = 16
+
 // generateAll answers requests side by side. It ends with the first error; leaving the loop ends the answers.
 func (l *lease) generateAll(ctx context.Context, requests []engine.Request) iter.Seq2[indexed, error] {
 	return func(yield func(indexed, error) bool) {
@@ -61,10 +64,15 @@ func (l *lease) generateAll(ctx context.Context, requests []engine.Request) iter
 			over bool
 		}
 		arrivals := make(chan arrival)
+		turns := make(chan struct{}, maxAtOnce)
 		for i, r := range requests {
 			go func() {
-				for e, err := range l.generate(ctx, r) {
-					arrivals <- arrival{indexed: indexed{e, i}, err: err}
+				turns <- struct{}{}
+				defer func() { <-turns }()
+				if ctx.Err() == nil { // else nobody listens any more
+					for e, err := range l.generate(ctx, r) {
+						arrivals <- arrival{indexed: indexed{e, i}, err: err}
+					}
 				}
 				arrivals <- arrival{over: true}
 			}()
