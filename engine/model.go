@@ -156,11 +156,7 @@ func (e *Engine) Load(ctx context.Context, spec ModelSpec) (*Model, error) {
 		return nil, err
 	}
 	defer e.loading.Done()
-<<<<<<< HEAD
-	m := &Model{engine: e, spec: spec, exactImages: spec.ExactImages, maxGap: cmp.Or(spec.MaxGap, sched.DefaultMaxGap), embedding: make(chan struct{}, 1)}
-=======
-	m := &Model{engine: e, exactImages: spec.ExactImages, maxGap: cmp.Or(spec.MaxGap, sched.DefaultMaxGap), embedding: make(chan struct{}, 1), scoring: make(chan struct{}, 1)}
->>>>>>> bc84c4c (Score prompts: echo with log-probabilities on completions, tokens as input, numbers as clients write them)
+	m := &Model{engine: e, spec: spec, exactImages: spec.ExactImages, maxGap: cmp.Or(spec.MaxGap, sched.DefaultMaxGap), embedding: make(chan struct{}, 1), scoring: make(chan struct{}, 1)}
 	m.closed, m.end = context.WithCancelCause(context.Background())
 	if err := m.open(ctx, spec); err != nil {
 		_ = m.free()
