@@ -16,11 +16,15 @@ type EmbedRequest struct {
 	Tokens [][]Token
 	// Truncate cuts texts that are longer than the model takes; else they are an error, ErrContextLength.
 	Truncate bool
+	// Context is the most tokens of a text, those included that the model wants around it, where that is less than the model takes; 0 means no less.
+	Context int
+	// Plain leaves vectors as long as the model makes them.
+	Plain bool
 }
 
 // Embeddings is the answer to an EmbedRequest.
 type Embeddings struct {
-	Vectors [][]float32 // one a text, of Euclidean length 1, as wide as the model's output
+	Vectors [][]float32 // one a text, of Euclidean length 1 but where EmbedRequest.Plain is set, as wide as the model's output
 	Tokens  []int       // how many tokens were read of each text, those included that the model wants around it
 }
 
@@ -78,7 +82,7 @@ func (m *Model) embed(ctx context.Context, r EmbedRequest) (*Embeddings, error) 
 		return nil, err
 	}
 	for i, t := range texts {
-		v, err := t.vector()
+		v, err := t.vector(r.Plain)
 		if err != nil {
 			return nil, fmt.Errorf("engine: text %d: %w", i+1, err)
 		}
@@ -106,8 +110,8 @@ func (t *embedText) add(row []float32) {
 	t.n++
 }
 
-// vector is the mean of what was added, scaled to length 1.
-func (t *embedText) vector() ([]float32, error) {
+// vector is the mean of what was added, scaled to length 1 but where plain is true.
+func (t *embedText) vector(plain bool) ([]float32, error) {
 	square := 0.0
 	for _, x := range t.sum {
 		square += x * x
@@ -115,9 +119,13 @@ func (t *embedText) vector() ([]float32, error) {
 	if !(square > 0) || math.IsInf(square, 0) {
 		return nil, errors.New("the model's output has no direction: it is zero or not finite")
 	}
+	by := math.Sqrt(square)
+	if plain {
+		by = float64(t.n)
+	}
 	v := make([]float32, len(t.sum))
 	for i, x := range t.sum {
-		v[i] = float32(x / math.Sqrt(square))
+		v[i] = float32(x / by)
 	}
 	return v, nil
 }

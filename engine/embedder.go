@@ -87,6 +87,17 @@ func (e *embedder) tokenize(r EmbedRequest) ([]*embedText, error) {
 	if len(r.Texts) == 0 {
 		return nil, fmt.Errorf("%w: no text to embed", ErrRequest)
 	}
+	most, vocab := e.most, e.model.lm.Vocab()
+	if r.Context > 0 {
+		most = min(most, r.Context)
+	}
+	around, err := vocab.Tokenize("", true, false)
+	if err != nil {
+		return nil, fmt.Errorf("engine: embeddings: %w", err)
+	}
+	if r.Context < 0 || most <= len(around) {
+		return nil, fmt.Errorf("%w: the input after truncation exceeds the maximum context length: of %d tokens none is left for text", ErrContextLength, most)
+	}
 	var texts []*embedText
 	if r.Tokens != nil && len(r.Tokens) != len(r.Texts) {
 		return nil, fmt.Errorf("%w: %d lists of tokens for %d texts", ErrRequest, len(r.Tokens), len(r.Texts))
@@ -98,13 +109,11 @@ func (e *embedder) tokenize(r EmbedRequest) ([]*embedText, error) {
 			return nil, fmt.Errorf("text %d: %w", i+1, err)
 		case len(tokens) == 0:
 			return nil, fmt.Errorf("%w: text %d is empty", ErrRequest, i+1)
-		case len(tokens) > e.most && !r.Truncate:
-			return nil, fmt.Errorf("%w: text %d has %d tokens, and the model takes %d; shorten it", ErrContextLength, i+1, len(tokens), e.most)
-		case len(tokens) > e.most:
-			end := tokens[len(tokens)-1]
-			if tokens = tokens[:e.most]; e.model.lm.Vocab().AddEOS() {
-				tokens[e.most-1] = end
-			}
+		case len(tokens) > most && !r.Truncate:
+			return nil, fmt.Errorf("%w: the input length exceeds the context length: text %d has %d tokens, and there is room for %d; shorten it", ErrContextLength, i+1, len(tokens), most)
+		case len(tokens) > most:
+			end := commonEnd(tokens, around)
+			tokens = append(tokens[:most-len(end)], end...)
 		}
 		texts = append(texts, &embedText{tokens: tokens})
 	}
@@ -121,6 +130,15 @@ func (e *embedder) tokens(r *EmbedRequest, i int, text string) ([]Token, error) 
 		return nil, fmt.Errorf("%w: %w", ErrRequest, err)
 	}
 	return tokens, nil
+}
+
+// commonEnd is the longest end of b that is one of a too.
+func commonEnd(a, b []llama.Token) []llama.Token {
+	n := 0
+	for n < min(len(a), len(b)) && a[len(a)-1-n] == b[len(b)-1-n] {
+		n++
+	}
+	return b[len(b)-n:]
 }
 
 // compute fills in the sums of texts, as many at a time as the context holds.

@@ -64,43 +64,41 @@ func (m *Model) prompt(ctx context.Context, r *Request, t *Timings) (*prompt, er
 	if err := m.resume(p, r.Before); err != nil {
 		return nil, err
 	}
-	if len(r.Messages) == 0 {
-		err := m.rawPrompt(ctx, p, r, t)
-		if err == nil {
-			err = m.checkLength(p)
-		}
-		if err != nil {
-			p.close()
-			return nil, err
-		}
-		return p, nil
-	}
-	messages, images, err := m.chatMessages(r.Messages)
-	if err != nil {
-		return nil, err
-	}
-	options := chat.RenderOptions{AddGenerationPrompt: true, BareImages: m.vision != nil && m.vision.bringsMarkers()}
-	if messages, err = m.tell(ctx, messages, r, &options); err != nil {
-		return nil, err
-	}
-	parts, err := m.render(ctx, messages, options, r.Template, len(images))
-	if err != nil {
-		return nil, err
-	}
-	p.thinking = m.opensThoughts(parts)
-	stretches, err := m.dialogue.tokenize(parts, p.n == 0)
+	stretches, images, err := m.stretches(ctx, r, p)
 	if err == nil {
 		err = m.addStretches(ctx, p, stretches, images, t)
 	}
-	if err != nil {
-		p.close()
-		return nil, err
+	if err == nil {
+		err = m.checkLength(p, r)
 	}
-	if err := m.checkLength(p); err != nil {
+	if err != nil {
 		p.close()
 		return nil, err
 	}
 	return p, nil
+}
+
+// stretches are the tokens and pictures of a request behind Request.Before, which p has. It notes in p whether the template opens thoughts.
+func (m *Model) stretches(ctx context.Context, r *Request, p *prompt) ([]Stretch, []*Image, error) {
+	if len(r.Messages) == 0 {
+		stretches, err := m.rawStretches(r)
+		return stretches, r.Images, err
+	}
+	messages, images, err := m.chatMessages(r.Messages)
+	if err != nil {
+		return nil, nil, err
+	}
+	options := chat.RenderOptions{AddGenerationPrompt: true, BareImages: m.vision != nil && m.vision.bringsMarkers()}
+	if messages, err = m.tell(ctx, messages, r, &options); err != nil {
+		return nil, nil, err
+	}
+	parts, err := m.render(ctx, messages, options, r.Template, len(images))
+	if err != nil {
+		return nil, nil, err
+	}
+	p.thinking = m.opensThoughts(parts)
+	stretches, err := m.dialogue.tokenize(parts, p.n == 0)
+	return stretches, images, err
 }
 
 // chatMessages are the messages as the template package takes them, and the pictures in reading order.
@@ -169,13 +167,21 @@ func (m *Model) lookAt(ctx context.Context, image *Image, t *Timings) ([]piece, 
 	return pieces, nil
 }
 
-func (m *Model) checkLength(p *prompt) error {
+// limit is the most tokens of a request's prompt and answer together.
+func (m *Model) limit(r *Request) int {
+	if r.Context > 0 {
+		return min(r.Context, m.cells)
+	}
+	return m.cells
+}
+
+// checkLength checks that a prompt leaves room for an answer, of one token at least.
+func (m *Model) checkLength(p *prompt, r *Request) error {
 	if p.n == 0 {
 		return fmt.Errorf("%w: the prompt is empty", ErrRequest)
 	}
-	// One cell at least must be left for the answer.
-	if n := m.cells; p.n >= n {
-		hint := "shorten it or give a larger context (--ctx)"
+	if n := m.limit(r); p.n >= n {
+		hint := "shorten it or give a larger context"
 		if train := m.lm.NCtxTrain(); train > 0 && p.n >= train {
 			hint = fmt.Sprintf("shorten it; the model was trained for %d tokens", train)
 		}
@@ -201,6 +207,8 @@ func (r *Request) check() error {
 		return fmt.Errorf("%w: the session's name: %w", ErrRequest, disk.CheckName(r.Session))
 	case r.MaxTokens < 0:
 		return fmt.Errorf("%w: MaxTokens is %d", ErrRequest, r.MaxTokens)
+	case r.Context < 0:
+		return fmt.Errorf("%w: Context is %d", ErrRequest, r.Context)
 	case r.TopLogprobs < 0 || r.TopLogprobs > 1000:
 		return fmt.Errorf("%w: TopLogprobs is %d; give 0 to 1000", ErrRequest, r.TopLogprobs)
 	}

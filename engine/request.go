@@ -39,6 +39,9 @@ type Request struct {
 	Guidance       float32
 	NegativePrompt string
 
+	// Context is the most tokens of prompt and answer together, where that is less than the context of the model; 0 means no less. A longer prompt
+	// is ErrContextLength; see [Model.Fit].
+	Context int
 	// MaxTokens ends the answer; 0 means when the context is full.
 	MaxTokens int
 	// Stop ends the answer before any of these texts appears in it.

@@ -13,7 +13,7 @@ import (
 // task makes a prompt ready for the scheduler: its items, their positions, and where its pictures come from.
 func (m *Model) task(p *prompt, r *Request) (*sched.Task, error) {
 	t := &sched.Task{
-		Prompt: &kv.Prompt{}, MaxTokens: r.MaxTokens, Fresh: r.Fresh, Shift: r.ContextShift && m.shifts, NoSpeculation: r.NoSpeculation,
+		Prompt: &kv.Prompt{}, MaxTokens: r.MaxTokens, Cells: m.limit(r), Fresh: r.Fresh, Shift: r.ContextShift && m.shifts, NoSpeculation: r.NoSpeculation,
 		MostGuesses: r.MostGuesses,
 		Client:      r.Client, Priority: r.Priority, Trace: r.Trace,
 	}

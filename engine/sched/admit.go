@@ -70,7 +70,15 @@ func (s *Scheduler) needs(t *Task) int {
 			n -= k // finished sequences count as available already
 		}
 	}
-	return min(n, s.cfg.Cells)
+	return min(n, s.cells(t))
+}
+
+// cells is the most items that a task may have.
+func (s *Scheduler) cells(t *Task) int {
+	if t.Cells > 0 {
+		return min(t.Cells, s.cfg.Cells)
+	}
+	return s.cfg.Cells
 }
 
 // begin admits a task.
@@ -81,8 +89,8 @@ func (s *Scheduler) begin(t *Task) {
 		t.tickets = make([]*media.Ticket, len(t.Pictures))
 		t.report.Queue = time.Since(t.arrived)
 	}
-	if len(t.Prompt.Items) > s.cfg.Cells {
-		s.finish(t, fmt.Errorf("sched: a prompt of %d items for %d cells", len(t.Prompt.Items), s.cfg.Cells))
+	if most := s.cells(t); len(t.Prompt.Items) > most {
+		s.finish(t, fmt.Errorf("sched: a prompt of %d items for %d cells", len(t.Prompt.Items), most))
 		return
 	}
 	if t.saved != nil {

@@ -138,7 +138,7 @@ func (s *Scheduler) resume(t *Task) {
 // fill deals with tasks that have as many items as a sequence can hold.
 func (s *Scheduler) fill() {
 	for i := len(s.active) - 1; i >= 0; i-- {
-		if t := s.active[i]; t.state == reading && t.answered > 0 && len(t.Prompt.Items) > s.cfg.Cells {
+		if t := s.active[i]; t.state == reading && t.answered > 0 && len(t.Prompt.Items) > s.cells(t) {
 			s.noMore(t)
 		}
 	}
@@ -160,7 +160,7 @@ func (s *Scheduler) noMore(t *Task) {
 // shift drops half of what follows the first quarter of the context, or what the task says to keep, so that its beginning, where instructions
 // stand, and what was said last remain.
 func (s *Scheduler) shift(t *Task) bool {
-	keep := min(t.seq.Len(), s.cfg.Cells) / 4
+	keep := min(t.seq.Len(), s.cells(t)) / 4
 	if t.Keep > 0 {
 		keep = min(t.Keep, t.seq.Len())
 	}

@@ -31,6 +31,8 @@ type Task struct {
 	Answer Answer
 	// MaxTokens is the most tokens of the answer; 0 means as many as there is room for.
 	MaxTokens int
+	// Cells is the most items of prompt and answer together; 0 means Config.Cells, which also bounds it.
+	Cells int
 	// Fresh computes the prompt without what stands of it in the cache, and leaves nothing to others while it runs. Nothing is guessed, and
 	// while it is the only task, the cache is emptied before and portions do not depend on time, so that its text can be had again.
 	Fresh bool

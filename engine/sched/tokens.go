@@ -57,7 +57,7 @@ func (s *Scheduler) planAnswers(answers int, guesses bool) (parts []part) {
 		}
 		p := part{t: t, from: t.seq.Len(), to: len(t.Prompt.Items)}
 		if guesses && !t.NoSpeculation && !t.Fresh {
-			room := s.cfg.Cells - p.to
+			room := s.cells(t) - p.to
 			if t.MaxTokens > 0 {
 				room = min(room, t.MaxTokens-t.answered-1)
 			}

@@ -1,12 +1,8 @@
 package server
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
-	"iter"
 	"net/http"
-	"sort"
 	"strings"
 	"time"
 
@@ -48,12 +44,8 @@ func (s *Server) ollamaChat(w http.ResponseWriter, r *http.Request) error {
 	if request.Thinking == engine.ThinkOn && !l.Model.Thinks() {
 		return refuseField("think", "%q does not support thinking", q.Model)
 	}
-	generate := l.generateFitting
-	if q.Truncate != nil && !*q.Truncate {
-		generate = l.generate
-	}
 	out := &ollamaOutput{s: s, w: w, ctx: r.Context(), model: q.Model, began: began, load: l.load, streamed: q.Stream == nil || *q.Stream}
-	return out.run(generate(r.Context(), request), func(e ollamaEvent) any {
+	return out.run(l.generateFitting(r.Context(), request, options.fitting(q.Truncate)), func(e ollamaEvent) any {
 		c := api.ChatResponse{Model: e.model, CreatedAt: e.at, Message: api.Message{Role: "assistant", Content: e.text, Thinking: e.thinking, ToolCalls: e.calls}, Logprobs: e.logprobs}
 		if e.done {
 			c.Done, c.DoneReason, c.Metrics = true, e.reason, e.metrics
@@ -159,58 +151,6 @@ func ollamaCalls(calls []api.ToolCall) []engine.ToolCall {
 	var out []engine.ToolCall
 	for _, c := range calls {
 		out = append(out, engine.ToolCall{ID: c.ID, Name: c.Function.Name, Arguments: c.Function.Arguments.String()})
-	}
-	return out
-}
-
-// generateFitting is generate, but leaves out the oldest messages of a conversation that is longer than the context, as Ollama does: system messages
-// and the last one always stay.
-func (l *lease) generateFitting(ctx context.Context, r engine.Request) iter.Seq2[engine.Event, error] {
-	return func(yield func(engine.Event, error) bool) {
-		for e, err := range l.generate(ctx, r) {
-			if errors.Is(err, engine.ErrContextLength) { // which is found before anything is computed
-				var ok bool
-				if r.Messages, ok = l.fitMessages(ctx, r); ok {
-					break
-				}
-			}
-			if !yield(e, err) || err != nil || e.Done != nil {
-				return
-			}
-		}
-		l.generate(ctx, r)(yield)
-	}
-}
-
-// fitMessages leaves out the fewest of the oldest messages whose absence makes a conversation fit. It returns false if none does.
-func (l *lease) fitMessages(ctx context.Context, r engine.Request) (fitting []engine.Message, ok bool) {
-	messages := r.Messages
-	droppable := 0
-	for _, msg := range messages[:len(messages)-1] {
-		if msg.Role != "system" {
-			droppable++
-		}
-	}
-	drop := 1 + sort.Search(droppable, func(i int) bool {
-		r.Messages = withoutOldest(messages, i+1)
-		_, err := l.Model.Count(ctx, r)
-		return !errors.Is(err, engine.ErrContextLength) // what else is wrong with it, Generate will say
-	})
-	if drop > droppable {
-		return messages, false
-	}
-	return withoutOldest(messages, drop), true
-}
-
-// withoutOldest leaves out the first n messages that are neither a system's nor the last.
-func withoutOldest(messages []engine.Message, n int) []engine.Message {
-	var out []engine.Message
-	for i, msg := range messages {
-		if n > 0 && msg.Role != "system" && i < len(messages)-1 {
-			n--
-			continue
-		}
-		out = append(out, msg)
 	}
 	return out
 }

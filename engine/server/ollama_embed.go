@@ -51,7 +51,7 @@ func (s *Server) ollamaEmbeddings(w http.ResponseWriter, r *http.Request) error 
 	if q.Prompt != "" {
 		texts = []string{q.Prompt}
 	}
-	out, _, err := s.embed(r, m, q.Options, q.KeepAlive, engine.EmbedRequest{Texts: texts, Truncate: true})
+	out, _, err := s.embed(r, m, q.Options, q.KeepAlive, engine.EmbedRequest{Texts: texts, Truncate: true, Plain: true})
 	if err != nil {
 		return err
 	}
@@ -75,6 +75,7 @@ func (s *Server) embed(r *http.Request, m *model, options map[string]any, keep *
 		return nil, 0, err
 	}
 	defer l.Release()
+	q.Context = o.context
 	if len(q.Texts) == 0 {
 		return &engine.Embeddings{}, l.load, nil
 	}

@@ -43,7 +43,7 @@ func (s *Server) ollamaGenerate(w http.ResponseWriter, r *http.Request) error {
 	}
 	options.apply(request, l.Model.Info().Context)
 	out := &ollamaOutput{s: s, w: w, ctx: r.Context(), model: q.Model, began: began, load: l.load, streamed: q.Stream == nil || *q.Stream, raw: q.Raw}
-	return out.run(l.generate(r.Context(), *request), func(e ollamaEvent) any {
+	return out.run(l.generateFitting(r.Context(), *request, options.fitting(q.Truncate)), func(e ollamaEvent) any {
 		g := api.GenerateResponse{Model: e.model, CreatedAt: e.at, Response: e.text, Thinking: e.thinking, Logprobs: e.logprobs}
 		if e.done {
 			g.Done, g.DoneReason, g.Metrics = true, e.reason, e.metrics

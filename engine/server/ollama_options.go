@@ -16,10 +16,12 @@ type ollamaOptions struct {
 	stop     []string
 	predict  int // most tokens of the answer; 0 and less for no limit
 	context  int // the length asked for; 0 for none
+	keep     int // tokens at the start of a prompt that stay where it is cut
+	shifted  int // those that stay when the answer moves through the context, as engine.Request.Keep
 }
 
 func newOllamaOptions() *ollamaOptions {
-	return &ollamaOptions{sampling: engine.Sampling{Temperature: 0.8, TopK: 40, TopP: 0.9, RepeatPenalty: 1.1, PenaltyLastN: 64}}
+	return &ollamaOptions{sampling: engine.Sampling{Temperature: 0.8, TopK: 40, TopP: 0.9, RepeatPenalty: 1, PenaltyLastN: 64}, keep: 4}
 }
 
 // ofModel takes over what the model's manifest recommends.
@@ -51,7 +53,7 @@ func take[T any](to, from *T) {
 // Names of options that choose how a model is loaded, which is the operator's business here, or that have no meaning for this engine. They
 // are passed over, as Ollama passes over names that it does not know.
 //
-//	num_keep num_batch num_gpu main_gpu use_mmap num_thread low_vram f16_kv numa vocab_only use_mlock penalize_newline tfs_z mirostat*
+//	num_batch num_gpu main_gpu use_mmap num_thread low_vram f16_kv numa vocab_only use_mlock penalize_newline tfs_z mirostat*
 
 // ofRequest takes over what a request chooses.
 func (o *ollamaOptions) ofRequest(options map[string]any) error {
@@ -79,7 +81,7 @@ func (o *ollamaOptions) ofRequest(options map[string]any) error {
 		low, high float64
 	}{
 		{"top_k", &s.TopK, -1, math.MaxInt32}, {"repeat_last_n", &s.PenaltyLastN, -1, math.MaxInt32}, {"num_predict", &o.predict, -2, math.MaxInt32},
-		{"num_ctx", &o.context, 0, 1 << 24}, {"seed", &seed, math.MinInt64, math.MaxInt64},
+		{"num_ctx", &o.context, 0, 1 << 24}, {"num_keep", &o.keep, -1, math.MaxInt32}, {"seed", &seed, math.MinInt64, math.MaxInt64},
 	} {
 		if v, ok := options[f.name]; ok && v != nil {
 			x, err := number(f.name, v, f.low, f.high)
@@ -95,6 +97,9 @@ func (o *ollamaOptions) ofRequest(options map[string]any) error {
 	if seed >= 0 {
 		n := uint32(seed)
 		s.Seed = &n
+	}
+	if v, ok := options["num_keep"]; ok && v != nil {
+		o.shifted = o.keep
 	}
 	return o.takeStop(options["stop"])
 }
@@ -142,7 +147,11 @@ func number(name string, v any, low, high float64) (float64, error) {
 
 // apply makes the options part of a request to a model with the given context length.
 func (o *ollamaOptions) apply(r *engine.Request, context int) {
-	r.Sampling, r.Stop = o.sampling, o.stop
+	r.Sampling, r.Stop, r.Keep = o.sampling, o.stop, o.shifted
+	if o.context > 0 {
+		r.Context = max(o.context, leastContext)
+		context = min(context, r.Context)
+	}
 	s := &r.Sampling
 	s.TopK = max(s.TopK, 0)
 	switch {
@@ -154,6 +163,21 @@ func (o *ollamaOptions) apply(r *engine.Request, context int) {
 	if r.MaxTokens = max(o.predict, 0); r.MaxTokens == 0 && r.ContextShift {
 		r.MaxTokens = endlessFactor * context // an answer that moves through the context would never end by itself
 	}
+}
+
+// leastContext is the shortest context that a request can ask for, as in Ollama.
+const leastContext = 4
+
+// fitting says what may be left out of a request that is too long: all that Ollama leaves out, but nothing where truncate is false.
+func (o *ollamaOptions) fitting(truncate *bool) *engine.Fitting {
+	if truncate != nil && !*truncate {
+		return nil
+	}
+	keep := o.keep
+	if keep < 0 {
+		keep = math.MaxInt32
+	}
+	return &engine.Fitting{Cut: true, Keep: keep}
 }
 
 // endlessFactor is how many context lengths an answer without a limit can have, as in Ollama.

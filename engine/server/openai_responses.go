@@ -150,6 +150,11 @@ func (q *responseRequest) request(t *talk, m *model) (r engine.Request, err erro
 	case len(q.Input) == 0:
 		return r, refuseField("input", "input is empty; give a text or a list of items")
 	}
+	switch q.Truncation {
+	case "", "disabled", "auto":
+	default:
+		return r, refuseField("truncation", "truncation is %.40q; give auto or disabled", q.Truncation)
+	}
 	if err := checkTopLogprobs("top_logprobs", q.TopLogprobs); err != nil {
 		return r, err
 	}
@@ -202,7 +207,11 @@ func (s *Server) openaiRespond(w http.ResponseWriter, r *http.Request) error {
 		o.events = s.newEvents(w)
 		o.begun, o.grown, o.ended = o.itemBegun, o.itemGrown, o.itemEnded
 	}
-	for e, err := range l.generate(r.Context(), request) {
+	var fitting *engine.Fitting
+	if q.Truncation == "auto" {
+		fitting = &engine.Fitting{}
+	}
+	for e, err := range l.generateFitting(r.Context(), request, fitting) {
 		if err == nil {
 			err = o.event(e)
 		}
