@@ -95,7 +95,7 @@ func (a *answer) run(ctx context.Context, yield func(Event) bool) error {
 	if err != nil {
 		return err
 	}
-	if a.chain, a.result.Seed, err = m.sampler(a.request, held); err != nil {
+	if a.chain, a.result.Seed, err = m.sampler(a.request, held, p.tokens()); err != nil {
 		return err
 	}
 	defer func() { a.chain.Close() }()

@@ -108,7 +108,9 @@ type Sampling struct {
 	RepeatPenalty    float32 // 0 or 1 is off
 	FrequencyPenalty float32
 	PresencePenalty  float32
-	PenaltyLastN     int // tokens that penalties look back on; 0 means 64
+	// PenaltyLastN is how many tokens penalties look back on, those of the prompt included and pictures left out; 0 means 64, negative all that the
+	// context holds.
+	PenaltyLastN int
 
 	LogitBias map[Token]float32 // added to logits; negative infinity forbids a token
 	IgnoreEnd bool              // forbids the tokens that end an answer

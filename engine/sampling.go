@@ -13,8 +13,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/reply"
 )
 
-// sampler builds the chain of a request and returns the seed in use.
-func (m *Model) sampler(r *Request, held reply.Constraint) (*llama.Sampler, uint32, error) {
+// sampler builds the chain of a request, whose penalties know the tokens of its prompt, and returns the seed in use.
+func (m *Model) sampler(r *Request, held reply.Constraint, prompt []Token) (*llama.Sampler, uint32, error) {
 	s := &r.Sampling
 	seed := uint32(0)
 	if s.Seed != nil {
@@ -46,7 +46,22 @@ func (m *Model) sampler(r *Request, held reply.Constraint) (*llama.Sampler, uint
 	if err != nil {
 		return nil, 0, fmt.Errorf("%w: %w", ErrRequest, err)
 	}
+	if err := chain.AcceptPrompt(prompt[max(len(prompt)-m.lookBack(s), 0):]); err != nil {
+		chain.Close()
+		return nil, 0, fmt.Errorf("%w: %w", ErrRequest, err)
+	}
 	return chain, seed, nil
+}
+
+// lookBack is how many tokens penalties look back on. More than the context holds has no use, and would take memory.
+func (m *Model) lookBack(s *Sampling) int {
+	switch {
+	case s.PenaltyLastN == 0:
+		return 64
+	case s.PenaltyLastN < 0:
+		return m.cells
+	}
+	return min(s.PenaltyLastN, m.cells)
 }
 
 // constraints are the stages that hold at every temperature. The grammar comes before anything that could remove the tokens it
@@ -76,11 +91,7 @@ func (m *Model) constraints(r *Request, held reply.Constraint) []llama.Stage {
 		repeat = 1
 	}
 	if repeat != 1 || s.FrequencyPenalty != 0 || s.PresencePenalty != 0 {
-		last := s.PenaltyLastN
-		if last == 0 {
-			last = 64
-		}
-		stages = append(stages, llama.Penalties(last, repeat, s.FrequencyPenalty, s.PresencePenalty))
+		stages = append(stages, llama.Penalties(m.lookBack(s), repeat, s.FrequencyPenalty, s.PresencePenalty))
 	}
 	return stages
 }

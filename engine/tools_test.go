@@ -106,7 +106,7 @@ func TestFreeTextIsHeldToACallOnceItBegins(t *testing.T) {
 			if err != nil || held.Trigger == "" {
 				t.Fatal(held, err)
 			}
-			chain, _, err := m.sampler(&r, held)
+			chain, _, err := m.sampler(&r, held, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

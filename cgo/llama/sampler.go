@@ -139,7 +139,7 @@ func (s *Sampler) Apply(logits []float32) (Token, []Candidate, error) {
 	return candidates[left.selected].ID, candidates, nil
 }
 
-// Accept adds a token to the history without choosing it: prompt tokens for penalties, tokens of a draft, a forced token. A
+// Accept adds a token to the history without choosing it: tokens of a draft, a forced token. A
 // token that the grammar forbids is an error, after which the sampler is of use only after Reset.
 func (s *Sampler) Accept(t Token) error {
 	if s.c == nil {
@@ -151,6 +151,29 @@ func (s *Sampler) Accept(t Token) error {
 	var eb errBuf
 	if !bool(C.shim_sampler_accept(s.c, C.llama_token(t), eb.ptr(), eb.cap())) {
 		return fmt.Errorf("%w: %s", ErrSampling, eb.String())
+	}
+	return nil
+}
+
+// AcceptPrompt adds tokens of a prompt to the history of stages that look back on text, which are Penalties and DRY. Grammars and stages that select
+// do not learn of them.
+func (s *Sampler) AcceptPrompt(tokens []Token) error {
+	if s.c == nil {
+		return ErrClosed
+	}
+	for _, t := range tokens {
+		if !s.model.vocab.valid(t) {
+			return fmt.Errorf("llama: token %d is not in the vocabulary of %d", t, s.model.vocab.N())
+		}
+	}
+	for i := range C.llama_sampler_chain_n(s.c) {
+		stage := C.llama_sampler_chain_get(s.c, C.int32_t(i))
+		if name := C.GoString(C.llama_sampler_name(stage)); name != "penalties" && name != "dry" {
+			continue
+		}
+		for _, t := range tokens {
+			C.llama_sampler_accept(stage, C.llama_token(t))
+		}
 	}
 	return nil
 }

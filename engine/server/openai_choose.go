@@ -21,6 +21,7 @@ type sampleChoices struct {
 	TopK          *whole    `json:"top_k"`
 	MinP          *fraction `json:"min_p"`
 	RepeatPenalty *fraction `json:"repeat_penalty"`
+	RepeatLastN   *whole    `json:"repeat_last_n"`
 }
 
 // apply makes the choices part of a request, over what the model recommends.
@@ -54,6 +55,12 @@ func (c *sampleChoices) apply(r *engine.Request, m *model) error {
 	}
 	if c.TopK != nil {
 		s.TopK = int(min(max(*c.TopK, 0), math.MaxInt32))
+	}
+	if c.RepeatLastN != nil {
+		s.PenaltyLastN = int(min(max(*c.RepeatLastN, -1), math.MaxInt32))
+	}
+	if (c.RepeatLastN != nil || m.params().RepeatLastN != nil) && s.PenaltyLastN == 0 { // which is off for clients, and the default in the engine
+		s.RepeatPenalty, s.FrequencyPenalty, s.PresencePenalty = 1, 0, 0
 	}
 	if c.Seed != nil {
 		seed := uint32(*c.Seed)
