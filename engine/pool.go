@@ -195,6 +195,9 @@ func (p *Pool) List() []PoolModel {
 	return list
 }
 
+// Limit returns PoolOptions.Bytes.
+func (p *Pool) Limit() int64 { return p.options.Bytes }
+
 // Stats returns what a loaded model's scheduler, cache and encoder did so far. It is no use of the model, which may be unloaded meanwhile; ok is false if it
 // is not loaded. It waits for the end of what is being computed.
 func (p *Pool) Stats(name string) (stats sched.Stats, ok bool) {

@@ -9,6 +9,9 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
+// Memory estimates the bytes of memory that a model takes once it is loaded: its files and its KV cache. Errors are those of its files and options.
+func (spec *ModelSpec) Memory() (int64, error) { return spec.bytes() }
+
 // bytes estimates the memory of a model before it is loaded: its files, all parts of a split one, and its KV cache.
 func (spec *ModelSpec) bytes() (int64, error) {
 	params, err := spec.contextParams()

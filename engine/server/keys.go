@@ -214,7 +214,7 @@ func secretOf(r *http.Request) string {
 func (s *Server) authorize(next handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		keys := s.options.Keys
-		if keys == nil || isHealth(r.URL.Path) {
+		if keys == nil || isHealth(r.URL.Path) || isPageFile(r) {
 			return next(w, r)
 		}
 		key := keys.find(secretOf(r))

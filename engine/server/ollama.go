@@ -10,7 +10,6 @@ func (s *Server) ollama() family {
 	return family{
 		prefix: "/api/",
 		routes: map[string]handler{
-			"GET /{$}":                 s.ollamaRoot,
 			"GET /api/version":         s.ollamaVersions,
 			"POST /api/chat":           s.ollamaChat,
 			"POST /api/generate":       s.ollamaGenerate,

@@ -73,29 +73,45 @@ func (s *Server) ollamaPutBlob(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusOK)
 		return nil
 	}
-	tooLarge := &failure{status: http.StatusRequestEntityTooLarge, kind: kindTooLarge, text: fmt.Sprintf("the blob is larger than %d GiB", s.limits.Blob>>30)}
-	if r.ContentLength > s.limits.Blob {
-		return tooLarge
-	}
-	if err := recordOf(r.Context()).memory.take(uploadMemory); err != nil {
+	body, err := s.blobBody(w, r)
+	if err != nil {
 		return err
 	}
-	body := s.newTimedBody(w, r, http.MaxBytesReader(w, r.Body, s.limits.Blob))
 	defer body.end()
 	if err := st.PutBlob(r.Context(), d, body); err != nil {
-		if _, large := errors.AsType[*http.MaxBytesError](err); large {
-			return tooLarge
-		}
-		if body.late.Load() {
-			return &failure{status: http.StatusRequestTimeout, kind: kindTimeout, text: fmt.Sprintf("nothing came for %v", s.limits.ReadTime), cause: err}
-		}
-		if errors.Is(err, io.ErrUnexpectedEOF) {
-			return &failure{status: http.StatusBadRequest, kind: kindRequest, text: "the body ends early", cause: err}
-		}
-		return err
+		return s.blobFailure(body, err)
 	}
 	w.WriteHeader(http.StatusCreated)
 	return nil
+}
+
+// blobBody is the body of a request that uploads a blob, whose memory it asks for. end must be called.
+func (s *Server) blobBody(w http.ResponseWriter, r *http.Request) (*timedBody, error) {
+	if r.ContentLength > s.limits.Blob {
+		return nil, s.blobTooLarge()
+	}
+	if err := recordOf(r.Context()).memory.take(uploadMemory); err != nil {
+		return nil, err
+	}
+	return s.newTimedBody(w, r, http.MaxBytesReader(w, r.Body, s.limits.Blob)), nil
+}
+
+func (s *Server) blobTooLarge() *failure {
+	return &failure{status: http.StatusRequestEntityTooLarge, kind: kindTooLarge, text: fmt.Sprintf("the blob is larger than %d GiB", s.limits.Blob>>30)}
+}
+
+// blobFailure says what was wrong with a body that could not be stored.
+func (s *Server) blobFailure(body *timedBody, err error) error {
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		return s.blobTooLarge()
+	}
+	if body.late.Load() {
+		return &failure{status: http.StatusRequestTimeout, kind: kindTimeout, text: fmt.Sprintf("nothing came for %v", s.limits.ReadTime), cause: err}
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return &failure{status: http.StatusBadRequest, kind: kindRequest, text: "the body ends early", cause: err}
+	}
+	return err
 }
 
 // timedBody is a body of any length that must keep coming.

@@ -49,6 +49,8 @@ type Options struct {
 
 	// TLS, where not nil, is how Serve encrypts.
 	TLS *tls.Config
+	// Reports is a folder of reports of "eyelet bench quants" that the page shows; empty for none.
+	Reports string
 	// Preload names models that Serve loads at once. The server is not ready before they are.
 	Preload []string
 
@@ -138,7 +140,7 @@ func New(pool *engine.Pool, models *store.Store, options Options) (*Server, erro
 
 // apis lists what is served. Each has a file of its own.
 func (s *Server) apis() []family {
-	return []family{s.operating(), s.ollama(), s.openai(), s.anthropic()}
+	return []family{s.operating(), s.ollama(), s.openai(), s.anthropic(), s.page()}
 }
 
 // family is a set of endpoints.

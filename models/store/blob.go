@@ -48,6 +48,16 @@ func (s *Store) PutBlob(ctx context.Context, d Digest, r io.Reader) error {
 	return errors.Join(t.PutBlob(ctx, d, r), t.Close())
 }
 
+// AddBlob stores what r holds, in a session of its own, and returns its digest.
+func (s *Store) AddBlob(ctx context.Context, r io.Reader) (Digest, error) {
+	t, err := s.Begin(ctx)
+	if err != nil {
+		return "", err
+	}
+	d, err := t.write(ctx, r, "", maxTotalBytes, nil)
+	return d.Digest, errors.Join(err, t.Close())
+}
+
 // PutBlob is [Store.PutBlob] in this session.
 func (t *Session) PutBlob(ctx context.Context, d Digest, r io.Reader) error {
 	if !d.valid() {

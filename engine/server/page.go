@@ -1,0 +1,117 @@
+package server
+
+import (
+	"bytes"
+	"image"
+	"image/jpeg"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/eyelet-engine/eyelet/engine/page"
+	"github.com/eyelet-engine/eyelet/kernels/imaging"
+)
+
+// page is what a browser sees: the files of package page, and what they ask of the server beside the APIs that programs use. These routes serve
+// the page of the same version and nobody else; they change with it.
+func (s *Server) page() family {
+	routes := map[string]handler{
+		"GET /{$}":                     s.root,
+		"GET /page/api/models":         s.pageModels,
+		"GET /page/api/state":          s.pageState,
+		"GET /page/api/reports":        s.pageReports,
+		"GET /page/api/reports/{name}": s.pageReport,
+		"POST /page/api/chat":          s.pageChat,
+		"POST /page/api/estimate":      s.pageEstimate,
+		"POST /page/api/view":          s.pageView,
+		"POST /page/api/blob":          s.pageBlob,
+	}
+	for _, path := range page.Paths() {
+		if path != "/" {
+			routes["GET "+path] = s.pageFile
+		}
+	}
+	return family{prefix: "/page/", routes: routes, fail: s.failOllama}
+}
+
+// root shows the page to browsers. Programs get what Ollama says there, which some compare letter by letter.
+func (s *Server) root(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Add("Vary", "Accept")
+	if !wantsPage(r) {
+		return s.ollamaRoot(w, r)
+	}
+	return s.pageFile(w, r)
+}
+
+// wantsPage tells whether a request is a browser's that opens the address.
+func wantsPage(r *http.Request) bool {
+	return r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) && strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
+// isPageFile reports whether a request is for a file of the page, which is shown without a key: it holds no secret, and asks for the key.
+func isPageFile(r *http.Request) bool {
+	return wantsPage(r) || strings.HasPrefix(r.URL.Path, "/page/") && !strings.HasPrefix(r.URL.Path, "/page/api/")
+}
+
+// pageFile serves a file of the page.
+func (s *Server) pageFile(w http.ResponseWriter, r *http.Request) error {
+	s.limitWrite(w)
+	return page.Serve(w, r)
+}
+
+// maxView is the longest side of a picture that is made for the page.
+const maxView = 4096
+
+// pageView answers POST /page/api/view?side=N: the picture in the body, upright, as a JPEG file whose longer side is N pixels at most. It is how the page
+// shows files that the browser cannot.
+func (s *Server) pageView(w http.ResponseWriter, r *http.Request) error {
+	side, err := strconv.Atoi(r.URL.Query().Get("side"))
+	if err != nil || side < 1 || side > maxView {
+		return refuseField("side", "side is %.20q; give 1 to %d pixels", r.URL.Query().Get("side"), maxView)
+	}
+	data, err := s.readBody(w, r)
+	if err != nil {
+		return err
+	}
+	if int64(len(data)) > s.limits.ImageBytes {
+		return s.pictures.tooLarge("the picture", "body")
+	}
+	size := image.Point{}
+	picture, err := imaging.Decode(data, imaging.Options{Target: func(w, h int) (int, int) {
+		size = image.Pt(w, h)
+		return imaging.Within(side)(w, h)
+	}})
+	if err != nil {
+		return refuse("the picture cannot be read: %s", plain(err))
+	}
+	if size == (image.Point{}) {
+		size = image.Pt(picture.W, picture.H)
+	}
+	if long := max(picture.W, picture.H); long > side {
+		picture, err = imaging.ResizeContext(r.Context(), picture, max(1, picture.W*side/long), max(1, picture.H*side/long), imaging.Bilinear)
+		if err != nil {
+			return err
+		}
+	}
+	var out bytes.Buffer
+	if err := jpeg.Encode(&out, rgba(picture), &jpeg.Options{Quality: 90}); err != nil {
+		return err
+	}
+	s.limitWrite(w)
+	h := w.Header()
+	h.Set("Content-Type", "image/jpeg")
+	h.Set("X-Picture-Width", strconv.Itoa(size.X))
+	h.Set("X-Picture-Height", strconv.Itoa(size.Y))
+	_, err = w.Write(out.Bytes())
+	return err
+}
+
+// rgba is a picture as the standard library's encoders take it.
+func rgba(p *imaging.RGB) *image.RGBA {
+	out := image.NewRGBA(image.Rect(0, 0, p.W, p.H))
+	for i, o := 0, 0; o < len(out.Pix); i, o = i+3, o+4 {
+		copy(out.Pix[o:], p.Pix[i:i+3])
+		out.Pix[o+3] = 255
+	}
+	return out
+}
