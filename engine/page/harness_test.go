@@ -133,7 +133,7 @@ func visit(t *testing.T, url string, options ...chromedp.ExecAllocatorOption) *v
 		chromedp.Flag("use-fake-device-for-media-stream", true), chromedp.Flag("use-fake-ui-for-media-stream", true),
 		chromedp.WSURLReadTimeout(2*time.Minute))
 	allocator, cancel := chromedp.NewExecAllocator(context.Background(), append(all, options...)...)
-	ctx, cancelBrowser := chromedp.NewContext(allocator)
+	ctx, cancelBrowser := chromedp.NewContext(allocator, chromedp.WithErrorf(func(string, ...any) {})) // which tells of events that it does not know
 	ctx, cancelTime := context.WithTimeout(ctx, 3*time.Minute)
 	v := &visitor{t: t, ctx: ctx, downloads: t.TempDir()}
 	t.Cleanup(func() {
@@ -238,9 +238,8 @@ func (v *visitor) press(name string) {
 // write types a text where a selector points, over what was there.
 func (v *visitor) write(selector, text string) {
 	v.t.Helper()
-	v.see(selector)
-	var ignored any
-	v.do(chromedp.Focus(selector, chromedp.ByQuery), chromedp.Evaluate(fmt.Sprintf(`document.querySelector(%q).select()`, selector), &ignored), input.InsertText(text))
+	v.until(fmt.Sprintf(`(() => { const e = document.querySelector(%q); e?.focus(); e?.select(); return !!e && document.activeElement === e; })()`, selector), selector+" to type into")
+	v.do(input.InsertText(text))
 }
 
 // see waits until an element is there.

@@ -214,7 +214,7 @@ async function fill(
     });
   } catch (error) {
     if ((error as Error).name !== "AbortError") column.error = explain(error);
-    if (error instanceof api.ServerError && error.status === 0) server.lost();
+    if (error instanceof api.ServerError) void server.check();
   }
   column.running = false;
   show();
@@ -278,6 +278,15 @@ class Server {
     this.topic.publish();
   }
 
+  /** check looks whether the server answers. */
+  async check() {
+    try {
+      await fetch("healthz");
+    } catch {
+      this.lost();
+    }
+  }
+
   /** lost says that the server does not answer, and tries until it does. */
   lost() {
     this.gone = true;
@@ -297,3 +306,9 @@ class Server {
 
 /** server is the server that the page came from. */
 export const server = new Server();
+
+const checkPeriod = 5000; // milliseconds
+
+setInterval(() => {
+  if (!document.hidden && !server.gone) void server.check();
+}, checkPeriod);

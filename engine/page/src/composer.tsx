@@ -63,7 +63,7 @@ export function Composer() {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
       event.preventDefault();
       send();
-    } else if (event.key === "ArrowUp" && !value) {
+    } else if (event.key === "ArrowUp" && !value.trim()) {
       const last = chat.branch(conversation).filter((m) => m.role === "user").at(-1);
       const edit = last && document.querySelector<HTMLButtonElement>(`[data-message="${last.id}"] footer button`);
       edit?.click();

@@ -45,6 +45,7 @@ export function Sidebar({ onShow }: { onShow: () => void }) {
 
 function Entry({ conversation, onShow }: { conversation: Conversation; onShow: () => void }) {
   const [naming, setNaming] = useState(false);
+  const [name, setName] = useState(""); // that is being typed
   const { id } = conversation;
   const title = conversation.title || text.untitled;
   const readable = async () => {
@@ -56,8 +57,9 @@ function Entry({ conversation, onShow }: { conversation: Conversation; onShow: (
   if (naming) {
     return (
       <li>
-        <input aria-label={text.rename} value={title} autoFocus
-          onBlur={(event) => { void chat.rename(id, event.currentTarget.value); setNaming(false); }}
+        <input aria-label={text.rename} value={name} autoFocus
+          onInput={(event) => setName(event.currentTarget.value)}
+          onBlur={() => { void chat.rename(id, name); setNaming(false); }}
           onKeyDown={(event) => {
             if (event.key === "Enter") event.currentTarget.blur();
             if (event.key === "Escape") { event.stopPropagation(); setNaming(false); }
@@ -72,7 +74,7 @@ function Entry({ conversation, onShow }: { conversation: Conversation; onShow: (
       <details class="menu">
         <summary aria-label={`${text.menu}: ${title}`}>⋯</summary>
         <div>
-          <button type="button" class="quiet" onClick={() => setNaming(true)}>{text.rename}</button>
+          <button type="button" class="quiet" onClick={() => { setName(title); setNaming(true); }}>{text.rename}</button>
           <button type="button" class="quiet"
             onClick={async () => download(`${title}.json`, await exportJSON([conversation]), "application/json")}>{text.exportOne}</button>
           <button type="button" class="quiet" onClick={readable}>{text.exportMarkdown}</button>
