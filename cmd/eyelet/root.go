@@ -40,6 +40,8 @@ const rootExample = `  eyelet run --demo
   eyelet import llava.gguf --mmproj mmproj.gguf --name llava:7b
   eyelet run llava:7b --image cat.jpg "What is this?"
       the same by name, after bringing the model into the store
+  eyelet open
+      a page to look at, in the browser
   eyelet serve
       the same models over HTTP, for programs that talk to Ollama
   eyelet show llava.gguf
@@ -79,7 +81,7 @@ func newRootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{err: err, command: cmd.CommandPath()}
 	})
-	root.AddCommand(newRunCommand(), newServeCommand(), newEncodeCommand(), newEvalCommand(), newListCommand(), newShowCommand(), newImportCommand(), newExportCommand(), newPushCommand(),
+	root.AddCommand(newRunCommand(), newServeCommand(), newOpenCommand(), newEncodeCommand(), newEvalCommand(), newListCommand(), newShowCommand(), newImportCommand(), newExportCommand(), newPushCommand(),
 		newPullCommand(), newConvertCommand(), newQuantizeCommand(), newImatrixCommand(), newCpCommand(), newRmCommand(), newStoreCommand(), newSBOMCommand(), newBenchCommand(), newDoctorCommand(),
 		newVersionCommand(), newCompletionCommand())
 	return root

@@ -43,7 +43,9 @@ const serveExample = `  eyelet serve
   eyelet serve --models-dir /srv/models --preload llava-v1.5-7b --keep-alive 1h
   eyelet serve --listen 0.0.0.0:11434 --keys keys.txt --tls-cert cert.pem --tls-key key.pem
   eyelet serve key laptop --keys keys.txt --rate 60
-  curl http://localhost:11434/api/tags`
+  curl http://localhost:11434/api/tags
+  eyelet open
+      the same server's page, in the browser`
 
 // serveOptions are the flags of serve.
 type serveOptions struct {
@@ -60,6 +62,7 @@ type serveOptions struct {
 	secrets  *secrets
 	jsonLog  bool
 	maxBody  string
+	onListen func(net.Addr) // called, where not nil, once the server listens
 }
 
 func newServeCommand() *cobra.Command {
@@ -88,6 +91,7 @@ func (o *serveOptions) flags(cmd *cobra.Command) {
 	f.StringVar(&o.server.Folder, "models-dir", "", "folder of GGUF files to serve by the names of the files")
 	f.BoolVar(&o.noOllama, "no-ollama", false, "leave Ollama's models out")
 	f.BoolVar(&o.server.NoBuiltin, "no-builtin", false, "leave the built-in model out")
+	f.StringVar(&o.server.Reports, "reports", "", "folder of reports of \"eyelet bench quants\" that the page shows")
 	f.BoolVar(&o.server.ReadOnly, "read-only", false, "refuse requests that would change the store")
 	f.StringArrayVar(&o.server.Preload, "preload", nil, "model to load at once; may be repeated; /readyz waits for it")
 	f.DurationVar(&o.pool.KeepAlive, "keep-alive", engine.DefaultKeepAlive, "how long a model stays loaded that nobody uses; -1s for ever")
@@ -169,6 +173,9 @@ func (o *serveOptions) announce(log *slog.Logger, at net.Addr, models *store.Sto
 		} else if o.server.TLS == nil {
 			log.Warn("API keys cross the network in the clear, for there is no TLS; see --tls-cert")
 		}
+	}
+	if o.onListen != nil {
+		o.onListen(at)
 	}
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady) // without systemd there is nobody to tell
 }
