@@ -16,7 +16,7 @@ env := eval "$$(scripts/env)"
 # Under the race detector everything runs many times slower: these packages are where goroutines meet.
 race_packages := ./models/builtin ./models/gguf ./models/store/... ./models/vision/... ./cgo/... ./engine/... ./cmd/...
 
-.PHONY: help setup accel build run test test-go test-asan test-bundle test-air-gap test-race test-slow fuzz bench bench-server lint install bundle clean
+.PHONY: help setup accel build run test test-go test-asan test-bundle test-air-gap test-race test-slow fuzz bench bench-server lint page screenshots install bundle clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -42,6 +42,7 @@ test: test-go test-race test-bundle test-air-gap ## all tests that CI runs
 test-go: ## the tests of the packages, those against llama.cpp's own programs included
 	@scripts/setup --quiet --peers
 	@scripts/npm-clients
+	@scripts/npm-page
 	@scripts/accel
 	$(env) && EYELET_PEERS=require go test $(PKG)
 ifeq ($(PKG),./...)
@@ -54,7 +55,17 @@ test-race: accel ## the tests of the packages with concurrency, under the race d
 test-asan: accel ## the accelerator on random products, under AddressSanitizer
 	$(env) && go test -asan -run 'WhatIsTaken|GraphProductsOfExperts|AttentionEqualsFloat64|Kept' ./kernels/accel
 
-test-bundle: accel ## that the bundle runs away from here and with nothing around it
+test-page: setup ## bundle the page's sources again, after changing engine/page/src
+	@scripts/setup --quiet --peers
+	@scripts/npm-page
+	$(env) && go generate ./engine/page
+
+screenshots: accel ## the pictures in docs/page, taken of the page in a browser
+	@scripts/setup --quiet --peers
+	@scripts/npm-page
+	$(env) && EYELET_PEERS=require EYELET_SCREENSHOTS=$(CURDIR)/docs/page go test -count=1 -run Screenshots ./engine/page
+
+bundle: accel ## that the bundle runs away from here and with nothing around it
 	@scripts/test-bundle
 
 test-air-gap: accel ## that a bundle with program and model is all that a machine with nothing needs
@@ -63,6 +74,7 @@ test-air-gap: accel ## that a bundle with program and model is all that a machin
 test-slow: test-asan build/synth/llama-1b-q4_k_m.gguf build/synth/mmproj-1b-f16.gguf ## tests that take minutes: leaks over thousands of cycles, scores of the built-in model
 	@scripts/setup --quiet --peers
 	@scripts/npm-clients
+	@scripts/npm-page
 	@scripts/accel
 	$(env) && EYELET_PEERS=require EYELET_SLOW=1 go test -count=1 -timeout=3h -v $(PKG)
 	@scripts/test-air-gap build/synth/llama-1b-q4_k_m.gguf build/synth/mmproj-1b-f16.gguf
@@ -91,6 +103,16 @@ build/synth/mmproj-1b-f16.gguf: | setup
 
 lint: setup ## gofmt, go vet, staticcheck, the import rule, syntax of the scripts
 	@scripts/lint
+
+page: setup ## bundle the page's sources again, after changing engine/page/src
+	@scripts/setup --quiet --peers
+	@scripts/npm-page
+	$(env) && go generate ./engine/page
+
+screenshots: accel ## the pictures in docs/page, taken of the page in a browser
+	@scripts/setup --quiet --peers
+	@scripts/npm-page
+	$(env) && EYELET_PEERS=require EYELET_SCREENSHOTS=$(CURDIR)/docs/page go test -count=1 -run Screenshots ./engine/page
 
 bundle: accel ## build/dist/eyelet-VERSION-linux-ARCH.tar.gz, which runs where nothing is installed
 	@scripts/bundle

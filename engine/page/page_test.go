@@ -182,6 +182,7 @@ func TestFormsAreTablesAndFiles(t *testing.T) {
 	v.press("Receipt")
 	v.until(`document.querySelector("dialog textarea").value.includes("quantity")`, "a schema of the library")
 	v.press("Save")
+	v.gone("dialog")
 	v.hold(`{"const": {"shop": "A, B", "items": [{"name": "tea", "price": 2.5}, {"name": "say \"hi\"", "price": 3}]}}`)
 	v.ask("Fill in the form.", demo+"page.png")
 	v.read(".form dt", "shop")

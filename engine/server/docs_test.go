@@ -70,6 +70,9 @@ func TestOpenAPIHasEveryRoute(t *testing.T) {
 	}
 	for _, f := range ts.list {
 		for pattern := range f.routes {
+			if strings.Contains(pattern, " /page/") {
+				continue // the page's own business, which changes with it
+			}
 			pattern = strings.ReplaceAll(strings.TrimSuffix(pattern, "{$}"), "...}", "}")
 			if !documented[pattern] {
 				t.Errorf("docs/openapi.yaml lacks %s", pattern)
