@@ -61,7 +61,7 @@ func (m *Model) checkTokens(tokens []Token) error {
 	n := m.lm.Vocab().N()
 	for i, t := range tokens {
 		if t < 0 || int(t) >= n {
-			return fmt.Errorf("%w: token %d is %d, and the vocabulary has %d", ErrRequest, i+1, t, n)
+			return fmt.Errorf("%w: number %d is token %d, and the vocabulary has %d", ErrRequest, i+1, t, n)
 		}
 	}
 	return nil

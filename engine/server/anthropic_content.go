@@ -58,7 +58,7 @@ func (t *talk) anthropicPicture(b *anthropicBlock, param string) (engine.Content
 	case b.Source == nil:
 		return engine.Content{}, refuseField(param, "%s has no source", param)
 	case b.Source.Type == "base64":
-		return t.number(param, func(name string) (*engine.Image, error) { return t.s.pictures.base64(b.Source.Data, name, param) })
+		return t.number(param, func(name string) (*engine.Image, error) { return t.s.pictures.inline(b.Source.Data, name, param) })
 	case b.Source.Type == "url":
 		return t.picture(b.Source.URL, param)
 	}

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"encoding/json"
 	"net/http"
 	"strings"
 	"time"
@@ -30,12 +29,16 @@ func (s *Server) ollamaChat(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	request := engine.Request{Logprobs: q.Logprobs, TopLogprobs: q.TopLogprobs, ContextShift: q.Shift == nil || *q.Shift}
+	messages, err := s.conversation(&q)
+	if err != nil {
+		return err
+	}
+	request := engine.Request{Logprobs: q.Logprobs, TopLogprobs: int(q.TopLogprobs), ContextShift: q.Shift == nil || *q.Shift}
 	if err := ollamaFormat(&request, q.Format); err != nil {
 		return err
 	}
-	request.Messages, request.Tools, request.Thinking = ollamaMessages(m, q.Messages), q.tools(), thinking(q.Think)
-	l, err := s.models.use(r.Context(), m, options.context, ollamaKeep(q.KeepAlive))
+	request.Messages, request.Tools, request.Thinking = ollamaMessages(m, messages), q.tools(), thinking(q.Think)
+	l, err := s.models.use(r.Context(), m, options.context, q.KeepAlive.keep())
 	if err != nil {
 		return err
 	}
@@ -52,19 +55,6 @@ func (s *Server) ollamaChat(w http.ResponseWriter, r *http.Request) error {
 		}
 		return c
 	})
-}
-
-// ollamaChatRequest is Ollama's request to chat. Tools are kept as they come: the schema of Ollama's own type knows less.
-type ollamaChatRequest struct {
-	api.ChatRequest
-	Tools []struct {
-		Type     string `json:"type"`
-		Function struct {
-			Name        string          `json:"name"`
-			Description string          `json:"description"`
-			Parameters  json.RawMessage `json:"parameters"`
-		} `json:"function"`
-	} `json:"tools"`
 }
 
 // tools are the tools of a request as the engine takes them.
@@ -94,22 +84,12 @@ func (s *Server) checkChat(q *ollamaChatRequest, m *model) (*ollamaOptions, erro
 			return nil, refuseField("tools", "tool %d is of the type %.40q; there are functions alone", i+1, t.Type)
 		}
 	}
-	images := make([][]api.ImageData, len(q.Messages))
-	for i, msg := range q.Messages {
-		if msg.Role == "" {
-			return nil, refuseField("messages", "message %d has no role; give system, user, assistant or tool", i+1)
-		}
-		images[i] = msg.Images
-	}
-	if err := s.checkImages(images...); err != nil {
-		return nil, err
-	}
 	return ollamaChoices(m, q.Options, q.TopLogprobs)
 }
 
 // ollamaChoices are the options of a request over those of its model.
-func ollamaChoices(m *model, options map[string]any, topLogprobs int) (*ollamaOptions, error) {
-	if err := checkTopLogprobs("top_logprobs", whole(topLogprobs)); err != nil {
+func ollamaChoices(m *model, options map[string]any, topLogprobs whole) (*ollamaOptions, error) {
+	if err := checkTopLogprobs("top_logprobs", topLogprobs); err != nil {
 		return nil, err
 	}
 	o := newOllamaOptions()

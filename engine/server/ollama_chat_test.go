@@ -377,7 +377,11 @@ func TestTheEndOfTheServerIsTheLastLineOfAnAnswer(t *testing.T) {
 func FuzzChatRequest(f *testing.F) {
 	f.Add([]byte(`{"model":"m","messages":[{"role":"user","content":"[img]a","images":["AA==","AA=="]}],"format":"json","options":{"stop":["a"],"seed":1,"top_k":1e9},"think":"high","keep_alive":-1}`))
 	f.Add([]byte(`{"model":"m","messages":[{"role":"","tool_calls":[{"function":{"arguments":{"a":1}}}]}],"tools":[{"function":{"parameters":{"properties":{}}}}]}`))
-	s := &Server{limits: Limits{}.withDefaults(0)}
+	pictures, err := newPictureSource(nil, 1<<20)
+	if err != nil {
+		f.Fatal(err)
+	}
+	s := &Server{pictures: pictures, limits: Limits{}.withDefaults(0)}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var q ollamaChatRequest
 		if decodeJSON(data, &q) != nil {
@@ -398,6 +402,9 @@ func FuzzChatRequest(f *testing.F) {
 		if r.MaxTokens < 0 || r.Sampling.TopK < 0 || r.Sampling.PenaltyLastN < 0 {
 			t.Fatalf("%+v", r)
 		}
-		ollamaMessages(&model{}, q.Messages)
+		messages, err := s.conversation(&q)
+		if err == nil {
+			ollamaMessages(&model{}, messages)
+		}
 	})
 }

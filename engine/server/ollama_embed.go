@@ -13,10 +13,17 @@ import (
 // maxTexts bounds the texts of one request for embeddings, as OpenAI's API does.
 const maxTexts = 2048
 
+// ollamaEmbedRequest is the body of POST /api/embed.
+type ollamaEmbedRequest struct {
+	api.EmbedRequest
+	KeepAlive  *keepAlive `json:"keep_alive"`
+	Dimensions whole      `json:"dimensions"`
+}
+
 // ollamaEmbed answers POST /api/embed: vectors for texts.
 func (s *Server) ollamaEmbed(w http.ResponseWriter, r *http.Request) error {
 	began := time.Now()
-	var q api.EmbedRequest
+	var q ollamaEmbedRequest
 	m, err := s.decodeFor(w, r, &q, &q.Model)
 	if err != nil {
 		return err
@@ -34,7 +41,7 @@ func (s *Server) ollamaEmbed(w http.ResponseWriter, r *http.Request) error {
 	}
 	answer := api.EmbedResponse{Model: q.Model, Embeddings: [][]float32{}, TotalDuration: time.Since(began), LoadDuration: load}
 	for i, v := range out.Vectors {
-		answer.Embeddings = append(answer.Embeddings, shorten(v, q.Dimensions))
+		answer.Embeddings = append(answer.Embeddings, shorten(v, int(q.Dimensions)))
 		answer.PromptEvalCount += out.Tokens[i]
 	}
 	return s.writeJSON(w, http.StatusOK, answer)
@@ -42,7 +49,10 @@ func (s *Server) ollamaEmbed(w http.ResponseWriter, r *http.Request) error {
 
 // ollamaEmbeddings answers POST /api/embeddings, which is older and takes one text.
 func (s *Server) ollamaEmbeddings(w http.ResponseWriter, r *http.Request) error {
-	var q api.EmbeddingRequest
+	var q struct {
+		api.EmbeddingRequest
+		KeepAlive *keepAlive `json:"keep_alive"`
+	}
 	m, err := s.decodeFor(w, r, &q, &q.Model)
 	if err != nil {
 		return err
@@ -65,12 +75,12 @@ func (s *Server) ollamaEmbeddings(w http.ResponseWriter, r *http.Request) error 
 }
 
 // embed borrows a model for texts. Without texts the model is loaded all the same, as Ollama does it.
-func (s *Server) embed(r *http.Request, m *model, options map[string]any, keep *api.Duration, q engine.EmbedRequest) (*engine.Embeddings, time.Duration, error) {
+func (s *Server) embed(r *http.Request, m *model, options map[string]any, keep *keepAlive, q engine.EmbedRequest) (*engine.Embeddings, time.Duration, error) {
 	o := newOllamaOptions()
 	if err := o.ofRequest(options); err != nil {
 		return nil, 0, err
 	}
-	l, err := s.models.use(r.Context(), m, o.context, ollamaKeep(keep))
+	l, err := s.models.use(r.Context(), m, o.context, keep.keep())
 	if err != nil {
 		return nil, 0, err
 	}

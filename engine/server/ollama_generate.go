@@ -13,7 +13,7 @@ import (
 // ollamaGenerate answers POST /api/generate.
 func (s *Server) ollamaGenerate(w http.ResponseWriter, r *http.Request) error {
 	began := time.Now()
-	var q api.GenerateRequest
+	var q ollamaGenerateRequest
 	m, err := s.decodeFor(w, r, &q, &q.Model)
 	if err != nil {
 		return err
@@ -33,7 +33,7 @@ func (s *Server) ollamaGenerate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	l, err := s.models.use(r.Context(), m, options.context, ollamaKeep(q.KeepAlive))
+	l, err := s.models.use(r.Context(), m, options.context, q.KeepAlive.keep())
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (s *Server) ollamaGenerate(w http.ResponseWriter, r *http.Request) error {
 }
 
 // checkGenerate finds what is wrong with a request before a model is loaded.
-func (s *Server) checkGenerate(q *api.GenerateRequest, m *model) (*ollamaOptions, error) {
+func (s *Server) checkGenerate(q *ollamaGenerateRequest, m *model) (*ollamaOptions, error) {
 	switch {
 	case q.Raw && (q.Template != "" || q.System != "" || len(q.Context) > 0):
 		return nil, refuseField("raw", "raw mode does not support template, system, or context")
@@ -67,15 +67,17 @@ func (s *Server) checkGenerate(q *api.GenerateRequest, m *model) (*ollamaOptions
 	case q.Width != 0 || q.Height != 0 || q.Steps != 0:
 		return nil, refuseField("width", "%q does not draw pictures", q.Model)
 	}
-	if err := s.checkImages(q.Images); err != nil {
+	var n int
+	var err error
+	if q.GenerateRequest.Images, err = s.ollamaPictures(q.Images, -1, &n); err != nil {
 		return nil, err
 	}
 	return ollamaChoices(m, q.Options, q.TopLogprobs)
 }
 
 // generateRequest makes an engine's request of one to generate.
-func generateRequest(q *api.GenerateRequest, m *model) (*engine.Request, error) {
-	r := &engine.Request{Logprobs: q.Logprobs, TopLogprobs: q.TopLogprobs, ContextShift: q.Shift == nil || *q.Shift, KeepPrompt: !q.Raw}
+func generateRequest(q *ollamaGenerateRequest, m *model) (*engine.Request, error) {
+	r := &engine.Request{Logprobs: q.Logprobs, TopLogprobs: int(q.TopLogprobs), ContextShift: q.Shift == nil || *q.Shift, KeepPrompt: !q.Raw}
 	if err := ollamaFormat(r, q.Format); err != nil {
 		return nil, err
 	}
@@ -93,13 +95,11 @@ func generateRequest(q *api.GenerateRequest, m *model) (*engine.Request, error) 
 			return nil, refuseField("template", "%s", plain(err))
 		}
 	}
-	for _, token := range q.Context {
-		r.Before = append(r.Before, engine.Token(token))
-		if int(r.Before[len(r.Before)-1]) != token {
-			return nil, refuseField("context", "the context holds %d, which is no token", token)
-		}
+	var err error
+	if r.Before, err = q.beforeTokens(); err != nil {
+		return nil, err
 	}
-	messages := []api.Message{{Role: "user", Content: q.Prompt, Images: q.Images}}
+	messages := []api.Message{{Role: "user", Content: q.Prompt, Images: q.GenerateRequest.Images}}
 	if q.System != "" {
 		messages = append([]api.Message{{Role: "system", Content: q.System}}, messages...)
 	}

@@ -132,9 +132,13 @@ func TestBadGenerates(t *testing.T) {
 
 func FuzzGenerateRequest(f *testing.F) {
 	f.Add([]byte(`{"model":"m","prompt":"a","context":[1,2,-1],"raw":true,"format":{},"options":{"num_predict":-1},"images":["AA=="]}`))
-	s := &Server{limits: Limits{}.withDefaults(0)}
+	pictures, err := newPictureSource(nil, 1<<20)
+	if err != nil {
+		f.Fatal(err)
+	}
+	s := &Server{pictures: pictures, limits: Limits{}.withDefaults(0)}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		var q api.GenerateRequest
+		var q ollamaGenerateRequest
 		if decodeJSON(data, &q) != nil {
 			return
 		}

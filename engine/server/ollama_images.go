@@ -37,22 +37,3 @@ func ollamaContent(text string, images []api.ImageData, firstNumber int) []engin
 	}
 	return content
 }
-
-// checkImages bounds the pictures of a request.
-func (s *Server) checkImages(lists ...[]api.ImageData) error {
-	n := 0
-	for _, list := range lists {
-		for _, data := range list {
-			if n++; n > s.limits.Images {
-				return refuseField("images", "the request has more than %d pictures", s.limits.Images)
-			}
-			if int64(len(data)) > s.limits.ImageBytes {
-				return s.pictures.tooLarge(fmt.Sprintf("picture %d", n), "images")
-			}
-			if len(data) == 0 {
-				return refuseField("images", "picture %d is empty", n)
-			}
-		}
-	}
-	return nil
-}

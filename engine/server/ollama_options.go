@@ -136,6 +136,9 @@ const maxStops = 64
 
 func number(name string, v any, low, high float64) (float64, error) {
 	x, ok := v.(float64)
+	if text, is := v.(string); is { // as Modelfiles and forms have them
+		x, ok = parseNumber(text)
+	}
 	if !ok {
 		return 0, refuseField(name, "the option %s is no number", name)
 	}

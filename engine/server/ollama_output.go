@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"iter"
-	"math"
 	"net/http"
 	"strings"
 	"time"
@@ -149,26 +148,14 @@ func ollamaLogprob(t engine.TokenLogprob) api.TokenLogprob {
 	return out
 }
 
-// ollamaKeep is how long a model stays loaded, as the engine takes it: Ollama's longest duration means for ever.
-func ollamaKeep(d *api.Duration) *time.Duration {
-	if d == nil {
-		return nil
-	}
-	keep := d.Duration
-	if keep == math.MaxInt64 {
-		keep = -1
-	}
-	return &keep
-}
-
 // ollamaLoad answers a request without a question, which loads a model, or unloads it if it is to be kept for no time. It returns what was
 // done.
-func (s *Server) ollamaLoad(ctx context.Context, m *model, keep *api.Duration) (string, error) {
-	if keep != nil && keep.Duration == 0 {
+func (s *Server) ollamaLoad(ctx context.Context, m *model, keep *keepAlive) (string, error) {
+	if keep.unloads() {
 		s.models.unload(m)
 		return "unload", nil
 	}
-	l, err := s.models.use(ctx, m, 0, ollamaKeep(keep))
+	l, err := s.models.use(ctx, m, 0, keep.keep())
 	if err != nil {
 		return "", err
 	}

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -63,8 +62,11 @@ func newPictureSource(allowed []string, most int64) (*pictureSource, error) {
 
 // get returns the picture at an address; name and param are for errors.
 func (p *pictureSource) get(ctx context.Context, address, name, param string) (*engine.Image, error) {
-	if len(address) >= 5 && strings.EqualFold(address[:5], "data:") {
-		return p.data(address[5:], name, param)
+	if isDataURL(strings.TrimSpace(address)) {
+		return p.inline(address, name, param)
+	}
+	if image := p.bare(address, name, param); image != nil {
+		return image, nil
 	}
 	u, err := url.Parse(address)
 	if err != nil || len(address) > 8192 {
@@ -77,33 +79,6 @@ func (p *pictureSource) get(ctx context.Context, address, name, param string) (*
 		return p.file(ctx, u, name, param)
 	}
 	return nil, refuseField(param, `%s: send it as a data URL, "data:image/png;base64,…"`, name)
-}
-
-// data decodes what follows "data:".
-func (p *pictureSource) data(rest, name, param string) (*engine.Image, error) {
-	head, body, ok := strings.Cut(rest, ",")
-	if !ok {
-		return nil, refuseField(param, "%s: the data URL has no comma; send data:image/png;base64,…", name)
-	}
-	if !strings.HasSuffix(strings.ToLower(head), ";base64") {
-		return nil, refuseField(param, "%s: the data URL is not in base64; send data:image/png;base64,…", name)
-	}
-	return p.base64(body, name, param)
-}
-
-// base64 decodes the bytes of a picture.
-func (p *pictureSource) base64(body, name, param string) (*engine.Image, error) {
-	if int64(base64.StdEncoding.DecodedLen(len(body))) > p.most+2 {
-		return nil, p.tooLarge(name, param)
-	}
-	data, err := base64.StdEncoding.DecodeString(body)
-	if err != nil {
-		return nil, refuseField(param, "%s: its base64 is damaged or cut off: %v", name, err)
-	}
-	if len(data) == 0 {
-		return nil, refuseField(param, "%s is empty", name)
-	}
-	return &engine.Image{Name: name, Data: data}, nil
 }
 
 func (p *pictureSource) tooLarge(name, param string) error {

@@ -1,16 +1,21 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"golang.org/x/sync/semaphore"
+
+	"github.com/eyelet-engine/eyelet/engine"
 )
 
 func TestPicturesComeOnlyFromWhereTheOperatorSays(t *testing.T) {
@@ -132,6 +137,101 @@ func FuzzRequests(f *testing.F) {
 		var e embeddingRequest
 		if decodeJSON(body, &e) == nil {
 			_, _ = e.inputs()
+		}
+	})
+}
+
+// spellings are the ways in which clients write a picture.
+func spellings(data []byte) map[string]string {
+	std, raw, forURL := base64.StdEncoding.EncodeToString(data), base64.RawStdEncoding.EncodeToString(data), base64.RawURLEncoding.EncodeToString(data)
+	var lines strings.Builder
+	for i := 0; i < len(std); i += 76 {
+		lines.WriteString(std[i:min(i+76, len(std))] + "\r\n")
+	}
+	return map[string]string{
+		"a data URL": "data:image/png;base64," + std, "no padding": "data:image/png;base64," + raw, "the alphabet for URLs": "data:image/png;base64," + forURL,
+		"padding for URLs": "data:image/png;base64," + base64.URLEncoding.EncodeToString(data), "percent signs": "data:image/png;base64," + url.QueryEscape(std),
+		"percent signs in part": "data:image/png;base64," + strings.ReplaceAll(std, "=", "%3D"), "pluses as blanks": "data:image/png;base64," + strings.ReplaceAll(std, "+", " "),
+		"a blank": "data:image/png; base64," + std, "blanks": " data:image/png ; charset=utf-8 ; BASE64 , " + std + " ", "lines": "data:image/png;base64,\n" + lines.String(),
+		"no type": "data:;base64," + std, "a wrong type": "data:text/plain;base64," + std, "capitals": "DATA:IMAGE/PNG;BASE64," + std, "base64 not announced": "data:image/png," + std,
+		"percent-encoded bytes": "data:image/png," + url.PathEscape(string(data)), "a data URL within": "data:image/png;base64,data:image/png;base64," + std,
+		"base64 alone": std, "base64 alone, no padding": forURL, "base64 alone in lines": lines.String(),
+	}
+}
+
+func TestPicturesAreTakenInEverySpelling(t *testing.T) {
+	ts := serve(t)
+	data := append(picture(t, "shape-4.png"), 0xfb, 0xef, 0xbe, 0xff, 0xff, 0xff) // decoders stop before; it gives base64 both special characters
+	for len(data)%3 != 1 {
+		data = append(data, 0xfb)
+	}
+	p := ts.pictures
+	for name, text := range spellings(data) {
+		image, err := p.get(t.Context(), text, "picture 1", "p")
+		if err != nil || !bytes.Equal(image.Data, data) {
+			t.Errorf("%s, as an address: %v", name, err)
+		}
+		if image, err = p.inline(text, "picture 1", "p"); err != nil || !bytes.Equal(image.Data, data) {
+			t.Errorf("%s, as data: %v", name, err)
+		}
+	}
+	quoted := func(v any) string {
+		out, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(out)
+	}
+	const question = "What color is the background?"
+	for _, name := range []string{"no padding", "a blank", "base64 alone", "a data URL", "percent signs"} {
+		text := quoted(spellings(data)[name])
+		for path, body := range map[string]string{
+			"/v1/chat/completions": `{"model":"seed","temperature":0,"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":` + text + `}},{"type":"text","text":"` + question + `"}]}]}`,
+			"/v1/responses":        `{"model":"seed","temperature":0,"input":[{"role":"user","content":[{"type":"input_image","image_url":` + text + `},{"type":"input_text","text":"` + question + `"}]}]}`,
+			"/v1/messages":         `{"model":"seed","temperature":0,"max_tokens":"20","messages":[{"role":"user","content":[{"type":"image","source":{"type":"base64","data":` + text + `}},{"type":"text","text":"` + question + `"}]}]}`,
+			"/api/chat":            `{"model":"seed","stream":false,"options":{"temperature":"0"},"messages":[{"role":"User","content":"` + question + `","images":[` + text + `]}]}`,
+			"/api/generate":        `{"model":"seed","stream":false,"options":{"temperature":0},"prompt":"` + question + `","images":` + text + `}`,
+		} {
+			if r := ts.do(t, "POST", path, body); r.status != 200 || !strings.Contains(r.text, "cyan") {
+				t.Errorf("%s, %s: %d %s", path, name, r.status, r.text)
+			}
+		}
+	}
+}
+
+func TestErrorsAboutPicturesNameMessageAndPicture(t *testing.T) {
+	ts := serve(t)
+	good := base64.StdEncoding.EncodeToString(picture(t, "shape-4.png"))
+	for bad, says := range map[string]string{"!!!!": "base64", "aGVsbG8gd29ybGQ=": "", "data:image/png;base64," + good[:41]: "", "": "empty", "data:image/png": "comma"} {
+		for path, body := range map[string]string{
+			"/v1/chat/completions": `{"model":"seed","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,` + good + `"}}]},{"role":"assistant","content":"a"},{"role":"user","content":[{"type":"text","text":"x"},{"type":"image_url","image_url":"` + bad + `"}]}]}`,
+			"/v1/messages":         `{"model":"seed","max_tokens":2,"messages":[{"role":"user","content":[{"type":"image","source":{"type":"base64","data":"` + good + `"}}]},{"role":"assistant","content":"a"},{"role":"user","content":[{"type":"text","text":"x"},{"type":"image","source":{"type":"base64","data":"` + bad + `"}}]}]}`,
+			"/api/chat":            `{"model":"seed","messages":[{"role":"user","content":"x","images":["` + good + `"]},{"role":"assistant","content":"a"},{"role":"user","content":"x","images":["` + bad + `"]}]}`,
+		} {
+			if bad != "!!!!" && says != "" && path == "/v1/chat/completions" {
+				continue // an address that is neither is told of as an address
+			}
+			if r := ts.do(t, "POST", path, body); r.status != 400 || !strings.Contains(r.text, "picture 2") || !strings.Contains(r.text, "message 3") && !strings.Contains(r.text, "picture 2:") || path != "/v1/chat/completions" && !strings.Contains(r.text, says) {
+				t.Errorf("%s, %q: %d %s", path, bad, r.status, r.text)
+			}
+		}
+	}
+}
+
+// FuzzPictureData decodes what may be a picture.
+func FuzzPictureData(f *testing.F) {
+	for _, text := range spellings([]byte("\x89PNG\r\n\x1a\n\x00\xff\xfe")) {
+		f.Add(text)
+	}
+	p, err := newPictureSource(nil, 1<<10)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, decode := range []func() (*engine.Image, error){func() (*engine.Image, error) { return p.inline(text, "picture 1", "p") }, func() (*engine.Image, error) { return p.get(t.Context(), text, "picture 1", "p") }} {
+			if image, err := decode(); (err == nil) != (image != nil) || image != nil && (len(image.Data) == 0 || len(image.Data) > 1<<10) {
+				t.Errorf("%q: %v", text, err)
+			}
 		}
 	})
 }

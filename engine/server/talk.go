@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"iter"
 
 	"github.com/eyelet-engine/eyelet/engine"
@@ -33,7 +32,7 @@ func (t *talk) number(param string, get func(name string) (*engine.Image, error)
 	if t.pictures++; t.pictures > t.s.limits.Images {
 		return engine.Content{}, refuseField(param, "the request has more than %d pictures", t.s.limits.Images)
 	}
-	image, err := get(fmt.Sprintf("picture %d", t.pictures))
+	image, err := get(pictureName(t.pictures, param))
 	return engine.Picture(image), err
 }
 
