@@ -165,11 +165,11 @@ func filesAt(path string) (store.Files, error) {
 	if !info.IsDir() {
 		return store.Files{Model: path}, nil
 	}
-	all, err := store.Folder(path)
+	list, err := store.Folder(path)
 	if err != nil {
 		return store.Files{}, err
 	}
-	return store.OnlyModel(path, all)
+	return list.OnlyModel(path)
 }
 
 // nameFor returns the name that --name gives, or one made of the source's.

@@ -3,41 +3,44 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/eyelet-engine/eyelet/models/builtin"
+	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
 const listLong = `Lists the models that can be run by name: those of the store, those of an Ollama
 store on this machine, which are run in place and never changed, and the
-built-in one.
+built-in one. A model that cannot be used is listed with the reason.
+
+--models-dir lists a folder as "eyelet serve --models-dir" serves it: which
+projector each model gets, and which files cannot be used and why.
 
 The store is the folder that EYELET_MODELS names, or eyelet/models in the user's
 data directory. Ollama's is OLLAMA_MODELS, or ~/.ollama/models.`
 
 func newListCommand() *cobra.Command {
+	folder := ""
 	cmd := &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls"},
 		Short:   "List the models that can be run by name",
 		Long:    listLong,
 		Example: `  eyelet list
+  eyelet list --models-dir /srv/models
   eyelet list --json | jq -r '.[].name'`,
 		Args: wantArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := openStore()
+			items, err := listedIn(folder)
 			if err != nil {
 				return err
 			}
-			models, err := s.List()
-			if err != nil {
-				return err
-			}
-			items := listed(models)
 			if flagSet(cmd, "json") {
 				return writeJSON(cmd.OutOrStdout(), items)
 			}
@@ -45,19 +48,42 @@ func newListCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().Bool("json", false, "print a JSON array")
+	cmd.Flags().StringVar(&folder, "models-dir", "", "list this folder of GGUF files instead")
+	_ = cmd.MarkFlagDirname("models-dir")
 	return cmd
+}
+
+// listedIn lists a folder, or the store and what else can be run by name.
+func listedIn(folder string) ([]ListedModel, error) {
+	if folder != "" {
+		list, err := store.Folder(folder)
+		if err != nil {
+			return nil, inputf("%s: %w", folder, causeOf(err))
+		}
+		return listedFiles(list), nil
+	}
+	s, err := openStore()
+	if err != nil {
+		return nil, err
+	}
+	models, err := s.List()
+	if err != nil {
+		return nil, err
+	}
+	return listed(models), nil
 }
 
 // ListedModel is an item of "eyelet list --json", whose names stay as they are.
 type ListedModel struct {
 	Name         string     `json:"name"`
 	Digest       string     `json:"digest"` // of the manifest; of the built-in model, its edition
-	Source       string     `json:"source"` // "store", "ollama", "program"
+	Source       string     `json:"source"` // "store", "ollama", "program", "folder"
 	Size         int64      `json:"size"`   // bytes of all files
 	Family       string     `json:"family"`
 	Parameters   string     `json:"parameters"`
 	Quantization string     `json:"quantization"`
 	Vision       bool       `json:"vision"`
+	Projector    string     `json:"projector,omitempty"` // the file, of a model in a folder
 	Modified     *time.Time `json:"modified,omitempty"`
 	Error        string     `json:"error,omitempty"` // why the model cannot be used
 }
@@ -81,17 +107,55 @@ func listed(models []store.Model) []ListedModel {
 	return items
 }
 
+// listedFiles describes what lies in a folder.
+func listedFiles(list *store.FolderList) []ListedModel {
+	items := []ListedModel{}
+	name := func(path string) string {
+		if n, err := store.SuggestName(filepath.Base(path)); err == nil {
+			return n.String()
+		}
+		return filepath.Base(path)
+	}
+	for _, files := range list.Models {
+		item := ListedModel{Name: name(files.Model), Source: "folder", Vision: files.Projector != ""}
+		if item.Vision {
+			item.Projector = filepath.Base(files.Projector)
+			item.Size += sizeOf(files.Projector)
+		}
+		if f, err := gguf.Open(files.Model); err != nil {
+			item.Error = describe(err)
+		} else {
+			c := store.ConfigOf(f)
+			item.Size += f.Size()
+			item.Family, item.Parameters, item.Quantization = c.ModelFamily, c.ModelType, c.FileType
+			f.Close()
+		}
+		if info, err := os.Stat(files.Model); err == nil {
+			modified := info.ModTime()
+			item.Modified = &modified
+		}
+		items = append(items, item)
+	}
+	for _, u := range list.Unusable {
+		items = append(items, ListedModel{Name: name(u.Path), Source: "folder", Size: sizeOf(u.Path), Error: filepath.Base(u.Path) + ": " + u.Reason})
+	}
+	return items
+}
+
 func printList(w io.Writer, items []ListedModel) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprint(t, "NAME\tID\tSIZE\tPARAMETERS\tTYPE\tVISION\tFROM\t\n")
 	for _, item := range items {
 		vision := "no"
-		if item.Vision {
+		switch {
+		case item.Projector != "":
+			vision = printable(item.Projector)
+		case item.Vision:
 			vision = "yes"
 		}
 		digest := store.Digest(item.Digest).Short()
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(item.Name), digest, bytesText(uint64(item.Size)), printable(item.Parameters),
-			printable(item.Quantization), vision, item.Source, item.Error)
+			printable(item.Quantization), vision, item.Source, printable(item.Error))
 	}
 	return t.Flush()
 }

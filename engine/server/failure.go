@@ -79,7 +79,7 @@ var classes = []struct {
 	{http.StatusBadRequest, kindRequest, []error{engine.ErrRequest, engine.ErrImage, engine.ErrNoVision, store.ErrName, store.ErrDigest, store.ErrExists}},
 	{http.StatusForbidden, kindForbidden, []error{store.ErrPolicy}},
 	{http.StatusInternalServerError, kindUnsupported, []error{
-		engine.ErrModelFile, engine.ErrMismatch, engine.ErrTemplateLimit, store.ErrUnsupported, store.ErrManifest, store.ErrMissing,
+		engine.ErrModelFile, engine.ErrMismatch, engine.ErrTemplateLimit, store.ErrUnsupported, store.ErrUnusable, store.ErrManifest, store.ErrMissing,
 		gguf.ErrNotGGUF, gguf.ErrTruncated, gguf.ErrCorrupt, gguf.ErrUnsupported, gguf.ErrLimit,
 	}},
 }

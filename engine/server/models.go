@@ -1,9 +1,11 @@
 package server
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -74,20 +76,20 @@ type models struct {
 	store   *store.Store // may be nil
 	options *Options
 	limits  Limits
+	log     *slog.Logger
 	fixed   map[string]NamedModel // by name with tag
 
 	mu     sync.Mutex
 	found  map[string]foundModel // by what was asked for
 	files  map[string]*fileFacts // of GGUF files, by path
 	inPool map[string]*model     // by the names that the pool knows them by
-	folder map[string]store.Files
-	listed time.Time // when folder was read
+	folder *folder               // nil for none
 
 	extracted [2]string // files of the built-in model; empty before it was asked for
 }
 
 func newModels(pool *engine.Pool, st *store.Store, options *Options, limits Limits) (*models, error) {
-	m := &models{pool: pool, store: st, options: options, limits: limits, fixed: map[string]NamedModel{}, found: map[string]foundModel{}, files: map[string]*fileFacts{}, inPool: map[string]*model{}}
+	m := &models{log: cmp.Or(options.Log, slog.Default()), pool: pool, store: st, options: options, limits: limits, fixed: map[string]NamedModel{}, found: map[string]foundModel{}, files: map[string]*fileFacts{}, inPool: map[string]*model{}}
 	for _, n := range options.Models {
 		name, err := store.ParseName(n.Name)
 		if err != nil {
@@ -99,7 +101,8 @@ func newModels(pool *engine.Pool, st *store.Store, options *Options, limits Limi
 		m.fixed[name.String()] = n
 	}
 	if options.Folder != "" {
-		if _, err := m.readFolder(); err != nil {
+		var err error
+		if m.folder, err = newFolder(options.Folder, m.log); err != nil {
 			return nil, err
 		}
 	}
@@ -162,14 +165,15 @@ func (ms *models) search(ref string) (*model, error) {
 		if err == nil {
 			return ms.ofStore(r)
 		}
-		if !errors.Is(err, store.ErrNotFound) {
+		// A store that cannot be read keeps nobody from the built-in model.
+		if !errors.Is(err, store.ErrNotFound) && !ms.isBuiltin(name) {
 			return nil, err
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	if ms.hasBuiltin() && name.Tag == "latest" && (name.Path == builtin.Name || name.Path == "builtin") {
+	if ms.isBuiltin(name) {
 		return ms.ofBuiltin()
 	}
 	return nil, fmt.Errorf("%w: %q; GET /api/tags lists the models", engine.ErrUnknownModel, ref)
@@ -180,20 +184,17 @@ func (ms *models) named(name store.Name) (*model, error) {
 	if n, ok := ms.fixed[name.String()]; ok {
 		return ms.ofFiles(name.String(), n.Spec)
 	}
-	if ms.options.Folder == "" {
+	if ms.folder == nil {
 		return nil, nil
 	}
-	folder, err := ms.readFolder()
-	if err != nil {
+	files, ok, err := ms.folder.find(name.String())
+	if !ok {
 		return nil, err
 	}
-	if files, ok := folder[name.String()]; ok {
-		return ms.ofFiles(name.String(), engine.ModelSpec{Model: files.Model, Projector: files.Projector})
-	}
-	return nil, nil
+	return ms.ofFiles(name.String(), engine.ModelSpec{Model: files.Model, Projector: files.Projector})
 }
 
-// all lists the models, by name. Those that cannot be used are left out.
+// all lists the models, by name. Those that cannot be used are left out; see unusable.
 func (ms *models) all() ([]*model, error) {
 	byName := map[string]*model{}
 	add := func(m *model, err error) {
@@ -204,19 +205,11 @@ func (ms *models) all() ([]*model, error) {
 	for name, n := range ms.fixed {
 		add(ms.ofFiles(name, n.Spec))
 	}
-	if ms.options.Folder != "" {
-		folder, err := ms.readFolder()
-		if err != nil {
-			return nil, err
-		}
-		for name, files := range folder {
-			add(ms.ofFiles(name, engine.ModelSpec{Model: files.Model, Projector: files.Projector}))
-		}
-	}
+	ms.ofFolder(add)
 	if ms.store != nil {
 		stored, err := ms.store.List()
-		if err != nil {
-			return nil, err
+		if err != nil { // the others can be used all the same
+			ms.log.Warn("the store cannot be read", "error", err)
 		}
 		for _, s := range stored {
 			r, err := ms.store.OpenModel(&s)
@@ -232,3 +225,8 @@ func (ms *models) all() ([]*model, error) {
 }
 
 func (ms *models) hasBuiltin() bool { return !ms.options.NoBuiltin }
+
+// isBuiltin reports whether a name is one of the built-in model's.
+func (ms *models) isBuiltin(name store.Name) bool {
+	return ms.hasBuiltin() && name.Tag == "latest" && (name.Path == builtin.Name || name.Path == "builtin")
+}

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -137,28 +136,4 @@ func (ms *models) facts(path string) (*fileFacts, error) {
 	ms.files[path] = facts
 	ms.mu.Unlock()
 	return facts, nil
-}
-
-// folderAge is how long the list of the folder is believed.
-const folderAge = 2 * time.Second
-
-// readFolder lists the folder of models, by name.
-func (ms *models) readFolder() (map[string]store.Files, error) {
-	ms.mu.Lock()
-	defer ms.mu.Unlock()
-	if time.Since(ms.listed) < folderAge {
-		return ms.folder, nil
-	}
-	all, err := store.Folder(ms.options.Folder)
-	if err != nil {
-		return nil, err
-	}
-	ms.folder, ms.listed = map[string]store.Files{}, time.Now()
-	for _, files := range all {
-		name, err := store.SuggestName(filepath.Base(files.Model))
-		if err == nil {
-			ms.folder[name.String()] = files
-		}
-	}
-	return ms.folder, nil
 }

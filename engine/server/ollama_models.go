@@ -22,13 +22,19 @@ import (
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
+// tagsResponse is Ollama's list of models, and what Eyelet adds: those that cannot be used, and why.
+type tagsResponse struct {
+	api.ListResponse
+	Unusable []unusableModel `json:"unusable,omitempty"`
+}
+
 // ollamaTags answers GET /api/tags: the models that there are.
 func (s *Server) ollamaTags(w http.ResponseWriter, _ *http.Request) error {
 	all, err := s.models.all()
 	if err != nil {
 		return err
 	}
-	list := api.ListResponse{Models: []api.ListModelResponse{}}
+	list := tagsResponse{ListResponse: api.ListResponse{Models: []api.ListModelResponse{}}, Unusable: s.models.unusable()}
 	for _, m := range all {
 		list.Models = append(list.Models, api.ListModelResponse{Name: m.name, Model: m.name, ModifiedAt: m.modified, Size: m.size, Digest: m.digest, Details: m.details()})
 	}

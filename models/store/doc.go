@@ -61,6 +61,8 @@ var (
 	ErrSpace = errors.New("not enough space")
 	// ErrForeign: the folder is another program's, in which nothing may be changed.
 	ErrForeign = errors.New("the folder is another program's")
+	// ErrUnusable: a file of a folder is damaged, incomplete or no model.
+	ErrUnusable = errors.New("the file cannot be used")
 	// ErrUnsupported: the model needs what the engine cannot do.
 	ErrUnsupported = errors.New("unsupported model")
 )

@@ -18,8 +18,10 @@ type Name struct {
 	Tag  string // "latest" where none was written
 }
 
-// Segments and tags begin with a letter or digit, so that no name is hidden, climbs up or looks like a flag.
+// Segments and tags begin with a letter or digit, so that no name is hidden, climbs up or looks like a flag. The first of three or more segments may be
+// a host with a port.
 var (
+	hostPattern    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*:[0-9]{1,5}$`)
 	segmentPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 	tagPattern     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$`)
 )
@@ -30,7 +32,7 @@ func ParseName(s string) (Name, error) {
 		return Name{}, fmt.Errorf("store: %w: %.100q %s", ErrName, s, why)
 	}
 	path, tag := s, defaultTag
-	if i := strings.LastIndexByte(s, ':'); i >= 0 {
+	if i := strings.LastIndexByte(s, ':'); i > strings.LastIndexByte(s, '/') {
 		path, tag = s[:i], s[i+1:]
 	}
 	if len(path) > maxNamePath {
@@ -40,7 +42,10 @@ func ParseName(s string) (Name, error) {
 	if len(segments) > maxSegments {
 		return fail(fmt.Sprintf("has more than %d segments", maxSegments))
 	}
-	for _, segment := range segments {
+	for i, segment := range segments {
+		if i == 0 && len(segments) > 2 && hostPattern.MatchString(segment) && !strings.Contains(segment, "..") {
+			continue
+		}
 		if !segmentPattern.MatchString(segment) || strings.Contains(segment, "..") {
 			return fail("is not written like name:tag, with letters, digits, '.', '_' and '-'")
 		}
@@ -49,6 +54,7 @@ func ParseName(s string) (Name, error) {
 		return fail("has a tag with other characters than letters, digits, '.', '_' and '-', or a long one")
 	}
 	for _, part := range append(segments, tag) {
+		part, _, _ = strings.Cut(part, ":")
 		if device.MatchString(part) {
 			return fail("has a part that Windows keeps for a device, and may be carried there")
 		}
@@ -66,9 +72,9 @@ var device = regexp.MustCompile(`(?i)^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)`
 func (n Name) String() string { return n.Path + ":" + n.Tag }
 
 // FileName returns the name of the manifest's file. Slashes become plus signs, which names do not have, so that all manifests lie in
-// one folder.
+// one folder, and the colon before a port an equals sign, since Windows has no files with colons.
 func (n Name) FileName() string {
-	return strings.ReplaceAll(n.Path, "/", "+") + "@" + n.Tag + ".json"
+	return strings.NewReplacer("/", "+", ":", "=").Replace(n.Path) + "@" + n.Tag + ".json"
 }
 
 // nameOfFile is the inverse of FileName.
@@ -78,7 +84,7 @@ func nameOfFile(file string) (Name, error) {
 	if !ok || !found {
 		return Name{}, fmt.Errorf("store: %w: the file %.100q is named like no manifest", ErrName, file)
 	}
-	n, err := ParseName(strings.ReplaceAll(path, "+", "/") + ":" + tag)
+	n, err := ParseName(strings.NewReplacer("+", "/", "=", ":").Replace(path) + ":" + tag)
 	if err == nil && n.FileName() != file {
 		err = fmt.Errorf("store: %w: the file %.100q is named like no manifest", ErrName, file)
 	}

@@ -3,6 +3,9 @@ package store
 import (
 	"encoding/json"
 	"fmt"
+	"math"
+	"strconv"
+	"strings"
 )
 
 // Params are the sampling parameters that a manifest recommends, in Ollama's names. Nil is what it does not mention.
@@ -22,10 +25,89 @@ type Params struct {
 	Stop             []string `json:"stop,omitempty"`
 }
 
-// parseParams reads a blob of type MediaParams. Parameters that this package does not know are of no matter.
+// parseParams reads a blob of type MediaParams. Other programs write numbers as 5.0 and as "4096", and one text where a list is meant: what has one
+// meaning is taken. Parameters that this package does not know are of no matter.
 func parseParams(data []byte) (p Params, err error) {
-	if err := json.Unmarshal(data, &p); err != nil {
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(data, &all); err != nil {
 		return Params{}, fmt.Errorf("store: %w: parameters: %w", ErrManifest, err)
 	}
+	for name, field := range map[string]any{
+		"temperature": &p.Temperature, "top_k": &p.TopK, "top_p": &p.TopP, "min_p": &p.MinP, "typical_p": &p.TypicalP,
+		"repeat_penalty": &p.RepeatPenalty, "repeat_last_n": &p.RepeatLastN, "frequency_penalty": &p.FrequencyPenalty,
+		"presence_penalty": &p.PresencePenalty, "seed": &p.Seed, "num_ctx": &p.Context, "num_predict": &p.MaxTokens, "stop": &p.Stop,
+	} {
+		raw, ok := all[name]
+		if !ok || string(raw) == "null" {
+			continue
+		}
+		if err := setParam(field, raw); err != nil {
+			return Params{}, fmt.Errorf("store: %w: parameter %s: %w", ErrManifest, name, err)
+		}
+	}
 	return p, nil
+}
+
+// setParam reads a value into a pointer to one of the kinds of field that Params has.
+func setParam(field any, raw json.RawMessage) error {
+	switch field := field.(type) {
+	case **float32:
+		x, err := paramNumber(raw)
+		if err != nil || math.Abs(x) > math.MaxFloat32 {
+			return fmt.Errorf("%.40s is no number that it can be", raw)
+		}
+		v := float32(x)
+		*field = &v
+	case **int:
+		n, err := paramInteger(raw, math.MinInt32, math.MaxInt32)
+		if err != nil {
+			return err
+		}
+		v := int(n)
+		*field = &v
+	case **int64:
+		n, err := paramInteger(raw, math.MinInt64, math.MaxInt64)
+		if err != nil {
+			return err
+		}
+		*field = &n
+	case *[]string:
+		var one string
+		if json.Unmarshal(raw, &one) == nil {
+			*field = []string{one}
+			return nil
+		}
+		if err := json.Unmarshal(raw, field); err != nil {
+			return fmt.Errorf("%.40s is no list of texts", raw)
+		}
+	}
+	return nil
+}
+
+// paramText returns a number as it is written, in quotes or not.
+func paramText(raw json.RawMessage) string {
+	var text string
+	if json.Unmarshal(raw, &text) == nil {
+		return strings.TrimSpace(text)
+	}
+	return string(raw)
+}
+
+func paramNumber(raw json.RawMessage) (float64, error) {
+	x, err := strconv.ParseFloat(paramText(raw), 64)
+	if err == nil && (math.IsNaN(x) || math.IsInf(x, 0)) {
+		err = strconv.ErrRange
+	}
+	return x, err
+}
+
+func paramInteger(raw json.RawMessage, least, most int64) (int64, error) {
+	if n, err := strconv.ParseInt(paramText(raw), 10, 64); err == nil && n >= least && n <= most {
+		return n, nil
+	}
+	x, err := paramNumber(raw)
+	if err != nil || x != math.Trunc(x) || x < float64(max(least, -1<<53)) || x > float64(min(most, 1<<53)) {
+		return 0, fmt.Errorf("%.40s is no whole number that it can be", raw)
+	}
+	return int64(x), nil
 }

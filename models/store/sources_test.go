@@ -161,11 +161,11 @@ func TestASplitModelOpensByLinks(t *testing.T) {
 		}
 	}
 	s := newStore(t)
-	all, err := Folder(dir)
-	if err != nil || len(all) != 1 {
-		t.Fatalf("%v, %v", all, err)
+	list, err := Folder(dir)
+	if err != nil || len(list.Models) != 1 {
+		t.Fatalf("%v, %v", list, err)
 	}
-	mustImport(t, s, "big", all[0])
+	mustImport(t, s, "big", list.Models[0])
 	for range 2 { // the second time the links are there
 		r, err := s.Resolve("big")
 		if err != nil {

@@ -115,11 +115,29 @@ func (s *Store) Begin(ctx context.Context) (*Session, error) {
 	if err := s.prepare(); err != nil {
 		return nil, err
 	}
+	s.removeLeftovers()
 	l := s.newLock()
 	if _, err := l.TryRLockContext(ctx, lockPause); err != nil {
 		return nil, fmt.Errorf("store: locking %s: %w", s.root, err)
 	}
 	return &Session{s: s, lock: l}, nil
+}
+
+// removeLeftovers removes the temporary files of sessions that were killed, if no session is open: each of them is named anew and nobody goes on
+// from it. The beginnings of blobs of known digest stay. Nothing depends on it, so errors are passed over; GC tells them.
+func (s *Store) removeLeftovers() {
+	left, _ := filepath.Glob(filepath.Join(s.dir("partial"), "*.tmp"))
+	if len(left) == 0 {
+		return
+	}
+	l, err := s.exclusive()
+	if err != nil {
+		return
+	}
+	defer l.Close()
+	for _, path := range left {
+		_ = os.Remove(path)
+	}
 }
 
 // Close ends the session. What it added stays, whether a manifest refers to it or not: an interrupted import goes on from it.

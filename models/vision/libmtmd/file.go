@@ -58,25 +58,12 @@ func checkNumbers(f *gguf.File, projector string) error {
 	return nil
 }
 
-// lastLayers name, for the commonest projectors, the tensor that makes the rows and which of its dimensions is their width
-// (clip_n_mmproj_embd of llama.cpp, tools/mtmd/clip.cpp).
-var lastLayers = map[string]struct {
-	tensor string
-	dim    int
-}{
-	"mlp": {"mm.2.weight", 1}, "linear": {"mm.0.weight", 1}, "janus_pro": {"mm.1.weight", 1}, "pixtral": {"mm.2.weight", 1},
-	"qwen2vl_merger": {"mm.2.weight", 1}, "qwen2.5vl_merger": {"mm.2.weight", 1}, "gemma3": {"mm.input_projection.weight", 0},
-	"idefics3": {"mm.model.fc.weight", 1}, "internvl": {"mm.model.mlp.3.weight", 1},
-}
-
 // embeddingWidth returns the width of the projector's rows as well as the file tells it, 0 if it does not.
-func embeddingWidth(f *gguf.File, projector string) int {
-	n, _ := f.Uint("clip.vision.projection_dim") // of old files that of CLIP's own projection
-	if last, ok := lastLayers[projector]; ok {
-		if t, ok := f.Tensor(last.tensor); ok && last.dim < len(t.Dims) {
-			n = t.Dims[last.dim]
-		}
+func embeddingWidth(f *gguf.File) int {
+	if w := f.ProjectorWidth(); w > 0 && w <= maxWidth {
+		return w
 	}
+	n, _ := f.Uint("clip.vision.projection_dim") // of old files that of CLIP's own projection
 	if n > maxWidth {
 		return 0
 	}

@@ -242,7 +242,7 @@ func describe(ctx context.Context, path string) (d struct {
 	if types := f.Types(); len(types) > 0 {
 		d.info.Precision = strings.ToLower(types[0].Type.String())
 	}
-	d.width = embeddingWidth(f, d.info.Projector)
+	d.width = embeddingWidth(f)
 	d.info.Identity, err = identity(ctx, f, d.info.Projector)
 	return d, err
 }

@@ -1,0 +1,34 @@
+package gguf
+
+// lastLayers name, for the commonest projectors, the tensor that makes the rows and which of its dimensions is their width
+// (clip_n_mmproj_embd of llama.cpp, tools/mtmd/clip.cpp).
+var lastLayers = map[string]struct {
+	tensor string
+	dim    int
+}{
+	"mlp": {"mm.2.weight", 1}, "linear": {"mm.0.weight", 1}, "janus_pro": {"mm.1.weight", 1}, "pixtral": {"mm.2.weight", 1},
+	"qwen2vl_merger": {"mm.2.weight", 1}, "qwen2.5vl_merger": {"mm.2.weight", 1}, "gemma3": {"mm.input_projection.weight", 0},
+	"idefics3": {"mm.model.fc.weight", 1}, "internvl": {"mm.model.mlp.3.weight", 1},
+}
+
+// ProjectorWidth returns the width of the rows that a vision projector makes, 0 where its tensors do not tell.
+func (f *File) ProjectorWidth() int {
+	kind, ok := f.Str("clip.projector_type")
+	if !ok {
+		kind, _ = f.Str("clip.vision.projector_type")
+	}
+	if kind == "mlp" { // LLaVA's projectors end in mm.2, or in mm.0 if they have one layer
+		if _, ok := f.Tensor("mm.2.weight"); !ok {
+			kind = "linear"
+		}
+	}
+	last, ok := lastLayers[kind]
+	if !ok {
+		return 0
+	}
+	t, ok := f.Tensor(last.tensor)
+	if !ok || last.dim >= len(t.Dims) || t.Dims[last.dim] > 1<<20 {
+		return 0
+	}
+	return int(t.Dims[last.dim])
+}
