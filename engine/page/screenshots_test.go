@@ -39,7 +39,7 @@ func TestScreenshots(t *testing.T) {
 	v.press("New conversation")
 	v.hold(`{"const": [{"bbox_2d": [62, 46, 82, 68], "label": "star"}]}`)
 	v.ask("Where is the star?", demo+"black-star.png")
-	v.see(".marks g")
+	v.until(`document.querySelector(".marked img")?.naturalWidth > 0`, "the picture with the box")
 	take("boxes")
 	v.press("Colours: Dark")
 	v.press("Models")

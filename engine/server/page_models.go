@@ -130,7 +130,7 @@ func devices() (cpu, accelerator, gpu string) {
 			gpus = append(gpus, d.Description)
 		}
 	}
-	accelerator = "off: " + ggml.AcceleratorState().Reason
+	accelerator = "off" // why, "eyelet doctor" says: the reason holds paths of this machine
 	if d := ggml.AcceleratorDevice(); ggml.AcceleratorState().Loaded && d != nil {
 		c := ggml.ReadAcceleratorCounters(false)
 		accelerator = fmt.Sprintf("%s; %d operations", d.Description, c.Calls)

@@ -96,6 +96,9 @@ export function Form({ answer }: { answer: string; schema: string }) {
 
 function Fields({ value }: { value: Value }) {
   if (typeof value !== "object" || value === null) return <dd>{String(value)}</dd>;
+  if (Array.isArray(value) && value.every((v) => typeof v !== "object" || v === null)) {
+    return <dd>{value.join(", ")}</dd>;
+  }
   return (
     <>
       {Object.entries(value).map(([name, inner]) => (
