@@ -37,7 +37,7 @@ func TestScreenshots(t *testing.T) {
 	}
 	take("sketch")
 	v.press("New conversation")
-	v.hold(`{"const": [{"bbox_2d": [62, 46, 82, 68], "label": "star"}]}`)
+	v.hold(`{"const": [{"bbox_2d": [80, 46, 102, 68], "label": "star"}]}`)
 	v.ask("Where is the star?", demo+"black-star.png")
 	v.until(`document.querySelector(".marked img")?.naturalWidth > 0`, "the picture with the box")
 	take("boxes")
