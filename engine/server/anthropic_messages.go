@@ -10,6 +10,7 @@ import (
 
 // messagesRequest is the body of POST /v1/messages.
 type messagesRequest struct {
+	formatDemands
 	Model         string             `json:"model"`
 	MaxTokens     *whole             `json:"max_tokens"`
 	Messages      []anthropicMessage `json:"messages"`
@@ -33,10 +34,6 @@ type messagesRequest struct {
 	Thinking struct {
 		Type string `json:"type"`
 	} `json:"thinking"`
-	OutputFormat *openaiFormat `json:"output_format"`
-	OutputConfig struct {
-		Format *openaiFormat `json:"format"`
-	} `json:"output_config"`
 }
 
 // request translates a request, conversation included.
@@ -89,10 +86,8 @@ func (q *messagesRequest) request(t *talk, m *model) (r engine.Request, err erro
 	default:
 		return r, refuseField("thinking.type", "thinking.type is %.40q; give enabled or disabled", q.Thinking.Type)
 	}
-	for _, f := range []*openaiFormat{q.OutputFormat, q.OutputConfig.Format} {
-		if err := f.apply(&r, "output_format"); err != nil {
-			return r, err
-		}
+	if err := q.formatDemands.apply(&r); err != nil {
+		return r, err
 	}
 	c := sampleChoices{Temperature: q.Temperature, TopK: q.TopK, TopP: q.TopP}
 	err = c.apply(&r, m)

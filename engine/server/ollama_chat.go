@@ -34,7 +34,7 @@ func (s *Server) ollamaChat(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	request := engine.Request{Logprobs: q.Logprobs, TopLogprobs: int(q.TopLogprobs), ContextShift: q.Shift == nil || *q.Shift}
-	if err := ollamaFormat(&request, q.Format); err != nil {
+	if err := q.form(&request); err != nil {
 		return err
 	}
 	request.Messages, request.Tools, request.Thinking = ollamaMessages(m, messages), q.tools(), thinking(q.Think)

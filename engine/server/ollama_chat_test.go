@@ -395,7 +395,7 @@ func FuzzChatRequest(f *testing.F) {
 			return
 		}
 		r := engine.Request{ContextShift: true}
-		if ollamaFormat(&r, q.Format) != nil || len(q.Messages) == 0 {
+		if q.form(&r) != nil || len(q.Messages) == 0 {
 			return
 		}
 		o.apply(&r, 4096)

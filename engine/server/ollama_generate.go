@@ -78,7 +78,8 @@ func (s *Server) checkGenerate(q *ollamaGenerateRequest, m *model) (*ollamaOptio
 // generateRequest makes an engine's request of one to generate.
 func generateRequest(q *ollamaGenerateRequest, m *model) (*engine.Request, error) {
 	r := &engine.Request{Logprobs: q.Logprobs, TopLogprobs: int(q.TopLogprobs), ContextShift: q.Shift == nil || *q.Shift, KeepPrompt: !q.Raw}
-	if err := ollamaFormat(r, q.Format); err != nil {
+	demands := formatDemands{q.otherDemands, q.Format}
+	if err := demands.apply(r); err != nil {
 		return nil, err
 	}
 	if q.Raw {

@@ -1,8 +1,6 @@
 package server
 
 import (
-	"bytes"
-	"encoding/json"
 	"math"
 	"slices"
 
@@ -57,6 +55,9 @@ func take[T any](to, from *T) {
 
 // ofRequest takes over what a request chooses.
 func (o *ollamaOptions) ofRequest(options map[string]any) error {
+	if err := checkNoDemands(options); err != nil {
+		return err
+	}
 	s := &o.sampling
 	for _, f := range []struct {
 		name      string
@@ -185,19 +186,3 @@ func (o *ollamaOptions) fitting(truncate *bool) *engine.Fitting {
 
 // endlessFactor is how many context lengths an answer without a limit can have, as in Ollama.
 const endlessFactor = 10
-
-// format makes Ollama's format part of a request: "json" for any object, or a JSON schema.
-func ollamaFormat(r *engine.Request, format json.RawMessage) error {
-	format = bytes.TrimSpace(format)
-	switch {
-	case len(format) == 0, bytes.Equal(format, []byte("null")), bytes.Equal(format, []byte(`""`)):
-		return nil
-	case bytes.Equal(format, []byte(`"json"`)):
-		r.Schema = json.RawMessage(`{"type":"object"}`)
-	case format[0] == '{':
-		r.Schema = format
-	default:
-		return refuseField("format", `the format is neither "json" nor a JSON schema`)
-	}
-	return nil
-}

@@ -18,6 +18,7 @@ import (
 // ollamaChatRequest is the body of POST /api/chat. Tools are kept as they come: the schema of Ollama's own type knows less.
 type ollamaChatRequest struct {
 	api.ChatRequest
+	otherDemands
 	Messages    []ollamaMessage `json:"messages"`
 	KeepAlive   *keepAlive      `json:"keep_alive"`
 	TopLogprobs whole           `json:"top_logprobs"`
@@ -31,9 +32,16 @@ type ollamaChatRequest struct {
 	} `json:"tools"`
 }
 
+// form makes the form of the answer part of a request.
+func (q *ollamaChatRequest) form(r *engine.Request) error {
+	demands := formatDemands{q.otherDemands, q.Format}
+	return demands.apply(r)
+}
+
 // ollamaGenerateRequest is the body of POST /api/generate.
 type ollamaGenerateRequest struct {
 	api.GenerateRequest
+	otherDemands
 	Images      texts      `json:"images"`
 	KeepAlive   *keepAlive `json:"keep_alive"`
 	TopLogprobs whole      `json:"top_logprobs"`

@@ -10,6 +10,7 @@ import (
 // chatRequest is the body of POST /v1/chat/completions.
 type chatRequest struct {
 	sampleChoices
+	formatDemands
 	Model               string          `json:"model"`
 	Messages            []openaiMessage `json:"messages"`
 	Stream              bool            `json:"stream"`
@@ -20,7 +21,6 @@ type chatRequest struct {
 	MaxCompletionTokens *whole          `json:"max_completion_tokens"`
 	Logprobs            bool            `json:"logprobs"`
 	TopLogprobs         whole           `json:"top_logprobs"`
-	ResponseFormat      *openaiFormat   `json:"response_format"`
 	Tools               []struct {
 		Type     string         `json:"type"`
 		Function openaiFunction `json:"function"`
@@ -28,6 +28,9 @@ type chatRequest struct {
 	ToolChoice json.RawMessage `json:"tool_choice"`
 	Parallel   *bool           `json:"parallel_tool_calls"`
 	Effort     string          `json:"reasoning_effort"`
+	// What tools were called at first; answers to such requests have the shapes of then.
+	Functions    []openaiFunction `json:"functions"`
+	FunctionCall json.RawMessage  `json:"function_call"`
 }
 
 // streamOptions say what a stream has beside the answer.
@@ -74,7 +77,7 @@ func (q *chatRequest) request(m *model) (r engine.Request, err error) {
 	if err := maxTokens(&r, "max_completion_tokens", q.MaxCompletionTokens); err != nil {
 		return r, err
 	}
-	if err := q.ResponseFormat.apply(&r, "response_format"); err != nil {
+	if err := q.formatDemands.apply(&r); err != nil {
 		return r, err
 	}
 	for i, t := range q.Tools {
@@ -86,8 +89,11 @@ func (q *chatRequest) request(m *model) (r engine.Request, err error) {
 	if err := openaiChoice(&r, q.ToolChoice, q.Parallel); err != nil {
 		return r, err
 	}
+	if err := q.applyFunctions(&r); err != nil {
+		return r, err
+	}
 	r.Thinking = thinkingOf(q.Effort)
-	err = q.apply(&r, m)
+	err = q.sampleChoices.apply(&r, m)
 	return r, err
 }
 

@@ -26,6 +26,7 @@ type chatAnswer struct {
 	Refusal   *string          `json:"refusal"`
 	Reasoning string           `json:"reasoning_content,omitempty"`
 	ToolCalls []openaiToolCall `json:"tool_calls,omitempty"`
+	Function  *calledFunction  `json:"function_call,omitempty"`
 }
 
 // chatDelta is what a piece adds to a message.
@@ -34,6 +35,7 @@ type chatDelta struct {
 	Content   *string          `json:"content,omitempty"`
 	Reasoning string           `json:"reasoning_content,omitempty"`
 	ToolCalls []openaiToolCall `json:"tool_calls,omitempty"`
+	Function  *calledFunction  `json:"function_call,omitempty"`
 }
 
 type chatLogprob struct {
@@ -162,7 +164,7 @@ func (o *chatOutput) take(e indexed) error {
 		c.Message.Reasoning += e.Reasoning
 		c.addLogprobs(o.q, e.Logprobs)
 		if e.Done != nil {
-			c.finish(e.Done, o.text[i].String())
+			c.finish(o.q, e.Done, o.text[i].String())
 		}
 		return nil
 	}
@@ -177,6 +179,14 @@ func (o *chatOutput) take(e indexed) error {
 	}
 	chunk.addLogprobs(o.q, e.Logprobs)
 	for _, d := range e.Calls {
+		if o.q.usesFunctions() {
+			if chunk.Delta.Function == nil {
+				chunk.Delta.Function = &calledFunction{}
+			}
+			chunk.Delta.Function.Name += d.Name
+			chunk.Delta.Function.Arguments += d.Arguments
+			continue
+		}
 		call := openaiToolCall{Index: &d.Index, ID: d.ID}
 		if d.Name != "" {
 			call.Type = "function"
@@ -185,7 +195,7 @@ func (o *chatOutput) take(e indexed) error {
 		chunk.Delta.ToolCalls = append(chunk.Delta.ToolCalls, call)
 	}
 	d := chunk.Delta
-	if d.Role != "" || d.Content != nil || d.Reasoning != "" || d.ToolCalls != nil || chunk.Logprobs != nil {
+	if d.Role != "" || d.Content != nil || d.Reasoning != "" || d.ToolCalls != nil || d.Function != nil || chunk.Logprobs != nil {
 		if err := o.send(chunk); err != nil {
 			return err
 		}
@@ -193,7 +203,7 @@ func (o *chatOutput) take(e indexed) error {
 	if e.Done == nil {
 		return nil
 	}
-	word := finishWords[e.Done.Finish]
+	word := o.q.finishWord(e.Done.Finish)
 	return o.send(chatChoice{Index: i, Delta: &chatDelta{}, Finish: &word})
 }
 
@@ -214,13 +224,17 @@ func (c *chatChoice) addLogprobs(q *chatRequest, list []engine.TokenLogprob) {
 }
 
 // finish fills in what is known at the end of an answer.
-func (c *chatChoice) finish(r *engine.Result, text string) {
-	word := finishWords[r.Finish]
+func (c *chatChoice) finish(q *chatRequest, r *engine.Result, text string) {
+	word := q.finishWord(r.Finish)
 	c.Finish = &word
 	if text != "" || len(r.Calls) == 0 {
 		c.Message.Content = &text
 	}
 	for _, call := range r.Calls {
+		if q.usesFunctions() {
+			c.Message.Function = &calledFunction{call.Name, call.Arguments}
+			continue
+		}
 		out := openaiToolCall{ID: call.ID, Type: "function"}
 		out.Function.Name, out.Function.Arguments = call.Name, call.Arguments
 		c.Message.ToolCalls = append(c.Message.ToolCalls, out)

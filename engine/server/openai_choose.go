@@ -140,38 +140,6 @@ type openaiFunction struct {
 	Parameters  json.RawMessage `json:"parameters"`
 }
 
-// openaiFormat is what an answer is to look like.
-type openaiFormat struct {
-	Type       string          `json:"type"`
-	Name       string          `json:"name,omitempty"`
-	Schema     json.RawMessage `json:"schema,omitempty"` // in responses
-	JSONSchema *struct {
-		Schema json.RawMessage `json:"schema"`
-	} `json:"json_schema,omitempty"` // in chat completions
-}
-
-func (f *openaiFormat) apply(r *engine.Request, param string) error {
-	if f == nil {
-		return nil
-	}
-	switch f.Type {
-	case "", "text":
-	case "json_object":
-		r.Schema = json.RawMessage(`{"type":"object"}`)
-	case "json_schema":
-		r.Schema = f.Schema
-		if f.JSONSchema != nil {
-			r.Schema = f.JSONSchema.Schema
-		}
-		if len(r.Schema) == 0 || string(r.Schema) == "null" {
-			return refuseField(param, "%s is a json_schema without a schema", param)
-		}
-	default:
-		return refuseField(param, "%s has the type %q; give text, json_object or json_schema", param, f.Type)
-	}
-	return nil
-}
-
 // openaiChoice makes tool_choice part of a request.
 func openaiChoice(r *engine.Request, choice json.RawMessage, parallel *bool) error {
 	r.SerialTools = parallel != nil && !*parallel

@@ -12,6 +12,7 @@ import (
 // completionRequest is the body of POST /v1/completions.
 type completionRequest struct {
 	sampleChoices
+	formatDemands
 	Model         string          `json:"model"`
 	Prompt        json.RawMessage `json:"prompt"`
 	Suffix        string          `json:"suffix"`
@@ -77,7 +78,10 @@ func (q *completionRequest) tasks(m *model) (list []completionTask, n int, err e
 				return nil, 0, err
 			}
 		}
-		if err := q.apply(&r, m); err != nil {
+		if err := q.formatDemands.apply(&r); err != nil {
+			return nil, 0, err
+		}
+		if err := q.sampleChoices.apply(&r, m); err != nil {
 			return nil, 0, err
 		}
 		if r.MaxTokens == 0 {

@@ -15,8 +15,9 @@ type openaiMessage struct {
 	Content openaiContent `json:"content"`
 	Name    string        `json:"name"`
 	openaiThoughts
-	ToolCalls  []openaiToolCall `json:"tool_calls"`
-	ToolCallID string           `json:"tool_call_id"`
+	ToolCalls    []openaiToolCall `json:"tool_calls"`
+	ToolCallID   string           `json:"tool_call_id"`
+	FunctionCall *calledFunction  `json:"function_call"` // of an assistant, before there were tools
 }
 
 // openaiThoughts are the names under which clients hand thoughts back, in the order of transformers.
@@ -128,12 +129,18 @@ func (s *Server) openaiTalk(t *talk, messages []openaiMessage) error {
 		default:
 			return refuseField(param+".role", "%s.role is %.40q; give system, developer, user, assistant or tool", param, msg.Role)
 		}
+		if msg.Role == "function" {
+			t.functionResult(&out)
+		}
 		var err error
 		if out.Content, err = t.content(msg.Content, param+".content"); err != nil {
 			return err
 		}
 		for _, c := range msg.ToolCalls {
 			out.ToolCalls = append(out.ToolCalls, engine.ToolCall{ID: c.ID, Name: c.Function.Name, Arguments: c.Function.Arguments})
+		}
+		if msg.FunctionCall != nil {
+			out.ToolCalls = append(out.ToolCalls, functionCall(msg.FunctionCall, i))
 		}
 		if len(out.Content) == 0 && len(out.ToolCalls) == 0 {
 			if out.Role == "user" {

@@ -14,6 +14,7 @@ import (
 // responseRequest is the body of POST /v1/responses.
 type responseRequest struct {
 	sampleChoices
+	formatDemands
 	Model        string         `json:"model"`
 	Input        responseInput  `json:"input"`
 	Instructions string         `json:"instructions"`
@@ -22,10 +23,7 @@ type responseRequest struct {
 	TopLogprobs  whole          `json:"top_logprobs"`
 	Include      []string       `json:"include"`
 	Tools        []responseTool `json:"tools"`
-	Text         struct {
-		Format *openaiFormat `json:"format"`
-	} `json:"text"`
-	Reasoning struct {
+	Reasoning    struct {
 		Effort string `json:"effort"`
 	} `json:"reasoning"`
 	ToolChoice json.RawMessage   `json:"tool_choice"`
@@ -169,7 +167,7 @@ func (q *responseRequest) request(t *talk, m *model) (r engine.Request, err erro
 	if err := maxTokens(&r, "max_output_tokens", q.MaxTokens); err != nil {
 		return r, err
 	}
-	if err := q.Text.Format.apply(&r, "text.format"); err != nil {
+	if err := q.formatDemands.apply(&r); err != nil {
 		return r, err
 	}
 	for i, tool := range q.Tools {
@@ -181,7 +179,7 @@ func (q *responseRequest) request(t *talk, m *model) (r engine.Request, err erro
 	if err := openaiChoice(&r, q.ToolChoice, q.Parallel); err != nil {
 		return r, err
 	}
-	err = q.apply(&r, m)
+	err = q.sampleChoices.apply(&r, m)
 	return r, err
 }
 

@@ -118,8 +118,8 @@ type responseOutput struct {
 
 func newResponseOutput(q *responseRequest, s engine.Sampling) *responseOutput {
 	format := any(map[string]any{"type": "text"})
-	if f := q.Text.Format; f != nil {
-		format = f
+	if fields, ok := fieldsOf(q.Text); ok && fields["format"] != nil {
+		format = fields["format"]
 	}
 	r := response{
 		ID: "resp_" + rand.Text(), Object: "response", Created: now(), Status: "in_progress", MaxTokens: q.MaxTokens, Model: q.Model, Output: []any{},

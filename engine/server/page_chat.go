@@ -99,12 +99,16 @@ func (s *Server) pageRequest(w http.ResponseWriter, r *http.Request) (*engine.Re
 	if err != nil {
 		return nil, nil, err
 	}
-	request := &engine.Request{ContextShift: true}
-	if err := ollamaFormat(request, q.Format); err != nil {
+	messages, err := s.conversation(&q)
+	if err != nil {
 		return nil, nil, err
 	}
-	request.Messages, request.Thinking = ollamaMessages(m, q.Messages), thinking(q.Think)
-	l, err := s.models.use(r.Context(), m, options.context, ollamaKeep(q.KeepAlive))
+	request := &engine.Request{ContextShift: true}
+	if err := (&formatDemands{Format: q.Format}).apply(request); err != nil {
+		return nil, nil, err
+	}
+	request.Messages, request.Thinking = ollamaMessages(m, messages), thinking(q.Think)
+	l, err := s.models.use(r.Context(), m, options.context, q.KeepAlive.keep())
 	if err != nil {
 		return nil, nil, err
 	}
