@@ -22,6 +22,10 @@ type answer struct {
 	stop  stopper
 	cut   bool // a stop text has appeared
 
+	check   *schemaCheck // nil where the grammar holds all of a schema
+	relaxed []string     // parts of schemas of tools that nothing holds
+	retry   int          // answers that were drawn before and were not valid
+
 	marks  map[llama.Token]string // control tokens that mean something to the parser
 	parser *reply.Parser          // nil where an answer is just text
 
@@ -51,7 +55,7 @@ func (a *answer) Next(output int) (token llama.Token, more bool, err error) {
 	e := Event{Tokens: []Token{token}}
 	if a.result.Usage.Completion == 0 {
 		usage := a.result.Usage
-		e.Usage = &usage
+		e.Usage, e.Relaxed = &usage, a.relaxed
 	}
 	if a.request.Logprobs {
 		logits, err := m.lc.Logits(output)
@@ -73,6 +77,7 @@ func (a *answer) Next(output int) (token llama.Token, more bool, err error) {
 	}
 	text, a.cut = a.stop.push(text)
 	a.mean(&e, text)
+	a.check.push(e.Text)
 	a.post(e)
 	if a.cut {
 		a.result.Finish = FinishStop
@@ -120,6 +125,7 @@ func (a *answer) rest() Event {
 		d := a.parser.Flush()
 		e.Text, e.Reasoning = e.Text+d.Text, e.Reasoning+d.Reasoning
 	}
+	a.check.push(e.Text)
 	if len(a.result.Calls) > 0 && a.result.Finish == FinishStop {
 		a.result.Finish = FinishTools
 	}

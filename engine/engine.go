@@ -43,6 +43,8 @@ var (
 	ErrBusy = errors.New("engine: too many requests are waiting")
 	// ErrRequest marks a request with contradictory or impossible options.
 	ErrRequest = errors.New("engine: bad request")
+	// ErrSchema is about an answer that is not valid under its schema, where a grammar cannot make it so.
+	ErrSchema = errors.New("engine: the answer is not valid under its schema")
 	// ErrTemplateLimit marks a conversation for which a chat template does more work, or makes more text, than it may.
 	ErrTemplateLimit = errors.New("engine: the chat template runs over its limits")
 )

@@ -24,15 +24,23 @@ func (m *Model) Generate(ctx context.Context, r Request) iter.Seq2[Event, error]
 		defer m.requests.Done()
 		ctx, cancel := m.during(ctx)
 		defer cancel()
-		a := &answer{model: m, request: &r, began: time.Now()}
-		a.result.Timings.Load = m.load
 		left := false
-		err := a.run(ctx, func(e Event) bool {
-			left = !yield(e, nil)
-			return !left
-		})
-		if err != nil && !left {
-			yield(Event{}, m.asked(ctx, err))
+		began := time.Now()
+		for retry := 0; ; retry++ {
+			a := &answer{model: m, request: &r, began: began, retry: retry}
+			a.result.Timings.Load = m.load
+			err := a.run(ctx, func(e Event) bool {
+				left = !yield(e, nil)
+				return !left
+			})
+			if errors.Is(err, ErrSchema) && retry < r.SchemaRetries && !left && ctx.Err() == nil {
+				r.Sampling = r.Sampling.anew()
+				continue
+			}
+			if err != nil && !left {
+				yield(Event{}, m.asked(ctx, err))
+			}
+			return
 		}
 	}
 }
@@ -91,9 +99,26 @@ func (a *answer) run(ctx context.Context, yield func(Event) bool) error {
 		return err
 	}
 	defer p.close()
-	held, err := m.constraint(a.request, p.thinking)
+	held, schema, err := m.constraint(ctx, a.request, p.thinking)
 	if err != nil {
 		return err
+	}
+	a.relaxed, a.check = held.Relaxed, newSchemaCheck(a.request, held, schema)
+	if a.request.SchemaRetries > 0 && a.check.fatal() {
+		pass := yield
+		var back []Event // until the answer is found valid
+		yield = func(e Event) bool {
+			back = append(back, e)
+			if e.Done == nil {
+				return true
+			}
+			for _, e := range back {
+				if !pass(e) {
+					return false
+				}
+			}
+			return true
+		}
 	}
 	if a.chain, a.result.Seed, err = m.sampler(a.request, held, p.tokens()); err != nil {
 		return err
@@ -133,10 +158,19 @@ func (a *answer) run(ctx context.Context, yield func(Event) bool) error {
 		return err
 	}
 	a.sum(report, submitted)
+	last := a.rest()
+	if a.check != nil {
+		if a.result.SchemaChecked, err = a.check.outcome(&a.result); err != nil {
+			return err
+		}
+		if a.result.SchemaChecked != nil {
+			a.result.SchemaChecked.Retries = a.retry
+		}
+	}
 	if a.request.Session != "" {
 		a.result.SessionError = m.keep(task, a.request.Session)
 	}
-	yield(a.rest())
+	yield(last)
 	return nil
 }
 

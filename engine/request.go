@@ -62,6 +62,9 @@ type Request struct {
 	// Grammar holds the answer to a GBNF grammar with a rule "root". Schema holds it to a JSON schema. At most one is set.
 	Grammar string
 	Schema  json.RawMessage
+	// SchemaRetries is how often an answer is drawn again that turns out not to be valid under Schema, or under the parameters of a strict
+	// tool. That can only be where a grammar does not carry all of a schema; then no event comes before the answer is found valid.
+	SchemaRetries int
 
 	// Logprobs adds the log probability of each token to events, and of the TopLogprobs most probable ones.
 	Logprobs    bool
@@ -207,6 +210,7 @@ type Event struct {
 	Tokens   []Token
 	Logprobs []TokenLogprob // one a token, if asked for
 	Usage    *Usage         // set on the first event: what is known of the prompt by then, its tokens
+	Relaxed  []string       // set on the first event: parts of the schemas of tools that nothing holds, as they make no sense
 	Done     *Result        // set on the last event
 }
 
@@ -240,8 +244,19 @@ type Result struct {
 
 	Speculation Speculation
 
+	// SchemaChecked says what came of the check of the finished answer against its schema, or of calls against those of their tools. It is nil
+	// where there was nothing to check: the grammar has held all of it, or there is no schema.
+	SchemaChecked *SchemaCheck
+
 	// SessionError says why the conversation could not be saved under Request.Session. The answer is whole all the same.
 	SessionError error
+}
+
+// SchemaCheck is the outcome of checking an answer.
+type SchemaCheck struct {
+	Valid   bool
+	Retries int   // answers that were drawn before and were not valid
+	Err     error // why it is not valid: ErrSchema for calls of tools that are not strict, else that the answer was cut off
 }
 
 // Speculation counts tokens that were computed ahead.

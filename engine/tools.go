@@ -12,7 +12,6 @@ import (
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/models/chat"
-	"github.com/eyelet-engine/eyelet/models/grammar"
 	"github.com/eyelet-engine/eyelet/models/reply"
 )
 
@@ -217,40 +216,6 @@ func (m *Model) opensThoughts(parts []chat.Part) bool {
 	}
 	open := m.style().Open
 	return open != "" && strings.HasSuffix(strings.TrimRight(parts[len(parts)-1].Text, " \n"), open)
-}
-
-// constraint is what holds the answer: a schema, a grammar, the tools.
-func (m *Model) constraint(r *Request, thinking bool) (reply.Constraint, error) {
-	tools, err := r.tools()
-	if err != nil {
-		return reply.Constraint{}, err
-	}
-	plan := reply.Plan{Tools: tools, Required: r.ToolChoice == ToolsRequired || r.ToolName != "", Serial: r.SerialTools, Answer: r.Grammar, Thinking: thinking}
-	if len(r.Schema) > 0 {
-		if plan.Answer, err = grammar.FromSchema(r.Schema); err != nil {
-			return reply.Constraint{}, fmt.Errorf("%w: the JSON schema: %w", ErrRequest, err)
-		}
-	}
-	if plan.Answer != "" {
-		if err := grammar.Check(plan.Answer); err != nil {
-			return reply.Constraint{}, fmt.Errorf("%w: %w", ErrRequest, err)
-		}
-	}
-	if len(tools) == 0 && plan.Answer == "" && !plan.Required {
-		return reply.Constraint{}, nil
-	}
-	style := m.style()
-	if len(r.Messages) > 0 && r.Thinking != ThinkOff {
-		plan.Thinks = style.Open != ""
-	}
-	if len(tools) == 0 && !plan.Required && !plan.Thinks && !plan.Thinking {
-		return reply.Constraint{GBNF: plan.Answer}, nil // as it was given
-	}
-	held, err := style.Constrain(plan)
-	if err != nil {
-		return reply.Constraint{}, fmt.Errorf("%w: %w", ErrRequest, err)
-	}
-	return held, nil
 }
 
 // understand makes the answer ready to be taken apart, where there may be more than text.

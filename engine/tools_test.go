@@ -102,7 +102,7 @@ func TestFreeTextIsHeldToACallOnceItBegins(t *testing.T) {
 				t.Errorf("free text: %+v %+v", a, deltas)
 			}
 			// The model itself never begins a call: what makes it begin one is the grammar of what comes before, here forced token by token.
-			held, err := m.constraint(&r, false)
+			held, _, err := m.constraint(t.Context(), &r, false)
 			if err != nil || held.Trigger == "" {
 				t.Fatal(held, err)
 			}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"math"
@@ -205,7 +206,7 @@ func (o *runOptions) readSchema() error {
 	if len(text) == 0 {
 		return fail("the JSON schema %s is empty", name)
 	}
-	if _, err := grammar.FromSchema(o.request.Schema); err != nil {
+	if _, err := grammar.Compile(context.Background(), o.request.Schema, grammar.Options{}); err != nil {
 		return fail("%s: %s", name, strings.TrimPrefix(err.Error(), "grammar: "))
 	}
 	return nil

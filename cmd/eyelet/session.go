@@ -136,10 +136,14 @@ type report struct {
 	Seed     *uint32        `json:"seed,omitempty"`
 	Usage    engine.Usage   `json:"usage"`
 	Timings  engine.Timings `json:"timings"`
+	Checked  *bool          `json:"schema_checked,omitempty"` // nil where the grammar has held all of the schema
 }
 
 func (s *session) report(images []string, question string, a answer) report {
 	r := report{Model: s.model.Info().Name, Images: images, Question: question, Text: a.text, Finish: string(a.result.Finish), Usage: a.result.Usage, Timings: a.result.Timings}
+	if c := a.result.SchemaChecked; c != nil {
+		r.Checked = &c.Valid
+	}
 	if s.o.request.Sampling.Temperature > 0 {
 		r.Seed = &a.result.Seed
 	}

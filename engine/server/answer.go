@@ -11,8 +11,9 @@ import (
 
 // generate runs a request on a borrowed model, for the client whose turn it is.
 func (l *lease) generate(ctx context.Context, r engine.Request) iter.Seq2[engine.Event, error] {
-	r.Client = recordOf(ctx).client
-	return l.Model.Generate(ctx, r)
+	rec := recordOf(ctx)
+	r.Client, r.SchemaRetries = rec.client, rec.attempts
+	return noted(ctx, l.Model.Generate(ctx, r))
 }
 
 // spoken is the text of an answer that follows a chat template. Models begin an answer with the space that separates words; spoken leaves

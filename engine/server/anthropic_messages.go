@@ -25,6 +25,7 @@ type messagesRequest struct {
 		Name        string          `json:"name"`
 		Description string          `json:"description"`
 		InputSchema json.RawMessage `json:"input_schema"`
+		Strict      bool            `json:"strict"`
 	} `json:"tools"`
 	ToolChoice struct {
 		Type   string `json:"type"`
@@ -62,7 +63,7 @@ func (q *messagesRequest) request(t *talk, m *model) (r engine.Request, err erro
 		if tool.Type != "" && tool.Type != "custom" {
 			return r, refuseField("tools", "tool %d is of type %.40q; this server knows tools of the client only", i+1, tool.Type)
 		}
-		r.Tools = append(r.Tools, engine.Tool{Name: tool.Name, Description: tool.Description, Parameters: tool.InputSchema})
+		r.Tools = append(r.Tools, engine.Tool{Name: tool.Name, Description: tool.Description, Parameters: tool.InputSchema, Strict: tool.Strict})
 	}
 	switch q.ToolChoice.Type {
 	case "", "auto":

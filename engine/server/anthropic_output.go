@@ -18,6 +18,7 @@ type anthropicAnswer struct {
 	StopReason   *string        `json:"stop_reason"`
 	StopSequence *string        `json:"stop_sequence"`
 	Usage        anthropicUsage `json:"usage"`
+	Checked      *bool          `json:"schema_checked,omitempty"`
 	// Of the schema, and always null here.
 	Container   never `json:"container"`
 	Diagnostics never `json:"diagnostics"`
@@ -135,6 +136,7 @@ func (o *messageOutput) event(e engine.Event) error {
 	if e.Done.StopText != "" && e.Done.Finish == engine.FinishStop {
 		reason, o.message.StopSequence = "stop_sequence", &e.Done.StopText
 	}
+	o.message.Checked = checked(e.Done)
 	o.message.StopReason, o.message.Usage = &reason, anthropicUsageOf(e.Done.Usage)
 	if o.events == nil {
 		for _, b := range o.list {
@@ -145,10 +147,11 @@ func (o *messageOutput) event(e engine.Event) error {
 	delta := struct {
 		Reason   *string `json:"stop_reason"`
 		Sequence *string `json:"stop_sequence"`
+		Checked  *bool   `json:"schema_checked,omitempty"`
 		// Of the schema, and always null here.
 		Container never `json:"container"`
 		Details   never `json:"stop_details"`
-	}{Reason: o.message.StopReason, Sequence: o.message.StopSequence}
+	}{Reason: o.message.StopReason, Sequence: o.message.StopSequence, Checked: o.message.Checked}
 	if err := o.send(messageEvent{Type: "message_delta", Delta: delta, Usage: &o.message.Usage.anthropicCounts}); err != nil {
 		return err
 	}

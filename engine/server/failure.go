@@ -28,6 +28,7 @@ const (
 	kindBusy        = "overloaded"
 	kindTimeout     = "timeout"
 	kindUnsupported = "unsupported"
+	kindSchema      = "schema_not_satisfied"
 	kindInternal    = "internal"
 )
 
@@ -77,6 +78,7 @@ var classes = []struct {
 	{http.StatusNotFound, kindNoModel, []error{engine.ErrUnknownModel, store.ErrNotFound}},
 	{http.StatusBadRequest, kindContext, []error{engine.ErrContextLength, llama.ErrNoRoom}},
 	{http.StatusBadRequest, kindRequest, []error{engine.ErrRequest, engine.ErrImage, engine.ErrNoVision, store.ErrName, store.ErrDigest, store.ErrExists}},
+	{http.StatusUnprocessableEntity, kindSchema, []error{engine.ErrSchema}},
 	{http.StatusForbidden, kindForbidden, []error{store.ErrPolicy}},
 	{http.StatusInternalServerError, kindUnsupported, []error{
 		engine.ErrModelFile, engine.ErrMismatch, engine.ErrTemplateLimit, store.ErrUnsupported, store.ErrUnusable, store.ErrManifest, store.ErrMissing,

@@ -14,6 +14,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -26,6 +27,11 @@ type record struct {
 	route  string // pattern of the mux, "" for none
 	model  string // that answered, for the log
 	err    error  // that ended it, for the log
+
+	relax    sync.Once // for what follows
+	relaxed  []string  // parts of the schemas of tools that nothing holds, for the log
+	header   http.Header
+	attempts int // at an answer that turns out not to be valid under its schema, beside the first
 }
 
 type recordKey struct{}
@@ -114,6 +120,7 @@ func (s *Server) observe(next handler) http.Handler {
 		}
 		aw := &answerWriter{ResponseWriter: w, body: &watchedBody{r.Body, r.ContentLength == 0}, limit: func() { s.limitWrite(w) }}
 		aw.Header().Set("X-Request-Id", rec.id)
+		rec.header, rec.attempts = aw.Header(), retriesOf(r)
 		r = r.WithContext(context.WithValue(r.Context(), recordKey{}, rec))
 		r.Body = aw.body
 		defer func() {
@@ -181,6 +188,9 @@ func (s *Server) access(w *answerWriter, r *http.Request, rec *record, d time.Du
 	}
 	if rec.model != "" {
 		attrs = append(attrs, slog.String("model", rec.model))
+	}
+	if len(rec.relaxed) > 0 {
+		attrs = append(attrs, slog.Any("schema_relaxed", rec.relaxed))
 	}
 	if rec.err != nil {
 		text := rec.err.Error()

@@ -53,7 +53,10 @@ func (s *Server) ollamaChat(w http.ResponseWriter, r *http.Request) error {
 		if e.done {
 			c.Done, c.DoneReason, c.Metrics = true, e.reason, e.metrics
 		}
-		return c
+		return struct {
+			api.ChatResponse
+			schemaChecked
+		}{c, schemaChecked{checked(e.result)}}
 	})
 }
 
@@ -61,7 +64,7 @@ func (s *Server) ollamaChat(w http.ResponseWriter, r *http.Request) error {
 func (q *ollamaChatRequest) tools() []engine.Tool {
 	var tools []engine.Tool
 	for _, t := range q.Tools {
-		tools = append(tools, engine.Tool{Name: t.Function.Name, Description: t.Function.Description, Parameters: t.Function.Parameters})
+		tools = append(tools, engine.Tool{Name: t.Function.Name, Description: t.Function.Description, Parameters: t.Function.Parameters, Strict: t.Function.Strict})
 	}
 	return tools
 }

@@ -51,7 +51,10 @@ func (s *Server) ollamaGenerate(w http.ResponseWriter, r *http.Request) error {
 				g.Context = contextOf(e.result.Prompt, e.tokens)
 			}
 		}
-		return g
+		return struct {
+			api.GenerateResponse
+			schemaChecked
+		}{g, schemaChecked{checked(e.result)}}
 	})
 }
 

@@ -53,6 +53,8 @@ func openaiErrorOf(f *failure) openaiError {
 		e.Type, code = "server_error", "overloaded"
 	case kindTimeout:
 		e.Type, code = "server_error", "timeout"
+	case kindSchema:
+		e.Type, code = "server_error", "schema_not_satisfied"
 	case kindUnsupported:
 		e.Type, code = "server_error", "model_unusable"
 	case kindInternal:

@@ -17,6 +17,7 @@ type chatChoice struct {
 	Delta    *chatDelta   `json:"delta,omitempty"`
 	Logprobs *chatLogprob `json:"logprobs"`
 	Finish   *string      `json:"finish_reason"`
+	Checked  *bool        `json:"schema_checked,omitempty"`
 }
 
 // chatAnswer is a whole message of the model's.
@@ -204,7 +205,7 @@ func (o *chatOutput) take(e indexed) error {
 		return nil
 	}
 	word := o.q.finishWord(e.Done.Finish)
-	return o.send(chatChoice{Index: i, Delta: &chatDelta{}, Finish: &word})
+	return o.send(chatChoice{Index: i, Delta: &chatDelta{}, Finish: &word, Checked: checked(e.Done)})
 }
 
 func (o *chatOutput) send(c chatChoice) error {
@@ -226,7 +227,7 @@ func (c *chatChoice) addLogprobs(q *chatRequest, list []engine.TokenLogprob) {
 // finish fills in what is known at the end of an answer.
 func (c *chatChoice) finish(q *chatRequest, r *engine.Result, text string) {
 	word := q.finishWord(r.Finish)
-	c.Finish = &word
+	c.Finish, c.Checked = &word, checked(r)
 	if text != "" || len(r.Calls) == 0 {
 		c.Message.Content = &text
 	}

@@ -138,6 +138,7 @@ type openaiFunction struct {
 	Name        string          `json:"name"`
 	Description string          `json:"description"`
 	Parameters  json.RawMessage `json:"parameters"`
+	Strict      bool            `json:"strict"`
 }
 
 // openaiChoice makes tool_choice part of a request.

@@ -174,7 +174,7 @@ func (q *responseRequest) request(t *talk, m *model) (r engine.Request, err erro
 		if tool.Type != "function" {
 			return r, refuseField("tools", "tool %d is of type %.40q; this server knows functions", i+1, tool.Type)
 		}
-		r.Tools = append(r.Tools, engine.Tool{Name: tool.Name, Description: tool.Description, Parameters: tool.Parameters})
+		r.Tools = append(r.Tools, engine.Tool{Name: tool.Name, Description: tool.Description, Parameters: tool.Parameters, Strict: tool.Strict != nil && *tool.Strict})
 	}
 	if err := openaiChoice(&r, q.ToolChoice, q.Parallel); err != nil {
 		return r, err

@@ -37,6 +37,7 @@ type response struct {
 	User         *string           `json:"user"`
 	Metadata     map[string]string `json:"metadata"`
 	Programs     never             `json:"access_programs"`
+	Checked      *bool             `json:"schema_checked,omitempty"`
 }
 
 type responseUsage struct {
@@ -180,6 +181,7 @@ func (o *responseOutput) event(e engine.Event) error {
 			Reason string `json:"reason"`
 		}{"max_output_tokens"}
 	}
+	r.Checked = checked(e.Done)
 	u := e.Done.Usage
 	r.Usage = &responseUsage{Input: u.Prompt, Output: u.Completion, Total: u.Prompt + u.Completion}
 	r.Usage.Details.Cached = u.Cached

@@ -231,7 +231,7 @@ func TestOpenAIErrors(t *testing.T) {
 		"an empty stop":            {with(`"stop":""`), 400, "stop", "empty"},
 		"top_logprobs alone":       {with(`"top_logprobs":3`), 400, "top_logprobs", "logprobs"},
 		"an impossible schema":     {with(`"response_format":{"type":"json_schema","json_schema":{"name":"a","schema":false}}`), 400, "", "unsatisfiable"},
-		"an unsupported schema":    {with(`"response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{"not":{}}}}`), 400, "", "not is not supported"},
+		"an unsupported schema":    {with(`"response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{"$ref":"http://x.example/y"}}}`), 400, "", "nothing is fetched"},
 		"a schema missing":         {with(`"response_format":{"type":"json_schema"}`), 400, "response_format", "without a schema"},
 		"an unknown format":        {with(`"response_format":{"type":"yaml"}`), 400, "response_format", "yaml"},
 		"a tool without a name":    {with(`"tools":[{"type":"function","function":{}}]`), 400, "", "a name has"},

@@ -6,11 +6,11 @@ import (
 )
 
 func TestCombineKeepsRulesApart(t *testing.T) {
-	a, err := FromSchema([]byte(`{"type":"object","properties":{"root":{"type":"integer"}},"required":["root"]}`))
+	a, err := fromSchema([]byte(`{"type":"object","properties":{"root":{"type":"integer"}},"required":["root"]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := FromSchema([]byte(`{"enum":["start ::= root"]}`))
+	b, err := fromSchema([]byte(`{"enum":["start ::= root"]}`))
 	if err != nil {
 		t.Fatal(err)
 	}

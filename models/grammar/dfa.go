@@ -172,13 +172,18 @@ func (n *nfa) determinize() (*dfa, error) {
 	return d, err
 }
 
-func compilePattern(src string) (*dfa, error) {
-	n, err := parseRegex(src)
+// compilePattern makes an automaton of a pattern, with a look-around only where
+// it is a condition on the whole text.
+func compilePattern(src string, read reading) (*dfa, error) {
+	n, err := parseRegex(src, read)
 	if err != nil {
 		return nil, err
 	}
 	if len(n.states) > maxNFAStates {
 		return nil, errPatternSize
+	}
+	if len(n.looks) > 0 {
+		return compileLooks(src, read)
 	}
 	d, err := n.determinize()
 	if err != nil {
@@ -232,6 +237,74 @@ func (d *dfa) trim() *dfa {
 			}
 		}
 		out.edges = append(out.edges, kept)
+	}
+	return out
+}
+
+// minimize merges states that accept the same texts (Moore 1956).
+func (d *dfa) minimize() *dfa {
+	block := make([]int, len(d.edges))
+	for s, ok := range d.accept {
+		if ok {
+			block[s] = 1
+		}
+	}
+	for count := 0; ; {
+		ids := map[string]int{}
+		next := make([]int, len(block))
+		for s, edges := range d.edges {
+			byBlock := map[int][]runeRange{}
+			for _, e := range edges {
+				byBlock[block[e.to]] = append(byBlock[block[e.to]], e.set...)
+			}
+			targets := make([]int, 0, len(byBlock))
+			for b := range byBlock {
+				targets = append(targets, b)
+			}
+			slices.Sort(targets)
+			sig := []int{block[s]}
+			for _, b := range targets {
+				sig = append(sig, -1-b)
+				for _, r := range newRuneSet(byBlock[b]...) {
+					sig = append(sig, int(r.lo), int(r.hi))
+				}
+			}
+			key := packInts(sig)
+			id, seen := ids[key]
+			if !seen {
+				id = len(ids)
+				ids[key] = id
+			}
+			next[s] = id
+		}
+		block = next
+		if len(ids) == count {
+			break
+		}
+		count = len(ids)
+	}
+	out := &dfa{}
+	made := map[int]bool{}
+	for s := range d.edges { // blocks are numbered in the order of their first states
+		if made[block[s]] {
+			continue
+		}
+		made[block[s]] = true
+		byBlock := map[int]runeSet{}
+		var targets []int
+		for _, e := range d.edges[s] {
+			b := block[e.to]
+			if byBlock[b] == nil {
+				targets = append(targets, b)
+			}
+			byBlock[b] = newRuneSet(append(slices.Clone(byBlock[b]), e.set...)...)
+		}
+		var edges []nfaEdge
+		for _, b := range targets {
+			edges = append(edges, nfaEdge{byBlock[b], b})
+		}
+		out.edges = append(out.edges, edges)
+		out.accept = append(out.accept, d.accept[s])
 	}
 	return out
 }
@@ -412,6 +485,25 @@ func (g *rules) unit(set runeSet) (string, error) {
 }
 
 var plainRunes = newRuneSet(runeRange{' ', '!'}, runeRange{'#', '['}, runeRange{']', 0xd7ff}, runeRange{0xe000, 0x10ffff})
+
+// key is a spelling of d that equal automata share.
+func (d *dfa) key() string {
+	var flat []int
+	for s, edges := range d.edges {
+		accept := 0
+		if d.accept[s] {
+			accept = 1
+		}
+		flat = append(flat, accept, len(edges))
+		for _, e := range edges {
+			flat = append(flat, e.to, len(e.set))
+			for _, r := range e.set {
+				flat = append(flat, int(r.lo), int(r.hi))
+			}
+		}
+	}
+	return packInts(flat)
+}
 
 // automaton writes d as rules, one for each state that more than one edge
 // reaches or that branches, and returns the item for its start. The text is

@@ -2,6 +2,7 @@ package grammar
 
 import (
 	"fmt"
+	"math/big"
 	"slices"
 	"strconv"
 	"strings"
@@ -109,6 +110,64 @@ func class(set runeSet) string {
 	return b.String()
 }
 
+// constant spells a value, with blanks where JSON of several values has them.
+func (c *converter) constant(v *node) (string, error) {
+	if len(v.vals) == 0 {
+		return plain(v), nil
+	}
+	for _, b := range []string{"ws", "colon"} {
+		if _, err := c.rules.base(b); err != nil {
+			return "", err
+		}
+	}
+	var spell func(v *node) string
+	spell = func(v *node) string {
+		if len(v.vals) == 0 {
+			return plain(v)
+		}
+		parts := make([]string, len(v.vals))
+		for i, part := range v.vals {
+			parts[i] = spell(part)
+			if v.kind == kindObject {
+				parts[i] = literal(quoteJSON(v.keys[i])) + " colon " + parts[i]
+			}
+		}
+		body := strings.Join(parts, ` "," ws `)
+		if v.kind == kindObject {
+			return `"{" ws ` + body + ` ws "}"`
+		}
+		return `"[" ws ` + body + ` ws "]"`
+	}
+	return spell(v), nil
+}
+
+// plain spells a value that holds no others: a number as it is written and in its shortest form.
+func plain(v *node) string {
+	text := literal(v.json())
+	if v.kind != kindNumber || !strings.ContainsAny(v.text, ".eE") {
+		return text
+	}
+	r, err := v.rational()
+	if err != nil {
+		return text
+	}
+	short := r.Num().String()
+	if !r.IsInt() {
+		abs := new(big.Rat).Abs(r)
+		digits, finite := decimalDigits(new(big.Rat).Sub(abs, new(big.Rat).SetInt(floor(abs))), maxExponent+maxNumberText)
+		if !finite {
+			return text
+		}
+		if short = floor(abs).String() + "." + digits; r.Sign() < 0 {
+			short = "-" + short
+		}
+	}
+	if short == v.text || len(short) > maxNumberText {
+		return text
+	}
+	return "( " + text + " | " + literal(short) + " )"
+}
+
 // rules collects the rules of the grammar under construction.
 type rules struct {
 	names  []string
@@ -208,8 +267,8 @@ var baseRules = map[string]baseRule{
 	"plain":     {body: `[ !#-\[\]-\uD7FF\uE000-\U0010FFFF]`},
 	"escaped":   {`[0-9a-cA-CeEfF] hex hex hex | [dD] [0-7] hex hex | [dD] [89abAB] hex hex "\\u" [dD] [c-fC-F] hex hex`, []string{"hex"}},
 	"hex":       {body: `[0-9a-fA-F]`},
-	"number":    {body: `"-"? ( "0" | [1-9] [0-9]{0,15} ) ( "." [0-9]{1,16} )? ( [eE] [+\-]? [0-9]{1,2} )?`},
-	"integer":   {body: `"0" | "-"? [1-9] [0-9]{0,15}`},
+	"number":    {body: `"-"? ( "0" | [1-9] [0-9]{0,19} ) ( "." [0-9]{1,20} )? ( [eE] [+\-]? [0-9]{1,2} )?`},
+	"integer":   {body: `"0" | "-"? [1-9] [0-9]{0,19}`},
 	"boolean":   {body: `"true" | "false"`},
 	"canonical": {body: `[ !#-\[\]-\uD7FF\uE000-\U0010FFFF] | "\\" ( ["\\bfnrt] | "u00" ( "0" [0-7be-f] | "1" [0-9a-f] ) )`},
 }

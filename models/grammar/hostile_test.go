@@ -25,12 +25,12 @@ func TestHostileSchemasEndSoon(t *testing.T) {
 		{"a long tuple", `{"minItems":20000,"prefixItems":[` + repeat(`{"const":#N}`, 20000) + `]}`, true},
 		{"a long allOf", `{"allOf":[` + repeat(`{"properties":{"a#N":{"type":"string"}}}`, 5000) + `]}`, true},
 		{"nested counts", `{"pattern":"((((((a{9}){9}){9}){9}){9}){9}){9}"}`, true},
-		{"wide counts", `{"pattern":"^([^a]{1,40}|b?.{3,500}|x+y+z+){2,3}$"}`, true},
+		{"wide counts", `{"pattern":"^([^a]{1,40}|b?.{3,500}|x+y+z+){2,3}$"}`, false},
 		{"large arrays of large strings", `{"minItems":60000,"maxItems":65000,"items":{"minLength":60000}}`, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			start := time.Now()
-			_, err := FromSchema([]byte(c.schema))
+			_, err := fromSchema([]byte(c.schema))
 			if (err != nil) != c.fails {
 				t.Errorf("error %v", err)
 			}

@@ -161,6 +161,19 @@ func (n *node) rational() (*big.Rat, error) {
 	return r, nil
 }
 
+// number is n as json.Number. One whose exact value takes too much memory is an error.
+func (n *node) number() (json.Number, error) {
+	if i := strings.IndexAny(n.text, "eE"); i >= 0 {
+		if e, err := strconv.Atoi(n.text[i+1:]); err != nil || e > 400 || e < -400 {
+			return "", n.errorf("number out of the range of 1e±400")
+		}
+	}
+	if len(n.text) > 4096 {
+		return "", n.errorf("number is too long")
+	}
+	return json.Number(n.text), nil
+}
+
 // natural is a non-negative integer such as a length.
 func (n *node) natural() (int, error) {
 	r, err := n.rational()

@@ -1,11 +1,11 @@
 package grammar
 
 import (
+	"errors"
 	"fmt"
 	"math/big"
-	"net/url"
+	"math/bits"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -13,32 +13,59 @@ import (
 // anyOfs multiplies.
 const maxAlternatives = 512
 
-// refused are keywords that restrict values in a way a grammar here does not follow.
-var refused = map[string]string{
-	"not":               "state what is allowed instead, with enum, pattern or anyOf",
-	"if":                "write the cases as anyOf",
-	"dependentSchemas":  "write the cases as anyOf",
-	"dependentRequired": "write the cases as anyOf",
-	"dependencies":      "write the cases as anyOf",
-	"contains":          "give the element its own place with prefixItems",
-	"unevaluatedItems":  "use items",
-	"$dynamicRef":       "use $ref",
-	"$recursiveRef":     "use $ref",
-	"extends":           "use allOf",
-	"disallow":          "state what is allowed instead",
-}
+// maxProduct bounds the product of two disjunctions, where dropping one of them
+// and checking the answer instead is better than a grammar of all their pairs.
+const maxProduct = 64
 
-// keywordTypes says which types an untyped schema with this keyword speaks of.
+// keywordTypes says which types a keyword speaks of. Values of others satisfy it.
 var keywordTypes = map[string]types{
 	"properties": typeObject, "required": typeObject, "additionalProperties": typeObject, "patternProperties": typeObject,
 	"propertyNames": typeObject, "minProperties": typeObject, "maxProperties": typeObject, "unevaluatedProperties": typeObject,
-	"items": typeArray, "prefixItems": typeArray, "additionalItems": typeArray, "minItems": typeArray, "maxItems": typeArray, "uniqueItems": typeArray,
+	"items": typeArray, "prefixItems": typeArray, "additionalItems": typeArray, "minItems": typeArray, "maxItems": typeArray, "uniqueItems": typeArray, "contains": typeArray,
 	"minLength": typeString, "maxLength": typeString, "pattern": typeString, "format": typeString,
 	"minimum": typeNumber, "maximum": typeNumber, "exclusiveMinimum": typeNumber, "exclusiveMaximum": typeNumber, "multipleOf": typeNumber,
 }
 
+// Loose is a part of a schema that a grammar does not carry.
+type Loose struct {
+	At  string // JSON pointer of the keyword, as a fragment
+	Why string
+}
+
+func (l Loose) String() string { return l.At + ": " + l.Why }
+
+// loosen notes that what stands at n is left to the check of the answer.
+func (c *converter) loosen(n *node, why string) {
+	if !c.loosened[n] {
+		c.loosened[n] = true
+		c.loose = append(c.loose, Loose{n.pointer(), why})
+	}
+}
+
+// loosely is a spec that admits everything where the schema does not.
+func loosely() *spec {
+	s := newSpec()
+	s.loose = true
+	return s
+}
+
+// spend counts steps of work at n and looks up from it now and then.
+func (c *converter) spend(steps int, n *node) error {
+	before := c.work
+	if c.work += steps; c.work > c.limits.MaxWork {
+		return fmt.Errorf("%w: it combines too many parts: simplify it", errTooLarge)
+	}
+	if before>>10 != c.work>>10 {
+		return c.ctx.Err()
+	}
+	return nil
+}
+
 // alternatives is the normal form of a conjunction; none means unsatisfiable.
 func (c *converter) alternatives(want conj) ([]*spec, error) {
+	if len(want) == 1 {
+		return c.normalize(want[0])
+	}
 	alts := []*spec{newSpec()}
 	for _, n := range want {
 		own, err := c.normalize(n)
@@ -54,15 +81,21 @@ func (c *converter) alternatives(want conj) ([]*spec, error) {
 
 // product merges each of a with each of b.
 func (c *converter) product(at *node, a, b []*spec) ([]*spec, error) {
-	if len(a)*len(b) > maxAlternatives {
-		return nil, at.errorf("combines to more than %d alternatives: split it up", maxAlternatives)
+	switch {
+	case len(b) == 1 && b[0].everything():
+		return a, nil
+	case len(a) == 1 && a[0].everything():
+		return b, nil
+	case len(a) > 1 && len(b) > 1 && len(a)*len(b) > maxProduct || len(a)*len(b) > maxAlternatives:
+		return c.without(at, a), nil
 	}
 	var out []*spec
 	for _, x := range a {
 		for _, y := range b {
 			// Layers, patterns and enums pile up under allOf of allOf.
-			if c.work += 1 + len(x.layers) + len(y.layers) + len(x.enum) + len(y.enum) + len(x.required) + len(y.required) + len(x.prefix) + len(y.prefix); c.work > c.limits.MaxWork {
-				return nil, at.errorf("schema combines too many parts: simplify it")
+			if err := c.spend(1+len(x.layers)+len(y.layers)+len(x.enum)+len(y.enum)+len(x.required)+len(y.required)+
+				len(x.prefix)+len(y.prefix)+len(x.except)+len(y.except)+len(x.clauses)+len(y.clauses), at); err != nil {
+				return nil, err
 			}
 			if m := merge(x, y); m != nil {
 				out = append(out, m)
@@ -70,6 +103,18 @@ func (c *converter) product(at *node, a, b []*spec) ([]*spec, error) {
 		}
 	}
 	return out, nil
+}
+
+// without is alts where a further condition, which stands at a node, is left out.
+func (c *converter) without(at *node, alts []*spec) []*spec {
+	c.loosen(at, "it combines with other parts to too many cases")
+	out := make([]*spec, len(alts))
+	for i, s := range alts {
+		t := *s
+		t.loose = true
+		out[i] = &t
+	}
+	return out
 }
 
 // normalize is the normal form of one schema, remembered.
@@ -103,34 +148,54 @@ func (c *converter) combine(n *node) ([]*spec, error) {
 	default:
 		return nil, n.errorf("a schema is an object, true or false")
 	}
+	alts := []*spec{newSpec()}
+	and := func(at *node, more []*spec, err error) error {
+		if err == nil {
+			alts, err = c.product(at, alts, more)
+		}
+		return err
+	}
+	targets, err := c.references(n)
+	if err != nil {
+		return nil, err
+	}
+	for _, target := range targets {
+		more, err := c.normalize(target)
+		if target == anyNode {
+			more = []*spec{loosely()}
+		}
+		if err := and(n, more, err); err != nil {
+			return nil, err
+		}
+	}
+	if len(targets) > 0 && n.get("$ref") != nil && c.doc.draft <= draft7 {
+		return alts, nil // these drafts have everything beside $ref ignored
+	}
 	own, err := c.direct(n)
 	if err != nil {
 		return nil, err
 	}
-	alts := []*spec{own}
-	and := func(part *node) error {
-		more, err := c.normalize(part)
-		if err == nil {
-			alts, err = c.product(part, alts, more)
-		}
-		return err
+	if own.types == 0 {
+		return nil, nil
 	}
-	if ref := n.get("$ref"); ref != nil {
-		target, err := c.resolve(ref)
-		if err != nil {
-			return nil, err
-		}
-		if err := and(target); err != nil {
-			return nil, err
-		}
+	// The schema's own properties come before those of what it refers to.
+	if alts, err = c.product(n, []*spec{own}, alts); err != nil {
+		return nil, err
 	}
-	if all := n.get("allOf"); all != nil {
-		parts, err := list(all)
-		if err != nil {
-			return nil, err
+	for _, keyword := range []string{"allOf", "extends"} {
+		all := n.get(keyword)
+		if all == nil || keyword == "extends" && c.doc.draft > draft4 {
+			continue
+		}
+		parts := []*node{all}
+		if keyword == "allOf" || all.kind == kindArray {
+			if parts, err = list(all); err != nil {
+				return nil, err
+			}
 		}
 		for _, part := range parts {
-			if err := and(part); err != nil {
+			more, err := c.normalize(part)
+			if err := and(part, more, err); err != nil {
 				return nil, err
 			}
 		}
@@ -142,24 +207,61 @@ func (c *converter) combine(n *node) ([]*spec, error) {
 			}
 		}
 	}
-	if u := n.get("unevaluatedProperties"); u != nil {
-		switch {
-		case u.kind != kindBool:
-			return nil, u.errorf("only true and false are supported: use additionalProperties")
-		case !u.yes:
-			for i, s := range alts {
-				alts[i] = s.seal(u)
-			}
-		}
+	if alts, err = c.conditions(n, alts); err != nil {
+		return nil, err
 	}
-	return alts, nil
+	return c.unevaluated(n, alts)
 }
 
-// seal closes s against properties that none of its layers evaluates.
-func (s *spec) seal(never *node) *spec {
+// unevaluated applies the keywords that speak of what the others have not.
+func (c *converter) unevaluated(n *node, alts []*spec) ([]*spec, error) {
+	alts = slices.Clone(alts)
+	if u := n.get("unevaluatedProperties"); u != nil {
+		for i, s := range alts {
+			if s.loose { // what is left out may evaluate properties
+				c.loosen(u, "beside parts that a grammar does not carry")
+				continue
+			}
+			alts[i] = s.seal(u)
+		}
+	}
+	u := n.get("unevaluatedItems")
+	if u == nil {
+		return alts, nil
+	}
+	for i, s := range alts {
+		t := *s
+		switch {
+		case s.evaluatesAll:
+			continue
+		case s.loose, len(s.contains) > 0: // contains evaluates the elements that match
+			c.loosen(u, "beside parts of which it depends which elements it speaks of")
+			t.loose = true
+		case u.kind == kindBool && !u.yes:
+			t.maxItems = smaller(s.maxItems, s.evaluated)
+		default:
+			t.prefix = slices.Clone(s.prefix)
+			for j := s.evaluated; j < len(t.prefix); j++ {
+				t.prefix[j] = t.prefix[j].and(u)
+			}
+			t.items, t.hasItems, t.evaluatesAll = s.items.and(u), true, true
+		}
+		if t.maxItems >= 0 && t.minItems > t.maxItems {
+			t.types &^= typeArray
+		}
+		alts[i] = &t
+	}
+	return slices.DeleteFunc(alts, func(s *spec) bool { return s.types == 0 }), nil
+}
+
+// seal holds properties that none of its layers evaluates to a schema.
+func (s *spec) seal(others *node) *spec {
 	t := *s
 	l := &layer{props: map[string]*node{}}
 	for _, old := range s.layers {
+		if old.silent {
+			continue
+		}
 		if old.additional != nil { // evaluates every property
 			return &t
 		}
@@ -172,7 +274,7 @@ func (s *spec) seal(never *node) *spec {
 		l.patterns = append(l.patterns, old.patterns...)
 		l.values = append(l.values, old.values...)
 	}
-	l.additional = never
+	l.additional = others
 	t.layers = append(slices.Clone(s.layers), l)
 	return &t
 }
@@ -183,9 +285,34 @@ func (c *converter) branches(at *node, alts []*spec, exclusive bool) ([]*spec, e
 		return nil, err
 	}
 	normal := make([][]*spec, len(parts))
+	total := 0
 	for i, part := range parts {
 		if normal[i], err = c.normalize(part); err != nil {
 			return nil, err
+		}
+		total += len(normal[i])
+	}
+	if s := presences(normal, exclusive); s != nil {
+		return c.product(at, alts, []*spec{s})
+	}
+	if len(alts) > 1 && len(alts)*total > maxProduct || len(alts)*total > maxAlternatives {
+		return c.without(at, alts), nil
+	}
+	if !exclusive && c.doc.unevaluated && len(parts) <= 4 { // what is evaluated depends on all branches that hold
+		for set := range 1 << len(parts) {
+			if bits.OnesCount(uint(set)) < 2 {
+				continue
+			}
+			all := []*spec{newSpec()}
+			for i, part := range parts {
+				if set>>i&1 == 1 && err == nil {
+					all, err = c.product(part, all, normal[i])
+				}
+			}
+			if err != nil {
+				return nil, err
+			}
+			parts, normal = append(parts, at), append(normal, all)
 		}
 	}
 	var out []*spec
@@ -196,12 +323,11 @@ func (c *converter) branches(at *node, alts []*spec, exclusive bool) ([]*spec, e
 		}
 		for _, m := range merged {
 			if exclusive && len(parts) > 1 {
-				m.oneOf = append(slices.Clone(m.oneOf), choice{at, i, normal})
+				t := *m
+				t.oneOf = append(slices.Clone(m.oneOf), choice{at, i, normal})
+				m = &t
 			}
 			out = append(out, m)
-		}
-		if len(out) > maxAlternatives {
-			return nil, at.errorf("more than %d alternatives", maxAlternatives)
 		}
 	}
 	return out, nil
@@ -214,45 +340,12 @@ func list(n *node) ([]*node, error) {
 	return n.vals, nil
 }
 
-// resolve follows a $ref within the document.
-func (c *converter) resolve(ref *node) (*node, error) {
-	if ref.kind != kindString {
-		return nil, ref.errorf("must be a string")
-	}
-	for p := ref.parent; p != nil && p.parent != nil; p = p.parent {
-		if id := p.get("$id"); id != nil && id.kind == kindString {
-			return nil, ref.errorf("$ref under an inner $id is not supported: put all definitions at the root")
-		}
-	}
-	pointer, err := url.PathUnescape(strings.TrimPrefix(ref.text, "#"))
-	if err != nil || !strings.HasPrefix(ref.text, "#") || pointer != "" && pointer[0] != '/' {
-		return nil, ref.errorf("%q: only references within the document (#/$defs/name) are supported", ref.text)
-	}
-	at := c.root
-	for _, part := range strings.Split(pointer, "/")[1:] {
-		part = strings.NewReplacer("~1", "/", "~0", "~").Replace(part)
-		next := at.get(part)
-		if i, err := strconv.Atoi(part); err == nil && at.kind == kindArray && 0 <= i && i < len(at.vals) {
-			next = at.vals[i]
-		}
-		if next == nil {
-			return nil, ref.errorf("%q leads nowhere", ref.text)
-		}
-		at = next
-	}
-	return at, nil
-}
-
 // direct reads the keywords of n that are no combinations.
 func (c *converter) direct(n *node) (*spec, error) {
 	s := newSpec()
 	var l layer
 	for i, key := range n.keys {
 		v := n.vals[i]
-		if why, no := refused[key]; no && !(v.kind == kindBool && v.yes && key == "unevaluatedItems") {
-			return nil, v.errorf("%s is not supported: %s", key, why)
-		}
-		s.hints |= keywordTypes[key]
 		var err error
 		switch keywordTypes[key] {
 		case typeObject:
@@ -262,7 +355,7 @@ func (c *converter) direct(n *node) (*spec, error) {
 		case typeString:
 			err = c.stringKeyword(s, key, v)
 		case typeNumber:
-			err = numberKeyword(s, n, key, v)
+			err = c.numberKeyword(s, n, key, v)
 		default:
 			err = anyKeyword(s, key, v)
 		}
@@ -273,18 +366,18 @@ func (c *converter) direct(n *node) (*spec, error) {
 	if l.props != nil || l.additional != nil || l.patterns != nil {
 		s.layers = []*layer{&l}
 	}
-	switch {
-	case s.num.empty():
-		return nil, n.errorf("unsatisfiable: minimum is above maximum")
-	case s.maxLength >= 0 && s.minLength > s.maxLength:
-		return nil, n.errorf("unsatisfiable: minLength is above maxLength")
-	case s.maxItems >= 0 && s.minItems > s.maxItems:
-		return nil, n.errorf("unsatisfiable: minItems is above maxItems")
-	case s.maxProps >= 0 && s.minProps > s.maxProps:
-		return nil, n.errorf("unsatisfiable: minProperties is above maxProperties")
+	// A type whose bounds exclude each other has no values.
+	if s.num.empty() {
+		s.types &^= typeNumber
 	}
-	if u := n.get("uniqueItems"); u != nil && u.kind == kindBool && u.yes && (s.maxItems < 0 || s.maxItems > 1) {
-		return nil, u.errorf("uniqueItems is not supported: a grammar cannot remember what came before")
+	if s.maxLength >= 0 && s.minLength > s.maxLength {
+		s.types &^= typeString
+	}
+	if s.maxItems >= 0 && s.minItems > s.maxItems {
+		s.types &^= typeArray
+	}
+	if s.maxProps >= 0 && s.minProps > s.maxProps {
+		s.types &^= typeObject
 	}
 	return s, nil
 }
@@ -298,20 +391,21 @@ func anyKeyword(s *spec, key string, v *node) error {
 		}
 		var set types
 		for _, t := range named {
+			if t.kind == kindString && t.text == "any" { // of draft-03, and still written
+				set = allTypes
+				continue
+			}
 			if t.kind != kindString || typeNames[t.text] == 0 {
 				return t.errorf("unknown type: string, number, integer, boolean, null, array and object are known")
 			}
 			set |= typeNames[t.text]
 		}
-		if set == 0 {
-			return v.errorf("unsatisfiable: no type is allowed")
-		}
-		s.types, s.typed = s.types&set, true
+		s.types &= set
 	case "enum", "const":
 		values := []*node{v}
 		if key == "enum" {
-			if v.kind != kindArray || len(v.vals) == 0 {
-				return v.errorf("unsatisfiable: enum must be a list that is not empty")
+			if v.kind != kindArray {
+				return v.errorf("must be a list of values")
 			}
 			values = v.vals
 		}
@@ -324,22 +418,30 @@ func anyKeyword(s *spec, key string, v *node) error {
 				e.enum = append(e.enum, x)
 			}
 		}
-		m := merge(s, e)
-		if m == nil {
-			return v.errorf("unsatisfiable: const is not in enum")
+		if m := merge(s, e); m != nil {
+			*s = *m
+		} else {
+			s.types = 0
 		}
-		*s = *m
 	}
 	return nil
 }
 
-func numberKeyword(s *spec, n *node, key string, v *node) error {
-	if v.kind == kindBool && strings.HasPrefix(key, "exclusive") {
-		return v.errorf("true and false are of draft-04: give the bound itself")
+func (c *converter) numberKeyword(s *spec, n *node, key string, v *node) error {
+	if v.kind == kindBool && strings.HasPrefix(key, "exclusive") { // draft-04: the bound itself is outside
+		if bound := n.get(map[string]string{"exclusiveMinimum": "minimum", "exclusiveMaximum": "maximum"}[key]); bound != nil && v.yes {
+			return c.numberKeyword(s, n, key, bound)
+		}
+		return nil
+	}
+	if v.kind != kindNumber {
+		return v.errorf("must be a number")
 	}
 	r, err := v.rational()
 	if err != nil {
-		return err
+		c.loosen(v, "a number this large or long")
+		s.loose = true
+		return nil
 	}
 	switch key {
 	case "minimum", "exclusiveMinimum":
@@ -362,56 +464,67 @@ func (c *converter) stringKeyword(s *spec, key string, v *node) (err error) {
 	case "maxLength":
 		s.maxLength, err = v.natural()
 	case "pattern":
-		var p pattern
-		if p, err = c.pattern(v); err == nil {
-			s.patterns = append(s.patterns, p)
-			if p.dfa.empty() {
-				err = v.errorf("unsatisfiable: no text matches pattern %q", v.text)
+		var d *dfa
+		if d, err = c.pattern(v, v.text, narrow); err == nil && d != nil {
+			s.patterns = append(s.patterns, pattern{source: v.text, dfa: d})
+			if d.empty() {
+				s.types &^= typeString
 			}
 		}
+		s.loose = s.loose || d == nil
 	case "format":
 		if v.kind != kindString {
 			return v.errorf("must be a string")
 		}
-		switch {
-		case formats[v.text] != "":
+		if f, known := formats[v.text]; known {
 			s.formats = append(s.formats, v.text)
-		case unsupportedFormats[v.text]:
-			return v.errorf("format %q is not supported: leave it out or give a pattern", v.text)
+			if f.check != nil {
+				c.loosen(v, f.why)
+			}
 		}
 	}
 	return err
 }
 
-func (c *converter) pattern(v *node) (pattern, error) {
-	if v.kind != kindString {
-		return pattern{}, v.errorf("must be a string")
-	}
-	d, err := c.compile(v.text)
-	if err != nil {
-		return pattern{}, v.errorf("%v", err)
-	}
-	return pattern{v.text, d}, nil
-}
-
 // maxAutomata bounds the automata of one schema together, in states.
 const maxAutomata = 30000
 
-func (c *converter) compile(source string) (*dfa, error) {
-	if d := c.compiled[source]; d != nil {
+// pattern compiles the regular expression at v. The outcome is nil where no
+// automaton follows it, which is noted.
+func (c *converter) pattern(v *node, source string, read reading) (*dfa, error) {
+	if v.kind != kindString && v.parent.kind != kindObject {
+		return nil, v.errorf("must be a string")
+	}
+	d, err := c.compile(source, read)
+	switch {
+	case errors.Is(err, errPatternSize), errors.Is(err, errLookaround):
+		c.loosen(v, fmt.Sprintf("pattern %.80q: %v", source, err))
+		return nil, nil
+	case err != nil:
+		return nil, v.errorf("%v", err)
+	}
+	return d, nil
+}
+
+func (c *converter) compile(source string, read reading) (*dfa, error) {
+	key := string(rune(read)) + source
+	if d := c.compiled[key]; d != nil {
 		return d, nil
 	}
 	if len(source) > 4096 {
-		return nil, fmt.Errorf("pattern of %d bytes is too long", len(source))
+		return nil, errPatternSize
 	}
-	d, err := compilePattern(source)
+	if err := c.ctx.Err(); err != nil {
+		return nil, err
+	}
+	d, err := compilePattern(source, read)
 	if err != nil {
 		return nil, err
 	}
-	c.compiled[source] = d
 	if c.automata += len(d.edges); c.automata > maxAutomata {
 		return nil, errPatternSize
 	}
+	c.compiled[key] = d
 	return d, nil
 }
 
@@ -430,11 +543,15 @@ func (c *converter) objectKeyword(s *spec, l *layer, key string, v *node) (err e
 				l.props[name] = v.vals[i]
 				continue
 			}
-			d, err := c.compile(name)
+			d, err := c.pattern(v.vals[i], name, narrow)
 			if err != nil {
-				return v.vals[i].errorf("%v", err)
+				return err
 			}
-			l.patterns = append(l.patterns, pattern{name, d})
+			if d == nil { // may be about any name
+				s.loose, l.unknown = true, true
+				continue
+			}
+			l.patterns = append(l.patterns, pattern{source: name, dfa: d})
 			l.values = append(l.values, v.vals[i])
 		}
 	case "additionalProperties":
@@ -442,6 +559,9 @@ func (c *converter) objectKeyword(s *spec, l *layer, key string, v *node) (err e
 	case "propertyNames":
 		s.names = conj{v}
 	case "required":
+		if v.kind == kindBool { // draft-03, and still written in schemas of properties, where it says nothing
+			return nil
+		}
 		if v.kind != kindArray {
 			return v.errorf("must be a list of property names")
 		}
@@ -466,7 +586,7 @@ func (c *converter) arrayKeyword(s *spec, n *node, key string, v *node) (err err
 			if key == "prefixItems" {
 				return v.errorf("must be a list of schemas")
 			}
-			s.items, s.hasItems = conj{v}, true
+			s.items, s.hasItems, s.evaluatesAll = conj{v}, true, true
 			break
 		}
 		if n.get("prefixItems") != nil && key == "items" {
@@ -475,9 +595,10 @@ func (c *converter) arrayKeyword(s *spec, n *node, key string, v *node) (err err
 		for _, e := range v.vals {
 			s.prefix = append(s.prefix, conj{e})
 		}
+		s.evaluated = len(s.prefix)
 	case "additionalItems":
 		if list := n.get("items"); list != nil && list.kind == kindArray {
-			s.items, s.hasItems = conj{v}, true
+			s.items, s.hasItems, s.evaluatesAll = conj{v}, true, true
 		}
 	case "minItems":
 		s.minItems, err = v.natural()
@@ -485,8 +606,20 @@ func (c *converter) arrayKeyword(s *spec, n *node, key string, v *node) (err err
 		s.maxItems, err = v.natural()
 	case "uniqueItems":
 		if v.kind != kindBool {
-			err = v.errorf("must be true or false")
+			return v.errorf("must be true or false")
 		}
+		s.unique = v.yes
+	case "contains":
+		k := contains{v, 1, -1}
+		if least := n.get("minContains"); least != nil {
+			if k.min, err = least.natural(); err != nil {
+				return err
+			}
+		}
+		if most := n.get("maxContains"); most != nil {
+			k.max, err = most.natural()
+		}
+		s.contains = append(s.contains, k)
 	}
 	return err
 }

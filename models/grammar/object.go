@@ -1,39 +1,91 @@
 package grammar
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // property is a declared property that values may have.
 type property struct {
-	member   string // rule of "name": value
+	name     string
+	member   string // rule of "name": value; empty for one that is never there
 	required bool
 }
 
-// chain builds the rules of an object's members. Its states are (declared
-// properties decided on, members written so far, counted up to a cap): every
-// subset of optional properties is a path, and the rules are as many as the
-// properties times the cap, which is one unless the schema counts properties.
+// chain builds the rules of an object's members. Its states are declared
+// properties decided on, members written so far, counted up to a cap, and what
+// is still asked of the properties to come. Every subset of optional properties
+// is a path, and the rules are as many as the properties times the cap, which is
+// one unless the schema counts properties, times the ways in which properties
+// that speak of others may have gone.
 type chain struct {
+	ctx    context.Context
 	g      *rules
 	hint   string
 	props  []property
 	extra  string // rule of an undeclared member, empty if there is none
 	lo, hi int    // bounds on the number of members; hi -1 is none
 	cap    int
-	names  map[[2]int]string // state to rule, "" if it leads nowhere
-	short  bool              // some state failed as undeclared members may repeat
+	names  map[chainState]string // state to rule, "" if it leads nowhere
+	short  bool                  // undeclared members that may repeat are counted
+}
+
+type chainState struct {
+	next, members int
+	asked         string // clauses over properties to come
+}
+
+// maxChain bounds the states of one object.
+const maxChain = 4000
+
+// ask drops from the clauses what is known once a property is there, or is not;
+// false if one of them does not hold any more. A literal is the place of a property, from one, below zero for its absence.
+func ask(clauses [][]int, prop int, has bool) ([][]int, bool) {
+	met, unmet := prop+1, -prop-1
+	if !has {
+		met, unmet = unmet, met
+	}
+	out := clauses[:0:0]
+	for _, cl := range clauses {
+		if slices.Contains(cl, met) {
+			continue
+		}
+		if slices.Contains(cl, unmet) {
+			cl = slices.DeleteFunc(slices.Clone(cl), func(l int) bool { return l == unmet })
+		}
+		if len(cl) == 0 {
+			return nil, false
+		}
+		out = append(out, cl)
+	}
+	return out, true
+}
+
+func packClauses(clauses [][]int) string {
+	if len(clauses) == 0 {
+		return ""
+	}
+	parts := make([]string, len(clauses))
+	for i, cl := range clauses {
+		parts[i] = packInts(append([]int{len(cl)}, cl...))
+	}
+	slices.Sort(parts)
+	return strings.Join(slices.Compact(parts), "")
 }
 
 // state returns the rule of a state, false if no object comes of it.
-func (ch *chain) state(i, k int) (string, bool, error) {
-	at := [2]int{i, k}
+func (ch *chain) state(i, k int, asked [][]int) (string, bool, error) {
+	at := chainState{i, k, packClauses(asked)}
 	if name, done := ch.names[at]; done {
 		return name, name != "", nil
 	}
-	body, ok, err := ch.body(i, k)
+	if len(ch.names) > maxChain {
+		return "", false, errChain
+	}
+	body, ok, err := ch.body(i, k, asked)
 	if err != nil {
 		return "", false, err
 	}
@@ -45,6 +97,8 @@ func (ch *chain) state(i, k int) (string, bool, error) {
 	return name, ok, err
 }
 
+var errChain = errors.New("too many ways in which its properties may go together")
+
 func (ch *chain) separator(k int) string {
 	if k == 0 {
 		return ""
@@ -53,10 +107,14 @@ func (ch *chain) separator(k int) string {
 }
 
 // body spells what follows in a state, to the closing brace.
-func (ch *chain) body(i, k int) (string, bool, error) {
+func (ch *chain) body(i, k int, asked [][]int) (string, bool, error) {
+	if err := ch.ctx.Err(); err != nil {
+		return "", false, err
+	}
 	var run strings.Builder
 	for ; i < len(ch.props) && ch.props[i].required; i++ {
-		if ch.hi >= 0 && k >= ch.hi {
+		var ok bool
+		if asked, ok = ask(asked, i, true); !ok || ch.hi >= 0 && k >= ch.hi {
 			return "", false, nil
 		}
 		run.WriteString(ch.separator(k) + ch.props[i].member + " ")
@@ -64,15 +122,17 @@ func (ch *chain) body(i, k int) (string, bool, error) {
 	}
 	if i == len(ch.props) {
 		end, ok, err := ch.end(k)
-		return run.String() + end, ok, err
+		return run.String() + end, ok && len(asked) == 0, err
 	}
-	skip, canSkip, err := ch.state(i+1, k)
-	if err != nil {
-		return "", false, err
+	skip, canSkip, err := "", false, error(nil)
+	if without, ok := ask(asked, i, false); ok {
+		if skip, canSkip, err = ch.state(i+1, k, without); err != nil {
+			return "", false, err
+		}
 	}
 	take, canTake := "", false
-	if ch.hi < 0 || k < ch.hi {
-		if take, canTake, err = ch.state(i+1, min(k+1, ch.cap)); err != nil {
+	if with, ok := ask(asked, i, true); ok && (ch.hi < 0 || k < ch.hi) && ch.props[i].member != "" {
+		if take, canTake, err = ch.state(i+1, min(k+1, ch.cap), with); err != nil {
 			return "", false, err
 		}
 		take = ch.separator(k) + ch.props[i].member + " " + take
@@ -103,10 +163,7 @@ func (ch *chain) end(k int) (string, bool, error) {
 	if ch.extra == "" || room == 0 {
 		return brace, need == 0, nil
 	}
-	if need > 1 { // two undeclared members may be the same one twice
-		ch.short = true
-		return "", false, nil
-	}
+	ch.short = ch.short || need > 1 // two undeclared members may be the same one twice
 	next, err := ch.g.share(ch.hint+"-next", `"," ws `+ch.extra)
 	if err != nil {
 		return "", false, err
@@ -118,15 +175,47 @@ func (ch *chain) end(k int) (string, bool, error) {
 	if room > 0 {
 		room--
 	}
-	more, err := ch.g.repeat(ch.hint+"-next", next, 0, room)
+	more, err := ch.g.repeat(ch.hint+"-next", next, max(0, need-1), room)
 	if err != nil {
 		return "", false, err
 	}
-	first := fmt.Sprintf(`%s %s ws`, ch.extra, more)
+	// A rule of its own: llama.cpp counts the rules inside a group that may be left out.
+	first, err := ch.g.share(ch.hint+"-members", fmt.Sprintf(`%s %s ws`, ch.extra, more))
+	if err != nil {
+		return "", false, err
+	}
 	if need == 0 {
-		first = "( " + first + " )?"
+		first += "?"
 	}
 	return first + ` "}"`, true, nil
+}
+
+// open reports whether s lets objects have properties that it does not declare:
+// it declares none, or says so.
+func (s *spec) open() bool {
+	open := true
+	for _, l := range s.layers {
+		if l.silent {
+			continue
+		}
+		if l.additional != nil || l.unknown {
+			return true
+		}
+		open = false
+	}
+	return open
+}
+
+// closed reports whether s forbids properties that it does not declare, and does not only leave them out.
+func (s *spec) closed() bool {
+	return slices.ContainsFunc(s.layers, func(l *layer) bool { return l.additional != nil && !l.unknown })
+}
+
+// speaksOf reports whether a clause of s names a property.
+func (s *spec) speaksOf(name string) bool {
+	return slices.ContainsFunc(s.clauses, func(cl clause) bool {
+		return slices.ContainsFunc(cl, func(p presence) bool { return p.name == name })
+	})
 }
 
 func (c *converter) object(s *spec, want conj, hint string) (string, error) {
@@ -139,36 +228,58 @@ func (c *converter) object(s *spec, want conj, hint string) (string, error) {
 	if s.maxProps >= 0 && s.minProps > s.maxProps {
 		return "", c.unsatisfiable(want)
 	}
+	at := c.place(want)
+	if s.exceptOf(kindObject) != nil {
+		c.loosen(at, "objects that are not allowed by name")
+	}
 	names := s.declared()
 	if len(names) == 0 && len(s.layers) == 0 && len(s.names) == 0 && s.minProps == 0 && s.maxProps < 0 {
 		return g.base("object")
 	}
-	ch := &chain{g: g, hint: hint, lo: s.minProps, hi: s.maxProps, names: map[[2]int]string{}}
+	ch := &chain{ctx: c.ctx, g: g, hint: hint, lo: s.minProps, hi: s.maxProps, names: map[chainState]string{}}
+	possible := 0
 	for _, name := range names {
 		p, err := c.property(s, name, hint)
 		if errors.Is(err, errUnsatisfiable) && !s.mustHave(name) {
-			continue
+			p, err = property{}, nil // never there
 		}
 		if err != nil {
 			return "", err
 		}
+		if p.member != "" {
+			possible++
+		} else if !s.speaksOf(name) {
+			continue
+		}
+		p.name = name
 		ch.props = append(ch.props, p)
 	}
 	var err error
-	if ch.extra, err = c.extra(s, want, names, hint); err != nil {
+	// An object that declares properties is closed, unless it could not have as many as are asked for.
+	open := s.open() || c.open || possible < s.minProps && !s.closed()
+	if ch.extra, err = c.extra(s, want, open, names, hint); err != nil {
 		return "", err
 	}
 	ch.hi = min(ch.hi, maxCount)
+	ch.lo = min(ch.lo, maxCount)
 	ch.cap = max(1, min(max(ch.lo, ch.hi), len(ch.props)))
-	if ch.cap*len(ch.props) > 4*c.limits.MaxRules {
-		return "", c.place(want).errorf("minProperties or maxProperties with this many properties is not supported")
+	if ch.cap*len(ch.props) > maxChain {
+		c.loosen(at, "minProperties or maxProperties with this many properties")
+		ch.lo, ch.hi, ch.cap = 0, -1, 1
 	}
-	body, ok, err := ch.body(0, 0)
+	asked := s.literals(ch.props)
+	body, ok, err := ch.body(0, 0, asked)
+	if errors.Is(err, errChain) {
+		c.loosen(at, err.Error())
+		ch.names = map[chainState]string{}
+		ch.lo, ch.hi, ch.cap = 0, -1, 1
+		body, ok, err = ch.body(0, 0, nil)
+	}
 	if err != nil {
 		return "", err
 	}
-	if !ok && ch.short {
-		return "", c.place(want).errorf("minProperties above 1 needs declared properties: undeclared ones may repeat")
+	if ch.short {
+		c.loosen(at, "minProperties: undeclared ones may repeat")
 	}
 	if !ok {
 		return "", c.unsatisfiable(want)
@@ -176,27 +287,58 @@ func (c *converter) object(s *spec, want conj, hint string) (string, error) {
 	return `"{" ws ` + group(body), nil
 }
 
+// literals are the clauses of s over the places of properties.
+func (s *spec) literals(props []property) [][]int {
+	if len(s.clauses) == 0 {
+		return nil
+	}
+	place := map[string]int{}
+	for i, p := range props {
+		place[p.name] = i + 1
+	}
+	var out [][]int
+	for _, cl := range s.clauses {
+		var literals []int
+		for _, p := range cl {
+			if p.has {
+				literals = append(literals, place[p.name])
+			} else {
+				literals = append(literals, -place[p.name])
+			}
+		}
+		slices.Sort(literals)
+		literals = slices.Compact(literals)
+		if !slices.ContainsFunc(literals, func(l int) bool { return slices.Contains(literals, -l) }) {
+			out = append(out, literals)
+		}
+	}
+	return out
+}
+
 func (c *converter) property(s *spec, name, hint string) (property, error) {
 	want, _ := s.view(name)
-	if ok, err := c.validConj(s.names, &node{kind: kindString, text: name}, surely); err != nil {
+	text := &node{kind: kindString, text: name}
+	if ok, err := c.validConj(s.names, text, possibly); err != nil {
 		return property{}, err
 	} else if !ok {
 		return property{}, c.unsatisfiable(s.names)
+	} else if ok, err = c.validConj(s.names, text, surely); err != nil {
+		return property{}, err
+	} else if !ok {
+		c.loosen(c.place(s.names), "property names")
 	}
 	value, err := c.value(want, strings.TrimPrefix(hint+"-"+name, "start-"))
 	if err != nil {
 		return property{}, err
 	}
 	member, err := c.rules.share(name+"-member", literal(quoteJSON(name))+" colon "+value)
-	return property{member, s.mustHave(name)}, err
+	return property{member: member, required: s.mustHave(name)}, err
 }
 
 // extra returns the rule of a member that no layer declares, "" if there is none.
-func (c *converter) extra(s *spec, want conj, declared []string, hint string) (string, error) {
-	open := len(s.layers) == 0
+func (c *converter) extra(s *spec, want conj, open bool, declared []string, hint string) (string, error) {
 	var patterns []pattern
 	for _, l := range s.layers {
-		open = open || l.additional != nil
 		patterns = append(patterns, l.patterns...)
 	}
 	var members []string
@@ -208,9 +350,9 @@ func (c *converter) extra(s *spec, want conj, declared []string, hint string) (s
 		if err != nil {
 			return err
 		}
-		key, err := c.key(s, only, other, declared, hint)
+		key, err := c.key(s, want, only, other, declared, hint)
 		if err != nil {
-			return c.place(want).errorf("property names: %v", err)
+			return err
 		}
 		if key != "" {
 			members = append(members, key+" colon "+rule)
@@ -220,7 +362,7 @@ func (c *converter) extra(s *spec, want conj, declared []string, hint string) (s
 	if open {
 		var value conj
 		for _, l := range s.layers {
-			if l.additional != nil {
+			if l.additional != nil && !l.unknown {
 				value = value.and(l.additional)
 			}
 		}
@@ -228,30 +370,60 @@ func (c *converter) extra(s *spec, want conj, declared []string, hint string) (s
 			return "", err
 		}
 	}
-	done := map[string]bool{}
+	// Names that match a set of the patterns, and none of the others.
+	var sources []string
 	for _, p := range patterns {
-		if done[p.source] {
-			continue
+		if !slices.Contains(sources, p.source) {
+			sources = append(sources, p.source)
 		}
-		done[p.source] = true
+	}
+	var split func(i int, matched []string, names *dfa) error
+	split = func(i int, matched []string, names *dfa) error {
+		if names != nil && names.empty() {
+			return nil
+		}
+		if i < len(sources) {
+			// Names that match two patterns are left out where there are many.
+			if len(matched) == 0 || len(sources) <= maxSplit {
+				p := c.compiled[string(rune(narrow))+sources[i]]
+				both := p
+				if names != nil {
+					var err error
+					if both, err = names.combine(p, false); err != nil {
+						both = nil
+						c.loosen(c.place(want), "names of properties that match several patterns")
+					}
+				}
+				if both != nil {
+					if err := split(i+1, append(slices.Clone(matched), sources[i]), both); err != nil {
+						return err
+					}
+				}
+			}
+			return split(i+1, matched, names)
+		}
+		if len(matched) == 0 {
+			return nil // done above
+		}
 		var value conj
 		var other []pattern
 		for _, l := range s.layers {
 			own := false
 			for j, q := range l.patterns {
-				if q.source == p.source {
+				if slices.Contains(matched, q.source) {
 					value, own = value.and(l.values[j]), true
 				} else {
 					other = append(other, q)
 				}
 			}
-			if !own && l.additional != nil {
+			if !own && l.additional != nil && !l.unknown {
 				value = value.and(l.additional)
 			}
 		}
-		if err := add(p.dfa, other, value); err != nil {
-			return "", err
-		}
+		return add(names, other, value)
+	}
+	if err := split(0, nil, nil); err != nil {
+		return "", err
 	}
 	if len(members) == 0 {
 		return "", nil
@@ -259,34 +431,47 @@ func (c *converter) extra(s *spec, want conj, declared []string, hint string) (s
 	return c.rules.share(hint+"-extra", strings.Join(members, " | "))
 }
 
+// maxSplit is the number of patterns up to which names may match several of them.
+const maxSplit = 4
+
 // key spells, with its quotes, a name that matches only (nil: any) and none of
 // other, is not declared and satisfies propertyNames; "" if there is none.
-func (c *converter) key(s *spec, only *dfa, other []pattern, declared []string, hint string) (string, error) {
+func (c *converter) key(s *spec, want conj, only *dfa, other []pattern, declared []string, hint string) (string, error) {
 	if only == nil && len(other) == 0 && len(declared) == 0 && len(s.names) == 0 {
 		return c.rules.base("string")
 	}
+	at := c.place(want)
 	d := only
 	if d == nil {
 		d, _ = anyText(0, -1)
 	}
-	except, err := exactly(declared)
-	if err != nil {
-		return "", err
+	narrowTo := func(d, e *dfa, except bool, err error) *dfa {
+		if err == nil {
+			var both *dfa
+			if both, err = d.combine(e, except); err == nil {
+				return both
+			}
+		}
+		c.loosen(at, "which names further properties may have")
+		return d
 	}
-	if d, err = d.combine(except, true); err != nil {
-		return "", err
+	if len(declared) > 0 {
+		except, err := exactly(declared)
+		d = narrowTo(d, except, true, err)
 	}
 	for _, p := range other {
-		if d, err = d.combine(p.dfa, true); err != nil {
-			return "", err
-		}
+		e, err := c.compile(p.source, wide)
+		d = narrowTo(d, e, true, err)
 	}
 	var parts []string
 	if len(s.names) == 0 {
-		parts, err = c.keyPart(parts, d, hint)
+		parts, err := c.keyPart(parts, d, hint)
 		return strings.Join(parts, ""), err
 	}
 	alts, err := c.alternatives(s.names)
+	if err == nil {
+		alts, err = c.settle(alts)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -294,29 +479,21 @@ func (c *converter) key(s *spec, only *dfa, other []pattern, declared []string, 
 		if a.types&typeString == 0 {
 			continue
 		}
-		var e *dfa
+		e, err := (*dfa)(nil), error(nil)
 		if a.hasEnum {
 			var texts []string
 			for _, v := range a.enum {
-				if ok, err := c.valid(a, v, surely); err != nil {
+				if ok, err := c.valid(a, v, possibly); err != nil {
 					return "", err
 				} else if ok && v.kind == kindString {
 					texts = append(texts, v.text)
 				}
 			}
 			e, err = exactly(texts)
-		} else if len(a.oneOf) > 0 {
-			err = errors.New("oneOf within propertyNames is not supported")
 		} else {
 			e, err = c.strDFA(a, s.names)
 		}
-		if err == nil {
-			e, err = d.combine(e, false)
-		}
-		if err == nil {
-			parts, err = c.keyPart(parts, e, hint)
-		}
-		if err != nil {
+		if parts, err = c.keyPart(parts, narrowTo(d, e, false, err), hint); err != nil {
 			return "", err
 		}
 	}
@@ -330,6 +507,6 @@ func (c *converter) keyPart(parts []string, d *dfa, hint string) ([]string, erro
 	if d.empty() {
 		return parts, nil
 	}
-	start, err := c.rules.automaton(hint+"-key", d)
+	start, err := c.automaton(hint+"-key", d)
 	return append(parts, `"\"" `+start+` "\""`), err
 }

@@ -1,23 +1,56 @@
 package grammar
 
-// exclusive makes sure that no value made for s, which took one branch of a
-// oneOf, is valid under another branch as well.
-func (c *converter) exclusive(s *spec, o choice) error {
+import "slices"
+
+// settle makes the branches of oneOf that were taken exclude the others.
+func (c *converter) settle(alts []*spec) ([]*spec, error) {
+	var out []*spec
+	for _, s := range alts {
+		list := []*spec{s}
+		for _, o := range s.oneOf {
+			var next []*spec
+			for _, t := range list {
+				more, err := c.exclude(t, o)
+				if err != nil {
+					return nil, err
+				}
+				next = append(next, more...)
+			}
+			list = next
+		}
+		out = append(out, list...)
+	}
+	return out, nil
+}
+
+// exclude is s, which took one branch of a oneOf, without the values that are
+// valid under another branch as well.
+func (c *converter) exclude(s *spec, o choice) ([]*spec, error) {
+	t := *s
+	t.oneOf = slices.DeleteFunc(slices.Clone(s.oneOf), func(x choice) bool { return x.at == o.at })
+	out := []*spec{&t}
 	for i, branch := range o.branches {
 		if i == o.taken {
 			continue
 		}
 		for _, other := range branch {
-			apart, err := c.apart(s, other, 0)
+			apart, err := c.apart(&t, other, 0) // s itself takes for granted what is to be made sure of
 			if err != nil {
-				return err
+				return nil, err
 			}
-			if !apart {
-				return o.at.errorf("a value may match both branch %d and branch %d: use anyOf, or give the branches a required property with different const values", o.taken, i)
+			if apart {
+				continue
+			}
+			not, err := c.negateOne(o.at, other)
+			if err == nil {
+				out, err = c.product(o.at, out, not)
+			}
+			if err != nil {
+				return nil, err
 			}
 		}
 	}
-	return nil
+	return out, nil
 }
 
 // apart reports whether it is certain that no value generated for a is valid
@@ -26,12 +59,12 @@ func (c *converter) apart(a, b *spec, depth int) (bool, error) {
 	if a == b || depth > 6 {
 		return false, nil
 	}
-	if c.work++; c.work > c.limits.MaxWork {
-		return false, c.root.errorf("schema combines too many parts: simplify it")
+	if err := c.spend(1, c.root); err != nil {
+		return false, err
 	}
 	if a.hasEnum {
 		for _, v := range a.enum {
-			if made, err := c.valid(a, v, surely); err != nil || !made {
+			if made, err := c.valid(a, v, possibly); err != nil || !made {
 				if err != nil {
 					return false, err
 				}
@@ -54,7 +87,7 @@ func (c *converter) apart(a, b *spec, depth int) (bool, error) {
 		}
 		return true, nil
 	}
-	common := a.effective() & b.types
+	common := a.types & b.types
 	if common&(typeNull|typeBool) != 0 {
 		return false, nil
 	}
@@ -70,7 +103,8 @@ func (c *converter) apart(a, b *spec, depth int) (bool, error) {
 			return false, nil
 		}
 	}
-	if common&typeString != 0 && !(b.maxLength >= 0 && a.minLength > b.maxLength || a.maxLength >= 0 && b.minLength > a.maxLength) {
+	if common&typeString != 0 && !(b.maxLength >= 0 && a.minLength > b.maxLength || a.maxLength >= 0 && b.minLength > a.maxLength) &&
+		!stringsApart(a, b) {
 		return false, nil
 	}
 	if common&typeArray != 0 {
@@ -103,6 +137,30 @@ func (c *converter) conjApart(a, b conj, depth int) (bool, error) {
 	return true, nil
 }
 
+// stringsApart reports whether a pattern or format of a and one of b have no text in common.
+func stringsApart(a, b *spec) bool {
+	list := func(s *spec) []*dfa {
+		var out []*dfa
+		for _, p := range s.patterns {
+			if !p.not {
+				out = append(out, p.dfa)
+			}
+		}
+		for _, f := range s.formats {
+			out = append(out, automata[f]())
+		}
+		return out
+	}
+	for _, p := range list(a) {
+		for _, q := range list(b) {
+			if both, err := p.combine(q, false); err == nil && both.empty() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func (c *converter) arraysApart(a, b *spec, depth int) (bool, error) {
 	if b.maxItems >= 0 && a.minItems > b.maxItems || a.maxItems >= 0 && b.minItems > a.maxItems {
 		return true, nil
@@ -127,11 +185,7 @@ func (c *converter) objectsApart(a, b *spec, depth int) (bool, error) {
 	// A property that b requires and that is never made for a.
 	for _, r := range b.required {
 		mine, declared := a.view(r.text)
-		made := declared || a.mustHave(r.text) || len(a.layers) == 0
-		for _, l := range a.layers {
-			made = made || l.additional != nil
-		}
-		if !made {
+		if !declared && !a.mustHave(r.text) && !a.open() && !a.speaksOf(r.text) {
 			return true, nil
 		}
 		if alts, err := c.alternatives(mine); err != nil || len(alts) == 0 {

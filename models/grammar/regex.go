@@ -3,16 +3,27 @@ package grammar
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
-// Regular expressions of "pattern": the part of ECMA-262 (RegExp, u flag) that
-// is regular. Where dialects differ (. and \s: Go, Python and ECMA-262 disagree
-// on line separators and blanks) the reading all of them share is taken, so
-// that a text that matches here matches in any of them. As the specification
-// says, a pattern without ^ and $ matches anywhere within the string.
+// Regular expressions of "pattern": those of ECMA-262 (RegExp, with what its
+// annex B lets browsers take) without back-references, which are not regular.
+// As the specification says, a pattern without ^ and $ matches anywhere within
+// the string.
+
+// reading says how . and \s are read, on which dialects differ: Go, Python and
+// ECMA-262 disagree on line separators and blanks.
+type reading uint8
+
+const (
+	narrow reading = iota // what all dialects share: a text that matches so matches in any of them
+	wide                  // what any dialect takes: a text that does not match so matches in none
+	exact                 // ECMA-262's
+)
 
 type nfaEdge struct {
 	set runeSet
@@ -20,15 +31,27 @@ type nfaEdge struct {
 }
 
 // nfaState follows McNaughton-Yamada-Thompson: edges on characters, and empty
-// edges, of which begin and end ones are open only at the ends of the text.
+// edges, of which begin and end ones are open only at the ends of the text, and
+// look ones where a look-around holds.
 type nfaState struct {
 	edges             []nfaEdge
 	empty, begin, end []int
+	look              []lookEdge
+}
+
+type lookEdge struct{ look, to int }
+
+// lookaround is a part of the NFA that must match from here on, or up to here.
+// Those within it stand before it in the list.
+type lookaround struct {
+	fragment
+	behind, negative bool
 }
 
 type nfa struct {
 	states        []nfaState
 	start, accept int
+	looks         []lookaround
 }
 
 const (
@@ -36,23 +59,28 @@ const (
 	maxRegexDepth = 100
 )
 
-var errPatternSize = errors.New("pattern is too complex: shorten it or lower its counts")
+var (
+	errPatternSize   = errors.New("pattern is too complex: shorten it or lower its counts")
+	errBackreference = errors.New("back-references are not supported")
+	errLookaround    = errors.New("look-around that an automaton does not follow")
+)
 
 type regexParser struct {
 	src   string
 	pos   int
 	depth int
+	read  reading
 	n     *nfa
 }
 
 // fragment is a part of the NFA with one way in and one out.
 type fragment struct{ in, out int }
 
-func parseRegex(src string) (*nfa, error) {
+func parseRegex(src string, read reading) (*nfa, error) {
 	if !utf8.ValidString(src) {
 		return nil, errors.New("pattern is not UTF-8")
 	}
-	p := &regexParser{src: src, n: &nfa{}}
+	p := &regexParser{src: src, read: read, n: &nfa{}}
 	f, err := p.alternation()
 	if err != nil {
 		return nil, fmt.Errorf("pattern %q, offset %d: %w", src, p.pos, err)
@@ -132,8 +160,8 @@ func (p *regexParser) quantified() (fragment, error) {
 	if err != nil || !ok {
 		return first, err
 	}
-	if strings.ContainsAny(p.src[start:start+1], "^$") {
-		return first, errors.New("a quantifier cannot follow ^ or $")
+	if strings.ContainsAny(p.src[start:start+1], "^$") || strings.HasPrefix(p.src[start:], "(?<=") || strings.HasPrefix(p.src[start:], "(?<!") {
+		return first, errors.New("a quantifier cannot follow an assertion")
 	}
 	end := p.pos
 	copies := 0
@@ -199,46 +227,58 @@ func (p *regexParser) quantifier() (lo, hi int, ok bool, err error) {
 		lo, hi = 0, 1
 		p.pos++
 	case '{':
-		end := strings.IndexByte(p.src[p.pos:], '}')
-		if end < 0 {
-			return 0, 0, false, errors.New("'{' is not closed; write \\{ for the character")
-		}
-		low, high, ranged := strings.Cut(p.src[p.pos+1:p.pos+end], ",")
-		number := func(s string) (int, error) {
-			n, err := strconv.ParseUint(s, 10, 31)
-			if err != nil {
-				return 0, fmt.Errorf("bad count %q in {}", s)
-			}
-			if n > maxNFAStates {
-				return 0, errPatternSize
-			}
-			return int(n), nil
-		}
-		if lo, err = number(low); err != nil {
+		n := 0
+		if lo, hi, n, err = bounded(p.src[p.pos:]); err != nil || n == 0 {
 			return 0, 0, false, err
 		}
-		hi = lo
-		if ranged && high == "" {
-			hi = -1
-		} else if ranged {
-			if hi, err = number(high); err != nil {
-				return 0, 0, false, err
-			}
-		}
-		if hi >= 0 && hi < lo {
-			return 0, 0, false, fmt.Errorf("count from %d down to %d", lo, hi)
-		}
-		p.pos += end + 1
+		p.pos += n
 	default:
 		return 0, 0, false, nil
 	}
 	if p.peek() == '?' { // lazy: another order of search, the same language
 		p.pos++
 	}
-	if p.pos < len(p.src) && strings.IndexByte("*+?{", p.src[p.pos]) >= 0 {
-		return 0, 0, false, errors.New("two quantifiers in a row")
+	if p.pos < len(p.src) {
+		_, _, n, _ := bounded(p.src[p.pos:])
+		if c := p.src[p.pos]; strings.IndexByte("*+?", c) >= 0 || c == '{' && n > 0 {
+			return 0, 0, false, errors.New("two quantifiers in a row")
+		}
 	}
 	return lo, hi, true, nil
+}
+
+// bounded reads {n}, {n,} or {n,m} and its length, zero where the brace is a
+// character: annex B takes any other brace for itself.
+func bounded(src string) (lo, hi, length int, err error) {
+	end := strings.IndexByte(src, '}')
+	if !strings.HasPrefix(src, "{") || end < 0 {
+		return 0, 0, 0, nil
+	}
+	low, high, ranged := strings.Cut(src[1:end], ",")
+	if low == "" || strings.Trim(low+high, "0123456789") != "" {
+		return 0, 0, 0, nil
+	}
+	number := func(s string) int {
+		n, err := strconv.Atoi(s)
+		if err != nil || n > maxNFAStates {
+			return maxNFAStates + 1
+		}
+		return n
+	}
+	lo = number(low)
+	hi = lo
+	if ranged && high == "" {
+		hi = -1
+	} else if ranged {
+		hi = number(high)
+	}
+	switch {
+	case lo > maxNFAStates || hi > maxNFAStates:
+		return 0, 0, 0, errPatternSize
+	case hi >= 0 && hi < lo:
+		return 0, 0, 0, fmt.Errorf("count from %d down to %d", lo, hi)
+	}
+	return lo, hi, end + 1, nil
 }
 
 func (p *regexParser) set(s runeSet) fragment {
@@ -260,6 +300,9 @@ func (p *regexParser) atom() (fragment, error) {
 		return f, nil
 	case '.':
 		p.pos++
+		if p.read == wide {
+			return p.set(runeSet{{'\n', '\n'}}.complement()), nil
+		}
 		return p.set(lineEnds.complement()), nil
 	case '(':
 		return p.group()
@@ -267,12 +310,29 @@ func (p *regexParser) atom() (fragment, error) {
 		s, err := p.class()
 		return p.set(s), err
 	case '\\':
+		if rest := p.src[p.pos:]; strings.HasPrefix(rest, `\b`) || strings.HasPrefix(rest, `\B`) {
+			p.pos += 2
+			return p.boundary(rest[1] == 'B'), nil
+		}
+		if c := p.src[p.pos:]; strings.HasPrefix(c, `\A`) || strings.HasPrefix(c, `\z`) || strings.HasPrefix(c, `\Z`) {
+			// No ECMA-262, but written for Python and Go, where they are the ends of the text.
+			p.pos += 2
+			f := fragment{p.state(), p.state()}
+			if c[1] == 'A' {
+				p.n.states[f.in].begin = []int{f.out}
+			} else {
+				p.n.states[f.in].end = []int{f.out}
+			}
+			return f, nil
+		}
 		s, err := p.escape(false, false)
 		return p.set(s), err
-	case '*', '+', '?', '{':
+	case '*', '+', '?':
 		return fragment{}, fmt.Errorf("%q has nothing to repeat", c)
-	case '}', ']':
-		return fragment{}, fmt.Errorf("%q is not opened; write \\%c for the character", c, c)
+	case '{':
+		if _, _, n, err := bounded(p.src[p.pos:]); n > 0 || err != nil {
+			return fragment{}, fmt.Errorf("%q has nothing to repeat", c)
+		}
 	}
 	r, n := utf8.DecodeRuneInString(p.src[p.pos:])
 	p.pos += n
@@ -281,14 +341,19 @@ func (p *regexParser) atom() (fragment, error) {
 
 func (p *regexParser) group() (fragment, error) {
 	p.pos++
+	looks, l := false, lookaround{}
 	if p.peek() == '?' {
 		rest := p.src[p.pos:]
 		name := strings.IndexByte(rest, '>')
 		switch {
 		case strings.HasPrefix(rest, "?:"):
 			p.pos += 2
-		case strings.HasPrefix(rest, "?=") || strings.HasPrefix(rest, "?!") || strings.HasPrefix(rest, "?<=") || strings.HasPrefix(rest, "?<!"):
-			return fragment{}, errors.New("lookaround is not supported")
+		case strings.HasPrefix(rest, "?=") || strings.HasPrefix(rest, "?!"):
+			looks, l.negative = true, rest[1] == '!'
+			p.pos += 2
+		case strings.HasPrefix(rest, "?<=") || strings.HasPrefix(rest, "?<!"):
+			looks, l.behind, l.negative = true, true, rest[2] == '!'
+			p.pos += 3
 		case strings.HasPrefix(rest, "?<") && name > 2:
 			p.pos += name + 1
 		default:
@@ -303,7 +368,32 @@ func (p *regexParser) group() (fragment, error) {
 		return f, errors.New("'(' is not closed")
 	}
 	p.pos++
+	if looks {
+		l.fragment = f
+		return p.look(l), nil
+	}
 	return f, nil
+}
+
+// look is a step that is open where l holds.
+func (p *regexParser) look(l lookaround) fragment {
+	p.n.looks = append(p.n.looks, l)
+	f := fragment{p.state(), p.state()}
+	p.n.states[f.in].look = []lookEdge{{len(p.n.looks) - 1, f.out}}
+	return f
+}
+
+// boundary is \b, or \B if not is set: a word's character on one side, or on both or none.
+func (p *regexParser) boundary(not bool) fragment {
+	out := fragment{p.state(), p.state()}
+	for _, before := range []bool{false, true} {
+		b := p.look(lookaround{fragment: p.set(words), behind: true, negative: !before})
+		a := p.look(lookaround{fragment: p.set(words), negative: before != not})
+		p.link(out.in, b.in)
+		p.link(b.out, a.in)
+		p.link(a.out, out.out)
+	}
+	return out
 }
 
 var (
@@ -311,6 +401,9 @@ var (
 	words      = newRuneSet(runeRange{'0', '9'}, runeRange{'A', 'Z'}, runeRange{'_', '_'}, runeRange{'a', 'z'})
 	lineEnds   = newRuneSet(runeRange{'\n', '\n'}, runeRange{'\r', '\r'}, runeRange{0x2028, 0x2029})
 	blanks     = newRuneSet(runeRange{'\t', '\n'}, runeRange{'\f', '\r'}, runeRange{' ', ' '})
+	ecmaBlanks = newRuneSet(runeRange{'\t', '\r'}, runeRange{' ', ' '}, runeRange{0xa0, 0xa0}, runeRange{0x1680, 0x1680},
+		runeRange{0x2000, 0x200a}, runeRange{0x2028, 0x2029}, runeRange{0x202f, 0x202f}, runeRange{0x205f, 0x205f},
+		runeRange{0x3000, 0x3000}, runeRange{0xfeff, 0xfeff})
 	wideBlanks = newRuneSet(runeRange{'\t', '\r'}, runeRange{0x1c, ' '}, runeRange{0x85, 0x85}, runeRange{0xa0, 0xa0},
 		runeRange{0x1680, 0x1680}, runeRange{0x180e, 0x180e}, runeRange{0x2000, 0x200a}, runeRange{0x2028, 0x2029},
 		runeRange{0x202f, 0x202f}, runeRange{0x205f, 0x205f}, runeRange{0x3000, 0x3000}, runeRange{0xfeff, 0xfeff})
@@ -324,9 +417,12 @@ func (p *regexParser) escape(inClass, negated bool) (runeSet, error) {
 	c := p.src[p.pos+1]
 	p.pos += 2
 	one := func(r rune) (runeSet, error) { return runeSet{{r, r}}, nil }
-	narrow, wide := blanks, wideBlanks
-	if negated {
-		narrow, wide = wide, narrow
+	inner, outer := blanks, wideBlanks
+	if negated != (p.read == wide) {
+		inner, outer = outer, inner
+	}
+	if p.read == exact {
+		inner, outer = ecmaBlanks, ecmaBlanks
 	}
 	switch c {
 	case 'd':
@@ -338,9 +434,9 @@ func (p *regexParser) escape(inClass, negated bool) (runeSet, error) {
 	case 'W':
 		return words.complement(), nil
 	case 's':
-		return narrow, nil
+		return inner, nil
 	case 'S':
-		return wide.complement(), nil
+		return outer.complement(), nil
 	case 't':
 		return one('\t')
 	case 'n':
@@ -360,7 +456,15 @@ func (p *regexParser) escape(inClass, negated bool) (runeSet, error) {
 		if inClass {
 			return one('\b')
 		}
-		return nil, errors.New(`\b is not supported`)
+		return nil, errors.New(`\b is out of place`)
+	case 'p', 'P':
+		return p.property(c == 'P')
+	case 'c':
+		if d := p.peek() | 0x20; 'a' <= d && d <= 'z' {
+			p.pos++
+			return one(rune(d - 'a' + 1))
+		}
+		return nil, errors.New(`bad \c`)
 	case 'x':
 		return p.hex(2)
 	case 'u':
@@ -376,10 +480,77 @@ func (p *regexParser) escape(inClass, negated bool) (runeSet, error) {
 		}
 		return p.unicodeEscape()
 	}
-	if strings.IndexByte(`^$\.*+?()[]{}|/-`, c) >= 0 || c < 0x80 && !isWord(c) && c != '_' {
-		return one(rune(c))
+	switch {
+	case '1' <= c && c <= '9':
+		return nil, errBackreference
+	case c == 'k' && p.peek() == '<':
+		return nil, errBackreference
+	case c >= 0x80:
+		p.pos--
+		r, n := utf8.DecodeRuneInString(p.src[p.pos:])
+		p.pos += n
+		return one(r)
+	case isWord(c) && c != '-':
+		// Other dialects give some letters a meaning that ECMA-262 does not: \h, \Q.
+		return nil, fmt.Errorf(`\%c means different things to different programs`, c)
 	}
-	return nil, fmt.Errorf(`\%c is not supported`, c)
+	return one(rune(c))
+}
+
+// property is the set of \p{Name} or \p{Name=Value}: general categories and scripts.
+func (p *regexParser) property(not bool) (runeSet, error) {
+	end := strings.IndexByte(p.src[p.pos:], '}')
+	if p.peek() != '{' || end < 0 {
+		return nil, errors.New(`bad \p{…}`)
+	}
+	name := p.src[p.pos+1 : p.pos+end]
+	p.pos += end + 1
+	kind, value, named := strings.Cut(name, "=")
+	if !named {
+		kind, value = "gc", name
+	}
+	if long := unicode.CategoryAliases[value]; long != "" {
+		value = long
+	}
+	var table *unicode.RangeTable
+	switch kind {
+	case "gc", "General_Category":
+		table = unicode.Categories[value]
+		switch {
+		case value == "Any" && !named:
+			return anyRune, nil
+		case value == "ASCII" && !named:
+			table = &unicode.RangeTable{R16: []unicode.Range16{{Hi: 0x7f, Stride: 1}}}
+		case table == nil && !named:
+			table = unicode.Properties[value]
+		}
+	case "sc", "Script", "scx", "Script_Extensions":
+		table = unicode.Scripts[value]
+	}
+	if table == nil {
+		return nil, fmt.Errorf(`\p{%s} is not known`, name)
+	}
+	var ranges []runeRange
+	add := func(lo, hi, stride rune) {
+		if stride == 1 {
+			ranges = append(ranges, runeRange{lo, hi})
+			return
+		}
+		for r := lo; r <= hi; r += stride {
+			ranges = append(ranges, runeRange{r, r})
+		}
+	}
+	for _, r := range table.R16 {
+		add(rune(r.Lo), rune(r.Hi), rune(r.Stride))
+	}
+	for _, r := range table.R32 {
+		add(rune(r.Lo), rune(r.Hi), rune(r.Stride))
+	}
+	s := newRuneSet(ranges...).intersect(anyRune)
+	if not {
+		s = s.complement()
+	}
+	return s, nil
 }
 
 func (p *regexParser) hex(digits int) (runeSet, error) {
@@ -432,10 +603,14 @@ func (p *regexParser) class() (runeSet, error) {
 			if err != nil {
 				return nil, err
 			}
-			if !lo.single() || !hi.single() || hi[0].lo < lo[0].lo {
+			switch {
+			case !lo.single() || !hi.single(): // annex B: a hyphen beside a set is a hyphen
+				lo = append(append(slices.Clone(lo), runeRange{'-', '-'}), hi...)
+			case hi[0].lo < lo[0].lo:
 				return nil, errors.New("bad range in class")
+			default:
+				lo = runeSet{{lo[0].lo, hi[0].lo}}
 			}
-			lo = runeSet{{lo[0].lo, hi[0].lo}}
 		}
 		all = append(all, lo...)
 	}
@@ -448,15 +623,11 @@ func (p *regexParser) class() (runeSet, error) {
 }
 
 func (p *regexParser) classAtom(negated bool) (runeSet, error) {
-	switch p.peek() {
-	case '\\':
+	if p.peek() == '\\' {
 		return p.escape(true, negated)
-	case '[':
-		// [[:alpha:]] and set notation mean different things to each engine.
-		return nil, errors.New(`'[' in a class must be written \[`)
 	}
-	if rest := p.src[p.pos:]; strings.HasPrefix(rest, "&&") || strings.HasPrefix(rest, "--") {
-		return nil, errors.New("set operations in a class are not supported")
+	if p.read == narrow && strings.HasPrefix(p.src[p.pos:], "[:") {
+		return nil, errors.New("[: in a class means different things to different programs")
 	}
 	r, n := utf8.DecodeRuneInString(p.src[p.pos:])
 	if n == 0 {

@@ -1,6 +1,7 @@
 package grammar
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/bits"
@@ -27,33 +28,84 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// FromSchema translates a JSON Schema to a GBNF grammar with start rule "root",
-// under the default [Limits]. Every text of the grammar is valid under the
-// schema; the package comment says which keywords are known and where the
-// grammar is narrower. An error names the JSON pointer of the fault: a keyword
-// that is not supported, a schema that no value satisfies, or one that is too large.
-func FromSchema(schema []byte) (string, error) { return Limits{}.FromSchema(schema) }
+// Schema is a JSON Schema made ready to hold answers.
+type Schema struct {
+	// Grammar is in GBNF and has the start rule "root". Every text of it is JSON,
+	// and valid under the schema unless Loose has entries.
+	Grammar string
+	// Loose are the parts that the grammar does not carry. Then texts are valid
+	// that Check finds to be so.
+	Loose []Loose
+	// Relaxed are the parts that were given up, with [Options.Relax] set: nothing holds them.
+	Relaxed []Loose
 
-// FromSchema is [FromSchema] under the limits l.
-func (l Limits) FromSchema(schema []byte) (string, error) {
-	l = l.withDefaults()
+	check *checker
+}
+
+// Options say how a schema is compiled.
+type Options struct {
+	Limits Limits
+	// Relax has any value stand in for a part that cannot be made sense of, which otherwise is an error.
+	Relax bool
+	// Object has the value as a whole be an object, whatever else the schema admits.
+	Object bool
+
+	open bool // objects are closed only where the schema says so; for tests
+}
+
+// errTooLarge is wrapped by errors about schemas that the limits do not let through.
+var errTooLarge = errors.New("the schema is too large")
+
+// Compile translates a JSON Schema to a grammar, and to a check of finished
+// answers for what a grammar does not carry. The package comment says which
+// keywords are known and where the grammar is narrower than the schema. An error
+// names the JSON pointer of the fault: a keyword that means nothing, a reference
+// to elsewhere, a schema that no value satisfies, or one that is too large.
+func Compile(ctx context.Context, schema []byte, o Options) (*Schema, error) {
+	s, err := compile(ctx, schema, o)
+	if err == nil || !o.Relax || ctx.Err() != nil {
+		return s, err
+	}
+	// As a whole it says nothing: any object, as arguments of tools are.
+	return &Schema{Grammar: JSON(), Relaxed: []Loose{{"#", strings.TrimPrefix(err.Error(), "grammar: ")}}}, nil
+}
+
+func compile(ctx context.Context, schema []byte, o Options) (*Schema, error) {
+	l := o.Limits.withDefaults()
 	root, err := parseNode(schema, l.MaxBytes, l.MaxDepth)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	c := &converter{
-		limits: l, root: root, rules: newRules(l.MaxRules),
-		normal: map[*node][]*spec{}, active: map[*node]bool{}, names: map[string]string{},
-		compiled: map[string]*dfa{}, origin: map[string]*node{},
+		ctx: ctx, limits: l, relax: o.Relax, open: o.open, root: root, doc: newDocument(root), rules: newRules(l.MaxRules),
+		normal: map[*node][]*spec{}, active: map[*node]bool{}, names: map[string]string{}, compiled: map[string]*dfa{},
+		origin: map[string]*node{}, loosened: map[*node]bool{}, opposites: map[*node]*node{}, spelled: map[string]string{},
 	}
-	start, err := c.value(conj{root}, "start")
+	want := conj{root}
+	if o.Object {
+		kind := &node{kind: kindString, text: "object"}
+		want = want.and(&node{kind: kindObject, keys: []string{"type"}, vals: []*node{kind}, byKey: map[string]*node{"type": kind}, id: -3})
+	}
+	start, err := c.value(want, "start")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if err := c.rules.define("root", start); err != nil {
-		return "", err
+		return nil, err
 	}
-	return c.finish()
+	text, err := c.finish()
+	if err != nil {
+		return nil, err
+	}
+	s := &Schema{Grammar: text, Loose: c.loose, Relaxed: c.relaxed}
+	if len(s.Loose) > 0 {
+		if s.check, err = newChecker(ctx, c.doc); err != nil && o.Relax {
+			s.Relaxed, s.Loose = append(s.Relaxed, s.Loose...), nil
+		} else if err != nil {
+			return nil, fmt.Errorf("%s cannot be held by a grammar, and an answer cannot be checked: %w", s.Loose[0], err)
+		}
+	}
+	return s, nil
 }
 
 // JSON is the grammar of any JSON object, for requests that ask for JSON
@@ -74,17 +126,28 @@ func JSON() string {
 var errUnsatisfiable = errors.New("unsatisfiable: no value is valid here")
 
 type converter struct {
+	ctx      context.Context
 	limits   Limits
+	relax    bool
+	open     bool
 	root     *node
+	doc      *document
 	rules    *rules
 	normal   map[*node][]*spec
 	active   map[*node]bool
 	names    map[string]string // conjunction to rule
 	origin   map[string]*node  // rule to a schema it came from
 	compiled map[string]*dfa   // pattern to automaton
-	automata int
-	work     int
-	depth    int
+	spelled  map[string]string // automaton to the rule of its start
+
+	loose     []Loose
+	loosened  map[*node]bool
+	relaxed   []Loose
+	opposites map[*node]*node // schema to the one made of not and it
+	made      int             // number of opposites
+	automata  int
+	work      int
+	depth     int
 }
 
 // finish orders the rules that root reaches and checks the outcome.
@@ -158,8 +221,28 @@ func (c *converter) value(want conj, hint string) (string, error) {
 	if name, done := c.names[key]; done {
 		return name, nil
 	}
+	name, err := c.fresh(key, want, hint)
+	if err == nil || !c.relax || errors.Is(err, errUnsatisfiable) || errors.Is(err, errTooLarge) || c.ctx.Err() != nil {
+		return name, err
+	}
+	at := c.place(want)
+	c.relaxed = append(c.relaxed, Loose{at.pointer(), strings.TrimPrefix(err.Error(), "grammar: schema ")})
+	if name, err = c.rules.base("value"); err == nil {
+		c.names[key] = name
+	}
+	return name, err
+}
+
+// fresh makes the rule of a conjunction, which goes by key.
+func (c *converter) fresh(key string, want conj, hint string) (string, error) {
+	if err := c.spend(1, c.place(want)); err != nil {
+		return "", err
+	}
 	alts, err := c.alternatives(want)
 	if err != nil {
+		return "", err
+	}
+	if alts, err = c.settle(alts); err != nil {
 		return "", err
 	}
 	if len(alts) == 0 {
@@ -172,7 +255,7 @@ func (c *converter) value(want conj, hint string) (string, error) {
 	defer func() { c.depth-- }()
 	compound := false
 	for _, s := range alts {
-		compound = compound || !s.hasEnum && s.effective()&(typeObject|typeArray) != 0 && !s.free()
+		compound = compound || !s.hasEnum && s.types&(typeObject|typeArray) != 0 && !s.free()
 	}
 	name := ""
 	if compound { // may lead back here: the name comes first
@@ -224,24 +307,34 @@ func unique(list []string) []string {
 
 // free reports whether s admits every JSON value.
 func (s *spec) free() bool {
-	return s.types == allTypes && s.hints == 0 && !s.hasEnum && len(s.oneOf) == 0
+	if !s.loose {
+		return s.everything()
+	}
+	t := *s
+	t.loose = false
+	return t.everything()
 }
 
 // alternative spells one normal form, an item for each type.
 func (c *converter) alternative(s *spec, want conj, hint string) ([]string, error) {
-	for _, o := range s.oneOf {
-		if err := c.exclusive(s, o); err != nil {
-			return nil, err
-		}
-	}
 	var out []string
 	if s.hasEnum {
 		for _, v := range s.enum {
+			if ok, err := c.valid(s, v, possibly); err != nil {
+				return nil, err
+			} else if !ok {
+				continue
+			}
 			if ok, err := c.valid(s, v, surely); err != nil {
 				return nil, err
-			} else if ok {
-				out = append(out, literal(v.json()))
+			} else if !ok {
+				c.loosen(v, "whether this value is valid")
 			}
+			text, err := c.constant(v)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, text)
 		}
 		if len(out) == 0 {
 			return nil, c.unsatisfiable(want)
@@ -252,15 +345,27 @@ func (c *converter) alternative(s *spec, want conj, hint string) ([]string, erro
 		b, err := c.rules.base("value")
 		return []string{b}, err
 	}
-	for left := s.effective(); left != 0; left &= left - 1 {
+	for left := s.types; left != 0; left &= left - 1 {
 		t := types(1) << bits.TrailingZeros8(uint8(left))
 		var b string
 		var err error
 		switch t {
 		case typeNull:
+			if s.except["null"] != nil {
+				continue
+			}
 			b = `"null"`
 		case typeBool:
-			b, err = c.rules.base("boolean")
+			switch no, yes := s.except["false"] != nil, s.except["true"] != nil; {
+			case no && yes:
+				continue
+			case no:
+				b = `"true"`
+			case yes:
+				b = `"false"`
+			default:
+				b, err = c.rules.base("boolean")
+			}
 		case typeObject:
 			b, err = c.object(s, want, hint)
 		case typeArray:
@@ -268,9 +373,12 @@ func (c *converter) alternative(s *spec, want conj, hint string) ([]string, erro
 		case typeString:
 			b, err = c.str(s, want, hint)
 		case typeInteger:
-			b, err = c.number(s, left&typeFraction == 0, want)
+			b, err = c.number(s, left&typeNumber, want, hint)
 		case typeFraction:
-			continue // done with the integers, from which a number is not told apart
+			if s.types&typeInteger != 0 { // done with the integers, from which a number is not told apart
+				continue
+			}
+			b, err = c.number(s, typeFraction, want, hint)
 		}
 		if errors.Is(err, errUnsatisfiable) {
 			continue
@@ -284,179 +392,4 @@ func (c *converter) alternative(s *spec, want conj, hint string) ([]string, erro
 		return nil, c.unsatisfiable(want)
 	}
 	return out, nil
-}
-
-func (c *converter) number(s *spec, whole bool, want conj) (string, error) {
-	if s.num.empty() {
-		return "", c.unsatisfiable(want)
-	}
-	if s.num.min == nil && s.num.max == nil && len(s.multiples) == 0 {
-		if whole {
-			return c.rules.base("integer")
-		}
-		return c.rules.base("number")
-	}
-	body, err := s.number(whole, c.place(want))
-	if err == nil && body == "" {
-		err = c.unsatisfiable(want)
-	}
-	return body, err
-}
-
-func (c *converter) array(s *spec, want conj, hint string) (string, error) {
-	g := c.rules
-	if _, err := g.base("ws"); err != nil {
-		return "", err
-	}
-	if len(s.prefix) == 0 && !s.hasItems && s.minItems == 0 && s.maxItems < 0 {
-		return g.base("array")
-	}
-	if s.minItems > maxCount {
-		return "", c.place(want).errorf("minItems above %d is not supported", maxCount)
-	}
-	hi := s.maxItems
-	if !s.hasItems && len(s.prefix) > 0 && s.minItems <= len(s.prefix) {
-		hi = smaller(hi, len(s.prefix)) // closed, as the package comment says
-	}
-	var elements []string
-	further := ""
-	for i := 0; i <= len(s.prefix) && (hi < 0 || i < hi); i++ {
-		name, err := c.value(s.element(i), hint+"-item")
-		if errors.Is(err, errUnsatisfiable) {
-			hi = i
-			break
-		}
-		if err != nil {
-			return "", err
-		}
-		if i < len(s.prefix) {
-			elements = append(elements, name)
-		} else {
-			further = name
-		}
-	}
-	if hi >= 0 && s.minItems > hi {
-		return "", c.unsatisfiable(want)
-	}
-	if hi > maxCount {
-		hi = maxCount
-	}
-	if hi == 0 {
-		return `"[" ws "]"`, nil
-	}
-	// rest is what may follow the elements that stand before it.
-	rest := ""
-	if further != "" {
-		tail, err := g.share(hint+"-next", `"," ws `+further)
-		if err != nil {
-			return "", err
-		}
-		before := max(1, len(elements))
-		most := -1
-		if hi >= 0 {
-			most = hi - before
-		}
-		if rest, err = g.repeat(hint+"-next", tail, max(0, s.minItems-before), most); err != nil {
-			return "", err
-		}
-		if len(elements) == 0 {
-			elements = []string{further}
-		}
-	}
-	for i := len(elements) - 1; i > 0; i-- {
-		rest = `"," ws ` + elements[i] + " " + rest
-		optional := i >= s.minItems
-		if optional {
-			rest += ` | ""`
-		}
-		if optional || len(rest) > 400 { // long runs are cut, or copying them would be quadratic
-			var err error
-			if rest, err = g.share(hint+"-rest", rest); err != nil {
-				return "", err
-			}
-		}
-	}
-	if rest != "" {
-		rest += " "
-	}
-	if s.minItems == 0 {
-		return fmt.Sprintf(`"[" ws ( %s %sws )? "]"`, elements[0], group(rest)), nil
-	}
-	return fmt.Sprintf(`"[" ws %s %sws "]"`, elements[0], group(rest)), nil
-}
-
-func (c *converter) str(s *spec, want conj, hint string) (string, error) {
-	g := c.rules
-	if s.maxLength >= 0 && s.minLength > s.maxLength {
-		return "", c.unsatisfiable(want)
-	}
-	if s.minLength > maxCount {
-		return "", c.place(want).errorf("minLength above %d is not supported", maxCount)
-	}
-	if len(s.patterns) == 0 && len(s.formats) == 0 {
-		body, err := g.base("string")
-		if err != nil || s.minLength == 0 && s.maxLength < 0 {
-			return body, err
-		}
-		text, err := g.repeat("char", "char", s.minLength, min(s.maxLength, maxCount))
-		return `"\"" ` + text + ` "\""`, err
-	}
-	d, err := c.strDFA(s, want)
-	if err != nil {
-		return "", err
-	}
-	if d.empty() {
-		return "", c.unsatisfiable(want)
-	}
-	start, err := g.automaton(hint, d)
-	return `"\"" ` + start + ` "\""`, err
-}
-
-// strDFA is the automaton of the strings that s admits.
-func (c *converter) strDFA(s *spec, want conj) (d *dfa, err error) {
-	at := c.place(want)
-	and := func(e *dfa) error {
-		if d == nil {
-			d = e
-			return nil
-		}
-		if d, err = d.combine(e, false); err != nil {
-			return at.errorf("%v", err)
-		}
-		if c.automata += len(d.edges); c.automata > maxAutomata {
-			return at.errorf("%v", errPatternSize)
-		}
-		return nil
-	}
-	for _, p := range s.patterns {
-		if err := and(p.dfa); err != nil {
-			return nil, err
-		}
-	}
-	for _, f := range s.formats {
-		e, err := c.compile(formats[f])
-		if err == nil {
-			err = and(e)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	if d != nil && d.empty() {
-		return d, nil
-	}
-	if d != nil {
-		short, long := d.lengths()
-		if short >= s.minLength && (s.maxLength < 0 || long >= 0 && long <= s.maxLength) {
-			return d, nil
-		}
-	}
-	e, err := anyText(s.minLength, s.maxLength)
-	if err != nil {
-		return nil, at.errorf("%v", err)
-	}
-	if err := and(e); err != nil {
-		return nil, err
-	}
-	return d, nil
 }

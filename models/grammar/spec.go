@@ -1,9 +1,9 @@
 package grammar
 
 import (
+	"maps"
 	"math/big"
 	"slices"
-	"unicode/utf8"
 )
 
 // types is a set of JSON types. Numbers are split, so that "integer" and
@@ -41,31 +41,52 @@ func (a conj) and(b ...*node) conj {
 // combinations, every keyword at its tightest. Immutable once built.
 type spec struct {
 	types types // allowed
-	typed bool  // some "type" said so
-	hints types // types that untyped keywords speak of
+	loose bool  // admits values that the schema does not
 
 	enum    []*node
 	members map[string]bool // canonical spellings of enum
 	hasEnum bool
+	except  map[string]*node // values that are not allowed, by their canonical spellings
 
-	num       bounds
-	multiples []*big.Rat
+	num          bounds
+	multiples    []*big.Rat
+	notMultiples []*big.Rat
 
 	minLength, maxLength int // characters; maxLength -1 is unbounded
 	patterns             []pattern
-	formats              []string
+	formats, notFormats  []string
 
 	layers             []*layer
 	required           []*node // strings
-	names              conj    // propertyNames
-	minProps, maxProps int     // maxProps -1 is unbounded
+	clauses            []clause
+	names              conj // propertyNames
+	minProps, maxProps int  // maxProps -1 is unbounded
 
 	prefix             []conj
 	items              conj
 	hasItems           bool
 	minItems, maxItems int // maxItems -1 is unbounded
+	contains           []contains
+	unique             bool
+	// For unevaluatedItems: how many of prefix are evaluated, which those of negations are not, and whether all elements are.
+	evaluated    int
+	evaluatesAll bool
 
 	oneOf []choice
+}
+
+// clause demands that an object has, or has not, one of some properties.
+type clause []presence
+
+type presence struct {
+	name string
+	has  bool
+}
+
+// contains bounds the number of elements that are valid under a schema.
+type contains struct {
+	schema   *node
+	min, max int // max -1 is unbounded
 }
 
 // choice records which branch of a oneOf this spec took.
@@ -75,9 +96,11 @@ type choice struct {
 	branches [][]*spec
 }
 
+// pattern is a regular expression that must match, or must not if not is set.
 type pattern struct {
 	source string
 	dfa    *dfa
+	not    bool
 }
 
 // layer is what one schema object says of properties. Layers stay apart because
@@ -88,6 +111,8 @@ type layer struct {
 	patterns   []pattern
 	values     []*node // under patterns
 	additional *node
+	silent     bool // of the negation of a schema, which declares nothing
+	unknown    bool // has patterns that may match any name
 }
 
 // view is what l demands of the value of a property.
@@ -112,15 +137,6 @@ func newSpec() *spec {
 	return &spec{types: allTypes, maxLength: -1, maxProps: -1, maxItems: -1}
 }
 
-// effective are the types that are generated: those said, else those the
-// keywords speak of.
-func (s *spec) effective() types {
-	if !s.typed && s.hints != 0 {
-		return s.types & s.hints
-	}
-	return s.types
-}
-
 func smaller(a, b int) int {
 	if a < 0 || b >= 0 && b < a {
 		return b
@@ -131,17 +147,27 @@ func smaller(a, b int) int {
 // merge is the conjunction of a and b; nil if nothing satisfies both.
 func merge(a, b *spec) *spec {
 	m := &spec{
-		types: a.types & b.types, typed: a.typed || b.typed, hints: a.hints | b.hints,
+		types: a.types & b.types, loose: a.loose || b.loose,
 		num:       a.num,
-		multiples: slices.Concat(a.multiples, b.multiples),
+		multiples: slices.Concat(a.multiples, b.multiples), notMultiples: slices.Concat(a.notMultiples, b.notMultiples),
 		minLength: max(a.minLength, b.minLength), maxLength: smaller(a.maxLength, b.maxLength),
 		patterns: slices.Concat(a.patterns, b.patterns), formats: slices.Concat(a.formats, b.formats),
-		layers: slices.Concat(a.layers, b.layers), required: slices.Concat(a.required, b.required),
+		notFormats: slices.Concat(a.notFormats, b.notFormats),
+		layers:     slices.Concat(a.layers, b.layers), required: slices.Concat(a.required, b.required),
+		clauses:  slices.Concat(a.clauses, b.clauses),
 		names:    a.names.and(b.names...),
 		minProps: max(a.minProps, b.minProps), maxProps: smaller(a.maxProps, b.maxProps),
 		items: a.items.and(b.items...), hasItems: a.hasItems || b.hasItems,
 		minItems: max(a.minItems, b.minItems), maxItems: smaller(a.maxItems, b.maxItems),
+		contains: slices.Concat(a.contains, b.contains), unique: a.unique || b.unique,
+		evaluated: max(a.evaluated, b.evaluated), evaluatesAll: a.evaluatesAll || b.evaluatesAll,
 		oneOf: slices.Concat(a.oneOf, b.oneOf),
+	}
+	if m.except = a.except; len(m.except) == 0 {
+		m.except = b.except
+	} else if len(b.except) > 0 {
+		m.except = maps.Clone(a.except)
+		maps.Copy(m.except, b.except)
 	}
 	if b.num.min != nil {
 		m.num.atLeast(b.num.min, b.num.minStrict)
@@ -166,6 +192,16 @@ func merge(a, b *spec) *spec {
 		m.enum, m.members, m.hasEnum = a.enum, a.members, true
 	case b.hasEnum:
 		m.enum, m.members, m.hasEnum = b.enum, b.members, true
+	}
+	if m.hasEnum && len(m.except) > 0 {
+		allowed, members := m.enum, map[string]bool{}
+		m.enum = nil
+		for _, v := range allowed {
+			if k := v.canonical(); m.except[k] == nil {
+				m.enum, members[k] = append(m.enum, v), true
+			}
+		}
+		m.members, m.except = members, nil
 	}
 	if m.hasEnum && len(m.enum) == 0 || m.types == 0 {
 		return nil
@@ -213,6 +249,15 @@ func (s *spec) declared() []string {
 	for _, n := range s.required {
 		add(n.text)
 	}
+	for _, has := range []bool{true, false} { // what others ask for comes before them
+		for _, cl := range s.clauses {
+			for _, p := range cl {
+				if p.has == has {
+					add(p.name)
+				}
+			}
+		}
+	}
 	return out
 }
 
@@ -234,136 +279,4 @@ func typeOf(v *node) types {
 		return typeInteger
 	}
 	return typeFraction
-}
-
-// certainty says how a value is judged whose format the patterns of this package, which are narrower than the formats, do not tell.
-type certainty bool
-
-const (
-	surely   certainty = true  // valid only where a pattern says so
-	possibly certainty = false // valid unless something else speaks against it
-)
-
-// valid reports whether v surely, or possibly, satisfies s.
-func (c *converter) valid(s *spec, v *node, sure certainty) (bool, error) {
-	t := typeOf(v)
-	if s.types&t == 0 {
-		return false, nil
-	}
-	if s.hasEnum && !s.members[v.canonical()] {
-		return false, nil
-	}
-	for _, o := range s.oneOf {
-		if ok, err := c.validOne(o.branches, v, sure); !ok || err != nil {
-			return false, err
-		}
-	}
-	switch t {
-	case typeInteger, typeFraction:
-		r, err := v.rational()
-		if err != nil {
-			return false, err
-		}
-		for _, m := range s.multiples {
-			if !new(big.Rat).Quo(r, m).IsInt() {
-				return false, nil
-			}
-		}
-		return s.num.contains(r), nil
-	case typeString:
-		n := utf8.RuneCountInString(v.text)
-		if n < s.minLength || s.maxLength >= 0 && n > s.maxLength {
-			return false, nil
-		}
-		for _, p := range s.patterns {
-			if !p.dfa.match(v.text) {
-				return false, nil
-			}
-		}
-		for _, f := range s.formats {
-			d, err := c.compile(formats[f])
-			if err != nil {
-				return false, err
-			}
-			if sure == surely && !d.match(v.text) {
-				return false, nil
-			}
-		}
-	case typeArray:
-		if len(v.vals) < s.minItems || s.maxItems >= 0 && len(v.vals) > s.maxItems {
-			return false, nil
-		}
-		for i, e := range v.vals {
-			if ok, err := c.validConj(s.element(i), e, sure); !ok || err != nil {
-				return false, err
-			}
-		}
-	case typeObject:
-		return c.validObject(s, v, sure)
-	}
-	return true, nil
-}
-
-// validOne reports whether v surely, or possibly, satisfies exactly one of the branches of a oneOf.
-func (c *converter) validOne(branches [][]*spec, v *node, sure certainty) (bool, error) {
-	certain, candidates := 0, 0
-	for _, branch := range branches {
-		ok, err := c.validAny(branch, v, surely)
-		if err != nil {
-			return false, err
-		}
-		if ok {
-			certain++
-			candidates++
-			continue
-		}
-		if ok, err = c.validAny(branch, v, possibly); err != nil {
-			return false, err
-		}
-		if ok {
-			candidates++
-		}
-	}
-	if sure {
-		return certain == 1 && candidates == 1, nil
-	}
-	return certain <= 1 && candidates >= 1, nil
-}
-
-func (c *converter) validObject(s *spec, v *node, sure certainty) (bool, error) {
-	if len(v.keys) < s.minProps || s.maxProps >= 0 && len(v.keys) > s.maxProps {
-		return false, nil
-	}
-	for _, r := range s.required {
-		if v.byKey[r.text] == nil {
-			return false, nil
-		}
-	}
-	for i, k := range v.keys {
-		want, _ := s.view(k)
-		if ok, err := c.validConj(want, v.vals[i], sure); !ok || err != nil {
-			return false, err
-		}
-		if ok, err := c.validConj(s.names, &node{kind: kindString, text: k}, sure); !ok || err != nil {
-			return false, err
-		}
-	}
-	return true, nil
-}
-
-func (c *converter) validAny(alts []*spec, v *node, sure certainty) (bool, error) {
-	for _, s := range alts {
-		if ok, err := c.valid(s, v, sure); ok || err != nil {
-			return ok, err
-		}
-	}
-	return false, nil
-}
-
-func (c *converter) validConj(want conj, v *node, sure certainty) (bool, error) {
-	alts, err := c.alternatives(want)
-	if err != nil {
-		return false, err
-	}
-	return c.validAny(alts, v, sure)
 }

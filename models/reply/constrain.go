@@ -1,6 +1,7 @@
 package reply
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"regexp"
@@ -26,10 +27,14 @@ type Constraint struct {
 	// Trigger, a regular expression, is what the grammar waits for: text is free until it appears, and held to the grammar from there on.
 	// Empty: the grammar holds from the start.
 	Trigger string
+	// Arguments are the schemas of the arguments of tools, by the tools' names.
+	Arguments map[string]*grammar.Schema
+	// Relaxed names the parts of schemas of tools that nothing holds.
+	Relaxed []string
 }
 
 // Constrain makes the grammar of a plan. Errors name the tool whose schema is at fault.
-func (s Style) Constrain(p Plan) (Constraint, error) {
+func (s Style) Constrain(ctx context.Context, p Plan) (Constraint, error) {
 	if len(p.Tools) == 0 && p.Required {
 		return Constraint{}, errors.New("a call is required, and there are no tools")
 	}
@@ -38,15 +43,17 @@ func (s Style) Constrain(p Plan) (Constraint, error) {
 	}
 	parts := map[string]string{}
 	var choices []string
+	held := Constraint{Arguments: map[string]*grammar.Schema{}}
 	if len(p.Tools) > 0 {
-		calls, err := s.calls(p, parts)
+		calls, err := s.calls(ctx, p, parts, &held)
 		if err != nil {
 			return Constraint{}, err
 		}
 		if !p.Required && p.Answer == "" {
 			// Grammars cost time with each token: none where text is free.
-			gbnf, err := grammar.Combine(calls, parts)
-			return Constraint{GBNF: gbnf, Trigger: s.trigger(p.Tools)}, err
+			held.GBNF, err = grammar.Combine(calls, parts)
+			held.Trigger = s.trigger(p.Tools)
+			return held, err
 		}
 		choices = append(choices, "( "+calls+" )")
 	}
@@ -63,8 +70,9 @@ func (s Style) Constrain(p Plan) (Constraint, error) {
 		}
 		root = before + " ( " + root + " )"
 	}
-	gbnf, err := grammar.Combine(root, parts)
-	return Constraint{GBNF: gbnf}, err
+	var err error
+	held.GBNF, err = grammar.Combine(root, parts)
+	return held, err
 }
 
 // trigger is what the first call begins with.
@@ -83,8 +91,8 @@ func (s Style) trigger(tools []Tool) string {
 // moreCalls is how many calls may follow the first one: a weak model that is held to calls would go on making them.
 const moreCalls = "{0,15}"
 
-// calls is the body of a rule for calls; what it names is added to parts.
-func (s Style) calls(p Plan, parts map[string]string) (string, error) {
+// calls is the body of a rule for calls; what it names is added to parts, and the schemas to held.
+func (s Style) calls(ctx context.Context, p Plan, parts map[string]string, held *Constraint) (string, error) {
 	var bodies []string
 	for i, t := range p.Tools {
 		schema, err := t.schema()
@@ -92,8 +100,13 @@ func (s Style) calls(p Plan, parts map[string]string) (string, error) {
 			return "", fmt.Errorf("tool %q: %w", t.Name, err)
 		}
 		name := fmt.Sprintf("arguments-%d", i)
-		if parts[name], err = grammar.FromSchema(schema); err != nil {
+		compiled, err := grammar.Compile(ctx, schema, grammar.Options{Relax: !t.Strict})
+		if err != nil {
 			return "", fmt.Errorf("tool %q: its parameters: %w", t.Name, err)
+		}
+		parts[name], held.Arguments[t.Name] = compiled.Grammar, compiled
+		for _, r := range compiled.Relaxed {
+			held.Relaxed = append(held.Relaxed, fmt.Sprintf("tool %q: %s", t.Name, r))
 		}
 		bodies = append(bodies, s.call(t.Name, name))
 	}

@@ -127,13 +127,14 @@ func TestEachPlanMakesASoundGrammar(t *testing.T) {
 		{Name: "get_weather", Description: "Weather", Parameters: json.RawMessage(`{"type":"object","properties":{"city":{"type":"string","maxLength":6},"unit":{"enum":["c","f"]}},"required":["city"]}`)},
 		{Name: "now", Parameters: nil},
 	}
-	answer, err := grammar.FromSchema([]byte(`{"type":"array","items":{"type":"integer"},"maxItems":2}`))
+	list, err := grammar.Compile(t.Context(), []byte(`{"type":"array","items":{"type":"integer"},"maxItems":2}`), grammar.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	answer := list.Grammar
 	for _, calls := range []Calls{Tagged, Bare, List, Named} {
 		for _, p := range []Plan{{Tools: tools}, {Tools: tools, Required: true}, {Tools: tools[:1], Required: true, Serial: true}, {Tools: tools, Answer: answer}, {Tools: tools, Required: true, Thinks: true}, {Answer: answer, Thinking: true, Thinks: true}} {
-			c, err := Style{Calls: calls, Open: "<think>", Close: "</think>"}.Constrain(p)
+			c, err := Style{Calls: calls, Open: "<think>", Close: "</think>"}.Constrain(t.Context(), p)
 			if err != nil {
 				t.Fatalf("%s %+v: %v", calls, p, err)
 			}
@@ -149,20 +150,43 @@ func TestEachPlanMakesASoundGrammar(t *testing.T) {
 
 func TestBadToolsAreRefused(t *testing.T) {
 	for says, tools := range map[string][]Tool{
-		"a name has":       {{Name: "a b"}},
-		"two tools":        {{Name: "a"}, {Name: "a"}},
-		"no JSON object":   {{Name: "a", Parameters: json.RawMessage(`[1]`)}},
-		"must be":          {{Name: "a", Parameters: json.RawMessage(`{"type":"string"}`)}},
-		"512 at most":      make([]Tool, 513),
-		"is not supported": {{Name: "a", Parameters: json.RawMessage(`{"not":{}}`)}},
-		"unsatisfiable":    {{Name: "a", Parameters: json.RawMessage(`{"properties":{"x":false},"required":["x"]}`)}},
+		"a name has":     {{Name: "a b"}},
+		"two tools":      {{Name: "a"}, {Name: "a"}},
+		"no JSON object": {{Name: "a", Parameters: json.RawMessage(`[1]`)}},
+		"must be":        {{Name: "a", Parameters: json.RawMessage(`{"type":"string"}`)}},
+		"512 at most":    make([]Tool, 513),
+		"is outside":     {{Name: "a", Strict: true, Parameters: json.RawMessage(`{"properties":{"x":{"$ref":"http://x.example/y"}}}`)}},
+		"unsatisfiable":  {{Name: "a", Strict: true, Parameters: json.RawMessage(`{"properties":{"x":false},"required":["x"]}`)}},
 	} {
 		err := CheckTools(tools)
 		if err == nil {
-			_, err = Style{Calls: Tagged}.Constrain(Plan{Tools: tools})
+			_, err = Style{Calls: Tagged}.Constrain(t.Context(), Plan{Tools: tools})
 		}
 		if err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%v, want one that says %q", err, says)
+		}
+	}
+}
+
+// A schema that nobody asked to be kept strictly does not fail the request: any value stands in for what makes no sense.
+func TestSchemasOfToolsAreRelaxedUnlessStrict(t *testing.T) {
+	for parameters, relaxed := range map[string]string{
+		`{"properties":{"x":{"$ref":"http://x.example/y"},"n":{"type":"integer"}},"required":["x","n"]}`: `tool "a": #/properties/x`,
+		`{"properties":{"x":{"pattern":"(a"},"n":{"type":"integer"}},"required":["x","n"]}`:              `#/properties/x`,
+		`{"properties":{"x":{"type":"strnig"},"n":{"type":"integer"}},"required":["x","n"]}`:             `#/properties/x`,
+		`{"properties":{"x":false},"required":["x"]}`:                                                    `tool "a": #: `,
+		`{"properties":{"n":{"type":"integer","maximum":5}},"required":["n"]}`:                           "",
+	} {
+		c, err := Style{Calls: Tagged}.Constrain(t.Context(), Plan{Tools: []Tool{{Name: "a", Parameters: json.RawMessage(parameters)}}})
+		if err != nil {
+			t.Errorf("%s: %v", parameters, err)
+			continue
+		}
+		if all := strings.Join(c.Relaxed, "; "); relaxed == "" && all != "" || !strings.Contains(all, relaxed) {
+			t.Errorf("%s: relaxed %q, want %q", parameters, all, relaxed)
+		}
+		if err := grammar.Check(c.GBNF); err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -14,6 +14,9 @@ type Tool struct {
 	Name        string
 	Description string
 	Parameters  json.RawMessage // a JSON schema of an object; empty for no parameters
+	// Strict makes an error of what cannot be made sense of in Parameters, and of a call that does not satisfy them. Else any value stands
+	// in for such a part.
+	Strict bool
 }
 
 // maxTools bounds the tools of a request: each is part of the prompt and of the grammar.

@@ -26,7 +26,7 @@ type kind func(t *rapid.T, depth int) any
 func draw(t *rapid.T, depth int) any {
 	kinds := []kind{text, number, number, enum, pattern, boolean, format, constant, types, multiple}
 	if depth < 3 {
-		kinds = append(kinds, object, object, array, tuple, union, union, reference, tagged, names)
+		kinds = append(kinds, object, object, array, tuple, union, union, reference, tagged, names, opposite, conditional, dependent, distinct, containing, presence)
 	}
 	return kinds[rapid.IntRange(0, len(kinds)-1).Draw(t, "kind")](t, depth)
 }
@@ -145,4 +145,35 @@ func tagged(t *rapid.T, depth int) any {
 			"properties": map[string]any{"kind": map[string]any{"const": tag}, "value": draw(t, depth+1)}}
 	}
 	return map[string]any{"oneOf": []any{branch("a"), branch("b")}}
+}
+
+func opposite(t *rapid.T, depth int) any {
+	return map[string]any{"allOf": []any{draw(t, depth+1)}, "not": draw(t, depth+1)}
+}
+
+func conditional(t *rapid.T, depth int) any {
+	return map[string]any{"if": draw(t, depth+1), "then": draw(t, depth+1), "else": draw(t, depth+1)}
+}
+
+func dependent(t *rapid.T, depth int) any {
+	return map[string]any{"type": "object", "properties": map[string]any{"a": draw(t, depth+1), "b": true, "c": true},
+		"dependentRequired": map[string]any{"a": []any{"b"}, "b": []any{"d"}}, "dependentSchemas": map[string]any{"c": draw(t, depth+1)}}
+}
+
+func distinct(t *rapid.T, depth int) any {
+	return map[string]any{"type": "array", "items": draw(t, depth+1), "uniqueItems": true, "maxItems": few(t, "most")}
+}
+
+func containing(t *rapid.T, depth int) any {
+	return map[string]any{"type": "array", "items": draw(t, depth+1), "contains": draw(t, depth+1), "minContains": few(t, "least")}
+}
+
+// presence is a union over which properties there are.
+func presence(t *rapid.T, _ int) any {
+	asks := func() any {
+		return map[string]any{"required": rapid.SampledFrom([][]any{{"a"}, {"b"}, {"a", "c"}, {}}).Draw(t, "asked")}
+	}
+	key := rapid.SampledFrom([]string{"anyOf", "oneOf"}).Draw(t, "key")
+	return map[string]any{"type": "object", "properties": map[string]any{"a": true, "b": map[string]any{"type": "null"}, "c": true},
+		key: []any{asks(), asks(), asks()}, "not": map[string]any{"required": []any{"b", "c"}}}
 }

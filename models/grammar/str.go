@@ -1,0 +1,129 @@
+package grammar
+
+import "slices"
+
+func (c *converter) str(s *spec, want conj, hint string) (string, error) {
+	g := c.rules
+	if s.maxLength >= 0 && s.minLength > s.maxLength {
+		return "", c.unsatisfiable(want)
+	}
+	if s.minLength > maxCount {
+		return "", c.place(want).errorf("minLength above %d is not supported", maxCount)
+	}
+	excepted := s.exceptOf(kindString)
+	if len(s.patterns) == 0 && len(s.formats) == 0 && len(s.notFormats) == 0 && excepted == nil {
+		body, err := g.base("string")
+		if err != nil || s.minLength == 0 && s.maxLength < 0 {
+			return body, err
+		}
+		text, err := g.repeat("char", "char", s.minLength, min(s.maxLength, maxCount))
+		return `"\"" ` + text + ` "\""`, err
+	}
+	d, err := c.strDFA(s, want)
+	if err != nil {
+		return "", err
+	}
+	if d.empty() {
+		return "", c.unsatisfiable(want)
+	}
+	start, err := c.automaton(hint, d)
+	return `"\"" ` + start + ` "\""`, err
+}
+
+// exceptOf are the texts of the values of a kind that s does not allow, nil if there are none.
+func (s *spec) exceptOf(kind nodeKind) []string {
+	var out []string
+	for _, v := range s.except {
+		if v.kind == kind {
+			out = append(out, v.text)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// automaton is the item of the start of d, whose rules are written once.
+func (c *converter) automaton(hint string, d *dfa) (string, error) {
+	key := d.key()
+	if name := c.spelled[key]; name != "" {
+		return name, nil
+	}
+	name, err := c.rules.automaton(hint, d)
+	if err == nil {
+		c.spelled[key] = name
+	}
+	return name, err
+}
+
+// strDFA is the automaton of the strings that s admits. What would make it too
+// large is left to the check of the answer.
+func (c *converter) strDFA(s *spec, want conj) (*dfa, error) {
+	at := c.place(want)
+	var d *dfa
+	join := func(e *dfa, except bool, what string) {
+		if e == nil {
+			c.loosen(at, what+": too large beside the others")
+			return
+		}
+		if d == nil && !except {
+			d = e
+			return
+		}
+		if d == nil {
+			d, _ = anyText(0, -1)
+		}
+		both, err := d.combine(e, except)
+		if err != nil || c.automata+len(both.edges) > maxAutomata {
+			c.loosen(at, what+": too large beside the others")
+			return
+		}
+		c.automata += len(both.edges)
+		d = both
+	}
+	for _, p := range s.patterns {
+		join(p.dfa, p.not, "pattern")
+	}
+	for _, f := range s.formats {
+		join(automata[f](), false, "format")
+	}
+	for _, f := range s.notFormats {
+		join(automata[f](), true, "format")
+	}
+	if excepted := s.exceptOf(kindString); excepted != nil {
+		e, err := exactly(excepted)
+		if err != nil {
+			e = nil
+		}
+		join(e, true, "values that are not allowed")
+	}
+	if d != nil && d.empty() {
+		return d, nil
+	}
+	if d != nil {
+		short, long := d.lengths()
+		if short >= s.minLength && (s.maxLength < 0 || long >= 0 && long <= s.maxLength) {
+			return d, nil
+		}
+	}
+	if s.minLength == 0 && s.maxLength < 0 && d != nil {
+		return d, nil
+	}
+	e, err := anyText(s.minLength, s.maxLength)
+	if err != nil && s.maxLength >= 0 { // the lower bound alone, if that is small
+		c.loosen(at, "maxLength: too large beside a pattern or format")
+		if e, err = anyText(s.minLength, -1); s.minLength == 0 {
+			e = nil
+		}
+	}
+	if err != nil {
+		c.loosen(at, "minLength: too large beside a pattern or format")
+		e = nil
+	}
+	if e != nil {
+		join(e, false, "length")
+	}
+	if d == nil {
+		d, _ = anyText(0, -1)
+	}
+	return d, c.ctx.Err()
+}
