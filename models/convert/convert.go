@@ -164,7 +164,7 @@ func open(dir string) (*source, error) {
 		return nil, err
 	}
 	if s.config.Vision != nil {
-		if s.preprocessor, err = hf.ReadPreprocessor(dir); err != nil {
+		if s.preprocessor, err = hf.ReadPreprocessor(dir, s.config); err != nil {
 			return nil, err
 		}
 	}

@@ -1,6 +1,7 @@
 package convert_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -91,17 +92,27 @@ func TestFoldersThatCannotBeConvertedAreErrorsAndLeaveNothing(t *testing.T) {
 			replace(t, dir+"/config.json", "LlamaForCausalLM", "Qwen2ForCausalLM")
 			replace(t, dir+"/config.json", `"llama3"`, `"default"`)
 		}, convert.ErrWeights, "no tensor layers.0.self_attn.q_proj.bias of the language model"},
-		{"another grid of patches", "llava15", gguf.F16, func(dir string) { replace(t, dir+"/config.json", `"image_size": 28`, `"image_size": 35`) },
-			convert.ErrWeights, "position_embedding"},
+		{"another grid of patches", "llava15", gguf.F16, func(dir string) {
+			replace(t, dir+"/config.json", `"image_size": 28`, `"image_size": 35`)
+			replace(t, dir+"/preprocessor_config.json", `"shortest_edge": 28`, `"shortest_edge": 35`)
+			replace(t, dir+"/preprocessor_config.json", `"do_center_crop": true`, `"do_center_crop": false`)
+		}, convert.ErrWeights, "position_embedding"},
+		{"pictures of another size than the tower's", "llava15", gguf.F16, func(dir string) { replace(t, dir+"/config.json", `"image_size": 28`, `"image_size": 35`) },
+			hf.ErrUnsupported, "where the tower takes pictures of 35"},
+		{"pictures that are not cut", "smolvlm", gguf.F16, func(dir string) {
+			replace(t, dir+"/preprocessor_config.json", `"do_resize": true`, `"do_resize": true, "do_image_splitting": false`)
+		}, hf.ErrUnsupported, "do_image_splitting"},
 		{"no block that is read", "llava15", gguf.F16, func(dir string) {
 			replace(t, dir+"/config.json", `"vision_feature_layer": -2`, `"vision_feature_layer": 0`)
 		},
 			convert.ErrWeights, "vision_feature_layer names the embedding"},
 		{"no newline", "llava15", gguf.F16, func(dir string) {
 			replace(t, dir+"/config.json", "LlavaForConditionalGeneration", "LlavaNextForConditionalGeneration")
+			replace(t, dir+"/preprocessor_config.json", "CLIPImageProcessor", "LlavaNextImageProcessor")
 		}, convert.ErrWeights, "no tensor image_newline"},
 		{"a newline that no one needs", "llava16", gguf.F16, func(dir string) {
 			replace(t, dir+"/config.json", "LlavaNextForConditionalGeneration", "LlavaForConditionalGeneration")
+			replace(t, dir+"/preprocessor_config.json", "LlavaNextImageProcessor", "CLIPImageProcessor")
 		}, convert.ErrWeights, `"image_newline" is no part of a LlavaForConditionalGeneration`},
 		{"a tensor under two names", "llama3", gguf.F16, func(dir string) {
 			const old = `"model.layers.0.input_layernorm.weight"`
@@ -282,4 +293,43 @@ func plainStrings(list any) (out []string) {
 		out = append(out, s.(string))
 	}
 	return out
+}
+
+func TestAProjectorWithoutBiasesGetsZeros(t *testing.T) {
+	dir := copyFolder(t, "llava15")
+	replace(t, dir+"/config.json", `"projector_hidden_act"`, `"multimodal_projector_bias": false, "projector_hidden_act"`)
+	files, err := filepath.Glob(dir + "/model*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 2 {
+			name := fmt.Sprintf(`"multi_modal_projector.linear_%d.bias"`, i+1)
+			other := fmt.Sprintf("%-*s", len(name), fmt.Sprintf(`"%d.rotary_emb.inv_freq"`, i)) // which converters pass over
+			data = bytes.ReplaceAll(data, []byte(name), []byte(other))
+		}
+		if err := os.WriteFile(file, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := convertFolder(t, dir, gguf.F16)
+	f, err := gguf.Open(r.Projector.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, name := range []string{"mm.0.bias", "mm.2.bias"} {
+		b, ok := f.Tensor(name)
+		if !ok || b.Type != gguf.F32 || b.Elements() != 32 {
+			t.Fatalf("%s: %+v", name, b)
+		}
+		data := b.Data()
+		if len(bytes.Trim(data, "\x00")) != 0 {
+			t.Errorf("%s: % x", name, data)
+		}
+	}
 }

@@ -162,6 +162,9 @@ func (o *output) visionMetadata() {
 	set("use_silu", v.Act == "silu")
 	// Without this key libmtmd would leave out the last of the blocks that are stored.
 	set("vision.feature_layer", int32s(v.Features))
+	if p.Crop {
+		set("vision.image_aspect_ratio", "crop")
+	}
 	if v.Pinpoints != nil {
 		set("vision.image_aspect_ratio", "anyres")
 		set("vision.mm_patch_merge_type", "spatial_unpad")

@@ -50,8 +50,14 @@ func (o *output) planVision() {
 		o.add("mm.model.fc.weight", "connector.modality_projection.proj.weight", width, v.Hidden*v.ScaleFactor*v.ScaleFactor)
 		return
 	}
-	o.pair("mm.0", "projector.linear_1", width, v.Hidden*len(v.Features))
-	o.pair("mm.2", "projector.linear_2", width, width)
+	if v.NoProjectorBias {
+		// Engines want the biases to be there.
+		o.withoutBias("mm.0", "projector.linear_1", width, v.Hidden*len(v.Features))
+		o.withoutBias("mm.2", "projector.linear_2", width, width)
+	} else {
+		o.pair("mm.0", "projector.linear_1", width, v.Hidden*len(v.Features))
+		o.pair("mm.2", "projector.linear_2", width, width)
+	}
 	if v.Pinpoints != nil {
 		o.add("v.image_newline", "image_newline", width)
 	}
@@ -65,4 +71,10 @@ func (o *output) planBlock(v *hf.Vision, to, from string) {
 	}
 	o.pair(to+"ffn_up", from+"mlp.fc1", v.FF, v.Hidden)
 	o.pair(to+"ffn_down", from+"mlp.fc2", v.Hidden, v.FF)
+}
+
+// withoutBias plans a matrix whose layer adds no bias, and a bias of zeros.
+func (o *output) withoutBias(name, from string, out, in int) {
+	o.add(name+".weight", from+".weight", out, in)
+	o.tensors = append(o.tensors, &tensor{name: name + ".bias", typ: gguf.F32, dims: []uint64{uint64(out)}, values: make([]float32, out)})
 }

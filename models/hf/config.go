@@ -141,8 +141,31 @@ func (o object) text(root object) Text {
 			}
 		}
 	}
+	t.Context = min(t.Context, o.window(&t))
 	o.checkText(&t)
 	return t
+}
+
+// window returns how many tokens back every layer looks: libllama computes these models without a sliding window, which is the same as with one as long
+// as the context fits in it.
+func (o object) window(t *Text) int {
+	sliding := o.has("sliding_window")
+	if t.ModelType == "qwen2" { // which states a window even where it uses none
+		sliding = sliding && o.boolean("use_sliding_window", false)
+	}
+	for _, layer := range o.list("layer_types") {
+		switch layer {
+		case "full_attention":
+		case "sliding_attention":
+			sliding = true
+		default:
+			o.fail("layer_types", "%w: %s", ErrUnsupported, brief(layer))
+		}
+	}
+	if !sliding {
+		return t.Context
+	}
+	return o.integer("sliding_window", t.Context, 1, maxContext)
 }
 
 // checkText finds what llama.cpp would compute wrongly, or not at all.
@@ -160,6 +183,9 @@ func (o object) checkText(t *Text) {
 	}
 	if act := o.str("hidden_act", "silu"); act != "silu" {
 		o.fail("hidden_act", "%w: %s; only silu is known", ErrUnsupported, brief(act))
+	}
+	if x := o.object("rope_parameters").float("partial_rotary_factor", o.float("partial_rotary_factor", 1)); x != 1 {
+		o.fail("partial_rotary_factor", "%w: %v; heads are rotated whole", ErrUnsupported, x)
 	}
 	if o.has("num_local_experts") {
 		o.fail("num_local_experts", "%w: a mixture of experts", ErrUnsupported)

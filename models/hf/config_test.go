@@ -3,6 +3,7 @@ package hf
 import (
 	"errors"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -166,6 +167,118 @@ func write(t testing.TB, files map[string]string) string {
 	return dir
 }
 
+// Configurations whose towers take 336 pixels.
+var (
+	smolVLM   = &Config{Architecture: "SmolVLMForConditionalGeneration", Vision: &Vision{ImageSize: 336, PatchSize: 14, ScaleFactor: 4}}
+	llava15B  = &Config{Architecture: "LlavaForConditionalGeneration", Vision: &Vision{ImageSize: 336, PatchSize: 14}}
+	llavaNext = &Config{Architecture: "LlavaNextForConditionalGeneration", Vision: &Vision{ImageSize: 336, PatchSize: 14, Pinpoints: []int{336, 672}}}
+)
+
+func TestStepsOfProcessorsAreTakenOrRefusedByName(t *testing.T) {
+	for _, c := range []struct {
+		config *Config
+		json   string
+		says   string // of the error; "" for none
+	}{
+		{smolVLM, `"do_image_splitting":false`, "do_image_splitting: unsupported: false"},
+		{smolVLM, `"do_image_splitting":true,"do_pad":false,"do_convert_rgb":false`, ""},
+		{smolVLM, `"do_resize":false`, "do_resize"},
+		{smolVLM, `"resample":3`, "resample: unsupported: 3"},
+		{smolVLM, `"resample":1`, ""},
+		{smolVLM, `"size":{"height":336,"width":336}`, "size: unsupported"},
+		{smolVLM, `"size":[336,336]`, "size: unsupported"},
+		{smolVLM, `"size":336`, "size: unsupported"},
+		{smolVLM, `"max_image_size":{"longest_edge":364}`, "max_image_size"},
+		{smolVLM, `"max_image_size":{"longest_edge":336},"image_seq_len":36`, ""},
+		{smolVLM, `"image_seq_len":64`, "image_seq_len"},
+		{smolVLM, `"do_center_crop":true`, "do_center_crop"},
+		{smolVLM, `"image_processor_type":"SiglipImageProcessor"`, "image_processor_type"},
+		{smolVLM, `"image_processor_type":"SmolVLMImageProcessorFast"`, ""},
+		{smolVLM, `"do_flip_channel_order":true`, "do_flip_channel_order: unsupported"},
+		{smolVLM, `"do_flip_channel_order":false`, ""},
+		{llava15B, `"size":336,"crop_size":336`, ""},
+		{llava15B, `"size":{"shortest_edge":336},"crop_size":{"height":336,"width":336},"do_center_crop":true,"resample":3,"patch_size":14`, ""},
+		{llava15B, `"size":[336,336],"do_pad":true`, ""},
+		{llava15B, `"size":{"height":336,"width":336}`, "size: unsupported"},
+		{llava15B, `"size":{"shortest_edge":224}`, "size: unsupported"},
+		{llava15B, `"size":{"shortest_edge":336},"crop_size":224`, "crop_size: unsupported"},
+		{llava15B, `"size":{"height":336}`, "one side of two"},
+		{llava15B, `"size":[336]`, "no height and width"},
+		{llava15B, `"size":{"max_pixels":336}`, "max_pixels"},
+		{llava15B, `"resample":2`, "resample: unsupported: 2"},
+		{llava15B, `"resample":"bicubic"`, "resample"},
+		{llava15B, `"do_pad":false,"do_center_crop":false`, "do_pad"},
+		{llava15B, `"do_rescale":false`, "do_rescale: unsupported"},
+		{llava15B, `"rescale_factor":0.5`, "rescale_factor: unsupported"},
+		{llava15B, `"do_normalize":false`, "do_normalize: unsupported"},
+		{llava15B, `"do_rescale":"no"`, "do_rescale: invalid"},
+		{llava15B, `"vision_feature_select_strategy":"full"`, "vision_feature_select_strategy"},
+		{llava15B, `"patch_size":16`, "patch_size"},
+		{llavaNext, `"image_grid_pinpoints":[[336,672]],"do_pad":false`, ""},
+		{llavaNext, `"image_grid_pinpoints":[[672,336]]`, "image_grid_pinpoints"},
+		{llavaNext, `"size":{"shortest_edge":224}`, "size: unsupported"},
+	} {
+		for _, form := range []string{`{%s}`, `{"image_processor":{%s}}`} {
+			name := "preprocessor_config.json"
+			if form != `{%s}` {
+				name = "processor_config.json"
+			}
+			_, err := ReadPreprocessor(write(t, map[string]string{name: strings.Replace(form, "%s", c.json, 1)}), c.config)
+			if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%s: %s in %s: %v, want %q", c.config.Architecture, c.json, name, err, c.says)
+			}
+		}
+	}
+}
+
+func TestTheScaleOfSamplesIsFoldedIn(t *testing.T) {
+	for _, c := range []struct {
+		config    *Config
+		json      string
+		mean, std float64
+		crop      bool
+	}{
+		{smolVLM, `"image_mean":0.25,"image_std":0.5`, 0.25, 0.5, false},
+		{smolVLM, ``, 0.5, 0.5, false},
+		{smolVLM, `"do_normalize":false`, 0, 1, false},
+		{smolVLM, `"do_rescale":false,"image_mean":[127.5,127.5,127.5],"image_std":[127.5,127.5,127.5]`, 0.5, 0.5, false},
+		{smolVLM, `"rescale_factor":0.00784313725490196,"image_mean":[1,1,1],"image_std":[1,1,1]`, 0.5, 0.5, false},
+		{smolVLM, `"do_normalize":false,"do_rescale":false`, 0, 1.0 / 255, false},
+		{llava15B, `"do_pad":false,"do_normalize":false`, 0, 1, true},
+		{llava15B, `"do_pad":true,"image_mean":[0.1,0.1,0.1],"image_std":1`, 0.1, 1, false},
+	} {
+		p, err := ReadPreprocessor(write(t, map[string]string{"preprocessor_config.json": `{` + c.json + `}`}), c.config)
+		if err != nil {
+			t.Errorf("%s: %v", c.json, err)
+			continue
+		}
+		for i := range 3 {
+			if math.Abs(p.Mean[i]-c.mean) > 1e-9 || math.Abs(p.Std[i]-c.std) > 1e-9 || p.Crop != c.crop {
+				t.Errorf("%s: %+v", c.json, p)
+				break
+			}
+		}
+	}
+}
+
+func TestASlidingWindowBoundsTheContext(t *testing.T) {
+	for text, want := range map[string]int{
+		`"architectures":["MistralForCausalLM"],"sliding_window":4096,"max_position_embeddings":32768`:                                                  4096,
+		`"architectures":["MistralForCausalLM"],"sliding_window":null,"max_position_embeddings":32768`:                                                  32768,
+		`"architectures":["Qwen2ForCausalLM"],"sliding_window":4096,"use_sliding_window":false,"max_position_embeddings":32768`:                         32768,
+		`"architectures":["Qwen2ForCausalLM"],"sliding_window":4096,"use_sliding_window":true,"max_position_embeddings":32768`:                          4096,
+		`"architectures":["Qwen2ForCausalLM"],"sliding_window":64,"layer_types":["full_attention","sliding_attention"],"max_position_embeddings":32768`: 64,
+		`"architectures":["Qwen2ForCausalLM"],"sliding_window":64,"layer_types":["full_attention"],"max_position_embeddings":32768`:                     32768,
+	} {
+		c, err := parseConfig("config.json", []byte("{"+text+"}"))
+		if err != nil || c.Text.Context != want {
+			t.Errorf("%s: %+v, %v", text, c, err)
+		}
+	}
+	_, err := parseConfig("config.json", []byte(`{"architectures":["LlamaForCausalLM"],"partial_rotary_factor":0.5}`))
+	checkError(t, err, ErrUnsupported, "partial_rotary_factor")
+}
+
 func TestPreprocessors(t *testing.T) {
 	const numbers = `"image_mean":[0.5,0.25,0.125],"image_std":[1,2,3]`
 	tests := []struct {
@@ -177,7 +290,6 @@ func TestPreprocessors(t *testing.T) {
 		{"a processor's file", map[string]string{"processor_config.json": `{"image_processor":{` + numbers + `,"size":{"longest_edge":7}}}`}, ""},
 		{"the second file counts", map[string]string{"preprocessor_config.json": `{"image_mean":[1,1,1],"size":{"longest_edge":7}}`, "processor_config.json": `{` + numbers + `}`}, ""},
 		{"no file", nil, "neither preprocessor_config.json nor processor_config.json"},
-		{"no deviation", map[string]string{"preprocessor_config.json": `{"image_mean":[1,1,1]}`}, "image_std: invalid: it is missing"},
 		{"a deviation of nothing", map[string]string{"preprocessor_config.json": `{"image_mean":[1,1,1],"image_std":[1,0,1]}`}, "image_std"},
 		{"two numbers", map[string]string{"preprocessor_config.json": `{"image_mean":[1,1],"image_std":[1,1,1]}`}, "image_mean: invalid: it is not 3 numbers"},
 		{"texts", map[string]string{"preprocessor_config.json": `{"image_mean":["1","1","1"],"image_std":[1,1,1]}`}, "image_mean"},
@@ -185,7 +297,7 @@ func TestPreprocessors(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p, err := ReadPreprocessor(write(t, tt.files))
+			p, err := ReadPreprocessor(write(t, tt.files), smolVLM)
 			if tt.says != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.says) {
 					t.Errorf("got %v, want an error that says %q", err, tt.says)

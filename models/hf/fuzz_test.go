@@ -2,6 +2,7 @@ package hf
 
 import (
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -93,6 +94,32 @@ func FuzzTokenizer(f *testing.F) {
 		for kind, id := range tok.Special {
 			if id < 0 || id >= n {
 				t.Fatalf("%s is token %d", kind, id)
+			}
+		}
+	})
+}
+
+func FuzzPreprocessor(f *testing.F) {
+	for _, text := range []string{
+		`{"image_mean":[0.5,0.25,0.125],"image_std":[1,2,3],"size":{"longest_edge":7}}`, `{"size":336,"crop_size":[336,336],"do_rescale":false}`,
+		`{"image_processor":{"do_normalize":false,"rescale_factor":0.5,"resample":3,"image_grid_pinpoints":[[336,672]]}}`,
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		dir := write(t, map[string]string{"processor_config.json": string(data)})
+		for _, c := range []*Config{smolVLM, llava15B, llavaNext} {
+			p, err := ReadPreprocessor(dir, c)
+			if err != nil {
+				if !ofAKind(err) {
+					t.Fatalf("an error of no kind: %v", err)
+				}
+				continue
+			}
+			for i := range 3 {
+				if !(p.Std[i] > 0) || math.IsInf(p.Std[i], 0) || math.IsNaN(p.Mean[i]) || math.IsInf(p.Mean[i], 0) {
+					t.Fatalf("%+v", p)
+				}
 			}
 		}
 	})

@@ -1,9 +1,6 @@
 package hf
 
 import (
-	"fmt"
-	"io/fs"
-	"path/filepath"
 	"strings"
 )
 
@@ -24,15 +21,11 @@ type Vision struct {
 	// Pinpoints are the sizes that LLaVA 1.6 cuts pictures to, two numbers each,
 	// as config.json has them.
 	Pinpoints []int
+	// NoProjectorBias tells that LLaVA's projector adds no bias.
+	NoProjectorBias bool
 	// ScaleFactor is by how much Idefics3's connector shrinks the grid of patches
 	// in each direction.
 	ScaleFactor int
-}
-
-// Preprocessor is what the image processor's configuration tells.
-type Preprocessor struct {
-	Mean, Std   [3]float64 // of the normalisation, on the scale 0 to 1
-	LongestEdge int        // size.longest_edge in pixels, 0 if there is none
 }
 
 // vision reads the tower's part of config.json; o is the whole file's object.
@@ -97,6 +90,7 @@ func (o object) llava(v *Vision, class string) {
 	if s := o.str("vision_feature_select_strategy", "default"); s != "default" {
 		o.fail("vision_feature_select_strategy", "%w: %s: only towers whose class token is dropped are known", ErrUnsupported, brief(s))
 	}
+	v.NoProjectorBias = !o.boolean("multimodal_projector_bias", true)
 	layers := []any{o.values["vision_feature_layer"]}
 	if list, ok := layers[0].([]any); ok {
 		layers = list
@@ -147,61 +141,4 @@ func (o object) pinpoints(v *Vision) {
 			v.Pinpoints = append(v.Pinpoints, side)
 		}
 	}
-}
-
-// ReadPreprocessor reads preprocessor_config.json and processor_config.json,
-// whose word counts where both speak.
-func ReadPreprocessor(dir string) (*Preprocessor, error) {
-	const first, second = "preprocessor_config.json", "processor_config.json"
-	merged := object{where: filepath.Join(dir, first), values: make(map[string]any), err: new(error)}
-	found := false
-	for _, name := range []string{first, second} {
-		data, err := optional(dir, name, maxConfig)
-		if err != nil {
-			return nil, err
-		}
-		o, err := parseObject(filepath.Join(dir, name), data)
-		if err != nil {
-			return nil, err
-		}
-		inner := o.object("image_processor")
-		if *o.err != nil {
-			return nil, *o.err
-		}
-		for _, from := range []object{o, inner} {
-			for key, value := range from.values {
-				merged.values[key] = value
-			}
-		}
-		found = found || data != nil
-	}
-	if !found {
-		return nil, fmt.Errorf("hf: %s has neither %s nor %s: %w", dir, first, second, fs.ErrNotExist)
-	}
-	return merged.preprocessor()
-}
-
-func (o object) preprocessor() (*Preprocessor, error) {
-	p := new(Preprocessor)
-	for _, k := range []struct {
-		key string
-		dst *[3]float64
-	}{{"image_mean", &p.Mean}, {"image_std", &p.Std}} {
-		v := o.floats(k.key, 3)
-		if v == nil {
-			o.fail(k.key, "%w: it is missing", ErrInvalid)
-			break
-		}
-		copy(k.dst[:], v)
-	}
-	for _, s := range p.Std {
-		if *o.err == nil && !(s >= 1e-6 && s <= 1e3) {
-			o.fail("image_std", "%w: %v", ErrInvalid, p.Std)
-		}
-	}
-	// "size" is a number in old files.
-	if size, ok := o.values["size"].(map[string]any); ok {
-		p.LongestEdge = object{where: o.where + ": size", values: size, err: o.err}.integer("longest_edge", 0, 1, maxSide)
-	}
-	return p, *o.err
 }

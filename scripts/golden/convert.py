@@ -170,7 +170,7 @@ def smolvlm(folder):
         scale_factor=2, image_token_id=vocab - 4, pad_token_id=2, tie_word_embeddings=False)
     model = randomize(SmolVLMForConditionalGeneration(config), 4)
     save(folder, model, torch.bfloat16)
-    preprocessor(folder, image_mean=[0.5, 0.5, 0.5], image_std=[0.5, 0.5, 0.5], size={"longest_edge": 64}, max_image_size={"longest_edge": 32})
+    preprocessor(folder, image_mean=[0.5, 0.5, 0.5], image_std=[0.5, 0.5, 0.5], resample=1, size={"longest_edge": 64}, max_image_size={"longest_edge": 32})
     return model, "smollm"
 
 
