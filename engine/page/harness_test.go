@@ -39,7 +39,7 @@ const (
 const chromium = packages + "/chromium/chromium"
 
 // requirePackages skips the test where scripts/npm-page has not run, unless the peers of all tests are required.
-func requirePackages(t *testing.T) {
+func requirePackages(t testing.TB) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("starts a browser")
@@ -60,7 +60,7 @@ type site struct {
 }
 
 // serve starts a server with the built-in model as "seed", at an address or, if that is empty, at a free one.
-func serve(t *testing.T, at string, change ...func(*server.Options)) *site {
+func serve(t testing.TB, at string, change ...func(*server.Options)) *site {
 	t.Helper()
 	e, err := engine.New(engine.Options{})
 	if err != nil {
@@ -109,7 +109,7 @@ func serve(t *testing.T, at string, change ...func(*server.Options)) *site {
 
 // visitor is a browser with the page open, and what a person does with it. Its methods fail the test.
 type visitor struct {
-	t         *testing.T
+	t         testing.TB
 	ctx       context.Context
 	downloads string // where files are saved
 
@@ -119,7 +119,7 @@ type visitor struct {
 }
 
 // visit opens the page in a browser of its own. Errors in the console, and violations of the page's policy, fail the test.
-func visit(t *testing.T, url string, options ...chromedp.ExecAllocatorOption) *visitor {
+func visit(t testing.TB, url string, options ...chromedp.ExecAllocatorOption) *visitor {
 	t.Helper()
 	requirePackages(t)
 	path, err := filepath.Abs(chromium)

@@ -248,7 +248,7 @@ func (v *visitor) shownIn(selector string) int {
 }
 
 // conversation is a file as the page exports it, of one question and one answer.
-func conversation(t *testing.T, answer string) string {
+func conversation(t testing.TB, answer string) string {
 	t.Helper()
 	message := func(id string, parent any, role, text string, columns ...any) map[string]any {
 		if columns == nil {
