@@ -134,7 +134,7 @@ func visit(t testing.TB, url string, options ...chromedp.ExecAllocatorOption) *v
 		chromedp.WSURLReadTimeout(2*time.Minute))
 	allocator, cancel := chromedp.NewExecAllocator(context.Background(), append(all, options...)...)
 	ctx, cancelBrowser := chromedp.NewContext(allocator, chromedp.WithErrorf(func(string, ...any) {})) // which tells of events that it does not know
-	ctx, cancelTime := context.WithTimeout(ctx, 3*time.Minute)
+	ctx, cancelTime := context.WithTimeout(ctx, 30*time.Minute)
 	v := &visitor{t: t, ctx: ctx, downloads: t.TempDir()}
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -263,7 +263,7 @@ func (v *visitor) gone(selector string) {
 // until waits for an expression to be true.
 func (v *visitor) until(expression, what string) {
 	v.t.Helper()
-	for end := time.Now().Add(time.Minute); ; time.Sleep(30 * time.Millisecond) {
+	for end := time.Now().Add(v.patience()); ; time.Sleep(30 * time.Millisecond) {
 		var ok bool
 		if err := chromedp.Run(v.ctx, chromedp.Evaluate(expression, &ok)); err != nil {
 			v.t.Fatalf("waiting for %s: %v", what, err)
@@ -277,6 +277,14 @@ func (v *visitor) until(expression, what string) {
 			v.t.Fatalf("%s does not come; the page says:\n%s", what, text)
 		}
 	}
+}
+
+// patience is how long a person waits for something. Benchmarks wait for long answers.
+func (v *visitor) patience() time.Duration {
+	if _, benchmark := v.t.(*testing.B); benchmark {
+		return 10 * time.Minute
+	}
+	return time.Minute
 }
 
 // count is how many elements a selector finds.
