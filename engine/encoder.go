@@ -27,23 +27,23 @@ type encoder interface {
 	projector() string
 	// identity tells towers apart whose embeddings of the same picture differ.
 	identity() string
-	// bringsMarkers reports whether prepare adds the tokens that stand around a picture, so that the chat template must not.
-	bringsMarkers() bool
 	// wholePictures is the most tokens of a picture that must go through in one decode, 0 if pictures can be cut.
 	wholePictures() int
 	// target is imaging.Options.Target for its pictures, nil for full size.
 	target() func(w, h int) (int, int)
-	// prepare lays a picture out and says what the prompt holds in its place. It runs outside the compute thread.
+	// prepare lays a picture out and says what the prompt holds in its place: pictures, and text before, between and behind them as the
+	// family's processor writes it. It runs outside the compute thread.
 	prepare(ctx context.Context, img *imaging.RGB) ([]piece, error)
 	// begin begins to compute the embeddings of a piece, NEmbdInp wide, row after row. The job runs on the compute thread.
 	begin(p *piece) (vision.Job, error)
 	Close() error
 }
 
-// piece is a stretch of a prompt: tokens, or the place of an encoded picture.
+// piece is a stretch of a prompt: tokens, or the place of an encoded picture. From an encoder it is text in the place of tokens.
 type piece struct {
+	text    string // in which control tokens are meant
 	tokens  []llama.Token
-	picture *pictureInput // nil for tokens
+	picture *pictureInput // nil for tokens and text
 	key     kv.Key        // of a picture's embeddings
 }
 
@@ -144,12 +144,11 @@ func hasGPU() bool {
 // towerEncoder runs a tower of models/vision.
 type towerEncoder struct{ tower vision.Encoder }
 
-func (n *towerEncoder) name() string        { return n.tower.Info().Backend }
-func (n *towerEncoder) projector() string   { return n.tower.Info().Projector }
-func (n *towerEncoder) identity() string    { return n.tower.Info().Identity }
-func (n *towerEncoder) bringsMarkers() bool { return false }
-func (n *towerEncoder) wholePictures() int  { return 0 }
-func (n *towerEncoder) Close() error        { return n.tower.Close() }
+func (n *towerEncoder) name() string       { return n.tower.Info().Backend }
+func (n *towerEncoder) projector() string  { return n.tower.Info().Projector }
+func (n *towerEncoder) identity() string   { return n.tower.Info().Identity }
+func (n *towerEncoder) wholePictures() int { return 0 }
+func (n *towerEncoder) Close() error       { return n.tower.Close() }
 
 func (n *towerEncoder) target() func(w, h int) (int, int) { return n.tower.Target }
 

@@ -26,6 +26,7 @@ type family struct {
 	eos      string
 	addBOS   bool
 	template string
+	around   string // what the family's processor writes around pictures, and libmtmd does not
 	layers   uint32
 	// embedding is the deviation of the token embeddings that makes the first layer's input one of deviation 1.
 	embedding float64
@@ -262,7 +263,7 @@ const famWindow = 40
 
 // Gemma 3: five of six layers attend over a window only, and the tokens of a picture to each other in both directions.
 var gemma3 = family{
-	name: "gemma3", arch: "gemma3", layers: 7, embedding: 1.0 / 8, // the model multiplies it with the root of the width
+	name: "gemma3", arch: "gemma3", around: "\n\n", layers: 7, embedding: 1.0 / 8, // the model multiplies it with the root of the width
 	eos: "<end_of_turn>", addBOS: true,
 	specials: []string{"<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>", "<image_soft_token>"},
 	template: `{{ bos_token }}{% for m in messages %}<start_of_turn>{{ 'model' if m.role == 'assistant' else m.role }}

@@ -31,7 +31,7 @@ func (m *Model) Fit(ctx context.Context, r Request, f Fitting) (Request, error) 
 	if err := r.check(); err != nil {
 		return r, err
 	}
-	s := &shortening{m: m, ctx: ctx, seen: map[*Image]int{}}
+	s := &shortening{m: m, ctx: ctx, seen: map[*Image][]piece{}}
 	fitted, err := s.fit(r, f)
 	if err != nil {
 		return r, m.asked(ctx, err)
@@ -43,7 +43,7 @@ func (m *Model) Fit(ctx context.Context, r Request, f Fitting) (Request, error) 
 type shortening struct {
 	m    *Model
 	ctx  context.Context
-	seen map[*Image]int // tokens of pictures that were laid out
+	seen map[*Image][]piece // pictures that were laid out
 }
 
 // length is how many tokens the prompt of a request has.
@@ -53,7 +53,7 @@ func (s *shortening) length(r *Request) (int, error) {
 	if err := s.m.resume(p, r.Before); err != nil {
 		return 0, err
 	}
-	stretches, images, err := s.m.stretches(s.ctx, r, p)
+	stretches, pictures, err := s.m.stretches(s.ctx, r, p, s.look)
 	if err != nil {
 		return 0, err
 	}
@@ -61,31 +61,32 @@ func (s *shortening) length(r *Request) (int, error) {
 	for _, x := range stretches {
 		if x.Image < 0 {
 			n += len(x.Tokens)
-			continue
+		} else {
+			n += pictures[x.Image].picture.n
 		}
-		k, err := s.picture(images[x.Image])
-		if err != nil {
-			return 0, err
-		}
-		n += k
 	}
 	return n, nil
 }
 
-// picture is how many tokens a picture has, with those around it.
-func (s *shortening) picture(image *Image) (int, error) {
-	if n, ok := s.seen[image]; ok {
-		return n, nil
+// look says what the prompt has in a picture's place, without pixels.
+func (s *shortening) look(image *Image) ([]piece, error) {
+	if pieces, ok := s.seen[image]; ok {
+		return pieces, nil
 	}
 	pieces, err := s.m.lookAt(s.ctx, image, &Timings{})
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	p := newPrompt()
-	p.add(pieces...)
-	defer p.close()
-	s.seen[image] = p.n
-	return p.n, nil
+	defer closePieces(pieces)
+	var counted []piece
+	for _, x := range pieces {
+		if x.picture != nil {
+			x.picture = &pictureInput{n: x.picture.n}
+		}
+		counted = append(counted, x)
+	}
+	s.seen[image] = counted
+	return counted, nil
 }
 
 // fits reports whether a request leaves room for an answer.

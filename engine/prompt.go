@@ -38,8 +38,13 @@ func (p *prompt) close() {
 	if p.holders.Add(-1) > 0 {
 		return
 	}
-	for i := range p.pieces {
-		if in := p.pieces[i].picture; in != nil && in.close != nil {
+	closePieces(p.pieces)
+}
+
+// closePieces frees what pictures keep in memory.
+func closePieces(pieces []piece) {
+	for i := range pieces {
+		if in := pieces[i].picture; in != nil && in.close != nil {
 			in.close()
 			in.close = nil
 		}
@@ -64,41 +69,66 @@ func (m *Model) prompt(ctx context.Context, r *Request, t *Timings) (*prompt, er
 	if err := m.resume(p, r.Before); err != nil {
 		return nil, err
 	}
-	stretches, images, err := m.stretches(ctx, r, p)
-	if err == nil {
-		err = m.addStretches(ctx, p, stretches, images, t)
-	}
-	if err == nil {
-		err = m.checkLength(p, r)
-	}
+	stretches, pictures, err := m.stretches(ctx, r, p, func(image *Image) ([]piece, error) { return m.lookAt(ctx, image, t) })
 	if err != nil {
+		p.close()
+		return nil, err
+	}
+	for _, s := range stretches {
+		if s.Image < 0 {
+			p.add(piece{tokens: s.Tokens})
+		} else {
+			p.add(pictures[s.Image])
+		}
+	}
+	if err := m.checkLength(p, r); err != nil {
 		p.close()
 		return nil, err
 	}
 	return p, nil
 }
 
-// stretches are the tokens and pictures of a request behind Request.Before, which p has. It notes in p whether the template opens thoughts.
-func (m *Model) stretches(ctx context.Context, r *Request, p *prompt) ([]Stretch, []*Image, error) {
+// stretches are the tokens and pictures of a request behind Request.Before, which p has. look lays a picture out; the stretches' images count
+// the pictures that it made. It notes in p whether the template opens thoughts.
+func (m *Model) stretches(ctx context.Context, r *Request, p *prompt, look looker) (list []Stretch, pictures []piece, err error) {
+	var parts []chat.Part
+	images := r.Images
 	if len(r.Messages) == 0 {
-		stretches, err := m.rawStretches(r)
-		return stretches, r.Images, err
+		parts, err = m.rawParts(r)
+	} else {
+		parts, images, err = m.chatParts(ctx, r)
+		p.thinking = err == nil && m.opensThoughts(parts)
 	}
+	if err == nil {
+		parts, pictures, err = layOut(parts, images, look)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(r.Messages) == 0 {
+		list, err = m.tokenizeRaw(parts, len(r.Before) == 0)
+	} else {
+		list, err = m.dialogue.tokenize(parts, p.n == 0)
+	}
+	if err != nil {
+		closePieces(pictures)
+		return nil, nil, err
+	}
+	return list, pictures, nil
+}
+
+// chatParts renders a request's conversation.
+func (m *Model) chatParts(ctx context.Context, r *Request) ([]chat.Part, []*Image, error) {
 	messages, images, err := m.chatMessages(r.Messages)
 	if err != nil {
 		return nil, nil, err
 	}
-	options := chat.RenderOptions{AddGenerationPrompt: true, BareImages: m.vision != nil && m.vision.bringsMarkers()}
+	options := chat.RenderOptions{AddGenerationPrompt: true}
 	if messages, err = m.tell(ctx, messages, r, &options); err != nil {
 		return nil, nil, err
 	}
 	parts, err := m.render(ctx, messages, options, r.Template, len(images))
-	if err != nil {
-		return nil, nil, err
-	}
-	p.thinking = m.opensThoughts(parts)
-	stretches, err := m.dialogue.tokenize(parts, p.n == 0)
-	return stretches, images, err
+	return parts, images, err
 }
 
 // chatMessages are the messages as the template package takes them, and the pictures in reading order.
@@ -130,22 +160,6 @@ func (m *Model) chatMessages(messages []Message) ([]chat.Message, []*Image, erro
 		out = append(out, cm)
 	}
 	return out, images, nil
-}
-
-// addStretches adds tokens as they are, and lays pictures out.
-func (m *Model) addStretches(ctx context.Context, p *prompt, stretches []Stretch, images []*Image, t *Timings) error {
-	for _, s := range stretches {
-		if s.Image < 0 {
-			p.add(piece{tokens: s.Tokens})
-			continue
-		}
-		pieces, err := m.lookAt(ctx, images[s.Image], t)
-		if err != nil {
-			return err
-		}
-		p.add(pieces...)
-	}
-	return nil
 }
 
 // lookAt lays a picture out and stamps the pieces with its identity.

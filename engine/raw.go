@@ -5,17 +5,16 @@ import (
 	"regexp"
 	"strconv"
 
-	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/models/chat"
 )
 
 // imageMarker is where a picture stands in a raw prompt, as in Ollama's: [img-0] is the first of Request.Images.
 var imageMarker = regexp.MustCompile(`\[img-(\d{1,9})\]`)
 
-// rawStretches are the tokens and pictures of Request.Prompt, which no template renders.
-func (m *Model) rawStretches(r *Request) (list []Stretch, err error) {
-	begin := len(r.Before) == 0
+// rawParts cuts Request.Prompt, which no template renders, at its pictures.
+func (m *Model) rawParts(r *Request) (list []chat.Part, err error) {
 	if len(r.Images) == 0 {
-		return m.addText(nil, r.Prompt, begin)
+		return []chat.Part{{Text: r.Prompt, Special: true}}, nil
 	}
 	if m.vision == nil {
 		return nil, fmt.Errorf("%w: %s was loaded without a projector; give its mmproj file (--mmproj)", ErrNoVision, m.lm.Path())
@@ -30,36 +29,49 @@ func (m *Model) rawStretches(r *Request) (list []Stretch, err error) {
 		}
 		places, marked[n] = append(places, place{at[0], at[1], n}), true
 	}
-	if vocab := m.lm.Vocab(); begin && vocab.AddBOS() && vocab.BOS() != llama.NoToken {
-		list = append(list, Stretch{Tokens: []llama.Token{vocab.BOS()}, Image: -1})
-	}
 	for i := range r.Images { // those without a place come first
 		if !marked[i] {
-			list = append(list, Stretch{Image: i})
+			list = append(list, chat.Part{Kind: chat.KindImage, Image: i})
 		}
 	}
 	end := 0
 	for _, at := range places {
-		if list, err = m.addText(list, r.Prompt[end:at.from], false); err != nil {
-			return nil, err
-		}
-		list = append(list, Stretch{Image: at.image})
+		list = append(list, chat.Part{Text: r.Prompt[end:at.from], Special: true}, chat.Part{Kind: chat.KindImage, Image: at.image})
 		end = at.to
 	}
 	if end == len(r.Prompt) {
 		return nil, fmt.Errorf("%w: the prompt ends with a picture, after which the model cannot answer", ErrRequest)
 	}
-	return m.addText(list, r.Prompt[end:], false)
+	return append(list, chat.Part{Text: r.Prompt[end:], Special: true}), nil
 }
 
-// addText adds the tokens of a raw text, control tokens by their names.
-func (m *Model) addText(list []Stretch, text string, begin bool) ([]Stretch, error) {
-	if text == "" && !begin {
-		return list, nil
+// tokenizeRaw cuts raw text into tokens, control tokens by their names. Texts that stand together are cut together.
+func (m *Model) tokenizeRaw(parts []chat.Part, begin bool) (list []Stretch, err error) {
+	vocab := m.lm.Vocab()
+	text, first := "", begin
+	flush := func() error {
+		if text == "" && !first {
+			return nil
+		}
+		tokens, err := vocab.Tokenize(text, first, true)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrRequest, err)
+		}
+		if len(tokens) > 0 {
+			list = append(list, Stretch{Tokens: tokens, Image: -1})
+		}
+		text, first = "", false
+		return nil
 	}
-	tokens, err := m.lm.Vocab().Tokenize(text, begin, true)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrRequest, err)
+	for _, part := range parts {
+		if part.Kind == chat.KindText {
+			text += part.Text
+			continue
+		}
+		if err := flush(); err != nil {
+			return nil, err
+		}
+		list = append(list, Stretch{Image: part.Image})
 	}
-	return append(list, Stretch{Tokens: tokens, Image: -1}), nil
+	return list, flush()
 }

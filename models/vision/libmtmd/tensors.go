@@ -43,7 +43,11 @@ func checkShape(f *gguf.File, name string, dims ...uint64) error {
 	if !ok {
 		return fmt.Errorf("no tensor %s", name)
 	}
-	if !slices.Equal(t.Dims, dims) {
+	have := t.Dims
+	for len(have) > len(dims) && have[len(have)-1] == 1 {
+		have = have[:len(have)-1] // ones at the end change nothing
+	}
+	if !slices.Equal(have, dims) {
 		return fmt.Errorf("tensor %s has dimensions %v, not %v", name, t.Dims, dims)
 	}
 	return nil

@@ -1,0 +1,116 @@
+package engine
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/cgo/mtmd"
+	"github.com/eyelet-engine/eyelet/models/layout/layouttest"
+)
+
+// Marks around the table in docs/families.md.
+const tableBegin, tableEnd = "<!-- table: scripts/families -->\n", "<!-- end of table -->"
+
+// TestWriteTableOfFamilies writes the table in the file that EYELET_FAMILIES_TABLE names: what eyelet and libmtmd alone make of the bench.
+func TestWriteTableOfFamilies(t *testing.T) {
+	path := os.Getenv("EYELET_FAMILIES_TABLE")
+	if path == "" {
+		t.Skip("scripts/families runs this")
+	}
+	ggml.EnableAccelerator(false)
+	defer ggml.EnableAccelerator(true)
+	page, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(page), tableBegin)
+	_, after, ok2 := strings.Cut(rest, tableEnd)
+	if !ok || !ok2 {
+		t.Fatalf("%s has no place for the table", path)
+	}
+	all, err := layouttest.Families()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\nOf the pictures of %s; transformers %s, libmtmd %s.\n\n", strings.TrimSpace(tableBegin), sizes(all[0]), all[0].MadeWith["transformers"], llama.Version())
+	b.WriteString("| family | processor | who | tokens | pixels | embeddings | text |\n|---|---|---|---|---|---|---|\n")
+	for _, g := range all {
+		m, projector := openBench(t, g)
+		var own []truth
+		for _, p := range g.Pictures {
+			own = append(own, measureTruth(t, m, g, p))
+		}
+		writeRow(&b, fmt.Sprintf("| %s | `%s` | eyelet", g.Name, g.Processor), own)
+		t.Logf("%s: %+v", g.Name, own)
+		if m.Info().Encoder != "mtmd" {
+			continue
+		}
+		var theirs []truth
+		real := m.vision
+		alone, err := openAlone(t, projector, m, real.projector())
+		if err != nil {
+			fmt.Fprintf(&b, "| | | libmtmd | does not open the file: %s | | | |\n", strings.ReplaceAll(err.Error(), projector, "it"))
+			continue
+		}
+		m.vision, m.pictureIdentity = alone, "alone"
+		for _, p := range g.Pictures {
+			theirs = append(theirs, measureTruth(t, m, g, p))
+		}
+		m.vision = real
+		alone.Close()
+		writeRow(&b, "| | | libmtmd", theirs)
+	}
+	b.WriteString("\n")
+	if err := os.WriteFile(path, []byte(before+b.String()+tableEnd+after), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// openAlone opens libmtmd on the file as it is, and lets it lay pictures out.
+func openAlone(t *testing.T, projector string, m *Model, kind string) (*mtmdEncoder, error) {
+	c, err := mtmd.New(t.Context(), projector, m.lm, mtmd.Params{Threads: m.engine.threads})
+	if err != nil {
+		return nil, err
+	}
+	return &mtmdEncoder{c: c, vocab: m.lm.Vocab(), kind: kind}, nil
+}
+
+func sizes(g *layouttest.Golden) string {
+	var list []string
+	for _, p := range g.Pictures {
+		list = append(list, fmt.Sprintf("%d x %d", p.W, p.H))
+	}
+	return strings.Join(list, ", ")
+}
+
+// writeRow sums a family up: how many of the pictures are equal, and the worst error.
+func writeRow(b *strings.Builder, head string, list []truth) {
+	n, tokens, pixels, text, refused := 0, 0, 0, 0, 0
+	worst := 0.0
+	count := func(ok bool, sum *int) {
+		if ok {
+			*sum++
+		}
+	}
+	for _, x := range list {
+		if x.skipped || x.refused {
+			count(x.refused, &refused)
+			continue
+		}
+		n++
+		count(x.tokens, &tokens)
+		count(x.pixels, &pixels)
+		count(x.text, &text)
+		worst = max(worst, x.rows)
+	}
+	seen := fmt.Sprintf("%d of %d", pixels, n)
+	if pixels == 0 {
+		seen = "not seen"
+	}
+	fmt.Fprintf(b, "%s | %d of %d | %s | %.1g | %d of %d |\n", head, tokens, n, seen, worst, text, n)
+}

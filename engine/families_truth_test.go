@@ -1,0 +1,257 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"image"
+	"image/png"
+	"math"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/kernels/imaging"
+	"github.com/eyelet-engine/eyelet/models/layout/layouttest"
+)
+
+// placeholder stands for image tokens in lists of ids.
+const placeholder = -1
+
+// truth is how near a prompt with one picture comes to transformers.
+type truth struct {
+	w, h    int
+	skipped bool    // beyond the bench
+	refused bool    // as transformers refuses it
+	tokens  bool    // the same ids, markers included, and as many for the picture
+	pixels  bool    // the views are equal in every byte; false where libmtmd makes them unseen
+	rows    float64 // worst relative error of a row of embeddings
+	text    bool    // the same tokens said
+	detail  string
+}
+
+// equal is what [TestFamiliesAreAsInTransformers] asks for.
+func (x truth) equal() bool {
+	return x.skipped || x.refused || x.tokens && x.text && x.rows <= maxRowError
+}
+
+// maxRowError is the relative error of a row that arithmetic explains: libggml looks GELU up in a table of float16 numbers, and its fused
+// attention takes keys and values in float16.
+const maxRowError = 5e-3
+
+// Each family must read the prompt that transformers reads, get the embeddings that transformers computes, and say what it says. With
+// EYELET_SLOW=1 it is asked about all pictures of the bench, else about small ones.
+func TestFamiliesAreAsInTransformers(t *testing.T) {
+	ggml.EnableAccelerator(false) // products in bfloat16 would hide small faults
+	defer ggml.EnableAccelerator(true)
+	all, err := layouttest.Families()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range all {
+		t.Run(g.Name, func(t *testing.T) {
+			m, _ := openBench(t, g)
+			for _, p := range g.Pictures {
+				if os.Getenv("EYELET_SLOW") == "" && p.W*p.H > 320*240 {
+					continue
+				}
+				x := measureTruth(t, m, g, p)
+				t.Logf("%d x %d: tokens %v, rows %.2g, text %v", x.w, x.h, x.tokens, x.rows, x.text)
+				if !x.equal() {
+					t.Errorf("%d x %d: %s", x.w, x.h, x.detail)
+				}
+			}
+		})
+	}
+}
+
+// openBench opens a family of the bench, everything in float32.
+func openBench(t testing.TB, g *layouttest.Golden) (m *Model, projector string) {
+	t.Helper()
+	model, projector, err := g.Write(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return open(t, func(s *ModelSpec) {
+		s.Model, s.Projector, s.Context, s.CacheType, s.VisionPrecision = model, projector, 8192, "f32", "f32"
+	}), projector
+}
+
+func measureTruth(t *testing.T, m *Model, g *layouttest.Golden, p layouttest.Picture) truth {
+	t.Helper()
+	x := truth{w: p.W, h: p.H}
+	if x.skipped = p.Refused == "" && p.Embeddings == nil; x.skipped {
+		return x
+	}
+	r := Request{Messages: []Message{User(Picture(sceneImage(t, p)), Text(g.Question))}, MaxTokens: max(len(p.Said), 1), Fresh: true}
+	var timings Timings
+	made, err := m.prompt(t.Context(), &r, &timings)
+	if p.Refused != "" {
+		if x.refused = err != nil; err == nil {
+			made.close()
+			x.detail = "taken; transformers: " + p.Refused
+		}
+		return x
+	}
+	if err != nil {
+		x.detail = err.Error()
+		return x
+	}
+	defer made.close()
+	ours, theirs := promptIDs(made), goldenIDs(p.IDs)
+	if x.tokens = slices.Equal(ours, theirs); !x.tokens {
+		x.detail = fmt.Sprintf("%d tokens, want %d: %s, want %s. ", len(ours), len(theirs), compact(ours), compact(theirs))
+	}
+	x.pixels = samePixels(t, m, p)
+	x.rows = compareRows(t, m, made, p)
+	x.detail += fmt.Sprintf("The embeddings' relative error is %.2g. ", x.rows)
+	a := mustAsk(t, m, r)
+	n := len(a.tokens)
+	x.text = n > 0 && n <= len(p.Said) && slices.EqualFunc(a.tokens, p.Said[:n], func(x llama.Token, y int32) bool { return int32(x) == y })
+	if !x.text {
+		x.detail += fmt.Sprintf("Says %v, want %v (least margin %.3f).", a.tokens, p.Said, p.Margin)
+	}
+	return x
+}
+
+// samePixels compares the views of the family's layout with what transformers shows the tower.
+func samePixels(t *testing.T, m *Model, p layouttest.Picture) bool {
+	t.Helper()
+	e, ok := m.vision.(*mtmdEncoder)
+	if !ok || e.rule == nil {
+		return false
+	}
+	plan, err := e.rule.Plan(p.W, p.H)
+	if err != nil {
+		t.Fatal(err)
+	}
+	views, err := plan.Pictures(t.Context(), layouttest.Scene(p.W, p.H))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.EqualFunc(views, p.Tiles, func(v *imaging.RGB, tile layouttest.Tile) bool {
+		return fmt.Sprintf("%x", sha256.Sum256(v.Pix)) == tile.SHA256
+	})
+}
+
+// sceneImage is the golden's picture as a file.
+func sceneImage(t testing.TB, p layouttest.Picture) *Image {
+	t.Helper()
+	return &Image{Name: "scene.png", Data: pngOf(t, layouttest.Scene(p.W, p.H))}
+}
+
+// pngOf writes a picture as a PNG file.
+func pngOf(t testing.TB, rgb *imaging.RGB) []byte {
+	t.Helper()
+	img := image.NewNRGBA(image.Rect(0, 0, rgb.W, rgb.H))
+	for i := range rgb.W * rgb.H {
+		copy(img.Pix[4*i:], rgb.Pix[3*i:3*i+3])
+		img.Pix[4*i+3] = 255
+	}
+	var b bytes.Buffer
+	if err := (&png.Encoder{CompressionLevel: png.BestSpeed}).Encode(&b, img); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func promptIDs(p *prompt) (ids []int32) {
+	for _, x := range p.pieces {
+		if x.picture != nil {
+			ids = append(ids, slices.Repeat([]int32{placeholder}, x.picture.n)...)
+		}
+		for _, t := range x.tokens {
+			ids = append(ids, int32(t))
+		}
+	}
+	return ids
+}
+
+// goldenIDs puts the placeholder in the place of image tokens, which are the most of a prompt, and of the ends of Pixtral's rows between them.
+func goldenIDs(runs layouttest.Runs) (ids []int32) {
+	counts := map[int32]int32{}
+	var picture int32
+	for _, r := range runs {
+		if counts[r[0]] += r[1]; counts[r[0]] > counts[picture] {
+			picture = r[0]
+		}
+	}
+	for i, r := range runs {
+		id := r[0]
+		between := i > 0 && i < len(runs)-1 && r[1] == 1 && runs[i-1][0] == picture && runs[i+1][0] == picture
+		if id == picture || between {
+			id = placeholder
+		}
+		ids = append(ids, slices.Repeat([]int32{id}, int(r[1]))...)
+	}
+	return ids
+}
+
+// compact writes runs of the placeholder as their length.
+func compact(ids []int32) (s string) {
+	for i := 0; i < len(ids); i++ {
+		n := 0
+		for ; i+n < len(ids) && ids[i+n] == placeholder; n++ {
+		}
+		if n > 0 {
+			s += fmt.Sprintf("(%d) ", n)
+			i += n - 1
+			continue
+		}
+		s += fmt.Sprintf("%d ", ids[i])
+	}
+	return s
+}
+
+// compareRows encodes the pictures of a prompt and returns the worst relative error of a row that the golden holds, 1 if there are
+// other rows.
+func compareRows(t *testing.T, m *Model, made *prompt, p layouttest.Picture) (worst float64) {
+	t.Helper()
+	var rows []float32
+	for i := range made.pieces {
+		if made.pieces[i].picture == nil {
+			continue
+		}
+		err := m.engine.thread.do(t.Context(), func() error {
+			job, err := m.vision.begin(&made.pieces[i])
+			if err != nil {
+				return err
+			}
+			defer job.Close()
+			_, total := job.Progress()
+			if err := job.Advance(context.Background(), total); err != nil {
+				return err
+			}
+			more, err := job.Rows()
+			rows = append(rows, more...)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	width := m.lm.NEmbdInp()
+	n, shape := len(rows)/width, p.Embeddings.Shape
+	cols := math.MaxInt
+	if n > shape[0] { // the ends of rows stand between
+		cols = shape[0] / (n + 1 - shape[0])
+	}
+	if n != shape[0] && (cols == 0 || shape[0]/cols*(cols+1)-1 != n) {
+		return 1
+	}
+	for key, want := range p.Embeddings.Rows {
+		i, _ := strconv.Atoi(key)
+		got := rows[(i+i/cols)*width:][:shape[1]]
+		var off, size float64
+		for j, x := range want {
+			off += float64(got[j]-x) * float64(got[j]-x)
+			size += float64(x) * float64(x)
+		}
+		worst = max(worst, math.Sqrt(off/size))
+	}
+	return worst
+}

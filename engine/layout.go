@@ -1,0 +1,74 @@
+package engine
+
+import (
+	"strings"
+
+	"github.com/eyelet-engine/eyelet/models/chat"
+)
+
+// looker lays a picture out: pictures, and text around them.
+type looker func(*Image) ([]piece, error)
+
+// layOut lays the pictures of a rendered conversation out, and puts what the family's processor writes around them among the parts: so
+// texts that touch are cut into tokens together, as in training. The image parts of the result count the pictures that look made.
+func layOut(parts []chat.Part, images []*Image, look looker) (out []chat.Part, pictures []piece, err error) {
+	for i, part := range parts {
+		if part.Kind != chat.KindImage {
+			out = append(out, part)
+			continue
+		}
+		pieces, err := look(images[part.Image])
+		if err != nil {
+			closePieces(pictures)
+			return nil, nil, err
+		}
+		before, after := templateText(out, len(out)-1), templateText(parts, i+1)
+		for j, p := range pieces {
+			if p.picture != nil {
+				out = append(out, chat.Part{Kind: chat.KindImage, Image: len(pictures)})
+				pictures = append(pictures, p)
+				continue
+			}
+			text := p.text
+			if j == 0 {
+				text = withoutBeginning(text, before)
+			}
+			if j == len(pieces)-1 {
+				text = withoutEnd(text, after)
+			}
+			if text != "" {
+				out = append(out, chat.Part{Text: text, Special: true})
+			}
+		}
+	}
+	return out, pictures, nil
+}
+
+// templateText is a part's text if the template wrote it; a user's text says nothing about markers.
+func templateText(parts []chat.Part, i int) string {
+	if i < 0 || i >= len(parts) || parts[i].Kind != chat.KindText || !parts[i].Special {
+		return ""
+	}
+	return parts[i].Text
+}
+
+// withoutBeginning takes off the markers at the beginning of a text that the template has already written before it: all up to the end of
+// a control token.
+func withoutBeginning(text, before string) string {
+	for n := len(text); n > 0; n-- {
+		if (text[n-1] == '>' || text[n-1] == ']') && strings.HasSuffix(before, text[:n]) {
+			return text[n:]
+		}
+	}
+	return text
+}
+
+// withoutEnd is withoutBeginning for markers at the end of a text.
+func withoutEnd(text, after string) string {
+	for n := range len(text) {
+		if (text[n] == '<' || text[n] == '[') && strings.HasPrefix(after, text[n:]) {
+			return text[:n]
+		}
+	}
+	return text
+}

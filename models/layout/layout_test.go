@@ -1,0 +1,94 @@
+package layout_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/eyelet-engine/eyelet/models/gguf"
+	"github.com/eyelet-engine/eyelet/models/layout"
+	"github.com/eyelet-engine/eyelet/models/layout/layouttest"
+)
+
+func sum(pix []byte) string {
+	s := sha256.Sum256(pix)
+	return hex.EncodeToString(s[:])
+}
+
+// The tower must see what transformers' processor shows it, in every byte.
+func TestPicturesAreThoseOfTransformers(t *testing.T) {
+	all, err := layouttest.Families()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range all {
+		t.Run(g.Name, func(t *testing.T) {
+			_, projector, err := g.Files()
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, err := gguf.Parse(projector, g.Name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l, err := layout.New(f, layout.Options{})
+			if errors.Is(err, layout.ErrUnknown) {
+				t.Skip(err)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range g.Pictures {
+				t.Run(fmt.Sprintf("%dx%d", p.W, p.H), func(t *testing.T) { comparePictures(t, l, p) })
+			}
+		})
+	}
+}
+
+func comparePictures(t *testing.T, l layout.Layout, p layouttest.Picture) {
+	plan, err := l.Plan(p.W, p.H)
+	if p.Refused != "" {
+		if !errors.Is(err, layout.ErrShape) {
+			t.Errorf("%v; transformers: %s", err, p.Refused)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	img := layouttest.Scene(p.W, p.H)
+	if sum(img.Pix) != p.PixelsIn {
+		t.Fatal("the picture is not the golden's")
+	}
+	views, err := plan.Pictures(t.Context(), img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(views) != len(p.Tiles) {
+		t.Fatalf("%d views, want %d", len(views), len(p.Tiles))
+	}
+	for i, v := range views {
+		want := p.Tiles[i]
+		if v.W != want.W || v.H != want.H {
+			t.Errorf("view %d is of %d x %d pixels, want %d x %d", i, v.W, v.H, want.W, want.H)
+		} else if sum(v.Pix) != want.SHA256 {
+			t.Errorf("view %d has other pixels", i)
+		}
+	}
+	if n := plan.Tokens(); p.Embeddings != nil && n != p.Embeddings.Shape[0] && n-p.Embeddings.Shape[0] != plan.Views[0].H/viewToken(plan)-1 {
+		t.Errorf("%d tokens, want %d", n, p.Embeddings.Shape[0])
+	}
+}
+
+// viewToken guesses the pixels of a token's side, to count the rows that end with a marker among the tokens.
+func viewToken(p *layout.Plan) int {
+	v := p.Views[0]
+	for side := 8; side < 64; side++ {
+		if rows, cols := v.H/side, v.W/side; rows*side == v.H && cols*side == v.W && rows*(cols+1)-1 == v.Tokens {
+			return side
+		}
+	}
+	return 1 << 20
+}

@@ -1,0 +1,460 @@
+"""The bench of truth for the vision families: a tiny random model of each, with the real configuration of its processor, as llama.cpp's
+converter writes it, and what transformers makes of six pictures with it.
+
+    scripts/setup --peers                       # llama.cpp's converter, from Debian's llama.cpp-tools
+    pip install torch==2.15.0 torchvision==0.29.2 transformers==5.24.0 tokenizers==0.23.3 sentencepiece==0.2.3 numpy==2.4.6 pillow==11.3.0 \
+        protobuf==7.36.2 pyyaml==6.0.4 requests==2.34.2 jinja2==3.1.6
+    PYTHONPATH=GGUF python scripts/golden/families.py [FAMILY ...]
+
+GGUF is as in convert.py. It writes models/layout/testdata/FAMILY.json, and FAMILY.zip with the two GGUF files, whose weights have so few
+different values that they pack well. Without names it makes all families.
+
+A golden holds, for each picture: the ids of the prompt, with runs of a token as [id, times]; the pixels that the tower sees, as sizes and
+SHA-256 of 8-bit RGB, taken back out of the processor's normalised numbers; some of the projector's rows; the positions of M-RoPE; and twelve
+tokens said greedily, with the least margin between the best two logits. Where the processor refuses a picture, what it says.
+"""
+import hashlib, itertools, json, math, os, pathlib, shutil, sys, tempfile, zipfile
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+import convert  # its tokenizers, and the path of llama.cpp's converter
+import conversion, gguf
+import numpy as np
+import torch, torchvision, transformers, PIL
+from conversion.base import ModelType, TextModel
+from PIL import Image
+from towers import hashed
+from transformers import AutoTokenizer
+
+ROOT = convert.ROOT
+OUT = ROOT / "models/layout/testdata"
+TEMPLATES = ROOT / "models/chat/testdata"
+PICTURES = [(640, 480), (1000, 300), (37, 211), (320, 240), (4000, 3000), (1, 1000)]
+QUESTION = "What is in the picture?"
+TOKENS = 12
+MARGIN, ATTEMPTS = 0.15, 8  # between the best two logits of all answers, and how many weights are tried for it
+MOST_TOKENS = 4500  # prompts beyond are not computed
+CLIP = dict(image_mean=[0.48145466, 0.4578275, 0.40821073], image_std=[0.26862954, 0.26130258, 0.27577711])
+HALF = dict(image_mean=[0.5, 0.5, 0.5], image_std=[0.5, 0.5, 0.5])
+TEXT = dict(hidden_size=64, intermediate_size=96, num_attention_heads=4, num_key_value_heads=2, num_hidden_layers=2, max_position_embeddings=8192)
+
+
+def picture(w, h):
+    """Ramps, a disc and noise, the same in every language: integers only."""
+    y, x, c = np.mgrid[0:h, 0:w, 0:3].astype(np.int64)
+    noise = ((hashed("families", 3 * w * h) + np.float32(1)) * np.float32(16)).astype(np.int64).reshape(h, w, 3)
+    ramp = 200 * x * (c + 1) // (3 * w) + 160 * y * (3 - c) // (4 * h)
+    disc = ((x - w // 3) ** 2 * h * h + (y - h // 2) ** 2 * w * w) * 9 < w * w * h * h
+    return Image.fromarray(((ramp + noise + np.where(disc, 90 + 40 * c, 0)) % 256).astype(np.uint8))
+
+
+def randomize(model, seed):
+    """Weights of at most nine values a tensor, powers of two apart from a small factor: the same in float32 and bfloat16."""
+    g = torch.Generator().manual_seed(seed)
+    for name, p in itertools.chain(model.named_parameters(), ((n, b) for n, b in model.named_buffers() if n.endswith(("std_bias", "std_scale", "layer_scalar")))):
+        k = (torch.randn(p.shape, generator=g) * 1.5).round().clamp(-4, 4)
+        norm = "norm" in name or "ln_q" in name or "ln_" in name
+        if p.ndim < 2 or ".ls" in name or "lambda" in name or "class" in name:
+            scale = 0.0625
+            offset = 1.0 if (norm and name.endswith("weight") and "gemma" not in model.config.model_type or "lambda" in name) else 0.0
+            offset = 1.0 if norm and name.endswith("weight") and "vision" in name and "soft_emb" not in name else offset
+        elif "position" in name:
+            scale, offset = 0.125, 0.0
+        elif "embed_tokens" in name:
+            scale, offset = (0.125 if model.config.model_type == "gemma3" else 0.5), 0.0
+        elif "lm_head" in name:  # few tokens are ever said, so that the best is well apart from the next
+            k[[i for i in range(len(k)) if i < 100 or i % 16]] = 0
+            scale, offset = 1.0, 0.0
+        else:
+            fan = math.prod(p.shape[1:])
+            scale, offset = 2.0 ** round(math.log2(1.3 / math.sqrt(fan) / 1.5)), 0.0
+        with torch.no_grad():
+            p.copy_(k * scale + offset)
+    return model.float().eval()
+
+
+def save(model, folder):
+    """A folder as published ones are: with the part of a name that version 5 of transformers leaves out."""
+    model.save_pretrained(folder)
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    old = {"gemma3": {"vision_tower.": "vision_tower.vision_model."}, "llava_next": {"vision_tower.": "vision_tower.vision_model."},
+           "internvl": {"vision_tower.": "model.vision_tower.", "multi_modal_projector.": "model.multi_modal_projector."},
+           # The embedding of [IMG_BREAK] goes into the projector's file; llama.cpp 0.7 leaves it out under the name that folders have today.
+           "llava": {"language_model.model.embed_tokens": "model.embed_tokens"}, "mistral3": {"language_model.model.embed_tokens": "model.embed_tokens"}}.get(model.config.model_type, {})
+    path, tensors = folder / "model.safetensors", {}
+    for name, tensor in convert.load_file(folder / "model.safetensors").items():
+        for new, before in old.items():
+            name = before + name.removeprefix(new) if name.startswith(new) and not name.startswith(before) else name
+        tensors[name] = tensor
+    convert.save_file(tensors, path, metadata={"format": "pt"})
+
+
+def bytes_vocabulary(folder, special, split="qwen", template=None, **config):
+    """Byte-level BPE with a family's control tokens."""
+    pre = convert.split_by(convert.QWEN_SPLIT) if split == "qwen" else convert.pre_tokenizers.Sequence([
+        convert.pre_tokenizers.Digits(individual_digits=True), convert.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)])
+    config.setdefault("bos_token", None)
+    n = convert.bytes_tokenizer(folder, pre, special, {"add_bos_token": False, **config})
+    if template:
+        (folder / "chat_template.jinja").write_text(template)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if template:
+        tokenizer.chat_template = template
+    return tokenizer
+
+
+def template(name):
+    return (TEMPLATES / f"{name}.jinja").read_text()
+
+
+FAMILIES = {}
+
+
+def family(f):
+    FAMILIES[f.__name__.replace("_", "-")] = f
+    return f
+
+
+QWEN_SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
+
+
+def qwen_vocabulary(folder):
+    t = bytes_vocabulary(folder, QWEN_SPECIALS, template=template("qwen2-vl"), eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    ids = {k: t.convert_tokens_to_ids(f"<|{k}|>") for k in ("vision_start", "vision_end", "image_pad", "video_pad")}
+    return t, dict(image_token_id=ids["image_pad"], video_token_id=ids["video_pad"], vision_start_token_id=ids["vision_start"], vision_end_token_id=ids["vision_end"])
+
+
+def gemma_vocabulary(folder, special, named, template):
+    """A sentencepiece vocabulary without a blank before words, which Gemma has."""
+    import sentencepiece, io
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(convert.CORPUS), model_writer=model, vocab_size=340, model_type="bpe", byte_fallback=True, character_coverage=0.99,
+                                             normalization_rule_name="identity", remove_extra_whitespaces=False, split_digits=True, allow_whitespace_only_pieces=True, add_dummy_prefix=False,
+                                             unk_id=3, bos_id=2, eos_id=1, pad_id=0, user_defined_symbols=["\n", "\n\n", "\n\n\n", *special], minloglevel=2)
+    (folder / "tokenizer.model").write_bytes(model.getvalue())
+    sp = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    n = sp.vocab_size()
+    vocab = {sp.id_to_piece(i): i for i in range(n)}
+    entries = {i: {"content": sp.id_to_piece(i), "special": True, "lstrip": False, "rstrip": False, "normalized": False, "single_word": False}
+               for i in range(n) if i < 4 or sp.id_to_piece(i) in special}
+    pieces = sorted((i for i in range(n) if i >= 4 and not sp.is_byte(i) and sp.id_to_piece(i) not in special), key=lambda i: -sp.get_score(i))
+    merges = []
+    for i in pieces:
+        piece = sp.id_to_piece(i)
+        merges += sorted(((piece[:k], piece[k:]) for k in range(1, len(piece)) if piece[:k] in vocab and piece[k:] in vocab), key=lambda m: (vocab[m[0]], vocab[m[1]]))
+    tokens = [e | {"id": i} for i, e in entries.items()]
+    split = {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}
+    (folder / "tokenizer.json").write_text(json.dumps({
+        "version": "1.0", "truncation": None, "padding": None, "added_tokens": tokens,
+        "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}, "pre_tokenizer": split,
+        "post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+                           "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}], "special_tokens": {"<s>": {"id": "<s>", "ids": [2], "tokens": ["<s>"]}}},
+        "decoder": {"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}]},
+        "model": {"type": "BPE", "dropout": None, "unk_token": "<unk>", "continuing_subword_prefix": None, "end_of_word_suffix": None, "fuse_unk": True, "byte_fallback": True,
+                  "ignore_merges": False, "vocab": vocab, "merges": merges}}))
+    config = {"tokenizer_class": "PreTrainedTokenizerFast", "add_bos_token": True, "bos_token": "<s>", "eos_token": special[1], "unk_token": "<unk>", "pad_token": "<pad>",
+              "extra_special_tokens": named, "added_tokens_decoder": {str(i): e for i, e in entries.items()}}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    (folder / "chat_template.jinja").write_text(template)
+    t = AutoTokenizer.from_pretrained(folder)
+    t.chat_template = template
+    return t
+
+
+@family
+def qwen2_vl(folder):
+    from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration, Qwen2VLProcessor, Qwen2VLVideoProcessor
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+    t, ids = qwen_vocabulary(folder)
+    rope = dict(rope_type="default", rope_theta=1000000.0, mrope_section=[2, 3, 3])
+    config = Qwen2VLConfig(text_config=dict(vocab_size=len(t), rope_parameters=rope, tie_word_embeddings=False, **TEXT),
+                           vision_config=dict(depth=3, embed_dim=64, hidden_size=64, num_heads=4, mlp_ratio=2, patch_size=14, spatial_merge_size=2, temporal_patch_size=2),
+                           tie_word_embeddings=False, **ids)
+    images = Qwen2VLImageProcessorPil(min_pixels=3136, max_pixels=12845056)
+    return Qwen2VLForConditionalGeneration(config), Qwen2VLProcessor(images, t, Qwen2VLVideoProcessor(), chat_template=t.chat_template), "qwen2"
+
+
+@family
+def qwen2_5_vl(folder):
+    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor, Qwen2VLVideoProcessor
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+    t, ids = qwen_vocabulary(folder)
+    rope = dict(rope_type="default", rope_theta=1000000.0, mrope_section=[2, 3, 3])
+    config = Qwen2_5_VLConfig(text_config=dict(vocab_size=len(t), rope_parameters=rope, tie_word_embeddings=False, **TEXT),
+                              vision_config=dict(depth=4, hidden_size=64, num_heads=4, intermediate_size=96, out_hidden_size=64, patch_size=14, spatial_merge_size=2,
+                                                 temporal_patch_size=2, window_size=112, fullatt_block_indexes=[1, 3]),
+                              tie_word_embeddings=False, **ids)
+    images = Qwen2VLImageProcessorPil(min_pixels=3136, max_pixels=12845056)
+    return Qwen2_5_VLForConditionalGeneration(config), Qwen2_5_VLProcessor(images, t, Qwen2VLVideoProcessor(), chat_template=t.chat_template), "qwen2"
+
+
+@family
+def qwen3_vl(folder):
+    from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration, Qwen3VLProcessor, Qwen3VLVideoProcessor
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+    t, ids = qwen_vocabulary(folder)
+    rope = dict(rope_type="default", rope_theta=5000000.0, mrope_section=[4, 2, 2], mrope_interleaved=True)
+    config = Qwen3VLConfig(text_config=dict(vocab_size=len(t), rope_parameters=rope, tie_word_embeddings=False, head_dim=16, **TEXT | dict(num_hidden_layers=3)),
+                           vision_config=dict(depth=3, hidden_size=64, num_heads=4, intermediate_size=96, out_hidden_size=64, patch_size=16, spatial_merge_size=2,
+                                              temporal_patch_size=2, num_position_embeddings=2304, deepstack_visual_indexes=[0, 1]),
+                           tie_word_embeddings=False, **ids)
+    images = Qwen2VLImageProcessorPil(size=dict(shortest_edge=65536, longest_edge=16777216), patch_size=16, merge_size=2, temporal_patch_size=2, **HALF)
+    return Qwen3VLForConditionalGeneration(config), Qwen3VLProcessor(images, t, Qwen3VLVideoProcessor(), chat_template=t.chat_template), "qwen2"
+
+
+@family
+def gemma3(folder):
+    from transformers import Gemma3Config, Gemma3ForConditionalGeneration, Gemma3Processor
+    from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
+    t = gemma_vocabulary(folder, ["<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>", "<image_soft_token>"],
+                         dict(boi_token="<start_of_image>", eoi_token="<end_of_image>", image_token="<image_soft_token>"), template("gemma-3"))
+    text = TEXT | dict(num_hidden_layers=3)
+    config = Gemma3Config(text_config=dict(vocab_size=len(t), head_dim=16, sliding_window=512, query_pre_attn_scalar=16, tie_word_embeddings=False,
+                                           layer_types=["sliding_attention", "full_attention", "sliding_attention"], **text),
+                          vision_config=dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, image_size=896, patch_size=14),
+                          mm_tokens_per_image=256, image_token_id=t.image_token_id, boi_token_index=t.boi_token_id, eoi_token_index=t.eoi_token_id, tie_word_embeddings=False)
+    images = Gemma3ImageProcessorPil(size=dict(height=896, width=896), **HALF)
+    return Gemma3ForConditionalGeneration(config), Gemma3Processor(images, t, chat_template=t.chat_template), None
+
+
+@family
+def gemma4(folder):
+    from transformers import Gemma4AudioFeatureExtractor, Gemma4Config, Gemma4ForConditionalGeneration, Gemma4Processor, Gemma4VideoProcessor
+    from transformers.models.gemma4.image_processing_pil_gemma4 import Gemma4ImageProcessorPil
+    text = ("{{ bos_token }}{% for m in messages %}<|turn>{{ 'model' if m['role'] == 'assistant' else m['role'] }}\n{% for c in m['content'] %}"
+            "{% if c['type'] == 'image' %}\n\n<|image|>\n\n{% else %}{{ c['text'] | trim }}{% endif %}{% endfor %}<turn|>\n{% endfor %}{% if add_generation_prompt %}<|turn>model\n{% endif %}")
+    t = gemma_vocabulary(folder, ["<|turn>", "<turn|>", "<|image>", "<image|>", "<|image|>", "<|video|>"],
+                         dict(boi_token="<|image>", eoi_token="<image|>", image_token="<|image|>"), text)
+    config = Gemma4Config(text_config=dict(vocab_size=len(t), head_dim=16, global_head_dim=32, sliding_window=512, hidden_size_per_layer_input=0, vocab_size_per_layer_input=len(t),
+                                           tie_word_embeddings=True, layer_types=["sliding_attention", "full_attention"], use_bidirectional_attention="vision", **TEXT),
+                          vision_config=dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=4, head_dim=16, patch_size=16,
+                                             position_embedding_size=1024),
+                          audio_config=None, image_token_id=t.image_token_id, boi_token_id=t.boi_token_id, eoi_token_id=t.eoi_token_id, tie_word_embeddings=True,
+                          video_token_id=t.convert_tokens_to_ids("<|video|>"))
+    return (Gemma4ForConditionalGeneration(config), Gemma4Processor(Gemma4AudioFeatureExtractor(), Gemma4ImageProcessorPil(), t, Gemma4VideoProcessor(), chat_template=t.chat_template), None)
+
+
+@family
+def internvl3(folder):
+    from transformers import InternVLConfig, InternVLForConditionalGeneration, InternVLProcessor, InternVLVideoProcessor
+    from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
+    text = ("{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% for c in m['content'] %}{% if c['type'] == 'image' %}<IMG_CONTEXT>\n{% else %}{{ c['text'] }}{% endif %}"
+            "{% endfor %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
+    t = bytes_vocabulary(folder, ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<img>", "</img>", "<IMG_CONTEXT>", "<video>"], template=text, eos_token="<|im_end|>",
+                         pad_token="<|endoftext|>", extra_special_tokens=dict(start_image_token="<img>", end_image_token="</img>", context_image_token="<IMG_CONTEXT>", video_token="<video>"))
+    config = InternVLConfig(text_config=dict(model_type="qwen2", vocab_size=len(t), tie_word_embeddings=False, rope_parameters=dict(rope_type="default", rope_theta=1000000.0), **TEXT),
+                            vision_config=dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, attention_bias=True, image_size=[448, 448], patch_size=[14, 14]),
+                            image_token_id=t.convert_tokens_to_ids("<IMG_CONTEXT>"), image_seq_length=256, downsample_ratio=0.5, tie_word_embeddings=False)
+    images = GotOcr2ImageProcessorPil(size=dict(height=448, width=448), crop_to_patches=True, min_patches=1, max_patches=12, image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225])
+    return InternVLForConditionalGeneration(config), InternVLProcessor(images, t, InternVLVideoProcessor(), image_seq_length=256, chat_template=t.chat_template), "qwen2"
+
+
+def internvl_names(config):
+    config["vision_config"]["architectures"] = ["InternVisionModel"]
+    config["text_config"]["architectures"] = ["Qwen2ForCausalLM"]
+
+
+def pixtral_vocabulary(folder):
+    text = template("mistral-small-3.1").split("{{- bos_token }}")[1]
+    text = "{%- set default_system_message = 'Be brief.' %}\n{{- bos_token }}" + text
+    return bytes_vocabulary(folder, ["<unk>", "<s>", "</s>", "[INST]", "[/INST]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[IMG]", "[IMG_BREAK]", "[IMG_END]"], template=text, bos_token="<s>",
+                            eos_token="</s>", unk_token="<unk>")
+
+
+@family
+def pixtral(folder):
+    from transformers import LlavaConfig, LlavaForConditionalGeneration, MistralConfig, PixtralProcessor, PixtralVisionConfig
+    from transformers.models.pixtral.image_processing_pil_pixtral import PixtralImageProcessorPil
+    t = pixtral_vocabulary(folder)
+    rope = dict(rope_parameters=dict(rope_type="default", rope_theta=1000000.0))
+    config = LlavaConfig(text_config=MistralConfig(vocab_size=len(t), head_dim=16, sliding_window=None, tie_word_embeddings=False, **TEXT, **rope),
+                         vision_config=PixtralVisionConfig(hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_attention_heads=4, image_size=1024, patch_size=16),
+                         image_token_id=t.convert_tokens_to_ids("[IMG]"), vision_feature_layer=-1, vision_feature_select_strategy="full", tie_word_embeddings=False, multimodal_projector_bias=True)
+    return LlavaForConditionalGeneration(config), PixtralProcessor(PixtralImageProcessorPil(), t, patch_size=16, chat_template=t.chat_template), "tekken"
+
+
+@family
+def mistral3(folder):
+    from transformers import Mistral3Config, Mistral3ForConditionalGeneration, MistralConfig, PixtralProcessor, PixtralVisionConfig
+    from transformers.models.pixtral.image_processing_pil_pixtral import PixtralImageProcessorPil
+    t = pixtral_vocabulary(folder)
+    rope = dict(rope_parameters=dict(rope_type="default", rope_theta=1000000.0))
+    config = Mistral3Config(text_config=MistralConfig(vocab_size=len(t), head_dim=16, sliding_window=None, tie_word_embeddings=False, **TEXT, **rope),
+                            vision_config=PixtralVisionConfig(hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_attention_heads=4, image_size=1540, patch_size=14),
+                            image_token_index=t.convert_tokens_to_ids("[IMG]"), spatial_merge_size=2, vision_feature_layer=-1, multimodal_projector_bias=False, tie_word_embeddings=False)
+    images = PixtralImageProcessorPil(size=dict(longest_edge=1540), patch_size=dict(height=28, width=28))
+    return Mistral3ForConditionalGeneration(config), PixtralProcessor(images, t, patch_size=14, spatial_merge_size=2, chat_template=t.chat_template), "tekken"
+
+
+def idefics_specials(start, rows, columns):
+    return ["<|endoftext|>", start, "<|im_end|>", "<image>", "<end_of_utterance>", "<fake_token_around_image>", "<global-img>",
+            *(f"<row_{r + 1}_col_{c + 1}>" for r in range(rows) for c in range(columns))]
+
+
+@family
+def smolvlm(folder):
+    from transformers import SmolVLMConfig, SmolVLMForConditionalGeneration, SmolVLMProcessor, SmolVLMVideoProcessor
+    from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
+    t = bytes_vocabulary(folder, idefics_specials("<|im_start|>", 6, 6), "smol", template("smolvlm"), bos_token="<|im_start|>", eos_token="<end_of_utterance>", pad_token="<|im_end|>",
+                         unk_token="<|endoftext|>")
+    config = SmolVLMConfig(text_config=dict(model_type="llama", architectures=["VLlama3ForCausalLM"], vocab_size=len(t), tie_word_embeddings=False, **TEXT,
+                                            rope_parameters=dict(rope_type="default", rope_theta=273768.0)),
+                           vision_config=dict(hidden_size=64, intermediate_size=96, num_attention_heads=4, num_hidden_layers=2, image_size=512, patch_size=16),
+                           scale_factor=4, image_token_id=t.convert_tokens_to_ids("<image>"), pad_token_id=t.convert_tokens_to_ids("<|im_end|>"), tie_word_embeddings=False)
+    images = SmolVLMImageProcessorPil(size=dict(longest_edge=2048), max_image_size=dict(longest_edge=512), **HALF)
+    return SmolVLMForConditionalGeneration(config), SmolVLMProcessor(images, t, SmolVLMVideoProcessor(), image_seq_len=64, chat_template=t.chat_template), "smollm"
+
+
+@family
+def idefics3(folder):
+    from transformers import Idefics3Config, Idefics3ForConditionalGeneration, Idefics3Processor
+    from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
+    text = ("{{ bos_token }}{% for message in messages %}{{ message['role'] | capitalize }}{% if message['content'][0]['type'] == 'image' %}{{ ':' }}{% else %}{{ ': ' }}{% endif %}"
+            "{% for line in message['content'] %}{% if line['type'] == 'text' %}{{ line['text'] }}{% elif line['type'] == 'image' %}{{ '<image>' }}{% endif %}{% endfor %}<end_of_utterance>\n"
+            "{% endfor %}{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}")
+    t = bytes_vocabulary(folder, idefics_specials("<|begin_of_text|>", 6, 6), template=text, bos_token="<|begin_of_text|>", eos_token="<end_of_utterance>", pad_token="<|im_end|>")
+    config = Idefics3Config(text_config=dict(model_type="llama", architectures=["LlamaForCausalLM"], vocab_size=len(t), tie_word_embeddings=False, **TEXT,
+                                             rope_parameters=dict(rope_type="default", rope_theta=500000.0)),
+                            vision_config=dict(hidden_size=64, intermediate_size=96, num_attention_heads=4, num_hidden_layers=2, image_size=364, patch_size=14),
+                            scale_factor=2, image_token_id=t.convert_tokens_to_ids("<image>"), pad_token_id=2, tie_word_embeddings=False)
+    images = Idefics3ImageProcessorPil(size=dict(longest_edge=1456), max_image_size=dict(longest_edge=364), **HALF)
+    return Idefics3ForConditionalGeneration(config), Idefics3Processor(images, t, image_seq_len=169, chat_template=t.chat_template), "qwen2"
+
+
+def plain(v):
+    return v.tolist() if hasattr(v, "tolist") else v
+
+
+def runs(ids):
+    """Token ids, where three and more of the same are [id, times]."""
+    out = []
+    for i, group in itertools.groupby(ids):
+        n = len(list(group))
+        out += [[i, n]] if n > 2 else [i] * n
+    return out
+
+
+def pixels(model, processor, inputs):
+    """What the tower sees: pictures of 8-bit RGB, from the normalised numbers."""
+    images = processor.image_processor
+    mean, std = (np.array(plain(getattr(images, k)), np.float64) for k in ("image_mean", "image_std"))
+    if not images.do_normalize:
+        mean, std = np.zeros(3), np.ones(3)
+    x = inputs["pixel_values"].numpy().astype(np.float64)
+    if "image_grid_thw" in inputs:  # patches, in the order of the merger
+        (_, h, w), = inputs["image_grid_thw"].tolist()
+        m, p = images.merge_size, images.patch_size
+        x = x.reshape(h // m, w // m, m, m, 3, images.temporal_patch_size, p, p)[:, :, :, :, :, 0]
+        x = [x.transpose(0, 2, 5, 1, 3, 6, 4).reshape(h * p, w * p, 3)]
+    elif "image_position_ids" in inputs:  # patches of Gemma 4, padded
+        p = images.patch_size
+        position = inputs["image_position_ids"][0].numpy()
+        w, h = (position.max(0) + 1).tolist()
+        x = [x[0, :w * h].reshape(h, w, p, p, 3).transpose(0, 2, 1, 3, 4).reshape(h * p, w * p, 3)]
+    elif "spatial_shapes" in inputs:  # LFM2-VL
+        p, list_ = 16, []
+        for n, (h, w) in enumerate(inputs["spatial_shapes"].tolist()):
+            list_.append(x[n, :w * h].reshape(h, w, p, p, 3).transpose(0, 2, 1, 3, 4).reshape(h * p, w * p, 3))
+        x = list_
+    else:
+        x = x.reshape(-1, *x.shape[-3:]).transpose(0, 2, 3, 1)
+    seen = []
+    for tile in x:
+        rgb = (tile * std + mean) * 255
+        assert np.abs(rgb - rgb.round()).max() < 0.02, "not 8-bit pixels"
+        rgb = rgb.round().astype(np.uint8)
+        seen.append({"w": rgb.shape[1], "h": rgb.shape[0], "sha256": hashlib.sha256(rgb.tobytes()).hexdigest()})
+    return seen
+
+
+def rows(tokens):
+    """Some rows of the projector's, and a number that depends on all."""
+    n = len(tokens)
+    at = sorted({0, 1, n // 3, n // 2, n - 2, n - 1} & set(range(n)))
+    return {"shape": list(tokens.shape), "norm": tokens.norm().item(), "rows": {str(i): [round(v, 5) for v in tokens[i].tolist()] for i in at}}
+
+
+def see(model, processor, w, h):
+    """A picture's inputs, and what of the golden does not depend on weights."""
+    image = picture(w, h)
+    messages = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": QUESTION}]}]
+    prompt = processor.apply_chat_template(messages, add_generation_prompt=True)
+    golden = {"w": w, "h": h, "pixels_in": hashlib.sha256(np.array(image).tobytes()).hexdigest(), "prompt": prompt}
+    bos = processor.tokenizer.bos_token
+    try:  # apply_chat_template itself adds no second beginning of text
+        inputs = processor(text=[prompt], images=[image], return_tensors="pt", add_special_tokens=not (bos and prompt.startswith(bos)))
+    except (ValueError, ZeroDivisionError) as e:
+        return golden | {"refused": str(e)}, None
+    ids = inputs["input_ids"][0].tolist()
+    return golden | {"ids": runs(ids), "tokens": len(ids), "tiles": pixels(model, processor, inputs)}, inputs
+
+
+@torch.no_grad()
+def look(model, inputs):
+    """What the model makes of a picture."""
+    ids = inputs["input_ids"][0].tolist()
+    kwargs = {k: v for k, v in inputs.items() if k not in ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids", "num_crops")}
+    features = model.get_image_features(**kwargs)
+    features = features.pooler_output if hasattr(features, "pooler_output") else features
+    if isinstance(features, (list, tuple)):
+        features = torch.cat([f.reshape(-1, f.shape[-1]) for f in features])
+    golden = {"embeddings": rows(features.reshape(-1, features.shape[-1]))}
+    if hasattr(model.model, "get_rope_index") and "mm_token_type_ids" in inputs:
+        p = model.model.get_rope_index(inputs["input_ids"], mm_token_type_ids=inputs["mm_token_type_ids"], image_grid_thw=inputs["image_grid_thw"])[0][:, 0]
+        golden["positions"] = {"last": p[:, -1].tolist(), "sums": p.sum(1).tolist()}
+    said = model.generate(**inputs, max_new_tokens=TOKENS, min_new_tokens=TOKENS, do_sample=False, output_logits=True, return_dict_in_generate=True)
+    top = torch.stack(said.logits)[:, 0].topk(2).values
+    return golden | {"said": said.sequences[0, len(ids):].tolist(), "margin": (top[:, 0] - top[:, 1]).min().item()}
+
+
+def files(folder, pre, out):
+    """The two files as llama.cpp's converter writes them, packed."""
+    if pre is not None:
+        TextModel.get_vocab_base_pre = lambda self, tokenizer: pre
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for kind, name in ((ModelType.TEXT, "model.gguf"), (ModelType.MMPROJ, "mmproj.gguf")):
+            with tempfile.TemporaryDirectory() as tmp:
+                path = pathlib.Path(tmp) / name
+                hparams = conversion.ModelBase.load_hparams(folder, False)
+                architecture = conversion.get_model_architecture(hparams, kind)
+                conversion.get_model_class(architecture, mmproj=kind == ModelType.MMPROJ)(folder, gguf.LlamaFileType.ALL_F32, path).write()
+                info = zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0))
+                info.compress_type = zipfile.ZIP_DEFLATED
+                archive.writestr(info, path.read_bytes())
+
+
+def make(name):
+    with tempfile.TemporaryDirectory() as tmp:
+        folder = pathlib.Path(tmp)
+        model, processor, pre = FAMILIES[name](folder)
+        tokenizer = (folder / "tokenizer_config.json").read_bytes()
+        seen = [see(model, processor, w, h) for w, h in PICTURES]
+        best, goldens, seed = -1, [], 0
+        for attempt in range(ATTEMPTS):  # weights with which no token is said by a hair
+            randomize(model, sum(map(ord, name)) + 1000 * attempt)
+            made = [look(model, inputs) if inputs is not None and golden["tokens"] <= MOST_TOKENS else {} for golden, inputs in seen]
+            if (least := min(g["margin"] for g in made if g)) > best:
+                best, goldens, seed = least, made, attempt
+            if best > MARGIN:
+                break
+        randomize(model, sum(map(ord, name)) + 1000 * seed)
+        save(model, folder)
+        processor.save_pretrained(folder)
+        (folder / "tokenizer_config.json").write_bytes(tokenizer)
+        if (edit := EDITS.get(name)) is not None:
+            config = json.loads((folder / "config.json").read_text())
+            edit(config)
+            (folder / "config.json").write_text(json.dumps(config))
+        files(folder, pre, OUT / f"{name}.zip")
+    versions = {m.__name__: m.__version__ for m in (np, PIL, torch, transformers)}
+    golden = {"made_with": versions, "processor": type(processor.image_processor).__name__, "question": QUESTION, "pictures": [s | g for (s, _), g in zip(seen, goldens)]}
+    (OUT / f"{name}.json").write_text(json.dumps(golden, separators=(",", ":"), ensure_ascii=False) + "\n")
+    for p in golden["pictures"]:
+        print(name, f"{p['w']}x{p['h']}", p.get("refused") or f"{p['tokens']} tokens, {len(p['tiles'])} tiles of {p['tiles'][0]['w']}x{p['tiles'][0]['h']}, margin {p.get('margin', -1):.3f}, {p.get('said')}")
+
+
+EDITS = {"internvl3": internvl_names}
+
+if __name__ == "__main__":
+    OUT.mkdir(parents=True, exist_ok=True)
+    for name in sys.argv[1:] or FAMILIES:
+        make(name)
