@@ -3,8 +3,10 @@
 
 PREFIX   ?= /usr/local
 FUZZTIME ?= 30s
+# The module in engine/go-llama.cpp is part of this one.
+everything := ./... github.com/go-skynet/go-llama.cpp/...
 # Packages, tests or benchmarks to restrict a target to: make test PKG=./models/gguf, make bench BENCH=Decode
-PKG   ?= ./...
+PKG   ?= $(everything)
 BENCH ?= .
 # Flags of make bench-server: make bench-server ARGS='-rounds 3 -scenarios text,gap'
 ARGS  ?=
@@ -14,7 +16,7 @@ export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
 env := eval "$$(scripts/env)"
 
 # Under the race detector everything runs many times slower: these packages are where goroutines meet.
-race_packages := ./models/builtin ./models/gguf ./models/store/... ./models/vision/... ./cgo/... ./engine/... ./cmd/...
+race_packages := ./models/builtin ./models/gguf ./models/store/... ./models/vision/... ./cgo/... ./engine/... ./cmd/... github.com/go-skynet/go-llama.cpp/...
 
 .PHONY: help setup accel build run test test-go test-asan test-bundle test-air-gap test-race test-slow fuzz bench bench-server lint page screenshots install bundle clean
 .DEFAULT_GOAL := help
@@ -45,7 +47,7 @@ test-go: ## the tests of the packages, those against llama.cpp's own programs in
 	@scripts/npm-page
 	@scripts/accel
 	$(env) && EYELET_PEERS=require go test $(PKG)
-ifeq ($(PKG),./...)
+ifeq ($(PKG),$(everything))
 	$(env) && go test -tags=nodynamic,netgo,osusergo,nojpegturbo ./cgo/jpeg ./kernels/imaging # as built where libjpeg-turbo is absent
 endif
 

@@ -18,6 +18,7 @@ type answer struct {
 
 	// What follows belongs to the compute thread until the task is done, and to the caller afterwards.
 	guide *guidance // nil without Request.Guidance
+	lines *newlines // nil without Sampling.SpareNewline
 	text  llama.Decoder
 	stop  stopper
 	cut   bool // a stop text has appeared
@@ -37,20 +38,8 @@ type answer struct {
 // Next implements [sched.Answer].
 func (a *answer) Next(output int) (token llama.Token, more bool, err error) {
 	m := a.model
-	if a.guide != nil {
-		logits, err := m.lc.Logits(output)
-		if err == nil {
-			err = a.guide.steer(logits)
-		}
-		if err != nil {
-			return token, false, err
-		}
-	}
-	if token, err = a.chain.Sample(m.lc, output); err != nil {
+	if token, err = a.draw(output); err != nil {
 		return token, false, err
-	}
-	if a.guide != nil {
-		a.guide.drawn(token)
 	}
 	e := Event{Tokens: []Token{token}}
 	if a.result.Usage.Completion == 0 {
@@ -83,6 +72,34 @@ func (a *answer) Next(output int) (token llama.Token, more bool, err error) {
 		a.result.Finish = FinishStop
 	}
 	return token, !a.cut, nil
+}
+
+// draw draws the token that follows an output.
+func (a *answer) draw(output int) (token llama.Token, err error) {
+	m := a.model
+	if a.guide == nil && a.lines == nil {
+		return a.chain.Sample(m.lc, output)
+	}
+	logits, err := m.lc.Logits(output)
+	if err == nil && a.guide != nil {
+		err = a.guide.steer(logits)
+	}
+	if err != nil {
+		return token, err
+	}
+	if a.lines != nil {
+		defer a.lines.spare(logits)()
+	}
+	if token, err = a.chain.Sample(m.lc, output); err != nil {
+		return token, err
+	}
+	if a.guide != nil {
+		a.guide.drawn(token)
+	}
+	if a.lines != nil {
+		a.lines.drawn(token)
+	}
+	return token, nil
 }
 
 // Full implements [sched.Answer].

@@ -46,6 +46,9 @@ func (c *Conversation) Common(other *Conversation) int {
 	return n
 }
 
+// Outgrown reports whether the conversation outgrew the context and lost its oldest part, so that it cannot be saved.
+func (c *Conversation) Outgrown() bool { return c.shifted }
+
 // Len is the number of items: tokens, and rows of pictures.
 func (c *Conversation) Len() int {
 	if c.prompt == nil {

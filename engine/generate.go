@@ -124,6 +124,7 @@ func (a *answer) run(ctx context.Context, yield func(Event) bool) error {
 		return err
 	}
 	defer func() { a.chain.Close() }()
+	a.lines = m.newNewlines(&a.request.Sampling, p.tokens())
 	a.understand(p.thinking)
 	a.result.Usage.Prompt, a.result.Usage.Image = p.n, p.images
 	if a.request.KeepPrompt {

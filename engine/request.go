@@ -115,6 +115,9 @@ type Sampling struct {
 	// context holds.
 	PenaltyLastN int
 
+	// SpareNewline keeps penalties from counting for the newline, without which lists and verses run into one line.
+	SpareNewline bool
+
 	LogitBias map[Token]float32 // added to logits; negative infinity forbids a token
 	IgnoreEnd bool              // forbids the tokens that end an answer
 

@@ -106,6 +106,9 @@ func mirostat(s *Sampling, seed uint32) llama.Stage {
 	return llama.MirostatV2(seed, tau, eta)
 }
 
+// impossible is a part of the best token's probability below which a token will never be drawn.
+const impossible = 1e-30
+
 // narrowing are the stages that cut off the tail of the distribution, in llama.cpp's usual order.
 func narrowing(s *Sampling) []llama.Stage {
 	var stages []llama.Stage
@@ -113,7 +116,8 @@ func narrowing(s *Sampling) []llama.Stage {
 		stages = append(stages, llama.TopK(s.TopK))
 	}
 	if s.TypicalP > 0 && s.TypicalP < 1 {
-		stages = append(stages, llama.Typical(s.TypicalP, 1))
+		// Of tokens that a grammar or a bias forbids, libllama's typical sampling makes an entropy that is not a number: they go before.
+		stages = append(stages, llama.MinP(impossible, 1), llama.Typical(s.TypicalP, 1))
 	}
 	if s.TopP > 0 && s.TopP < 1 {
 		stages = append(stages, llama.TopP(s.TopP, 1))

@@ -40,7 +40,8 @@ func newScorer(ctx context.Context, m *Model) (*scorer, error) {
 	n := max(1, min(mostScored, scoreBytes/(4*m.lm.Vocab().N())))
 	s := &scorer{model: m, pace: pace{target: m.maxGap / 2, size: min(firstPortion, n)}}
 	p := llama.ContextParams{NCtx: m.info.Context, NBatch: n, NUBatch: n, NSeqMax: 1, Threads: m.engine.threads}
-	if err := m.engine.thread.do(ctx, func() (err error) { s.lc, err = llama.NewContext(m.lm, p); return err }); err != nil {
+	var err error
+	if s.lc, err = m.newContext(ctx, p); err != nil {
 		if errors.Is(err, llama.ErrNoMemory) {
 			return nil, fmt.Errorf("%w; scores of a text need a context of their own: give a shorter one (--ctx)", err)
 		}
