@@ -42,6 +42,7 @@ type (
 		op   string
 		l, r expr
 	}
+	concatExpr  struct{ items []expr }
 	compareExpr struct { // a < b < c: all pairs must hold
 		first expr
 		ops   []string
@@ -54,6 +55,8 @@ type callArgs struct {
 	pos   []expr
 	names []string // of the keyword arguments, parallel to kw
 	kw    []expr
+	more  expr // *more
+	dict  expr // **dict
 }
 
 // Statements.
@@ -62,8 +65,9 @@ type (
 
 	textStmt  struct{ text string }
 	printStmt struct {
-		x    expr
-		line int
+		x        expr
+		constant bool // jinja2 evaluates it when it compiles, by slightly other rules
+		line     int
 	}
 	ifStmt struct {
 		tests  []expr
@@ -83,7 +87,7 @@ type (
 		target  target
 		value   expr
 		body    []stmt // block form when value is nil
-		filters []filterExpr
+		filters []*filterExpr
 		line    int
 	}
 	macroStmt struct {
@@ -91,14 +95,16 @@ type (
 		params   []string
 		defaults []expr // of the last parameters
 		body     []stmt
+		// What the body reads beside its parameters: then the macro takes a caller, further names and further arguments.
+		caller, kwargs, varargs bool
 	}
 	callStmt struct { // {% call(params) fn(args) %}
-		call callExpr
+		call *callExpr
 		body *macroStmt
 		line int
 	}
 	filterStmt struct {
-		filters []filterExpr
+		filters []*filterExpr
 		body    []stmt
 		line    int
 	}
@@ -108,7 +114,21 @@ type (
 		body    []stmt
 		line    int
 	}
-	scopeStmt    struct{ body []stmt } // {% generation %}
+	scopeStmt struct{ body []stmt } // {% generation %}
+	blockStmt struct {
+		name             string
+		scoped, required bool
+		body             []stmt
+	}
+	escapeStmt struct { // {% autoescape on %}
+		on   expr
+		body []stmt
+		line int
+	}
+	foreignStmt struct { // include, import, from and extends, which fail where they run
+		name string
+		line int
+	}
 	breakStmt    struct{}
 	continueStmt struct{}
 )
@@ -118,4 +138,5 @@ type target struct {
 	name string
 	attr string
 	many []target
+	tup  bool // many is meant, even if it is empty
 }

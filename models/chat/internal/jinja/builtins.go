@@ -2,6 +2,7 @@ package jinja
 
 import (
 	"fmt"
+	"math/big"
 	"strings"
 	"sync"
 	"time"
@@ -9,115 +10,275 @@ import (
 
 // builtins is the scope under every run; nothing writes to it.
 var builtins = sync.OnceValue(func() *scope {
-	s := &scope{vars: map[string]Value{}}
-	def := func(name string, f func(c call) Value) {
-		s.vars[name] = &Func{name, func(in *interp, args []Value, kw *Dict) Value { return f(call{in, args, kw}) }}
+	s := &scope{}
+	def := func(name, spec string, f func(c call) Value) *Func {
+		sig := takes(spec)
+		fn := &Func{name: name, call: func(in *interp, args []Value, kw *Dict) Value { return f(in.bind(name, &sig, args, kw)) }}
+		s.set(name, fn)
+		return fn
 	}
-	def("range", rangeOf)
-	def("namespace", func(c call) Value { d := c.in.dictOf(c); d.ns = true; return d })
-	def("dict", func(c call) Value { return c.in.dictOf(c) })
-	def("raise_exception", func(c call) Value {
-		msg := "the template refuses the conversation"
-		if len(c.args) > 0 {
-			msg = c.in.str(c.args[0]).String()
+	def("range", "/ start stop? step?", rangeOf)
+	def("namespace", "/ values? **", func(c call) Value {
+		d := c.in.dictOf(c)
+		for _, k := range d.keys {
+			c.in.checkName(k)
 		}
-		panic(&Error{Line: c.in.line, Msg: msg, Raised: true})
+		d.ns = true
+		return d
 	})
-	def("strftime_now", func(c call) Value {
-		return c.in.own(NewText(strftime(c.in.now, c.text(0, "format", Text{}).String()), Source{}))
+	keys := takes("/ keys value?")
+	def("dict", "/ values? **", func(c call) Value { return c.in.dictOf(c) }).attrs = map[string]Value{
+		"fromkeys": &Func{name: "fromkeys", call: func(in *interp, args []Value, kw *Dict) Value {
+			return in.fromKeys(in.bind("fromkeys", &keys, args, kw))
+		}},
+	}
+	def("cycler", "*", newCycler)
+	def("joiner", "sep?", newJoiner)
+	def("lipsum", "* **", func(c call) Value { return unrepeatable("lipsum")(c, nil) })
+	def("raise_exception", "message", func(c call) Value {
+		panic(&Error{Line: c.in.line, Msg: c.in.str(c.vals[0]).String(), Raised: true})
+	})
+	def("strftime_now", "format", func(c call) Value {
+		return c.in.own(wrote(strftime(c.in.now, c.text(0, "").String())))
 	})
 	return s
 })
 
+// checkName refuses names that Hugging Face refuses to keep in a namespace.
+func (in *interp) checkName(name Value) {
+	if t, ok := name.(Text); ok && strings.HasPrefix(t.String(), "_") {
+		in.fail("a namespace takes no attribute that begins with an underscore: %s", t.String())
+	}
+}
+
 func rangeOf(c call) Value {
-	start, stop, step := 0, c.int(0, "", 0), c.int(2, "", 1)
-	if len(c.args) == 0 {
-		c.in.fail("range needs a number")
+	in := c.in
+	at := func(i int, otherwise int64) *big.Int {
+		n, ok := bigInt(c.or(i, otherwise))
+		if !ok {
+			in.fail("range needs integers")
+		}
+		return n
 	}
-	if len(c.args) > 1 {
-		start, stop = stop, c.int(1, "", 0)
+	start, stop, step := at(0, 0), at(1, 0), at(2, 1)
+	if _, two := c.arg(1); !two {
+		start, stop = new(big.Int), start
 	}
-	if step == 0 {
-		c.in.fail("range step is zero")
+	if step.Sign() == 0 {
+		in.fail("range step is zero")
 	}
-	n := (stop - start + step - step/max(step, -step)) / step
-	if n > maxRange {
-		c.in.overLimit("range of %d is over the limit of %d", n, maxRange)
+	n := new(big.Int).Sub(stop, start) // how many steps there are, rounded up
+	n.Add(n, step)
+	n.Sub(n, big.NewInt(int64(step.Sign())))
+	n.Quo(n, step)
+	if n.Sign() < 0 {
+		n.SetInt64(0)
 	}
-	items := make([]Value, 0, max(n, 0))
-	for i := range n {
-		items = append(items, int64(start+i*step))
+	if n.Cmp(big.NewInt(maxRange)) > 0 {
+		in.overLimit("range of more than %d", maxRange)
 	}
-	return c.in.list(items)
+	l := &List{kind: rangeList, Items: make([]Value, n.Int64()), bounds: [3]int64{start.Int64(), stop.Int64(), step.Int64()}}
+	in.spend(len(l.Items) * valueCost)
+	x := new(big.Int).Set(start)
+	for i := range l.Items {
+		l.Items[i] = whole(new(big.Int).Set(x))
+		x.Add(x, step)
+	}
+	return l
 }
 
 // dictOf is dict(mapping or pairs, key=value ...).
 func (in *interp) dictOf(c call) *Dict {
 	out := &Dict{}
-	if len(c.args) > 0 {
-		if d, ok := c.args[0].(*Dict); ok {
-			for i, k := range d.keys {
-				in.setItem(out, k, d.vals[i])
+	switch v := c.or(0, Text{}).(type) {
+	case Undefined:
+		in.fail("%s is undefined, it is no mapping", v.Name)
+	case *Dict:
+		if v.ns {
+			in.fail("a namespace is no mapping")
+		}
+		out = in.copyDict(v)
+		out.Image = 0
+	default:
+		for _, p := range in.iterate(v) {
+			kv := in.iterate(p)
+			if len(kv) != 2 {
+				in.fail("dict needs pairs")
 			}
-		} else {
-			for _, p := range in.iterate(c.args[0]) {
-				kv := in.iterate(p)
-				if len(kv) != 2 {
-					in.fail("dict needs pairs")
-				}
-				in.setItem(out, kv[0], kv[1])
-			}
+			in.setItem(out, kv[0], kv[1])
 		}
 	}
-	for i, k := range c.kw.keys {
-		in.setItem(out, k, c.kw.vals[i])
+	if c.kw != nil {
+		for i, k := range c.kw.keys {
+			in.setItem(out, k, c.kw.vals[i])
+		}
 	}
 	return out
 }
 
-// strftime formats as C's function of that name in the C locale; "%-d" drops the leading zero, as in glibc.
-func strftime(t time.Time, format string) string {
-	layouts := map[byte]string{
-		'a': "Mon", 'A': "Monday", 'b': "Jan", 'B': "January", 'h': "Jan", 'c': "Mon Jan _2 15:04:05 2006", 'd': "02",
-		'D': "01/02/06", 'e': "_2", 'F': "2006-01-02", 'H': "15", 'I': "03", 'm': "01", 'M': "04", 'p': "PM", 'R': "15:04",
-		'S': "05", 'T': "15:04:05", 'x': "01/02/06", 'X': "15:04:05", 'y': "06", 'Y': "2006", 'z': "-0700", 'Z': "MST",
+// newCycler is jinja2.utils.Cycler.
+func newCycler(c call) Value {
+	if len(c.more) == 0 {
+		c.in.fail("at least one item has to be provided")
 	}
+	items, at, none := c.more, 0, takes("")
+	does := func(name string, f func() Value) Value {
+		return &Func{name: name, call: func(in *interp, args []Value, kw *Dict) Value { in.bind(name, &none, args, kw); return f() }}
+	}
+	return &object{typ: "Cycler", attr: func(name string) (Value, bool) {
+		switch name {
+		case "items":
+			return tuple(items...), true
+		case "pos":
+			return int64(at), true
+		case "current":
+			return items[at], true
+		case "next":
+			return does(name, func() Value { v := items[at]; at = (at + 1) % len(items); return v }), true
+		case "reset":
+			return does(name, func() Value { at = 0; return nil }), true
+		}
+		return nil, false
+	}}
+}
+
+// newJoiner is jinja2.utils.Joiner.
+func newJoiner(c call) Value {
+	sep, used, none := c.or(0, wrote(", ")), false, takes("")
+	return &object{
+		typ: "Joiner",
+		attr: func(name string) (Value, bool) {
+			switch name {
+			case "sep":
+				return sep, true
+			case "used":
+				return used, true
+			}
+			return nil, false
+		},
+		call: func(in *interp, args []Value, kw *Dict) Value {
+			in.bind("joiner", &none, args, kw)
+			if !used {
+				used = true
+				return Text{}
+			}
+			return sep
+		},
+	}
+}
+
+// layouts are strftime's conversions that package time has, in the C locale.
+var layouts = map[byte]string{
+	'a': "Mon", 'A': "Monday", 'b': "Jan", 'B': "January", 'h': "Jan", 'c': "Mon Jan _2 15:04:05 2006", 'd': "02", 'D': "01/02/06",
+	'e': "_2", 'F': "2006-01-02", 'H': "15", 'I': "03", 'm': "01", 'M': "04", 'p': "PM", 'P': "pm", 'r': "03:04:05 PM", 'R': "15:04",
+	'S': "05", 'T': "15:04:05", 'x': "01/02/06", 'X': "15:04:05", 'y': "06", 'Y': "2006",
+}
+
+// strftime formats a time without zone as Python does on glibc, in the C locale: - drops a number's padding, _ pads with blanks, 0 with zeros, ^ makes
+// capitals; E and O, for other calendars, change nothing.
+func strftime(t time.Time, format string) string {
 	var b strings.Builder
 	for i := 0; i < len(format); i++ {
-		if format[i] != '%' || i+1 >= len(format) {
+		if format[i] != '%' {
 			b.WriteByte(format[i])
 			continue
 		}
-		i++
-		bare := format[i] == '-' && i+1 < len(format)
-		if bare {
+		start, flag := i, byte(0)
+		for i++; i < len(format) && strings.IndexByte("-_0^#", format[i]) >= 0; i++ {
+			flag = format[i]
+		}
+		fits := "" // what may follow E or O
+		if i < len(format) && (format[i] == 'E' || format[i] == 'O') {
+			fits = map[byte]string{'E': "cCnpPrRtTuxXyYzZ%", 'O': "bBCdegGhHIjklmMnpPrRStTuUVwWyzZ%"}[format[i]]
 			i++
 		}
-		var s string
-		switch c := format[i]; {
-		case c == '%':
-			s = "%"
-		case c == 'j':
-			s = fmt.Sprintf("%03d", t.YearDay())
-		case c == 'f':
-			s = fmt.Sprintf("%06d", t.Nanosecond()/1000)
-		case c == 'u':
-			s = fmt.Sprint((int(t.Weekday())+6)%7 + 1)
-		case c == 'w':
-			s = fmt.Sprint(int(t.Weekday()))
-		case c == 's':
-			s = fmt.Sprint(t.Unix())
-		case layouts[c] != "":
-			s = t.Format(layouts[c])
-		default:
-			s = "%" + string(c)
+		if i >= len(format) {
+			b.WriteString(format[start:])
+			break
 		}
-		if bare {
-			if s = strings.TrimLeft(s, "0 "); s == "" {
-				s = "0"
-			}
+		s, ok := timePart(t, format[i])
+		if format[i] == 'f' && start != i-1 { // Python's own, which takes no flags
+			ok = false
+		}
+		if !ok || fits != "" && strings.IndexByte(fits, format[i]) < 0 {
+			s = format[start : i+1]
+		} else {
+			s = padded(s, flag)
 		}
 		b.WriteString(s)
 	}
 	return b.String()
+}
+
+// padded applies a flag of strftime.
+func padded(s string, flag byte) string {
+	number := s != "" && strings.Trim(s, "0123456789 ") == "" && strings.Trim(s, " ") != ""
+	switch {
+	case flag == '#' && (s == "AM" || s == "PM"):
+		return strings.ToLower(s)
+	case flag == '^' || flag == '#':
+		return strings.ToUpper(s)
+	case !number:
+		return s
+	case flag == '-' || flag == '_':
+		bare := strings.TrimLeft(s, "0 ")
+		if bare == "" {
+			bare = "0"
+		}
+		if flag == '_' {
+			return strings.Repeat(" ", len(s)-len(bare)) + bare
+		}
+		return bare
+	case flag == '0':
+		return strings.ReplaceAll(s, " ", "0")
+	}
+	return s
+}
+
+// timePart is one conversion of strftime.
+func timePart(t time.Time, c byte) (string, bool) {
+	year, week := t.ISOWeek()
+	day := int(t.Weekday())
+	hour := (t.Hour()+11)%12 + 1
+	switch c {
+	case '%':
+		return "%", true
+	case 'n':
+		return "\n", true
+	case 't':
+		return "\t", true
+	case 'C':
+		return fmt.Sprintf("%02d", t.Year()/100), true
+	case 'f':
+		return fmt.Sprintf("%06d", t.Nanosecond()/1000), true
+	case 'g':
+		return fmt.Sprintf("%02d", year%100), true
+	case 'G':
+		return fmt.Sprint(year), true
+	case 'j':
+		return fmt.Sprintf("%03d", t.YearDay()), true
+	case 'k':
+		return fmt.Sprintf("%2d", t.Hour()), true
+	case 'l':
+		return fmt.Sprintf("%2d", hour), true
+	case 's':
+		return fmt.Sprint(t.Unix()), true
+	case 'u':
+		return fmt.Sprint((day+6)%7 + 1), true
+	case 'U':
+		return fmt.Sprintf("%02d", (t.YearDay()+6-day)/7), true
+	case 'V':
+		return fmt.Sprintf("%02d", week), true
+	case 'w':
+		return fmt.Sprint(day), true
+	case 'W':
+		return fmt.Sprintf("%02d", (t.YearDay()+6-(day+6)%7)/7), true
+	case 'z', 'Z': // a time without zone
+		return "", true
+	}
+	layout, ok := layouts[c]
+	if !ok {
+		return "", false
+	}
+	return t.Format(layout), true
 }

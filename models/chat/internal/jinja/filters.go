@@ -3,256 +3,325 @@ package jinja
 import (
 	"math"
 	"slices"
-	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
-// call holds the arguments of a filter or method.
-type call struct {
-	in   *interp
-	args []Value
-	kw   *Dict
+// filter is what follows a bar.
+type filter struct {
+	sig  signature // without the value
+	call func(c call, v Value) Value
 }
 
-// arg is the i-th argument or the one of that name.
-func (c call) arg(i int, name string) (Value, bool) {
-	if i < len(c.args) {
-		return c.args[i], true
-	}
-	if name == "" {
-		return nil, false
-	}
-	return c.kw.get(name)
-}
-
-func (c call) text(i int, name string, absent Text) Text {
-	v, ok := c.arg(i, name)
-	if !ok || v == nil {
-		return absent
-	}
-	t, ok := v.(Text)
-	if !ok {
-		c.in.fail("argument %s is %s, not a string", name, typeName(v))
-	}
-	return t
-}
-
-func (c call) int(i int, name string, absent int) int {
-	v, ok := c.arg(i, name)
-	if !ok || v == nil {
-		return absent
-	}
-	n, ok := integer(v)
-	if !ok || n > math.MaxInt32 || n < math.MinInt32 {
-		c.in.fail("argument %s is no small integer", name)
-	}
-	return int(n)
-}
-
-func (c call) flag(i int, name string) bool {
-	v, _ := c.arg(i, name)
-	return truth(v)
-}
-
-type filterFunc func(c call, v Value) Value
-
-// filters by name. The table is filled in init, as entries that run other filters refer to it.
-var filters map[string]filterFunc
+// filters by name: all of Jinja 3.1, with Hugging Face's tojson. The table is filled in init, as entries that run other filters refer to it.
+var filters map[string]filter
 
 func init() {
-	filters = map[string]filterFunc{
-		"abs": func(c call, v Value) Value {
-			if c.in.less(v, int64(0), 0) {
-				return c.in.arith("-", int64(0), v)
-			}
-			return c.in.arith("+", int64(0), v)
-		},
-		"attr":       func(c call, v Value) Value { return c.in.attr(v, c.text(0, "name", Text{}).String()) },
-		"batch":      filterBatch,
-		"capitalize": func(c call, v Value) Value { return capitalize(c.in.str(v)) },
-		"count":      filterLength,
-		"d":          filterDefault,
-		"default":    filterDefault,
-		"dictsort":   filterDictSort,
-		"e":          filterEscape,
-		"escape":     filterEscape,
-		"first":      func(c call, v Value) Value { return c.in.end(v, false) },
-		"float": func(c call, v Value) Value {
-			if f, ok := c.in.toFloat(v); ok {
-				return f
-			}
-			if d, ok := c.arg(0, "default"); ok {
-				return d
-			}
-			return 0.0
-		},
-		"format": func(c call, v Value) Value {
-			if len(c.kw.keys) > 0 {
-				return c.in.format(c.in.str(v), c.kw)
-			}
-			return c.in.format(c.in.str(v), &List{Items: c.args, Tuple: true})
-		},
-		"indent":     filterIndent,
-		"int":        filterInt,
-		"items":      filterItems,
-		"join":       filterJoin,
-		"last":       func(c call, v Value) Value { return c.in.end(v, true) },
-		"length":     filterLength,
-		"list":       func(c call, v Value) Value { return c.in.list(slices.Clone(c.in.iterate(v))) },
-		"lower":      func(c call, v Value) Value { return c.in.str(v).mapSpans(strings.ToLower) },
-		"map":        filterMap,
-		"max":        func(c call, v Value) Value { return extreme(c, v, true) },
-		"min":        func(c call, v Value) Value { return extreme(c, v, false) },
-		"reject":     func(c call, v Value) Value { return choose(c, v, false, false) },
-		"rejectattr": func(c call, v Value) Value { return choose(c, v, true, false) },
-		"replace": func(c call, v Value) Value {
-			old, repl := c.in.argStr(c, 0), c.in.argStr(c, 1)
-			return c.in.replace(c.in.str(v), old, repl, c.int(2, "count", -1))
-		},
-		"reverse": func(c call, v Value) Value {
-			items := slices.Clone(c.in.iterate(v))
-			slices.Reverse(items)
-			if _, ok := v.(Text); ok {
-				return c.in.join(items, Text{})
-			}
-			return c.in.list(items)
-		},
-		"round":      filterRound,
-		"safe":       func(c call, v Value) Value { return c.in.str(v) },
-		"select":     func(c call, v Value) Value { return choose(c, v, false, true) },
-		"selectattr": func(c call, v Value) Value { return choose(c, v, true, true) },
-		"sort":       filterSort,
-		"string":     func(c call, v Value) Value { return c.in.str(v) },
-		"sum":        filterSum,
-		"title":      func(c call, v Value) Value { return titleFilter(c.in.str(v)) },
-		"tojson":     filterToJSON,
-		"trim": func(c call, v Value) Value {
-			return strip(c.in.str(v), c.text(0, "chars", Text{}).String(), true, true)
-		},
-		"unique":    filterUnique,
-		"upper":     func(c call, v Value) Value { return c.in.str(v).mapSpans(strings.ToUpper) },
-		"wordcount": func(c call, v Value) Value { return int64(len(strings.Fields(c.in.str(v).String()))) },
+	filters = map[string]filter{
+		"abs":            {takes(""), filterAbs},
+		"attr":           {takes("name"), filterAttr},
+		"batch":          {takes("linecount fill_with?"), filterBatch},
+		"capitalize":     {takes(""), func(c call, v Value) Value { return capitalize(c.in.soft(v)) }},
+		"center":         {takes("width?"), filterCenter},
+		"count":          {takes(""), filterLength},
+		"d":              {takes("default_value? boolean?"), filterDefault},
+		"default":        {takes("default_value? boolean?"), filterDefault},
+		"dictsort":       {takes("case_sensitive? by? reverse?"), filterDictSort},
+		"e":              {takes(""), func(c call, v Value) Value { return c.in.escape(v) }},
+		"escape":         {takes(""), func(c call, v Value) Value { return c.in.escape(v) }},
+		"filesizeformat": {takes("binary?"), filterFileSize},
+		"first":          {takes(""), filterFirst},
+		"float":          {takes("default?"), filterFloat},
+		"forceescape":    {takes(""), func(c call, v Value) Value { return c.in.escape(c.in.str(v)) }},
+		"format":         {takes("* **"), filterFormat},
+		"groupby":        {takes("attribute default? case_sensitive?"), filterGroupBy},
+		"indent":         {takes("width? first? blank?"), filterIndent},
+		"int":            {takes("default? base?"), filterInt},
+		"items":          {takes(""), filterItems},
+		"join":           {takes("d? attribute?"), filterJoin},
+		"last":           {takes(""), filterLast},
+		"length":         {takes(""), filterLength},
+		"list":           {takes(""), func(c call, v Value) Value { return c.in.list(slices.Clone(c.in.iterate(v))) }},
+		"lower":          {takes(""), func(c call, v Value) Value { return c.in.soft(v).mapSpans(lower) }},
+		"map":            {takes("* **"), filterMap},
+		"max":            {takes("case_sensitive? attribute?"), func(c call, v Value) Value { return extreme(c, v, true) }},
+		"min":            {takes("case_sensitive? attribute?"), func(c call, v Value) Value { return extreme(c, v, false) }},
+		"pprint":         {takes(""), filterPPrint},
+		"random":         {takes(""), unrepeatable("random")},
+		"reject":         {takes("* **"), func(c call, v Value) Value { return choose(c, v, false, false) }},
+		"rejectattr":     {takes("* **"), func(c call, v Value) Value { return choose(c, v, true, false) }},
+		"replace":        {takes("old new count?"), filterReplace},
+		"reverse":        {takes(""), filterReverse},
+		"round":          {takes("precision? method?"), filterRound},
+		"safe":           {takes(""), func(c call, v Value) Value { return c.in.soft(v).marked() }},
+		"select":         {takes("* **"), func(c call, v Value) Value { return choose(c, v, false, true) }},
+		"selectattr":     {takes("* **"), func(c call, v Value) Value { return choose(c, v, true, true) }},
+		"slice":          {takes("slices fill_with?"), filterSlice},
+		"sort":           {takes("reverse? case_sensitive? attribute?"), filterSort},
+		"string":         {takes(""), func(c call, v Value) Value { return c.in.soft(v) }},
+		"striptags":      {takes(""), filterStripTags},
+		"sum":            {takes("attribute? start?"), filterSum},
+		"title":          {takes(""), func(c call, v Value) Value { return titleFilter(c.in.soft(v)) }},
+		"tojson":         {takes("ensure_ascii? indent? separators? sort_keys?"), filterToJSON},
+		"trim":           {takes("chars?"), filterTrim},
+		"truncate":       {takes("length? killwords? end? leeway?"), filterTruncate},
+		"unique":         {takes("case_sensitive? attribute?"), filterUnique},
+		"upper":          {takes(""), func(c call, v Value) Value { return c.in.soft(v).mapSpans(upper) }},
+		"urlencode":      {takes(""), filterURLEncode},
+		"urlize":         {takes("trim_url_limit? nofollow? target? rel? extra_schemes?"), filterURLize},
+		"wordcount":      {takes(""), filterWordCount},
+		"wordwrap":       {takes("width? break_long_words? wrapstring? break_on_hyphens?"), filterWordWrap},
+		"xmlattr":        {takes("autospace?"), filterXMLAttr},
+	}
+}
+
+// unrepeatable refuses what gives another result each time.
+func unrepeatable(name string) func(call, Value) Value {
+	return func(c call, _ Value) Value {
+		c.in.fail("%s is refused: a prompt must be the same each time", name)
+		return nil
 	}
 }
 
 func (in *interp) filter(name string, v Value, args []Value, kw *Dict) Value {
-	f := filters[name]
-	if f == nil {
+	f, ok := filters[name]
+	if !ok {
 		in.fail("no filter named %q", name)
 	}
 	if t, ok := v.(Text); ok {
 		in.work(t)
 	}
-	out := f(call{in, args, kw}, v)
+	out := f.call(in.bind(name, &f.sig, args, kw), v)
 	if t, ok := out.(Text); ok {
 		return in.own(t)
 	}
 	return out
 }
 
-func (in *interp) filterChain(fs []filterExpr, v Value, sc *scope) Value {
+func (in *interp) filterChain(fs []*filterExpr, v Value, sc *scope) Value {
 	for _, f := range fs {
-		args, kw := in.args(f.args, sc)
+		args, kw := in.args(&f.args, sc)
 		v = in.filter(f.name, v, args, kw)
 	}
 	return v
 }
 
-// argStr is the i-th argument as a string, whatever it is.
-func (in *interp) argStr(c call, i int) Text {
-	v, ok := c.arg(i, "")
-	if !ok {
-		in.fail("argument %d is missing", i+1)
-	}
-	return in.str(v)
-}
-
 func filterDefault(c call, v Value) Value {
 	_, undefined := v.(Undefined)
-	if undefined || c.flag(1, "boolean") && !truth(v) {
-		if d, ok := c.arg(0, "default_value"); ok {
-			return d
-		}
-		return Text{}
+	if undefined || c.flag(1) && !truth(v) {
+		return c.or(0, Text{})
 	}
 	return v
 }
 
-func (in *interp) toFloat(v Value) (float64, bool) {
-	if f, ok := number(v); ok {
-		return f, true
+func filterAbs(c call, v Value) Value {
+	if !isNumber(v) {
+		c.in.fail("bad operand type for abs(): %s", typeName(v))
 	}
-	if t, ok := v.(Text); ok {
-		f, err := strconv.ParseFloat(strings.TrimSpace(t.String()), 64)
-		return f, err == nil
+	if f, ok := v.(float64); ok {
+		return math.Abs(f)
 	}
-	return 0, false
+	if c.in.less(v, int64(0), false, 0) {
+		return c.in.negative(v)
+	}
+	return c.in.positive(v)
+}
+
+// filterAttr is an attribute and never an item.
+func filterAttr(c call, v Value) Value {
+	name := c.text(0, "").String()
+	if d, ok := v.(*Dict); ok && d.ns {
+		return c.in.attr(v, name)
+	}
+	switch x := v.(type) {
+	case Undefined:
+		c.in.fail("%s is undefined, it has no %s", x.Name, name)
+	case *loop:
+		return c.in.attr(v, name)
+	}
+	if x, ok := c.in.attribute(v, name); ok {
+		return x
+	}
+	return Undefined{name}
+}
+
+func filterFloat(c call, v Value) Value {
+	switch v := v.(type) {
+	case Undefined:
+		c.in.fail("%s is undefined, it is no number", v.Name)
+	case Text:
+		if f, ok := parseFloat(v.String()); ok {
+			return f
+		}
+		return c.or(0, 0.0)
+	}
+	if isNumber(v) {
+		return c.in.mustFloat(v)
+	}
+	return c.or(0, 0.0)
 }
 
 func filterInt(c call, v Value) Value {
-	if t, ok := v.(Text); ok {
-		if n, err := strconv.ParseInt(strings.TrimSpace(t.String()), c.int(1, "base", 10)%37, 64); err == nil {
+	otherwise := c.or(0, int64(0))
+	switch v := v.(type) {
+	case Undefined:
+		c.in.fail("%s is undefined, it is no number", v.Name)
+	case Text:
+		if n, ok := parseInt(v.String(), c.int(1, 10)); ok {
 			return n
 		}
+		if f, ok := parseFloat(v.String()); ok && !math.IsInf(f, 0) && !math.IsNaN(f) {
+			return c.in.truncate(f)
+		}
+	case float64:
+		if math.IsNaN(v) {
+			return otherwise
+		}
+		return c.in.truncate(v)
+	default:
+		if isNumber(v) {
+			return c.in.positive(v)
+		}
 	}
-	if i, ok := integer(v); ok {
-		return i
-	}
-	if f, ok := c.in.toFloat(v); ok && math.Abs(f) < 1<<62 {
-		return int64(f)
-	}
-	if d, ok := c.arg(0, "default"); ok {
-		return d
-	}
-	return int64(0)
+	return otherwise
 }
 
 func filterRound(c call, v Value) Value {
-	f, ok := number(v)
-	if !ok {
-		c.in.fail("round needs a number, not %s", typeName(v))
+	in := c.in
+	precision := int64(c.int(0, 0))
+	method := c.text(1, "common").String()
+	if method == "common" {
+		return in.round(v, precision)
 	}
-	scale := math.Pow(10, float64(c.int(0, "precision", 0)))
-	switch c.text(1, "method", Text{}).String() {
-	case "ceil":
-		return math.Ceil(f*scale) / scale
-	case "floor":
-		return math.Floor(f*scale) / scale
+	if method != "ceil" && method != "floor" {
+		in.fail("the method of round must be common, ceil or floor")
 	}
-	if r := math.RoundToEven(f*scale) / scale; !math.IsNaN(r) && !math.IsInf(r, 0) {
-		return r
+	scale := in.arith("**", int64(10), precision)
+	x := in.arith("*", v, scale)
+	if f, ok := x.(float64); ok {
+		if method == "ceil" {
+			f = math.Ceil(f)
+		} else {
+			f = math.Floor(f)
+		}
+		x = in.truncate(f)
 	}
-	return f
+	return in.arith("/", x, scale)
 }
 
-// filterEscape is HTML escaping as markupsafe does it.
-func filterEscape(c call, v Value) Value {
-	r := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "'", "&#39;", `"`, "&#34;")
-	return c.in.str(v).mapSpans(r.Replace)
+func filterFormat(c call, v Value) Value {
+	t := c.in.soft(v)
+	switch {
+	case c.kw != nil && len(c.more) > 0:
+		c.in.fail("format takes arguments by position or by name, not both")
+	case c.kw != nil:
+		return c.in.percent(t, c.kw)
+	}
+	return c.in.percent(t, tuple(c.more...))
+}
+
+func filterTrim(c call, v Value) Value {
+	t := c.in.soft(v)
+	set := ""
+	if _, ok := c.given(0); ok {
+		if set = c.text(0, "").String(); set == "" {
+			return t
+		}
+	}
+	return strip(t, set, true, true)
+}
+
+func filterReplace(c call, v Value) Value {
+	in := c.in
+	count := -1
+	if _, ok := c.given(2); ok {
+		count = c.int(2, -1)
+	}
+	if !in.autoescape {
+		return in.replace(in.str(v), in.str(c.vals[0]), in.str(c.vals[1]), count)
+	}
+	s, old, repl := in.soft(v), in.soft(c.vals[0]), in.soft(c.vals[1])
+	if old.markup || repl.markup && !s.markup {
+		s = in.escape(s)
+	}
+	if s.markup {
+		repl = in.escape(repl)
+	}
+	out := in.replace(s, old, repl, count)
+	out.markup = s.markup
+	return out
+}
+
+func filterCenter(c call, v Value) Value {
+	w := c.int(0, 80)
+	c.in.fits(max(w, 0))
+	return pad(c.in.soft(v), w, ' ', true, true, false)
 }
 
 func filterIndent(c call, v Value) Value {
-	pad, ok := Text{}, false
-	if w, given := c.arg(0, "width"); given {
-		pad, ok = w.(Text)
-	}
+	t, ok := v.(Text)
 	if !ok {
-		n := max(c.int(0, "width", 4), 0)
-		c.in.fits(n)
-		pad = NewText(strings.Repeat(" ", n), Source{})
+		c.in.fail("indent needs a string, not %s", typeName(v))
 	}
-	newline := NewText("\n", Source{})
+	prefix, ok := c.or(0, int64(4)).(Text)
+	if !ok {
+		n := max(c.int(0, 4), 0)
+		c.in.fits(n)
+		prefix = wrote(strings.Repeat(" ", n))
+	}
+	newline := wrote("\n")
 	var b builder
-	for i, line := range splitLines(Concat(c.in.str(v), newline), false) {
+	for i, line := range splitLines(Concat(t, newline), false) {
 		c.in.step()
 		if i > 0 {
 			b.text(newline)
 		}
-		if i == 0 && c.flag(1, "first") || i > 0 && (line.Len() > 0 || c.flag(2, "blank")) {
-			b.text(pad)
+		if i == 0 && c.flag(1) || i > 0 && (line.Len() > 0 || c.flag(2)) {
+			b.text(prefix)
 		}
 		b.text(line)
 		c.in.fits(b.size)
 	}
-	return b.done()
+	out := b.done()
+	out.markup = t.markup
+	return out
+}
+
+func filterTruncate(c call, v Value) Value {
+	in := c.in
+	length, end := c.int(0, 255), c.text(2, "...")
+	leeway := 5
+	if _, ok := c.given(3); ok {
+		leeway = c.int(3, 5)
+	}
+	short := utf8.RuneCountInString(end.String())
+	if length < short || leeway < 0 {
+		in.fail("truncate needs a length of %d at least, and a leeway that is not negative", short)
+	}
+	if in.length(v) <= length+leeway {
+		return v
+	}
+	t, ok := v.(Text)
+	if !ok {
+		in.fail("truncate needs a string, not %s", typeName(v))
+	}
+	s := t.String()
+	t = t.slice(0, runeOffset(s, length-short))
+	if !c.flag(1) {
+		if i := strings.LastIndexByte(t.String(), ' '); i >= 0 {
+			t = t.slice(0, i)
+		}
+	}
+	return in.add(t, end)
+}
+
+func filterWordCount(c call, v Value) Value {
+	n, inside := int64(0), false
+	for _, r := range c.in.soft(v).String() {
+		if isWord(r) && !inside {
+			n++
+		}
+		inside = isWord(r)
+	}
+	return n
 }

@@ -64,6 +64,11 @@ type interp struct {
 	depth, calls  int
 	line          int
 	image         int32 // the image item whose loop iteration runs
+	autoescape    bool  // printed values are escaped
+	volatile      bool  // by a value that is no literal: then jinja2 does not escape what ~ joins
+	constant      bool  // what is evaluated has no variables: see printStmt
+	blocks        map[string]*blockStmt
+	top           *scope
 	out           *builder
 	printedMarked bool
 }
@@ -92,12 +97,13 @@ func (p *Program) Run(ctx context.Context, vars *Dict, opts Options) (res Result
 		}
 	}()
 	in.look()
-	top := &scope{vars: map[string]Value{}, parent: builtins()}
+	in.top = &scope{parent: builtins()}
 	for i, k := range vars.keys {
-		top.vars[k.(Text).String()] = vars.vals[i]
+		in.top.set(k.(Text).String(), vars.vals[i])
 	}
+	in.blocks = p.blocks
 	// Jinja keeps the caller's variables and the template's own in one namespace.
-	in.exec(p.body, top)
+	in.exec(p.body, in.top)
 	return Result{in.out.done(), in.printedMarked}, nil
 }
 
@@ -141,6 +147,12 @@ func (in *interp) spend(n int) {
 	in.workOn(n)
 }
 
+// workOnSpans counts the work of finding a place in a text.
+func (in *interp) workOnSpans(t Text) {
+	in.steps += len(t.spans) / 16
+	in.step()
+}
+
 // work counts an operation over a string.
 func (in *interp) work(t Text) { in.workOn(t.size) }
 
@@ -159,9 +171,11 @@ func (in *interp) own(t Text) Text {
 }
 
 // list makes a list and charges it.
-func (in *interp) list(items []Value) *List {
+func (in *interp) list(items []Value) *List { return in.listOf(plainList, items) }
+
+func (in *interp) listOf(kind listKind, items []Value) *List {
 	in.spend(len(items) * valueCost)
-	return &List{Items: items}
+	return &List{Items: items, kind: kind}
 }
 
 // deep bounds the recursion over a value's nesting.
@@ -202,263 +216,4 @@ func (in *interp) nested(f func()) {
 	}
 	f()
 	in.calls--
-}
-
-// scope holds variables; an inner one hides the outer.
-type scope struct {
-	vars   map[string]Value
-	parent *scope
-}
-
-func (s *scope) get(name string) (Value, bool) {
-	for ; s != nil; s = s.parent {
-		if v, ok := s.vars[name]; ok {
-			return v, true
-		}
-	}
-	return nil, false
-}
-
-func (s *scope) inner() *scope { return &scope{vars: map[string]Value{}, parent: s} }
-
-// flow says how a row of statements ended.
-type flow uint8
-
-const (
-	flowOn flow = iota
-	flowBreak
-	flowContinue
-)
-
-func (in *interp) exec(body []stmt, sc *scope) flow {
-	for _, s := range body {
-		in.step()
-		if f := in.execOne(s, sc); f != flowOn {
-			return f
-		}
-	}
-	return flowOn
-}
-
-func (in *interp) execOne(s stmt, sc *scope) flow {
-	switch s := s.(type) {
-	case textStmt:
-		in.write(NewText(s.text, Source{}))
-	case printStmt:
-		in.line = s.line
-		in.write(in.str(in.eval(s.x, sc)))
-	case ifStmt:
-		in.line = s.line
-		for i, t := range s.tests {
-			if truth(in.eval(t, sc)) {
-				return in.exec(s.bodies[i], sc)
-			}
-		}
-		if len(s.bodies) > len(s.tests) {
-			return in.exec(s.bodies[len(s.tests)], sc)
-		}
-	case forStmt:
-		in.line = s.line
-		in.forLoop(&s, in.eval(s.iter, sc), sc, 1)
-	case setStmt:
-		in.line = s.line
-		if s.value != nil {
-			in.assign(s.target, in.eval(s.value, sc), sc)
-			break
-		}
-		var f flow
-		t := in.capture(func() { f = in.exec(s.body, sc.inner()) })
-		in.assign(s.target, in.filterChain(s.filters, in.own(t), sc), sc)
-		return f
-	case *macroStmt:
-		sc.vars[s.name] = in.macro(s, sc)
-	case callStmt:
-		in.line = s.line
-		in.write(in.str(in.callWith(s.call, sc, in.macro(s.body, sc))))
-	case filterStmt:
-		in.line = s.line
-		var f flow
-		t := in.capture(func() { f = in.exec(s.body, sc.inner()) })
-		in.write(in.str(in.filterChain(s.filters, in.own(t), sc)))
-		return f
-	case withStmt:
-		in.line = s.line
-		inner := sc.inner()
-		for i, t := range s.targets {
-			in.assign(t, in.eval(s.values[i], sc), inner)
-		}
-		return in.exec(s.body, inner)
-	case scopeStmt:
-		return in.exec(s.body, sc.inner())
-	case breakStmt:
-		return flowBreak
-	case continueStmt:
-		return flowContinue
-	}
-	return flowOn
-}
-
-func (in *interp) assign(t target, v Value, sc *scope) {
-	switch {
-	case t.many != nil:
-		items := in.iterate(v)
-		if len(items) != len(t.many) {
-			in.fail("cannot unpack %d values into %d names", len(items), len(t.many))
-		}
-		for i, t := range t.many {
-			in.assign(t, items[i], sc)
-		}
-	case t.attr != "":
-		obj, _ := sc.get(t.name)
-		ns, ok := obj.(*Dict)
-		if !ok || !ns.ns {
-			in.fail("cannot assign attribute on non-namespace object %s", t.name)
-		}
-		in.spend(valueCost)
-		ns.Set(t.attr, v)
-	default:
-		sc.vars[t.name] = v
-	}
-}
-
-// forLoop runs a for statement over v.
-func (in *interp) forLoop(s *forStmt, v Value, sc *scope, depth int64) {
-	items := in.iterate(v)
-	if s.test != nil {
-		var kept []Value
-		for _, x := range items {
-			in.step()
-			inner := sc.inner()
-			in.assign(s.target, x, inner)
-			if truth(in.eval(s.test, inner)) {
-				kept = append(kept, x)
-			}
-		}
-		items = kept
-	}
-	if len(items) == 0 {
-		in.exec(s.other, sc)
-		return
-	}
-	loop := &loop{items: items, depth: depth}
-	if s.recursive {
-		loop.again = func(v Value) Value {
-			var t Text
-			in.nested(func() { t = in.capture(func() { in.forLoop(s, v, sc, depth+1) }) })
-			return in.own(t)
-		}
-	}
-	saved := in.image
-	for i, x := range items {
-		in.step()
-		if d, ok := x.(*Dict); ok && d.Image > 0 {
-			in.image = d.Image
-		}
-		inner := sc.inner()
-		inner.vars["loop"] = loop
-		loop.at = i
-		in.assign(s.target, x, inner)
-		f := in.exec(s.body, inner)
-		in.image = saved
-		if f == flowBreak {
-			break
-		}
-	}
-}
-
-// loop is the variable of that name.
-type loop struct {
-	items []Value
-	at    int
-	depth int64
-	last  Value // what changed() saw
-	seen  bool
-	again func(Value) Value
-}
-
-func (l *loop) attr(name string) Value {
-	n, i := int64(len(l.items)), int64(l.at)
-	neighbour := func(at int64) Value {
-		if at < 0 || at >= n {
-			return Undefined{name}
-		}
-		return l.items[at]
-	}
-	switch name {
-	case "index":
-		return i + 1
-	case "index0":
-		return i
-	case "revindex":
-		return n - i
-	case "revindex0":
-		return n - i - 1
-	case "first":
-		return i == 0
-	case "last":
-		return i == n-1
-	case "length":
-		return n
-	case "depth":
-		return l.depth
-	case "depth0":
-		return l.depth - 1
-	case "previtem":
-		return neighbour(i - 1)
-	case "nextitem":
-		return neighbour(i + 1)
-	case "cycle":
-		return &Func{"cycle", func(in *interp, args []Value, _ *Dict) Value {
-			if len(args) == 0 {
-				in.fail("cycle needs a value")
-			}
-			return args[l.at%len(args)]
-		}}
-	case "changed":
-		return &Func{"changed", func(in *interp, args []Value, _ *Dict) Value {
-			v := Value(in.list(args))
-			same := l.seen && in.equal(v, l.last, 0)
-			l.last, l.seen = v, true
-			return !same
-		}}
-	}
-	return Undefined{"loop." + name}
-}
-
-// macro makes a macro callable; its body sees the scope it stands in.
-func (in *interp) macro(s *macroStmt, sc *scope) *Func {
-	return &Func{s.name, func(in *interp, args []Value, kw *Dict) Value {
-		if len(args) > len(s.params) {
-			in.fail("macro %s takes not more than %d arguments", s.name, len(s.params))
-		}
-		inner := sc.inner()
-		used := 0
-		for i, name := range s.params {
-			v, named := kw.get(name)
-			switch required := len(s.params) - len(s.defaults); {
-			case i < len(args):
-				if named {
-					in.fail("macro %s got %s twice", s.name, name)
-				}
-				v = args[i]
-			case named:
-				used++
-			case i >= required:
-				v = in.eval(s.defaults[i-required], inner)
-			default:
-				v = Undefined{name}
-			}
-			inner.vars[name] = v
-		}
-		if caller, ok := kw.get("caller"); ok {
-			inner.vars["caller"] = caller
-			used++
-		}
-		if used < len(kw.keys) {
-			in.fail("macro %s got an argument by a name it does not know", s.name)
-		}
-		var t Text
-		in.nested(func() { t = in.capture(func() { in.exec(s.body, inner) }) })
-		return in.own(t)
-	}}
 }

@@ -7,32 +7,40 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/big"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf16"
 )
 
 // filterToJSON is Hugging Face's tojson: json.dumps(x, ensure_ascii=False, indent=None, separators=None,
 // sort_keys=False), with no HTML escaping. The result counts as data where the value held any.
 func filterToJSON(c call, v Value) Value {
-	w := jsonWriter{in: c.in, item: ", ", key: ": ", ascii: c.flag(0, "ensure_ascii"), sorted: c.flag(3, "sort_keys")}
-	if ind, ok := c.arg(1, "indent"); ok && ind != nil {
+	w := jsonWriter{in: c.in, item: ", ", key: ": ", ascii: c.flag(0), sorted: c.flag(3)}
+	if ind, ok := c.given(1); ok {
 		w.pretty = true
 		w.item = ","
 		if t, ok := ind.(Text); ok {
 			w.indent = t.String()
 		} else {
-			n := max(c.int(1, "indent", 0), 0)
+			n := max(c.int(1, 0), 0)
 			c.in.fits(n)
 			w.indent = strings.Repeat(" ", n)
 		}
 	}
-	if s, ok := c.arg(2, "separators"); ok && s != nil {
+	if s, ok := c.given(2); ok {
 		pair := c.in.iterate(s)
 		if len(pair) != 2 {
 			c.in.fail("separators must be two strings")
 		}
-		w.item, w.key = c.in.str(pair[0]).String(), c.in.str(pair[1]).String()
+		for i, to := range []*string{&w.item, &w.key} {
+			t, ok := pair[i].(Text)
+			if !ok {
+				c.in.fail("separators must be two strings")
+			}
+			*to = t.String()
+		}
 	}
 	w.write(v, 0)
 	src := Source{}
@@ -60,8 +68,12 @@ func (w *jsonWriter) write(v Value, depth int) {
 		w.b.WriteString("null")
 	case bool:
 		w.b.WriteString(strconv.FormatBool(v))
-	case int64:
-		w.b.WriteString(strconv.FormatInt(v, 10))
+	case int64, *big.Int:
+		s, err := decimal(v)
+		if err != nil {
+			w.in.fail("%v cannot be printed", err)
+		}
+		w.b.WriteString(s)
 	case float64:
 		switch {
 		case math.IsNaN(v):
@@ -73,8 +85,12 @@ func (w *jsonWriter) write(v Value, depth int) {
 		}
 	case Text:
 		w.data = w.data || v.dominant().Kind != Template
+		w.in.fits(w.b.Len() + v.Len())
 		w.str(v.String())
 	case *List:
+		if v.kind > tupleList {
+			w.in.fail("%s is not JSON serializable", typeName(v))
+		}
 		if v.Marked {
 			w.in.printedMarked = true
 		}
@@ -120,6 +136,11 @@ func (w *jsonWriter) dict(v *Dict, depth int) {
 	if w.sorted {
 		slices.SortStableFunc(order, func(a, b int) int { return w.in.order(v.keys[a], v.keys[b]) })
 	}
+	for _, k := range v.keys {
+		if _, ok := k.(Text); !ok && k != nil && !isNumber(k) {
+			w.in.fail("keys must be str, int, float, bool or None, not %s", typeName(k))
+		}
+	}
 	w.row("{}", len(order), depth, func(i int) {
 		switch k := v.keys[order[i]].(type) {
 		case Text:
@@ -153,10 +174,10 @@ func (w *jsonWriter) str(s string) {
 		case r == '\f':
 			w.b.WriteString(`\f`)
 		case r < 0x20 || w.ascii && r >= 0x7f && r < 0x10000:
-			w.b.WriteString(`\u` + hex(r, 4))
+			fmt.Fprintf(&w.b, `\u%04x`, r)
 		case w.ascii && r >= 0x10000:
-			r -= 0x10000
-			w.b.WriteString(`\u` + hex(0xd800+r>>10, 4) + `\u` + hex(0xdc00+r&0x3ff, 4))
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&w.b, `\u%04x\u%04x`, high, low)
 		default:
 			w.b.WriteRune(r)
 		}
@@ -164,8 +185,8 @@ func (w *jsonWriter) str(s string) {
 	w.b.WriteByte('"')
 }
 
-// FromJSON turns JSON into a value whose strings count as data; objects keep the order of their keys. Numbers without
-// fraction and exponent are integers, as in Python.
+// FromJSON turns JSON into a value whose strings count as data; objects keep the order of their keys. Numbers are
+// read as Python reads them.
 func FromJSON(raw []byte) (Value, error) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
@@ -177,6 +198,25 @@ func FromJSON(raw []byte) (Value, error) {
 		return nil, errors.New("more than one JSON value")
 	}
 	return v, nil
+}
+
+// parseNumber reads a number as Python's json does: without fraction and exponent it is an integer of any size, and a float may be infinite.
+func parseNumber(s string) (Value, error) {
+	if strings.ContainsAny(s, ".eE") {
+		f, err := strconv.ParseFloat(s, 64)
+		if err != nil && !errors.Is(err, strconv.ErrRange) {
+			return nil, err
+		}
+		return f, nil
+	}
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return n, nil
+	}
+	n, ok := parseInt(s, 10)
+	if !ok {
+		return nil, errDigits
+	}
+	return n, nil
 }
 
 func decode(d *json.Decoder, depth int) (Value, error) {
@@ -196,10 +236,7 @@ func decode(d *json.Decoder, depth int) (Value, error) {
 	case string:
 		return NewText(tok, data), nil
 	case json.Number:
-		if n, err := strconv.ParseInt(tok.String(), 10, 64); err == nil {
-			return n, nil
-		}
-		return tok.Float64()
+		return parseNumber(tok.String())
 	case json.Delim:
 		if tok == '[' {
 			l := &List{}

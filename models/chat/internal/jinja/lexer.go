@@ -2,6 +2,7 @@ package jinja
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -184,7 +185,7 @@ func (l *lexer) raw(n int) error {
 		sign = '-'
 	}
 	l.advance(n)
-	l.trimAfter(sign, true)
+	l.trimAfter(sign, false) // jinja2 keeps the newline here
 	body := l.src[l.pos:]
 	for at := 0; ; {
 		i := strings.Index(body[at:], "{%")
@@ -207,7 +208,8 @@ func (l *lexer) raw(n int) error {
 			closing, s = s[0], s[1:]
 		}
 		if !strings.HasPrefix(s, "%}") {
-			return l.errorf("malformed endraw")
+			at += i + 2
+			continue
 		}
 		if kept := l.trimBefore(text, '%', open); kept != "" {
 			l.emit(tokText, kept)
@@ -295,36 +297,22 @@ func operator(s string) string {
 	return ""
 }
 
+// Numbers, as jinja2.lexer has them. A float does not follow a dot.
+var (
+	floatToken = regexp.MustCompile(`^(?i)(?:\d+_)*\d+(?:(?:\.(?:\d+_)*\d+)?e[+\-]?(?:\d+_)*\d+|\.(?:\d+_)*\d+)`)
+	intToken   = regexp.MustCompile(`^(?i)(?:0b(?:_?[0-1])+|0o(?:_?[0-7])+|0x(?:_?[\da-f])+|[1-9](?:_?\d)*|0(?:_?0)*)`)
+)
+
 func (l *lexer) number() {
 	rest := l.src[l.pos:]
-	digits := func(at int, ok func(byte) bool) int {
-		for at < len(rest) && (ok(rest[at]) || rest[at] == '_') {
-			at++
-		}
-		return at
-	}
-	decimal := func(c byte) bool { return c >= '0' && c <= '9' }
-	if len(rest) > 2 && rest[0] == '0' && strings.IndexByte("xXoObB", rest[1]) >= 0 {
-		n := digits(2, func(c byte) bool { return decimal(c) || c|0x20 >= 'a' && c|0x20 <= 'f' })
-		l.emit(tokInt, rest[:n])
-		l.advance(n)
+	if s := floatToken.FindString(rest); s != "" && (l.pos == 0 || l.src[l.pos-1] != '.') {
+		l.emit(tokFloat, s)
+		l.advance(len(s))
 		return
 	}
-	n, kind := digits(0, decimal), tokInt
-	if n+1 < len(rest) && rest[n] == '.' && decimal(rest[n+1]) {
-		n, kind = digits(n+1, decimal), tokFloat
-	}
-	if n < len(rest) && rest[n]|0x20 == 'e' {
-		m := n + 1
-		if m < len(rest) && (rest[m] == '+' || rest[m] == '-') {
-			m++
-		}
-		if m < len(rest) && decimal(rest[m]) {
-			n, kind = digits(m, decimal), tokFloat
-		}
-	}
-	l.emit(kind, rest[:n])
-	l.advance(n)
+	s := intToken.FindString(rest)
+	l.emit(tokInt, s)
+	l.advance(len(s))
 }
 
 func (l *lexer) str() error {
@@ -334,7 +322,11 @@ func (l *lexer) str() error {
 		case '\\':
 			i++
 		case rest[0]:
-			l.emit(tokString, unescape(rest[1:i]))
+			s, ok := unescape(rest[1:i])
+			if !ok {
+				return l.errorf("string has a malformed escape")
+			}
+			l.emit(tokString, s)
 			l.advance(i + 1)
 			return nil
 		}
@@ -342,10 +334,10 @@ func (l *lexer) str() error {
 	return l.errorf("string is not closed")
 }
 
-// unescape resolves Python's escape sequences; an unknown one stays as it is, backslash included.
-func unescape(s string) string {
+// unescape resolves Python's escape sequences; an unknown one stays as it is, backslash included. Names of characters are not resolved.
+func unescape(s string) (string, bool) {
 	if strings.IndexByte(s, '\\') < 0 {
-		return s
+		return s, true
 	}
 	simple := map[byte]string{'n': "\n", 't': "\t", 'r': "\r", '\\': "\\", '\'': "'", '"': "\"", 'a': "\a", 'b': "\b",
 		'f': "\f", 'v': "\v", '\n': ""}
@@ -362,33 +354,52 @@ func unescape(s string) string {
 			b.WriteString(v)
 			continue
 		}
-		digits, base := s[i+1:], rune(16)
-		if w := width[c]; w > 0 {
-			digits = digits[:min(w, len(digits))]
-			if len(digits) < w {
-				digits = ""
-			}
-		} else {
-			base, digits = 8, s[i:min(i+3, len(s))]
+		if c == 'N' {
+			return "", false
+		}
+		digits, base, most := s[i+1:], rune(16), width[c]
+		if most == 0 {
+			digits, base, most = s[i:], 8, 3
 		}
 		v, n := rune(0), 0
-		for n < len(digits) && hexValue(digits[n]) < base {
+		for n < min(most, len(digits)) && hexValue(digits[n]) < base {
 			v = v*base + hexValue(digits[n])
 			n++
 		}
 		switch {
-		case width[c] > 0 && n == width[c]:
+		case width[c] > 0:
+			if n < most || v > unicodeMax || v < 0 {
+				return "", false
+			}
 			b.WriteRune(v)
 			i += n
-		case width[c] == 0 && n > 0:
+		case n > 0:
 			b.WriteRune(v)
 			i += n - 1
 		default:
 			b.WriteByte('\\')
-			b.WriteByte(c)
+			i-- // what follows may be a character of several bytes
+			if r, w := utf8.DecodeRuneInString(s[i+1:]); r >= utf8.RuneSelf {
+				b.WriteString(escapedRune(r))
+				i += w
+			} else {
+				b.WriteByte(c)
+				i++
+			}
 		}
 	}
-	return b.String()
+	return b.String(), true
+}
+
+// escapedRune is what Python's codec leaves of a character behind a backslash: its own escape without that.
+func escapedRune(r rune) string {
+	switch {
+	case r < 0x100:
+		return fmt.Sprintf("x%02x", r)
+	case r < 0x10000:
+		return fmt.Sprintf("u%04x", r)
+	}
+	return fmt.Sprintf("U%08x", r)
 }
 
 func hexValue(c byte) rune {
@@ -400,6 +411,3 @@ func hexValue(c byte) rune {
 	}
 	return 99
 }
-
-// isSpace is Python's str.isspace.
-func isSpace(r rune) bool { return unicode.IsSpace(r) || r >= 0x1c && r <= 0x1f }

@@ -1,303 +1,535 @@
 package jinja
 
 import (
+	"math"
+	"math/big"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 )
 
-// method returns the Python method of a string, dict or list, nil where there is none of that name.
-func (in *interp) method(v Value, name string) Value {
-	bind := func(f func(call) Value) Value {
-		return &Func{name, func(in *interp, args []Value, kw *Dict) Value {
-			out := f(call{in, args, kw})
-			if t, ok := out.(Text); ok {
-				return in.own(t)
-			}
-			return out
-		}}
-	}
-	switch v := v.(type) {
-	case Text:
-		if m := textMethods[name]; m != nil {
-			return bind(func(c call) Value { c.in.work(v); return m(c, v) })
-		}
-	case *Dict:
-		if m := dictMethods[name]; m != nil {
-			return bind(func(c call) Value { return m(c, v) })
-		}
-	case *List:
-		if m := listMethods[name]; m != nil {
-			return bind(func(c call) Value { return m(c, v) })
-		}
-	}
-	return nil
+// method is a Python method of T.
+type method[T any] struct {
+	sig  signature
+	call func(c call, v T) Value
 }
 
-// refused stands for the methods that change a value: the immutable sandbox forbids them.
-func refused[T any](names ...string) map[string]func(call, T) Value {
-	m := map[string]func(call, T) Value{}
-	for _, n := range names {
-		m[n] = func(c call, _ T) Value {
-			c.in.fail("%s is refused: templates may not change their data", n)
+// attribute is getattr(v, name) for what Python's own types have: methods, and the few properties of numbers.
+func (in *interp) attribute(v Value, name string) (Value, bool) {
+	switch v := v.(type) {
+	case Text:
+		if m, ok := textMethods[name]; ok {
+			return bound(name, m, v, v.markup), true
+		}
+	case *Dict:
+		if m, ok := dictMethods[name]; ok {
+			return bound(name, m, v, false), true
+		}
+		if dictChanges[name] {
+			return Undefined{name}, true // the immutable sandbox hides what would change it
+		}
+	case *List:
+		if v.group && (name == "grouper" || name == "list") {
+			return v.Items[map[string]int{"grouper": 0, "list": 1}[name]], true
+		}
+		if v.kind == rangeList {
+			if i := slices.Index([]string{"start", "stop", "step"}, name); i >= 0 {
+				return v.bounds[i], true
+			}
+		}
+		if m, ok := listMethods[name]; ok && (v.kind == plainList || name != "copy" && v.kind <= rangeList) {
+			return bound(name, m, v, false), true
+		}
+		if v.kind == plainList && listChanges[name] {
+			return Undefined{name}, true
+		}
+	case bool, int64, *big.Int, float64:
+		return in.numberAttribute(v, name)
+	case *object:
+		return v.attr(name)
+	case *Func:
+		x, ok := v.attrs[name]
+		return x, ok
+	}
+	if strings.HasPrefix(name, "__") && (name == "__class__" || name == "__doc__" || name == "__str__" || name == "__repr__" || name == "__len__") {
+		return Undefined{name}, true
+	}
+	return nil, false
+}
+
+// bound is a method of one value.
+func bound[T any](name string, m method[T], v T, markup bool) *Func {
+	return &Func{name: name, call: func(in *interp, args []Value, kw *Dict) Value {
+		out := m.call(in.bind(name, &m.sig, args, kw), v)
+		if t, ok := out.(Text); ok {
+			t.markup = markup
+			return in.own(t)
+		}
+		if l, ok := out.(*List); ok && markup {
+			for i, x := range l.Items {
+				l.Items[i] = x.(Text).marked()
+			}
+		}
+		return out
+	}}
+}
+
+// numberAttribute has what integers and floats can do.
+func (in *interp) numberAttribute(v Value, name string) (Value, bool) {
+	f, isFloat := v.(float64)
+	f0 := func(x func() Value) (Value, bool) {
+		sig := takes("")
+		return &Func{name: name, call: func(in *interp, args []Value, kw *Dict) Value { in.bind(name, &sig, args, kw); return x() }}, true
+	}
+	switch {
+	case name == "real":
+		return in.positive(v), true
+	case name == "imag" && isFloat:
+		return 0.0, true
+	case name == "imag":
+		return int64(0), true
+	case name == "conjugate":
+		return f0(func() Value { return in.positive(v) })
+	case name == "is_integer" && isFloat:
+		return f0(func() Value { return f == math.Trunc(f) && !math.IsInf(f, 0) })
+	case name == "as_integer_ratio":
+		return f0(func() Value {
+			if isFloat && (math.IsNaN(f) || math.IsInf(f, 0)) {
+				in.fail("cannot convert %s to an integer ratio", formatFloat(f))
+			}
+			r := rat(v)
+			return tuple(whole(r.Num()), whole(r.Denom()))
+		})
+	case isFloat:
+		return nil, false
+	case name == "numerator":
+		return in.positive(v), true
+	case name == "denominator":
+		return int64(1), true
+	case name == "bit_length" || name == "bit_count":
+		return f0(func() Value {
+			n, _ := bigInt(v)
+			if name == "bit_length" {
+				return int64(n.BitLen())
+			}
+			return int64(strings.Count(new(big.Int).Abs(n).Text(2), "1"))
+		})
+	}
+	return nil, false
+}
+
+var (
+	textMethods map[string]method[Text]
+	dictMethods map[string]method[*Dict]
+	listMethods map[string]method[*List]
+	dictChanges = map[string]bool{"clear": true, "pop": true, "popitem": true, "setdefault": true, "update": true}
+	listChanges = map[string]bool{"append": true, "clear": true, "extend": true, "insert": true, "pop": true, "remove": true, "reverse": true, "sort": true}
+)
+
+func init() {
+	dictMethods = map[string]method[*Dict]{
+		"items":  {takes(""), func(c call, d *Dict) Value { return c.in.pairs(d, itemsView) }},
+		"keys":   {takes(""), func(c call, d *Dict) Value { return c.in.listOf(keysView, slices.Clone(d.keys)) }},
+		"values": {takes(""), func(c call, d *Dict) Value { return c.in.listOf(valuesView, slices.Clone(d.vals)) }},
+		"copy":   {takes(""), func(c call, d *Dict) Value { return c.in.copyDict(d) }},
+		"get": {takes("/ key default?"), func(c call, d *Dict) Value {
+			c.in.hashable(c.vals[0])
+			if v, ok := d.lookup(c.vals[0]); ok {
+				return v
+			}
+			return c.or(1, nil)
+		}},
+		"fromkeys": {takes("/ keys value?"), func(c call, _ *Dict) Value { return c.in.fromKeys(c) }},
+	}
+	listMethods = map[string]method[*List]{
+		"copy": {takes(""), func(c call, l *List) Value { return c.in.list(slices.Clone(l.Items)) }},
+		"index": {takes("/ value start? stop?"), func(c call, l *List) Value {
+			if _, from := c.arg(1); from && l.kind == rangeList {
+				c.in.fail("range.index takes one argument")
+			}
+			lo, hi := c.span(1, len(l.Items))
+			for i := lo; i < hi; i++ {
+				if c.in.equal(l.Items[i], c.vals[0], 0) {
+					return int64(i)
+				}
+			}
+			c.in.fail("value is not in the list")
+			return nil
+		}},
+		"count": {takes("/ value"), func(c call, l *List) Value {
+			n := int64(0)
+			for _, x := range l.Items {
+				if c.in.equal(x, c.vals[0], 0) {
+					n++
+				}
+			}
+			return n
+		}},
+	}
+	textMethods = stringMethods()
+}
+
+func (in *interp) copyDict(d *Dict) *Dict {
+	n := &Dict{Image: d.Image}
+	for i, k := range d.keys {
+		in.setItem(n, k, d.vals[i])
+	}
+	return n
+}
+
+// fromKeys is dict.fromkeys.
+func (in *interp) fromKeys(c call) Value {
+	d := &Dict{}
+	for _, k := range in.iterate(c.vals[0]) {
+		in.setItem(d, k, c.or(1, nil))
+	}
+	return d
+}
+
+// span reads optional start and stop arguments as Python's slices do.
+func (c *call) span(i, n int) (lo, hi int) {
+	at := func(i int) *int64 {
+		v, ok := c.given(i)
+		if !ok {
 			return nil
 		}
+		k := int64(c.in.index(v))
+		return &k
+	}
+	l, h := sliceBounds(int64(n), at(i), at(i+1), 1)
+	return int(l), int(h)
+}
+
+// stringMethods are those of Python's str, without those for bytes.
+func stringMethods() map[string]method[Text] {
+	m := map[string]method[Text]{
+		"casefold":     {takes(""), func(c call, t Text) Value { return t.mapSpans(fold) }},
+		"upper":        {takes(""), func(c call, t Text) Value { return t.mapSpans(upper) }},
+		"lower":        {takes(""), func(c call, t Text) Value { return t.mapSpans(lower) }},
+		"capitalize":   {takes(""), func(c call, t Text) Value { return capitalize(t) }},
+		"title":        {takes(""), func(c call, t Text) Value { return title(t) }},
+		"swapcase":     {takes(""), func(c call, t Text) Value { return swapCase(t) }},
+		"split":        {takes("sep? maxsplit?"), func(c call, t Text) Value { return splitMethod(c, t, false) }},
+		"rsplit":       {takes("sep? maxsplit?"), func(c call, t Text) Value { return splitMethod(c, t, true) }},
+		"splitlines":   {takes("keepends?"), splitLinesMethod},
+		"partition":    {takes("/ sep"), func(c call, t Text) Value { return partition(c, t, false) }},
+		"rpartition":   {takes("/ sep"), func(c call, t Text) Value { return partition(c, t, true) }},
+		"startswith":   {takes("/ prefix start? end?"), func(c call, t Text) Value { return affix(c, t, strings.HasPrefix) }},
+		"endswith":     {takes("/ suffix start? end?"), func(c call, t Text) Value { return affix(c, t, strings.HasSuffix) }},
+		"replace":      {takes("/ old new count?"), replaceMethod},
+		"removeprefix": {takes("/ prefix"), func(c call, t Text) Value { return removeAffix(c, t, true) }},
+		"removesuffix": {takes("/ suffix"), func(c call, t Text) Value { return removeAffix(c, t, false) }},
+		"find":         {takes("/ sub start? end?"), func(c call, t Text) Value { return find(c, t, false) }},
+		"rfind":        {takes("/ sub start? end?"), func(c call, t Text) Value { return find(c, t, true) }},
+		"index":        {takes("/ sub start? end?"), func(c call, t Text) Value { return mustFind(c, t, false) }},
+		"rindex":       {takes("/ sub start? end?"), func(c call, t Text) Value { return mustFind(c, t, true) }},
+		"count":        {takes("/ sub start? end?"), countMethod},
+		"join":         {takes("/ iterable"), joinMethod},
+		"format":       {takes("* **"), func(c call, t Text) Value { return c.in.formatMethod(t, c.more, c.kw) }},
+		"format_map": {takes("/ mapping"), func(c call, t Text) Value {
+			d, ok := c.vals[0].(*Dict)
+			if !ok || d.ns {
+				c.in.fail("format_map needs a mapping")
+			}
+			return c.in.formatMethod(t, nil, d)
+		}},
+		"ljust":      {takes("/ width fill?"), func(c call, t Text) Value { return padMethod(c, t, false, true) }},
+		"rjust":      {takes("/ width fill?"), func(c call, t Text) Value { return padMethod(c, t, true, false) }},
+		"center":     {takes("/ width fill?"), func(c call, t Text) Value { return padMethod(c, t, true, true) }},
+		"zfill":      {takes("/ width"), zfill},
+		"expandtabs": {takes("tabsize?"), expandTabs},
+		"translate":  {takes("/ table"), translate},
+		"maketrans":  {takes("/ x y? z?"), makeTrans},
+	}
+	for name, ends := range map[string][2]bool{"strip": {true, true}, "lstrip": {true, false}, "rstrip": {false, true}} {
+		m[name] = method[Text]{takes("/ chars?"), func(c call, t Text) Value {
+			set := ""
+			if _, ok := c.given(0); ok {
+				if set = c.text(0, "").String(); set == "" {
+					return t
+				}
+			}
+			return strip(t, set, ends[0], ends[1])
+		}}
+	}
+	every := func(is func(rune) bool) func(string) bool {
+		return func(s string) bool { return s != "" && strings.IndexFunc(s, func(r rune) bool { return !is(r) }) < 0 }
+	}
+	for name, is := range map[string]func(string) bool{
+		"isdigit": every(isDigit), "isdecimal": every(isDecimal), "isnumeric": every(isNumeric), "isalpha": every(unicode.IsLetter),
+		"isalnum": every(isAlnum), "isspace": every(isSpace), "isupper": isUpper, "islower": isLower, "istitle": isTitle, "isascii": isASCII,
+		"isidentifier": isIdentifier, "isprintable": func(s string) bool { return s == "" || every(unicode.IsPrint)(s) },
+	} {
+		m[name] = method[Text]{takes(""), func(c call, t Text) Value { c.in.work(t); return is(t.String()) }}
+	}
+	for name, x := range m { // every method looks through its text
+		run := x.call
+		m[name] = method[Text]{x.sig, func(c call, t Text) Value { c.in.work(t); return run(c, t) }}
 	}
 	return m
 }
 
-var (
-	textMethods map[string]func(call, Text) Value
-	dictMethods = refused[*Dict]("clear", "pop", "popitem", "setdefault", "update")
-	listMethods = refused[*List]("append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort")
-)
-
-func init() {
-	dictMethods["items"] = func(c call, d *Dict) Value { return c.in.pairs(d) }
-	dictMethods["keys"] = func(c call, d *Dict) Value { return c.in.list(slices.Clone(d.keys)) }
-	dictMethods["values"] = func(c call, d *Dict) Value { return c.in.list(slices.Clone(d.vals)) }
-	dictMethods["copy"] = func(c call, d *Dict) Value {
-		n := &Dict{Image: d.Image}
-		for i, k := range d.keys {
-			c.in.setItem(n, k, d.vals[i])
-		}
-		return n
+// escaped is an argument of a method of markup, which escapes what is put into it.
+func (c *call) escaped(t Text, arg Text) Text {
+	if t.markup {
+		return c.in.escape(arg)
 	}
-	dictMethods["get"] = func(c call, d *Dict) Value {
-		key, ok := c.arg(0, "")
-		if !ok {
-			c.in.fail("get needs a key")
-		}
-		if v, ok := d.lookup(key); ok {
-			return v
-		}
-		v, _ := c.arg(1, "")
-		return v
-	}
-	listMethods["copy"] = func(c call, l *List) Value { return c.in.list(slices.Clone(l.Items)) }
-	listMethods["index"] = func(c call, l *List) Value {
-		v, _ := c.arg(0, "")
-		for i, x := range l.Items {
-			if c.in.equal(x, v, 0) {
-				return int64(i)
-			}
-		}
-		c.in.fail("value is not in the list")
-		return nil
-	}
-	listMethods["count"] = func(c call, l *List) Value {
-		v, _ := c.arg(0, "")
-		n := int64(0)
-		for _, x := range l.Items {
-			if c.in.equal(x, v, 0) {
-				n++
-			}
-		}
-		return n
-	}
-	textMethods = map[string]func(call, Text) Value{
-		"strip":      func(c call, t Text) Value { return strip(t, c.text(0, "", Text{}).String(), true, true) },
-		"lstrip":     func(c call, t Text) Value { return strip(t, c.text(0, "", Text{}).String(), true, false) },
-		"rstrip":     func(c call, t Text) Value { return strip(t, c.text(0, "", Text{}).String(), false, true) },
-		"upper":      func(c call, t Text) Value { return t.mapSpans(strings.ToUpper) },
-		"lower":      func(c call, t Text) Value { return t.mapSpans(strings.ToLower) },
-		"capitalize": func(c call, t Text) Value { return capitalize(t) },
-		"title":      func(c call, t Text) Value { return title(t) },
-		"split":      func(c call, t Text) Value { return splitMethod(c, t, false) },
-		"rsplit":     func(c call, t Text) Value { return splitMethod(c, t, true) },
-		"splitlines": func(c call, t Text) Value {
-			var items []Value
-			for _, l := range splitLines(t, c.flag(0, "keepends")) {
-				items = append(items, l)
-			}
-			return c.in.list(items)
-		},
-		"partition":  func(c call, t Text) Value { return partition(c, t, strings.Index) },
-		"rpartition": func(c call, t Text) Value { return partition(c, t, strings.LastIndex) },
-		"startswith": func(c call, t Text) Value { return affix(c, t, strings.HasPrefix) },
-		"endswith":   func(c call, t Text) Value { return affix(c, t, strings.HasSuffix) },
-		"replace": func(c call, t Text) Value {
-			if len(c.args) < 2 {
-				c.in.fail("replace needs two strings")
-			}
-			return c.in.replace(t, c.text(0, "", Text{}), c.text(1, "", Text{}), c.int(2, "count", -1))
-		},
-		"removeprefix": func(c call, t Text) Value {
-			if p := c.text(0, "", Text{}).String(); strings.HasPrefix(t.String(), p) {
-				return t.slice(len(p), t.Len())
-			}
-			return t
-		},
-		"removesuffix": func(c call, t Text) Value {
-			if p := c.text(0, "", Text{}).String(); strings.HasSuffix(t.String(), p) {
-				return t.slice(0, t.Len()-len(p))
-			}
-			return t
-		},
-		"find":  func(c call, t Text) Value { return find(c, t, strings.Index) },
-		"rfind": func(c call, t Text) Value { return find(c, t, strings.LastIndex) },
-		"index": func(c call, t Text) Value {
-			if i := find(c, t, strings.Index); i.(int64) >= 0 {
-				return i
-			}
-			c.in.fail("substring not found")
-			return nil
-		},
-		"count": func(c call, t Text) Value {
-			return int64(strings.Count(t.String(), c.text(0, "", Text{}).String()))
-		},
-		"join": func(c call, t Text) Value {
-			v, _ := c.arg(0, "")
-			items := c.in.iterate(v)
-			for _, x := range items {
-				if _, ok := x.(Text); !ok {
-					c.in.fail("join needs strings, found %s", typeName(x))
-				}
-			}
-			return c.in.join(items, t)
-		},
-		"format":    func(c call, t Text) Value { return c.in.formatMethod(c, t) },
-		"isdigit":   func(c call, t Text) Value { return all(t, unicode.IsDigit) },
-		"isnumeric": func(c call, t Text) Value { return all(t, unicode.IsNumber) },
-		"isalpha":   func(c call, t Text) Value { return all(t, unicode.IsLetter) },
-		"isalnum": func(c call, t Text) Value {
-			return all(t, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsNumber(r) })
-		},
-		"isspace": func(c call, t Text) Value { return all(t, isSpace) },
-		"isupper": func(c call, t Text) Value { return isCased(t.String(), strings.ToUpper) },
-		"islower": func(c call, t Text) Value { return isCased(t.String(), strings.ToLower) },
-		"ljust":   func(c call, t Text) Value { return padMethod(c, t, false, true) },
-		"rjust":   func(c call, t Text) Value { return padMethod(c, t, true, false) },
-		"center":  func(c call, t Text) Value { return padMethod(c, t, true, true) },
-		"zfill": func(c call, t Text) Value {
-			w := c.int(0, "", 0)
-			c.in.fits(max(w, 0))
-			if s := t.String(); s != "" && (s[0] == '-' || s[0] == '+') {
-				return Concat(t.slice(0, 1), pad(t.slice(1, t.Len()), w-1, '0', true, false))
-			}
-			return pad(t, w, '0', true, false)
-		},
-	}
-}
-
-func all(t Text, is func(rune) bool) bool {
-	return t.Len() > 0 && strings.IndexFunc(t.String(), func(r rune) bool { return !is(r) }) < 0
+	return arg
 }
 
 func padMethod(c call, t Text, before, after bool) Value {
-	w := c.int(0, "", 0)
+	w := c.int(0, 0)
 	c.in.fits(max(w, 0))
-	fill, _ := utf8.DecodeRuneInString(c.text(1, "", NewText(" ", Source{})).String())
-	return pad(t, w, fill, before, after)
+	fill := c.escaped(t, c.text(1, " ")).String()
+	if utf8.RuneCountInString(fill) != 1 {
+		c.in.fail("the fill character must be exactly one character long")
+	}
+	r, _ := utf8.DecodeRuneInString(fill)
+	return pad(t, w, r, before, after, false)
+}
+
+func zfill(c call, t Text) Value {
+	w := c.int(0, 0)
+	c.in.fits(max(w, 0))
+	if s := t.String(); s != "" && (s[0] == '-' || s[0] == '+') {
+		return Concat(t.slice(0, 1), pad(t.slice(1, t.Len()), w-1, '0', true, false, false))
+	}
+	return pad(t, w, '0', true, false, false)
 }
 
 func splitMethod(c call, t Text, right bool) Value {
-	v, given := c.arg(0, "sep")
-	sep := c.text(0, "sep", Text{}).String()
-	if given && v != nil && sep == "" {
-		c.in.fail("empty separator")
+	sep := ""
+	if _, ok := c.given(0); ok {
+		if sep = c.text(0, "").String(); sep == "" {
+			c.in.fail("empty separator")
+		}
 	}
-	return c.in.split(t, sep, c.int(1, "maxsplit", -1), right)
+	return c.in.split(t, sep, c.int(1, -1), right)
 }
 
-func partition(c call, t Text, index func(string, string) int) Value {
-	sep := c.text(0, "", Text{})
+func splitLinesMethod(c call, t Text) Value {
+	var items []Value
+	for _, l := range splitLines(t, c.flag(0)) {
+		items = append(items, l)
+	}
+	return c.in.list(items)
+}
+
+func partition(c call, t Text, last bool) Value {
+	sep := c.text(0, "")
 	if sep.Len() == 0 {
 		c.in.fail("empty separator")
 	}
+	index := strings.Index
+	if last {
+		index = strings.LastIndex
+	}
 	i := index(t.String(), sep.String())
-	parts := []Value{t.slice(0, max(i, 0)), Text{}, Text{}}
+	parts := []Value{t, Text{}, Text{}}
 	switch {
 	case i >= 0:
-		parts[1], parts[2] = t.slice(i, i+sep.Len()), t.slice(i+sep.Len(), t.Len())
-	case index("aa", "a") == 1: // rpartition leaves an unsplit string last
+		parts = []Value{t.slice(0, i), t.slice(i, i+sep.Len()), t.slice(i+sep.Len(), t.Len())}
+	case last: // an unsplit string comes last
 		parts = []Value{Text{}, Text{}, t}
-	default:
-		parts[0] = t
 	}
-	l := c.in.list(parts)
-	l.Tuple = true
-	return l
+	return c.in.listOf(tupleList, parts)
+}
+
+// cutTo is the part of t between the optional start and end, and the number of characters before it. ok is false where the start lies beyond the
+// end, in which not even an empty string is found.
+func cutTo(c *call, t Text) (part Text, before int, ok bool) {
+	_, start := c.given(1)
+	_, end := c.given(2)
+	if !start && !end {
+		return t, 0, true
+	}
+	s := t.String()
+	n := utf8.RuneCountInString(s)
+	lo, hi := c.span(1, n)
+	if start {
+		if v, _ := c.arg(1); c.in.index(v) > n {
+			return Text{}, 0, false
+		}
+	}
+	if lo > hi {
+		return Text{}, 0, false
+	}
+	return t.slice(runeOffset(s, lo), runeOffset(s, hi)), lo, true
 }
 
 func affix(c call, t Text, has func(string, string) bool) Value {
-	v, ok := c.arg(0, "")
-	if l, isList := v.(*List); ok && isList && l.Tuple {
+	part, _, ok := cutTo(&c, t)
+	s := part.String()
+	if l, isList := c.vals[0].(*List); isList && l.kind == tupleList {
 		for _, x := range l.Items {
-			if s, ok := x.(Text); ok && has(t.String(), s.String()) {
+			a, isText := x.(Text)
+			if !isText {
+				c.in.fail("startswith and endswith need strings, not %s", typeName(x))
+			}
+			if ok && has(s, a.String()) {
 				return true
 			}
 		}
 		return false
 	}
-	s, ok := v.(Text)
-	if !ok {
-		c.in.fail("startswith and endswith need a string, not %s", typeName(v))
+	a := c.text(0, "").String()
+	return ok && has(s, a)
+}
+
+func removeAffix(c call, t Text, prefix bool) Value {
+	p, s := c.text(0, "").String(), t.String()
+	switch {
+	case prefix && strings.HasPrefix(s, p):
+		return t.slice(len(p), t.Len())
+	case !prefix && strings.HasSuffix(s, p):
+		return t.slice(0, t.Len()-len(p))
 	}
-	return has(t.String(), s.String())
+	return t
 }
 
 // find counts in characters, as Python does.
-func find(c call, t Text, index func(string, string) int) Value {
-	s := t.String()
-	i := index(s, c.text(0, "", Text{}).String())
-	if i < 0 {
+func find(c call, t Text, last bool) Value {
+	sub := c.text(0, "").String()
+	part, before, ok := cutTo(&c, t)
+	s := part.String()
+	i := strings.Index(s, sub)
+	if last {
+		i = strings.LastIndex(s, sub)
+	}
+	if i < 0 || !ok {
 		return int64(-1)
 	}
-	return int64(utf8.RuneCountInString(s[:i]))
+	return int64(before + utf8.RuneCountInString(s[:i]))
 }
 
-// formatMethod is str.format for {}, {0} and {name} without format specifications.
-func (in *interp) formatMethod(c call, t Text) Value {
-	var b builder
-	auto := 0
-	rest := t
-	for {
-		s := rest.String()
-		i := strings.IndexAny(s, "{}")
-		if i < 0 {
-			b.text(rest)
-			return b.done()
-		}
-		b.text(rest.slice(0, i))
-		if strings.HasPrefix(s[i+1:], s[i:i+1]) {
-			b.text(rest.slice(i, i+1))
-			rest = rest.slice(i+2, rest.Len())
-			continue
-		}
-		end := strings.IndexByte(s[i:], '}')
-		if s[i] == '}' || end < 0 {
-			in.fail("single %q in format string", s[i])
-		}
-		field := s[i+1 : i+end]
-		b.text(in.str(in.formatField(c, field, &auto)))
-		in.fits(b.size)
-		rest = rest.slice(i+end+1, rest.Len())
+func mustFind(c call, t Text, last bool) Value {
+	i := find(c, t, last)
+	if i.(int64) < 0 {
+		c.in.fail("substring not found")
 	}
+	return i
 }
 
-func (in *interp) formatField(c call, field string, auto *int) Value {
-	n := 0
-	for _, r := range field {
-		if r < '0' || r > '9' || n > 1000 {
-			n = -1
-			break
+func countMethod(c call, t Text) Value {
+	sub := c.text(0, "").String()
+	part, _, ok := cutTo(&c, t)
+	if !ok {
+		return int64(0)
+	}
+	return int64(strings.Count(part.String(), sub))
+}
+
+func joinMethod(c call, t Text) Value {
+	items := c.in.iterate(c.vals[0])
+	if t.markup {
+		return c.in.joinEscaped(items, t)
+	}
+	for _, x := range items {
+		if _, ok := x.(Text); !ok {
+			c.in.fail("join needs strings, found %s", typeName(x))
 		}
-		n = n*10 + int(r-'0')
 	}
-	switch {
-	case field == "":
-		n = *auto
-		*auto++
-	case n < 0:
-		if v, ok := c.kw.get(field); ok {
-			return v
+	return c.in.join(items, t)
+}
+
+func replaceMethod(c call, t Text) Value {
+	return c.in.replace(t, c.text(0, ""), c.escaped(t, c.text(1, "")), c.int(2, -1))
+}
+
+func expandTabs(c call, t Text) Value {
+	size := c.int(0, 8)
+	column := 0
+	return mapRunes(t, func(_, r rune) string {
+		switch r {
+		case '\t':
+			if size <= 0 {
+				return ""
+			}
+			n := size - column%size
+			column += n
+			c.in.fits(n)
+			c.in.spend(n)
+			return strings.Repeat(" ", n)
+		case '\n', '\r':
+			column = 0
+		default:
+			column++
 		}
-		in.fail("format field %q is unknown or has a specification", field)
+		return string(r)
+	})
+}
+
+func translate(c call, t Text) Value {
+	return mapRunes(t, func(_, r rune) string {
+		var v Value
+		switch table := c.vals[0].(type) {
+		case *Dict:
+			var ok bool
+			if v, ok = table.lookup(int64(r)); !ok || table.ns {
+				return string(r)
+			}
+		case *List:
+			if int(r) >= len(table.Items) {
+				return string(r)
+			}
+			v = table.Items[r]
+		default:
+			c.in.fail("translate needs a mapping, not %s", typeName(v))
+		}
+		c.in.step()
+		switch v := v.(type) {
+		case nil:
+			return ""
+		case Text:
+			c.in.spend(v.Len())
+			return v.String()
+		}
+		n, ok := smallInt(v)
+		if !ok || n < 0 || n > unicodeMax {
+			c.in.fail("character mapping must be an integer, None or a string")
+		}
+		return string(rune(n))
+	})
+}
+
+// makeTrans is str.maketrans.
+func makeTrans(c call, _ Text) Value {
+	out := &Dict{}
+	y, pairs := c.arg(1)
+	if !pairs {
+		d, ok := c.vals[0].(*Dict)
+		if !ok || d.ns {
+			c.in.fail("maketrans needs a dict")
+		}
+		for i, k := range d.keys {
+			if t, ok := k.(Text); ok {
+				if utf8.RuneCountInString(t.String()) != 1 {
+					c.in.fail("string keys in translate table must be of length 1")
+				}
+				r, _ := utf8.DecodeRuneInString(t.String())
+				k = int64(r)
+			}
+			if _, ok := bigInt(k); !ok {
+				c.in.fail("keys in translate table must be strings or integers")
+			}
+			c.in.setItem(out, k, d.vals[i])
+		}
+		return out
 	}
-	if n >= len(c.args) {
-		in.fail("format has no argument %d", n)
+	yt, ok := y.(Text)
+	if !ok {
+		c.in.fail("maketrans needs strings")
 	}
-	return c.args[n]
+	from, to := []rune(c.text(0, "").String()), []rune(yt.String())
+	if len(from) != len(to) {
+		c.in.fail("the first two maketrans arguments must have equal length")
+	}
+	for i, r := range from {
+		c.in.setItem(out, int64(r), int64(to[i]))
+	}
+	for _, r := range c.text(2, "").String() {
+		c.in.setItem(out, int64(r), nil)
+	}
+	return out
 }

@@ -2,6 +2,7 @@ package jinja
 
 import (
 	"fmt"
+	"math/big"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,7 +14,10 @@ const (
 )
 
 // Program is a parsed template. It is immutable and may be run by several goroutines at once.
-type Program struct{ body []stmt }
+type Program struct {
+	body   []stmt
+	blocks map[string]*blockStmt
+}
 
 // Parse reads a template. Its errors are of type [*Error] and name the line.
 func Parse(source string) (*Program, error) {
@@ -24,19 +28,31 @@ func Parse(source string) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &parser{toks: toks}
+	p := &parser{toks: toks, blocks: map[string]*blockStmt{}}
 	body, err := p.run()
 	if err != nil {
 		return nil, err
 	}
-	return &Program{body}, nil
+	return &Program{body, p.blocks}, nil
 }
 
 // parser is a recursive descent over jinja2.parser's grammar. Faults travel as panics of *Error as far as run.
 type parser struct {
-	toks  []token
-	at    int
-	depth int
+	toks   []token
+	at     int
+	depth  int
+	blocks map[string]*blockStmt
+	macros []*macroStmt // around the current place
+	loops  int          // around the current place, in the same function
+	soft   bool         // below an if, with no other block between
+	// unknown are the filters and tests that there are none of. Below an if they fail where they run, elsewhere the template does not parse.
+	unknown []unknownName
+}
+
+type unknownName struct {
+	what string
+	line int
+	soft bool
 }
 
 func (p *parser) run() (body []stmt, err error) {
@@ -50,6 +66,11 @@ func (p *parser) run() (body []stmt, err error) {
 		}
 	}()
 	body, _ = p.block()
+	for _, u := range p.unknown {
+		if !u.soft {
+			return nil, &Error{Line: u.line, Msg: "there is no " + u.what}
+		}
+	}
 	return body, nil
 }
 
@@ -133,34 +154,52 @@ func (p *parser) enter() {
 
 func (p *parser) leave() { p.depth-- }
 
-// tuple parses expressions split by commas; one alone is itself.
-func (p *parser) tuple(cond bool) expr {
-	parse := p.or
-	if cond {
-		parse = p.expression
-	}
-	first := parse()
-	if !p.isOp(",") {
-		return first
-	}
-	items := []expr{first}
-	for p.skipOp(",") {
-		if k := p.cur().kind; k == tokBlockEnd || k == tokVarEnd || p.isOp(")") {
+// tupleEnds reports whether no further element follows a comma.
+func (p *parser) tupleEnds(names ...string) bool {
+	k := p.cur().kind
+	return k == tokBlockEnd || k == tokVarEnd || p.isOp(")") || len(names) > 0 && p.isName(names...)
+}
+
+// tuple parses expressions split by commas; one alone is itself, and none at all only stands in brackets of its own.
+func (p *parser) tuple(parse func() expr, brackets bool, ends ...string) expr {
+	var items []expr
+	isTuple := false
+	for {
+		if len(items) > 0 {
+			p.wantOp(",")
+		}
+		if p.tupleEnds(ends...) {
 			break
 		}
 		items = append(items, parse())
+		if !p.isOp(",") {
+			break
+		}
+		isTuple = true
 	}
-	return listExpr{items, true}
+	if !isTuple {
+		if len(items) > 0 {
+			return items[0]
+		}
+		if !brackets {
+			p.fail("expected an expression, found %s", p.cur())
+		}
+	}
+	return &listExpr{items, true}
 }
 
 func (p *parser) expression() expr {
 	p.enter()
 	defer p.leave()
+	known := len(p.unknown)
 	x := p.or()
 	for p.skipName("if") {
-		c := condExpr{then: x, test: p.or()}
+		c := &condExpr{then: x, test: p.or()}
 		if p.skipName("else") {
 			c.other = p.expression()
+		}
+		for i := known; i < len(p.unknown); i++ {
+			p.unknown[i].soft = true
 		}
 		x = c
 	}
@@ -170,7 +209,7 @@ func (p *parser) expression() expr {
 func (p *parser) or() expr {
 	x := p.and()
 	for p.skipName("or") {
-		x = logicExpr{false, x, p.and()}
+		x = &logicExpr{false, x, p.and()}
 	}
 	return x
 }
@@ -178,7 +217,7 @@ func (p *parser) or() expr {
 func (p *parser) and() expr {
 	x := p.not()
 	for p.skipName("and") {
-		x = logicExpr{true, x, p.not()}
+		x = &logicExpr{true, x, p.not()}
 	}
 	return x
 }
@@ -187,13 +226,13 @@ func (p *parser) not() expr {
 	if p.skipName("not") {
 		p.enter()
 		defer p.leave()
-		return notExpr{p.not()}
+		return &notExpr{p.not()}
 	}
 	return p.compare()
 }
 
 func (p *parser) compare() expr {
-	c := compareExpr{first: p.sum()}
+	c := &compareExpr{first: p.sum()}
 	for {
 		op := ""
 		switch {
@@ -222,13 +261,24 @@ func (p *parser) binary(operand func() expr, ops ...string) expr {
 	x := operand()
 	for p.isOp(ops...) {
 		op := p.next().val
-		x = binExpr{op, x, operand()}
+		x = &binExpr{op, x, operand()}
 	}
 	return x
 }
 
-func (p *parser) sum() expr     { return p.binary(p.concat, "+", "-") }
-func (p *parser) concat() expr  { return p.binary(p.product, "~") }
+func (p *parser) sum() expr { return p.binary(p.concat, "+", "-") }
+
+func (p *parser) concat() expr {
+	items := []expr{p.product()}
+	for p.skipOp("~") {
+		items = append(items, p.product())
+	}
+	if len(items) == 1 {
+		return items[0]
+	}
+	return &concatExpr{items}
+}
+
 func (p *parser) product() expr { return p.binary(p.power, "*", "/", "//", "%") }
 func (p *parser) power() expr {
 	return p.binary(func() expr { return p.unary(true) }, "**")
@@ -239,11 +289,11 @@ func (p *parser) unary(filters bool) expr {
 	switch {
 	case p.skipOp("-"):
 		p.enter()
-		x = negExpr{p.unary(false)}
+		x = &negExpr{p.unary(false)}
 		p.leave()
 	case p.skipOp("+"):
 		p.enter()
-		x = posExpr{p.unary(false)}
+		x = &posExpr{p.unary(false)}
 		p.leave()
 	default:
 		x = p.primary()
@@ -261,44 +311,37 @@ func (p *parser) primary() expr {
 	case tokName:
 		switch t.val {
 		case "true", "True":
-			return literal{true}
+			return &literal{true}
 		case "false", "False":
-			return literal{false}
+			return &literal{false}
 		case "none", "None":
-			return literal{nil}
+			return &literal{nil}
 		}
-		return nameExpr{t.val}
+		p.reads(t.val)
+		return &nameExpr{t.val}
 	case tokString:
 		s := t.val
 		for p.cur().kind == tokString {
 			s += p.next().val
 		}
-		return literal{NewText(s, Source{})}
+		return &literal{NewText(s, Source{})}
 	case tokInt:
-		n, err := strconv.ParseInt(strings.ReplaceAll(t.val, "_", ""), 0, 64)
-		if err != nil {
-			if n, err = strconv.ParseInt(strings.ReplaceAll(t.val, "_", ""), 10, 64); err != nil {
-				p.fail("number %s: %v", t.val, err)
-			}
+		n, ok := new(big.Int).SetString(strings.ReplaceAll(t.val, "_", ""), 0)
+		if !ok || len(t.val) > maxDigits {
+			p.fail("number %.40s cannot be read", t.val)
 		}
-		return literal{n}
+		return &literal{whole(n)}
 	case tokFloat:
-		f, err := strconv.ParseFloat(strings.ReplaceAll(t.val, "_", ""), 64)
-		if err != nil {
-			p.fail("number %s: %v", t.val, err)
-		}
-		return literal{f}
+		f, _ := parseFloat(t.val)
+		return &literal{f}
 	case tokOp:
 		switch t.val {
 		case "(":
-			if p.skipOp(")") {
-				return listExpr{tuple: true}
-			}
-			x := p.tuple(true)
+			x := p.tuple(p.expression, true)
 			p.wantOp(")")
 			return x
 		case "[":
-			x := listExpr{}
+			x := &listExpr{}
 			for !p.skipOp("]") {
 				if len(x.items) > 0 {
 					p.wantOp(",")
@@ -313,13 +356,29 @@ func (p *parser) primary() expr {
 			return p.dict()
 		}
 	}
-	p.at = max(p.at-1, 0)
+	if t.kind != tokEOF {
+		p.at--
+	}
 	p.fail("unexpected %s", t)
 	return nil
 }
 
+// reads notes what makes the macros around this place take more than their parameters.
+func (p *parser) reads(name string) {
+	for _, m := range p.macros {
+		switch name {
+		case "caller":
+			m.caller = true
+		case "kwargs":
+			m.kwargs = true
+		case "varargs":
+			m.varargs = true
+		}
+	}
+}
+
 func (p *parser) dict() expr {
-	x := dictExpr{}
+	x := &dictExpr{}
 	for !p.skipOp("}") {
 		if len(x.keys) > 0 {
 			p.wantOp(",")
@@ -338,52 +397,71 @@ func (p *parser) postfix(x expr) expr {
 	for {
 		switch {
 		case p.skipOp("."):
-			if p.cur().kind == tokInt {
-				n, err := strconv.ParseInt(p.next().val, 10, 64)
-				if err != nil {
-					p.fail("index: %v", err)
-				}
-				x = itemExpr{x, literal{n}}
-			} else {
-				x = attrExpr{x, p.wantName()}
+			switch p.cur().kind {
+			case tokInt:
+				x = &itemExpr{x, p.primary()}
+			default:
+				x = &attrExpr{x, p.wantName()}
 			}
 		case p.skipOp("["):
 			x = p.subscript(x)
 		case p.skipOp("("):
-			x = callExpr{x, p.args()}
+			x = &callExpr{x, p.args()}
 		default:
 			return x
 		}
 	}
 }
 
+// subscript parses one index or slice, or several, which make a tuple, after the opening bracket.
 func (p *parser) subscript(x expr) expr {
-	var parts [3]expr
-	colons := 0
+	var items []expr
 	for !p.isOp("]") {
-		if p.skipOp(":") {
-			if colons++; colons > 2 {
-				p.fail("unexpected %q in a slice", ":")
-			}
-			continue
+		if len(items) > 0 {
+			p.wantOp(",")
 		}
-		if parts[colons] != nil {
-			p.fail("expected ], found %s", p.cur())
-		}
-		parts[colons] = p.tuple(true)
+		items = append(items, p.subscripted(x))
 	}
 	p.wantOp("]")
-	if colons > 0 {
-		return sliceExpr{x, parts[0], parts[1], parts[2]}
+	if len(items) == 1 {
+		if s, ok := items[0].(*sliceExpr); ok {
+			return s
+		}
+		return &itemExpr{x, items[0]}
 	}
-	if parts[0] == nil {
-		p.fail("empty subscript")
+	for _, i := range items {
+		if _, ok := i.(*sliceExpr); ok {
+			p.fail("a slice among other subscripts is not supported")
+		}
 	}
-	return itemExpr{x, parts[0]}
+	return &itemExpr{x, &listExpr{items, true}}
+}
+
+func (p *parser) subscripted(x expr) expr {
+	s := &sliceExpr{obj: x}
+	if !p.isOp(":") {
+		s.start = p.expression()
+		if !p.isOp(":") {
+			return s.start
+		}
+	}
+	p.wantOp(":")
+	if !p.isOp(":", "]", ",") {
+		s.stop = p.expression()
+	}
+	if p.skipOp(":") && !p.isOp("]", ",") {
+		s.step = p.expression()
+	}
+	return s
 }
 
 // args parses a call's arguments after the opening bracket.
 func (p *parser) args() (a callArgs) {
+	ensure := func(ok bool) {
+		if !ok {
+			p.fail("arguments by position come first, then those by name, then * and **, each once")
+		}
+	}
 	for n := 0; !p.skipOp(")"); n++ {
 		if n > 0 {
 			p.wantOp(",")
@@ -391,19 +469,26 @@ func (p *parser) args() (a callArgs) {
 				break
 			}
 		}
-		if p.cur().kind == tokName && p.peek().kind == tokOp && p.peek().val == "=" {
-			a.names = append(a.names, p.next().val)
+		switch {
+		case p.skipOp("*"):
+			ensure(a.more == nil && a.dict == nil)
+			a.more = p.expression()
+		case p.skipOp("**"):
+			ensure(a.dict == nil)
+			a.dict = p.expression()
+		case p.cur().kind == tokName && p.peek().kind == tokOp && p.peek().val == "=":
+			ensure(a.dict == nil)
+			name := p.next().val
+			if slices.Contains(a.names, name) {
+				p.fail("the argument %s is given twice", name)
+			}
+			a.names = append(a.names, name)
 			p.next()
 			a.kw = append(a.kw, p.expression())
-			continue
+		default:
+			ensure(a.more == nil && a.dict == nil && len(a.kw) == 0)
+			a.pos = append(a.pos, p.expression())
 		}
-		if len(a.kw) > 0 {
-			p.fail("argument by position after one by name")
-		}
-		if p.isOp("*", "**") {
-			p.fail("unpacking arguments with %s is not supported", p.cur().val)
-		}
-		a.pos = append(a.pos, p.expression())
 	}
 	return a
 }
@@ -419,24 +504,32 @@ func (p *parser) filtersAndTests(x expr) expr {
 		case p.skipName("is"):
 			x = p.test(x)
 		case p.skipOp("("): // a call after a filter
-			x = callExpr{x, p.args()}
+			x = &callExpr{x, p.args()}
 		default:
 			return x
 		}
 	}
 }
 
-func (p *parser) filterChain() (fs []filterExpr) {
+// dotted is a name with dots in it.
+func (p *parser) dotted() string {
+	name := p.wantName()
+	for p.skipOp(".") {
+		name += "." + p.wantName()
+	}
+	return name
+}
+
+func (p *parser) filterChain() (fs []*filterExpr) {
 	for p.skipOp("|") {
-		f := filterExpr{name: p.wantName()}
-		for p.skipOp(".") {
-			f.name += "." + p.wantName()
+		f := &filterExpr{}
+		line := p.cur().line
+		f.name = p.dotted()
+		if _, ok := filters[f.name]; !ok {
+			p.unknown = append(p.unknown, unknownName{"filter named " + f.name, line, p.soft})
 		}
 		if p.skipOp("(") {
 			f.args = p.args()
-		}
-		if filters[f.name] == nil {
-			p.fail("unknown filter %q", f.name)
 		}
 		fs = append(fs, f)
 	}
@@ -445,25 +538,23 @@ func (p *parser) filterChain() (fs []filterExpr) {
 
 func (p *parser) test(x expr) expr {
 	negated := p.skipName("not")
-	t := testExpr{in: x}
-	switch {
-	case p.cur().kind == tokName:
-		t.name = p.next().val
-	default:
-		p.fail("expected the name of a test, found %s", p.cur())
-	}
-	if tests[t.name] == nil {
-		p.fail("unknown test %q", t.name)
+	t := &testExpr{in: x}
+	line := p.cur().line
+	t.name = p.dotted()
+	if _, ok := tests[t.name]; !ok {
+		p.unknown = append(p.unknown, unknownName{"test named " + t.name, line, p.soft})
 	}
 	switch k := p.cur().kind; {
 	case p.skipOp("("):
 		t.args = p.args()
-	case k == tokString || k == tokInt || k == tokFloat || p.isOp("[", "{"),
-		k == tokName && !p.isName("else", "or", "and", "if", "in", "is", "not", "recursive"):
+	case k == tokString || k == tokInt || k == tokFloat || p.isOp("[", "{"), k == tokName && !p.isName("else", "or", "and"):
+		if p.isName("is") {
+			p.fail("tests cannot be chained with is")
+		}
 		t.args.pos = []expr{p.postfix(p.primary())}
 	}
 	if negated {
-		return notExpr{t}
+		return &notExpr{t}
 	}
 	return t
 }

@@ -4,31 +4,114 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
-// end is the first or last element, undefined where there is none.
-func (in *interp) end(v Value, last bool) Value {
-	items := in.iterate(v)
-	switch {
-	case len(items) == 0:
-		return Undefined{"element of an empty sequence"}
-	case last:
-		return items[len(items)-1]
+func filterFirst(c call, v Value) Value {
+	if it, ok := v.(*iterator); ok {
+		if x, ok := it.next(); ok {
+			return x
+		}
+		return Undefined{"first item of an empty sequence"}
 	}
-	return items[0]
+	if t, ok := v.(Text); ok {
+		return c.in.char(t.plain(), 0)
+	}
+	if items := c.in.iterate(v); len(items) > 0 {
+		return items[0]
+	}
+	return Undefined{"first item of an empty sequence"}
 }
 
-// path follows an attribute path such as function.name or 0.text.
-func (in *interp) path(v Value, path Value) Value { return in.pathOr(v, path, nil) }
+func filterLast(c call, v Value) Value {
+	if t, ok := v.(Text); ok {
+		return c.in.char(t.plain(), -1)
+	}
+	c.in.reversible(v)
+	if items := c.in.iterate(v); len(items) > 0 {
+		return items[len(items)-1]
+	}
+	return Undefined{"last item of an empty sequence"}
+}
 
-// pathOr is path with a value, if not nil, for each step that leads nowhere.
-func (in *interp) pathOr(v Value, path, absent Value) Value {
-	steps := strings.Split(in.str(path).String(), ".")
-	for _, name := range steps {
-		if n, err := strconv.ParseInt(name, 10, 64); err == nil {
+// reversible fails for what Python's reversed does not take.
+func (in *interp) reversible(v Value) {
+	switch x := v.(type) {
+	case Text, *List, Undefined:
+		return
+	case *Dict:
+		if !x.ns {
+			return
+		}
+	}
+	in.fail("%s is not reversible", typeName(v))
+}
+
+func filterReverse(c call, v Value) Value {
+	if t, ok := v.(Text); ok {
+		items := c.in.iterate(v)
+		slices.Reverse(items)
+		out := c.in.join(items, Text{})
+		out.markup = t.markup
+		return out
+	}
+	items := slices.Clone(c.in.iterate(v))
+	slices.Reverse(items)
+	if _, ok := v.(*iterator); ok {
+		return c.in.list(items)
+	}
+	return c.in.each("reverse_iterator", items, nil)
+}
+
+// each is an iterator over items, through f where that is not nil; f says whether there is an element.
+func (in *interp) each(typ string, items []Value, f func(Value) (Value, bool)) *iterator {
+	i := 0
+	return &iterator{typ: typ, next: func() (Value, bool) {
+		for i < len(items) {
+			in.step()
+			x := items[i]
+			i++
+			if f == nil {
+				return x, true
+			}
+			if y, ok := f(x); ok {
+				return y, true
+			}
+		}
+		return nil, false
+	}}
+}
+
+// lazily is an iterator that is made when it is first asked for an element, as a Python generator runs nothing before.
+func (in *interp) lazily(make func() *iterator) *iterator {
+	var it *iterator
+	return &iterator{typ: "generator", next: func() (Value, bool) {
+		if it == nil {
+			it = make()
+		}
+		return it.next()
+	}}
+}
+
+// path follows an attribute path such as function.name or 0.text; absent, if it is not nil, takes the place of each step that leads nowhere.
+func (in *interp) path(v Value, path, absent Value) Value {
+	t, ok := path.(Text)
+	if !ok {
+		if path == nil {
+			return v
+		}
+		if v = in.item(v, path); absent != nil {
+			if _, undefined := v.(Undefined); undefined {
+				return absent
+			}
+		}
+		return v
+	}
+	for _, name := range strings.Split(t.String(), ".") {
+		if n, err := strconv.ParseInt(name, 10, 64); err == nil && name[0] != '-' && name[0] != '+' {
 			v = in.item(v, n)
 		} else {
-			v = in.item(v, NewText(name, Source{}))
+			v = in.item(v, wrote(name))
 		}
 		if _, undefined := v.(Undefined); undefined && absent != nil {
 			v = absent
@@ -37,49 +120,72 @@ func (in *interp) pathOr(v Value, path, absent Value) Value {
 	return v
 }
 
-func filterLength(c call, v Value) Value {
+// length is Python's len.
+func (in *interp) length(v Value) int {
 	switch v := v.(type) {
 	case Text:
-		return int64(len([]rune(v.String())))
+		return utf8.RuneCountInString(v.String())
 	case *Dict:
-		return int64(len(v.keys))
+		if !v.ns {
+			return len(v.keys)
+		}
+	case *List:
+		return len(v.Items)
+	case *loop:
+		return len(v.items)
+	case Undefined:
+		return 0
 	}
-	return int64(len(c.in.iterate(v)))
+	in.fail("%s has no length", typeName(v))
+	return 0
 }
+
+func filterLength(c call, v Value) Value { return int64(c.in.length(v)) }
 
 func filterItems(c call, v Value) Value {
-	switch v := v.(type) {
-	case Undefined:
-		return c.in.list(nil)
-	case *Dict:
-		return c.in.pairs(v)
-	}
-	c.in.fail("can only get the items of a mapping, not of %s", typeName(v))
-	return nil
+	return c.in.lazily(func() *iterator {
+		var pairs []Value
+		switch v := v.(type) {
+		case Undefined:
+		case *Dict:
+			if v.ns {
+				c.in.fail("can only get the items of a mapping")
+			}
+			pairs = c.in.pairs(v, itemsView).Items
+		default:
+			c.in.fail("can only get the items of a mapping, not of %s", typeName(v))
+		}
+		return c.in.each("generator", pairs, nil)
+	})
 }
 
-func (in *interp) pairs(d *Dict) *List {
+func (in *interp) pairs(d *Dict, kind listKind) *List {
 	items := make([]Value, len(d.keys))
 	in.spend(3 * len(items) * valueCost)
 	for i, k := range d.keys {
-		items[i] = &List{Items: []Value{k, d.vals[i]}, Tuple: true}
+		items[i] = tuple(k, d.vals[i])
 	}
-	return &List{Items: items}
+	return &List{Items: items, kind: kind}
 }
 
 func filterJoin(c call, v Value) Value {
-	items := c.in.iterate(v)
-	if a, ok := c.arg(1, "attribute"); ok && a != nil {
+	in := c.in
+	items := in.iterate(v)
+	if a, ok := c.given(1); ok {
 		items = slices.Clone(items)
 		for i, x := range items {
-			items[i] = c.in.path(x, a)
+			items[i] = in.path(x, a, nil)
 		}
 	}
-	sep, _ := c.arg(0, "d")
-	if sep == nil {
-		sep = Text{}
+	d := c.or(0, Text{})
+	if !in.autoescape {
+		return in.join(items, in.str(d))
 	}
-	return c.in.join(items, c.in.str(sep))
+	sep := in.soft(d)
+	if sep.markup || slices.ContainsFunc(items, func(x Value) bool { t, ok := x.(Text); return ok && t.markup }) {
+		return in.joinEscaped(items, in.escape(sep))
+	}
+	return in.join(items, sep)
 }
 
 func (in *interp) join(items []Value, sep Text) Text {
@@ -95,181 +201,286 @@ func (in *interp) join(items []Value, sep Text) Text {
 	return in.own(b.done())
 }
 
-func filterMap(c call, v Value) Value {
-	items := c.in.iterate(v)
-	out := make([]Value, len(items))
-	attr, byAttr := c.kw.get("attribute")
-	name := ""
-	if !byAttr {
-		name = c.text(0, "", Text{}).String()
-	}
+// joinEscaped is join of markup.
+func (in *interp) joinEscaped(items []Value, sep Text) Text {
+	escaped := make([]Value, len(items))
 	for i, x := range items {
-		c.in.step()
-		if !byAttr {
-			out[i] = c.in.filter(name, x, c.args[min(1, len(c.args)):], c.kw)
-			continue
-		}
-		absent, _ := c.kw.get("default")
-		out[i] = c.in.pathOr(x, attr, absent)
+		escaped[i] = in.escape(x)
 	}
-	return c.in.list(out)
+	return in.join(escaped, sep).marked()
+}
+
+func filterMap(c call, v Value) Value {
+	in := c.in
+	return in.lazily(func() *iterator {
+		if !truth(v) {
+			return in.each("generator", nil, nil)
+		}
+		if attr, ok := c.named("attribute"); ok && len(c.more) == 0 {
+			absent, given := c.named("default")
+			if len(c.kw.keys) > 1 && !(given && len(c.kw.keys) == 2) {
+				in.fail("map got an argument that it does not know")
+			}
+			return in.each("generator", in.iterate(v), func(x Value) (Value, bool) { return in.path(x, attr, absent), true })
+		}
+		if len(c.more) == 0 {
+			in.fail("map needs the name of a filter")
+		}
+		name, ok := c.more[0].(Text)
+		if !ok {
+			in.fail("no filter named %s", in.repr(c.more[0]))
+		}
+		return in.each("generator", in.iterate(v), func(x Value) (Value, bool) {
+			return in.filter(name.String(), x, c.more[1:], c.kw), true
+		})
+	})
+}
+
+func (c *call) named(name string) (Value, bool) {
+	if c.kw == nil {
+		return nil, false
+	}
+	return c.kw.get(name)
 }
 
 // choose is select, reject, selectattr and rejectattr.
 func choose(c call, v Value, byAttr, keep bool) Value {
-	args := c.args
-	var attr Value
-	if byAttr {
-		if len(args) == 0 {
-			c.in.fail("missing the attribute to select by")
+	in, args := c.in, c.more
+	return in.lazily(func() *iterator {
+		if !truth(v) {
+			return in.each("generator", nil, nil)
 		}
-		attr, args = args[0], args[1:]
-	}
-	holds := func(x Value) bool { return truth(x) }
-	if len(args) > 0 {
-		name := c.in.str(args[0]).String()
-		test := tests[name]
-		if test == nil {
-			c.in.fail("no test named %q", name)
-		}
-		holds = func(x Value) bool { return test(c.in, x, args[1:]) }
-	}
-	var out []Value
-	for _, x := range c.in.iterate(v) {
-		c.in.step()
-		y := x
+		var attr Value
 		if byAttr {
-			y = c.in.path(x, attr)
+			if len(args) == 0 {
+				in.fail("missing the attribute to select by")
+			}
+			attr, args = args[0], args[1:]
 		}
-		if holds(y) == keep {
-			out = append(out, x)
+		holds := truth
+		if len(args) > 0 {
+			name, ok := args[0].(Text)
+			if !ok {
+				in.fail("no test named %s", in.repr(args[0]))
+			}
+			holds = func(x Value) bool { return truth(in.test(name.String(), x, args[1:], c.kw)) }
 		}
-	}
-	return c.in.list(out)
+		return in.each("generator", in.iterate(v), func(x Value) (Value, bool) {
+			y := x
+			if byAttr {
+				y = in.path(x, attr, nil)
+			}
+			return x, holds(y) == keep
+		})
+	})
 }
 
-// sortKey folds case and follows the attribute, as Jinja's sort, min, max and unique do by default.
-func sortKey(c call, x Value, attr Value, fold bool) Value {
-	if attr != nil {
-		x = c.in.path(x, attr)
-	}
+// sortKey folds case, as Jinja's sort, min, max and unique do by default.
+func sortKey(x Value, fold bool) Value {
 	if t, ok := x.(Text); ok && fold {
-		return t.mapSpans(strings.ToLower)
+		return t.mapSpans(lower)
 	}
 	return x
 }
 
-func (in *interp) order(a, b Value) int {
-	in.step()
-	switch {
-	case in.less(a, b, 0):
-		return -1
-	case in.less(b, a, 0):
-		return 1
+// keyed is an element with what it is sorted by.
+type keyed struct{ key, val Value }
+
+// sorted sorts stably, as Python does.
+func (in *interp) sorted(items []keyed, reverse bool) []Value {
+	in.spend(2 * len(items) * valueCost)
+	slices.SortStableFunc(items, func(a, b keyed) int {
+		if reverse {
+			return -in.order(a.key, b.key)
+		}
+		return in.order(a.key, b.key)
+	})
+	out := make([]Value, len(items))
+	for i, x := range items {
+		out[i] = x.val
 	}
-	return 0
+	return out
 }
 
 func filterSort(c call, v Value) Value {
-	attr, _ := c.arg(2, "attribute")
-	fold := !c.flag(1, "case_sensitive")
-	items := slices.Clone(c.in.iterate(v))
-	reverse := c.flag(0, "reverse")
-	slices.SortStableFunc(items, func(a, b Value) int {
-		o := c.in.order(sortKey(c, a, attr, fold), sortKey(c, b, attr, fold))
-		if reverse {
-			return -o
+	in := c.in
+	fold := !c.flag(1)
+	paths := []Value{nil}
+	if attr, ok := c.given(2); ok {
+		paths[0] = attr
+		if t, ok := attr.(Text); ok {
+			paths = in.split(t, ",", -1, false).Items
 		}
-		return o
-	})
-	return c.in.list(items)
+	}
+	var items []keyed
+	for _, x := range in.iterate(v) {
+		key := make([]Value, len(paths))
+		for i, p := range paths {
+			key[i] = sortKey(in.path(x, p, nil), fold)
+		}
+		items = append(items, keyed{&List{Items: key}, x})
+	}
+	return in.list(in.sorted(items, c.flag(0)))
 }
 
 func filterDictSort(c call, v Value) Value {
+	in := c.in
+	at := 0
+	switch by := c.or(1, wrote("key")).(Text); {
+	case by.String() == "value":
+		at = 1
+	case by.String() != "key":
+		in.fail("dictsort sorts by key or value")
+	}
 	d, ok := v.(*Dict)
-	if !ok {
-		c.in.fail("dictsort needs a mapping, not %s", typeName(v))
+	if !ok || d.ns {
+		in.fail("dictsort needs a mapping, not %s", typeName(v))
 	}
-	by := 0
-	if c.text(1, "by", Text{}).String() == "value" {
-		by = 1
+	var items []keyed
+	for _, p := range in.pairs(d, itemsView).Items {
+		items = append(items, keyed{sortKey(p.(*List).Items[at], !c.flag(0)), p})
 	}
-	items, fold, reverse := c.in.pairs(d), !c.flag(0, "case_sensitive"), c.flag(2, "reverse")
-	slices.SortStableFunc(items.Items, func(a, b Value) int {
-		o := c.in.order(sortKey(c, a.(*List).Items[by], nil, fold), sortKey(c, b.(*List).Items[by], nil, fold))
-		if reverse {
-			return -o
-		}
-		return o
-	})
-	return items
+	return in.list(in.sorted(items, c.flag(2)))
 }
 
 func extreme(c call, v Value, greatest bool) Value {
-	attr, _ := c.arg(1, "attribute")
-	fold := !c.flag(0, "case_sensitive")
-	var best Value = Undefined{"element of an empty sequence"}
-	for i, x := range c.in.iterate(v) {
-		o := 0
-		if i > 0 {
-			o = c.in.order(sortKey(c, x, attr, fold), sortKey(c, best, attr, fold))
+	in := c.in
+	attr, fold := c.or(1, nil), !c.flag(0)
+	var best keyed
+	items := in.iterate(v)
+	for i, x := range items {
+		key := sortKey(in.path(x, attr, nil), fold)
+		if i == 0 || greatest && in.less(best.key, key, false, 0) || !greatest && in.less(key, best.key, false, 0) {
+			best = keyed{key, x}
 		}
-		if i == 0 || o < 0 && !greatest || o > 0 && greatest {
-			best = x
-		}
+		in.step()
 	}
-	return best
+	if len(items) == 0 {
+		return Undefined{"item of an empty sequence"}
+	}
+	return best.val
 }
 
 func filterUnique(c call, v Value) Value {
-	attr, _ := c.arg(1, "attribute")
-	fold := !c.flag(0, "case_sensitive")
-	seen := map[string]bool{}
+	in := c.in
+	attr, fold := c.or(1, nil), !c.flag(0)
+	return in.lazily(func() *iterator {
+		seen := map[string]bool{}
+		return in.each("generator", in.iterate(v), func(x Value) (Value, bool) {
+			key := in.hashable(sortKey(in.path(x, attr, nil), fold))
+			known := seen[key]
+			seen[key] = true
+			return x, !known
+		})
+	})
+}
+
+func filterGroupBy(c call, v Value) Value {
+	in := c.in
+	attr, absent, fold := c.vals[0], c.or(1, nil), !c.flag(2)
+	var items []keyed
+	for _, x := range in.iterate(v) {
+		items = append(items, keyed{sortKey(in.path(x, attr, absent), fold), x})
+	}
+	in.sorted(items, false)
 	var out []Value
-	for _, x := range c.in.iterate(v) {
-		k, ok := hashKey(sortKey(c, x, attr, fold))
-		if !ok {
-			c.in.fail("unique cannot take a %s", typeName(x))
+	for i := 0; i < len(items); {
+		group := in.list(nil)
+		key := items[i].key
+		if fold {
+			key = in.path(items[i].val, attr, absent)
 		}
-		if !seen[k] {
-			seen[k] = true
-			out = append(out, x)
+		first := items[i].key
+		for ; i < len(items) && in.equal(first, items[i].key, 0); i++ {
+			group.Items = append(group.Items, items[i].val)
+		}
+		in.spend(len(group.Items) * valueCost)
+		out = append(out, &List{Items: []Value{key, group}, kind: tupleList, group: true})
+		if len(group.Items) == 0 { // a key that is not equal to itself
+			in.fail("groupby cannot group by NaN")
 		}
 	}
-	return c.in.list(out)
+	return in.list(out)
 }
 
 func filterSum(c call, v Value) Value {
-	attr, _ := c.arg(0, "attribute")
-	total, ok := c.arg(1, "start")
-	if !ok {
-		total = int64(0)
+	in := c.in
+	total := c.or(1, int64(0))
+	if _, ok := total.(Text); ok {
+		in.fail("sum cannot add strings")
 	}
-	for _, x := range c.in.iterate(v) {
-		if attr != nil {
-			x = c.in.path(x, attr)
-		}
-		total = c.in.binary("+", total, x)
+	attr := c.or(0, nil)
+	for _, x := range in.iterate(v) {
+		total = in.binary("+", total, in.path(x, attr, nil))
 	}
 	return total
 }
 
 func filterBatch(c call, v Value) Value {
-	n := c.int(0, "linecount", 0)
-	if n < 1 {
-		c.in.fail("batch needs a positive size")
-	}
-	var out []Value
-	items := c.in.iterate(v)
-	for at := 0; at < len(items); at += n {
-		row := slices.Clone(items[at:min(at+n, len(items))])
-		if fill, ok := c.arg(1, "fill_with"); ok && fill != nil {
-			c.in.spend((n - len(row)) * valueCost)
-			for len(row) < n {
-				row = append(row, fill)
+	in := c.in
+	count, fill := c.vals[0], c.or(1, nil)
+	return in.lazily(func() *iterator {
+		items, at, done := in.iterate(v), 0, false
+		next := func() (Value, bool) {
+			row := []Value{}
+			for ; at < len(items); at++ {
+				if in.equal(int64(len(row)), count, 0) && (at > 0 || !done) {
+					done = true
+					return in.list(row), true
+				}
+				in.step()
+				row = append(row, items[at])
+				done = true
 			}
+			if len(row) == 0 {
+				return nil, false
+			}
+			if fill != nil && in.less(int64(len(row)), count, false, 0) {
+				n := in.index(count)
+				in.fits((n - len(row)) * valueCost)
+				in.spend((n - len(row)) * valueCost)
+				for len(row) < n {
+					row = append(row, fill)
+				}
+			}
+			return in.list(row), true
 		}
-		out = append(out, c.in.list(row))
+		return &iterator{typ: "generator", next: next}
+	})
+}
+
+func filterSlice(c call, v Value) Value {
+	in := c.in
+	return in.lazily(func() *iterator {
+		items, n, fill := in.iterate(v), c.int(0, 0), c.or(1, nil)
+		if n == 0 {
+			in.fail("division by zero")
+		}
+		per, extra := floorDiv(len(items), n), len(items)-floorDiv(len(items), n)*n
+		slice, offset := 0, 0
+		return &iterator{typ: "generator", next: func() (Value, bool) {
+			in.step()
+			if slice >= n {
+				return nil, false
+			}
+			start := offset + slice*per
+			if slice < extra {
+				offset++
+			}
+			row := in.list(slices.Clone(items[start : offset+(slice+1)*per]))
+			if fill != nil && slice >= extra {
+				row.Items = append(row.Items, fill)
+			}
+			slice++
+			return row, true
+		}}
+	})
+}
+
+func floorDiv(a, b int) int {
+	q := a / b
+	if a%b != 0 && (a < 0) != (b < 0) {
+		q--
 	}
-	return c.in.list(out)
+	return q
 }

@@ -1,9 +1,7 @@
 package jinja
 
 import (
-	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -25,7 +23,7 @@ func strip(t Text, set string, left, right bool) Text {
 }
 
 // mapRunes rewrites characters one by one; f sees the character before, 0 at the start. Pictures stay as they are.
-func mapRunes(t Text, f func(prev, r rune) rune) Text {
+func mapRunes(t Text, f func(prev, r rune) string) Text {
 	var b builder
 	var prev rune
 	for _, s := range t.spans {
@@ -35,39 +33,66 @@ func mapRunes(t Text, f func(prev, r rune) rune) Text {
 			continue
 		}
 		for _, r := range s.Text {
-			b.span(string(f(prev, r)), s.Source)
+			b.span(f(prev, r), s.Source)
 			prev = r
 		}
 	}
-	return b.done()
+	out := b.done()
+	out.markup = t.markup
+	return out
 }
 
 func capitalize(t Text) Text {
-	return mapRunes(t, func(prev, r rune) rune {
-		if prev == 0 {
-			return unicode.ToTitle(r)
-		}
-		return unicode.ToLower(r)
-	})
+	return byWords(t, func(prev, _ rune) bool { return prev == 0 }, titleRune)
 }
 
 // title is Python's str.title: a letter after anything but a letter is a capital.
 func title(t Text) Text {
-	return mapRunes(t, func(prev, r rune) rune {
-		if !unicode.IsLetter(prev) {
-			return unicode.ToTitle(r)
-		}
-		return unicode.ToLower(r)
-	})
+	return byWords(t, func(prev, _ rune) bool { return !isCased(prev) }, titleRune)
 }
 
 // titleFilter is Jinja's title filter, which starts words after spaces, dashes and opening brackets only.
 func titleFilter(t Text) Text {
-	return mapRunes(t, func(prev, r rune) rune {
-		if prev == 0 || isSpace(prev) || strings.ContainsRune("-({[<", prev) {
-			return unicode.ToUpper(r)
+	starts := func(prev, _ rune) bool { return prev == 0 || isSpace(prev) || strings.ContainsRune("-({[<", prev) }
+	return byWords(t, starts, func(r rune) string { return upper(string(r)) }).plain()
+}
+
+// byWords rewrites the first character of each word with first, and makes the rest lower case as a whole, as the end of a word has a form of its own
+// in Greek.
+func byWords(t Text, starts func(prev, r rune) bool, first func(rune) string) Text {
+	var b builder
+	var prev rune
+	for _, s := range t.spans {
+		if s.Source.Kind == Image {
+			b.span(s.Text, s.Source)
+			prev = 'x'
+			continue
 		}
-		return unicode.ToLower(r)
+		rest := 0 // where the rest of the word begins
+		for i, r := range s.Text {
+			if starts(prev, r) {
+				b.span(lower(s.Text[rest:i]), s.Source)
+				b.span(first(r), s.Source)
+				rest = i + utf8.RuneLen(r)
+			}
+			prev = r
+		}
+		b.span(lower(s.Text[rest:]), s.Source)
+	}
+	out := b.done()
+	out.markup = t.markup
+	return out
+}
+
+func swapCase(t Text) Text {
+	return mapRunes(t, func(_, r rune) string {
+		switch {
+		case isUpperRune(r):
+			return lower(string(r))
+		case isLowerRune(r):
+			return upper(string(r))
+		}
+		return string(r)
 	})
 }
 
@@ -79,7 +104,7 @@ func (in *interp) replace(t, old, repl Text, count int) Text {
 	var b builder
 	at := 0
 	for n := 0; n < count; n++ {
-		in.step()
+		in.workOnSpans(t)
 		i := strings.Index(s[at:], o)
 		if o == "" { // between all characters, and at both ends
 			i = 0
@@ -107,15 +132,7 @@ func (in *interp) split(t Text, sep string, limit int, right bool) *List {
 	s := t.String()
 	var cuts [][2]int // the separators' places
 	if sep != "" {
-		for at := 0; ; {
-			in.step()
-			i := strings.Index(s[at:], sep)
-			if i < 0 {
-				break
-			}
-			cuts = append(cuts, [2]int{at + i, at + i + len(sep)})
-			at += i + len(sep)
-		}
+		cuts = in.separators(s, sep, right)
 	} else {
 		trimmed := strip(t, "", true, true)
 		if trimmed.Len() == 0 {
@@ -128,6 +145,7 @@ func (in *interp) split(t Text, sep string, limit int, right bool) *List {
 		}
 		s = t.String()
 		for i := 0; i < len(s); {
+			in.step()
 			r, w := utf8.DecodeRuneInString(s[i:])
 			if !isSpace(r) {
 				i += w
@@ -151,10 +169,39 @@ func (in *interp) split(t Text, sep string, limit int, right bool) *List {
 	items := make([]Value, 0, len(cuts)+1)
 	at := 0
 	for _, c := range cuts {
+		in.workOnSpans(t)
 		items = append(items, t.slice(at, c[0]))
 		at = c[1]
 	}
 	return in.list(append(items, t.slice(at, len(s))))
+}
+
+// separators finds a separator from the left, or from the right, where it overlaps itself in other places.
+func (in *interp) separators(s, sep string, right bool) (cuts [][2]int) {
+	if !right {
+		for at := 0; ; {
+			in.step()
+			i := strings.Index(s[at:], sep)
+			if i < 0 {
+				return cuts
+			}
+			cuts = append(cuts, [2]int{at + i, at + i + len(sep)})
+			at += i + len(sep)
+		}
+	}
+	for end := len(s); ; {
+		in.step()
+		i := strings.LastIndex(s[:end], sep)
+		if i < 0 {
+			break
+		}
+		cuts = append(cuts, [2]int{i, i + len(sep)})
+		end = i
+	}
+	for i, j := 0, len(cuts)-1; i < j; i, j = i+1, j-1 {
+		cuts[i], cuts[j] = cuts[j], cuts[i]
+	}
+	return cuts
 }
 
 func splitLines(t Text, keep bool) []Text {
@@ -179,139 +226,13 @@ func splitLines(t Text, keep bool) []Text {
 	return out
 }
 
-// format is Python's "..." % value for the conversions %s %r %d %i %f %x and %%, with the flags -, 0, a width and a
-// precision.
-func (in *interp) format(t Text, v Value) Value {
-	args := []Value{v}
-	if l, ok := v.(*List); ok && l.Tuple {
-		args = l.Items
+// escape is markupsafe's: HTML's special characters become entities, unless the value is markup already.
+func (in *interp) escape(v Value) Text {
+	t := in.soft(v)
+	if !t.markup {
+		t = t.mapSpans(htmlEntities.Replace)
 	}
-	used := 0
-	var b builder
-	rest := t
-	for {
-		s := rest.String()
-		i := strings.IndexByte(s, '%')
-		if i < 0 {
-			b.text(rest)
-			break
-		}
-		b.text(rest.slice(0, i))
-		spec, n := s[i+1:], 0
-		var arg Value
-		named := false
-		if strings.HasPrefix(spec, "(") {
-			end := strings.IndexByte(spec, ')')
-			d, ok := v.(*Dict)
-			if end < 0 || !ok {
-				in.fail("format needs a mapping")
-			}
-			if arg, named = d.get(spec[1:end]); !named {
-				in.fail("format: no key %q", spec[1:end])
-			}
-			n = end + 1
-		}
-		start := n
-		for n < len(spec) && strings.IndexByte("-0123456789.", spec[n]) >= 0 {
-			n++
-		}
-		if n >= len(spec) {
-			in.fail("incomplete format")
-		}
-		if spec[n] == '%' {
-			b.span("%", Source{})
-		} else {
-			if !named {
-				if used >= len(args) {
-					in.fail("not enough arguments for format string")
-				}
-				arg = args[used]
-				used++
-			}
-			b.text(in.convert(arg, spec[start:n], spec[n]))
-			in.fits(b.size)
-		}
-		rest = rest.slice(i+1+n+1, rest.Len())
-	}
-	if _, mapping := v.(*Dict); used < len(args) && !mapping {
-		in.fail("not all arguments converted during string formatting")
-	}
-	return in.own(b.done())
+	return in.own(t.marked())
 }
 
-// convert formats one value.
-func (in *interp) convert(v Value, flags string, verb byte) Text {
-	left, zero := strings.HasPrefix(flags, "-"), strings.HasPrefix(flags, "0")
-	width, precision := flags, -1
-	if i := strings.IndexByte(flags, '.'); i >= 0 {
-		width = flags[:i]
-		precision, _ = strconv.Atoi(flags[i+1:])
-	}
-	w, _ := strconv.Atoi(strings.TrimLeft(width, "-0"))
-	in.fits(w)
-	in.fits(precision + 1)
-	if precision > 100 && verb == 'f' {
-		in.fail("format precision of %d digits", precision)
-	}
-	var out Text
-	switch verb {
-	case 's':
-		out = in.str(v)
-		if precision >= 0 {
-			out = out.slice(0, runeOffset(out.String(), precision))
-		}
-	case 'r':
-		out = in.str(&List{Items: []Value{v}})
-		out = out.slice(1, out.Len()-1)
-	default:
-		f, ok := number(v)
-		if !ok {
-			in.fail("%%%c format needs a number, not %s", verb, typeName(v))
-		}
-		n, isInt := integer(v)
-		if !isInt {
-			n = int64(f)
-		}
-		var s string
-		switch verb {
-		case 'd', 'i':
-			s = strconv.FormatInt(n, 10)
-		case 'x':
-			s = strconv.FormatInt(n, 16)
-		case 'f':
-			if precision < 0 {
-				precision = 6
-			}
-			s = strconv.FormatFloat(f, 'f', precision, 64)
-		default:
-			in.fail("unsupported format character %q", verb)
-		}
-		if zero && len(s) < w {
-			sign := ""
-			if s[0] == '-' {
-				sign, s = "-", s[1:]
-			}
-			s = sign + strings.Repeat("0", w-len(s)-len(sign)) + s
-		}
-		out = NewText(s, Source{})
-	}
-	return pad(out, w, ' ', !left, left)
-}
-
-// pad fills up to width characters before and/or after.
-func pad(t Text, width int, fill rune, before, after bool) Text {
-	n := width - utf8.RuneCountInString(t.String())
-	if n <= 0 {
-		return t
-	}
-	l, r := 0, n
-	switch {
-	case before && after: // Python's center: the odd one goes left when width is odd
-		l = n/2 + (n & width & 1)
-		r = n - l
-	case before:
-		l, r = n, 0
-	}
-	blank := func(n int) Text { return NewText(strings.Repeat(string(fill), n), Source{}) }
-	return Concat(blank(l), t, blank(r))
-}
+var htmlEntities = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "'", "&#39;", `"`, "&#34;")

@@ -30,8 +30,9 @@ type Span struct {
 // Text is an immutable string that remembers the source of each of its characters. Neighbouring spans differ in source
 // and none is empty.
 type Text struct {
-	spans []Span
-	size  int
+	spans  []Span
+	size   int
+	markup bool // HTML that is safe to print as it is: markupsafe.Markup
 }
 
 // NewText returns s as a Text with one source.
@@ -79,9 +80,9 @@ func (t Text) slice(i, j int) Text {
 		return t
 	}
 	if i >= j {
-		return Text{}
+		return Text{markup: t.markup}
 	}
-	out := Text{size: j - i}
+	out := Text{size: j - i, markup: t.markup}
 	at := 0
 	for _, s := range t.spans {
 		lo, hi := max(i-at, 0), min(j-at, len(s.Text))
@@ -96,6 +97,15 @@ func (t Text) slice(i, j int) Text {
 	return out
 }
 
+// marked returns t as markup.
+func (t Text) marked() Text { t.markup = true; return t }
+
+// plain returns t as no markup.
+func (t Text) plain() Text { t.markup = false; return t }
+
+// wrote is a text that the template made.
+func wrote(s string) Text { return NewText(s, Source{}) }
+
 // mapSpans changes each span by itself; pictures stay as they are.
 func (t Text) mapSpans(f func(string) string) Text {
 	var b builder
@@ -106,7 +116,9 @@ func (t Text) mapSpans(f func(string) string) Text {
 			b.span(f(s.Text), s.Source)
 		}
 	}
-	return b.done()
+	out := b.done()
+	out.markup = t.markup
+	return out
 }
 
 // dominant is the source for text derived from t as a whole (JSON, repr): Data where t holds any that is not the

@@ -1,27 +1,47 @@
 package jinja
 
 import (
+	"fmt"
 	"math"
+	"math/big"
 	"strconv"
 	"strings"
-	"unicode"
 )
 
-// Value is what a template computes with: nil (None), [Undefined], bool, int64, float64, [Text], *[List], *[Dict] or
-// *Func.
+// Value is what a template computes with: nil (None), [Undefined], bool, int64, *big.Int where 64 bits are too few, float64, [Text], *[List],
+// *[Dict], *Func, and what only the interpreter makes: iterators, loops and objects.
 type Value any
 
-// Undefined is the value of a missing name, attribute or item: it prints as nothing, is false, and fails when used
+// Undefined is the value of a missing name, attribute or item: it prints as nothing, is false and empty, and fails when used
 // otherwise, as jinja2.Undefined does.
 type Undefined struct{ Name string }
 
-// List is a Python list or tuple.
+// listKind tells sequences apart that Python prints, compares and subscripts in different ways.
+type listKind uint8
+
+const (
+	plainList listKind = iota
+	tupleList
+	rangeList  // range()
+	keysView   // dict.keys()
+	valuesView // dict.values()
+	itemsView  // dict.items()
+)
+
+// List is a Python list, tuple or range, or the view of a dict.
 type List struct {
 	Items []Value
-	Tuple bool
 	// Marked lists are watched: a template that prints one as a whole (Python's repr) sets [Result.PrintedMarked].
 	Marked bool
+	kind   listKind
+	group  bool     // a tuple of groupby, whose elements have names
+	bounds [3]int64 // of a range
 }
+
+func tuple(items ...Value) *List { return &List{Items: items, kind: tupleList} }
+
+// subscripts reports whether the list takes an index.
+func (l *List) subscripts() bool { return l.kind <= rangeList }
 
 // Dict is a Python dict, which keeps the order of insertion, or a namespace.
 type Dict struct {
@@ -36,8 +56,22 @@ type Dict struct {
 
 // Func is something callable.
 type Func struct {
-	name string
+	name  string
+	call  func(in *interp, args []Value, kw *Dict) Value
+	attrs map[string]Value
+}
+
+// object is a value with attributes, of the type that Python calls it by. Its call may be nil.
+type object struct {
+	typ  string
+	attr func(name string) (Value, bool)
 	call func(in *interp, args []Value, kw *Dict) Value
+}
+
+// iterator gives its elements once: a Python generator.
+type iterator struct {
+	typ  string
+	next func() (Value, bool)
 }
 
 // NewDict returns a dict of keys and values in turn; the keys are Go strings.
@@ -66,6 +100,21 @@ func (d *Dict) set(key, v Value) {
 	d.vals = append(d.vals, v)
 }
 
+// remove takes a key out.
+func (d *Dict) remove(key string) {
+	at, ok := d.index["s"+key]
+	if !ok {
+		return
+	}
+	out := &Dict{ns: d.ns, Image: d.Image}
+	for i, k := range d.keys {
+		if i != at {
+			out.set(k, d.vals[i])
+		}
+	}
+	*d = *out
+}
+
 func (d *Dict) get(key string) (Value, bool) {
 	i, ok := d.index["s"+key]
 	if !ok {
@@ -87,18 +136,59 @@ func (d *Dict) lookup(key Value) (Value, bool) {
 }
 
 // hashKey maps keys that Python holds equal to the same string. ok is false for what Python cannot hash.
-func hashKey(v Value) (string, bool) {
+func hashKey(v Value) (key string, ok bool) {
 	switch v := v.(type) {
 	case Text:
 		return "s" + v.String(), true
-	case bool, int64, float64:
-		f, _ := number(v)
-		return "n" + strconv.FormatFloat(f, 'g', -1, 64), true
+	case bool:
+		if v {
+			return "n1", true
+		}
+		return "n0", true
+	case int64:
+		return "n" + strconv.FormatInt(v, 10), true
+	case *big.Int:
+		return "n" + v.Text(16), true
+	case float64:
+		if v == math.Trunc(v) && !math.IsInf(v, 0) {
+			n, _ := big.NewFloat(v).Int(nil)
+			return hashKey(whole(n))
+		}
+		return "n" + strconv.FormatFloat(v, 'g', -1, 64), true
 	case nil:
 		return "none", true
+	case Undefined:
+		return "undefined", true
+	case *List:
+		switch v.kind {
+		case rangeList:
+			return fmt.Sprintf("r%v", v.bounds), true
+		case tupleList:
+			var b strings.Builder
+			b.WriteByte('t')
+			for _, x := range v.Items {
+				k, ok := hashKey(x)
+				if !ok || b.Len() > maxKey {
+					return "", false
+				}
+				b.WriteString(strconv.Itoa(len(k)))
+				b.WriteByte(':')
+				b.WriteString(k)
+			}
+			return b.String(), true
+		}
+	case *Dict:
+		if v.ns {
+			return fmt.Sprintf("p%p", v), true
+		}
+	case *Func, *object, *iterator, *loop:
+		return fmt.Sprintf("p%p", v), true
 	}
 	return "", false
 }
+
+// maxKey bounds a tuple that is the key of a dict.
+const maxKey = 1 << 20
 
 func truth(v Value) bool {
 	switch v := v.(type) {
@@ -120,36 +210,6 @@ func truth(v Value) bool {
 	return true
 }
 
-// number returns v as a float, counting bools as Python does.
-func number(v Value) (f float64, ok bool) {
-	switch v := v.(type) {
-	case bool:
-		if v {
-			return 1, true
-		}
-		return 0, true
-	case int64:
-		return float64(v), true
-	case float64:
-		return v, true
-	}
-	return 0, false
-}
-
-// integer returns v as an integer where it is one (or a bool).
-func integer(v Value) (int64, bool) {
-	switch v := v.(type) {
-	case bool:
-		if v {
-			return 1, true
-		}
-		return 0, true
-	case int64:
-		return v, true
-	}
-	return 0, false
-}
-
 func typeName(v Value) string {
 	switch v := v.(type) {
 	case nil:
@@ -158,37 +218,53 @@ func typeName(v Value) string {
 		return "Undefined"
 	case bool:
 		return "bool"
-	case int64:
+	case int64, *big.Int:
 		return "int"
 	case float64:
 		return "float"
 	case Text:
+		if v.markup {
+			return "Markup"
+		}
 		return "str"
 	case *List:
-		if v.Tuple {
-			return "tuple"
-		}
-		return "list"
+		return [...]string{"list", "tuple", "range", "dict_keys", "dict_values", "dict_items"}[v.kind]
 	case *Dict:
 		if v.ns {
 			return "Namespace"
 		}
 		return "dict"
+	case *iterator:
+		return v.typ
+	case *loop:
+		return "LoopContext"
+	case *object:
+		return v.typ
 	}
 	return "function"
+}
+
+// same is Python's "is", as far as a template can tell.
+func same(a, b Value) bool {
+	switch x := a.(type) {
+	case nil, bool, *List, *Dict, *Func, *object, *iterator, *loop:
+		return a == b
+	case int64: // CPython keeps one object of each small integer
+		y, ok := b.(int64)
+		return ok && x == y && x >= -5 && x <= 256
+	}
+	return false
 }
 
 // equal is Python's ==.
 func (in *interp) equal(a, b Value, depth int) bool {
 	in.deep(depth)
-	if ia, ok := integer(a); ok {
-		if ib, ok := integer(b); ok {
-			return ia == ib
+	if isNumber(a) {
+		if !isNumber(b) {
+			return false
 		}
-	}
-	if fa, ok := number(a); ok {
-		fb, ok := number(b)
-		return ok && fa == fb
+		c, ok := compareNumbers(a, b)
+		return ok && c == 0
 	}
 	switch a := a.(type) {
 	case nil:
@@ -197,23 +273,18 @@ func (in *interp) equal(a, b Value, depth int) bool {
 		_, ok := b.(Undefined)
 		return ok
 	case Text:
-		in.work(a)
 		t, ok := b.(Text)
-		return ok && a.Len() == t.Len() && a.String() == t.String()
-	case *List:
-		l, ok := b.(*List)
-		if !ok || a.Tuple != l.Tuple || len(a.Items) != len(l.Items) {
+		if !ok || a.Len() != t.Len() {
 			return false
 		}
-		for i, v := range a.Items {
-			if !in.equal(v, l.Items[i], depth+1) {
-				return false
-			}
-		}
-		return true
+		in.work(a)
+		return a.String() == t.String()
+	case *List:
+		l, ok := b.(*List)
+		return ok && in.equalLists(a, l, depth)
 	case *Dict:
 		d, ok := b.(*Dict)
-		if !ok || a.ns || d.ns || len(a.keys) != len(d.keys) {
+		if !ok || a == d || a.ns || d.ns || len(a.keys) != len(d.keys) {
 			return ok && a == d
 		}
 		for i, k := range a.keys {
@@ -223,186 +294,76 @@ func (in *interp) equal(a, b Value, depth int) bool {
 			}
 		}
 		return true
-	case *Func:
-		f, ok := b.(*Func)
-		return ok && a == f
+	case *Func, *object, *iterator, *loop:
+		return a == b
 	}
 	return false
 }
 
-// less is Python's < for numbers, strings and sequences of them.
-func (in *interp) less(a, b Value, depth int) bool {
-	in.deep(depth)
-	if fa, ok := number(a); ok {
-		if fb, ok := number(b); ok {
-			return fa < fb
+func (in *interp) equalLists(a, b *List, depth int) bool {
+	setLike := func(k listKind) bool { return k == keysView || k == itemsView }
+	switch {
+	case a == b:
+		return true
+	case setLike(a.kind) && setLike(b.kind):
+		if len(a.Items) != len(b.Items) {
+			return false
 		}
+		for _, x := range a.Items {
+			if !in.contains(b, x) {
+				return false
+			}
+		}
+		return true
+	case a.kind != b.kind || a.kind == valuesView || len(a.Items) != len(b.Items):
+		return false
+	}
+	for i, v := range a.Items {
+		if !in.equal(v, b.Items[i], depth+1) {
+			return false
+		}
+	}
+	return true
+}
+
+// less is Python's < (orEqual: <=) for numbers, strings and sequences of them.
+func (in *interp) less(a, b Value, orEqual bool, depth int) bool {
+	in.deep(depth)
+	if isNumber(a) && isNumber(b) {
+		c, ok := compareNumbers(a, b)
+		return ok && (c < 0 || orEqual && c == 0)
 	}
 	switch x := a.(type) {
 	case Text:
 		if y, ok := b.(Text); ok {
-			return x.String() < y.String()
+			in.work(x)
+			c := strings.Compare(x.String(), y.String())
+			return c < 0 || orEqual && c == 0
 		}
 	case *List:
-		if y, ok := b.(*List); ok && x.Tuple == y.Tuple {
+		if y, ok := b.(*List); ok && x.kind == y.kind && x.kind <= tupleList {
 			for i := range min(len(x.Items), len(y.Items)) {
 				if !in.equal(x.Items[i], y.Items[i], depth+1) {
-					return in.less(x.Items[i], y.Items[i], depth+1)
+					return in.less(x.Items[i], y.Items[i], orEqual, depth+1)
 				}
 			}
-			return len(x.Items) < len(y.Items)
+			return len(x.Items) < len(y.Items) || orEqual && len(x.Items) == len(y.Items)
 		}
+	case Undefined:
+		in.fail("%s is undefined, it has no order", x.Name)
 	}
 	in.fail("cannot compare %s with %s", typeName(a), typeName(b))
 	return false
 }
 
-// str is Python's str().
-func (in *interp) str(v Value) Text {
-	switch v := v.(type) {
-	case Text:
-		return v
-	case Undefined:
-		return Text{}
-	}
-	var w reprWriter
-	w.in = in
-	w.write(v, 0)
-	src := Source{}
-	if w.data {
-		src.Kind = Data
-	}
-	return in.own(NewText(w.b.String(), src))
-}
-
-// reprWriter writes Python's repr and notes whether any of it came from data.
-type reprWriter struct {
-	in   *interp
-	b    strings.Builder
-	data bool
-}
-
-func (w *reprWriter) write(v Value, depth int) {
-	w.in.deep(depth)
-	w.in.fits(w.b.Len())
-	switch v := v.(type) {
-	case nil:
-		w.b.WriteString("None")
-	case Undefined:
-		w.b.WriteString("Undefined")
-	case bool:
-		if v {
-			w.b.WriteString("True")
-		} else {
-			w.b.WriteString("False")
-		}
-	case int64:
-		w.b.WriteString(strconv.FormatInt(v, 10))
-	case float64:
-		w.b.WriteString(formatFloat(v))
-	case Text:
-		w.data = w.data || v.dominant().Kind != Template
-		w.b.WriteString(quote(v.String()))
-	case *List:
-		if v.Marked {
-			w.in.printedMarked = true
-		}
-		w.list(v, depth)
-	case *Dict:
-		if v.Image > 0 {
-			w.in.printedMarked = true
-		}
-		w.dict(v, depth)
-	case *Func:
-		w.b.WriteString("<function " + v.name + ">")
-	}
-}
-
-func (w *reprWriter) list(v *List, depth int) {
-	ends := "[]"
-	if v.Tuple {
-		ends = "()"
-	}
-	w.b.WriteByte(ends[0])
-	for i, x := range v.Items {
-		if i > 0 {
-			w.b.WriteString(", ")
-		}
-		w.write(x, depth+1)
-	}
-	if v.Tuple && len(v.Items) == 1 {
-		w.b.WriteByte(',')
-	}
-	w.b.WriteByte(ends[1])
-}
-
-func (w *reprWriter) dict(v *Dict, depth int) {
-	w.b.WriteByte('{')
-	for i, k := range v.keys {
-		if i > 0 {
-			w.b.WriteString(", ")
-		}
-		w.write(k, depth+1)
-		w.b.WriteString(": ")
-		w.write(v.vals[i], depth+1)
-	}
-	w.b.WriteByte('}')
-}
-
-// formatFloat is Python's repr of a float.
-func formatFloat(f float64) string {
+// order is less as a sort wants it.
+func (in *interp) order(a, b Value) int {
+	in.step()
 	switch {
-	case math.IsNaN(f):
-		return "nan"
-	case math.IsInf(f, 1):
-		return "inf"
-	case math.IsInf(f, -1):
-		return "-inf"
+	case in.less(a, b, false, 0):
+		return -1
+	case in.less(b, a, false, 0):
+		return 1
 	}
-	if a := math.Abs(f); a != 0 && (a < 1e-4 || a >= 1e16) {
-		return strconv.FormatFloat(f, 'e', -1, 64)
-	}
-	s := strconv.FormatFloat(f, 'f', -1, 64)
-	if !strings.Contains(s, ".") {
-		s += ".0"
-	}
-	return s
-}
-
-// quote is Python's repr of a string.
-func quote(s string) string {
-	q := '\''
-	if strings.Contains(s, "'") && !strings.Contains(s, `"`) {
-		q = '"'
-	}
-	var b strings.Builder
-	b.WriteRune(q)
-	for _, r := range s {
-		switch {
-		case r == q || r == '\\':
-			b.WriteByte('\\')
-			b.WriteRune(r)
-		case r == '\n':
-			b.WriteString(`\n`)
-		case r == '\r':
-			b.WriteString(`\r`)
-		case r == '\t':
-			b.WriteString(`\t`)
-		case unicode.IsPrint(r):
-			b.WriteRune(r)
-		case r < 0x100:
-			b.WriteString(`\x` + hex(r, 2))
-		case r < 0x10000:
-			b.WriteString(`\u` + hex(r, 4))
-		default:
-			b.WriteString(`\U` + hex(r, 8))
-		}
-	}
-	b.WriteRune(q)
-	return b.String()
-}
-
-func hex(r rune, width int) string {
-	s := strconv.FormatInt(int64(r), 16)
-	return strings.Repeat("0", width-len(s)) + s
+	return 0
 }
