@@ -5,6 +5,10 @@ type scope struct {
 	names  []string
 	vals   []Value
 	parent *scope
+	room   struct { // for the first few
+		names [4]string
+		vals  [4]Value
+	}
 }
 
 func (s *scope) get(name string) (Value, bool) {
@@ -24,6 +28,9 @@ func (s *scope) set(name string, v Value) {
 			s.vals[i] = v
 			return
 		}
+	}
+	if s.names == nil {
+		s.names, s.vals = s.room.names[:0], s.room.vals[:0]
 	}
 	s.names = append(s.names, name)
 	s.vals = append(s.vals, v)
