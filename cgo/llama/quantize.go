@@ -39,10 +39,20 @@ var needsImatrix = map[FileType]bool{
 	C.LLAMA_FTYPE_MOSTLY_IQ2_S: true, C.LLAMA_FTYPE_MOSTLY_IQ2_M: true, C.LLAMA_FTYPE_MOSTLY_Q2_K_S: true,
 }
 
-// ParseFileType finds a mixture by name, for example "Q4_K_M".
+// aliases are names that stand for one of several mixtures, as for llama-quantize.
+var aliases = map[string]string{"Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M"}
+
+// ParseFileType finds a mixture by name, for example "Q4_K_M", by the shorter "Q4_K", or by the number of llama_ftype.
 func ParseFileType(name string) (FileType, error) {
-	if t, ok := fileTypes[strings.ToUpper(name)]; ok {
+	upper := strings.ToUpper(name)
+	if alias, ok := aliases[upper]; ok {
+		upper = alias
+	}
+	if t, ok := fileTypes[upper]; ok {
 		return t, nil
+	}
+	if n, err := strconv.Atoi(name); err == nil && FileType(n).known() {
+		return FileType(n), nil
 	}
 	return 0, fmt.Errorf("llama: unknown file type %q; known are %s", name, strings.Join(FileTypes(), ", "))
 }
@@ -86,6 +96,7 @@ type QuantizeParams struct {
 	KeepOutput      bool                 // leave output.weight as it is
 	Pure            bool                 // every tensor to the same type
 	KeepSplit       bool                 // as many files as the source has
+	Copy            bool                 // every tensor as it is; Type and the types of tensors count for nothing
 	Imatrix         map[string][]float32 // importance of each column, matrix after matrix, by tensor name; from 0 to MaxImportance
 
 	// Progress is called as each tensor is begun, from libllama's own log. It must not panic: there are C++ frames between it and
@@ -105,7 +116,7 @@ func Quantize(ctx context.Context, in, out string, p QuantizeParams) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if needsImatrix[p.Type] && len(p.Imatrix) == 0 {
+	if needsImatrix[p.Type] && len(p.Imatrix) == 0 && !p.Copy {
 		return fmt.Errorf("llama: quantize: %v needs an importance matrix", p.Type)
 	}
 	if same, err := sameFile(in, out); err != nil || same {
@@ -270,6 +281,7 @@ func (p *QuantizeParams) toC(arena *cArena) (*C.llama_model_quantize_params, err
 	c.quantize_output_tensor = C.bool(!p.KeepOutput)
 	c.pure = C.bool(p.Pure)
 	c.keep_split = C.bool(p.KeepSplit)
+	c.only_copy = C.bool(p.Copy)
 	if len(p.TensorTypes) > 0 {
 		size := unsafe.Sizeof(C.struct_llama_model_tensor_override{})
 		list := unsafe.Slice((*C.struct_llama_model_tensor_override)(arena.alloc(size*uintptr(len(p.TensorTypes)+1))), len(p.TensorTypes)+1)
@@ -303,11 +315,15 @@ func (p *QuantizeParams) checkTypes() error {
 		return need(t.Known() && t.CanQuantize(), "llama: quantize: %s cannot be %v", what, t)
 	}
 	var errs []error
-	if p.OutputType != nil {
-		errs = append(errs, check("OutputType", *p.OutputType))
-	}
-	if p.EmbeddingType != nil {
-		errs = append(errs, check("EmbeddingType", *p.EmbeddingType))
+	// libllama asks for no importance matrix of these two tensors, and libggml aborts without one.
+	for _, x := range []struct {
+		what, tensor string
+		typ          *ggml.Type
+	}{{"OutputType", "output.weight", p.OutputType}, {"EmbeddingType", "token_embd.weight", p.EmbeddingType}} {
+		if x.typ != nil {
+			errs = append(errs, check(x.what, *x.typ),
+				need(!x.typ.RequiresImatrix() || len(p.Imatrix[x.tensor]) > 0, "llama: quantize: %v needs an importance matrix of %s", *x.typ, x.tensor))
+		}
 	}
 	for _, t := range p.TensorTypes {
 		errs = append(errs, need(t.Pattern != "", "llama: quantize: an empty pattern of tensor names"), noNUL(t.Pattern), check(t.Pattern, t.Type))

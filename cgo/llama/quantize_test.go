@@ -234,6 +234,16 @@ func TestEveryFileTypeQuantizesOrIsRefused(t *testing.T) {
 }
 
 func TestFileTypeNames(t *testing.T) {
+	for short, full := range map[string]string{"q3_k": "Q3_K_M", "Q4_K": "Q4_K_M", "q5_K": "Q5_K_M", "15": "Q4_K_M", "7": "Q8_0"} {
+		if fileType(t, short) != fileType(t, full) {
+			t.Errorf("%s is not %s", short, full)
+		}
+	}
+	for _, name := range []string{"4", "4711", "-1", "q6_k_m"} {
+		if _, err := llama.ParseFileType(name); err == nil {
+			t.Errorf("%s was found", name)
+		}
+	}
 	if _, err := llama.ParseFileType("Q4_K_XXL"); err == nil {
 		t.Error("an unknown name was found")
 	}

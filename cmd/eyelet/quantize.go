@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
@@ -84,10 +85,10 @@ func newQuantizeCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringVarP(&o.out, "out", "o", "", "GGUF file to write")
-	f.StringVar(&o.typ, "type", "", "mixture of a language model (q4_k_m, q8_0, iq4_xs …) or type of a projector's matrices (q8_0, q4_k, bf16 …)")
+	f.StringVar(&o.typ, "type", "", "mixture of a language model (q4_k_m, q8_0, iq4_xs …; copy changes nothing) or type of a projector's matrices (q8_0, q4_k, bf16 …)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what would become of each tensor, and write nothing")
 	f.StringVar(&o.imatrix, "imatrix", "", "importance matrix of a language model (eyelet imatrix, llama-imatrix)")
-	f.StringArrayVar(&o.tensors, "tensor", nil, "PATTERN=TYPE for tensors whose name matches a regular expression; may be repeated")
+	f.StringArrayVar(&o.tensors, "tensor", nil, "PATTERN=TYPE for tensors whose name matches a regular expression; may be repeated, and the last that matches counts")
 	f.StringVar(&o.outputType, "output-type", "", "type of output.weight")
 	f.StringVar(&o.embeddingType, "embedding-type", "", "type of token_embd.weight")
 	f.BoolVar(&o.keepOutput, "keep-output", false, "leave output.weight as it is")
@@ -99,6 +100,12 @@ func newQuantizeCommand() *cobra.Command {
 	f.BoolVar(&o.measure, "measure", false, "of a projector: measure the error of the image tokens")
 	f.StringArrayVarP(&o.images, "image", "i", nil, "picture to measure with; may be repeated (default: one that is made up)")
 	f.IntVarP(&o.threads, "threads", "t", 0, "threads (default: one a core)")
+	f.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if known, ok := llamaQuantizeFlags[name]; ok {
+			name = known
+		}
+		return pflag.NormalizedName(name)
+	})
 	f.BoolVar(&o.force, "force", false, "replace a file that is there")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
 	_ = cmd.RegisterFlagCompletionFunc("type", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -107,6 +114,11 @@ func newQuantizeCommand() *cobra.Command {
 	_ = cmd.MarkFlagFilename("out", "gguf")
 	_ = cmd.MarkFlagFilename("imatrix", "gguf", "dat")
 	return cmd
+}
+
+// llamaQuantizeFlags are the names that llama-quantize has for flags of ours.
+var llamaQuantizeFlags = map[string]string{
+	"leave-output-tensor": "keep-output", "output-tensor-type": "output-type", "token-embedding-type": "embedding-type", "tensor-type": "tensor",
 }
 
 // Quantization is what "eyelet quantize --json" prints, whose names stay as they are.
@@ -256,6 +268,7 @@ func (o *quantizeOptions) language(ctx context.Context, s *session, f *gguf.File
 	if err != nil {
 		return err
 	}
+	o.warnOverlaps(s, f, p.TensorTypes)
 	q.take(strings.ToUpper(o.typ), plan)
 	if o.dryRun {
 		return nil
@@ -271,11 +284,25 @@ func (o *quantizeOptions) language(ctx context.Context, s *session, f *gguf.File
 	return nil
 }
 
+// warnOverlaps tells of tensors for which rules contradict each other.
+func (o *quantizeOptions) warnOverlaps(s *session, f *gguf.File, rules []llama.TensorType) {
+	list := quantize.Overlaps(f, rules)
+	if len(list) == 0 || o.quiet {
+		return
+	}
+	fmt.Fprintf(s.stderr, "warning: several --tensor rules match %d tensors; the last rule counts (for llama-quantize it is the first): %s by %s\n",
+		len(list), printable(list[0].Tensor), printable(strings.Join(list[0].Rules, ", ")))
+}
+
 func (o *quantizeOptions) languageParams(f *gguf.File) (p llama.QuantizeParams, err error) {
 	if err := llama.Init(); err != nil {
 		return p, err
 	}
-	if p.Type, err = llama.ParseFileType(o.typ); err != nil {
+	if p.Copy = strings.EqualFold(o.typ, "copy"); p.Copy {
+		if len(o.tensors) > 0 || o.outputType != "" || o.embeddingType != "" || o.imatrix != "" {
+			return p, usagef("--type copy leaves every tensor as it is; it goes with no --tensor, --output-type, --embedding-type or --imatrix")
+		}
+	} else if p.Type, err = llama.ParseFileType(o.typ); err != nil {
 		return p, &usageError{err: err}
 	}
 	p.Threads, p.KeepOutput, p.Pure, p.AllowRequantize, p.KeepSplit = o.threads, o.keepOutput, o.pure, o.allowRequantize, o.keepSplit

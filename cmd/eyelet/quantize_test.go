@@ -78,6 +78,8 @@ func TestQuantizeSaysWhatIsWrong(t *testing.T) {
 		{[]string{seedModel, "-o", out, "--type", "q9"}, 2, []string{"unknown file type"}},
 		{[]string{seedModel, "-o", out, "--type", "q4_0"}, 2, []string{"quantized already", "--allow-requantize"}},
 		{[]string{seedModel, "-o", out, "--type", "iq2_m", "--allow-requantize"}, 2, []string{"needs an importance matrix", "eyelet imatrix"}},
+		{[]string{seedModel, "-o", out, "--type", "q8_0", "--allow-requantize", "--embedding-type", "iq2_xxs"}, 2, []string{"token_embd.weight", "importance matrix"}},
+		{[]string{seedModel, "-o", out, "--type", "copy", "--output-tensor-type", "q8_0"}, 2, []string{"--type copy"}},
 		{[]string{seedModel, "-o", out, "--type", "q4_0", "--allow-requantize", "--tensor", "nonesuch=q8_0"}, 2, []string{"no tensor's name matches"}},
 		{[]string{seedProjector, "-o", out, "--type", "q4_0", "--tensor", "nonesuch=q8_0"}, 2, []string{"no tensor's name matches"}},
 		{[]string{seedModel, "-o", out, "--type", "q4_0", "--imatrix", bad}, 3, []string{"not an importance matrix"}},
@@ -112,5 +114,13 @@ func TestSizesAreRead(t *testing.T) {
 		if n, err := parseSize(text); err == nil {
 			t.Errorf("%q is %d", text, n)
 		}
+	}
+}
+
+func TestRulesThatContradictEachOtherAreWarnedOf(t *testing.T) {
+	t.Parallel()
+	o := eyelet(t, "quantize", seedModel, "--dry-run", "--type", "q4_k", "--allow-requantize", "--leave-output-tensor", "--tensor-type", "attn=q8_0", "--tensor", "attn_v=q5_0")
+	if o.code != 0 || !strings.Contains(o.stderr, "warning: several --tensor rules match") || !strings.Contains(o.stderr, "attn=q8_0, attn_v=q5_0") {
+		t.Errorf("%+v", o)
 	}
 }

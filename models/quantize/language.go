@@ -10,13 +10,35 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/imatrix"
 )
 
-// PlanLanguage tells what libllama would make of each tensor of a language model, without writing anything. f is the model's file.
+// PlanLanguage tells what [Language] would make of each tensor of a language model, without writing anything. f is the model's file. What libllama
+// would end at is an error that names the tensor.
 func PlanLanguage(ctx context.Context, f *gguf.File, p llama.QuantizeParams) (*Plan, error) {
+	plan, _, err := planLanguage(ctx, f, p)
+	return plan, err
+}
+
+// planLanguage also returns the parameters with types that fit.
+func planLanguage(ctx context.Context, f *gguf.File, p llama.QuantizeParams) (*Plan, llama.QuantizeParams, error) {
+	if err := checkRules(f, p); err != nil {
+		return nil, p, err
+	}
+	fitted := fitTypes(f, p)
+	plan, err := askLibllama(ctx, f, fitted)
+	if err != nil {
+		return nil, p, err
+	}
+	plan.markFallbacks(p)
+	return plan, fitted, plan.checkLanguage(fitted)
+}
+
+// askLibllama plans by a dry run of libllama's.
+func askLibllama(ctx context.Context, f *gguf.File, p llama.QuantizeParams) (*Plan, error) {
 	for _, t := range p.TensorTypes {
 		// What Go cannot read may be an expression of C++ all the same.
 		if r, err := regexp.Compile(t.Pattern); err == nil && !matchesAny(f, r) {
@@ -41,7 +63,7 @@ func PlanLanguage(ctx context.Context, f *gguf.File, p llama.QuantizeParams) (*P
 // Language quantizes a language model through libllama. The result appears under its name when it is whole; with p.KeepSplit there are
 // several files, and the Result is that of the first.
 func Language(ctx context.Context, f *gguf.File, out string, p llama.QuantizeParams) (*Result, error) {
-	plan, err := PlanLanguage(ctx, f, p)
+	plan, p, err := planLanguage(ctx, f, p)
 	if err != nil {
 		return nil, err
 	}
@@ -65,6 +87,10 @@ func explain(f *gguf.File, err error) error {
 	case err == nil:
 	case strings.Contains(err.Error(), "requantizing"):
 		return fmt.Errorf("quantize: %s is quantized already: %w; quantize the F16 or F32 edition, or allow it with --allow-requantize", f.Path(), ErrOptions)
+	case errors.Is(err, ErrOptions):
+	case strings.Contains(err.Error(), "no tensor type fallback"):
+		_, name, _ := strings.Cut(err.Error(), "for type ")
+		return fmt.Errorf("quantize: %s: %w: its rows are no whole blocks of %s, and libllama knows no other type for that mixture", firstMisfit(f, name), ErrOptions, name)
 	case strings.Contains(err.Error(), "importance matrix"):
 		return fmt.Errorf("quantize: %w: %w: collect one with eyelet imatrix and give it with --imatrix", ErrOptions, err)
 	}
@@ -103,4 +129,19 @@ func ReadImatrix(path string, f *gguf.File) (map[string][]float32, error) {
 		return nil, fmt.Errorf("quantize: %s: %w: it knows no tensor of %s: it was made of another model", path, imatrix.ErrInvalid, f.Path())
 	}
 	return weights, nil
+}
+
+// firstMisfit names the first matrix whose rows are no whole blocks of a type, or the file.
+func firstMisfit(f *gguf.File, typ string) string {
+	for _, known := range ggml.Types() {
+		if !strings.EqualFold(known.String(), typ) {
+			continue
+		}
+		for _, t := range f.Tensors() {
+			if n := known.BlockSize(); len(t.Dims) >= 2 && n > 0 && rowLength(t)%n != 0 {
+				return t.Name
+			}
+		}
+	}
+	return f.Path()
 }
