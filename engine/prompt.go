@@ -128,7 +128,10 @@ func (m *Model) chatParts(ctx context.Context, r *Request) ([]chat.Part, []*Imag
 		return nil, nil, err
 	}
 	parts, err := m.render(ctx, messages, options, r.Template, len(images))
-	return parts, images, err
+	if err != nil {
+		return nil, nil, err
+	}
+	return m.prefill(parts, r.Prefill), images, nil
 }
 
 // chatMessages are the messages as the template package takes them, and the pictures in reading order.
@@ -213,6 +216,10 @@ func (r *Request) check() error {
 		return fmt.Errorf("%w: both Messages and Prompt are set", ErrRequest)
 	case len(r.Messages) > 0 && len(r.Images) > 0:
 		return fmt.Errorf("%w: Images belong to Prompt; those of Messages are part of them", ErrRequest)
+	case r.Prefill != "" && len(r.Messages) == 0:
+		return fmt.Errorf("%w: Prefill needs Messages; a Prompt holds the beginning of the answer itself", ErrRequest)
+	case r.Prefill != "" && (r.Grammar != "" || len(r.Schema) > 0 || r.ToolChoice == ToolsRequired || r.ToolName != ""):
+		return fmt.Errorf("%w: the answer has begun already, and cannot be held to a format or to calls of tools", ErrRequest)
 	case len(r.Tools) > 0 && len(r.Messages) == 0:
 		return fmt.Errorf("%w: tools need Messages", ErrRequest)
 	case r.Grammar != "" && len(r.Schema) > 0:

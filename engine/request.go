@@ -25,6 +25,8 @@ type Request struct {
 	// Prompt is raw text that goes to the model as it stands, special tokens included, without a template. The model's
 	// beginning-of-sequence token is added.
 	Prompt string
+	// Prefill is the beginning of the answer to Messages, which the model goes on from. Events do not repeat it.
+	Prefill string
 	// Images are the pictures of Prompt. [img-0] in the text is the place of the first, and so on; those without a place come ahead of the text.
 	Images []*Image
 	// Before are tokens that the prompt continues, as Result.Prompt and the events of an answer give them. No beginning-of-sequence token is

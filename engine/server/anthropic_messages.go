@@ -42,9 +42,6 @@ func (q *messagesRequest) request(t *talk, m *model) (r engine.Request, err erro
 	if len(q.Messages) == 0 {
 		return r, refuseField("messages", "messages is empty; send at least one")
 	}
-	if q.Messages[len(q.Messages)-1].Role == "assistant" {
-		return r, refuseField("messages", "the last message is the assistant's; this server does not go on with an answer that has begun")
-	}
 	system, err := t.anthropicContent(q.System, "system", "is")
 	if err != nil {
 		return r, err
@@ -90,6 +87,7 @@ func (q *messagesRequest) request(t *talk, m *model) (r engine.Request, err erro
 	if err := q.formatDemands.apply(&r); err != nil {
 		return r, err
 	}
+	prefill(&r)
 	c := sampleChoices{Temperature: q.Temperature, TopK: q.TopK, TopP: q.TopP}
 	err = c.apply(&r, m)
 	return r, err
@@ -123,6 +121,7 @@ func (s *Server) anthropicMessages(w http.ResponseWriter, r *http.Request) error
 	}
 	defer l.Release()
 	o := &messageOutput{s: s, message: anthropicAnswer{ID: "msg_" + rand.Text(), Type: "message", Role: "assistant", Model: q.Model, Content: []any{}}}
+	o.spoken.begun = request.Prefill != ""
 	if q.Stream {
 		o.events = s.newEvents(w)
 		o.begun, o.grown, o.ended = o.blockBegun, o.blockGrown, o.blockEnded

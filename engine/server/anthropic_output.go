@@ -8,25 +8,21 @@ import (
 	"github.com/eyelet-engine/eyelet/engine"
 )
 
+// Fields that this server has nothing for are left out, as in Anthropic's own answers, though its schema calls them required: a null in their place
+// is more than some clients take.
+
 // anthropicAnswer is a message of the model's.
 type anthropicAnswer struct {
-	ID           string         `json:"id"`
-	Type         string         `json:"type"`
-	Role         string         `json:"role"`
-	Model        string         `json:"model"`
-	Content      []any          `json:"content"`
-	StopReason   *string        `json:"stop_reason"`
-	StopSequence *string        `json:"stop_sequence"`
-	Usage        anthropicUsage `json:"usage"`
-	Checked      *bool          `json:"schema_checked,omitempty"`
-	// Of the schema, and always null here.
-	Container   never `json:"container"`
-	Diagnostics never `json:"diagnostics"`
-	StopDetails never `json:"stop_details"`
+	ID           string          `json:"id"`
+	Type         string          `json:"type"`
+	Role         string          `json:"role"`
+	Model        string          `json:"model"`
+	Content      []any           `json:"content"`
+	StopReason   *string         `json:"stop_reason"`
+	StopSequence *string         `json:"stop_sequence"`
+	Usage        anthropicCounts `json:"usage"`
+	Checked      *bool           `json:"schema_checked,omitempty"`
 }
-
-// never is a field that clients expect to be there, and that this server has nothing for. It is null.
-type never *struct{}
 
 // anthropicCounts counts tokens. Those that stood in the cache are not among Input.
 type anthropicCounts struct {
@@ -34,29 +30,15 @@ type anthropicCounts struct {
 	Created int `json:"cache_creation_input_tokens"`
 	Read    int `json:"cache_read_input_tokens"`
 	Output  int `json:"output_tokens"`
-	// Of the schema, and always null here.
-	OutputDetails never `json:"output_tokens_details"`
-	ServerTools   never `json:"server_tool_use"`
 }
 
-// anthropicUsage is what a message says of its tokens.
-type anthropicUsage struct {
-	anthropicCounts
-	// Of the schema, and always null here.
-	Creation  never `json:"cache_creation"`
-	Geography never `json:"inference_geo"`
-	Tier      never `json:"service_tier"`
-	Speed     never `json:"speed"`
-}
-
-func anthropicUsageOf(u engine.Usage) anthropicUsage {
-	return anthropicUsage{anthropicCounts: anthropicCounts{Input: u.Prompt - u.Cached, Read: u.Cached, Output: u.Completion}}
+func anthropicUsageOf(u engine.Usage) anthropicCounts {
+	return anthropicCounts{Input: u.Prompt - u.Cached, Read: u.Cached, Output: u.Completion}
 }
 
 type anthropicText struct {
-	Type      string `json:"type"`
-	Text      string `json:"text"`
-	Citations never  `json:"citations"`
+	Type string `json:"type"`
+	Text string `json:"text"`
 }
 
 type anthropicThought struct {
@@ -148,11 +130,8 @@ func (o *messageOutput) event(e engine.Event) error {
 		Reason   *string `json:"stop_reason"`
 		Sequence *string `json:"stop_sequence"`
 		Checked  *bool   `json:"schema_checked,omitempty"`
-		// Of the schema, and always null here.
-		Container never `json:"container"`
-		Details   never `json:"stop_details"`
 	}{Reason: o.message.StopReason, Sequence: o.message.StopSequence, Checked: o.message.Checked}
-	if err := o.send(messageEvent{Type: "message_delta", Delta: delta, Usage: &o.message.Usage.anthropicCounts}); err != nil {
+	if err := o.send(messageEvent{Type: "message_delta", Delta: delta, Usage: &o.message.Usage}); err != nil {
 		return err
 	}
 	return o.send(messageEvent{Type: "message_stop"})

@@ -53,12 +53,21 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error
 	rc := http.NewResponseController(w)
 	_ = rc.SetReadDeadline(time.Now().Add(s.limits.ReadTime)) // a connection that has none, as of a test, is no danger
 	defer func() { _ = rc.SetReadDeadline(time.Time{}) }()
-	data, err := recordOf(r.Context()).memory.readAll(http.MaxBytesReader(w, r.Body, s.limits.Body), r.ContentLength)
+	memory := &recordOf(r.Context()).memory
+	body, promised, err := s.unpack(w, r, http.MaxBytesReader(w, r.Body, s.limits.Body), s.limits.Body)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	data, err := memory.readAll(body, promised)
 	if err == nil {
 		return data, nil
 	}
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
 		return nil, tooLarge
+	}
+	if f := packed(err); f != nil {
+		return nil, f
 	}
 	if _, ok := errors.AsType[*failure](err); ok {
 		return nil, err

@@ -162,11 +162,15 @@ func (s *Server) tell(w *answerWriter, r *http.Request, f *failure) {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
 	s.limitWrite(w)
-	_ = s.apiOf(r.URL.Path).fail(w, f) // the client may be gone
+	_ = s.apiOf(r).fail(w, f) // the client may be gone
 }
 
-// apiOf returns the API that a path belongs to.
-func (s *Server) apiOf(path string) family {
+// apiOf returns the API that a request belongs to.
+func (s *Server) apiOf(r *http.Request) family {
+	path := r.URL.Path
+	if strings.HasPrefix(path, "/v1/models") && isAnthropic(r) {
+		path = "/v1/messages"
+	}
 	best := s.list[0]
 	for _, a := range s.list[1:] {
 		if strings.HasPrefix(path, a.prefix) && len(a.prefix) > len(best.prefix) {

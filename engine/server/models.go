@@ -134,6 +134,23 @@ func (ms *models) find(ref string) (*model, error) {
 	return m, nil
 }
 
+// orOnly is find for APIs of servers that have one model: without a name it is the operator's, or the loaded one, or the one that there is.
+func (ms *models) orOnly(ref string) (*model, error) {
+	if ref != "" {
+		return ms.find(ref)
+	}
+	if len(ms.options.Models) == 1 {
+		return ms.find(ms.options.Models[0].Name)
+	}
+	if loaded := ms.loaded(); len(loaded) == 1 {
+		return loaded[0].model, nil
+	}
+	if all, err := ms.all(); err == nil && len(all) == 1 {
+		return all[0], nil
+	}
+	return nil, refuseField("model", "the request names no model, and there are several")
+}
+
 // foundModel is what a name stood for a moment ago. Searching reads manifests, of Ollama's all, which no answer should wait for.
 type foundModel struct {
 	model *model

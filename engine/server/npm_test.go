@@ -14,11 +14,11 @@ import (
 // npmClients is where scripts/npm-clients puts the packages.
 const npmClients = "../../build/npm"
 
-// TestClientsForNodeWork runs the tests under testdata/npm: the clients that Ollama, OpenAI and Anthropic publish for Node.js, unmodified, against
+// TestClientsForNodeWork runs the tests under testdata/npm: the clients that Ollama, OpenAI, Anthropic and Vercel publish for Node.js, unmodified, against
 // this server.
 func TestClientsForNodeWork(t *testing.T) {
 	if testing.Short() {
-		t.Skip("three programs that start Node.js")
+		t.Skip("four programs that start Node.js")
 	}
 	peers.Require(t, peers.Node)
 	if _, err := os.Stat(filepath.Join(npmClients, ".complete")); err != nil {
@@ -43,7 +43,7 @@ func TestClientsForNodeWork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"ollama", "openai", "anthropic"} {
+	for _, name := range []string{"ollama", "openai", "anthropic", "ai"} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 			defer cancel()

@@ -38,6 +38,7 @@ func (s *Server) ollamaChat(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	request.Messages, request.Tools, request.Thinking = ollamaMessages(m, messages), q.tools(), thinking(q.Think)
+	prefilled := !isHeld(&request) && prefill(&request)
 	l, err := s.models.use(r.Context(), m, options.context, q.KeepAlive.keep())
 	if err != nil {
 		return err
@@ -47,7 +48,7 @@ func (s *Server) ollamaChat(w http.ResponseWriter, r *http.Request) error {
 	if request.Thinking == engine.ThinkOn && !l.Model.Thinks() {
 		return refuseField("think", "%q does not support thinking", q.Model)
 	}
-	out := &ollamaOutput{s: s, w: w, ctx: r.Context(), model: q.Model, began: began, load: l.load, streamed: q.Stream == nil || *q.Stream}
+	out := &ollamaOutput{s: s, w: w, ctx: r.Context(), model: q.Model, began: began, load: l.load, streamed: q.Stream == nil || *q.Stream, raw: prefilled}
 	return out.run(l.generateFitting(r.Context(), request, options.fitting(q.Truncate)), func(e ollamaEvent) any {
 		c := api.ChatResponse{Model: e.model, CreatedAt: e.at, Message: api.Message{Role: "assistant", Content: e.text, Thinking: e.thinking, ToolCalls: e.calls}, Logprobs: e.logprobs}
 		if e.done {

@@ -36,7 +36,7 @@ type ollamaOutput struct {
 	began    time.Time
 	load     time.Duration
 	streamed bool
-	raw      bool // no chat template: the answer's first space is part of it
+	raw      bool // no chat template, or an answer that has begun: the first space is part of it
 }
 
 // run sends an answer; document makes of a piece what goes to the client. An error before the first piece is the caller's to tell; later ones

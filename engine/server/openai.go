@@ -13,14 +13,15 @@ func (s *Server) openai() family {
 	return family{
 		prefix: "/v1/",
 		routes: map[string]handler{
-			"GET /v1/models":            s.openaiModels,
-			"GET /v1/models/{name...}":  s.openaiModel,
-			"POST /v1/chat/completions": s.openaiChat,
-			"POST /v1/completions":      s.openaiComplete,
-			"POST /v1/embeddings":       s.openaiEmbed,
-			"POST /v1/responses":        s.openaiRespond,
-			"GET /v1/responses/{id}":    noResponses,
-			"DELETE /v1/responses/{id}": noResponses,
+			"GET /v1/models":                  s.openaiModels,
+			"GET /v1/models/{name...}":        s.openaiModel,
+			"POST /v1/chat/completions":       s.openaiChat,
+			"POST /v1/completions":            s.openaiComplete,
+			"POST /v1/embeddings":             s.openaiEmbed,
+			"POST /v1/responses":              s.openaiRespond,
+			"POST /v1/responses/input_tokens": s.openaiCountResponse,
+			"GET /v1/responses/{id}":          noResponses,
+			"DELETE /v1/responses/{id}":       noResponses,
 		},
 		fail: s.failOpenAI,
 	}
@@ -96,8 +97,8 @@ func (m *model) openai() openaiModelInfo {
 
 // openaiModels answers GET /v1/models.
 func (s *Server) openaiModels(w http.ResponseWriter, r *http.Request) error {
-	if r.Header.Get("Anthropic-Version") != "" {
-		return s.anthropicModels(w)
+	if isAnthropic(r) {
+		return s.anthropicModels(w, r)
 	}
 	all, err := s.models.all()
 	if err != nil {
@@ -118,6 +119,9 @@ func (s *Server) openaiModel(w http.ResponseWriter, r *http.Request) error {
 	m, err := s.models.find(r.PathValue("name"))
 	if err != nil {
 		return err
+	}
+	if isAnthropic(r) {
+		return s.writeJSON(w, http.StatusOK, m.anthropic(r.PathValue("name")))
 	}
 	info := m.openai()
 	info.ID = r.PathValue("name")

@@ -31,6 +31,9 @@ type chatRequest struct {
 	// What tools were called at first; answers to such requests have the shapes of then.
 	Functions    []openaiFunction `json:"functions"`
 	FunctionCall json.RawMessage  `json:"function_call"`
+	// Of vLLM.
+	Continue *bool `json:"continue_final_message"`
+	Opening  *bool `json:"add_generation_prompt"`
 }
 
 // streamOptions say what a stream has beside the answer.
@@ -108,6 +111,15 @@ func thinkingOf(effort string) engine.Thinking {
 	return engine.ThinkOn
 }
 
+// goesOn reports whether a last message of the assistant's is the beginning of the answer. It is unless the request asks for a turn of its own, as
+// vLLM's clients can.
+func (q *chatRequest) goesOn() bool {
+	if q.Continue != nil {
+		return *q.Continue
+	}
+	return q.Opening == nil || !*q.Opening
+}
+
 // openaiChat answers POST /v1/chat/completions.
 func (s *Server) openaiChat(w http.ResponseWriter, r *http.Request) error {
 	var q chatRequest
@@ -131,11 +143,15 @@ func (s *Server) openaiChat(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	request.Messages = t.messages
+	prefilled := q.goesOn() && !isHeld(&request) && prefill(&request)
 	l, err := s.models.use(r.Context(), m, 0, nil)
 	if err != nil {
 		return err
 	}
 	defer l.Release()
 	out := newChatOutput(s, w, &q, n)
+	for i := range out.spoken {
+		out.spoken[i].begun = prefilled
+	}
 	return out.run(r.Context(), l.generateAll(r.Context(), copies(request, n)))
 }

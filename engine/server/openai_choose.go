@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/eyelet-engine/eyelet/engine"
@@ -164,10 +165,54 @@ func openaiChoice(r *engine.Request, choice json.RawMessage, parallel *bool) err
 		Type     string
 		Name     string
 		Function struct{ Name string }
+		allowedTools
+		Allowed *allowedTools `json:"allowed_tools"` // in chat completions
 	}
-	if err := json.Unmarshal(choice, &named); err != nil || named.Type != "function" || named.Name+named.Function.Name == "" {
+	err := json.Unmarshal(choice, &named)
+	if err == nil && named.Type == "allowed_tools" {
+		if named.Allowed == nil {
+			named.Allowed = &named.allowedTools
+		}
+		return named.Allowed.apply(r)
+	}
+	if err != nil || named.Type != "function" || named.Name+named.Function.Name == "" {
 		return refuseField("tool_choice", `tool_choice names no function; give {"type": "function", "function": {"name": …}}`)
 	}
 	r.ToolName = named.Name + named.Function.Name
+	return nil
+}
+
+// allowedTools narrows the tools that may be called.
+type allowedTools struct {
+	Mode  string
+	Tools []struct {
+		Type     string
+		Name     string
+		Function struct{ Name string }
+	}
+}
+
+// apply leaves the allowed tools in a request.
+func (a *allowedTools) apply(r *engine.Request) error {
+	switch a.Mode {
+	case "", "auto":
+	case "required":
+		r.ToolChoice = engine.ToolsRequired
+	default:
+		return refuseField("tool_choice", "tool_choice.mode is %.40q; give auto or required", a.Mode)
+	}
+	var tools []engine.Tool
+	for _, t := range a.Tools {
+		name := t.Name + t.Function.Name
+		i := slices.IndexFunc(r.Tools, func(tool engine.Tool) bool { return tool.Name == name })
+		if i < 0 {
+			return refuseField("tool_choice", "tool_choice allows the tool %.60q, which is not among tools", name)
+		}
+		tools = append(tools, r.Tools[i])
+	}
+	if len(tools) == 0 {
+		return refuseField("tool_choice", "tool_choice allows no tool; name some of tools, or give none")
+	}
+	r.Tools = tools
 	return nil
 }

@@ -48,7 +48,7 @@ type completionOutput struct {
 	q       *completionRequest
 	base    completion
 	usage   openaiUsage
-	answers []completionAnswer
+	answers []*completionAnswer
 	n       int // answers to a prompt
 	events  *events
 }
@@ -91,8 +91,8 @@ func (o *completionOutput) addPrompt(ctx context.Context, l *lease, t *completio
 		o.usage.Total += prompt.Read
 	}
 	for range o.n {
-		o.answers = append(o.answers, completionAnswer{})
-		a := &o.answers[len(o.answers)-1]
+		a := &completionAnswer{}
+		o.answers = append(o.answers, a)
 		if o.q.Logprobs != nil {
 			a.logprobs = newCompletionLogprobs()
 		}
@@ -150,7 +150,7 @@ func (o *completionOutput) end() error {
 }
 
 func (o *completionOutput) take(e indexed) error {
-	a := &o.answers[e.index]
+	a := o.answers[e.index]
 	a.text.WriteString(e.Text)
 	if a.logprobs != nil {
 		a.add(e.Logprobs)
@@ -173,13 +173,13 @@ func (o *completionOutput) take(e indexed) error {
 
 // choice is what there is of an answer.
 func (o *completionOutput) choice(i int) completionChoice {
-	a := &o.answers[i]
+	a := o.answers[i]
 	return completionChoice{Text: a.text.String(), Index: i, Logprobs: a.logprobs, Finish: a.finish}
 }
 
 // send sends what there is of an answer as a piece of a stream.
 func (o *completionOutput) send(i int) error {
-	a := &o.answers[i]
+	a := o.answers[i]
 	chunk := o.base
 	chunk.Choices = []completionChoice{o.choice(i)}
 	a.text.Reset()

@@ -183,15 +183,42 @@ func (q *responseRequest) request(t *talk, m *model) (r engine.Request, err erro
 	return r, err
 }
 
-// openaiRespond answers POST /v1/responses.
-func (s *Server) openaiRespond(w http.ResponseWriter, r *http.Request) error {
+// openaiPrepare reads a request for a response and translates it.
+func (s *Server) openaiPrepare(w http.ResponseWriter, r *http.Request, q *responseRequest) (request engine.Request, m *model, err error) {
+	if m, err = s.decodeFor(w, r, q, &q.Model); err != nil {
+		return request, nil, err
+	}
+	hasSystem := q.Instructions != "" || len(q.Input) > 0 && isSystem(q.Input[0].Role)
+	request, err = q.request(s.newTalk(r.Context(), m, hasSystem), m)
+	return request, m, err
+}
+
+// openaiCountResponse answers POST /v1/responses/input_tokens.
+func (s *Server) openaiCountResponse(w http.ResponseWriter, r *http.Request) error {
 	var q responseRequest
-	m, err := s.decodeFor(w, r, &q, &q.Model)
+	request, m, err := s.openaiPrepare(w, r, &q)
 	if err != nil {
 		return err
 	}
-	hasSystem := q.Instructions != "" || len(q.Input) > 0 && isSystem(q.Input[0].Role)
-	request, err := q.request(s.newTalk(r.Context(), m, hasSystem), m)
+	l, err := s.models.use(r.Context(), m, 0, nil)
+	if err != nil {
+		return err
+	}
+	defer l.Release()
+	n, err := l.Model.Count(r.Context(), request)
+	if err != nil {
+		return err
+	}
+	return s.writeJSON(w, http.StatusOK, struct {
+		Object string `json:"object"`
+		Tokens int    `json:"input_tokens"`
+	}{"response.input_tokens", n.Prompt})
+}
+
+// openaiRespond answers POST /v1/responses.
+func (s *Server) openaiRespond(w http.ResponseWriter, r *http.Request) error {
+	var q responseRequest
+	request, m, err := s.openaiPrepare(w, r, &q)
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,6 @@ type response struct {
 	Usage        *responseUsage    `json:"usage"`
 	User         *string           `json:"user"`
 	Metadata     map[string]string `json:"metadata"`
-	Programs     never             `json:"access_programs"`
 	Checked      *bool             `json:"schema_checked,omitempty"`
 }
 

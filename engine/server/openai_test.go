@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
@@ -364,10 +365,17 @@ func TestOpenAICompletionsScoreTheirPrompts(t *testing.T) {
 		a := ts.complete(t, `{"model":"seed","prompt":"`+prompt+`","echo":true,"logprobs":2,"temperature":0,`+more+`}`)
 		c, runes := a.Choices[0], []rune(a.Choices[0].Text)
 		l := c.Logprobs
-		if !strings.HasPrefix(c.Text, prompt) || c.Finish != "length" || l == nil || len(l.Tokens) != len(l.Values) || len(l.Top) != len(l.Tokens) || len(l.Offsets) != len(l.Tokens) {
+		if !strings.HasPrefix(c.Text, prompt) || l == nil || len(l.Tokens) != len(l.Values) || len(l.Top) != len(l.Tokens) || len(l.Offsets) != len(l.Tokens) {
 			t.Fatalf("%s: %+v", name, a)
 		}
-		if (c.Text == prompt) != (name != "before an answer") || a.Usage.Completion != map[bool]int{true: 3}[name == "before an answer"] || a.Usage.Prompt != len(l.Tokens)-a.Usage.Completion+1 {
+		read := 1 // the token that begins a text
+		for _, at := range l.Offsets {
+			if at < utf8.RuneCountInString(prompt) {
+				read++
+			}
+		}
+		answered := name == "before an answer"
+		if (c.Text == prompt) == answered || (a.Usage.Completion > 0) != answered || a.Usage.Prompt != read || !answered && c.Finish != "length" {
 			t.Errorf("%s: %q, %+v for %d tokens", name, c.Text, a.Usage, len(l.Tokens))
 		}
 		for i, token := range l.Tokens {
@@ -390,7 +398,7 @@ func TestOpenAICompletionsScoreTheirPrompts(t *testing.T) {
 	if top := a.Choices[2].Logprobs.Top[1]; len(top) != 1 {
 		t.Errorf("nothing but the token was asked for: %v", top)
 	}
-	if a := ts.complete(t, `{"model":"seed","prompt":["a`+strings.Repeat(`","b`, 40)+`"],"max_tokens":1}`); len(a.Choices) != 41 || a.Choices[40].Index != 40 {
+	if a := ts.complete(t, `{"model":"seed","prompt":["a`+strings.Repeat(`","b`, 40)+`"],"max_tokens":1,"echo":true,"logprobs":1}`); len(a.Choices) != 41 || a.Choices[40].Index != 40 {
 		t.Errorf("%d answers", len(a.Choices))
 	}
 	// Without an answer, without a prompt, and both streamed.

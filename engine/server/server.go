@@ -140,7 +140,7 @@ func New(pool *engine.Pool, models *store.Store, options Options) (*Server, erro
 
 // apis lists what is served. Each has a file of its own.
 func (s *Server) apis() []family {
-	return []family{s.operating(), s.ollama(), s.openai(), s.anthropic(), s.page()}
+	return []family{s.operating(), s.ollama(), s.openai(), s.anthropic(), s.tokenizing(), s.page()}
 }
 
 // family is a set of endpoints.
@@ -169,6 +169,10 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
+	hs.Protocols = &http.Protocols{}
+	hs.Protocols.SetHTTP1(true)
+	hs.Protocols.SetHTTP2(true)
+	hs.Protocols.SetUnencryptedHTTP2(true) // where the client knows beforehand, as proxies do
 	listener = netutil.LimitListener(listener, s.limits.Connections)
 	if s.options.TLS != nil {
 		config := s.options.TLS.Clone()

@@ -35,6 +35,11 @@ func (s *shape) fault(format string, args ...any) {
 	}
 }
 
+// leftOut are fields that schemas call required, and that the vendors' own answers lack where there is nothing to say.
+var leftOut = []string{
+	"container", "diagnostics", "stop_details", "citations", "cache_creation", "inference_geo", "service_tier", "speed", "output_tokens_details", "server_tool_use", "access_programs",
+}
+
 func (s *shape) check(path string, v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Interface:
@@ -80,6 +85,9 @@ func (s *shape) object(path string, v reflect.Value) {
 		}
 		_, constant := f.Tag.Lookup("default")
 		switch raw := known.Raw(); {
+		case raw == "" && slices.Contains(leftOut, name):
+		case raw == "null" && slices.Contains(leftOut, name):
+			s.fault("%s.%s is null, which clients that check answers refuse; leave it out", path, name)
 		case raw == "" && (constant || strings.Contains(f.Tag.Get("api")+f.Tag.Get("json"), "required")):
 			s.fault("%s.%s is missing", path, name)
 		case raw != "" && raw != "null" && !known.Valid():
@@ -168,6 +176,14 @@ func TestShapesOfAnthropic(t *testing.T) {
 	for _, more := range []string{"", call} {
 		readShapes[anthropic.Message](t, ts, "POST", "/v1/messages", asked+more+`}`)
 		readShapes[anthropic.MessageStreamEventUnion](t, ts, "POST", "/v1/messages", asked+more+`,"stream":true}`)
+	}
+	for _, path := range []string{"/v1/models", "/v1/models/seed"} {
+		if r := ts.do(t, "GET", path, "", "anthropic-version", "2023-06-01"); r.status != 200 || !strings.Contains(r.text, `"display_name"`) || strings.Contains(r.text, "null") {
+			t.Errorf("%s: %d %s", path, r.status, r.text)
+		}
+	}
+	if r := ts.do(t, "GET", "/v1/models/nobody", "", "anthropic-version", "2023-06-01"); r.status != 404 || !strings.Contains(r.text, "not_found_error") {
+		t.Errorf("%d %s", r.status, r.text)
 	}
 	readShapes[anthropic.MessageTokensCount](t, ts, "POST", "/v1/messages/count_tokens", `{"model":"seed","messages":[{"role":"user","content":"a"}]}`)
 }

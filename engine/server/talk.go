@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"iter"
+	"strings"
 
 	"github.com/eyelet-engine/eyelet/engine"
 )
@@ -106,4 +107,31 @@ func copies(r engine.Request, n int) []engine.Request {
 		}
 	}
 	return list
+}
+
+// prefill takes the beginning of the answer out of a conversation that ends with one: the last message is the assistant's, and a text. It reports
+// whether there was one.
+func prefill(r *engine.Request) bool {
+	n := len(r.Messages) - 1
+	if n < 1 || r.Messages[n].Role != "assistant" || len(r.Messages[n].ToolCalls) > 0 {
+		return false
+	}
+	text := ""
+	for _, c := range r.Messages[n].Content {
+		if c.Image != nil {
+			return false
+		}
+		text += c.Text
+	}
+	// Models begin words with their blanks, and would not find one behind another.
+	if text = strings.TrimRight(text, " \t\r\n"); text == "" {
+		return false
+	}
+	r.Messages, r.Prefill = r.Messages[:n:n], text
+	return true
+}
+
+// isHeld reports whether an answer is held to a format or to calls, with which it must begin.
+func isHeld(r *engine.Request) bool {
+	return len(r.Schema) > 0 || r.Grammar != "" || r.ToolChoice == engine.ToolsRequired || r.ToolName != ""
 }
