@@ -208,6 +208,24 @@ func ForceAccelerator(rows int) {
 	}
 }
 
+// ForceAcceleratorPath is ForceAccelerator with one of the ways that the accelerator has of computing a product, by its name in kernels/accel:
+// "integers", "floats", "onednn-f32" or "onednn-bf16". It returns false, and forces nothing, if the accelerator is not loaded or there is no such way;
+// products that the way cannot compute are not taken.
+func ForceAcceleratorPath(rows int, name string) bool {
+	accel.mu.Lock()
+	defer accel.mu.Unlock()
+	if !accel.state.Loaded {
+		return false
+	}
+	for path := pathGGML + 1; path < pathRepacked; path++ {
+		if C.GoString(C.eyelet_accel_call_path_name(&accel.f, C.int(path))) == name {
+			C.eyelet_accel_call_set_force(&accel.f, C.int(rows), C.int(path))
+			return true
+		}
+	}
+	return false
+}
+
 // AcceleratorCounters is what the accelerator has done in this process.
 type AcceleratorCounters struct {
 	Calls      uint64        // operations computed

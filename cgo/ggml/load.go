@@ -15,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"unsafe"
+
+	"github.com/eyelet-engine/eyelet/cgo/isa"
 )
 
 // ErrNoBackend is wrapped by the error of [Load] when no backend library for the CPU could be loaded.
@@ -36,6 +38,9 @@ var (
 //     have them: N is that of libggml.so.N, or else the highest;
 //   - those that libggml was built to search.
 //
+// EYELET_ISA (package isa) holds the choice of the CPU library to a level of instruction sets; it is an error if the level does not exist here, or
+// if the only library, or one that was named, goes beyond it.
+//
 // If GGML_BACKEND_PATH names a file, that library is loaded before those of the folder, as libggml itself would load it;
 // if it brings a CPU device, the folder's CPU libraries are left alone. Last comes Eyelet's own accelerator ([AcceleratorState]), from the
 // folder or from where EYELET_ACCEL says. libggml-blas is loaded only over a tuned BLAS
@@ -48,6 +53,10 @@ func Load() error {
 func load() error {
 	C.eyelet_tune_malloc()
 	C.ggml_log_set(C.ggml_log_callback(C.eyelet_ggml_log), nil)
+	level, err := isa.Chosen()
+	if err != nil {
+		return err
+	}
 	folder, err := backendFolder(os.Getenv, LibDir())
 	if err != nil {
 		return err
@@ -62,12 +71,15 @@ func load() error {
 		if file := os.Getenv("GGML_BACKEND_PATH"); file != "" && !isFolder(file) {
 			loadLibrary(asPath(file))
 		}
-		if err := loadFolder(folder); err != nil {
+		if err := loadFolder(folder, level); err != nil {
 			return err
 		}
 	}
 	if !hasCPU() {
 		return fmt.Errorf("%w in %s: run scripts/setup, or let EYELET_BACKENDS name the folder that holds libggml-cpu-*.so", ErrNoBackend, folder)
+	}
+	if err := checkFeatures(level, CPULibrary(), CPUFeatures()); err != nil {
+		return err
 	}
 	loadAccelerator(backends)
 	return nil
@@ -104,8 +116,9 @@ func backendFolder(getenv func(string) string, libDir string) (string, error) {
 	return best, nil
 }
 
-// loadFolder loads one library of each kind in a folder: libggml-KIND.so or the best of libggml-KIND-VARIANT.so.
-func loadFolder(folder string) error {
+// loadFolder loads one library of each kind in a folder: libggml-KIND.so or the best of libggml-KIND-VARIANT.so, of those for the CPU that a level
+// includes.
+func loadFolder(folder string, level isa.Level) error {
 	entries, err := os.ReadDir(folder)
 	if err != nil {
 		return fmt.Errorf("%w: %v", ErrNoBackend, err)
@@ -120,6 +133,7 @@ func loadFolder(folder string) error {
 		kind, _, _ := strings.Cut(name, "-")
 		kinds[kind] = append(kinds[kind], filepath.Join(folder, e.Name()))
 	}
+	kinds["cpu"] = within(level, kinds["cpu"])
 	delete(kinds, "base")
 	delete(kinds, "eyelet") // see loadAccelerator
 	names := make([]string, 0, len(kinds))

@@ -15,6 +15,7 @@ package onednn
 
 // #cgo LDFLAGS: -ldnnl -lgomp
 // #cgo CXXFLAGS: -fopenmp
+// #include "level.h"
 // #include "shim.h"
 import "C"
 
@@ -22,6 +23,8 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+
+	"github.com/eyelet-engine/eyelet/cgo/isa"
 )
 
 // Type is the type of a matrix's elements.
@@ -101,8 +104,15 @@ func check(status C.dnnl_status_t, what string) error {
 // nothing.
 var cpuEngine = sync.OnceValues(func() (C.dnnl_engine_t, error) {
 	var e C.dnnl_engine_t
+	if _, err := isa.Chosen(); err != nil {
+		return e, fmt.Errorf("onednn: %w", err)
+	}
+	hold()
 	return e, check(C.eyelet_dnnl_engine(&e), "opening the processor")
 })
+
+// hold limits oneDNN to the level of instruction sets that package isa says.
+var hold = sync.OnceFunc(func() { C.eyelet_onednn_hold() })
 
 // Version returns the version of the library that is loaded, such as "3.12.1".
 func Version() string {
@@ -122,8 +132,9 @@ type Processor struct {
 	VNNI bool
 }
 
-// CPU describes the processor, as limited by the environment variable ONEDNN_MAX_CPU_ISA.
+// CPU describes the processor, as limited by the level of package isa, or by the environment variable ONEDNN_MAX_CPU_ISA.
 func CPU() Processor {
+	hold()
 	isa := C.dnnl_get_effective_cpu_isa()
 	p := Processor{ISA: "portable"}
 	// The values are sets of bits: a later one includes those before it.

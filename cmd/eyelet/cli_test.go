@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eyelet-engine/eyelet/cgo/isa"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
@@ -63,9 +64,9 @@ type outcome struct {
 	stdout, stderr string
 }
 
-// environment is that of a user who has a home and nothing special.
+// environment is that of a user who has a home and nothing special, held to the level of instruction sets that the tests are.
 func environment() []string {
-	return []string{"HOME=" + filepath.Dir(cacheDir), "EYELET_CACHE=" + cacheDir, "EYELET_MODELS=" + filepath.Join(filepath.Dir(cacheDir), "models"), "OLLAMA_MODELS=" + filepath.Join(filepath.Dir(cacheDir), "ollama"), "TMPDIR=" + os.TempDir(), "PATH=" + os.Getenv("PATH"), "TERM=xterm"}
+	return []string{isa.Variable + "=" + os.Getenv(isa.Variable), "HOME=" + filepath.Dir(cacheDir), "EYELET_CACHE=" + cacheDir, "EYELET_MODELS=" + filepath.Join(filepath.Dir(cacheDir), "models"), "OLLAMA_MODELS=" + filepath.Join(filepath.Dir(cacheDir), "ollama"), "TMPDIR=" + os.TempDir(), "PATH=" + os.Getenv("PATH"), "TERM=xterm"}
 }
 
 func (in invocation) command(ctx context.Context) *exec.Cmd {

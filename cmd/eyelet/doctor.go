@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/cgo/isa"
 	"github.com/eyelet-engine/eyelet/cgo/onednn"
 	"github.com/eyelet-engine/eyelet/kernels/nn"
 	"github.com/eyelet-engine/eyelet/models/builtin"
@@ -84,6 +85,8 @@ type CPU struct {
 	Threads  int      `json:"threads"`  // that this process may run on
 	Library  string   `json:"library"`  // path of ggml's CPU library that was chosen for it, "" if there is only one
 	Features []string `json:"features"` // instruction sets and options that the library uses
+	Level    string   `json:"level"`    // of instruction sets, that this process is held to by EYELET_ISA; "native" if it is not
+	Levels   []string `json:"levels"`   // that this processor has
 }
 
 // GPU is a device other than the CPU that ggml can use.
@@ -118,7 +121,7 @@ func (d *Diagnosis) add(c Check) {
 // run makes all checks. The error is that of an interruption; what is wrong with the machine is in the checks.
 func (d *Diagnosis) run(ctx context.Context) error {
 	d.checkLibraries()
-	if d.checkBackends() {
+	if d.checkLevel() && d.checkBackends() {
 		d.checkAccelerator()
 		d.checkGPUs()
 	}
@@ -150,9 +153,27 @@ func sameRelease(version, release string) bool {
 	return version == release || strings.HasPrefix(version, release+".")
 }
 
+// checkLevel reports the level of instruction sets that this process is held to, and whether there is such a level here.
+func (d *Diagnosis) checkLevel() bool {
+	level, err := isa.Chosen()
+	d.CPU = CPU{Threads: runtime.GOMAXPROCS(0), Features: []string{}, Level: level.String()}
+	for _, l := range isa.Levels() {
+		d.CPU.Levels = append(d.CPU.Levels, l.String())
+	}
+	list := strings.Join(d.CPU.Levels, ", ")
+	switch {
+	case err != nil:
+		d.add(Check{Name: "isa", Status: "failed", Detail: describe(err), Remedy: "set EYELET_ISA to one of these, or do not set it"})
+	case level == isa.Native:
+		d.add(Check{Name: "isa", Status: "ok", Detail: "native: all that the processor has; levels here: " + list})
+	default:
+		d.add(Check{Name: "isa", Status: "note", Detail: fmt.Sprintf("held to %v by EYELET_ISA; levels here: %s", level, list)})
+	}
+	return err == nil
+}
+
 // checkBackends reports whether ggml found its CPU library.
 func (d *Diagnosis) checkBackends() bool {
-	d.CPU = CPU{Threads: runtime.GOMAXPROCS(0), Features: []string{}}
 	if err := ggml.Load(); err != nil {
 		d.add(Check{Name: "cpu", Status: "failed", Detail: describe(err), Remedy: "install Eyelet again, or set EYELET_BACKENDS"})
 		return false
@@ -178,7 +199,7 @@ func (d *Diagnosis) checkBackends() bool {
 		library = filepath.Base(d.CPU.Library)
 	}
 	c.Detail = fmt.Sprintf("%s, %d threads; %s (%s)", d.CPU.Name, d.CPU.Threads, library, strings.Join(d.CPU.Features, " "))
-	if runtime.GOARCH == "amd64" && d.CPU.Library != "" && !strings.Contains(strings.Join(d.CPU.Features, " "), "AVX") {
+	if runtime.GOARCH == "amd64" && d.CPU.Library != "" && d.CPU.Level != isa.Plain.String() && !strings.Contains(strings.Join(d.CPU.Features, " "), "AVX") {
 		c.Status = "note"
 		c.Remedy = "without AVX answers are slow; in a virtual machine, pass the host's CPU model through"
 	}
@@ -224,7 +245,7 @@ func (d *Diagnosis) checkVision() {
 	c := Check{Name: "vision", Status: "ok"}
 	c.Detail = fmt.Sprintf("oneDNN %s on %s; native towers compute in %v", d.Versions.OneDNN, cpu.ISA, nn.Auto.Resolve())
 	if !cpu.BF16 {
-		c.Detail += ", since this processor has no bfloat16 products"
+		c.Detail += ", since there are no bfloat16 products here"
 	}
 	if d.Versions.JPEG == "" {
 		c.Status = "note"

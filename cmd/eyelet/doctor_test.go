@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/eyelet-engine/eyelet/cgo/isa"
 )
 
 func TestDoctorFindsThisMachineWell(t *testing.T) {
@@ -32,10 +34,38 @@ func TestDoctorFindsThisMachineWell(t *testing.T) {
 	for _, c := range d.Checks {
 		seen[c.Name] = true
 	}
-	for _, name := range []string{"libraries", "cpu", "gpu", "vision", "memory", "cache", "self-test"} {
+	for _, name := range []string{"libraries", "isa", "cpu", "gpu", "vision", "memory", "cache", "self-test"} {
 		if !seen[name] {
 			t.Errorf("no check %q", name)
 		}
+	}
+}
+
+func TestTheProgramIsHeldToALevelOfInstructionSets(t *testing.T) {
+	held := func(level string, args ...string) outcome {
+		return invocation{args: args, env: append(environment(), isa.Variable+"="+level)}.run(t)
+	}
+	for _, level := range isa.Levels() {
+		o := held(level.String(), "doctor", "--json")
+		var d Diagnosis
+		if err := json.Unmarshal([]byte(o.stdout), &d); err != nil || o.code != exitOK {
+			t.Fatalf("%v: exit code %d, %v: %s", level, o.code, err, o.stdout)
+		}
+		if d.CPU.Level != level.String() || len(d.CPU.Levels) != len(isa.Levels()) || d.SelfTest == nil {
+			t.Errorf("%v: %+v", level, d.CPU)
+		}
+		if testing.Short() {
+			break
+		}
+	}
+	for _, args := range [][]string{{"run", "--demo"}, {"list"}, {"doctor"}} {
+		o := held("avx3", args...)
+		if text := o.stdout + o.stderr; o.code == exitOK || !strings.Contains(text, "avx3") || !strings.Contains(text, "native") || !strings.Contains(text, isa.Variable) {
+			t.Errorf("%v at no level: exit code %d: %s", args, o.code, text)
+		}
+	}
+	if o := held("avx3", "run", "--demo"); o.code != exitUsage || o.stdout != "" {
+		t.Errorf("a level that does not exist: exit code %d", o.code)
 	}
 }
 

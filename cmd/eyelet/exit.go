@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/eyelet-engine/eyelet/cgo/isa"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/bench"
@@ -76,7 +77,7 @@ var classes = []struct {
 	errors []error
 }{
 	{exitInterrupted, []error{context.Canceled}},
-	{exitUsage, []error{engine.ErrRequest, convert.ErrExists, convert.ErrOptions, quantize.ErrOptions, store.ErrName}},
+	{exitUsage, []error{engine.ErrRequest, convert.ErrExists, convert.ErrOptions, quantize.ErrOptions, store.ErrName, isa.ErrLevel}},
 	{exitMismatch, []error{engine.ErrMismatch, engine.ErrNoVision, quantize.ErrShape}},
 	{exitCapacity, []error{engine.ErrContextLength, llama.ErrNoRoom, llama.ErrNoMemory, syscall.ENOMEM, syscall.ENOSPC, store.ErrSpace}},
 	{exitInput, []error{

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/cgo/isa"
 )
 
 const rootLong = `Eyelet runs vision-language models on this machine: it answers questions about
@@ -31,7 +32,9 @@ Environment:
   OLLAMA_HOST …    what "eyelet serve --help" lists of Ollama's
   EYELET_BACKENDS  folder of ggml's backend libraries (default: beside libggml)
   EYELET_ACCEL     off: let libllama and libmtmd compute without the accelerator;
-                   or the path of its library`
+                   or the path of its library
+  EYELET_ISA       level of instruction sets to compute with, as avx2 (default:
+                   native, all that the processor has); "eyelet doctor" lists them`
 
 const rootExample = `  eyelet run --demo
       the built-in model and its own pictures
@@ -65,6 +68,9 @@ func newRootCommand() *cobra.Command {
 		Args:                       knownCommand,
 		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if _, err := isa.Chosen(); err != nil && cmd.Name() != "doctor" { // which reports it among its checks
+				return err
+			}
 			if flagSet(cmd, "no-accel") {
 				ggml.SwitchOffAccelerator()
 			}

@@ -54,7 +54,7 @@ func runBackendOps(t *testing.T, p path, op, params string) (taken int) {
 	return taken
 }
 
-// Without EYELET_SLOW, products with few columns only: ggml computes the others, to compare with, for minutes.
+// Without EYELET_SLOW, products with few columns only, and in short mode a few of them: ggml computes the others, to compare with, for minutes.
 func TestBackendOpsOfGGML(t *testing.T) {
 	peers.RequireAccelerator(t)
 	peers.Require(t, backendOps)
@@ -69,6 +69,10 @@ func TestBackendOpsOfGGML(t *testing.T) {
 		{"MUL_MAT", `m=16,n=16,`, onednnF32, 100},
 		{"MUL_MAT_ID", `type_a=(f32|f16|q8_0|q4_K|q6_K|iq4_nl),.*n_mats=4,.*m=512,`, anyPath, 50},
 		{"FLASH_ATTN_EXT", `hsk=64,.*nh=4,.*kv=113,nb=(3|75),`, anyPath, 50},
+	}
+	if testing.Short() {
+		tests = tests[1:2]
+		tests[0].path, tests[0].least = anyPath, 50
 	}
 	if os.Getenv("EYELET_SLOW") != "" {
 		for i := range tests {

@@ -1,5 +1,6 @@
 #include "fgemm.h"
 
+#include "../../cgo/isa/isa.h"
 #include "fgemm_parts.h"
 
 #include <omp.h>
@@ -19,11 +20,9 @@ static _Atomic(const fgemm_kernels *) chosen;
 
 static const fgemm_kernels *best(const char *isa) {
 #ifdef FGEMM_X86
-  __builtin_cpu_init();
-  bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
-  if (avx2 && __builtin_cpu_supports("avx512f") && (!isa || strcmp(isa, "avx512") == 0))
+  if (eyelet_isa_allows(eyelet_isa_avx512) && (!isa || strcmp(isa, "avx512") == 0))
     return &fgemm_avx512;
-  if (avx2 && (!isa || strcmp(isa, "avx2") == 0))
+  if (eyelet_isa_allows(eyelet_isa_avx2) && (!isa || strcmp(isa, "avx2") == 0))
     return &fgemm_avx2;
 #endif
   return !isa || strcmp(isa, "plain") == 0 ? &fgemm_plain : NULL;

@@ -15,13 +15,17 @@ import (
 // floatISAs are the sets of instructions of the float kernels. Those that the processor lacks are skipped aloud.
 var floatISAs = []string{"plain", "avx2", "avx512"}
 
-// onEachISA runs a test with each set of instructions.
+// onEachISA runs a test with each set of instructions; in short mode with the best alone, as other processes run it at other levels.
 func onEachISA(t *testing.T, test func(t *testing.T)) {
 	t.Cleanup(func() { useFloats("") })
-	for _, isa := range floatISAs {
+	list := floatISAs
+	if testing.Short() {
+		list = []string{floatsISA()}
+	}
+	for _, isa := range list {
 		t.Run(isa, func(t *testing.T) {
 			if !useFloats(isa) {
-				t.Skipf("this processor has no %s", isa)
+				t.Skipf("this processor has no %s, or may not use it", isa)
 			}
 			if got := floatsISA(); got != isa {
 				t.Fatalf("%s is in use, want %s", got, isa)

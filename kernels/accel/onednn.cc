@@ -14,6 +14,7 @@
 #include <tuple>
 #include <vector>
 
+#include "../../cgo/onednn/level.h"
 #include "onednn.h"
 #include "onednn_parts.h"
 #include "packed.h"
@@ -24,6 +25,7 @@ namespace eyelet {
 dnnl_engine_t engine() {
   static dnnl_engine_t e = [] {
     dnnl_engine_t made = nullptr;
+    eyelet_onednn_hold();
     return dnnl_engine_create(&made, dnnl_cpu, 0) == dnnl_success ? made : nullptr;
   }();
   return e;
@@ -153,6 +155,7 @@ int64_t block_rows(int64_t n, int64_t k, size_t count, int threads) {
 
 bool onednn_has_bf16() {
   constexpr unsigned bf16 = dnnl_cpu_isa_avx512_core_bf16;
+  eyelet_onednn_hold();
   return (dnnl_get_effective_cpu_isa() & bf16) == bf16;
 }
 

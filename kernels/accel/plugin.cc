@@ -11,6 +11,7 @@
 #include <cstring>
 #include <mutex>
 
+#include "../../cgo/isa/isa.h"
 #include "accel.h"
 #include "choice.h"
 #include "measure.h"
@@ -268,6 +269,7 @@ void read_environment() {
 
 // libggml's loader calls this; NULL makes it leave the library out.
 extern "C" __attribute__((visibility("default"))) eyelet::Registry *ggml_backend_init(void) {
+  if (!eyelet_isa_valid()) return nullptr;
   const int version = eyelet::interface_version();
   if (version < eyelet::oldest_interface || version > eyelet::newest_interface) return nullptr;
   eyelet::registry.version = version;

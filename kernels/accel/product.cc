@@ -4,6 +4,7 @@
 #include <immintrin.h>
 #endif
 
+#include "../../cgo/isa/isa.h"
 #include "attention.h"
 #include "fgemm.h"
 #include "qgemm.h"
@@ -14,7 +15,7 @@ namespace {
 
 #if defined(__x86_64__)
 bool has_f16c() {
-  static const bool has = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c");
+  static const bool has = eyelet_isa_allows(eyelet_isa_avx2);
   return has;
 }
 

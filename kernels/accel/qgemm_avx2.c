@@ -4,6 +4,8 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "../../cgo/isa/isa.h"
+
 enum { most_rows = 6 }; // of a tile
 
 #define AVX2 __attribute__((target("avx2,fma,f16c")))
@@ -209,7 +211,7 @@ static void multiply(int type, const char *tile, int r, const char *panel, int64
   }
 }
 
-static bool present(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"); }
+static bool present(void) { return eyelet_isa_allows(eyelet_isa_avx2); }
 
 static qgemm_shape shape(int type) {
   switch (qgemm_layout_of(type)) {

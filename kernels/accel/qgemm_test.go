@@ -17,13 +17,17 @@ var integerTypes = []ggml.Type{
 // integerISAs are the sets of instructions of the integer kernels. Those that the processor lacks are skipped aloud.
 var integerISAs = []string{"plain", "avx2", "vnni"}
 
-// onEachIntegerISA runs a test with each set of instructions.
+// onEachIntegerISA runs a test with each set of instructions; in short mode with the best alone.
 func onEachIntegerISA(t *testing.T, test func(t *testing.T, isa string)) {
 	t.Cleanup(func() { useIntegers("") })
-	for _, isa := range integerISAs {
+	list := integerISAs
+	if testing.Short() {
+		list = []string{integersISA()}
+	}
+	for _, isa := range list {
 		t.Run(isa, func(t *testing.T) {
 			if !useIntegers(isa) {
-				t.Skipf("this processor has no %s", isa)
+				t.Skipf("this processor has no %s, or may not use it", isa)
 			}
 			if got := integersISA(); got != isa {
 				t.Fatalf("%s is in use, want %s", got, isa)

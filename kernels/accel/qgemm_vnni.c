@@ -9,6 +9,8 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "../../cgo/isa/isa.h"
+
 #define VNNI __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")))
 #define INLINE VNNI static inline __attribute__((always_inline))
 
@@ -167,10 +169,7 @@ static int center(int type) {
   }
 }
 
-static bool present(void) {
-  return qgemm_avx2.present() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-         __builtin_cpu_supports("avx512vnni");
-}
+static bool present(void) { return eyelet_isa_allows(eyelet_isa_vnni); }
 
 static qgemm_shape shape(int type) {
   return qgemm_layout_of(type) == qgemm_shorts ? (qgemm_shape){32, 32 + 8, qgemm_bytes_offsets + 64} : qgemm_avx2.shape(type);

@@ -7,9 +7,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-bool eyelet_resample_has_avx2(void);
-bool eyelet_resample_has_avx512(void);
-
 // A horizontal pass makes n pixels of each of `rows` rows. first[i] is the first source pixel of output pixel i, weights holds
 // 4*blocks packed weights each, bias the four sums that the three channels of a pixel (and one more) start from. Source rows
 // are read in steps of 16 bytes: up to 4 bytes past the last pixel with a weight. Nothing past pixel n of a row is written.

@@ -13,13 +13,15 @@ package imaging
 */
 import "C"
 
-// allPasses are the passes that this processor can run, the fastest first. The last takes any weights.
+import "github.com/eyelet-engine/eyelet/cgo/isa"
+
+// allPasses are the passes that this processor can run at the level that package isa holds it to, the fastest first. The last takes any weights.
 var allPasses = func() []*passes {
 	var all []*passes
-	if C.eyelet_resample_has_avx512() {
+	if isa.Allows(isa.VNNI) {
 		all = append(all, &avx512Passes)
 	}
-	if C.eyelet_resample_has_avx2() {
+	if isa.Allows(isa.AVX2) {
 		all = append(all, &avx2Passes)
 	}
 	return append(all, &goPasses)

@@ -2,13 +2,14 @@
 
 #if defined(__x86_64__)
 
+#include "../../cgo/isa/isa.h"
 #include "scalar.h"
 #include <immintrin.h>
 
 #define AVX2 __attribute__((target("avx2,fma")))
 #define AVX2_INLINE static inline __attribute__((always_inline, target("avx2,fma")))
 
-int nn_panels_supported(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+int nn_panels_supported(void) { return eyelet_isa_allows(eyelet_isa_avx2); }
 
 // Tiles have up to this many rows: with 16 columns, that many rows of sums, a row of weights and one number fill the 16 registers.
 enum { TILE = 6 };

@@ -10,7 +10,7 @@
 // The columns of a panel; weights have room for whole panels.
 enum { NN_PANEL = 16 };
 
-// nn_panels_supported reports whether the processor can run the functions below.
+// nn_panels_supported reports whether the processor can run the functions below, at the level that it is held to.
 int nn_panels_supported(void);
 
 // What becomes of the sums of a product: c = act(sums + bias), or, without an activation, c += sums + bias.

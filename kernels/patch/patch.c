@@ -1,37 +1,47 @@
 #include "patch.h"
 
+#include "../../cgo/isa/isa.h"
+
 #include <omp.h>
 #include <stdatomic.h>
 #include <string.h>
 
-// See rows.c of kernels/nn.
-#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__)
-#define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define CLONES
+// The loops at one level of instruction sets (patch_loops.h).
+typedef struct {
+  void (*fill_f32)(float *restrict dst, const uint8_t *restrict pixels, const int16_t *restrict centre, int n);
+  void (*fill_bf16)(uint16_t *restrict dst, const uint8_t *restrict pixels, const int16_t *restrict centre, int n);
+  void (*add)(float *restrict dst, const float *restrict a, const float *restrict b, int n);
+} loops;
+
+#define TARGET
+#define LEVEL(name) name##_plain
+#include "patch_loops.h"
+#ifdef EYELET_TARGET_AVX2
+#undef TARGET
+#undef LEVEL
+#define TARGET EYELET_TARGET_AVX2
+#define LEVEL(name) name##_avx2
+#include "patch_loops.h"
+#undef TARGET
+#undef LEVEL
+#define TARGET EYELET_TARGET_AVX512
+#define LEVEL(name) name##_avx512
+#include "patch_loops.h"
 #endif
 
-CLONES static void fill_f32(float *restrict dst, const uint8_t *restrict pixels, const int16_t *restrict centre, int n) {
-#pragma omp simd
-  for (int i = 0; i < n; i++)
-    dst[i] = (float)(pixels[i] - centre[i]);
-}
-
-// The differences are integers of at most 8 bits and a sign, which bfloat16 holds exactly: cutting off is no rounding.
-CLONES static void fill_bf16(uint16_t *restrict dst, const uint8_t *restrict pixels, const int16_t *restrict centre, int n) {
-#pragma omp simd
-  for (int i = 0; i < n; i++) {
-    float f = (float)(pixels[i] - centre[i]);
-    uint32_t u;
-    memcpy(&u, &f, 4);
-    dst[i] = (uint16_t)(u >> 16);
+// The loops in use.
+static const loops *in_use(void) {
+#ifdef EYELET_TARGET_AVX2
+  static const loops *chosen; // threads that choose at the same time choose the same
+  const loops *l = __atomic_load_n(&chosen, __ATOMIC_RELAXED);
+  if (!l) {
+    l = eyelet_isa_allows(eyelet_isa_avx512) ? &loops_avx512 : eyelet_isa_allows(eyelet_isa_avx2) ? &loops_avx2 : &loops_plain;
+    __atomic_store_n(&chosen, l, __ATOMIC_RELAXED);
   }
-}
-
-CLONES static void add(float *restrict dst, const float *restrict a, const float *restrict b, int n) {
-#pragma omp simd
-  for (int i = 0; i < n; i++)
-    dst[i] = a[i] + b[i];
+  return l;
+#else
+  return &loops_plain;
+#endif
 }
 
 static size_t line(size_t n) { return (n + 63) / 64 * 64; }
@@ -51,9 +61,9 @@ static void fill(const patch_embedding *e, char *rows, const uint8_t *tile, int 
     const uint8_t *corner = tile + 3 * ((size_t)(i / e->across) * e->patch * e->side + (size_t)(i % e->across) * e->patch);
     for (int y = 0; y < e->patch; y++, rows += (size_t)n * (e->bf16 ? 2 : 4)) {
       if (e->bf16)
-        fill_bf16((uint16_t *)rows, corner + (size_t)3 * y * e->side, e->centre, n);
+        in_use()->fill_bf16((uint16_t *)rows, corner + (size_t)3 * y * e->side, e->centre, n);
       else
-        fill_f32((float *)rows, corner + (size_t)3 * y * e->side, e->centre, n);
+        in_use()->fill_f32((float *)rows, corner + (size_t)3 * y * e->side, e->centre, n);
     }
   }
 }
@@ -70,11 +80,11 @@ static int embed(const patch_embedding *e, int me, const uint8_t *tile, float *x
     return status;
   for (int i = 0; i < count; i++) {
     size_t row = (size_t)(e->first + first + i) * e->hidden;
-    add(x + row, result + (size_t)i * e->hidden, e->positions + row, e->hidden);
+    in_use()->add(x + row, result + (size_t)i * e->hidden, e->positions + row, e->hidden);
   }
   if (block == 0 && e->class_row >= 0) {
     size_t row = (size_t)e->class_row * e->hidden;
-    add(x + row, e->class_token, e->positions + row, e->hidden);
+    in_use()->add(x + row, e->class_token, e->positions + row, e->hidden);
   }
   return dnnl_success;
 }

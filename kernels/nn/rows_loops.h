@@ -1,0 +1,152 @@
+// The loops of rows.c, plain C that compilers vectorise. rows.c includes this file once for each level of instruction sets that it has them compiled
+// for, with TARGET, the attribute of their functions, and LEVEL, which makes a name of the level's own.
+
+TARGET static void LEVEL(norm)(float *restrict dst, const float *restrict x, const float *restrict gain, const float *restrict bias, int n, float eps) {
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int i = 0; i < n; i++)
+    sum += x[i];
+  float mean = sum / n, square = 0;
+#pragma omp simd reduction(+ : square)
+  for (int i = 0; i < n; i++)
+    square += (x[i] - mean) * (x[i] - mean);
+  float f = 1.0f / sqrtf(square / n + eps);
+#pragma omp simd
+  for (int i = 0; i < n; i++)
+    dst[i] = (x[i] - mean) * f * gain[i] + bias[i];
+}
+
+TARGET static void LEVEL(put_bf16)(uint16_t *restrict dst, const float *restrict x, int n) {
+#pragma omp simd
+  for (int i = 0; i < n; i++)
+    dst[i] = to_bf16(x[i]);
+}
+
+TARGET static void LEVEL(get_bf16)(float *restrict dst, const uint16_t *restrict x, int n) {
+#pragma omp simd
+  for (int i = 0; i < n; i++)
+    dst[i] = from_bf16(x[i]);
+}
+
+TARGET static void LEVEL(round)(float *x, int n) {
+#pragma omp simd
+  for (int i = 0; i < n; i++)
+    x[i] = from_bf16(to_bf16(x[i]));
+}
+
+TARGET static nn_range LEVEL(quantize)(uint8_t *restrict dst, const float *restrict x, int n, int limit) {
+  float low = 0, high = 0;
+#pragma omp simd reduction(min : low) reduction(max : high)
+  for (int i = 0; i < n; i++) {
+    low = x[i] < low ? x[i] : low;
+    high = x[i] > high ? x[i] : high;
+  }
+  if (!(high - low > 1e-30f)) { // nothing to scale; the division would overflow
+    memset(dst, 0, n);
+    return (nn_range){0, 0};
+  }
+  const float magic = 12582912.0f; // as in fast_exp
+  float f = limit / (high - low);
+  int32_t zero = (int32_t)((-low * f + magic) - magic);
+#pragma omp simd
+  for (int i = 0; i < n; i++) {
+    int32_t q = (int32_t)((x[i] * f + magic) - magic) + zero;
+    q = q > limit ? limit : q; // both ends may round outwards
+    dst[i] = (uint8_t)(q < 0 ? 0 : q);
+  }
+  return (nn_range){(high - low) / limit, zero};
+}
+
+TARGET static void LEVEL(dequantize)(float *restrict dst, const int32_t *restrict acc, nn_range row, const float *restrict column,
+                              const int32_t *restrict sum, const float *restrict bias, int n) {
+#pragma omp simd
+  for (int i = 0; i < n; i++)
+    dst[i] = row.scale * column[i] * (float)(acc[i] - row.zero * sum[i]) + bias[i];
+}
+
+TARGET static void LEVEL(quick_gelu)(float *x, int n) {
+#pragma omp simd
+  for (int i = 0; i < n; i++)
+    x[i] = quick_gelu(x[i]);
+}
+
+TARGET static void LEVEL(silu)(float *x, int n) {
+#pragma omp simd
+  for (int i = 0; i < n; i++)
+    x[i] = silu(x[i]);
+}
+
+TARGET static void LEVEL(gelu)(float *x, int n) {
+#pragma omp simd
+  for (int i = 0; i < n; i++)
+    x[i] = gelu(x[i]);
+}
+
+TARGET static void LEVEL(gelu_tanh)(float *x, int n) {
+#pragma omp simd
+  for (int i = 0; i < n; i++)
+    x[i] = gelu_tanh(x[i]);
+}
+
+TARGET static void LEVEL(add)(float *restrict dst, const float *restrict x, int n) {
+#pragma omp simd
+  for (int i = 0; i < n; i++)
+    dst[i] += x[i];
+}
+
+TARGET static float LEVEL(softmax)(float *x, int n, float scale) {
+  float largest = -INFINITY, sum = 0;
+#pragma omp simd reduction(max : largest)
+  for (int i = 0; i < n; i++)
+    largest = x[i] > largest ? x[i] : largest;
+#pragma omp simd reduction(+ : sum)
+  for (int i = 0; i < n; i++) {
+    x[i] = fast_exp((x[i] - largest) * scale);
+    sum += x[i];
+  }
+  return sum;
+}
+
+TARGET static void LEVEL(scale)(float *dst, const float *x, float f, int n) {
+#pragma omp simd
+  for (int i = 0; i < n; i++)
+    dst[i] = x[i] * f;
+}
+
+TARGET static void LEVEL(scale_bf16)(uint16_t *restrict dst, const float *restrict x, float f, int n) {
+#pragma omp simd
+  for (int i = 0; i < n; i++)
+    dst[i] = to_bf16(x[i] * f);
+}
+
+TARGET static float LEVEL(quantize_channel)(int8_t *restrict dst, const float *restrict w, int n, int32_t *sum) {
+  float largest = 0;
+#pragma omp simd reduction(max : largest)
+  for (int i = 0; i < n; i++) {
+    float a = w[i] < 0 ? -w[i] : w[i];
+    largest = a > largest ? a : largest;
+  }
+  *sum = 0;
+  if (!(largest > 1e-30f)) {
+    memset(dst, 0, n);
+    return 0;
+  }
+  const float magic = 12582912.0f; // as in fast_exp
+  float f = 127 / largest;
+  int32_t total = 0;
+#pragma omp simd reduction(+ : total)
+  for (int i = 0; i < n; i++) {
+    int32_t q = (int32_t)((w[i] * f + magic) - magic);
+    dst[i] = (int8_t)q;
+    total += q;
+  }
+  *sum = total;
+  return largest / 127;
+}
+
+static const loops LEVEL(loops) = {
+    LEVEL(norm), LEVEL(put_bf16), LEVEL(get_bf16), LEVEL(round),
+    LEVEL(quantize), LEVEL(dequantize), LEVEL(quick_gelu), LEVEL(silu),
+    LEVEL(gelu), LEVEL(gelu_tanh), LEVEL(add), LEVEL(softmax),
+    LEVEL(scale), LEVEL(scale_bf16), LEVEL(quantize_channel),
+};
