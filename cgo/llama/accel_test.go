@@ -54,39 +54,18 @@ func TestFlashAttentionStaysOnWithTheAccelerator(t *testing.T) {
 	}
 }
 
-// perplexity reads a text in chunks, as many tokens at once as fit, and returns the exponential of the mean surprise at each token but the
-// first of a chunk. The accelerator's thresholds and use are those of the graphs laid out here.
-func perplexity(t testing.TB, m *llama.Model, tokens []llama.Token, chunk int) float64 {
+// readChunk reads tokens at once and returns the logits of each. The accelerator's thresholds and use are those of the graphs laid out here.
+func readChunk(t testing.TB, m *llama.Model, tokens []llama.Token) [][]float32 {
 	t.Helper()
-	c := newContext(t, m, llama.ContextParams{NCtx: chunk})
-	defer c.Close()
-	b := newBatch(t, chunk, 1)
-	surprise, n := 0.0, 0
-	for ; len(tokens) >= chunk; tokens = tokens[chunk:] {
-		b.Clear()
-		for i, token := range tokens[:chunk] {
-			if err := b.Add(token, llama.Pos(i), true, 0); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := c.Decode(t.Context(), b); err != nil {
-			t.Fatal(err)
-		}
-		for i := range chunk - 1 {
-			row, err := c.Logits(i)
-			if err != nil {
-				t.Fatal(err)
-			}
-			surprise, n = surprise+logSum(row)-float64(row[tokens[i+1]]), n+1
-		}
-		if err := c.Memory().Clear(false); err != nil {
-			t.Fatal(err)
-		}
+	return rowsOf(t, m, llama.ContextParams{NCtx: len(tokens)}, tokens)
+}
+
+// surprise adds up the surprise at each token but the first of a chunk, in nats.
+func surprise(rows [][]float32, tokens []llama.Token) (sum float64) {
+	for i, row := range rows[:len(rows)-1] {
+		sum += logSum(row) - float64(row[tokens[i+1]])
 	}
-	if n == 0 {
-		t.Fatal("the text is shorter than a chunk")
-	}
-	return math.Exp(surprise / float64(n))
+	return sum
 }
 
 // logSum is the logarithm of the sum of the exponentials: a logit less it is the logarithm of its token's probability.
@@ -124,8 +103,13 @@ func written(t testing.TB, m *llama.Model, chunks, chunk int) (tokens []llama.To
 	return tokens
 }
 
-// Synthetic models of 1 B are read with EYELET_SLOW=1, those that scripts/synth has made.
-func TestPerplexityStaysWithTheAccelerator(t *testing.T) {
+// mostOfGGML is how many times ggml's own divergence from exact probabilities that of the accelerator may be: both round activations to as many bits, or
+// the accelerator to more, so that it may differ by chance alone. Divergence grows with the square of an error.
+const mostOfGGML = 1.5
+
+// Both ggml and the accelerator round; the yardstick is the model in float64. Synthetic models of 1 B are read with EYELET_SLOW=1, those that
+// scripts/synth has made.
+func TestTheAcceleratorIsAsExactAsGGML(t *testing.T) {
 	peers.RequireAccelerator(t)
 	paths := []string{seedPath}
 	if os.Getenv("EYELET_SLOW") != "" {
@@ -134,25 +118,43 @@ func TestPerplexityStaysWithTheAccelerator(t *testing.T) {
 	}
 	for i, path := range paths {
 		t.Run(filepath.Base(path), func(t *testing.T) {
-			const chunk = 256
-			m := loadModel(t, path, llama.ModelParams{GPULayers: llama.NoGPULayers})
-			chunks := 6
+			chunks, chunk := 2, 256
 			if i > 0 {
-				chunks = 2
+				chunks, chunk = 1, 64
 			}
-			tokens := written(t, m, chunks, chunk)
-			ggml.EnableAccelerator(false)
-			without := perplexity(t, m, tokens, chunk)
-			ggml.EnableAccelerator(true)
-			ggml.ReadAcceleratorCounters(true)
-			with := perplexity(t, m, tokens, chunk)
-			calls := ggml.ReadAcceleratorCounters(true).Calls
-			t.Logf("%d tokens: perplexity %.4f without the accelerator, %.4f with it (%+.4f %%), %d operations", len(tokens), without, with, 100*(with/without-1), calls)
+			m := loadModel(t, path, plain())
+			exact := newReference(t, path)
+			defer ggml.EnableAccelerator(true)
+			var ggmls, ours deviation
+			var calls uint64
+			var without, with, best float64
+			for tokens := range slices.Chunk(written(t, m, chunks, chunk), chunk) {
+				want := exact.logits(tokens)
+				ggml.EnableAccelerator(false)
+				rows := readChunk(t, m, tokens)
+				ggmls.add(rows, want)
+				without += surprise(rows, tokens)
+
+				ggml.EnableAccelerator(true)
+				ggml.ReadAcceleratorCounters(true)
+				rows = readChunk(t, m, tokens)
+				calls += ggml.ReadAcceleratorCounters(true).Calls
+				ours.add(rows, want)
+				with += surprise(rows, tokens)
+				for i := range chunk - 1 {
+					best += logSum64(want.Row(i)) - want.Row(i)[tokens[i+1]]
+				}
+			}
+			ggmls, ours = ggmls.finish(), ours.finish()
+			n := float64(chunks * (chunk - 1))
+			t.Logf("perplexity over %.0f tokens: %.4f in float64, %.4f by ggml, %.4f with the accelerator (%d operations)", n, math.Exp(best/n), math.Exp(without/n),
+				math.Exp(with/n), calls)
+			t.Logf("logits are off by %.2e, ggml's by %.2e; divergence %.2e, ggml's %.2e", ours.rms, ggmls.rms, ours.kl, ggmls.kl)
 			if calls == 0 {
 				t.Error("the accelerator computed nothing")
 			}
-			if d := math.Abs(with/without - 1); !(d < 0.001) {
-				t.Errorf("perplexity changes by %.3f %%, want less than 0.1 %%", 100*d)
+			if !(ours.kl <= mostOfGGML*ggmls.kl) {
+				t.Errorf("the divergence from exact probabilities is %.2f times that of ggml alone, want at most %.1f", ours.kl/ggmls.kl, mostOfGGML)
 			}
 		})
 	}
@@ -180,13 +182,22 @@ func TestTheAcceleratorKeepsNoMemoryOfClosedContexts(t *testing.T) {
 	}
 }
 
+// forceKeeping makes the accelerator compute products of at least rows rows on the path that keeps weights, and that every processor has: which one is
+// its own choice differs, and where the widest arithmetic is AVX2 that one keeps nothing.
+func forceKeeping(t *testing.T, rows int) {
+	t.Helper()
+	if !ggml.ForceAcceleratorPath(rows, "onednn-f32") {
+		t.Fatal("the accelerator knows no path of that name")
+	}
+	t.Cleanup(func() { ggml.ForceAccelerator(0) })
+}
+
 // Each round's weights, in the form that the accelerator keeps, would show if they stayed.
 func TestProcessMemoryReturnsAfterTheModelCloses(t *testing.T) {
 	peers.RequireAccelerator(t)
 	path := mixtures(t)["F16"]
 	tokens := tokenize(t, strings.Repeat(prompt+" ", 4))
-	ggml.ForceAccelerator(8)
-	defer ggml.ForceAccelerator(0)
+	forceKeeping(t, 8)
 	ggml.SetAcceleratorCache(1 << 30)
 	defer ggml.SetAcceleratorCache(0)
 	const rounds, settled = 8, 3
@@ -209,8 +220,8 @@ func TestProcessMemoryReturnsAfterTheModelCloses(t *testing.T) {
 		}
 		used[i] = residentBytes(t)
 	}
-	if kept < 4<<20 {
-		t.Errorf("no more than %d bytes were kept while the model was open", kept)
+	if kept < leastKept {
+		t.Errorf("no more than %d bytes were kept while the model was open, want at least %d", kept, leastKept)
 	}
 	t.Logf("kept while open: %d bytes; in use after each round: %v", kept, used)
 	if grown := used[rounds-1] - used[settled-1]; grown > kept {

@@ -253,13 +253,19 @@ func slow(t *testing.T) (*llama.Context, *llama.Batch) {
 
 func TestDecodeStopsWhenItsContextIsDone(t *testing.T) {
 	c, b := slow(t)
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Millisecond)
-	defer cancel()
-	start := time.Now()
-	err := c.Decode(ctx, b)
-	took := time.Since(start)
+	patience := 30 * time.Millisecond
+	err := error(nil)
+	for err == nil && patience > 100*time.Microsecond { // a processor that is done in that time is given less
+		if err := c.Memory().Clear(false); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		err = c.Decode(ctx, b)
+		cancel()
+		patience /= 2
+	}
 	if !errors.Is(err, llama.ErrAborted) || !errors.Is(err, context.DeadlineExceeded) {
-		t.Fatalf("after %v: %v", took, err)
+		t.Fatalf("with less than %v: %v", 4*patience, err)
 	}
 	if done := c.Memory().SeqPosMax(0); done >= 1791 || (done+1)%64 != 0 {
 		t.Errorf("positions up to %d are in the cache", done)

@@ -234,6 +234,9 @@ func quantize(ctx context.Context, in, out string, cp *C.llama_model_quantize_pa
 		defer ggml.TapLog(func(_ slog.Level, line string) {
 			if done, total, tensor, ok := parseQuantizeLine(line); ok {
 				progress(done, total, tensor)
+				if ctx.Err() != nil { // at once, if it was progress that ended it: the news takes as long as other programs let it
+					C.shim_flag_set(flag, true)
+				}
 			}
 		})()
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-func fileType(t *testing.T, name string) llama.FileType {
+func fileType(t testing.TB, name string) llama.FileType {
 	t.Helper()
 	ft, err := llama.ParseFileType(name)
 	if err != nil {
