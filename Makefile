@@ -18,7 +18,7 @@ env := eval "$$(scripts/env)"
 # Under the race detector everything runs many times slower: these packages are where goroutines meet.
 race_packages := ./models/builtin ./models/gguf ./models/store/... ./models/vision/... ./cgo/... ./engine/... ./cmd/... github.com/go-skynet/go-llama.cpp/...
 
-.PHONY: help setup accel build run test test-go test-asan test-bundle test-air-gap test-race test-slow fuzz bench bench-server lint page screenshots install bundle clean
+.PHONY: help setup accel build run test test-go test-levels test-asan test-bundle test-air-gap test-race test-slow fuzz bench bench-server lint page screenshots install bundle clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -39,7 +39,8 @@ build: accel ## build build/bin/eyelet
 run: build ## answer questions about the shipped pictures with the built-in model
 	@build/bin/eyelet run --demo
 
-test: test-go test-race test-bundle test-air-gap ## all tests that CI runs
+test: ## all tests that CI runs; what ran, and what failed, is said at the end
+	@scripts/test test-go test-race test-levels test-bundle test-air-gap
 
 test-go: ## the tests of the packages, those against llama.cpp's own programs included
 	@scripts/setup --quiet --peers
@@ -53,6 +54,11 @@ endif
 
 test-race: accel ## the tests of the packages with concurrency, under the race detector
 	$(env) && go test -race -short $(race_packages)
+
+test-levels: ## kernels, towers and the accelerator at each level of instruction sets that this processor has
+	@scripts/setup --quiet --peers
+	@scripts/accel
+	@EYELET_PEERS=require scripts/test-levels
 
 test-asan: accel ## the accelerator on random products, under AddressSanitizer
 	$(env) && go test -asan -run 'WhatIsTaken|GraphProductsOfExperts|AttentionEqualsFloat64|Kept' ./kernels/accel
