@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 )
 
@@ -171,7 +172,8 @@ func (e *embedder) wave(ctx context.Context, texts []*embedText) error {
 			start := time.Now()
 			n, err := e.fill(texts, first)
 			if err == nil {
-				err = e.lc.Decode(ctx, e.batch)
+				// A text's vector is to depend as little as can be on the texts beside it.
+				err = ggml.Uniform(func() error { return e.lc.Decode(ctx, e.batch) })
 			}
 			if err == nil {
 				err = e.collect(texts, first, n)

@@ -7,6 +7,7 @@ bool eyelet_accel_find(ggml_backend_reg_t reg, eyelet_accel *f) {
   if (version == NULL || version() != eyelet_accel_interface) return false;
   f->set_threads = (eyelet_accel_set_threads_t)ggml_backend_reg_get_proc_address(reg, "eyelet_accel_set_threads");
   f->set_enabled = (eyelet_accel_set_enabled_t)ggml_backend_reg_get_proc_address(reg, "eyelet_accel_set_enabled");
+  f->set_uniform = (eyelet_accel_set_uniform_t)ggml_backend_reg_get_proc_address(reg, "eyelet_accel_set_uniform");
   f->set_force = (eyelet_accel_set_force_t)ggml_backend_reg_get_proc_address(reg, "eyelet_accel_set_force");
   f->set_cache = (eyelet_accel_set_cache_t)ggml_backend_reg_get_proc_address(reg, "eyelet_accel_set_cache");
   f->forget = (eyelet_accel_forget_t)ggml_backend_reg_get_proc_address(reg, "eyelet_accel_forget");
@@ -15,11 +16,12 @@ bool eyelet_accel_find(ggml_backend_reg_t reg, eyelet_accel *f) {
   f->reads_repacked = (eyelet_accel_reads_repacked_t)ggml_backend_reg_get_proc_address(reg, "eyelet_accel_reads_repacked");
   f->set_choice = (eyelet_accel_set_choice_t)ggml_backend_reg_get_proc_address(reg, "eyelet_accel_set_choice");
   f->path_name = (eyelet_accel_path_name_t)ggml_backend_reg_get_proc_address(reg, "eyelet_accel_path_name");
-  return f->set_threads && f->set_enabled && f->set_force && f->set_cache && f->forget && f->counters && f->measure && f->reads_repacked && f->set_choice && f->path_name;
+  return f->set_threads && f->set_enabled && f->set_uniform && f->set_force && f->set_cache && f->forget && f->counters && f->measure && f->reads_repacked && f->set_choice && f->path_name;
 }
 
 void eyelet_accel_call_set_threads(const eyelet_accel *f, int threads) { f->set_threads(threads); }
 void eyelet_accel_call_set_enabled(const eyelet_accel *f, bool on) { f->set_enabled(on); }
+void eyelet_accel_call_set_uniform(const eyelet_accel *f, bool on) { f->set_uniform(on); }
 void eyelet_accel_call_set_force(const eyelet_accel *f, int rows, int path) { f->set_force(rows, path); }
 void eyelet_accel_call_set_cache(const eyelet_accel *f, uint64_t bytes) { f->set_cache(bytes); }
 void eyelet_accel_call_forget(const eyelet_accel *f) { f->forget(); }

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -174,6 +175,24 @@ func EnableAccelerator(on bool) {
 	if accel.state.Loaded {
 		C.eyelet_accel_call_set_enabled(&accel.f, C.bool(on))
 	}
+}
+
+// Uniform runs compute, which lays out graphs on the calling OS thread, such that it matters little to a row which rows are computed with it: the
+// accelerator then takes products and attention of few rows, too, by the path of many. Else the number of rows decides who computes, and each rounds in
+// its own way. What remains is the order of attention's sums in float32; where activations are rounded to 8 bits, it can tip a number over to
+// the next. It costs time where rows are few.
+func Uniform(compute func() error) error {
+	accel.mu.Lock()
+	f, loaded := accel.f, accel.state.Loaded
+	accel.mu.Unlock()
+	if !loaded {
+		return compute()
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	C.eyelet_accel_call_set_uniform(&f, true)
+	defer C.eyelet_accel_call_set_uniform(&f, false)
+	return compute()
 }
 
 // SetAcceleratorCache sets how many bytes of weights, of all models together, the accelerator may keep in the form that its products read best, as long

@@ -9,6 +9,7 @@
 typedef struct {
   eyelet_accel_set_threads_t set_threads;
   eyelet_accel_set_enabled_t set_enabled;
+  eyelet_accel_set_uniform_t set_uniform;
   eyelet_accel_set_force_t set_force;
   eyelet_accel_set_cache_t set_cache;
   eyelet_accel_forget_t forget;
@@ -25,6 +26,7 @@ bool eyelet_accel_find(ggml_backend_reg_t reg, eyelet_accel *f);
 // Go cannot call through pointers.
 void eyelet_accel_call_set_threads(const eyelet_accel *f, int threads);
 void eyelet_accel_call_set_enabled(const eyelet_accel *f, bool on);
+void eyelet_accel_call_set_uniform(const eyelet_accel *f, bool on);
 void eyelet_accel_call_set_force(const eyelet_accel *f, int rows, int path);
 void eyelet_accel_call_set_cache(const eyelet_accel *f, uint64_t bytes);
 void eyelet_accel_call_forget(const eyelet_accel *f);

@@ -13,7 +13,7 @@ extern "C" {
 #endif
 
 // The version of what follows; a library of another one is not used.
-enum { eyelet_accel_interface = 4 };
+enum { eyelet_accel_interface = 5 };
 
 // "eyelet_accel_version": eyelet_accel_interface, as the library was built.
 typedef int (*eyelet_accel_version_t)(void);
@@ -45,6 +45,11 @@ typedef void (*eyelet_accel_set_enabled_t)(bool on);
 // the first that can if path is 0; eyelet_accel_starved is a path here. Rows 0 ends that. The environment variable
 // EYELET_ACCEL_FORCE=ROWS[,PATH] does the same from the start.
 typedef void (*eyelet_accel_set_force_t)(int rows, int path);
+
+// "eyelet_accel_set_uniform": whether graphs that the calling thread lays out from now on have the same path for products of any number of rows: that of
+// the most, and attention of any number of queries is taken. What a row is computed to is then the same whatever rows are computed with it, but for the
+// order of attention's sums in float32, which follows where keys lie.
+typedef void (*eyelet_accel_set_uniform_t)(bool on);
 
 // "eyelet_accel_set_cache": how many bytes of weights may be kept as oneDNN reads them best, so that they are not converted for each prompt; 0
 // from the start. What is kept is freed. Weights are those in buffers that ggml is told to hold weights.

@@ -34,6 +34,7 @@ struct Table {
 Table table;
 std::atomic<bool> enabled{true};
 std::atomic<int> forced_rows{0}, forced_path{0};
+thread_local bool uniform = false;
 
 // The order in which paths are tried where nothing was measured.
 constexpr Path preference[] = {Path::integers, Path::onednn_bf16, Path::floats, Path::onednn_f32};
@@ -62,7 +63,11 @@ Path choose(ggml_type type, Layout layout, int64_t m, int64_t n, int64_t k, int6
   if (!enabled.load(std::memory_order_relaxed) || type < 0 || type >= GGML_TYPE_COUNT || m < 1) return Path::ggml;
   if (const int rows = forced_rows.load(std::memory_order_relaxed); rows > 0)
     return m >= rows ? choose_forced(type, layout, n, k) : Path::ggml;
-  if (m < least_rows || n < 16 || k < 16 || static_cast<double>(m) * n * k * count < least_work) return Path::ggml;
+  if (n < 16 || k < 16) return Path::ggml;
+  if (uniform)
+    m = int64_t{1} << (row_steps - 1);
+  else if (m < least_rows || static_cast<double>(m) * n * k * count < least_work)
+    return Path::ggml;
   const int8_t known = table.path[static_cast<int>(layout)][type][step_of(m)].load(std::memory_order_relaxed);
   if (known == unknown) return m >= rows_unmeasured ? first_path(type, layout, n, k) : Path::ggml;
   const Path path = static_cast<Path>(known);
@@ -73,7 +78,7 @@ Path choose(ggml_type type, Layout layout, int64_t m, int64_t n, int64_t k, int6
 bool choose_attention(const ggml_tensor *op) {
   if (!enabled.load(std::memory_order_relaxed) || !eyelet_attention_supports(op)) return false;
   const int rows = forced_rows.load(std::memory_order_relaxed);
-  return op->src[0]->ne[1] >= (rows > 0 ? rows : queries_of_attention);
+  return uniform || op->src[0]->ne[1] >= (rows > 0 ? rows : queries_of_attention);
 }
 
 void set_force(int rows, Path path) {
@@ -82,6 +87,8 @@ void set_force(int rows, Path path) {
 }
 
 void set_enabled(bool on) { enabled = on; }
+
+void set_uniform(bool on) { uniform = on; }
 
 bool set_choice(int type, int step, bool repacked, int path) {
   if (type < 0 || type >= GGML_TYPE_COUNT || step < 0 || step >= row_steps || path < 0 || path >= paths) return false;

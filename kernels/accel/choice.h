@@ -29,6 +29,9 @@ void set_force(int rows, Path path);
 // set_enabled switches the accelerator on or off for graphs that are made from now on.
 void set_enabled(bool on);
 
+// set_uniform makes choose and choose_attention decide as for the largest number of rows, whatever there is, on the calling thread.
+void set_uniform(bool on);
+
 // set_choice writes an entry of the table: what products of 2^step rows, up to twice as many, are computed with where weights are repacked or
 // not. False if there is no such entry or path.
 bool set_choice(int type, int step, bool repacked, int path);

@@ -218,6 +218,7 @@ void *procedure(Registry *, const char *name) {
       {"eyelet_accel_version", reinterpret_cast<void *>(version)},
       {"eyelet_accel_set_threads", reinterpret_cast<void *>(set_threads)},
       {"eyelet_accel_set_enabled", reinterpret_cast<void *>(set_enabled)},
+      {"eyelet_accel_set_uniform", reinterpret_cast<void *>(set_uniform)},
       {"eyelet_accel_set_force", reinterpret_cast<void *>(force_path)},
       {"eyelet_accel_set_cache", reinterpret_cast<void *>(set_cache)},
       {"eyelet_accel_forget", reinterpret_cast<void *>(forget)},
