@@ -126,10 +126,16 @@ func newChecker(ctx context.Context, d *document) (c *checker, err error) {
 		draft7: jsonschema.Draft7, draft2019: jsonschema.Draft2019, draft2020: jsonschema.Draft2020}[d.draft])
 	compiler.AssertFormat()
 	compiler.UseLoader(outside{})
+	parsed := map[string]*nfa{}
 	compiler.UseRegexpEngine(func(source string) (jsonschema.Regexp, error) {
+		if n := parsed[source]; n != nil {
+			return expression{source, n}, nil
+		}
 		n, err := parseRegex(source, exact)
 		if errors.Is(err, errBackreference) { // a regular expression, though not one to match here
 			err = nil
+		} else if err == nil {
+			parsed[source] = n
 		}
 		return expression{source, n}, err
 	})

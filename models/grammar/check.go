@@ -3,6 +3,7 @@ package grammar
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // maxLeftWalk bounds the rule visits of llama.cpp's search for left recursion,
@@ -21,6 +22,11 @@ func Check(gbnf string) error {
 	if err != nil {
 		return err
 	}
+	return g.check(false)
+}
+
+// check is [Check] of a grammar that has been parsed; whole says that root is known to come to an end.
+func (g *gbnf) check(whole bool) error {
 	if len(g.rules) == 0 {
 		return errors.New("grammar: no rules")
 	}
@@ -32,37 +38,38 @@ func Check(gbnf string) error {
 			return fmt.Errorf("grammar: %v: rule %q is not defined", it.at, it.text)
 		}
 	}
-	nullable := g.fixpoint(func(it *item, has map[string]bool, of func([]sequence) bool) bool {
+	g.link()
+	nullable := g.fixpoint(func(it *item, has []bool, of func([]sequence) bool) bool {
 		switch {
 		case it.min == 0:
 			return true
 		case it.kind == itemRef:
-			return has[it.text]
+			return it.rule >= 0 && has[it.rule]
 		case it.kind == itemGroup:
 			return of(it.alts)
 		}
 		return it.kind == itemLiteral && it.text == ""
 	})
-	l := leftWalk{g: g, nullable: nullable, cost: map[string]int{}}
-	for _, r := range g.rules {
-		if _, err := l.rule(r); err != nil {
+	l := leftWalk{g: g, nullable: nullable, cost: make([]int, len(g.rules))}
+	for i := range g.rules {
+		if _, err := l.rule(i); err != nil {
 			return err
 		}
 	}
-	if !g.productive()["root"] {
+	if !whole && !g.productive()[slices.Index(g.rules, g.index["root"])] {
 		return fmt.Errorf("grammar: %v: rule \"root\" can never come to an end", g.index["root"].at)
 	}
 	return nil
 }
 
 // productive returns the rules that derive some finite text.
-func (g *gbnf) productive() map[string]bool {
-	return g.fixpoint(func(it *item, has map[string]bool, of func([]sequence) bool) bool {
+func (g *gbnf) productive() []bool {
+	return g.fixpoint(func(it *item, has []bool, of func([]sequence) bool) bool {
 		switch {
 		case it.min == 0:
 			return true
 		case it.kind == itemRef:
-			return has[it.text]
+			return it.rule >= 0 && has[it.rule]
 		case it.kind == itemGroup:
 			return of(it.alts)
 		}
@@ -85,9 +92,9 @@ func undefined(g *gbnf, alts []sequence) *item {
 }
 
 // fixpoint returns the least set of rules with an alternative all of whose
-// items satisfy holds.
-func (g *gbnf) fixpoint(holds func(it *item, has map[string]bool, of func([]sequence) bool) bool) map[string]bool {
-	has := map[string]bool{}
+// items satisfy holds, by the places of rules.
+func (g *gbnf) fixpoint(holds func(it *item, has []bool, of func([]sequence) bool) bool) []bool {
+	has := make([]bool, len(g.rules))
 	var of func(alts []sequence) bool
 	of = func(alts []sequence) bool {
 	next:
@@ -103,31 +110,57 @@ func (g *gbnf) fixpoint(holds func(it *item, has map[string]bool, of func([]sequ
 	}
 	// A rule is looked at again only when a rule it names has joined the set,
 	// so that a long chain of rules costs its length and not its square.
-	users := map[string][]*rule{}
-	var note func(r *rule, alts []sequence)
-	note = func(r *rule, alts []sequence) {
+	users := make([][]int, len(g.rules))
+	var note func(r int, alts []sequence)
+	note = func(r int, alts []sequence) {
 		for _, s := range alts {
 			for _, it := range s {
-				if it.kind == itemRef {
-					users[it.text] = append(users[it.text], r)
+				if it.kind == itemRef && it.rule >= 0 {
+					users[it.rule] = append(users[it.rule], r)
 				}
 				note(r, it.alts)
 			}
 		}
 	}
-	for _, r := range g.rules {
-		note(r, r.alts)
+	work := make([]int, 0, len(g.rules))
+	for i, r := range g.rules {
+		note(i, r.alts)
+		work = append(work, i)
 	}
-	work := append([]*rule(nil), g.rules...)
 	for len(work) > 0 {
 		r := work[len(work)-1]
 		work = work[:len(work)-1]
-		if !has[r.name] && of(r.alts) {
-			has[r.name] = true
-			work = append(work, users[r.name]...)
+		if !has[r] && of(g.rules[r].alts) {
+			has[r] = true
+			work = append(work, users[r]...)
 		}
 	}
 	return has
+}
+
+// link finds the places of the rules that items name, -1 for rules that there are not.
+func (g *gbnf) link() {
+	places := make(map[string]int, len(g.rules))
+	for i, r := range g.rules {
+		places[r.name] = i
+	}
+	var visit func(alts []sequence)
+	visit = func(alts []sequence) {
+		for _, s := range alts {
+			for _, it := range s {
+				if it.kind == itemRef {
+					it.rule = -1
+					if at, ok := places[it.text]; ok {
+						it.rule = at
+					}
+				}
+				visit(it.alts)
+			}
+		}
+	}
+	for _, r := range g.rules {
+		visit(r.alts)
+	}
 }
 
 const walking = -1
@@ -135,13 +168,14 @@ const walking = -1
 // leftWalk visits what can stand leftmost in each rule.
 type leftWalk struct {
 	g        *gbnf
-	nullable map[string]bool
-	cost     map[string]int // visits llama.cpp makes below a rule; walking while on the path
+	nullable []bool
+	cost     []int // visits llama.cpp makes below a rule, from one on; 0 before it is known, walking while on the path
 	depth    int
 }
 
-func (l *leftWalk) rule(r *rule) (int, error) {
-	if c, seen := l.cost[r.name]; seen {
+func (l *leftWalk) rule(i int) (int, error) {
+	r := l.g.rules[i]
+	if c := l.cost[i]; c != 0 {
 		if c == walking {
 			return 0, fmt.Errorf("grammar: %v: rule %q is left-recursive: it can start with itself", r.at, r.name)
 		}
@@ -151,7 +185,7 @@ func (l *leftWalk) rule(r *rule) (int, error) {
 	if l.depth++; l.depth > 20000 {
 		return 0, fmt.Errorf("grammar: %v: chain of leftmost rules is too long", r.at)
 	}
-	l.cost[r.name] = walking
+	l.cost[i] = walking
 	c, _, err := l.alts(r.alts)
 	if err != nil {
 		return 0, err
@@ -159,7 +193,7 @@ func (l *leftWalk) rule(r *rule) (int, error) {
 	if c++; c > maxLeftWalk {
 		return 0, fmt.Errorf("grammar: %v: rule %q branches too widely before its first character", r.at, r.name)
 	}
-	l.cost[r.name] = c
+	l.cost[i] = c
 	l.depth--
 	return c, nil
 }
@@ -176,10 +210,10 @@ func (l *leftWalk) alts(alts []sequence) (cost int, empty bool, err error) {
 				// something empty is a fault wherever it stands.
 				c, e, err = l.group(it.alts, leftmost)
 			case it.kind == itemRef && leftmost:
-				c, err = l.rule(l.g.index[it.text])
-				e = l.nullable[it.text]
+				c, err = l.rule(it.rule)
+				e = l.nullable[it.rule]
 			case it.kind == itemRef:
-				e = l.nullable[it.text]
+				e = l.nullable[it.rule]
 			}
 			if err != nil {
 				return 0, false, err
@@ -209,7 +243,7 @@ func (l *leftWalk) group(alts []sequence, leftmost bool) (int, bool, error) {
 	for _, s := range alts {
 		all := true
 		for _, it := range s {
-			e := it.kind == itemLiteral && it.text == "" || it.kind == itemRef && l.nullable[it.text]
+			e := it.kind == itemLiteral && it.text == "" || it.kind == itemRef && l.nullable[it.rule]
 			if it.kind == itemGroup {
 				var err error
 				if _, e, err = l.group(it.alts, false); err != nil {

@@ -27,12 +27,13 @@ func explore(start string, accept func(string) bool, next func(string) []keyEdge
 	d := &dfa{}
 	ids := map[string]int{start: 0}
 	queue := []string{start}
+	unions := map[string]runeSet{} // of sets, by their first ranges: few sets make many edges
 	for len(d.edges) < len(queue) {
 		if len(queue) > maxDFAStates {
 			return nil, errPatternSize
 		}
 		key := queue[len(d.edges)]
-		byTarget := map[int][]runeRange{}
+		byTarget := map[int][]runeSet{}
 		var targets []int
 		for _, e := range next(key) {
 			id, seen := ids[e.key]
@@ -44,16 +45,45 @@ func explore(start string, accept func(string) bool, next func(string) []keyEdge
 			if byTarget[id] == nil {
 				targets = append(targets, id)
 			}
-			byTarget[id] = append(byTarget[id], e.set...)
+			byTarget[id] = append(byTarget[id], e.set)
 		}
-		var edges []nfaEdge
+		edges := make([]nfaEdge, 0, len(targets))
 		for _, t := range targets {
-			edges = append(edges, nfaEdge{newRuneSet(byTarget[t]...), t})
+			edges = append(edges, nfaEdge{union(unions, byTarget[t]), t})
 		}
 		d.edges = append(d.edges, edges)
 		d.accept = append(d.accept, accept(key))
 	}
 	return d.trim(), nil
+}
+
+// union is that of sets, remembered in known.
+func union(known map[string]runeSet, sets []runeSet) runeSet {
+	if len(sets) == 1 {
+		return sets[0]
+	}
+	var flat []int
+	n := 0
+	for _, s := range sets {
+		n += len(s)
+	}
+	flat = make([]int, 0, 2*n)
+	for _, s := range sets {
+		for _, r := range s {
+			flat = append(flat, int(r.lo), int(r.hi))
+		}
+	}
+	key := packInts(flat)
+	if u, ok := known[key]; ok {
+		return u
+	}
+	all := make([]runeRange, 0, n)
+	for _, s := range sets {
+		all = append(all, s...)
+	}
+	u := newRuneSet(all...)
+	known[key] = u
+	return u
 }
 
 type keyEdge struct {
@@ -77,83 +107,171 @@ func unpackInts(s string) []int {
 	return out
 }
 
-// closure adds what empty edges reach; begin and end open the anchored ones.
-func (n *nfa) closure(set []int, begin, end bool) []int {
-	seen := map[int]bool{}
-	work := slices.Clone(set)
+// subsets makes the closures of the subset construction.
+type subsets struct {
+	*nfa
+	seen []int // mark of the last visit to each state
+	mark int
+	work []int
+}
+
+// closure adds what empty edges reach; begin and end open the anchored ones. The outcome is sorted.
+func (n *subsets) closure(set []int, begin, end bool) []int {
+	n.mark++
+	work := append(n.work[:0], set...)
 	var out []int
 	for len(work) > 0 {
 		s := work[len(work)-1]
 		work = work[:len(work)-1]
-		if seen[s] {
+		if n.seen[s] == n.mark {
 			continue
 		}
-		seen[s] = true
+		n.seen[s] = n.mark
 		out = append(out, s)
 		work = append(work, n.states[s].empty...)
-		if begin {
-			work = append(work, n.states[s].begin...)
+		if when := n.states[s].when; when != nil && begin {
+			work = append(work, when.begin...)
 		}
-		if end {
-			work = append(work, n.states[s].end...)
+		if when := n.states[s].when; when != nil && end {
+			work = append(work, when.end...)
 		}
 	}
+	n.work = work
 	slices.Sort(out)
 	return out
+}
+
+// useful reports whether a state of a closure does anything: leads on by a
+// character, or accepts. The others only make equal sets look different.
+func (n *subsets) useful(s int) bool {
+	return s == n.accept || len(n.states[s].edges) > 0 || n.states[s].when != nil
+}
+
+// alphabet splits the characters into classes that no edge of n tells apart.
+// of says which of them each edge has, by state and edge.
+func (n *nfa) alphabet() (classes []runeSet, of [][][]int) {
+	var cuts []rune
+	for _, s := range n.states {
+		for _, e := range s.edges {
+			for _, r := range e.set {
+				cuts = append(cuts, r.lo, r.hi+1)
+			}
+		}
+	}
+	slices.Sort(cuts)
+	cuts = slices.Compact(cuts)
+	// Two stretches between cuts are one class if the same sets hold them.
+	type member struct{ state, edge int }
+	var holders [][]member
+	var sets []runeSet
+	ids := map[*runeRange]int{} // sets that are one slice are one set
+	for i, s := range n.states {
+		for j, e := range s.edges {
+			if len(e.set) == 0 {
+				continue
+			}
+			id, known := ids[&e.set[0]]
+			if !known {
+				for k, other := range sets {
+					if known = slices.Equal(other, e.set); known {
+						id = k
+						break
+					}
+				}
+			}
+			if !known {
+				id = len(sets)
+				sets, holders = append(sets, e.set), append(holders, nil)
+			}
+			ids[&e.set[0]] = id
+			holders[id] = append(holders[id], member{i, j})
+		}
+	}
+	byHolders := map[string]int{}
+	inSet := make([][]int, len(sets))
+	for i := 0; i+1 < len(cuts); i++ {
+		var in []int
+		for id, set := range sets {
+			if set.contains(cuts[i]) {
+				in = append(in, id)
+			}
+		}
+		if len(in) == 0 {
+			continue
+		}
+		key := packInts(in)
+		c, known := byHolders[key]
+		if !known {
+			c = len(classes)
+			byHolders[key] = c
+			classes = append(classes, nil)
+			for _, id := range in {
+				inSet[id] = append(inSet[id], c)
+			}
+		}
+		classes[c] = append(classes[c], runeRange{cuts[i], cuts[i+1] - 1})
+	}
+	for i := range classes {
+		classes[i] = newRuneSet(classes[i]...)
+	}
+	of = make([][][]int, len(n.states))
+	for i, s := range n.states {
+		of[i] = make([][]int, len(s.edges))
+	}
+	for id, list := range holders {
+		for _, m := range list {
+			of[m.state][m.edge] = inSet[id]
+		}
+	}
+	return classes, of
 }
 
 // determinize is the subset construction.
 func (n *nfa) determinize() (*dfa, error) {
 	work := 0
-	next := func(key string) []keyEdge {
-		states := unpackInts(key)
-		var edges []nfaEdge
-		for _, s := range states {
-			edges = append(edges, n.states[s].edges...)
-		}
-		var cuts []rune // where some edge's set begins or has just ended
-		for _, e := range edges {
-			for _, r := range e.set {
-				cuts = append(cuts, r.lo, r.hi+1)
+	classes, of := n.alphabet()
+	u := &subsets{nfa: n, seen: make([]int, len(n.states))}
+	to := make([][]int, len(classes)) // of the state at hand, by class
+	closed := map[string]string{}     // set of states to its closure
+	step := func(key string) []keyEdge {
+		var used []int
+		for _, s := range unpackInts(key) {
+			for j, e := range n.states[s].edges {
+				for _, c := range of[s][j] {
+					if len(to[c]) == 0 {
+						used = append(used, c)
+					}
+					to[c] = append(to[c], e.to)
+				}
+				work += len(of[s][j]) + 1
 			}
 		}
-		slices.Sort(cuts)
-		cuts = slices.Compact(cuts)
-		work += len(cuts) * (len(edges) + 1)
 		if work > maxDFAWork {
 			return nil
 		}
+		slices.Sort(used)
 		var out []keyEdge
-		closed := map[string]string{}
-		for i := 0; i+1 < len(cuts); i++ {
-			var to []int
-			for _, e := range edges {
-				if e.set.contains(cuts[i]) {
-					to = append(to, e.to)
-				}
-			}
-			if len(to) == 0 {
-				continue
-			}
-			slices.Sort(to)
-			raw := packInts(slices.Compact(to))
+		for _, c := range used {
+			slices.Sort(to[c])
+			raw := packInts(slices.Compact(to[c]))
 			k, done := closed[raw]
 			if !done {
-				c := n.closure(unpackInts(raw), false, false)
-				work += len(c)
-				k = packInts(c)
+				all := u.closure(unpackInts(raw), false, false)
+				work += len(all)
+				k = packInts(slices.DeleteFunc(all, func(s int) bool { return !u.useful(s) }))
 				closed[raw] = k
 			}
-			out = append(out, keyEdge{runeSet{{cuts[i], cuts[i+1] - 1}}, k})
+			out = append(out, keyEdge{classes[c], k})
+			to[c] = to[c][:0]
 		}
 		return out
 	}
 	accept := func(key string) bool {
-		return slices.Contains(n.closure(unpackInts(key), false, true), n.accept)
+		return slices.Contains(u.closure(unpackInts(key), false, true), n.accept)
 	}
 	// The empty text begins and ends at once: ^$ must see both anchors.
-	start := n.closure([]int{n.start}, true, false)
-	emptyOK := slices.Contains(n.closure([]int{n.start}, true, true), n.accept)
+	start := u.closure([]int{n.start}, true, false)
+	emptyOK := slices.Contains(u.closure([]int{n.start}, true, true), n.accept)
 	const startMark = "start"
 	d, err := explore(startMark, func(key string) bool {
 		if key == startMark {
@@ -164,7 +282,7 @@ func (n *nfa) determinize() (*dfa, error) {
 		if key == startMark {
 			key = packInts(start)
 		}
-		return next(key)
+		return step(key)
 	})
 	if err == nil && work > maxDFAWork {
 		err = errPatternSize
@@ -327,11 +445,49 @@ next:
 	return d.accept[at]
 }
 
-// intersect accepts what both accept. With except set it accepts what d
+// combine accepts what both accept. With except set it accepts what d
 // accepts and o does not.
 func (d *dfa) combine(o *dfa, except bool) (*dfa, error) {
 	dead := len(o.edges)
 	work := 0
+	// Sets repeat from state to state, as slices that are the same.
+	type pair struct{ a, b *runeRange }
+	common := map[pair]runeSet{}
+	intersection := func(a, b runeSet) runeSet {
+		if len(a) == 0 || len(b) == 0 {
+			return nil
+		}
+		k := pair{&a[0], &b[0]}
+		c, known := common[k]
+		if !known {
+			work += len(a) + len(b)
+			c = a.intersect(b)
+			common[k] = c
+		}
+		return c
+	}
+	type beside struct {
+		a     *runeRange
+		state int
+	}
+	rests := map[beside]runeSet{}
+	// rest is what no edge of a state of o takes.
+	rest := func(a runeSet, state int) runeSet {
+		if state == dead || len(a) == 0 {
+			return a
+		}
+		k := beside{&a[0], state}
+		r, known := rests[k]
+		if !known {
+			r = a
+			for _, b := range o.edges[state] {
+				work += len(r) + len(b.set)
+				r = r.intersect(b.set.complement())
+			}
+			rests[k] = r
+		}
+		return r
+	}
 	out, err := explore(packInts([]int{0, 0}), func(key string) bool {
 		s := unpackInts(key)
 		return d.accept[s[0]] && (s[1] != dead && o.accept[s[1]]) != except
@@ -339,21 +495,20 @@ func (d *dfa) combine(o *dfa, except bool) (*dfa, error) {
 		s := unpackInts(key)
 		var out []keyEdge
 		for _, a := range d.edges[s[0]] {
-			rest := a.set
 			if s[1] != dead {
 				for _, b := range o.edges[s[1]] {
-					work += len(a.set) + len(b.set)
-					if work > maxDFAWork {
+					if work++; work > maxDFAWork {
 						return nil
 					}
-					if both := a.set.intersect(b.set); both != nil {
+					if both := intersection(a.set, b.set); both != nil {
 						out = append(out, keyEdge{both, packInts([]int{a.to, b.to})})
-						rest = rest.intersect(b.set.complement())
 					}
 				}
 			}
-			if except && len(rest) > 0 {
-				out = append(out, keyEdge{rest, packInts([]int{a.to, dead})})
+			if except {
+				if r := rest(a.set, s[1]); len(r) > 0 {
+					out = append(out, keyEdge{r, packInts([]int{a.to, dead})})
+				}
 			}
 		}
 		return out
@@ -405,6 +560,28 @@ func exactly(texts []string) (*dfa, error) {
 		}
 		d.accept[at] = true
 	}
+	return d, nil
+}
+
+// otherThan accepts every text but the given ones.
+func otherThan(texts []string) (*dfa, error) {
+	d, err := exactly(texts)
+	if err != nil {
+		return nil, err
+	}
+	any := len(d.edges)
+	for s := range d.edges {
+		taken := make([]runeRange, 0, len(d.edges[s]))
+		for _, e := range d.edges[s] {
+			taken = append(taken, e.set...)
+		}
+		if rest := newRuneSet(taken...).complement(); len(rest) > 0 {
+			d.edges[s] = append(d.edges[s], nfaEdge{rest, any})
+		}
+		d.accept[s] = !d.accept[s]
+	}
+	d.edges = append(d.edges, []nfaEdge{{anyRune, any}})
+	d.accept = append(d.accept, true)
 	return d, nil
 }
 
@@ -463,6 +640,17 @@ func (d *dfa) lengths() (shortest, longest int) {
 
 // unit spells one character of a JSON string out of set.
 func (g *rules) unit(set runeSet) (string, error) {
+	if len(set) > 0 && g.units[&set[0]] != "" {
+		return g.units[&set[0]], nil
+	}
+	u, err := g.spellUnit(set)
+	if err == nil && len(set) > 0 {
+		g.units[&set[0]] = u
+	}
+	return u, err
+}
+
+func (g *rules) spellUnit(set runeSet) (string, error) {
 	if slices.Equal(set, anyRune) {
 		return g.base("canonical")
 	}
@@ -528,28 +716,78 @@ func (g *rules) automaton(hint string, d *dfa) (string, error) {
 	// path spells an edge and, while nothing else leads there, what follows.
 	path := func(e nfaEdge) (string, error) {
 		var b strings.Builder
+		last, times := "", 0
+		flush := func() {
+			switch {
+			case times == 0:
+				return
+			case b.Len() > 0:
+				b.WriteByte(' ')
+			}
+			b.WriteString(last)
+			if times > 1 {
+				fmt.Fprintf(&b, "{%d}", times)
+			}
+		}
 		for {
 			u, err := g.unit(e.set)
 			if err != nil {
 				return "", err
 			}
-			b.WriteString(u)
+			if u != last || times == maxRepetition-1 || u[0] == '"' {
+				flush()
+				last, times = u, 0
+			}
+			times++
 			next := d.edges[e.to]
 			switch {
 			case len(next) == 0:
+				flush()
 				return b.String(), nil
 			case len(next) > 1 || in[e.to] > 1 || d.accept[e.to]:
+				flush()
 				return b.String() + " " + ref(e.to), nil
 			}
-			b.WriteByte(' ')
 			e = next[0]
 		}
+	}
+	// tail spells a run of states that all accept and have one way on, by the same characters: up to so many of them.
+	tail := func(s int) (string, error) {
+		first := d.edges[s][0]
+		n, at := 0, s
+		for n < maxRepetition-1 && d.accept[at] && len(d.edges[at]) == 1 && (at == s || in[at] == 1) &&
+			slices.Equal(d.edges[at][0].set, first.set) && d.edges[at][0].to != at {
+			n, at = n+1, d.edges[at][0].to
+		}
+		if n < 3 {
+			return "", nil
+		}
+		u, err := g.unit(first.set)
+		if err != nil {
+			return "", err
+		}
+		if d.accept[at] && len(d.edges[at]) == 0 {
+			return fmt.Sprintf("%s{0,%d}", u, n), nil
+		}
+		return fmt.Sprintf("%s{0,%d} | %s{%d} %s", u, n-1, u, n, ref(at)), nil
 	}
 	start := ref(0)
 	for len(work) > 0 {
 		s := work[len(work)-1]
 		work = work[:len(work)-1]
 		var alts []string
+		if d.accept[s] && len(d.edges[s]) == 1 {
+			run, err := tail(s)
+			if err == nil && run != "" {
+				err = g.define(names[s], run)
+			}
+			if err != nil {
+				return "", err
+			}
+			if run != "" {
+				continue
+			}
+		}
 		for _, e := range d.edges[s] {
 			p, err := path(e)
 			if err != nil {

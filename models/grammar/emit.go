@@ -174,6 +174,7 @@ type rules struct {
 	bodies map[string]string
 	shared map[string]string // body to name, for bodies that are written once
 	taken  map[string]int
+	units  map[*runeRange]string // set of characters to the item that spells it
 	limit  int
 	size   int
 }
@@ -183,7 +184,7 @@ func newRules(limit int) *rules {
 	for name := range baseRules {
 		taken[name] = 1
 	}
-	return &rules{bodies: map[string]string{}, shared: map[string]string{}, taken: taken, limit: limit}
+	return &rules{bodies: map[string]string{}, shared: map[string]string{}, units: map[*runeRange]string{}, taken: taken, limit: limit}
 }
 
 // reserve returns an unused rule name like hint; define gives it a body later.
@@ -276,8 +277,12 @@ var baseRules = map[string]baseRule{
 // text is the grammar reachable from root, root first.
 func (g *rules) text(order []string) string {
 	var b strings.Builder
+	b.Grow(g.size + 8*len(order))
 	for _, name := range order {
-		fmt.Fprintf(&b, "%s ::= %s\n", name, g.bodies[name])
+		b.WriteString(name)
+		b.WriteString(" ::= ")
+		b.WriteString(g.bodies[name])
+		b.WriteByte('\n')
 	}
 	return b.String()
 }

@@ -47,6 +47,7 @@ type item struct {
 	ranges   []runeRange
 	negated  bool
 	alts     []sequence
+	rule     int // of an itemRef, once link has found it
 	min, max int
 	at       position
 }

@@ -142,17 +142,17 @@ type search struct {
 // ways are the empty edges of a state that are open at a place.
 func (m *search) ways(state, at int) []int {
 	s := &m.states[state]
-	if s.begin == nil && s.end == nil && s.look == nil {
+	if s.when == nil {
 		return s.empty
 	}
 	out := slices.Clone(s.empty)
 	if at == 0 {
-		out = append(out, s.begin...)
+		out = append(out, s.when.begin...)
 	}
 	if at == len(m.text) {
-		out = append(out, s.end...)
+		out = append(out, s.when.end...)
 	}
-	for _, l := range s.look {
+	for _, l := range s.when.look {
 		if m.holds[l.look][at] {
 			out = append(out, l.to)
 		}
@@ -212,9 +212,12 @@ func (m *search) backward(in, out int) []bool {
 		known[s] = true
 		part = append(part, s)
 		n := &m.states[s]
-		work = append(append(append(work, n.empty...), n.begin...), n.end...)
-		for _, l := range n.look {
-			work = append(work, l.to)
+		work = append(work, n.empty...)
+		if n.when != nil {
+			work = append(append(work, n.when.begin...), n.when.end...)
+			for _, l := range n.when.look {
+				work = append(work, l.to)
+			}
 		}
 		for _, e := range n.edges {
 			work = append(work, e.to)

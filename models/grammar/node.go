@@ -48,8 +48,10 @@ func (n *node) pointer() string {
 	if n.parent == nil {
 		return "#"
 	}
-	return n.parent.pointer() + "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(n.key)
+	return n.parent.pointer() + "/" + pointerEscapes.Replace(n.key)
 }
+
+var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
 
 // errorf is an error about the schema at n.
 func (n *node) errorf(format string, args ...any) error {

@@ -507,6 +507,9 @@ func (c *converter) pattern(v *node, source string, read reading) (*dfa, error) 
 }
 
 func (c *converter) compile(source string, read reading) (*dfa, error) {
+	if !strings.Contains(source, ".") && !strings.Contains(source, `\s`) && !strings.Contains(source, `\S`) {
+		read = narrow // all readings are the same
+	}
 	key := string(rune(read)) + source
 	if d := c.compiled[key]; d != nil {
 		return d, nil

@@ -455,7 +455,15 @@ func (c *converter) key(s *spec, want conj, only *dfa, other []pattern, declared
 		c.loosen(at, "which names further properties may have")
 		return d
 	}
-	if len(declared) > 0 {
+	switch {
+	case len(declared) == 0:
+	case only == nil:
+		if other, err := otherThan(declared); err == nil {
+			d = other
+			break
+		}
+		c.loosen(at, "which names further properties may have")
+	default:
 		except, err := exactly(declared)
 		d = narrowTo(d, except, true, err)
 	}

@@ -34,9 +34,15 @@ type nfaEdge struct {
 // edges, of which begin and end ones are open only at the ends of the text, and
 // look ones where a look-around holds.
 type nfaState struct {
-	edges             []nfaEdge
-	empty, begin, end []int
-	look              []lookEdge
+	edges []nfaEdge
+	empty []int
+	when  *conditional // nil for most
+}
+
+// conditional are the empty edges of a state that are not always open.
+type conditional struct {
+	begin, end []int
+	look       []lookEdge
 }
 
 type lookEdge struct{ look, to int }
@@ -80,7 +86,7 @@ func parseRegex(src string, read reading) (*nfa, error) {
 	if !utf8.ValidString(src) {
 		return nil, errors.New("pattern is not UTF-8")
 	}
-	p := &regexParser{src: src, read: read, n: &nfa{}}
+	p := &regexParser{src: src, read: read, n: &nfa{states: make([]nfaState, 0, 64)}}
 	f, err := p.alternation()
 	if err != nil {
 		return nil, fmt.Errorf("pattern %q, offset %d: %w", src, p.pos, err)
@@ -293,9 +299,9 @@ func (p *regexParser) atom() (fragment, error) {
 		p.pos++
 		f := fragment{p.state(), p.state()}
 		if c == '^' {
-			p.n.states[f.in].begin = []int{f.out}
+			p.n.states[f.in].when = &conditional{begin: []int{f.out}}
 		} else {
-			p.n.states[f.in].end = []int{f.out}
+			p.n.states[f.in].when = &conditional{end: []int{f.out}}
 		}
 		return f, nil
 	case '.':
@@ -319,9 +325,9 @@ func (p *regexParser) atom() (fragment, error) {
 			p.pos += 2
 			f := fragment{p.state(), p.state()}
 			if c[1] == 'A' {
-				p.n.states[f.in].begin = []int{f.out}
+				p.n.states[f.in].when = &conditional{begin: []int{f.out}}
 			} else {
-				p.n.states[f.in].end = []int{f.out}
+				p.n.states[f.in].when = &conditional{end: []int{f.out}}
 			}
 			return f, nil
 		}
@@ -379,7 +385,7 @@ func (p *regexParser) group() (fragment, error) {
 func (p *regexParser) look(l lookaround) fragment {
 	p.n.looks = append(p.n.looks, l)
 	f := fragment{p.state(), p.state()}
-	p.n.states[f.in].look = []lookEdge{{len(p.n.looks) - 1, f.out}}
+	p.n.states[f.in].when = &conditional{look: []lookEdge{{len(p.n.looks) - 1, f.out}}}
 	return f
 }
 

@@ -79,7 +79,7 @@ func compile(ctx context.Context, schema []byte, o Options) (*Schema, error) {
 	c := &converter{
 		ctx: ctx, limits: l, relax: o.Relax, open: o.open, root: root, doc: newDocument(root), rules: newRules(l.MaxRules),
 		normal: map[*node][]*spec{}, active: map[*node]bool{}, names: map[string]string{}, compiled: map[string]*dfa{},
-		origin: map[string]*node{}, loosened: map[*node]bool{}, opposites: map[*node]*node{}, spelled: map[string]string{},
+		origin: map[string]*node{}, loosened: map[*node]bool{}, opposites: map[*node]*node{}, spelled: map[string]string{}, starts: map[*dfa]string{}, joined: map[string]*dfa{},
 	}
 	want := conj{root}
 	if o.Object {
@@ -139,6 +139,8 @@ type converter struct {
 	origin   map[string]*node  // rule to a schema it came from
 	compiled map[string]*dfa   // pattern to automaton
 	spelled  map[string]string // automaton to the rule of its start
+	starts   map[*dfa]string
+	joined   map[string]*dfa // patterns, formats and lengths to the automaton of all
 
 	loose     []Loose
 	loosened  map[*node]bool
@@ -150,50 +152,67 @@ type converter struct {
 	depth     int
 }
 
-// finish orders the rules that root reaches and checks the outcome.
+// finish takes the rules that root reaches and checks the outcome.
 func (c *converter) finish() (string, error) {
-	g, err := parseGBNF(c.rules.text(c.rules.names))
-	if err != nil {
-		return "", fmt.Errorf("schema needs a grammar that is too large: %w", err)
+	names := []string{"root"} // first, then in the order in which they were made
+	for _, name := range c.rules.names {
+		if name != "root" {
+			names = append(names, name)
+		}
 	}
-	var order []string
-	seen := map[string]bool{}
-	work := []string{"root"}
+	text := c.rules.text(names)
+	g, err := parseGBNF(text)
+	if err != nil {
+		return "", fmt.Errorf("%w: its grammar: %w", errTooLarge, err)
+	}
+	if err := c.ctx.Err(); err != nil {
+		return "", err
+	}
+	g.link()
+	productive := g.productive()
+	reached := make([]bool, len(g.rules))
+	work := []int{0}
+	reached[0] = true
+	var missing *item
 	var visit func(alts []sequence)
 	visit = func(alts []sequence) {
 		for _, s := range alts {
 			for _, it := range s {
-				if it.kind == itemRef && !seen[it.text] {
-					seen[it.text] = true
-					work = append(work, it.text)
+				if it.kind == itemRef && it.rule < 0 {
+					missing = it
+				} else if it.kind == itemRef && !reached[it.rule] {
+					reached[it.rule] = true
+					work = append(work, it.rule)
 				}
 				visit(it.alts)
 			}
 		}
 	}
-	productive := g.productive()
 	dead := false
 	for i := 0; i < len(work); i++ {
-		r := g.index[work[i]]
-		if r == nil || !productive[r.name] {
-			at := c.origin[work[i]]
-			if at == nil { // root, or a part of a rule that is reported instead
-				if r != nil {
-					visit(r.alts)
-				}
-				dead = true
-				continue
+		r := g.rules[work[i]]
+		if !productive[work[i]] {
+			if at := c.origin[r.name]; at != nil {
+				return "", at.errorf("%v: the recursion has no way to end", errUnsatisfiable)
 			}
-			return "", at.errorf("%v: the recursion has no way to end", errUnsatisfiable)
+			dead = true // root, or a part of a rule that is reported instead
 		}
-		order = append(order, r.name)
 		visit(r.alts)
 	}
-	if dead {
+	if dead || missing != nil {
 		return "", c.root.errorf("%v", errUnsatisfiable)
 	}
-	text := c.rules.text(order)
-	if err := Check(text); err != nil {
+	if len(work) < len(names) {
+		all := &gbnf{index: map[string]*rule{}}
+		var kept []string
+		for i, r := range g.rules {
+			if reached[i] {
+				all.rules, all.index[r.name], kept = append(all.rules, r), r, append(kept, r.name)
+			}
+		}
+		g, text = all, c.rules.text(kept)
+	}
+	if err := g.check(true); err != nil {
 		return "", fmt.Errorf("schema makes a grammar that llama.cpp would refuse: %w", err)
 	}
 	return text, nil
@@ -208,8 +227,17 @@ func (c *converter) place(want conj) *node {
 }
 
 func (c *converter) unsatisfiable(want conj) error {
-	return fmt.Errorf("grammar: schema %s: %w", c.place(want).pointer(), errUnsatisfiable)
+	return &unsatisfiableError{c.place(want)}
 }
+
+// unsatisfiableError is errUnsatisfiable with its place, which is spelled only if somebody reads it.
+type unsatisfiableError struct{ at *node }
+
+func (e *unsatisfiableError) Error() string {
+	return fmt.Sprintf("grammar: schema %s: %v", e.at.pointer(), errUnsatisfiable)
+}
+
+func (e *unsatisfiableError) Unwrap() error { return errUnsatisfiable }
 
 // value returns the rule of a conjunction, made on first use.
 func (c *converter) value(want conj, hint string) (string, error) {

@@ -1,6 +1,10 @@
 package grammar
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 func (c *converter) str(s *spec, want conj, hint string) (string, error) {
 	g := c.rules
@@ -44,20 +48,51 @@ func (s *spec) exceptOf(kind nodeKind) []string {
 
 // automaton is the item of the start of d, whose rules are written once.
 func (c *converter) automaton(hint string, d *dfa) (string, error) {
-	key := d.key()
-	if name := c.spelled[key]; name != "" {
+	if name := c.starts[d]; name != "" {
 		return name, nil
 	}
-	name, err := c.rules.automaton(hint, d)
-	if err == nil {
+	key := d.key()
+	name := c.spelled[key]
+	if name == "" {
+		var err error
+		if name, err = c.rules.automaton(hint, d); err != nil {
+			return "", err
+		}
 		c.spelled[key] = name
 	}
-	return name, err
+	c.starts[d] = name
+	return name, nil
 }
+
+// maxLengthProduct bounds the states of a pattern times those of the lengths
+// beside it, of which the automaton of both has a part.
+const maxLengthProduct = 8000
 
 // strDFA is the automaton of the strings that s admits. What would make it too
 // large is left to the check of the answer.
 func (c *converter) strDFA(s *spec, want conj) (*dfa, error) {
+	if len(s.except) > 0 {
+		return c.joinedDFA(s, want)
+	}
+	var b strings.Builder
+	for _, p := range s.patterns {
+		fmt.Fprintf(&b, "%v %q ", p.not, p.source)
+	}
+	fmt.Fprint(&b, s.formats, s.notFormats, s.minLength, s.maxLength)
+	key := b.String()
+	if d := c.joined[key]; d != nil {
+		return d, nil
+	}
+	before := len(c.loose)
+	d, err := c.joinedDFA(s, want)
+	if err == nil && len(c.loose) == before { // what is loosened is noted for each place
+		c.joined[key] = d
+	}
+	return d, err
+}
+
+// joinedDFA is strDFA anew.
+func (c *converter) joinedDFA(s *spec, want conj) (*dfa, error) {
 	at := c.place(want)
 	var d *dfa
 	join := func(e *dfa, except bool, what string) {
@@ -109,6 +144,9 @@ func (c *converter) strDFA(s *spec, want conj) (*dfa, error) {
 		return d, nil
 	}
 	e, err := anyText(s.minLength, s.maxLength)
+	if err == nil && d != nil && len(d.edges)*len(e.edges) > maxLengthProduct {
+		err = errPatternSize
+	}
 	if err != nil && s.maxLength >= 0 { // the lower bound alone, if that is small
 		c.loosen(at, "maxLength: too large beside a pattern or format")
 		if e, err = anyText(s.minLength, -1); s.minLength == 0 {
