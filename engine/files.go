@@ -9,6 +9,24 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
+// CheckFile reads the header of the file of a language model or a projector and says why [Engine.Load] would refuse it, as far as the header tells.
+// Errors wrap ErrModelFile.
+func CheckFile(path string) error {
+	f, err := gguf.Open(path)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrModelFile, err)
+	}
+	defer f.Close()
+	if f.Architecture() != "clip" {
+		_, err := checkLanguageModel(path)
+		return err
+	}
+	if err := checkEpsilons(f); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrModelFile, path, err)
+	}
+	return nil
+}
+
 // checkLanguageModel reads the header of a model file and returns the embedding width.
 func checkLanguageModel(path string) (width int, err error) {
 	f, err := gguf.Open(path)

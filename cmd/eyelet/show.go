@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
@@ -18,6 +19,9 @@ const showLong = `Shows what is in a GGUF file, a language model or a vision pro
 how much is stored in which format, and with --tensors each tensor. Of a model
 that is split over several files, give any. Of a model of the store, give its
 name: then its manifest is shown too.
+
+A file that "eyelet run" would refuse is shown all the same, and then refused with
+the reason.
 
 Only the metadata is read, so it is quick on files of any size. Long values are
 cut to the width of the terminal; --json prints all of them in full, and --license
@@ -58,10 +62,19 @@ func newShowCommand() *cobra.Command {
 			if stored != nil {
 				summary.Stored = newStoredModel(stored)
 			}
-			if flagSet(cmd, "json") {
-				return writeJSON(cmd.OutOrStdout(), summary)
+			problem := unrunnable(f)
+			if problem != nil {
+				summary.Problem = describe(problem)
 			}
-			return summary.print(cmd.OutOrStdout(), flagSet(cmd, "tensors"), outputWidth(cmd.OutOrStdout()))
+			if flagSet(cmd, "json") {
+				err = writeJSON(cmd.OutOrStdout(), summary)
+			} else {
+				err = summary.print(cmd.OutOrStdout(), flagSet(cmd, "tensors"), outputWidth(cmd.OutOrStdout()))
+			}
+			if err != nil {
+				return err
+			}
+			return problem
 		},
 	}
 	cmd.Flags().Bool("json", false, "print one JSON object with everything, tensors included")
@@ -70,6 +83,15 @@ func newShowCommand() *cobra.Command {
 	cmd.MarkFlagsMutuallyExclusive("license", "json")
 	cmd.MarkFlagsMutuallyExclusive("license", "tensors")
 	return cmd
+}
+
+// unrunnable is why "eyelet run" would refuse the file, as far as its header tells. Files of other kinds than models, as importance matrices and
+// adapters, are not meant to be run.
+func unrunnable(f *gguf.File) error {
+	if kind, _ := f.Str("general.type"); kind != "" && kind != "model" && kind != "mmproj" || f.Architecture() == "" {
+		return nil
+	}
+	return engine.CheckFile(f.Path())
 }
 
 // Summary is what is in a model file. It is the document of "eyelet show --json", whose names stay as they are.
@@ -83,10 +105,11 @@ type Summary struct {
 	Name         string         `json:"name"`
 	FileType     string         `json:"file_type"` // the recipe of quantization, "" if the file does not say
 	Parameters   uint64         `json:"parameters"`
-	Metadata     []MetadataItem `json:"metadata"`         // in the order of the file
-	Types        []TypeSummary  `json:"types"`            // most bytes first
-	Tensors      []TensorItem   `json:"tensors"`          // in the order of the file
-	Stored       *StoredModel   `json:"stored,omitempty"` // of a model that was found by its name
+	Metadata     []MetadataItem `json:"metadata"`          // in the order of the file
+	Types        []TypeSummary  `json:"types"`             // most bytes first
+	Tensors      []TensorItem   `json:"tensors"`           // in the order of the file
+	Stored       *StoredModel   `json:"stored,omitempty"`  // of a model that was found by its name
+	Problem      string         `json:"problem,omitempty"` // why the model cannot be run, as far as its header tells
 }
 
 // MetadataItem is one key of a model file and its value.

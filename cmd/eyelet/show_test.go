@@ -111,6 +111,7 @@ func TestShowKeepsHostileTextFromTheTerminal(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "hostile.gguf")
 	w := gguf.NewWriter("llama")
 	w.Set("general.name", "\x1b]0;owned\a\r\nFile  trusted.gguf")
+	w.Set("llama.embedding_length", uint32(8))
 	w.Set("list", []string{strings.Repeat("\x1b[2J", 10000), "b"})
 	w.Set("empty", []uint32{})
 	w.Set("long", strings.Repeat("ü", 100000))
@@ -163,5 +164,43 @@ func TestShowRefusesBadFiles(t *testing.T) {
 				t.Errorf("stderr %q: want one line that names %s and a remedy", errs, test.path)
 			}
 		})
+	}
+}
+
+func TestShowRefusesWhatRunRefuses(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, arch string, keys map[string]any) string {
+		w := gguf.NewWriter(arch)
+		for key, value := range keys {
+			w.Set(key, value)
+		}
+		path := filepath.Join(dir, name)
+		if err := w.WriteFile(path); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for _, path := range []string{
+		write("width.gguf", "llama", nil),
+		write("epsilon.gguf", "llama", map[string]any{"llama.embedding_length": uint32(8), "llama.attention.layer_norm_rms_epsilon": float32(-1)}),
+		write("rotation.gguf", "llama", map[string]any{"llama.embedding_length": uint32(8), "llama.rope.dimension_count": uint32(3)}),
+		write("tower.gguf", "clip", map[string]any{"clip.vision.attention.layer_norm_epsilon": float32(-1)}),
+	} {
+		code, out, errs := command(t, "show", path)
+		if code != 3 || !strings.Contains(out, "Architecture") || !strings.Contains(errs, filepath.Base(path)) {
+			t.Errorf("%s: exit code %d, %q, %q", path, code, out, errs)
+		}
+		var got struct{ Problem string }
+		if _, out, _ := command(t, "show", "--json", path); json.Unmarshal([]byte(out), &got) != nil || got.Problem == "" {
+			t.Errorf("%s: %s", path, out)
+		}
+	}
+	for _, path := range []string{
+		write("matrix.gguf", "", map[string]any{"general.type": "imatrix"}),
+		write("adapter.gguf", "llama", map[string]any{"general.type": "adapter"}),
+	} {
+		if code, _, errs := command(t, "show", path); code != 0 {
+			t.Errorf("%s: exit code %d, %q", path, code, errs)
+		}
 	}
 }

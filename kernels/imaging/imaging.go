@@ -20,7 +20,7 @@
 // build without it (tag nojpegturbo) uses image/jpeg, which interpolates no chroma:
 // samples then differ from Pillow's by up to 5 of 255 in the mean where chroma is
 // subsampled, more at edges of colour. Exact to the byte are PNG, GIF, BMP, TIFF and WebP in
-// either build, but for JPEG streams inside TIFF; HEIC differs a little.
+// either build, but for the JPEG streams inside some TIFF files; HEIC differs a little.
 //
 // Picture files come from outside and are not to be trusted: [Decode] checks
 // sizes from the header before it spends memory, and says what is wrong with a
