@@ -44,7 +44,7 @@ var files = load()
 func load() map[string]file {
 	kinds := map[string]string{
 		".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8",
-		".svg": "image/svg+xml",
+		".svg": "image/svg+xml", ".txt": "text/plain; charset=utf-8",
 	}
 	at := map[string]string{"index.html": "/", "preview.html": "/page/preview"}
 	files := map[string]file{}

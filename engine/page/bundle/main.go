@@ -84,7 +84,26 @@ func bundle(src, packages string) (map[string][]byte, error) {
 		}
 		made[name] = data
 	}
-	return made, nil
+	var err error
+	made["licences.txt"], err = licences(packages)
+	return made, err
+}
+
+// licences are the texts of the licences of what is bundled.
+func licences(packages string) ([]byte, error) {
+	var all bytes.Buffer
+	for _, name := range []string{"dompurify", "katex", "marked", "preact"} {
+		found, err := filepath.Glob(filepath.Join(packages, name, "LICENSE*"))
+		if err != nil || len(found) == 0 {
+			return nil, fmt.Errorf("the package %s has no licence (%v)", name, err)
+		}
+		text, err := os.ReadFile(found[0])
+		if err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(&all, "%s\n\n%s\n\n", name, bytes.TrimSpace(text))
+	}
+	return all.Bytes(), nil
 }
 
 // compare fails if the files in a folder are not those that were made.
