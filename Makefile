@@ -63,17 +63,7 @@ test-levels: ## kernels, towers and the accelerator at each level of instruction
 test-asan: accel ## the accelerator on random products, under AddressSanitizer
 	$(env) && go test -asan -run 'WhatIsTaken|GraphProductsOfExperts|AttentionEqualsFloat64|Kept' ./kernels/accel
 
-test-page: setup ## bundle the page's sources again, after changing engine/page/src
-	@scripts/setup --quiet --peers
-	@scripts/npm-page
-	$(env) && go generate ./engine/page
-
-screenshots: accel ## the pictures in docs/page, taken of the page in a browser
-	@scripts/setup --quiet --peers
-	@scripts/npm-page
-	$(env) && EYELET_PEERS=require EYELET_SCREENSHOTS=$(CURDIR)/docs/page go test -count=1 -run Screenshots ./engine/page
-
-bundle: accel ## that the bundle runs away from here and with nothing around it
+test-bundle: accel ## that the bundle runs away from here and with nothing around it
 	@scripts/test-bundle
 
 test-air-gap: accel ## that a bundle with program and model is all that a machine with nothing needs
