@@ -30,6 +30,7 @@ type goldenMessage struct {
 	} `json:"tool_calls"`
 	ToolCallID string `json:"tool_call_id"`
 	Name       string
+	Reasoning  string `json:"reasoning_content"`
 }
 
 func readGolden(t testing.TB) (cases []goldenCase, now time.Time) {
@@ -55,7 +56,7 @@ func readGolden(t testing.TB) (cases []goldenCase, now time.Time) {
 }
 
 func (m goldenMessage) message() Message {
-	out := Message{Role: m.Role, ToolCallID: m.ToolCallID, Name: m.Name}
+	out := Message{Role: m.Role, Reasoning: m.Reasoning, ToolCallID: m.ToolCallID, Name: m.Name}
 	for _, c := range m.Content {
 		out.Content = append(out.Content, Content{Image: c.Type == "image", Text: c.Text})
 	}

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -288,8 +290,7 @@ var imageTokens = []string{
 	"<IMG_CONTEXT>", "<|media_pad|>", "<image_placeholder>", "<|endoftext10|>", "<|IMAGE_PLACEHOLDER|>",
 }
 
-// cutToken finds the image token in what a template wrote for a picture: a known one, else, where the text is a lone
-// <…> or […] token, that.
+// cutToken finds the image token in what a template wrote for a picture: a known one, else what looks most like one.
 func (t *Template) cutToken(s string) (before, token, after string) {
 	at := -1
 	for _, tok := range t.tokens {
@@ -298,15 +299,52 @@ func (t *Template) cutToken(s string) (before, token, after string) {
 		}
 	}
 	if at < 0 {
-		trimmed := strings.TrimSpace(s)
-		if n := len(trimmed); n > 2 && (trimmed[0] == '<' && trimmed[n-1] == '>' || trimmed[0] == '[' && trimmed[n-1] == ']') {
-			at, token = strings.Index(s, trimmed), trimmed
+		if token = newToken(s); token == "" {
+			return s, "", ""
 		}
-	}
-	if at < 0 {
-		return s, "", ""
+		at = strings.Index(s, token)
 	}
 	return s[:at], token, s[at+len(token):]
+}
+
+var (
+	bracketed = regexp.MustCompile(`^(?:<[^<>\s]+>|\[[^\[\]\s]+\])+$`)
+	brackets  = regexp.MustCompile(`<[^<>\s]+>|\[[^\[\]\s]+\]`)
+	pictorial = regexp.MustCompile(`(?i)ima?ge?|pic|photo|vis(?:ion|ual)|media|patch|pad`)
+	around    = regexp.MustCompile(`(?i)start|begin|end|/|bo[iv]|eo[iv]`) // what marks where a picture begins or ends
+)
+
+// newToken finds the token in what a template wrote for a picture and nobody here has seen: of the words, one that sounds like a picture, else one
+// that is no plain word, else all of them. A word of several tokens in brackets is the one among them that sounds like a picture and not like its
+// beginning or end, else the middle one.
+func newToken(s string) string {
+	words := strings.Fields(s)
+	if len(words) == 0 {
+		return ""
+	}
+	score := func(w string) (n int) {
+		if strings.ContainsAny(w, "<>[]{}|@#$") {
+			n += 2
+		}
+		if pictorial.MatchString(w) {
+			n++
+		}
+		return n
+	}
+	best := slices.MaxFunc(words, func(a, b string) int { return score(a) - score(b) })
+	if score(best) < 2 {
+		return strings.TrimSpace(s)
+	}
+	if !bracketed.MatchString(best) {
+		return best
+	}
+	tokens := brackets.FindAllString(best, -1)
+	for _, tok := range tokens {
+		if pictorial.MatchString(tok) && !around.MatchString(tok) {
+			return tok
+		}
+	}
+	return tokens[len(tokens)/2]
 }
 
 func messageError(i int, err error) error { return fmt.Errorf("message %d: %w", i, err) }
