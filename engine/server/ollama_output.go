@@ -96,7 +96,9 @@ func (j callJoiner) push(deltas []engine.CallDelta) (whole []api.ToolCall) {
 		}
 		c.arguments += d.Arguments
 		// What the grammar has held to the schema is JSON.
-		if d.Done && c.Function.Arguments.UnmarshalJSON([]byte(c.arguments)) == nil {
+		var exact exactArguments
+		if d.Done && exact.UnmarshalJSON([]byte(c.arguments)) == nil {
+			c.Function.Arguments = exact.ToolCallFunctionArguments
 			whole = append(whole, c.ToolCall)
 		}
 	}

@@ -52,7 +52,8 @@ type ollamaGenerateRequest struct {
 // ollamaMessage is a turn of a conversation. Its pictures are texts until [Server.ollamaPictures] decodes them.
 type ollamaMessage struct {
 	plainMessage
-	Images texts `json:"images"`
+	Images    texts       `json:"images"`
+	ToolCalls []exactCall `json:"tool_calls"`
 }
 
 // plainMessage is Ollama's message without its method of reading.
@@ -91,6 +92,7 @@ func (s *Server) conversation(q *ollamaChatRequest) ([]api.Message, error) {
 			return nil, err
 		}
 		out[i] = api.Message(msg.plainMessage)
+		out[i].ToolCalls = ollamaOwn(msg.ToolCalls)
 		out[i].Role, out[i].Images = strings.ToLower(msg.Role), images
 	}
 	return out, nil
