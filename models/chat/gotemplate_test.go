@@ -106,6 +106,20 @@ func TestGoTemplatesRenderAsInOllama(t *testing.T) {
 	}
 }
 
+func TestGoTemplatesKeepTheDigitsOfNumbers(t *testing.T) {
+	tpl, err := ParseGo("{{ range .Messages }}{{ range .ToolCalls }}{{ .Function.Arguments }}{{ .Function.Arguments.n }}{{ end }}{{ end }}{{ .Tools }}", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = "18446744073709551617"
+	tools := json.RawMessage(`[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{"n":{"enum":[` + n + `]}}}}}]`)
+	call := Message{Role: Assistant, ToolCalls: []ToolCall{{Name: "f", Arguments: json.RawMessage(`{"n":` + n + `}`)}}}
+	got := joined(render(t, tpl, RenderOptions{Tools: tools}, user(Text("Q")), call))
+	if strings.Count(got, n) != 3 {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestUsersWriteNoControlTokensIntoGoTemplates(t *testing.T) {
 	tmpl, err := ParseGo(goTemplates["messages"], Options{})
 	if err != nil {

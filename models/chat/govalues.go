@@ -1,8 +1,11 @@
 package chat
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"regexp"
 	"slices"
@@ -236,10 +239,23 @@ func (r *goRun) arguments(call ToolCall) (goObject, error) {
 		raw = json.RawMessage(text)
 	}
 	var v map[string]any
-	if err := json.Unmarshal(raw, &v); err != nil {
+	if err := unmarshalExact(raw, &v); err != nil {
 		return nil, err
 	}
 	return r.marked(v, 0).(map[string]any), nil
+}
+
+// unmarshalExact is json.Unmarshal with numbers as they are written, where their type is open.
+func unmarshalExact(data []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	if err := d.Decode(v); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("more than one JSON value")
+	}
+	return nil
 }
 
 // marked marks all texts in a JSON value, the keys of objects too.
@@ -278,7 +294,7 @@ func (r *goRun) tools(v *goConversation, tools any) error {
 	if err != nil {
 		return fmt.Errorf("tools: %w", err)
 	}
-	if err := json.Unmarshal(data, &v.tools); err != nil {
+	if err := unmarshalExact(data, &v.tools); err != nil {
 		return fmt.Errorf("tools: %w", err)
 	}
 	for i := range v.tools {

@@ -98,7 +98,14 @@ CONVERSATIONS = {
         turn("user", "Thanks"),
     ],
 }
-TOOL_TALKS = {"tools offered", "tools used"}
+CONVERSATIONS["thoughts handed back"] = [
+    turn("user", "Q"),
+    turn("assistant", "A", reasoning_content="First\nthen."),
+    turn("user", "Weather?"),
+    turn("assistant", reasoning_content="Look it up.", tool_calls=[call("get_weather", {"n": 2**64 + 1, "x": [1e-7, 1e22, -0.0, 1.0], "big": -(10**30)})]),
+    turn("tool", "7 °C", tool_call_id="abcdefghi", name="get_weather"),
+]
+TOOL_TALKS = {"tools offered", "tools used", "thoughts handed back"}
 
 # template: (shape, talks with pictures, talks with tools)
 TEMPLATES = {
@@ -116,6 +123,7 @@ TEMPLATES = {
     "qwen2-vl": ("list", True, False),
     "smolvlm": ("list", True, False),
     "mistral-small-3.1": ("list", True, False),
+    "constructs": ("list", True, True),
 }
 # Where lists and strings render differently, text alone goes in as strings, as models/chat does.
 STRING_WHEN_TEXT = {"gemma-3", "qwen2-vl", "mistral-small-3.1"}

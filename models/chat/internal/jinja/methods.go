@@ -439,7 +439,7 @@ func replaceMethod(c call, t Text) Value {
 
 func expandTabs(c call, t Text) Value {
 	size := c.int(0, 8)
-	column := 0
+	column, added := 0, 0
 	return mapRunes(t, func(_, r rune) string {
 		switch r {
 		case '\t':
@@ -448,8 +448,8 @@ func expandTabs(c call, t Text) Value {
 			}
 			n := size - column%size
 			column += n
-			c.in.fits(n)
-			c.in.spend(n)
+			added += n
+			c.in.fits(added)
 			return strings.Repeat(" ", n)
 		case '\n', '\r':
 			column = 0
@@ -461,6 +461,7 @@ func expandTabs(c call, t Text) Value {
 }
 
 func translate(c call, t Text) Value {
+	size := 0
 	return mapRunes(t, func(_, r rune) string {
 		var v Value
 		switch table := c.vals[0].(type) {
@@ -482,7 +483,8 @@ func translate(c call, t Text) Value {
 		case nil:
 			return ""
 		case Text:
-			c.in.spend(v.Len())
+			size += v.Len()
+			c.in.fits(size)
 			return v.String()
 		}
 		n, ok := smallInt(v)
