@@ -57,6 +57,10 @@ func (m *Model) tokenizeRaw(parts []chat.Part, begin bool) (list []Stretch, err 
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrRequest, err)
 		}
+		// A prompt that was written with the token that begins texts must not get a second one.
+		if bos := vocab.BOS(); first && vocab.AddBOS() && len(tokens) > 1 && tokens[0] == bos && tokens[1] == bos {
+			tokens = tokens[1:]
+		}
 		if len(tokens) > 0 {
 			list = append(list, Stretch{Tokens: tokens, Image: -1})
 		}

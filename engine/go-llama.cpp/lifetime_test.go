@@ -139,6 +139,9 @@ func TestNothingIsLeft(t *testing.T) {
 	if os.Getenv("EYELET_SLOW") != "" {
 		cycles = 200
 	}
+	if testing.Short() {
+		cycles = 3
+	}
 	cycle := func() {
 		l, err := llama.New(builtin, llama.SetContext(256), llama.EnableEmbeddings, llama.SetMMap(false))
 		if err != nil {

@@ -10,6 +10,9 @@ import (
 
 // TestAProgramElsewhereBuilds builds and runs a program outside the repository, with the lines of README.md in its go.mod, and no network.
 func TestAProgramElsewhereBuilds(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it builds a program")
+	}
 	here, err := filepath.Abs(".")
 	if err != nil {
 		t.Fatal(err)
