@@ -32,7 +32,7 @@ type PredictOptions struct {
 	Repeat      int     // tokens that penalties look back on: 0 for none, negative for the whole context
 	Batch       int     // without effect on answers: portions follow from the machine's speed
 	NKeep       int     // tokens of the prompt that stay when the context is full; negative for all
-	TopP        float32 // probability of the most probable tokens that stay; 1 for all
+	TopP        float32 // probability of the most probable tokens that stay: 1 for all, 0 for one
 	Temperature float32 // 0 or less takes the most probable token
 	Penalty     float32 // divides the logits of tokens that were there; 1 is off
 	NDraft      int     // most tokens that SpeculativeSampling guesses at a time; 0 leaves it to the engine
@@ -41,8 +41,8 @@ type PredictOptions struct {
 	StopPrompts []string
 	IgnoreEOS   bool // go on where the model would end
 
-	TailFreeSamplingZ float32 // other values than 1 are an error: llama.cpp has removed tail-free sampling
-	TypicalP          float32 // locally typical sampling; 1 is off
+	TailFreeSamplingZ float32 // 1 or 0, see SetTailFreeSamplingZ
+	TypicalP          float32 // locally typical sampling: 1 is off, 0 lets one token stay
 	FrequencyPenalty  float32
 	PresencePenalty   float32
 	Mirostat          int // 0 for off, 1 or 2 for the version

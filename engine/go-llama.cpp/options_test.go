@@ -94,7 +94,7 @@ func TestWhatOptionsOfPredictionsChange(t *testing.T) {
 	})
 	t.Run("narrowing", func(t *testing.T) {
 		want := predict(t, l, question, greedy(20)...)
-		for name, opt := range map[string]llama.PredictOption{"TopK": llama.SetTopK(1), "TopP": llama.SetTopP(1e-6), "TypicalP": llama.SetTypicalP(1e-6), "Temperature": llama.SetTemperature(1e-4)} {
+		for name, opt := range map[string]llama.PredictOption{"TopK": llama.SetTopK(1), "TopP": llama.SetTopP(1e-6), "no TopP": llama.SetTopP(0), "TailFreeSamplingZ": llama.SetTailFreeSamplingZ(0), "TypicalP": llama.SetTypicalP(1e-6), "Temperature": llama.SetTemperature(1e-4)} {
 			wild := []llama.PredictOption{llama.SetTemperature(3), llama.SetTopK(0), llama.SetTopP(1), llama.SetPenalty(1), llama.SetTokens(20), llama.SetSeed(1), llama.IgnoreEOS}
 			if got := predict(t, l, question, wild...); got == want {
 				t.Fatalf("%q without narrowing", got)
@@ -208,8 +208,9 @@ func TestWhatOptionsOfPredictionsChange(t *testing.T) {
 			_, err := l.Predict(question, opt)
 			wantError(t, err, part)
 			wantError(t, l.Eval(question, opt), part)
-			_, _, err = l.TokenizeString(question, opt)
-			wantError(t, err, part)
+			if _, _, err := l.TokenizeString(question, opt); err != nil { // where it counts for nothing
+				t.Error(err)
+			}
 		}
 	})
 }

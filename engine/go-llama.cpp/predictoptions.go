@@ -21,7 +21,7 @@ func SetTopK(value int) PredictOption {
 	return func(p *PredictOptions) { p.TopK = value }
 }
 
-// SetTopP lets only the most probable tokens stay that make up this probability; 1 for all.
+// SetTopP lets only the most probable tokens stay that make up this probability: 1 for all, 0 for one.
 func SetTopP(value float32) PredictOption {
 	return func(p *PredictOptions) { p.TopP = value }
 }
@@ -66,13 +66,13 @@ func SetNKeep(value int) PredictOption {
 	return func(p *PredictOptions) { p.NKeep = value }
 }
 
-// SetTailFreeSamplingZ takes 1 alone: llama.cpp has removed tail-free sampling, and predictions with
-// another value are an error.
+// SetTailFreeSamplingZ takes 1, which is off, and 0, which lets only the most probable token stay. llama.cpp has removed tail-free
+// sampling, and predictions with a value between are an error.
 func SetTailFreeSamplingZ(value float32) PredictOption {
 	return func(p *PredictOptions) { p.TailFreeSamplingZ = value }
 }
 
-// SetTypicalP sets the probability of locally typical sampling; 1 is off.
+// SetTypicalP sets the probability of locally typical sampling: 1 is off, 0 lets one token stay.
 func SetTypicalP(value float32) PredictOption {
 	return func(p *PredictOptions) { p.TypicalP = value }
 }

@@ -11,8 +11,8 @@ import (
 
 // check finds options that would change results and cannot be honoured.
 func (po *PredictOptions) check(mo *ModelOptions) error {
-	if po.TailFreeSamplingZ != 1 {
-		return fmt.Errorf("SetTailFreeSamplingZ(%v): llama.cpp has removed tail-free sampling; use SetTypicalP or SetTopP", po.TailFreeSamplingZ)
+	if z := po.TailFreeSamplingZ; z > 0 && z < 1 || z != z {
+		return fmt.Errorf("SetTailFreeSamplingZ(%v): llama.cpp has removed tail-free sampling; use SetTypicalP or SetTopP", z)
 	}
 	if x := po.RopeFreqBase; x != 0 && x != DefaultRopeBase && x != mo.FreqRopeBase {
 		return fmt.Errorf("SetRopeFreqBase(%v): the model was opened with another one; give it to New by WithRopeFreqBase", x)
@@ -38,13 +38,16 @@ func (po *PredictOptions) check(mo *ModelOptions) error {
 // sampling translates the options that say how tokens are drawn.
 func (po *PredictOptions) sampling() (engine.Sampling, error) {
 	s := engine.Sampling{
-		Temperature: max(0, po.Temperature), TopK: max(0, po.TopK), TopP: max(0, po.TopP), TypicalP: max(0, po.TypicalP),
+		Temperature: max(0, po.Temperature), TopK: max(0, po.TopK), TopP: exactly(max(0, po.TopP)), TypicalP: exactly(max(0, po.TypicalP)),
 		RepeatPenalty: po.Penalty, FrequencyPenalty: po.FrequencyPenalty, PresencePenalty: po.PresencePenalty, PenaltyLastN: po.Repeat,
 		IgnoreEnd: po.IgnoreEOS, SpareNewline: !po.PenalizeNL, Mirostat: po.Mirostat, MirostatTau: exactly(po.MirostatTAU), MirostatEta: exactly(po.MirostatETA),
 	}
 	if po.Seed != -1 {
 		seed := uint32(po.Seed)
 		s.Seed = &seed
+	}
+	if po.TailFreeSamplingZ <= 0 { // it left one token
+		s.TopK = 1
 	}
 	if po.Repeat == 0 {
 		s.RepeatPenalty, s.FrequencyPenalty, s.PresencePenalty = 1, 0, 0

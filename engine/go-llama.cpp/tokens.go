@@ -1,16 +1,12 @@
 package llama
 
-// TokenizeString returns the tokens of a text and how many there are. The tokens that the model wants around a text are among them.
-func (l *LLama) TokenizeString(text string, opts ...PredictOption) (int32, []int32, error) {
-	po := NewPredictOptions(opts...)
+// TokenizeString returns the tokens of a text and how many there are. The tokens that the model wants around a text are among them. No option changes that.
+func (l *LLama) TokenizeString(text string, _ ...PredictOption) (int32, []int32, error) {
 	m, done, err := l.use()
 	if err != nil {
 		return 0, nil, err
 	}
 	defer done()
-	if err := po.check(&l.options); err != nil {
-		return 0, nil, l.asked(err)
-	}
 	tokens, err := m.Tokenize(text, true, true)
 	if err != nil {
 		return 0, nil, l.asked(err)
