@@ -27,7 +27,7 @@ void eyelet_accel_call_set_cache(const eyelet_accel *f, uint64_t bytes) { f->set
 void eyelet_accel_call_forget(const eyelet_accel *f) { f->forget(); }
 void eyelet_accel_call_counters(const eyelet_accel *f, struct eyelet_accel_counters *c, bool reset) { f->counters(c, reset); }
 
-bool eyelet_accel_call_measure(const eyelet_accel *f, int type, int step, int threads, double *nanoseconds) {
+bool eyelet_accel_call_measure(const eyelet_accel *f, int type, int step, int threads, double nanoseconds[eyelet_accel_rounds][eyelet_accel_paths]) {
   return f->measure(type, step, threads, nanoseconds);
 }
 

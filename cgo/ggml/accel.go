@@ -237,12 +237,17 @@ func ForceAcceleratorPath(rows int, name string) bool {
 		return false
 	}
 	for path := pathGGML + 1; path < pathRepacked; path++ {
-		if C.GoString(C.eyelet_accel_call_path_name(&accel.f, C.int(path))) == name {
+		if accel.pathName(path) == name {
 			C.eyelet_accel_call_set_force(&accel.f, C.int(rows), C.int(path))
 			return true
 		}
 	}
 	return false
+}
+
+// pathName is how kernels/accel calls a path. accel.mu is held.
+func (a *accelerator) pathName(path int) string {
+	return C.GoString(C.eyelet_accel_call_path_name(&a.f, C.int(path)))
 }
 
 // AcceleratorCounters is what the accelerator has done in this process.

@@ -31,7 +31,7 @@ void eyelet_accel_call_set_force(const eyelet_accel *f, int rows, int path);
 void eyelet_accel_call_set_cache(const eyelet_accel *f, uint64_t bytes);
 void eyelet_accel_call_forget(const eyelet_accel *f);
 void eyelet_accel_call_counters(const eyelet_accel *f, struct eyelet_accel_counters *c, bool reset);
-bool eyelet_accel_call_measure(const eyelet_accel *f, int type, int step, int threads, double *nanoseconds);
+bool eyelet_accel_call_measure(const eyelet_accel *f, int type, int step, int threads, double nanoseconds[eyelet_accel_rounds][eyelet_accel_paths]);
 bool eyelet_accel_call_reads_repacked(const eyelet_accel *f, int type);
 bool eyelet_accel_call_set_choice(const eyelet_accel *f, int type, int step, bool repacked, int path);
 const char *eyelet_accel_call_path_name(const eyelet_accel *f, int path);

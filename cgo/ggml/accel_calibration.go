@@ -14,7 +14,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"time"
 	"unsafe"
+
+	"github.com/eyelet-engine/eyelet/cgo/isa"
 )
 
 // The paths of kernels/accel/product.h that are of another kind: ggml's own CPU backend over weights as they lie in the file, and, after
@@ -24,6 +28,7 @@ const (
 	pathIntegers = 1
 	pathRepacked = C.eyelet_accel_paths - 1
 	measureSteps = C.eyelet_accel_steps
+	rounds       = C.eyelet_accel_rounds
 
 	measureWidth = 2048 // of a row that is measured
 
@@ -36,33 +41,84 @@ const (
 // may be faster (least_rows in kernels/accel/choice.h).
 var measuredSteps = []int{0, 3, 4, 5, 6, 7}
 
-// timing is the nanoseconds of products of 1, 2, 4 … 128 rows by each path; 0 where a path cannot run them or nothing was measured.
-type timing [measureSteps][C.eyelet_accel_paths]float64
+// timing is the nanoseconds of products of 1, 2, 4 … 128 rows by each path, in rounds in which all paths took turns; 0 where a path cannot run them or
+// nothing was measured.
+type timing [measureSteps][rounds][C.eyelet_accel_paths]float64
+
+// measured is what was found for a type of weights.
+type measured struct {
+	Times timing    `json:"times"`
+	When  time.Time `json:"when"`
+}
 
 // calibration is what was measured on one machine with one number of threads. It is the document of the file in the cache.
 type calibration struct {
-	Key   calibrationKey    `json:"key"`
-	Types map[string]timing `json:"types"` // by name
+	Key   calibrationKey      `json:"key"`
+	Types map[string]measured `json:"types"` // by name
 }
+
+// calibrationVersion changes with the way of measuring. Files of another are dropped.
+const calibrationVersion = 2
 
 // calibrationKey is what the measurements depend on. The file is named by its hash.
 type calibrationKey struct {
+	Version int    `json:"version"`
 	CPU     string `json:"cpu"`
+	ISA     string `json:"isa"`     // the level of instruction sets
 	Backend string `json:"backend"` // ggml's CPU library and its features
 	GGML    string `json:"ggml"`
 	Library string `json:"library"` // hash of the accelerator's library
 	Threads int    `json:"threads"`
 }
 
-// winsBelow is the share of the CPU backend's time that a path of ours must stay below: each product that is taken splits the graph.
-const winsBelow = 0.95
+const (
+	// winsBelow is the share of the CPU backend's time that a path of ours must stay below: each product that is taken splits the graph.
+	winsBelow = 0.95
+	// quiet is how many times the fastest round the last but one may take on a machine that does nothing else.
+	quiet = 1.3
+	// again is how old a measurement of a busy machine must be before it is repeated.
+	again = 5 * time.Minute
+)
 
-// choice returns the path that products of 2^step rows are computed with.
+// typical returns the median of a path's rounds, 0 if it was not timed in all of them.
+func (t *timing) typical(step, path int) float64 {
+	all := make([]float64, 0, rounds)
+	for _, round := range t[step] {
+		if round[path] == 0 {
+			return 0
+		}
+		all = append(all, round[path])
+	}
+	slices.Sort(all)
+	return all[len(all)/2]
+}
+
+// ratio returns how many times as long as another a path takes: the median of what single rounds say, which whatever else runs leaves alone, and what
+// all rounds but one stay within. It is 0 where one of both was not timed.
+func (t *timing) ratio(step, path, other int) (typical, most float64) {
+	all := make([]float64, 0, rounds)
+	for _, round := range t[step] {
+		if round[path] == 0 || round[other] == 0 {
+			return 0, 0
+		}
+		all = append(all, round[path]/round[other])
+	}
+	slices.Sort(all)
+	return all[len(all)/2], all[len(all)-2]
+}
+
+// wins tells whether a path is clearly the faster: by winsBelow as a rule, and at all in every round but one.
+func (t *timing) wins(step, path, other int) bool {
+	typical, most := t.ratio(step, path, other)
+	return typical > 0 && typical < winsBelow && most < 1
+}
+
+// choice returns the path that products of 2^step rows are computed with: ggml's unless another is clearly faster.
 func (t *timing) choice(step int) int {
-	best, least := pathGGML, t[step][pathGGML]*winsBelow
+	best := pathGGML
 	for path := pathGGML + 1; path < pathRepacked; path++ {
-		if ns := t[step][path]; ns > 0 && (ns < least || least == 0) {
-			best, least = path, ns
+		if t.wins(step, path, pathGGML) && (best == pathGGML || t.typical(step, path) < t.typical(step, best)) {
+			best = path
 		}
 	}
 	return best
@@ -71,41 +127,60 @@ func (t *timing) choice(step int) int {
 // choiceRepacked returns the path where the weights are repacked and the path over integers can read them. That takes the same time as
 // reading them as they are, or a little less.
 func (t *timing) choiceRepacked(step int) int {
-	if ns := t[step][pathIntegers]; ns > 0 && ns < t[step][pathRepacked]*winsBelow {
+	if t.wins(step, pathIntegers, pathRepacked) {
 		return pathIntegers
 	}
 	return pathGGML
 }
 
+// busy tells whether the machine did something else meanwhile: a path of ggml's took far longer in some rounds than in others.
+func (t *timing) busy() bool {
+	for _, step := range measuredSteps {
+		all := make([]float64, 0, rounds)
+		for _, round := range t[step] {
+			all = append(all, round[pathGGML])
+		}
+		slices.Sort(all)
+		if all[len(all)-2] > quiet*all[0] {
+			return true
+		}
+	}
+	return false
+}
+
 // sane rejects numbers that no measurement gives.
 func (t *timing) sane() bool {
 	for _, step := range t {
-		for _, ns := range step {
-			if !(ns >= 0 && ns < 1e12) {
-				return false
+		for _, round := range step {
+			for _, ns := range round {
+				if !(ns >= 0 && ns < 1e12) {
+					return false
+				}
 			}
 		}
 	}
 	for _, step := range measuredSteps {
-		if t[step][pathGGML] == 0 {
+		if t.typical(step, pathGGML) == 0 {
 			return false
 		}
 	}
 	return true
 }
 
-// time returns that of a product of 2^step rows, with weights as they lie in the file or repacked where ggml can; readable tells
+// path returns what a product of 2^step rows is computed with, of weights as they lie in the file or repacked where ggml can; readable tells
 // whether the accelerator reads the latter.
-func (t *timing) time(step int, repacked, readable bool) float64 {
-	switch ns := t[step][pathRepacked]; {
-	case !repacked || ns == 0:
-		return t[step][t.choice(step)]
+func (t *timing) path(step int, repacked, readable bool) int {
+	switch {
+	case !repacked || t.typical(step, pathRepacked) == 0:
+		return t.choice(step)
 	case readable && t.choiceRepacked(step) == pathIntegers:
-		return t[step][pathIntegers]
-	default:
-		return ns
+		return pathIntegers
 	}
+	return pathRepacked
 }
+
+// current tells whether a measurement is good enough: one of a busy machine is repeated after a while.
+func (m *measured) current() bool { return !m.Times.busy() || time.Since(m.When) < again }
 
 // PrepareAccelerator makes the accelerator ready for the weights of GGUF files: it decides for each of their types from how many rows of
 // activations on products are taken, and how they are computed. What was not yet measured on this machine with this number of threads is,
@@ -126,17 +201,21 @@ func PrepareAccelerator(threads int, files ...string) (plain bool) {
 	c := accel.calibration(threads)
 	fresh, found, readable := false, map[Type]timing{}, map[Type]bool{}
 	for t, n := range weights {
-		times, known := c.Types[t.String()]
+		m, known := c.Types[t.String()]
 		if !known && n < leastToMeasure {
 			continue
 		}
-		if !known {
-			if times, known = accel.measure(t, c.Key.Threads); !known {
+		if !known || !m.current() && n >= leastToMeasure {
+			times, ok := accel.measure(t, c.Key.Threads)
+			if !ok && !known {
 				continue
 			}
-			c.Types[t.String()] = times
-			fresh = true
+			if ok {
+				m = measured{times, time.Now()}
+				c.Types[t.String()], fresh = m, true
+			}
 		}
+		times := m.Times
 		found[t] = times
 		for step := range measureSteps {
 			C.eyelet_accel_call_set_choice(&accel.f, C.int(t), C.int(step), false, C.int(times.choice(step)))
@@ -153,8 +232,9 @@ func PrepareAccelerator(threads int, files ...string) (plain bool) {
 }
 
 // plainIsBest compares the time of decoding (one row) and of prompts (64 and 128 rows) with all weights as they are to that with all
-// weights repacked that ggml repacks; readable are the types that the accelerator then reads. Plain weights must not lose two hundredths in any of these.
-// Where more than a sixteenth of the weights is of types that were not measured, ggml does as it always does.
+// weights repacked that ggml repacks, round by round; readable are the types that the accelerator then reads. Plain weights must not lose two hundredths in any
+// of these, nor in more than one round: else ggml's own layout is the safe choice. Where more than a sixteenth of the weights is of types
+// that were not measured, ggml does as it always does.
 func plainIsBest(weights map[Type]int64, times map[Type]timing, readable map[Type]bool) bool {
 	var all, known int64
 	for t, n := range weights {
@@ -167,17 +247,23 @@ func plainIsBest(weights map[Type]int64, times map[Type]timing, readable map[Typ
 		return false
 	}
 	for _, step := range []int{0, 6, 7} {
-		var plain, repacked float64
-		for t, times := range times {
-			row, err := t.RowSize(measureWidth)
-			if err != nil {
-				return false
+		lost := 0
+		for round := range rounds {
+			var plain, repacked float64
+			for t, times := range times {
+				row, err := t.RowSize(measureWidth)
+				if err != nil {
+					return false
+				}
+				rows := float64(weights[t]) / float64(row)
+				plain += rows * times[step][round][times.path(step, false, false)]
+				repacked += rows * times[step][round][times.path(step, true, readable[t])]
 			}
-			rows := float64(weights[t]) / float64(row)
-			plain += rows * times.time(step, false, false)
-			repacked += rows * times.time(step, true, readable[t])
+			if plain*0.98 > repacked {
+				lost++
+			}
 		}
-		if plain*0.98 > repacked {
+		if lost > 1 {
 			return false
 		}
 	}
@@ -225,7 +311,8 @@ func (a *accelerator) calibration(threads int) *calibration {
 
 // key describes this machine. accel.mu is held.
 func (a *accelerator) key(threads int) calibrationKey {
-	key := calibrationKey{GGML: Version() + " " + Commit(), Library: hashOfFile(a.state.Library), Threads: threads}
+	level, _ := isa.Chosen() // Load has checked it
+	key := calibrationKey{Version: calibrationVersion, ISA: level.String(), GGML: Version() + " " + Commit(), Library: hashOfFile(a.state.Library), Threads: threads}
 	for _, d := range Devices() {
 		if d.Type == CPU {
 			key.CPU = d.Description
@@ -246,7 +333,7 @@ func (a *accelerator) measure(t Type, threads int) (times timing, ok bool) {
 		defer close(done)
 		runtime.LockOSThread()
 		for _, step := range measuredSteps {
-			ok = bool(C.eyelet_accel_call_measure(&a.f, C.int(t), C.int(step), C.int(threads), (*C.double)(&times[step][0])))
+			ok = bool(C.eyelet_accel_call_measure(&a.f, C.int(t), C.int(step), C.int(threads), (*[C.eyelet_accel_paths]C.double)(unsafe.Pointer(&times[step][0]))))
 			if !ok {
 				return
 			}
@@ -298,7 +385,7 @@ const maxCalibrationBytes = 1 << 20
 
 // readCalibration returns what the cache holds for a key. A file that is not whole, or not of this key, counts as none, and is written anew.
 func readCalibration(key calibrationKey) *calibration {
-	none := &calibration{Key: key, Types: map[string]timing{}}
+	none := &calibration{Key: key, Types: map[string]measured{}}
 	path, err := key.file()
 	if err != nil {
 		return none
@@ -312,8 +399,8 @@ func readCalibration(key calibrationKey) *calibration {
 	if err := json.NewDecoder(io.LimitReader(f, maxCalibrationBytes)).Decode(&c); err != nil || c.Key != key || c.Types == nil {
 		return none
 	}
-	for _, times := range c.Types {
-		if !times.sane() {
+	for _, m := range c.Types {
+		if !m.Times.sane() {
 			return none
 		}
 	}
@@ -344,6 +431,24 @@ func (c *calibration) save() error {
 	}
 	if err != nil {
 		os.Remove(f.Name())
+		return err
 	}
-	return err
+	dropOld(filepath.Dir(path))
+	return nil
+}
+
+// dropOld removes calibrations that were measured in another way.
+func dropOld(dir string) {
+	found, _ := filepath.Glob(filepath.Join(globEscape(dir), "accel-*.json")) // the pattern is well-formed
+	for _, path := range found {
+		text, err := os.ReadFile(path)
+		var c struct {
+			Key struct {
+				Version int `json:"version"`
+			} `json:"key"`
+		}
+		if err == nil && json.Unmarshal(text, &c) == nil && c.Key.Version != calibrationVersion {
+			os.Remove(path)
+		}
+	}
 }

@@ -6,17 +6,111 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // timingOf is one in which each path takes a multiple of the time of the first, whatever the rows.
 func timingOf(multiples ...float64) timing {
 	var t timing
 	for _, step := range measuredSteps {
-		for path, m := range multiples {
-			t[step][path] = m * 1e6
+		for round := range rounds {
+			for path, m := range multiples {
+				t[step][round][path] = m * 1e6
+			}
 		}
 	}
 	return t
+}
+
+// disturbed is a timing while something else ran: some rounds take many times as long, all paths of a round alike; and one path was hit alone once.
+func disturbed(t timing) timing {
+	for step := range t {
+		for round := range t[step] {
+			for path := range t[step][round] {
+				t[step][round][path] *= []float64{1, 7, 1.5, 4, 1}[round]
+			}
+		}
+		t[step][2][pathIntegers] *= 9
+	}
+	return t
+}
+
+func TestABusyMachineChangesNoChoice(t *testing.T) {
+	for _, clear := range []timing{timingOf(1, 0.5, 0.4, 0, 0, 0.6), timingOf(1, 2, 3, 0, 0, 0.3), timingOf(1, 0.3, 0, 0, 0, 1)} {
+		noisy := disturbed(clear)
+		if clear.busy() || !noisy.busy() {
+			t.Errorf("busy: %v in a quiet moment, %v in a busy one", clear.busy(), noisy.busy())
+		}
+		for _, step := range measuredSteps {
+			if got, want := noisy.choice(step), clear.choice(step); got != want {
+				t.Errorf("step %d: path %d, in a quiet moment %d", step, got, want)
+			}
+			if got, want := noisy.choiceRepacked(step), clear.choiceRepacked(step); got != want {
+				t.Errorf("step %d, repacked: path %d, in a quiet moment %d", step, got, want)
+			}
+		}
+		weights := map[Type]int64{Q4_0: 1 << 30}
+		if got, want := plainIsBest(weights, map[Type]timing{Q4_0: noisy}, nil), plainIsBest(weights, map[Type]timing{Q4_0: clear}, nil); got != want {
+			t.Errorf("plain weights: %v, in a quiet moment %v", got, want)
+		}
+	}
+}
+
+func TestWhatIsNotClearStaysWithGGML(t *testing.T) {
+	unclear := timingOf(1, 0.8, 0, 0, 0, 0.9)
+	for step := range unclear {
+		for round := range 2 { // faster as a rule, and slower in two rounds of five
+			unclear[step][round][pathIntegers] = 3e6
+		}
+	}
+	for _, step := range measuredSteps {
+		if unclear.choice(step) != pathGGML || unclear.choiceRepacked(step) != pathGGML {
+			t.Errorf("step %d: paths %d and %d", step, unclear.choice(step), unclear.choiceRepacked(step))
+		}
+	}
+	decode := timingOf(1, 0, 0, 0, 0, 1)
+	for round := range 2 { // repacked rows were faster in two rounds
+		decode[0][round][pathRepacked] = 5e5
+	}
+	if plainIsBest(map[Type]int64{Q4_0: 1 << 30}, map[Type]timing{Q4_0: decode}, nil) {
+		t.Error("the file's layout was chosen")
+	}
+}
+
+func TestAMeasurementOfABusyMachineIsRepeated(t *testing.T) {
+	clear := timingOf(1, 0.5, 0, 0, 0, 0)
+	for _, test := range []struct {
+		name string
+		m    measured
+		want bool
+	}{
+		{"quiet, old", measured{clear, time.Now().Add(-1000 * time.Hour)}, true},
+		{"busy, fresh", measured{disturbed(clear), time.Now()}, true},
+		{"busy, a while ago", measured{disturbed(clear), time.Now().Add(-2 * again)}, false},
+	} {
+		if got := test.m.current(); got != test.want {
+			t.Errorf("%s: good enough: %v", test.name, got)
+		}
+	}
+}
+
+func TestOldCalibrationsAreDropped(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("EYELET_CACHE", dir)
+	old := filepath.Join(dir, "accel-0123456789abcdef.json")
+	if err := os.WriteFile(old, []byte(`{"key":{"cpu":"one","threads":2},"types":{}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	other := calibration{Key: calibrationKey{Version: calibrationVersion, CPU: "other"}, Types: map[string]measured{}}
+	kept := calibration{Key: calibrationKey{Version: calibrationVersion, CPU: "one"}, Types: map[string]measured{}}
+	for _, c := range []calibration{other, kept} {
+		if err := c.save(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if found, _ := filepath.Glob(filepath.Join(dir, "accel-*.json")); len(found) != 2 {
+		t.Errorf("left: %v", found)
+	}
 }
 
 func TestChoiceIsTheFastestPath(t *testing.T) {
@@ -60,7 +154,9 @@ func TestRepackedWeightsAreReadWhereThatIsFaster(t *testing.T) {
 
 func TestWeightsStayPlainUnlessThatIsSlower(t *testing.T) {
 	slowDecode := timingOf(1, 0.1, 0, 0, 0, 0.2)
-	slowDecode[0][1] = 0 // of a single row ours are not measured
+	for round := range rounds {
+		slowDecode[0][round][1] = 0 // of a single row ours are not measured
+	}
 	for _, test := range []struct {
 		name    string
 		weights map[Type]int64
@@ -87,18 +183,18 @@ func TestWeightsStayPlainUnlessThatIsSlower(t *testing.T) {
 func TestCalibrationIsKept(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("EYELET_CACHE", filepath.Join(dir, "made"))
-	key := calibrationKey{CPU: "one", Threads: 2}
+	key := calibrationKey{Version: calibrationVersion, CPU: "one", Threads: 2}
 	if c := readCalibration(key); c.Key != key || len(c.Types) != 0 {
 		t.Fatalf("without a file: %+v", c)
 	}
-	kept := calibration{Key: key, Types: map[string]timing{"f16": timingOf(1, 0, 0.5, 0, 0, 0)}}
+	kept := calibration{Key: key, Types: map[string]measured{"f16": {Times: timingOf(1, 0, 0.5, 0, 0, 0)}}}
 	if err := kept.save(); err != nil {
 		t.Fatal(err)
 	}
-	if c := readCalibration(key); c.Types["f16"] != kept.Types["f16"] {
+	if c := readCalibration(key); c.Types["f16"].Times != kept.Types["f16"].Times {
 		t.Errorf("read back %+v", c)
 	}
-	if c := readCalibration(calibrationKey{CPU: "one", Threads: 3}); len(c.Types) != 0 {
+	if c := readCalibration(calibrationKey{Version: calibrationVersion, CPU: "one", Threads: 3}); len(c.Types) != 0 {
 		t.Errorf("another key got %+v", c)
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, "made", ".accel-*")); len(left) != 0 {
@@ -108,8 +204,8 @@ func TestCalibrationIsKept(t *testing.T) {
 
 func TestDamagedCalibrationCountsAsNone(t *testing.T) {
 	t.Setenv("EYELET_CACHE", t.TempDir())
-	key := calibrationKey{CPU: "one", Threads: 2}
-	kept := calibration{Key: key, Types: map[string]timing{"f16": timingOf(1, 0, 0.5, 0, 0, 0)}}
+	key := calibrationKey{Version: calibrationVersion, CPU: "one", Threads: 2}
+	kept := calibration{Key: key, Types: map[string]measured{"f16": {Times: timingOf(1, 0, 0.5, 0, 0, 0)}}}
 	text, err := json.Marshal(kept)
 	if err != nil {
 		t.Fatal(err)
@@ -122,7 +218,7 @@ func TestDamagedCalibrationCountsAsNone(t *testing.T) {
 		"empty":            "",
 		"cut off":          string(text[:len(text)/2]),
 		"of another key":   strings.Replace(string(text), "one", "two", 1),
-		"without types":    `{"key":{"cpu":"one","threads":2}}`,
+		"without types":    `{"key":{"version":2,"cpu":"one","isa":"","backend":"","ggml":"","library":"","threads":2}}`,
 		"with a negative":  strings.Replace(string(text), "1000000,", "-1,", 1),
 		"with no number":   strings.Replace(string(text), "1000000,", "1e999,", 1),
 		"with a zero":      strings.Replace(string(text), "1000000,", "0,", 1),
@@ -153,8 +249,5 @@ func TestMeasurementsAreSane(t *testing.T) {
 	if !ok || !times.sane() {
 		t.Fatalf("measured %v, %v", times, ok)
 	}
-	if times[7][pathGGML] < times[3][pathGGML] {
-		t.Errorf("128 rows take %v ns, 8 rows %v", times[7][pathGGML], times[3][pathGGML])
-	}
-	t.Logf("%v", times)
+	t.Logf("128 rows take %.0f ns, 8 rows %.0f", times.typical(7, pathGGML), times.typical(3, pathGGML))
 }

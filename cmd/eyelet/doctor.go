@@ -37,7 +37,9 @@ func newDoctorCommand() *cobra.Command {
 		Use:   "doctor",
 		Short: "Check that everything works on this machine",
 		Example: `  eyelet doctor
-  eyelet doctor --json`,
+  eyelet doctor --json
+  eyelet doctor --calibrate
+      after other programs have ended: measure anew who computes what`,
 		Long: doctorLong,
 		Args: wantArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -46,7 +48,7 @@ func newDoctorCommand() *cobra.Command {
 			if asJSON {
 				progress = io.Discard
 			}
-			d := &Diagnosis{OK: true, Versions: versions(), GPUs: []GPU{}, Checks: []Check{}, progress: progress}
+			d := &Diagnosis{OK: true, Versions: versions(), GPUs: []GPU{}, Checks: []Check{}, progress: progress, calibrate: flagSet(cmd, "calibrate")}
 			if err := d.run(cmd.Context()); err != nil {
 				return err
 			}
@@ -62,6 +64,7 @@ func newDoctorCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().Bool("json", false, "print one JSON object")
+	cmd.Flags().Bool("calibrate", false, "measure anew from how many rows on the accelerator is faster than ggml, and keep what is found")
 	return cmd
 }
 
@@ -76,7 +79,10 @@ type Diagnosis struct {
 	SelfTest *SelfTest `json:"self_test,omitempty"` // nil if it could not start
 	Checks   []Check   `json:"checks"`
 
-	progress io.Writer // where checks are printed as they are made
+	Calibration []CalibratedType `json:"calibration,omitempty"` // what the accelerator's choices rest on; nothing before a model with such weights was loaded
+
+	progress  io.Writer // where checks are printed as they are made
+	calibrate bool      // measure anew
 }
 
 // CPU is the processor as ggml uses it.
@@ -123,6 +129,7 @@ func (d *Diagnosis) run(ctx context.Context) error {
 	d.checkLibraries()
 	if d.checkLevel() && d.checkBackends() {
 		d.checkAccelerator()
+		d.checkCalibration()
 		d.checkGPUs()
 	}
 	d.checkVision()

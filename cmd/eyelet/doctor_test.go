@@ -6,8 +6,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/isa"
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 )
 
 func TestDoctorFindsThisMachineWell(t *testing.T) {
@@ -66,6 +69,44 @@ func TestTheProgramIsHeldToALevelOfInstructionSets(t *testing.T) {
 	}
 	if o := held("avx3", "run", "--demo"); o.code != exitUsage || o.stdout != "" {
 		t.Errorf("a level that does not exist: exit code %d", o.code)
+	}
+}
+
+func TestDoctorCalibrates(t *testing.T) {
+	peers.RequireAccelerator(t)
+	env := append(environment(), "EYELET_CACHE="+t.TempDir())
+	for _, args := range [][]string{{"doctor", "--calibrate", "--json"}, {"doctor", "--json"}} {
+		o := invocation{args: args, env: env}.run(t)
+		var d Diagnosis
+		if err := json.Unmarshal([]byte(o.stdout), &d); err != nil || o.code != exitOK {
+			t.Fatalf("%v: exit code %d, %v: %s", args, o.code, err, o.stdout)
+		}
+		if len(d.Calibration) != len(commonTypes) {
+			t.Errorf("%v: %d types are known, want %d", args, len(d.Calibration), len(commonTypes))
+		}
+		for _, c := range d.Calibration {
+			if len(c.Choices) == 0 || time.Since(c.When) > time.Hour {
+				t.Errorf("%+v", c)
+			}
+			for _, choice := range c.Choices {
+				if !(choice.Of > 0 && choice.Of <= choice.AtMost) || choice.Path != "ggml" && choice.AtMost >= 1 {
+					t.Errorf("%s: %+v", c.Type, choice)
+				}
+			}
+		}
+	}
+}
+
+func TestCalibrationText(t *testing.T) {
+	now := time.Now()
+	m := ggml.Calibrated{Type: ggml.Q4_K, When: now.Add(-3 * time.Hour), Choices: []ggml.Choice{{Rows: 1, Path: "ggml", Of: 1, AtMost: 1},
+		{Rows: 16, Path: "integers", Of: 0.9, AtMost: 0.97}, {Rows: 128, Path: "integers", Of: 0.42, AtMost: 0.45}}}
+	if got, want := calibrationText(m, now), "q4_K: integers from 16 rows (at 128 rows 0.42 of ggml's time, at most 0.45), 3 h ago"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	m.Choices, m.Busy, m.When = m.Choices[:1], true, now.Add(-time.Second)
+	if got, want := calibrationText(m, now), "q4_K: ggml, moments ago, on a busy machine"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -13,7 +13,7 @@ extern "C" {
 #endif
 
 // The version of what follows; a library of another one is not used.
-enum { eyelet_accel_interface = 5 };
+enum { eyelet_accel_interface = 6 };
 
 // "eyelet_accel_version": eyelet_accel_interface, as the library was built.
 typedef int (*eyelet_accel_version_t)(void);
@@ -30,6 +30,7 @@ struct eyelet_accel_counters {
 
 enum {
   eyelet_accel_paths = 6, // in the array of eyelet_accel_measure: the paths of product.h, and ggml's over repacked weights
+  eyelet_accel_rounds = 5, // of a measurement
   eyelet_accel_steps = 8, // numbers of rows that are measured: 1, 2, 4 … 128
   eyelet_accel_starved = 100 // in the place of a path: any, computed as when memory is short
 };
@@ -62,9 +63,10 @@ typedef void (*eyelet_accel_forget_t)(void);
 // "eyelet_accel_counters"; reset sets them to zero after reading.
 typedef void (*eyelet_accel_counters_t)(struct eyelet_accel_counters *counters, bool reset);
 
-// "eyelet_accel_measure": the nanoseconds that a product of 2^step rows takes by each path, on a team of threads; 0 where a path cannot
-// run it, or is not worth a try. It computes for some 20 to 100 ms. False if the type or step is none, or memory is short.
-typedef bool (*eyelet_accel_measure_t)(int type, int step, int threads, double nanoseconds[eyelet_accel_paths]);
+// "eyelet_accel_measure": the nanoseconds that a product of 2^step rows takes by each path, on a team of threads, in rounds in which all paths take
+// turns: what else runs on the machine then meets them alike, and a round is compared with itself. 0 where a path cannot run it, or is not worth
+// a try. It computes for some 20 to 150 ms. False if the type or step is none, or memory is short.
+typedef bool (*eyelet_accel_measure_t)(int type, int step, int threads, double nanoseconds[eyelet_accel_rounds][eyelet_accel_paths]);
 
 // "eyelet_accel_reads_repacked": whether weights of a type can be read after ggml's CPU backend has repacked them while loading.
 typedef bool (*eyelet_accel_reads_repacked_t)(int type);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <functional>
 #include <vector>
 
 #include "accel.h"
@@ -25,24 +26,8 @@ constexpr int64_t width = 2048;
 // measurement takes long.
 int64_t weight_rows(int step) { return step == 0 ? 16384 : 1024; }
 
-// A path that took more than this many times what the fastest took is not timed again.
-constexpr double hopeless = 1.5;
-
-// best returns the nanoseconds of the fastest of a few runs of f after one that warms up, 0 if it fails. least is the best of all paths so
-// far, 0 if there is none.
-template <class F>
-double best(double least, F f) {
-  double fastest = 0;
-  if (!f()) return 0;
-  for (int i = 0; i < 3; i++) {
-    const auto start = std::chrono::steady_clock::now();
-    if (!f()) return 0;
-    const double took = std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count();
-    if (fastest == 0 || took < fastest) fastest = took;
-    if (least > 0 && fastest > hopeless * least) break;
-  }
-  return fastest;
-}
+// A path that took more than this many times what the fastest took in the first round is not timed again.
+constexpr double hopeless = 2;
 
 // random fills v with numbers of about the size of activations.
 void random(std::vector<float> &v) {
@@ -68,40 +53,70 @@ std::vector<char> weights(ggml_type type, int64_t rows) {
   return all;
 }
 
-// by_ggml measures the CPU backend with weights in buffers of a type.
-double by_ggml(ggml_backend_buffer_type_t buffers, const Product &p, int threads, double least) {
-  Owned<ggml_backend> cpu(ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr));
-  auto set_threads = cpu_function<ggml_backend_set_n_threads_t>("ggml_backend_set_n_threads");
-  if (!cpu || !set_threads) return 0;
-  set_threads(cpu.get(), threads);
-  const ggml_init_params params = {16 * ggml_tensor_overhead() + ggml_graph_overhead(), nullptr, true};
-  Owned<ggml_context> of_weights(ggml_init(params)), of_rest(ggml_init(params));
-  if (!of_weights || !of_rest) return 0;
-  ggml_tensor *a = ggml_new_tensor_2d(of_weights.get(), p.type, p.k, p.n);
-  ggml_tensor *b = ggml_new_tensor_2d(of_rest.get(), GGML_TYPE_F32, p.k, p.m);
-  ggml_tensor *c = ggml_mul_mat(of_rest.get(), a, b);
-  ggml_cgraph *graph = ggml_new_graph(of_rest.get());
-  ggml_build_forward_expand(graph, c);
-  Owned<ggml_backend_buffer> buffer(ggml_backend_alloc_ctx_tensors_from_buft(of_weights.get(), buffers));
-  Owned<ggml_backend_buffer> rest(ggml_backend_alloc_ctx_tensors_from_buft(of_rest.get(), ggml_backend_cpu_buffer_type()));
-  if (!buffer || !rest || !ggml_backend_supports_op(cpu.get(), c)) return 0;
-  // Buffers that repack leave the types that they cannot repack alone, and a product of those is not theirs.
-  if (buffers != ggml_backend_cpu_buffer_type() && !a->extra) return 0;
-  ggml_backend_tensor_set(a, p.w, 0, p.n * p.w_stride);
-  ggml_backend_tensor_set(b, p.x, 0, p.m * p.x_stride * sizeof(float));
-  return best(least, [&] { return ggml_backend_graph_compute(cpu.get(), graph) == GGML_STATUS_SUCCESS; });
-}
+// ByGGML is a product computed by the CPU backend, with weights in buffers of a type.
+class ByGGML {
+ public:
+  // make returns false if the backend does not compute such a product, or not with weights in such buffers.
+  bool make(ggml_backend_buffer_type_t buffers, const Product &p, int threads) {
+    cpu_.reset(ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr));
+    auto set_threads = cpu_function<ggml_backend_set_n_threads_t>("ggml_backend_set_n_threads");
+    if (!cpu_ || !set_threads) return false;
+    set_threads(cpu_.get(), threads);
+    const ggml_init_params params = {16 * ggml_tensor_overhead() + ggml_graph_overhead(), nullptr, true};
+    of_weights_.reset(ggml_init(params));
+    of_rest_.reset(ggml_init(params));
+    if (!of_weights_ || !of_rest_) return false;
+    ggml_tensor *a = ggml_new_tensor_2d(of_weights_.get(), p.type, p.k, p.n);
+    ggml_tensor *b = ggml_new_tensor_2d(of_rest_.get(), GGML_TYPE_F32, p.k, p.m);
+    ggml_tensor *c = ggml_mul_mat(of_rest_.get(), a, b);
+    graph_ = ggml_new_graph(of_rest_.get());
+    ggml_build_forward_expand(graph_, c);
+    buffer_.reset(ggml_backend_alloc_ctx_tensors_from_buft(of_weights_.get(), buffers));
+    rest_.reset(ggml_backend_alloc_ctx_tensors_from_buft(of_rest_.get(), ggml_backend_cpu_buffer_type()));
+    if (!buffer_ || !rest_ || !ggml_backend_supports_op(cpu_.get(), c)) return false;
+    // Buffers that repack leave the types that they cannot repack alone, and a product of those is not theirs.
+    if (buffers != ggml_backend_cpu_buffer_type() && !a->extra) return false;
+    ggml_backend_tensor_set(a, p.w, 0, p.n * p.w_stride);
+    ggml_backend_tensor_set(b, p.x, 0, p.m * p.x_stride * sizeof(float));
+    return run(); // which warms up
+  }
 
-// by_ggml_repacked measures the CPU backend with weights in the first of its buffer types that repacks them.
-double by_ggml_repacked(const Product &p, int threads, double least) {
-  double took = 0;
-  find_extra_buffers([&](ggml_backend_buffer_type_t type) { return (took = by_ggml(type, p, threads, least)) > 0; });
-  return took;
+  bool run() { return ggml_backend_graph_compute(cpu_.get(), graph_) == GGML_STATUS_SUCCESS; }
+
+ private:
+  Owned<ggml_backend> cpu_;
+  Owned<ggml_context> of_weights_, of_rest_;
+  Owned<ggml_backend_buffer> buffer_, rest_;
+  ggml_cgraph *graph_ = nullptr;
+};
+
+// Contender is a path whose product is ready to run, and has run once.
+struct Contender {
+  int path;
+  std::function<bool()> run;
+};
+
+// time_rounds lets contenders take turns. The first is what others are compared with, and never left out.
+void time_rounds(std::vector<Contender> &contenders, double nanoseconds[eyelet_accel_rounds][eyelet_accel_paths]) {
+  for (int round = 0; round < eyelet_accel_rounds; round++) {
+    double least = 0;
+    for (const Contender &c : contenders) {
+      const auto start = std::chrono::steady_clock::now();
+      if (!c.run()) continue;
+      const double took = std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count();
+      nanoseconds[round][c.path] = took;
+      if (least == 0 || took < least) least = took;
+    }
+    if (round > 0) continue;
+    contenders.erase(std::remove_if(contenders.begin(), contenders.end(),
+                                    [&](const Contender &c) { return c.path != 0 && c.path != paths && nanoseconds[0][c.path] > hopeless * least; }),
+                     contenders.end());
+  }
 }
 
 }  // namespace
 
-bool measure(int number, int step, int threads, double *nanoseconds) {
+bool measure(int number, int step, int threads, double nanoseconds[eyelet_accel_rounds][eyelet_accel_paths]) {
   const ggml_type type = static_cast<ggml_type>(number);
   if (number < 0 || number >= GGML_TYPE_COUNT || step < 0 || step >= row_steps || threads < 1 || ggml_blck_size(type) <= 0 ||
       width % ggml_blck_size(type) != 0 || !can_run(Path::onednn_f32, type, Layout::rows, 1, width))
@@ -111,17 +126,19 @@ bool measure(int number, int step, int threads, double *nanoseconds) {
   std::vector<float> x(m * width), y(m * n);
   random(x);
   const Product p = {type, m, n, width, w.data(), ggml_row_size(type, width), x.data(), width, y.data(), static_cast<size_t>(n), Layout::rows, false};
-  double least = 0;
-  const auto keep = [&](int i, double took) {
-    nanoseconds[i] = took;
-    if (took > 0 && (least == 0 || took < least)) least = took;
-  };
-  for (int i = 0; i < paths; i++) nanoseconds[i] = 0;
+  for (int round = 0; round < eyelet_accel_rounds; round++) std::fill_n(nanoseconds[round], eyelet_accel_paths, 0.0);
+  std::vector<Contender> contenders;
+  ByGGML plain, repacked;
+  if (plain.make(ggml_backend_cpu_buffer_type(), p, threads)) contenders.push_back({0, [&] { return plain.run(); }});
+  find_extra_buffers([&](ggml_backend_buffer_type_t buffers) { // the first of the buffer types that repacks such weights
+    if (!repacked.make(buffers, p, threads)) return false;
+    contenders.push_back({paths, [&] { return repacked.run(); }});
+    return true;
+  });
   for (const Path path : {Path::integers, Path::onednn_bf16, Path::floats, Path::onednn_f32})
-    if (m >= least_rows && can_run(path, type, Layout::rows, n, width))
-      keep(static_cast<int>(path), best(least, [&] { return run(path, &p, 1, threads); }));
-  keep(0, by_ggml(ggml_backend_cpu_buffer_type(), p, threads, least));
-  keep(paths, by_ggml_repacked(p, threads, least));
+    if (m >= least_rows && can_run(path, type, Layout::rows, n, width) && run(path, &p, 1, threads))
+      contenders.push_back({static_cast<int>(path), [&p, path, threads] { return run(path, &p, 1, threads); }});
+  time_rounds(contenders, nanoseconds);
   return true;
 }
 

@@ -186,7 +186,7 @@ void force_path(int least, int path) {
 }
 const char *path_name(int path) { return path >= 0 && path < paths ? name_of(static_cast<Path>(path)) : nullptr; }
 
-bool measure_path(int type, int step, int threads, double *times) {
+bool measure_path(int type, int step, int threads, double times[eyelet_accel_rounds][eyelet_accel_paths]) {
   const std::lock_guard<std::mutex> lock(computing);
   bool ok = false;
   try {
