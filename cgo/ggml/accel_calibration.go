@@ -117,7 +117,10 @@ func (t *timing) wins(step, path, other int) bool {
 func (t *timing) choice(step int) int {
 	best := pathGGML
 	for path := pathGGML + 1; path < pathRepacked; path++ {
-		if t.wins(step, path, pathGGML) && (best == pathGGML || t.typical(step, path) < t.typical(step, best)) {
+		if !t.wins(step, path, pathGGML) {
+			continue
+		}
+		if typical, _ := t.ratio(step, path, best); typical < 1 {
 			best = path
 		}
 	}

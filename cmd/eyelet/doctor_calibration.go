@@ -64,20 +64,22 @@ func (d *Diagnosis) checkCalibration() {
 
 // calibrationText says from how many rows on the accelerator computes a type, how clearly it is the faster, and how old the measurement is.
 func calibrationText(m ggml.Calibrated, now time.Time) string {
-	text := m.Type.String() + ": "
-	var first, last *ggml.Choice
-	for i := range m.Choices {
-		if m.Choices[i].Path != "ggml" {
-			if first == nil {
-				first = &m.Choices[i]
-			}
-			last = &m.Choices[i]
+	var parts []string
+	path, last := "ggml", ggml.Choice{}
+	for _, choice := range m.Choices {
+		if choice.Path != path {
+			parts, path = append(parts, fmt.Sprintf("%s from %d rows", choice.Path, choice.Rows)), choice.Path
 		}
+		last = choice
 	}
-	if first == nil {
+	text := m.Type.String() + ": "
+	switch {
+	case len(parts) == 0:
 		text += "ggml"
-	} else {
-		text += fmt.Sprintf("%s from %d rows (at %d rows %.2f of ggml's time, at most %.2f)", first.Path, first.Rows, last.Rows, last.Of, last.AtMost)
+	case last.Path == "ggml":
+		text += strings.Join(parts, ", ")
+	default:
+		text += fmt.Sprintf("%s (at %d rows %.2f of ggml's time, at most %.2f)", strings.Join(parts, ", "), last.Rows, last.Of, last.AtMost)
 	}
 	text += ", " + ageText(now.Sub(m.When)) + " ago"
 	if m.Busy {

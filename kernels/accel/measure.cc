@@ -26,8 +26,10 @@ constexpr int64_t width = 2048;
 // measurement takes long.
 int64_t weight_rows(int step) { return step == 0 ? 16384 : 1024; }
 
-// A path that took more than this many times what the fastest took in the first round is not timed again.
+// A path that took more than this many times what the fastest took, in each of the first trials rounds, is not timed again. One round would not do: another
+// program may have had the processor just then.
 constexpr double hopeless = 2;
+constexpr int trials = 2;
 
 // random fills v with numbers of about the size of activations.
 void random(std::vector<float> &v) {
@@ -96,8 +98,9 @@ struct Contender {
   std::function<bool()> run;
 };
 
-// time_rounds lets contenders take turns. The first is what others are compared with, and never left out.
+// time_rounds lets contenders take turns. ggml's, which others are compared with, are never left out.
 void time_rounds(std::vector<Contender> &contenders, double nanoseconds[eyelet_accel_rounds][eyelet_accel_paths]) {
+  double nearest[eyelet_accel_paths] = {};  // of a path to the fastest of a round, as a ratio
   for (int round = 0; round < eyelet_accel_rounds; round++) {
     double least = 0;
     for (const Contender &c : contenders) {
@@ -107,9 +110,13 @@ void time_rounds(std::vector<Contender> &contenders, double nanoseconds[eyelet_a
       nanoseconds[round][c.path] = took;
       if (least == 0 || took < least) least = took;
     }
-    if (round > 0) continue;
+    for (const Contender &c : contenders) {
+      const double ratio = nanoseconds[round][c.path] / least;
+      if (round == 0 || ratio < nearest[c.path]) nearest[c.path] = ratio;
+    }
+    if (round + 1 != trials) continue;
     contenders.erase(std::remove_if(contenders.begin(), contenders.end(),
-                                    [&](const Contender &c) { return c.path != 0 && c.path != paths && nanoseconds[0][c.path] > hopeless * least; }),
+                                    [&](const Contender &c) { return c.path != 0 && c.path != paths && nearest[c.path] > hopeless; }),
                      contenders.end());
   }
 }
