@@ -170,11 +170,12 @@ const (
 type PoolModel struct {
 	Name    string
 	State   PoolState
-	Info    Info      // of a model that is ready
-	Bytes   int64     // memory that it is counted with
-	Leases  int       // not released yet
-	Since   time.Time // when it came to rest; zero while it is used
-	Expires time.Time // when it will be unloaded if nobody asks for it; zero for never, and while it is used
+	Info    Info          // of a model that is ready
+	Bytes   int64         // memory that it is counted with
+	Leases  int           // not released yet
+	Since   time.Time     // when it came to rest; zero while it is used
+	Expires time.Time     // when it will be unloaded if nobody asks for it; zero for never, and while it is used
+	Keep    time.Duration // how long it stays after its last lease, as far as is known; negative for as long as there is room
 }
 
 // List lists the models that take memory, by name.
@@ -186,7 +187,7 @@ func (p *Pool) List() []PoolModel {
 		if e.state == "" {
 			continue
 		}
-		m := PoolModel{Name: e.name, State: e.state, Bytes: e.bytes, Leases: e.leases, Since: e.since, Expires: e.expires}
+		m := PoolModel{Name: e.name, State: e.state, Bytes: e.bytes, Leases: e.leases, Since: e.since, Expires: e.expires, Keep: e.keep}
 		if e.state == PoolReady {
 			m.Info = e.model.Info()
 		}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
@@ -272,12 +273,29 @@ func (o *serveOptions) listener(ctx context.Context) (net.Listener, error) {
 	network, address := "tcp", o.listen
 	if path, ok := strings.CutPrefix(o.listen, "unix:"); ok {
 		network, address = "unix", path
+		removeStaleSocket(ctx, path)
 	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, network, address)
 	if err != nil {
 		return nil, fmt.Errorf("%w; give another address with --listen", err)
 	}
 	return l, nil
+}
+
+// removeStaleSocket removes the socket that a server has left behind which ended without a chance to: nobody listens on it.
+func removeStaleSocket(ctx context.Context, path string) {
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode()&os.ModeSocket == 0 {
+		return
+	}
+	c, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "unix", path)
+	if err == nil {
+		c.Close()
+		return
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		_ = os.Remove(path) // else listening says what is wrong
+	}
 }
 
 // logger writes to stderr: requests too, unless --quiet.

@@ -69,10 +69,13 @@ func (t *talk) anthropicPicture(b *anthropicBlock, param string) (engine.Content
 func (t *talk) anthropicTurns(messages []anthropicMessage) error {
 	for i, msg := range messages {
 		param := fmt.Sprintf("messages.%d", i)
-		if msg.Role != "user" && msg.Role != "assistant" {
+		if msg.Role != "user" && msg.Role != "assistant" && !isSystem(msg.Role) {
 			return refuseField(param, "%s.role is %.40q; give user or assistant", param, msg.Role)
 		}
 		out := engine.Message{Role: msg.Role}
+		if isSystem(msg.Role) {
+			out.Role = "system"
+		}
 		var results []engine.Message
 		for k := range msg.Content {
 			b, at := &msg.Content[k], fmt.Sprintf("%s.content.%d", param, k)

@@ -10,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync/atomic"
 )
 
 // gate knows which hosts and origins are welcome. A name in the Host header that is not ours is the mark of DNS rebinding: a page of a
@@ -18,7 +19,8 @@ type gate struct {
 	hosts    []string // lower case
 	origins  []string // patterns, lower case
 	anyHost  bool
-	hostname string // of this machine
+	open     atomic.Bool // rebinding would gain a stranger nothing: keys are demanded, or the server listens beyond this machine
+	hostname string      // of this machine
 }
 
 // localOrigins are pages of this machine and programs that show pages of their own, as Ollama lets them in.
@@ -26,6 +28,18 @@ var localOrigins = []string{
 	"http://localhost", "https://localhost", "http://localhost:*", "https://localhost:*", "http://127.0.0.1", "https://127.0.0.1",
 	"http://127.0.0.1:*", "https://127.0.0.1:*", "http://[::1]", "https://[::1]", "http://[::1]:*", "https://[::1]:*",
 	"app://*", "file://*", "tauri://*", "vscode-webview://*", "vscode-file://*",
+	"chrome-extension://*", "safari-extension://*", "safari-web-extension://*", "moz-extension://*", "ms-browser-extension://*",
+}
+
+// localDomains are kept for names of one machine or one site (RFC 6761, RFC 6762, and ICANN's for .internal): nobody can point one of them at this
+// machine from outside. host.docker.internal is among them.
+var localDomains = []string{".localhost", ".local", ".internal"}
+
+// listens tells the gate where the server listens.
+func (g *gate) listens(address net.Addr) {
+	if a, ok := address.(*net.TCPAddr); !ok || !a.IP.IsLoopback() {
+		g.open.Store(true) // no browser reaches a socket in the file system; what is open to the network needs no detour by a name
+	}
 }
 
 func newGate(hosts, origins []string) (*gate, error) {
@@ -79,7 +93,7 @@ func (g *gate) check(r *http.Request) error {
 
 // hostAllowed reports whether a Host header names this machine. Literal addresses are let in: rebinding needs a name.
 func (g *gate) hostAllowed(hostport string) bool {
-	if g.anyHost || hostport == "" {
+	if g.anyHost || hostport == "" || g.open.Load() {
 		return true
 	}
 	host := hostport
@@ -90,7 +104,12 @@ func (g *gate) hostAllowed(hostport string) bool {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return true
 	}
-	return host == "localhost" || strings.HasSuffix(host, ".localhost") || host == g.hostname && host != "" || slices.Contains(g.hosts, host)
+	for _, local := range localDomains {
+		if strings.HasSuffix(host, local) {
+			return true
+		}
+	}
+	return host == "localhost" || host == g.hostname && host != "" || slices.Contains(g.hosts, host)
 }
 
 // originAllowed reports whether pages of an origin are let in: those of this server itself, of this machine, and of the operator's list.

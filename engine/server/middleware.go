@@ -70,6 +70,28 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 // leftTime is how long a connection may still bring what is left of a body that nobody wants any more.
 const leftTime = 2 * time.Second
 
+// restTime bounds how long the rest of a body is taken in all.
+const restTime = 30 * time.Second
+
+// takeRest takes, and throws away, what a client still sends of a body that was answered before its end. A connection that is closed with bytes unread
+// is reset, and the client, which reads only when it has sent all, would never see the answer. It ends when nothing comes for a while.
+func (w *answerWriter) takeRest(r *http.Request) {
+	if w.body.ended {
+		return
+	}
+	rc := http.NewResponseController(w.ResponseWriter)
+	if r.ProtoMajor == 1 && w.status != 0 && r.Header.Get("Expect") == "" && rc.Flush() == nil {
+		buffer, end := make([]byte, 64<<10), time.Now().Add(restTime)
+		for time.Now().Before(end) {
+			_ = rc.SetReadDeadline(time.Now().Add(leftTime))
+			if _, err := w.body.Read(buffer); err != nil {
+				break
+			}
+		}
+	}
+	_ = rc.SetReadDeadline(time.Now().Add(leftTime))
+}
+
 // begin begins an answer, and closes the connection of a request whose body is not at its end. [http.Server] would read on before it answers, for as long as a
 // client likes.
 func (w *answerWriter) begin() {
@@ -123,11 +145,7 @@ func (s *Server) observe(next handler) http.Handler {
 		rec.header, rec.attempts = aw.Header(), retriesOf(r)
 		r = r.WithContext(context.WithValue(r.Context(), recordKey{}, rec))
 		r.Body = aw.body
-		defer func() {
-			if !aw.body.ended {
-				_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(leftTime))
-			}
-		}()
+		defer func() { aw.takeRest(r) }()
 		defer func() {
 			if v := recover(); v != nil {
 				if v == http.ErrAbortHandler {
@@ -224,6 +242,10 @@ func (s *Server) admit(next handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if isHealth(r.URL.Path) {
 			return next(w, r)
+		}
+		if s.ending.Load() {
+			w.Header().Set("Connection", "close")
+			return errShutdown
 		}
 		defer s.busy.Add(-1)
 		if s.busy.Add(1) > int64(s.limits.Requests) {

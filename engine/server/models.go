@@ -79,11 +79,12 @@ type models struct {
 	log     *slog.Logger
 	fixed   map[string]NamedModel // by name with tag
 
-	mu     sync.Mutex
-	found  map[string]foundModel // by what was asked for
-	files  map[string]*fileFacts // of GGUF files, by path
-	inPool map[string]*model     // by the names that the pool knows them by
-	folder *folder               // nil for none
+	mu        sync.Mutex
+	found     map[string]foundModel // by what was asked for
+	files     map[string]*fileFacts // of GGUF files, by path
+	abilities sync.Map              // what models can be asked for, by digest
+	inPool    map[string]*model     // by the names that the pool knows them by
+	folder    *folder               // nil for none
 
 	extracted [2]string // files of the built-in model; empty before it was asked for
 }
@@ -121,7 +122,12 @@ func (ms *models) find(ref string) (*model, error) {
 	if ok && time.Since(known.at) < foundAge {
 		return known.model, nil
 	}
-	m, err := ms.search(ref)
+	m, err := ms.search(bareName(ref))
+	if errors.Is(err, engine.ErrUnknownModel) || errors.Is(err, store.ErrNotFound) {
+		if folded := ms.folded(bareName(ref)); folded != nil {
+			m, err = folded, nil
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -132,6 +138,39 @@ func (ms *models) find(ref string) (*model, error) {
 	}
 	ms.found[ref] = foundModel{m, time.Now()}
 	return m, nil
+}
+
+// bareName is a model's name without the address of Ollama's registry, which Ollama's clients may write out.
+func bareName(ref string) string {
+	ref = strings.TrimPrefix(strings.TrimPrefix(ref, "https://"), "http://")
+	for _, prefix := range []string{"registry.ollama.ai/", "library/"} {
+		if len(ref) > len(prefix) && strings.EqualFold(ref[:len(prefix)], prefix) {
+			ref = ref[len(prefix):]
+		}
+	}
+	return ref
+}
+
+// folded returns the model whose name differs from ref in upper and lower case alone, nil if there is none.
+func (ms *models) folded(ref string) *model {
+	name, err := store.ParseName(ref)
+	if err != nil {
+		return nil
+	}
+	all, err := ms.all()
+	if err != nil {
+		return nil
+	}
+	i := slices.IndexFunc(all, func(m *model) bool { return strings.EqualFold(m.name, name.String()) })
+	switch {
+	case i >= 0:
+		return all[i]
+	case strings.EqualFold(name.Path, "builtin") && ms.hasBuiltin() && name.Tag == "latest":
+		if m, err := ms.ofBuiltin(); err == nil {
+			return m
+		}
+	}
+	return nil
 }
 
 // orOnly is find for APIs of servers that have one model: without a name it is the operator's, or the loaded one, or the one that there is.

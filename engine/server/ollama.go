@@ -1,6 +1,10 @@
 package server
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/ollama/ollama/api"
+)
 
 // ollamaVersion is the version of Ollama whose API is served. Clients compare it to learn what they can ask for.
 const ollamaVersion = "0.17.4"
@@ -11,6 +15,7 @@ func (s *Server) ollama() family {
 		prefix: "/api/",
 		routes: map[string]handler{
 			"GET /api/version":         s.ollamaVersions,
+			"GET /api/status":          s.ollamaStatus,
 			"POST /api/chat":           s.ollamaChat,
 			"POST /api/generate":       s.ollamaGenerate,
 			"GET /api/tags":            s.ollamaTags,
@@ -23,7 +28,7 @@ func (s *Server) ollama() family {
 			"POST /api/create":         s.ollamaCreate,
 			"POST /api/copy":           s.ollamaCopy,
 			"DELETE /api/delete":       s.ollamaDelete,
-			"POST /api/pull":           s.ollamaTransfer,
+			"POST /api/pull":           s.ollamaPull,
 			"POST /api/push":           s.ollamaTransfer,
 		},
 		fail: s.failOllama,
@@ -40,6 +45,11 @@ func (s *Server) failOllama(w http.ResponseWriter, f *failure) error {
 // ollamaRoot is what programs look at to see that the server runs; some compare it letter by letter.
 func (s *Server) ollamaRoot(w http.ResponseWriter, _ *http.Request) error {
 	return s.writeText(w, http.StatusOK, "Ollama is running")
+}
+
+// ollamaStatus tells whether models elsewhere can be used: none, ever.
+func (s *Server) ollamaStatus(w http.ResponseWriter, _ *http.Request) error {
+	return s.writeJSON(w, http.StatusOK, api.StatusResponse{Cloud: api.CloudStatus{Disabled: true, Source: "config"}})
 }
 
 // ollamaVersions tells the version of the API, and that of this program beside it.

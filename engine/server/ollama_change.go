@@ -14,6 +14,7 @@ import (
 	"github.com/ollama/ollama/api"
 
 	templates "github.com/eyelet-engine/eyelet/models/chat"
+	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
@@ -29,7 +30,7 @@ func (s *Server) ollamaCreate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	recipe, err := s.recipe(st, &q)
+	recipe, from, err := s.recipe(st, &q)
 	if err != nil {
 		return err
 	}
@@ -37,19 +38,41 @@ func (s *Server) ollamaCreate(w http.ResponseWriter, r *http.Request) error {
 	if err := progress.say("creating the model"); err != nil {
 		return err
 	}
-	err = compose(r.Context(), st, name, recipe)
+	err = compose(r.Context(), st, name, recipe, from)
 	s.models.forget()
 	if err != nil {
-		return progress.failed(r.Context(), err)
+		return progress.failed(r.Context(), notMade(err))
 	}
 	return progress.say("success")
 }
 
-// compose makes a model, or leaves nothing of it.
-func compose(ctx context.Context, st *store.Store, name store.Name, recipe store.Recipe) error {
+// notMade is why a model could not be made. Files that are no model are the client's, which uploaded them.
+func notMade(err error) error {
+	for _, target := range []error{gguf.ErrNotGGUF, gguf.ErrTruncated, gguf.ErrCorrupt, gguf.ErrUnsupported, gguf.ErrLimit, store.ErrUnsupported} {
+		if errors.Is(err, target) {
+			return &failure{status: http.StatusBadRequest, kind: kindRequest, text: plain(err), cause: err}
+		}
+	}
+	return err
+}
+
+// compose makes a model, or leaves nothing of it. from, where not nil, is a model of files, which come into the store before.
+func compose(ctx context.Context, st *store.Store, name store.Name, recipe store.Recipe, from *model) error {
 	session, err := st.Begin(ctx)
 	if err != nil {
 		return err
+	}
+	if from != nil {
+		for _, file := range []struct{ path, media string }{{from.spec.Model, store.MediaModel}, {from.spec.Projector, store.MediaProjector}} {
+			if file.path == "" {
+				continue
+			}
+			d, err := session.AddFile(ctx, file.path, file.media, nil)
+			if err != nil {
+				return errors.Join(err, session.Discard())
+			}
+			recipe.Files = append(recipe.Files, d.Digest)
+		}
 	}
 	if _, err := session.Compose(ctx, name, recipe); err != nil {
 		return errors.Join(err, session.Discard())
@@ -58,48 +81,60 @@ func compose(ctx context.Context, st *store.Store, name store.Name, recipe store
 }
 
 // recipe makes of a request what the store makes a model of.
-func (s *Server) recipe(st *store.Store, q *api.CreateRequest) (recipe store.Recipe, err error) {
+func (s *Server) recipe(st *store.Store, q *api.CreateRequest) (recipe store.Recipe, from *model, err error) {
 	//lint:ignore SA1019 older clients send it
 	quantize := cmp.Or(q.Quantize, q.Quantization)
 	switch {
 	case quantize != "":
-		return recipe, refuseField("quantize", "the server does not quantize; \"eyelet convert\" and llama.cpp's tools do")
+		return recipe, nil, refuseField("quantize", "the server does not quantize; \"eyelet convert\" and llama.cpp's tools do")
 	case len(q.Adapters) > 0:
-		return recipe, refuseField("adapters", "the server runs no LoRA adapters; merge them into the model")
+		return recipe, nil, refuseField("adapters", "the server runs no LoRA adapters; merge them into the model")
 	case q.RemoteHost != "":
-		return recipe, refuseField("remote_host", "the server asks no other server")
+		return recipe, nil, refuseField("remote_host", "the server asks no other server")
 	case q.From == "" && len(q.Files) == 0:
-		return recipe, refuseField("from", "neither from nor files says what the model is made of")
+		return recipe, nil, refuseField("from", "neither from nor files says what the model is made of")
 	}
 	if q.From != "" {
-		if recipe.Base, err = st.Find(q.From); err != nil {
-			return recipe, err
+		base, err := s.models.find(q.From)
+		if err != nil {
+			return recipe, nil, err
 		}
-		if recipe.Base.Source != store.SourceStore {
+		if q.Template != "" && q.Template == base.ownTemplate() {
+			q.Template = "" // as it was shown; that of the file need not be said again
+		}
+		if base.stored == nil {
+			if err := st.AllowUnsigned("files"); err != nil {
+				return recipe, nil, err
+			}
+			from = base
+		} else if recipe.Base, err = st.Find(base.name); err != nil {
+			return recipe, nil, err
+		}
+		if from == nil && recipe.Base.Source != store.SourceStore {
 			if err := st.AllowUnsigned("Ollama's models"); err != nil {
-				return recipe, err
+				return recipe, nil, err
 			}
 		}
 	}
 	for _, file := range slices.Sorted(maps.Keys(q.Files)) { // so that parts of a split model are in their order
 		if !fs.ValidPath(file) {
-			return recipe, refuseField("files", "%.100q is no name of a file", file)
+			return recipe, nil, refuseField("files", "%.100q is no name of a file", file)
 		}
 		d, err := store.ParseDigest(q.Files[file])
 		if err != nil {
-			return recipe, refuseField("files", "%.100q has no digest; upload the file, and give sha256: and 64 hexadecimal digits", file)
+			return recipe, nil, refuseField("files", "%.100q has no digest; upload the file, and give sha256: and 64 hexadecimal digits", file)
 		}
 		if !st.HasBlob(d) {
-			return recipe, refuseField("files", "the blob of %.100q is not here; upload it first: POST /api/blobs/%s", file, d)
+			return recipe, nil, refuseField("files", "the blob of %.100q is not here; upload it first: POST /api/blobs/%s", file, d)
 		}
 		recipe.Files = append(recipe.Files, d)
 	}
 	if len(recipe.Files) > 0 {
 		if err := st.AllowUnsigned("uploads"); err != nil {
-			return recipe, err
+			return recipe, nil, err
 		}
 	}
-	return recipe, recipeTexts(&recipe, q)
+	return recipe, from, recipeTexts(&recipe, q)
 }
 
 // recipeTexts adds the template, prompt, parameters, turns and licences of a request.
@@ -199,8 +234,17 @@ func (s *Server) ollamaCopy(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	from, err := s.models.find(q.Source)
+	if err != nil {
+		return err
+	}
 	defer s.models.forget()
-	if _, err := st.Copy(r.Context(), q.Source, to, true); err != nil {
+	if from.stored == nil {
+		_, err = st.Import(r.Context(), to, store.Files{Model: from.spec.Model, Projector: from.spec.Projector, From: from.name}, true, nil)
+	} else {
+		_, err = st.Copy(r.Context(), from.name, to, true)
+	}
+	if err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusOK)
@@ -234,7 +278,24 @@ func (s *Server) ollamaDelete(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// ollamaTransfer answers POST /api/pull and /api/push, which would have the server connect elsewhere.
+// ollamaPull answers POST /api/pull: a model that is here already is pulled; others would have the server connect elsewhere.
+func (s *Server) ollamaPull(w http.ResponseWriter, r *http.Request) error {
+	var q api.PullRequest
+	if err := s.decode(w, r, &q); err != nil {
+		return err
+	}
+	//lint:ignore SA1019 older clients send it
+	if _, err := s.models.find(cmp.Or(q.Model, q.Name)); err != nil {
+		return s.ollamaTransfer(w, r)
+	}
+	progress := s.newProgress(w, q.Stream)
+	if err := progress.say("pulling manifest"); err != nil {
+		return err
+	}
+	return progress.say("success")
+}
+
+// ollamaTransfer answers POST /api/push, and /api/pull of what is not here, which would have the server connect elsewhere.
 func (s *Server) ollamaTransfer(_ http.ResponseWriter, r *http.Request) error {
 	return &failure{status: http.StatusNotImplemented, kind: kindUnsupported, text: fmt.Sprintf(
 		"%s is not served: this server has no registry, and connects to none; on its machine, \"eyelet import\", \"eyelet pull\" and \"eyelet push\" carry models", r.URL.Path)}

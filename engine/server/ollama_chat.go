@@ -48,6 +48,13 @@ func (s *Server) ollamaChat(w http.ResponseWriter, r *http.Request) error {
 	if request.Thinking == engine.ThinkOn && !l.Model.Thinks() {
 		return refuseField("think", "%q does not support thinking", q.Model)
 	}
+	if q.DebugRenderOnly {
+		rendered, err := l.Model.Render(r.Context(), request)
+		if err != nil {
+			return err
+		}
+		return s.writeJSON(w, http.StatusOK, api.ChatResponse{Model: q.Model, CreatedAt: time.Now().UTC(), DebugInfo: &api.DebugInfo{RenderedTemplate: rendered.Text, ImageCount: rendered.Images}})
+	}
 	out := &ollamaOutput{s: s, w: w, ctx: r.Context(), model: q.Model, began: began, load: l.load, streamed: q.Stream == nil || *q.Stream, raw: prefilled}
 	return out.run(l.generateFitting(r.Context(), request, options.fitting(q.Truncate)), func(e ollamaEvent) any {
 		c := api.ChatResponse{Model: e.model, CreatedAt: e.at, Message: api.Message{Role: "assistant", Content: e.text, Thinking: e.thinking, ToolCalls: e.calls}, Logprobs: e.logprobs}

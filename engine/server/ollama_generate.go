@@ -42,6 +42,13 @@ func (s *Server) ollamaGenerate(w http.ResponseWriter, r *http.Request) error {
 		return refuseField("think", "%q does not support thinking", q.Model)
 	}
 	options.apply(request, l.Model.Info().Context)
+	if q.DebugRenderOnly {
+		rendered, err := l.Model.Render(r.Context(), *request)
+		if err != nil {
+			return err
+		}
+		return s.writeJSON(w, http.StatusOK, api.GenerateResponse{Model: q.Model, CreatedAt: time.Now().UTC(), DebugInfo: &api.DebugInfo{RenderedTemplate: rendered.Text, ImageCount: rendered.Images}})
+	}
 	out := &ollamaOutput{s: s, w: w, ctx: r.Context(), model: q.Model, began: began, load: l.load, streamed: q.Stream == nil || *q.Stream, raw: q.Raw}
 	return out.run(l.generateFitting(r.Context(), *request, options.fitting(q.Truncate)), func(e ollamaEvent) any {
 		g := api.GenerateResponse{Model: e.model, CreatedAt: e.at, Response: e.text, Thinking: e.thinking, Logprobs: e.logprobs}
@@ -63,8 +70,6 @@ func (s *Server) checkGenerate(q *ollamaGenerateRequest, m *model) (*ollamaOptio
 	switch {
 	case q.Raw && (q.Template != "" || q.System != "" || len(q.Context) > 0):
 		return nil, refuseField("raw", "raw mode does not support template, system, or context")
-	case q.Raw && len(q.Images) > 0:
-		return nil, refuseField("images", "raw mode does not support images; leave raw out, or use /api/chat")
 	case q.Suffix != "":
 		return nil, refuseField("suffix", "%q does not support insert", q.Model)
 	case q.Width != 0 || q.Height != 0 || q.Steps != 0:
@@ -87,6 +92,9 @@ func generateRequest(q *ollamaGenerateRequest, m *model) (*engine.Request, error
 	}
 	if q.Raw {
 		r.Prompt = q.Prompt
+		for i, data := range q.GenerateRequest.Images {
+			r.Images = append(r.Images, &engine.Image{Name: pictureName(i+1, ""), Data: data})
+		}
 		return r, nil
 	}
 	r.Thinking = thinking(q.Think)

@@ -110,7 +110,6 @@ func TestBadGenerates(t *testing.T) {
 		says         string
 	}{
 		{"raw and system", `"raw":true,"system":"a"`, "raw mode"},
-		{"raw and pictures", `"raw":true,"images":["AA=="]`, "raw mode"},
 		{"a suffix", `"suffix":"b"`, "insert"},
 		{"a context of no tokens", `"context":[1,99999999]`, "token 99999999"},
 		{"a context of huge numbers", `"context":[4294967297]`, "4294967297"},

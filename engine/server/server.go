@@ -125,6 +125,7 @@ func New(pool *engine.Pool, models *store.Store, options Options) (*Server, erro
 	if s.gate, err = newGate(options.Hosts, options.Origins); err != nil {
 		return nil, err
 	}
+	s.gate.open.Store(options.Keys != nil)
 	if s.pictures, err = newPictureSource(options.Pictures, s.limits.ImageBytes); err != nil {
 		return nil, err
 	}
@@ -169,6 +170,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
+	s.gate.listens(listener.Addr())
 	hs.Protocols = &http.Protocols{}
 	hs.Protocols.SetHTTP1(true)
 	hs.Protocols.SetHTTP2(true)
@@ -195,6 +197,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	s.log.Info("ending", "requests", s.busy.Load(), "grace", s.limits.Grace)
 	grace, cancel := context.WithTimeout(context.Background(), s.limits.Grace)
 	defer cancel()
+	s.drain(grace)
 	err := hs.Shutdown(grace)
 	if err != nil {
 		end(errShutdown)
@@ -209,6 +212,20 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		return fmt.Errorf("server: %w", err)
 	}
 	return nil
+}
+
+// drain waits for the requests under way, at most as long as ctx lasts. Meanwhile the listener stays open, so that those who ask are told to go
+// elsewhere, and /readyz says so.
+func (s *Server) drain(ctx context.Context) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for s.busy.Load() > 0 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // preload loads models beside, and returns what waits for the end of that. A model that cannot be loaded is told of in the log, and to those who

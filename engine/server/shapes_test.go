@@ -223,7 +223,7 @@ func TestShapesOfOllama(t *testing.T) {
 		{"POST", "/api/embed", `{"model":"seed","input":"Why?"}`, &api.EmbedResponse{}, "model embeddings total_duration load_duration prompt_eval_count"},
 		{"POST", "/api/embeddings", `{"model":"seed","prompt":"Why?"}`, &api.EmbeddingResponse{}, "embedding"},
 		{"POST", "/api/show", `{"model":"seed"}`, &api.ShowResponse{}, "modelfile template details model_info capabilities details.parent_model" + details},
-		{"GET", "/api/tags", "", &api.ListResponse{}, "models models.name models.model models.modified_at models.size models.digest models.details" + strings.ReplaceAll(details, " ", " models.")},
+		{"GET", "/api/tags", "", &tagsResponse{}, "models models.capabilities models.name models.model models.modified_at models.size models.digest models.details" + strings.ReplaceAll(details, " ", " models.")},
 		{"GET", "/api/ps", "", &api.ProcessResponse{}, "models models.name models.model models.size models.digest models.details models.expires_at models.size_vram" + strings.ReplaceAll(details, " ", " models.")},
 		{"GET", "/api/version", "", &struct {
 			Version, Eyelet string
