@@ -29,7 +29,7 @@ const (
 	maxCheckNodes = 20000
 	// maxCheckSteps bounds the evaluations of schemas in one check: where schemas refer to themselves in several ways, their number is
 	// exponential in the depth of an answer.
-	maxCheckSteps = 1 << 22
+	maxCheckSteps = 1 << 18
 )
 
 var errCheckSteps = errors.New("checking it takes too long: its schema leads in too many ways to the same place")

@@ -197,7 +197,9 @@ func (c *converter) distinct(s *spec, want conj, hint string) (string, error) {
 func (c *converter) elementsApart(s *spec) (bool, error) {
 	n := len(s.prefix)
 	if s.maxItems < 0 || s.maxItems > n {
-		return false, nil
+		if further, err := c.alternatives(s.items); !s.hasItems || len(further) > 0 || err != nil {
+			return false, err
+		}
 	}
 	for i := range n {
 		for j := range i {
