@@ -178,6 +178,12 @@ func (r *FolderReader) probe(path string, group *partGroup) probed {
 	return p
 }
 
+// What a file that is being written can look like, beside a truncated one.
+var (
+	errEmpty = errors.New("an empty file")
+	errZeros = errors.New("it begins with zeros, as of a download that has only made room yet")
+)
+
 // probeGGUF reads the header of a file.
 func probeGGUF(path string, info os.FileInfo) (g ggufFile, err error) {
 	switch {
@@ -186,7 +192,7 @@ func probeGGUF(path string, info os.FileInfo) (g ggufFile, err error) {
 	case !info.Mode().IsRegular(): // opening a pipe would wait for a writer
 		return g, errors.New("no regular file")
 	case info.Size() == 0:
-		return g, fmt.Errorf("%w: an empty file", gguf.ErrTruncated)
+		return g, errEmpty
 	}
 	f, err := gguf.Open(path)
 	if errors.Is(err, gguf.ErrNotGGUF) {
@@ -224,7 +230,7 @@ func whatElse(path string, otherwise error) error {
 	case bytes.HasPrefix(text, []byte("<!doctype")), bytes.HasPrefix(text, []byte("<html")):
 		return fmt.Errorf("%w: a web page, as of a download that failed", gguf.ErrNotGGUF)
 	case len(bytes.Trim(head, "\x00")) == 0:
-		return fmt.Errorf("%w: it begins with zeros, as of a download that has only made room yet", gguf.ErrNotGGUF)
+		return errZeros
 	}
 	return otherwise
 }
@@ -246,7 +252,11 @@ func linkFault(path string, err error) error {
 // unusable describes a file that cannot be used.
 func (r *FolderReader) unusable(path string, group *partGroup, err error) Unusable {
 	u := Unusable{Path: path, Reason: reasonOf(err, path), Err: fmt.Errorf("store: %w: %w", ErrUnusable, err)}
+	unfinished := errors.Is(err, gguf.ErrTruncated) || errors.Is(err, errEmpty) || errors.Is(err, errZeros) || len(group.missing) > 0
 	for _, name := range group.names {
+		if !unfinished {
+			break
+		}
 		if info, err := os.Stat(filepath.Join(r.dir, name)); err == nil && time.Since(info.ModTime()).Abs() < growing && !info.IsDir() {
 			u.Growing = true
 		}
