@@ -2,11 +2,15 @@ package chat
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/eyelet-engine/eyelet/models/chat/internal/jinja"
 )
 
 // FuzzRender runs arbitrary templates: no panic, no hang, no output beyond the bound, no picture that is not there.
@@ -30,6 +34,17 @@ func FuzzRender(f *testing.F) {
 	} {
 		f.Add(src, "{{ x }}", "<image>")
 	}
+	raw, err := os.ReadFile("internal/jinja/testdata/generated.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	var generated struct{ Cases []struct{ Source string } }
+	if err := json.Unmarshal(raw, &generated); err != nil {
+		f.Fatal(err)
+	}
+	for _, c := range generated.Cases {
+		f.Add(c.Source, "<b> 7", "x")
+	}
 	f.Fuzz(func(t *testing.T, source, question, answer string) {
 		tpl, err := Parse(source, Options{BOS: "<s>", EOS: "</s>"})
 		if err != nil {
@@ -47,7 +62,7 @@ func FuzzRender(f *testing.F) {
 			t.Fatalf("took %v: %v", d, err)
 		}
 		if err != nil {
-			if errors.Is(err, context.Canceled) {
+			if errors.Is(err, context.Canceled) || strings.Contains(err.Error(), jinja.Fault) {
 				t.Fatal(err)
 			}
 			return

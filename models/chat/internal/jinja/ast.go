@@ -41,6 +41,8 @@ type (
 	binExpr struct {
 		op   string
 		l, r expr
+		// loose says that jinja2 writes the left side of a power into Python code as a bare number, whose sign then binds less than the power.
+		loose bool
 	}
 	concatExpr  struct{ items []expr }
 	compareExpr struct { // a < b < c: all pairs must hold

@@ -48,11 +48,11 @@ func (in *interp) evalOne(x expr, sc *scope) Value {
 		return in.callWith(x, sc, nil)
 	case *filterExpr:
 		v := in.eval(x.in, sc)
-		args, kw := in.args(&x.args, sc)
+		args, kw := in.args(&x.args, sc, nil)
 		return in.filter(x.name, v, args, kw)
 	case *testExpr:
 		v := in.eval(x.in, sc)
-		args, kw := in.args(&x.args, sc)
+		args, kw := in.args(&x.args, sc, nil)
 		return in.test(x.name, v, args, kw)
 	case *notExpr:
 		return !truth(in.eval(x.x, sc))
@@ -64,7 +64,11 @@ func (in *interp) evalOne(x expr, sc *scope) Value {
 		return in.eval(x.r, sc)
 	case *binExpr:
 		l := in.eval(x.l, sc)
-		return in.binary(x.op, l, in.eval(x.r, sc))
+		r := in.eval(x.r, sc)
+		if x.loose && negative(l) {
+			return in.negative(in.binary(x.op, in.negative(l), r))
+		}
+		return in.binary(x.op, l, r)
 	case *concatExpr:
 		return in.concat(in.evalAll(x.items, sc))
 	case *compareExpr:
@@ -128,19 +132,25 @@ func (in *interp) evalAll(xs []expr, sc *scope) []Value {
 	return out
 }
 
-// args evaluates arguments; kw is nil where none has a name.
-func (in *interp) args(a *callArgs, sc *scope) (args []Value, kw *Dict) {
+// args evaluates arguments; kw is nil where none has a name. A caller that is not nil is one of them.
+func (in *interp) args(a *callArgs, sc *scope, caller *Func) (args []Value, kw *Dict) {
 	args = in.evalAll(a.pos, sc)
 	if a.more != nil {
 		more := in.iterate(in.eval(a.more, sc))
 		in.spend(len(more) * valueCost)
 		args = append(args, more...)
 	}
-	if len(a.names) > 0 || a.dict != nil {
+	if len(a.names) > 0 || a.dict != nil || caller != nil {
 		kw = &Dict{}
 	}
 	for i, name := range a.names {
 		kw.Set(name, in.eval(a.kw[i], sc))
+	}
+	if caller != nil {
+		if _, twice := kw.get("caller"); twice {
+			in.fail("the argument caller is given twice")
+		}
+		kw.Set("caller", caller)
 	}
 	if a.dict != nil {
 		d, ok := in.eval(a.dict, sc).(*Dict)
@@ -178,16 +188,7 @@ func (in *interp) setItem(d *Dict, k, v Value) {
 
 func (in *interp) callWith(x *callExpr, sc *scope, caller *Func) Value {
 	fn := in.eval(x.fn, sc)
-	args, kw := in.args(&x.args, sc)
-	if caller != nil {
-		if kw == nil {
-			kw = &Dict{}
-		}
-		if _, twice := kw.get("caller"); twice {
-			in.fail("the argument caller is given twice")
-		}
-		kw.Set("caller", caller)
-	}
+	args, kw := in.args(&x.args, sc, caller)
 	switch fn := fn.(type) {
 	case *Func:
 		return fn.call(in, args, kw)

@@ -100,7 +100,7 @@ func (in *interp) filter(name string, v Value, args []Value, kw *Dict) Value {
 
 func (in *interp) filterChain(fs []*filterExpr, v Value, sc *scope) Value {
 	for _, f := range fs {
-		args, kw := in.args(&f.args, sc)
+		args, kw := in.args(&f.args, sc, nil)
 		v = in.filter(f.name, v, args, kw)
 	}
 	return v

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -51,6 +52,8 @@ func (c *goldenCase) check(t testing.TB, vars *Dict, now time.Time) (ok bool) {
 		res, err = p.Run(context.Background(), vars, Options{Now: now})
 	}
 	switch {
+	case err != nil && strings.Contains(err.Error(), Fault):
+		t.Errorf("%s\n%v", c.Source, err)
 	case c.Output == nil && err == nil:
 		t.Errorf("%s\nrendered %q, Hugging Face fails: %s", c.Source, res.Text.String(), c.Error)
 	case c.Output != nil && err != nil:

@@ -15,6 +15,9 @@ type Error struct {
 	Cause  error  // the context's error, when it ended the run
 }
 
+// Fault begins the message of an error that is the interpreter's own fault.
+const Fault = "internal fault of the template interpreter"
+
 func (e *Error) Error() string {
 	if e.Line == 0 {
 		return e.Msg
@@ -90,8 +93,8 @@ func (p *Program) Run(ctx context.Context, vars *Dict, opts Options) (res Result
 	defer func() {
 		if r := recover(); r != nil {
 			e, ok := r.(*Error)
-			if !ok {
-				panic(r)
+			if !ok { // a fault of ours, which a template from an unknown file must not turn into the end of the process
+				e = &Error{Line: in.line, Msg: fmt.Sprintf("%s: %v", Fault, r)}
 			}
 			res, err = Result{}, e
 		}

@@ -330,6 +330,19 @@ func (in *interp) negative(v Value) Value {
 	return nil
 }
 
+// negative reports whether a number has a minus.
+func negative(v Value) bool {
+	switch v := v.(type) {
+	case int64:
+		return v < 0
+	case *big.Int:
+		return v.Sign() < 0
+	case float64:
+		return math.Signbit(v)
+	}
+	return false
+}
+
 // positive is Python's unary plus.
 func (in *interp) positive(v Value) Value {
 	if f, ok := v.(float64); ok {

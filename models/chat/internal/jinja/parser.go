@@ -261,7 +261,9 @@ func (p *parser) binary(operand func() expr, ops ...string) expr {
 	x := operand()
 	for p.isOp(ops...) {
 		op := p.next().val
-		x = &binExpr{op, x, operand()}
+		b := &binExpr{op: op, l: x, r: operand()}
+		b.loose = op == "**" && constant(b.l) && !constant(b.r)
+		x = b
 	}
 	return x
 }

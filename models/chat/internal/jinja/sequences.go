@@ -326,10 +326,11 @@ func filterSort(c call, v Value) Value {
 func filterDictSort(c call, v Value) Value {
 	in := c.in
 	at := 0
-	switch by := c.or(1, wrote("key")).(Text); {
-	case by.String() == "value":
+	switch by, _ := c.or(1, wrote("key")).(Text); by.String() {
+	case "key":
+	case "value":
 		at = 1
-	case by.String() != "key":
+	default:
 		in.fail("dictsort sorts by key or value")
 	}
 	d, ok := v.(*Dict)
