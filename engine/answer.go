@@ -29,6 +29,7 @@ type answer struct {
 
 	marks  map[llama.Token]string // control tokens that mean something to the parser
 	parser *reply.Parser          // nil where an answer is just text
+	whole  int                    // calls that are whole
 
 	mu     sync.Mutex
 	events []Event // not taken yet; a caller who is slow has at most one answer's
@@ -139,10 +140,15 @@ func (a *answer) rest() Event {
 	a.result.StopText = a.stop.hit
 	a.mean(&e, text)
 	if a.parser != nil {
-		d := a.parser.Flush()
+		flush := a.parser.Flush
+		if a.result.Finish == FinishLength {
+			flush = a.parser.Cut
+		}
+		d := flush()
 		e.Text, e.Reasoning = e.Text+d.Text, e.Reasoning+d.Reasoning
 	}
 	a.check.push(e.Text)
+	a.result.Calls = a.result.Calls[:a.whole]
 	if len(a.result.Calls) > 0 && a.result.Finish == FinishStop {
 		a.result.Finish = FinishTools
 	}

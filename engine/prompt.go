@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +10,7 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/kv/disk"
 	"github.com/eyelet-engine/eyelet/engine/media"
 	"github.com/eyelet-engine/eyelet/models/chat"
+	"github.com/eyelet-engine/eyelet/models/reply"
 )
 
 // prompt is a request made ready: what the language model reads, in order. Whoever uses it holds it; what its pictures keep in memory
@@ -144,7 +144,8 @@ func (m *Model) chatMessages(messages []Message) ([]chat.Message, []*Image, erro
 		}
 		cm := chat.Message{Role: chat.Role(msg.Role), Reasoning: msg.Reasoning, ToolCallID: msg.ToolCallID, Name: msg.Name}
 		for _, c := range msg.ToolCalls {
-			cm.ToolCalls = append(cm.ToolCalls, chat.ToolCall{ID: c.ID, Name: c.Name, Arguments: json.RawMessage(cmp.Or(c.Arguments, "{}"))})
+			arguments, _ := reply.Complete(c.Arguments) // checkCalls has approved them
+			cm.ToolCalls = append(cm.ToolCalls, chat.ToolCall{ID: c.ID, Name: c.Name, Arguments: json.RawMessage(arguments)})
 		}
 		for _, c := range msg.Content {
 			if c.Image == nil {

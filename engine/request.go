@@ -241,7 +241,7 @@ const (
 type Result struct {
 	Finish   FinishReason
 	StopText string     // of Request.Stop, the one that ended the answer
-	Calls    []ToolCall // of tools; the arguments of the last are cut off where Finish is FinishLength
+	Calls    []ToolCall // of tools, those that are whole: one that was cut off is in the events alone, without CallDelta.Done
 	Usage    Usage
 	Timings  Timings
 	Seed     uint32  // the seed used, when tokens were drawn at random

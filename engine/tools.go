@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"math/big"
 	"slices"
@@ -252,15 +251,18 @@ func (a *answer) mean(e *Event, text string) {
 			a.result.Calls = append(a.result.Calls, ToolCall{ID: out.ID, Name: c.Name})
 		}
 		a.result.Calls[c.Index].Arguments += c.Arguments
+		if c.Done {
+			a.whole++
+		}
 		e.Calls = append(e.Calls, out)
 	}
 }
 
-// checkCalls finds calls in a conversation that are no JSON.
+// checkCalls finds calls in a conversation whose arguments are no JSON and no beginning of any.
 func checkCalls(messages []Message) error {
 	for i, msg := range messages {
 		for _, c := range msg.ToolCalls {
-			if c.Arguments != "" && !json.Valid([]byte(c.Arguments)) {
+			if _, ok := reply.Complete(c.Arguments); !ok {
 				return fmt.Errorf("%w: message %d: the arguments of the call of %q are no JSON", ErrRequest, i+1, c.Name)
 			}
 			if c.Name == "" {

@@ -202,11 +202,46 @@ func TestBadToolRequests(t *testing.T) {
 		"need Messages":                {Prompt: "x", Tools: shapeTools},
 		"a name has":                   {Messages: question, Tools: []Tool{{Name: "a b"}}},
 		"the choice of tools":          {Messages: question, Tools: shapeTools, ToolChoice: "any"},
-		"no JSON":                      {Messages: append(question, Message{Role: "assistant", ToolCalls: []ToolCall{{Name: "x", Arguments: "{"}}})},
+		"no JSON":                      {Messages: append(question, Message{Role: "assistant", ToolCalls: []ToolCall{{Name: "x", Arguments: "{]"}}})},
 		"its parameters: grammar: sch": {Messages: question, Tools: []Tool{{Name: "a", Parameters: json.RawMessage(`{"type":"object","not":{}}`)}}},
 	} {
 		if _, err := collect(context.Background(), m, r); !errors.Is(err, ErrRequest) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%v, want one that says %q", err, says)
+		}
+	}
+}
+
+func TestACallThatIsCutOffIsNotHandedOut(t *testing.T) {
+	for name, template := range map[string]string{"tagged": hermesTemplate, "bare": llamaTemplate, "list": listTemplate, "named": namedTemplate, "no tools in the template": ""} {
+		m := open(t, textOnly, func(s *ModelSpec) { s.ChatTemplate = template })
+		whole := 0
+		for _, n := range []int{1, 4, 9, 16, 25, 40, 60, 75, 90, 400} {
+			r := Request{Messages: []Message{User(Text("Paint it."))}, Tools: shapeTools, ToolName: "paint", SerialTools: true, MaxTokens: n}
+			a, deltas, _ := told(t, m, r)
+			if text := strings.TrimSpace(a.text); len(text) > 1 || strings.ContainsAny(text, "[{") && n > 3 {
+				t.Errorf("%s, %d tokens: text %q", name, n, a.text)
+			}
+			for _, c := range a.Calls {
+				if err := validatorCheck(t, shapeTools[0].Parameters, c.Arguments); err != nil {
+					t.Errorf("%s, %d tokens: %s: %v", name, n, c.Arguments, err)
+				}
+			}
+			if whole += len(a.Calls); len(a.Calls) > 0 || len(deltas) == 0 {
+				continue
+			}
+			// What a client put together from the events can go back.
+			joined := ""
+			for _, d := range deltas {
+				joined += d.Arguments
+			}
+			back := append(r.Messages, Message{Role: "assistant", ToolCalls: []ToolCall{{ID: deltas[0].ID, Name: deltas[0].Name, Arguments: joined}}},
+				Message{Role: "tool", ToolCallID: deltas[0].ID, Content: []Content{Text("cut off")}}, User(Text("Again.")))
+			if _, err := m.Count(t.Context(), Request{Messages: back, Tools: shapeTools}); err != nil {
+				t.Errorf("%s: %q cannot go back: %v", name, joined, err)
+			}
+		}
+		if whole == 0 {
+			t.Errorf("%s: no call was whole", name)
 		}
 	}
 }

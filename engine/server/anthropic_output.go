@@ -122,6 +122,9 @@ func (o *messageOutput) event(e engine.Event) error {
 	o.message.StopReason, o.message.Usage = &reason, anthropicUsageOf(e.Done.Usage)
 	if o.events == nil {
 		for _, b := range o.list {
+			if b.cut {
+				continue // stop_reason says why
+			}
 			o.message.Content = append(o.message.Content, anthropicShape(b, b.text))
 		}
 		return nil

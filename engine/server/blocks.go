@@ -23,6 +23,7 @@ type block struct {
 	name     string // of the tool
 	text     string // so far; of a call its arguments
 	logprobs []engine.TokenLogprob
+	cut      bool // a call whose arguments are not whole
 }
 
 // blocks makes blocks of events. What watches, if anything, is told as they begin, grow and end.
@@ -50,7 +51,7 @@ func (bs *blocks) take(e engine.Event) error {
 	}
 	for _, d := range e.Calls {
 		if d.Name != "" {
-			if err := bs.begin(&block{kind: callBlock, callID: d.ID, name: d.Name}); err != nil {
+			if err := bs.begin(&block{kind: callBlock, callID: d.ID, name: d.Name, cut: true}); err != nil {
 				return err
 			}
 		}
@@ -60,6 +61,7 @@ func (bs *blocks) take(e engine.Event) error {
 			}
 		}
 		if d.Done {
+			bs.last().cut = false
 			if err := bs.end(); err != nil {
 				return err
 			}

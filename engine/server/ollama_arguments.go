@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 
 	"github.com/ollama/ollama/api"
+
+	"github.com/eyelet-engine/eyelet/models/reply"
 )
 
 // exactArguments are the arguments of a call as they were written: Ollama's own type reads numbers as floats, which have 53 bits, and sorts the keys of
@@ -32,23 +34,31 @@ func (a *exactArguments) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// exactCall is Ollama's call with its arguments as they were written.
+// exactCall is a call whose arguments are an object, or a text that holds one, as in OpenAI's API.
 type exactCall struct {
 	ID       string `json:"id"`
 	Function struct {
-		Index     int            `json:"index"`
-		Name      string         `json:"name"`
-		Arguments exactArguments `json:"arguments"`
+		Index     int             `json:"index"`
+		Name      string          `json:"name"`
+		Arguments json.RawMessage `json:"arguments"`
 	} `json:"function"`
 }
 
-// ollamaOwn are calls in Ollama's type.
-func ollamaOwn(calls []exactCall) []api.ToolCall {
-	var out []api.ToolCall
-	for _, c := range calls {
-		out = append(out, api.ToolCall{ID: c.ID, Function: api.ToolCallFunction{
-			Index: c.Function.Index, Name: c.Function.Name, Arguments: c.Function.Arguments.ToolCallFunctionArguments,
-		}})
+// call is the call in Ollama's own type; param names the field of its arguments in errors.
+func (c *exactCall) call(param string) (api.ToolCall, error) {
+	out := api.ToolCall{ID: c.ID, Function: api.ToolCallFunction{Index: c.Function.Index, Name: c.Function.Name}}
+	raw := c.Function.Arguments
+	text, ok := textOf(raw)
+	if ok || demandsNothing(raw) {
+		if text, ok = reply.Complete(text); !ok {
+			return out, refuseField(param, "%s is a text that holds no JSON; give an object", param)
+		}
+		raw = json.RawMessage(text)
 	}
-	return out
+	var arguments exactArguments
+	if !isObject(raw) || arguments.UnmarshalJSON(raw) != nil {
+		return out, refuseField(param, "%s is no object", param)
+	}
+	out.Function.Arguments = arguments.ToolCallFunctionArguments
+	return out, nil
 }

@@ -92,7 +92,13 @@ func (s *Server) conversation(q *ollamaChatRequest) ([]api.Message, error) {
 			return nil, err
 		}
 		out[i] = api.Message(msg.plainMessage)
-		out[i].ToolCalls = ollamaOwn(msg.ToolCalls)
+		for k := range msg.ToolCalls {
+			call, err := msg.ToolCalls[k].call(fmt.Sprintf("messages[%d].tool_calls[%d].function.arguments", i, k))
+			if err != nil {
+				return nil, err
+			}
+			out[i].ToolCalls = append(out[i].ToolCalls, call)
+		}
 		out[i].Role, out[i].Images = strings.ToLower(msg.Role), images
 	}
 	return out, nil

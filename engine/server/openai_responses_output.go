@@ -185,6 +185,9 @@ func (o *responseOutput) event(e engine.Event) error {
 	r.Usage = &responseUsage{Input: u.Prompt, Output: u.Completion, Total: u.Prompt + u.Completion}
 	r.Usage.Details.Cached = u.Cached
 	for i, b := range o.list {
+		if b.cut && o.events == nil {
+			continue // incomplete_details says why
+		}
 		status := "completed"
 		if i == len(o.list)-1 {
 			status = r.Status
@@ -314,5 +317,9 @@ func (o *responseOutput) itemEnded(b *block) error {
 			return err
 		}
 	}
-	return o.send(responseEvent{Type: "response.output_item.done", OutputIndex: &b.index, Item: o.item(b, "completed", true)})
+	status := "completed"
+	if b.cut {
+		status = "incomplete"
+	}
+	return o.send(responseEvent{Type: "response.output_item.done", OutputIndex: &b.index, Item: o.item(b, status, true)})
 }

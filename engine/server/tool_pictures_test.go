@@ -130,3 +130,49 @@ func promptTokensCounted(t *testing.T, r httpReply) int {
 	}
 	return a.Tokens
 }
+
+// TestCallsThatAreCutOffLeaveNoTrace cuts answers that must be calls at each length, in each API.
+func TestCallsThatAreCutOffLeaveNoTrace(t *testing.T) {
+	ts := serve(t)
+	function := `"name":"paint","parameters":` + paintSchema
+	for path, body := range map[string]string{
+		"/v1/chat/completions": `"max_tokens":%d,"temperature":0,"messages":[{"role":"user","content":"Paint it."}],"tool_choice":"required","parallel_tool_calls":false,"tools":[{"type":"function","function":{` + function + `}}]`,
+		"/v1/responses":        `"max_output_tokens":%d,"temperature":0,"input":"Paint it.","tool_choice":"required","parallel_tool_calls":false,"tools":[{"type":"function",` + function + `}]`,
+		"/v1/messages":         `"max_tokens":%d,"temperature":0,"messages":[{"role":"user","content":"Paint it."}],"tool_choice":{"type":"any","disable_parallel_tool_use":true},"tools":[{"name":"paint","input_schema":` + paintSchema + `}]`,
+	} {
+		called, answers := 0, 0
+		for _, n := range []int{1, 4, 9, 16, 25, 40, 60, 75, 90, 400} {
+			answers++
+			r := ts.do(t, "POST", path, `{"model":"seed",`+fmt.Sprintf(body, n)+`}`)
+			if r.status != 200 || strings.Contains(r.text, "tool_call>") {
+				t.Fatalf("%s, %d tokens: %d %s", path, n, r.status, r.text)
+			}
+			if strings.Contains(r.text, `"call_id":"call`) || strings.Contains(r.text, `"id":"call_`) {
+				called++
+				if !strings.Contains(r.text, `red`) && !strings.Contains(r.text, `cyan`) {
+					t.Errorf("%s, %d tokens: %s", path, n, r.text)
+				}
+			}
+		}
+		if called == 0 || called == answers {
+			t.Errorf("%s: %d of %d answers have a call", path, called, answers)
+		}
+	}
+}
+
+func TestOllamaTakesArgumentsAsTexts(t *testing.T) {
+	ts := serve(t)
+	body := func(arguments string) string {
+		return `{"model":"seed","stream":false,"options":{"num_predict":2},"messages":[{"role":"user","content":"look"},{"role":"assistant","tool_calls":[{"id":"c1","function":{"name":"shoot","arguments":` +
+			arguments + `}}]},{"role":"tool","tool_name":"shoot","content":"x"},{"role":"user","content":"What?"}]}`
+	}
+	object := promptTokens(t, ts.do(t, "POST", "/api/chat", body(`{"a":"b"}`)))
+	if text := promptTokens(t, ts.do(t, "POST", "/api/chat", body(`"{\"a\":\"b\"}"`))); text != object || text == 0 {
+		t.Errorf("%d tokens with a text, %d with an object", text, object)
+	}
+	for arguments, want := range map[string]int{`""`: 200, `null`: 200, `"{\"a\":"`: 200, `"look"`: 400, `"[1]"`: 400, `7`: 400, `[1]`: 400} {
+		if r := ts.do(t, "POST", "/api/chat", body(arguments)); r.status != want || want == 400 && !strings.Contains(r.text, "messages[1].tool_calls[0].function.arguments") {
+			t.Errorf("%s: %d %s", arguments, r.status, r.text)
+		}
+	}
+}

@@ -108,6 +108,24 @@ func (p *Parser) Flush() (d Delta) {
 	return d
 }
 
+// Cut is Flush for an answer that was cut off: nothing becomes text of what had begun to be a call.
+func (p *Parser) Cut() Delta {
+	if p.mode == inHead || p.mode == afterCall {
+		p.pending = ""
+	}
+	if p.tools && (p.mode == atStart || p.mode == inText) {
+		t := strings.TrimLeft(p.pending, blanks)
+		begins := strings.HasPrefix(p.style.Calls.open(), t) || p.style.Calls == Bare && beginsBare(t) != no
+		if len(t) > 1 && begins { // one character is as likely to be text
+			p.pending = p.pending[:len(p.pending)-len(t)]
+		}
+	}
+	if p.mode == inHead {
+		p.mark = ""
+	}
+	return p.Flush()
+}
+
 const blanks = " \t\r\n"
 
 // start finds out what an answer begins with.
