@@ -55,7 +55,7 @@ func (a *answer) Next(output int) (token llama.Token, more bool, err error) {
 		e.Logprobs = []TokenLogprob{m.logprob(logits, token, a.request.TopLogprobs)}
 	}
 	if m.lm.Vocab().IsEOG(token) {
-		a.result.Finish = FinishStop
+		a.result.Finish, a.result.EndToken = FinishStop, true
 		return token, false, nil
 	}
 	a.result.Usage.Completion++

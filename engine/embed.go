@@ -40,7 +40,8 @@ var poolings = map[string]string{"1": poolMean, "2": poolCLS, "3": poolLast}
 
 // Embed turns texts into vectors whose directions are alike where their meanings are. The outputs of a text's tokens are pooled as the
 // model's file says; of a model that says nothing, which was made to write text and not for this, the last one counts, as in Ollama.
-// Compute is cut into portions, between which running answers go on. Errors wrap ErrRequest or ErrContextLength and number the text.
+// Compute is cut into portions, between which running answers go on. Errors wrap ErrRequest or ErrContextLength and number the text; ErrBusy is
+// the one of more requests than ModelSpec.Queue that wait for others to be embedded.
 func (m *Model) Embed(ctx context.Context, r EmbedRequest) (*Embeddings, error) {
 	if !m.enter() {
 		return nil, ErrClosed
@@ -57,6 +58,10 @@ func (m *Model) Embed(ctx context.Context, r EmbedRequest) (*Embeddings, error) 
 
 func (m *Model) embed(ctx context.Context, r EmbedRequest) (*Embeddings, error) {
 	// The context for embeddings computes for one request at a time; the others wait, and may give up.
+	defer m.embedWaiting.Add(-1)
+	if m.embedWaiting.Add(1) > int64(m.queue)+1 { // one of them has its turn
+		return nil, ErrBusy
+	}
 	select {
 	case m.embedding <- struct{}{}:
 		defer func() { <-m.embedding }()
@@ -84,7 +89,7 @@ func (m *Model) embed(ctx context.Context, r EmbedRequest) (*Embeddings, error) 
 	for i, t := range texts {
 		v, err := t.vector(r.Plain)
 		if err != nil {
-			return nil, fmt.Errorf("engine: text %d: %w", i+1, err)
+			return nil, fmt.Errorf("%w: text %d: %w", ErrModel, i+1, err)
 		}
 		out.Vectors = append(out.Vectors, v)
 	}

@@ -271,3 +271,34 @@ func TestAnEncoderDoesNotAnswer(t *testing.T) {
 		t.Errorf("%v %v", e, err)
 	}
 }
+
+func TestTheQueueOfEmbeddingsHasAnEnd(t *testing.T) {
+	m := open(t, textOnly, func(s *ModelSpec) { s.Queue = 2 })
+	m.embedding <- struct{}{} // somebody is being served
+	m.embedWaiting.Add(1)
+	ctx, stop := context.WithCancel(t.Context())
+	waiting := make(chan error, 2)
+	for range 2 {
+		go func() {
+			_, err := m.Embed(ctx, EmbedRequest{Texts: []string{"a"}})
+			waiting <- err
+		}()
+	}
+	for m.embedWaiting.Load() < 3 {
+		time.Sleep(time.Millisecond)
+	}
+	if _, err := m.Embed(t.Context(), EmbedRequest{Texts: []string{"a"}}); !errors.Is(err, ErrBusy) {
+		t.Errorf("one more than the queue holds: %v", err)
+	}
+	stop()
+	for range 2 {
+		if err := <-waiting; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	}
+	<-m.embedding
+	m.embedWaiting.Add(-1)
+	if _, err := m.Embed(t.Context(), EmbedRequest{Texts: []string{"a"}}); err != nil {
+		t.Errorf("after the queue is empty: %v", err)
+	}
+}

@@ -68,7 +68,7 @@ func newEmbedder(ctx context.Context, m *Model) (*embedder, error) {
 		if errors.Is(err, llama.ErrNoMemory) {
 			return nil, fmt.Errorf("%w; embeddings need a context of their own: give a shorter one (--ctx)", err)
 		}
-		return nil, fmt.Errorf("engine: embeddings: %w", err)
+		return nil, noContext(ctx, err)
 	}
 	e.batch = llama.NewTokenBatch(e.lc.NUBatch(), 1)
 	e.most = e.lc.NCtxSeq()

@@ -39,8 +39,11 @@ var (
 	ErrImage = errors.New("engine: bad picture")
 	// ErrContextLength marks a prompt that is longer than the context.
 	ErrContextLength = errors.New("engine: the prompt is longer than the context")
+	// ErrModel marks a fault of the model or of this machine with it, which trying again does not mend: outputs that are no numbers, a context that
+	// cannot be made.
+	ErrModel = errors.New("engine: the model fails")
 	// ErrBusy marks a request that found the queue full; it can be tried again later.
-	ErrBusy = errors.New("engine: too many requests are waiting")
+	ErrBusy = errors.New("engine: the model is busy: too many requests are waiting; try again later")
 	// ErrRequest marks a request with contradictory or impossible options.
 	ErrRequest = errors.New("engine: bad request")
 	// ErrSchema is about an answer that is not valid under its schema, where a grammar cannot make it so.

@@ -61,7 +61,7 @@ func (m *Model) asked(ctx context.Context, err error) error {
 	case errors.Is(context.Cause(ctx), ErrClosed), errors.Is(err, sched.ErrClosed):
 		return ErrClosed
 	case errors.Is(err, sched.ErrQueueFull):
-		return fmt.Errorf("%w: %w", ErrBusy, err)
+		return ErrBusy
 	case errors.Is(err, kv.ErrNoCells), errors.Is(err, kv.ErrNoSequence):
 		return fmt.Errorf("%w: %w", ErrContextLength, err)
 	case ctx.Err() != nil && !isCancelled(err):

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
@@ -132,11 +133,13 @@ type Model struct {
 	disk            *disk.Store    // nil without StateDir
 	sched           *sched.Scheduler
 
-	maxGap    time.Duration // between tokens of running answers, which other work should leave
-	embedding chan struct{} // held by who uses embedder
-	embedder  *embedder     // nil until the first Embed
-	scoring   chan struct{} // held by who uses scorer
-	scorer    *scorer       // nil until the first Score
+	maxGap       time.Duration // between tokens of running answers, which other work should leave
+	embedding    chan struct{} // held by who uses embedder
+	embedWaiting atomic.Int64  // who uses or waits for embedder
+	queue        int           // most that wait for it
+	embedder     *embedder     // nil until the first Embed
+	scoring      chan struct{} // held by who uses scorer
+	scorer       *scorer       // nil until the first Score
 
 	mu        sync.Mutex
 	borrowers map[*Model]struct{} // models that draft with this one
@@ -156,7 +159,7 @@ func (e *Engine) Load(ctx context.Context, spec ModelSpec) (*Model, error) {
 		return nil, err
 	}
 	defer e.loading.Done()
-	m := &Model{engine: e, spec: spec, exactImages: spec.ExactImages, maxGap: cmp.Or(spec.MaxGap, sched.DefaultMaxGap), embedding: make(chan struct{}, 1), scoring: make(chan struct{}, 1)}
+	m := &Model{engine: e, spec: spec, exactImages: spec.ExactImages, maxGap: cmp.Or(spec.MaxGap, sched.DefaultMaxGap), embedding: make(chan struct{}, 1), queue: cmp.Or(spec.Queue, sched.DefaultQueue), scoring: make(chan struct{}, 1)}
 	m.closed, m.end = context.WithCancelCause(context.Background())
 	if err := m.open(ctx, spec); err != nil {
 		_ = m.free()
@@ -168,6 +171,14 @@ func (e *Engine) Load(ctx context.Context, spec ModelSpec) (*Model, error) {
 		return nil, err
 	}
 	return m, nil
+}
+
+// noContext is why a context could not be made: the model's fault, unless the caller gave up.
+func noContext(ctx context.Context, err error) error {
+	if ctx.Err() != nil || isCancelled(err) {
+		return err
+	}
+	return fmt.Errorf("%w: its context cannot be made: %w", ErrModel, err)
 }
 
 // open loads the parts in the order in which mistakes are cheapest to find.
@@ -221,7 +232,7 @@ func (m *Model) open(ctx context.Context, spec ModelSpec) error {
 		if errors.Is(err, llama.ErrNoMemory) {
 			return fmt.Errorf("%w; give a shorter context (--ctx) or a smaller type of the cache (--cache-type)", err)
 		}
-		return fmt.Errorf("engine: %w", err)
+		return noContext(ctx, err)
 	}
 	if spec.Draft != "" && !spec.NoSpeculation {
 		if m.draft, err = openDrafter(ctx, spec, m.lm, m.engine, m.lc.NCtx()); err != nil {

@@ -135,7 +135,7 @@ type Lease struct {
 func (l *Lease) KeepAlive(d time.Duration) {
 	l.pool.mu.Lock()
 	defer l.pool.mu.Unlock()
-	l.keep = &d
+	l.keep, l.entry.asked = &d, &d
 }
 
 // Release gives the model back. A second call does nothing.
@@ -154,6 +154,9 @@ func (l *Lease) Release() {
 		l.entry.keep = *l.keep
 	}
 	p.release(l.entry)
+	if l.entry.leases == 0 {
+		l.entry.asked = nil
+	}
 }
 
 // PoolState is what a pool is doing with a model.
@@ -188,6 +191,9 @@ func (p *Pool) List() []PoolModel {
 			continue
 		}
 		m := PoolModel{Name: e.name, State: e.state, Bytes: e.bytes, Leases: e.leases, Since: e.since, Expires: e.expires, Keep: e.keep}
+		if e.asked != nil {
+			m.Keep = *e.asked
+		}
 		if e.state == PoolReady {
 			m.Info = e.model.Info()
 		}

@@ -18,10 +18,11 @@ type poolEntry struct {
 
 	waiting int // waiters in the queue
 	leases  int
-	keep    time.Duration // after the last lease
-	drop    bool          // unload after the last lease, whatever keep says
-	since   time.Time     // idle since, else zero
-	expires time.Time     // with a timer; else zero
+	keep    time.Duration  // after the last lease
+	asked   *time.Duration // what the latest lease that is not released has asked for; nil for nothing
+	drop    bool           // unload after the last lease, whatever keep says
+	since   time.Time      // idle since, else zero
+	expires time.Time      // with a timer; else zero
 	timer   *time.Timer
 
 	cancel    context.CancelFunc // of a load

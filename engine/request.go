@@ -241,6 +241,7 @@ const (
 type Result struct {
 	Finish   FinishReason
 	StopText string     // of Request.Stop, the one that ended the answer
+	EndToken bool       // the model ended its turn with a token of its own, which is drawn like others and not among Usage.Completion
 	Calls    []ToolCall // of tools, those that are whole: one that was cut off is in the events alone, without CallDelta.Done
 	Usage    Usage
 	Timings  Timings

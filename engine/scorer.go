@@ -45,7 +45,7 @@ func newScorer(ctx context.Context, m *Model) (*scorer, error) {
 		if errors.Is(err, llama.ErrNoMemory) {
 			return nil, fmt.Errorf("%w; scores of a text need a context of their own: give a shorter one (--ctx)", err)
 		}
-		return nil, fmt.Errorf("engine: scores of a text: %w", err)
+		return nil, noContext(ctx, err)
 	}
 	s.batch = llama.NewTokenBatch(s.lc.NBatch(), 1)
 	return s, nil

@@ -72,7 +72,8 @@ type Config struct {
 // What Config takes for zero.
 const (
 	defaultExpected = 128
-	defaultQueue    = 256
+	// DefaultQueue is Config.Queue where it is not set.
+	DefaultQueue = 256
 	// DefaultMaxGap is Config.MaxGap where it is not set.
 	DefaultMaxGap = 250 * time.Millisecond
 )
@@ -109,7 +110,7 @@ type Scheduler struct {
 // New starts a scheduler.
 func New(cfg Config) *Scheduler {
 	if cfg.Queue == 0 {
-		cfg.Queue = defaultQueue
+		cfg.Queue = DefaultQueue
 	}
 	if cfg.Expected == 0 {
 		cfg.Expected = defaultExpected

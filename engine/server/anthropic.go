@@ -32,7 +32,7 @@ type anthropicError struct {
 var anthropicKinds = map[string]string{
 	kindAuth: "authentication_error", kindForbidden: "permission_error", kindNotFound: "not_found_error", kindNoModel: "not_found_error",
 	kindTooLarge: "request_too_large", kindRate: "rate_limit_error", kindBusy: "overloaded_error", kindTimeout: "timeout_error",
-	kindInternal: "api_error", kindUnsupported: "api_error", kindSchema: "api_error",
+	kindInternal: "api_error", kindUnsupported: "api_error", kindStorage: "api_error", kindSchema: "api_error",
 }
 
 // anthropicErrorOf puts a failure into Anthropic's words.

@@ -36,7 +36,7 @@ func (h *held) release() {
 // take asks for n more bytes.
 func (h *held) take(n int64) error {
 	if !h.of.TryAcquire(n) {
-		return busyFailure("too many large requests are under way; try again later")
+		return busyFailure("the server is busy: too many large requests are under way; try again later")
 	}
 	h.bytes += n
 	return nil

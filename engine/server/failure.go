@@ -1,12 +1,15 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"regexp"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
@@ -27,6 +30,7 @@ const (
 	kindRate        = "rate_limit"
 	kindBusy        = "overloaded"
 	kindTimeout     = "timeout"
+	kindStorage     = "storage" // of the server
 	kindUnsupported = "unsupported"
 	kindSchema      = "schema_not_satisfied"
 	kindInternal    = "internal"
@@ -62,6 +66,11 @@ func busyFailure(format string, args ...any) *failure {
 	return &failure{status: http.StatusServiceUnavailable, kind: kindBusy, text: fmt.Sprintf(format, args...), retry: time.Second}
 }
 
+// missingModel says that there is no model of a name, in Ollama's words, which clients look for.
+func missingModel(name string) *failure {
+	return &failure{status: http.StatusNotFound, kind: kindNoModel, text: fmt.Sprintf("model '%.200s' not found", name), param: "model", cause: fmt.Errorf("%w: %.200q", engine.ErrUnknownModel, name)}
+}
+
 // errShutdown is why requests end when the server does.
 var errShutdown = errors.New("the server is shutting down")
 
@@ -73,17 +82,20 @@ var classes = []struct {
 	status int
 	kind   string
 	errors []error
+	text   string // in the place of the error's own
 }{
-	{http.StatusServiceUnavailable, kindBusy, []error{engine.ErrBusy, engine.ErrClosed, errShutdown, store.ErrBusy}},
-	{http.StatusNotFound, kindNoModel, []error{engine.ErrUnknownModel, store.ErrNotFound}},
-	{http.StatusBadRequest, kindContext, []error{engine.ErrContextLength, llama.ErrNoRoom}},
-	{http.StatusBadRequest, kindRequest, []error{engine.ErrRequest, engine.ErrImage, engine.ErrNoVision, store.ErrName, store.ErrDigest, store.ErrExists}},
-	{http.StatusUnprocessableEntity, kindSchema, []error{engine.ErrSchema}},
-	{http.StatusForbidden, kindForbidden, []error{store.ErrPolicy}},
+	{http.StatusInsufficientStorage, kindStorage, []error{syscall.ENOSPC, syscall.EDQUOT, store.ErrSpace}, "the server has no room left on its disk; the operator has to make some"},
+	{http.StatusForbidden, kindForbidden, []error{syscall.EROFS, fs.ErrPermission}, "the server may not read or write a file that this needs; the operator has to allow it"},
+	{http.StatusServiceUnavailable, kindBusy, []error{engine.ErrBusy, engine.ErrClosed, errShutdown, store.ErrBusy}, ""},
+	{http.StatusNotFound, kindNoModel, []error{engine.ErrUnknownModel, store.ErrNotFound}, ""},
+	{http.StatusBadRequest, kindContext, []error{engine.ErrContextLength, llama.ErrNoRoom}, ""},
+	{http.StatusBadRequest, kindRequest, []error{engine.ErrRequest, engine.ErrImage, engine.ErrNoVision, store.ErrName, store.ErrDigest, store.ErrExists}, ""},
+	{http.StatusUnprocessableEntity, kindSchema, []error{engine.ErrSchema}, ""},
+	{http.StatusForbidden, kindForbidden, []error{store.ErrPolicy}, ""},
 	{http.StatusInternalServerError, kindUnsupported, []error{
 		engine.ErrModelFile, engine.ErrMismatch, engine.ErrTemplateLimit, store.ErrUnsupported, store.ErrUnusable, store.ErrManifest, store.ErrMissing,
-		gguf.ErrNotGGUF, gguf.ErrTruncated, gguf.ErrCorrupt, gguf.ErrUnsupported, gguf.ErrLimit,
-	}},
+		gguf.ErrNotGGUF, gguf.ErrTruncated, gguf.ErrCorrupt, gguf.ErrUnsupported, gguf.ErrLimit, engine.ErrModel, llama.ErrSampling, llama.ErrNoMemory,
+	}, ""},
 }
 
 // failureOf makes a failure of any error. ctx is the request's.
@@ -106,7 +118,7 @@ func failureOf(ctx context.Context, err error) *failure {
 			if !errors.Is(err, target) {
 				continue
 			}
-			f := &failure{status: c.status, kind: c.kind, text: plain(err), cause: err}
+			f := &failure{status: c.status, kind: c.kind, text: cmp.Or(c.text, plain(err)), cause: err}
 			if c.status == http.StatusServiceUnavailable {
 				f.retry = time.Second
 			}
@@ -122,5 +134,17 @@ var packageNames = regexp.MustCompile(`(^|: )(?:(?:engine|gguf|llama|ggml|mtmd|l
 // plain is the text of an error without the names of packages.
 func plain(err error) string {
 	text := strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
-	return strings.TrimPrefix(packageNames.ReplaceAllString(text, "$1"), "bad request: ")
+	return strings.TrimPrefix(packageNames.ReplaceAllString(withoutServer(text), "$1"), "bad request: ")
+}
+
+var (
+	// paths are those of the server's disk: two names at least, so that a lone slash in a text is none.
+	paths = regexp.MustCompile(`(^|[\s"'(=:])(?:/[^\s/"'():;,]+)*/[^\s/"'():;,]+/([^\s/"'():;,]+)`)
+	// flags are hints at flags of the command line: in parentheses, or a clause of their own.
+	flags = regexp.MustCompile(` \((?:[^()]*\s)?--[a-z][^()]*\)|; [^;]*--[a-z][^;]*`)
+)
+
+// withoutServer is a text without what is the server's own business: where its files are, of which the names stay, and flags of its command line.
+func withoutServer(text string) string {
+	return paths.ReplaceAllString(flags.ReplaceAllString(text, ""), "$1$2")
 }

@@ -73,7 +73,7 @@ func newGate(hosts, origins []string) (*gate, error) {
 func (g *gate) check(r *http.Request) error {
 	if !g.hostAllowed(r.Host) {
 		return &failure{status: http.StatusForbidden, kind: kindForbidden, text: fmt.Sprintf(
-			"the host %.100q is not known here; start the server with --allow-host and its name if it is yours", r.Host)}
+			"the host %.100q is not known here; the operator can allow it", r.Host), cause: fmt.Errorf("the host %.100q is not known here; --allow-host and its name let it in", r.Host)}
 	}
 	origin := r.Header.Get("Origin")
 	if origin == "" {
@@ -86,7 +86,7 @@ func (g *gate) check(r *http.Request) error {
 	}
 	if !g.originAllowed(origin, r.Host) {
 		return &failure{status: http.StatusForbidden, kind: kindForbidden, text: fmt.Sprintf(
-			"pages of %.100q are not let in; start the server with --allow-origin and that origin if they may", origin)}
+			"pages of %.100q are not let in; the operator can allow them", origin), cause: fmt.Errorf("pages of %.100q are not let in; --allow-origin and that origin let them", origin)}
 	}
 	return nil
 }

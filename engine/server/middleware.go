@@ -249,7 +249,7 @@ func (s *Server) admit(next handler) handler {
 		}
 		defer s.busy.Add(-1)
 		if s.busy.Add(1) > int64(s.limits.Requests) {
-			return busyFailure("%d requests are under way already; try again later", s.limits.Requests)
+			return busyFailure("the server is busy: %d requests are under way already; try again later", s.limits.Requests)
 		}
 		defer recordOf(r.Context()).memory.release()
 		if s.limits.Time > 0 {

@@ -232,7 +232,7 @@ func (ms *models) search(ref string) (*model, error) {
 	if ms.isBuiltin(name) {
 		return ms.ofBuiltin()
 	}
-	return nil, fmt.Errorf("%w: %q; GET /api/tags lists the models", engine.ErrUnknownModel, ref)
+	return nil, missingModel(ref)
 }
 
 // named returns the model that the operator or the folder calls so, or nil.

@@ -259,7 +259,7 @@ func TestBadChats(t *testing.T) {
 		says       string
 	}{
 		{"no model", `{"messages":[{"role":"user","content":"What?"}]}`, 400, "names no model"},
-		{"an unknown model", `{"model":"nothing","messages":[{"role":"user","content":"What?"}]}`, 404, "unknown model"},
+		{"an unknown model", `{"model":"nothing","messages":[{"role":"user","content":"What?"}]}`, 404, "model 'nothing' not found"},
 		{"a path as the model", `{"model":"../../etc/passwd","messages":[]}`, 400, "name"},
 		{"a number as the model", `{"model":1}`, 400, "model is a JSON number"},
 		{"no role", `{"model":"seed","messages":[{"content":"What?"}]}`, 400, "role"},

@@ -122,10 +122,14 @@ func (o *ollamaOutput) failed(out *lines, err error) error {
 
 // metrics are the figures of an answer, as measured. The time to load is what this request waited for the model.
 func (o *ollamaOutput) metrics(r *engine.Result) api.Metrics {
+	drawn := r.Usage.Completion
+	if r.EndToken { // which counts in Ollama's API
+		drawn++
+	}
 	return api.Metrics{
 		TotalDuration: time.Since(o.began), LoadDuration: o.load,
 		PromptEvalCount: r.Usage.Prompt, PromptEvalDuration: promptTime(r.Timings),
-		EvalCount: r.Usage.Completion, EvalDuration: r.Timings.Generate,
+		EvalCount: drawn, EvalDuration: r.Timings.Generate,
 	}
 }
 

@@ -58,6 +58,8 @@ func openaiErrorOf(f *failure) openaiError {
 		e.Type, code = "server_error", "schema_not_satisfied"
 	case kindUnsupported:
 		e.Type, code = "server_error", "model_unusable"
+	case kindStorage:
+		e.Type, code = "server_error", "insufficient_storage"
 	case kindInternal:
 		e.Type = "server_error"
 	case kindRequest, kindTooLarge, kindNotFound:

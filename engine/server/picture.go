@@ -87,7 +87,7 @@ func (p *pictureSource) tooLarge(name, param string) error {
 
 func (p *pictureSource) fetch(ctx context.Context, u *url.URL, name, param string) (*engine.Image, error) {
 	if !p.hosts[strings.ToLower(u.Host)] || u.User != nil {
-		return nil, refuseField(param, "%s: this server fetches no pictures from %s; send a data URL, or ask the operator to allow the host (--allow-image-urls)", name, u.Host)
+		return nil, refuseField(param, "%s: this server fetches no pictures from %s; send a data URL, or ask the operator to allow the host", name, u.Host)
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
@@ -115,7 +115,7 @@ func (p *pictureSource) fetch(ctx context.Context, u *url.URL, name, param strin
 
 // file opens a file below one of the folders, and nothing that leads out of it.
 func (p *pictureSource) file(ctx context.Context, u *url.URL, name, param string) (*engine.Image, error) {
-	refused := refuseField(param, "%s: this server reads no such file; send a data URL, or ask the operator to allow the folder (--allow-image-urls file:///FOLDER)", name)
+	refused := refuseField(param, "%s: this server reads no such file; send a data URL, or ask the operator to allow the folder", name)
 	if u.Host != "" && u.Host != "localhost" || !filepath.IsAbs(u.Path) {
 		return nil, refused
 	}

@@ -55,7 +55,7 @@ func mixed(t testing.TB) []struct {
 		{"POST", "/api/chat", `{"model":"nothing","messages":[{"role":"user","content":"a"}]}`, 404},
 		{"POST", "/api/chat", chat("What?", base64.StdEncoding.EncodeToString([]byte("no picture")), ""), 400},
 		{"POST", "/api/chat", chat("What?", images[0][:400], ""), 400},
-		{"POST", "/api/chat", chat(strings.Repeat("far too long ", 5000), "", ""), 400},
+		{"POST", "/api/chat", chat(strings.Repeat("far too long ", 5000), "", `,"truncate":false`), 400},
 		{"POST", "/api/chat", chat("What?", "", `,"format":{"type":"object","properties":{"a":{"enum":[]}},"required":["a"]}`), 400},
 	}
 }
