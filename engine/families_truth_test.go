@@ -56,7 +56,7 @@ func TestFamiliesAreAsInTransformers(t *testing.T) {
 		t.Run(g.Name, func(t *testing.T) {
 			m, _ := openBench(t, g)
 			for _, p := range g.Pictures {
-				if os.Getenv("EYELET_SLOW") == "" && p.W*p.H > 320*240 {
+				if os.Getenv("EYELET_SLOW") == "" && (p.W*p.H > 320*240 || p.Tokens > 1000) {
 					continue
 				}
 				x := measureTruth(t, m, g, p)

@@ -48,6 +48,11 @@ func checkLanguageModel(path string) (width int, err error) {
 	if n, ok := f.Uint(arch + ".rope.dimension_count"); ok && n%2 != 0 { // numbers are rotated in pairs; libggml asserts it
 		return 0, fmt.Errorf("%w: %s: %s.rope.dimension_count is %d, an odd number", ErrModelFile, path, arch, n)
 	}
+	// Rows of pictures go into the first layers too, where all tokens still are; libggml asserts that the last is none of them.
+	layers, _ := f.Uint(arch + ".block_count")
+	if deep, ok := f.Uint(arch + ".n_deepstack_layers"); ok && deep > 0 && deep >= layers {
+		return 0, fmt.Errorf("%w: %s: %s.n_deepstack_layers is %d, of %d layers", ErrModelFile, path, arch, deep, layers)
+	}
 	return int(n), nil
 }
 

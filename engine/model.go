@@ -98,6 +98,7 @@ type Info struct {
 	Vision       string // kind of vision encoder, empty for a text model
 	Encoder      string // what runs it: "native", "plain" or "mtmd"
 	Precision    string // its arithmetic, where a native tower runs it
+	Caution      string // what speaks against trusting answers about pictures; empty for nothing
 	Template     string // where the chat template comes from: "model", "given", "ollama", or the name of a fallback
 }
 
@@ -355,6 +356,9 @@ func (m *Model) describe(spec ModelSpec) {
 	m.info.Context, m.info.ContextTrain = m.lc.NCtx(), m.lm.NCtxTrain()
 	if m.vision != nil {
 		m.info.Vision, m.info.Encoder = m.vision.projector(), m.vision.name()
+		if e, ok := m.vision.(*mtmdEncoder); ok {
+			m.info.Caution = e.caution
+		}
 		if t, ok := m.vision.(*towerEncoder); ok {
 			m.info.Precision = t.tower.Info().Precision
 		}

@@ -26,6 +26,8 @@ type mtmdEncoder struct {
 	id    string
 	whole int
 	rule  layout.Layout // nil for libmtmd's own
+	// caution is Info.Caution.
+	caution string
 }
 
 // maxVariableTokens is the most tokens of a picture in families whose pictures have any size. libmtmd masks the attention of all patches,
@@ -40,7 +42,7 @@ func openMtmd(ctx context.Context, path string, lm *llama.Model, e *Engine) (enc
 		}
 		return nil, fmt.Errorf("%w: %w", ErrModelFile, err)
 	}
-	rule, err := openLayout(path)
+	rule, caution, err := openLayout(path)
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +65,10 @@ func openMtmd(ctx context.Context, path string, lm *llama.Model, e *Engine) (enc
 	if rule != nil {
 		m.id += " " + rule.String()
 	}
+	if info.Family == "clip" {
+		caution = "libmtmd computes this tower with wrong positions; the native encoder computes it as it was trained"
+	}
+	m.caution = caution
 	if err := m.probe(ctx); err != nil {
 		c.Close()
 		return nil, fmt.Errorf("%w: %s: %w", ErrModelFile, path, err)
@@ -70,21 +76,21 @@ func openMtmd(ctx context.Context, path string, lm *llama.Model, e *Engine) (enc
 	return m, nil
 }
 
-// openLayout finds the layout of a projector's family, nil where package layout has none.
-func openLayout(path string) (layout.Layout, error) {
+// openLayout finds the layout of a projector's family, nil where package layout has none, and then what to say of it.
+func openLayout(path string) (rule layout.Layout, caution string, err error) {
 	f, err := gguf.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrModelFile, err)
+		return nil, "", fmt.Errorf("%w: %w", ErrModelFile, err)
 	}
 	defer f.Close()
-	rule, err := layout.New(f, layout.Options{Tokens: maxVariableTokens})
+	rule, err = layout.New(f, layout.Options{Tokens: maxVariableTokens})
 	switch {
 	case errors.Is(err, layout.ErrUnknown):
-		return nil, nil
+		return nil, "pictures are " + layout.StandingOf(f).Text, nil
 	case err != nil:
-		return nil, fmt.Errorf("%w: %s: %w", ErrModelFile, path, err)
+		return nil, "", fmt.Errorf("%w: %s: %w", ErrModelFile, path, err)
 	}
-	return rule, nil
+	return rule, "", nil
 }
 
 // probe lays out a large picture. It finds out how much must go through in one decode, whether libmtmd takes the views of the family's
@@ -214,6 +220,9 @@ func newPictureInput(c *mtmd.Chunk) *pictureInput {
 
 // prepareByLibmtmd lets libmtmd cut a picture into tiles and say what the family wants around them.
 func (e *mtmdEncoder) prepareByLibmtmd(img *imaging.RGB) ([]piece, error) {
+	if min(img.W, img.H) < 2 { // its bilinear resampling asserts two
+		return nil, fmt.Errorf("%w: %d x %d pixels", layout.ErrShape, img.W, img.H)
+	}
 	chunks, err := e.tokenize(img)
 	if err != nil {
 		return nil, err

@@ -16,7 +16,7 @@ import (
 const (
 	maxSide        = 1 << 16
 	maxPixels      = 1 << 28
-	maxAspectRatio = 200 // as the preprocessor of Qwen2-VL demands
+	maxAspectRatio = 300 // more than any family's processor makes: Gemma 4 goes up to 280
 	minSamples     = 400 // one window of the shortest audio analysis: 25 ms at 16 kHz
 	maxSamples     = 1 << 28
 )
@@ -31,7 +31,7 @@ type Bitmap struct {
 }
 
 // Image makes a Bitmap of a picture: len(rgb) = 3·width·height bytes R, G, B row by row from the top. id is given back by the
-// picture's chunks, and may be empty. A side has at most 65536 pixels, the picture 2^28; no side is over 200 times the other.
+// picture's chunks, and may be empty. A side has at most 65536 pixels, the picture 2^28; no side is over 300 times the other.
 func Image(id string, width, height int, rgb []byte) (Bitmap, error) {
 	switch {
 	case strings.Contains(id, "\x00"):

@@ -131,7 +131,7 @@ func TestBitmapsAreChecked(t *testing.T) {
 		{"a side too long", func() (Bitmap, error) { return Image("", 1<<17, 1<<10, nil) }, "too large"},
 		{"too many pixels", func() (Bitmap, error) { return Image("", 1<<16, 1<<16, nil) }, "too large"},
 		{"a size that overflows", func() (Bitmap, error) { return Image("", math.MaxInt, math.MaxInt, nil) }, "too large"},
-		{"a sliver", func() (Bitmap, error) { return Image("", 201, 1, make([]byte, 603)) }, "200 times"},
+		{"a sliver", func() (Bitmap, error) { return Image("", 301, 1, make([]byte, 903)) }, "300 times"},
 		{"an id with a NUL", func() (Bitmap, error) { return Image("a\x00", 1, 1, make([]byte, 3)) }, "NUL"},
 		{"a sound", func() (Bitmap, error) { return Audio("", sound(400, 0.5)) }, ""},
 		{"no sound", func() (Bitmap, error) { return Audio("", nil) }, "0 samples"},

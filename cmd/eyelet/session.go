@@ -52,6 +52,9 @@ func open(cmd *cobra.Command, o *runOptions) (*session, error) {
 		s.engine.Close()
 		return nil, err
 	}
+	if c := s.model.Info().Caution; c != "" {
+		fmt.Fprintf(s.stderr, "eyelet: note: %s\n", c)
+	}
 	return s, nil
 }
 

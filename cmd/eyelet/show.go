@@ -13,6 +13,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/models/gguf"
+	"github.com/eyelet-engine/eyelet/models/layout"
 )
 
 const showLong = `Shows what is in a GGUF file, a language model or a vision projector: metadata,
@@ -105,11 +106,18 @@ type Summary struct {
 	Name         string         `json:"name"`
 	FileType     string         `json:"file_type"` // the recipe of quantization, "" if the file does not say
 	Parameters   uint64         `json:"parameters"`
-	Metadata     []MetadataItem `json:"metadata"`          // in the order of the file
-	Types        []TypeSummary  `json:"types"`             // most bytes first
-	Tensors      []TensorItem   `json:"tensors"`           // in the order of the file
-	Stored       *StoredModel   `json:"stored,omitempty"`  // of a model that was found by its name
-	Problem      string         `json:"problem,omitempty"` // why the model cannot be run, as far as its header tells
+	Metadata     []MetadataItem `json:"metadata"`           // in the order of the file
+	Types        []TypeSummary  `json:"types"`              // most bytes first
+	Tensors      []TensorItem   `json:"tensors"`            // in the order of the file
+	Stored       *StoredModel   `json:"stored,omitempty"`   // of a model that was found by its name
+	Problem      string         `json:"problem,omitempty"`  // why the model cannot be run, as far as its header tells
+	Pictures     *Pictures      `json:"pictures,omitempty"` // of a vision projector
+}
+
+// Pictures says how pictures reach the tower of a vision projector.
+type Pictures struct {
+	AsTrained bool   `json:"as_trained"` // as the family's own processor makes them
+	How       string `json:"how"`
 }
 
 // MetadataItem is one key of a model file and its value.
@@ -168,6 +176,10 @@ func summarize(f *gguf.File) *Summary {
 		s.Types = append(s.Types, TypeSummary{t.Type.String(), t.Tensors, t.Elements, t.Bytes})
 		s.Parameters += t.Elements
 	}
+	if s.Architecture == "clip" {
+		standing := layout.StandingOf(f)
+		s.Pictures = &Pictures{AsTrained: standing.Exact, How: standing.Text}
+	}
 	part := map[string]int{}
 	for i, path := range f.Parts() {
 		part[path] = i
@@ -204,6 +216,9 @@ func (s *Summary) print(w io.Writer, tensors bool, width int) error {
 	row("Architecture", s.Architecture)
 	row("Name", s.Name)
 	row("File type", s.FileType)
+	if s.Pictures != nil {
+		row("Pictures", s.Pictures.How)
+	}
 	row("Parameters", fmt.Sprintf("%s (%d)", countText(s.Parameters), s.Parameters))
 	if err := t.Flush(); err != nil {
 		return err

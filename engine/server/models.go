@@ -84,13 +84,14 @@ type models struct {
 	files     map[string]*fileFacts // of GGUF files, by path
 	abilities sync.Map              // what models can be asked for, by digest
 	inPool    map[string]*model     // by the names that the pool knows them by
+	said      map[string]bool       // cautions in the log, by the pool's name of the model
 	folder    *folder               // nil for none
 
 	extracted [2]string // files of the built-in model; empty before it was asked for
 }
 
 func newModels(pool *engine.Pool, st *store.Store, options *Options, limits Limits) (*models, error) {
-	m := &models{log: cmp.Or(options.Log, slog.Default()), pool: pool, store: st, options: options, limits: limits, fixed: map[string]NamedModel{}, found: map[string]foundModel{}, files: map[string]*fileFacts{}, inPool: map[string]*model{}}
+	m := &models{log: cmp.Or(options.Log, slog.Default()), pool: pool, store: st, options: options, limits: limits, fixed: map[string]NamedModel{}, found: map[string]foundModel{}, files: map[string]*fileFacts{}, inPool: map[string]*model{}, said: map[string]bool{}}
 	for _, n := range options.Models {
 		name, err := store.ParseName(n.Name)
 		if err != nil {

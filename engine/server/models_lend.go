@@ -37,12 +37,24 @@ func (ms *models) use(ctx context.Context, m *model, contextLength int, keep *ti
 	if err != nil {
 		return nil, err
 	}
+	if c := l.Model.Info().Caution; c != "" && !ms.cautioned(key) {
+		ms.log.Warn("a model's pictures may not be as it was trained", "model", m.name, "why", c)
+	}
 	if keep != nil {
 		l.KeepAlive(*keep)
 	}
 	rec := recordOf(ctx)
 	rec.model = m.name
 	return &lease{Lease: l, model: m, load: time.Since(began)}, nil
+}
+
+// cautioned reports whether the log has said what speaks against a model, and takes it as said from now on.
+func (ms *models) cautioned(key string) (before bool) {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	before = ms.said[key]
+	ms.said[key] = true
+	return before
 }
 
 // key is the name under which the pool loads a model, which stands for the files and not for the name that a client used, so that copies are

@@ -55,7 +55,15 @@ func newQwen3VL(f *gguf.File, opt Options) (Layout, error) {
 }
 
 func (l *smart) Variable() bool { return true }
-func (l *smart) MaxTokens() int { return max(l.most/l.frames/(l.factor*l.factor), 1) }
+
+// MaxTokens is that of the limit, unless files have limits so low that the shortest side, of one token, or rounding up to the least size goes
+// beyond.
+func (l *smart) MaxTokens() int {
+	area := l.frames * l.factor * l.factor
+	least := float64(l.least)/float64(area) + 1
+	return max(l.most/area, maxAspect, int(least+15*math.Sqrt(least)+2))
+}
+
 func (l *smart) String() string {
 	return fmt.Sprintf("%s factor %d pixels %d-%d", l.name, l.factor, l.least, l.most)
 }

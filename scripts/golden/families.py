@@ -31,7 +31,7 @@ TEMPLATES = ROOT / "models/chat/testdata"
 PICTURES = [(640, 480), (1000, 300), (37, 211), (320, 240), (4000, 3000), (1, 1000)]
 QUESTION = "What is in the picture?"
 TOKENS = 12
-MARGIN, ATTEMPTS = 0.15, 8  # between the best two logits of all answers, and how many weights are tried for it
+MARGIN, ATTEMPTS = 0.15, 2  # between the best two logits of all answers, and how many weights are tried for it
 MOST_TOKENS = 4500  # prompts beyond are not computed
 CLIP = dict(image_mean=[0.48145466, 0.4578275, 0.40821073], image_std=[0.26862954, 0.26130258, 0.27577711])
 HALF = dict(image_mean=[0.5, 0.5, 0.5], image_std=[0.5, 0.5, 0.5])
@@ -222,8 +222,9 @@ def gemma4(folder):
     from transformers.models.gemma4.image_processing_pil_gemma4 import Gemma4ImageProcessorPil
     text = ("{{ bos_token }}{% for m in messages %}<|turn>{{ 'model' if m['role'] == 'assistant' else m['role'] }}\n{% for c in m['content'] %}"
             "{% if c['type'] == 'image' %}\n\n<|image|>\n\n{% else %}{{ c['text'] | trim }}{% endif %}{% endfor %}<turn|>\n{% endfor %}{% if add_generation_prompt %}<|turn>model\n{% endif %}")
-    t = gemma_vocabulary(folder, ["<|turn>", "<turn|>", "<|image>", "<image|>", "<|image|>", "<|video|>"],
-                         dict(boi_token="<|image>", eoi_token="<image|>", image_token="<|image|>"), text)
+    t = gemma_vocabulary(folder, ["<|turn>", "<turn|>", "<|image>", "<image|>", "<|image|>", "<|video|>", "<|audio>", "<audio|>", "<|audio|>"],
+                         dict(boi_token="<|image>", eoi_token="<image|>", image_token="<|image|>", boa_token="<|audio>", eoa_token="<audio|>", audio_token="<|audio|>",
+                              sot_token="<|turn>", eot_token="<turn|>"), text)
     config = Gemma4Config(text_config=dict(vocab_size=len(t), head_dim=16, global_head_dim=32, sliding_window=512, hidden_size_per_layer_input=0, vocab_size_per_layer_input=len(t),
                                            tie_word_embeddings=True, layer_types=["sliding_attention", "full_attention"], use_bidirectional_attention="vision", **TEXT),
                           vision_config=dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=4, head_dim=16, patch_size=16,
@@ -242,7 +243,7 @@ def internvl3(folder):
     t = bytes_vocabulary(folder, ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<img>", "</img>", "<IMG_CONTEXT>", "<video>"], template=text, eos_token="<|im_end|>",
                          pad_token="<|endoftext|>", extra_special_tokens=dict(start_image_token="<img>", end_image_token="</img>", context_image_token="<IMG_CONTEXT>", video_token="<video>"))
     config = InternVLConfig(text_config=dict(model_type="qwen2", vocab_size=len(t), tie_word_embeddings=False, rope_parameters=dict(rope_type="default", rope_theta=1000000.0), **TEXT),
-                            vision_config=dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, attention_bias=True, image_size=[448, 448], patch_size=[14, 14]),
+                            vision_config=dict(hidden_size=64, intermediate_size=96, num_hidden_layers=4, num_attention_heads=4, attention_bias=True, image_size=[448, 448], patch_size=[14, 14]),
                             image_token_id=t.convert_tokens_to_ids("<IMG_CONTEXT>"), image_seq_length=256, downsample_ratio=0.5, tie_word_embeddings=False)
     images = GotOcr2ImageProcessorPil(size=dict(height=448, width=448), crop_to_patches=True, min_patches=1, max_patches=12, image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225])
     return InternVLForConditionalGeneration(config), InternVLProcessor(images, t, InternVLVideoProcessor(), image_seq_length=256, chat_template=t.chat_template), "qwen2"

@@ -44,6 +44,19 @@ func checkNumbers(f *gguf.File, projector string) error {
 		}
 	}
 	switch projector {
+	case "qwen2.5vl_merger": // the others do without the key
+		width := f.ProjectorWidth()
+		if n, _ := f.Uint("clip.vision.projection_dim"); width > 0 && n != uint64(width) {
+			return fmt.Errorf("clip.vision.projection_dim is %d, and the projector makes rows of %d", n, width)
+		}
+	case "pixtral":
+		width, _ := f.Uint("clip.vision.embedding_length")
+		n, _ := f.Uint("clip.vision.spatial_merge_size")
+		if t, ok := f.Tensor("mm.patch_merger.weight"); ok && (n > 1<<8 || len(t.Dims) != 2 || t.Dims[0] != width*n*n) {
+			return fmt.Errorf("clip.vision.spatial_merge_size is %d, and tensor %s has dimensions %v", n, t.Name, t.Dims)
+		}
+	}
+	switch projector {
 	case "gemma3", "idefics3", "internvl", "llama4":
 		size, _ := f.Uint("clip.vision.image_size")
 		patch, _ := f.Uint("clip.vision.patch_size")

@@ -1,0 +1,74 @@
+package engine
+
+import (
+	"errors"
+	"path/filepath"
+	"testing"
+
+	"github.com/eyelet-engine/eyelet/models/layout/layouttest"
+)
+
+// Metadata of the projectors that llama.cpp's converter writes, one number changed at a time: an error or some answer, never the end of the
+// process.
+func TestHostileProjectorsOfTheBenchDoNotAbortTheProcess(t *testing.T) {
+	all, err := layouttest.Families()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	for _, g := range all {
+		t.Run(g.Name, func(t *testing.T) {
+			model, projector, err := g.Write(t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(t.TempDir(), "hostile.gguf")
+			question := Request{Messages: []Message{User(Picture(scene(t, 0, 60, 40)), Text("What is this?"))}, MaxTokens: 1}
+			tried, refused := 0, 0
+			for key, values := range hostileValues(t, projector) {
+				for _, v := range values {
+					rewrite(t, projector, path, map[string]any{key: v}, nil)
+					tried++
+					t.Logf("%s = %v", key, v)
+					m, err := e.Load(t.Context(), ModelSpec{Model: model, Projector: path, Context: 4096})
+					if err != nil {
+						refused++
+						continue
+					}
+					_, _ = collect(t.Context(), m, question)
+					m.Close()
+				}
+			}
+			t.Logf("%d files, %d refusals", tried, refused)
+		})
+	}
+}
+
+func TestDeepstackLayersAreFewerThanLayers(t *testing.T) {
+	all, err := layouttest.Families()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	for _, g := range all {
+		if g.Name != "qwen3-vl" {
+			continue
+		}
+		model, _, err := g.Write(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := rewrite(t, model, filepath.Join(t.TempDir(), "deep.gguf"), map[string]any{"qwen3vl.n_deepstack_layers": uint32(3)}, nil)
+		if _, err := e.Load(t.Context(), ModelSpec{Model: path}); !errors.Is(err, ErrModelFile) {
+			t.Errorf("%v, want ErrModelFile", err)
+		}
+	}
+}
