@@ -257,11 +257,8 @@ func (c *converter) references(n *node) ([]*node, error) {
 	return out, nil
 }
 
-// anyNode is the schema true, and neverNode false, where none is written.
-var (
-	anyNode   = &node{kind: kindBool, yes: true, id: -1}
-	neverNode = &node{kind: kindBool, id: -2}
-)
+// anyNode is the schema true where none is written.
+var anyNode = &node{kind: kindBool, yes: true, id: -1}
 
 // cases reports whether the draft knows if, then and else.
 func (d *document) cases() bool { return !d.said || d.draft >= draft7 }

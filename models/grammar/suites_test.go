@@ -79,7 +79,7 @@ func (v *verdicts) judge(t *testing.T, c suiteCase) {
 		if err != nil {
 			continue
 		}
-		n = inOrder(n, orders)
+		n = inOrder(n, orders, x.Valid)
 		text := n.json()
 		derived := member(g, text)
 		for order := range permutations(len(n.keys)) { // properties have one order in a grammar, and the suites have any
@@ -111,6 +111,8 @@ func (v *verdicts) judge(t *testing.T, c suiteCase) {
 				why = s.Check([]byte(text)).Error()
 			}
 			v.lost = append(v.lost, fmt.Sprintf("%s: %.200s (%s)", at, text, why))
+		case strings.HasPrefix(c.name, "duration.json") && strings.HasPrefix(x.Description, "fractional duration"):
+			// ISO 8601 has fractions, RFC 3339's appendix has none: docs/json-schema.md says which is followed.
 		default:
 			v.invalid++
 			if passes {
@@ -188,14 +190,15 @@ func keyOrders(schema []byte) [][]string {
 	return orders
 }
 
-// inOrder is n with the keys of objects in an order and numbers in their plainest spelling.
-func inOrder(n *node, orders [][]string) *node {
+// inOrder is n with the keys of objects in an order and, with respell set, numbers in their plainest spelling. What draft-04 says
+// is no integer, 5.0, is one in that.
+func inOrder(n *node, orders [][]string, respell bool) *node {
 	m := *n
 	m.vals = make([]*node, len(n.vals))
 	for i, v := range n.vals {
-		m.vals[i] = inOrder(v, orders)
+		m.vals[i] = inOrder(v, orders, respell)
 	}
-	if n.kind == kindNumber {
+	if n.kind == kindNumber && respell {
 		if r, ok := new(big.Rat).SetString(n.text); ok && r.IsInt() && len(r.Num().String()) < 20 {
 			m.text = r.Num().String()
 		} else if ok && strings.ContainsAny(n.text, "eE") {
