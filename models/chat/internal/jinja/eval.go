@@ -177,6 +177,7 @@ func (in *interp) hashable(v Value) string {
 	if !ok {
 		in.fail("%s cannot be the key of a dict", typeName(v))
 	}
+	in.workOn(len(k))
 	return k
 }
 
@@ -260,8 +261,10 @@ func (in *interp) item(v, key Value) Value {
 	case Undefined:
 		in.fail("%s is undefined, it has no items", c.Name)
 	case *Dict:
-		if x, ok := c.lookup(key); ok && !c.ns {
-			return x
+		k, ok := hashKey(key)
+		in.workOn(len(k))
+		if i, there := c.index[k]; ok && there && !c.ns {
+			return c.vals[i]
 		}
 	case *List:
 		if i, ok := smallInt(key); ok && c.subscripts() {

@@ -271,7 +271,7 @@ func filterIndent(c call, v Value) Value {
 	}
 	newline := wrote("\n")
 	var b builder
-	for i, line := range splitLines(Concat(t, newline), false) {
+	for i, line := range c.in.lines(Concat(t, newline), false) {
 		c.in.step()
 		if i > 0 {
 			b.text(newline)

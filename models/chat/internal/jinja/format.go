@@ -23,6 +23,7 @@ func (in *interp) percent(t Text, v Value) Text {
 		p.mapping = true
 	}
 	for rest := t; ; {
+		in.work(rest)
 		s := rest.String()
 		i := strings.IndexByte(s, '%')
 		if i < 0 {
@@ -179,6 +180,7 @@ func (f *fieldFormat) percent(v Value, verb rune, markup bool) Text {
 				out = in.escape(out).plain()
 			}
 		}
+		in.work(out)
 		return f.padText(f.cut(out))
 	case 'c':
 		if t, ok := v.(Text); ok && utf8.RuneCountInString(t.String()) == 1 {
@@ -519,9 +521,12 @@ func (f *fieldFormat) grouped(digits string, head int, verb rune) string {
 	front, rest := digits[:n], digits[n:]
 	separators := func(n int) int { return (n - 1) / group }
 	if f.fill == '0' && f.align == '=' {
-		for len(front)+separators(len(front))+len(rest)+head < f.width {
-			front = "0" + front
+		n := len(front)
+		for n+separators(n)+len(rest)+head < f.width {
+			n++
 		}
+		f.in.workOn(n)
+		front = strings.Repeat("0", n-len(front)) + front
 	}
 	var b strings.Builder
 	for i := range len(front) {
@@ -559,6 +564,7 @@ func (f *fields) format(t Text, depth int) Text {
 	var b builder
 	for rest := t; ; {
 		in.step()
+		in.work(rest)
 		s := rest.String()
 		i := strings.IndexAny(s, "{}")
 		if i < 0 {

@@ -156,7 +156,7 @@ func filterWordWrap(c call, v Value) Value {
 	}
 	w := wrapper{in: in, width: width, long: truth(c.or(1, true)), hyphens: truth(c.or(3, true))}
 	var b builder
-	for i, line := range splitLines(t.plain(), false) {
+	for i, line := range in.lines(t.plain(), false) {
 		if i > 0 {
 			b.text(newline)
 		}
@@ -189,6 +189,7 @@ func (w *wrapper) wrap(t Text) []Text {
 	var lines []Text
 	for len(chunks) > 0 {
 		w.in.step()
+		w.in.work(chunks[0])
 		if len(lines) > 0 && strings.TrimFunc(chunks[0].String(), isSpace) == "" {
 			if chunks = chunks[1:]; len(chunks) == 0 {
 				break
@@ -197,6 +198,7 @@ func (w *wrapper) wrap(t Text) []Text {
 		var line []Text
 		n := 0
 		for len(chunks) > 0 {
+			w.in.step()
 			k := utf8.RuneCountInString(chunks[0].String())
 			if n+k > w.width {
 				break
@@ -243,6 +245,7 @@ func (w *wrapper) chunks(t Text) (out []Text) {
 	s := t.String()
 	at := 0
 	cut := func(end int) {
+		w.in.workOnSpans(t)
 		if end > at {
 			out = append(out, t.slice(at, end))
 			at = end

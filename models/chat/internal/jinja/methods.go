@@ -310,7 +310,7 @@ func splitMethod(c call, t Text, right bool) Value {
 
 func splitLinesMethod(c call, t Text) Value {
 	var items []Value
-	for _, l := range splitLines(t, c.flag(0)) {
+	for _, l := range c.in.lines(t, c.flag(0)) {
 		items = append(items, l)
 	}
 	return c.in.list(items)
@@ -367,6 +367,7 @@ func affix(c call, t Text, has func(string, string) bool) Value {
 			if !isText {
 				c.in.fail("startswith and endswith need strings, not %s", typeName(x))
 			}
+			c.in.work(a)
 			if ok && has(s, a.String()) {
 				return true
 			}

@@ -9,7 +9,11 @@ import (
 func strip(t Text, set string, left, right bool) Text {
 	drop := isSpace
 	if set != "" {
-		drop = func(r rune) bool { return strings.ContainsRune(set, r) }
+		in := map[rune]bool{}
+		for _, r := range set {
+			in[r] = true
+		}
+		drop = func(r rune) bool { return in[r] }
 	}
 	s := t.String()
 	lo, hi := 0, len(s)
@@ -202,6 +206,14 @@ func (in *interp) separators(s, sep string, right bool) (cuts [][2]int) {
 		cuts[i], cuts[j] = cuts[j], cuts[i]
 	}
 	return cuts
+}
+
+// lines is splitLines, with its work counted.
+func (in *interp) lines(t Text, keep bool) []Text {
+	out := splitLines(t, keep)
+	in.steps += len(out) * (1 + len(t.spans)/16)
+	in.look()
+	return out
 }
 
 func splitLines(t Text, keep bool) []Text {
