@@ -27,6 +27,7 @@ type truth struct {
 	w, h    int
 	skipped bool    // beyond the bench
 	refused bool    // as transformers refuses it
+	failed  bool    // refused by us alone
 	tokens  bool    // the same ids, markers included, and as many for the picture
 	pixels  bool    // the views are equal in every byte; false where libmtmd makes them unseen
 	rows    float64 // worst relative error of a row of embeddings
@@ -98,7 +99,7 @@ func measureTruth(t *testing.T, m *Model, g *layouttest.Golden, p layouttest.Pic
 		return x
 	}
 	if err != nil {
-		x.detail = err.Error()
+		x.failed, x.detail = true, err.Error()
 		return x
 	}
 	defer made.close()
