@@ -295,14 +295,6 @@ func (v *visitor) count(selector string) int {
 	return n
 }
 
-// text is what an element says.
-func (v *visitor) text(selector string) string {
-	v.t.Helper()
-	var s string
-	v.do(chromedp.Evaluate(fmt.Sprintf(`document.querySelector(%q)?.textContent ?? ""`, selector), &s))
-	return s
-}
-
 // choose gives files to a file input, as the browser's dialog does.
 func (v *visitor) choose(selector string, paths ...string) {
 	v.t.Helper()

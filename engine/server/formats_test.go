@@ -148,19 +148,23 @@ func TestFunctionsAreToolsOfAnEarlierShape(t *testing.T) {
 	c := ts.openaiClient()
 	q := asks(t, "shape-4.png", "Paint it.")
 	paint := paintTool.OfFunction.Function
+	//lint:ignore SA1019 the shape of then is what is tested
 	q.Functions = []openai.ChatCompletionNewParamsFunction{{Name: "paint", Description: openai.String("Paint."), Parameters: paint.Parameters}, {Name: "erase"}}
 	q.FunctionCall = openai.ChatCompletionNewParamsFunctionCallUnion{OfFunctionCallOption: &openai.ChatCompletionFunctionCallOptionParam{Name: "paint"}}
 	a, err := c.Chat.Completions.New(t.Context(), q)
 	if err != nil || a.Choices[0].FinishReason != "function_call" || len(a.Choices[0].Message.ToolCalls) != 0 {
 		t.Fatal(err, a)
 	}
+	//lint:ignore SA1019 the shape of then is what is tested
 	call := a.Choices[0].Message.FunctionCall
 	checkPaint(t, call.Name, call.Arguments)
 	s := c.Chat.Completions.NewStreaming(t.Context(), q)
 	name, arguments, finish := "", "", ""
 	for s.Next() {
 		for _, choice := range s.Current().Choices {
+			//lint:ignore SA1019 the shape of then is what is tested
 			name += choice.Delta.FunctionCall.Name
+			//lint:ignore SA1019 the shape of then is what is tested
 			arguments += choice.Delta.FunctionCall.Arguments
 			finish += choice.FinishReason
 		}
