@@ -514,7 +514,7 @@ func TestTheKeyboardIsEnough(t *testing.T) {
 	v.see("article.answer .cost")
 	v.until(`document.activeElement.matches("textarea.ask")`, "the question to type the next one")
 	v.do(chromedp.KeyEvent(kb.ArrowUp))
-	v.see(".editor textarea")
+	v.until(`document.activeElement.matches(".editor textarea")`, "the question to edit")
 	v.do(chromedp.KeyEvent(kb.Escape))
 	v.gone(".editor")
 	v.do(chromedp.KeyEvent("k", chromedp.KeyModifiers(input.ModifierCtrl)))
