@@ -102,6 +102,12 @@ func (s *Server) recipe(st *store.Store, q *api.CreateRequest) (recipe store.Rec
 		if q.Template != "" && q.Template == base.ownTemplate() {
 			q.Template = "" // as it was shown; that of the file need not be said again
 		}
+		if q.Template == "" && base.stored == nil {
+			q.Template = base.spec.ChatTemplate // the operator's, which is no part of the file
+		}
+		if len(q.Parameters) > 0 {
+			inherit(q.Parameters, base.params())
+		}
 		if base.stored == nil {
 			if err := st.AllowUnsigned("files"); err != nil {
 				return recipe, nil, err
@@ -137,11 +143,28 @@ func (s *Server) recipe(st *store.Store, q *api.CreateRequest) (recipe store.Rec
 	return recipe, from, recipeTexts(&recipe, q)
 }
 
+// inherit adds the parameters that a model has and a request for another one made of it does not name.
+func inherit(parameters map[string]any, from store.Params) {
+	data, err := json.Marshal(from)
+	if err != nil {
+		return
+	}
+	var own map[string]any
+	if json.Unmarshal(data, &own) != nil {
+		return
+	}
+	for name, value := range own {
+		if _, named := parameters[name]; !named {
+			parameters[name] = value
+		}
+	}
+}
+
 // recipeTexts adds the template, prompt, parameters, turns and licences of a request.
 func recipeTexts(recipe *store.Recipe, q *api.CreateRequest) error {
 	recipe.Texts = map[string][]byte{}
 	if q.Template != "" {
-		if _, err := templates.ParseGo(q.Template, templates.Options{}); err != nil {
+		if _, err := templates.ParseGo(q.Template, templates.Options{}); err != nil && !isJinja(q.Template) {
 			return refuseField("template", "%s", plain(err))
 		}
 		recipe.Texts[store.MediaTemplate] = []byte(q.Template)

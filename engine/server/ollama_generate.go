@@ -103,7 +103,7 @@ func generateRequest(q *ollamaGenerateRequest, m *model) (*engine.Request, error
 			return nil, refuseField("template", "the template has %d bytes; give %d at most", len(q.Template), maxTemplate)
 		}
 		var err error
-		if r.Template, err = templates.ParseGo(q.Template, templates.Options{}); err != nil {
+		if r.Template, err = templates.ParseGo(q.Template, templates.Options{}); err != nil && q.Template != m.ownTemplate() { // as it was shown
 			return nil, refuseField("template", "%s", plain(err))
 		}
 	}

@@ -68,7 +68,7 @@ func TestShowTellsAllOfAModel(t *testing.T) {
 	}
 	if show.System != "Be brief." || !strings.Contains(show.Template, "{%") || show.ModelInfo["general.architecture"] != "llama" ||
 		show.ProjectorInfo["general.architecture"] != "clip" || !slices.Contains(show.Capabilities, "vision") || !slices.Contains(show.Capabilities, "completion") ||
-		show.Details.QuantizationLevel != "Q8_0" || len(show.Tensors) != 0 || !strings.Contains(show.Modelfile, "SYSTEM \"\"\"Be brief.\"\"\"") {
+		show.Details.QuantizationLevel != "Q8_0" || len(show.Tensors) != 0 || !strings.Contains(show.Modelfile, "SYSTEM Be brief.") {
 		t.Errorf("%+v", show)
 	}
 	if tokens, ok := show.ModelInfo["tokenizer.ggml.tokens"].([]any); !ok || len(tokens) != 0 {

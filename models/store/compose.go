@@ -18,7 +18,7 @@ type Recipe struct {
 	Files []Digest
 	// Texts are contents of layers by media type: MediaTemplate, MediaSystem, MediaParams, MediaMessages. They take the place of those of Base.
 	Texts map[string][]byte
-	// Licenses are texts, which are added to those of Base.
+	// Licenses are texts, which are added to those of Base; one that is there already is not added again.
 	Licenses []string
 }
 
@@ -126,6 +126,9 @@ func (t *Session) composeText(ctx context.Context, m *Manifest, mediaType string
 	d, err := t.AddBytes(ctx, data, mediaType)
 	if err != nil {
 		return err
+	}
+	if !replace && slices.ContainsFunc(m.Layers, func(l Descriptor) bool { return l.MediaType == mediaType && l.Digest == d.Digest }) {
+		return nil
 	}
 	m.Layers = append(m.Layers, d)
 	return nil

@@ -18,7 +18,7 @@ type Resolved struct {
 	Path      string // GGUF file of the language model; the first part of a split one
 	Projector string // GGUF file of vision tower and projector, "" for a text model
 
-	Template string // Ollama's template, in the language of text/template; "" for the model's own
+	Template string // Ollama's template, in the language of text/template, or one in Jinja; "" for the model's own
 	System   string // system prompt
 	Params   Params
 	Messages []byte // JSON of turns that open a conversation, or nil
