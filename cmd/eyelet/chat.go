@@ -189,7 +189,10 @@ func (c *conversation) say(text string) error {
 	}
 	c.messages = append(request.Messages, engine.Assistant(a.text))
 	c.pictures = nil
-	return c.remember(c.messages, a)
+	if err := c.remember(c.messages, a); err != nil {
+		c.tell(err) // the conversation goes on; the next turn may be kept, and this one with it
+	}
+	return nil
 }
 
 // takeBack forgets the pictures of a turn that failed, which may be at fault, and says how to go on.

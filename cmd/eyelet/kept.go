@@ -63,17 +63,25 @@ func (o *runOptions) sessionPath() string {
 }
 
 // remember keeps the conversation where --session was given. That the state of the cache could not be saved with it is no failure: it only
-// costs time later.
+// costs time later. It is told after the conversation is kept, so that nothing is said to be kept which is not.
 func (s *session) remember(messages []engine.Message, a answer) error {
 	if s.o.session == "" {
 		return nil
 	}
+	path := s.o.sessionPath()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return s.notKept(path, err)
+	}
+	if err := saveConversation(path, s.model.Info().Name, messages); err != nil {
+		return s.notKept(path, err)
+	}
 	if err := a.result.SessionError; err != nil {
 		fmt.Fprintf(s.stderr, "eyelet: the session is kept, but will be computed again when it goes on: %v\n", err)
 	}
-	path := s.o.sessionPath()
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("keeping the session: %w", err)
-	}
-	return saveConversation(path, s.model.Info().Name, messages)
+	return nil
+}
+
+// notKept says that the answer is all there is of this turn.
+func (s *session) notKept(path string, err error) error {
+	return fmt.Errorf("the session %s is not kept, and stays as it was before this answer: %s: %w", s.o.session, path, causeOf(err))
 }

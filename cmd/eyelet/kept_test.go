@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -67,6 +70,45 @@ func TestAnAnswerOutlivesAStateThatCannotBeSaved(t *testing.T) {
 	}
 	if o := inState(t, dir, "--session", "x", background); o.code != 0 || o.stdout != "pink\n" {
 		t.Errorf("the next run: exit code %d, %q, %q", o.code, o.stdout, o.stderr)
+	}
+}
+
+// onFullDisk runs the program with a state folder on a disk of 64 KiB of which so much is filled, in a namespace of its own. Both streams are one, as
+// on a terminal.
+func onFullDisk(t *testing.T, filled string, args ...string) (code int, said, kept string) {
+	t.Helper()
+	dir := t.TempDir()
+	if text, err := exec.CommandContext(t.Context(), "unshare", "-rm", "mount", "-t", "tmpfs", "none", dir).CombinedOutput(); err != nil {
+		t.Skipf("no disk can be made here: %v: %s", err, text)
+	}
+	script := `mount -t tmpfs -o size=64k none "$2" && head -c "$1" /dev/zero > "$2/filler" && cd "$2" && shift 2 && { "$@" 2>&1; code=$?; echo; ls sessions >&2; exit $code; }`
+	wd, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, arg := range args {
+		if arg == pinkStar {
+			args[i] = filepath.Join(wd, pinkStar)
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), "unshare", append([]string{"-rm", "sh", "-c", script, "sh", filled, dir, program}, args...)...)
+	cmd.Env = append(environment(), "EYELET_STATE="+dir)
+	var out, names bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &names
+	code = exitStatus(t, cmd.Run())
+	return code, strings.TrimSuffix(out.String(), "\n"), names.String()
+}
+
+func TestASessionOnAFullDiskSaysWhatIsKept(t *testing.T) {
+	t.Parallel()
+	ask := []string{"run", "--session", "tour", "--image", pinkStar, background}
+	code, said, kept := onFullDisk(t, "0", slices.Clone(ask)...)
+	if code != 0 || !strings.HasPrefix(said, "pink\neyelet: the session is kept, but") || strings.Count(said, "\n") != 2 || kept != "tour.json\n" {
+		t.Errorf("room for the text alone: exit code %d, %q, kept %q", code, said, kept)
+	}
+	code, said, kept = onFullDisk(t, "65536", slices.Clone(ask)...)
+	if code != exitCapacity || !strings.HasPrefix(said, "pink\neyelet: the session tour is not kept") || strings.Count(said, "\n") != 2 || strings.Contains(said, "is kept") || strings.Contains(kept, "tour") {
+		t.Errorf("room for nothing: exit code %d, %q, kept %q", code, said, kept)
 	}
 }
 

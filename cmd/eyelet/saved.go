@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -59,8 +59,8 @@ func saveConversation(path, model string, messages []engine.Message) error {
 		return inputf("%s: %w", path, causeOf(err)) // the temporary name would only confuse
 	}
 	defer os.Remove(tmp.Name())
-	if err := errors.Join(writeJSON(tmp, saved), tmp.Sync(), tmp.Close()); err != nil {
-		return err
+	if err := cmp.Or(writeJSON(tmp, saved), tmp.Sync(), tmp.Close()); err != nil { // the first says why
+		return fmt.Errorf("%s: %w", path, causeOf(err))
 	}
 	return os.Rename(tmp.Name(), path)
 }

@@ -82,17 +82,18 @@ type Store struct {
 func (s *Store) Put(snap *Snapshot) error {
 	if err := s.put(snap); err != nil {
 		err = fmt.Errorf("disk: save %s: %w", title(snap.Name), err)
-		s.failed(err)
+		s.failed(err, snap.Name)
 		return err
 	}
 	return nil
 }
 
-// failed counts a snapshot that could not be written, and logs the first one: a full disk would fill the log as well.
-func (s *Store) failed(err error) {
+// failed counts a snapshot that could not be written, and logs the first one: a full disk would fill the log as well. Of a session, who asked
+// for it is told, and the log is not.
+func (s *Store) failed(err error, session string) {
 	s.mu.Lock()
 	s.stats.Failed++
-	first := s.stats.Failed == 1
+	first := s.stats.Failed == 1 && session == ""
 	s.mu.Unlock()
 	if first && !errors.Is(err, ErrReadOnly) && !errors.Is(err, os.ErrClosed) {
 		s.log.Warn("A conversation could not be saved; others that fail are only counted", "error", err)
