@@ -42,7 +42,6 @@ export interface Cost {
   firstToken: number;
   total: number;
   context: number;
-  schemaChecked?: boolean;
 }
 
 /** One model's answer to a question. */
