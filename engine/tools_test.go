@@ -203,7 +203,7 @@ func TestBadToolRequests(t *testing.T) {
 		"a name has":                   {Messages: question, Tools: []Tool{{Name: "a b"}}},
 		"the choice of tools":          {Messages: question, Tools: shapeTools, ToolChoice: "any"},
 		"no JSON":                      {Messages: append(question, Message{Role: "assistant", ToolCalls: []ToolCall{{Name: "x", Arguments: "{]"}}})},
-		"its parameters: grammar: sch": {Messages: question, Tools: []Tool{{Name: "a", Parameters: json.RawMessage(`{"type":"object","not":{}}`)}}},
+		"its parameters: grammar: sch": {Messages: question, Tools: []Tool{{Name: "a", Strict: true, Parameters: json.RawMessage(`{"type":"object","not":{}}`)}}},
 	} {
 		if _, err := collect(context.Background(), m, r); !errors.Is(err, ErrRequest) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%v, want one that says %q", err, says)

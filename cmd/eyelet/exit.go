@@ -85,7 +85,7 @@ var classes = []struct {
 		gguf.ErrNotGGUF, gguf.ErrTruncated, gguf.ErrCorrupt, gguf.ErrUnsupported, gguf.ErrLimit,
 		safetensors.ErrNotSafetensors, safetensors.ErrTruncated, safetensors.ErrCorrupt, safetensors.ErrUnsupported, safetensors.ErrLimit,
 		imatrix.ErrInvalid, vision.ErrUnknownTower, hf.ErrInvalid, hf.ErrUnsupported, hf.ErrLimit, convert.ErrWeights,
-		bundle.ErrBundle, bundle.ErrSignature, bundle.ErrPassword, store.ErrNotFound, store.ErrManifest, store.ErrDigest, store.ErrMissing, store.ErrPolicy, store.ErrUnsupported, store.ErrForeign,
+		bundle.ErrBundle, bundle.ErrSignature, bundle.ErrPassword, store.ErrNotFound, store.ErrManifest, store.ErrDigest, store.ErrMissing, store.ErrPolicy, store.ErrUnsupported, store.ErrUnusable, store.ErrForeign,
 		imaging.ErrNotImage, imaging.ErrTooLarge, imaging.ErrDamaged,
 		fs.ErrNotExist, fs.ErrPermission, syscall.EISDIR,
 	}},

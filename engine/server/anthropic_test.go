@@ -108,8 +108,6 @@ func TestAnthropicErrors(t *testing.T) {
 		"not JSON":              `{`,
 		"max_tokens is missing": `{"model":"seed","messages":[{"role":"user","content":"x"}]}`,
 		"at least one":          with(`"messages":[]`),
-		"give user or":          with(`"messages":[{"role":"system","content":"x"}]`),
-		"does not go on":        with(`"messages":[{"role":"user","content":"x"},{"role":"assistant","content":"y"}]`),
 		"no content":            with(`"messages":[{"role":"user","content":[]}]`),
 		"takes text":            with(`"messages":[{"role":"user","content":[{"type":"document"}]}]`),
 		"no source":             with(`"messages":[{"role":"user","content":[{"type":"image"}]}]`),

@@ -9,10 +9,9 @@ export function Dialog(props: {
   title: string; onClose: () => void; children: ComponentChildren; wide?: boolean;
 }) {
   const element = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    element.current!.showModal();
-    return () => element.current?.close();
-  }, []);
+  // It is not closed when it goes: the event of that would come later, and close whatever dialog is
+  // shown by then.
+  useEffect(() => element.current!.showModal(), []);
   return (
     <dialog ref={element} class={props.wide ? "wide" : ""} aria-label={props.title}
       onClose={props.onClose} onCancel={props.onClose}>
