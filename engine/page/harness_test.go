@@ -127,9 +127,14 @@ func visit(t testing.TB, url string, options ...chromedp.ExecAllocatorOption) *v
 		t.Fatal(err)
 	}
 	lib := filepath.Join(filepath.Dir(path), "lib")
+	profile, err := os.MkdirTemp("", "eyelet-page")
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := &output{}
 	all := append(chromedp.DefaultExecAllocatorOptions[:len(chromedp.DefaultExecAllocatorOptions):len(chromedp.DefaultExecAllocatorOptions)],
 		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Env("LD_LIBRARY_PATH="+lib, "FONTCONFIG_FILE="+filepath.Join(filepath.Dir(path), "fonts.conf")),
-		chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1280, 800), chromedp.Flag("disable-quic", true),
+		chromedp.UserDataDir(profile), chromedp.CombinedOutput(said), chromedp.WindowSize(1280, 800), chromedp.Flag("disable-quic", true),
 		chromedp.Flag("use-fake-device-for-media-stream", true), chromedp.Flag("use-fake-ui-for-media-stream", true),
 		chromedp.WSURLReadTimeout(2*time.Minute))
 	allocator, cancel := chromedp.NewExecAllocator(context.Background(), append(all, options...)...)
@@ -140,10 +145,15 @@ func visit(t testing.TB, url string, options ...chromedp.ExecAllocatorOption) *v
 		if t.Failed() {
 			v.screenshot(filepath.Join(os.TempDir(), strings.ReplaceAll(t.Name(), "/", "-")+".png"))
 		}
+		_ = chromedp.Cancel(ctx) // waits for the browser's end
 		cancelTime()
 		cancelBrowser()
 		cancel()
+		_ = os.RemoveAll(profile) // a process of the browser may still write there
 		v.checkFaults()
+		if t.Failed() {
+			t.Logf("the browser said:\n%s", said)
+		}
 	})
 	chromedp.ListenTarget(ctx, v.hear)
 	v.do(chromedp.Navigate("about:blank"), log.Enable(), runtime.Enable(),
@@ -152,6 +162,24 @@ func visit(t testing.TB, url string, options ...chromedp.ExecAllocatorOption) *v
 		browser.SetPermission(&browser.PermissionDescriptor{Name: "clipboard-read"}, browser.PermissionSettingGranted),
 		chromedp.Navigate(url))
 	return v
+}
+
+// output is what a browser writes to its standard output and error.
+type output struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
 }
 
 // hear collects complaints of the browser, and says yes to dialogs.
