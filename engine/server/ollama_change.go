@@ -15,6 +15,7 @@ import (
 
 	templates "github.com/eyelet-engine/eyelet/models/chat"
 	"github.com/eyelet-engine/eyelet/models/gguf"
+	"github.com/eyelet-engine/eyelet/models/quantize"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
@@ -34,11 +35,16 @@ func (s *Server) ollamaCreate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	//lint:ignore SA1019 older clients send it
+	smaller, err := s.quantization(st, cmp.Or(q.Quantize, q.Quantization), q.From, recipe.Files)
+	if err != nil {
+		return err
+	}
 	progress := s.newProgress(w, q.Stream)
 	if err := progress.say("creating the model"); err != nil {
 		return err
 	}
-	err = compose(r.Context(), st, name, recipe, from)
+	err = compose(r.Context(), st, name, recipe, from, smaller, progress)
 	s.models.forget()
 	if err != nil {
 		return progress.failed(r.Context(), notMade(err))
@@ -48,7 +54,7 @@ func (s *Server) ollamaCreate(w http.ResponseWriter, r *http.Request) error {
 
 // notMade is why a model could not be made. Files that are no model are the client's, which uploaded them.
 func notMade(err error) error {
-	for _, target := range []error{gguf.ErrNotGGUF, gguf.ErrTruncated, gguf.ErrCorrupt, gguf.ErrUnsupported, gguf.ErrLimit, store.ErrUnsupported} {
+	for _, target := range []error{quantize.ErrOptions, gguf.ErrNotGGUF, gguf.ErrTruncated, gguf.ErrCorrupt, gguf.ErrUnsupported, gguf.ErrLimit, store.ErrUnsupported} {
 		if errors.Is(err, target) {
 			return &failure{status: http.StatusBadRequest, kind: kindRequest, text: plain(err), cause: err}
 		}
@@ -56,15 +62,23 @@ func notMade(err error) error {
 	return err
 }
 
-// compose makes a model, or leaves nothing of it. from, where not nil, is a model of files, which come into the store before.
-func compose(ctx context.Context, st *store.Store, name store.Name, recipe store.Recipe, from *model) error {
+// compose makes a model, or leaves nothing of it. from, where not nil, is a model of files, which come into the store before; smaller, where not
+// nil, makes the language model of one that is there.
+func compose(ctx context.Context, st *store.Store, name store.Name, recipe store.Recipe, from *model, smaller *quantization, progress *progress) error {
 	session, err := st.Begin(ctx)
 	if err != nil {
 		return err
 	}
+	if smaller != nil {
+		d, err := smaller.run(ctx, st, session, progress)
+		if err != nil {
+			return errors.Join(err, session.Discard())
+		}
+		recipe.Files = append(slices.DeleteFunc(recipe.Files, func(x store.Digest) bool { return x == smaller.blob }), d)
+	}
 	if from != nil {
 		for _, file := range []struct{ path, media string }{{from.spec.Model, store.MediaModel}, {from.spec.Projector, store.MediaProjector}} {
-			if file.path == "" {
+			if file.path == "" || smaller != nil && file.media == store.MediaModel {
 				continue
 			}
 			d, err := session.AddFile(ctx, file.path, file.media, nil)
@@ -82,11 +96,7 @@ func compose(ctx context.Context, st *store.Store, name store.Name, recipe store
 
 // recipe makes of a request what the store makes a model of.
 func (s *Server) recipe(st *store.Store, q *api.CreateRequest) (recipe store.Recipe, from *model, err error) {
-	//lint:ignore SA1019 older clients send it
-	quantize := cmp.Or(q.Quantize, q.Quantization)
 	switch {
-	case quantize != "":
-		return recipe, nil, refuseField("quantize", "the server does not quantize; \"eyelet convert\" and llama.cpp's tools do")
 	case len(q.Adapters) > 0:
 		return recipe, nil, refuseField("adapters", "the server runs no LoRA adapters; merge them into the model")
 	case q.RemoteHost != "":
@@ -227,12 +237,15 @@ func (s *Server) newProgress(w http.ResponseWriter, stream *bool) *progress {
 	return &progress{s: s, out: s.newLines(w), streamed: stream == nil || *stream}
 }
 
-func (p *progress) say(status string) error {
-	p.last = api.ProgressResponse{Status: status}
+func (p *progress) say(status string) error { return p.tell(api.ProgressResponse{Status: status}) }
+
+// tell is say with figures.
+func (p *progress) tell(news api.ProgressResponse) error {
+	p.last = news
 	if p.streamed {
 		return p.out.send(p.last)
 	}
-	if status == "success" {
+	if news.Status == "success" {
 		return p.s.writeJSON(p.out.w, http.StatusOK, p.last)
 	}
 	return nil

@@ -189,7 +189,7 @@ func TestBadChanges(t *testing.T) {
 		"a file that climbs":        {Model: "a", Files: map[string]string{"../a": projector}},
 		"a projector alone":         {Model: "a", Files: map[string]string{"a": projector}},
 		"a file that is no model":   {Model: "a", Files: map[string]string{"a": text}},
-		"quantizing":                {Model: "a", Files: map[string]string{"a": projector}, Quantize: "q4_0"},
+		"quantizing":                {Model: "a", Files: map[string]string{"a": projector}, Quantize: "q4_0"}, // a projector is no language model,
 		"a parameter of no meaning": {Model: "a", Files: map[string]string{"a": projector}, Parameters: map[string]any{"top_p": "x"}},
 	} {
 		q.Stream = &no

@@ -236,6 +236,11 @@ func TestAHostWithAPortInOllamasManifests(t *testing.T) {
 func TestLeftoversOfKilledImportsGoWithTheNextOne(t *testing.T) {
 	s := newStore(t)
 	left := writeFile(t, s.tempName(), "half a model")
+	folder := filepath.Join(s.dir("partial"), "quantize-1.tmp")
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(folder, "model.gguf"), "half a model")
 	part := writeFile(t, s.partialPath(DigestOf([]byte("x"))), "a beginning")
 	open, err := s.Begin(t.Context())
 	if err != nil {
@@ -243,6 +248,9 @@ func TestLeftoversOfKilledImportsGoWithTheNextOne(t *testing.T) {
 	}
 	if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("it is still there: %v", err)
+	}
+	if _, err := os.Stat(folder); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the folder is still there: %v", err)
 	}
 	if _, err := os.Stat(part); err != nil {
 		t.Errorf("the beginning of a blob of known digest is gone: %v", err)

@@ -124,7 +124,7 @@ func (s *Store) sweep(before time.Time, r *Removed) error {
 		if info, err := e.Info(); err == nil {
 			r.Bytes += info.Size()
 		}
-		if err := os.Remove(filepath.Join(s.dir("partial"), e.Name())); err != nil {
+		if err := os.RemoveAll(filepath.Join(s.dir("partial"), e.Name())); err != nil {
 			return fmt.Errorf("store: %w", err)
 		}
 	}

@@ -136,7 +136,7 @@ func (s *Store) removeLeftovers() {
 	}
 	defer l.Close()
 	for _, path := range left {
-		_ = os.Remove(path)
+		_ = os.RemoveAll(path)
 	}
 }
 
