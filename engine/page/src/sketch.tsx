@@ -1,6 +1,6 @@
 // A page or a drawing in an answer, shown live beside its source. The frame has no origin and no network.
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { download } from "./save";
 import { CopyButton } from "./answer";
 import { text } from "./strings";
@@ -32,7 +32,8 @@ export function Sketch({ source }: { source: string }) {
 /** Frame shows a document of a stranger, which reaches neither the page nor a network. */
 export function Frame({ source, title }: { source: string; title: string }) {
   const frame = useRef<HTMLIFrameElement>(null);
-  useEffect(() => {
+  // The frame may be ready before the page is painted, so it is listened to at once.
+  useLayoutEffect(() => {
     const hear = (event: MessageEvent) => {
       const target = frame.current?.contentWindow;
       if (target && event.source === target && event.data === "ready") target.postMessage(source, "*");
