@@ -93,15 +93,11 @@ func DecodePicture(ctx context.Context, data []byte, opt Options) (*Picture, err
 	if err != nil {
 		return nil, err
 	}
-	w, h, err := f.checkedSize(data, opt)
+	h, turn, err := f.header(data, opt)
 	if err != nil {
 		return nil, err
 	}
-	turn := f.orientation(data)
-	p := &Picture{OriginalW: w, OriginalH: h}
-	if turn >= 5 {
-		p.OriginalW, p.OriginalH = h, w
-	}
+	p := &Picture{OriginalW: h.W, OriginalH: h.H}
 	if f.direct != nil {
 		p.RGB, err = f.direct(ctx, data, opt.eighths(p.OriginalW, p.OriginalH))
 		if err != nil {
@@ -136,7 +132,8 @@ func (o Options) open(data []byte) (*format, error) {
 	return formatOf(data)
 }
 
-// checkedSize reads the size from the header and holds it against the limits.
+// checkedSize reads the size from the header and holds it against the limits. It is that of the stored
+// picture, before it is turned by metadata; a HEIC file's own crops and turns are carried out by its decoder.
 func (f *format) checkedSize(data []byte, opt Options) (w, h int, err error) {
 	defer f.recover(&err)
 	w, h, err = f.size(data)
@@ -145,7 +142,7 @@ func (f *format) checkedSize(data []byte, opt Options) (w, h int, err error) {
 	}
 	err = f.checkSize(w, h, 1, len(data), opt)
 	if err == nil && f.isHEIC() {
-		err = checkHEIC(f, data, opt)
+		return checkHEIC(f, data, opt)
 	}
 	return w, h, err
 }

@@ -297,6 +297,9 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
+		if h, err := ReadHeader(data, opt); err != nil || h.W != m.W || h.H != m.H {
+			t.Fatalf("the header says %d x %d pixels (%v), and there are %d x %d", h.W, h.H, err, m.W, m.H)
+		}
 		if err := m.Check(); err != nil || int64(m.W)*int64(m.H) > opt.MaxPixels {
 			t.Fatalf("%d x %d pixels: %v", m.W, m.H, err)
 		}

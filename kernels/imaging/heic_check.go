@@ -50,11 +50,11 @@ type heicWalk struct {
 
 // checkHEIC refuses a file that would cost the decoder more than opt allows, whatever
 // its first header says: it follows the primary picture's derivations, and reads the
-// sizes that the coded pictures themselves state.
-func checkHEIC(f *format, data []byte, opt Options) error {
+// sizes that the coded pictures themselves state. It returns the size after all crops and turns.
+func checkHEIC(f *format, data []byte, opt Options) (width, height int, err error) {
 	file, err := readHEIC(data)
 	if err != nil {
-		return f.describe(err)
+		return 0, 0, f.describe(err)
 	}
 	for _, p := range file.properties {
 		w, h := 0, 0
@@ -62,7 +62,7 @@ func checkHEIC(f *format, data []byte, opt Options) error {
 		case "ispe":
 			w, h, err = readIspe(p.body)
 			if err != nil {
-				return f.describe(err)
+				return 0, 0, f.describe(err)
 			}
 		case "hvcC":
 			var s hevcStream
@@ -75,17 +75,17 @@ func checkHEIC(f *format, data []byte, opt Options) error {
 		}
 		if w > 0 || h > 0 {
 			if err := f.checkSize(w, h, 1, len(data), opt); err != nil {
-				return err
+				return 0, 0, err
 			}
 		}
 	}
 	walk := heicWalk{heicFile: file, opt: opt}
-	if w, _, err := walk.visit(file.primary, 0); err != nil {
-		return f.describe(err)
-	} else if w < minHEICWidth {
-		return f.describe(errNarrowHEIC)
+	if width, height, err = walk.visit(file.primary, 0); err != nil {
+		return 0, 0, f.describe(err)
+	} else if width < minHEICWidth {
+		return 0, 0, f.describe(errNarrowHEIC)
 	}
-	return nil
+	return width, height, nil
 }
 
 // spend adds to the sums and holds them against the limits.

@@ -124,7 +124,7 @@ func FuzzHEICBoxes(f *testing.F) {
 		if int64(len(data)) > opt.MaxBytes {
 			return
 		}
-		err := checkHEIC(heicOf(t), data, opt)
+		_, _, err := checkHEIC(heicOf(t), data, opt)
 		if err != nil {
 			if !errors.Is(err, ErrTooLarge) && !errors.Is(err, ErrDamaged) {
 				t.Fatalf("an error of no kind: %v", err)
