@@ -12,7 +12,8 @@ void eyelet_ggml_log(enum ggml_log_level level, const char *text, void *user_dat
   (void)user_data;
   // A line may arrive in fragments; the address of a thread-local tells whose fragment it is.
   static _Thread_local char thread;
-  if (text != NULL && *text != '\0') eyeletGoLog((int)level, (char *)text, (uintptr_t)&thread);
+  if (text == NULL || *text == '\0' || eyelet_fiber_keeps_log(level, text)) return;
+  eyeletGoLog((int)level, (char *)text, (uintptr_t)&thread);
 }
 
 static bool copy(const char *from, char *buf, size_t size) {

@@ -4,8 +4,16 @@
 #include <ggml-backend.h>
 #include <ggml.h>
 
+#include "fiber.h"
+
 // eyelet_ggml_log is the one log callback of the process. Its type is ggml_log_callback.
 void eyelet_ggml_log(enum ggml_log_level level, const char *text, void *user_data);
+
+// eyelet_fiber_keeps_log keeps a line that comes from a fiber's stack, where Go code cannot run, and returns whether it did.
+bool eyelet_fiber_keeps_log(enum ggml_log_level level, const char *text);
+
+// eyelet_fibers returns the functions of fiber.h.
+const struct eyelet_fibers *eyelet_fibers(void);
 
 // eyelet_ggml_library writes the path of the shared library that holds libggml's loader into buf; false if unknown.
 bool eyelet_ggml_library(char *buf, size_t size);

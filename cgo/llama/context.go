@@ -70,6 +70,8 @@ type ContextParams struct {
 
 	// Collector, if not nil, sees the inputs of all matrices. Computing is slower then. It must be closed after the context.
 	Collector *Collector
+	// Steps lets decodes be computed bit by bit: see Context.Begin. It does not go together with a Collector.
+	Steps bool
 }
 
 const (
@@ -85,6 +87,8 @@ type Context struct {
 	params  ContextParams
 	abort   *C.shim_flag
 	pool    *C.shim_pool
+	steps   *C.shim_steps // nil without ContextParams.Steps
+	started *Stepwise     // the decode that was begun and has not ended
 	nBatch  int
 	nUBatch int
 	nSeq    int
@@ -119,6 +123,9 @@ func newContext(model *Model, p ContextParams) (*Context, error) {
 	if model.only {
 		return nil, fmt.Errorf("llama: %s was loaded with VocabOnly and has no weights", model.path)
 	}
+	if p.Collector != nil && p.Steps {
+		return nil, errors.New("llama: context: a Collector sees whole graphs, which Steps cuts")
+	}
 	if p.Collector != nil && p.Collector.c == nil {
 		return nil, fmt.Errorf("llama: the collector: %w", ErrClosed)
 	}
@@ -130,12 +137,20 @@ func newContext(model *Model, p ContextParams) (*Context, error) {
 	if flag == nil {
 		return nil, errors.New("llama: out of memory")
 	}
+	var steps *C.shim_steps
+	if p.Steps {
+		if steps = C.shim_steps_new(ggml.Fibers()); steps == nil {
+			C.shim_flag_free(flag)
+			return nil, errors.New("llama: out of memory")
+		}
+	}
 	logged := ggml.CollectErrors()
 	var out *C.struct_llama_context
 	var eb errBuf
-	ok := C.shim_init_context(model.c, c, flag, p.Collector.pointer(), &out, eb.ptr(), eb.cap())
+	ok := C.shim_init_context(model.c, c, flag, p.Collector.pointer(), steps, &out, eb.ptr(), eb.cap())
 	if !bool(ok) || out == nil {
 		C.shim_flag_free(flag)
+		C.shim_steps_free(steps)
 		err := fmt.Errorf("llama: cannot make a context of %d tokens for %s", int(c.n_ctx), model.path)
 		if !bool(ok) {
 			err = fmt.Errorf("%w: %s", err, eb.String())
@@ -143,7 +158,7 @@ func newContext(model *Model, p ContextParams) (*Context, error) {
 		return nil, logged.Wrap(err)
 	}
 	logged.Stop()
-	ctx := &Context{c: out, model: model, params: p, abort: flag, nBatch: int(C.llama_n_batch(out)), nUBatch: int(C.llama_n_ubatch(out)),
+	ctx := &Context{c: out, model: model, params: p, abort: flag, steps: steps, nBatch: int(C.llama_n_batch(out)), nUBatch: int(C.llama_n_ubatch(out)),
 		nSeq: int(C.llama_n_seq_max(out)), unified: !p.SplitKV, causal: bool(C.llama_get_causal_attn(out)), batches: map[*BatchExt]struct{}{}}
 	ctx.encoderOnly = model.HasEncoder() && !model.HasDecoder()
 	ctx.mrope = model.NPosPerEmbd() > 1
@@ -271,13 +286,17 @@ func (c *Context) Close() error {
 	if c.c == nil {
 		return nil
 	}
+	if c.started != nil {
+		c.started.Stop()
+	}
 	for b := range c.batches {
 		b.Close()
 	}
 	C.llama_free(c.c)
+	C.shim_steps_free(c.steps)
 	C.shim_pool_free(c.pool)
 	C.shim_flag_free(c.abort)
-	c.c, c.pool, c.abort, c.outputs = nil, nil, nil, nil
+	c.c, c.pool, c.steps, c.abort, c.outputs = nil, nil, nil, nil, nil
 	c.keepAdapters(nil)
 	c.model.release()
 	return nil

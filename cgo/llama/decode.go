@@ -59,7 +59,12 @@ func (c *Context) run(ctx context.Context, what string, outputs []int8, call fun
 	ok := call(&rc, &eb)
 	stop()
 	c.yield()
-	if !bool(ok) {
+	return c.result(ctx, what, outputs, bool(ok), rc, &eb)
+}
+
+// result translates the result of a compute call, and remembers which entries have outputs.
+func (c *Context) result(ctx context.Context, what string, outputs []int8, ok bool, rc C.int32_t, eb *errBuf) error {
+	if !ok {
 		// The exception left libllama's scheduler and cache half way; what they would do next nobody knows.
 		c.broken = fmt.Errorf("llama: %s: %s", what, eb.String())
 		return c.broken
@@ -121,6 +126,8 @@ func (c *Context) check(b *Batch) error {
 // checkSize checks the number of entries and of outputs.
 func (c *Context) checkSize(n int, outputs []int8) error {
 	switch {
+	case c.started != nil:
+		return errStarted
 	case c.broken != nil:
 		return fmt.Errorf("llama: the context is unusable since an earlier failure: %w", c.broken)
 	case n == 0:

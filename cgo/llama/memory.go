@@ -28,6 +28,9 @@ func (m Memory) get(seqs ...Seq) (C.llama_memory_t, error) {
 			return nil, fmt.Errorf("llama: sequence %d, the context has NSeqMax = %d", s, m.ctx.nSeq)
 		}
 	}
+	if m.ctx.started != nil {
+		return nil, errStarted
+	}
 	mem := m.ctx.memory()
 	if mem == nil {
 		return nil, errors.New("llama: the model keeps no memory")

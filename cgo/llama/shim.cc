@@ -1,6 +1,7 @@
 #include "shim.h"
 
 #include "collector.h"
+#include "steps.h"
 
 #include <atomic>
 #include <cmath>
@@ -117,12 +118,16 @@ bool shim_load_model(const char * path, struct llama_model_params params, bool w
 }
 
 bool shim_init_context(struct llama_model * model, struct llama_context_params params, shim_flag * abort, shim_collector * collector,
-                       struct llama_context ** out, char * err, size_t cap) {
+                       shim_steps * steps, struct llama_context ** out, char * err, size_t cap) {
     params.abort_callback = abort_requested;
     params.abort_callback_data = abort;
     if (collector != nullptr) {
         params.cb_eval = shim_collect;
         params.cb_eval_user_data = collector;
+    }
+    if (steps != nullptr) {
+        params.cb_eval = shim_step;
+        params.cb_eval_user_data = steps;
     }
     return guard(err, cap, [&] { *out = llama_init_from_model(model, params); });
 }

@@ -38,9 +38,21 @@ size_t shim_collector_size(const shim_collector * c, bool * failed);
 void shim_collector_entry(const shim_collector * c, size_t i, const char ** name, const float ** squares, size_t * n_squares,
                           const float ** counts, size_t * n_counts);
 
-// collector may be null.
+// Computes decodes of a context bit by bit, on a fiber (../ggml/fiber.h, whose functions are given).
+typedef struct shim_steps shim_steps;
+shim_steps * shim_steps_new(const void * fibers);
+void shim_steps_free(shim_steps * s);
+// Begins a decode, which shim_steps_advance computes; false if there is no memory for it.
+bool shim_steps_begin(shim_steps * s, struct llama_context * ctx, struct llama_batch batch);
+// Goes on for about so many seconds. It returns 1 when the decode has ended, with what shim_decode returns in ok, rc and err, 0 when it has
+// not, and -1 on another thread than before.
+int shim_steps_advance(shim_steps * s, double seconds, bool * ok, int32_t * rc, char * err, size_t cap);
+// The longest time in seconds between two places of the current decode where it could pause.
+double shim_steps_longest(const shim_steps * s);
+
+// collector and steps may be null; one of them must be.
 bool shim_init_context(struct llama_model * model, struct llama_context_params params, shim_flag * abort, shim_collector * collector,
-                       struct llama_context ** out, char * err, size_t cap);
+                       shim_steps * steps, struct llama_context ** out, char * err, size_t cap);
 // The CPU backend's pool of threads, attached to a context: without one the backend makes and frees one for each graph. Null if the
 // backend offers none.
 typedef struct shim_pool shim_pool;
