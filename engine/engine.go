@@ -20,6 +20,8 @@ package engine
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
@@ -67,6 +69,8 @@ type Engine struct {
 	models  map[*Model]struct{}
 	loading sync.WaitGroup
 	closed  bool
+	close   sync.Once
+	err     error // of closing
 }
 
 // New starts an engine.
@@ -84,26 +88,23 @@ func New(options Options) (*Engine, error) {
 // Threads is the number of compute threads in use.
 func (e *Engine) Threads() int { return e.threads }
 
-// Close closes all models and ends the compute thread. Running requests end with ErrClosed first.
+// Close closes all models and ends the compute thread. Running requests end with ErrClosed first. Whoever calls it, together or again, returns
+// when all is closed, with the same error.
 func (e *Engine) Close() error {
-	e.mu.Lock()
-	if e.closed {
+	e.close.Do(func() {
+		e.mu.Lock()
+		e.closed = true
+		open := slices.Collect(maps.Keys(e.models))
 		e.mu.Unlock()
-		return nil
-	}
-	e.closed = true
-	open := make([]*Model, 0, len(e.models))
-	for m := range e.models {
-		open = append(open, m)
-	}
-	e.mu.Unlock()
-	var errs []error
-	e.loading.Wait()
-	for _, m := range open {
-		errs = append(errs, m.Close())
-	}
-	releaseThread()
-	return errors.Join(errs...)
+		var errs []error
+		e.loading.Wait()
+		for _, m := range open {
+			errs = append(errs, m.Close())
+		}
+		releaseThread()
+		e.err = errors.Join(errs...)
+	})
+	return e.err
 }
 
 // beginLoad keeps the compute thread alive until loading.Done.

@@ -150,6 +150,7 @@ type Model struct {
 	closed context.Context
 	end    context.CancelCauseFunc
 	once   sync.Once
+	err    error // of Close
 }
 
 // Load opens a model. It blocks until the model is ready, ctx is done, or something does not fit; errors wrap ErrModelFile or
@@ -368,9 +369,9 @@ func (m *Model) describe(spec ModelSpec) {
 // Info describes the model.
 func (m *Model) Info() Info { return m.info }
 
-// Close ends running requests with ErrClosed and frees the model.
+// Close ends running requests with ErrClosed and frees the model. Whoever calls it, together or again, returns when that is done, with the
+// same error.
 func (m *Model) Close() error {
-	var err error
 	m.once.Do(func() {
 		m.mu.Lock()
 		m.over = true
@@ -378,10 +379,10 @@ func (m *Model) Close() error {
 		m.end(ErrClosed)
 		m.requests.Wait()
 		m.recall()
-		m.engine.remove(m)
-		err = m.free()
+		m.err = m.free()
+		m.engine.remove(m) // only now: the engine's Close keeps the compute thread for models that it knows
 	})
-	return err
+	return m.err
 }
 
 // free releases what open has made, in reverse.

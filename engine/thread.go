@@ -9,7 +9,8 @@ import (
 // thread is the one OS thread that makes every compute call of the process, for all engines and models. libgomp keeps a team
 // of workers for each thread that enters a parallel region; two such threads would double the workers and halve the speed.
 type thread struct {
-	jobs chan func()
+	jobs chan func() // never closed: who comes late finds quit closed
+	quit chan struct{}
 	done chan struct{}
 }
 
@@ -25,7 +26,7 @@ func acquireThread() *thread {
 	defer compute.mu.Unlock()
 	compute.users++
 	if compute.t == nil {
-		compute.t = &thread{jobs: make(chan func()), done: make(chan struct{})}
+		compute.t = &thread{jobs: make(chan func()), quit: make(chan struct{}), done: make(chan struct{})}
 		go compute.t.loop()
 	}
 	return compute.t
@@ -37,7 +38,7 @@ func releaseThread() {
 	defer compute.mu.Unlock()
 	compute.users--
 	if compute.users == 0 {
-		close(compute.t.jobs)
+		close(compute.t.quit)
 		<-compute.t.done
 		compute.t = nil
 	}
@@ -46,8 +47,13 @@ func releaseThread() {
 func (t *thread) loop() {
 	runtime.LockOSThread() // never unlocked: the thread ends with the goroutine, and libgomp's team with the thread
 	defer close(t.done)
-	for job := range t.jobs {
-		job()
+	for {
+		select {
+		case job := <-t.jobs:
+			job()
+		case <-t.quit:
+			return
+		}
 	}
 }
 
@@ -63,12 +69,14 @@ func (t *thread) hook(string) bool {
 }
 
 // do runs f on the compute thread and waits for it. It gives up only while f has not begun: a compute call is stopped through
-// the context that f itself passes on.
+// the context that f itself passes on. After the last user's release it returns ErrClosed.
 func (t *thread) do(ctx context.Context, f func() error) error {
 	result := make(chan error, 1)
 	select {
 	case t.jobs <- func() { result <- f() }:
 		return <-result
+	case <-t.quit:
+		return ErrClosed
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -156,3 +156,12 @@ func (c *Cache) Finished() (list []*Sequence) {
 	}
 	return list
 }
+
+// Pictures yields the numbers of the pictures that stand in the cache, each at least once.
+func (c *Cache) Pictures(yield func(number uint32)) {
+	for _, s := range c.seqs {
+		if s != nil {
+			s.EachPicture(yield)
+		}
+	}
+}

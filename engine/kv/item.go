@@ -56,3 +56,14 @@ func (p *Prompt) Position(n int) llama.Pos {
 	}
 	return p.Next
 }
+
+// EachPicture yields the numbers of the prompt's pictures.
+func (p *Prompt) EachPicture(yield func(number uint32)) {
+	last := uint32(0)
+	for _, i := range p.Items {
+		if i.Picture != last && i.Picture != 0 {
+			yield(i.Picture)
+		}
+		last = i.Picture
+	}
+}

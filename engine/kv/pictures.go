@@ -2,15 +2,16 @@ package kv
 
 import "sync"
 
-// Pictures numbers the pictures of a cache's items, so that items stay small. Numbers count from 1 and are never given again: a
-// picture costs some 40 bytes for the life of the model. Its methods may be called from several goroutines.
+// Pictures numbers the pictures of a cache's items, so that items stay small. Numbers count from 1 and are never given again; [Pictures.Forget]
+// bounds how many are known. Its methods may be called from several goroutines.
 type Pictures struct {
 	mu      sync.Mutex
 	numbers map[Key]uint32
-	keys    []Key
+	keys    map[uint32]Key
+	last    uint32
 }
 
-// Number returns the number of a picture, a new one if it was never seen.
+// Number returns the number of a picture, a new one if it is not known.
 func (p *Pictures) Number(k Key) uint32 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -18,20 +19,39 @@ func (p *Pictures) Number(k Key) uint32 {
 		return n
 	}
 	if p.numbers == nil {
-		p.numbers = map[Key]uint32{}
+		p.numbers, p.keys = map[Key]uint32{}, map[uint32]Key{}
 	}
-	p.keys = append(p.keys, k)
-	n := uint32(len(p.keys))
-	p.numbers[k] = n
-	return n
+	p.last++
+	p.numbers[k], p.keys[p.last] = p.last, k
+	return p.last
 }
 
-// Key returns the key of a number that Number returned; ok is false for any other.
+// Key returns the key of a number that Number returned; ok is false for any other, and for one that was forgotten.
 func (p *Pictures) Key(n uint32) (k Key, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if n == 0 || int(n) > len(p.keys) {
-		return Key{}, false
+	k, ok = p.keys[n]
+	return k, ok
+}
+
+// recentPictures is how many pictures Forget keeps whether they are used or not: prompts that are being made have numbers which nobody else
+// knows of yet.
+const recentPictures = 4096
+
+// Forget forgets pictures that are not among those in use, once there are more than twice as many as it keeps. A picture that is seen again gets
+// another number: what stands of it under the old one is not found any more, which costs time and nothing else.
+func (p *Pictures) Forget(used func(yield func(number uint32))) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.keys) <= 2*recentPictures {
+		return
 	}
-	return p.keys[n-1], true
+	keep := map[uint32]bool{}
+	used(func(n uint32) { keep[n] = true })
+	for n, k := range p.keys {
+		if !keep[n] && n+recentPictures <= p.last {
+			delete(p.keys, n)
+			delete(p.numbers, k)
+		}
+	}
 }

@@ -153,6 +153,11 @@ func (s *Server) observe(next handler) http.Handler {
 				}
 				s.log.Error("panic", "id", rec.id, "value", fmt.Sprint(v), "stack", string(debug.Stack()))
 				rec.err = errors.New("panic")
+				if aw.status != 0 {
+					// Part of an answer has gone out: cut off, it must not look whole.
+					s.access(aw, r, rec, time.Since(began))
+					panic(http.ErrAbortHandler)
+				}
 				s.tell(aw, r, failureOf(r.Context(), rec.err))
 			}
 			s.access(aw, r, rec, time.Since(began))

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -54,6 +55,31 @@ func TestARequestsIDIsKeptWhereItIsFitForALog(t *testing.T) {
 	}
 	if log := ts.log.String(); !strings.Contains(log, "id=job-17") || !strings.Contains(log, "path=/healthz") {
 		t.Errorf("the log: %s", log)
+	}
+}
+
+func TestAPanicInTheMiddleOfAnAnswerCutsItOff(t *testing.T) {
+	for name, begin := range map[string]func(http.ResponseWriter){
+		"of unknown length": func(w http.ResponseWriter) { _, _ = w.Write([]byte(`{"half": `)); _ = http.NewResponseController(w).Flush() },
+		"not sent yet":      func(w http.ResponseWriter) { _, _ = w.Write([]byte(`{"half": `)) },
+		"header alone":      func(w http.ResponseWriter) { w.WriteHeader(http.StatusOK) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			ts := serveAs(t, func(s *Server) {
+				s.handler = s.chain(func(w http.ResponseWriter, _ *http.Request) error { begin(w); panic("boom") })
+			})
+			resp, err := http.Get(ts.url + "/api/version")
+			if err != nil {
+				return // not even the header came
+			}
+			defer resp.Body.Close()
+			if body, err := io.ReadAll(resp.Body); err == nil {
+				t.Errorf("half an answer looks whole: %q", body)
+			}
+			if !strings.Contains(ts.log.String(), "boom") || !strings.Contains(ts.log.String(), "path=/api/version") {
+				t.Errorf("the log: %s", ts.log.String())
+			}
+		})
 	}
 }
 

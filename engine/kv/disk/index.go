@@ -15,8 +15,17 @@ import (
 // index finds the record with the longest common prefix. Records stand in the lexical order of their items: the one that shares most
 // with a prompt is then beside the place where the prompt would stand, and a binary search finds it.
 type index struct {
-	numbers map[kv.Key]uint32 // of the pictures of records
+	numbers map[kv.Key]uint32    // of the pictures of records
+	used    map[uint32]*numbered // by number
+	last    uint32               // number that was given
+	swept   uint32               // what last was when sweep looked through them
 	sorted  []*record
+}
+
+// numbered is a picture that has a number.
+type numbered struct {
+	key     kv.Key
+	records int // that show it
 }
 
 // record is a file as the index knows it.
@@ -73,10 +82,11 @@ func (x *index) number(k kv.Key, add bool) uint32 {
 			return unknown
 		}
 		if x.numbers == nil {
-			x.numbers = map[kv.Key]uint32{}
+			x.numbers, x.used = map[kv.Key]uint32{}, map[uint32]*numbered{}
 		}
-		n = uint32(len(x.numbers) + 1)
-		x.numbers[k] = n
+		x.last++
+		n = x.last
+		x.numbers[k], x.used[n] = n, &numbered{key: k}
 	}
 	return n
 }
@@ -105,7 +115,37 @@ func (x *index) place(items []kv.Item) int {
 	return sort.Search(len(x.sorted), func(i int) bool { return compare(x.sorted[i].items, items) >= 0 })
 }
 
+// count notes that one record more or less shows its pictures.
+func (x *index) count(r *record, by int) {
+	seen := map[uint32]bool{0: true}
+	for _, it := range r.items {
+		if p := x.used[it.Picture]; p != nil && !seen[it.Picture] {
+			p.records += by
+		}
+		seen[it.Picture] = true
+	}
+}
+
+// recentNumbers of pictures are kept though no record shows them: that of a record which is being written is not there yet.
+const recentNumbers = 1024
+
+// sweep takes back the numbers, which are not given again, of pictures that no record shows any more. It runs once in so many numbers.
+func (x *index) sweep() {
+	if x.last-x.swept < recentNumbers {
+		return
+	}
+	x.swept = x.last
+	for n, p := range x.used {
+		if p.records == 0 && n+recentNumbers <= x.last {
+			delete(x.numbers, p.key)
+			delete(x.used, n)
+		}
+	}
+}
+
 func (x *index) add(r *record) {
+	x.count(r, 1)
+	x.sweep()
 	at := x.place(r.items)
 	x.sorted = slices.Insert(x.sorted, at, r)
 	r.shared = 0
@@ -128,6 +168,7 @@ func (x *index) remove(r *record) {
 		next.shared = min(next.shared, r.shared)
 	}
 	x.sorted = slices.Delete(x.sorted, at, at+1)
+	x.count(r, -1)
 }
 
 // near yields the records that share a prefix with items, and its length: first those before the place of items, then those from there

@@ -1,0 +1,46 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+)
+
+func TestTheComputeThreadAfterItsEnd(t *testing.T) {
+	// Not the one of the process, which other tests use.
+	th := &thread{jobs: make(chan func()), quit: make(chan struct{}), done: make(chan struct{})}
+	go th.loop()
+	if err := th.do(context.Background(), func() error { th.hook(""); return nil }); err != nil {
+		t.Error(err)
+	}
+	close(th.quit)
+	<-th.done
+	if err := th.do(context.Background(), func() error { return nil }); !errors.Is(err, ErrClosed) {
+		t.Errorf("got %v, want ErrClosed", err)
+	}
+	th.hook("") // no job, and none that is nil
+}
+
+func TestWhoeverClosesReturnsWhenAllIsClosed(t *testing.T) {
+	m := open(t, textOnly)
+	go func() { _, _ = collect(context.Background(), m, endless(m)) }()
+	var wg sync.WaitGroup
+	for i := range 6 {
+		wg.Go(func() {
+			var err error
+			if i%2 == 0 {
+				err = m.engine.Close()
+			} else {
+				err = m.Close()
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			if i%2 == 0 && (m.lc.Pointer() != nil || m.lm.Pointer() != nil) {
+				t.Error("Close returned before the model was closed")
+			}
+		})
+	}
+	wg.Wait()
+}
