@@ -52,8 +52,7 @@ func Read(r io.Reader, opt Options) (*RGB, error) {
 
 // Decode returns the picture in a JPEG (baseline or progressive; colour, grey or
 // CMYK), PNG, GIF, WebP, BMP, TIFF or HEIC file: upright, as 8-bit RGB. Of an
-// animation or a multi-page file it returns the first frame ([DecodeFrames] all
-// those of a GIF file). Deeper samples keep their upper 8 bits, as
+// animation or a multi-page file it returns the first frame ([Open] gives all). Deeper samples keep their upper 8 bits, as
 // in Pillow. Transparent pixels are laid over the background. The file's format
 // is found from its first bytes.
 //
@@ -93,6 +92,11 @@ func DecodePicture(ctx context.Context, data []byte, opt Options) (*Picture, err
 	if err != nil {
 		return nil, err
 	}
+	return f.picture(ctx, data, opt)
+}
+
+// picture decodes the picture of a file whose length has been checked.
+func (f *format) picture(ctx context.Context, data []byte, opt Options) (*Picture, error) {
 	h, turn, err := f.header(data, opt)
 	if err != nil {
 		return nil, err
@@ -140,7 +144,7 @@ func (f *format) checkedSize(data []byte, opt Options) (w, h int, err error) {
 	if err != nil {
 		return 0, 0, f.describe(err)
 	}
-	err = f.checkSize(w, h, 1, len(data), opt)
+	err = f.checkSize(w, h, len(data), opt)
 	if err == nil && f.isHEIC() {
 		return checkHEIC(f, data, opt)
 	}
@@ -154,7 +158,7 @@ func (f *format) safeDecode(data []byte, opt Options) (m *RGB, err error) {
 	if err != nil {
 		return nil, f.describe(err)
 	}
-	if err := f.checkSize(m.W, m.H, 1, len(data), opt); err != nil {
+	if err := f.checkSize(m.W, m.H, len(data), opt); err != nil {
 		return nil, err
 	}
 	return m, nil

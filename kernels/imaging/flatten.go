@@ -101,6 +101,48 @@ func flattenAny(out *RGB, img image.Image, bg [3]uint8) {
 	}
 }
 
+// separate returns the colours of a decoded picture without what its transparency does to them, and
+// that transparency, a byte a pixel; nil where all pixels are opaque.
+func separate(img image.Image) (m *RGB, alpha []uint8) {
+	b := img.Bounds()
+	m = NewRGB(b.Dx(), b.Dy())
+	split := func(pix []uint8, stride, bytes int) {
+		alpha = make([]uint8, m.W*m.H)
+		for y := range m.H {
+			row, src := m.row(y), pix[y*stride:]
+			for x := range m.W {
+				p := src[4*bytes*x:]
+				row[3*x], row[3*x+1], row[3*x+2], alpha[y*m.W+x] = p[0], p[bytes], p[2*bytes], p[3*bytes]
+			}
+		}
+	}
+	switch img := img.(type) {
+	case *image.NRGBA:
+		split(img.Pix, img.Stride, 1)
+	case *image.NRGBA64:
+		split(img.Pix, img.Stride, 2)
+	case *image.Paletted:
+		var table [256]color.NRGBA // an index beyond the palette is black
+		for i := range table {
+			table[i].A = 255
+		}
+		for i, c := range img.Palette[:min(len(img.Palette), 256)] {
+			table[i] = color.NRGBAModel.Convert(c).(color.NRGBA)
+		}
+		alpha = make([]uint8, m.W*m.H)
+		for y := range m.H {
+			row := m.row(y)
+			for x, index := range img.Pix[y*img.Stride:][:m.W] {
+				c := table[index]
+				row[3*x], row[3*x+1], row[3*x+2], alpha[y*m.W+x] = c.R, c.G, c.B, c.A
+			}
+		}
+	default: // decoders return other kinds for opaque pictures alone
+		return flatten(img, [3]uint8{}), nil
+	}
+	return m, alpha
+}
+
 // flattenGrey copies samples of one or two bytes, upper byte first, to all three
 // channels.
 func flattenGrey(dst, src []uint8, bytes int) {

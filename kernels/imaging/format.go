@@ -28,6 +28,11 @@ type format struct {
 	// nil where there is none to apply: HEIC's own rotation is applied by its decoder, and
 	// its EXIF tag only repeats it.
 	metadata func(data []byte) (exif, xmp []byte)
+	// turn, where it is set, states the orientation in place of metadata.
+	turn func(data []byte) int
+	// pages reads the structure of a file that can hold several pictures. It is nil for a format
+	// of single ones.
+	pages func(data []byte, opt Options) (pages, error)
 }
 
 // formats is looked through in order. It is filled once all parts of the package stand.
@@ -36,12 +41,12 @@ var formats []format
 func init() {
 	formats = []format{
 		jpegFormat(),
-		{"PNG", prefix("\x89PNG\r\n\x1a\n"), configSize(png.DecodeConfig), flattened(png.Decode), nil, pngMetadata},
-		{"GIF", prefix("GIF8"), gifSize, decodeGIF, nil, nil},
-		{"WebP", isWebP, webpSize, decodeWebP, nil, webpMetadata},
-		{"BMP", prefix("BM"), bmp.Size, composed(bmp.Decode), nil, nil},
-		{"TIFF", isTIFF, tiff.Size, composed(tiff.Decode), nil, tiffMetadata},
-		{"HEIC", isHEIC, heicSize, flattened(decodeHEIC), nil, nil},
+		{name: "PNG", match: prefix("\x89PNG\r\n\x1a\n"), size: configSize(png.DecodeConfig), decode: flattened(png.Decode), metadata: pngMetadata, pages: apngFrames},
+		{name: "GIF", match: prefix("GIF8"), size: gifSize, decode: decodeGIF, pages: gifFrames},
+		{name: "WebP", match: isWebP, size: webpSize, decode: decodeWebP, metadata: webpMetadata, pages: webpFrames},
+		{name: "BMP", match: prefix("BM"), size: bmp.Size, decode: composed(bmp.Decode)},
+		tiffFormat(tiff.ReadDirectory),
+		{name: "HEIC", match: isHEIC, size: heicSize, decode: flattened(decodeHEIC)},
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"image"
 	"io"
+	"time"
 )
 
 // gifFile is what a GIF file says beside its pixels (GIF89a specification).
@@ -25,6 +26,7 @@ type gifFrame struct {
 	palette     []byte
 	transparent int // an index, -1 for none
 	disposal    byte
+	delay       time.Duration
 	interlaced  bool
 	codeBits    int
 	codes       []byte // in blocks, each behind its length
@@ -64,6 +66,7 @@ func readGIF(data []byte, most int) (*gifFile, error) {
 			block := r.block()
 			if label != nil && label[0] == graphicControl && len(block) >= 4 {
 				frame.disposal = block[0] >> 2 & 7
+				frame.delay = time.Duration(binary.LittleEndian.Uint16(block[1:])) * 10 * time.Millisecond
 				if frame.transparent = -1; block[0]&1 != 0 {
 					frame.transparent = int(block[3])
 				}

@@ -74,7 +74,7 @@ func checkHEIC(f *format, data []byte, opt Options) (width, height int, err erro
 			}
 		}
 		if w > 0 || h > 0 {
-			if err := f.checkSize(w, h, 1, len(data), opt); err != nil {
+			if err := f.checkSize(w, h, len(data), opt); err != nil {
 				return 0, 0, err
 			}
 		}

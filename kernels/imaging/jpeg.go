@@ -14,7 +14,9 @@ import (
 // jpegFormat decodes with libjpeg-turbo where it is linked, and else with the
 // standard library, whose files are to pass the same limit of scans.
 func jpegFormat() format {
-	f := format{"JPEG", prefix("\xff\xd8\xff"), configSize(stdjpeg.DecodeConfig), flattened(decodeJPEG), nil, jpegMetadata}
+	f := format{
+		name: "JPEG", match: prefix("\xff\xd8\xff"), size: configSize(stdjpeg.DecodeConfig), decode: flattened(decodeJPEG), metadata: jpegMetadata,
+	}
 	if jpeg.Available {
 		f.size = turboSize
 		f.direct = decodeTurbo

@@ -6,8 +6,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"io"
-
-	"github.com/eyelet-engine/eyelet/kernels/imaging/internal/tiff"
 )
 
 // How far the search for metadata goes, so that a file made of millions of tiny blocks
@@ -60,17 +58,9 @@ func keepMetadata(segment []byte, exif, xmp *[]byte) {
 // from before eXIf write EXIF as a text of hexadecimal digits.
 func pngMetadata(data []byte) (exif, xmp []byte) {
 	var profile []byte
-	rest := data[min(8, len(data)):]
-	for range maxChunks {
-		if len(rest) < 12 {
-			break
-		}
-		size := int64(binary.BigEndian.Uint32(rest))
-		if size > int64(len(rest)-12) {
-			break
-		}
-		body := rest[8 : 8+size]
-		switch kind := string(rest[4:8]); kind {
+	for chunk := range pngChunks(data) {
+		body := chunk.body
+		switch chunk.kind {
 		case "eXIf":
 			if exif == nil {
 				exif = body
@@ -78,12 +68,11 @@ func pngMetadata(data []byte) (exif, xmp []byte) {
 		case "tEXt", "zTXt", "iTXt":
 			switch name, _, _ := bytes.Cut(body, []byte{0}); string(name) {
 			case "Raw profile type exif", "Raw profile type APP1":
-				keepMetadata(rawProfile(pngText(kind, body)), &profile, &xmp)
+				keepMetadata(rawProfile(pngText(chunk.kind, body)), &profile, &xmp)
 			case "XML:com.adobe.xmp":
-				xmp = pngText(kind, body)
+				xmp = pngText(chunk.kind, body)
 			}
 		}
-		rest = rest[12+size:]
 	}
 	if exif == nil {
 		exif = profile
@@ -157,12 +146,4 @@ func webpMetadata(data []byte) (exif, xmp []byte) {
 		}
 	}
 	return exif, xmp
-}
-
-// tiffMetadata returns the file itself, whose first directory states its orientation.
-func tiffMetadata(data []byte) (exif, xmp []byte) {
-	if d, err := tiff.ReadDirectory(data); err == nil {
-		xmp = d.Bytes(tiff.TagXMP)
-	}
-	return data, xmp
 }

@@ -4,7 +4,7 @@ package imaging
 const (
 	DefaultMaxBytes  = 64 << 20
 	DefaultMaxPixels = 100_000_000
-	DefaultMaxFrames = 256
+	DefaultMaxFrames = 10_000
 	DefaultMaxRatio  = 1000
 )
 
@@ -29,11 +29,10 @@ const ScaleMargin = 2
 type Options struct {
 	// MaxBytes is the largest file, in bytes.
 	MaxBytes int64
-	// MaxPixels is the largest product of width and height, for [DecodeFrames] times
-	// the number of frames. Decoding takes up to about 18 bytes of memory a pixel (a
+	// MaxPixels is the largest product of width and height, of one page or frame. Decoding takes up to about 18 bytes of memory a pixel (a
 	// progressive JPEG without chroma subsampling), 3 to 6 for the usual photo.
 	MaxPixels int64
-	// MaxFrames is the largest number of frames of an animation that [DecodeFrames] accepts.
+	// MaxFrames is the largest number of pages or frames of a file that [Open] accepts.
 	MaxFrames int
 	// MaxRatio is the largest ratio of the decoded bytes of RGB to those of the file,
 	// over what [RatioAllowance] grants to any file.
@@ -119,18 +118,14 @@ func (o Options) eighths(w, h int) int {
 }
 
 // checkSize holds the size that a file of n bytes claims against the limits.
-func (f *format) checkSize(w, h, frames, n int, opt Options) error {
+func (f *format) checkSize(w, h, n int, opt Options) error {
 	switch {
 	case w <= 0 || h <= 0:
 		return faultf(ErrDamaged, "%s of %d x %d pixels", f.name, w, h)
-	case frames > opt.MaxFrames:
-		return faultf(ErrTooLarge, "%s of %d frames; the limit is %d", f.name, frames, opt.MaxFrames)
 	case int64(w) > opt.MaxPixels/int64(h):
 		return faultf(ErrTooLarge, "%s of %d x %d pixels; the limit is %d pixels", f.name, w, h, opt.MaxPixels)
-	case int64(frames) > opt.MaxPixels/(int64(w)*int64(h)):
-		return faultf(ErrTooLarge, "%s of %d frames of %d x %d pixels; the limit is %d pixels", f.name, frames, w, h, opt.MaxPixels)
 	}
-	if decoded := 3 * int64(w) * int64(h) * int64(frames); (decoded-RatioAllowance)/opt.MaxRatio > int64(n) {
+	if decoded := 3 * int64(w) * int64(h); (decoded-RatioAllowance)/opt.MaxRatio > int64(n) {
 		return faultf(ErrTooLarge, "%s of %d x %d pixels in %d bytes: more than %d times the file, as of a file made to fill memory",
 			f.name, w, h, n, opt.MaxRatio)
 	}

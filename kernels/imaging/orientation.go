@@ -11,6 +11,9 @@ import (
 // (upright) where they state none or cannot be read: a picture with broken
 // metadata is still a picture. EXIF counts before XMP, as for Pillow.
 func (f *format) orientation(data []byte) int {
+	if f.turn != nil {
+		return f.turn(data)
+	}
 	if f.metadata == nil {
 		return 1
 	}

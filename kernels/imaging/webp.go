@@ -7,6 +7,7 @@ import (
 	"image"
 	"io"
 	"iter"
+	"time"
 
 	"golang.org/x/image/webp"
 )
@@ -39,14 +40,22 @@ func webpChunks(rest []byte) iter.Seq[webpChunk] {
 	}
 }
 
-// webpFile is the first frame of a WebP file and its place.
+// webpFile is a WebP file: its canvas, and a frame with its place on that.
 type webpFile struct {
-	w, h           int // of the canvas
-	frame          image.Rectangle
-	alpha          []byte // the chunk ALPH
-	pixels         webpChunk
+	w, h int // of the canvas
+	webpFrame
 	transparent    bool // alpha is to be obeyed
 	extended, anim bool
+}
+
+// webpFrame is a frame before it is decoded.
+type webpFrame struct {
+	frame   image.Rectangle
+	alpha   []byte // the chunk ALPH
+	pixels  webpChunk
+	lasts   time.Duration
+	replace bool // do not blend
+	erase   bool // to the background, behind the frame
 }
 
 var errNoWebPFrame = errors.New("no picture in it")
@@ -69,12 +78,9 @@ func (f *webpFile) read(chunks []byte) error {
 			f.extended, f.anim, f.transparent = true, b[0]&0x02 != 0, b[0]&0x10 != 0
 			f.w, f.h = 1+uint24(b[4:]), 1+uint24(b[7:])
 		case "ANMF":
-			if !f.anim || len(b) < 16 {
-				continue
+			if f.anim && len(b) >= 16 {
+				return f.readFrame(b)
 			}
-			at := image.Pt(2*uint24(b), 2*uint24(b[3:]))
-			f.frame = image.Rectangle{Min: at, Max: at.Add(image.Pt(1+uint24(b[6:]), 1+uint24(b[9:])))}
-			return f.readPixels(b[16:])
 		case "ALPH", "VP8 ", "VP8L":
 			if !f.anim {
 				return f.readPixels(chunk.from)
@@ -82,6 +88,18 @@ func (f *webpFile) read(chunks []byte) error {
 		}
 	}
 	return io.ErrUnexpectedEOF
+}
+
+// readFrame reads the chunk ANMF: the frame's place, its time and its flags, and its own chunks.
+func (f *webpFile) readFrame(b []byte) error {
+	at := image.Pt(2*uint24(b), 2*uint24(b[3:]))
+	f.webpFrame = webpFrame{
+		frame:   image.Rectangle{Min: at, Max: at.Add(image.Pt(1+uint24(b[6:]), 1+uint24(b[9:])))},
+		lasts:   time.Duration(uint24(b[12:])) * time.Millisecond,
+		replace: b[15]&2 != 0,
+		erase:   b[15]&1 != 0,
+	}
+	return f.readPixels(b[16:])
 }
 
 // readPixels reads a frame's own chunks.
@@ -152,40 +170,107 @@ func decodeWebP(data []byte, opt Options) (*RGB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := formatNamed("WebP").checkSize(f.frame.Dx(), f.frame.Dy(), 1, len(data), opt); err != nil {
+	if err := formatNamed("WebP").checkSize(f.frame.Dx(), f.frame.Dy(), len(data), opt); err != nil {
 		return nil, err
 	}
-	img, err := webp.Decode(bytes.NewReader(f.still()))
+	m, alpha, err := f.decodeFrame()
 	if err != nil {
 		return nil, err
 	}
-	bg := opt.background()
-	var m *RGB
-	switch img := img.(type) {
-	case *image.YCbCr:
-		m = fromStudioRange(img)
-	case *image.NYCbCrA:
-		m = fromStudioRange(&img.YCbCr)
-		for y := range m.H {
-			row, alpha := m.row(y), img.A[y*img.AStride:]
-			for i, v := range row {
-				row[i] = over(v, bg[i%3], alpha[i/3])
-			}
-		}
-	default:
-		if n, ok := img.(*image.NRGBA); ok && !f.transparent {
-			for i := 3; i < len(n.Pix); i += 4 {
-				n.Pix[i] = 255
-			}
-		}
-		m = flatten(img, bg)
-	}
-	if f.frame == image.Rect(0, 0, f.w, f.h) {
+	if alpha == nil && f.frame == image.Rect(0, 0, f.w, f.h) {
 		return m, nil
 	}
-	canvas := newAnimation(f.w, f.h, bg)
-	canvas.paste(m, f.frame.Min)
+	canvas := newAnimation(f.w, f.h, opt.background())
+	canvas.put(&layer{at: f.frame.Min, m: m, alpha: alpha, replace: true}, false)
 	return canvas.shown, nil
+}
+
+// decodeFrame decodes the frame; alpha is nil where all is opaque.
+func (f *webpFile) decodeFrame() (m *RGB, alpha []uint8, err error) {
+	img, err := webp.Decode(bytes.NewReader(f.still()))
+	if err != nil {
+		return nil, nil, err
+	}
+	switch img := img.(type) {
+	case *image.YCbCr:
+		return fromStudioRange(img), nil, nil
+	case *image.NYCbCrA:
+		m = fromStudioRange(&img.YCbCr)
+		alpha = make([]uint8, m.W*m.H)
+		for y := range m.H {
+			copy(alpha[y*m.W:(y+1)*m.W], img.A[y*img.AStride:])
+		}
+		return m, alpha, nil
+	}
+	m, alpha = separate(img)
+	if !f.transparent {
+		alpha = nil
+	}
+	return m, alpha, nil
+}
+
+// webpAnimation is an animated WebP file as frames.
+type webpAnimation struct {
+	file *webpFile
+	list []webpFrame
+	n    int // bytes of the file
+	opt  Options
+}
+
+// webpFrames reads the structure of all frames of an animation.
+func webpFrames(data []byte, opt Options) (pages, error) {
+	f, err := readWebP(data)
+	if err != nil {
+		return nil, err
+	}
+	if !f.anim {
+		return nil, nil
+	}
+	a := &webpAnimation{file: f, n: len(data), opt: opt}
+	first := true
+	for chunk := range webpChunks(data[12:]) {
+		if chunk.kind != "ANMF" || len(chunk.body) < 16 {
+			continue
+		}
+		one := *f
+		if err := one.readFrame(chunk.body); err != nil {
+			if first {
+				return nil, err
+			}
+			break // the file is damaged from here on
+		}
+		first = false
+		if a.list = append(a.list, one.webpFrame); len(a.list) > opt.MaxFrames {
+			break
+		}
+	}
+	if err := formatNamed("WebP").checkSize(f.w, f.h, len(data), opt); err != nil {
+		return nil, err
+	}
+	return &animated{frames: a, w: f.w, h: f.h, turn: formatNamed("WebP").orientation(data)}, nil
+}
+
+func (a *webpAnimation) count() int { return len(a.list) }
+
+func (a *webpAnimation) lasts(i int) time.Duration { return a.list[i].lasts }
+
+func (a *webpAnimation) coded(i int) (w, h int) { return a.list[i].frame.Dx(), a.list[i].frame.Dy() }
+
+func (a *webpAnimation) show(on *animation, i int, seen bool) (*RGB, error) {
+	one := *a.file
+	one.webpFrame = a.list[i]
+	if err := formatNamed("WebP").checkSize(one.frame.Dx(), one.frame.Dy(), a.n, a.opt); err != nil {
+		return nil, err
+	}
+	m, alpha, err := one.decodeFrame()
+	if err != nil {
+		return nil, err
+	}
+	l := &layer{at: one.frame.Min, m: m, alpha: alpha, replace: one.replace}
+	if one.erase {
+		l.dispose = eraseLayer
+	}
+	return on.put(l, seen), nil
 }
 
 // still returns the frame as a file of its own.

@@ -91,7 +91,7 @@ def animations():
     """Writes animations with all ways of disposal and returns their frames as Pillow shows them, over white."""
     rng = np.random.default_rng(20261123)
     w, h, found = 13, 9, []
-    # The first frame covers the canvas, and animations erase to transparency only if they begin with some: see DecodeFrames.
+    # The first frame covers the canvas, and animations erase to transparency only if they begin with some: see gifAnimation.
     for name, disposals, transparency in (("keep.gif", (1, 0), True), ("background.gif", (2,), True), ("previous.gif", (3, 1), True),
                                           ("background-opaque.gif", (1, 2), False), ("mixed.gif", (0, 1, 2, 3), True)):
         colours = lambda: rng.integers(0, 256, (128, 3), np.uint8)

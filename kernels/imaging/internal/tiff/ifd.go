@@ -21,11 +21,12 @@ const (
 
 var errNoTIFF = errors.New("no TIFF header")
 
-// Directory is the first directory of a file: tags and where their values lie.
+// Directory is a directory of a file, which describes one page: tags and where their values lie.
 type Directory struct {
 	data  []byte
 	order binary.ByteOrder
 	tags  map[uint16]entry
+	next  uint64 // where the next directory lies, 0 if it is the last
 }
 
 type entry struct {
@@ -37,60 +38,137 @@ type entry struct {
 // maxTags bounds the tags of a directory that are looked at.
 const maxTags = 4096
 
-// ReadDirectory reads the first directory of a TIFF or BigTIFF file, or of an EXIF block,
-// which has the same form. A tag whose values do not lie in the file is left out.
-func ReadDirectory(data []byte) (*Directory, error) {
-	d := &Directory{data: data, tags: map[uint16]entry{}}
+// header is how a file is written: the order of its bytes and the sizes of BigTIFF or of TIFF.
+type header struct {
+	order                           binary.ByteOrder
+	countSize, entrySize, fieldSize uint64 // of a directory's count and entries, and of offsets
+	first                           uint64 // where the first directory lies
+}
+
+// readHeader reads the first bytes of a TIFF or BigTIFF file.
+func readHeader(data []byte) (h header, err error) {
 	if len(data) < 8 {
-		return nil, errNoTIFF
+		return h, errNoTIFF
 	}
 	switch string(data[:2]) {
 	case "II":
-		d.order = binary.LittleEndian
+		h.order = binary.LittleEndian
 	case "MM":
-		d.order = binary.BigEndian
+		h.order = binary.BigEndian
 	default:
-		return nil, errNoTIFF
+		return h, errNoTIFF
 	}
-	var at, count uint64
-	entrySize, inline := uint64(12), uint64(4)
-	switch d.order.Uint16(data[2:]) {
+	switch h.order.Uint16(data[2:]) {
 	case 42:
-		at = uint64(d.order.Uint32(data[4:]))
-		if at > uint64(len(data))-2 {
-			return nil, io.ErrUnexpectedEOF
-		}
-		count = uint64(d.order.Uint16(data[at:]))
-		at += 2
+		h.countSize, h.entrySize, h.fieldSize = 2, 12, 4
+		h.first = uint64(h.order.Uint32(data[4:]))
 	case 43: // BigTIFF: offsets of 8 bytes
-		if len(data) < 16 || d.order.Uint16(data[4:]) != 8 {
-			return nil, errNoTIFF
+		if len(data) < 16 || h.order.Uint16(data[4:]) != 8 {
+			return h, errNoTIFF
 		}
-		entrySize, inline = 20, 8
-		at = d.order.Uint64(data[8:])
-		if at > uint64(len(data))-8 {
-			return nil, io.ErrUnexpectedEOF
-		}
-		count = d.order.Uint64(data[at:])
-		at += 8
+		h.countSize, h.entrySize, h.fieldSize = 8, 20, 8
+		h.first = h.order.Uint64(data[8:])
 	default:
-		return nil, errNoTIFF
+		return h, errNoTIFF
 	}
+	return h, nil
+}
+
+// number reads a number of so many bytes, 2, 4 or 8.
+func (h header) number(b []byte, size uint64) uint64 {
+	switch size {
+	case 2:
+		return uint64(h.order.Uint16(b))
+	case 4:
+		return uint64(h.order.Uint32(b))
+	}
+	return h.order.Uint64(b)
+}
+
+// ReadDirectory reads the first directory of a TIFF or BigTIFF file, or of an EXIF block,
+// which has the same form. A tag whose values do not lie in the file is left out.
+func ReadDirectory(data []byte) (*Directory, error) {
+	h, err := readHeader(data)
+	if err != nil {
+		return nil, err
+	}
+	return h.directory(data, h.first)
+}
+
+// ReadDirectoryAt reads the directory at an offset that [Pages] found.
+func ReadDirectoryAt(data []byte, at uint64) (*Directory, error) {
+	h, err := readHeader(data)
+	if err != nil {
+		return nil, err
+	}
+	return h.directory(data, at)
+}
+
+// directory reads the directory at an offset. One that is cut off keeps the tags that are there.
+func (h header) directory(data []byte, at uint64) (*Directory, error) {
+	d := &Directory{data: data, order: h.order, tags: map[uint16]entry{}}
+	if at > uint64(len(data)) || uint64(len(data))-at < h.countSize {
+		return nil, io.ErrUnexpectedEOF
+	}
+	count := h.number(data[at:], h.countSize)
+	at += h.countSize
 	if count > maxTags {
 		return nil, fmt.Errorf("a directory of %d tags", count)
 	}
 	for range count {
-		if at+entrySize > uint64(len(data)) {
+		if at+h.entrySize > uint64(len(data)) {
 			if len(d.tags) == 0 {
 				return nil, io.ErrUnexpectedEOF
 			}
-			break
+			return d, nil
 		}
-		d.add(data[at:at+entrySize], inline)
-		at += entrySize
+		d.add(data[at:at+h.entrySize], h.fieldSize)
+		at += h.entrySize
+	}
+	if at+h.fieldSize <= uint64(len(data)) {
+		d.next = h.number(data[at:], h.fieldSize)
 	}
 	return d, nil
 }
+
+// Bits of the tag NewSubfileType: a smaller version of another page, or the mask of one.
+const (
+	reducedPage = 1
+	maskPage    = 4
+)
+
+// Pages returns where the directories of the pages lie, at most so many: those of the file's chain
+// but for smaller versions and masks of other pages. A chain that is damaged behind a page, or
+// that comes back to one, ends there. The first directory counts whatever it is.
+func Pages(data []byte, most int) ([]uint64, error) {
+	h, err := readHeader(data)
+	if err != nil {
+		return nil, err
+	}
+	var pages []uint64
+	seen := map[uint64]bool{}
+	for at := h.first; at != 0 && !seen[at] && len(pages) < most && len(seen) < maxDirectories; {
+		d, err := h.directory(data, at)
+		if err != nil {
+			if len(pages) == 0 {
+				return nil, err
+			}
+			break
+		}
+		seen[at] = true
+		if len(pages) == 0 || d.Int(tagSubfileType, 0)&(reducedPage|maskPage) == 0 {
+			pages = append(pages, at)
+		}
+		at = d.next
+	}
+	if len(pages) == 0 {
+		return nil, io.ErrUnexpectedEOF
+	}
+	return pages, nil
+}
+
+// maxDirectories bounds the directories of a chain that are looked at.
+const maxDirectories = 1 << 17
 
 // add enters a tag; of two with one number the first counts.
 func (d *Directory) add(raw []byte, inline uint64) {

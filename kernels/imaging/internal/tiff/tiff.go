@@ -1,4 +1,4 @@
-// Package tiff decodes the first picture of a TIFF or BigTIFF file to 8 bits a sample:
+// Package tiff decodes the pages of a TIFF or BigTIFF file to 8 bits a sample:
 // grey, palette, RGB, CMYK and Y'CbCr of 1 to 16 bits, with or without alpha, in strips or
 // tiles, pixels or planes, with the compressions that scanners and editors write. What it
 // does not decode it refuses by name.
@@ -13,6 +13,7 @@ import (
 
 // Tags of TIFF 6.0 and of its supplements.
 const (
+	tagSubfileType       = 254
 	tagWidth             = 256
 	tagHeight            = 257
 	tagBitsPerSample     = 258
@@ -63,12 +64,8 @@ const (
 // maxSamples bounds the samples of a pixel.
 const maxSamples = 8
 
-// Size returns the sides of the picture as it is stored, before [TagOrientation] is obeyed.
-func Size(data []byte) (w, h int, err error) {
-	d, err := ReadDirectory(data)
-	if err != nil {
-		return 0, 0, err
-	}
+// Size returns the sides of the page as it is stored, before [TagOrientation] is obeyed.
+func (d *Directory) Size() (w, h int, err error) {
 	w, h = d.Int(tagWidth, 0), d.Int(tagHeight, 0)
 	if w == 0 || h == 0 {
 		return 0, 0, raster.Corrupt("a picture without width or height")
@@ -76,13 +73,9 @@ func Size(data []byte) (w, h int, err error) {
 	return w, h, nil
 }
 
-// Decode returns the first picture. It takes memory for its pixels, and for one row of a
+// Decode returns the page. It takes memory for its pixels, and for one row of a
 // strip or tile more; the caller holds the size against its limits first.
-func Decode(data []byte) (*raster.Image, error) {
-	d, err := ReadDirectory(data)
-	if err != nil {
-		return nil, err
-	}
+func (d *Directory) Decode() (*raster.Image, error) {
 	p, err := describe(d)
 	if err != nil {
 		return nil, err
