@@ -53,7 +53,7 @@ func (a *animated) decode(ctx context.Context, i int, opt Options) (*Picture, er
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.canvas == nil || i < a.next {
-		a.canvas, a.next = newAnimation(a.w, a.h, opt.background()), 0
+		a.canvas, a.next = newAnimation(a.w, a.h, opt.Ground()), 0
 	}
 	work := int64(0)
 	for k := a.next; k <= i; k++ {

@@ -32,6 +32,15 @@ type fault struct {
 func (f *fault) Error() string { return "imaging: " + f.text }
 func (f *fault) Unwrap() error { return f.kind }
 
+// Fault is an error of a kind above, for decoders beside this package.
+func Fault(kind error, format string, args ...any) error { return faultf(kind, format, args...) }
+
+// IsFault reports whether an error has a kind of this package, and so says what is wrong with a file.
+func IsFault(err error) bool {
+	_, ok := errors.AsType[*fault](err)
+	return ok
+}
+
 func faultf(kind error, format string, args ...any) error {
 	return &fault{kind, fmt.Sprintf(format, args...)}
 }
@@ -39,7 +48,7 @@ func faultf(kind error, format string, args ...any) error {
 // Read reads a picture file to its end and decodes it; see [Decode]. It stops
 // reading at the first byte over the limit.
 func Read(r io.Reader, opt Options) (*RGB, error) {
-	limit := opt.withDefaults().MaxBytes
+	limit := opt.WithDefaults().MaxBytes
 	data, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
 		return nil, fmt.Errorf("imaging: %w", err)
@@ -84,7 +93,7 @@ type Picture struct {
 // stopped: it goes on in the background, in data, which has to stay as it is, until
 // it is done. No more of them run at a time than there are processors, or two.
 func DecodePicture(ctx context.Context, data []byte, opt Options) (*Picture, error) {
-	opt = opt.withDefaults()
+	opt = opt.WithDefaults()
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

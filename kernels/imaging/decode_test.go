@@ -208,7 +208,7 @@ func TestAFileMadeToFillMemoryIsRefused(t *testing.T) {
 		{10000, 10000, 100_000, 2000, true},
 		{10000, 10000, 0, 1000, false},
 	} {
-		err := formats[1].checkSize(c.w, c.h, c.bytes, Options{MaxRatio: c.ratio}.withDefaults())
+		err := formats[1].checkSize(c.w, c.h, c.bytes, Options{MaxRatio: c.ratio}.WithDefaults())
 		if (err == nil) != c.ok {
 			t.Errorf("%d x %d in %d bytes at %d: %v", c.w, c.h, c.bytes, c.ratio, err)
 		}

@@ -30,7 +30,7 @@ type pages interface {
 // damaged is left out: a file that is cut off has the pages before. The number of pictures is
 // limited by [Options]. data must stay as it is.
 func Open(data []byte, opt Options) (file *File, err error) {
-	opt = opt.withDefaults()
+	opt = opt.WithDefaults()
 	f, err := opt.open(data)
 	if err != nil {
 		return nil, err

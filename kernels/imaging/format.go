@@ -65,7 +65,7 @@ func flattened(decode func(io.Reader) (image.Image, error)) func([]byte, Options
 		if err != nil {
 			return nil, err
 		}
-		return flatten(img, opt.background()), nil
+		return flatten(img, opt.Ground()), nil
 	}
 }
 
@@ -76,7 +76,7 @@ func composed(decode func([]byte) (*raster.Image, error)) func([]byte, Options) 
 		if err != nil {
 			return nil, err
 		}
-		return compose(m, opt.background()), nil
+		return compose(m, opt.Ground()), nil
 	}
 }
 
@@ -91,6 +91,11 @@ func isTIFF(head []byte) bool {
 	})
 }
 
+// Known reports whether data begins as a file of a format that this package decodes.
+func Known(data []byte) bool {
+	return slices.ContainsFunc(formats, func(f format) bool { return f.match(data) })
+}
+
 // formatOf finds the format of a file by its first bytes.
 func formatOf(data []byte) (*format, error) {
 	for i := range formats {
@@ -98,13 +103,55 @@ func formatOf(data []byte) (*format, error) {
 			return &formats[i], nil
 		}
 	}
-	switch {
-	case len(data) == 0:
+	if len(data) == 0 {
 		return nil, faultf(ErrNotImage, "not an image: the file is empty; supported: %s", supported)
-	case isAVIF(data):
-		return nil, faultf(ErrNotImage, "AVIF is not supported; supported: %s", supported)
+	}
+	for _, k := range refused {
+		if k.match(data) {
+			return nil, faultf(ErrNotImage, "%s; supported: %s", k.text, supported)
+		}
 	}
 	return nil, faultf(ErrNotImage, "not an image (first bytes % x); supported: %s", data[:min(8, len(data))], supported)
+}
+
+// refused are formats that people give for pictures, with what to do about it.
+var refused = []struct {
+	match func(head []byte) bool
+	text  string
+}{
+	{isSVG, "SVG is a drawing, not pixels: make a picture of it first, as with rsvg-convert drawing.svg -o drawing.png"},
+	{isJPEGXL, "JPEG XL is not supported: make a picture of it first, as with djxl picture.jxl picture.png"},
+	{prefix("\x00\x00\x00\x0cjP  \r\n"), "JPEG 2000 is not supported: save it as PNG or JPEG"},
+	{prefix("8BPS"), "a Photoshop document is not supported: save it as PNG or JPEG"},
+	{prefix("%!PS"), "PostScript is not supported: make a PDF of it first, as with ps2pdf"},
+	{prefix("\x00\x00\x01\x00"), "an icon (ICO) is not supported: save it as PNG"},
+	{IsVideo, "this is a video, of which single frames are taken by eyelet run --image FILM (with ffmpeg)"},
+}
+
+// isSVG looks for an element svg near the beginning of a text, behind declarations and comments.
+func isSVG(head []byte) bool {
+	head = bytes.TrimLeft(bytes.TrimPrefix(head[:min(len(head), 4096)], []byte("\xef\xbb\xbf")), " \t\r\n")
+	return bytes.HasPrefix(head, []byte("<")) && bytes.Contains(head, []byte("<svg"))
+}
+
+// isJPEGXL knows a bare stream and the container.
+func isJPEGXL(head []byte) bool {
+	return prefix("\xff\x0a")(head) || prefix("\x00\x00\x00\x0cJXL \r\n\x87\n")(head)
+}
+
+// IsVideo knows films by their first bytes: MP4 and its kin, Matroska and WebM, AVI, MPEG streams, Ogg, FLV.
+func IsVideo(head []byte) bool {
+	switch brand := isoBrand(head); {
+	case brand != "":
+		return !isHEIC(head) && !isAVIF(head)
+	case len(head) >= 12 && string(head[:4]) == "RIFF":
+		return string(head[8:12]) == "AVI "
+	case len(head) >= 8 && slices.Contains([]string{"moov", "mdat", "wide"}, string(head[4:8])): // QuickTime without a brand
+		return true
+	}
+	return slices.ContainsFunc([]string{"\x1a\x45\xdf\xa3", "\x00\x00\x01\xba", "\x00\x00\x01\xb3", "FLV\x01"}, func(magic string) bool {
+		return prefix(magic)(head)
+	})
 }
 
 func configSize(config func(io.Reader) (image.Config, error)) func([]byte) (int, int, error) {

@@ -69,7 +69,7 @@ func decodeGIF(data []byte, opt Options) (*RGB, error) {
 	if err := f.checkFrame(&file.frames[0], len(data), opt); err != nil {
 		return nil, err
 	}
-	a := newAnimation(file.w, file.h, opt.background())
+	a := newAnimation(file.w, file.h, opt.Ground())
 	if err := a.lay(&file.frames[0]); err != nil {
 		return nil, err
 	}

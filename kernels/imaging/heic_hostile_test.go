@@ -96,13 +96,13 @@ func TestAContextThatIsDoneEndsTheWaitForAHEIC(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := f.decodeUntil(ctx, readFile(t, "photo.heic"), Options{}.withDefaults()); err != nil && !errors.Is(err, context.Canceled) {
+	if _, err := f.decodeUntil(ctx, readFile(t, "photo.heic"), Options{}.WithDefaults()); err != nil && !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 	for range cap(unstopped) { // every place taken: only the context can end the wait
 		unstopped <- struct{}{}
 	}
-	if _, err := f.decodeUntil(ctx, nil, Options{}.withDefaults()); !errors.Is(err, context.Canceled) {
+	if _, err := f.decodeUntil(ctx, nil, Options{}.WithDefaults()); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want that the context was cancelled", err)
 	}
 	for range cap(unstopped) {
@@ -119,7 +119,7 @@ func FuzzHEICBoxes(f *testing.F) {
 	plane.alpha = 2
 	f.Add(makeHEIC(testGrid(2, 2, 190, 120), tile, plane))
 	f.Add(makeHEIC(testItem{kind: "iden", w: 100, h: 64, parts: []uint16{2}}, tile))
-	opt := Options{MaxPixels: 1 << 16, MaxBytes: 1 << 16}.withDefaults()
+	opt := Options{MaxPixels: 1 << 16, MaxBytes: 1 << 16}.WithDefaults()
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if int64(len(data)) > opt.MaxBytes {
 			return

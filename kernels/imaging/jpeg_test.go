@@ -178,7 +178,7 @@ func TestBothJPEGDecodersAgree(t *testing.T) {
 		mean float64
 	}{{"444.jpg", 0.5}, {"grey.jpg", 0.5}, {"cmyk.jpg", 2.5}, {"photo.jpg", 5}, {"progressive.jpg", 5}, {"422.jpg", 5}, {"440.jpg", 5}} {
 		data := readFile(t, c.file)
-		plain, err := f.safeDecode(data, Options{}.withDefaults())
+		plain, err := f.safeDecode(data, Options{}.WithDefaults())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -264,7 +264,7 @@ func BenchmarkDecodePhoto(b *testing.B) {
 		f := format{name: "JPEG", decode: flattened(decodeJPEG)}
 		b.SetBytes(int64(len(data)))
 		for b.Loop() {
-			if _, err := f.safeDecode(data, Options{}.withDefaults()); err != nil {
+			if _, err := f.safeDecode(data, Options{}.WithDefaults()); err != nil {
 				b.Fatal(err)
 			}
 		}

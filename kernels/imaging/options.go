@@ -74,7 +74,8 @@ func Covering(side int) func(w, h int) (int, int) {
 
 func ceilDiv(a, b int) int { return (a + b - 1) / b }
 
-func (o Options) withDefaults() Options {
+// WithDefaults is o with the defaults in the place of zeros.
+func (o Options) WithDefaults() Options {
 	if o.MaxBytes <= 0 {
 		o.MaxBytes = DefaultMaxBytes
 	}
@@ -90,7 +91,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-func (o Options) background() [3]uint8 {
+// Ground is the background, white where o names none.
+func (o Options) Ground() [3]uint8 {
 	if o.Background == nil {
 		return [3]uint8{255, 255, 255}
 	}

@@ -180,7 +180,7 @@ func decodeWebP(data []byte, opt Options) (*RGB, error) {
 	if alpha == nil && f.frame == image.Rect(0, 0, f.w, f.h) {
 		return m, nil
 	}
-	canvas := newAnimation(f.w, f.h, opt.background())
+	canvas := newAnimation(f.w, f.h, opt.Ground())
 	canvas.put(&layer{at: f.frame.Min, m: m, alpha: alpha, replace: true}, false)
 	return canvas.shown, nil
 }

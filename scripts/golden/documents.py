@@ -1,12 +1,14 @@
 """Golden data of files with several pictures: kernels/imaging and kernels/imaging/document.
 
-    pip install pillow==11.3.0 numpy
+    pip install pillow==11.3.0 numpy reportlab==5.1.0; apt install poppler-utils
     python scripts/golden/documents.py
 
 writes kernels/imaging/testdata/: pages/ (small TIFF files of several pages, animated WebP and PNG files) and pages.json
-(their pages and frames as Pillow's ImageSequence converts them to RGB over white, with when they begin).
+(their pages and frames as Pillow's ImageSequence converts them to RGB over white, with how long they last); and
+kernels/imaging/document/testdata/: PDF files, and pdf.json (their pages as pdftoppm draws them at 144 dots an inch, each square
+of 16 x 16 pixels averaged: two programs smooth edges differently).
 """
-import base64, json, pathlib, shutil, struct, zlib
+import base64, io, json, pathlib, shutil, struct, subprocess, tempfile, zlib
 
 import numpy as np
 import PIL
@@ -102,6 +104,86 @@ def files():
     return rows
 
 
+PDF = pathlib.Path(__file__).parents[2] / "kernels/imaging/document/testdata"
+
+
+def pdfs():
+    from reportlab.lib.colors import CMYKColor, Color
+    from reportlab.lib.pdfencrypt import StandardEncryption
+    from reportlab.lib.utils import ImageReader
+    from reportlab.pdfgen import canvas
+    PDF.mkdir(parents=True, exist_ok=True)
+    for old in PDF.glob("*.pdf"):
+        old.unlink()
+    make = lambda name, size, **options: canvas.Canvas(str(PDF / name), pagesize=size, invariant=1, pageCompression=1, **options)
+    c = make("pages.pdf", (240, 160))
+    for k in range(5):
+        c.setPageSize((240, 160) if k != 2 else (160, 320))
+        c.setFillColorRGB(*[(.9, .1, .1), (.1, .7, .2), (.1, .2, .9), (.9, .8, .1), (.5, .1, .6)][k])
+        c.rect(20 + 20 * k, 20, 60, 40, stroke=0, fill=1)
+        c.setFillColorRGB(0, 0, 0)
+        c.setFont("Helvetica-Bold", 28)
+        c.drawString(20, 110, f"Page {k + 1}")
+        c.showPage()
+    c.save()
+    c = make("colours.pdf", (240, 160))
+    for k, colour in enumerate((CMYKColor(1, 0, 0, 0), CMYKColor(0, 1, 0, 0), CMYKColor(0, 0, 1, 0), CMYKColor(0, 0, 0, .5), Color(.2, .4, .8, alpha=.5), Color(0, 0, 0, alpha=.3))):
+        c.setFillColor(colour)
+        c.rect(10 + 38 * k, 90, 34, 60, stroke=0, fill=1)
+    c.setFillColorRGB(1, .5, 0)
+    c.rect(0, 0, 120, 40, stroke=0, fill=1)
+    c.linearGradient(130, 10, 230, 70, [Color(1, 0, 0), Color(0, 0, 1)], extend=False)
+    c.showPage()
+    c.save()
+    c = make("scan.pdf", (200, 260))
+    picture = scene(100, 130, 3)
+    c.drawImage(ImageReader(picture), 0, 0, 200, 260)
+    c.showPage()
+    c.drawImage(ImageReader(picture.convert("L")), 20, 20, 160, 220)
+    c.showPage()
+    c.save()
+    c = make("turned.pdf", (240, 160))
+    for angle in (90, 180, 270):
+        c.setPageRotation(angle)
+        c.setFillColorRGB(.1, .5, .9)
+        c.rect(0, 0, 100, 30, stroke=0, fill=1)
+        c.setFillColorRGB(0, 0, 0)
+        c.setFont("Times-Roman", 30)
+        c.drawString(20, 100, f"turn {angle}")
+        c.showPage()
+    c.save()
+    c = make("form.pdf", (240, 160))
+    c.setFont("Helvetica", 14)
+    c.drawString(20, 120, "Name")
+    c.acroForm.textfield(name="name", x=20, y=60, width=180, height=40, value="FILLED IN", fontSize=24, fillColor=Color(.8, .9, 1))
+    c.acroForm.checkbox(name="box", x=20, y=20, size=20, checked=True)
+    c.highlightAnnotation("", (20, 115, 100, 135), Color=[1, 1, 0])
+    c.save()
+    c = make("locked.pdf", (240, 160), encrypt=StandardEncryption("secret", canPrint=0))
+    c.drawString(20, 20, "hidden")
+    c.save()
+    c = make("owner.pdf", (240, 160), encrypt=StandardEncryption("", "owner", canPrint=0))
+    c.setFillColorRGB(0, .6, .3)
+    c.rect(20, 20, 100, 80, stroke=0, fill=1)
+    c.save()
+    rows = []
+    for path in sorted(PDF.glob("*.pdf")):
+        if path.name == "locked.pdf":
+            continue
+        with tempfile.TemporaryDirectory() as tmp:
+            subprocess.run(["pdftoppm", "-r", "144", "-cropbox", path, f"{tmp}/p"], check=True, capture_output=True)
+            pages = []
+            for ppm in sorted(pathlib.Path(tmp).iterdir()):
+                im = Image.open(ppm)
+                small = im.crop((0, 0, im.width // 16 * 16, im.height // 16 * 16)).reduce(16)
+                pages.append({"w": im.width, "h": im.height, "rgb": base64.b64encode(zlib.compress(small.tobytes(), 9)).decode()})
+        rows.append({"file": path.name, "pages": pages})
+    return rows
+
+
 if __name__ == "__main__":
+    poppler = subprocess.run(["pdftoppm", "-v"], capture_output=True, text=True).stderr.split("\n")[0].split()[-1]
+    rows = ",\n".join(json.dumps(row) for row in pdfs())
+    (PDF / "pdf.json").write_text('{"made_with": %s, "cases": [\n%s\n]}\n' % (json.dumps({"poppler": poppler}), rows))
     rows = ",\n".join(json.dumps(row) for row in files())
     (OUT / "pages.json").write_text('{"made_with": %s, "cases": [\n%s\n]}\n' % (json.dumps({"pillow": PIL.__version__, "numpy": np.__version__}), rows))

@@ -1,0 +1,141 @@
+package document
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+
+	"github.com/klippa-app/go-pdfium"
+	"github.com/klippa-app/go-pdfium/webassembly"
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+)
+
+// readerMemory is the most memory that drawing a page may take, in bytes.
+const readerMemory = 512 << 20
+
+// wasmPage is the unit that WebAssembly counts memory in.
+const wasmPage = 64 << 10
+
+// readers makes readers of PDF files: PDFium, compiled to WebAssembly, which reaches nothing but its own memory and the
+// fonts of the system.
+var readers = newPool(readerMemory)
+
+type pool struct {
+	memory int           // bytes that a reader may take
+	places chan struct{} // one for each reader at work
+	once   sync.Once
+	ready  chan struct{}
+	pool   pdfium.Pool
+	err    error
+}
+
+func newPool(memory int) *pool {
+	return &pool{memory: memory, places: make(chan struct{}, min(4, max(2, runtime.GOMAXPROCS(0))))}
+}
+
+// enter waits for a place among the readers at work.
+func (p *pool) enter(ctx context.Context) (release func(), err error) {
+	select {
+	case p.places <- struct{}{}:
+		return func() { <-p.places }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// instance returns a new reader. The first call compiles the program, or reads it from the cache folder.
+func (p *pool) instance(ctx context.Context) (pdfium.Pdfium, error) {
+	if err := p.prepare(ctx); err != nil {
+		return nil, err
+	}
+	in, err := p.pool.GetInstanceWithContext(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("imaging: the PDF reader: %w", err)
+	}
+	return in, nil
+}
+
+// prepare waits until the program is compiled, which nothing stops once it has begun.
+func (p *pool) prepare(ctx context.Context) error {
+	p.once.Do(func() {
+		p.ready = make(chan struct{})
+		go func() {
+			defer close(p.ready)
+			p.pool, p.err = p.compile()
+		}()
+	})
+	select {
+	case <-p.ready:
+		return p.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (p *pool) compile() (pdfium.Pool, error) {
+	config := wazero.NewRuntimeConfig().
+		WithCoreFeatures(api.CoreFeaturesV2 | experimental.CoreFeaturesExceptionHandling). // which PDFium is compiled for
+		WithCloseOnContextDone(true).
+		WithMemoryLimitPages(uint32(p.memory / wasmPage))
+	if dir, err := compiledFolder(); err == nil {
+		if cache, err := wazero.NewCompilationCacheWithDir(dir); err == nil {
+			config = config.WithCompilationCache(cache)
+		}
+	}
+	files := wazero.NewFSConfig()
+	for _, dir := range fontFolders {
+		if info, err := os.Stat(dir); err == nil && info.IsDir() {
+			files = files.WithReadOnlyDirMount(dir, dir)
+		}
+	}
+	instances, err := webassembly.Init(webassembly.Config{
+		Context:  experimental.WithCompilationWorkers(context.Background(), runtime.GOMAXPROCS(0)),
+		MaxIdle:  1,
+		MaxTotal: cap(p.places) + 1,
+		FSConfig: files, RuntimeConfig: config,
+		Stdout: io.Discard, Stderr: io.Discard,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("imaging: the PDF reader cannot be started: %w", err)
+	}
+	return instances, nil
+}
+
+// fontFolders hold the fonts that PDFium takes for those that a file names and does not bring along.
+var fontFolders = []string{"/usr/share/fonts", "/usr/share/X11/fonts/Type1", "/usr/share/X11/fonts/TTF", "/usr/local/share/fonts"}
+
+// cacheFolder is that of models/builtin, which lies on a floor above.
+func cacheFolder() (string, error) {
+	if dir := os.Getenv("EYELET_CACHE"); dir != "" {
+		return filepath.Abs(dir)
+	}
+	dir, err := os.UserCacheDir()
+	return filepath.Join(dir, "eyelet"), err
+}
+
+// compiledFolder is where the compiled program is kept, this user's alone.
+func compiledFolder() (string, error) {
+	dir, err := cacheFolder()
+	if err != nil {
+		return "", err
+	}
+	dir = filepath.Join(dir, "pdf")
+	return dir, os.MkdirAll(dir, 0o700)
+}
+
+// Prepared reports whether PDF files can be opened without the wait of some seconds in which their reader is
+// compiled, once on a machine.
+func Prepared() bool {
+	dir, err := compiledFolder()
+	if err != nil {
+		return true // nothing is kept, and so there is nothing to tell
+	}
+	compiled, err := filepath.Glob(filepath.Join(dir, "*", "*"))
+	return err == nil && len(compiled) > 0
+}
