@@ -38,11 +38,14 @@ func (a *animated) times(i int) (start, lasts time.Duration) {
 	return start, a.lasts(i)
 }
 
-func (a *animated) size(int, Options) (w, h int, err error) {
+func (a *animated) header(i int, _ Options) (Header, error) {
+	w, h := a.w, a.h
 	if a.turn >= 5 {
-		return a.h, a.w, nil
+		w, h = h, w
 	}
-	return a.w, a.h, nil
+	// The canvas, two copies of it, and the frame as it is coded and decoded.
+	fw, fh := a.coded(i)
+	return Header{W: w, H: h, Bytes: 9*int64(w)*int64(h) + 12*int64(fw)*int64(fh)}, nil
 }
 
 // maxFrameWork is how many times Options.MaxPixels the frames up to the one asked for may have

@@ -21,8 +21,8 @@ type pages interface {
 	count() int
 	// times says when a frame begins and how long it lasts; both are 0 for pages.
 	times(i int) (start, lasts time.Duration)
-	// size is that of the upright picture, held against the limits.
-	size(i int, opt Options) (w, h int, err error)
+	// header is that of the upright picture, held against the limits.
+	header(i int, opt Options) (Header, error)
 	decode(ctx context.Context, i int, opt Options) (*Picture, error)
 }
 
@@ -63,17 +63,20 @@ func (f *File) Len() int {
 	return f.pages.count()
 }
 
-// Size returns the sides of an upright picture, counted from 0, as the header states them. Errors
-// are those of [Decode].
-func (f *File) Size(i int) (w, h int, err error) {
+// Header returns what the file tells of a picture, counted from 0, before it is decoded with that target
+// and exactness. Errors are those of [ReadHeader].
+func (f *File) Header(i int, target func(w, h int) (int, int), exact bool) (h Header, err error) {
 	if err := f.check(i); err != nil {
-		return 0, 0, err
+		return Header{}, err
 	}
+	opt := f.opt
+	opt.Target, opt.Exact = target, exact
 	if f.pages == nil {
-		return f.f.uprightSize(f.data, f.opt)
+		h, _, err = f.f.header(f.data, opt)
+		return h, err
 	}
 	defer f.f.recover(&err)
-	return f.pages.size(i, f.opt)
+	return f.pages.header(i, opt)
 }
 
 // Times says when a frame of an animation begins and how long it lasts, 0 and 0 for pages.
@@ -122,10 +125,4 @@ func (f *File) check(i int) error {
 		return faultf(ErrNoPage, "the %s holds %d pictures; there is no number %d", f.f.name, n, i+1)
 	}
 	return nil
-}
-
-// uprightSize reads the size of the picture that [DecodePicture] returns.
-func (f *format) uprightSize(data []byte, opt Options) (w, h int, err error) {
-	head, _, err := f.header(data, opt)
-	return head.W, head.H, err
 }

@@ -13,7 +13,7 @@ type Header struct {
 // ReadHeader checks a file as [DecodePicture] does before it decodes, with the same errors, and
 // returns what its header tells. It takes time and memory for the file's tables alone.
 func ReadHeader(data []byte, opt Options) (Header, error) {
-	opt = opt.withDefaults()
+	opt = opt.WithDefaults()
 	f, err := opt.open(data)
 	if err != nil {
 		return Header{}, err

@@ -74,8 +74,9 @@ func (t *tiffDocument) page(i int) *format {
 
 func (t *tiffDocument) times(int) (start, lasts time.Duration) { return 0, 0 }
 
-func (t *tiffDocument) size(i int, opt Options) (w, h int, err error) {
-	return t.page(i).uprightSize(t.data, opt)
+func (t *tiffDocument) header(i int, opt Options) (Header, error) {
+	h, _, err := t.page(i).header(t.data, opt)
+	return h, err
 }
 
 func (t *tiffDocument) decode(ctx context.Context, i int, opt Options) (*Picture, error) {

@@ -74,13 +74,13 @@ func (d *Document) Moving() bool {
 	return d.Format() != "TIFF"
 }
 
-// Size returns the sides of an upright page, counted from 0, in pixels. A page of a PDF file has those of 144 dots
-// an inch, fewer if it is very large.
-func (d *Document) Size(ctx context.Context, i int) (w, h int, err error) {
+// Header returns what is known of a page, counted from 0, before it is decoded. A page of a PDF file has 144 dots an inch,
+// fewer if it is very large.
+func (d *Document) Header(ctx context.Context, i int, r Render) (imaging.Header, error) {
 	if d.pdf != nil {
-		return d.pdf.size(ctx, i)
+		return d.pdf.header(ctx, i, r)
 	}
-	return d.file.Size(i)
+	return d.file.Header(i, r.Target, r.Exact)
 }
 
 // Times says when a frame of an animation begins and how long it lasts, 0 and 0 for pages.
@@ -94,7 +94,7 @@ func (d *Document) Times(i int) (start, lasts time.Duration) {
 // Render says what a page is decoded for, in the words of [imaging.Options].
 type Render struct {
 	// Target is the size that the page is going to be resampled to. A page of a PDF file is drawn
-	// accordingly, and larger than Size says where the target is.
+	// accordingly, and larger than its header says where the target is.
 	Target func(w, h int) (int, int)
 	Exact  bool
 }

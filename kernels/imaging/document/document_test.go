@@ -56,8 +56,8 @@ func TestPDFPagesAreThoseOfPoppler(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if w, h, err := d.Size(ctx, i); err != nil || w != want.W || h != want.H || p.W != w || p.H != h || p.OriginalW != w {
-					t.Fatalf("page %d has %d x %d pixels and is stated as %d x %d (%v), want %d x %d", i+1, p.W, p.H, w, h, err, want.W, want.H)
+				if h, err := d.Header(ctx, i, Render{}); err != nil || h.W != want.W || h.H != want.H || p.W != h.W || p.H != h.H || p.OriginalW != h.W {
+					t.Fatalf("page %d has %d x %d pixels and is stated as %+v (%v), want %d x %d", i+1, p.W, p.H, h, err, want.W, want.H)
 				}
 				r, err := zlib.NewReader(bytes.NewReader(want.RGB))
 				if err != nil {
@@ -236,9 +236,9 @@ func TestHugePagesAreDrawnSmall(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w, h, err := d.Size(ctx, 0)
-		if err != nil || w < 1 || h < 1 || w*h > maxPagePixels {
-			t.Errorf("%s: %d x %d, %v", box, w, h, err)
+		h, err := d.Header(ctx, 0, Render{})
+		if err != nil || h.W < 1 || h.H < 1 || h.W*h.H > maxPagePixels {
+			t.Errorf("%s: %+v, %v", box, h, err)
 			continue
 		}
 		if p, err := d.Decode(ctx, 0, Render{Target: imaging.Within(200)}); err == nil && p.Check() != nil {

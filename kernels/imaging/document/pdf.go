@@ -132,17 +132,25 @@ func (p *pdf) check(i int) error {
 	return nil
 }
 
-// size is that of a page at dotsPerPoint.
-func (p *pdf) size(ctx context.Context, i int) (w, h int, err error) {
+// header is that of a page at dotsPerPoint, and the memory to draw it as r asks for.
+func (p *pdf) header(ctx context.Context, i int, r Render) (h imaging.Header, err error) {
 	if err := p.check(i); err != nil {
-		return 0, 0, err
+		return h, err
 	}
 	err = p.with(ctx, func(in pdfium.Pdfium, doc references.FPDF_DOCUMENT) error {
-		w, h, err = p.sizeOf(in, doc, i)
+		h.W, h.H, err = p.sizeOf(in, doc, i)
 		return err
 	})
-	return w, h, err
+	if err != nil {
+		return imaging.Header{}, err
+	}
+	dw, dh := p.scaled(float64(h.W), float64(h.H), scaleFor(h.W, h.H, r))
+	h.Bytes = readerBytes + 2*int64(len(p.data)) + 7*int64(dw)*int64(dh)
+	return h, nil
 }
+
+// readerBytes is about what a reader takes beside the file and the page, a scan in the page included.
+const readerBytes = 48 << 20
 
 func (p *pdf) sizeOf(in pdfium.Pdfium, doc references.FPDF_DOCUMENT, i int) (w, h int, err error) {
 	s, err := in.FPDF_GetPageSizeByIndex(&requests.FPDF_GetPageSizeByIndex{Document: doc, Index: i})
