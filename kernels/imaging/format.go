@@ -119,6 +119,7 @@ var refused = []struct {
 	match func(head []byte) bool
 	text  string
 }{
+	{isAVIF, "AVIF is not supported"},
 	{isSVG, "SVG is a drawing, not pixels: make a picture of it first, as with rsvg-convert drawing.svg -o drawing.png"},
 	{isJPEGXL, "JPEG XL is not supported: make a picture of it first, as with djxl picture.jxl picture.png"},
 	{prefix("\x00\x00\x00\x0cjP  \r\n"), "JPEG 2000 is not supported: save it as PNG or JPEG"},
