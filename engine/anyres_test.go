@@ -63,6 +63,9 @@ func photograph(t *testing.T, w, h int) *Image {
 }
 
 func TestLLaVA16TakesAsManyTokensAsItsLayoutSays(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long under the race detector, and nothing in it is concurrent")
+	}
 	width := open(t).lm.NEmbdInp()
 	projector := anyResProjector(t, width)
 	const tile = 64 // tokens: 8 x 8 patches

@@ -12,6 +12,9 @@ import (
 // Metadata of the projectors that llama.cpp's converter writes, one number changed at a time: an error or some answer, never the end of the
 // process. Without EYELET_SLOW=1 two families stand for all.
 func TestHostileProjectorsOfTheBenchDoNotAbortTheProcess(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long under the race detector, and nothing in it is concurrent")
+	}
 	all, err := layouttest.Families()
 	if err != nil {
 		t.Fatal(err)

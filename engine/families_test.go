@@ -382,6 +382,9 @@ func TestFamiliesThatAreMixedUp(t *testing.T) {
 
 // As TestHostileMetadataDoesNotAbortTheProcess, with the numbers that only these families have.
 func TestHostileMetadataOfFamiliesDoesNotAbortTheProcess(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long under the race detector, and nothing in it is concurrent")
+	}
 	e, err := New(Options{})
 	if err != nil {
 		t.Fatal(err)

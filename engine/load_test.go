@@ -103,6 +103,9 @@ func rewrite(t *testing.T, from, to string, set map[string]any, change func(name
 // A file can state numbers that its tensors do not bear out, over which libllama and libmtmd abort the process. What is asked here is
 // only that this test lives to its end: some numbers do no harm.
 func TestHostileMetadataDoesNotAbortTheProcess(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long under the race detector, and nothing in it is concurrent")
+	}
 	e, err := New(Options{})
 	if err != nil {
 		t.Fatal(err)
