@@ -110,21 +110,9 @@ func (g *gbnf) fixpoint(holds func(it *item, has []bool, of func([]sequence) boo
 	}
 	// A rule is looked at again only when a rule it names has joined the set,
 	// so that a long chain of rules costs its length and not its square.
-	users := make([][]int, len(g.rules))
-	var note func(r int, alts []sequence)
-	note = func(r int, alts []sequence) {
-		for _, s := range alts {
-			for _, it := range s {
-				if it.kind == itemRef && it.rule >= 0 {
-					users[it.rule] = append(users[it.rule], r)
-				}
-				note(r, it.alts)
-			}
-		}
-	}
+	users := g.users()
 	work := make([]int, 0, len(g.rules))
-	for i, r := range g.rules {
-		note(i, r.alts)
+	for i := range g.rules {
 		work = append(work, i)
 	}
 	for len(work) > 0 {
@@ -136,6 +124,33 @@ func (g *gbnf) fixpoint(holds func(it *item, has []bool, of func([]sequence) boo
 		}
 	}
 	return has
+}
+
+// users returns for each rule those that name it, one as often as it does.
+func (g *gbnf) users() [][]int {
+	var each func(r int, alts []sequence, found func(user, used int))
+	each = func(r int, alts []sequence, found func(user, used int)) {
+		for _, s := range alts {
+			for _, it := range s {
+				if it.kind == itemRef && it.rule >= 0 {
+					found(r, it.rule)
+				}
+				each(r, it.alts, found)
+			}
+		}
+	}
+	counts, total := make([]int, len(g.rules)), 0
+	for i, r := range g.rules {
+		each(i, r.alts, func(_, used int) { counts[used]++; total++ })
+	}
+	room, users := make([]int, total), make([][]int, len(g.rules))
+	for i, n := range counts {
+		users[i], room = room[:0:n], room[n:]
+	}
+	for i, r := range g.rules {
+		each(i, r.alts, func(user, used int) { users[used] = append(users[used], user) })
+	}
+	return users
 }
 
 // link finds the places of the rules that items name, -1 for rules that there are not.

@@ -640,12 +640,17 @@ func (d *dfa) lengths() (shortest, longest int) {
 
 // unit spells one character of a JSON string out of set.
 func (g *rules) unit(set runeSet) (string, error) {
-	if len(set) > 0 && g.units[&set[0]] != "" {
-		return g.units[&set[0]], nil
+	g.key = g.key[:0]
+	for _, x := range set {
+		g.key = binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(g.key, uint32(x.lo)), uint32(x.hi))
 	}
+	if u := g.units[string(g.key)]; u != "" {
+		return u, nil
+	}
+	key := string(g.key)
 	u, err := g.spellUnit(set)
-	if err == nil && len(set) > 0 {
-		g.units[&set[0]] = u
+	if err == nil {
+		g.units[key] = u
 	}
 	return u, err
 }

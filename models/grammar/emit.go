@@ -17,6 +17,9 @@ func sortedPairs(n *node) []string {
 	return pairs
 }
 
+// printable are the printable characters of ASCII, from the blank on.
+const printable = " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"
+
 // escapeJSON spells one character inside a JSON string, with the shortest
 // escape of RFC 8259 where one is needed.
 func escapeJSON(r rune) string {
@@ -39,6 +42,9 @@ func escapeJSON(r rune) string {
 	if r < 0x20 {
 		return fmt.Sprintf(`\u%04x`, r)
 	}
+	if r <= 0x7e {
+		return printable[r-0x20 : r-0x1f]
+	}
 	return string(r)
 }
 
@@ -54,6 +60,9 @@ func quoteJSON(s string) string {
 
 // literal spells s as a GBNF literal.
 func literal(s string) string {
+	if isPlainASCII(s) {
+		return `"` + s + `"`
+	}
 	var b strings.Builder
 	b.WriteByte('"')
 	for _, r := range s {
@@ -69,6 +78,16 @@ func literal(s string) string {
 	}
 	b.WriteByte('"')
 	return b.String()
+}
+
+// isPlainASCII tells whether a literal spells s as it stands.
+func isPlainASCII(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c > 0x7e || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 func escapeGBNF(r rune) string {
@@ -96,6 +115,7 @@ func class(set runeSet) string {
 		return string(r)
 	}
 	var b strings.Builder
+	b.Grow(2 + 4*len(set))
 	b.WriteByte('[')
 	for _, x := range set {
 		b.WriteString(one(x.lo))
@@ -174,7 +194,8 @@ type rules struct {
 	bodies map[string]string
 	shared map[string]string // body to name, for bodies that are written once
 	taken  map[string]int
-	units  map[*runeRange]string // set of characters to the item that spells it
+	units  map[string]string // set of characters, as key packs it, to the item that spells it
+	key    []byte            // scratch
 	limit  int
 	size   int
 }
@@ -184,7 +205,7 @@ func newRules(limit int) *rules {
 	for name := range baseRules {
 		taken[name] = 1
 	}
-	return &rules{bodies: map[string]string{}, shared: map[string]string{}, units: map[*runeRange]string{}, taken: taken, limit: limit}
+	return &rules{bodies: map[string]string{}, shared: map[string]string{}, units: map[string]string{}, taken: taken, limit: limit}
 }
 
 // reserve returns an unused rule name like hint; define gives it a body later.

@@ -79,6 +79,43 @@ type gbnfParser struct {
 	symbols  map[string]bool // names llama.cpp has given a number so far
 	nsymbols int             // the same with the rules it invents for groups and repetitions
 	elements int
+
+	items slab[item]
+	rules slab[rule]
+	list  []*item // of the sequences that are open, one behind the other
+	lists []*item // room for those that are closed
+}
+
+// slab hands out values that live together, so that they are not allocated one by one.
+type slab[T any] struct {
+	room []T
+	size int // of the last room
+}
+
+func (s *slab[T]) take() *T {
+	if len(s.room) == 0 {
+		s.size = min(max(8, 2*s.size), 512)
+		s.room = make([]T, s.size)
+	}
+	next := &s.room[0]
+	s.room = s.room[1:]
+	return next
+}
+
+// closed returns the sequence of the items from start on in list, and takes them off.
+func (p *gbnfParser) closed(start int) sequence {
+	n := len(p.list) - start
+	if n == 0 {
+		return nil
+	}
+	if len(p.lists) < n {
+		p.lists = make([]*item, max(n, min(len(p.src)/16, 512)))
+	}
+	s := p.lists[:n:n]
+	p.lists = p.lists[n:]
+	copy(s, p.list[start:])
+	p.list = p.list[:start]
+	return s
 }
 
 func parseGBNF(src string) (*gbnf, error) {
@@ -168,7 +205,8 @@ func (p *gbnfParser) name() (string, error) {
 }
 
 func (p *gbnfParser) rule() (*rule, error) {
-	r := &rule{at: p.at()}
+	r := p.rules.take()
+	r.at = p.at()
 	var err error
 	if r.name, err = p.name(); err != nil {
 		return nil, err
@@ -213,15 +251,15 @@ func (p *gbnfParser) alternatives(nested bool) ([]sequence, error) {
 // sequence parses items up to something that is none. created counts, as
 // llama.cpp does, the rules that the item before a repetition has created.
 func (p *gbnfParser) sequence(nested bool) (sequence, error) {
-	var seq sequence
+	start := len(p.list)
 	created, size := 1, 0
 	for p.pos < len(p.src) {
 		c := p.src[p.pos]
 		if strings.IndexByte("*+?{", c) >= 0 {
-			if len(seq) == 0 || size == 0 {
+			if len(p.list) == start || size == 0 {
 				return nil, p.errorf("%q without an item to repeat", c)
 			}
-			last := seq[len(seq)-1]
+			last := p.list[len(p.list)-1]
 			at := p.at()
 			lo, hi, err := p.repetition(nested)
 			if err != nil {
@@ -250,7 +288,7 @@ func (p *gbnfParser) sequence(nested bool) (sequence, error) {
 			if last.min != 1 || last.max != 1 { // x{2}{3}: the second one repeats the first
 				inner := *last
 				last = &item{kind: itemGroup, alts: []sequence{{&inner}}, at: inner.at}
-				seq[len(seq)-1] = last
+				p.list[len(p.list)-1] = last
 			}
 			last.min, last.max = lo, hi
 			continue
@@ -261,7 +299,7 @@ func (p *gbnfParser) sequence(nested bool) (sequence, error) {
 			return nil, err
 		}
 		if it == nil {
-			return seq, nil
+			return p.closed(start), nil
 		}
 		created, size = 1, n
 		if it.kind == itemGroup {
@@ -271,10 +309,10 @@ func (p *gbnfParser) sequence(nested bool) (sequence, error) {
 			return nil, err
 		}
 		it.min, it.max = 1, 1
-		seq = append(seq, it)
+		p.list = append(p.list, it)
 		p.space(nested)
 	}
-	return seq, nil
+	return p.closed(start), nil
 }
 
 func (p *gbnfParser) grow(n int) error {
@@ -285,10 +323,20 @@ func (p *gbnfParser) grow(n int) error {
 	return nil
 }
 
+// startsItem tells whether the text ahead starts a symbol.
+func (p *gbnfParser) startsItem() bool {
+	c := p.src[p.pos]
+	return isWord(c) || strings.IndexByte(`"[.<!(_`, c) >= 0
+}
+
 // item parses one symbol and returns how many elements llama.cpp stores for it;
 // nil when the text ahead starts none.
 func (p *gbnfParser) item() (*item, int, error) {
-	it := &item{at: p.at()}
+	if !p.startsItem() {
+		return nil, 0, nil
+	}
+	it := p.items.take()
+	it.at = p.at()
 	switch c := p.src[p.pos]; {
 	case c == '"':
 		return p.literal(it)
@@ -316,20 +364,23 @@ func (p *gbnfParser) item() (*item, int, error) {
 		p.pos++
 		p.depth--
 		it.kind, it.alts = itemGroup, alts
-	case isWord(c) || c == '_':
+	default:
 		name, err := p.name()
 		if err != nil {
 			return nil, 0, err
 		}
 		it.kind, it.text = itemRef, name
-	default:
-		return nil, 0, nil
 	}
 	return it, 1, nil
 }
 
 func (p *gbnfParser) literal(it *item) (*item, int, error) {
 	p.pos++
+	if end := strings.IndexAny(p.src[p.pos:], "\"\\"); end >= 0 && p.src[p.pos+end] == '"' { // no escapes
+		it.kind, it.text = itemLiteral, p.src[p.pos:p.pos+end]
+		p.pos += end + 1
+		return it, utf8.RuneCountInString(it.text), nil
+	}
 	var b strings.Builder
 	n := 0
 	for p.peek() != '"' {

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 type nodeKind uint8
@@ -59,9 +61,10 @@ func (n *node) errorf(format string, args ...any) error {
 }
 
 type nodeParser struct {
-	dec      *json.Decoder
+	dec      *jsontext.Decoder
 	maxDepth int
 	count    int
+	nodes    slab[node]
 }
 
 func parseNode(text []byte, maxBytes, maxDepth int) (*node, error) {
@@ -71,72 +74,86 @@ func parseNode(text []byte, maxBytes, maxDepth int) (*node, error) {
 	if !utf8.Valid(text) {
 		return nil, errors.New("grammar: schema is not UTF-8")
 	}
-	p := &nodeParser{dec: json.NewDecoder(bytes.NewReader(text)), maxDepth: maxDepth}
-	p.dec.UseNumber()
+	// Names that stand twice are told here, with their place; halves of surrogate pairs become U+FFFD.
+	dec := jsontext.NewDecoder(bytes.NewBuffer(text), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	p := &nodeParser{dec: dec, maxDepth: maxDepth}
 	n, err := p.value(nil, "", 0)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := p.dec.Token(); err != io.EOF {
+	if _, err := p.dec.ReadToken(); err != io.EOF {
 		return nil, errors.New("grammar: schema is followed by more text")
 	}
 	return n, nil
 }
 
 func (p *nodeParser) value(parent *node, key string, depth int) (*node, error) {
-	tok, err := p.dec.Token()
+	tok, err := p.dec.ReadToken()
 	if err != nil {
 		if err == io.EOF {
 			err = io.ErrUnexpectedEOF
 		}
-		return nil, fmt.Errorf("grammar: schema is not JSON: %w", err)
+		return nil, notJSON(err)
 	}
-	n := &node{parent: parent, key: key, id: p.count}
+	n := p.nodes.take()
+	n.parent, n.key, n.id = parent, key, p.count
 	p.count++
 	if depth > p.maxDepth {
 		return nil, fmt.Errorf("grammar: schema nests deeper than %d", p.maxDepth)
 	}
-	switch t := tok.(type) {
-	case nil:
-	case bool:
-		n.kind, n.yes = kindBool, t
-	case string:
-		n.kind, n.text = kindString, t
-	case json.Number:
-		n.kind, n.text = kindNumber, t.String()
-	case json.Delim:
-		if t == '[' {
-			n.kind = kindArray
-		} else {
-			n.kind, n.byKey = kindObject, map[string]*node{}
-		}
-		for p.dec.More() {
-			k := strconv.Itoa(len(n.vals))
-			if t == '{' {
-				tok, err := p.dec.Token()
-				if err != nil {
-					return nil, fmt.Errorf("grammar: schema is not JSON: %w", err)
-				}
-				k = tok.(string)
-				if n.byKey[k] != nil {
-					return nil, n.errorf("key %q appears twice", k)
-				}
-			}
-			v, err := p.value(n, k, depth+1)
-			if err != nil {
-				return nil, err
-			}
-			n.vals = append(n.vals, v)
-			if t == '{' {
-				n.keys = append(n.keys, k)
-				n.byKey[k] = v
-			}
-		}
-		if _, err := p.dec.Token(); err != nil {
-			return nil, fmt.Errorf("grammar: schema is not JSON: %w", err)
-		}
+	switch tok.Kind() {
+	case 'n':
+	case 't', 'f':
+		n.kind, n.yes = kindBool, tok.Bool()
+	case '"':
+		n.kind, n.text = kindString, tok.String()
+	case '0':
+		n.kind, n.text = kindNumber, tok.String()
+	case '[':
+		n.kind = kindArray
+		return n, p.members(n, ']', depth)
+	case '{':
+		n.kind, n.byKey = kindObject, map[string]*node{}
+		return n, p.members(n, '}', depth)
 	}
 	return n, nil
+}
+
+// members reads what an array or an object holds, up to its end.
+func (p *nodeParser) members(n *node, end jsontext.Kind, depth int) error {
+	for p.dec.PeekKind() != end {
+		k := ""
+		if n.kind == kindObject {
+			name, err := p.dec.ReadToken()
+			if err != nil {
+				return notJSON(err)
+			}
+			if k = name.String(); n.byKey[k] != nil {
+				return n.errorf("key %q appears twice", k)
+			}
+		} else {
+			k = strconv.Itoa(len(n.vals))
+		}
+		v, err := p.value(n, k, depth+1)
+		if err != nil {
+			return err
+		}
+		n.vals = append(n.vals, v)
+		if n.kind == kindObject {
+			n.keys = append(n.keys, k)
+			n.byKey[k] = v
+		}
+	}
+	_, err := p.dec.ReadToken()
+	return notJSON(err)
+}
+
+// notJSON is an error of the decoder as one of this package, nil for nil.
+func notJSON(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("grammar: schema is not JSON: %w", err)
 }
 
 // maxNumberText and maxExponent bound numbers in a schema: exact arithmetic on
