@@ -53,11 +53,12 @@ func (d *drafter) open(ctx context.Context, spec ModelSpec, lm *llama.Model, e *
 	if _, err := checkLanguageModel(spec.Draft); err != nil {
 		return err
 	}
-	gpuLayers := spec.GPULayers
-	if gpuLayers < 0 {
-		gpuLayers = llama.NoGPULayers
+	load := ModelSpec{GPULayers: spec.GPULayers, Device: spec.Device}
+	params, err := load.modelParams()
+	if err != nil {
+		return err
 	}
-	if d.lm, err = llama.LoadModel(ctx, spec.Draft, llama.ModelParams{GPULayers: gpuLayers}); err != nil {
+	if d.lm, err = llama.LoadModel(ctx, spec.Draft, params); err != nil {
 		if ctx.Err() != nil {
 			return err
 		}

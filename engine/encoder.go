@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/engine/kv"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
@@ -128,17 +126,10 @@ func chooseEncoder(spec ModelSpec) (string, error) {
 		return "", fmt.Errorf("%w: %s: %w", ErrModelFile, spec.Projector, err)
 	case info.Projector == "janus_pro":
 		return EncoderMtmd, nil // it knows the tokens that Janus wants around a picture
-	case info.Family == "siglip" && spec.GPULayers >= 0 && hasGPU():
+	case info.Family == "siglip" && spec.hasGPU():
 		return EncoderMtmd, nil // positions are right there, and it runs on the GPU; a block short where the file names no feature layer
 	}
 	return EncoderNative, nil
-}
-
-func hasGPU() bool {
-	if ggml.Load() != nil {
-		return false
-	}
-	return slices.ContainsFunc(ggml.Devices(), func(d ggml.Device) bool { return d.Type == ggml.GPU || d.Type == ggml.IGPU })
 }
 
 // towerEncoder runs a tower of models/vision.

@@ -33,6 +33,8 @@ type ModelSpec struct {
 	Context int
 	// GPULayers is the number of layers to place on GPUs: 0 means all that are offered, negative means none.
 	GPULayers int
+	// Device names the GPUs to use, with commas between them, as ggml names them ("Vulkan0"): empty for all, [NoDevice] or "cpu" for none.
+	Device string
 	// MainGPU is the GPU that takes what is not split, TensorSplit the share of each GPU, in proportion; nil leaves it to libllama.
 	MainGPU     int
 	TensorSplit []float32
@@ -210,7 +212,11 @@ func (m *Model) open(ctx context.Context, spec ModelSpec) error {
 	if err := llama.Init(); err != nil {
 		return err
 	}
-	m.lm, err = llama.LoadModel(ctx, spec.Model, spec.modelParams())
+	load, err := spec.modelParams()
+	if err != nil {
+		return err
+	}
+	m.lm, err = llama.LoadModel(ctx, spec.Model, load)
 	if err != nil {
 		if ctx.Err() != nil {
 			return err
@@ -264,10 +270,13 @@ func (spec *ModelSpec) contextParams() (llama.ContextParams, error) {
 }
 
 // modelParams says how the model's file is loaded.
-func (spec *ModelSpec) modelParams() llama.ModelParams {
-	p := llama.ModelParams{GPULayers: spec.GPULayers, MainGPU: spec.MainGPU, TensorSplit: spec.TensorSplit, Progress: spec.Progress}
+func (spec *ModelSpec) modelParams() (p llama.ModelParams, err error) {
+	p = llama.ModelParams{GPULayers: spec.GPULayers, MainGPU: spec.MainGPU, TensorSplit: spec.TensorSplit, Progress: spec.Progress}
 	if p.GPULayers < 0 {
 		p.GPULayers = llama.NoGPULayers
+	}
+	if p.Devices, err = spec.gpus(); err != nil {
+		return p, err
 	}
 	switch {
 	case spec.Lock && spec.NoMap:
@@ -277,7 +286,7 @@ func (spec *ModelSpec) modelParams() llama.ModelParams {
 	case spec.NoMap:
 		p.LoadMode = llama.LoadRead
 	}
-	return p
+	return p, nil
 }
 
 // newContext makes a context of the model with its adapters. Buffers are first touched, and libgomp's team first made, on the thread

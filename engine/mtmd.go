@@ -46,7 +46,10 @@ func openMtmd(ctx context.Context, path string, lm *llama.Model, e *Engine) (enc
 	if err != nil {
 		return nil, err
 	}
-	params := mtmd.Params{Threads: e.threads, Hook: e.thread.hook}
+	params := mtmd.Params{Threads: e.threads, Hook: e.thread.hook, NoGPU: len(lm.GPUs()) == 0}
+	if !params.NoGPU {
+		params.Device = &lm.GPUs()[0]
+	}
 	if rule != nil && rule.Variable() {
 		params.ImageMinTokens, params.ImageMaxTokens = 1, rule.MaxTokens()
 	}

@@ -63,3 +63,16 @@ struct ggml_backend_feature *eyelet_backend_features(ggml_backend_reg_t reg) {
       (ggml_backend_get_features_t)ggml_backend_reg_get_proc_address(reg, "ggml_backend_get_features");
   return get == NULL ? NULL : get(reg);
 }
+
+bool eyelet_device_attends(ggml_backend_dev_t dev, int64_t heads, int64_t heads_kv, int64_t key_width, int64_t value_width,
+                           enum ggml_type k, enum ggml_type v) {
+  const int64_t cells = 256, rows = 64;
+  struct ggml_context *ctx = ggml_init((struct ggml_init_params){8 * ggml_tensor_overhead(), NULL, true});
+  if (ctx == NULL) return false;
+  struct ggml_tensor *op = ggml_flash_attn_ext(
+      ctx, ggml_new_tensor_3d(ctx, GGML_TYPE_F32, key_width, rows, heads), ggml_new_tensor_3d(ctx, k, key_width, cells, heads_kv),
+      ggml_new_tensor_3d(ctx, v, value_width, cells, heads_kv), ggml_new_tensor_2d(ctx, GGML_TYPE_F16, cells, rows), 1.0f, 0.0f, 0.0f);
+  const bool yes = ggml_backend_dev_supports_op(dev, op);
+  ggml_free(ctx);
+  return yes;
+}

@@ -31,6 +31,10 @@ bool eyelet_blas_is_tuned(const char *path);
 // eyelet_backend_features returns the feature list of a backend, ended by an entry without name; NULL if it has none.
 struct ggml_backend_feature *eyelet_backend_features(ggml_backend_reg_t reg);
 
+// eyelet_device_attends tells whether a device has flash attention of these shapes and types. Widths are multiples of the types' blocks.
+bool eyelet_device_attends(ggml_backend_dev_t dev, int64_t heads, int64_t heads_kv, int64_t key_width, int64_t value_width,
+                           enum ggml_type k, enum ggml_type v);
+
 // eyelet_tune_malloc bounds what the C library keeps of freed memory.
 void eyelet_tune_malloc(void);
 

@@ -4,6 +4,7 @@ package ggml
 import "C"
 
 import (
+	"slices"
 	"unsafe"
 )
 
@@ -92,6 +93,29 @@ func Devices() []Device {
 		})
 	}
 	return devices
+}
+
+// GPUs returns the devices that take whole layers of a model: those of type GPU and IGPU.
+func GPUs() []Device {
+	return slices.DeleteFunc(Devices(), func(d Device) bool { return d.Type != GPU && d.Type != IGPU })
+}
+
+// Attends tells whether the device has flash attention for so many heads, over a cache of keys and values of these widths a head and of these types.
+func (d Device) Attends(heads, headsKV, keyWidth, valueWidth int, k, v Type) bool {
+	if d.dev == nil || heads < 1 || headsKV < 1 || heads%headsKV != 0 || keyWidth < 1 || valueWidth < 1 ||
+		keyWidth%k.BlockSize() != 0 || valueWidth%v.BlockSize() != 0 {
+		return false
+	}
+	return bool(C.eyelet_device_attends(d.dev, C.int64_t(heads), C.int64_t(headsKV), C.int64_t(keyWidth), C.int64_t(valueWidth), C.enum_ggml_type(k), C.enum_ggml_type(v)))
+}
+
+// Backends returns the names of the backends that are loaded, as "CPU", "Vulkan" or "RPC", whether they have devices or not.
+func Backends() []string {
+	names := make([]string, 0, 8)
+	for i := range C.ggml_backend_reg_count() {
+		names = append(names, C.GoString(C.ggml_backend_reg_name(C.ggml_backend_reg_get(i))))
+	}
+	return names
 }
 
 // CPULibrary returns the path of the CPU backend library that [Load] chose, "" before Load or if the CPU backend is

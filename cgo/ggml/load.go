@@ -25,6 +25,7 @@ var ErrNoBackend = errors.New("ggml: no CPU backend")
 var (
 	loadOnce sync.Once
 	loadErr  error
+	leftOut  []string
 )
 
 // Load loads the backend libraries: the CPU library that fits this machine best, and every GPU and accelerator library that
@@ -162,10 +163,15 @@ func loadFolder(folder string, level isa.Level) error {
 			emit(slog.LevelWarn, path+" is not loaded: its BLAS is the reference one, which is slower than none")
 			continue
 		}
-		loadLibrary(path)
+		if !loadLibrary(path) {
+			leftOut = append(leftOut, path)
+		}
 	}
 	return nil
 }
+
+// LeftOut returns the paths of the backend libraries that [Load] found and that refused to be used, as that of Vulkan does without a driver.
+func LeftOut() []string { return slices.Clone(leftOut) }
 
 // bestLibrary returns the library that fits this machine best, "" if none does.
 func bestLibrary(paths []string) string {
@@ -192,10 +198,10 @@ func isTunedBLAS(path string) bool {
 }
 
 // loadLibrary registers a backend library; libggml logs why if it cannot.
-func loadLibrary(path string) {
+func loadLibrary(path string) bool {
 	cpath := C.CString(path)
 	defer C.free(unsafe.Pointer(cpath))
-	C.ggml_backend_load(cpath)
+	return C.ggml_backend_load(cpath) != nil
 }
 
 // asPath makes the name of a file in the working directory a path: the loader looks for a name without a slash among the system's libraries,

@@ -227,9 +227,12 @@ func (p *ContextParams) toC(model *Model) (C.struct_llama_context_params, error)
 	case FlashAuto:
 		c.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_AUTO
 		// libllama would try by laying out a graph, and switch flash attention off if the accelerator takes it from the CPU, whose it is.
-		// Both have it.
-		if model.onCPU && ggml.AcceleratorState().Loaded {
-			c.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_ENABLED
+		// Both have it; GPUs are asked.
+		if ggml.AcceleratorState().Loaded && (len(model.gpus) == 0 || model.mixed) {
+			c.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_DISABLED
+			if p.KeepKVOnCPU || model.attendOn(ggml.Type(c.type_k), ggml.Type(c.type_v)) {
+				c.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_ENABLED
+			}
 		}
 	case FlashOff:
 		c.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_DISABLED
@@ -260,6 +263,16 @@ func (p *ContextParams) toC(model *Model) (C.struct_llama_context_params, error)
 	c.op_offload = C.bool(!p.NoOpOffload)
 	c.no_perf = C.bool(!p.MeasurePerf)
 	return c, nil
+}
+
+// attendOn tells whether all GPUs that compute with layers of the model have flash attention over a cache of these types.
+func (m *Model) attendOn(k, v ggml.Type) bool {
+	for _, d := range m.gpus {
+		if !d.Attends(m.NHead(), m.NHeadKV(), m.headWidth("key_length"), m.headWidth("value_length"), k, v) {
+			return false
+		}
+	}
+	return true
 }
 
 // cacheType checks that rows of the cache can be stored as t: quantized types need whole blocks in each head.

@@ -18,7 +18,11 @@ func (p *ContextParams) checkMemory(model *Model, k, v ggml.Type) error {
 		cells = model.NCtxTrain()
 	}
 	need := model.cacheBytes(cells, k, v)
-	have := availableMemory(!p.KeepKVOnCPU)
+	gpus := model.gpus
+	if p.KeepKVOnCPU {
+		gpus = nil
+	}
+	have := availableMemory(gpus)
 	if have > 0 && need > have {
 		return fmt.Errorf("%w: the KV cache of %d tokens takes %.1f GB and %.1f GB are free", ErrNoMemory, cells, need/1e9, have/1e9)
 	}
@@ -70,14 +74,18 @@ func (m *Model) arch() string {
 	return arch
 }
 
-// availableMemory is how many bytes can be had without pushing anything out of memory, 0 if unknown.
-func availableMemory(withGPUs bool) float64 {
+// availableMemory is how many bytes can be had without pushing anything out of memory, here and on GPUs; 0 if unknown.
+func availableMemory(gpus []ggml.Device) float64 {
 	total := systemMemory()
-	for _, d := range ggml.Devices() {
-		switch {
-		case total == 0 && d.Type == ggml.CPU:
-			total = float64(d.MemoryTotal)
-		case withGPUs && d.Type == ggml.GPU:
+	if total == 0 {
+		for _, d := range ggml.Devices() {
+			if d.Type == ggml.CPU {
+				total = float64(d.MemoryTotal)
+			}
+		}
+	}
+	for _, d := range gpus {
+		if d.Type == ggml.GPU { // an IGPU's is the system's
 			total += float64(d.MemoryFree)
 		}
 	}

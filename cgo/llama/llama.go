@@ -65,9 +65,6 @@ func SystemInfo() string {
 	return C.GoString(C.llama_print_system_info())
 }
 
-// SupportsGPUOffload reports whether a GPU backend is loaded.
-func SupportsGPUOffload() bool { return Init() == nil && bool(C.llama_supports_gpu_offload()) }
-
 // SupportsMmap reports whether model files can be mapped into memory on this platform.
 func SupportsMmap() bool { return bool(C.llama_supports_mmap()) }
 

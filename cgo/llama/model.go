@@ -11,6 +11,7 @@ import (
 	"math"
 	"regexp"
 	"runtime/cgo"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -48,8 +49,8 @@ const NoGPULayers = -1
 
 // ModelParams are the options of LoadModel. The zero value loads with libllama's defaults.
 type ModelParams struct {
-	GPULayers   int           // layers to place on GPUs: 0 means all, NoGPULayers means none
-	Devices     []ggml.Device // devices to use; nil means all that are loaded
+	GPULayers   int           // layers to place on GPUs: 0 means all, NoGPULayers means none, and that no GPU computes anything
+	Devices     []ggml.Device // GPUs to use; nil means all of ggml.GPUs, an empty list none
 	SplitMode   SplitMode
 	MainGPU     int       // the device of SplitNone
 	TensorSplit []float32 // share of each device, in proportion; nil lets libllama choose
@@ -75,8 +76,9 @@ type Model struct {
 	c     *C.struct_llama_model
 	path  string
 	vocab Vocab
-	only  bool // vocabulary only
-	onCPU bool // all of it
+	only  bool          // vocabulary only
+	gpus  []ggml.Device // that compute with some of its layers or all
+	mixed bool          // the CPU computes with some layers, too
 
 	mu    sync.Mutex
 	users int // open contexts, samplers and adapters, and what Retain counted
@@ -100,7 +102,8 @@ func LoadModel(ctx context.Context, path string, params ModelParams) (*Model, er
 	if err != nil {
 		return nil, err
 	}
-	if params.onCPU() && ggml.PrepareAccelerator(0, splitFiles(path)...) {
+	gpus, mixed := params.placement()
+	if !params.VocabOnly && (len(gpus) == 0 || mixed) && ggml.PrepareAccelerator(0, splitFiles(path)...) {
 		p.use_extra_bufts = false
 	}
 	handle := cgo.NewHandle(progressFunc(func(fraction float64) bool {
@@ -125,15 +128,26 @@ func LoadModel(ctx context.Context, path string, params ModelParams) (*Model, er
 		return nil, logged.Wrap(fmt.Errorf("llama: cannot load %s", path))
 	}
 	logged.Stop()
-	m := &Model{c: out, path: path, only: params.VocabOnly, onCPU: params.onCPU()}
+	m := &Model{c: out, path: path, only: params.VocabOnly, gpus: gpus, mixed: mixed}
 	m.vocab = Vocab{model: m, c: C.llama_model_get_vocab(out)}
 	m.vocab.n = int(C.llama_vocab_n_tokens(m.vocab.c))
 	return m, nil
 }
 
-// onCPU tells whether the CPU is to compute with the weights.
-func (p *ModelParams) onCPU() bool {
-	return !p.VocabOnly && (p.GPULayers == NoGPULayers || !SupportsGPUOffload())
+// placement returns the GPUs that get layers, and whether the CPU keeps some beside them. A backend without devices, as that for remote servers is until
+// one is named, counts for nothing, whatever llama_supports_gpu_offload says.
+func (p *ModelParams) placement() (gpus []ggml.Device, mixed bool) {
+	if p.GPULayers == NoGPULayers {
+		return nil, false
+	}
+	if gpus = p.Devices; gpus == nil {
+		gpus = ggml.GPUs()
+		if slices.ContainsFunc(gpus, func(d ggml.Device) bool { return d.Type == ggml.GPU }) {
+			// libllama leaves GPUs in system memory alone where there are others.
+			gpus = slices.DeleteFunc(gpus, func(d ggml.Device) bool { return d.Type == ggml.IGPU })
+		}
+	}
+	return gpus, len(gpus) > 0 && p.GPULayers > 0
 }
 
 // splitName is the end of the name of a file that a model was split into, as llama_split_path makes it.
@@ -187,9 +201,17 @@ func (p *ModelParams) toC(arena *cArena) (C.struct_llama_model_params, error) {
 	c.check_tensors = C.bool(p.CheckTensors)
 	c.use_extra_bufts = C.bool(!p.NoRepack)
 
-	if p.Devices != nil {
-		list := arena.pointers(len(p.Devices) + 1)
-		for i, d := range p.Devices {
+	devices := p.Devices
+	if p.GPULayers == NoGPULayers {
+		// With a device in the list, libllama would copy large products of the CPU's layers to it.
+		devices = []ggml.Device{}
+	}
+	if devices != nil && len(devices) == 0 {
+		c.n_gpu_layers = 0
+	}
+	if devices != nil {
+		list := arena.pointers(len(devices) + 1)
+		for i, d := range devices {
 			if d.Pointer() == nil {
 				return c, fmt.Errorf("llama: device %d of ModelParams.Devices is empty", i)
 			}
@@ -305,6 +327,9 @@ func (m *Model) Pointer() unsafe.Pointer { return unsafe.Pointer(m.c) }
 
 // Path is the file that the model was loaded from.
 func (m *Model) Path() string { return m.path }
+
+// GPUs returns the GPUs that compute with some layers of the model or with all; none if the CPU does alone.
+func (m *Model) GPUs() []ggml.Device { return m.gpus }
 
 // Vocab is the model's vocabulary. It is valid until the model is closed.
 func (m *Model) Vocab() *Vocab { return &m.vocab }

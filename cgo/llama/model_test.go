@@ -231,6 +231,5 @@ func TestVersionAndSystemInfo(t *testing.T) {
 	if llama.MaxSequences() < 64 {
 		t.Errorf("MaxSequences is %d", llama.MaxSequences())
 	}
-	llama.SupportsGPUOffload()
 	llama.SupportsMmap()
 }

@@ -151,7 +151,7 @@ func newContext(ctx context.Context, path string, model *llama.Model, params Par
 // useAccelerator gives the accelerator to libmtmd as the device that encodes, with the CPU for all that it does not take, unless there is
 // another device to use.
 func (m *Context) useAccelerator(path string, params *Params) {
-	if params.NoAccelerator || params.Device != nil || !params.NoGPU && llama.SupportsGPUOffload() {
+	if params.NoAccelerator || params.Device != nil || !params.NoGPU && len(ggml.GPUs()) > 0 {
 		return
 	}
 	if params.Device = ggml.AcceleratorDevice(); params.Device == nil {

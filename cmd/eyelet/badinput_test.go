@@ -200,7 +200,7 @@ var badValues = []badInput{
 	{"an unknown precision", "--vision-precision f8", 2, []string{"f8", "bf16", "int8"}, ""},
 	{"an unknown cache type", "--cache-type q9", 2, []string{"q9", "q8_0"}, ""},
 	{"a negative number of tokens", "--max-tokens -1", 2, []string{"--max-tokens is -1"}, ""},
-	{"a negative number of layers", "--gpu-layers -2", 2, []string{"--gpu-layers is -2", "-1"}, ""},
+	{"a negative number of layers", "--gpu-layers -2", 2, []string{"--gpu-layers", "-2", "give a number of layers, all or none"}, ""},
 	{"an empty stop text", "--stop= ", 2, []string{"--stop is empty"}, ""},
 	{"a schema in place that is no JSON", "--schema {", 2, []string{"--schema", "not JSON"}, ""},
 	{"a schema in place that nothing satisfies", "--schema false", 2, []string{"--schema", "unsatisfiable"}, ""},

@@ -14,6 +14,7 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/isa"
 	"github.com/eyelet-engine/eyelet/cgo/onednn"
+	"github.com/eyelet-engine/eyelet/cgo/vulkan"
 	"github.com/eyelet-engine/eyelet/kernels/nn"
 	"github.com/eyelet-engine/eyelet/models/builtin"
 )
@@ -230,20 +231,11 @@ func (d *Diagnosis) checkAccelerator() {
 }
 
 func (d *Diagnosis) checkGPUs() {
-	var names []string
-	for _, device := range ggml.Devices() {
-		if device.Type != ggml.GPU && device.Type != ggml.IGPU {
-			continue
-		}
+	for _, device := range ggml.GPUs() {
 		d.GPUs = append(d.GPUs, GPU{device.Name, device.Description, device.Backend, device.MemoryTotal, device.MemoryFree})
-		names = append(names, fmt.Sprintf("%s, %s free of %s (%s)",
-			device.Description, bytesText(device.MemoryFree), bytesText(device.MemoryTotal), device.Backend))
 	}
-	detail := "none in use; all is computed on the CPU"
-	if len(names) > 0 {
-		detail = strings.Join(names, "; ")
-	}
-	d.add(Check{Name: "gpu", Status: "ok", Detail: detail})
+	_, missing := vulkan.Devices()
+	d.add(gpuCheck(findDevices(systemRoot()), ggml.Backends(), ggml.LeftOut(), missing))
 }
 
 // checkVision tells what native vision towers compute with here.

@@ -65,7 +65,7 @@ func newEvalCommand() *cobra.Command {
 	f.StringVar(&r.spec.CacheType, "cache-type", "f16", "type of the KV cache: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0")
 	f.StringVar(&r.spec.Encoder, "vision-backend", engine.EncoderAuto, "who runs the vision tower: auto, native, mtmd (libmtmd), plain (slow, for comparisons)")
 	f.StringVar(&r.spec.VisionPrecision, "vision-precision", "auto", "arithmetic of native towers: auto, f32, bf16, int8")
-	f.IntVar(&r.spec.GPULayers, "gpu-layers", 0, "layers to place on GPUs (default: all that fit where there is a GPU; -1: none)")
+	placementFlags(f, &r.spec)
 	_ = cmd.RegisterFlagCompletionFunc("model", completeModels)
 	return cmd
 }

@@ -43,7 +43,7 @@ type runOptions struct {
 }
 
 // demoFlags are those that go with --demo: the others could change answers that are known beforehand.
-var demoFlags = []string{"demo", "threads", "gpu-layers", "quiet", "verbose", "no-accel"}
+var demoFlags = []string{"demo", "threads", "gpu-layers", "device", "quiet", "verbose", "no-accel"}
 
 // check finds flags that contradict each other and values out of range, before a model is loaded.
 func (o *runOptions) check(cmd *cobra.Command, question string) error {
@@ -140,7 +140,6 @@ func (o *runOptions) checkRanges(flags *pflag.FlagSet) error {
 		{"parallel", float64(o.spec.Parallel), 1, 64, "1 to 64"},
 		{"max-itl", o.spec.MaxGap.Seconds(), 0.001, 3600, "a time like 250ms, at most 1h"},
 		{"ctx", float64(o.spec.Context), 0, 1 << 24, "1 to 16777216 tokens, or 0 for the default"},
-		{"gpu-layers", float64(o.spec.GPULayers), -1, math.MaxInt32, "0 or more, or -1 for none"},
 	} {
 		flag := flags.Lookup(n.flag)
 		if flag == nil || n.value >= n.low && n.value <= n.high {

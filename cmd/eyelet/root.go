@@ -51,6 +51,8 @@ const rootExample = `  eyelet run --demo
       what is in a model file
   eyelet convert llava-1.5-7b-hf -o llava.gguf
       a model from Hugging Face as GGUF
+  eyelet devices
+      what models can compute on
   eyelet doctor
       whether this machine has all it takes`
 
@@ -88,7 +90,7 @@ func newRootCommand() *cobra.Command {
 		return &usageError{err: err, command: cmd.CommandPath()}
 	})
 	root.AddCommand(newRunCommand(), newServeCommand(), newOpenCommand(), newEncodeCommand(), newEvalCommand(), newListCommand(), newShowCommand(), newImportCommand(), newExportCommand(), newPushCommand(),
-		newPullCommand(), newConvertCommand(), newQuantizeCommand(), newImatrixCommand(), newCpCommand(), newRmCommand(), newStoreCommand(), newSBOMCommand(), newBenchCommand(), newDoctorCommand(),
+		newPullCommand(), newConvertCommand(), newQuantizeCommand(), newImatrixCommand(), newCpCommand(), newRmCommand(), newStoreCommand(), newSBOMCommand(), newBenchCommand(), newDevicesCommand(), newDoctorCommand(),
 		newVersionCommand(), newCompletionCommand())
 	return root
 }

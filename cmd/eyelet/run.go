@@ -86,7 +86,7 @@ func newRunCommand() *cobra.Command {
 	f.StringVar(&o.schema, "schema", "", "JSON schema that the answer must satisfy: a file, or the schema itself")
 	f.IntVar(&o.request.SchemaRetries, "schema-retries", 0, "draw an answer again, up to N times, that a check finds not to satisfy --schema; few schemas need the check")
 	f.StringVar(&o.grammarFile, "grammar", "", "file with a GBNF grammar that the answer must follow")
-	f.IntVar(&o.spec.GPULayers, "gpu-layers", 0, "layers to place on GPUs (default: all that fit where there is a GPU; -1: none)")
+	placementFlags(f, &o.spec)
 	f.StringVar(&o.spec.CacheType, "cache-type", "f16", "type of the KV cache: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0")
 	f.StringVar(&o.spec.Encoder, "vision-backend", engine.EncoderAuto, "who runs the vision tower: auto, native, mtmd (libmtmd), plain (slow, for comparisons)")
 	f.StringVar(&o.spec.VisionPrecision, "vision-precision", "auto", "arithmetic of native towers: auto, f32, bf16, int8")

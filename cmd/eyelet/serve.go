@@ -106,7 +106,7 @@ func (o *serveOptions) flags(cmd *cobra.Command) {
 	f.IntVarP(&o.threads, "threads", "t", 0, "compute threads (default: one a core)")
 	f.DurationVar(&spec.MaxGap, "max-itl", 250*time.Millisecond, "longest time between two tokens of an answer that other work should cause")
 	f.StringVar(&spec.StateDir, "state-dir", "", "folder for encoded pictures and beginnings of prompts, which then outlive the program (default: none)")
-	f.IntVar(&spec.GPULayers, "gpu-layers", 0, "layers to place on GPUs (default: all that fit where there is a GPU; -1: none)")
+	placementFlags(f, spec)
 	f.StringVar(&spec.CacheType, "cache-type", "f16", "type of the KV cache: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0")
 	f.StringVar(&spec.Encoder, "vision-backend", engine.EncoderAuto, "who runs vision towers: auto, native, mtmd (libmtmd), plain")
 	f.StringVar(&spec.VisionPrecision, "vision-precision", "auto", "arithmetic of native towers: auto, f32, bf16, int8")
@@ -145,6 +145,9 @@ func serve(cmd *cobra.Command, o *serveOptions) (err error) {
 		return err
 	}
 	defer listener.Close()
+	if err := o.server.Spec.CheckDevice(); err != nil {
+		return err
+	}
 	e, err := engine.New(engine.Options{Threads: o.threads})
 	if err != nil {
 		return err

@@ -48,7 +48,7 @@ func eyeletServe(o options, words []llama.Token, encoder, state string) program 
 		command: func(ctx context.Context, at *net.TCPAddr) (*exec.Cmd, error) {
 			cmd := exec.CommandContext(ctx, o.eyelet, "serve", "--listen", at.String(),
 				"--model", o.model, "--mmproj", o.projector, "--name", servedName, "--chat-template", template, "--vision-backend", encoder,
-				"--threads", strconv.Itoa(o.threads), "--parallel", strconv.Itoa(o.slots), "--ctx", strconv.Itoa(o.context), "--gpu-layers", "-1",
+				"--threads", strconv.Itoa(o.threads), "--parallel", strconv.Itoa(o.slots), "--ctx", strconv.Itoa(o.context), "--gpu-layers", "none",
 				"--state-dir", state, "--preload", servedName, "--keep-alive", "-1s", "--no-ollama", "--no-builtin")
 			cmd.Env = append(cmd.Environ(), "EYELET_MODELS="+state)
 			cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
