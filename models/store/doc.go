@@ -65,4 +65,6 @@ var (
 	ErrUnusable = errors.New("the file cannot be used")
 	// ErrUnsupported: the model needs what the engine cannot do.
 	ErrUnsupported = errors.New("unsupported model")
+	// ErrKind: the model is of another kind than is asked for, as one that draws pictures and answers no questions.
+	ErrKind = errors.New("another kind of model")
 )

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/eyelet-engine/eyelet/models/diffusion"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
@@ -203,6 +204,9 @@ func probeGGUF(path string, info os.FileInfo) (g ggufFile, err error) {
 	}
 	defer f.Close()
 	g = ggufFile{path: f.Parts()[0], arch: f.Architecture()}
+	if _, err := diffusion.Inspect(path); err == nil || errors.Is(err, diffusion.ErrPart) {
+		return g, fmt.Errorf("%w: it draws pictures; import it into the store", ErrKind)
+	}
 	if g.arch == "clip" {
 		g.width = f.ProjectorWidth()
 	} else if n, ok := f.Uint(g.arch + ".embedding_length"); ok && n < 1<<30 {

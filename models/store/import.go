@@ -12,12 +12,13 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/eyelet-engine/eyelet/models/diffusion"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
 // Files are the files of which a model is made.
 type Files struct {
-	Model     string   // GGUF file of the language model; any part of a split one
+	Model     string   // GGUF file of the language model, any part of a split one; or safetensors or GGUF file of a model that draws
 	Projector string   // GGUF file of vision tower and projector, "" for a text model
 	Licenses  []string // text files
 	System    string   // system prompt, "" for none
@@ -43,6 +44,13 @@ func (s *Store) Import(ctx context.Context, name Name, files Files, replace bool
 
 // Import is [Store.Import] in this session, without a look at the policy.
 func (t *Session) Import(ctx context.Context, name Name, files Files, replace bool, progress func(n int64)) (*Model, error) {
+	drawing, err := diffusion.Inspect(files.Model)
+	if err == nil {
+		return t.importDrawing(ctx, name, drawing, files, replace, progress)
+	}
+	if !errors.Is(err, diffusion.ErrNotDiffusion) {
+		return nil, err
+	}
 	model, err := gguf.Open(files.Model)
 	if err != nil {
 		return nil, err
@@ -61,17 +69,8 @@ func (t *Session) importFiles(ctx context.Context, name Name, model *gguf.File, 
 		m.Annotations[AnnotationImportedFrom] = filepath.Base(files.Model)
 	}
 	config := ConfigOf(model)
-	add := func(path, mediaType string) error {
-		d, err := t.AddFile(ctx, path, mediaType, progress)
-		if err != nil {
-			return err
-		}
-		d.Annotations = map[string]string{AnnotationTitle: filepath.Base(path)}
-		m.Layers = append(m.Layers, d)
-		return nil
-	}
 	for _, part := range model.Parts() {
-		if err := add(part, MediaModel); err != nil {
+		if err := t.addLayer(ctx, &m, part, MediaModel, progress); err != nil {
 			return nil, err
 		}
 	}
@@ -79,17 +78,13 @@ func (t *Session) importFiles(ctx context.Context, name Name, model *gguf.File, 
 		if err := checkProjector(files.Projector); err != nil {
 			return nil, err
 		}
-		if err := add(files.Projector, MediaProjector); err != nil {
+		if err := t.addLayer(ctx, &m, files.Projector, MediaProjector, progress); err != nil {
 			return nil, err
 		}
 		config.ModelFamilies = append(config.ModelFamilies, "clip")
 	}
-	for _, path := range files.Licenses {
-		d, err := t.addLicense(ctx, path)
-		if err != nil {
-			return nil, err
-		}
-		m.Layers = append(m.Layers, d)
+	if err := t.addLicenses(ctx, &m, files.Licenses); err != nil {
+		return nil, err
 	}
 	if files.System != "" {
 		d, err := t.AddBytes(ctx, []byte(files.System), MediaSystem)
@@ -99,6 +94,29 @@ func (t *Session) importFiles(ctx context.Context, name Name, model *gguf.File, 
 		m.Layers = append(m.Layers, d)
 	}
 	return t.createFrom(ctx, name, &m, config, replace)
+}
+
+// addLayer stores a file and makes it a layer of m.
+func (t *Session) addLayer(ctx context.Context, m *Manifest, path, mediaType string, progress func(int64)) error {
+	d, err := t.AddFile(ctx, path, mediaType, progress)
+	if err != nil {
+		return err
+	}
+	d.Annotations = map[string]string{AnnotationTitle: filepath.Base(path)}
+	m.Layers = append(m.Layers, d)
+	return nil
+}
+
+// addLicenses stores the texts of licences and makes them layers of m.
+func (t *Session) addLicenses(ctx context.Context, m *Manifest, paths []string) error {
+	for _, path := range paths {
+		d, err := t.addLicense(ctx, path)
+		if err != nil {
+			return err
+		}
+		m.Layers = append(m.Layers, d)
+	}
+	return nil
 }
 
 // addLicense stores the text of a licence. What is no text would keep the model from being opened.

@@ -19,6 +19,10 @@ const (
 	MediaLicense   = "application/vnd.ollama.image.license"   // text of a licence
 )
 
+// MediaDiffusion is the media type of a model that draws pictures: one file, safetensors or GGUF, that holds all its parts. Ollama has no such layer,
+// and does not take the model for one that answers questions.
+const MediaDiffusion = "application/vnd.eyelet.image.diffusion"
+
 // Media types of manifests and of the configuration that belongs to one.
 const (
 	MediaManifest       = "application/vnd.oci.image.manifest.v1+json"
@@ -66,8 +70,8 @@ type Manifest struct {
 
 // Config is what the manifest's config blob says, in Ollama's words. Its fields describe and decide nothing.
 type Config struct {
-	ModelFormat   string   `json:"model_format"`             // "gguf"
-	ModelFamily   string   `json:"model_family"`             // general.architecture
+	ModelFormat   string   `json:"model_format"`             // "gguf", or "safetensors" of a model that draws
+	ModelFamily   string   `json:"model_family"`             // general.architecture; of a model that draws, as "sd1" or "flux"
 	ModelFamilies []string `json:"model_families,omitempty"` // with "clip" where there is a projector
 	ModelType     string   `json:"model_type"`               // count of parameters, as "7.2B"
 	FileType      string   `json:"file_type"`                // quantization, as "Q4_K_M"
@@ -79,7 +83,8 @@ type Config struct {
 	} `json:"rootfs"`
 }
 
-// ParseManifest reads a manifest and checks it: known version, digests and sizes that can be, at least one file of a language model.
+// ParseManifest reads a manifest and checks it: known version, digests and sizes that can be, at least one file of a language model or one of a
+// model that draws.
 // Errors wrap ErrManifest.
 func ParseManifest(data []byte) (*Manifest, error) {
 	if len(data) > MaxManifest {
@@ -127,8 +132,11 @@ func (m *Manifest) check() error {
 			return fmt.Errorf("a blob of type %q has %d bytes, more than %d", d.MediaType, d.Size, maxSmallBlob)
 		}
 	}
-	if len(m.of(MediaModel)) == 0 {
+	switch drawing := len(m.of(MediaDiffusion)); {
+	case drawing == 0 && len(m.of(MediaModel)) == 0:
 		return fmt.Errorf("no layer of type %q", MediaModel)
+	case drawing > 1 || drawing == 1 && len(m.of(MediaModel))+len(m.of(MediaProjector)) > 0:
+		return fmt.Errorf("a layer of type %q beside others of a model", MediaDiffusion)
 	}
 	return nil
 }

@@ -250,7 +250,8 @@ func (m *Model) answersTo(prefix string) bool {
 	if strings.HasPrefix(m.Digest.Hex(), prefix) {
 		return true
 	}
-	return slices.ContainsFunc(m.Manifest.of(MediaModel), func(d Descriptor) bool { return strings.HasPrefix(d.Digest.Hex(), prefix) })
+	files := append(m.Manifest.of(MediaModel), m.Manifest.of(MediaDiffusion)...)
+	return slices.ContainsFunc(files, func(d Descriptor) bool { return strings.HasPrefix(d.Digest.Hex(), prefix) })
 }
 
 // Config returns what the manifest's configuration says of the model. It describes and decides nothing; what cannot be read is an error that
@@ -269,5 +270,28 @@ func (m *Model) Config() (c Config, err error) {
 	return c, nil
 }
 
+// Kind says what a model is for.
+type Kind string
+
+// Kinds of models.
+const (
+	KindText   Kind = "text"   // answers questions
+	KindVision Kind = "vision" // answers questions about pictures too
+	KindDraw   Kind = "draw"   // draws pictures
+)
+
+// Kind says what the model is for; KindText where the manifest cannot be used.
+func (m *Model) Kind() Kind {
+	switch {
+	case m.Vision():
+		return KindVision
+	case m.Err == nil && m.Manifest != nil && len(m.Manifest.of(MediaDiffusion)) > 0:
+		return KindDraw
+	}
+	return KindText
+}
+
 // Vision reports whether the model has a projector.
-func (m *Model) Vision() bool { return m.Err == nil && len(m.Manifest.of(MediaProjector)) > 0 }
+func (m *Model) Vision() bool {
+	return m.Err == nil && m.Manifest != nil && len(m.Manifest.of(MediaProjector)) > 0
+}

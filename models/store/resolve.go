@@ -15,7 +15,7 @@ import (
 // Resolved is a model ready to be opened, and what its manifest says beside the files.
 type Resolved struct {
 	Model
-	Path      string // GGUF file of the language model; the first part of a split one
+	Path      string // GGUF file of the language model; the first part of a split one; of KindDraw, the file that draws
 	Projector string // GGUF file of vision tower and projector, "" for a text model
 
 	Template string // Ollama's template, in the language of text/template, or one in Jinja; "" for the model's own
@@ -92,6 +92,9 @@ func (r *Resolved) readTexts() error {
 // modelPath returns the file to open. The parts of a split model must have names that belong together, so links with such names point to
 // their blobs.
 func (s *Store) modelPath(m *Model) (string, error) {
+	if drawing := m.Manifest.of(MediaDiffusion); len(drawing) > 0 {
+		return m.BlobPath(drawing[0])
+	}
 	layers := m.Manifest.of(MediaModel)
 	paths := make([]string, len(layers))
 	for i, d := range layers {

@@ -5,6 +5,8 @@
 //	go run ./scripts/synth -shape 1b -type Q4_K_M           # build/synth/llama-1b-q4_k_m.gguf
 //	go run ./scripts/synth -shape 1b -mmproj                # build/synth/mmproj-1b-f16.gguf
 //
+//	go run ./scripts/synth -draw                            # build/synth/sd15-f16.safetensors: Stable Diffusion 1.5
+//
 // The same flags give the same bytes: weights come from a generator seeded by -seed and the tensor's name. The tokenizer is
 // that of the built-in model, padded with unused entries to the size of the vocabulary, so text can be tokenized; what the
 // model answers is noise.
@@ -22,6 +24,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/models/diffusion/diffusiontest"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
@@ -29,6 +32,7 @@ func main() {
 	shape := flag.String("shape", "1b", "size of the model: "+strings.Join(shapeNames(), " or "))
 	fileType := flag.String("type", "Q4_K_M", "mixture of tensor types of the language model, or F16")
 	mmproj := flag.Bool("mmproj", false, "write the vision tower and projector instead, in F16")
+	draw := flag.Bool("draw", false, "write a model that makes pictures instead: the shapes of Stable Diffusion 1.5, in F16")
 	seed := flag.Uint64("seed", 1, "seed of the weights")
 	tokenizer := flag.String("tokenizer", "models/builtin/eyelet-builtin-q8_0.gguf", "GGUF `file` to take the tokenizer from")
 	out := flag.String("o", "", "output `file` (default build/synth/...)")
@@ -39,6 +43,16 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	if *draw {
+		if *out == "" {
+			*out = filepath.Join("build", "synth", "sd15-f16.safetensors")
+		}
+		if err := writeDrawing(*out, *seed); err != nil {
+			fmt.Fprintln(os.Stderr, "synth:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := run(ctx, *shape, *fileType, *mmproj, *seed, *tokenizer, *out); err != nil {
 		fmt.Fprintln(os.Stderr, "synth:", err)
 		os.Exit(1)
@@ -100,6 +114,19 @@ func quantized(ctx context.Context, s shape, weights *weights, tokenizer, fileTy
 	return llama.Quantize(ctx, half, out, llama.QuantizeParams{Type: t, Progress: func(done, total int, tensor string) {
 		report("quantize", done, total, tensor)
 	}})
+}
+
+// writeDrawing writes a model that makes pictures.
+func writeDrawing(out string, seed uint64) error {
+	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
+		return err
+	}
+	start := time.Now()
+	if err := diffusiontest.WriteSD15(out, seed); err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "%s: in %.0f s\n", out, time.Since(start).Seconds())
+	return nil
 }
 
 func writeLanguage(s shape, weights *weights, tokenizer, out string) error {
