@@ -1,0 +1,166 @@
+package draw
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+// Picture is what was drawn.
+type Picture struct {
+	PNG  []byte // as the child wrote it, with the settings in a text chunk
+	Seed int64
+}
+
+// Drawing is the outcome of a request.
+type Drawing struct {
+	Pictures      []Picture
+	Width, Height int
+	Steps         int
+	Seed          int64 // of the first picture
+}
+
+// maxPNG bounds the bytes of a picture's file: what MaxPixels take uncompressed, and as much again.
+const maxPNG = 2 * 3 * MaxPixels
+
+// Draw has a child draw what the request says, and returns when the child has ended. progress, which may be nil, is told from the same goroutine
+// that waits. Errors wrap ErrRequest, ErrImage, ErrChild, or ctx's own; nothing is left behind.
+func (p *Program) Draw(ctx context.Context, m *Model, r *Request, progress func(Progress)) (*Drawing, error) {
+	if err := r.Check(); err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "eyelet-draw-") // which only this user may read
+	if err != nil {
+		return nil, fmt.Errorf("draw: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	s, err := r.prepare(ctx, m, dir)
+	if err != nil {
+		return nil, err
+	}
+	name := m.fileName()
+	if err := os.Symlink(m.Path, filepath.Join(dir, name)); err != nil {
+		return nil, fmt.Errorf("draw: %w", err)
+	}
+	if err := p.run(ctx, dir, s.arguments(name), progress); err != nil {
+		return nil, err
+	}
+	d := &Drawing{Width: s.Width, Height: s.Height, Steps: s.Steps, Seed: *s.Seed}
+	for i := range s.Count {
+		data, err := readPicture(filepath.Join(dir, fmt.Sprintf(outPattern, i)))
+		if err != nil {
+			return nil, err
+		}
+		d.Pictures = append(d.Pictures, Picture{PNG: data, Seed: *s.Seed + int64(i)})
+	}
+	return d, nil
+}
+
+// prepare settles the request and writes the pictures that it brings into the child's folder.
+func (r *Request) prepare(ctx context.Context, m *Model, dir string) (Request, error) {
+	var w, h int
+	if r.Init != nil {
+		var err error
+		if w, h, err = writePNG(ctx, filepath.Join(dir, initName), r.Init); err != nil {
+			return Request{}, fmt.Errorf("%w (the picture to begin with)", err)
+		}
+	}
+	if r.Mask != nil {
+		if _, _, err := writePNG(ctx, filepath.Join(dir, maskName), r.Mask); err != nil {
+			return Request{}, fmt.Errorf("%w (the mask)", err)
+		}
+	}
+	return r.settle(m, w, h)
+}
+
+// readPicture reads what a child wrote.
+func readPicture(path string) ([]byte, error) {
+	info, err := os.Lstat(path)
+	if err != nil || !info.Mode().IsRegular() || info.Size() > maxPNG {
+		return nil, fmt.Errorf("draw: %w: it ended well and left no picture", ErrChild)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("draw: %w", err)
+	}
+	if !bytes.HasPrefix(data, []byte("\x89PNG\r\n\x1a\n")) {
+		return nil, fmt.Errorf("draw: %w: what it left is no PNG file", ErrChild)
+	}
+	return data, nil
+}
+
+// environment is this process's, but for what makes the child's threads spin while they wait for one another: beside others that compute, they would
+// take the cores away from them.
+func environment() []string {
+	env := os.Environ()
+	if os.Getenv("OMP_WAIT_POLICY") == "" && os.Getenv("GOMP_SPINCOUNT") == "" {
+		env = append(env, "OMP_WAIT_POLICY=passive")
+	}
+	return env
+}
+
+// killTime is how long the output of a killed child is waited for, which something that it started may hold open.
+const killTime = 5 * time.Second
+
+// run runs the child in a folder until it ends, or kills it when ctx is done.
+func (p *Program) run(ctx context.Context, dir string, args []string, progress func(Progress)) error {
+	w := &watcher{tell: progress, now: Progress{Stage: Loading}}
+	if progress != nil {
+		progress(w.now)
+	}
+	cmd := exec.CommandContext(ctx, p.Path, args...)
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = dir, environment(), w, w, killTime
+	cmd.SysProcAttr = childAttributes()
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	ended := make(chan error, 1)
+	go func() {
+		// The system kills the child when the thread ends that started it, so that thread stays as long as the child.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		if err == nil {
+			if p.Nice > 0 {
+				_ = syscall.Setpriority(syscall.PRIO_PGRP, cmd.Process.Pid, p.Nice) // slower for others, no fault
+			}
+			err = cmd.Wait()
+		}
+		ended <- err
+	}()
+	err := <-ended
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err == nil {
+		return nil
+	}
+	return w.failure(err)
+}
+
+// failure words how a child ended.
+func (w *watcher) failure(err error) error {
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok {
+		return fmt.Errorf("draw: %w: it does not start: %w", ErrChild, err)
+	}
+	text := ""
+	if said := w.reason(); said != "" {
+		text = ": " + said
+	}
+	status, _ := exit.Sys().(syscall.WaitStatus)
+	switch {
+	case !status.Signaled():
+		return fmt.Errorf("draw: %w%s", ErrChild, text)
+	case status.Signal() == syscall.SIGKILL:
+		return fmt.Errorf("draw: %w: it was killed in the stage %s, by somebody or by the system for want of memory", ErrChild, w.now.Stage)
+	case status.Signal() == syscall.SIGILL:
+		return fmt.Errorf("draw: %w: it was built for another processor; run scripts/setup --draw here", ErrChild)
+	}
+	return fmt.Errorf("draw: %w: it was ended by the signal %q in the stage %s%s", ErrChild, status.Signal(), w.now.Stage, text)
+}

@@ -1,0 +1,34 @@
+// Package draw makes pictures of texts. It does not compute them: stable-diffusion.cpp does, which carries a ggml of its own that must not meet
+// libllama's in one process, so its command-line program sd-cli runs as a child.
+//
+//	program, err := draw.Find(ctx)
+//	if err != nil {
+//		return err // ErrNotSetUp: the error says what to do
+//	}
+//	model, err := draw.Open("sd15.safetensors", "sd15")
+//	pictures, err := program.Draw(ctx, model, &draw.Request{Prompt: "a red house"}, nil)
+//
+// There is one child for each request, which draws all pictures of it. A child that stayed would save reading the model again: 1 to 2 seconds for a
+// file that the system still has in memory, beside minutes of computing. What would have to stay for that, the project's HTTP server, asks nobody for
+// a key and lets the pages of every site in; a child that is given its task on the command line and answers in files of a folder that only this user
+// may read can be reached by nobody. It also leaves no memory behind, and what it breaks is one request.
+//
+// The child gets the picture's text as an argument, which other users of the machine can see while it runs, where the system shows them the processes
+// of others.
+//
+// A child is killed with all that it started when the context is done, and on Linux when this process dies, however it dies.
+package draw
+
+import "errors"
+
+// What can go wrong. Errors of this package wrap one of these, those of package diffusion, or the operating system's error.
+var (
+	// ErrNotSetUp: there is no program that draws.
+	ErrNotSetUp = errors.New(`drawing is not set up: run scripts/setup --draw, or set EYELET_DRAW to stable-diffusion.cpp's sd-cli`)
+	// ErrRequest: the request cannot be, whatever the model.
+	ErrRequest = errors.New("bad request")
+	// ErrImage: a picture that was given cannot be used.
+	ErrImage = errors.New("bad picture")
+	// ErrChild: the child ended without a picture.
+	ErrChild = errors.New("the drawing program failed")
+)
