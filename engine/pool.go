@@ -194,7 +194,7 @@ func (p *Pool) List() []PoolModel {
 		if e.asked != nil {
 			m.Keep = *e.asked
 		}
-		if e.state == PoolReady {
+		if e.state == PoolReady && e.model != nil {
 			m.Info = e.model.Info()
 		}
 		list = append(list, m)
@@ -210,7 +210,7 @@ func (p *Pool) Limit() int64 { return p.options.Bytes }
 func (p *Pool) Stats(name string) (stats sched.Stats, ok bool) {
 	p.mu.Lock()
 	e := p.entries[name]
-	if e == nil || e.state != PoolReady {
+	if e == nil || e.state != PoolReady || e.model == nil {
 		p.mu.Unlock()
 		return stats, false
 	}
@@ -255,7 +255,12 @@ func (p *Pool) Close() error {
 			case PoolLoading:
 				e.cancel()
 			case PoolReady:
-				loaded = append(loaded, e.model)
+				if e.model != nil {
+					loaded = append(loaded, e.model)
+				}
+			}
+			if e.reserved != nil {
+				close(e.reserved) // others who wait for the name learn that the pool is closed
 			}
 		}
 		clear(p.entries)

@@ -14,7 +14,9 @@ type poolEntry struct {
 	spec  ModelSpec
 	bytes int64
 	state PoolState
-	model *Model // while ready
+	model *Model // while ready; nil where memory is reserved
+
+	reserved chan struct{} // of memory that no model takes: closed when it is given back; nil for a model
 
 	waiting int // waiters in the queue
 	leases  int
@@ -65,6 +67,9 @@ func (p *Pool) join(name string, found *poolEntry) (*poolWaiter, error) {
 			return nil, nil
 		}
 		p.entries[name] = e
+	}
+	if e.reserved != nil {
+		return nil, fmt.Errorf("%w: %q is no model", ErrUnknownModel, name)
 	}
 	w := &poolWaiter{entry: e, result: make(chan poolResult, 1)}
 	p.queue = append(p.queue, w)
@@ -123,8 +128,11 @@ func (p *Pool) remove(i int) {
 
 // forget drops an entry that stands for nothing.
 func (p *Pool) forget(e *poolEntry) {
-	if e.state == "" && e.waiting == 0 {
+	if e.state == "" && e.waiting == 0 && p.entries[e.name] == e {
 		delete(p.entries, e.name)
+		if e.reserved != nil {
+			close(e.reserved)
+		}
 	}
 }
 
@@ -149,6 +157,10 @@ func (p *Pool) schedule() {
 		case e.state == "" && !promised:
 			switch p.makeRoom(e) {
 			case roomNow:
+				if e.reserved != nil {
+					p.grant(e)
+					continue
+				}
 				p.load(e)
 			case roomSoon:
 				promised = true
@@ -310,6 +322,11 @@ func (e *poolEntry) stopTimer() {
 // unload closes a model that nobody uses.
 func (p *Pool) unload(e *poolEntry) {
 	e.stopTimer()
+	if e.reserved != nil {
+		e.state, e.since = "", time.Time{}
+		p.forget(e)
+		return // whoever gave it back serves the queue
+	}
 	m := e.model
 	e.state, e.model = PoolUnloading, nil
 	p.work.Go(func() {

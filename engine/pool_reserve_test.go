@@ -1,0 +1,106 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// reserveLater calls Reserve in a goroutine, and returns when it has come to wait.
+func reserveLater(ctx context.Context, p *Pool, name string, bytes int64) chan error {
+	c := make(chan error, 1)
+	go func() {
+		_, err := p.Reserve(ctx, name, bytes)
+		c <- err
+	}()
+	synctest.Wait()
+	return c
+}
+
+func TestReservedMemoryCounts(t *testing.T) {
+	inPool(t, PoolOptions{Bytes: 30, KeepAlive: -1}, func(t *testing.T, p *Pool, fake *fakeLoader) {
+		mustUse(t, p, "a").Release()
+		b := mustUse(t, p, "b")
+		wantEvents(t, fake, "load a, load b")
+		release, err := p.Reserve(t.Context(), "draw", 20) // a has to go
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantEvents(t, fake, "close a")
+		list := p.List()
+		if len(list) != 2 || list[1].Name != "draw" || list[1].Bytes != 20 || list[1].State != PoolReady || list[1].Leases != 1 {
+			t.Errorf("listed %+v", list)
+		}
+		if _, ok := p.Stats("draw"); ok {
+			t.Error("memory has statistics")
+		}
+		if _, err := p.Use(t.Context(), "draw"); !errors.Is(err, ErrUnknownModel) {
+			t.Errorf("memory is lent as a model: %v", err)
+		}
+		if _, err := p.Reserve(t.Context(), "b", 1); err == nil {
+			t.Error("a model's name is reserved")
+		}
+		c := useLater(t.Context(), p, "c")
+		wantEvents(t, fake, "")
+		release()
+		release()
+		wantEvents(t, fake, "load c")
+		if r := <-c; r.err != nil {
+			t.Error(r.err)
+		} else {
+			r.lease.Release()
+		}
+		b.Release()
+		if len(p.List()) != 2 {
+			t.Errorf("listed %+v", p.List())
+		}
+	})
+}
+
+func TestReservedMemoryIsWaitedFor(t *testing.T) {
+	inPool(t, PoolOptions{Bytes: 30}, func(t *testing.T, p *Pool, _ *fakeLoader) {
+		a := mustUse(t, p, "a")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := <-reserveLater(ctx, p, "draw", 25); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("with the memory taken: %v", err)
+		}
+		if len(p.List()) != 1 {
+			t.Errorf("listed %+v", p.List())
+		}
+		first := reserveLater(t.Context(), p, "draw", 25)
+		second := reserveLater(t.Context(), p, "draw", 25)
+		a.Release()
+		if err := <-first; err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		select {
+		case err := <-second:
+			t.Errorf("twice at once: %v", err)
+		default:
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := <-second; !errors.Is(err, ErrClosed) {
+			t.Errorf("of a closed pool: %v", err)
+		}
+	})
+}
+
+func TestMoreThanAllMemoryIsReservedAlone(t *testing.T) {
+	inPool(t, PoolOptions{Bytes: 30}, func(t *testing.T, p *Pool, _ *fakeLoader) {
+		release, err := p.Reserve(t.Context(), "draw", 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again := reserveLater(t.Context(), p, "draw", 1000)
+		release()
+		if err := <-again; err != nil {
+			t.Error(err)
+		}
+	})
+}
