@@ -56,6 +56,9 @@ func answerText(t *testing.T, r httpReply) string {
 }
 
 func TestEveryWordForASchemaIsEnforcedOnEveryRoute(t *testing.T) {
+	if testing.Short() {
+		t.Skip("grammars are long under the race detector, and other tests use them there")
+	}
 	ts := serve(t)
 	quoted, _ := json.Marshal(sizeSchema)
 	for _, demand := range []string{

@@ -133,6 +133,9 @@ func promptTokensCounted(t *testing.T, r httpReply) int {
 
 // TestCallsThatAreCutOffLeaveNoTrace cuts answers that must be calls at each length, in each API.
 func TestCallsThatAreCutOffLeaveNoTrace(t *testing.T) {
+	if testing.Short() {
+		t.Skip("grammars are long under the race detector, and other tests use them there")
+	}
 	ts := serve(t)
 	function := `"name":"paint","parameters":` + paintSchema
 	for path, body := range map[string]string{
