@@ -33,19 +33,31 @@ type Bitmap struct {
 // Image makes a Bitmap of a picture: len(rgb) = 3·width·height bytes R, G, B row by row from the top. id is given back by the
 // picture's chunks, and may be empty. A side has at most 65536 pixels, the picture 2^28; no side is over 300 times the other.
 func Image(id string, width, height int, rgb []byte) (Bitmap, error) {
+	b, err := Blank(width, height)
 	switch {
+	case err != nil:
+		return Bitmap{}, err
 	case strings.Contains(id, "\x00"):
 		return Bitmap{}, errors.New("mtmd: the id of a picture contains a NUL")
+	case len(rgb) != 3*width*height:
+		return Bitmap{}, fmt.Errorf("mtmd: a picture of %d×%d pixels has %d bytes, not %d", width, height, 3*width*height, len(rgb))
+	}
+	b.id, b.rgb = id, rgb
+	return b, nil
+}
+
+// Blank makes a Bitmap of a picture without pixels, within the bounds of Image: its chunks tell how many tokens a picture of that size
+// becomes and where they stand, and cannot be encoded.
+func Blank(width, height int) (Bitmap, error) {
+	switch {
 	case width <= 0 || height <= 0:
 		return Bitmap{}, fmt.Errorf("mtmd: a picture of %d×%d pixels", width, height)
 	case width > maxSide || height > maxSide || width > maxPixels/height:
 		return Bitmap{}, fmt.Errorf("mtmd: a picture of %d×%d pixels is too large", width, height)
 	case max(width, height) > maxAspectRatio*min(width, height):
 		return Bitmap{}, fmt.Errorf("mtmd: one side of a picture of %d×%d pixels is over %d times the other", width, height, maxAspectRatio)
-	case len(rgb) != 3*width*height:
-		return Bitmap{}, fmt.Errorf("mtmd: a picture of %d×%d pixels has %d bytes, not %d", width, height, 3*width*height, len(rgb))
 	}
-	return Bitmap{id: id, width: width, height: height, rgb: rgb}, nil
+	return Bitmap{width: width, height: height}, nil
 }
 
 // Audio makes a Bitmap of a sound: one channel at the rate of [Capabilities], usually between -1 and 1. It has between 400
@@ -73,7 +85,7 @@ func (b Bitmap) IsAudio() bool { return b.samples != nil }
 // fits checks that the projector takes the bitmap.
 func (b Bitmap) fits(caps Capabilities) error {
 	switch {
-	case b.rgb == nil && b.samples == nil:
+	case b.width == 0 && b.samples == nil:
 		return errors.New("mtmd: a zero Bitmap; make it with Image or Audio")
 	case b.IsAudio() && !caps.Audio:
 		return fmt.Errorf("a sound: %w", ErrUnsupported)
@@ -93,7 +105,7 @@ func (b Bitmap) toC() (*C.mtmd_bitmap, error) {
 	if b.IsAudio() {
 		ok = C.shim_mtmd_audio(C.size_t(len(b.samples)), (*C.float)(&b.samples[0]), id, &out, eb.ptr(), eb.cap())
 	} else {
-		ok = C.shim_mtmd_image(C.uint32_t(b.width), C.uint32_t(b.height), (*C.uchar)(&b.rgb[0]), id, &out, eb.ptr(), eb.cap())
+		ok = C.shim_mtmd_image(C.uint32_t(b.width), C.uint32_t(b.height), (*C.uchar)(unsafe.SliceData(b.rgb)), id, &out, eb.ptr(), eb.cap())
 	}
 	if !ok {
 		return nil, fmt.Errorf("mtmd: bitmap: %s", eb.String())

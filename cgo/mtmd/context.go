@@ -67,9 +67,10 @@ const defaultPieceNodes = 32
 
 // A Context is a projector, with its vision tower, audio tower or both, loaded for one language model.
 type Context struct {
-	mu    sync.Mutex
-	c     *C.mtmd_context
-	watch *C.shim_mtmd_watch
+	open     sync.RWMutex // held, for reading, by all who use c, which Close waits for
+	encoding sync.Mutex   // held by the one who encodes
+	c        *C.mtmd_context
+	watch    *C.shim_mtmd_watch
 
 	model   *llama.Model
 	threads int // of the accelerator; 0 if it is not used
@@ -265,8 +266,8 @@ func (p *Params) toC() C.struct_mtmd_context_params {
 // Close frees the projector, after which the language model may be closed. It waits for a call that is running; chunks stay valid.
 // Close may be called again.
 func (m *Context) Close() error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	m.open.Lock()
+	defer m.open.Unlock()
 	if m.c == nil {
 		return nil
 	}
@@ -278,7 +279,7 @@ func (m *Context) Close() error {
 	return nil
 }
 
-// ready tells whether the library may be called. m.mu is held.
+// ready tells whether the library may be called. m.open is held.
 func (m *Context) ready() error {
 	if m.c == nil {
 		return ErrClosed

@@ -29,8 +29,13 @@ func (m *Context) EncodeChunk(ctx context.Context, c *Chunk) ([]float32, error) 
 	if c.owner.ctx != m {
 		return nil, errors.New("mtmd: encode: the chunk belongs to another Context")
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	if c.owner.blank {
+		return nil, errors.New("mtmd: encode: a chunk without pixels")
+	}
+	m.open.RLock()
+	defer m.open.RUnlock()
+	m.encoding.Lock()
+	defer m.encoding.Unlock()
 	if err := m.ready(); err != nil {
 		return nil, err
 	}

@@ -19,8 +19,9 @@
 //
 // [Context.EncodeChunk] computes. libmtmd and libllama keep a team of workers for each operating-system thread that
 // computes, so it must be called from the caller's compute thread: the one goroutine, locked to its thread, that makes every
-// compute call of the process. [New] with Params.Warmup computes as well. All else may be called from anywhere. Methods
-// of one Context exclude each other; a Context whose Close was called returns [ErrClosed].
+// compute call of the process. [New] with Params.Warmup computes as well. All else may be called from anywhere. One chunk of a
+// Context is encoded at a time; [Context.Tokenize] waits for none, as mtmd_tokenize is thread-safe by its header. A Context whose
+// Close was called returns [ErrClosed].
 //
 // # Lifetimes
 //

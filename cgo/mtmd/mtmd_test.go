@@ -354,3 +354,48 @@ func BenchmarkEncode(b *testing.B) {
 		})
 	}
 }
+
+// The header says that mtmd_tokenize is thread-safe: pictures are prepared while another one is encoded.
+func TestTokenizeDoesNotWaitForAnEncode(t *testing.T) {
+	var m *Context
+	during := 0
+	m = open(t, Params{Threads: 1, Hook: func(string) bool {
+		done := make(chan int)
+		go func() {
+			cs, err := m.Tokenize(m.Marker(), []Bitmap{gradient(t, "", 30, 20)}, false, true)
+			if err != nil {
+				t.Error(err)
+				done <- 0
+				return
+			}
+			defer cs.Close()
+			done <- cs.NTokens()
+		}()
+		during = max(during, <-done)
+		return true
+	}})
+	cs := tokenize(t, m, m.Marker(), gradient(t, "", 20, 30))
+	if _, err := m.EncodeChunk(t.Context(), imageChunk(t, cs)); err != nil || during != 64 {
+		t.Errorf("%v; %d tokens were made meanwhile", err, during)
+	}
+}
+
+func TestABlankTellsTheTokensOfAPictureOfItsSize(t *testing.T) {
+	m := open(t, Params{})
+	for _, size := range [][2]int{{112, 112}, {7, 300}, {4000, 3000}} {
+		blank, err := Blank(size[0], size[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		of, whole := tokenize(t, m, m.Marker(), blank), tokenize(t, m, m.Marker(), gradient(t, "", size[0], size[1]))
+		if of.NTokens() != whole.NTokens() || of.NPos() != whole.NPos() {
+			t.Errorf("%v: %d tokens and %d positions without pixels, %d and %d with", size, of.NTokens(), of.NPos(), whole.NTokens(), whole.NPos())
+		}
+		if _, err := m.EncodeChunk(t.Context(), imageChunk(t, of)); err == nil {
+			t.Error("a picture without pixels is encoded")
+		}
+	}
+	if _, err := Blank(0, 5); err == nil {
+		t.Error("a blank of no pixels")
+	}
+}

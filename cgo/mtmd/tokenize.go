@@ -55,10 +55,11 @@ type Chunk struct {
 
 // Chunks are a prompt as [Context.Tokenize] cut it.
 type Chunks struct {
-	mu   sync.RWMutex
-	c    *C.mtmd_input_chunks
-	ctx  *Context
-	list []*Chunk
+	mu    sync.RWMutex
+	c     *C.mtmd_input_chunks
+	ctx   *Context
+	list  []*Chunk
+	blank bool // there is a picture without pixels among them
 }
 
 // Tokenize turns a text that has [Context.Marker] once for each bitmap, in their order, into chunks. The library adds the
@@ -73,8 +74,8 @@ func (m *Context) Tokenize(text string, bitmaps []Bitmap, addSpecial, parseSpeci
 	if len(text) > math.MaxInt32/2 {
 		return nil, fmt.Errorf("mtmd: a text of %d bytes is too long", len(text))
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	m.open.RLock()
+	defer m.open.RUnlock()
 	if err := m.ready(); err != nil {
 		return nil, err
 	}
@@ -112,7 +113,9 @@ func (m *Context) Tokenize(text string, bitmaps []Bitmap, addSpecial, parseSpeci
 		return nil, logged.Wrap(fmt.Errorf("mtmd: tokenize: a bitmap cannot be prepared (code %d)", int(rc)))
 	}
 	logged.Stop()
-	return m.newChunks(out), nil
+	cs := m.newChunks(out)
+	cs.blank = slices.ContainsFunc(bitmaps, func(b Bitmap) bool { return b.rgb == nil && !b.IsAudio() })
+	return cs, nil
 }
 
 // newChunks takes the ownership of c.
