@@ -81,7 +81,11 @@ func TestLLaVA16TakesAsManyTokensAsItsLayoutSays(t *testing.T) {
 			var answers []wholeAnswer
 			for _, exact := range []bool{false, true} {
 				m := open(t, func(s *ModelSpec) { s.Projector, s.ExactImages = projector, exact })
-				want := m.vision.(*towerEncoder).tower.Tokens(c.w, c.h)
+				plan, err := m.vision.Plan(c.w, c.h)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := plan.Tokens()
 				a := mustAsk(t, m, Request{Messages: []Message{User(Picture(photograph(t, c.w, c.h)), Text("What color is it?"))}, MaxTokens: 4})
 				if a.Usage.Image != want {
 					t.Errorf("exact %v: %d image tokens, foretold %d", exact, a.Usage.Image, want)

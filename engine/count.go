@@ -14,30 +14,18 @@ func (m *Model) Count(ctx context.Context, r Request) (Usage, error) {
 	if err := r.check(); err != nil {
 		return Usage{}, err
 	}
-	p, err := m.prompt(ctx, &r, &Timings{})
+	p, err := m.prompt(ctx, &r)
 	if err != nil {
 		return Usage{}, m.asked(ctx, err)
 	}
-	defer p.close()
 	return Usage{Prompt: p.n, Image: p.images}, nil
 }
 
 // tokens are the tokens of a prompt, pictures left out.
 func (p *prompt) tokens() []Token {
 	tokens := []Token{}
-	for _, x := range p.pieces {
-		tokens = append(tokens, x.tokens...)
+	for _, s := range p.stretches {
+		tokens = append(tokens, s.Tokens...)
 	}
 	return tokens
-}
-
-// resume starts a prompt with the tokens of Request.Before.
-func (m *Model) resume(p *prompt, before []Token) error {
-	if err := m.checkTokens(before); err != nil {
-		return err
-	}
-	if len(before) > 0 {
-		p.add(piece{tokens: before})
-	}
-	return nil
 }

@@ -6,54 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"strings"
-	"time"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
-	"github.com/eyelet-engine/eyelet/engine/kv"
-	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/kernels/nn"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/vision"
+	"github.com/eyelet-engine/eyelet/models/vision/libmtmd"
 )
-
-// encoder turns pictures into what stands for them in a prompt. There are two: the towers of models/vision, and libmtmd for the
-// families that have none.
-type encoder interface {
-	// name is "native", "plain" or "mtmd", projector the kind of projector as the file calls it.
-	name() string
-	projector() string
-	// identity tells towers apart whose embeddings of the same picture differ.
-	identity() string
-	// wholePictures is the most tokens of a picture that must go through in one decode, 0 if pictures can be cut.
-	wholePictures() int
-	// target is imaging.Options.Target for its pictures, nil for full size.
-	target() func(w, h int) (int, int)
-	// prepare lays a picture out and says what the prompt holds in its place: pictures, and text before, between and behind them as the
-	// family's processor writes it. It runs outside the compute thread.
-	prepare(ctx context.Context, img *imaging.RGB) ([]piece, error)
-	// begin begins to compute the embeddings of a piece, NEmbdInp wide, row after row. The job runs on the compute thread.
-	begin(p *piece) (vision.Job, error)
-	Close() error
-}
-
-// piece is a stretch of a prompt: tokens, or the place of an encoded picture. From an encoder it is text in the place of tokens.
-type piece struct {
-	text    string // in which control tokens are meant
-	tokens  []llama.Token
-	picture *pictureInput // nil for tokens and text
-	key     kv.Key        // of a picture's embeddings
-}
-
-// pictureInput is a picture ready for its encoder.
-type pictureInput struct {
-	n         int                                           // image tokens
-	positions func(start llama.Pos) ([][4]llama.Pos, error) // M-RoPE positions (t, y, x, z) from start on; nil counts up
-	advance   llama.Pos                                     // positions the picture takes
-	whole     bool                                          // attends to itself in both directions
-	handle    any                                           // the encoder's own
-	close     func()                                        // frees the handle; nil if there is nothing to free
-}
 
 // The encoders that [ModelSpec].Encoder can name.
 const (
@@ -64,29 +25,71 @@ const (
 )
 
 // openEncoder chooses who runs the tower of a projector file, and opens it.
-func openEncoder(ctx context.Context, spec ModelSpec, lm *llama.Model, e *Engine) (encoder, error) {
+func openEncoder(ctx context.Context, spec ModelSpec, lm *llama.Model, e *Engine) (vision.Encoder, error) {
 	path := spec.Projector
 	name, err := chooseEncoder(spec)
 	if err != nil {
 		return nil, err
 	}
-	var tower vision.Encoder
-	switch name {
-	case EncoderMtmd:
-		return openMtmd(ctx, path, lm, e)
-	case EncoderPlain:
-		tower, err = vision.OpenPlain(path, vision.Options{})
+	tower, err := openTower(ctx, name, spec, lm, e)
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.Is(err, libmtmd.ErrVocabulary):
+		return nil, fmt.Errorf("%w: %w; use the model that it belongs to", ErrMismatch, err)
 	default:
-		tower, err = vision.OpenNative(path, vision.NativeOptions{Precision: spec.precision(), Threads: e.threads})
-	}
-	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrModelFile, err)
 	}
 	if w := tower.Info().Width; w != lm.NEmbdInp() {
 		tower.Close()
 		return nil, fmt.Errorf("%w: %s makes embeddings %d wide, %s takes %d; use the mmproj file that came with the model", ErrMismatch, path, w, lm.Path(), lm.NEmbdInp())
 	}
-	return &towerEncoder{tower}, nil
+	if err := checkMarkers(tower, lm.Vocab()); err != nil {
+		tower.Close()
+		return nil, fmt.Errorf("%w: %s: %w", ErrModelFile, path, err)
+	}
+	return tower, nil
+}
+
+// openTower opens a tower by the name of who runs it.
+func openTower(ctx context.Context, name string, spec ModelSpec, lm *llama.Model, e *Engine) (vision.Encoder, error) {
+	switch name {
+	case EncoderMtmd:
+		return either(libmtmd.Open(ctx, spec.Projector, libmtmd.Options{Threads: e.threads, Model: lm, Hook: e.thread.hook}))
+	case EncoderPlain:
+		return either(vision.OpenPlain(spec.Projector, vision.Options{}))
+	}
+	return either(vision.OpenNative(spec.Projector, vision.NativeOptions{Precision: spec.precision(), Threads: e.threads}))
+}
+
+// either is a tower or an error, and no Encoder that holds a nil tower.
+func either[T vision.Encoder](tower T, err error) (vision.Encoder, error) {
+	if err != nil {
+		return nil, err
+	}
+	return tower, nil
+}
+
+// marker is a control token in what a layout writes.
+var marker = regexp.MustCompile(`<[^<>\s]+>|\[[A-Z_]+\]`)
+
+// checkMarkers refuses a language model that has no token for a marker that stands beside pictures: it would read the marker's letters.
+func checkMarkers(tower vision.Encoder, vocab *llama.Vocab) error {
+	plan, err := tower.Plan(2048, 1024) // of a shape that families with tiles cut
+	if err != nil {
+		return err
+	}
+	text := plan.After
+	for _, part := range plan.Parts {
+		text += part.Before
+	}
+	for _, name := range marker.FindAllString(text, -1) {
+		if tokens, err := vocab.Tokenize(name, false, true); err != nil || len(tokens) != 1 {
+			return fmt.Errorf("%w: the language model has no token %s, which stands beside the pictures of a %s projector; use the model that it belongs to", ErrMismatch, name, tower.Info().Projector)
+		}
+	}
+	return nil
 }
 
 // checkVision finds mistakes in the choices for the vision tower.
@@ -130,49 +133,6 @@ func chooseEncoder(spec ModelSpec) (string, error) {
 		return EncoderMtmd, nil // positions are right there, and it runs on the GPU; a block short where the file names no feature layer
 	}
 	return EncoderNative, nil
-}
-
-// towerEncoder runs a tower of models/vision.
-type towerEncoder struct{ tower vision.Encoder }
-
-func (n *towerEncoder) name() string       { return n.tower.Info().Backend }
-func (n *towerEncoder) projector() string  { return n.tower.Info().Projector }
-func (n *towerEncoder) identity() string   { return n.tower.Info().Identity }
-func (n *towerEncoder) wholePictures() int { return 0 }
-func (n *towerEncoder) Close() error       { return n.tower.Close() }
-
-func (n *towerEncoder) target() func(w, h int) (int, int) { return n.tower.Target }
-
-func (n *towerEncoder) prepare(ctx context.Context, img *imaging.RGB) ([]piece, error) {
-	in, err := n.tower.Preprocess(ctx, img)
-	if err != nil {
-		return nil, err
-	}
-	return []piece{{picture: &pictureInput{n: in.Tokens, advance: llama.Pos(in.Tokens), handle: in}}}, nil
-}
-
-func (n *towerEncoder) begin(p *piece) (vision.Job, error) {
-	return n.tower.Begin(p.picture.handle.(*vision.Input))
-}
-
-// look decodes and prepares a picture, and notes the time of both.
-func (m *Model) look(ctx context.Context, image *Image, t *Timings) ([]piece, error) {
-	start := time.Now()
-	img, err := imaging.DecodePicture(ctx, image.Data, imaging.Options{Target: m.vision.target(), Exact: m.exactImages})
-	t.DecodeImage += time.Since(start)
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %s", ErrImage, image.Name, strings.TrimPrefix(err.Error(), "imaging: "))
-	}
-	start = time.Now()
-	pieces, err := m.vision.prepare(ctx, img.RGB)
-	t.Preprocess += time.Since(start)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrImage, image.Name, err)
-	}
-	return pieces, nil
 }
 
 func baseName(path string) string {

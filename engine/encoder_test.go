@@ -1,12 +1,12 @@
 package engine
 
 import (
-	"context"
 	"math"
 	"slices"
 	"testing"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine/media"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/models/vision"
 )
@@ -15,10 +15,7 @@ import (
 // stored block (llama.cpp #25814, #25817). The native tower in that layout must equal it, and as trained must not.
 func TestLibmtmdIsTheNativeTowerInItsFaultyLayout(t *testing.T) {
 	m := open(t)
-	other, err := openMtmd(context.Background(), seedProjector, m.lm, m.engine)
-	if err != nil {
-		t.Fatal(err)
-	}
+	other := openMtmd(t, m, seedProjector)
 	defer other.Close()
 	faulty, err := vision.OpenPlain(seedProjector, vision.Options{Layout: vision.LibmtmdFault})
 	if err != nil {
@@ -31,7 +28,7 @@ func TestLibmtmdIsTheNativeTowerInItsFaultyLayout(t *testing.T) {
 			t.Fatal(err)
 		}
 		theirs := encodeWith(t, m, other, img)
-		ours := encodeWith(t, m, &towerEncoder{faulty}, img)
+		ours := encodeWith(t, m, faulty, img)
 		trained := encodeWith(t, m, m.vision, img)
 		width := m.lm.NEmbdInp()
 		mean, low := cosines(theirs, ours, width)
@@ -46,42 +43,27 @@ func TestLibmtmdIsTheNativeTowerInItsFaultyLayout(t *testing.T) {
 	}
 }
 
-// encodePiece encodes a piece from beginning to end.
-func encodePiece(ctx context.Context, e encoder, p *piece) ([]float32, error) {
-	job, err := e.begin(p)
-	if err != nil {
-		return nil, err
-	}
-	defer job.Close()
-	_, total := job.Progress()
-	if err := job.Advance(ctx, total); err != nil {
-		return nil, err
-	}
-	return job.Rows()
-}
-
-func encodeWith(t *testing.T, m *Model, e encoder, img *imaging.RGB) []float32 {
+// openMtmd opens a projector in libmtmd beside a model's own.
+func openMtmd(t *testing.T, m *Model, projector string) vision.Encoder {
 	t.Helper()
-	pieces, err := e.prepare(context.Background(), img)
+	e, err := openTower(t.Context(), EncoderMtmd, ModelSpec{Projector: projector}, m.lm, m.engine)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := prompt{}
-	p.add(pieces...)
-	defer p.close()
-	for i := range p.pieces {
-		if p.pieces[i].picture == nil {
-			continue
-		}
-		var rows []float32
-		err := m.engine.thread.do(context.Background(), func() (err error) { rows, err = encodePiece(context.Background(), e, &p.pieces[i]); return err })
-		if err != nil {
-			t.Fatal(err)
-		}
-		return rows
+	return e
+}
+
+func encodeWith(t *testing.T, m *Model, e vision.Encoder, img *imaging.RGB) (rows []float32) {
+	t.Helper()
+	in, err := vision.Preprocess(t.Context(), e, img)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no picture")
-	return nil
+	defer in.Close()
+	if err := m.engine.thread.do(t.Context(), func() (err error) { rows, err = vision.Encode(t.Context(), e, in); return err }); err != nil {
+		t.Fatal(err)
+	}
+	return rows
 }
 
 // cosines compares rows; it returns the mean and the lowest cosine.
@@ -106,10 +88,7 @@ func cosines(a, b []float32, width int) (mean, low float64) {
 // A whole question through libmtmd's encoder walks the path of the families that have no native tower.
 func TestAQuestionThroughLibmtmd(t *testing.T) {
 	m := open(t)
-	other, err := openMtmd(context.Background(), seedProjector, m.lm, m.engine)
-	if err != nil {
-		t.Fatal(err)
-	}
+	other := openMtmd(t, m, seedProjector)
 	native := m.vision
 	m.vision = other
 	defer func() { m.vision = native; other.Close() }()
@@ -126,28 +105,15 @@ func TestAQuestionThroughLibmtmd(t *testing.T) {
 }
 
 func TestMRoPEPositionsReachTheScheduler(t *testing.T) {
-	in := &pictureInput{n: 4, advance: 2, positions: func(start llama.Pos) ([][4]llama.Pos, error) {
-		return [][4]llama.Pos{{start, start, start, 0}, {start, start, start + 1, 0}, {start, start + 1, start, 0}, {start, start + 1, start + 1, 0}}, nil
-	}}
-	p := newPrompt()
-	p.add(piece{tokens: []llama.Token{5, 6}}, piece{picture: in}, piece{tokens: []llama.Token{7}})
-	qwen, _, _ := openFamily(t, &qwen2vl)
-	task, err := qwen.task(p, &Request{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if q := task.Prompt; !slices.Equal(q.Pos, []llama.Pos{0, 1, 2, 2, 2, 2, 4}) || q.Next != 5 || !slices.Equal(q.Whole, [][2]int{{2, 6}}) {
+	picture := &media.Picture{Source: &media.Source{}, Part: vision.Part{Tokens: 4, Advance: 2, Places: [][4]int32{{}, {0, 0, 1}, {0, 1, 0}, {0, 1, 1}}}}
+	p := &prompt{pictures: []*media.Picture{picture}}
+	p.add(Stretch{Tokens: []llama.Token{5, 6}, Image: -1}, Stretch{Image: 0}, Stretch{Tokens: []llama.Token{7}, Image: -1})
+	m, _, _ := openFamily(t, &qwen2vl)
+	if q := m.task(p, &Request{}).Prompt; !slices.Equal(q.Pos, []llama.Pos{0, 1, 2, 2, 2, 2, 4}) || q.Next != 5 || !slices.Equal(q.Whole, [][2]int{{2, 6}}) {
 		t.Errorf("%+v", q)
 	}
-	if place := task.Pictures[0].Places[3]; place != [4]llama.Pos{2, 3, 3, 0} {
-		t.Errorf("the last row is placed at %v", place)
-	}
-	in.advance = 4
-	task, err = open(t, textOnly).task(p, &Request{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if q := task.Prompt; !slices.Equal(q.Pos, []llama.Pos{0, 1, 2, 3, 4, 5, 6}) || q.Next != 7 || len(q.Whole) != 0 {
+	picture.Places, picture.Advance = nil, 4
+	if q := m.task(p, &Request{}).Prompt; !slices.Equal(q.Pos, []llama.Pos{0, 1, 2, 3, 4, 5, 6}) || q.Next != 7 || len(q.Whole) != 0 {
 		t.Errorf("one position a token: %+v", q)
 	}
 }

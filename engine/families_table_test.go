@@ -9,8 +9,8 @@ import (
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
-	"github.com/eyelet-engine/eyelet/cgo/mtmd"
 	"github.com/eyelet-engine/eyelet/models/layout/layouttest"
+	"github.com/eyelet-engine/eyelet/models/vision/libmtmd"
 )
 
 // Marks around the table in docs/families.md.
@@ -63,7 +63,7 @@ func TestWriteTableOfFamilies(t *testing.T) {
 		}
 		var theirs []truth
 		real := m.vision
-		alone, err := openAlone(t, projector, m, real.projector())
+		alone, err := openAlone(t, projector, m)
 		if err != nil {
 			fmt.Fprintf(&b, "| | | libmtmd | does not open the file: %s | | | |\n", strings.ReplaceAll(err.Error(), projector, "it"))
 			continue
@@ -83,12 +83,8 @@ func TestWriteTableOfFamilies(t *testing.T) {
 }
 
 // openAlone opens libmtmd on the file as it is, and lets it lay pictures out.
-func openAlone(t *testing.T, projector string, m *Model, kind string) (*mtmdEncoder, error) {
-	c, err := mtmd.New(t.Context(), projector, m.lm, mtmd.Params{Threads: m.engine.threads})
-	if err != nil {
-		return nil, err
-	}
-	return &mtmdEncoder{c: c, vocab: m.lm.Vocab(), kind: kind}, nil
+func openAlone(t *testing.T, projector string, m *Model) (*libmtmd.Encoder, error) {
+	return libmtmd.Open(t.Context(), projector, libmtmd.Options{Threads: m.engine.threads, Model: m.lm, AsIs: true})
 }
 
 func sizes(g *layouttest.Golden) string {

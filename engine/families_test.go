@@ -16,6 +16,8 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/kv"
 	"github.com/eyelet-engine/eyelet/engine/sched"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
+	"github.com/eyelet-engine/eyelet/models/gguf"
+	"github.com/eyelet-engine/eyelet/models/layout"
 	"github.com/eyelet-engine/eyelet/models/vision"
 	"github.com/eyelet-engine/eyelet/models/vision/libmtmd"
 )
@@ -106,10 +108,25 @@ func askPeer(t *testing.T, m *Model, model, projector, prompt, expected string, 
 	return ""
 }
 
+// ruleOf is the layout of a model's family, nil where package layout has none.
+func ruleOf(t *testing.T, m *Model) layout.Layout {
+	t.Helper()
+	f, err := gguf.Open(m.spec.Projector)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	rule, err := layout.New(f, layout.Options{Tokens: 4096})
+	if err != nil && !errors.Is(err, layout.ErrUnknown) {
+		t.Fatal(err)
+	}
+	return rule
+}
+
 // laidOut returns pictures as the family's layout hands them to libmtmd, where that is one view; else as they are.
 func laidOut(t *testing.T, m *Model, paths []string) (views []string) {
 	t.Helper()
-	rule := m.vision.(*mtmdEncoder).rule
+	rule := ruleOf(t, m)
 	for i, path := range paths {
 		data, err := os.ReadFile(path)
 		if err != nil {
@@ -300,17 +317,17 @@ func TestAPictureThatIsLargerThanTheBatch(t *testing.T) {
 // cancelling gives up on a request when its picture's encoding begins, or, with within, in the middle of it: the compute thread takes jobs
 // there.
 type cancelling struct {
-	encoder
+	vision.Encoder
 	cancel context.CancelFunc
 	within *thread
 }
 
-func (c cancelling) begin(p *piece) (vision.Job, error) {
+func (c cancelling) Begin(in *vision.Input, part int) (vision.Job, error) {
 	if c.within == nil {
 		c.cancel()
-		return c.encoder.begin(p)
+		return c.Encoder.Begin(in, part)
 	}
-	job, err := c.encoder.begin(p)
+	job, err := c.Encoder.Begin(in, part)
 	return cancellingJob{job, c}, err
 }
 

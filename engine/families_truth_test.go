@@ -2,7 +2,6 @@ package engine
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"fmt"
 	"image"
@@ -11,12 +10,14 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/models/layout/layouttest"
+	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
 // placeholder stands for image tokens in lists of ids.
@@ -88,11 +89,9 @@ func measureTruth(t *testing.T, m *Model, g *layouttest.Golden, p layouttest.Pic
 		return x
 	}
 	r := Request{Messages: []Message{User(Picture(sceneImage(t, p)), Text(g.Question))}, MaxTokens: max(len(p.Said), 1), Fresh: true}
-	var timings Timings
-	made, err := m.prompt(t.Context(), &r, &timings)
+	made, err := m.prompt(t.Context(), &r)
 	if p.Refused != "" {
 		if x.refused = err != nil; err == nil {
-			made.close()
 			x.detail = "taken; transformers: " + p.Refused
 		}
 		return x
@@ -101,7 +100,6 @@ func measureTruth(t *testing.T, m *Model, g *layouttest.Golden, p layouttest.Pic
 		x.failed, x.detail = true, err.Error()
 		return x
 	}
-	defer made.close()
 	ours, theirs := promptIDs(made), goldenIDs(p.IDs)
 	if x.tokens = slices.Equal(ours, theirs); !x.tokens {
 		x.detail = fmt.Sprintf("%d tokens, want %d: %s, want %s. ", len(ours), len(theirs), compact(ours), compact(theirs))
@@ -121,11 +119,14 @@ func measureTruth(t *testing.T, m *Model, g *layouttest.Golden, p layouttest.Pic
 // samePixels compares the views of the family's layout with what transformers shows the tower.
 func samePixels(t *testing.T, m *Model, p layouttest.Picture) bool {
 	t.Helper()
-	e, ok := m.vision.(*mtmdEncoder)
-	if !ok || e.rule == nil {
+	if strings.HasPrefix(m.pictureIdentity, "alone") {
 		return false
 	}
-	plan, err := e.rule.Plan(p.W, p.H)
+	rule := ruleOf(t, m)
+	if rule == nil {
+		return false
+	}
+	plan, err := rule.Plan(p.W, p.H)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,11 +161,11 @@ func pngOf(t testing.TB, rgb *imaging.RGB) []byte {
 }
 
 func promptIDs(p *prompt) (ids []int32) {
-	for _, x := range p.pieces {
-		if x.picture != nil {
-			ids = append(ids, slices.Repeat([]int32{placeholder}, x.picture.n)...)
+	for _, s := range p.stretches {
+		if s.Image >= 0 {
+			ids = append(ids, slices.Repeat([]int32{placeholder}, p.pictures[s.Image].Tokens)...)
 		}
-		for _, t := range x.tokens {
+		for _, t := range s.Tokens {
 			ids = append(ids, int32(t))
 		}
 	}
@@ -212,27 +213,14 @@ func compact(ids []int32) (s string) {
 func compareRows(t *testing.T, m *Model, made *prompt, p layouttest.Picture) (worst float64) {
 	t.Helper()
 	var rows []float32
-	for i := range made.pieces {
-		if made.pieces[i].picture == nil {
-			continue
-		}
-		err := m.engine.thread.do(t.Context(), func() error {
-			job, err := m.vision.begin(&made.pieces[i])
-			if err != nil {
-				return err
-			}
-			defer job.Close()
-			_, total := job.Progress()
-			if err := job.Advance(context.Background(), total); err != nil {
-				return err
-			}
-			more, err := job.Rows()
-			rows = append(rows, more...)
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+	in, err := made.pictures[0].Source.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	err = m.engine.thread.do(t.Context(), func() (err error) { rows, err = vision.Encode(t.Context(), m.vision, in); return err })
+	if err != nil {
+		t.Fatal(err)
 	}
 	width := m.lm.NEmbdInp()
 	n, shape := len(rows)/width, p.Embeddings.Shape

@@ -31,7 +31,7 @@ func (m *Model) Fit(ctx context.Context, r Request, f Fitting) (Request, error) 
 	if err := r.check(); err != nil {
 		return r, err
 	}
-	s := &shortening{m: m, ctx: ctx, seen: map[*Image][]piece{}}
+	s := &shortening{m: m, ctx: ctx}
 	fitted, err := s.fit(r, f)
 	if err != nil {
 		return r, m.asked(ctx, err)
@@ -41,52 +41,17 @@ func (m *Model) Fit(ctx context.Context, r Request, f Fitting) (Request, error) 
 
 // shortening is the search for the least that must go.
 type shortening struct {
-	m    *Model
-	ctx  context.Context
-	seen map[*Image][]piece // pictures that were laid out
+	m   *Model
+	ctx context.Context
 }
 
 // length is how many tokens the prompt of a request has.
 func (s *shortening) length(r *Request) (int, error) {
-	p := newPrompt()
-	defer p.close()
-	if err := s.m.resume(p, r.Before); err != nil {
-		return 0, err
-	}
-	stretches, pictures, err := s.m.stretches(s.ctx, r, p, s.look)
+	p, err := s.m.compose(s.ctx, r)
 	if err != nil {
 		return 0, err
 	}
-	n := p.n
-	for _, x := range stretches {
-		if x.Image < 0 {
-			n += len(x.Tokens)
-		} else {
-			n += pictures[x.Image].picture.n
-		}
-	}
-	return n, nil
-}
-
-// look says what the prompt has in a picture's place, without pixels.
-func (s *shortening) look(image *Image) ([]piece, error) {
-	if pieces, ok := s.seen[image]; ok {
-		return pieces, nil
-	}
-	pieces, err := s.m.lookAt(s.ctx, image, &Timings{})
-	if err != nil {
-		return nil, err
-	}
-	defer closePieces(pieces)
-	var counted []piece
-	for _, x := range pieces {
-		if x.picture != nil {
-			x.picture = &pictureInput{n: x.picture.n}
-		}
-		counted = append(counted, x)
-	}
-	s.seen[image] = counted
-	return counted, nil
+	return p.n, nil
 }
 
 // fits reports whether a request leaves room for an answer.

@@ -79,7 +79,7 @@ func (m *Model) during(ctx context.Context) (context.Context, context.CancelFunc
 
 // run makes the request ready, hands it to the scheduler, and passes events on until the answer ends or the caller leaves.
 func (a *answer) run(ctx context.Context, yield func(Event) bool) error {
-	m, t := a.model, &a.result.Timings
+	m := a.model
 	if err := a.request.check(); err != nil {
 		return err
 	}
@@ -94,11 +94,10 @@ func (a *answer) run(ctx context.Context, yield func(Event) bool) error {
 			return fmt.Errorf("%w: %w", ErrRequest, err)
 		}
 	}
-	p, err := m.prompt(ctx, a.request, t)
+	p, err := m.prompt(ctx, a.request)
 	if err != nil {
 		return err
 	}
-	defer p.close()
 	held, schema, err := m.constraint(ctx, a.request, p.thinking)
 	if err != nil {
 		return err
@@ -136,10 +135,7 @@ func (a *answer) run(ctx context.Context, yield func(Event) bool) error {
 	if a.guide != nil {
 		defer m.run(func() { _ = a.guide.close() })
 	}
-	task, err := m.task(p, a.request)
-	if err != nil {
-		return err
-	}
+	task := m.task(p, a.request)
 	a.text.Vocab, a.stop.stops, a.news = m.lm.Vocab(), a.request.Stop, make(chan struct{}, 1)
 	task.Answer = a
 	ctx, leave := context.WithCancel(ctx)
@@ -156,8 +152,9 @@ func (a *answer) run(ctx context.Context, yield func(Event) bool) error {
 	report, err := task.Wait()
 	a.request.Conversation.tell(task, p.n, report)
 	if err != nil || !stays {
-		return err
+		return pictureFault(err)
 	}
+	a.result.Timings.DecodeImage, a.result.Timings.Preprocess = time.Duration(p.spent.decode.Load()), time.Duration(p.spent.preprocess.Load())
 	a.sum(report, submitted)
 	last := a.rest()
 	if a.check != nil {

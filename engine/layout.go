@@ -3,43 +3,38 @@ package engine
 import (
 	"strings"
 
+	"github.com/eyelet-engine/eyelet/engine/media"
 	"github.com/eyelet-engine/eyelet/models/chat"
 )
 
-// looker lays a picture out: pictures, and text around them.
-type looker func(*Image) ([]piece, error)
-
-// layOut lays the pictures of a rendered conversation out, and puts what the family's processor writes around them among the parts: so
-// texts that touch are cut into tokens together, as in training. The image parts of the result count the pictures that look made.
-func layOut(parts []chat.Part, images []*Image, look looker) (out []chat.Part, pictures []piece, err error) {
+// layOut puts what the family's processor writes around the pictures of a rendered conversation among its parts: so texts that touch are cut
+// into tokens together, as in training. The image parts of the result count the pictures that look made.
+func layOut(parts []chat.Part, images []*Image, look looker) (out []chat.Part, pictures []*media.Picture, err error) {
 	for i, part := range parts {
 		if part.Kind != chat.KindImage {
 			out = append(out, part)
 			continue
 		}
-		pieces, err := look(images[part.Image])
+		plan, list, err := look(images[part.Image])
 		if err != nil {
-			closePieces(pictures)
 			return nil, nil, err
 		}
-		before, after := templateText(out, len(out)-1), templateText(parts, i+1)
-		for j, p := range pieces {
-			if p.picture != nil {
-				out = append(out, chat.Part{Kind: chat.KindImage, Image: len(pictures)})
-				pictures = append(pictures, p)
-				continue
-			}
-			text := p.text
-			if j == 0 {
-				text = withoutBeginning(text, before)
-			}
-			if j == len(pieces)-1 {
-				text = withoutEnd(text, after)
-			}
+		write := func(text string) {
 			if text != "" {
 				out = append(out, chat.Part{Text: text, Special: true})
 			}
 		}
+		before, after := templateText(out, len(out)-1), templateText(parts, i+1)
+		for j, p := range list {
+			text := p.Before
+			if j == 0 {
+				text = withoutBeginning(text, before)
+			}
+			write(text)
+			out = append(out, chat.Part{Kind: chat.KindImage, Image: len(pictures)})
+			pictures = append(pictures, p)
+		}
+		write(withoutEnd(plan.After, after))
 	}
 	return out, pictures, nil
 }

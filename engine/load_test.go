@@ -12,6 +12,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/models/gguf"
+	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
 func TestFilesThatCannotBeLoaded(t *testing.T) {
@@ -121,13 +122,10 @@ func TestHostileMetadataDoesNotAbortTheProcess(t *testing.T) {
 				rewrite(t, source, path, map[string]any{key: v}, nil)
 				tried++
 				if source == seedProjector && checkProjector(path, seedModel, 256) == nil {
-					if enc, err := openMtmd(ctx, path, good.lm, e); err == nil {
-						img := imaging.NewRGB(30, 20)
-						if pieces, err := enc.prepare(ctx, img); err == nil {
-							p := prompt{}
-							p.add(pieces...)
-							_ = e.thread.do(ctx, func() error { _, err := encodePiece(ctx, enc, &p.pieces[0]); return err })
-							p.close()
+					if enc, err := openTower(ctx, EncoderMtmd, ModelSpec{Projector: path}, good.lm, e); err == nil {
+						if in, err := vision.Preprocess(ctx, enc, imaging.NewRGB(30, 20)); err == nil {
+							_ = e.thread.do(ctx, func() error { _, err := vision.EncodePart(ctx, enc, in, 0); return err })
+							in.Close()
 						}
 						enc.Close()
 					}

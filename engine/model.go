@@ -17,6 +17,7 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/media"
 	"github.com/eyelet-engine/eyelet/engine/sched"
 	"github.com/eyelet-engine/eyelet/models/reply"
+	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
 // DefaultContext is the context length, in tokens, of a model that was trained for at least as much.
@@ -114,8 +115,8 @@ type Model struct {
 	lm          *llama.Model
 	lc          *llama.Context
 	adapters    adapters
-	rope        [2]float32 // ModelSpec.RopeBase and RopeScale
-	vision      encoder    // nil for a text model
+	rope        [2]float32     // ModelSpec.RopeBase and RopeScale
+	vision      vision.Encoder // nil for a text model
 	dialogue    *Dialogue
 	styled      sync.Once
 	replies     reply.Style // what answers mean beside their text; see style
@@ -332,9 +333,9 @@ func (m *Model) fitContext(spec ModelSpec, p *llama.ContextParams) {
 			p.NCtx = min(p.NCtx, train)
 		}
 	}
-	if m.vision != nil && m.vision.wholePictures() > 0 {
+	if m.vision != nil && m.vision.Info().Whole > 0 {
 		// Pictures that attend to themselves in both directions go through in one piece.
-		p.NUBatch = max(512, m.vision.wholePictures())
+		p.NUBatch = max(512, m.vision.Info().Whole)
 		p.NBatch = max(2048, p.NUBatch)
 	}
 }
@@ -343,7 +344,7 @@ func (m *Model) fitContext(spec ModelSpec, p *llama.ContextParams) {
 func (m *Model) openTemplate(spec ModelSpec) (err error) {
 	projector := ""
 	if m.vision != nil {
-		projector = m.vision.projector()
+		projector = m.vision.Info().Projector
 	}
 	if m.dialogue, err = NewDialogue(m.lm, spec.ChatTemplate, projector); err != nil {
 		return err
@@ -365,12 +366,10 @@ func (m *Model) describe(spec ModelSpec) {
 	m.info.Parameters, m.info.Bytes = m.lm.NParams(), m.lm.Size()
 	m.info.Context, m.info.ContextTrain = m.lc.NCtx(), m.lm.NCtxTrain()
 	if m.vision != nil {
-		m.info.Vision, m.info.Encoder = m.vision.projector(), m.vision.name()
-		if e, ok := m.vision.(*mtmdEncoder); ok {
-			m.info.Caution = e.caution
-		}
-		if t, ok := m.vision.(*towerEncoder); ok {
-			m.info.Precision = t.tower.Info().Precision
+		v := m.vision.Info()
+		m.info.Vision, m.info.Encoder, m.info.Caution = v.Projector, v.Backend, v.Caution
+		if v.Backend != EncoderMtmd {
+			m.info.Precision = v.Precision
 		}
 	}
 }

@@ -31,7 +31,7 @@ func (m *Model) startScheduler(spec ModelSpec) (err error) {
 	m.shifts = m.lc.Memory().CanShift()
 	rigid := m.rigid()
 	if m.vision != nil {
-		m.pictureIdentity = m.vision.identity()
+		m.pictureIdentity = m.vision.Info().Identity
 		if m.exactImages {
 			m.pictureIdentity += " exact"
 		}
@@ -77,7 +77,7 @@ func (m *Model) startEncoder(spec ModelSpec) (err error) {
 		return fmt.Errorf("engine: the folder for encoded pictures: %w", err)
 	}
 	m.jobs, err = media.NewEncoder(media.EncoderOptions{
-		Cache: m.images,
+		Cache: m.images, Width: m.lm.NEmbdInp(),
 		Start: func(run func()) { go m.run(run) },
 		Wake: func() {
 			if s := m.sched; s != nil {

@@ -13,7 +13,7 @@ import (
 // mark of a picture to the beginning (preprocess_multimodal in https://github.com/haotian-liu/LLaVA), and the chat template of its
 // processor in transformers renders "all images first"; the families that were built on LLaVA share its projectors.
 func (m *Model) picturesFirst() bool {
-	return m.vision != nil && slices.Contains([]string{"mlp", "mlp_norm", "ldp", "ldpv2"}, m.vision.projector())
+	return m.vision != nil && slices.Contains([]string{"mlp", "mlp_norm", "ldp", "ldpv2"}, m.vision.Info().Projector)
 }
 
 // withPicturesFirst is content with its pictures before its text, each in the order it had.

@@ -37,27 +37,19 @@ func TestPicturesThatToolsReturnReachTheModelInOrder(t *testing.T) {
 			m := open(t, func(s *ModelSpec) { s.ChatTemplate = template })
 			for _, tools := range [][]Tool{nil, shapeTools} {
 				r := Request{Messages: agentTurns(t, circle, star), Tools: tools, ToolChoice: ToolsAuto}
-				p, err := m.prompt(t.Context(), &r, &Timings{})
+				p, err := m.prompt(t.Context(), &r)
 				if err != nil {
 					t.Fatal(err)
 				}
-				defer p.close()
-				var keys []any
-				for _, x := range p.pieces {
-					if x.picture != nil {
-						keys = append(keys, x.key)
-					}
+				var keys, want []string
+				for _, x := range p.pictures {
+					keys = append(keys, string(x.Source.Data))
 				}
-				var want []any
 				for _, image := range []*Image{circle, star} {
-					pieces, err := m.lookAt(t.Context(), image, &Timings{})
-					if err != nil {
-						t.Fatal(err)
-					}
-					want = append(want, pieces[0].key)
+					want = append(want, string(image.Data))
 				}
 				if !slices.Equal(keys, want) {
-					t.Errorf("the prompt has the pictures %v, want %v", keys, want)
+					t.Error("the prompt has other pictures")
 				}
 			}
 			a := mustAsk(t, m, Request{Messages: agentTurns(t, circle, star), MaxTokens: 12})
@@ -126,16 +118,15 @@ func TestLLaVAGetsThePicturesOfATurnFirst(t *testing.T) {
 	m := open(t)
 	circle := picture(t, "shape-4.png")
 	length := func(message Message) (place, n int) {
-		p, err := m.prompt(t.Context(), &Request{Messages: []Message{message}}, &Timings{})
+		p, err := m.prompt(t.Context(), &Request{Messages: []Message{message}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer p.close()
-		for _, x := range p.pieces {
-			if x.picture != nil {
+		for _, s := range p.stretches {
+			if s.Image >= 0 {
 				return n, p.n
 			}
-			n += len(x.tokens)
+			n += len(s.Tokens)
 		}
 		t.Fatal("no picture")
 		return 0, 0

@@ -5,93 +5,55 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync/atomic"
 
 	"github.com/eyelet-engine/eyelet/engine/kv/disk"
 	"github.com/eyelet-engine/eyelet/engine/media"
 	"github.com/eyelet-engine/eyelet/models/chat"
 	"github.com/eyelet-engine/eyelet/models/reply"
+	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
-// prompt is a request made ready: what the language model reads, in order. Whoever uses it holds it; what its pictures keep in memory
-// is freed when the last one lets go.
+// prompt is a request made ready: what the language model reads, in order. Its pictures are known by their headers alone.
 type prompt struct {
-	pieces []piece
-	n      int // tokens, image tokens included
-	images int // image tokens
-	// thinking says that the template has opened the model's thoughts.
-	thinking bool
-	holders  atomic.Int32
+	stretches []Stretch        // tokens, and the places of pictures
+	pictures  []*media.Picture // which Stretch.Image counts
+	n         int              // tokens, image tokens included
+	images    int              // image tokens
+	thinking  bool             // the template has opened the model's thoughts
+	spent     spent
 }
 
-// newPrompt returns an empty prompt, held once.
-func newPrompt() *prompt {
-	p := &prompt{}
-	p.holders.Store(1)
-	return p
-}
-
-func (p *prompt) retain() { p.holders.Add(1) }
-
-// close lets go of the prompt.
-func (p *prompt) close() {
-	if p.holders.Add(-1) > 0 {
-		return
-	}
-	closePieces(p.pieces)
-}
-
-// closePieces frees what pictures keep in memory.
-func closePieces(pieces []piece) {
-	for i := range pieces {
-		if in := pieces[i].picture; in != nil && in.close != nil {
-			in.close()
-			in.close = nil
+func (p *prompt) add(list ...Stretch) {
+	for _, s := range list {
+		p.n += len(s.Tokens)
+		if s.Image >= 0 {
+			p.n += p.pictures[s.Image].Tokens
+			p.images += p.pictures[s.Image].Tokens
 		}
 	}
+	p.stretches = append(p.stretches, list...)
 }
 
-func (p *prompt) add(pieces ...piece) {
-	for _, x := range pieces {
-		if x.picture != nil {
-			p.n += x.picture.n
-			p.images += x.picture.n
-		} else {
-			p.n += len(x.tokens)
-		}
-		p.pieces = append(p.pieces, x)
-	}
-}
-
-// prompt turns a request into pieces: the template is rendered, text tokenized, pictures decoded and laid out.
-func (m *Model) prompt(ctx context.Context, r *Request, t *Timings) (*prompt, error) {
-	p := newPrompt()
-	if err := m.resume(p, r.Before); err != nil {
-		return nil, err
-	}
-	stretches, pictures, err := m.stretches(ctx, r, p, func(image *Image) ([]piece, error) { return m.lookAt(ctx, image, t) })
+// prompt makes a request ready, and checks that it fits.
+func (m *Model) prompt(ctx context.Context, r *Request) (*prompt, error) {
+	p, err := m.compose(ctx, r)
 	if err != nil {
-		p.close()
 		return nil, err
 	}
-	for _, s := range stretches {
-		if s.Image < 0 {
-			p.add(piece{tokens: s.Tokens})
-		} else {
-			p.add(pictures[s.Image])
-		}
-	}
-	if err := m.checkLength(p, r); err != nil {
-		p.close()
-		return nil, err
-	}
-	return p, nil
+	return p, m.checkLength(p, r)
 }
 
-// stretches are the tokens and pictures of a request behind Request.Before, which p has. look lays a picture out; the stretches' images count
-// the pictures that it made. It notes in p whether the template opens thoughts.
-func (m *Model) stretches(ctx context.Context, r *Request, p *prompt, look looker) (list []Stretch, pictures []piece, err error) {
+// compose makes a request ready: the template is rendered, pictures are planned by their headers, text is tokenized.
+func (m *Model) compose(ctx context.Context, r *Request) (*prompt, error) {
+	if err := m.checkTokens(r.Before); err != nil {
+		return nil, err
+	}
+	p := &prompt{}
+	if len(r.Before) > 0 {
+		p.add(Stretch{Tokens: r.Before, Image: -1})
+	}
 	var parts []chat.Part
+	var err error
 	images := r.Images
 	if len(r.Messages) == 0 {
 		parts, err = m.rawParts(r)
@@ -100,21 +62,27 @@ func (m *Model) stretches(ctx context.Context, r *Request, p *prompt, look looke
 		p.thinking = err == nil && m.opensThoughts(parts)
 	}
 	if err == nil {
-		parts, pictures, err = layOut(parts, images, look)
+		parts, p.pictures, err = layOut(parts, images, func(image *Image) (*vision.Plan, []*media.Picture, error) {
+			if err := ctx.Err(); err != nil {
+				return nil, nil, err
+			}
+			return m.look(image, &p.spent)
+		})
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
+	list := []Stretch(nil)
 	if len(r.Messages) == 0 {
 		list, err = m.tokenizeRaw(parts, len(r.Before) == 0)
 	} else {
 		list, err = m.dialogue.tokenize(parts, p.n == 0)
 	}
 	if err != nil {
-		closePieces(pictures)
-		return nil, nil, err
+		return nil, err
 	}
-	return list, pictures, nil
+	p.add(list...)
+	return p, nil
 }
 
 // chatParts renders a request's conversation.
@@ -164,25 +132,6 @@ func (m *Model) chatMessages(messages []Message) ([]chat.Message, []*Image, erro
 		out = append(out, cm)
 	}
 	return out, images, nil
-}
-
-// lookAt lays a picture out and stamps the pieces with its identity.
-func (m *Model) lookAt(ctx context.Context, image *Image, t *Timings) ([]piece, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	pieces, err := m.look(ctx, image, t)
-	if err != nil {
-		return nil, err
-	}
-	sum, part := media.Sum(image.Data), 0
-	for i := range pieces {
-		if pieces[i].picture != nil {
-			pieces[i].key = media.Key(sum, m.pictureIdentity, part)
-			part++
-		}
-	}
-	return pieces, nil
 }
 
 // limit is the most tokens of a request's prompt and answer together.

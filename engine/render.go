@@ -35,12 +35,10 @@ func (m *Model) Render(ctx context.Context, r Request) (*Rendered, error) {
 }
 
 func (m *Model) renderWhole(ctx context.Context, r *Request) (*Rendered, error) {
-	p := newPrompt()
-	defer p.close()
-	if err := m.resume(p, r.Before); err != nil {
+	if err := m.checkTokens(r.Before); err != nil {
 		return nil, err
 	}
-	out := &Rendered{Tokens: p.tokens()}
+	out := &Rendered{Tokens: append([]Token{}, r.Before...)}
 	if len(r.Messages) == 0 {
 		parts, err := m.rawParts(r)
 		if err != nil {
@@ -55,7 +53,7 @@ func (m *Model) renderWhole(ctx context.Context, r *Request) (*Rendered, error) 
 	if err != nil {
 		return nil, err
 	}
-	list, err := m.dialogue.tokenize(parts, p.n == 0)
+	list, err := m.dialogue.tokenize(parts, len(r.Before) == 0)
 	if err != nil {
 		return nil, err
 	}

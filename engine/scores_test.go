@@ -150,10 +150,7 @@ func TestAnswersThroughLibmtmdAreOthers(t *testing.T) {
 		t.Skip("asks 400 questions; run make test-slow")
 	}
 	m := open(t)
-	other, err := openMtmd(t.Context(), seedProjector, m.lm, m.engine)
-	if err != nil {
-		t.Fatal(err)
-	}
+	other := openMtmd(t, m, seedProjector)
 	native := m.vision
 	m.vision = other
 	defer func() { m.vision = native; other.Close() }()

@@ -1,17 +1,14 @@
 package engine
 
 import (
-	"fmt"
-
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/engine/kv"
 	"github.com/eyelet-engine/eyelet/engine/media"
 	"github.com/eyelet-engine/eyelet/engine/sched"
-	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
 // task makes a prompt ready for the scheduler: its items, their positions, and where its pictures come from.
-func (m *Model) task(p *prompt, r *Request) (*sched.Task, error) {
+func (m *Model) task(p *prompt, r *Request) *sched.Task {
 	t := &sched.Task{
 		Prompt: &kv.Prompt{}, MaxTokens: r.MaxTokens, Cells: m.limit(r), Fresh: r.Fresh, Shift: r.ContextShift && m.shifts, NoSpeculation: r.NoSpeculation,
 		MostGuesses: r.MostGuesses,
@@ -21,59 +18,33 @@ func (m *Model) task(p *prompt, r *Request) (*sched.Task, error) {
 		t.Keep = p.n
 	}
 	q := t.Prompt
-	for i := range p.pieces {
-		x := &p.pieces[i]
-		if x.picture == nil {
-			for _, token := range x.tokens {
-				q.Items, q.Pos, q.Next = append(q.Items, kv.TokenItem(token)), append(q.Pos, q.Next), q.Next+1
-			}
-			continue
+	for _, x := range p.stretches {
+		for _, token := range x.Tokens {
+			q.Items, q.Pos, q.Next = append(q.Items, kv.TokenItem(token)), append(q.Pos, q.Next), q.Next+1
 		}
-		if err := m.addPicture(t, p, x); err != nil {
-			return nil, err
+		if x.Image >= 0 {
+			m.addPicture(t, p.pictures[x.Image])
 		}
 	}
-	return t, nil
+	return t
 }
 
 // addPicture appends the items of a picture.
-func (m *Model) addPicture(t *sched.Task, p *prompt, x *piece) error {
-	in, q := x.picture, t.Prompt
-	from := len(q.Items)
-	number := m.pictures.Number(x.key)
-	spatial := in.positions != nil && m.lm.NPosPerEmbd() > 1
-	picture := sched.Picture{From: from, To: from + in.n, Causal: !in.whole, Source: func() media.Picture { return m.source(p, x) }}
-	if spatial {
-		places, err := in.positions(q.Next)
-		if err != nil {
-			return err
-		}
-		if len(places) != in.n {
-			return fmt.Errorf("engine: %d positions for %d image tokens", len(places), in.n)
-		}
-		picture.Places = places
-	}
-	for k := range in.n {
+func (m *Model) addPicture(t *sched.Task, p *media.Picture) {
+	q := t.Prompt
+	p.Identify()
+	p.From = len(q.Items)
+	number := m.pictures.Number(p.Key)
+	for k := range p.Tokens {
 		pos := q.Next + llama.Pos(k)
-		if spatial {
-			pos = picture.Places[k][0]
+		if p.Places != nil {
+			pos = q.Next + llama.Pos(p.Places[k][0])
 		}
 		q.Items, q.Pos = append(q.Items, kv.Item{Picture: number, Value: int32(k)}), append(q.Pos, pos)
 	}
-	q.Next += in.advance
-	if in.whole || spatial {
-		q.Whole = append(q.Whole, [2]int{from, from + in.n})
+	q.Next += llama.Pos(p.Advance)
+	if p.Whole || p.Places != nil {
+		q.Whole = append(q.Whole, [2]int{p.From, p.To()})
 	}
-	t.Pictures = append(t.Pictures, picture)
-	return nil
-}
-
-// source is a picture as the encoder takes it. The prompt stays open until the encoder is done with it, which may be after the request: others
-// may wait for the same picture.
-func (m *Model) source(p *prompt, x *piece) media.Picture {
-	p.retain()
-	return media.Picture{
-		Key: x.key, Values: x.picture.n * m.lm.NEmbdInp(), Close: p.close,
-		Begin: func() (vision.Job, error) { return m.vision.begin(x) },
-	}
+	t.Pictures = append(t.Pictures, p)
 }

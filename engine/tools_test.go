@@ -157,7 +157,7 @@ func TestCallsAndResultsReachTheModel(t *testing.T) {
 	}
 	for name, template := range map[string]string{"tagged": hermesTemplate, "bare": llamaTemplate, "list": listTemplate, "named": namedTemplate, "no tools in the template": "chatml"} {
 		m := open(t, textOnly, func(s *ModelSpec) { s.ChatTemplate = template })
-		p, err := m.prompt(t.Context(), &Request{Messages: history, Tools: shapeTools}, &Timings{})
+		p, err := m.prompt(t.Context(), &Request{Messages: history, Tools: shapeTools})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -171,7 +171,6 @@ func TestCallsAndResultsReachTheModel(t *testing.T) {
 				t.Errorf("%s: no %q in %q", name, want, text)
 			}
 		}
-		p.close()
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/kernels/nn"
 	"github.com/eyelet-engine/eyelet/models/builtin"
+	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
 const encodeLong = `Turns pictures into the embeddings that a language model reads in place of words,
@@ -253,21 +254,22 @@ func (o *encodeOptions) run(cmd *cobra.Command, pictures []pictureToEncode) erro
 func (o *encodeOptions) one(ctx context.Context, tower *bench.Tower, p pictureToEncode) (EncodedPicture, []float32, error) {
 	item := EncodedPicture{Name: p.image.Name}
 	start := time.Now()
-	img, err := imaging.DecodePicture(ctx, p.image.Data, imaging.Options{Target: tower.Target})
+	img, err := imaging.DecodePicture(ctx, p.image.Data, imaging.Options{Target: vision.Target(tower)})
 	if err != nil {
 		return item, nil, fmt.Errorf("%w: %s: %w", engine.ErrImage, p.image.Name, err)
 	}
 	decoded := time.Now()
-	in, err := tower.Preprocess(ctx, img.RGB)
+	in, err := vision.PreprocessPicture(ctx, tower, img)
 	if err != nil {
 		return item, nil, fmt.Errorf("%w: %s: %w", engine.ErrImage, p.image.Name, err)
 	}
+	defer in.Close()
 	preprocessed := time.Now()
 	rows, stages, err := bench.Encode(ctx, tower, in)
 	if err != nil {
 		return item, nil, err
 	}
-	item.Width, item.Height, item.Tiles, item.Tokens = img.OriginalW, img.OriginalH, len(in.Tiles), in.Tokens
+	item.Width, item.Height, item.Tiles, item.Tokens = img.OriginalW, img.OriginalH, max(in.Parts, len(in.Tiles)), in.Tokens
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 	item.Timings = EncodeTimings{
 		Read: ms(p.read), Decode: ms(decoded.Sub(start)), Preprocess: ms(preprocessed.Sub(decoded)), Encode: ms(stages.Total),

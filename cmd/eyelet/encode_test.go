@@ -64,7 +64,7 @@ func TestEncodeWritesTheRowsOfTheTower(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in, err := plain.Preprocess(t.Context(), img)
+	in, err := vision.Preprocess(t.Context(), plain, img)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -198,14 +198,15 @@ func encodeFile(ctx context.Context, t *Tower, set *QuestionSet, name string) ([
 	if err != nil {
 		return nil, err
 	}
-	img, err := imaging.DecodePicture(ctx, data, imaging.Options{Target: t.Target})
+	img, err := imaging.DecodePicture(ctx, data, imaging.Options{Target: vision.Target(t)})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", engine.ErrImage, name, err)
 	}
-	in, err := t.Preprocess(ctx, img.RGB)
+	in, err := vision.PreprocessPicture(ctx, t, img)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", engine.ErrImage, name, err)
 	}
+	defer in.Close()
 	return vision.Encode(ctx, t, in)
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
+	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
 // Preprocessing is the way of a photo from its file to the tiles. Cutting tiles into patches is part of the encoding.
@@ -46,13 +47,13 @@ func (r *visionRun) preprocessing(ctx context.Context) error {
 			return err
 		}
 		start := time.Now()
-		img, err := imaging.Decode(file, imaging.Options{Target: tower.Target})
+		img, err := imaging.DecodePicture(ctx, file, imaging.Options{Target: vision.Target(tower)})
 		if err != nil {
 			return err
 		}
 		decode = append(decode, milliseconds(time.Since(start)))
 		start = time.Now()
-		in, err := tower.Preprocess(ctx, img)
+		in, err := vision.PreprocessPicture(ctx, tower, img)
 		if err != nil {
 			return err
 		}
@@ -60,10 +61,10 @@ func (r *visionRun) preprocessing(ctx context.Context) error {
 		p.Tiles, p.ScaledW, p.ScaledH = len(in.Tiles), img.W, img.H
 
 		start = time.Now()
-		if img, err = imaging.Decode(file, imaging.Options{}); err != nil {
+		if img, err = imaging.DecodePicture(ctx, file, imaging.Options{}); err != nil {
 			return err
 		}
-		if _, err = tower.Preprocess(ctx, img); err != nil {
+		if _, err = vision.PreprocessPicture(ctx, tower, img); err != nil {
 			return err
 		}
 		full = append(full, milliseconds(time.Since(start)))

@@ -122,12 +122,23 @@ type Stages struct {
 }
 
 // Encode encodes an Input as vision.Encode does, a step at a time, and takes the time of the stages.
-func Encode(ctx context.Context, e vision.Encoder, in *vision.Input) ([]float32, Stages, error) {
-	var s Stages
+func Encode(ctx context.Context, e vision.Encoder, in *vision.Input) (rows []float32, s Stages, err error) {
 	start := time.Now()
-	job, err := e.Begin(in)
+	for part := range max(in.Parts, 1) {
+		more, err := encodePart(ctx, e, in, part, &s)
+		if err != nil {
+			return nil, s, err
+		}
+		rows = append(rows, more...)
+	}
+	s.Total = time.Since(start)
+	return rows, s, nil
+}
+
+func encodePart(ctx context.Context, e vision.Encoder, in *vision.Input, part int, s *Stages) ([]float32, error) {
+	job, err := e.Begin(in, part)
 	if err != nil {
-		return nil, s, err
+		return nil, err
 	}
 	defer job.Close()
 	_, total := job.Progress()
@@ -137,7 +148,7 @@ func Encode(ctx context.Context, e vision.Encoder, in *vision.Input) ([]float32,
 	for step := range total {
 		before := time.Now()
 		if err := job.Advance(ctx, 1); err != nil {
-			return nil, s, err
+			return nil, err
 		}
 		took := time.Since(before)
 		switch k := step % cycle; {
@@ -150,9 +161,7 @@ func Encode(ctx context.Context, e vision.Encoder, in *vision.Input) ([]float32,
 			s.Projector += took
 		}
 	}
-	rows, err := job.Rows()
-	s.Total = time.Since(start)
-	return rows, s, err
+	return job.Rows()
 }
 
 // OnThread runs f on an operating-system thread that nothing else uses, and waits for it. All that computes on OpenMP teams

@@ -10,12 +10,13 @@ import (
 	"time"
 
 	"github.com/eyelet-engine/eyelet/engine/kv"
+	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
 var (
 	// ErrClosed is the error of tickets of a closed [Encoder].
 	ErrClosed = errors.New("media: the encoder is closed")
-	// ErrUnknown is the error of a [Picture] without Begin whose embeddings are not known, or whose file turned out to be damaged.
+	// ErrUnknown is the error of a [Picture] without a source whose embeddings are not known, or whose file turned out to be damaged.
 	ErrUnknown = errors.New("media: the embeddings of the picture are not known")
 )
 
@@ -23,6 +24,11 @@ var (
 type EncoderOptions struct {
 	// Cache keeps the embeddings; several encoders may share it.
 	Cache *Cache
+	// Width is how many numbers a row of embeddings has; 0 means 1.
+	Width int
+	// DecodeBytes bounds the memory of pictures that are being decoded, or are decoded and wait to be encoded; 0 means DefaultDecodeBytes. One
+	// that alone is larger is decoded alone.
+	DecodeBytes int64
 	// Start runs long jobs: it has run called once, on the thread that computes, and does not wait for that. Run takes seconds; it ends
 	// soon after the job was cancelled. Without Start there are no long jobs: Advance does their steps as those of others.
 	Start func(run func())
@@ -35,35 +41,43 @@ type EncoderOptions struct {
 // the job's own.
 type Long interface{ Long() bool }
 
-// Encoder runs the jobs of one tower, in the order in which their pictures were first wanted. Its methods are for one goroutine at a
+// Encoder decodes pictures and runs the jobs of one tower, in the order in which the pictures were first wanted. Its methods are for one goroutine at a
 // time, those of its tickets too; only Stats may be called from any.
 type Encoder struct {
 	opts   EncoderOptions
 	jobs   map[kv.Key]*job // all that somebody wants
-	queue  []*job          // those that Advance is to begin or goes on with, in order
+	queue  []*job          // those that are to be decoded, begun or gone on with, in order
 	long   *job            // the one that runs, wanted or not
 	wanted uint64          // jobs so far
 	step   average
 	closed bool
 	err    error          // the first failure to free a job
-	others sync.WaitGroup // long runs, and reads from disk
+	others sync.WaitGroup // long runs, decoders, and reads from disk
+
+	openings map[*Source]*opening // that jobs use
+	decoding int                  // openings whose decoder runs, wanted or not
+	held     int64                // bytes of pictures
 
 	mu       sync.Mutex // guards what follows
 	arrivals []arrival
 	stats    EncoderStats
 }
 
-// arrival is what another goroutine brings: a long job has ended, or embeddings have been read from disk.
+// arrival is what another goroutine brings: a long job has ended, embeddings have been read from disk, or a picture is decoded.
 type arrival struct {
-	job  *job
-	read *Embeddings // from disk, nil if it had none after all
-	rows []float32   // of a long job
-	err  error
-	took time.Duration
+	job     *job
+	read    *Embeddings // from disk, nil if it had none after all
+	rows    []float32   // of a long job
+	opening *opening    // of a picture that is decoded, and input what came of it
+	input   *vision.Input
+	err     error
 }
 
 // EncoderStats counts what an [Encoder] did.
 type EncoderStats struct {
+	// Decoded is how often a picture was decoded, Decoding the time that took, beside other work.
+	Decoded  int64
+	Decoding time.Duration
 	// Begun jobs are Finished, Failed or Cancelled in the end.
 	Begun, Finished, Failed, Cancelled int64
 	// Steps were run by Advance; long jobs have none.
@@ -82,73 +96,86 @@ func NewEncoder(o EncoderOptions) (*Encoder, error) {
 	if o.Wake == nil {
 		o.Wake = func() {}
 	}
-	return &Encoder{opts: o, jobs: map[kv.Key]*job{}}, nil
+	o.Width, o.DecodeBytes = cmp.Or(o.Width, 1), cmp.Or(o.DecodeBytes, DefaultDecodeBytes)
+	return &Encoder{opts: o, jobs: map[kv.Key]*job{}, openings: map[*Source]*opening{}}, nil
 }
 
-// Want asks for the embeddings of a picture, which the Encoder owns from now on. The ticket is done at once if they are in memory.
-func (e *Encoder) Want(p Picture) *Ticket {
+// values is how many numbers a picture's embeddings have.
+func (e *Encoder) values(p *Picture) int { return p.Tokens * e.opts.Width }
+
+// Want asks for the embeddings of a picture. The ticket is done at once if they are in memory.
+func (e *Encoder) Want(p *Picture) *Ticket {
 	t := &Ticket{encoder: e}
 	switch j := e.jobs[p.Key]; {
 	case e.closed:
 		t.err = ErrClosed
-	case p.Values <= 0:
-		t.err = fmt.Errorf("media: a picture of %d numbers", p.Values)
-	case j != nil && j.picture.Values != p.Values:
-		t.err = lengthError(j.picture.Values, p.Values)
+	case p.Tokens <= 0:
+		t.err = fmt.Errorf("media: a picture of %d tokens", p.Tokens)
+	case j != nil && j.picture.Tokens != p.Tokens:
+		t.err = lengthError(e.values(j.picture), e.values(p))
 	case j != nil:
 		e.count(func(s *EncoderStats) { s.SavedInFlight++ })
-		if j.picture.Begin == nil {
-			j.picture, p = p, j.picture // in case the disk has not what it promised
+		if j.picture.Source == nil {
+			j.picture = p // in case the disk has not what it promised
 		}
 		t.job, j.tickets = j, append(j.tickets, t)
 	default:
 		e.want(t, p)
-		return t
 	}
-	p.close()
 	return t
 }
 
 // want is Want for a picture that is not in flight.
-func (e *Encoder) want(t *Ticket, p Picture) {
+func (e *Encoder) want(t *Ticket, p *Picture) {
 	if rows, ok := e.opts.Cache.Get(p.Key); ok {
-		if n := len(rows.Rows()); n != p.Values {
+		if n := len(rows.Rows()); n != e.values(p) {
 			rows.Release()
-			t.err = lengthError(n, p.Values)
-		} else {
-			t.rows = rows
-			e.count(func(s *EncoderStats) { s.SavedMemory++ })
+			t.err = lengthError(n, e.values(p))
+			return
 		}
-		p.close()
+		t.rows = rows
+		e.count(func(s *EncoderStats) { s.SavedMemory++ })
 		return
 	}
 	e.wanted++
 	j := &job{picture: p, order: e.wanted, tickets: []*Ticket{t}}
 	e.others.Add(1)
-	switch {
-	case e.opts.Cache.load(p.Key, p.Values, func(rows *Embeddings) {
+	onDisk := e.opts.Cache.load(p.Key, e.values(p), func(rows *Embeddings) {
 		defer e.others.Done()
-		e.arrive(arrival{job: j, read: rows})
-	}):
-	case p.Begin == nil:
+		e.arrive(arrival{job: j, read: rows}, nil)
+	})
+	if !onDisk {
 		e.others.Done()
-		t.err = ErrUnknown
-		p.close()
-		return
-	default:
-		e.others.Done()
+		if p.Source == nil {
+			t.err = ErrUnknown
+			return
+		}
 		e.queue = append(e.queue, j)
 	}
 	t.job = j
 	e.jobs[p.Key] = j
+	e.open()
 }
 
 func lengthError(have, want int) error {
 	return fmt.Errorf("media: the picture has embeddings of %d numbers, not %d", have, want)
 }
 
-// Ready reports whether Advance has something to do. It has nothing while a long job runs.
-func (e *Encoder) Ready() bool { return e.long == nil && len(e.queue) > 0 }
+// Ready reports whether Advance has something to do. It has nothing while a long job runs, or no picture is decoded yet.
+func (e *Encoder) Ready() bool { return e.long == nil && e.next() != nil }
+
+// next is the job that is to go on: one that has begun, or else the first whose picture is decoded.
+func (e *Encoder) next() (next *job) {
+	for _, j := range e.queue {
+		if j.run != nil {
+			return j
+		}
+		if next == nil && j.opening != nil && j.opening.input != nil {
+			next = j
+		}
+	}
+	return next
+}
 
 // Pending returns how many pictures are wanted and not there yet.
 func (e *Encoder) Pending() int { return len(e.jobs) }
@@ -164,7 +191,7 @@ func (e *Encoder) Advance(ctx context.Context, steps int) (ran int, took time.Du
 	for ran < steps && err == nil && e.Ready() {
 		if err = ctx.Err(); err == nil {
 			var n int
-			n, err = e.advance(ctx, e.queue[0], steps-ran)
+			n, err = e.advance(ctx, e.next(), steps-ran)
 			ran += n
 		}
 	}
@@ -173,7 +200,7 @@ func (e *Encoder) Advance(ctx context.Context, steps int) (ran int, took time.Du
 	return ran, took, err
 }
 
-// advance begins the job at the head of the queue or goes on with it. It takes the job from the queue unless it did a step.
+// advance begins a job or goes on with it. It takes the job from the queue unless it did a step.
 func (e *Encoder) advance(ctx context.Context, j *job, steps int) (ran int, err error) {
 	if j.run == nil && !e.begin(j) {
 		return 0, nil
@@ -209,7 +236,7 @@ func (e *Encoder) advance(ctx context.Context, j *job, steps int) (ran int, err 
 func (e *Encoder) begin(j *job) bool {
 	// What was not known when the picture was first wanted may have come since: another encoder may have put it there, or a long job
 	// that was cancelled too late.
-	if rows := e.opts.Cache.peek(j.picture.Key); rows != nil && len(rows.Rows()) == j.picture.Values {
+	if rows := e.opts.Cache.peek(j.picture.Key); rows != nil && len(rows.Rows()) == e.values(j.picture) {
 		e.count(func(s *EncoderStats) { s.SavedMemory++ })
 		e.finish(j, rows, nil)
 		return false
@@ -217,7 +244,7 @@ func (e *Encoder) begin(j *job) bool {
 		rows.Release()
 	}
 	e.count(func(s *EncoderStats) { s.Begun++ })
-	run, err := j.picture.Begin()
+	run, err := j.picture.Source.Begin(j.opening.input, j.picture.Index)
 	if err != nil {
 		e.fail(j, err)
 		return false
@@ -232,8 +259,8 @@ func (e *Encoder) begin(j *job) bool {
 
 // complete takes the rows of a job whose steps are done.
 func (e *Encoder) complete(j *job, rows []float32, err error) {
-	if err == nil && len(rows) != j.picture.Values {
-		err = lengthError(len(rows), j.picture.Values)
+	if err == nil && len(rows) != e.values(j.picture) {
+		err = lengthError(len(rows), e.values(j.picture))
 	}
 	if err != nil {
 		e.fail(j, err)
@@ -243,7 +270,7 @@ func (e *Encoder) complete(j *job, rows []float32, err error) {
 	e.finish(j, e.opts.Cache.Put(j.picture.Key, rows), nil)
 }
 
-// fail ends a job that was begun.
+// fail ends a job whose picture was decoded, or was to be.
 func (e *Encoder) fail(j *job, err error) {
 	e.count(func(s *EncoderStats) { s.Failed++ })
 	e.finish(j, nil, err)
@@ -252,7 +279,8 @@ func (e *Encoder) fail(j *job, err error) {
 // finish ends a job.
 func (e *Encoder) finish(j *job, rows *Embeddings, err error) {
 	e.forget(j)
-	e.keep(j.finish(rows, err))
+	j.answer(rows, err)
+	e.close(j)
 }
 
 // drop ends a job that nobody wants. One that runs elsewhere is told to stop, and freed when it has.
@@ -265,22 +293,38 @@ func (e *Encoder) drop(j *job) {
 		j.cancel()
 		return
 	}
-	e.keep(j.close())
+	e.close(j)
+}
+
+// close frees a job's buffers, and lets go of its picture, which makes room for others.
+func (e *Encoder) close(j *job) {
+	if j.cancel != nil {
+		j.cancel()
+	}
+	if j.run != nil {
+		e.keep(j.run.Close())
+	}
+	if j.opening != nil {
+		e.leave(j.opening)
+	}
+	e.open()
 }
 
 // forget takes a job out of the books; its key can be wanted anew.
 func (e *Encoder) forget(j *job) {
 	delete(e.jobs, j.picture.Key)
+	e.unqueue(j)
+}
+
+func (e *Encoder) unqueue(j *job) {
 	e.queue = slices.DeleteFunc(e.queue, func(other *job) bool { return other == j })
 }
 
-// enqueue puts a job that was to be read from disk where it would stand now, but behind one that has begun.
+// enqueue puts a job that was to be read from disk where it would stand now.
 func (e *Encoder) enqueue(j *job) {
 	at, _ := slices.BinarySearchFunc(e.queue, j, func(a, b *job) int { return cmp.Compare(a.order, b.order) })
-	if at == 0 && len(e.queue) > 0 && e.queue[0].run != nil {
-		at = 1
-	}
 	e.queue = slices.Insert(e.queue, at, j)
+	e.open()
 }
 
 // keep remembers the first failure to free a job, for Close: it is not the picture's.
@@ -311,6 +355,7 @@ func (e *Encoder) Close() error {
 		return nil
 	}
 	e.closed = true
+	e.queue = nil // nothing is decoded any more
 	for _, j := range e.jobs {
 		for _, t := range j.tickets {
 			t.job, t.err = nil, ErrClosed

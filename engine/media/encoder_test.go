@@ -15,7 +15,7 @@ func TestAPictureIsEncodedOnceForAllWhoWantIt(t *testing.T) {
 	advance(t, e, 2)
 	others := &script{name: "a", steps: 5, values: 12} // the same picture of another client
 	second := e.Want(others.picture())
-	wantClean(t, others, 1)
+	wantClean(t, others)
 	advance(t, e, 2)
 	if first.Done() || second.Done() || e.Pending() != 1 || first.Rows() != nil || first.Err() != nil {
 		t.Fatal("done before the last step")
@@ -28,8 +28,8 @@ func TestAPictureIsEncodedOnceForAllWhoWantIt(t *testing.T) {
 	}
 	third := e.Want(others.picture())
 	wantRows(t, third, s)
-	wantClean(t, s, 1)
-	wantClean(t, others, 2)
+	wantClean(t, s)
+	wantClean(t, others)
 	if s.begun != 1 || others.begun != 0 || e.Pending() != 0 || e.Ready() {
 		t.Errorf("begun %d and %d times, %d pending, ready %v", s.begun, others.begun, e.Pending(), e.Ready())
 	}
@@ -104,8 +104,8 @@ func TestWhatGoesWrongWithAPictureIsToldToThoseWhoWantIt(t *testing.T) {
 				ticket.Release()
 			}
 			wantRows(t, fine, good)
-			wantClean(t, s, 2)
-			wantClean(t, good, 1)
+			wantClean(t, s)
+			wantClean(t, good)
 			if st := e.Stats(); st.Begun != 2 || st.Failed != 1 || st.Finished != 1 || e.Pending() != 0 {
 				t.Errorf("%+v, %d pending", st, e.Pending())
 			}
@@ -129,9 +129,9 @@ func TestAJobIsDroppedWhenNobodyWantsItAnyMore(t *testing.T) {
 		t.Fatal("dropped while somebody wants it")
 	}
 	waiting.Release()
-	wantClean(t, b, 1)
+	wantClean(t, b)
 	second.Release()
-	wantClean(t, a, 2)
+	wantClean(t, a)
 	if e.Pending() != 0 || e.Ready() || b.begun != 0 {
 		t.Errorf("%d pending, ready %v, b begun %d times", e.Pending(), e.Ready(), b.begun)
 	}
@@ -188,8 +188,8 @@ func TestWantsThatMakeNoSenseFail(t *testing.T) {
 	if e.Want(nothing.picture()).Err() == nil {
 		t.Error("a picture of no numbers")
 	}
-	wantClean(t, nothing, 1)
-	if unknown := e.Want(Picture{Key: keyOf("u"), Values: 4}); !errors.Is(unknown.Err(), ErrUnknown) {
+	wantClean(t, nothing)
+	if unknown := e.Want(known("u", 4)); !errors.Is(unknown.Err(), ErrUnknown) {
 		t.Errorf("a picture that can only be found: %v", unknown.Err())
 	}
 	ticket := e.Want(s.picture())
@@ -201,8 +201,8 @@ func TestWantsThatMakeNoSenseFail(t *testing.T) {
 	if e.Want(other.picture()).Err() == nil {
 		t.Error("a known picture of another size")
 	}
-	wantClean(t, other, 2)
-	if found := e.Want(Picture{Key: keyOf("a"), Values: 4}); !slices.Equal(found.Rows(), s.rows()) {
+	wantClean(t, other)
+	if found := e.Want(known("a", 4)); !slices.Equal(found.Rows(), s.rows()) {
 		t.Errorf("a known picture: %v", found.Err())
 	}
 }
@@ -235,7 +235,7 @@ func TestEncodersOfOneTowerShareTheirCache(t *testing.T) {
 	}
 	wantRows(t, first, s)
 	wantRows(t, second, s)
-	wantClean(t, other, 1)
+	wantClean(t, other)
 	if other.begun != 0 || b.Stats().SavedMemory != 1 {
 		t.Errorf("begun %d times, %+v", other.begun, b.Stats())
 	}
@@ -255,9 +255,9 @@ func TestClosingFailsWhatIsWanted(t *testing.T) {
 		ticket.Release()
 		wantErr(t, ticket, ErrClosed)
 	}
-	wantClean(t, a, 1)
-	wantClean(t, b, 2)
-	wantClean(t, late, 1)
+	wantClean(t, a)
+	wantClean(t, b)
+	wantClean(t, late)
 	if ran, _, err := e.Advance(context.Background(), 1); ran != 0 || err != nil || e.Pending() != 0 {
 		t.Errorf("%d steps, %v, %d pending", ran, err, e.Pending())
 	}

@@ -10,7 +10,7 @@ func (e *Encoder) start(j *job) {
 	ctx, cancel := context.WithCancel(context.Background())
 	j.cancel = cancel
 	e.long = j
-	e.queue = e.queue[1:]
+	e.unqueue(j)
 	run := j.run
 	e.others.Add(1)
 	e.opts.Start(func() {
@@ -24,32 +24,39 @@ func (e *Encoder) start(j *job) {
 		if a.err == nil {
 			a.rows, a.err = run.Rows()
 		}
-		a.took = time.Since(start)
-		e.arrive(a)
+		e.arrive(a, func(s *EncoderStats) { s.Encoding += time.Since(start) })
 	})
 }
 
-// arrive hands something over to Collect. It is called from other goroutines.
-func (e *Encoder) arrive(a arrival) {
+// arrive hands something over to Collect, and counts it. It is called from other goroutines.
+func (e *Encoder) arrive(a arrival, count func(*EncoderStats)) {
 	e.mu.Lock()
 	e.arrivals = append(e.arrivals, a)
-	e.stats.Encoding += a.took
+	if count != nil {
+		count(&e.stats)
+	}
 	e.mu.Unlock()
 	e.opts.Wake()
 }
 
-// Collect takes what long jobs and the disk have brought, which completes tickets or lets Advance go on. It does not wait.
+// Collect takes what long jobs, decoders and the disk have brought, which completes tickets or lets Advance go on. It does not wait.
 func (e *Encoder) Collect() {
 	e.mu.Lock()
 	arrivals := e.arrivals
 	e.arrivals = nil
 	e.mu.Unlock()
 	for _, a := range arrivals {
-		if a.job == e.long {
+		switch {
+		case a.opening != nil:
+			e.collectDecoded(a)
+		case a.job == e.long:
 			e.collectLong(a)
-		} else {
+		default:
 			e.collectRead(a)
 		}
+	}
+	if len(arrivals) > 0 {
+		e.open()
 	}
 }
 
@@ -59,10 +66,10 @@ func (e *Encoder) collectLong(a arrival) {
 	case len(a.job.tickets) > 0:
 		e.complete(a.job, a.rows, a.err)
 		return
-	case a.err == nil && len(a.rows) == a.job.picture.Values: // dropped too late: somebody may want it yet
+	case a.err == nil && len(a.rows) == e.values(a.job.picture): // dropped too late: somebody may want it yet
 		e.opts.Cache.Put(a.job.picture.Key, a.rows).Release()
 	}
-	e.keep(a.job.close())
+	e.close(a.job)
 }
 
 func (e *Encoder) collectRead(a arrival) {
@@ -72,14 +79,14 @@ func (e *Encoder) collectRead(a arrival) {
 		if a.read != nil {
 			a.read.Release()
 		}
-	case a.read != nil && len(a.read.Rows()) != j.picture.Values: // somebody else put them there in the meantime
+	case a.read != nil && len(a.read.Rows()) != e.values(j.picture): // somebody else put them there in the meantime
 		n := len(a.read.Rows())
 		a.read.Release()
-		e.finish(j, nil, lengthError(n, j.picture.Values))
+		e.finish(j, nil, lengthError(n, e.values(j.picture)))
 	case a.read != nil:
 		e.count(func(s *EncoderStats) { s.SavedDisk++ })
 		e.finish(j, a.read, nil)
-	case j.picture.Begin == nil:
+	case j.picture.Source == nil:
 		e.finish(j, nil, ErrUnknown)
 	default:
 		e.enqueue(j)

@@ -1,12 +1,14 @@
 // Package media keeps the embeddings of pictures and runs the jobs that make them.
 //
 // Encoding a picture takes seconds, so it is done once. [Cache] keeps embeddings by [kv.Key] in memory, least recently used out first,
-// and on disk where it is given a folder. [Encoder] runs the jobs of a tower: whoever needs a picture asks it for a ticket, identical
-// pictures in flight share one job, and jobs move on a few steps at a time between the steps of running answers:
+// and on disk where it is given a folder. [Encoder] runs the jobs of a tower: whoever needs a [Picture] asks it for a ticket, identical
+// pictures in flight share one job, and jobs move on a few steps at a time between the steps of running answers. Only a picture whose
+// embeddings are not known is decoded, by a few goroutines of the Encoder's, within a budget of memory.
 //
-//	t := enc.Want(media.Picture{Key: key, Values: tokens * width, Begin: begin})
+//	t := enc.Want(&media.Picture{Part: vision.Part{Tokens: tokens}, Key: key, Source: source})
 //	for !t.Done() {
 //		... one step of the running answers ...
+//		enc.Collect()
 //		enc.Advance(ctx, 2)
 //	}
 //	rows, err := t.Rows()

@@ -4,27 +4,8 @@ import (
 	"context"
 	"slices"
 
-	"github.com/eyelet-engine/eyelet/engine/kv"
 	"github.com/eyelet-engine/eyelet/models/vision"
 )
-
-// Picture is a picture, or a part of one, that is to be encoded if its embeddings are not known.
-type Picture struct {
-	Key kv.Key
-	// Values is how many numbers its rows have: image tokens by the width of the embeddings.
-	Values int
-	// Begin begins to encode it. It is called in Advance when its turn comes, at most once. A picture without can only be found.
-	Begin func() (vision.Job, error)
-	// Close, if any, is called once when Begin and the job will not be used again, however that came about, from the goroutine that
-	// calls the Encoder's methods.
-	Close func()
-}
-
-func (p *Picture) close() {
-	if p.Close != nil {
-		p.Close()
-	}
-}
 
 // Ticket is the want of one picture. It is used by the goroutine that uses its [Encoder].
 type Ticket struct {
@@ -36,6 +17,11 @@ type Ticket struct {
 
 // Done reports whether there are rows or an error.
 func (t *Ticket) Done() bool { return t.job == nil }
+
+// Decoding reports whether the picture is yet to be decoded, or found on disk.
+func (t *Ticket) Decoding() bool {
+	return t.job != nil && (t.job.opening == nil || t.job.opening.input == nil)
+}
 
 // Rows returns the embeddings, row after row, shared and not to be written to: nil until Done, after an error, and after Release.
 func (t *Ticket) Rows() []float32 {
@@ -67,17 +53,18 @@ func (t *Ticket) Release() {
 	}
 }
 
-// job is the making of one key's embeddings: they are read from disk, or the picture waits for its turn, or it is encoded.
+// job is the making of one key's embeddings: they are read from disk, or the picture waits to be decoded and for its turn, or it is encoded.
 type job struct {
-	picture Picture
+	picture *Picture
 	order   uint64 // when it was first wanted
 	tickets []*Ticket
+	opening *opening           // of the picture's source; nil before it is decoded
 	run     vision.Job         // nil until begun
 	cancel  context.CancelFunc // of a long job that runs
 }
 
-// finish answers the tickets and frees all that the job has. Rows are released here: each ticket holds them itself.
-func (j *job) finish(rows *Embeddings, err error) error {
+// answer tells the tickets. Rows are released here: each ticket holds them itself.
+func (j *job) answer(rows *Embeddings, err error) {
 	for _, t := range j.tickets {
 		t.job, t.err = nil, err
 		if rows != nil {
@@ -88,17 +75,4 @@ func (j *job) finish(rows *Embeddings, err error) error {
 	if rows != nil {
 		rows.Release()
 	}
-	return j.close()
-}
-
-// close frees the job's buffers and the picture.
-func (j *job) close() (err error) {
-	if j.cancel != nil {
-		j.cancel()
-	}
-	if j.run != nil {
-		err = j.run.Close()
-	}
-	j.picture.close()
-	return err
 }

@@ -129,7 +129,7 @@ func (s *Scheduler) rank() {
 		}
 		t.rank = t.rank.Add(s.tokens.of(t.left()))
 		for i := range t.Pictures {
-			if t.Pictures[i].To > t.seq.Len() && s.cfg.Encoder != nil {
+			if t.Pictures[i].To() > t.seq.Len() && s.cfg.Encoder != nil {
 				t.rank = t.rank.Add(typicalSteps * s.cfg.Encoder.StepCost())
 			}
 		}

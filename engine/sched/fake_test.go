@@ -330,11 +330,11 @@ func (b *bench) say(stop int, parts ...any) (*Task, *writer) {
 			for i := range rows {
 				push(kv.Item{Picture: n, Value: int32(i)})
 			}
-			t.Pictures = append(t.Pictures, Picture{From: from, To: from + rows, Causal: true, Source: func() media.Picture {
-				return media.Picture{Key: key(part), Values: rows, Begin: func() (vision.Job, error) {
+			t.Pictures = append(t.Pictures, &media.Picture{From: from, Part: vision.Part{Tokens: rows}, Key: key(part), Source: &media.Source{
+				Begin: func(*vision.Input, int) (vision.Job, error) {
 					b.encodes++
 					return &drawing{id: part, rows: rows, total: 10, step: 100 * time.Millisecond}, nil
-				}}
+				},
 			}})
 		}
 	}

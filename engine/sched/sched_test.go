@@ -204,7 +204,7 @@ func TestCancellingFreesItsCells(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		task, _ := b.say(1000, "look at ", 1)
 		task.Prompt.Items[len(task.Prompt.Items)-1] = kv.TokenItem(1)
-		task.Pictures[0].To--
+		task.Pictures[0].Tokens--
 		task.Pictures = nil
 		task.Prompt.Items = task.Prompt.Items[:8]
 		task.Prompt.Pos, task.Prompt.Next = task.Prompt.Pos[:8], 8

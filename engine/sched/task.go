@@ -26,7 +26,7 @@ type Task struct {
 	// Prompt is what the model reads. Its last item is a token.
 	Prompt *kv.Prompt
 	// Pictures are the pictures among the prompt's items, in order.
-	Pictures []Picture
+	Pictures []*media.Picture
 	// Answer draws the tokens that follow.
 	Answer Answer
 	// MaxTokens is the most tokens of the answer; 0 means as many as there is room for.
@@ -69,19 +69,6 @@ type Task struct {
 	sketch   sketcher
 	follows  *Task // an earlier task that reads what this one needs next
 	moved    bool  // cells were shifted since the last decode, which is what carries that out: a copy of them would be of no use
-}
-
-// Picture is a stretch of a prompt's items that a vision tower makes.
-type Picture struct {
-	From, To int // items
-	// Source says how the embeddings are made. It is called each time the picture is asked for, at most once at a time: the encoder owns
-	// what it returns.
-	Source func() media.Picture
-	// Places are the positions of each row as the model takes them (t, y, x, z), without which those of the prompt count in each
-	// dimension.
-	Places [][4]llama.Pos
-	// Causal is false for pictures that attend to themselves in both directions.
-	Causal bool
 }
 
 // Answer draws the tokens of a task. Its methods are called on the compute thread or the scheduler's goroutine, one at a time.
@@ -147,11 +134,21 @@ func (t *Task) Done() <-chan struct{} { return t.done }
 func (t *Task) left() int { return len(t.Prompt.Items) - t.seq.Len() }
 
 // picture returns the picture that item n belongs to, and its ticket's place; nil for a token.
-func (t *Task) picture(n int) (*Picture, int) {
-	for i := range t.Pictures {
-		if p := &t.Pictures[i]; p.From <= n && n < p.To {
+func (t *Task) picture(n int) (*media.Picture, int) {
+	for i, p := range t.Pictures {
+		if p.From <= n && n < p.To() {
 			return p, i
 		}
 	}
 	return nil, 0
+}
+
+// place is where the model takes item n, a row of a picture, in each dimension of its positions.
+func (t *Task) place(p *media.Picture, n int) [4]llama.Pos {
+	at := t.Prompt.Pos[n]
+	if p.Places == nil {
+		return [4]llama.Pos{at, at, at, 0}
+	}
+	start, x := t.Prompt.Pos[p.From], p.Places[n-p.From]
+	return [4]llama.Pos{start + llama.Pos(x[0]), start + llama.Pos(x[1]), start + llama.Pos(x[2]), llama.Pos(x[3])}
 }

@@ -84,7 +84,7 @@ func (s *Scheduler) planPrompts(parts []part, n int) []part {
 		}
 		p := part{t: t, from: t.seq.Len(), to: len(t.Prompt.Items)}
 		for i := range t.Pictures {
-			if from := t.Pictures[i].From; t.Pictures[i].To > p.from {
+			if from := t.Pictures[i].From; t.Pictures[i].To() > p.from {
 				p.to = min(p.to, from)
 			}
 		}

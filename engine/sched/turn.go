@@ -140,8 +140,8 @@ func (s *Scheduler) want() {
 			continue
 		}
 		for i := range t.Pictures {
-			if p := &t.Pictures[i]; p.To > t.seq.Len() && t.tickets[i] == nil {
-				t.tickets[i] = s.cfg.Encoder.Want(p.Source())
+			if p := t.Pictures[i]; p.To() > t.seq.Len() && t.tickets[i] == nil {
+				t.tickets[i] = s.cfg.Encoder.Want(p)
 			}
 		}
 		t.watchPicture()
@@ -165,7 +165,7 @@ func (t *Task) watchPicture() {
 // released gives back tickets of pictures that stand in the cache.
 func (s *Scheduler) released(t *Task) {
 	for i := range t.Pictures {
-		if t.Pictures[i].To <= t.seq.Len() {
+		if t.Pictures[i].To() <= t.seq.Len() {
 			t.release(i)
 		}
 	}
@@ -207,12 +207,13 @@ func (s *Scheduler) advance(d time.Duration) {
 	})
 }
 
+// waitsForPicture reports whether a task has nothing to compute before the tower has made a picture's rows.
 func (t *Task) waitsForPicture() bool {
 	if t.state != reading || t.left() == 0 {
 		return false
 	}
 	p, i := t.picture(t.seq.Len())
-	return p != nil && (t.tickets[i] == nil || !t.tickets[i].Done())
+	return p != nil && t.tickets[i] != nil && !t.tickets[i].Done() && !t.tickets[i].Decoding()
 }
 
 // computeRows computes rows of the picture that is due, and returns whether there was one.
@@ -226,10 +227,13 @@ func (s *Scheduler) computeRows(budget time.Duration, answers int) bool {
 			continue
 		}
 		rows, err := t.tickets[i].Rows(), t.tickets[i].Err()
-		if err == nil && len(rows) != (p.To-p.From)*s.cfg.Width {
-			err = fmt.Errorf("sched: the tower made %d numbers for %d rows of %d", len(rows), p.To-p.From, s.cfg.Width)
+		if err == nil && len(rows) != p.Tokens*s.cfg.Width {
+			err = fmt.Errorf("sched: the tower made %d numbers for %d rows of %d", len(rows), p.Tokens, s.cfg.Width)
 		}
 		if err != nil {
+			if p.Source != nil {
+				err = &media.Fault{Name: p.Source.Name, Err: err}
+			}
 			s.finish(t, err)
 			return true
 		}
@@ -240,10 +244,10 @@ func (s *Scheduler) computeRows(budget time.Duration, answers int) bool {
 }
 
 // rowsAtOnce is how many rows of a picture are computed now: all of one that cannot be cut.
-func (s *Scheduler) rowsAtOnce(t *Task, p *Picture, budget time.Duration, answers int) int {
+func (s *Scheduler) rowsAtOnce(t *Task, p *media.Picture, budget time.Duration, answers int) int {
 	from := t.seq.Len()
-	if !p.Causal || t.Prompt.Cut(from+1) <= from {
-		return p.To - from
+	if p.Whole || t.Prompt.Cut(from+1) <= from {
+		return p.To() - from
 	}
 	least := largeChunk
 	if answers > 0 {
@@ -253,7 +257,7 @@ func (s *Scheduler) rowsAtOnce(t *Task, p *Picture, budget time.Duration, answer
 	if c.w == 0 {
 		c = &s.tokens // rows cost about as much
 	}
-	return min(s.portion(c, budget, 0, least, s.cfg.Batch), p.To-from)
+	return min(s.portion(c, budget, 0, least, s.cfg.Batch), p.To()-from)
 }
 
 // portion is how many entries a decode may have beside n others. While there is only one task it is a power of two, or all that a batch
@@ -273,26 +277,21 @@ func (s *Scheduler) portion(c *cost, budget time.Duration, n, least, most int) i
 }
 
 // decodeRows computes n rows of a picture.
-func (s *Scheduler) decodeRows(t *Task, p *Picture, rows []float32, n int) {
+func (s *Scheduler) decodeRows(t *Task, p *media.Picture, rows []float32, n int) {
 	if !s.room(t, n) {
 		return
 	}
 	from := t.seq.Len()
 	places := make([][4]llama.Pos, n)
 	for i := range places {
-		if p.Places != nil {
-			places[i] = p.Places[from-p.From+i]
-		} else {
-			at := t.Prompt.Pos[from+i]
-			places[i] = [4]llama.Pos{at, at, at, 0}
-		}
+		places[i] = t.place(p, from+i)
 	}
 	w := s.cfg.Width
 	var took time.Duration
 	var err error
 	s.cfg.Run(func() {
 		start := time.Now()
-		err = s.cfg.Decoder.DecodeRows(t.ctx, t.seq.ID, rows[(from-p.From)*w:(from-p.From+n)*w], places, p.Causal)
+		err = s.cfg.Decoder.DecodeRows(t.ctx, t.seq.ID, rows[(from-p.From)*w:(from-p.From+n)*w], places, !p.Whole)
 		took = time.Since(start)
 	})
 	if err == nil {

@@ -126,7 +126,7 @@ func imageTokens(t *testing.T, tower vision.Encoder, picture string) []float32 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in, err := tower.Preprocess(context.Background(), rgb)
+	in, err := vision.Preprocess(context.Background(), tower, rgb)
 	if err != nil {
 		t.Fatal(err)
 	}

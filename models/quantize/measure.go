@@ -39,7 +39,7 @@ func (m *Meter) encode(ctx context.Context, f *gguf.File) (rows []float32, width
 	}
 	defer tower.Close()
 	for _, picture := range m.pictures {
-		in, err := tower.Preprocess(ctx, picture)
+		in, err := vision.Preprocess(ctx, tower, picture)
 		if err != nil {
 			return nil, 0, fmt.Errorf("quantize: %w", err)
 		}

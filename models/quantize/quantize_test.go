@@ -201,7 +201,7 @@ func encodeBoth(t *testing.T, path string) (mtmd, native []float32) {
 	}
 	var rows [2][]float32
 	for i, e := range []vision.Encoder{theirs, ours} {
-		in, err := e.Preprocess(t.Context(), picture())
+		in, err := vision.Preprocess(t.Context(), e, picture())
 		if err != nil {
 			t.Fatal(err)
 		}

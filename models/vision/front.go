@@ -61,21 +61,38 @@ func (f *front) setHead(h *head) error {
 // Info implements [Encoder].
 func (f *front) Info() Info { return f.info }
 
-// Tokens implements [Encoder].
-func (f *front) Tokens(w, h int) int { return f.layout.Tokens(w, h) }
+// Plan implements [Encoder].
+func (f *front) Plan(w, h int) (*Plan, error) {
+	own, err := f.layout.Plan(w, h)
+	if err != nil {
+		return nil, fmt.Errorf("vision: %w", err)
+	}
+	p := &Plan{W: w, H: h, Parts: []Part{{Tokens: len(own.Rows), Advance: len(own.Rows)}}}
+	if p.TargetW, p.TargetH = f.layout.Target(w, h); !f.sameShrunk(own, w, h) {
+		p.TargetW, p.TargetH = 0, 0
+	}
+	return p, nil
+}
 
-// Target implements [Encoder].
-func (f *front) Target(w, h int) (int, int) { return f.layout.Target(w, h) }
+// sameShrunk reports whether a picture is laid out alike when it is decoded to a half, a quarter or an eighth.
+func (f *front) sameShrunk(own llava.Plan, w, h int) bool {
+	if f.layout.Aspect != llava.AnyRes {
+		return true
+	}
+	for n := 2; n <= 8 && w%n == 0 && h%n == 0; n *= 2 {
+		if small, err := f.layout.Plan(w/n, h/n); err == nil && (small.Resolution != own.Resolution || len(small.Rows) != len(own.Rows)) {
+			return false
+		}
+	}
+	return true
+}
 
-// Preprocess implements [Encoder].
-func (f *front) Preprocess(ctx context.Context, img *imaging.RGB) (*Input, error) {
+// Prepare implements [Encoder].
+func (f *front) Prepare(ctx context.Context, plan *Plan, img *imaging.RGB) (*Input, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err := img.Check(); err != nil {
-		return nil, fmt.Errorf("vision: %w", err)
-	}
-	plan, err := f.layout.Plan(img.W, img.H)
+	own, err := f.layout.Plan(plan.W, plan.H)
 	if err != nil {
 		return nil, fmt.Errorf("vision: %w", err)
 	}
@@ -83,7 +100,10 @@ func (f *front) Preprocess(ctx context.Context, img *imaging.RGB) (*Input, error
 	if err != nil {
 		return nil, err
 	}
-	return &Input{Tokens: len(plan.Rows), Tiles: tiles, plan: plan}, nil
+	if len(tiles) != own.Tiles || len(own.Rows) != plan.Tokens() {
+		return nil, fmt.Errorf("vision: %d x %d pixels are laid out as %d tiles, and the %d x %d of the plan as %d", img.W, img.H, len(tiles), plan.W, plan.H, own.Tiles)
+	}
+	return &Input{Tokens: len(own.Rows), Parts: 1, Tiles: tiles, plan: own}, nil
 }
 
 // assemble makes image tokens of the tower's rows of all tiles. It may return rows
@@ -99,8 +119,11 @@ func (f *front) assemble(in *Input, rows []float32) ([]float32, error) {
 	return tokens, nil
 }
 
-// check tells whether the tower can take an Input.
-func (f *front) check(in *Input) error {
+// check tells whether the tower can take a part of an Input.
+func (f *front) check(in *Input, part int) error {
+	if err := in.checkPart(part); err != nil {
+		return err
+	}
 	if len(in.Tiles) == 0 {
 		return errors.New("vision: the input has no tiles")
 	}

@@ -12,7 +12,7 @@ import (
 
 func begin(t testing.TB, e Encoder, in *Input) Job {
 	t.Helper()
-	job, err := e.Begin(in)
+	job, err := e.Begin(in, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,12 +22,12 @@ func begin(t testing.TB, e Encoder, in *Input) Job {
 
 func preprocess(t testing.TB, e Encoder, img *imaging.RGB) *Input {
 	t.Helper()
-	in, err := e.Preprocess(t.Context(), img)
+	in, err := Preprocess(t.Context(), e, img)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := e.Tokens(img.W, img.H); n != in.Tokens {
-		t.Errorf("%d tokens foretold of %d x %d pixels, %d made", n, img.W, img.H, in.Tokens)
+	if plan, err := e.Plan(img.W, img.H); err != nil || plan.Tokens() != in.Tokens {
+		t.Errorf("%d x %d pixels: %+v foretold (%v), %d tokens made", img.W, img.H, plan, err, in.Tokens)
 	}
 	return in
 }
@@ -155,7 +155,7 @@ func TestEncodeIsDeterministicAndTakesTurns(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 3 {
 		wg.Go(func() {
-			in, err := c.Preprocess(t.Context(), img)
+			in, err := Preprocess(t.Context(), c, img)
 			if err != nil {
 				t.Error(err)
 				return
@@ -179,7 +179,7 @@ func TestEncodeIsDeterministicAndTakesTurns(t *testing.T) {
 func TestEncodeStopsWhenItsContextIsDone(t *testing.T) {
 	c := openTower(t, seedTower, Options{})
 	img := readPicture(t, "seed-text.png")
-	in, err := c.Preprocess(t.Context(), img)
+	in, err := Preprocess(t.Context(), c, img)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,20 +188,25 @@ func TestEncodeStopsWhenItsContextIsDone(t *testing.T) {
 	if _, err := Encode(ctx, c, in); !errors.Is(err, context.Canceled) {
 		t.Errorf("Encode: %v", err)
 	}
-	if _, err := c.Preprocess(ctx, img); !errors.Is(err, context.Canceled) {
+	if _, err := Preprocess(ctx, c, img); !errors.Is(err, context.Canceled) {
 		t.Errorf("Preprocess: %v", err)
 	}
 }
 
 func TestBeginRefusesWhatTheTowerCannotTake(t *testing.T) {
 	c := openTower(t, seedTower, Options{})
-	if _, err := c.Begin(&Input{}); err == nil {
+	if _, err := c.Begin(&Input{}, 0); err == nil {
 		t.Error("Begin takes an input without tiles")
+	}
+	for _, part := range []int{-1, 1} {
+		if _, err := c.Begin(preprocess(t, c, readPicture(t, "noise.png")), part); err == nil {
+			t.Errorf("Begin takes part %d of one", part)
+		}
 	}
 	for name, tile := range map[string]*imaging.RGB{
 		"no tile": nil, "a tile of another size": imaging.NewRGB(111, 112), "a misshapen tile": {W: 112, H: 112},
 	} {
-		if _, err := c.Begin(&Input{Tokens: 64, Tiles: []*imaging.RGB{tile}}); err == nil {
+		if _, err := c.Begin(&Input{Tokens: 64, Tiles: []*imaging.RGB{tile}}, 0); err == nil {
 			t.Errorf("Begin takes %s", name)
 		}
 	}

@@ -26,8 +26,8 @@ type nativeJob struct {
 const rowsOfThread = 256
 
 // Begin implements [Encoder].
-func (n *Native) Begin(in *Input) (Job, error) {
-	if err := n.check(in); err != nil {
+func (n *Native) Begin(in *Input, part int) (Job, error) {
+	if err := n.check(in, part); err != nil {
 		return nil, err
 	}
 	n.mu.Lock()

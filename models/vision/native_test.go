@@ -77,7 +77,7 @@ func TestSeveralTilesAreEncodedAsEachAlone(t *testing.T) {
 	in := &Input{}
 	var want []float32
 	for _, name := range []string{"seed-shapes.png", "seed-chart.png", "seed-text.png", "seed-shapes.png", "seed-text.png", "seed-chart.png", "seed-chart.png"} {
-		one, err := n.Preprocess(t.Context(), readPicture(t, name))
+		one, err := Preprocess(t.Context(), n, readPicture(t, name))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -90,7 +90,7 @@ func TestSeveralTilesAreEncodedAsEachAlone(t *testing.T) {
 		in.Tokens += one.Tokens
 	}
 	for _, batch := range []int{1, 2, 3, 7} {
-		job, err := n.Begin(in)
+		job, err := n.Begin(in, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -122,11 +122,11 @@ func TestSeveralTilesAreEncodedAsEachAlone(t *testing.T) {
 
 func TestANativeTowerCanBeClosedWhileJobsAreOpen(t *testing.T) {
 	n := openNative(t, seedTower, NativeOptions{})
-	in, err := n.Preprocess(t.Context(), imaging.NewRGB(30, 20))
+	in, err := Preprocess(t.Context(), n, imaging.NewRGB(30, 20))
 	if err != nil {
 		t.Fatal(err)
 	}
-	job, err := n.Begin(in)
+	job, err := n.Begin(in, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func TestANativeTowerCanBeClosedWhileJobsAreOpen(t *testing.T) {
 	if err := job.Advance(t.Context(), 1); err == nil {
 		t.Error("a job of a closed tower advanced")
 	}
-	if _, err := n.Begin(in); err == nil {
+	if _, err := n.Begin(in, 0); err == nil {
 		t.Error("a closed tower began a job")
 	}
 	job.Close()

@@ -131,8 +131,8 @@ type plainJob struct {
 }
 
 // Begin implements [Encoder].
-func (p *Plain) Begin(in *Input) (Job, error) {
-	if err := p.check(in); err != nil {
+func (p *Plain) Begin(in *Input, part int) (Job, error) {
+	if err := p.check(in, part); err != nil {
 		return nil, err
 	}
 	p.mu.Lock()

@@ -37,7 +37,7 @@ func readPicture(t testing.TB, name string) *imaging.RGB {
 
 func encode(t testing.TB, e Encoder, img *imaging.RGB) []float32 {
 	t.Helper()
-	in, err := e.Preprocess(t.Context(), img)
+	in, err := Preprocess(t.Context(), e, img)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func TestPicturesOfAnySizeAreLaidOut(t *testing.T) {
 
 func BenchmarkEncodeSeed(b *testing.B) {
 	c := openTower(b, seedTower, Options{})
-	in, err := c.Preprocess(b.Context(), readPicture(b, "seed-shapes.png"))
+	in, err := Preprocess(b.Context(), c, readPicture(b, "seed-shapes.png"))
 	if err != nil {
 		b.Fatal(err)
 	}

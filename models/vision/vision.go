@@ -7,8 +7,9 @@
 // interface of everything that runs them:
 //
 //	enc, err := vision.OpenNative("mmproj.gguf", vision.NativeOptions{})
-//	in, err := enc.Preprocess(ctx, picture)    // tiles, and the number of image tokens
-//	rows, err := vision.Encode(ctx, enc, in)   // that many rows of enc.Info().Width numbers
+//	plan, err := enc.Plan(4000, 3000)             // of its size alone: what the prompt has in the picture's place
+//	in, err := enc.Prepare(ctx, plan, picture)    // what the tower sees of its pixels
+//	rows, err := vision.Encode(ctx, enc, in)      // plan.Tokens() rows of enc.Info().Width numbers
 //
 // Two families of towers are known: CLIP, the tower of LLaVA, and SigLIP, of newer
 // models built like LLaVA. Two implementations run them as they were trained. [Native]
@@ -19,6 +20,8 @@ package vision
 
 import (
 	"context"
+	"fmt"
+	"io"
 
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/models/llava"
@@ -29,26 +32,95 @@ import (
 type Encoder interface {
 	// Info describes the tower; it stays valid after Close.
 	Info() Info
-	// Preprocess lays a picture out for the tower: pads, resamples, cuts tiles. It
-	// does not keep img, and the Input may share its pixels.
-	Preprocess(ctx context.Context, img *imaging.RGB) (*Input, error)
-	// Tokens returns the number of image tokens of a picture of w by h pixels, which
-	// its header tells before it is decoded: Input.Tokens of its Preprocess.
-	Tokens(w, h int) int
-	// Target returns a size that holds all that the tower sees of a picture of w by h
-	// pixels, 0 for the picture's own: decoders may shrink a picture to twice that by a
-	// power of two ([imaging.Options].Target).
-	Target(w, h int) (targetW, targetH int)
-	// Begin checks the Input and allocates what its encoding needs; nothing is
-	// computed yet. Jobs of one Encoder may be open at the same time; their calls of
-	// Advance take turns.
-	Begin(in *Input) (Job, error)
+	// Plan says what a prompt has in the place of an upright picture of w by h pixels,
+	// which its header tells before it is decoded.
+	Plan(w, h int) (*Plan, error)
+	// Prepare makes of a picture what the tower sees of it: pads, resamples, cuts tiles.
+	// The picture is the plan's, shrunk no further than the plan's Target allows. It
+	// does not keep img, but the Input may share its pixels.
+	Prepare(ctx context.Context, plan *Plan, img *imaging.RGB) (*Input, error)
+	// Begin checks a part of an Input and allocates what its encoding needs; nothing is
+	// computed yet. The Input stays open until the Job is closed. Jobs of one Encoder may be
+	// open at the same time; their calls of Advance take turns.
+	Begin(in *Input, part int) (Job, error)
 	// Close frees the tower. Closing again does nothing. Begin and the Advance of open
 	// jobs fail afterwards; rows that are done can still be read.
 	Close() error
 }
 
-// A Job is the encoding of one Input, advanced a few steps at a time, so that other
+// A Plan is what a prompt has in the place of a picture, known from the picture's size.
+type Plan struct {
+	// W and H are the sides of the upright picture in its file.
+	W, H int
+	// Parts are encoded each by itself, and stand in the prompt in this order.
+	Parts []Part
+	// After is text behind the last part, as Part.Before is before one.
+	After string
+	// TargetW and TargetH are a size that holds all that the tower sees of the picture, 0 for
+	// the picture's own: decoders may shrink it to twice that by a power of two
+	// ([imaging.Options].Target).
+	TargetW, TargetH int
+	// Layout names all that decided the plan and the pixels of its parts, beside the picture
+	// and what Info.Identity names: with both it tells embeddings of a picture apart.
+	Layout string
+}
+
+// A Part is a stretch of image tokens: a picture, or a tile of one that has rows of its own.
+type Part struct {
+	// Before is text that the prompt has before the part. It is the template's kind of text: control
+	// tokens in it are meant.
+	Before string
+	// Tokens is the number of image tokens, Advance the number of positions that they take.
+	Tokens, Advance int
+	// Places are the positions of each token, time, row and column counted from where the part begins, and
+	// a fourth that most models leave 0. Nil counts up.
+	Places [][4]int32
+	// Whole says that the tokens attend to each other in both directions, so that they go through the
+	// language model in one decode.
+	Whole bool
+}
+
+// Tokens returns the number of image tokens of all parts.
+func (p *Plan) Tokens() (n int) {
+	for i := range p.Parts {
+		n += p.Parts[i].Tokens
+	}
+	return n
+}
+
+// Target returns the size to which the encoder is going to resample a picture: it is
+// [imaging.Options].Target, 0, 0 for full size.
+func Target(e Encoder) func(w, h int) (targetW, targetH int) {
+	return func(w, h int) (int, int) {
+		plan, err := e.Plan(w, h)
+		if err != nil {
+			return 0, 0
+		}
+		return plan.TargetW, plan.TargetH
+	}
+}
+
+// Preprocess plans and prepares a picture by the size that it has now.
+func Preprocess(ctx context.Context, e Encoder, img *imaging.RGB) (*Input, error) {
+	if err := img.Check(); err != nil {
+		return nil, fmt.Errorf("vision: %w", err)
+	}
+	return PreprocessPicture(ctx, e, &imaging.Picture{RGB: img, OriginalW: img.W, OriginalH: img.H})
+}
+
+// PreprocessPicture plans and prepares a picture that may have been shrunk while it was decoded ([Target]), by the size in its file.
+func PreprocessPicture(ctx context.Context, e Encoder, p *imaging.Picture) (*Input, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	plan, err := e.Plan(p.OriginalW, p.OriginalH)
+	if err != nil {
+		return nil, err
+	}
+	return e.Prepare(ctx, plan, p.RGB)
+}
+
+// A Job is the encoding of a part of an Input, advanced a few steps at a time, so that other
 // work can be done in between. It must be used by one goroutine at a time.
 type Job interface {
 	// Advance runs up to that many steps, fewer when the last is done. A step is about
@@ -58,7 +130,7 @@ type Job interface {
 	// Progress returns the number of steps done, and of all. It is complete when they
 	// are equal.
 	Progress() (done, total int)
-	// Rows returns the Input's Tokens rows of Info().Width numbers, row after row. They
+	// Rows returns the part's Tokens rows of Info().Width numbers, row after row. They
 	// are the caller's. It fails until the last step is done.
 	Rows() ([]float32, error)
 	// Close frees the job's buffers. Closing again does nothing.
@@ -67,8 +139,22 @@ type Job interface {
 
 // Encode runs the whole encoding of an Input: in.Tokens rows of e.Info().Width
 // numbers, row after row. When ctx is done it stops between steps with ctx's error.
-func Encode(ctx context.Context, e Encoder, in *Input) ([]float32, error) {
-	job, err := e.Begin(in)
+func Encode(ctx context.Context, e Encoder, in *Input) (rows []float32, err error) {
+	for part := range max(in.Parts, 1) {
+		more, err := EncodePart(ctx, e, in, part)
+		if err != nil {
+			return nil, err
+		}
+		if rows = append(rows, more...); part == 0 {
+			rows = more
+		}
+	}
+	return rows, nil
+}
+
+// EncodePart runs the encoding of one part of an Input.
+func EncodePart(ctx context.Context, e Encoder, in *Input, part int) ([]float32, error) {
+	job, err := e.Begin(in, part)
 	if err != nil {
 		return nil, err
 	}
@@ -106,15 +192,51 @@ type Info struct {
 	// picture: weights, hyperparameters, layout, arithmetic. Embeddings of equal
 	// identity may stand in for each other in a cache.
 	Identity string
+	// Whole is the most image tokens that must go through the language model in one decode; 0
+	// where parts can be cut.
+	Whole int
+	// Caution is what speaks against trusting what the tower makes of pictures; empty for nothing.
+	Caution string
 }
 
-// Input is a picture made ready for an [Encoder], by that Encoder's Preprocess. An Input
+// Input is a picture made ready for an [Encoder], by that Encoder's Prepare. An Input
 // of tiles alone, of the tower's size, is encoded tile by tile, a row a patch.
 type Input struct {
 	// Tokens is the number of image tokens that the picture becomes.
 	Tokens int
+	// Parts is the number of parts; 0 counts as one.
+	Parts int
 	// Tiles are the pictures that the tower sees.
 	Tiles []*imaging.RGB
+	// Foreign is what a library behind the Encoder keeps of the picture; nil for nothing.
+	Foreign io.Closer
+	// ForeignBytes is about how much memory that takes.
+	ForeignBytes int64
 	// plan says which rows of the tiles are the tokens; zero for all.
 	plan llava.Plan
+}
+
+// Bytes returns about how much memory the Input takes.
+func (in *Input) Bytes() int64 {
+	n := in.ForeignBytes
+	for _, tile := range in.Tiles {
+		n += int64(len(tile.Pix))
+	}
+	return n
+}
+
+// Close frees what a library keeps of the picture. No job of the Input may be open.
+func (in *Input) Close() error {
+	if in.Foreign == nil {
+		return nil
+	}
+	return in.Foreign.Close()
+}
+
+// checkPart refuses parts that an Input does not have.
+func (in *Input) checkPart(part int) error {
+	if part < 0 || part >= max(in.Parts, 1) {
+		return fmt.Errorf("vision: part %d of an input of %d", part, max(in.Parts, 1))
+	}
+	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/eyelet-engine/eyelet/cgo/mtmd"
+	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
@@ -14,46 +15,130 @@ var (
 	errUnfinished = errors.New("libmtmd: the picture is not fully encoded; advance the job to its end first")
 )
 
-// job encodes the chunks of an Input's pictures, one a step.
-type job struct {
-	tower    *Encoder
-	pictures []*mtmd.Chunks
-	chunks   []*mtmd.Chunk // those of all pictures that have embeddings
-	out      []float32
-	done     int
-	closed   bool
+// prepared is what the library keeps of a picture, behind a [vision.Input]: a chunk for each part.
+type prepared struct {
+	owners []*mtmd.Chunks
+	parts  []*mtmd.Chunk
 }
 
-// Begin implements [vision.Encoder]. An Input of several pictures makes the rows of one after those of the other.
-func (e *Encoder) Begin(in *vision.Input) (vision.Job, error) {
-	j := &job{tower: e}
+// Close frees the chunks.
+func (p *prepared) Close() (err error) {
+	for _, chunks := range p.owners {
+		err = errors.Join(err, chunks.Close())
+	}
+	p.owners = nil
+	return err
+}
+
+// add lets the library take a picture in, and keeps the chunks of its parts from the given one on, counted from the last if that is negative.
+func (e *Encoder) add(p *prepared, img *imaging.RGB, from int) error {
+	if err := img.Check(); err != nil {
+		return err
+	}
+	bitmap, err := mtmd.Image("", img.W, img.H, img.Pix)
+	if err != nil {
+		return err
+	}
+	chunks, err := e.tokenize(bitmap)
+	if err != nil {
+		return err
+	}
+	p.owners = append(p.owners, chunks)
+	parts := pictureChunks(chunks)
+	if from < 0 {
+		from += len(parts)
+	}
+	p.parts = append(p.parts, parts[from:]...)
+	return nil
+}
+
+// Prepare implements [vision.Encoder].
+func (e *Encoder) Prepare(ctx context.Context, plan *vision.Plan, img *imaging.RGB) (in *vision.Input, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	p := &prepared{}
+	in = &vision.Input{Tokens: plan.Tokens(), Parts: len(plan.Parts), Foreign: p}
+	defer func() {
+		if err != nil {
+			in, err = nil, errors.Join(err, p.Close())
+		}
+	}()
+	views, last := []*imaging.RGB{img}, 0
+	if e.rule != nil {
+		rule, err := e.rule.Plan(plan.W, plan.H)
+		if err != nil {
+			return in, err
+		}
+		if views, err = rule.Pictures(ctx, img); err != nil {
+			return in, err
+		}
+		last = -1
+	}
+	for _, view := range views {
+		if err := e.add(p, view, last); err != nil {
+			return in, err
+		}
+		in.ForeignBytes += int64(4 * len(view.Pix)) // the library keeps floats
+	}
+	if len(p.parts) != len(plan.Parts) {
+		return in, fmt.Errorf("libmtmd makes %d parts of %d x %d pixels, and %d of such a picture without pixels", len(p.parts), img.W, img.H, len(plan.Parts))
+	}
+	for i, c := range p.parts {
+		if n := plan.Parts[i].Tokens; c.NTokens != n {
+			return in, fmt.Errorf("libmtmd makes %d tokens of part %d, and %d of such a picture without pixels", c.NTokens, i, n)
+		}
+	}
+	return in, nil
+}
+
+// job encodes chunks, one a step. Its steps take seconds, in which the hook of the encoder lets others compute.
+type job struct {
+	tower  *Encoder
+	chunks []*mtmd.Chunk
+	own    *prepared // of a job that was given tiles
+	out    []float32
+	done   int
+	closed bool
+}
+
+// Begin implements [vision.Encoder]. An Input of tiles alone makes the rows of one after those of the other.
+func (e *Encoder) Begin(in *vision.Input, part int) (_ vision.Job, err error) {
+	p, ok := in.Foreign.(*prepared)
+	e.mu.Lock()
+	closed := e.closed
+	e.mu.Unlock()
+	switch {
+	case closed:
+		return nil, errClosed
+	case ok && (part < 0 || part >= len(p.parts)):
+		return nil, fmt.Errorf("libmtmd: part %d of %d", part, len(p.parts))
+	case ok:
+		return &job{tower: e, chunks: p.parts[part : part+1]}, nil
+	case len(in.Tiles) == 0 || part != 0:
+		return nil, errors.New("libmtmd: the input has no pictures")
+	}
+	j := &job{tower: e, own: &prepared{}}
 	tokens := 0
 	for i, img := range in.Tiles {
-		if err := img.Check(); err != nil {
+		if err := e.add(j.own, img, 0); err != nil {
 			j.Close()
 			return nil, fmt.Errorf("libmtmd: picture %d: %w", i, err)
 		}
-		chunks, err := e.layOut(img)
-		if err != nil {
-			j.Close()
-			return nil, err
-		}
-		j.pictures = append(j.pictures, chunks)
-		for _, c := range pictureChunks(chunks) {
-			j.chunks = append(j.chunks, c)
-			tokens += c.NTokens
-		}
 	}
-	switch {
-	case len(j.chunks) == 0:
-		return nil, errors.New("libmtmd: the input has no pictures")
-	case tokens != in.Tokens:
+	j.chunks = j.own.parts
+	for _, c := range j.chunks {
+		tokens += c.NTokens
+	}
+	if tokens != in.Tokens {
 		j.Close()
 		return nil, fmt.Errorf("libmtmd: the input says %d tokens; its pictures make %d", in.Tokens, tokens)
 	}
-	j.out = make([]float32, 0, tokens*e.info.Width)
 	return j, nil
 }
+
+// Long says that a step takes seconds.
+func (j *job) Long() bool { return true }
 
 // Progress implements [vision.Job].
 func (j *job) Progress() (done, total int) { return j.done, len(j.chunks) }
@@ -74,7 +159,9 @@ func (j *job) Advance(ctx context.Context, steps int) error {
 		default:
 			return fmt.Errorf("libmtmd: %w", err)
 		}
-		j.out = append(j.out, rows...)
+		if j.out = append(j.out, rows...); j.done == 0 {
+			j.out = rows
+		}
 	}
 	return nil
 }
@@ -91,14 +178,13 @@ func (j *job) Rows() ([]float32, error) {
 }
 
 // Close implements [vision.Job].
-func (j *job) Close() (err error) {
+func (j *job) Close() error {
 	if j.closed {
 		return nil
 	}
-	j.closed = true
-	for _, chunks := range j.pictures {
-		err = errors.Join(err, chunks.Close())
+	j.closed, j.out = true, nil
+	if j.own != nil {
+		return j.own.Close()
 	}
-	j.pictures, j.out = nil, nil
-	return err
+	return nil
 }

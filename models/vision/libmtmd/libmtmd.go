@@ -1,13 +1,14 @@
 // Package libmtmd lets libmtmd of llama.cpp run the towers of vision models, behind the interface that the towers of this project have:
 //
 //	enc, err := libmtmd.Open(ctx, "mmproj.gguf", libmtmd.Options{})
-//	in, err := enc.Preprocess(ctx, picture)
+//	plan, err := enc.Plan(4000, 3000)
+//	in, err := enc.Prepare(ctx, plan, picture)
 //	rows, err := vision.Encode(ctx, enc, in)
 //
-// It knows the families that package vision does not: those of Qwen-VL, Gemma 3, SmolVLM, InternVL, Pixtral and others. And it runs those
-// that package vision knows, for comparisons, though CLIP towers not as they were trained: see [vision.LibmtmdFault].
-//
-// What a family writes around a picture's embeddings, such as markers of tiles, is text of its language model and no part of the rows.
+// It knows the families that package vision does not: those of Qwen-VL, Gemma 3, SmolVLM, InternVL, Pixtral and others. Pictures are laid
+// out by package layout, and libmtmd gets views that its own rule leaves as they are. Families that package layout does not know are laid
+// out by libmtmd. It also runs the towers that package vision knows, for comparisons, though CLIP towers not as they were trained: see
+// [vision.LibmtmdFault].
 package libmtmd
 
 import (
@@ -19,23 +20,26 @@ import (
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/cgo/mtmd"
-	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/models/gguf"
+	"github.com/eyelet-engine/eyelet/models/layout"
 	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
-// Encoder is a [vision.Encoder] over libmtmd. Pictures go in whole: the library pads, resamples and cuts them itself. A step of its jobs
-// is one stretch of image tokens, which is one tile in families that cut pictures and the whole picture in others; when the context is
-// done, a step is given up within a few nodes of the graph and begins anew at the next call.
+// Encoder is a [vision.Encoder] over libmtmd. A step of its jobs is one stretch of image tokens, which is one tile in families that cut
+// pictures and the whole picture in others; when the context is done, a step is given up within a few nodes of the graph and begins anew
+// at the next call.
 //
 // Advance computes on the OpenMP team of the calling thread, and must be called from the compute thread of the process.
 type Encoder struct {
-	info  vision.Info
-	c     *mtmd.Context
-	model *llama.Model // the stand-in, nil beside a model of the caller's
+	info    vision.Info
+	c       *mtmd.Context
+	model   *llama.Model // the language model
+	standIn bool         // it is the Encoder's own
+	rule    layout.Layout
+	layout  string // Plan.Layout
 
 	mu     sync.Mutex
-	tokens map[[2]int]int // by width and height of a picture
+	sizes  map[[2]int]*vision.Plan // libmtmd's own plans, by width and height of a picture
 	closed bool
 }
 
@@ -46,44 +50,130 @@ type Options struct {
 	// Model is the language model that the tower belongs to. It can be closed once the Encoder is. Nil lets a stand-in without layers
 	// take its place, of the width that the projector wants: the embeddings are the same.
 	Model *llama.Model
-	// NoAccelerator lets ggml's own CPU backend compute alone: libmtmd as it is.
+	// NoAccelerator lets ggml's own CPU backend compute alone.
 	NoAccelerator bool
+	// AsIs leaves the layout of pictures to libmtmd in families that package layout knows too, and reads the file as it stands.
+	AsIs bool
+	// Hook is [mtmd.Params].Hook.
+	Hook func(node string) bool
 }
 
-// errClosed is what a closed encoder answers.
-var errClosed = errors.New("libmtmd: the tower is closed")
+var (
+	// ErrVocabulary is the error of a language model without a token that a family writes beside pictures.
+	ErrVocabulary = errors.New("the language model lacks a token of this projector")
+	// errClosed is what a closed encoder answers.
+	errClosed = errors.New("libmtmd: the tower is closed")
+)
 
-// Open loads the tower in an mmproj file. Errors name the file and what is wrong with it; numbers in it that would make the
-// library abort the process are refused.
+// maxVariableTokens is the most tokens of a picture in families whose pictures have any size. libmtmd masks the attention of all patches,
+// four a token, with a matrix of them squared: 1 GB at this size, 15 GB for the 16384 tokens that Qwen's processor allows.
+const maxVariableTokens = 4096
+
+// Open loads the tower in an mmproj file so that each picture is computed as the model was trained: where libmtmd would read the file
+// wrongly, it gets a mended copy, which is in the folder for temporary files until it is loaded. Errors name the file and what is wrong with
+// it; numbers in it that would make the library abort the process are refused.
 func Open(ctx context.Context, path string, opt Options) (*Encoder, error) {
-	d, err := describe(ctx, path)
+	e, err := load(ctx, path, opt)
+	if err == nil {
+		return e, nil
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	return nil, fmt.Errorf("libmtmd: %s: %w", path, err)
+}
+
+func load(ctx context.Context, path string, opt Options) (e *Encoder, err error) {
+	f, err := gguf.Open(path)
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
+		return nil, err
+	}
+	defer f.Close()
+	e = &Encoder{sizes: map[[2]int]*vision.Plan{}}
+	width := 0
+	if e.info, width, err = describe(ctx, f); err != nil {
+		return nil, err
+	}
+	params := mtmd.Params{Threads: opt.Threads, NoAccelerator: opt.NoAccelerator, Hook: opt.Hook}
+	if !opt.AsIs {
+		if err := e.chooseLayout(f, &params); err != nil {
+			return nil, err
 		}
-		return nil, fmt.Errorf("libmtmd: %s: %w", path, err)
+		mended, remove, err := mend(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		defer remove()
+		path = mended
 	}
-	e := &Encoder{info: d.info, tokens: map[[2]int]int{}}
-	params := mtmd.Params{Threads: opt.Threads, NoAccelerator: opt.NoAccelerator}
-	if opt.Model != nil {
-		e.c, err = mtmd.New(ctx, path, opt.Model, params)
+	if e.model = opt.Model; e.model != nil {
+		gpus := e.model.GPUs()
+		if params.NoGPU = len(gpus) == 0; !params.NoGPU {
+			params.Device = &gpus[0]
+		}
+		e.c, err = mtmd.New(ctx, path, e.model, params)
 	} else {
-		e.c, e.model, err = openBesideStandIn(ctx, path, d.width, params)
+		e.standIn = true
+		e.c, e.model, err = openBesideStandIn(ctx, path, width, params)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("libmtmd: %w", err)
+		return nil, err
 	}
-	if !e.c.Capabilities().Vision {
+	if err := e.probe(); err != nil {
 		e.Close()
-		return nil, fmt.Errorf("libmtmd: %s has no vision tower", path)
-	}
-	e.info.Width = e.c.NEmbd()
-	// A picture of the tower's own size tells how many tokens a tile has, and whether the library can lay pictures out at all.
-	if e.info.TileTokens, err = e.count(d.info.ImageSize, d.info.ImageSize); err != nil {
-		e.Close()
-		return nil, fmt.Errorf("libmtmd: %s: %w", path, err)
+		return nil, err
 	}
 	return e, nil
+}
+
+// chooseLayout finds the layout of the file's family, and says what to say of it where package layout has none.
+func (e *Encoder) chooseLayout(f *gguf.File, params *mtmd.Params) (err error) {
+	e.rule, err = layout.New(f, layout.Options{Tokens: maxVariableTokens})
+	switch {
+	case e.info.Family == "clip":
+		e.info.Caution = "libmtmd computes this tower with wrong positions; the native encoder computes it as it was trained"
+	case errors.Is(err, layout.ErrUnknown):
+		e.info.Caution = "pictures are " + layout.StandingOf(f).Text
+	}
+	if errors.Is(err, layout.ErrUnknown) {
+		e.rule = nil // and no Layout that holds nil
+		return nil
+	}
+	if err == nil {
+		e.layout = e.rule.String()
+		if e.rule.Variable() {
+			params.ImageMinTokens, params.ImageMaxTokens = 1, e.rule.MaxTokens()
+		}
+	}
+	return err
+}
+
+// probe plans a picture of the tower's own size, for the tokens of a tile, and a large one of a shape that families with tiles cut: for what
+// must go through in one decode, and whether libmtmd takes the views of the family's layout as they are.
+func (e *Encoder) probe() error {
+	if !e.c.Capabilities().Vision {
+		return errors.New("it has no vision tower")
+	}
+	e.info.Width = e.c.NEmbd()
+	own, err := e.own(max(e.info.ImageSize, 2), max(e.info.ImageSize, 2))
+	if err != nil {
+		return err
+	}
+	e.info.TileTokens = own.Tokens()
+	large, err := e.Plan(2048, 1024)
+	if err != nil {
+		return err
+	}
+	for _, p := range large.Parts {
+		switch {
+		case !p.Whole:
+		case e.rule != nil:
+			e.info.Whole = e.rule.MaxTokens()
+		default:
+			e.info.Whole = max(e.info.Whole, p.Tokens+p.Tokens/4) // pictures of other shapes can have some more
+		}
+	}
+	return nil
 }
 
 // Info implements [vision.Encoder]. Family is the kind of projector where that is all that is known of the tower. Precision is the tensor
@@ -91,84 +181,147 @@ func Open(ctx context.Context, path string, opt Options) (*Encoder, error) {
 // are those of a picture of ImageSize.
 func (e *Encoder) Info() vision.Info { return e.info }
 
-// Preprocess implements [vision.Encoder]: the Input is the picture itself.
-func (e *Encoder) Preprocess(ctx context.Context, img *imaging.RGB) (*vision.Input, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
+// Plan implements [vision.Encoder]. Sizes that the library or the family's processor refuses are errors.
+func (e *Encoder) Plan(w, h int) (*vision.Plan, error) {
+	if e.rule == nil {
+		return e.own(w, h)
 	}
-	if err := img.Check(); err != nil {
-		return nil, fmt.Errorf("libmtmd: %w", err)
-	}
-	n, err := e.count(img.W, img.H)
+	rule, err := e.rule.Plan(w, h)
 	if err != nil {
 		return nil, err
 	}
-	return &vision.Input{Tokens: n, Tiles: []*imaging.RGB{img}}, nil
+	p := &vision.Plan{W: w, H: h, After: rule.After, Layout: e.layout}
+	p.TargetW, p.TargetH = rule.Target()
+	for _, v := range rule.Views {
+		own, err := e.own(v.W, v.H)
+		if err != nil {
+			return nil, err
+		}
+		// What libmtmd writes around the view is left out, and so are the tiles that it cuts of it besides: the view itself comes last.
+		part := own.Parts[len(own.Parts)-1]
+		if part.Tokens != v.Tokens {
+			return nil, fmt.Errorf("libmtmd makes %d tokens of %d x %d pixels, and a %s projector's own processor %d", part.Tokens, v.W, v.H, e.info.Projector, v.Tokens)
+		}
+		part.Before = v.Before
+		p.Parts = append(p.Parts, part)
+	}
+	return p, nil
 }
 
-// Tokens implements [vision.Encoder], by laying out a blank picture of that size. It is 0 for sizes that the library refuses, and
-// of a closed Encoder.
-func (e *Encoder) Tokens(w, h int) int {
-	n, _ := e.count(w, h)
-	return n
-}
+// maxSizes bounds how many plans are remembered; one of thousands of places takes some 64 KiB.
+const maxSizes = 256
 
-// Target implements [vision.Encoder]: the library shrinks pictures itself, each family in its own way, and gets all their pixels.
-func (e *Encoder) Target(int, int) (targetW, targetH int) { return 0, 0 }
-
-// maxSizes bounds how many picture sizes are remembered.
-const maxSizes = 4096
-
-// count returns the number of image tokens of a picture of w by h pixels.
-func (e *Encoder) count(w, h int) (n int, err error) {
-	size := [2]int{w, h}
+// own is what libmtmd makes of a picture of w by h pixels, by its own rule.
+func (e *Encoder) own(w, h int) (*vision.Plan, error) {
 	e.mu.Lock()
-	n, ok := e.tokens[size]
+	p, ok := e.sizes[[2]int{w, h}]
 	e.mu.Unlock()
 	if ok {
-		return n, nil
+		return p, nil
 	}
-	// The sides are checked before memory is spent on pixels.
-	if w < 1 || h < 1 || w > maxBlank/h {
-		return 0, fmt.Errorf("libmtmd: a picture of %d x %d pixels", w, h)
+	if min(w, h) < 2 { // its bilinear resampling asserts two
+		return nil, fmt.Errorf("%w: %d x %d pixels", layout.ErrShape, w, h)
 	}
-	chunks, err := e.layOut(imaging.NewRGB(w, h))
+	bitmap, err := mtmd.Blank(w, h)
 	if err != nil {
-		return 0, err
+		return nil, err
+	}
+	chunks, err := e.tokenize(bitmap)
+	if err != nil {
+		return nil, err
 	}
 	defer chunks.Close()
-	for _, c := range pictureChunks(chunks) {
-		n += c.NTokens
+	if p, err = e.planOf(chunks); err != nil {
+		return nil, err
 	}
+	p.W, p.H = w, h
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.tokens) == maxSizes {
-		clear(e.tokens)
+	if len(e.sizes) == maxSizes {
+		clear(e.sizes)
 	}
-	e.tokens[size] = n
-	return n, nil
+	e.sizes[[2]int{w, h}] = p
+	return p, nil
 }
 
-// maxBlank bounds a blank picture in pixels: what the library itself takes.
-const maxBlank = 1 << 28
-
-// layOut lets the library cut a picture into chunks, some of them of image tokens.
-func (e *Encoder) layOut(img *imaging.RGB) (*mtmd.Chunks, error) {
-	bitmap, err := mtmd.Image("", img.W, img.H, img.Pix)
-	if err != nil {
-		return nil, fmt.Errorf("libmtmd: %w", err)
+// planOf turns chunks into a plan.
+func (e *Encoder) planOf(chunks *mtmd.Chunks) (*vision.Plan, error) {
+	p := &vision.Plan{}
+	text := ""
+	for _, c := range chunks.List() {
+		if c.Kind == mtmd.Text {
+			if e.rule != nil || e.standIn {
+				continue // the family's layout says what stands there, and a stand-in has no such tokens
+			}
+			more, err := e.text(c.Tokens)
+			if err != nil {
+				return nil, err
+			}
+			text += more
+			continue
+		}
+		part := vision.Part{Before: text, Tokens: c.NTokens, Advance: c.NPos, Whole: c.NonCausal}
+		if e.c.Capabilities().MRoPE {
+			var err error
+			if part.Places, err = placesOf(c); err != nil {
+				return nil, err
+			}
+		}
+		p.Parts, text = append(p.Parts, part), ""
 	}
+	p.After = text
+	return p, nil
+}
+
+// placesOf are the positions of a chunk's tokens from its first on, nil if they count up.
+func placesOf(c *mtmd.Chunk) ([][4]int32, error) {
+	places, counts := make([][4]int32, c.NTokens), true
+	at, err := c.Positions(0)
+	if err != nil {
+		return nil, err
+	}
+	next, err := c.Positions(1)
+	if err != nil {
+		return nil, err
+	}
+	for i, p := range at {
+		for k := range p {
+			places[i][k] = int32(p[k])
+			counts = counts && (places[i][k] == int32(i) || k == 3)
+		}
+		if !counts && (next[i] != [4]llama.Pos{p[0] + 1, p[1] + 1, p[2] + 1, p[3]} || at[0][0] != 0) {
+			return nil, fmt.Errorf("libmtmd places token %d at %v, and at %v one position further on", i, p, next[i])
+		}
+	}
+	if counts {
+		return nil, nil
+	}
+	return places, nil
+}
+
+// text is the text of tokens, control tokens included.
+func (e *Encoder) text(tokens []llama.Token) (string, error) {
+	var b strings.Builder
+	for _, t := range tokens {
+		if t == llama.NoToken {
+			return "", fmt.Errorf("%w: one that a %s projector writes beside pictures, after %q", ErrVocabulary, e.info.Projector, b.String())
+		}
+		b.Write(e.model.Vocab().Piece(t, true))
+	}
+	return b.String(), nil
+}
+
+// tokenize lets the library cut a picture into chunks, one of image tokens at least.
+func (e *Encoder) tokenize(bitmap mtmd.Bitmap) (*mtmd.Chunks, error) {
 	chunks, err := e.c.Tokenize(e.c.Marker(), []mtmd.Bitmap{bitmap}, false, true)
 	switch {
 	case errors.Is(err, mtmd.ErrClosed):
 		return nil, errClosed
-	case err != nil:
-		return nil, fmt.Errorf("libmtmd: %w", err)
-	case len(pictureChunks(chunks)) == 0:
+	case err == nil && len(pictureChunks(chunks)) == 0:
 		chunks.Close()
-		return nil, fmt.Errorf("libmtmd: the library makes no image tokens of a picture of %d x %d pixels", img.W, img.H)
+		return nil, errors.New("libmtmd made no image tokens of it")
 	}
-	return chunks, nil
+	return chunks, err
 }
 
 // pictureChunks are the chunks that have embeddings.
@@ -190,59 +343,54 @@ func (e *Encoder) Close() error {
 	}
 	e.closed = true
 	err := e.c.Close()
-	if e.model != nil {
+	if e.standIn {
 		err = errors.Join(err, e.model.Close())
 	}
 	return err
 }
 
-// Inspect checks a projector file and describes its tower without loading it: all of Info but Width and TileTokens. Faults over which the
-// library aborts the process, or reads where nothing is, are errors that name them. Identity is a hash of the whole file: another file in
-// the same place makes other embeddings.
-func Inspect(ctx context.Context, path string) (vision.Info, error) {
-	d, err := describe(ctx, path)
-	if ctx.Err() != nil {
-		return vision.Info{}, ctx.Err()
+// Inspect checks a projector file and describes its tower without loading it: all of Info but Width, TileTokens, Whole and Caution. Faults
+// over which the library aborts the process, or reads where nothing is, are errors that name them. Identity is a hash of the whole file:
+// another file in the same place makes other embeddings.
+func Inspect(ctx context.Context, path string) (info vision.Info, err error) {
+	f, err := gguf.Open(path)
+	if err == nil {
+		defer f.Close()
+		info, _, err = describe(ctx, f)
 	}
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		return vision.Info{}, ctx.Err()
+	case err != nil:
 		return vision.Info{}, fmt.Errorf("libmtmd: %s: %w", path, err)
 	}
-	return d.info, nil
+	return info, nil
 }
 
 // describe checks a projector file and reads what its metadata tells. width is what the projector's rows seem to have, 0 if
 // nothing tells.
-func describe(ctx context.Context, path string) (d struct {
-	info  vision.Info
-	width int
-}, err error) {
-	f, err := gguf.Open(path)
-	if err != nil {
-		return d, err
-	}
-	defer f.Close()
+func describe(ctx context.Context, f *gguf.File) (info vision.Info, width int, err error) {
 	if arch := f.Architecture(); arch != "clip" {
-		return d, fmt.Errorf("a model of the architecture %q, not a vision projector; give the mmproj file", arch)
+		return info, 0, fmt.Errorf("a model of the architecture %q, not a vision projector; give the mmproj file", arch)
 	}
 	if err := vision.CheckTower(f); err != nil {
-		return d, err
+		return info, 0, err
 	}
 	number := func(key string) int { n, _ := f.Uint("clip.vision." + key); return int(n) } // CheckTower has bounded them
-	d.info = vision.Info{
+	info = vision.Info{
 		Projector: projectorKind(f), Backend: "mtmd", ImageSize: number("image_size"), PatchSize: number("patch_size"),
 		Blocks: number("block_count"), Hidden: number("embedding_length"),
 	}
-	if err := checkNumbers(f, d.info.Projector); err != nil {
-		return d, err
+	if err := checkNumbers(f, info.Projector); err != nil {
+		return info, 0, err
 	}
-	if err := checkTensors(f, d.info.Projector); err != nil {
-		return d, err
+	if err := checkTensors(f, info.Projector); err != nil {
+		return info, 0, err
 	}
-	d.info.Family = family(f, d.info.Projector)
+	info.Family = family(f, info.Projector)
 	if types := f.Types(); len(types) > 0 {
-		d.info.Precision = strings.ToLower(types[0].Type.String())
+		info.Precision = strings.ToLower(types[0].Type.String())
 	}
-	d.width = embeddingWidth(f)
-	d.info.Identity, err = identity(ctx, f, d.info.Projector)
-	return d, err
+	info.Identity, err = identity(ctx, f, info.Projector)
+	return info, embeddingWidth(f), err
 }

@@ -53,10 +53,11 @@ func readPicture(t testing.TB, path string) *imaging.RGB {
 
 func encode(t testing.TB, e vision.Encoder, img *imaging.RGB) []float32 {
 	t.Helper()
-	in, err := e.Preprocess(t.Context(), img)
+	in, err := vision.Preprocess(t.Context(), e, img)
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer in.Close()
 	rows, err := vision.Encode(t.Context(), e, in)
 	if err != nil {
 		t.Fatal(err)
@@ -131,7 +132,7 @@ func TestInfoDescribesTheTower(t *testing.T) {
 	info.Identity = ""
 	want := vision.Info{
 		Family: "clip", Projector: "mlp", Backend: "mtmd", Precision: "q8_0", ImageSize: 112, PatchSize: 14, TileTokens: 64, Blocks: 6,
-		Hidden: 256, Width: 256,
+		Hidden: 256, Width: 256, Caution: "libmtmd computes this tower with wrong positions; the native encoder computes it as it was trained",
 	}
 	if info != want {
 		t.Errorf("%+v\nwant %+v", info, want)
@@ -158,11 +159,11 @@ func TestTheWidthIsFoundWhereTheFileHidesIt(t *testing.T) {
 func TestAJobAdvancesAStretchAtATime(t *testing.T) {
 	e := open(t, seedProjector, Options{Threads: 1})
 	img := readPicture(t, demoPicture)
-	one, err := e.Preprocess(t.Context(), img)
+	one, err := vision.Preprocess(t.Context(), e, img)
 	if err != nil {
 		t.Fatal(err)
 	}
-	job, err := e.Begin(&vision.Input{Tokens: 2 * one.Tokens, Tiles: []*imaging.RGB{img, img}})
+	job, err := e.Begin(&vision.Input{Tokens: 2 * one.Tokens, Tiles: []*imaging.RGB{img, img}}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,11 +201,11 @@ func TestAJobAdvancesAStretchAtATime(t *testing.T) {
 
 func TestACancelledEncodeCanBeRepeated(t *testing.T) {
 	e := open(t, seedProjector, Options{Threads: 1})
-	in, err := e.Preprocess(t.Context(), readPicture(t, demoPicture))
+	in, err := vision.Preprocess(t.Context(), e, readPicture(t, demoPicture))
 	if err != nil {
 		t.Fatal(err)
 	}
-	job, err := e.Begin(in)
+	job, err := e.Begin(in, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,18 +225,21 @@ func TestACancelledEncodeCanBeRepeated(t *testing.T) {
 
 func TestTokensAreForetold(t *testing.T) {
 	e := open(t, seedProjector, Options{})
-	for _, size := range [][2]int{{112, 112}, {1, 1}, {640, 480}, {50, 2000}} {
-		in, err := e.Preprocess(t.Context(), imaging.NewRGB(size[0], size[1]))
+	for _, size := range [][2]int{{112, 112}, {2, 2}, {640, 480}, {50, 2000}} {
+		in, err := vision.Preprocess(t.Context(), e, imaging.NewRGB(size[0], size[1]))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := e.Tokens(size[0], size[1]); n != in.Tokens || n != 64 {
-			t.Errorf("%v: %d tokens foretold, %d made", size, n, in.Tokens)
+		if p, err := e.Plan(size[0], size[1]); err != nil || p.Tokens() != in.Tokens || in.Tokens != 64 {
+			t.Errorf("%v: %+v foretold (%v), %d tokens made", size, p, err, in.Tokens)
+		}
+		if err := in.Close(); err != nil {
+			t.Error(err)
 		}
 	}
-	for _, size := range [][2]int{{0, 5}, {-1, -1}, {1 << 30, 1 << 30}, {math.MaxInt, 2}, {5000, 1}} {
-		if n := e.Tokens(size[0], size[1]); n != 0 {
-			t.Errorf("%v: %d tokens", size, n)
+	for _, size := range [][2]int{{0, 5}, {-1, -1}, {1, 1}, {1 << 30, 1 << 30}, {math.MaxInt, 2}, {5000, 1}} {
+		if p, err := e.Plan(size[0], size[1]); err == nil {
+			t.Errorf("%v: %+v", size, p)
 		}
 	}
 }
@@ -248,7 +252,7 @@ func TestInputsThatAreNotItsOwnAreRefused(t *testing.T) {
 		"another count":      {Tokens: 65, Tiles: []*imaging.RGB{imaging.NewRGB(9, 9)}},
 		"an impossible tile": {Tokens: 64, Tiles: []*imaging.RGB{imaging.NewRGB(5000, 1)}},
 	} {
-		if job, err := e.Begin(in); err == nil {
+		if job, err := e.Begin(in, 0); err == nil {
 			job.Close()
 			t.Errorf("%s: no error", name)
 		}
@@ -257,11 +261,12 @@ func TestInputsThatAreNotItsOwnAreRefused(t *testing.T) {
 
 func TestAClosedEncoderSaysSo(t *testing.T) {
 	e := open(t, seedProjector, Options{Threads: 1})
-	in, err := e.Preprocess(t.Context(), readPicture(t, demoPicture))
+	in, err := vision.Preprocess(t.Context(), e, readPicture(t, demoPicture))
 	if err != nil {
 		t.Fatal(err)
 	}
-	done, err := e.Begin(in)
+	defer in.Close()
+	done, err := e.Begin(in, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -269,7 +274,7 @@ func TestAClosedEncoderSaysSo(t *testing.T) {
 	if err := done.Advance(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
-	begun, err := e.Begin(in)
+	begun, err := e.Begin(in, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -277,7 +282,7 @@ func TestAClosedEncoderSaysSo(t *testing.T) {
 	if err := errors.Join(e.Close(), e.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.Begin(in); !errors.Is(err, errClosed) {
+	if _, err := e.Begin(in, 0); !errors.Is(err, errClosed) {
 		t.Errorf("Begin: %v", err)
 	}
 	if err := begun.Advance(t.Context(), 1); !errors.Is(err, errClosed) {
@@ -335,7 +340,8 @@ func TestHostileNumbersAreErrorsOrHarmless(t *testing.T) {
 			return
 		}
 		defer e.Close()
-		if in, err := e.Preprocess(t.Context(), img); err == nil {
+		if in, err := vision.Preprocess(t.Context(), e, img); err == nil {
+			defer in.Close()
 			_, _ = vision.Encode(t.Context(), e, in)
 		}
 	}

@@ -8,39 +8,38 @@ import (
 	"strings"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
-	"github.com/eyelet-engine/eyelet/cgo/mtmd"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// A mend is a change to a projector file without which libmtmd computes something else than the model was trained to.
-type mend struct {
+// A change is one to a projector file without which libmtmd computes something else than the model was trained to.
+type change struct {
 	keys   map[string]any                           // set in the metadata
 	tensor string                                   // replaced, "" for none
 	write  func(t *gguf.Tensor, to io.Writer) error // writes the new data
 }
 
-// mends returns what a file needs; nil for nothing.
-func mends(f *gguf.File) *mend {
+// changes returns what a file needs; nil for nothing.
+func changes(f *gguf.File) *change {
 	switch projectorKind(f) {
 	case "gemma4v":
 		_, gelu := f.Lookup("clip.use_gelu")
 		_, silu := f.Lookup("clip.use_silu")
 		if !gelu && !silu {
 			// llama.cpp's converter writes neither for Gemma 4, and libmtmd then takes QuickGELU; Gemma 4 has gelu_pytorch_tanh.
-			return &mend{keys: map[string]any{"clip.use_gelu": true}}
+			return &change{keys: map[string]any{"clip.use_gelu": true}}
 		}
 	case "internvl":
 		// libmtmd 0.7 appends the class token behind the patches while the table of positions has it first (llama.cpp #25814). The projector
 		// leaves it out, so with its row moved to the end all is as trained.
 		_, class := f.Tensor("v.class_embd")
 		if t, ok := f.Tensor("v.position_embd.weight"); ok && class && classTokenLast() && len(t.Dims) >= 2 && t.Dims[1] > 1 {
-			return &mend{tensor: t.Name, write: moveFirstRowLast}
+			return &change{tensor: t.Name, write: moveFirstRowLast}
 		}
 	case "idefics3":
 		// Tiles are handed over one by one. As the file stands, libmtmd would enlarge each to a whole picture and cut that again, for nothing.
 		size, _ := f.Uint("clip.vision.image_size")
 		if n, ok := f.Uint("clip.vision.preproc_image_size"); ok && size > 0 && n != size {
-			return &mend{keys: map[string]any{"clip.vision.preproc_image_size": uint32(size)}}
+			return &change{keys: map[string]any{"clip.vision.preproc_image_size": uint32(size)}}
 		}
 	}
 	return nil
@@ -59,33 +58,20 @@ func moveFirstRowLast(t *gguf.Tensor, to io.Writer) error {
 	return err
 }
 
-// Load opens the tower of a projector file for a language model, as [mtmd.New] does, so that each picture that its family's layout
-// (package layout) makes is computed as the model was trained. Where libmtmd would read the file wrongly, it gets a mended copy, which is in
-// the folder for temporary files until it is loaded. The file should have passed [Inspect].
-func Load(ctx context.Context, path string, model *llama.Model, params mtmd.Params) (*mtmd.Context, error) {
-	f, err := gguf.Open(path)
-	if err != nil {
-		return nil, err
+// mend returns the path of a file that libmtmd reads as the model was trained: the file's own, or that of a copy, which remove removes.
+func mend(ctx context.Context, f *gguf.File) (path string, remove func(), err error) {
+	c := changes(f)
+	if c == nil {
+		return f.Path(), func() {}, nil
 	}
-	defer f.Close()
-	m := mends(f)
-	if m == nil {
-		return mtmd.New(ctx, path, model, params)
+	if path, err = c.copy(ctx, f); err != nil {
+		return "", nil, fmt.Errorf("mending a copy in %s (TMPDIR chooses another folder): %w", os.TempDir(), err)
 	}
-	mended, err := m.copy(ctx, f)
-	if err != nil {
-		return nil, fmt.Errorf("libmtmd: mending a copy of %s in %s (TMPDIR chooses another folder): %w", path, os.TempDir(), err)
-	}
-	defer os.Remove(mended)
-	c, err := mtmd.New(ctx, mended, model, params)
-	if err != nil {
-		err = fmt.Errorf("%s: %w", path, err) // it names the copy
-	}
-	return c, err
+	return path, func() { os.Remove(path) }, nil
 }
 
 // copy writes the mended file and returns its path.
-func (m *mend) copy(ctx context.Context, f *gguf.File) (path string, err error) {
+func (m *change) copy(ctx context.Context, f *gguf.File) (path string, err error) {
 	out, err := os.CreateTemp("", "eyelet-mmproj-*.gguf")
 	if err != nil {
 		return "", err

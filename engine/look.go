@@ -1,0 +1,100 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/eyelet-engine/eyelet/engine/media"
+	"github.com/eyelet-engine/eyelet/kernels/imaging"
+	"github.com/eyelet-engine/eyelet/models/vision"
+)
+
+// looker says what a prompt has in a picture's place: the plan, and a picture for each of its parts.
+type looker func(*Image) (*vision.Plan, []*media.Picture, error)
+
+// spent is the time that decoding the pictures of a request took, wherever that was done.
+type spent struct{ decode, preprocess atomic.Int64 }
+
+// look reads a picture's header, and plans what the prompt has in its place. Nothing is decoded: the pictures say how that is done, should
+// their embeddings not be known.
+func (m *Model) look(image *Image, t *spent) (*vision.Plan, []*media.Picture, error) {
+	tower := m.vision
+	options := imaging.Options{Target: vision.Target(tower), Exact: m.exactImages}
+	head, err := imaging.ReadHeader(image.Data, options)
+	if err != nil {
+		return nil, nil, badPicture(image.Name, err)
+	}
+	plan, err := tower.Plan(head.W, head.H)
+	if err != nil {
+		return nil, nil, badPicture(image.Name, err)
+	}
+	source := &media.Source{
+		Name: image.Name, Data: image.Data, Identity: m.pictureIdentity + " " + plan.Layout, Bytes: head.Bytes, Begin: tower.Begin,
+		Open: func(ctx context.Context) (*vision.Input, error) {
+			return decode(ctx, tower, image.Data, plan, options, t)
+		},
+	}
+	var pictures []*media.Picture
+	for i, part := range plan.Parts {
+		if m.lm.NPosPerEmbd() < 2 {
+			part.Places = nil
+		}
+		pictures = append(pictures, &media.Picture{Part: part, Source: source, Index: i})
+	}
+	return plan, pictures, nil
+}
+
+// decode decodes a picture and makes ready what the tower sees of it. A picture that is not of the size that its header states is damaged: the
+// prompt was made for another one.
+func decode(ctx context.Context, tower vision.Encoder, data []byte, plan *vision.Plan, options imaging.Options, t *spent) (*vision.Input, error) {
+	start := time.Now()
+	img, err := imaging.DecodePicture(ctx, data, options)
+	t.decode.Add(int64(time.Since(start)))
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err == nil && (img.OriginalW != plan.W || img.OriginalH != plan.H):
+		err = fmt.Errorf("it has %d x %d pixels, and its header says %d x %d", img.OriginalW, img.OriginalH, plan.W, plan.H)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s", ErrImage, strings.TrimPrefix(err.Error(), "imaging: "))
+	}
+	start = time.Now()
+	in, err := tower.Prepare(ctx, plan, img.RGB)
+	t.preprocess.Add(int64(time.Since(start)))
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%w: %w", ErrImage, err)
+	}
+	return in, err
+}
+
+// badPicture is the error of a picture that cannot be read, with its name.
+func badPicture(name string, err error) error {
+	text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), ErrImage.Error()+": "), "imaging: ")
+	return fmt.Errorf("%w: %s: %w", ErrImage, name, named{err, text})
+}
+
+// named is an error with another text.
+type named struct {
+	error
+	text string
+}
+
+func (n named) Error() string { return n.text }
+func (n named) Unwrap() error { return n.error }
+
+// pictureFault is err as the caller of a request understands it, if it is about one of the request's pictures.
+func pictureFault(err error) error {
+	var fault *media.Fault
+	switch {
+	case !errors.As(err, &fault):
+		return err
+	case errors.Is(err, ErrImage):
+		return badPicture(fault.Name, fault.Err)
+	}
+	return fmt.Errorf("engine: %s: %w", fault.Name, fault.Err)
+}
