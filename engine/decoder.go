@@ -45,31 +45,51 @@ func (d *decoder) Decode(ctx context.Context, entries []sched.Entry) error {
 // DecodeRows implements [sched.Decoder]. A picture that attends to itself in both directions goes through at once; others in
 // as many pieces as the batch makes of them.
 func (d *decoder) DecodeRows(ctx context.Context, seq llama.Seq, rows []float32, places [][4]llama.Pos, causal bool) error {
-	n := len(places)
-	if len(rows) != n*d.width {
-		return fmt.Errorf("engine: %d numbers for %d image tokens of %d", len(rows), n, d.width)
+	limit, err := d.pieces(rows, places, causal)
+	if err != nil {
+		return err
 	}
-	limit := d.limit
 	if !causal {
-		if limit = d.lc.NUBatch(); n > limit {
-			return fmt.Errorf("%w: a picture of %d tokens must be decoded at once, and the batch holds %d", ErrRequest, n, limit)
-		}
 		if err := d.lc.SetCausal(false); err != nil {
 			return err
 		}
 		defer func() { _ = d.lc.SetCausal(true) }()
 	}
+	for from := 0; from < len(places); from += limit {
+		if err := d.fill(rows, places, from, min(from+limit, len(places)), seq); err != nil {
+			return err
+		}
+		if err := d.lc.Decode(ctx, d.rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pieces is how many rows of a picture go through a decode, which makes as many of it as are needed. A picture that attends to itself in both
+// directions must fit one.
+func (d *decoder) pieces(rows []float32, places [][4]llama.Pos, causal bool) (limit int, err error) {
+	n := len(places)
+	if len(rows) != n*d.width {
+		return 0, fmt.Errorf("engine: %d numbers for %d image tokens of %d", len(rows), n, d.width)
+	}
+	if causal {
+		return d.limit, nil
+	}
+	if limit = d.lc.NUBatch(); n > limit {
+		return 0, fmt.Errorf("%w: a picture of %d tokens must be decoded at once, and the batch holds %d", ErrRequest, n, limit)
+	}
+	return limit, nil
+}
+
+// fill puts rows [from, to) of a picture into the batch.
+func (d *decoder) fill(rows []float32, places [][4]llama.Pos, from, to int, seq llama.Seq) error {
 	if d.rows == nil {
 		d.rows = llama.NewEmbeddingBatch(max(d.lc.NBatch(), d.lc.NUBatch()), 1, d.width, d.places)
 	}
-	for from := 0; from < n; from += limit {
-		d.rows.Clear()
-		for i := from; i < min(from+limit, n); i++ {
-			if err := d.rows.AddEmbedding(rows[i*d.width:(i+1)*d.width], places[i][:d.places], false, seq); err != nil {
-				return err
-			}
-		}
-		if err := d.lc.Decode(ctx, d.rows); err != nil {
+	d.rows.Clear()
+	for i := from; i < to; i++ {
+		if err := d.rows.AddEmbedding(rows[i*d.width:(i+1)*d.width], places[i][:d.places], false, seq); err != nil {
 			return err
 		}
 	}

@@ -252,7 +252,7 @@ func (m *Model) open(ctx context.Context, spec ModelSpec) error {
 		return err
 	}
 	m.describe(spec)
-	return m.startScheduler(spec)
+	return m.startScheduler(spec, params)
 }
 
 var cacheTypes = map[string]ggml.Type{"": ggml.F16, "f16": ggml.F16, "f32": ggml.F32, "bf16": ggml.BF16, "q8_0": ggml.Q8_0,
@@ -293,16 +293,22 @@ func (spec *ModelSpec) modelParams() (p llama.ModelParams, err error) {
 // newContext makes a context of the model with its adapters. Buffers are first touched, and libgomp's team first made, on the thread
 // that will compute with them.
 func (m *Model) newContext(ctx context.Context, p llama.ContextParams) (lc *llama.Context, err error) {
-	p.RopeFreqBase, p.RopeFreqScale = m.rope[0], m.rope[1]
 	err = m.engine.thread.do(ctx, func() (err error) {
-		if lc, err = llama.NewContext(m.lm, p); err == nil && len(m.adapters.list) > 0 {
-			err = lc.SetAdapters(m.adapters.list, m.adapters.scales)
-		}
-		if err != nil && lc != nil {
-			_ = lc.Close()
-		}
+		lc, err = m.makeContext(p)
 		return err
 	})
+	return lc, err
+}
+
+// makeContext is newContext for those who are on the compute thread.
+func (m *Model) makeContext(p llama.ContextParams) (lc *llama.Context, err error) {
+	p.RopeFreqBase, p.RopeFreqScale = m.rope[0], m.rope[1]
+	if lc, err = llama.NewContext(m.lm, p); err == nil && len(m.adapters.list) > 0 {
+		err = lc.SetAdapters(m.adapters.list, m.adapters.scales)
+	}
+	if err != nil && lc != nil {
+		_ = lc.Close()
+	}
 	return lc, err
 }
 

@@ -25,7 +25,7 @@ const DefaultParallel = 4
 const keptSequences = 28
 
 // startScheduler puts together what computes requests: decoder, cache, encoder, disk, scheduler. The context is open.
-func (m *Model) startScheduler(spec ModelSpec) (err error) {
+func (m *Model) startScheduler(spec ModelSpec, params llama.ContextParams) (err error) {
 	m.pictures = &kv.Pictures{}
 	m.cells = m.lc.NCtxSeq()
 	m.shifts = m.lc.Memory().CanShift()
@@ -50,8 +50,12 @@ func (m *Model) startScheduler(spec ModelSpec) (err error) {
 			return fmt.Errorf("engine: the folder for saved conversations: %w", err)
 		}
 	}
+	sequences, readerCells := m.lc.NSeqMax(), m.readerCells(spec)
+	if readerCells > 0 {
+		sequences-- // the reader's way in
+	}
 	m.cache = kv.New(kv.Config{
-		Memory: m.lc.Memory(), Cells: m.lc.NCtx(), Sequences: m.lc.NSeqMax(), Window: llama.Pos(m.lm.NSWA()), Rigid: rigid,
+		Memory: m.lc.Memory(), Cells: m.lc.NCtx(), Sequences: sequences, Window: llama.Pos(m.lm.NSWA()), Rigid: rigid,
 		Cost: rebuildCost, Evict: func(s *kv.Sequence) { m.sched.Evicted(s) },
 	})
 	m.decoder = newDecoder(m.lc)
@@ -59,6 +63,9 @@ func (m *Model) startScheduler(spec ModelSpec) (err error) {
 		Decoder: m.decoder, Cache: m.cache, Pictures: m.pictures, Encoder: m.jobs, Disk: m.disk, Model: identity, Run: m.run,
 		Width: m.lm.NEmbdInp(), Batch: m.lc.NBatch(), Cells: m.cells, Share: !rigid && m.lm.NSWA() == 0, Parallel: spec.Parallel,
 		Queue: spec.Queue, MaxGap: spec.MaxGap, Expected: spec.ExpectedAnswer, Speculation: !spec.NoSpeculation && !rigid && m.lm.NSWA() == 0,
+	}
+	if readerCells > 0 {
+		cfg.Reader, cfg.ReaderCells = &reader{model: m, params: params, spare: llama.Seq(sequences)}, readerCells
 	}
 	if m.draft != nil { // a nil *drafter would not be a nil Drafter
 		cfg.Drafter = m.draft

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
@@ -21,6 +22,13 @@ func (spec *ModelSpec) bytes() (int64, error) {
 	total, err := languageBytes(spec.Model, params.NCtx, params.TypeK, params.TypeV)
 	if err != nil {
 		return 0, err
+	}
+	if spec.Parallel != 1 {
+		reader, err := readerBytes(spec.Model, params)
+		if err != nil {
+			return 0, err
+		}
+		total += reader
 	}
 	if spec.Draft != "" {
 		draft, err := languageBytes(spec.Draft, params.NCtx, ggml.F16, ggml.F16)
@@ -52,6 +60,34 @@ func languageBytes(path string, nCtx int, keys, values ggml.Type) (float64, erro
 	return float64(f.Size()) + cacheBytes(f, nCtx, keys, values), nil
 }
 
+// readerBytes is the most that a model's reader takes while it is open: a KV cache, and what computing needs for a micro-batch, of which the
+// feed-forward part takes most.
+func readerBytes(path string, params llama.ContextParams) (float64, error) {
+	f, err := gguf.Open(path)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrModelFile, err)
+	}
+	defer f.Close()
+	arch := f.Architecture() + "."
+	width, _ := f.Uint(arch + "embedding_length")
+	inner, _ := f.Uint(arch + "feed_forward_length")
+	const microBatch, float = 512, 4
+	cells := min(positions(f, params.NCtx), mostReaderCells)
+	return cacheBytes(f, int(cells), params.TypeK, params.TypeV) + microBatch*float*(4*float64(width)+3*float64(inner)), nil
+}
+
+// positions is the number of cells of a context that was asked for with nCtx of them: 0 means as many as Load would take.
+func positions(f *gguf.File, nCtx int) float64 {
+	if nCtx > 0 {
+		return float64(nCtx)
+	}
+	n := float64(DefaultContext)
+	if train, _ := f.Uint(f.Architecture() + ".context_length"); train > 0 {
+		n = min(n, float64(train))
+	}
+	return n
+}
+
 // cacheBytes is the size of the KV cache by a model's metadata: for each layer and position a row of keys and one of values, of
 // attention.head_count_kv heads, attention.key_length and value_length wide. Layers with a sliding window, which keep fewer positions, count in
 // full. nCtx 0 means as many positions as Load would take. The result may be anything, as the metadata may.
@@ -60,13 +96,6 @@ func cacheBytes(f *gguf.File, nCtx int, keys, values ggml.Type) float64 {
 	number := func(key string) float64 {
 		n, _ := f.Uint(arch + key)
 		return float64(n)
-	}
-	positions := float64(nCtx)
-	if nCtx == 0 {
-		positions = DefaultContext
-		if train := number("context_length"); train > 0 {
-			positions = min(positions, train)
-		}
 	}
 	heads := number("attention.head_count")
 	width := 0.0
@@ -91,5 +120,5 @@ func cacheBytes(f *gguf.File, nCtx int, keys, values ggml.Type) float64 {
 		}
 	}
 	perNumber := func(t ggml.Type) float64 { return float64(t.TypeSize()) / float64(t.BlockSize()) }
-	return positions * kvHeads * (keyWidth*perNumber(keys) + valueWidth*perNumber(values))
+	return positions(f, nCtx) * kvHeads * (keyWidth*perNumber(keys) + valueWidth*perNumber(values))
 }

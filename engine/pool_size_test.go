@@ -10,7 +10,7 @@ import (
 // The estimate is compared with what libllama says of the state of a full context, which holds the cache and little else.
 func TestMemoryOfAModelIsEstimated(t *testing.T) {
 	for _, cache := range []string{"f16", "q8_0"} {
-		spec := ModelSpec{Model: seedModel, Context: 512, CacheType: cache}
+		spec := ModelSpec{Model: seedModel, Context: 512, CacheType: cache, Parallel: 1} // nobody to read beside
 		small, err := spec.bytes()
 		if err != nil {
 			t.Fatal(err)
@@ -38,6 +38,10 @@ func TestMemoryOfAModelIsEstimated(t *testing.T) {
 		estimate := float64(large-small) / float64(m.Info().Context-512)
 		if math.Abs(perCell/estimate-1) > 0.05 {
 			t.Errorf("%s: %.1f bytes a cell estimated, libllama holds %.1f (%d cells)", cache, estimate, perCell, held)
+		}
+		spec.Parallel = 0
+		if both, err := spec.bytes(); err != nil || float64(both-large) < estimate*float64(m.Info().Context) || float64(both-large) > 2*estimate*float64(m.Info().Context)+16<<20 {
+			t.Errorf("%s: a reader adds %d bytes, %v", cache, both-large, err)
 		}
 		if weights := small - int64(estimate*512); weights < int64(m.Info().Bytes) || weights > int64(m.Info().Bytes)*11/10 {
 			t.Errorf("%s: %d bytes of weights estimated, %d loaded", cache, weights, m.Info().Bytes)

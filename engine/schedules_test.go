@@ -134,7 +134,7 @@ func partingOf(want, got *wholeAnswer, cut bool) float64 {
 func margin(top []TokenLogprob) float64 { return top[0].Logprob - top[1].Logprob }
 
 // outcomes counts schedules.
-type outcomes struct{ schedules, near, requests, cancelled, aside, guessed, restarts int }
+type outcomes struct{ schedules, near, requests, cancelled, aside, guessed, restarts, beside int }
 
 // era opens a model with properties that its seed decides, and runs schedules on it. What one leaves in the cache the next one finds.
 func (o *outcomes) era(t *testing.T, seed uint64, list []asked, schedules int) {
@@ -184,6 +184,10 @@ func (o *outcomes) era(t *testing.T, seed uint64, list []asked, schedules int) {
 	st := m.Stats()
 	o.aside += int(st.PutAside)
 	o.guessed += int(st.Guessed)
+	o.beside += int(st.ReadBeside)
+	if st.Unread > 0 {
+		t.Errorf("seed %d: the reader failed %d times", seed, st.Unread)
+	}
 	idle(t, m)
 	if err := m.Close(); err != nil {
 		t.Fatal(err)
@@ -275,10 +279,13 @@ func TestAnswersDoNotDependOnTheSchedule(t *testing.T) {
 			break
 		}
 	}
-	t.Logf("%d schedules of %d requests, %d of them cancelled; %d near ties, %d put aside, %d tokens guessed, %d restarts",
-		o.schedules, o.requests, o.cancelled, o.near, o.aside, o.guessed, o.restarts)
+	t.Logf("%d schedules of %d requests, %d of them cancelled; %d near ties, %d put aside, %d tokens guessed, %d restarts, %d items read beside answers",
+		o.schedules, o.requests, o.cancelled, o.near, o.aside, o.guessed, o.restarts, o.beside)
 	if o.near > most {
 		t.Errorf("%d of %d schedules have near ties that fell the other way, want at most %d", o.near, o.schedules, most)
+	}
+	if o.beside == 0 && !testing.Short() {
+		t.Error("nothing was read beside running answers")
 	}
 	if os.Getenv("EYELET_SLOW") != "" && o.aside == 0 {
 		t.Error("nobody was put aside")

@@ -134,6 +134,9 @@ func LoadModel(ctx context.Context, path string, params ModelParams) (*Model, er
 	return m, nil
 }
 
+// OnCPU reports whether the CPU computes with all of the weights.
+func (m *Model) OnCPU() bool { return len(m.gpus) == 0 }
+
 // placement returns the GPUs that get layers, and whether the CPU keeps some beside them. A backend without devices, as that for remote servers is until
 // one is named, counts for nothing, whatever llama_supports_gpu_offload says.
 func (p *ModelParams) placement() (gpus []ggml.Device, mixed bool) {

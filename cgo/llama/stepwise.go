@@ -74,9 +74,10 @@ func (s *Stepwise) Advance(d time.Duration) (done bool, err error) {
 	return true, s.result
 }
 
-// Longest is the longest time so far between two places of the graph where the decode can pause.
+// Longest is the longest time so far between two places of the graph where the decode can pause. After the end it is that of the whole, until
+// the context begins another one or is closed.
 func (s *Stepwise) Longest() time.Duration {
-	if s.c.started != s {
+	if s.c.steps == nil {
 		return 0
 	}
 	return time.Duration(float64(C.shim_steps_longest(s.c.steps)) * float64(time.Second))

@@ -59,8 +59,8 @@ func TestADecodeInStepsIsTheSameDecode(t *testing.T) {
 		decode(t, other, []llama.Token{5}, pos, 0) // others compute meanwhile
 		pos++
 	}
-	if pauses < 3 || s.Longest() != 0 {
-		t.Errorf("%d pauses, the longest %v after the end", pauses, s.Longest())
+	if pauses < 3 || s.Longest() <= 0 {
+		t.Errorf("%d pauses, the longest piece took %v", pauses, s.Longest())
 	}
 	same(t, "in steps", logits(t, c, len(tokens)-1), want)
 	same(t, "at once, by a context that can do steps", decode(t, newContext(t, seedModel(t), p), tokens, 0, 0), want)

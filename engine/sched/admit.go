@@ -23,8 +23,19 @@ func (s *Scheduler) admit() {
 		s.served[t.Client] = s.turns
 		s.begin(t)
 	}
+	if s.cfg.Pictures != nil {
+		s.cfg.Pictures.Forget(s.eachPicture)
+	}
 	if len(s.served) > 4*s.cfg.Queue {
 		clear(s.served) // clients that are not heard of again; the order among the others begins anew
+	}
+}
+
+// eachPicture yields the pictures that stand in the cache or are in prompts of tasks.
+func (s *Scheduler) eachPicture(yield func(number uint32)) {
+	s.cfg.Cache.Pictures(yield)
+	for _, t := range slices.Concat(s.active, s.queue) {
+		t.Prompt.EachPicture(yield)
 	}
 }
 
@@ -84,7 +95,7 @@ func (s *Scheduler) cells(t *Task) int {
 // begin admits a task.
 func (s *Scheduler) begin(t *Task) {
 	s.active = append(s.active, t)
-	t.state = reading
+	t.become(admitted)
 	if t.tickets == nil {
 		t.tickets = make([]*media.Ticket, len(t.Pictures))
 		t.report.Queue = time.Since(t.arrived)
@@ -113,7 +124,8 @@ func (s *Scheduler) open(t *Task) {
 		s.finish(t, err)
 		return
 	}
-	t.seq, t.state = seq, reading
+	t.seq = seq
+	t.become(running)
 	if t.answered == 0 {
 		t.report.Cached = seq.Len()
 	}
@@ -124,7 +136,7 @@ func (s *Scheduler) open(t *Task) {
 func (s *Scheduler) rank() {
 	for _, t := range s.active {
 		t.rank = t.arrived
-		if t.state != reading {
+		if t.state != running {
 			continue
 		}
 		t.rank = t.rank.Add(s.tokens.of(t.left()))

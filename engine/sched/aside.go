@@ -1,8 +1,6 @@
 package sched
 
 import (
-	"time"
-
 	"github.com/eyelet-engine/eyelet/engine/kv"
 )
 
@@ -39,7 +37,7 @@ func (s *Scheduler) makeRoom() bool {
 	var youngest *Task
 	holders := 0
 	for _, t := range s.active {
-		if t.state != reading || t.seq.Len() == 0 {
+		if t.state != running || t.seq.Len() == 0 {
 			continue
 		}
 		holders++
@@ -72,8 +70,8 @@ func (s *Scheduler) putAside(t *Task) {
 	saved := &aside{items: t.seq.Len()}
 	size, err := 0, error(nil)
 	s.cfg.Run(func() { size, err = s.cfg.Decoder.StateSize(t.seq.ID) })
-	copying := time.Duration(2 * float64(size) / copySpeed * float64(time.Second))
-	if err == nil && (t.report.Shifted > 0 || copying < s.tokens.of(saved.items)) {
+	copying := s.copying(size)
+	if err == nil && (t.report.Shifted > 0 || copying < s.tokens.of(saved.items) && s.affords(size)) {
 		s.cfg.Run(func() { saved.state, err = s.cfg.Decoder.State(t.seq.ID) })
 	}
 	if err != nil {
@@ -86,7 +84,9 @@ func (s *Scheduler) putAside(t *Task) {
 		s.cfg.Cache.Finish(t.seq) // it is cache now, of which others may take what they need
 	}
 	s.forgetSketch(t)
-	t.seq, t.state = nil, waiting
+	s.reader.leave(t)
+	t.seq = nil
+	t.become(waiting)
 	t.report.PutAside++
 	s.meter.putAside++
 	for i := range t.tickets {
@@ -98,6 +98,36 @@ func (s *Scheduler) putAside(t *Task) {
 	s.waiting++
 	s.mu.Unlock()
 	t.trace("put aside", saved.items, copying)
+}
+
+// affords reports whether cells of so many bytes may be copied out of the cache now: there must be memory for the copy, and while answers are
+// running it must fit the gap between two tokens.
+func (s *Scheduler) affords(bytes int) bool {
+	if s.copies()+bytes > mostCopies {
+		return false
+	}
+	for _, t := range s.active {
+		if t.state == running && t.answering() {
+			return s.copying(bytes)/2 <= s.cfg.MaxGap // out alone
+		}
+	}
+	return true
+}
+
+// mostCopies bounds the bytes of cells that are held outside the cache, for tasks that were put aside and on their way to disk.
+const mostCopies = 1 << 30
+
+// copies is how many bytes of cells are held outside the cache.
+func (s *Scheduler) copies() (n int) {
+	for _, t := range s.queue {
+		if t.saved != nil {
+			n += len(t.saved.state)
+		}
+	}
+	if s.spill != nil {
+		n += int(s.spill.bytes.Load())
+	}
+	return n
 }
 
 func without(list []*Task, t *Task) []*Task {
@@ -122,6 +152,7 @@ func (s *Scheduler) resume(t *Task) {
 	switch {
 	case err == nil:
 		t.seq = seq
+		t.become(running)
 		if t.report.Shifted > 0 {
 			s.cfg.Cache.Isolate(seq)
 		}
@@ -138,7 +169,7 @@ func (s *Scheduler) resume(t *Task) {
 // fill deals with tasks that have as many items as a sequence can hold.
 func (s *Scheduler) fill() {
 	for i := len(s.active) - 1; i >= 0; i-- {
-		if t := s.active[i]; t.state == reading && t.answered > 0 && len(t.Prompt.Items) > s.cells(t) {
+		if t := s.active[i]; t.state == running && t.answered > 0 && len(t.Prompt.Items) > s.cells(t) {
 			s.noMore(t)
 		}
 	}

@@ -2,6 +2,7 @@ package sched
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/eyelet-engine/eyelet/engine/kv"
 	"github.com/eyelet-engine/eyelet/engine/kv/disk"
@@ -25,7 +26,7 @@ func (s *Scheduler) restore(t *Task) bool {
 	if n < have+worthReading {
 		return false
 	}
-	t.state = loading
+	t.become(loading)
 	go func() {
 		snap, err := s.cfg.Disk.Load(entry)
 		_ = s.Do(func() {
@@ -119,6 +120,11 @@ func (s *Scheduler) Evicted(seq *kv.Sequence) {
 	if s.spill == nil || seq.Len() < worthKeeping || !s.spill.ready() {
 		return
 	}
+	size, err := 0, error(nil)
+	if s.cfg.Run(func() { size, err = s.cfg.Decoder.StateSize(seq.ID) }); err != nil || !s.affords(size) {
+		s.meter.unkept++
+		return
+	}
 	if snap, err := s.snapshot(seq, ""); err == nil {
 		s.spill.put(snap)
 	}
@@ -145,6 +151,7 @@ func (s *Scheduler) keepAll() {
 type spiller struct {
 	store *disk.Store
 	next  chan *disk.Snapshot
+	bytes atomic.Int64 // of the states that are on their way
 	done  sync.WaitGroup
 }
 
@@ -153,6 +160,7 @@ func newSpiller(store *disk.Store) *spiller {
 	w.done.Go(func() {
 		for snap := range w.next {
 			_ = w.store.Put(snap) // the store logs and counts what goes wrong; the sequence is computed again when it is needed
+			w.bytes.Add(-int64(len(snap.State)))
 		}
 	})
 	return w
@@ -162,13 +170,18 @@ func newSpiller(store *disk.Store) *spiller {
 func (w *spiller) ready() bool { return len(w.next) < cap(w.next) }
 
 func (w *spiller) put(snap *disk.Snapshot) {
+	w.bytes.Add(int64(len(snap.State)))
 	select {
 	case w.next <- snap:
 	default:
+		w.bytes.Add(-int64(len(snap.State)))
 	}
 }
 
-func (w *spiller) wait(snap *disk.Snapshot) { w.next <- snap }
+func (w *spiller) wait(snap *disk.Snapshot) {
+	w.bytes.Add(int64(len(snap.State)))
+	w.next <- snap
+}
 
 func (w *spiller) close() {
 	close(w.next)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
@@ -65,6 +66,10 @@ type Config struct {
 	MaxGap time.Duration
 	// Speculation lets tokens be guessed ahead where it pays.
 	Speculation bool
+	// Reader computes prompts while answers are running, where they have no more than ReaderCells items; nil for none. The scheduler opens and
+	// releases it.
+	Reader      Reader
+	ReaderCells int
 	// Drafter guesses where the text does not repeat itself; nil for none.
 	Drafter Drafter
 }
@@ -100,11 +105,14 @@ type Scheduler struct {
 	tokens   cost // of decodes of tokens
 	rows     cost // of decodes of rows
 	drafts   draftCost
-	sketches uint64 // numbers answers for the drafter
-	encoding bool   // the last turn with a choice went to the encoder
-	strained bool   // a decode found no room where the books have some: nobody is admitted until somebody has ended
+	sketches uint64    // numbers answers for the drafter
+	reader   readerUse // of Config.Reader
+	strained bool      // a decode found no room where the books have some: nobody is admitted until somebody has ended
 	spill    *spiller
 	meter    meter
+	counted  time.Time // when published was made
+
+	published atomic.Pointer[Stats] // as it was between two turns, not long ago
 }
 
 // New starts a scheduler.
@@ -171,6 +179,17 @@ func (s *Scheduler) Do(f func()) error {
 	return nil
 }
 
+// post is Do for who does not wait for it. It returns false after Close.
+func (s *Scheduler) post(f func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.calls = append(s.calls, f)
+		s.Poke()
+	}
+	return !s.closed
+}
+
 // Close ends all tasks with ErrClosed and returns when the loop has. Finished sequences are kept on disk if there is one.
 func (s *Scheduler) Close() {
 	s.mu.Lock()
@@ -196,6 +215,7 @@ func (s *Scheduler) loop() {
 		}
 		s.reap()
 		s.admit()
+		s.publish()
 		if !s.turn() {
 			<-s.wake
 		}
@@ -203,6 +223,7 @@ func (s *Scheduler) loop() {
 	for _, t := range append(slices.Clone(s.active), s.queue...) {
 		s.finish(t, ErrClosed)
 	}
+	s.releaseReader()
 	s.keepAll()
 }
 
@@ -244,6 +265,7 @@ func (s *Scheduler) finish(t *Task, err error) {
 	for i := range t.tickets {
 		t.release(i)
 	}
+	s.reader.leave(t)
 	if t.seq != nil {
 		if t.report.Shifted > 0 {
 			// Its cells were computed with items before them that are gone: not what a prompt of the same items would have.
@@ -254,7 +276,8 @@ func (s *Scheduler) finish(t *Task, err error) {
 		t.seq = nil
 	}
 	s.forgetSketch(t)
-	t.state, t.err, t.saved = ended, err, nil
+	t.become(ended)
+	t.err, t.saved = err, nil
 	s.strained = false
 	t.trace("ended", t.answered, time.Since(t.arrived))
 	s.meter.end(t)

@@ -68,11 +68,15 @@ type Stats struct {
 	CachedItems uint64 `json:"cached_items"` // of them, those that stood already
 	LateItems   uint64 `json:"late_items"`   // of CachedItems, those that another task computed meanwhile
 	DiskItems   uint64 `json:"disk_items"`   // of CachedItems, those that came from disk
+	ReadBeside  uint64 `json:"read_beside"`  // items of prompts that the reader computed while answers were running
 	PutAside    uint64 `json:"put_aside"`    // tasks whose cells others needed
 	Guessed     uint64 `json:"guessed"`      // tokens that were computed ahead
 	Drafted     uint64 `json:"drafted"`      // of them, those that a smaller model guessed
 	Right       uint64 `json:"right"`        // of Guessed, those that came to be
 	Undrafted   uint64 `json:"undrafted"`    // failures of the smaller model; answers go on without it
+	Unread      uint64 `json:"unread"`       // failures of the reader; prompts are computed without it
+	Unkept      uint64 `json:"unkept"`       // sequences that were given up and not written to disk, since copying them would have taken too long
+	CopiedBytes int    `json:"copied_bytes"` // of cells that are held outside the cache
 	Faults      uint64 `json:"faults"`       // failures of the memory's books; none is expected
 
 	Queue Histogram `json:"queue"` // waiting to be admitted
@@ -87,8 +91,8 @@ type Stats struct {
 type meter struct {
 	submitted, completed, cancelled, failed   uint64
 	turns, tokens, prompt, cached, late, disk uint64
-	putAside, guessed, right, faults          uint64
-	drafted, undrafted                        uint64
+	putAside, guessed, right, faults, beside  uint64
+	drafted, undrafted, unread, unkept        uint64
 	queue, ttft, itl                          Histogram
 }
 
@@ -115,26 +119,57 @@ func (m *meter) end(t *Task) {
 	}
 }
 
-// Stats returns the counters, as they stand between two turns; of a closed scheduler the zero value.
-func (s *Scheduler) Stats() (st Stats) {
-	_ = s.Do(func() {
-		m := &s.meter
-		st = Stats{
-			Submitted: m.submitted, Completed: m.completed, Cancelled: m.cancelled, Failed: m.failed,
-			Waiting: len(s.queue), Turns: m.turns, Tokens: m.tokens, PromptItems: m.prompt, CachedItems: m.cached, LateItems: m.late,
-			DiskItems: m.disk, PutAside: m.putAside, Guessed: m.guessed, Drafted: m.drafted, Right: m.right, Undrafted: m.undrafted, Faults: m.faults,
-			Queue: m.queue, TTFT: m.ttft, ITL: m.itl, Cells: s.cfg.Cache.Stats(),
+// statsWait is how long Stats waits for the end of a turn, which may take seconds.
+const statsWait = 50 * time.Millisecond
+
+// Stats returns the counters, as they stood between the last two turns; of a closed scheduler the zero value.
+func (s *Scheduler) Stats() Stats {
+	now := make(chan Stats, 1)
+	if !s.post(func() { now <- s.count() }) {
+		return Stats{}
+	}
+	timer := time.NewTimer(statsWait)
+	defer timer.Stop()
+	select {
+	case st := <-now:
+		return st
+	case <-timer.C:
+	case <-s.stopped:
+	}
+	if st := s.published.Load(); st != nil {
+		return *st
+	}
+	return Stats{}
+}
+
+// publish makes the counters that Stats shows during a long turn.
+func (s *Scheduler) publish() {
+	if now := time.Now(); now.Sub(s.counted) >= statsWait {
+		st := s.count()
+		s.counted = now
+		s.published.Store(&st)
+	}
+}
+
+// count reads the counters.
+func (s *Scheduler) count() Stats {
+	m := &s.meter
+	st := Stats{
+		Submitted: m.submitted, Completed: m.completed, Cancelled: m.cancelled, Failed: m.failed,
+		Waiting: len(s.queue), Turns: m.turns, Tokens: m.tokens, PromptItems: m.prompt, CachedItems: m.cached, LateItems: m.late,
+		DiskItems: m.disk, PutAside: m.putAside, ReadBeside: m.beside, Guessed: m.guessed, Drafted: m.drafted, Right: m.right,
+		Undrafted: m.undrafted, Unread: m.unread, Unkept: m.unkept, CopiedBytes: s.copies(), Faults: m.faults,
+		Queue: m.queue, TTFT: m.ttft, ITL: m.itl, Cells: s.cfg.Cache.Stats(),
+	}
+	for _, t := range s.active {
+		if t.answered > 0 {
+			st.Writing++
+		} else {
+			st.Reading++
 		}
-		for _, t := range s.active {
-			if t.answered > 0 {
-				st.Writing++
-			} else {
-				st.Reading++
-			}
-		}
-		if s.cfg.Encoder != nil {
-			st.Media = s.cfg.Encoder.Stats()
-		}
-	})
+	}
+	if s.cfg.Encoder != nil {
+		st.Media = s.cfg.Encoder.Stats()
+	}
 	return st
 }

@@ -3,6 +3,7 @@ package sched
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
@@ -68,6 +69,7 @@ type Task struct {
 	guess    guesser
 	sketch   sketcher
 	follows  *Task // an earlier task that reads what this one needs next
+	alone    bool  // the reader cannot help it
 	moved    bool  // cells were shifted since the last decode, which is what carries that out: a copy of them would be of no use
 }
 
@@ -100,17 +102,31 @@ type Report struct {
 type state int
 
 const (
-	waiting state = iota // in the queue
-	loading              // its beginning is being read from disk
-	reading              // its prompt is being computed
-	writing              // tokens are drawn
+	waiting  state = iota // in the queue, for the first time or put aside
+	admitted              // it has left the queue
+	loading               // its beginning is being read from disk
+	running               // it has a sequence; its prompt is computed, and tokens are drawn
 	ended
 )
+
+// ways are the changes of state that there are.
+var ways = map[[2]state]bool{
+	{waiting, admitted}: true, {admitted, loading}: true, {admitted, running}: true, {loading, running}: true, {running, waiting}: true,
+	{waiting, ended}: true, {admitted, ended}: true, {loading, ended}: true, {running, ended}: true,
+}
+
+// become changes the state of a task; nothing else does. A task has a sequence while it is running and at no other time.
+func (t *Task) become(next state) {
+	if !ways[[2]state{t.state, next}] || (t.seq != nil) != (next == running) {
+		panic(fmt.Sprintf("sched: a task that is in state %d, with sequence %v, becomes %d", t.state, t.seq != nil, next))
+	}
+	t.state = next
+}
 
 // Moment is something that befell a task.
 type Moment struct {
 	At    time.Time
-	What  string // "queued", "admitted", "prefill", "rows", "encode", "first token", "put aside", "resumed", "shifted", "shared", "ended"
+	What  string // "queued", "admitted", "prefill", "rows", "read", "encode", "first token", "put aside", "resumed", "shifted", "shared", "ended"
 	Items int    // how many items it was about
 	Took  time.Duration
 }

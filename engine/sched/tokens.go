@@ -28,16 +28,14 @@ func count(parts []part) (n int) {
 	return n
 }
 
-// computeTokens runs one decode: the next token of each running answer, and of prompts what fits the budget. It returns whether there
+// computeTokens runs one decode: the next token of each running answer, and the step's portions of prompts. It returns whether there
 // was anything.
-func (s *Scheduler) computeTokens(budget time.Duration, answers int, prompts bool) bool {
-	parts := s.planAnswers(answers, !prompts && s.cfg.Speculation)
-	if prompts {
-		least := largeChunk
-		if answers > 0 {
-			least = smallChunk
+func (s *Scheduler) computeTokens(tasks []*Task, st *step) bool {
+	parts := s.answers(st.guess)
+	for _, x := range st.prompt {
+		if t := tasks[x.task]; t.state == running && t.seq != nil {
+			parts = append(parts, part{t: t, from: t.seq.Len(), to: t.seq.Len() + x.items})
 		}
-		parts = s.planPrompts(parts, s.portion(&s.tokens, budget, len(parts), least, s.cfg.Batch-len(parts)))
 	}
 	if len(parts) == 0 {
 		return false
@@ -48,9 +46,15 @@ func (s *Scheduler) computeTokens(budget time.Duration, answers int, prompts boo
 	return true
 }
 
-// planAnswers takes the next token of each running answer, and, if guesses are wanted, what probably follows where that pays. (A decode that
+// answers takes the next token of each running answer, and, if guesses are wanted, what probably follows where that pays. (A decode that
 // has items of prompts has better use for its time.)
-func (s *Scheduler) planAnswers(answers int, guesses bool) (parts []part) {
+func (s *Scheduler) answers(guesses bool) (parts []part) {
+	answers := 0
+	for _, t := range s.active {
+		if t.answering() {
+			answers++
+		}
+	}
 	for _, t := range s.active {
 		if !t.answering() || len(parts) == s.cfg.Batch {
 			continue
@@ -70,34 +74,6 @@ func (s *Scheduler) planAnswers(answers int, guesses bool) (parts []part) {
 		parts = append(parts, p)
 	}
 	s.draft(parts, answers)
-	return parts
-}
-
-// planPrompts adds n items of prompts, in the order of their ranks.
-func (s *Scheduler) planPrompts(parts []part, n int) []part {
-	for _, t := range s.active {
-		if n <= 0 {
-			break
-		}
-		if t.state != reading || t.answering() || t.follows != nil {
-			continue
-		}
-		p := part{t: t, from: t.seq.Len(), to: len(t.Prompt.Items)}
-		for i := range t.Pictures {
-			if from := t.Pictures[i].From; t.Pictures[i].To() > p.from {
-				p.to = min(p.to, from)
-			}
-		}
-		p.to = min(p.to, p.from+n)
-		if p.to > p.from {
-			n -= p.to - p.from
-			parts = append(parts, p)
-			if p.to == len(t.Prompt.Items) {
-				// Its answer begins with this decode, and should not wait for those behind.
-				n = min(n, s.tokens.within(s.cfg.MaxGap, count(parts), 0, n))
-			}
-		}
-	}
 	return parts
 }
 

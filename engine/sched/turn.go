@@ -10,88 +10,101 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/media"
 )
 
-const (
-	// aloneTime bounds a decode while no answer is running: what somebody who comes meanwhile waits for it.
-	aloneTime = 3 * time.Second
-	// encodeTime bounds the steps of the tower at a time while no answer is running.
-	encodeTime = 500 * time.Millisecond
-	// smallChunk and largeChunk are the fewest items of a prompt that are computed at a time, while answers are running and while none
-	// is: below, weights are read from memory for too little.
-	smallChunk, largeChunk = 4, 64
-)
-
-// gapShare is the part of Config.MaxGap that is planned for; the rest is for what plans do not see.
-const gapShare = 0.75
-
-// turn computes what is due. It returns false if there is nothing, so that the loop may sleep.
+// turn computes what is due: what is known becomes a view, of which a plan is made, which is executed. It returns false if there is nothing,
+// so that the loop may sleep.
 func (s *Scheduler) turn() bool {
 	s.fill()
 	s.rank()
 	s.catchUp()
 	s.want()
-	answers := 0
-	for _, t := range s.active {
-		if t.answering() {
-			answers++
-		}
+	s.restReader(time.Now())
+	v := s.view()
+	st := v.plan()
+	return s.execute(&st)
+}
+
+// view is what the planner is told of the tasks, in the order of their ranks.
+func (s *Scheduler) view() view {
+	v := view{
+		gap: s.cfg.MaxGap, tokens: &s.tokens, rows: &s.rows, batch: s.cfg.Batch, guesses: s.cfg.Speculation,
+		ready: s.cfg.Encoder != nil && s.cfg.Encoder.Ready(),
 	}
-	tokens, rows := s.promptsDue(answers > 0)
-	encode := s.cfg.Encoder != nil && s.cfg.Encoder.Ready()
-	budget := aloneTime
-	if answers > 0 {
-		budget = time.Duration(gapShare * float64(s.cfg.MaxGap))
-		if (tokens || rows) && encode {
-			// Both in one gap would leave too little for each.
-			if s.encoding = !s.encoding; s.encoding {
-				tokens, rows = false, false
-			} else {
-				encode = false
+	r := &s.reader
+	v.reader = readerState{cells: r.cells, busy: r.busy(), unmoved: r.unmoved(), dropped: r.busy() && r.task == nil, each: r.each, bytes: r.bytes}
+	for _, t := range s.active {
+		v.tasks = append(v.tasks, s.need(t))
+	}
+	return v
+}
+
+// need is what the planner is told of a task.
+func (s *Scheduler) need(t *Task) need {
+	n := need{fresh: t.Fresh}
+	if t.state != running || t.left() == 0 {
+		return n
+	}
+	if t.answering() {
+		n.kind = token
+		return n
+	}
+	n.beside, n.cells = s.beside(t), len(t.Prompt.Items)
+	if t.follows != nil || s.reader.worksFor(t) {
+		n.beside = s.reader.worksFor(t)
+		return n
+	}
+	from := t.seq.Len()
+	end := len(t.Prompt.Items)
+	if p, i := t.picture(from); p != nil {
+		n.kind, end = rows, p.To()
+		n.whole = p.Whole || t.Prompt.Cut(from+1) <= from
+		if k := t.tickets[i]; k == nil || !k.Done() {
+			n.kind = encoding
+		}
+	} else {
+		n.kind = text
+		for i := range t.Pictures {
+			if at := t.Pictures[i].From; at >= from {
+				end = min(end, at)
 			}
 		}
 	}
-	// Answers come last, so that the time between two tokens is that of one turn.
-	left, did := budget-s.tokens.of(answers), false
-	start := time.Now()
-	if encode {
-		if answers == 0 {
-			left = encodeTime
-		}
-		s.encode(left)
-		left, did = budget-time.Since(start), true
+	n.items, n.ends = end-from, end == len(t.Prompt.Items)
+	return n
+}
+
+// execute computes a step. It returns false if there was nothing to do.
+func (s *Scheduler) execute(st *step) bool {
+	tasks := slices.Clone(s.active) // which the step counts; tasks may end meanwhile
+	did := true
+	switch st.reader {
+	case readerStops:
+		s.stopReader()
+	case readerOpens:
+		s.openReader(tasks[st.task])
+	case readerReads:
+		s.read(tasks[st.task], st.items, st.time)
+	case readerMoves:
+		s.move(st.items)
+	default:
+		did = st.encode > 0 || st.rows > 0
 	}
-	if rows && s.computeRows(left, answers) {
-		did = true
+	if st.encode > 0 {
+		s.encode(st.encode)
 	}
-	if answers == 0 {
-		budget -= time.Since(start)
+	if st.rows > 0 {
+		s.computeRows(tasks[st.rowsOf], st.rows)
 	}
-	return s.computeTokens(budget, answers, tokens) || did
+	return s.computeTokens(tasks, st) || did
 }
 
 // answering reports whether the next item of a task is the token that was drawn last.
-func (t *Task) answering() bool { return t.state == reading && t.answered > 0 && t.left() == 1 }
-
-// promptsDue reports whether there are prompts whose next items are tokens, and such whose next items are rows that are there. With one,
-// it is what the first of them needs, and not both.
-func (s *Scheduler) promptsDue(one bool) (tokens, rows bool) {
-	for _, t := range s.active {
-		if t.state != reading || t.answering() || t.follows != nil || (one && (tokens || rows)) {
-			continue
-		}
-		if p, i := t.picture(t.seq.Len()); p == nil {
-			tokens = true
-		} else if t.tickets[i] != nil && t.tickets[i].Done() {
-			rows = true
-		}
-	}
-	return tokens, rows
-}
+func (t *Task) answering() bool { return t.state == running && t.answered > 0 && t.left() == 1 }
 
 // catchUp lets tasks share what others have computed, and finds out which of them wait for others to go on.
 func (s *Scheduler) catchUp() {
 	for i, t := range s.active {
 		t.follows = nil
-		if !s.cfg.Share || t.state != reading || t.Fresh || t.answering() {
+		if !s.cfg.Share || t.state != running || t.Fresh || t.answering() || s.reader.worksFor(t) {
 			continue
 		}
 		if n, err := s.cfg.Cache.Catch(t.seq, t.Prompt); err != nil {
@@ -103,7 +116,7 @@ func (s *Scheduler) catchUp() {
 			s.released(t)
 		}
 		for _, o := range s.active[:i] {
-			if o.state == reading && !o.Fresh && o.follows == nil && !o.answering() && follows(t, o) {
+			if o.state == running && !o.Fresh && o.follows == nil && !o.answering() && follows(t, o) {
 				t.follows = o
 				break
 			}
@@ -136,7 +149,7 @@ func follows(t, o *Task) bool {
 // want asks for the pictures that tasks will need.
 func (s *Scheduler) want() {
 	for _, t := range s.active {
-		if t.state != reading || t.follows != nil {
+		if t.state != running || t.follows != nil {
 			continue
 		}
 		for i := range t.Pictures {
@@ -177,7 +190,7 @@ func (s *Scheduler) encode(d time.Duration) {
 	var busy []*Task
 	for _, t := range s.active {
 		open := func(k *media.Ticket) bool { return k != nil && !k.Done() }
-		if t.state == reading && t.blind.IsZero() && slices.ContainsFunc(t.tickets, open) {
+		if t.state == running && t.blind.IsZero() && slices.ContainsFunc(t.tickets, open) {
 			busy = append(busy, t)
 		}
 	}
@@ -209,86 +222,53 @@ func (s *Scheduler) advance(d time.Duration) {
 
 // waitsForPicture reports whether a task has nothing to compute before the tower has made a picture's rows.
 func (t *Task) waitsForPicture() bool {
-	if t.state != reading || t.left() == 0 {
+	if t.state != running || t.left() == 0 {
 		return false
 	}
 	p, i := t.picture(t.seq.Len())
 	return p != nil && t.tickets[i] != nil && !t.tickets[i].Done() && !t.tickets[i].Decoding()
 }
 
-// computeRows computes rows of the picture that is due, and returns whether there was one.
-func (s *Scheduler) computeRows(budget time.Duration, answers int) bool {
-	for _, t := range s.active {
-		if t.state != reading || t.follows != nil || t.left() == 0 {
-			continue
-		}
-		p, i := t.picture(t.seq.Len())
-		if p == nil || t.tickets[i] == nil || !t.tickets[i].Done() {
-			continue
-		}
-		rows, err := t.tickets[i].Rows(), t.tickets[i].Err()
-		if err == nil && len(rows) != p.Tokens*s.cfg.Width {
-			err = fmt.Errorf("sched: the tower made %d numbers for %d rows of %d", len(rows), p.Tokens, s.cfg.Width)
-		}
-		if err != nil {
-			if p.Source != nil {
-				err = &media.Fault{Name: p.Source.Name, Err: err}
-			}
-			s.finish(t, err)
-			return true
-		}
-		s.decodeRows(t, p, rows, s.rowsAtOnce(t, p, budget, answers))
-		return true
+// rowsOf returns the rows of a picture that is encoded, or why there are none.
+func (s *Scheduler) rowsOf(t *Task, i int) ([]float32, error) {
+	p := t.Pictures[i]
+	rows, err := t.tickets[i].Rows(), t.tickets[i].Err()
+	if err == nil && len(rows) != p.Tokens*s.cfg.Width {
+		err = fmt.Errorf("sched: the tower made %d numbers for %d rows of %d", len(rows), p.Tokens, s.cfg.Width)
 	}
-	return false
+	if err != nil && p.Source != nil {
+		err = &media.Fault{Name: p.Source.Name, Err: err}
+	}
+	return rows, err
 }
 
-// rowsAtOnce is how many rows of a picture are computed now: all of one that cannot be cut.
-func (s *Scheduler) rowsAtOnce(t *Task, p *media.Picture, budget time.Duration, answers int) int {
+// nextPlaces is where the model takes the next n items, rows of a picture.
+func (t *Task) nextPlaces(p *media.Picture, n int) [][4]llama.Pos {
+	places := make([][4]llama.Pos, n)
+	for i := range places {
+		places[i] = t.place(p, t.seq.Len()+i)
+	}
+	return places
+}
+
+// computeRows computes the next n rows of a task's picture.
+func (s *Scheduler) computeRows(t *Task, n int) {
+	if t.state != running || t.seq == nil {
+		return // it has failed in the meantime
+	}
 	from := t.seq.Len()
-	if p.Whole || t.Prompt.Cut(from+1) <= from {
-		return p.To() - from
+	p, i := t.picture(from)
+	rows, err := s.rowsOf(t, i)
+	if err != nil {
+		s.finish(t, err)
+		return
 	}
-	least := largeChunk
-	if answers > 0 {
-		least = smallChunk
-	}
-	c := &s.rows
-	if c.w == 0 {
-		c = &s.tokens // rows cost about as much
-	}
-	return min(s.portion(c, budget, 0, least, s.cfg.Batch), p.To()-from)
-}
-
-// portion is how many entries a decode may have beside n others. While there is only one task it is a power of two, or all that a batch
-// holds for a fresh one: portions change the last bits of logits, and the same question should find the same answer.
-func (s *Scheduler) portion(c *cost, budget time.Duration, n, least, most int) int {
-	if len(s.active) > 1 {
-		return c.within(budget, n, least, most)
-	}
-	if s.active[0].Fresh {
-		return most
-	}
-	k := least
-	for limit := c.within(budget, n, least, most); 2*k <= limit; {
-		k *= 2
-	}
-	return min(k, most)
-}
-
-// decodeRows computes n rows of a picture.
-func (s *Scheduler) decodeRows(t *Task, p *media.Picture, rows []float32, n int) {
 	if !s.room(t, n) {
 		return
 	}
-	from := t.seq.Len()
-	places := make([][4]llama.Pos, n)
-	for i := range places {
-		places[i] = t.place(p, from+i)
-	}
+	places := t.nextPlaces(p, n)
 	w := s.cfg.Width
 	var took time.Duration
-	var err error
 	s.cfg.Run(func() {
 		start := time.Now()
 		err = s.cfg.Decoder.DecodeRows(t.ctx, t.seq.ID, rows[(from-p.From)*w:(from-p.From+n)*w], places, !p.Whole)

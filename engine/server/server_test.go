@@ -60,9 +60,12 @@ func TestARequestsIDIsKeptWhereItIsFitForALog(t *testing.T) {
 
 func TestAPanicInTheMiddleOfAnAnswerCutsItOff(t *testing.T) {
 	for name, begin := range map[string]func(http.ResponseWriter){
-		"of unknown length": func(w http.ResponseWriter) { _, _ = w.Write([]byte(`{"half": `)); _ = http.NewResponseController(w).Flush() },
-		"not sent yet":      func(w http.ResponseWriter) { _, _ = w.Write([]byte(`{"half": `)) },
-		"header alone":      func(w http.ResponseWriter) { w.WriteHeader(http.StatusOK) },
+		"of unknown length": func(w http.ResponseWriter) {
+			_, _ = w.Write([]byte(`{"half": `))
+			_ = http.NewResponseController(w).Flush()
+		},
+		"not sent yet": func(w http.ResponseWriter) { _, _ = w.Write([]byte(`{"half": `)) },
+		"header alone": func(w http.ResponseWriter) { w.WriteHeader(http.StatusOK) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			ts := serveAs(t, func(s *Server) {

@@ -1,0 +1,111 @@
+package sched
+
+import (
+	"reflect"
+	"testing"
+	"time"
+)
+
+// measured is a machine on which a decode of n entries takes base + n * each.
+func measured(base, each time.Duration) *cost {
+	var c cost
+	for n := 1; n <= 64; n++ {
+		c.add(n, base+time.Duration(n)*each)
+	}
+	return &c
+}
+
+func TestPlans(t *testing.T) {
+	const gap = 250 * time.Millisecond
+	quick, slow := measured(20*time.Millisecond, 5*time.Millisecond), measured(200*time.Millisecond, 50*time.Millisecond)
+	answer := need{kind: token}
+	prompt := need{kind: text, items: 600, ends: true, beside: true, cells: 700}
+	picture := need{kind: rows, items: 576, beside: true, cells: 700}
+	whole := need{kind: rows, items: 256, whole: true, beside: true, cells: 300}
+	short := need{kind: text, items: 10, ends: true, beside: true, cells: 10}
+	unseen := need{kind: encoding, items: 576, beside: true, cells: 700}
+	served := need{kind: nothing, beside: true, cells: 700} // whom the reader works for
+	idle := readerState{cells: 1024}
+	left := gap*9/10 - 25*time.Millisecond // beside one answer on the quick machine
+	for _, c := range []struct {
+		name string
+		view view
+		want step
+	}{
+		{"nothing to do", view{}, step{}},
+		{"answers alone may guess", view{tasks: []need{answer, answer}, guesses: true}, step{guess: true}},
+		{"answers of a model that does not guess", view{tasks: []need{answer}}, step{}},
+
+		{"a prompt alone is read in a large portion", view{tasks: []need{prompt}}, step{prompt: []portion{{0, 512}}}},
+		{"a short prompt alone is read at once", view{tasks: []need{short}}, step{prompt: []portion{{0, 10}}}},
+		{"two prompts share a decode", view{tasks: []need{short, prompt}}, step{prompt: []portion{{0, 10}, {1, 36}}}},
+		{"a picture alone: the tower and what is encoded already", view{tasks: []need{unseen, picture}, ready: true},
+			step{encode: encodeTime, rows: 495, rowsOf: 1}},
+		{"a fresh prompt alone takes all of a batch", view{tasks: []need{{kind: text, items: 2000, fresh: true}}}, step{prompt: []portion{{0, 512}}}},
+
+		{"a short prompt goes through beside the answer", view{tasks: []need{short, answer}, reader: idle}, step{prompt: []portion{{0, 10}}}},
+		{"a long one goes to the reader", view{tasks: []need{prompt, answer}, reader: idle},
+			step{reader: readerReads, task: 0, items: firstBeside, time: left}},
+		{"a reader that is closed is opened first", view{tasks: []need{answer, prompt}}, step{reader: readerOpens, task: 1}},
+		{"one that is too small is opened anew", view{tasks: []need{prompt, answer}, reader: readerState{cells: 512}}, step{reader: readerOpens, task: 0}},
+		{"as much as can be interrupted in time", view{tasks: []need{prompt, answer}, reader: readerState{cells: 1024, each: time.Millisecond}},
+			step{reader: readerReads, task: 0, items: 200, time: left}},
+		{"no less than pays", view{tasks: []need{prompt, answer}, reader: readerState{cells: 1024, each: time.Second}},
+			step{reader: readerReads, task: 0, items: leastBeside, time: left}},
+		{"the last item of a prompt is left to the answers' context",
+			view{tasks: []need{{kind: text, items: 100, ends: true, beside: true, cells: 700}, answer}, reader: idle},
+			step{reader: readerReads, task: 0, items: 99, time: left}},
+		{"rows of a picture go to the reader", view{tasks: []need{picture, answer}, reader: idle},
+			step{reader: readerReads, task: 0, items: firstBeside, time: left}},
+		{"a picture that cannot be cut goes there whole", view{tasks: []need{whole, answer}, reader: idle},
+			step{reader: readerReads, task: 0, items: 256, time: left}},
+		{"a decode of the reader goes on", view{tasks: []need{served, answer}, reader: readerState{cells: 1024, busy: true}},
+			step{reader: readerReads, time: left}},
+		{"what it has read is handed over", view{tasks: []need{served, answer}, reader: readerState{cells: 1024, unmoved: 300}},
+			step{reader: readerMoves, items: firstBeside}},
+		{"in pieces that fit the gap", view{tasks: []need{served, answer}, reader: readerState{cells: 1024, unmoved: 300, bytes: 2e6}},
+			step{reader: readerMoves, items: 100}},
+		{"a short prompt does not wait for the reader", view{tasks: []need{{kind: text, items: 10, ends: true}, served, answer},
+			reader: readerState{cells: 1024, busy: true}}, step{prompt: []portion{{0, 10}}}},
+		{"a second long one does", view{tasks: []need{prompt, served, answer}, reader: readerState{cells: 1024, busy: true}},
+			step{reader: readerReads, time: left}},
+		{"a decode for somebody who is gone is given up", view{tasks: []need{answer}, reader: readerState{cells: 1024, busy: true, dropped: true}},
+			step{reader: readerStops}},
+		{"when the answers have ended, the reader ends what it has begun", view{tasks: []need{served}, reader: readerState{cells: 1024, busy: true}},
+			step{reader: readerReads, time: aloneTime}},
+		{"and hands it over", view{tasks: []need{served}, reader: readerState{cells: 1024, unmoved: 9}}, step{reader: readerMoves, items: 9}},
+
+		{"without a reader a prompt is cut small", view{tasks: []need{{kind: text, items: 600}, answer}}, step{prompt: []portion{{0, 40}}}},
+		{"and a picture's rows", view{tasks: []need{{kind: rows, items: 576}, answer}}, step{rows: 36}},
+		{"but not one that cannot be cut", view{tasks: []need{{kind: rows, items: 256, whole: true}, answer}}, step{rows: 256}},
+
+		{"the tower gets what an answer leaves", view{tasks: []need{unseen, answer}, ready: true}, step{encode: left}},
+		{"whoever comes first gets the turn", view{tasks: []need{prompt, unseen, answer}, ready: true, reader: idle},
+			step{reader: readerReads, task: 0, items: firstBeside, time: left}},
+		{"a picture that is read from disk keeps nobody waiting", view{tasks: []need{unseen, prompt, answer}, reader: idle},
+			step{reader: readerReads, task: 1, items: firstBeside, time: left}},
+		{"on a machine where a token takes all of the gap, newcomers get their share", view{tokens: slow, tasks: []need{unseen, answer}, ready: true},
+			step{encode: time.Duration(newcomersShare * float64(250*time.Millisecond))}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := c.view
+			v.gap, v.batch, v.rows = gap, 512, &cost{}
+			if v.tokens == nil {
+				v.tokens = quick
+			}
+			got := v.plan()
+			if near(got.encode, c.want.encode) && near(got.time, c.want.time) {
+				got.encode, got.time = c.want.encode, c.want.time
+			}
+			if !reflect.DeepEqual(got, c.want) {
+				t.Errorf("got %+v, want %+v", got, c.want)
+			}
+			if again := v.plan(); !reflect.DeepEqual(again.prompt, got.prompt) || again.reader != got.reader {
+				t.Error("the second plan of the same view is another one")
+			}
+		})
+	}
+}
+
+// near reports whether two durations are equal but for the rounding of a fit.
+func near(a, b time.Duration) bool { return (a - b).Abs() < 2*time.Millisecond }
