@@ -41,7 +41,7 @@ func TestEveryScenarioWithTheBuiltInModel(t *testing.T) {
 
 // runScenarios wants both sides to have done the same work, and a figure for each row.
 func runScenarios(t *testing.T, o options, names string) {
-	o.model, o.projector, o.threads, o.rounds, o.context, o.slots, o.dir = seedModel, seedProjector, 1, 1, 4096, 4, t.TempDir()
+	o.model, o.projector, o.threads, o.rounds, o.context, o.slots, o.dir = seedModel, seedProjector, 1, 1, 6144, 6, t.TempDir()
 	if err := o.check(names, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@
 //	make build && eval "$(scripts/env)"
 //	go run ./scripts/compare-server -scenarios new-picture,follow-up
 //	go run ./scripts/compare-server -rounds 3 -json > table.json
+//	go run ./scripts/compare-server -slots 6 -scenarios gap-four
 //	go run ./scripts/compare-server -cost
 //
 // Both sides load the same files, compute with the same number of threads and write answers of 16 tokens at temperature 0. A bias
@@ -47,7 +48,7 @@ func main() {
 	flag.IntVar(&o.threads, "threads", 2, "compute threads of both sides")
 	flag.IntVar(&o.rounds, "rounds", 1, "turns of each side")
 	flag.IntVar(&o.context, "ctx", 8192, "cells of the KV cache of both sides; llama-server gives each slot its share")
-	flag.IntVar(&o.slots, "slots", 4, "slots of llama-server")
+	flag.IntVar(&o.slots, "slots", 4, "requests that each side computes at a time")
 	names := flag.String("scenarios", "all", "`names`, separated by commas, of: "+strings.Join(scenarioNames(), ", "))
 	flag.BoolVar(&o.oursOnly, "ours-only", false, "leave llama-server out")
 	flag.BoolVar(&o.json, "json", false, "write JSON instead of a table")
@@ -78,14 +79,17 @@ func (o *options) check(names string, rest []string) error {
 	case o.threads < 1 || o.rounds < 1 || o.slots < 1 || o.context < 512:
 		return errors.New("-threads, -rounds and -slots are 1 at least, -ctx is 512 at least")
 	}
-	if names == "all" {
-		o.scenarios = scenarios
+	if names == "all" { // with the slots that there are
+		o.scenarios = slices.DeleteFunc(slices.Clone(scenarios), func(s scenario) bool { return s.slots > o.slots })
 		return nil
 	}
 	for _, name := range strings.Split(names, ",") {
 		i := slices.IndexFunc(scenarios, func(s scenario) bool { return s.name == strings.TrimSpace(name) })
 		if i < 0 {
 			return fmt.Errorf("unknown scenario %q; there are %s", name, strings.Join(scenarioNames(), ", "))
+		}
+		if n := scenarios[i].slots; n > o.slots {
+			return fmt.Errorf("scenario %s needs -slots %d", name, n)
 		}
 		o.scenarios = append(o.scenarios, scenarios[i])
 	}

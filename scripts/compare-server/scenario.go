@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"sync"
 	"time"
 
@@ -20,6 +21,8 @@ type scenario struct {
 	encoder string
 	// theirs names a scenario whose figures of llama-server stand here as well, if it runs too.
 	theirs string
+	// slots is how many requests at a time it needs, where those are more than usual.
+	slots int
 }
 
 // row is a figure of a scenario.
@@ -42,13 +45,22 @@ var scenarios = []scenario{
 		{"4 clients, one new picture, wall", "s", timesFaster(5)}, {"4 clients, one new picture, mean TTFT", "s", bar{}}}},
 	{name: "four-pictures", run: fourPictures, rows: []row{
 		{"4 clients, 4 new pictures, wall", "s", timesFaster(2)}, {"4 clients, 4 new pictures, mean TTFT", "s", bar{}}}},
-	{name: "gap", run: gap, rows: []row{
-		{"a text answer is running when a new picture arrives, longest gap", "s", below(0.3)}, {"the picture's TTFT meanwhile", "s", bar{}}}},
-	{name: "gap-mtmd", run: gap, encoder: engine.EncoderMtmd, theirs: "gap", rows: []row{
-		{"the same with libmtmd as our encoder, longest gap", "s", below(0.3)}, {"the picture's TTFT meanwhile", "s", bar{}}}},
+	{name: "gap", run: gap(1, 1, false), rows: gapRows("a text answer is running when a new picture arrives", 0.3, 1.6)},
+	{name: "gap-mtmd", run: gap(1, 1, false), encoder: engine.EncoderMtmd, theirs: "gap",
+		rows: gapRows("the same with libmtmd as our encoder", 0.3, 1.6)},
+	{name: "gap-four", run: gap(4, 2, false), slots: 6, rows: gapRows("4 text answers are running when 2 new pictures arrive", 0.3, 1.6)},
+	{name: "gap-busy", run: gap(1, 1, true), rows: gapRows("another program keeps a core busy, and a new picture arrives beside a text answer", 0.6, 3)},
 	{name: "restart", run: restart, rows: []row{
 		{"follow-up after a restart with saved state, TTFT", "s", bar{}}, {"the same, of the picture's first TTFT", "", below(0.1)}}},
 	{name: "text", run: textOnly, rows: []row{{"text only, 8 clients, all tokens", "tok/s", atLeast(0.98)}}},
+}
+
+// gapRows are the rows of gap, with the bars of the longest gap in seconds and of the ratio.
+func gapRows(title string, longest, ratio float64) []row {
+	return []row{
+		{title + ", longest gap", "s", below(longest)}, {"a new picture's TTFT with no answer running", "s", bar{}},
+		{"its TTFT beside what is running", "s", bar{}}, {"the one by the other", "", below(ratio)},
+	}
 }
 
 func scenarioNames() []string {
@@ -164,49 +176,109 @@ func (t *turnOf) crowd(ctx context.Context, list []question) ([][]float64, error
 	return [][]float64{{wall}, {mean}}, nil
 }
 
-// gap lets a long answer run, sends a picture into it, and measures the longest time without a token of the long answer, until the
-// picture's answer is complete.
-func gap(ctx context.Context, t *turnOf) ([][]float64, error) {
-	long := ask(nil, fmt.Sprintf("Tell me story number %d, and make it a long one.", t.round+1))
-	long.tokens = 600 // outlasts the picture
-	textCtx, stop := context.WithCancel(ctx)
-	defer stop()
-	running := make(chan struct{})
-	done := make(chan struct{})
-	var text reply
-	var textErr error
-	go func() {
-		defer close(done)
-		n := 0
-		text, textErr = t.side.ask(textCtx, long, func() { // not counted: it is cut off sooner or later
-			if n++; n == 8 {
-				close(running)
+// gap sends new pictures while nothing runs, lets long answers run, sends other pictures into them, and measures the longest time without a token
+// of a long answer until the last picture's answer is complete. Where busy is set, another program computes on one thread all the time.
+func gap(answers, pictures int, busy bool) func(context.Context, *turnOf) ([][]float64, error) {
+	return func(ctx context.Context, t *turnOf) ([][]float64, error) {
+		if busy {
+			stop, err := keepBusy(ctx)
+			if err != nil {
+				return nil, err
 			}
+			defer stop()
+		}
+		send := func(name string) (mean float64, err error) {
+			var list []question
+			for i := range pictures {
+				list = append(list, ask(picture(t.round, t.scenario, name, i), questions[i]))
+			}
+			figures, err := t.crowd(ctx, list)
+			if err != nil {
+				return 0, err
+			}
+			return figures[1][0], nil
+		}
+		alone, err := send("alone")
+		if err != nil {
+			return nil, err
+		}
+		long, err := t.startLong(ctx, answers)
+		if err != nil {
+			return nil, err
+		}
+		arrived := time.Now()
+		meanwhile, err := send("meanwhile")
+		end := time.Now()
+		longest, errLong := long.stop(t, arrived, end)
+		if err = errors.Join(err, errLong); err != nil {
+			return nil, err
+		}
+		return [][]float64{{longest.Seconds()}, {alone}, {meanwhile}, {meanwhile / alone}}, nil
+	}
+}
+
+// longAnswers are answers that go on until they are stopped.
+type longAnswers struct {
+	cancel  context.CancelFunc
+	done    sync.WaitGroup
+	replies []reply
+	errs    []error
+}
+
+// startLong begins long answers and returns when each has some tokens.
+func (t *turnOf) startLong(ctx context.Context, n int) (*longAnswers, error) {
+	l := &longAnswers{replies: make([]reply, n), errs: make([]error, n)}
+	ctx, l.cancel = context.WithCancel(ctx)
+	running := make(chan bool, 2*n)
+	for i := range n {
+		q := ask(nil, fmt.Sprintf("Tell me story number %d, and make it a long one.", n*t.round+i+1))
+		q.tokens = 600 // outlasts the pictures
+		l.done.Go(func() {
+			seen := 0
+			l.replies[i], l.errs[i] = t.side.ask(ctx, q, func() { // not counted: it is cut off sooner or later
+				if seen++; seen == 8 {
+					running <- true
+				}
+			})
+			running <- false
 		})
-	}()
-	select {
-	case <-running:
-	case <-done:
-		return nil, fmt.Errorf("the long answer ended before the picture came: %w", textErr)
 	}
-	arrived := time.Now()
-	r, err := t.ask(ctx, ask(picture(t.round, t.scenario), firstQuestion), nil)
-	stop()
-	<-done
-	if err != nil {
-		return nil, err
-	}
-	if textErr != nil && !errors.Is(textErr, context.Canceled) {
-		return nil, textErr
-	}
-	end := r.at[len(r.at)-1]
-	if textErr == nil { // it came to its end by itself
-		end = text.at[len(text.at)-1]
-		if end.Before(r.at[0]) {
-			t.failed = "the picture waited until the text had ended"
+	for range n {
+		if !<-running {
+			l.cancel()
+			l.done.Wait()
+			return nil, fmt.Errorf("a long answer ended before the pictures came: %w", errors.Join(l.errs...))
 		}
 	}
-	return [][]float64{{longestGap(text.at, arrived, end).Seconds()}, {r.first()}}, nil
+	return l, nil
+}
+
+// stop ends the answers and returns the longest gap in one of them between from and to.
+func (l *longAnswers) stop(t *turnOf, from, to time.Time) (longest time.Duration, err error) {
+	l.cancel()
+	l.done.Wait()
+	for i, r := range l.replies {
+		end := to
+		switch {
+		case l.errs[i] == nil: // it came to its end by itself
+			if end = r.at[len(r.at)-1]; end.Before(to) {
+				t.failed = "a long answer ended before the pictures were answered"
+			}
+		case !errors.Is(l.errs[i], context.Canceled):
+			return 0, l.errs[i]
+		}
+		longest = max(longest, longestGap(r.at, from, end))
+	}
+	return longest, nil
+}
+
+// keepBusy runs another program that computes on one thread and does nothing else, until stop is called.
+func keepBusy(ctx context.Context) (stop func(), err error) {
+	c := exec.CommandContext(ctx, "sh", "-c", "while :; do :; done")
+	if err := c.Start(); err != nil {
+		return nil, err
+	}
+	return func() { _ = c.Process.Kill(); _ = c.Wait() }, nil
 }
 
 // longestGap is the longest time without a token between from and to, from the last token before from on. The tokens are in order.
