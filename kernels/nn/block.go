@@ -4,7 +4,10 @@ package nn
 import "C"
 
 import (
+	"cmp"
 	"fmt"
+	"math"
+	"slices"
 
 	"github.com/eyelet-engine/eyelet/cgo/onednn"
 )
@@ -15,6 +18,7 @@ type BlockWeights struct {
 	LN1, LN2   NormWeights
 	Q, K, V, O LinearWeights // Hidden to Hidden
 	Up, Down   LinearWeights // Hidden to FF and back
+	Gate       LinearWeights // Hidden to FF, where the network is gated
 }
 
 // Block is one transformer block with packed weights.
@@ -45,6 +49,14 @@ func (p *Plan) NewBlock(w BlockWeights) (_ *Block, err error) {
 		qkv.Weight = append(qkv.Weight, l.Weight...)
 		copy(qkv.Bias[i*d:], l.Bias)
 	}
+	up, upEnding := w.Up, ending{activation: p.config.Activation}
+	if p.config.Gated {
+		if up, err = gated(w.Gate, w.Up); err != nil {
+			return nil, err
+		}
+		upEnding = ending{}
+		b.c.gated, b.c.gate = 1, C.nn_activation(p.config.Activation)
+	}
 	if w.O.In != d || w.O.Out != d || w.Up.In != d || w.Up.Out != p.config.FF || w.Down.In != p.config.FF || w.Down.Out != d {
 		return nil, fmt.Errorf("nn: layers of %d to %d, %d to %d and %d to %d in a block of %d and %d",
 			w.O.In, w.O.Out, w.Up.In, w.Up.Out, w.Down.In, w.Down.Out, d, p.config.FF)
@@ -53,7 +65,7 @@ func (p *Plan) NewBlock(w BlockWeights) (_ *Block, err error) {
 		w   NormWeights
 		dst *C.nn_norm
 	}{{w.LN1, &b.c.ln1}, {w.LN2, &b.c.ln2}} {
-		buffer, err := newNorm(n.w, d, n.dst)
+		buffer, err := p.newNorm(n.w, d, n.dst)
 		if err != nil {
 			return nil, err
 		}
@@ -65,7 +77,7 @@ func (p *Plan) NewBlock(w BlockWeights) (_ *Block, err error) {
 		dst *C.nn_linear
 	}{
 		{qkv, ending{}, &b.c.qkv}, {w.O, ending{residual: true}, &b.c.out},
-		{w.Up, ending{activation: p.config.Activation}, &b.c.up}, {w.Down, ending{residual: true}, &b.c.down},
+		{up, upEnding, &b.c.up}, {w.Down, ending{residual: true}, &b.c.down},
 	} {
 		packed, err := p.newLinear(l.w, l.e)
 		if err != nil {
@@ -77,9 +89,23 @@ func (p *Plan) NewBlock(w BlockWeights) (_ *Block, err error) {
 	return b, p.reserve(C.nn_block_scratch(&p.team, &b.c))
 }
 
-// newNorm copies the weights of a layer norm to C's memory.
-func newNorm(w NormWeights, n int, dst *C.nn_norm) (*onednn.Buffer, error) {
-	if len(w.Gain) != n || len(w.Bias) != n {
+// gated puts the columns of a gate and those that it multiplies into one layer.
+func gated(gate, up LinearWeights) (LinearWeights, error) {
+	if err := gate.check(); err != nil {
+		return gate, err
+	}
+	if gate.In != up.In || gate.Out != up.Out || len(up.Weight) != len(gate.Weight) || up.Bias != nil && len(up.Bias) != up.Out {
+		return gate, fmt.Errorf("nn: a gate of %d to %d for a layer of %d to %d", gate.In, gate.Out, up.In, up.Out)
+	}
+	w := LinearWeights{In: up.In, Out: 2 * up.Out, Weight: slices.Concat(gate.Weight, up.Weight), Bias: make([]float32, 2*up.Out)}
+	copy(w.Bias, gate.Bias)
+	copy(w.Bias[up.Out:], up.Bias)
+	return w, nil
+}
+
+// newNorm copies the weights of a norm over n numbers to C's memory.
+func (p *Plan) newNorm(w NormWeights, n int, dst *C.nn_norm) (*onednn.Buffer, error) {
+	if len(w.Gain) != n || w.RMS && w.Bias != nil || !w.RMS && len(w.Bias) != n {
 		return nil, fmt.Errorf("nn: a norm of %d and %d weights in a width of %d", len(w.Gain), len(w.Bias), n)
 	}
 	b, err := onednn.Alloc(8 * n)
@@ -88,7 +114,10 @@ func newNorm(w NormWeights, n int, dst *C.nn_norm) (*onednn.Buffer, error) {
 	}
 	copy(b.Float32(), w.Gain)
 	copy(b.Float32()[n:], w.Bias)
-	*dst = C.nn_norm{gain: floats(b), bias: (*C.float)(addressOf(b.Float32()[n:]))}
+	*dst = C.nn_norm{n: C.int(n), gain: floats(b), bias: (*C.float)(addressOf(b.Float32()[n:])), eps: C.float(cmp.Or(w.Eps, p.config.Eps))}
+	if w.RMS {
+		dst.rms = 1
+	}
 	return b, nil
 }
 
@@ -111,12 +140,12 @@ func (b *Block) Close() {
 	b.linears, b.norms = nil, nil
 }
 
-// State is the activations of a batch of tiles.
+// State is the activations of some rows.
 type State struct {
-	plan           *Plan
-	c              C.nn_state
-	x, qkv, mixed  *onednn.Buffer
-	tokens, hidden int
+	plan          *Plan
+	c             C.nn_state
+	x, qkv, mixed *onednn.Buffer
+	hidden        int
 }
 
 // padded is the number of rows that whole blocks of rows take.
@@ -125,16 +154,13 @@ func (p *Plan) padded(rows int) int {
 	return (rows + block - 1) / block * block
 }
 
-// MaxTiles bounds the tiles of a state.
-const MaxTiles = 64
-
-// NewState makes room for some tiles, zeroed.
-func (p *Plan) NewState(tiles int) (_ *State, err error) {
-	if tiles < 1 || tiles > MaxTiles {
-		return nil, fmt.Errorf("nn: a state of %d tiles", tiles)
+// NewState makes room for some rows, zeroed.
+func (p *Plan) NewState(rows int) (_ *State, err error) {
+	if rows < 1 || rows > maxRows {
+		return nil, fmt.Errorf("nn: a state of %d rows", rows)
 	}
-	rows, d := tiles*p.config.Tokens, p.config.Hidden
-	s := &State{plan: p, tokens: p.config.Tokens, hidden: d}
+	d := p.config.Hidden
+	s := &State{plan: p, hidden: d}
 	defer func() {
 		if err != nil {
 			s.Close()
@@ -150,16 +176,20 @@ func (p *Plan) NewState(tiles int) (_ *State, err error) {
 	if s.mixed, err = onednn.Alloc(p.store.Size() * n * d); err != nil {
 		return nil, err
 	}
-	s.c = C.nn_state{tiles: C.int(tiles), rows: C.int(rows), x: floats(s.x), qkv: s.qkv.Pointer(), mixed: s.mixed.Pointer()}
+	s.c = C.nn_state{rows: C.int(rows), x: floats(s.x), qkv: s.qkv.Pointer(), mixed: s.mixed.Pointer()}
 	return s, nil
 }
 
-// X returns the residual stream: a row of Hidden numbers for each token of each tile, in Go's order of a slice over C's memory, valid until
-// Close.
+// X returns the residual stream: Hidden numbers for each row, in Go's order of a slice over C's memory, valid until Close.
 func (s *State) X() []float32 { return s.x.Float32()[:int(s.c.rows)*s.hidden] }
 
-// Tiles returns the number of tiles.
-func (s *State) Tiles() int { return int(s.c.tiles) }
+// Rows returns the number of rows, 0 once closed.
+func (s *State) Rows() int {
+	if s == nil {
+		return 0
+	}
+	return int(s.c.rows)
+}
 
 // Bytes returns the size of the state's memory.
 func (s *State) Bytes() int { return s.x.Len() + s.qkv.Len() + s.mixed.Len() }
@@ -178,14 +208,77 @@ func (s *State) Close() {
 // RunBlock takes the residual stream through a block, in place:
 //
 //	x += o(attention(q(ln1 x), k(ln1 x), v(ln1 x)))
-//	x += down(act(up(ln2 x)))
-func (p *Plan) RunBlock(b *Block, s *State) error {
-	if b.plan != p || s.plan != p || b.linears == nil || s.c.rows == 0 {
+//	x += down(act(up(ln2 x)))    or, gated, down(act(gate(ln2 x)) * up(ln2 x))
+//
+// Rows attend as a says. r holds their rotary positions, nil for none.
+func (p *Plan) RunBlock(b *Block, s *State, a *Attention, r *Rotary) error {
+	return p.RunBlockPart(b, s, a, r, 0, 1)
+}
+
+// RunBlockPart runs one of several parts of a block's work, which take about equally long. All have to be run, in order; between two of them
+// the residual stream holds nothing of use.
+func (p *Plan) RunBlockPart(b *Block, s *State, a *Attention, r *Rotary, part, parts int) error {
+	if b.plan != p || s.plan != p || a.plan != p || b.linears == nil || s.c.rows == 0 || a.rows == 0 {
 		return errClosed
 	}
+	if a.rows != int(s.c.rows) {
+		return fmt.Errorf("nn: attention of %d rows in a state of %d", a.rows, int(s.c.rows))
+	}
+	if part < 0 || part >= parts {
+		return fmt.Errorf("nn: part %d of %d", part, parts)
+	}
+	var rotary C.nn_rotary
+	if r != nil {
+		if r.plan != p || r.rows < a.rows {
+			return fmt.Errorf("nn: rotary positions of %d rows for %d", r.rows, a.rows)
+		}
+		rotary = r.c
+	}
+	share := p.share(a, part, parts)
 	return p.run("a block", func() C.int {
-		return C.nn_run_block(&p.team, &p.attention, &b.c, C.float(p.config.Eps), &s.c)
+		return C.nn_run_block(&p.team, (*C.nn_stretch)(a.stretches.Pointer()), &rotary, &b.c, &s.c, share)
 	})
+}
+
+// BlockWork returns the floating-point operations of the matrix products of a block: 2mnk for m x k by k x n.
+func (p *Plan) BlockWork(a *Attention) float64 {
+	before, heads, after := p.work(a)
+	return before + heads + after
+}
+
+// work is BlockWork by the three loops of a block.
+func (p *Plan) work(a *Attention) (before, heads, after float64) {
+	rows, d, ff := float64(a.rows), float64(p.config.Hidden), float64(p.config.FF)
+	layers := 2.0
+	if p.config.Gated {
+		layers = 3
+	}
+	return 2 * rows * d * 3 * d, 4 * a.work * d, 2 * rows * d * (d + layers*ff)
+}
+
+// share cuts the work of a block. Each loop is cut at multiples of the threads, so that none waits for another for long.
+func (p *Plan) share(a *Attention, part, parts int) C.nn_share {
+	before, heads, after := p.work(a)
+	all := before + heads + after
+	// at is how far a loop of n items is done when all work is done to a certain part.
+	at := func(part int, begin, work float64, n int) C.int {
+		done := (all*float64(part)/float64(parts) - begin) / work
+		switch {
+		case part == parts || done >= 1:
+			return C.int(n)
+		case done <= 0:
+			return 0
+		}
+		threads := p.config.Threads
+		return C.int(min(int(math.Round(done*float64(n)/float64(threads)))*threads, n))
+	}
+	blocks, count := p.padded(a.rows)/int(p.team.block), a.count*p.config.Heads
+	s := C.nn_share{
+		rows_before: at(part, 0, before, blocks), rows_before_end: at(part+1, 0, before, blocks),
+		heads: at(part, before, heads, count), heads_end: at(part+1, before, heads, count),
+		rows_after: at(part, before+heads, after, blocks), rows_after_end: at(part+1, before+heads, after, blocks),
+	}
+	return s
 }
 
 // RunNorm normalises the rows of the residual stream in place.
@@ -193,24 +286,28 @@ func (p *Plan) RunNorm(n *Norm, s *State) error {
 	if n.buffer.Len() == 0 || s.plan != p || s.c.rows == 0 {
 		return errClosed
 	}
-	return p.run("a norm", func() C.int {
-		return C.nn_run_norm(&p.team, &n.c, C.float(p.config.Eps), s.c.x, s.c.rows, C.int(s.hidden))
-	})
+	if int(n.c.n) != s.hidden {
+		return fmt.Errorf("nn: a norm of %d over rows of %d", int(n.c.n), s.hidden)
+	}
+	return p.run("a norm", func() C.int { return C.nn_run_norm(&p.team, &n.c, s.c.x, s.c.rows) })
 }
 
-// Norm is a layer norm over the residual stream.
+// Norm is a norm over the residual stream or the input of an [MLP].
 type Norm struct {
 	c      C.nn_norm
 	buffer *onednn.Buffer
 }
 
-// NewNorm copies the weights of a layer norm.
+// NewNorm copies the weights of a norm.
 func (p *Plan) NewNorm(w NormWeights) (*Norm, error) {
 	n := &Norm{}
 	var err error
-	n.buffer, err = newNorm(w, p.config.Hidden, &n.c)
+	if len(w.Gain) < 1 || len(w.Gain) > maxWidth {
+		return nil, fmt.Errorf("nn: a norm of %d weights", len(w.Gain))
+	}
+	n.buffer, err = p.newNorm(w, len(w.Gain), &n.c)
 	if err == nil {
-		err = p.reserve(C.size_t(4 * p.config.Hidden))
+		err = p.reserve(C.size_t(4 * len(w.Gain)))
 	}
 	return n, err
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/eyelet-engine/eyelet/cgo/onednn"
@@ -34,11 +35,15 @@ func randomNorm(rng *rand.Rand, n int) NormWeights {
 
 func randomBlock(rng *rand.Rand, c Config) BlockWeights {
 	d := c.Hidden
-	return BlockWeights{
+	w := BlockWeights{
 		LN1: randomNorm(rng, d), LN2: randomNorm(rng, d),
 		Q: randomLinear(rng, d, d), K: randomLinear(rng, d, d), V: randomLinear(rng, d, d), O: randomLinear(rng, d, d),
 		Up: randomLinear(rng, d, c.FF), Down: randomLinear(rng, c.FF, d),
 	}
+	if c.Gated {
+		w.Gate = randomLinear(rng, d, c.FF)
+	}
+	return w
 }
 
 func double(v []float32) []float64 {
@@ -57,6 +62,10 @@ func refLinear(x matrix, w LinearWeights) matrix {
 
 func refNorm(x matrix, w NormWeights, eps float64) matrix {
 	y := ref.NewMatrix[float64](x.Rows, x.Cols)
+	if w.RMS {
+		ref.RMSNorm(y, x, double(w.Gain), eps)
+		return y
+	}
 	ref.LayerNorm(y, x, double(w.Gain), double(w.Bias), eps)
 	return y
 }
@@ -65,17 +74,35 @@ var refActivations = map[onednn.Activation]ref.Activation[float64]{
 	onednn.QuickGELU: ref.QuickGELU[float64], onednn.GELU: ref.GELU[float64], onednn.GELUTanh: ref.GELUTanh[float64], onednn.SiLU: ref.SiLU[float64],
 }
 
-// refBlock is the block in float64, written out plainly; it changes x.
-func refBlock(x matrix, w BlockWeights, c Config) {
-	for tile := 0; tile < x.Rows; tile += c.Tokens {
-		x := x.RowRange(tile, tile+c.Tokens)
+// refBlock is the block in float64, written out plainly; it changes x. Rows attend within stretches of the given lengths; angles has those of
+// rotary positions, half as many a row as a head is wide, or is nil.
+func refBlock(x matrix, w BlockWeights, c Config, lengths []int, angles []float64) {
+	half := c.Hidden / c.Heads / 2
+	first := 0
+	for _, length := range lengths {
+		x := x.RowRange(first, first+length)
 		n := refNorm(x, w.LN1, c.Eps)
+		q, k := refLinear(n, w.Q), refLinear(n, w.K)
+		if angles != nil {
+			ref.Rotate(q, c.Heads, angles[first*half:])
+			ref.Rotate(k, c.Heads, angles[first*half:])
+		}
 		mixed := ref.NewMatrix[float64](x.Rows, x.Cols)
-		ref.Attention(mixed, refLinear(n, w.Q), refLinear(n, w.K), refLinear(n, w.V), c.Heads, ref.NewMatrix[float64](x.Rows, x.Rows))
+		ref.Attention(mixed, q, k, refLinear(n, w.V), c.Heads, ref.NewMatrix[float64](x.Rows, x.Rows))
 		ref.Add(x, refLinear(mixed, w.O))
-		ff := refLinear(refNorm(x, w.LN2, c.Eps), w.Up)
-		refActivations[c.Activation](ff)
+		n = refNorm(x, w.LN2, c.Eps)
+		ff := refLinear(n, w.Up)
+		if c.Gated {
+			gate := refLinear(n, w.Gate)
+			refActivations[c.Activation](gate)
+			for i := range ff.Data {
+				ff.Data[i] *= gate.Data[i]
+			}
+		} else {
+			refActivations[c.Activation](ff)
+		}
 		ref.Add(x, refLinear(ff, w.Down))
+		first += length
 	}
 }
 
@@ -120,14 +147,24 @@ func openWith(t testing.TB, c Config, which panels) *Plan {
 	return p
 }
 
-func newState(t testing.TB, p *Plan, tiles int) *State {
+func newState(t testing.TB, p *Plan, rows int) *State {
 	t.Helper()
-	s, err := p.NewState(tiles)
+	s, err := p.NewState(rows)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
 	return s
+}
+
+func newAttention(t testing.TB, p *Plan, lengths ...int) *Attention {
+	t.Helper()
+	a, err := p.NewAttention(lengths)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.Close)
+	return a
 }
 
 func newBlock(t testing.TB, p *Plan, w BlockWeights) *Block {
@@ -155,11 +192,11 @@ func TestABlockEqualsItsDefinition(t *testing.T) {
 		c     Config
 		tiles int
 	}{
-		{"one row", Config{Tokens: 1, Hidden: 32, Heads: 2, FF: 64, Eps: 1e-5, Activation: onednn.QuickGELU}, 1},
-		{"odd sizes", Config{Tokens: 37, Hidden: 60, Heads: 3, FF: 101, Eps: 1e-6, Activation: onednn.GELU}, 2},
-		{"several row blocks", Config{Tokens: 300, Hidden: 64, Heads: 4, FF: 1100, Eps: 1e-5, Activation: onednn.GELUTanh}, 3},
-		{"heads of 72", Config{Tokens: 100, Hidden: 144, Heads: 2, FF: 200, Eps: 1e-6, Activation: onednn.SiLU}, 1},
-		{"ViT-L's width", Config{Tokens: 150, Hidden: 1024, Heads: 16, FF: 4096, Eps: 1e-5, Activation: onednn.QuickGELU}, 1},
+		{"one row", Config{Rows: 1, Hidden: 32, Heads: 2, FF: 64, Eps: 1e-5, Activation: onednn.QuickGELU}, 1},
+		{"odd sizes", Config{Rows: 37, Hidden: 60, Heads: 3, FF: 101, Eps: 1e-6, Activation: onednn.GELU}, 2},
+		{"several row blocks", Config{Rows: 300, Hidden: 64, Heads: 4, FF: 1100, Eps: 1e-5, Activation: onednn.GELUTanh}, 3},
+		{"heads of 72", Config{Rows: 100, Hidden: 144, Heads: 2, FF: 200, Eps: 1e-6, Activation: onednn.SiLU}, 1},
+		{"ViT-L's width", Config{Rows: 150, Hidden: 1024, Heads: 16, FF: 4096, Eps: 1e-5, Activation: onednn.QuickGELU}, 1},
 	}
 	for _, s := range shapes {
 		for p := range bounds {
@@ -171,15 +208,16 @@ func TestABlockEqualsItsDefinition(t *testing.T) {
 				c.Precision, c.Threads = p, threads
 				rng := rand.New(rand.NewPCG(1, 2))
 				w := randomBlock(rng, c)
-				x := random(rng, s.tiles*c.Tokens*c.Hidden, 1, 0)
-				want := ref.MatrixOf(s.tiles*c.Tokens, c.Hidden, double(x))
-				refBlock(want, w, c)
+				x := random(rng, s.tiles*c.Rows*c.Hidden, 1, 0)
+				want := ref.MatrixOf(s.tiles*c.Rows, c.Hidden, double(x))
+				lengths := slices.Repeat([]int{c.Rows}, s.tiles)
+				refBlock(want, w, c, lengths, nil)
 				for _, which := range waysOf() {
 					t.Run(fmt.Sprintf("%s/%v/%d threads/%+v", s.name, p, threads, which), func(t *testing.T) {
 						plan := openWith(t, c, which)
-						block, state := newBlock(t, plan, w), newState(t, plan, s.tiles)
+						block, state := newBlock(t, plan, w), newState(t, plan, want.Rows)
 						copy(state.X(), x)
-						if err := plan.RunBlock(block, state); err != nil {
+						if err := plan.RunBlock(block, state, newAttention(t, plan, lengths...), nil); err != nil {
 							t.Fatal(err)
 						}
 						compare(t, state.X(), want, p, 1)
@@ -190,12 +228,53 @@ func TestABlockEqualsItsDefinition(t *testing.T) {
 	}
 }
 
+// Qwen2.5-VL's blocks have gates, RMS norms, rotary positions and windows.
+func TestAGatedBlockInWindowsEqualsItsDefinition(t *testing.T) {
+	for p := range bounds {
+		for _, which := range waysOf() {
+			for _, parts := range []int{1, 2, 7} {
+				t.Run(fmt.Sprintf("%v/%+v/%d parts", p, which, parts), func(t *testing.T) {
+					c := Config{Precision: p, Threads: 2, Hidden: 160, Heads: 2, FF: 213, Gated: true, Eps: 1e-6, Activation: onednn.SiLU}
+					rng := rand.New(rand.NewPCG(8, 9))
+					w := randomBlock(rng, c)
+					w.LN1.RMS, w.LN1.Bias, w.LN2.RMS, w.LN2.Bias = true, nil, true, nil
+					lengths := []int{64, 64, 32, 4, 200}
+					const rows, half = 364, 40
+					angles := make([]float64, rows*half)
+					var cosines, sines []float32
+					for i := range angles {
+						angles[i] = rng.Float64() * 50
+						cosines, sines = append(cosines, float32(math.Cos(angles[i]))), append(sines, float32(math.Sin(angles[i])))
+					}
+					x := random(rng, rows*c.Hidden, 1, 0)
+					want := ref.MatrixOf(rows, c.Hidden, double(x))
+					refBlock(want, w, c, lengths, angles)
+					plan := openWith(t, c, which)
+					block, state, attention := newBlock(t, plan, w), newState(t, plan, rows), newAttention(t, plan, lengths...)
+					rotary, err := plan.NewRotary(cosines, sines)
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer rotary.Close()
+					copy(state.X(), x)
+					for part := range parts {
+						if err := plan.RunBlockPart(block, state, attention, rotary, part, parts); err != nil {
+							t.Fatal(err)
+						}
+					}
+					compare(t, state.X(), want, p, 1)
+				})
+			}
+		}
+	}
+}
+
 // vitL is a block of CLIP ViT-L/14 at 336 pixels.
-var vitL = Config{Tokens: 577, Hidden: 1024, Heads: 16, FF: 4096, Eps: 1e-5, Activation: onednn.QuickGELU}
+var vitL = Config{Rows: 577, Hidden: 1024, Heads: 16, FF: 4096, Eps: 1e-5, Activation: onednn.QuickGELU}
 
 // blockFlops is the work of a block in floating-point operations: a product of m x k by k x n counts 2mnk.
 func blockFlops(c Config, tiles int) float64 {
-	n, d := float64(c.Tokens), float64(c.Hidden)
+	n, d := float64(c.Rows), float64(c.Hidden)
 	return float64(tiles) * (2*n*d*(4*d+2*float64(c.FF)) + 4*n*n*d)
 }
 
@@ -208,11 +287,12 @@ func BenchmarkBlock(b *testing.B) {
 					c.Precision = p
 					rng := rand.New(rand.NewPCG(1, 2))
 					plan := openWith(b, c, which)
-					block, state := newBlock(b, plan, randomBlock(rng, c)), newState(b, plan, tiles)
+					block, state := newBlock(b, plan, randomBlock(rng, c)), newState(b, plan, tiles*c.Rows)
+					attention := newAttention(b, plan, slices.Repeat([]int{c.Rows}, tiles)...)
 					x := random(rng, len(state.X()), 1, 0)
 					for b.Loop() {
 						copy(state.X(), x)
-						if err := plan.RunBlock(block, state); err != nil {
+						if err := plan.RunBlock(block, state, attention, nil); err != nil {
 							b.Fatal(err)
 						}
 					}

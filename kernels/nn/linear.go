@@ -18,8 +18,12 @@ type LinearWeights struct {
 	Out    int
 }
 
-// NormWeights are the weights of a layer norm.
-type NormWeights struct{ Gain, Bias []float32 }
+// NormWeights are the weights of a layer norm, or of an RMS norm (Zhang and Sennrich 2019), which has no bias.
+type NormWeights struct {
+	Gain, Bias []float32
+	RMS        bool
+	Eps        float64 // 0 for the plan's
+}
 
 func (w *LinearWeights) check() error {
 	if w.In < 1 || w.In > maxWidth || w.Out < 1 || w.Out > maxWidth || len(w.Weight) != w.In*w.Out || w.Bias != nil && len(w.Bias) != w.Out {

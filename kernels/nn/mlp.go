@@ -4,13 +4,14 @@ package nn
 import "C"
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
 	"github.com/eyelet-engine/eyelet/cgo/onednn"
 )
 
-// MLP is a chain of linear layers with an activation between each two: a projector.
+// MLP is a chain of linear layers with activations between them: a projector.
 type MLP struct {
 	plan    *Plan
 	norm    *Norm // before the first layer, or nil
@@ -18,8 +19,15 @@ type MLP struct {
 	linears []*linear
 }
 
-// NewMLP packs a chain of layers. norm, where it is not nil, comes before the first; the MLP owns it from here on.
-func (p *Plan) NewMLP(norm *Norm, layers []LinearWeights, activation onednn.Activation) (_ *MLP, err error) {
+// Layer is a linear layer of an [MLP] and the activation behind it. The last layer of an MLP has none.
+type Layer struct {
+	LinearWeights
+	Activation onednn.Activation
+}
+
+// NewMLP packs a chain of layers. norm, where it is not nil, comes before the first; the MLP owns it from here on. It may be narrower than
+// the layer's input, and is then applied to each part of it.
+func (p *Plan) NewMLP(norm *Norm, layers []Layer) (_ *MLP, err error) {
 	m := &MLP{plan: p, norm: norm}
 	defer func() {
 		if err != nil {
@@ -29,17 +37,17 @@ func (p *Plan) NewMLP(norm *Norm, layers []LinearWeights, activation onednn.Acti
 	if len(layers) == 0 {
 		return nil, errors.New("nn: an MLP of no layers")
 	}
-	if norm != nil && layers[0].In != p.config.Hidden {
-		return nil, fmt.Errorf("nn: a norm of %d before a layer from %d", p.config.Hidden, layers[0].In)
+	if norm != nil && (layers[0].In < 1 || layers[0].In%int(norm.c.n) != 0) {
+		return nil, fmt.Errorf("nn: a norm of %d before a layer from %d", int(norm.c.n), layers[0].In)
 	}
 	for i, w := range layers {
-		e := ending{activation: activation}
+		e := ending{activation: w.Activation}
 		if i == len(layers)-1 {
 			e = ending{floats: true}
 		} else if layers[i+1].In != w.Out {
 			return nil, fmt.Errorf("nn: a layer to %d before one from %d", w.Out, layers[i+1].In)
 		}
-		l, err := p.newLinear(w, e)
+		l, err := p.newLinear(w.LinearWeights, e)
 		if err != nil {
 			return nil, err
 		}
@@ -75,20 +83,30 @@ func (m *MLP) Close() {
 	m.norm.Close()
 }
 
-// Rows says which rows of a matrix an MLP reads: of every group of Stride rows, the Count rows from Skip on. The patches of tiles whose
-// first row is the class token are Rows{Stride: 577, Skip: 1, Count: 576}.
-type Rows struct{ Stride, Skip, Count int }
+// Rows says which rows of a state, or of another matrix, an MLP reads. Of every group of Stride rows it reads those from Skip on, Count times
+// as many as one of its inputs is made of. The patches of tiles whose first row is the class token are Rows{Stride: 577, Skip: 1, Count: 576}.
+type Rows struct {
+	Stride, Skip, Count int
+	// Width is that of the matrix's rows, 0 for the MLP's In. Where In is a multiple of it, an input is that many rows one behind the other.
+	Width int
+	// Pool is the number of inputs whose mean is taken, 0 or 1 for none.
+	Pool int
+}
 
-// RunMLP computes the chain over the chosen rows of x, which has whole groups of In() wide rows, and returns the result in a buffer that
-// the caller closes: as many rows as were chosen, then some more that mean nothing.
+// RunMLP computes the chain over the chosen rows of x, which has whole groups of them, and returns the result in a buffer that the caller
+// closes: groups times Count rows, then some more that mean nothing.
 func (p *Plan) RunMLP(m *MLP, x *onednn.Buffer, groups int, r Rows) (*onednn.Buffer, error) {
 	if m.plan != p || m.linears == nil {
 		return nil, errClosed
 	}
-	if groups < 1 || groups > MaxTiles || r.Stride < 1 || r.Stride > maxTokens || r.Skip < 0 || r.Count < 1 || r.Skip+r.Count > r.Stride {
+	width, pool := cmp.Or(r.Width, m.In()), max(r.Pool, 1)
+	if width < 1 || m.In()%width != 0 || pool > maxRows || r.Count > maxRows {
+		return nil, fmt.Errorf("nn: inputs of %d from rows %+v", m.In(), r)
+	}
+	if groups < 1 || r.Stride < 1 || r.Stride > maxRows/groups || r.Skip < 0 || r.Count < 1 || r.Skip+r.Count*pool*(m.In()/width) > r.Stride {
 		return nil, fmt.Errorf("nn: %d groups of rows %+v", groups, r)
 	}
-	if need := 4 * groups * r.Stride * m.In(); x.Len() < need {
+	if need := 4 * groups * r.Stride * width; x.Len() < need {
 		return nil, fmt.Errorf("nn: %d bytes of rows, want %d", x.Len(), need)
 	}
 	rows := groups * r.Count
@@ -100,9 +118,11 @@ func (p *Plan) RunMLP(m *MLP, x *onednn.Buffer, groups int, r Rows) (*onednn.Buf
 	if m.norm != nil {
 		norm = m.norm.c
 	}
+	source := C.nn_source{
+		x: floats(x), rows: C.int(rows), group: C.int(r.Count), stride: C.int(r.Stride), skip: C.int(r.Skip), unit: C.int(width), pool: C.int(pool),
+	}
 	err = p.run("a projector", func() C.int {
-		return C.nn_run_mlp(&p.team, &norm, C.float(p.config.Eps), &m.layers[0], C.int(len(m.layers)), floats(x), C.int(rows),
-			C.int(r.Count), C.int(r.Stride), C.int(r.Skip), floats(y))
+		return C.nn_run_mlp(&p.team, &norm, &m.layers[0], C.int(len(m.layers)), source, floats(y))
 	})
 	if err != nil {
 		y.Close()

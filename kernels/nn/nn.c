@@ -136,23 +136,63 @@ static operand stored_operand(const nn_team *t, const nn_linear *l, void *stored
   return o;
 }
 
+// normalise applies a norm to n numbers, part by part where it is narrower.
+static void normalise(float *dst, const float *x, const nn_norm *norm, int n) {
+  for (int at = 0; at < n; at += norm->n)
+    if (norm->rms)
+      nn_row_rms_norm(dst + at, x + at, norm->gain, norm->n, norm->eps);
+    else
+      nn_row_norm(dst + at, x + at, norm->gain, norm->bias, norm->n, norm->eps);
+}
+
+// rotate turns the queries and keys of a stored row: 2 * hidden numbers, of which row has room for as many.
+static void rotate(const nn_team *t, const nn_rotary *rotary, void *stored, float *row, int hidden, size_t at) {
+  const float *cosines = rotary->cosines + at * rotary->half, *sines = rotary->sines + at * rotary->half;
+  float *x = t->store == NN_BF16 ? row : stored;
+  if (x == row)
+    nn_row_get(row, stored, 2 * hidden, t->store);
+  for (int head = 0; head < 2 * hidden; head += 2 * rotary->half)
+    nn_row_rotate(x + head, cosines, sines, rotary->half);
+  nn_row_put(stored, x, 2 * hidden, t->store);
+}
+
 // before_attention: q, k, v = qkv(norm x) for one block of rows.
-static int before_attention(const nn_team *t, int me, const nn_block *b, float eps, nn_state *s, int block) {
+static int before_attention(const nn_team *t, int me, const nn_block *b, const nn_rotary *rotary, nn_state *s, int block) {
   arena a = scratch_of(t, me);
   int hidden = b->qkv.in;
-  float *row = take(&a, sizeof *row * hidden);
+  float *row = take(&a, sizeof *row * hidden * 2);
   operand o = take_operand(t, &b->qkv, &a);
   size_t first = (size_t)block * t->block;
   for (int r = 0; r < t->block; r++) {
-    nn_row_norm(row, s->x + (first + r) * hidden, b->ln1.gain, b->ln1.bias, hidden, eps);
+    normalise(row, s->x + (first + r) * hidden, &b->ln1, hidden);
     set_row(t, &b->qkv, &o, r, row);
   }
-  return linear(t, me, &b->qkv, &o, (char *)s->qkv + first * b->qkv.out * nn_store_bytes(t->store), STORE, a);
+  size_t stride = (size_t)b->qkv.out * nn_store_bytes(t->store);
+  char *qkv = (char *)s->qkv + first * stride;
+  int status = linear(t, me, &b->qkv, &o, qkv, STORE, a);
+  if (rotary->half > 0)
+    for (size_t r = 0; r < (size_t)t->block && first + r < (size_t)s->rows; r++)
+      rotate(t, rotary, qkv + r * stride, row, hidden, first + r);
+  return status;
+}
+
+// feed computes act(gate) * up of a block of rows of gate and up, stored one behind the other, and makes them the operand of down.
+static operand feed(const nn_team *t, const nn_block *b, char *stored, float *row, arena *a) {
+  int wide = b->down.in;
+  size_t size = (size_t)wide * nn_store_bytes(t->store);
+  operand o = take_operand(t, &b->down, a);
+  for (int r = 0; r < t->block; r++, stored += 2 * size) {
+    nn_row_get(row, stored, 2 * wide, t->store);
+    nn_row_activate(row, wide, b->gate);
+    nn_row_multiply(row, row + wide, wide);
+    set_row(t, &b->down, &o, r, row);
+  }
+  return o;
 }
 
 // after_attention: x += out(mixed); x += down(act(up(norm x))) for one block of rows. The wide rows between up and down never leave
 // the thread.
-static int after_attention(const nn_team *t, int me, const nn_block *b, float eps, nn_state *s, int block) {
+static int after_attention(const nn_team *t, int me, const nn_block *b, nn_state *s, int block) {
   arena a = scratch_of(t, me);
   int hidden = b->up.in, wide = b->up.out, size = nn_store_bytes(t->store);
   float *row = take(&a, sizeof *row * (wide > hidden ? wide : hidden));
@@ -167,21 +207,21 @@ static int after_attention(const nn_team *t, int me, const nn_block *b, float ep
 
   o = take_operand(t, &b->up, &a);
   for (int r = 0; r < t->block; r++) {
-    nn_row_norm(row, x + (size_t)r * hidden, b->ln2.gain, b->ln2.bias, hidden, eps);
+    normalise(row, x + (size_t)r * hidden, &b->ln2, hidden);
     set_row(t, &b->up, &o, r, row);
   }
   void *ff = take(&a, (size_t)t->block * wide * size);
   status = linear(t, me, &b->up, &o, ff, STORE, a);
   if (status != dnnl_success)
     return status;
-  o = stored_operand(t, &b->down, ff, row, &a);
+  o = b->gated ? feed(t, b, ff, row, &a) : stored_operand(t, &b->down, ff, row, &a);
   return linear(t, me, &b->down, &o, x, ADD, a);
 }
 
 size_t nn_block_scratch(const nn_team *t, const nn_block *b) {
   arena a = {0};
   int hidden = b->up.in, wide = b->up.out;
-  take(&a, sizeof(float) * (wide > hidden ? wide : hidden));
+  take(&a, sizeof(float) * (wide > 2 * hidden ? wide : 2 * hidden));
   take_operand(t, &b->up, &a);
   take(&a, (size_t)t->block * wide * nn_store_bytes(t->store));
   take_operand(t, &b->qkv, &a);
@@ -246,14 +286,15 @@ static int mix(int me, const nn_attention *h, head_scratch s) {
   return dnnl_success;
 }
 
-// attend computes softmax(q k' / sqrt(head_dim)) v of one head of one tile, a block of queries at a time: no more than block * tokens
+// attend computes softmax(q k' / sqrt(head_dim)) v of one head of one stretch, a block of queries at a time: no more than block * tokens
 // scores exist in a thread. The last block begins early enough to be whole; the rows it shares with the one before come out
 // the same.
-static int attend(const nn_team *t, int me, const nn_attention *h, const char *qkv, char *mixed, int tile, int head) {
+static int attend(const nn_team *t, int me, const nn_stretch *stretch, const char *qkv, char *mixed, int head) {
+  const nn_attention *h = stretch->attention;
   arena a = scratch_of(t, me);
   head_scratch s = take_head(t, h, &a);
   int size = nn_store_bytes(t->store), hidden = h->heads * h->head_dim;
-  const char *q = qkv + ((size_t)tile * h->tokens * h->stride + (size_t)head * h->head_dim) * size;
+  const char *q = qkv + ((size_t)stretch->first * h->stride + (size_t)head * h->head_dim) * size;
   int status = pack_head(me, h, q, size, s);
   float scale = 1.0f / sqrtf((float)h->head_dim);
   for (int next = 0; next < h->tokens && status == dnnl_success; next += h->block) {
@@ -265,7 +306,7 @@ static int attend(const nn_team *t, int me, const nn_attention *h, const char *q
     for (int r = 0; r < h->block; r++)
       sums[r] = nn_row_softmax((char *)s.weights + (size_t)r * h->tokens * size, s.scores + (size_t)r * h->tokens, h->tokens, scale, t->store);
     status = mix(me, h, s);
-    char *out = mixed + (((size_t)tile * h->tokens + first) * hidden + (size_t)head * h->head_dim) * size;
+    char *out = mixed + (((size_t)stretch->first + first) * hidden + (size_t)head * h->head_dim) * size;
     for (int r = 0; r < h->block; r++)
       nn_row_scale(out + (size_t)r * hidden * size, s.mixed + (size_t)r * h->head_dim, 1.0f / sums[r], h->head_dim, t->store);
   }
@@ -281,42 +322,47 @@ static void keep(atomic_int *first, int status) {
 
 static int blocks_of(const nn_team *t, int rows) { return (rows + t->block - 1) / t->block; }
 
-int nn_run_block(const nn_team *t, const nn_attention *a, const nn_block *b, float eps, nn_state *s) {
+// attend_to is attend for a number that counts the heads of all stretches.
+static int attend_to(const nn_team *t, int me, const nn_stretch *stretches, const void *qkv, void *mixed, int i) {
+  int heads = stretches->attention->heads;
+  return attend(t, me, stretches + i / heads, qkv, mixed, i % heads);
+}
+
+int nn_run_block(const nn_team *t, const nn_stretch *stretches, const nn_rotary *rotary, const nn_block *b, nn_state *s, nn_share share) {
   atomic_int status = dnnl_success;
-  int blocks = blocks_of(t, s->rows), heads = s->tiles * a->heads;
 #pragma omp parallel num_threads(t->threads)
   {
     int me = omp_get_thread_num();
 #pragma omp for schedule(dynamic, 1)
-    for (int i = 0; i < blocks; i++)
-      keep(&status, before_attention(t, me, b, eps, s, i));
+    for (int i = share.rows_before; i < share.rows_before_end; i++)
+      keep(&status, before_attention(t, me, b, rotary, s, i));
 #pragma omp for schedule(dynamic, 1)
-    for (int i = 0; i < heads; i++)
-      keep(&status, attend(t, me, a, s->qkv, s->mixed, i / a->heads, i % a->heads));
+    for (int i = share.heads; i < share.heads_end; i++)
+      keep(&status, attend_to(t, me, stretches, s->qkv, s->mixed, i));
 #pragma omp for schedule(dynamic, 1)
-    for (int i = 0; i < blocks; i++)
-      keep(&status, after_attention(t, me, b, eps, s, i));
+    for (int i = share.rows_after; i < share.rows_after_end; i++)
+      keep(&status, after_attention(t, me, b, s, i));
   }
   return status;
 }
 
-int nn_run_attention(const nn_team *t, const nn_attention *a, const void *qkv, int tiles, void *mixed) {
+int nn_run_attention(const nn_team *t, const nn_stretch *stretches, int n, const void *qkv, void *mixed) {
   atomic_int status = dnnl_success;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(t->threads)
-  for (int i = 0; i < tiles * a->heads; i++)
-    keep(&status, attend(t, omp_get_thread_num(), a, qkv, mixed, i / a->heads, i % a->heads));
+  for (int i = 0; i < n * stretches->attention->heads; i++)
+    keep(&status, attend_to(t, omp_get_thread_num(), stretches, qkv, mixed, i));
   return status;
 }
 
-int nn_run_norm(const nn_team *t, const nn_norm *norm, float eps, float *x, int rows, int n) {
+int nn_run_norm(const nn_team *t, const nn_norm *norm, float *x, int rows) {
 #pragma omp parallel num_threads(t->threads)
   {
     arena a = scratch_of(t, omp_get_thread_num());
-    float *row = take(&a, sizeof *row * n);
+    float *row = take(&a, sizeof *row * norm->n);
 #pragma omp for
     for (int r = 0; r < rows; r++) {
-      nn_row_norm(row, x + (size_t)r * n, norm->gain, norm->bias, n, eps);
-      memcpy(x + (size_t)r * n, row, sizeof *row * n);
+      normalise(row, x + (size_t)r * norm->n, norm, norm->n);
+      memcpy(x + (size_t)r * norm->n, row, sizeof *row * norm->n);
     }
   }
   return dnnl_success;
@@ -324,31 +370,38 @@ int nn_run_norm(const nn_team *t, const nn_norm *norm, float eps, float *x, int 
 
 typedef struct {
   const nn_norm *norm;
-  float eps;
   const nn_linear *linears;
   int n;
-  const float *x;
-  int rows, group, group_stride, skip;
+  nn_source source;
   float *y;
 } mlp;
+
+// read_row sets row to a row of an MLP's input, of n numbers: the mean of pool rows.
+static void read_row(float *row, const nn_source *s, int at, int n) {
+  const float *x = s->x + ((size_t)(at / s->group) * s->stride + s->skip) * s->unit + (size_t)(at % s->group) * s->pool * n;
+  memcpy(row, x, sizeof *row * n);
+  for (int i = 1; i < s->pool; i++)
+    nn_row_add(row, x + (size_t)i * n, n);
+  if (s->pool > 1)
+    nn_row_scale(row, row, 1.0f / s->pool, n, NN_F32);
+}
 
 static int mlp_block(const nn_team *t, int me, const mlp *m, int block) {
   arena a = scratch_of(t, me);
   const nn_linear *l = m->linears;
-  float *row = take(&a, sizeof *row * l->in);
+  float *row = take(&a, sizeof *row * l->in), *normed = take(&a, sizeof *row * l->in);
   operand o = take_operand(t, l, &a);
   for (int r = 0; r < t->block; r++) {
     int at = block * t->block + r;
-    if (at >= m->rows)
+    float *set = row;
+    if (at >= m->source.rows)
       memset(row, 0, sizeof *row * l->in);
     else {
-      const float *x = m->x + ((size_t)(at / m->group) * m->group_stride + m->skip + at % m->group) * l->in;
+      read_row(row, &m->source, at, l->in);
       if (m->norm->gain)
-        nn_row_norm(row, x, m->norm->gain, m->norm->bias, l->in, m->eps);
-      else
-        memcpy(row, x, sizeof *row * l->in);
+        normalise(set = normed, row, m->norm, l->in);
     }
-    set_row(t, l, &o, r, row);
+    set_row(t, l, &o, r, set);
   }
   for (int i = 0; i < m->n - 1; i++, l++) {
     void *stored = take(&a, (size_t)t->block * l->out * nn_store_bytes(t->store));
@@ -365,6 +418,7 @@ size_t nn_mlp_scratch(const nn_team *t, const nn_linear *linears, int n) {
   arena a = {0};
   size_t most = 0;
   take(&a, sizeof(float) * linears[0].in);
+  take(&a, sizeof(float) * linears[0].in);
   for (int i = 0; i < n; i++) {
     take_operand(t, &linears[i], &a);
     take(&a, (size_t)t->block * linears[i].out * nn_store_bytes(t->store));
@@ -374,12 +428,11 @@ size_t nn_mlp_scratch(const nn_team *t, const nn_linear *linears, int n) {
   return a.used + most;
 }
 
-int nn_run_mlp(const nn_team *t, const nn_norm *norm, float eps, const nn_linear *linears, int n, const float *x, int rows, int group,
-               int group_stride, int skip, float *y) {
-  mlp m = {norm, eps, linears, n, x, rows, group, group_stride, skip, y};
+int nn_run_mlp(const nn_team *t, const nn_norm *norm, const nn_linear *linears, int n, nn_source source, float *y) {
+  mlp m = {norm, linears, n, source, y};
   atomic_int status = dnnl_success;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(t->threads)
-  for (int i = 0; i < blocks_of(t, rows); i++)
+  for (int i = 0; i < blocks_of(t, source.rows); i++)
     keep(&status, mlp_block(t, omp_get_thread_num(), &m, i));
   return status;
 }

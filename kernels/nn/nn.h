@@ -24,13 +24,26 @@ typedef struct {
   const int32_t *sum;
 } nn_linear;
 
+// Attention within a stretch of some rows.
 typedef struct {
-  int heads, head_dim, tokens; // tokens of a tile
+  int heads, head_dim, tokens; // rows of the stretch
   int block;                   // query rows of a block, at most tokens
   int stride;                  // elements from row to row of q, k and v
   const eyelet_matmul *scores, *mix; // NULL where k and v are packed in panels
   const eyelet_reorder *pack_k, *pack_v;
 } nn_attention;
+
+// A stretch of rows that attend to each other.
+typedef struct {
+  int first; // row
+  const nn_attention *attention;
+} nn_stretch;
+
+// Rotary positions: pair i of a head's queries and keys, (x[i], x[half + i]), is turned by an angle that the row has for it.
+typedef struct {
+  int half;                     // pairs of a head; 0 for none
+  const float *cosines, *sines; // half numbers for each row
+} nn_rotary;
 
 // What all regions share.
 typedef struct {
@@ -43,35 +56,51 @@ typedef struct {
 } nn_team;
 
 typedef struct {
-  const float *gain, *bias;
+  int n, rms;               // rms: by the root of the mean square alone
+  const float *gain, *bias; // no bias where rms is set
+  float eps;
 } nn_norm;
 
 typedef struct {
   nn_norm ln1, ln2;
   nn_linear qkv, out, up, down; // out and down add to the residual stream
+  int gated;                    // up has the gate's columns before its own
+  nn_activation gate;
 } nn_block;
 
-// The activations of a batch of tiles.
+// The activations of all tiles of a batch.
 typedef struct {
-  int tiles;
-  int rows; // tiles * tokens; the buffers have room for whole blocks
+  int rows; // the buffers have room for whole blocks
   float *x; // rows * hidden: the residual stream
   void *qkv, *mixed;
 } nn_state;
 
 // These return the first failure of a primitive, dnnl_success if there was none.
 
-// x = x + out(attention(qkv(norm x))); x = x + down(act(up(norm x))).
-int nn_run_block(const nn_team *t, const nn_attention *a, const nn_block *b, float eps, nn_state *s);
+// A share of the work of a block: rows are blocks of rows, heads are pairs of a stretch and a head. Shares are run in turn.
+typedef struct {
+  int rows_before, rows_before_end; // of the queries, keys and values
+  int heads, heads_end;             // of the attention
+  int rows_after, rows_after_end;   // of what follows
+} nn_share;
 
-// y = linears[n-1](... linears[0](norm(x))), the norm left out where its gain is NULL. Row r of the input is row
-// (r / group) * group_stride + skip + r % group of x: the patches of each tile without its class token. y has room for whole blocks;
-// the last linear stores float32 and the one before it activations.
-int nn_run_mlp(const nn_team *t, const nn_norm *norm, float eps, const nn_linear *linears, int n, const float *x, int rows, int group,
-               int group_stride, int skip, float *y);
+// x = x + out(attention(qkv(norm x))); x = x + down(act(up(norm x))), or down(act(gate(norm x)) * up(norm x)) where it is gated. The queries
+// and keys of a row are turned by its rotary positions.
+int nn_run_block(const nn_team *t, const nn_stretch *stretches, const nn_rotary *rotary, const nn_block *b, nn_state *s, nn_share share);
 
-int nn_run_attention(const nn_team *t, const nn_attention *a, const void *qkv, int tiles, void *mixed);
-int nn_run_norm(const nn_team *t, const nn_norm *norm, float eps, float *x, int rows, int n);
+// Which rows an MLP reads. Row r of its input begins at number ((r / group) * stride + skip) * unit + r % group * pool * in of x; it is the
+// mean of pool rows of `in` numbers.
+typedef struct {
+  const float *x;
+  int rows, group, stride, skip, unit, pool;
+} nn_source;
+
+// y = linears[n-1](... linears[0](norm(x))), the norm left out where its gain is NULL; it may be narrower than a row, and then takes the
+// row part by part. y has room for whole blocks; the last linear stores float32 and the ones before it activations.
+int nn_run_mlp(const nn_team *t, const nn_norm *norm, const nn_linear *linears, int n, nn_source source, float *y);
+
+int nn_run_attention(const nn_team *t, const nn_stretch *stretches, int n, const void *qkv, void *mixed);
+int nn_run_norm(const nn_team *t, const nn_norm *norm, float *x, int rows);
 
 // Bytes of scratch memory that a thread needs.
 size_t nn_block_scratch(const nn_team *t, const nn_block *b);

@@ -19,11 +19,12 @@ import (
 // Config gives the shapes of a transformer.
 type Config struct {
 	Precision  Precision
-	Threads    int // 0 means GOMAXPROCS
-	Tokens     int // rows of a tile, which attend to each other
-	Hidden     int // width of the residual stream
-	Heads      int // divides Hidden
-	FF         int // width between the two layers of the feed-forward network
+	Threads    int  // 0 means GOMAXPROCS
+	Rows       int  // of a usual state, such as a tile's; 0 for many, or any number
+	Hidden     int  // width of the residual stream
+	Heads      int  // divides Hidden
+	FF         int  // width between the two layers of the feed-forward network
+	Gated      bool // the network multiplies its inner rows by those of a gate, which has the activation
 	Eps        float64
 	Activation onednn.Activation
 }
@@ -31,14 +32,15 @@ type Config struct {
 // Bounds that no tower comes near; they keep sizes of buffers within an int on any platform.
 const (
 	maxTokens  = 1 << 16
+	maxRows    = 1 << 20
 	maxWidth   = 1 << 17
 	maxThreads = 1 << 10
 )
 
 func (c *Config) check() error {
 	switch {
-	case c.Tokens < 1 || c.Tokens > maxTokens:
-		return fmt.Errorf("nn: tiles of %d tokens", c.Tokens)
+	case c.Rows < 0 || c.Rows > maxRows:
+		return fmt.Errorf("nn: states of %d rows", c.Rows)
 	case c.Hidden < 1 || c.Hidden > maxWidth || c.FF < 1 || c.FF > maxWidth:
 		return fmt.Errorf("nn: rows of %d and %d numbers", c.Hidden, c.FF)
 	case c.Heads < 1 || c.Hidden%c.Heads != 0:
@@ -54,11 +56,10 @@ func (c *Config) check() error {
 // A Plan holds what all blocks of a transformer share: the planned products, and the scratch memory of the threads. One Run method at a time
 // may be called.
 type Plan struct {
-	config    Config
-	panels    panels
-	store     onednn.Type // of activations between products
-	team      C.nn_team
-	attention C.nn_attention
+	config Config
+	panels panels
+	store  onednn.Type // of activations between products
+	team   C.nn_team
 
 	mu       sync.Mutex // guards what follows, while blocks are made
 	products map[onednn.MatmulDesc]*onednn.Matmul
@@ -80,6 +81,9 @@ const rowsOfBlock = 144
 
 // blockHeight cuts rows into blocks of equal height whose number is a multiple of the threads'.
 func blockHeight(rows, threads int) int {
+	if rows == 0 {
+		return rowsOfBlock
+	}
 	perThread := max(1, (rows+threads*rowsOfBlock/2)/(threads*rowsOfBlock))
 	blocks := min(rows, threads*perThread)
 	return (rows + blocks - 1) / blocks
@@ -116,7 +120,7 @@ func newPlan(c Config, panels panels) (*Plan, error) {
 	for i := range cap(p.slots) {
 		p.slots <- i
 	}
-	p.team = C.nn_team{threads: C.int(c.Threads), block: C.int(blockHeight(c.Tokens, c.Threads)), store: C.NN_F32, limit8: 127}
+	p.team = C.nn_team{threads: C.int(c.Threads), block: C.int(blockHeight(c.Rows, c.Threads)), store: C.NN_F32, limit8: 127}
 	if cpu.VNNI {
 		p.team.limit8 = 255
 	}
@@ -126,61 +130,7 @@ func newPlan(c Config, panels panels) (*Plan, error) {
 	case c.Precision == BF16:
 		p.team.store = C.NN_ROUNDED
 	}
-	if err := p.planAttention(); err != nil {
-		p.Close()
-		return nil, err
-	}
 	return p, nil
-}
-
-// rowsOfScores is about how many queries attend at a time over panels: their scores stay in the second cache, beside keys and values.
-const rowsOfScores = 48
-
-// planAttention plans the products of one head: scores = q k', mixed = softmax(scores) v.
-func (p *Plan) planAttention() error {
-	c := p.config
-	height, stride := rowsOfBlock, 3*c.Hidden
-	if p.panels.float {
-		height = rowsOfScores
-	}
-	blocks := (c.Tokens + height - 1) / height
-	height = (c.Tokens + blocks - 1) / blocks
-	p.attention = C.nn_attention{
-		heads: C.int(c.Heads), head_dim: C.int(c.Hidden / c.Heads), tokens: C.int(c.Tokens), block: C.int(height), stride: C.int(stride),
-	}
-	if !p.panels.float {
-		if err := p.planScores(height, stride); err != nil {
-			return err
-		}
-	}
-	return p.reserve(C.nn_attention_scratch(&p.team, &p.attention))
-}
-
-// planScores plans attention through oneDNN for blocks of some queries.
-func (p *Plan) planScores(height, stride int) error {
-	c := p.config
-	dim := c.Hidden / c.Heads
-	scores, err := p.product(onednn.MatmulDesc{M: height, N: c.Tokens, K: dim, Src: p.store, Weights: p.store, Dst: onednn.F32, SrcStride: stride, DstStride: c.Tokens})
-	if err != nil {
-		return err
-	}
-	mix, err := p.product(onednn.MatmulDesc{M: height, N: dim, K: c.Tokens, Src: p.store, Weights: p.store, Dst: onednn.F32, SrcStride: c.Tokens, DstStride: dim})
-	if err != nil {
-		return err
-	}
-	// The scores' right-hand side is k transposed: its element (d, token) stands at d + token * stride.
-	packK, err := p.packer(scores, p.store, 1, stride, c.Threads)
-	if err != nil {
-		return err
-	}
-	packV, err := p.packer(mix, p.store, stride, 1, c.Threads)
-	if err != nil {
-		return err
-	}
-	a := &p.attention
-	a.scores, a.mix = (*C.eyelet_matmul)(scores.Handle()), (*C.eyelet_matmul)(mix.Handle())
-	a.pack_k, a.pack_v = (*C.eyelet_reorder)(packK.Handle()), (*C.eyelet_reorder)(packV.Handle())
-	return nil
 }
 
 // product returns the planned product of a description, the same for the same one.

@@ -5,6 +5,9 @@
 // The loops at one level of instruction sets (rows_loops.h).
 typedef struct {
   void (*norm)(float *restrict dst, const float *restrict x, const float *restrict gain, const float *restrict bias, int n, float eps);
+  void (*rms_norm)(float *restrict dst, const float *restrict x, const float *restrict gain, int n, float eps);
+  void (*rotate)(float *restrict a, float *restrict b, const float *restrict cosines, const float *restrict sines, int n);
+  void (*multiply)(float *restrict dst, const float *restrict x, int n);
   void (*put_bf16)(uint16_t *restrict dst, const float *restrict x, int n);
   void (*get_bf16)(float *restrict dst, const uint16_t *restrict x, int n);
   void (*round)(float *x, int n);
@@ -60,6 +63,12 @@ static const loops *in_use(void) {
 void nn_row_norm(float *dst, const float *x, const float *gain, const float *bias, int n, float eps) {
   in_use()->norm(dst, x, gain, bias, n, eps);
 }
+
+void nn_row_rms_norm(float *dst, const float *x, const float *gain, int n, float eps) { in_use()->rms_norm(dst, x, gain, n, eps); }
+
+void nn_row_rotate(float *x, const float *cosines, const float *sines, int n) { in_use()->rotate(x, x + n, cosines, sines, n); }
+
+void nn_row_multiply(float *dst, const float *x, int n) { in_use()->multiply(dst, x, n); }
 
 void nn_row_round(float *x, int n) { in_use()->round(x, n); }
 

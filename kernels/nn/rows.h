@@ -20,6 +20,15 @@ static inline int nn_store_bytes(nn_store s) { return s == NN_BF16 ? 2 : 4; }
 // nn_row_norm computes dst = (x - mean(x)) / sqrt(var(x) + eps) * gain + bias over n elements.
 void nn_row_norm(float *dst, const float *x, const float *gain, const float *bias, int n, float eps);
 
+// nn_row_rms_norm computes dst = x / sqrt(mean(x x) + eps) * gain over n elements.
+void nn_row_rms_norm(float *dst, const float *x, const float *gain, int n, float eps);
+
+// nn_row_rotate turns n pairs of numbers, (x[i], x[n + i]), each by an angle of its own.
+void nn_row_rotate(float *x, const float *cosines, const float *sines, int n);
+
+// nn_row_multiply multiplies dst by x, element by element.
+void nn_row_multiply(float *dst, const float *x, int n);
+
 // nn_row_put stores n numbers as s; nn_row_get reads them.
 void nn_row_put(void *dst, const float *x, int n, nn_store s);
 void nn_row_get(float *dst, const void *x, int n, nn_store s);

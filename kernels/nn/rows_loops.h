@@ -16,6 +16,32 @@ TARGET static void LEVEL(norm)(float *restrict dst, const float *restrict x, con
     dst[i] = (x[i] - mean) * f * gain[i] + bias[i];
 }
 
+TARGET static void LEVEL(rms_norm)(float *restrict dst, const float *restrict x, const float *restrict gain, int n, float eps) {
+  float square = 0;
+#pragma omp simd reduction(+ : square)
+  for (int i = 0; i < n; i++)
+    square += x[i] * x[i];
+  float f = 1.0f / sqrtf(square / n + eps);
+#pragma omp simd
+  for (int i = 0; i < n; i++)
+    dst[i] = x[i] * f * gain[i];
+}
+
+TARGET static void LEVEL(rotate)(float *restrict a, float *restrict b, const float *restrict cosines, const float *restrict sines, int n) {
+#pragma omp simd
+  for (int i = 0; i < n; i++) {
+    float x = a[i], y = b[i];
+    a[i] = x * cosines[i] - y * sines[i];
+    b[i] = y * cosines[i] + x * sines[i];
+  }
+}
+
+TARGET static void LEVEL(multiply)(float *restrict dst, const float *restrict x, int n) {
+#pragma omp simd
+  for (int i = 0; i < n; i++)
+    dst[i] *= x[i];
+}
+
 TARGET static void LEVEL(put_bf16)(uint16_t *restrict dst, const float *restrict x, int n) {
 #pragma omp simd
   for (int i = 0; i < n; i++)
@@ -145,7 +171,7 @@ TARGET static float LEVEL(quantize_channel)(int8_t *restrict dst, const float *r
 }
 
 static const loops LEVEL(loops) = {
-    LEVEL(norm), LEVEL(put_bf16), LEVEL(get_bf16), LEVEL(round),
+    LEVEL(norm), LEVEL(rms_norm), LEVEL(rotate), LEVEL(multiply), LEVEL(put_bf16), LEVEL(get_bf16), LEVEL(round),
     LEVEL(quantize), LEVEL(dequantize), LEVEL(quick_gelu), LEVEL(silu),
     LEVEL(gelu), LEVEL(gelu_tanh), LEVEL(add), LEVEL(softmax),
     LEVEL(scale), LEVEL(scale_bf16), LEVEL(quantize_channel),

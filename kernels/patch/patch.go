@@ -30,7 +30,6 @@ import (
 
 // Config gives the shapes of a patch embedding.
 type Config struct {
-	ImageSize int // side of a tile in pixels; those beyond the last whole patch are not seen
 	PatchSize int // side of a patch in pixels
 	Hidden    int // width of the tower
 	Mean, Std [3]float32
@@ -38,6 +37,7 @@ type Config struct {
 	// input, and the product is a five-hundredth of its work.
 	Precision nn.Precision
 	Threads   int // 0 means GOMAXPROCS
+	Patches   int // of a usual tile; 0 for many, or any number
 }
 
 // Weights are what an embedding is made of. They are read while it is made and not kept.
@@ -45,13 +45,14 @@ type Weights struct {
 	Patch     []float32 // Hidden rows of 3·p² numbers in the order of a convolution's weight: colour, y, x
 	Bias      []float32 // Hidden numbers, or nil
 	Class     []float32 // Hidden numbers, or nil for a tower without class token
-	Positions []float32 // a row of Hidden numbers for each patch and the class token
 	ClassLast bool      // the class token stands after the patches, not before them; positions follow the rows
 }
 
 // Embedding is a packed patch embedding. One Run at a time may be called, from the compute thread.
 type Embedding struct {
 	c       C.patch_embedding
+	classes int  // 1 with a class token
+	last    bool // it stands after the patches
 	product *onednn.Matmul
 	buffers []*onednn.Buffer
 	pixels  *onednn.Buffer // of the tiles in hand
@@ -67,33 +68,30 @@ const blockOf = 144
 
 // New packs a patch embedding.
 func New(c Config, w Weights) (_ *Embedding, err error) {
-	if c.PatchSize < 1 || c.ImageSize < c.PatchSize || c.ImageSize > maxSide || c.Hidden < 1 || c.Hidden > maxWidth {
-		return nil, fmt.Errorf("patch: patches of %d pixels in a tile of %d, %d wide", c.PatchSize, c.ImageSize, c.Hidden)
+	if c.PatchSize < 1 || c.PatchSize > maxSide/8 || c.Hidden < 1 || c.Hidden > maxWidth || c.Patches < 0 {
+		return nil, fmt.Errorf("patch: patches of %d pixels, %d wide", c.PatchSize, c.Hidden)
 	}
-	across := c.ImageSize / c.PatchSize
-	patches, pixels := across*across, 3*c.PatchSize*c.PatchSize
-	rows, classRow, first := patches, -1, 0
-	if w.Class != nil {
-		rows++
-		classRow, first = 0, 1
-		if w.ClassLast {
-			classRow, first = patches, 0
-		}
-	}
-	if len(w.Patch) != c.Hidden*pixels || w.Bias != nil && len(w.Bias) != c.Hidden || w.Class != nil && len(w.Class) != c.Hidden || len(w.Positions) != rows*c.Hidden {
-		return nil, fmt.Errorf("patch: %d weights, %d biases, %d numbers of a class token and %d of positions do not fit %d patches of %d pixels, %d wide",
-			len(w.Patch), len(w.Bias), len(w.Class), len(w.Positions), patches, c.PatchSize, c.Hidden)
+	pixels := 3 * c.PatchSize * c.PatchSize
+	if len(w.Patch) != c.Hidden*pixels || w.Bias != nil && len(w.Bias) != c.Hidden || w.Class != nil && len(w.Class) != c.Hidden {
+		return nil, fmt.Errorf("patch: %d weights, %d biases and %d numbers of a class token do not fit patches of %d pixels, %d wide",
+			len(w.Patch), len(w.Bias), len(w.Class), c.PatchSize, c.Hidden)
 	}
 	threads := c.Threads
 	if threads <= 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
-	perThread := max(1, (patches+threads*blockOf/2)/(threads*blockOf))
-	blocks := min(patches, threads*perThread)
-	e := &Embedding{c: C.patch_embedding{
-		side: C.int(c.ImageSize), patch: C.int(c.PatchSize), across: C.int(across), hidden: C.int(c.Hidden), rows: C.int(rows),
-		class_row: C.int(classRow), first: C.int(first), block: C.int((patches + blocks - 1) / blocks), threads: C.int(threads),
+	block := blockOf
+	if c.Patches > 0 {
+		perThread := max(1, (c.Patches+threads*blockOf/2)/(threads*blockOf))
+		blocks := min(c.Patches, threads*perThread)
+		block = (c.Patches + blocks - 1) / blocks
+	}
+	e := &Embedding{last: w.ClassLast, c: C.patch_embedding{
+		patch: C.int(c.PatchSize), hidden: C.int(c.Hidden), block: C.int(block), threads: C.int(threads),
 	}}
+	if w.Class != nil {
+		e.classes = 1
+	}
 	defer func() {
 		if err != nil {
 			e.Close()
@@ -109,6 +107,80 @@ func New(c Config, w Weights) (_ *Embedding, err error) {
 	}
 	e.c.scratch = (*C.char)(scratch.Pointer())
 	return e, nil
+}
+
+// A Grid says how tiles of one size are cut, and in which order the patches become rows.
+type Grid struct {
+	of      *Embedding
+	c       C.patch_grid
+	buffers []*onednn.Buffer
+}
+
+// NewGrid cuts tiles of width x height pixels; pixels beyond the last whole patch are not seen. order lists the patches, counted along the
+// tile's rows, in the order of the rows; nil leaves them in that order. positions, where it is not nil, has Hidden numbers for each row, the class
+// token's included.
+func (e *Embedding) NewGrid(width, height int, order []int32, positions []float32) (_ *Grid, err error) {
+	p := int(e.c.patch)
+	if width < p || height < p || width > maxSide || height > maxSide {
+		return nil, fmt.Errorf("patch: a tile of %d x %d pixels in patches of %d", width, height, p)
+	}
+	patches := (width / p) * (height / p)
+	rows := patches + e.classes
+	if order != nil && len(order) != patches || positions != nil && len(positions) != rows*int(e.c.hidden) {
+		return nil, fmt.Errorf("patch: an order of %d and %d numbers of positions for %d rows", len(order), len(positions), rows)
+	}
+	g := &Grid{of: e, c: C.patch_grid{
+		width: C.int(width), height: C.int(height), across: C.int(width / p), patches: C.int(patches), rows: C.int(rows), class_row: -1,
+	}}
+	switch {
+	case e.classes > 0 && e.last:
+		g.c.class_row = C.int(patches)
+	case e.classes > 0:
+		g.c.class_row, g.c.first = 0, 1
+	}
+	defer func() {
+		if err != nil {
+			g.Close()
+		}
+	}()
+	if order != nil {
+		b, err := onednn.Alloc(4 * patches)
+		if err != nil {
+			return nil, err
+		}
+		g.buffers = append(g.buffers, b)
+		g.c.order = (*C.int32_t)(b.Pointer())
+		for i, at := range order {
+			if at < 0 || int(at) >= patches {
+				return nil, fmt.Errorf("patch: patch %d of %d", at, patches)
+			}
+			unsafe.Slice((*int32)(b.Pointer()), patches)[i] = at
+		}
+	}
+	if positions != nil {
+		b, err := onednn.Alloc(4 * len(positions))
+		if err != nil {
+			return nil, err
+		}
+		g.buffers = append(g.buffers, b)
+		copy(b.Float32(), positions)
+		g.c.positions = (*C.float)(b.Pointer())
+	}
+	return g, nil
+}
+
+// Rows returns the number of rows of a tile: a row a patch, and one for the class token if the tower has one.
+func (g *Grid) Rows() int { return int(g.c.rows) }
+
+// Close frees the grid. Closing again does nothing.
+func (g *Grid) Close() {
+	if g == nil {
+		return
+	}
+	for _, b := range g.buffers {
+		b.Close()
+	}
+	g.buffers, g.of = nil, nil
 }
 
 func (e *Embedding) alloc(n int) (*onednn.Buffer, error) {
@@ -152,9 +224,6 @@ func (e *Embedding) pack(c Config, w Weights) error {
 		return err
 	}
 	if err := e.keep(&e.c.class_token, w.Class); err != nil {
-		return err
-	}
-	if err := e.keep(&e.c.positions, w.Positions); err != nil {
 		return err
 	}
 	k := 3 * c.PatchSize * c.PatchSize
@@ -212,10 +281,7 @@ func fold(c Config, w Weights) (weights, bias []float32) {
 	return weights, bias
 }
 
-// Rows returns the number of rows of a tile: a row a patch, and one for the class token if the tower has one.
-func (e *Embedding) Rows() int { return int(e.c.rows) }
-
-// Bytes returns the size of the packed weights, positions included.
+// Bytes returns the size of the packed weights.
 func (e *Embedding) Bytes() (n int) {
 	for _, b := range e.buffers {
 		n += b.Len()
@@ -225,22 +291,22 @@ func (e *Embedding) Bytes() (n int) {
 
 var errClosed = errors.New("patch: the embedding is closed")
 
-// Run writes the hidden states of tiles, which are ImageSize pixels wide and high, to x: for each tile Rows() rows of Hidden float32 numbers.
-func (e *Embedding) Run(tiles []*imaging.RGB, x *onednn.Buffer) error {
-	if e.product == nil {
+// Run writes the hidden states of tiles of a grid's size to x: for each tile Rows() rows of Hidden float32 numbers.
+func (e *Embedding) Run(g *Grid, tiles []*imaging.RGB, x *onednn.Buffer) error {
+	if e.product == nil || g.of != e {
 		return errClosed
 	}
-	side := int(e.c.side)
-	size := 3 * side * side
+	width, height := int(g.c.width), int(g.c.height)
+	size := 3 * width * height
 	for i, t := range tiles {
 		if err := t.Check(); err != nil {
 			return fmt.Errorf("patch: tile %d: %w", i, err)
 		}
-		if t.W != side || t.H != side {
-			return fmt.Errorf("patch: tile %d has %d x %d pixels, want %d x %d", i, t.W, t.H, side, side)
+		if t.W != width || t.H != height {
+			return fmt.Errorf("patch: tile %d has %d x %d pixels, want %d x %d", i, t.W, t.H, width, height)
 		}
 	}
-	if need := 4 * len(tiles) * e.Rows() * int(e.c.hidden); len(tiles) == 0 || x.Len() < need {
+	if need := 4 * len(tiles) * g.Rows() * int(e.c.hidden); len(tiles) == 0 || x.Len() < need {
 		return fmt.Errorf("patch: %d bytes for the rows of %d tiles, want %d", x.Len(), len(tiles), need)
 	}
 	if e.pixels.Len() < size*len(tiles) {
@@ -254,7 +320,7 @@ func (e *Embedding) Run(tiles []*imaging.RGB, x *onednn.Buffer) error {
 	for i, t := range tiles {
 		copy(e.pixels.Bytes()[i*size:], t.Pix)
 	}
-	status := C.patch_run(&e.c, (*C.uint8_t)(e.pixels.Pointer()), C.int(len(tiles)), (*C.float)(x.Pointer()))
+	status := C.patch_run(&e.c, &g.c, (*C.uint8_t)(e.pixels.Pointer()), C.int(len(tiles)), (*C.float)(x.Pointer()))
 	if status != 0 {
 		return fmt.Errorf("patch: oneDNN reports status %d", int(status))
 	}

@@ -28,8 +28,10 @@ func double(v []float32) []float64 {
 	return d
 }
 
-func picture(rng *rand.Rand, side int) *imaging.RGB {
-	m := imaging.NewRGB(side, side)
+func picture(rng *rand.Rand, side int) *imaging.RGB { return oblong(rng, side, side) }
+
+func oblong(rng *rand.Rand, w, h int) *imaging.RGB {
+	m := imaging.NewRGB(w, h)
 	for i := range m.Pix {
 		m.Pix[i] = uint8(rng.Uint32())
 	}
@@ -37,15 +39,15 @@ func picture(rng *rand.Rand, side int) *imaging.RGB {
 }
 
 // definition is the embedding of one tile in float64, by kernels/ref.
-func definition(c Config, w Weights, tile *imaging.RGB) ref.Matrix[float64] {
+func definition(c Config, w Weights, positions []float32, tile *imaging.RGB) ref.Matrix[float64] {
 	var mean, std [3]float64
 	for i := range 3 {
 		mean[i], std[i] = float64(c.Mean[i]), float64(c.Std[i])
 	}
-	patches := (c.ImageSize / c.PatchSize) * (c.ImageSize / c.PatchSize)
+	patches := (tile.W / c.PatchSize) * (tile.H / c.PatchSize)
 	pixels := ref.NewMatrix[float64](patches, 3*c.PatchSize*c.PatchSize)
 	ref.Patchify(pixels, tile, c.PatchSize, mean, std)
-	x := ref.NewMatrix[float64](len(w.Positions)/c.Hidden, c.Hidden)
+	x := ref.NewMatrix[float64](len(positions)/c.Hidden, c.Hidden)
 	class, first := -1, 0
 	if w.Class != nil && w.ClassLast {
 		class = patches
@@ -58,7 +60,7 @@ func definition(c Config, w Weights, tile *imaging.RGB) ref.Matrix[float64] {
 	if class >= 0 {
 		copy(x.Row(class), double(w.Class))
 	}
-	ref.Add(x, ref.MatrixOf(x.Rows, x.Cols, double(w.Positions)))
+	ref.Add(x, ref.MatrixOf(x.Rows, x.Cols, double(positions)))
 	return x
 }
 
@@ -69,7 +71,7 @@ func TestTheEmbeddingEqualsItsDefinition(t *testing.T) {
 			for p, limit := range limits {
 				t.Run(fmt.Sprintf("%v/class token %s/%v", shape, class, p), func(t *testing.T) {
 					rng := rand.New(rand.NewPCG(1, uint64(shape.image)))
-					c := Config{ImageSize: shape.image, PatchSize: shape.patch, Hidden: shape.hidden, Precision: p, Threads: 2,
+					c := Config{Patches: (shape.image / shape.patch) * (shape.image / shape.patch), PatchSize: shape.patch, Hidden: shape.hidden, Precision: p, Threads: 2,
 						Mean: [3]float32{0.48, 0.46, 0.41}, Std: [3]float32{0.27, 0.26, 0.28}}
 					patches := (shape.image / shape.patch) * (shape.image / shape.patch)
 					rows := patches
@@ -81,14 +83,19 @@ func TestTheEmbeddingEqualsItsDefinition(t *testing.T) {
 						w.Class, w.ClassLast = random(rng, shape.hidden, 1), class == "last"
 						rows++
 					}
-					w.Positions = random(rng, rows*shape.hidden, 0.1)
+					positions := random(rng, rows*shape.hidden, 0.1)
 					e, err := New(c, w)
 					if err != nil {
 						t.Fatal(err)
 					}
 					defer e.Close()
-					if e.Rows() != rows {
-						t.Fatalf("%d rows, want %d", e.Rows(), rows)
+					g, err := e.NewGrid(shape.image, shape.image, nil, positions)
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer g.Close()
+					if g.Rows() != rows {
+						t.Fatalf("%d rows, want %d", g.Rows(), rows)
 					}
 					tiles := []*imaging.RGB{picture(rng, shape.image), picture(rng, shape.image)}
 					x, err := onednn.Alloc(4 * len(tiles) * rows * shape.hidden)
@@ -96,12 +103,12 @@ func TestTheEmbeddingEqualsItsDefinition(t *testing.T) {
 						t.Fatal(err)
 					}
 					defer x.Close()
-					if err := e.Run(tiles, x); err != nil {
+					if err := e.Run(g, tiles, x); err != nil {
 						t.Fatal(err)
 					}
 					var diff, norm float64
 					for i, tile := range tiles {
-						for j, want := range definition(c, w, tile).Data {
+						for j, want := range definition(c, w, positions, tile).Data {
 							got := float64(x.Float32()[i*rows*shape.hidden+j])
 							diff, norm = diff+(got-want)*(got-want), norm+want*want
 						}
@@ -117,15 +124,60 @@ func TestTheEmbeddingEqualsItsDefinition(t *testing.T) {
 	}
 }
 
+func TestPatchesStandInTheOrderAskedFor(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 7))
+	c := Config{PatchSize: 4, Hidden: 6, Precision: nn.F32, Threads: 2, Std: [3]float32{1, 1, 1}}
+	w := Weights{Patch: random(rng, 6*48, 0.1), Class: random(rng, 6, 1)}
+	e, err := New(c, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	tile := oblong(rng, 200, 49) // 50 x 12 patches and some pixels more
+	order := make([]int32, 600)
+	for i, at := range rng.Perm(600) {
+		order[i] = int32(at)
+	}
+	for name, positions := range map[string][]float32{"positions": random(rng, 601*6, 1), "no positions": nil} {
+		g, err := e.NewGrid(200, 49, order, positions)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer g.Close()
+		x, err := onednn.Alloc(4 * 601 * 6)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer x.Close()
+		if err := e.Run(g, []*imaging.RGB{tile}, x); err != nil {
+			t.Fatal(err)
+		}
+		want := definition(c, w, make([]float32, 601*6), tile)
+		for r := range 601 {
+			from := 0
+			if r > 0 {
+				from = 1 + int(order[r-1])
+			}
+			for i, v := range want.Row(from) {
+				if positions != nil {
+					v += float64(positions[r*6+i])
+				}
+				if got := float64(x.Float32()[r*6+i]); math.Abs(got-v) > 1e-5 {
+					t.Fatalf("%s: row %d holds %v at %d, want %v", name, r, got, i, v)
+				}
+			}
+		}
+	}
+}
+
 func TestMisshapenWeightsAndTilesAreErrors(t *testing.T) {
-	c := Config{ImageSize: 8, PatchSize: 4, Hidden: 3, Std: [3]float32{1, 1, 1}}
-	w := Weights{Patch: make([]float32, 3*48), Positions: make([]float32, 4*3)}
+	c := Config{PatchSize: 4, Hidden: 3, Std: [3]float32{1, 1, 1}}
+	w := Weights{Patch: make([]float32, 3*48)}
 	for name, change := range map[string]func(*Config, *Weights){
-		"a weight too few":           func(_ *Config, w *Weights) { w.Patch = w.Patch[1:] },
-		"no room for a class":        func(_ *Config, w *Weights) { w.Class = make([]float32, 3) },
-		"a short bias":               func(_ *Config, w *Weights) { w.Bias = make([]float32, 2) },
-		"patches larger than a tile": func(c *Config, _ *Weights) { c.PatchSize = 9 },
-		"a huge tile":                func(c *Config, _ *Weights) { c.ImageSize = 1 << 20 },
+		"a weight too few": func(_ *Config, w *Weights) { w.Patch = w.Patch[1:] },
+		"a short class":    func(_ *Config, w *Weights) { w.Class = make([]float32, 2) },
+		"a short bias":     func(_ *Config, w *Weights) { w.Bias = make([]float32, 2) },
+		"huge patches":     func(c *Config, _ *Weights) { c.PatchSize = 1 << 20 },
 	} {
 		c, w := c, w
 		change(&c, &w)
@@ -138,6 +190,23 @@ func TestMisshapenWeightsAndTilesAreErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for name, make := range map[string]func() (*Grid, error){
+		"patches larger than a tile": func() (*Grid, error) { return e.NewGrid(3, 8, nil, nil) },
+		"a huge tile":                func() (*Grid, error) { return e.NewGrid(8, 1<<20, nil, nil) },
+		"a short order":              func() (*Grid, error) { return e.NewGrid(8, 8, []int32{0, 1}, nil) },
+		"a patch that is not there":  func() (*Grid, error) { return e.NewGrid(8, 8, []int32{0, 1, 2, 4}, nil) },
+		"positions too few":          func() (*Grid, error) { return e.NewGrid(8, 8, nil, []float32{1}) },
+	} {
+		if g, err := make(); err == nil {
+			g.Close()
+			t.Errorf("%s: no error", name)
+		}
+	}
+	g, err := e.NewGrid(8, 8, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
 	x, err := onednn.Alloc(4 * 4 * 3)
 	if err != nil {
 		t.Fatal(err)
@@ -147,25 +216,30 @@ func TestMisshapenWeightsAndTilesAreErrors(t *testing.T) {
 	for name, tiles := range map[string][]*imaging.RGB{
 		"no tiles": nil, "a tile too many for the buffer": {tile, tile}, "a tile of another size": {imaging.NewRGB(8, 9)}, "no picture": {nil},
 	} {
-		if err := e.Run(tiles, x); err == nil {
+		if err := e.Run(g, tiles, x); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
 	e.Close()
 	e.Close()
-	if err := e.Run([]*imaging.RGB{tile}, x); err == nil {
+	if err := e.Run(g, []*imaging.RGB{tile}, x); err == nil {
 		t.Error("a closed embedding ran")
 	}
 }
 
 func BenchmarkEmbedding(b *testing.B) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	c := Config{ImageSize: 336, PatchSize: 14, Hidden: 1024, Mean: [3]float32{0.48, 0.46, 0.41}, Std: [3]float32{0.27, 0.26, 0.28}}
-	e, err := New(c, Weights{Patch: random(rng, 1024*588, 0.04), Class: random(rng, 1024, 1), Positions: random(rng, 577*1024, 0.1)})
+	c := Config{Patches: 576, PatchSize: 14, Hidden: 1024, Mean: [3]float32{0.48, 0.46, 0.41}, Std: [3]float32{0.27, 0.26, 0.28}}
+	e, err := New(c, Weights{Patch: random(rng, 1024*588, 0.04), Class: random(rng, 1024, 1)})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer e.Close()
+	g, err := e.NewGrid(336, 336, nil, random(rng, 577*1024, 0.1))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer g.Close()
 	x, err := onednn.Alloc(4 * 577 * 1024)
 	if err != nil {
 		b.Fatal(err)
@@ -173,7 +247,7 @@ func BenchmarkEmbedding(b *testing.B) {
 	defer x.Close()
 	tiles := []*imaging.RGB{picture(rng, 336)}
 	for b.Loop() {
-		if err := e.Run(tiles, x); err != nil {
+		if err := e.Run(g, tiles, x); err != nil {
 			b.Fatal(err)
 		}
 	}
