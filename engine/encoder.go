@@ -18,10 +18,10 @@ import (
 
 // The encoders that [ModelSpec].Encoder can name.
 const (
-	EncoderAuto   = "auto"   // native for towers with a class token, and for other known ones without a GPU; else libmtmd
+	EncoderAuto   = "auto"   // native for LLaVA's towers with a class token, and for other described ones without a GPU; else libmtmd
 	EncoderNative = "native" // the towers of package vision
 	EncoderMtmd   = "mtmd"   // libmtmd
-	EncoderPlain  = "plain"  // the readable float32 towers of package vision, slow
+	EncoderPlain  = "plain"  // the readable float32 towers of package vision, slow; LLaVA's alone
 )
 
 // openEncoder chooses who runs the tower of a projector file, and opens it.
@@ -129,8 +129,8 @@ func chooseEncoder(spec ModelSpec) (string, error) {
 		return "", fmt.Errorf("%w: %s: %w", ErrModelFile, spec.Projector, err)
 	case info.Projector == "janus_pro":
 		return EncoderMtmd, nil // it knows the tokens that Janus wants around a picture
-	case info.Family == "siglip" && spec.hasGPU():
-		return EncoderMtmd, nil // positions are right there, and it runs on the GPU; a block short where the file names no feature layer
+	case info.Family != "clip" && spec.hasGPU():
+		return EncoderMtmd, nil // positions are right there, and it runs on the GPU; LLaVA's SigLIP is a block short where the file names no feature layer
 	}
 	return EncoderNative, nil
 }

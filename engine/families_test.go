@@ -344,7 +344,7 @@ func (j cancellingJob) Advance(ctx context.Context, steps int) error {
 }
 
 func TestCancellingAnEncodeOfLibmtmdLeavesTheModelUsable(t *testing.T) {
-	m, _, _ := openFamily(t, &qwen2vl)
+	m, _, _ := openFamily(t, &qwen2vl, EncoderMtmd)
 	r := Request{Messages: []Message{User(Text("Look here:"), Picture(scene(t, 0, 320, 320)), Text("What is this?"))}, MaxTokens: famTokens,
 		Logprobs: true, TopLogprobs: 2, Fresh: true}
 	want := mustAsk(t, m, r)
@@ -463,7 +463,7 @@ func TestAnotherProjectorInTheSamePlaceHasAnotherIdentity(t *testing.T) {
 }
 
 func TestALanguageModelStaysOpenForItsEncoder(t *testing.T) {
-	m, _, _ := openFamily(t, &gemma3)
+	m, _, _ := openFamily(t, &gemma3, EncoderMtmd)
 	if err := m.lc.Close(); err != nil {
 		t.Fatal(err)
 	}

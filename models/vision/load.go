@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/eyelet-engine/eyelet/kernels/patch"
 	"github.com/eyelet-engine/eyelet/kernels/ref"
@@ -12,7 +13,7 @@ import (
 
 // ErrUnknownTower says that a file holds no tower and projector of the kinds that
 // this package knows. Another implementation may know it.
-var ErrUnknownTower = errors.New("not a CLIP or SigLIP tower with LLaVA's projector")
+var ErrUnknownTower = errors.New("not a tower and projector of the kinds that the native encoder knows")
 
 // Layout is the order of the tower's rows and the number of its blocks.
 type Layout int
@@ -40,16 +41,19 @@ type (
 	matrix = ref.Matrix[float32]
 	linear struct {
 		weight matrix    // out x in
-		bias   []float32 // out
+		bias   []float32 // out, or nil
 	}
-	norm struct{ gain, bias []float32 }
+	norm struct {
+		gain, bias []float32 // no bias: an RMS norm
+		eps        float64   // 0 for the tower's
+	}
 )
 
 // embedding makes the first hidden states, n = patches rows or 1 + patches.
 type embedding struct {
 	patch     linear    // hidden x 3·p²; the bias is nil in CLIP proper
 	class     []float32 // hidden; nil where the family has none
-	positions matrix    // n x hidden
+	positions matrix    // n x hidden, or what they are interpolated from; no rows where there are none
 	pre       *norm     // nil where the family has none
 }
 
@@ -58,18 +62,31 @@ type embedding struct {
 type block struct {
 	ln1, ln2   norm
 	q, k, v, o linear // hidden x hidden
+	gate       linear // ff x hidden, of gated networks
 	up, down   linear // ff x hidden, hidden x ff
 }
 
-// head takes the last hidden states to image tokens.
+// head takes hidden states to image tokens.
 type head struct {
-	post       *norm     // of the state after the last block; nil where there is none
-	projection []linear  // one, or two with a GELU (the exact one) between them
-	newline    []float32 // width; ends a row of tiles in LLaVA 1.6, else nil
+	post    *norm // of the state after the last block; nil where there is none
+	chains  []projection
+	newline []float32 // width; ends a row of tiles in LLaVA 1.6, else nil
+	rowEnd  []float32 // width; stands between the rows of a picture, or nil
+}
+
+// projection is a chain's norm, nil where it has none, and layers.
+type projection struct {
+	norm   *norm
+	layers []linear
 }
 
 // width is that of an image token.
-func (h *head) width() int { return h.projection[len(h.projection)-1].weight.Rows }
+func (h *head) width() (n int) {
+	for _, c := range h.chains {
+		n += c.layers[len(c.layers)-1].weight.Rows
+	}
+	return n
+}
 
 // A sink takes a tower piece by piece: the embedding, the blocks in order, then the
 // head. The pieces are the sink's own: it may keep their slices, or pack them and let
@@ -82,28 +99,28 @@ type sink interface {
 
 // readTower reads and checks what the metadata and the names of the tensors tell about
 // a tower. It reads no tensor.
-func readTower(f *gguf.File, opt Options) (*hyperparameters, error) {
-	hp, err := readHyperparameters(f, opt.Layout)
+func readTower(f *gguf.File, opt Options) (*description, error) {
+	d, err := describe(f, opt.Layout)
 	if err != nil {
 		return nil, fmt.Errorf("vision: %w", err)
 	}
-	return hp, nil
+	return d, nil
 }
 
 // walk reads the tensors and hands them to the sink, whose errors it returns as they
 // are.
-func (l *loader) walk(hp *hyperparameters, s sink) error {
+func (l *loader) walk(d *description, s sink) error {
 	defer l.digests.wait() // nothing reads the file afterwards
-	l.addMetadata(hp)
-	e := l.readEmbedding(hp)
+	l.addMetadata(d)
+	e := l.readEmbedding(d)
 	if l.err != nil {
 		return l.err
 	}
 	if err := s.embedding(e); err != nil {
 		return err
 	}
-	for i := range hp.depth() {
-		b := l.readBlock(hp, i)
+	for i := range d.depth() {
+		b := l.readBlock(d, i)
 		if l.err != nil {
 			return l.err
 		}
@@ -111,90 +128,173 @@ func (l *loader) walk(hp *hyperparameters, s sink) error {
 			return err
 		}
 	}
-	h := l.readHead(hp)
+	h := l.readHead(d)
 	if l.err != nil {
 		return l.err
 	}
 	return s.head(h)
 }
 
-func (l *loader) readEmbedding(hp *hyperparameters) *embedding {
-	d, side := hp.Hidden, hp.PatchSize
-	e := &embedding{patch: linear{weight: l.matrix("v.patch_embd.weight", d, 3*side*side, side, side, 3, d)}}
+func (l *loader) readEmbedding(d *description) *embedding {
+	n, side := d.Hidden, d.PatchSize
+	e := &embedding{}
+	for i, name := range d.Patch {
+		weight := l.matrix(name, n, 3*side*side, side, side, 3, n)
+		if i == 0 {
+			e.patch.weight = weight
+			continue
+		}
+		for k, v := range weight.Data { // a still picture is in all frames
+			e.patch.weight.Data[k] += v
+		}
+	}
 	if l.has("v.patch_embd.bias") {
-		e.patch.bias = l.vector("v.patch_embd.bias", d)
+		e.patch.bias = l.vector("v.patch_embd.bias", n)
 	}
-	rows := hp.patches()
-	if hp.Family == "clip" {
+	rows := d.patches()
+	if d.Class {
 		rows++
-		e.class = l.vector("v.class_embd", d)
+		e.class = l.vector("v.class_embd", n)
 	}
-	e.positions = l.readPositions(hp, rows)
-	if hp.Family == "clip" || l.has("v.pre_ln.weight") {
-		pre := l.norm("v.pre_ln", d)
-		e.pre = &pre
+	switch d.Positions {
+	case learned:
+		e.positions = l.readPositions(d, rows)
+	case bilinear:
+		side := l.side("v.position_embd.weight")
+		e.positions = l.matrix("v.position_embd.weight", side*side, n)
+	}
+	if d.Pre != noNorm {
+		e.pre = l.norm("v.pre_ln", n, d.Pre)
 	}
 	return e
 }
 
+// side returns the side of the square of rows that a table is, 1 if it is none: the tensor's own check names what is wrong then.
+func (l *loader) side(name string) int {
+	if t, ok := l.file.Tensor(name); ok && len(t.Dims) >= 2 && t.Dims[1] <= 1<<20 {
+		return max(1, int(math.Sqrt(float64(t.Dims[1]))))
+	}
+	return 1
+}
+
 // readPositions reads the position embeddings, n rows. A file whose table was learned for another square grid of patches than its image
 // size has means them to be interpolated, as Hugging Face's interpolate_pos_encoding does.
-func (l *loader) readPositions(hp *hyperparameters, n int) matrix {
+func (l *loader) readPositions(d *description, n int) matrix {
 	const name = "v.position_embd.weight"
-	extra := n - hp.patches()
-	if t, ok := l.file.Tensor(name); ok && len(t.Dims) == 2 && t.Dims[1] > uint64(extra) && t.Dims[1] <= maxPatches {
+	extra := n - d.patches()
+	if t, ok := l.file.Tensor(name); ok && len(t.Dims) >= 2 && t.Dims[1] > uint64(extra) && t.Dims[1] <= maxPatches {
 		rows := int(t.Dims[1])
 		from := int(math.Sqrt(float64(rows - extra)))
 		if rows != n && from*from == rows-extra {
-			learned := l.matrix(name, rows, hp.Hidden)
+			learned := l.matrix(name, rows, d.Hidden)
 			if l.err != nil {
 				return matrix{}
 			}
-			positions, err := patch.InterpolatePositions(learned.Data, hp.Hidden, extra, from, hp.ImageSize/hp.PatchSize)
+			positions, err := patch.InterpolatePositions(learned.Data, d.Hidden, extra, from, d.ImageSize/d.PatchSize)
 			if err != nil {
 				l.err = fmt.Errorf("vision: tensor %s: %w", name, err)
 				return matrix{}
 			}
-			return ref.MatrixOf(n, hp.Hidden, positions)
+			return ref.MatrixOf(n, d.Hidden, positions)
 		}
 	}
-	return l.matrix(name, n, hp.Hidden)
+	return l.matrix(name, n, d.Hidden)
 }
 
-func (l *loader) readBlock(hp *hyperparameters, i int) *block {
-	d := hp.Hidden
+func (l *loader) readBlock(d *description, i int) *block {
+	n := d.Hidden
 	name := func(part string) string { return fmt.Sprintf("v.blk.%d.%s", i, part) }
-	up, down := name("ffn_up"), name("ffn_down")
-	if t, ok := l.file.Tensor(up + ".weight"); ok && hp.FF != d && len(t.Dims) == 2 && t.Dims[0] == uint64(hp.FF) {
+	layer := func(part, stored string, out, in int) linear {
+		return l.linear(name(stored), out, in, slices.Contains(d.Biased, part))
+	}
+	up, down := "ffn_up", "ffn_down"
+	if t, ok := l.file.Tensor(name(up) + ".weight"); ok && d.FF != n && len(t.Dims) == 2 && t.Dims[0] == uint64(d.FF) {
 		// Converters up to early 2025 exchanged the two names.
 		up, down = down, up
 	}
-	return &block{
-		ln1: l.norm(name("ln1"), d), ln2: l.norm(name("ln2"), d),
-		q: l.linear(name("attn_q"), d, d), k: l.linear(name("attn_k"), d, d),
-		v: l.linear(name("attn_v"), d, d), o: l.linear(name("attn_out"), d, d),
-		up: l.linear(up, hp.FF, d), down: l.linear(down, d, hp.FF),
+	b := &block{ln1: *l.norm(name("ln1"), n, d.Norm), ln2: *l.norm(name("ln2"), n, d.Norm)}
+	if d.FusedQKV {
+		b.q, b.k, b.v = layer("attn_qkv", "attn_qkv", 3*n, n).thirds()
+	} else {
+		b.q, b.k, b.v = layer("attn_q", "attn_q", n, n), layer("attn_k", "attn_k", n, n), layer("attn_v", "attn_v", n, n)
 	}
+	b.o = layer("attn_out", "attn_out", n, n)
+	if d.Gated {
+		b.gate = layer("ffn_gate", "ffn_gate", d.FF, n)
+	}
+	b.up, b.down = layer("ffn_up", up, d.FF, n), layer("ffn_down", down, n, d.FF)
+	if d.Rotary.Adjacent && l.err == nil {
+		b.q.parted(d.Heads)
+		b.k.parted(d.Heads)
+	}
+	if d.Scaled {
+		b.o.scale(l.vector(name("ls1.weight"), n))
+		b.down.scale(l.vector(name("ls2.weight"), n))
+	}
+	return b
 }
 
-func (l *loader) readHead(hp *hyperparameters) *head {
+func (l *loader) readHead(d *description) *head {
 	h := &head{}
-	// CLIP's own norm after the last block is the class token's alone.
-	if hp.Family == "siglip" && l.has("v.post_ln.weight") {
-		post := l.norm("v.post_ln", hp.Hidden)
-		h.post = &post
+	if d.Post != noNorm {
+		h.post = l.norm("v.post_ln", d.Hidden, d.Post)
 	}
-	in := hp.Hidden * len(hp.Features)
-	for _, name := range hp.projectorLayers(l.file) {
-		out := l.outputs(name + ".weight")
-		h.projection = append(h.projection, l.linear(name, out, in))
-		in = out
+	for _, c := range d.Chains {
+		h.chains = append(h.chains, l.readChain(d, &c))
 	}
-	for _, name := range newlineNames {
-		if l.has(name) {
-			h.newline = l.vector(name, in)
+	if l.err != nil {
+		return nil
+	}
+	if d.Tiling.MergeType != "" || d.Family == "clip" || d.Family == "siglip" {
+		for _, name := range newlineNames {
+			if l.has(name) {
+				h.newline = l.vector(name, h.width())
+				break
+			}
+		}
+	}
+	if d.RowEnd != "" {
+		h.rowEnd = l.vector(d.RowEnd, h.width())
+	}
+	return h
+}
+
+func (l *loader) readChain(d *description, c *chain) (p projection) {
+	in := d.Hidden * len(c.Reads)
+	merged := in
+	if !d.Pooled {
+		merged *= d.Merge * d.Merge
+	}
+	if c.Norm.Name != "" {
+		n := in
+		if c.Norm.Merged {
+			n = merged
+		}
+		p.norm = l.norm(c.Norm.Name, n, c.Norm.Kind)
+		p.norm.eps = c.Norm.Eps
+	}
+	at := merged
+	for _, part := range c.Parts {
+		name := part.Name
+		if !part.Exact {
+			name += ".weight"
+		}
+		var layer linear
+		if out := l.outputs(name, part.Transposed); part.Transposed {
+			layer.weight = transpose(l.matrix(name, at, out))
+		} else {
+			layer.weight = l.matrix(name, out, at)
+		}
+		if part.Bias {
+			layer.bias = l.vector(part.Name+".bias", layer.weight.Rows)
+		}
+		if part.Interleave && l.err == nil {
+			layer.channelsLast(in)
+		}
+		p.layers = append(p.layers, layer)
+		if at = layer.weight.Rows; l.err != nil {
 			break
 		}
 	}
-	return h
+	return p
 }

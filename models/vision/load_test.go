@@ -130,11 +130,11 @@ func TestLoadingNamesTheFault(t *testing.T) {
 		text    string
 		unknown bool
 	}{
-		{"another architecture", keys{"general.architecture": "llama"}, nil, `not a CLIP or SigLIP tower with LLaVA's projector (general.architecture = "llama")`, true},
-		{"another projector", keys{"clip.projector_type": "qwen2vl_merger"}, nil, "not a CLIP or SigLIP tower with LLaVA's projector (projector_type = qwen2vl_merger)", true},
-		{"a vision projector of its own", keys{"clip.vision.projector_type": "gemma3"}, nil, "(projector_type = gemma3)", true},
+		{"another architecture", keys{"general.architecture": "llama"}, nil, `not a tower and projector of the kinds that the native encoder knows (general.architecture = "llama")`, true},
+		{"another projector", keys{"clip.projector_type": "resampler"}, nil, "not a tower and projector of the kinds that the native encoder knows (projector_type = resampler)", true},
+		{"a vision projector of its own", keys{"clip.vision.projector_type": "glm4v"}, nil, "(projector_type = glm4v)", true},
 		{"an audio tower", keys{"clip.has_vision_encoder": false}, nil, "clip.has_vision_encoder = false", true},
-		{"windows", keys{"clip.vision.n_wa_pattern": uint32(8)}, nil, "it attends in windows: clip.vision.n_wa_pattern", true},
+		{"windows", keys{"clip.vision.n_wa_pattern": uint32(8)}, nil, "it has a key clip.vision.n_wa_pattern", true},
 		{"norms of queries", nil, tensors{"v.blk.0.attn_q_norm.weight": floats(16, 1, 1)}, "it has a tensor v.blk.0.attn_q_norm.weight", true},
 		{"a projector with norms", nil, tensors{"mm.1.weight": floats(40, 1, 1)}, "it has a tensor mm.1.weight", true},
 		{"a missing class token", nil, tensors{"v.class_embd": nil}, "tensor v.position_embd.weight: dimensions [32 17], want [32 16]", false},
@@ -191,7 +191,7 @@ func TestLoadingASiglipTowerNamesTheFault(t *testing.T) {
 		{"a second patch embedding", "siglip-mlp", nil, tensors{"v.patch_embd.weight.1": floats(32, 1, 1)}, "it has a tensor v.patch_embd.weight.1", true},
 		{"a gate", "siglip-mlp", nil, tensors{"v.blk.2.ffn_gate.weight": floats(32, 1, 1)}, "it has a tensor v.blk.2.ffn_gate.weight", true},
 		{"Janus with LLaVA's projector", "siglip-mlp", keys{"clip.projector_type": "janus_pro"}, nil, "it has a tensor mm.2.", true},
-		{"Gemma 3", "siglip-mlp", keys{"clip.projector_type": "gemma3"}, nil, "(projector_type = gemma3)", true},
+		{"Gemma 3", "siglip-mlp", keys{"clip.projector_type": "gemma3"}, nil, "(it has a tensor mm.0.weight)", true},
 		{"an infinite newline", "siglip-features", nil, tensors{"model.image_newline": floats(24, 0, float32(math.Inf(1)))}, "tensor model.image_newline: element 23 is +Inf", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -11,22 +11,25 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// Native is a vision transformer with LLaVA's projector over packed weights and the processor's matrix kernels: what [Plain] computes,
-// some tens of times faster (kernels/patch, kernels/nn).
+// Native is a vision transformer with its projector over packed weights and the processor's matrix kernels (kernels/patch, kernels/nn). Of
+// LLaVA's towers it computes what [Plain] computes, some tens of times faster.
 //
 // Advance computes on the OpenMP team of the calling thread, and must be called from the compute thread of the process. All else may be
 // called from anywhere.
 type Native struct {
 	front
-	hp      *hyperparameters
 	plan    *nn.Plan
 	patches *patch.Embedding
+	table   matrix   // of positions
 	pre     *nn.Norm // nil where the family has none
 	blocks  []*nn.Block
 	post    *nn.Norm // of the state after the last block; nil where there is none
-	project *nn.MLP
+	chains  []*nn.MLP
+
+	batchLimit int // tiles of a batch, in tests; 0 for what suits the threads
 
 	mu     sync.Mutex // guards the weights and the scratch memory
+	tile   *prepared  // of a tower for tiles
 	closed bool
 }
 
@@ -56,31 +59,36 @@ var nativeActivations = map[string]onednn.Activation{
 	"gelu": onednn.GELU, "gelu_tanh": onednn.GELUTanh, "quick_gelu": onednn.QuickGELU, "silu": onednn.SiLU,
 }
 
-// LoadNative loads a tower and its projector as [LoadPlain] does, and packs the weights on all cores. The float32 copies of no more than
-// a few blocks exist at a time.
+// LoadNative loads the tower and the projector of every family that this package describes, with the metadata keys and tensor names of
+// llama.cpp's converters (tools/mtmd/clip-impl.h), and packs the weights on all cores. Every tensor's shape is checked, and that its numbers
+// are finite; errors name the key or the tensor. Other towers and projectors give [ErrUnknownTower]. The float32 copies of no more than a few
+// blocks exist at a time; the file may be closed afterwards.
 func LoadNative(f *gguf.File, opt NativeOptions) (*Native, error) {
-	hp, err := readTower(f, opt.Options)
+	d, err := readTower(f, opt.Options)
 	if err != nil {
 		return nil, err
 	}
 	precision := opt.Precision.Resolve()
-	n := &Native{hp: hp}
-	if n.front, err = newFront(hp, "native", precision.String()); err != nil {
+	n := &Native{}
+	if n.front, err = newFront(f, d, "native", precision.String()); err != nil {
 		return nil, err
 	}
 	cpu := onednn.CPU()
 	// What decides the numbers: a change of this package's or the kernels' arithmetic counts the version up. The instruction set is
 	// part of it, since oneDNN adds up in another order in each.
-	l := newLoader(f, opt.Options, fmt.Sprintf("native 1 %v %s", precision, cpu.ISA))
+	l := newLoader(f, opt.Options, fmt.Sprintf("native 2 %v %s", precision, cpu.ISA))
 	s := &nativeSink{tower: n, config: nn.Config{
-		Precision: precision, Threads: opt.Threads, Hidden: hp.Hidden, Heads: hp.Heads, FF: hp.FF, Eps: hp.Eps,
-		Activation: nativeActivations[hp.Activation],
+		Precision: precision, Threads: opt.Threads, Hidden: d.Hidden, Heads: d.Heads, FF: d.FF, Gated: d.Gated, Eps: d.Eps,
+		Activation: nativeActivations[d.Activation],
 	}, cores: make(chan struct{}, runtime.GOMAXPROCS(0))}
-	n.blocks = make([]*nn.Block, hp.depth())
-	err = l.walk(hp, s)
+	n.blocks = make([]*nn.Block, d.depth())
+	err = l.walk(d, s)
 	s.packing.Wait()
 	if err == nil {
 		err = s.err
+	}
+	if err == nil && !d.AnySize {
+		n.tile, err = n.prepare(d.ImageSize, d.ImageSize)
 	}
 	if err != nil {
 		n.Close()
@@ -103,19 +111,25 @@ type nativeSink struct {
 // embedding plans the products as well: not before tensors of the stated sizes were found, so that a file that lies about them costs
 // no memory.
 func (s *nativeSink) embedding(e *embedding) (err error) {
-	n, hp := s.tower, s.tower.hp
-	s.config.Tokens = e.positions.Rows
+	n, d := s.tower, s.tower.d
+	patches := 0
+	if !d.AnySize {
+		patches = d.patches()
+		s.config.Rows = patches
+		if d.Class {
+			s.config.Rows++
+		}
+	}
 	if n.plan, err = nn.NewPlan(s.config); err != nil {
 		return wrap(err)
 	}
+	n.table = e.positions
 	n.patches, err = patch.New(patch.Config{
-		ImageSize: hp.ImageSize, PatchSize: hp.PatchSize, Hidden: hp.Hidden, Mean: hp.Mean, Std: hp.Std,
+		PatchSize: d.PatchSize, Hidden: d.Hidden, Mean: d.Mean, Std: d.Std, Patches: patches,
 		Precision: n.plan.Config().Precision, Threads: n.plan.Config().Threads,
-	}, patch.Weights{
-		Patch: e.patch.weight.Data, Bias: e.patch.bias, Class: e.class, Positions: e.positions.Data, ClassLast: hp.Layout == LibmtmdFault,
-	})
+	}, patch.Weights{Patch: e.patch.weight.Data, Bias: e.patch.bias, Class: e.class, ClassLast: d.Layout == LibmtmdFault})
 	if err == nil && e.pre != nil {
-		n.pre, err = n.plan.NewNorm(nn.NormWeights{Gain: e.pre.gain, Bias: e.pre.bias})
+		n.pre, err = n.plan.NewNorm(normWeights(e.pre))
 	}
 	return wrap(err)
 }
@@ -132,9 +146,9 @@ func (s *nativeSink) block(i int, b *block) error {
 	s.packing.Go(func() {
 		defer func() { <-s.cores }()
 		packed, err := s.tower.plan.NewBlock(nn.BlockWeights{
-			LN1: nn.NormWeights{Gain: b.ln1.gain, Bias: b.ln1.bias}, LN2: nn.NormWeights{Gain: b.ln2.gain, Bias: b.ln2.bias},
+			LN1: normWeights(&b.ln1), LN2: normWeights(&b.ln2),
 			Q: linearWeights(b.q), K: linearWeights(b.k), V: linearWeights(b.v), O: linearWeights(b.o),
-			Up: linearWeights(b.up), Down: linearWeights(b.down),
+			Gate: linearWeights(b.gate), Up: linearWeights(b.up), Down: linearWeights(b.down),
 		})
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -149,18 +163,33 @@ func (s *nativeSink) block(i int, b *block) error {
 func (s *nativeSink) head(h *head) (err error) {
 	n := s.tower
 	if h.post != nil {
-		if n.post, err = n.plan.NewNorm(nn.NormWeights{Gain: h.post.gain, Bias: h.post.bias}); err != nil {
+		if n.post, err = n.plan.NewNorm(normWeights(h.post)); err != nil {
 			return wrap(err)
 		}
 	}
-	var layers []nn.LinearWeights
-	for _, l := range h.projection {
-		layers = append(layers, linearWeights(l))
-	}
-	if n.project, err = n.plan.NewMLP(nil, layers, onednn.GELU); err != nil {
-		return wrap(err)
+	for i, c := range h.chains {
+		var norm *nn.Norm
+		if c.norm != nil {
+			if norm, err = n.plan.NewNorm(normWeights(c.norm)); err != nil {
+				return wrap(err)
+			}
+		}
+		var layers []nn.Layer
+		for k, l := range c.layers {
+			layers = append(layers, nn.Layer{LinearWeights: linearWeights(l), Activation: nativeActivations[n.d.Chains[i].Parts[k].Activation]})
+		}
+		m, err := n.plan.NewMLP(norm, layers)
+		if err != nil {
+			norm.Close()
+			return wrap(err)
+		}
+		n.chains = append(n.chains, m)
 	}
 	return n.setHead(h)
+}
+
+func normWeights(w *norm) nn.NormWeights {
+	return nn.NormWeights{Gain: w.gain, Bias: w.bias, RMS: w.bias == nil, Eps: w.eps}
 }
 
 func linearWeights(l linear) nn.LinearWeights {
@@ -185,7 +214,10 @@ func (n *Native) WeightBytes() (size int) {
 	for _, b := range n.blocks {
 		size += b.Bytes()
 	}
-	return size + n.patches.Bytes() + n.project.Bytes()
+	for _, c := range n.chains {
+		size += c.Bytes()
+	}
+	return size + n.patches.Bytes()
 }
 
 // Close implements [Encoder].
@@ -196,6 +228,7 @@ func (n *Native) Close() error {
 		return nil
 	}
 	n.closed = true
+	n.tile.close()
 	if n.patches != nil {
 		n.patches.Close()
 	}
@@ -206,7 +239,9 @@ func (n *Native) Close() error {
 	}
 	n.pre.Close()
 	n.post.Close()
-	n.project.Close()
+	for _, c := range n.chains {
+		c.Close()
+	}
 	if n.plan != nil {
 		n.plan.Close()
 	}

@@ -1,73 +1,156 @@
 package vision
 
 import (
+	"cmp"
 	"context"
+	"fmt"
+	"math"
+	"slices"
 
 	"github.com/eyelet-engine/eyelet/cgo/onednn"
 	"github.com/eyelet-engine/eyelet/kernels/nn"
 )
 
-// nativeJob is the encoding of one Input. Its tiles go through the tower in batches, one after the other: a batch has as many tiles as
-// keep all threads busy, and no more, so that steps stay short and memory small. A step is the embedding of a batch, one of its blocks,
-// or its projector.
+// nativeJob is the encoding of a part of an Input. Its tiles go through the tower in batches, one after the other. A step is the embedding of a
+// batch, a part of one of its blocks, or its projectors.
 type nativeJob struct {
 	tower    *Native
 	in       *Input
-	batch    int // tiles of a batch
-	batches  int
-	state    *nn.State      // the batch in hand; the last batch may have fewer tiles
-	features *onednn.Buffer // what the projector reads, where it is not the state itself
-	out      []float32      // rows of all tiles
-	done     int            // steps
+	batches  []*batch
+	state    *nn.State        // of the batch in hand
+	features []*onednn.Buffer // what the chains read that read more than one state, else nil
+	made     []*onednn.Buffer // rows that chains have made of the batch
+	out      []float32        // rows of all tiles
+	at       int              // batch in hand
+	step     int              // steps of it that are done
+	done     int              // steps of all batches
 	closed   bool
 }
+
+// batch is some tiles of the same size, as many as keep all threads busy, and no more, so that steps stay short and memory small.
+type batch struct {
+	first, tiles  int
+	shape         *prepared
+	own           bool          // the shape is the batch's to close
+	full, windows *nn.Attention // windows is nil where all blocks attend to whole pictures
+	parts         int           // steps of a block
+}
+
+// steps are the embedding, the blocks and the projectors.
+func (b *batch) steps(n *Native) int { return 2 + n.info.Blocks*b.parts }
 
 // rowsOfThread is how many rows a thread needs to be well used.
 const rowsOfThread = 256
 
+// workOfStep is about the most floating-point operations of a step, so that a scheduler can do other things in between: two blocks of LLaVA's
+// tower over a tile.
+const workOfStep = 3e10
+
+// maxTiles bounds the tiles of a batch.
+const maxTiles = 64
+
 // Begin implements [Encoder].
-func (n *Native) Begin(in *Input, part int) (Job, error) {
+func (n *Native) Begin(in *Input, part int) (_ Job, err error) {
 	if err := n.check(in, part); err != nil {
 		return nil, err
 	}
+	in = n.part(in, part)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.closed {
 		return nil, errClosed
 	}
-	c := n.plan.Config()
-	batch := (c.Threads*rowsOfThread + c.Tokens - 1) / c.Tokens
-	j := &nativeJob{tower: n, in: in, batch: min(batch, len(in.Tiles), nn.MaxTiles)}
-	j.batches = (len(in.Tiles) + j.batch - 1) / j.batch
-	if err := j.open(j.batch); err != nil {
-		return nil, wrap(err)
+	j := &nativeJob{tower: n, in: in, features: make([]*onednn.Buffer, len(n.chains)), made: make([]*onednn.Buffer, len(n.chains))}
+	defer func() {
+		if err != nil {
+			j.free()
+		}
+	}()
+	tokens := 0
+	for first := 0; first < len(in.Tiles); {
+		b, err := n.newBatch(in, first)
+		if b != nil {
+			j.batches = append(j.batches, b)
+		}
+		if err != nil {
+			return nil, wrap(err)
+		}
+		first += b.tiles
+		tokens += b.tiles * n.d.tokensOf(b.shape.width, b.shape.height)
 	}
-	j.out = make([]float32, 0, len(in.Tiles)*n.info.TileTokens*n.info.Width)
-	return j, nil
+	j.out = make([]float32, 0, tokens*n.info.Width)
+	return j, j.open()
 }
 
-// open makes room for a batch.
-func (j *nativeJob) open(tiles int) (err error) {
-	n := j.tower
-	j.state.Close()
-	j.features.Close()
-	if j.state, err = n.plan.NewState(tiles); err != nil {
-		return err
+// newBatch plans a batch of the tiles from the first on. What it returns beside an error is to be closed.
+func (n *Native) newBatch(in *Input, first int) (b *batch, err error) {
+	tile := in.Tiles[first]
+	b = &batch{first: first, shape: n.tile}
+	if b.shape == nil {
+		if b.shape, err = n.prepare(tile.W, tile.H); err != nil {
+			return nil, err
+		}
+		b.own = true
 	}
-	if !n.readsLastState() {
-		j.features, err = onednn.Alloc(4 * tiles * n.plan.Config().Tokens * n.info.Hidden * len(n.hp.Features))
+	rows := b.shape.length()
+	limit := 1 // rotary positions are those of one picture
+	if b.shape.rotary == nil {
+		limit = cmp.Or(n.batchLimit, min((n.plan.Config().Threads*rowsOfThread+rows-1)/rows, maxTiles))
 	}
-	return err
+	for b.tiles < limit && first+b.tiles < len(in.Tiles) && in.Tiles[first+b.tiles].W == tile.W && in.Tiles[first+b.tiles].H == tile.H {
+		b.tiles++
+	}
+	if b.full, err = n.plan.NewAttention(slices.Repeat([]int{rows}, b.tiles)); err != nil {
+		return b, err
+	}
+	if b.shape.windows != nil {
+		if b.windows, err = n.plan.NewAttention(b.shape.windows); err != nil {
+			return b, err
+		}
+	}
+	b.parts = int(math.Ceil(n.plan.BlockWork(b.full) / workOfStep))
+	return b, nil
 }
 
-// readsLastState reports whether the projector reads the state after the last block and nothing else, as LLaVA's does.
-func (n *Native) readsLastState() bool { return len(n.hp.Features) == 1 }
-
-// stepsOfBatch are the embedding, the blocks and the projector.
-func (j *nativeJob) stepsOfBatch() int { return j.tower.info.Blocks + 2 }
+// open makes room for the batch in hand.
+func (j *nativeJob) open() (err error) {
+	n, b := j.tower, j.batches[j.at]
+	rows := b.full.Rows()
+	if j.state.Rows() != rows {
+		j.state.Close()
+		if j.state, err = n.plan.NewState(rows); err != nil {
+			return wrap(err)
+		}
+	}
+	for i, c := range n.d.Chains {
+		if size := 4 * rows * n.d.Hidden * len(c.Reads); len(c.Reads) > 1 && j.features[i].Len() != size {
+			j.features[i].Close()
+			if j.features[i], err = onednn.Alloc(size); err != nil {
+				return wrap(err)
+			}
+		}
+	}
+	return nil
+}
 
 // Progress implements [Job].
-func (j *nativeJob) Progress() (done, total int) { return j.done, j.batches * j.stepsOfBatch() }
+func (j *nativeJob) Progress() (done, total int) {
+	for _, b := range j.batches {
+		total += b.steps(j.tower)
+	}
+	return j.done, total
+}
+
+// Stage implements [Staged].
+func (j *nativeJob) Stage() Stage {
+	switch {
+	case j.at == len(j.batches) || j.step == j.batches[j.at].steps(j.tower)-1:
+		return Projecting
+	case j.step == 0:
+		return Embedding
+	}
+	return InBlocks
+}
 
 // Advance implements [Job].
 func (j *nativeJob) Advance(ctx context.Context, steps int) error {
@@ -85,26 +168,29 @@ func (j *nativeJob) Advance(ctx context.Context, steps int) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := j.step(j.done/j.stepsOfBatch(), j.done%j.stepsOfBatch()); err != nil {
+		if err := j.run(); err != nil {
 			return wrap(err)
+		}
+		if j.step++; j.step < j.batches[j.at].steps(n) {
+			continue
+		}
+		j.at, j.step = j.at+1, 0
+		if j.at < len(j.batches) {
+			if err := j.open(); err != nil {
+				j.done++
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// step does one step of a batch: 0 is the embedding, k the k-th block, and after the blocks comes the projector.
-func (j *nativeJob) step(batch, k int) error {
-	n := j.tower
-	first := batch * j.batch
-	tiles := j.in.Tiles[first:min(first+j.batch, len(j.in.Tiles))]
+// run does the next step of the batch in hand.
+func (j *nativeJob) run() error {
+	n, b := j.tower, j.batches[j.at]
 	switch {
-	case k == 0:
-		if len(tiles) != j.state.Tiles() {
-			if err := j.open(len(tiles)); err != nil {
-				return err
-			}
-		}
-		if err := n.patches.Run(tiles, j.state.Buffer()); err != nil {
+	case j.step == 0:
+		if err := n.patches.Run(b.shape.grid, j.in.Tiles[b.first:b.first+b.tiles], j.state.Buffer()); err != nil {
 			return err
 		}
 		if n.pre != nil {
@@ -112,54 +198,108 @@ func (j *nativeJob) step(batch, k int) error {
 				return err
 			}
 		}
-	case k <= n.info.Blocks:
-		if err := n.plan.RunBlock(n.blocks[k-1], j.state); err != nil {
-			return err
-		}
-	default:
-		return j.project(len(tiles))
+		return j.reached(0)
+	case j.step == b.steps(n)-1:
+		return j.finish()
 	}
-	if n.post != nil && k == n.info.Blocks {
+	block, part := (j.step-1)/b.parts, (j.step-1)%b.parts
+	attention := b.full
+	if b.windows != nil && !n.d.Full[block] {
+		attention = b.windows
+	}
+	if err := n.plan.RunBlockPart(n.blocks[block], j.state, attention, b.shape.rotary, part, b.parts); err != nil {
+		return err
+	}
+	if part < b.parts-1 {
+		return nil
+	}
+	return j.reached(block + 1)
+}
+
+// reached does what follows a state after so many blocks: the last norm, and what reads the state.
+func (j *nativeJob) reached(depth int) error {
+	n := j.tower
+	if n.post != nil && depth == n.info.Blocks {
 		if err := n.plan.RunNorm(n.post, j.state); err != nil {
 			return err
 		}
 	}
-	j.collect(k)
+	for i, c := range n.d.Chains {
+		switch {
+		case len(c.Reads) > 1:
+			j.collect(i, depth)
+		case c.Reads[0] == depth && depth < n.info.Blocks:
+			if err := j.project(i); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 
-// collect copies the hidden states into the columns of features that want them from this depth.
-func (j *nativeJob) collect(depth int) {
-	n := j.tower
-	if n.readsLastState() {
-		return
-	}
-	x, hidden := j.state.X(), n.info.Hidden
-	width := hidden * len(n.hp.Features)
-	for i, f := range n.hp.Features {
-		if f != depth {
+// collect copies the state into the columns of a chain's features that want it from this depth.
+func (j *nativeJob) collect(chain, depth int) {
+	x, hidden, reads := j.state.X(), j.tower.d.Hidden, j.tower.d.Chains[chain].Reads
+	width := hidden * len(reads)
+	for i, at := range reads {
+		if at != depth {
 			continue
 		}
+		to := j.features[chain].Float32()
 		for r := range len(x) / hidden {
-			copy(j.features.Float32()[r*width+i*hidden:], x[r*hidden:(r+1)*hidden])
+			copy(to[r*width+i*hidden:], x[r*hidden:(r+1)*hidden])
 		}
 	}
 }
 
-// project appends the batch's image tokens to the result, a row a patch.
-func (j *nativeJob) project(tiles int) error {
-	n := j.tower
-	from := j.features
-	if n.readsLastState() {
-		from = j.state.Buffer()
+// project runs a chain over the batch.
+func (j *nativeJob) project(chain int) error {
+	n, b := j.tower, j.batches[j.at]
+	c, s := n.d.Chains[chain], b.shape
+	from, width := j.state.Buffer(), n.d.Hidden*len(c.Reads)
+	if j.features[chain] != nil {
+		from = j.features[chain]
 	}
-	tokens, patches := n.plan.Config().Tokens, n.hp.patches()
-	rows, err := n.plan.RunMLP(n.project, from, tiles, nn.Rows{Stride: tokens, Skip: tokens - patches, Count: patches})
-	if err != nil {
-		return err
+	tokens := s.cols / n.d.Merge * (s.rows / n.d.Merge)
+	rows := nn.Rows{Stride: s.length(), Skip: s.classes, Count: tokens, Width: width}
+	if n.d.Pooled {
+		rows.Pool = n.d.Merge * n.d.Merge
 	}
-	defer rows.Close()
-	j.out = append(j.out, rows.Float32()[:tiles*patches*n.info.Width]...)
+	made, err := n.plan.RunMLP(n.chains[chain], from, b.tiles, rows)
+	if err == nil {
+		j.made[chain].Close()
+		j.made[chain] = made
+	}
+	return err
+}
+
+// finish runs the chains that are left and appends the batch's image tokens to the result.
+func (j *nativeJob) finish() error {
+	n, b := j.tower, j.batches[j.at]
+	for i := range n.chains {
+		if j.made[i] == nil {
+			if err := j.project(i); err != nil {
+				return err
+			}
+		}
+	}
+	tokens, width := b.shape.cols/n.d.Merge*(b.shape.rows/n.d.Merge), n.info.Width
+	rows := make([]float32, tokens*width)
+	for tile := range b.tiles {
+		column := 0
+		for i, c := range n.chains {
+			from := j.made[i].Float32()[tile*tokens*c.Out():]
+			for r := range tokens {
+				copy(rows[r*width+column:], from[r*c.Out():(r+1)*c.Out()])
+			}
+			column += c.Out()
+		}
+		j.out = append(j.out, b.shape.tokens(n.d, rows, n.rowEnd, width)...)
+	}
+	for i, made := range j.made {
+		made.Close()
+		j.made[i] = nil
+	}
 	return nil
 }
 
@@ -171,16 +311,34 @@ func (j *nativeJob) Rows() ([]float32, error) {
 	if done, total := j.Progress(); done < total {
 		return nil, errUnfinished
 	}
+	if n := len(j.out) / j.tower.info.Width; j.in.plan.Tiles == 0 && n != j.in.Tokens {
+		return nil, fmt.Errorf("vision: the tiles make %d tokens; the input says %d", n, j.in.Tokens)
+	}
 	return j.tower.assemble(j.in, j.out)
 }
 
 // Close implements [Job].
 func (j *nativeJob) Close() error {
 	j.closed = true
-	if j.state != nil {
-		j.state.Close()
-	}
-	j.features.Close()
+	j.free()
 	j.in, j.out = nil, nil
 	return nil
+}
+
+// free frees what the kernels hold for the job.
+func (j *nativeJob) free() {
+	j.state.Close()
+	for _, list := range [][]*onednn.Buffer{j.features, j.made} {
+		for i, b := range list {
+			b.Close()
+			list[i] = nil
+		}
+	}
+	for _, b := range j.batches {
+		b.full.Close()
+		b.windows.Close()
+		if b.own {
+			b.shape.close()
+		}
+	}
 }

@@ -90,14 +90,9 @@ func TestSeveralTilesAreEncodedAsEachAlone(t *testing.T) {
 		in.Tokens += one.Tokens
 	}
 	for _, batch := range []int{1, 2, 3, 7} {
+		n.batchLimit = batch
 		job, err := n.Begin(in, 0)
 		if err != nil {
-			t.Fatal(err)
-		}
-		j := job.(*nativeJob)
-		j.batch = batch
-		j.batches = (len(in.Tiles) + batch - 1) / batch
-		if err := j.open(batch); err != nil {
 			t.Fatal(err)
 		}
 		_, total := job.Progress()

@@ -16,7 +16,6 @@ import (
 // implementations are compared with it.
 type Plain struct {
 	front
-	hp        *hyperparameters
 	act       ref.Activation[float32] // of the blocks
 	embedding embedding
 	blocks    []block
@@ -60,18 +59,21 @@ func OpenPlain(path string, opt Options) (*Plain, error) {
 // key or the tensor. Other towers and projectors give [ErrUnknownTower]. The weights
 // are copied: the file may be closed afterwards.
 func LoadPlain(f *gguf.File, opt Options) (*Plain, error) {
-	hp, err := readTower(f, opt)
+	d, err := readTower(f, opt)
 	if err != nil {
 		return nil, err
 	}
-	p := &Plain{hp: hp, act: activations[hp.Activation]}
-	if p.front, err = newFront(hp, "plain", "f32"); err != nil {
+	if d.Family != "clip" && d.Family != "siglip" || d.Merge > 1 {
+		return nil, fmt.Errorf("vision: %w (the plain encoder has LLaVA's alone)", ErrUnknownTower)
+	}
+	p := &Plain{act: activations[d.Activation]}
+	if p.front, err = newFront(f, d, "plain", "f32"); err != nil {
 		return nil, err
 	}
 	// "1" stands for the arithmetic of this file: a change that alters the embeddings
 	// counts it up.
 	l := newLoader(f, opt, "plain f32 1")
-	if err := l.walk(hp, plainSink{p}); err != nil {
+	if err := l.walk(d, plainSink{p}); err != nil {
 		return nil, err
 	}
 	p.info.Identity = l.identity()
@@ -94,17 +96,17 @@ func (s plainSink) head(h *head) error { s.tower.head = *h; return nil }
 
 // newScratch allocates the buffers for p's shapes.
 func (p *Plain) newScratch() *scratch {
-	n, patches, hidden := p.embedding.positions.Rows, p.hp.patches(), p.hp.Hidden
+	n, patches, hidden := p.embedding.positions.Rows, p.d.patches(), p.d.Hidden
 	s := &scratch{
 		patches: ref.NewMatrix[float32](patches, p.embedding.patch.weight.Cols),
 		scores:  ref.NewMatrix[float32](n, n),
-		ff:      ref.NewMatrix[float32](n, p.hp.FF),
+		ff:      ref.NewMatrix[float32](n, p.d.FF),
 	}
 	for _, m := range []*matrix{&s.normed, &s.q, &s.k, &s.v, &s.att} {
 		*m = ref.NewMatrix[float32](n, hidden)
 	}
-	if len(p.head.projection) == 2 {
-		s.projected = ref.NewMatrix[float32](patches, p.head.projection[0].weight.Rows)
+	if len(p.head.chains[0].layers) == 2 {
+		s.projected = ref.NewMatrix[float32](patches, p.head.chains[0].layers[0].weight.Rows)
 	}
 	return s
 }
@@ -143,8 +145,8 @@ func (p *Plain) Begin(in *Input, part int) (Job, error) {
 	rows := len(in.Tiles) * p.embedding.positions.Rows
 	return &plainJob{
 		tower: p, in: in,
-		x:        ref.NewMatrix[float32](rows, p.hp.Hidden),
-		features: ref.NewMatrix[float32](rows, p.hp.Hidden*len(p.hp.Features)),
+		x:        ref.NewMatrix[float32](rows, p.d.Hidden),
+		features: ref.NewMatrix[float32](rows, p.d.Hidden*len(p.d.Chains[0].Reads)),
 		out:      ref.NewMatrix[float32](len(in.Tiles)*p.info.TileTokens, p.info.Width),
 	}, nil
 }
@@ -210,7 +212,7 @@ func (j *plainJob) run(tile int) {
 		return
 	}
 	if post := p.head.post; post != nil && depth == p.info.Blocks {
-		post.apply(x, x, p.hp.Eps)
+		post.apply(x, x, p.d.Eps)
 	}
 	p.collect(features, x, depth)
 }
@@ -222,17 +224,17 @@ func (p *Plain) embed(x matrix, in *Input, tile int) {
 	e, s := &p.embedding, p.scratch
 	patches := s.patches.Rows
 	classRow, firstPatch := 0, x.Rows-patches
-	if p.hp.Layout == LibmtmdFault {
+	if p.d.Layout == LibmtmdFault {
 		classRow, firstPatch = patches, 0
 	}
-	ref.Patchify(s.patches, in.Tiles[tile], p.info.PatchSize, p.hp.Mean, p.hp.Std)
+	ref.Patchify(s.patches, in.Tiles[tile], p.info.PatchSize, p.d.Mean, p.d.Std)
 	e.patch.apply(x.RowRange(firstPatch, firstPatch+patches), s.patches)
 	if e.class != nil {
 		copy(x.Row(classRow), e.class)
 	}
 	ref.Add(x, e.positions)
 	if e.pre != nil {
-		e.pre.apply(x, x, p.hp.Eps)
+		e.pre.apply(x, x, p.d.Eps)
 	}
 }
 
@@ -241,12 +243,12 @@ func (p *Plain) embed(x matrix, in *Input, tile int) {
 //	x += o(attention(q(ln1 x), k(ln1 x), v(ln1 x)))
 //	x += down(act(up(ln2 x)))
 func (p *Plain) block(x matrix, b *block) {
-	s, eps := p.scratch, p.hp.Eps
+	s, eps := p.scratch, p.d.Eps
 	b.ln1.apply(s.normed, x, eps)
 	b.q.apply(s.q, s.normed)
 	b.k.apply(s.k, s.normed)
 	b.v.apply(s.v, s.normed)
-	ref.Attention(s.att, s.q, s.k, s.v, p.hp.Heads, s.scores)
+	ref.Attention(s.att, s.q, s.k, s.v, p.d.Heads, s.scores)
 	b.o.apply(s.normed, s.att)
 	ref.Add(x, s.normed)
 
@@ -260,7 +262,7 @@ func (p *Plain) block(x matrix, b *block) {
 // collect copies the hidden states into the columns of features that want them from
 // this depth.
 func (p *Plain) collect(features, x matrix, depth int) {
-	for i, f := range p.hp.Features {
+	for i, f := range p.d.Chains[0].Reads {
 		if f != depth {
 			continue
 		}
@@ -274,7 +276,7 @@ func (p *Plain) collect(features, x matrix, depth int) {
 // project computes the image tokens of one tile, a row a patch, from all rows but the
 // class token's.
 func (p *Plain) project(dst, features matrix) {
-	layers := p.head.projection
+	layers := p.head.chains[0].layers
 	features = features.RowRange(features.Rows-dst.Rows, features.Rows)
 	if len(layers) == 1 {
 		layers[0].apply(dst, features)

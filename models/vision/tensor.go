@@ -31,8 +31,8 @@ func newLoader(f *gguf.File, opt Options, implementation string) *loader {
 	return l
 }
 
-// addMetadata adds the hyperparameters to the identity.
-func (l *loader) addMetadata(hp *hyperparameters) { fmt.Fprintf(l.sum, "%+v\n", *hp) }
+// addMetadata adds the description to the identity.
+func (l *loader) addMetadata(d *description) { fmt.Fprintf(l.sum, "%+v\n", *d) }
 
 // identity returns the hash of what a walk has read: see [Info].
 func (l *loader) identity() string {
@@ -75,20 +75,33 @@ func (l *loader) has(name string) bool {
 }
 
 // outputs returns the number of rows of a weight matrix, for widths that only the
-// tensors tell.
-func (l *loader) outputs(name string) int {
-	if t, ok := l.file.Tensor(name); ok && len(t.Dims) == 2 && t.Dims[1] <= math.MaxInt32 {
-		return int(t.Dims[1])
+// tensors tell; of columns where it is stored transposed.
+func (l *loader) outputs(name string, transposed bool) int {
+	at := 1
+	if transposed {
+		at = 0
+	}
+	if t, ok := l.file.Tensor(name); ok && len(t.Dims) == 2 && t.Dims[at] >= 1 && t.Dims[at] <= math.MaxInt32 {
+		return int(t.Dims[at])
 	}
 	return 1 // the tensor's own check will name what is wrong
 }
 
-func (l *loader) linear(name string, out, in int) linear {
-	return linear{l.matrix(name+".weight", out, in), l.vector(name+".bias", out)}
+func (l *loader) linear(name string, out, in int, bias bool) linear {
+	w := linear{weight: l.matrix(name+".weight", out, in)}
+	if bias {
+		w.bias = l.vector(name+".bias", out)
+	}
+	return w
 }
 
-func (l *loader) norm(name string, n int) norm {
-	return norm{l.vector(name+".weight", n), l.vector(name+".bias", n)}
+// norm reads a norm of n numbers; RMS norms have no bias.
+func (l *loader) norm(name string, n int, kind normKind) *norm {
+	w := &norm{gain: l.vector(name+".weight", n)}
+	if kind == layerNorm {
+		w.bias = l.vector(name+".bias", n)
+	}
+	return w
 }
 
 // matrix reads a rows x cols matrix. Its dimensions in the file, fastest first, are
@@ -140,17 +153,17 @@ func (l *loader) read(name string, dims []int) ([]float32, error) {
 	return values, nil
 }
 
-// sameDims compares dimensions; trailing ones may be missing.
+// sameDims compares dimensions; trailing ones may be missing, or too many.
 func sameDims(got []uint64, want []int) bool {
-	if len(got) > len(want) {
-		return false
-	}
-	for i, n := range want {
-		have := uint64(1)
+	for i := range max(len(got), len(want)) {
+		have, wanted := uint64(1), uint64(1)
 		if i < len(got) {
 			have = got[i]
 		}
-		if have != uint64(n) {
+		if i < len(want) {
+			wanted = uint64(want[i])
+		}
+		if have != wanted {
 			return false
 		}
 	}

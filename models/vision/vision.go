@@ -11,11 +11,13 @@
 //	in, err := enc.Prepare(ctx, plan, picture)    // what the tower sees of its pixels
 //	rows, err := vision.Encode(ctx, enc, in)      // plan.Tokens() rows of enc.Info().Width numbers
 //
-// Two families of towers are known: CLIP, the tower of LLaVA, and SigLIP, of newer
-// models built like LLaVA. Two implementations run them as they were trained. [Native]
-// is the fast one, over kernels/nn. [Plain], in plain Go, float32, over kernels/ref, is
-// what it is compared with; plain.go holds the whole forward pass. Package libmtmd
-// has an Encoder for the families that neither knows.
+// A tower is described, not programmed: a description, built from the file, lists its
+// parts. family_*.go make those of CLIP, the tower of LLaVA, SigLIP, and the towers of
+// Gemma 3, SmolVLM and Idefics3, Qwen2-VL, Qwen2.5-VL and Qwen3-VL, InternVL, Pixtral and
+// Mistral 3. [Native] runs every description, over kernels/nn. [Plain], in plain Go,
+// float32, over kernels/ref, runs those of CLIP and SigLIP with LLaVA's projector and is
+// what Native is compared with; plain.go holds the whole forward pass. Package libmtmd
+// has an Encoder for the families that are not described.
 package vision
 
 import (
@@ -123,8 +125,8 @@ func PreprocessPicture(ctx context.Context, e Encoder, p *imaging.Picture) (*Inp
 // A Job is the encoding of a part of an Input, advanced a few steps at a time, so that other
 // work can be done in between. It must be used by one goroutine at a time.
 type Job interface {
-	// Advance runs up to that many steps, fewer when the last is done. A step is about
-	// one transformer block over all tiles; they take about equally long. When ctx is
+	// Advance runs up to that many steps, fewer when the last is done. A step is one
+	// transformer block over some tiles, or a part of it; they take about equally long. When ctx is
 	// done it stops early with ctx's error; a later call goes on where it stopped.
 	Advance(ctx context.Context, steps int) error
 	// Progress returns the number of steps done, and of all. It is complete when they
@@ -135,6 +137,22 @@ type Job interface {
 	Rows() ([]float32, error)
 	// Close frees the job's buffers. Closing again does nothing.
 	Close() error
+}
+
+// Stage is what a step does.
+type Stage int
+
+// The stages of an encoding. An Input of many tiles may pass through them several times.
+const (
+	Embedding  Stage = iota // patches and positions
+	InBlocks                // transformer blocks
+	Projecting              // image tokens
+)
+
+// Staged is a [Job] that knows its stages.
+type Staged interface {
+	// Stage returns the stage of the next step.
+	Stage() Stage
 }
 
 // Encode runs the whole encoding of an Input: in.Tokens rows of e.Info().Width
@@ -168,20 +186,21 @@ func EncodePart(ctx context.Context, e Encoder, in *Input, part int) ([]float32,
 
 // Info describes a tower and its projector.
 type Info struct {
-	// Family is the kind of tower: "clip" or "siglip".
+	// Family is the kind of tower: "clip", "siglip", "qwen", "internvit" or "pixtral".
 	Family string
-	// Projector is the kind of projector: "mlp", "linear" or "janus_pro".
+	// Projector is the kind of projector as the file calls it, such as "mlp" or "gemma3".
 	Projector string
 	// Layout is the treatment of pictures that are not square: "pad", "crop" or "anyres"
-	// (package llava); empty where the backend keeps it to itself.
+	// (package llava), or a family's rule (package layout); empty where the backend keeps it to itself.
 	Layout string
 	// Backend is the implementation that runs the tower: "plain", "native" or "mtmd".
 	Backend string
 	// Precision is the arithmetic of the matrix products: "f32", "bf16" or "int8".
 	Precision string
-	// ImageSize and PatchSize are the sides of a tile and of a patch, in pixels.
+	// ImageSize and PatchSize are the sides of a tile and of a patch, in pixels. Towers that take pictures of any size have an ImageSize to
+	// speak of: that of a usual one.
 	ImageSize, PatchSize int
-	// TileTokens is the number of image tokens of one tile.
+	// TileTokens is the number of image tokens of one tile, or of a picture of ImageSize.
 	TileTokens int
 	// Blocks is the number of transformer blocks that are run.
 	Blocks int

@@ -1,0 +1,119 @@
+package vision
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"math"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/eyelet-engine/eyelet/kernels/imaging"
+	"github.com/eyelet-engine/eyelet/kernels/nn"
+	"github.com/eyelet-engine/eyelet/models/gguf"
+	"github.com/eyelet-engine/eyelet/models/layout/layouttest"
+)
+
+// described are the families of the bench of truth whose towers run here.
+func described(t testing.TB) (list []*layouttest.Golden) {
+	t.Helper()
+	all, err := layouttest.Families()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range all {
+		if g.Name != "gemma4" {
+			list = append(list, g)
+		}
+	}
+	return list
+}
+
+func projectorOf(t testing.TB, g *layouttest.Golden) *gguf.File {
+	t.Helper()
+	_, data, err := g.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := gguf.Parse(data, g.Name+".gguf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// bounds are the largest relative error of a row and the lowest cosine against transformers in float32.
+var bounds = map[nn.Precision]struct{ relative, cosine float64 }{nn.F32: {1e-4, 0.9999999}, nn.BF16: {5e-2, 0.999}, nn.Int8: {0.2, 0.98}}
+
+// The tower's own part of [engine.TestFamiliesAreAsInTransformers], in all precisions. EYELET_SLOW=1 takes the large pictures too.
+func TestFamiliesAreEncodedAsInTransformers(t *testing.T) {
+	most := 100_000
+	if os.Getenv("EYELET_SLOW") != "" {
+		most = 1 << 20
+	}
+	for _, g := range described(t) {
+		file := projectorOf(t, g)
+		for precision, bound := range bounds {
+			t.Run(fmt.Sprintf("%s/%v", g.Name, precision), func(t *testing.T) {
+				n, err := LoadNative(file, NativeOptions{Precision: precision})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer n.Close()
+				done := 0
+				for _, p := range g.Pictures {
+					if p.Refused != "" {
+						if _, err := Preprocess(t.Context(), n, layouttest.Scene(p.W, p.H)); err == nil {
+							t.Errorf("%d x %d is taken; transformers: %s", p.W, p.H, p.Refused)
+						}
+						continue
+					}
+					if p.Embeddings == nil || p.W*p.H > most || done == 2 && os.Getenv("EYELET_SLOW") == "" {
+						continue
+					}
+					done++
+					in := preprocess(t, n, layouttest.Scene(p.W, p.H))
+					if !slices.EqualFunc(in.Tiles, p.Tiles, func(v *imaging.RGB, tile layouttest.Tile) bool {
+						return fmt.Sprintf("%x", sha256.Sum256(v.Pix)) == tile.SHA256
+					}) {
+						t.Errorf("%d x %d: other pixels", p.W, p.H)
+					}
+					rows, err := Encode(t.Context(), n, in)
+					if err != nil {
+						t.Fatal(err)
+					}
+					relative, cosine := worstRow(rows, n.Info().Width, p)
+					t.Logf("%d x %d: relative error %.2g, cosine %.6f", p.W, p.H, relative, cosine)
+					if !(relative <= bound.relative) || !(cosine >= bound.cosine) {
+						t.Errorf("%d x %d: relative error of a row %g, cosine %g; want at most %g, at least %g", p.W, p.H, relative, cosine, bound.relative, bound.cosine)
+					}
+				}
+			})
+		}
+	}
+}
+
+// worstRow compares rows with those that a golden holds. Where there are more rows, the ends of a picture's rows stand between.
+func worstRow(rows []float32, width int, p layouttest.Picture) (relative, cosine float64) {
+	n, shape := len(rows)/width, p.Embeddings.Shape
+	cols := math.MaxInt
+	if n > shape[0] {
+		cols = shape[0] / (n + 1 - shape[0])
+	}
+	if n < shape[0] || n > shape[0] && (cols == 0 || shape[0]/cols*(cols+1)-1 != n) {
+		return math.Inf(1), -1
+	}
+	cosine = 1
+	for key, want := range p.Embeddings.Rows {
+		i, _ := strconv.Atoi(key)
+		got := rows[(i+i/cols)*width:][:shape[1]]
+		var off, gg, ww, dot float64
+		for j, x := range want {
+			g, w := float64(got[j]), float64(x)
+			off, gg, ww, dot = off+(g-w)*(g-w), gg+g*g, ww+w*w, dot+g*w
+		}
+		relative, cosine = max(relative, math.Sqrt(off/ww)), min(cosine, dot/math.Sqrt(gg*ww))
+	}
+	return relative, cosine
+}
