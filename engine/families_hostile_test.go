@@ -41,13 +41,15 @@ func TestHostileProjectorsOfTheBenchDoNotAbortTheProcess(t *testing.T) {
 					rewrite(t, projector, path, map[string]any{key: v}, nil)
 					tried++
 					t.Logf("%s = %v", key, v)
-					m, err := e.Load(t.Context(), ModelSpec{Model: model, Projector: path, Context: 4096})
-					if err != nil {
-						refused++
-						continue
+					for _, encoder := range []string{EncoderAuto, EncoderMtmd} {
+						m, err := e.Load(t.Context(), ModelSpec{Model: model, Projector: path, Context: 4096, Encoder: encoder})
+						if err != nil {
+							refused++
+							continue
+						}
+						_, _ = collect(t.Context(), m, question)
+						m.Close()
 					}
-					_, _ = collect(t.Context(), m, question)
-					m.Close()
 				}
 			}
 			t.Logf("%d files, %d refusals", tried, refused)

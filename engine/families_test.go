@@ -32,10 +32,13 @@ const (
 
 var families = []*family{&qwen2vl, &gemma3, &idefics3}
 
-func openFamily(t testing.TB, f *family) (m *Model, model, projector string) {
+// openFamily opens a family's model, with another encoder than the usual if one is named.
+func openFamily(t testing.TB, f *family, encoder ...string) (m *Model, model, projector string) {
 	t.Helper()
 	model, projector = f.make(t)
-	m = open(t, func(s *ModelSpec) { s.Model, s.Projector, s.Context = model, projector, famContext })
+	m = open(t, func(s *ModelSpec) {
+		s.Model, s.Projector, s.Context, s.Encoder = model, projector, famContext, strings.Join(encoder, "")
+	})
 	return m, model, projector
 }
 
@@ -412,13 +415,13 @@ func TestHostileMetadataOfFamiliesDoesNotAbortTheProcess(t *testing.T) {
 	tried, refused := 0, 0
 	for _, f := range families {
 		model, projector := f.make(t)
-		for _, source := range []string{model, projector} {
-			for key, values := range hostileValues(t, source) {
+		for _, way := range []struct{ source, encoder string }{{model, ""}, {projector, EncoderNative}, {projector, EncoderMtmd}} {
+			for key, values := range hostileValues(t, way.source) {
 				for _, v := range values {
-					rewrite(t, source, path, map[string]any{key: v}, nil)
+					rewrite(t, way.source, path, map[string]any{key: v}, nil)
 					tried++
-					spec := ModelSpec{Model: path, Projector: projector, Context: 256}
-					if source == projector {
+					spec := ModelSpec{Model: path, Projector: projector, Context: 256, Encoder: way.encoder}
+					if way.source == projector {
 						spec.Model, spec.Projector = model, path
 					}
 					m, err := e.Load(t.Context(), spec)

@@ -142,20 +142,22 @@ func encodePart(ctx context.Context, e vision.Encoder, in *vision.Input, part in
 	}
 	defer job.Close()
 	_, total := job.Progress()
-	// Towers of package vision embed, run the blocks and project, once or once for each batch of tiles.
-	cycle := e.Info().Blocks + 2
-	known := e.Info().Backend != "mtmd" && total%cycle == 0
-	for step := range total {
+	staged, known := job.(vision.Staged)
+	for range total {
+		var stage vision.Stage
+		if known {
+			stage = staged.Stage()
+		}
 		before := time.Now()
 		if err := job.Advance(ctx, 1); err != nil {
 			return nil, err
 		}
 		took := time.Since(before)
-		switch k := step % cycle; {
+		switch {
 		case !known:
-		case k == 0:
+		case stage == vision.Embedding:
 			s.Embedding += took
-		case k <= e.Info().Blocks:
+		case stage == vision.InBlocks:
 			s.Blocks += took
 		default:
 			s.Projector += took

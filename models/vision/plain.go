@@ -178,6 +178,17 @@ func (j *plainJob) Advance(ctx context.Context, steps int) error {
 	return nil
 }
 
+// Stage implements [Staged].
+func (j *plainJob) Stage() Stage {
+	switch {
+	case j.step == 0:
+		return Embedding
+	case j.step <= j.tower.info.Blocks:
+		return InBlocks
+	}
+	return Projecting
+}
+
 // Rows implements [Job].
 func (j *plainJob) Rows() ([]float32, error) {
 	if j.closed {
