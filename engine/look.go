@@ -40,8 +40,8 @@ func (m *Model) look(image *Image, t *spent) (*vision.Plan, []*media.Picture, er
 	}
 	var pictures []*media.Picture
 	for i, part := range plan.Parts {
-		if m.lm.NPosPerEmbd() < 2 {
-			part.Places = nil
+		if m.lm.NPosPerEmbd() < 2 && part.Places != nil {
+			part.Places, part.Advance = nil, part.Tokens
 		}
 		pictures = append(pictures, &media.Picture{Part: part, Source: source, Index: i})
 	}
