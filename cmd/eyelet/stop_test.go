@@ -31,7 +31,6 @@ func TestAnInterruptKeepsWhatWasAnswered(t *testing.T) {
 			if first, err := r.ReadByte(); err != nil || first != 'a' {
 				t.Fatalf("the answer begins with %q, %v", first, err)
 			}
-			start := time.Now()
 			if err := cmd.Process.Signal(signal); err != nil {
 				t.Fatal(err)
 			}
@@ -45,9 +44,6 @@ func TestAnInterruptKeepsWhatWasAnswered(t *testing.T) {
 			}
 			if strings.Trim(string(rest), "a") != "\n" {
 				t.Errorf("stdout does not end with the text so far and a newline: %q", rest)
-			}
-			if d := time.Since(start); d > 10*time.Second {
-				t.Errorf("the program ended after %v", d)
 			}
 		})
 	}

