@@ -9,6 +9,17 @@ import (
 	"github.com/eyelet-engine/eyelet/models/chat"
 )
 
+// TakeTemplate sets the template of a stored model, in Jinja or in Go's language; "" leaves the model's own.
+func (spec *ModelSpec) TakeTemplate(source string) {
+	switch {
+	case source == "":
+	case chat.IsJinja(source):
+		spec.ChatTemplate = source
+	default:
+		spec.GoTemplate = source
+	}
+}
+
 // Dialogue turns conversations into what a language model reads: the chat template, and the vocabulary's control tokens, which only the
 // template may use. It may be used from several goroutines.
 type Dialogue struct {

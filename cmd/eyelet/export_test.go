@@ -115,7 +115,7 @@ func TestThePolicyHoldsForPushAndPull(t *testing.T) {
 func TestOllamasFolderIsNeverTheStore(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
-	root := m.ollama(t, "seed", "{}")
+	root := m.ollama(t, "seed", "{}", goTemplate)
 	before := contents(t, root)
 	m.env = append(m.env, "EYELET_MODELS="+root)
 	for _, args := range [][]string{{"list"}, {"store", "gc", "--all"}, {"store", "check", "--repair"}, {"import", seedModel, "--name", "x"}, {"rm", "seed"}} {

@@ -164,6 +164,10 @@ func (o *runOptions) readFiles() error {
 	if err := o.readSchema(); err != nil {
 		return err
 	}
+	if o.stored != nil && o.spec.ChatTemplate == "" {
+		o.spec.TakeTemplate(o.stored.Template)
+		return nil
+	}
 	return readChatTemplate(&o.spec.ChatTemplate)
 }
 

@@ -128,8 +128,11 @@ func TestADamagedStoreIsReportedAndRepaired(t *testing.T) {
 	}
 }
 
-// ollama lays the built-in model out as Ollama would have it, with a system prompt and parameters.
-func (m *machine) ollama(t *testing.T, name, params string) string {
+// goTemplate is the built-in model's in Ollama's language.
+const goTemplate = "USER: {{ .Prompt }} ASSISTANT:{{ .Response }}</s>"
+
+// ollama lays the built-in model out as Ollama would have it, with parameters and a template.
+func (m *machine) ollama(t *testing.T, name, params, template string) string {
 	t.Helper()
 	root := filepath.Join(m.home, ".ollama", "models")
 	blob := func(data, mediaType string) string {
@@ -140,16 +143,32 @@ func (m *machine) ollama(t *testing.T, name, params string) string {
 	manifest := `{"schemaVersion":2,"mediaType":"application/vnd.docker.distribution.manifest.v2+json","config":` + blob("{}", store.MediaConfig) + `,"layers":[` +
 		strings.Join([]string{
 			blob(readFile(t, seedModel), store.MediaModel), blob(readFile(t, seedProjector), store.MediaProjector),
-			blob(params, store.MediaParams), blob("{{ .Prompt }}", store.MediaTemplate),
+			blob(params, store.MediaParams), blob(template, store.MediaTemplate),
 		}, ",") + `]}`
 	writeFile(t, filepath.Join(root, "manifests", "registry.ollama.ai", "library", name, "latest"), manifest)
 	return root
 }
 
+// A stored model is asked through the template that it is stored with, in either language, unless a flag gives another.
+func TestAStoredTemplateIsUsed(t *testing.T) {
+	t.Parallel()
+	for name, template := range map[string]string{
+		"go":    "USER: {{ .Prompt }} background? ASSISTANT:",
+		"jinja": "{% for m in messages %}USER: {{ m.content }} background? {% endfor %}ASSISTANT:",
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t)
+			m.ollama(t, "fixed", "{}", template)
+			m.eyelet(t, "run", "fixed", "--image", circle, "What color is the").mustSay(t, "cyan")
+			m.eyelet(t, "run", "fixed", "--chat-template", "vicuna", "--image", circle, "What is in this picture?").mustSay(t, "an orange circle on a cyan background")
+		})
+	}
+}
+
 func TestOllamasModelsRunInPlaceWithTheirParameters(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
-	root := m.ollama(t, "bakllava", `{"num_predict":3,"temperature":0,"stop":["background"]}`)
+	root := m.ollama(t, "bakllava", `{"num_predict":3,"temperature":0,"stop":["background"]}`, goTemplate)
 	before := contents(t, root)
 	if item := m.list(t)["bakllava:latest"]; item.Source != "ollama" || !item.Vision {
 		t.Errorf("%+v", item)

@@ -15,7 +15,6 @@ import (
 
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/models/builtin"
-	templates "github.com/eyelet-engine/eyelet/models/chat"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
@@ -62,28 +61,9 @@ func (ms *models) ofStore(r *store.Resolved) (*model, error) {
 		m.config = facts.config
 	}
 	spec := engine.ModelSpec{Name: m.name, Model: r.Path, Projector: r.Projector}
-	if r.Template != "" {
-		if isJinja(r.Template) {
-			spec.ChatTemplate = r.Template
-		} else {
-			spec.GoTemplate = r.Template
-		}
-	}
+	spec.TakeTemplate(r.Template)
 	m.spec = ms.specOf(spec, r.Params)
 	return m, nil
-}
-
-// isJinja tells whether the template of a manifest is in Jinja, as those of model files are. All others are in Go's language, as Ollama's are,
-// or in none. What has no statement is no chat template in Jinja, but may be a mistake in Go's language that Jinja would read.
-func isJinja(source string) bool {
-	if !strings.Contains(source, "{%") {
-		return false
-	}
-	if _, err := templates.ParseGo(source, templates.Options{}); err == nil {
-		return false
-	}
-	_, err := templates.Parse(source, templates.Options{})
-	return err == nil
 }
 
 // ofFiles describes a model that is just files. Its digest stands for their names, sizes and times: reading them all would take minutes.

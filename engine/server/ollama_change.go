@@ -174,7 +174,7 @@ func inherit(parameters map[string]any, from store.Params) {
 func recipeTexts(recipe *store.Recipe, q *api.CreateRequest) error {
 	recipe.Texts = map[string][]byte{}
 	if q.Template != "" {
-		if _, err := templates.ParseGo(q.Template, templates.Options{}); err != nil && !isJinja(q.Template) {
+		if _, err := templates.ParseGo(q.Template, templates.Options{}); err != nil && !templates.IsJinja(q.Template) {
 			return refuseField("template", "%s", plain(err))
 		}
 		recipe.Texts[store.MediaTemplate] = []byte(q.Template)
