@@ -35,8 +35,9 @@ type Text struct {
 	markup bool // HTML that is safe to print as it is: markupsafe.Markup
 }
 
-// NewText returns s as a Text with one source.
+// NewText returns s as a Text with one source. Bytes that are no UTF-8, which Python's strings cannot hold, become U+FFFD.
 func NewText(s string, src Source) Text {
+	s = strings.ToValidUTF8(s, "\ufffd")
 	if s == "" {
 		return Text{}
 	}
