@@ -45,10 +45,13 @@ func (x truth) equal() bool {
 // attention takes keys and values in float16.
 const maxRowError = 5e-3
 
-// Each family must read the prompt that transformers reads, get the embeddings that transformers computes, and say what it says.
+// Each family must read the prompt that transformers reads, get the embeddings that transformers computes, and say what it says; the
+// picture with the fewest tokens is in every run of the tests, and all are in the slow one. Nothing may depend on what memory held
+// before: the test runs in a process in which all memory is full of NaN when it is handed out.
 func TestFamiliesAreAsInTransformers(t *testing.T) {
-	if os.Getenv("EYELET_SLOW") == "" {
-		t.Skip("now and then logits are not numbers where other families ran before in the process (docs/families.md); EYELET_SLOW=1 runs it")
+	if os.Getenv(poisonedMark) == "" {
+		runPoisoned(t)
+		return
 	}
 	ggml.EnableAccelerator(false) // products in bfloat16 would hide small faults
 	defer ggml.EnableAccelerator(true)
@@ -59,7 +62,11 @@ func TestFamiliesAreAsInTransformers(t *testing.T) {
 	for _, g := range all {
 		t.Run(g.Name, func(t *testing.T) {
 			m, _ := openBench(t, g)
-			for _, p := range g.Pictures {
+			pictures := g.Pictures
+			if os.Getenv("EYELET_SLOW") == "" {
+				pictures = []layouttest.Picture{leastPicture(pictures)}
+			}
+			for _, p := range pictures {
 				x := measureTruth(t, m, g, p)
 				t.Logf("%d x %d: tokens %v, rows %.2g, text %v", x.w, x.h, x.tokens, x.rows, x.text)
 				if !x.equal() {
@@ -68,6 +75,16 @@ func TestFamiliesAreAsInTransformers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// leastPicture is the picture of the bench with the fewest tokens.
+func leastPicture(list []layouttest.Picture) (least layouttest.Picture) {
+	for _, p := range list {
+		if p.Embeddings != nil && (least.Embeddings == nil || p.Tokens < least.Tokens) {
+			least = p
+		}
+	}
+	return least
 }
 
 // openBench opens a family of the bench, everything in float32.

@@ -267,7 +267,12 @@ func (spec *ModelSpec) contextParams() (llama.ContextParams, error) {
 	if spec.Context < 0 || spec.Context > 1<<24 {
 		return llama.ContextParams{}, fmt.Errorf("%w: a context of %d tokens", ErrRequest, spec.Context)
 	}
-	return llama.ContextParams{NCtx: spec.Context, TypeK: t, TypeV: t, ExactCache: true}, nil
+	p := llama.ContextParams{NCtx: spec.Context, TypeK: t, TypeV: t, ExactCache: true}
+	if t == ggml.F32 {
+		// Fused attention turns keys and values into float16 first, and libggml's own adds the products up in float16 as well.
+		p.FlashAttention = llama.FlashOff
+	}
+	return p, nil
 }
 
 // modelParams says how the model's file is loaded.

@@ -1,5 +1,6 @@
 #include "shim.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <exception>
@@ -53,11 +54,26 @@ double workOf(const struct ggml_tensor *t) {
   }
 }
 
+// clearUnwritten fills with zeros what a node reads of memory that nobody ever wrote: a tensor in a graph's buffer that is neither the
+// result of a node nor an input. libmtmd's graph of Pixtral multiplies such a tensor by zero to get zeros for the ends of rows, which makes
+// NaN of whatever infinities and NaN the memory held before. A leaf's memory is its own from the graph's beginning to its last reader.
+void clearUnwritten(const struct ggml_tensor *t) {
+  for (auto *s : t->src) {
+    if (s == nullptr) continue;
+    if (s->view_src != nullptr) s = s->view_src;
+    if (s->op != GGML_OP_NONE || (s->flags & (GGML_TENSOR_FLAG_INPUT | GGML_TENSOR_FLAG_PARAM)) != 0 || s->buffer == nullptr) continue;
+    if (ggml_backend_buffer_get_usage(s->buffer) != GGML_BACKEND_BUFFER_USAGE_COMPUTE) continue;
+    static constexpr char zeros[4096] = {};
+    for (size_t at = 0, n = ggml_nbytes(s); at < n; at += sizeof zeros) ggml_backend_tensor_set(s, zeros, at, std::min(sizeof zeros, n - at));
+  }
+}
+
 // node is a ggml_backend_sched_eval_callback. Asked about a node, it wants to see the last of each piece, so that the scheduler
 // computes those between in one go; shown one, it answers whether to carry on. Once stopped it wants to see all, since the
 // scheduler leaves only the current part of a graph that is split over several backends.
 bool node(struct ggml_tensor *t, bool ask, void *user) {
   auto *w = static_cast<shim_mtmd_watch *>(user);
+  if (ask) clearUnwritten(t);
   if (!w->armed) return !ask;
   if (ask) {
     w->work += workOf(t);
