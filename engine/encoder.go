@@ -56,7 +56,7 @@ func openEncoder(ctx context.Context, spec ModelSpec, lm *llama.Model, e *Engine
 func openTower(ctx context.Context, name string, spec ModelSpec, lm *llama.Model, e *Engine) (vision.Encoder, error) {
 	switch name {
 	case EncoderMtmd:
-		return either(libmtmd.Open(ctx, spec.Projector, libmtmd.Options{Threads: e.threads, Model: lm, Hook: e.thread.hook}))
+		return either(libmtmd.Open(ctx, spec.Projector, libmtmd.Options{Threads: e.threads, Model: lm}))
 	case EncoderPlain:
 		return either(vision.OpenPlain(spec.Projector, vision.Options{}))
 	}

@@ -85,7 +85,6 @@ func (m *Model) startEncoder(spec ModelSpec) (err error) {
 	}
 	m.jobs, err = media.NewEncoder(media.EncoderOptions{
 		Cache: m.images, Width: m.lm.NEmbdInp(),
-		Start: func(run func()) { go m.run(run) },
 		Wake: func() {
 			if s := m.sched; s != nil {
 				s.Poke()

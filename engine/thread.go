@@ -57,17 +57,6 @@ func (t *thread) loop() {
 	}
 }
 
-// hook lets jobs that wait run in the middle of a long one, whose code calls it on the compute thread: steps of running answers, while
-// libmtmd encodes a picture. It returns true, for libmtmd to go on.
-func (t *thread) hook(string) bool {
-	select {
-	case job := <-t.jobs:
-		job()
-	default:
-	}
-	return true
-}
-
 // do runs f on the compute thread and waits for it. It gives up only while f has not begun: a compute call is stopped through
 // the context that f itself passes on. After the last user's release it returns ErrClosed.
 func (t *thread) do(ctx context.Context, f func() error) error {

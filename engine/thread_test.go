@@ -11,7 +11,7 @@ func TestTheComputeThreadAfterItsEnd(t *testing.T) {
 	// Not the one of the process, which other tests use.
 	th := &thread{jobs: make(chan func()), quit: make(chan struct{}), done: make(chan struct{})}
 	go th.loop()
-	if err := th.do(context.Background(), func() error { th.hook(""); return nil }); err != nil {
+	if err := th.do(context.Background(), func() error { return nil }); err != nil {
 		t.Error(err)
 	}
 	close(th.quit)
@@ -19,7 +19,6 @@ func TestTheComputeThreadAfterItsEnd(t *testing.T) {
 	if err := th.do(context.Background(), func() error { return nil }); !errors.Is(err, ErrClosed) {
 		t.Errorf("got %v, want ErrClosed", err)
 	}
-	th.hook("") // no job, and none that is nil
 }
 
 func TestWhoeverClosesReturnsWhenAllIsClosed(t *testing.T) {

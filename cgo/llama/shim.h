@@ -45,8 +45,8 @@ void shim_steps_free(shim_steps * s);
 // Begins a decode, which shim_steps_advance computes; false if there is no memory for it.
 bool shim_steps_begin(shim_steps * s, struct llama_context * ctx, struct llama_batch batch);
 // Goes on for about so many seconds. It returns 1 when the decode has ended, with what shim_decode returns in ok, rc and err, 0 when it has
-// not, and -1 on another thread than before.
-int shim_steps_advance(shim_steps * s, double seconds, bool * ok, int32_t * rc, char * err, size_t cap);
+// not, and -1 on another thread than before, which is allowed for one whose abort flag is set.
+int shim_steps_advance(shim_steps * s, double seconds, bool aborted, bool * ok, int32_t * rc, char * err, size_t cap);
 // The longest time in seconds between two places of the current decode where it could pause.
 double shim_steps_longest(const shim_steps * s);
 

@@ -120,8 +120,8 @@ bool shim_steps_begin(shim_steps * s, struct llama_context * ctx, struct llama_b
     return s->fiber != nullptr;
 }
 
-int shim_steps_advance(shim_steps * s, double seconds, bool * ok, int32_t * rc, char * err, size_t cap) {
-    const int over = s->fibers->resume(s->fiber, seconds);
+int shim_steps_advance(shim_steps * s, double seconds, bool aborted, bool * ok, int32_t * rc, char * err, size_t cap) {
+    const int over = s->fibers->resume(s->fiber, seconds, aborted);
     if (over != 1) {
         return over;
     }

@@ -17,7 +17,7 @@ var errStarted = errors.New("llama: the context is in the middle of a decode tha
 // Stepwise is a Decode that is computed bit by bit, so that other contexts can compute in between. Until it has ended, its context takes
 // no other calls but Close.
 //
-// All its methods must be called on one OS thread.
+// Its methods must be called on one OS thread, except Stop.
 type Stepwise struct {
 	c      *Context
 	ctx    context.Context
@@ -53,14 +53,16 @@ func (c *Context) Begin(ctx context.Context, batch *Batch) (*Stepwise, error) {
 
 // Advance goes on computing for about that long, at least from one node of the graph to the next where it can pause, and returns whether the
 // decode has ended. Its errors are Decode's, and end it. Called again after the end it returns the same.
-func (s *Stepwise) Advance(d time.Duration) (done bool, err error) {
+func (s *Stepwise) Advance(d time.Duration) (done bool, err error) { return s.advance(d, false) }
+
+func (s *Stepwise) advance(d time.Duration, aborted bool) (done bool, err error) {
 	if s.c.started != s {
 		return true, s.result
 	}
 	var ok C.bool
 	var rc C.int32_t
 	var eb errBuf
-	switch C.shim_steps_advance(s.c.steps, C.double(d.Seconds()), &ok, &rc, eb.ptr(), eb.cap()) {
+	switch C.shim_steps_advance(s.c.steps, C.double(d.Seconds()), C.bool(aborted), &ok, &rc, eb.ptr(), eb.cap()) {
 	case 0:
 		s.c.yield()
 		return false, nil
@@ -88,9 +90,8 @@ func (s *Stepwise) Stop() {
 	if s.c.started != s {
 		return
 	}
-	C.shim_flag_set(s.c.abort, true)
-	if _, err := s.Advance(math.MaxInt32 * time.Second); s.c.started == s {
-		panic(err) // its stack cannot be freed
-	}
-	C.shim_flag_set(s.c.abort, false)
+	c := s.c
+	C.shim_flag_set(c.abort, true)
+	_, _ = s.advance(math.MaxInt32*time.Second, true)
+	C.shim_flag_set(c.abort, false)
 }

@@ -6,18 +6,10 @@ import "C"
 
 import "runtime/cgo"
 
-// progressFunc is called by libmtmd while a projector loads, hookFunc between pieces of a graph; false stops.
-type (
-	progressFunc func(fraction float64) bool
-	hookFunc     func(node string) bool
-)
+// progressFunc is called by libmtmd while a projector loads; false stops.
+type progressFunc func(fraction float64) bool
 
 //export eyeletMtmdProgress
 func eyeletMtmdProgress(fraction C.float, handle C.uintptr_t) C.bool {
 	return C.bool(cgo.Handle(handle).Value().(progressFunc)(float64(fraction)))
-}
-
-//export eyeletMtmdNode
-func eyeletMtmdNode(name *C.char, handle C.uintptr_t) C.bool {
-	return C.bool(cgo.Handle(handle).Value().(hookFunc)(C.GoString(name)))
 }

@@ -53,12 +53,7 @@ type Params struct {
 	// Progress is called with the fraction loaded, from 0 to 1, on the goroutine that loads.
 	Progress func(fraction float64)
 
-	// Hook, if not nil, is called by EncodeChunk on its thread after each piece of the graph with the name of the last node,
-	// as "ffn_out-3". If it returns false, EncodeChunk ends with [ErrStopped]. It must not use this Context, but may compute
-	// with another one: the pieces are points where running answers can go on.
-	Hook func(node string) bool
-
-	// PieceNodes is the most graph nodes (a layer has some 15 to 30) in a piece: how often Hook is called and a cancelled context is
+	// PieceNodes is the most graph nodes (a layer has some 15 to 30) in a piece, after which an encoding can pause and a cancelled context is
 	// noticed. 0 means 32. A piece ends earlier where it has much to multiply.
 	PieceNodes int
 }
@@ -68,13 +63,13 @@ const defaultPieceNodes = 32
 // A Context is a projector, with its vision tower, audio tower or both, loaded for one language model.
 type Context struct {
 	open     sync.RWMutex // held, for reading, by all who use c, which Close waits for
-	encoding sync.Mutex   // held by the one who encodes
+	encoding sync.Mutex   // held by the one who encodes; guards running
+	running  *Encoding    // that has begun and not ended
 	c        *C.mtmd_context
 	watch    *C.shim_mtmd_watch
 
 	model   *llama.Model
 	threads int // of the accelerator; 0 if it is not used
-	hook    func(string) bool
 	caps    Capabilities
 	marker  string
 	nEmbd   int
@@ -127,7 +122,7 @@ func newContext(ctx context.Context, path string, model *llama.Model, params Par
 	if piece == 0 {
 		piece = defaultPieceNodes
 	}
-	m := &Context{model: model, hook: params.Hook, nEmbd: model.NEmbdInp(), watch: C.shim_mtmd_watch_new(C.int(piece))}
+	m := &Context{model: model, nEmbd: model.NEmbdInp(), watch: C.shim_mtmd_watch_new(C.int(piece), ggml.Fibers())}
 	if m.watch == nil {
 		return nil, errors.New("mtmd: out of memory")
 	}
@@ -263,13 +258,17 @@ func (p *Params) toC() C.struct_mtmd_context_params {
 	return c
 }
 
-// Close frees the projector, after which the language model may be closed. It waits for a call that is running; chunks stay valid.
+// Close frees the projector, after which the language model may be closed. It waits for a call that is running, and ends an encoding that has begun;
+// chunks stay valid.
 // Close may be called again.
 func (m *Context) Close() error {
 	m.open.Lock()
 	defer m.open.Unlock()
 	if m.c == nil {
 		return nil
+	}
+	if m.running != nil {
+		m.running.abort()
 	}
 	ggml.ForgetAcceleratorWeights()
 	C.mtmd_free(m.c)

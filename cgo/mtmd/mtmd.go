@@ -52,8 +52,6 @@ var (
 	ErrUnsupported = errors.New("mtmd: not supported by this projector")
 	// ErrMarkers is returned when a text does not have one media marker for each bitmap.
 	ErrMarkers = errors.New("mtmd: media markers and bitmaps do not match")
-	// ErrStopped is returned by EncodeChunk when Params.Hook stopped it.
-	ErrStopped = errors.New("mtmd: stopped by the hook")
 )
 
 // initOnce starts libllama, which loads the ggml backends, and joins libmtmd's log to theirs.

@@ -207,48 +207,99 @@ func TestPiecesDoNotChangeTheResult(t *testing.T) {
 		return x
 	}
 	whole := encode(Params{PieceNodes: 1 << 20})
-	var nodes []string
-	pieces := encode(Params{PieceNodes: 1, Hook: func(node string) bool { nodes = append(nodes, node); return true }})
-	if !slices.Equal(whole, pieces) {
+	m := open(t, Params{PieceNodes: 1})
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	e, err := m.Begin(t.Context(), imageChunk(t, tokenize(t, m, m.Marker(), picture)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pauses := 0
+	for done := false; !done; pauses++ {
+		if e.Rows() != nil {
+			t.Fatal("rows before the end")
+		}
+		if done, err = e.Advance(0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !slices.Equal(whole, e.Rows()) {
 		t.Error("node by node the result is another one")
 	}
-	if len(nodes) < 20 || !slices.ContainsFunc(nodes, func(n string) bool { return n != "" }) {
-		t.Errorf("the hook saw %d nodes: %q", len(nodes), nodes)
+	if pauses < 20 {
+		t.Errorf("it paused %d times", pauses)
+	}
+	if done, err := e.Advance(0); !done || err != nil {
+		t.Errorf("after the end: %v, %v", done, err)
 	}
 }
 
-func TestHookStopsAnEncode(t *testing.T) {
-	calls, limit := 0, 3
-	m := open(t, Params{PieceNodes: 4, Hook: func(string) bool { calls++; return calls < limit }})
-	c := imageChunk(t, tokenize(t, m, m.Marker(), gradient(t, "", 64, 64)))
-	if x, err := m.EncodeChunk(t.Context(), c); !errors.Is(err, ErrStopped) || x != nil {
-		t.Errorf("got %d values, %v; want ErrStopped", len(x), err)
+func TestOneEncodingAtATimeUnlessItIsLeft(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	m := open(t, Params{PieceNodes: 1})
+	cs := tokenize(t, m, m.Marker(), gradient(t, "", 64, 64))
+	c := imageChunk(t, cs)
+	first, err := m.Begin(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if calls != limit {
-		t.Errorf("the hook was called %d times, want %d", calls, limit)
+	if done, err := first.Advance(0); done || err != nil {
+		t.Fatalf("%v, %v", done, err)
 	}
-	limit = math.MaxInt
-	if _, err := m.EncodeChunk(t.Context(), c); err != nil {
-		t.Errorf("after a stop: %v", err)
+	if _, err := m.EncodeChunk(t.Context(), c); err == nil {
+		t.Error("a second encoding in the middle of the first")
+	}
+	first.Leave()
+	if err := cs.Close(); err != nil { // the encoding still reads it
+		t.Error(err)
+	}
+	other := imageChunk(t, tokenize(t, m, m.Marker(), gradient(t, "", 64, 64)))
+	want, err := open(t, Params{}).EncodeChunk(t.Context(), imageChunk(t, tokenize(t, m, m.Marker(), gradient(t, "", 64, 64))))
+	if err == nil {
+		t.Error("a chunk of another Context was encoded")
+	}
+	if want, err = m.EncodeChunk(t.Context(), other); err != nil || len(want) == 0 {
+		t.Errorf("after one was left: %d values, %v", len(want), err)
+	}
+	if done, err := first.Advance(0); !done || !errors.Is(err, context.Canceled) || first.Rows() != nil {
+		t.Errorf("the one that was left: %v, %v", done, err)
+	}
+	last, err := m.Begin(t.Context(), other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = last.Advance(0)
+	if err := m.Close(); err != nil { // in the middle
+		t.Error(err)
+	}
+	if done, err := last.Advance(0); !done || err == nil {
+		t.Errorf("after Close: %v, %v", done, err)
+	}
+	if _, err := m.Begin(t.Context(), other); !errors.Is(err, ErrClosed) {
+		t.Errorf("after Close: %v", err)
 	}
 }
 
 func TestCancelledContextStopsAnEncode(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	ctx, cancel := context.WithCancel(t.Context())
-	calls := 0
-	m := open(t, Params{PieceNodes: 1, Hook: func(string) bool {
-		if calls++; calls == 2 {
-			cancel()
-			time.Sleep(20 * time.Millisecond) // for the goroutine that carries the news
-		}
-		return true
-	}})
+	m := open(t, Params{PieceNodes: 1})
 	c := imageChunk(t, tokenize(t, m, m.Marker(), gradient(t, "", 64, 64)))
-	if x, err := m.EncodeChunk(ctx, c); !errors.Is(err, context.Canceled) || x != nil {
-		t.Errorf("got %d values, %v; want context.Canceled", len(x), err)
+	e, err := m.Begin(ctx, c)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if calls > 3 {
-		t.Errorf("%d more pieces were computed", calls-2)
+	for range 2 {
+		if done, err := e.Advance(0); done || err != nil {
+			t.Fatalf("%v, %v", done, err)
+		}
+	}
+	cancel()
+	time.Sleep(20 * time.Millisecond) // for the goroutine that carries the news
+	if done, err := e.Advance(0); !done || !errors.Is(err, context.Canceled) || e.Rows() != nil {
+		t.Errorf("%v, %v; want context.Canceled", done, err)
 	}
 	if _, err := m.EncodeChunk(ctx, c); !errors.Is(err, context.Canceled) {
 		t.Errorf("with a context that is done: %v", err)
@@ -357,26 +408,31 @@ func BenchmarkEncode(b *testing.B) {
 
 // The header says that mtmd_tokenize is thread-safe: pictures are prepared while another one is encoded.
 func TestTokenizeDoesNotWaitForAnEncode(t *testing.T) {
-	var m *Context
-	during := 0
-	m = open(t, Params{Threads: 1, Hook: func(string) bool {
-		done := make(chan int)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	m := open(t, Params{Threads: 1, PieceNodes: 1})
+	e, err := m.Begin(t.Context(), imageChunk(t, tokenize(t, m, m.Marker(), gradient(t, "", 20, 30))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for done := false; !done; {
+		made := make(chan int, 1)
 		go func() {
 			cs, err := m.Tokenize(m.Marker(), []Bitmap{gradient(t, "", 30, 20)}, false, true)
 			if err != nil {
 				t.Error(err)
-				done <- 0
+				made <- 0
 				return
 			}
 			defer cs.Close()
-			done <- cs.NTokens()
+			made <- cs.NTokens()
 		}()
-		during = max(during, <-done)
-		return true
-	}})
-	cs := tokenize(t, m, m.Marker(), gradient(t, "", 20, 30))
-	if _, err := m.EncodeChunk(t.Context(), imageChunk(t, cs)); err != nil || during != 64 {
-		t.Errorf("%v; %d tokens were made meanwhile", err, during)
+		if done, err = e.Advance(0); err != nil {
+			t.Fatal(err)
+		}
+		if n := <-made; n != 64 {
+			t.Fatalf("%d tokens were made meanwhile", n)
+		}
 	}
 }
 

@@ -2,13 +2,16 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <string>
+
+#include "../ggml/fiber.h"
 
 extern "C" {
 bool eyeletMtmdProgress(float fraction, uintptr_t handle);
-bool eyeletMtmdNode(char *name, uintptr_t handle);
 }
 
 struct shim_mtmd_watch {
@@ -17,8 +20,17 @@ struct shim_mtmd_watch {
   double work = 0;    // multiplications and additions in them
   bool armed = false;
   bool stopped = false;
-  uintptr_t hook = 0;
   std::atomic<bool> cancelled{false};
+
+  const eyelet_fibers *fibers = nullptr;
+  eyelet_fiber *fiber = nullptr;  // that encodes; null if nothing does
+  mtmd_context *ctx = nullptr;
+  const mtmd_input_chunk *chunk = nullptr;
+  std::chrono::steady_clock::time_point from;  // when the piece was begun
+  double longest = 0;                          // piece, in seconds
+  bool ok = false;
+  int32_t rc = 0;
+  std::string error;
 };
 
 namespace {
@@ -37,8 +49,8 @@ bool guard(char *err, size_t cap, F f) noexcept {
   return false;
 }
 
-// pieceWork ends a piece where there is a hook, which lets others compute between pieces, in multiplications and additions: some
-// twentieth of a second on two slow cores. A larger node is a piece's last.
+// pieceWork ends a piece, after which an encoding can pause for others to compute, in multiplications and additions: some twentieth of a second
+// on two slow cores. A larger node is a piece's last.
 constexpr double pieceWork = 1e9;
 
 // workOf counts the multiplications and additions of the nodes that take time.
@@ -76,14 +88,19 @@ bool node(struct ggml_tensor *t, bool ask, void *user) {
   if (ask) clearUnwritten(t);
   if (!w->armed) return !ask;
   if (ask) {
+    if (w->asked == 0) w->from = std::chrono::steady_clock::now();
     w->work += workOf(t);
-    if (++w->asked < w->piece && (w->hook == 0 || w->work < pieceWork) && !w->stopped) return false;
+    if (++w->asked < w->piece && w->work < pieceWork && !w->stopped) return false;
     w->asked = 0;
     w->work = 0;
     return true;
   }
+  if (!w->stopped && w->fiber != nullptr) {
+    w->longest = std::max(w->longest, std::chrono::duration<double>(std::chrono::steady_clock::now() - w->from).count());
+    w->fibers->pause(w->fiber, w->longest);
+  }
   if (!w->stopped) {
-    w->stopped = w->cancelled.load(std::memory_order_relaxed) || (w->hook != 0 && !eyeletMtmdNode(t->name, w->hook));
+    w->stopped = w->cancelled.load(std::memory_order_relaxed);
   }
   return !w->stopped;
 }
@@ -92,19 +109,20 @@ bool progress(float fraction, void *user) { return eyeletMtmdProgress(fraction, 
 
 }  // namespace
 
-shim_mtmd_watch *shim_mtmd_watch_new(int piece) {
+shim_mtmd_watch *shim_mtmd_watch_new(int piece, const void *fibers) {
   auto *w = new (std::nothrow) shim_mtmd_watch;
-  if (w != nullptr) w->piece = piece;
+  if (w == nullptr) return nullptr;
+  w->piece = piece;
+  w->fibers = static_cast<const eyelet_fibers *>(fibers);
   return w;
 }
 
 void shim_mtmd_watch_free(shim_mtmd_watch *w) { delete w; }
 
-void shim_mtmd_watch_arm(shim_mtmd_watch *w, uintptr_t handle) {
+void shim_mtmd_watch_arm(shim_mtmd_watch *w) {
   w->asked = 0;
   w->work = 0;
   w->stopped = false;
-  w->hook = handle;
   w->cancelled = false;
   w->armed = true;
 }
@@ -153,6 +171,28 @@ bool shim_mtmd_tokenize(const mtmd_context *ctx, const char *text, size_t len, b
   });
 }
 
-bool shim_mtmd_encode(mtmd_context *ctx, const mtmd_input_chunk *chunk, int32_t *rc, char *err, size_t cap) {
-  return guard(err, cap, [&] { *rc = mtmd_encode_chunk(ctx, chunk); });
+static void encode(void *arg) {
+  auto *w = static_cast<shim_mtmd_watch *>(arg);
+  char err[512] = "";
+  w->ok = guard(err, sizeof err, [&] { w->rc = mtmd_encode_chunk(w->ctx, w->chunk); });
+  w->error = err;
+}
+
+bool shim_mtmd_begin(shim_mtmd_watch *w, mtmd_context *ctx, const mtmd_input_chunk *chunk) {
+  w->ctx = ctx;
+  w->chunk = chunk;
+  w->longest = 0;
+  w->fiber = w->fibers->create(encode, w);
+  return w->fiber != nullptr;
+}
+
+int shim_mtmd_advance(shim_mtmd_watch *w, double seconds, bool *ok, int32_t *rc, char *err, size_t cap) {
+  const int over = w->fibers->resume(w->fiber, seconds, true);
+  if (over != 1) return over;
+  w->fibers->destroy(w->fiber);
+  w->fiber = nullptr;
+  *ok = w->ok;
+  *rc = w->rc;
+  std::snprintf(err, cap, "%s", w->error.c_str());
+  return 1;
 }

@@ -57,6 +57,8 @@ type Chunk struct {
 type Chunks struct {
 	mu    sync.RWMutex
 	c     *C.mtmd_input_chunks
+	over  bool // Close was called; c is freed when its users have released it
+	users int  // encodings of chunks
 	ctx   *Context
 	list  []*Chunk
 	blank bool // there is a picture without pixels among them
@@ -165,15 +167,38 @@ func (cs *Chunks) NPos() (n int) {
 	return n
 }
 
-// Close frees the prepared pictures and sounds. It waits for an encode that is running, and may be called again.
+// Close frees the prepared pictures and sounds, once no encoding of them is under way. It may be called again.
 func (cs *Chunks) Close() error {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	if cs.c != nil {
+	cs.over = true
+	cs.free()
+	return nil
+}
+
+// free frees what was closed and is not used. cs.mu is held.
+func (cs *Chunks) free() {
+	if cs.over && cs.users == 0 && cs.c != nil {
 		C.mtmd_input_chunks_free(cs.c)
 		cs.c = nil
 	}
-	return nil
+}
+
+// retain keeps the chunks until release. It returns false if they are closed.
+func (cs *Chunks) retain() bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if !cs.over {
+		cs.users++
+	}
+	return !cs.over
+}
+
+func (cs *Chunks) release() {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	cs.users--
+	cs.free()
 }
 
 // Positions returns the positions of the chunk's tokens in a sequence where the chunk begins at pos0, in the order of
@@ -196,7 +221,7 @@ func (c *Chunk) Positions(pos0 llama.Pos) ([][4]llama.Pos, error) {
 	}
 	c.owner.mu.RLock()
 	defer c.owner.mu.RUnlock()
-	if c.owner.c == nil {
+	if c.owner.over {
 		return nil, ErrClosed
 	}
 	image := C.mtmd_input_chunk_get_tokens_image(c.c)

@@ -92,10 +92,12 @@ func (e *Encoder) Prepare(ctx context.Context, plan *vision.Plan, img *imaging.R
 	return in, nil
 }
 
-// job encodes chunks, one a step. Its steps take seconds, in which the hook of the encoder lets others compute.
+// job encodes chunks, one after the other. A step is a piece of the library's graph; how many there will be is not known before the end.
 type job struct {
 	tower  *Encoder
 	chunks []*mtmd.Chunk
+	now    *mtmd.Encoding // of the chunk that is being encoded; nil between two
+	steps  int
 	own    *prepared // of a job that was given tiles
 	out    []float32
 	done   int
@@ -137,30 +139,53 @@ func (e *Encoder) Begin(in *vision.Input, part int) (_ vision.Job, err error) {
 	return j, nil
 }
 
-// Long says that a step takes seconds.
-func (j *job) Long() bool { return true }
+// unknownSteps is more than the library takes for any chunk: the number of steps is known at the end alone.
+const unknownSteps = 1 << 16
 
-// Progress implements [vision.Job].
-func (j *job) Progress() (done, total int) { return j.done, len(j.chunks) }
+// Progress implements [vision.Job]. Until the job is done, its total is more than what will be.
+func (j *job) Progress() (done, total int) { return j.steps, j.steps + unknownSteps*(len(j.chunks)-j.done) }
 
 // Advance implements [vision.Job].
 func (j *job) Advance(ctx context.Context, steps int) error {
 	if j.closed {
 		return errJobClosed
 	}
-	for end := j.done + min(max(steps, 0), len(j.chunks)-j.done); j.done < end; j.done++ {
-		rows, err := j.tower.c.EncodeChunk(ctx, j.chunks[j.done])
-		switch {
-		case err == nil:
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case errors.Is(err, mtmd.ErrClosed):
-			return errClosed
-		default:
+	for ; steps > 0 && j.done < len(j.chunks); steps-- {
+		if err := j.step(ctx); err != nil {
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case errors.Is(err, mtmd.ErrClosed):
+				return errClosed
+			}
 			return fmt.Errorf("libmtmd: %w", err)
 		}
-		if j.out = append(j.out, rows...); j.done == 0 {
+	}
+	return nil
+}
+
+// step goes on to the next place where the library can pause.
+func (j *job) step(ctx context.Context) (err error) {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if j.now == nil {
+		// The encoding outlives this call's context: a later one may go on with it.
+		if j.now, err = j.tower.c.Begin(context.WithoutCancel(ctx), j.chunks[j.done]); err != nil {
+			return err
+		}
+	}
+	done, err := j.now.Advance(0)
+	if err != nil {
+		return err
+	}
+	j.steps++
+	if done {
+		rows := j.now.Rows()
+		if j.now, j.done = nil, j.done+1; j.done == 1 {
 			j.out = rows
+		} else {
+			j.out = append(j.out, rows...)
 		}
 	}
 	return nil
@@ -183,6 +208,9 @@ func (j *job) Close() error {
 		return nil
 	}
 	j.closed, j.out = true, nil
+	if j.now != nil {
+		j.now.Leave()
+	}
 	if j.own != nil {
 		return j.own.Close()
 	}

@@ -54,8 +54,6 @@ type Options struct {
 	NoAccelerator bool
 	// AsIs leaves the layout of pictures to libmtmd in families that package layout knows too, and reads the file as it stands.
 	AsIs bool
-	// Hook is [mtmd.Params].Hook.
-	Hook func(node string) bool
 }
 
 var (
@@ -94,7 +92,7 @@ func load(ctx context.Context, path string, opt Options) (e *Encoder, err error)
 	if e.info, width, err = describe(ctx, f); err != nil {
 		return nil, err
 	}
-	params := mtmd.Params{Threads: opt.Threads, NoAccelerator: opt.NoAccelerator, Hook: opt.Hook}
+	params := mtmd.Params{Threads: opt.Threads, NoAccelerator: opt.NoAccelerator}
 	if !opt.AsIs {
 		if err := e.chooseLayout(f, &params); err != nil {
 			return nil, err

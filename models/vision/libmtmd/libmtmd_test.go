@@ -168,8 +168,9 @@ func TestAJobAdvancesAStretchAtATime(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer job.Close()
-	if done, total := job.Progress(); done != 0 || total != 2 {
-		t.Errorf("%d of %d steps", done, total)
+	done, all := job.Progress()
+	if done != 0 || all < 2 {
+		t.Errorf("%d of %d steps", done, all)
 	}
 	if err := job.Advance(t.Context(), 1); err != nil {
 		t.Fatal(err)
@@ -182,8 +183,11 @@ func TestAJobAdvancesAStretchAtATime(t *testing.T) {
 	if err := job.Advance(stopped, 1); !errors.Is(err, context.Canceled) {
 		t.Errorf("with a context that is done: %v", err)
 	}
-	if err := job.Advance(t.Context(), 99); err != nil {
+	if err := job.Advance(t.Context(), all); err != nil {
 		t.Fatal(err)
+	}
+	if done, total := job.Progress(); done != total || done < 4 {
+		t.Errorf("%d of %d steps at the end", done, total)
 	}
 	rows, err := job.Rows()
 	if err != nil {
@@ -215,7 +219,7 @@ func TestACancelledEncodeCanBeRepeated(t *testing.T) {
 	if err := job.Advance(ctx, 1); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatal(err)
 	}
-	if err := job.Advance(t.Context(), 1); err != nil {
+	if err := job.Advance(t.Context(), unknownSteps); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := job.Rows(); err != nil {
@@ -271,7 +275,7 @@ func TestAClosedEncoderSaysSo(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer done.Close()
-	if err := done.Advance(t.Context(), 1); err != nil {
+	if err := done.Advance(t.Context(), unknownSteps); err != nil {
 		t.Fatal(err)
 	}
 	begun, err := e.Begin(in, 0)
