@@ -18,6 +18,7 @@ import (
 	"github.com/eyelet-engine/eyelet/models/convert"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/hf"
+	"github.com/eyelet-engine/eyelet/models/layout"
 	"github.com/eyelet-engine/eyelet/models/safetensors"
 )
 
@@ -99,9 +100,6 @@ func TestFoldersThatCannotBeConvertedAreErrorsAndLeaveNothing(t *testing.T) {
 		}, convert.ErrWeights, "position_embedding"},
 		{"pictures of another size than the tower's", "llava15", gguf.F16, func(dir string) { replace(t, dir+"/config.json", `"image_size": 28`, `"image_size": 35`) },
 			hf.ErrUnsupported, "where the tower takes pictures of 35"},
-		{"pictures that are not cut", "smolvlm", gguf.F16, func(dir string) {
-			replace(t, dir+"/preprocessor_config.json", `"do_resize": true`, `"do_resize": true, "do_image_splitting": false`)
-		}, hf.ErrUnsupported, "do_image_splitting"},
 		{"no block that is read", "llava15", gguf.F16, func(dir string) {
 			replace(t, dir+"/config.json", `"vision_feature_layer": -2`, `"vision_feature_layer": 0`)
 		},
@@ -154,6 +152,31 @@ func TestFoldersThatCannotBeConvertedAreErrorsAndLeaveNothing(t *testing.T) {
 			}
 			mustBeEmpty(t, out)
 		})
+	}
+}
+
+// A processor that does not cut pictures makes one view of them.
+func TestPicturesAreCutAsTheProcessorSays(t *testing.T) {
+	for split, views := range map[string]int{"true": 0, "false": 1} {
+		dir, out := copyFolder(t, "smolvlm"), t.TempDir()
+		replace(t, dir+"/preprocessor_config.json", `"do_resize": true`, `"do_resize": true, "do_image_splitting": `+split)
+		projector := filepath.Join(out, "mmproj.gguf")
+		if _, err := convert.Run(t.Context(), convert.Options{Dir: dir, Model: filepath.Join(out, "out.gguf"), Projector: projector, Type: gguf.F16}); err != nil {
+			t.Fatal(err)
+		}
+		f, err := gguf.Open(projector)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		l, err := layout.New(f, layout.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan, err := l.Plan(640, 480)
+		if err != nil || views == 1 && len(plan.Views) != 1 || views == 0 && len(plan.Views) < 5 {
+			t.Errorf("do_image_splitting %s: %d views, %v", split, len(plan.Views), err)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	"github.com/eyelet-engine/eyelet/models/gguf"
+	"github.com/eyelet-engine/eyelet/models/layout"
 )
 
 // fileTypes are llama_ftype's numbers, in which general.file_type says what most
@@ -155,6 +156,9 @@ func (o *output) visionMetadata() {
 		set("vision.projector.scale_factor", uint32(v.ScaleFactor))
 		set("vision.preproc_image_size", uint32(size))
 		set("use_gelu", true)
+		if p.Whole {
+			o.w.Set(layout.SplittingKey, false)
+		}
 		return
 	}
 	set("projector_type", "mlp")

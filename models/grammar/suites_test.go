@@ -208,7 +208,7 @@ func inOrder(n *node, orders [][]string, respell bool) *node {
 		}
 	}
 	if n.kind == kindObject {
-		// The order of the part of the schema that names most of the keys, then of the next.
+		// The order of the part of the schema that names most of the keys, and the fewest others, then of the next.
 		best := slices.SortedStableFunc(slices.Values(orders), func(a, b []string) int {
 			overlap := func(names []string) int {
 				count := 0
@@ -219,7 +219,7 @@ func inOrder(n *node, orders [][]string, respell bool) *node {
 				}
 				return count
 			}
-			return cmp.Compare(overlap(b), overlap(a))
+			return cmp.Or(cmp.Compare(overlap(b), overlap(a)), cmp.Compare(len(a), len(b)))
 		})
 		places := map[string]int{}
 		for _, names := range best[:min(3, len(best))] {

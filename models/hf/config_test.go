@@ -180,7 +180,7 @@ func TestStepsOfProcessorsAreTakenOrRefusedByName(t *testing.T) {
 		json   string
 		says   string // of the error; "" for none
 	}{
-		{smolVLM, `"do_image_splitting":false`, "do_image_splitting: unsupported: false"},
+		{smolVLM, `"do_image_splitting":false`, ""},
 		{smolVLM, `"do_image_splitting":true,"do_pad":false,"do_convert_rgb":false`, ""},
 		{smolVLM, `"do_resize":false`, "do_resize"},
 		{smolVLM, `"resample":3`, "resample: unsupported: 3"},

@@ -15,6 +15,7 @@ type Preprocessor struct {
 	// Mean and Std are of the normalisation of samples on the scale 0 to 1, with any other scale and the lack of a normalisation
 	// folded in.
 	Mean, Std   [3]float64
+	Whole       bool // pictures of Idefics3 are not cut into tiles: do_image_splitting is false
 	LongestEdge int  // size.longest_edge of Idefics3 in pixels, 0 if there is none
 	Crop        bool // of LLaVA 1.5: the middle of the picture is cut out, where it would be padded to a square else
 }
@@ -165,9 +166,7 @@ func (o object) checkPinpoints(v *Vision) {
 // idefics3Processor reads what is Idefics3's and SmolVLM's: Idefics3ImageProcessor and SmolVLMImageProcessor of transformers 5.24.
 func (o object) idefics3Processor(p *Preprocessor, v *Vision) {
 	o.wantFilter(filterLanczos, "Lanczos")
-	if !o.boolean("do_image_splitting", true) {
-		o.fail("do_image_splitting", "%w: false; pictures are always cut into tiles, and a GGUF file has no word against it", ErrUnsupported)
-	}
+	p.Whole = !o.boolean("do_image_splitting", true)
 	if o.boolean("do_center_crop", false) {
 		o.fail("do_center_crop", "%w: true", ErrUnsupported)
 	}

@@ -10,11 +10,15 @@ import (
 
 // idefics3 lays out for Idefics3 and SmolVLM: Idefics3ImageProcessor, SmolVLMImageProcessor and their processors of transformers 5.24. The
 // longer side is brought to a fixed length, then both sides are stretched up to whole tiles, which are cut; a view of the whole, made of
-// the stretched picture, follows.
+// the stretched picture, follows. Where the processor's do_image_splitting is false, the second step makes one tile of it.
 type idefics3 struct {
 	grid
-	longest int // pixels of the longer side
+	longest int  // pixels of the longer side
+	whole   bool // no tiles
 }
+
+// SplittingKey, false in a projector file, says that pictures are not cut into tiles (do_image_splitting). It is of Eyelet's own; others cut all the same.
+const SplittingKey = "eyelet.vision.image_splitting"
 
 // idefics3Limit bounds the longer side whatever the file says: MAX_IMAGE_SIZE of image_processing_idefics3.py.
 const idefics3Limit = 4096
@@ -31,12 +35,18 @@ func newIdefics3(f *gguf.File, _ Options) (Layout, error) {
 	if side := (min(l.longest, idefics3Limit) + g.size - 1) / g.size; side > 64 {
 		return nil, fmt.Errorf("clip.vision.preproc_image_size %d makes %d tiles of %d a side", l.longest, side, g.size)
 	}
+	if split, ok := f.Bool(SplittingKey); ok {
+		l.whole = !split
+	}
 	return l, nil
 }
 
 func (l *idefics3) Variable() bool { return false }
 func (l *idefics3) MaxTokens() int { return l.tokens() }
 func (l *idefics3) String() string {
+	if l.whole {
+		return fmt.Sprintf("idefics3 %d whole, longest %d", l.size, l.longest)
+	}
 	return fmt.Sprintf("idefics3 %d longest %d", l.size, l.longest)
 }
 
@@ -45,7 +55,10 @@ func (l *idefics3) Plan(w, h int) (*Plan, error) {
 		return nil, err
 	}
 	fw, fh := l.scaled(w, h)
-	cw, ch := l.tiled(fw, fh)
+	cw, ch := l.size, l.size
+	if !l.whole {
+		cw, ch = l.tiled(fw, fh)
+	}
 	p := &Plan{
 		Steps: []Step{{From: Original, W: fw, H: fh, Filter: imaging.Lanczos}, {From: 0, W: cw, H: ch, Filter: imaging.Lanczos}},
 		After: "<fake_token_around_image>",

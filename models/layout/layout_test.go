@@ -3,8 +3,10 @@ package layout_test
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"testing"
 
 	"github.com/eyelet-engine/eyelet/models/gguf"
@@ -42,6 +44,43 @@ func TestPicturesAreThoseOfTransformers(t *testing.T) {
 			}
 			for _, p := range g.Pictures {
 				t.Run(fmt.Sprintf("%dx%d", p.W, p.H), func(t *testing.T) { comparePictures(t, l, p) })
+			}
+		})
+	}
+}
+
+// SmolVLM's pictures with do_image_splitting false, which a file says by a key of our own: scripts/golden/whole.py.
+func TestPicturesThatAreNotCutAreThoseOfTransformers(t *testing.T) {
+	data, err := os.ReadFile("testdata/whole/smolvlm.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var g layouttest.Golden
+	if err := json.Unmarshal(data, &g); err != nil || len(g.Pictures) == 0 {
+		t.Fatal(err)
+	}
+	w := gguf.NewWriter("clip")
+	for key, value := range map[string]any{"clip.projector_type": "idefics3", "clip.vision.image_size": uint32(512), "clip.vision.patch_size": uint32(16),
+		"clip.vision.projector.scale_factor": uint32(4), "clip.vision.preproc_image_size": uint32(2048), layout.SplittingKey: false} {
+		w.Set(key, value)
+	}
+	file, err := w.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := gguf.Parse(file, "whole")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := layout.New(f, layout.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range g.Pictures {
+		t.Run(fmt.Sprintf("%dx%d", p.W, p.H), func(t *testing.T) {
+			comparePictures(t, l, p)
+			if plan, err := l.Plan(p.W, p.H); err != nil || plan.Tokens() != 64 {
+				t.Errorf("%v, %v", plan, err)
 			}
 		})
 	}
