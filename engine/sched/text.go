@@ -14,6 +14,7 @@ func (s *Stats) Text(w io.Writer) error {
 	row("requests", "%d done, %d given up, %d failed; %d waiting, %d reading, %d answering", s.Completed, s.Cancelled, s.Failed, s.Waiting, s.Reading, s.Writing)
 	row("prompts", "%d items, %s of them from the cache (%d while others computed them, %d from disk)",
 		s.PromptItems, percent(s.CachedItems, s.PromptItems), s.LateItems, s.DiskItems)
+	row("beside", "%d items of prompts read in the second context while answers ran", s.ReadBeside)
 	row("answers", "%d tokens in %d decodes", s.Tokens, s.Turns)
 	row("guesses", "%d tokens computed ahead, %d of them drafted, %s right", s.Guessed, s.Drafted, percent(s.Right, s.Guessed))
 	row("cells", "%d: %d running, %d cached, %d of them shared; %d sequences running, %d kept",
