@@ -30,62 +30,79 @@ type cellMessage struct {
 	Request bool             `json:"request,omitempty"`  // the job makes no sense
 }
 
-// newBenchCellCommand is what bench quants starts for each measurement: a job as JSON on stdin, messages as JSON lines on stdout.
+// newBenchCellCommand is what bench quants starts for its measurements: jobs in JSON on stdin, one after the other, messages as JSON lines on stdout.
 func newBenchCellCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:    "cell",
-		Short:  "Run one measurement of bench quants",
+		Short:  "Run measurements of bench quants",
 		Hidden: true,
 		Args:   wantArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			data, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), maxJob))
-			if err != nil {
-				return err
-			}
-			var j bench.Job
-			if err := json.Unmarshal(data, &j); err != nil {
-				return inputf("stdin holds no job: %w", err)
-			}
+			jobs := bufio.NewScanner(cmd.InOrStdin())
+			jobs.Buffer(nil, maxJob)
 			messages := json.NewEncoder(cmd.OutOrStdout())
-			result, err := bench.RunJob(cmd.Context(), &j, func(next string) { _ = messages.Encode(cellMessage{Next: next}) })
-			if err != nil {
-				return messages.Encode(cellMessage{Error: err.Error(), NoSpace: errors.Is(err, syscall.ENOSPC), Request: errors.Is(err, engine.ErrRequest)})
+			worker := new(bench.Worker)
+			defer worker.Close()
+			for jobs.Scan() {
+				var j bench.Job
+				if err := json.Unmarshal(jobs.Bytes(), &j); err != nil {
+					return inputf("stdin holds no job: %w", err)
+				}
+				last := cellMessage{}
+				result, err := worker.Run(cmd.Context(), &j, func(next string) { _ = messages.Encode(cellMessage{Next: next}) })
+				if last.Result = result; err != nil {
+					last = cellMessage{Error: err.Error(), NoSpace: errors.Is(err, syscall.ENOSPC), Request: errors.Is(err, engine.ErrRequest)}
+				}
+				if err := messages.Encode(last); err != nil {
+					return err
+				}
 			}
-			return messages.Encode(cellMessage{Result: result})
+			return jobs.Err()
 		},
 	}
 }
 
-// cellRunner returns what runs a job in a process of its own, given the flags of all commands that it is to have. The process is killed when
-// ctx is done.
-func cellRunner(flags ...string) func(context.Context, *bench.Job, func(string)) (*bench.JobResult, error) {
-	return func(ctx context.Context, j *bench.Job, progress func(string)) (*bench.JobResult, error) {
-		return runCell(ctx, j, progress, flags)
-	}
+// cells runs jobs in processes of their own, which are given the flags of all commands that they are to have. One that can be shared is kept for
+// the next job.
+type cells struct {
+	flags []string
+	kept  *cellProcess
 }
 
-func runCell(ctx context.Context, j *bench.Job, progress func(next string), flags []string) (*bench.JobResult, error) {
-	program, err := os.Executable()
-	if err != nil {
-		return nil, err
+// cellProcess is a process that runs jobs.
+type cellProcess struct {
+	cmd      *exec.Cmd
+	stdin    io.WriteCloser
+	messages *bufio.Scanner
+	stderr   tailWriter
+	last     *bench.Job
+}
+
+// run runs a job. Its process is killed when ctx is done.
+func (c *cells) run(ctx context.Context, j *bench.Job, progress func(next string)) (*bench.JobResult, error) {
+	if c.kept != nil && !c.kept.last.Shares(j) {
+		c.close()
 	}
+	if c.kept == nil {
+		p, err := startCell(c.flags)
+		if err != nil {
+			return nil, err
+		}
+		c.kept = p
+	}
+	p := c.kept
+	p.last = j
+	stop := context.AfterFunc(ctx, func() { _ = p.cmd.Process.Kill() })
+	defer stop()
 	job, err := json.Marshal(j)
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, program, append([]string{"bench", "cell"}, flags...)...)
-	cmd.Stdin = strings.NewReader(string(job))
-	var stderr tailWriter
-	cmd.Stderr = &stderr
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
+	_, err = p.stdin.Write(append(job, '\n'))
+	last, ok := p.answer(progress)
+	if !ok { // it has ended
+		err = firstError(c.close(), firstError(err, io.ErrUnexpectedEOF))
 	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	last := readMessages(stdout, progress)
-	err = cmd.Wait()
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
@@ -98,7 +115,53 @@ func runCell(ctx context.Context, j *bench.Job, progress func(next string), flag
 	case last.Error != "":
 		return nil, errors.New(last.Error)
 	}
-	return nil, fmt.Errorf("the measuring process ended: %w: %s", firstError(err, io.ErrUnexpectedEOF), stderr.lastLine())
+	return nil, fmt.Errorf("the measuring process ended: %w: %s", err, p.stderr.lastLine())
+}
+
+// close ends the process that was kept, if there is one, and returns how it ended.
+func (c *cells) close() error {
+	p := c.kept
+	if c.kept = nil; p == nil {
+		return nil
+	}
+	_ = p.stdin.Close()
+	for p.messages.Scan() { // what it still writes must not block it
+	}
+	return p.cmd.Wait()
+}
+
+func startCell(flags []string) (*cellProcess, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	p := &cellProcess{cmd: exec.Command(program, append([]string{"bench", "cell"}, flags...)...)}
+	p.cmd.Stderr = &p.stderr
+	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	stdout, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	p.messages = bufio.NewScanner(stdout)
+	p.messages.Buffer(nil, maxJob)
+	return p, p.cmd.Start()
+}
+
+// answer returns the message that tells how a job ended; ok is false if none came.
+func (p *cellProcess) answer(progress func(next string)) (last cellMessage, ok bool) {
+	for p.messages.Scan() {
+		var m cellMessage
+		if json.Unmarshal(p.messages.Bytes(), &m) != nil {
+			continue
+		}
+		if m.Next == "" {
+			return m, true
+		}
+		progress(m.Next)
+	}
+	return cellMessage{}, false
 }
 
 // firstError returns the first error that is not nil.
@@ -107,25 +170,6 @@ func firstError(a, b error) error {
 		return a
 	}
 	return b
-}
-
-// readMessages returns the last message that tells how the process ended.
-func readMessages(r io.Reader, progress func(next string)) (last cellMessage) {
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, maxJob)
-	for lines.Scan() {
-		var m cellMessage
-		if json.Unmarshal(lines.Bytes(), &m) != nil {
-			continue
-		}
-		if m.Next != "" {
-			progress(m.Next)
-			continue
-		}
-		last = m
-	}
-	_, _ = io.Copy(io.Discard, r) // a line that is too long must not block the process
-	return last
 }
 
 // tailWriter keeps the end of what is written to it.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,13 +38,15 @@ const benchQuantsExample = `  eyelet bench quants llava-f16.gguf llava-q8_0.gguf
       --projector mmproj-f16.gguf --projector mmproj-q8_0.gguf --out bench-llava
   eyelet bench quants llava-*.gguf --projector mmproj-q8_0.gguf --kv f16,q8_0 --threads 4,8
   eyelet bench quants llava-*.gguf --projector mmproj-f16.gguf --questions my-questions/ --count 50
-  eyelet bench quants model-*.gguf --against llama-bench --only speed`
+  eyelet bench quants model-*.gguf --against llama-bench --only speed
+  eyelet bench quants model-*.gguf --only speed --format csv > speeds.csv`
 
 // benchQuantsOptions are the flags of bench quants.
 type benchQuantsOptions struct {
 	q       bench.QuantsOptions
 	only    string
 	against string
+	format  string
 	json    bool
 }
 
@@ -64,7 +67,8 @@ func newBenchQuantsCommand() *cobra.Command {
 	f.StringSliceVar(&o.q.KV, "kv", []string{"f16"}, "types of the KV cache: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0; the base has the first")
 	f.IntSliceVarP(&o.q.Threads, "threads", "t", nil, "numbers of threads (default: one a core)")
 	f.IntSliceVar(&o.q.Batch, "batch", []int{512}, "tokens computed at once in a prompt (llama-bench's -ub)")
-	f.IntVarP(&o.q.Reps, "reps", "r", 5, "repetitions of each speed")
+	f.IntVarP(&o.q.Reps, "reps", "r", 5, "repetitions of each speed in a process")
+	f.IntVar(&o.q.Runs, "runs", 1, "processes that measure each speed, a round of all after the other; several tell bench compare what differs from run to run")
 	f.IntVar(&o.q.Context, "ctx", 0, "context length, for memory (default: eyelet's own)")
 	f.StringVar(&o.q.Text, "text", "", "text file for perplexity (default: the built-in questions and answers)")
 	f.IntVar(&o.q.Windows, "windows", 0, "how many windows of 512 tokens of the text (default: all)")
@@ -75,8 +79,10 @@ func newBenchQuantsCommand() *cobra.Command {
 	f.BoolVar(&o.q.Restart, "restart", false, "forget the results in the folder and begin anew")
 	f.StringVar(&o.only, "only", "", "speed or quality")
 	f.StringVar(&o.against, "against", "", "measure an installed peer on the same: llama-bench")
+	f.StringVar(&o.format, "format", "", "print the speeds as llama-bench does, with its field names: csv, json, jsonl, md, sql")
 	f.BoolVar(&o.json, "json", false, "print the results as JSON")
 	_ = cmd.MarkFlagFilename("projector", "gguf")
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(quantsreport.LlamaBenchFormats, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("only", cobra.FixedCompletions([]string{"speed", "quality"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("against", cobra.FixedCompletions([]string{"llama-bench"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -96,6 +102,12 @@ func (o *benchQuantsOptions) check(models []string) error {
 		return usagef("--against measures speed, and --only quality leaves that out")
 	case o.q.Reps < 1 || o.q.Reps > bench.MaxRounds:
 		return usagef("--reps is %d; give 1 to %d", o.q.Reps, bench.MaxRounds)
+	case o.format != "" && !slices.Contains(quantsreport.LlamaBenchFormats, o.format):
+		return usagef("--format is %q; give %s", o.format, strings.Join(quantsreport.LlamaBenchFormats, ", "))
+	case o.format != "" && (o.json || o.only == "quality"):
+		return usagef("--format prints speeds, and goes with neither --json nor --only quality")
+	case o.q.Runs < 1 || o.q.Runs > bench.MaxRounds:
+		return usagef("--runs is %d; give 1 to %d", o.q.Runs, bench.MaxRounds)
 	case o.q.Count < 0 || o.q.Windows < 0 || o.q.Context < 0:
 		return usagef("--count, --windows and --ctx cannot be negative")
 	case o.q.Restart && o.q.Out == "":
@@ -133,7 +145,9 @@ func benchQuants(cmd *cobra.Command, models []string, o *benchQuantsOptions) err
 	if f := cmd.Flag("accel-cache"); f.Changed {
 		flags = append(flags, "--accel-cache", f.Value.String())
 	}
-	o.q.Run, o.q.Version, o.q.Command = cellRunner(flags...), versions().Eyelet, commandLine(os.Args)
+	processes := &cells{flags: flags}
+	defer processes.close()
+	o.q.Run, o.q.Version, o.q.Command = processes.run, versions().Eyelet, commandLine(os.Args)
 	s := &session{o: &runOptions{quiet: flagSet(cmd, "quiet"), json: o.json}, stderr: cmd.ErrOrStderr()}
 	bar := s.jobBar()
 	o.q.Progress = bar.show
@@ -160,7 +174,14 @@ func (o *benchQuantsOptions) print(cmd *cobra.Command, r *bench.Results, kept bo
 		return writeJSON(cmd.OutOrStdout(), r)
 	}
 	var text strings.Builder
-	quantsreport.Terminal(&text, r)
+	if o.format != "" {
+		if err := quantsreport.LlamaBench(&text, r, o.format); err != nil {
+			return err
+		}
+		kept = false // a program reads it
+	} else {
+		quantsreport.Terminal(&text, r)
+	}
 	if kept {
 		fmt.Fprintf(&text, "\n%s shows all of it.\n", filepath.Join(o.q.Out, quantsreport.HTMLFile))
 	}

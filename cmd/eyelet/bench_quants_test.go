@@ -50,7 +50,13 @@ func TestBenchQuantsMeasuresReportsAndCompares(t *testing.T) {
 	if after, err := os.Stat(filepath.Join(out, "answers-eyelet-builtin-q8_0--mmproj-q4_0--f16.jsonl")); err != nil || !after.ModTime().Equal(before.ModTime()) {
 		t.Error("a finished matrix was measured again")
 	}
-	eyelet(t, "bench", "compare", out, filepath.Join(out, "results.json")).mustSay(t, "0 figures changed beyond noise, "+countOf(t, out)+" did not.")
+	same := eyelet(t, "bench", "compare", out, filepath.Join(out, "results.json"))
+	if same.code != 0 || !strings.HasSuffix(same.stdout, "\n0 figures changed beyond noise, "+countOf(t, out)+" did not.\n") || !strings.Contains(same.stdout, "4.5 % assumed; bench quants --runs 3") {
+		t.Errorf("%+v", same)
+	}
+	if o := eyelet(t, append(args, "--format", "jsonl")...); o.code != 0 || strings.Count(o.stdout, "\n") != 2 || !strings.Contains(o.stdout, `"n_gen": 128`) {
+		t.Errorf("as llama-bench writes it: %+v", o)
+	}
 	eyelet(t, append(args, "--seed", "9")...).mustFail(t, 3, "they were made with other settings", "--restart")
 }
 
@@ -62,7 +68,8 @@ func countOf(t *testing.T, dir string) string {
 	if len(c.Changes) != 0 || c.Same < 15 {
 		t.Errorf("%+v", c)
 	}
-	return strings.Fields(eyelet(t, "bench", "compare", dir, dir).stdout)[5]
+	out := strings.Fields(eyelet(t, "bench", "compare", dir, dir).stdout)
+	return out[len(out)-3]
 }
 
 func TestBenchQuantsSaysWhatIsWrong(t *testing.T) {
@@ -81,6 +88,9 @@ func TestBenchQuantsSaysWhatIsWrong(t *testing.T) {
 		{[]string{"quants", seedModel, "--against", "vllm"}, 2, []string{"give llama-bench"}},
 		{[]string{"quants", seedModel, "--kv", "q9"}, 2, []string{`unknown type "q9"`}},
 		{[]string{"quants", seedModel, "--reps", "0"}, 2, []string{"--reps is 0"}},
+		{[]string{"quants", seedModel, "--runs", "0"}, 2, []string{"--runs is 0"}},
+		{[]string{"quants", seedModel, "--format", "xml"}, 2, []string{"csv, json, jsonl, md, sql"}},
+		{[]string{"quants", seedModel, "--format", "csv", "--json"}, 2, []string{"neither --json"}},
 		{[]string{"quants", seedModel, "--restart"}, 2, []string{"--restart wants --out"}},
 		{[]string{"quants", seedModel, "--base", filepath.Join(dir, "none.gguf")}, 3, []string{"none.gguf", "check the path"}},
 		{[]string{"quants", seedProjector}, 3, []string{"is a projector"}},

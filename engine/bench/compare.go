@@ -15,6 +15,8 @@ type Comparison struct {
 	OnlyA   []string `json:"only_a"`  // cells that only one of both has
 	OnlyB   []string `json:"only_b"`
 	Notes   []string `json:"notes"` // what else differs between the runs: machine, versions, settings
+	// BetweenRuns is what speeds and times are compared by: how far each differs from one process to the next.
+	BetweenRuns []RunSpread `json:"between_runs"`
 }
 
 // Change is a figure that changed beyond noise.
@@ -38,14 +40,37 @@ const (
 
 // comparer collects changes.
 type comparer struct {
-	c    *Comparison
-	cell string
+	c       *Comparison
+	cell    string
+	spreads map[string]RunSpread // by figure
 }
 
-// Compare says what changed from a to b beyond noise: speeds and times by Welch's t-test of their repetitions, qualities by the standard
-// errors of their means, with a probability below one in a hundred; speeds, times and memory must differ by 2 % as well.
+// speedFigure is a speed or a time that is compared.
+type speedFigure struct {
+	name         string
+	moreIsBetter bool
+	tokens       bool // one of llama-bench's tests, which cells that differ in their projector share
+	of           func(*Speed) *Sample
+}
+
+var speedFigures = []speedFigure{
+	{"pp512, tokens/s", true, true, func(s *Speed) *Sample { return s.PP512 }},
+	{"tg128, tokens/s", true, true, func(s *Speed) *Sample { return s.TG128 }},
+	{"TTFT, ms", false, false, func(s *Speed) *Sample { return s.TTFTMS }},
+	{"encode, ms", false, false, func(s *Speed) *Sample { return s.EncodeMS }},
+	{"prefill, ms", false, false, func(s *Speed) *Sample { return s.PrefillMS }},
+}
+
+// Compare says what changed from a to b beyond noise: speeds and times by how far runs of the same differ, see [RunSpread], qualities by the
+// standard errors of their means, with a probability below one in a hundred; speeds, times and memory must differ by 2 % as well.
 func Compare(a, b *Results) *Comparison {
-	c := &comparer{c: &Comparison{Changes: []Change{}, OnlyA: []string{}, OnlyB: []string{}, Notes: notes(a, b)}}
+	c := &comparer{c: &Comparison{Changes: []Change{}, OnlyA: []string{}, OnlyB: []string{}, Notes: notes(a, b), BetweenRuns: []RunSpread{}}, spreads: map[string]RunSpread{}}
+	for _, f := range speedFigures {
+		if all := append(samplesOf(a, f), samplesOf(b, f)...); len(all) > 0 {
+			c.spreads[f.name] = spreadOfRuns(f.name, all)
+			c.c.BetweenRuns = append(c.c.BetweenRuns, c.spreads[f.name])
+		}
+	}
 	theirs := map[string]*Cell{}
 	for i := range b.Cells {
 		theirs[b.Cells[i].Name()] = &b.Cells[i]
@@ -97,27 +122,25 @@ func (c *comparer) speeds(a, b *Speed) {
 	if a == nil || b == nil {
 		return
 	}
-	c.sample("pp512, tokens/s", a.PP512, b.PP512, true)
-	c.sample("tg128, tokens/s", a.TG128, b.TG128, true)
-	c.sample("TTFT, ms", a.TTFTMS, b.TTFTMS, false)
-	c.sample("encode, ms", a.EncodeMS, b.EncodeMS, false)
-	c.sample("prefill, ms", a.PrefillMS, b.PrefillMS, false)
+	for _, f := range speedFigures {
+		x, y := f.of(a), f.of(b)
+		if x == nil || y == nil || f.tokens && a.TokensOf != "" && b.TokensOf != "" || x.Mean <= 0 || y.Mean <= 0 {
+			continue
+		}
+		spread := c.spreads[f.name]
+		c.decide(f.name, x.Mean, y.Mean, spread.chanceOf(x, y), jitter, f.moreIsBetter)
+	}
 	c.exact("peak memory", float64(a.PeakBytes), float64(b.PeakBytes), jitter)
 }
 
-// sample compares repeated measurements: Welch's t-test (Welch 1947), two-sided.
-func (c *comparer) sample(figure string, a, b *Sample, moreIsBetter bool) {
-	if a == nil || b == nil || len(a.Values) < 2 || len(b.Values) < 2 {
-		return
+// samplesOf are those of all cells that were measured, each once.
+func samplesOf(r *Results, f speedFigure) (list []*Sample) {
+	for i := range r.Cells {
+		if s := r.Cells[i].Speed; s != nil && f.of(s) != nil && !(f.tokens && s.TokensOf != "") {
+			list = append(list, f.of(s))
+		}
 	}
-	ea, eb := a.meanError(), b.meanError()
-	p := 0.0
-	if e := math.Hypot(ea, eb); e > 0 {
-		ra, rb := (ea/e)*(ea/e), (eb/e)*(eb/e) // shares of the variance
-		df := 1 / (ra*ra/float64(len(a.Values)-1) + rb*rb/float64(len(b.Values)-1))
-		p = 2 * distuv.StudentsT{Mu: 0, Sigma: 1, Nu: df}.Survival(math.Abs(a.Mean-b.Mean)/e)
-	}
-	c.decide(figure, a.Mean, b.Mean, p, jitter, moreIsBetter)
+	return list
 }
 
 // exact compares figures without noise; they must differ by a share.

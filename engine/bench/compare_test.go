@@ -18,6 +18,57 @@ func twoCells() *Results {
 	return r
 }
 
+// withRuns gives all cells several runs, each some share faster than the one before; the repetitions of a run hardly differ.
+func withRuns(r *Results, steps ...float64) *Results {
+	for i := range r.Cells {
+		s := r.Cells[i].Speed
+		first := s.TG128.Mean
+		for _, step := range steps {
+			x := first * step
+			s.add(&Speed{TG128: sampleOf([]float64{x, 1.001 * x, 0.999 * x})})
+		}
+	}
+	return r
+}
+
+func TestCompareKnowsWhatRunsDifferBy(t *testing.T) {
+	faster := func(share float64) *Results {
+		r := twoCells()
+		for i := range r.Cells {
+			r.Cells[i].Speed.TG128 = sampleOf([]float64{20 * share, 20.01 * share, 19.99 * share, 20 * share, 20 * share})
+		}
+		return r
+	}
+	for _, c := range []struct {
+		name    string
+		a, b    *Results
+		changes int
+	}{
+		{"8.7 % between single runs", faster(1), faster(1.087), 0},
+		{"25 % between single runs", faster(1), faster(1.25), 2},
+		{"8.7 % between runs that differ by 6 %", withRuns(faster(1), 1.06, 0.98), withRuns(faster(1.087), 1.06, 0.98), 0},
+		{"8.7 % between runs that differ by half a hundredth", withRuns(faster(1), 1.005, 0.995), withRuns(faster(1.087), 1.005, 0.995), 2},
+	} {
+		got := Compare(c.a, c.b)
+		if len(got.Changes) != c.changes {
+			t.Errorf("%s: %+v", c.name, got.Changes)
+		}
+		for _, s := range got.BetweenRuns {
+			if s.Figure == "tg128, tokens/s" && s.Measured != (c.a.Cells[0].Speed.Runs > 1) {
+				t.Errorf("%s: %+v", c.name, s)
+			}
+		}
+	}
+	// What cells share is compared once.
+	a, b := faster(1), faster(1.25)
+	for _, r := range []*Results{a, b} {
+		r.Cells[1].Speed.shareTokens(&r.Cells[0])
+	}
+	if got := Compare(a, b); len(got.Changes) != 1 {
+		t.Errorf("%+v", got.Changes)
+	}
+}
+
 func TestCompareTellsNoiseFromChanges(t *testing.T) {
 	if c := Compare(twoCells(), twoCells()); len(c.Changes) != 0 || c.Same < 10 || len(c.OnlyA)+len(c.OnlyB)+len(c.Notes) != 0 {
 		t.Errorf("%+v", c)

@@ -5,8 +5,6 @@ import (
 	"math"
 	"slices"
 
-	"gonum.org/v1/gonum/stat"
-
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 )
 
@@ -25,7 +23,7 @@ func logSum(logits []float32) (largest float32, log float64) {
 	largest = slices.Max(logits)
 	sum := 0.0
 	for _, x := range logits {
-		sum += math.Exp(float64(x - largest))
+		sum += math.Exp(float64(x) - float64(largest))
 	}
 	return largest, math.Log(sum)
 }
@@ -96,40 +94,4 @@ func (c *comparison) add(logits []float32, base *distribution, next llama.Token)
 		c.same = append(c.same, 0)
 	}
 	return nil
-}
-
-// Distribution says how well a model foretells a text, and how far its next-token distributions are from those of a base. Errors are
-// standard errors of the mean.
-type Distribution struct {
-	Tokens          int      `json:"tokens"` // places where a token was foretold
-	Perplexity      float64  `json:"perplexity"`
-	PerplexityError float64  `json:"perplexity_error"`
-	Against         *Against `json:"against_base,omitempty"` // nil for the base itself
-}
-
-// Against compares with a base.
-type Against struct {
-	BasePerplexity float64 `json:"base_perplexity"`
-	KLMean         float64 `json:"kl_mean"` // in nats
-	KLMeanError    float64 `json:"kl_mean_error"`
-	KLMedian       float64 `json:"kl_median"`
-	KL99           float64 `json:"kl_99"`
-	KLMax          float64 `json:"kl_max"`
-	SameTop        float64 `json:"same_top"` // share of places where both hold the same token for the most probable
-	SameTopError   float64 `json:"same_top_error"`
-}
-
-// result sums the places up; there must be one at least.
-func (c *comparison) result() *Distribution {
-	mean := stat.Mean(c.nll, nil)
-	d := &Distribution{Tokens: len(c.nll), Perplexity: math.Exp(mean), PerplexityError: math.Exp(mean) * standardError(c.nll)}
-	if len(c.kl) == 0 {
-		return d
-	}
-	sorted := slices.Sorted(slices.Values(c.kl))
-	d.Against = &Against{
-		BasePerplexity: math.Exp(stat.Mean(c.base, nil)), KLMean: stat.Mean(c.kl, nil), KLMeanError: standardError(c.kl), KLMedian: percentile(sorted, 0.5),
-		KL99: percentile(sorted, 0.99), KLMax: sorted[len(sorted)-1], SameTop: stat.Mean(c.same, nil), SameTopError: standardError(c.same),
-	}
-	return d
 }

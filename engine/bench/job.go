@@ -34,6 +34,10 @@ type Job struct {
 	Context   int    `json:"context,omitempty"` // of the engine; 0 means its default
 	Reps      int    `json:"reps,omitempty"`
 	Base      bool   `json:"base,omitempty"` // it is the base that others are compared with
+	// Known are the figures of the model over the text, if another job found them; NoTokens leaves out the tests of llama-bench, which another job
+	// ran: the projector takes no part in either.
+	Known    *Distribution `json:"known,omitempty"`
+	NoTokens bool          `json:"no_tokens,omitempty"`
 
 	// Dir is the folder of what jobs leave for each other: distributions, image tokens, the text.
 	Dir       string `json:"dir,omitempty"`
@@ -51,6 +55,7 @@ type Job struct {
 type JobResult struct {
 	Tower   *TowerQuality `json:"tower,omitempty"`
 	Quality *Quality      `json:"quality,omitempty"`
+	Beside  *Distribution `json:"beside,omitempty"` // of a base over the text, beside itself
 	Speed   *Speed        `json:"speed,omitempty"`
 	Peer    *Peer         `json:"peer,omitempty"`
 }
@@ -62,9 +67,50 @@ const (
 	basePicture  = "base-pictures.bin"
 )
 
-// RunJob runs a job in this process. Everything that computes is on one thread, while nothing else in the process should compute.
-// progress is called with what comes next.
-func RunJob(ctx context.Context, j *Job, progress func(next string)) (result *JobResult, err error) {
+// RunJob runs a job in this process, as [Worker.Run] does.
+func RunJob(ctx context.Context, j *Job, progress func(next string)) (*JobResult, error) {
+	w := new(Worker)
+	defer w.Close()
+	return w.Run(ctx, j, progress)
+}
+
+// Shares reports whether a [Worker] that ran a job should run another: not if the other measures its process's memory, or runs a peer.
+func (j *Job) Shares(other *Job) bool { return j.shares() && other.shares() }
+
+func (j *Job) shares() bool { return j.Kind == JobTower || j.Kind == JobQuality }
+
+// Worker runs jobs in this process, one after the other, and keeps the language model for the next. The zero value is ready.
+type Worker struct {
+	lm    *llama.Model
+	model string // the file of lm
+}
+
+// Close lets go of the model. It may be called again.
+func (w *Worker) Close() {
+	if w.lm != nil {
+		w.lm.Close()
+	}
+	*w = Worker{}
+}
+
+// load loads the language model, unless it is there.
+func (w *Worker) load(ctx context.Context, path string, progress func(string)) error {
+	if w.lm != nil && w.model == path {
+		return nil
+	}
+	w.Close()
+	progress("loading the model")
+	lm, err := llama.LoadModel(ctx, path, llama.ModelParams{GPULayers: llama.NoGPULayers})
+	if err != nil {
+		return fmt.Errorf("%w: %w", engine.ErrModelFile, err)
+	}
+	w.lm, w.model = lm, path
+	return nil
+}
+
+// Run runs a job. Everything that computes is on one thread, while nothing else in the process should compute. progress is called with what
+// comes next.
+func (w *Worker) Run(ctx context.Context, j *Job, progress func(next string)) (result *JobResult, err error) {
 	if err := j.check(); err != nil {
 		return nil, err
 	}
@@ -76,7 +122,7 @@ func RunJob(ctx context.Context, j *Job, progress func(next string)) (result *Jo
 	case JobTower:
 		err = OnThread(func() (err error) { result.Tower, err = j.tower(ctx, progress); return err })
 	case JobQuality:
-		err = OnThread(func() (err error) { result.Quality, err = j.quality(ctx, progress); return err })
+		err = OnThread(func() (err error) { return w.quality(ctx, j, result, progress) })
 	case JobSpeed:
 		result.Speed, err = j.speed(ctx, progress)
 	case JobPeer:
@@ -211,33 +257,39 @@ func encodeFile(ctx context.Context, t *Tower, set *QuestionSet, name string) ([
 }
 
 // quality runs the text and the questions.
-func (j *Job) quality(ctx context.Context, progress func(string)) (*Quality, error) {
-	progress("loading the model")
-	lm, err := llama.LoadModel(ctx, j.Model, llama.ModelParams{GPULayers: llama.NoGPULayers})
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", engine.ErrModelFile, err)
-	}
-	defer lm.Close()
-	text, err := readText(filepath.Join(j.Dir, textFile))
-	if err != nil {
-		return nil, err
+func (w *Worker) quality(ctx context.Context, j *Job, r *JobResult, progress func(string)) error {
+	if err := w.load(ctx, j.Model, progress); err != nil {
+		return err
 	}
 	q := &Quality{}
-	q.Text, err = textQuality(ctx, lm, string(text), filepath.Join(j.Dir, baseTextFile), j.Base, j.KV, j.Threads, j.Windows, func(done, total int) {
-		progress(fmt.Sprintf("text, %d of %d", done+1, total))
-	})
-	if err != nil || j.Projector == "" {
-		return q, err
+	r.Quality = q
+	var err error
+	if q.Text, r.Beside, err = w.text(ctx, j, progress); err != nil || j.Projector == "" {
+		return err
 	}
 	switch kind, err := nativeProjector(j.Projector); {
 	case errors.Is(err, vision.ErrUnknownTower):
 		q.Note = "questions were not asked: this family puts tokens of its own around pictures"
-		return q, nil
+		return nil
 	case err != nil:
-		return nil, err
+		return err
 	default:
-		return q, j.ask(ctx, lm, kind, q, progress)
+		return j.ask(ctx, w.lm, kind, q, progress)
 	}
+}
+
+// text runs the text, unless its figures are known.
+func (w *Worker) text(ctx context.Context, j *Job, progress func(string)) (d, beside *Distribution, err error) {
+	if j.Known != nil {
+		return j.Known, nil, nil
+	}
+	text, err := readText(filepath.Join(j.Dir, textFile))
+	if err != nil {
+		return nil, nil, err
+	}
+	return textQuality(ctx, w.lm, string(text), filepath.Join(j.Dir, baseTextFile), j.Base, j.KV, j.Threads, j.Windows, func(done, total int) {
+		progress(fmt.Sprintf("text, %d of %d", done+1, total))
+	})
 }
 
 // nativeProjector tells the kind of projector of a tower that package vision knows.
@@ -276,7 +328,7 @@ func (j *Job) ask(ctx context.Context, lm *llama.Model, projector string, q *Qua
 		index[name] = i
 	}
 	var list []said
-	q.AfterImage, err = compareWith(filepath.Join(j.Dir, basePicture), j.Base, func(see place) error {
+	q.AfterImage, _, err = compareWith(filepath.Join(j.Dir, basePicture), j.Base, func(see place) error {
 		for i, question := range set.Questions {
 			progress(fmt.Sprintf("question %d of %d", i+1, len(set.Questions)))
 			picture, err := rows.read(index[question.Picture])
@@ -321,6 +373,9 @@ func (j *Job) speed(ctx context.Context, progress func(string)) (*Speed, error) 
 		s.TowerBytes = t.WeightBytes
 		t.Close()
 	}
+	if j.NoTokens {
+		return s, nil
+	}
 	return s, OnThread(func() error {
 		progress("loading the model")
 		lm, err := llama.LoadModel(ctx, j.Model, llama.ModelParams{GPULayers: llama.NoGPULayers})
@@ -329,6 +384,7 @@ func (j *Job) speed(ctx context.Context, progress func(string)) (*Speed, error) 
 		}
 		defer lm.Close()
 		t := kvTypes[j.KV]
+		s.ModelType = lm.Description()
 		s.WeightBytes, s.KVBytes = int64(lm.Size()), lm.CacheBytes(s.Context, ggml.Type(t), ggml.Type(t))
 		return llamaBench(ctx, lm, j.KV, j.Threads, j.Batch, j.Reps, s, progress)
 	})

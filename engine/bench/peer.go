@@ -23,7 +23,7 @@ type Peer struct {
 
 // runPeer runs llama-bench.
 func runPeer(ctx context.Context, j *Job) (*Peer, error) {
-	cmd, err := peers.Command(ctx, "llama-bench", "-m", j.Model, "-p", strconv.Itoa(promptTokens), "-n", strconv.Itoa(generateTokens), "-r", strconv.Itoa(j.Reps),
+	cmd, err := peers.Command(ctx, "llama-bench", "-m", j.Model, "-p", strconv.Itoa(PromptTokens), "-n", strconv.Itoa(GenerateTokens), "-r", strconv.Itoa(j.Reps),
 		"-t", strconv.Itoa(j.Threads), "-ub", strconv.Itoa(j.Batch), "-ctk", j.KV, "-ctv", j.KV, "-o", "json")
 	if err != nil {
 		return nil, fmt.Errorf("%w: llama-bench: %w", engine.ErrRequest, err)
@@ -60,9 +60,9 @@ func parsePeer(out []byte) (*Peer, error) {
 		p.Build = strings.TrimSpace(fmt.Sprintf("%s (%d)", t.Build, t.Number))
 		switch {
 		case len(t.Speeds) == 0:
-		case t.Prompt == promptTokens && t.Created == 0:
+		case t.Prompt == PromptTokens && t.Created == 0:
 			p.PP512 = sampleOf(t.Speeds)
-		case t.Created == generateTokens && t.Prompt == 0:
+		case t.Created == GenerateTokens && t.Prompt == 0:
 			p.TG128 = sampleOf(t.Speeds)
 		}
 	}

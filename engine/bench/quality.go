@@ -31,36 +31,23 @@ type Answers struct {
 	DeltaANLS  *Interval `json:"delta_anls,omitempty"`
 }
 
-// textQuality runs a text through a model. The base's distributions go to the file base if isBase is set, else they are read there.
-func textQuality(ctx context.Context, lm *llama.Model, text, base string, isBase bool, kv string, threads, windows int, progress func(done, total int)) (*Distribution, error) {
+// textQuality runs a text through a model. The base's distributions go to the file base if isBase is set, else they are read there. beside is that
+// of the base beside itself, which others with its model have; nil for others.
+func textQuality(ctx context.Context, lm *llama.Model, text, base string, isBase bool, kv string, threads, windows int, progress func(done, total int)) (d, beside *Distribution, err error) {
 	return compareWith(base, isBase, func(see place) error {
 		return scoreText(ctx, lm, text, kv, threads, windows, see, progress)
 	})
 }
 
-// compareWith lets run show places, and compares them with those of the base.
-func compareWith(base string, isBase bool, run func(place) error) (*Distribution, error) {
+// compareWith lets run show places, and compares them with those of the base, and the base with itself.
+func compareWith(base string, isBase bool, run func(place) error) (d, beside *Distribution, err error) {
 	var c comparison
 	if isBase {
-		w, err := createBase(base)
-		if err != nil {
-			return nil, err
-		}
-		err = run(func(logits []float32, next llama.Token) error {
-			return errors.Join(c.add(logits, nil, next), w.add(logits, next))
-		})
-		if err != nil {
-			w.abandon()
-			return nil, err
-		}
-		if err := w.finish(); err != nil {
-			return nil, err
-		}
-		return c.result(), nil
+		return writeBase(base, run)
 	}
 	r, err := openBase(base)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer r.close()
 	err = run(func(logits []float32, next llama.Token) error {
@@ -71,9 +58,32 @@ func compareWith(base string, isBase bool, run func(place) error) (*Distribution
 		return c.add(logits, d, next)
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return c.result(), nil
+	return c.result(), nil, nil
+}
+
+// writeBase writes the distributions of the places that run shows.
+func writeBase(base string, run func(place) error) (d, beside *Distribution, err error) {
+	var alone, self comparison
+	w, err := createBase(base)
+	if err != nil {
+		return nil, nil, err
+	}
+	err = run(func(logits []float32, next llama.Token) error {
+		if err := errors.Join(alone.add(logits, nil, next), w.add(logits, next)); err != nil {
+			return err
+		}
+		return self.add(logits, &w.d, next)
+	})
+	if err != nil {
+		w.abandon()
+		return nil, nil, err
+	}
+	if err := w.finish(); err != nil {
+		return nil, nil, err
+	}
+	return alone.result(), self.result(), nil
 }
 
 // said is an answer with its scores, a line of a file of answers.

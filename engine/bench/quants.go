@@ -27,7 +27,8 @@ type QuantsOptions struct {
 	KV            []string // types of the KV cache; nil means f16. The base has the first
 	Threads       []int    // nil means GOMAXPROCS
 	Batch         []int    // micro-batches; nil means 512
-	Reps          int      // of each measurement of speed; 0 means 5
+	Reps          int      // of each measurement of speed in a process; 0 means 5
+	Runs          int      // processes that measure each speed, one round after the other; 0 means 1
 	Context       int      // of the engine, for memory and TTFT; 0 means its default
 	Text          string   // file; "" means the questions and answers of the built-in set
 	Windows       int      // of 512 tokens of the text; 0 means all
@@ -65,6 +66,8 @@ type matrix struct {
 	r     *Results
 	jobs  []*matrixJob
 	spent map[string]effort // by kind
+	// beside has the base's figures over the text beside itself, where its job ran this time.
+	beside *Distribution
 }
 
 // effort is what jobs of a kind took.
@@ -79,7 +82,9 @@ type matrixJob struct {
 	name   string
 	weight int64 // bytes of its file
 	early  bool  // goes before others, so that the time left is soon known
+	round  int   // of the runs of a speed
 	have   func() bool
+	before func() // fills in what other jobs found; nil if nothing
 	take   func(*JobResult)
 }
 
@@ -104,7 +109,7 @@ func (m *matrix) prepare() error {
 	if len(o.Models) == 0 || o.Out == "" {
 		return fmt.Errorf("%w: no model, or no folder for the results", engine.ErrRequest)
 	}
-	o.Reps = cmp.Or(o.Reps, 5)
+	o.Reps, o.Runs = cmp.Or(o.Reps, 5), cmp.Or(o.Runs, 1)
 	if len(o.KV) == 0 {
 		o.KV = []string{"f16"}
 	}
@@ -250,6 +255,10 @@ func describeFiles(paths []string, projectors bool) (list []ModelFile, err error
 		}
 		if t, ok := f.FileType(); ok {
 			file.Type = t.String()
+		}
+		for _, t := range f.Tensors() {
+			file.Tensors = append(file.Tensors, TensorBits{Name: t.Name, Type: t.Type.String(), Elements: int64(t.Elements()), Bytes: t.Size()})
+			file.Parameters, file.TensorBytes = file.Parameters+int64(t.Elements()), file.TensorBytes+t.Size()
 		}
 		parts := f.Parts()
 		f.Close()

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +24,7 @@ func (m *matrix) plan() {
 	if !m.o.NoSpeed {
 		m.planSpeeds()
 	}
-	slices.SortStableFunc(m.jobs, func(a, b *matrixJob) int { return rank(a) - rank(b) })
+	slices.SortStableFunc(m.jobs, func(a, b *matrixJob) int { return cmp.Or(rank(a)-rank(b), cmp.Compare(a.round, b.round)) })
 }
 
 func rank(j *matrixJob) int {
@@ -128,38 +129,98 @@ func (m *matrix) planQualities() {
 			return !j.Base || !m.qualitiesLeft("") ||
 				m.exists(filepath.Join(workDir, baseTextFile)) && (m.r.Qualities[key].AfterImage == nil || m.exists(filepath.Join(workDir, basePicture)))
 		}
-		j.take = func(r *JobResult) { m.r.Qualities[key] = r.Quality }
+		j.before = func() { j.Known = m.knownText(c, j.Base) }
+		j.take = func(r *JobResult) {
+			m.r.Qualities[key] = r.Quality
+			if r.Beside != nil {
+				m.beside = r.Beside
+			}
+		}
 	}
+}
+
+// knownText returns the figures over the text that another cell with the same model and type of cache has; nil if none has, or for the base,
+// whose distributions must be written.
+func (m *matrix) knownText(c *Cell, base bool) *Distribution {
+	if base {
+		return nil
+	}
+	s := m.r.Setup
+	if c.Model == s.BaseModel && c.KV == s.BaseKV && m.beside != nil {
+		return m.beside
+	}
+	for i := range m.r.Cells {
+		other := &m.r.Cells[i]
+		if q := m.r.Quality(other); other.Model == c.Model && other.KV == c.KV && q != nil && q.Text.Against != nil {
+			return q.Text
+		}
+	}
+	return nil
 }
 
 func answersName(key string) string {
 	return fileName("answers-", strings.ReplaceAll(key, " | ", "--"), ".jsonl")
 }
 
+// planSpeeds plans a round of all cells for each run, so that what changes on the machine meanwhile falls on all alike.
 func (m *matrix) planSpeeds() {
 	early := true
-	for i := range m.r.Cells {
-		c := &m.r.Cells[i]
-		if !m.asked(c) {
-			continue
-		}
-		model, projector := find(m.r.Models, c.Model), find(m.r.Projectors, c.Projector)
-		kinds := []string{JobSpeed}
-		if m.o.Against {
-			kinds = append(kinds, JobPeer)
-		}
-		for _, kind := range kinds {
-			j := m.job(kind, c.Name())
-			j.Model, j.Projector, j.KV, j.Threads, j.Batch, j.weight = model.Path, projector.Path, c.KV, c.Threads, c.Batch, model.Bytes
-			j.early = early
-			if kind == JobPeer {
-				j.have, j.take = func() bool { return c.Peer != nil }, func(r *JobResult) { c.Peer = r.Peer }
-			} else {
-				j.have, j.take = func() bool { return c.Speed != nil }, func(r *JobResult) { c.Speed = r.Speed }
+	for round := range m.o.Runs {
+		for i := range m.r.Cells {
+			c := &m.r.Cells[i]
+			if !m.asked(c) {
+				continue
 			}
+			m.planSpeed(c, round, early)
+			if m.o.Against && round == 0 {
+				j := m.cellJob(JobPeer, c)
+				j.early = early
+				j.have, j.take = func() bool { return c.Peer != nil }, func(r *JobResult) { c.Peer = r.Peer }
+			}
+			early = false
 		}
-		early = false
 	}
+}
+
+// cellJob is a job about a cell.
+func (m *matrix) cellJob(kind string, c *Cell) *matrixJob {
+	j := m.job(kind, c.Name())
+	model, projector := find(m.r.Models, c.Model), find(m.r.Projectors, c.Projector)
+	j.Model, j.Projector, j.KV, j.Threads, j.Batch, j.weight = model.Path, projector.Path, c.KV, c.Threads, c.Batch, model.Bytes
+	return j
+}
+
+// planSpeed plans a run of a cell's speed. What no projector takes part in is measured for one cell of those that differ in nothing else.
+func (m *matrix) planSpeed(c *Cell, round int, early bool) {
+	j := m.cellJob(JobSpeed, c)
+	j.early, j.round = early, round
+	var donor *Cell
+	j.have = func() bool { return c.Speed.runs() > round }
+	j.before = func() {
+		donor = m.tokensDonor(c, round)
+		j.NoTokens = donor != nil
+	}
+	j.take = func(r *JobResult) {
+		if c.Speed == nil {
+			c.Speed = r.Speed
+		} else {
+			c.Speed.add(r.Speed)
+		}
+		if donor != nil {
+			c.Speed.shareTokens(donor)
+		}
+	}
+}
+
+// tokensDonor is a cell that differs from c in its projector alone, and for which the tests of llama-bench ran in a round.
+func (m *matrix) tokensDonor(c *Cell, round int) *Cell {
+	for i := range m.r.Cells {
+		d := &m.r.Cells[i]
+		if d.Name() != c.Name() && d.Model == c.Model && d.KV == c.KV && d.Threads == c.Threads && d.Batch == c.Batch && d.Speed.runs() > round && d.Speed.TokensOf == "" {
+			return d
+		}
+	}
+	return nil
 }
 
 // run runs what is missing.
@@ -175,6 +236,9 @@ func (m *matrix) run(ctx context.Context) error {
 	for i, j := range left {
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if j.before != nil {
+			j.before()
 		}
 		p := Progress{Done: i, Total: len(left), Job: j.name, Left: m.estimate(left[i:])}
 		m.o.Progress(p)

@@ -80,6 +80,26 @@ type ModelFile struct {
 	Type     string `json:"type"` // as the file says, "Q4_K_M"
 	Bytes    int64  `json:"bytes"`
 	Identity string `json:"identity"` // SHA-256 of the size and of samples of the file
+	// Parameters is the number of elements of all tensors, TensorBytes what they take.
+	Parameters  int64        `json:"parameters,omitempty"`
+	TensorBytes int64        `json:"tensor_bytes,omitempty"`
+	Tensors     []TensorBits `json:"tensors,omitempty"`
+}
+
+// TensorBits is the type of a tensor.
+type TensorBits struct {
+	Name     string `json:"name"`
+	Type     string `json:"type"`
+	Elements int64  `json:"elements"`
+	Bytes    int64  `json:"bytes"`
+}
+
+// BitsPerWeight is the mean over all tensors, as llama-quantize prints it; 0 if the file is not known.
+func (f *ModelFile) BitsPerWeight() float64 {
+	if f.Parameters == 0 {
+		return 0
+	}
+	return 8 * float64(f.TensorBytes) / float64(f.Parameters)
 }
 
 // Cell is a combination with its speed.

@@ -17,6 +17,29 @@ type Sample struct {
 	// Outliers counts values beyond one and a half times the distance of the quartiles from them (Tukey 1977).
 	Outliers int       `json:"outliers"`
 	Values   []float64 `json:"values"`
+	// RunMeans are the means of the values of each process, where several measured.
+	RunMeans []float64 `json:"run_means,omitempty"`
+}
+
+// with returns the sample of the values of both, of which other is that of one process more. Either may be nil.
+func (s *Sample) with(other *Sample) *Sample {
+	switch {
+	case s == nil:
+		return other
+	case other == nil:
+		return s
+	}
+	both := sampleOf(slices.Concat(s.Values, other.Values))
+	both.RunMeans = append(slices.Clone(s.runMeans()), other.runMeans()...)
+	return both
+}
+
+// runMeans are the means of each process.
+func (s *Sample) runMeans() []float64 {
+	if len(s.RunMeans) == 0 {
+		return []float64{s.Mean}
+	}
+	return s.RunMeans
 }
 
 // sampleOf sums values up, one at least.
@@ -44,7 +67,7 @@ func (s *Sample) sound() bool {
 		return false
 	}
 	wild := func(x float64) bool { return !(x >= 0 && x <= maxFigure) }
-	return !wild(s.Mean) && !wild(s.Median) && !wild(s.StdDev) && !wild(s.Low) && !wild(s.High) && !slices.ContainsFunc(s.Values, wild)
+	return !wild(s.Mean) && !wild(s.Median) && !wild(s.StdDev) && !wild(s.Low) && !wild(s.High) && !slices.ContainsFunc(s.Values, wild) && !slices.ContainsFunc(s.RunMeans, func(x float64) bool { return wild(x) || x == 0 })
 }
 
 // positive reports whether something can be divided by a sample.

@@ -25,6 +25,12 @@ type Speed struct {
 	PP512 *Sample `json:"pp512"`
 	TG128 *Sample `json:"tg128"`
 
+	ModelType string `json:"model_type,omitempty"` // as libllama calls it, "llama 7B Q4_K - Medium"
+	// TokensOf names the cell that PP512 and TG128 were measured for, if it is another: the projector takes no part in them.
+	TokensOf string `json:"tokens_of,omitempty"`
+	// Runs is the number of processes that measured, one after the other; 0 stands for one.
+	Runs int `json:"runs,omitempty"`
+
 	PeakBytes   int64    `json:"peak_bytes"`   // highest resident memory of the process that answered
 	KVBytes     int64    `json:"kv_bytes"`     // of a context of so many tokens
 	Context     int      `json:"context"`      // in tokens
@@ -32,6 +38,44 @@ type Speed struct {
 	TowerBytes  int64    `json:"tower_bytes"`  // of the tower and projector, as they are packed
 	PromptJ     *float64 `json:"prompt_joules_per_token,omitempty"`
 	GenerateJ   *float64 `json:"generate_joules_per_token,omitempty"` // of the processor packages; where the machine tells
+}
+
+// runs is the number of processes that measured it, 0 of none.
+func (s *Speed) runs() int {
+	switch {
+	case s == nil:
+		return 0
+	case s.Runs == 0:
+		return 1
+	}
+	return s.Runs
+}
+
+// add takes in what another process measured.
+func (s *Speed) add(other *Speed) {
+	s.Runs = s.runs() + other.runs()
+	if other.PP512 != nil {
+		s.TokensOf = ""
+	}
+	s.LoadMS = min(s.LoadMS, other.LoadMS)
+	s.PeakBytes = max(s.PeakBytes, other.PeakBytes)
+	for _, pair := range []struct {
+		to  **Sample
+		add *Sample
+	}{
+		{&s.DecodeImageMS, other.DecodeImageMS}, {&s.PreprocessMS, other.PreprocessMS}, {&s.EncodeMS, other.EncodeMS}, {&s.PrefillMS, other.PrefillMS},
+		{&s.TTFTMS, other.TTFTMS}, {&s.PP512, other.PP512}, {&s.TG128, other.TG128},
+	} {
+		*pair.to = (*pair.to).with(pair.add)
+	}
+}
+
+// shareTokens takes over the tests of llama-bench, and what else has nothing to do with projectors, from a cell that differs in its projector alone.
+func (s *Speed) shareTokens(donor *Cell) {
+	d := donor.Speed
+	s.TokensOf = donor.Name()
+	s.PP512, s.TG128, s.PromptJ, s.GenerateJ = d.PP512, d.TG128, d.PromptJ, d.GenerateJ
+	s.WeightBytes, s.KVBytes, s.ModelType = d.WeightBytes, d.KVBytes, d.ModelType
 }
 
 // sound reports whether a speed from a file has all its samples: those of the question are there together or not at all. A speed that was
@@ -49,10 +93,10 @@ func (s *Speed) sound() bool {
 	return s.PP512.sound() && s.PP512.positive() && s.TG128.sound() && s.TG128.positive()
 }
 
-// The tests of llama-bench.
+// The tests of llama-bench: tokens of a prompt, and single ones.
 const (
-	promptTokens   = 512
-	generateTokens = 128
+	PromptTokens   = 512
+	GenerateTokens = 128
 )
 
 // llamaBench runs both tests of llama-bench with its choices: random tokens, nothing sampled, a run before that does not count, then
@@ -66,7 +110,7 @@ func llamaBench(ctx context.Context, lm *llama.Model, kv string, threads, batch,
 		to     **Sample
 		joules **float64
 	}{
-		{"pp512", promptTokens, promptTokens, &s.PP512, &s.PromptJ}, {"tg128", generateTokens, 1, &s.TG128, &s.GenerateJ},
+		{"pp512", PromptTokens, PromptTokens, &s.PP512, &s.PromptJ}, {"tg128", GenerateTokens, 1, &s.TG128, &s.GenerateJ},
 	} {
 		lc, err := llama.NewContext(lm, llama.ContextParams{NCtx: test.n, NBatch: 2048, NUBatch: batch, Threads: threads, TypeK: t, TypeV: t, ExactCache: true})
 		if err != nil {

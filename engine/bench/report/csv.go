@@ -20,8 +20,19 @@ func csvColumns() []column {
 		{"model", func(_ *view, c *bench.Cell) string { return c.Model }}, {"projector", func(_ *view, c *bench.Cell) string { return c.Projector }},
 		{"kv", func(_ *view, c *bench.Cell) string { return c.KV }}, {"threads", func(_ *view, c *bench.Cell) string { return strconv.Itoa(c.Threads) }},
 		{"batch", func(_ *view, c *bench.Cell) string { return strconv.Itoa(c.Batch) }}, {"file_bytes", func(v *view, c *bench.Cell) string { return strconv.FormatInt(v.r.Bytes(c), 10) }},
+		{"model_bits_per_weight", func(v *view, c *bench.Cell) string { return bitsOf(v.r.Models, c.Model) }}, {"projector_bits_per_weight", func(v *view, c *bench.Cell) string { return bitsOf(v.r.Projectors, c.Projector) }},
 	}
 	return append(append(list, qualityColumns()...), speedColumns()...)
+}
+
+// bitsOf is empty where they are not known.
+func bitsOf(files []bench.ModelFile, name string) string {
+	for _, f := range files {
+		if f.Name == name && f.Parameters > 0 {
+			return number(f.BitsPerWeight())
+		}
+	}
+	return ""
 }
 
 func qualityColumns() []column {
@@ -66,8 +77,13 @@ func distributionColumns(prefix string, of func(*bench.Quality) *bench.Distribut
 		name string
 		of   func(*bench.Against) float64
 	}{
-		{"kl_mean", func(a *bench.Against) float64 { return a.KLMean }}, {"kl_median", func(a *bench.Against) float64 { return a.KLMedian }},
-		{"kl_99", func(a *bench.Against) float64 { return a.KL99 }}, {"same_top", func(a *bench.Against) float64 { return a.SameTop }},
+		{"kl_mean", func(a *bench.Against) float64 { return a.KLMean }}, {"kl_mean_error", func(a *bench.Against) float64 { return a.KLMeanError }},
+		{"kl_median", klAt(0.5)}, {"kl_90", klAt(0.9)}, {"kl_95", klAt(0.95)}, {"kl_99", klAt(0.99)}, {"kl_999", klAt(0.999)}, {"kl_max", klAt(1)},
+		{"perplexity_ratio", func(a *bench.Against) float64 { return a.PerplexityRatio }}, {"perplexity_ratio_error", func(a *bench.Against) float64 { return a.PerplexityRatioError }},
+		{"ln_perplexity_correlation", func(a *bench.Against) float64 { return a.Correlation }},
+		{"p_change", func(a *bench.Against) float64 { return a.PChange }}, {"p_change_error", func(a *bench.Against) float64 { return a.PChangeError }},
+		{"p_change_rms", func(a *bench.Against) float64 { return a.PChangeRMS }}, {"p_change_rms_error", func(a *bench.Against) float64 { return a.PChangeRMSError }},
+		{"same_top", func(a *bench.Against) float64 { return a.SameTop }}, {"same_top_error", func(a *bench.Against) float64 { return a.SameTopError }},
 	} {
 		list = append(list, qualityColumn(prefix+x.name, func(q *bench.Quality) (float64, bool) {
 			if d := of(q); d != nil && d.Against != nil {
@@ -77,6 +93,18 @@ func distributionColumns(prefix string, of func(*bench.Quality) *bench.Distribut
 		}))
 	}
 	return list
+}
+
+// klAt takes a quantile, or what results of versions that had few of them have in its place.
+func klAt(share float64) func(*bench.Against) float64 {
+	return func(a *bench.Against) float64 {
+		for _, q := range a.KLQuantiles {
+			if q.Share == share {
+				return q.Value
+			}
+		}
+		return map[float64]float64{0.5: a.KLMedian, 0.99: a.KL99, 1: a.KLMax}[share]
+	}
 }
 
 func speedColumns() (list []column) {

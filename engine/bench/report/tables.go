@@ -1,7 +1,11 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/eyelet-engine/eyelet/engine/bench"
 )
@@ -57,6 +61,92 @@ func divergences(d *bench.Distribution, base, all bool) []string {
 		return []string{divergenceText(d.Against.KLMean)}
 	}
 	return empty
+}
+
+// published are the figures that people put side by side, of the distribution that of names, a row for each that is not the base's.
+func (v *view) published(title, where string, cells []*bench.Cell, of func(*bench.Quality) *bench.Distribution) table {
+	t := table{title: title, head: []string{"model", "projector", "KV", "KL mean", "median", "90 %", "95 %", "99 %", "99.9 %", "largest", "perplexity", "/ base's", "ln(PPL) correlation, %", "Δp mean, %", "Δp RMS, %", "same top token, %"},
+		comment: "What llama-perplexity --kl-divergence prints, " + where + ". ± is a standard error; quantiles of the KL divergence have 95 % intervals. Perplexity / base's: the ratio. Correlation: of ln(PPL) with the base's. " +
+			"Δp: change of the right token's probability. Same top token: places with the base's most probable one."}
+	for _, c := range cells {
+		d := of(v.r.Quality(c))
+		if d == nil || d.Against == nil || len(d.Against.KLQuantiles) == 0 {
+			continue
+		}
+		a := d.Against
+		row := []string{v.shortModel[c.Model], v.shortTower[c.Projector], c.KV, withError(max(a.KLMean, 0), a.KLMeanError, 1)}
+		for _, q := range a.KLQuantiles {
+			row = append(row, fmt.Sprintf("%s (%s – %s)", divergenceText(q.Value), divergenceText(q.Low), divergenceText(q.High)))
+		}
+		row = append(row, withError(d.Perplexity, d.PerplexityError, 1), withError(a.PerplexityRatio, a.PerplexityRatioError, 1), fmt.Sprintf("%.2f", 100*a.Correlation),
+			withError(a.PChange, a.PChangeError, 100), withError(a.PChangeRMS, a.PChangeRMSError, 100), withError(a.SameTop, a.SameTopError, 100))
+		t.rows, t.best = append(t.rows, row), append(t.best, false)
+	}
+	return t
+}
+
+// publishedTables are those after pictures and over the text, in which projectors take no part.
+func (v *view) publishedTables() []table {
+	cells := v.qualities()
+	seen := map[string]bool{}
+	texts := slices.DeleteFunc(slices.Clone(cells), func(c *bench.Cell) bool {
+		key := c.Model + " | " + c.KV
+		again := seen[key]
+		seen[key] = seen[key] || !v.isBase(c)
+		return again || v.isBase(c)
+	})
+	text := v.published("Divergence over the text", "over the text", texts, func(q *bench.Quality) *bench.Distribution { return q.Text })
+	for i := range text.rows {
+		text.rows[i][1] = ""
+	}
+	return []table{v.published("Divergence after a picture", "of right answers to questions about pictures", cells, func(q *bench.Quality) *bench.Distribution { return q.AfterImage }), text}
+}
+
+// withError writes a figure with its standard error, both times a scale.
+func withError(x, e, scale float64) string { return figure(scale*x) + " ± " + figure(scale*e) }
+
+// fileTable tells what is in each file.
+func (v *view) fileTable() table {
+	t := table{title: "Files", head: []string{"file", "type", "MiB", "parameters, M", "bits a weight", "tensors by type"},
+		comment: "Bits a weight: of all tensors, as llama-quantize prints it. The types of single tensors are in results.json, and in the page below the tables."}
+	for _, f := range append(slices.Clone(v.r.Models), v.r.Projectors...) {
+		if f.Parameters == 0 {
+			continue
+		}
+		count := map[string]int{}
+		for _, tensor := range f.Tensors {
+			count[tensor.Type]++
+		}
+		var types []string
+		for _, name := range slices.SortedFunc(maps.Keys(count), func(a, b string) int { return cmp.Or(count[b]-count[a], cmp.Compare(a, b)) }) {
+			types = append(types, fmt.Sprintf("%s %d", name, count[name]))
+		}
+		t.rows = append(t.rows, []string{f.Name, f.Type, megabytes(f.Bytes), fmt.Sprintf("%.2f", float64(f.Parameters)/1e6), fmt.Sprintf("%.3f", f.BitsPerWeight()), strings.Join(types, ", ")})
+		t.best = append(t.best, false)
+	}
+	return t
+}
+
+// tensorTable has a row for each tensor and a column for each file.
+func tensorTable(title string, files []bench.ModelFile, short map[string]string) (t table) {
+	t = table{title: title, head: []string{"tensor", "elements"}}
+	row := map[string]int{}
+	for k, f := range files {
+		if len(f.Tensors) == 0 {
+			continue
+		}
+		t.head = append(t.head, short[f.Name])
+		for _, tensor := range f.Tensors {
+			i, ok := row[tensor.Name]
+			if !ok {
+				i = len(t.rows)
+				row[tensor.Name] = i
+				t.rows, t.best = append(t.rows, append([]string{tensor.Name, fmt.Sprint(tensor.Elements)}, make([]string, len(files))...)), append(t.best, false)
+			}
+			t.rows[i][2+k] = tensor.Type
+		}
+	}
+	return t
 }
 
 // towerTable is a row for each projector.
@@ -141,7 +231,7 @@ func (v *view) memoryTable() table {
 
 // tables are all that have rows, without columns that are empty.
 func (v *view) tables() (list []table) {
-	for _, t := range []table{v.qualityTable(), v.towerTable(), v.speedTable(), v.memoryTable()} {
+	for _, t := range slices.Concat([]table{v.qualityTable()}, v.publishedTables(), []table{v.towerTable(), v.speedTable(), v.memoryTable(), v.fileTable()}) {
 		if len(t.rows) > 0 {
 			list = append(list, t.withoutEmpty())
 		}

@@ -33,6 +33,7 @@ type page struct {
 	Findings       []string
 	Charts, Tall   []pageChart
 	Tables         []pageTable
+	Tensors        []pageTable // folded
 	Notes          []string
 	Facts          []fact
 	Commands       []string
@@ -207,17 +208,27 @@ func (v *view) html() ([]byte, error) {
 		*list = append(*list, pageChart{Title: c.title, Comment: c.comment, SVG: template.HTML(c.svg)})
 	}
 	for _, t := range v.tables() {
-		pt := pageTable{Title: t.title, Comment: t.comment, Head: t.head}
-		for i, row := range t.rows {
-			pt.Rows = append(pt.Rows, pageRow{Best: t.best[i], Cells: row})
+		p.Tables = append(p.Tables, t.page())
+	}
+	for _, t := range []table{tensorTable("Tensors of the language models", v.r.Models, v.shortModel), tensorTable("Tensors of the projectors", v.r.Projectors, v.shortTower)} {
+		if len(t.rows) > 0 {
+			p.Tensors = append(p.Tensors, t.page())
 		}
-		p.Tables = append(p.Tables, pt)
 	}
 	var b bytes.Buffer
 	if err := pageTemplate.Execute(&b, p); err != nil {
 		return nil, fmt.Errorf("report: %w", err)
 	}
 	return b.Bytes(), nil
+}
+
+// page is the table as the template shows it.
+func (t table) page() pageTable {
+	p := pageTable{Title: t.title, Comment: t.comment, Head: t.head}
+	for i, row := range t.rows {
+		p.Rows = append(p.Rows, pageRow{Best: t.best[i], Cells: row})
+	}
+	return p
 }
 
 // markdownText keeps text from ending a table's cell, and from being markup.
