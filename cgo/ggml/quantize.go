@@ -14,11 +14,10 @@ import (
 	"unsafe"
 )
 
-// The bounds of what Quantize takes; see its comment.
-const (
-	maxValue  = 1e5
-	maxWeight = 1e15
-)
+// MaxValue bounds what Quantize takes; see its comment.
+const MaxValue = 1e5
+
+const maxWeight = 1e15
 
 // tablesMu keeps [FreeQuantizeTables] from freeing what a running [Quantize] reads.
 var tablesMu sync.RWMutex
@@ -145,7 +144,7 @@ func checkQuantize(t Type, src []float32, rowLen int, imatrix []float32, dst []b
 		return nil
 	}
 	for i, x := range src {
-		if !(x >= -maxValue && x <= maxValue) {
+		if !(x >= -MaxValue && x <= MaxValue) {
 			return fmt.Errorf("ggml: value %d is %v, which %v cannot hold", i, x, t)
 		}
 	}

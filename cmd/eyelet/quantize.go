@@ -38,6 +38,8 @@ Source files should be F16, BF16 or F32. The result appears when it is whole.`
 
 const quantizeExample = `  eyelet quantize llava-f16.gguf -o llava-q4_k_m.gguf --type q4_k_m
   eyelet quantize llava-f16.gguf -o llava-iq2_m.gguf --type iq2_m --imatrix imatrix.gguf
+  eyelet quantize llava-f16.gguf llava-q4_k_m.gguf Q4_K_M 8
+      as llama-quantize is called
   eyelet quantize llava-f16.gguf --type q4_k_m --keep-output --dry-run
       what it would make of each tensor, and how large the file would be
   eyelet quantize mmproj-f16.gguf -o mmproj-q8_0.gguf --type q8_0 --measure
@@ -66,20 +68,29 @@ type quantizeOptions struct {
 	json            bool
 	quiet           bool
 
-	bytes int64 // of targetSize
+	includeWeights, excludeWeights []string
+	tensorFiles                    []string
+	overrideKV                     []string
+	bufferMiB                      int
+
+	bytes int64     // of targetSize
+	keys  []gguf.KV // of the metadata of a language model
 }
 
 func newQuantizeCommand() *cobra.Command {
 	var o quantizeOptions
 	cmd := &cobra.Command{
-		Use:     "quantize MODEL -o FILE",
+		Use:     "quantize MODEL -o FILE --type TYPE\n  eyelet quantize MODEL [FILE] TYPE [THREADS]",
 		Short:   "Store a model or a projector in fewer bits",
 		Long:    quantizeLong,
 		Example: quantizeExample,
-		Args:    wantArgs("MODEL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.quiet = flagSet(cmd, "quiet")
-			return runQuantize(cmd, args[0], &o)
+			path, err := o.takeArgs(cmd, args)
+			if err != nil {
+				return err
+			}
+			return runQuantize(cmd, path, &o)
 		},
 	}
 	f := cmd.Flags()
@@ -89,6 +100,12 @@ func newQuantizeCommand() *cobra.Command {
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what would become of each tensor, and write nothing")
 	f.StringVar(&o.imatrix, "imatrix", "", "importance matrix of a language model (eyelet imatrix, llama-imatrix)")
 	f.StringArrayVar(&o.tensors, "tensor", nil, "PATTERN=TYPE for tensors whose name matches a regular expression; may be repeated, and the last that matches counts")
+	f.StringArrayVar(&o.tensorFiles, "tensor-type-file", nil, "file of such rules, between spaces or one a line")
+	f.StringArrayVar(&o.includeWeights, "include-weights", nil, "use the importance matrix for tensors of this name alone; may be repeated")
+	f.StringArrayVar(&o.excludeWeights, "exclude-weights", nil, "do not use it for tensors of this name; may be repeated")
+	f.StringArrayVar(&o.overrideKV, "override-kv", nil, "KEY=TYPE:VALUE sets a key of the metadata, of type int, float, bool or str; may be repeated")
+	f.IntVar(&o.bufferMiB, "max-buffer-size", 0, "taken for llama-quantize's sake; a few MiB a thread are enough here")
+	_ = f.MarkHidden("max-buffer-size")
 	f.StringVar(&o.outputType, "output-type", "", "type of output.weight")
 	f.StringVar(&o.embeddingType, "embedding-type", "", "type of token_embd.weight")
 	f.BoolVar(&o.keepOutput, "keep-output", false, "leave output.weight as it is")
@@ -203,6 +220,12 @@ func (o *quantizeOptions) check() (err error) {
 		}
 	}
 	switch {
+	case len(o.includeWeights) > 0 && len(o.excludeWeights) > 0:
+		return usagef("--include-weights and --exclude-weights cannot be used together")
+	case len(o.includeWeights)+len(o.excludeWeights) > 0 && o.imatrix == "":
+		return usagef("--include-weights and --exclude-weights choose from an importance matrix: give --imatrix")
+	case o.keepSplit && len(o.overrideKV) > 0:
+		return usagef("--override-kv and --keep-split cannot be used together")
 	case goals == 0:
 		return usagef("--type is missing; for a projector --max-error or --target-size can choose one")
 	case o.maxError != 0 && o.targetSize != "":
@@ -276,7 +299,7 @@ func (o *quantizeOptions) language(ctx context.Context, s *session, f *gguf.File
 	w := s.wait("quantizing " + printable(f.Path()))
 	defer w.done()
 	p.Progress = func(done, total int, _ string) { w.fraction(float64(done-1) / float64(total)) }
-	r, err := quantize.Language(ctx, f, o.out, p)
+	r, err := quantize.Language(ctx, f, o.out, p, o.keys...)
 	if err != nil {
 		return err
 	}
@@ -299,8 +322,8 @@ func (o *quantizeOptions) languageParams(f *gguf.File) (p llama.QuantizeParams, 
 		return p, err
 	}
 	if p.Copy = strings.EqualFold(o.typ, "copy"); p.Copy {
-		if len(o.tensors) > 0 || o.outputType != "" || o.embeddingType != "" || o.imatrix != "" {
-			return p, usagef("--type copy leaves every tensor as it is; it goes with no --tensor, --output-type, --embedding-type or --imatrix")
+		if len(o.tensors) > 0 || len(o.tensorFiles) > 0 || len(o.overrideKV) > 0 || o.outputType != "" || o.embeddingType != "" || o.imatrix != "" {
+			return p, usagef("--type copy leaves every tensor as it is; it goes with no --tensor, --output-type, --embedding-type, --override-kv or --imatrix")
 		}
 	} else if p.Type, err = llama.ParseFileType(o.typ); err != nil {
 		return p, &usageError{err: err}
@@ -318,13 +341,21 @@ func (o *quantizeOptions) languageParams(f *gguf.File) (p llama.QuantizeParams, 
 			*x.to = &t
 		}
 	}
-	err = parseTensorTypes(o.tensors, func(pattern, name string) error {
+	rules, err := o.allTensorRules()
+	if err != nil {
+		return p, err
+	}
+	err = parseTensorTypes(rules, func(pattern, name string) error {
 		t, err := parseTensorType("tensor", name)
 		p.TensorTypes = append(p.TensorTypes, llama.TensorType{Pattern: pattern, Type: t})
 		return err
 	})
 	if err == nil && o.imatrix != "" {
-		p.Imatrix, err = quantize.ReadImatrix(o.imatrix, f)
+		p.Imatrix, o.keys, err = quantize.ReadImatrix(o.imatrix, f)
+		o.chooseWeights(p.Imatrix)
+	}
+	if err == nil {
+		err = o.overrideKeys()
 	}
 	return p, err
 }

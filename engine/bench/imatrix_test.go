@@ -74,7 +74,7 @@ func TestAnImportanceMatrixOfPicturesQuantizes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	weights, err := quantize.ReadImatrix(path, f)
+	weights, _, err := quantize.ReadImatrix(path, f)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -60,15 +60,79 @@ func askLibllama(ctx context.Context, f *gguf.File, p llama.QuantizeParams) (*Pl
 	return plan, nil
 }
 
-// Language quantizes a language model through libllama. The result appears under its name when it is whole; with p.KeepSplit there are
-// several files, and the Result is that of the first.
-func Language(ctx context.Context, f *gguf.File, out string, p llama.QuantizeParams) (*Result, error) {
+// writeLanguage writes the file that libllama would, byte for byte: its types in its order, the keys that it sets last. Rows are converted by
+// libggml's routines, and by kernels that write the same bytes sooner.
+func (p *Plan) writeLanguage(ctx context.Context, out string, params llama.QuantizeParams, keys []gguf.KV) (*Result, error) {
+	switch same, err := sameFile(p.File, out); {
+	case err != nil:
+		return nil, err
+	case same:
+		return nil, fmt.Errorf("quantize: %w: input and output are the same file %s", ErrOptions, out)
+	}
+	w := new(gguf.Writer)
+	for _, kv := range p.File.Keys() {
+		if !strings.HasPrefix(kv.Key, "split.") && kv.Key != keyVersion && kv.Key != keyFileType { // the result is one file
+			w.Set(kv.Key, kv.Value)
+		}
+	}
+	w.Set(keyVersion, uint32(quantizationVersion))
+	w.Set(keyFileType, uint32(params.Type))
+	for _, kv := range keys {
+		w.Set(kv.Key, kv.Value)
+	}
+	p.addTensors(ctx, w, WriteOptions{Threads: params.Threads, Progress: params.Progress}, p.importance(params))
+	if err := w.WriteFile(out); err != nil {
+		return nil, fmt.Errorf("quantize: %w", err)
+	}
+	return Sum(ctx, out)
+}
+
+// importance are the weights that take part: those of a tensor's columns, matrix after matrix. Others, as those of a tensor that the matrix knows in
+// another shape, do not.
+func (p *Plan) importance(params llama.QuantizeParams) map[string][]float32 {
+	list := map[string][]float32{}
+	for _, plan := range p.Tensors {
+		t, _ := p.File.Tensor(plan.Name)
+		matrices := 1
+		if len(t.Dims) > 2 {
+			matrices = int(t.Dims[2])
+		}
+		if w := params.Imatrix[plan.Name]; len(w) == rowLength(t)*matrices && t.Elements() > 0 && int(t.Elements())/rowLength(t)%matrices == 0 {
+			list[plan.Name] = w
+		}
+	}
+	return list
+}
+
+// sameFile tells whether a path is that of one of the model's files.
+func sameFile(f *gguf.File, path string) (bool, error) {
+	out, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("quantize: %w", err)
+	}
+	for _, part := range f.Parts() {
+		if in, err := os.Stat(part); err == nil && os.SameFile(in, out) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// Language quantizes a language model: types are chosen by libllama, and the file is the one that llama-quantize writes. The result appears under its name when it is whole; with p.KeepSplit there are
+// several files, and the Result is that of the first. keys are set in a single file's metadata.
+func Language(ctx context.Context, f *gguf.File, out string, p llama.QuantizeParams, keys ...gguf.KV) (*Result, error) {
 	plan, p, err := planLanguage(ctx, f, p)
 	if err != nil {
 		return nil, err
 	}
 	if err := CheckSpace(out, plan.Bytes()); err != nil {
 		return nil, err
+	}
+	if !p.KeepSplit && !p.Copy {
+		return plan.writeLanguage(ctx, out, p, keys)
 	}
 	if err := llama.Quantize(ctx, f.Path(), out, p); err != nil {
 		return nil, explain(f, err)
@@ -86,7 +150,7 @@ func explain(f *gguf.File, err error) error {
 	switch {
 	case err == nil:
 	case strings.Contains(err.Error(), "requantizing"):
-		return fmt.Errorf("quantize: %s is quantized already: %w; quantize the F16 or F32 edition, or allow it with --allow-requantize", f.Path(), ErrOptions)
+		return alreadyQuantized(f)
 	case errors.Is(err, ErrOptions):
 	case strings.Contains(err.Error(), "no tensor type fallback"):
 		_, name, _ := strings.Cut(err.Error(), "for type ")
@@ -97,18 +161,23 @@ func explain(f *gguf.File, err error) error {
 	return err
 }
 
+func alreadyQuantized(f *gguf.File) error {
+	return fmt.Errorf("quantize: %s is quantized already: %w; quantize the F16 or F32 edition, or allow it with --allow-requantize", f.Path(), ErrOptions)
+}
+
 // ReadImatrix reads an importance matrix for a model and checks that it belongs to it: each entry must be as long as the rows of its
-// tensor, times the matrices of a stack, and one at least must be there. Errors wrap imatrix.ErrInvalid, or say why the file could not be read.
-func ReadImatrix(path string, f *gguf.File) (map[string][]float32, error) {
+// tensor, times the matrices of a stack, and one at least must be there. keys are those by which llama-quantize tells of it in the result. Errors wrap
+// imatrix.ErrInvalid, or say why the file could not be read.
+func ReadImatrix(path string, f *gguf.File) (weights map[string][]float32, keys []gguf.KV, err error) {
 	m, err := imatrix.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	weights := m.Weights()
+	weights = m.Weights()
 	known := 0
 	for name, values := range weights {
 		if largest := slices.Max(values); !(largest <= llama.MaxImportance) {
-			return nil, fmt.Errorf("quantize: %s: %w: %s has a column of importance %g; collect it again", path, imatrix.ErrInvalid, name, largest)
+			return nil, nil, fmt.Errorf("quantize: %s: %w: %s has a column of importance %g; collect it again", path, imatrix.ErrInvalid, name, largest)
 		}
 		t, ok := f.Tensor(name)
 		if !ok {
@@ -122,13 +191,34 @@ func ReadImatrix(path string, f *gguf.File) (map[string][]float32, error) {
 			}
 		}
 		if uint64(len(values)) != want {
-			return nil, fmt.Errorf("quantize: %s: %w: %d values for %s, which takes %d: it was made of another model", path, imatrix.ErrInvalid, len(values), name, want)
+			return nil, nil, fmt.Errorf("quantize: %s: %w: %d values for %s, which takes %d: it was made of another model", path, imatrix.ErrInvalid, len(values), name, want)
 		}
 	}
 	if known == 0 {
-		return nil, fmt.Errorf("quantize: %s: %w: it knows no tensor of %s: it was made of another model", path, imatrix.ErrInvalid, f.Path())
+		return nil, nil, fmt.Errorf("quantize: %s: %w: it knows no tensor of %s: it was made of another model", path, imatrix.ErrInvalid, f.Path())
 	}
-	return weights, nil
+	return weights, imatrixKeys(path, m), nil
+}
+
+// imatrixKeys are the keys of tools/quantize/quantize.cpp, in their order; what the matrix does not say is left out.
+func imatrixKeys(path string, m *imatrix.Matrix) (keys []gguf.KV) {
+	set := func(key string, value any) {
+		v, err := gguf.NewValue(value)
+		if err == nil { // texts and numbers are values
+			keys = append(keys, gguf.KV{Key: "quantize.imatrix." + key, Value: v})
+		}
+	}
+	// llama.cpp keeps such texts in 127 bytes.
+	short := func(s string) string { return s[:min(len(s), 127)] }
+	set("file", short(path))
+	if len(m.Datasets) > 0 {
+		set("dataset", short(m.Datasets[0]))
+	}
+	set("entries_count", uint32(len(m.Entries)))
+	if m.Chunks > 0 {
+		set("chunks_count", uint32(m.Chunks))
+	}
+	return keys
 }
 
 // firstMisfit names the first matrix whose rows are no whole blocks of a type, or the file.

@@ -118,6 +118,9 @@ func (p *Plan) checkLanguage(params llama.QuantizeParams) error {
 		if !ok || t.To == t.From {
 			continue
 		}
+		if quantized := t.From != gguf.F32 && t.From != gguf.F16 && t.From != gguf.BF16; quantized && !params.AllowRequantize {
+			return alreadyQuantized(p.File)
+		}
 		if n := t.To.BlockSize(); n <= 0 || rowLength(tensor)%n != 0 {
 			return fmt.Errorf("quantize: %s: %w: rows of %d elements are no whole blocks of %v; give it another type with --tensor", t.Name, ErrOptions, rowLength(tensor), t.To)
 		}

@@ -357,7 +357,7 @@ func TestAnImportanceMatrixMustBelongToTheModel(t *testing.T) {
 		if err := m.WriteFile(path); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ReadImatrix(path, f); (err == nil) != c.ok || err != nil && !errors.Is(err, imatrix.ErrInvalid) {
+		if _, _, err := ReadImatrix(path, f); (err == nil) != c.ok || err != nil && !errors.Is(err, imatrix.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -378,7 +378,7 @@ func TestAnImportanceMatrixMustBelongToTheModel(t *testing.T) {
 			if err := m.WriteFile(path); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := ReadImatrix(path, f); (err == nil) != (n == values) {
+			if _, _, err := ReadImatrix(path, f); (err == nil) != (n == values) {
 				t.Errorf("%d values for %s: %v", n, tensor, err)
 			}
 		}

@@ -192,7 +192,7 @@ func (s *searcher) typeOf(t *gguf.Tensor, rung gguf.Type) gguf.Type {
 func weightError(t *gguf.Tensor, to gguf.Type, threads int) (difference, norm float64, err error) {
 	row := int(t.Dims[0])
 	rows := int(t.Elements()) / row
-	perChunk := max(1, chunk/row)
+	perChunk := max(1, pieceElements/row)
 	rowBytes := int(size(t.Type, uint64(row)))
 	var mu sync.Mutex
 	var wait sync.WaitGroup
@@ -213,12 +213,11 @@ func weightError(t *gguf.Tensor, to gguf.Type, threads int) (difference, norm fl
 }
 
 func chunkError(from, to gguf.Type, data []byte, row int) (difference, norm float64, err error) {
-	codes, err := convertRows(from, to, data, row)
-	if err != nil {
+	n := len(data) / from.TypeSize() * from.BlockSize()
+	before, after, codes := make([]float32, n), make([]float32, n), make([]byte, size(to, uint64(n)))
+	if err := convertRows(from, to, data, row, nil, codes, after); err != nil {
 		return 0, 0, err
 	}
-	n := len(data) / from.TypeSize() * from.BlockSize()
-	before, after := make([]float32, n), make([]float32, n)
 	if err := ggml.Dequantize(ggml.Type(from), data, before); err != nil {
 		return 0, 0, err
 	}

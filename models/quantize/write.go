@@ -6,25 +6,25 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
 // quantizationVersion is GGML_QNT_VERSION of ggml.h.
 const quantizationVersion = 2
 
-// chunk is about how many elements a core converts at a time.
-const chunk = 1 << 18
+// The keys that tell how a file was quantized.
+const (
+	keyVersion  = "general.quantization_version"
+	keyFileType = "general.file_type"
+)
 
 // WriteOptions are the choices in writing a plan.
 type WriteOptions struct {
@@ -67,10 +67,16 @@ func (p *Plan) writer(ctx context.Context, o WriteOptions) *gguf.Writer {
 			w.Set(kv.Key, kv.Value)
 		}
 	}
-	w.Set("general.quantization_version", uint32(quantizationVersion))
+	w.Set(keyVersion, uint32(quantizationVersion))
 	if n, ok := fileType(p.Type); ok {
-		w.Set("general.file_type", n)
+		w.Set(keyFileType, n)
 	}
+	p.addTensors(ctx, w, o, nil)
+	return w
+}
+
+// addTensors adds the tensors of the plan, which are converted when they are written. importance may be nil, or have that of single tensors.
+func (p *Plan) addTensors(ctx context.Context, w *gguf.Writer, o WriteOptions, importance map[string][]float32) {
 	threads := o.Threads
 	if threads <= 0 {
 		threads = runtime.GOMAXPROCS(0)
@@ -81,10 +87,9 @@ func (p *Plan) writer(ctx context.Context, o WriteOptions) *gguf.Writer {
 			if o.Progress != nil {
 				o.Progress(i+1, len(p.Tensors), plan.Name)
 			}
-			return convert(ctx, t, plan.To, threads, out)
+			return convert(ctx, t, plan.To, importance[plan.Name], threads, out)
 		})
 	}
-	return w
 }
 
 // fileType is the number of llama_ftype that says "mostly this type".
@@ -96,76 +101,6 @@ func fileType(t gguf.Type) (uint32, bool) {
 	return n, ok
 }
 
-// convert writes a tensor in another type, chunks of rows side by side on all threads and in order.
-func convert(ctx context.Context, t *gguf.Tensor, to gguf.Type, threads int, out io.Writer) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	data := t.Data()
-	if t.Type == to {
-		_, err := out.Write(data)
-		return err
-	}
-	row := 1
-	if len(t.Dims) > 0 {
-		row = int(t.Dims[0])
-	}
-	if row == 0 || t.Elements() == 0 {
-		return nil
-	}
-	rows := int(t.Elements()) / row
-	perChunk := max(1, chunk/row)
-	rowBytes := int(size(t.Type, uint64(row)))
-	results, faults := make([][]byte, threads), make([]error, threads)
-	for first := 0; first < rows; first += threads * perChunk {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		var wait sync.WaitGroup
-		for k := range threads {
-			from := min(first+k*perChunk, rows)
-			to1 := min(from+perChunk, rows)
-			results[k], faults[k] = nil, nil
-			if from == to1 {
-				continue
-			}
-			wait.Go(func() { results[k], faults[k] = convertRows(t.Type, to, data[from*rowBytes:to1*rowBytes], row) })
-		}
-		wait.Wait()
-		for k := range threads {
-			if faults[k] != nil {
-				return faults[k]
-			}
-			if _, err := out.Write(results[k]); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// convertRows converts whole rows.
-func convertRows(from, to gguf.Type, data []byte, row int) ([]byte, error) {
-	if err := ggml.Load(); err != nil { // tables of conversion are made by it
-		return nil, err
-	}
-	n := len(data) / from.TypeSize() * from.BlockSize()
-	values := make([]float32, n)
-	if err := ggml.Dequantize(ggml.Type(from), data, values); err != nil {
-		return nil, err
-	}
-	for i, v := range values {
-		if v-v != 0 {
-			return nil, fmt.Errorf("element %d of a row is %v", i%row, v)
-		}
-		if to == gguf.F16 && math.Abs(float64(v)) >= 65520 { // halfway from F16's largest value to the next
-			return nil, fmt.Errorf("it holds %g, which does not fit F16; give BF16", v)
-		}
-	}
-	out := make([]byte, size(to, uint64(n)))
-	return out, ggml.Quantize(ggml.Type(to), values, row, nil, out)
-}
-
 // Sum returns the size and the checksum of a file.
 func Sum(ctx context.Context, path string) (*Result, error) {
 	f, err := os.Open(path)
@@ -174,12 +109,7 @@ func Sum(ctx context.Context, path string) (*Result, error) {
 	}
 	defer f.Close()
 	h := sha256.New()
-	n, err := io.Copy(h, readerFunc(func(b []byte) (int, error) {
-		if err := ctx.Err(); err != nil {
-			return 0, err
-		}
-		return f.Read(b)
-	}))
+	n, err := io.Copy(h, contextReader(ctx, f))
 	if err != nil {
 		return nil, fmt.Errorf("quantize: %s: %w", path, err)
 	}
