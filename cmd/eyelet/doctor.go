@@ -134,6 +134,7 @@ func (d *Diagnosis) run(ctx context.Context) error {
 		d.checkGPUs()
 	}
 	d.checkVision()
+	d.checkDraw(ctx)
 	d.checkMemory()
 	d.checkCache()
 	if d.OK {

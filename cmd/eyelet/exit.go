@@ -13,8 +13,10 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/bench"
+	"github.com/eyelet-engine/eyelet/engine/draw"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/models/convert"
+	"github.com/eyelet-engine/eyelet/models/diffusion"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/hf"
 	"github.com/eyelet-engine/eyelet/models/imatrix"
@@ -77,8 +79,8 @@ var classes = []struct {
 	errors []error
 }{
 	{exitInterrupted, []error{context.Canceled}},
-	{exitUsage, []error{engine.ErrRequest, convert.ErrExists, convert.ErrOptions, quantize.ErrOptions, store.ErrName, isa.ErrLevel}},
-	{exitMismatch, []error{engine.ErrMismatch, engine.ErrNoVision, quantize.ErrShape}},
+	{exitUsage, []error{engine.ErrRequest, draw.ErrRequest, convert.ErrExists, convert.ErrOptions, quantize.ErrOptions, store.ErrName, isa.ErrLevel}},
+	{exitMismatch, []error{engine.ErrMismatch, engine.ErrNoVision, quantize.ErrShape, store.ErrKind}},
 	{exitCapacity, []error{engine.ErrContextLength, llama.ErrNoRoom, llama.ErrNoMemory, syscall.ENOMEM, syscall.ENOSPC, store.ErrSpace}},
 	{exitInput, []error{
 		engine.ErrModelFile, engine.ErrImage, bench.ErrQuestions, bench.ErrResults,
@@ -86,6 +88,7 @@ var classes = []struct {
 		safetensors.ErrNotSafetensors, safetensors.ErrTruncated, safetensors.ErrCorrupt, safetensors.ErrUnsupported, safetensors.ErrLimit,
 		imatrix.ErrInvalid, vision.ErrUnknownTower, hf.ErrInvalid, hf.ErrUnsupported, hf.ErrLimit, convert.ErrWeights,
 		bundle.ErrBundle, bundle.ErrSignature, bundle.ErrPassword, store.ErrNotFound, store.ErrManifest, store.ErrDigest, store.ErrMissing, store.ErrPolicy, store.ErrUnsupported, store.ErrUnusable, store.ErrForeign,
+		diffusion.ErrNotDiffusion, diffusion.ErrPart, diffusion.ErrUnsupported, draw.ErrImage,
 		imaging.ErrNotImage, imaging.ErrTooLarge, imaging.ErrDamaged,
 		fs.ErrNotExist, fs.ErrPermission, syscall.EISDIR,
 	}},
@@ -113,7 +116,7 @@ func exitCode(err error) int {
 }
 
 // packageNames are the prefixes that packages of this module give their errors, at the start or after another error's text.
-var packageNames = regexp.MustCompile(`(^|: )(?:(?:engine|bench|gguf|llama|ggml|mtmd|libmtmd|onednn|nn|patch|jpeg|builtin|server|store|bundle|registry|sbom|imaging|vision|llava|chat|grammar|safetensors|hf|convert|quantize|imatrix|strconv\.\w+): )+`)
+var packageNames = regexp.MustCompile(`(^|: )(?:(?:engine|bench|draw|diffusion|gguf|llama|ggml|mtmd|libmtmd|onednn|nn|patch|jpeg|builtin|server|store|bundle|registry|sbom|imaging|vision|llava|chat|grammar|safetensors|hf|convert|quantize|imatrix|strconv\.\w+): )+`)
 
 // describe turns an error into the one line that the user reads, "" for no error.
 func describe(err error) string {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -19,6 +20,8 @@ const importLong = `Brings models into the store. What SOURCE can be:
   FILE.eyb              a bundle that "eyelet export" made; of volumes, any one
                         (- reads a bundle from stdin)
   FILE.gguf             a language model; of a split one, any part
+  FILE.safetensors      a model that draws pictures, as Stable Diffusion, in one file;
+                        in GGUF format too
   DIR                   a folder with one language model and its projector
   ollama:NAME           a model of an Ollama store on this machine
   lmstudio:PUBLISHER/MODEL[/FILE.gguf]
@@ -177,7 +180,7 @@ func (o *importOptions) nameFor(source string) (store.Name, error) {
 	if o.name != "" {
 		return store.ParseName(o.name)
 	}
-	if name, err := store.ParseName(source); err == nil && !strings.HasSuffix(strings.ToLower(source), ".gguf") {
+	if name, err := store.ParseName(source); err == nil && !slices.Contains([]string{".gguf", ".safetensors"}, strings.ToLower(filepath.Ext(source))) {
 		return name, nil
 	}
 	name, err := store.SuggestName(source)

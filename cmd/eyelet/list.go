@@ -83,6 +83,7 @@ type ListedModel struct {
 	Parameters   string     `json:"parameters"`
 	Quantization string     `json:"quantization"`
 	Vision       bool       `json:"vision"`
+	Kind         store.Kind `json:"kind"`                // "text", "vision" or "draw"
 	Projector    string     `json:"projector,omitempty"` // the file, of a model in a folder
 	Modified     *time.Time `json:"modified,omitempty"`
 	Error        string     `json:"error,omitempty"` // why the model cannot be used
@@ -90,9 +91,9 @@ type ListedModel struct {
 
 // listed describes models; the built-in one comes first.
 func listed(models []store.Model) []ListedModel {
-	items := []ListedModel{{Name: builtinNames[0], Digest: "sha256:" + builtin.Digest(), Source: "program", Family: "llama", Quantization: "Q8_0", Vision: true, Size: builtin.Size()}}
+	items := []ListedModel{{Name: builtinNames[0], Digest: "sha256:" + builtin.Digest(), Source: "program", Family: "llama", Quantization: "Q8_0", Vision: true, Kind: store.KindVision, Size: builtin.Size()}}
 	for _, m := range models {
-		item := ListedModel{Name: m.Name.String(), Digest: string(m.Digest), Source: string(m.Source), Vision: m.Vision(), Modified: &m.Modified}
+		item := ListedModel{Name: m.Name.String(), Digest: string(m.Digest), Source: string(m.Source), Vision: m.Vision(), Kind: m.Kind(), Modified: &m.Modified}
 		if err := m.Complete(); err != nil {
 			item.Error = describe(err)
 		}
@@ -117,8 +118,9 @@ func listedFiles(list *store.FolderList) []ListedModel {
 		return filepath.Base(path)
 	}
 	for _, files := range list.Models {
-		item := ListedModel{Name: name(files.Model), Source: "folder", Vision: files.Projector != ""}
+		item := ListedModel{Name: name(files.Model), Source: "folder", Vision: files.Projector != "", Kind: store.KindText}
 		if item.Vision {
+			item.Kind = store.KindVision
 			item.Projector = filepath.Base(files.Projector)
 			item.Size += sizeOf(files.Projector)
 		}
@@ -152,6 +154,8 @@ func printList(w io.Writer, items []ListedModel) error {
 			vision = printable(item.Projector)
 		case item.Vision:
 			vision = "yes"
+		case item.Kind == store.KindDraw:
+			vision = "draws"
 		}
 		digest := store.Digest(item.Digest).Short()
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(item.Name), digest, bytesText(uint64(item.Size)), printable(item.Parameters),

@@ -22,8 +22,18 @@ var builtinNames = []string{"builtin", builtin.Name}
 // openStore opens the user's store.
 func openStore() (*store.Store, error) { return store.Open(store.Options{}) }
 
-// findModel returns the model that a flag or argument names, or nil where ref is the path of a file. A file comes before a name.
+// findModel returns the model that a flag or argument names, or nil where ref is the path of a file. A file comes before a name. A model that draws
+// is refused.
 func findModel(ref string) (*store.Resolved, error) {
+	r, err := findAny(ref)
+	if err != nil {
+		return nil, err
+	}
+	return r, refuseDrawing(r)
+}
+
+// findAny is findModel for models of all kinds.
+func findAny(ref string) (*store.Resolved, error) {
 	if info, err := os.Stat(ref); err == nil && !info.IsDir() {
 		return nil, nil
 	}
@@ -87,6 +97,9 @@ func (o *runOptions) takeModel(args []string) ([]string, error) {
 		r, err := findStored(args[0])
 		switch {
 		case err == nil:
+			if err := refuseDrawing(r); err != nil {
+				return nil, err
+			}
 			o.stored, args = r, args[1:]
 		case errors.Is(err, store.ErrNotFound) && strings.Contains(args[0], ":"):
 			return nil, &inputError{err: fmt.Errorf("there is no model %q", args[0]), remedy: `"eyelet list" shows the models`}

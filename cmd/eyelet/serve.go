@@ -104,6 +104,7 @@ func (o *serveOptions) flags(cmd *cobra.Command) {
 	f.IntVar(&spec.Parallel, "parallel", engine.DefaultParallel, "requests of a model that are computed at a time")
 	f.IntVar(&spec.Queue, "queue", 256, "requests of a model that wait; more get 503")
 	f.IntVarP(&o.threads, "threads", "t", 0, "compute threads (default: one a core)")
+	f.IntVar(&o.server.DrawThreads, "draw-threads", 0, "threads of a program that draws pictures, which gives way to answers (default: one a core)")
 	f.DurationVar(&spec.MaxGap, "max-itl", 250*time.Millisecond, "longest time between two tokens of an answer that other work should cause")
 	f.StringVar(&spec.StateDir, "state-dir", "", "folder for encoded pictures and beginnings of prompts, which then outlive the program (default: none)")
 	placementFlags(f, spec)
@@ -194,6 +195,8 @@ func (o *serveOptions) check() error {
 		return usagef("--tls-cert and --tls-key go together")
 	case o.server.Spec.Context < 0 || o.server.Context < 0 || o.server.Limits.Context < 0 || o.server.Spec.Queue < 1 || o.pool.Max < 0:
 		return usagef("--ctx, --default-ctx, --max-ctx, --queue and --max-models count things; give positive numbers")
+	case o.server.DrawThreads < 0 || o.server.DrawThreads > 1024:
+		return usagef("--draw-threads is %d; give 1 to 1024, or 0 for one a core", o.server.DrawThreads)
 	case o.server.Spec.Parallel < 1 || o.server.Spec.Parallel > 64:
 		return usagef("--parallel is %d; give 1 to 64", o.server.Spec.Parallel)
 	case o.server.Limits.Requests < 1 || o.server.Limits.Connections < 1 || o.server.Limits.Images < 1:

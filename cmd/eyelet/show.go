@@ -12,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/models/diffusion"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/layout"
 )
@@ -44,7 +45,7 @@ func newShowCommand() *cobra.Command {
 		ValidArgsFunction: completeModels,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path := args[0]
-			stored, err := findModel(path)
+			stored, err := findAny(path)
 			if err != nil {
 				return err
 			}
@@ -53,6 +54,9 @@ func newShowCommand() *cobra.Command {
 			}
 			if stored != nil {
 				path = stored.Path
+			}
+			if file, err := diffusion.Inspect(path); err == nil {
+				return showDrawing(cmd, file, path, stored)
 			}
 			f, err := gguf.Open(path)
 			if err != nil {

@@ -52,6 +52,16 @@ func (w *waiting) watch() {
 	}
 }
 
+// tell sets what takes long now, and how much of it is done, from 0 to 1; negative if that is unknown.
+func (w *waiting) tell(what string, f float64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.what, w.percent = what, -1
+	if f >= 0 {
+		w.percent = int(f * 100)
+	}
+}
+
 // fraction sets how much is done, from 0 to 1.
 func (w *waiting) fraction(f float64) {
 	w.mu.Lock()

@@ -113,6 +113,9 @@ func failureOf(ctx context.Context, err error) *failure {
 			return &failure{status: statusClientClosed, kind: kindInternal, text: "the client went away", cause: err}
 		}
 	}
+	if f := drawFailure(err); f != nil {
+		return f
+	}
 	for _, c := range classes {
 		for _, target := range c.errors {
 			if !errors.Is(err, target) {
@@ -129,7 +132,7 @@ func failureOf(ctx context.Context, err error) *failure {
 }
 
 // packageNames are the prefixes that packages of this module give their errors, at the start or after another error's text.
-var packageNames = regexp.MustCompile(`(^|: )(?:(?:engine|gguf|llama|ggml|mtmd|libmtmd|builtin|store|imaging|vision|llava|chat|grammar|server): )+`)
+var packageNames = regexp.MustCompile(`(^|: )(?:(?:engine|draw|diffusion|gguf|llama|ggml|mtmd|libmtmd|builtin|store|imaging|vision|llava|chat|grammar|server): )+`)
 
 // plain is the text of an error without the names of packages.
 func plain(err error) string {

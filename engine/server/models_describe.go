@@ -53,7 +53,10 @@ func (ms *models) ofStore(r *store.Resolved) (*model, error) {
 		}
 	}
 	var err error
-	if m.config, err = r.Config(); err != nil {
+	if m.config, err = r.Config(); m.draws() {
+		return m, nil // whatever its configuration says
+	}
+	if err != nil {
 		facts, err := ms.facts(r.Path)
 		if err != nil {
 			return nil, err

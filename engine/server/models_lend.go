@@ -20,6 +20,9 @@ type lease struct {
 // use borrows a model. context is the context length that the request needs at least, 0 for any; keep is how long the model stays loaded
 // afterwards, nil for what applies anyway. The lease must be released.
 func (ms *models) use(ctx context.Context, m *model, contextLength int, keep *time.Duration) (*lease, error) {
+	if m.draws() {
+		return nil, refuseField("model", "%s draws pictures and answers no questions; POST /v1/images/generations draws", m.name)
+	}
 	key, spec, err := ms.key(m, contextLength)
 	if err != nil {
 		return nil, err

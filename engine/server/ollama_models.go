@@ -40,6 +40,9 @@ func (ms *models) can(m *model) []ollama.Capability {
 	if known, ok := ms.abilities.Load(m.digest); ok {
 		return known.([]ollama.Capability)
 	}
+	if m.draws() {
+		return []ollama.Capability{ollama.CapabilityImage}
+	}
 	file, err := gguf.Open(m.spec.Model)
 	if err != nil {
 		return []ollama.Capability{}
@@ -116,6 +119,9 @@ func (s *Server) ollamaShow(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if m.draws() {
+		return s.writeJSON(w, http.StatusOK, m.showDrawing())
+	}
 	file, err := gguf.Open(m.spec.Model)
 	if err != nil {
 		return err
@@ -145,6 +151,14 @@ func (s *Server) ollamaShow(w http.ResponseWriter, r *http.Request) error {
 	}
 	show.Modelfile = m.modelfile(show)
 	return s.writeJSON(w, http.StatusOK, show)
+}
+
+// showDrawing is what is known of a model that draws.
+func (m *model) showDrawing() api.ShowResponse {
+	show := api.ShowResponse{Details: m.details(), ModifiedAt: m.modified, License: strings.Join(m.stored.Licenses, "\n"), ModelInfo: map[string]any{},
+		Capabilities: []ollama.Capability{ollama.CapabilityImage}}
+	show.Modelfile = m.modelfile(show)
+	return show
 }
 
 // template is the chat template that the model is used with.

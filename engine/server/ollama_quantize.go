@@ -106,6 +106,9 @@ func (q *quantization) find(s *Server, st *store.Store, from string, files []sto
 	if err != nil {
 		return err
 	}
+	if base.draws() {
+		return refuseField("quantize", "%s draws pictures; language models can be quantized here", base.name)
+	}
 	q.source = base.spec.Model
 	return nil
 }

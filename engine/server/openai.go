@@ -18,6 +18,8 @@ func (s *Server) openai() family {
 			"POST /v1/chat/completions":       s.openaiChat,
 			"POST /v1/completions":            s.openaiComplete,
 			"POST /v1/embeddings":             s.openaiEmbed,
+			"POST /v1/images/generations":     s.openaiGenerateImages,
+			"POST /v1/images/edits":           s.openaiEditImages,
 			"POST /v1/responses":              s.openaiRespond,
 			"POST /v1/responses/input_tokens": s.openaiCountResponse,
 			"GET /v1/responses/{id}":          noResponses,

@@ -56,6 +56,10 @@ func (s *Server) pageModels(w http.ResponseWriter, _ *http.Request) error {
 func (s *Server) pageModel(m *model) pageModel {
 	p := pageModel{Name: m.name, Size: m.size, Parameters: m.config.ModelType, Quantization: m.config.FileType, Vision: m.spec.Projector != "",
 		Context: cmp.Or(m.spec.Context, engine.DefaultContext), Changeable: m.stored != nil && s.models.store != nil && !s.options.ReadOnly}
+	if m.draws() {
+		p.Unusable = "it draws pictures and answers no questions"
+		return p
+	}
 	needs, err := m.spec.Memory()
 	if err != nil {
 		p.Unusable = plain(err)

@@ -51,6 +51,8 @@ type Options struct {
 	TLS *tls.Config
 	// Reports is a folder of reports of "eyelet bench quants" that the page shows; empty for none.
 	Reports string
+	// DrawThreads is how many threads a child has that draws pictures; 0 for one a core. It runs with less priority than answers.
+	DrawThreads int
 	// Preload names models that Serve loads at once. The server is not ready before they are.
 	Preload []string
 
@@ -106,6 +108,7 @@ type Server struct {
 	gate     *gate
 	pictures *pictureSource
 	metrics  *metrics
+	drawing  *drawing
 	list     []family
 	handler  http.Handler
 	memory   *semaphore.Weighted // of bodies and fetched pictures, in bytes
@@ -134,6 +137,7 @@ func New(pool *engine.Pool, models *store.Store, options Options) (*Server, erro
 	}
 	s.memory = semaphore.NewWeighted(s.limits.Memory)
 	s.metrics = newMetrics(s)
+	s.drawing = newDrawing(s)
 	s.list = s.apis()
 	s.handler = s.chain(s.routes())
 	return s, nil

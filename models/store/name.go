@@ -95,7 +95,7 @@ var unfit = regexp.MustCompile(`[^a-z0-9._-]+`)
 
 // SuggestName makes a name of a file's, as "llava-v1.5-7b-q4_k_m" of "Llava v1.5 7B-Q4_K_M.gguf".
 func SuggestName(file string) (Name, error) {
-	s := strings.TrimSuffix(strings.ToLower(file), ".gguf")
+	s := strings.TrimSuffix(strings.TrimSuffix(strings.ToLower(file), ".gguf"), ".safetensors")
 	s = splitSuffix.ReplaceAllString(s, "")
 	s = strings.Trim(unfit.ReplaceAllString(s, "-"), ".-_")
 	for strings.Contains(s, "..") {

@@ -1,0 +1,186 @@
+package draw
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"image/png"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/eyelet-engine/eyelet/models/diffusion/diffusiontest"
+)
+
+// realChild is the program that scripts/draw built, or the one that EYELET_DRAW names, and a model of the shapes of Stable Diffusion 1.5.
+func realChild(t *testing.T) (*Program, *Model) {
+	t.Helper()
+	if os.Getenv("EYELET_SLOW") == "" {
+		t.Skip("set EYELET_SLOW=1: it writes a model of 2 GB and draws for minutes")
+	}
+	const root = "../../build/"
+	if os.Getenv(variable) == "" {
+		built, err := filepath.Abs(root + "draw/sd-cli")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(built); err != nil {
+			t.Skip("run scripts/setup --draw: ", err)
+		}
+		t.Setenv(variable, built)
+	}
+	p, err := Find(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := root + "synth/sd15-f16.safetensors"
+	if _, err := os.Stat(path); err != nil {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := diffusiontest.WriteSD15(path+".new", 1); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(path+".new", path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m, err := Open(path, "sd15")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, m
+}
+
+// TestRealChild compares with the program that is called by hand: the same files, byte for byte, settings included, of five seeds, with and without
+// a picture to begin with.
+func TestRealChild(t *testing.T) {
+	p, m := realChild(t)
+	t.Setenv("TMPDIR", t.TempDir())
+	t.Setenv("OMP_WAIT_POLICY", "passive") // a busy machine would not come to an end otherwise
+	var begin bytes.Buffer
+	for i := range 5 {
+		seed := int64(1000 + i)
+		r := Request{Prompt: "a red house", Negative: "people", Width: 64, Height: 64, Steps: 2, Seed: &seed}
+		byHand := []string{"-m", "sd15.safetensors", "-p", "a red house", "-n", "people", "-W", "64", "-H", "64", "--steps", "2", "-s", strconv.FormatInt(seed, 10), "-o", "hand.png"}
+		dir := t.TempDir()
+		if i == 4 {
+			r.Init, r.Strength = begin.Bytes(), 0.5
+			if _, _, err := writePNG(t.Context(), filepath.Join(dir, "begin.png"), begin.Bytes()); err != nil {
+				t.Fatal(err)
+			}
+			byHand = append(byHand, "-i", "begin.png", "--strength", "0.5")
+		}
+		if err := os.Symlink(m.Path, filepath.Join(dir, "sd15.safetensors")); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.CommandContext(t.Context(), p.Path, byHand...)
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		want, err := os.ReadFile(filepath.Join(dir, "hand.png"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var last Progress
+		got, err := p.Draw(t.Context(), m, &r, func(x Progress) { last = x })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got.Pictures[0].PNG, want) {
+			t.Errorf("seed %d: another file than the program's own, of %d bytes and not %d", seed, len(got.Pictures[0].PNG), len(want))
+		}
+		if last.Stage != Decoding {
+			t.Errorf("told last: %+v", last)
+		}
+		checkNoise(t, want)
+		if !bytes.Contains(want, []byte("Seed: "+strconv.FormatInt(seed, 10))) || !bytes.Contains(want, []byte("tEXt")) {
+			t.Error("the file does not name its settings")
+		}
+		begin.Reset()
+		begin.Write(want)
+	}
+}
+
+// checkNoise fails for a picture of one colour, which any two programs would make alike.
+func checkNoise(t *testing.T, file []byte) {
+	t.Helper()
+	img, err := png.Decode(bytes.NewReader(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	colours := map[string]bool{}
+	for y := range 64 {
+		for x := range 64 {
+			colours[fmt.Sprint(img.At(x, y))] = true
+		}
+	}
+	if len(colours) < 100 {
+		t.Errorf("%d colours", len(colours))
+	}
+}
+
+// TestRealChildIsKilled: by somebody in the middle of a picture, which is an error of that request, and by its context.
+func TestRealChildIsKilled(t *testing.T) {
+	p, m := realChild(t)
+	t.Setenv("TMPDIR", t.TempDir())
+	t.Setenv("OMP_WAIT_POLICY", "passive")
+	seed := int64(1)
+	r := Request{Prompt: "a red house", Width: 64, Height: 64, Steps: 20, Seed: &seed}
+	middle := func(f func()) func(Progress) {
+		done := false
+		return func(x Progress) {
+			if x.Stage == Sampling && x.Step >= 1 && !done {
+				done = true
+				f()
+			}
+		}
+	}
+	_, err := p.Draw(t.Context(), m, &r, middle(func() { killChildren(t, p.Path) }))
+	if !errors.Is(err, ErrChild) || !strings.Contains(err.Error(), "killed in the stage sampling") {
+		t.Errorf("killed: %v", err)
+	}
+	leftNothing(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var began time.Time
+	_, err = p.Draw(ctx, m, &r, middle(func() { began = time.Now(); cancel() }))
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	t.Logf("the child was gone %v after it was to end", time.Since(began))
+	leftNothing(t)
+	r.Steps = 1
+	if _, err := p.Draw(t.Context(), m, &r, nil); err != nil {
+		t.Errorf("the next one: %v", err)
+	}
+}
+
+// killChildren kills this process's children that run a program.
+func killChildren(t *testing.T, program string) {
+	t.Helper()
+	processes, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil || len(processes) == 0 {
+		t.Skip("this system does not list processes")
+	}
+	for _, dir := range processes {
+		status, _ := os.ReadFile(filepath.Join(dir, "status"))
+		exe, _ := os.Readlink(filepath.Join(dir, "exe"))
+		if exe == program && strings.Contains(string(status), fmt.Sprintf("\nPPid:\t%d\n", os.Getpid())) {
+			pid, err := strconv.Atoi(filepath.Base(dir))
+			if err == nil {
+				err = syscall.Kill(pid, syscall.SIGKILL)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}

@@ -1,0 +1,338 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"image"
+	"image/color"
+	"image/png"
+	"mime/multipart"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ollama/ollama/api"
+	"github.com/openai/openai-go/v3"
+
+	"github.com/eyelet-engine/eyelet/models/diffusion/diffusiontest"
+	"github.com/eyelet-engine/eyelet/models/store"
+)
+
+// drawingServer is a server that has the model "tiny", which is recognized as one that draws.
+func drawingServer(t *testing.T) *testServer {
+	t.Helper()
+	ts := serve(t)
+	path := filepath.Join(t.TempDir(), "tiny.safetensors")
+	if err := diffusiontest.WriteTiny(path); err != nil {
+		t.Fatal(err)
+	}
+	name, err := store.ParseName("tiny")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ts.store.Import(t.Context(), name, store.Files{Model: path}, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	return ts
+}
+
+// noProgram takes away what draws.
+func noProgram(t *testing.T) {
+	t.Helper()
+	t.Setenv("EYELET_DRAW", "")
+	t.Setenv("PATH", t.TempDir())
+}
+
+// fakeProgram stands in for the program: it says that it was asked, in a file, and gives a picture of one pixel. What the real one does is the
+// matter of engine/draw's tests.
+func fakeProgram(t *testing.T, body string) (asked string) {
+	t.Helper()
+	dir := t.TempDir()
+	asked = filepath.Join(dir, "asked")
+	var pixel bytes.Buffer
+	if err := png.Encode(&pixel, image.NewGray(image.Rect(0, 0, 1, 1))); err != nil {
+		t.Fatal(err)
+	}
+	picture := filepath.Join(dir, "pixel.png")
+	if err := os.WriteFile(picture, pixel.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	script := "#!/bin/sh\n" +
+		"if [ \"$1\" = --version ]; then echo stable-diffusion.cpp version test; exit; fi\n" +
+		"printf '%s\\n' \"$@\" >'" + asked + "'\n" + body +
+		"\nfor n in 0 1 2; do cp '" + picture + "' out-$n.png; done\n"
+	program := filepath.Join(dir, "program")
+	if err := os.WriteFile(program, []byte(script), 0o700); err != nil { //nolint:gosec // a program is executable
+		t.Fatal(err)
+	}
+	t.Setenv("EYELET_DRAW", program)
+	return asked
+}
+
+func (ts *testServer) generate(t *testing.T, body string) httpReply {
+	t.Helper()
+	return ts.postAs(t, "/v1/images/generations", "application/json", body)
+}
+
+func TestPicturesAreDrawnForOpenAIsClients(t *testing.T) {
+	asked := fakeProgram(t, "")
+	ts := drawingServer(t)
+	reply := ts.generate(t, `{"model": "tiny", "prompt": "a red house", "n": 2, "size": "128x64", "quality": "high", "response_format": "b64_json",
+		"steps": 3, "seed": 7, "negative_prompt": "people", "guidance": 1.5}`)
+	var answer imageResponse
+	if err := json.Unmarshal([]byte(reply.text), &answer); err != nil || reply.status != http.StatusOK || len(answer.Data) != 2 || answer.Data[1].Seed != 8 || answer.Size != "128x64" {
+		t.Fatalf("%d %s, %v", reply.status, reply.text, err)
+	}
+	data, err := base64.StdEncoding.DecodeString(answer.Data[0].B64)
+	if err != nil || !bytes.HasPrefix(data, []byte("\x89PNG")) {
+		t.Errorf("%v: %.20q", err, data)
+	}
+	want := "-m tiny.safetensors -p a red house -n people -W 128 -H 64 --steps 3 -s 7 -b 2 -o out-%d.png --cfg-scale 1.5"
+	if got, _ := os.ReadFile(asked); strings.Join(strings.Fields(string(got)), " ") != want {
+		t.Errorf("asked for %s", got)
+	}
+	official, err := ts.openaiClient().Images.Generate(t.Context(), openai.ImageGenerateParams{
+		Model: "tiny", Prompt: "a red house", N: openai.Int(1), Size: "64x64", ResponseFormat: openai.ImageGenerateParamsResponseFormatB64JSON})
+	if err != nil || len(official.Data) != 1 || official.Data[0].B64JSON != answer.Data[0].B64 || official.Created == 0 {
+		t.Errorf("OpenAI's client for Go: %v", err)
+	}
+	// Without a name it is the only one that draws, and without a size what it was trained with.
+	if reply := ts.generate(t, `{"prompt": "x"}`); reply.status != http.StatusOK || !strings.Contains(reply.text, "512x512") {
+		t.Errorf("%d %s", reply.status, reply.text)
+	}
+	ts.idle(t)
+	if list := ts.pool.List(); len(list) > 0 {
+		t.Errorf("memory is still counted: %+v", list)
+	}
+}
+
+func TestEditsBeginWithAPicture(t *testing.T) {
+	asked := fakeProgram(t, "cp mask.png \"$(dirname \"$0\")/mask.png\"")
+	ts := drawingServer(t)
+	var picture, mask bytes.Buffer
+	img := image.NewNRGBA(image.Rect(0, 0, 64, 64))
+	for i := range img.Pix {
+		img.Pix[i] = 0xff
+	}
+	if err := png.Encode(&picture, img); err != nil {
+		t.Fatal(err)
+	}
+	img.SetNRGBA(3, 5, color.NRGBA{})
+	if err := png.Encode(&mask, img); err != nil {
+		t.Fatal(err)
+	}
+	body, kind := form(t, map[string]string{"prompt": "in winter", "model": "tiny", "size": "64x64", "strength": "0.5", "seed": "1", "unknown": "x"},
+		map[string][]byte{"image": picture.Bytes(), "mask": mask.Bytes()})
+	reply := ts.postAs(t, "/v1/images/edits", kind, body)
+	if reply.status != http.StatusOK {
+		t.Fatalf("%d %s", reply.status, reply.text)
+	}
+	if got, _ := os.ReadFile(asked); !strings.Contains(string(got), "\n-i\ninit.png\n--strength\n0.5\n--mask\nmask.png\n") {
+		t.Errorf("asked for %s", got)
+	}
+	data, err := os.ReadFile(filepath.Join(filepath.Dir(asked), "mask.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	white, err := png.Decode(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for p, want := range map[image.Point]uint32{{X: 3, Y: 5}: 0xffff, {X: 4, Y: 5}: 0} {
+		if r, _, _, _ := white.At(p.X, p.Y).RGBA(); r != want {
+			t.Errorf("the mask is %#x at %v", r, p)
+		}
+	}
+	for name, c := range map[string]struct {
+		fields map[string]string
+		files  map[string][]byte
+		words  string
+	}{
+		"no picture":   {map[string]string{"prompt": "x"}, nil, "image is missing"},
+		"no text":      {nil, map[string][]byte{"image": picture.Bytes()}, "prompt"},
+		"no number":    {map[string]string{"prompt": "x", "n": "two"}, map[string][]byte{"image": picture.Bytes()}, "whole number"},
+		"strength":     {map[string]string{"prompt": "x", "strength": "NaN"}, map[string][]byte{"image": picture.Bytes()}, "strength"},
+		"no mask":      {map[string]string{"prompt": "x"}, map[string][]byte{"image": picture.Bytes(), "mask": []byte("x")}, "no PNG"},
+		"text as one":  {map[string]string{"prompt": "x"}, map[string][]byte{"image": []byte("no picture")}, "picture"},
+		"empty":        {map[string]string{"prompt": "x"}, map[string][]byte{"image": {}}, "no bytes"},
+		"two pictures": {map[string]string{"prompt": "x"}, map[string][]byte{"image": picture.Bytes(), "image[]": picture.Bytes()}, "several"},
+	} {
+		body, kind := form(t, c.fields, c.files)
+		if reply := ts.postAs(t, "/v1/images/edits", kind, body); reply.status != http.StatusBadRequest || !strings.Contains(reply.text, c.words) {
+			t.Errorf("%s: %d %s", name, reply.status, reply.text)
+		}
+	}
+	if reply := ts.postAs(t, "/v1/images/edits", "application/json", `{"prompt": "x"}`); reply.status != http.StatusBadRequest || !strings.Contains(reply.text, "form") {
+		t.Errorf("%d %s", reply.status, reply.text)
+	}
+}
+
+// form writes a form.
+func form(t *testing.T, fields map[string]string, files map[string][]byte) (body, kind string) {
+	t.Helper()
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
+	for name, value := range fields {
+		if err := w.WriteField(name, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, data := range files {
+		part, err := w.CreateFormFile(name, name+".png")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := part.Write(data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String(), w.FormDataContentType()
+}
+
+// postAs posts a body of a type.
+func (ts *testServer) postAs(t *testing.T, path, kind, body string) httpReply {
+	t.Helper()
+	return ts.do(t, http.MethodPost, path, body, "Content-Type", kind)
+}
+
+func TestWhatCannotBeDrawnIsRefused(t *testing.T) {
+	noProgram(t)
+	ts := drawingServer(t)
+	for body, c := range map[string]struct {
+		status int
+		words  string
+	}{
+		`{"model": "tiny", "prompt": "x"}`:                             {http.StatusNotImplemented, "scripts/setup --draw"},
+		`{"model": "seed", "prompt": "x"}`:                             {http.StatusBadRequest, "draws no pictures"},
+		`{"model": "none", "prompt": "x"}`:                             {http.StatusNotFound, "not found"},
+		`{"model": "tiny"}`:                                            {http.StatusBadRequest, "prompt"},
+		`{"model": "tiny", "prompt": "x", "response_format": "url"}`:   {http.StatusBadRequest, "b64_json"},
+		`{"model": "tiny", "prompt": "x", "output_format": "jpeg"}`:    {http.StatusBadRequest, "png"},
+		`{"model": "tiny", "prompt": "x", "stream": true}`:             {http.StatusBadRequest, "stream"},
+		`{"model": "tiny", "prompt": "x", "background":"transparent"}`: {http.StatusBadRequest, "transparent"},
+		`{"model": "tiny", "prompt": "x", "n": 11}`:                    {http.StatusBadRequest, "n is 11"},
+		`{"model": "tiny", "prompt": "x", "size": "100"}`:              {http.StatusBadRequest, "512x512"},
+		`{"model": "tiny", "prompt": "x", "size": "99999x99999"}`:      {http.StatusBadRequest, "sides"},
+		`{"model": "tiny", "prompt": "x", "size": "-64x-64"}`:          {http.StatusBadRequest, "size"},
+		`{"model": "tiny", "prompt": "x", "steps": 100000}`:            {http.StatusBadRequest, "steps"},
+		`{"model": "tiny", "prompt": "x", "seed": -1}`:                 {http.StatusBadRequest, "seed"},
+		`{"model": "tiny", "prompt": "x", "strength": 0.5}`:            {http.StatusBadRequest, "edits"},
+		`{"model": "tiny", "prompt": "a\u0000b"}`:                      {http.StatusBadRequest, "UTF-8"},
+	} {
+		if reply := ts.generate(t, body); reply.status != c.status || !strings.Contains(reply.text, c.words) {
+			t.Errorf("%s: %d %s", body, reply.status, reply.text)
+		}
+	}
+	// A model that draws does not answer, in any API.
+	for path, body := range map[string]string{
+		"/v1/chat/completions": `{"model": "tiny", "messages": [{"role": "user", "content": "hi"}]}`,
+		"/v1/completions":      `{"model": "tiny", "prompt": "hi"}`,
+		"/v1/embeddings":       `{"model": "tiny", "input": "hi"}`,
+		"/v1/responses":        `{"model": "tiny", "input": "hi"}`,
+		"/v1/messages":         `{"model": "tiny", "max_tokens": 1, "messages": [{"role": "user", "content": "hi"}]}`,
+		"/api/chat":            `{"model": "tiny", "messages": [{"role": "user", "content": "hi"}]}`,
+		"/api/generate":        `{"model": "tiny", "prompt": "hi"}`,
+		"/api/embed":           `{"model": "tiny", "input": "hi"}`,
+	} {
+		if reply := ts.postAs(t, path, "application/json", body); reply.status != http.StatusBadRequest || !strings.Contains(reply.text, "draws pictures") {
+			t.Errorf("%s: %d %s", path, reply.status, reply.text)
+		}
+	}
+}
+
+func TestModelsThatDrawAreListed(t *testing.T) {
+	ts := drawingServer(t)
+	list, err := ts.client(t).List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	for _, m := range list.Models {
+		found = found || m.Name == "tiny:latest" && m.Details.Family == "sd1" && m.Details.Format == "safetensors"
+	}
+	if !found {
+		t.Errorf("%+v", list.Models)
+	}
+	show, err := ts.client(t).Show(t.Context(), &api.ShowRequest{Model: "tiny"})
+	if err != nil || len(show.Capabilities) != 1 || show.Capabilities[0] != "image" {
+		t.Errorf("%+v, %v", show, err)
+	}
+	if err := ts.client(t).Copy(t.Context(), &api.CopyRequest{Source: "tiny", Destination: "other"}); err != nil {
+		t.Error(err)
+	}
+	if err := ts.client(t).Delete(t.Context(), &api.DeleteRequest{Model: "other"}); err != nil {
+		t.Error(err)
+	}
+	if reply := ts.do(t, http.MethodGet, "/page/api/models", ""); reply.status != http.StatusOK || !strings.Contains(reply.text, "draws pictures") {
+		t.Errorf("%d %s", reply.status, reply.text)
+	}
+}
+
+// TestChildrenOfTheServer: one at a time, killed when the client goes away, counted while they run, and a failure is that of its request.
+func TestChildrenOfTheServer(t *testing.T) {
+	asked := fakeProgram(t, "sleep 600")
+	ts := drawingServer(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	gone := make(chan error, 1)
+	go func() {
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, ts.url+"/v1/images/generations", strings.NewReader(`{"prompt": "x", "size": "64x64"}`))
+		if err != nil {
+			gone <- err
+			return
+		}
+		answer, err := ts.http.Do(r)
+		if err == nil {
+			answer.Body.Close()
+		}
+		gone <- err
+	}()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		if data, _ := os.ReadFile(asked); len(data) > 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("no child is asked")
+		}
+	}
+	if reply := ts.do(t, http.MethodGet, "/api/ps", ""); !strings.Contains(reply.text, "tiny:latest") {
+		t.Errorf("its memory is not counted: %s", reply.text)
+	}
+	cancel()
+	if err := <-gone; err == nil {
+		t.Error("a request that was given up was answered")
+	}
+	ts.idle(t)
+	fakeProgram(t, "echo '[ERROR] x.cpp:1 - out of luck' >&2; exit 1")
+	if reply := ts.generate(t, `{"prompt": "x", "size": "64x64"}`); reply.status != http.StatusInternalServerError || !strings.Contains(reply.text, "out of luck") {
+		t.Errorf("%d %s", reply.status, reply.text)
+	}
+	fakeProgram(t, "")
+	if reply := ts.generate(t, `{"prompt": "x", "size": "64x64"}`); reply.status != http.StatusOK {
+		t.Errorf("%d %s", reply.status, reply.text)
+	}
+}
+
+func FuzzEditForm(f *testing.F) {
+	f.Add([]byte("--b\r\nContent-Disposition: form-data; name=\"n\"\r\n\r\n2\r\n--b\r\nContent-Disposition: form-data; name=\"image\"; filename=\"x\"\r\n\r\nxyz\r\n--b--\r\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		q, files, err := editForm(multipart.NewReader(bytes.NewReader(data), "b"), 1<<16)
+		if err != nil {
+			return
+		}
+		for name, file := range files {
+			if len(file) == 0 || len(file) > 1<<16 {
+				t.Errorf("%s has %d bytes", name, len(file))
+			}
+		}
+		_, _ = q.request(files["image"], nil)
+	})
+}
