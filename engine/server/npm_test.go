@@ -17,8 +17,25 @@ const npmClients = "../../build/npm"
 // TestClientsForNodeWork runs the tests under testdata/npm: the clients that Ollama, OpenAI, Anthropic and Vercel publish for Node.js, unmodified, against
 // this server.
 func TestClientsForNodeWork(t *testing.T) {
+	dir := nodeClients(t)
+	ts := serve(t)
+	for _, name := range []string{"ollama", "openai", "anthropic", "ai"} {
+		t.Run(name, func(t *testing.T) { ts.runNode(t, dir, name) })
+	}
+}
+
+// TestClientForNodeDraws has OpenAI's client draw.
+func TestClientForNodeDraws(t *testing.T) {
+	dir := nodeClients(t)
+	fakeProgram(t, "")
+	drawingServer(t).runNode(t, dir, "images")
+}
+
+// nodeClients returns a folder with the tests and the clients that they need.
+func nodeClients(t *testing.T) (dir string) {
+	t.Helper()
 	if testing.Short() {
-		t.Skip("four programs that start Node.js")
+		t.Skip("programs that start Node.js")
 	}
 	peers.Require(t, peers.Node)
 	if _, err := os.Stat(filepath.Join(npmClients, ".complete")); err != nil {
@@ -27,8 +44,7 @@ func TestClientsForNodeWork(t *testing.T) {
 		}
 		t.Skip("run scripts/npm-clients: ", err)
 	}
-	ts := serve(t)
-	dir := t.TempDir() // Node.js looks for packages beside the file that wants them
+	dir = t.TempDir() // Node.js looks for packages beside the file that wants them
 	if err := os.CopyFS(dir, os.DirFS("testdata/npm")); err != nil {
 		t.Fatal(err)
 	}
@@ -39,25 +55,27 @@ func TestClientsForNodeWork(t *testing.T) {
 	if err := os.Symlink(packages, filepath.Join(dir, "node_modules")); err != nil {
 		t.Fatal(err)
 	}
+	return dir
+}
+
+// runNode runs the tests of one file, all of which must pass.
+func (ts *testServer) runNode(t *testing.T, dir, name string) {
+	t.Helper()
 	folder, err := filepath.Abs(pictures)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"ollama", "openai", "anthropic", "ai"} {
-		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-			defer cancel()
-			cmd, err := peers.Command(ctx, peers.Node, name+".mjs")
-			if err != nil {
-				t.Fatal(err)
-			}
-			cmd.Dir = dir
-			cmd.Env = append(cmd.Environ(), "EYELET_TEST_URL="+ts.url, "EYELET_TEST_PICTURES="+folder, "NO_PROXY=127.0.0.1")
-			out, err := cmd.CombinedOutput()
-			if err != nil || !regexp.MustCompile(`(?m)^. tests [1-9]`).Match(out) || !regexp.MustCompile(`(?m)^. skipped 0`).Match(out) {
-				t.Errorf("%v\n%s", err, out)
-			}
-			ts.idle(t) // answers that the client gave up have ended
-		})
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	cmd, err := peers.Command(ctx, peers.Node, name+".mjs")
+	if err != nil {
+		t.Fatal(err)
 	}
+	cmd.Dir = dir
+	cmd.Env = append(cmd.Environ(), "EYELET_TEST_URL="+ts.url, "EYELET_TEST_PICTURES="+folder, "NO_PROXY=127.0.0.1")
+	out, err := cmd.CombinedOutput()
+	if err != nil || !regexp.MustCompile(`(?m)^. tests [1-9]`).Match(out) || !regexp.MustCompile(`(?m)^. skipped 0`).Match(out) {
+		t.Errorf("%v\n%s", err, out)
+	}
+	ts.idle(t) // answers that the client gave up have ended
 }

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/eyelet-engine/eyelet/models/diffusion/diffusiontest"
+)
+
+// drawer is an environment with a store of its own that holds the model "tiny", which draws, and with a program that stands in for the one that
+// computes: it writes a picture of one pixel. The real one is the matter of engine/draw's tests.
+func drawer(t *testing.T, program string) (env []string, dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	path := filepath.Join(dir, "tiny.safetensors")
+	if err := diffusiontest.WriteTiny(path); err != nil {
+		t.Fatal(err)
+	}
+	env = append(environment(), "EYELET_MODELS="+filepath.Join(dir, "models"))
+	if program != "" {
+		name := filepath.Join(dir, "program")
+		script := "#!/bin/sh\nif [ \"$1\" = --version ]; then echo stable-diffusion.cpp version test; exit; fi\n" + program + "\n"
+		if err := os.WriteFile(name, []byte(script), 0o700); err != nil { //nolint:gosec // a program is executable
+			t.Fatal(err)
+		}
+		env = append(env, "EYELET_DRAW="+name)
+	}
+	if o := (invocation{args: []string{"import", path, "--quiet"}, env: env}).run(t); o.code != 0 {
+		t.Fatalf("%+v", o)
+	}
+	return env, dir
+}
+
+// paints writes files that begin as PNG files do.
+const paints = `for n in 0 1; do printf '\211PNG\r\n\032\n' >out-$n.png; done; printf '%s ' "$@" >>out-0.png`
+
+func TestDrawWritesPictures(t *testing.T) {
+	t.Parallel()
+	env, dir := drawer(t, paints)
+	out := filepath.Join(dir, "house.png")
+	o := invocation{args: []string{"draw", "a red house", "-o", out, "--size", "128x64", "--steps", "2", "--seed", "7", "--count", "2", "--json"}, env: env}.run(t)
+	var d DrawnPictures
+	if err := json.Unmarshal([]byte(o.stdout), &d); err != nil || o.code != 0 || o.stderr != "" {
+		t.Fatalf("%+v, %v", o, err)
+	}
+	want := []DrawnPicture{{filepath.Join(dir, "house-1.png"), 7}, {filepath.Join(dir, "house-2.png"), 8}}
+	if !slices.Equal(d.Pictures, want) || d.Width != 128 || d.Height != 64 || d.Model != "tiny" || d.Family != "sd1" {
+		t.Errorf("%+v", d)
+	}
+	data, err := os.ReadFile(want[0].File)
+	if err != nil || !strings.Contains(string(data), "-m tiny.safetensors -p a red house -n  -W 128 -H 64 --steps 2 -s 7 -b 2 ") {
+		t.Errorf("%q, %v", data, err)
+	}
+	o = invocation{args: []string{"draw", "a red house", "-o", "-", "--size", "64x64"}, env: env}.run(t)
+	if o.code != 0 || !strings.HasPrefix(o.stdout, "\x89PNG") {
+		t.Errorf("%+v", o)
+	}
+	left, err := filepath.Glob(filepath.Join(dir, ".*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("%v is left", left)
+	}
+}
+
+func TestDrawSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	env, dir := drawer(t, "echo '[ERROR] x.cpp:1    - out of luck' >&2; exit 1")
+	out := filepath.Join(dir, "x.png")
+	for _, c := range []struct {
+		args []string
+		code int
+		text string
+	}{
+		{[]string{"x", "-o", out}, exitFailure, "out of luck"},
+		{[]string{" ", "-o", out}, exitUsage, "no text"},
+		{[]string{}, exitUsage, "TEXT is missing"},
+		{[]string{"x", "y"}, exitUsage, "unexpected argument"},
+		{[]string{"x", "-o", "x.jpg"}, exitUsage, ".png"},
+		{[]string{"x", "-o", filepath.Join(dir, "none", "x.png")}, exitInput, "no folder"},
+		{[]string{"x", "--size", "64"}, exitUsage, "512x512"},
+		{[]string{"x", "--size", "0x64"}, exitUsage, "cannot be"},
+		{[]string{"x", "--size", "70x64"}, exitUsage, "multiples of 64"},
+		{[]string{"x", "--width", "64"}, exitUsage, "go together"},
+		{[]string{"x", "--width", "64", "--height", "64", "--size", "64x64"}, exitUsage, "one or the others"},
+		{[]string{"x", "--width", "-64", "--height", "64"}, exitUsage, "cannot be"},
+		{[]string{"x", "--steps", "0"}, exitUsage, "1 or more"},
+		{[]string{"x", "--steps", "9999"}, exitUsage, "steps"},
+		{[]string{"x", "--count", "99"}, exitUsage, "pictures"},
+		{[]string{"x", "--seed", "-1"}, exitUsage, "seed"},
+		{[]string{"x", "--guidance", "NaN"}, exitUsage, "guidance"},
+		{[]string{"x", "--strength", "0.5"}, exitUsage, "begin with"},
+		{[]string{"x", "--mask", orange}, exitUsage, "mask"},
+		{[]string{"x", "--init", orange, "--strength", "0"}, exitUsage, "strength"},
+		{[]string{"x", "--init", filepath.Join(dir, "none.png")}, exitInput, "none.png"},
+		{[]string{"x", "--threads", "-1"}, exitUsage, "threads"},
+		{[]string{"x", "--model", "none"}, exitInput, "no model"},
+		{[]string{"x", "--model", seedModel}, exitMismatch, "no model that draws"},
+		{[]string{"x", "--json", "-o", "-"}, exitUsage, "stdout"},
+	} {
+		o := invocation{args: append([]string{"draw"}, c.args...), env: env}.run(t)
+		o.mustFail(t, c.code, c.text)
+	}
+	if _, err := os.Stat(out); err == nil {
+		t.Error("a picture is left")
+	}
+}
+
+func TestDrawWithoutAProgramSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	env, _ := drawer(t, "")
+	env = append(env, "PATH="+t.TempDir())
+	invocation{args: []string{"draw", "x"}, env: env}.run(t).mustFail(t, exitFailure, "scripts/setup --draw", "EYELET_DRAW")
+	env = append(env, "EYELET_DRAW=/nonexistent/sd-cli")
+	invocation{args: []string{"draw", "x"}, env: env}.run(t).mustFail(t, exitInput, "EYELET_DRAW")
+	if _, err := exec.LookPath("true"); err == nil {
+		env = append(env, "EYELET_DRAW=true", "PATH="+os.Getenv("PATH"))
+		invocation{args: []string{"draw", "x"}, env: env}.run(t).mustFail(t, exitFailure, "not stable-diffusion.cpp")
+	}
+}
+
+func TestModelsThatDrawAreShownAndRefused(t *testing.T) {
+	t.Parallel()
+	env, dir := drawer(t, "")
+	run := func(args ...string) outcome { return invocation{args: args, env: env}.run(t) }
+	var list []ListedModel
+	if o := run("list", "--json"); json.Unmarshal([]byte(o.stdout), &list) != nil || !slices.ContainsFunc(list, func(m ListedModel) bool {
+		return m.Name == "tiny:latest" && m.Kind == "draw" && m.Family == "sd1" && !m.Vision
+	}) {
+		t.Errorf("%+v", o)
+	}
+	if o := run("list"); !strings.Contains(o.stdout, "draws") {
+		t.Errorf("%+v", o)
+	}
+	var s DrawingSummary
+	if o := run("show", "tiny", "--json"); json.Unmarshal([]byte(o.stdout), &s) != nil || s.Kind != "draw" || s.Side != 512 || s.Stored == nil {
+		t.Errorf("%+v", o)
+	}
+	if o := run("show", filepath.Join(dir, "tiny.safetensors")); o.code != 0 || !strings.Contains(o.stdout, "draws pictures") {
+		t.Errorf("%+v", o)
+	}
+	for _, args := range [][]string{{"run", "tiny", "hello"}, {"run", "--model", "tiny", "hello"}, {"encode", "--mmproj", "tiny", orange}} {
+		run(args...).mustFail(t, exitMismatch, "draws pictures", "eyelet draw")
+	}
+	bundle := filepath.Join(dir, "x.eyb")
+	if o := run("export", "tiny", "-o", bundle, "--quiet"); o.code != 0 {
+		t.Fatalf("%+v", o)
+	}
+	env = append(env, "EYELET_MODELS="+filepath.Join(dir, "others"))
+	if o := run("import", bundle, "--quiet"); o.code != 0 {
+		t.Fatalf("%+v", o)
+	}
+	if o := run("list", "--json"); !strings.Contains(o.stdout, `"kind": "draw"`) {
+		t.Errorf("%+v", o)
+	}
+}

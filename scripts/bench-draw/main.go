@@ -1,0 +1,321 @@
+// Bench-draw measures what Eyelet adds to stable-diffusion.cpp's own program, and what a running answer notices of a picture that is being drawn.
+//
+//	make && scripts/setup --draw && eval "$(scripts/env)"
+//	go run ./scripts/synth -draw
+//	go run ./scripts/synth -shape 1b -type Q4_K_M
+//	go run ./scripts/bench-draw
+//
+// First, in turns: "sd-cli" with the arguments that Eyelet would give it, and "eyelet draw". Time is that of the whole process; memory is the peak of
+// resident memory, of "eyelet draw" the sum of its own and its child's.
+//
+// Then a server answers a question with a language model, alone, beside a picture that it draws, and beside sd-cli with the same number of threads and the
+// same priority as the server: two programs that share the machine. What counts is the time between two tokens.
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// bench is what is measured with.
+type bench struct {
+	eyelet, program, model, language string
+	rounds, size, steps, threads     int
+	tokens                           int
+	dir                              string
+}
+
+func main() {
+	var b bench
+	flag.StringVar(&b.eyelet, "eyelet", "build/bin/eyelet", "the program `file` of Eyelet")
+	flag.StringVar(&b.program, "sd", "build/draw/sd-cli", "the program `file` of stable-diffusion.cpp")
+	flag.StringVar(&b.model, "model", "build/synth/sd15-f16.safetensors", "`file` of a model that draws")
+	flag.StringVar(&b.language, "language", "build/synth/llama-1b-q4_k_m.gguf", "`file` of a language model; empty to leave the second part out")
+	flag.IntVar(&b.rounds, "rounds", 5, "turns of each side")
+	flag.IntVar(&b.size, "size", 128, "pixels of a side")
+	flag.IntVar(&b.steps, "steps", 4, "steps of a picture")
+	flag.IntVar(&b.threads, "threads", 0, "threads of the child; 0 for one a core")
+	flag.IntVar(&b.tokens, "tokens", 64, "tokens of an answer")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := b.run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "bench-draw:", err)
+		os.Exit(1)
+	}
+}
+
+func (b *bench) run(ctx context.Context) (err error) {
+	for _, path := range []*string{&b.eyelet, &b.program, &b.model, &b.language} {
+		if *path == "" {
+			continue
+		}
+		if *path, err = filepath.Abs(*path); err != nil {
+			return err
+		}
+		if _, err := os.Stat(*path); err != nil {
+			return err
+		}
+	}
+	if b.dir, err = os.MkdirTemp("", "bench-draw-"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(b.dir)
+	if err := b.overhead(ctx); err != nil || b.language == "" {
+		return err
+	}
+	return b.beside(ctx)
+}
+
+// byHand is the program as it is called without Eyelet.
+func (b *bench) byHand(ctx context.Context, steps int) *exec.Cmd {
+	args := []string{"-m", b.model, "-p", "a red house", "-W", strconv.Itoa(b.size), "-H", strconv.Itoa(b.size), "--steps", strconv.Itoa(steps), "-s", "42", "-o", "hand.png"}
+	if b.threads > 0 {
+		args = append(args, "-t", strconv.Itoa(b.threads))
+	}
+	cmd := exec.CommandContext(ctx, b.program, args...)
+	cmd.Dir, cmd.Env = b.dir, append(os.Environ(), "OMP_WAIT_POLICY=passive")
+	return cmd
+}
+
+// byEyelet is "eyelet draw".
+func (b *bench) byEyelet(ctx context.Context) *exec.Cmd {
+	args := []string{"draw", "a red house", "--model", b.model, "--width", strconv.Itoa(b.size), "--height", strconv.Itoa(b.size),
+		"--steps", strconv.Itoa(b.steps), "--seed", "42", "-o", "eyelet.png"}
+	if b.threads > 0 {
+		args = append(args, "-t", strconv.Itoa(b.threads))
+	}
+	cmd := exec.CommandContext(ctx, b.eyelet, args...)
+	cmd.Dir, cmd.Env = b.dir, append(os.Environ(), "EYELET_DRAW="+b.program)
+	return cmd
+}
+
+// overhead prints what Eyelet adds.
+func (b *bench) overhead(ctx context.Context) error {
+	var times, memories [2][]float64
+	for range b.rounds {
+		for side, cmd := range []*exec.Cmd{b.byHand(ctx, b.steps), b.byEyelet(ctx)} {
+			seconds, bytes, err := measure(cmd)
+			if err != nil {
+				return err
+			}
+			times[side], memories[side] = append(times[side], seconds), append(memories[side], bytes)
+		}
+	}
+	hand, own := median(times[0]), median(times[1])
+	handBytes, ownBytes := median(memories[0]), median(memories[1])
+	fmt.Printf("%d x %d pixels, %d steps, medians of %d\n", b.size, b.size, b.steps, b.rounds)
+	fmt.Printf("time    sd-cli %.2f s, eyelet draw %.2f s: %+.1f %%\n", hand, own, 100*(own/hand-1))
+	fmt.Printf("memory  sd-cli %.0f MB, eyelet draw and its child %.0f MB: %+.1f %%\n", handBytes/1e6, ownBytes/1e6, 100*(ownBytes/handBytes-1))
+	return nil
+}
+
+// measure runs a program and returns its seconds and the peak of resident memory of it and its children.
+func measure(cmd *exec.Cmd) (seconds, bytes float64, err error) {
+	var output strings.Builder
+	cmd.Stdout, cmd.Stderr = &output, &output
+	start := time.Now()
+	if err := cmd.Start(); err != nil {
+		return 0, 0, err
+	}
+	peaks, done := map[int]float64{}, make(chan struct{})
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		for {
+			collect(cmd.Process.Pid, peaks)
+			select {
+			case <-done:
+				return
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	})
+	err = cmd.Wait()
+	seconds = time.Since(start).Seconds()
+	close(done)
+	watch.Wait()
+	if err != nil {
+		return 0, 0, fmt.Errorf("%w: %s", err, output.String())
+	}
+	for _, n := range peaks {
+		bytes += n
+	}
+	return seconds, bytes, nil
+}
+
+// collect notes the highest resident memory of a process and of those that it started, in bytes.
+func collect(pid int, peaks map[int]float64) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return
+	}
+	for line := range strings.Lines(string(status)) {
+		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "VmHWM:" {
+			kilobytes, _ := strconv.ParseFloat(fields[1], 64)
+			peaks[pid] = max(peaks[pid], 1024*kilobytes)
+		}
+	}
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, path := range tasks {
+		children, _ := os.ReadFile(path)
+		for _, text := range strings.Fields(string(children)) {
+			if child, err := strconv.Atoi(text); err == nil {
+				collect(child, peaks)
+			}
+		}
+	}
+}
+
+func median(x []float64) float64 {
+	x = slices.Sorted(slices.Values(x))
+	return x[len(x)/2]
+}
+
+// beside prints the times between the tokens of an answer, alone and beside others.
+func (b *bench) beside(ctx context.Context) error {
+	address, stop, err := b.serve(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	if _, err := b.answer(ctx, address); err != nil { // loads the model
+		return err
+	}
+	long := 1000 // steps, more than an answer lasts
+	for _, c := range []struct {
+		what  string
+		begin func(ctx context.Context) error
+	}{
+		{"alone", nil},
+		{"beside a picture that the server draws", func(ctx context.Context) error { return b.generate(ctx, address) }},
+		{"beside sd-cli as another program", func(ctx context.Context) error { return b.byHand(ctx, long).Run() }},
+	} {
+		drawing, cancel := context.WithCancel(ctx)
+		var work sync.WaitGroup
+		if c.begin != nil {
+			work.Go(func() { _ = c.begin(drawing) })
+			time.Sleep(10 * time.Second) // until it draws
+		}
+		gaps, err := b.answer(ctx, address)
+		cancel()
+		work.Wait()
+		if err != nil {
+			return err
+		}
+		fmt.Printf("an answer %s: %.0f ms a token, the longest gap %.0f ms\n", c.what, median(gaps), slices.Max(gaps))
+	}
+	return nil
+}
+
+// serve starts "eyelet serve" with the language model and the model that draws.
+func (b *bench) serve(ctx context.Context) (address string, stop func(), err error) {
+	env := append(os.Environ(), "EYELET_DRAW="+b.program, "EYELET_MODELS="+filepath.Join(b.dir, "models"))
+	load := exec.CommandContext(ctx, b.eyelet, "import", b.model, "--name", "draws", "--quiet")
+	load.Env = env
+	if out, err := load.CombinedOutput(); err != nil {
+		return "", nil, fmt.Errorf("%w: %s", err, out)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, err
+	}
+	address = l.Addr().String()
+	l.Close()
+	args := []string{"serve", "--listen", address, "--model", b.language, "--name", "answers", "--no-ollama", "--quiet"}
+	if b.threads > 0 {
+		args = append(args, "--draw-threads", strconv.Itoa(b.threads))
+	}
+	cmd := exec.CommandContext(ctx, b.eyelet, args...)
+	cmd.Env, cmd.Stderr = env, os.Stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	if err := cmd.Start(); err != nil {
+		return "", nil, err
+	}
+	stop = func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Wait()
+	}
+	for range 100 {
+		if c, err := net.Dial("tcp", address); err == nil {
+			c.Close()
+			return address, stop, nil
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	stop()
+	return "", nil, errors.New("the server does not listen")
+}
+
+// answer has a question answered, and returns the milliseconds between its tokens.
+func (b *bench) answer(ctx context.Context, address string) (gaps []float64, err error) {
+	body, err := post(ctx, address, "/api/generate", map[string]any{"model": "answers", "prompt": "Count", "raw": true,
+		"options": map[string]any{"num_predict": b.tokens, "seed": 1}})
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	lines := bufio.NewScanner(body)
+	var last time.Time
+	for lines.Scan() {
+		if now := time.Now(); !last.IsZero() {
+			gaps, last = append(gaps, float64(now.Sub(last).Microseconds())/1000), now
+		} else {
+			last = now
+		}
+	}
+	if len(gaps) < 8 {
+		return nil, fmt.Errorf("the answer has %d tokens, too few to measure (%v)", len(gaps), lines.Err())
+	}
+	return gaps[:len(gaps)-1], nil // the last line is the end of the answer
+}
+
+// generate has the server draw until ctx is done.
+func (b *bench) generate(ctx context.Context, address string) error {
+	for ctx.Err() == nil {
+		body, err := post(ctx, address, "/v1/images/generations", map[string]any{"model": "draws", "prompt": "a red house", "steps": 150, "size": fmt.Sprintf("%dx%[1]d", b.size)})
+		if err != nil {
+			return err
+		}
+		_, _ = io.Copy(io.Discard, body)
+		body.Close()
+	}
+	return nil
+}
+
+func post(ctx context.Context, address, path string, v any) (io.ReadCloser, error) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+path, bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	if answer.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(answer.Body, 1000))
+		answer.Body.Close()
+		return nil, fmt.Errorf("%s: %s: %s", path, answer.Status, text)
+	}
+	return answer.Body, nil
+}
