@@ -6,11 +6,12 @@ import (
 	"strings"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/models/diffusion"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
 // CheckFile reads the header of the file of a language model or a projector and says why [Engine.Load] would refuse it, as far as the header tells.
-// Errors wrap ErrModelFile.
+// Errors wrap ErrModelFile, or ErrMismatch for a model that draws.
 func CheckFile(path string) error {
 	f, err := gguf.Open(path)
 	if err != nil {
@@ -40,6 +41,9 @@ func checkLanguageModel(path string) (width int, err error) {
 	}
 	n, ok := f.Uint(arch + ".embedding_length")
 	if !ok || n == 0 || n > math.MaxInt32 {
+		if _, err := diffusion.Inspect(path); err == nil {
+			return 0, fmt.Errorf("%w: %s draws pictures and answers no questions", ErrMismatch, path)
+		}
 		return 0, fmt.Errorf("%w: %s has no usable %s.embedding_length; it is not a language model", ErrModelFile, path, arch)
 	}
 	if err := checkEpsilons(f); err != nil {
