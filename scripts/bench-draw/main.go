@@ -6,7 +6,7 @@
 //	go run ./scripts/bench-draw
 //
 // First, in turns: "sd-cli" with the arguments that Eyelet would give it, and "eyelet draw". Time is that of the whole process; memory is the peak of
-// resident memory, of "eyelet draw" the sum of its own and its child's.
+// resident memory, of "eyelet draw" with its child's at the same moment.
 //
 // Then a server answers a question with a language model, alone, beside a picture that it draws, and beside sd-cli with the same number of threads and the
 // same priority as the server: two programs that share the machine. What counts is the time between two tokens.
@@ -135,11 +135,11 @@ func measure(cmd *exec.Cmd) (seconds, bytes float64, err error) {
 	if err := cmd.Start(); err != nil {
 		return 0, 0, err
 	}
-	peaks, done := map[int]float64{}, make(chan struct{})
+	done := make(chan struct{})
 	var watch sync.WaitGroup
 	watch.Go(func() {
 		for {
-			collect(cmd.Process.Pid, peaks)
+			bytes = max(bytes, resident(cmd.Process.Pid))
 			select {
 			case <-done:
 				return
@@ -154,22 +154,19 @@ func measure(cmd *exec.Cmd) (seconds, bytes float64, err error) {
 	if err != nil {
 		return 0, 0, fmt.Errorf("%w: %s", err, output.String())
 	}
-	for _, n := range peaks {
-		bytes += n
-	}
 	return seconds, bytes, nil
 }
 
-// collect notes the highest resident memory of a process and of those that it started, in bytes.
-func collect(pid int, peaks map[int]float64) {
+// resident is the memory that a process and those that it started have now, in bytes. Pages of files, as of libraries, count too.
+func resident(pid int) (bytes float64) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		return
+		return 0
 	}
 	for line := range strings.Lines(string(status)) {
-		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "VmHWM:" {
+		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "VmRSS:" {
 			kilobytes, _ := strconv.ParseFloat(fields[1], 64)
-			peaks[pid] = max(peaks[pid], 1024*kilobytes)
+			bytes = 1024 * kilobytes
 		}
 	}
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
@@ -177,10 +174,11 @@ func collect(pid int, peaks map[int]float64) {
 		children, _ := os.ReadFile(path)
 		for _, text := range strings.Fields(string(children)) {
 			if child, err := strconv.Atoi(text); err == nil {
-				collect(child, peaks)
+				bytes += resident(child)
 			}
 		}
 	}
+	return bytes
 }
 
 func median(x []float64) float64 {
@@ -263,9 +261,12 @@ func (b *bench) serve(ctx context.Context) (address string, stop func(), err err
 	return "", nil, errors.New("the server does not listen")
 }
 
+// endless is the schema of an answer that ends only where its tokens are counted: a model with random weights may end at once otherwise.
+var endless = map[string]any{"type": "array", "items": map[string]any{"type": "integer"}, "minItems": 900}
+
 // answer has a question answered, and returns the milliseconds between its tokens.
 func (b *bench) answer(ctx context.Context, address string) (gaps []float64, err error) {
-	body, err := post(ctx, address, "/api/generate", map[string]any{"model": "answers", "prompt": "Count", "raw": true,
+	body, err := post(ctx, address, "/api/generate", map[string]any{"model": "answers", "prompt": "Count", "raw": true, "format": endless,
 		"options": map[string]any{"num_predict": b.tokens, "seed": 1}})
 	if err != nil {
 		return nil, err
