@@ -10,6 +10,7 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/engine/sched"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
+	"github.com/eyelet-engine/eyelet/kernels/imaging/document"
 	"github.com/eyelet-engine/eyelet/models/chat"
 )
 
@@ -167,10 +168,13 @@ func Text(text string) Content { return Content{Text: text} }
 // Picture is content of a picture.
 func Picture(image *Image) Content { return Content{Image: image} }
 
-// Image is a picture file in memory (JPEG, PNG, GIF, WebP, BMP, TIFF, HEIC).
+// Image is a picture file in memory (JPEG, PNG, GIF, WebP, BMP, TIFF, HEIC, PDF), or a page of one; see [OpenDocument].
 type Image struct {
 	Name string // where it came from, for error messages
 	Data []byte
+	Page int // of a file of several pictures, counted from 0
+
+	document *document.Document // of the data, where it is open already
 }
 
 // ImageFile reads a picture from a file. Files larger than the decoder takes are refused unread.

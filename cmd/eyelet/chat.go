@@ -26,7 +26,7 @@ type conversation struct {
 	*session
 	lines    lineReader
 	messages []engine.Message
-	pictures []*engine.Image // for the next message
+	pictures []shown // for the next message
 }
 
 // chat talks until the user ends it.
@@ -128,11 +128,11 @@ func (c *conversation) show(path string) error {
 	if c.model.Info().Vision == "" {
 		return fmt.Errorf("%w: %s was given without a projector; start again with its mmproj file (--mmproj)", engine.ErrNoVision, cmp.Or(c.o.spec.Name, c.o.spec.Model))
 	}
-	picture, err := pictureFile(path)
+	pictures, err := c.o.material.open(c.cmd, path)
 	if err != nil {
 		return err
 	}
-	c.pictures = append(c.pictures, picture)
+	c.pictures = append(c.pictures, pictures...)
 	c.hint("%s goes with your next message.", printable(path))
 	return nil
 }

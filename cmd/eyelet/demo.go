@@ -24,7 +24,7 @@ func runDemo(cmd *cobra.Command, o *runOptions) (err error) {
 		for i, turn := range demo.Turns {
 			in := input{question: turn.Question}
 			if i == 0 {
-				in.images = []*engine.Image{picture}
+				in.images = []shown{{Image: picture}}
 			}
 			request := o.request
 			request.Messages = append(messages, in.message())

@@ -16,16 +16,16 @@ import (
 )
 
 // pictureSuffixes are the file names that a folder run takes for pictures.
-var pictureSuffixes = []string{".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif"}
+var pictureSuffixes = []string{".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".pdf"}
 
-// folder asks the same of every picture in a folder. Answers go to a file, a JSON object a line, each written whole; a run that
+// folder asks the same of every picture in a folder, and of every page of the documents in it. Answers go to a file, a JSON object a line, each written whole; a run that
 // was interrupted goes on where it stopped. A picture that cannot be answered gets a line with the reason, and is asked about
 // again by the next run.
 func (s *session) folder(in *input, answers *answerFile) error {
 	if err := answers.begin(s.model.Info().Name); err != nil {
 		return err
 	}
-	bar := s.bar(len(in.names))
+	bar := s.bar(len(in.items))
 	failed, err := s.folderAnswers(in, answers, bar)
 	if s.barred {
 		fmt.Fprint(s.stderr, "\r\x1b[K") // the whole line: the terminal may have written ^C into it
@@ -37,7 +37,7 @@ func (s *session) folder(in *input, answers *answerFile) error {
 		return err
 	}
 	if failed > 0 {
-		return inputf("%d of %d pictures in %s could not be answered; %s says why", failed, len(in.names), in.folder, answers.path)
+		return inputf("%d of %d pictures in %s could not be answered; %s says why", failed, len(in.items), in.folder, answers.path)
 	}
 	return nil
 }
@@ -87,32 +87,32 @@ func (s *session) askEach(ctx context.Context, in *input, answers *answerFile, a
 	defer close(asked)
 	// JSON knows no bytes that are not UTF-8: a name comes back from the file with U+FFFD in their place, as by []rune.
 	known := func(name string) bool { return answers.done[string([]rune(name))] }
-	for _, name := range in.names {
+	for _, it := range in.items {
 		f := &future{done: make(chan struct{})}
 		select {
 		case asked <- f:
 		case <-ctx.Done():
 			return
 		}
-		if known(name) {
+		if known(it.name) {
 			close(f.done)
 			continue
 		}
 		go func() {
 			defer close(f.done)
-			f.line, f.err = s.folderAnswer(ctx, in, name)
+			f.line, f.err = s.folderAnswer(ctx, in, it)
 		}()
 	}
 }
 
-// folderAnswer asks about one picture. Only what ends the whole run is an error.
-func (s *session) folderAnswer(ctx context.Context, in *input, name string) (folderLine, error) {
-	line := folderLine{Image: name, Question: in.question, Model: s.model.Info().Name}
-	picture, err := pictureFile(filepath.Join(in.folder, name))
+// folderAnswer asks about one picture or page. Only what ends the whole run is an error.
+func (s *session) folderAnswer(ctx context.Context, in *input, it item) (folderLine, error) {
+	line := folderLine{Image: it.name, Question: in.question, Model: s.model.Info().Name}
+	picture, err := s.library.page(ctx, it)
 	var a answer
 	if err == nil {
 		request := s.o.request
-		one := input{question: in.question, images: []*engine.Image{picture}}
+		one := input{question: in.question, images: []shown{{Image: picture}}}
 		request.Messages = append(s.opening(), one.message())
 		a, err = s.ask(ctx, request, nil)
 	}

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,24 +15,32 @@ import (
 
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
+	"github.com/eyelet-engine/eyelet/kernels/imaging/document"
 )
 
 // input is what a question is about.
 type input struct {
 	question string
-	images   []*engine.Image
-	folder   string
-	names    []string // of the pictures in the folder
+	images   []shown
+	folder   string // or file, of whose pictures or pages each is asked about
+	items    []item // in it
 	chat     bool
 }
 
 // message is the user's turn: pictures first, as models were trained.
 func (in *input) message() engine.Message {
 	var content []engine.Content
+	labelled := false
 	for _, image := range in.images {
-		content = append(content, engine.Picture(image))
+		if image.before != "" {
+			labelled = true
+			content = append(content, engine.Text(image.before))
+		}
+		content = append(content, engine.Picture(image.Image))
 	}
-	return engine.User(append(content, engine.Text(in.question))...)
+	message := engine.User(append(content, engine.Text(in.question))...)
+	message.KeepOrder = labelled
+	return message
 }
 
 func (in *input) imageNames() []string {
@@ -48,7 +58,7 @@ const questionLimit = 1 << 20
 func collect(cmd *cobra.Command, o *runOptions, question string) (*input, error) {
 	in := &input{question: question}
 	stdin := cmd.InOrStdin()
-	pictureOnStdin := false
+	pictureOnStdin, folder := false, false
 	for _, path := range o.images {
 		if path == "-" {
 			if pictureOnStdin {
@@ -57,31 +67,39 @@ func collect(cmd *cobra.Command, o *runOptions, question string) (*input, error)
 			pictureOnStdin = true
 			continue
 		}
-		info, err := os.Stat(path)
+		file, _ := splitPages(path)
+		info, err := os.Stat(file)
 		switch {
 		case err != nil:
 			return nil, inputf("%s: %w", path, causeOf(err))
 		case info.IsDir() && len(o.images) > 1:
 			return nil, usagef("a folder of pictures (%s) must be the only --image", path)
 		case info.IsDir():
-			in.folder = path
+			in.folder, folder = path, true
 		}
+	}
+	if o.jsonl != "" && len(o.images) > 0 && in.folder == "" {
+		in.folder = o.images[0] // a file, whose pages are asked about
 	}
 	keyboard := isTerminal(stdin)
 	in.chat = o.interactive || (question == "" && keyboard && isTerminal(cmd.OutOrStdout()) && in.folder == "" && !o.json && !o.raw)
 	switch {
-	case in.folder != "" && o.interactive:
+	case folder && o.interactive:
 		return nil, usagef("a conversation cannot be about a folder; give single pictures")
+	case in.folder != "" && pictureOnStdin:
+		return nil, usagef("--jsonl needs files or a folder, not stdin")
+	case in.folder != "" && o.material.moving():
+		return nil, usagef("--jsonl asks about each page or picture; frames are asked about together, without it")
 	case in.folder != "" && o.jsonl == "":
 		return nil, usagef("%s is a folder; say with --jsonl OUT where the answers go", in.folder)
 	case in.folder == "" && o.jsonl != "":
-		return nil, usagef("--jsonl needs a folder of pictures (--image DIR)")
+		return nil, usagef("--jsonl needs a folder of pictures or a document (--image DIR, --image doc.pdf)")
 	case pictureOnStdin && keyboard:
 		return nil, usagef("--image - reads a picture from stdin, which is the terminal; pipe one in")
 	case !in.chat && question == "" && (keyboard || pictureOnStdin):
 		return nil, usagef("the question is missing: give it as an argument")
 	}
-	if err := in.readPictures(o.images, stdin); err != nil {
+	if err := in.readPictures(cmd, o); err != nil {
 		return nil, err
 	}
 	if in.chat || question != "" {
@@ -90,18 +108,51 @@ func collect(cmd *cobra.Command, o *runOptions, question string) (*input, error)
 	return in, in.readQuestion(stdin)
 }
 
-// readPictures opens single pictures, or lists those of the folder.
-func (in *input) readPictures(paths []string, stdin io.Reader) (err error) {
+// readPictures opens single pictures, or lists those of the folder and the pages of documents.
+func (in *input) readPictures(cmd *cobra.Command, o *runOptions) error {
 	if in.folder != "" {
-		in.names, err = picturesIn(in.folder)
-		return err
+		return in.list(cmd.Context(), o)
 	}
-	for _, path := range paths {
-		picture, err := openPicture(path, stdin)
+	for _, path := range o.images {
+		pictures, err := o.material.open(cmd, path)
 		if err != nil {
 			return err
 		}
-		in.images = append(in.images, picture)
+		in.images = append(in.images, pictures...)
+	}
+	if o.material != (material{}) && len(o.images) == 0 {
+		return usagef("--pages, --frames, --fps, --from, --to and --scenes go with --image")
+	}
+	return nil
+}
+
+// list finds out what is asked about in a folder, or in documents.
+func (in *input) list(ctx context.Context, o *runOptions) error {
+	info, err := os.Stat(in.folder)
+	if err == nil && info.IsDir() {
+		names, err := picturesIn(in.folder)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			items, err := o.material.items(ctx, name, filepath.Join(in.folder, name), "")
+			if err != nil {
+				return err
+			}
+			in.items = append(in.items, items...)
+		}
+		return nil
+	}
+	for _, path := range o.images {
+		file, own := splitPages(path)
+		if isFilm(file) {
+			return usagef("%s is a video, whose frames are asked about together, without --jsonl", file)
+		}
+		items, err := o.material.items(ctx, file, file, own)
+		if err != nil {
+			return err
+		}
+		in.items = append(in.items, items...)
 	}
 	return nil
 }
@@ -120,7 +171,7 @@ func (in *input) readQuestion(stdin io.Reader) error {
 	return nil
 }
 
-// openPicture reads a picture from a file, or from stdin if path is "-".
+// openPicture reads one picture from a file, or from stdin if path is "-".
 func openPicture(path string, stdin io.Reader) (*engine.Image, error) {
 	if path != "-" {
 		return pictureFile(path)
@@ -135,22 +186,33 @@ func openPicture(path string, stdin io.Reader) (*engine.Image, error) {
 // pictureFile reads a picture from a file and makes sure that it is one: a model may take minutes to load, and mistakes should be
 // told before.
 func pictureFile(path string) (*engine.Image, error) {
-	picture, err := engine.ImageFile(path)
-	if fault, ok := errors.AsType[*fs.PathError](err); ok {
-		return nil, inputf("%s: %w", path, fault.Err)
-	}
+	picture, err := imageFile(path)
 	if err == nil {
 		err = checkPicture(picture)
 	}
 	return picture, err
 }
 
-// checkPicture decodes a picture for the error.
+// imageFile reads a file.
+func imageFile(path string) (*engine.Image, error) {
+	picture, err := engine.ImageFile(path)
+	if fault, ok := errors.AsType[*fs.PathError](err); ok {
+		return nil, inputf("%s: %w", path, fault.Err)
+	}
+	return picture, err
+}
+
+// checkPicture decodes a picture for the error, or draws a page small.
 func checkPicture(picture *engine.Image) error {
-	_, err := imaging.Decode(picture.Data, imaging.Options{})
+	_, err := document.Decode(context.Background(), picture.Data, picture.Page, imaging.Options{Target: func(int, int) (int, int) { return 64, 64 }})
 	if err == nil {
 		return nil
 	}
+	return pictureError(picture.Name, err)
+}
+
+// pictureError is what is wrong with a picture, with its name and what to do about it.
+func pictureError(name string, err error) error {
 	remedy := ""
 	switch {
 	case errors.Is(err, imaging.ErrDamaged):
@@ -158,7 +220,8 @@ func checkPicture(picture *engine.Image) error {
 	case errors.Is(err, imaging.ErrTooLarge):
 		remedy = "make it smaller"
 	}
-	return &inputError{err: fmt.Errorf("%s: %s", picture.Name, strings.TrimPrefix(err.Error(), "imaging: ")), remedy: remedy}
+	text := strings.TrimPrefix(err.Error(), engine.ErrImage.Error()+": "+name+": ")
+	return &inputError{err: fmt.Errorf("%s: %s", name, strings.TrimPrefix(text, "imaging: ")), remedy: remedy}
 }
 
 // causeOf is what went wrong with a file, without the system call and the path that package os adds.

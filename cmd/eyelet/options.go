@@ -26,6 +26,7 @@ type runOptions struct {
 	request engine.Request // what is the same for all questions
 
 	images      []string
+	material    material
 	system      string
 	grammarFile string
 	schema      string

@@ -25,8 +25,13 @@ brings its projector, system prompt and parameters ("eyelet list" shows them all
 
   eyelet run llava:7b --image photo.jpg "What is in the picture?"
 
+Documents show their pages, PDF and TIFF files all of them (--pages 3-5, or
+doc.pdf#3-5), animations the first frame. Of videos some frames are taken, evenly
+spread, if ffmpeg is installed; --frames, --fps, --from and --to say which, and the
+model is told when each is seen.
+
 With --image DIR, the same is asked about every picture in a folder, and --jsonl
-gets an answer a line. The same command goes on with an interrupted run, and
+gets an answer a line. With --jsonl, each page of a document is asked about too. The same command goes on with an interrupted run, and
 asks again about pictures that could not be answered: in the end there is one
 line for each picture.
 
@@ -39,6 +44,9 @@ const runExample = `  eyelet run --demo
   eyelet run --image a.png --image b.png "What is different?"
   cat photo.jpg | eyelet run --image - "Describe the image." --json
   eyelet run --image scans/ --jsonl answers.jsonl "Read the text."
+  eyelet run --image doc.pdf#3-5 "What do these pages say?"
+  eyelet run --image doc.pdf --jsonl pages.jsonl "Read the text."
+  eyelet run --image film.mp4 --frames 12 --from 1:00 --to 2:00 "What happens?"
   eyelet run --model m.gguf --mmproj p.gguf          (a conversation)
   eyelet run --session tour --image a.png "What is this?"
   eyelet run --session tour "And what is left of it?" (later, without encoding a.png again)
@@ -57,8 +65,9 @@ func newRunCommand() *cobra.Command {
 	f.SortFlags = false
 	f.StringVarP(&o.spec.Model, "model", "m", "", "name or digest of a model, or GGUF file of a language model (default: the built-in model)")
 	f.StringVar(&o.spec.Projector, "mmproj", "", "GGUF file of the vision projector that belongs to it (default: that of the named model)")
-	f.StringArrayVarP(&o.images, "image", "i", nil, "picture to ask about; may be repeated; - reads stdin; a folder asks about each picture in it")
-	f.StringVar(&o.jsonl, "jsonl", "", "with a folder: write an answer a line to this file; a second run continues it")
+	f.StringArrayVarP(&o.images, "image", "i", nil, "picture, PDF or video to ask about; may be repeated; - reads stdin; a folder asks about each picture in it")
+	o.material.bind(cmd)
+	f.StringVar(&o.jsonl, "jsonl", "", "with a folder or a document: ask about each picture and page, write an answer a line to this file; a second run continues it")
 	f.BoolVar(&o.json, "json", false, "print one JSON object with text, usage and timings")
 	f.BoolVar(&o.interactive, "chat", false, "hold a conversation even if there is a question or no terminal")
 	f.BoolVar(&o.demo, "demo", false, "ask the built-in model about its own pictures")

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"unsafe"
 
 	"github.com/eyelet-engine/eyelet/engine"
 )
@@ -29,22 +30,34 @@ type savedContent struct {
 	Text  string `json:"text,omitempty"`
 	Name  string `json:"image_name,omitempty"`
 	Image []byte `json:"image,omitempty"`
+	Page  int    `json:"page,omitempty"` // of a document, counted from 0
+	Same  int    `json:"same,omitempty"` // in place of Image: the file is that of an earlier picture, counted from 1
 }
 
 const (
 	savedFormat  = "eyelet-chat"
-	savedVersion = 1
+	savedVersion = 2 // 1 knew no pages
 	savedLimit   = 512 << 20
 )
 
 // saveConversation writes a conversation with its pictures, whole or not at all.
 func saveConversation(path, model string, messages []engine.Message) error {
 	saved := savedConversation{Format: savedFormat, Version: savedVersion, Model: model, Messages: []savedMessage{}}
+	earlier := map[*byte]int{} // files, by where they lie, with the numbers of pictures
+	pictures := 0
 	for _, m := range messages {
 		sm := savedMessage{Role: m.Role}
 		for _, part := range m.Content {
-			if part.Image != nil {
-				sm.Content = append(sm.Content, savedContent{Name: part.Image.Name, Image: part.Image.Data})
+			if image := part.Image; image != nil {
+				pictures++
+				sc := savedContent{Name: image.Name, Page: image.Page}
+				if n, ok := earlier[unsafe.SliceData(image.Data)]; ok {
+					sc.Same = n
+				} else {
+					sc.Image = image.Data
+					earlier[unsafe.SliceData(image.Data)] = pictures
+				}
+				sm.Content = append(sm.Content, sc)
 			} else {
 				sm.Content = append(sm.Content, savedContent{Text: part.Text})
 			}
@@ -75,12 +88,13 @@ func loadConversation(path string) ([]engine.Message, error) {
 	if err := json.Unmarshal(data, &saved); err != nil || saved.Format != savedFormat {
 		return nil, inputf("%s is not a saved conversation", path)
 	}
-	if saved.Version != savedVersion {
+	if saved.Version < 1 || saved.Version > savedVersion {
 		return nil, inputf("%s was saved by another version of eyelet (format %d, this one reads %d)", path, saved.Version, savedVersion)
 	}
 	var messages []engine.Message
+	var pictures []*engine.Image
 	for i, sm := range saved.Messages {
-		m, err := sm.message()
+		m, err := sm.message(&pictures)
 		if err != nil {
 			return nil, inputf("%s: message %d: %w", path, i+1, err)
 		}
@@ -89,18 +103,25 @@ func loadConversation(path string) ([]engine.Message, error) {
 	return messages, nil
 }
 
-// message checks what a file says about a message.
-func (sm savedMessage) message() (engine.Message, error) {
+// message checks what a file says about a message. pictures are those of the messages before, and get those of this one.
+func (sm savedMessage) message(pictures *[]*engine.Image) (engine.Message, error) {
 	if !slices.Contains([]string{"system", "user", "assistant"}, sm.Role) {
 		return engine.Message{}, fmt.Errorf("unknown role %q", abbreviate(sm.Role, 20))
 	}
 	m := engine.Message{Role: sm.Role}
 	for _, part := range sm.Content {
-		if part.Image == nil {
+		if part.Image == nil && part.Same == 0 {
 			m.Content = append(m.Content, engine.Text(part.Text))
 			continue
 		}
-		picture := &engine.Image{Name: part.Name, Data: part.Image}
+		picture := &engine.Image{Name: part.Name, Data: part.Image, Page: part.Page}
+		if part.Same != 0 {
+			if part.Same < 1 || part.Same > len(*pictures) || part.Image != nil {
+				return engine.Message{}, fmt.Errorf("a picture is said to be that with the number %d, of %d before it", part.Same, len(*pictures))
+			}
+			picture.Data = (*pictures)[part.Same-1].Data
+		}
+		*pictures = append(*pictures, picture)
 		if err := checkPicture(picture); err != nil {
 			return engine.Message{}, fmt.Errorf("the picture %w", err)
 		}

@@ -16,20 +16,22 @@ import (
 
 // session is an open model with the streams to talk over.
 type session struct {
-	ctx    context.Context
-	o      *runOptions
-	engine *engine.Engine
-	model  *engine.Model
-	stdin  io.Reader
-	stdout io.Writer
-	stderr io.Writer
-	barred bool // a progress bar has the terminal's last line
-	trace  *tracer
+	ctx     context.Context
+	cmd     *cobra.Command
+	o       *runOptions
+	engine  *engine.Engine
+	model   *engine.Model
+	stdin   io.Reader
+	stdout  io.Writer
+	stderr  io.Writer
+	library library
+	barred  bool // a progress bar has the terminal's last line
+	trace   *tracer
 }
 
 // open loads the model that the flags name, or the built-in one, and shows progress if that takes long.
 func open(cmd *cobra.Command, o *runOptions) (*session, error) {
-	s := &session{ctx: cmd.Context(), o: o, stdin: cmd.InOrStdin(), stdout: cmd.OutOrStdout(), stderr: cmd.ErrOrStderr()}
+	s := &session{ctx: cmd.Context(), cmd: cmd, o: o, stdin: cmd.InOrStdin(), stdout: cmd.OutOrStdout(), stderr: cmd.ErrOrStderr()}
 	spec := o.spec
 	if spec.Model == "" {
 		var err error

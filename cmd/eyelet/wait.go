@@ -22,8 +22,13 @@ type waiting struct {
 
 // wait begins to watch something that may take long.
 func (s *session) wait(what string) *waiting {
-	w := &waiting{out: s.stderr, what: what, percent: -1, stop: make(chan struct{})}
-	if s.o.quiet || s.o.json || s.barred || !isTerminal(s.stderr) {
+	return watch(s.stderr, what, s.o.quiet || s.o.json || s.barred)
+}
+
+// watch begins to watch something that may take long, unless that is to be quiet.
+func watch(out io.Writer, what string, quiet bool) *waiting {
+	w := &waiting{out: out, what: what, percent: -1, stop: make(chan struct{})}
+	if quiet || !isTerminal(out) {
 		w.once.Do(func() { close(w.stop) })
 		return w
 	}

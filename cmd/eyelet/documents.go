@@ -1,0 +1,386 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/kernels/imaging"
+	"github.com/eyelet-engine/eyelet/kernels/imaging/document"
+	"github.com/eyelet-engine/eyelet/kernels/imaging/film"
+)
+
+// material says which pages of documents and which frames of films are meant.
+type material struct {
+	pages    string
+	frames   int
+	fps      float64
+	from, to string
+	scenes   bool
+}
+
+// bind makes the flags of a material.
+func (m *material) bind(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&m.pages, "pages", "", "pages of PDF and TIFF files, frames of animations: 3, 3-5, 8-, 1,4-6 (default: all pages, the first frame); for one file: doc.pdf#3-5")
+	f.IntVar(&m.frames, "frames", 0, fmt.Sprintf("frames to take of a video or an animation (default: %d of a video, the first of an animation)", film.DefaultFrames))
+	f.Float64Var(&m.fps, "fps", 0, "frames to take of a second of a video, instead of evenly spread ones")
+	f.StringVar(&m.from, "from", "", "where in a video to begin: 12.5 (seconds), 1:02, 1h2m")
+	f.StringVar(&m.to, "to", "", "where in a video to end")
+	f.BoolVar(&m.scenes, "scenes", false, "take the frames of a video with which scenes begin")
+}
+
+// moving reports whether something is asked of videos and animations alone.
+func (m *material) moving() bool {
+	return m.frames != 0 || m.fps != 0 || m.from != "" || m.to != "" || m.scenes
+}
+
+// filmOptions are what is asked of videos.
+func (m *material) filmOptions() (o film.Options, err error) {
+	o = film.Options{Frames: m.frames, FPS: m.fps, Scenes: m.scenes}
+	if o.From, err = clock("--from", m.from); err == nil {
+		o.To, err = clock("--to", m.to)
+	}
+	switch {
+	case err != nil:
+		return o, err
+	case m.frames < 0 || m.frames > film.MaxFrames:
+		return o, usagef("--frames is %d; give 1 to %d", m.frames, film.MaxFrames)
+	case !(m.fps >= 0 && m.fps <= 1000):
+		return o, usagef("--fps is %v; give a number above 0", m.fps)
+	case m.fps > 0 && m.scenes:
+		return o, usagef("--fps and --scenes cannot be used together")
+	}
+	return o, nil
+}
+
+// clock reads a time in a film: seconds, minutes and seconds as 1:02 or 1:02:03.5, or Go's form of durations.
+func clock(flag, text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
+		return d, nil
+	}
+	total, parts := 0.0, strings.Split(text, ":")
+	for i, part := range parts {
+		v, err := strconv.ParseFloat(part, 64)
+		if err != nil || !(v >= 0 && v < 1e7) || len(parts) > 3 || i > 0 && v >= 60 {
+			return 0, usagef("%s is %q; give a time as 12.5 (seconds), 1:02 or 1h2m", flag, text)
+		}
+		total = 60*total + v
+	}
+	return time.Duration(total * float64(time.Second)), nil
+}
+
+// pageRange is a row of pages, counted from 1; to 0 is the last one.
+type pageRange struct{ from, to int }
+
+// parsePages reads a choice of pages as 3, 3-5, 8-, -2 or 1,4-6.
+func parsePages(text string) (ranges []pageRange, err error) {
+	number := func(s string, other int) int {
+		if s == "" {
+			return other
+		}
+		n, e := strconv.Atoi(s)
+		if e != nil || n < 1 {
+			err = usagef("pages %q: give numbers from 1 on, as 3, 3-5, 8- or 1,4-6", text)
+		}
+		return n
+	}
+	for part := range strings.SplitSeq(text, ",") {
+		part = strings.TrimSpace(part)
+		first, last, row := strings.Cut(part, "-")
+		r := pageRange{from: number(first, 1)}
+		if r.to = r.from; row {
+			r.to = number(last, 0)
+		}
+		if err == nil && (part == "" || part == "-" || r.to != 0 && r.to < r.from) {
+			err = usagef("pages %q: give numbers from 1 on, as 3, 3-5, 8- or 1,4-6", text)
+		}
+		if err != nil {
+			return nil, err
+		}
+		ranges = append(ranges, r)
+	}
+	return ranges, nil
+}
+
+// splitPages takes a choice of pages off a path, as in doc.pdf#3-5. A file that has such a name is that file.
+func splitPages(path string) (file, pages string) {
+	i := strings.LastIndexByte(path, '#')
+	if i <= 0 || i == len(path)-1 {
+		return path, ""
+	}
+	if _, err := os.Stat(path); err == nil {
+		return path, ""
+	}
+	if _, err := parsePages(path[i+1:]); err != nil {
+		return path, ""
+	}
+	return path[:i], path[i+1:]
+}
+
+// maxPagesAtOnce is how many pages a question is about where none are chosen.
+const maxPagesAtOnce = 20
+
+// chosen are the pages of a document that are meant, counted from 0.
+func (m *material) chosen(d *engine.Document, own string, each bool) ([]int, error) {
+	text := cmp.Or(own, m.pages)
+	n := d.Len()
+	switch {
+	case text != "":
+	case d.Moving() && m.frames > 0:
+		return spread(min(m.frames, n), n), nil
+	case d.Moving():
+		return []int{0}, nil
+	case n > maxPagesAtOnce && !each:
+		return nil, inputf("%s has %d pages; say which with --pages 1-%d, or ask about each with --jsonl OUT", d.Name(), n, maxPagesAtOnce)
+	default:
+		text = "1-"
+	}
+	ranges, err := parsePages(text)
+	if err != nil {
+		return nil, err
+	}
+	var pages []int
+	for _, r := range ranges {
+		if r.to == 0 {
+			r.to = max(n, r.from)
+		}
+		if r.to > n {
+			return nil, inputf("%s has %s; there is no page %d", d.Name(), plural(n, "page"), max(r.from, n+1))
+		}
+		for i := r.from; i <= r.to; i++ {
+			pages = append(pages, i-1)
+		}
+	}
+	return pages, nil
+}
+
+// spread are k of n, evenly spread.
+func spread(k, n int) (list []int) {
+	for i := range k {
+		list = append(list, (2*i+1)*n/(2*k))
+	}
+	return list
+}
+
+// shown is a picture of a message, and the text before it.
+type shown struct {
+	*engine.Image
+	before string
+}
+
+// at labels a frame with its time, in the words with which Qwen3-VL's processor writes it.
+func at(t time.Duration) string { return fmt.Sprintf("<%.1f seconds>", t.Seconds()) }
+
+// open reads pictures from a file, from stdin if path is "-": one, pages, or frames.
+func (m *material) open(cmd *cobra.Command, path string) ([]shown, error) {
+	if path == "-" {
+		picture, err := engine.ImageReader("stdin", cmd.InOrStdin())
+		if err != nil {
+			return nil, err
+		}
+		return m.openData(cmd.Context(), picture, "", false)
+	}
+	file, own := splitPages(path)
+	if isFilm(file) {
+		if own != "" || m.pages != "" {
+			return nil, usagef("%s is a video, which has no pages; say --frames, --fps, --from and --to", file)
+		}
+		return m.openFilm(cmd, file)
+	}
+	picture, err := imageFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return m.openData(cmd.Context(), picture, own, false)
+}
+
+// openData opens a file in memory. Where each page is asked about for itself, there may be many.
+func (m *material) openData(ctx context.Context, picture *engine.Image, own string, each bool) ([]shown, error) {
+	d, err := openDocument(ctx, picture)
+	if err != nil {
+		return nil, err
+	}
+	pages, err := m.chosen(d, own, each)
+	if err != nil {
+		return nil, err
+	}
+	if m.moving() && !d.Moving() {
+		return nil, usagef("%s is no video and no animation, which --frames, --fps, --from, --to and --scenes are for", picture.Name)
+	}
+	if d.Len() == 1 && !document.IsPDF(picture.Data) {
+		return []shown{{Image: picture}}, checkPicture(picture)
+	}
+	var list []shown
+	for _, i := range pages {
+		s := shown{Image: d.Page(i)}
+		if d.Moving() && len(pages) > 1 {
+			s.before = at(d.Time(i))
+		}
+		list = append(list, s)
+	}
+	if each {
+		return list, nil
+	}
+	return list, checkPicture(list[0].Image)
+}
+
+// openDocument opens a file in memory, for the error in its words.
+func openDocument(ctx context.Context, picture *engine.Image) (*engine.Document, error) {
+	if document.IsPDF(picture.Data) && !document.Prepared() && isTerminal(os.Stderr) {
+		fmt.Fprintln(os.Stderr, "eyelet: preparing the reader of PDF files, once on this machine; that takes some seconds")
+	}
+	d, err := engine.OpenDocument(ctx, picture.Name, picture.Data)
+	if err != nil {
+		return nil, pictureError(picture.Name, err)
+	}
+	return d, nil
+}
+
+// isFilm looks at the first bytes of a file. Files that cannot be read are none, and found out later.
+func isFilm(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	head := make([]byte, 16)
+	n, _ := io.ReadFull(f, head)
+	suffix := strings.ToLower(filepath.Ext(path))
+	return imaging.IsVideo(head[:n]) || (suffix == ".mjpeg" || suffix == ".mjpg") && bytes.HasPrefix(head, []byte("\xff\xd8"))
+}
+
+// openFilm takes frames out of a video.
+func (m *material) openFilm(cmd *cobra.Command, path string) ([]shown, error) {
+	ctx := cmd.Context()
+	options, err := m.filmOptions()
+	if err != nil {
+		return nil, err
+	}
+	fault := func(err error) error {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if p, ok := errors.AsType[*fs.PathError](err); ok {
+			err = p.Err
+		}
+		return inputf("%s: %w", path, err)
+	}
+	f, err := film.Open(ctx, path)
+	if err != nil {
+		return nil, fault(err)
+	}
+	w := watch(cmd.ErrOrStderr(), "taking frames of "+printable(path), flagSet(cmd, "quiet"))
+	defer w.done()
+	times, err := f.Times(ctx, options)
+	if err != nil {
+		return nil, fault(err)
+	}
+	var list []shown
+	for i, t := range times {
+		w.fraction(float64(i) / float64(len(times)))
+		frame, err := f.Frame(ctx, t)
+		if err != nil {
+			return nil, fault(err)
+		}
+		name := fmt.Sprintf("%s at %.1f s", path, t.Seconds())
+		list = append(list, shown{&engine.Image{Name: name, Data: frame.PNG}, at(t)})
+	}
+	return list, nil
+}
+
+// item is one of many that the same is asked about: a picture, or a page.
+type item struct {
+	name string // in the answers
+	path string
+	page int // counted from 0; -1 for a whole file
+}
+
+// pagedSuffixes are the names of files that may have pages.
+var pagedSuffixes = []string{".pdf", ".tif", ".tiff"}
+
+// items are a file's pages, or the file itself where it has one alone or cannot be read, which its answer then says.
+func (m *material) items(ctx context.Context, name, path, own string) ([]item, error) {
+	whole := []item{{name, path, -1}}
+	if own == "" && m.pages == "" && !slices.Contains(pagedSuffixes, strings.ToLower(filepath.Ext(path))) {
+		return whole, nil
+	}
+	picture, err := imageFile(path)
+	if err != nil {
+		return whole, nil
+	}
+	d, err := openDocument(ctx, picture)
+	if err != nil || d.Len() == 1 && own == "" {
+		return whole, ctx.Err()
+	}
+	pages, err := m.chosen(d, own, true)
+	if err != nil {
+		return nil, err
+	}
+	var list []item
+	for _, i := range pages {
+		list = append(list, item{fmt.Sprintf("%s#%d", name, i+1), path, i})
+	}
+	return list, nil
+}
+
+// library keeps the documents that were opened last, since their pages are asked about one after the other.
+type library struct {
+	mu   sync.Mutex
+	kept []kept
+}
+
+type kept struct {
+	path string
+	doc  *engine.Document
+}
+
+// keptDocuments is how many documents stay open: those in whose pages the answers in hand may be.
+const keptDocuments = 2
+
+// page is the picture of an item.
+func (l *library) page(ctx context.Context, it item) (*engine.Image, error) {
+	if it.page < 0 {
+		return pictureFile(it.path)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, k := range l.kept {
+		if k.path == it.path && it.page < k.doc.Len() {
+			return k.doc.Page(it.page), nil
+		}
+	}
+	picture, err := imageFile(it.path)
+	if err != nil {
+		return nil, err
+	}
+	d, err := openDocument(ctx, picture)
+	if err != nil {
+		return nil, err
+	}
+	if it.page >= d.Len() {
+		return nil, inputf("%s has %s now", it.path, plural(d.Len(), "page"))
+	}
+	l.kept = append(l.kept, kept{it.path, d})
+	if len(l.kept) > keptDocuments {
+		l.kept = l.kept[1:]
+	}
+	return d.Page(it.page), nil
+}

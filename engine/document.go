@@ -1,0 +1,114 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/eyelet-engine/eyelet/kernels/imaging"
+	"github.com/eyelet-engine/eyelet/kernels/imaging/document"
+)
+
+// Document is a file of one picture or several: the pages of a PDF or TIFF file, the frames of an animation. It decodes nothing by
+// itself: its pages are pictures of a request, decoded when their embeddings are not known.
+type Document struct {
+	name string
+	data []byte
+	doc  *document.Document
+}
+
+// OpenDocument reads how many pages a file has, which name describes in errors. They match ErrImage. data must stay as it is.
+func OpenDocument(ctx context.Context, name string, data []byte) (*Document, error) {
+	doc, err := document.Open(ctx, data, imaging.Options{})
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, fmt.Errorf("%w: %s: %w", ErrImage, name, plainFault(err))
+	}
+	return &Document{name: name, data: data, doc: doc}, nil
+}
+
+// Name is what the document was opened as.
+func (d *Document) Name() string { return d.name }
+
+// Format is the name of the file's format, as PDF, TIFF or GIF.
+func (d *Document) Format() string { return d.doc.Format() }
+
+// Len is the number of pages or frames.
+func (d *Document) Len() int { return d.doc.Len() }
+
+// Moving reports whether the pages are frames of an animation, of which the first usually stands for all.
+func (d *Document) Moving() bool { return d.doc.Moving() }
+
+// Page is a page as a picture of a request, counted from 0. Its name is the document's, with the page's number from 1 where there are several.
+func (d *Document) Page(i int) *Image {
+	name := d.name
+	if d.Len() > 1 {
+		name = fmt.Sprintf("%s#%d", name, i+1)
+	}
+	return &Image{Name: name, Data: d.data, Page: i, document: d.doc}
+}
+
+// Time says when a frame of an animation begins.
+func (d *Document) Time(i int) time.Duration {
+	start, _ := d.doc.Times(i)
+	return start
+}
+
+// several reports whether a picture is a page that package imaging alone does not decode.
+func (image *Image) several() bool { return image.Page != 0 || document.IsPDF(image.Data) }
+
+// pageIdentity tells the pages of a file apart, whose bytes are the same.
+func (image *Image) pageIdentity() string {
+	if image.Page == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" page %d", image.Page)
+}
+
+// header is imaging.ReadHeader for the picture's page.
+func (image *Image) header(ctx context.Context, options imaging.Options) (imaging.Header, error) {
+	if !image.several() {
+		return imaging.ReadHeader(image.Data, options)
+	}
+	doc, err := image.open(ctx)
+	if err != nil {
+		return imaging.Header{}, err
+	}
+	return doc.Header(ctx, image.Page, document.Render{Target: options.Target, Exact: options.Exact})
+}
+
+// decode is imaging.DecodePicture for the picture's page.
+func (image *Image) decode(ctx context.Context, options imaging.Options) (*imaging.Picture, error) {
+	if !image.several() {
+		return imaging.DecodePicture(ctx, image.Data, options)
+	}
+	doc, err := image.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return doc.Decode(ctx, image.Page, document.Render{Target: options.Target, Exact: options.Exact})
+}
+
+func (image *Image) open(ctx context.Context) (*document.Document, error) {
+	if image.document != nil {
+		return image.document, nil
+	}
+	return document.Open(ctx, image.Data, imaging.Options{})
+}
+
+// plainFault is an error of package imaging without the package's name.
+func plainFault(err error) error {
+	return named{err, strings.TrimPrefix(err.Error(), "imaging: ")}
+}
+
+// named is an error with another text.
+type named struct {
+	error
+	text string
+}
+
+func (n named) Error() string { return n.text }
+func (n named) Unwrap() error { return n.error }
