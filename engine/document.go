@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
@@ -25,7 +24,7 @@ func OpenDocument(ctx context.Context, name string, data []byte) (*Document, err
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, fmt.Errorf("%w: %s: %w", ErrImage, name, plainFault(err))
+		return nil, badPicture(name, err)
 	}
 	return &Document{name: name, data: data, doc: doc}, nil
 }
@@ -98,17 +97,3 @@ func (image *Image) open(ctx context.Context) (*document.Document, error) {
 	}
 	return document.Open(ctx, image.Data, imaging.Options{})
 }
-
-// plainFault is an error of package imaging without the package's name.
-func plainFault(err error) error {
-	return named{err, strings.TrimPrefix(err.Error(), "imaging: ")}
-}
-
-// named is an error with another text.
-type named struct {
-	error
-	text string
-}
-
-func (n named) Error() string { return n.text }
-func (n named) Unwrap() error { return n.error }

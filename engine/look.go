@@ -21,11 +21,14 @@ type spent struct{ decode, preprocess atomic.Int64 }
 
 // look reads a picture's header, and plans what the prompt has in its place. Nothing is decoded: the pictures say how that is done, should
 // their embeddings not be known.
-func (m *Model) look(image *Image, t *spent) (*vision.Plan, []*media.Picture, error) {
+func (m *Model) look(ctx context.Context, image *Image, t *spent) (*vision.Plan, []*media.Picture, error) {
 	tower := m.vision
 	options := imaging.Options{Target: vision.Target(tower), Exact: m.exactImages}
-	head, err := imaging.ReadHeader(image.Data, options)
+	head, err := image.header(ctx, options)
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil, nil, ctx.Err()
+		}
 		return nil, nil, badPicture(image.Name, err)
 	}
 	plan, err := tower.Plan(head.W, head.H)
@@ -33,9 +36,9 @@ func (m *Model) look(image *Image, t *spent) (*vision.Plan, []*media.Picture, er
 		return nil, nil, badPicture(image.Name, err)
 	}
 	source := &media.Source{
-		Name: image.Name, Data: image.Data, Identity: m.pictureIdentity + " " + plan.Layout, Bytes: head.Bytes, Begin: tower.Begin,
+		Name: image.Name, Data: image.Data, Identity: m.pictureIdentity + " " + plan.Layout + image.pageIdentity(), Bytes: head.Bytes, Begin: tower.Begin,
 		Open: func(ctx context.Context) (*vision.Input, error) {
-			return decode(ctx, tower, image.Data, plan, options, t)
+			return decode(ctx, tower, image, plan, options, t)
 		},
 	}
 	var pictures []*media.Picture
@@ -50,9 +53,9 @@ func (m *Model) look(image *Image, t *spent) (*vision.Plan, []*media.Picture, er
 
 // decode decodes a picture and makes ready what the tower sees of it. A picture that is not of the size that its header states is damaged: the
 // prompt was made for another one.
-func decode(ctx context.Context, tower vision.Encoder, data []byte, plan *vision.Plan, options imaging.Options, t *spent) (*vision.Input, error) {
+func decode(ctx context.Context, tower vision.Encoder, image *Image, plan *vision.Plan, options imaging.Options, t *spent) (*vision.Input, error) {
 	start := time.Now()
-	img, err := imaging.DecodePicture(ctx, data, options)
+	img, err := image.decode(ctx, options)
 	t.decode.Add(int64(time.Since(start)))
 	switch {
 	case ctx.Err() != nil:

@@ -96,7 +96,7 @@ func TestAFollowUpDoesNotLookAtThePictureAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out, errs strings.Builder
-	c := &conversation{session: &session{ctx: t.Context(), o: &runOptions{}, engine: e, model: m, stdout: &out, stderr: &errs}, pictures: []*engine.Image{picture}}
+	c := &conversation{session: &session{ctx: t.Context(), o: &runOptions{}, engine: e, model: m, stdout: &out, stderr: &errs}, pictures: []shown{{Image: picture}}}
 	for _, question := range []string{background, "What color is the circle?"} {
 		if err := c.say(question); err != nil {
 			t.Fatal(err)
@@ -158,7 +158,7 @@ func TestHostileSavedConversationsAreRefusedAndTheChatGoesOn(t *testing.T) {
 		{"types", strings.Replace(good, `"user"`, `7`, 1), "is not a saved conversation"},
 		{"deep", `{"format":` + strings.Repeat("[", 100000), "is not a saved conversation"},
 		{"twice", good + good, "is not a saved conversation"},
-		{"newer", strings.Replace(good, `"version":1`, `"version":2`, 1), "another version"},
+		{"newer", strings.Replace(good, `"version":1`, `"version":3`, 1), "another version"},
 		{"role", strings.Replace(good, "user", `\u001b[31mroot`, 1), "unknown role"},
 		{"blank", strings.Replace(good, "user", "", 1), "unknown role"},
 		{"nothing", strings.Replace(good, picture, "", 1), "x"},

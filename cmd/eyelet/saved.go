@@ -36,13 +36,13 @@ type savedContent struct {
 
 const (
 	savedFormat  = "eyelet-chat"
-	savedVersion = 2 // 1 knew no pages
+	savedVersion = 2 // with pages; 1 without
 	savedLimit   = 512 << 20
 )
 
 // saveConversation writes a conversation with its pictures, whole or not at all.
 func saveConversation(path, model string, messages []engine.Message) error {
-	saved := savedConversation{Format: savedFormat, Version: savedVersion, Model: model, Messages: []savedMessage{}}
+	saved := savedConversation{Format: savedFormat, Version: 1, Model: model, Messages: []savedMessage{}}
 	earlier := map[*byte]int{} // files, by where they lie, with the numbers of pictures
 	pictures := 0
 	for _, m := range messages {
@@ -56,6 +56,9 @@ func saveConversation(path, model string, messages []engine.Message) error {
 				} else {
 					sc.Image = image.Data
 					earlier[unsafe.SliceData(image.Data)] = pictures
+				}
+				if sc.Page > 0 || sc.Same > 0 {
+					saved.Version = savedVersion
 				}
 				sm.Content = append(sm.Content, sc)
 			} else {

@@ -30,13 +30,16 @@ type anthropicBlock struct {
 	ToolUseID string           `json:"tool_use_id"`
 	Content   anthropicBlocks  `json:"content"`
 	IsError   bool             `json:"is_error"`
+	Title     string           `json:"title"` // of a document, as is Context
+	Context   string           `json:"context"`
 }
 
-// anthropicSource is where a picture is.
+// anthropicSource is where a picture or a document is.
 type anthropicSource struct {
-	Type string `json:"type"`
-	Data string `json:"data"`
-	URL  string `json:"url"`
+	Type    string          `json:"type"`
+	Data    string          `json:"data"`
+	URL     string          `json:"url"`
+	Content anthropicBlocks `json:"content"`
 }
 
 // UnmarshalJSON implements [json.Unmarshaler].
@@ -88,6 +91,12 @@ func (t *talk) anthropicTurns(messages []anthropicMessage) error {
 					return err
 				}
 				out.Content = append(out.Content, c)
+			case "document":
+				list, err := t.anthropicDocument(b, at)
+				if err != nil {
+					return err
+				}
+				out.Content = append(out.Content, list...)
 			case "thinking":
 				out.Reasoning += b.Thinking
 			case "redacted_thinking":
@@ -100,7 +109,7 @@ func (t *talk) anthropicTurns(messages []anthropicMessage) error {
 				}
 				results = append(results, result)
 			default:
-				return refuseField(at, "%s is %.40q; this server takes text, images, tool_use and tool_result", at, b.Type)
+				return refuseField(at, "%s is %.40q; this server takes text, images, documents, tool_use and tool_result", at, b.Type)
 			}
 		}
 		t.messages = append(t.messages, results...)
@@ -156,8 +165,14 @@ func (t *talk) anthropicContent(blocks anthropicBlocks, param, does string) ([]e
 				return nil, err
 			}
 			content = append(content, c)
+		case "document":
+			list, err := t.anthropicDocument(x, at)
+			if err != nil {
+				return nil, err
+			}
+			content = append(content, list...)
 		default:
-			return nil, refuseField(at, "%s %s %.40q; this server takes text and images", at, does, x.Type)
+			return nil, refuseField(at, "%s %s %.40q; this server takes text, images and documents", at, does, x.Type)
 		}
 	}
 	return content, nil

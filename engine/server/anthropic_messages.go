@@ -52,6 +52,9 @@ func (q *messagesRequest) request(t *talk, m *model) (r engine.Request, err erro
 	if err := t.anthropicTurns(q.Messages); err != nil {
 		return r, err
 	}
+	if err := t.s.withPages(t.ctx, t.messages); err != nil {
+		return r, err
+	}
 	r = engine.Request{Messages: t.messages, Stop: q.StopSequences, SerialTools: q.ToolChoice.Serial}
 	if err := checkStops("stop_sequences", q.StopSequences); err != nil {
 		return r, err

@@ -38,6 +38,9 @@ func (s *Server) ollamaChat(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	request.Messages, request.Tools, request.Thinking = ollamaMessages(m, messages), q.tools(), thinking(q.Think)
+	if err := s.withPages(r.Context(), request.Messages); err != nil {
+		return err
+	}
 	prefilled := !isHeld(&request) && prefill(&request)
 	l, err := s.models.use(r.Context(), m, options.context, q.KeepAlive.keep())
 	if err != nil {

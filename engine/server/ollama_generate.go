@@ -30,6 +30,12 @@ func (s *Server) ollamaGenerate(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	request, err := generateRequest(&q, m)
+	if err == nil {
+		err = s.withPages(r.Context(), request.Messages)
+	}
+	if err == nil {
+		request.Images, err = s.pagesOfAll(r.Context(), request.Images)
+	}
 	if err != nil {
 		return err
 	}

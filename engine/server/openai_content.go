@@ -54,12 +54,14 @@ type openaiToolCall struct {
 // openaiContent are the parts of a message: a text alone is one.
 type openaiContent []openaiPart
 
-// openaiPart is a text or a picture, in the words of chat completions or of responses.
+// openaiPart is a text, a picture or a file, in the words of chat completions or of responses.
 type openaiPart struct {
 	Type     string          `json:"type"`
 	Text     string          `json:"text"`
 	Refusal  string          `json:"refusal"`
 	ImageURL json.RawMessage `json:"image_url"` // {"url": …}, or the address itself
+	File     openaiFile      `json:"file"`
+	openaiFile
 }
 
 // UnmarshalJSON implements [json.Unmarshaler].
@@ -106,10 +108,22 @@ func (t *talk) content(parts openaiContent, param string) ([]engine.Content, err
 				return nil, err
 			}
 			out = append(out, c)
+		case "file", "input_file":
+			f := &p.openaiFile
+			if p.Type == "file" {
+				f, at = &p.File, at+".file"
+			}
+			c, err := t.file(f, at)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, c)
+		case "input_audio":
+			return nil, refuseField(at, "%s is sound, which this server cannot give to any model; it takes text, pictures and PDF files", at)
 		case "":
 			return nil, refuseField(at, "%s has no type; give text or image_url", at)
 		default:
-			return nil, refuseField(at, "%s is %.40q; this server takes text and pictures", at, p.Type)
+			return nil, refuseField(at, "%s is %.40q; this server takes text, pictures and PDF files", at, p.Type)
 		}
 	}
 	return out, nil
@@ -150,5 +164,5 @@ func (s *Server) openaiTalk(t *talk, messages []openaiMessage) error {
 		}
 		t.messages = append(t.messages, out)
 	}
-	return nil
+	return s.withPages(t.ctx, t.messages)
 }

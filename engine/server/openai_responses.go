@@ -162,6 +162,9 @@ func (q *responseRequest) request(t *talk, m *model) (r engine.Request, err erro
 	if err := t.responseTurns(q.Input); err != nil {
 		return r, err
 	}
+	if err := t.s.withPages(t.ctx, t.messages); err != nil {
+		return r, err
+	}
 	r = engine.Request{Messages: t.messages, TopLogprobs: int(q.TopLogprobs), Thinking: thinkingOf(q.Reasoning.Effort)}
 	r.Logprobs = q.TopLogprobs > 0 || slices.Contains(q.Include, "message.output_text.logprobs")
 	if err := maxTokens(&r, "max_output_tokens", q.MaxTokens); err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/engine/page"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
+	"github.com/eyelet-engine/eyelet/kernels/imaging/document"
 )
 
 // page is what a browser sees: the files of package page, and what they ask of the server beside the APIs that programs use. These routes serve
@@ -77,13 +78,14 @@ func (s *Server) pageView(w http.ResponseWriter, r *http.Request) error {
 		return s.pictures.tooLarge("the picture", "body")
 	}
 	size := image.Point{}
-	picture, err := imaging.Decode(data, imaging.Options{Target: func(w, h int) (int, int) {
+	view, err := document.Decode(r.Context(), data, 0, imaging.Options{Target: func(w, h int) (int, int) {
 		size = image.Pt(w, h)
 		return imaging.Within(side)(w, h)
 	}})
 	if err != nil {
 		return refuse("the picture cannot be read: %s", plain(err))
 	}
+	picture := view.RGB
 	if size == (image.Point{}) {
 		size = image.Pt(picture.W, picture.H)
 	}

@@ -108,6 +108,9 @@ func (s *Server) pageRequest(w http.ResponseWriter, r *http.Request) (*engine.Re
 		return nil, nil, err
 	}
 	request.Messages, request.Thinking = ollamaMessages(m, messages), thinking(q.Think)
+	if err := s.withPages(r.Context(), request.Messages); err != nil {
+		return nil, nil, err
+	}
 	l, err := s.models.use(r.Context(), m, options.context, q.KeepAlive.keep())
 	if err != nil {
 		return nil, nil, err

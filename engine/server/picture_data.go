@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/kernels/imaging/document"
 )
 
 // Pictures come in requests as data URLs (RFC 2397) or as base64 alone, in all APIs, and as clients write them: without padding, in the alphabet
@@ -102,9 +103,9 @@ func blanksArePluses(text string) bool {
 	return len(pieces) == 2
 }
 
-// isPicture looks at the first bytes of what may be a picture file. Whether it is a good one, the engine finds.
+// isPicture looks at the first bytes of what may be a picture file, or a PDF. Whether it is a good one, the engine finds.
 func isPicture(data []byte) bool {
-	if strings.HasPrefix(http.DetectContentType(data), "image/") {
+	if strings.HasPrefix(http.DetectContentType(data), "image/") || document.IsPDF(data) {
 		return true
 	}
 	return bytes.HasPrefix(data, []byte("II*\x00")) || bytes.HasPrefix(data, []byte("MM\x00*")) || len(data) > 12 && string(data[4:8]) == "ftyp"

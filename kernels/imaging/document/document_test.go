@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
+	"github.com/eyelet-engine/eyelet/kernels/imaging/document/documenttest"
 )
 
 func read(t testing.TB, name string) []byte {
@@ -158,30 +159,12 @@ func TestPagesOfAPDFAreDrawnSideBySide(t *testing.T) {
 	group.Wait()
 }
 
-// object is a PDF file of objects, numbered from 1, the first of which is its catalogue.
-func object(objects ...string) []byte {
-	var b bytes.Buffer
-	b.WriteString("%PDF-1.7\n")
-	var at []int
-	for i, o := range objects {
-		at = append(at, b.Len())
-		fmt.Fprintf(&b, "%d 0 obj\n%s\nendobj\n", i+1, o)
-	}
-	xref := b.Len()
-	fmt.Fprintf(&b, "xref\n0 %d\n0000000000 65535 f \n", len(objects)+1)
-	for _, n := range at {
-		fmt.Fprintf(&b, "%010d 00000 n \n", n)
-	}
-	fmt.Fprintf(&b, "trailer\n<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF\n", len(objects)+1, xref)
-	return b.Bytes()
-}
-
 // page is a PDF file of one page with a content stream, a resources dictionary and further objects from number 5 on.
 func page(box, content, resources string, more ...string) []byte {
-	return object(append([]string{
+	return documenttest.Objects(append([]string{
 		"<</Type/Catalog/Pages 2 0 R>>", "<</Type/Pages/Kids[3 0 R]/Count 1>>",
 		"<</Type/Page/Parent 2 0 R/MediaBox[" + box + "]/Contents 4 0 R/Resources<<" + resources + ">>>>",
-		fmt.Sprintf("<</Length %d>>\nstream\n%s\nendstream", len(content), content),
+		documenttest.Stream("", content),
 	}, more...)...)
 }
 
@@ -196,9 +179,9 @@ func TestDamagedPDFsAreRefusedWithTheReason(t *testing.T) {
 		"cut in its header":   {whole[:20], imaging.ErrDamaged, "corrupt or truncated PDF"},
 		"noise":               {append([]byte("%PDF-1.4\n"), bytes.Repeat([]byte{7, 200, 13, 0}, 5000)...), imaging.ErrDamaged, "corrupt or truncated PDF"},
 		"locked":              {read(t, "locked.pdf"), imaging.ErrDamaged, "needs a password"},
-		"without pages":       {object("<</Type/Catalog/Pages 2 0 R>>", "<</Type/Pages/Kids[]/Count 0>>"), imaging.ErrDamaged, "without pages"},
-		"pages in a circle":   {object("<</Type/Catalog/Pages 2 0 R>>", "<</Type/Pages/Kids[2 0 R]/Count 1>>"), imaging.ErrDamaged, "PDF"},
-		"lies about its size": {object("<</Type/Catalog/Pages 2 0 R>>", "<</Type/Pages/Kids[]/Count 2000000000>>"), nil, "PDF"},
+		"without pages":       {documenttest.Objects("<</Type/Catalog/Pages 2 0 R>>", "<</Type/Pages/Kids[]/Count 0>>"), imaging.ErrDamaged, "without pages"},
+		"pages in a circle":   {documenttest.Objects("<</Type/Catalog/Pages 2 0 R>>", "<</Type/Pages/Kids[2 0 R]/Count 1>>"), imaging.ErrDamaged, "PDF"},
+		"lies about its size": {documenttest.Objects("<</Type/Catalog/Pages 2 0 R>>", "<</Type/Pages/Kids[]/Count 2000000000>>"), nil, "PDF"},
 		"over the file limit": {append(bytes.Clone(whole), make([]byte, 1<<20)...), imaging.ErrTooLarge, "limit is"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -275,8 +258,7 @@ func TestAPictureThatInflatesIsDrawnOrRefused(t *testing.T) {
 		}
 	}
 	z.Close()
-	bomb := fmt.Sprintf("<</Type/XObject/Subtype/Image/Width %d/Height %d/BitsPerComponent 8/ColorSpace/DeviceRGB/Filter/FlateDecode/Length %d>>\nstream\n%s\nendstream",
-		w, h, zeros.Len(), zeros.Bytes())
+	bomb := documenttest.Stream(fmt.Sprintf("/Type/XObject/Subtype/Image/Width %d/Height %d/BitsPerComponent 8/ColorSpace/DeviceRGB/Filter/FlateDecode", w, h), zeros.String())
 	ctx := context.Background()
 	d, err := Open(ctx, page("0 0 100 100", "100 0 0 100 0 0 cm /I Do", "/XObject<</I 5 0 R>>", bomb), imaging.Options{})
 	if err != nil {
@@ -296,7 +278,7 @@ func endless() []byte {
 		if i == deep-1 {
 			content, resources = "0 0 10 10 re f", ""
 		}
-		forms = append(forms, fmt.Sprintf("<</Type/XObject/Subtype/Form/BBox[0 0 100 100]/Resources<<%s>>/Length %d>>\nstream\n%s\nendstream", resources, len(content), content))
+		forms = append(forms, documenttest.Stream(fmt.Sprintf("/Type/XObject/Subtype/Form/BBox[0 0 100 100]/Resources<<%s>>", resources), content))
 	}
 	return page("0 0 100 100", "/F Do", "/XObject<</F 5 0 R>>", forms...)
 }

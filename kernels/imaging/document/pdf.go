@@ -71,6 +71,9 @@ func (p *pdf) with(ctx context.Context, f func(pdfium.Pdfium, references.FPDF_DO
 		return err
 	}
 	defer release()
+	if err := readers.prepare(ctx); err != nil { // which may take long, and counts for no page
+		return err
+	}
 	limited, cancel := context.WithTimeout(ctx, pageTime)
 	defer cancel()
 	in, err := readers.instance(limited)

@@ -49,11 +49,8 @@ func (p *pool) enter(ctx context.Context) (release func(), err error) {
 	}
 }
 
-// instance returns a new reader. The first call compiles the program, or reads it from the cache folder.
+// instance returns a new reader of a pool that is prepared.
 func (p *pool) instance(ctx context.Context) (pdfium.Pdfium, error) {
-	if err := p.prepare(ctx); err != nil {
-		return nil, err
-	}
 	in, err := p.pool.GetInstanceWithContext(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("imaging: the PDF reader: %w", err)
@@ -61,7 +58,7 @@ func (p *pool) instance(ctx context.Context) (pdfium.Pdfium, error) {
 	return in, nil
 }
 
-// prepare waits until the program is compiled, which nothing stops once it has begun.
+// prepare waits until the program is compiled, or read from the cache folder. Nothing stops that once it has begun.
 func (p *pool) prepare(ctx context.Context) error {
 	p.once.Do(func() {
 		p.ready = make(chan struct{})

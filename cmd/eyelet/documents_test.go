@@ -1,0 +1,172 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/kernels/imaging"
+	"github.com/eyelet-engine/eyelet/kernels/imaging/document/documenttest"
+)
+
+// pdfOf makes a PDF file of pictures, one a page.
+func pdfOf(t *testing.T, pictures ...string) string {
+	t.Helper()
+	var pages []*imaging.RGB
+	for _, name := range pictures {
+		m, err := imaging.Decode([]byte(readFile(t, name)), imaging.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages = append(pages, m)
+	}
+	path := filepath.Join(t.TempDir(), "doc.pdf")
+	if err := os.WriteFile(path, documenttest.PDF(pages...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestRunAnswersAboutTheChosenPages(t *testing.T) {
+	t.Parallel()
+	doc := pdfOf(t, orange, pinkStar, orange)
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--image", doc + "#1"}, "cyan\n"},
+		{[]string{"--image", doc + "#2"}, "pink\n"},
+		{[]string{"--image", doc, "--pages", "2"}, "pink\n"},
+		{[]string{"--image", doc + "#3", "--pages", "2"}, "cyan\n"},
+	} {
+		eyelet(t, append(append([]string{"run"}, c.args...), background)...).mustSay(t, strings.TrimSpace(c.want))
+	}
+	var whole wholeReport
+	strictly(t, eyelet(t, "run", "--json", "--image", doc, background).stdout, &whole)
+	if len(whole.Images) != 3 || whole.Images[2] != doc+"#3" {
+		t.Errorf("all pages: %+v", whole)
+	}
+	eyelet(t, "run", "--image", doc+"#2-4", background).mustFail(t, 3, doc, "has 3 pages", "no page 4")
+	eyelet(t, "run", "--image", doc+"#0", background).mustFail(t, 3, doc+"#0")
+	eyelet(t, "run", "--image", doc, "--pages", "x", background).mustFail(t, 2, "1,4-6")
+	eyelet(t, "run", "--image", orange, "--pages", "2", background).mustFail(t, 3, orange, "has 1 page", "no page 2")
+	eyelet(t, "run", "--image", doc, "--frames", "2", background).mustFail(t, 2, "no video and no animation")
+	eyelet(t, "run", "--pages", "2", background).mustFail(t, 2, "--image")
+	many := make([]string, maxPagesAtOnce+1)
+	for i := range many {
+		many[i] = orange
+	}
+	eyelet(t, "run", "--image", pdfOf(t, many...), background).mustFail(t, 3, "has 21 pages", "--pages 1-20", "--jsonl")
+	cut := writeFile(t, filepath.Join(t.TempDir(), "cut.pdf"), readFile(t, doc)[:2000])
+	eyelet(t, "run", "--image", cut, background).mustFail(t, 3, cut, "corrupt or truncated PDF")
+}
+
+func TestEachPageIsAnAnswerOfItsOwn(t *testing.T) {
+	t.Parallel()
+	doc, out := pdfOf(t, orange, pinkStar, orange), filepath.Join(t.TempDir(), "out.jsonl")
+	check := func(got []answered, names ...string) {
+		t.Helper()
+		if len(got) != len(names) {
+			t.Fatalf("%d lines: %+v", len(got), got)
+		}
+		for i, want := range []string{"cyan", "pink", "cyan"}[:len(names)] {
+			if got[i].Image != names[i] || got[i].Text != want {
+				t.Errorf("line %d: %+v, want %s", i+1, got[i], want)
+			}
+		}
+	}
+	mustRun := func(args ...string) {
+		t.Helper()
+		if o := eyelet(t, append([]string{"run"}, args...)...); o.code != 0 || o.stderr != "" {
+			t.Fatalf("%+v", o)
+		}
+	}
+	mustRun("--image", doc, "--pages", "1-2", "--jsonl", out, background)
+	check(lines(t, out), doc+"#1", doc+"#2")
+	mustRun("--image", doc, "--jsonl", out, background)
+	check(lines(t, out), doc+"#1", doc+"#2", doc+"#3")
+
+	dir := t.TempDir()
+	writeFile(t, dir+"/a.pdf", readFile(t, doc))
+	writeFile(t, dir+"/b.png", readFile(t, orange))
+	writeFile(t, dir+"/c.pdf", "%PDF-1.7\nnothing")
+	out = filepath.Join(t.TempDir(), "folder.jsonl")
+	eyelet(t, "run", "--image", dir, "--jsonl", out, background).mustFail(t, 3, "1 of 5 pictures")
+	got := lines(t, out)
+	check(got[:3], "a.pdf#1", "a.pdf#2", "a.pdf#3")
+	if len(got) != 5 || got[3].Image != "b.png" || got[3].Text != "cyan" || got[4].Image != "c.pdf" || !strings.Contains(got[4].Error, "corrupt or truncated PDF") {
+		t.Errorf("%+v", got[3:])
+	}
+}
+
+func TestConversationsKeepTheirPages(t *testing.T) {
+	data := []byte(readFile(t, pdfOf(t, orange, pinkStar)))
+	d, err := engine.OpenDocument(context.Background(), "doc.pdf", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "talk.json")
+	said := []engine.Message{engine.User(engine.Picture(d.Page(0)), engine.Picture(d.Page(1)), engine.Text("What is this?")), engine.Assistant("Two pages.")}
+	if err := saveConversation(path, "m", said); err != nil {
+		t.Fatal(err)
+	}
+	got, err := loadConversation(path)
+	if err != nil || len(got) != 2 || len(got[0].Content) != 3 {
+		t.Fatal(got, err)
+	}
+	for i, c := range got[0].Content[:2] {
+		if c.Image == nil || c.Image.Page != i || !bytes.Equal(c.Image.Data, data) || c.Image.Name != fmt.Sprintf("doc.pdf#%d", i+1) {
+			t.Errorf("picture %d: %+v", i, c.Image)
+		}
+	}
+	if n := len(readFile(t, path)); n > 2*len(data) {
+		t.Errorf("%d bytes hold a file of %d bytes more than once", n, len(data))
+	}
+	text := strings.Replace(readFile(t, path), `"same": 1`, `"same": 3`, 1)
+	if text == readFile(t, path) {
+		t.Fatal("no picture is the same file as another")
+	}
+	writeFile(t, path, text)
+	if _, err := loadConversation(path); err == nil || !strings.Contains(err.Error(), "number 3, of 1") {
+		t.Error(err)
+	}
+}
+
+func TestPagesAndTimesAreRead(t *testing.T) {
+	for text, want := range map[string]string{"3": "[{3 3}]", "3-5": "[{3 5}]", "8-": "[{8 0}]", "-2": "[{1 2}]", "1, 4-6": "[{1 1} {4 6}]"} {
+		if got, err := parsePages(text); err != nil || fmt.Sprint(got) != want {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "0", "-", "5-3", "1,,2", "a", "1-b", "99999999999999999999", "1--2"} {
+		if got, err := parsePages(text); err == nil {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+	for text, want := range map[string]time.Duration{"": 0, "12.5": 12500 * time.Millisecond, "1:02": 62 * time.Second, "1:02:03.5": 3723500 * time.Millisecond, "1h2m": 62 * time.Minute} {
+		if got, err := clock("--from", text); err != nil || got != want {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"x", "-1", "1:60", "1:2:3:4", "NaN", "1e99", "-1s"} {
+		if got, err := clock("--from", text); err == nil {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+	dir := t.TempDir()
+	odd := writeFile(t, dir+"/a#2", "")
+	for path, want := range map[string][2]string{odd: {odd, ""}, dir + "/b.pdf#2": {dir + "/b.pdf", "2"}, dir + "/b#c.pdf": {dir + "/b#c.pdf", ""}, "#2": {"#2", ""}, "b.pdf#": {"b.pdf#", ""}} {
+		if file, pages := splitPages(path); file != want[0] || pages != want[1] {
+			t.Errorf("%q: %q, %q", path, file, pages)
+		}
+	}
+	if got := fmt.Sprint(spread(3, 9), spread(2, 2), spread(1, 5)); got != "[1 4 7] [0 1] [2]" {
+		t.Error(got)
+	}
+}

@@ -1,0 +1,108 @@
+package server
+
+import (
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/eyelet-engine/eyelet/kernels/imaging"
+	"github.com/eyelet-engine/eyelet/kernels/imaging/document/documenttest"
+)
+
+// pdfOf is a PDF file of test pictures, one a page, in base64.
+func pdfOf(t *testing.T, names ...string) string {
+	t.Helper()
+	var pages []*imaging.RGB
+	for _, name := range names {
+		m, err := imaging.Decode(picture(t, name), imaging.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages = append(pages, m)
+	}
+	return base64.StdEncoding.EncodeToString(documenttest.PDF(pages...))
+}
+
+func TestPDFFilesAreTakenOnAllRoutes(t *testing.T) {
+	ts := serve(t)
+	const question = "What color is the star?"
+	requests := func(pdf string) map[string][2]string {
+		url := "data:application/pdf;base64," + pdf
+		chat := func(part string) string {
+			return `{"model":"seed","temperature":0,"max_tokens":12,"messages":[{"role":"user","content":[` + part + `,{"type":"text","text":"` + question + `"}]}]}`
+		}
+		respond := func(part string) string {
+			return `{"model":"seed","temperature":0,"max_output_tokens":12,"input":[{"role":"user","content":[` + part + `,{"type":"input_text","text":"` + question + `"}]}]}`
+		}
+		return map[string][2]string{
+			"chat, a file":          {"/v1/chat/completions", chat(fmt.Sprintf(`{"type":"file","file":{"filename":"a.pdf","file_data":%q}}`, url))},
+			"chat, base64 alone":    {"/v1/chat/completions", chat(fmt.Sprintf(`{"type":"file","file":{"filename":"a.pdf","file_data":%q}}`, pdf))},
+			"chat, for a picture":   {"/v1/chat/completions", chat(fmt.Sprintf(`{"type":"image_url","image_url":{"url":%q}}`, url))},
+			"responses, input_file": {"/v1/responses", respond(fmt.Sprintf(`{"type":"input_file","filename":"a.pdf","file_data":%q}`, url))},
+			"responses, file_url":   {"/v1/responses", respond(fmt.Sprintf(`{"type":"input_file","file_url":%q}`, url))},
+			"anthropic, document":   {"/v1/messages", chat(fmt.Sprintf(`{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":%q}}`, pdf))},
+			"ollama, chat":          {"/api/chat", `{"model":"seed","stream":false,"options":{"temperature":0,"num_predict":12},"messages":[{"role":"user","content":"` + question + `","images":["` + pdf + `"]}]}`},
+			"ollama, generate":      {"/api/generate", `{"model":"seed","stream":false,"options":{"temperature":0,"num_predict":12},"prompt":"` + question + `","images":["` + pdf + `"]}`},
+		}
+	}
+	one, two := requests(pdfOf(t, "shape-2.png")), requests(pdfOf(t, "shape-2.png", "shape-4.png"))
+	locked := requests(base64.StdEncoding.EncodeToString([]byte("%PDF-1.7\nnothing that could be a page")))
+	var many []string
+	for range 65 {
+		many = append(many, "shape-2.png")
+	}
+	long := requests(pdfOf(t, many...))
+	for name, c := range one {
+		t.Run(name, func(t *testing.T) {
+			a, b := ts.do(t, "POST", c[0], c[1]), ts.do(t, "POST", two[name][0], two[name][1])
+			if a.status != 200 || b.status != 200 {
+				t.Fatalf("%d %s\n%d %s", a.status, a.text, b.status, b.text)
+			}
+			if !strings.Contains(a.text, "black") {
+				t.Errorf("%s", a.text)
+			}
+			if n, k := promptTokens(t, b), promptTokens(t, a); n != k+64 {
+				t.Errorf("%d tokens with two pages, %d with one", n, k)
+			}
+			if r := ts.do(t, "POST", c[0], locked[name][1]); r.status != 400 || !strings.Contains(r.text, "picture 1") || !strings.Contains(r.text, "corrupt or truncated PDF") {
+				t.Errorf("a damaged file: %d %s", r.status, r.text)
+			}
+			if r := ts.do(t, "POST", c[0], long[name][1]); r.status != 400 || !strings.Contains(r.text, "PDF of 65 pages") {
+				t.Errorf("too many pages: %d %s", r.status, r.text)
+			}
+			if r := ts.do(t, "POST", c[0], c[1]); r.status != 200 {
+				t.Errorf("the next request: %d %s", r.status, r.text)
+			}
+		})
+	}
+}
+
+func TestDocumentsOfTextAndWhatIsNoDocument(t *testing.T) {
+	ts := serve(t)
+	message := func(part string) string {
+		return `{"model":"seed","temperature":0,"max_tokens":4,"messages":[{"role":"user","content":[` + part + `,{"type":"text","text":"Go on."}]}]}`
+	}
+	for name, part := range map[string]string{
+		"text":    `{"type":"document","title":"A report","context":"of today","source":{"type":"text","media_type":"text/plain","data":"It rains."}}`,
+		"content": `{"type":"document","source":{"type":"content","content":[{"type":"text","text":"It rains."}]}}`,
+	} {
+		if r := ts.do(t, "POST", "/v1/messages", message(part)); r.status != 200 {
+			t.Errorf("%s: %d %s", name, r.status, r.text)
+		}
+	}
+	for name, c := range map[string]struct{ path, part, want string }{
+		"a file's id":             {"/v1/chat/completions", `{"type":"file","file":{"file_id":"f1"}}`, "keeps no files"},
+		"a file of nothing":       {"/v1/chat/completions", `{"type":"file","file":{}}`, "has no file_data"},
+		"a text for a file":       {"/v1/chat/completions", `{"type":"file","file":{"filename":"a.txt","file_data":"data:text/plain;base64,aGVsbG8gd29ybGQ="}}`, "neither a PDF nor a picture"},
+		"sound":                   {"/v1/chat/completions", `{"type":"input_audio","input_audio":{"data":"AAAA","format":"wav"}}`, "is sound"},
+		"a document's id":         {"/v1/messages", `{"type":"document","source":{"type":"file","file_id":"f1"}}`, "keeps no files"},
+		"an empty document":       {"/v1/messages", `{"type":"document"}`, "has no source"},
+		"a film":                  {"/v1/chat/completions", `{"type":"image_url","image_url":{"url":"data:video/mp4;base64,AAAAIGZ0eXBpc29tAAACAGlzb21pc28yYXZjMW1wNDE="}}`, "this is a video"},
+		"a drawing for a picture": {"/v1/chat/completions", `{"type":"image_url","image_url":{"url":"data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciLz4="}}`, "rsvg-convert"},
+	} {
+		if r := ts.do(t, "POST", c.path, message(c.part)); r.status != 400 || !strings.Contains(r.text, c.want) {
+			t.Errorf("%s: %d %s, want %q", name, r.status, r.text, c.want)
+		}
+	}
+}
