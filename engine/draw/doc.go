@@ -8,8 +8,8 @@
 //	model, err := draw.Open("sd15.safetensors", "sd15")
 //	pictures, err := program.Draw(ctx, model, &draw.Request{Prompt: "a red house"}, nil)
 //
-// There is one child for each request, which draws all pictures of it. A child that stayed would save reading the model again: 1 to 2 seconds for a
-// file that the system still has in memory, beside minutes of computing. What would have to stay for that, the project's HTTP server, asks nobody for
+// There is one child for each request, which draws all pictures of it. A child that stayed would save reading the model again, which is little beside
+// the computing: 10 s of 541 for a picture of 256 x 256 pixels in 2 steps, on two busy cores. What would have to stay for that, the project's HTTP server, asks nobody for
 // a key and lets the pages of every site in; a child that is given its task on the command line and answers in files of a folder that only this user
 // may read can be reached by nobody. It also leaves no memory behind, and what it breaks is one request.
 //

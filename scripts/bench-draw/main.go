@@ -5,7 +5,8 @@
 //	go run ./scripts/synth -shape 1b -type Q4_K_M
 //	go run ./scripts/bench-draw
 //
-// First, in turns: "sd-cli" with the arguments that Eyelet would give it, and "eyelet draw". Time is that of the whole process; memory is the peak of
+// First, in turns: "sd-cli" with the arguments that Eyelet would give it, and "eyelet draw". Time is that of the whole process, and beside it
+// what all processors were busy with it, which other programs disturb less; memory is the peak of
 // resident memory, of "eyelet draw" with its child's at the same moment.
 //
 // Then a server answers a question with a language model, alone, beside a picture that it draws, and beside sd-cli with the same number of threads and the
@@ -109,10 +110,13 @@ func (b *bench) byEyelet(ctx context.Context) *exec.Cmd {
 
 // overhead prints what Eyelet adds.
 func (b *bench) overhead(ctx context.Context) error {
-	var times, memories [2][]float64
+	var times, busy, memories [2][]float64
 	for range b.rounds {
 		for side, cmd := range []*exec.Cmd{b.byHand(ctx, b.steps), b.byEyelet(ctx)} {
 			seconds, bytes, err := measure(cmd)
+			if err == nil {
+				busy[side] = append(busy[side], (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()) // of children too
+			}
 			if err != nil {
 				return err
 			}
@@ -123,6 +127,8 @@ func (b *bench) overhead(ctx context.Context) error {
 	handBytes, ownBytes := median(memories[0]), median(memories[1])
 	fmt.Printf("%d x %d pixels, %d steps, medians of %d\n", b.size, b.size, b.steps, b.rounds)
 	fmt.Printf("time    sd-cli %.2f s, eyelet draw %.2f s: %+.1f %%\n", hand, own, 100*(own/hand-1))
+	handBusy, ownBusy := median(busy[0]), median(busy[1])
+	fmt.Printf("busy    sd-cli %.2f s, eyelet draw and its child %.2f s: %+.1f %%\n", handBusy, ownBusy, 100*(ownBusy/handBusy-1))
 	fmt.Printf("memory  sd-cli %.0f MB, eyelet draw and its child %.0f MB: %+.1f %%\n", handBytes/1e6, ownBytes/1e6, 100*(ownBytes/handBytes-1))
 	return nil
 }
@@ -143,7 +149,7 @@ func measure(cmd *exec.Cmd) (seconds, bytes float64, err error) {
 			select {
 			case <-done:
 				return
-			case <-time.After(20 * time.Millisecond):
+			case <-time.After(100 * time.Millisecond):
 			}
 		}
 	})
