@@ -20,7 +20,7 @@ var (
 	ErrUnknown = errors.New("media: the embeddings of the picture are not known")
 )
 
-// EncoderOptions say where the embeddings go, and how long jobs run.
+// EncoderOptions say where the embeddings go, and who is told of what has come.
 type EncoderOptions struct {
 	// Cache keeps the embeddings; several encoders may share it.
 	Cache *Cache
@@ -29,17 +29,9 @@ type EncoderOptions struct {
 	// DecodeBytes bounds the memory of pictures that are being decoded, or are decoded and wait to be encoded; 0 means DefaultDecodeBytes. One
 	// that alone is larger is decoded alone.
 	DecodeBytes int64
-	// Start runs long jobs: it has run called once, on the thread that computes, and does not wait for that. Run takes seconds; it ends
-	// soon after the job was cancelled. Without Start there are no long jobs: Advance does their steps as those of others.
-	Start func(run func())
 	// Wake is called from other goroutines when Collect has something to do. It must neither wait nor call the Encoder.
 	Wake func()
 }
-
-// A Long job is a [vision.Job] whose steps take so long that others would have to wait: it says so in Long, and is run by
-// EncoderOptions.Start, whole and one at a time. Its Advance then runs at the same time as other methods of the Encoder, though not as
-// the job's own.
-type Long interface{ Long() bool }
 
 // Encoder decodes pictures and runs the jobs of one tower, in the order in which the pictures were first wanted. Its methods are for one goroutine at a
 // time, those of its tickets too; only Stats may be called from any.
@@ -47,12 +39,11 @@ type Encoder struct {
 	opts   EncoderOptions
 	jobs   map[kv.Key]*job // all that somebody wants
 	queue  []*job          // those that are to be decoded, begun or gone on with, in order
-	long   *job            // the one that runs, wanted or not
 	wanted uint64          // jobs so far
 	step   average
 	closed bool
 	err    error          // the first failure to free a job
-	others sync.WaitGroup // long runs, decoders, and reads from disk
+	others sync.WaitGroup // decoders, and reads from disk
 
 	openings map[*Source]*opening // that jobs use
 	decoding int                  // openings whose decoder runs, wanted or not
@@ -63,11 +54,10 @@ type Encoder struct {
 	stats    EncoderStats
 }
 
-// arrival is what another goroutine brings: a long job has ended, embeddings have been read from disk, or a picture is decoded.
+// arrival is what another goroutine brings: embeddings have been read from disk, or a picture is decoded.
 type arrival struct {
 	job     *job
 	read    *Embeddings // from disk, nil if it had none after all
-	rows    []float32   // of a long job
 	opening *opening    // of a picture that is decoded, and input what came of it
 	input   *vision.Input
 	err     error
@@ -80,11 +70,11 @@ type EncoderStats struct {
 	Decoding time.Duration
 	// Begun jobs are Finished, Failed or Cancelled in the end.
 	Begun, Finished, Failed, Cancelled int64
-	// Steps were run by Advance; long jobs have none.
+	// Steps were run by Advance.
 	Steps int64
 	// Encodes that were saved, because the embeddings were in memory, were on disk, or were on their way for somebody else.
 	SavedMemory, SavedDisk, SavedInFlight int64
-	// Encoding is the time spent on jobs. That of long jobs includes what else was done in between.
+	// Encoding is the time spent on jobs.
 	Encoding time.Duration
 }
 
@@ -161,8 +151,8 @@ func lengthError(have, want int) error {
 	return fmt.Errorf("media: the picture has embeddings of %d numbers, not %d", have, want)
 }
 
-// Ready reports whether Advance has something to do. It has nothing while a long job runs, or no picture is decoded yet.
-func (e *Encoder) Ready() bool { return e.long == nil && e.next() != nil }
+// Ready reports whether Advance has something to do. It has nothing while no picture is decoded yet.
+func (e *Encoder) Ready() bool { return e.next() != nil }
 
 // next is the job that is to go on: one that has begun, or else the first whose picture is decoded.
 func (e *Encoder) next() (next *job) {
@@ -183,7 +173,7 @@ func (e *Encoder) Pending() int { return len(e.jobs) }
 // StepCost is the time that a step takes, an average over the last few dozen; 0 before the first.
 func (e *Encoder) StepCost() time.Duration { return e.step.value }
 
-// Advance does up to that many steps of the jobs in their order, and starts a long job whose turn has come. It returns how many steps it
+// Advance does up to that many steps of the jobs in their order. It returns how many steps it
 // did and how long all took. What goes wrong with a picture is told to its tickets; the error is that of ctx, after which a later call
 // goes on where this one stopped.
 func (e *Encoder) Advance(ctx context.Context, steps int) (ran int, took time.Duration, err error) {
@@ -234,8 +224,7 @@ func (e *Encoder) advance(ctx context.Context, j *job, steps int) (ran int, err 
 
 // begin begins a job. It reports whether Advance is to do its steps.
 func (e *Encoder) begin(j *job) bool {
-	// What was not known when the picture was first wanted may have come since: another encoder may have put it there, or a long job
-	// that was cancelled too late.
+	// What was not known when the picture was first wanted may have come since: another encoder may have put it there.
 	if rows := e.opts.Cache.peek(j.picture.Key); rows != nil && len(rows.Rows()) == e.values(j.picture) {
 		e.count(func(s *EncoderStats) { s.SavedMemory++ })
 		e.finish(j, rows, nil)
@@ -250,11 +239,7 @@ func (e *Encoder) begin(j *job) bool {
 		return false
 	}
 	j.run = run
-	if long, ok := run.(Long); !ok || !long.Long() || e.opts.Start == nil {
-		return true
-	}
-	e.start(j)
-	return false
+	return true
 }
 
 // complete takes the rows of a job whose steps are done.
@@ -283,24 +268,17 @@ func (e *Encoder) finish(j *job, rows *Embeddings, err error) {
 	e.close(j)
 }
 
-// drop ends a job that nobody wants. One that runs elsewhere is told to stop, and freed when it has.
+// drop ends a job that nobody wants.
 func (e *Encoder) drop(j *job) {
 	e.forget(j)
 	if j.run != nil {
 		e.count(func(s *EncoderStats) { s.Cancelled++ })
-	}
-	if j == e.long {
-		j.cancel()
-		return
 	}
 	e.close(j)
 }
 
 // close frees a job's buffers, and lets go of its picture, which makes room for others.
 func (e *Encoder) close(j *job) {
-	if j.cancel != nil {
-		j.cancel()
-	}
 	if j.run != nil {
 		e.keep(j.run.Close())
 	}
@@ -313,10 +291,6 @@ func (e *Encoder) close(j *job) {
 // forget takes a job out of the books; its key can be wanted anew.
 func (e *Encoder) forget(j *job) {
 	delete(e.jobs, j.picture.Key)
-	e.unqueue(j)
-}
-
-func (e *Encoder) unqueue(j *job) {
 	e.queue = slices.DeleteFunc(e.queue, func(other *job) bool { return other == j })
 }
 
@@ -347,9 +321,8 @@ func (e *Encoder) Stats() EncoderStats {
 	return e.stats
 }
 
-// Close ends all jobs; tickets that are not done fail with ErrClosed. It waits for a long job to end, so that the thread which runs it
-// must be free to: Close is not called from there. Rows that tickets hold stay until their Release. Closing again does nothing. The
-// error is the first one that came up when a job was freed.
+// Close ends all jobs; tickets that are not done fail with ErrClosed. Rows that tickets hold stay until their Release. Closing again does
+// nothing. The error is the first one that came up when a job was freed.
 func (e *Encoder) Close() error {
 	if e.closed {
 		return nil

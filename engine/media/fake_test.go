@@ -21,8 +21,6 @@ type script struct {
 	stuck                                bool               // Advance does nothing
 	short                                bool               // Rows has a number less than promised
 	onStep                               func(n int)        // is called in each step
-	long                                 chan struct{}      // a long job waits for it or for its context; nil for others
-	deaf                                 bool               // a long job does not hear its context
 	stamp                                func(event string) // is told what happens
 
 	begun, jobs, closed int // jobs are those that are open
@@ -52,9 +50,6 @@ func (s *script) begin() (vision.Job, error) {
 		return nil, s.beginErr
 	}
 	s.jobs++
-	if s.long != nil {
-		return &longJob{fakeJob{script: s}}, nil
-	}
 	return &fakeJob{script: s}, nil
 }
 
@@ -128,29 +123,20 @@ func (j *fakeJob) Close() error {
 	return j.script.closeErr
 }
 
-// longJob is one long step.
-type longJob struct{ fakeJob }
+// waker is told when an encoder has something to collect.
+type waker struct{ woke chan struct{} }
 
-func (*longJob) Long() bool { return true }
+func newWaker() *waker { return &waker{make(chan struct{}, 1)} }
 
-func (j *longJob) Advance(ctx context.Context, steps int) error {
-	leave := j.use()
-	defer leave()
-	if j.script.deaf {
-		<-j.script.long
-		ctx = context.Background()
-	} else {
-		select {
-		case <-j.script.long:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+func (w *waker) options(cache *Cache) EncoderOptions {
+	return EncoderOptions{Cache: cache, Wake: w.wake}
+}
+
+func (w *waker) wake() {
+	select {
+	case w.woke <- struct{}{}:
+	default:
 	}
-	if s := j.script; s.stepErr != nil {
-		return s.stepErr
-	}
-	j.done = j.script.steps
-	return ctx.Err()
 }
 
 // newEncoder makes an encoder over a cache of its own unless one is given, and closes it with the test.

@@ -71,7 +71,7 @@ func (f *scan) want(e *Encoder) (tickets []*Ticket) {
 }
 
 // finish goes on until all tickets are done.
-func finish(t testing.TB, c *computer, e *Encoder, tickets ...*Ticket) {
+func finish(t testing.TB, c *waker, e *Encoder, tickets ...*Ticket) {
 	t.Helper()
 	for _, ticket := range tickets {
 		for !ticket.Done() {
@@ -104,7 +104,7 @@ func wantFreed(t testing.TB, e *Encoder, files ...*scan) {
 }
 
 func TestAPictureIsDecodedOnceForAllItsPartsAndNotIfTheyAreKnown(t *testing.T) {
-	c := newComputer(t)
+	c := newWaker()
 	e := newEncoder(t, c.options(nil))
 	f := newScan("f", 1000, 13)
 	tickets := f.want(e)
@@ -131,7 +131,7 @@ func TestAPictureIsDecodedOnceForAllItsPartsAndNotIfTheyAreKnown(t *testing.T) {
 }
 
 func TestPicturesAreDecodedWithinTheBudgetInOrder(t *testing.T) {
-	c := newComputer(t)
+	c := newWaker()
 	o := c.options(nil)
 	o.DecodeBytes = 100
 	e := newEncoder(t, o)
@@ -160,7 +160,7 @@ func TestPicturesAreDecodedWithinTheBudgetInOrder(t *testing.T) {
 }
 
 func TestADamagedPictureFailsThoseWhoWantItAlone(t *testing.T) {
-	c := newComputer(t)
+	c := newWaker()
 	e := newEncoder(t, c.options(nil))
 	bad, worse, good := newScan("b", 10, 3), newScan("w", 10, 1), newScan("g", 10, 2)
 	bad.fault, worse.panics = errScript, true
@@ -183,7 +183,7 @@ func TestADamagedPictureFailsThoseWhoWantItAlone(t *testing.T) {
 }
 
 func TestDecodingStopsWhenNobodyWantsThePictureAnyMore(t *testing.T) {
-	c := newComputer(t)
+	c := newWaker()
 	e := newEncoder(t, c.options(nil))
 	f, next := newScan("f", 10, 2), newScan("n", 10, 1)
 	f.hold = make(chan struct{})
@@ -217,7 +217,7 @@ func TestDecodingStopsWhenNobodyWantsThePictureAnyMore(t *testing.T) {
 }
 
 func TestClosingStopsDecoders(t *testing.T) {
-	c := newComputer(t)
+	c := newWaker()
 	e := newEncoder(t, c.options(nil))
 	f, waits := newScan("f", 10, 2), newScan("w", DefaultDecodeBytes, 1)
 	f.hold = make(chan struct{})

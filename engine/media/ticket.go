@@ -58,9 +58,8 @@ type job struct {
 	picture *Picture
 	order   uint64 // when it was first wanted
 	tickets []*Ticket
-	opening *opening           // of the picture's source; nil before it is decoded
-	run     vision.Job         // nil until begun
-	cancel  context.CancelFunc // of a long job that runs
+	opening *opening   // of the picture's source; nil before it is decoded
+	run     vision.Job // nil until begun
 }
 
 // answer tells the tickets. Rows are released here: each ticket holds them itself.
