@@ -339,8 +339,6 @@ type cancellingJob struct {
 	c cancelling
 }
 
-func (cancellingJob) Long() bool { return true }
-
 func (j cancellingJob) Advance(ctx context.Context, steps int) error {
 	go j.c.within.do(context.Background(), func() error { j.c.cancel(); return nil })
 	return j.Job.Advance(ctx, steps)

@@ -19,8 +19,8 @@ const (
 	// gapShare is the part of Config.MaxGap that is planned for; the rest is for what plans do not see.
 	gapShare = 0.9
 	// newcomersShare is what newcomers get at least, as a part of the time that the running answers' tokens take: where one token alone takes
-	// as long as the gap, waiting would have no end else.
-	newcomersShare = 0.75
+	// as long as the gap, waiting would have no end else. With 1 they wait about twice as long as alone.
+	newcomersShare = 1.0
 )
 
 // kind is what a task needs next.
