@@ -56,11 +56,8 @@ func TestWriteTableOfFamilies(t *testing.T) {
 		for _, p := range g.Pictures {
 			own = append(own, measureTruth(t, m, g, p))
 		}
-		writeRow(&b, fmt.Sprintf("| %s | `%s` | eyelet", g.Name, g.Processor), own)
+		writeRow(&b, fmt.Sprintf("| %s | `%s` | eyelet, %s", g.Name, g.Processor, m.Info().Encoder), own)
 		t.Logf("%s: %+v", g.Name, own)
-		if m.Info().Encoder != "mtmd" {
-			continue
-		}
 		var theirs []truth
 		real := m.vision
 		alone, err := openAlone(t, projector, m)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
@@ -116,4 +117,67 @@ func worstRow(rows []float32, width int, p layouttest.Picture) (relative, cosine
 		relative, cosine = max(relative, math.Sqrt(off/ww)), min(cosine, dot/math.Sqrt(gg*ww))
 	}
 	return relative, cosine
+}
+
+// encodeSmall encodes a picture of a token or a few more, where the family's layout lets it be one.
+func encodeSmall(t testing.TB, n *Native) {
+	t.Helper()
+	side := n.d.PatchSize * n.d.Merge
+	in := &Input{Tokens: n.d.tokensOf(2*side, 3*side), Tiles: []*imaging.RGB{imaging.NewRGB(2*side, 3*side)}}
+	rows, err := Encode(t.Context(), n, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rows) != in.Tokens*n.Info().Width {
+		t.Fatalf("%d numbers for %d tokens of %d", len(rows), in.Tokens, n.Info().Width)
+	}
+}
+
+// Projector files of every family with one number or tensor changed are an error, or a tower that encodes.
+func TestHostileFilesOfFamiliesAreErrors(t *testing.T) {
+	for _, g := range described(t) {
+		if os.Getenv("EYELET_SLOW") == "" && g.Name != "qwen2-5-vl" && g.Name != "mistral3" {
+			continue
+		}
+		t.Run(g.Name, func(t *testing.T) {
+			file := projectorOf(t, g)
+			tried, refused := 0, 0
+			try := func(keys map[string]any, tensors map[string]*tensor) {
+				tried++
+				n, err := LoadNative(editedFile(t, file, keys, tensors), NativeOptions{Precision: nn.F32, Threads: 2})
+				if err != nil {
+					refused++
+					return
+				}
+				defer n.Close()
+				if n.d.PatchSize*n.d.Merge <= 128 && n.d.AnySize {
+					encodeSmall(t, n)
+				}
+			}
+			for _, kv := range file.Keys() {
+				for _, v := range []any{nil, uint32(0), uint32(1), uint32(7), uint32(1 << 31), float32(math.NaN()), "x", []bool{true, true, true, true, true}, []int32{-1}} {
+					if kv.Key != "general.architecture" {
+						try(map[string]any{kv.Key: v}, nil)
+					}
+				}
+			}
+			for _, old := range file.Tensors() {
+				if strings.Contains(old.Name, ".blk.") && !strings.Contains(old.Name, ".blk.1.") {
+					continue
+				}
+				try(nil, map[string]*tensor{old.Name: nil})
+				try(nil, map[string]*tensor{old.Name: {t: old.Type, dims: []uint64{old.Elements()}, data: old.Data()}})
+				turned := slices.Clone(old.Dims)
+				slices.Reverse(turned)
+				try(nil, map[string]*tensor{old.Name: {t: old.Type, dims: turned, data: old.Data()}})
+				if old.Type == gguf.F32 {
+					try(nil, map[string]*tensor{old.Name: floats(int(old.Elements()), float32(math.Inf(1)), 1)})
+				}
+			}
+			t.Logf("%d files, %d refusals", tried, refused)
+			if refused < tried/2 {
+				t.Error("too few are refused for a test of hostile files")
+			}
+		})
+	}
 }
