@@ -42,12 +42,13 @@ GFLOP/s are set beside the machine's limit: what oneDNN's own matrix product
 reaches on the shapes of this tower, in the same precision, in the same run.
 
 The built-in model's tower is a toy. scripts/synth -mmproj in eyelet's sources
-writes one of full size, CLIP ViT-L/14 at 336 pixels, with random weights: it
-takes as long as LLaVA 1.5's own.`
+writes towers of full size with random weights: LLaVA 1.5's, CLIP ViT-L/14 at
+336 pixels, and those of Qwen2.5-VL, Gemma 3 and SmolVLM2.`
 
 const benchVisionExample = `  eyelet bench vision --quick
   eyelet bench vision --mmproj mmproj.gguf --image photo.jpg
   eyelet bench vision --mmproj mmproj.gguf --precision int8 --backend native --tiles 1,2,5
+  eyelet bench vision --mmproj mmproj.gguf --backend native,mtmd,mtmd-accelerated
   eyelet bench vision --mmproj mmproj.gguf --rounds 9 --json > report.json`
 
 // benchVisionOptions are the flags of bench vision.
@@ -75,13 +76,13 @@ func newBenchVisionCommand() *cobra.Command {
 	o.register(cmd)
 	f := cmd.Flags()
 	f.StringVarP(&o.image, "image", "i", "", "picture to cut the tiles from (default: one that is made up)")
-	f.StringSliceVar(&o.backends, "backend", []string{"native", "mtmd"}, "contestants: native, mtmd, plain")
+	f.StringSliceVar(&o.backends, "backend", []string{"native", "mtmd"}, "contestants: "+strings.Join(bench.VisionBackends(), ", "))
 	f.StringSliceVar(&o.precisions, "precision", []string{"f32", "bf16", "int8"}, "precisions of native: auto, f32, bf16, int8")
 	f.IntSliceVar(&o.tiles, "tiles", []int{1, 5}, "how many tiles are encoded at a time")
 	f.IntVar(&o.rounds, "rounds", 5, "how often all is measured")
 	f.BoolVar(&o.quick, "quick", false, "two rounds of one tile, where --rounds and --tiles do not say otherwise")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
-	_ = cmd.RegisterFlagCompletionFunc("backend", cobra.FixedCompletions([]string{"native", "mtmd", "plain"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("backend", cobra.FixedCompletions(bench.VisionBackends(), cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("precision", cobra.FixedCompletions([]string{"auto", "f32", "bf16", "int8"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -89,6 +90,9 @@ func newBenchVisionCommand() *cobra.Command {
 // options checks the flags and turns them into what package bench takes.
 func (o *benchVisionOptions) options(cmd *cobra.Command) (bench.VisionOptions, error) {
 	v := bench.VisionOptions{Backends: o.backends, Tiles: o.tiles, Rounds: o.rounds}
+	if !cmd.Flags().Changed("tiles") {
+		v.Tiles = nil // what suits the tower
+	}
 	if o.quick {
 		if !cmd.Flags().Changed("tiles") {
 			v.Tiles = []int{1}
@@ -98,7 +102,7 @@ func (o *benchVisionOptions) options(cmd *cobra.Command) (bench.VisionOptions, e
 		}
 	}
 	switch {
-	case len(v.Backends) == 0, len(v.Tiles) == 0, len(o.precisions) == 0:
+	case len(v.Backends) == 0, cmd.Flags().Changed("tiles") && len(v.Tiles) == 0, len(o.precisions) == 0:
 		return v, usagef("--backend, --precision and --tiles each want one entry at least")
 	case v.Rounds < 1 || v.Rounds > bench.MaxRounds:
 		return v, usagef("--rounds is %d; give 1 to %d", v.Rounds, bench.MaxRounds)
@@ -106,8 +110,8 @@ func (o *benchVisionOptions) options(cmd *cobra.Command) (bench.VisionOptions, e
 		return v, usagef("--precision belongs to the backend native, which does not take part")
 	}
 	for _, name := range v.Backends {
-		if !slices.Contains([]string{"native", "mtmd", "plain"}, name) {
-			return v, usagef("--backend %q is unknown; give native, mtmd or plain", name)
+		if !slices.Contains(bench.VisionBackends(), name) {
+			return v, usagef("--backend %q is unknown; give %s", name, strings.Join(bench.VisionBackends(), ", "))
 		}
 	}
 	for _, n := range v.Tiles {

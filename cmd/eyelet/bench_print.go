@@ -48,12 +48,15 @@ func timesText(x float64) string { return fmt.Sprintf("%.2fx", x) }
 func printEncodes(w *strings.Builder, r *bench.VisionReport) {
 	fmt.Fprint(w, "\nEncoding\n")
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprint(t, "  backend\ttiles\ttime\tas fast as libmtmd\tto fewest tiles\tGFLOP\tGFLOP/s\tof limit\tmemory\tweights\tload\n")
+	fmt.Fprint(t, "  backend\ttiles\ttime\tas fast as libmtmd\taccelerated\tto fewest tiles\tGFLOP\tGFLOP/s\tof limit\tmemory\tweights\tload\n")
 	for _, c := range r.Contestants {
 		for i, e := range c.Encodes {
-			mtmd, first, share, memory, weights, load := "", "", "", "", "", ""
+			mtmd, fast, first, share, memory, weights, load := "", "", "", "", "", "", ""
 			if e.TimesMtmd != nil {
 				mtmd = rangeText(*e.TimesMtmd, timesText)
+			}
+			if e.TimesAccelerated != nil {
+				fast = timesText(e.TimesAccelerated.Median)
 			}
 			if e.TimesFirst != nil {
 				first = timesText(e.TimesFirst.Median)
@@ -67,8 +70,8 @@ func printEncodes(w *strings.Builder, r *bench.VisionReport) {
 			if i == 0 {
 				weights, load = bytesText(uint64(c.WeightBytes)), msText(c.LoadMS)
 			}
-			fmt.Fprintf(t, "  %s\t%d\t%s\t%s\t%s\t%.3g\t%.0f\t%s\t%s\t%s\t%s\n", starred(c.Name, c.Emulated), e.Tiles, rangeText(e.MS, msText),
-				mtmd, first, e.GFLOP, e.GFLOPS, share, memory, weights, load)
+			fmt.Fprintf(t, "  %s\t%d\t%s\t%s\t%s\t%s\t%.3g\t%.0f\t%s\t%s\t%s\t%s\n", starred(c.Name, c.Emulated), e.Tiles, rangeText(e.MS, msText),
+				mtmd, fast, first, e.GFLOP, e.GFLOPS, share, memory, weights, load)
 		}
 	}
 	_ = t.Flush()

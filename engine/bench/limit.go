@@ -63,8 +63,8 @@ func ProductRate(ctx context.Context, s Shape, precision nn.Precision, threads, 
 // newLimiter plans the products of a block.
 func newLimiter(w work, precision nn.Precision, threads int) (*limiter, error) {
 	return planLimiter([]Shape{
-		{Name: "qkv", M: w.rows, N: 3 * w.hidden, K: w.hidden}, {Name: "out", M: w.rows, N: w.hidden, K: w.hidden},
-		{Name: "up", M: w.rows, N: w.ff, K: w.hidden}, {Name: "down", M: w.rows, N: w.hidden, K: w.ff},
+		{Name: "qkv", M: w.Rows, N: 3 * w.hidden, K: w.hidden}, {Name: "out", M: w.Rows, N: w.hidden, K: w.hidden},
+		{Name: "up", M: w.Rows, N: w.FF, K: w.hidden}, {Name: "down", M: w.Rows, N: w.hidden, K: w.FF},
 	}, precision, threads)
 }
 

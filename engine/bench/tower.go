@@ -31,6 +31,9 @@ import (
 // others.
 func Backends() []string { return []string{"auto", "native", "mtmd", "plain"} }
 
+// accelerated is the backend of [Vision] that is libmtmd with the accelerator (kernels/accel).
+const accelerated = "mtmd-accelerated"
+
 // TowerOptions say how a tower is run. The zero value is the usual way.
 type TowerOptions struct {
 	Backend   string       // one of [Backends]; "" means auto
@@ -61,8 +64,8 @@ func OpenTower(ctx context.Context, path string, opt TowerOptions) (*Tower, erro
 	t, start := &Tower{}, time.Now()
 	options := vision.Options{Layout: opt.Layout}
 	switch backend {
-	case "mtmd":
-		t.Encoder, err = asEncoder(libmtmd.Open(ctx, path, libmtmd.Options{Threads: opt.Threads, NoAccelerator: true}))
+	case "mtmd", accelerated:
+		t.Encoder, err = asEncoder(libmtmd.Open(ctx, path, libmtmd.Options{Threads: opt.Threads, NoAccelerator: backend == "mtmd"}))
 		for _, tensor := range f.Tensors() {
 			t.WeightBytes += tensor.Size()
 		}
@@ -97,7 +100,7 @@ func asEncoder[T vision.Encoder](e T, err error) (vision.Encoder, error) {
 
 func chooseBackend(f *gguf.File, backend string) (string, error) {
 	switch backend {
-	case "native", "mtmd", "plain":
+	case "native", "mtmd", "plain", accelerated:
 		return backend, nil
 	case "", "auto":
 	default:

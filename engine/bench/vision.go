@@ -12,6 +12,7 @@ import (
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/kernels/nn"
 	"github.com/eyelet-engine/eyelet/models/gguf"
+	"github.com/eyelet-engine/eyelet/models/layout"
 	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
@@ -19,9 +20,9 @@ import (
 type VisionOptions struct {
 	Projector  string         // path of an mmproj file with a tower that package vision knows
 	Picture    *imaging.RGB   // what is encoded; nil means a made-up photo
-	Backends   []string       // "native", "mtmd" and "plain"; nil means the first two
+	Backends   []string       // of [VisionBackends]; nil means native and mtmd
 	Precisions []nn.Precision // of native; nil means f32, bf16 and int8
-	Tiles      []int          // how many tiles are encoded at a time, 1 to MaxTiles; nil means 1 and 5
+	Tiles      []int          // how many tiles are encoded at a time, 1 to MaxTiles; nil means 1 and 5, or 1 where pictures have any size
 	Rounds     int            // how often all is measured; 0 means 5
 	Threads    int            // 0 means GOMAXPROCS
 	// Progress is called with the share of the work that is done, from 0 to 1, and what comes next.
@@ -29,6 +30,9 @@ type VisionOptions struct {
 
 	photo [2]int // sides of the photo that is decoded; zero means 12 megapixels
 }
+
+// VisionBackends are the contestants that [Vision] knows: "mtmd" is libmtmd as it is, "mtmd-accelerated" with this project's accelerator.
+func VisionBackends() []string { return []string{"native", "mtmd", accelerated, "plain"} }
 
 // MaxTiles bounds VisionOptions.Tiles; MaxRounds its Rounds.
 const (
@@ -77,14 +81,15 @@ type ContestantReport struct {
 
 // EncodeReport is what was measured of the encoding of some tiles.
 type EncodeReport struct {
-	Tiles      int      `json:"tiles"`
-	MS         Spread   `json:"ms"`
-	GFLOP      float64  `json:"gflop"`
-	GFLOPS     float64  `json:"gflops"`                  // GFLOP/s at the median
-	LimitShare *float64 `json:"limit_share,omitempty"`   // GFLOP/s over the limit of the precision
-	TimesMtmd  *Spread  `json:"times_libmtmd,omitempty"` // libmtmd's time over this one's, of the same round
-	TimesFirst *Spread  `json:"times_first,omitempty"`   // this time over that of the first number of tiles, of the same round
-	PeakBytes  *int64   `json:"peak_bytes,omitempty"`    // memory beyond the weights; see MemoryMethod
+	Tiles            int      `json:"tiles"`
+	MS               Spread   `json:"ms"`
+	GFLOP            float64  `json:"gflop"`
+	GFLOPS           float64  `json:"gflops"`                              // GFLOP/s at the median
+	LimitShare       *float64 `json:"limit_share,omitempty"`               // GFLOP/s over the limit of the precision
+	TimesMtmd        *Spread  `json:"times_libmtmd,omitempty"`             // libmtmd's time over this one's, of the same round
+	TimesAccelerated *Spread  `json:"times_libmtmd_accelerated,omitempty"` // the same for libmtmd with the accelerator
+	TimesFirst       *Spread  `json:"times_first,omitempty"`               // this time over that of the first number of tiles, of the same round
+	PeakBytes        *int64   `json:"peak_bytes,omitempty"`                // memory beyond the weights; see MemoryMethod
 }
 
 // contestant is an implementation that takes part.
@@ -97,6 +102,9 @@ type contestant struct {
 	peaks     []*int64    // by number of tiles
 	agreement []Agreement
 }
+
+// libmtmd reports whether the contestant is libmtmd, with the accelerator or without.
+func (c *contestant) libmtmd() bool { return c.backend == "mtmd" || c.backend == accelerated }
 
 func (c *contestant) name() string {
 	if c.backend == "native" {
@@ -116,6 +124,7 @@ type visionRun struct {
 
 	trained, fault []float32 // rows of the input with the most tiles, by native f32 in both layouts; fault only if libmtmd takes part
 	faultBlocks    int
+	llava          bool    // libmtmd runs it in a layout of its own
 	done, total    float64 // in tiles, about
 }
 
@@ -143,6 +152,9 @@ func (r *visionRun) prepare() error {
 	}
 	if len(o.Tiles) == 0 {
 		o.Tiles = []int{1, 5}
+		if anySize(o.Projector) {
+			o.Tiles = []int{1}
+		}
 	}
 	o.Rounds = cmp.Or(o.Rounds, 5)
 	o.Threads = ThisMachine(o.Threads).Threads
@@ -168,13 +180,24 @@ func (r *visionRun) prepare() error {
 			for _, p := range o.Precisions {
 				add(contestant{backend: backend, precision: p.Resolve()})
 			}
-		case "plain", "mtmd":
+		case "plain", "mtmd", accelerated:
 			add(contestant{backend: backend})
 		default:
 			return fmt.Errorf("%w: unknown backend %q", engine.ErrRequest, backend)
 		}
 	}
 	return nil
+}
+
+// anySize reports whether a projector's tower takes pictures of any size.
+func anySize(path string) bool {
+	f, err := gguf.Open(path)
+	if err != nil {
+		return false // opening the tower says what is wrong
+	}
+	defer f.Close()
+	rule, err := layout.New(f, layout.Options{})
+	return err == nil && rule.Variable()
 }
 
 func (r *visionRun) run(ctx context.Context) error {
@@ -221,28 +244,30 @@ func (r *visionRun) begin(ctx context.Context) error {
 	}
 	defer trained.Close()
 	info := trained.Info()
-	f, err := gguf.Open(r.o.Projector)
-	if err != nil {
+	if err := r.makeInputs(ctx, trained); err != nil {
 		return err
 	}
-	r.w = towerWork(f, info)
-	f.Close()
+	tile := r.inputs[0].Tiles[0]
+	r.w = work{blocks: info.Blocks, hidden: info.Hidden}
+	if r.w.Work, err = trained.Encoder.(*vision.Native).Work(tile.W, tile.H); err != nil {
+		return err
+	}
 	r.report = &VisionReport{
 		Projector: r.o.Projector, Machine: ThisMachine(r.o.Threads), Rounds: r.o.Rounds, WorkFormula: workFormula, MemoryMethod: memoryMethod,
 		Tower: TowerShape{
-			Family: info.Family, Projector: info.Projector, ImageSize: info.ImageSize, PatchSize: info.PatchSize, TileTokens: info.TileTokens,
-			Blocks: info.Blocks, Hidden: info.Hidden, FF: r.w.ff, Width: info.Width,
+			Family: info.Family, Projector: info.Projector, ImageSize: info.ImageSize, PatchSize: info.PatchSize, TileTokens: r.inputs[0].Tokens / len(r.inputs[0].Tiles),
+			Blocks: info.Blocks, Hidden: info.Hidden, FF: r.w.FF, Width: info.Width,
 		},
-	}
-	if err := r.makeInputs(info); err != nil {
-		return err
 	}
 	largest := slices.MaxFunc(r.inputs, func(a, b *vision.Input) int { return cmp.Compare(len(a.Tiles), len(b.Tiles)) })
 	if r.trained, _, err = Encode(ctx, trained, largest); err != nil {
 		return err
 	}
 	r.step(float64(len(largest.Tiles)+1), "the reference in libmtmd's layout")
-	if slices.ContainsFunc(r.contestants, func(c *contestant) bool { return c.backend == "mtmd" }) {
+	if r.llava = slices.Contains([]string{"mlp", "linear", "janus_pro"}, info.Projector); !r.llava {
+		r.faultBlocks = info.Blocks
+	}
+	if r.llava && slices.ContainsFunc(r.contestants, (*contestant).libmtmd) {
 		trained.Close()
 		fault, err := OpenTower(ctx, r.o.Projector, TowerOptions{Backend: "native", Precision: nn.F32, Threads: r.o.Threads, Layout: vision.LibmtmdFault})
 		if err != nil {
@@ -261,21 +286,35 @@ func (r *visionRun) begin(ctx context.Context) error {
 	return r.measureLimits(ctx)
 }
 
-// makeInputs cuts tiles out of the picture.
-func (r *visionRun) makeInputs(info vision.Info) error {
-	picture := r.o.Picture
-	if picture == nil {
+// makeInputs cuts tiles out of the picture. Where the tower takes pictures of any size, a tile is the whole picture.
+func (r *visionRun) makeInputs(ctx context.Context, tower vision.Encoder) error {
+	info, picture, most := tower.Info(), r.o.Picture, slices.Max(r.o.Tiles)
+	variable := anySize(r.o.Projector)
+	if picture == nil && variable {
+		picture = Photo(usualW, usualH)
+	} else if picture == nil {
 		picture = Photo(2*info.ImageSize, 2*info.ImageSize)
 	}
-	tiles, err := tilesOf(picture, info.ImageSize, slices.Max(r.o.Tiles))
-	if err != nil {
+	var tiles []*imaging.RGB
+	var err error
+	tokens := info.TileTokens
+	if variable {
+		in, err := vision.Preprocess(ctx, tower, picture)
+		if err != nil {
+			return err
+		}
+		tokens, tiles = in.Tokens, slices.Repeat(in.Tiles, most)
+	} else if tiles, err = tilesOf(picture, info.ImageSize, most); err != nil {
 		return err
 	}
 	for _, n := range r.o.Tiles {
-		r.inputs = append(r.inputs, &vision.Input{Tokens: n * info.TileTokens, Tiles: tiles[:n]})
+		r.inputs = append(r.inputs, &vision.Input{Tokens: n * tokens, Tiles: tiles[:n]})
 	}
 	return nil
 }
+
+// usualW and usualH are the sides of the made-up photo for towers that take pictures of any size.
+const usualW, usualH = 1000, 700
 
 func (r *visionRun) measureLimits(ctx context.Context) error {
 	for _, l := range r.limits {
@@ -296,10 +335,10 @@ func (r *visionRun) open(ctx context.Context, c *contestant) (err error) {
 	}
 	info := c.tower.Info()
 	c.blocks = info.Blocks
-	if c.backend == "mtmd" {
+	if c.libmtmd() {
 		c.blocks = r.faultBlocks
 	}
-	if size := info.ImageSize; info.TileTokens != r.report.Tower.TileTokens {
+	if size := info.ImageSize; r.llava && info.TileTokens != r.report.Tower.TileTokens {
 		return fmt.Errorf("bench: a picture of %d x %d pixels makes %d tokens, not %d: it would do other work; leave it out", size, size, info.TileTokens, r.report.Tower.TileTokens)
 	}
 	r.step(1, c.name()+", for the first time")
@@ -327,7 +366,7 @@ func (r *visionRun) open(ctx context.Context, c *contestant) (err error) {
 func (r *visionRun) compare(c *contestant, rows []float32) []Agreement {
 	width := r.report.Tower.Width
 	list := []Agreement{compare("native f32", rows, r.trained, width)}
-	if c.backend == "mtmd" {
+	if c.libmtmd() && r.fault != nil {
 		list = append(list, compare("native f32 in libmtmd's layout", rows, r.fault, width))
 	}
 	return list
@@ -361,10 +400,13 @@ func (r *visionRun) conclude() {
 	for _, l := range r.limits {
 		r.report.Limits = append(r.report.Limits, l.limit)
 	}
-	var mtmd *contestant
+	var mtmd, fast *contestant
 	for _, c := range r.contestants {
-		if c.backend == "mtmd" {
+		switch c.backend {
+		case "mtmd":
 			mtmd = c
+		case accelerated:
+			fast = c
 		}
 	}
 	for _, c := range r.contestants {
@@ -385,6 +427,10 @@ func (r *visionRun) conclude() {
 			if mtmd != nil && mtmd != c {
 				s := spreadOf(ratios(mtmd.times[i], c.times[i]))
 				e.TimesMtmd = &s
+			}
+			if fast != nil && fast != c {
+				s := spreadOf(ratios(fast.times[i], c.times[i]))
+				e.TimesAccelerated = &s
 			}
 			if i > 0 {
 				s := spreadOf(ratios(c.times[i], c.times[0]))

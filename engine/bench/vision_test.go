@@ -238,37 +238,28 @@ func TestEncodeGivesTheRowsAndTheTimeOfEachStage(t *testing.T) {
 	}
 }
 
-func TestTheWorkOfAViTL(t *testing.T) {
-	// By hand, for the tower of LLaVA 1.5 with 23 blocks: 577·(8·1024² + 4·1024·4096) + 4·577²·1024 FLOP a block.
-	f := towerFile(t)
-	w := towerWork(f, vision.Info{TileTokens: 576, PatchSize: 14, Hidden: 1024})
-	block := 577.0*(8*1024*1024+4*1024*4096) + 4*577*577*1024
-	if math.Abs(w.block-block) > 1 || w.rows != 577 || w.embedding != 2*576*588*1024 || w.projector != 2*576*(1024*16+16*32) {
-		t.Errorf("%+v", w)
-	}
-	if got := w.tile(23); math.Abs(got-(23*block+w.embedding+w.projector)/1e9) > 1e-6 || got < 360 || got > 370 {
-		t.Errorf("%v GFLOP", got)
-	}
-}
-
-// towerFile has the metadata that towerWork reads and a narrow projector.
-func towerFile(t *testing.T) *gguf.File {
-	t.Helper()
-	w := gguf.NewWriter("clip")
-	w.Set("clip.vision.feed_forward_length", uint32(4096))
-	w.AddTensor("v.class_embd", gguf.F32, []uint64{1}, make([]byte, 4))
-	w.AddTensor("mm.0.weight", gguf.F32, []uint64{1024, 16}, make([]byte, 4*1024*16))
-	w.AddTensor("mm.2.weight", gguf.F32, []uint64{16, 32}, make([]byte, 4*16*32))
-	w.AddTensor("mm.2.bias", gguf.F32, []uint64{32}, make([]byte, 4*32))
-	data, err := w.Bytes()
+func TestTheWorkOfATile(t *testing.T) {
+	tower, err := OpenTower(t.Context(), seedProjector, TowerOptions{Backend: "native", Precision: nn.F32})
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := gguf.Parse(data, "tower")
+	defer tower.Close()
+	info := tower.Info()
+	own, err := tower.Encoder.(*vision.Native).Work(info.ImageSize, info.ImageSize)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return f
+	// By hand: 2n(4d² + 2df) + 4n²d FLOP a block.
+	n, d, f, patches := float64(info.TileTokens+1), float64(info.Hidden), float64(own.FF), float64(info.TileTokens)
+	blocks := float64(info.Blocks) * (n*(8*d*d+4*d*f) + 4*n*n*d)
+	embedding := 2 * patches * 3 * float64(info.PatchSize*info.PatchSize) * d
+	if math.Abs(own.Blocks-blocks) > 1 || own.Rows != int(n) || own.Embedding != embedding || own.Projector < 2*patches*d*float64(info.Width) {
+		t.Errorf("%+v", own)
+	}
+	w := work{Work: own, blocks: info.Blocks, hidden: info.Hidden}
+	if got, want := w.tile(info.Blocks-1), (blocks*float64(info.Blocks-1)/float64(info.Blocks)+embedding+own.Projector)/1e9; math.Abs(got-want) > 1e-9 {
+		t.Errorf("%v GFLOP, want %v", got, want)
+	}
 }
 
 func TestTilesOfAPictureDiffer(t *testing.T) {

@@ -63,6 +63,14 @@ func (m *MLP) In() int { return int(m.layers[0].in) }
 // Out returns the width of the result's rows.
 func (m *MLP) Out() int { return int(m.layers[len(m.layers)-1].out) }
 
+// Weights returns the number of weights, biases left out.
+func (m *MLP) Weights() (n float64) {
+	for _, l := range m.layers {
+		n += float64(l.in) * float64(l.out)
+	}
+	return n
+}
+
 // Bytes returns the size of the packed weights.
 func (m *MLP) Bytes() (n int) {
 	for _, l := range m.linears {

@@ -204,6 +204,46 @@ func wrap(err error) error {
 	return nil
 }
 
+// Work is the arithmetic of encoding a picture in floating-point operations, a multiplication and an addition counted as two: 2mnk for a
+// product of m x k by k x n. Norms, softmax and activations are left out; they are below a hundredth.
+type Work struct {
+	Embedding, Blocks, Projector float64
+	Rows, FF                     int // of the tower: rows that attend to each other, width inside the feed-forward network
+}
+
+// Work counts the arithmetic of a picture, or a tile, of a size that the tower takes.
+func (n *Native) Work(width, height int) (Work, error) {
+	d := n.d
+	if err := d.checkSize(width, height); err != nil {
+		return Work{}, fmt.Errorf("vision: %w", err)
+	}
+	s := d.newShape(width, height)
+	rows, hidden, side := float64(s.length()), float64(d.Hidden), float64(d.PatchSize)
+	w := Work{Rows: s.length(), FF: d.FF, Embedding: 2 * float64(s.cols*s.rows) * 3 * side * side * hidden}
+	layers := 2.0
+	if d.Gated {
+		layers = 3
+	}
+	windows := rows * rows
+	if s.windows != nil {
+		windows = 0
+		for _, n := range s.windows {
+			windows += float64(n) * float64(n)
+		}
+	}
+	for i := range d.depth() {
+		attending := rows * rows
+		if s.windows != nil && !d.Full[i] {
+			attending = windows
+		}
+		w.Blocks += 2*rows*(4*hidden*hidden+layers*hidden*float64(d.FF)) + 4*attending*hidden
+	}
+	for _, c := range n.chains {
+		w.Projector += 2 * float64(s.cols/d.Merge*(s.rows/d.Merge)) * c.Weights()
+	}
+	return w, nil
+}
+
 // WeightBytes returns the size of the packed weights in memory.
 func (n *Native) WeightBytes() (size int) {
 	n.mu.Lock()

@@ -1,9 +1,11 @@
 // Synth writes models of real shapes with random weights, for measuring speed and memory where nobody wants to download a real
-// one: a GGUF language model of the Llama architecture and, with -mmproj, a CLIP tower with LLaVA's projector.
+// one: a GGUF language model of the Llama architecture and, with -mmproj, a CLIP tower with LLaVA's projector; with -tower, the tower and
+// projector of another family.
 //
 //	eval "$(scripts/env)"
 //	go run ./scripts/synth -shape 1b -type Q4_K_M           # build/synth/llama-1b-q4_k_m.gguf
 //	go run ./scripts/synth -shape 1b -mmproj                # build/synth/mmproj-1b-f16.gguf
+//	go run ./scripts/synth -tower qwen2.5-vl-3b             # build/synth/mmproj-qwen2.5-vl-3b-f16.gguf
 //
 //	go run ./scripts/synth -draw                            # build/synth/sd15-f16.safetensors: Stable Diffusion 1.5
 //
@@ -33,6 +35,7 @@ func main() {
 	fileType := flag.String("type", "Q4_K_M", "mixture of tensor types of the language model, or F16")
 	mmproj := flag.Bool("mmproj", false, "write the vision tower and projector instead, in F16")
 	draw := flag.Bool("draw", false, "write a model that makes pictures instead: the shapes of Stable Diffusion 1.5, in F16")
+	family := flag.String("tower", "", "write the vision tower and projector of a family instead, in F16: "+strings.Join(familyNames(), " or "))
 	seed := flag.Uint64("seed", 1, "seed of the weights")
 	tokenizer := flag.String("tokenizer", "models/builtin/eyelet-builtin-q8_0.gguf", "GGUF `file` to take the tokenizer from")
 	out := flag.String("o", "", "output `file` (default build/synth/...)")
@@ -53,7 +56,13 @@ func main() {
 		}
 		return
 	}
-	if err := run(ctx, *shape, *fileType, *mmproj, *seed, *tokenizer, *out); err != nil {
+	err := error(nil)
+	if *family != "" {
+		err = runFamily(ctx, *family, *seed, *out)
+	} else {
+		err = run(ctx, *shape, *fileType, *mmproj, *seed, *tokenizer, *out)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "synth:", err)
 		os.Exit(1)
 	}
@@ -88,6 +97,30 @@ func run(ctx context.Context, shapeName, fileType string, mmproj bool, seed uint
 	if err != nil {
 		return err
 	}
+	return said(out, start)
+}
+
+// runFamily writes the tower of a family.
+func runFamily(ctx context.Context, name string, seed uint64, out string) error {
+	s, ok := familyTowers[name]
+	if !ok {
+		return fmt.Errorf("unknown tower %q; give %s", name, strings.Join(familyNames(), " or "))
+	}
+	if out == "" {
+		out = filepath.Join("build", "synth", fmt.Sprintf("mmproj-%s-f16.gguf", name))
+	}
+	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
+		return err
+	}
+	weights, start := &weights{seed: seed, ctx: ctx}, time.Now()
+	if err := write(weights, s.write(weights), out); err != nil {
+		return err
+	}
+	return said(out, start)
+}
+
+// said tells of a file that was written.
+func said(out string, start time.Time) error {
 	info, err := os.Stat(out)
 	if err != nil {
 		return err

@@ -57,12 +57,17 @@ func (ws *weights) matrix(w *gguf.Writer, name string, scale float64, dims ...in
 	})
 }
 
-func (ws *weights) ones(w *gguf.Writer, name string, n int)  { ws.constant(w, name, n, 1) }
-func (ws *weights) zeros(w *gguf.Writer, name string, n int) { ws.constant(w, name, n, 0) }
+func (ws *weights) ones(w *gguf.Writer, name string, n int)  { ws.constant(w, name, 1, n) }
+func (ws *weights) zeros(w *gguf.Writer, name string, n int) { ws.constant(w, name, 0, n) }
 
-func (ws *weights) constant(w *gguf.Writer, name string, n int, v float32) {
+// constant adds a tensor in F32 of the same number.
+func (ws *weights) constant(w *gguf.Writer, name string, v float32, dims ...int) {
+	n := 1
+	for _, d := range dims {
+		n *= d
+	}
 	row := bytes.Repeat(binary.LittleEndian.AppendUint32(nil, math.Float32bits(v)), n)
-	ws.add(w, name, gguf.F32, []int{n}, func(out io.Writer) error {
+	ws.add(w, name, gguf.F32, dims, func(out io.Writer) error {
 		_, err := out.Write(row)
 		return err
 	})

@@ -92,6 +92,15 @@ func (e *Encoder) Prepare(ctx context.Context, plan *vision.Plan, img *imaging.R
 	return in, nil
 }
 
+// ownPart is the first part to keep of a picture that is a tile already: the last, where a layout has cut it, since what libmtmd cuts of it
+// besides comes before.
+func (e *Encoder) ownPart() int {
+	if e.rule != nil {
+		return -1
+	}
+	return 0
+}
+
 // job encodes chunks, one after the other. A step is a piece of the library's graph; how many there will be is not known before the end.
 type job struct {
 	tower  *Encoder
@@ -123,7 +132,7 @@ func (e *Encoder) Begin(in *vision.Input, part int) (_ vision.Job, err error) {
 	j := &job{tower: e, own: &prepared{}}
 	tokens := 0
 	for i, img := range in.Tiles {
-		if err := e.add(j.own, img, 0); err != nil {
+		if err := e.add(j.own, img, e.ownPart()); err != nil {
 			j.Close()
 			return nil, fmt.Errorf("libmtmd: picture %d: %w", i, err)
 		}
