@@ -1,10 +1,11 @@
 // Package nn computes transformers over packed weights, as fast as the processor's matrix kernels allow: linear layers with bias,
-// activation and residual fused, multi-head attention, layer norms.
+// activation and residual fused, multi-head attention within stretches of rows, rotary positions, gates, layer and RMS norms.
 //
-//	plan, err := nn.NewPlan(nn.Config{Tokens: 577, Hidden: 1024, Heads: 16, FF: 4096, Eps: 1e-5, Activation: onednn.QuickGELU})
+//	plan, err := nn.NewPlan(nn.Config{Rows: 577, Hidden: 1024, Heads: 16, FF: 4096, Eps: 1e-5, Activation: onednn.QuickGELU})
 //	block, err := plan.NewBlock(weights)   // packs them; the float32 copy can go
-//	state, err := plan.NewState(1)         // the activations of one tile
-//	err = plan.RunBlock(block, state)      // in place
+//	state, err := plan.NewState(577)                 // the activations of one tile
+//	all, err := plan.NewAttention([]int{577})        // all of whose rows attend to each other
+//	err = plan.RunBlock(block, state, all, nil)      // in place
 //
 // # How a block runs
 //
@@ -12,7 +13,7 @@
 // transformer block is three loops over that, in one OpenMP parallel region (nn.c):
 //
 //	for each block of rows:    q, k, v = linear(norm(x))
-//	for each tile and head:    attention, a block of queries at a time
+//	for each stretch and head: attention, a block of queries at a time
 //	for each block of rows:    x += linear(attention); x += linear(act(linear(norm(x))))
 //
 // The products are oneDNN's, planned for one thread (cgo/onednn), or, where the widest arithmetic is AVX2, our own (panels.c);
