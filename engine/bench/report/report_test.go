@@ -67,7 +67,7 @@ func TestAReportIsOnePageWithoutTheNetwork(t *testing.T) {
 	if n := strings.Count(page, "<svg"); n != 5 {
 		t.Errorf("%d charts", n)
 	}
-	if m := regexp.MustCompile(`(src|href)="|<script|@import|url\(`).FindString(strings.ReplaceAll(page, "xmlns:xlink=", "")); m != "" {
+	if m := regexp.MustCompile(`(src|href)="|<script [^>]|<link|fetch\(|import|url\(`).FindString(strings.ReplaceAll(page, "xmlns:xlink=", "")); m != "" {
 		t.Errorf("the page loads something: %s", m)
 	}
 	if strings.Contains(page, "<b>") || !strings.Contains(page, "&lt;b&gt;|q2_k&lt;/b&gt;") {
@@ -86,7 +86,10 @@ func TestAReportIsOnePageWithoutTheNetwork(t *testing.T) {
 			t.Error("a chart has a place that is not a number")
 		}
 	}
-	for _, text := range []string{"The smallest with a KL divergence below 0.01 after a picture: q8_0 &#43; f16, 70.0 MiB", "eyelet bench quants", `class="best"`} {
+	if i := strings.Index(page, "For 4 GB of memory, closest to the base: m-f16 with mmproj-m-f16: "); i < 0 || i > strings.Index(page, "<svg") {
+		t.Error("the first screen does not say what to take for 4 GB")
+	}
+	for _, text := range []string{"prefers-color-scheme: dark", "aria-sort", "filter rows", "The smallest with a KL divergence below 0.01 after a picture: q8_0 &#43; f16, 70.0 MiB", "eyelet bench quants", `class="best"`} {
 		if !strings.Contains(page, text) {
 			t.Errorf("%q is missing", text)
 		}

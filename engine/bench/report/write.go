@@ -129,6 +129,7 @@ func counted(n int, thing string) string {
 
 // findings are what a reader wants to know first: the smallest combinations that stay within some divergences.
 func (v *view) findings() (list []string) {
+	list = v.advice()
 	points := v.points(v.first(), v.sizeOf)
 	for _, limit := range []float64{0.001, 0.01, 0.1} {
 		i := slices.IndexFunc(points, func(p point) bool { return p.kl <= limit })
@@ -141,6 +142,28 @@ func (v *view) findings() (list []string) {
 			text += fmt.Sprintf(", %s tokens/s", figure(s.TG128.Median))
 		}
 		list = append(list, text+".")
+	}
+	return list
+}
+
+// adviceMemory is the memory that advice is given for without being asked, in bytes: what small machines have to spare.
+const adviceMemory = 4e9
+
+// advice names the combination that serves each wish in 4 GB.
+func (v *view) advice() (list []string) {
+	for _, wish := range bench.Wishes {
+		a, err := bench.Advise(v.r, adviceMemory, wish)
+		if err != nil { // nothing fits, or nothing is measured yet
+			continue
+		}
+		name := a.Model
+		if a.Projector != "" {
+			name += " with " + a.Projector
+		}
+		if a.KV != v.r.Setup.BaseKV {
+			name += ", KV cache in " + a.KV
+		}
+		list = append(list, fmt.Sprintf("For 4 GB of memory, %s: %s: %s.", map[bench.Wish]string{bench.Faithful: "closest to the base", bench.Fast: "fastest", bench.Small: "smallest"}[wish], name, strings.Join(a.Reasons, "; ")))
 	}
 	return list
 }
