@@ -78,6 +78,9 @@ type ModelSpec struct {
 	Draft string
 	// ImageBytes is how much memory embeddings of pictures may take, so that a picture is not encoded again; 0 means 512 MiB.
 	ImageBytes int64
+	// DecodeBytes is how much memory pictures may take while they are decoded and wait to be encoded; 0 means 128 MiB. One that alone takes
+	// more is decoded alone.
+	DecodeBytes int64
 	// StateDir is a folder for encoded pictures and for the beginnings of conversations that the KV cache gives up, so that they can go on
 	// after a restart; empty for none. StateBytes bounds the conversations there; 0 means 8 GiB.
 	StateDir   string
@@ -325,8 +328,8 @@ func (spec *ModelSpec) checkScheduling() error {
 	if most := llama.MaxSequences() - keptSequences; spec.Parallel < 1 || spec.Parallel > most {
 		return fmt.Errorf("%w: %d requests at a time; give 1 to %d", ErrRequest, spec.Parallel, most)
 	}
-	if spec.Queue < 0 || spec.MaxGap < 0 || spec.StateBytes < 0 {
-		return fmt.Errorf("%w: a queue of %d, a gap of %v, %d bytes of saved conversations; none may be negative", ErrRequest, spec.Queue, spec.MaxGap, spec.StateBytes)
+	if spec.Queue < 0 || spec.MaxGap < 0 || spec.StateBytes < 0 || spec.DecodeBytes < 0 {
+		return fmt.Errorf("%w: a queue of %d, a gap of %v, %d bytes of saved conversations, %d of decoded pictures; none may be negative", ErrRequest, spec.Queue, spec.MaxGap, spec.StateBytes, spec.DecodeBytes)
 	}
 	return nil
 }

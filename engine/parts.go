@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/engine/kv"
@@ -84,7 +85,7 @@ func (m *Model) startEncoder(spec ModelSpec) (err error) {
 		return fmt.Errorf("engine: the folder for encoded pictures: %w", err)
 	}
 	m.jobs, err = media.NewEncoder(media.EncoderOptions{
-		Cache: m.images, Width: m.lm.NEmbdInp(),
+		Cache: m.images, Width: m.lm.NEmbdInp(), DecodeBytes: spec.DecodeBytes,
 		Wake: func() {
 			if s := m.sched; s != nil {
 				s.Poke()
@@ -114,7 +115,7 @@ func rebuildCost(i kv.Item) float64 {
 // Files of many gigabytes are known by their size and by samples.
 func (m *Model) stateIdentity(spec ModelSpec) (string, error) {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s %s\n", llama.Version(), spec.CacheType)
+	fmt.Fprintf(h, "%s %v\n", llama.Version(), cacheTypes[strings.ToLower(spec.CacheType)]) // of which there are several spellings
 	f, err := os.Open(spec.Model)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrModelFile, err)

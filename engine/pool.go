@@ -48,7 +48,7 @@ type PoolOptions struct {
 //	for event, err := range lease.Model.Generate(ctx, request) {
 //
 // Models are loaded outside the compute thread, so answers of other models go on meanwhile. Memory is counted from the moment a load begins
-// until an unload is complete, by the size of the files and an upper estimate of the KV cache.
+// until an unload is complete, by the size of the files and estimates of the KV cache and of what is computed in.
 type Pool struct {
 	loader  poolLoader
 	options PoolOptions

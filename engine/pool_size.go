@@ -1,19 +1,22 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"os"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine/media"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// Memory estimates the bytes of memory that a model takes once it is loaded: its files and its KV cache. Errors are those of its files and options.
+// Memory estimates the bytes of memory that a model takes once it is loaded: its files, its KV cache, the buffers that it computes in, and the
+// pictures that are decoded for it. Errors are those of its files and options.
 func (spec *ModelSpec) Memory() (int64, error) { return spec.bytes() }
 
-// bytes estimates the memory of a model before it is loaded: its files, all parts of a split one, and its KV cache.
+// bytes estimates the memory of a model before it is loaded.
 func (spec *ModelSpec) bytes() (int64, error) {
 	params, err := spec.contextParams()
 	if err != nil {
@@ -42,7 +45,7 @@ func (spec *ModelSpec) bytes() (int64, error) {
 		if err != nil {
 			return 0, fmt.Errorf("%w: %w", ErrModelFile, err)
 		}
-		total += float64(info.Size())
+		total += float64(info.Size()) + float64(cmp.Or(spec.DecodeBytes, media.DefaultDecodeBytes))
 	}
 	if !(total < math.MaxInt64/2) { // or NaN
 		return 0, fmt.Errorf("%w: by what %s says of itself, it would take %.3g bytes of memory", ErrModelFile, spec.Model, total)
@@ -50,14 +53,29 @@ func (spec *ModelSpec) bytes() (int64, error) {
 	return int64(total), nil
 }
 
-// languageBytes is the size of a language model's files and of its KV cache.
+// languageBytes is the size of a language model's files, all parts of a split one, of its KV cache, and of what it computes in. A model that makes
+// embeddings alone has a second context, as long as the first, as soon as it is asked for one.
 func languageBytes(path string, nCtx int, keys, values ggml.Type) (float64, error) {
 	f, err := gguf.Open(path)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrModelFile, err)
 	}
 	defer f.Close()
-	return float64(f.Size()) + cacheBytes(f, nCtx, keys, values), nil
+	context := cacheBytes(f, nCtx, keys, values) + computeBytes(f)
+	if _, embeds := f.Lookup(f.Architecture() + ".pooling_type"); embeds {
+		context *= 2
+	}
+	return float64(f.Size()) + context, nil
+}
+
+// computeBytes is about what libllama computes a prompt in: for each of the tokens that it takes at once, 512 unless it is told otherwise, the
+// logits of the vocabulary and a handful of rows of the layers, as float32.
+func computeBytes(f *gguf.File) float64 {
+	arch := f.Architecture() + "."
+	width, _ := f.Uint(arch + "embedding_length")
+	ff, _ := f.Uint(arch + "feed_forward_length")
+	tokens, _ := f.Lookup("tokenizer.ggml.tokens")
+	return 512 * 4 * (float64(tokens.Len()) + 4*float64(width) + 2*float64(ff))
 }
 
 // readerBytes is the most that a model's reader takes while it is open: a KV cache, and what computing needs for a micro-batch, of which the

@@ -3,7 +3,6 @@ package media
 import (
 	"cmp"
 	"container/list"
-	"context"
 	"fmt"
 	"sync"
 	"time"
@@ -29,8 +28,8 @@ type Options struct {
 	DiskBytes int64
 }
 
-// Cache keeps embeddings in memory, and on disk if it has a folder. Its methods may be called from several goroutines. None but Fetch
-// and Close waits for the disk.
+// Cache keeps embeddings in memory, and on disk if it has a folder. Its methods may be called from several goroutines. None but Close
+// waits for the disk.
 type Cache struct {
 	limit int64
 	disk  *disk // nil for none
@@ -135,29 +134,6 @@ func (c *Cache) Get(k kv.Key) (*Embeddings, bool) {
 		c.disk.use(k, time.Now(), true)
 	}
 	return e, true
-}
-
-// Fetch returns the embeddings of a key, held, if they are in memory, or on disk as so many numbers; nil if they are not. It waits for the
-// disk: it is for goroutines that compute nothing, before they decode a picture for nothing. When ctx is done it returns its error.
-func (c *Cache) Fetch(ctx context.Context, k kv.Key, values int) (*Embeddings, error) {
-	if e, ok := c.Get(k); ok {
-		return e, nil
-	}
-	answer := make(chan *Embeddings, 1)
-	if !c.load(k, values, func(e *Embeddings) { answer <- e }) {
-		return nil, ctx.Err()
-	}
-	select {
-	case e := <-answer:
-		return e, nil
-	case <-ctx.Done():
-		go func() { // every load is answered
-			if e := <-answer; e != nil {
-				e.Release()
-			}
-		}()
-		return nil, ctx.Err()
-	}
 }
 
 // Put keeps the embeddings of a key and returns them, held. The rows are the cache's from now on. Equal keys mean equal embeddings: if it

@@ -180,7 +180,7 @@ func TestManyGoroutinesShareACache(t *testing.T) {
 			for i := range 300 {
 				n := (g*7 + i*3) % 10
 				k := kv.Key{byte(n)}
-				e, err := c.Fetch(t.Context(), k, 20)
+				e, err := c.fetch(t.Context(), k, 20)
 				if err != nil {
 					t.Error(err)
 				}

@@ -19,7 +19,7 @@ import (
 // fetch asks for embeddings that are looked for as n numbers, and returns a copy.
 func fetch(t *testing.T, c *Cache, k kv.Key, n int) []float32 {
 	t.Helper()
-	e, err := c.Fetch(t.Context(), k, n)
+	e, err := c.fetch(t.Context(), k, n)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -317,7 +317,7 @@ func TestFetchGivesUpWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	failed := make(chan error)
 	go func() {
-		_, err := c.Fetch(ctx, keyOf("a"), 100)
+		_, err := c.fetch(ctx, keyOf("a"), 100)
 		failed <- err
 	}()
 	cancel()

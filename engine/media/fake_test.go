@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/eyelet-engine/eyelet/engine/kv"
 	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
@@ -183,5 +184,28 @@ func wantClean(t testing.TB, s *script) {
 	t.Helper()
 	if s.jobs != 0 {
 		t.Errorf("picture %s: %d jobs are open", s.name, s.jobs)
+	}
+}
+
+// fetch returns the embeddings of a key, held, if they are in memory, or on disk as so many numbers; nil if they are not. It waits for the
+// disk; when ctx is done it returns its error.
+func (c *Cache) fetch(ctx context.Context, k kv.Key, values int) (*Embeddings, error) {
+	if e, ok := c.Get(k); ok {
+		return e, nil
+	}
+	answer := make(chan *Embeddings, 1)
+	if !c.load(k, values, func(e *Embeddings) { answer <- e }) {
+		return nil, ctx.Err()
+	}
+	select {
+	case e := <-answer:
+		return e, nil
+	case <-ctx.Done():
+		go func() { // every load is answered
+			if e := <-answer; e != nil {
+				e.Release()
+			}
+		}()
+		return nil, ctx.Err()
 	}
 }

@@ -77,7 +77,7 @@ type opening struct {
 }
 
 // DefaultDecodeBytes is EncoderOptions.DecodeBytes where it is not set.
-const DefaultDecodeBytes = 256 << 20
+const DefaultDecodeBytes = 128 << 20
 
 // decoders is how many pictures are decoded at a time: half the processors, so that running answers go on.
 func decoders() int { return max(1, runtime.GOMAXPROCS(0)/2) }

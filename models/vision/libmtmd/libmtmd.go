@@ -347,26 +347,9 @@ func (e *Encoder) Close() error {
 	return err
 }
 
-// Inspect checks a projector file and describes its tower without loading it: all of Info but Width, TileTokens, Whole and Caution. Faults
-// over which the library aborts the process, or reads where nothing is, are errors that name them. Identity is a hash of the whole file:
+// describe checks a projector file and reads what its metadata tells: faults over which the library aborts the process, or reads where nothing
+// is, are errors that name them. width is what the projector's rows seem to have, 0 if nothing tells. Identity is a hash of the whole file:
 // another file in the same place makes other embeddings.
-func Inspect(ctx context.Context, path string) (info vision.Info, err error) {
-	f, err := gguf.Open(path)
-	if err == nil {
-		defer f.Close()
-		info, _, err = describe(ctx, f)
-	}
-	switch {
-	case ctx.Err() != nil:
-		return vision.Info{}, ctx.Err()
-	case err != nil:
-		return vision.Info{}, fmt.Errorf("libmtmd: %s: %w", path, err)
-	}
-	return info, nil
-}
-
-// describe checks a projector file and reads what its metadata tells. width is what the projector's rows seem to have, 0 if
-// nothing tells.
 func describe(ctx context.Context, f *gguf.File) (info vision.Info, width int, err error) {
 	if arch := f.Architecture(); arch != "clip" {
 		return info, 0, fmt.Errorf("a model of the architecture %q, not a vision projector; give the mmproj file", arch)
