@@ -4,7 +4,8 @@
 //	go run ./scripts/compare-ollama                        builds the pinned Ollama of go.mod, and serves with both
 //	go run ./scripts/compare-ollama -ollama URL -eyelet URL    takes servers that run already
 //
-// Ollama is built of its module as the Go module proxy has it, C++ included, which takes minutes. The model is the built-in one, which is put into both under
+// Ollama is built of its module, C++ included, which takes minutes, where the module is whole: the archives of the Go module proxy leave out folders named vendor,
+// and with them headers that Ollama 0.17.4 includes. The model is the built-in one, which is put into both under
 // the name "compare".
 package main
 

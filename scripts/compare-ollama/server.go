@@ -83,6 +83,10 @@ func (s *server) build(ctx context.Context, dir, program string) error {
 		if err != nil {
 			return fmt.Errorf("the module of Ollama: %w", err)
 		}
+		if _, err := os.Stat(filepath.Join(strings.TrimSpace(string(where)), "llama", "llama.cpp", "vendor", "nlohmann")); err != nil {
+			return errors.New("the module of Ollama lacks llama/llama.cpp/vendor, whose headers its C++ includes: Go's module archives leave folders of that name out; " +
+				"start an Ollama of the same version and give its address with -ollama")
+		}
 		// The module cache cannot be written, and a main program of another module has to be built in its own folder.
 		source := filepath.Join(dir, "source")
 		if err := os.CopyFS(source, os.DirFS(strings.TrimSpace(string(where)))); err != nil {
