@@ -21,8 +21,14 @@ type spent struct{ decode, preprocess atomic.Int64 }
 
 // look reads a picture's header, and plans what the prompt has in its place. Nothing is decoded: the pictures say how that is done, should
 // their embeddings not be known.
-func (m *Model) look(ctx context.Context, image *Image, t *spent) (*vision.Plan, []*media.Picture, error) {
+func (m *Model) look(ctx context.Context, image *Image, budget Budget, t *spent) (*vision.Plan, []*media.Picture, error) {
 	tower := m.vision
+	if image.Tokens != (Budget{}) {
+		budget = image.Tokens
+	}
+	if err := budget.check(); err != nil {
+		return nil, nil, err
+	}
 	options := imaging.Options{Target: vision.Target(tower), Exact: m.exactImages}
 	head, err := image.header(ctx, options)
 	if err != nil {
@@ -31,14 +37,17 @@ func (m *Model) look(ctx context.Context, image *Image, t *spent) (*vision.Plan,
 		}
 		return nil, nil, badPicture(image.Name, err)
 	}
-	plan, err := tower.Plan(head.W, head.H)
+	plan, err := budget.plan(tower, head.W, head.H)
 	if err != nil {
 		return nil, nil, badPicture(image.Name, err)
 	}
+	if plan.W != head.W || plan.H != head.H {
+		options.Target = func(int, int) (int, int) { return plan.W, plan.H }
+	}
 	source := &media.Source{
-		Name: image.Name, Data: image.Data, Identity: m.pictureIdentity + " " + plan.Layout + image.pageIdentity(), Bytes: head.Bytes, Begin: tower.Begin,
+		Name: image.Name, Data: image.Data, Identity: m.pictureIdentity + " " + plan.Layout + image.pageIdentity() + budgetIdentity(plan, head.W, head.H), Bytes: head.Bytes, Begin: tower.Begin,
 		Open: func(ctx context.Context) (*vision.Input, error) {
-			return decode(ctx, tower, image, plan, options, t)
+			return decode(ctx, tower, image, head, plan, options, t)
 		},
 	}
 	var pictures []*media.Picture
@@ -53,21 +62,27 @@ func (m *Model) look(ctx context.Context, image *Image, t *spent) (*vision.Plan,
 
 // decode decodes a picture and makes ready what the tower sees of it. A picture that is not of the size that its header states is damaged: the
 // prompt was made for another one.
-func decode(ctx context.Context, tower vision.Encoder, image *Image, plan *vision.Plan, options imaging.Options, t *spent) (*vision.Input, error) {
+func decode(ctx context.Context, tower vision.Encoder, image *Image, head imaging.Header, plan *vision.Plan, options imaging.Options, t *spent) (*vision.Input, error) {
 	start := time.Now()
 	img, err := image.decode(ctx, options)
 	t.decode.Add(int64(time.Since(start)))
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
-	case err == nil && (img.OriginalW != plan.W || img.OriginalH != plan.H):
-		err = fmt.Errorf("it has %d x %d pixels, and its header says %d x %d", img.OriginalW, img.OriginalH, plan.W, plan.H)
+	case err == nil && (img.OriginalW != head.W || img.OriginalH != head.H):
+		err = fmt.Errorf("it has %d x %d pixels, and its header says %d x %d", img.OriginalW, img.OriginalH, head.W, head.H)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s", ErrImage, strings.TrimPrefix(err.Error(), "imaging: "))
 	}
 	start = time.Now()
-	in, err := tower.Prepare(ctx, plan, img.RGB)
+	rgb := img.RGB
+	if plan.W != head.W || plan.H != head.H {
+		if rgb, err = shown(ctx, rgb, plan); err != nil {
+			return nil, err
+		}
+	}
+	in, err := tower.Prepare(ctx, plan, rgb)
 	t.preprocess.Add(int64(time.Since(start)))
 	if err != nil && ctx.Err() == nil {
 		err = fmt.Errorf("%w: %w", ErrImage, err)

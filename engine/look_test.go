@@ -98,7 +98,7 @@ func TestAPictureOfAnotherSizeThanItsHeaderIsDamaged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := decode(t.Context(), m.vision, file, plan, imaging.Options{}, &spent{}); !errors.Is(err, ErrImage) || !strings.Contains(err.Error(), "64 x 48") {
+	if _, err := decode(t.Context(), m.vision, file, imaging.Header{W: plan.W, H: plan.H}, plan, imaging.Options{}, &spent{}); !errors.Is(err, ErrImage) || !strings.Contains(err.Error(), "64 x 48") {
 		t.Errorf("%v", err)
 	}
 }
@@ -116,7 +116,7 @@ func TestTurnedPicturesArePlannedUpright(t *testing.T) {
 	exif := "\xff\xe1\x00\x22Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00\x00\x00\x00\x00"
 	turned := append([]byte(file.Bytes()[:2:2]), append([]byte(exif), file.Bytes()[2:]...)...)
 	model, _, _ := openFamily(t, &qwen2vl)
-	plan, pictures, err := model.look(t.Context(), &Image{Data: turned}, &spent{})
+	plan, pictures, err := model.look(t.Context(), &Image{Data: turned}, Budget{}, &spent{})
 	if err != nil || plan.W != 200 || plan.H != 600 {
 		t.Fatalf("%+v, %v", plan, err)
 	}
@@ -167,7 +167,7 @@ func TestWaitingAndRefusedRequestsDecodeNothing(t *testing.T) {
 func TestKeysTellPicturesApart(t *testing.T) {
 	seen := map[string]string{}
 	note := func(name string, m *Model, image *Image) {
-		_, pictures, err := m.look(t.Context(), image, &spent{})
+		_, pictures, err := m.look(t.Context(), image, Budget{}, &spent{})
 		if err != nil {
 			t.Fatal(err)
 		}

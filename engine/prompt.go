@@ -66,7 +66,7 @@ func (m *Model) compose(ctx context.Context, r *Request) (*prompt, error) {
 			if err := ctx.Err(); err != nil {
 				return nil, nil, err
 			}
-			return m.look(ctx, image, &p.spent)
+			return m.look(ctx, image, r.ImageTokens, &p.spent)
 		})
 	}
 	if err != nil {

@@ -30,6 +30,8 @@ type Request struct {
 	Prefill string
 	// Images are the pictures of Prompt. [img-0] in the text is the place of the first, and so on; those without a place come ahead of the text.
 	Images []*Image
+	// ImageTokens bounds the image tokens of each picture.
+	ImageTokens Budget
 	// Before are tokens that the prompt continues, as Result.Prompt and the events of an answer give them. No beginning-of-sequence token is
 	// added behind them.
 	Before []Token
@@ -173,6 +175,8 @@ type Image struct {
 	Name string // where it came from, for error messages
 	Data []byte
 	Page int // of a file of several pictures, counted from 0
+	// Tokens bounds its image tokens, in the place of Request.ImageTokens.
+	Tokens Budget
 
 	document *document.Document // of the data, where it is open already
 }

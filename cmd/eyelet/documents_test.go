@@ -170,3 +170,16 @@ func TestPagesAndTimesAreRead(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestBudgetsAreRead(t *testing.T) {
+	for text, want := range map[string]engine.Budget{"": {}, "256": {Max: 256}, "64-512": {Min: 64, Max: 512}, "64-": {Min: 64}, "-512": {Max: 512}} {
+		if got, err := parseBudget(text); err != nil || got != want {
+			t.Errorf("%q: %+v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"-", "0", "x", "5-4", "1-2-3", "99999999999", "1.5"} {
+		if got, err := parseBudget(text); err == nil {
+			t.Errorf("%q: %+v", text, got)
+		}
+	}
+}

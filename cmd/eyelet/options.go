@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -27,6 +28,7 @@ type runOptions struct {
 
 	images      []string
 	material    material
+	imageTokens string
 	system      string
 	grammarFile string
 	schema      string
@@ -67,11 +69,41 @@ func (o *runOptions) check(cmd *cobra.Command, question string) error {
 	if err := o.checkRanges(cmd.Flags()); err != nil {
 		return err
 	}
+	var err error
+	if o.request.ImageTokens, err = parseBudget(o.imageTokens); err != nil {
+		return err
+	}
 	if o.seed >= 0 {
 		seed := uint32(o.seed)
 		o.request.Sampling.Seed = &seed
 	}
 	return nil
+}
+
+// parseBudget reads bounds of image tokens: MIN-MAX, MIN-, or MAX alone.
+func parseBudget(text string) (b engine.Budget, err error) {
+	if text == "" {
+		return b, nil
+	}
+	low, high, row := strings.Cut(text, "-")
+	if !row {
+		low, high = "", text
+	}
+	for _, x := range []struct {
+		text string
+		to   *int
+	}{{low, &b.Min}, {high, &b.Max}} {
+		if x.text == "" {
+			continue
+		}
+		if *x.to, err = strconv.Atoi(x.text); err != nil || *x.to < 1 || *x.to > 1<<20 {
+			return b, usagef("--image-tokens is %q; give the most tokens of a picture, as 256, or MIN-MAX, as 64-512", text)
+		}
+	}
+	if b.Max > 0 && b.Min > b.Max || b == (engine.Budget{}) {
+		return b, usagef("--image-tokens is %q; give MIN-MAX, as 64-512", text)
+	}
+	return b, nil
 }
 
 // needProjector refuses a language model alone.

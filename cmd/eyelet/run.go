@@ -67,6 +67,7 @@ func newRunCommand() *cobra.Command {
 	f.StringVar(&o.spec.Projector, "mmproj", "", "GGUF file of the vision projector that belongs to it (default: that of the named model)")
 	f.StringArrayVarP(&o.images, "image", "i", nil, "picture, PDF or video to ask about; may be repeated; - reads stdin; a folder asks about each picture in it")
 	o.material.bind(cmd)
+	f.StringVar(&o.imageTokens, "image-tokens", "", "most image tokens of a picture, or MIN-MAX (default: as the model's family has it)")
 	f.StringVar(&o.jsonl, "jsonl", "", "with a folder or a document: ask about each picture and page, write an answer a line to this file; a second run continues it")
 	f.BoolVar(&o.json, "json", false, "print one JSON object with text, usage and timings")
 	f.BoolVar(&o.interactive, "chat", false, "hold a conversation even if there is a question or no terminal")

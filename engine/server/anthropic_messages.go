@@ -11,6 +11,7 @@ import (
 // messagesRequest is the body of POST /v1/messages.
 type messagesRequest struct {
 	formatDemands
+	imageTokens
 	Model         string             `json:"model"`
 	MaxTokens     *whole             `json:"max_tokens"`
 	Messages      []anthropicMessage `json:"messages"`
@@ -57,6 +58,9 @@ func (q *messagesRequest) request(t *talk, m *model) (r engine.Request, err erro
 	}
 	r = engine.Request{Messages: t.messages, Stop: q.StopSequences, SerialTools: q.ToolChoice.Serial}
 	if err := checkStops("stop_sequences", q.StopSequences); err != nil {
+		return r, err
+	}
+	if err := q.imageTokens.apply(&r); err != nil {
 		return r, err
 	}
 	for i, tool := range q.Tools {

@@ -103,3 +103,38 @@ func TestDocumentsOfTextAndWhatIsNoDocument(t *testing.T) {
 		}
 	}
 }
+
+func TestTheTokensOfPicturesAreBoundedAndCounted(t *testing.T) {
+	ts := serve(t)
+	url := dataURL(t, "shape-2.png")
+	chat := func(more, detail string) string {
+		return `{"model":"seed","max_tokens":2,` + more + `"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"` + url + `"` + detail + `}},{"type":"text","text":"x"}]}]}`
+	}
+	respond := func(detail string) string {
+		return `{"model":"seed","max_output_tokens":2,"input":[{"role":"user","content":[{"type":"input_image","image_url":"` + url + `"` + detail + `},{"type":"input_text","text":"x"}]}]}`
+	}
+	ollama := func(options string) string {
+		return `{"model":"seed","stream":false,"options":{"num_predict":2,` + options + `},"messages":[{"role":"user","content":"x","images":["` + url + `"]}]}`
+	}
+	for name, c := range map[string]struct {
+		path, body string
+		status     int
+		want       string
+	}{
+		"chat":               {"/v1/chat/completions", chat(`"image_max_tokens":32,"image_min_tokens":8,`, ""), 200, `"image_tokens":64`}, // a fixed grid
+		"chat, low":          {"/v1/chat/completions", chat("", `,"detail":"low"`), 200, `"image_tokens":64`},
+		"chat, of no detail": {"/v1/chat/completions", chat("", `,"detail":"blurred"`), 400, "low, high or auto"},
+		"chat, contradicted": {"/v1/chat/completions", chat(`"image_max_tokens":8,"image_min_tokens":32,`, ""), 400, "above image_max_tokens"},
+		"chat, negative":     {"/v1/chat/completions", chat(`"image_max_tokens":-1,`, ""), 400, "image_max_tokens is -1"},
+		"responses":          {"/v1/responses", respond(`,"detail":"auto"`), 200, "output"},
+		"responses, wrong":   {"/v1/responses", respond(`,"detail":"blurred"`), 400, "low, high or auto"},
+		"anthropic":          {"/v1/messages", `{"model":"seed","max_tokens":2,"image_max_tokens":"x","messages":[{"role":"user","content":"x"}]}`, 400, "image_max_tokens"},
+		"ollama":             {"/api/chat", ollama(`"image_max_tokens":32`), 200, "prompt_eval_count"},
+		"ollama, wrong":      {"/api/chat", ollama(`"image_max_tokens":8,"image_min_tokens":32`), 400, "above image_max_tokens"},
+		"ollama, a fraction": {"/api/chat", ollama(`"image_max_tokens":8.5`), 400, "whole number"},
+	} {
+		if r := ts.do(t, "POST", c.path, c.body); r.status != c.status || !strings.Contains(strings.ReplaceAll(r.text, " ", ""), strings.ReplaceAll(c.want, " ", "")) {
+			t.Errorf("%s: %d %s, want %d and %q", name, r.status, r.text, c.status, c.want)
+		}
+	}
+}

@@ -15,6 +15,7 @@ type ollamaOptions struct {
 	predict  int // most tokens of the answer; 0 and less for no limit
 	context  int // the length asked for; 0 for none
 	keep     int // tokens at the start of a prompt that stay where it is cut
+	pictures engine.Budget
 	shifted  int // those that stay when the answer moves through the context, as engine.Request.Keep
 }
 
@@ -83,6 +84,7 @@ func (o *ollamaOptions) ofRequest(options map[string]any) error {
 	}{
 		{"top_k", &s.TopK, -1, math.MaxInt32}, {"repeat_last_n", &s.PenaltyLastN, -1, math.MaxInt32}, {"num_predict", &o.predict, -2, math.MaxInt32},
 		{"num_ctx", &o.context, 0, 1 << 24}, {"num_keep", &o.keep, -1, math.MaxInt32}, {"seed", &seed, math.MinInt64, math.MaxInt64},
+		{"image_min_tokens", &o.pictures.Min, 0, maxImageTokens}, {"image_max_tokens", &o.pictures.Max, 0, maxImageTokens},
 	} {
 		if v, ok := options[f.name]; ok && v != nil {
 			x, err := number(f.name, v, f.low, f.high)
@@ -94,6 +96,9 @@ func (o *ollamaOptions) ofRequest(options map[string]any) error {
 			}
 			*f.to = int(x)
 		}
+	}
+	if o.pictures.Max > 0 && o.pictures.Min > o.pictures.Max {
+		return refuseField("image_min_tokens", "the option image_min_tokens is %d, above image_max_tokens, which is %d", o.pictures.Min, o.pictures.Max)
 	}
 	if seed >= 0 {
 		n := uint32(seed)
@@ -151,7 +156,7 @@ func number(name string, v any, low, high float64) (float64, error) {
 
 // apply makes the options part of a request to a model with the given context length.
 func (o *ollamaOptions) apply(r *engine.Request, context int) {
-	r.Sampling, r.Stop, r.Keep = o.sampling, o.stop, o.shifted
+	r.Sampling, r.Stop, r.Keep, r.ImageTokens = o.sampling, o.stop, o.shifted, o.pictures
 	if o.context > 0 {
 		r.Context = max(o.context, leastContext)
 		context = min(context, r.Context)

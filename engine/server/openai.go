@@ -139,13 +139,14 @@ type openaiUsage struct {
 	Total      int `json:"total_tokens"`
 	Details    struct {
 		Cached int `json:"cached_tokens"`
+		Image  int `json:"image_tokens"` // of pictures, as vLLM and others count them
 	} `json:"prompt_tokens_details"`
 }
 
 // add counts one answer in. The prompt of several answers counts once.
 func (u *openaiUsage) add(e engine.Usage) {
 	if u.Prompt == 0 {
-		u.Prompt, u.Details.Cached = e.Prompt, e.Cached
+		u.Prompt, u.Details.Cached, u.Details.Image = e.Prompt, e.Cached, e.Image
 	}
 	u.Completion += e.Completion
 	u.Total = u.Prompt + u.Completion

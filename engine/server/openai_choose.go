@@ -23,10 +23,14 @@ type sampleChoices struct {
 	MinP          *fraction `json:"min_p"`
 	RepeatPenalty *fraction `json:"repeat_penalty"`
 	RepeatLastN   *whole    `json:"repeat_last_n"`
+	imageTokens
 }
 
 // apply makes the choices part of a request, over what the model recommends.
 func (c *sampleChoices) apply(r *engine.Request, m *model) error {
+	if err := c.imageTokens.apply(r); err != nil {
+		return err
+	}
 	o := &ollamaOptions{sampling: engine.Sampling{Temperature: 1}}
 	o.ofModel(m.params())
 	s := o.sampling

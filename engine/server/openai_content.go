@@ -60,6 +60,7 @@ type openaiPart struct {
 	Text     string          `json:"text"`
 	Refusal  string          `json:"refusal"`
 	ImageURL json.RawMessage `json:"image_url"` // {"url": …}, or the address itself
+	Detail   string          `json:"detail"`    // of a picture, in responses
 	File     openaiFile      `json:"file"`
 	openaiFile
 }
@@ -89,6 +90,13 @@ func (p *openaiPart) address() string {
 	return object.URL
 }
 
+// detail is how closely a picture is to be looked at.
+func (p *openaiPart) detail() string {
+	var object struct{ Detail string }
+	_ = json.Unmarshal(p.ImageURL, &object) // an address alone says nothing
+	return cmp.Or(object.Detail, p.Detail)
+}
+
 // isSystem reports whether a role of OpenAI's is what models know as system.
 func isSystem(role string) bool { return role == "system" || role == "developer" }
 
@@ -105,6 +113,9 @@ func (t *talk) content(parts openaiContent, param string) ([]engine.Content, err
 		case "image_url", "input_image":
 			c, err := t.picture(p.address(), at+".image_url")
 			if err != nil {
+				return nil, err
+			}
+			if c.Image.Tokens, err = detailBudget(p.detail(), at); err != nil {
 				return nil, err
 			}
 			out = append(out, c)

@@ -1,0 +1,92 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/eyelet-engine/eyelet/kernels/imaging"
+	"github.com/eyelet-engine/eyelet/models/vision"
+)
+
+// Budget bounds the image tokens of a picture; a bound of 0 is left to the model's family. A picture that would take more is shown to the
+// model smaller, one that would take fewer larger, as if its file had that size. Where the family gives every picture the same number, it has no
+// effect; where it cuts pictures into tiles, the number moves by tiles, and stays within the bounds as far as there is such a number.
+type Budget struct {
+	Min, Max int
+}
+
+// check finds bounds that contradict each other.
+func (b Budget) check() error {
+	if b.Min < 0 || b.Max < 0 || b.Max > 0 && b.Min > b.Max {
+		return fmt.Errorf("%w: %d to %d image tokens a picture", ErrRequest, b.Min, b.Max)
+	}
+	return nil
+}
+
+// maxShownPixels bounds what a picture is enlarged to.
+const maxShownPixels = 64_000_000
+
+// plan is the tower's plan of a picture of w by h pixels, or of what it is resized to for the budget.
+func (b Budget) plan(tower vision.Encoder, w, h int) (*vision.Plan, error) {
+	own, err := tower.Plan(w, h)
+	if err != nil || b == (Budget{}) {
+		return own, err
+	}
+	at := func(scale float64) *vision.Plan {
+		p, err := tower.Plan(max(1, int(math.Round(float64(w)*scale))), max(1, int(math.Round(float64(h)*scale))))
+		if err != nil { // a shape that the family refuses
+			return nil
+		}
+		return p
+	}
+	fits := func(p *vision.Plan) bool { return p != nil && (b.Max == 0 || p.Tokens() <= b.Max) }
+	enough := func(p *vision.Plan) bool { return p != nil && p.Tokens() >= b.Min }
+	switch {
+	case !fits(own):
+		// The largest size that fits lies between one that does and one that does not.
+		if p := closest(1/float64(max(w, h)), 1, at, fits); p != nil {
+			return p, nil
+		}
+	case !enough(own):
+		// The smallest size that is enough, if it is not too much.
+		if p := closest(math.Sqrt(maxShownPixels/float64(w)/float64(h)), 1, at, enough); fits(p) {
+			return p, nil
+		}
+	}
+	return own, nil
+}
+
+// closest goes from a scale that is good to one that is not, and returns the plan of the good one that is closest to that; nil if the first is not
+// good either.
+func closest(good, bad float64, at func(float64) *vision.Plan, is func(*vision.Plan) bool) *vision.Plan {
+	best := at(good)
+	if !is(best) {
+		return nil
+	}
+	for range 16 {
+		middle := math.Sqrt(good * bad)
+		if p := at(middle); is(p) {
+			good, best = middle, p
+		} else {
+			bad = middle
+		}
+	}
+	return best
+}
+
+// shown resizes a decoded picture to the size that a budget gives it.
+func shown(ctx context.Context, img *imaging.RGB, plan *vision.Plan) (*imaging.RGB, error) {
+	if img.W == plan.W && img.H == plan.H {
+		return img, nil
+	}
+	return imaging.ResizeContext(ctx, img, plan.W, plan.H, imaging.Bicubic)
+}
+
+// budgetIdentity tells pictures apart that budgets give other sizes.
+func budgetIdentity(plan *vision.Plan, w, h int) string {
+	if plan.W == w && plan.H == h {
+		return ""
+	}
+	return fmt.Sprintf(" shown as %dx%d", plan.W, plan.H)
+}

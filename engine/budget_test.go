@@ -1,0 +1,68 @@
+package engine
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/eyelet-engine/eyelet/engine/media"
+)
+
+// A budget bounds the tokens of a picture, and pictures of two sizes have two names.
+func TestABudgetBoundsTheTokensOfAPicture(t *testing.T) {
+	m, _, _ := openFamily(t, &qwen2vl)
+	picture := numbered(t, 1, 640, 400)
+	look := func(b Budget) (int, *media.Picture) {
+		t.Helper()
+		plan, pictures, err := m.look(t.Context(), picture, b, &spent{})
+		if err != nil || len(pictures) != 1 {
+			t.Fatal(pictures, err)
+		}
+		in, err := pictures[0].Source.Open(t.Context())
+		if err != nil {
+			t.Fatalf("%+v: %v", b, err)
+		}
+		in.Close()
+		pictures[0].Identify()
+		return plan.Tokens(), pictures[0]
+	}
+	own, ownPicture := look(Budget{})
+	names := map[any]int{ownPicture.Key: own}
+	for _, b := range []Budget{{Max: own / 2}, {Max: own / 4}, {Min: own * 2}, {Min: own * 2, Max: own*2 + own/4}} {
+		n, p := look(b)
+		if b.Max > 0 && (n > b.Max || n < b.Max*3/4) || b.Max == 0 && n > b.Min*5/4 || n < b.Min {
+			t.Errorf("%+v: %d tokens of %d", b, n, own)
+		}
+		if other, ok := names[p.Key]; ok && other != n {
+			t.Errorf("%d and %d tokens have one name", other, n)
+		}
+		names[p.Key] = n
+	}
+	for _, b := range []Budget{{Max: own}, {Min: own}, {Min: 1, Max: own * 2}} {
+		if n, p := look(b); n != own || p.Key != ownPicture.Key {
+			t.Errorf("%+v: %d tokens, and %d without", b, n, own)
+		}
+	}
+	if usage, err := m.Count(t.Context(), Request{Messages: []Message{User(Picture(picture), Text("x"))}, ImageTokens: Budget{Max: own / 2}}); err != nil || usage.Image > own/2 || usage.Image < own/4 {
+		t.Errorf("%+v, %v", usage, err)
+	}
+	small := *picture
+	small.Tokens = Budget{Max: own / 4}
+	if usage, err := m.Count(t.Context(), Request{Messages: []Message{User(Picture(&small), Text("x"))}, ImageTokens: Budget{Max: own / 2}}); err != nil || usage.Image > own/4 {
+		t.Errorf("the picture's own: %+v, %v", usage, err)
+	}
+	if _, _, err := m.look(t.Context(), picture, Budget{Min: 5, Max: 4}, &spent{}); !errors.Is(err, ErrRequest) {
+		t.Error(err)
+	}
+}
+
+// Where every picture has the same number of tokens, a budget changes nothing.
+func TestABudgetHasNoEffectOnAFixedGrid(t *testing.T) {
+	m := open(t)
+	picture := numbered(t, 1, 64, 48)
+	for _, b := range []Budget{{}, {Max: 10}, {Min: 100}} {
+		plan, _, err := m.look(t.Context(), picture, b, &spent{})
+		if err != nil || plan.Tokens() != 64 || plan.W != 64 || plan.H != 48 {
+			t.Errorf("%+v: %+v, %v", b, plan, err)
+		}
+	}
+}
