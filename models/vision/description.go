@@ -96,7 +96,6 @@ type chainNorm struct {
 // part is one layer of a chain.
 type part struct {
 	Name       string // without ".weight"
-	Exact      bool   // the whole name is Name
 	Bias       bool
 	Activation string // behind it; "" for none
 	Transposed bool   // stored with outputs innermost

@@ -117,11 +117,7 @@ func (d *description) tensors() (known, parts map[string]bool) {
 	for _, c := range d.Chains {
 		add(known, c.Norm.Name)
 		for _, p := range c.Parts {
-			if p.Exact {
-				known[p.Name] = true
-			} else {
-				add(known, p.Name)
-			}
+			add(known, p.Name)
 		}
 	}
 	add(parts, "ln1", "ln2", "attn_out", "ffn_up", "ffn_down")

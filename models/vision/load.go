@@ -275,10 +275,7 @@ func (l *loader) readChain(d *description, c *chain) (p projection) {
 	}
 	at := merged
 	for _, part := range c.Parts {
-		name := part.Name
-		if !part.Exact {
-			name += ".weight"
-		}
+		name := part.Name + ".weight"
 		var layer linear
 		if out := l.outputs(name, part.Transposed); part.Transposed {
 			layer.weight = transpose(l.matrix(name, at, out))

@@ -152,7 +152,9 @@ func (e *Encoder) Begin(in *vision.Input, part int) (_ vision.Job, err error) {
 const unknownSteps = 1 << 16
 
 // Progress implements [vision.Job]. Until the job is done, its total is more than what will be.
-func (j *job) Progress() (done, total int) { return j.steps, j.steps + unknownSteps*(len(j.chunks)-j.done) }
+func (j *job) Progress() (done, total int) {
+	return j.steps, j.steps + unknownSteps*(len(j.chunks)-j.done)
+}
 
 // Advance implements [vision.Job].
 func (j *job) Advance(ctx context.Context, steps int) error {
