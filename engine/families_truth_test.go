@@ -121,6 +121,10 @@ func measureTruth(t *testing.T, m *Model, g *layouttest.Golden, p layouttest.Pic
 	if x.tokens = slices.Equal(ours, theirs); !x.tokens {
 		x.detail = fmt.Sprintf("%d tokens, want %d: %s, want %s. ", len(ours), len(theirs), compact(ours), compact(theirs))
 	}
+	if last, sums := promptPlaces(made); p.Positions != nil && (last != p.Positions.Last || sums != p.Positions.Sums) {
+		x.tokens = false
+		x.detail += fmt.Sprintf("The last position is %d and their sums are %d, want %d and %d. ", last, sums, p.Positions.Last, p.Positions.Sums)
+	}
 	x.pixels = samePixels(t, m, p)
 	x.rows = compareRows(t, m, made, p)
 	x.detail += fmt.Sprintf("The embeddings' relative error is %.2g. ", x.rows)
@@ -187,6 +191,36 @@ func promptIDs(p *prompt) (ids []int32) {
 		}
 	}
 	return ids
+}
+
+// promptPlaces returns the M-RoPE position of a prompt's last item, in time, rows and columns, and the sums over all items.
+func promptPlaces(p *prompt) (last, sums [3]int) {
+	next := 0
+	add := func(place [4]int32) {
+		for i := range sums {
+			last[i] = next + int(place[i])
+			sums[i] += last[i]
+		}
+	}
+	for _, x := range p.stretches {
+		for range x.Tokens {
+			add([4]int32{})
+			next++
+		}
+		if x.Image < 0 {
+			continue
+		}
+		picture := p.pictures[x.Image]
+		for k := range picture.Tokens {
+			place := [4]int32{int32(k), int32(k), int32(k)}
+			if picture.Places != nil {
+				place = picture.Places[k]
+			}
+			add(place)
+		}
+		next += picture.Advance
+	}
+	return last, sums
 }
 
 // goldenIDs puts the placeholder in the place of image tokens, which are the most of a prompt, and of the ends of Pixtral's rows between them.

@@ -207,9 +207,9 @@ def gemma3(folder):
     from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
     t = gemma_vocabulary(folder, ["<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>", "<image_soft_token>"],
                          dict(boi_token="<start_of_image>", eoi_token="<end_of_image>", image_token="<image_soft_token>"), template("gemma-3"))
-    text = TEXT | dict(num_hidden_layers=3)
+    text = TEXT | dict(num_hidden_layers=6)  # libllama takes every sixth layer for the one without a window
     config = Gemma3Config(text_config=dict(vocab_size=len(t), head_dim=16, sliding_window=512, query_pre_attn_scalar=16, tie_word_embeddings=False,
-                                           layer_types=["sliding_attention", "full_attention", "sliding_attention"], **text),
+                                           layer_types=["sliding_attention"] * 5 + ["full_attention"], **text),
                           vision_config=dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, image_size=896, patch_size=14),
                           mm_tokens_per_image=256, image_token_id=t.image_token_id, boi_token_index=t.boi_token_id, eoi_token_index=t.eoi_token_id, tie_word_embeddings=False)
     images = Gemma3ImageProcessorPil(size=dict(height=896, width=896), **HALF)
@@ -319,6 +319,38 @@ def idefics3(folder):
                             scale_factor=2, image_token_id=t.convert_tokens_to_ids("<image>"), pad_token_id=2, tie_word_embeddings=False)
     images = Idefics3ImageProcessorPil(size=dict(longest_edge=1456), max_image_size=dict(longest_edge=364), **HALF)
     return Idefics3ForConditionalGeneration(config), Idefics3Processor(images, t, image_seq_len=169, chat_template=t.chat_template), "qwen2"
+
+
+@family
+def glm4v(folder):
+    from transformers import Glm4vConfig, Glm4vForConditionalGeneration, Glm4vProcessor, Glm4vVideoProcessor
+    from transformers.models.glm4v.image_processing_pil_glm4v import Glm4vImageProcessorPil
+    text = ("[gMASK]<sop>{% for m in messages %}<|{{ m['role'] }}|>\n{% for c in m['content'] %}{% if c['type'] == 'image' %}<|begin_of_image|><|image|><|end_of_image|>"
+            "{% else %}{{ c['text'] }}{% endif %}{% endfor %}{% endfor %}{% if add_generation_prompt %}<|assistant|>\n{% endif %}")
+    t = bytes_vocabulary(folder, ["<|endoftext|>", "[gMASK]", "<sop>", "<|system|>", "<|user|>", "<|assistant|>", "<|begin_of_image|>", "<|end_of_image|>", "<|image|>", "<|video|>",
+                                  "<|begin_of_video|>", "<|end_of_video|>"], template=text, eos_token="<|user|>", pad_token="<|endoftext|>")
+    ids = {f"{k}_token_id": t.convert_tokens_to_ids(f"<|{v}|>") for k, v in (("image", "image"), ("video", "video"), ("image_start", "begin_of_image"), ("image_end", "end_of_image"),
+                                                                        ("video_start", "begin_of_video"), ("video_end", "end_of_video"))}
+    rope = dict(rope_type="default", rope_theta=10000.0, partial_rotary_factor=0.5, mrope_section=[1, 1, 2])
+    config = Glm4vConfig(text_config=dict(vocab_size=len(t), rope_parameters=rope, tie_word_embeddings=False, head_dim=16, **TEXT),
+                         vision_config=dict(depth=3, hidden_size=64, num_heads=4, intermediate_size=96, out_hidden_size=64, image_size=336, patch_size=14, spatial_merge_size=2,
+                                            temporal_patch_size=2), tie_word_embeddings=False, **ids)
+    images = Glm4vImageProcessorPil(size=dict(shortest_edge=12544, longest_edge=9633792), **CLIP)
+    return Glm4vForConditionalGeneration(config), Glm4vProcessor(images, t, Glm4vVideoProcessor(), chat_template=t.chat_template), "glm4"
+
+
+@family
+def lfm2_vl(folder):
+    from transformers import Lfm2VlConfig, Lfm2VlForConditionalGeneration, Lfm2VlImageProcessor, Lfm2VlProcessor
+    text = ("{{ bos_token }}{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% for c in m['content'] %}{% if c['type'] == 'image' %}<image>{% else %}{{ c['text'] }}{% endif %}"
+            "{% endfor %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
+    t = bytes_vocabulary(folder, ["<|pad|>", "<|startoftext|>", "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<image>", "<|image_start|>", "<|image_end|>", "<|img_thumbnail|>",
+                                  *(f"<|img_row_{r + 1}_col_{c + 1}|>" for r in range(10) for c in range(10))], template=text, bos_token="<|startoftext|>", eos_token="<|im_end|>", pad_token="<|pad|>")
+    config = Lfm2VlConfig(text_config=dict(model_type="lfm2", vocab_size=len(t), layer_types=["conv", "full_attention"], block_auto_adjust_ff_dim=False, conv_L_cache=3, **TEXT),
+                          vision_config=dict(model_type="siglip2_vision_model", hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, num_patches=256, patch_size=16,
+                                             vision_use_head=False),
+                          image_token_id=t.convert_tokens_to_ids("<image>"), projector_hidden_size=96, downsample_factor=2, tie_word_embeddings=True)
+    return Lfm2VlForConditionalGeneration(config), Lfm2VlProcessor(Lfm2VlImageProcessor(), t, chat_template=t.chat_template), "lfm2"
 
 
 def plain(v):
@@ -453,7 +485,11 @@ def make(name):
         print(name, f"{p['w']}x{p['h']}", p.get("refused") or f"{p['tokens']} tokens, {len(p['tiles'])} tiles of {p['tiles'][0]['w']}x{p['tiles'][0]['h']}, margin {p.get('margin', -1):.3f}, {p.get('said')}")
 
 
-EDITS = {"internvl3": internvl_names}
+def lfm2_names(config):
+    config["text_config"]["architectures"] = ["Lfm2ForCausalLM"]
+
+
+EDITS = {"internvl3": internvl_names, "lfm2-vl": lfm2_names}
 
 if __name__ == "__main__":
     OUT.mkdir(parents=True, exist_ok=True)
