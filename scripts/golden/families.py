@@ -33,7 +33,6 @@ QUESTION = "What is in the picture?"
 TOKENS = 12
 MARGIN, ATTEMPTS = 0.15, 2  # between the best two logits of all answers, and how many weights are tried for it
 MOST_TOKENS = 4500  # prompts beyond are not computed
-CLIP = dict(image_mean=[0.48145466, 0.4578275, 0.40821073], image_std=[0.26862954, 0.26130258, 0.27577711])
 HALF = dict(image_mean=[0.5, 0.5, 0.5], image_std=[0.5, 0.5, 0.5])
 TEXT = dict(hidden_size=64, intermediate_size=96, num_attention_heads=4, num_key_value_heads=2, num_hidden_layers=2, max_position_embeddings=8192)
 
@@ -335,22 +334,8 @@ def glm4v(folder):
     config = Glm4vConfig(text_config=dict(vocab_size=len(t), rope_parameters=rope, tie_word_embeddings=False, head_dim=16, **TEXT),
                          vision_config=dict(depth=3, hidden_size=64, num_heads=4, intermediate_size=96, out_hidden_size=64, image_size=336, patch_size=14, spatial_merge_size=2,
                                             temporal_patch_size=2), tie_word_embeddings=False, **ids)
-    images = Glm4vImageProcessorPil(size=dict(shortest_edge=12544, longest_edge=9633792), **CLIP)
+    images = Glm4vImageProcessorPil()
     return Glm4vForConditionalGeneration(config), Glm4vProcessor(images, t, Glm4vVideoProcessor(), chat_template=t.chat_template), "glm4"
-
-
-@family
-def lfm2_vl(folder):
-    from transformers import Lfm2VlConfig, Lfm2VlForConditionalGeneration, Lfm2VlImageProcessor, Lfm2VlProcessor
-    text = ("{{ bos_token }}{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% for c in m['content'] %}{% if c['type'] == 'image' %}<image>{% else %}{{ c['text'] }}{% endif %}"
-            "{% endfor %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
-    t = bytes_vocabulary(folder, ["<|pad|>", "<|startoftext|>", "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<image>", "<|image_start|>", "<|image_end|>", "<|img_thumbnail|>",
-                                  *(f"<|img_row_{r + 1}_col_{c + 1}|>" for r in range(10) for c in range(10))], template=text, bos_token="<|startoftext|>", eos_token="<|im_end|>", pad_token="<|pad|>")
-    config = Lfm2VlConfig(text_config=dict(model_type="lfm2", vocab_size=len(t), layer_types=["conv", "full_attention"], block_auto_adjust_ff_dim=False, conv_L_cache=3, **TEXT),
-                          vision_config=dict(model_type="siglip2_vision_model", hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, num_patches=256, patch_size=16,
-                                             vision_use_head=False),
-                          image_token_id=t.convert_tokens_to_ids("<image>"), projector_hidden_size=96, downsample_factor=2, tie_word_embeddings=True)
-    return Lfm2VlForConditionalGeneration(config), Lfm2VlProcessor(Lfm2VlImageProcessor(), t, chat_template=t.chat_template), "lfm2"
 
 
 def plain(v):
@@ -485,11 +470,7 @@ def make(name):
         print(name, f"{p['w']}x{p['h']}", p.get("refused") or f"{p['tokens']} tokens, {len(p['tiles'])} tiles of {p['tiles'][0]['w']}x{p['tiles'][0]['h']}, margin {p.get('margin', -1):.3f}, {p.get('said')}")
 
 
-def lfm2_names(config):
-    config["text_config"]["architectures"] = ["Lfm2ForCausalLM"]
-
-
-EDITS = {"internvl3": internvl_names, "lfm2-vl": lfm2_names}
+EDITS = {"internvl3": internvl_names}
 
 if __name__ == "__main__":
     OUT.mkdir(parents=True, exist_ok=True)
