@@ -155,14 +155,6 @@ func (a *animation) put(l *layer, seen bool) (out *RGB) {
 	return out
 }
 
-// paste copies a picture to a place on the canvas; what goes beyond it is cut off.
-func (a *animation) paste(m *RGB, at image.Point) {
-	r := image.Rect(0, 0, m.W, m.H).Add(at).Intersect(image.Rect(0, 0, a.shown.W, a.shown.H))
-	for y := r.Min.Y; y < r.Max.Y; y++ {
-		copy(a.shown.row(y)[3*r.Min.X:3*r.Max.X], m.row(y - at.Y)[3*(r.Min.X-at.X):])
-	}
-}
-
 func (a *animation) fill(r image.Rectangle, c [3]uint8) {
 	for y := r.Min.Y; y < r.Max.Y; y++ {
 		dst := a.shown.row(y)[3*r.Min.X : 3*r.Max.X]
