@@ -143,7 +143,12 @@ func measureTruth(t *testing.T, m *Model, g *layouttest.Golden, p layouttest.Pic
 	x.pixels = samePixels(t, m, p)
 	x.rows = compareRows(t, m, made, p)
 	x.detail += fmt.Sprintf("The embeddings' relative error is %.2g. ", x.rows)
-	a := mustAsk(t, m, r)
+	a, err := collect(t.Context(), m, r)
+	if err != nil {
+		// libmtmd alone may make more rows of a picture than its family's processor, and than the context was made for.
+		x.detail += err.Error()
+		return x
+	}
 	n := len(a.tokens)
 	x.text = n > 0 && n <= len(p.Said) && slices.EqualFunc(a.tokens, p.Said[:n], func(x llama.Token, y int32) bool { return int32(x) == y })
 	if !x.text {

@@ -106,6 +106,7 @@ func (s *Server) anthropicPrepare(w http.ResponseWriter, r *http.Request, q *mes
 		return request, nil, err
 	}
 	request, err = q.request(s.newTalk(r.Context(), m, len(q.System) > 0), m)
+	q.System, q.Messages = nil, nil // as openaiChat forgets its messages
 	return request, m, err
 }
 

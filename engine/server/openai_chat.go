@@ -143,6 +143,7 @@ func (s *Server) openaiChat(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	request.Messages = t.messages
+	q.Messages = nil // pictures in base64: a request that waits keeps its files alone
 	prefilled := q.goesOn() && !isHeld(&request) && prefill(&request)
 	l, err := s.models.use(r.Context(), m, 0, nil)
 	if err != nil {

@@ -193,6 +193,7 @@ func (s *Server) openaiPrepare(w http.ResponseWriter, r *http.Request, q *respon
 	}
 	hasSystem := q.Instructions != "" || len(q.Input) > 0 && isSystem(q.Input[0].Role)
 	request, err = q.request(s.newTalk(r.Context(), m, hasSystem), m)
+	q.Input = nil // as openaiChat forgets its messages
 	return request, m, err
 }
 
