@@ -84,8 +84,8 @@ func prefix(magic string) func([]byte) bool {
 	return func(head []byte) bool { return bytes.HasPrefix(head, []byte(magic)) }
 }
 
-// isTIFF knows TIFF and BigTIFF in either byte order.
-func isTIFF(head []byte) bool {
+// IsTIFF knows TIFF and BigTIFF in either byte order by their first bytes.
+func IsTIFF(head []byte) bool {
 	return slices.ContainsFunc([]string{"II*\x00", "MM\x00*", "II+\x00", "MM\x00+"}, func(magic string) bool {
 		return prefix(magic)(head)
 	})

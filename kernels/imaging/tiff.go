@@ -12,7 +12,7 @@ import (
 func tiffFormat(read func(data []byte) (*tiff.Directory, error)) format {
 	return format{
 		name:  "TIFF",
-		match: isTIFF,
+		match: IsTIFF,
 		size: func(data []byte) (w, h int, err error) {
 			d, err := read(data)
 			if err != nil {

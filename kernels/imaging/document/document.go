@@ -42,13 +42,17 @@ func Open(ctx context.Context, data []byte, opt imaging.Options) (*Document, err
 	return &Document{file: f}, nil
 }
 
-// pdfHead is how far into a file its header may begin.
-const pdfHead = 1024
+// HeadSize is how many of a file's first bytes say what it is: the header of a PDF file may begin so far into it.
+const HeadSize = 1024
 
 // IsPDF knows PDF files, whose header may have something before it.
 func IsPDF(data []byte) bool {
-	return bytes.Contains(data[:min(len(data), pdfHead)], []byte("%PDF-")) && !imaging.Known(data)
+	return bytes.Contains(data[:min(len(data), HeadSize)], []byte("%PDF-")) && !imaging.Known(data)
 }
+
+// Paged reports whether the file that begins with head is of a format with pages, PDF or TIFF, each of which
+// stands for itself, unlike the frames of an animation. It looks at [HeadSize] bytes at most.
+func Paged(head []byte) bool { return IsPDF(head) || imaging.IsTIFF(head) }
 
 // Format is the name of the file's format.
 func (d *Document) Format() string {
