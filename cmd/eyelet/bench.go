@@ -135,7 +135,7 @@ func benchVision(cmd *cobra.Command, o *benchVisionOptions) error {
 		return err
 	}
 	if o.image != "" {
-		picture, err := openPicture(o.image, cmd.InOrStdin())
+		picture, err := openPicture(cmd.Context(), o.image, cmd.InOrStdin())
 		if err != nil {
 			return err
 		}

@@ -146,7 +146,7 @@ func (c *conversation) save(path string) error {
 }
 
 func (c *conversation) load(path string) error {
-	messages, err := loadConversation(path)
+	messages, err := loadConversation(c.ctx, path)
 	if err != nil {
 		return err
 	}

@@ -91,7 +91,7 @@ func TestAFollowUpDoesNotLookAtThePictureAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	picture, err := pictureFile(orange)
+	picture, err := pictureFile(t.Context(), orange)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +200,7 @@ func FuzzLoadConversation(f *testing.F) {
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		messages, err := loadConversation(path)
+		messages, err := loadConversation(t.Context(), path)
 		if err != nil {
 			return
 		}
@@ -208,7 +208,7 @@ func FuzzLoadConversation(f *testing.F) {
 		if err := saveConversation(again, "m", messages); err != nil {
 			t.Fatalf("what was loaded cannot be saved: %v", err)
 		}
-		if reloaded, err := loadConversation(again); err != nil || len(reloaded) != len(messages) {
+		if reloaded, err := loadConversation(t.Context(), again); err != nil || len(reloaded) != len(messages) {
 			t.Fatalf("what was saved cannot be loaded: %v, %d of %d messages", err, len(reloaded), len(messages))
 		}
 	})

@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -49,6 +48,35 @@ func (m *material) moving() bool {
 	return m.frames != 0 || m.fps != 0 || m.from != "" || m.to != "" || m.scenes
 }
 
+// check finds mistakes in the flags themselves, whatever the files are. Of images it looks at the paths alone.
+func (m *material) check(cmd *cobra.Command, images []string) error {
+	if m.pages != "" {
+		if _, err := parsePages(m.pages); err != nil {
+			return err
+		}
+	}
+	if _, err := m.filmOptions(); err != nil {
+		return err
+	}
+	switch f := cmd.Flags(); {
+	case f.Changed("frames") && m.frames == 0:
+		return usagef("--frames is 0; give 1 to %d", film.MaxFrames)
+	case f.Changed("fps") && m.fps == 0:
+		return usagef("--fps is 0; give a number above 0")
+	case m.pages != "" && m.moving():
+		return usagef("--pages chooses frames by number; leave it out, or --frames, --fps, --from, --to and --scenes")
+	}
+	if m.pages == "" || len(images) == 0 {
+		return nil
+	}
+	for _, path := range images {
+		if _, own, err := splitPages(path); err != nil || own == "" {
+			return err
+		}
+	}
+	return usagef("--pages goes with files that do not say their pages themselves, as %s does; leave one out", images[0])
+}
+
 // filmOptions are what is asked of videos.
 func (m *material) filmOptions() (o film.Options, err error) {
 	o = film.Options{Frames: m.frames, FPS: m.fps, Scenes: m.scenes}
@@ -62,6 +90,8 @@ func (m *material) filmOptions() (o film.Options, err error) {
 		return o, usagef("--frames is %d; give 1 to %d", m.frames, film.MaxFrames)
 	case !(m.fps >= 0 && m.fps <= 1000):
 		return o, usagef("--fps is %v; give a number above 0", m.fps)
+	case o.To > 0 && o.To <= o.From:
+		return o, usagef("--to %s is not after --from %s", m.to, cmp.Or(m.from, "0"))
 	case m.fps > 0 && m.scenes:
 		return o, usagef("--fps and --scenes cannot be used together")
 	}
@@ -120,19 +150,27 @@ func parsePages(text string) (ranges []pageRange, err error) {
 	return ranges, nil
 }
 
-// splitPages takes a choice of pages off a path, as in doc.pdf#3-5. A file that has such a name is that file.
-func splitPages(path string) (file, pages string) {
+// splitPages takes a choice of pages off a path, as in doc.pdf#3-5. A file that has such a name is that file. What follows
+// the sign is a mistake only if there is a file of the name before it.
+func splitPages(path string) (file, pages string, err error) {
 	i := strings.LastIndexByte(path, '#')
-	if i <= 0 || i == len(path)-1 {
-		return path, ""
+	if i <= 0 {
+		return path, "", nil
 	}
 	if _, err := os.Stat(path); err == nil {
-		return path, ""
+		return path, "", nil
 	}
-	if _, err := parsePages(path[i+1:]); err != nil {
-		return path, ""
+	_, err = parsePages(path[i+1:])
+	info, statErr := os.Stat(path[:i])
+	switch {
+	case statErr == nil && info.IsDir():
+		return "", "", usagef("%s: a folder has no pages; choose those of its files with --pages", path)
+	case statErr == nil && err != nil:
+		return "", "", usagef("%s: %w", path, err)
+	case err != nil:
+		return path, "", nil
 	}
-	return path[:i], path[i+1:]
+	return path[:i], path[i+1:], nil
 }
 
 // maxPagesAtOnce is how many pages a question is about where none are chosen.
@@ -198,7 +236,10 @@ func (m *material) open(cmd *cobra.Command, path string) ([]shown, error) {
 		}
 		return m.openData(cmd.Context(), picture, "", false)
 	}
-	file, own := splitPages(path)
+	file, own, err := splitPages(path)
+	if err != nil {
+		return nil, err
+	}
 	if isFilm(file) {
 		if own != "" || m.pages != "" {
 			return nil, usagef("%s is a video, which has no pages; say --frames, --fps, --from and --to", file)
@@ -218,15 +259,20 @@ func (m *material) openData(ctx context.Context, picture *engine.Image, own stri
 	if err != nil {
 		return nil, err
 	}
+	switch {
+	case m.moving() && !d.Moving():
+		return nil, usagef("%s is no video and no animation, which --frames, --fps, --from, --to and --scenes are for", picture.Name)
+	case m.fps != 0 || m.from != "" || m.to != "" || m.scenes:
+		return nil, usagef("%s is an animation; of its %d frames, --frames takes some evenly and --pages those of some numbers; --fps, --from, --to and --scenes are for videos", picture.Name, d.Len())
+	case m.moving() && own != "":
+		return nil, usagef("%s#%s says its frames by number; leave that out, or --frames", picture.Name, own)
+	}
 	pages, err := m.chosen(d, own, each)
 	if err != nil {
 		return nil, err
 	}
-	if m.moving() && !d.Moving() {
-		return nil, usagef("%s is no video and no animation, which --frames, --fps, --from, --to and --scenes are for", picture.Name)
-	}
 	if d.Len() == 1 && !document.IsPDF(picture.Data) {
-		return []shown{{Image: picture}}, checkPicture(picture)
+		return []shown{{Image: picture}}, checkPicture(ctx, picture)
 	}
 	var list []shown
 	for _, i := range pages {
@@ -239,7 +285,7 @@ func (m *material) openData(ctx context.Context, picture *engine.Image, own stri
 	if each {
 		return list, nil
 	}
-	return list, checkPicture(list[0].Image)
+	return list, checkPicture(ctx, list[0].Image)
 }
 
 // openDocument opens a file in memory, for the error in its words.
@@ -248,7 +294,10 @@ func openDocument(ctx context.Context, picture *engine.Image) (*engine.Document,
 		fmt.Fprintln(os.Stderr, "eyelet: preparing the reader of PDF files, once on this machine; that takes some seconds")
 	}
 	d, err := engine.OpenDocument(ctx, picture.Name, picture.Data)
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil:
 		return nil, pictureError(picture.Name, err)
 	}
 	return d, nil
@@ -256,15 +305,21 @@ func openDocument(ctx context.Context, picture *engine.Image) (*engine.Document,
 
 // isFilm looks at the first bytes of a file. Files that cannot be read are none, and found out later.
 func isFilm(path string) bool {
+	head := headOf(path, 16)
+	suffix := strings.ToLower(filepath.Ext(path))
+	return imaging.IsVideo(head) || (suffix == ".mjpeg" || suffix == ".mjpg") && bytes.HasPrefix(head, []byte("\xff\xd8"))
+}
+
+// headOf reads the first bytes of a file, none if it cannot be read.
+func headOf(path string, n int) []byte {
 	f, err := os.Open(path)
 	if err != nil {
-		return false
+		return nil
 	}
 	defer f.Close()
-	head := make([]byte, 16)
-	n, _ := io.ReadFull(f, head)
-	suffix := strings.ToLower(filepath.Ext(path))
-	return imaging.IsVideo(head[:n]) || (suffix == ".mjpeg" || suffix == ".mjpg") && bytes.HasPrefix(head, []byte("\xff\xd8"))
+	head := make([]byte, n)
+	n, _ = io.ReadFull(f, head)
+	return head[:n]
 }
 
 // openFilm takes frames out of a video.
@@ -310,16 +365,14 @@ func (m *material) openFilm(cmd *cobra.Command, path string) ([]shown, error) {
 type item struct {
 	name string // in the answers
 	path string
-	page int // counted from 0; -1 for a whole file
+	page int   // counted from 0; -1 for a whole file
+	err  error // why there is no answer, known beforehand
 }
-
-// pagedSuffixes are the names of files that may have pages.
-var pagedSuffixes = []string{".pdf", ".tif", ".tiff"}
 
 // items are a file's pages, or the file itself where it has one alone or cannot be read, which its answer then says.
 func (m *material) items(ctx context.Context, name, path, own string) ([]item, error) {
-	whole := []item{{name, path, -1}}
-	if own == "" && m.pages == "" && !slices.Contains(pagedSuffixes, strings.ToLower(filepath.Ext(path))) {
+	whole := []item{{name: name, path: path, page: -1}}
+	if own == "" && m.pages == "" && !document.Paged(headOf(path, document.HeadSize)) {
 		return whole, nil
 	}
 	picture, err := imageFile(path)
@@ -327,16 +380,19 @@ func (m *material) items(ctx context.Context, name, path, own string) ([]item, e
 		return whole, nil
 	}
 	d, err := openDocument(ctx, picture)
-	if err != nil || d.Len() == 1 && own == "" {
+	if err != nil {
 		return whole, ctx.Err()
 	}
 	pages, err := m.chosen(d, own, true)
 	if err != nil {
 		return nil, err
 	}
+	if d.Len() == 1 && own == "" {
+		return whole, nil
+	}
 	var list []item
 	for _, i := range pages {
-		list = append(list, item{fmt.Sprintf("%s#%d", name, i+1), path, i})
+		list = append(list, item{name: fmt.Sprintf("%s#%d", name, i+1), path: path, page: i})
 	}
 	return list, nil
 }
@@ -357,8 +413,11 @@ const keptDocuments = 2
 
 // page is the picture of an item.
 func (l *library) page(ctx context.Context, it item) (*engine.Image, error) {
-	if it.page < 0 {
-		return pictureFile(it.path)
+	switch {
+	case it.err != nil:
+		return nil, it.err
+	case it.page < 0:
+		return pictureFile(ctx, it.path)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"image"
+	"image/color"
+	"image/gif"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,7 +46,6 @@ func TestRunAnswersAboutTheChosenPages(t *testing.T) {
 		{[]string{"--image", doc + "#1"}, "cyan\n"},
 		{[]string{"--image", doc + "#2"}, "pink\n"},
 		{[]string{"--image", doc, "--pages", "2"}, "pink\n"},
-		{[]string{"--image", doc + "#3", "--pages", "2"}, "cyan\n"},
 	} {
 		eyelet(t, append(append([]string{"run"}, c.args...), background)...).mustSay(t, strings.TrimSpace(c.want))
 	}
@@ -53,7 +55,11 @@ func TestRunAnswersAboutTheChosenPages(t *testing.T) {
 		t.Errorf("all pages: %+v", whole)
 	}
 	eyelet(t, "run", "--image", doc+"#2-4", background).mustFail(t, 3, doc, "has 3 pages", "no page 4")
-	eyelet(t, "run", "--image", doc+"#0", background).mustFail(t, 3, doc+"#0")
+	for _, own := range []string{"#0", "#5-3", "#3-x", "#"} {
+		eyelet(t, "run", "--image", doc+own, background).mustFail(t, 2, doc+own, "1,4-6")
+	}
+	eyelet(t, "run", "--image", doc+"#3", "--pages", "2", background).mustFail(t, 2, "--pages", doc+"#3")
+	eyelet(t, "run", "--image", filepath.Dir(doc)+"#2", "--jsonl", "x", background).mustFail(t, 2, "a folder has no pages", "--pages")
 	eyelet(t, "run", "--image", doc, "--pages", "x", background).mustFail(t, 2, "1,4-6")
 	eyelet(t, "run", "--image", orange, "--pages", "2", background).mustFail(t, 3, orange, "has 1 page", "no page 2")
 	eyelet(t, "run", "--image", doc, "--frames", "2", background).mustFail(t, 2, "no video and no animation")
@@ -96,12 +102,80 @@ func TestEachPageIsAnAnswerOfItsOwn(t *testing.T) {
 	writeFile(t, dir+"/a.pdf", readFile(t, doc))
 	writeFile(t, dir+"/b.png", readFile(t, orange))
 	writeFile(t, dir+"/c.pdf", "%PDF-1.7\nnothing")
+	writeFile(t, dir+"/d.jpg", readFile(t, doc))
 	out = filepath.Join(t.TempDir(), "folder.jsonl")
-	eyelet(t, "run", "--image", dir, "--jsonl", out, background).mustFail(t, 3, "1 of 5 pictures")
+	eyelet(t, "run", "--image", dir, "--jsonl", out, background).mustFail(t, 3, "1 of 8 pictures")
 	got := lines(t, out)
 	check(got[:3], "a.pdf#1", "a.pdf#2", "a.pdf#3")
-	if len(got) != 5 || got[3].Image != "b.png" || got[3].Text != "cyan" || got[4].Image != "c.pdf" || !strings.Contains(got[4].Error, "corrupt or truncated PDF") {
+	if len(got) != 8 || got[7].Image != "d.jpg#3" || got[3].Image != "b.png" || got[3].Text != "cyan" || got[4].Image != "c.pdf" || !strings.Contains(got[4].Error, "corrupt or truncated PDF") {
 		t.Errorf("%+v", got[3:])
+	}
+
+	nameless := writeFile(t, filepath.Join(t.TempDir(), "scan"), readFile(t, doc))
+	out = filepath.Join(t.TempDir(), "nameless.jsonl")
+	mustRun("--image", nameless, "--jsonl", out, background)
+	check(lines(t, out), nameless+"#1", nameless+"#2", nameless+"#3")
+}
+
+// The pages that are asked for are looked for in files of one page too, and a file without them does not keep others from their answers.
+func TestPagesThatAreNotThereAreNoAnswers(t *testing.T) {
+	t.Parallel()
+	one, out := pdfOf(t, orange), filepath.Join(t.TempDir(), "out.jsonl")
+	eyelet(t, "run", "--image", one, "--pages", "5", "--jsonl", out, background).mustFail(t, 3, "has 1 page", "no page 5")
+	eyelet(t, "run", "--image", one, "--pages", "abc", "--jsonl", out, background).mustFail(t, 2, "abc", "1,4-6")
+	dir := t.TempDir()
+	writeFile(t, dir+"/a.pdf", readFile(t, one))
+	writeFile(t, dir+"/b.pdf", readFile(t, pdfOf(t, orange, pinkStar)))
+	eyelet(t, "run", "--image", dir, "--pages", "2", "--jsonl", out, background).mustFail(t, 3, "1 of 2 pictures")
+	got := lines(t, out)
+	if len(got) != 2 || got[0].Image != "a.pdf" || !strings.Contains(got[0].Error, "no page 2") || got[1].Image != "b.pdf#2" || got[1].Text != "pink" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// What is said of videos is checked and refused where it would change nothing.
+func TestFlagsOfVideosAreNotIgnored(t *testing.T) {
+	t.Parallel()
+	var film bytes.Buffer
+	frame := image.NewPaletted(image.Rect(0, 0, 8, 8), color.Palette{color.White, color.Black})
+	if err := gif.EncodeAll(&film, &gif.GIF{Image: []*image.Paletted{frame, frame, frame}, Delay: []int{10, 10, 10}}); err != nil {
+		t.Fatal(err)
+	}
+	moving := writeFile(t, filepath.Join(t.TempDir(), "a.gif"), film.String())
+	for _, c := range []struct{ flags, want string }{
+		{"--from xyz", "--from"},
+		{"--from 5 --to 2", "not after --from 5"},
+		{"--frames -1", "give 1 to"},
+		{"--frames 0", "give 1 to"},
+		{"--fps 0", "above 0"},
+		{"--fps 5", "is an animation"},
+		{"--scenes", "is an animation"},
+		{"--to 2", "is an animation"},
+		{"--pages 2 --frames 3", "leave it out, or --frames"},
+	} {
+		args := append([]string{"run", "--image", moving}, strings.Fields(c.flags)...)
+		eyelet(t, append(args, background)...).mustFail(t, 2, c.want)
+	}
+	eyelet(t, "run", "--image", moving+"#2", "--frames", "2", background).mustFail(t, 2, "by number")
+}
+
+// Ctrl-C is told as such, whatever was being read.
+func TestInterruptionsOfReadingAreNoFaultsOfFiles(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, path := range []string{orange, pdfOf(t, orange)} {
+		_, err := pictureFile(ctx, path)
+		picture, readError := imageFile(path)
+		if readError != nil {
+			t.Fatal(readError)
+		}
+		_, openError := openDocument(ctx, picture)
+		for _, err := range []error{err, openError} {
+			if exitCode(err) != exitInterrupted || describe(err) != "interrupted" {
+				t.Errorf("%s: %v", path, err)
+			}
+		}
 	}
 }
 
@@ -116,7 +190,7 @@ func TestConversationsKeepTheirPages(t *testing.T) {
 	if err := saveConversation(path, "m", said); err != nil {
 		t.Fatal(err)
 	}
-	got, err := loadConversation(path)
+	got, err := loadConversation(t.Context(), path)
 	if err != nil || len(got) != 2 || len(got[0].Content) != 3 {
 		t.Fatal(got, err)
 	}
@@ -133,7 +207,7 @@ func TestConversationsKeepTheirPages(t *testing.T) {
 		t.Fatal("no picture is the same file as another")
 	}
 	writeFile(t, path, text)
-	if _, err := loadConversation(path); err == nil || !strings.Contains(err.Error(), "number 3, of 1") {
+	if _, err := loadConversation(t.Context(), path); err == nil || !strings.Contains(err.Error(), "number 3, of 1") {
 		t.Error(err)
 	}
 }
@@ -162,8 +236,8 @@ func TestPagesAndTimesAreRead(t *testing.T) {
 	dir := t.TempDir()
 	odd := writeFile(t, dir+"/a#2", "")
 	for path, want := range map[string][2]string{odd: {odd, ""}, dir + "/b.pdf#2": {dir + "/b.pdf", "2"}, dir + "/b#c.pdf": {dir + "/b#c.pdf", ""}, "#2": {"#2", ""}, "b.pdf#": {"b.pdf#", ""}} {
-		if file, pages := splitPages(path); file != want[0] || pages != want[1] {
-			t.Errorf("%q: %q, %q", path, file, pages)
+		if file, pages, err := splitPages(path); file != want[0] || pages != want[1] || err != nil {
+			t.Errorf("%q: %q, %q, %v", path, file, pages, err)
 		}
 	}
 	if got := fmt.Sprint(spread(3, 9), spread(2, 2), spread(1, 5)); got != "[1 4 7] [0 1] [2]" {

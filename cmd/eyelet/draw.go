@@ -206,7 +206,7 @@ func (o *drawOptions) check(cmd *cobra.Command) (err error) {
 		if picture.path == "" {
 			continue
 		}
-		image, err := pictureFile(picture.path)
+		image, err := pictureFile(cmd.Context(), picture.path)
 		if err != nil {
 			return err
 		}

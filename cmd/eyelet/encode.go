@@ -171,7 +171,7 @@ func encode(cmd *cobra.Command, o *encodeOptions) error {
 	}
 	var pictures []pictureToEncode
 	for _, path := range o.images {
-		p, err := readPicture(path, cmd.InOrStdin())
+		p, err := readPicture(cmd.Context(), path, cmd.InOrStdin())
 		if err != nil {
 			return err
 		}
@@ -184,18 +184,18 @@ func encode(cmd *cobra.Command, o *encodeOptions) error {
 }
 
 // readPicture reads a file and takes the time of that alone. Like every command, it looks at pictures before it loads a model.
-func readPicture(path string, stdin io.Reader) (p pictureToEncode, err error) {
+func readPicture(ctx context.Context, path string, stdin io.Reader) (p pictureToEncode, err error) {
 	if path == "-" {
 		start := time.Now()
 		p.image, err = engine.ImageReader("stdin", stdin)
 		p.read = time.Since(start)
 		if err == nil {
-			err = checkPicture(p.image)
+			err = checkPicture(ctx, p.image)
 		}
 		return p, err
 	}
 	// The time is that of a second reading, which finds the file in the system's memory: the first depends on what ran before.
-	if p.image, err = pictureFile(path); err != nil {
+	if p.image, err = pictureFile(ctx, path); err != nil {
 		return p, err
 	}
 	start := time.Now()

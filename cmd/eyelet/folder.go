@@ -31,7 +31,7 @@ func (s *session) folder(in *input, answers *answerFile) error {
 		fmt.Fprint(s.stderr, "\r\x1b[K") // the whole line: the terminal may have written ^C into it
 	}
 	if err = errors.Join(err, answers.close()); err != nil {
-		if s.ctx.Err() != nil && !s.o.quiet {
+		if s.ctx.Err() != nil && !s.o.quiet && answers.any() {
 			fmt.Fprintf(s.stderr, "%s keeps the answers so far; the same command goes on from there.\n", answers.path)
 		}
 		return err
@@ -130,23 +130,51 @@ func (s *session) folderAnswer(ctx context.Context, in *input, it item) (folderL
 	return line, nil
 }
 
-// picturesIn lists the pictures of a folder by name, sorted, without hidden files.
-func picturesIn(folder string) ([]string, error) {
+// What people keep beside pictures, and may expect answers about.
+var (
+	videoSuffixes   = []string{".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".flv", ".mjpeg", ".mjpg"}
+	drawingSuffixes = []string{".svg", ".svgz"}
+)
+
+// picturesIn lists the pictures of a folder by name, sorted, without hidden files. leftOut tells of others that show something, "" if there are none.
+func picturesIn(folder string) (names []string, leftOut string, err error) {
 	entries, err := os.ReadDir(folder)
 	if err != nil {
-		return nil, inputf("%s: %w", folder, causeOf(err))
+		return nil, "", inputf("%s: %w", folder, causeOf(err))
 	}
-	var names []string
+	videos, drawings := 0, 0
 	for _, e := range entries {
 		special := e.Type()&^fs.ModeSymlink != 0 // folders, pipes and the like
-		if !special && !strings.HasPrefix(e.Name(), ".") && slices.Contains(pictureSuffixes, strings.ToLower(filepath.Ext(e.Name()))) {
+		if special || strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		switch suffix := strings.ToLower(filepath.Ext(e.Name())); {
+		case slices.Contains(pictureSuffixes, suffix):
 			names = append(names, e.Name())
+		case slices.Contains(videoSuffixes, suffix):
+			videos++
+		case slices.Contains(drawingSuffixes, suffix):
+			drawings++
 		}
 	}
-	if len(names) == 0 {
-		return nil, inputf("%s holds no pictures (%s)", folder, strings.Join(pictureSuffixes, ", "))
+	var others []string
+	if videos > 0 {
+		others = append(others, plural(videos, "video")+" (ask about each for itself, without --jsonl)")
 	}
-	return names, nil
+	if drawings > 0 {
+		others = append(others, plural(drawings, "SVG file")+" (make pictures of them first)")
+	}
+	if len(others) > 0 {
+		leftOut = folder + ": left out " + strings.Join(others, " and ")
+	}
+	if len(names) == 0 {
+		text := fmt.Sprintf("%s holds no pictures (%s)", folder, strings.Join(pictureSuffixes, ", "))
+		if len(others) > 0 {
+			text += ", but " + strings.Join(others, " and ")
+		}
+		return nil, "", inputf("%s", text)
+	}
+	return names, leftOut, nil
 }
 
 // bar shows progress over the pictures to a person.

@@ -99,6 +99,47 @@ func TestAFolderIsAnsweredAndAskedAgainWhereThatFailed(t *testing.T) {
 	}
 }
 
+func TestAFolderRunTellsWhatItLeavesOut(t *testing.T) {
+	t.Parallel()
+	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out.jsonl")
+	for _, name := range []string{"a.mp4", "b.MOV", "c.svg"} {
+		writeFile(t, filepath.Join(dir, name), "")
+	}
+	eyelet(t, "run", "--image", dir, "--jsonl", out, background).mustFail(t, 3, "holds no pictures", "2 videos", "1 SVG file")
+	writeFile(t, dir+"/d.png", readFile(t, orange))
+	o := eyelet(t, "run", "--image", dir, "--jsonl", out, background)
+	if o.code != 0 || !strings.Contains(o.stderr, "left out 2 videos") || !strings.Contains(o.stderr, "1 SVG file") || len(lines(t, out)) != 1 {
+		t.Errorf("%+v", o)
+	}
+}
+
+// A run that ends before its first answer leaves no file, and does not speak of one.
+func TestAFileOfNoAnswersIsKnown(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "out.jsonl")
+	for _, want := range []bool{false, true} {
+		a, err := openAnswers(path, background)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.begin("m"); err != nil || a.any() {
+			t.Fatal(err, a.any())
+		}
+		if want {
+			if err := a.add(folderLine{Image: "a.png", Question: background, Model: "m"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := a.close(); err != nil || a.any() != want {
+			t.Errorf("%v, %v", err, a.any())
+		}
+	}
+	a, err := openAnswers(path, background)
+	if err != nil || !a.any() {
+		t.Fatal(err)
+	}
+	a.close()
+}
+
 func TestHalfALastLineIsCutOff(t *testing.T) {
 	t.Parallel()
 	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out.jsonl")

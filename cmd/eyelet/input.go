@@ -57,6 +57,9 @@ const questionLimit = 1 << 20
 // collect decides between the modes, then reads pictures and question.
 func collect(cmd *cobra.Command, o *runOptions, question string) (*input, error) {
 	in := &input{question: question}
+	if err := o.material.check(cmd, o.images); err != nil {
+		return nil, err
+	}
 	stdin := cmd.InOrStdin()
 	pictureOnStdin, folder := false, false
 	for _, path := range o.images {
@@ -67,7 +70,10 @@ func collect(cmd *cobra.Command, o *runOptions, question string) (*input, error)
 			pictureOnStdin = true
 			continue
 		}
-		file, _ := splitPages(path)
+		file, _, err := splitPages(path)
+		if err != nil {
+			return nil, err
+		}
 		info, err := os.Stat(file)
 		switch {
 		case err != nil:
@@ -111,7 +117,7 @@ func collect(cmd *cobra.Command, o *runOptions, question string) (*input, error)
 // readPictures opens single pictures, or lists those of the folder and the pages of documents.
 func (in *input) readPictures(cmd *cobra.Command, o *runOptions) error {
 	if in.folder != "" {
-		return in.list(cmd.Context(), o)
+		return in.list(cmd, o)
 	}
 	for _, path := range o.images {
 		pictures, err := o.material.open(cmd, path)
@@ -127,24 +133,35 @@ func (in *input) readPictures(cmd *cobra.Command, o *runOptions) error {
 }
 
 // list finds out what is asked about in a folder, or in documents.
-func (in *input) list(ctx context.Context, o *runOptions) error {
+func (in *input) list(cmd *cobra.Command, o *runOptions) error {
+	ctx := cmd.Context()
 	info, err := os.Stat(in.folder)
 	if err == nil && info.IsDir() {
-		names, err := picturesIn(in.folder)
+		names, leftOut, err := picturesIn(in.folder)
 		if err != nil {
 			return err
 		}
+		if leftOut != "" && !o.quiet {
+			fmt.Fprintf(cmd.ErrOrStderr(), "eyelet: %s\n", leftOut)
+		}
 		for _, name := range names {
-			items, err := o.material.items(ctx, name, filepath.Join(in.folder, name), "")
-			if err != nil {
-				return err
+			path := filepath.Join(in.folder, name)
+			items, err := o.material.items(ctx, name, path, "")
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case err != nil:
+				items = []item{{name: name, path: path, page: -1, err: err}}
 			}
 			in.items = append(in.items, items...)
 		}
 		return nil
 	}
 	for _, path := range o.images {
-		file, own := splitPages(path)
+		file, own, err := splitPages(path)
+		if err != nil {
+			return err
+		}
 		if isFilm(file) {
 			return usagef("%s is a video, whose frames are asked about together, without --jsonl", file)
 		}
@@ -172,23 +189,23 @@ func (in *input) readQuestion(stdin io.Reader) error {
 }
 
 // openPicture reads one picture from a file, or from stdin if path is "-".
-func openPicture(path string, stdin io.Reader) (*engine.Image, error) {
+func openPicture(ctx context.Context, path string, stdin io.Reader) (*engine.Image, error) {
 	if path != "-" {
-		return pictureFile(path)
+		return pictureFile(ctx, path)
 	}
 	picture, err := engine.ImageReader("stdin", stdin)
 	if err == nil {
-		err = checkPicture(picture)
+		err = checkPicture(ctx, picture)
 	}
 	return picture, err
 }
 
 // pictureFile reads a picture from a file and makes sure that it is one: a model may take minutes to load, and mistakes should be
 // told before.
-func pictureFile(path string) (*engine.Image, error) {
+func pictureFile(ctx context.Context, path string) (*engine.Image, error) {
 	picture, err := imageFile(path)
 	if err == nil {
-		err = checkPicture(picture)
+		err = checkPicture(ctx, picture)
 	}
 	return picture, err
 }
@@ -203,9 +220,12 @@ func imageFile(path string) (*engine.Image, error) {
 }
 
 // checkPicture decodes a picture for the error, or draws a page small.
-func checkPicture(picture *engine.Image) error {
-	_, err := document.Decode(context.Background(), picture.Data, picture.Page, imaging.Options{Target: func(int, int) (int, int) { return 64, 64 }})
-	if err == nil {
+func checkPicture(ctx context.Context, picture *engine.Image) error {
+	_, err := document.Decode(ctx, picture.Data, picture.Page, imaging.Options{Target: func(int, int) (int, int) { return 64, 64 }})
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err == nil:
 		return nil
 	}
 	return pictureError(picture.Name, err)

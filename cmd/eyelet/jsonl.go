@@ -160,6 +160,9 @@ func (a *answerFile) add(line folderLine) error {
 	return err
 }
 
+// any reports whether the file holds answers or reasons, of this run or of earlier ones.
+func (a *answerFile) any() bool { return a.written || len(a.old) > 0 }
+
 // close removes a file that was made for nothing. It may be called more than once.
 func (a *answerFile) close() error {
 	err := a.f.Close()

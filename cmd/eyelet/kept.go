@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -29,7 +30,7 @@ func stateDir() string {
 
 // openSession reads the conversation that --session names, if it was kept before. It changes nothing yet.
 // A model's own system prompt belongs to the conversation already; system says that the user gave one.
-func (o *runOptions) openSession(system bool) error {
+func (o *runOptions) openSession(ctx context.Context, system bool) error {
 	if o.session == "" {
 		return nil
 	}
@@ -40,7 +41,7 @@ func (o *runOptions) openSession(system bool) error {
 		o.spec.StateDir = stateDir()
 	}
 	o.request.Session = o.session
-	messages, err := loadConversation(o.sessionPath())
+	messages, err := loadConversation(ctx, o.sessionPath())
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil

@@ -123,7 +123,7 @@ func (o *quantizeOptions) pictures(cmd *cobra.Command, f *gguf.File) (list []*im
 		return nil, fmt.Errorf("the error of %s cannot be measured: %w; give --type alone", f.Path(), err)
 	}
 	for _, path := range o.images {
-		p, err := openPicture(path, cmd.InOrStdin())
+		p, err := openPicture(cmd.Context(), path, cmd.InOrStdin())
 		if err != nil {
 			return nil, err
 		}

@@ -119,7 +119,7 @@ func run(cmd *cobra.Command, o *runOptions, args []string) (err error) {
 	if err := o.readFiles(); err != nil {
 		return err
 	}
-	if err := o.openSession(cmd.Flags().Changed("system")); err != nil {
+	if err := o.openSession(cmd.Context(), cmd.Flags().Changed("system")); err != nil {
 		return err
 	}
 	if o.demo {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -82,7 +83,7 @@ func saveConversation(path, model string, messages []engine.Message) error {
 }
 
 // loadConversation reads a file of saveConversation.
-func loadConversation(path string) ([]engine.Message, error) {
+func loadConversation(ctx context.Context, path string) ([]engine.Message, error) {
 	data, err := readLimited(path, savedLimit)
 	if err != nil {
 		return nil, inputf("%s: %w", path, causeOf(err))
@@ -97,7 +98,7 @@ func loadConversation(path string) ([]engine.Message, error) {
 	var messages []engine.Message
 	var pictures []*engine.Image
 	for i, sm := range saved.Messages {
-		m, err := sm.message(&pictures)
+		m, err := sm.message(ctx, &pictures)
 		if err != nil {
 			return nil, inputf("%s: message %d: %w", path, i+1, err)
 		}
@@ -107,7 +108,7 @@ func loadConversation(path string) ([]engine.Message, error) {
 }
 
 // message checks what a file says about a message. pictures are those of the messages before, and get those of this one.
-func (sm savedMessage) message(pictures *[]*engine.Image) (engine.Message, error) {
+func (sm savedMessage) message(ctx context.Context, pictures *[]*engine.Image) (engine.Message, error) {
 	if !slices.Contains([]string{"system", "user", "assistant"}, sm.Role) {
 		return engine.Message{}, fmt.Errorf("unknown role %q", abbreviate(sm.Role, 20))
 	}
@@ -125,7 +126,7 @@ func (sm savedMessage) message(pictures *[]*engine.Image) (engine.Message, error
 			picture.Data = (*pictures)[part.Same-1].Data
 		}
 		*pictures = append(*pictures, picture)
-		if err := checkPicture(picture); err != nil {
+		if err := checkPicture(ctx, picture); err != nil {
 			return engine.Message{}, fmt.Errorf("the picture %w", err)
 		}
 		m.Content = append(m.Content, engine.Picture(picture))
