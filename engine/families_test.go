@@ -168,7 +168,7 @@ func TestFamiliesAnswerAsLlamaMtmdCliDoes(t *testing.T) {
 	const before, between, after = "Look here:", "and there:", "What is this?"
 	for _, f := range families {
 		t.Run(f.name, func(t *testing.T) {
-			m, model, projector := openFamily(t, f)
+			m, model, projector := openFamily(t, f, EncoderMtmd) // native towers are held to transformers instead
 			if i := m.Info(); i.Encoder != "mtmd" || i.Template != "model" {
 				t.Fatalf("%+v", i)
 			}

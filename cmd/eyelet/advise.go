@@ -19,7 +19,7 @@ an answer; small, the smallest files. The latter two keep the divergence below
 0.1 nats where they can. A difference that is smaller than its error decides
 nothing, and the reasons say so.`
 
-const adviseExample = `  eyelet bench quants llava-*.gguf --projector mmproj-f16.gguf --projector mmproj-q8_0.gguf --out bench-llava
+const adviseExample = `  eyelet bench quants llava-*.gguf --projector mmproj-f16.gguf --out bench-llava
   eyelet advise bench-llava --memory 4GB
   eyelet advise bench-llava --memory 8GiB --wish fast --json`
 

@@ -31,9 +31,9 @@ spread, if ffmpeg is installed; --frames, --fps, --from and --to say which, and 
 model is told when each is seen.
 
 With --image DIR, the same is asked about every picture in a folder, and --jsonl
-gets an answer a line. With --jsonl, each page of a document is asked about too. The same command goes on with an interrupted run, and
-asks again about pictures that could not be answered: in the end there is one
-line for each picture.
+gets an answer a line. With --jsonl, each page of a document is asked about too.
+The same command goes on with an interrupted run, and asks again about pictures
+that could not be answered: in the end there is one line for each picture.
 
 In a conversation, /image PATH shows a picture, /save and /load keep a
 conversation with its pictures in a file, /clear starts afresh, /help lists all.

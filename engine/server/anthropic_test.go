@@ -105,17 +105,18 @@ func TestAnthropicErrors(t *testing.T) {
 	}
 	with := func(more string) string { return `{"model":"seed","max_tokens":5,` + more + `}` }
 	for want, body := range map[string]string{
-		"not JSON":              `{`,
-		"max_tokens is missing": `{"model":"seed","messages":[{"role":"user","content":"x"}]}`,
-		"at least one":          with(`"messages":[]`),
-		"no content":            with(`"messages":[{"role":"user","content":[]}]`),
-		"takes text":            with(`"messages":[{"role":"user","content":[{"type":"document"}]}]`),
-		"no source":             with(`"messages":[{"role":"user","content":[{"type":"image"}]}]`),
-		"base64":                with(`"messages":[{"role":"user","content":[{"type":"image","source":{"type":"base64","data":"!"}}]}]`),
-		"data URL":              with(`"messages":[{"role":"user","content":[{"type":"image","source":{"type":"url","url":"https://example.org/a.png"}}]}]`),
-		"0 to 2":                with(`"temperature":-1,"messages":[{"role":"user","content":"x"}]`),
-		"give auto":             with(`"tool_choice":{"type":"perhaps"},"messages":[{"role":"user","content":"x"}]`),
-		"of the client only":    with(`"tools":[{"type":"bash_20250124","name":"bash"}],"messages":[{"role":"user","content":"x"}]`),
+		"not JSON":                `{`,
+		"max_tokens is missing":   `{"model":"seed","messages":[{"role":"user","content":"x"}]}`,
+		"at least one":            with(`"messages":[]`),
+		"no content":              with(`"messages":[{"role":"user","content":[]}]`),
+		"takes text":              with(`"messages":[{"role":"user","content":[{"type":"video"}]}]`),
+		"no source":               with(`"messages":[{"role":"user","content":[{"type":"image"}]}]`),
+		"content.0 has no source": with(`"messages":[{"role":"user","content":[{"type":"document"}]}]`),
+		"base64":                  with(`"messages":[{"role":"user","content":[{"type":"image","source":{"type":"base64","data":"!"}}]}]`),
+		"data URL":                with(`"messages":[{"role":"user","content":[{"type":"image","source":{"type":"url","url":"https://example.org/a.png"}}]}]`),
+		"0 to 2":                  with(`"temperature":-1,"messages":[{"role":"user","content":"x"}]`),
+		"give auto":               with(`"tool_choice":{"type":"perhaps"},"messages":[{"role":"user","content":"x"}]`),
+		"of the client only":      with(`"tools":[{"type":"bash_20250124","name":"bash"}],"messages":[{"role":"user","content":"x"}]`),
 	} {
 		r := ts.do(t, "POST", "/v1/messages", body)
 		var e anthropicError

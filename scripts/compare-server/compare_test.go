@@ -232,13 +232,20 @@ func TestVerdicts(t *testing.T) {
 }
 
 func TestFlags(t *testing.T) {
-	good := options{threads: 1, rounds: 1, slots: 1, context: 512}
+	good := options{threads: 1, rounds: 1, slots: 6, context: 512}
 	o := good
 	if err := o.check("text, gap", nil); err != nil || len(o.scenarios) != 2 || o.scenarios[0].name != "text" {
 		t.Errorf("%v, %v", o.scenarios, err)
 	}
 	if err := o.check("all", nil); err != nil || len(o.scenarios) != len(scenarios) {
 		t.Errorf("all: %d scenarios, %v", len(o.scenarios), err)
+	}
+	o.slots = 4
+	if err := o.check("all", nil); err != nil || len(o.scenarios) != len(scenarios)-1 {
+		t.Errorf("all that 4 slots are enough for: %d scenarios, %v", len(o.scenarios), err)
+	}
+	if err := o.check("gap-four", nil); err == nil || !strings.Contains(err.Error(), "-slots 6") {
+		t.Errorf("too few slots: %v", err)
 	}
 	o = good
 	if err := o.check("txet", nil); err == nil || !strings.Contains(err.Error(), "txet") {
