@@ -13,10 +13,16 @@ package document
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 )
+
+// ErrLocked says that a PDF file needs a password, or is encrypted in a way that is not supported. Its text says what to do. It
+// is a kind of imaging.ErrDamaged.
+var ErrLocked = fmt.Errorf("%w: locked", imaging.ErrDamaged)
 
 // Document is an opened file. It may be used by several goroutines.
 type Document struct {
@@ -36,7 +42,10 @@ func Open(ctx context.Context, data []byte, opt imaging.Options) (*Document, err
 		return &Document{pdf: p}, nil
 	}
 	f, err := imaging.Open(data, opt)
-	if err != nil {
+	switch {
+	case errors.Is(err, imaging.ErrNotImage):
+		return nil, fmt.Errorf("%w, PDF", err) // the text ends in a list of formats
+	case err != nil:
 		return nil, err
 	}
 	return &Document{file: f}, nil

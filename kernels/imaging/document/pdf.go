@@ -117,9 +117,9 @@ func describe(err error) error {
 	case imaging.IsFault(err):
 		return err
 	case errors.Is(err, pdferrors.ErrPassword):
-		return imaging.Fault(imaging.ErrDamaged, "PDF that needs a password; save it without one")
+		return imaging.Fault(ErrLocked, "PDF that needs a password; save it without one")
 	case errors.Is(err, pdferrors.ErrSecurity):
-		return imaging.Fault(imaging.ErrDamaged, "PDF whose encryption is not supported; save it without one")
+		return imaging.Fault(ErrLocked, "PDF whose encryption is not supported; save it without one")
 	case errors.Is(err, pdferrors.ErrFormat), errors.Is(err, pdferrors.ErrFile):
 		return imaging.Fault(imaging.ErrDamaged, "corrupt or truncated PDF")
 	case errors.Is(err, pdferrors.ErrPage):
