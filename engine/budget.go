@@ -57,6 +57,22 @@ func (b Budget) plan(tower vision.Encoder, w, h int) (*vision.Plan, error) {
 	return own, nil
 }
 
+// FixedImageTokens returns the number of image tokens of every picture where the model's family gives all the same, so that no Budget has an
+// effect. fixed is false where the number depends on the picture, and for a text model.
+func (m *Model) FixedImageTokens() (tokens int, fixed bool) {
+	if m.vision == nil {
+		return 0, false
+	}
+	for _, size := range [][2]int{{64, 64}, {512, 512}, {3000, 2000}, {600, 1800}} {
+		p, err := m.vision.Plan(size[0], size[1])
+		if err != nil || tokens != 0 && p.Tokens() != tokens {
+			return 0, false
+		}
+		tokens = p.Tokens()
+	}
+	return tokens, true
+}
+
 // closest goes from a scale that is good to one that is not, and returns the plan of the good one that is closest to that; nil if the first is not
 // good either.
 func closest(good, bad float64, at func(float64) *vision.Plan, is func(*vision.Plan) bool) *vision.Plan {

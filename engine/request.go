@@ -206,7 +206,7 @@ func ImageReader(name string, r io.Reader) (*Image, error) {
 		return nil, fmt.Errorf("%w: %s: %w", ErrImage, name, err)
 	}
 	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("%w: %s is larger than %d MB", ErrImage, name, limit>>20)
+		return nil, fmt.Errorf("%w: %w", ErrImage, imaging.Fault(imaging.ErrTooLarge, "%s is larger than %d MB", name, limit>>20))
 	}
 	if len(data) == 0 {
 		return nil, fmt.Errorf("%w: %s is empty", ErrImage, name)

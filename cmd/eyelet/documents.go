@@ -298,7 +298,7 @@ func openDocument(ctx context.Context, picture *engine.Image) (*engine.Document,
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case err != nil:
-		return nil, pictureError(picture.Name, err)
+		return nil, pictureError(picture, err)
 	}
 	return d, nil
 }

@@ -246,14 +246,56 @@ func TestPagesAndTimesAreRead(t *testing.T) {
 }
 
 func TestBudgetsAreRead(t *testing.T) {
-	for text, want := range map[string]engine.Budget{"": {}, "256": {Max: 256}, "64-512": {Min: 64, Max: 512}, "64-": {Min: 64}, "-512": {Max: 512}} {
+	for text, want := range map[string]engine.Budget{"": {}, "256": {Max: 256}, "64-512": {Min: 64, Max: 512}, "64-": {Min: 64}} {
 		if got, err := parseBudget(text); err != nil || got != want {
 			t.Errorf("%q: %+v, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"-", "0", "x", "5-4", "1-2-3", "99999999999", "1.5"} {
+	for _, text := range []string{"-", "0", "-5", "-512", "x", "5-4", "1-2-3", "99999999999", "1.5"} {
 		if got, err := parseBudget(text); err == nil {
 			t.Errorf("%q: %+v", text, got)
 		}
 	}
+	if _, err := parseBudget("100000000"); err == nil || !strings.Contains(err.Error(), "up to 1048576") {
+		t.Error(err)
+	}
+}
+
+// A model that gives every picture the same number of tokens says that bounds change nothing.
+func TestABudgetWithoutEffectIsTold(t *testing.T) {
+	t.Parallel()
+	o := eyelet(t, "run", "--image", orange, "--image-tokens", "8", background)
+	if o.code != 0 || !strings.Contains(o.stderr, "--image-tokens has no effect") || strings.TrimSpace(o.stdout) != "cyan" {
+		t.Errorf("%+v", o)
+	}
+}
+
+// What is wrong with a PDF file has a remedy that mends PDF files, and commands for single pictures say what it is.
+func TestPDFFilesHaveRemediesOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cut := writeFile(t, filepath.Join(dir, "cut.pdf"), "%PDF-1.7\nnothing")
+	o := eyelet(t, "run", "--image", cut, background)
+	o.mustFail(t, 3, cut, "print it to a new PDF file")
+	locked := "../../kernels/imaging/document/testdata/locked.pdf"
+	o = eyelet(t, "run", "--image", locked, background)
+	o.mustFail(t, 3, locked, "needs a password; save it without one")
+	if strings.Contains(o.stderr, "copy it again") {
+		t.Errorf("%q", o.stderr)
+	}
+	text := writeFile(t, filepath.Join(dir, "a.jpg"), "words")
+	eyelet(t, "run", "--image", text, background).mustFail(t, 3, "HEIC, PDF")
+	doc := pdfOf(t, orange)
+	for _, args := range [][]string{
+		{"encode", doc},
+		{"draw", "a house", "--init", doc, "-o", filepath.Join(dir, "x.png")},
+		{"quantize", seedProjector, "-o", filepath.Join(dir, "x.gguf"), "--type", "q5_1", "--measure", "--image", doc},
+	} {
+		eyelet(t, args...).mustFail(t, 3, doc, "is a PDF file", "make a picture of the page")
+	}
+	large := filepath.Join(dir, "large.pdf")
+	if err := os.WriteFile(large, append([]byte("%PDF-1.7\n"), make([]byte, imaging.DefaultMaxBytes)...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eyelet(t, "run", "--image", large, background).mustFail(t, 3, large, "64 MB", "split it")
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/engine/draw"
 	"github.com/eyelet-engine/eyelet/models/diffusion"
+	"github.com/eyelet-engine/eyelet/models/safetensors"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
@@ -109,6 +111,10 @@ func drawPictures(cmd *cobra.Command, o *drawOptions) error {
 	if err := o.check(cmd); err != nil {
 		return err
 	}
+	program, err := draw.Find(cmd.Context())
+	if err != nil {
+		return err
+	}
 	model, err := findDrawing(o.model)
 	if err != nil {
 		return err
@@ -117,10 +123,6 @@ func drawPictures(cmd *cobra.Command, o *drawOptions) error {
 		return err
 	}
 	paths, err := o.paths()
-	if err != nil {
-		return err
-	}
-	program, err := draw.Find(cmd.Context())
 	if err != nil {
 		return err
 	}
@@ -207,6 +209,9 @@ func (o *drawOptions) check(cmd *cobra.Command) (err error) {
 			continue
 		}
 		image, err := pictureFile(cmd.Context(), picture.path)
+		if err == nil {
+			err = still(image)
+		}
 		if err != nil {
 			return err
 		}
@@ -331,6 +336,8 @@ func findDrawing(ref string) (*draw.Model, error) {
 	}
 	r, err := s.Resolve(ref)
 	switch {
+	case errors.Is(err, store.ErrNotFound) && slices.Contains(builtinNames, strings.TrimSuffix(ref, ":latest")):
+		return nil, fmt.Errorf("%w: %s answers questions and draws no pictures; import one that draws, as Stable Diffusion", store.ErrKind, ref)
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrName):
 		return nil, &inputError{err: fmt.Errorf("there is no model %q and no file of that name", ref), remedy: `"eyelet list" shows the models`}
 	case err != nil:
@@ -378,6 +385,32 @@ func refuseDrawing(r *store.Resolved) error {
 		return nil
 	}
 	return fmt.Errorf(`%w: %s draws pictures and answers no questions; "eyelet draw --model %s TEXT" draws`, store.ErrKind, r.Name, r.Name)
+}
+
+// refuseWeights says what to do with a file or folder of safetensors, which "eyelet run" does not compute. It leaves all else to others.
+func refuseWeights(path string) error {
+	info, err := os.Stat(path)
+	if err != nil || strings.EqualFold(filepath.Ext(path), ".gguf") {
+		return nil
+	}
+	if info.IsDir() {
+		if found, _ := filepath.Glob(filepath.Join(path, "*.safetensors")); len(found) == 0 {
+			return nil
+		}
+		return &inputError{err: fmt.Errorf("%s is a folder of safetensors", path), remedy: fmt.Sprintf("make a GGUF file of it first: eyelet convert %s", path)}
+	}
+	if _, err := diffusion.Inspect(path); err == nil {
+		return fmt.Errorf("%w: %s draws pictures and answers no questions; \"eyelet draw --model %s TEXT\" draws", store.ErrKind, path, path)
+	}
+	f, err := safetensors.Open(path)
+	if err != nil {
+		return nil
+	}
+	f.Close()
+	return &inputError{
+		err:    fmt.Errorf("%s is a safetensors file, not a GGUF file", path),
+		remedy: fmt.Sprintf("make one of the folder that it lies in, with its config.json: eyelet convert %s", filepath.Dir(path)),
+	}
 }
 
 // checkDraw reports whether pictures can be drawn here. Most machines have no program that draws, and lack nothing.

@@ -98,6 +98,7 @@ func TestDrawSaysWhatIsWrong(t *testing.T) {
 		{[]string{"x", "--init", filepath.Join(dir, "none.png")}, exitInput, "none.png"},
 		{[]string{"x", "--threads", "-1"}, exitUsage, "threads"},
 		{[]string{"x", "--model", "none"}, exitInput, "no model"},
+		{[]string{"x", "--model", "builtin"}, exitMismatch, "answers questions and draws no pictures"},
 		{[]string{"x", "--model", seedModel}, exitMismatch, "no model that draws"},
 		{[]string{"x", "--json", "-o", "-"}, exitUsage, "stdout"},
 	} {
@@ -113,6 +114,7 @@ func TestDrawWithoutAProgramSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	env, _ := drawer(t, "")
 	env = append(env, "PATH="+t.TempDir())
+	invocation{args: []string{"draw", "x", "--model", "none"}, env: env}.run(t).mustFail(t, exitFailure, "scripts/setup --draw")
 	invocation{args: []string{"draw", "x"}, env: env}.run(t).mustFail(t, exitFailure, "scripts/setup --draw", "EYELET_DRAW")
 	env = append(env, "EYELET_DRAW=/nonexistent/sd-cli")
 	invocation{args: []string{"draw", "x"}, env: env}.run(t).mustFail(t, exitInput, "EYELET_DRAW")
@@ -145,6 +147,11 @@ func TestModelsThatDrawAreShownAndRefused(t *testing.T) {
 	for _, args := range [][]string{{"run", "tiny", "hello"}, {"run", "--model", "tiny", "hello"}, {"encode", "--mmproj", "tiny", orange}} {
 		run(args...).mustFail(t, exitMismatch, "draws pictures", "eyelet draw")
 	}
+	file := filepath.Join(dir, "tiny.safetensors")
+	run("run", "--model", file, "hello").mustFail(t, exitMismatch, file, "draws pictures", "eyelet draw --model "+file)
+	weights := writeFile(t, filepath.Join(dir, "hf", "model.safetensors"), "\x02\x00\x00\x00\x00\x00\x00\x00{}")
+	run("run", "--model", weights, "hello").mustFail(t, exitInput, weights, "eyelet convert "+filepath.Dir(weights))
+	run("run", "--model", filepath.Dir(weights), "hello").mustFail(t, exitInput, "eyelet convert "+filepath.Dir(weights))
 	bundle := filepath.Join(dir, "x.eyb")
 	if o := run("export", "tiny", "-o", bundle, "--quiet"); o.code != 0 {
 		t.Fatalf("%+v", o)

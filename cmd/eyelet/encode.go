@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -190,12 +191,15 @@ func readPicture(ctx context.Context, path string, stdin io.Reader) (p pictureTo
 		p.image, err = engine.ImageReader("stdin", stdin)
 		p.read = time.Since(start)
 		if err == nil {
-			err = checkPicture(ctx, p.image)
+			err = cmp.Or(still(p.image), checkPicture(ctx, p.image))
 		}
 		return p, err
 	}
 	// The time is that of a second reading, which finds the file in the system's memory: the first depends on what ran before.
-	if p.image, err = pictureFile(ctx, path); err != nil {
+	if p.image, err = pictureFile(ctx, path); err == nil {
+		err = still(p.image)
+	}
+	if err != nil {
 		return p, err
 	}
 	start := time.Now()

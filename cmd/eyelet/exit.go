@@ -170,7 +170,7 @@ func remedyFor(err error) string {
 	case errors.Is(err, convert.ErrExists):
 		return "give --force to replace it"
 	case errors.Is(err, engine.ErrImage):
-		return "pictures are JPEG, PNG, GIF, WebP, BMP, TIFF or HEIC files"
+		return "pictures are JPEG, PNG, GIF, WebP, BMP, TIFF, HEIC or PDF files"
 	case errors.Is(err, llama.ErrNoRoom):
 		return "give it a longer --ctx"
 	}

@@ -210,14 +210,35 @@ func pictureFile(ctx context.Context, path string) (*engine.Image, error) {
 	return picture, err
 }
 
+// still refuses a PDF file, for commands about single pictures.
+func still(picture *engine.Image) error {
+	if !document.IsPDF(picture.Data) {
+		return nil
+	}
+	return &inputError{
+		err:    fmt.Errorf("%s is a PDF file, which this command does not take", picture.Name),
+		remedy: `make a picture of the page first, as with pdftoppm -r 144 -png ("eyelet run" takes PDF files)`,
+	}
+}
+
 // imageFile reads a file.
 func imageFile(path string) (*engine.Image, error) {
 	picture, err := engine.ImageFile(path)
 	if fault, ok := errors.AsType[*fs.PathError](err); ok {
 		return nil, inputf("%s: %w", path, fault.Err)
 	}
+	if errors.Is(err, imaging.ErrTooLarge) {
+		remedy := "make it smaller"
+		if document.IsPDF(headOf(path, document.HeadSize)) {
+			remedy = splitRemedy
+		}
+		return nil, &inputError{err: err, remedy: remedy}
+	}
 	return picture, err
 }
+
+// splitRemedy is what to do about a PDF file that is too large.
+const splitRemedy = "split it into files of fewer pages, as with qpdf --split-pages=20 IN.pdf OUT.pdf"
 
 // checkPicture decodes a picture for the error, or draws a page small.
 func checkPicture(ctx context.Context, picture *engine.Image) error {
@@ -228,13 +249,17 @@ func checkPicture(ctx context.Context, picture *engine.Image) error {
 	case err == nil:
 		return nil
 	}
-	return pictureError(picture.Name, err)
+	return pictureError(picture, err)
 }
 
 // pictureError is what is wrong with a picture, with its name and what to do about it.
-func pictureError(name string, err error) error {
+func pictureError(picture *engine.Image, err error) error {
+	name, pdf := picture.Name, document.IsPDF(picture.Data)
 	remedy := ""
 	switch {
+	case errors.Is(err, document.ErrLocked): // which says it
+	case pdf && errors.Is(err, imaging.ErrDamaged):
+		remedy = "copy it again, or print it to a new PDF file"
 	case errors.Is(err, imaging.ErrDamaged):
 		remedy = "copy it again, or save it again in a picture editor"
 	case errors.Is(err, imaging.ErrTooLarge):

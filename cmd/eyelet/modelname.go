@@ -29,6 +29,9 @@ func findModel(ref string) (*store.Resolved, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r == nil {
+		return nil, refuseWeights(ref)
+	}
 	return r, refuseDrawing(r)
 }
 

@@ -80,6 +80,9 @@ func (o *runOptions) check(cmd *cobra.Command, question string) error {
 	return nil
 }
 
+// maxImageTokens is more than any context holds.
+const maxImageTokens = 1 << 20
+
 // parseBudget reads bounds of image tokens: MIN-MAX, MIN-, or MAX alone.
 func parseBudget(text string) (b engine.Budget, err error) {
 	if text == "" {
@@ -88,6 +91,8 @@ func parseBudget(text string) (b engine.Budget, err error) {
 	low, high, row := strings.Cut(text, "-")
 	if !row {
 		low, high = "", text
+	} else if low == "" { // a number below 0, or a slip: the most alone has no sign before it
+		return b, usagef("--image-tokens is %q; give the most tokens of a picture, as 256, or MIN-MAX, as 64-512", text)
 	}
 	for _, x := range []struct {
 		text string
@@ -96,8 +101,8 @@ func parseBudget(text string) (b engine.Budget, err error) {
 		if x.text == "" {
 			continue
 		}
-		if *x.to, err = strconv.Atoi(x.text); err != nil || *x.to < 1 || *x.to > 1<<20 {
-			return b, usagef("--image-tokens is %q; give the most tokens of a picture, as 256, or MIN-MAX, as 64-512", text)
+		if *x.to, err = strconv.Atoi(x.text); err != nil || *x.to < 1 || *x.to > maxImageTokens {
+			return b, usagef("--image-tokens is %q; give the most tokens of a picture, as 256, or MIN-MAX, as 64-512, up to %d", text, maxImageTokens)
 		}
 	}
 	if b.Max > 0 && b.Min > b.Max || b == (engine.Budget{}) {

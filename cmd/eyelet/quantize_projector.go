@@ -124,6 +124,9 @@ func (o *quantizeOptions) pictures(cmd *cobra.Command, f *gguf.File) (list []*im
 	}
 	for _, path := range o.images {
 		p, err := openPicture(cmd.Context(), path, cmd.InOrStdin())
+		if err == nil {
+			err = still(p)
+		}
 		if err != nil {
 			return nil, err
 		}

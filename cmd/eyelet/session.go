@@ -57,6 +57,11 @@ func open(cmd *cobra.Command, o *runOptions) (*session, error) {
 	if c := s.model.Info().Caution; c != "" {
 		fmt.Fprintf(s.stderr, "eyelet: note: %s\n", c)
 	}
+	if o.request.ImageTokens != (engine.Budget{}) {
+		if n, fixed := s.model.FixedImageTokens(); fixed {
+			fmt.Fprintf(s.stderr, "eyelet: note: --image-tokens has no effect: %s gives every picture %s\n", s.model.Info().Name, plural(n, "token"))
+		}
+	}
 	return s, nil
 }
 

@@ -141,7 +141,7 @@ func (j *Job) check() error {
 	case j.Kind != JobTower && j.Kind != JobQuality && j.Kind != JobSpeed && j.Kind != JobPeer:
 		return fmt.Errorf("%w: a job of kind %q", engine.ErrRequest, j.Kind)
 	case j.Kind != JobTower && !known:
-		return fmt.Errorf("%w: unknown type %q of the KV cache", engine.ErrRequest, j.KV)
+		return fmt.Errorf("%w: unknown type %q of the KV cache; there are f32, f16, bf16, q8_0, q5_1, q5_0, q4_1 and q4_0", engine.ErrRequest, j.KV)
 	case j.Threads < 1 || j.Threads > 512 || j.Reps < 0 || j.Reps > MaxRounds || j.Batch < 0 || j.Batch > 1<<16:
 		return fmt.Errorf("%w: %d threads, %d repetitions, batches of %d", engine.ErrRequest, j.Threads, j.Reps, j.Batch)
 	}

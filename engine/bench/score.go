@@ -38,7 +38,7 @@ type reader struct {
 func newReader(lm *llama.Model, cells int, kv string, threads int, collector *llama.Collector) (*reader, error) {
 	t, ok := kvTypes[kv]
 	if !ok {
-		return nil, fmt.Errorf("%w: unknown type %q of the KV cache", engine.ErrRequest, kv)
+		return nil, fmt.Errorf("%w: unknown type %q of the KV cache; there are f32, f16, bf16, q8_0, q5_1, q5_0, q4_1 and q4_0", engine.ErrRequest, kv)
 	}
 	n := min(cells, textWindow)
 	lc, err := llama.NewContext(lm, llama.ContextParams{NCtx: cells, NBatch: n, NUBatch: n, Threads: threads, TypeK: t, TypeV: t, ExactCache: true, Collector: collector})
