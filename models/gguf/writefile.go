@@ -3,6 +3,7 @@ package gguf
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -19,11 +20,11 @@ func (w *Writer) WriteFile(path string) (err error) {
 	tmp := fmt.Sprintf("%s.%016x.tmp", path, rand.Uint64())
 	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
-		return fmt.Errorf("gguf: %w", err)
+		return fmt.Errorf("gguf: %s: %w", path, cause(err))
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(fmt.Errorf("gguf: %s: %w", path, err), os.Remove(tmp))
+			err = errors.Join(fmt.Errorf("gguf: %s: %w", path, cause(err)), os.Remove(tmp))
 		}
 	}()
 	_, err = w.WriteTo(f)
@@ -43,4 +44,15 @@ func (w *Writer) WriteFile(path string) (err error) {
 	// file systems) only makes the rename less durable.
 	_ = syncDir(filepath.Dir(path))
 	return nil
+}
+
+// cause is what went wrong with a file, without the temporary name, which nobody has given.
+func cause(err error) error {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		return p.Err
+	}
+	if l, ok := errors.AsType[*os.LinkError](err); ok {
+		return l.Err
+	}
+	return err
 }

@@ -218,6 +218,12 @@ func TestWriteFileReplacesWhole(t *testing.T) {
 	if err := NewWriter("x").WriteFile(dir); err == nil || !strings.Contains(err.Error(), dir) {
 		t.Errorf("writing over a directory gives %v", err)
 	}
+	missing := filepath.Join(dir, "none", "o.gguf")
+	for _, to := range []string{missing, dir} {
+		if err := NewWriter("x").WriteFile(to); err == nil || !strings.Contains(err.Error(), to) || strings.Contains(err.Error(), ".tmp") {
+			t.Errorf("%v", err)
+		}
+	}
 	if entries, err := os.ReadDir(filepath.Dir(dir)); err != nil || len(entries) != 1 {
 		t.Errorf("%v, %v", entries, err)
 	}
