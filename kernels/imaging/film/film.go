@@ -13,6 +13,7 @@ import (
 	"math"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -291,9 +292,13 @@ func (f *Film) run(ctx context.Context, program string, limit time.Duration, mos
 	return out, readErr
 }
 
-// firstLine is the first line of a complaint, without the file's name, which errors have already.
+// speaker is the part of ffmpeg that complains, as "[mov,mp4,m4a,3gp,3g2,mj2 @ 0x55d0c8e3a2c0] ".
+var speaker = regexp.MustCompile(`^(?:\[[^\]]* @ 0x[0-9a-f]+\] *)+`)
+
+// firstLine is the first line of a complaint, without the file's name, which errors have already, and without the part of ffmpeg that complains.
 func firstLine(text, path string) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	line = speaker.ReplaceAllString(line, "")
 	line = strings.TrimPrefix(strings.ReplaceAll(line, "file:"+path, ""), ": ")
 	if line == "" {
 		return "it gives no reason"

@@ -212,3 +212,16 @@ func TestWithoutFFmpegTheErrorSaysWhatToInstall(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestComplaintsAreShownWithoutTheirSpeaker(t *testing.T) {
+	for text, want := range map[string]string{
+		"[mov,mp4,m4a,3gp,3g2,mj2 @ 0x55d0c8e3a2c0] moov atom not found\nfile:a.mp4: Invalid data": "moov atom not found",
+		"[in#0 @ 0x1f] [mov @ 0x2e] file:a.mp4: odd":                                               "odd",
+		"[a.mp4] is odd": "[a.mp4] is odd",
+		"":               "it gives no reason",
+	} {
+		if got := firstLine(text, "a.mp4"); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
