@@ -147,3 +147,31 @@ func TestBenchQuantsKeepsWhatThereIsWhenInterrupted(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestBenchSaysWhatItTakes(t *testing.T) {
+	t.Parallel()
+	out := t.TempDir()
+	for _, c := range []struct {
+		flag, value, want string
+	}{
+		{"--threads", "0", "threads is 0; give 1 to 512"},
+		{"--batch", "0", "batch is 0; give 1 to 65536"},
+		{"--kv", "f17", "q5_1"},
+	} {
+		eyelet(t, "bench", "quants", seedModel, "-o", out, c.flag, c.value).mustFail(t, 2, c.want)
+	}
+	for _, text := range []string{"words", "{}"} {
+		path := writeFile(t, filepath.Join(t.TempDir(), "x.json"), text)
+		for _, args := range [][]string{{"bench", "compare", path, path}, {"advise", path}} {
+			eyelet(t, args...).mustFail(t, 3, path, `no results.json of "eyelet bench quants"`)
+		}
+	}
+}
+
+// A default is said once.
+func TestTheDefaultOfLayersIsSaidOnce(t *testing.T) {
+	t.Parallel()
+	if o := eyelet(t, "run", "--help"); strings.Contains(o.stdout, "(default: all) (default all)") || !strings.Contains(o.stdout, "(default all)") {
+		t.Errorf("%+v", o)
+	}
+}

@@ -187,7 +187,8 @@ func (m *material) chosen(d *engine.Document, own string, each bool) ([]int, err
 	case d.Moving():
 		return []int{0}, nil
 	case n > maxPagesAtOnce && !each:
-		return nil, inputf("%s has %d pages; say which with --pages 1-%d, or ask about each with --jsonl OUT", d.Name(), n, maxPagesAtOnce)
+		return nil, inputf("%s has %d pages; say which, as %s#1-%d (or with --pages 1-%d), or ask about each with eyelet run --jsonl OUT",
+			d.Name(), n, d.Name(), maxPagesAtOnce, maxPagesAtOnce)
 	default:
 		text = "1-"
 	}

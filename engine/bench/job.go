@@ -142,8 +142,12 @@ func (j *Job) check() error {
 		return fmt.Errorf("%w: a job of kind %q", engine.ErrRequest, j.Kind)
 	case j.Kind != JobTower && !known:
 		return fmt.Errorf("%w: unknown type %q of the KV cache; there are f32, f16, bf16, q8_0, q5_1, q5_0, q4_1 and q4_0", engine.ErrRequest, j.KV)
-	case j.Threads < 1 || j.Threads > 512 || j.Reps < 0 || j.Reps > MaxRounds || j.Batch < 0 || j.Batch > 1<<16:
-		return fmt.Errorf("%w: %d threads, %d repetitions, batches of %d", engine.ErrRequest, j.Threads, j.Reps, j.Batch)
+	case j.Threads < 1 || j.Threads > 512:
+		return fmt.Errorf("%w: threads is %d; give 1 to 512", engine.ErrRequest, j.Threads)
+	case j.Reps < 0 || j.Reps > MaxRounds:
+		return fmt.Errorf("%w: %d repetitions; give 1 to %d", engine.ErrRequest, j.Reps, MaxRounds)
+	case j.Batch < 0 || j.Batch > 1<<16:
+		return fmt.Errorf("%w: batch is %d; give 1 to %d", engine.ErrRequest, j.Batch, 1<<16)
 	}
 	return nil
 }

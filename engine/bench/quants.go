@@ -140,7 +140,7 @@ func (m *matrix) prepare() error {
 					return err
 				}
 				if b < 1 {
-					return fmt.Errorf("%w: batches of %d", engine.ErrRequest, b)
+					return fmt.Errorf("%w: batch is %d; give 1 to %d", engine.ErrRequest, b, 1<<16)
 				}
 			}
 		}

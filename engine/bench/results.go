@@ -173,7 +173,10 @@ func parseResults(data []byte) (*Results, error) {
 	}
 	r := &Results{}
 	if err := json.Unmarshal(data, r); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrResults, err)
+		return nil, fmt.Errorf("%w: it is no results.json of \"eyelet bench quants\": %w", ErrResults, err)
+	}
+	if r.Format == 0 {
+		return nil, fmt.Errorf("%w: it is no results.json of \"eyelet bench quants\"", ErrResults)
 	}
 	if r.Format != ResultsFormat {
 		return nil, fmt.Errorf("%w: format %d, this program reads %d", ErrResults, r.Format, ResultsFormat)
