@@ -10,6 +10,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/engine/media"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
+	"github.com/eyelet-engine/eyelet/kernels/imaging/document"
 	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
@@ -46,6 +47,7 @@ func (m *Model) look(ctx context.Context, image *Image, budget Budget, t *spent)
 	}
 	source := &media.Source{
 		Name: image.Name, Data: image.Data, Identity: m.pictureIdentity + " " + plan.Layout + image.pageIdentity() + budgetIdentity(plan, head.W, head.H), Bytes: head.Bytes, Begin: tower.Begin,
+		Slow: document.IsPDF(image.Data),
 		Open: func(ctx context.Context) (*vision.Input, error) {
 			return decode(ctx, tower, image, head, plan, options, t)
 		},

@@ -46,7 +46,7 @@ type Encoder struct {
 	others sync.WaitGroup // decoders, and reads from disk
 
 	openings map[*Source]*opening // that jobs use
-	decoding int                  // openings whose decoder runs, wanted or not
+	decoding running              // openings whose decoder runs, wanted or not
 	held     int64                // bytes of pictures
 
 	mu       sync.Mutex // guards what follows

@@ -38,6 +38,8 @@ type Source struct {
 	Identity string
 	// Bytes is about how much memory Open takes.
 	Bytes int64
+	// Slow says that Open may take seconds, as it does for pages of documents: such sources wait for each other, and nobody else for them.
+	Slow bool
 	// Open decodes the picture and makes ready what the tower sees of it. It is called on a goroutine of its own. Nil is for what needs no
 	// decoding: Begin gets an empty Input.
 	Open func(context.Context) (*vision.Input, error)
@@ -79,10 +81,20 @@ type opening struct {
 // DefaultDecodeBytes is EncoderOptions.DecodeBytes where it is not set.
 const DefaultDecodeBytes = 128 << 20
 
-// decoders is how many pictures are decoded at a time: half the processors, so that running answers go on.
+// decoders is how many pictures are decoded at a time, of slow ones and of others each: half the processors, so that running answers go on.
 func decoders() int { return max(1, runtime.GOMAXPROCS(0)/2) }
 
-// open has the pictures of jobs decoded, in the order of the jobs, as far as there is room for them.
+// running is the number of decoders at work: for slow sources, and for others.
+type running struct{ slow, others int }
+
+func (r *running) of(s *Source) *int {
+	if s.Slow {
+		return &r.slow
+	}
+	return &r.others
+}
+
+// open has the pictures of jobs decoded, as far as there is room for them: slow ones and others each in the order of the jobs.
 func (e *Encoder) open() {
 	for _, j := range e.queue {
 		if j.opening != nil {
@@ -92,8 +104,11 @@ func (e *Encoder) open() {
 		if s := j.picture.Source; o == nil && s.Open == nil {
 			o = &opening{source: s, input: &vision.Input{}, cancel: func() {}}
 		} else if o == nil {
-			if e.decoding >= decoders() || e.held > 0 && e.held+s.Bytes > e.opts.DecodeBytes {
-				return
+			if *e.decoding.of(s) >= decoders() {
+				continue
+			}
+			if e.held > 0 && e.held+s.Bytes > e.opts.DecodeBytes {
+				return // or those who need little memory would keep it from those who need much
 			}
 			o = e.decode(s)
 		}
@@ -107,7 +122,7 @@ func (e *Encoder) decode(s *Source) *opening {
 	ctx, cancel := context.WithCancel(context.Background())
 	o := &opening{source: s, bytes: s.Bytes, cancel: cancel}
 	e.openings[s] = o
-	e.decoding++
+	*e.decoding.of(s)++
 	e.held += o.bytes
 	e.others.Add(1)
 	go func() {
@@ -136,7 +151,7 @@ func (s *Source) decode(ctx context.Context) (in *vision.Input, err error) {
 func (e *Encoder) collectDecoded(a arrival) {
 	o := a.opening
 	o.cancel()
-	e.decoding--
+	*e.decoding.of(o.source)--
 	e.held -= o.bytes
 	if o.bytes = 0; a.err == nil {
 		o.bytes, o.input = a.input.Bytes(), a.input

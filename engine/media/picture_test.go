@@ -93,8 +93,8 @@ func finish(t testing.TB, c *waker, e *Encoder, tickets ...*Ticket) {
 // wantFreed wants an encoder to hold no pictures, and all of the files' to be closed.
 func wantFreed(t testing.TB, e *Encoder, files ...*scan) {
 	t.Helper()
-	if e.held != 0 || e.decoding != 0 || len(e.openings) != 0 {
-		t.Errorf("%d bytes are held, %d decoders run, %d pictures are open", e.held, e.decoding, len(e.openings))
+	if e.held != 0 || e.decoding != (running{}) || len(e.openings) != 0 {
+		t.Errorf("%d bytes are held, %+v decoders run, %d pictures are open", e.held, e.decoding, len(e.openings))
 	}
 	for _, f := range files {
 		if f.opened.Load() != f.closed.Load() || f.running.Load() != 0 {
@@ -143,8 +143,8 @@ func TestPicturesAreDecodedWithinTheBudgetInOrder(t *testing.T) {
 		files = append(files, f)
 		tickets = append(tickets, f.want(e)...)
 	}
-	if e.held != 60 || e.decoding != 1 {
-		t.Fatalf("%d bytes in %d decoders", e.held, e.decoding)
+	if e.held != 60 || e.decoding != (running{others: 1}) {
+		t.Fatalf("%d bytes in %+v decoders", e.held, e.decoding)
 	}
 	most := int64(0)
 	for i, f := range files {
@@ -157,6 +157,31 @@ func TestPicturesAreDecodedWithinTheBudgetInOrder(t *testing.T) {
 		t.Errorf("%d bytes were held", most)
 	}
 	wantFreed(t, e, files...)
+}
+
+func TestNobodyWaitsForPagesOfDocumentsButOtherPages(t *testing.T) {
+	c := newWaker()
+	o := c.options(nil)
+	o.DecodeBytes = 1000
+	e := newEncoder(t, o)
+	var tickets []*Ticket
+	var pages []*scan
+	for i := range 2 * decoders() {
+		f := newScan("page"+string(rune('a'+i)), 10, 1)
+		f.source.Slow, f.hold = true, make(chan struct{})
+		pages = append(pages, f)
+		tickets = append(tickets, f.want(e)...)
+	}
+	if e.decoding != (running{slow: decoders()}) {
+		t.Fatalf("%+v decoders run for %d pages", e.decoding, len(pages))
+	}
+	photo := newScan("photo", 10, 1)
+	finish(t, c, e, photo.want(e)...)
+	for _, f := range pages {
+		close(f.hold)
+	}
+	finish(t, c, e, tickets...)
+	wantFreed(t, e, append(pages, photo)...)
 }
 
 func TestADamagedPictureFailsThoseWhoWantItAlone(t *testing.T) {
@@ -197,7 +222,7 @@ func TestDecodingStopsWhenNobodyWantsThePictureAnyMore(t *testing.T) {
 	more := next.want(e)
 	finish(t, c, e, more...)
 	wantRows(t, more[0], next.scripts[0])
-	for e.decoding > 0 {
+	for e.decoding != (running{}) {
 		<-c.woke
 		e.Collect()
 	}

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -132,6 +134,7 @@ func decodeJSON(data []byte, v any) error {
 		return nil
 	}
 	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		e.Field = fieldOf(e.Field)
 		return refuseField(e.Field, "%s", typeText(e))
 	}
 	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
@@ -140,6 +143,13 @@ func decodeJSON(data []byte, v any) error {
 	f := refuse("the body cannot be used: %s", plain(err))
 	f.cause = err
 	return f
+}
+
+// fieldOf is the path of a field as clients know it: without the structs that are embedded in others, whose names have capitals, which those of
+// fields here never have.
+func fieldOf(path string) string {
+	parts := strings.Split(path, ".")
+	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return strings.ToLower(p) != p }), ".")
 }
 
 func typeText(e *json.UnmarshalTypeError) string {

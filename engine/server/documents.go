@@ -41,7 +41,9 @@ func (s *Server) withPages(ctx context.Context, messages []engine.Message) error
 // pagesOf are the pages of a document, or the picture itself. n counts the pictures of the request.
 func (s *Server) pagesOf(ctx context.Context, image *engine.Image, n *int) ([]*engine.Image, error) {
 	if !isDocument(image.Data) || image.Page != 0 {
-		*n++
+		if *n++; *n > s.limits.Images {
+			return nil, refuse("the request has more than %d pictures, pages of documents included", s.limits.Images)
+		}
 		return []*engine.Image{image}, nil
 	}
 	d, err := engine.OpenDocument(ctx, image.Name, image.Data)
@@ -58,13 +60,17 @@ func (s *Server) pagesOf(ctx context.Context, image *engine.Image, n *int) ([]*e
 	return pages, nil
 }
 
-// pagesOfAll puts the pages of documents in their place among the pictures of a raw prompt.
+// pagesOfAll puts the pages of documents in their place among the pictures of a raw prompt. It refuses those whose pages would move the numbers
+// that the prompt calls later pictures by.
 func (s *Server) pagesOfAll(ctx context.Context, images []*engine.Image) (out []*engine.Image, err error) {
 	n := 0
 	for _, image := range images {
 		pages, err := s.pagesOf(ctx, image, &n)
 		if err != nil {
 			return nil, err
+		}
+		if len(pages) > 1 && len(images) > 1 {
+			return nil, refuseField("images", "%s has %d pages, and a raw prompt calls its pictures by number; send the pages as pictures", image.Name, len(pages))
 		}
 		out = append(out, pages...)
 	}

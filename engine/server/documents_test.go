@@ -75,6 +75,21 @@ func TestPDFFilesAreTakenOnAllRoutes(t *testing.T) {
 	}
 }
 
+func TestErrorsNameFieldsAsClientsKnowThem(t *testing.T) {
+	for path, want := range map[string]string{
+		"sampleChoices.imageTokens.image_max_tokens": "image_max_tokens", "messages.plainMessage.content": "messages.content",
+		"options.num_ctx": "options.num_ctx", "ChatRequest.stream": "stream", "": "",
+	} {
+		if got := fieldOf(path); got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+	r := serve(t).do(t, "POST", "/v1/chat/completions", `{"model":"seed","messages":[{"role":"user","content":"x"}],"temperature":"warm"}`)
+	if r.status != 400 || strings.Contains(r.text, "sampleChoices") || !strings.Contains(r.text, `"temperature"`) {
+		t.Errorf("%d %s", r.status, r.text)
+	}
+}
+
 func TestDocumentsOfTextAndWhatIsNoDocument(t *testing.T) {
 	ts := serve(t)
 	message := func(part string) string {
@@ -90,6 +105,7 @@ func TestDocumentsOfTextAndWhatIsNoDocument(t *testing.T) {
 	}
 	for name, c := range map[string]struct{ path, part, want string }{
 		"a file's id":             {"/v1/chat/completions", `{"type":"file","file":{"file_id":"f1"}}`, "keeps no files"},
+		"a picture's id":          {"/v1/chat/completions", `{"type":"input_image","file_id":"f1"}`, "keeps no files"},
 		"a file of nothing":       {"/v1/chat/completions", `{"type":"file","file":{}}`, "has no file_data"},
 		"a text for a file":       {"/v1/chat/completions", `{"type":"file","file":{"filename":"a.txt","file_data":"data:text/plain;base64,aGVsbG8gd29ybGQ="}}`, "neither a PDF nor a picture"},
 		"sound":                   {"/v1/chat/completions", `{"type":"input_audio","input_audio":{"data":"AAAA","format":"wav"}}`, "is sound"},

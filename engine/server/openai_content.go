@@ -111,6 +111,9 @@ func (t *talk) content(parts openaiContent, param string) ([]engine.Content, err
 		case "refusal":
 			out = append(out, engine.Text(p.Refusal))
 		case "image_url", "input_image":
+			if p.ID != "" && len(p.ImageURL) == 0 {
+				return nil, refuseField(at+".file_id", "%s names a picture by its id; this server keeps no files, so send image_url", at)
+			}
 			c, err := t.picture(p.address(), at+".image_url")
 			if err != nil {
 				return nil, err

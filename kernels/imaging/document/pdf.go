@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime/debug"
 	"time"
 
 	"github.com/klippa-app/go-pdfium"
@@ -83,7 +84,16 @@ func (p *pdf) with(ctx context.Context, f func(pdfium.Pdfium, references.FPDF_DO
 	stop := context.AfterFunc(limited, func() { _ = in.Kill() })
 	err = p.use(in, f)
 	if stop() {
-		_ = in.Close()
+		if broken(err) {
+			_ = in.Kill()
+		} else {
+			_ = in.Close()
+		}
+	}
+	if broken(err) {
+		// The reader may have grown to all that it may take, which would count for the process until long after.
+		in = nil
+		debug.FreeOSMemory()
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -109,7 +119,23 @@ func (p *pdf) use(in pdfium.Pdfium, f func(pdfium.Pdfium, references.FPDF_DOCUME
 	return f(in, doc.Document)
 }
 
-// describe words an error of the reader.
+// broken reports whether an error leaves a reader in a state that nobody knows.
+func broken(err error) bool {
+	if err == nil || imaging.IsFault(err) {
+		return false
+	}
+	for _, known := range []error{
+		pdferrors.ErrPassword, pdferrors.ErrSecurity, pdferrors.ErrFormat, pdferrors.ErrFile, pdferrors.ErrPage,
+	} {
+		if errors.Is(err, known) {
+			return false
+		}
+	}
+	return true
+}
+
+// describe words an error of the reader. What a broken one says is a trace of its stack, which helps nobody who has
+// the file.
 func describe(err error) error {
 	switch {
 	case err == nil:
@@ -125,7 +151,7 @@ func describe(err error) error {
 	case errors.Is(err, pdferrors.ErrPage):
 		return imaging.Fault(imaging.ErrDamaged, "PDF: the page is damaged")
 	}
-	return imaging.Fault(imaging.ErrDamaged, "PDF: it is damaged, or takes more than %d MiB of memory (%v)", readers.memory>>20, err)
+	return imaging.Fault(imaging.ErrDamaged, "PDF: it is damaged, or takes more than %d MiB of memory", readers.memory>>20)
 }
 
 func (p *pdf) check(i int) error {
