@@ -23,7 +23,8 @@ func TestTheComputeThreadAfterItsEnd(t *testing.T) {
 
 func TestWhoeverClosesReturnsWhenAllIsClosed(t *testing.T) {
 	m := open(t, textOnly)
-	go func() { _, _ = collect(context.Background(), m, endless(m)) }()
+	r := endless(m)
+	go func() { _, _ = collect(context.Background(), m, r) }()
 	var wg sync.WaitGroup
 	for i := range 6 {
 		wg.Go(func() {
