@@ -53,6 +53,9 @@ func computeWith(t *testing.T, env []string, flags ...string) computed {
 
 // A backend for remote servers that has no server, and one for GPUs that finds none, must change nothing.
 func TestBackendsWithoutDevicesChangeNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a command a process, and slow under the race detector")
+	}
 	peers.RequireAccelerator(t)
 	alone := computeWith(t, []string{"EYELET_BACKENDS=" + peers.BackendsWith(t)})
 	if !strings.Contains(alone.flash, "enabled") || strings.Contains(alone.accelerator, " 0 operations") {

@@ -37,6 +37,9 @@ func pdfOf(t *testing.T, pictures ...string) string {
 }
 
 func TestRunAnswersAboutTheChosenPages(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a command a process, and slow under the race detector")
+	}
 	t.Parallel()
 	doc := pdfOf(t, orange, pinkStar, orange)
 	for _, c := range []struct {
@@ -74,6 +77,9 @@ func TestRunAnswersAboutTheChosenPages(t *testing.T) {
 }
 
 func TestEachPageIsAnAnswerOfItsOwn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a command a process, and slow under the race detector")
+	}
 	t.Parallel()
 	doc, out := pdfOf(t, orange, pinkStar, orange), filepath.Join(t.TempDir(), "out.jsonl")
 	check := func(got []answered, names ...string) {
@@ -272,6 +278,9 @@ func TestABudgetWithoutEffectIsTold(t *testing.T) {
 
 // What is wrong with a PDF file has a remedy that mends PDF files, and commands for single pictures say what it is.
 func TestPDFFilesHaveRemediesOfTheirOwn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a command a process, and slow under the race detector")
+	}
 	t.Parallel()
 	dir := t.TempDir()
 	cut := writeFile(t, filepath.Join(dir, "cut.pdf"), "%PDF-1.7\nnothing")

@@ -125,6 +125,9 @@ func TestDrawWithoutAProgramSaysWhatToDo(t *testing.T) {
 }
 
 func TestModelsThatDrawAreShownAndRefused(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a command a process, and slow under the race detector")
+	}
 	t.Parallel()
 	env, dir := drawer(t, "")
 	run := func(args ...string) outcome { return invocation{args: args, env: env}.run(t) }
