@@ -92,7 +92,6 @@ func (p *pdf) with(ctx context.Context, f func(pdfium.Pdfium, references.FPDF_DO
 	}
 	if broken(err) {
 		// The reader may have grown to all that it may take, which would count for the process until long after.
-		in = nil
 		debug.FreeOSMemory()
 	}
 	switch {
