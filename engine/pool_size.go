@@ -61,37 +61,35 @@ func languageBytes(path string, nCtx int, keys, values ggml.Type) (float64, erro
 		return 0, fmt.Errorf("%w: %w", ErrModelFile, err)
 	}
 	defer f.Close()
-	context := cacheBytes(f, nCtx, keys, values) + computeBytes(f)
+	context := cacheBytes(f, nCtx, keys, values) + computeBytes(f, microBatch)
 	if _, embeds := f.Lookup(f.Architecture() + ".pooling_type"); embeds {
 		context *= 2
 	}
 	return float64(f.Size()) + context, nil
 }
 
-// computeBytes is about what libllama computes a prompt in: for each of the tokens that it takes at once, 512 unless it is told otherwise, the
-// logits of the vocabulary and a handful of rows of the layers, as float32.
-func computeBytes(f *gguf.File) float64 {
+// microBatch is how many tokens libllama computes at once, unless it is told otherwise.
+const microBatch = 512
+
+// computeBytes is about what a context computes a prompt in: a handful of rows of the layers for each token of a micro-batch, and the logits of
+// the vocabulary for those of its tokens whose logits may be asked for, as float32.
+func computeBytes(f *gguf.File, outputs int) float64 {
 	arch := f.Architecture() + "."
 	width, _ := f.Uint(arch + "embedding_length")
 	ff, _ := f.Uint(arch + "feed_forward_length")
 	tokens, _ := f.Lookup("tokenizer.ggml.tokens")
-	return 512 * 4 * (float64(tokens.Len()) + 4*float64(width) + 2*float64(ff))
+	return 4 * (microBatch*(4*float64(width)+2*float64(ff)) + float64(outputs)*float64(tokens.Len()))
 }
 
-// readerBytes is the most that a model's reader takes while it is open: a KV cache, and what computing needs for a micro-batch, of which the
-// feed-forward part takes most.
+// readerBytes is the most that a model's reader takes while it is open.
 func readerBytes(path string, params llama.ContextParams) (float64, error) {
 	f, err := gguf.Open(path)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrModelFile, err)
 	}
 	defer f.Close()
-	arch := f.Architecture() + "."
-	width, _ := f.Uint(arch + "embedding_length")
-	inner, _ := f.Uint(arch + "feed_forward_length")
-	const microBatch, float = 512, 4
 	cells := min(positions(f, params.NCtx), mostReaderCells)
-	return cacheBytes(f, int(cells), params.TypeK, params.TypeV) + microBatch*float*(4*float64(width)+3*float64(inner)), nil
+	return cacheBytes(f, int(cells), params.TypeK, params.TypeV) + computeBytes(f, readerOutputs), nil
 }
 
 // positions is the number of cells of a context that was asked for with nCtx of them: 0 means as many as Load would take.

@@ -70,7 +70,7 @@ func computed(t *testing.T, path string) int64 {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	return int64(computeBytes(f))
+	return int64(computeBytes(f, microBatch))
 }
 
 // The estimate of what a model computes in is held against what libllama says in its log.

@@ -22,6 +22,9 @@ func (m *Model) readerCells(spec ModelSpec) int {
 	return min(m.cells, mostReaderCells)
 }
 
+// readerOutputs is how many logits of a decode a reader makes room for. It asks for none.
+const readerOutputs = 2
+
 // reader is a second context of a model, in which prompts are read bit by bit while answers are computed in the first one. It is a
 // [sched.Reader].
 type reader struct {
@@ -40,7 +43,7 @@ const readSeq, moveSeq = llama.Seq(0), llama.Seq(1)
 func (r *reader) Open(cells int) error {
 	r.Release()
 	p := r.params
-	p.NCtx, p.NSeqMax, p.OutputsMax, p.Steps = cells, 2, 2, true
+	p.NCtx, p.NSeqMax, p.OutputsMax, p.Steps = cells, 2, readerOutputs, true
 	lc, err := r.model.makeContext(p)
 	if err == nil {
 		r.decoder = newDecoder(lc)
