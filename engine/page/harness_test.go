@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -138,7 +139,7 @@ func visit(t testing.TB, url string, options ...chromedp.ExecAllocatorOption) *v
 		chromedp.Flag("use-fake-device-for-media-stream", true), chromedp.Flag("use-fake-ui-for-media-stream", true),
 		chromedp.WSURLReadTimeout(2*time.Minute))
 	allocator, cancel := chromedp.NewExecAllocator(context.Background(), append(all, options...)...)
-	ctx, cancelBrowser := chromedp.NewContext(allocator, chromedp.WithErrorf(func(string, ...any) {})) // which tells of events that it does not know
+	ctx, cancelBrowser := chromedp.NewContext(allocator, chromedp.WithErrorf(func(format string, args ...any) { fmt.Fprintf(said, format+"\n", args...) }))
 	ctx, cancelTime := context.WithTimeout(ctx, 30*time.Minute)
 	v := &visitor{t: t, ctx: ctx, downloads: t.TempDir()}
 	t.Cleanup(func() {
@@ -231,8 +232,33 @@ next:
 func (v *visitor) do(actions ...chromedp.Action) {
 	v.t.Helper()
 	if err := chromedp.Run(v.ctx, actions...); err != nil {
+		v.lost()
 		v.t.Fatal(err)
 	}
+}
+
+// retried is set in the process that runs a test again.
+const retried = "EYELET_PAGE_RETRIED"
+
+// lost runs the test again, in a process and with a browser of its own, if the browser has ended by itself: under load that
+// happens now and then, and says nothing of the page. What ends the browser again is a failure.
+func (v *visitor) lost() {
+	v.t.Helper()
+	if v.ctx.Err() == nil || os.Getenv(retried) != "" {
+		return
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return
+	}
+	cmd := exec.Command(self, "-test.run", "^"+v.t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), retried+"=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		v.t.Logf("run again, since the browser had ended:\n%s", out)
+		return
+	}
+	v.t.Skip("the browser ended by itself; the test passed when it was run again")
 }
 
 // screenshot leaves a picture of the page in a file.
@@ -294,6 +320,7 @@ func (v *visitor) until(expression, what string) {
 	for end := time.Now().Add(v.patience()); ; time.Sleep(30 * time.Millisecond) {
 		var ok bool
 		if err := chromedp.Run(v.ctx, chromedp.Evaluate(expression, &ok)); err != nil {
+			v.lost()
 			v.t.Fatalf("waiting for %s: %v", what, err)
 		}
 		if ok {
