@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
@@ -73,17 +72,34 @@ func (r *Runs) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// folder is the goldens'.
-func folder() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(file), "..", "testdata")
+// folder returns the folder of the goldens. It is looked for from the folder of the test that
+// runs upwards, since paths that a compiler leaves in a program are gone with -trimpath.
+func folder() (string, error) {
+	top, err := os.Getwd()
+	if err != nil {
+		return "", fmt.Errorf("layouttest: %w", err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(top, "go.mod")); err == nil {
+			return filepath.Join(top, "models", "layout", "testdata"), nil
+		}
+		above := filepath.Dir(top)
+		if above == top {
+			return "", fmt.Errorf("layouttest: no go.mod above the test's folder")
+		}
+		top = above
+	}
 }
 
 // Families returns the goldens of all families.
 func Families() (all []*Golden, err error) {
-	paths, err := filepath.Glob(filepath.Join(folder(), "*.json"))
+	dir, err := folder()
+	if err != nil {
+		return nil, err
+	}
+	paths, err := filepath.Glob(filepath.Join(dir, "*.json"))
 	if err == nil && len(paths) == 0 {
-		err = fmt.Errorf("layouttest: no goldens in %s", folder())
+		err = fmt.Errorf("layouttest: no goldens in %s", dir)
 	}
 	for _, path := range paths {
 		g := &Golden{Name: strings.TrimSuffix(filepath.Base(path), ".json")}
@@ -101,7 +117,11 @@ func Families() (all []*Golden, err error) {
 
 // Files returns the bytes of the family's language model and projector.
 func (g *Golden) Files() (model, projector []byte, err error) {
-	z, err := zip.OpenReader(filepath.Join(folder(), g.Name+".zip"))
+	dir, err := folder()
+	if err != nil {
+		return nil, nil, err
+	}
+	z, err := zip.OpenReader(filepath.Join(dir, g.Name+".zip"))
 	if err != nil {
 		return nil, nil, err
 	}
