@@ -19,9 +19,10 @@ is needed, no Python and no network.
 
 The folder holds what Hugging Face shows under "Files": config.json,
 model.safetensors or its parts with their index, tokenizer.model or
-tokenizer.json with the files beside it, and preprocessor_config.json. Known are
-LLaVA 1.5 and 1.6 (Vicuna, Mistral), SmolVLM and Idefics 3, Llama, Mistral,
-SmolLM and Qwen 2.
+tokenizer.json with the files beside it, and preprocessor_config.json or
+processor_config.json. Known are LLaVA 1.5 and 1.6 (Vicuna, Mistral), SmolVLM
+and Idefics 3, Qwen2-VL, Qwen2.5-VL and Qwen3-VL, Gemma 3, InternVL 3 (the "-hf"
+folders), Pixtral and Mistral Small 3; Llama, Mistral, SmolLM, Qwen 2 and Qwen 3.
 
 Types: f16 is half the size of f32 and what most weights are published in; bf16
 the same size, for weights published so; q8_0 about half of that, with little
@@ -32,6 +33,8 @@ whatever the model's size.`
 
 const convertExample = `  eyelet convert llava-1.5-7b-hf -o llava.gguf
       llava.gguf and mmproj-llava.gguf, in f16
+  eyelet convert Qwen2.5-VL-3B-Instruct -o qwen.gguf --type bf16
+      the types that its weights are published in
   eyelet convert SmolVLM-500M-Instruct -o smolvlm.gguf --mmproj tower.gguf --type q8_0
       8 bits, and a name of one's own for the second file
   eyelet run --model llava.gguf --mmproj mmproj-llava.gguf --image cat.jpg "What is this?"

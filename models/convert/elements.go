@@ -55,27 +55,15 @@ func (o *output) write(t *tensor, out io.Writer) error {
 // layer, has rows of one element.
 func (t *tensor) rows(emit func([]byte) error) error {
 	width := t.src.DType.Bits() / 8
-	elements := int(t.src.Elements())
 	row := int(t.dims[0])
 	if t.heads != 0 && len(t.dims) == 1 {
 		row = 1
 	}
 	r, size := t.src.Reader(), row*width
 	if t.heads == 0 {
-		buf := make([]byte, min(max(1, batch/row), elements/row)*size)
-		for left := elements / row; left > 0; {
-			part := buf[:min(len(buf), left*size)]
-			if _, err := io.ReadFull(r, part); err != nil {
-				return err
-			}
-			if err := emit(part); err != nil {
-				return err
-			}
-			left -= len(part) / size
-		}
-		return nil
+		return t.part.whole(int(t.elements())).read(r, row, width, emit)
 	}
-	half := elements / row / t.heads / 2
+	half := int(t.src.Elements()) / row / t.heads / 2
 	n := min(max(1, batch/row/2), half)
 	first, second, both := make([]byte, n*size), make([]byte, n*size), make([]byte, 2*n*size)
 	for head := range t.heads {
@@ -100,6 +88,34 @@ func (t *tensor) rows(emit func([]byte) error) error {
 	return nil
 }
 
+// read calls emit with the bytes of a part, whole rows of so many elements of so many bytes.
+func (p part) read(r io.ReaderAt, row, width int, emit func([]byte) error) error {
+	size := row * width
+	buf := make([]byte, min(max(1, batch/row), p.run*p.count/row)*size)
+	full := 0
+	for i := range p.count {
+		at, left := int64(p.start+i*p.step)*int64(width), p.run*width
+		for left > 0 {
+			n := min(left, len(buf)-full)
+			if _, err := r.ReadAt(buf[full:full+n], at); err != nil {
+				return err
+			}
+			at, left, full = at+int64(n), left-n, full+n
+			if full < len(buf) {
+				continue
+			}
+			if err := emit(buf); err != nil {
+				return err
+			}
+			full = 0
+		}
+	}
+	if full == 0 {
+		return nil
+	}
+	return emit(buf[:full])
+}
+
 // converter takes elements from the type of the folder to that of the file.
 type converter struct {
 	t      *tensor
@@ -111,7 +127,7 @@ type converter struct {
 // convert returns the converted bytes, which are valid until the next call.
 func (c *converter) convert(data []byte) ([]byte, error) {
 	from, to := c.t.src.DType, c.t.typ
-	if string(from) == to.String() {
+	if string(from) == to.String() && c.t.plus == 0 {
 		return data, nil
 	}
 	n := len(data) / (from.Bits() / 8)
@@ -120,6 +136,11 @@ func (c *converter) convert(data []byte) ([]byte, error) {
 	}
 	c.floats = c.floats[:n]
 	widen(from, data, c.floats)
+	if c.t.plus != 0 {
+		for i := range c.floats {
+			c.floats[i] += c.t.plus
+		}
+	}
 	if to == gguf.F32 {
 		c.out = floatBytes(c.out[:0], c.floats)
 		return c.out, nil

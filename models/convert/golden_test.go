@@ -141,7 +141,7 @@ func compareFile(t *testing.T, got *gguf.File, want *goldenFile, typ gguf.Type) 
 
 // lower is the golden files' name of a type.
 func lower(typ gguf.Type) string {
-	return map[gguf.Type]string{gguf.F16: "f16", gguf.BF16: "bf16", gguf.Q8_0: "q8_0"}[typ]
+	return map[gguf.Type]string{gguf.F32: "f32", gguf.F16: "f16", gguf.BF16: "bf16", gguf.Q8_0: "q8_0"}[typ]
 }
 
 // goldenType is a value's type in the words of the Python package gguf.

@@ -9,7 +9,6 @@ import (
 	"unicode"
 
 	"github.com/eyelet-engine/eyelet/models/gguf"
-	"github.com/eyelet-engine/eyelet/models/layout"
 )
 
 // fileTypes are llama_ftype's numbers, in which general.file_type says what most
@@ -53,7 +52,7 @@ func (o *output) sampling() {
 // textMetadata sets the keys of a language model.
 func (o *output) textMetadata() {
 	t := &o.config.Text
-	arch := architecture(t)
+	arch := o.architecture()
 	o.general(arch, "model")
 	set := func(key string, value any) { o.w.Set(arch+"."+key, value) }
 	set("block_count", uint32(t.Layers))
@@ -64,11 +63,21 @@ func (o *output) textMetadata() {
 	set("attention.head_count_kv", uint32(t.KVHeads))
 	set("attention.layer_norm_rms_epsilon", float32(t.Eps))
 	set("rope.freq_base", float32(t.Rope.Theta))
-	if arch == "llama" || t.HeadDim*t.Heads != t.Hidden {
+	if !strings.HasPrefix(arch, "qwen2") || t.HeadDim*t.Heads != t.Hidden {
 		set("attention.key_length", uint32(t.HeadDim))
 		set("attention.value_length", uint32(t.HeadDim))
 	}
-	if arch == "llama" {
+	if t.Rope.Sections != nil {
+		set("rope.dimension_sections", append(int32s(t.Rope.Sections), 0))
+	}
+	if t.Window != 0 {
+		set("rope.freq_base_swa", float32(t.Rope.LocalTheta))
+		set("attention.sliding_window", uint32(t.Window))
+	}
+	if arch == "qwen3vl" {
+		set("n_deepstack_layers", uint32(len(o.config.Vision.Deepstack)))
+	}
+	if o.llamaLike() {
 		set("vocab_size", uint32(t.Vocab))
 		set("rope.dimension_count", uint32(t.HeadDim))
 	}
@@ -128,51 +137,6 @@ func (o *output) tokenizerMetadata() {
 			o.w.Set("tokenizer.chat_template."+name, t.Templates[name])
 		}
 		o.w.Set("tokenizer.chat_templates", names)
-	}
-}
-
-// visionMetadata sets the keys of a tower and its projector.
-func (o *output) visionMetadata() {
-	v, p := o.config.Vision, o.preprocessor
-	o.general("clip", "mmproj")
-	set := func(key string, value any) { o.w.Set("clip."+key, value) }
-	set("has_vision_encoder", true)
-	set("vision.projection_dim", uint32(o.config.Text.Hidden))
-	set("vision.image_size", uint32(v.ImageSize))
-	set("vision.patch_size", uint32(v.PatchSize))
-	set("vision.embedding_length", uint32(v.Hidden))
-	set("vision.feed_forward_length", uint32(v.FF))
-	set("vision.block_count", uint32(depth(v)))
-	set("vision.attention.head_count", uint32(v.Heads))
-	set("vision.attention.layer_norm_epsilon", float32(v.Eps))
-	set("vision.image_mean", float32s(p.Mean[:]))
-	set("vision.image_std", float32s(p.Std[:]))
-	if v.Features == nil {
-		size := v.ImageSize
-		if p.LongestEdge != 0 {
-			size = p.LongestEdge
-		}
-		set("projector_type", "idefics3")
-		set("vision.projector.scale_factor", uint32(v.ScaleFactor))
-		set("vision.preproc_image_size", uint32(size))
-		set("use_gelu", true)
-		if p.Whole {
-			o.w.Set(layout.SplittingKey, false)
-		}
-		return
-	}
-	set("projector_type", "mlp")
-	set("use_gelu", v.Act == "gelu")
-	set("use_silu", v.Act == "silu")
-	// Without this key libmtmd would leave out the last of the blocks that are stored.
-	set("vision.feature_layer", int32s(v.Features))
-	if p.Crop {
-		set("vision.image_aspect_ratio", "crop")
-	}
-	if v.Pinpoints != nil {
-		set("vision.image_aspect_ratio", "anyres")
-		set("vision.mm_patch_merge_type", "spatial_unpad")
-		set("vision.image_grid_pinpoints", int32s(v.Pinpoints))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/eyelet-engine/eyelet/models/hf"
 	"github.com/eyelet-engine/eyelet/models/safetensors"
 )
 
@@ -16,6 +17,8 @@ var prefixes = []struct{ from, to string }{
 	{"language_model.lm_head.", "lm_head."},
 	{"model.language_model.", "text."},
 	{"model.text_model.", "text."},
+	{"visual.", "vision."},
+	{"model.visual.", "vision."},
 	{"vision_tower.vision_model.", "vision."},
 	{"model.vision_tower.vision_model.", "vision."},
 	{"vision_tower.", "vision."},
@@ -72,7 +75,12 @@ func (s *source) ignored(name string) bool {
 		}
 	}
 	v := s.config.Vision
-	if v == nil || v.Features == nil {
+	switch {
+	case v == nil:
+		return false
+	case v.Family == hf.Gemma3:
+		return strings.HasPrefix(name, "vision.head.") // SigLIP's own, over all patches
+	case v.Family != hf.LLaVA:
 		return false
 	}
 	if strings.HasPrefix(name, "vision.post_layernorm.") {

@@ -35,7 +35,21 @@ type tensor struct {
 	// heads, if not 0, is the number of attention heads whose rows are to be put
 	// in another order, see rows.
 	heads  int
+	part   part      // of src
+	plus   float32   // added to each element, of F32 alone
 	values []float32 // in place of src: computed here
+}
+
+// part is a selection of a tensor's elements: count runs of so many elements, the first at start, each step after the one before. The zero
+// part is the whole tensor.
+type part struct{ start, run, step, count int }
+
+// whole replaces the zero part.
+func (p part) whole(elements int) part {
+	if p.count == 0 {
+		return part{run: elements, count: 1}
+	}
+	return p
 }
 
 func (s *source) newOutput(ctx context.Context, path string, typ gguf.Type) *output {
@@ -82,35 +96,82 @@ func (o *output) addIf(name, from string, shape ...int) *tensor {
 }
 
 func (o *output) addFrom(name string, src *safetensors.Tensor, shape []int) *tensor {
-	want := make([]uint64, len(shape))
-	for i, n := range shape {
-		want[i] = uint64(n)
+	o.check(src, shape)
+	t := &tensor{name: name, typ: gguf.F32, dims: reversed(shape), src: src}
+	if len(shape) > 1 {
+		t.typ = o.matrixType(shape[len(shape)-1])
 	}
+	o.tensors = append(o.tensors, t)
+	return t
+}
+
+// check wants a tensor of the folder to have a shape and a type that is converted, and notes that it is used.
+func (o *output) check(src *safetensors.Tensor, shape []int) {
+	want := reversed(shape)
+	slices.Reverse(want)
 	if !slices.Equal(src.Shape, want) {
 		o.fail("%s: tensor %q has the shape %v, and config.json calls for %v", src.Path(), src.Name, src.Shape, want)
 	}
 	if !canRead(src.DType) {
 		o.fail("%s: tensor %q is of type %s; weights of types F16, BF16, F32 and F64 are converted", src.Path(), src.Name, src.DType)
 	}
-	slices.Reverse(want)
-	t := &tensor{name: name, typ: gguf.F32, dims: want, src: src}
+	o.used[src] = true
+}
+
+// reversed is a shape in ggml's order.
+func reversed(shape []int) []uint64 {
+	dims := make([]uint64, len(shape))
+	for i, n := range shape {
+		dims[len(shape)-1-i] = uint64(n)
+	}
+	return dims
+}
+
+// addPart plans a tensor of a part of one that the model must have: from is that one's canonical name, whole its shape in the folder, shape the
+// part's.
+func (o *output) addPart(name, from string, p part, whole, shape []int) *tensor {
+	src, ok := o.names[from]
+	if !ok {
+		o.missing(from)
+		return &tensor{}
+	}
+	o.check(src, whole)
+	t := &tensor{name: name, typ: gguf.F32, dims: reversed(shape), src: src, part: p}
 	if len(shape) > 1 {
 		t.typ = o.matrixType(shape[len(shape)-1])
 	}
-	o.used[src] = true
 	o.tensors = append(o.tensors, t)
 	return t
+}
+
+// thirds plans queries, keys and values that a folder has in one layer.
+func (o *output) thirds(to, from string, width, in int) {
+	for i, name := range []string{"attn_q", "attn_k", "attn_v"} {
+		n := width * in
+		o.addPart(to+name+".weight", from+".weight", part{start: i * n, run: n, step: n, count: 1}, []int{3 * width, in}, []int{width, in})
+		o.addPart(to+name+".bias", from+".bias", part{start: i * width, run: width, step: width, count: 1}, []int{3 * width}, []int{width})
+	}
+}
+
+// norm plans the weight of a norm of n elements, and its bias if it has one.
+func (o *output) norm(name, from string, n int, bias bool) *tensor {
+	if bias {
+		o.add(name+".bias", from+".bias", n)
+	}
+	return o.add(name+".weight", from+".weight", n)
+}
+
+// layer plans the weight of a linear layer, and its bias if it must have one.
+func (o *output) layer(name, from string, out, in int, bias bool) *tensor {
+	if bias {
+		o.add(name+".bias", from+".bias", out)
+	}
+	return o.add(name+".weight", from+".weight", out, in)
 }
 
 // linear plans the weight of a linear layer and its bias, if it has one.
 func (o *output) linear(name, from string, out, in int) (weight, bias *tensor) {
 	return o.add(name+".weight", from+".weight", out, in), o.addIf(name+".bias", from+".bias", out)
-}
-
-// pair plans a weight and a bias that must be there.
-func (o *output) pair(name, from string, shape ...int) {
-	o.add(name+".weight", from+".weight", shape...)
-	o.add(name+".bias", from+".bias", shape[0])
 }
 
 // parameters counts the elements of all tensors.

@@ -3,18 +3,29 @@ package convert
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/hf"
 )
 
-// architecture is llama.cpp's name for a language model. Mistral is a Llama whose
-// numbers differ.
-func architecture(t *hf.Text) string {
-	if t.ModelType == "qwen2" {
-		return "qwen2"
+// architectures are llama.cpp's names for the kinds of language models. Mistral is a Llama whose numbers differ.
+var architectures = map[string]string{
+	"llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen2_vl": "qwen2vl", "qwen3": "qwen3", "qwen3_vl": "qwen3vl", "gemma3": "gemma3",
+}
+
+// architecture is llama.cpp's name for the language model.
+func (s *source) architecture() string {
+	if v := s.config.Vision; v != nil && v.Family == hf.Mistral3 && s.config.Text.ModelType == "mistral" {
+		return "mistral3"
 	}
-	return "llama"
+	return architectures[s.config.Text.ModelType]
+}
+
+// llamaLike tells the architectures whose heads llama.cpp rotates as Llama's, see [tensor.rows].
+func (s *source) llamaLike() bool {
+	arch := s.architecture()
+	return arch == "llama" || arch == "mistral3"
 }
 
 // planText plans the language model.
@@ -29,7 +40,7 @@ func (o *output) planText() {
 	for i := range t.Layers {
 		o.planLayer(t, fmt.Sprintf("blk.%d.", i), fmt.Sprintf("text.layers.%d.", i))
 	}
-	o.add("output_norm.weight", "text.norm.weight", t.Hidden)
+	o.textNorm("output_norm", "text.norm", t.Hidden)
 	if t.Tied {
 		o.addIf("output.weight", "lm_head.weight", t.Vocab, t.Hidden)
 	} else {
@@ -37,24 +48,42 @@ func (o *output) planText() {
 	}
 }
 
+// textNorm plans a norm of the language model. Gemma's are stored less 1.
+func (o *output) textNorm(name, from string, n int) {
+	norm := o.norm(name, from, n, false)
+	if o.config.Text.ModelType == "gemma3" {
+		norm.plus = 1
+	}
+}
+
 func (o *output) planLayer(t *hf.Text, to, from string) {
 	q, kv := t.Heads*t.HeadDim, t.KVHeads*t.HeadDim
-	o.add(to+"attn_norm.weight", from+"input_layernorm.weight", t.Hidden)
+	o.textNorm(to+"attn_norm", from+"input_layernorm", t.Hidden)
 	weight, bias := o.linear(to+"attn_q", from+"self_attn.q_proj", q, t.Hidden)
 	keyWeight, keyBias := o.linear(to+"attn_k", from+"self_attn.k_proj", kv, t.Hidden)
 	o.linear(to+"attn_v", from+"self_attn.v_proj", kv, t.Hidden)
-	if architecture(t) == "llama" {
+	switch {
+	case o.llamaLike():
 		weight.heads, bias.heads = t.Heads, t.Heads
 		keyWeight.heads, keyBias.heads = t.KVHeads, t.KVHeads
-	} else {
+	case strings.HasPrefix(t.ModelType, "qwen2"):
 		for _, name := range []string{"q", "k", "v"} {
 			if bias := from + "self_attn." + name + "_proj.bias"; o.names[bias] == nil {
 				o.missing(bias)
 			}
 		}
+	default:
+		o.textNorm(to+"attn_q_norm", from+"self_attn.q_norm", t.HeadDim)
+		o.textNorm(to+"attn_k_norm", from+"self_attn.k_norm", t.HeadDim)
 	}
 	o.linear(to+"attn_output", from+"self_attn.o_proj", t.Hidden, q)
-	o.add(to+"ffn_norm.weight", from+"post_attention_layernorm.weight", t.Hidden)
+	if t.ModelType == "gemma3" {
+		o.textNorm(to+"post_attention_norm", from+"post_attention_layernorm", t.Hidden)
+		o.textNorm(to+"ffn_norm", from+"pre_feedforward_layernorm", t.Hidden)
+		o.textNorm(to+"post_ffw_norm", from+"post_feedforward_layernorm", t.Hidden)
+	} else {
+		o.textNorm(to+"ffn_norm", from+"post_attention_layernorm", t.Hidden)
+	}
 	o.linear(to+"ffn_gate", from+"mlp.gate_proj", t.FF, t.Hidden)
 	o.linear(to+"ffn_up", from+"mlp.up_proj", t.FF, t.Hidden)
 	o.linear(to+"ffn_down", from+"mlp.down_proj", t.Hidden, t.FF)

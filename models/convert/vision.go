@@ -2,79 +2,90 @@ package convert
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/hf"
 )
 
-// depth is the number of the tower's blocks that are read: LLaVA leaves out the
-// last one or more.
-func depth(v *hf.Vision) int {
-	if len(v.Features) == 0 {
-		return v.Layers
-	}
-	return slices.Max(v.Features)
+// tower writes the tower and the projector of a family: plan adds the tensors, metadata sets the keys beside those that all towers have.
+type tower struct {
+	plan     func(o *output, v *hf.Vision)
+	metadata func(o *output, v *hf.Vision, set func(key string, value any))
+}
+
+// towers are those of each family. Names, types and keys are those of llama.cpp's converter but where the family's file says otherwise.
+var towers = map[hf.Family]tower{
+	hf.LLaVA:    {(*output).planLLaVA, (*output).llavaMetadata},
+	hf.Idefics3: {(*output).planIdefics3, (*output).idefics3Metadata},
+	hf.Qwen2VL:  {(*output).planQwen, (*output).qwenMetadata},
+	hf.Qwen25VL: {(*output).planQwen, (*output).qwenMetadata},
+	hf.Qwen3VL:  {(*output).planQwen3, (*output).qwenMetadata},
+	hf.Gemma3:   {(*output).planGemma3, (*output).gemma3Metadata},
+	hf.InternVL: {(*output).planInternVL, (*output).internVLMetadata},
+	hf.Pixtral:  {(*output).planPixtral, (*output).pixtralMetadata},
+	hf.Mistral3: {(*output).planPixtral, (*output).pixtralMetadata},
 }
 
 // planVision plans the vision tower and the projector.
 func (o *output) planVision() {
 	v := o.config.Vision
 	o.metadata = o.visionMetadata
-	if depth(v) == 0 {
-		o.fail("%s: config.json: vision_feature_layer names the embedding, and no block of the tower", o.dir)
-		return
+	towers[v.Family].plan(o, v)
+}
+
+// visionMetadata sets the keys of a tower and its projector.
+func (o *output) visionMetadata() {
+	v, p := o.config.Vision, o.preprocessor
+	o.general("clip", "mmproj")
+	set := func(key string, value any) { o.w.Set("clip."+key, value) }
+	set("has_vision_encoder", true)
+	set("vision.projection_dim", uint32(o.config.Text.Hidden))
+	set("vision.image_size", uint32(v.ImageSize))
+	set("vision.patch_size", uint32(v.PatchSize))
+	set("vision.embedding_length", uint32(v.Hidden))
+	set("vision.feed_forward_length", uint32(v.FF))
+	set("vision.block_count", uint32(depth(v)))
+	set("vision.attention.head_count", uint32(v.Heads))
+	set("vision.attention.layer_norm_epsilon", float32(v.Eps))
+	set("vision.image_mean", float32s(p.Mean[:]))
+	set("vision.image_std", float32s(p.Std[:]))
+	towers[v.Family].metadata(o, v, set)
+}
+
+// planPatches plans a patch embedding over one picture.
+func (o *output) planPatches(v *hf.Vision, from string) *tensor {
+	t := o.add("v.patch_embd.weight", from, v.Hidden, 3, v.PatchSize, v.PatchSize)
+	t.typ = o.patchType()
+	return t
+}
+
+// patchType is the type of patch embeddings in llama.cpp's files.
+func (o *output) patchType() gguf.Type {
+	if o.typ == gguf.F16 {
+		return gguf.F16
 	}
+	return gguf.F32
+}
+
+// planSigLIP plans SigLIP's tower (Zhai et al. 2023), which Idefics3 and Gemma 3 have.
+func (o *output) planSigLIP(v *hf.Vision) {
 	grid := v.ImageSize / v.PatchSize
-	patch := o.add("v.patch_embd.weight", "vision.embeddings.patch_embedding.weight", v.Hidden, 3, v.PatchSize, v.PatchSize)
-	patch.typ = gguf.F32
-	if o.typ == gguf.F16 && v.Features != nil {
-		// As llama.cpp's converter has it for other towers than Idefics 3's.
-		patch.typ = gguf.F16
-	}
-	positions := grid * grid
-	if v.Features != nil {
-		positions++
-		o.add("v.class_embd", "vision.embeddings.class_embedding", v.Hidden)
-		o.pair("v.pre_ln", "vision.pre_layrnorm", v.Hidden)
-	} else {
-		o.add("v.patch_embd.bias", "vision.embeddings.patch_embedding.bias", v.Hidden)
-		o.pair("v.post_ln", "vision.post_layernorm", v.Hidden)
-	}
-	o.add("v.position_embd.weight", "vision.embeddings.position_embedding.weight", positions, v.Hidden).typ = gguf.F32
-	for i := range depth(v) {
+	o.planPatches(v, "vision.embeddings.patch_embedding.weight").typ = gguf.F32
+	o.add("v.patch_embd.bias", "vision.embeddings.patch_embedding.bias", v.Hidden)
+	o.add("v.position_embd.weight", "vision.embeddings.position_embedding.weight", grid*grid, v.Hidden).typ = gguf.F32
+	for i := range v.Layers {
 		o.planBlock(v, fmt.Sprintf("v.blk.%d.", i), fmt.Sprintf("vision.encoder.layers.%d.", i))
 	}
-	width := o.config.Text.Hidden
-	if v.Features == nil {
-		o.add("mm.model.fc.weight", "connector.modality_projection.proj.weight", width, v.Hidden*v.ScaleFactor*v.ScaleFactor)
-		return
-	}
-	if v.NoProjectorBias {
-		// Engines want the biases to be there.
-		o.withoutBias("mm.0", "projector.linear_1", width, v.Hidden*len(v.Features))
-		o.withoutBias("mm.2", "projector.linear_2", width, width)
-	} else {
-		o.pair("mm.0", "projector.linear_1", width, v.Hidden*len(v.Features))
-		o.pair("mm.2", "projector.linear_2", width, width)
-	}
-	if v.Pinpoints != nil {
-		o.add("v.image_newline", "image_newline", width)
-	}
+	o.norm("v.post_ln", "vision.post_layernorm", v.Hidden, true)
 }
 
+// planBlock plans a block of CLIP's or SigLIP's tower.
 func (o *output) planBlock(v *hf.Vision, to, from string) {
-	o.pair(to+"ln1", from+"layer_norm1", v.Hidden)
-	o.pair(to+"ln2", from+"layer_norm2", v.Hidden)
+	o.norm(to+"ln1", from+"layer_norm1", v.Hidden, true)
+	o.norm(to+"ln2", from+"layer_norm2", v.Hidden, true)
 	for _, part := range []struct{ to, from string }{{"attn_q", "q_proj"}, {"attn_k", "k_proj"}, {"attn_v", "v_proj"}, {"attn_out", "out_proj"}} {
-		o.pair(to+part.to, from+"self_attn."+part.from, v.Hidden, v.Hidden)
+		o.layer(to+part.to, from+"self_attn."+part.from, v.Hidden, v.Hidden, true)
 	}
-	o.pair(to+"ffn_up", from+"mlp.fc1", v.FF, v.Hidden)
-	o.pair(to+"ffn_down", from+"mlp.fc2", v.Hidden, v.FF)
-}
-
-// withoutBias plans a matrix whose layer adds no bias, and a bias of zeros.
-func (o *output) withoutBias(name, from string, out, in int) {
-	o.add(name+".weight", from+".weight", out, in)
-	o.tensors = append(o.tensors, &tensor{name: name + ".bias", typ: gguf.F32, dims: []uint64{uint64(out)}, values: make([]float32, out)})
+	o.layer(to+"ffn_up", from+"mlp.fc1", v.FF, v.Hidden, true)
+	o.layer(to+"ffn_down", from+"mlp.fc2", v.Hidden, v.FF, true)
 }

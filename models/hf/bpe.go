@@ -170,7 +170,9 @@ func (t *tokenizerJSON) score(v *vocabulary) {
 // The regular expressions by which tokenizers split text, in the files' words.
 const (
 	splitLlama3 = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
-	splitQwen2  = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+	splitTekken = `[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|` +
+		`\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+	splitQwen2 = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 )
 
 // splits maps the steps of pre-tokenizers to llama.cpp's names for them
@@ -180,6 +182,7 @@ const (
 var splits = map[string]string{
 	"split " + splitLlama3 + ", bytes": "llama-bpe",
 	"split " + splitQwen2 + ", bytes":  "qwen2",
+	"split " + splitTekken + ", bytes": "tekken",
 	"digits, gpt-2 bytes":              "smollm",
 	"gpt-2 bytes":                      "gpt-2",
 }
@@ -205,7 +208,7 @@ func (t *tokenizerJSON) kind() (model, pre string, err error) {
 	if pre, ok := splits[described]; ok {
 		return "gpt2", pre, nil
 	}
-	return "", "", fmt.Errorf("%w: text is split by %s; known are the ways of Llama 3, Qwen 2, SmolLM and GPT-2", ErrUnsupported, brief(described))
+	return "", "", fmt.Errorf("%w: text is split by %s; known are the ways of Llama 3, Qwen 2, Mistral's Tekken, SmolLM and GPT-2", ErrUnsupported, brief(described))
 }
 
 // flatten appends the steps of a sequence.

@@ -2,9 +2,10 @@ package hf
 
 import (
 	"fmt"
-	"math"
+	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // Config is what config.json tells about a model, defaults filled in.
@@ -17,7 +18,7 @@ type Config struct {
 
 // Text describes the language model.
 type Text struct {
-	ModelType string // "llama", "mistral" or "qwen2"
+	ModelType string // a key of textDefaults: "llama", "mistral", "qwen2_vl" …
 	Vocab     int    // rows of the embedding: at least the tokens that the tokenizer knows
 	Hidden    int    // width
 	FF        int    // width inside the feed-forward network
@@ -28,6 +29,7 @@ type Text struct {
 	Context   int
 	Eps       float64
 	Tied      bool // no output matrix: the embedding serves
+	Window    int  // how far back five of six layers look, of Gemma 3; 0 for models whose layers are alike
 	Rope      Rope
 	SpecialID map[string]int // ids by kind ("bos", "eos", …) where config.json gives any
 }
@@ -42,6 +44,9 @@ type Rope struct {
 	LowFreqFactor   float64 // llama3
 	HighFreqFactor  float64 // llama3
 	OriginalContext int     // llama3, yarn
+	LocalTheta      float64 // of the layers with a window
+	// Sections are how many pairs of a head rotate by time, by row and by column, of models with such positions.
+	Sections []int
 	// YaRN's further numbers by their names in config.json, where it has any.
 	YaRN map[string]float64
 }
@@ -49,13 +54,11 @@ type Rope struct {
 // textModels maps the classes of language models to their kinds. VLlama3 is what
 // SmolVLM calls its Llama.
 var textModels = map[string]string{
-	"LlamaForCausalLM": "llama", "VLlama3ForCausalLM": "llama", "MistralForCausalLM": "mistral", "Qwen2ForCausalLM": "qwen2",
+	"LlamaForCausalLM": "llama", "VLlama3ForCausalLM": "llama", "MistralForCausalLM": "mistral", "Qwen2ForCausalLM": "qwen2", "Qwen3ForCausalLM": "qwen3",
 }
 
-// visionModels are the classes with a vision tower.
-var visionModels = []string{
-	"LlavaForConditionalGeneration", "LlavaNextForConditionalGeneration", "Idefics3ForConditionalGeneration", "SmolVLMForConditionalGeneration",
-}
+// familyText are the kinds of the language models that belong to one family; those of others are in text_config.
+var familyText = map[Family]string{Qwen2VL: "qwen2_vl", Qwen25VL: "qwen2_vl", Qwen3VL: "qwen3_vl", Gemma3: "gemma3"}
 
 // ReadConfig reads the config.json of a folder. A model of a kind that is not
 // known is an [ErrUnsupported] that names it.
@@ -75,17 +78,22 @@ func parseConfig(path string, data []byte) (*Config, error) {
 	}
 	c := &Config{Architecture: o.architecture(), ModelType: o.str("model_type", "")}
 	text := o
+	family, sees := visionClasses[c.Architecture]
 	switch {
-	case slices.Contains(visionModels, c.Architecture):
+	case sees:
 		text = o.object("text_config")
+		if family.Qwen() && text.values == nil { // before version 4.52 of transformers
+			text = o
+		}
 		c.Vision = o.vision(c.Architecture)
 	case textModels[c.Architecture] == "":
-		o.fail("architectures", "%w: %s; known are LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM and %v", ErrUnsupported, brief(c.Architecture), visionModels)
+		known := append(slices.Sorted(maps.Keys(textModels)), slices.Sorted(maps.Keys(visionClasses))...)
+		o.fail("architectures", "%w: %s; known are %v", ErrUnsupported, brief(c.Architecture), known)
 	}
 	if o.has("quantization_config") || text.has("quantization_config") {
 		o.fail("quantization_config", "%w: the weights are quantized already; convert the model that they were made of", ErrUnsupported)
 	}
-	c.Text = text.text(o)
+	c.Text = text.text(o, familyText[family])
 	if *o.err != nil {
 		return nil, *o.err
 	}
@@ -102,18 +110,20 @@ func (o object) architecture() string {
 	return name
 }
 
-// text reads the language model's part; root is the whole file's object.
-func (o object) text(root object) Text {
-	t := Text{ModelType: o.str("model_type", "llama")}
-	if class := o.architecture(); class != "" {
+// text reads the language model's part; root is the whole file's object, kind the kind of language model where the family has one alone.
+func (o object) text(root object, kind string) Text {
+	t := Text{ModelType: kind}
+	if class := o.architecture(); kind == "" && class != "" {
 		t.ModelType = textModels[class]
 		if t.ModelType == "" {
 			o.fail("architectures", "%w: language model %s", ErrUnsupported, brief(class))
 		}
+	} else if kind == "" {
+		t.ModelType = o.str("model_type", "llama")
 	}
 	d, ok := textDefaults[t.ModelType]
-	if !ok {
-		o.fail("model_type", "%w: language model %s; known are llama, mistral and qwen2", ErrUnsupported, brief(t.ModelType))
+	if !ok || kind == "" && slices.Contains([]string{"qwen2_vl", "qwen3_vl", "gemma3"}, t.ModelType) {
+		o.fail("model_type", "%w: language model %s; known are llama, mistral, qwen2 and qwen3", ErrUnsupported, brief(t.ModelType))
 		return t
 	}
 	t.Vocab = o.integer("vocab_size", d.Vocab, 1, maxVocab)
@@ -126,12 +136,16 @@ func (o object) text(root object) Text {
 		kv = t.Heads
 	}
 	t.KVHeads = o.integer("num_key_value_heads", kv, 1, maxWidth)
-	t.HeadDim = o.integer("head_dim", t.Hidden/max(t.Heads, 1), 1, maxWidth)
+	headDim := d.HeadDim
+	if headDim == 0 {
+		headDim = t.Hidden / max(t.Heads, 1)
+	}
+	t.HeadDim = o.integer("head_dim", headDim, 1, maxWidth)
 	t.Context = o.integer("max_position_embeddings", d.Context, 1, maxContext)
 	t.Eps = o.float("rms_norm_eps", d.Eps)
 	// The key of the whole model counts where the text's part says nothing.
-	t.Tied = o.boolean("tie_word_embeddings", root.boolean("tie_word_embeddings", false))
-	t.Rope = o.rope(d.Theta)
+	t.Tied = o.boolean("tie_word_embeddings", root.boolean("tie_word_embeddings", d.Tied))
+	t.Rope = o.rope(d.Theta, t.ModelType)
 	t.SpecialID = make(map[string]int)
 	for _, kind := range specialKinds {
 		for _, from := range []object{root, o} {
@@ -141,7 +155,11 @@ func (o object) text(root object) Text {
 			}
 		}
 	}
-	t.Context = min(t.Context, o.window(&t))
+	if t.ModelType == "gemma3" {
+		o.gemma3Text(&t)
+	} else {
+		t.Context = min(t.Context, o.window(&t))
+	}
 	o.checkText(&t)
 	return t
 }
@@ -150,7 +168,7 @@ func (o object) text(root object) Text {
 // as the context fits in it.
 func (o object) window(t *Text) int {
 	sliding := o.has("sliding_window")
-	if t.ModelType == "qwen2" { // which states a window even where it uses none
+	if strings.HasPrefix(t.ModelType, "qwen") { // which states a window even where it uses none
 		sliding = sliding && o.boolean("use_sliding_window", false)
 	}
 	for _, layer := range o.list("layer_types") {
@@ -181,8 +199,14 @@ func (o object) checkText(t *Text) {
 	case !(t.Eps > 0 && t.Eps < 1):
 		o.fail("rms_norm_eps", "%w: %v", ErrInvalid, t.Eps)
 	}
-	if act := o.str("hidden_act", "silu"); act != "silu" {
-		o.fail("hidden_act", "%w: %s; only silu is known", ErrUnsupported, brief(act))
+	if s := t.Rope.Sections; len(s) == 3 && s[0]+s[1]+s[2] != t.HeadDim/2 {
+		o.fail("mrope_section", "%w: %v of %d pairs", ErrInvalid, s, t.HeadDim/2)
+	}
+	if t.ModelType != "gemma3" {
+		o.want("hidden_act", "silu")
+	}
+	if strings.HasPrefix(t.ModelType, "qwen3") {
+		o.wantSwitch("attention_bias", false)
 	}
 	if x := o.object("rope_parameters").float("partial_rotary_factor", o.float("partial_rotary_factor", 1)); x != 1 {
 		o.fail("partial_rotary_factor", "%w: %v; heads are rotated whole", ErrUnsupported, x)
@@ -190,52 +214,6 @@ func (o object) checkText(t *Text) {
 	if o.has("num_local_experts") {
 		o.fail("num_local_experts", "%w: a mixture of experts", ErrUnsupported)
 	}
-}
-
-// rope reads both forms: rope_parameters, and rope_theta with rope_scaling, as
-// they were called before version 5 of transformers.
-func (o object) rope(theta float64) Rope {
-	p := o.object("rope_parameters")
-	if p.values == nil {
-		p = o.object("rope_scaling")
-	}
-	r := Rope{
-		Theta:           p.float("rope_theta", o.float("rope_theta", theta)),
-		Type:            p.str("rope_type", p.str("type", "default")),
-		Factor:          p.float("factor", 8),
-		LowFreqFactor:   p.float("low_freq_factor", 1),
-		HighFreqFactor:  p.float("high_freq_factor", 4),
-		OriginalContext: p.integer("original_max_position_embeddings", o.integer("original_max_position_embeddings", 8192, 1, maxContext), 1, maxContext),
-	}
-	if !(r.Theta > 0) || math.IsInf(r.Theta, 0) {
-		p.fail("rope_theta", "%w: %v", ErrInvalid, r.Theta)
-	}
-	if factor := r.Factor; !(factor > 0) || math.IsInf(factor, 0) {
-		p.fail("factor", "%w: %v", ErrInvalid, factor)
-	}
-	switch r.Type {
-	case "default":
-	case "linear", "yarn":
-		if !p.has("factor") {
-			p.fail("factor", "%w: it is missing", ErrInvalid)
-		}
-		if r.Type == "yarn" && !p.has("original_max_position_embeddings") && !o.has("original_max_position_embeddings") {
-			p.fail("original_max_position_embeddings", "%w: it is missing", ErrInvalid)
-		}
-		r.YaRN = make(map[string]float64)
-		for _, key := range []string{"attention_factor", "beta_fast", "beta_slow"} {
-			if p.has(key) {
-				r.YaRN[key] = p.float(key, 0)
-			}
-		}
-	case "llama3":
-		if !(r.LowFreqFactor > 0 && r.HighFreqFactor > r.LowFreqFactor) {
-			p.fail("high_freq_factor", "%w: factors of %v to %v", ErrInvalid, r.LowFreqFactor, r.HighFreqFactor)
-		}
-	default:
-		p.fail("rope_type", "%w: positions scaled as %s; known are default, linear, yarn and llama3", ErrUnsupported, brief(r.Type))
-	}
-	return r
 }
 
 // String names the model for messages, as "LlavaForConditionalGeneration (llama)".

@@ -42,7 +42,7 @@ func TestRealConfigsAreRead(t *testing.T) {
 	plain := func(theta float64) Rope {
 		return Rope{Theta: theta, Type: "default", Factor: 8, LowFreqFactor: 1, HighFreqFactor: 4, OriginalContext: 8192}
 	}
-	clip := Vision{ModelType: "clip_vision_model", Hidden: 1024, FF: 4096, Layers: 24, Heads: 16, ImageSize: 336, PatchSize: 14, Act: "quick_gelu", Eps: 1e-5, Features: []int{23}}
+	clip := Vision{Family: LLaVA, ModelType: "clip_vision_model", Hidden: 1024, FF: 4096, Layers: 24, Heads: 16, ImageSize: 336, PatchSize: 14, Act: "quick_gelu", Eps: 1e-5, Features: []int{23}}
 	next := clip
 	next.Pinpoints = []int{336, 672, 672, 336, 672, 672, 1008, 336, 336, 1008}
 	tests := []struct {
@@ -62,7 +62,7 @@ func TestRealConfigsAreRead(t *testing.T) {
 		{"SmolVLM", smolvlm, Config{"Idefics3ForConditionalGeneration", "idefics3", Text{
 			ModelType: "llama", Vocab: 49155, Hidden: 2048, FF: 8192, Layers: 24, Heads: 32, KVHeads: 32, HeadDim: 64, Context: 16384, Eps: 1e-5,
 			Rope: plain(273768), SpecialID: map[string]int{"pad": 2}},
-			&Vision{ModelType: "idefics3", Hidden: 1152, FF: 4304, Layers: 27, Heads: 16, ImageSize: 384, PatchSize: 14, Act: "gelu_pytorch_tanh", Eps: 1e-6, ScaleFactor: 3}}},
+			&Vision{Family: Idefics3, ModelType: "idefics3", Hidden: 1152, FF: 4304, Layers: 27, Heads: 16, ImageSize: 384, PatchSize: 14, Act: "gelu_pytorch_tanh", Eps: 1e-6, ScaleFactor: 3}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -94,11 +94,11 @@ func TestConfigsThatCannotBeConvertedAreErrors(t *testing.T) {
 		{"null", "null", ErrInvalid, "no object"},
 		{"not UTF-8", "{\"\xff\":1}", ErrInvalid, "UTF-8"},
 		{"nothing", "{}", ErrUnsupported, "architectures"},
-		{"another class", `{"architectures":["GemmaForCausalLM"]}`, ErrUnsupported, `"GemmaForCausalLM"; known are LlamaForCausalLM`},
+		{"another class", `{"architectures":["GemmaForCausalLM"]}`, ErrUnsupported, `"GemmaForCausalLM"; known are [LlamaForCausalLM`},
 		{"a class that is a number", `{"architectures":[7]}`, ErrUnsupported, "architectures"},
 		{"classes that are a text", `{"architectures":"LlamaForCausalLM"}`, ErrInvalid, "no list"},
 		{"another language model", with(llava15, "LlamaForCausalLM", "GemmaForCausalLM"), ErrUnsupported, "text_config: architectures"},
-		{"another tower", with(llava15, "clip_vision_model", "pixtral"), ErrUnsupported, `the vision tower "pixtral"`},
+		{"another tower", with(llava15, "clip_vision_model", "siglip_vision_model"), ErrUnsupported, `the vision tower "siglip_vision_model"`},
 		{"a tower of another family's", with(smolvlm, `"model_type":"idefics3","num`, `"model_type":"clip_vision_model","num`), ErrUnsupported, "clip_vision_model"},
 		{"quantized weights", with(llama3, `"head_dim":64`, `"head_dim":64,"quantization_config":{"quant_method":"gptq"}`), ErrUnsupported, "quantized already"},
 		{"a mixture of experts", with(llama3, `"head_dim":64`, `"num_local_experts":8`), ErrUnsupported, "experts"},
@@ -127,6 +127,17 @@ func TestConfigsThatCannotBeConvertedAreErrors(t *testing.T) {
 		{"a tower's heads that do not divide", with(llava15, `"num_attention_heads":16`, `"num_attention_heads":15`), ErrInvalid, "num_attention_heads"},
 		{"pinpoints that are no pairs", with(llava16, "[336,672],", "[336],"), ErrInvalid, "image_grid_pinpoints"},
 		{"pinpoints of nothing", with(llava16, "[336,672],", "[0,672],"), ErrInvalid, "image_grid_pinpoints"},
+		{"positions of no three kinds", with(qwen25vl, "[16,24,24]", "[16,24]"), ErrInvalid, "mrope_section"},
+		{"positions of other pairs than a head has", with(qwen25vl, "[16,24,24]", "[16,24,25]"), ErrInvalid, "mrope_section"},
+		{"positions that alternate", with(qwen25vl, `"type":"mrope"`, `"type":"mrope","mrope_interleaved":true`), ErrUnsupported, "mrope_interleaved"},
+		{"other windows", with(qwen25vl, `"window_size":112`, `"window_size":56`), ErrUnsupported, "window_size"},
+		{"another pattern of windows", with(qwen25vl, "[7,15,23,31]", "[7,15,23]"), ErrUnsupported, "fullatt_block_indexes"},
+		{"frames one by one", with(qwen25vl, `"temporal_patch_size":2`, `"temporal_patch_size":1`), ErrUnsupported, "temporal_patch_size"},
+		{"rows for another language model", with(qwen25vl, `"out_hidden_size":2048`, `"out_hidden_size":1024`), ErrInvalid, "out_hidden_size"},
+		{"tokens that are no square", with(gemma3VL, `"mm_tokens_per_image":256`, `"mm_tokens_per_image":250`), ErrInvalid, "mm_tokens_per_image"},
+		{"layers without a window in other places", with(gemma3VL, `"sliding_window":1024`, `"sliding_window":1024,"layer_types":["full_attention"]`), ErrUnsupported, "layer_types"},
+		{"capped logits", with(gemma3VL, `"sliding_window":1024`, `"sliding_window":1024,"final_logit_softcapping":30.0`), ErrUnsupported, "final_logit_softcapping"},
+		{"another scale of queries", with(gemma3VL, `"sliding_window":1024`, `"sliding_window":1024,"query_pre_attn_scalar":168`), ErrUnsupported, "query_pre_attn_scalar"},
 		{"a connector that does not divide", with(smolvlm, `"scale_factor":3`, `"scale_factor":4`), ErrInvalid, "scale_factor"},
 	}
 	for _, tt := range tests {
@@ -167,11 +178,83 @@ func write(t testing.TB, files map[string]string) string {
 	return dir
 }
 
+// Files of two families, see below.
+const (
+	qwen25vl = `{"architectures":["Qwen2_5_VLForConditionalGeneration"],"bos_token_id":151643,"eos_token_id":151645,"hidden_act":"silu","hidden_size":2048,"intermediate_size":11008,
+			"max_position_embeddings":128000,"max_window_layers":70,"model_type":"qwen2_5_vl","num_attention_heads":16,"num_hidden_layers":36,"num_key_value_heads":2,"rms_norm_eps":1e-06,"rope_theta":1000000.0,
+			"sliding_window":32768,"tie_word_embeddings":true,"use_sliding_window":false,"vision_config":{"depth":32,"hidden_act":"silu","hidden_size":1280,"intermediate_size":3420,"num_heads":16,"in_chans":3,
+			"out_hidden_size":2048,"patch_size":14,"spatial_merge_size":2,"spatial_patch_size":14,"window_size":112,"fullatt_block_indexes":[7,15,23,31],"tokens_per_second":2,"temporal_patch_size":2},
+			"rope_scaling":{"type":"mrope","mrope_section":[16,24,24]},"vocab_size":151936}`
+	gemma3VL = `{"architectures":["Gemma3ForConditionalGeneration"],"eos_token_id":[1,106],"mm_tokens_per_image":256,"model_type":"gemma3","text_config":{"hidden_size":2560,"intermediate_size":10240,
+			"model_type":"gemma3_text","num_hidden_layers":34,"rope_scaling":{"factor":8.0,"rope_type":"linear"},"sliding_window":1024},"vision_config":{"hidden_size":1152,"image_size":896,
+			"intermediate_size":4304,"model_type":"siglip_vision_model","num_attention_heads":16,"num_hidden_layers":27,"patch_size":14,"vision_use_head":false}}`
+)
+
+// TestConfigsOfFamiliesAreRead has the numbers of config.json files as Qwen, Google, OpenGVLab and Mistral publish them, less what plays no part.
+func TestConfigsOfFamiliesAreRead(t *testing.T) {
+	qwen := func(r Rope) Rope {
+		r.Factor, r.LowFreqFactor, r.HighFreqFactor, r.OriginalContext = 8, 1, 4, 8192
+		return r
+	}
+	tests := []struct {
+		name, file string
+		text       Text
+		vision     Vision
+	}{
+		{"Qwen2.5-VL 3B", qwen25vl,
+			Text{ModelType: "qwen2_vl", Vocab: 151936, Hidden: 2048, FF: 11008, Layers: 36, Heads: 16, KVHeads: 2, HeadDim: 128, Context: 128000, Eps: 1e-6, Tied: true,
+				Rope: qwen(Rope{Theta: 1e6, Type: "default", Sections: []int{16, 24, 24}}), SpecialID: map[string]int{"bos": 151643, "eos": 151645}},
+			Vision{Family: Qwen25VL, ModelType: "qwen2_5_vl_vision", Hidden: 1280, FF: 3420, Layers: 32, Heads: 16, PatchSize: 14, Act: "silu", Eps: 1e-6, ScaleFactor: 2, FullEvery: 8}},
+		{"Qwen2-VL 2B", `{"architectures":["Qwen2VLForConditionalGeneration"],"hidden_act":"silu","hidden_size":1536,"intermediate_size":8960,"max_position_embeddings":32768,"model_type":"qwen2_vl",
+			"num_attention_heads":12,"num_hidden_layers":28,"num_key_value_heads":2,"rms_norm_eps":1e-06,"rope_theta":1000000.0,"sliding_window":32768,"tie_word_embeddings":true,"use_sliding_window":false,
+			"vision_config":{"depth":32,"embed_dim":1280,"mlp_ratio":4,"num_heads":16,"in_chans":3,"hidden_size":1536,"patch_size":14,"spatial_merge_size":2,"spatial_patch_size":14,"temporal_patch_size":2},
+			"rope_scaling":{"type":"mrope","mrope_section":[16,24,24]},"vocab_size":151936}`,
+			Text{ModelType: "qwen2_vl", Vocab: 151936, Hidden: 1536, FF: 8960, Layers: 28, Heads: 12, KVHeads: 2, HeadDim: 128, Context: 32768, Eps: 1e-6, Tied: true,
+				Rope: qwen(Rope{Theta: 1e6, Type: "default", Sections: []int{16, 24, 24}}), SpecialID: map[string]int{}},
+			Vision{Family: Qwen2VL, ModelType: "qwen2_vl_vision", Hidden: 1280, FF: 5120, Layers: 32, Heads: 16, PatchSize: 14, Act: "quick_gelu", Eps: 1e-6, ScaleFactor: 2}},
+		{"Gemma 3 4B", gemma3VL,
+			Text{ModelType: "gemma3", Vocab: 262208, Hidden: 2560, FF: 10240, Layers: 34, Heads: 8, KVHeads: 4, HeadDim: 256, Context: 131072, Eps: 1e-6, Tied: true, Window: 1024,
+				Rope: qwen(Rope{Theta: 1e6, LocalTheta: 10000, Type: "linear", YaRN: map[string]float64{}}), SpecialID: map[string]int{}},
+			Vision{Family: Gemma3, ModelType: "siglip_vision_model", Hidden: 1152, FF: 4304, Layers: 27, Heads: 16, ImageSize: 896, PatchSize: 14, Act: "gelu_pytorch_tanh", Eps: 1e-6, ScaleFactor: 4}},
+		{"InternVL3 1B", `{"architectures":["InternVLForConditionalGeneration"],"downsample_ratio":0.5,"image_seq_length":256,"model_type":"internvl","projector_hidden_act":"gelu",
+			"text_config":{"architectures":["Qwen2ForCausalLM"],"hidden_size":896,"intermediate_size":4864,"max_position_embeddings":32768,"model_type":"qwen2","num_attention_heads":14,"num_hidden_layers":24,
+			"num_key_value_heads":2,"rope_scaling":{"factor":2.0,"rope_type":"dynamic","type":"dynamic"},"rope_theta":1000000.0,"vocab_size":151674},"vision_config":{"architectures":["InternVisionModel"],
+			"attention_bias":true,"hidden_act":"gelu","hidden_size":1024,"image_size":[448,448],"intermediate_size":4096,"model_type":"internvl_vision","norm_type":"layer_norm","num_attention_heads":16,
+			"num_hidden_layers":24,"patch_size":[14,14],"use_absolute_position_embeddings":true,"use_mask_token":false,"use_mean_pooling":true,"use_qk_norm":false},"vision_feature_layer":-1,
+			"vision_feature_select_strategy":"default"}`,
+			Text{ModelType: "qwen2", Vocab: 151674, Hidden: 896, FF: 4864, Layers: 24, Heads: 14, KVHeads: 2, HeadDim: 64, Context: 32768, Eps: 1e-6,
+				Rope: Rope{Theta: 1e6, Type: "default", Factor: 2, LowFreqFactor: 1, HighFreqFactor: 4, OriginalContext: 8192}, SpecialID: map[string]int{}},
+			Vision{Family: InternVL, ModelType: "internvl_vision", Hidden: 1024, FF: 4096, Layers: 24, Heads: 16, ImageSize: 448, PatchSize: 14, Act: "gelu", Eps: 1e-6, ScaleFactor: 2, AttentionBias: true}},
+		{"Pixtral 12B", `{"architectures":["LlavaForConditionalGeneration"],"image_token_index":10,"model_type":"llava","projector_hidden_act":"gelu","text_config":{"head_dim":128,"hidden_size":5120,
+			"intermediate_size":14336,"max_position_embeddings":1024000,"model_type":"mistral","num_hidden_layers":40,"num_key_value_heads":8,"rms_norm_eps":1e-05,"rope_theta":1000000000.0,
+			"sliding_window":null,"vocab_size":131072},"vision_config":{"head_dim":64,"hidden_act":"silu","image_size":1024,"is_composition":true,"model_type":"pixtral","patch_size":16,"rope_theta":10000.0},
+			"vision_feature_layer":-1,"vision_feature_select_strategy":"full"}`,
+			Text{ModelType: "mistral", Vocab: 131072, Hidden: 5120, FF: 14336, Layers: 40, Heads: 32, KVHeads: 8, HeadDim: 128, Context: 1024000, Eps: 1e-5,
+				Rope: qwen(Rope{Theta: 1e9, Type: "default"}), SpecialID: map[string]int{}},
+			Vision{Family: Pixtral, ModelType: "pixtral", Hidden: 1024, FF: 4096, Layers: 24, Heads: 16, ImageSize: 1024, PatchSize: 16, Act: "silu", Eps: 1e-5, ScaleFactor: 1}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := parseConfig("config.json", []byte(tt.file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(got.Text, tt.text) || !reflect.DeepEqual(*got.Vision, tt.vision) {
+				t.Errorf("got  %+v\n     %+v\nwant %+v\n     %+v", got.Text, *got.Vision, tt.text, tt.vision)
+			}
+		})
+	}
+}
+
 // Configurations whose towers take 336 pixels.
 var (
-	smolVLM   = &Config{Architecture: "SmolVLMForConditionalGeneration", Vision: &Vision{ImageSize: 336, PatchSize: 14, ScaleFactor: 4}}
-	llava15B  = &Config{Architecture: "LlavaForConditionalGeneration", Vision: &Vision{ImageSize: 336, PatchSize: 14}}
-	llavaNext = &Config{Architecture: "LlavaNextForConditionalGeneration", Vision: &Vision{ImageSize: 336, PatchSize: 14, Pinpoints: []int{336, 672}}}
+	smolVLM   = &Config{Architecture: "SmolVLMForConditionalGeneration", Vision: &Vision{Family: Idefics3, ImageSize: 336, PatchSize: 14, ScaleFactor: 4}}
+	llava15B  = &Config{Architecture: "LlavaForConditionalGeneration", Vision: &Vision{Family: LLaVA, ImageSize: 336, PatchSize: 14}}
+	qwenVL    = &Config{Architecture: "Qwen2_5_VLForConditionalGeneration", Vision: &Vision{Family: Qwen25VL, PatchSize: 14, ScaleFactor: 2}}
+	gemmaVL   = &Config{Architecture: "Gemma3ForConditionalGeneration", Vision: &Vision{Family: Gemma3, ImageSize: 896, PatchSize: 14, ScaleFactor: 4}}
+	internVL  = &Config{Architecture: "InternVLForConditionalGeneration", Vision: &Vision{Family: InternVL, ImageSize: 448, PatchSize: 14, ScaleFactor: 2}}
+	pixtralVL = &Config{Architecture: "Mistral3ForConditionalGeneration", Vision: &Vision{Family: Mistral3, ImageSize: 1540, PatchSize: 14, ScaleFactor: 2}}
+	llavaNext = &Config{Architecture: "LlavaNextForConditionalGeneration", Vision: &Vision{Family: LLaVA, ImageSize: 336, PatchSize: 14, Pinpoints: []int{336, 672}}}
 )
 
 func TestStepsOfProcessorsAreTakenOrRefusedByName(t *testing.T) {
@@ -217,6 +300,32 @@ func TestStepsOfProcessorsAreTakenOrRefusedByName(t *testing.T) {
 		{llavaNext, `"image_grid_pinpoints":[[336,672]],"do_pad":false`, ""},
 		{llavaNext, `"image_grid_pinpoints":[[672,336]]`, "image_grid_pinpoints"},
 		{llavaNext, `"size":{"shortest_edge":224}`, "size: unsupported"},
+		{qwenVL, `"image_processor_type":"Qwen2VLImageProcessorFast","min_pixels":3136,"max_pixels":12845056,"patch_size":14,"merge_size":2,"temporal_patch_size":2,"resample":3`, ""},
+		{qwenVL, `"size":{"shortest_edge":3136,"longest_edge":12845056}`, ""},
+		{qwenVL, `"size":{"height":448,"width":448}`, "height: unsupported"},
+		{qwenVL, `"min_pixels":5000,"max_pixels":3000`, "max_pixels: invalid"},
+		{qwenVL, `"patch_size":16`, "patch_size: unsupported: 16"},
+		{qwenVL, `"merge_size":1`, "merge_size"},
+		{qwenVL, `"temporal_patch_size":1`, "temporal_patch_size"},
+		{qwenVL, `"resample":2`, "resample"},
+		{qwenVL, `"do_center_crop":true`, "do_center_crop"},
+		{qwenVL, `"image_processor_type":"CLIPImageProcessor"`, "image_processor_type"},
+		{gemmaVL, `"size":{"height":896,"width":896},"resample":2,"image_seq_length":256,"do_pan_and_scan":null,"do_convert_rgb":null`, ""},
+		{gemmaVL, `"do_pan_and_scan":true`, "do_pan_and_scan: unsupported: true"},
+		{gemmaVL, `"size":{"height":448,"width":448}`, "size"},
+		{gemmaVL, `"size":{"shortest_edge":896}`, "size"},
+		{gemmaVL, `"image_seq_length":64`, "image_seq_length"},
+		{gemmaVL, `"resample":3`, "resample"},
+		{internVL, `"image_processor_type":"GotOcr2ImageProcessorFast","crop_to_patches":false,"min_patches":1,"max_patches":12,"size":{"height":448,"width":448}`, ""},
+		{internVL, `"min_patches":6,"max_patches":2`, "max_patches"},
+		{internVL, `"max_patches":1000`, "max_patches"},
+		{internVL, `"image_seq_length":64`, "image_seq_length"},
+		{pixtralVL, `"patch_size":{"height":28,"width":28},"size":{"longest_edge":1540}`, ""},
+		{pixtralVL, `"patch_size":14,"spatial_merge_size":2`, ""},
+		{pixtralVL, `"patch_size":16`, "patch_size"},
+		{pixtralVL, `"size":{"longest_edge":1024}`, "size"},
+		{pixtralVL, `"spatial_merge_size":1`, "spatial_merge_size"},
+		{pixtralVL, `"image_break_token":"[BREAK]"`, "image_break_token"},
 	} {
 		for _, form := range []string{`{%s}`, `{"image_processor":{%s}}`} {
 			name := "preprocessor_config.json"

@@ -41,4 +41,7 @@ const (
 	maxLayers    = 1 << 10
 	maxContext   = 1 << 30
 	maxSide      = 1 << 14 // pixels
+	maxPixels    = 1 << 28 // of a picture
+	maxMerge     = 1 << 5  // patches of a token's side
+	maxTiles     = 1 << 6
 )

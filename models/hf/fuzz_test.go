@@ -17,7 +17,7 @@ func ofAKind(err error) bool {
 // FuzzConfig checks that no config.json crashes the reader, and that what is
 // read keeps its bounds.
 func FuzzConfig(f *testing.F) {
-	for _, file := range []string{llava15, llava16, llama3, smolvlm, "{}", "null"} {
+	for _, file := range []string{llava15, llava16, llama3, smolvlm, qwen25vl, gemma3VL, "{}", "null"} {
 		f.Add([]byte(file))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -34,7 +34,7 @@ func FuzzConfig(f *testing.F) {
 			t.Fatalf("%+v", c)
 		}
 		if v := c.Vision; v != nil {
-			if v.PatchSize < 1 || v.PatchSize > v.ImageSize || v.Hidden%v.Heads != 0 || len(v.Pinpoints)%2 != 0 || (v.Features == nil) != (v.ScaleFactor > 0) {
+			if v.PatchSize < 1 || v.ImageSize != 0 && v.PatchSize > v.ImageSize || v.Hidden%v.Heads != 0 || len(v.Pinpoints)%2 != 0 || (v.Features == nil) != (v.ScaleFactor > 0) {
 				t.Fatalf("%+v", v)
 			}
 			for _, k := range v.Features {
@@ -103,12 +103,13 @@ func FuzzPreprocessor(f *testing.F) {
 	for _, text := range []string{
 		`{"image_mean":[0.5,0.25,0.125],"image_std":[1,2,3],"size":{"longest_edge":7}}`, `{"size":336,"crop_size":[336,336],"do_rescale":false}`,
 		`{"image_processor":{"do_normalize":false,"rescale_factor":0.5,"resample":3,"image_grid_pinpoints":[[336,672]]}}`,
+		`{"min_pixels":5,"size":{"longest_edge":77},"min_patches":2,"patch_size":{"height":28,"width":28},"merge_size":2,"image_seq_length":256}`,
 	} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		dir := write(t, map[string]string{"processor_config.json": string(data)})
-		for _, c := range []*Config{smolVLM, llava15B, llavaNext} {
+		for _, c := range []*Config{smolVLM, llava15B, llavaNext, qwenVL, gemmaVL, internVL, pixtralVL} {
 			p, err := ReadPreprocessor(dir, c)
 			if err != nil {
 				if !ofAKind(err) {

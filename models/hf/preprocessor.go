@@ -1,10 +1,8 @@
 package hf
 
 import (
-	"encoding/json"
 	"fmt"
 	"io/fs"
-	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,6 +16,10 @@ type Preprocessor struct {
 	Whole       bool // pictures of Idefics3 are not cut into tiles: do_image_splitting is false
 	LongestEdge int  // size.longest_edge of Idefics3 in pixels, 0 if there is none
 	Crop        bool // of LLaVA 1.5: the middle of the picture is cut out, where it would be padded to a square else
+	// MinPixels and MaxPixels bound the stretched pictures of Qwen's families; 0 where the processor does not say.
+	MinPixels, MaxPixels int
+	// MinTiles and MaxTiles bound InternVL's grid of tiles; 0 where the processor does not say.
+	MinTiles, MaxTiles int
 }
 
 // ReadPreprocessor reads preprocessor_config.json and processor_config.json,
@@ -53,25 +55,42 @@ func ReadPreprocessor(dir string, c *Config) (*Preprocessor, error) {
 	return merged.preprocessor(c)
 }
 
-// processorSteps are the steps of image processors that are understood or change nothing for one RGB picture. Idefics3's do_pad and that of LLaVA 1.6
-// fill up batches.
+// processorSteps are the steps of image processors that are understood or change nothing for one RGB picture. Idefics3's do_pad, Pixtral's and that
+// of LLaVA 1.6 fill up batches.
 var processorSteps = []string{
-	"do_resize", "do_rescale", "do_normalize", "do_convert_rgb", "do_center_crop", "do_pad", "do_image_splitting",
+	"do_resize", "do_rescale", "do_normalize", "do_convert_rgb", "do_center_crop", "do_pad", "do_image_splitting", "do_pan_and_scan",
 }
 
 // Filters of Pillow, as image processors number them.
 const (
-	filterLanczos = 1
-	filterBicubic = 3
+	filterLanczos  = 1
+	filterBilinear = 2
+	filterBicubic  = 3
 )
+
+// imageProcessors are the classes that belong to each family, without "Fast" or "Pil" at their ends; a file may name none.
+var imageProcessors = map[Family][]string{
+	LLaVA: {"CLIPImageProcessor", "CLIPFeatureExtractor", "LlavaImageProcessor"}, Idefics3: {"Idefics3ImageProcessor", "SmolVLMImageProcessor"},
+	Qwen2VL: {"Qwen2VLImageProcessor"}, Qwen25VL: {"Qwen2VLImageProcessor", "Qwen2_5_VLImageProcessor"}, Qwen3VL: {"Qwen2VLImageProcessor"},
+	Gemma3: {"Gemma3ImageProcessor"}, InternVL: {"GotOcr2ImageProcessor"}, Pixtral: {"PixtralImageProcessor"}, Mistral3: {"PixtralImageProcessor"},
+}
 
 func (o object) preprocessor(c *Config) (*Preprocessor, error) {
 	p, v := new(Preprocessor), c.Vision
 	o.checkSteps(c)
-	if strings.HasPrefix(c.Architecture, "Llava") {
+	switch v.Family {
+	case LLaVA:
 		o.llavaProcessor(p, c)
-	} else {
+	case Idefics3:
 		o.idefics3Processor(p, v)
+	case Qwen2VL, Qwen25VL, Qwen3VL:
+		o.qwenProcessor(p, v)
+	case Gemma3:
+		o.gemma3Processor(v)
+	case InternVL:
+		o.internVLProcessor(p, v)
+	case Pixtral, Mistral3:
+		o.pixtralProcessor(v)
 	}
 	o.normalisation(p, c)
 	return p, *o.err
@@ -80,14 +99,11 @@ func (o object) preprocessor(c *Config) (*Preprocessor, error) {
 // checkSteps refuses a processor of another kind, and steps that the rest does not look at.
 func (o object) checkSteps(c *Config) {
 	kind := strings.TrimSuffix(strings.TrimSuffix(o.str("image_processor_type", o.str("feature_extractor_type", "")), "Fast"), "Pil")
-	known := []string{"", "Idefics3ImageProcessor", "SmolVLMImageProcessor"}
-	switch c.Architecture {
-	case "LlavaForConditionalGeneration":
-		known = []string{"", "CLIPImageProcessor", "CLIPFeatureExtractor", "LlavaImageProcessor"}
-	case "LlavaNextForConditionalGeneration":
-		known = []string{"", "LlavaNextImageProcessor"}
+	known := imageProcessors[c.Vision.Family]
+	if c.Architecture == "LlavaNextForConditionalGeneration" {
+		known = []string{"LlavaNextImageProcessor"}
 	}
-	if !slices.Contains(known, kind) {
+	if kind != "" && !slices.Contains(known, kind) {
 		o.fail("image_processor_type", "%w: %s for a %s", ErrUnsupported, brief(kind), c.Architecture)
 	}
 	for key, value := range o.values {
@@ -98,6 +114,10 @@ func (o object) checkSteps(c *Config) {
 	if !o.boolean("do_resize", true) {
 		o.fail("do_resize", "%w: false; pictures are always resized", ErrUnsupported)
 	}
+	if family := c.Vision.Family; family != LLaVA && o.boolean("do_center_crop", false) {
+		o.fail("do_center_crop", "%w: true", ErrUnsupported)
+	}
+	o.wantSwitch("do_pan_and_scan", false)
 	o.boolean("do_convert_rgb", true) // pictures are RGB here
 	if n := o.integer("num_channels", 3, 1, maxWidth); n != 3 {
 		o.fail("num_channels", "%w: %d; pictures have 3 channels here", ErrUnsupported, n)
@@ -167,9 +187,6 @@ func (o object) checkPinpoints(v *Vision) {
 func (o object) idefics3Processor(p *Preprocessor, v *Vision) {
 	o.wantFilter(filterLanczos, "Lanczos")
 	p.Whole = !o.boolean("do_image_splitting", true)
-	if o.boolean("do_center_crop", false) {
-		o.fail("do_center_crop", "%w: true", ErrUnsupported)
-	}
 	size := o.size("size", false)
 	if size.Height|size.Width|size.Shortest != 0 {
 		o.fail("size", "%w: %s; a longest_edge is known", ErrUnsupported, brief(o.values["size"]))
@@ -181,109 +198,5 @@ func (o object) idefics3Processor(p *Preprocessor, v *Vision) {
 	grid := v.ImageSize / v.PatchSize / max(v.ScaleFactor, 1)
 	if n := o.integer("image_seq_len", grid*grid, 1, maxVocab); n != grid*grid {
 		o.fail("image_seq_len", "%w: %d tokens a tile, where config.json makes %d", ErrInvalid, n, grid*grid)
-	}
-}
-
-// sides is a size in any of the shapes that image processors write; 0 is what it does not say.
-type sides struct{ Shortest, Longest, Height, Width int }
-
-// size reads a size: an object of edges or sides, a list of height and width, or one number, which is a square's side or the
-// shorter edge (get_size_dict of transformers).
-func (o object) size(key string, square bool) (s sides) {
-	switch v := o.values[key].(type) {
-	case nil:
-	case map[string]any:
-		inner := object{where: o.where + ": " + key, values: v, err: o.err}
-		s = sides{inner.integer("shortest_edge", 0, 1, maxSide), inner.integer("longest_edge", 0, 1, maxSide), inner.integer("height", 0, 1, maxSide), inner.integer("width", 0, 1, maxSide)}
-		for name := range v {
-			if !slices.Contains([]string{"shortest_edge", "longest_edge", "height", "width"}, name) && inner.has(name) {
-				inner.fail(name, "%w: it is no side that is known", ErrUnsupported)
-			}
-		}
-		if (s.Height == 0) != (s.Width == 0) {
-			o.fail(key, "%w: %s has one side of two", ErrInvalid, brief(v))
-		}
-	case []any:
-		height, ok := 0, len(v) == 2
-		if ok {
-			height, ok = wholeNumber(v[0])
-		}
-		width, widthOK := 0, false
-		if ok {
-			width, widthOK = wholeNumber(v[1])
-		}
-		if !ok || !widthOK || height < 1 || width < 1 || height > maxSide || width > maxSide {
-			o.fail(key, "%w: %s is no height and width", ErrInvalid, brief(v))
-			return s
-		}
-		s.Height, s.Width = height, width
-	default:
-		n := o.integer(key, 0, 1, maxSide)
-		if square {
-			return sides{Height: n, Width: n}
-		}
-		s.Shortest = n
-	}
-	return s
-}
-
-// The normalisations that CLIPImageProcessor and Idefics3ImageProcessor take where a file names none.
-var (
-	clipMean = [3]float64{0.48145466, 0.4578275, 0.40821073}
-	clipStd  = [3]float64{0.26862954, 0.26130258, 0.27577711}
-	half     = [3]float64{0.5, 0.5, 0.5}
-)
-
-// normalisation reads mean and deviation, and folds the scale of samples into them: (x*f - m)/s, where the engine computes
-// (x/255 - mean)/std.
-func (o object) normalisation(p *Preprocessor, c *Config) {
-	llava := strings.HasPrefix(c.Architecture, "Llava")
-	if p.Mean, p.Std = half, half; llava {
-		p.Mean, p.Std = clipMean, clipStd
-	}
-	o.triple("image_mean", &p.Mean)
-	o.triple("image_std", &p.Std)
-	for _, s := range p.Std {
-		if *o.err == nil && !(s >= 1e-6 && s <= 1e3) {
-			o.fail("image_std", "%w: %v", ErrInvalid, p.Std)
-		}
-	}
-	// The mean is also the colour that LLaVA 1.5 pads with, so there it must stay what it is.
-	padded := c.Architecture == "LlavaForConditionalGeneration" && !p.Crop
-	if !o.boolean("do_normalize", true) {
-		if padded {
-			o.fail("do_normalize", "%w: false, where pictures are padded with the mean", ErrUnsupported)
-		}
-		p.Mean, p.Std = [3]float64{}, [3]float64{1, 1, 1}
-	}
-	factor := o.float("rescale_factor", 1.0/255)
-	key := "rescale_factor"
-	if !o.boolean("do_rescale", true) {
-		factor, key = 1, "do_rescale"
-	}
-	scale := factor * 255
-	switch {
-	case math.Abs(scale-1) < 1e-6:
-		return
-	case !(scale >= 1e-3 && scale <= 1e3):
-		o.fail(key, "%w: %v", ErrInvalid, factor)
-		return
-	case padded:
-		o.fail(key, "%w: %v, where pictures are padded with the mean of samples from 0 to 1", ErrUnsupported, factor)
-	}
-	for i := range 3 {
-		p.Mean[i], p.Std[i] = p.Mean[i]/scale, p.Std[i]/scale
-	}
-}
-
-// triple reads three numbers, or one for all three; without the key, dst stays.
-func (o object) triple(key string, dst *[3]float64) {
-	if _, ok := o.values[key].(json.Number); ok {
-		v := o.float(key, 0)
-		*dst = [3]float64{v, v, v}
-		return
-	}
-	if v := o.floats(key, 3); v != nil {
-		copy(dst[:], v)
 	}
 }

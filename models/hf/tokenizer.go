@@ -125,9 +125,13 @@ func (f *tokenizerFiles) tokenizer(c *Config) (*Tokenizer, error) {
 	if t.Model == "llama" {
 		t.Scores = v.scores
 	}
-	if c.Text.ModelType != "qwen2" && config.has("add_prefix_space") {
+	llama := c.Text.ModelType == "llama" || c.Text.ModelType == "mistral"
+	switch {
+	case llama && config.has("add_prefix_space"):
 		prefix := config.boolean("add_prefix_space", false)
 		t.SpacePrefix = &prefix
+	case c.Text.ModelType == "gemma3":
+		t.SpacePrefix = new(bool)
 	}
 	if err := f.addSpecial(t, parsed, config, c); err != nil {
 		return nil, err
@@ -137,7 +141,7 @@ func (f *tokenizerFiles) tokenizer(c *Config) (*Tokenizer, error) {
 	}
 	// SmolLM's tokenizer says nothing of a first token, and llama.cpp's default for its kind was another; its converter
 	// tells the model by the size of its vocabulary.
-	if c.Text.ModelType != "qwen2" && c.Text.Vocab == 49152 {
+	if llama && c.Text.Vocab == 49152 {
 		t.Add["bos"] = false
 	}
 	return t, nil

@@ -1,144 +1,188 @@
 package hf
 
-import (
-	"strings"
+import "slices"
+
+// Family names a way in which a model sees: a kind of tower, of projector and of image processor that belong together.
+type Family string
+
+// The families of vision models whose folders this package reads.
+const (
+	LLaVA    Family = "llava" // 1.5 and 1.6, over CLIP
+	Idefics3 Family = "idefics3"
+	Qwen2VL  Family = "qwen2_vl"
+	Qwen25VL Family = "qwen2_5_vl"
+	Qwen3VL  Family = "qwen3_vl"
+	Gemma3   Family = "gemma3"
+	InternVL Family = "internvl"
+	Pixtral  Family = "pixtral"
+	Mistral3 Family = "mistral3" // Pixtral's tower with a merger
 )
+
+// Qwen tells Qwen2-VL, Qwen2.5-VL and Qwen3-VL from the others.
+func (f Family) Qwen() bool { return f == Qwen2VL || f == Qwen25VL || f == Qwen3VL }
 
 // Vision describes the vision tower and how the language model takes its output.
 type Vision struct {
-	ModelType string // "clip_vision_model", "idefics3_vision" or "smolvlm_vision"
+	Family    Family
+	ModelType string // as config.json calls the tower: "clip_vision_model"
 	Hidden    int
 	FF        int
 	Layers    int
 	Heads     int
-	ImageSize int // pixels
+	ImageSize int // pixels; of Qwen3-VL, what its positions are for; 0 for other towers that take any size
 	PatchSize int // pixels
 	Act       string
 	Eps       float64
-	// Features are the depths whose output the projector reads, as numbers of
-	// blocks that have run: LLaVA's -2 of 24 blocks is 23.
+	// Features are the depths whose output LLaVA's projector reads, as numbers of
+	// blocks that have run: -2 of 24 blocks is 23.
 	Features []int
 	// Pinpoints are the sizes that LLaVA 1.6 cuts pictures to, two numbers each,
 	// as config.json has them.
 	Pinpoints []int
-	// NoProjectorBias tells that LLaVA's projector adds no bias.
+	// NoProjectorBias tells that the projector of LLaVA, Pixtral or Mistral 3 adds no bias.
 	NoProjectorBias bool
-	// ScaleFactor is by how much Idefics3's connector shrinks the grid of patches
-	// in each direction.
+	// ScaleFactor is by how much the projector shrinks the grid of patches in each direction; 0 for LLaVA's, which does not.
 	ScaleFactor int
+	// Deepstack are the blocks of Qwen3-VL whose output goes to the first layers of the language model.
+	Deepstack []int
+	// FullEvery says that every so many-th block of Qwen2.5-VL attends to the whole picture.
+	FullEvery int
+	// QKNorm and RMSNorm tell kinds of InternVL's larger tower: norms of queries and keys, and norms without a mean.
+	QKNorm, RMSNorm bool
+	// AttentionBias tells that queries, keys and values of InternVL have a bias.
+	AttentionBias bool
+}
+
+// visionClasses maps classes with a vision tower to their families. A LlavaForConditionalGeneration may be Pixtral's.
+var visionClasses = map[string]Family{
+	"LlavaForConditionalGeneration": LLaVA, "LlavaNextForConditionalGeneration": LLaVA,
+	"Idefics3ForConditionalGeneration": Idefics3, "SmolVLMForConditionalGeneration": Idefics3,
+	"Qwen2VLForConditionalGeneration": Qwen2VL, "Qwen2_5_VLForConditionalGeneration": Qwen25VL, "Qwen3VLForConditionalGeneration": Qwen3VL,
+	"Gemma3ForConditionalGeneration": Gemma3, "InternVLForConditionalGeneration": InternVL, "Mistral3ForConditionalGeneration": Mistral3,
+}
+
+// towers are the kinds of towers that each family has, by the names that vision_config.model_type gives them, the first where it gives none.
+// Idefics3's own config.json files call the tower's kind "idefics3" as well, and those of Qwen from before version 4.52 of transformers theirs
+// by the model's.
+var towers = map[Family][]string{
+	LLaVA:    {"clip_vision_model"},
+	Idefics3: {"idefics3_vision", "idefics3", "smolvlm_vision"},
+	Qwen2VL:  {"qwen2_vl_vision", "qwen2_vl"},
+	Qwen25VL: {"qwen2_5_vl_vision", "qwen2_5_vl"},
+	Qwen3VL:  {"qwen3_vl_vision", "qwen3_vl"},
+	Gemma3:   {"siglip_vision_model"},
+	InternVL: {"internvl_vision"},
+	Pixtral:  {"pixtral"},
+	Mistral3: {"pixtral"},
+}
+
+// visionReaders read what each family says beside the sizes that all have; p is the tower's part of the file, o the whole.
+var visionReaders = map[Family]func(o, p object, v *Vision, class string){
+	LLaVA:    func(o, _ object, v *Vision, class string) { o.llava(v, class) },
+	Idefics3: object.idefics3, Qwen2VL: object.qwenVL, Qwen25VL: object.qwenVL, Qwen3VL: object.qwenVL,
+	Gemma3: object.gemma3, InternVL: object.internVL, Pixtral: object.pixtral, Mistral3: object.pixtral,
 }
 
 // vision reads the tower's part of config.json; o is the whole file's object.
 func (o object) vision(class string) *Vision {
 	p := o.object("vision_config")
-	kind := "clip_vision_model"
-	if !strings.HasPrefix(class, "Llava") {
-		kind = "idefics3_vision"
+	family := visionClasses[class]
+	if family == LLaVA && class == "LlavaForConditionalGeneration" && p.str("model_type", "") == "pixtral" {
+		family = Pixtral
 	}
-	kind = p.str("model_type", kind)
-	d, ok := visionDefaults[kind]
-	if !ok || (kind == "clip_vision_model") != strings.HasPrefix(class, "Llava") {
+	kind := p.str("model_type", towers[family][0])
+	if !slices.Contains(towers[family], kind) {
 		p.fail("model_type", "%w: the vision tower %s of %s", ErrUnsupported, brief(kind), class)
 		return nil
 	}
-	v := &Vision{
-		ModelType: kind,
-		Hidden:    p.integer("hidden_size", d.Hidden, 1, maxWidth),
-		FF:        p.integer("intermediate_size", d.FF, 1, maxFF),
-		Layers:    p.integer("num_hidden_layers", d.Layers, 1, maxLayers),
-		Heads:     p.integer("num_attention_heads", d.Heads, 1, maxWidth),
-		ImageSize: p.integer("image_size", d.ImageSize, 1, maxSide),
-		PatchSize: p.integer("patch_size", d.PatchSize, 1, maxSide),
-		Act:       p.str("hidden_act", d.Act),
-		Eps:       p.float("layer_norm_eps", d.Eps),
+	d := visionDefaults[kind]
+	v := &Vision{Family: family, ModelType: kind, Act: p.str("hidden_act", d.Act), Eps: d.Eps}
+	v.PatchSize = p.side("patch_size", d.PatchSize)
+	if family.Qwen() {
+		v.Layers = p.integer("depth", d.Layers, 1, maxLayers)
+		v.Heads = p.integer("num_heads", d.Heads, 1, maxWidth)
+	} else {
+		v.Layers = p.integer("num_hidden_layers", d.Layers, 1, maxLayers)
+		v.Heads = p.integer("num_attention_heads", d.Heads, 1, maxWidth)
+		v.ImageSize = p.side("image_size", d.ImageSize)
+		if v.PatchSize > v.ImageSize {
+			p.fail("patch_size", "%w: patches of %d pixels in an image of %d", ErrInvalid, v.PatchSize, v.ImageSize)
+		}
+	}
+	if family == Qwen2VL { // whose hidden_size is the language model's width
+		v.Hidden = p.integer("embed_dim", d.Hidden, 1, maxWidth)
+	} else {
+		v.Hidden = p.integer("hidden_size", d.Hidden, 1, maxWidth)
+		v.FF = p.integer("intermediate_size", d.FF, 1, maxFF)
+	}
+	if p.has("layer_norm_eps") {
+		v.Eps = p.float("layer_norm_eps", d.Eps)
 	}
 	switch {
 	case v.Hidden%v.Heads != 0:
 		p.fail("num_attention_heads", "%w: %d heads do not divide a width of %d", ErrInvalid, v.Heads, v.Hidden)
-	case v.PatchSize > v.ImageSize:
-		p.fail("patch_size", "%w: patches of %d pixels in an image of %d", ErrInvalid, v.PatchSize, v.ImageSize)
 	case !(v.Eps > 0 && v.Eps < 1):
 		p.fail("layer_norm_eps", "%w: %v", ErrInvalid, v.Eps)
-	case p.integer("num_channels", 3, 1, maxWidth) != 3:
+	case p.integer("num_channels", 3, 1, maxWidth) != 3, p.integer("in_channels", 3, 1, maxWidth) != 3, p.integer("in_chans", 3, 1, maxWidth) != 3:
 		p.fail("num_channels", "%w: pictures have 3 channels here", ErrUnsupported)
 	}
-	if kind == "clip_vision_model" {
-		o.llava(v, class)
-		return v
-	}
-	v.ScaleFactor = o.integer("scale_factor", 2, 1, 64)
-	// Pixels beyond the last whole patch are not seen: 384 of them make 27 patches of 14.
-	if grid := v.ImageSize / v.PatchSize; grid%v.ScaleFactor != 0 {
-		o.fail("scale_factor", "%w: %d does not divide a grid of %d patches", ErrInvalid, v.ScaleFactor, grid)
-	}
-	if v.Act != "gelu_pytorch_tanh" {
-		p.fail("hidden_act", "%w: %s; only gelu_pytorch_tanh is known", ErrUnsupported, brief(v.Act))
-	}
+	visionReaders[family](o, p, v, class)
 	return v
 }
 
-// llava reads what LLaVA says about taking the tower's output.
-func (o object) llava(v *Vision, class string) {
-	switch v.Act {
-	case "quick_gelu", "gelu", "silu":
-	default:
-		o.fail("vision_config: hidden_act", "%w: %s; quick_gelu, gelu and silu are known", ErrUnsupported, brief(v.Act))
+// side reads the side of a square in pixels, which InternVL writes as two.
+func (o object) side(key string, fallback int) int {
+	list, ok := o.values[key].([]any)
+	if !ok {
+		return o.integer(key, fallback, 1, maxSide)
 	}
-	if act := o.str("projector_hidden_act", "gelu"); act != "gelu" {
-		o.fail("projector_hidden_act", "%w: %s; only gelu is known", ErrUnsupported, brief(act))
-	}
-	if s := o.str("vision_feature_select_strategy", "default"); s != "default" {
-		o.fail("vision_feature_select_strategy", "%w: %s: only towers whose class token is dropped are known", ErrUnsupported, brief(s))
-	}
-	v.NoProjectorBias = !o.boolean("multimodal_projector_bias", true)
-	layers := []any{o.values["vision_feature_layer"]}
-	if list, ok := layers[0].([]any); ok {
-		layers = list
-	}
-	if len(layers) == 0 {
-		o.fail("vision_feature_layer", "%w: the list is empty, and the projector needs some layer's output", ErrInvalid)
-	}
-	for _, layer := range layers {
-		k, ok := wholeNumber(layer)
-		if layer == nil {
-			k, ok = -2, true
+	n := 0
+	for _, x := range list {
+		m, ok := wholeNumber(x)
+		if !ok || m < 1 || m > maxSide || n != 0 && m != n {
+			o.fail(key, "%w: %s; squares are known", ErrUnsupported, brief(list))
+			return fallback
 		}
-		if k < 0 {
-			// Hidden states are counted from the embedding's, which is number 0.
-			k += v.Layers + 1
-		}
-		if !ok || k < 0 || k > v.Layers || len(layers) > 16 {
-			o.fail("vision_feature_layer", "%w: %s of a tower of %d blocks", ErrInvalid, brief(layer), v.Layers)
-			return
-		}
-		v.Features = append(v.Features, k)
+		n = m
 	}
-	if class == "LlavaNextForConditionalGeneration" {
-		o.pinpoints(v)
+	if n == 0 {
+		o.fail(key, "%w: it is empty", ErrInvalid)
+		return fallback
+	}
+	return n
+}
+
+// want refuses another text than the one that is known.
+func (o object) want(key, known string) {
+	if s := o.str(key, known); s != known {
+		o.fail(key, "%w: %s; only %s is known", ErrUnsupported, brief(s), known)
 	}
 }
 
-func (o object) pinpoints(v *Vision) {
-	const key = "image_grid_pinpoints"
-	list := o.list(key)
-	if list == nil {
-		// LlavaNextConfig's default.
-		v.Pinpoints = []int{336, 672, 672, 336, 672, 672, 1008, 336, 336, 1008}
-		return
+// wantNumber refuses another number than the one that is known.
+func (o object) wantNumber(key string, known float64) {
+	if x := o.float(key, known); x != known {
+		o.fail(key, "%w: %v; only %v is known", ErrUnsupported, x, known)
 	}
-	for _, pair := range list {
-		p, ok := pair.([]any)
-		if !ok || len(p) != 2 || len(v.Pinpoints) >= 512 {
-			o.fail(key, "%w: it is no list of sizes", ErrInvalid)
-			return
-		}
-		for _, n := range p {
-			side, ok := wholeNumber(n)
-			if !ok || side < 1 || side > maxSide {
-				o.fail(key, "%w: %s is no size", ErrInvalid, brief(pair))
-				return
-			}
-			v.Pinpoints = append(v.Pinpoints, side)
-		}
+}
+
+// wantSwitch refuses the other value of a switch.
+func (o object) wantSwitch(key string, known bool) {
+	if on := o.boolean(key, known); on != known {
+		o.fail(key, "%w: %v; only %v is known", ErrUnsupported, on, known)
+	}
+}
+
+// wantRotary refuses other rotary positions of a tower than those of 10000, which towers with such positions have in common.
+func (o object) wantRotary() {
+	o.wantNumber("rope_theta", 10000)
+	o.object("rope_parameters").wantNumber("rope_theta", 10000)
+}
+
+// divides refuses a factor that does not divide the grid of patches.
+func (o object) divides(key string, v *Vision) {
+	// Pixels beyond the last whole patch are not seen: 384 of them make 27 patches of 14.
+	if grid := v.ImageSize / v.PatchSize; v.ScaleFactor < 1 || grid%v.ScaleFactor != 0 {
+		o.fail(key, "%w: %d does not divide a grid of %d patches", ErrInvalid, v.ScaleFactor, grid)
 	}
 }

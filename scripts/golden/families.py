@@ -75,6 +75,11 @@ def save(model, folder):
     """A folder as published ones are: with the part of a name that version 5 of transformers leaves out."""
     model.save_pretrained(folder)
     (folder / "generation_config.json").unlink(missing_ok=True)
+    old_names(model, folder)
+
+
+def old_names(model, folder):
+    """Gives tensors of a saved model the names that llama.cpp's converter knows."""
     old = {"gemma3": {"vision_tower.": "vision_tower.vision_model."}, "llava_next": {"vision_tower.": "vision_tower.vision_model."},
            "internvl": {"vision_tower.": "model.vision_tower.", "multi_modal_projector.": "model.multi_modal_projector."},
            # The embedding of [IMG_BREAK] goes into the projector's file; llama.cpp 0.7 leaves it out under the name that folders have today.
