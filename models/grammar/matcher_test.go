@@ -12,6 +12,7 @@ type matcher struct {
 	g    *gbnf
 	text string
 	memo map[memoKey]map[int]bool
+	far  int // the end of the longest beginning of text that was matched
 }
 
 type memoKey struct {
@@ -87,12 +88,14 @@ func (m *matcher) once(it *item, pos int) map[int]bool {
 		return m.alts(it.alts, pos)
 	case itemLiteral:
 		if strings.HasPrefix(m.text[pos:], it.text) {
+			m.far = max(m.far, pos+len(it.text))
 			return map[int]bool{pos + len(it.text): true}
 		}
 		return nil
 	}
 	r, n := utf8.DecodeRuneInString(m.text[pos:])
 	if n > 0 && it.admits(r) {
+		m.far = max(m.far, pos+n)
 		return map[int]bool{pos + n: true}
 	}
 	return nil

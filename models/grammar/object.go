@@ -233,6 +233,9 @@ func (c *converter) object(s *spec, want conj, hint string) (string, error) {
 		c.loosen(at, "objects that are not allowed by name")
 	}
 	names := s.declared()
+	if c.orders != nil && len(names) > 0 {
+		c.orders(names)
+	}
 	if len(names) == 0 && len(s.layers) == 0 && len(s.names) == 0 && s.minProps == 0 && s.maxProps < 0 {
 		return g.base("object")
 	}

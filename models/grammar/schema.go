@@ -51,6 +51,8 @@ type Options struct {
 	Object bool
 
 	open bool // objects are closed only where the schema says so; for tests
+	// orders is told the names of the properties of each object in the grammar's order; for tests.
+	orders func(names []string)
 }
 
 // errTooLarge is wrapped by errors about schemas that the limits do not let through.
@@ -77,7 +79,7 @@ func compile(ctx context.Context, schema []byte, o Options) (*Schema, error) {
 		return nil, err
 	}
 	c := &converter{
-		ctx: ctx, limits: l, relax: o.Relax, open: o.open, root: root, doc: newDocument(root), rules: newRules(l.MaxRules),
+		ctx: ctx, limits: l, relax: o.Relax, open: o.open, orders: o.orders, root: root, doc: newDocument(root), rules: newRules(l.MaxRules),
 		normal: map[*node][]*spec{}, active: map[*node]bool{}, names: map[string]string{}, compiled: map[string]*dfa{},
 		origin: map[string]*node{}, loosened: map[*node]bool{}, opposites: map[*node]*node{}, spelled: map[string]string{}, starts: map[*dfa]string{}, joined: map[string]*dfa{},
 	}
@@ -130,6 +132,7 @@ type converter struct {
 	limits   Limits
 	relax    bool
 	open     bool
+	orders   func(names []string)
 	root     *node
 	doc      *document
 	rules    *rules

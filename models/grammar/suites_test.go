@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"iter"
 	"maps"
 	"math/big"
 	"os"
@@ -34,12 +33,24 @@ type suiteTest struct {
 type verdicts struct {
 	schemas, accepted, exact int
 	valid, held, closed      int // instances that are valid; that are held; that closed objects leave out
+	narrower                 int // those of narrower
 	invalid                  int
 	refusals                 map[string][]string // reason to schemas
 	admitted, lost           []string            // invalid ones that pass, valid ones that do not
 	unchecked                []string            // invalid ones that the grammar derives although Loose is empty
 	times                    []time.Duration
 	sizes                    []int
+}
+
+// narrower are valid instances of the test suite that no grammar writes, for the other reasons that docs/json-schema.md gives:
+// objects in const have one order, and leap seconds stand in UTC alone.
+var narrower = map[string]bool{
+	"same object with different property order is valid":      true,
+	"a valid date-time with a leap second, with minus offset": true,
+	"valid leap second, positive time-offset":                 true,
+	"valid leap second, large positive time-offset":           true,
+	"valid leap second, negative time-offset":                 true,
+	"valid leap second, large negative time-offset":           true,
 }
 
 var quotedPart = regexp.MustCompile(`#[^ ]*: |"[^"]*"|\d+`)
@@ -51,7 +62,9 @@ func (v *verdicts) judge(t *testing.T, c suiteCase) {
 	}
 	v.schemas++
 	begin := time.Now()
-	s, err := Compile(context.Background(), c.schema, Options{Limits: Limits{MaxBytes: 4 << 20}})
+	var orders [][]string
+	s, err := Compile(context.Background(), c.schema, Options{Limits: Limits{MaxBytes: 4 << 20},
+		orders: func(names []string) { orders = append(orders, names) }})
 	v.times = append(v.times, time.Since(begin))
 	if err != nil {
 		valid := slices.ContainsFunc(c.tests, func(x suiteTest) bool { return x.Valid })
@@ -73,23 +86,15 @@ func (v *verdicts) judge(t *testing.T, c suiteCase) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	orders := keyOrders(c.schema)
 	for _, x := range c.tests {
 		n, err := parseNode(x.Data, 64<<20, 1000)
 		if err != nil {
 			continue
 		}
-		n = inOrder(n, orders, x.Valid)
-		text := n.json()
-		derived := member(g, text)
-		for order := range permutations(len(n.keys)) { // properties have one order in a grammar, and the suites have any
-			if derived || !x.Valid {
-				break
-			}
-			if other := permuted(n, order).json(); member(g, other) {
-				text, derived = other, true
-			}
+		if x.Valid {
+			n = respelled(n)
 		}
+		text, derived := derive(g, n, orders)
 		passes := derived && s.Check([]byte(text)) == nil
 		at := c.name + ": " + x.Description
 		switch {
@@ -99,11 +104,17 @@ func (v *verdicts) judge(t *testing.T, c suiteCase) {
 				v.held++
 				continue
 			}
+			if narrower[x.Description] {
+				v.narrower++
+				continue
+			}
 			o, err := Compile(context.Background(), c.schema, Options{Limits: Limits{MaxBytes: 4 << 20}, open: true})
 			if err == nil {
-				if og, err := parseGBNF(o.Grammar); err == nil && member(og, text) && o.Check([]byte(text)) == nil {
-					v.closed++
-					continue
+				if og, err := parseGBNF(o.Grammar); err == nil {
+					if text, ok := derive(og, n, orders); ok && o.Check([]byte(text)) == nil {
+						v.closed++
+						continue
+					}
 				}
 			}
 			why := "grammar"
@@ -130,8 +141,8 @@ func (v *verdicts) report(t *testing.T) {
 	slices.Sort(v.times)
 	slices.Sort(v.sizes)
 	q := func(p int) time.Duration { return v.times[min(len(v.times)-1, len(v.times)*p/100)] }
-	t.Logf("%d schemas, %d accepted (%.1f %%), %d by the grammar alone; of %d valid instances %d held, %d left out by closed objects, %d lost; of %d invalid %d admitted",
-		v.schemas, v.accepted, 100*float64(v.accepted)/float64(v.schemas), v.exact, v.valid, v.held, v.closed, len(v.lost), v.invalid, len(v.admitted))
+	t.Logf("%d schemas, %d accepted (%.1f %%), %d by the grammar alone; of %d valid instances %d held, %d left out by closed objects, %d otherwise as documented, %d lost; of %d invalid %d admitted",
+		v.schemas, v.accepted, 100*float64(v.accepted)/float64(v.schemas), v.exact, v.valid, v.held, v.closed, v.narrower, len(v.lost), v.invalid, len(v.admitted))
 	t.Logf("built in %v (median), %v (95 %%), %v (99 %%), %v; grammars of %d bytes (median), %d (95 %%), %d", q(50), q(95), q(99), q(100),
 		v.sizes[len(v.sizes)/2], v.sizes[len(v.sizes)*95/100], v.sizes[len(v.sizes)-1])
 	reasons := slices.SortedFunc(maps.Keys(v.refusals), func(a, b string) int { return cmp.Compare(len(v.refusals[b]), len(v.refusals[a])) })
@@ -139,7 +150,7 @@ func (v *verdicts) report(t *testing.T) {
 		t.Logf("refused %d: %s %.200q", len(v.refusals[r]), r, v.refusals[r][:min(4, len(v.refusals[r]))])
 	}
 	for _, x := range v.lost {
-		t.Log("lost ", x)
+		t.Errorf("valid, and not derived in any order of properties: %s", x)
 	}
 	for _, x := range v.unchecked {
 		t.Errorf("the grammar derives what is invalid, and says it is exact: %s", x)
@@ -149,136 +160,131 @@ func (v *verdicts) report(t *testing.T) {
 	}
 }
 
-// keyOrders are the orders in which the parts of a schema name properties.
-func keyOrders(schema []byte) [][]string {
-	root, err := parseNode(schema, 64<<20, 1000)
-	if err != nil {
-		return nil
-	}
-	var orders [][]string
-	var walk func(n *node)
-	walk = func(n *node) {
-		var names []string
-		for _, key := range []string{"properties", "required", "dependentRequired", "dependencies"} {
-			p := n.get(key)
-			if p == nil {
-				continue
-			}
-			if key == "properties" {
-				names = append(names, p.keys...)
-			}
-			for i, v := range p.vals {
-				if v.kind == kindString {
-					names = append(names, v.text)
-				}
-				if (key == "dependencies" || key == "dependentRequired") && v.kind == kindArray { // what is asked for comes first
-					for _, w := range v.vals {
-						names = append(names, w.text)
-					}
-					names = append(names, p.keys[i])
-				}
-			}
-		}
-		if names != nil {
-			orders = append(orders, names)
-		}
-		for _, v := range n.vals {
-			walk(v)
-		}
-	}
-	walk(root)
-	return orders
-}
-
-// inOrder is n with the keys of objects in an order and, with respell set, numbers in their plainest spelling. What draft-04 says
-// is no integer, 5.0, is one in that.
-func inOrder(n *node, orders [][]string, respell bool) *node {
+// respelled is n with numbers in their plainest spelling. What draft-04 says is no integer, 5.0, is one in that.
+func respelled(n *node) *node {
 	m := *n
 	m.vals = make([]*node, len(n.vals))
 	for i, v := range n.vals {
-		m.vals[i] = inOrder(v, orders, respell)
+		m.vals[i] = respelled(v)
 	}
-	if n.kind == kindNumber && respell {
-		if r, ok := new(big.Rat).SetString(n.text); ok && r.IsInt() && len(r.Num().String()) < 20 {
-			m.text = r.Num().String()
-		} else if ok && strings.ContainsAny(n.text, "eE") {
-			if text := strings.TrimRight(r.FloatString(30), "0"); len(text) < 20 {
-				m.text = text
-			}
+	if n.kind != kindNumber {
+		return &m
+	}
+	if r, ok := new(big.Rat).SetString(n.text); ok && r.IsInt() && len(r.Num().String()) < 20 {
+		m.text = r.Num().String()
+	} else if ok && strings.ContainsAny(n.text, "eE") {
+		if text := strings.TrimRight(r.FloatString(30), "0"); len(text) < 20 {
+			m.text = text
 		}
+	}
+	return &m
+}
+
+// place is an object within a text.
+type place struct {
+	object   *node
+	from, to int
+}
+
+// places returns the objects of n, the inner ones behind the outer ones, and where n ends whose text begins at from.
+func places(n *node, from int) (list []place, to int) {
+	if n.kind != kindObject && n.kind != kindArray {
+		return nil, from + len(n.json())
 	}
 	if n.kind == kindObject {
-		// The order of the part of the schema that names most of the keys, and the fewest others, then of the next.
-		best := slices.SortedStableFunc(slices.Values(orders), func(a, b []string) int {
-			overlap := func(names []string) int {
-				count := 0
-				for i, name := range names {
-					if n.byKey[name] != nil && !slices.Contains(names[:i], name) {
-						count++
-					}
-				}
-				return count
-			}
-			return cmp.Or(cmp.Compare(overlap(b), overlap(a)), cmp.Compare(len(a), len(b)))
-		})
-		places := map[string]int{}
-		for _, names := range best[:min(3, len(best))] {
+		list = []place{{object: n, from: from}}
+	}
+	to = from + 1
+	for i, v := range n.vals {
+		if n.kind == kindObject {
+			to += len(quoteJSON(n.keys[i])) + 1
+		}
+		var inner []place
+		inner, to = places(v, to)
+		list = append(list, inner...)
+		to++ // a comma, or the end of n
+	}
+	to = max(to, from+2)
+	if n.kind == kindObject {
+		list[0].to = to
+	}
+	return list, to
+}
+
+// sortKeys puts the properties of an object in the order of names, and those that names does not have behind them as they stand.
+func sortKeys(n *node, names []string) {
+	perm := make([]int, len(n.keys))
+	for i := range perm {
+		perm[i] = i
+	}
+	slices.SortStableFunc(perm, func(a, b int) int {
+		return cmp.Compare(uint(slices.Index(names, n.keys[a])), uint(slices.Index(names, n.keys[b])))
+	})
+	keys, vals := n.keys, n.vals
+	n.keys, n.vals = make([]string, len(perm)), make([]*node, len(perm))
+	for i, p := range perm {
+		n.keys[i], n.vals[i] = keys[p], vals[p]
+	}
+}
+
+// derive looks for a spelling of n that g derives: properties have one order in a grammar, and the suites have any. orders are those
+// of the grammar's objects; which of them an object needs is found by how far into the text the grammar gets.
+func derive(g *gbnf, n *node, orders [][]string) (text string, derived bool) {
+	list, _ := places(n, 0)
+	for _, p := range list { // the first guess is the order that names the most of an object's keys, and the fewest others
+		common := func(names []string) (count int) {
 			for _, name := range names {
-				if _, seen := places[name]; !seen {
-					places[name] = len(places)
+				if slices.Contains(p.object.keys, name) {
+					count++
 				}
 			}
+			return count
 		}
-		place := func(i int) int {
-			if p, ok := places[n.keys[i]]; ok {
-				return p
-			}
-			return len(places) + i
+		if len(orders) > 0 {
+			sortKeys(p.object, slices.MinFunc(orders, func(a, b []string) int {
+				return cmp.Or(cmp.Compare(common(b), common(a)), cmp.Compare(len(a), len(b)))
+			}))
 		}
-		perm := make([]int, len(n.keys))
-		for i := range perm {
-			perm[i] = i
-		}
-		slices.SortStableFunc(perm, func(a, b int) int { return cmp.Compare(place(a), place(b)) })
-		m.keys = make([]string, len(perm))
-		vals := make([]*node, len(perm))
-		for i, p := range perm {
-			m.keys[i], vals[i] = n.keys[p], m.vals[p]
-		}
-		m.vals = vals
 	}
-	return &m
-}
-
-// permutations yields the orders of up to five things.
-func permutations(n int) iter.Seq[[]int] {
-	return func(yield func([]int) bool) {
-		if n < 2 || n > 5 {
-			return
-		}
-		var more func(done []int) bool
-		more = func(done []int) bool {
-			if len(done) == n {
-				return yield(done)
+	derived, reached := reach(g, n.json())
+	for better := true; better && !derived; {
+		better = false
+		list, _ = places(n, 0)
+		slices.Reverse(list)
+		for _, p := range list {
+			if reached < p.from || reached >= p.to || len(p.object.keys) < 2 {
+				continue
 			}
-			for i := range n {
-				if !slices.Contains(done, i) && !more(append(slices.Clone(done), i)) {
-					return false
+			keys, vals := p.object.keys, p.object.vals
+			tried := map[string]bool{strings.Join(keys, "\x00"): true}
+			for _, names := range orders {
+				p.object.keys, p.object.vals = keys, vals
+				sortKeys(p.object, names)
+				if spelled := strings.Join(p.object.keys, "\x00"); tried[spelled] {
+					continue
+				} else {
+					tried[spelled] = true
+				}
+				ok, far := reach(g, n.json())
+				if ok || far > reached {
+					derived, reached, better = ok, far, true
+					break
 				}
 			}
-			return true
+			if better {
+				break
+			}
+			p.object.keys, p.object.vals = keys, vals
 		}
-		more(nil)
 	}
+	return n.json(), derived
 }
 
-func permuted(n *node, order []int) *node {
-	m := *n
-	m.keys, m.vals = nil, nil
-	for _, i := range order {
-		m.keys, m.vals = append(m.keys, n.keys[i]), append(m.vals, n.vals[i])
-	}
-	return &m
+// reach reports whether g derives text, and else up to where it gets.
+func reach(g *gbnf, text string) (derived bool, far int) {
+	m := &matcher{g: g, text: text, memo: map[memoKey]map[int]bool{}}
+	derived = m.rule("root", 0)[len(text)]
+	return derived, m.far
 }
 
 // member reports whether g derives text.
