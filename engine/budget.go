@@ -24,6 +24,10 @@ func (b Budget) check() error {
 	return nil
 }
 
+// maxShapeChange is how much the rounding of sides may stretch a picture that is resized: of a picture so small that it changes more, little can be
+// seen.
+const maxShapeChange = 1.1
+
 // maxShownPixels bounds what a picture is enlarged to.
 const maxShownPixels = 64_000_000
 
@@ -33,8 +37,17 @@ func (b Budget) plan(tower vision.Encoder, w, h int) (*vision.Plan, error) {
 	if err != nil || b == (Budget{}) {
 		return own, err
 	}
+	if t, ok := tower.(vision.Bounded); ok && b.Max > 0 && own.Tokens() > b.Max {
+		if p, ok, err := t.PlanWithin(w, h, b.Max); ok || err != nil {
+			return p, err
+		}
+	}
 	at := func(scale float64) *vision.Plan {
-		p, err := tower.Plan(max(1, int(math.Round(float64(w)*scale))), max(1, int(math.Round(float64(h)*scale))))
+		sw, sh := max(1, int(math.Round(float64(w)*scale))), max(1, int(math.Round(float64(h)*scale)))
+		if shape := float64(sw) * float64(h) / float64(sh) / float64(w); shape > maxShapeChange || shape < 1/maxShapeChange {
+			return nil
+		}
+		p, err := tower.Plan(sw, sh)
 		if err != nil { // a shape that the family refuses
 			return nil
 		}
@@ -45,7 +58,7 @@ func (b Budget) plan(tower vision.Encoder, w, h int) (*vision.Plan, error) {
 	switch {
 	case !fits(own):
 		// The largest size that fits lies between one that does and one that does not.
-		if p := closest(1/float64(max(w, h)), 1, at, fits); p != nil {
+		if p := closest(least(w, h, at), 1, at, fits); p != nil {
 			return p, nil
 		}
 	case !enough(own):
@@ -71,6 +84,17 @@ func (m *Model) FixedImageTokens() (tokens int, fixed bool) {
 		tokens = p.Tokens()
 	}
 	return tokens, true
+}
+
+// least is the smallest scale of those that halve a picture which keeps its shape.
+func least(w, h int, at func(float64) *vision.Plan) float64 {
+	scale := 1.0
+	for s := 0.5; s*float64(min(w, h)) >= 1; s /= 2 {
+		if at(s) != nil {
+			scale = s
+		}
+	}
+	return scale
 }
 
 // closest goes from a scale that is good to one that is not, and returns the plan of the good one that is closest to that; nil if the first is not

@@ -2,9 +2,11 @@ package engine
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/eyelet-engine/eyelet/engine/media"
+	"github.com/eyelet-engine/eyelet/models/layout/layouttest"
 )
 
 // A budget bounds the tokens of a picture, and pictures of two sizes have two names.
@@ -63,6 +65,54 @@ func TestABudgetHasNoEffectOnAFixedGrid(t *testing.T) {
 		plan, _, err := m.look(t.Context(), picture, b, &spent{})
 		if err != nil || plan.Tokens() != 64 || plan.W != 64 || plan.H != 48 {
 			t.Errorf("%+v: %+v, %v", b, plan, err)
+		}
+	}
+}
+
+// Families that make as many tokens of a small picture as of a large one of its shape keep their bound by the setting of their own processor: the picture
+// stays as it is.
+func TestABudgetSetsTheTilesOfFamilies(t *testing.T) {
+	all, err := layouttest.Families()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range all {
+		if !slices.Contains([]string{"gemma4", "idefics3", "internvl3", "smolvlm"}, g.Name) {
+			continue
+		}
+		m, _ := openBench(t, g)
+		for _, size := range [][2]int{{640, 400}, {60, 150}} {
+			picture := numbered(t, 1, size[0], size[1])
+			own, _, err := m.look(t.Context(), picture, Budget{}, &spent{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			keys := map[any]string{}
+			for _, most := range []int{own.Tokens(), own.Tokens() * 3 / 4, own.Tokens() / 2, own.Tokens() / 4, 1} {
+				plan, pictures, err := m.look(t.Context(), picture, Budget{Max: most}, &spent{})
+				if err != nil {
+					t.Fatalf("%s: %v", g.Name, err)
+				}
+				if plan.W != size[0] || plan.H != size[1] {
+					t.Errorf("%s: a picture of %v is shown as %d x %d within %d tokens", g.Name, size, plan.W, plan.H, most)
+				}
+				if least := m.vision.Info().TileTokens; plan.Tokens() > most && plan.Tokens() > least && g.Name != "gemma4" {
+					t.Errorf("%s: %v takes %d tokens of %d", g.Name, size, plan.Tokens(), most)
+				}
+				in, err := pictures[0].Source.Open(t.Context())
+				if err != nil {
+					t.Fatalf("%s: %v within %d: %v", g.Name, size, most, err)
+				}
+				in.Close()
+				pictures[0].Identify()
+				if other, ok := keys[pictures[0].Key]; ok && other != plan.Layout {
+					t.Errorf("%s: %q and %q have one name", g.Name, other, plan.Layout)
+				}
+				keys[pictures[0].Key] = plan.Layout
+			}
+			if own.Tokens() > m.vision.Info().TileTokens && len(keys) < 2 {
+				t.Errorf("%s: %v: budgets change nothing", g.Name, size)
+			}
 		}
 	}
 }

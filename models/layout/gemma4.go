@@ -28,16 +28,31 @@ func newGemma4(f *gguf.File, opt Options) (Layout, error) {
 		return nil, err
 	}
 	l := &gemma4{patch: patch, pool: pool, soft: 280}
-	if opt.Tokens > 0 && opt.Tokens < l.soft {
-		l.soft = gemma4Budgets[len(gemma4Budgets)-1]
-		for _, n := range gemma4Budgets {
-			if n <= opt.Tokens {
-				l.soft = n
-				break
-			}
-		}
+	if opt.Tokens > 0 {
+		l.lower(opt.Tokens)
 	}
 	return l, nil
+}
+
+// lower takes the largest of the budgets that is no more than that many tokens, if the present one is.
+func (l *gemma4) lower(tokens int) {
+	if tokens >= l.soft {
+		return
+	}
+	l.soft = gemma4Budgets[len(gemma4Budgets)-1]
+	for _, n := range gemma4Budgets {
+		if n <= tokens {
+			l.soft = n
+			return
+		}
+	}
+}
+
+// Within implements [Bounded]: max_soft_tokens of the processor.
+func (l *gemma4) Within(_, _, tokens int) Layout {
+	b := *l
+	b.lower(tokens)
+	return &b
 }
 
 func (l *gemma4) Variable() bool { return true }

@@ -81,6 +81,19 @@ func (l *idefics3) Plan(w, h int) (*Plan, error) {
 	return p, nil
 }
 
+// Within implements [Bounded]: the size's longest_edge of the processor, by whole tiles, and do_image_splitting.
+func (l *idefics3) Within(w, h, tokens int) Layout {
+	b := *l
+	for side := (min(l.longest, idefics3Limit) + l.size - 1) / l.size; side > 1; side-- {
+		b.longest = min(l.longest, side*l.size)
+		if p, err := b.Plan(w, h); err != nil || p.Tokens() <= tokens {
+			return &b
+		}
+	}
+	b.longest, b.whole = min(l.longest, l.size), true
+	return &b
+}
+
 // scaled is the size after the first step: _resize_output_size_rescale_to_max_len, which makes the shorter side even, and
 // _resize_output_size_scale_below_upper_bound.
 func (l *idefics3) scaled(w, h int) (int, int) {

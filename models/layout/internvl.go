@@ -54,6 +54,17 @@ func (l *internvl) Plan(w, h int) (*Plan, error) {
 	return p, nil
 }
 
+// Within implements [Bounded]: max_patches of the processor.
+func (l *internvl) Within(w, h, tokens int) Layout {
+	b := *l
+	for b.most = l.most; b.most > l.least; b.most-- {
+		if p, err := b.Plan(w, h); err != nil || p.Tokens() <= tokens {
+			break
+		}
+	}
+	return &b
+}
+
 // best is get_optimal_tiled_canvas of image_processing_got_ocr2.py: of grids that are equally near the picture's shape, the later one in
 // the order of their tiles wins if the picture has more than half its pixels.
 func (l *internvl) best(w, h int) (cols, rows int) {

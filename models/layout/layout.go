@@ -43,6 +43,15 @@ type Layout interface {
 	String() string
 }
 
+// A Bounded is a Layout that makes as many tokens of a picture however small it is, by its shape alone, so that fewer can only come of another setting
+// of the family's processor.
+type Bounded interface {
+	Layout
+	// Within returns the Layout of the setting that makes the most tokens of a picture of w by h pixels among those that make no more than
+	// that many, or the fewest where all make more.
+	Within(w, h, tokens int) Layout
+}
+
 // Options are the choices in making a Layout. The zero value is what the processor does.
 type Options struct {
 	// Tokens lowers the most tokens of a picture, in families whose processor takes such a limit; 0 leaves the processor's own.

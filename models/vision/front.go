@@ -86,7 +86,7 @@ func (f *front) Info() Info { return f.info }
 // Plan implements [Encoder].
 func (f *front) Plan(w, h int) (*Plan, error) {
 	if f.rule != nil {
-		return f.planByRule(w, h)
+		return f.planByRule(w, h, 0)
 	}
 	own, err := f.layout.Plan(w, h)
 	if err != nil {
@@ -134,13 +134,31 @@ func (f *front) Prepare(ctx context.Context, plan *Plan, img *imaging.RGB) (*Inp
 	return &Input{Tokens: len(own.Rows), Parts: 1, Tiles: tiles, plan: own}, nil
 }
 
+// PlanWithin implements [Bounded].
+func (f *front) PlanWithin(w, h, tokens int) (plan *Plan, ok bool, err error) {
+	if _, ok = f.rule.(layout.Bounded); !ok {
+		return nil, false, nil
+	}
+	plan, err = f.planByRule(w, h, tokens)
+	return plan, true, err
+}
+
+// ruleWithin is the family's layout, of a setting that keeps a picture within a bound of tokens unless that is 0.
+func (f *front) ruleWithin(w, h, tokens int) layout.Layout {
+	if b, ok := f.rule.(layout.Bounded); ok && tokens > 0 {
+		return b.Within(w, h, tokens)
+	}
+	return f.rule
+}
+
 // planByRule is Plan by the family's layout: each view is a part.
-func (f *front) planByRule(w, h int) (*Plan, error) {
-	rule, err := f.rule.Plan(w, h)
+func (f *front) planByRule(w, h, within int) (*Plan, error) {
+	own := f.ruleWithin(w, h, within)
+	rule, err := own.Plan(w, h)
 	if err != nil {
 		return nil, fmt.Errorf("vision: %w", err)
 	}
-	p := &Plan{W: w, H: h, After: rule.After, Layout: f.info.Layout}
+	p := &Plan{W: w, H: h, After: rule.After, Layout: own.String(), Within: within}
 	p.TargetW, p.TargetH = rule.Target()
 	for _, v := range rule.Views {
 		if err := f.d.checkSize(v.W, v.H); err != nil {
@@ -160,7 +178,7 @@ func (f *front) planByRule(w, h int) (*Plan, error) {
 
 // prepareByRule is Prepare by the family's layout.
 func (f *front) prepareByRule(ctx context.Context, plan *Plan, img *imaging.RGB) (*Input, error) {
-	rule, err := f.rule.Plan(plan.W, plan.H)
+	rule, err := f.ruleWithin(plan.W, plan.H, plan.Within).Plan(plan.W, plan.H)
 	if err != nil {
 		return nil, fmt.Errorf("vision: %w", err)
 	}

@@ -62,6 +62,8 @@ type Plan struct {
 	// the picture's own: decoders may shrink it to twice that by a power of two
 	// ([imaging.Options].Target).
 	TargetW, TargetH int
+	// Within is the bound of tokens that the plan was made for; 0 for none.
+	Within int
 	// Layout names all that decided the plan and the pixels of its parts, beside the picture
 	// and what Info.Identity names: with both it tells embeddings of a picture apart.
 	Layout string
@@ -80,6 +82,13 @@ type Part struct {
 	// Whole says that the tokens attend to each other in both directions, so that they go through the
 	// language model in one decode.
 	Whole bool
+}
+
+// Bounded is an [Encoder] that can be asked for fewer tokens where the size of a picture has no effect on them ([layout.Bounded]).
+type Bounded interface {
+	// PlanWithin is Plan with the most tokens up to that many, or the fewest there are. ok is false where the tokens follow from the size
+	// of the picture, which the caller can change.
+	PlanWithin(w, h, tokens int) (plan *Plan, ok bool, err error)
 }
 
 // Tokens returns the number of image tokens of all parts.

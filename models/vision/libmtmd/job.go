@@ -66,7 +66,7 @@ func (e *Encoder) Prepare(ctx context.Context, plan *vision.Plan, img *imaging.R
 	}()
 	views, last := []*imaging.RGB{img}, 0
 	if e.rule != nil {
-		rule, err := e.rule.Plan(plan.W, plan.H)
+		rule, err := e.ruleWithin(plan.W, plan.H, plan.Within).Plan(plan.W, plan.H)
 		if err != nil {
 			return in, err
 		}

@@ -36,7 +36,6 @@ type Encoder struct {
 	model   *llama.Model // the language model
 	standIn bool         // it is the Encoder's own
 	rule    layout.Layout
-	layout  string // Plan.Layout
 
 	mu     sync.Mutex
 	sizes  map[[2]int]*vision.Plan // libmtmd's own plans, by width and height of a picture
@@ -138,7 +137,6 @@ func (e *Encoder) chooseLayout(f *gguf.File, params *mtmd.Params) (err error) {
 		return nil
 	}
 	if err == nil {
-		e.layout = e.rule.String()
 		if e.rule.Variable() {
 			params.ImageMinTokens, params.ImageMaxTokens = 1, e.rule.MaxTokens()
 		}
@@ -184,11 +182,34 @@ func (e *Encoder) Plan(w, h int) (*vision.Plan, error) {
 	if e.rule == nil {
 		return e.own(w, h)
 	}
-	rule, err := e.rule.Plan(w, h)
+	return e.planByRule(w, h, 0)
+}
+
+// PlanWithin implements [vision.Bounded].
+func (e *Encoder) PlanWithin(w, h, tokens int) (plan *vision.Plan, ok bool, err error) {
+	if _, ok = e.rule.(layout.Bounded); !ok {
+		return nil, false, nil
+	}
+	plan, err = e.planByRule(w, h, tokens)
+	return plan, true, err
+}
+
+// ruleWithin is the family's layout, of a setting that keeps a picture within a bound of tokens unless that is 0.
+func (e *Encoder) ruleWithin(w, h, tokens int) layout.Layout {
+	if b, ok := e.rule.(layout.Bounded); ok && tokens > 0 {
+		return b.Within(w, h, tokens)
+	}
+	return e.rule
+}
+
+// planByRule plans a picture as the family's layout has it.
+func (e *Encoder) planByRule(w, h, within int) (*vision.Plan, error) {
+	setting := e.ruleWithin(w, h, within)
+	rule, err := setting.Plan(w, h)
 	if err != nil {
 		return nil, err
 	}
-	p := &vision.Plan{W: w, H: h, After: rule.After, Layout: e.layout}
+	p := &vision.Plan{W: w, H: h, After: rule.After, Layout: setting.String(), Within: within}
 	p.TargetW, p.TargetH = rule.Target()
 	for _, v := range rule.Views {
 		own, err := e.own(v.W, v.H)
