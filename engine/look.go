@@ -23,25 +23,12 @@ type spent struct{ decode, preprocess atomic.Int64 }
 // look reads a picture's header, and plans what the prompt has in its place. Nothing is decoded: the pictures say how that is done, should
 // their embeddings not be known.
 func (m *Model) look(ctx context.Context, image *Image, budget Budget, t *spent) (*vision.Plan, []*media.Picture, error) {
-	tower := m.vision
-	if image.Tokens != (Budget{}) {
-		budget = image.Tokens
-	}
-	if err := budget.check(); err != nil {
+	head, plan, err := m.planOf(ctx, image, budget)
+	if err != nil {
 		return nil, nil, err
 	}
-	options := imaging.Options{Target: vision.Target(tower), Exact: m.exactImages}
-	head, err := image.header(ctx, options)
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil, nil, ctx.Err()
-		}
-		return nil, nil, badPicture(image.Name, err)
-	}
-	plan, err := budget.plan(tower, head.W, head.H)
-	if err != nil {
-		return nil, nil, badPicture(image.Name, err)
-	}
+	tower := m.vision
+	options := m.decoding()
 	if plan.W != head.W || plan.H != head.H {
 		options.Target = func(int, int) (int, int) { return plan.W, plan.H }
 	}
@@ -60,6 +47,31 @@ func (m *Model) look(ctx context.Context, image *Image, budget Budget, t *spent)
 		pictures = append(pictures, &media.Picture{Part: part, Source: source, Index: i})
 	}
 	return plan, pictures, nil
+}
+
+// decoding is how pictures are decoded for the tower.
+func (m *Model) decoding() imaging.Options {
+	return imaging.Options{Target: vision.Target(m.vision), Exact: m.exactImages}
+}
+
+// planOf reads a picture's header, and plans what the prompt has in its place within the picture's own budget, or else the given one.
+func (m *Model) planOf(ctx context.Context, image *Image, budget Budget) (head imaging.Header, plan *vision.Plan, err error) {
+	if image.Tokens != (Budget{}) {
+		budget = image.Tokens
+	}
+	if err := budget.check(); err != nil {
+		return head, nil, err
+	}
+	if head, err = image.header(ctx, m.decoding()); err == nil {
+		plan, err = budget.plan(m.vision, head.W, head.H)
+	}
+	switch {
+	case err == nil:
+		return head, plan, nil
+	case ctx.Err() != nil:
+		return head, nil, ctx.Err()
+	}
+	return head, nil, badPicture(image.Name, err)
 }
 
 // decode decodes a picture and makes ready what the tower sees of it. A picture that is not of the size that its header states is damaged: the

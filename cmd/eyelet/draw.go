@@ -308,16 +308,7 @@ func (o *drawOptions) write(cmd *cobra.Command, path string, data []byte) error 
 		_, err := cmd.OutOrStdout().Write(data)
 		return err
 	}
-	tmp, err := createBeside(path)
-	if err != nil {
-		return inputf("%s: %w", path, causeOf(err))
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(data)
-	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
-		return fmt.Errorf("%s: %w", path, causeOf(err))
-	}
-	return os.Rename(tmp.Name(), path)
+	return writeWhole(path, data)
 }
 
 // findDrawing finds the model that draws: a file, a model of the store, or the store's only one where ref is empty.

@@ -36,6 +36,7 @@ type runOptions struct {
 	raw         bool
 	json        bool
 	jsonl       string
+	boxes       string
 	session     string
 	kept        []engine.Message // of the session
 	stats       bool
@@ -141,6 +142,7 @@ func (o *runOptions) checkPairs(cmd *cobra.Command, question string) error {
 		{set("--raw", o.raw), set("--system", o.system != "")},
 		{set("--raw", o.raw), set("--chat", o.interactive)},
 		{set("--session", o.session != ""), set("--raw", o.raw)},
+		{set("--boxes", o.boxes != ""), set("--raw", o.raw)},
 		{set("--session", o.session != ""), set("--jsonl", o.jsonl != "")},
 		{set("--image -", slices.Contains(o.images, "-")), set("--chat", o.interactive)}, // both read stdin
 	}

@@ -47,6 +47,7 @@ const runExample = `  eyelet run --demo
   eyelet run --image doc.pdf#3-5 "What do these pages say?"
   eyelet run --image doc.pdf --jsonl pages.jsonl "Read the text."
   eyelet run --image film.mp4 --frames 12 --from 1:00 --to 2:00 "What happens?"
+  eyelet run --image street.jpg --boxes found.png "Locate every car, as JSON."
   eyelet run --model m.gguf --mmproj p.gguf          (a conversation)
   eyelet run --session tour --image a.png "What is this?"
   eyelet run --session tour "And what is left of it?" (later, without encoding a.png again)
@@ -69,6 +70,7 @@ func newRunCommand() *cobra.Command {
 	o.material.bind(cmd)
 	f.StringVar(&o.imageTokens, "image-tokens", "", "most image tokens of a picture, or MIN-MAX (default: as the model's family has it)")
 	f.StringVar(&o.jsonl, "jsonl", "", "with a folder or a document: ask about each picture and page, write an answer a line to this file; a second run continues it")
+	f.StringVar(&o.boxes, "boxes", "", "draw the boxes and points that the answer names on the picture, and write it to this PNG or JPEG file")
 	f.BoolVar(&o.json, "json", false, "print one JSON object with text, usage and timings")
 	f.BoolVar(&o.interactive, "chat", false, "hold a conversation even if there is a question or no terminal")
 	f.BoolVar(&o.demo, "demo", false, "ask the built-in model about its own pictures")
@@ -126,6 +128,9 @@ func run(cmd *cobra.Command, o *runOptions, args []string) (err error) {
 		return runDemo(cmd, o)
 	}
 	in, err := collect(cmd, o, question)
+	if err == nil {
+		err = o.checkBoxes(in)
+	}
 	if err != nil {
 		return err
 	}
@@ -166,7 +171,11 @@ func (s *session) once(in *input) error {
 		if err := s.remember(append(request.Messages, engine.Assistant(a.text)), a); err != nil {
 			return err
 		}
-		return writeJSON(s.stdout, s.report(in.imageNames(), in.question, a))
+		r := s.report(in.imageNames(), in.question, a)
+		if r.Boxes, err = s.drawBoxes(in, a.text); err != nil {
+			return err
+		}
+		return writeJSON(s.stdout, r)
 	}
 	a, err := s.ask(s.ctx, request, s.stdout)
 	if a.text != "" {
@@ -175,5 +184,9 @@ func (s *session) once(in *input) error {
 	if err != nil {
 		return err
 	}
-	return s.remember(append(request.Messages, engine.Assistant(a.text)), a)
+	if err := s.remember(append(request.Messages, engine.Assistant(a.text)), a); err != nil {
+		return err
+	}
+	_, err = s.drawBoxes(in, a.text)
+	return err
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/models/builtin"
+	"github.com/eyelet-engine/eyelet/models/vision/boxes"
 )
 
 // session is an open model with the streams to talk over.
@@ -142,6 +143,7 @@ type report struct {
 	Images   []string       `json:"images,omitempty"`
 	Question string         `json:"question"`
 	Text     string         `json:"text"`
+	Boxes    []boxes.Mark   `json:"boxes,omitempty"` // with --boxes, in pixels of the upright picture
 	Finish   string         `json:"finish_reason"`
 	Seed     *uint32        `json:"seed,omitempty"`
 	Usage    engine.Usage   `json:"usage"`

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/models/vision/boxes"
 )
 
 // pageCost is what an answer cost. Times are in milliseconds.
@@ -23,6 +24,8 @@ type pageCost struct {
 	FirstToken   float64 `json:"firstToken"`
 	Total        float64 `json:"total"`
 	Context      int     `json:"context"`
+	// Frame says what the numbers of the answer count, if it tells where things are in the last picture.
+	Frame *boxes.Frame `json:"frame,omitempty"`
 }
 
 // pageEvent is a line of an answer as the page reads it.
@@ -39,11 +42,12 @@ func (s *Server) pageChat(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer l.Release()
-	pictures := 0
+	pictures, last := 0, (*engine.Image)(nil)
 	for _, m := range request.Messages {
 		for _, c := range m.Content {
 			if c.Image != nil {
 				pictures++
+				last = c.Image
 			}
 		}
 	}
@@ -60,6 +64,11 @@ func (s *Server) pageChat(w http.ResponseWriter, r *http.Request) error {
 		if e.Done != nil {
 			line.Done = costOf(e.Done, l, time.Since(began))
 			line.Done.Pictures = pictures
+			if last != nil {
+				if frame, err := l.Model.Frame(r.Context(), last, request.ImageTokens); err == nil {
+					line.Done.Frame = &frame
+				}
+			}
 		}
 		if line == (pageEvent{}) {
 			continue

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { Conversation, Cost, Message, Picture } from "./types";
 import { Versions } from "./answer";
 import { MarkedPicture, Viewer } from "./viewer";
-import { marksOf } from "./boxes";
+import { marksOf, plainFrame } from "./boxes";
 import { duration } from "./format";
 import { text } from "./strings";
 import * as chat from "./chat";
@@ -112,6 +112,10 @@ export function Found({ conversation, message }: { conversation: Conversation; m
   const ids = before.at(-1)?.pictures.slice(-1) ?? [];
   const [picture] = usePictures(ids);
   if (!picture || message.columns.some((c) => c.running)) return null;
-  const marks = message.columns.flatMap((c) => marksOf(c.text, picture.width, picture.height));
+  const marks = message.columns.flatMap((c) => {
+    const frame = c.cost?.frame;
+    const fits = frame?.width === picture.width && frame.height === picture.height;
+    return marksOf(c.text, fits ? frame : plainFrame(picture.width, picture.height));
+  });
   return marks.length ? <MarkedPicture picture={picture} marks={marks} /> : null;
 }

@@ -26,6 +26,15 @@ export interface Mark extends Box {
   point: boolean;
 }
 
+/** What the numbers of an answer about a picture count, as the server knows it of the model's family. */
+export interface Frame {
+  width: number; // of the upright picture, in pixels
+  height: number;
+  view: number[]; // what they count across, in pixels of the picture: left, top, width, height
+  units: number[]; // the numbers at the right and the lower end of it; 0 where the family has no custom
+  upright?: boolean; // points have their row first
+}
+
 /** What an answer cost, as the server measured it. Times are in milliseconds. */
 export interface Cost {
   finish: string;
@@ -42,6 +51,7 @@ export interface Cost {
   firstToken: number;
   total: number;
   context: number;
+  frame?: Frame; // of the last picture
 }
 
 /** One model's answer to a question. */
