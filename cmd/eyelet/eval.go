@@ -22,19 +22,30 @@ Questions are a folder with questions.jsonl or such a file, an object a line:
 Without --questions they are those of the built-in model's domain, whose pictures
 it never saw in training.
 
-Scores: literal, right to the letter; exact, but for case, spaces and a full stop at
+--set reads your copy of a public set, as it is published, in Parquet or as JSON beside
+pictures: TextVQA, DocVQA, ChartQA, OCRBench, MMMU, multiple choice as AI2D, RefCOCO.
+Its layout is found by its columns, and answers are scored by its own metric. With -o,
+answers are written as they come, and the same command goes on where it was stopped;
+"eyelet eval compare" tests whether two such runs differ.
+
+Scores of other questions: literal, right to the letter; exact, but for case, spaces and a full stop at
 the end; F1 of words; ANLS, the similarity that document questions are scored with.
 Of several right answers the nearest counts.`
 
 const evalExample = `  eyelet eval
   eyelet eval --model llava-q4_k_m.gguf --mmproj mmproj-f16.gguf --questions my-questions/
   eyelet eval llava:7b --questions my-questions/ --answers said.jsonl --json
+  eyelet eval llava:7b --set TextVQA/ --count 500 -o textvqa-7b.jsonl
+  eyelet eval compare textvqa-f16.jsonl textvqa-q4.jsonl
   eyelet eval --vision-backend mtmd`
 
 // evalOptions are the flags of eval.
 type evalOptions struct {
 	run       runOptions
 	questions string
+	set       string // folder of a public set
+	layout    string
+	split     string
 	answers   string
 	count     int
 	seed      uint64
@@ -54,11 +65,14 @@ func newEvalCommand() *cobra.Command {
 	f.StringVarP(&r.spec.Model, "model", "m", "", "name or digest of a model, or GGUF file of a language model (default: the built-in model)")
 	f.StringVar(&r.spec.Projector, "mmproj", "", "GGUF file of the vision projector that belongs to it (default: that of the named model)")
 	f.StringVar(&o.questions, "questions", "", "questions about pictures: a folder or file (default: 400 of the built-in model's domain)")
+	f.StringVar(&o.set, "set", "", "a public set: the folder or file that you have of it")
+	f.StringVar(&o.layout, "layout", "", "its layout: "+strings.Join(layoutNames(), ", ")+" (default: found by its columns)")
+	f.StringVar(&o.split, "split", "", "its part, as validation (default: the one that the set is scored on)")
 	f.IntVar(&o.count, "count", 0, "how many of the questions are asked, drawn at random (default: all)")
 	f.Uint64Var(&o.seed, "seed", 1, "seed that they are drawn with")
-	f.StringVarP(&o.answers, "answers", "o", "", "write questions, answers and scores to this file, a JSON object a line")
+	f.StringVarP(&o.answers, "answers", "o", "", "write questions, answers and scores to this file, a JSON object a line; with --set, go on with it")
 	f.BoolVar(&r.json, "json", false, "print the scores as JSON")
-	f.IntVarP(&r.request.MaxTokens, "max-tokens", "n", 256, "longest answer in tokens")
+	f.IntVarP(&r.request.MaxTokens, "max-tokens", "n", 256, "longest answer in tokens (with --set, by default, what its answers need)")
 	f.IntVar(&r.spec.Parallel, "parallel", engine.DefaultParallel, "questions under way at a time")
 	f.IntVarP(&r.threads, "threads", "t", 0, "compute threads (default: one a core)")
 	f.IntVarP(&r.spec.Context, "ctx", "c", 0, fmt.Sprintf("context length in tokens (default: %d, or what the model was trained for)", engine.DefaultContext))
@@ -67,6 +81,8 @@ func newEvalCommand() *cobra.Command {
 	f.StringVar(&r.spec.VisionPrecision, "vision-precision", "auto", "arithmetic of native towers: auto, f32, bf16, int8")
 	placementFlags(f, &r.spec)
 	_ = cmd.RegisterFlagCompletionFunc("model", completeModels)
+	_ = cmd.RegisterFlagCompletionFunc("layout", cobra.FixedCompletions(layoutNames(), cobra.ShellCompDirectiveNoFileComp))
+	cmd.AddCommand(newEvalCompareCommand())
 	return cmd
 }
 
@@ -82,6 +98,9 @@ func (o *evalOptions) check(flags *pflag.FlagSet, args []string) error {
 		return usagef("--count cannot be negative")
 	case r.request.MaxTokens < 1:
 		return usagef("--max-tokens is %d; give 1 or more", r.request.MaxTokens)
+	}
+	if err := o.checkSet(); err != nil {
+		return err
 	}
 	if err := r.needProjector(); err != nil {
 		return err
@@ -100,6 +119,9 @@ func eval(cmd *cobra.Command, args []string, o *evalOptions) (err error) {
 	}
 	if r.stored != nil {
 		r.system = r.stored.System
+	}
+	if o.set != "" {
+		return evalSet(cmd, o)
 	}
 	set, err := o.open()
 	if err != nil {

@@ -48,3 +48,51 @@ func TestEvalSaysWhatIsWrong(t *testing.T) {
 		eyelet(t, append([]string{"eval"}, tt.args...)...).mustFail(t, tt.code, tt.texts...)
 	}
 }
+
+// setFolder holds tiny copies of public sets.
+var setFolder = filepath.Join("..", "..", "engine", "bench", "sets", "testdata")
+
+func TestEvalScoresAPublicSetAndComparesRuns(t *testing.T) {
+	t.Parallel()
+	out := filepath.Join(t.TempDir(), "a.jsonl")
+	args := []string{"eval", "--set", filepath.Join(setFolder, "ocrbench"), "-o", out}
+	o := eyelet(t, args...)
+	if o.code != 0 || o.stderr != "" || !strings.Contains(o.stdout, "OCRBench accuracy") || !strings.Contains(o.stdout, "\nall ") {
+		t.Fatalf("%+v", o)
+	}
+	var e bench.SetEvaluation
+	o = eyelet(t, append(args, "--json")...)
+	strictly(t, o.stdout, &e)
+	if e.Layout != "ocrbench" || e.All.Scores["ocrbench_accuracy"].N != 6 || !strings.Contains(o.stderr, "6 of 6 answers") {
+		t.Errorf("%+v, %s", e, o.stderr)
+	}
+	o = eyelet(t, "eval", "compare", out, out)
+	if o.code != 0 || !strings.Contains(o.stdout, "no difference beyond chance") || !strings.Contains(o.stdout, "6 questions of both, 100.0 % answered alike") {
+		t.Errorf("%+v", o)
+	}
+	var c bench.AnswerComparison
+	strictly(t, eyelet(t, "eval", "compare", out, out, "--json").stdout, &c)
+	if c.Shared != 6 {
+		t.Errorf("%+v", c)
+	}
+	eyelet(t, append(args, "--max-tokens", "7")...).mustFail(t, 3, "max-tokens 128, not 7", "name a new file")
+}
+
+func TestEvalSaysWhatIsWrongWithASet(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		args  []string
+		code  int
+		texts []string
+	}{
+		{[]string{"--layout", "textvqa"}, 2, []string{"want --set"}},
+		{[]string{"--set", "x", "--layout", "vizwiz"}, 2, []string{"docvqa"}},
+		{[]string{"--set", "x", "--questions", "y"}, 2, []string{"contradict"}},
+		{[]string{"--set", filepath.Join(setFolder, "none")}, 3, []string{"none"}},
+		{[]string{"--set", filepath.Join(setFolder, "textvqa"), "--split", "test"}, 3, []string{"has no answer", "--split"}},
+		{[]string{"compare", "a.jsonl"}, 2, []string{"B is missing"}},
+		{[]string{"compare", "no-such.jsonl", "no-such.jsonl"}, 3, []string{"no-such.jsonl"}},
+	} {
+		eyelet(t, append([]string{"eval"}, tt.args...)...).mustFail(t, tt.code, tt.texts...)
+	}
+}

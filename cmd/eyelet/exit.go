@@ -13,6 +13,7 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/bench"
+	"github.com/eyelet-engine/eyelet/engine/bench/sets"
 	"github.com/eyelet-engine/eyelet/engine/draw"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/models/convert"
@@ -83,7 +84,7 @@ var classes = []struct {
 	{exitMismatch, []error{engine.ErrMismatch, engine.ErrNoVision, quantize.ErrShape, store.ErrKind}},
 	{exitCapacity, []error{engine.ErrContextLength, llama.ErrNoRoom, llama.ErrNoMemory, syscall.ENOMEM, syscall.ENOSPC, store.ErrSpace}},
 	{exitInput, []error{
-		engine.ErrModelFile, engine.ErrImage, bench.ErrQuestions, bench.ErrResults,
+		engine.ErrModelFile, engine.ErrImage, bench.ErrQuestions, bench.ErrResults, bench.ErrAnswers, sets.ErrSet,
 		gguf.ErrNotGGUF, gguf.ErrTruncated, gguf.ErrCorrupt, gguf.ErrUnsupported, gguf.ErrLimit,
 		safetensors.ErrNotSafetensors, safetensors.ErrTruncated, safetensors.ErrCorrupt, safetensors.ErrUnsupported, safetensors.ErrLimit,
 		imatrix.ErrInvalid, vision.ErrUnknownTower, hf.ErrInvalid, hf.ErrUnsupported, hf.ErrLimit, convert.ErrWeights,
@@ -116,7 +117,7 @@ func exitCode(err error) int {
 }
 
 // packageNames are the prefixes that packages of this module give their errors, at the start or after another error's text.
-var packageNames = regexp.MustCompile(`(^|: )(?:(?:engine|bench|draw|diffusion|gguf|llama|ggml|mtmd|libmtmd|onednn|nn|patch|jpeg|builtin|server|store|bundle|registry|sbom|imaging|vision|llava|chat|grammar|safetensors|hf|convert|quantize|imatrix|strconv\.\w+): )+`)
+var packageNames = regexp.MustCompile(`(^|: )(?:(?:engine|bench|sets|draw|diffusion|gguf|llama|ggml|mtmd|libmtmd|onednn|nn|patch|jpeg|builtin|server|store|bundle|registry|sbom|imaging|vision|llava|chat|grammar|safetensors|hf|convert|quantize|imatrix|strconv\.\w+): )+`)
 
 // describe turns an error into the one line that the user reads, "" for no error.
 func describe(err error) string {

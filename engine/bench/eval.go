@@ -93,31 +93,58 @@ func scoresOf(kind string, list []said) KindScores {
 
 // askAll asks the questions, some at a time, and returns the answers in the order of the set.
 func askAll(ctx context.Context, m *engine.Model, set *QuestionSet, o EvalOptions) ([]said, error) {
+	list := make([]said, len(set.Questions))
+	var mu sync.Mutex // of done, and of calls to o.Progress
+	done := 0
+	err := eachAtATime(ctx, len(list), o.Parallel, func(ctx context.Context, i int) error {
+		q := set.Questions[i]
+		data, err := set.Read(q.Picture)
+		if err != nil {
+			return err
+		}
+		text, err := o.ask(ctx, m, engine.Picture(&engine.Image{Name: q.Picture, Data: data}), engine.Text(q.Question))
+		if err != nil {
+			return nameFault(err, set.Name+": "+q.Picture)
+		}
+		list[i] = score(q, text)
+		mu.Lock()
+		defer mu.Unlock()
+		done++
+		if o.Progress != nil {
+			o.Progress(done, len(list))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+// nameFault says which question an error belongs to; that of a cancelled run belongs to none.
+func nameFault(err error, question string) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	return fmt.Errorf("bench: %s: %w", question, err)
+}
+
+// eachAtATime calls do with the numbers from 0 to n-1, so many at a time. The first error ends it, and is returned.
+func eachAtATime(ctx context.Context, n, parallel int, do func(ctx context.Context, i int) error) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	list := make([]said, len(set.Questions))
-	next, done := make(chan int), 0
-	var mu sync.Mutex // of done, and of calls to o.Progress
+	next := make(chan int)
 	var workers sync.WaitGroup
-	for range max(o.Parallel, 1) {
+	for range max(parallel, 1) {
 		workers.Go(func() {
 			for i := range next {
-				text, err := askOne(ctx, m, set, set.Questions[i], o)
-				if err != nil {
+				if err := do(ctx, i); err != nil {
 					stop(err)
-					continue
 				}
-				list[i] = score(set.Questions[i], text)
-				mu.Lock()
-				done++
-				if o.Progress != nil {
-					o.Progress(done, len(list))
-				}
-				mu.Unlock()
 			}
 		})
 	}
-	for i := range set.Questions {
+	for i := range n {
 		if ctx.Err() != nil {
 			break
 		}
@@ -125,31 +152,20 @@ func askAll(ctx context.Context, m *engine.Model, set *QuestionSet, o EvalOption
 	}
 	close(next)
 	workers.Wait()
-	if err := context.Cause(ctx); err != nil {
-		return nil, err
-	}
-	return list, nil
+	return context.Cause(ctx)
 }
 
-// askOne asks a question about its picture.
-func askOne(ctx context.Context, m *engine.Model, set *QuestionSet, q Question, o EvalOptions) (string, error) {
-	data, err := set.Read(q.Picture)
-	if err != nil {
-		return "", err
-	}
+// ask asks a question in a conversation of its own.
+func (o *EvalOptions) ask(ctx context.Context, m *engine.Model, content ...engine.Content) (string, error) {
 	r := o.Request
-	r.Messages = append(slices.Clone(r.Messages), engine.User(engine.Picture(&engine.Image{Name: q.Picture, Data: data}), engine.Text(q.Question)))
-	r.MaxTokens = o.MaxTokens
-	if r.MaxTokens == 0 {
+	r.Messages = append(slices.Clone(r.Messages), engine.User(content...))
+	if r.MaxTokens = o.MaxTokens; r.MaxTokens == 0 {
 		r.MaxTokens = defaultEvalTokens
 	}
 	var text strings.Builder
 	for event, err := range m.Generate(ctx, r) {
 		if err != nil {
-			if errors.Is(err, context.Canceled) {
-				return "", err
-			}
-			return "", fmt.Errorf("bench: %s: %s: %w", set.Name, q.Picture, err)
+			return "", err
 		}
 		text.WriteString(event.Text)
 	}
