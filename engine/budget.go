@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/models/vision"
@@ -129,4 +130,25 @@ func budgetIdentity(plan *vision.Plan, w, h int) string {
 		return ""
 	}
 	return fmt.Sprintf(" shown as %dx%d", plan.W, plan.H)
+}
+
+// See plans a picture within the budget and makes ready what a tower sees of it, which is the caller's to close. decoded is the time that reading the
+// file's pixels took. Errors match ErrImage.
+func (b Budget) See(ctx context.Context, tower vision.Encoder, image *Image) (plan *vision.Plan, in *vision.Input, decoded time.Duration, err error) {
+	options := imaging.Options{Target: vision.Target(tower)}
+	head, err := image.header(ctx, options)
+	if err == nil {
+		plan, err = b.plan(tower, head.W, head.H)
+	}
+	var t spent
+	if err == nil {
+		in, err = decode(ctx, tower, image, head, plan, options, &t)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return nil, nil, 0, ctx.Err()
+	case err != nil:
+		return nil, nil, 0, badPicture(image.Name, err)
+	}
+	return plan, in, time.Duration(t.decode.Load()), nil
 }

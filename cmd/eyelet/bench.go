@@ -7,8 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/bench"
-	"github.com/eyelet-engine/eyelet/kernels/imaging"
 )
 
 const benchExample = `  eyelet bench vision --quick
@@ -139,7 +139,7 @@ func benchVision(cmd *cobra.Command, o *benchVisionOptions) error {
 		if err != nil {
 			return err
 		}
-		if v.Picture, err = imaging.Decode(picture.Data, imaging.Options{}); err != nil {
+		if v.Picture, err = engine.Pixels(cmd.Context(), picture); err != nil {
 			return err
 		}
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -9,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,7 +16,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eyelet-engine/eyelet/engine"
-	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/kernels/imaging/document"
 	"github.com/eyelet-engine/eyelet/kernels/imaging/film"
 )
@@ -241,7 +238,7 @@ func (m *material) open(cmd *cobra.Command, path string) ([]shown, error) {
 	if err != nil {
 		return nil, err
 	}
-	if isFilm(file) {
+	if film.Is(file) {
 		if own != "" || m.pages != "" {
 			return nil, usagef("%s is a video, which has no pages; say --frames, --fps, --from and --to", file)
 		}
@@ -302,13 +299,6 @@ func openDocument(ctx context.Context, picture *engine.Image) (*engine.Document,
 		return nil, pictureError(picture, err)
 	}
 	return d, nil
-}
-
-// isFilm looks at the first bytes of a file. Files that cannot be read are none, and found out later.
-func isFilm(path string) bool {
-	head := headOf(path, 16)
-	suffix := strings.ToLower(filepath.Ext(path))
-	return imaging.IsVideo(head) || (suffix == ".mjpeg" || suffix == ".mjpg") && bytes.HasPrefix(head, []byte("\xff\xd8"))
 }
 
 // headOf reads the first bytes of a file, none if it cannot be read.

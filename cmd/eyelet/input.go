@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/kernels/imaging/document"
+	"github.com/eyelet-engine/eyelet/kernels/imaging/film"
 )
 
 // input is what a question is about.
@@ -162,7 +164,7 @@ func (in *input) list(cmd *cobra.Command, o *runOptions) error {
 		if err != nil {
 			return err
 		}
-		if isFilm(file) {
+		if film.Is(file) {
 			return usagef("%s is a video, whose frames are asked about together, without --jsonl", file)
 		}
 		items, err := o.material.items(ctx, file, file, own)
@@ -188,16 +190,37 @@ func (in *input) readQuestion(stdin io.Reader) error {
 	return nil
 }
 
-// openPicture reads one picture from a file, or from stdin if path is "-".
-func openPicture(ctx context.Context, path string, stdin io.Reader) (*engine.Image, error) {
-	if path != "-" {
-		return pictureFile(ctx, path)
+// openPicture reads one picture from a file, or from stdin if path is "-", for commands that are about single ones: of a document with several pages, the
+// one that the path chooses, as in doc.pdf#3.
+func openPicture(ctx context.Context, path string, stdin io.Reader) (picture *engine.Image, err error) {
+	file, own := path, ""
+	if path == "-" {
+		picture, err = engine.ImageReader("stdin", stdin)
+	} else if file, own, err = splitPages(path); err == nil {
+		picture, err = imageFile(file)
 	}
-	picture, err := engine.ImageReader("stdin", stdin)
-	if err == nil {
-		err = checkPicture(ctx, picture)
+	if err != nil {
+		return nil, err
 	}
-	return picture, err
+	if own == "" && !document.Paged(picture.Data) {
+		return picture, checkPicture(ctx, picture)
+	}
+	d, err := openDocument(ctx, picture)
+	if err != nil {
+		return nil, err
+	}
+	if own == "" && d.Len() > 1 {
+		return nil, inputf("%s has %s, and this command takes one: say which, as %s#1", picture.Name, plural(d.Len(), "page"), picture.Name)
+	}
+	pages, err := new(material).chosen(d, cmp.Or(own, "1"), false)
+	if err != nil {
+		return nil, err
+	}
+	if len(pages) != 1 {
+		return nil, inputf("%s: this command takes one page, not %d", path, len(pages))
+	}
+	picture = d.Page(pages[0])
+	return picture, checkPicture(ctx, picture)
 }
 
 // pictureFile reads a picture from a file and makes sure that it is one: a model may take minutes to load, and mistakes should be

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/bench"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/models/gguf"
@@ -124,13 +125,10 @@ func (o *quantizeOptions) pictures(cmd *cobra.Command, f *gguf.File) (list []*im
 	}
 	for _, path := range o.images {
 		p, err := openPicture(cmd.Context(), path, cmd.InOrStdin())
-		if err == nil {
-			err = still(p)
-		}
 		if err != nil {
 			return nil, err
 		}
-		img, err := imaging.Decode(p.Data, imaging.Options{})
+		img, err := engine.Pixels(cmd.Context(), p)
 		if err != nil {
 			return nil, err
 		}

@@ -27,12 +27,17 @@ the reason.
 
 Only the metadata is read, so it is quick on files of any size. Long values are
 cut to the width of the terminal; --json prints all of them in full, and --license
-the texts of the licences that came with a model of the store.`
+the texts of the licences that came with a model of the store.
+
+With --picture, the tower is run instead, to say how many tokens a picture takes and
+how long it is encoded, as the model's family has it and within smaller bounds of
+--image-tokens.`
 
 const showExample = `  eyelet show llava.gguf
   eyelet show llava:7b
   eyelet show --tensors mmproj.gguf
   eyelet show --license llava:7b
+  eyelet show llava:7b --picture photo.jpg
   eyelet show --json llava.gguf | jq '.metadata[] | select(.key == "llama.context_length").value'`
 
 func newShowCommand() *cobra.Command {
@@ -54,6 +59,10 @@ func newShowCommand() *cobra.Command {
 			}
 			if stored != nil {
 				path = stored.Path
+			}
+			if picture, _ := cmd.Flags().GetString("picture"); picture != "" {
+				projector, _ := cmd.Flags().GetString("mmproj")
+				return showPicture(cmd, path, stored, picture, projector)
 			}
 			if file, err := diffusion.Inspect(path); err == nil {
 				return showDrawing(cmd, file, path, stored)
@@ -85,6 +94,10 @@ func newShowCommand() *cobra.Command {
 	cmd.Flags().Bool("json", false, "print one JSON object with everything, tensors included")
 	cmd.Flags().Bool("tensors", false, "list the tensors")
 	cmd.Flags().Bool("license", false, "print the texts of the licences that came with a model of the store")
+	cmd.Flags().String("picture", "", "say what this picture costs with the model: tokens and time under several bounds of --image-tokens")
+	cmd.Flags().String("mmproj", "", "with --picture: GGUF file of the projector, of a language model that is given as a file")
+	cmd.MarkFlagsMutuallyExclusive("license", "picture")
+	cmd.MarkFlagsMutuallyExclusive("tensors", "picture")
 	cmd.MarkFlagsMutuallyExclusive("license", "json")
 	cmd.MarkFlagsMutuallyExclusive("license", "tensors")
 	return cmd

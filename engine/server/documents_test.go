@@ -65,7 +65,7 @@ func TestPDFFilesAreTakenOnAllRoutes(t *testing.T) {
 			if n, k := promptTokens(t, b), promptTokens(t, a); n < k+64 || n > k+66 {
 				t.Errorf("%d tokens with two pages, %d with one", n, k)
 			}
-			if r := ts.do(t, "POST", c[0], locked[name][1]); r.status != 400 || !strings.Contains(r.text, "picture 1") || !strings.Contains(r.text, "corrupt or truncated PDF") {
+			if r := ts.do(t, "POST", c[0], locked[name][1]); r.status != 400 || !strings.Contains(r.text, "file 1") || !strings.Contains(r.text, "corrupt or truncated PDF") {
 				t.Errorf("a damaged file: %d %s", r.status, r.text)
 			}
 			if r := ts.do(t, "POST", c[0], long[name][1]); r.status != 400 || !strings.Contains(r.text, "PDF of 65 pages") {
@@ -137,17 +137,21 @@ func TestTheTokensOfPicturesAreBoundedAndCounted(t *testing.T) {
 		status     int
 		want       string
 	}{
-		"chat":               {"/v1/chat/completions", chat(`"image_max_tokens":32,"image_min_tokens":8,`, ""), 200, `"image_tokens":64`}, // a fixed grid
-		"chat, low":          {"/v1/chat/completions", chat("", `,"detail":"low"`), 200, `"image_tokens":64`},
-		"chat, of no detail": {"/v1/chat/completions", chat("", `,"detail":"blurred"`), 400, "low, high or auto"},
-		"chat, contradicted": {"/v1/chat/completions", chat(`"image_max_tokens":8,"image_min_tokens":32,`, ""), 400, "above image_max_tokens"},
-		"chat, negative":     {"/v1/chat/completions", chat(`"image_max_tokens":-1,`, ""), 400, "image_max_tokens is -1"},
-		"responses":          {"/v1/responses", respond(`,"detail":"auto"`), 200, "output"},
-		"responses, wrong":   {"/v1/responses", respond(`,"detail":"blurred"`), 400, "low, high or auto"},
-		"anthropic":          {"/v1/messages", `{"model":"seed","max_tokens":2,"image_max_tokens":"x","messages":[{"role":"user","content":"x"}]}`, 400, "image_max_tokens"},
-		"ollama":             {"/api/chat", ollama(`"image_max_tokens":32`), 200, "prompt_eval_count"},
-		"ollama, wrong":      {"/api/chat", ollama(`"image_max_tokens":8,"image_min_tokens":32`), 400, "above image_max_tokens"},
-		"ollama, a fraction": {"/api/chat", ollama(`"image_max_tokens":8.5`), 400, "whole number"},
+		"chat":                       {"/v1/chat/completions", chat(`"image_max_tokens":32,"image_min_tokens":8,`, ""), 200, `"image_tokens":64`}, // a fixed grid
+		"chat, low":                  {"/v1/chat/completions", chat("", `,"detail":"low"`), 200, `"image_tokens":64`},
+		"chat, detail a number":      {"/v1/chat/completions", chat("", `,"detail":5`), 400, "detail"},
+		"chat, detail a list":        {"/v1/chat/completions", chat("", `,"detail":["low"]`), 400, "detail"},
+		"chat, detail null":          {"/v1/chat/completions", chat("", `,"detail":null`), 200, `"image_tokens":64`},
+		"responses, detail a number": {"/v1/responses", respond(`,"detail":5`), 400, "detail"},
+		"chat, of no detail":         {"/v1/chat/completions", chat("", `,"detail":"blurred"`), 400, "low, high or auto"},
+		"chat, contradicted":         {"/v1/chat/completions", chat(`"image_max_tokens":8,"image_min_tokens":32,`, ""), 400, "above image_max_tokens"},
+		"chat, negative":             {"/v1/chat/completions", chat(`"image_max_tokens":-1,`, ""), 400, "image_max_tokens is -1"},
+		"responses":                  {"/v1/responses", respond(`,"detail":"auto"`), 200, "output"},
+		"responses, wrong":           {"/v1/responses", respond(`,"detail":"blurred"`), 400, "low, high or auto"},
+		"anthropic":                  {"/v1/messages", `{"model":"seed","max_tokens":2,"image_max_tokens":"x","messages":[{"role":"user","content":"x"}]}`, 400, "image_max_tokens"},
+		"ollama":                     {"/api/chat", ollama(`"image_max_tokens":32`), 200, "prompt_eval_count"},
+		"ollama, wrong":              {"/api/chat", ollama(`"image_max_tokens":8,"image_min_tokens":32`), 400, "above image_max_tokens"},
+		"ollama, a fraction":         {"/api/chat", ollama(`"image_max_tokens":8.5`), 400, "whole number"},
 	} {
 		if r := ts.do(t, "POST", c.path, c.body); r.status != c.status || !strings.Contains(strings.ReplaceAll(r.text, " ", ""), strings.ReplaceAll(c.want, " ", "")) {
 			t.Errorf("%s: %d %s, want %d and %q", name, r.status, r.text, c.status, c.want)

@@ -99,7 +99,7 @@ func generateRequest(q *ollamaGenerateRequest, m *model) (*engine.Request, error
 	if q.Raw {
 		r.Prompt = q.Prompt
 		for i, data := range q.GenerateRequest.Images {
-			r.Images = append(r.Images, &engine.Image{Name: pictureName(i+1, ""), Data: data})
+			r.Images = append(r.Images, &engine.Image{Name: fileName(i+1, "", data), Data: data})
 		}
 		return r, nil
 	}

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/ollama/ollama/api"
@@ -19,7 +18,7 @@ func ollamaContent(text string, images []api.ImageData, firstNumber int) []engin
 	n := firstNumber
 	picture := func(data []byte) {
 		n++
-		content = append(content, engine.Picture(&engine.Image{Name: fmt.Sprintf("picture %d", n), Data: data}))
+		content = append(content, engine.Picture(&engine.Image{Name: fileName(n, "", data), Data: data}))
 	}
 	for _, data := range images[:len(images)-marks] {
 		picture(data)

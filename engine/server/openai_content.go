@@ -56,12 +56,12 @@ type openaiContent []openaiPart
 
 // openaiPart is a text, a picture or a file, in the words of chat completions or of responses.
 type openaiPart struct {
-	Type     string          `json:"type"`
-	Text     string          `json:"text"`
-	Refusal  string          `json:"refusal"`
-	ImageURL json.RawMessage `json:"image_url"` // {"url": …}, or the address itself
-	Detail   string          `json:"detail"`    // of a picture, in responses
-	File     openaiFile      `json:"file"`
+	Type     string         `json:"type"`
+	Text     string         `json:"text"`
+	Refusal  string         `json:"refusal"`
+	ImageURL openaiImageURL `json:"image_url"`
+	Detail   string         `json:"detail"` // of a picture, in responses
+	File     openaiFile     `json:"file"`
 	openaiFile
 }
 
@@ -79,23 +79,23 @@ func (c *openaiContent) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*[]openaiPart)(c))
 }
 
-// address is where a picture is.
-func (p *openaiPart) address() string {
-	var url string
-	if json.Unmarshal(p.ImageURL, &url) == nil {
-		return url
+// openaiImageURL is where a picture is: {"url": …, "detail": …}, or the address alone.
+type openaiImageURL struct {
+	URL    string `json:"url"`
+	Detail string `json:"detail"`
+}
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (u *openaiImageURL) UnmarshalJSON(data []byte) error {
+	if bytes.HasPrefix(data, []byte(`"`)) {
+		return json.Unmarshal(data, &u.URL)
 	}
-	var object struct{ URL string }
-	_ = json.Unmarshal(p.ImageURL, &object) // an empty address is refused
-	return object.URL
+	type plain openaiImageURL
+	return json.Unmarshal(data, (*plain)(u))
 }
 
 // detail is how closely a picture is to be looked at.
-func (p *openaiPart) detail() string {
-	var object struct{ Detail string }
-	_ = json.Unmarshal(p.ImageURL, &object) // an address alone says nothing
-	return cmp.Or(object.Detail, p.Detail)
-}
+func (p *openaiPart) detail() string { return cmp.Or(p.ImageURL.Detail, p.Detail) }
 
 // isSystem reports whether a role of OpenAI's is what models know as system.
 func isSystem(role string) bool { return role == "system" || role == "developer" }
@@ -111,10 +111,10 @@ func (t *talk) content(parts openaiContent, param string) ([]engine.Content, err
 		case "refusal":
 			out = append(out, engine.Text(p.Refusal))
 		case "image_url", "input_image":
-			if p.ID != "" && len(p.ImageURL) == 0 {
+			if p.ID != "" && p.ImageURL.URL == "" {
 				return nil, refuseField(at+".file_id", "%s names a picture by its id; this server keeps no files, so send image_url", at)
 			}
-			c, err := t.picture(p.address(), at+".image_url")
+			c, err := t.picture(p.ImageURL.URL, at+".image_url")
 			if err != nil {
 				return nil, err
 			}

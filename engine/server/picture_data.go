@@ -129,9 +129,16 @@ func (p *pictureSource) bare(text, name, param string) *engine.Image {
 // ofMessage finds the number of a message in the path of a field.
 var ofMessage = regexp.MustCompile(`^(message|input)s?[.\[](\d+)`)
 
-// pictureName is what a picture is called in errors: its number among those of the request, and the message that it is in.
-func pictureName(n int, param string) string {
-	name := fmt.Sprintf("picture %d", n)
+// pictureName is what a picture is called in errors before its bytes are known: its number among those of the request, and the message that it is in.
+func pictureName(n int, param string) string { return fileName(n, param, nil) }
+
+// fileName is what a picture is called whose bytes are known: a PDF is a file.
+func fileName(n int, param string, data []byte) string {
+	kind := "picture"
+	if document.IsPDF(data) {
+		kind = "file"
+	}
+	name := fmt.Sprintf("%s %d", kind, n)
 	if m := ofMessage.FindStringSubmatch(param); m != nil {
 		if i, err := strconv.Atoi(m[2]); err == nil {
 			name += fmt.Sprintf(" (%s %d)", map[string]string{"message": "message", "input": "item"}[m[1]], i+1)

@@ -34,6 +34,9 @@ func (t *talk) number(param string, get func(name string) (*engine.Image, error)
 		return engine.Content{}, refuseField(param, "the request has more than %d pictures", t.s.limits.Images)
 	}
 	image, err := get(pictureName(t.pictures, param))
+	if err == nil {
+		image.Name = fileName(t.pictures, param, image.Data)
+	}
 	return engine.Picture(image), err
 }
 

@@ -140,19 +140,30 @@ func isJPEGXL(head []byte) bool {
 	return prefix("\xff\x0a")(head) || prefix("\x00\x00\x00\x0cJXL \r\n\x87\n")(head)
 }
 
-// IsVideo knows films by their first bytes: MP4 and its kin, Matroska and WebM, AVI, MPEG streams, Ogg, FLV.
-func IsVideo(head []byte) bool {
+// IsVideo knows films by their first bytes; see [VideoFormat].
+func IsVideo(head []byte) bool { return VideoFormat(head) != "" }
+
+// VideoFormat tells by the first bytes of a file, of which 16 are enough, what film it is, in ffmpeg's words: mov (MP4 and its kin), matroska (WebM too),
+// avi, mpeg, mpegvideo or flv; "" if it is none that is known.
+func VideoFormat(head []byte) string {
 	switch brand := isoBrand(head); {
+	case brand != "" && (isHEIC(head) || isAVIF(head)):
+		return ""
 	case brand != "":
-		return !isHEIC(head) && !isAVIF(head)
-	case len(head) >= 12 && string(head[:4]) == "RIFF":
-		return string(head[8:12]) == "AVI "
+		return "mov"
+	case len(head) >= 12 && string(head[:4]) == "RIFF" && string(head[8:12]) == "AVI ":
+		return "avi"
 	case len(head) >= 8 && slices.Contains([]string{"moov", "mdat", "wide"}, string(head[4:8])): // QuickTime without a brand
-		return true
+		return "mov"
 	}
-	return slices.ContainsFunc([]string{"\x1a\x45\xdf\xa3", "\x00\x00\x01\xba", "\x00\x00\x01\xb3", "FLV\x01"}, func(magic string) bool {
-		return prefix(magic)(head)
-	})
+	for _, f := range []struct{ magic, name string }{
+		{"\x1a\x45\xdf\xa3", "matroska"}, {"\x00\x00\x01\xba", "mpeg"}, {"\x00\x00\x01\xb3", "mpegvideo"}, {"FLV\x01", "flv"},
+	} {
+		if prefix(f.magic)(head) {
+			return f.name
+		}
+	}
+	return ""
 }
 
 func configSize(config func(io.Reader) (image.Config, error)) func([]byte) (int, int, error) {

@@ -314,6 +314,33 @@ func TestDrawingIsBoundedInTime(t *testing.T) {
 	}
 }
 
+// Many slow pages are given up together, though each keeps to its own bound.
+func TestDrawingAllPagesIsBoundedInTime(t *testing.T) {
+	d, err := Open(context.Background(), read(t, "pages.pdf"), imaging.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 { // as pages of nearly 30 s
+		if left := d.pdf.left(); left > pageTime || left <= 0 {
+			break
+		}
+		d.pdf.took(pageTime - time.Second)
+	}
+	if _, err := d.Decode(context.Background(), 0, Render{}); !errors.Is(err, imaging.ErrTooLarge) || !strings.Contains(err.Error(), "too long to draw") {
+		t.Errorf("got error %v", err)
+	}
+	quick, err := Open(context.Background(), read(t, "pages.pdf"), imaging.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 1000 {
+		quick.pdf.took(usualTime / 2)
+	}
+	if left := quick.pdf.left(); left != pageTime {
+		t.Errorf("a thousand quick pages leave %v", left)
+	}
+}
+
 func TestOtherThanPicturesAreRefusedWithAHint(t *testing.T) {
 	for name, c := range map[string]struct{ data, want string }{
 		"SVG":       {"<?xml version=\"1.0\"?>\n<!-- made by hand -->\n<svg xmlns=\"http://www.w3.org/2000/svg\"/>", "rsvg-convert"},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/klippa-app/go-pdfium"
@@ -26,8 +27,12 @@ const (
 	maxPagePixels = 24_000_000
 )
 
-// pageTime bounds the time to draw a page.
-var pageTime = 30 * time.Second
+// pageTime bounds the time to draw a page, and usualTime what the pages of a file may take on the average, beyond the first: a file of many pages
+// that each take nearly all of pageTime is given up.
+var (
+	pageTime  = 30 * time.Second
+	usualTime = 5 * time.Second
+)
 
 // pdf is a PDF file. Each page is drawn by a fresh instance of the reader, which takes some milliseconds
 // to make, so that a file can harm nothing but itself.
@@ -35,6 +40,25 @@ type pdf struct {
 	data  []byte
 	opt   imaging.Options
 	pages int
+
+	mu    sync.Mutex
+	taken time.Duration // by readers so far
+	calls int           // of readers
+}
+
+// left is how long the next reader may take.
+func (p *pdf) left() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return min(pageTime, pageTime+time.Duration(p.calls)*usualTime-p.taken)
+}
+
+// took adds up what a reader has taken.
+func (p *pdf) took(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.taken += d
+	p.calls++
 }
 
 func openPDF(ctx context.Context, data []byte, opt imaging.Options) (*pdf, error) {
@@ -75,8 +99,13 @@ func (p *pdf) with(ctx context.Context, f func(pdfium.Pdfium, references.FPDF_DO
 	if err := readers.prepare(ctx); err != nil { // which may take long, and counts for no page
 		return err
 	}
-	limited, cancel := context.WithTimeout(ctx, pageTime)
+	most := p.left()
+	if most <= 0 {
+		return imaging.Fault(imaging.ErrTooLarge, "PDF: its pages take too long to draw, more than %v each", usualTime)
+	}
+	limited, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
+	defer func(begun time.Time) { p.took(time.Since(begun)) }(time.Now())
 	in, err := readers.instance(limited)
 	if err != nil {
 		return err
@@ -98,7 +127,7 @@ func (p *pdf) with(ctx context.Context, f func(pdfium.Pdfium, references.FPDF_DO
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case limited.Err() != nil:
-		return imaging.Fault(imaging.ErrTooLarge, "PDF: drawing takes longer than %v", pageTime)
+		return imaging.Fault(imaging.ErrTooLarge, "PDF: drawing takes longer than %v", most.Round(time.Millisecond))
 	}
 	return describe(err)
 }

@@ -15,9 +15,12 @@ import (
 	"os/exec"
 	"regexp"
 	"slices"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/eyelet-engine/eyelet/kernels/imaging"
 )
 
 // Options say which frames are taken. The zero value takes DefaultFrames, evenly spread.
@@ -110,6 +113,13 @@ func seconds(text string) time.Duration {
 	return time.Duration(v * float64(time.Second))
 }
 
+// Is reports whether a file is a film: by its first bytes, and of a row of JPEG pictures by its name too, as it begins like a single one. Files that
+// cannot be read are none.
+func Is(path string) bool {
+	_, err := formatOf(path)
+	return err == nil
+}
+
 // formatOf tells ffmpeg's name for the format of a file, by its first bytes: a playlist, which could name other files, has none.
 func formatOf(path string) (string, error) {
 	file, err := os.Open(path)
@@ -126,23 +136,14 @@ func formatOf(path string) (string, error) {
 		return "", err
 	}
 	head = head[:n]
-	switch {
-	case n >= 8 && (string(head[4:8]) == "ftyp" || string(head[4:8]) == "moov" || string(head[4:8]) == "mdat" || string(head[4:8]) == "wide"):
-		return "mov", nil
-	case bytes.HasPrefix(head, []byte("\x1a\x45\xdf\xa3")):
-		return "matroska", nil
-	case bytes.HasPrefix(head, []byte("RIFF")) && n >= 12 && string(head[8:12]) == "AVI ":
-		return "avi", nil
-	case bytes.HasPrefix(head, []byte("\x00\x00\x01\xba")):
-		return "mpeg", nil
-	case bytes.HasPrefix(head, []byte("\x00\x00\x01\xb3")):
-		return "mpegvideo", nil
-	case bytes.HasPrefix(head, []byte("FLV\x01")):
-		return "flv", nil
-	case bytes.HasPrefix(head, []byte("\xff\xd8\xff")):
+	suffix := strings.ToLower(filepath.Ext(path))
+	switch format := imaging.VideoFormat(head); {
+	case format != "":
+		return format, nil
+	case bytes.HasPrefix(head, []byte("\xff\xd8\xff")) && (suffix == ".mjpeg" || suffix == ".mjpg"):
 		return "mjpeg", nil
 	}
-	return "", errors.New("no video that is known: MP4, MOV, WebM, Matroska, AVI, MPEG, FLV, MJPEG")
+	return "", errors.New("no video that is known: MP4, MOV, WebM, Matroska, AVI, MPEG, FLV, MJPEG (in a file named .mjpeg)")
 }
 
 // Length is how long the film is, 0 if it does not say.
