@@ -2,8 +2,8 @@ package engine
 
 import "context"
 
-// Count makes a request's prompt ready as Generate does, and returns how long it is without computing anything: Usage.Prompt and Usage.Image are
-// set. Its errors are those of Generate; a prompt longer than the context is ErrContextLength.
+// Count makes a request's prompt ready as Generate does, and returns how long it is without computing anything: Usage.Prompt and
+// Usage.Image are set. A prompt may be longer than the context, which is what many count for. Other errors are those of Generate.
 func (m *Model) Count(ctx context.Context, r Request) (Usage, error) {
 	if !m.enter() {
 		return Usage{}, ErrClosed
@@ -14,7 +14,10 @@ func (m *Model) Count(ctx context.Context, r Request) (Usage, error) {
 	if err := r.check(); err != nil {
 		return Usage{}, err
 	}
-	p, err := m.prompt(ctx, &r)
+	p, err := m.compose(ctx, &r)
+	if err == nil && p.n == 0 {
+		err = errEmptyPrompt
+	}
 	if err != nil {
 		return Usage{}, m.asked(ctx, err)
 	}

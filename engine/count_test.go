@@ -21,8 +21,11 @@ func TestCountIsWhatGenerateReads(t *testing.T) {
 		}
 	}
 	long := Request{Messages: []Message{User(Text(strings.Repeat("word ", 5000)))}}
-	if _, err := m.Count(t.Context(), long); !errors.Is(err, ErrContextLength) {
-		t.Errorf("a long prompt: %v", err)
+	if n, err := m.Count(t.Context(), long); err != nil || n.Prompt < 5000 {
+		t.Errorf("a prompt longer than the context: %+v %v", n, err)
+	}
+	if _, err := m.Count(t.Context(), Request{Messages: []Message{{Content: long.Messages[0].Content}}}); !errors.Is(err, ErrRequest) {
+		t.Errorf("a message without a role: %v", err)
 	}
 }
 

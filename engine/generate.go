@@ -64,7 +64,7 @@ func (m *Model) asked(ctx context.Context, err error) error {
 		return ErrBusy
 	case errors.Is(err, kv.ErrNoCells), errors.Is(err, kv.ErrNoSequence):
 		return fmt.Errorf("%w: %w", ErrContextLength, err)
-	case ctx.Err() != nil && !isCancelled(err):
+	case ctx.Err() != nil && !isCancelled(err) && !errors.Is(err, context.Cause(ctx)):
 		return fmt.Errorf("%w: %w", context.Cause(ctx), err)
 	}
 	return err

@@ -142,10 +142,12 @@ func (m *Model) limit(r *Request) int {
 	return m.cells
 }
 
+var errEmptyPrompt = fmt.Errorf("%w: the prompt is empty", ErrRequest)
+
 // checkLength checks that a prompt leaves room for an answer, of one token at least.
 func (m *Model) checkLength(p *prompt, r *Request) error {
 	if p.n == 0 {
-		return fmt.Errorf("%w: the prompt is empty", ErrRequest)
+		return errEmptyPrompt
 	}
 	if n := m.limit(r); p.n >= n {
 		hint := "shorten it or give a larger context"

@@ -129,7 +129,7 @@ func (s *Scheduler) open(t *Task) {
 	if t.answered == 0 {
 		t.report.Cached = seq.Len()
 	}
-	t.trace("admitted", seq.Len(), t.report.Queue)
+	t.trace(Admitted, seq.Len(), t.report.Queue)
 }
 
 // rank puts those that are computed in order: by arrival and the work that is left of their prompts.

@@ -123,6 +123,9 @@ func (t *Task) become(next state) {
 	t.state = next
 }
 
+// Admitted is what befalls a task that leaves the queue: it is computed from now on.
+const Admitted = "admitted"
+
 // Moment is something that befell a task.
 type Moment struct {
 	At    time.Time

@@ -27,13 +27,22 @@ const (
 type held struct {
 	of    *semaphore.Weighted
 	bytes int64
+	body  int64    // size of the body
+	entry *portion // of the server's intake; nil for a small body
 }
 
 // release gives the memory back.
 func (h *held) release() {
+	h.entry.end()
 	h.of.Release(h.bytes)
 	h.bytes = 0
 }
+
+// count counts so many quarters of the body's size as what the request holds while it waits.
+func (h *held) count(quarters int64) { h.entry.set(quarters * h.body / 4) }
+
+// turn says that the request waits no more: what it holds is bounded by how many are computed at a time.
+func (h *held) turn() { h.entry.end() }
 
 // take asks for n more bytes.
 func (h *held) take(n int64) error {
@@ -51,11 +60,16 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error
 	if r.ContentLength > s.limits.Body {
 		return nil, tooLarge
 	}
+	memory := &recordOf(r.Context()).memory
+	if err := s.letIn(r, memory); err != nil {
+		return nil, err
+	}
+	late := time.AfterFunc(intakeTime, func() { memory.entry.set(0) })
+	defer late.Stop()
 	// The deadline must not outlast the reading: the connection is watched for its end while the answer is computed.
 	rc := http.NewResponseController(w)
 	_ = rc.SetReadDeadline(time.Now().Add(s.limits.ReadTime)) // a connection that has none, as of a test, is no danger
 	defer func() { _ = rc.SetReadDeadline(time.Time{}) }()
-	memory := &recordOf(r.Context()).memory
 	body, promised, err := s.unpack(w, r, http.MaxBytesReader(w, r.Body, s.limits.Body), s.limits.Body)
 	if err != nil {
 		return nil, err
@@ -63,6 +77,9 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error
 	defer body.Close()
 	data, err := memory.readAll(body, promised)
 	if err == nil {
+		late.Stop()
+		memory.body = int64(len(data))
+		memory.count(whileRead)
 		return data, nil
 	}
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
@@ -80,12 +97,34 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error
 	return nil, &failure{status: http.StatusBadRequest, kind: kindRequest, text: "the body ends early", cause: err}
 }
 
+// letIn waits until there is room for a body.
+func (s *Server) letIn(r *http.Request, memory *held) error {
+	bytes := r.ContentLength * whileRead / 4
+	switch {
+	case r.ContentLength < 0 || r.Header.Get("Content-Encoding") != "":
+		bytes = unknownBody
+	case r.ContentLength <= smallBody:
+		return nil
+	}
+	waiting, done := recordOf(r.Context()).waits.begin(r.Context())
+	defer done()
+	entry, err := s.intake.enter(waiting, recordOf(r.Context()).client, bytes)
+	if err != nil {
+		return refused(waiting, err)
+	}
+	memory.entry = entry
+	return nil
+}
+
+// growth is how much room is made at most for a byte that has come, if more are promised.
+const growth = 8
+
 // readAll reads to the end. Room is made as bytes come, not as they are promised.
 func (h *held) readAll(r io.Reader, promised int64) (data []byte, err error) {
 	for {
 		if room := int64(cap(data)); int64(len(data)) == room {
 			grow := max(bodyChunk, room)
-			if promised > 0 && promised < room+grow {
+			if promised > 0 && promised < growth*room+bodyChunk {
 				grow = max(promised-room+1, 1) // one byte more, so that the end is found without growing
 			}
 			if err := h.take(grow); err != nil {
@@ -110,7 +149,9 @@ func (s *Server) decode(w http.ResponseWriter, r *http.Request, v any) error {
 	if err != nil {
 		return err
 	}
-	return decodeJSON(data, v)
+	err = decodeJSON(data, v)
+	recordOf(r.Context()).memory.count(whileTaken)
+	return err
 }
 
 // decodeFor is decode for a request to the model that *name names once the body is read.

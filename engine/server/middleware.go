@@ -24,6 +24,7 @@ type record struct {
 	client string // whose turn it is when many wait: the name of the key, or the address
 	key    *Key   // nil where none is demanded
 	memory held   // for its body and the pictures that were fetched for it
+	waits  *waits // of the server
 	route  string // pattern of the mux, "" for none
 	model  string // that answered, for the log
 	err    error  // that ended it, for the log
@@ -136,7 +137,7 @@ func (s *Server) chain(next handler) http.Handler {
 func (s *Server) observe(next handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
-		rec := &record{id: r.Header.Get("X-Request-Id"), client: address(r), memory: held{of: s.memory}}
+		rec := &record{id: r.Header.Get("X-Request-Id"), client: address(r), memory: held{of: s.memory}, waits: &s.waits}
 		if !requestID.MatchString(rec.id) {
 			rec.id = rand.Text()
 		}

@@ -36,9 +36,11 @@ func (ms *models) use(ctx context.Context, m *model, contextLength int, keep *ti
 	ms.inPool[key] = m
 	ms.mu.Unlock()
 	began := time.Now()
-	l, err := ms.pool.Use(ctx, key)
+	waiting, there := recordOf(ctx).waits.begin(ctx)
+	l, err := ms.pool.Use(waiting, key)
+	there()
 	if err != nil {
-		return nil, err
+		return nil, refused(waiting, err)
 	}
 	if c := l.Model.Info().Caution; c != "" && !ms.cautioned(key) {
 		ms.log.Warn("a model's pictures may not be as it was trained", "model", m.name, "why", c)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"net/http"
 
 	"github.com/eyelet-engine/eyelet/engine"
@@ -157,6 +158,9 @@ func (l *lease) promptOf(ctx context.Context, q *completionRequest, t *completio
 	}
 	out := &engine.Scores{Text: t.prompt.text}
 	count, err := l.Model.Count(ctx, t.request)
+	if most := l.Model.Info().Context; err == nil && count.Prompt > most { // which no answer would tell of where none is wanted
+		err = fmt.Errorf("%w: it has %d tokens, and the context holds %d", engine.ErrContextLength, count.Prompt, most)
+	}
 	if err == nil && len(t.prompt.tokens) > 0 {
 		out.Text, err = l.Model.Detokenize(t.prompt.tokens)
 	}

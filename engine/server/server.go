@@ -112,9 +112,11 @@ type Server struct {
 	list     []family
 	handler  http.Handler
 	memory   *semaphore.Weighted // of bodies and fetched pictures, in bytes
-	busy     atomic.Int64        // requests under way
-	loading  atomic.Int64        // models of Options.Preload that are not there yet
-	ending   atomic.Bool         // no longer ready
+	intake   *intake
+	waits    waits
+	busy     atomic.Int64 // requests under way
+	loading  atomic.Int64 // models of Options.Preload that are not there yet
+	ending   atomic.Bool  // no longer ready
 }
 
 // New makes a server over the models of a pool. models may be nil for a server without a store. The pool and its engine are the caller's to
@@ -136,6 +138,7 @@ func New(pool *engine.Pool, models *store.Store, options Options) (*Server, erro
 		return nil, err
 	}
 	s.memory = semaphore.NewWeighted(s.limits.Memory)
+	s.intake = newIntake(intakeBytes)
 	s.metrics = newMetrics(s)
 	s.drawing = newDrawing(s)
 	s.list = s.apis()
@@ -197,7 +200,11 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	case <-ctx.Done():
 	}
 	s.ending.Store(true)
-	defer s.ending.Store(false)
+	s.waits.refuse(true)
+	defer func() {
+		s.ending.Store(false)
+		s.waits.refuse(false)
+	}()
 	s.log.Info("ending", "requests", s.busy.Load(), "grace", s.limits.Grace)
 	grace, cancel := context.WithTimeout(context.Background(), s.limits.Grace)
 	defer cancel()

@@ -1,0 +1,80 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestWaitsEndWithTheServer(t *testing.T) {
+	var w waits
+	waiting, _ := w.begin(t.Context())
+	begun, done := w.begin(t.Context())
+	done()
+	w.refuse(true)
+	after, _ := w.begin(t.Context())
+	for name, ctx := range map[string]context.Context{"who waits": waiting, "who comes later": after} {
+		if err := refused(ctx, ctx.Err()); !errors.Is(err, errShutdown) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if begun.Err() != nil {
+		t.Error("who is computed was ended")
+	}
+	w.refuse(false)
+	if again, _ := w.begin(t.Context()); again.Err() != nil {
+		t.Error("nobody can wait again")
+	}
+}
+
+// TestTheEndOfTheServerRefusesWhoWaits has a request wait for another one's end when the server is told to end.
+func TestTheEndOfTheServerRefusesWhoWaits(t *testing.T) {
+	ts := serve(t, func(o *Options) { o.Limits.Grace, o.Spec.Parallel = 20*time.Second, 1 })
+	// Of many items, so that it runs while the others come; its end comes by its length.
+	long := `{"model":"seed","options":{"temperature":1,"num_predict":400},"messages":[{"role":"user","content":"Count."}],"format":{"type":"object","properties":{"a":{"type":"array","items":{"type":"integer"},"minItems":900}},"required":["a"]}}`
+	running, err := ts.http.Post(ts.url+"/api/chat", "application/json", strings.NewReader(long))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer running.Body.Close()
+	lines := bufio.NewReader(running.Body)
+	if _, err := lines.ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	type outcome struct {
+		status int
+		text   string
+		err    error
+	}
+	waits := make(chan outcome, 1)
+	go func() {
+		w, err := ts.http.Post(ts.url+"/api/chat", "application/json", strings.NewReader(`{"model":"seed","messages":[{"role":"user","content":"Hello"}]}`))
+		if err != nil {
+			waits <- outcome{err: err}
+			return
+		}
+		defer w.Body.Close()
+		text, err := io.ReadAll(w.Body)
+		waits <- outcome{w.StatusCode, string(text), err}
+	}()
+	for ts.busy.Load() < 2 {
+		time.Sleep(time.Millisecond)
+	}
+	ts.end()
+	o := <-waits
+	if o.err != nil || o.status != http.StatusServiceUnavailable || !strings.Contains(o.text, errShutdown.Error()) {
+		t.Errorf("who waited got %d %s %v", o.status, o.text, o.err)
+	}
+	rest, err := io.ReadAll(lines)
+	if err != nil || !strings.Contains(string(rest), `"done_reason":"length"`) {
+		t.Errorf("the running answer ends with %.300q %v", rest[max(0, len(rest)-300):], err)
+	}
+	if twice := errShutdown.Error() + ": " + errShutdown.Error(); strings.Contains(ts.log.String(), twice) {
+		t.Errorf("the log says %q", twice)
+	}
+}
