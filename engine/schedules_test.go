@@ -247,7 +247,8 @@ func (o *outcomes) schedule(t *testing.T, name string, m *Model, list []asked, r
 }
 
 // Whatever is batched, shared, cut, put aside, read from disk or guessed, and whoever gives up meanwhile: an answer is the one that the same
-// request gets alone on a fresh context. EYELET_SCHEDULE_SEED repeats the era that a failure names.
+// request gets alone on a fresh context. EYELET_SCHEDULE_SEED repeats the era that a failure names, and EYELET_SCHEDULE_ERAS says how many from it
+// on: what takes hours can be done in parts.
 func TestAnswersDoNotDependOnTheSchedule(t *testing.T) {
 	eras, each, most := 4, 10, 2
 	if os.Getenv("EYELET_SLOW") != "" {
@@ -272,6 +273,13 @@ func TestAnswersDoNotDependOnTheSchedule(t *testing.T) {
 		}
 		eras = 1
 	}
+	if s := os.Getenv("EYELET_SCHEDULE_ERAS"); s != "" {
+		var err error
+		if eras, err = strconv.Atoi(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	part := eras < 100
 	var o outcomes
 	for i := range eras {
 		o.era(t, first+uint64(i), list, each)
@@ -284,13 +292,13 @@ func TestAnswersDoNotDependOnTheSchedule(t *testing.T) {
 	if o.near > most {
 		t.Errorf("%d of %d schedules have near ties that fell the other way, want at most %d", o.near, o.schedules, most)
 	}
-	if o.beside == 0 && !testing.Short() {
+	if o.beside == 0 && !testing.Short() && os.Getenv("EYELET_SCHEDULE_SEED") == "" {
 		t.Error("nothing was read beside running answers")
 	}
-	if os.Getenv("EYELET_SLOW") != "" && o.aside == 0 {
+	if os.Getenv("EYELET_SLOW") != "" && !part && o.aside == 0 {
 		t.Error("nobody was put aside")
 	}
-	if os.Getenv("EYELET_SLOW") != "" && (o.cancelled == 0 || o.guessed == 0 || o.restarts == 0) {
+	if os.Getenv("EYELET_SLOW") != "" && !part && (o.cancelled == 0 || o.guessed == 0 || o.restarts == 0) {
 		t.Errorf("the schedules did not reach what they are about: %+v", o)
 	}
 }

@@ -31,6 +31,13 @@ func (s *Scheduler) draft(parts []part, answers int) {
 	if s.cfg.Drafter == nil {
 		return
 	}
+	// What a smaller model costs beside this one can only be measured.
+	one := s.tokens.of(1).Seconds()
+	if one == 0 {
+		return
+	}
+	_, each := s.tokens.fit()
+	row, extra := each/one, s.drafts.each(&s.tokens)/one
 	var sketches []*Sketch
 	var of []*part
 	for i := range parts {
@@ -42,7 +49,7 @@ func (s *Scheduler) draft(parts []part, answers int) {
 			s.sketches++
 			p.t.sketch.id, p.t.sketch.prior = s.sketches, draftRate
 		}
-		if k := p.t.sketch.wanted(p.most, answers, &s.tokens, s.drafts.each(&s.tokens)); k > 0 {
+		if k := p.t.sketch.wanted(p.most, answers, row, extra); k > 0 {
 			sketches = append(sketches, &Sketch{ID: p.t.sketch.id, Items: p.t.Prompt.Items, Most: k})
 			of = append(of, p)
 		}
