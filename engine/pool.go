@@ -103,11 +103,19 @@ func (p *Pool) Register(name string, spec ModelSpec) {
 // lease must not wait for another. A load goes on as long as anybody waits for it.
 //
 // Errors are ctx's own, ErrClosed, ErrUnknownModel, or those of Resolve and [Engine.Load].
-func (p *Pool) Use(ctx context.Context, name string) (*Lease, error) {
+func (p *Pool) Use(ctx context.Context, name string) (*Lease, error) { return p.use(ctx, name, nil) }
+
+// UseSpec is Use for a model that needs no registration: it is loaded as spec says, unless it is there already under that name. Nothing is
+// kept of the name beyond the model's own time in the pool.
+func (p *Pool) UseSpec(ctx context.Context, name string, spec ModelSpec) (*Lease, error) {
+	return p.use(ctx, name, &spec)
+}
+
+func (p *Pool) use(ctx context.Context, name string, spec *ModelSpec) (*Lease, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	w, err := p.enqueue(name)
+	w, err := p.enqueue(name, spec)
 	if err != nil {
 		return nil, err
 	}

@@ -42,12 +42,12 @@ type poolResult struct {
 	err   error
 }
 
-// enqueue puts a waiter at the end of the queue. Files are looked at only for models that nobody has asked for.
-func (p *Pool) enqueue(name string) (*poolWaiter, error) {
+// enqueue puts a waiter at the end of the queue. Files are looked at only for models that nobody has asked for. A nil spec is that of the name.
+func (p *Pool) enqueue(name string, spec *ModelSpec) (*poolWaiter, error) {
 	w, err := p.join(name, nil)
 	if w == nil && err == nil {
 		var found *poolEntry
-		if found, err = p.find(name); err == nil {
+		if found, err = p.find(name, spec); err == nil {
 			w, err = p.join(name, found)
 		}
 	}
@@ -79,11 +79,14 @@ func (p *Pool) join(name string, found *poolEntry) (*poolWaiter, error) {
 }
 
 // find says what to load for a name, and how much memory that takes.
-func (p *Pool) find(name string) (*poolEntry, error) {
+func (p *Pool) find(name string, given *ModelSpec) (*poolEntry, error) {
 	p.mu.Lock()
 	spec, ok := p.specs[name]
 	p.mu.Unlock()
-	if !ok {
+	switch {
+	case given != nil:
+		spec = *given
+	case !ok:
 		if p.options.Resolve == nil {
 			return nil, fmt.Errorf("%w: %q", ErrUnknownModel, name)
 		}

@@ -181,7 +181,7 @@ func TestPoolGoesOnWhenTheFirstGivesUp(t *testing.T) {
 
 func TestPoolTakesBackALeaseThatComesTooLate(t *testing.T) {
 	inPool(t, PoolOptions{}, func(t *testing.T, p *Pool, fake *fakeLoader) {
-		w, err := p.enqueue("a")
+		w, err := p.enqueue("a", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -246,7 +246,7 @@ func TestPoolLoadsAgainAfterACancelledLoad(t *testing.T) {
 		inPool(t, PoolOptions{}, func(t *testing.T, p *Pool, fake *fakeLoader) {
 			fake.deaf = deaf
 			ctx, cancel := context.WithCancel(t.Context())
-			w, err := p.enqueue("a")
+			w, err := p.enqueue("a", nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/eyelet-engine/eyelet/engine"
@@ -31,17 +33,15 @@ func (ms *models) use(ctx context.Context, m *model, contextLength int, keep *ti
 		return nil, fmt.Errorf("%w: %s holds the vision tower and the language model in one file, which libllama does not open; import the two files that llama.cpp's converter makes",
 			store.ErrUnsupported, m.name)
 	}
-	ms.pool.Register(key, spec)
-	ms.mu.Lock()
-	ms.inPool[key] = m
-	ms.mu.Unlock()
+	ms.called(key, m)
 	began := time.Now()
 	waiting, there := recordOf(ctx).waits.begin(ctx)
-	l, err := ms.pool.Use(waiting, key)
+	l, err := ms.pool.UseSpec(waiting, key, spec)
 	there()
 	if err != nil {
 		return nil, refused(waiting, err)
 	}
+	ms.called(key, m) // names may have been forgotten while it was loaded
 	if c := l.Model.Info().Caution; c != "" && !ms.cautioned(key) {
 		ms.log.Warn("a model's pictures may not be as it was trained", "model", m.name, "why", c)
 	}
@@ -53,11 +53,29 @@ func (ms *models) use(ctx context.Context, m *model, contextLength int, keep *ti
 	return &lease{Lease: l, model: m, load: time.Since(began)}, nil
 }
 
+// mostNames is how many names of models are remembered that the pool may have forgotten.
+const mostNames = 1024
+
+// called notes what the pool calls a model. Models come and go; what is no longer in the pool is forgotten when many names have come together.
+func (ms *models) called(key string, m *model) {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	if len(ms.inPool) >= mostNames {
+		list := ms.pool.List()
+		maps.DeleteFunc(ms.inPool, func(name string, _ *model) bool {
+			return !slices.ContainsFunc(list, func(p engine.PoolModel) bool { return p.Name == name })
+		})
+	}
+	ms.inPool[key] = m
+}
+
 // cautioned reports whether the log has said what speaks against a model, and takes it as said from now on.
 func (ms *models) cautioned(key string) (before bool) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
-	before = ms.said[key]
+	if before = ms.said[key]; len(ms.said) >= mostNames {
+		clear(ms.said) // it is said again then
+	}
 	ms.said[key] = true
 	return before
 }

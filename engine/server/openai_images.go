@@ -185,9 +185,7 @@ func (d *drawing) draw(ctx context.Context, m *model, r *draw.Request) (*draw.Dr
 		return nil, ctx.Err()
 	}
 	key := "draw:" + m.digest
-	d.server.models.mu.Lock()
-	d.server.models.inPool[key] = m
-	d.server.models.mu.Unlock()
+	d.server.models.called(key, m)
 	if r.Init != nil { // which may give the picture another shape, of up to twice the area
 		w, h = 2*max(w, file.Side), max(h, file.Side)
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -76,5 +77,29 @@ func TestTheEndOfTheServerRefusesWhoWaits(t *testing.T) {
 	}
 	if twice := errShutdown.Error() + ": " + errShutdown.Error(); strings.Contains(ts.log.String(), twice) {
 		t.Errorf("the log says %q", twice)
+	}
+}
+
+func TestNamesOfModelsDoNotOnlyGrow(t *testing.T) {
+	ts := serve(t)
+	m, err := ts.models.find("seed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := ts.models.use(t.Context(), m, 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Release()
+	for i := range 3 * mostNames {
+		key := fmt.Sprint("gone", i)
+		ts.models.called(key, m)
+		ts.models.cautioned(key)
+	}
+	if n, said := len(ts.models.inPool), len(ts.models.said); n > mostNames || said > mostNames {
+		t.Errorf("%d names of models, %d of which something was said", n, said)
+	}
+	if len(ts.models.loaded()) != 1 {
+		t.Error("the model that is loaded has lost its name")
 	}
 }
