@@ -6,6 +6,7 @@
 //	go run ./scripts/compare-server -scenarios new-picture,follow-up
 //	go run ./scripts/compare-server -rounds 3 -json > table.json
 //	go run ./scripts/compare-server -slots 6 -scenarios gap-four
+//	go run ./scripts/compare-server -rounds 3 -before ../before/build/bin/eyelet
 //	go run ./scripts/compare-server -cost
 //
 // Both sides load the same files, compute with the same number of threads and write answers of 16 tokens at temperature 0. A bias
@@ -39,6 +40,7 @@ type options struct {
 	oursOnly, json   bool
 	engine, cost     bool
 	dir, eyelet      string
+	before, title    string // of served, where it is not the usual one
 }
 
 func main() {
@@ -55,6 +57,7 @@ func main() {
 	flag.BoolVar(&o.engine, "engine", false, "compare package engine, without HTTP, instead of eyelet serve")
 	flag.BoolVar(&o.cost, "cost", false, "compare our server with the engine under it, and nothing else")
 	flag.StringVar(&o.eyelet, "eyelet", filepath.Join("build", "bin", "eyelet"), "the `program` eyelet")
+	flag.StringVar(&o.before, "before", "", "another `program` eyelet, of another commit, in the place of llama-server")
 	flag.StringVar(&o.dir, "dir", filepath.Join("build", "compare-server"), "`folder` for logs and llama-server's template")
 	flag.Parse()
 	err := o.check(*names, flag.Args())
@@ -104,6 +107,26 @@ func openSide(ctx context.Context, o options, words []llama.Token) (ourSide, err
 	return openServed(ctx, o, words, engine.EncoderAuto)
 }
 
+// peer is what ours is compared with.
+type peer interface {
+	side
+	close() error
+}
+
+// openPeer starts llama-server, or another commit of our own.
+func openPeer(ctx context.Context, o options, chosen []llama.Token) (them peer, version string, err error) {
+	if o.before != "" {
+		o.eyelet, o.title = o.before, "eyelet before"
+		them, err = openServed(ctx, o, chosen, engine.EncoderAuto)
+		return them, o.before, err
+	}
+	if version, err = serverVersion(ctx); err != nil {
+		return nil, "", err
+	}
+	them, err = startServer(ctx, o, llamaServer(o, chosen))
+	return them, "llama-server " + version, err
+}
+
 // compare opens both sides, runs the scenarios and prints the table. Whatever ends it, llama-server ends with it.
 func compare(ctx context.Context, o options) (err error) {
 	chosen, err := words(ctx, o.model)
@@ -121,14 +144,11 @@ func compare(ctx context.Context, o options) (err error) {
 	r := &runner{o: o, us: us}
 	version := ""
 	if !o.oursOnly {
-		if version, err = serverVersion(ctx); err != nil {
+		var them peer
+		if them, version, err = openPeer(ctx, o, chosen); err != nil {
 			return err
 		}
-		them, err := startServer(ctx, o, llamaServer(o, chosen))
-		if err != nil {
-			return err
-		}
-		defer them.stop()
+		defer func() { err = errors.Join(err, them.close()) }()
 		r.them = them
 	}
 	if err := r.run(ctx); err != nil {

@@ -49,7 +49,7 @@ type setting struct {
 	Tokens    int      `json:"answer_tokens"`
 	Words     int      `json:"answer_words"` // tokens that answers are made of
 	Ours      string   `json:"ours"`
-	Peer      string   `json:"llama_server,omitempty"`
+	Peer      string   `json:"theirs,omitempty"`
 	Libllama  string   `json:"libllama"`
 	Go        string   `json:"go"`
 	Notes     []string `json:"notes,omitempty"`
@@ -86,16 +86,16 @@ type line struct {
 	Scenario string    `json:"scenario"`
 	Title    string    `json:"title"`
 	Unit     string    `json:"unit"`
-	Theirs   *float64  `json:"llama_server"`
+	Theirs   *float64  `json:"theirs"`
 	Ours     *float64  `json:"ours"`
 	Ratio    *float64  `json:"ratio"` // ours over theirs
 	Bar      string    `json:"bar,omitempty"`
 	Met      *bool     `json:"met"` // null where there is no bar, or a figure is missing
 	Note     string    `json:"note,omitempty"`
-	TheirAll []float64 `json:"llama_server_samples,omitempty"`
+	TheirAll []float64 `json:"theirs_samples,omitempty"`
 	OurAll   []float64 `json:"ours_samples,omitempty"`
 
-	TheirTokens tokenCount `json:"llama_server_tokens"` // of the whole scenario's prompts
+	TheirTokens tokenCount `json:"theirs_tokens"` // of the whole scenario's prompts
 	OurTokens   tokenCount `json:"ours_tokens"`
 }
 
@@ -113,7 +113,7 @@ func (r *runner) report(s setting) report {
 			out.Rows = append(out.Rows, newLine(res.scenario.name, row, k, ours, theirs))
 		}
 		if a, b := ours.tokens, theirs.tokens; r.them != nil && a.Prompt != b.Prompt {
-			out.Setting.Notes = append(out.Setting.Notes, fmt.Sprintf("%s: prompts of %d tokens here, %d in llama-server", res.scenario.name, a.Prompt, b.Prompt))
+			out.Setting.Notes = append(out.Setting.Notes, fmt.Sprintf("%s: prompts of %d tokens here, %d there", res.scenario.name, a.Prompt, b.Prompt))
 		}
 	}
 	return out
@@ -161,10 +161,10 @@ func (r report) writeTable(w io.Writer) error {
 	fmt.Fprintf(t, "projector\t%s\n", s.Projector)
 	fmt.Fprintf(t, "ours\t%s, libllama %s, %s\n", s.Ours, s.Libllama, s.Go)
 	if s.Peer != "" {
-		fmt.Fprintf(t, "theirs\tllama-server %s, %d slots\n", s.Peer, s.Slots)
+		fmt.Fprintf(t, "theirs\t%s, %d slots\n", s.Peer, s.Slots)
 	}
 	fmt.Fprintf(t, "rounds\t%d; medians (least to greatest)\n\n", s.Rounds)
-	fmt.Fprint(t, "scenario\tllama-server\tours\tours / theirs\tbar\tmet\t\n")
+	fmt.Fprint(t, "scenario\ttheirs\tours\tours / theirs\tbar\tmet\t\n")
 	for _, l := range r.Rows {
 		ratio := "-"
 		if l.Ratio != nil {

@@ -13,7 +13,7 @@ import (
 type runner struct {
 	o       options
 	us      ourSide
-	them    *server // nil with -ours-only
+	them    peer // nil with -ours-only
 	results []result
 }
 

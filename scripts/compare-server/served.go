@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -43,7 +44,7 @@ func eyeletServe(o options, words []llama.Token, encoder, state string) program 
 		bias[strconv.Itoa(int(t))] = wordBias
 	}
 	return program{
-		title: "eyelet serve",
+		title: cmp.Or(o.title, "eyelet serve"),
 		ready: "/readyz",
 		command: func(ctx context.Context, at *net.TCPAddr) (*exec.Cmd, error) {
 			cmd := exec.CommandContext(ctx, o.eyelet, "serve", "--listen", at.String(),

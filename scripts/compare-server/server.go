@@ -132,6 +132,11 @@ func (s *server) stop() {
 	<-s.ended
 }
 
+func (s *server) close() error {
+	s.stop()
+	return nil
+}
+
 func (s *server) name() string { return s.title }
 
 func (s *server) restart(ctx context.Context) error {
