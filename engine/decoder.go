@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/engine/sched"
@@ -16,6 +18,7 @@ type decoder struct {
 	width  int          // of an embedding
 	places int          // positions of an embedding
 	limit  int          // rows of a decode, less than the context takes in tests
+	pace   *answerPace  // of answers; nil for a context that computes none
 }
 
 func newDecoder(lc *llama.Context) *decoder {
@@ -39,7 +42,25 @@ func (d *decoder) Decode(ctx context.Context, entries []sched.Entry) error {
 			return err
 		}
 	}
-	return d.lc.Decode(ctx, d.tokens)
+	if err := d.setThreads(len(entries)); err != nil {
+		return err
+	}
+	start := time.Now()
+	err := d.lc.Decode(ctx, d.tokens)
+	d.pace.note(len(entries), time.Since(start))
+	return err
+}
+
+// setThreads sets how many threads compute a decode of so many entries.
+func (d *decoder) setThreads(entries int) error {
+	if d.pace == nil {
+		return nil
+	}
+	n := cmp.Or(d.pace.of(entries), d.pace.most)
+	if now, batch := d.lc.Threads(); now == n && batch == n {
+		return nil
+	}
+	return d.lc.SetThreads(n, n)
 }
 
 // DecodeRows implements [sched.Decoder]. A picture that attends to itself in both directions goes through at once; others in
@@ -47,6 +68,9 @@ func (d *decoder) Decode(ctx context.Context, entries []sched.Entry) error {
 func (d *decoder) DecodeRows(ctx context.Context, seq llama.Seq, rows []float32, places [][4]llama.Pos, causal bool) error {
 	limit, err := d.pieces(rows, places, causal)
 	if err != nil {
+		return err
+	}
+	if err := d.setThreads(paceRows + 1); err != nil {
 		return err
 	}
 	if !causal {

@@ -58,11 +58,15 @@ var (
 type Options struct {
 	// Threads is the number of compute threads; 0 means one a physical core that this process may use.
 	Threads int
+	// AllThreads computes answers with all threads, even while other programs want the cores, which makes them much slower. It is for
+	// measuring that.
+	AllThreads bool
 }
 
 // Engine holds what models share: the compute thread and the options.
 type Engine struct {
 	threads int
+	steady  bool // Options.AllThreads
 	thread  *thread
 
 	mu      sync.Mutex
@@ -82,7 +86,7 @@ func New(options Options) (*Engine, error) {
 		options.Threads = physicalCores()
 	}
 	ggml.SetAcceleratorThreads(options.Threads)
-	return &Engine{threads: options.Threads, thread: acquireThread(), models: map[*Model]struct{}{}}, nil
+	return &Engine{threads: options.Threads, steady: options.AllThreads, thread: acquireThread(), models: map[*Model]struct{}{}}, nil
 }
 
 // Threads is the number of compute threads in use.

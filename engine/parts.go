@@ -60,6 +60,9 @@ func (m *Model) startScheduler(spec ModelSpec, params llama.ContextParams) (err 
 		Cost: rebuildCost, Evict: func(s *kv.Sequence) { m.sched.Evicted(s) },
 	})
 	m.decoder = newDecoder(m.lc)
+	if !m.engine.steady {
+		m.decoder.pace = newPace(m.engine.threads)
+	}
 	cfg := sched.Config{
 		Decoder: m.decoder, Cache: m.cache, Pictures: m.pictures, Encoder: m.jobs, Disk: m.disk, Model: identity, Run: m.run,
 		Width: m.lm.NEmbdInp(), Batch: m.lc.NBatch(), Cells: m.cells, Share: !rigid && m.lm.NSWA() == 0, Parallel: spec.Parallel,

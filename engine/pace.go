@@ -1,0 +1,123 @@
+package engine
+
+import "time"
+
+// A token of an answer is hundreds of small products one after the other, and after each of them all threads wait for the last one. A thread that
+// has lost its core to another program keeps the others waiting for the whole of that program's time slice: two threads on two cores, one of
+// which is wanted by somebody else, were seen to write at a tenth of their speed, where one thread writes at half of it. So answers are computed
+// by as many threads as have a core for themselves, which is watched while they run. Prompts and pictures are made of few and large products;
+// they keep all threads.
+
+const (
+	// paceWindow is how long the machine is watched before anything is decided, paceStale the age from which on what was seen says nothing.
+	paceWindow = 400 * time.Millisecond
+	paceStale  = 2 * time.Second
+	// paceSpare is the part of a core that others may use without a thread being given up for it.
+	paceSpare = 0.3
+	// paceGain is how much shorter a step with fewer threads must be for it to stay with these.
+	paceGain = 0.95
+	// paceAgain is how many windows pass before fewer threads are tried again where they did not help, at first and at most.
+	paceAgain, paceMost = 8, 128
+	// paceRows is the most entries of a decode that is counted as a step of answers.
+	paceRows = 8
+)
+
+// window is what was seen of the machine and of the steps of answers for a while.
+type window struct {
+	cores  float64 // that this process may use
+	others float64 // of them, those that others kept busy
+	step   time.Duration
+}
+
+// pacer decides how many threads compute a step, of at most most. It knows no clock and no machine.
+type pacer struct {
+	most    int
+	threads int
+	more    int           // windows in a row that had room for more threads
+	from    int           // threads before the last change to fewer, until it has proved right; 0 if it has
+	before  time.Duration // a step then
+	hold    int           // windows until fewer threads are tried again
+	again   int           // what hold begins with next time
+}
+
+func newPacer(most int) *pacer { return &pacer{most: most, threads: most, again: paceAgain} }
+
+// next takes what was seen and returns the number of threads from now on.
+func (p *pacer) next(w window) int {
+	if p.from > 0 { // fewer threads are on trial
+		from := p.from
+		p.from = 0
+		if float64(w.step) > paceGain*float64(p.before) {
+			p.threads, p.hold, p.more = from, p.again, 0
+			p.again = min(2*p.again, paceMost)
+			return p.threads
+		}
+		p.again = paceAgain
+	}
+	p.hold = max(p.hold-1, 0)
+	fits := min(max(int(w.cores-w.others+paceSpare), 1), p.most)
+	switch {
+	case fits < p.threads && p.hold == 0:
+		p.from, p.before = p.threads, w.step
+		p.threads, p.more = fits, 0
+	case fits > p.threads:
+		if p.more++; p.more == 2 { // one window may have been a pause of theirs
+			p.threads, p.more = fits, 0
+		}
+	default:
+		p.more = 0
+	}
+	return p.threads
+}
+
+// answerPace is a pacer with a clock, which watches the machine as long as answers are computed. It belongs to the compute thread.
+type answerPace struct {
+	pacer
+	watch func() (busy, bool)
+	last  busy
+	spent time.Duration // on steps in this window
+	steps float64       // of one row
+}
+
+// busy is the time for which cores were busy, since the machine was started.
+type busy struct {
+	at     time.Time
+	cores  int
+	others time.Duration // by other programs, those of low priority counted little
+}
+
+func newPace(most int) *answerPace { return &answerPace{pacer: *newPacer(most), watch: watchCores} }
+
+// of is how many threads are to compute a decode of so many entries.
+func (p *answerPace) of(entries int) int {
+	if p == nil || entries > paceRows {
+		return 0
+	}
+	return p.threads
+}
+
+// note tells of a step that has been computed, and decides anew where the window is over.
+func (p *answerPace) note(entries int, took time.Duration) {
+	if p == nil || p.most < 2 || entries > paceRows {
+		return
+	}
+	p.spent += took
+	p.steps += 1 + float64(entries-1)/2
+	now := time.Now()
+	age := now.Sub(p.last.at)
+	if age < paceWindow {
+		return
+	}
+	seen, ok := p.watch()
+	if !ok {
+		return
+	}
+	if age <= paceStale && p.steps > 0 {
+		seconds := seen.at.Sub(p.last.at).Seconds()
+		p.next(window{
+			cores: float64(seen.cores), others: max((seen.others-p.last.others).Seconds(), 0) / seconds,
+			step: time.Duration(float64(p.spent) / p.steps),
+		})
+	}
+	p.last, p.spent, p.steps = seen, 0, 0
+}
