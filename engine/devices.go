@@ -1,56 +1,112 @@
 package engine
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/cgo/rpc"
 )
 
 // NoDevice, as ModelSpec.Device, keeps all of a model on the CPU. "cpu" means the same.
 const NoDevice = "none"
 
-// gpus returns the GPUs that a model may use: nil stands for all that there are, an empty list for none. Backends must have been loaded.
-func (spec *ModelSpec) gpus() ([]ggml.Device, error) {
-	all := ggml.GPUs()
-	if spec.GPULayers < 0 {
-		return []ggml.Device{}, nil
+// ErrDevice marks a device or a server that a ModelSpec names and that is not there. Where the name itself is wrong, the error is ErrRequest, too; a server
+// that cannot be reached is ErrDeviceLost as well.
+var ErrDevice = errors.New("engine: no such device")
+
+// ErrDeviceLost marks a device on another machine that cannot be reached, or was lost while it computed. A model with layers there answers nothing any more;
+// a [Pool] loads it anew when it is next asked for.
+var ErrDeviceLost = llama.ErrDeviceLost
+
+// deviceError is an ErrDevice.
+type deviceError struct {
+	err   error
+	named bool // the fault is in the name
+}
+
+func (e *deviceError) Error() string { return "engine: " + e.err.Error() }
+func (e *deviceError) Unwrap() error { return e.err }
+func (e *deviceError) Is(target error) bool {
+	return target == ErrDevice || e.named && target == ErrRequest || !e.named && target == ErrDeviceLost
+}
+
+func badDevice(format string, args ...any) error {
+	return &deviceError{fmt.Errorf(format, args...), true}
+}
+
+// gpus returns the devices that take layers of a model: nil stands for all GPUs of this machine, an empty list for none. Backends must have been loaded.
+func (spec *ModelSpec) gpus(ctx context.Context) ([]ggml.Device, error) {
+	device := strings.ToLower(strings.TrimSpace(spec.Device))
+	none := spec.GPULayers < 0 || device == NoDevice || device == "cpu"
+	var remote []ggml.Device
+	if spec.RPC != "" {
+		addresses, err := rpc.Addresses(spec.RPC)
+		switch {
+		case err != nil:
+			return nil, &deviceError{err, true}
+		case none:
+			return nil, badDevice("layers are to lie at %s and on no device; give one or the other", strings.Join(addresses, ", "))
+		}
+		if remote, err = rpc.Connect(ctx, addresses); err != nil {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			return nil, &deviceError{err, false}
+		}
 	}
-	switch strings.ToLower(strings.TrimSpace(spec.Device)) {
-	case "":
-		return nil, nil
-	case NoDevice, "cpu":
+	local := ggml.GPUs()
+	switch {
+	case none:
 		return []ggml.Device{}, nil
+	case device != "":
+		return choose(spec.Device, slices.Concat(remote, local))
+	case remote != nil:
+		return slices.Concat(remote, local), nil
 	}
-	var chosen []ggml.Device
-	for name := range strings.SplitSeq(spec.Device, ",") {
+	return nil, nil
+}
+
+// choose finds devices by a list of names.
+func choose(names string, all []ggml.Device) (chosen []ggml.Device, err error) {
+	for name := range strings.SplitSeq(names, ",") {
 		name = strings.TrimSpace(name)
 		i := slices.IndexFunc(all, func(d ggml.Device) bool { return strings.EqualFold(d.Name, name) })
 		if i < 0 {
-			return nil, fmt.Errorf("%w: there is no device %q here that takes layers of a model; %s", ErrRequest, name, deviceNames(all))
+			return nil, badDevice("there is no device %q here that takes layers of a model; %s", name, deviceNames(all))
 		}
 		if slices.ContainsFunc(chosen, func(d ggml.Device) bool { return d.Name == all[i].Name }) {
-			return nil, fmt.Errorf("%w: device %s is named twice", ErrRequest, all[i].Name)
+			return nil, badDevice("device %s is named twice", all[i].Name)
 		}
 		chosen = append(chosen, all[i])
 	}
 	return chosen, nil
 }
 
-// CheckDevice finds mistakes in Device; an error wraps ErrRequest and lists what there is. It loads the backends.
+// checkTime is how long CheckDevice takes at most.
+const checkTime = time.Minute
+
+// CheckDevice finds mistakes in Device and RPC; an error wraps ErrDevice and lists what there is, or says which server cannot be reached. It loads the
+// backends.
 func (spec *ModelSpec) CheckDevice() error {
 	if err := ggml.Load(); err != nil {
 		return err
 	}
-	_, err := spec.gpus()
+	ctx, cancel := context.WithTimeout(context.Background(), checkTime)
+	defer cancel()
+	_, err := spec.gpus(ctx)
 	return err
 }
 
 // deviceNames says what ModelSpec.Device can be.
 func deviceNames(gpus []ggml.Device) string {
 	if len(gpus) == 0 {
-		return "there is none but the CPU: give none or cpu (\"eyelet devices\" says why)"
+		return "there is none but the CPU: give none or cpu"
 	}
 	names := make([]string, len(gpus))
 	for i, d := range gpus {
@@ -59,11 +115,21 @@ func deviceNames(gpus []ggml.Device) string {
 	return "give " + strings.Join(names, ", ") + ", or none for the CPU"
 }
 
-// hasGPU tells whether a GPU computes with some of the model.
+// hasGPU tells whether a GPU of this machine computes with some of the model.
 func (spec *ModelSpec) hasGPU() bool {
 	if ggml.Load() != nil {
 		return false
 	}
-	gpus, err := spec.gpus()
+	here := *spec
+	here.RPC = ""
+	if spec.RPC != "" && spec.Device != "" {
+		here.Device = strings.Join(slices.DeleteFunc(strings.Split(spec.Device, ","), func(name string) bool {
+			return strings.HasPrefix(strings.ToUpper(strings.TrimSpace(name)), "RPC")
+		}), ",")
+		if here.Device == "" {
+			return false
+		}
+	}
+	gpus, err := here.gpus(context.Background())
 	return err == nil && (len(gpus) > 0 || gpus == nil && len(ggml.GPUs()) > 0)
 }

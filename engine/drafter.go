@@ -53,8 +53,11 @@ func (d *drafter) open(ctx context.Context, spec ModelSpec, lm *llama.Model, e *
 	if _, err := checkLanguageModel(spec.Draft); err != nil {
 		return err
 	}
-	load := ModelSpec{GPULayers: spec.GPULayers, Device: spec.Device}
-	params, err := load.modelParams()
+	load := ModelSpec{GPULayers: spec.GPULayers, Device: spec.Device} // on this machine: a guess must be quick
+	if spec.RPC != "" {
+		load.Device = ""
+	}
+	params, err := load.modelParams(ctx)
 	if err != nil {
 		return err
 	}

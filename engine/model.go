@@ -36,6 +36,9 @@ type ModelSpec struct {
 	GPULayers int
 	// Device names the GPUs to use, with commas between them, as ggml names them ("Vulkan0"): empty for all, [NoDevice] or "cpu" for none.
 	Device string
+	// RPC names servers of this site, as HOST:PORT with commas between them, that take layers beside this machine's GPUs; empty for none. Their devices
+	// are called RPC0, RPC1 and so on.
+	RPC string
 	// MainGPU is the GPU that takes what is not split, TensorSplit the share of each GPU, in proportion; nil leaves it to libllama.
 	MainGPU     int
 	TensorSplit []float32
@@ -216,13 +219,13 @@ func (m *Model) open(ctx context.Context, spec ModelSpec) error {
 	if err := llama.Init(); err != nil {
 		return err
 	}
-	load, err := spec.modelParams()
+	load, err := spec.modelParams(ctx)
 	if err != nil {
 		return err
 	}
 	m.lm, err = llama.LoadModel(ctx, spec.Model, load)
 	if err != nil {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || errors.Is(err, ErrDeviceLost) {
 			return err
 		}
 		return fmt.Errorf("%w: %w", ErrModelFile, err)
@@ -279,12 +282,12 @@ func (spec *ModelSpec) contextParams() (llama.ContextParams, error) {
 }
 
 // modelParams says how the model's file is loaded.
-func (spec *ModelSpec) modelParams() (p llama.ModelParams, err error) {
+func (spec *ModelSpec) modelParams(ctx context.Context) (p llama.ModelParams, err error) {
 	p = llama.ModelParams{GPULayers: spec.GPULayers, MainGPU: spec.MainGPU, TensorSplit: spec.TensorSplit, Progress: spec.Progress}
 	if p.GPULayers < 0 {
 		p.GPULayers = llama.NoGPULayers
 	}
-	if p.Devices, err = spec.gpus(); err != nil {
+	if p.Devices, err = spec.gpus(ctx); err != nil {
 		return p, err
 	}
 	switch {
@@ -386,6 +389,14 @@ func (m *Model) describe(spec ModelSpec) {
 			m.info.Precision = v.Precision
 		}
 	}
+}
+
+// Lost returns why the model answers nothing any more, an error that wraps [ErrDeviceLost]; nil while all its devices are there.
+func (m *Model) Lost() error {
+	if m.lm == nil {
+		return nil
+	}
+	return m.lm.Lost()
 }
 
 // Info describes the model.

@@ -151,6 +151,11 @@ func (p *Pool) schedule() {
 		w := p.queue[i]
 		e := w.entry
 		switch {
+		case e.state == PoolReady && e.lost():
+			if e.leases == 0 {
+				p.unload(e)
+			}
+			promised = true // it will be loaded again
 		case e.state == PoolReady:
 			p.remove(i)
 			p.lend(w)
@@ -174,6 +179,9 @@ func (p *Pool) schedule() {
 		i++
 	}
 }
+
+// lost tells whether a ready model can answer nothing any more.
+func (e *poolEntry) lost() bool { return e.model != nil && e.model.Lost() != nil }
 
 // lend gives a waiter a lease of a model that is ready.
 func (p *Pool) lend(w *poolWaiter) {
@@ -298,7 +306,7 @@ func (p *Pool) release(e *poolEntry) {
 func (p *Pool) rest(e *poolEntry) {
 	e.since = time.Now()
 	switch {
-	case e.drop || e.keep == 0:
+	case e.drop || e.keep == 0 || e.lost():
 		p.unload(e)
 	case e.keep > 0:
 		e.expires = e.since.Add(e.keep)

@@ -48,8 +48,17 @@ type Device struct {
 	MemoryFree  uint64 // bytes; some backends report the total
 	MemoryTotal uint64 // bytes
 	Caps        DeviceCaps
+	Remote      Remote // of a device on another machine; else nil
 
 	dev C.ggml_backend_dev_t
+}
+
+// Remote is the server of a device on another machine.
+type Remote interface {
+	// Address is where it listens, as "192.168.1.20:50052".
+	Address() string
+	// Err returns why the server is lost, nil while it is not. What was computed on it before the call is whole if there is no error.
+	Err() error
 }
 
 // DeviceCaps tells what a device supports (ggml_backend_dev_caps).
@@ -95,7 +104,19 @@ func Devices() []Device {
 	return devices
 }
 
-// GPUs returns the devices that take whole layers of a model: those of type GPU and IGPU.
+// RemoteDevices returns the devices of a registration (ggml_backend_reg_t) that is not among libggml's own, that of a server elsewhere. Nothing
+// is asked of the server: what memory is there, the caller fills in.
+func RemoteDevices(reg unsafe.Pointer, server Remote) []Device {
+	r := C.ggml_backend_reg_t(reg)
+	devices := make([]Device, int(C.ggml_backend_reg_dev_count(r)))
+	for i := range devices {
+		dev := C.ggml_backend_reg_dev_get(r, C.size_t(i))
+		devices[i] = Device{Name: C.GoString(C.ggml_backend_dev_name(dev)), Description: server.Address(), Type: GPU, Backend: "RPC", Remote: server, dev: dev}
+	}
+	return devices
+}
+
+// GPUs returns the devices of this machine that take whole layers of a model: those of type GPU and IGPU.
 func GPUs() []Device {
 	return slices.DeleteFunc(Devices(), func(d Device) bool { return d.Type != GPU && d.Type != IGPU })
 }

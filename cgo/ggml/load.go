@@ -26,6 +26,8 @@ var (
 	loadOnce sync.Once
 	loadErr  error
 	leftOut  []string
+	rpcPaths []string // of libggml-rpc in the folder of backends
+	rpcOnce  sync.Once
 )
 
 // Load loads the backend libraries: the CPU library that fits this machine best, and every GPU and accelerator library that
@@ -135,6 +137,8 @@ func loadFolder(folder string, level isa.Level) error {
 		kinds[kind] = append(kinds[kind], filepath.Join(folder, e.Name()))
 	}
 	kinds["cpu"] = within(level, kinds["cpu"])
+	rpcPaths = kinds["rpc"]
+	delete(kinds, "rpc") // see LoadRPC
 	delete(kinds, "base")
 	delete(kinds, "eyelet") // see loadAccelerator
 	names := make([]string, 0, len(kinds))
@@ -169,6 +173,32 @@ func loadFolder(folder string, level isa.Level) error {
 	}
 	return nil
 }
+
+// ErrNoRPC is wrapped by the error of [LoadRPC] where libggml's backend for remote servers is not installed.
+var ErrNoRPC = errors.New("ggml: no RPC backend: libggml-rpc.so is not among libggml's backends")
+
+// LoadRPC loads the backend for remote servers and returns its ggml_backend_reg_t. It is loaded when it is first needed: libllama takes the backend alone for
+// a sign that layers are computed elsewhere.
+func LoadRPC() (unsafe.Pointer, error) {
+	if err := Load(); err != nil {
+		return nil, err
+	}
+	rpcOnce.Do(func() {
+		if path := bestLibrary(rpcPaths); path != "" {
+			loadLibrary(path)
+		}
+	})
+	name := C.CString("RPC")
+	defer C.free(unsafe.Pointer(name))
+	reg := C.ggml_backend_reg_by_name(name)
+	if reg == nil {
+		return nil, ErrNoRPC
+	}
+	return unsafe.Pointer(reg), nil
+}
+
+// HasRPC tells whether the backend for remote servers is installed.
+func HasRPC() bool { return len(rpcPaths) > 0 || slices.Contains(Backends(), "RPC") }
 
 // LeftOut returns the paths of the backend libraries that [Load] found and that refused to be used, as that of Vulkan does without a driver.
 func LeftOut() []string { return slices.Clone(leftOut) }

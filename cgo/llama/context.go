@@ -148,9 +148,18 @@ func newContext(model *Model, p ContextParams) (*Context, error) {
 	var out *C.struct_llama_context
 	var eb errBuf
 	ok := C.shim_init_context(model.c, c, flag, p.Collector.pointer(), steps, &out, eb.ptr(), eb.cap())
+	lost := model.Lost()
+	if lost != nil && out != nil {
+		C.llama_free(out)
+		out = nil
+	}
 	if !bool(ok) || out == nil {
 		C.shim_flag_free(flag)
 		C.shim_steps_free(steps)
+		if lost != nil {
+			logged.Stop()
+			return nil, lost
+		}
 		err := fmt.Errorf("llama: cannot make a context of %d tokens for %s", int(c.n_ctx), model.path)
 		if !bool(ok) {
 			err = fmt.Errorf("%w: %s", err, eb.String())

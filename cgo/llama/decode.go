@@ -64,6 +64,10 @@ func (c *Context) run(ctx context.Context, what string, outputs []int8, call fun
 
 // result translates the result of a compute call, and remembers which entries have outputs.
 func (c *Context) result(ctx context.Context, what string, outputs []int8, ok bool, rc C.int32_t, eb *errBuf) error {
+	if err := c.model.Lost(); err != nil {
+		c.broken = err // and what came back are zeros
+		return err
+	}
 	if !ok {
 		// The exception left libllama's scheduler and cache half way; what they would do next nobody knows.
 		c.broken = fmt.Errorf("llama: %s: %s", what, eb.String())

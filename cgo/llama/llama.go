@@ -27,6 +27,9 @@ var (
 	// ErrAborted is returned by Decode when it was stopped by its context.Context. Micro-batches (NUBatch tokens each) that
 	// had finished stay in the cache: ask Memory.SeqPosMax.
 	ErrAborted = errors.New("llama: aborted")
+	// ErrDeviceLost is returned by all that computes or reads what was computed once a device of the model on another machine is lost. The model
+	// can do nothing more but close.
+	ErrDeviceLost = errors.New("llama: a device is lost")
 )
 
 // Token is an index into the vocabulary.

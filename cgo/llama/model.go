@@ -118,7 +118,14 @@ func LoadModel(ctx context.Context, path string, params ModelParams) (*Model, er
 	var out *C.struct_llama_model
 	var eb errBuf
 	ok := C.shim_load_model(arena.str(path), p, true, C.uintptr_t(handle), &out, eb.ptr(), eb.cap())
+	lost := lostDevice(gpus)
 	switch {
+	case lost != nil:
+		logged.Stop()
+		if out != nil {
+			C.llama_model_free(out)
+		}
+		return nil, fmt.Errorf("%w while %s was loaded", lost, path)
 	case !bool(ok):
 		return nil, logged.Wrap(fmt.Errorf("llama: load %s: %s", path, eb.String()))
 	case out == nil && ctx.Err() != nil:
@@ -132,6 +139,22 @@ func LoadModel(ctx context.Context, path string, params ModelParams) (*Model, er
 	m.vocab = Vocab{model: m, c: C.llama_model_get_vocab(out)}
 	m.vocab.n = int(C.llama_vocab_n_tokens(m.vocab.c))
 	return m, nil
+}
+
+// Lost returns why the model can compute nothing any more, an error that wraps [ErrDeviceLost]; nil while all its devices are there.
+func (m *Model) Lost() error { return lostDevice(m.gpus) }
+
+// lostDevice finds a device whose server is lost. One of this machine fails in the call that uses it.
+func lostDevice(devices []ggml.Device) error {
+	for _, d := range devices {
+		if d.Remote == nil {
+			continue
+		}
+		if err := d.Remote.Err(); err != nil {
+			return fmt.Errorf("%w: %w", ErrDeviceLost, err)
+		}
+	}
+	return nil
 }
 
 // OnCPU reports whether the CPU computes with all of the weights.

@@ -31,7 +31,7 @@ func (c *Context) checkState(seq Seq, flags StateFlags) error {
 	if flags&^StatePartial != 0 {
 		return fmt.Errorf("llama: unknown StateFlags %#x", uint32(flags))
 	}
-	return nil
+	return c.model.Lost()
 }
 
 // StateSize is the number of bytes that SeqState needs for seq.
@@ -96,6 +96,9 @@ func (c *Context) SeqState(seq Seq, flags StateFlags) ([]byte, error) {
 	if err := eb.err(ok, fmt.Sprintf("state of sequence %d", seq)); err != nil {
 		return nil, err
 	}
+	if err := c.model.Lost(); err != nil {
+		return nil, err
+	}
 	if n == 0 || int(n) > len(body) {
 		return nil, fmt.Errorf("llama: the state of sequence %d could not be read", seq)
 	}
@@ -125,7 +128,7 @@ func (c *Context) SetSeqState(seq Seq, data []byte, flags StateFlags) error {
 	ok := C.shim_state_set(c.c, C.llama_seq_id(seq), C.uint32_t(flags), (*C.uint8_t)(unsafe.Pointer(&body[0])), C.size_t(len(body)), &n, eb.ptr(), eb.cap())
 	if bool(ok) && int(n) == len(body) {
 		logged.Stop()
-		return nil
+		return c.model.Lost()
 	}
 	_ = c.Memory().SeqRemove(seq, -1, -1)
 	return logged.Wrap(fmt.Errorf("llama: the state for sequence %d is of another model or cache type %s", seq, &eb))

@@ -7,8 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -131,11 +131,11 @@ func (c *cells) close() error {
 }
 
 func startCell(flags []string) (*cellProcess, error) {
-	program, err := os.Executable()
+	self, err := selfCommand()
 	if err != nil {
 		return nil, err
 	}
-	p := &cellProcess{cmd: exec.Command(program, append([]string{"bench", "cell"}, flags...)...)}
+	p := &cellProcess{cmd: exec.Command(self[0], slices.Concat(self[1:], []string{"bench", "cell"}, flags)...)}
 	p.cmd.Stderr = &p.stderr
 	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
 		return nil, err

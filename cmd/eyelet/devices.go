@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"io/fs"
@@ -14,12 +15,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/cgo/rpc"
 	"github.com/eyelet-engine/eyelet/cgo/vulkan"
 )
 
 const devicesLong = `Lists what can compute here: the devices that models can be placed on, by the
 names that --device takes, what helps the CPU, and what is in the machine and is
-not used, with the reason.`
+not used, with the reason. With --rpc, also what other machines lend.`
 
 // The kinds of Compute.
 const (
@@ -28,6 +30,7 @@ const (
 	kindIGPU     = "igpu"     // in system memory
 	kindHelper   = "helper"   // takes some operations off the CPU
 	kindSoftware = "software" // a GPU that is a program on the CPU
+	kindRemote   = "remote"   // on another machine
 )
 
 // Compute is something that can compute. "eyelet devices --json" is a list of them, whose names stay as they are.
@@ -37,6 +40,7 @@ type Compute struct {
 	Description string `json:"description"`
 	Backend     string `json:"backend,omitempty"` // of ggml
 	Driver      string `json:"driver,omitempty"`
+	Server      string `json:"server,omitempty"` // of a remote one
 	MemoryTotal uint64 `json:"memory_total,omitempty"`
 	MemoryFree  uint64 `json:"memory_free,omitempty"`
 	Used        bool   `json:"used"`
@@ -44,12 +48,15 @@ type Compute struct {
 }
 
 func newDevicesCommand() *cobra.Command {
+	var servers string
 	cmd := &cobra.Command{
 		Use:   "devices",
 		Short: "List what models can compute on",
 		Long:  devicesLong,
 		Example: `  eyelet devices
   eyelet devices --json
+  eyelet devices --rpc 192.168.1.20,192.168.1.21:50052
+      with what two machines lend on which "eyelet rpc" runs
   eyelet run --device Vulkan0 --model llava.gguf "What is the sky?"
       on one of them
   eyelet run --device none --model llava.gguf "What is the sky?"
@@ -60,14 +67,39 @@ func newDevicesCommand() *cobra.Command {
 				return err
 			}
 			list := findDevices(systemRoot())
+			if servers != "" {
+				remote, err := remoteDevices(cmd.Context(), servers)
+				if err != nil {
+					return err
+				}
+				list = append(list, remote...)
+			}
 			if flagSet(cmd, "json") {
 				return writeJSON(cmd.OutOrStdout(), list)
 			}
 			return printDevices(cmd.OutOrStdout(), list)
 		},
 	}
+	cmd.Flags().StringVar(&servers, "rpc", "", "other machines whose devices are listed, too, as HOST:PORT with commas between them")
 	cmd.Flags().Bool("json", false, "print a JSON list")
 	return cmd
+}
+
+// remoteDevices returns what servers lend.
+func remoteDevices(ctx context.Context, servers string) (list []Compute, err error) {
+	addresses, err := rpc.Addresses(servers)
+	if err != nil {
+		return nil, usagef("--rpc: %w", err)
+	}
+	devices, err := rpc.Connect(ctx, addresses)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range devices {
+		list = append(list, Compute{Name: d.Name, Kind: kindRemote, Description: "lent by " + d.Remote.Address(), Backend: d.Backend, Server: d.Remote.Address(),
+			MemoryTotal: d.MemoryTotal, MemoryFree: d.MemoryFree, Used: true})
+	}
+	return list, nil
 }
 
 // findDevices returns ggml's devices, and what is in the machine beside them. Backends must have been loaded; root is the root of the file system.
@@ -222,7 +254,7 @@ func gpuCheck(list []Compute, backends, leftOut []string, missing error) Check {
 		left = append(left, filepath.Base(library)+" "+reason)
 	}
 	if slices.Contains(backends, "RPC") {
-		left = append(left, "the RPC backend is loaded and has no server, so it changes nothing")
+		left = append(left, "the RPC backend is there and has no server, so it changes nothing until --rpc names one")
 	}
 	c := Check{Name: "gpu", Status: "ok", Detail: strings.Join(append([]string{detail}, left...), "; ")}
 	if note {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -236,7 +237,11 @@ func (d *Diagnosis) checkGPUs() {
 		d.GPUs = append(d.GPUs, GPU{device.Name, device.Description, device.Backend, device.MemoryTotal, device.MemoryFree})
 	}
 	_, missing := vulkan.Devices()
-	d.add(gpuCheck(findDevices(systemRoot()), ggml.Backends(), ggml.LeftOut(), missing))
+	backends := ggml.Backends()
+	if ggml.HasRPC() && !slices.Contains(backends, "RPC") {
+		backends = append(backends, "RPC")
+	}
+	d.add(gpuCheck(findDevices(systemRoot()), backends, ggml.LeftOut(), missing))
 }
 
 // checkVision tells what native vision towers compute with here.

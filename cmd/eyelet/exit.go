@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/isa"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/engine"
@@ -117,7 +118,7 @@ func exitCode(err error) int {
 }
 
 // packageNames are the prefixes that packages of this module give their errors, at the start or after another error's text.
-var packageNames = regexp.MustCompile(`(^|: )(?:(?:engine|bench|sets|draw|diffusion|gguf|llama|ggml|mtmd|libmtmd|onednn|nn|patch|jpeg|builtin|server|store|bundle|registry|sbom|imaging|vision|llava|chat|grammar|safetensors|hf|convert|quantize|imatrix|strconv\.\w+): )+`)
+var packageNames = regexp.MustCompile(`(^|: )(?:(?:engine|bench|sets|rpc|draw|diffusion|gguf|llama|ggml|mtmd|libmtmd|onednn|nn|patch|jpeg|builtin|server|store|bundle|registry|sbom|imaging|vision|llava|chat|grammar|safetensors|hf|convert|quantize|imatrix|strconv\.\w+): )+`)
 
 // describe turns an error into the one line that the user reads, "" for no error.
 func describe(err error) string {
@@ -172,6 +173,10 @@ func remedyFor(err error) string {
 		return "give --force to replace it"
 	case errors.Is(err, engine.ErrImage):
 		return "pictures are JPEG, PNG, GIF, WebP, BMP, TIFF, HEIC or PDF files"
+	case errors.Is(err, engine.ErrDevice) && errors.Is(err, engine.ErrRequest):
+		return `"eyelet devices" lists what there is`
+	case errors.Is(err, engine.ErrDevice), errors.Is(err, ggml.ErrNoRPC):
+		return `"eyelet rpc --help" tells how machines lend to each other`
 	case errors.Is(err, llama.ErrNoRoom):
 		return "give it a longer --ctx"
 	}

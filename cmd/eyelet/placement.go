@@ -14,6 +14,7 @@ import (
 // placementFlags adds the flags that say where a model lies.
 func placementFlags(f *pflag.FlagSet, spec *engine.ModelSpec) {
 	f.StringVar(&spec.Device, "device", "", "devices that take layers of the model, with commas between them, as \"eyelet devices\" names them; none or cpu for the CPU alone (default: all)")
+	f.StringVar(&spec.RPC, "rpc", "", "other machines that take layers of the model, as HOST:PORT with commas between them, where \"eyelet rpc\" runs")
 	f.Var((*layerCount)(&spec.GPULayers), "gpu-layers", "layers to place on GPUs: a number, all, or none, with which no GPU computes anything")
 }
 

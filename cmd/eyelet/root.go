@@ -90,7 +90,7 @@ func newRootCommand() *cobra.Command {
 		return &usageError{err: err, command: cmd.CommandPath()}
 	})
 	root.AddCommand(newRunCommand(), newServeCommand(), newOpenCommand(), newEncodeCommand(), newEvalCommand(), newDrawCommand(), newListCommand(), newShowCommand(), newImportCommand(), newExportCommand(), newPushCommand(),
-		newPullCommand(), newConvertCommand(), newQuantizeCommand(), newImatrixCommand(), newCpCommand(), newRmCommand(), newStoreCommand(), newSBOMCommand(), newBenchCommand(), newAdviseCommand(), newDevicesCommand(), newDoctorCommand(),
+		newPullCommand(), newConvertCommand(), newQuantizeCommand(), newImatrixCommand(), newCpCommand(), newRmCommand(), newStoreCommand(), newSBOMCommand(), newBenchCommand(), newAdviseCommand(), newDevicesCommand(), newRPCCommand(), newDoctorCommand(),
 		newVersionCommand(), newCompletionCommand())
 	return root
 }

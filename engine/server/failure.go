@@ -86,7 +86,7 @@ var classes = []struct {
 }{
 	{http.StatusInsufficientStorage, kindStorage, []error{syscall.ENOSPC, syscall.EDQUOT, store.ErrSpace}, "the server has no room left on its disk; the operator has to make some"},
 	{http.StatusForbidden, kindForbidden, []error{syscall.EROFS, fs.ErrPermission}, "the server may not read or write a file that this needs; the operator has to allow it"},
-	{http.StatusServiceUnavailable, kindBusy, []error{engine.ErrBusy, engine.ErrClosed, errShutdown, store.ErrBusy}, ""},
+	{http.StatusServiceUnavailable, kindBusy, []error{engine.ErrBusy, engine.ErrClosed, engine.ErrDeviceLost, errShutdown, store.ErrBusy}, ""},
 	{http.StatusNotFound, kindNoModel, []error{engine.ErrUnknownModel, store.ErrNotFound}, ""},
 	{http.StatusBadRequest, kindContext, []error{engine.ErrContextLength, llama.ErrNoRoom}, ""},
 	{http.StatusBadRequest, kindRequest, []error{engine.ErrRequest, engine.ErrImage, engine.ErrNoVision, store.ErrName, store.ErrDigest, store.ErrExists}, ""},
@@ -132,7 +132,7 @@ func failureOf(ctx context.Context, err error) *failure {
 }
 
 // packageNames are the prefixes that packages of this module give their errors, at the start or after another error's text.
-var packageNames = regexp.MustCompile(`(^|: )(?:(?:engine|draw|diffusion|gguf|llama|ggml|mtmd|libmtmd|builtin|store|imaging|vision|llava|chat|grammar|server): )+`)
+var packageNames = regexp.MustCompile(`(^|: )(?:(?:engine|rpc|draw|diffusion|gguf|llama|ggml|mtmd|libmtmd|builtin|store|imaging|vision|llava|chat|grammar|server): )+`)
 
 // plain is the text of an error without the names of packages.
 func plain(err error) string {

@@ -15,9 +15,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/cgo/mtmd"
 	"github.com/eyelet-engine/eyelet/models/gguf"
@@ -104,7 +106,8 @@ func load(ctx context.Context, path string, opt Options) (e *Encoder, err error)
 		path = mended
 	}
 	if e.model = opt.Model; e.model != nil {
-		gpus := e.model.GPUs()
+		// Towers are computed on this machine.
+		gpus := slices.DeleteFunc(slices.Clone(e.model.GPUs()), func(d ggml.Device) bool { return d.Remote != nil })
 		if params.NoGPU = len(gpus) == 0; !params.NoGPU {
 			params.Device = &gpus[0]
 		}

@@ -1,0 +1,282 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/cgo/peers"
+)
+
+// rpcEnvironment is that of processes with the RPC backend, without which the test ends as peers.Require says.
+func rpcEnvironment(t *testing.T) []string {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("several processes")
+	}
+	if err := ggml.Load(); err != nil {
+		t.Fatal(err)
+	}
+	if ggml.HasRPC() {
+		return environment()
+	}
+	return append(environment(), "EYELET_BACKENDS="+peers.BackendsWith(t, "rpc"))
+}
+
+// startRPC runs "eyelet rpc" until the test ends, and returns its address.
+func startRPC(t *testing.T, env []string, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	cmd := invocation{args: append([]string{"rpc", "--listen", "127.0.0.1:0"}, args...), env: env}.command(ctx)
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(stderr)
+	line, err := lines.ReadString('\n')
+	at := lending.FindStringSubmatch(line)
+	if err != nil || at == nil {
+		cancel()
+		t.Fatalf("it does not say where it listens: %v, %q", err, line)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = io.Copy(io.Discard, lines)
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		<-ended
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("eyelet rpc: %v", err)
+		}
+		cancel()
+	})
+	return at[1]
+}
+
+// lending is what "eyelet rpc" says first.
+var lending = regexp.MustCompile(` at (\S+:\d+);`)
+
+// fragile passes connections on to a server, until it breaks them.
+type fragile struct {
+	to      string
+	address string
+	sent    atomic.Int64 // bytes to the server
+	breakAt atomic.Int64 // bytes after which every connection breaks; 0 for never
+	broken  atomic.Int64 // how many connections it has broken
+}
+
+func newFragile(t *testing.T, to string) *fragile {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fragile{to: to, address: l.Addr().String()}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go f.pass(conn)
+		}
+	}()
+	return f
+}
+
+func (f *fragile) pass(client net.Conn) {
+	defer client.Close()
+	server, err := net.Dial("tcp", f.to)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	go func() {
+		defer client.Close()
+		_, _ = io.Copy(client, server)
+	}()
+	buffer := make([]byte, 1<<14)
+	for {
+		n, err := client.Read(buffer)
+		if at := f.breakAt.Load(); at > 0 && f.sent.Load()+int64(n) >= at {
+			f.broken.Add(1)
+			return
+		}
+		f.sent.Add(int64(n))
+		if _, e := server.Write(buffer[:n]); e != nil || err != nil {
+			return
+		}
+	}
+}
+
+// rearm makes it whole, or has it break after so many bytes more.
+func (f *fragile) rearm(after int64) {
+	f.sent.Store(0)
+	f.breakAt.Store(after)
+}
+
+func TestAnswersOverTwoServersAreThoseOfOneProcess(t *testing.T) {
+	env := rpcEnvironment(t)
+	servers := startRPC(t, env, "--threads", "1") + "," + startRPC(t, env, "--threads", "1", "--memory", "64M")
+	ask := func(flags ...string) outcome {
+		return invocation{args: append([]string{"run", "--image", demo + "/black-star.png", "What is in this picture?"}, flags...), env: env}.run(t)
+	}
+	want := ask("--device", "none")
+	if want.code != exitOK || want.stdout == "" {
+		t.Fatalf("%+v", want)
+	}
+	got := ask("--rpc", servers, "--verbose")
+	if got.code != exitOK || got.stdout != want.stdout || !strings.Contains(got.stderr, "offloaded 7/7 layers") || !strings.Contains(got.stderr, "using device RPC1") {
+		t.Errorf("exit code %d, %q; want %q; %s", got.code, got.stdout, want.stdout, offloadLine.FindString(got.stderr))
+	}
+	if one := ask("--rpc", servers, "--device", "rpc0", "--gpu-layers", "3", "--verbose"); one.stdout != want.stdout || !strings.Contains(one.stderr, "offloaded 3/7 layers") || strings.Contains(one.stderr, "using device RPC1") {
+		t.Errorf("exit code %d, %q: %s", one.code, one.stdout, offloadLine.FindString(one.stderr))
+	}
+	var list []Compute
+	o := invocation{args: []string{"devices", "--json", "--rpc", servers}, env: env}.run(t)
+	if err := json.Unmarshal([]byte(o.stdout), &list); err != nil || len(list) < 3 {
+		t.Fatalf("exit code %d, %v: %s %s", o.code, err, o.stdout, o.stderr)
+	}
+	if last := list[len(list)-1]; last.Kind != kindRemote || last.Name != "RPC1" || last.MemoryTotal != 64<<20 || !strings.Contains(servers, last.Server) {
+		t.Errorf("%+v", last)
+	}
+	ask("--rpc", servers, "--device", "none").mustFail(t, exitUsage, "on no device")
+	ask("--rpc", servers, "--device", "RPC2").mustFail(t, exitUsage, `no device "RPC2"`, "RPC0, RPC1")
+	ask("--rpc", "here").mustFail(t, exitFailure, "here:50052 cannot be reached")
+	ask("--rpc", "127.0.0.1:99999").mustFail(t, exitUsage, "HOST:PORT")
+}
+
+// A model is spread over two servers, of which the connection to one breaks at a random moment. The request ends with an error, and the next is answered.
+func TestAServerOutlivesTheMachinesThatItUses(t *testing.T) {
+	env := rpcEnvironment(t)
+	rounds := 3
+	if os.Getenv("EYELET_SLOW") != "" {
+		rounds = 50
+	}
+	weak := newFragile(t, startRPC(t, env, "--threads", "1"))
+	server := startServe(t, env, "--threads", "1", "--rpc", startRPC(t, env, "--threads", "1")+","+weak.address)
+	question := `{"model": "builtin", "stream": false, "messages": [{"role": "user", "content": "Name colors."}], "options": {"temperature": 0},
+		"format": {"type": "array", "items": {"enum": ["red", "green", "blue"]}, "minItems": 9, "maxItems": 9}}`
+	ask := func() (answer string, ok bool) {
+		r, err := server.http.Post(server.url+"/api/chat", "application/json", strings.NewReader(question))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		text, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		status := r.StatusCode
+		var reply struct {
+			Message struct{ Content string }
+			Error   string
+		}
+		if err := json.Unmarshal(text, &reply); err != nil || (status == 200) != (reply.Error == "") {
+			t.Fatalf("status %d: %s", status, text)
+		}
+		if status != 200 && (!strings.Contains(reply.Error, weak.address) || status != 503) {
+			t.Fatalf("status %d: %s", status, text)
+		}
+		if status != 200 {
+			t.Log(reply.Error)
+		}
+		return reply.Message.Content, status == 200
+	}
+	want, ok := ask()
+	if !ok || strings.Count(want, ",") != 8 {
+		t.Fatalf("%q", want)
+	}
+	weak.rearm(0)
+	if again, ok := ask(); !ok || again != want {
+		t.Fatalf("%q; want %q", again, want)
+	}
+	bytes := weak.sent.Load() // of an answer by a model that is loaded
+	failed := 0
+	for range rounds {
+		broken := weak.broken.Load()
+		weak.rearm(1 + rand.Int64N(max(bytes, 2)))
+		got, ok := ask()
+		if ok && got != want {
+			t.Errorf("%q; want %q", got, want)
+		}
+		if !ok {
+			failed++
+		}
+		if !ok && weak.broken.Load() == broken {
+			t.Error("an answer failed, and no connection was broken")
+		}
+		weak.rearm(0)
+		if got, ok := ask(); !ok || got != want {
+			t.Fatalf("after a server was lost: %q; want %q", got, want)
+		}
+	}
+	if failed == 0 {
+		t.Errorf("no answer failed in %d rounds", rounds)
+	}
+}
+
+func TestRPCIsNotOfferedToTheNetworkUnasked(t *testing.T) {
+	for _, listen := range []string{"0.0.0.0", "[::]:7", "example.org", ":50052", "192.168.0.1:50052"} {
+		eyelet(t, "rpc", "--listen", listen).mustFail(t, exitUsage, "no passwords and no encryption", "--trust-network")
+	}
+	eyelet(t, "rpc", "--listen", "127.0.0.1:x").mustFail(t, exitUsage, "HOST:PORT")
+	eyelet(t, "rpc", "--device", "GPU9").mustFail(t, exitUsage, `no device "GPU9"`)
+	var o rpcOptions
+	for text, want := range map[string]string{"127.0.0.1": "127.0.0.1:50052", "localhost:1": "localhost:1", "::1": "[::1]:50052", "[::1]:9": "[::1]:9"} {
+		o.listen = text
+		if got, err := o.address(); err != nil || got != want {
+			t.Errorf("%s: %s, %v", text, got, err)
+		}
+	}
+}
+
+// A worker that dies is replaced for the next client.
+func TestAWorkerThatDiesIsReplaced(t *testing.T) {
+	env := rpcEnvironment(t)
+	address := startRPC(t, env)
+	devices := func() outcome { return invocation{args: []string{"devices", "--rpc", address}, env: env}.run(t) }
+	if o := devices(); o.code != exitOK {
+		t.Fatalf("%+v", o)
+	}
+	workers, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil || len(workers) == 0 {
+		t.Skip("processes are found by Linux's /proc")
+	}
+	killed := false
+	for _, file := range workers {
+		line, err := os.ReadFile(file)
+		if err != nil || !strings.HasPrefix(string(line), program+"\x00rpc\x00") || !strings.Contains(string(line), "--worker") {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		killed = syscall.Kill(pid, syscall.SIGKILL) == nil || killed
+	}
+	if !killed {
+		t.Fatal("no worker was found")
+	}
+	if o := devices(); o.code != exitOK || !strings.Contains(o.stdout, "RPC0") {
+		t.Errorf("%+v", o)
+	}
+}
