@@ -13,7 +13,7 @@ import (
 // generate runs a request on a borrowed model, for the client whose turn it is.
 func (l *lease) generate(ctx context.Context, r engine.Request) iter.Seq2[engine.Event, error] {
 	rec := recordOf(ctx)
-	r.Client, r.SchemaRetries = rec.client, rec.attempts
+	r.Client, r.Priority, r.SchemaRetries = rec.client, rec.priority, rec.attempts
 	return noted(ctx, func(yield func(engine.Event, error) bool) {
 		rec.memory.count(whileQueued)
 		waiting, begun := rec.waits.begin(ctx)

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/eyelet-engine/eyelet/engine"
 )
 
 // record is what the server knows of a request beside itself.
@@ -33,6 +35,9 @@ type record struct {
 	relaxed  []string  // parts of the schemas of tools that nothing holds, for the log
 	header   http.Header
 	attempts int // at an answer that turns out not to be valid under its schema, beside the first
+
+	priority int                      // of what is computed; 0 for requests that somebody waits for
+	pictures map[string]*engine.Image // by addresses that stand for them, of a task of a batch
 }
 
 type recordKey struct{}

@@ -28,6 +28,7 @@ type model struct {
 	config   store.Config
 	spec     engine.ModelSpec
 	stored   *store.Resolved // what its manifest says; nil for a model that is in no store
+	builtin  bool            // it is inside the program
 }
 
 // system is the system prompt that comes with the model.

@@ -36,7 +36,7 @@ func (ms *models) ofBuiltin() (*model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.digest = builtin.Digest()
+	m.digest, m.builtin = builtin.Digest(), true
 	return m, nil
 }
 

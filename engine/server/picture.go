@@ -62,6 +62,9 @@ func newPictureSource(allowed []string, most int64) (*pictureSource, error) {
 
 // get returns the picture at an address; name and param are for errors.
 func (p *pictureSource) get(ctx context.Context, address, name, param string) (*engine.Image, error) {
+	if image := recordOf(ctx).pictures[address]; image != nil {
+		return image, nil
+	}
 	if isDataURL(strings.TrimSpace(address)) {
 		return p.inline(address, name, param)
 	}

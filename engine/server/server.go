@@ -109,7 +109,9 @@ type Server struct {
 	pictures *pictureSource
 	metrics  *metrics
 	drawing  *drawing
+	docs     documents // of tasks of batches
 	list     []family
+	routed   handler // the routes, without the gates
 	handler  http.Handler
 	memory   *semaphore.Weighted // of bodies and fetched pictures, in bytes
 	intake   *intake
@@ -142,7 +144,8 @@ func New(pool *engine.Pool, models *store.Store, options Options) (*Server, erro
 	s.metrics = newMetrics(s)
 	s.drawing = newDrawing(s)
 	s.list = s.apis()
-	s.handler = s.chain(s.routes())
+	s.routed = s.routes()
+	s.handler = s.chain(s.routed)
 	return s, nil
 }
 

@@ -1,0 +1,296 @@
+package batch
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+	natsd "github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sys/unix"
+)
+
+var (
+	// ErrInUse marks the folder of a queue that another program has open.
+	ErrInUse = errors.New("batch: the queue is in use by another program")
+	// ErrNoRoom marks a queue whose disk or limit is full.
+	ErrNoRoom = errors.New("batch: the queue has no room left")
+	// ErrQueue marks a queue that cannot be reached or does not work.
+	ErrQueue = errors.New("batch: the queue fails")
+)
+
+// Queue is an open queue. Its methods may be called from many goroutines.
+type Queue struct {
+	nc       *nats.Conn
+	js       jetstream.JetStream
+	embedded *natsd.Server // nil for a queue elsewhere
+	lock     *flock.Flock
+	replicas int
+	ackWait  time.Duration
+	close    sync.Once
+
+	mu      sync.Mutex
+	buckets map[string]jetstream.ObjectStore // by batch
+	streams map[string]jetstream.Stream      // of results, by batch
+}
+
+// EmbedOptions are the options of Embed.
+type EmbedOptions struct {
+	// Room is the most bytes that the store takes; 0 for nine tenths of what is free on its disk. A full disk would end the queue, a
+	// full store refuses one message.
+	Room int64
+	// Sync has each message reach the disk before it counts as stored, which outlives a power failure and costs some milliseconds each.
+	// Without it, what was stored outlives the end of the program, whatever ends it.
+	Sync bool
+	// AckWait is how long a job stays with a worker that says nothing; 0 for DefaultAckWait.
+	AckWait time.Duration
+}
+
+// DefaultAckWait is how long a job stays with a worker that says nothing, where nothing else is asked for.
+const DefaultAckWait = 15 * time.Second
+
+// Embed opens a queue that runs inside this program, without any socket, and keeps it in a folder, which is made if needed. Errors wrap
+// ErrInUse or ErrQueue.
+func Embed(dir string, o EmbedOptions) (*Queue, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("batch: %w", err)
+	}
+	lock := flock.New(filepath.Join(dir, "lock"))
+	if ok, err := lock.TryLock(); err != nil {
+		return nil, fmt.Errorf("batch: %w", err)
+	} else if !ok {
+		return nil, fmt.Errorf("%w: %s", ErrInUse, dir)
+	}
+	q, err := embed(dir, o)
+	if err != nil {
+		_ = lock.Unlock()
+		return nil, err
+	}
+	q.lock = lock
+	return q, nil
+}
+
+// startTime bounds how long an embedded queue may take to read its store.
+const startTime = 2 * time.Minute
+
+func embed(dir string, o EmbedOptions) (*Queue, error) {
+	room := o.Room
+	if room == 0 {
+		room = freeBytes(dir) / 10 * 9
+	}
+	s, err := natsd.NewServer(&natsd.Options{
+		ServerName: "eyelet", DontListen: true, NoSigs: true, NoLog: true, NoSystemAccount: true,
+		JetStream: true, StoreDir: dir, JetStreamMaxStore: room, JetStreamMaxMemory: 64 << 20,
+		SyncAlways: o.Sync, DisableJetStreamBanner: true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrQueue, err)
+	}
+	// Without this, a store that cannot be read is told to nobody but a log.
+	note := &logNote{}
+	s.SetLoggerV2(note, false, false, false)
+	s.Start()
+	fail := func(err error) (*Queue, error) {
+		s.Shutdown()
+		s.WaitForShutdown()
+		if text := note.text(); text != "" {
+			return nil, fmt.Errorf("%w: %s: %s", ErrQueue, dir, text)
+		}
+		return nil, fmt.Errorf("%w: %s: %w", ErrQueue, dir, err)
+	}
+	if !s.ReadyForConnections(startTime) || !s.JetStreamEnabled() {
+		return fail(errors.New("it does not start"))
+	}
+	nc, err := nats.Connect("", nats.InProcessServer(s), nats.Name("eyelet"), nats.MaxReconnects(-1))
+	if err != nil {
+		return fail(err)
+	}
+	q, err := newQueue(nc, 1, o.AckWait)
+	if err != nil {
+		nc.Close()
+		return fail(err)
+	}
+	q.embedded = s
+	return q, nil
+}
+
+// freeBytes is what is free on the disk of a folder, for whoever asks.
+func freeBytes(dir string) int64 {
+	var st unix.Statfs_t
+	if unix.Statfs(dir, &st) != nil || st.Bsize <= 0 {
+		return math.MaxInt64
+	}
+	free := uint64(st.Bavail) * uint64(st.Bsize) //nolint:unconvert // the types differ between systems
+	return int64(min(free, math.MaxInt64))       //nolint:gosec // bounded
+}
+
+// ConnectOptions say how to reach the queue of a site. What they leave out, the address may hold, as nats://user:password@host.
+type ConnectOptions struct {
+	Credentials string // file of a user's JWT and key, as "nsc" makes it
+	NKey        string // file of a seed
+	Cert, Key   string // files of a certificate of this client
+	CA          string // file of the authorities that the server's certificate is checked by
+	Name        string // of this program, for who looks at the queue
+	// Replicas is on how many servers of the cluster streams lie that this program makes; 0 means 1.
+	Replicas int
+	// AckWait is for streams that this program makes; 0 for DefaultAckWait.
+	AckWait time.Duration
+	// Log is told of lost and found connections; nil for nobody.
+	Log func(text string)
+}
+
+// Connect opens the queue of a site: the addresses of NATS servers with JetStream, with commas between them. A connection that is lost later is
+// made again, for as long as the queue is open.
+func Connect(ctx context.Context, url string, o ConnectOptions) (*Queue, error) {
+	say := o.Log
+	if say == nil {
+		say = func(string) {}
+	}
+	options := []nats.Option{
+		nats.Name(cmp.Or(o.Name, "eyelet")), nats.MaxReconnects(-1), nats.ReconnectWait(500 * time.Millisecond), nats.ReconnectBufSize(-1),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				say(fmt.Sprintf("the connection to the queue is lost (%v); trying again", err))
+			}
+		}),
+		nats.ReconnectHandler(func(c *nats.Conn) { say("connected to the queue again, at " + c.ConnectedAddr()) }),
+		// A server says why it refuses through this alone, if at all.
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { say("the queue: " + err.Error()) }),
+	}
+	if o.Credentials != "" {
+		options = append(options, nats.UserCredentials(o.Credentials))
+	}
+	if o.NKey != "" {
+		option, err := nats.NkeyOptionFromSeed(o.NKey)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrQueue, o.NKey, err)
+		}
+		options = append(options, option)
+	}
+	if o.Cert != "" {
+		options = append(options, nats.ClientCert(o.Cert, o.Key))
+	}
+	if o.CA != "" {
+		options = append(options, nats.RootCAs(o.CA))
+	}
+	nc, err := nats.Connect(url, options...)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrQueue, err)
+	}
+	q, err := newQueue(nc, cmp.Or(o.Replicas, 1), o.AckWait)
+	if err == nil {
+		_, err = q.js.AccountInfo(ctx)
+	}
+	if err != nil {
+		nc.Close()
+		return nil, fmt.Errorf("%w: JetStream at %s: %w", ErrQueue, nc.ConnectedAddr(), err)
+	}
+	return q, nil
+}
+
+func newQueue(nc *nats.Conn, replicas int, ackWait time.Duration) (*Queue, error) {
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(callTime))
+	if err != nil {
+		return nil, err
+	}
+	return &Queue{nc: nc, js: js, replicas: replicas, ackWait: cmp.Or(ackWait, DefaultAckWait), buckets: map[string]jetstream.ObjectStore{}, streams: map[string]jetstream.Stream{}}, nil
+}
+
+// callTime is how long a call to the queue may take.
+const callTime = 10 * time.Second
+
+// Embedded reports whether the queue is inside this program, so that nobody else works for it.
+func (q *Queue) Embedded() bool { return q.embedded != nil }
+
+// Close lets go of the queue. An embedded one ends, and can be opened again. It may be called more than once.
+func (q *Queue) Close() error {
+	q.close.Do(func() {
+		q.nc.Close()
+		if q.embedded != nil {
+			q.embedded.Shutdown()
+			q.embedded.WaitForShutdown()
+		}
+		if q.lock != nil {
+			_ = q.lock.Unlock()
+		}
+	})
+	return nil
+}
+
+// logNote keeps the first grave line that an embedded server logs.
+type logNote struct {
+	mu   sync.Mutex
+	line string
+}
+
+func (n *logNote) text() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.line
+}
+
+func (n *logNote) keep(format string, args ...any) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.line == "" {
+		n.line = fmt.Sprintf(format, args...)
+	}
+}
+
+func (n *logNote) Noticef(string, ...any)            {}
+func (n *logNote) Warnf(string, ...any)              {}
+func (n *logNote) Debugf(string, ...any)             {}
+func (n *logNote) Tracef(string, ...any)             {}
+func (n *logNote) Fatalf(format string, args ...any) { n.keep(format, args...) }
+func (n *logNote) Errorf(format string, args ...any) { n.keep(format, args...) }
+
+// broken reports whether an embedded queue has ended by itself, as it does when its disk is full.
+func (q *Queue) broken() bool { return q.embedded != nil && !q.embedded.JetStreamEnabled() }
+
+// Pauses between tries to reach a queue.
+const (
+	firstPause = 100 * time.Millisecond
+	lastPause  = 3 * time.Second
+)
+
+// retry does something with the queue until it works. A queue elsewhere may come back, however long it takes; one inside the program does
+// not, and what was refused for a reason stays refused.
+func (q *Queue) retry(ctx context.Context, tell func(error), do func() error) error {
+	pause := firstPause
+	for {
+		err := do()
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		_, refused := errors.AsType[*jetstream.APIError](err)
+		if q.embedded != nil || !errors.Is(err, ErrQueue) || refused && q.nc.IsConnected() && !passing(err) {
+			return err
+		}
+		if tell != nil {
+			tell(err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, lastPause)
+	}
+}
+
+// passing reports whether a cluster refused because it is just choosing a leader or starting.
+func passing(err error) bool {
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && api.Code >= 500
+}

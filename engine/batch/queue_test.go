@@ -1,0 +1,358 @@
+package batch
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func TestEveryItemHasOneResult(t *testing.T) {
+	q := embedded(t, t.TempDir())
+	work(t, q, echo)
+	began := time.Now()
+	count, err := q.Submit(t.Context(), Submission{Batch: "b", Items: numbered(500), Resolve: isToy, Window: 64})
+	t.Log(time.Since(began))
+	if err != nil || count != (Count{Items: 500, OK: 500}) {
+		t.Fatalf("%+v, %v", count, err)
+	}
+	for i := range 500 {
+		id := fmt.Sprintf("item %d", i)
+		r, ok, err := q.Result(t.Context(), "b", id)
+		if err != nil || !ok || !r.OK() || r.CustomID != id || string(r.Response.Body) != fmt.Sprintf(`{"answer":"%s"}`, id) {
+			t.Fatalf("%s: %+v, %v, %v", id, r, ok, err)
+		}
+	}
+	s, err := q.js.Stream(t.Context(), resultsStream+"b")
+	if err != nil || s.CachedInfo().State.Msgs != 500 {
+		t.Errorf("%+v, %v", s.CachedInfo().State, err)
+	}
+}
+
+func TestABatchGoesOnAfterItsSubmitterEnds(t *testing.T) {
+	dir := t.TempDir()
+	q := embedded(t, dir)
+	var asked sync.Map
+	counting := func(ctx context.Context, task Task) (*Response, *Fault) {
+		n, _ := asked.LoadOrStore(task.ID, new(atomic.Int32))
+		n.(*atomic.Int32).Add(1)
+		return echo(ctx, task)
+	}
+	end := work(t, q, counting)
+	ctx, cancel := context.WithCancel(t.Context())
+	seen := 0
+	_, err := q.Submit(ctx, Submission{Batch: "b", Items: numbered(100), Resolve: isToy, Window: 8, Done: func(bool, bool) {
+		if seen++; seen == 40 {
+			cancel()
+		}
+	}})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	end()
+	_ = q.Close()
+	q = embedded(t, dir)
+	work(t, q, counting)
+	count, err := q.Submit(t.Context(), Submission{Batch: "b", Items: numbered(100), Resolve: isToy})
+	if err != nil || count.OK != 100 || count.Known < 40 || count.Known > 48 {
+		t.Fatalf("%+v, %v", count, err)
+	}
+	for i := range 100 {
+		if _, ok := asked.Load(fmt.Sprintf("item %d", i)); !ok {
+			t.Errorf("item %d was never asked", i)
+		}
+	}
+}
+
+func TestAQueueIsOpenOnce(t *testing.T) {
+	dir := t.TempDir()
+	q := embedded(t, dir)
+	if _, err := Embed(dir, EmbedOptions{}); !errors.Is(err, ErrInUse) {
+		t.Error(err)
+	}
+	_ = q.Close()
+	_ = q.Close()
+	embedded(t, dir)
+}
+
+func TestFailures(t *testing.T) {
+	q := embedded(t, t.TempDir())
+	var busy atomic.Int32
+	work(t, q, func(ctx context.Context, task Task) (*Response, *Fault) {
+		switch task.ID {
+		case "bad":
+			return &Response{Status: 400, Body: json.RawMessage(`{"error":{"message":"no such field","type":"invalid_request_error","code":null}}`)}, nil
+		case "busy":
+			if busy.Add(1) == 1 {
+				return &Response{Status: 503, Body: json.RawMessage(`{}`)}, nil
+			}
+		case "fault":
+			return nil, &Fault{"bad_picture", "it is damaged"}
+		}
+		return echo(ctx, task)
+	})
+	items := func(yield func(Item, error) bool) {
+		for _, it := range []Item{
+			{ID: "good"}, {ID: "bad"}, {ID: "busy"}, {ID: "fault"}, {ID: "known", Fault: &Fault{"bad_picture", "not there"}}, {ID: "model", Model: "other"},
+		} {
+			it.URL, it.Body = Endpoints[0], json.RawMessage(`{}`)
+			if !yield(it, nil) {
+				return
+			}
+		}
+	}
+	count, err := q.Submit(t.Context(), Submission{Batch: "b", Items: items, Resolve: func(_ context.Context, name string) (Model, error) {
+		if name == "other" {
+			return Model{}, errors.New("model 'other' not found")
+		}
+		return toy, nil
+	}})
+	if err != nil || count != (Count{Items: 6, OK: 2, Failed: 4}) {
+		t.Fatalf("%+v, %v", count, err)
+	}
+	for id, want := range map[string]string{
+		"good": "", "busy": "", "bad": "invalid_request_error: no such field", "fault": "bad_picture: it is damaged",
+		"known": "bad_picture: not there", "model": "model_not_found: model 'other' not found",
+	} {
+		r, ok, err := q.Result(t.Context(), "b", id)
+		code, text := r.Reason()
+		if code != "" {
+			text = code + ": " + text
+		}
+		if err != nil || !ok || text != want {
+			t.Errorf("%s: %q, %v, %v; want %q", id, text, ok, err, want)
+		}
+	}
+	if gone, err := q.Forget(t.Context(), "b", "bad"); !gone || err != nil {
+		t.Error(gone, err)
+	}
+	if gone, err := q.Forget(t.Context(), "b", "good"); gone || err != nil {
+		t.Error("an answer was forgotten", err)
+	}
+	if _, ok, err := q.Result(t.Context(), "b", "bad"); ok || err != nil {
+		t.Error(ok, err)
+	}
+	if err := q.Drop(t.Context(), "b"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPicturesAndBodiesTravel(t *testing.T) {
+	dir, q := t.TempDir(), embedded(t, t.TempDir())
+	data := bytes.Repeat([]byte("picture "), 200_000) // 1.6 MB: more than a message holds
+	path := filepath.Join(dir, "a.png")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	large := json.RawMessage(fmt.Sprintf(`{"text":%q}`, strings.Repeat("x", 2<<20)))
+	for _, byPath := range []bool{false, true} {
+		var wrong atomic.Int32
+		end := work(t, q, func(ctx context.Context, task Task) (*Response, *Fault) {
+			f := task.Pictures[0]
+			if byPath && f.Path != path || !byPath && !bytes.Equal(f.Data, data) || f.Page != 2 || !bytes.Equal(task.Body, large) {
+				wrong.Add(1)
+			}
+			return &Response{Status: 200, Body: task.Body}, nil
+		})
+		name := fmt.Sprintf("b-%v", byPath)
+		count, err := q.Submit(t.Context(), Submission{Batch: name, ByPath: byPath, Resolve: isToy, Items: func(yield func(Item, error) bool) {
+			for i := range 5 {
+				if !yield(Item{ID: fmt.Sprint(i), URL: Endpoints[0], Body: large, Pictures: []Source{{Name: "a.png", Path: path, Page: 2}}}, nil) {
+					return
+				}
+			}
+		}})
+		if err != nil || count.OK != 5 || wrong.Load() != 0 {
+			t.Fatalf("%+v, %v, %d wrong", count, err, wrong.Load())
+		}
+		if r, ok, err := q.Result(t.Context(), name, "4"); !ok || err != nil || !bytes.Equal(r.Response.Body, large) {
+			t.Errorf("%v, %v", ok, err)
+		}
+		b, err := q.bucket(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		objects, err := b.List(t.Context())
+		for _, o := range objects {
+			if !strings.HasPrefix(o.Name, "result-") {
+				t.Errorf("%s was left behind", o.Name)
+			}
+		}
+		if len(objects) != 5 || err != nil {
+			t.Errorf("%d objects, %v", len(objects), err)
+		}
+		end()
+		if err := q.Drop(t.Context(), name); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestPathsOutsideTheFoldersAreRefused(t *testing.T) {
+	inside, outside := t.TempDir(), t.TempDir()
+	for _, dir := range []string{inside, outside} {
+		if err := os.WriteFile(filepath.Join(dir, "a.png"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(outside, filepath.Join(inside, "link")); err != nil {
+		t.Fatal(err)
+	}
+	w := NewWorker(nil, WorkerOptions{Folders: []string{inside}})
+	for path, want := range map[string]bool{
+		inside + "/a.png": true, inside + "/none.png": true, outside + "/a.png": false, inside + "/link/a.png": false, inside + "/../x": false, "a.png": false, "": false,
+	} {
+		if w.mayRead(path) != want {
+			t.Errorf("%s: %v", path, !want)
+		}
+	}
+}
+
+// A store that is full refuses one message, and the batch goes on.
+func TestAFullStoreFailsItemsAlone(t *testing.T) {
+	dir, q := t.TempDir(), embedded(t, t.TempDir(), func(o *EmbedOptions) { o.Room = 3 << 20 })
+	var items []Item
+	for i := range 8 {
+		size := 100_000
+		if i%4 == 1 {
+			size = 5 << 20 // never fits
+		}
+		path := filepath.Join(dir, fmt.Sprint(i))
+		if err := os.WriteFile(path, bytes.Repeat([]byte{byte(i)}, size), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		items = append(items, Item{ID: fmt.Sprint(i), URL: Endpoints[0], Body: json.RawMessage(`{}`), Pictures: []Source{{Name: fmt.Sprint(i), Path: path, Page: -1}}})
+	}
+	work(t, q, func(ctx context.Context, task Task) (*Response, *Fault) {
+		if task.ID == "6" { // an answer that never fits
+			return &Response{Status: 200, Body: json.RawMessage(`"` + strings.Repeat("x", 6<<20) + `"`)}, nil
+		}
+		return echo(ctx, task)
+	})
+	count, err := q.Submit(t.Context(), Submission{Batch: "b", Resolve: isToy, Items: func(yield func(Item, error) bool) {
+		for _, it := range items {
+			if !yield(it, nil) {
+				return
+			}
+		}
+	}})
+	if err != nil || count != (Count{Items: 8, OK: 5, Failed: 3}) {
+		t.Fatalf("%+v, %v", count, err)
+	}
+	for _, id := range []string{"1", "5", "6"} {
+		r, _, err := q.Result(t.Context(), "b", id)
+		if code, text := r.Reason(); code != "no_room" || err != nil {
+			t.Errorf("%s: %s: %s, %v", id, code, text, err)
+		}
+	}
+}
+
+func TestQuestionsAboutAPictureStayTogether(t *testing.T) {
+	q := embedded(t, t.TempDir())
+	const pictures, questions = 12, 6
+	// All wait before the worker begins.
+	ctx, cancel := context.WithCancel(t.Context())
+	var submitted sync.WaitGroup
+	submitted.Go(func() {
+		_, _ = q.Submit(ctx, Submission{Batch: "b", ByPath: true, Resolve: isToy, Items: func(yield func(Item, error) bool) {
+			for i := range pictures * questions {
+				source := Source{Name: "p", Path: fmt.Sprintf("/p%d.png", i%pictures), Page: -1}
+				if !yield(Item{ID: fmt.Sprint(i), URL: Endpoints[0], Body: json.RawMessage(`{}`), Pictures: []Source{source}}, nil) {
+					return
+				}
+			}
+		}})
+	})
+	stream := jobsStream + toy.key()
+	for waiting := uint64(0); waiting < pictures*questions; time.Sleep(10 * time.Millisecond) {
+		if s, err := q.js.Stream(t.Context(), stream); err == nil {
+			waiting = s.CachedInfo().State.Msgs
+		}
+	}
+	var mu sync.Mutex
+	var order []int
+	slotOf := map[string]int{}
+	work(t, q, func(ctx context.Context, task Task) (*Response, *Fault) {
+		mu.Lock()
+		defer mu.Unlock()
+		path := task.Pictures[0].Path
+		if _, ok := slotOf[path]; !ok {
+			slotOf[path] = len(slotOf)
+		}
+		order = append(order, slotOf[path])
+		return echo(ctx, task)
+	}, func(o *WorkerOptions) { o.Parallel = 1 })
+	submitted.Wait()
+	cancel()
+	// Pictures of one slot may take turns, so a change of picture is bounded by the slots' sizes; without slots each question changes it.
+	seen, returns := map[int]bool{}, 0
+	last := -1
+	slot := map[int]int{}
+	for _, p := range order {
+		if p != last && seen[p] {
+			returns++
+		}
+		seen[p], last = true, p
+		slot[p]++
+	}
+	if len(order) != pictures*questions {
+		t.Fatalf("%d were answered", len(order))
+	}
+	if returns > pictures*questions*2/3 {
+		t.Errorf("%d of %d questions came back to a picture: %v", returns, len(order), order)
+	}
+}
+
+func TestWorkersSayWhatTheyHave(t *testing.T) {
+	q := embedded(t, t.TempDir())
+	if list, err := q.Workers(t.Context(), 50*time.Millisecond); len(list) != 0 || err != nil {
+		t.Error(list, err)
+	}
+	work(t, q, echo, func(o *WorkerOptions) { o.Name = "one" })
+	for range 100 {
+		if list, err := q.Workers(t.Context(), 50*time.Millisecond); err == nil && len(list) == 1 && list[0].Name == "one" && len(list[0].Models) == 1 && list[0].Models[0] == toy {
+			return
+		}
+	}
+	t.Error("no worker answers")
+}
+
+// A worker that dies holds a job no longer than AckWait; one that lives holds it as long as it works.
+func TestAJobOutlivesItsWorker(t *testing.T) {
+	q := embedded(t, t.TempDir(), func(o *EmbedOptions) { o.AckWait = 300 * time.Millisecond })
+	var asked atomic.Int32
+	first := make(chan struct{})
+	end := work(t, q, func(ctx context.Context, task Task) (*Response, *Fault) {
+		asked.Add(1)
+		close(first)
+		<-ctx.Done()
+		return nil, nil
+	}, func(o *WorkerOptions) { o.Parallel = 1 })
+	result := make(chan Count, 1)
+	go func() {
+		count, err := q.Submit(t.Context(), Submission{Batch: "b", Items: numbered(1), Resolve: isToy})
+		if err != nil {
+			t.Error(err)
+		}
+		result <- count
+	}()
+	<-first
+	time.Sleep(900 * time.Millisecond) // heartbeats keep it
+	s, err := q.js.Stream(t.Context(), jobsStream+toy.key())
+	if err != nil || s.CachedInfo().State.Msgs != 1 || asked.Load() != 1 {
+		t.Error(s.CachedInfo().State, err, asked.Load())
+	}
+	end()
+	work(t, q, echo)
+	if count := <-result; count.OK != 1 {
+		t.Errorf("%+v", count)
+	}
+}

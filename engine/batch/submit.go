@@ -1,0 +1,471 @@
+package batch
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"io/fs"
+	"iter"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/eyelet-engine/eyelet/kernels/imaging"
+)
+
+// Submission is a batch to be carried out.
+type Submission struct {
+	Batch string // its name, see CheckBatch
+	// Items are the requests. No two have the same id.
+	Items iter.Seq2[Item, error]
+	// Resolve finds the model that a body names. Its error is the item's fault.
+	Resolve func(ctx context.Context, name string) (Model, error)
+	// ByPath leaves pictures where they are: workers read them by the same paths. Else they travel through the queue.
+	ByPath bool
+	// Window is how many items are under way at a time; 0 means 256.
+	Window int
+	// Bytes is how much of bodies and pictures is under way at a time; 0 means 1 GiB. An item that is larger goes alone.
+	Bytes int64
+	// Tries is how often an item is tried that fails for reasons that can pass; 0 means 3.
+	Tries int
+	// Done is told of each item that has its result: ok says that it is an answer, known that it was there before. It is called from one goroutine at a time.
+	Done func(ok, known bool)
+	// Wait is told when the queue cannot be reached, and that it is tried again.
+	Wait func(err error)
+}
+
+// Count is what became of a batch.
+type Count struct {
+	Items  int // seen so far
+	OK     int // with an answer
+	Failed int // with a reason why there is none
+	Known  int // of both, those with a result of an earlier run
+}
+
+const (
+	defaultWindow = 256
+	defaultBytes  = 1 << 30
+	defaultTries  = 3
+	sweepTime     = 2 * time.Second // without news, after which the submitter looks for results itself
+)
+
+// Submit puts the items of a batch into the queue, a bounded number at a time, and returns when each has its result. Items that have one already are
+// not asked again, and those that wait in the queue from an earlier run not put there twice; so a batch that was interrupted goes on with the same call. Errors
+// are those of Items and ctx, and ErrQueue and ErrNoRoom where they are not those of one item.
+func (q *Queue) Submit(ctx context.Context, s Submission) (Count, error) {
+	s.Window, s.Bytes, s.Tries = cmp.Or(s.Window, defaultWindow), cmp.Or(s.Bytes, defaultBytes), cmp.Or(s.Tries, defaultTries)
+	b := &submitter{q: q, Submission: s, pending: map[string]*pending{}, objects: map[string]int{}, streams: map[string]bool{}, freed: make(chan struct{}, 1)}
+	known, err := q.Begin(ctx, s.Batch)
+	if err != nil {
+		return b.count, err
+	}
+	b.resuming = known > 0
+	hints, err := q.nc.Subscribe(doneSubject+s.Batch, func(m *nats.Msg) {
+		if len(m.Data) > 1 {
+			b.release(string(m.Data[1:]), m.Data[0] == 'k', false)
+		}
+	})
+	if err != nil {
+		return b.count, q.fault("listening", err)
+	}
+	defer func() { _ = hints.Unsubscribe() }()
+	ctx, stop := context.WithCancel(ctx)
+	var sweeping sync.WaitGroup
+	sweeping.Go(func() { b.sweep(ctx) })
+	defer sweeping.Wait()
+	defer stop()
+	err = b.feed(ctx)
+	for err == nil && b.left() > 0 {
+		err = b.wait(ctx)
+	}
+	b.tidy(ctx)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.count, err
+}
+
+// submitter is a Submit under way.
+type submitter struct {
+	q *Queue
+	Submission
+	resuming bool
+	streams  map[string]bool // keys of models whose streams are there
+
+	mu      sync.Mutex
+	pending map[string]*pending // items under way, by hash
+	bytes   int64               // of pending
+	objects map[string]int      // in the object store: how many pending items need them
+	count   Count
+	news    time.Time     // when an item last got its result
+	freed   chan struct{} // has a token when pending may have become smaller
+}
+
+// pending is an item under way.
+type pending struct {
+	message *nats.Msg // nil before it is published
+	since   time.Time
+	objects []string
+	bytes   int64
+}
+
+func (b *submitter) left() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.pending)
+}
+
+// wait waits until an item may have got its result.
+func (b *submitter) wait(ctx context.Context) error {
+	select {
+	case <-b.freed:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// release counts the result of an item that is under way.
+func (b *submitter) release(hash string, ok, known bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := b.pending[hash]
+	if p == nil {
+		return
+	}
+	delete(b.pending, hash)
+	b.bytes -= p.bytes
+	for _, name := range p.objects {
+		b.objects[name]--
+	}
+	if ok {
+		b.count.OK++
+	} else {
+		b.count.Failed++
+	}
+	if known {
+		b.count.Known++
+	}
+	b.news = time.Now()
+	if b.Done != nil {
+		b.Done(ok, known)
+	}
+	select {
+	case b.freed <- struct{}{}:
+	default:
+	}
+}
+
+// feed puts items into the queue as room comes free.
+func (b *submitter) feed(ctx context.Context) error {
+	for item, err := range b.Items {
+		if err == nil {
+			err = b.one(ctx, item)
+		}
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// one takes one item in.
+func (b *submitter) one(ctx context.Context, item Item) error {
+	if err := checkID(item.ID); err != nil {
+		return err
+	}
+	for b.left() >= b.Window {
+		if err := b.wait(ctx); err != nil {
+			return err
+		}
+	}
+	b.tidy(ctx)
+	hash, p := hashOf(item.ID), &pending{since: time.Now()}
+	b.mu.Lock()
+	_, twice := b.pending[hash]
+	if !twice {
+		b.pending[hash] = p // before the look for a result, lest one is missed that comes in between
+		b.count.Items++
+	}
+	b.mu.Unlock()
+	if twice {
+		return fmt.Errorf("%w: custom_id %.100q stands twice", ErrLine, item.ID)
+	}
+	if b.resuming {
+		if r, _, ok, err := b.look(ctx, hash); err != nil {
+			return err
+		} else if ok {
+			b.release(hash, r.OK(), true)
+			return nil
+		}
+	}
+	fault := item.Fault
+	if fault == nil {
+		var err error
+		if fault, err = b.publish(ctx, item, hash, p); err != nil {
+			return err
+		}
+	}
+	if fault == nil {
+		return nil
+	}
+	return b.retry(ctx, func() error {
+		return b.q.keep(ctx, b.Batch, stored{Result: Result{ID: resultID(b.Batch, hash), CustomID: item.ID, Error: fault}})
+	})
+}
+
+func resultID(batch, hash string) string {
+	sum := sha256.Sum256([]byte(batch + "/" + hash))
+	return "batch_req_" + hex.EncodeToString(sum[:12])
+}
+
+// look is find, for as long as the queue may come back.
+func (b *submitter) look(ctx context.Context, hash string) (r stored, seq uint64, ok bool, err error) {
+	err = b.retry(ctx, func() (err error) {
+		r, seq, ok, err = b.q.find(ctx, b.Batch, hash)
+		return err
+	})
+	return r, seq, ok, err
+}
+
+// publish makes a job of an item and puts it into the queue. What is wrong with the item alone is a fault.
+func (b *submitter) publish(ctx context.Context, item Item, hash string, p *pending) (*Fault, error) {
+	m, err := b.Resolve(ctx, item.Model)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return &Fault{"model_not_found", err.Error()}, nil
+	}
+	if !b.streams[m.key()] {
+		if err := b.retry(ctx, func() error { return b.q.jobs(ctx, m) }); err != nil {
+			return nil, err
+		}
+		b.streams[m.key()] = true
+	}
+	j := job{Batch: b.Batch, ID: item.ID, URL: item.URL, Body: item.Body, Tries: b.Tries}
+	affine := item.ID
+	if len(j.Body) > inlineMost {
+		j.Object, j.Body = "body-"+hash, nil
+		if fault, err := b.object(ctx, p, j.Object, item.Body); fault != nil || err != nil {
+			return fault, err
+		}
+	}
+	if picture := inlinePicture(item.Body); picture != nil {
+		affine = string(picture)
+	}
+	for i, s := range item.Pictures {
+		placed, fault, err := b.place(ctx, p, s)
+		if fault != nil || err != nil {
+			return fault, err
+		}
+		if i == 0 {
+			affine = placed.Path + placed.Object
+		}
+		j.Pictures = append(j.Pictures, placed)
+	}
+	data, err := json.Marshal(j)
+	if err != nil {
+		return &Fault{"invalid_request", err.Error()}, nil //nolint:nilerr // the item's alone
+	}
+	slot := fnv.New32a()
+	_, _ = io.WriteString(slot, affine)
+	message := &nats.Msg{Subject: fmt.Sprintf("%s%s.%d.%s.%s", jobsSubject, m.key(), slot.Sum32()%slots, b.Batch, hash), Data: data}
+	if fault, err := b.roomFor(ctx, func() error { return b.send(ctx, message) }); fault != nil || err != nil {
+		return fault, err
+	}
+	b.mu.Lock()
+	p.message = message
+	p.bytes += int64(len(data))
+	b.bytes += int64(len(data))
+	if b.pending[hash] != p { // its result is there already
+		b.bytes -= p.bytes
+	}
+	b.mu.Unlock()
+	return nil, nil
+}
+
+// send publishes a job and wakes a worker. One that waits already is no error.
+func (b *submitter) send(ctx context.Context, m *nats.Msg) error {
+	if _, err := b.q.js.PublishMsg(ctx, m); err != nil && !isDouble(err) {
+		return b.q.fault("submitting", err)
+	}
+	_ = b.q.nc.Publish(wakeSubject, nil) // workers look now and then, whether they hear this or not
+	return nil
+}
+
+// inlinePicture is the first picture that a body holds as a data URL, nil if there is none.
+func inlinePicture(body []byte) []byte {
+	i := bytes.Index(body, []byte(`"data:image/`))
+	if i < 0 {
+		return nil
+	}
+	end := bytes.IndexByte(body[i+1:], '"')
+	if end < 0 {
+		return nil
+	}
+	return body[i+1 : i+1+end]
+}
+
+// place puts a picture where workers find it.
+func (b *submitter) place(ctx context.Context, p *pending, s Source) (picture, *Fault, error) {
+	placed := picture{Name: s.Name, Path: s.Path, Page: s.Page}
+	if b.ByPath {
+		return placed, nil, nil
+	}
+	data, err := readFile(s.Path, imaging.DefaultMaxBytes)
+	if err != nil {
+		return placed, &Fault{"bad_picture", fmt.Sprintf("%s: %v", s.Name, err)}, nil
+	}
+	sum := sha256.Sum256(data)
+	placed.Path, placed.Object = "", "picture-"+hex.EncodeToString(sum[:])
+	fault, err := b.object(ctx, p, placed.Object, data)
+	return placed, fault, err
+}
+
+// readFile reads a regular file of at most most bytes.
+func readFile(path string, most int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		return nil, errors.New("it is no regular file")
+	}
+	if err == nil && info.Size() > most {
+		return nil, fmt.Errorf("it is larger than %d MiB", most>>20)
+	}
+	var f *os.File
+	if err == nil {
+		f, err = os.Open(path)
+	}
+	if err != nil {
+		return nil, Cause(err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(data)) > most {
+		err = fmt.Errorf("it is larger than %d MiB", most>>20)
+	}
+	return data, err
+}
+
+// Cause is what went wrong with a file, without the system call and the path, which is one of this machine's.
+func Cause(err error) error {
+	if fault, ok := errors.AsType[*fs.PathError](err); ok {
+		return fault.Err
+	}
+	return err
+}
+
+// object stores what an item needs, when there is room for it among what is under way.
+func (b *submitter) object(ctx context.Context, p *pending, name string, data []byte) (*Fault, error) {
+	for {
+		b.mu.Lock()
+		fits := b.bytes == p.bytes || b.bytes+int64(len(data)) <= b.Bytes
+		if fits {
+			b.bytes += int64(len(data))
+			p.bytes += int64(len(data))
+			p.objects = append(p.objects, name)
+			b.objects[name]++
+		}
+		b.mu.Unlock()
+		if fits {
+			break
+		}
+		if err := b.wait(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return b.roomFor(ctx, func() error { return b.q.put(ctx, b.Batch, name, data) })
+}
+
+// roomFor does what needs room in the queue's store. Where there is none it waits for other items to make some; an item for which there is none although no other is
+// under way has a fault.
+func (b *submitter) roomFor(ctx context.Context, do func() error) (*Fault, error) {
+	for {
+		err := b.retry(ctx, do)
+		if !errors.Is(err, ErrNoRoom) || b.q.broken() {
+			return nil, err
+		}
+		if b.left() <= 1 {
+			return &Fault{"no_room", err.Error()}, nil
+		}
+		if err := b.wait(ctx); err != nil {
+			return nil, err
+		}
+		b.tidy(ctx)
+	}
+}
+
+// tidy removes objects that no item under way needs. Only the goroutine that stores objects calls it, so none is removed that is just being stored.
+func (b *submitter) tidy(ctx context.Context) {
+	b.mu.Lock()
+	var names []string
+	for name, n := range b.objects {
+		if n == 0 {
+			names = append(names, name)
+			delete(b.objects, name)
+		}
+	}
+	b.mu.Unlock()
+	for _, name := range names {
+		b.q.forget(ctx, b.Batch, name)
+	}
+}
+
+// retry does something with the queue until it works, or fails for a reason that waiting does not mend.
+func (b *submitter) retry(ctx context.Context, do func() error) error {
+	return b.q.retry(ctx, b.Wait, do)
+}
+
+// sweep looks for results whose news did not come, as when the connection was lost, and submits jobs again that the queue may have lost with its disk.
+// A job that is still there is refused as a double.
+func (b *submitter) sweep(ctx context.Context) {
+	tick := time.NewTicker(sweepTime)
+	defer tick.Stop()
+	again := max(2*b.q.ackWait, 10*time.Second)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		b.mu.Lock()
+		var hashes []string
+		if time.Since(b.news) >= sweepTime {
+			hashes = slices.Collect(maps.Keys(b.pending))
+		}
+		b.mu.Unlock()
+		for _, hash := range hashes {
+			r, _, ok, err := b.q.find(ctx, b.Batch, hash)
+			if err != nil {
+				break // the next sweep may find the queue well
+			}
+			if ok {
+				b.release(hash, r.OK(), false)
+				continue
+			}
+			b.mu.Lock()
+			p := b.pending[hash]
+			late := p != nil && p.message != nil && time.Since(p.since) > again
+			if late {
+				p.since = time.Now()
+			}
+			b.mu.Unlock()
+			if late {
+				_ = b.send(ctx, p.message)
+			}
+		}
+	}
+}
