@@ -13,6 +13,7 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/isa"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/batch"
 	"github.com/eyelet-engine/eyelet/engine/bench"
 	"github.com/eyelet-engine/eyelet/engine/bench/sets"
 	"github.com/eyelet-engine/eyelet/engine/draw"
@@ -83,7 +84,7 @@ var classes = []struct {
 	{exitInterrupted, []error{context.Canceled}},
 	{exitUsage, []error{engine.ErrRequest, draw.ErrRequest, convert.ErrExists, convert.ErrOptions, quantize.ErrOptions, store.ErrName, isa.ErrLevel}},
 	{exitMismatch, []error{engine.ErrMismatch, engine.ErrNoVision, quantize.ErrShape, store.ErrKind}},
-	{exitCapacity, []error{engine.ErrContextLength, llama.ErrNoRoom, llama.ErrNoMemory, syscall.ENOMEM, syscall.ENOSPC, store.ErrSpace}},
+	{exitCapacity, []error{engine.ErrContextLength, llama.ErrNoRoom, llama.ErrNoMemory, syscall.ENOMEM, syscall.ENOSPC, store.ErrSpace, batch.ErrNoRoom}},
 	{exitInput, []error{
 		engine.ErrModelFile, engine.ErrImage, bench.ErrQuestions, bench.ErrResults, bench.ErrAnswers, sets.ErrSet,
 		gguf.ErrNotGGUF, gguf.ErrTruncated, gguf.ErrCorrupt, gguf.ErrUnsupported, gguf.ErrLimit,
@@ -118,7 +119,7 @@ func exitCode(err error) int {
 }
 
 // packageNames are the prefixes that packages of this module give their errors, at the start or after another error's text.
-var packageNames = regexp.MustCompile(`(^|: )(?:(?:engine|bench|sets|rpc|draw|diffusion|gguf|llama|ggml|mtmd|libmtmd|onednn|nn|patch|jpeg|builtin|server|store|bundle|registry|sbom|imaging|vision|llava|chat|grammar|safetensors|hf|convert|quantize|imatrix|strconv\.\w+): )+`)
+var packageNames = regexp.MustCompile(`(^|: )(?:(?:engine|batch|rows|bench|sets|rpc|draw|diffusion|gguf|llama|ggml|mtmd|libmtmd|onednn|nn|patch|jpeg|builtin|server|store|bundle|registry|sbom|imaging|vision|llava|chat|grammar|safetensors|hf|convert|quantize|imatrix|strconv\.\w+): )+`)
 
 // describe turns an error into the one line that the user reads, "" for no error.
 func describe(err error) string {

@@ -31,7 +31,7 @@ func (s *Server) Answer(ctx context.Context, t batch.Task) (*batch.Response, *ba
 	if err != nil {
 		return nil, &batch.Fault{Code: "invalid_request", Message: "the body is not a JSON object"}
 	}
-	rec := &record{id: "batch-" + rand.Text(), client: "batch " + t.Batch, memory: held{of: s.memory}, priority: batchPriority, pictures: pictures}
+	rec := &record{id: "batch-" + rand.Text(), client: "batch " + t.Batch, memory: held{of: s.memory}, waits: &s.waits, priority: batchPriority, pictures: pictures}
 	defer rec.memory.release()
 	r, err := http.NewRequestWithContext(context.WithValue(ctx, recordKey{}, rec), http.MethodPost, t.URL, bytes.NewReader(body))
 	if err != nil {

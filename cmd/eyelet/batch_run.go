@@ -1,0 +1,577 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+
+	"github.com/eyelet-engine/eyelet/engine/batch"
+	"github.com/eyelet-engine/eyelet/models/store"
+)
+
+// batchState is what a batch remembers between runs, beside the queue's store.
+type batchState struct {
+	Format  int    `json:"format"`
+	Batch   string `json:"batch"`   // its name in the queue
+	Request string `json:"request"` // a hash of what is asked about what
+	Items   int    `json:"items"`
+	Ended   bool   `json:"ended"` // all items have results, some of them failures
+}
+
+const batchFormat = 1
+
+// batchRun is a batch under way.
+type batchRun struct {
+	cmd     *cobra.Command
+	ctx     context.Context
+	o       *batchOptions
+	args    []string
+	dir     string // of the state
+	state   batchState
+	machine *localMachine
+	queue   *batch.Queue
+	began   time.Time
+	count   batch.Count
+
+	seen   sync.Mutex
+	models []batch.Model // that items have named
+}
+
+func runBatch(cmd *cobra.Command, o *batchOptions, args []string) (err error) {
+	o.quiet = flagSet(cmd, "quiet")
+	if err := o.check(cmd, args); err != nil {
+		return err
+	}
+	r := &batchRun{cmd: cmd, ctx: cmd.Context(), o: o, args: args, dir: o.output + ".batch", began: time.Now()}
+	if o.dryRun {
+		return r.dry()
+	}
+	if err := r.prepare(); err != nil {
+		return err
+	}
+	if r.machine, err = o.open(cmd); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.machine.close()) }()
+	if r.queue, err = r.openQueue(); err != nil {
+		return err
+	}
+	defer func() { _ = r.queue.Close() }()
+	if err := r.work(); err != nil {
+		if r.ctx.Err() != nil && !o.quiet {
+			fmt.Fprintf(cmd.ErrOrStderr(), "%d of %d are done; the same command goes on from there.\n", r.count.OK+r.count.Failed, r.state.Items)
+		}
+		return err
+	}
+	return r.finish()
+}
+
+// prepare finds the state of an earlier run, or begins a new one.
+func (r *batchRun) prepare() error {
+	if r.o.force {
+		if err := r.discard(); err != nil {
+			return err
+		}
+	}
+	request, err := r.fingerprint()
+	if err != nil {
+		return err
+	}
+	data, err := readLimited(r.path("batch.json"), 1<<20)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if _, err := os.Stat(r.o.output); err == nil && !r.o.force {
+			return inputf("%s is there already; name another file, or replace it with --force", r.o.output)
+		}
+		return r.begin(request)
+	case err != nil:
+		return inputf("%s: %w", r.path("batch.json"), causeOf(err))
+	}
+	if json.Unmarshal(data, &r.state) != nil || r.state.Format != batchFormat || batch.CheckBatch(r.state.Batch) != nil {
+		return inputf("%s is no state of a batch that this version knows; begin anew with --force", r.dir)
+	}
+	if r.state.Request != request {
+		return inputf("%s is about other inputs or another question; name another -o, or begin anew with --force", r.dir)
+	}
+	return nil
+}
+
+func (r *batchRun) path(name string) string { return filepath.Join(r.dir, name) }
+
+// fingerprint is the same for two commands that ask the same.
+func (r *batchRun) fingerprint() (string, error) {
+	o := r.o
+	var inputs []string
+	for _, arg := range append(append([]string{}, r.args...), o.lists...) {
+		absolute, err := filepath.Abs(arg)
+		if err != nil {
+			return "", err
+		}
+		inputs = append(inputs, absolute)
+		if info, err := os.Stat(arg); err == nil && o.openai {
+			inputs = append(inputs, fmt.Sprint(info.Size(), info.ModTime().UnixNano())) // its lines are read again
+		}
+	}
+	data, err := json.Marshal([]any{inputs, o.prompt, o.system, string(o.schemaJSON), o.model, o.projector, o.recursive, o.material.pages, o.maxTokens, o.temp, o.imageText, o.spec.Context, o.queue.url})
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:]), err
+}
+
+// begin lists the items and makes the state of a new batch, whole or not at all.
+func (r *batchRun) begin(request string) error {
+	if err := os.MkdirAll(r.dir, 0o755); err != nil {
+		return inputf("%s: %w", r.dir, causeOf(err))
+	}
+	w := watch(r.cmd.ErrOrStderr(), "listing what there is", r.o.quiet)
+	items, err := r.list(r.path("items.jsonl"))
+	w.done()
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(r.dir))
+	}
+	sum := sha256.Sum256(fmt.Append(nil, request, r.dir, os.Getpid(), r.began.UnixNano()))
+	r.state = batchState{Format: batchFormat, Batch: "cli-" + hex.EncodeToString(sum[:8]), Request: request, Items: items}
+	return r.save()
+}
+
+func (r *batchRun) save() error {
+	return writeWhole(r.path("batch.json"), func(w io.Writer) error { return json.NewEncoder(w).Encode(r.state) })
+}
+
+// writeWhole writes a file that is there whole or not at all.
+func writeWhole(path string, write func(w io.Writer) error) error {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".tmp*")
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, causeOf(err))
+	}
+	mode := os.FileMode(0o644)
+	if info, err := os.Stat(path); err == nil {
+		mode = info.Mode().Perm()
+	}
+	if err = errors.Join(write(f), f.Chmod(mode), f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
+}
+
+// list counts the items, and writes them to a file where they are not lines of OpenAI's format, which are checked.
+func (r *batchRun) list(path string) (int, error) {
+	names := map[[16]byte]struct{}{}
+	if r.o.openai {
+		for it, err := range requestsOf(r.ctx, r.args[0]) {
+			if err != nil {
+				return 0, err
+			}
+			sum := sha256.Sum256([]byte(it.ID))
+			if _, twice := names[[16]byte(sum[:16])]; twice {
+				return 0, inputf("%s: the custom_id %q stands twice", r.args[0], abbreviate(it.ID, 80))
+			}
+			names[[16]byte(sum[:16])] = struct{}{}
+		}
+		if len(names) == 0 {
+			return 0, inputf("%s holds no requests", r.args[0])
+		}
+		return len(names), nil
+	}
+	l := &batchLists{cmd: r.cmd, o: r.o, names: names}
+	err := writeWhole(path, func(w io.Writer) error {
+		l.w = json.NewEncoder(w)
+		l.w.SetEscapeHTML(false)
+		for _, arg := range r.args {
+			if err := l.input(arg, len(r.args)+len(r.o.lists) > 1); err != nil {
+				return err
+			}
+		}
+		for _, name := range r.o.lists {
+			if err := l.list(name); err != nil {
+				return err
+			}
+		}
+		if l.entries == 0 {
+			return inputf("there is nothing to ask about")
+		}
+		return nil
+	})
+	return l.entries, unwrapInput(err)
+}
+
+// unwrapInput is the fault of an input without the file that was being written meanwhile.
+func unwrapInput(err error) error {
+	if in, ok := errors.AsType[*inputError](err); ok {
+		return in
+	}
+	if use, ok := errors.AsType[*usageError](err); ok {
+		return use
+	}
+	return err
+}
+
+// items are the requests of the batch.
+func (r *batchRun) items() iter.Seq2[batch.Item, error] {
+	if r.o.openai {
+		return func(yield func(batch.Item, error) bool) {
+			for it, err := range requestsOf(r.ctx, r.args[0]) {
+				if r.o.model != "" {
+					it.Model = r.o.model
+				}
+				if !yield(it, err) {
+					return
+				}
+			}
+		}
+	}
+	return func(yield func(batch.Item, error) bool) {
+		for e, err := range entriesOf(r.ctx, r.path("items.jsonl")) {
+			var it batch.Item
+			if err == nil {
+				it, err = r.o.item(e)
+			}
+			if !yield(it, err) {
+				return
+			}
+		}
+	}
+}
+
+func (r *batchRun) openQueue() (*batch.Queue, error) {
+	if r.o.queue.url == "" {
+		q, err := batch.Embed(r.path("queue"), batch.EmbedOptions{Sync: r.o.sync})
+		if errors.Is(err, batch.ErrInUse) {
+			return nil, inputf("%s: another eyelet batch works on it", r.dir)
+		}
+		return q, err
+	}
+	connect := r.o.queue.connect
+	connect.Name = "eyelet batch"
+	connect.Log = func(text string) { r.say("%s", text) }
+	return batch.Connect(r.ctx, r.o.queue.url, connect)
+}
+
+// say tells a person something, unless that is to be quiet.
+func (r *batchRun) say(format string, args ...any) {
+	if !r.o.quiet {
+		fmt.Fprintf(r.cmd.ErrOrStderr(), "eyelet: "+format+"\n", args...)
+	}
+}
+
+// work has each item get its result.
+func (r *batchRun) work() error {
+	if r.state.Ended {
+		if err := r.askAgain(); err != nil {
+			return err
+		}
+	}
+	ctx, stop := context.WithCancelCause(r.ctx)
+	defer stop(nil)
+	var worker sync.WaitGroup
+	defer worker.Wait()
+	defer stop(nil)
+	if r.queue.Embedded() {
+		w := batch.NewWorker(r.queue, batch.WorkerOptions{
+			Parallel: r.o.spec.Parallel, Folders: []string{"/"}, Answer: r.machine.server.Answer, Models: r.ownModels, Log: func(text string) { r.say("%s", text) },
+		})
+		worker.Go(func() {
+			if err := w.Run(ctx); err != nil {
+				stop(err)
+			}
+		})
+	}
+	p := r.progress()
+	defer p.end()
+	told := time.Time{}
+	count, err := r.queue.Submit(ctx, batch.Submission{
+		Batch: r.state.Batch, Items: r.items(), Resolve: r.resolve, ByPath: r.queue.Embedded() || r.o.byPath, Tries: r.o.tries,
+		Window: max(64, 4*r.o.spec.Parallel),
+		Done:   p.done,
+		Wait: func(err error) {
+			if time.Since(told) > 10*time.Second {
+				told = time.Now()
+				r.say("%v; trying again", err)
+			}
+		},
+	})
+	r.count = count
+	if cause := context.Cause(ctx); err != nil && r.ctx.Err() == nil && cause != nil {
+		return cause
+	}
+	return err
+}
+
+// ownModels lists the models that this program carries tasks out for: whichever the batch has named.
+func (r *batchRun) ownModels(context.Context) ([]batch.Model, error) {
+	r.seen.Lock()
+	defer r.seen.Unlock()
+	return slices.Clone(r.models), nil
+}
+
+// askAgain forgets failures of the run before.
+func (r *batchRun) askAgain() error {
+	if _, err := r.queue.Begin(r.ctx, r.state.Batch); err != nil {
+		return err
+	}
+	n := 0
+	for it, err := range r.items() {
+		if err != nil {
+			return err
+		}
+		gone, err := r.queue.Forget(r.ctx, r.state.Batch, it.ID)
+		if err != nil {
+			return err
+		}
+		if gone {
+			n++
+		}
+	}
+	if n > 0 {
+		r.say("asking again about %s that failed", plural(n, "item"))
+	}
+	r.state.Ended = false
+	return r.save()
+}
+
+// resolve finds the model that an item names: here, or with the workers of the site.
+func (r *batchRun) resolve(ctx context.Context, name string) (batch.Model, error) {
+	r.seen.Lock()
+	defer r.seen.Unlock()
+	for _, m := range r.models {
+		if m.Name == name {
+			return m, nil
+		}
+	}
+	m, err := r.machine.server.Resolve(ctx, name)
+	if !r.queue.Embedded() {
+		m, err = r.resolveAtSite(ctx, name, m, err)
+	}
+	if err == nil {
+		r.models = append(r.models, m)
+	}
+	return m, err
+}
+
+// askTime is how long workers may take to say that they are there.
+const askTime = time.Second
+
+func (r *batchRun) resolveAtSite(ctx context.Context, name string, own batch.Model, ownErr error) (batch.Model, error) {
+	workers, err := r.queue.Workers(ctx, askTime)
+	if err != nil {
+		return own, err
+	}
+	if ownErr == nil {
+		if shared, err := r.machine.server.Shared(name); err != nil || !shared {
+			return own, fmt.Errorf("%s is a file of this machine, which workers cannot know; bring it into the store here and there with \"eyelet import\"", name)
+		}
+	}
+	digests := map[string]string{} // who has it, by digest
+	for _, w := range workers {
+		for _, m := range w.Models {
+			if ownErr == nil && m.Digest == own.Digest || ownErr != nil && sameModelName(m.Name, name) {
+				digests[m.Digest] = w.Name
+			}
+		}
+	}
+	switch {
+	case ownErr == nil && len(digests) == 0:
+		r.say("no worker has %s (%.12s…) now, of %d that answer; jobs wait for one that does", name, own.Digest, len(workers))
+		return own, nil
+	case ownErr == nil:
+		return own, nil
+	case len(digests) == 0:
+		return own, fmt.Errorf("%s is neither here nor with one of the %d workers that answer", name, len(workers))
+	case len(digests) > 1:
+		return own, fmt.Errorf("workers have different models under the name %s; have it here too, so that it is known which is meant", name)
+	}
+	for digest := range digests {
+		own = batch.Model{Name: name, Digest: digest}
+	}
+	return own, nil
+}
+
+// sameModelName compares names, a tag of "latest" left out or not.
+func sameModelName(a, b string) bool {
+	x, errA := store.ParseName(a)
+	y, errB := store.ParseName(b)
+	return errA == nil && errB == nil && x.String() == y.String()
+}
+
+// batchProgress shows how far a batch is.
+type batchProgress struct {
+	r      *batchRun
+	mu     sync.Mutex
+	bar    *progressbar.ProgressBar // nil where lines are written
+	ok     int
+	failed int
+	known  int
+	began  time.Time // when the first new result came
+	stop   chan struct{}
+	over   sync.WaitGroup
+}
+
+// reportTime is how often a line tells of progress where there is no terminal.
+const reportTime = 30 * time.Second
+
+func (r *batchRun) progress() *batchProgress {
+	p := &batchProgress{r: r, began: time.Now(), stop: make(chan struct{})}
+	switch {
+	case r.o.quiet:
+	case isTerminal(r.cmd.ErrOrStderr()):
+		p.bar = progressbar.NewOptions(r.state.Items, progressbar.OptionSetWriter(r.cmd.ErrOrStderr()), progressbar.OptionSetDescription("items"), progressbar.OptionShowCount(),
+			progressbar.OptionShowIts(), progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond))
+		_ = p.bar.RenderBlank()
+	default:
+		p.over.Go(p.report)
+	}
+	return p
+}
+
+// done counts an item.
+func (p *batchProgress) done(ok, known bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if ok {
+		p.ok++
+	} else {
+		p.failed++
+	}
+	if known {
+		p.known++
+		p.began = time.Now()
+	}
+	if p.bar != nil {
+		_ = p.bar.Add(1)
+	}
+	p.r.count.OK, p.r.count.Failed = p.ok, p.failed // for what is said after Ctrl-C
+}
+
+func (p *batchProgress) report() {
+	tick := time.NewTicker(reportTime)
+	defer tick.Stop()
+	for {
+		select {
+		case <-p.stop:
+			return
+		case <-tick.C:
+			p.mu.Lock()
+			done, fresh := p.ok+p.failed, p.ok+p.failed-p.known
+			rate := float64(fresh) / time.Since(p.began).Seconds()
+			text := fmt.Sprintf("%d of %d, %d failed", done, p.r.state.Items, p.failed)
+			if fresh > 0 {
+				left := time.Duration(float64(p.r.state.Items-done) / rate * float64(time.Second))
+				text += fmt.Sprintf(", %.3g a second, %s to go", rate, left.Round(time.Second))
+			}
+			p.mu.Unlock()
+			p.r.say("%s", text)
+		}
+	}
+}
+
+func (p *batchProgress) end() {
+	close(p.stop)
+	p.over.Wait()
+	if p.bar != nil {
+		fmt.Fprint(p.r.cmd.ErrOrStderr(), "\r\x1b[K")
+	}
+}
+
+// finish writes output and failures, and removes what is no longer needed.
+func (r *batchRun) finish() error {
+	w := watch(r.cmd.ErrOrStderr(), "writing "+printable(r.o.output), r.o.quiet)
+	failures := r.failuresPath()
+	err := r.write(failures)
+	w.done()
+	if err != nil {
+		return err
+	}
+	if r.count.Failed == 0 {
+		if err := r.discard(); err != nil {
+			return err
+		}
+	} else {
+		r.state.Ended = true
+		if err := r.save(); err != nil {
+			return err
+		}
+	}
+	return r.sum(failures)
+}
+
+// failuresPath is where what has no answer stands with its reason.
+func (r *batchRun) failuresPath() string {
+	return strings.TrimSuffix(r.o.output, filepath.Ext(r.o.output)) + ".failures.jsonl"
+}
+
+// sum says what became of the batch.
+func (r *batchRun) sum(failures string) error {
+	seconds := time.Since(r.began).Seconds()
+	if r.o.json {
+		told := map[string]any{"items": r.count.Items, "answered": r.count.OK, "failed": r.count.Failed, "known": r.count.Known, "seconds": seconds, "output": r.o.output}
+		if r.count.Failed > 0 {
+			told["failures"] = failures
+		}
+		if err := writeJSON(r.cmd.OutOrStdout(), told); err != nil {
+			return err
+		}
+	} else if !r.o.quiet && r.count.Failed == 0 {
+		fresh := r.count.Items - r.count.Known
+		fmt.Fprintf(r.cmd.ErrOrStderr(), "%s: %s in %s, %.3g a second\n", r.o.output, plural(r.count.OK, "answer"), time.Since(r.began).Round(time.Millisecond), float64(fresh)/seconds)
+	}
+	if r.count.Failed > 0 {
+		return &inputError{
+			err:    fmt.Errorf("%d of %d could not be answered; %s says why, %s has the others", r.count.Failed, r.count.Items, failures, r.o.output),
+			remedy: "the same command asks about them again",
+		}
+	}
+	return nil
+}
+
+// discard removes the state of the batch, and what the queue of a site holds of it.
+func (r *batchRun) discard() error {
+	data, err := readLimited(r.path("batch.json"), 1<<20)
+	if err == nil && r.o.queue.url != "" {
+		var old batchState
+		if json.Unmarshal(data, &old) == nil && batch.CheckBatch(old.Batch) == nil {
+			q := r.queue
+			if q == nil {
+				if q, err = r.openQueue(); err != nil {
+					return err
+				}
+				defer func() { _ = q.Close() }()
+			}
+			if err := q.Drop(r.ctx, old.Batch); err != nil {
+				return err
+			}
+		}
+	}
+	if r.queue != nil && r.queue.Embedded() {
+		_ = r.queue.Close()
+	}
+	for _, name := range []string{"queue", "items.jsonl", "batch.json"} { // nothing that somebody else has put there
+		if err := os.RemoveAll(r.path(name)); err != nil {
+			return fmt.Errorf("%s: %w", r.path(name), causeOf(err))
+		}
+	}
+	if err := os.Remove(r.dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		r.say("%s stays, for it holds something else too", r.dir)
+	}
+	return nil
+}

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/parquet-go/parquet-go"
+)
+
+func TestABatchOfAFolder(t *testing.T) {
+	t.Parallel()
+	dir, _ := album(t)
+	out := filepath.Join(t.TempDir(), "out.jsonl")
+	args := []string{"batch", dir, "-o", out, "--prompt", background}
+	eyelet(t, args...).mustFail(t, 3, "1 of 3 could not be answered", "out.failures.jsonl")
+	type line struct {
+		Image, Text, Question, Model, Finish string
+		Error                                string
+	}
+	read := func(path string) (list []line) {
+		for text := range strings.Lines(readFile(t, path)) {
+			var l line
+			if err := json.Unmarshal([]byte(text), &l); err != nil {
+				t.Fatalf("%q: %v", text, err)
+			}
+			list = append(list, l)
+		}
+		return list
+	}
+	got := read(out)
+	if len(got) != 2 || got[0].Image != "1-orange.png" || got[0].Text != "cyan" || got[1].Image != "3-star.png" || got[1].Text != "pink" || got[1].Question != background {
+		t.Errorf("%+v", got)
+	}
+	failures := strings.TrimSuffix(out, ".jsonl") + ".failures.jsonl"
+	if bad := read(failures); len(bad) != 1 || bad[0].Image != "2-broken.PNG" || bad[0].Error == "" {
+		t.Errorf("%+v", bad)
+	}
+	eyelet(t, "batch", dir, "-o", out, "--prompt", "Another question?").mustFail(t, 3, "another question", "--force")
+	// Mended, the picture is asked about again, and it alone.
+	writeFile(t, dir+"/2-broken.PNG", readFile(t, pinkStar))
+	o := eyelet(t, append(args, "--json")...)
+	var told struct{ Items, Answered, Failed, Known int }
+	if o.code != 0 || json.Unmarshal([]byte(o.stdout), &told) != nil || told.Items != 3 || told.Answered != 3 || told.Known != 2 {
+		t.Errorf("%+v", o)
+	}
+	if got := read(out); len(got) != 3 || got[1].Text != "pink" {
+		t.Errorf("%+v", got)
+	}
+	for _, path := range []string{failures, out + ".batch"} {
+		if _, err := os.Stat(path); err == nil {
+			t.Errorf("%s is left behind", path)
+		}
+	}
+	eyelet(t, args...).mustFail(t, 3, "is there already", "--force")
+}
+
+func TestTablesOfABatchHaveTheSchemasColumns(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	writeFile(t, dir+"/a.png", readFile(t, orange))
+	writeFile(t, dir+"/sub/b.png", readFile(t, pinkStar))
+	schema := `{"type": "object", "properties": {"color": {"enum": ["cyan", "pink"]}, "sure": {"type": "boolean"}}, "required": ["color", "sure"], "additionalProperties": false}`
+	out := filepath.Join(t.TempDir(), "out.csv")
+	if o := eyelet(t, "batch", dir, "-r", "-o", out, "--prompt", background, "--schema", schema, "-q"); o.code != 0 || o.stderr != "" {
+		t.Fatalf("%+v", o)
+	}
+	rows, err := csv.NewReader(strings.NewReader(readFile(t, out))).ReadAll()
+	if err != nil || len(rows) != 3 || strings.Join(rows[0][:4], " ") != "image color sure text" {
+		t.Fatalf("%q, %v", rows, err)
+	}
+	for i, name := range []string{"a.png", "sub/b.png"} {
+		row := rows[i+1]
+		if row[0] != name || row[1] != "cyan" && row[1] != "pink" || row[2] != "true" && row[2] != "false" || row[3] != "" {
+			t.Errorf("%q", row)
+		}
+	}
+	table := filepath.Join(t.TempDir(), "out.parquet")
+	if o := eyelet(t, "batch", dir, "-o", table, "--prompt", background, "-q"); o.code != 0 {
+		t.Fatalf("%+v", o)
+	}
+	data := []byte(readFile(t, table))
+	f, err := parquet.OpenFile(bytes.NewReader(data), int64(len(data)))
+	if err != nil || f.NumRows() != 1 || f.Schema().Fields()[0].Name() != "image" {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestABatchInOpenAIsFormat(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	var lines strings.Builder
+	for i, question := range []string{"What color is the background?", ""} {
+		messages := fmt.Sprintf(`[{"role": "user", "content": %q}]`, question)
+		if question == "" {
+			messages = "[]"
+		}
+		fmt.Fprintf(&lines, `{"custom_id": "request-%d", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "builtin", "max_tokens": 8, "messages": %s}}`+"\n", i, messages)
+	}
+	in, out := writeFile(t, dir+"/in.jsonl", lines.String()), filepath.Join(dir, "out.jsonl")
+	eyelet(t, "batch", in, "-o", out).mustFail(t, 3, "1 of 2 could not be answered")
+	for path, status := range map[string]int{out: 200, filepath.Join(dir, "out.failures.jsonl"): 400} {
+		var l struct {
+			ID       string `json:"id"`
+			CustomID string `json:"custom_id"`
+			Response struct {
+				Status    int            `json:"status_code"`
+				RequestID string         `json:"request_id"`
+				Body      map[string]any `json:"body"`
+			} `json:"response"`
+			Error any `json:"error"`
+		}
+		if err := json.Unmarshal([]byte(readFile(t, path)), &l); err != nil || l.Response.Status != status || !strings.HasPrefix(l.CustomID, "request-") || l.ID == "" || len(l.Response.Body) == 0 {
+			t.Errorf("%s: %+v, %v", path, l, err)
+		}
+	}
+	twice := writeFile(t, dir+"/twice.jsonl", strings.ReplaceAll(lines.String(), "request-1", "request-0"))
+	eyelet(t, "batch", twice, "-o", dir+"/x.jsonl").mustFail(t, 3, "request-0", "twice")
+	bad := writeFile(t, dir+"/bad.jsonl", lines.String()+"{}\n")
+	eyelet(t, "batch", bad, "-o", dir+"/x.jsonl").mustFail(t, 3, "line 3", "custom_id")
+}
+
+func TestLinesOfOurOwnAndLists(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	writeFile(t, dir+"/a.png", readFile(t, orange))
+	in := writeFile(t, dir+"/in.jsonl", `{"image": "a.png", "question": "What color is the background?"}
+{"id": "second", "image": "a.png", "question": "What color is the circle?"}
+`)
+	out := filepath.Join(dir, "out.csv")
+	if o := eyelet(t, "batch", in, "-o", out, "-q"); o.code != 0 {
+		t.Fatalf("%+v", o)
+	}
+	if text := readFile(t, out); !strings.Contains(text, "1 a.png,cyan,") || !strings.Contains(text, "second,orange,") {
+		t.Errorf("%s", text)
+	}
+	list := invocation{args: []string{"batch", "--list", "-", "-o", dir + "/list.csv", "--prompt", background, "-q"}, stdin: strings.NewReader(dir + "/a.png\n\n")}.run(t)
+	if list.code != 0 || !strings.Contains(readFile(t, dir+"/list.csv"), "/a.png,cyan,") {
+		t.Errorf("%+v", list)
+	}
+	var dry dryReport
+	if o := eyelet(t, "batch", in, "--dry-run", "--json"); json.Unmarshal([]byte(o.stdout), &dry) != nil || dry.Items != 2 || dry.ImageTokens != 128 || dry.Seconds <= 0 {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestWrongBatches(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	writeFile(t, dir+"/a.png", readFile(t, orange))
+	ours := writeFile(t, dir+"/in.jsonl", `{"image": "a.png"}`)
+	for _, x := range []struct {
+		code int
+		want string
+		args []string
+	}{
+		{2, "INPUT is missing", nil},
+		{2, "-o OUT", []string{dir, "-p", "x"}},
+		{2, ".parquet", []string{dir, "-p", "x", "-o", "out.txt"}},
+		{2, "--prompt", []string{dir, "-o", "out.csv"}},
+		{3, "no question", []string{ours, "-o", dir + "/o.csv"}},
+		{2, "goes with --nats", []string{dir, "-p", "x", "-o", "out.csv", "--by-path"}},
+		{3, "check the path", []string{dir + "/none", "-p", "x", "-o", dir + "/o.csv"}},
+		{3, "there is no model", []string{dir, "-p", "x", "-o", dir + "/o.csv", "--model", "none:1b"}},
+	} {
+		eyelet(t, append([]string{"batch"}, x.args...)...).mustFail(t, x.code, x.want)
+	}
+}
