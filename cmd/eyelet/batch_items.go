@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eyelet-engine/eyelet/engine/batch"
+	"github.com/eyelet-engine/eyelet/kernels/imaging/film"
 )
 
 // batchEntry is a line of the list of items that a batch keeps beside its output, so that a run that goes on asks about the same.
@@ -140,7 +141,7 @@ func (l *batchLists) input(arg string, several bool) error {
 		return inputf("%s: %w", arg, causeOf(err))
 	case info.IsDir():
 		return l.folder(file, several)
-	case isFilm(file):
+	case film.Is(file):
 		return usagef("%s is a video, whose frames are asked about together; ask with eyelet run", file)
 	}
 	return l.file(file, file, own, "")

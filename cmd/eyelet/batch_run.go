@@ -149,11 +149,11 @@ func (r *batchRun) begin(request string) error {
 }
 
 func (r *batchRun) save() error {
-	return writeWhole(r.path("batch.json"), func(w io.Writer) error { return json.NewEncoder(w).Encode(r.state) })
+	return writeAtomically(r.path("batch.json"), func(w io.Writer) error { return json.NewEncoder(w).Encode(r.state) })
 }
 
-// writeWhole writes a file that is there whole or not at all.
-func writeWhole(path string, write func(w io.Writer) error) error {
+// writeAtomically writes a file that is there whole or not at all.
+func writeAtomically(path string, write func(w io.Writer) error) error {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
@@ -195,7 +195,7 @@ func (r *batchRun) list(path string) (int, error) {
 		return len(names), nil
 	}
 	l := &batchLists{cmd: r.cmd, o: r.o, names: names}
-	err := writeWhole(path, func(w io.Writer) error {
+	err := writeAtomically(path, func(w io.Writer) error {
 		l.w = json.NewEncoder(w)
 		l.w.SetEscapeHTML(false)
 		for _, arg := range r.args {

@@ -14,9 +14,9 @@ import (
 
 // write writes output and failures, each whole or not at all, in the order of the inputs.
 func (r *batchRun) write(failures string) error {
-	return writeWhole(r.o.output, func(out io.Writer) error {
+	return writeAtomically(r.o.output, func(out io.Writer) error {
 		any := false
-		err := writeWhole(failures, func(reasons io.Writer) error {
+		err := writeAtomically(failures, func(reasons io.Writer) error {
 			return r.results(out, reasons, &any)
 		})
 		if err == nil && !any {
