@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -92,6 +93,7 @@ func (q *queueOptions) bind(f *pflag.FlagSet) {
 	f.StringVar(&q.connect.Cert, "nats-cert", "", "file of this client's TLS certificate")
 	f.StringVar(&q.connect.Key, "nats-key", "", "file of its key")
 	f.StringVar(&q.connect.CA, "nats-ca", "", "file of the authorities that the server's certificate is checked by")
+	f.DurationVar(&q.connect.AckWait, "nats-ack", batch.DefaultAckWait, "how long a job stays with a worker that says nothing; whoever makes a model's stream of jobs decides it")
 	f.IntVar(&q.replicas, "nats-replicas", 1, "servers of the cluster on which jobs and results lie: 1, 3 or 5")
 }
 
@@ -102,6 +104,8 @@ func (q *queueOptions) check() error {
 		return usagef("--nats-creds, --nats-nkey, --nats-cert and --nats-ca go with --nats")
 	case (c.Cert == "") != (c.Key == ""):
 		return usagef("--nats-cert and --nats-key go together")
+	case c.AckWait < time.Second || c.AckWait > time.Hour:
+		return usagef("--nats-ack is %s; give 1s to 1h", c.AckWait)
 	case q.replicas < 1 || q.replicas > 5:
 		return usagef("--nats-replicas is %d; give 1, 3 or 5", q.replicas)
 	}

@@ -89,7 +89,7 @@ func newRootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{err: err, command: cmd.CommandPath()}
 	})
-	root.AddCommand(newRunCommand(), newBatchCommand(), newServeCommand(), newOpenCommand(), newEncodeCommand(), newEvalCommand(), newDrawCommand(), newListCommand(), newShowCommand(), newImportCommand(), newExportCommand(), newPushCommand(),
+	root.AddCommand(newRunCommand(), newBatchCommand(), newWorkerCommand(), newQueueCommand(), newServeCommand(), newOpenCommand(), newEncodeCommand(), newEvalCommand(), newDrawCommand(), newListCommand(), newShowCommand(), newImportCommand(), newExportCommand(), newPushCommand(),
 		newPullCommand(), newConvertCommand(), newQuantizeCommand(), newImatrixCommand(), newCpCommand(), newRmCommand(), newStoreCommand(), newSBOMCommand(), newBenchCommand(), newAdviseCommand(), newDevicesCommand(), newRPCCommand(), newDoctorCommand(),
 		newVersionCommand(), newCompletionCommand())
 	return root

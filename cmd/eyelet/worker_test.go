@@ -1,0 +1,203 @@
+package main
+
+import (
+	"bytes"
+	"encoding/csv"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// site is a queue and its workers, as processes that can be killed at any moment and are started again.
+type site struct {
+	t       *testing.T
+	address string
+	start   map[string]func() *exec.Cmd
+	running map[string]*exec.Cmd
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &site{t: t, address: l.Addr().String(), start: map[string]func() *exec.Cmd{}, running: map[string]*exec.Cmd{}}
+	l.Close()
+	t.Cleanup(func() {
+		for name := range s.running {
+			s.kill(name)
+		}
+	})
+	return s
+}
+
+func (s *site) url() string { return "nats://" + s.address }
+
+// add starts a process that kill ends and again starts anew.
+func (s *site) add(name string, args ...string) {
+	s.start[name] = func() *exec.Cmd {
+		cmd := invocation{args: args}.command(s.t.Context())
+		cmd.Stderr = &bytes.Buffer{}
+		return cmd
+	}
+	s.again(name)
+}
+
+func (s *site) again(name string) {
+	s.t.Helper()
+	cmd := s.start[name]()
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.running[name] = cmd
+}
+
+// kill ends a process as kill -9 does.
+func (s *site) kill(name string) {
+	cmd := s.running[name]
+	delete(s.running, name)
+	if cmd != nil {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}
+}
+
+func TestWorkersCarryOutABatch(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.add("queue", "queue", "--store", t.TempDir(), "--listen", s.address)
+	s.add("worker", "worker", "--nats", s.url(), "-t", "1")
+	dir := t.TempDir()
+	writeFile(t, dir+"/a.png", readFile(t, orange))
+	writeFile(t, dir+"/b.png", readFile(t, pinkStar))
+	out := filepath.Join(t.TempDir(), "out.csv")
+	for try := 0; ; try++ { // until the queue is there
+		o := eyelet(t, "batch", dir, "-o", out, "--prompt", background, "--nats", s.url(), "-q")
+		if o.code == 0 {
+			break
+		}
+		if try == 50 {
+			t.Fatalf("%+v", o)
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	if text := readFile(t, out); !strings.Contains(text, "a.png,cyan,") || !strings.Contains(text, "b.png,pink,") {
+		t.Errorf("%s", text)
+	}
+	// Paths are refused where the worker was given no folder.
+	o := eyelet(t, "batch", dir, "-o", out, "--prompt", background, "--nats", s.url(), "--by-path", "--force", "-q")
+	o.mustFail(t, 3, "2 of 2 could not be answered")
+	if text := readFile(t, strings.TrimSuffix(out, ".csv")+".failures.jsonl"); !strings.Contains(text, "--folder") {
+		t.Errorf("%s", text)
+	}
+}
+
+// Whoever dies, and whenever: each item has exactly one result, and none is lost.
+func TestNothingIsLostWhoeverIsKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the processes are not those of the race detector")
+	}
+	t.Parallel()
+	rounds, items := 5, 60
+	if os.Getenv("EYELET_SLOW") != "" {
+		rounds, items = 50, 600
+	}
+	dir := t.TempDir()
+	for i := range items {
+		writeFile(t, fmt.Sprintf("%s/%04d.png", dir, i), readFile(t, []string{orange, pinkStar}[i%2]))
+	}
+	writeFile(t, dir+"/broken.png", readFile(t, orange)[:100])
+	s := newSite(t)
+	s.add("queue", "queue", "--store", t.TempDir(), "--listen", s.address)
+	for _, name := range []string{"one", "two"} {
+		s.add(name, "worker", "--nats", s.url(), "--name", name, "-t", "1", "--parallel", "2", "--nats-ack", "2s")
+	}
+	out := filepath.Join(t.TempDir(), "out.csv")
+	submit := []string{"batch", dir, "-o", out, "--prompt", background, "--nats", s.url(), "--nats-ack", "2s", "-q"}
+	s.add("submitter", submit...)
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 1))
+	names := []string{"queue", "one", "two", "submitter"}
+	for range rounds {
+		time.Sleep(time.Duration(rng.IntN(600)) * time.Millisecond)
+		name := names[rng.IntN(len(names))]
+		s.kill(name)
+		s.again(name)
+	}
+	// The last submitter may have ended with the failure of the broken picture, or have been killed: the command goes on in either case.
+	deadline := time.Now().Add(patience)
+	for {
+		err := s.running["submitter"].Wait()
+		delete(s.running, "submitter")
+		if _, missing := os.Stat(out); missing == nil && exitStatus(t, err) == exitInput {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the batch does not end: %v", err)
+		}
+		time.Sleep(100 * time.Millisecond)
+		s.again("submitter")
+	}
+	table, err := csv.NewReader(strings.NewReader(readFile(t, out))).ReadAll()
+	if err != nil || len(table) != items+1 {
+		t.Fatalf("%d lines of %d, %v", len(table), items+1, err)
+	}
+	for i, row := range table[1:] {
+		if want := fmt.Sprintf("%04d.png", i); row[0] != want || row[1] != []string{"cyan", "pink"}[i%2] {
+			t.Errorf("%q", row)
+		}
+	}
+	if text := readFile(t, strings.TrimSuffix(out, ".csv")+".failures.jsonl"); strings.Count(text, "\n") != 1 || !strings.Contains(text, "broken.png") {
+		t.Errorf("failures: %s", text)
+	}
+}
+
+// The queue inside the program and its worker die with it, and the same command goes on.
+func TestABatchOutlivesItsProgram(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the processes are not those of the race detector")
+	}
+	t.Parallel()
+	rounds, items := 3, 60
+	if os.Getenv("EYELET_SLOW") != "" {
+		rounds, items = 50, 600
+	}
+	dir := t.TempDir()
+	for i := range items {
+		writeFile(t, fmt.Sprintf("%s/%04d.png", dir, i), readFile(t, []string{orange, pinkStar}[i%2]))
+	}
+	out := filepath.Join(t.TempDir(), "out.csv")
+	args := []string{"batch", dir, "-o", out, "--prompt", background, "-q", "--nats-ack", "2s"}
+	for range rounds {
+		cmd := invocation{args: args}.command(t.Context())
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(100+rand.IntN(700)) * time.Millisecond)
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if _, err := os.Stat(out); err == nil {
+			break // it was quicker
+		}
+	}
+	if o := eyelet(t, args...); o.code != 0 && !strings.Contains(o.stderr, "is there already") {
+		t.Fatalf("%+v", o)
+	}
+	table, err := csv.NewReader(strings.NewReader(readFile(t, out))).ReadAll()
+	if err != nil || len(table) != items+1 {
+		t.Fatalf("%d lines, %v", len(table), err)
+	}
+	for i, row := range table[1:] {
+		if row[0] != fmt.Sprintf("%04d.png", i) || row[1] != []string{"cyan", "pink"}[i%2] {
+			t.Errorf("%q", row)
+		}
+	}
+}
