@@ -2,21 +2,25 @@ package engine
 
 import "time"
 
-// A token of an answer is hundreds of small products one after the other, and after each of them all threads wait for the last one. A thread that
-// has lost its core to another program keeps the others waiting for the whole of that program's time slice: two threads on two cores, one of
-// which is wanted by somebody else, were seen to write at a tenth of their speed, where one thread writes at half of it. So answers are computed
-// by as many threads as have a core for themselves, which is watched while they run. Prompts and pictures are made of few and large products;
-// they keep all threads.
+// A token of an answer is hundreds of small products one after the other, and after each of them
+// all threads wait for the last one. A thread that has lost its core to another program keeps the
+// others waiting for the whole of that program's time slice: two threads on two cores, one of which
+// is wanted by somebody else, were seen to write at a tenth of their speed, where one thread writes
+// at half of it. So answers are computed by as many threads as have a core for themselves, which is
+// watched while they run. Prompts and pictures are made of few and large products; they keep all
+// threads.
 
 const (
-	// paceWindow is how long the machine is watched before anything is decided, paceStale the age from which on what was seen says nothing.
+	// paceWindow is how long the machine is watched before anything is decided, paceStale the age
+	// from which on what was seen says nothing.
 	paceWindow = 400 * time.Millisecond
 	paceStale  = 2 * time.Second
 	// paceSpare is the part of a core that others may use without a thread being given up for it.
 	paceSpare = 0.3
 	// paceGain is how much shorter a step with fewer threads must be for it to stay with these.
 	paceGain = 0.95
-	// paceAgain is how many windows pass before fewer threads are tried again where they did not help, at first and at most.
+	// paceAgain is how many windows pass before fewer threads are tried again where they did not
+	// help, at first and at most.
 	paceAgain, paceMost = 8, 128
 	// paceRows is the most entries of a decode that is counted as a step of answers.
 	paceRows = 8
@@ -70,7 +74,8 @@ func (p *pacer) next(w window) int {
 	return p.threads
 }
 
-// answerPace is a pacer with a clock, which watches the machine as long as answers are computed. It belongs to the compute thread.
+// answerPace is a pacer with a clock, which watches the machine as long as answers are computed. It
+// belongs to the compute thread.
 type answerPace struct {
 	pacer
 	watch func() (busy, bool)

@@ -9,6 +9,7 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/engine/media"
+	"github.com/eyelet-engine/eyelet/engine/sched"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
@@ -26,12 +27,12 @@ func (spec *ModelSpec) bytes() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if spec.Parallel != 1 {
-		reader, err := readerBytes(spec.Model, params)
+	if spec.Parallel != 1 || spec.StateDir != "" {
+		beside, err := besideBytes(spec.Model, params, spec.Parallel != 1)
 		if err != nil {
 			return 0, err
 		}
-		total += reader
+		total += beside
 	}
 	if spec.Draft != "" {
 		draft, err := languageBytes(spec.Draft, params.NCtx, ggml.F16, ggml.F16)
@@ -81,15 +82,19 @@ func computeBytes(f *gguf.File, outputs int) float64 {
 	return 4 * (microBatch*(4*float64(width)+2*float64(ff)) + float64(outputs)*float64(tokens.Len()))
 }
 
-// readerBytes is the most that a model's reader takes while it is open.
-func readerBytes(path string, params llama.ContextParams) (float64, error) {
+// besideBytes is the most that copies of cells outside a model's cache take, and, if it has one, its reader while that is open.
+func besideBytes(path string, params llama.ContextParams, reader bool) (float64, error) {
 	f, err := gguf.Open(path)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrModelFile, err)
 	}
 	defer f.Close()
+	copies := min(sched.CopiedShare*cacheBytes(f, params.NCtx, params.TypeK, params.TypeV), sched.MostCopies)
+	if !reader {
+		return copies, nil
+	}
 	cells := min(positions(f, params.NCtx), mostReaderCells)
-	return cacheBytes(f, int(cells), params.TypeK, params.TypeV) + computeBytes(f, readerOutputs), nil
+	return copies + cacheBytes(f, int(cells), params.TypeK, params.TypeV) + computeBytes(f, readerOutputs), nil
 }
 
 // positions is the number of cells of a context that was asked for with nCtx of them: 0 means as many as Load would take.

@@ -2,8 +2,9 @@ package engine
 
 import "testing"
 
-// An answer that is asked for again, alone, is guessed ahead just as before: its decodes have the same sizes, whatever the clock says. (Where the cells
-// of the cache lie still changes the last bits of logits; Request.Fresh is for those who need these.)
+// An answer that is asked for again, alone, is guessed ahead just as before: its decodes have the
+// same sizes, whatever the clock says. (Where the cells of the cache lie still changes the last
+// bits of logits; Request.Fresh is for those who need these.)
 func TestARepeatedAnswerIsGuessedAlike(t *testing.T) {
 	m := open(t)
 	guessed := 0

@@ -12,13 +12,16 @@ import (
 )
 
 const (
-	// ticks is how many units of the times in /proc/stat are a second, on all of Linux's systems (USER_HZ).
+	// ticks is how many units of the times in /proc/stat are a second, on all of Linux's systems
+	// (USER_HZ).
 	ticks = 100
-	// nicedShare is what programs of low priority count for: where they compete with this one they get little of a core.
+	// nicedShare is what programs of low priority count for: where they compete with this one they
+	// get little of a core.
 	nicedShare = 0.1
 )
 
-// watchCores tells how long others kept the cores busy that this process may use. It is false on systems that do not tell.
+// watchCores tells how long others kept the cores busy that this process may use. It is false on
+// systems that do not tell.
 func watchCores() (busy, bool) {
 	var allowed unix.CPUSet
 	if runtime.GOOS != "linux" || unix.SchedGetaffinity(0, &allowed) != nil {
@@ -47,7 +50,8 @@ func watchCores() (busy, bool) {
 	return busy{time.Now(), cores, all + time.Duration(share*float64(niced)) - mine}, true
 }
 
-// coreTimes reads from /proc/stat for how long cores were busy, with programs of low priority apart, and how many there are.
+// coreTimes reads from /proc/stat for how long cores were busy, with programs of low priority
+// apart, and how many there are.
 func coreTimes(stat []byte, allowed func(cpu int) bool) (all, niced time.Duration, cores int) {
 	for line := range bytes.Lines(stat) {
 		fields := strings.Fields(string(line))
@@ -59,7 +63,8 @@ func coreTimes(stat []byte, allowed func(cpu int) bool) (all, niced time.Duratio
 			continue
 		}
 		cores++
-		// user, nice, system, idle, waiting for I/O, interrupts, soft interrupts, stolen by other virtual machines
+		// user, nice, system, idle, waiting for I/O, interrupts, soft interrupts, stolen by other
+		// virtual machines
 		for i, field := range fields[1:9] {
 			n, err := strconv.ParseInt(field, 10, 64)
 			if err != nil || n < 0 || n > 1<<40 {

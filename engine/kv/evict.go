@@ -1,6 +1,9 @@
 package kv
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Finish makes a running sequence cache. What a Shift has moved is given up. So are sequences of which everything is part of another
 // one: whatever could be taken from them can be taken from it.
@@ -53,12 +56,36 @@ func (c *Cache) Reserve(n int) bool {
 // closeRanks are ranks that differ by no more than the rounding of sums, as a part of the larger one.
 const closeRanks = 1e-9
 
-// victim chooses the finished sequence to give up next: the one of the lowest rank, and of equals that which was used longest ago.
-// It is nil if there is none.
-func (c *Cache) victim() (best *Sequence) {
-	lowest := 0.0
+// victim chooses the finished sequence to give up next. It is nil if there is none.
+func (c *Cache) victim() *Sequence {
+	best, lowest := c.lowest(func(*Sequence) bool { return true })
+	if best != nil {
+		c.floor = max(c.floor, lowest)
+	}
+	return best
+}
+
+// Next is the sequence of at least so many items that will be given up before others of which Config.Evict was not told yet, once cells or
+// sequences are scarce: fewer than free cells hold nothing, or all sequences hold something. It is nil if there is none.
+func (c *Cache) Next(free, items int) *Sequence {
+	if c.Free() >= free && slices.Contains(c.seqs, nil) {
+		return nil
+	}
+	s, _ := c.lowest(func(s *Sequence) bool { return !s.told && s.Len() >= items && !c.redundant(s) })
+	return s
+}
+
+// Foretell tells Config.Evict of a finished sequence before it is given up, instead of then.
+func (c *Cache) Foretell(s *Sequence) {
+	if c.seqs[s.ID] == s && !s.Running {
+		c.lose(s)
+	}
+}
+
+// lowest is the finished sequence of the lowest rank among those that may be chosen, and of equals that which was used longest ago.
+func (c *Cache) lowest(may func(*Sequence) bool) (best *Sequence, lowest float64) {
 	for _, s := range c.seqs {
-		if s == nil || s.Running {
+		if s == nil || s.Running || !may(s) {
 			continue
 		}
 		rank := c.rankOf(s)
@@ -67,10 +94,7 @@ func (c *Cache) victim() (best *Sequence) {
 			best, lowest = s, rank
 		}
 	}
-	if best != nil {
-		c.floor = max(c.floor, lowest)
-	}
-	return best
+	return best, lowest
 }
 
 // rankOf is what a cell of a finished sequence is worth: the cost to rebuild the items whose cells nobody else holds, divided by their

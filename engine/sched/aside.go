@@ -1,6 +1,8 @@
 package sched
 
 import (
+	"slices"
+
 	"github.com/eyelet-engine/eyelet/engine/kv"
 )
 
@@ -13,17 +15,18 @@ type aside struct {
 // copySpeed is about how fast cells are copied to memory and back, in bytes a second.
 const copySpeed = 1e9
 
-// outOfCells is called when even one part of a task finds no room: the youngest of several tasks is put aside; a task that is alone has
-// filled the context.
+// outOfCells is called when even one part of a task finds no room: the youngest of several tasks is
+// put aside; a task that is alone has filled the context.
 func (s *Scheduler) outOfCells(t *Task) {
 	if !s.makeRoom() {
 		s.noMore(t)
 	}
 }
 
-// recoverRoom is called when the memory had no room although the books say that there is: a sliding window's own small pool can be full, for
-// one. First all finished sequences go, then somebody is put aside, and nobody is admitted until somebody has ended: what did not fit
-// once would not fit again. It returns false if nothing is left to give up.
+// recoverRoom is called when the memory had no room although the books say that there is: a sliding
+// window's own small pool can be full, for one. First all finished sequences go, then somebody is
+// put aside, and nobody is admitted until somebody has ended: what did not fit once would not fit
+// again. It returns false if nothing is left to give up.
 func (s *Scheduler) recoverRoom() bool {
 	if n := s.cfg.Cache.Available(); s.cfg.Cache.Free() < n {
 		return s.cfg.Cache.Reserve(n)
@@ -64,14 +67,15 @@ func (s *Scheduler) room(t *Task, n int) bool {
 	return false
 }
 
-// putAside takes a task's cells for others and puts it back into the queue. They are saved if that is cheaper than to compute them again,
-// or if computing would not bring them back: those that were shifted.
+// putAside takes a task's cells for others and puts it back into the queue. They are saved if that
+// is cheaper than to compute them again, or if computing would not bring them back: those that were
+// shifted.
 func (s *Scheduler) putAside(t *Task) {
 	saved := &aside{items: t.seq.Len()}
 	size, err := 0, error(nil)
 	s.cfg.Run(func() { size, err = s.cfg.Decoder.StateSize(t.seq.ID) })
 	copying := s.copying(size)
-	if err == nil && (t.report.Shifted > 0 || copying < s.tokens.of(saved.items) && s.affords(size)) {
+	if err == nil && (t.report.Shifted > 0 || copying < s.tokens.of(saved.items) && s.affords(size, saved.items)) {
 		s.cfg.Run(func() { saved.state, err = s.cfg.Decoder.State(t.seq.ID) })
 	}
 	if err != nil {
@@ -100,34 +104,42 @@ func (s *Scheduler) putAside(t *Task) {
 	t.trace("put aside", saved.items, copying)
 }
 
-// affords reports whether cells of so many bytes may be copied out of the cache now: there must be memory for the copy, and while answers are
-// running it must fit the gap between two tokens.
-func (s *Scheduler) affords(bytes int) bool {
-	if s.copies()+bytes > mostCopies {
-		return false
-	}
-	for _, t := range s.active {
-		if t.state == running && t.answering() {
-			return s.copying(bytes)/2 <= s.cfg.MaxGap // out alone
-		}
-	}
-	return true
+// affords reports whether the cells of a sequence may be copied out of the cache now: there must be
+// memory for the copy, and while answers are running it must fit the gap between two tokens.
+func (s *Scheduler) affords(bytes, items int) bool {
+	return s.holds(bytes, items) && (!s.writing() || s.copying(bytes)/2 <= s.cfg.MaxGap) // out alone
 }
 
-// mostCopies bounds the bytes of cells that are held outside the cache, for tasks that were put aside and on their way to disk.
-const mostCopies = 1 << 30
+// writing reports whether an answer is running.
+func (s *Scheduler) writing() bool {
+	return slices.ContainsFunc(s.active, func(t *Task) bool { return t.state == running && t.answering() })
+}
 
-// copies is how many bytes of cells are held outside the cache.
-func (s *Scheduler) copies() (n int) {
+const (
+	// MostCopies bounds the bytes of cells that are held outside the cache, for tasks that were put
+	// aside and on their way to disk.
+	MostCopies = 1 << 30
+	// CopiedShare is the part of the cells of which there may be copies.
+	CopiedShare = 0.5
+)
+
+// holds reports whether there is memory for a copy of so many items.
+func (s *Scheduler) holds(bytes, items int) bool {
+	haveBytes, haveItems := s.copies()
+	return haveBytes+bytes <= MostCopies && haveItems+items <= int(CopiedShare*float64(s.cfg.Cells))
+}
+
+// copies is how much of cells is held outside the cache.
+func (s *Scheduler) copies() (bytes, items int) {
 	for _, t := range s.queue {
 		if t.saved != nil {
-			n += len(t.saved.state)
+			bytes, items = bytes+len(t.saved.state), items+t.saved.items
 		}
 	}
 	if s.spill != nil {
-		n += int(s.spill.bytes.Load())
+		bytes, items = bytes+int(s.spill.bytes.Load()), items+int(s.spill.items.Load())
 	}
-	return n
+	return bytes, items
 }
 
 func without(list []*Task, t *Task) []*Task {
@@ -175,7 +187,8 @@ func (s *Scheduler) fill() {
 	}
 }
 
-// noMore goes on without the oldest items of an answer that has no room, if the request allows it, and else ends the answer.
+// noMore goes on without the oldest items of an answer that has no room, if the request allows it,
+// and else ends the answer.
 func (s *Scheduler) noMore(t *Task) {
 	if t.Shift && t.answered > 0 && s.shift(t) {
 		return
@@ -188,8 +201,8 @@ func (s *Scheduler) noMore(t *Task) {
 	s.finish(t, kv.ErrNoCells)
 }
 
-// shift drops half of what follows the first quarter of the context, or what the task says to keep, so that its beginning, where instructions
-// stand, and what was said last remain.
+// shift drops half of what follows the first quarter of the context, or what the task says to keep,
+// so that its beginning, where instructions stand, and what was said last remain.
 func (s *Scheduler) shift(t *Task) bool {
 	keep := min(t.seq.Len(), s.cells(t)) / 4
 	if t.Keep > 0 {

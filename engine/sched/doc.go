@@ -21,6 +21,6 @@
 //
 // Two tasks with the same beginning compute it once: the later one waits while the earlier one reads what both need, and shares its
 // cells as they come. When cells run out, finished sequences go first; then the youngest task is put aside, its cells saved
-// or left to be computed again, whichever is cheaper, and goes on later with the same text. Copies of cells are made only where they fit the gap
-// and a bound of memory.
+// or left to be computed again, whichever is cheaper, and goes on later with the same text. What will be given up next is
+// written to disk before, if there is one, in steps of the plan; copies of cells are made only where they fit the gap and a bound of memory.
 package sched

@@ -8,10 +8,11 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/kv"
 )
 
-// guesser guesses the tokens that follow by what followed the same tokens earlier in the prompt or the answer (prompt lookup decoding,
-// Saxena 2023). Guesses are computed beside the next token, and those that the answer then draws are gained. How many are made follows from
-// how many of this answer came true, and from nothing that a clock tells: the size of a decode changes the last bits of logits, and an
-// answer that is asked for again should find the same ones.
+// guesser guesses the tokens that follow by what followed the same tokens earlier in the prompt or
+// the answer (prompt lookup decoding, Saxena 2023). Guesses are computed beside the next token, and
+// those that the answer then draws are gained. How many are made follows from how many of this
+// answer came true, and from nothing that a clock tells: the size of a decode changes the last bits
+// of logits, and an answer that is asked for again should find the same ones.
 type guesser struct {
 	rate  float64 // of guesses that came true, smoothed; 0 before the first
 	quiet int     // tokens since guessing stopped to pay
@@ -21,17 +22,20 @@ type guesser struct {
 const (
 	// textRate is what is believed of a text of which nothing is known, draftRate of a draft model.
 	textRate, draftRate = 0.6, 0.7
-	// rowShare is what a row beside the next token's is taken to cost, in decodes of one token: measured were 0.3 to 0.8 on processors, where
-	// quantized weights are unpacked for each row, and next to nothing on GPUs.
+	// rowShare is what a row beside the next token's is taken to cost, in decodes of one token:
+	// measured were 0.3 to 0.8 on processors, where quantized weights are unpacked for each row,
+	// and next to nothing on GPUs.
 	rowShare = 0.5
 	// mostGuesses at a time.
 	mostGuesses = 8
-	// tryAgain is the number of tokens after which a text that did not repeat itself is given another chance.
+	// tryAgain is the number of tokens after which a text that did not repeat itself is given
+	// another chance.
 	tryAgain = 64
 )
 
-// wanted is how many guesses to make, at most most, 0 where that does not pay beside the answers that share the decode. Costs are in decodes
-// of one token: row is that of a row more, extra that of making a guess.
+// wanted is how many guesses to make, at most most, 0 where that does not pay beside the answers
+// that share the decode. Costs are in decodes of one token: row is that of a row more, extra that
+// of making a guess.
 func (g *guesser) wanted(most, answers int, row, extra float64) int {
 	if g.rate == 0 {
 		g.rate = cmp.Or(g.prior, textRate)
@@ -45,8 +49,8 @@ func (g *guesser) wanted(most, answers int, row, extra float64) int {
 	return k
 }
 
-// worth is the number of guesses that makes tokens come fastest. With k guesses of which each comes true with probability p if those
-// before it did, p + p^2 + ... + p^k tokens are gained.
+// worth is the number of guesses that makes tokens come fastest. With k guesses of which each comes
+// true with probability p if those before it did, p + p^2 + ... + p^k tokens are gained.
 func (g *guesser) worth(most, answers int, row, extra float64) (best int) {
 	n := float64(answers)
 	alone := 1 + row*(n-1)
@@ -69,7 +73,8 @@ func (g *guesser) learn(guessed, right int) {
 	g.rate = 0.8*g.rate + 0.2*float64(right)/float64(tried)
 }
 
-// lookUp finds the latest earlier place where the last three or two items stand, and returns the tokens that followed there.
+// lookUp finds the latest earlier place where the last three or two items stand, and returns the
+// tokens that followed there.
 func lookUp(items []kv.Item, k int) []llama.Token {
 	if k <= 0 {
 		return nil

@@ -22,8 +22,8 @@ func (s *sizing) Decode(ctx context.Context, entries []Entry) error {
 	return s.machine.Decode(ctx, entries)
 }
 
-// The size of a decode changes the last bits of what it computes, so that an answer that is asked for again is to find decodes of the same sizes,
-// however long they take.
+// The size of a decode changes the last bits of what it computes, so that an answer that is asked
+// for again is to find decodes of the same sizes, however long they take.
 func TestGuessesDoNotDependOnTime(t *testing.T) {
 	var want []int
 	guessed := 0

@@ -66,6 +66,7 @@ type view struct {
 	rows    *cost
 	batch   int  // most entries of a decode
 	guesses bool // tokens may be guessed ahead
+	keep    int  // bytes of cells that are to be written to disk before they are given up
 }
 
 // readerStep is what the reader does in a turn.
@@ -82,6 +83,7 @@ const (
 // step is a turn: what is computed, in this order. The next token of each running answer comes last, so that the time between two is that of one
 // turn.
 type step struct {
+	keep   bool          // cells are copied, to be written to disk
 	encode time.Duration // of the tower; 0 for none
 	reader readerStep
 	task   int           // whom the reader begins to read for
@@ -112,6 +114,9 @@ func (v *view) plan() step {
 	}
 	cost := v.tokens.of(answers)
 	left := max(time.Duration(gapShare*float64(v.gap))-cost, time.Duration(newcomersShare*float64(cost)))
+	if v.keep > 0 && copyingOut(v.keep) <= left {
+		return step{keep: true} // before those who will take the cells
+	}
 	for i := range v.tasks {
 		switch n := &v.tasks[i]; {
 		case n.kind == encoding && v.ready:
@@ -141,6 +146,10 @@ func (v *view) planAlone() (st step) {
 		return st
 	}
 	left := aloneTime
+	if len(v.tasks) > 0 && v.keep > 0 && copyingOut(v.keep) < left/2 {
+		st.keep = true
+		left -= copyingOut(v.keep)
+	}
 	if v.ready {
 		st.encode = encodeTime
 		left -= encodeTime
@@ -159,6 +168,11 @@ func (v *view) planAlone() (st step) {
 		}
 	}
 	return st
+}
+
+// copyingOut is about how long it takes to copy so many bytes of cells out of the cache.
+func copyingOut(bytes int) time.Duration {
+	return time.Duration(float64(bytes) / copySpeed * float64(time.Second))
 }
 
 // beside lets the reader work for task i, if it may, and if that is worth it.

@@ -43,6 +43,12 @@ func TestPlans(t *testing.T) {
 			step{encode: encodeTime, rows: 495, rowsOf: 1}},
 		{"a fresh prompt alone takes all of a batch", view{tasks: []need{{kind: text, items: 2000, fresh: true}}}, step{prompt: []portion{{0, 512}}}},
 
+		{"what will be given up is copied before its cells are taken", view{tasks: []need{prompt, answer}, reader: idle, keep: 1e8}, step{keep: true}},
+		{"but not in more time than the gap leaves", view{tasks: []need{short, answer}, reader: idle, keep: 3e8}, step{prompt: []portion{{0, 10}}}},
+		{"with nobody waiting for tokens it is done beside", view{tasks: []need{prompt}, keep: 1e9}, step{keep: true, prompt: []portion{{0, 256}}}},
+		{"unless it takes for ever", view{tasks: []need{short}, keep: 1e10}, step{prompt: []portion{{0, 10}}}},
+		{"for nobody nothing is copied", view{keep: 1e6}, step{}},
+
 		{"a short prompt goes through beside the answer", view{tasks: []need{short, answer}, reader: idle}, step{prompt: []portion{{0, 10}}}},
 		{"a long one goes to the reader", view{tasks: []need{prompt, answer}, reader: idle},
 			step{reader: readerReads, task: 0, items: firstBeside, time: left}},

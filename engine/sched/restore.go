@@ -15,8 +15,8 @@ const (
 	worthKeeping = 32
 )
 
-// restore begins to read the beginning of a task's prompt from disk, if more of it stands there than in memory. The task is loading until
-// then, and true is returned.
+// restore begins to read the beginning of a task's prompt from disk, if more of it stands there
+// than in memory. The task is loading until then, and true is returned.
 func (s *Scheduler) restore(t *Task) bool {
 	if s.cfg.Disk == nil || t.Fresh {
 		return false
@@ -50,7 +50,8 @@ func (s *Scheduler) restored(t *Task, snap *disk.Snapshot, err error) {
 	s.open(t)
 }
 
-// adopt puts a snapshot into the cache. Errors are kv.ErrNoCells, kv.ErrNoSequence, or the decoder's for a state that does not fit.
+// adopt puts a snapshot into the cache. Errors are kv.ErrNoCells, kv.ErrNoSequence, or the
+// decoder's for a state that does not fit.
 func (s *Scheduler) adopt(snap *disk.Snapshot) (*kv.Sequence, error) {
 	p := snap.PromptFor(s.cfg.Pictures)
 	seq, err := s.cfg.Cache.Adopt(p, len(p.Items))
@@ -65,7 +66,8 @@ func (s *Scheduler) adopt(snap *disk.Snapshot) (*kv.Sequence, error) {
 	return seq, nil
 }
 
-// Adopt puts a snapshot into the cache, where prompts that begin alike find it, and returns what it holds. It is called through Do.
+// Adopt puts a snapshot into the cache, where prompts that begin alike find it, and returns what it
+// holds. It is called through Do.
 func (s *Scheduler) Adopt(snap *disk.Snapshot) (*kv.Prompt, error) {
 	seq, err := s.adopt(snap)
 	if err != nil {
@@ -75,8 +77,8 @@ func (s *Scheduler) Adopt(snap *disk.Snapshot) (*kv.Prompt, error) {
 	return snap.PromptFor(s.cfg.Pictures), nil
 }
 
-// Copy copies the cells of just these items out of the cache, where they must stand, all of them or all but the last. It is called through
-// Do, and returns ErrGone or errors of the memory.
+// Copy copies the cells of just these items out of the cache, where they must stand, all of them or
+// all but the last. It is called through Do, and returns ErrGone or errors of the memory.
 func (s *Scheduler) Copy(p *kv.Prompt) (*disk.Snapshot, error) {
 	// Of a prompt the cache leaves the last item to be computed, so one more is asked for.
 	ask, n := *p, len(p.Items)
@@ -92,8 +94,8 @@ func (s *Scheduler) Copy(p *kv.Prompt) (*disk.Snapshot, error) {
 	return s.snapshot(seq, "")
 }
 
-// Snapshot copies the sequence of a task that has ended out of the cache. It is called through Do. Errors are ErrShifted, ErrGone, or those
-// of the decoder.
+// Snapshot copies the sequence of a task that has ended out of the cache. It is called through Do.
+// Errors are ErrShifted, ErrGone, or those of the decoder.
 func (s *Scheduler) Snapshot(t *Task, name string) (*disk.Snapshot, error) {
 	if t.report.Shifted > 0 {
 		return nil, ErrShifted
@@ -115,15 +117,64 @@ func (s *Scheduler) snapshot(seq *kv.Sequence, name string) (*disk.Snapshot, err
 	return snap, err
 }
 
-// Evicted writes a finished sequence to disk before the cache gives cells of it up. It is the cache's Config.Evict.
+// scarce is the part of the cells below which what will be given up next is written to disk while
+// there is time for it.
+const scarce = 0.25
+
+// toKeep is the sequence that is written to disk next, in a step of its own, and how many bytes its
+// cells have; nil if there is none.
+func (s *Scheduler) toKeep() (*kv.Sequence, int) {
+	if s.spill == nil || !s.spill.ready() {
+		return nil, 0
+	}
+	seq := s.cfg.Cache.Next(int(scarce*float64(s.cfg.Cells)), worthKeeping)
+	if seq == nil {
+		return nil, 0
+	}
+	if k := &s.keeping; k.seq != seq || k.items != seq.Len() {
+		size, err := 0, error(nil)
+		s.cfg.Run(func() { size, err = s.cfg.Decoder.StateSize(seq.ID) })
+		if err != nil {
+			size = 0
+		}
+		*k = keeping{seq, seq.Len(), size}
+	}
+	if s.keeping.bytes == 0 || !s.holds(s.keeping.bytes, s.keeping.items) {
+		return nil, 0
+	}
+	return seq, s.keeping.bytes
+}
+
+// keeping is how many bytes the cells of a sequence have, which is asked for once.
+type keeping struct {
+	seq   *kv.Sequence
+	items int
+	bytes int
+}
+
+// keep writes to disk what toKeep has chosen.
+func (s *Scheduler) keep() {
+	if seq, _ := s.toKeep(); seq != nil {
+		s.planned = true
+		s.cfg.Cache.Foretell(seq)
+		s.planned = false
+	}
+}
+
+// Evicted writes a finished sequence to disk before the cache gives cells of it up. It is the
+// cache's Config.Evict. While answers are running it does so in steps of the plan alone, for which
+// toKeep chooses early; what has to go before its step is lost.
 func (s *Scheduler) Evicted(seq *kv.Sequence) {
 	if s.spill == nil || seq.Len() < worthKeeping || !s.spill.ready() {
 		return
 	}
-	size, err := 0, error(nil)
-	if s.cfg.Run(func() { size, err = s.cfg.Decoder.StateSize(seq.ID) }); err != nil || !s.affords(size) {
-		s.meter.unkept++
-		return
+	if !s.planned {
+		size, err := 0, error(nil)
+		s.cfg.Run(func() { size, err = s.cfg.Decoder.StateSize(seq.ID) })
+		if err != nil || s.writing() || !s.holds(size, seq.Len()) {
+			s.meter.unkept++
+			return
+		}
 	}
 	if snap, err := s.snapshot(seq, ""); err == nil {
 		s.spill.put(snap)
@@ -146,12 +197,13 @@ func (s *Scheduler) keepAll() {
 	s.spill.close()
 }
 
-// spiller writes snapshots one after the other, beside the loop. At most one waits: memory is bounded, and what comes meanwhile is not
-// kept.
+// spiller writes snapshots one after the other, beside the loop. At most one waits: memory is
+// bounded, and what comes meanwhile is not kept.
 type spiller struct {
 	store *disk.Store
 	next  chan *disk.Snapshot
 	bytes atomic.Int64 // of the states that are on their way
+	items atomic.Int64 // that they hold
 	done  sync.WaitGroup
 }
 
@@ -160,7 +212,7 @@ func newSpiller(store *disk.Store) *spiller {
 	w.done.Go(func() {
 		for snap := range w.next {
 			_ = w.store.Put(snap) // the store logs and counts what goes wrong; the sequence is computed again when it is needed
-			w.bytes.Add(-int64(len(snap.State)))
+			w.count(snap, -1)
 		}
 	})
 	return w
@@ -170,17 +222,23 @@ func newSpiller(store *disk.Store) *spiller {
 func (w *spiller) ready() bool { return len(w.next) < cap(w.next) }
 
 func (w *spiller) put(snap *disk.Snapshot) {
-	w.bytes.Add(int64(len(snap.State)))
+	w.count(snap, 1)
 	select {
 	case w.next <- snap:
 	default:
-		w.bytes.Add(-int64(len(snap.State)))
+		w.count(snap, -1)
 	}
 }
 
 func (w *spiller) wait(snap *disk.Snapshot) {
-	w.bytes.Add(int64(len(snap.State)))
+	w.count(snap, 1)
 	w.next <- snap
+}
+
+// count notes that a snapshot is on its way, or no longer.
+func (w *spiller) count(snap *disk.Snapshot, sign int) {
+	w.bytes.Add(int64(sign * len(snap.State)))
+	w.items.Add(int64(sign * len(snap.Prompt.Items)))
 }
 
 func (w *spiller) close() {

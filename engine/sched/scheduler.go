@@ -109,6 +109,8 @@ type Scheduler struct {
 	reader   readerUse // of Config.Reader
 	strained bool      // a decode found no room where the books have some: nobody is admitted until somebody has ended
 	spill    *spiller
+	keeping  keeping // of what toKeep has chosen
+	planned  bool    // the copy that is being made is a step of the plan
 	meter    meter
 	counted  time.Time // when published was made
 

@@ -31,6 +31,7 @@ func (s *Scheduler) view() view {
 	}
 	r := &s.reader
 	v.reader = readerState{cells: r.cells, busy: r.busy(), unmoved: r.unmoved(), dropped: r.busy() && r.task == nil, each: r.each, bytes: r.bytes}
+	_, v.keep = s.toKeep()
 	for _, t := range s.active {
 		v.tasks = append(v.tasks, s.need(t))
 	}
@@ -86,7 +87,10 @@ func (s *Scheduler) execute(st *step) bool {
 	case readerMoves:
 		s.move(st.items)
 	default:
-		did = st.encode > 0 || st.rows > 0
+		did = st.keep || st.encode > 0 || st.rows > 0
+	}
+	if st.keep {
+		s.keep()
 	}
 	if st.encode > 0 {
 		s.encode(st.encode)

@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// intakeBytes is how much memory requests take that wait for their turn: beyond it, the bodies of others are not read yet. One that alone
-	// takes more is read alone.
+	// intakeBytes is how much memory requests take that wait for their turn: beyond it, the bodies
+	// of others are not read yet. One that alone takes more is read alone.
 	intakeBytes = 16 << 20
 	// smallBody is the size up to which a body is read at once.
 	smallBody = 256 << 10
@@ -19,16 +19,18 @@ const (
 	intakeTime = 5 * time.Second
 )
 
-// A body that is read is there three times for a moment, as JSON, as the text of a picture in it and as the picture's file; then it is the file alone,
-// until the request has its turn. These are the shares of a body's size, in quarters, that are counted.
+// A body that is read is there three times for a moment, as JSON, as the text of a picture in it
+// and as the picture's file; then it is the file alone, until the request has its turn. These are
+// the shares of a body's size, in quarters, that are counted.
 const (
 	whileRead   = 12
 	whileTaken  = 8
 	whileQueued = 3
 )
 
-// intake bounds the memory of requests that are not computed yet: many clients may send large pictures at once, and those that would only wait for
-// their turn need not be in memory meanwhile. Who comes in next is of the client that has the least there, the one who came first.
+// intake bounds the memory of requests that are not computed yet: many clients may send large
+// pictures at once, and those that would only wait for their turn need not be in memory meanwhile.
+// Who comes in next is of the client that has the least there, the one who came first.
 type intake struct {
 	mu      sync.Mutex
 	most    int64
@@ -64,7 +66,8 @@ func (in *intake) enter(ctx context.Context, client string, bytes int64) (*porti
 	}
 }
 
-// letIn lets in those for whom there is room. The next one is not passed by smaller ones, or it would wait for ever.
+// letIn lets in those for whom there is room. The next one is not passed by smaller ones, or it
+// would wait for ever.
 func (in *intake) letIn() {
 	for len(in.waiting) > 0 {
 		next := 0
@@ -91,7 +94,8 @@ func (in *intake) count(client string, bytes int64) {
 	}
 }
 
-// set changes what a portion holds, without waiting. After its end it does nothing, nor for a nil portion.
+// set changes what a portion holds, without waiting. After its end it does nothing, nor for a nil
+// portion.
 func (p *portion) set(bytes int64) {
 	if p == nil {
 		return

@@ -6,16 +6,16 @@ import (
 	"sync"
 )
 
-// waits are the requests that wait: for room to be read, for a model, for their turn at one. When the server ends they are refused, while what is
-// being computed goes on to its end.
+// waits are the requests that wait: for room to be read, for a model, for their turn at one. When
+// the server ends they are refused, while what is being computed goes on to its end.
 type waits struct {
 	mu      sync.Mutex
 	over    bool
 	cancels map[*context.CancelCauseFunc]struct{}
 }
 
-// begin returns ctx as it is for a request that waits. What waits calls done when it has what it waited for, after which the end of the server does not
-// touch the context; that of ctx does.
+// begin returns ctx as it is for a request that waits. What waits calls done when it has what it
+// waited for, after which the end of the server does not touch the context; that of ctx does.
 func (w *waits) begin(ctx context.Context) (waiting context.Context, done func()) {
 	if w == nil { // of a request that no server knows
 		return ctx, func() {}

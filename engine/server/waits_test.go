@@ -33,7 +33,8 @@ func TestWaitsEndWithTheServer(t *testing.T) {
 	}
 }
 
-// TestTheEndOfTheServerRefusesWhoWaits has a request wait for another one's end when the server is told to end.
+// TestTheEndOfTheServerRefusesWhoWaits has a request wait for another one's end when the server is
+// told to end.
 func TestTheEndOfTheServerRefusesWhoWaits(t *testing.T) {
 	ts := serve(t, func(o *Options) { o.Limits.Grace, o.Spec.Parallel = 20*time.Second, 1 })
 	// Of many items, so that it runs while the others come; its end comes by its length.

@@ -1,11 +1,13 @@
-// Bench-busy measures how fast answers are written beside another program that keeps a core busy, against the same machine without it: with as many
-// threads as have a core for themselves, as the engine does by itself; with all threads throughout; and with one.
+// Bench-busy measures how fast answers are written beside another program that keeps a core busy,
+// against the same machine without it: with as many threads as have a core for themselves, as the
+// engine does by itself; with all threads throughout; and with one.
 //
 //	eval "$(scripts/env)"
 //	go run ./scripts/synth -shape 1b -type q4_k_m
 //	go run ./scripts/bench-busy build/synth/llama-1b-q4_k_m.gguf
 //
-// The sides take turns. What counts is the ratio within a turn, for what else the machine does hits both of its halves.
+// The sides take turns. What counts is the ratio within a turn, for what else the machine does hits
+// both of its halves.
 package main
 
 import (
