@@ -13,6 +13,7 @@ namespace {
 
 struct sums {
     std::vector<float> squares;  // of the columns, matrix after matrix
+    std::vector<float> values;   // the same of the inputs themselves
     std::vector<float> counts;   // rows seen, one for each matrix
 };
 
@@ -21,6 +22,7 @@ struct sums {
 struct shim_collector {
     std::map<std::string, sums> entries;
     std::vector<char> copy;  // of inputs that are not in the CPU's memory
+    bool tower = false;      // of a vision tower with its projector, and not of a language model
     bool failed = false;     // an input could not be read
 };
 
@@ -36,13 +38,21 @@ std::string name_of(const ggml_tensor * t) {
     return to == nullptr ? std::string(from + 1) : std::string(from + 1, to);
 }
 
-// wanted tells products of a layer's weights with activations; the output matrix, which every mixture treats apart, is left out.
-bool wanted(const ggml_tensor * t) {
+// wanted tells products of a layer's weights with activations; the output matrix, which every mixture treats apart, is left out. Of a
+// tower, the projector's matrices are wanted too.
+bool wanted(const shim_collector * c, const ggml_tensor * t) {
     if (t->op != GGML_OP_MUL_MAT && t->op != GGML_OP_MUL_MAT_ID) {
         return false;
     }
     // add reads rows of floats one after the other.
-    return t->src[1]->type == GGML_TYPE_F32 && t->src[1]->nb[0] == sizeof(float) && name_of(t->src[0]).compare(0, 4, "blk.") == 0;
+    if (t->src[1]->type != GGML_TYPE_F32 || t->src[1]->nb[0] != sizeof(float)) {
+        return false;
+    }
+    const std::string name = name_of(t->src[0]);
+    if (c->tower) {
+        return name.compare(0, 6, "v.blk.") == 0 || name.compare(0, 3, "mm.") == 0;
+    }
+    return name.compare(0, 4, "blk.") == 0;
 }
 
 // host returns a tensor's bytes in the CPU's memory.
@@ -60,9 +70,11 @@ const char * host(const ggml_tensor * t, std::vector<char> & copy) {
 
 void add(sums & s, size_t matrix, const char * row, size_t columns) {
     const float * x = reinterpret_cast<const float *>(row);
-    float * to = s.squares.data() + matrix * columns;
+    float * squares = s.squares.data() + matrix * columns;
+    float * values = s.values.data() + matrix * columns;
     for (size_t i = 0; i < columns; i++) {
-        to[i] += x[i] * x[i];
+        squares[i] += x[i] * x[i];
+        values[i] += x[i];
     }
     s.counts[matrix]++;
 }
@@ -76,6 +88,7 @@ void collect(shim_collector * c, const ggml_tensor * t) {
     sums & s = c->entries[name_of(weights)];
     if (s.squares.empty()) {
         s.squares.assign(columns * matrices, 0.0f);
+        s.values.assign(columns * matrices, 0.0f);
         s.counts.assign(matrices, 0.0f);
     }
     if (s.squares.size() != columns * matrices || s.counts.size() != matrices) {
@@ -117,9 +130,9 @@ bool shim_collect(struct ggml_tensor * t, bool ask, void * collector) {
     auto * c = static_cast<shim_collector *>(collector);
     try {
         if (ask) {
-            return wanted(t);
+            return wanted(c, t);
         }
-        if (wanted(t)) {
+        if (wanted(c, t)) {
             collect(c, t);
         }
     } catch (...) {
@@ -128,9 +141,11 @@ bool shim_collect(struct ggml_tensor * t, bool ask, void * collector) {
     return true;
 }
 
-shim_collector * shim_collector_new(void) {
+shim_collector * shim_collector_new(bool tower) {
     try {
-        return new shim_collector;
+        auto * c = new shim_collector;
+        c->tower = tower;
+        return c;
     } catch (...) {
         return nullptr;
     }
@@ -143,17 +158,20 @@ size_t shim_collector_size(const shim_collector * c, bool * failed) {
     return c->entries.size();
 }
 
-void shim_collector_entry(const shim_collector * c, size_t i, const char ** name, const float ** squares, size_t * n_squares,
-                          const float ** counts, size_t * n_counts) {
+void shim_collector_entry(const shim_collector * c, size_t i, const char ** name, const float ** squares, const float ** values,
+                          size_t * n_squares, const float ** counts, size_t * n_counts) {
     auto at = c->entries.begin();
     for (; i > 0; i--) {
         ++at;
     }
     *name = at->first.c_str();
     *squares = at->second.squares.data();
+    *values = at->second.values.data();
     *n_squares = at->second.squares.size();
     *counts = at->second.counts.data();
     *n_counts = at->second.counts.size();
 }
+
+void * shim_collector_callback(void) { return reinterpret_cast<void *>(shim_collect); }
 
 }  // extern "C"

@@ -18,12 +18,18 @@ type Collector struct{ c *C.shim_collector }
 // Sums are those of one matrix, or of a stack.
 type Sums struct {
 	Squares []float32 // of each column, matrix after matrix
+	Values  []float32 // sums of the inputs themselves, in the same order
 	Counts  []float32 // rows seen, one for each matrix
 }
 
-// NewCollector makes an empty Collector.
-func NewCollector() (*Collector, error) {
-	c := C.shim_collector_new()
+// NewCollector makes an empty Collector for a language model.
+func NewCollector() (*Collector, error) { return newCollector(false) }
+
+// NewTowerCollector makes an empty Collector for a vision tower with its projector, which libmtmd computes: see [Collector.Observer].
+func NewTowerCollector() (*Collector, error) { return newCollector(true) }
+
+func newCollector(tower bool) (*Collector, error) {
+	c := C.shim_collector_new(C.bool(tower))
 	if c == nil {
 		return nil, errors.New("llama: out of memory")
 	}
@@ -36,6 +42,11 @@ func (c *Collector) pointer() *C.shim_collector {
 		return nil
 	}
 	return c.c
+}
+
+// Observer returns the C function and its data that a scheduler of ggml calls at each node. The Collector must outlive the scheduler.
+func (c *Collector) Observer() (function, data unsafe.Pointer) {
+	return C.shim_collector_callback(), unsafe.Pointer(c.c)
 }
 
 // Sums returns copies of what was added up so far, by name of the weight. It fails if an input could not be read, and with ErrClosed after Close.
@@ -51,10 +62,10 @@ func (c *Collector) Sums() (map[string]Sums, error) {
 	all := make(map[string]Sums, int(n))
 	for i := range n {
 		var name *C.char
-		var squares, counts *C.float
+		var squares, values, counts *C.float
 		var nSquares, nCounts C.size_t
-		C.shim_collector_entry(c.c, i, &name, &squares, &nSquares, &counts, &nCounts)
-		all[C.GoString(name)] = Sums{Squares: copyFloats(squares, nSquares), Counts: copyFloats(counts, nCounts)}
+		C.shim_collector_entry(c.c, i, &name, &squares, &values, &nSquares, &counts, &nCounts)
+		all[C.GoString(name)] = Sums{Squares: copyFloats(squares, nSquares), Values: copyFloats(values, nSquares), Counts: copyFloats(counts, nCounts)}
 	}
 	return all, nil
 }

@@ -31,11 +31,13 @@ bool shim_load_model(const char * path, struct llama_model_params params, bool w
                      struct llama_model ** out, char * err, size_t cap);
 // Adds up the squares of the inputs of matrices while contexts compute: see Collector in collector.go.
 typedef struct shim_collector shim_collector;
-shim_collector * shim_collector_new(void);
+shim_collector * shim_collector_new(bool tower);
+// shim_collector_callback is what ggml's scheduler calls at each node, with the collector as its data.
+void * shim_collector_callback(void);
 void shim_collector_free(shim_collector * c);
 // The number of matrices seen, and entry i in the order of names. failed is set when an input could not be read.
 size_t shim_collector_size(const shim_collector * c, bool * failed);
-void shim_collector_entry(const shim_collector * c, size_t i, const char ** name, const float ** squares, size_t * n_squares,
+void shim_collector_entry(const shim_collector * c, size_t i, const char ** name, const float ** squares, const float ** values, size_t * n_squares,
                           const float ** counts, size_t * n_counts);
 
 // Computes decodes of a context bit by bit, on a fiber (../ggml/fiber.h, whose functions are given).

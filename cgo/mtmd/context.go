@@ -53,6 +53,9 @@ type Params struct {
 	// Progress is called with the fraction loaded, from 0 to 1, on the goroutine that loads.
 	Progress func(fraction float64)
 
+	// Observer, if not nil, sees the matrix products of each encoding. It must outlive the Context.
+	Observer *llama.Collector
+
 	// PieceNodes is the most graph nodes (a layer has some 15 to 30) in a piece, after which an encoding can pause and a cancelled context is
 	// noticed. 0 means 32. A piece ends earlier where it has much to multiply.
 	PieceNodes int
@@ -125,6 +128,10 @@ func newContext(ctx context.Context, path string, model *llama.Model, params Par
 	m := &Context{model: model, nEmbd: model.NEmbdInp(), watch: C.shim_mtmd_watch_new(C.int(piece), ggml.Fibers())}
 	if m.watch == nil {
 		return nil, errors.New("mtmd: out of memory")
+	}
+	if params.Observer != nil {
+		function, data := params.Observer.Observer()
+		C.shim_mtmd_watch_observe(m.watch, function, data)
 	}
 	m.useAccelerator(path, &params)
 	if err := m.load(ctx, path, params); err != nil {

@@ -21,6 +21,8 @@ struct shim_mtmd_watch {
   bool armed = false;
   bool stopped = false;
   std::atomic<bool> cancelled{false};
+  ggml_backend_sched_eval_callback observer = nullptr;  // sees the nodes that it asks for
+  void *observer_data = nullptr;
 
   const eyelet_fibers *fibers = nullptr;
   eyelet_fiber *fiber = nullptr;  // that encodes; null if nothing does
@@ -90,11 +92,13 @@ bool node(struct ggml_tensor *t, bool ask, void *user) {
   if (ask) {
     if (w->asked == 0) w->from = std::chrono::steady_clock::now();
     w->work += workOf(t);
-    if (++w->asked < w->piece && w->work < pieceWork && !w->stopped) return false;
+    const bool observed = w->observer != nullptr && w->observer(t, true, w->observer_data);
+    if (++w->asked < w->piece && w->work < pieceWork && !w->stopped) return observed;
     w->asked = 0;
     w->work = 0;
     return true;
   }
+  if (w->observer != nullptr && !w->stopped) w->observer(t, false, w->observer_data);
   if (!w->stopped && w->fiber != nullptr) {
     w->longest = std::max(w->longest, std::chrono::duration<double>(std::chrono::steady_clock::now() - w->from).count());
     w->fibers->pause(w->fiber, w->longest);
@@ -118,6 +122,11 @@ shim_mtmd_watch *shim_mtmd_watch_new(int piece, const void *fibers) {
 }
 
 void shim_mtmd_watch_free(shim_mtmd_watch *w) { delete w; }
+
+void shim_mtmd_watch_observe(shim_mtmd_watch *w, void *function, void *data) {
+  w->observer = reinterpret_cast<ggml_backend_sched_eval_callback>(function);
+  w->observer_data = data;
+}
 
 void shim_mtmd_watch_arm(shim_mtmd_watch *w) {
   w->asked = 0;

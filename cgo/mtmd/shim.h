@@ -17,6 +17,8 @@ typedef struct shim_mtmd_watch shim_mtmd_watch;
 // fibers are the functions of ../ggml/fiber.h.
 shim_mtmd_watch *shim_mtmd_watch_new(int piece, const void *fibers);
 void shim_mtmd_watch_free(shim_mtmd_watch *watch);
+// shim_mtmd_watch_observe lets another callback of a scheduler see the nodes that it wants, while the watch is armed.
+void shim_mtmd_watch_observe(shim_mtmd_watch *watch, void *function, void *data);
 // shim_mtmd_watch_arm makes the callback stop the graph once cancelled.
 void shim_mtmd_watch_arm(shim_mtmd_watch *watch);
 void shim_mtmd_watch_disarm(shim_mtmd_watch *watch);

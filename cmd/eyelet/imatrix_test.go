@@ -24,6 +24,39 @@ func TestImatrixFeedsQuantize(t *testing.T) {
 	eyelet(t, "imatrix", seedModel, "-o", out, "-p", seedProjector).mustFail(t, 2, "the file is there already")
 }
 
+func TestImatrixOfATowerFeedsQuantize(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	out, tower := filepath.Join(dir, "imatrix.gguf"), filepath.Join(dir, "q2.gguf")
+	args := []string{"imatrix", seedProjector, "-o", out, "--json"}
+	for _, name := range []string{"page.png", "sum.png"} {
+		args = append(args, "--image", filepath.Join("..", "..", "models", "builtin", "demo", name))
+	}
+	o := eyelet(t, args...)
+	if o.code != 0 || o.stderr != "" {
+		t.Fatalf("%+v", o)
+	}
+	var r ImatrixReport
+	strictly(t, o.stdout, &r)
+	if r.Matrices != 32 || r.Chunks != 2 || len(r.Datasets) != 2 {
+		t.Errorf("%+v", r)
+	}
+	measured := func(flags ...string) float64 {
+		t.Helper()
+		var q Quantization
+		o := eyelet(t, append([]string{"quantize", seedProjector, "-o", tower, "--type", "q2_k", "--force", "--json", "--measure", "--image", filepath.Join("..", "..", "models", "builtin", "demo", "black-star.png")}, flags...)...)
+		strictly(t, o.stdout, &q)
+		return q.Error.Relative
+	}
+	if with, without := measured("--imatrix", out), measured(); with >= without {
+		t.Errorf("the error is %v with an importance matrix, %v without", with, without)
+	}
+	o = eyelet(t, "show", tower, "--json")
+	if o.code != 0 {
+		t.Errorf("%+v", o)
+	}
+}
+
 func TestImatrixSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -40,7 +73,9 @@ func TestImatrixSaysWhatIsWrong(t *testing.T) {
 		{[]string{seedModel, "-o", out, "--text", short}, 2, []string{"the text has 5 tokens"}},
 		{[]string{seedModel, "-o", out, "--text", short, "--questions", dir}, 2, []string{"--questions wants --projector"}},
 		{[]string{seedModel, "-o", out, "-p", seedModel}, 3, []string{"not a vision projector"}},
-		{[]string{seedProjector, "-o", out, "--text", short}, 3, []string{"mmproj-eyelet-builtin"}},
+		{[]string{seedProjector, "-o", out, "--text", short}, 2, []string{"is a projector", "--text"}},
+		{[]string{seedModel, "-o", out, "--image", short}, 2, []string{"--image is for a projector's matrix"}},
+		{[]string{seedProjector, "-o", out, "--image", short}, 3, []string{"short.txt"}},
 	} {
 		eyelet(t, append([]string{"imatrix"}, tt.args...)...).mustFail(t, tt.code, tt.texts...)
 	}

@@ -98,7 +98,7 @@ func newQuantizeCommand() *cobra.Command {
 	f.StringVarP(&o.out, "out", "o", "", "GGUF file to write")
 	f.StringVar(&o.typ, "type", "", "mixture of a language model (q4_k_m, q8_0, iq4_xs …; copy changes nothing) or type of a projector's matrices (q8_0, q4_k, bf16 …)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what would become of each tensor, and write nothing")
-	f.StringVar(&o.imatrix, "imatrix", "", "importance matrix of a language model (eyelet imatrix, llama-imatrix)")
+	f.StringVar(&o.imatrix, "imatrix", "", "importance matrix of the model or projector (eyelet imatrix, llama-imatrix)")
 	f.StringArrayVar(&o.tensors, "tensor", nil, "PATTERN=TYPE for tensors whose name matches a regular expression; may be repeated, and the last that matches counts")
 	f.StringArrayVar(&o.tensorFiles, "tensor-type-file", nil, "file of such rules, between spaces or one a line")
 	f.StringArrayVar(&o.includeWeights, "include-weights", nil, "use the importance matrix for tensors of this name alone; may be repeated")

@@ -20,7 +20,7 @@ import (
 
 // projector quantizes a vision tower with its projector.
 func (o *quantizeOptions) projector(cmd *cobra.Command, s *session, f *gguf.File, q *Quantization) error {
-	for name, set := range map[string]bool{"imatrix": o.imatrix != "", "output-type": o.outputType != "", "embedding-type": o.embeddingType != "", "keep-output": o.keepOutput, "keep-split": o.keepSplit} {
+	for name, set := range map[string]bool{"output-type": o.outputType != "", "embedding-type": o.embeddingType != "", "keep-output": o.keepOutput, "keep-split": o.keepSplit} {
 		if set {
 			return usagef("--%s is for language models, and %s is a projector", name, f.Path())
 		}
@@ -71,7 +71,21 @@ func (o *quantizeOptions) byRule(f *gguf.File) (*quantize.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return quantize.PlanProjector(f, quantize.Options{Type: t, Pure: o.pure, Tensors: overrides})
+	options := quantize.Options{Type: t, Pure: o.pure, Tensors: overrides}
+	if options.Importance, options.Keys, err = o.towerImatrix(f); err != nil {
+		return nil, err
+	}
+	return quantize.PlanProjector(f, options)
+}
+
+// towerImatrix reads --imatrix for a projector.
+func (o *quantizeOptions) towerImatrix(f *gguf.File) (weights map[string][]float32, keys []gguf.KV, err error) {
+	if o.imatrix == "" {
+		return nil, nil, nil
+	}
+	weights, keys, err = quantize.ReadImatrix(o.imatrix, f)
+	o.chooseWeights(weights)
+	return weights, keys, err
 }
 
 // measured makes a plan and measures it, on the thread that computes.
@@ -92,8 +106,12 @@ func (o *quantizeOptions) measured(cmd *cobra.Command, w *waiting, f *gguf.File)
 			if err != nil {
 				return err
 			}
+			weights, keys, err := o.towerImatrix(f)
+			if err != nil {
+				return err
+			}
 			plan, d, err = quantize.Search(ctx, f, meter, quantize.SearchOptions{
-				Goal: quantize.Goal{MaxError: o.maxError, TargetSize: o.bytes}, Lowest: lowest, Threads: o.threads,
+				Goal: quantize.Goal{MaxError: o.maxError, TargetSize: o.bytes}, Lowest: lowest, Threads: o.threads, Importance: weights, Keys: keys,
 				Progress: func(done float64, next string) {
 					if next != "" {
 						w.next("measuring, " + strconv.Itoa(int(100*done)) + " %: " + next)

@@ -70,7 +70,7 @@ func (o *ImatrixOptions) collect(ctx context.Context) (m *imatrix.Matrix, err er
 		return nil, err
 	}
 	for name, s := range sums {
-		m.Entries[name] = &imatrix.Sums{Squares: s.Squares, Counts: s.Counts}
+		m.Entries[name] = &imatrix.Sums{Squares: s.Squares, Values: s.Values, Counts: s.Counts}
 	}
 	return m, nil
 }

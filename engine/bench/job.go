@@ -10,7 +10,6 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/engine"
-	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/vision"
 )
@@ -248,16 +247,7 @@ func encodeFile(ctx context.Context, t *Tower, set *QuestionSet, name string) ([
 	if err != nil {
 		return nil, err
 	}
-	img, err := imaging.DecodePicture(ctx, data, imaging.Options{Target: vision.Target(t)})
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", engine.ErrImage, name, err)
-	}
-	in, err := vision.PreprocessPicture(ctx, t, img)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", engine.ErrImage, name, err)
-	}
-	defer in.Close()
-	return vision.Encode(ctx, t, in)
+	return encodeData(ctx, t, data, name)
 }
 
 // quality runs the text and the questions.

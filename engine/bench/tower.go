@@ -19,6 +19,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/cgo/onednn"
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/kernels/nn"
@@ -40,6 +41,7 @@ type TowerOptions struct {
 	Precision nn.Precision // of the backend native alone
 	Threads   int          // 0 means GOMAXPROCS
 	Layout    vision.Layout
+	Collector *llama.Collector // adds up the inputs of the matrices, of libmtmd alone
 }
 
 // Tower is a tower that was opened, with what opening it took.
@@ -65,7 +67,7 @@ func OpenTower(ctx context.Context, path string, opt TowerOptions) (*Tower, erro
 	options := vision.Options{Layout: opt.Layout}
 	switch backend {
 	case "mtmd", accelerated:
-		t.Encoder, err = asEncoder(libmtmd.Open(ctx, path, libmtmd.Options{Threads: opt.Threads, NoAccelerator: backend == "mtmd"}))
+		t.Encoder, err = asEncoder(libmtmd.Open(ctx, path, libmtmd.Options{Threads: opt.Threads, NoAccelerator: backend == "mtmd", Collector: opt.Collector}))
 		for _, tensor := range f.Tensors() {
 			t.WeightBytes += tensor.Size()
 		}

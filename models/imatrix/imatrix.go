@@ -1,7 +1,7 @@
 // Package imatrix reads and writes importance matrices: how large the inputs of each matrix of a language model are, column by column, in
 // the mean of their squares over a text. Quantizers spend their bits on the columns that matter.
 //
-// Files are those of llama.cpp's llama-imatrix: GGUF with tensors NAME.in_sum2 and NAME.counts, or, read only, the older binary
+// Files are those of llama.cpp's llama-imatrix: GGUF with tensors NAME.in_sum2 and NAME.counts, since 0.7 NAME.in_sum and NAME.stats too, or, read only, the older binary
 // format (tools/imatrix/imatrix.cpp).
 package imatrix
 
@@ -35,10 +35,13 @@ const (
 const (
 	suffixSums   = ".in_sum2"
 	suffixCounts = ".counts"
+	suffixValues = ".in_sum"
+	suffixStats  = ".stats"
 	keyType      = "general.type"
 	keyDatasets  = "imatrix.datasets"
 	keyChunks    = "imatrix.chunk_count"
 	keyChunkSize = "imatrix.chunk_size"
+	keySchema    = "imatrix.stats_schema"
 )
 
 // Matrix is what was collected over a text.
@@ -52,6 +55,7 @@ type Matrix struct {
 // Sums are those of the inputs of one matrix, or of several of one shape (experts).
 type Sums struct {
 	Squares []float32 // sum of x² of each column, matrix after matrix
+	Values  []float32 // sum of x, in the same order; nil where a file has none
 	Counts  []float32 // rows that were added, one for each matrix
 }
 
@@ -68,6 +72,14 @@ func (s *Sums) check() error {
 			if !(v >= 0) || math.IsInf(float64(v), 0) {
 				return fmt.Errorf("value %d is %v", i, v)
 			}
+		}
+	}
+	if s.Values != nil && len(s.Values) != len(s.Squares) {
+		return fmt.Errorf("%d sums of values, %d of squares", len(s.Values), len(s.Squares))
+	}
+	for i, v := range s.Values {
+		if v-v != 0 {
+			return fmt.Errorf("the sum of column %d is %v", i, v)
 		}
 	}
 	return nil
@@ -158,12 +170,16 @@ func parseGGUF(data []byte, name string) (*Matrix, error) {
 		if !ok || t.Type != gguf.F32 || counts.Type != gguf.F32 {
 			return nil, fmt.Errorf("%s has no counts, or is not F32", t.Name)
 		}
-		m.Entries[weight] = &Sums{Squares: floats(t.Data()), Counts: floats(counts.Data())}
+		s := &Sums{Squares: floatsOf(t.Data()), Counts: floatsOf(counts.Data())}
+		if values, ok := f.Tensor(weight + suffixValues); ok && values.Type == gguf.F32 {
+			s.Values = floatsOf(values.Data())
+		}
+		m.Entries[weight] = s
 	}
 	return m, nil
 }
 
-func floats(data []byte) []float32 {
+func floatsOf(data []byte) []float32 {
 	out := make([]float32, len(data)/4)
 	for i := range out {
 		out[i] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
@@ -180,7 +196,7 @@ func parseLegacy(data []byte) (*Matrix, error) {
 	for i := 0; i < entries && r.err == nil; i++ {
 		name := string(r.bytes(r.count(maxName)))
 		calls := r.count(math.MaxInt32)
-		values := floats(r.bytes(4 * r.count(maxValues)))
+		values := floatsOf(r.bytes(4 * r.count(maxValues)))
 		if r.err != nil {
 			break
 		}
@@ -238,19 +254,32 @@ func (m *Matrix) WriteFile(path string) error {
 	w.Set(keyDatasets, slices.Clone(m.Datasets))
 	w.Set(keyChunks, uint32(m.Chunks))
 	w.Set(keyChunkSize, uint32(m.ChunkSize))
+	w.Set(keySchema, statisticNames)
 	for _, name := range slices.Sorted(maps.Keys(m.Entries)) {
 		s := m.Entries[name]
 		if err := s.check(); err != nil {
 			return fmt.Errorf("imatrix: %s: %w", name, err)
 		}
 		n := uint64(len(s.Counts))
-		w.AddTensor(name+suffixSums, gguf.F32, []uint64{uint64(s.Columns()), n}, floatBytes(s.Squares))
-		w.AddTensor(name+suffixCounts, gguf.F32, []uint64{1, n}, floatBytes(s.Counts))
+		w.AddTensor(name+suffixSums, gguf.F32, shape(uint64(s.Columns()), n), floatBytes(s.Squares))
+		w.AddTensor(name+suffixCounts, gguf.F32, shape(1, n), floatBytes(s.Counts))
+		if s.Values != nil {
+			w.AddTensor(name+suffixValues, gguf.F32, shape(uint64(s.Columns()), n), floatBytes(s.Values))
+			w.AddTensor(name+suffixStats, gguf.F32, []uint64{uint64(len(statisticNames))}, floatBytes(m.statistics(name)))
+		}
 	}
 	if err := w.WriteFile(path); err != nil {
 		return fmt.Errorf("imatrix: %w", err)
 	}
 	return nil
+}
+
+// shape leaves out that there is one matrix, as ggml does.
+func shape(columns, matrices uint64) []uint64 {
+	if matrices == 1 {
+		return []uint64{columns}
+	}
+	return []uint64{columns, matrices}
 }
 
 func floatBytes(values []float32) []byte {

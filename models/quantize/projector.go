@@ -46,6 +46,9 @@ type Options struct {
 	Type    gguf.Type
 	Pure    bool       // the projector's own matrices are given Type as well
 	Tensors []Override // exceptions; the last that matches counts
+	// Importance is how much each column of a matrix matters, by the matrix's name, and Keys tell of it in the file; see [ReadImatrix].
+	Importance map[string][]float32
+	Keys       []gguf.KV
 }
 
 // Override gives the tensors whose name matches a type of its own.
@@ -92,6 +95,9 @@ type Plan struct {
 	File    *gguf.File
 	Type    gguf.Type // that was asked for
 	Tensors []TensorPlan
+	// Importance and Keys are those of an importance matrix; nil for none.
+	Importance map[string][]float32
+	Keys       []gguf.KV
 }
 
 // TensorPlan is what one tensor becomes.
@@ -133,7 +139,7 @@ func PlanProjector(f *gguf.File, o Options) (*Plan, error) {
 	}
 	_, err := vision.Describe(f)
 	known := err == nil
-	p := &Plan{File: f, Type: o.Type}
+	p := &Plan{File: f, Type: o.Type, Importance: o.Importance, Keys: o.Keys}
 	fits := false
 	for _, t := range f.Tensors() {
 		plan := TensorPlan{Name: t.Name, From: t.Type, To: t.Type, Elements: t.Elements()}

@@ -26,6 +26,9 @@ type SearchOptions struct {
 	Goal
 	Lowest  gguf.Type // no matrix is given fewer bits; F32, the zero value, means Q4_0
 	Threads int
+	// Importance and Keys are those of an importance matrix; see [Options].
+	Importance map[string][]float32
+	Keys       []gguf.KV
 	// Progress, if not nil, is called with the share of the work that is done and what comes next.
 	Progress func(done float64, next string)
 }
@@ -166,7 +169,7 @@ func (s *searcher) weigh(ctx context.Context, g *group) error {
 			}
 			to := s.typeOf(t, rung)
 			g.bytes[i] += size(to, t.Elements())
-			d, n, err := weightError(t, to, s.o.Threads)
+			d, n, err := weightError(t, to, s.o.Importance[t.Name], s.o.Threads)
 			if err != nil {
 				return fmt.Errorf("quantize: tensor %s: %w", t.Name, err)
 			}
@@ -189,7 +192,7 @@ func (s *searcher) typeOf(t *gguf.Tensor, rung gguf.Type) gguf.Type {
 }
 
 // weightError returns the squared distance of a tensor's elements from what they become, and their squared norm.
-func weightError(t *gguf.Tensor, to gguf.Type, threads int) (difference, norm float64, err error) {
+func weightError(t *gguf.Tensor, to gguf.Type, importance []float32, threads int) (difference, norm float64, err error) {
 	row := int(t.Dims[0])
 	rows := int(t.Elements()) / row
 	perChunk := max(1, pieceElements/row)
@@ -202,7 +205,7 @@ func weightError(t *gguf.Tensor, to gguf.Type, threads int) (difference, norm fl
 		cores <- struct{}{}
 		wait.Go(func() {
 			defer func() { <-cores }()
-			d, n, e := chunkError(t.Type, to, data, row)
+			d, n, e := chunkError(t.Type, to, data, row, importance)
 			mu.Lock()
 			defer mu.Unlock()
 			difference, norm, err = difference+d, norm+n, cmp.Or(err, e)
@@ -212,10 +215,10 @@ func weightError(t *gguf.Tensor, to gguf.Type, threads int) (difference, norm fl
 	return difference, norm, err
 }
 
-func chunkError(from, to gguf.Type, data []byte, row int) (difference, norm float64, err error) {
+func chunkError(from, to gguf.Type, data []byte, row int, importance []float32) (difference, norm float64, err error) {
 	n := len(data) / from.TypeSize() * from.BlockSize()
 	before, after, codes := make([]float32, n), make([]float32, n), make([]byte, size(to, uint64(n)))
-	if err := convertRows(from, to, data, row, nil, codes, after); err != nil {
+	if err := convertRows(from, to, data, row, importance, codes, after); err != nil {
 		return 0, 0, err
 	}
 	if err := ggml.Dequantize(ggml.Type(from), data, before); err != nil {
@@ -241,7 +244,7 @@ func (s *searcher) plan(choose func(*group) int) *Plan {
 			count[to[t.Name]] += int64(t.Elements())
 		}
 	}
-	p := &Plan{File: s.f}
+	p := &Plan{File: s.f, Importance: s.o.Importance, Keys: s.o.Keys}
 	for t, n := range count { // the file's type is that of most weights
 		if n > count[p.Type] || n == count[p.Type] && t < p.Type {
 			p.Type = t

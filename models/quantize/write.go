@@ -71,7 +71,10 @@ func (p *Plan) writer(ctx context.Context, o WriteOptions) *gguf.Writer {
 	if n, ok := fileType(p.Type); ok {
 		w.Set(keyFileType, n)
 	}
-	p.addTensors(ctx, w, o, nil)
+	for _, kv := range p.Keys {
+		w.Set(kv.Key, kv.Value)
+	}
+	p.addTensors(ctx, w, o, p.Importance)
 	return w
 }
 

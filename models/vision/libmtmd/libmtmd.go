@@ -53,6 +53,8 @@ type Options struct {
 	Model *llama.Model
 	// NoAccelerator lets ggml's own CPU backend compute alone.
 	NoAccelerator bool
+	// Collector, if not nil, adds up the inputs of the tower's matrices; see llama.NewTowerCollector. It must outlive the Encoder.
+	Collector *llama.Collector
 	// AsIs leaves the layout of pictures to libmtmd in families that package layout knows too, and reads the file as it stands.
 	AsIs bool
 }
@@ -93,7 +95,7 @@ func load(ctx context.Context, path string, opt Options) (e *Encoder, err error)
 	if e.info, width, err = describe(ctx, f); err != nil {
 		return nil, err
 	}
-	params := mtmd.Params{Threads: opt.Threads, NoAccelerator: opt.NoAccelerator}
+	params := mtmd.Params{Threads: opt.Threads, NoAccelerator: opt.NoAccelerator, Observer: opt.Collector}
 	if !opt.AsIs {
 		if err := e.chooseLayout(f, &params); err != nil {
 			return nil, err
