@@ -91,7 +91,7 @@ func choose(names string, all []ggml.Device) (chosen []ggml.Device, err error) {
 // checkTime is how long CheckDevice takes at most.
 const checkTime = time.Minute
 
-// CheckDevice finds mistakes in Device and RPC; an error wraps ErrDevice and lists what there is, or says which server cannot be reached. It loads the
+// CheckDevice finds mistakes in Device, RPC, TensorSplit and VisionDevice; an error wraps ErrDevice and lists what there is, or says which server cannot be reached. It loads the
 // backends.
 func (spec *ModelSpec) CheckDevice() error {
 	if err := ggml.Load(); err != nil {
@@ -99,7 +99,16 @@ func (spec *ModelSpec) CheckDevice() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), checkTime)
 	defer cancel()
-	_, err := spec.gpus(ctx)
+	devices, err := spec.gpus(ctx)
+	if err != nil {
+		return err
+	}
+	if spec.TensorSplit != nil {
+		if err := spec.checkSplit(devices); err != nil {
+			return err
+		}
+	}
+	_, err = spec.towerDevice()
 	return err
 }
 
@@ -115,21 +124,57 @@ func deviceNames(gpus []ggml.Device) string {
 	return "give " + strings.Join(names, ", ") + ", or none for the CPU"
 }
 
-// hasGPU tells whether a GPU of this machine computes with some of the model.
-func (spec *ModelSpec) hasGPU() bool {
-	if ggml.Load() != nil {
-		return false
+// towerDevice is the GPU of this machine that runs the vision tower, where libmtmd does; nil for the CPU. Backends must have been loaded.
+func (spec *ModelSpec) towerDevice() (*ggml.Device, error) {
+	switch name := strings.ToLower(strings.TrimSpace(spec.VisionDevice)); name {
+	case NoDevice, "cpu":
+		return nil, nil
+	case "":
+	default:
+		local := ggml.GPUs()
+		chosen, err := choose(spec.VisionDevice, local)
+		switch {
+		case err != nil:
+			return nil, err
+		case len(chosen) > 1:
+			return nil, badDevice("a vision tower is computed on one device; give one of %s", deviceList(local))
+		case spec.Encoder == EncoderNative || spec.Encoder == EncoderPlain:
+			return nil, badDevice("native towers are computed on the CPU; on %s libmtmd computes", chosen[0].Name)
+		}
+		return &chosen[0], nil
 	}
 	here := *spec
-	here.RPC = ""
+	here.RPC = "" // nothing is asked of other machines for this
 	if spec.RPC != "" && spec.Device != "" {
-		here.Device = strings.Join(slices.DeleteFunc(strings.Split(spec.Device, ","), func(name string) bool {
-			return strings.HasPrefix(strings.ToUpper(strings.TrimSpace(name)), "RPC")
-		}), ",")
-		if here.Device == "" {
-			return false
+		names := slices.DeleteFunc(strings.Split(spec.Device, ","), func(name string) bool { return strings.HasPrefix(strings.ToUpper(strings.TrimSpace(name)), "RPC") })
+		if here.Device = strings.Join(names, ","); here.Device == "" {
+			return nil, nil
 		}
 	}
 	gpus, err := here.gpus(context.Background())
-	return err == nil && (len(gpus) > 0 || gpus == nil && len(ggml.GPUs()) > 0)
+	if err != nil {
+		return nil, err
+	}
+	if gpus == nil {
+		gpus = llama.DefaultGPUs()
+	}
+	if len(gpus) == 0 {
+		return nil, nil
+	}
+	return &gpus[0], nil
+}
+
+// onTower is which of the devices runs the vision tower, -1 for none of them.
+func (spec *ModelSpec) onTower(devices []ggml.Device) int {
+	if spec.Projector == "" {
+		return -1
+	}
+	if name, err := chooseEncoder(*spec); err != nil || name != EncoderMtmd {
+		return -1
+	}
+	device, err := spec.towerDevice()
+	if err != nil || device == nil {
+		return -1
+	}
+	return slices.IndexFunc(devices, func(d ggml.Device) bool { return d.Pointer() == device.Pointer() })
 }

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/kernels/nn"
 	"github.com/eyelet-engine/eyelet/models/gguf"
@@ -34,6 +35,8 @@ func openEncoder(ctx context.Context, spec ModelSpec, lm *llama.Model, e *Engine
 	tower, err := openTower(ctx, name, spec, lm, e)
 	switch {
 	case err == nil:
+	case errors.Is(err, ErrDevice):
+		return nil, err
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case errors.Is(err, libmtmd.ErrVocabulary):
@@ -56,7 +59,13 @@ func openEncoder(ctx context.Context, spec ModelSpec, lm *llama.Model, e *Engine
 func openTower(ctx context.Context, name string, spec ModelSpec, lm *llama.Model, e *Engine) (vision.Encoder, error) {
 	switch name {
 	case EncoderMtmd:
-		return either(libmtmd.Open(ctx, spec.Projector, libmtmd.Options{Threads: e.threads, Model: lm}))
+		devices := []ggml.Device{}
+		if d, err := spec.towerDevice(); err != nil {
+			return nil, err
+		} else if d != nil {
+			devices = append(devices, *d)
+		}
+		return either(libmtmd.Open(ctx, spec.Projector, libmtmd.Options{Threads: e.threads, Model: lm, Devices: devices}))
 	case EncoderPlain:
 		return either(vision.OpenPlain(spec.Projector, vision.Options{}))
 	}
@@ -122,14 +131,24 @@ func chooseEncoder(spec ModelSpec) (string, error) {
 	}
 	defer f.Close()
 	info, err := vision.Describe(f)
+	onGPU := false
+	if ggml.Load() == nil {
+		device, err := spec.towerDevice()
+		if err != nil {
+			return "", err
+		}
+		onGPU = device != nil
+	}
 	switch {
+	case onGPU && spec.VisionDevice != "":
+		return EncoderMtmd, nil // the native ones run on the CPU
 	case errors.Is(err, vision.ErrUnknownTower):
 		return EncoderMtmd, nil
 	case err != nil:
 		return "", fmt.Errorf("%w: %s: %w", ErrModelFile, spec.Projector, err)
 	case info.Projector == "janus_pro":
 		return EncoderMtmd, nil // it knows the tokens that Janus wants around a picture
-	case info.Family != "clip" && spec.hasGPU():
+	case info.Family != "clip" && onGPU:
 		return EncoderMtmd, nil // positions are right there, and it runs on the GPU; LLaVA's SigLIP is a block short where the file names no feature layer
 	}
 	return EncoderNative, nil

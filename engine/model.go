@@ -39,7 +39,10 @@ type ModelSpec struct {
 	// RPC names servers of this site, as HOST:PORT with commas between them, that take layers beside this machine's GPUs; empty for none. Their devices
 	// are called RPC0, RPC1 and so on.
 	RPC string
-	// MainGPU is the GPU that takes what is not split, TensorSplit the share of each GPU, in proportion; nil leaves it to libllama.
+	// VisionDevice names the GPU that runs the vision tower, by libmtmd; [NoDevice] or "cpu" for the CPU, empty for the first of the model's where
+	// libmtmd runs the tower anyway.
+	VisionDevice string
+	// MainGPU is the GPU that takes what is not split, TensorSplit the share of layers of each device, in proportion; nil divides them by free memory.
 	MainGPU     int
 	TensorSplit []float32
 	// NoMap reads weights into memory instead of mapping the file. Lock keeps them from being swapped out, as far as the system's limit
@@ -89,6 +92,8 @@ type ModelSpec struct {
 	StateDir   string
 	StateBytes int64
 
+	// Notice is called with a sentence for the user, where the model is loaded otherwise than was asked for; nil logs it.
+	Notice func(text string)
 	// Progress is called while the model loads, with a fraction from 0 to 1.
 	Progress func(fraction float64)
 
@@ -101,14 +106,15 @@ type Info struct {
 	Architecture string
 	Description  string // libllama's short name, for example "llama 7B Q4_K - Medium"
 	Parameters   uint64
-	Bytes        uint64 // weights of the language model
-	Context      int    // length of the KV cache in tokens
-	ContextTrain int    // length that the model was trained for
-	Vision       string // kind of vision encoder, empty for a text model
-	Encoder      string // what runs it: "native", "plain" or "mtmd"
-	Precision    string // its arithmetic, where a native tower runs it
-	Caution      string // what speaks against trusting answers about pictures; empty for nothing
-	Template     string // where the chat template comes from: "model", "given", "ollama", or the name of a fallback
+	Bytes        uint64        // weights of the language model
+	Context      int           // length of the KV cache in tokens
+	ContextTrain int           // length that the model was trained for
+	Vision       string        // kind of vision encoder, empty for a text model
+	Encoder      string        // what runs it: "native", "plain" or "mtmd"
+	Precision    string        // its arithmetic, where a native tower runs it
+	Devices      []DeviceShare // what lies on devices beside the CPU
+	Caution      string        // what speaks against trusting answers about pictures; empty for nothing
+	Template     string        // where the chat template comes from: "model", "given", "ollama", or the name of a fallback
 }
 
 // Model is an open model. Its methods may be called from several goroutines, and several requests are answered at a time.
@@ -222,6 +228,13 @@ func (m *Model) open(ctx context.Context, spec ModelSpec) error {
 	load, err := spec.modelParams(ctx)
 	if err != nil {
 		return err
+	}
+	placed, err := spec.place(load.Devices)
+	if err != nil {
+		return err
+	}
+	if placed.apply(&spec, &load); placed != nil {
+		m.info.Devices = placed.shares
 	}
 	m.lm, err = llama.LoadModel(ctx, spec.Model, load)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// Memory estimates the bytes of memory that a model takes once it is loaded: its files, its KV cache, the buffers that it computes in, and the
+// Memory estimates the bytes of memory that a model takes once it is loaded, without what lies in that of devices: its files, its KV cache, the buffers that it computes in, and the
 // pictures that are decoded for it. Errors are those of its files and options.
 func (spec *ModelSpec) Memory() (int64, error) { return spec.bytes() }
 
@@ -34,6 +34,11 @@ func (spec *ModelSpec) bytes() (int64, error) {
 		}
 		total += beside
 	}
+	elsewhere, err := spec.onDevices()
+	if err != nil {
+		return 0, err
+	}
+	total = max(total-float64(elsewhere), 0)
 	if spec.Draft != "" {
 		draft, err := languageBytes(spec.Draft, params.NCtx, ggml.F16, ggml.F16)
 		if err != nil {

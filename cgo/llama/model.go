@@ -167,13 +167,18 @@ func (p *ModelParams) placement() (gpus []ggml.Device, mixed bool) {
 		return nil, false
 	}
 	if gpus = p.Devices; gpus == nil {
-		gpus = ggml.GPUs()
-		if slices.ContainsFunc(gpus, func(d ggml.Device) bool { return d.Type == ggml.GPU }) {
-			// libllama leaves GPUs in system memory alone where there are others.
-			gpus = slices.DeleteFunc(gpus, func(d ggml.Device) bool { return d.Type == ggml.IGPU })
-		}
+		gpus = DefaultGPUs()
 	}
 	return gpus, len(gpus) > 0 && p.GPULayers > 0
+}
+
+// DefaultGPUs returns the GPUs of this machine that libllama takes if none are named: those in system memory only where there are no others.
+func DefaultGPUs() []ggml.Device {
+	gpus := ggml.GPUs()
+	if slices.ContainsFunc(gpus, func(d ggml.Device) bool { return d.Type == ggml.GPU }) {
+		gpus = slices.DeleteFunc(gpus, func(d ggml.Device) bool { return d.Type == ggml.IGPU })
+	}
+	return gpus
 }
 
 // splitName is the end of the name of a file that a model was split into, as llama_split_path makes it.

@@ -47,7 +47,7 @@ type runOptions struct {
 }
 
 // demoFlags are those that go with --demo: the others could change answers that are known beforehand.
-var demoFlags = []string{"demo", "threads", "gpu-layers", "device", "quiet", "verbose", "no-accel"}
+var demoFlags = []string{"demo", "threads", "gpu-layers", "device", "rpc", "tensor-split", "quiet", "verbose", "no-accel"}
 
 // check finds flags that contradict each other and values out of range, before a model is loaded.
 func (o *runOptions) check(cmd *cobra.Command, question string) error {

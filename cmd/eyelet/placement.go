@@ -15,6 +15,8 @@ import (
 func placementFlags(f *pflag.FlagSet, spec *engine.ModelSpec) {
 	f.StringVar(&spec.Device, "device", "", "devices that take layers of the model, with commas between them, as \"eyelet devices\" names them; none or cpu for the CPU alone (default: all)")
 	f.StringVar(&spec.RPC, "rpc", "", "other machines that take layers of the model, as HOST:PORT with commas between them, where \"eyelet rpc\" runs")
+	f.Var((*shares)(&spec.TensorSplit), "tensor-split", "share of the layers that each device gets, in proportion, as 3,1 (default: by free memory)")
+	f.StringVar(&spec.VisionDevice, "vision-device", "", "GPU that runs the vision tower, by libmtmd; none or cpu for the CPU (default: the first GPU where libmtmd runs the tower)")
 	f.Var((*layerCount)(&spec.GPULayers), "gpu-layers", "layers to place on GPUs: a number, all, or none, with which no GPU computes anything")
 }
 
@@ -51,3 +53,30 @@ func (n *layerCount) String() string {
 
 // Type implements pflag.Value.
 func (n *layerCount) Type() string { return "N" }
+
+// shares is ModelSpec.TensorSplit as a flag.
+type shares []float32
+
+// Set implements pflag.Value.
+func (s *shares) Set(text string) error {
+	*s = nil
+	for part := range strings.SplitSeq(text, ",") {
+		x, err := strconv.ParseFloat(strings.TrimSpace(part), 32)
+		if err != nil || math.IsInf(x, 0) || !(x >= 0) {
+			return fmt.Errorf("give a number for each device, as 3,1")
+		}
+		*s = append(*s, float32(x))
+	}
+	return nil
+}
+
+func (s *shares) String() string {
+	texts := make([]string, len(*s))
+	for i, x := range *s {
+		texts[i] = strconv.FormatFloat(float64(x), 'g', -1, 32)
+	}
+	return strings.Join(texts, ",")
+}
+
+// Type implements pflag.Value.
+func (s *shares) Type() string { return "SHARES" }

@@ -150,6 +150,14 @@ func TestAnswersOverTwoServersAreThoseOfOneProcess(t *testing.T) {
 	if one := ask("--rpc", servers, "--device", "rpc0", "--gpu-layers", "3", "--verbose"); one.stdout != want.stdout || !strings.Contains(one.stderr, "offloaded 3/7 layers") || strings.Contains(one.stderr, "using device RPC1") {
 		t.Errorf("exit code %d, %q: %s", one.code, one.stdout, offloadLine.FindString(one.stderr))
 	}
+	ask("--rpc", servers, "--tensor-split", "1").mustFail(t, exitUsage, "1 shares are given for 2 devices: RPC0, RPC1")
+	if uneven := ask("--rpc", servers, "--tensor-split", "0,1", "--verbose"); uneven.stdout != want.stdout || strings.Contains(uneven.stderr, "RPC0[127.0.0.1] model buffer") {
+		t.Errorf("exit code %d, %q: %s", uneven.code, uneven.stdout, offloadLine.FindString(uneven.stderr))
+	}
+	small := startRPC(t, env, "--threads", "1", "--memory", "8M")
+	if part := ask("--rpc", small); part.code != exitOK || part.stdout != want.stdout || strings.Count(part.stderr, "\n") != 1 || !strings.Contains(part.stderr, " of 7 layers of") || !strings.Contains(part.stderr, "lie on RPC0") {
+		t.Errorf("in 8 MiB: exit code %d, %q, %q", part.code, part.stdout, part.stderr)
+	}
 	var list []Compute
 	o := invocation{args: []string{"devices", "--json", "--rpc", servers}, env: env}.run(t)
 	if err := json.Unmarshal([]byte(o.stdout), &list); err != nil || len(list) < 3 {
@@ -167,7 +175,7 @@ func TestAnswersOverTwoServersAreThoseOfOneProcess(t *testing.T) {
 // A model is spread over two servers, of which the connection to one breaks at a random moment. The request ends with an error, and the next is answered.
 func TestAServerOutlivesTheMachinesThatItUses(t *testing.T) {
 	env := rpcEnvironment(t)
-	rounds := 3
+	rounds := 2
 	if os.Getenv("EYELET_SLOW") != "" {
 		rounds = 50
 	}

@@ -49,11 +49,18 @@ func open(cmd *cobra.Command, o *runOptions) (*session, error) {
 	}
 	w := s.wait("loading the model")
 	spec.Progress = w.fraction
+	var notices []string
+	spec.Notice = func(text string) { notices = append(notices, text) }
 	s.model, err = s.engine.Load(s.ctx, spec)
 	w.done()
 	if err != nil {
 		s.engine.Close()
 		return nil, err
+	}
+	for _, text := range notices {
+		if !o.quiet {
+			fmt.Fprintf(s.stderr, "eyelet: note: %s\n", text)
+		}
 	}
 	if c := s.model.Info().Caution; c != "" {
 		fmt.Fprintf(s.stderr, "eyelet: note: %s\n", c)

@@ -107,7 +107,10 @@ var modelHistograms = []struct {
 	{describe("itl_seconds", "Time between two tokens of an answer."), func(s *sched.Stats) *sched.Histogram { return &s.ITL }},
 }
 
-var modelMemory = describe("model_memory_bytes", "Memory that a loaded model is counted with.")
+var (
+	modelMemory = describe("model_memory_bytes", "Memory of this machine that a loaded model is counted with.")
+	modelDevice = prometheus.NewDesc("eyelet_model_device_bytes", "What of a loaded model lies on a device, about.", []string{"model", "device", "server"}, nil)
+)
 
 // Describe implements [prometheus.Collector].
 func (c *modelCollector) Describe(out chan<- *prometheus.Desc) {
@@ -118,6 +121,7 @@ func (c *modelCollector) Describe(out chan<- *prometheus.Desc) {
 		out <- h.desc
 	}
 	out <- modelMemory
+	out <- modelDevice
 }
 
 // Collect implements [prometheus.Collector].
@@ -132,6 +136,9 @@ func (c *modelCollector) Collect(out chan<- prometheus.Metric) {
 		}
 		labels := []string{l.name, store.Digest(l.digest).Short(), strconv.Itoa(l.PoolModel.Info.Context)}
 		out <- prometheus.MustNewConstMetric(modelMemory, prometheus.GaugeValue, float64(l.Bytes), labels...)
+		for _, d := range l.PoolModel.Info.Devices {
+			out <- prometheus.MustNewConstMetric(modelDevice, prometheus.GaugeValue, float64(d.Bytes), l.name, d.Device, d.Server)
+		}
 		for _, m := range modelMetrics {
 			out <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(&stats), labels...)
 		}

@@ -92,6 +92,12 @@ func (s *Server) ollamaPs(w http.ResponseWriter, _ *http.Request) error {
 			continue
 		}
 		m := api.ProcessModelResponse{Name: l.name, Model: l.name, Size: l.Bytes, Digest: l.digest, Details: l.details(), ExpiresAt: l.Expires, ContextLength: l.PoolModel.Info.Context}
+		for _, d := range l.PoolModel.Info.Devices {
+			m.SizeVRAM += d.Bytes
+			if !d.Shared {
+				m.Size += d.Bytes
+			}
+		}
 		switch {
 		case !m.ExpiresAt.IsZero():
 		case l.Leases > 0 && l.Keep >= 0:

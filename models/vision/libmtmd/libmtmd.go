@@ -51,6 +51,8 @@ type Options struct {
 	// Model is the language model that the tower belongs to. It can be closed once the Encoder is. Nil lets a stand-in without layers
 	// take its place, of the width that the projector wants: the embeddings are the same.
 	Model *llama.Model
+	// Devices are those that may compute, of which the first does; nil means the GPUs of Model, an empty list the CPU.
+	Devices []ggml.Device
 	// NoAccelerator lets ggml's own CPU backend compute alone.
 	NoAccelerator bool
 	// Collector, if not nil, adds up the inputs of the tower's matrices; see llama.NewTowerCollector. It must outlive the Encoder.
@@ -108,8 +110,10 @@ func load(ctx context.Context, path string, opt Options) (e *Encoder, err error)
 		path = mended
 	}
 	if e.model = opt.Model; e.model != nil {
-		// Towers are computed on this machine.
-		gpus := slices.DeleteFunc(slices.Clone(e.model.GPUs()), func(d ggml.Device) bool { return d.Remote != nil })
+		gpus := opt.Devices
+		if gpus == nil { // towers are computed on this machine
+			gpus = slices.DeleteFunc(slices.Clone(e.model.GPUs()), func(d ggml.Device) bool { return d.Remote != nil })
+		}
 		if params.NoGPU = len(gpus) == 0; !params.NoGPU {
 			params.Device = &gpus[0]
 		}
