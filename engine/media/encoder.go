@@ -167,9 +167,6 @@ func (e *Encoder) next() (next *job) {
 	return next
 }
 
-// Pending returns how many pictures are wanted and not there yet.
-func (e *Encoder) Pending() int { return len(e.jobs) }
-
 // StepCost is the time that a step takes, an average over the last few dozen; 0 before the first.
 func (e *Encoder) StepCost() time.Duration { return e.step.value }
 

@@ -209,3 +209,6 @@ func (c *Cache) fetch(ctx context.Context, k kv.Key, values int) (*Embeddings, e
 		return nil, ctx.Err()
 	}
 }
+
+// Pending is how many pictures are wanted and not there yet.
+func (e *Encoder) Pending() int { return len(e.jobs) }

@@ -96,7 +96,7 @@ func (s *Scheduler) putAside(t *Task) {
 	for i := range t.tickets {
 		t.release(i)
 	}
-	s.active = without(s.active, t)
+	s.active = slices.DeleteFunc(s.active, func(o *Task) bool { return o == t })
 	s.queue = append([]*Task{t}, s.queue...)
 	s.mu.Lock()
 	s.waiting++
@@ -140,15 +140,6 @@ func (s *Scheduler) copies() (bytes, items int) {
 		bytes, items = bytes+int(s.spill.bytes.Load()), items+int(s.spill.items.Load())
 	}
 	return bytes, items
-}
-
-func without(list []*Task, t *Task) []*Task {
-	for i := range list {
-		if list[i] == t {
-			return append(list[:i:i], list[i+1:]...)
-		}
-	}
-	return list
 }
 
 // resume brings a task's saved cells back.

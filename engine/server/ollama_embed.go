@@ -89,6 +89,7 @@ func (s *Server) embed(r *http.Request, m *model, options map[string]any, keep *
 	if len(q.Texts) == 0 {
 		return &engine.Embeddings{}, l.load, nil
 	}
+	recordOf(r.Context()).memory.turn()
 	out, err := l.Model.Embed(r.Context(), q)
 	return out, l.load, err
 }

@@ -152,6 +152,7 @@ func (l *lease) begin(t *completionTask) error {
 func (l *lease) promptOf(ctx context.Context, q *completionRequest, t *completionTask) (*engine.Scores, error) {
 	switch {
 	case q.Echo && q.Logprobs != nil && !t.prompt.empty():
+		recordOf(ctx).memory.turn()
 		return l.Model.Score(ctx, engine.ScoreRequest{Prompt: t.prompt.text, Tokens: t.prompt.tokens, Top: int(*q.Logprobs)})
 	case !q.Echo && !q.scoresOnly():
 		return &engine.Scores{}, nil

@@ -64,6 +64,7 @@ func (s *Server) openaiEmbed(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer l.Release()
+	recordOf(r.Context()).memory.turn()
 	out, err := l.Model.Embed(r.Context(), inputs)
 	if err != nil {
 		return err

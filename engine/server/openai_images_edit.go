@@ -45,6 +45,7 @@ func (s *Server) openaiEditImages(w http.ResponseWriter, r *http.Request) error 
 	if files["image"] == nil {
 		return refuseField("image", "image is missing: the picture to begin with")
 	}
+	recordOf(r.Context()).memory.turn() // few wait to draw, and for long
 	return s.answerImages(w, r, q, files["image"], mask)
 }
 
