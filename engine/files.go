@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -41,7 +42,7 @@ func checkLanguageModel(path string) (width int, err error) {
 	}
 	n, ok := f.Uint(arch + ".embedding_length")
 	if !ok || n == 0 || n > math.MaxInt32 {
-		if _, err := diffusion.Inspect(path); err == nil {
+		if _, err := diffusion.Inspect(path, nil); err == nil || errors.Is(err, diffusion.ErrPart) {
 			return 0, fmt.Errorf("%w: %s draws pictures and answers no questions", ErrMismatch, path)
 		}
 		return 0, fmt.Errorf("%w: %s has no usable %s.embedding_length; it is not a language model", ErrModelFile, path, arch)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -257,6 +258,7 @@ func (p *Pool) Close() error {
 		}
 		p.queue = nil
 		var loaded []*Model
+		var kept []io.Closer
 		for _, e := range p.entries {
 			e.stopTimer()
 			switch e.state {
@@ -265,6 +267,9 @@ func (p *Pool) Close() error {
 			case PoolReady:
 				if e.model != nil {
 					loaded = append(loaded, e.model)
+				}
+				if e.kept != nil {
+					kept = append(kept, e.kept)
 				}
 			}
 			if e.reserved != nil {
@@ -276,6 +281,9 @@ func (p *Pool) Close() error {
 		var errs []error
 		for _, m := range loaded {
 			errs = append(errs, p.loader.close(m))
+		}
+		for _, k := range kept {
+			errs = append(errs, k.Close())
 		}
 		p.work.Wait()
 		p.err = errors.Join(errs...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 )
@@ -17,6 +18,7 @@ type poolEntry struct {
 	model *Model // while ready; nil where memory is reserved
 
 	reserved chan struct{} // of memory that no model takes: closed when it is given back; nil for a model
+	kept     io.Closer     // of such memory, what stays in it while nobody uses it; else nil
 
 	waiting int // waiters in the queue
 	leases  int
@@ -186,10 +188,15 @@ func (e *poolEntry) lost() bool { return e.model != nil && e.model.Lost() != nil
 // lend gives a waiter a lease of a model that is ready.
 func (p *Pool) lend(w *poolWaiter) {
 	e := w.entry
+	p.occupy(e)
+	w.result <- poolResult{lease: &Lease{Model: e.model, pool: p, entry: e}}
+}
+
+// occupy counts a lease more.
+func (p *Pool) occupy(e *poolEntry) {
 	e.stopTimer()
 	e.since = time.Time{}
 	e.leases++
-	w.result <- poolResult{lease: &Lease{Model: e.model, pool: p, entry: e}}
 }
 
 // room is whether a model can be loaded.
@@ -306,7 +313,7 @@ func (p *Pool) release(e *poolEntry) {
 func (p *Pool) rest(e *poolEntry) {
 	e.since = time.Now()
 	switch {
-	case e.drop || e.keep == 0 || e.lost():
+	case e.drop || e.keep == 0 || e.lost() || e.reserved != nil && e.kept == nil:
 		p.unload(e)
 	case e.keep > 0:
 		e.expires = e.since.Add(e.keep)
@@ -333,15 +340,20 @@ func (e *poolEntry) stopTimer() {
 // unload closes a model that nobody uses.
 func (p *Pool) unload(e *poolEntry) {
 	e.stopTimer()
-	if e.reserved != nil {
+	if e.reserved != nil && e.kept == nil {
 		e.state, e.since = "", time.Time{}
 		p.forget(e)
 		return // whoever gave it back serves the queue
 	}
-	m := e.model
-	e.state, e.model = PoolUnloading, nil
+	m, kept := e.model, e.kept
+	e.state, e.model, e.kept = PoolUnloading, nil, nil
 	p.work.Go(func() {
-		_ = p.loader.close(m) // its memory is gone whatever it says
+		// The memory is gone whatever closing says.
+		if kept != nil {
+			_ = kept.Close()
+		} else {
+			_ = p.loader.close(m)
+		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		e.state, e.since = "", time.Time{}

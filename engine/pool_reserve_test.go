@@ -24,7 +24,7 @@ func TestReservedMemoryCounts(t *testing.T) {
 		mustUse(t, p, "a").Release()
 		b := mustUse(t, p, "b")
 		wantEvents(t, fake, "load a, load b")
-		release, err := p.Reserve(t.Context(), "draw", 20) // a has to go
+		r, err := p.Reserve(t.Context(), "draw", 20) // a has to go
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -44,8 +44,8 @@ func TestReservedMemoryCounts(t *testing.T) {
 		}
 		c := useLater(t.Context(), p, "c")
 		wantEvents(t, fake, "")
-		release()
-		release()
+		r.Release()
+		r.Release()
 		wantEvents(t, fake, "load c")
 		if r := <-c; r.err != nil {
 			t.Error(r.err)
@@ -93,14 +93,98 @@ func TestReservedMemoryIsWaitedFor(t *testing.T) {
 
 func TestMoreThanAllMemoryIsReservedAlone(t *testing.T) {
 	inPool(t, PoolOptions{Bytes: 30}, func(t *testing.T, p *Pool, _ *fakeLoader) {
-		release, err := p.Reserve(t.Context(), "draw", 1000)
+		r, err := p.Reserve(t.Context(), "draw", 1000)
 		if err != nil {
 			t.Fatal(err)
 		}
 		again := reserveLater(t.Context(), p, "draw", 1000)
-		release()
+		r.Release()
 		if err := <-again; err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// closer counts how often it is closed.
+type closer struct{ closed int }
+
+func (c *closer) Close() error {
+	c.closed++
+	return nil
+}
+
+// mustReserve reserves 20 bytes as "draw".
+func mustReserve(t *testing.T, p *Pool) *Reservation {
+	t.Helper()
+	r, err := p.Reserve(t.Context(), "draw", 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestWhatIsKeptIsThereAgain(t *testing.T) {
+	inPool(t, PoolOptions{Bytes: 30, KeepAlive: time.Minute}, func(t *testing.T, p *Pool, _ *fakeLoader) {
+		var kept closer
+		r := mustReserve(t, p)
+		if r.Kept() != nil {
+			t.Error("something was kept before anything was")
+		}
+		r.Keep(&kept, 5)
+		r.Release()
+		list := p.List()
+		if len(list) != 1 || list[0].Bytes != 5 || list[0].Leases != 0 || list[0].State != PoolReady || list[0].Expires.IsZero() {
+			t.Errorf("listed %+v", list)
+		}
+		time.Sleep(59 * time.Second)
+		r = mustReserve(t, p)
+		if r.Kept() != &kept || p.List()[0].Bytes != 20 || p.List()[0].Leases != 1 {
+			t.Errorf("kept %v, listed %+v", r.Kept(), p.List())
+		}
+		time.Sleep(time.Hour) // while it is used
+		r.Keep(&kept, 5)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if kept.closed != 1 || len(p.List()) != 0 {
+			t.Errorf("closed %d times after a minute, listed %+v", kept.closed, p.List())
+		}
+		if r := mustReserve(t, p); r.Kept() != nil {
+			t.Error("what was closed is kept")
+		}
+	})
+}
+
+func TestWhatIsKeptGoesForOthers(t *testing.T) {
+	for name, use := range map[string]func(t *testing.T, p *Pool){
+		"a model":   func(t *testing.T, p *Pool) { mustUse(t, p, "a"); mustUse(t, p, "b"); mustUse(t, p, "c") },
+		"an unload": func(_ *testing.T, p *Pool) { _ = p.Unload("draw") },
+		"the end":   func(_ *testing.T, p *Pool) { _ = p.Close() },
+		"its own use": func(t *testing.T, p *Pool) {
+			mustUse(t, p, "a").Release()
+			mustUse(t, p, "b").Release()
+			mustReserve(t, p)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inPool(t, PoolOptions{Bytes: 30, KeepAlive: -1}, func(t *testing.T, p *Pool, _ *fakeLoader) {
+				var kept closer
+				mustReserve(t, p).Keep(&kept, 5)
+				use(t, p)
+				synctest.Wait()
+				if kept.closed != 1 {
+					t.Errorf("closed %d times", kept.closed)
+				}
+			})
+		})
+	}
+	inPool(t, PoolOptions{Bytes: 30}, func(t *testing.T, p *Pool, _ *fakeLoader) {
+		var kept closer
+		r := mustReserve(t, p)
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+		if r.Keep(&kept, 5); kept.closed != 1 {
+			t.Error("a closed pool keeps something")
 		}
 	})
 }

@@ -23,9 +23,10 @@ import (
 
 const drawLong = `Draws pictures of a text, as PNG files with the settings in a text chunk.
 
-It takes a model that draws: Stable Diffusion 1, 2, XL or 3, FLUX and others, in one
-safetensors or GGUF file that holds text encoder and VAE too. "eyelet import" brings
-one into the store; if there is one alone, --model need not name it.
+It takes a model that draws: Stable Diffusion 1, 2, XL or 3, FLUX, Z-Image and others, in
+one safetensors or GGUF file that holds text encoder and VAE too, or in a file of the
+diffusion model with the others given by --vae, --clip_l, --clip_g, --t5xxl and --llm.
+"eyelet import" brings one into the store; if there is one alone, --model need not name it.
 
 stable-diffusion.cpp's program sd-cli computes, as a process of its own: the one that
 EYELET_DRAW names, that scripts/setup --draw built, or that is on PATH. While it runs,
@@ -40,12 +41,15 @@ const drawExample = `  eyelet import v1-5-pruned-emaonly.safetensors --name sd15
   eyelet draw --model sd15 --size 768x512 --steps 30 --seed 7 --count 2 "a red house"
       as a-red-house-1.png and a-red-house-2.png
   eyelet draw "the same house in winter" --init house.png --strength 0.6 -o winter.png
+  eyelet draw --model z_image_turbo-Q4_K.gguf --vae ae.safetensors --llm Qwen3-4B-Q4_K_M.gguf \
+      --steps 8 --guidance 1 "a red house"
   eyelet draw --json "a red house" | jq -r '.pictures[].file'`
 
 // drawOptions are the flags of draw.
 type drawOptions struct {
 	request       draw.Request
 	model         string
+	parts         drawingParts
 	out           string
 	size          string
 	init, mask    string
@@ -72,6 +76,7 @@ func newDrawCommand() *cobra.Command {
 	f.SortFlags = false
 	f.StringVarP(&o.out, "out", "o", "", "PNG file to write; of several pictures x-1.png and so on; - writes to stdout (default: named after the text)")
 	f.StringVarP(&o.model, "model", "m", "", "model that draws: name in the store, or file (default: the store's only one)")
+	o.parts.flags(cmd, "with --model FILE, ")
 	f.StringVar(&o.size, "size", "", "width and height in pixels, as 512x512 (default: what the model was trained with, or the shape of --init)")
 	f.IntVar(&o.width, "width", 0, "width in pixels")
 	f.IntVar(&o.height, "height", 0, "height in pixels")
@@ -115,7 +120,7 @@ func drawPictures(cmd *cobra.Command, o *drawOptions) error {
 	if err != nil {
 		return err
 	}
-	model, err := findDrawing(o.model)
+	model, err := findDrawing(o.model, o.parts)
 	if err != nil {
 		return err
 	}
@@ -311,10 +316,17 @@ func (o *drawOptions) write(cmd *cobra.Command, path string, data []byte) error 
 	return writeWhole(path, data)
 }
 
-// findDrawing finds the model that draws: a file, a model of the store, or the store's only one where ref is empty.
-func findDrawing(ref string) (*draw.Model, error) {
+// findDrawing finds the model that draws: a file with the parts that are given, a model of the store, or the store's only one where ref is empty.
+func findDrawing(ref string, given drawingParts) (*draw.Model, error) {
+	parts, err := given.files()
+	if err != nil {
+		return nil, err
+	}
 	if info, err := os.Stat(ref); ref != "" && err == nil && !info.IsDir() {
-		return openDrawing(ref)
+		return openDrawing(ref, parts)
+	}
+	if part := parts.List(); len(part) > 0 {
+		return nil, usagef("--%s goes with a file as --model; models of the store have their parts from \"eyelet import\"", part[0])
 	}
 	s, err := openStore()
 	if err != nil {
@@ -336,13 +348,13 @@ func findDrawing(ref string) (*draw.Model, error) {
 	case r.Kind() != store.KindDraw:
 		return nil, fmt.Errorf("%w: %s answers questions and draws no pictures; import one that draws, as Stable Diffusion", store.ErrKind, r.Name)
 	}
-	return draw.Open(r.Path, strings.TrimSuffix(r.Name.String(), ":latest"))
+	return draw.Open(r.Path, strings.TrimSuffix(r.Name.String(), ":latest"), r.Parts)
 }
 
 // openDrawing opens a file as a model that draws.
-func openDrawing(path string) (*draw.Model, error) {
+func openDrawing(path string, parts diffusion.Parts) (*draw.Model, error) {
 	base := filepath.Base(path)
-	m, err := draw.Open(path, strings.TrimSuffix(base, filepath.Ext(base)))
+	m, err := draw.Open(path, strings.TrimSuffix(base, filepath.Ext(base)), parts)
 	if errors.Is(err, diffusion.ErrNotDiffusion) && hasMagic(path, "GGUF") {
 		return nil, fmt.Errorf("%w: %s holds no model that draws", store.ErrKind, path)
 	}
@@ -390,7 +402,7 @@ func refuseWeights(path string) error {
 		}
 		return &inputError{err: fmt.Errorf("%s is a folder of safetensors", path), remedy: fmt.Sprintf("make a GGUF file of it first: eyelet convert %s", path)}
 	}
-	if _, err := diffusion.Inspect(path); err == nil {
+	if _, err := diffusion.Inspect(path, nil); err == nil || errors.Is(err, diffusion.ErrPart) {
 		return fmt.Errorf("%w: %s draws pictures and answers no questions; \"eyelet draw --model %s TEXT\" draws", store.ErrKind, path, path)
 	}
 	f, err := safetensors.Open(path)
@@ -415,4 +427,12 @@ func (d *Diagnosis) checkDraw(ctx context.Context) {
 	default:
 		d.add(Check{Name: "draw", Status: "note", Detail: describe(err), Remedy: "set EYELET_DRAW to stable-diffusion.cpp's sd-cli, or run scripts/setup --draw"})
 	}
+}
+
+// partsOf are the parts of a stored model that lie beside the file that draws; nil for a file.
+func partsOf(stored *store.Resolved) diffusion.Parts {
+	if stored == nil {
+		return nil
+	}
+	return stored.Parts
 }

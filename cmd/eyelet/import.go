@@ -20,8 +20,8 @@ const importLong = `Brings models into the store. What SOURCE can be:
   FILE.eyb              a bundle that "eyelet export" made; of volumes, any one
                         (- reads a bundle from stdin)
   FILE.gguf             a language model; of a split one, any part
-  FILE.safetensors      a model that draws pictures, as Stable Diffusion, in one file;
-                        in GGUF format too
+  FILE.safetensors      a model that draws pictures, as Stable Diffusion; in GGUF
+                        format too; --vae and so on name parts in files of their own
   DIR                   a folder with one language model and its projector
   ollama:NAME           a model of an Ollama store on this machine
   lmstudio:PUBLISHER/MODEL[/FILE.gguf]
@@ -40,6 +40,7 @@ type importOptions struct {
 	name     string
 	mmproj   string
 	system   string
+	parts    drawingParts
 	licenses []string
 	keys     []string
 	replace  bool
@@ -55,6 +56,8 @@ func newImportCommand() *cobra.Command {
   eyelet import llava-7b-Q4_K_M.gguf --mmproj mmproj-f16.gguf --name llava:7b
   eyelet import downloads/smolvlm --name smolvlm
   eyelet import ollama:llava:7b
+  eyelet import flux1-schnell-Q4_K_S.gguf --name flux --vae ae.safetensors \
+      --clip_l clip_l.safetensors --t5xxl t5xxl_fp16.safetensors
   eyelet import lmstudio:lmstudio-community/gemma-3-4b-it-GGUF --name gemma3:4b`,
 		Args: someArgs("SOURCE"),
 		RunE: func(cmd *cobra.Command, args []string) error { return importSource(cmd, &o, args) },
@@ -63,6 +66,7 @@ func newImportCommand() *cobra.Command {
 	f.SortFlags = false
 	f.StringVar(&o.name, "name", "", "name in the store, as llava:7b (default: made of the source's name)")
 	f.StringVar(&o.mmproj, "mmproj", "", "GGUF file of the vision projector that belongs to FILE.gguf")
+	o.parts.flags(cmd, "of a model that draws, ")
 	f.StringArrayVar(&o.licenses, "license", nil, "text file of a licence to keep with the model; may be repeated")
 	f.StringVar(&o.system, "system", "", "system prompt to keep with the model")
 	f.StringArrayVar(&o.keys, "verify-key", nil, "minisign public key (file or text) that must have signed a bundle; may be repeated")
@@ -78,6 +82,9 @@ func importSource(cmd *cobra.Command, o *importOptions, args []string) error {
 	}
 	if len(args) > 1 {
 		return usagef("unexpected argument %q", args[1])
+	}
+	if part := o.parts.first(); part != "" && (isBundle(args[0]) || strings.HasPrefix(args[0], "ollama:")) {
+		return usagef("--%s belongs to the file of a model that draws; %s is none", part, args[0])
 	}
 	if ref, ok := strings.CutPrefix(args[0], "ollama:"); ok {
 		return importOllama(cmd, s, o, ref)
@@ -96,7 +103,11 @@ func importSource(cmd *cobra.Command, o *importOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	progress, done := transfer(cmd, "copying", sizeOf(files.Model)+sizeOf(files.Projector))
+	total := sizeOf(files.Model) + sizeOf(files.Projector)
+	for _, path := range files.Parts {
+		total += sizeOf(path)
+	}
+	progress, done := transfer(cmd, "copying", total)
 	m, err := s.Import(cmd.Context(), name, files, o.replace, progress)
 	done()
 	return o.tell(cmd, m, err)
@@ -157,7 +168,8 @@ func (o *importOptions) files(source string) (files store.Files, err error) {
 		files.Projector = o.mmproj
 	}
 	files.System, files.Licenses = o.system, o.licenses
-	return files, nil
+	files.Parts, err = o.parts.files()
+	return files, err
 }
 
 func filesAt(path string) (store.Files, error) {

@@ -64,7 +64,7 @@ func newShowCommand() *cobra.Command {
 				projector, _ := cmd.Flags().GetString("mmproj")
 				return showPicture(cmd, path, stored, picture, projector)
 			}
-			if file, err := diffusion.Inspect(path); err == nil {
+			if file, err := diffusion.Inspect(path, partsOf(stored)); err == nil {
 				return showDrawing(cmd, file, path, stored)
 			}
 			f, err := gguf.Open(path)

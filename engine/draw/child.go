@@ -41,17 +41,18 @@ func (p *Program) Draw(ctx context.Context, m *Model, r *Request, progress func(
 		return nil, fmt.Errorf("draw: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	s, err := r.prepare(ctx, m, dir)
+	s, args, err := r.prepare(ctx, m, dir)
 	if err != nil {
 		return nil, err
 	}
-	name := m.fileName()
-	if err := os.Symlink(m.Path, filepath.Join(dir, name)); err != nil {
-		return nil, fmt.Errorf("draw: %w", err)
-	}
-	if err := p.run(ctx, dir, s.arguments(name), progress); err != nil {
+	if err := p.run(ctx, dir, args, progress); err != nil {
 		return nil, err
 	}
+	return s.collect(dir)
+}
+
+// collect reads what a child left of a settled request.
+func (s *Request) collect(dir string) (*Drawing, error) {
 	d := &Drawing{Width: s.Width, Height: s.Height, Steps: s.Steps, Seed: *s.Seed}
 	for i := range s.Count {
 		data, err := readPicture(filepath.Join(dir, fmt.Sprintf(outPattern, i)))
@@ -63,21 +64,27 @@ func (p *Program) Draw(ctx context.Context, m *Model, r *Request, progress func(
 	return d, nil
 }
 
-// prepare settles the request and writes the pictures that it brings into the child's folder.
-func (r *Request) prepare(ctx context.Context, m *Model, dir string) (Request, error) {
+// prepare settles the request, puts the model and the pictures that it brings into the child's folder, and returns the child's arguments.
+func (r *Request) prepare(ctx context.Context, m *Model, dir string) (s Request, args []string, err error) {
 	var w, h int
 	if r.Init != nil {
-		var err error
 		if w, h, err = writePNG(ctx, filepath.Join(dir, initName), r.Init); err != nil {
-			return Request{}, fmt.Errorf("%w (the picture to begin with)", err)
+			return s, nil, fmt.Errorf("%w (the picture to begin with)", err)
 		}
 	}
 	if r.Mask != nil {
 		if _, _, err := writePNG(ctx, filepath.Join(dir, maskName), r.Mask); err != nil {
-			return Request{}, fmt.Errorf("%w (the mask)", err)
+			return s, nil, fmt.Errorf("%w (the mask)", err)
 		}
 	}
-	return r.settle(m, w, h)
+	if s, err = r.settle(m, w, h); err != nil {
+		return s, nil, err
+	}
+	files, err := m.link(dir)
+	if err != nil {
+		return s, nil, err
+	}
+	return s, s.arguments(files), nil
 }
 
 // readPicture reads what a child wrote.
@@ -116,8 +123,20 @@ func (p *Program) run(ctx context.Context, dir string, args []string, progress f
 		progress(w.now)
 	}
 	cmd := exec.CommandContext(ctx, p.Path, args...)
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = dir, environment(), w, w, killTime
-	cmd.SysProcAttr = childAttributes()
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, w, w
+	err := <-p.launch(cmd)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err == nil {
+		return nil
+	}
+	return w.failure(err)
+}
+
+// launch starts a child, and sends how it ended.
+func (p *Program) launch(cmd *exec.Cmd) <-chan error {
+	cmd.Env, cmd.WaitDelay, cmd.SysProcAttr = environment(), killTime, childAttributes()
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	ended := make(chan error, 1)
 	go func() {
@@ -133,12 +152,13 @@ func (p *Program) run(ctx context.Context, dir string, args []string, progress f
 		}
 		ended <- err
 	}()
-	err := <-ended
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if err == nil {
-		return nil
+	return ended
+}
+
+// ending is why a child is gone that was to stay.
+func (w *watcher) ending(err error) error {
+	if err == nil { // as after the end of its input
+		return fmt.Errorf("draw: %w: it ended before the picture was there", ErrChild)
 	}
 	return w.failure(err)
 }

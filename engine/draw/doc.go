@@ -5,7 +5,7 @@
 //	if err != nil {
 //		return err // ErrNotSetUp: the error says what to do
 //	}
-//	model, err := draw.Open("sd15.safetensors", "sd15")
+//	model, err := draw.Open("sd15.safetensors", "sd15", nil)
 //	pictures, err := program.Draw(ctx, model, &draw.Request{Prompt: "a red house"}, nil)
 //
 // There is one child for each request, which draws all pictures of it. A child that stayed would save reading the model again, which is little beside
@@ -25,6 +25,8 @@ import "errors"
 var (
 	// ErrNotSetUp: there is no program that draws.
 	ErrNotSetUp = errors.New(`drawing is not set up: run scripts/setup --draw, or set EYELET_DRAW to stable-diffusion.cpp's sd-cli`)
+	// ErrProgram: the program that EYELET_DRAW names cannot be used.
+	ErrProgram = errors.New("EYELET_DRAW names no program that draws")
 	// ErrRequest: the request cannot be, whatever the model.
 	ErrRequest = errors.New("bad request")
 	// ErrImage: a picture that was given cannot be used.

@@ -27,7 +27,9 @@ import (
 const behaviour = "EYELET_DRAW_TEST_CHILD"
 
 func TestMain(m *testing.M) {
-	if b := os.Getenv(behaviour); b != "" {
+	if b := os.Getenv(behaviour); b != "" && len(os.Args) == 1 {
+		os.Exit(childThatStays(b))
+	} else if b != "" {
 		os.Exit(child(b, os.Args[1:]))
 	}
 	os.Exit(m.Run())
@@ -116,7 +118,7 @@ func tiny(t *testing.T) *Model {
 	if err := diffusiontest.WriteTiny(path); err != nil {
 		t.Fatal(err)
 	}
-	m, err := Open(path, "team/tiny:1")
+	m, err := Open(path, "team/tiny:1", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

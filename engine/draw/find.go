@@ -18,6 +18,8 @@ type Program struct {
 	Version string // the first line that it says of itself
 	// Nice is added to the child's scheduling priority, 0 to 19: what computes beside it goes first.
 	Nice int
+	// Resident is the program that keeps a model loaded between pictures, which scripts/draw builds beside this one; "" where there is none.
+	Resident string
 }
 
 // variable names the program, where it is set.
@@ -36,7 +38,7 @@ func Find(ctx context.Context) (*Program, error) {
 	if path := os.Getenv(variable); path != "" {
 		p, err := ask(ctx, path)
 		if err != nil {
-			return nil, fmt.Errorf("draw: %s is %q: %w", variable, path, err)
+			return nil, fmt.Errorf("draw: %w: %q: %w", ErrProgram, path, err)
 		}
 		return p, nil
 	}
@@ -87,7 +89,7 @@ func ask(ctx context.Context, path string) (*Program, error) {
 		err = cmd.Run()
 		if text := out.head; bytes.Contains(text, []byte("stable-diffusion.cpp")) || bytes.Contains(text, []byte("--sampling-method")) {
 			line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
-			return &Program{Path: path, Version: line}, nil
+			return &Program{Path: path, Version: line, Resident: residentOf(ctx, path, line)}, nil
 		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -97,6 +99,24 @@ func ask(ctx context.Context, path string) (*Program, error) {
 		return nil, err
 	}
 	return nil, errors.New("it is not stable-diffusion.cpp's program")
+}
+
+// residentName is what the program is called that keeps a model loaded.
+const residentName = "sd-resident"
+
+// residentOf is the program that lies beside another one and was built of the same sources, "" for none.
+func residentOf(ctx context.Context, path, version string) string {
+	if filepath.Base(path) == residentName {
+		return ""
+	}
+	beside := filepath.Join(filepath.Dir(path), residentName)
+	if info, err := os.Stat(beside); err != nil || !info.Mode().IsRegular() {
+		return ""
+	}
+	if p, err := ask(ctx, beside); err != nil || p.Version != version {
+		return ""
+	}
+	return beside
 }
 
 // isExit reports whether a program ran and ended by itself.

@@ -51,7 +51,7 @@ func realChild(t *testing.T) (*Program, *Model) {
 			t.Fatal(err)
 		}
 	}
-	m, err := Open(path, "sd15")
+	m, err := Open(path, "sd15", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,9 +59,17 @@ func realChild(t *testing.T) (*Program, *Model) {
 }
 
 // TestRealChild compares with the program that is called by hand: the same files, byte for byte, settings included, of five seeds, with and without
-// a picture to begin with.
+// a picture to begin with; from a child for each picture, and from one that draws them all, where that was built.
 func TestRealChild(t *testing.T) {
 	p, m := realChild(t)
+	var stays *Child
+	if p.Resident != "" {
+		var err error
+		if stays, err = p.Start(m); err != nil {
+			t.Fatal(err)
+		}
+		defer stays.Close()
+	}
 	t.Setenv("TMPDIR", t.TempDir())
 	t.Setenv("OMP_WAIT_POLICY", "passive") // a busy machine would not come to an end otherwise
 	var begin bytes.Buffer
@@ -99,6 +107,17 @@ func TestRealChild(t *testing.T) {
 		}
 		if last.Stage != Decoding {
 			t.Errorf("told last: %+v", last)
+		}
+		if stays != nil {
+			began := time.Now()
+			got, err := stays.Draw(t.Context(), &r, func(x Progress) { last = x })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(got.Pictures[0].PNG, want) {
+				t.Errorf("seed %d: another file of a child that stays, of %d bytes and not %d", seed, len(got.Pictures[0].PNG), len(want))
+			}
+			t.Logf("picture %d of the child that stays: %v", i+1, time.Since(began))
 		}
 		checkNoise(t, want)
 		if !bytes.Contains(want, []byte("Seed: "+strconv.FormatInt(seed, 10))) || !bytes.Contains(want, []byte("tEXt")) {
@@ -160,6 +179,49 @@ func TestRealChildIsKilled(t *testing.T) {
 	r.Steps = 1
 	if _, err := p.Draw(t.Context(), m, &r, nil); err != nil {
 		t.Errorf("the next one: %v", err)
+	}
+}
+
+// TestRealChildThatStays is killed in the middle of a picture, which is an error of that request; ends with its context, and takes the next model's
+// requests from a new child.
+func TestRealChildThatStays(t *testing.T) {
+	p, m := realChild(t)
+	if p.Resident == "" {
+		t.Skip("there is no ", residentName, " beside ", p.Path)
+	}
+	t.Setenv("TMPDIR", t.TempDir())
+	t.Setenv("OMP_WAIT_POLICY", "passive")
+	seed := int64(1)
+	r := Request{Prompt: "a red house", Width: 64, Height: 64, Steps: 20, Seed: &seed}
+	for name, end := range map[string]func(cancel func()){
+		"killed":    func(func()) { killChildren(t, p.Resident) },
+		"cancelled": func(cancel func()) { cancel() },
+	} {
+		c, err := p.Start(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Draw(t.Context(), &Request{Prompt: "x", Init: []byte("no picture")}, nil); !errors.Is(err, ErrImage) || !c.Alive() {
+			t.Errorf("a request that is refused: %v", err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		_, err = c.Draw(ctx, &r, func(x Progress) {
+			if x.Stage == Sampling && x.Step == 1 {
+				end(cancel)
+			}
+		})
+		cancel()
+		if name == "killed" && (!errors.Is(err, ErrChild) || !strings.Contains(err.Error(), "killed in the stage sampling")) || name == "cancelled" && !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", name, err)
+		}
+		<-c.Ended()
+		if _, err := c.Draw(t.Context(), &r, nil); !errors.Is(err, ErrChild) {
+			t.Errorf("%s: a request after that: %v", name, err)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		leftNothing(t)
 	}
 }
 

@@ -1,10 +1,13 @@
 package draw
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -27,24 +30,54 @@ const (
 	DefaultStrength = 0.75
 )
 
-// Model is a file that draws.
+// Model is a file that draws, with its parts.
 type Model struct {
 	diffusion.File
-	Path string
-	Name string // that the pictures' settings mention
+	Path  string
+	Name  string          // that the pictures' settings mention
+	Parts diffusion.Parts // in files of their own
 }
 
-// Open looks at the file of a model. Errors are those of [diffusion.Inspect].
-func Open(path, name string) (*Model, error) {
-	f, err := diffusion.Inspect(path)
+// Open looks at the file of a model and at those of its parts, which may be none. Errors are those of [diffusion.Inspect].
+func Open(path, name string, parts diffusion.Parts) (*Model, error) {
+	f, err := diffusion.Inspect(path, parts)
 	if err != nil {
 		return nil, err
 	}
-	path, err = filepath.Abs(path)
+	m := &Model{File: *f, Name: name}
+	if m.Path, err = filepath.Abs(path); err != nil {
+		return nil, fmt.Errorf("draw: %w", err)
+	}
+	for _, part := range parts.List() {
+		if path, err = filepath.Abs(parts[part]); err != nil {
+			return nil, fmt.Errorf("draw: %w", err)
+		}
+		if m.Parts == nil {
+			m.Parts = diffusion.Parts{}
+		}
+		m.Parts[part] = path
+	}
+	return m, nil
+}
+
+// link puts links to the model's files into a child's folder, and returns the arguments that name them.
+func (m *Model) link(dir string) (args []string, err error) {
+	add := func(flag, name, path string) {
+		args = append(args, flag, name)
+		err = errors.Join(err, os.Symlink(path, filepath.Join(dir, name)))
+	}
+	flag := "-m"
+	if m.Bare {
+		flag = "--diffusion-model"
+	}
+	add(flag, m.fileName(), m.Path)
+	for _, part := range m.Parts.List() { // whose formats the program tells by their contents
+		add("--"+string(part), string(part)+".part", m.Parts[part])
+	}
 	if err != nil {
 		return nil, fmt.Errorf("draw: %w", err)
 	}
-	return &Model{File: *f, Path: path, Name: name}, nil
+	return args, nil
 }
 
 // Request says what to draw. Zero values stand for defaults.
@@ -155,11 +188,10 @@ func (r *Request) Size(m *Model) (width, height int, err error) {
 }
 
 // arguments are the child's, in a folder that holds the files by the names that stand here.
-func (r *Request) arguments(model string) []string {
-	args := []string{
-		"-m", model, "-p", r.Prompt, "-n", r.Negative, "-W", fmt.Sprint(r.Width), "-H", fmt.Sprint(r.Height),
-		"--steps", fmt.Sprint(r.Steps), "-s", fmt.Sprint(*r.Seed), "-b", fmt.Sprint(r.Count), "-o", outPattern,
-	}
+func (r *Request) arguments(model []string) []string {
+	args := append(slices.Clone(model),
+		"-p", r.Prompt, "-n", r.Negative, "-W", fmt.Sprint(r.Width), "-H", fmt.Sprint(r.Height),
+		"--steps", fmt.Sprint(r.Steps), "-s", fmt.Sprint(*r.Seed), "-b", fmt.Sprint(r.Count), "-o", outPattern)
 	if r.Guidance != nil {
 		args = append(args, "--cfg-scale", fmt.Sprint(*r.Guidance))
 	}

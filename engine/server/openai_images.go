@@ -1,20 +1,13 @@
 package server
 
 import (
-	"cmp"
-	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
-	"time"
 
-	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/draw"
-	"github.com/eyelet-engine/eyelet/models/store"
 )
 
 // imageRequest is the body of POST /v1/images/generations, and the fields of the form of POST /v1/images/edits. The last ones are Eyelet's own.
@@ -71,7 +64,7 @@ func (s *Server) answerImages(w http.ResponseWriter, r *http.Request, q *imageRe
 	if err != nil {
 		return err
 	}
-	drawn, err := s.drawing.draw(r.Context(), m, request)
+	drawn, err := s.drawing.draw(r.Context(), m, request, nil)
 	if err != nil {
 		return err
 	}
@@ -138,113 +131,4 @@ func imageSize(text string) (w, h int, err error) {
 		return 0, 0, refuseField("size", "size is %.40q; give width and height in pixels as 512x512, or auto", text)
 	}
 	return w, h, nil
-}
-
-// drawing lets one child draw at a time: two would only share the processor, and take twice the memory.
-type drawing struct {
-	server *Server
-	turn   chan struct{} // holds one while a child runs
-	wait   chan struct{} // holds one for each request that waits or draws
-	find   func(context.Context) (*draw.Program, error)
-}
-
-// maxDrawing is how many requests draw or wait for that; more get 503.
-const maxDrawing = 16
-
-// drawNice makes what answers questions go before what draws.
-const drawNice = 10
-
-func newDrawing(s *Server) *drawing {
-	return &drawing{server: s, turn: make(chan struct{}, 1), wait: make(chan struct{}, maxDrawing), find: draw.Find}
-}
-
-// draw has a child draw, once its turn has come and the pool has memory for it.
-func (d *drawing) draw(ctx context.Context, m *model, r *draw.Request) (*draw.Drawing, error) {
-	program, err := d.find(ctx)
-	if err != nil {
-		return nil, err
-	}
-	file, err := draw.Open(m.stored.Path, strings.TrimSuffix(m.name, ":latest"))
-	if err != nil {
-		return nil, err
-	}
-	w, h, err := r.Size(file)
-	if err != nil {
-		return nil, err
-	}
-	select {
-	case d.wait <- struct{}{}:
-		defer func() { <-d.wait }()
-	default:
-		return nil, busyFailure("the server is busy: %d requests wait to draw; try again later", maxDrawing)
-	}
-	select {
-	case d.turn <- struct{}{}:
-		defer func() { <-d.turn }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	key := "draw:" + m.digest
-	d.server.models.called(key, m)
-	if r.Init != nil { // which may give the picture another shape, of up to twice the area
-		w, h = 2*max(w, file.Side), max(h, file.Side)
-	}
-	release, err := d.server.pool.Reserve(ctx, key, file.Memory(w, h))
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	nice := *program
-	nice.Nice = drawNice
-	r.Threads = cmp.Or(r.Threads, d.server.options.DrawThreads)
-	began := time.Now()
-	drawn, err := nice.Draw(ctx, file, r, func(p draw.Progress) {
-		d.server.log.Debug("drawing", "model", m.name, "stage", p.Stage, "picture", p.Picture, "step", p.Step, "steps", p.Steps)
-	})
-	if err != nil {
-		return nil, err
-	}
-	d.server.log.Debug("drawn", "model", m.name, "pictures", len(drawn.Pictures), "time", time.Since(began))
-	return drawn, nil
-}
-
-// draws reports whether the model draws pictures, and answers no questions.
-func (m *model) draws() bool { return m.stored != nil && m.stored.Kind() == store.KindDraw }
-
-// thatDraws finds the model that a request to draw names, or the only one where it names none.
-func (ms *models) thatDraws(ref string) (*model, error) {
-	if ref != "" {
-		m, err := ms.find(ref)
-		if err == nil && !m.draws() {
-			err = refuseField("model", "%s answers questions and draws no pictures", m.name)
-		}
-		return m, err
-	}
-	all, err := ms.all()
-	if err != nil {
-		return nil, err
-	}
-	all = slices.DeleteFunc(all, func(m *model) bool { return !m.draws() })
-	switch len(all) {
-	case 0:
-		return nil, &failure{status: http.StatusNotFound, kind: kindNoModel, param: "model", text: "the server has no model that draws pictures", cause: engine.ErrUnknownModel}
-	case 1:
-		return all[0], nil
-	}
-	return nil, refuseField("model", "the request names no model, and several draw pictures")
-}
-
-// drawFailure makes failures of the errors of a child, nil of others.
-func drawFailure(err error) *failure {
-	switch {
-	case errors.Is(err, draw.ErrNotSetUp):
-		return &failure{status: http.StatusNotImplemented, kind: kindUnsupported, text: plain(draw.ErrNotSetUp), cause: err}
-	case errors.Is(err, draw.ErrChild):
-		return &failure{status: http.StatusInternalServerError, kind: kindInternal, text: plain(err), cause: err}
-	case errors.Is(err, draw.ErrRequest), errors.Is(err, draw.ErrImage):
-		f := refuse("%s", plain(err))
-		f.cause = err
-		return f
-	}
-	return nil
 }

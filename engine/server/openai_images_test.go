@@ -271,7 +271,7 @@ func TestModelsThatDrawAreListed(t *testing.T) {
 	if err := ts.client(t).Delete(t.Context(), &api.DeleteRequest{Model: "other"}); err != nil {
 		t.Error(err)
 	}
-	if reply := ts.do(t, http.MethodGet, "/page/api/models", ""); reply.status != http.StatusOK || !strings.Contains(reply.text, "draws pictures") {
+	if reply := ts.do(t, http.MethodGet, "/page/api/models", ""); reply.status != http.StatusOK || !strings.Contains(reply.text, `"draws":true,"side":512,"multiple":64`) {
 		t.Errorf("%d %s", reply.status, reply.text)
 	}
 }
@@ -319,6 +319,69 @@ func TestChildrenOfTheServer(t *testing.T) {
 	if reply := ts.generate(t, `{"prompt": "x", "size": "64x64"}`); reply.status != http.StatusOK {
 		t.Errorf("%d %s", reply.status, reply.text)
 	}
+}
+
+// residentProgram stands in for the program that keeps a model loaded, beside the other one: each of its processes adds a line to a file.
+func residentProgram(t *testing.T) (started string) {
+	t.Helper()
+	fakeProgram(t, "echo 'a child for one picture' >&2; exit 1")
+	dir := filepath.Dir(os.Getenv("EYELET_DRAW"))
+	started = filepath.Join(dir, "started")
+	script := `#!/bin/sh
+if [ "$1" = --version ]; then echo stable-diffusion.cpp version test; exit; fi
+echo $$ >>'` + started + `'
+number() { dd bs=1 count=4 2>/dev/null | od -An -tu4 | tr -d ' '; }
+string() { n=$(number); [ "$n" = 0 ] || dd bs=1 count="$n" 2>/dev/null; }
+while count=$(number); [ -n "$count" ]; do
+  folder=$(string)
+  while [ "$count" -gt 1 ]; do text=$(string); count=$((count - 1)); [ "$text" != die ] || kill -9 $$; done
+  cp '` + dir + `/pixel.png' "$folder/out-0.png"
+  printf 1 >&3
+done
+`
+	if err := os.WriteFile(filepath.Join(dir, "sd-resident"), []byte(script), 0o700); err != nil { //nolint:gosec // a program is executable
+		t.Fatal(err)
+	}
+	return started
+}
+
+// TestAChildStaysBetweenPictures: loaded once, listed while it waits, gone when it is unloaded, and replaced when it was killed.
+func TestAChildStaysBetweenPictures(t *testing.T) {
+	started := residentProgram(t)
+	ts := drawingServer(t)
+	draw := func(prompt string, status int) {
+		t.Helper()
+		if reply := ts.generate(t, `{"prompt": "`+prompt+`", "size": "64x64"}`); reply.status != status {
+			t.Errorf("%d %s", reply.status, reply.text)
+		}
+	}
+	processes := func(n int) {
+		t.Helper()
+		if data, err := os.ReadFile(started); err != nil || strings.Count(string(data), "\n") != n {
+			t.Errorf("%q is not %d processes, %v", data, n, err)
+		}
+	}
+	draw("x", http.StatusOK)
+	draw("x", http.StatusOK)
+	processes(1)
+	if reply := ts.do(t, http.MethodGet, "/api/ps", ""); !strings.Contains(reply.text, "tiny:latest") || !strings.Contains(reply.text, `"expires_at":"2`) {
+		t.Errorf("a child that waits is not listed: %s", reply.text)
+	}
+	draw("die", http.StatusInternalServerError)
+	draw("x", http.StatusOK)
+	processes(2)
+	for _, l := range ts.pool.List() {
+		if err := ts.pool.Unload(l.Name); err != nil {
+			t.Error(err)
+		}
+	}
+	for deadline := time.Now().Add(time.Minute); len(ts.pool.List()) > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("still there: %+v", ts.pool.List())
+		}
+	}
+	draw("x", http.StatusOK)
+	processes(3)
 }
 
 func FuzzEditForm(f *testing.F) {

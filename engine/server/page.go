@@ -25,6 +25,7 @@ func (s *Server) page() family {
 		"POST /page/api/chat":          s.pageChat,
 		"POST /page/api/estimate":      s.pageEstimate,
 		"POST /page/api/view":          s.pageView,
+		"POST /page/api/draw":          s.pageDraw,
 		"POST /page/api/blob":          s.pageBlob,
 	}
 	for _, path := range page.Paths() {
@@ -63,12 +64,18 @@ func (s *Server) pageFile(w http.ResponseWriter, r *http.Request) error {
 // maxView is the longest side of a picture that is made for the page.
 const maxView = 4096
 
-// pageView answers POST /page/api/view?side=N: the picture in the body, upright, as a JPEG file whose longer side is N pixels at most. It is how the page
-// shows files that the browser cannot.
+// pageView answers POST /page/api/view?side=N&page=N: the picture in the body, or that page of the document, from 0, upright, as a JPEG file whose longer side
+// is N pixels at most. It is how the page shows files that the browser cannot.
 func (s *Server) pageView(w http.ResponseWriter, r *http.Request) error {
 	side, err := strconv.Atoi(r.URL.Query().Get("side"))
 	if err != nil || side < 1 || side > maxView {
 		return refuseField("side", "side is %.20q; give 1 to %d pixels", r.URL.Query().Get("side"), maxView)
+	}
+	index := 0
+	if text := r.URL.Query().Get("page"); text != "" {
+		if index, err = strconv.Atoi(text); err != nil || index < 0 {
+			return refuseField("page", "page is %.20q; give the number of a page, from 0", text)
+		}
 	}
 	data, err := s.readBody(w, r)
 	if err != nil {
@@ -77,8 +84,19 @@ func (s *Server) pageView(w http.ResponseWriter, r *http.Request) error {
 	if int64(len(data)) > s.limits.ImageBytes {
 		return s.pictures.tooLarge("the picture", "body")
 	}
+	file, err := document.Open(r.Context(), data, imaging.Options{})
+	if err != nil {
+		return refuse("the picture cannot be read: %s", plain(err))
+	}
+	pages := 1 // frames of an animation are none
+	if !file.Moving() {
+		pages = file.Len()
+	}
+	if index >= pages {
+		return refuseField("page", "page is %d, of %d", index, pages)
+	}
 	size := image.Point{}
-	view, err := document.Decode(r.Context(), data, 0, imaging.Options{Target: func(w, h int) (int, int) {
+	view, err := file.Decode(r.Context(), index, document.Render{Target: func(w, h int) (int, int) {
 		size = image.Pt(w, h)
 		return imaging.Within(side)(w, h)
 	}})
@@ -104,6 +122,7 @@ func (s *Server) pageView(w http.ResponseWriter, r *http.Request) error {
 	h.Set("Content-Type", "image/jpeg")
 	h.Set("X-Picture-Width", strconv.Itoa(size.X))
 	h.Set("X-Picture-Height", strconv.Itoa(size.Y))
+	h.Set("X-Picture-Pages", strconv.Itoa(pages))
 	_, err = w.Write(out.Bytes())
 	return err
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/draw"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
@@ -24,6 +25,9 @@ type pageModel struct {
 	Parameters   string `json:"parameters"`
 	Quantization string `json:"quantization"`
 	Vision       bool   `json:"vision"`
+	Draws        bool   `json:"draws"`          // pictures, and answers no questions
+	Side         int    `json:"side,omitempty"` // of a model that draws: pixels of the pictures that it was trained with
+	Multiple     int    `json:"multiple,omitempty"`
 	Thinks       bool   `json:"thinks"`
 	Context      int    `json:"context"` // tokens that it is loaded with
 	Needs        int64  `json:"needs"`   // bytes of memory, estimated
@@ -34,7 +38,7 @@ type pageModel struct {
 }
 
 // pageModels answers GET /page/api/models.
-func (s *Server) pageModels(w http.ResponseWriter, _ *http.Request) error {
+func (s *Server) pageModels(w http.ResponseWriter, r *http.Request) error {
 	all, err := s.models.all()
 	if err != nil {
 		return err
@@ -44,12 +48,18 @@ func (s *Server) pageModels(w http.ResponseWriter, _ *http.Request) error {
 		loaded[l.digest] = loaded[l.digest] || l.State == engine.PoolReady
 	}
 	list := make([]pageModel, 0, len(all))
+	drawing := "" // why nothing can be drawn
 	for _, m := range all {
 		p := s.pageModel(m)
 		p.Loaded = loaded[m.digest]
 		list = append(list, p)
+		if p.Draws && drawing == "" {
+			if _, err := s.drawing.find(r.Context()); err != nil {
+				drawing = failureOf(r.Context(), err).text
+			}
+		}
 	}
-	return s.writeJSON(w, http.StatusOK, map[string]any{"models": list})
+	return s.writeJSON(w, http.StatusOK, map[string]any{"models": list, "drawing": drawing})
 }
 
 // pageModel describes a model. What is wrong with its files becomes the reason why it cannot be used.
@@ -57,7 +67,16 @@ func (s *Server) pageModel(m *model) pageModel {
 	p := pageModel{Name: m.name, Size: m.size, Parameters: m.config.ModelType, Quantization: m.config.FileType, Vision: m.spec.Projector != "",
 		Context: cmp.Or(m.spec.Context, engine.DefaultContext), Changeable: m.stored != nil && s.models.store != nil && !s.options.ReadOnly}
 	if m.draws() {
-		p.Unusable = "it draws pictures and answers no questions"
+		p.Draws, p.Context = true, 0
+		file, err := draw.Open(m.stored.Path, m.name, m.stored.Parts)
+		if err != nil {
+			p.Unusable = plain(err)
+			return p
+		}
+		p.Side, p.Multiple = file.Side, file.Multiple
+		p.Needs = file.Memory(file.Side, file.Side)
+		limit := s.pool.Limit()
+		p.Fits = limit == 0 || p.Needs <= limit
 		return p
 	}
 	needs, err := m.spec.Memory()

@@ -69,7 +69,7 @@ func TestFamiliesAreToldByTheirTensors(t *testing.T) {
 		"z-image":    {shapes{dit + "cap_embedder.0.weight": {2}, vae: {2}, "text_encoders.llm.w": {2}}, 1024, 16},
 		"qwen-image": {shapes{dit + "transformer_blocks.0.img_mod.1.weight": {2}, vae: {2}, "text_encoders.llm.w": {2}}, 1024, 16},
 	} {
-		f, err := diffusion.Inspect(write(t, "renamed.bin", safetensorsBytes(t, c.tensors)))
+		f, err := diffusion.Inspect(write(t, "renamed.bin", safetensorsBytes(t, c.tensors)), nil)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -94,7 +94,7 @@ func TestGGUFSaysTheSame(t *testing.T) {
 	if err := w.WriteFile(path); err != nil {
 		t.Fatal(err)
 	}
-	f, err := diffusion.Inspect(path)
+	f, err := diffusion.Inspect(path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,26 +109,26 @@ func TestPartsAndOthersAreSaidToBe(t *testing.T) {
 		want    error
 		words   string
 	}{
-		"no text encoder": {shapes{unet: {2}, vae: {2}}, diffusion.ErrPart, "text encoder"},
-		"no VAE":          {shapes{unet: {2}, clip: {2, 768}}, diffusion.ErrPart, "VAE"},
-		"flux alone":      {shapes{"double_blocks.0.img_attn.qkv.weight": {2}}, diffusion.ErrPart, "flux"},
+		"no text encoder": {shapes{unet: {2}, vae: {2}}, diffusion.ErrPart, "with --clip_l"},
+		"no VAE":          {shapes{unet: {2}, clip: {2, 768}}, diffusion.ErrPart, "with --vae"},
+		"flux alone":      {shapes{"double_blocks.0.img_attn.qkv.weight": {2}}, diffusion.ErrPart, "flux alone; give its other files with --clip_l and --t5xxl and --vae"},
 		"VAE alone":       {shapes{vae: {2}}, diffusion.ErrPart, "VAE"},
 		"LoRA":            {shapes{"lora_unet_down_blocks_0.lora_up.weight": {2}}, diffusion.ErrPart, "LoRA"},
 		"video":           {shapes{dit + "blocks.0.cross_attn.norm_k.weight": {2}}, diffusion.ErrUnsupported, "videos"},
 		"language model":  {shapes{"model.layers.0.self_attn.q_proj.weight": {2}}, diffusion.ErrNotDiffusion, ""},
 		"empty":           {shapes{}, diffusion.ErrNotDiffusion, ""},
 	} {
-		_, err := diffusion.Inspect(write(t, "x.safetensors", safetensorsBytes(t, c.tensors)))
+		_, err := diffusion.Inspect(write(t, "x.safetensors", safetensorsBytes(t, c.tensors)), nil)
 		if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.words) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	for name, data := range map[string]string{"text": "hello, this is no model at all", "nothing": ""} {
-		if _, err := diffusion.Inspect(write(t, "x", []byte(data))); !errors.Is(err, diffusion.ErrNotDiffusion) {
+		if _, err := diffusion.Inspect(write(t, "x", []byte(data)), nil); !errors.Is(err, diffusion.ErrNotDiffusion) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := diffusion.Inspect(filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := diffusion.Inspect(filepath.Join(t.TempDir(), "none"), nil); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a missing file: %v", err)
 	}
 }
@@ -137,7 +137,7 @@ func FuzzInspect(f *testing.F) {
 	f.Add(safetensorsBytes(f, shapes{unet: {4}, vae: {2}, clip: {1, 768}}))
 	f.Add([]byte("GGUF\x03\x00\x00\x00"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		d, err := diffusion.Inspect(write(t, "x", data))
+		d, err := diffusion.Inspect(write(t, "x", data), nil)
 		if err == nil && (d.Family == "" || d.Side%d.Multiple != 0 || d.Type == "") {
 			t.Errorf("%+v", *d)
 		}

@@ -9,7 +9,30 @@ import (
 	"github.com/eyelet-engine/eyelet/models/diffusion"
 )
 
-// importDrawing copies the file of a model that draws into the store.
+// mediaOfPart is the media type of a part of a model that draws, in a file beside the one of MediaDiffusion.
+func mediaOfPart(part diffusion.Part) string { return MediaDiffusion + "." + string(part) }
+
+// partsOf finds the files of the parts of a model that draws.
+func (m *Model) partsOf() (diffusion.Parts, error) {
+	var parts diffusion.Parts
+	for _, part := range diffusion.AllParts {
+		layers := m.Manifest.of(mediaOfPart(part))
+		if len(layers) == 0 {
+			continue
+		}
+		path, err := m.BlobPath(layers[0])
+		if err != nil {
+			return nil, err
+		}
+		if parts == nil {
+			parts = diffusion.Parts{}
+		}
+		parts[part] = path
+	}
+	return parts, nil
+}
+
+// importDrawing copies the files of a model that draws into the store.
 func (t *Session) importDrawing(ctx context.Context, name Name, file *diffusion.File, files Files, replace bool, progress func(int64)) (*Model, error) {
 	if files.Projector != "" || files.System != "" {
 		return nil, fmt.Errorf("store: %w: %s draws pictures and takes neither a projector nor a system prompt", ErrKind, files.Model)
@@ -19,6 +42,11 @@ func (t *Session) importDrawing(ctx context.Context, name Name, file *diffusion.
 	}}
 	if err := t.addLayer(ctx, &m, files.Model, MediaDiffusion, progress); err != nil {
 		return nil, err
+	}
+	for _, part := range files.Parts.List() {
+		if err := t.addLayer(ctx, &m, files.Parts[part], mediaOfPart(part), progress); err != nil {
+			return nil, err
+		}
 	}
 	if err := t.addLicenses(ctx, &m, files.Licenses); err != nil {
 		return nil, err

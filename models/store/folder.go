@@ -204,7 +204,7 @@ func probeGGUF(path string, info os.FileInfo) (g ggufFile, err error) {
 	}
 	defer f.Close()
 	g = ggufFile{path: f.Parts()[0], arch: f.Architecture()}
-	if _, err := diffusion.Inspect(path); err == nil || errors.Is(err, diffusion.ErrPart) {
+	if _, err := diffusion.Inspect(path, nil); err == nil || errors.Is(err, diffusion.ErrPart) {
 		return g, fmt.Errorf("%w: it draws pictures; import it into the store", ErrKind)
 	}
 	if g.arch == "clip" {

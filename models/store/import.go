@@ -18,11 +18,12 @@ import (
 
 // Files are the files of which a model is made.
 type Files struct {
-	Model     string   // GGUF file of the language model, any part of a split one; or safetensors or GGUF file of a model that draws
-	Projector string   // GGUF file of vision tower and projector, "" for a text model
-	Licenses  []string // text files
-	System    string   // system prompt, "" for none
-	From      string   // where they come from, for people; "" for the name of the model's file
+	Model     string          // GGUF file of the language model, any part of a split one; or safetensors or GGUF file of a model that draws
+	Projector string          // GGUF file of vision tower and projector, "" for a text model
+	Licenses  []string        // text files
+	System    string          // system prompt, "" for none
+	Parts     diffusion.Parts // of a model that draws: parts that are not in its own file
+	From      string          // where they come from, for people; "" for the name of the model's file
 }
 
 // Import copies files into the store under a name. Their headers are checked first, so that nothing is copied that no engine would open.
@@ -44,7 +45,7 @@ func (s *Store) Import(ctx context.Context, name Name, files Files, replace bool
 
 // Import is [Store.Import] in this session, without a look at the policy.
 func (t *Session) Import(ctx context.Context, name Name, files Files, replace bool, progress func(n int64)) (*Model, error) {
-	drawing, err := diffusion.Inspect(files.Model)
+	drawing, err := diffusion.Inspect(files.Model, files.Parts)
 	if err == nil {
 		return t.importDrawing(ctx, name, drawing, files, replace, progress)
 	}
@@ -56,6 +57,9 @@ func (t *Session) Import(ctx context.Context, name Name, files Files, replace bo
 		return nil, err
 	}
 	defer model.Close()
+	if len(files.Parts) > 0 {
+		return nil, fmt.Errorf("store: %w: %s does not draw pictures and has no part %s", ErrKind, files.Model, files.Parts.List()[0])
+	}
 	if model.Architecture() == "clip" {
 		return nil, fmt.Errorf("store: %w: %s is a vision projector; give it as the projector of a language model", ErrUnsupported, files.Model)
 	}

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+
+	"github.com/eyelet-engine/eyelet/models/diffusion"
 )
 
 // Media types of layers, which are Ollama's: what a blob is to the model.
@@ -19,8 +21,9 @@ const (
 	MediaLicense   = "application/vnd.ollama.image.license"   // text of a licence
 )
 
-// MediaDiffusion is the media type of a model that draws pictures: one file, safetensors or GGUF, that holds all its parts. Ollama has no such layer,
-// and does not take the model for one that answers questions.
+// MediaDiffusion is the media type of a model that draws pictures: a file, safetensors or GGUF, that holds its diffusion model and mostly all its parts.
+// Parts in files of their own have its name, a dot and theirs, as in "….diffusion.vae". Ollama has no such layers, and does not take the model for one
+// that answers questions.
 const MediaDiffusion = "application/vnd.eyelet.image.diffusion"
 
 // Media types of manifests and of the configuration that belongs to one.
@@ -137,6 +140,14 @@ func (m *Manifest) check() error {
 		return fmt.Errorf("no layer of type %q", MediaModel)
 	case drawing > 1 || drawing == 1 && len(m.of(MediaModel))+len(m.of(MediaProjector)) > 0:
 		return fmt.Errorf("a layer of type %q beside others of a model", MediaDiffusion)
+	}
+	for _, part := range diffusion.AllParts {
+		switch n := len(m.of(mediaOfPart(part))); {
+		case n > 1:
+			return fmt.Errorf("%d layers of type %q", n, mediaOfPart(part))
+		case n > 0 && len(m.of(MediaDiffusion)) == 0:
+			return fmt.Errorf("a layer of type %q without the model that it belongs to", mediaOfPart(part))
+		}
 	}
 	return nil
 }

@@ -10,13 +10,15 @@ import (
 	"unicode/utf8"
 
 	"github.com/eyelet-engine/eyelet/models/builtin"
+	"github.com/eyelet-engine/eyelet/models/diffusion"
 )
 
 // Resolved is a model ready to be opened, and what its manifest says beside the files.
 type Resolved struct {
 	Model
-	Path      string // GGUF file of the language model; the first part of a split one; of KindDraw, the file that draws
-	Projector string // GGUF file of vision tower and projector, "" for a text model
+	Path      string          // GGUF file of the language model; the first part of a split one; of KindDraw, the file that draws
+	Projector string          // GGUF file of vision tower and projector, "" for a text model
+	Parts     diffusion.Parts // of KindDraw: parts that are not in the file at Path
 
 	Template string // Ollama's template, in the language of text/template, or one in Jinja; "" for the model's own
 	System   string // system prompt
@@ -45,6 +47,9 @@ func (s *Store) OpenModel(m *Model) (*Resolved, error) {
 	r := &Resolved{Model: *m}
 	var err error
 	if r.Path, err = s.modelPath(m); err != nil {
+		return nil, err
+	}
+	if r.Parts, err = m.partsOf(); err != nil {
 		return nil, err
 	}
 	projectors := m.Manifest.of(MediaProjector)

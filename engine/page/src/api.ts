@@ -65,9 +65,9 @@ function post(path: string, body: unknown, signal?: AbortSignal): Promise<Respon
   return request(path, { method: "POST", headers, body: JSON.stringify(body), signal });
 }
 
-/** models lists what the server has. */
-export async function models(): Promise<Model[]> {
-  return (await (await request("page/api/models")).json()).models;
+/** models lists what the server has; `drawing` is why it cannot draw, or empty. */
+export async function models(): Promise<{ models: Model[]; drawing: string }> {
+  return (await request("page/api/models")).json();
 }
 
 /** state is what the server is doing. */
@@ -110,10 +110,19 @@ export interface ChatEvent {
 export async function chat(
   body: ChatRequest, signal: AbortSignal, take: (event: ChatEvent) => void,
 ): Promise<void> {
-  const response = await post("page/api/chat", body, signal);
+  let complete = false;
+  await lines<ChatEvent>(await post("page/api/chat", body, signal), (event) => {
+    if (event.error) throw new ServerError(500, event.error);
+    complete ||= event.done !== undefined;
+    take(event);
+  });
+  if (!complete) throw new ServerError(0, text.interrupted);
+}
+
+// lines hands on the JSON documents of an answer, one a line, as they come.
+async function lines<T>(response: Response, take: (event: T) => void): Promise<void> {
   const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
-  let complete = false;
   for (;;) {
     let chunk: ReadableStreamReadResult<string>;
     try {
@@ -124,17 +133,48 @@ export async function chat(
     }
     if (chunk.done) break;
     rest += chunk.value;
-    const lines = rest.split("\n");
-    rest = lines.pop()!;
-    for (const line of lines) {
-      if (!line) continue;
-      const event: ChatEvent = JSON.parse(line);
-      if (event.error) throw new ServerError(500, event.error);
-      complete ||= event.done !== undefined;
-      take(event);
-    }
+    const whole = rest.split("\n");
+    rest = whole.pop()!;
+    for (const line of whole) if (line) take(JSON.parse(line));
   }
-  if (!complete) throw new ServerError(0, text.interrupted);
+}
+
+/** What to draw, in the words of OpenAI's API. */
+export interface DrawRequest {
+  model: string;
+  prompt: string;
+  negative_prompt?: string;
+  size?: string;
+  steps?: number;
+  seed?: number;
+  n?: number;
+  init?: string; // a picture to begin with, as base64
+  strength?: number;
+}
+
+/** What arrives while pictures are drawn. */
+export interface DrawEvent {
+  stage?: "loading" | "sampling" | "decoding";
+  picture?: number;
+  pictures?: number;
+  step?: number;
+  steps?: number;
+  drawn?: { png: string; seed: number }[];
+  error?: string;
+}
+
+/** draw has pictures drawn, and hands on how far that is. */
+export async function draw(
+  body: DrawRequest, signal: AbortSignal, take: (event: DrawEvent) => void,
+): Promise<{ png: string; seed: number }[]> {
+  let drawn: { png: string; seed: number }[] | undefined;
+  await lines<DrawEvent>(await post("page/api/draw", body, signal), (event) => {
+    if (event.error) throw new ServerError(500, event.error);
+    drawn = event.drawn ?? drawn;
+    take(event);
+  });
+  if (!drawn) throw new ServerError(0, text.interrupted);
+  return drawn;
 }
 
 /** What a conversation would cost, before it is sent. */
@@ -149,15 +189,16 @@ export async function estimate(body: ChatRequest, signal: AbortSignal): Promise<
   return (await post("page/api/estimate", body, signal)).json();
 }
 
-/** view has the server decode a picture: a JPEG whose longer side is at most `side` pixels. */
+/** view has the server decode a picture, or a page of a document: a JPEG whose longer side is at most `side` pixels. */
 export async function view(
-  picture: Blob, side: number,
-): Promise<{ blob: Blob; width: number; height: number }> {
-  const response = await request("page/api/view?side=" + side, { method: "POST", body: picture });
+  picture: Blob, side: number, page = 0,
+): Promise<{ blob: Blob; width: number; height: number; pages: number }> {
+  const response = await request(`page/api/view?side=${side}&page=${page}`, { method: "POST", body: picture });
   return {
     blob: await response.blob(),
     width: Number(response.headers.get("X-Picture-Width")),
     height: Number(response.headers.get("X-Picture-Height")),
+    pages: Number(response.headers.get("X-Picture-Pages")),
   };
 }
 

@@ -257,20 +257,21 @@ export async function request(
 class Server {
   readonly topic = new Topic();
   models: Model[] = [];
+  drawing = ""; // why the server cannot draw; empty where it can
   gone = false;
   private waiting = false;
 
   /** refresh asks what models there are. */
   async refresh() {
     try {
-      this.models = await api.models();
+      ({ models: this.models, drawing: this.drawing } = await api.models());
       this.gone = false;
     } catch (error) {
       if (error instanceof api.ServerError && error.status === 0) this.lost();
       else throw error;
     }
     if (!current.models.length) {
-      const usable = this.models.filter((m) => !m.unusable);
+      const usable = this.models.filter((m) => !m.unusable && !m.draws);
       const first = usable.find((m) => m.loaded) ?? usable.find((m) => m.vision) ?? usable[0];
       if (first) current.models = [first.name];
       shown.publish();

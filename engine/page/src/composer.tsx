@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { Picture } from "./types";
 import { Camera } from "./camera";
 import { Dialog } from "./dialog";
+import { Draw } from "./draw";
 import { examples } from "./form";
 import { Thumbnail } from "./question";
 import { Viewer } from "./viewer";
@@ -24,7 +25,7 @@ export function Composer() {
   const [pictures, setPictures] = useState<Picture[]>([]);
   const [errors, setErrors] = useState<string[]>([]);
   const [opened, setOpened] = useState<Picture | null>(null);
-  const [panel, setPanel] = useState<"" | "schema" | "system" | "camera">("");
+  const [panel, setPanel] = useState<"" | "schema" | "system" | "camera" | "draw">("");
   const area = useRef<HTMLTextAreaElement>(null);
   const files = useRef<HTMLInputElement>(null);
   const folder = useRef<HTMLInputElement>(null);
@@ -94,6 +95,9 @@ export function Composer() {
         <button type="button" onClick={() => files.current!.click()}>{text.addPictures}</button>
         <button type="button" class="quiet" onClick={() => folder.current!.click()}>{text.addFolder}</button>
         <button type="button" class="quiet" onClick={() => setPanel("camera")}>{text.camera}</button>
+        {chat.server.models.some((m) => m.draws) && (
+          <button type="button" class="quiet" onClick={() => setPanel("draw")}>{text.draw}</button>
+        )}
         <button type="button" class="quiet" aria-pressed={!!conversation.schema}
           onClick={() => setPanel("schema")}>{text.schema}</button>
         <button type="button" class="quiet" aria-pressed={!!conversation.system}
@@ -121,6 +125,9 @@ export function Composer() {
           }} />
       )}
       {panel === "camera" && <Camera onTake={(file) => { setPanel(""); void add([file]); }} onClose={() => setPanel("")} />}
+      {panel === "draw" && (
+        <Draw pictures={pictures} onUse={(file) => { setPanel(""); void add([file]); }} onClose={() => setPanel("")} />
+      )}
       {panel === "schema" && <SchemaDialog onClose={() => setPanel("")} />}
       {panel === "system" && <SystemDialog onClose={() => setPanel("")} />}
     </form>
@@ -187,7 +194,7 @@ function useEstimate(value: string, pictures: Picture[]): string {
 
 function ModelChoice() {
   const conversation = chat.now();
-  const usable = chat.server.models.filter((m) => !m.unusable);
+  const usable = chat.server.models.filter((m) => !m.unusable && !m.draws);
   const set = (models: string[]) => void chat.change((c) => (c.models = models));
   const [first, ...others] = conversation.models;
   if (!usable.length) return <span class="error">{text.noModels}</span>;

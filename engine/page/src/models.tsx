@@ -39,7 +39,7 @@ function Card({ model, limit }: { model: Model; limit: number }) {
     setBusy(false);
   };
   const facts = [
-    model.parameters, model.quantization, bytes(model.size), text.context(model.context),
+    model.parameters, model.quantization, bytes(model.size), model.draws ? text.draws : text.context(model.context),
     model.vision ? text.vision : "", model.thinks ? text.thinks : "", model.loaded ? text.loaded : "",
   ].filter(Boolean);
   return (
@@ -55,7 +55,7 @@ function Card({ model, limit }: { model: Model; limit: number }) {
         </>}
       {error && <p class="error" role="alert">{error}</p>}
       <div class="tools">
-        {!model.unusable && (
+        {!model.unusable && (!model.draws || model.loaded) && (
           <button type="button" disabled={busy} onClick={() => act(() => api.load(model.name, !model.loaded))}>
             {model.loaded ? text.unload : text.load}
           </button>

@@ -5,7 +5,10 @@ import * as api from "./api";
 import * as db from "./db";
 
 const thumbnailSide = 192;
-const viewSide = 2048;
+/** viewSide is the longer side of what the server makes of a file for the screen, in pixels. */
+export const viewSide = 2048;
+
+const mostSide = 4096; // that the server makes
 
 /** newId makes an id. crypto.randomUUID is not there where the page came over plain HTTP. */
 export function newId(): string {
@@ -27,6 +30,7 @@ export async function read(file: Blob, name: string): Promise<Picture> {
     const made = await api.view(file, viewSide);
     [picture.width, picture.height] = [made.width, made.height];
     shown = picture.view = made.blob;
+    if (made.pages > 1) picture.pages = made.pages;
     bitmap = await createImageBitmap(shown);
   }
   picture.thumbnail = draw(bitmap, 0, 0, bitmap.width, bitmap.height, thumbnailSide).toDataURL(
@@ -39,7 +43,11 @@ export async function read(file: Blob, name: string): Promise<Picture> {
 
 /** cut makes a picture of a part of another, at full resolution. */
 export async function cut(from: Picture, part: Box): Promise<Picture> {
-  const bitmap = await createImageBitmap(from.view ?? from.blob);
+  let source = from.view ?? from.blob;
+  if (from.view && Math.max(from.width, from.height) > viewSide) {
+    source = (await api.view(from.blob, mostSide, from.page)).blob;
+  }
+  const bitmap = await createImageBitmap(source);
   const scale = bitmap.width / from.width; // of a view that is smaller than the picture
   const canvas = draw(
     bitmap, part.x * scale, part.y * scale, part.width * scale, part.height * scale, 0,

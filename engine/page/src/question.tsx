@@ -31,18 +31,18 @@ export function Thumbnail({ picture, note, onOpen }: { picture: Picture; note?: 
       </button>
       <figcaption>
         <span class="name" title={picture.name}>{picture.name}</span>
-        <span>{text.pixels(picture.width, picture.height)}</span>
+        <span>{picture.pages ? text.pages(picture.pages) : text.pixels(picture.width, picture.height)}</span>
         {note && <span class="note">{note}</span>}
       </figcaption>
     </figure>
   );
 }
 
-// noteOf says what pictures cost: how many tokens each, and whether they were encoded.
-function noteOf(cost: Cost | undefined, all: number): string {
-  if (!cost || !cost.imageTokens || !all) return "";
-  const each = text.tokens(Math.round(cost.imageTokens / all));
-  return `${each} · ${cost.encoded ? text.encodedIn(duration(cost.encode)) : text.known}`;
+// noteOf says what a picture cost: how many tokens it has, and whether the pictures were encoded.
+function noteOf(picture: Picture, cost: Cost | undefined): string {
+  if (!cost || !cost.imageTokens || !cost.pictures) return "";
+  const mine = text.tokens(Math.round((cost.imageTokens * (picture.pages ?? 1)) / cost.pictures));
+  return `${mine} · ${cost.encoded ? text.encodedIn(duration(cost.encode)) : text.known}`;
 }
 
 /** Question shows a question. */
@@ -53,13 +53,12 @@ export function Question({ conversation, message }: { conversation: Conversation
   const answers = Object.values(conversation.messages).filter((m) => m.parent === message.id);
   const answer = answers.find((m) => chat.branch(conversation).includes(m));
   const cost = answer?.columns[0]?.cost;
-  const all = chat.branch(conversation, message.id).reduce((n, m) => n + m.pictures.length, 0);
   return (
     <article class="question" data-message={message.id} aria-label={text.you}>
       {pictures.length > 0 && (
         <div class="thumbnails">
           {pictures.map((picture) => (
-            <Thumbnail picture={picture} note={noteOf(cost, all)} onOpen={() => setOpened(picture)} />
+            <Thumbnail picture={picture} note={noteOf(picture, cost)} onOpen={() => setOpened(picture)} />
           ))}
         </div>
       )}

@@ -8,7 +8,9 @@ export interface Picture {
   width: number; // of the upright picture, in pixels; 0 while unknown
   height: number;
   thumbnail: string; // a data URL of at most THUMBNAIL pixels a side
-  view?: Blob; // a JPEG of the picture where the browser cannot show the file itself
+  view?: Blob; // a JPEG of the picture, or of the first page, where the browser cannot show the file itself
+  pages?: number; // of a document with several
+  page?: number; // of such a document, the one that `view` shows, from 0
   part?: Box; // of the picture that it was cut from, in pixels
 }
 
@@ -95,6 +97,9 @@ export interface Model {
   parameters: string;
   quantization: string;
   vision: boolean;
+  draws: boolean; // pictures, and answers no questions
+  side?: number; // of a model that draws: pixels of the pictures that it was trained with
+  multiple?: number; // of which both sides are multiples
   thinks: boolean;
   context: number; // tokens it would be loaded with
   needs: number; // bytes of memory that loading it takes, estimated

@@ -3,7 +3,8 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Box, Mark, Picture } from "./types";
 import { Dialog } from "./dialog";
-import { cut } from "./pictures";
+import * as api from "./api";
+import { cut, viewSide } from "./pictures";
 import { text } from "./strings";
 
 /** useURL is an address of a blob, for as long as it is shown. */
@@ -75,11 +76,16 @@ export function MarkedPicture({ picture, marks }: { picture: Picture; marks: Mar
 
 const zoomStep = 1.25;
 
+const wholeOf = (picture: Picture): Box => ({ x: 0, y: 0, width: picture.width, height: picture.height });
+
 /** Viewer shows a picture in its own dialog. onPart, where given, takes a part that was cut out of it. */
 export function Viewer(props: {
   picture: Picture; onClose: () => void; onPart?: (part: Picture, alone: boolean) => void;
 }) {
-  const { picture, onClose, onPart } = props;
+  const { onClose, onPart } = props;
+  const [page, setPage] = useState(0);
+  const [picture, setPicture] = useState(props.picture); // of a document, the page that is shown
+  const [error, setError] = useState("");
   const url = useURL(picture.view ?? picture.blob);
   const [zoom, setZoom] = useState(1);
   const [cropping, setCropping] = useState(false);
@@ -113,11 +119,29 @@ export function Viewer(props: {
     });
   };
   const up = () => (from.current = null);
-  const take = async (alone: boolean) => {
-    if (!part || part.width < 2 || part.height < 2) return;
-    onPart!(await cut(picture, part), alone);
-    onClose();
+  const takeBox = async (box: Box, alone: boolean) => {
+    try {
+      onPart!(await cut(picture, box), alone);
+      onClose();
+    } catch (e) {
+      setError((e as Error).message);
+    }
   };
+  const take = async (alone: boolean) => {
+    if (part && part.width >= 2 && part.height >= 2) await takeBox(part, alone);
+  };
+  const turn = async (to: number) => {
+    setPage(to);
+    setPart(null);
+    try {
+      const { blob: view, width, height } = await api.view(props.picture.blob, viewSide, to);
+      setPicture({ ...props.picture, name: text.pageOf(props.picture.name, to + 1), page: to, view, width, height });
+      setError("");
+    } catch (e) {
+      setError((e as Error).message);
+    }
+  };
+  const pages = props.picture.pages ?? 1;
   const percent = (n: number, of: number) => `${(100 * n) / of}%`;
   return (
     <Dialog title={picture.name} onClose={onClose} wide>
@@ -126,6 +150,15 @@ export function Viewer(props: {
         <button type="button" onClick={() => setZoom(1)}>{text.fit}</button>
         <button type="button" onClick={() => setZoom(zoom * zoomStep)}>{text.zoomIn}</button>
         <span>{text.pixels(picture.width, picture.height)}</span>
+        {pages > 1 && (
+          <>
+            <button type="button" aria-label={text.previousPage} disabled={page === 0} onClick={() => turn(page - 1)}>‹</button>
+            <span role="status">{text.page(page + 1, pages)}</span>
+            <button type="button" aria-label={text.nextPage} disabled={page === pages - 1} onClick={() => turn(page + 1)}>›</button>
+          </>
+        )}
+        {pages > 1 && onPart && <button type="button" onClick={() => takeBox(wholeOf(picture), true)}>{text.askPage}</button>}
+        {error && <span class="error" role="alert">{error}</span>}
         {onPart && (
           <button type="button" aria-pressed={cropping} onClick={() => setCropping(!cropping)}>{text.crop}</button>
         )}
