@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/eyelet-engine/eyelet/models/diffusion"
 	"github.com/eyelet-engine/eyelet/models/diffusion/diffusiontest"
 )
 
@@ -165,5 +166,65 @@ func TestModelsThatDrawAreShownAndRefused(t *testing.T) {
 	}
 	if o := run("list", "--json"); !strings.Contains(o.stdout, `"kind": "draw"`) {
 		t.Errorf("%+v", o)
+	}
+}
+
+// TestPartsOfAModelThatDraws: given with the file, or imported with it and carried in a bundle.
+func TestPartsOfAModelThatDraws(t *testing.T) {
+	t.Parallel()
+	env, dir := drawer(t, paints)
+	model, parts, err := diffusiontest.WriteTinyParts(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := []string{"--vae", parts[diffusion.VAE], "--clip_l", parts[diffusion.ClipL], "--t5xxl", parts[diffusion.T5XXL]}
+	out := filepath.Join(dir, "x.png")
+	draw := func(env []string, model string, flags ...string) string {
+		t.Helper()
+		o := invocation{args: append([]string{"draw", "x", "-o", out, "--model", model}, flags...), env: env}.run(t)
+		if o.code != 0 {
+			t.Fatalf("%+v", o)
+		}
+		data, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	const want = "--diffusion-model flux.safetensors --vae vae.part --clip_l clip_l.part --t5xxl t5xxl.part -p x"
+	if asked := draw(env, model, flags...); !strings.Contains(asked, want) {
+		t.Errorf("asked for %q", asked)
+	}
+	bundle := filepath.Join(dir, "flux.eyb")
+	for _, args := range [][]string{append([]string{"import", model, "--name", "flux"}, flags...), {"export", "flux", "-o", bundle}} {
+		if o := (invocation{args: args, env: env}).run(t); o.code != 0 {
+			t.Fatalf("%v: %+v", args, o)
+		}
+	}
+	other := append(slices.Clone(env), "EYELET_MODELS="+filepath.Join(dir, "other"))
+	if o := (invocation{args: []string{"import", bundle}, env: other}).run(t); o.code != 0 {
+		t.Fatalf("%+v", o)
+	}
+	if asked := draw(other, "flux"); !strings.Contains(asked, want) {
+		t.Errorf("asked for %q", asked)
+	}
+	if o := (invocation{args: []string{"show", "flux"}, env: other}).run(t); o.code != 0 || !strings.Contains(o.stdout, "t5xxl") {
+		t.Errorf("%+v", o)
+	}
+	for _, c := range []struct {
+		args []string
+		code int
+		text string
+	}{
+		{[]string{"draw", "x", "--model", model}, exitInput, "--clip_l and --t5xxl and --vae"},
+		{[]string{"draw", "x", "--model", "flux", "--vae", parts[diffusion.VAE]}, exitUsage, "eyelet import"},
+		{[]string{"draw", "x", "--model", model, "--vae", "none"}, exitInput, "none"},
+		{[]string{"import", model}, exitInput, "--clip_l and --t5xxl and --vae"},
+		{[]string{"import", seedModel, "--vae", parts[diffusion.VAE]}, exitMismatch, "does not draw"},
+		{[]string{"import", bundle, "--vae", parts[diffusion.VAE]}, exitUsage, "is none"},
+		{[]string{"import", parts[diffusion.VAE]}, exitInput, "a VAE alone"},
+		{[]string{"run", "--model", model, "x"}, exitMismatch, "draws pictures"},
+	} {
+		invocation{args: c.args, env: env}.run(t).mustFail(t, c.code, c.text)
 	}
 }

@@ -12,16 +12,23 @@ import (
 
 // DrawingSummary is what is in the file of a model that draws. It is the document of "eyelet show --json" for one, whose names stay as they are.
 type DrawingSummary struct {
-	Kind       store.Kind   `json:"kind"` // "draw"
-	File       string       `json:"file"`
-	Size       int64        `json:"size"`   // bytes
-	Format     string       `json:"format"` // "safetensors" or "gguf"
-	Family     string       `json:"family"`
-	Parameters uint64       `json:"parameters"`
-	Type       string       `json:"type"`             // of most of the weights
-	Side       int          `json:"side"`             // pixels of the pictures that it was trained with
-	Multiple   int          `json:"multiple"`         // of which the sides of its pictures are multiples
-	Stored     *StoredModel `json:"stored,omitempty"` // of a model that was found by its name
+	Kind       store.Kind    `json:"kind"` // "draw"
+	File       string        `json:"file"`
+	Size       int64         `json:"size"`   // bytes
+	Format     string        `json:"format"` // "safetensors" or "gguf"
+	Family     string        `json:"family"`
+	Parameters uint64        `json:"parameters"`
+	Type       string        `json:"type"`             // of most of the weights
+	Side       int           `json:"side"`             // pixels of the pictures that it was trained with
+	Multiple   int           `json:"multiple"`         // of which the sides of its pictures are multiples
+	Parts      []DrawingPart `json:"parts,omitempty"`  // in files of their own
+	Stored     *StoredModel  `json:"stored,omitempty"` // of a model that was found by its name
+}
+
+// DrawingPart is a part of a model in a file of its own.
+type DrawingPart struct {
+	Part diffusion.Part `json:"part"`
+	File string         `json:"file"`
 }
 
 // showDrawing shows a model that draws.
@@ -30,6 +37,9 @@ func showDrawing(cmd *cobra.Command, f *diffusion.File, path string, stored *sto
 		Side: f.Side, Multiple: f.Multiple}
 	if stored != nil {
 		s.Stored = newStoredModel(stored)
+		for _, part := range stored.Parts.List() {
+			s.Parts = append(s.Parts, DrawingPart{part, stored.Parts[part]})
+		}
 	}
 	if flagSet(cmd, "json") {
 		return writeJSON(cmd.OutOrStdout(), s)
@@ -40,11 +50,15 @@ func showDrawing(cmd *cobra.Command, f *diffusion.File, path string, stored *sto
 		}
 	}
 	t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	for _, row := range [][2]string{
-		{"Kind", "draws pictures (\"eyelet draw\")"}, {"File", s.File}, {"Size", fmt.Sprintf("%s (%d bytes)", bytesText(uint64(s.Size)), s.Size)},
+	rows := [][2]string{{"Kind", "draws pictures (\"eyelet draw\")"}, {"File", s.File}}
+	for _, p := range s.Parts {
+		rows = append(rows, [2]string{"Its " + string(p.Part), p.File})
+	}
+	for _, row := range append(rows, [][2]string{
+		{"Size", fmt.Sprintf("%s (%d bytes)", bytesText(uint64(s.Size)), s.Size)},
 		{"Format", s.Format}, {"Family", s.Family}, {"Parameters", fmt.Sprintf("%s (%d)", countText(s.Parameters), s.Parameters)}, {"Weights", s.Type},
 		{"Pictures", fmt.Sprintf("%d x %d pixels as trained, in multiples of %d", s.Side, s.Side, s.Multiple)},
-	} {
+	}...) {
 		fmt.Fprintf(t, "%s\t%s\n", row[0], printable(row[1]))
 	}
 	return t.Flush()

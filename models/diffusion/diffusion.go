@@ -311,7 +311,7 @@ func notWhole(tensors []tensor, begins func(...string) bool) error {
 	switch {
 	case begins("down_blocks.", "unet.down_blocks."):
 		return fmt.Errorf("%w: a U-net in the layout of diffusers; give the file that holds all parts", ErrPart)
-	case begins(vaePrefixes...), ends("decoder.up.0.block.0.norm1.weight"):
+	case begins(vaePrefixes...), part == VAE, ends("decoder.up.0.block.0.norm1.weight"):
 		return fmt.Errorf("%w: a VAE alone; give the file of the diffusion model, and this one with --vae", ErrPart)
 	case part == ClipL, part == ClipG:
 		return fmt.Errorf("%w: a text encoder alone; give the file of the diffusion model, and this one with --%s", ErrPart, part)

@@ -12,7 +12,10 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strings"
+
+	"github.com/eyelet-engine/eyelet/models/diffusion"
 )
 
 // Tensor is a tensor to be written in float16.
@@ -40,6 +43,48 @@ func WriteTiny(path string) error {
 
 // WriteSD15 writes a file of 2.1 GB. The same seed makes the same file.
 func WriteSD15(path string, seed uint64) error { return write(path, SD15(), seed) }
+
+// WriteTinyParts writes files into a folder that have names of the tensors of FLUX, each part in a file of its own: the diffusion model as flux.safetensors,
+// the others by the names of their parts.
+func WriteTinyParts(dir string) (model string, parts diffusion.Parts, err error) {
+	model, parts = filepath.Join(dir, "flux.safetensors"), diffusion.Parts{}
+	if err := write(model, []Tensor{{"double_blocks.0.img_attn.qkv.weight", []int{1}}}, 1); err != nil {
+		return "", nil, err
+	}
+	for part, tensor := range map[diffusion.Part]Tensor{
+		diffusion.VAE:   {"decoder.conv_in.weight", []int{1}},
+		diffusion.ClipL: {"text_model.embeddings.token_embedding.weight", []int{1, 768}},
+		diffusion.T5XXL: {"encoder.block.0.layer.0.SelfAttention.q.weight", []int{1}},
+	} {
+		parts[part] = filepath.Join(dir, string(part)+".safetensors")
+		if err := write(parts[part], []Tensor{tensor}, 1); err != nil {
+			return "", nil, err
+		}
+	}
+	return model, parts, nil
+}
+
+// WriteSD15Parts writes the model of WriteSD15 as three files without the prefixes: U-net, VAE and text encoder. Weights are others.
+func WriteSD15Parts(dir string, seed uint64) (model string, parts diffusion.Parts, err error) {
+	model = filepath.Join(dir, "unet.safetensors")
+	parts = diffusion.Parts{diffusion.VAE: filepath.Join(dir, "vae.safetensors"), diffusion.ClipL: filepath.Join(dir, "clip_l.safetensors")}
+	for prefix, path := range map[string]string{
+		"model.diffusion_model.":        model,
+		"first_stage_model.":            parts[diffusion.VAE],
+		"cond_stage_model.transformer.": parts[diffusion.ClipL],
+	} {
+		var tensors []Tensor
+		for _, t := range SD15() {
+			if name, ok := strings.CutPrefix(t.Name, prefix); ok {
+				tensors = append(tensors, Tensor{name, t.Shape})
+			}
+		}
+		if err := write(path, tensors, seed); err != nil {
+			return "", nil, err
+		}
+	}
+	return model, parts, nil
+}
 
 // write writes a safetensors file with random weights.
 func write(path string, tensors []Tensor, seed uint64) (err error) {

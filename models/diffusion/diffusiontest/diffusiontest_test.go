@@ -25,7 +25,7 @@ func TestTinyIsRecognized(t *testing.T) {
 	if err := WriteTiny(path); err != nil {
 		t.Fatal(err)
 	}
-	f, err := diffusion.Inspect(path)
+	f, err := diffusion.Inspect(path, nil)
 	if err != nil || f.Family != "sd1" {
 		t.Errorf("%+v, %v", f, err)
 	}
