@@ -68,6 +68,9 @@ func (m *Model) startScheduler(spec ModelSpec, params llama.ContextParams) (err 
 		Width: m.lm.NEmbdInp(), Batch: m.lc.NBatch(), Cells: m.cells, Share: !rigid && m.lm.NSWA() == 0, Parallel: spec.Parallel,
 		Queue: spec.Queue, MaxGap: spec.MaxGap, Expected: spec.ExpectedAnswer, Speculation: !spec.NoSpeculation && !rigid && m.lm.NSWA() == 0,
 	}
+	if !m.lm.OnCPU() {
+		cfg.RowShare = sched.DeviceRow
+	}
 	if readerCells > 0 {
 		cfg.Reader, cfg.ReaderCells = &reader{model: m, params: params, spare: llama.Seq(sequences)}, readerCells
 	}

@@ -66,6 +66,8 @@ type Config struct {
 	MaxGap time.Duration
 	// Speculation lets tokens be guessed ahead where it pays.
 	Speculation bool
+	// RowShare is what a guess costs, in decodes of one token; 0 means ProcessorRow.
+	RowShare float64
 	// Reader computes prompts while answers are running, where they have no more than ReaderCells items; nil for none. The scheduler opens and
 	// releases it.
 	Reader      Reader
@@ -124,6 +126,9 @@ func New(cfg Config) *Scheduler {
 	}
 	if cfg.Expected == 0 {
 		cfg.Expected = defaultExpected
+	}
+	if cfg.RowShare == 0 {
+		cfg.RowShare = ProcessorRow
 	}
 	if cfg.MaxGap == 0 {
 		cfg.MaxGap = DefaultMaxGap

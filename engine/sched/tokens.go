@@ -69,7 +69,7 @@ func (s *Scheduler) answers(guesses bool) (parts []part) {
 			if t.MostGuesses > 0 {
 				p.most = min(p.most, t.MostGuesses)
 			}
-			p.guesses = lookUp(t.Prompt.Items, t.guess.wanted(p.most, answers, rowShare, 0))
+			p.guesses = lookUp(t.Prompt.Items, t.guess.wanted(p.most, answers, s.cfg.RowShare, 0))
 		}
 		parts = append(parts, p)
 	}
