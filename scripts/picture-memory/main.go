@@ -33,14 +33,19 @@ func main() {
 	many := flag.Int("many", 64, "requests at once of the larger run")
 	most := flag.Float64("most", 1.3, "most times the memory of the smaller run")
 	quality := flag.Int("quality", 85, "quality of the JPEG files, which decides their size: a server has to keep the files of those who wait")
+	api := flag.String("api", "ollama", "ollama, openai or anthropic: how the questions are asked")
 	flag.Parse()
-	if err := run(*program, *few, *many, *most, *quality); err != nil {
+	if apis[*api] == nil {
+		fmt.Fprintln(os.Stderr, "picture-memory: -api is ollama, openai or anthropic")
+		os.Exit(2)
+	}
+	if err := run(*program, apis[*api], *few, *many, *most, *quality); err != nil {
 		fmt.Fprintln(os.Stderr, "picture-memory:", err)
 		os.Exit(1)
 	}
 }
 
-func run(program string, few, many int, most float64, quality int) error {
+func run(program string, q question, few, many int, most float64, quality int) error {
 	photo, err := photo(4000, 3000, quality)
 	if err != nil {
 		return err
@@ -48,7 +53,7 @@ func run(program string, few, many int, most float64, quality int) error {
 	fmt.Printf("pictures of 4000 x 3000 pixels, %.1f MiB each\n", float64(len(photo))/(1<<20))
 	var peaks []float64
 	for _, n := range []int{few, many} {
-		o, err := measure(program, photo, n)
+		o, err := measure(program, q, photo, n)
 		if err != nil {
 			return err
 		}
@@ -75,7 +80,7 @@ type outcome struct {
 }
 
 // measure starts a server and sends n requests at once.
-func measure(program string, photo []byte, n int) (o outcome, err error) {
+func measure(program string, q question, photo []byte, n int) (o outcome, err error) {
 	address, err := freeAddress()
 	if err != nil {
 		return o, err
@@ -90,7 +95,7 @@ func measure(program string, photo []byte, n int) (o outcome, err error) {
 		_ = server.Process.Signal(os.Interrupt)
 		_ = server.Wait()
 	}()
-	if err := warm(ctx, address); err != nil {
+	if err := warm(ctx, q, address); err != nil {
 		return o, err
 	}
 	if o.idle, err = highest(server.Process.Pid); err != nil {
@@ -101,7 +106,7 @@ func measure(program string, photo []byte, n int) (o outcome, err error) {
 	var wg sync.WaitGroup
 	for i := range n {
 		wg.Go(func() {
-			status, err := ask(ctx, address, own(photo, i))
+			status, err := ask(ctx, q, address, own(photo, i))
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
@@ -132,10 +137,10 @@ func freeAddress() (string, error) {
 }
 
 // warm waits for the server and has the built-in model loaded.
-func warm(ctx context.Context, address string) (err error) {
+func warm(ctx context.Context, q question, address string) (err error) {
 	for range 600 {
 		var status int
-		if status, err = ask(ctx, address, nil); err == nil && status == http.StatusOK {
+		if status, err = ask(ctx, q, address, nil); err == nil && status == http.StatusOK {
 			return nil
 		}
 		time.Sleep(100 * time.Millisecond)
@@ -143,17 +148,48 @@ func warm(ctx context.Context, address string) (err error) {
 	return fmt.Errorf("the server does not answer: %w", err)
 }
 
+// question makes the path and the body of a request about a picture in base64, or about none if that is empty.
+type question func(picture string) (path string, body map[string]any)
+
+// what is asked, in few tokens.
+const (
+	what  = "What color is the background?"
+	short = 4
+)
+
+var apis = map[string]question{
+	"ollama": func(picture string) (string, map[string]any) {
+		message := map[string]any{"role": "user", "content": what}
+		if picture != "" {
+			message["images"] = []string{picture}
+		}
+		return "/api/chat", map[string]any{"model": "builtin", "stream": false, "messages": []any{message}, "options": map[string]any{"num_predict": short}}
+	},
+	"openai": func(picture string) (string, map[string]any) {
+		content := []any{map[string]any{"type": "text", "text": what}}
+		if picture != "" {
+			content = append(content, map[string]any{"type": "image_url", "image_url": map[string]any{"url": "data:image/jpeg;base64," + picture}})
+		}
+		return "/v1/chat/completions", map[string]any{"model": "builtin", "max_tokens": short, "messages": []any{map[string]any{"role": "user", "content": content}}}
+	},
+	"anthropic": func(picture string) (string, map[string]any) {
+		content := []any{map[string]any{"type": "text", "text": what}}
+		if picture != "" {
+			source := map[string]any{"type": "base64", "media_type": "image/jpeg", "data": picture}
+			content = append(content, map[string]any{"type": "image", "source": source})
+		}
+		return "/v1/messages", map[string]any{"model": "builtin", "max_tokens": short, "messages": []any{map[string]any{"role": "user", "content": content}}}
+	},
+}
+
 // ask asks the built-in model a question, about a picture unless that is nil.
-func ask(ctx context.Context, address string, picture []byte) (status int, err error) {
-	message := map[string]any{"role": "user", "content": "What color is the background?"}
-	if picture != nil {
-		message["images"] = []string{base64.StdEncoding.EncodeToString(picture)}
-	}
-	body, err := json.Marshal(map[string]any{"model": "builtin", "stream": false, "messages": []any{message}, "options": map[string]any{"num_predict": 4}})
+func ask(ctx context.Context, q question, address string, picture []byte) (status int, err error) {
+	path, about := q(base64.StdEncoding.EncodeToString(picture))
+	body, err := json.Marshal(about)
 	if err != nil {
 		return 0, err
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+"/api/chat", bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+path, bytes.NewReader(body))
 	if err != nil {
 		return 0, err
 	}
