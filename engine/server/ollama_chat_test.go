@@ -272,6 +272,7 @@ func TestBadChats(t *testing.T) {
 		{"a large picture", images(strings.Repeat("AAAA", 1<<19)), 413, "1 MiB"},
 		{"an option of another type", with(`"options":{"temperature":"hot"}`), 400, "temperature"},
 		{"an option out of range", with(`"options":{"top_p":7}`), 400, "top_p"},
+		{"more tokens than any context has, in plain digits", with(`"options":{"num_ctx":33554432}`), 400, "num_ctx is 33554432; give 0 to 16777216"},
 		{"half a token", with(`"options":{"num_predict":0.5}`), 400, "whole number"},
 		{"a context of more than there is", with(`"options":{"num_ctx":10000000}`), 400, "context of 10000000"},
 		{"an empty stop text", with(`"options":{"stop":[""]}`), 400, "stop"},

@@ -3,6 +3,7 @@ package server
 import (
 	"math"
 	"slices"
+	"strconv"
 
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/models/store"
@@ -92,7 +93,7 @@ func (o *ollamaOptions) ofRequest(options map[string]any) error {
 				return err
 			}
 			if x != math.Trunc(x) {
-				return refuseField(f.name, "the option %s is %v; give a whole number", f.name, x)
+				return refuseField(f.name, "the option %s is %s; give a whole number", f.name, decimal(x))
 			}
 			*f.to = int(x)
 		}
@@ -149,9 +150,17 @@ func number(name string, v any, low, high float64) (float64, error) {
 		return 0, refuseField(name, "the option %s is no number", name)
 	}
 	if !(x >= low && x <= high) {
-		return 0, refuseField(name, "the option %s is %v; give %v to %v", name, x, low, high)
+		return 0, refuseField(name, "the option %s is %s; give %s to %s", name, decimal(x), decimal(low), decimal(high))
 	}
 	return x, nil
+}
+
+// decimal spells x as people do: 1048576 and no 1.048576e+06, unless it has more digits than anybody counts.
+func decimal(x float64) string {
+	if math.Abs(x) >= 1e15 {
+		return strconv.FormatFloat(x, 'g', -1, 64)
+	}
+	return strconv.FormatFloat(x, 'f', -1, 64)
 }
 
 // apply makes the options part of a request to a model with the given context length.

@@ -51,7 +51,7 @@ func (c *sampleChoices) apply(r *engine.Request, m *model) error {
 			continue
 		}
 		if !(*x.from >= x.min && *x.from <= x.max) {
-			return refuseField(x.name, "%s is %v; give %v to %v", x.name, *x.from, x.min, x.max)
+			return refuseField(x.name, "%s is %s; give %s to %s", x.name, decimal(float64(*x.from)), decimal(float64(x.min)), decimal(float64(x.max)))
 		}
 		*x.to = float32(*x.from)
 	}
@@ -74,7 +74,7 @@ func (c *sampleChoices) apply(r *engine.Request, m *model) error {
 	for key, bias := range c.LogitBias {
 		id, err := strconv.ParseInt(key, 10, 32)
 		if err != nil || id < 0 || !(bias >= -100 && bias <= 100) {
-			return refuseField("logit_bias", "logit_bias %q: %v; give numbers of tokens, and -100 to 100", key, bias)
+			return refuseField("logit_bias", "logit_bias %q: %s; give numbers of tokens, and -100 to 100", key, decimal(float64(bias)))
 		}
 		if s.LogitBias == nil {
 			s.LogitBias = map[engine.Token]float32{}
