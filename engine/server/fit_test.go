@@ -102,6 +102,17 @@ func TestAShorterContextThanTheLoadedModelsLimits(t *testing.T) {
 	if v, err := ts.client(t).Embed(t.Context(), &api.EmbedRequest{Model: "seed", Input: "a red circle", Options: map[string]any{"num_ctx": 1}}); statusOf(err) != 400 {
 		t.Errorf("no room for text: %v %v", v, err)
 	}
+	// Programs compare the words of these two, as Ollama's own tests do.
+	for _, c := range []struct {
+		context  int
+		truncate *bool
+		says     string
+	}{{96, &no, "the input length exceeds the context length"}, {1, &yes, "input after truncation exceeds maximum context length"}, {0, nil, "input after truncation exceeds maximum context length"}} {
+		_, err := ts.client(t).Embed(t.Context(), &api.EmbedRequest{Model: "seed", Input: long, Truncate: c.truncate, Options: map[string]any{"num_ctx": c.context}})
+		if err == nil || err.Error() != c.says {
+			t.Errorf("%d tokens: %v, want %q", c.context, err, c.says)
+		}
+	}
 	if loaded := ts.models.loaded(); len(loaded) != 1 {
 		t.Errorf("%d models are loaded for shorter contexts", len(loaded))
 	}

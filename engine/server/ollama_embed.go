@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"math"
 	"net/http"
 	"time"
@@ -35,7 +36,14 @@ func (s *Server) ollamaEmbed(w http.ResponseWriter, r *http.Request) error {
 	if q.Dimensions < 0 {
 		return refuseField("dimensions", "dimensions is %d", q.Dimensions)
 	}
-	out, load, err := s.embed(r, m, q.Options, q.KeepAlive, engine.EmbedRequest{Texts: texts, Truncate: q.Truncate == nil || *q.Truncate})
+	truncate := q.Truncate == nil || *q.Truncate
+	if n, given := q.Options["num_ctx"]; given && truncate && len(texts) > 0 && n == float64(0) {
+		return tooLongForOllama(truncate, nil)
+	}
+	out, load, err := s.embed(r, m, q.Options, q.KeepAlive, engine.EmbedRequest{Texts: texts, Truncate: truncate})
+	if errors.Is(err, engine.ErrContextLength) {
+		return tooLongForOllama(truncate, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -45,6 +53,16 @@ func (s *Server) ollamaEmbed(w http.ResponseWriter, r *http.Request) error {
 		answer.PromptEvalCount += out.Tokens[i]
 	}
 	return s.writeJSON(w, http.StatusOK, answer)
+}
+
+// tooLongForOllama says that a text does not fit in Ollama's very words, which its clients compare.
+func tooLongForOllama(truncated bool, cause error) error {
+	f := refuse("the input length exceeds the context length")
+	if truncated {
+		f = refuse("input after truncation exceeds maximum context length")
+	}
+	f.cause = cause
+	return f
 }
 
 // ollamaEmbeddings answers POST /api/embeddings, which is older and takes one text.
