@@ -2,8 +2,9 @@ package engine
 
 import "context"
 
-// Count makes a request's prompt ready as Generate does, and returns how long it is without computing anything: Usage.Prompt and
-// Usage.Image are set. A prompt may be longer than the context, which is what many count for. Other errors are those of Generate.
+// Count makes a request's prompt ready as Generate does, and returns how long it is without
+// computing anything: Usage.Prompt and Usage.Image are set. A prompt may be longer than the
+// context, which is what many count for. Other errors are those of Generate.
 func (m *Model) Count(ctx context.Context, r Request) (Usage, error) {
 	if !m.enter() {
 		return Usage{}, ErrClosed

@@ -32,8 +32,8 @@ func (l *lease) generate(ctx context.Context, r engine.Request) iter.Seq2[engine
 	})
 }
 
-// spoken is the text of an answer that follows a chat template. Models begin an answer with the space that separates words; spoken leaves
-// it out.
+// spoken is the text of an answer that follows a chat template. Models begin an answer with the
+// space that separates words; spoken leaves it out.
 type spoken struct{ begun bool }
 
 // push returns what of a piece is shown.
