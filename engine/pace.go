@@ -23,7 +23,7 @@ const (
 	// help, at first and at most.
 	paceAgain, paceMost = 8, 128
 	// paceRows is the most entries of a decode that is counted as a step of answers.
-	paceRows = 8
+	paceRows = 16
 )
 
 // window is what was seen of the machine and of the steps of answers for a while.
