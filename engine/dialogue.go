@@ -68,7 +68,7 @@ func NewDialogue(lm *llama.Model, source, projector string) (*Dialogue, error) {
 	d.text = source
 	var err error
 	if d.template, err = chat.Parse(source, d.options()); err != nil {
-		d.broken = fmt.Errorf("%w: %s: %w; give another chat template with --chat-template", ErrModelFile, lm.Path(), err)
+		d.broken = fmt.Errorf("%w: %s: %w; give another chat template", ErrModelFile, lm.Path(), err)
 		if d.source == "given" {
 			return nil, d.broken
 		}

@@ -66,7 +66,7 @@ func newEmbedder(ctx context.Context, m *Model) (*embedder, error) {
 	var err error
 	if e.lc, err = m.newContext(ctx, p); err != nil {
 		if errors.Is(err, llama.ErrNoMemory) {
-			return nil, fmt.Errorf("%w; embeddings need a context of their own: give a shorter one (--ctx)", err)
+			return nil, fmt.Errorf("%w; embeddings need a context of their own: give a shorter context", err)
 		}
 		return nil, noContext(ctx, err)
 	}

@@ -38,7 +38,7 @@ func checkLanguageModel(path string) (width int, err error) {
 	defer f.Close()
 	arch := f.Architecture()
 	if arch == "clip" {
-		return 0, fmt.Errorf("%w: %s is a vision projector; give it as the projector (--mmproj) and the language model as the model (--model)", ErrModelFile, path)
+		return 0, fmt.Errorf("%w: %s is a vision projector; give it as the projector, and the language model as the model", ErrModelFile, path)
 	}
 	n, ok := f.Uint(arch + ".embedding_length")
 	if !ok || n == 0 || n > math.MaxInt32 {

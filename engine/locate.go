@@ -17,7 +17,7 @@ func (m *Model) Frame(ctx context.Context, image *Image, budget Budget) (boxes.F
 	}
 	defer m.requests.Done()
 	if m.vision == nil {
-		return boxes.Frame{}, fmt.Errorf("%w: %s was loaded without a projector; give its mmproj file (--mmproj)", ErrNoVision, m.lm.Path())
+		return boxes.Frame{}, fmt.Errorf("%w: %s was loaded without a projector; give its mmproj file", ErrNoVision, m.lm.Path())
 	}
 	ctx, cancel := m.during(ctx)
 	defer cancel()

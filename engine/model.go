@@ -258,7 +258,7 @@ func (m *Model) open(ctx context.Context, spec ModelSpec) error {
 	m.rope = [2]float32{spec.RopeBase, spec.RopeScale}
 	if m.lc, err = m.newContext(ctx, params); err != nil {
 		if errors.Is(err, llama.ErrNoMemory) {
-			return fmt.Errorf("%w; give a shorter context (--ctx) or a smaller type of the cache (--cache-type)", err)
+			return fmt.Errorf("%w; give a shorter context or a smaller type of the cache", err)
 		}
 		return noContext(ctx, err)
 	}

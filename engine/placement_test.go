@@ -2,6 +2,11 @@ package engine
 
 import (
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -111,6 +116,30 @@ func TestSharesFitTheDevices(t *testing.T) {
 	p, err := spec.place(two)
 	if err != nil || len(p.shares) != 1 || p.shares[0].Device != "B" || p.shares[0].Layers != 7 {
 		t.Errorf("%+v, %v", p, err)
+	}
+}
+
+// Programs that embed the engine have other flags, and clients of a server none: package main adds those of the command line.
+func TestErrorsNameNoFlagsOfACommandLine(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	flags := regexp.MustCompile(`(^|[ (])--[a-z]|\beyelet (run|serve|devices|show|import|doctor|convert)\b`)
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(parsed, func(n ast.Node) bool {
+			if text, ok := n.(*ast.BasicLit); ok && text.Kind == token.STRING && flags.MatchString(text.Value) {
+				t.Errorf("%s: %s", file, text.Value)
+			}
+			return true
+		})
 	}
 }
 

@@ -121,7 +121,7 @@ func (m *Model) chatMessages(messages []Message) ([]chat.Message, []*Image, erro
 				continue
 			}
 			if m.vision == nil {
-				return nil, nil, fmt.Errorf("%w: %s was loaded without a projector; give its mmproj file (--mmproj)", ErrNoVision, m.lm.Path())
+				return nil, nil, fmt.Errorf("%w: %s was loaded without a projector; give its mmproj file", ErrNoVision, m.lm.Path())
 			}
 			cm.Content = append(cm.Content, chat.Image())
 			images = append(images, c.Image)

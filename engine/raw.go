@@ -17,7 +17,7 @@ func (m *Model) rawParts(r *Request) (list []chat.Part, err error) {
 		return []chat.Part{{Text: r.Prompt, Special: true}}, nil
 	}
 	if m.vision == nil {
-		return nil, fmt.Errorf("%w: %s was loaded without a projector; give its mmproj file (--mmproj)", ErrNoVision, m.lm.Path())
+		return nil, fmt.Errorf("%w: %s was loaded without a projector; give its mmproj file", ErrNoVision, m.lm.Path())
 	}
 	type place struct{ from, to, image int }
 	var places []place

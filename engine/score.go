@@ -107,7 +107,7 @@ func (m *Model) scoreTokens(r ScoreRequest) (tokens []Token, added int, err erro
 		return nil, 0, err
 	}
 	if len(tokens) > m.cells {
-		return nil, 0, fmt.Errorf("%w: it has %d tokens, and the context holds %d; shorten it or give a larger context (--ctx)", ErrContextLength, len(tokens), m.cells)
+		return nil, 0, fmt.Errorf("%w: it has %d tokens, and the context holds %d; shorten it or give a larger context", ErrContextLength, len(tokens), m.cells)
 	}
 	return tokens, added, nil
 }

@@ -43,7 +43,7 @@ func newScorer(ctx context.Context, m *Model) (*scorer, error) {
 	var err error
 	if s.lc, err = m.newContext(ctx, p); err != nil {
 		if errors.Is(err, llama.ErrNoMemory) {
-			return nil, fmt.Errorf("%w; scores of a text need a context of their own: give a shorter one (--ctx)", err)
+			return nil, fmt.Errorf("%w; scores of a text need a context of their own: give a shorter context", err)
 		}
 		return nil, noContext(ctx, err)
 	}

@@ -133,10 +133,33 @@ func describe(err error) string {
 	// The names of packages help a programmer; a user reads past them. "bad request" and "bad options" are for callers in Go.
 	message = packageNames.ReplaceAllString(message, "$1")
 	message = strings.TrimPrefix(strings.TrimPrefix(message, "bad request: "), "bad options: ")
+	message = withFlags(message)
 	if remedy := remedyFor(err); remedy != "" {
 		message += "; " + remedy
 	}
 	return printable(message)
+}
+
+// flagsOf are the flags behind advice that the floors below give, which know of no command line.
+var flagsOf = []struct{ advice, flag string }{
+	{"give its mmproj file", "--mmproj"},
+	{"give it as the projector", "--mmproj"},
+	{"the language model as the model", "--model"},
+	{"give a shorter context", "--ctx"},
+	{"give a larger context", "--ctx"},
+	{"a smaller type of the cache", "--cache-type"},
+	{"give another chat template", "--chat-template"},
+}
+
+// withFlags names the flags behind advice.
+func withFlags(message string) string {
+	for _, a := range flagsOf {
+		before, after, found := strings.Cut(message, a.advice)
+		if found && !strings.HasPrefix(after, " (") {
+			message = before + a.advice + " (" + a.flag + ")" + after
+		}
+	}
+	return message
 }
 
 // errSilent ends a command with exitFailure after it has said itself what is wrong.

@@ -76,6 +76,8 @@ func TestDescribe(t *testing.T) {
 		{"the help to read", &usageError{err: errors.New("no"), command: "eyelet run"}, `no; see "eyelet run --help"`},
 		{"a remedy of the command", &inputError{err: errors.New("no"), remedy: "do this"}, "no; do this"},
 		{"a remedy by kind", inputf("m.gguf: %w", gguf.ErrTruncated), "m.gguf: truncated; download or copy it again"},
+		{"the flags behind advice", errors.New("engine: no room; give a shorter context or a smaller type of the cache"), "no room; give a shorter context (--ctx) or a smaller type of the cache (--cache-type)"},
+		{"a flag that is named already", errors.New("give its mmproj file (--mmproj)"), "give its mmproj file (--mmproj)"},
 		{"nothing that moves the cursor", errors.New("a\x1b[2Jb"), `a\x1b[2Jb`},
 	}
 	for _, test := range tests {
