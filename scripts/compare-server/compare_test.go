@@ -244,6 +244,16 @@ func TestFlags(t *testing.T) {
 	if err := o.check("all", nil); err != nil || len(o.scenarios) != len(scenarios)-1 {
 		t.Errorf("all that 4 slots are enough for: %d scenarios, %v", len(o.scenarios), err)
 	}
+	o = good
+	o.before = "eyelet"
+	if err := o.check("text,gap", nil); err != nil || o.scenarios[0].rows[0].bar.text != atLeast(0.97).text || o.scenarios[1].rows[0].bar.text != below(0.3).text {
+		t.Errorf("bars beside another commit: %+v %v", o.scenarios, err)
+	}
+	if scenarios[len(scenarios)-1].rows[0].bar.text == atLeast(0.97).text {
+		t.Error("the bars beside llama-server have changed")
+	}
+	o = good
+	o.slots = 5
 	if err := o.check("gap-four", nil); err == nil || !strings.Contains(err.Error(), "-slots 6") {
 		t.Errorf("too few slots: %v", err)
 	}

@@ -76,6 +76,28 @@ func main() {
 
 // check finds mistakes in the flags and chooses the scenarios.
 func (o *options) check(names string, rest []string) error {
+	if err := o.choose(names, rest); err != nil || o.before == "" {
+		return err
+	}
+	// What is no faster than before is no news; what is slower is.
+	for i := range o.scenarios {
+		rows := slices.Clone(o.scenarios[i].rows)
+		for k := range rows {
+			switch b := rows[k].bar; {
+			case b.text != "" && !b.relative:
+			case rows[k].unit == "s":
+				rows[k].bar = atMost(1.03)
+			case rows[k].unit == "tok/s":
+				rows[k].bar = atLeast(0.97)
+			}
+		}
+		o.scenarios[i].rows = rows
+	}
+	return nil
+}
+
+// choose finds mistakes in the flags and chooses the scenarios.
+func (o *options) choose(names string, rest []string) error {
 	switch {
 	case len(rest) > 0:
 		return fmt.Errorf("unexpected argument %q", rest[0])
