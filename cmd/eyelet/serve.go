@@ -95,6 +95,7 @@ func (o *serveOptions) flags(cmd *cobra.Command) {
 	f.BoolVar(&o.server.NoBuiltin, "no-builtin", false, "leave the built-in model out")
 	f.StringVar(&o.server.Reports, "reports", "", "folder of reports of \"eyelet bench quants\" that the page shows")
 	f.BoolVar(&o.server.ReadOnly, "read-only", false, "refuse requests that would change the store")
+	f.StringVar(&o.server.Batches, "batches", "", "folder for files and batches of OpenAI's API; off for none (default: batches in EYELET_STATE, "+stateDirText+")")
 	f.StringArrayVar(&o.server.Preload, "preload", nil, "model to load at once; may be repeated; /readyz waits for it")
 	f.DurationVar(&o.pool.KeepAlive, "keep-alive", engine.DefaultKeepAlive, "how long a model stays loaded that nobody uses; -1s for ever")
 	f.IntVar(&o.pool.Max, "max-models", 0, "most models that are loaded at a time (default: no limit)")
@@ -209,6 +210,12 @@ func (o *serveOptions) check() error {
 		return usagef("--parallel is %d; give 1 to 64", o.server.Spec.Parallel)
 	case o.server.Limits.Requests < 1 || o.server.Limits.Connections < 1 || o.server.Limits.Images < 1:
 		return usagef("--max-requests, --max-connections and --max-images must be 1 or more")
+	}
+	switch o.server.Batches {
+	case "":
+		o.server.Batches = filepath.Join(stateDir(), "batches")
+	case "off":
+		o.server.Batches = ""
 	}
 	if o.pool.KeepAlive == 0 {
 		o.pool.KeepAlive = time.Nanosecond // 0 is the pool's default

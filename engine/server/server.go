@@ -53,6 +53,8 @@ type Options struct {
 	Reports string
 	// DrawThreads is how many threads a child has that draws pictures; 0 for one a core. It runs with less priority than answers.
 	DrawThreads int
+	// Batches is the folder for files that clients upload and for batches, which go on when the server starts again; empty for none.
+	Batches string
 	// Preload names models that Serve loads at once. The server is not ready before they are.
 	Preload []string
 
@@ -110,6 +112,7 @@ type Server struct {
 	metrics  *metrics
 	drawing  *drawing
 	docs     documents // of tasks of batches
+	batches  *batches
 	list     []family
 	routed   handler // the routes, without the gates
 	handler  http.Handler
@@ -143,6 +146,7 @@ func New(pool *engine.Pool, models *store.Store, options Options) (*Server, erro
 	s.intake = newIntake(intakeBytes)
 	s.metrics = newMetrics(s)
 	s.drawing = newDrawing(s)
+	s.batches = newBatches(s, options.Batches)
 	s.list = s.apis()
 	s.routed = s.routes()
 	s.handler = s.chain(s.routed)
@@ -195,6 +199,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	preloaded := s.preload(loading)
 	defer preloaded()
 	defer stopLoading() // where the listener fails, nobody waits for the models
+	defer s.batches.serve(ctx)()
 	failed := make(chan error, 1)
 	go func() { failed <- hs.Serve(listener) }()
 	select {

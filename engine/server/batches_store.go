@@ -1,0 +1,181 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/eyelet-engine/eyelet/engine/batch"
+)
+
+// batches keeps files and batches in a folder, and runs the batches:
+//
+//	files/ID       the bytes of a file
+//	files/ID.json  what is known of it
+//	batches/ID.json
+//	queue/         the store of the queue
+type batches struct {
+	s   *Server
+	dir string // "" where the operator keeps none
+
+	mu     sync.Mutex
+	ctx    context.Context // of Serve; nil before and after
+	opened bool
+	files  map[string]*openaiFileObject
+	list   map[string]*openaiBatch
+	cancel map[string]context.CancelCauseFunc // of batches that run
+	queue  *batch.Queue                       // nil before the first batch
+	work   sync.WaitGroup
+	models map[string]batch.Model // that requests have named
+}
+
+func newBatches(s *Server, dir string) *batches {
+	return &batches{s: s, dir: dir, cancel: map[string]context.CancelCauseFunc{}, models: map[string]batch.Model{}}
+}
+
+// newID makes an id that nobody guesses.
+func newID(prefix string) string { return prefix + strings.ToLower(rand.Text()) }
+
+func (b *batches) content(id string) string { return filepath.Join(b.dir, "files", id) }
+
+// ready reads what there is in the folder, once.
+func (b *batches) ready() (*batches, error) {
+	if b.dir == "" {
+		return nil, &failure{status: http.StatusNotImplemented, kind: kindRequest, text: "this server keeps no files and runs no batches; the operator has turned them off"}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.opened {
+		return b, nil
+	}
+	files, list := map[string]*openaiFileObject{}, map[string]*openaiBatch{}
+	for _, dir := range []string{"files", "batches"} {
+		if err := os.MkdirAll(filepath.Join(b.dir, dir), 0o700); err != nil {
+			return nil, err
+		}
+	}
+	if err := readAll(filepath.Join(b.dir, "files"), func(f *openaiFileObject) { files[f.ID] = f }); err != nil {
+		return nil, err
+	}
+	if err := readAll(filepath.Join(b.dir, "batches"), func(o *openaiBatch) { list[o.ID] = o }); err != nil {
+		return nil, err
+	}
+	b.files, b.list, b.opened = files, list, true
+	return b, nil
+}
+
+// readAll reads the JSON files of a folder. One that is damaged is passed over: it is of a file that was never whole.
+func readAll[T any](dir string, take func(*T)) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if filepath.Ext(e.Name()) != ".json" || strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		data, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			return err
+		}
+		v := new(T)
+		if json.Unmarshal(data, v) == nil {
+			take(v)
+		}
+	}
+	return nil
+}
+
+// save writes what is known of a file or batch, whole or not at all.
+func (b *batches) save(dir, id string, v any) error {
+	return b.write(filepath.Join(b.dir, dir, id+".json"), func(w io.Writer) error { return json.NewEncoder(w).Encode(v) })
+}
+
+func (b *batches) write(path string, write func(io.Writer) error) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".*.tmp")
+	if err != nil {
+		return err
+	}
+	if err = errors.Join(write(f), f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return err
+}
+
+// receive writes the bytes of a file as they come.
+func (b *batches) receive(id string, from io.Reader) (n int64, err error) {
+	err = b.write(b.content(id), func(w io.Writer) error {
+		n, err = io.Copy(w, from)
+		return err
+	})
+	return n, err
+}
+
+func (b *batches) addFile(f *openaiFileObject) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.files) >= maxBatchFiles {
+		return &failure{status: http.StatusInsufficientStorage, kind: kindStorage, text: fmt.Sprintf("there are %d files already; delete some", len(b.files))}
+	}
+	if err := b.save("files", f.ID, f); err != nil {
+		return err
+	}
+	b.files[f.ID] = f
+	return nil
+}
+
+func (b *batches) file(id, owner string) *openaiFileObject {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if f := b.files[id]; f != nil && f.Owner == owner {
+		return f
+	}
+	return nil
+}
+
+func (b *batches) filesOf(owner string) (list []*openaiFileObject) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, f := range b.files {
+		if f.Owner == owner {
+			list = append(list, f)
+		}
+	}
+	slices.SortFunc(list, func(x, y *openaiFileObject) int {
+		return cmp.Or(cmp.Compare(y.Created, x.Created), cmp.Compare(y.ID, x.ID))
+	})
+	return list
+}
+
+// removeFile removes a file that no running batch reads.
+func (b *batches) removeFile(f *openaiFileObject) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, o := range b.list {
+		if o.Input == f.ID && !o.ended() {
+			return &failure{status: http.StatusConflict, kind: kindRequest, text: fmt.Sprintf("%s reads the file; cancel it first", o.ID)}
+		}
+	}
+	// What is known goes first: bytes alone are nobody's.
+	if err := os.Remove(filepath.Join(b.dir, "files", f.ID+".json")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	delete(b.files, f.ID)
+	if err := os.Remove(b.content(f.ID)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,251 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/openai/openai-go/v3"
+)
+
+// batchLines are requests in OpenAI's format: those of goodLine, and one that asks nothing.
+func batchLines(n int, bad bool) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `{"custom_id": "request-%d", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "seed", "max_tokens": 4, "messages": [{"role": "user", "content": "What is %d?"}]}}`+"\n", i, i)
+	}
+	if bad {
+		b.WriteString(`{"custom_id": "bad", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "seed", "messages": []}}` + "\n")
+		b.WriteString(`{"custom_id": "none", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "no-such", "messages": [{"role": "user", "content": "Hi"}]}}` + "\n")
+	}
+	return b.String()
+}
+
+func withBatches(dir string) func(*Options) { return func(o *Options) { o.Batches = dir } }
+
+// uploaded is a file of the lines.
+func uploaded(t *testing.T, c *openai.Client, text string) *openai.FileObject {
+	t.Helper()
+	f, err := c.Files.New(t.Context(), openai.FileNewParams{File: openai.File(strings.NewReader(text), "in.jsonl", "application/jsonl"), Purpose: openai.FilePurposeBatch})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.Bytes != int64(len(text)) || f.Filename != "in.jsonl" || f.Object != "file" || f.Purpose != "batch" || f.CreatedAt == 0 {
+		t.Errorf("%s", f.RawJSON())
+	}
+	return f
+}
+
+func created(t *testing.T, c *openai.Client, input string) *openai.Batch {
+	t.Helper()
+	b, err := c.Batches.New(t.Context(), openai.BatchNewParams{
+		InputFileID: input, Endpoint: openai.BatchNewParamsEndpointV1ChatCompletions, CompletionWindow: openai.BatchNewParamsCompletionWindow24h,
+		Metadata: map[string]string{"name": "a test"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// until polls a batch as clients do, until it has ended.
+func until(t *testing.T, c *openai.Client, id string) *openai.Batch {
+	t.Helper()
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		b, err := c.Batches.Get(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch b.Status {
+		case openai.BatchStatusCompleted, openai.BatchStatusFailed, openai.BatchStatusCancelled:
+			return b
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%s", b.RawJSON())
+		}
+	}
+}
+
+// content is the lines of a file, by custom_id.
+func content(t *testing.T, c *openai.Client, id string) map[string]map[string]any {
+	t.Helper()
+	r, err := c.Files.Content(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	data, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := map[string]map[string]any{}
+	for line := range strings.Lines(string(data)) {
+		var v map[string]any
+		if err := json.Unmarshal([]byte(line), &v); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		name, _ := v["custom_id"].(string)
+		if lines[name] != nil {
+			t.Errorf("%s has two lines", name)
+		}
+		lines[name] = v
+	}
+	return lines
+}
+
+func TestOpenAIBatches(t *testing.T) {
+	ts := serve(t, withBatches(t.TempDir()))
+	c := ts.openaiClient()
+	f := uploaded(t, c, batchLines(20, true))
+	b := created(t, c, f.ID)
+	if b.Object != "batch" || b.InputFileID != f.ID || b.CompletionWindow != "24h" || b.CreatedAt == 0 || b.ExpiresAt != b.CreatedAt+86400 || b.Metadata["name"] != "a test" {
+		t.Errorf("%s", b.RawJSON())
+	}
+	b = until(t, c, b.ID)
+	if b.Status != openai.BatchStatusCompleted || b.RequestCounts.Total != 22 || b.RequestCounts.Completed != 20 || b.RequestCounts.Failed != 2 || b.InProgressAt == 0 || b.FinalizingAt == 0 || b.CompletedAt == 0 {
+		t.Errorf("%s", b.RawJSON())
+	}
+	good, bad := content(t, c, b.OutputFileID), content(t, c, b.ErrorFileID)
+	if len(good) != 20 || len(bad) != 2 {
+		t.Fatalf("%d and %d lines", len(good), len(bad))
+	}
+	for name, line := range good {
+		response, _ := line["response"].(map[string]any)
+		body, _ := json.Marshal(response["body"])
+		var answer openai.ChatCompletion
+		if err := json.Unmarshal(body, &answer); err != nil || len(answer.Choices) != 1 || answer.Usage.CompletionTokens == 0 || response["status_code"] != 200.0 || line["error"] != nil {
+			t.Errorf("%s: %v, %v", name, line, err)
+		}
+	}
+	if response, _ := bad["bad"]["response"].(map[string]any); response["status_code"] != 400.0 {
+		t.Errorf("%v", bad["bad"])
+	}
+	if fault, _ := bad["none"]["error"].(map[string]any); fault["code"] != "model_not_found" {
+		t.Errorf("%v", bad["none"])
+	}
+	list := c.Batches.ListAutoPaging(t.Context(), openai.BatchListParams{Limit: openai.Int(1)})
+	for list.Next() {
+		if list.Current().ID != b.ID {
+			t.Errorf("%s", list.Current().RawJSON())
+		}
+	}
+	files, err := c.Files.List(t.Context(), openai.FileListParams{})
+	if err != nil || len(files.Data) != 3 || list.Err() != nil {
+		t.Errorf("%+v, %v, %v", files, err, list.Err())
+	}
+	if d, err := c.Files.Delete(t.Context(), f.ID); err != nil || !d.Deleted {
+		t.Error(d, err)
+	}
+	if _, err := c.Files.Get(t.Context(), f.ID); !hasStatus(err, 404) {
+		t.Error(err)
+	}
+}
+
+func hasStatus(err error, status int) bool {
+	e, ok := errors.AsType[*openai.Error](err)
+	return ok && e.StatusCode == status
+}
+
+func TestABatchThatCannotBegin(t *testing.T) {
+	ts := serve(t, withBatches(t.TempDir()))
+	c := ts.openaiClient()
+	f := uploaded(t, c, batchLines(2, false)+batchLines(1, false)+"{\n"+strings.Replace(batchLines(1, false), "chat/completions", "embeddings", 1))
+	b := until(t, c, created(t, c, f.ID).ID)
+	if b.Status != openai.BatchStatusFailed || b.FailedAt == 0 || len(b.Errors.Data) != 3 {
+		t.Fatalf("%s", b.RawJSON())
+	}
+	for i, want := range []struct {
+		code string
+		line int64
+	}{{"duplicate_custom_id", 3}, {"invalid_json_line", 4}, {"mismatched_endpoint", 5}} {
+		if e := b.Errors.Data[i]; e.Code != want.code || e.Line != want.line {
+			t.Errorf("%+v, want %+v", e, want)
+		}
+	}
+	if _, err := c.Batches.Cancel(t.Context(), b.ID); !hasStatus(err, 409) {
+		t.Error(err)
+	}
+	for _, p := range []openai.BatchNewParams{
+		{InputFileID: "file-none", Endpoint: "/v1/chat/completions", CompletionWindow: "24h"},
+		{InputFileID: f.ID, Endpoint: "/v1/audio", CompletionWindow: "24h"},
+		{InputFileID: f.ID, Endpoint: "/v1/chat/completions", CompletionWindow: "1h"},
+	} {
+		if _, err := c.Batches.New(t.Context(), p); !hasStatus(err, 400) {
+			t.Errorf("%+v: %v", p, err)
+		}
+	}
+	if _, err := c.Batches.Get(t.Context(), "batch_none"); !hasStatus(err, 404) {
+		t.Error(err)
+	}
+	if _, err := c.Files.New(t.Context(), openai.FileNewParams{File: bytes.NewReader(nil), Purpose: openai.FilePurposeVision}); !hasStatus(err, 400) {
+		t.Error(err)
+	}
+}
+
+// A batch goes on after the server ends, and a client may cancel it.
+func TestBatchesGoOnAndAreCancelled(t *testing.T) {
+	dir := t.TempDir()
+	first := serve(t, withBatches(dir))
+	c := first.openaiClient()
+	goesOn := created(t, c, uploaded(t, c, batchLines(150, false)).ID).ID
+	for {
+		b, err := c.Batches.Get(t.Context(), goesOn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b.RequestCounts.Completed > 5 {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	first.end()
+	if err := <-first.ended; err != nil {
+		t.Fatal(err)
+	}
+	first.ended <- nil // for the end of the test
+	second := serve(t, withBatches(dir))
+	c = second.openaiClient()
+	cancelled := created(t, c, uploaded(t, c, batchLines(2000, false)).ID).ID
+	b, err := c.Batches.Cancel(t.Context(), cancelled)
+	if err != nil || b.Status != openai.BatchStatusCancelling && b.Status != openai.BatchStatusCancelled || b.CancellingAt == 0 {
+		t.Errorf("%v, %v", b, err)
+	}
+	if b = until(t, c, cancelled); b.Status != openai.BatchStatusCancelled || b.CancelledAt == 0 {
+		t.Errorf("%s", b.RawJSON())
+	}
+	if b = until(t, c, goesOn); b.Status != openai.BatchStatusCompleted || b.RequestCounts.Completed != 150 || len(content(t, c, b.OutputFileID)) != 150 || b.ErrorFileID != "" {
+		t.Errorf("%s", b.RawJSON())
+	}
+}
+
+func TestServersWithoutBatchesSaySo(t *testing.T) {
+	ts := serve(t)
+	r, err := ts.http.Get(ts.url + "/v1/batches")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Body.Close()
+	if r.StatusCode != http.StatusNotImplemented {
+		t.Error(r.StatusCode)
+	}
+}
+
+// Files and batches are those of the key that made them.
+func TestBatchesBelongToTheirKeys(t *testing.T) {
+	b := newBatches(nil, t.TempDir())
+	if _, err := b.ready(); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.addFile(&openaiFileObject{ID: "file-a", Owner: "anna"}); err != nil {
+		t.Fatal(err)
+	}
+	if b.file("file-a", "anna") == nil || b.file("file-a", "") != nil || b.file("file-a", "ben") != nil || len(b.filesOf("ben")) != 0 {
+		t.Error("others see the file")
+	}
+}
