@@ -213,6 +213,9 @@ func (q *Queue) Embedded() bool { return q.embedded != nil }
 // Close lets go of the queue. An embedded one ends, and can be opened again. It may be called more than once.
 func (q *Queue) Close() error {
 	q.close.Do(func() {
+		if q.embedded != nil {
+			q.giveBack()
+		}
 		q.nc.Close()
 		if q.embedded != nil {
 			q.embedded.Shutdown()
@@ -223,6 +226,18 @@ func (q *Queue) Close() error {
 		}
 	})
 	return nil
+}
+
+// giveBack makes jobs that were in hand when a program ends well jobs like any other. A consumer would remember when it delivered them, and that it did,
+// and wait for their worker after the next start.
+func (q *Queue) giveBack() {
+	ctx, cancel := context.WithTimeout(context.Background(), callTime)
+	defer cancel()
+	for name := range q.js.StreamNames(ctx, jetstream.WithStreamListSubject(jobsSubject+">")).Name() {
+		for i := range slots {
+			_ = q.js.DeleteConsumer(ctx, name, slotName(i)) // made anew by the next Submit
+		}
+	}
 }
 
 // logNote keeps the first grave line that an embedded server logs.

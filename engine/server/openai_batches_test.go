@@ -193,7 +193,7 @@ func TestBatchesGoOnAndAreCancelled(t *testing.T) {
 	dir := t.TempDir()
 	first := serve(t, withBatches(dir))
 	c := first.openaiClient()
-	goesOn := created(t, c, uploaded(t, c, batchLines(150, false)).ID).ID
+	goesOn := created(t, c, uploaded(t, c, batchLines(40, false)).ID).ID
 	for {
 		b, err := c.Batches.Get(t.Context(), goesOn)
 		if err != nil {
@@ -211,7 +211,7 @@ func TestBatchesGoOnAndAreCancelled(t *testing.T) {
 	first.ended <- nil // for the end of the test
 	second := serve(t, withBatches(dir))
 	c = second.openaiClient()
-	cancelled := created(t, c, uploaded(t, c, batchLines(2000, false)).ID).ID
+	cancelled := created(t, c, uploaded(t, c, batchLines(500, false)).ID).ID
 	b, err := c.Batches.Cancel(t.Context(), cancelled)
 	if err != nil || b.Status != openai.BatchStatusCancelling && b.Status != openai.BatchStatusCancelled || b.CancellingAt == 0 {
 		t.Errorf("%v, %v", b, err)
@@ -219,7 +219,7 @@ func TestBatchesGoOnAndAreCancelled(t *testing.T) {
 	if b = until(t, c, cancelled); b.Status != openai.BatchStatusCancelled || b.CancelledAt == 0 {
 		t.Errorf("%s", b.RawJSON())
 	}
-	if b = until(t, c, goesOn); b.Status != openai.BatchStatusCompleted || b.RequestCounts.Completed != 150 || len(content(t, c, b.OutputFileID)) != 150 || b.ErrorFileID != "" {
+	if b = until(t, c, goesOn); b.Status != openai.BatchStatusCompleted || b.RequestCounts.Completed != 40 || len(content(t, c, b.OutputFileID)) != 40 || b.ErrorFileID != "" {
 		t.Errorf("%s", b.RawJSON())
 	}
 }
