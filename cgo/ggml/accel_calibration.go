@@ -39,7 +39,7 @@ const (
 
 // The steps that are measured: one row, for which the CPU backend stays, to know what repacking gains; and those from which on a path of ours
 // may be faster (least_rows in kernels/accel/choice.h).
-var measuredSteps = []int{0, 3, 4, 5, 6, 7}
+var measuredSteps = []int{0, 1, 2, 3, 4, 5, 6, 7}
 
 // timing is the nanoseconds of products of 1, 2, 4 … 128 rows by each path, in rounds in which all paths took turns; 0 where a path cannot run them or
 // nothing was measured.
@@ -58,7 +58,7 @@ type calibration struct {
 }
 
 // calibrationVersion changes with the way of measuring. Files of another are dropped.
-const calibrationVersion = 2
+const calibrationVersion = 3
 
 // calibrationKey is what the measurements depend on. The file is named by its hash.
 type calibrationKey struct {

@@ -129,9 +129,6 @@ func TestChoiceIsTheFastestPath(t *testing.T) {
 				t.Errorf("%s: step %d gets path %d, want %d", test.name, step, got, test.want)
 			}
 		}
-		if got := test.t.choice(1); got != pathGGML {
-			t.Errorf("%s: two rows, which are not measured, get path %d", test.name, got)
-		}
 	}
 }
 

@@ -9,8 +9,8 @@ namespace eyelet {
 // The numbers of rows (m) that are measured: 1, 2, 4 … 128. Above, the last one's winner stays.
 constexpr int row_steps = 8;
 
-// Below this many rows a product is bound by reading the weights, and no path of ours gains what the split of the graph costs.
-constexpr int64_t least_rows = 8;
+// A single row is bound by reading the weights, and no path of ours gains what the split of the graph costs.
+constexpr int64_t least_rows = 2;
 
 // choose returns the path for count products of m rows that are computed at once, Path::ggml where the accelerator is to stay out. It may be
 // called from several threads.

@@ -22,9 +22,9 @@ static_assert(eyelet_accel_paths == paths + 1 && eyelet_accel_steps == row_steps
 // The width of a row, a multiple of every block size.
 constexpr int64_t width = 2048;
 
-// A single row of activations is bound by reading the weights: those must not fit into a cache. More rows get fewer weights, so that no
+// Products of few rows are bound by reading the weights: those must not fit into a cache. More rows get fewer weights, so that no
 // measurement takes long.
-int64_t weight_rows(int step) { return step == 0 ? 16384 : 1024; }
+int64_t weight_rows(int step) { return step < 4 ? 16384 : step == 4 ? 8192 : step == 5 ? 4096 : 1024; }
 
 // A path that took more than this many times what the fastest took, in each of the first trials rounds, is not timed again. One round would not do: another
 // program may have had the processor just then.

@@ -5,11 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "qgemm_few.h"
 #include "qgemm_parts.h"
 
 // A thread takes so many panels at a time, and multiplies a panel, of so many numbers along k that it stays near the first cache, with all
 // rows before the next; of the rows, as many as stay in the third cache.
 enum { block_panels = 16, block_depth = 1024, slab_bytes = 16 << 20 };
+
+// Up to so many rows, weights are unpacked for each tile, if there are kernels that do.
+enum { few_rows = 32 };
 
 static const struct {
   int type, block, bytes;
@@ -108,6 +112,7 @@ static int64_t up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 typedef struct {
   const struct eyelet_qgemm *g;
   const qgemm_kernels *kernels;
+  const qgemm_few *few; // NULL if there are more than few rows
   qgemm_shape shape;
   int64_t pieces, depth; // along k, in all and in a panel
   int64_t first, rows;   // of x
@@ -130,9 +135,7 @@ static void pack_tile(const slab *s, int64_t t, int64_t piece) {
 }
 
 // A panel with fewer than 16 columns is multiplied aside.
-static void multiply_edge(const slab *s, const char *tile, int r, const char *panel, int64_t pieces, float *y, int columns, bool add) {
-  float aside[qgemm_most * qgemm_columns];
-  s->kernels->multiply(s->g->type, tile, r, panel, pieces, aside, qgemm_columns, false);
+static void put_edge(const slab *s, const float *aside, int r, float *y, int columns, bool add) {
   for (int i = 0; i < r; i++)
     for (int c = 0; c < columns; c++) {
       float *to = y + i * s->g->y_stride + c;
@@ -140,17 +143,29 @@ static void multiply_edge(const slab *s, const char *tile, int r, const char *pa
     }
 }
 
-// Unpacks a panel; where rows end before it does, the last ones are repeated.
-static void pack_panel(const slab *s, int64_t p, int64_t piece, int64_t pieces, char *panel) {
+static void multiply_edge(const slab *s, const char *tile, int r, const char *panel, int64_t pieces,
+                          float *y, int columns, bool add) {
+  float aside[qgemm_most * qgemm_columns];
+  s->kernels->multiply(s->g->type, tile, r, panel, pieces, aside, qgemm_columns, false);
+  put_edge(s, aside, r, y, columns, add);
+}
+
+// The rows of w that a panel is made of, or groups of 8 interleaved ones; where they end before it
+// does, the last ones are repeated.
+static void rows_of(const slab *s, int64_t p, const char *rows[qgemm_columns]) {
   const struct eyelet_qgemm *g = s->g;
   const int64_t unit = g->interleaved ? 8 : 1;
-  const char *rows[qgemm_columns];
   for (int c = 0; c < qgemm_columns / unit; c++)
     rows[c] = (const char *)g->w + least(p * qgemm_columns + c * unit, g->n - unit) * g->w_stride;
-  if (g->interleaved)
-    s->kernels->pack_interleaved(g->type, panel, rows, piece, pieces);
+}
+
+static void pack_panel(const slab *s, int64_t p, int64_t piece, int64_t pieces, char *panel) {
+  const char *rows[qgemm_columns];
+  rows_of(s, p, rows);
+  if (s->g->interleaved)
+    s->kernels->pack_interleaved(s->g->type, panel, rows, piece, pieces);
   else
-    s->kernels->pack_panel(g->type, panel, rows, piece, pieces);
+    s->kernels->pack_panel(s->g->type, panel, rows, piece, pieces);
 }
 
 // Unpacks a panel, and multiplies it with all tiles.
@@ -177,6 +192,35 @@ static void multiply_block(const slab *s, int64_t block, char *panel) {
       multiply_panel(s, p, piece, panel);
 }
 
+// Multiplies the weights of 16 columns with all tiles, each of which fetches its share of the next
+// ones.
+static void multiply_columns(const slab *s, int64_t p) {
+  const struct eyelet_qgemm *g = s->g;
+  const int64_t columns = least(qgemm_columns, g->n - p * qgemm_columns);
+  const size_t next = qgemm_columns * g->w_stride;
+  qgemm_weights w = {.type = g->type,
+                     .interleaved = g->interleaved,
+                     .step = up(next, s->tiles * s->pieces * s->few->slots(g->type))};
+  rows_of(s, p, w.rows);
+  for (int64_t t = 0; t < s->tiles; t++) {
+    const int64_t row = tile_start(s, t);
+    const int r = tile_start(s, t + 1) - row;
+    const char *tile = tile_at(s, t, 0, s->pieces);
+    float *y = g->y + (s->first + row) * g->y_stride + p * qgemm_columns;
+    float aside[qgemm_most * qgemm_columns];
+    w.next = w.rows[0] + next + next * t / s->tiles;
+    const bool edge = columns < qgemm_columns;
+    s->few->multiply(&w, tile, r, s->pieces, edge ? aside : y, edge ? qgemm_columns : g->y_stride);
+    if (edge)
+      put_edge(s, aside, r, y, columns, false);
+  }
+}
+
+static void multiply_columns_of_block(const slab *s, int64_t block) {
+  for (int64_t p = block * s->block; p < least((block + 1) * s->block, s->panels); p++)
+    multiply_columns(s, p);
+}
+
 static void run_slab(const slab *s, int threads) {
   const int64_t parts = up(s->pieces, s->depth), blocks = up(s->panels, s->block);
 #pragma omp parallel num_threads(threads)
@@ -187,25 +231,31 @@ static void run_slab(const slab *s, int threads) {
       pack_tile(s, i % s->tiles, i / s->tiles * s->depth);
 #pragma omp for schedule(dynamic, 1)
     for (int64_t i = 0; i < blocks; i++)
-      multiply_block(s, i, packed);
+      if (s->few)
+        multiply_columns_of_block(s, i);
+      else
+        multiply_block(s, i, packed);
   }
 }
 
 static bool run(const struct eyelet_qgemm *g, int threads) {
   slab s = {.g = g, .kernels = chosen, .shape = chosen->shape(g->type)};
+  const qgemm_few *few = chosen->few;
+  if (few && g->m <= few_rows && few->takes(g->type, g->interleaved))
+    s.few = few;
   s.pieces = g->k / s.shape.depth;
-  s.depth = least(block_depth / s.shape.depth, s.pieces);
+  s.depth = s.few ? s.pieces : least(block_depth / s.shape.depth, s.pieces);
   s.panels = up(g->n, qgemm_columns);
   s.block = least(block_panels, s.panels / (4 * threads));
   if (s.block < 1)
     s.block = 1;
-  const int64_t tile = s.kernels->rows;
+  const int64_t tile = s.few ? s.few->rows : s.kernels->rows;
   int64_t most = slab_bytes / (s.pieces * s.shape.row) / tile * tile;
   if (most < tile)
     most = tile;
   most = least(most, g->m);
   const size_t x_bytes = up(most * s.pieces * s.shape.row, 64) * 64;
-  if (!reserve(x_bytes + threads * s.depth * s.shape.panel))
+  if (!reserve(x_bytes + (s.few ? 0 : threads * s.depth * s.shape.panel)))
     return false;
   s.x = scratch;
   s.w = scratch + x_bytes;

@@ -222,5 +222,5 @@ static qgemm_shape shape(int type) {
   }
 }
 
-const qgemm_kernels qgemm_avx2 = {"avx2", present, most_rows, shape, qgemm_avx2_pack_rows, qgemm_avx2_pack_panel, qgemm_avx2_pack_interleaved, multiply};
+const qgemm_kernels qgemm_avx2 = {"avx2", present, most_rows, shape, qgemm_avx2_pack_rows, qgemm_avx2_pack_panel, qgemm_avx2_pack_interleaved, multiply, NULL};
 #endif

@@ -31,6 +31,8 @@ typedef struct {
   size_t panel; // bytes of a piece of a panel, a multiple of 64
 } qgemm_shape;
 
+struct qgemm_few;
+
 typedef struct {
   const char *name;
   bool (*present)(void);
@@ -45,6 +47,7 @@ typedef struct {
   void (*pack_interleaved)(int type, char *panel, const char *const groups[2], int64_t first, int64_t pieces);
   // The product of a tile of r rows and a panel. Adds to y, or sets it.
   void (*multiply)(int type, const char *tile, int r, const char *panel, int64_t pieces, float *y, size_t stride, bool add);
+  const struct qgemm_few *few; // for few rows (qgemm_few.h); NULL if there are none
 } qgemm_kernels;
 
 extern const qgemm_kernels qgemm_plain;

@@ -193,4 +193,4 @@ static bool present(void) { return true; }
 
 static qgemm_shape shape(int type) { return (qgemm_shape){32, sizeof(activations), qgemm_columns * sizeof(weights)}; }
 
-const qgemm_kernels qgemm_plain = {"plain", present, 6, shape, pack_rows, pack_panel, NULL, multiply};
+const qgemm_kernels qgemm_plain = {"plain", present, 6, shape, pack_rows, pack_panel, NULL, multiply, NULL};

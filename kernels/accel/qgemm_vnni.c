@@ -4,6 +4,7 @@
 // Tiles and panels lie in memory as in qgemm_avx2.h, but values of 8 bits with sign are stored without, 128 higher, as qgemm_bytes; and where
 // all values of a type are stored higher, sums start from what takes that away again.
 #include "qgemm_avx2.h"
+#include "qgemm_few.h"
 
 #ifdef QGEMM_X86
 #include <immintrin.h>
@@ -189,5 +190,5 @@ static void pack_panel(int type, char *panel, const char *const *rows, int64_t f
     qgemm_avx2_pack_panel(type, panel, rows, first, pieces);
 }
 
-const qgemm_kernels qgemm_vnni = {"vnni", present, most_rows, shape, pack_rows, pack_panel, qgemm_avx2_pack_interleaved, multiply};
+const qgemm_kernels qgemm_vnni = {"vnni", present, most_rows, shape, pack_rows, pack_panel, qgemm_avx2_pack_interleaved, multiply, &qgemm_vnni_few};
 #endif

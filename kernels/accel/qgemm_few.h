@@ -1,0 +1,33 @@
+// Products of few rows, which are bound by what it takes to read and unpack the weights: no
+// panel is made, weights are unpacked in registers, while those of the next panel are fetched.
+#ifndef EYELET_QGEMM_FEW_H
+#define EYELET_QGEMM_FEW_H
+
+#include "qgemm_parts.h"
+
+// The weights of 16 columns of y, and what is to be fetched meanwhile.
+typedef struct {
+  int type;
+  bool interleaved;
+  const char *rows[qgemm_columns]; // or two groups of 8 interleaved rows
+  const char *next;                // the first byte to be fetched
+  size_t step; // bytes to fetch in each of qgemm_few.slots slots of a piece, at most 64
+} qgemm_weights;
+
+typedef struct qgemm_few {
+  int rows; // of x in a tile, at most
+  // Whether there is a kernel for a type.
+  bool (*takes)(int type, bool interleaved);
+  // How many times something is fetched in a piece, at most.
+  int (*slots)(int type);
+  // The product of a tile, as qgemm_kernels.pack_rows packs it, of r rows and so many pieces, and
+  // 16 columns. Sets y.
+  void (*multiply)(const qgemm_weights *w, const char *tile, int r, int64_t pieces, float *y,
+                   size_t stride);
+} qgemm_few;
+
+#ifdef QGEMM_X86
+extern const qgemm_few qgemm_vnni_few;
+#endif
+
+#endif
