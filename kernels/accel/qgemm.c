@@ -15,9 +15,12 @@ enum { block_panels = 16, block_depth = 1024, slab_bytes = 16 << 20 };
 // Up to so many rows, weights are unpacked for each tile, if there are kernels that do.
 enum { few_rows = 32 };
 
-static const struct {
+// A block of weights: how many, in how many bytes.
+typedef struct {
   int type, block, bytes;
-} types[] = {
+} weight_block;
+
+static const weight_block types[] = {
     {qgemm_q4_0, 32, 18}, {qgemm_q4_1, 32, 20},   {qgemm_q5_0, 32, 22},   {qgemm_q5_1, 32, 24},
     {qgemm_q8_0, 32, 34}, {qgemm_iq4_nl, 32, 18}, {qgemm_q2_k, 256, 84},  {qgemm_q3_k, 256, 110},
     {qgemm_q4_k, 256, 144}, {qgemm_q5_k, 256, 176}, {qgemm_q6_k, 256, 210},
@@ -44,11 +47,16 @@ static const qgemm_kernels *kernels(const char *name) {
   return NULL;
 }
 
-bool eyelet_qgemm_supports(int type, int64_t k, int64_t n) {
+static const weight_block *block_of(int type) {
   for (size_t i = 0; i < sizeof types / sizeof *types; i++)
     if (types[i].type == type)
-      return k > 0 && n >= 0 && k % types[i].block == 0;
-  return false;
+      return &types[i];
+  return NULL;
+}
+
+bool eyelet_qgemm_supports(int type, int64_t k, int64_t n) {
+  const weight_block *b = block_of(type);
+  return b && k > 0 && n >= 0 && k % b->block == 0;
 }
 
 static const qgemm_kernels *in_use(void) {
@@ -114,6 +122,7 @@ typedef struct {
   const qgemm_kernels *kernels;
   const qgemm_few *few; // NULL if there are more than few rows
   qgemm_shape shape;
+  weight_block weights;
   int64_t pieces, depth; // along k, in all and in a panel
   int64_t first, rows;   // of x
   int64_t tiles;         // as even as can be
@@ -159,20 +168,63 @@ static void rows_of(const slab *s, int64_t p, const char *rows[qgemm_columns]) {
     rows[c] = (const char *)g->w + least(p * qgemm_columns + c * unit, g->n - unit) * g->w_stride;
 }
 
-static void pack_panel(const slab *s, int64_t p, int64_t piece, int64_t pieces, char *panel) {
+// Stretches of the rows of a panel.
+typedef struct {
+  const char *from[qgemm_columns];
+  int count;
+  size_t bytes; // of each
+} ahead;
+
+// Bytes of so many pieces of a row, or of 8 interleaved ones.
+static size_t weight_bytes(const slab *s, int64_t pieces) {
+  const int64_t row = pieces * s->shape.depth / s->weights.block * s->weights.bytes;
+  return row * (s->g->interleaved ? 8 : 1);
+}
+
+static ahead look_ahead(const slab *s, int64_t p, int64_t piece) {
+  ahead a = {.count = s->g->interleaved ? 2 : qgemm_columns,
+             .bytes = weight_bytes(s, least(s->depth, s->pieces - piece))};
+  rows_of(s, p, a.from);
+  for (int i = 0; i < a.count; i++)
+    a.from[i] += weight_bytes(s, piece);
+  return a;
+}
+
+// Fetches one of so many parts of them. It is inlined, as the compiler would take a function that
+// only fetches for one that does nothing.
+static inline __attribute__((always_inline)) void fetch_part(const ahead *a, int64_t part,
+                                                             int64_t parts) {
+  const int64_t lines = up(a->bytes, 64);
+  const int64_t begin = lines * part / parts, end = lines * (part + 1) / parts;
+  for (int i = 0; i < a->count; i++)
+    for (int64_t l = begin; l < end; l++)
+      __builtin_prefetch(a->from[i] + 64 * l, 0, 2);
+}
+
+// Unpacks a panel, and fetches meanwhile what comes next: rows lie apart, and of each only a little
+// is read at a time, so that the processor does not foresee it.
+static void pack_panel(const slab *s, int64_t p, int64_t piece, int64_t pieces, char *panel,
+                       const ahead *next) {
+  const int64_t unit = 256 / s->shape.depth;
   const char *rows[qgemm_columns];
   rows_of(s, p, rows);
-  if (s->g->interleaved)
-    s->kernels->pack_interleaved(s->g->type, panel, rows, piece, pieces);
-  else
-    s->kernels->pack_panel(s->g->type, panel, rows, piece, pieces);
+  for (int64_t at = 0; at < pieces; at += unit) {
+    fetch_part(next, at / unit, up(pieces, unit));
+    const int64_t some = least(unit, pieces - at);
+    char *to = panel + at * s->shape.panel;
+    if (s->g->interleaved)
+      s->kernels->pack_interleaved(s->g->type, to, rows, piece + at, some);
+    else
+      s->kernels->pack_panel(s->g->type, to, rows, piece + at, some);
+  }
 }
 
 // Unpacks a panel, and multiplies it with all tiles.
-static void multiply_panel(const slab *s, int64_t p, int64_t piece, char *panel) {
+static void multiply_panel(const slab *s, int64_t p, int64_t piece, char *panel,
+                           const ahead *next) {
   const struct eyelet_qgemm *g = s->g;
   const int64_t pieces = least(s->depth, s->pieces - piece), columns = g->n - p * qgemm_columns;
-  pack_panel(s, p, piece, pieces, panel);
+  pack_panel(s, p, piece, pieces, panel, next);
   for (int64_t t = 0; t < s->tiles; t++) {
     const int64_t row = tile_start(s, t);
     const int r = tile_start(s, t + 1) - row;
@@ -188,8 +240,13 @@ static void multiply_panel(const slab *s, int64_t p, int64_t piece, char *panel)
 static void multiply_block(const slab *s, int64_t block, char *panel) {
   const int64_t begin = block * s->block, end = least(begin + s->block, s->panels);
   for (int64_t piece = 0; piece < s->pieces; piece += s->depth)
-    for (int64_t p = begin; p < end; p++)
-      multiply_panel(s, p, piece, panel);
+    for (int64_t p = begin; p < end; p++) {
+      const bool last = p + 1 == end;
+      ahead next = {0};
+      if (!last || piece + s->depth < s->pieces)
+        next = look_ahead(s, last ? begin : p + 1, last ? piece + s->depth : piece);
+      multiply_panel(s, p, piece, panel, &next);
+    }
 }
 
 // Multiplies the weights of 16 columns with all tiles, each of which fetches its share of the next
@@ -239,7 +296,10 @@ static void run_slab(const slab *s, int threads) {
 }
 
 static bool run(const struct eyelet_qgemm *g, int threads) {
-  slab s = {.g = g, .kernels = chosen, .shape = chosen->shape(g->type)};
+  slab s = {.g = g,
+            .kernels = chosen,
+            .shape = chosen->shape(g->type),
+            .weights = *block_of(g->type)};
   const qgemm_few *few = chosen->few;
   if (few && g->m <= few_rows && few->takes(g->type, g->interleaved))
     s.few = few;
