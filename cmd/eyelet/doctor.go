@@ -135,6 +135,7 @@ func (d *Diagnosis) run(ctx context.Context) error {
 		d.checkGPUs()
 	}
 	d.checkVision()
+	d.checkFamilies()
 	d.checkDraw(ctx)
 	d.checkMemory()
 	d.checkCache()
