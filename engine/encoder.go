@@ -146,8 +146,6 @@ func chooseEncoder(spec ModelSpec) (string, error) {
 		return EncoderMtmd, nil
 	case err != nil:
 		return "", fmt.Errorf("%w: %s: %w", ErrModelFile, spec.Projector, err)
-	case info.Projector == "janus_pro":
-		return EncoderMtmd, nil // it knows the tokens that Janus wants around a picture
 	case info.Family != "clip" && onGPU:
 		return EncoderMtmd, nil // positions are right there, and it runs on the GPU; LLaVA's SigLIP is a block short where the file names no feature layer
 	}

@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"image"
 	"image/png"
@@ -136,9 +137,9 @@ func measureTruth(t *testing.T, m *Model, g *layouttest.Golden, p layouttest.Pic
 	if x.tokens = slices.Equal(ours, theirs); !x.tokens {
 		x.detail = fmt.Sprintf("%d tokens, want %d: %s, want %s. ", len(ours), len(theirs), compact(ours), compact(theirs))
 	}
-	if last, sums := promptPlaces(made); p.Positions != nil && (last != p.Positions.Last || sums != p.Positions.Sums) {
+	if last, sums, hash := promptPlaces(made); p.Positions != nil && (last != p.Positions.Last || sums != p.Positions.Sums || p.Positions.SHA256 != "" && hash != p.Positions.SHA256) {
 		x.tokens = false
-		x.detail += fmt.Sprintf("The last position is %d and their sums are %d, want %d and %d. ", last, sums, p.Positions.Last, p.Positions.Sums)
+		x.detail += fmt.Sprintf("Other positions: the last is %d and their sums are %d, want %d and %d. ", last, sums, p.Positions.Last, p.Positions.Sums)
 	}
 	x.pixels = samePixels(t, m, p)
 	x.rows = compareRows(t, m, made, p)
@@ -213,13 +214,16 @@ func promptIDs(p *prompt) (ids []int32) {
 	return ids
 }
 
-// promptPlaces returns the M-RoPE position of a prompt's last item, in time, rows and columns, and the sums over all items.
-func promptPlaces(p *prompt) (last, sums [3]int) {
+// promptPlaces returns the M-RoPE position of a prompt's last item, in time, rows and columns, the sums over all items, and the golden's hash
+// over all.
+func promptPlaces(p *prompt) (last, sums [3]int, hash string) {
 	next := 0
+	var all [3][]byte
 	add := func(place [4]int32) {
 		for i := range sums {
 			last[i] = next + int(place[i])
 			sums[i] += last[i]
+			all[i] = binary.LittleEndian.AppendUint32(all[i], uint32(last[i]))
 		}
 	}
 	for _, x := range p.stretches {
@@ -240,7 +244,7 @@ func promptPlaces(p *prompt) (last, sums [3]int) {
 		}
 		next += picture.Advance
 	}
-	return last, sums
+	return last, sums, fmt.Sprintf("%x", sha256.Sum256(slices.Concat(all[0], all[1], all[2])))
 }
 
 // goldenIDs puts the placeholder in the place of image tokens, which are the most of a prompt, and of the ends of Pixtral's rows between them.

@@ -76,6 +76,9 @@ type Step struct {
 	From   int // index of the step whose result is resampled, or Original
 	W, H   int
 	Filter imaging.Filter
+	// Square, if not 0, is the side of a square of the colour Margin in whose middle the result is laid; at an odd rest, left and top are less.
+	Square int
+	Margin [3]uint8
 }
 
 // A View is a picture that the tower sees.
@@ -127,6 +130,9 @@ func (p *Plan) Pictures(ctx context.Context, img *imaging.RGB) ([]*imaging.RGB, 
 		if err != nil {
 			return nil, fmt.Errorf("layout: %w", err)
 		}
+		if s.Square != 0 {
+			out = pad(out, s.Square, s.Margin)
+		}
 		made = append(made, out)
 	}
 	var views []*imaging.RGB
@@ -144,6 +150,22 @@ func cut(src *imaging.RGB, x, y, w, h int) *imaging.RGB {
 	out := imaging.NewRGB(w, h)
 	for row := range h {
 		copy(out.Pix[3*w*row:3*w*(row+1)], src.Pix[3*((y+row)*src.W+x):])
+	}
+	return out
+}
+
+// pad lays a picture in the middle of a square.
+func pad(src *imaging.RGB, side int, colour [3]uint8) *imaging.RGB {
+	if src.W == side && src.H == side {
+		return src
+	}
+	out := imaging.NewRGB(side, side)
+	for i := 0; i < len(out.Pix); i += 3 {
+		copy(out.Pix[i:], colour[:])
+	}
+	x, y := (side-src.W)/2, (side-src.H)/2
+	for row := range src.H {
+		copy(out.Pix[3*((y+row)*side+x):], src.Pix[3*src.W*row:3*src.W*(row+1)])
 	}
 	return out
 }
@@ -168,6 +190,7 @@ var families = map[string]func(f *gguf.File, opt Options) (Layout, error){
 	"internvl":         newInternVL,
 	"pixtral":          newPixtral,
 	"idefics3":         newIdefics3,
+	"janus_pro":        newJanus,
 }
 
 // New returns the layout of a projector file, ErrUnknown where this package has none. Its numbers may be hostile.

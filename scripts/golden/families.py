@@ -9,11 +9,13 @@ converter writes it, and what transformers makes of six pictures with it.
 GGUF is as in convert.py. It writes models/layout/testdata/FAMILY.json, and FAMILY.zip with the two GGUF files, whose weights have so few
 different values that they pack well. Without names it makes all families.
 
+llama.cpp's converter refuses LLaVA's towers; those are converted by Eyelet (build/bin/eyelet).
+
 A golden holds, for each picture: the ids of the prompt, with runs of a token as [id, times]; the pixels that the tower sees, as sizes and
-SHA-256 of 8-bit RGB, taken back out of the processor's normalised numbers; some of the projector's rows; the positions of M-RoPE; and twelve
+SHA-256 of 8-bit RGB, taken back out of the processor's normalised numbers; some of the projector's rows; a hash over the positions of M-RoPE; and twelve
 tokens said greedily, with the least margin between the best two logits. Where the processor refuses a picture, what it says.
 """
-import hashlib, itertools, json, math, os, pathlib, shutil, sys, tempfile, zipfile
+import hashlib, itertools, json, math, os, pathlib, shutil, subprocess, sys, tempfile, zipfile
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import convert  # its tokenizers, and the path of llama.cpp's converter
@@ -81,6 +83,7 @@ def save(model, folder):
 def old_names(model, folder):
     """Gives tensors of a saved model the names that llama.cpp's converter knows."""
     old = {"gemma3": {"vision_tower.": "vision_tower.vision_model."}, "llava_next": {"vision_tower.": "vision_tower.vision_model."},
+           "lfm2_vl": {"model.vision_tower.": "model.vision_tower.vision_model."},
            "internvl": {"vision_tower.": "model.vision_tower.", "multi_modal_projector.": "model.multi_modal_projector."},
            # The embedding of [IMG_BREAK] goes into the projector's file; llama.cpp 0.7 leaves it out under the name that folders have today.
            "llava": {"language_model.model.embed_tokens": "model.embed_tokens"}, "mistral3": {"language_model.model.embed_tokens": "model.embed_tokens"}}.get(model.config.model_type, {})
@@ -342,6 +345,115 @@ def glm4v(folder):
     images = Glm4vImageProcessorPil()
     return Glm4vForConditionalGeneration(config), Glm4vProcessor(images, t, Glm4vVideoProcessor(), chat_template=t.chat_template), "glm4"
 
+LLAVA_TOWER = dict(hidden_size=64, intermediate_size=96, num_attention_heads=4, num_hidden_layers=3, image_size=336, patch_size=14, projection_dim=64, vocab_size=32000)
+
+
+def llava_template(before, after):
+    """The pictures of a turn stand before its words."""
+    return ("{% for m in messages %}" + before + "{% for c in m['content'] | selectattr('type', 'equalto', 'image') %}{{ '<image>\n' }}{% endfor %}"
+            "{% for c in m['content'] | selectattr('type', 'equalto', 'text') %}{{ c['text'] }}{% endfor %}" + after + "{% endfor %}")
+
+
+def llava_vocabulary(folder, text):
+    convert.sentencepiece_tokenizer(folder, ["<image>", "<pad>"])
+    (folder / "chat_template.jinja").write_text(text)
+    t = AutoTokenizer.from_pretrained(folder)
+    t.chat_template = text
+    return t
+
+
+def cut(processor, prompt, inputs):
+    """The ids as LLaVA's own code makes them (tokenizer_image_token), and as in training: each stretch of text between pictures is cut into pieces on its
+    own, so that it begins with a blank."""
+    t = processor.tokenizer
+    before, after = (t.encode(x, add_special_tokens=False) for x in prompt.split("<image>"))
+    image = t.convert_tokens_to_ids("<image>")
+    ids = [t.bos_token_id, *before, *[image] * inputs["input_ids"][0].tolist().count(image), *after]
+    inputs["input_ids"] = torch.tensor([ids])
+    inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
+    inputs.pop("mm_token_type_ids", None)
+    inputs.pop("token_type_ids", None)
+    return inputs
+
+
+@family
+def llava15(folder):
+    from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, LlavaProcessor
+    from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
+    t = llava_vocabulary(folder, llava_template("{{ m['role'].upper() + ': ' }}", " ") + "{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}")
+    config = LlavaConfig(text_config=LlamaConfig(vocab_size=len(t), rms_norm_eps=1e-5, tie_word_embeddings=False, architectures=["LlamaForCausalLM"], **TEXT),
+                         vision_config=CLIPVisionConfig(**LLAVA_TOWER), image_token_id=t.convert_tokens_to_ids("<image>"),
+                         vision_feature_layer=-2, vision_feature_select_strategy="default", tie_word_embeddings=False)
+    images = LlavaImageProcessorPil(size=dict(shortest_edge=336), crop_size=dict(height=336, width=336), do_pad=True)
+    return (LlavaForConditionalGeneration(config),
+            LlavaProcessor(images, t, patch_size=14, vision_feature_select_strategy="default", num_additional_image_tokens=1, chat_template=t.chat_template), None)
+
+
+@family
+def llava16(folder):
+    from transformers import CLIPVisionConfig, LlavaNextConfig, LlavaNextForConditionalGeneration, LlavaNextProcessor, MistralConfig
+    from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
+    t = llava_vocabulary(folder, llava_template("[INST] ", " [/INST]"))
+    grid = [[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]]
+    config = LlavaNextConfig(text_config=MistralConfig(vocab_size=len(t), rms_norm_eps=1e-5, sliding_window=None, tie_word_embeddings=False, architectures=["MistralForCausalLM"], **TEXT),
+                             vision_config=CLIPVisionConfig(**LLAVA_TOWER), image_token_id=t.convert_tokens_to_ids("<image>"),
+                             vision_feature_layer=-2, image_grid_pinpoints=grid, vision_feature_select_strategy="default", tie_word_embeddings=False)
+    images = LlavaNextImageProcessorPil(size=dict(shortest_edge=336), crop_size=dict(height=336, width=336), image_grid_pinpoints=grid)
+    return (LlavaNextForConditionalGeneration(config),
+            LlavaNextProcessor(images, t, patch_size=14, vision_feature_select_strategy="default", num_additional_image_tokens=1, chat_template=t.chat_template), None)
+
+
+@family
+def janus(folder):
+    from transformers import JanusConfig, JanusForConditionalGeneration, JanusProcessor
+    from transformers.models.janus.image_processing_pil_janus import JanusImageProcessorPil
+    text = ("{% for m in messages %}<|User|>: {% for c in m['content'] %}{% if c['type'] == 'image' %}<image_placeholder>\n{% else %}{{ c['text'] }}{% endif %}{% endfor %}\n\n{% endfor %}"
+            "{% if add_generation_prompt %}<|Assistant|>:{% endif %}")
+    named = dict(image_token="<image_placeholder>", boi_token="<begin_of_image>", eoi_token="<end_of_image>")
+    t = bytes_vocabulary(folder, ["<|begin_of_sentence|>", "<|end_of_sentence|>", "<|pad|>", "<|User|>", "<|Assistant|>", *named.values()], template=text, bos_token="<|begin_of_sentence|>",
+                         eos_token="<|end_of_sentence|>", pad_token="<|pad|>", extra_special_tokens=named)
+    config = JanusConfig(text_config=dict(model_type="llama", vocab_size=len(t), rms_norm_eps=1e-6, tie_word_embeddings=False, **TEXT),
+                         vision_config=dict(hidden_size=64, num_attention_heads=4, num_hidden_layers=3, mlp_ratio=1.5, projection_dim=64, image_size=384, patch_size=16),
+                         vq_config=dict(embed_dim=8, num_embeddings=16, latent_channels=32, base_channels=32, channel_multiplier=[1], num_res_blocks=1, projection_dim=64, image_token_embed_dim=64),
+                         image_token_id=t.convert_tokens_to_ids("<image_placeholder>"), tie_word_embeddings=False)
+    images = JanusImageProcessorPil(**HALF)
+    return JanusForConditionalGeneration(config), JanusProcessor(images, t, chat_template=t.chat_template), "qwen2"
+
+
+@family
+def lfm2_vl(folder):
+    from transformers import Lfm2VlConfig, Lfm2VlForConditionalGeneration, Lfm2VlProcessor
+    from transformers.models.lfm2_vl.image_processing_lfm2_vl import Lfm2VlImageProcessor
+    text = ("{{ bos_token }}{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% for c in m['content'] %}{% if c['type'] == 'image' %}<image>{% else %}{{ c['text'] }}{% endif %}{% endfor %}<|im_end|>\n"
+            "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
+    named = dict(image_token="<image>", image_start_token="<|image_start|>", image_end_token="<|image_end|>", image_thumbnail="<|img_thumbnail|>")
+    t = bytes_vocabulary(folder, ["<|pad|>", "<|startoftext|>", "<|im_start|>", "<|im_end|>", *named.values(), *(f"<|img_row_{r + 1}_col_{c + 1}|>" for r in range(10) for c in range(10))],
+                         template=text, bos_token="<|startoftext|>", eos_token="<|im_end|>", pad_token="<|pad|>", extra_special_tokens=named)
+    config = Lfm2VlConfig(text_config=dict(model_type="lfm2", vocab_size=len(t), layer_types=["conv", "full_attention", "conv"], block_auto_adjust_ff_dim=False, tie_word_embeddings=True,
+                                           pad_token_id=t.pad_token_id, bos_token_id=t.bos_token_id, eos_token_id=t.eos_token_id, **TEXT | dict(num_hidden_layers=3)),
+                          vision_config=dict(model_type="siglip2_vision_model", hidden_size=64, intermediate_size=96, num_attention_heads=4, num_hidden_layers=3, patch_size=16, num_patches=256,
+                                             vision_use_head=False),
+                          image_token_id=t.convert_tokens_to_ids("<image>"), projector_hidden_size=96)
+    return Lfm2VlForConditionalGeneration(config), Lfm2VlProcessor(Lfm2VlImageProcessor(), t, chat_template=t.chat_template), "lfm2"
+
+
+@family
+def minicpm_v_4_6(folder):
+    from transformers import MiniCPMV4_6Config, MiniCPMV4_6ForConditionalGeneration, MiniCPMV4_6Processor, MiniCPMV4_6VideoProcessor
+    from transformers.models.minicpmv4_6.image_processing_pil_minicpmv4_6 import MiniCPMV4_6ImageProcessorPil
+    text = ("{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% for c in m['content'] %}{% if c['type'] == 'image' %}<|image_pad|>\n{% else %}{{ c['text'] }}{% endif %}{% endfor %}<|im_end|>\n"
+            "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
+    named = dict(image_token="<|image_pad|>", video_token="<|video_pad|>", image_start_token="<image>", image_end_token="</image>", slice_start_token="<slice>", slice_end_token="</slice>",
+                 image_id_start_token="<image_id>", image_id_end_token="</image_id>")
+    t = bytes_vocabulary(folder, ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *named.values()], template=text, eos_token="<|im_end|>", pad_token="<|endoftext|>", extra_special_tokens=named)
+    config = MiniCPMV4_6Config(text_config=dict(model_type="qwen3_5_text", vocab_size=len(t), head_dim=16, layer_types=["linear_attention", "linear_attention", "linear_attention", "full_attention"],
+                                                linear_key_head_dim=16, linear_value_head_dim=16, linear_num_key_heads=2, linear_num_value_heads=4, tie_word_embeddings=False,
+                                                **TEXT | dict(num_hidden_layers=4)),
+                               vision_config=dict(hidden_size=64, intermediate_size=96, num_attention_heads=4, num_hidden_layers=4, image_size=980, patch_size=14),
+                               insert_layer_id=1, image_token_id=t.convert_tokens_to_ids("<|image_pad|>"), video_token_id=t.convert_tokens_to_ids("<|video_pad|>"), tie_word_embeddings=False)
+    processor = MiniCPMV4_6Processor(MiniCPMV4_6ImageProcessorPil(), MiniCPMV4_6VideoProcessor(), t, chat_template=t.chat_template)
+    return MiniCPMV4_6ForConditionalGeneration(config), processor, "qwen35"
+
 
 def plain(v):
     return v.tolist() if hasattr(v, "tolist") else v
@@ -407,6 +519,8 @@ def see(model, processor, w, h):
         inputs = processor(text=[prompt], images=[image], return_tensors="pt", add_special_tokens=not (bos and prompt.startswith(bos)))
     except (ValueError, ZeroDivisionError) as e:
         return golden | {"refused": str(e)}, None
+    if "Llava" in type(processor).__name__:
+        inputs = cut(processor, prompt, inputs)
     ids = inputs["input_ids"][0].tolist()
     return golden | {"ids": runs(ids), "tokens": len(ids), "tiles": pixels(model, processor, inputs)}, inputs
 
@@ -416,14 +530,14 @@ def look(model, inputs):
     """What the model makes of a picture."""
     ids = inputs["input_ids"][0].tolist()
     kwargs = {k: v for k, v in inputs.items() if k not in ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids", "num_crops")}
-    features = model.get_image_features(**kwargs)
+    features = (model if hasattr(model, "get_image_features") else model.model).get_image_features(**kwargs)
     features = features.pooler_output if hasattr(features, "pooler_output") else features
     if isinstance(features, (list, tuple)):
         features = torch.cat([f.reshape(-1, f.shape[-1]) for f in features])
     golden = {"embeddings": rows(features.reshape(-1, features.shape[-1]))}
     if hasattr(model.model, "get_rope_index") and "mm_token_type_ids" in inputs:
         p = model.model.get_rope_index(inputs["input_ids"], mm_token_type_ids=inputs["mm_token_type_ids"], image_grid_thw=inputs["image_grid_thw"])[0][:, 0]
-        golden["positions"] = {"last": p[:, -1].tolist(), "sums": p.sum(1).tolist()}
+        golden["positions"] = {"last": p[:, -1].tolist(), "sums": p.sum(1).tolist(), "sha256": hashlib.sha256(p.to(torch.int32).numpy().tobytes()).hexdigest()}
     said = model.generate(**inputs, max_new_tokens=TOKENS, min_new_tokens=TOKENS, do_sample=False, output_logits=True, return_dict_in_generate=True)
     top = torch.stack(said.logits)[:, 0].topk(2).values
     return golden | {"said": said.sequences[0, len(ids):].tolist(), "margin": (top[:, 0] - top[:, 1]).min().item()}
@@ -439,7 +553,15 @@ def files(folder, pre, out):
                 path = pathlib.Path(tmp) / name
                 hparams = conversion.ModelBase.load_hparams(folder, False)
                 architecture = conversion.get_model_architecture(hparams, kind)
-                conversion.get_model_class(architecture, mmproj=kind == ModelType.MMPROJ)(folder, gguf.LlamaFileType.ALL_F32, path).write()
+                try:
+                    writer = conversion.get_model_class(architecture, mmproj=kind == ModelType.MMPROJ)
+                    writer.no_mtp = True  # the layers that guess tokens ahead, which Qwen 3.5 may have
+                    writer(folder, gguf.LlamaFileType.ALL_F32, path).write()
+                except (NotImplementedError, ValueError) as e:
+                    if kind == ModelType.TEXT or "Llava" not in architecture:
+                        raise
+                    print(f"llama.cpp's converter: {e}; ours writes {name}")
+                    subprocess.run([ROOT / "build/bin/eyelet", "convert", folder, "-o", path.with_name("other.gguf"), "--mmproj", path, "--type", "f32", "--quiet"], check=True)
                 info = zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0))
                 info.compress_type = zipfile.ZIP_DEFLATED
                 archive.writestr(info, path.read_bytes())
@@ -475,7 +597,11 @@ def make(name):
         print(name, f"{p['w']}x{p['h']}", p.get("refused") or f"{p['tokens']} tokens, {len(p['tiles'])} tiles of {p['tiles'][0]['w']}x{p['tiles'][0]['h']}, margin {p.get('margin', -1):.3f}, {p.get('said')}")
 
 
-EDITS = {"internvl3": internvl_names}
+def lfm2_names(config):
+    config["text_config"]["architectures"] = ["Lfm2ForCausalLM"]
+
+
+EDITS = {"internvl3": internvl_names, "lfm2-vl": lfm2_names}
 
 if __name__ == "__main__":
     OUT.mkdir(parents=True, exist_ok=True)

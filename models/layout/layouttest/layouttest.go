@@ -39,10 +39,14 @@ type Picture struct {
 		Norm  float64
 		Rows  map[string][]float32
 	}
-	// Positions are those of M-RoPE: of the last token, and the sums over all, in time, rows and columns. Nil for other families.
-	Positions *struct{ Last, Sums [3]int }
-	Said      []int32
-	Margin    float64 // the least between the best two logits
+	// Positions are those of M-RoPE: of the last token, and the sums over all, in time, rows and columns; and a hash over all, those in time
+	// first, as 32-bit integers. Nil for other families.
+	Positions *struct {
+		Last, Sums [3]int
+		SHA256     string
+	}
+	Said   []int32
+	Margin float64 // the least between the best two logits
 }
 
 // Tile is what the tower sees.

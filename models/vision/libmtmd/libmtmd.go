@@ -97,6 +97,9 @@ func load(ctx context.Context, path string, opt Options) (e *Encoder, err error)
 	if e.info, width, err = describe(ctx, f); err != nil {
 		return nil, err
 	}
+	if err := checkTypes(f, opt.AsIs); err != nil {
+		return nil, err
+	}
 	params := mtmd.Params{Threads: opt.Threads, NoAccelerator: opt.NoAccelerator, Observer: opt.Collector}
 	if !opt.AsIs {
 		if err := e.chooseLayout(f, &params); err != nil {

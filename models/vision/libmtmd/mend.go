@@ -1,6 +1,7 @@
 package libmtmd
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -13,13 +14,30 @@ import (
 
 // A change is one to a projector file without which libmtmd computes something else than the model was trained to.
 type change struct {
-	keys   map[string]any                           // set in the metadata
-	tensor string                                   // replaced, "" for none
-	write  func(t *gguf.Tensor, to io.Writer) error // writes the new data
+	keys   map[string]any  // set in the metadata
+	tensor string          // replaced, "" for none
+	widen  map[string]bool // tensors whose copies are in float32
+	// write writes the new data of so many rows.
+	write func(rows *io.SectionReader, n int, to io.Writer) error
 }
 
 // changes returns what a file needs; nil for nothing.
 func changes(f *gguf.File) *change {
+	c := familyChanges(f)
+	for _, t := range wrongTypes(f) {
+		if c == nil {
+			c = &change{}
+		}
+		if c.widen == nil {
+			c.widen = map[string]bool{}
+		}
+		c.widen[t.Name] = true
+	}
+	return c
+}
+
+// familyChanges are those that only one family needs.
+func familyChanges(f *gguf.File) *change {
 	switch projectorKind(f) {
 	case "gemma4v":
 		_, gelu := f.Lookup("clip.use_gelu")
@@ -48,13 +66,13 @@ func changes(f *gguf.File) *change {
 // classTokenLast reports whether the libmtmd of this process is one that appends class tokens. Which version ends that is not known yet.
 func classTokenLast() bool { return strings.HasPrefix(llama.Version(), "0.7.") }
 
-// moveFirstRowLast writes a tensor's rows from the second on, then the first.
-func moveFirstRowLast(t *gguf.Tensor, to io.Writer) error {
-	row := t.Size() / int64(t.Dims[1])
-	if _, err := io.Copy(to, io.NewSectionReader(t.Reader(), row, t.Size()-row)); err != nil {
+// moveFirstRowLast writes n rows from the second on, then the first.
+func moveFirstRowLast(rows *io.SectionReader, n int, to io.Writer) error {
+	row := rows.Size() / int64(n)
+	if _, err := io.Copy(to, io.NewSectionReader(rows, row, rows.Size()-row)); err != nil {
 		return err
 	}
-	_, err := io.Copy(to, io.NewSectionReader(t.Reader(), 0, row))
+	_, err := io.Copy(to, io.NewSectionReader(rows, 0, row))
 	return err
 }
 
@@ -92,12 +110,25 @@ func (m *change) copy(ctx context.Context, f *gguf.File) (path string, err error
 		w.Set(key, value)
 	}
 	for _, t := range f.Tensors() {
-		w.AddTensorFunc(t.Name, t.Type, t.Dims, func(to io.Writer) error {
+		typ := t.Type
+		if m.widen[t.Name] {
+			typ = gguf.F32
+		}
+		w.AddTensorFunc(t.Name, typ, t.Dims, func(to io.Writer) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if t.Name == m.tensor {
-				return m.write(t, to)
+			switch {
+			case t.Name == m.tensor && typ != t.Type:
+				var wide bytes.Buffer
+				if err := widen(t, &wide); err != nil {
+					return err
+				}
+				return m.write(io.NewSectionReader(bytes.NewReader(wide.Bytes()), 0, int64(wide.Len())), int(t.Dims[1]), to)
+			case t.Name == m.tensor:
+				return m.write(t.Reader(), int(t.Dims[1]), to)
+			case typ != t.Type:
+				return widen(t, to)
 			}
 			_, err := io.Copy(to, t.Reader())
 			return err
