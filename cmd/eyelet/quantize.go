@@ -72,6 +72,7 @@ type quantizeOptions struct {
 	tensorFiles                    []string
 	overrideKV                     []string
 	bufferMiB                      int
+	pruneLayers                    string
 
 	bytes int64     // of targetSize
 	keys  []gguf.KV // of the metadata of a language model
@@ -106,6 +107,8 @@ func newQuantizeCommand() *cobra.Command {
 	f.StringArrayVar(&o.overrideKV, "override-kv", nil, "KEY=TYPE:VALUE sets a key of the metadata, of type int, float, bool or str; may be repeated")
 	f.IntVar(&o.bufferMiB, "max-buffer-size", 0, "taken for llama-quantize's sake; a few MiB a thread are enough here")
 	_ = f.MarkHidden("max-buffer-size")
+	f.StringVar(&o.pruneLayers, "prune-layers", "", "of llama-quantize; refused here")
+	_ = f.MarkHidden("prune-layers")
 	f.StringVar(&o.outputType, "output-type", "", "type of output.weight")
 	f.StringVar(&o.embeddingType, "embedding-type", "", "type of token_embd.weight")
 	f.BoolVar(&o.keepOutput, "keep-output", false, "leave output.weight as it is")
@@ -226,6 +229,8 @@ func (o *quantizeOptions) check() (err error) {
 		return usagef("--include-weights and --exclude-weights choose from an importance matrix: give --imatrix")
 	case o.keepSplit && len(o.overrideKV) > 0:
 		return usagef("--override-kv and --keep-split cannot be used together")
+	case o.pruneLayers != "":
+		return usagef("--prune-layers is not done here: a model without some of its layers is another model; llama-quantize --prune-layers makes one, and its file can be quantized")
 	case goals == 0:
 		return usagef("--type is missing; for a projector --max-error or --target-size can choose one")
 	case o.maxError != 0 && o.targetSize != "":

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
@@ -146,36 +145,28 @@ func (v *view) pareto(title, x string, cost func(*bench.Cell) (float64, bool), i
 	s.GlyphStyle = draw.GlyphStyle{Color: strong, Radius: vg.Points(4), Shape: draw.CircleGlyph{}}
 	p.Add(l, s)
 	p.Y.Min, p.Y.Max = lowest-0.2, highest+0.2
+	if p.X.Max == p.X.Min { // which plot would widen as well, but after names have their places
+		p.X.Min, p.X.Max = p.X.Min-1, p.X.Max+1
+	}
 	margin := (p.X.Max - p.X.Min) * 0.05
 	p.X.Min, p.X.Max = p.X.Min-margin, p.X.Max+5*margin // room for names
-	names, err := plotter.NewLabels(apart(p, plotter.XYLabels{XYs: best, Labels: labels}))
-	if err != nil {
-		return nil, fmt.Errorf("report: %w", err)
+	placed := place(p, best, labels, append(slices.Clone(best), rest...))
+	if len(placed.Labels) > 0 {
+		names, err := plotter.NewLabels(placed)
+		if err != nil {
+			return nil, fmt.Errorf("report: %w", err)
+		}
+		for i := range names.TextStyle {
+			names.TextStyle[i].Font, names.TextStyle[i].Color, names.TextStyle[i].YAlign = labelFont, ink, text.YCenter
+		}
+		p.Add(names)
 	}
-	for i := range names.TextStyle {
-		names.TextStyle[i].Font, names.TextStyle[i].Color = font.Font{Typeface: "Liberation", Variant: "Sans", Size: vg.Points(9)}, ink
-		names.TextStyle[i].YAlign = text.YCenter
-	}
-	names.Offset = vg.Point{X: vg.Points(7), Y: vg.Points(5)}
-	p.Add(names)
 	comment := "Lower is closer to the base. Blue: no other combination is both cheaper and closer; grey: one is."
-	if n := len(names.Labels); n < len(best) {
+	if n := len(placed.Labels); n < len(best) {
 		comment += fmt.Sprintf(" %d of the %d blue ones have room for a name; the table marks all that are so for size.", n, len(best))
 	}
-	drawing, err := svg(p, 560, 360)
+	drawing, err := svg(p, paretoWidth, paretoHeight)
 	return &chart{title: title, svg: drawing, comment: comment}, err
-}
-
-// apart leaves out names that would lie over one before; the tables tell those too.
-func apart(p *plot.Plot, all plotter.XYLabels) (kept plotter.XYLabels) {
-	wide, high := 0.2*(p.X.Max-p.X.Min), 0.045*(p.Y.Max-p.Y.Min)
-	for i, xy := range all.XYs {
-		over := slices.ContainsFunc(kept.XYs, func(q plotter.XY) bool { return math.Abs(q.X-xy.X) < wide && math.Abs(q.Y-xy.Y) < high })
-		if !over {
-			kept.XYs, kept.Labels = append(kept.XYs, xy), append(kept.Labels, all.Labels[i])
-		}
-	}
-	return kept
 }
 
 // pointLabel names a point; the type of the KV cache is told where it is not the base's.

@@ -13,6 +13,9 @@ import (
 	"strings"
 	"testing"
 
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+
 	"github.com/eyelet-engine/eyelet/engine/bench"
 )
 
@@ -197,5 +200,45 @@ func TestChartsTellWhatTheyLeaveOut(t *testing.T) {
 	few, which := newView(r).rows(func(*bench.Cell) bool { return true })
 	if len(few) >= len(cells) || slices.ContainsFunc(few, func(c *bench.Cell) bool { return c.Model != r.Setup.BaseModel && c.Projector != r.Setup.BaseProjector }) || which == "" {
 		t.Errorf("%d of %d rows, %q", len(few), len(cells), which)
+	}
+}
+
+func TestNamesInChartsLieOverNothingThatMatters(t *testing.T) {
+	p := newPlot("x", "y")
+	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0, 100, -7, 1
+	var points, all plotter.XYs
+	var labels []string
+	for i := range 24 { // a curve whose points come close to each other
+		q := plotter.XY{X: 3 + float64(i*i)/7, Y: 0.8 - 0.3*float64(i)}
+		points, labels = append(points, q), append(labels, fmt.Sprintf("iq%d_xxs + q4_k_m, KV q8_0", i))
+	}
+	for i := range 200 {
+		all = append(all, plotter.XY{X: float64(i%20) * 5, Y: -7 + float64(i/20)*0.8})
+	}
+	out := place(p, points, labels, append(all, points...))
+	if len(out.Labels) < 6 {
+		t.Errorf("%d of %d names found a place", len(out.Labels), len(labels))
+	}
+	perX, perY := plotWidth/100.0, plotHeight/8.0
+	var boxes []box
+	for i, q := range out.XYs {
+		width, height, depth := plot.DefaultTextHandler.Box(out.Labels[i], labelFont)
+		x, y := q.X*perX, (q.Y+7)*perY
+		b := box{x, y - float64(height+depth)/2, x + float64(width), y + float64(height+depth)/2}
+		if b.left < 0 || b.right > plotWidth {
+			t.Errorf("%s leaves the chart", out.Labels[i])
+		}
+		for k, other := range boxes {
+			if b.overlaps(box{other.left, other.bottom + 2, other.right, other.top - 2}) {
+				t.Errorf("%s lies over %s", out.Labels[i], out.Labels[k])
+			}
+		}
+		for _, point := range points {
+			x, y := point.X*perX, (point.Y+7)*perY
+			if b.overlaps(box{x - 1, y - 1, x + 1, y + 1}) {
+				t.Errorf("%s lies over a point", out.Labels[i])
+			}
+		}
+		boxes = append(boxes, b)
 	}
 }
