@@ -187,7 +187,7 @@ func (m *measured) current() bool { return !m.Times.busy() || time.Since(m.When)
 
 // PrepareAccelerator makes the accelerator ready for the weights of GGUF files: it decides for each of their types from how many rows of
 // activations on products are taken, and how they are computed. What was not yet measured on this machine with this number of threads is,
-// for a tenth to a third of a second a type, and kept in the cache directory. threads below 1 stands for those of [SetAcceleratorThreads].
+// for about a second a type, and kept in the cache directory. threads below 1 stands for those of [SetAcceleratorThreads].
 //
 // plain tells whether the weights are best left as they are in the file: most types are the accelerator's to take only then, but ggml's CPU
 // backend decodes some faster if it repacks them while loading. It is false without an accelerator, or where it is not enabled.

@@ -4,6 +4,11 @@
 //	eval "$(scripts/env)"
 //	go run ./scripts/bench-accel -mmproj build/synth/mmproj-1b-f16.gguf build/synth/llama-1b-f16.gguf build/synth/llama-1b-q4_k_m.gguf
 //
+// With -chart, a line chart of the rates over the rows of prompts is written (SVG, PNG or PDF):
+//
+//	go run ./scripts/bench-accel -tests pp1,pp2,pp4,pp8,pp16,pp32,pp64,pp128,pp256,pp512 \
+//	  -chart rows.svg build/synth/llama-1b-q4_k_m.gguf build/synth/llama-1b-q8_0.gguf
+//
 // The sides take turns, so that what else the machine does hits all alike. The figures that count are the ratios of the medians; bars are
 // what the accelerator is to reach on them.
 package main
@@ -28,6 +33,7 @@ type options struct {
 	rounds, threads int
 	tests           []test
 	strict          bool
+	chart           string // file to write
 
 	bf16, int8 float64 // GFLOP/s of oneDNN's own products
 }
@@ -50,6 +56,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 3, "turns of each side")
 	flag.IntVar(&o.threads, "threads", runtime.NumCPU(), "threads of all sides")
 	flag.BoolVar(&o.strict, "strict", false, "fail if a ratio is below its bar")
+	flag.StringVar(&o.chart, "chart", "", "`file` to write a line chart of prompts' rates to")
 	names := flag.String("tests", "pp512,pp64,tg128", "`tests` of language models")
 	mmproj := flag.String("mmproj", "", "projector `files` to encode a picture with, separated by commas")
 	lm := flag.String("lm", "build/synth/llama-1b-q4_k_m.gguf", "language `model` that the projectors belong to")
@@ -79,12 +86,24 @@ func run(o *options, names, mmproj, lm string, models []string) (err error) {
 		return err
 	}
 	var short []string
+	lines := newChart(o.threads)
 	for _, path := range models {
 		results, err := benchModel(ctx, path, o)
 		if err != nil {
 			return err
 		}
 		short = append(short, results.print(path)...)
+		if o.chart == "" {
+			continue
+		}
+		if err := lines.add(path, o.tests, results, 1e9*o.int8/results[0].perToken); err != nil {
+			return err
+		}
+	}
+	if o.chart != "" {
+		if err := lines.save(o.chart); err != nil {
+			return err
+		}
 	}
 	for path := range strings.SplitSeq(mmproj, ",") {
 		if path == "" {
@@ -108,6 +127,7 @@ type result struct {
 	ours, theirs []float64
 	bar          float64 // 0 if there is none
 	note         string
+	perToken     float64 // operations of a token: two for each of the model's numbers
 }
 
 // noteBest keeps the note of the fastest turn.
