@@ -47,6 +47,14 @@ func TestLangchainWorks(t *testing.T) {
 	}
 }
 
+// TestOpenAIsExampleOfABatchRuns runs it with OpenAI's client, unchanged but for the address.
+func TestOpenAIsExampleOfABatchRuns(t *testing.T) {
+	ts := serve(t, withBatches(t.TempDir()))
+	if out := runPython(t, "openai_batch.py", ts.url, "seed"); strings.TrimSpace(out) != "ok" {
+		t.Errorf("%s", out)
+	}
+}
+
 // scoreTolerance is the most that the log-likelihood of a choice may differ from that of transformers in float32. The weights are the same; the cache of the
 // engine has 16 bits. The largest difference seen was 0.011, of log-likelihoods around -9.5.
 const scoreTolerance = 0.05

@@ -1,0 +1,293 @@
+// Bench-batch measures what a queue costs, and what a second worker brings, with the built-in model and small pictures:
+//
+//	go run ./scripts/bench-batch                 # queue: 10,000 pictures through the embedded queue and without one, in turns
+//	go run ./scripts/bench-batch -mode workers   # two workers pinned to a core each, against one pinned to one core
+//
+// "queue" asks the same in portions, by turns through the queue and past it, in one process and with the same model, and prints the ratio of
+// the throughputs and how much memory the process took after each portion. "workers" runs build/bin/eyelet, or what -eyelet names, as
+// a queue, workers and submitter of their own, on Linux; the submitter and the queue share the machine with the workers, as they
+// would on one of a site's. Run both on a quiet machine.
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/batch"
+	"github.com/eyelet-engine/eyelet/engine/server"
+	"github.com/eyelet-engine/eyelet/models/builtin"
+)
+
+type options struct {
+	mode     string
+	items    int
+	portions int
+	parallel int
+	eyelet   string
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.mode, "mode", "queue", "queue or workers")
+	flag.IntVar(&o.items, "items", 10_000, "pictures")
+	flag.IntVar(&o.portions, "portions", 10, "of the mode queue: portions, each asked both ways")
+	flag.IntVar(&o.parallel, "parallel", engine.DefaultParallel, "pictures that are asked about at a time")
+	flag.StringVar(&o.eyelet, "eyelet", "build/bin/eyelet", "of the mode workers: the program")
+	flag.Parse()
+	if err := run(context.Background(), o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench-batch:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) (err error) {
+	dir, err := os.MkdirTemp("", "bench-batch-*")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	fmt.Printf("drawing %d pictures\n", o.items)
+	pictures := filepath.Join(dir, "pictures")
+	if err := draw(pictures, o.items); err != nil {
+		return err
+	}
+	switch o.mode {
+	case "queue":
+		return queue(ctx, o, dir, pictures)
+	case "workers":
+		return workers(ctx, o, dir, pictures)
+	}
+	return fmt.Errorf("there is no mode %q", o.mode)
+}
+
+// draw writes pictures of 64 pixels, no two the same.
+func draw(dir string, n int) error {
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	for i := range n {
+		m := image.NewRGBA(image.Rect(0, 0, 64, 64))
+		back, front := color.RGBA{uint8(rng.Uint32()), uint8(rng.Uint32()), uint8(i), 255}, color.RGBA{uint8(rng.Uint32()), uint8(rng.Uint32()), uint8(i >> 8), 255}
+		x, y := rng.IntN(40), rng.IntN(40)
+		for p := range 64 * 64 {
+			c := back
+			if p%64 >= x && p%64 < x+24 && p/64 >= y && p/64 < y+24 {
+				c = front
+			}
+			m.Set(p%64, p/64, c)
+		}
+		var b bytes.Buffer
+		if err := png.Encode(&b, m); err != nil {
+			return err
+		}
+		if err := os.WriteFile(name(dir, i), b.Bytes(), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func name(dir string, i int) string { return filepath.Join(dir, fmt.Sprintf("%06d.png", i)) }
+
+var body = json.RawMessage(`{"model":"eyelet-builtin","temperature":0,"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"eyelet:0"}},{"type":"text","text":"What color is the background?"}]}]}`)
+
+// queue asks about portions of the pictures, first one way and then the other, the order changing from portion to portion.
+func queue(ctx context.Context, o options, dir, pictures string) (err error) {
+	e, err := engine.New(engine.Options{})
+	if err != nil {
+		return err
+	}
+	pool := engine.NewPool(e, engine.PoolOptions{KeepAlive: -1})
+	defer func() { err = errors.Join(err, pool.Close(), e.Close()) }()
+	s, err := server.New(pool, nil, server.Options{Spec: engine.ModelSpec{Parallel: o.parallel}, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	q, err := batch.Embed(filepath.Join(dir, "queue"), batch.EmbedOptions{})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = q.Close() }()
+	model, err := s.Resolve(ctx, builtin.Name)
+	if err != nil {
+		return err
+	}
+	working, stop := context.WithCancel(ctx)
+	var worker sync.WaitGroup
+	defer worker.Wait()
+	defer stop()
+	w := batch.NewWorker(q, batch.WorkerOptions{
+		Parallel: o.parallel, Folders: []string{"/"}, Answer: s.Answer, Models: func(context.Context) ([]batch.Model, error) { return []batch.Model{model}, nil },
+	})
+	worker.Go(func() { _ = w.Run(working) })
+	through := func(from, to int) (int, error) {
+		count, err := q.Submit(ctx, batch.Submission{
+			Batch: fmt.Sprintf("b%d", from), ByPath: true, Resolve: s.Resolve,
+			Items: func(yield func(batch.Item, error) bool) {
+				for i := from; i < to; i++ {
+					it := batch.Item{ID: strconv.Itoa(i), URL: "/v1/chat/completions", Model: builtin.Name, Body: body, Pictures: []batch.Source{{Name: "p", Path: name(pictures, i), Page: -1}}}
+					if !yield(it, nil) {
+						return
+					}
+				}
+			},
+		})
+		return count.OK, err
+	}
+	past := func(from, to int) (int, error) {
+		var mu sync.Mutex
+		next, good := from, 0
+		var all sync.WaitGroup
+		for range o.parallel {
+			all.Go(func() {
+				for {
+					mu.Lock()
+					i := next
+					next++
+					mu.Unlock()
+					if i >= to {
+						return
+					}
+					r, fault := s.Answer(ctx, batch.Task{ID: strconv.Itoa(i), URL: "/v1/chat/completions", Model: model, Body: body, Pictures: []batch.File{{Name: "p", Path: name(pictures, i), Page: -1}}})
+					mu.Lock()
+					if fault == nil && r.Status == 200 {
+						good++
+					}
+					mu.Unlock()
+				}
+			})
+		}
+		all.Wait()
+		return good, nil
+	}
+	if _, err := past(0, min(100, o.items)); err != nil { // loads the model
+		return err
+	}
+	var times [2]time.Duration
+	size := o.items / o.portions
+	for p := range o.portions {
+		for turn := range 2 {
+			way := (turn + p) % 2
+			do := past
+			if way == 1 {
+				do = through
+			}
+			began := time.Now()
+			good, err := do(p*size, (p+1)*size)
+			if err != nil {
+				return err
+			}
+			if good != size {
+				return fmt.Errorf("%d of %d were answered", good, size)
+			}
+			times[way] += time.Since(began)
+		}
+		fmt.Printf("portion %2d: without a queue %v, through it %v so far; resident memory %d MiB\n", p+1, times[0].Round(time.Millisecond), times[1].Round(time.Millisecond), resident()>>20)
+	}
+	n := float64(size * o.portions)
+	fmt.Printf("%d pictures: %.1f a second without a queue, %.1f through it: %.3f of the throughput\n", int(n), n/times[0].Seconds(), n/times[1].Seconds(), times[0].Seconds()/times[1].Seconds())
+	return nil
+}
+
+// resident is the memory that this process has, in bytes; 0 where that cannot be known.
+func resident() int64 {
+	data, _ := os.ReadFile("/proc/self/statm")
+	fields := strings.Fields(string(data))
+	if len(fields) < 2 {
+		return 0
+	}
+	pages, _ := strconv.ParseInt(fields[1], 10, 64)
+	return pages * int64(os.Getpagesize())
+}
+
+// workers compares two pinned workers with one: one, two, two, one, so that a drift of the machine hits both.
+func workers(ctx context.Context, o options, dir, pictures string) error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	address := l.Addr().String()
+	l.Close()
+	program, err := filepath.Abs(o.eyelet)
+	if err != nil {
+		return err
+	}
+	start := func(args ...string) (*exec.Cmd, error) {
+		cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+		cmd.Stderr = os.Stderr
+		return cmd, cmd.Start()
+	}
+	end := func(cmd *exec.Cmd) {
+		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Wait()
+	}
+	q, err := start(program, "queue", "-q", "--store", filepath.Join(dir, "store"), "--listen", address)
+	if err != nil {
+		return err
+	}
+	defer end(q)
+	var times [3]time.Duration
+	for round, n := range []int{1, 2, 2, 1} {
+		var running []*exec.Cmd
+		for i := range n {
+			w, err := start("taskset", "-c", strconv.Itoa(i), program, "worker", "-q", "--nats", "nats://"+address, "-t", "1", "--parallel", strconv.Itoa(o.parallel), "--folder", pictures)
+			if err != nil {
+				return err
+			}
+			running = append(running, w)
+		}
+		submit := func(list, out string) error {
+			cmd := exec.CommandContext(ctx, program, "batch", "-q", "--list", list, "-o", out, "--prompt", "What color is the background?", "--nats", "nats://"+address, "--by-path")
+			cmd.Stderr = os.Stderr
+			return cmd.Run()
+		}
+		warm := filepath.Join(dir, "warm.txt")
+		all := filepath.Join(dir, "all.txt")
+		if err := errors.Join(listed(warm, pictures, min(64, o.items)), listed(all, pictures, o.items)); err != nil {
+			return err
+		}
+		if err := submit(warm, filepath.Join(dir, fmt.Sprintf("warm%d.csv", round))); err != nil { // loads the models
+			return err
+		}
+		began := time.Now()
+		if err := submit(all, filepath.Join(dir, fmt.Sprintf("all%d.csv", round))); err != nil {
+			return err
+		}
+		took := time.Since(began)
+		times[n] += took
+		fmt.Printf("%d of 4: %d pinned: %.1f pictures a second\n", round+1, n, float64(o.items)/took.Seconds())
+		for _, w := range running {
+			end(w)
+		}
+	}
+	fmt.Printf("two workers: %.2f times the throughput of one\n", times[1].Seconds()/times[2].Seconds())
+	return nil
+}
+
+// listed writes the names of the first n pictures to a file.
+func listed(path, pictures string, n int) error {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintln(&b, name(pictures, i))
+	}
+	return os.WriteFile(path, []byte(b.String()), 0o600)
+}
