@@ -57,7 +57,8 @@ func TestHostileProjectorsOfTheBenchDoNotAbortTheProcess(t *testing.T) {
 	}
 }
 
-func TestDeepstackLayersAreFewerThanLayers(t *testing.T) {
+// libggml ends the process over these numbers of a language model.
+func TestNumbersOfRowsAndPositionsAreCheckedBeforeLoading(t *testing.T) {
 	all, err := layouttest.Families()
 	if err != nil {
 		t.Fatal(err)
@@ -75,9 +76,16 @@ func TestDeepstackLayersAreFewerThanLayers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		path := rewrite(t, model, filepath.Join(t.TempDir(), "deep.gguf"), map[string]any{"qwen3vl.n_deepstack_layers": uint32(3)}, nil)
-		if _, err := e.Load(t.Context(), ModelSpec{Model: path}); !errors.Is(err, ErrModelFile) {
-			t.Errorf("%v, want ErrModelFile", err)
+		for _, change := range []map[string]any{
+			{"qwen3vl.n_deepstack_layers": uint32(3)},
+			{"qwen3vl.rope.dimension_sections": []int32{11, 11, 10, 0}},
+			{"qwen3vl.rope.dimension_sections": []int32{0, 0, 0, 0}},
+			{"qwen3vl.rope.dimension_sections": []int32{-8, 8, 8, 0}},
+		} {
+			path := rewrite(t, model, filepath.Join(t.TempDir(), "hostile.gguf"), change, nil)
+			if _, err := e.Load(t.Context(), ModelSpec{Model: path}); !errors.Is(err, ErrModelFile) {
+				t.Errorf("%v: %v, want ErrModelFile", change, err)
+			}
 		}
 	}
 }

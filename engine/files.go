@@ -53,12 +53,40 @@ func checkLanguageModel(path string) (width int, err error) {
 	if n, ok := f.Uint(arch + ".rope.dimension_count"); ok && n%2 != 0 { // numbers are rotated in pairs; libggml asserts it
 		return 0, fmt.Errorf("%w: %s: %s.rope.dimension_count is %d, an odd number", ErrModelFile, path, arch, n)
 	}
+	if err := checkSections(f, arch, n); err != nil {
+		return 0, fmt.Errorf("%w: %s: %w", ErrModelFile, path, err)
+	}
 	// Rows of pictures go into the first layers too, where all tokens still are; libggml asserts that the last is none of them.
 	layers, _ := f.Uint(arch + ".block_count")
 	if deep, ok := f.Uint(arch + ".n_deepstack_layers"); ok && deep > 0 && deep >= layers {
 		return 0, fmt.Errorf("%w: %s: %s.n_deepstack_layers is %d, of %d layers", ErrModelFile, path, arch, deep, layers)
 	}
 	return int(n), nil
+}
+
+// checkSections wants the pairs of numbers that rotate by time, row and column to be some, and no more than a head has numbers: libggml asserts it
+// and divides by their sum.
+func checkSections(f *gguf.File, arch string, width uint64) error {
+	key := arch + ".rope.dimension_sections"
+	sections, ok := f.Ints(key)
+	if !ok {
+		return nil
+	}
+	head, ok := f.Uint(arch + ".attention.key_length")
+	if heads, one := f.Uint(arch + ".attention.head_count"); !ok && one && heads > 0 {
+		head = width / heads
+	}
+	sum := int64(0)
+	for _, n := range sections[:min(len(sections), 4)] {
+		if n < 0 || n > math.MaxInt32 {
+			return fmt.Errorf("%s is %v", key, sections)
+		}
+		sum += n
+	}
+	if sum == 0 || head > 0 && uint64(sum) > head {
+		return fmt.Errorf("%s is %v, of a head of %d numbers", key, sections, head)
+	}
+	return nil
 }
 
 // checkProjector compares the projector's output width with the model's before either is loaded.
