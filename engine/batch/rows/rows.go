@@ -160,7 +160,7 @@ func (c *csvWriter) Close() error {
 
 // parquetWriter writes Parquet, compressed with zstandard. All columns are optional.
 type parquetWriter struct {
-	w       *parquet.Writer
+	w       *parquet.GenericWriter[any]
 	columns []Column
 	rows    int
 }
@@ -187,7 +187,7 @@ func newParquet(w io.Writer, columns []Column) *parquetWriter {
 		group.Group[c.Name] = parquet.Optional(node)
 		group.names = append(group.names, c.Name)
 	}
-	return &parquetWriter{w: parquet.NewWriter(w, parquet.NewSchema("batch", group), parquet.Compression(&parquet.Zstd), parquet.PageBufferSize(64<<10)), columns: columns}
+	return &parquetWriter{w: parquet.NewGenericWriter[any](w, parquet.NewSchema("batch", group), parquet.Compression(&parquet.Zstd), parquet.PageBufferSize(64<<10)), columns: columns}
 }
 
 // ordered is a group whose fields keep their order.
