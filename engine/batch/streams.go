@@ -326,7 +326,7 @@ func (q *Queue) fault(what string, err error) error {
 		return fmt.Errorf("%w: its disk is full; make room, and start again", ErrNoRoom)
 	}
 	api, ok := errors.AsType[*jetstream.APIError](err)
-	if ok && (api.Code == 503 && strings.Contains(api.Description, "resource") || api.ErrorCode == jetstream.ErrorCode(natsd.JSStorageResourcesExceededErr) || strings.Contains(api.Description, "maximum bytes")) {
+	if ok && (api.Code == 503 && strings.Contains(api.Description, "resource") || api.ErrorCode == jetstream.ErrorCode(natsd.JSStorageResourcesExceededErr) || strings.Contains(api.Description, "maximum bytes") || strings.Contains(api.Description, "no space left")) {
 		return fmt.Errorf("%w: %s: %w", ErrNoRoom, what, err)
 	}
 	return fmt.Errorf("%w: %s: %w", ErrQueue, what, err)

@@ -64,9 +64,9 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	fmt.Printf("drawing %d pictures\n", o.items)
+	fmt.Printf("drawing %d pictures\n", 2*o.items)
 	pictures := filepath.Join(dir, "pictures")
-	if err := draw(pictures, o.items); err != nil {
+	if err := draw(pictures, 2*o.items); err != nil { // each way has its own, so that none finds a picture in the cache
 		return err
 	}
 	switch o.mode {
@@ -144,7 +144,7 @@ func queue(ctx context.Context, o options, dir, pictures string) (err error) {
 			Batch: fmt.Sprintf("b%d", from), ByPath: true, Resolve: s.Resolve,
 			Items: func(yield func(batch.Item, error) bool) {
 				for i := from; i < to; i++ {
-					it := batch.Item{ID: strconv.Itoa(i), URL: "/v1/chat/completions", Model: builtin.Name, Body: body, Pictures: []batch.Source{{Name: "p", Path: name(pictures, i), Page: -1}}}
+					it := batch.Item{ID: strconv.Itoa(i), URL: "/v1/chat/completions", Model: builtin.Name, Body: body, Pictures: []batch.Source{{Name: "p", Path: name(pictures, o.items+i), Page: -1}}}
 					if !yield(it, nil) {
 						return
 					}
@@ -179,7 +179,7 @@ func queue(ctx context.Context, o options, dir, pictures string) (err error) {
 		all.Wait()
 		return good, nil
 	}
-	if _, err := past(0, min(100, o.items)); err != nil { // loads the model
+	if _, err := past(0, 1); err != nil { // loads the model
 		return err
 	}
 	var times [2]time.Duration
