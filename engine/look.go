@@ -27,18 +27,7 @@ func (m *Model) look(ctx context.Context, image *Image, budget Budget, t *spent)
 	if err != nil {
 		return nil, nil, err
 	}
-	tower := m.vision
-	options := m.decoding()
-	if plan.W != head.W || plan.H != head.H {
-		options.Target = func(int, int) (int, int) { return plan.W, plan.H }
-	}
-	source := &media.Source{
-		Name: image.Name, Data: image.Data, Identity: m.pictureIdentity + " " + plan.Layout + image.pageIdentity() + budgetIdentity(plan, head.W, head.H), Bytes: head.Bytes, Begin: tower.Begin,
-		Slow: document.IsPDF(image.Data),
-		Open: func(ctx context.Context) (*vision.Input, error) {
-			return decode(ctx, tower, image, head, plan, options, t)
-		},
-	}
+	source, _ := m.source(image, head, plan, t)
 	var pictures []*media.Picture
 	for i, part := range plan.Parts {
 		if m.lm.NPosPerEmbd() < 2 && part.Places != nil {
@@ -47,6 +36,28 @@ func (m *Model) look(ctx context.Context, image *Image, budget Budget, t *spent)
 		pictures = append(pictures, &media.Picture{Part: part, Source: source, Index: i})
 	}
 	return plan, pictures, nil
+}
+
+// source is what a picture's embeddings are made of, and how it is decoded if that has not been done ahead.
+func (m *Model) source(image *Image, head imaging.Header, plan *vision.Plan, t *spent) (s *media.Source, open func(context.Context) (*vision.Input, error)) {
+	options := m.decoding()
+	if plan.W != head.W || plan.H != head.H {
+		options.Target = func(int, int) (int, int) { return plan.W, plan.H }
+	}
+	open = func(ctx context.Context) (*vision.Input, error) {
+		return decode(ctx, m.vision, image, head, plan, options, t)
+	}
+	s = &media.Source{
+		Name: image.Name, Data: image.Data, Identity: m.pictureIdentity + " " + plan.Layout + image.pageIdentity() + budgetIdentity(plan, head.W, head.H), Bytes: head.Bytes, Begin: m.vision.Begin,
+		Slow: document.IsPDF(image.Data),
+	}
+	s.Open = func(ctx context.Context) (*vision.Input, error) {
+		if in := m.ahead.take(ctx, image.Data, s.Identity); in != nil {
+			return in, nil
+		}
+		return open(ctx)
+	}
+	return s, open
 }
 
 // decoding is how pictures are decoded for the tower.

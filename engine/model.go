@@ -144,6 +144,7 @@ type Model struct {
 	draft           *drafter   // nil without ModelSpec.Draft and DraftWith; guarded by drafting
 	drafting        sync.Mutex // held while draft changes
 	cache           *kv.Cache
+	ahead           ahead
 	images          *media.Cache   // nil for a text model, as jobs
 	jobs            *media.Encoder // of the vision tower
 	disk            *disk.Store    // nil without StateDir
@@ -434,6 +435,7 @@ func (m *Model) Close() error {
 // free releases what open has made, in reverse.
 func (m *Model) free() error {
 	m.end(ErrClosed)
+	m.ahead.put(nil)
 	stopped := m.stopScheduler()
 	m.drafting.Lock()
 	defer m.drafting.Unlock()

@@ -87,7 +87,7 @@ func (s *session) askEach(ctx context.Context, in *input, answers *answerFile, a
 	defer close(asked)
 	// JSON knows no bytes that are not UTF-8: a name comes back from the file with U+FFFD in their place, as by []rune.
 	known := func(name string) bool { return answers.done[string([]rune(name))] }
-	for _, it := range in.items {
+	for i, it := range in.items {
 		f := &future{done: make(chan struct{})}
 		select {
 		case asked <- f:
@@ -102,6 +102,12 @@ func (s *session) askEach(ctx context.Context, in *input, answers *answerFile, a
 			defer close(f.done)
 			f.line, f.err = s.folderAnswer(ctx, in, it)
 		}()
+		if next := i + 1; s.o.spec.Parallel == 1 && next < len(in.items) && in.items[next].page >= 0 && !known(in.items[next].name) {
+			// Nobody else would draw the next page while this one is computed.
+			if picture, err := s.library.page(ctx, in.items[next]); err == nil {
+				s.model.Ahead(ctx, picture, s.o.request.ImageTokens)
+			}
+		}
 	}
 }
 

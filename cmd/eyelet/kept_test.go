@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/eyelet-engine/eyelet/engine"
 )
 
 // inState is a run of the program with a state folder.
@@ -146,5 +148,24 @@ func TestStatsAndTraceTellWhatHappened(t *testing.T) {
 	}
 	if got := strings.Join(seen, " "); !strings.HasPrefix(got, "queued admitted") || !strings.Contains(got, "rows") || !strings.HasSuffix(got, "ended") {
 		t.Errorf("the trace is %q", got)
+	}
+}
+
+// Frames stand between the words that tell their times, and pictures have their bounds of tokens: both are part of what a conversation costs when it goes on.
+func TestSavedConversationsKeepOrderAndBounds(t *testing.T) {
+	picture, err := engine.ImageFile(filepath.Join(demo, "black-star.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	picture.Tokens = engine.Budget{Min: 16, Max: 64}
+	message := engine.User(engine.Text("<0.5 seconds>"), engine.Picture(picture), engine.Text("What is this?"))
+	message.KeepOrder = true
+	path := filepath.Join(t.TempDir(), "chat.json")
+	if err := saveConversation(path, "m", []engine.Message{message, engine.Assistant("A star.")}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := loadConversation(t.Context(), path)
+	if err != nil || len(got) != 2 || !got[0].KeepOrder || got[1].KeepOrder || got[0].Content[1].Image.Tokens != picture.Tokens {
+		t.Fatalf("%+v, %v", got, err)
 	}
 }

@@ -24,6 +24,7 @@ type savedConversation struct {
 type savedMessage struct {
 	Role    string         `json:"role"`
 	Content []savedContent `json:"content"`
+	InOrder bool           `json:"in_order,omitempty"` // pictures stay between the texts where they stand
 }
 
 // savedContent is a text or a picture with the bytes of its file.
@@ -32,6 +33,8 @@ type savedContent struct {
 	Name  string `json:"image_name,omitempty"`
 	Image []byte `json:"image,omitempty"`
 	Page  int    `json:"page,omitempty"` // of a document, counted from 0
+	Least int    `json:"image_min_tokens,omitempty"`
+	Most  int    `json:"image_max_tokens,omitempty"`
 	Same  int    `json:"same,omitempty"` // in place of Image: the file is that of an earlier picture, counted from 1
 }
 
@@ -47,11 +50,11 @@ func saveConversation(path, model string, messages []engine.Message) error {
 	earlier := map[*byte]int{} // files, by where they lie, with the numbers of pictures
 	pictures := 0
 	for _, m := range messages {
-		sm := savedMessage{Role: m.Role}
+		sm := savedMessage{Role: m.Role, InOrder: m.KeepOrder}
 		for _, part := range m.Content {
 			if image := part.Image; image != nil {
 				pictures++
-				sc := savedContent{Name: image.Name, Page: image.Page}
+				sc := savedContent{Name: image.Name, Page: image.Page, Least: image.Tokens.Min, Most: image.Tokens.Max}
 				if n, ok := earlier[unsafe.SliceData(image.Data)]; ok {
 					sc.Same = n
 				} else {
@@ -112,13 +115,13 @@ func (sm savedMessage) message(ctx context.Context, pictures *[]*engine.Image) (
 	if !slices.Contains([]string{"system", "user", "assistant"}, sm.Role) {
 		return engine.Message{}, fmt.Errorf("unknown role %q", abbreviate(sm.Role, 20))
 	}
-	m := engine.Message{Role: sm.Role}
+	m := engine.Message{Role: sm.Role, KeepOrder: sm.InOrder}
 	for _, part := range sm.Content {
 		if part.Image == nil && part.Same == 0 {
 			m.Content = append(m.Content, engine.Text(part.Text))
 			continue
 		}
-		picture := &engine.Image{Name: part.Name, Data: part.Image, Page: part.Page}
+		picture := &engine.Image{Name: part.Name, Data: part.Image, Page: part.Page, Tokens: engine.Budget{Min: part.Least, Max: part.Most}}
 		if part.Same != 0 {
 			if part.Same < 1 || part.Same > len(*pictures) || part.Image != nil {
 				return engine.Message{}, fmt.Errorf("a picture is said to be that with the number %d, of %d before it", part.Same, len(*pictures))

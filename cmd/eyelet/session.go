@@ -117,6 +117,7 @@ func (s *session) ask(ctx context.Context, request engine.Request, out io.Writer
 	var text strings.Builder
 	w := s.wait("reading the prompt")
 	defer w.done()
+	keepBudget(request)
 	note, write := s.trace.begin()
 	defer write()
 	request.Trace = note
@@ -142,6 +143,17 @@ func (s *session) ask(ctx context.Context, request engine.Request, out io.Writer
 	}
 	a.text = text.String()
 	return a, nil
+}
+
+// keepBudget makes a request's budget that of its new pictures, with which it is kept: they cost the same when the conversation goes on without it.
+func keepBudget(request engine.Request) {
+	if n := len(request.Messages); n > 0 {
+		for _, c := range request.Messages[n-1].Content {
+			if c.Image != nil && c.Image.Tokens == (engine.Budget{}) {
+				c.Image.Tokens = request.ImageTokens
+			}
+		}
+	}
 }
 
 // report is the JSON form of an answer.
