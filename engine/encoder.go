@@ -59,17 +59,25 @@ func openEncoder(ctx context.Context, spec ModelSpec, lm *llama.Model, e *Engine
 func openTower(ctx context.Context, name string, spec ModelSpec, lm *llama.Model, e *Engine) (vision.Encoder, error) {
 	switch name {
 	case EncoderMtmd:
-		devices := []ggml.Device{}
-		if d, err := spec.towerDevice(); err != nil {
+		devices, err := spec.towerDevices()
+		if err != nil {
 			return nil, err
-		} else if d != nil {
-			devices = append(devices, *d)
 		}
 		return either(libmtmd.Open(ctx, spec.Projector, libmtmd.Options{Threads: e.threads, Model: lm, Devices: devices}))
 	case EncoderPlain:
 		return either(vision.OpenPlain(spec.Projector, vision.Options{}))
 	}
 	return either(vision.OpenNative(spec.Projector, vision.NativeOptions{Precision: spec.precision(), Threads: e.threads}))
+}
+
+// towerDevices are those on which libmtmd may compute: one, or none for the CPU.
+func (spec *ModelSpec) towerDevices() ([]ggml.Device, error) {
+	devices := []ggml.Device{}
+	d, err := spec.towerDevice()
+	if d != nil && err == nil {
+		devices = append(devices, *d)
+	}
+	return devices, err
 }
 
 // either is a tower or an error, and no Encoder that holds a nil tower.

@@ -23,6 +23,9 @@ type spent struct{ decode, preprocess atomic.Int64 }
 // look reads a picture's header, and plans what the prompt has in its place. Nothing is decoded: the pictures say how that is done, should
 // their embeddings not be known.
 func (m *Model) look(ctx context.Context, image *Image, budget Budget, t *spent) (*vision.Plan, []*media.Picture, error) {
+	if image.IsSound() && m.ears != nil {
+		return m.hear(ctx, image, t)
+	}
 	head, plan, err := m.planOf(ctx, image, budget)
 	if err != nil {
 		return nil, nil, err
@@ -136,6 +139,8 @@ func pictureFault(err error) error {
 	switch {
 	case !errors.As(err, &fault):
 		return err
+	case errors.Is(err, ErrSound):
+		return badSound(fault.Name, fault.Err)
 	case errors.Is(err, ErrImage):
 		return badPicture(fault.Name, fault.Err)
 	}

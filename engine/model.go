@@ -18,6 +18,7 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/sched"
 	"github.com/eyelet-engine/eyelet/models/reply"
 	"github.com/eyelet-engine/eyelet/models/vision"
+	"github.com/eyelet-engine/eyelet/models/vision/libmtmd"
 )
 
 // DefaultContext is the context length, in tokens, of a model that was trained for at least as much.
@@ -113,6 +114,7 @@ type Info struct {
 	Encoder      string        // what runs it: "native", "plain" or "mtmd"
 	Precision    string        // its arithmetic, where a native tower runs it
 	Devices      []DeviceShare // what lies on devices beside the CPU
+	Sound        string        // kind of the encoder of sounds, empty where there is none
 	Caution      string        // what speaks against trusting answers about pictures; empty for nothing
 	Template     string        // where the chat template comes from: "model", "given", "ollama", or the name of a fallback
 }
@@ -129,6 +131,8 @@ type Model struct {
 	adapters    adapters
 	rope        [2]float32     // ModelSpec.RopeBase and RopeScale
 	vision      vision.Encoder // nil for a text model
+	ears        *libmtmd.Ears  // nil without an encoder of sounds
+	heard       heard
 	dialogue    *Dialogue
 	styled      sync.Once
 	replies     reply.Style // what answers mean beside their text; see style
@@ -248,7 +252,7 @@ func (m *Model) open(ctx context.Context, spec ModelSpec) error {
 		return err
 	}
 	if spec.Projector != "" {
-		if m.vision, err = openEncoder(ctx, spec, m.lm, m.engine); err != nil {
+		if err := m.openEncoders(ctx, spec); err != nil {
 			return err
 		}
 	}
@@ -374,8 +378,11 @@ func (m *Model) fitContext(spec ModelSpec, p *llama.ContextParams) {
 // openTemplate finds the chat template and the vocabulary's control tokens.
 func (m *Model) openTemplate(spec ModelSpec) (err error) {
 	projector := ""
-	if m.vision != nil {
+	switch {
+	case m.vision != nil:
 		projector = m.vision.Info().Projector
+	case m.ears != nil:
+		projector = m.ears.Info().Projector
 	}
 	if m.dialogue, err = NewDialogue(m.lm, spec.ChatTemplate, projector); err != nil {
 		return err
@@ -396,6 +403,9 @@ func (m *Model) describe(spec ModelSpec) {
 	m.info.Name, m.info.Architecture, m.info.Description = name, arch, m.lm.Description()
 	m.info.Parameters, m.info.Bytes = m.lm.NParams(), m.lm.Size()
 	m.info.Context, m.info.ContextTrain = m.lc.NCtx(), m.lm.NCtxTrain()
+	if m.ears != nil {
+		m.info.Sound = m.ears.Info().Projector
+	}
 	if m.vision != nil {
 		v := m.vision.Info()
 		m.info.Vision, m.info.Encoder, m.info.Caution = v.Projector, v.Backend, v.Caution
@@ -458,6 +468,9 @@ func (m *Model) free() error {
 		}
 		if m.decoder != nil {
 			errs = append(errs, m.decoder.Close())
+		}
+		if m.ears != nil {
+			errs = append(errs, m.ears.Close())
 		}
 		if m.vision != nil {
 			errs = append(errs, m.vision.Close())

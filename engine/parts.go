@@ -36,6 +36,8 @@ func (m *Model) startScheduler(spec ModelSpec, params llama.ContextParams) (err 
 		if m.exactImages {
 			m.pictureIdentity += " exact"
 		}
+	}
+	if m.vision != nil || m.ears != nil {
 		if err := m.startEncoder(spec); err != nil {
 			return err
 		}

@@ -120,8 +120,8 @@ func (m *Model) chatMessages(messages []Message) ([]chat.Message, []*Image, erro
 				cm.Content = append(cm.Content, chat.Text(c.Text))
 				continue
 			}
-			if m.vision == nil {
-				return nil, nil, fmt.Errorf("%w: %s was loaded without a projector; give its mmproj file", ErrNoVision, m.lm.Path())
+			if err := m.takes(c.Image); err != nil {
+				return nil, nil, err
 			}
 			cm.Content = append(cm.Content, chat.Image())
 			images = append(images, c.Image)

@@ -16,8 +16,10 @@ func (m *Model) rawParts(r *Request) (list []chat.Part, err error) {
 	if len(r.Images) == 0 {
 		return []chat.Part{{Text: r.Prompt, Special: true}}, nil
 	}
-	if m.vision == nil {
-		return nil, fmt.Errorf("%w: %s was loaded without a projector; give its mmproj file", ErrNoVision, m.lm.Path())
+	for _, image := range r.Images {
+		if err := m.takes(image); err != nil {
+			return nil, err
+		}
 	}
 	type place struct{ from, to, image int }
 	var places []place

@@ -253,6 +253,12 @@ func (m *material) open(cmd *cobra.Command, path string) ([]shown, error) {
 
 // openData opens a file in memory. Where each page is asked about for itself, there may be many.
 func (m *material) openData(ctx context.Context, picture *engine.Image, own string, each bool) ([]shown, error) {
+	if picture.IsSound() { // which is not asked about in parts
+		if own != "" || *m != (material{}) {
+			return nil, usagef("%s is a sound, which has no pages and no frames", picture.Name)
+		}
+		return []shown{{Image: picture}}, checkSound(ctx, picture)
+	}
 	d, err := openDocument(ctx, picture)
 	if err != nil {
 		return nil, err

@@ -195,6 +195,8 @@ func remedyFor(err error) string {
 		return "the file is damaged or was not made by a known tool: download it again"
 	case errors.Is(err, convert.ErrExists):
 		return "give --force to replace it"
+	case errors.Is(err, engine.ErrSound):
+		return "sounds are WAV, MP3 or FLAC files"
 	case errors.Is(err, engine.ErrImage):
 		return "pictures are JPEG, PNG, GIF, WebP, BMP, TIFF, HEIC or PDF files"
 	case errors.Is(err, engine.ErrDevice) && errors.Is(err, engine.ErrRequest):

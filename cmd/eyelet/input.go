@@ -18,6 +18,7 @@ import (
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/kernels/imaging/document"
 	"github.com/eyelet-engine/eyelet/kernels/imaging/film"
+	"github.com/eyelet-engine/eyelet/kernels/sound"
 )
 
 // input is what a question is about.
@@ -128,6 +129,13 @@ func (in *input) readPictures(cmd *cobra.Command, o *runOptions) error {
 		}
 		in.images = append(in.images, pictures...)
 	}
+	for _, path := range o.sounds {
+		s, err := soundFile(cmd.Context(), path)
+		if err != nil {
+			return err
+		}
+		in.images = append(in.images, shown{Image: s})
+	}
 	if o.material != (material{}) && len(o.images) == 0 {
 		return usagef("--pages, --frames, --fps, --from, --to and --scenes go with --image")
 	}
@@ -233,6 +241,30 @@ func pictureFile(ctx context.Context, path string) (*engine.Image, error) {
 	return picture, err
 }
 
+// soundFile reads a sound from a file, and decodes it for the error.
+func soundFile(ctx context.Context, path string) (*engine.Image, error) {
+	s, err := imageFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if !s.IsSound() {
+		return nil, &inputError{err: fmt.Errorf("%s is no sound that is known", path), remedy: "sounds are WAV, MP3 or FLAC files (ffmpeg -i IN OUT.wav makes one)"}
+	}
+	return s, checkSound(ctx, s)
+}
+
+// checkSound decodes a sound for the error.
+func checkSound(ctx context.Context, s *engine.Image) error {
+	_, err := sound.Decode(ctx, s.Data, sound.Options{})
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return inputf("%s: %w", s.Name, err)
+	}
+	return nil
+}
+
 // still refuses a PDF file, for commands about single pictures.
 func still(picture *engine.Image) error {
 	if !document.IsPDF(picture.Data) {
@@ -265,6 +297,9 @@ const splitRemedy = "split it into files of fewer pages, as with qpdf --split-pa
 
 // checkPicture decodes a picture for the error, or draws a page small.
 func checkPicture(ctx context.Context, picture *engine.Image) error {
+	if picture.IsSound() {
+		return checkSound(ctx, picture)
+	}
 	_, err := document.Decode(ctx, picture.Data, picture.Page, imaging.Options{Target: func(int, int) (int, int) { return 64, 64 }})
 	switch {
 	case ctx.Err() != nil:

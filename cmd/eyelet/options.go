@@ -27,6 +27,7 @@ type runOptions struct {
 	request engine.Request // what is the same for all questions
 
 	images      []string
+	sounds      []string
 	material    material
 	imageTokens string
 	system      string
@@ -62,7 +63,7 @@ func (o *runOptions) check(cmd *cobra.Command, question string) error {
 	case slices.Contains(o.request.Stop, ""):
 		return usagef("--stop is empty; give the text before which the answer ends")
 	}
-	if len(o.images) > 0 {
+	if len(o.images)+len(o.sounds) > 0 {
 		if err := o.needProjector(); err != nil {
 			return err
 		}
@@ -139,6 +140,8 @@ func (o *runOptions) checkPairs(cmd *cobra.Command, question string) error {
 		{set("--grammar", o.grammarFile != ""), set("--schema", o.schema != "")},
 		{set("--demo", o.demo), set("a question", question != "")},
 		{set("--raw", o.raw), set("--image", len(o.images) > 0)},
+		{set("--raw", o.raw), set("--audio", len(o.sounds) > 0)},
+		{set("--jsonl", o.jsonl != ""), set("--audio", len(o.sounds) > 0)},
 		{set("--raw", o.raw), set("--system", o.system != "")},
 		{set("--raw", o.raw), set("--chat", o.interactive)},
 		{set("--session", o.session != ""), set("--raw", o.raw)},

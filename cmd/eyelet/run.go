@@ -46,6 +46,7 @@ const runExample = `  eyelet run --demo
   eyelet run --image scans/ --jsonl answers.jsonl "Read the text."
   eyelet run --image doc.pdf#3-5 "What do these pages say?"
   eyelet run --image doc.pdf --jsonl pages.jsonl "Read the text."
+  eyelet run --model m.gguf --mmproj p.gguf --audio call.wav "What is said?"
   eyelet run --image film.mp4 --frames 12 --from 1:00 --to 2:00 "What happens?"
   eyelet run --image street.jpg --boxes found.png "Locate every car, as JSON."
   eyelet run --model m.gguf --mmproj p.gguf          (a conversation)
@@ -67,6 +68,7 @@ func newRunCommand() *cobra.Command {
 	f.StringVarP(&o.spec.Model, "model", "m", "", "name or digest of a model, or GGUF file of a language model (default: the built-in model)")
 	f.StringVar(&o.spec.Projector, "mmproj", "", "GGUF file of the vision projector that belongs to it (default: that of the named model)")
 	f.StringArrayVarP(&o.images, "image", "i", nil, "picture, PDF or video to ask about; may be repeated; - reads stdin; a folder asks about each picture in it")
+	f.StringArrayVar(&o.sounds, "audio", nil, "sound to ask about, for models that hear: WAV, MP3 or FLAC; may be repeated")
 	o.material.bind(cmd)
 	f.StringVar(&o.imageTokens, "image-tokens", "", "most image tokens of a picture, or MIN-MAX (default: as the model's family has it)")
 	f.StringVar(&o.jsonl, "jsonl", "", "with a folder or a document: ask about each picture and page, write an answer a line to this file; a second run continues it")

@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/base64"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -108,7 +109,7 @@ func TestDocumentsOfTextAndWhatIsNoDocument(t *testing.T) {
 		"a picture's id":          {"/v1/chat/completions", `{"type":"input_image","file_id":"f1"}`, "keeps no files"},
 		"a file of nothing":       {"/v1/chat/completions", `{"type":"file","file":{}}`, "has no file_data"},
 		"a text for a file":       {"/v1/chat/completions", `{"type":"file","file":{"filename":"a.txt","file_data":"data:text/plain;base64,aGVsbG8gd29ybGQ="}}`, "neither a PDF nor a picture"},
-		"sound":                   {"/v1/chat/completions", `{"type":"input_audio","input_audio":{"data":"AAAA","format":"wav"}}`, "is sound"},
+		"sound":                   {"/v1/chat/completions", `{"type":"input_audio","input_audio":{"data":"AAAA","format":"wav"}}`, "no sound that is known"},
 		"a document's id":         {"/v1/messages", `{"type":"document","source":{"type":"file","file_id":"f1"}}`, "keeps no files"},
 		"an empty document":       {"/v1/messages", `{"type":"document"}`, "has no source"},
 		"a film":                  {"/v1/chat/completions", `{"type":"image_url","image_url":{"url":"data:video/mp4;base64,AAAAIGZ0eXBpc29tAAACAGlzb21pc28yYXZjMW1wNDE="}}`, "this is a video"},
@@ -117,6 +118,35 @@ func TestDocumentsOfTextAndWhatIsNoDocument(t *testing.T) {
 		if r := ts.do(t, "POST", c.path, message(c.part)); r.status != 400 || !strings.Contains(r.text, c.want) {
 			t.Errorf("%s: %d %s, want %q", name, r.status, r.text, c.want)
 		}
+	}
+}
+
+// A model that does not hear says so on every route, and answers the next request; nothing here speaks.
+func TestSoundsAreRefusedByModelsThatDoNotHear(t *testing.T) {
+	ts := serve(t)
+	data, err := os.ReadFile("../../kernels/sound/testdata/s16.wav")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wav := base64.StdEncoding.EncodeToString(data)
+	part := `{"type":"input_audio","input_audio":{"data":"` + wav + `","format":"wav"}}`
+	openai := `[{"role":"user","content":[` + part + `,{"type":"TEXT","text":"What is said?"}]}]`
+	for name, c := range map[string]struct{ path, body, want string }{
+		"chat":            {"/v1/chat/completions", `{"model":"seed","messages":` + strings.ReplaceAll(openai, "TEXT", "text") + `}`, "cannot hear sounds"},
+		"responses":       {"/v1/responses", `{"model":"seed","input":` + strings.ReplaceAll(openai, "TEXT", "input_text") + `}`, "cannot hear sounds"},
+		"ollama":          {"/api/chat", `{"model":"seed","messages":[{"role":"user","content":"What is said?","images":["` + wav + `"]}]}`, "cannot hear sounds"},
+		"ollama, raw":     {"/api/generate", `{"model":"seed","raw":true,"prompt":"[img-0] x","images":["` + wav + `"]}`, "cannot hear sounds"},
+		"ollama generate": {"/api/generate", `{"model":"seed","prompt":"What is said?","images":["` + wav + `"]}`, "cannot hear sounds"},
+		"spoken answers":  {"/v1/chat/completions", `{"model":"seed","modalities":["text","audio"],"messages":[{"role":"user","content":"x"}]}`, "modalities"},
+		"a voice":         {"/v1/chat/completions", `{"model":"seed","audio":{"voice":"a"},"messages":[{"role":"user","content":"x"}]}`, "audio"},
+		"no data":         {"/v1/chat/completions", `{"model":"seed","messages":[{"role":"user","content":[{"type":"input_audio","input_audio":{"data":5}}]}]}`, "data"},
+	} {
+		if r := ts.do(t, "POST", c.path, c.body); r.status != 400 || !strings.Contains(r.text, c.want) || strings.Contains(r.text, ".gguf") {
+			t.Errorf("%s: %d %s, want %q", name, r.status, r.text, c.want)
+		}
+	}
+	if r := ts.do(t, "POST", "/v1/chat/completions", `{"model":"seed","modalities":["text"],"audio":null,"max_tokens":1,"messages":[{"role":"user","content":"x"}]}`); r.status != 200 {
+		t.Errorf("text alone: %d %s", r.status, r.text)
 	}
 }
 

@@ -132,7 +132,7 @@ func failureOf(ctx context.Context, err error) *failure {
 }
 
 // packageNames are the prefixes that packages of this module give their errors, at the start or after another error's text.
-var packageNames = regexp.MustCompile(`(^|: )(?:(?:engine|rpc|draw|diffusion|gguf|llama|ggml|mtmd|libmtmd|builtin|store|imaging|vision|llava|chat|grammar|server): )+`)
+var packageNames = regexp.MustCompile(`(^|: )(?:(?:engine|rpc|draw|diffusion|gguf|llama|ggml|mtmd|libmtmd|builtin|store|imaging|sound|vision|llava|chat|grammar|server): )+`)
 
 // plain is the text of an error without the names of packages.
 func plain(err error) string {

@@ -31,6 +31,9 @@ type chatRequest struct {
 	// What tools were called at first; answers to such requests have the shapes of then.
 	Functions    []openaiFunction `json:"functions"`
 	FunctionCall json.RawMessage  `json:"function_call"`
+	// What else an answer might be made of than text, which is all that models here make.
+	Modalities []string        `json:"modalities"`
+	Audio      json.RawMessage `json:"audio"`
 	// Of vLLM.
 	Continue *bool `json:"continue_final_message"`
 	Opening  *bool `json:"add_generation_prompt"`
@@ -67,6 +70,14 @@ func (q *chatRequest) request(m *model) (r engine.Request, err error) {
 	r = engine.Request{Logprobs: q.Logprobs, TopLogprobs: int(q.TopLogprobs), Stop: q.Stop}
 	if err := checkTopLogprobs("top_logprobs", q.TopLogprobs); err != nil {
 		return r, err
+	}
+	for _, kind := range q.Modalities {
+		if kind != "text" {
+			return r, refuseField("modalities", "modalities names %.40q; models here answer in text alone, so leave it out or give [\"text\"]", kind)
+		}
+	}
+	if len(q.Audio) > 0 && string(q.Audio) != "null" {
+		return r, refuseField("audio", "audio asks for a spoken answer; models here answer in text alone")
 	}
 	if q.TopLogprobs > 0 && !q.Logprobs {
 		return r, refuseField("top_logprobs", "top_logprobs is set, and logprobs is not true")

@@ -62,6 +62,7 @@ type openaiPart struct {
 	ImageURL openaiImageURL `json:"image_url"`
 	Detail   string         `json:"detail"` // of a picture, in responses
 	File     openaiFile     `json:"file"`
+	Sound    openaiSound    `json:"input_audio"`
 	openaiFile
 }
 
@@ -96,6 +97,25 @@ func (u *openaiImageURL) UnmarshalJSON(data []byte) error {
 
 // detail is how closely a picture is to be looked at.
 func (p *openaiPart) detail() string { return cmp.Or(p.ImageURL.Detail, p.Detail) }
+
+// openaiSound is a sound of a message's. What format it says does not matter: the bytes do.
+type openaiSound struct {
+	Data string `json:"data"` // in base64
+}
+
+// sound returns the sound of a part.
+func (t *talk) sound(s *openaiSound, param string) (engine.Content, error) {
+	if s.Data == "" {
+		return engine.Content{}, refuseField(param+".data", "%s has no data; send a WAV, MP3 or FLAC file in base64", param)
+	}
+	return t.number(param, func(name string) (*engine.Image, error) {
+		image, err := t.s.pictures.inline(s.Data, name, param+".data")
+		if err == nil && !image.IsSound() {
+			err = refuseField(param+".data", "%s.data is no sound that is known: WAV, MP3 or FLAC", param)
+		}
+		return image, err
+	})
+}
 
 // isSystem reports whether a role of OpenAI's is what models know as system.
 func isSystem(role string) bool { return role == "system" || role == "developer" }
@@ -133,11 +153,15 @@ func (t *talk) content(parts openaiContent, param string) ([]engine.Content, err
 			}
 			out = append(out, c)
 		case "input_audio":
-			return nil, refuseField(at, "%s is sound, which this server cannot give to any model; it takes text, pictures and PDF files", at)
+			c, err := t.sound(&p.Sound, at+".input_audio")
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, c)
 		case "":
 			return nil, refuseField(at, "%s has no type; give text or image_url", at)
 		default:
-			return nil, refuseField(at, "%s is %.40q; this server takes text, pictures and PDF files", at, p.Type)
+			return nil, refuseField(at, "%s is %.40q; this server takes text, pictures, sounds and PDF files", at, p.Type)
 		}
 	}
 	return out, nil

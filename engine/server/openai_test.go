@@ -225,7 +225,7 @@ func TestOpenAIErrors(t *testing.T) {
 		"a picture from the net":   {image("http://example.org/a.png"), 400, "messages[0].content[0].image_url", "data URL"},
 		"a file":                   {image("file:///etc/passwd"), 400, "messages[0].content[0].image_url", "data URL"},
 		"another scheme":           {image("gopher://x"), 400, "messages[0].content[0].image_url", "data URL"},
-		"sound":                    {`{"model":"seed","messages":[{"role":"user","content":[{"type":"input_audio"}]}]}`, 400, "messages[0].content[0]", "pictures"},
+		"sound":                    {`{"model":"seed","messages":[{"role":"user","content":[{"type":"input_audio"}]}]}`, 400, "messages[0].content[0].input_audio.data", "WAV"},
 		"a hot temperature":        {with(`"temperature":9`), 400, "temperature", "0 to 2"},
 		"n of none":                {with(`"n":0`), 400, "n", "1 to"},
 		"no tokens":                {with(`"max_tokens":0`), 400, "max_tokens", "1 or more"},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/kernels/imaging/document"
+	"github.com/eyelet-engine/eyelet/kernels/sound"
 )
 
 // Pictures come in requests as data URLs (RFC 2397) or as base64 alone, in all APIs, and as clients write them: without padding, in the alphabet
@@ -105,7 +106,7 @@ func blanksArePluses(text string) bool {
 
 // isPicture looks at the first bytes of what may be a picture file, or a PDF. Whether it is a good one, the engine finds.
 func isPicture(data []byte) bool {
-	if strings.HasPrefix(http.DetectContentType(data), "image/") || document.IsPDF(data) {
+	if strings.HasPrefix(http.DetectContentType(data), "image/") || document.IsPDF(data) || sound.Is(data) {
 		return true
 	}
 	return bytes.HasPrefix(data, []byte("II*\x00")) || bytes.HasPrefix(data, []byte("MM\x00*")) || len(data) > 12 && string(data[4:8]) == "ftyp"
@@ -132,11 +133,13 @@ var ofMessage = regexp.MustCompile(`^(message|input)s?[.\[](\d+)`)
 // pictureName is what a picture is called in errors before its bytes are known: its number among those of the request, and the message that it is in.
 func pictureName(n int, param string) string { return fileName(n, param, nil) }
 
-// fileName is what a picture is called whose bytes are known: a PDF is a file.
+// fileName is what a picture is called whose bytes are known: a PDF is a file, a sound a sound.
 func fileName(n int, param string, data []byte) string {
 	kind := "picture"
 	if document.IsPDF(data) {
 		kind = "file"
+	} else if sound.Is(data) {
+		kind = "sound"
 	}
 	name := fmt.Sprintf("%s %d", kind, n)
 	if m := ofMessage.FindStringSubmatch(param); m != nil {

@@ -61,6 +61,17 @@ type Options struct {
 	AsIs bool
 }
 
+// place says where a model's encoder computes.
+func (opt *Options) place(params *mtmd.Params) {
+	gpus := opt.Devices
+	if gpus == nil { // towers are computed on this machine
+		gpus = slices.DeleteFunc(slices.Clone(opt.Model.GPUs()), func(d ggml.Device) bool { return d.Remote != nil })
+	}
+	if params.NoGPU = len(gpus) == 0; !params.NoGPU {
+		params.Device = &gpus[0]
+	}
+}
+
 var (
 	// ErrVocabulary is the error of a language model without a token that a family writes beside pictures.
 	ErrVocabulary = errors.New("the language model lacks a token of this projector")
@@ -113,13 +124,7 @@ func load(ctx context.Context, path string, opt Options) (e *Encoder, err error)
 		path = mended
 	}
 	if e.model = opt.Model; e.model != nil {
-		gpus := opt.Devices
-		if gpus == nil { // towers are computed on this machine
-			gpus = slices.DeleteFunc(slices.Clone(e.model.GPUs()), func(d ggml.Device) bool { return d.Remote != nil })
-		}
-		if params.NoGPU = len(gpus) == 0; !params.NoGPU {
-			params.Device = &gpus[0]
-		}
+		opt.place(&params)
 		e.c, err = mtmd.New(ctx, path, e.model, params)
 	} else {
 		e.standIn = true
@@ -358,7 +363,7 @@ func (e *Encoder) tokenize(bitmap mtmd.Bitmap) (*mtmd.Chunks, error) {
 // pictureChunks are the chunks that have embeddings.
 func pictureChunks(chunks *mtmd.Chunks) (list []*mtmd.Chunk) {
 	for _, c := range chunks.List() {
-		if c.Kind == mtmd.ImageChunk {
+		if c.Kind != mtmd.Text {
 			list = append(list, c)
 		}
 	}
