@@ -17,7 +17,7 @@ func (p *pcm) mp3(data []byte) error {
 	if err != nil {
 		return fmt.Errorf("%w: MP3: %v", ErrDamaged, err)
 	}
-	if d.SampleRate() < 32_000 { // MPEG-2 and 2.5, of which go-mp3 0.3.4 makes noise
+	if d.SampleRate() < 32_000 { // MPEG-2 and 2.5, of which go-mp3 0.3.4 makes noise at low bit rates
 		return fmt.Errorf("%w: MP3 of %d samples a second; those of 32,000 and more are, so save it as WAV or FLAC", ErrUnsupported, d.SampleRate())
 	}
 	if err := p.start(d.SampleRate(), 2); err != nil {
