@@ -137,7 +137,7 @@ func measureTruth(t *testing.T, m *Model, g *layouttest.Golden, p layouttest.Pic
 	if x.tokens = slices.Equal(ours, theirs); !x.tokens {
 		x.detail = fmt.Sprintf("%d tokens, want %d: %s, want %s. ", len(ours), len(theirs), compact(ours), compact(theirs))
 	}
-	if last, sums, hash := promptPlaces(made); p.Positions != nil && (last != p.Positions.Last || sums != p.Positions.Sums || p.Positions.SHA256 != "" && hash != p.Positions.SHA256) {
+	if last, sums, hash := promptPlaces(made); p.Positions != nil && hash != p.Positions.SHA256 {
 		x.tokens = false
 		x.detail += fmt.Sprintf("Other positions: the last is %d and their sums are %d, want %d and %d. ", last, sums, p.Positions.Last, p.Positions.Sums)
 	}
