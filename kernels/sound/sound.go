@@ -69,7 +69,6 @@ type pcm struct {
 	rate, channels int
 	seconds        int
 	samples        []float32
-	err            error
 }
 
 // start is called when rate and channels are known.
