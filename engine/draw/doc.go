@@ -8,15 +8,15 @@
 //	model, err := draw.Open("sd15.safetensors", "sd15", nil)
 //	pictures, err := program.Draw(ctx, model, &draw.Request{Prompt: "a red house"}, nil)
 //
-// There is one child for each request, which draws all pictures of it. A child that stayed would save reading the model again, which is little beside
-// the computing: 10 s of 541 for a picture of 256 x 256 pixels in 2 steps, on two busy cores. What would have to stay for that, the project's HTTP server, asks nobody for
-// a key and lets the pages of every site in; a child that is given its task on the command line and answers in files of a folder that only this user
-// may read can be reached by nobody. It also leaves no memory behind, and what it breaks is one request.
+// [Program.Draw] has a child for each request, which draws all pictures of it and leaves no memory behind. It gets the picture's text as an argument, which other
+// users of the machine can see while it runs, where the system shows them the processes of others.
 //
-// The child gets the picture's text as an argument, which other users of the machine can see while it runs, where the system shows them the processes
-// of others.
+// [Program.Start] starts a child that stays and keeps its model loaded: scripts/sd-resident, the same program without its end, which scripts/draw builds of the
+// same sources. It is asked and answers through pipes, so nobody else can reach it. The project's HTTP server is no choice for that: it asks nobody for a key
+// and lets the pages of every site in, on a port that every user of the machine can reach.
 //
-// A child is killed with all that it started when the context is done, and on Linux when this process dies, however it dies.
+// Pictures lie in files of a folder that only this user may read. A child is killed with all that it started when the context is done, and on Linux when
+// this process dies, however it dies. What it breaks is one request.
 package draw
 
 import "errors"
