@@ -27,11 +27,14 @@ func (v *visitor) number(expression string) float64 {
 	return n
 }
 
-// BenchmarkFirstPaint loads the page again and again: milliseconds from the first byte of the document to the first paint. With EYELET_LLAMA_PAGE, the
-// address of a llama-server with its own page, that one is loaded in turns.
+// BenchmarkFirstPaint loads the page again and again: milliseconds from the first byte of the document to the first paint. With EYELET_LLAMA_PAGE, see
+// llamaPage, llama-server's is loaded in turns.
 func BenchmarkFirstPaint(b *testing.B) {
-	peer := os.Getenv("EYELET_LLAMA_PAGE")
+	peer := llamaPage(b)
 	v := visit(b, serve(b, "").url)
+	if peer != "" {
+		v.expect("") // of the other page
+	}
 	var own string
 	v.do(chromedp.Location(&own))
 	var ours, theirs float64
@@ -51,31 +54,55 @@ func BenchmarkFirstPaint(b *testing.B) {
 }
 
 // BenchmarkStreaming has an answer of 12,000 characters written, some 4,000 tokens, and counts frames: how many a second, and the longest in
-// milliseconds.
+// milliseconds. With EYELET_LLAMA_PAGE, llama-server's page shows one of 4,000 tokens in turns.
 func BenchmarkStreaming(b *testing.B) {
+	var peer *visitor
+	address := llamaPage(b)
+	if address != "" {
+		peer = visitPeer(b, address)
+	}
 	v := visit(b, serve(b, "").url)
+	var ours, theirs, longest, longestPeer float64
 	v.until(`!!document.querySelector('.composer select')?.value`, "a model")
 	v.hold(`{"type": "string", "minLength": 12000, "maxLength": 12000}`)
 	for b.Loop() {
-		v.until(`(() => {
-			window.frames = []; let last = performance.now();
-			const frame = now => { window.frames.push(now - last); last = now; window.watching = requestAnimationFrame(frame); };
-			requestAnimationFrame(frame);
-			return true;
-		})()`, "a watch")
+		v.watchFrames()
 		v.ask("Write much.")
-		b.ReportMetric(v.number(`(cancelAnimationFrame(window.watching), 1000 * window.frames.length / window.frames.reduce((a, b) => a + b))`), "frames/s")
-		b.ReportMetric(v.number(`Math.max(...window.frames)`), "ms-longest-frame")
+		rate, long := v.framesWatched()
+		ours, longest = ours+rate, max(longest, long)
 		v.press("New conversation")
+		if peer != nil {
+			rate, long := streamPeer(b, peer)
+			theirs, longestPeer = theirs+rate, max(longestPeer, long)
+			peer.do(chromedp.Navigate("about:blank"), chromedp.Navigate(address))
+			peer.see("textarea")
+		}
+	}
+	b.ReportMetric(ours/float64(b.N), "frames/s")
+	b.ReportMetric(longest, "ms-longest-frame")
+	if peer != nil {
+		b.ReportMetric(theirs/float64(b.N), "frames/s-llama-server")
+		b.ReportMetric(longestPeer, "ms-longest-frame-llama-server")
+		b.ReportMetric(ours/theirs, "ratio")
 	}
 }
 
-// BenchmarkOpening opens a conversation of 200 messages with 100 pictures: milliseconds until its last message is painted.
+// BenchmarkOpening opens a conversation of 200 messages with 100 pictures: milliseconds until its last message is painted. With
+// EYELET_LLAMA_PAGE, llama-server's page opens it in turns, from its own database.
 func BenchmarkOpening(b *testing.B) {
+	var peer *visitor
+	var id string
+	address := llamaPage(b)
+	if address != "" {
+		peer = visitPeer(b, address)
+		id = keepLong(b, peer, blackStar(b))
+		peer.do(chromedp.Navigate("about:blank"), chromedp.Navigate(address))
+		peer.see("textarea")
+	}
 	v := visit(b, serve(b, "").url)
 	v.choose(`.sidebar input[type="file"]`, longConversation(b))
 	v.read(".sidebar .entry", "Long")
-	var ms float64
+	var ms, theirs float64
 	for b.Loop() {
 		v.press("New conversation")
 		v.until(`document.querySelectorAll("article").length === 0`, "an empty conversation")
@@ -90,27 +117,44 @@ func BenchmarkOpening(b *testing.B) {
 			return -1;
 		})()`)
 		v.until(`delete window.opening`, "the next time")
+		if peer != nil {
+			theirs += openPeer(peer, id)
+		}
 	}
 	b.ReportMetric(ms/float64(b.N), "ms-to-open")
+	if peer != nil {
+		b.ReportMetric(theirs/float64(b.N), "ms-to-open-llama-server")
+		b.ReportMetric(ms/theirs, "ratio")
+	}
 }
 
-// longConversation is a file of a conversation of 200 messages with 100 pictures.
-func longConversation(b *testing.B) string {
+// blackStar is a picture in base64.
+func blackStar(b *testing.B) string {
 	b.Helper()
 	data, err := os.ReadFile(demo + "black-star.png")
 	if err != nil {
 		b.Fatal(err)
 	}
-	encoded := base64.StdEncoding.EncodeToString(data)
+	return base64.StdEncoding.EncodeToString(data)
+}
+
+// longAnswer is answer i of a long conversation.
+func longAnswer(i int) string {
+	return fmt.Sprintf("# answer %d\n\n- a list\n- of things\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```go\nfunc f%d() {}\n```\n\nand $x^%d$.", i, i, i)
+}
+
+// longConversation is a file of a conversation of 200 messages with 100 pictures.
+func longConversation(b *testing.B) string {
+	b.Helper()
+	encoded := blackStar(b)
 	messages, pictures := map[string]any{}, []any{}
 	var last any
 	for i := range 100 {
 		question, answer, picture := fmt.Sprintf("q%d", i), fmt.Sprintf("a%d", i), fmt.Sprintf("p%d", i)
 		pictures = append(pictures, map[string]any{"id": picture, "name": picture + ".png", "width": 112, "height": 112, "data": encoded, "type": "image/png", "thumbnail": ""})
 		messages[question] = map[string]any{"id": question, "parent": last, "role": "user", "text": "question " + fmt.Sprint(i), "pictures": []any{picture}, "columns": []any{}, "created": i}
-		text := fmt.Sprintf("# answer %d\n\n- a list\n- of things\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```go\nfunc f%d() {}\n```\n\nand $x^%d$.", i, i, i)
 		messages[answer] = map[string]any{"id": answer, "parent": question, "role": "assistant", "text": "", "pictures": []any{}, "created": i,
-			"columns": []any{map[string]any{"model": "seed", "text": text, "thinking": ""}}}
+			"columns": []any{map[string]any{"model": "seed", "text": longAnswer(i), "thinking": ""}}}
 		last = answer
 	}
 	out, err := json.Marshal(map[string]any{"format": "eyelet-conversations", "version": 1, "pictures": pictures, "conversations": []any{map[string]any{
