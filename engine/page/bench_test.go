@@ -91,13 +91,10 @@ func BenchmarkStreaming(b *testing.B) {
 // EYELET_LLAMA_PAGE, llama-server's page opens it in turns, from its own database.
 func BenchmarkOpening(b *testing.B) {
 	var peer *visitor
-	var id string
 	address := llamaPage(b)
 	if address != "" {
 		peer = visitPeer(b, address)
-		id = keepLong(b, peer, blackStar(b))
-		peer.do(chromedp.Navigate("about:blank"), chromedp.Navigate(address))
-		peer.see("textarea")
+		keepLong(b, peer, blackStar(b))
 	}
 	v := visit(b, serve(b, "").url)
 	v.choose(`.sidebar input[type="file"]`, longConversation(b))
@@ -118,7 +115,7 @@ func BenchmarkOpening(b *testing.B) {
 		})()`)
 		v.until(`delete window.opening`, "the next time")
 		if peer != nil {
-			theirs += openPeer(peer, id)
+			theirs += openPeer(peer, address)
 		}
 	}
 	b.ReportMetric(ms/float64(b.N), "ms-to-open")
