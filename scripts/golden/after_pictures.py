@@ -4,7 +4,10 @@ edition, both with their weights as float32, so that neither side rounds what it
     pip install torch transformers pillow numpy gguf sentencepiece protobuf
     python scripts/golden/after_pictures.py build/bin/eyelet [QUESTIONS]
 
-asks so many questions (24), prints each figure of both and fails if one is further off than a thousandth. A minute or two.
+asks so many questions (24), prints each figure of both and fails if one is further off than a thousandth. A minute or two on a quiet machine.
+
+So far perplexities agree within 5e-5; divergences, which are 1e-4 nats here, are a third apart, with the accelerator and without, for a reason
+that is not found yet: it fails.
 """
 import json
 import pathlib

@@ -371,7 +371,6 @@ type pageHeader struct {
 	unpacked, packed int64
 	values           int64
 	levels           int64 // bytes before what is packed, of pages in version 2
-	plain            bool  // not packed at all
 }
 
 // pageHeaderOf reads a page header and returns its length.
