@@ -1,12 +1,16 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"math"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -17,8 +21,8 @@ import (
 // pythonClients is where scripts/python-clients puts packages and weights.
 const pythonClients = "../../build/python"
 
-// runPython runs a program of testdata/python and returns what it writes.
-func runPython(t *testing.T, program string, args ...string) string {
+// needPython skips a test where the programs in Python are not to be run.
+func needPython(t *testing.T) {
 	t.Helper()
 	if os.Getenv("EYELET_SLOW") == "" {
 		t.Skip("takes minutes; set EYELET_SLOW=1, or make test-slow")
@@ -26,6 +30,12 @@ func runPython(t *testing.T, program string, args ...string) string {
 	if _, err := os.Stat(filepath.Join(pythonClients, ".complete")); err != nil {
 		t.Skip("run scripts/python-clients: ", err)
 	}
+}
+
+// runPython runs a program of testdata/python and returns what it writes.
+func runPython(t *testing.T, program string, args ...string) string {
+	t.Helper()
+	needPython(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(pythonClients, "venv/bin/python"), append([]string{"testdata/python/" + program}, args...)...)
@@ -85,5 +95,56 @@ func TestLMEvalScoresAsOverTransformers(t *testing.T) {
 	t.Logf("%+v", said)
 	if said.Questions != 20 || said.Choices != 80 || said.Largest > scoreTolerance || math.Abs(said.Ours-said.Theirs) > 1e-9 {
 		t.Errorf("%+v", said)
+	}
+}
+
+// TestOpenWebUIWorks starts Open WebUI's backend before a server and asks it as its page does, by both APIs.
+func TestOpenWebUIWorks(t *testing.T) {
+	needPython(t)
+	ts := serve(t)
+	program, err := filepath.Abs(filepath.Join(pythonClients, "open-webui/bin/open-webui"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := free.Addr().(*net.TCPAddr)
+	free.Close()
+	var said bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), program, "serve", "--host", "127.0.0.1", "--port", strconv.Itoa(address.Port))
+	cmd.Dir, cmd.Stdout, cmd.Stderr = t.TempDir(), &said, &said
+	cmd.Env = append(cmd.Environ(), "DATA_DIR="+t.TempDir(), "WEBUI_AUTH=False", "WEBUI_SECRET_KEY=none", "OLLAMA_BASE_URL="+ts.url,
+		"OPENAI_API_BASE_URLS="+ts.url+"/v1", "OPENAI_API_KEYS=none", "OFFLINE_MODE=1", "RAG_EMBEDDING_ENGINE=ollama", "NO_PROXY=127.0.0.1")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	defer func() {
+		cmd.Process.Kill()
+		<-ended
+	}()
+	url := "http://" + address.String()
+	for begin := time.Now(); ; time.Sleep(time.Second) {
+		if r, err := http.Get(url + "/health"); err == nil {
+			r.Body.Close()
+			if r.StatusCode == http.StatusOK {
+				break
+			}
+		}
+		select {
+		case err := <-ended:
+			ended <- err
+			t.Fatalf("Open WebUI ended: %v\n%s", err, said.String())
+		default:
+		}
+		if time.Since(begin) > 10*time.Minute {
+			t.Fatal("Open WebUI did not start within ten minutes")
+		}
+	}
+	if out := runPython(t, "open_webui_client.py", url, pictures+"shape-4.png"); strings.Count(out, "ok ") != 5 { // two models by two APIs, and vectors
+		t.Errorf("%s", out)
 	}
 }
