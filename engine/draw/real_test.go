@@ -146,44 +146,6 @@ func checkNoise(t *testing.T, file []byte) {
 	}
 }
 
-// TestRealChildTakesParts: a model in three files draws what the program does that is called by hand.
-func TestRealChildTakesParts(t *testing.T) {
-	p, _ := realChild(t)
-	t.Setenv("TMPDIR", t.TempDir())
-	t.Setenv("OMP_WAIT_POLICY", "passive")
-	dir := t.TempDir()
-	path, parts, err := diffusiontest.WriteSD15Parts(dir, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := Open(path, "unet", parts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, part := range parts.List() { // the settings in the picture name the files
-		if err := os.Rename(parts[part], filepath.Join(dir, string(part)+".part")); err != nil {
-			t.Fatal(err)
-		}
-		m.Parts[part] = filepath.Join(dir, string(part)+".part")
-	}
-	cmd := exec.CommandContext(t.Context(), p.Path, "--diffusion-model", "unet.safetensors", "--vae", "vae.part", "--clip_l", "clip_l.part",
-		"-p", "a red house", "-W", "64", "-H", "64", "--steps", "2", "-s", "1", "-o", "hand.png")
-	cmd.Dir = dir
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	want, err := os.ReadFile(filepath.Join(dir, "hand.png"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	checkNoise(t, want)
-	seed := int64(1)
-	got, err := p.Draw(t.Context(), m, &Request{Prompt: "a red house", Width: 64, Height: 64, Steps: 2, Seed: &seed}, nil)
-	if err != nil || !bytes.Equal(got.Pictures[0].PNG, want) {
-		t.Errorf("another file than the program's own, %v", err)
-	}
-}
-
 // TestRealChildIsKilled: by somebody in the middle of a picture, which is an error of that request, and by its context.
 func TestRealChildIsKilled(t *testing.T) {
 	p, m := realChild(t)

@@ -165,7 +165,7 @@ type family struct {
 	mark     string // a part of a tensor's name that no family further down in the list has
 	side     int
 	multiple int
-	text     []Part // its text encoders
+	text     []Part // its text encoders; none where they must be in the file itself
 	bare     bool   // of a file that was recognized: it holds nothing else
 }
 
@@ -226,7 +226,7 @@ func recognize(tensors []tensor, parts Parts) (family, error) {
 		}
 	}
 	if found.name == "" && marked("input_blocks.") {
-		found = unet(tensors, has, parts)
+		found = unet(tensors, has)
 	}
 	if found.name == "" {
 		return family{}, notWhole(tensors, begins)
@@ -238,6 +238,9 @@ func recognize(tensors []tensor, parts Parts) (family, error) {
 // whole is the error of a model that lacks a part, or was given one that it has no use for. text and vae are whether its file has them.
 func (f *family) whole(text, vae bool, parts Parts) error {
 	pixels := f.name == "chroma-radiance" // works on pixels and has no VAE
+	if len(f.text) == 0 && !text {
+		return fmt.Errorf("%w: a U-net without its text encoder, which stable-diffusion.cpp takes from the same file alone; give the file that holds both", ErrPart)
+	}
 	for _, part := range parts.List() {
 		if (part != VAE || pixels) && !slices.Contains(f.text, part) {
 			return fmt.Errorf("%w: a %s model takes no %s; its parts are %s", ErrUnsupported, f.name, part, f.takes(pixels))
@@ -284,10 +287,10 @@ var textEmbeddings = []string{
 
 // unet tells the families whose diffusion model is a U-net apart. The width of what its attention reads of the text does that where there is no text
 // encoder in the file.
-func unet(tensors []tensor, has func(string) bool, parts Parts) family {
-	xl := family{name: "sdxl", side: 1024, multiple: 64, text: []Part{ClipL, ClipG}}
-	two := family{name: "sd2", side: 768, multiple: 64, text: []Part{ClipL}}
-	if has("conditioner.embedders.1.") || has("cond_stage_model.1.") || parts[ClipG] != "" {
+func unet(tensors []tensor, has func(string) bool) family {
+	xl := family{name: "sdxl", side: 1024, multiple: 64}
+	two := family{name: "sd2", side: 768, multiple: 64}
+	if has("conditioner.embedders.1.") || has("cond_stage_model.1.") {
 		return xl
 	}
 	for _, t := range tensors {
@@ -299,7 +302,7 @@ func unet(tensors []tensor, has func(string) bool, parts Parts) family {
 			return two
 		}
 	}
-	return family{name: "sd1", side: 512, multiple: 64, text: []Part{ClipL}}
+	return family{name: "sd1", side: 512, multiple: 64}
 }
 
 // notWhole says what a file is that holds no diffusion model. Language models, which some families read the text with, are left to those who ask them.

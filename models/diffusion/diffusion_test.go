@@ -109,7 +109,7 @@ func TestPartsAndOthersAreSaidToBe(t *testing.T) {
 		want    error
 		words   string
 	}{
-		"no text encoder": {shapes{unet: {2}, vae: {2}}, diffusion.ErrPart, "with --clip_l"},
+		"no text encoder": {shapes{unet: {2}, vae: {2}}, diffusion.ErrPart, "without its text encoder"},
 		"no VAE":          {shapes{unet: {2}, clip: {2, 768}}, diffusion.ErrPart, "with --vae"},
 		"flux alone":      {shapes{"double_blocks.0.img_attn.qkv.weight": {2}}, diffusion.ErrPart, "flux alone; give its other files with --clip_l and --t5xxl and --vae"},
 		"VAE alone":       {shapes{vae: {2}}, diffusion.ErrPart, "VAE"},

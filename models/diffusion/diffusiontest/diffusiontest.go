@@ -64,28 +64,6 @@ func WriteTinyParts(dir string) (model string, parts diffusion.Parts, err error)
 	return model, parts, nil
 }
 
-// WriteSD15Parts writes the model of WriteSD15 as three files without the prefixes: U-net, VAE and text encoder. Weights are others.
-func WriteSD15Parts(dir string, seed uint64) (model string, parts diffusion.Parts, err error) {
-	model = filepath.Join(dir, "unet.safetensors")
-	parts = diffusion.Parts{diffusion.VAE: filepath.Join(dir, "vae.safetensors"), diffusion.ClipL: filepath.Join(dir, "clip_l.safetensors")}
-	for prefix, path := range map[string]string{
-		"model.diffusion_model.":        model,
-		"first_stage_model.":            parts[diffusion.VAE],
-		"cond_stage_model.transformer.": parts[diffusion.ClipL],
-	} {
-		var tensors []Tensor
-		for _, t := range SD15() {
-			if name, ok := strings.CutPrefix(t.Name, prefix); ok {
-				tensors = append(tensors, Tensor{name, t.Shape})
-			}
-		}
-		if err := write(path, tensors, seed); err != nil {
-			return "", nil, err
-		}
-	}
-	return model, parts, nil
-}
-
 // write writes a safetensors file with random weights.
 func write(path string, tensors []Tensor, seed uint64) (err error) {
 	f, err := os.Create(path)
