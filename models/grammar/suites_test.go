@@ -287,12 +287,6 @@ func reach(g *gbnf, text string) (derived bool, far int) {
 	return derived, m.far
 }
 
-// member reports whether g derives text.
-func member(g *gbnf, text string) bool {
-	m := &matcher{g: g, text: text, memo: map[memoKey]map[int]bool{}}
-	return m.rule("root", 0)[len(text)]
-}
-
 // suiteFolder is the folder that a variable names; without one the test is skipped.
 func suiteFolder(t *testing.T, variable string) string {
 	dir := os.Getenv(variable)

@@ -40,7 +40,7 @@ func main() {
 	spin := flag.Bool("spin", false, "be such a program")
 	flag.Parse()
 	if *spin {
-		for {
+		for n := uint64(1); n != 0; n += 2 { // never 0, so it ends when it is killed
 		}
 	}
 	if flag.NArg() != 1 || *n < 2 || *rounds < 1 || *loops < 1 {
