@@ -38,7 +38,7 @@ func TestFilesThatCannotBeLoaded(t *testing.T) {
 		"a text file":                    {note, "", ErrModelFile, []string{"note.txt"}},
 		"a model cut in its header":      {damaged(t, seedModel, 5000), "", ErrModelFile, []string{"damaged.gguf"}},
 		"a model cut in its tensors":     {damaged(t, seedModel, 1000000), "", ErrModelFile, []string{"damaged.gguf"}},
-		"a projector as the model":       {seedProjector, "", ErrModelFile, []string{"--mmproj"}},
+		"a projector as the model":       {seedProjector, "", ErrModelFile, []string{"give it as the projector"}},
 		"a model as the projector":       {seedModel, seedModel, ErrModelFile, []string{"not a vision projector"}},
 		"a missing projector":            {seedModel, dir + "/none.gguf", ErrModelFile, []string{"none.gguf"}},
 		"a projector cut in its tensors": {seedModel, damaged(t, seedProjector, 1000000), ErrModelFile, []string{"damaged.gguf"}},

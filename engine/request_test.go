@@ -140,7 +140,7 @@ func TestBadRequests(t *testing.T) {
 	}{
 		"an empty request":                         {see, Request{}, ErrRequest, "neither"},
 		"messages and a prompt":                    {see, Request{Messages: question, Prompt: "x"}, ErrRequest, "both"},
-		"a picture for a text model":               {blind, Request{Messages: []Message{User(Picture(picture(t, "shape-4.png")))}}, ErrNoVision, "--mmproj"},
+		"a picture for a text model":               {blind, Request{Messages: []Message{User(Picture(picture(t, "shape-4.png")))}}, ErrNoVision, "give its mmproj file"},
 		"a text file as a picture":                 {see, Request{Messages: []Message{User(Picture(text("hello world")))}}, ErrImage, "x.png"},
 		"a truncated picture":                      {see, Request{Messages: []Message{User(Picture(text(whole.String()[:whole.Len()/2])))}}, ErrImage, "x.png"},
 		"an empty picture":                         {see, Request{Messages: []Message{User(Picture(text("")))}}, ErrImage, "x.png"},

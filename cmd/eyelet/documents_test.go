@@ -298,7 +298,6 @@ func TestPDFFilesHaveRemediesOfTheirOwn(t *testing.T) {
 	for _, args := range [][]string{
 		{"encode", doc},
 		{"draw", "a house", "--init", doc, "-o", filepath.Join(dir, "x.png")},
-		{"quantize", seedProjector, "-o", filepath.Join(dir, "x.gguf"), "--type", "q5_1", "--measure", "--image", doc},
 	} {
 		eyelet(t, args...).mustFail(t, 3, doc, "is a PDF file", "make a picture of the page")
 	}

@@ -28,8 +28,8 @@ Its layout is found by its columns, and answers are scored by its own metric. Wi
 answers are written as they come, and the same command goes on where it was stopped;
 "eyelet eval compare" tests whether two such runs differ.
 
-Scores of other questions: literal, right to the letter; exact, but for case, spaces and a full stop at
-the end; F1 of words; ANLS, the similarity that document questions are scored with.
+Scores of other questions: literal, right to the letter; exact, but for case, spaces and
+a full stop at the end; F1 of words; ANLS, the similarity that document questions are scored with.
 Of several right answers the nearest counts.`
 
 const evalExample = `  eyelet eval

@@ -94,6 +94,11 @@ func (c *Child) Draw(ctx context.Context, r *Request, progress func(Progress)) (
 	go func() { _, _ = c.ask.Write(message) }() // a process that is gone does not read it
 	select {
 	case <-c.drawn:
+		// What the child writes of its progress comes by another pipe, and can be late.
+		c.output.watch(nil)
+		if end := (Progress{Stage: Decoding, Picture: s.Count, Pictures: s.Count}); progress != nil && w.now != end {
+			progress(end)
+		}
 		return s.collect(dir)
 	case <-c.ended:
 		return nil, w.ending(c.err)

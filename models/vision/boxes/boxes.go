@@ -59,7 +59,7 @@ func FrameOf(info vision.Info, plan *vision.Plan, w, h int) Frame {
 		f.Upright = kind == "gemma3" || kind == "gemma4v"
 	case kind == "qwen2.5vl_merger" && plan.TargetW > 0 && plan.TargetH > 0:
 		f.Units = [2]float64{float64(plan.TargetW), float64(plan.TargetH)}
-	case info.Layout == "pad":
+	case info.Layout == "pad" || kind == "janus_pro":
 		f.Units, f.View = [2]float64{1, 1}, square(fw, fh, math.Max(fw, fh))
 	case info.Layout == "crop":
 		f.Units, f.View = [2]float64{1, 1}, square(fw, fh, math.Min(fw, fh))
