@@ -18,12 +18,15 @@ type decoder struct {
 	width  int          // of an embedding
 	places int          // positions of an embedding
 	limit  int          // rows of a decode, less than the context takes in tests
-	pace   *answerPace  // of answers; nil for a context that computes none
+	pace   *answerPace  // of answers; nil where all threads compute them
+
+	threads int // of the context as it was made
 }
 
 func newDecoder(lc *llama.Context) *decoder {
 	m := lc.Model()
-	return &decoder{lc: lc, tokens: llama.NewTokenBatch(lc.NBatch(), 1), width: m.NEmbdInp(), places: m.NPosPerEmbd(), limit: lc.NBatch()}
+	threads, _ := lc.Threads()
+	return &decoder{lc: lc, threads: threads, tokens: llama.NewTokenBatch(lc.NBatch(), 1), width: m.NEmbdInp(), places: m.NPosPerEmbd(), limit: lc.NBatch()}
 }
 
 // Close frees the batches.
@@ -42,7 +45,7 @@ func (d *decoder) Decode(ctx context.Context, entries []sched.Entry) error {
 			return err
 		}
 	}
-	if err := d.setThreads(len(entries)); err != nil {
+	if err := d.setThreads(len(entries), mostThreads(entries)); err != nil {
 		return err
 	}
 	start := time.Now()
@@ -51,12 +54,26 @@ func (d *decoder) Decode(ctx context.Context, entries []sched.Entry) error {
 	return err
 }
 
-// setThreads sets how many threads compute a decode of so many entries.
-func (d *decoder) setThreads(entries int) error {
-	if d.pace == nil {
-		return nil
+// mostThreads is the most threads that the tasks of entries want, 0 for as many as there are.
+func mostThreads(entries []sched.Entry) (most int) {
+	for _, e := range entries {
+		if e.Threads == 0 {
+			return 0
+		}
+		most = max(most, e.Threads)
 	}
-	n := cmp.Or(d.pace.of(entries), d.pace.most)
+	return most
+}
+
+// setThreads sets how many threads compute a decode of so many entries: most at most, unless that is 0.
+func (d *decoder) setThreads(entries, most int) error {
+	n := d.threads
+	if d.pace != nil {
+		n = cmp.Or(d.pace.of(entries), d.pace.most)
+	}
+	if most > 0 {
+		n = min(n, most)
+	}
 	if now, batch := d.lc.Threads(); now == n && batch == n {
 		return nil
 	}
@@ -70,7 +87,7 @@ func (d *decoder) DecodeRows(ctx context.Context, seq llama.Seq, rows []float32,
 	if err != nil {
 		return err
 	}
-	if err := d.setThreads(paceRows + 1); err != nil {
+	if err := d.setThreads(paceRows+1, 0); err != nil {
 		return err
 	}
 	if !causal {

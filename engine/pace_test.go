@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/eyelet-engine/eyelet/engine/sched"
 )
 
 func TestThreadsFollowTheCoresThatOthersLeave(t *testing.T) {
@@ -81,6 +83,29 @@ func TestThreadsChangeNoLogit(t *testing.T) {
 	for i := range want.logprobs {
 		if got.logprobs[i].Logprob != want.logprobs[i].Logprob {
 			t.Fatalf("token %d: %v and %v", i, got.logprobs[i].Logprob, want.logprobs[i].Logprob)
+		}
+	}
+}
+
+func TestARequestCanTakeFewerThreads(t *testing.T) {
+	e, err := New(Options{Threads: 2, AllThreads: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	m, err := e.Load(t.Context(), ModelSpec{Model: seedModel, Projector: seedProjector})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ asked, want int }{{1, 1}, {0, 2}, {7, 2}} {
+		got := mustAsk(t, m, Request{Messages: []Message{User(Text("What color?"))}, MaxTokens: 3, Threads: c.asked})
+		if now, batch := m.decoder.lc.Threads(); got.text == "" || now != c.want || batch != c.want {
+			t.Errorf("%d asked for: %d and %d threads, want %d", c.asked, now, batch, c.want)
+		}
+	}
+	for _, c := range []struct{ a, b, want int }{{1, 2, 2}, {1, 0, 0}, {0, 3, 0}} {
+		if got := mostThreads([]sched.Entry{{Threads: c.a}, {Threads: c.b}}); got != c.want {
+			t.Errorf("%d and %d: %d, want %d", c.a, c.b, got, c.want)
 		}
 	}
 }

@@ -180,6 +180,8 @@ func (r *Request) check() error {
 		return fmt.Errorf("%w: the session's name: %w", ErrRequest, disk.CheckName(r.Session))
 	case r.MaxTokens < 0:
 		return fmt.Errorf("%w: MaxTokens is %d", ErrRequest, r.MaxTokens)
+	case r.Threads < 0:
+		return fmt.Errorf("%w: Threads is %d", ErrRequest, r.Threads)
 	case r.Context < 0:
 		return fmt.Errorf("%w: Context is %d", ErrRequest, r.Context)
 	case r.TopLogprobs < 0 || r.TopLogprobs > 1000:

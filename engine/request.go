@@ -88,6 +88,9 @@ type Request struct {
 	Keep int
 	// NoSpeculation computes one token at a time, and guesses none ahead.
 	NoSpeculation bool
+	// Threads is the most threads that the text of the prompt and the answer are computed with; 0 means as many as the engine has. Beside
+	// requests that take more, those of the same decode have what they take.
+	Threads int
 	// MostGuesses is the most tokens that are guessed ahead at a time; 0 leaves it to the scheduler.
 	MostGuesses int
 	// Session saves the conversation, this answer included, under a name in ModelSpec.StateDir, where a later request that continues it finds it,

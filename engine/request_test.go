@@ -154,6 +154,7 @@ func TestBadRequests(t *testing.T) {
 		"a top-p above one is kept, below zero no": {see, Request{Messages: question, Sampling: Sampling{Temperature: 1, TopP: float32(math.NaN())}}, nil, ""},
 		"a biased token outside the vocabulary":    {see, Request{Messages: question, Sampling: Sampling{LogitBias: map[Token]float32{1 << 20: 1}}}, ErrRequest, "vocabulary"},
 		"an empty stop text":                       {see, Request{Messages: question, Stop: []string{""}}, ErrRequest, "stop"},
+		"less than no threads":                     {see, Request{Messages: question, Threads: -1}, ErrRequest, "Threads"},
 		"a negative length":                        {see, Request{Messages: question, MaxTokens: -1}, ErrRequest, "MaxTokens"},
 		"a message without a role":                 {see, Request{Messages: []Message{{Content: []Content{Text("x")}}}}, ErrRequest, "role"},
 	} {

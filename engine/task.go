@@ -11,8 +11,8 @@ import (
 func (m *Model) task(p *prompt, r *Request) *sched.Task {
 	t := &sched.Task{
 		Prompt: &kv.Prompt{}, MaxTokens: r.MaxTokens, Cells: m.limit(r), Fresh: r.Fresh, Shift: r.ContextShift && m.shifts, NoSpeculation: r.NoSpeculation,
-		MostGuesses: r.MostGuesses,
-		Client:      r.Client, Priority: r.Priority, Trace: r.Trace,
+		MostGuesses: r.MostGuesses, Threads: r.Threads,
+		Client: r.Client, Priority: r.Priority, Trace: r.Trace,
 	}
 	if t.Keep = r.Keep; r.Keep < 0 || r.Keep > p.n {
 		t.Keep = p.n

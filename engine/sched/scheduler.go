@@ -19,6 +19,8 @@ type Entry struct {
 	Pos    llama.Pos
 	Seq    llama.Seq
 	Output bool // its logits are wanted
+	// Threads is Task.Threads of the task that it belongs to.
+	Threads int
 }
 
 // Decoder is the model's context. Its methods are called on the compute thread (Config.Run).

@@ -45,6 +45,8 @@ type Task struct {
 	NoSpeculation bool
 	// MostGuesses is the most tokens that are guessed at a time; 0 leaves it to the scheduler.
 	MostGuesses int
+	// Threads is the most threads that its tokens are computed with, unless a task in the same decode takes more; 0 for no limit.
+	Threads int
 	// Client is whose request this is. Tasks of different clients are admitted in turn; empty is a client like any other.
 	Client string
 	// Priority goes before the order of clients: higher first.

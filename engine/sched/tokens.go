@@ -104,10 +104,10 @@ func (s *Scheduler) decode(parts []part) {
 		p.first = len(entries)
 		items, pos := p.t.Prompt.Items, p.t.Prompt.Pos
 		for k := p.from; k < p.to; k++ {
-			entries = append(entries, Entry{llama.Token(items[k].Value), pos[k], p.t.seq.ID, k == len(items)-1})
+			entries = append(entries, Entry{llama.Token(items[k].Value), pos[k], p.t.seq.ID, k == len(items)-1, p.t.Threads})
 		}
 		for k, g := range p.guesses {
-			entries = append(entries, Entry{g, p.t.Prompt.Next + llama.Pos(k), p.t.seq.ID, true})
+			entries = append(entries, Entry{g, p.t.Prompt.Next + llama.Pos(k), p.t.seq.ID, true, p.t.Threads})
 		}
 	}
 	ctx := s.ctx

@@ -194,8 +194,8 @@ func TestAModelsOwnWordsComeFirst(t *testing.T) {
 	if got := text(ollamaMessages(m, []api.Message{{Role: "system", Content: "Be long."}, {Role: "user", Content: "c"}})); got != "user:a assistant:b system:Be long. user:c " {
 		t.Error(got)
 	}
-	o, err := ollamaChoices(m, map[string]any{"num_predict": 7.0}, 0)
-	if err != nil || o.sampling.Temperature != 0 || o.predict != 7 || o.sampling.TopK != 40 || len(o.stop) != 1 {
+	o, err := ollamaChoices(m, map[string]any{"num_predict": 7.0, "num_thread": "1"}, 0)
+	if err != nil || o.sampling.Temperature != 0 || o.predict != 7 || o.threads != 1 || o.sampling.TopK != 40 || len(o.stop) != 1 {
 		t.Errorf("%+v %v", o, err)
 	}
 }

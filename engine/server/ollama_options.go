@@ -17,6 +17,7 @@ type ollamaOptions struct {
 	context  int // the length asked for; 0 for none
 	keep     int // tokens at the start of a prompt that stay where it is cut
 	pictures engine.Budget
+	threads  int // the most that compute the answer; 0 for no limit
 	shifted  int // those that stay when the answer moves through the context, as engine.Request.Keep
 }
 
@@ -53,7 +54,7 @@ func take[T any](to, from *T) {
 // Names of options that choose how a model is loaded, which is the operator's business here, or that have no meaning for this engine. They
 // are passed over, as Ollama passes over names that it does not know.
 //
-//	num_batch num_gpu main_gpu use_mmap num_thread low_vram f16_kv numa vocab_only use_mlock penalize_newline tfs_z mirostat*
+//	num_batch num_gpu main_gpu use_mmap low_vram f16_kv numa vocab_only use_mlock penalize_newline tfs_z mirostat*
 
 // ofRequest takes over what a request chooses.
 func (o *ollamaOptions) ofRequest(options map[string]any) error {
@@ -84,7 +85,8 @@ func (o *ollamaOptions) ofRequest(options map[string]any) error {
 		low, high float64
 	}{
 		{"top_k", &s.TopK, -1, math.MaxInt32}, {"repeat_last_n", &s.PenaltyLastN, -1, math.MaxInt32}, {"num_predict", &o.predict, -2, math.MaxInt32},
-		{"num_ctx", &o.context, 0, 1 << 24}, {"num_keep", &o.keep, -1, math.MaxInt32}, {"seed", &seed, math.MinInt64, math.MaxInt64},
+		{"num_ctx", &o.context, 0, 1 << 24}, {"num_keep", &o.keep, -1, math.MaxInt32},
+		{"num_thread", &o.threads, 0, maxThreads}, {"seed", &seed, math.MinInt64, math.MaxInt64},
 		{"image_min_tokens", &o.pictures.Min, 0, maxImageTokens}, {"image_max_tokens", &o.pictures.Max, 0, maxImageTokens},
 	} {
 		if v, ok := options[f.name]; ok && v != nil {
@@ -165,7 +167,7 @@ func decimal(x float64) string {
 
 // apply makes the options part of a request to a model with the given context length.
 func (o *ollamaOptions) apply(r *engine.Request, context int) {
-	r.Sampling, r.Stop, r.Keep, r.ImageTokens = o.sampling, o.stop, o.shifted, o.pictures
+	r.Sampling, r.Stop, r.Keep, r.ImageTokens, r.Threads = o.sampling, o.stop, o.shifted, o.pictures, o.threads
 	if o.context > 0 {
 		r.Context = max(o.context, leastContext)
 		context = min(context, r.Context)
@@ -182,6 +184,9 @@ func (o *ollamaOptions) apply(r *engine.Request, context int) {
 		r.MaxTokens = endlessFactor * context // an answer that moves through the context would never end by itself
 	}
 }
+
+// maxThreads is the most threads that a request may ask for. More than there are compute nothing faster, and are not made.
+const maxThreads = 1024
 
 // leastContext is the shortest context that a request can ask for, as in Ollama.
 const leastContext = 4
