@@ -25,8 +25,8 @@ import (
 )
 
 const rpcLong = `Lends this machine's memory and cores, or its GPUs, to other machines of the site,
-for models that are too large for one of them. There, --rpc of run, serve, bench
-and eval names this machine. One program is served at a time; others wait.
+for models that are too large for one of them. There, --rpc of run, serve, open, eval,
+batch and worker names this machine. One program is served at a time; others wait.
 
 Both need the same version of libggml, for it is ggml's RPC protocol that they
 speak. The protocol has no passwords and no encryption, and its code is not made
