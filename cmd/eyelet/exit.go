@@ -86,7 +86,7 @@ var classes = []struct {
 	{exitMismatch, []error{engine.ErrMismatch, engine.ErrNoVision, quantize.ErrShape, store.ErrKind}},
 	{exitCapacity, []error{engine.ErrContextLength, llama.ErrNoRoom, llama.ErrNoMemory, syscall.ENOMEM, syscall.ENOSPC, store.ErrSpace, batch.ErrNoRoom}},
 	{exitInput, []error{
-		engine.ErrModelFile, engine.ErrImage, bench.ErrQuestions, bench.ErrResults, bench.ErrAnswers, sets.ErrSet,
+		engine.ErrModelFile, engine.ErrImage, batch.ErrInUse, bench.ErrQuestions, bench.ErrResults, bench.ErrAnswers, sets.ErrSet,
 		gguf.ErrNotGGUF, gguf.ErrTruncated, gguf.ErrCorrupt, gguf.ErrUnsupported, gguf.ErrLimit,
 		safetensors.ErrNotSafetensors, safetensors.ErrTruncated, safetensors.ErrCorrupt, safetensors.ErrUnsupported, safetensors.ErrLimit,
 		imatrix.ErrInvalid, vision.ErrUnknownTower, hf.ErrInvalid, hf.ErrUnsupported, hf.ErrLimit, convert.ErrWeights,
@@ -203,6 +203,8 @@ func remedyFor(err error) string {
 		return `"eyelet devices" lists what there is`
 	case errors.Is(err, engine.ErrDevice), errors.Is(err, ggml.ErrNoRPC):
 		return `"eyelet rpc --help" tells how machines lend to each other`
+	case batch.Absent(err):
+		return `check the address of --nats, or start "eyelet queue" or nats-server there`
 	case errors.Is(err, llama.ErrNoRoom):
 		return "give it a longer --ctx"
 	}

@@ -106,7 +106,7 @@ func runWorker(cmd *cobra.Command, o *workerOptions) (err error) {
 		return err
 	}
 	defer func() { _ = q.Close() }()
-	say("working for the queue at " + o.queue.url)
+	say("working for the queue at " + batch.Redacted(o.queue.url))
 	w := batch.NewWorker(q, batch.WorkerOptions{
 		Name: o.name, Parallel: o.spec.Parallel, Folders: o.folders, Answer: m.server.Answer, Log: say,
 		Models: func(ctx context.Context) ([]batch.Model, error) {

@@ -14,7 +14,7 @@ const queueLong = `Queue runs a NATS server with JetStream, for sites that have 
 "eyelet batch --nats" and "eyelet worker" share. It is the server that batch has inside,
 with a socket. A cluster of three is set up with nats-server itself, or with --config.
 
-Whoever reaches the address can use the queue, so that it hears this machine alone unless
+Whoever reaches the address can use the queue, so it listens on this machine alone unless
 --listen says otherwise. Users, TLS, limits and clusters are configured in NATS's own
 language in the file of --config, as nats-server takes it.`
 

@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -60,6 +61,21 @@ const DefaultAckWait = 15 * time.Second
 // Embed opens a queue that runs inside this program, without any socket, and keeps it in a folder, which is made if needed. Errors wrap
 // ErrInUse or ErrQueue.
 func Embed(dir string, o EmbedOptions) (*Queue, error) {
+	lock, err := lockStore(dir)
+	if err != nil {
+		return nil, err
+	}
+	q, err := embed(dir, o)
+	if err != nil {
+		_ = lock.Unlock()
+		return nil, err
+	}
+	q.lock = lock
+	return q, nil
+}
+
+// lockStore makes the folder of a store and keeps it from other programs, which would write the same files. Errors wrap ErrInUse if one has it.
+func lockStore(dir string) (*flock.Flock, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("batch: %w", err)
 	}
@@ -69,13 +85,7 @@ func Embed(dir string, o EmbedOptions) (*Queue, error) {
 	} else if !ok {
 		return nil, fmt.Errorf("%w: %s", ErrInUse, dir)
 	}
-	q, err := embed(dir, o)
-	if err != nil {
-		_ = lock.Unlock()
-		return nil, err
-	}
-	q.lock = lock
-	return q, nil
+	return lock, nil
 }
 
 // startTime bounds how long an embedded queue may take to read its store.
@@ -106,7 +116,7 @@ func embed(dir string, o EmbedOptions) (*Queue, error) {
 		}
 		return nil, fmt.Errorf("%w: %s: %w", ErrQueue, dir, err)
 	}
-	if !s.ReadyForConnections(startTime) || !s.JetStreamEnabled() {
+	if !started(s, note) {
 		return fail(errors.New("it does not start"))
 	}
 	nc, err := nats.Connect("", nats.InProcessServer(s), nats.Name("eyelet"), nats.MaxReconnects(-1))
@@ -121,6 +131,22 @@ func embed(dir string, o EmbedOptions) (*Queue, error) {
 	q.embedded = s
 	return q, nil
 }
+
+// started waits until a server is ready, or has said that it cannot be.
+func started(s *natsd.Server, note *logNote) bool {
+	for began := time.Now(); time.Since(began) < startTime; {
+		if note.fatal() {
+			return false
+		}
+		if s.ReadyForConnections(startPause) {
+			return s.JetStreamEnabled()
+		}
+	}
+	return false
+}
+
+// startPause is how often a server that starts is looked at.
+const startPause = 100 * time.Millisecond
 
 // freeBytes is what is free on the disk of a folder, for whoever asks.
 func freeBytes(dir string) int64 {
@@ -145,6 +171,20 @@ type ConnectOptions struct {
 	AckWait time.Duration
 	// Log is told of lost and found connections; nil for nobody.
 	Log func(text string)
+}
+
+// Redacted is a list of addresses as Connect takes it, for logs: passwords and tokens are left out.
+func Redacted(addresses string) string {
+	list := strings.Split(addresses, ",")
+	for i, address := range list {
+		if at := strings.LastIndexByte(address, '@'); at >= 0 {
+			scheme, _, found := strings.Cut(address, "://")
+			if list[i] = address[at+1:]; found {
+				list[i] = scheme + "://" + list[i]
+			}
+		}
+	}
+	return strings.Join(list, ",")
 }
 
 // Connect opens the queue of a site: the addresses of NATS servers with JetStream, with commas between them. A connection that is lost later is
@@ -183,7 +223,7 @@ func Connect(ctx context.Context, url string, o ConnectOptions) (*Queue, error) 
 	}
 	nc, err := nats.Connect(url, options...)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrQueue, err)
+		return nil, fmt.Errorf("%w: %s: %w", ErrQueue, Redacted(url), err)
 	}
 	q, err := newQueue(nc, cmp.Or(o.Replicas, 1), o.AckWait)
 	if err == nil {
@@ -240,10 +280,11 @@ func (q *Queue) giveBack() {
 	}
 }
 
-// logNote keeps the first grave line that an embedded server logs.
+// logNote keeps the first error that a server inside this program logs, or the one that ends it.
 type logNote struct {
-	mu   sync.Mutex
-	line string
+	mu    sync.Mutex
+	line  string
+	grave bool // the server ends because of it
 }
 
 func (n *logNote) text() string {
@@ -252,11 +293,17 @@ func (n *logNote) text() string {
 	return n.line
 }
 
-func (n *logNote) keep(format string, args ...any) {
+func (n *logNote) fatal() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.line == "" {
-		n.line = fmt.Sprintf(format, args...)
+	return n.grave
+}
+
+func (n *logNote) keep(grave bool, format string, args ...any) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.line == "" || grave && !n.grave {
+		n.line, n.grave = fmt.Sprintf(format, args...), grave
 	}
 }
 
@@ -264,8 +311,8 @@ func (n *logNote) Noticef(string, ...any)            {}
 func (n *logNote) Warnf(string, ...any)              {}
 func (n *logNote) Debugf(string, ...any)             {}
 func (n *logNote) Tracef(string, ...any)             {}
-func (n *logNote) Fatalf(format string, args ...any) { n.keep(format, args...) }
-func (n *logNote) Errorf(format string, args ...any) { n.keep(format, args...) }
+func (n *logNote) Fatalf(format string, args ...any) { n.keep(true, format, args...) }
+func (n *logNote) Errorf(format string, args ...any) { n.keep(false, format, args...) }
 
 // broken reports whether an embedded queue has ended by itself, as it does when its disk is full.
 func (q *Queue) broken() bool { return q.embedded != nil && !q.embedded.JetStreamEnabled() }

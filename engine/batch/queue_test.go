@@ -356,3 +356,15 @@ func TestAJobOutlivesItsWorker(t *testing.T) {
 		t.Errorf("%+v", count)
 	}
 }
+
+func TestAddressesAreToldWithoutPasswords(t *testing.T) {
+	for in, want := range map[string]string{
+		"nats://queue:4222":                       "nats://queue:4222",
+		"nats://me:p@ss@a:1,tls://token@b:2, c:3": "nats://a:1,tls://b:2, c:3",
+		"me:word@queue":                           "queue",
+	} {
+		if got := Redacted(in); got != want {
+			t.Errorf("%s: %s", in, got)
+		}
+	}
+}

@@ -19,7 +19,8 @@ type ServeOptions struct {
 	Sync   bool   // as in EmbedOptions
 }
 
-// Serve runs a queue that others reach, a NATS server with JetStream, until ctx is done. It calls ready with the address once it listens.
+// Serve runs a queue that others reach, a NATS server with JetStream, until ctx is done. It calls ready with the address once it listens. Errors
+// wrap ErrInUse or ErrQueue.
 func Serve(ctx context.Context, o ServeOptions, ready func(address string)) error {
 	options := &natsd.Options{}
 	if o.Config != "" {
@@ -38,6 +39,11 @@ func Serve(ctx context.Context, o ServeOptions, ready func(address string)) erro
 	if options.StoreDir == "" {
 		return fmt.Errorf("%w: neither the options nor %s say where the store is", ErrQueue, o.Config)
 	}
+	lock, err := lockStore(options.StoreDir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lock.Unlock() }()
 	s, err := natsd.NewServer(options)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrQueue, err)
@@ -47,7 +53,7 @@ func Serve(ctx context.Context, o ServeOptions, ready func(address string)) erro
 	s.Start()
 	defer s.WaitForShutdown()
 	defer s.Shutdown()
-	if !s.ReadyForConnections(startTime) || !s.JetStreamEnabled() {
+	if !started(s, note) {
 		return fmt.Errorf("%w: it does not start: %s", ErrQueue, cmp.Or(note.text(), "no reason is known"))
 	}
 	ready(s.Addr().String())
