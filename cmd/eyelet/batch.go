@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -200,7 +202,27 @@ func (o *batchOptions) check(cmd *cobra.Command, args []string) (err error) {
 		}
 		o.schemaJSON = r.request.Schema
 	}
+	if err := o.checkOutput(args); err != nil {
+		return err
+	}
 	return o.checkInputs(cmd.Context(), args)
+}
+
+// checkOutput refuses an output that would replace what the batch reads.
+func (o *batchOptions) checkOutput(args []string) error {
+	info, err := os.Stat(o.output)
+	switch {
+	case err != nil:
+		return nil // there is none, or making it says what is wrong
+	case info.IsDir():
+		return inputf("-o %s is a folder; name a file", o.output)
+	}
+	for _, path := range slices.Concat(args, o.lists, []string{o.schema}) {
+		if other, err := os.Stat(path); err == nil && os.SameFile(info, other) {
+			return usagef("-o %s is what the batch reads; name another file", o.output)
+		}
+	}
+	return nil
 }
 
 // checkInputs finds out in which format the input is.
@@ -264,7 +286,7 @@ func (o *batchOptions) item(e batchEntry) (batch.Item, error) {
 	body, err := o.request(e)
 	it := batch.Item{ID: e.ID, URL: "/v1/chat/completions", Model: o.model, Body: body}
 	if e.Path != "" {
-		it.Pictures = []batch.Source{{Name: e.ID, Path: e.Path, Page: e.Page}}
+		it.Pictures = []batch.Source{{Name: cmp.Or(e.Name, e.ID), Path: e.Path, Page: e.Page}}
 	}
 	if e.Fault != "" {
 		it.Fault = &batch.Fault{Code: "bad_picture", Message: e.Fault}

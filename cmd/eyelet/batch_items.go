@@ -25,6 +25,7 @@ import (
 // batchEntry is a line of the list of items that a batch keeps beside its output, so that a run that goes on asks about the same.
 type batchEntry struct {
 	ID       string `json:"id"`
+	Name     string `json:"name,omitempty"` // of the picture or document for messages, where the ID does not tell it
 	Path     string `json:"path,omitempty"` // of the picture or document, absolute
 	Page     int    `json:"page"`           // counted from 0; -1 for the whole file
 	Question string `json:"question,omitempty"`
@@ -50,15 +51,15 @@ func (l *batchLists) add(e batchEntry) error {
 	sum := sha256.Sum256([]byte(e.ID))
 	key := [16]byte(sum[:16])
 	if _, twice := l.names[key]; twice {
-		return inputf("the name %q stands for two inputs; leave one out, or give the lines an id", abbreviate(e.ID, 80))
+		return inputf("the name %q stands for two inputs; leave one out, or give each line an id of its own", abbreviate(e.ID, 80))
 	}
 	l.names[key] = struct{}{}
 	l.entries++
 	return l.w.Encode(e)
 }
 
-// file adds a picture, or the pages of a document. name is what it is called in the output.
-func (l *batchLists) file(name, path, own, question string) error {
+// file adds a picture, or the pages of a document. id is what it is called in the output, name what it is called in messages.
+func (l *batchLists) file(id, name, path, own, question string) error {
 	ctx := l.cmd.Context()
 	items, err := l.o.material.items(ctx, name, path, own)
 	if ctx.Err() != nil {
@@ -72,7 +73,10 @@ func (l *batchLists) file(name, path, own, question string) error {
 		return err
 	}
 	for _, it := range items {
-		e := batchEntry{ID: it.name, Path: absolute, Page: it.page, Question: question}
+		e := batchEntry{ID: id + strings.TrimPrefix(it.name, name), Path: absolute, Page: it.page, Question: question}
+		if id != name {
+			e.Name = it.name
+		}
 		if it.err != nil {
 			e.Fault = describe(it.err)
 		}
@@ -115,7 +119,7 @@ func (l *batchLists) folder(dir string, several bool) error {
 		case d.Type()&^fs.ModeSymlink != 0 || !slices.Contains(pictureSuffixes, strings.ToLower(filepath.Ext(path))):
 			return nil
 		}
-		return l.file(name(path), path, "", "")
+		return l.file(name(path), name(path), path, "", "")
 	})
 	if err != nil {
 		return err
@@ -144,7 +148,7 @@ func (l *batchLists) input(arg string, several bool) error {
 	case film.Is(file):
 		return usagef("%s is a video, whose frames are asked about together; ask with eyelet run", file)
 	}
-	return l.file(file, file, own, "")
+	return l.file(file, file, file, own, "")
 }
 
 // isJSONLines reports whether a file is one of JSON lines by its name.
@@ -163,6 +167,12 @@ type ourLine struct {
 // lines adds the lines of a file in our own format. Paths in it begin where the file lies.
 func (l *batchLists) lines(path string) error {
 	return eachLine(l.cmd.Context(), path, func(n int, line []byte) error {
+		atLine := func(err error) error {
+			if in, ok := errors.AsType[*inputError](err); ok {
+				return inputf("%s, line %d: %w", path, n, in)
+			}
+			return err
+		}
 		var o ourLine
 		if err := json.Unmarshal(line, &o); err != nil {
 			return inputf("%s, line %d is not a JSON object with image and question", path, n)
@@ -174,7 +184,7 @@ func (l *batchLists) lines(path string) error {
 			return inputf("%s, line %d has no question, and there is no --prompt", path, n)
 		}
 		if o.Image == "" {
-			return l.add(batchEntry{ID: cmp.Or(o.ID, fmt.Sprintf("%d", n)), Page: -1, Question: o.Question})
+			return atLine(l.add(batchEntry{ID: cmp.Or(o.ID, fmt.Sprintf("%d", n)), Page: -1, Question: o.Question}))
 		}
 		file := o.Image
 		if !filepath.IsAbs(file) {
@@ -184,13 +194,14 @@ func (l *batchLists) lines(path string) error {
 		if err != nil {
 			return err
 		}
+		name := strings.TrimSuffix(o.Image, "#"+own)
 		id := o.ID
 		if id == "" {
-			if id = o.Image; o.Question != "" { // there may be several about one picture
-				id = fmt.Sprintf("%d %s", n, o.Image)
+			if id = name; o.Question != "" { // there may be several about one picture
+				id = fmt.Sprintf("%d %s", n, name)
 			}
 		}
-		return l.file(id, file, own, o.Question)
+		return atLine(l.file(id, name, file, own, o.Question))
 	})
 }
 
@@ -202,7 +213,8 @@ func (l *batchLists) list(path string) error {
 		if err != nil {
 			return err
 		}
-		return l.file(name, file, own, "")
+		name = strings.TrimSuffix(name, "#"+own)
+		return l.file(name, name, file, own, "")
 	}
 	if path == "-" {
 		return scanLines(l.cmd.Context(), "stdin", l.cmd.InOrStdin(), visit)

@@ -47,6 +47,7 @@ type batchRun struct {
 	queue   *batch.Queue
 	began   time.Time
 	count   batch.Count
+	fresh   bool // no run before this one began it
 
 	seen   sync.Mutex
 	models []batch.Model // that items have named
@@ -65,11 +66,11 @@ func runBatch(cmd *cobra.Command, o *batchOptions, args []string) (err error) {
 		return err
 	}
 	if r.machine, err = o.open(cmd); err != nil {
-		return err
+		return errors.Join(err, r.abandon())
 	}
 	defer func() { err = errors.Join(err, r.machine.close()) }()
 	if r.queue, err = r.openQueue(); err != nil {
-		return err
+		return errors.Join(err, r.abandon())
 	}
 	defer func() { _ = r.queue.Close() }()
 	if err := r.work(); err != nil {
@@ -106,7 +107,7 @@ func (r *batchRun) prepare() error {
 		return inputf("%s is no state of a batch that this version knows; begin anew with --force", r.dir)
 	}
 	if r.state.Request != request {
-		return inputf("%s is about other inputs or another question; name another -o, or begin anew with --force", r.dir)
+		return inputf("%s is about other inputs, another question, model or setting; name another -o, or begin anew with --force", r.dir)
 	}
 	return nil
 }
@@ -138,10 +139,11 @@ func (r *batchRun) begin(request string) error {
 		return inputf("%s: %w", r.dir, causeOf(err))
 	}
 	w := watch(r.cmd.ErrOrStderr(), "listing what there is", r.o.quiet)
+	r.fresh = true
 	items, err := r.list(r.path("items.jsonl"))
 	w.done()
 	if err != nil {
-		return errors.Join(err, os.RemoveAll(r.dir))
+		return errors.Join(err, r.abandon())
 	}
 	sum := sha256.Sum256(fmt.Append(nil, request, r.dir, os.Getpid(), r.began.UnixNano()))
 	r.state = batchState{Format: batchFormat, Batch: "cli-" + hex.EncodeToString(sum[:8]), Request: request, Items: items}
@@ -209,7 +211,7 @@ func (r *batchRun) list(path string) (int, error) {
 			}
 		}
 		if l.entries == 0 {
-			return inputf("there is nothing to ask about")
+			return inputf("%s: there is nothing to ask about in it", strings.Join(slices.Concat(r.args, r.o.lists), ", "))
 		}
 		return nil
 	})
@@ -288,6 +290,11 @@ func (r *batchRun) work() error {
 	defer worker.Wait()
 	defer stop(nil)
 	if r.queue.Embedded() {
+		if !r.fresh {
+			if err := r.resolveAll(); err != nil {
+				return err
+			}
+		}
 		w := batch.NewWorker(r.queue, batch.WorkerOptions{
 			Parallel: r.o.spec.Parallel, Folders: []string{"/"}, Answer: r.machine.server.Answer, Models: r.ownModels, Log: func(text string) { r.say("%s", text) },
 		})
@@ -323,6 +330,24 @@ func (r *batchRun) ownModels(context.Context) ([]batch.Model, error) {
 	r.seen.Lock()
 	defer r.seen.Unlock()
 	return slices.Clone(r.models), nil
+}
+
+// resolveAll finds the models of all items, so that jobs that an earlier run left in the queue find them here.
+func (r *batchRun) resolveAll() error {
+	names := map[string]bool{}
+	for it, err := range r.items() {
+		if err != nil {
+			return err
+		}
+		if !names[it.Model] {
+			names[it.Model] = true
+			_, _ = r.resolve(r.ctx, it.Model) // what is wrong with it becomes the item's failure
+		}
+		if !r.o.openai {
+			break // all are about one model
+		}
+	}
+	return nil
 }
 
 // askAgain forgets failures of the run before.
@@ -533,7 +558,12 @@ func (r *batchRun) sum(failures string) error {
 		}
 	} else if !r.o.quiet && r.count.Failed == 0 {
 		fresh := r.count.Items - r.count.Known
-		fmt.Fprintf(r.cmd.ErrOrStderr(), "%s: %s in %s, %.3g a second\n", r.o.output, plural(r.count.OK, "answer"), time.Since(r.began).Round(time.Millisecond), float64(fresh)/seconds)
+		took := fmt.Sprintf("%s, %.3g a second", time.Since(r.began).Round(time.Millisecond), float64(fresh)/seconds)
+		if r.count.Known > 0 {
+			fmt.Fprintf(r.cmd.ErrOrStderr(), "%s: %s, %d of them new in %s\n", r.o.output, plural(r.count.OK, "answer"), fresh, took)
+		} else {
+			fmt.Fprintf(r.cmd.ErrOrStderr(), "%s: %s in %s\n", r.o.output, plural(r.count.OK, "answer"), took)
+		}
 	}
 	if r.count.Failed > 0 {
 		return &inputError{
@@ -565,6 +595,19 @@ func (r *batchRun) discard() error {
 	if r.queue != nil && r.queue.Embedded() {
 		_ = r.queue.Close()
 	}
+	return r.clear()
+}
+
+// abandon removes the state of a batch that could not begin, so that the next command is free to ask something else.
+func (r *batchRun) abandon() error {
+	if !r.fresh {
+		return nil
+	}
+	return r.clear()
+}
+
+// clear removes the state that lies here.
+func (r *batchRun) clear() error {
 	for _, name := range []string{"queue", "items.jsonl", "batch.json"} { // nothing that somebody else has put there
 		if err := os.RemoveAll(r.path(name)); err != nil {
 			return fmt.Errorf("%s: %w", r.path(name), causeOf(err))

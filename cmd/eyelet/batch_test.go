@@ -131,10 +131,14 @@ func TestLinesOfOurOwnAndLists(t *testing.T) {
 	writeFile(t, dir+"/a.png", readFile(t, orange))
 	in := writeFile(t, dir+"/in.jsonl", `{"image": "a.png", "question": "What color is the background?"}
 {"id": "second", "image": "a.png", "question": "What color is the circle?"}
+{"id": "third", "image": "gone.png", "question": "What?"}
+{"id": "fourth", "image": "words.png", "question": "What?"}
 `)
+	writeFile(t, dir+"/words.png", "no picture")
 	out := filepath.Join(dir, "out.csv")
-	if o := eyelet(t, "batch", in, "-o", out, "-q"); o.code != 0 {
-		t.Fatalf("%+v", o)
+	eyelet(t, "batch", in, "-o", out, "-q").mustFail(t, 3, "2 of 4")
+	if text := readFile(t, dir+"/out.failures.jsonl"); !strings.Contains(text, "gone.png: no such file") || !strings.Contains(text, "bad picture: not an image") {
+		t.Errorf("%s", text)
 	}
 	if text := readFile(t, out); !strings.Contains(text, "1 a.png,cyan,") || !strings.Contains(text, "second,orange,") {
 		t.Errorf("%s", text)
@@ -144,7 +148,7 @@ func TestLinesOfOurOwnAndLists(t *testing.T) {
 		t.Errorf("%+v", list)
 	}
 	var dry dryReport
-	if o := eyelet(t, "batch", in, "--dry-run", "--json"); json.Unmarshal([]byte(o.stdout), &dry) != nil || dry.Items != 2 || dry.ImageTokens != 128 || dry.Seconds <= 0 {
+	if o := eyelet(t, "batch", in, "--dry-run", "--json"); json.Unmarshal([]byte(o.stdout), &dry) != nil || dry.Items != 4 || dry.Failed != 2 || dry.ImageTokens != 256 || dry.Seconds <= 0 {
 		t.Errorf("%+v", o)
 	}
 }
@@ -154,6 +158,9 @@ func TestWrongBatches(t *testing.T) {
 	dir := t.TempDir()
 	writeFile(t, dir+"/a.png", readFile(t, orange))
 	ours := writeFile(t, dir+"/in.jsonl", `{"image": "a.png"}`)
+	twice := writeFile(t, dir+"/twice/in.jsonl", `{"id": "x", "question": "1?"}`+"\n"+`{"id": "x", "question": "2?"}`)
+	none := writeFile(t, dir+"/none.jsonl", "\n")
+	folder := filepath.Dir(writeFile(t, dir+"/folder.csv/file", ""))
 	for _, x := range []struct {
 		code int
 		want string
@@ -166,8 +173,17 @@ func TestWrongBatches(t *testing.T) {
 		{3, "no question", []string{ours, "-o", dir + "/o.csv"}},
 		{2, "goes with --nats", []string{dir, "-p", "x", "-o", "out.csv", "--by-path"}},
 		{3, "check the path", []string{dir + "/none", "-p", "x", "-o", dir + "/o.csv"}},
+		{3, "in.jsonl, line 2: the name \"x\" stands for two inputs", []string{twice, "-o", dir + "/o.csv"}},
+		{3, "none.jsonl: there is nothing to ask about", []string{none, "-o", dir + "/o.csv", "-p", "x"}},
+		{2, "in.jsonl is what the batch reads", []string{ours, "-p", "x", "-o", ours, "--force"}},
+		{3, "folder.csv is a folder", []string{ours, "-p", "x", "-o", folder, "--force"}},
+		{1, "nats://127.0.0.1:1: nats: no servers available for connection; check the address", []string{dir, "-p", "x", "-o", dir + "/o.csv", "--nats", "nats://me:word@127.0.0.1:1"}},
 		{3, "there is no model", []string{dir, "-p", "x", "-o", dir + "/o.csv", "--model", "none:1b"}},
 	} {
 		eyelet(t, append([]string{"batch"}, x.args...)...).mustFail(t, x.code, x.want)
+	}
+	// What could not begin leaves nothing that a corrected command would meet.
+	if _, err := os.Stat(dir + "/o.csv.batch"); err == nil {
+		t.Error("the state of a batch that never began is left behind")
 	}
 }

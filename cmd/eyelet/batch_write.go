@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"regexp"
 
 	"github.com/eyelet-engine/eyelet/engine/batch"
 	"github.com/eyelet-engine/eyelet/engine/batch/rows"
@@ -59,7 +60,7 @@ func (r *batchRun) results(out, reasons io.Writer, failed *bool) error {
 				return lines.Encode(result)
 			}
 			code, text := result.Reason()
-			return lines.Encode(map[string]string{"image": id, "code": code, "error": text})
+			return lines.Encode(map[string]string{"image": id, "code": code, "error": thePicture.ReplaceAllString(text, "")})
 		case plain:
 			return raw.Encode(result)
 		}
@@ -97,6 +98,9 @@ func (r *batchRun) results(out, reasons io.Writer, failed *bool) error {
 	}
 	return table.Close()
 }
+
+// thePicture tells a request's pictures apart, of which an item of ours has one.
+var thePicture = regexp.MustCompile(`(?:picture|file) 1 \(message \d+\): `)
 
 // batchTable makes rows of results.
 type batchTable struct {
