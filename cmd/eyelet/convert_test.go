@@ -53,7 +53,7 @@ func TestConvertSaysWhatIsWrong(t *testing.T) {
 		{[]string{filepath.Join(dir, "none"), "-o", out}, 3, []string{"none", "--help"}},
 		{[]string{dir, "-o", out}, 3, []string{"no " + filepath.Join(dir, "config.json"), "says what the folder must hold"}},
 		{[]string{config, "-o", out}, 2, []string{"give the folder that holds"}},
-		{[]string{filepath.Dir(config), "-o", out}, 3, []string{`"GemmaForCausalLM"; known are`}},
+		{[]string{filepath.Dir(config), "-o", out}, 3, []string{`"GemmaForCausalLM"; known are LlamaForCausalLM, `}},
 	} {
 		eyelet(t, append([]string{"convert"}, tt.args...)...).mustFail(t, tt.code, tt.texts...)
 	}

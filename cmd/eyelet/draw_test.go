@@ -118,7 +118,7 @@ func TestDrawWithoutAProgramSaysWhatToDo(t *testing.T) {
 	invocation{args: []string{"draw", "x", "--model", "none"}, env: env}.run(t).mustFail(t, exitFailure, "scripts/setup --draw")
 	invocation{args: []string{"draw", "x"}, env: env}.run(t).mustFail(t, exitFailure, "scripts/setup --draw", "EYELET_DRAW")
 	env = append(env, "EYELET_DRAW=/nonexistent/sd-cli")
-	invocation{args: []string{"draw", "x"}, env: env}.run(t).mustFail(t, exitInput, "EYELET_DRAW")
+	invocation{args: []string{"draw", "x"}, env: env}.run(t).mustFail(t, exitInput, "EYELET_DRAW names no program that draws: /nonexistent/sd-cli: no such file or directory")
 	if _, err := exec.LookPath("true"); err == nil {
 		env = append(env, "EYELET_DRAW=true", "PATH="+os.Getenv("PATH"))
 		invocation{args: []string{"draw", "x"}, env: env}.run(t).mustFail(t, exitFailure, "not stable-diffusion.cpp")

@@ -64,7 +64,11 @@ func evalSet(cmd *cobra.Command, o *evalOptions) (err error) {
 		}
 		defer func() { err = errors.Join(err, file.Close()) }()
 		if n := file.Done(); n > 0 && !r.quiet {
-			fmt.Fprintf(s.stderr, "eyelet: note: %s has %d of %d answers; the rest is asked\n", printable(o.answers), n, len(set.Questions))
+			rest := "the rest is asked"
+			if n == len(set.Questions) {
+				rest = "nothing is asked"
+			}
+			fmt.Fprintf(s.stderr, "eyelet: note: %s has %d of %d answers; %s\n", printable(o.answers), n, len(set.Questions), rest)
 		}
 	}
 	bar := s.questionBar(len(set.Questions))

@@ -12,6 +12,7 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/isa"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/cgo/rpc"
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/batch"
 	"github.com/eyelet-engine/eyelet/engine/bench"
@@ -132,12 +133,22 @@ func describe(err error) string {
 	message := strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
 	// The names of packages help a programmer; a user reads past them. "bad request" and "bad options" are for callers in Go.
 	message = packageNames.ReplaceAllString(message, "$1")
+	message = withoutCalls(message, err)
 	message = strings.TrimPrefix(strings.TrimPrefix(message, "bad request: "), "bad options: ")
 	message = withFlags(message)
 	if remedy := remedyFor(err); remedy != "" {
 		message += "; " + remedy
 	}
 	return printable(message)
+}
+
+// withoutCalls leaves out which call of the system failed on a path, and the path where it stands twice.
+func withoutCalls(message string, err error) string {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		message = strings.Replace(message, p.Op+" "+p.Path+": ", p.Path+": ", 1)
+		message = strings.Replace(message, p.Path+": "+p.Path+": ", p.Path+": ", 1)
+	}
+	return message
 }
 
 // flagsOf are the flags behind advice that the floors below give, which know of no command line.
@@ -197,8 +208,12 @@ func remedyFor(err error) string {
 		return "give --force to replace it"
 	case errors.Is(err, engine.ErrSound):
 		return "sounds are WAV, MP3 or FLAC files"
+	case errors.Is(err, engine.ErrImage) && errors.Is(err, imaging.ErrNotImage):
+		return "" // it lists the formats itself
 	case errors.Is(err, engine.ErrImage):
 		return "pictures are JPEG, PNG, GIF, WebP, BMP, TIFF, HEIC or PDF files"
+	case errors.Is(err, rpc.ErrAddress):
+		return "--rpc takes HOST or HOST:PORT of each machine once, with commas between them"
 	case errors.Is(err, engine.ErrDevice) && errors.Is(err, engine.ErrRequest):
 		return `"eyelet devices" lists what there is`
 	case errors.Is(err, engine.ErrDevice), errors.Is(err, ggml.ErrNoRPC):

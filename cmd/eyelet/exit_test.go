@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/cgo/rpc"
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/models/gguf"
@@ -78,6 +79,10 @@ func TestDescribe(t *testing.T) {
 		{"a remedy by kind", inputf("m.gguf: %w", gguf.ErrTruncated), "m.gguf: truncated; download or copy it again"},
 		{"the flags behind advice", errors.New("engine: no room; give a shorter context or a smaller type of the cache"), "no room; give a shorter context (--ctx) or a smaller type of the cache (--cache-type)"},
 		{"a flag that is named already", errors.New("give its mmproj file (--mmproj)"), "give its mmproj file (--mmproj)"},
+		{"no calls of the system", fmt.Errorf("eyelet: %w", &fs.PathError{Op: "lstat", Path: "a b", Err: fs.ErrNotExist}), "eyelet: a b: file does not exist; check the path"},
+		{"no path twice", fmt.Errorf("site.conf: %w", &fs.PathError{Op: "open", Path: "site.conf", Err: fs.ErrNotExist}), "site.conf: file does not exist; check the path"},
+		{"formats once", fmt.Errorf("%w: a.png: %w; supported: PNG", engine.ErrImage, imaging.ErrNotImage), "bad picture: a.png: not an image; supported: PNG"},
+		{"what --rpc takes", fmt.Errorf("%w \"a b\"", rpc.ErrAddress), `bad address "a b"; --rpc takes HOST or HOST:PORT of each machine once, with commas between them`},
 		{"nothing that moves the cursor", errors.New("a\x1b[2Jb"), `a\x1b[2Jb`},
 	}
 	for _, test := range tests {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"slices"
@@ -111,7 +112,7 @@ func (o *rpcOptions) devices() (lent []ggml.Device, err error) {
 // limit is the most memory to lend; 0 for no limit.
 func (o *rpcOptions) limit(lent []ggml.Device) (uint64, error) {
 	if o.memory != "" {
-		n, err := parseBytes(o.memory, "memory")
+		n, err := parseBytes(o.memory, "--memory")
 		return uint64(max(n, 0)), err
 	}
 	for _, d := range lent {
@@ -134,6 +135,9 @@ func (o *rpcOptions) address() (string, error) {
 	host, port, err := net.SplitHostPort(o.listen)
 	if err != nil {
 		host, port = strings.Trim(o.listen, "[]"), rpc.DefaultPort
+		if _, err := netip.ParseAddr(host); err != nil && strings.Contains(host, ":") {
+			return "", usagef("--listen is %q; give HOST or HOST:PORT", o.listen)
+		}
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
 		return "", usagef("--listen is %q; give HOST or HOST:PORT", o.listen)

@@ -246,6 +246,8 @@ func TestRPCIsNotOfferedToTheNetworkUnasked(t *testing.T) {
 	for _, listen := range []string{"0.0.0.0", "[::]:7", "example.org", ":50052", "192.168.0.1:50052"} {
 		eyelet(t, "rpc", "--listen", listen).mustFail(t, exitUsage, "no passwords and no encryption", "--trust-network")
 	}
+	eyelet(t, "rpc", "--listen", "a:b:c").mustFail(t, exitUsage, `--listen is "a:b:c"`)
+	eyelet(t, "rpc", "--memory", "1K").mustFail(t, exitUsage, `--memory is "1K"`)
 	eyelet(t, "rpc", "--listen", "127.0.0.1:x").mustFail(t, exitUsage, "HOST:PORT")
 	eyelet(t, "rpc", "--device", "GPU9").mustFail(t, exitUsage, `no device "GPU9"`)
 	var o rpcOptions

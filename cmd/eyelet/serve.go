@@ -32,7 +32,7 @@ of --models-dir, and one that --model and --mmproj name; "eyelet list" shows the
 first two. Models are loaded when they are asked for, and unloaded when nobody has
 asked for a while.
 
-Without --listen it hears this machine alone. No connection is ever made to another
+Without --listen it answers this machine alone. No connection is ever made to another
 machine. To serve others, give --listen, and API keys ("eyelet serve key") with TLS.
 
 Ollama's environment is understood: OLLAMA_HOST, OLLAMA_MODELS, OLLAMA_KEEP_ALIVE,

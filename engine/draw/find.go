@@ -38,7 +38,10 @@ func Find(ctx context.Context) (*Program, error) {
 	if path := os.Getenv(variable); path != "" {
 		p, err := ask(ctx, path)
 		if err != nil {
-			return nil, fmt.Errorf("draw: %w: %q: %w", ErrProgram, path, err)
+			if e, ok := errors.AsType[*exec.Error](err); ok {
+				err = e.Err // which names the path again
+			}
+			return nil, fmt.Errorf("draw: %w: %s: %w", ErrProgram, path, err)
 		}
 		return p, nil
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/eyelet-engine/eyelet/engine/batch"
 )
@@ -97,7 +98,7 @@ func (s *Server) openaiCreateBatch(w http.ResponseWriter, r *http.Request) error
 	}
 	switch {
 	case !slices.Contains(batch.Endpoints, q.Endpoint):
-		return refuseField("endpoint", "endpoint is %.60q; this server runs batches of %v", q.Endpoint, batch.Endpoints)
+		return refuseField("endpoint", "endpoint is %.60q; this server runs batches of %s", q.Endpoint, strings.Join(batch.Endpoints, ", "))
 	case q.Window != "24h":
 		return refuseField("completion_window", "completion_window is %.20q; give 24h", q.Window)
 	case len(q.Metadata) > maxMetadata:

@@ -88,7 +88,7 @@ func parseConfig(path string, data []byte) (*Config, error) {
 		c.Vision = o.vision(c.Architecture)
 	case textModels[c.Architecture] == "":
 		known := append(slices.Sorted(maps.Keys(textModels)), slices.Sorted(maps.Keys(visionClasses))...)
-		o.fail("architectures", "%w: %s; known are %v", ErrUnsupported, brief(c.Architecture), known)
+		o.fail("architectures", "%w: %s; known are %s", ErrUnsupported, brief(c.Architecture), strings.Join(known, ", "))
 	}
 	if o.has("quantization_config") || text.has("quantization_config") {
 		o.fail("quantization_config", "%w: the weights are quantized already; convert the model that they were made of", ErrUnsupported)

@@ -329,7 +329,14 @@ func (set *Set) tables(ctx context.Context, dir *folder, root string, want *Layo
 		if fault != nil {
 			return nil, fault
 		}
-		name := "a known layout"
+		if len(dir.tables) == 0 {
+			return nil, fmt.Errorf("sets: %s: %w: it holds no Parquet or JSON file", root, ErrSet)
+		}
+		var names []string
+		for _, l := range Layouts {
+			names = append(names, l.Name)
+		}
+		name := "a known layout; known are " + strings.Join(names, ", ")
 		if want != nil {
 			name = want.Title + "'s layout"
 		}
