@@ -49,6 +49,8 @@ type batchRun struct {
 	count   batch.Count
 	fresh   bool // no run before this one began it
 
+	firstFault string // of the items without an answer
+
 	seen   sync.Mutex
 	models []batch.Model // that items have named
 }
@@ -422,7 +424,7 @@ func (r *batchRun) resolveAtSite(ctx context.Context, name string, own batch.Mod
 	case ownErr == nil:
 		return own, nil
 	case len(digests) == 0:
-		return own, fmt.Errorf("%s is neither here nor with one of the %d workers that answer", name, len(workers))
+		return own, fmt.Errorf("%s is neither here nor with a worker, of %d that answer", name, len(workers))
 	case len(digests) > 1:
 		return own, fmt.Errorf("workers have different models under the name %s; have it here too, so that it is known which is meant", name)
 	}
@@ -566,8 +568,12 @@ func (r *batchRun) sum(failures string) error {
 		}
 	}
 	if r.count.Failed > 0 {
+		where := failures + " says why"
+		if r.count.OK > 0 {
+			where += ", " + r.o.output + " has the others"
+		}
 		return &inputError{
-			err:    fmt.Errorf("%d of %d could not be answered; %s says why, %s has the others", r.count.Failed, r.count.Items, failures, r.o.output),
+			err:    fmt.Errorf("%d of %d could not be answered (the first: %s); %s", r.count.Failed, r.count.Items, r.firstFault, where),
 			remedy: "the same command asks about them again",
 		}
 	}

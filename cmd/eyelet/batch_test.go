@@ -18,7 +18,7 @@ func TestABatchOfAFolder(t *testing.T) {
 	dir, _ := album(t)
 	out := filepath.Join(t.TempDir(), "out.jsonl")
 	args := []string{"batch", dir, "-o", out, "--prompt", background}
-	eyelet(t, args...).mustFail(t, 3, "1 of 3 could not be answered", "out.failures.jsonl")
+	eyelet(t, args...).mustFail(t, 3, "1 of 3 could not be answered (the first: 2-broken.PNG: bad picture: ", "out.failures.jsonl")
 	type line struct {
 		Image, Text, Question, Model, Finish string
 		Error                                string

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"regexp"
+	"strings"
 
 	"github.com/eyelet-engine/eyelet/engine/batch"
 	"github.com/eyelet-engine/eyelet/engine/batch/rows"
@@ -16,11 +17,11 @@ import (
 // write writes output and failures, each whole or not at all, in the order of the inputs.
 func (r *batchRun) write(failures string) error {
 	return writeAtomically(r.o.output, func(out io.Writer) error {
-		any := false
+		r.firstFault = ""
 		err := writeAtomically(failures, func(reasons io.Writer) error {
-			return r.results(out, reasons, &any)
+			return r.results(out, reasons)
 		})
-		if err == nil && !any {
+		if err == nil && r.firstFault == "" {
 			if err = os.Remove(failures); errors.Is(err, fs.ErrNotExist) {
 				err = nil
 			}
@@ -30,7 +31,7 @@ func (r *batchRun) write(failures string) error {
 }
 
 // results writes each item's result to where it belongs.
-func (r *batchRun) results(out, reasons io.Writer, failed *bool) error {
+func (r *batchRun) results(out, reasons io.Writer) error {
 	t := &batchTable{o: r.o}
 	var err error
 	if t.columns, t.properties, err = r.o.columns(); err != nil {
@@ -55,12 +56,19 @@ func (r *batchRun) results(out, reasons io.Writer, failed *bool) error {
 		case !ok:
 			return fmt.Errorf("the queue has lost the result of %q; the same command asks again", id)
 		case !result.OK():
-			*failed = true
+			code, text := result.Reason()
+			if !r.o.openai {
+				text = thePicture.ReplaceAllString(text, "")
+			}
+			if r.firstFault == "" {
+				if r.firstFault = abbreviate(text, 300); !strings.Contains(text, id) {
+					r.firstFault = abbreviate(id, 80) + ": " + r.firstFault
+				}
+			}
 			if r.o.openai {
 				return lines.Encode(result)
 			}
-			code, text := result.Reason()
-			return lines.Encode(map[string]string{"image": id, "code": code, "error": thePicture.ReplaceAllString(text, "")})
+			return lines.Encode(map[string]string{"image": id, "code": code, "error": text})
 		case plain:
 			return raw.Encode(result)
 		}

@@ -97,7 +97,7 @@ func TestWorkersCarryOutABatch(t *testing.T) {
 	eyelet(t, "queue", "--store", t.TempDir(), "--listen", s.address).mustFail(t, 1, "address already in use")
 	// Paths are refused where the worker was given no folder.
 	o := eyelet(t, "batch", dir, "-o", out, "--prompt", background, "--nats", s.url(), "--by-path", "--force", "-q")
-	o.mustFail(t, 3, "2 of 2 could not be answered")
+	o.mustFail(t, 3, "2 of 2 could not be answered (the first: a.png: the worker", ".failures.jsonl says why; the same command")
 	if text := readFile(t, strings.TrimSuffix(out, ".csv")+".failures.jsonl"); !strings.Contains(text, "--folder") {
 		t.Errorf("%s", text)
 	}
