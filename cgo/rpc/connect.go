@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"runtime"
 	"strconv"
 	"strings"
@@ -51,6 +52,9 @@ func Addresses(list string) ([]string, error) {
 			if host, port, err = net.SplitHostPort(net.JoinHostPort(strings.Trim(part, "[]"), DefaultPort)); err != nil {
 				return nil, fmt.Errorf("%w %q: %w", ErrAddress, part, err)
 			}
+		}
+		if _, err := netip.ParseAddr(host); err != nil && strings.Contains(host, ":") {
+			return nil, fmt.Errorf("%w %q; give HOST:PORT, as 192.168.1.20:%s", ErrAddress, part, DefaultPort)
 		}
 		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 || host == "" || strings.ContainsAny(host, " /") {
 			return nil, fmt.Errorf("%w %q; give HOST:PORT, as 192.168.1.20:%s", ErrAddress, part, DefaultPort)

@@ -74,7 +74,7 @@ func TestAddressesAreReadAsPeopleWriteThem(t *testing.T) {
 	if want := []string{"localhost:50052", "10.0.0.2:99", "[::1]:5", "[fe80::1]:50052"}; err != nil || !slices.Equal(got, want) {
 		t.Errorf("%q, %v; want %q", got, err, want)
 	}
-	for _, list := range []string{"", ",", "a:b", "a:0", "a:65536", ":5", "a,a:50052", "http://a:5", "a b:5"} {
+	for _, list := range []string{"", ",", "a:b", "a:0", "a:65536", ":5", "a,a:50052", "http://a:5", "a b:5", "a:b:c", "::x"} {
 		if got, err := Addresses(list); !errors.Is(err, ErrAddress) {
 			t.Errorf("%q: %q, %v", list, got, err)
 		}

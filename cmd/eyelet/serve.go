@@ -216,6 +216,10 @@ func (o *serveOptions) check() error {
 		o.server.Batches = filepath.Join(stateDir(), "batches")
 	case "off":
 		o.server.Batches = ""
+	default:
+		if err := os.MkdirAll(o.server.Batches, 0o700); err != nil {
+			return inputf("--batches %s: %w", o.server.Batches, causeOf(err))
+		}
 	}
 	if o.pool.KeepAlive == 0 {
 		o.pool.KeepAlive = time.Nanosecond // 0 is the pool's default

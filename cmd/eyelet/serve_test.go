@@ -228,6 +228,7 @@ func TestServeTellsWhatIsWrongBeforeItListens(t *testing.T) {
 		{"a size that is none", []string{"--max-body", "much"}, exitUsage, "--max-body"},
 		{"an address in use", []string{"--listen", taken.Addr().String()}, exitFailure, "--listen"},
 		{"a folder that is not there", []string{"--models-dir", "/nonexistent"}, exitInput, "/nonexistent"},
+		{"a folder of batches that is a file", []string{"--batches", empty}, exitInput, "--batches " + empty + ": not a directory"},
 		{"no parallel requests", []string{"--parallel", "0"}, exitUsage, "--parallel"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
