@@ -43,10 +43,17 @@ func TestIntakeLetsInWhoHasLeast(t *testing.T) {
 			come("many", 6)
 		}
 		come("one", 6)
+		mu.Lock()
 		if len(order) != 1 {
 			t.Errorf("%q came in at once", order)
 		}
+		mu.Unlock()
 		time.Sleep(time.Minute)
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		in.mu.Lock()
+		defer in.mu.Unlock()
 		if got := strings.Join(order, " "); got != "large many one many many many" {
 			t.Errorf("they came in as %s", got)
 		}
