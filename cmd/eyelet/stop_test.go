@@ -49,6 +49,34 @@ func TestAnInterruptKeepsWhatWasAnswered(t *testing.T) {
 	}
 }
 
+// A service that is told to end has not failed: systemd would say so of any other exit code.
+func TestServicesEndWell(t *testing.T) {
+	t.Parallel()
+	here := newSite(t)
+	for _, args := range [][]string{
+		{"queue", "--store", t.TempDir(), "--listen", "127.0.0.1:0"},
+		{"worker", "--nats", here.url()}, // where nobody listens
+	} {
+		cmd := invocation{args: args}.command(t.Context())
+		stderr, err := cmd.StderrPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		r := bufio.NewReader(stderr)
+		if first, err := r.ReadString('\n'); err != nil || !strings.Contains(first, "queue") {
+			t.Errorf("%s: %q, %v", args[0], first, err)
+		}
+		_ = cmd.Process.Signal(os.Interrupt)
+		rest, _ := io.ReadAll(r)
+		if code := exitStatus(t, cmd.Wait()); code != 0 || len(rest) > 0 {
+			t.Errorf("%s: exit code %d, %q", args[0], code, rest)
+		}
+	}
+}
+
 // A program that waits for a picture that never comes ends with the second signal at the latest.
 func TestASecondInterruptEndsWhatDoesNotObey(t *testing.T) {
 	t.Parallel()

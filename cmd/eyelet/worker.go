@@ -102,7 +102,10 @@ func runWorker(cmd *cobra.Command, o *workerOptions) (err error) {
 		wanted[model.Digest] = true
 	}
 	q, err := connectPatiently(cmd.Context(), o.queue, say)
-	if err != nil {
+	switch {
+	case cmd.Context().Err() != nil: // a service that is told to end has not failed
+		return nil
+	case err != nil:
 		return err
 	}
 	defer func() { _ = q.Close() }()
@@ -117,10 +120,7 @@ func runWorker(cmd *cobra.Command, o *workerOptions) (err error) {
 			return list, err
 		},
 	})
-	if err := w.Run(cmd.Context()); err != nil {
-		return err
-	}
-	return cmd.Context().Err()
+	return w.Run(cmd.Context())
 }
 
 // connectPatiently connects to the queue of a site. One that is not there yet may come, as when machines start together; one that refuses does not.
