@@ -182,6 +182,9 @@ func TestWrongBatches(t *testing.T) {
 	} {
 		eyelet(t, append([]string{"batch"}, x.args...)...).mustFail(t, x.code, x.want)
 	}
+	for folder, want := range map[string]string{dir + "/a.png": "a.png is no folder", dir + "/gone": "gone: no such file"} {
+		eyelet(t, "worker", "--nats", "nats://127.0.0.1:1", "--folder", folder).mustFail(t, 3, "--folder "+dir, want)
+	}
 	// What could not begin leaves nothing that a corrected command would meet.
 	if _, err := os.Stat(dir + "/o.csv.batch"); err == nil {
 		t.Error("the state of a batch that never began is left behind")

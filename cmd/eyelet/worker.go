@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -79,6 +80,11 @@ func runWorker(cmd *cobra.Command, o *workerOptions) (err error) {
 		return err
 	}
 	for i, folder := range o.folders {
+		if info, err := os.Stat(folder); err != nil {
+			return inputf("--folder %s: %w", folder, causeOf(err))
+		} else if !info.IsDir() {
+			return inputf("--folder %s is no folder", folder)
+		}
 		if o.folders[i], err = filepath.Abs(folder); err != nil {
 			return err
 		}
