@@ -76,7 +76,7 @@ function App() {
 }
 
 function useKeys(act: { toggleSidebar: () => void; search: () => void; begin: () => void }) {
-  useEffect(() => {
+  useLayoutEffect(() => {
     const key = (event: KeyboardEvent) => {
       const control = event.ctrlKey || event.metaKey;
       const typing = (event.target as Element).closest("textarea, input, select, dialog") !== null;

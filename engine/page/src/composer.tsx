@@ -1,6 +1,6 @@
 // Where a question is put together: text, pictures, models, a form for the answer.
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Picture } from "./types";
 import { Camera } from "./camera";
 import { Dialog } from "./dialog";
@@ -134,9 +134,9 @@ export function Composer() {
   );
 }
 
-// useDrops takes pictures that are dropped anywhere, or pasted.
+// useDrops takes pictures that are dropped anywhere, or pasted. It listens before the page can be seen: an effect would begin after that.
 function useDrops(add: (files: File[]) => Promise<void>) {
-  useEffect(() => {
+  useLayoutEffect(() => {
     const over = (event: DragEvent) => {
       if (event.dataTransfer?.types.includes("Files")) event.preventDefault();
     };
