@@ -35,7 +35,7 @@ method, url and body. --list names a file with a path a line.
 
 The output is a table, in the format of its name: .jsonl, .csv or .parquet. With --schema each
 property of the answer is a column. It is written at the end, whole, in the order of the
-inputs. What has no answer stands with its reason in NAME.failures.jsonl, and the same
+inputs. What has no answer stands with its reason in OUT.failures.jsonl, and the same
 command asks about it again. Until then, what is known lies in OUT.batch.
 
 Without --nats the queue is inside this program, which does the work itself. With it, the

@@ -544,7 +544,7 @@ func (r *batchRun) finish() error {
 
 // failuresPath is where what has no answer stands with its reason.
 func (r *batchRun) failuresPath() string {
-	return strings.TrimSuffix(r.o.output, filepath.Ext(r.o.output)) + ".failures.jsonl"
+	return r.o.output + ".failures.jsonl" // the whole name, since b.csv and b.jsonl are two batches
 }
 
 // sum says what became of the batch.

@@ -18,7 +18,7 @@ func TestABatchOfAFolder(t *testing.T) {
 	dir, _ := album(t)
 	out := filepath.Join(t.TempDir(), "out.jsonl")
 	args := []string{"batch", dir, "-o", out, "--prompt", background}
-	eyelet(t, args...).mustFail(t, 3, "1 of 3 could not be answered (the first: 2-broken.PNG: bad picture: ", "out.failures.jsonl")
+	eyelet(t, args...).mustFail(t, 3, "1 of 3 could not be answered (the first: 2-broken.PNG: bad picture: ", "out.jsonl.failures.jsonl")
 	type line struct {
 		Image, Text, Question, Model, Finish string
 		Error                                string
@@ -37,7 +37,7 @@ func TestABatchOfAFolder(t *testing.T) {
 	if len(got) != 2 || got[0].Image != "1-orange.png" || got[0].Text != "cyan" || got[1].Image != "3-star.png" || got[1].Text != "pink" || got[1].Question != background {
 		t.Errorf("%+v", got)
 	}
-	failures := strings.TrimSuffix(out, ".jsonl") + ".failures.jsonl"
+	failures := out + ".failures.jsonl"
 	if bad := read(failures); len(bad) != 1 || bad[0].Image != "2-broken.PNG" || bad[0].Error == "" {
 		t.Errorf("%+v", bad)
 	}
@@ -104,7 +104,7 @@ func TestABatchInOpenAIsFormat(t *testing.T) {
 	}
 	in, out := writeFile(t, dir+"/in.jsonl", lines.String()), filepath.Join(dir, "out.jsonl")
 	eyelet(t, "batch", in, "-o", out).mustFail(t, 3, "1 of 2 could not be answered")
-	for path, status := range map[string]int{out: 200, filepath.Join(dir, "out.failures.jsonl"): 400} {
+	for path, status := range map[string]int{out: 200, filepath.Join(dir, "out.jsonl.failures.jsonl"): 400} {
 		var l struct {
 			ID       string `json:"id"`
 			CustomID string `json:"custom_id"`
@@ -137,7 +137,7 @@ func TestLinesOfOurOwnAndLists(t *testing.T) {
 	writeFile(t, dir+"/words.png", "no picture")
 	out := filepath.Join(dir, "out.csv")
 	eyelet(t, "batch", in, "-o", out, "-q").mustFail(t, 3, "2 of 4")
-	if text := readFile(t, dir+"/out.failures.jsonl"); !strings.Contains(text, "gone.png: no such file") || !strings.Contains(text, "bad picture: not an image") {
+	if text := readFile(t, dir+"/out.csv.failures.jsonl"); !strings.Contains(text, "gone.png: no such file") || !strings.Contains(text, "bad picture: not an image") {
 		t.Errorf("%s", text)
 	}
 	if text := readFile(t, out); !strings.Contains(text, "1 a.png,cyan,") || !strings.Contains(text, "second,orange,") {

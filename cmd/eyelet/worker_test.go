@@ -98,7 +98,7 @@ func TestWorkersCarryOutABatch(t *testing.T) {
 	// Paths are refused where the worker was given no folder.
 	o := eyelet(t, "batch", dir, "-o", out, "--prompt", background, "--nats", s.url(), "--by-path", "--force", "-q")
 	o.mustFail(t, 3, "2 of 2 could not be answered (the first: a.png: the worker", ".failures.jsonl says why; the same command")
-	if text := readFile(t, strings.TrimSuffix(out, ".csv")+".failures.jsonl"); !strings.Contains(text, "--folder") {
+	if text := readFile(t, out+".failures.jsonl"); !strings.Contains(text, "--folder") {
 		t.Errorf("%s", text)
 	}
 }
@@ -159,7 +159,7 @@ func TestNothingIsLostWhoeverIsKilled(t *testing.T) {
 			t.Errorf("%q", row)
 		}
 	}
-	if text := readFile(t, strings.TrimSuffix(out, ".csv")+".failures.jsonl"); strings.Count(text, "\n") != 1 || !strings.Contains(text, "broken.png") {
+	if text := readFile(t, out+".failures.jsonl"); strings.Count(text, "\n") != 1 || !strings.Contains(text, "broken.png") {
 		t.Errorf("failures: %s", text)
 	}
 }
