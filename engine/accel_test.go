@@ -15,10 +15,13 @@ type conversation struct {
 	name      string
 	image     *Image
 	questions []string
-	margins   []float64 // least distances of the two best logits in the answers, as PyTorch has them; nil if every answer is to stay
+	// least distances of the two best logits in the answers, as PyTorch has them; nil if every
+	// answer is to stay
+	margins []float64
 }
 
-// shipped returns the questions that the program ships with, and those whose answers were written down.
+// shipped returns the questions that the program ships with, and those whose answers were written
+// down.
 func shipped(t *testing.T) (all []conversation) {
 	t.Helper()
 	for _, d := range builtin.Demos() {
@@ -38,7 +41,8 @@ func shipped(t *testing.T) (all []conversation) {
 	return all
 }
 
-// answers asks them all, and tells how many operations the accelerator computed. near are those that any rounding may turn.
+// answers asks them all, and tells how many operations the accelerator computed. near are those
+// that any rounding may turn.
 func answers(t *testing.T, all []conversation) (tokens [][]Token, near []bool, calls uint64) {
 	t.Helper()
 	m := open(t)
@@ -52,7 +56,8 @@ func answers(t *testing.T, all []conversation) (tokens [][]Token, near []bool, c
 				messages = append(messages, User(Text(q)))
 			}
 			a := mustAsk(t, m, Request{Messages: messages, MaxTokens: 100, Fresh: true})
-			tokens, near = append(tokens, a.tokens), append(near, c.margins != nil && c.margins[i] < flipLogits)
+			tokens, near = append(tokens, a.tokens),
+				append(near, c.margins != nil && c.margins[i] < flipLogits)
 			messages = append(messages, Assistant(a.text))
 		}
 	}
@@ -95,6 +100,7 @@ func TestTheAcceleratorChangesNoAnswer(t *testing.T) {
 		if differ > 2 {
 			t.Errorf("%d answers differ, more than near ties explain", differ)
 		}
-		t.Logf("from %d rows on: %d operations, %d of %d answers differ", rows, calls, differ, len(plain))
+		t.Logf("from %d rows on: %d operations, %d of %d answers differ", rows, calls, differ,
+			len(plain))
 	}
 }

@@ -48,10 +48,13 @@ func openAdapter(lm *llama.Model, path string, scale float32) (*llama.Adapter, e
 	}
 	defer f.Close()
 	if kind, _ := f.Str("general.type"); kind != "adapter" {
-		return nil, fmt.Errorf("%w: %s is not a LoRA adapter: its general.type is %q", ErrModelFile, path, kind)
+		return nil, fmt.Errorf("%w: %s is not a LoRA adapter: its general.type is %q", ErrModelFile,
+			path, kind)
 	}
 	if arch, _ := lm.Meta("general.architecture"); f.Architecture() != arch {
-		return nil, fmt.Errorf("%w: %s is an adapter for models of the architecture %q, and %s is a %q", ErrMismatch, path, f.Architecture(), lm.Path(), arch)
+		return nil, fmt.Errorf(
+			"%w: %s is an adapter for models of the architecture %q, and %s is a %q", ErrMismatch,
+			path, f.Architecture(), lm.Path(), arch)
 	}
 	adapter, err := llama.LoadAdapter(lm, path)
 	if err != nil {

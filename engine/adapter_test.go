@@ -25,8 +25,10 @@ func adapterFile(t *testing.T, arch, kind string) string {
 		}
 		return b
 	}
-	w.AddTensor("blk.3.attn_output.weight.lora_a", gguf.F32, []uint64{width, rank}, wave(width*rank))
-	w.AddTensor("blk.3.attn_output.weight.lora_b", gguf.F32, []uint64{rank, width}, wave(rank*width))
+	w.AddTensor("blk.3.attn_output.weight.lora_a", gguf.F32, []uint64{width, rank},
+		wave(width*rank))
+	w.AddTensor("blk.3.attn_output.weight.lora_b", gguf.F32, []uint64{rank, width},
+		wave(rank*width))
 	path := filepath.Join(t.TempDir(), "adapter.gguf")
 	if err := w.WriteFile(path); err != nil {
 		t.Fatal(err)
@@ -36,7 +38,8 @@ func adapterFile(t *testing.T, arch, kind string) string {
 
 func TestAnAdapterChangesAnswersAndEmbeddings(t *testing.T) {
 	path := adapterFile(t, "llama", "adapter")
-	r := Request{Messages: []Message{User(Text("What can you do?"))}, MaxTokens: 1, Logprobs: true, Sampling: Sampling{IgnoreEnd: true}}
+	r := Request{Messages: []Message{User(Text("What can you do?"))}, MaxTokens: 1, Logprobs: true,
+		Sampling: Sampling{IgnoreEnd: true}}
 	logprob := func(m *Model) float64 { return mustAsk(t, m, r).logprobs[0].Logprob }
 	plain := open(t, textOnly)
 	none := open(t, textOnly, func(s *ModelSpec) { s.Adapters = []Adapter{{path, 1e-30}} })
@@ -72,10 +75,13 @@ func TestAnAdapterThatDoesNotFitIsRefused(t *testing.T) {
 		"no adapter":           {Adapter{Path: adapterFile(t, "llama", "model")}, ErrModelFile},
 		"a model":              {Adapter{Path: seedModel}, ErrModelFile},
 		"missing":              {Adapter{Path: "nonesuch.gguf"}, ErrModelFile},
-		"damaged":              {Adapter{Path: damaged(t, adapterFile(t, "llama", "adapter"), 4000)}, ErrModelFile},
-		"not a number":         {Adapter{adapterFile(t, "llama", "adapter"), float32(math.NaN())}, ErrRequest},
+		"damaged": {Adapter{Path: damaged(t, adapterFile(t, "llama", "adapter"),
+			4000)}, ErrModelFile},
+		"not a number": {Adapter{adapterFile(t, "llama", "adapter"), float32(math.NaN())},
+			ErrRequest},
 	} {
-		if _, err := e.Load(t.Context(), ModelSpec{Model: seedModel, Adapters: []Adapter{c.adapter}}); !errors.Is(err, c.want) {
+		if _, err := e.Load(t.Context(), ModelSpec{Model: seedModel,
+			Adapters: []Adapter{c.adapter}}); !errors.Is(err, c.want) {
 			t.Errorf("%s: got %v, want %v", name, err, c.want)
 		}
 	}

@@ -8,7 +8,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
-// mostAhead is how many pictures are kept: one may wait for its request, which is being read, while the next is decoded.
+// mostAhead is how many pictures are kept: one may wait for its request, which is being read, while
+// the next is decoded.
 const mostAhead = 2
 
 // ahead keeps pictures that are decoded before they are asked about.
@@ -47,10 +48,13 @@ func (a *ahead) put(e *early) {
 	}
 }
 
-// take waits for the picture that a source would decode, and hands it over; nil if it is none that is kept, or could not be decoded.
+// take waits for the picture that a source would decode, and hands it over; nil if it is none that
+// is kept, or could not be decoded.
 func (a *ahead) take(ctx context.Context, data []byte, identity string) *vision.Input {
 	a.mu.Lock()
-	i := slices.IndexFunc(a.kept, func(e *early) bool { return len(data) > 0 && e.data == &data[0] && e.identity == identity })
+	i := slices.IndexFunc(a.kept, func(e *early) bool {
+		return len(data) > 0 && e.data == &data[0] && e.identity == identity
+	})
 	if i < 0 {
 		a.mu.Unlock()
 		return nil
@@ -64,8 +68,9 @@ func (a *ahead) take(ctx context.Context, data []byte, identity string) *vision.
 	return e.input
 }
 
-// Ahead decodes a picture that is going to be asked about, under a budget, while others are computed: the next request about it, of the same bytes in
-// memory, finds it ready. Few pictures are kept. It returns when the picture is decoded, or cannot be, which that request will tell.
+// Ahead decodes a picture that is going to be asked about, under a budget, while others are
+// computed: the next request about it, of the same bytes in memory, finds it ready. Few pictures
+// are kept. It returns when the picture is decoded, or cannot be, which that request will tell.
 func (m *Model) Ahead(ctx context.Context, image *Image, budget Budget) {
 	if !m.enter() {
 		return
@@ -81,10 +86,13 @@ func (m *Model) Ahead(ctx context.Context, image *Image, budget Budget) {
 		return
 	}
 	source, open := m.source(image, head, plan, &spent{})
-	e := &early{data: &image.Data[0], identity: source.Identity, cancel: cancel, done: make(chan struct{})}
+	e := &early{data: &image.Data[0], identity: source.Identity, cancel: cancel,
+		done: make(chan struct{})}
 	m.ahead.put(e)
 	defer close(e.done)
-	defer func() { _ = recover() }() // a decoder that panics over a damaged file does so again, in the request's own job, which tells it
+	// a decoder that panics over a damaged file does so again, in the request's own job, which
+	// tells it
+	defer func() { _ = recover() }()
 	if in, err := open(ctx); err == nil {
 		e.input = in
 	}

@@ -5,11 +5,14 @@ import (
 	"testing"
 )
 
-// A picture that was decoded ahead is not decoded by the request about it, and makes the same answer.
+// A picture that was decoded ahead is not decoded by the request about it, and makes the same
+// answer.
 func TestAheadDecodesForTheNextRequest(t *testing.T) {
 	m := open(t)
 	ask := func(image *Image) (text string, r Result) {
-		for e, err := range m.Generate(t.Context(), Request{Messages: []Message{User(Picture(image), Text("What is in this picture?"))}, MaxTokens: 8}) {
+		for e, err := range m.Generate(t.Context(),
+			Request{Messages: []Message{User(Picture(image), Text("What is in this picture?"))},
+				MaxTokens: 8}) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -32,7 +35,9 @@ func TestAheadDecodesForTheNextRequest(t *testing.T) {
 	other := open(t)
 	other.Ahead(t.Context(), second, Budget{}) // and leaves it to Close
 	same := &Image{Name: "again", Data: append([]byte(nil), first.Data...)}
-	for e, err := range other.Generate(t.Context(), Request{Messages: []Message{User(Picture(same), Text("What is in this picture?"))}, MaxTokens: 8}) {
+	for e, err := range other.Generate(t.Context(),
+		Request{Messages: []Message{User(Picture(same), Text("What is in this picture?"))},
+			MaxTokens: 8}) {
 		if err != nil {
 			t.Fatal(err)
 		}

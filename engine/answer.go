@@ -8,7 +8,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/reply"
 )
 
-// answer is one request on its way: it draws tokens for the scheduler and turns them into events for the caller. It is a [sched.Answer].
+// answer is one request on its way: it draws tokens for the scheduler and turns them into events
+// for the caller. It is a [sched.Answer].
 type answer struct {
 	model   *Model
 	request *Request
@@ -16,7 +17,8 @@ type answer struct {
 	began   time.Time
 	result  Result
 
-	// What follows belongs to the compute thread until the task is done, and to the caller afterwards.
+	// What follows belongs to the compute thread until the task is done, and to the caller
+	// afterwards.
 	guide *guidance // nil without Request.Guidance
 	lines *newlines // nil without Sampling.SpareNewline
 	text  llama.Decoder

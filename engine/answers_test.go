@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// golden is what the built-in model's PyTorch original answers greedily, in float32 on the same (dequantized) weights; written by
-// scripts/golden/seed_answers.py.
+// golden is what the built-in model's PyTorch original answers greedily, in float32 on the same
+// (dequantized) weights; written by scripts/golden/seed_answers.py.
 type golden struct {
 	Cases []struct {
 		Picture   string
@@ -43,7 +43,8 @@ func TestAnswersAreThoseOfThePyTorchModel(t *testing.T) {
 		var messages []Message
 		for i, q := range c.Questions {
 			if i == 0 {
-				messages = append(messages, User(Picture(picture(t, c.Picture)), Text(" "+q))) // the golden's prompt has a space after the picture
+				// the golden's prompt has a space after the picture
+				messages = append(messages, User(Picture(picture(t, c.Picture)), Text(" "+q)))
 			} else {
 				messages = append(messages, User(Text(q)))
 			}
@@ -57,7 +58,8 @@ func TestAnswersAreThoseOfThePyTorchModel(t *testing.T) {
 			case c.Margins[i] >= flipLogits:
 				compared++
 				if !same {
-					t.Errorf("%s %q: %q, want %q (margin %.2f)", c.Picture, q, a.text, c.Answers[i], c.Margins[i])
+					t.Errorf("%s %q: %q, want %q (margin %.2f)", c.Picture, q, a.text, c.Answers[i],
+						c.Margins[i])
 				}
 			default:
 				near++
@@ -70,7 +72,8 @@ func TestAnswersAreThoseOfThePyTorchModel(t *testing.T) {
 	}
 	t.Logf("%d answers compared; of %d with near ties %d differ", compared, near, differ)
 	if compared < 20 || differ*2 > near {
-		t.Errorf("too few answers agree: %d compared, %d of %d near ties differ", compared, differ, near)
+		t.Errorf("too few answers agree: %d compared, %d of %d near ties differ", compared, differ,
+			near)
 	}
 }
 
@@ -78,27 +81,32 @@ func TestAFollowUpComputesOnlyWhatIsNew(t *testing.T) {
 	m := open(t)
 	first := User(Picture(picture(t, "shape-4.png")), Text("What color is the background?"))
 	a := mustAsk(t, m, Request{Messages: []Message{first}})
-	if strings.TrimSpace(a.text) != "cyan" || a.Usage.Cached != 0 || a.Usage.Image != 64 || a.Timings.Encode == 0 {
+	if strings.TrimSpace(a.text) != "cyan" || a.Usage.Cached != 0 || a.Usage.Image != 64 ||
+		a.Timings.Encode == 0 {
 		t.Fatalf("first: %q %+v", a.text, a.Result)
 	}
 	messages := []Message{first, Assistant("cyan"), User(Text("What color is the circle?"))}
 	b := mustAsk(t, m, Request{Messages: messages})
-	if strings.TrimSpace(b.text) != "orange" || b.Timings.Encode != 0 || b.Usage.Cached < a.Usage.Prompt-2 {
+	if strings.TrimSpace(b.text) != "orange" || b.Timings.Encode != 0 ||
+		b.Usage.Cached < a.Usage.Prompt-2 {
 		t.Errorf("follow-up: %q %+v, want orange, without an encode", b.text, b.Result)
 	}
 	c := mustAsk(t, m, Request{Messages: messages, Fresh: true})
 	if c.text != b.text || c.Usage.Cached != 0 {
 		t.Errorf("fresh: %q %+v", c.text, c.Result)
 	}
-	other := []Message{User(Picture(picture(t, "shape-2.png")), Text("What color is the background?"))}
-	if d := mustAsk(t, m, Request{Messages: other}); strings.TrimSpace(d.text) != "pink" || d.Timings.Encode == 0 {
+	other := []Message{User(Picture(picture(t, "shape-2.png")),
+		Text("What color is the background?"))}
+	if d := mustAsk(t, m, Request{Messages: other}); strings.TrimSpace(d.text) != "pink" ||
+		d.Timings.Encode == 0 {
 		t.Errorf("another picture in the same place: %q %+v", d.text, d.Result)
 	}
 }
 
 func TestTwoPicturesInOneMessage(t *testing.T) {
 	m := open(t)
-	r := Request{Messages: []Message{User(Picture(picture(t, "shape-4.png")), Picture(picture(t, "shape-2.png")), Text("What color is the background?"))}}
+	r := Request{Messages: []Message{User(Picture(picture(t, "shape-4.png")),
+		Picture(picture(t, "shape-2.png")), Text("What color is the background?"))}}
 	if a := mustAsk(t, m, r); a.Usage.Image != 128 {
 		t.Errorf("%+v", a.Usage)
 	}
@@ -106,7 +114,8 @@ func TestTwoPicturesInOneMessage(t *testing.T) {
 
 func TestTemperatureZeroAndSeedsRepeat(t *testing.T) {
 	m := open(t)
-	r := Request{Messages: []Message{User(Picture(picture(t, "shape-4.png")), Text("Describe the image."))}, MaxTokens: 24, Fresh: true}
+	r := Request{Messages: []Message{User(Picture(picture(t, "shape-4.png")),
+		Text("Describe the image."))}, MaxTokens: 24, Fresh: true}
 	a, b := mustAsk(t, m, r), mustAsk(t, m, r)
 	if !slices.Equal(a.tokens, b.tokens) {
 		t.Errorf("greedy: %v, then %v", a.tokens, b.tokens)

@@ -26,7 +26,8 @@ func anyResProjector(t *testing.T, width int) string {
 	}
 	w.Set("clip.vision.image_aspect_ratio", "anyres")
 	w.Set("clip.vision.mm_patch_merge_type", "spatial_unpad")
-	w.Set("clip.vision.image_grid_pinpoints", []int32{112, 224, 224, 112, 224, 224, 336, 112, 112, 336})
+	w.Set("clip.vision.image_grid_pinpoints", []int32{112, 224, 224, 112, 224, 224, 336, 112, 112,
+		336})
 	for _, x := range f.Tensors() {
 		w.AddTensor(x.Name, x.Type, x.Dims, x.Data())
 	}
@@ -86,7 +87,8 @@ func TestLLaVA16TakesAsManyTokensAsItsLayoutSays(t *testing.T) {
 					t.Fatal(err)
 				}
 				want := plan.Tokens()
-				a := mustAsk(t, m, Request{Messages: []Message{User(Picture(photograph(t, c.w, c.h)), Text("What color is it?"))}, MaxTokens: 4})
+				a := mustAsk(t, m, Request{Messages: []Message{User(Picture(photograph(t, c.w,
+					c.h)), Text("What color is it?"))}, MaxTokens: 4})
 				if a.Usage.Image != want {
 					t.Errorf("exact %v: %d image tokens, foretold %d", exact, a.Usage.Image, want)
 				}
@@ -96,7 +98,8 @@ func TestLLaVA16TakesAsManyTokensAsItsLayoutSays(t *testing.T) {
 				t.Errorf("%d image tokens, want %d", answers[0].Usage.Image, c.image)
 			}
 			if answers[0].text != answers[1].text {
-				t.Errorf("%q of a photo shrunk while decoding, %q of the whole", answers[0].text, answers[1].text)
+				t.Errorf("%q of a photo shrunk while decoding, %q of the whole", answers[0].text,
+					answers[1].text)
 			}
 		})
 	}

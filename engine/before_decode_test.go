@@ -51,21 +51,24 @@ func fresh(messages []Message) (out []Message) {
 	return out
 }
 
-// BenchmarkBeforeTheFirstDecode is the server's own time of a turn whose conversation has nine earlier pictures of 12 megapixels that are known:
-// from the call to where the scheduler has the request, and what counting and trimming it take.
+// BenchmarkBeforeTheFirstDecode is the server's own time of a turn whose conversation has nine
+// earlier pictures of 12 megapixels that are known: from the call to where the scheduler has the
+// request, and what counting and trimming it take.
 func BenchmarkBeforeTheFirstDecode(b *testing.B) {
 	e, err := New(Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer e.Close()
-	m, err := e.Load(b.Context(), ModelSpec{Model: seedModel, Projector: seedProjector, Context: 2048})
+	m, err := e.Load(b.Context(), ModelSpec{Model: seedModel, Projector: seedProjector,
+		Context: 2048})
 	if err != nil {
 		b.Fatal(err)
 	}
 	var messages []Message
 	for i := range 9 {
-		messages = append(messages, User(Picture(numbered(b, i, 4000, 3000)), Text("What color is it?")), Assistant("blue"))
+		messages = append(messages, User(Picture(numbered(b, i, 4000, 3000)),
+			Text("What color is it?")), Assistant("blue"))
 	}
 	messages = append(messages, User(Text("And the first one?")))
 	request := func() Request { return Request{Messages: fresh(messages), MaxTokens: 1} }

@@ -10,9 +10,11 @@ import (
 	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
-// Budget bounds the image tokens of a picture; a bound of 0 is left to the model's family. A picture that would take more is shown to the
-// model smaller, one that would take fewer larger, as if its file had that size. Where the family gives every picture the same number, it has no
-// effect; where it cuts pictures into tiles, the number moves by tiles, and stays within the bounds as far as there is such a number.
+// Budget bounds the image tokens of a picture; a bound of 0 is left to the model's family. A
+// picture that would take more is shown to the model smaller, one that would take fewer larger, as
+// if its file had that size. Where the family gives every picture the same number, it has no
+// effect; where it cuts pictures into tiles, the number moves by tiles, and stays within the bounds
+// as far as there is such a number.
 type Budget struct {
 	Min, Max int
 }
@@ -25,14 +27,15 @@ func (b Budget) check() error {
 	return nil
 }
 
-// maxShapeChange is how much the rounding of sides may stretch a picture that is resized: of a picture so small that it changes more, little can be
-// seen.
+// maxShapeChange is how much the rounding of sides may stretch a picture that is resized: of a
+// picture so small that it changes more, little can be seen.
 const maxShapeChange = 1.1
 
 // maxShownPixels bounds what a picture is enlarged to.
 const maxShownPixels = 64_000_000
 
-// plan is the tower's plan of a picture of w by h pixels, or of what it is resized to for the budget.
+// plan is the tower's plan of a picture of w by h pixels, or of what it is resized to for the
+// budget.
 func (b Budget) plan(tower vision.Encoder, w, h int) (*vision.Plan, error) {
 	own, err := tower.Plan(w, h)
 	if err != nil || b == (Budget{}) {
@@ -44,8 +47,10 @@ func (b Budget) plan(tower vision.Encoder, w, h int) (*vision.Plan, error) {
 		}
 	}
 	at := func(scale float64) *vision.Plan {
-		sw, sh := max(1, int(math.Round(float64(w)*scale))), max(1, int(math.Round(float64(h)*scale)))
-		if shape := float64(sw) * float64(h) / float64(sh) / float64(w); shape > maxShapeChange || shape < 1/maxShapeChange {
+		sw, sh := max(1, int(math.Round(float64(w)*scale))),
+			max(1, int(math.Round(float64(h)*scale)))
+		if shape := float64(sw) * float64(h) / float64(sh) / float64(w); shape > maxShapeChange ||
+			shape < 1/maxShapeChange {
 			return nil
 		}
 		p, err := tower.Plan(sw, sh)
@@ -71,8 +76,9 @@ func (b Budget) plan(tower vision.Encoder, w, h int) (*vision.Plan, error) {
 	return own, nil
 }
 
-// FixedImageTokens returns the number of image tokens of every picture where the model's family gives all the same, so that no Budget has an
-// effect. fixed is false where the number depends on the picture, and for a text model.
+// FixedImageTokens returns the number of image tokens of every picture where the model's family
+// gives all the same, so that no Budget has an effect. fixed is false where the number depends on
+// the picture, and for a text model.
 func (m *Model) FixedImageTokens() (tokens int, fixed bool) {
 	if m.vision == nil {
 		return 0, false
@@ -98,9 +104,10 @@ func least(w, h int, at func(float64) *vision.Plan) float64 {
 	return scale
 }
 
-// closest goes from a scale that is good to one that is not, and returns the plan of the good one that is closest to that; nil if the first is not
-// good either.
-func closest(good, bad float64, at func(float64) *vision.Plan, is func(*vision.Plan) bool) *vision.Plan {
+// closest goes from a scale that is good to one that is not, and returns the plan of the good one
+// that is closest to that; nil if the first is not good either.
+func closest(good, bad float64, at func(float64) *vision.Plan,
+	is func(*vision.Plan) bool) *vision.Plan {
 	best := at(good)
 	if !is(best) {
 		return nil
@@ -132,9 +139,11 @@ func budgetIdentity(plan *vision.Plan, w, h int) string {
 	return fmt.Sprintf(" shown as %dx%d", plan.W, plan.H)
 }
 
-// See plans a picture within the budget and makes ready what a tower sees of it, which is the caller's to close. decoded is the time that reading the
-// file's pixels took. Errors match ErrImage.
-func (b Budget) See(ctx context.Context, tower vision.Encoder, image *Image) (plan *vision.Plan, in *vision.Input, decoded time.Duration, err error) {
+// See plans a picture within the budget and makes ready what a tower sees of it, which is the
+// caller's to close. decoded is the time that reading the file's pixels took. Errors match
+// ErrImage.
+func (b Budget) See(ctx context.Context, tower vision.Encoder,
+	image *Image) (plan *vision.Plan, in *vision.Input, decoded time.Duration, err error) {
 	options := imaging.Options{Target: vision.Target(tower)}
 	head, err := image.header(ctx, options)
 	if err == nil {

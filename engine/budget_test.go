@@ -29,7 +29,8 @@ func TestABudgetBoundsTheTokensOfAPicture(t *testing.T) {
 	}
 	own, ownPicture := look(Budget{})
 	names := map[any]int{ownPicture.Key: own}
-	for _, b := range []Budget{{Max: own / 2}, {Max: own / 4}, {Min: own * 2}, {Min: own * 2, Max: own*2 + own/4}} {
+	for _, b := range []Budget{{Max: own / 2}, {Max: own / 4}, {Min: own * 2},
+		{Min: own * 2, Max: own*2 + own/4}} {
 		n, p := look(b)
 		if b.Max > 0 && (n > b.Max || n < b.Max*3/4) || b.Max == 0 && n > b.Min*5/4 || n < b.Min {
 			t.Errorf("%+v: %d tokens of %d", b, n, own)
@@ -44,15 +45,21 @@ func TestABudgetBoundsTheTokensOfAPicture(t *testing.T) {
 			t.Errorf("%+v: %d tokens, and %d without", b, n, own)
 		}
 	}
-	if usage, err := m.Count(t.Context(), Request{Messages: []Message{User(Picture(picture), Text("x"))}, ImageTokens: Budget{Max: own / 2}}); err != nil || usage.Image > own/2 || usage.Image < own/4 {
+	if usage, err := m.Count(t.Context(),
+		Request{Messages: []Message{User(Picture(picture), Text("x"))},
+			ImageTokens: Budget{Max: own / 2}}); err != nil || usage.Image > own/2 ||
+		usage.Image < own/4 {
 		t.Errorf("%+v, %v", usage, err)
 	}
 	small := *picture
 	small.Tokens = Budget{Max: own / 4}
-	if usage, err := m.Count(t.Context(), Request{Messages: []Message{User(Picture(&small), Text("x"))}, ImageTokens: Budget{Max: own / 2}}); err != nil || usage.Image > own/4 {
+	if usage, err := m.Count(t.Context(),
+		Request{Messages: []Message{User(Picture(&small), Text("x"))},
+			ImageTokens: Budget{Max: own / 2}}); err != nil || usage.Image > own/4 {
 		t.Errorf("the picture's own: %+v, %v", usage, err)
 	}
-	if _, _, err := m.look(t.Context(), picture, Budget{Min: 5, Max: 4}, &spent{}); !errors.Is(err, ErrRequest) {
+	if _, _, err := m.look(t.Context(), picture, Budget{Min: 5, Max: 4}, &spent{}); !errors.Is(err,
+		ErrRequest) {
 		t.Error(err)
 	}
 }
@@ -69,8 +76,8 @@ func TestABudgetHasNoEffectOnAFixedGrid(t *testing.T) {
 	}
 }
 
-// Families that make as many tokens of a small picture as of a large one of its shape keep their bound by the setting of their own processor: the picture
-// stays as it is.
+// Families that make as many tokens of a small picture as of a large one of its shape keep their
+// bound by the setting of their own processor: the picture stays as it is.
 func TestABudgetSetsTheTilesOfFamilies(t *testing.T) {
 	all, err := layouttest.Families()
 	if err != nil {
@@ -88,15 +95,18 @@ func TestABudgetSetsTheTilesOfFamilies(t *testing.T) {
 				t.Fatal(err)
 			}
 			keys := map[any]string{}
-			for _, most := range []int{own.Tokens(), own.Tokens() * 3 / 4, own.Tokens() / 2, own.Tokens() / 4, 1} {
+			for _, most := range []int{own.Tokens(), own.Tokens() * 3 / 4, own.Tokens() / 2,
+				own.Tokens() / 4, 1} {
 				plan, pictures, err := m.look(t.Context(), picture, Budget{Max: most}, &spent{})
 				if err != nil {
 					t.Fatalf("%s: %v", g.Name, err)
 				}
 				if plan.W != size[0] || plan.H != size[1] {
-					t.Errorf("%s: a picture of %v is shown as %d x %d within %d tokens", g.Name, size, plan.W, plan.H, most)
+					t.Errorf("%s: a picture of %v is shown as %d x %d within %d tokens", g.Name,
+						size, plan.W, plan.H, most)
 				}
-				if least := m.vision.Info().TileTokens; plan.Tokens() > most && plan.Tokens() > least && g.Name != "gemma4" {
+				if least := m.vision.Info().TileTokens; plan.Tokens() > most &&
+					plan.Tokens() > least && g.Name != "gemma4" {
 					t.Errorf("%s: %v takes %d tokens of %d", g.Name, size, plan.Tokens(), most)
 				}
 				in, err := pictures[0].Source.Open(t.Context())

@@ -10,8 +10,8 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/sched"
 )
 
-// Conversation is what a request has read and written, as long as the model is open. Its cells may still stand in the KV cache, from where
-// SaveConversation writes them to a file.
+// Conversation is what a request has read and written, as long as the model is open. Its cells may
+// still stand in the KV cache, from where SaveConversation writes them to a file.
 type Conversation struct {
 	prompt  *kv.Prompt
 	read    int // items of the request's prompt
@@ -40,13 +40,15 @@ func (c *Conversation) Common(other *Conversation) int {
 	if c.prompt == nil || other.prompt == nil {
 		return 0
 	}
-	for n < min(len(c.prompt.Items), len(other.prompt.Items)) && c.prompt.Items[n] == other.prompt.Items[n] {
+	for n < min(len(c.prompt.Items), len(other.prompt.Items)) &&
+		c.prompt.Items[n] == other.prompt.Items[n] {
 		n++
 	}
 	return n
 }
 
-// Outgrown reports whether the conversation outgrew the context and lost its oldest part, so that it cannot be saved.
+// Outgrown reports whether the conversation outgrew the context and lost its oldest part, so that
+// it cannot be saved.
 func (c *Conversation) Outgrown() bool { return c.shifted }
 
 // Len is the number of items: tokens, and rows of pictures.
@@ -59,7 +61,8 @@ func (c *Conversation) Len() int {
 
 // first is a copy of the first n items.
 func (c *Conversation) first(n int) *kv.Prompt {
-	p := &kv.Prompt{Items: c.prompt.Items[:n:n], Pos: c.prompt.Pos[:n:n], Next: c.prompt.Position(n)}
+	p := &kv.Prompt{Items: c.prompt.Items[:n:n], Pos: c.prompt.Pos[:n:n],
+		Next: c.prompt.Position(n)}
 	for _, w := range c.prompt.Whole {
 		if w[1] <= n {
 			p.Whole = append(p.Whole, w)
@@ -68,8 +71,9 @@ func (c *Conversation) first(n int) *kv.Prompt {
 	return p
 }
 
-// SaveConversation writes the cells of a conversation to a file, whole or not at all, from where LoadConversation brings them back, in another
-// process too. It fails where the cache has given cells of it to others, or where the conversation outgrew the context.
+// SaveConversation writes the cells of a conversation to a file, whole or not at all, from where
+// LoadConversation brings them back, in another process too. It fails where the cache has given
+// cells of it to others, or where the conversation outgrew the context.
 func (m *Model) SaveConversation(ctx context.Context, c *Conversation, path string) error {
 	if !m.enter() {
 		return ErrClosed
@@ -99,8 +103,9 @@ func (m *Model) SaveConversation(ctx context.Context, c *Conversation, path stri
 	return nil
 }
 
-// LoadConversation brings back what SaveConversation has written, into the KV cache, where requests that begin alike find it. A file of another
-// model, or one that is damaged, is an error that wraps ErrRequest.
+// LoadConversation brings back what SaveConversation has written, into the KV cache, where requests
+// that begin alike find it. A file of another model, or one that is damaged, is an error that wraps
+// ErrRequest.
 func (m *Model) LoadConversation(ctx context.Context, path string) (*Conversation, error) {
 	if !m.enter() {
 		return nil, ErrClosed
@@ -120,7 +125,9 @@ func (m *Model) LoadConversation(ctx context.Context, path string) (*Conversatio
 	}
 	switch {
 	case errors.Is(err, kv.ErrNoCells):
-		return nil, fmt.Errorf("%w: the saved conversation %s has %d items, and the context holds %d", ErrContextLength, path, len(snap.Prompt.Items), m.cells)
+		return nil, fmt.Errorf(
+			"%w: the saved conversation %s has %d items, and the context holds %d",
+			ErrContextLength, path, len(snap.Prompt.Items), m.cells)
 	case err != nil:
 		return nil, fmt.Errorf("engine: the saved conversation %s: %w", path, err)
 	}

@@ -11,11 +11,13 @@ import (
 func TestASavedConversationIsFoundAgainByAnotherProcess(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "talk.kv")
 	var c Conversation
-	r := Request{Prompt: "USER: What can you do? Tell me in many words, and leave nothing out. ASSISTANT:", MaxTokens: 12, Conversation: &c}
+	r := Request{Prompt: "USER: What can you do? Tell me in many words, and leave nothing out. ASSISTANT:",
+		MaxTokens: 12, Conversation: &c}
 	first := open(t, textOnly)
 	a := mustAsk(t, first, r)
 	if len(c.Tokens()) != a.Usage.Prompt+a.Usage.Completion {
-		t.Fatalf("the conversation has %d tokens, prompt and answer %d and %d", c.Len(), a.Usage.Prompt, a.Usage.Completion)
+		t.Fatalf("the conversation has %d tokens, prompt and answer %d and %d", c.Len(),
+			a.Usage.Prompt, a.Usage.Completion)
 	}
 	if err := first.SaveConversation(t.Context(), c.Prompt(), path); err != nil {
 		t.Fatal(err)
@@ -33,7 +35,8 @@ func TestASavedConversationIsFoundAgainByAnotherProcess(t *testing.T) {
 		t.Errorf("the file has %v", got.Tokens())
 	}
 	if b := mustAsk(t, second, r); b.text != a.text || b.Usage.Cached < a.Usage.Prompt-1 {
-		t.Errorf("%q with %d of %d tokens from the file, %q before", b.text, b.Usage.Cached, b.Usage.Prompt, a.text)
+		t.Errorf("%q with %d of %d tokens from the file, %q before", b.text, b.Usage.Cached,
+			b.Usage.Prompt, a.text)
 	}
 	if err := second.SaveConversation(t.Context(), &c, path); err != nil { // answer included
 		t.Error(err)
@@ -61,10 +64,12 @@ func TestACallerThatLeavesHasAConversationToo(t *testing.T) {
 	if c.Len() < 2 {
 		t.Fatalf("%d items", c.Len())
 	}
-	if err := m.SaveConversation(t.Context(), &c, filepath.Join(t.TempDir(), "left.kv")); err != nil {
+	if err := m.SaveConversation(t.Context(), &c, filepath.Join(t.TempDir(), "left.kv")); err !=
+		nil {
 		t.Error(err)
 	}
-	if err := m.SaveConversation(t.Context(), &Conversation{}, "nowhere"); !errors.Is(err, ErrRequest) {
+	if err := m.SaveConversation(t.Context(), &Conversation{}, "nowhere"); !errors.Is(err,
+		ErrRequest) {
 		t.Error(err)
 	}
 }

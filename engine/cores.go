@@ -9,8 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// physicalCores counts the cores that this process may run on, hyper-threads once: two threads of one core share its vector
-// units and only get in each other's way. A CPU quota of the container, which GOMAXPROCS follows, is the upper bound.
+// physicalCores counts the cores that this process may run on, hyper-threads once: two threads of
+// one core share its vector units and only get in each other's way. A CPU quota of the container,
+// which GOMAXPROCS follows, is the upper bound.
 func physicalCores() int {
 	limit := max(runtime.GOMAXPROCS(0), 1)
 	var allowed unix.CPUSet
@@ -22,7 +23,8 @@ func physicalCores() int {
 		if !allowed.IsSet(cpu) {
 			continue
 		}
-		siblings, err := os.ReadFile(fmt.Sprintf("/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu))
+		siblings, err := os.ReadFile(
+			fmt.Sprintf("/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu))
 		if err != nil {
 			return limit
 		}

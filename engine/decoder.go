@@ -26,7 +26,8 @@ type decoder struct {
 func newDecoder(lc *llama.Context) *decoder {
 	m := lc.Model()
 	threads, _ := lc.Threads()
-	return &decoder{lc: lc, threads: threads, tokens: llama.NewTokenBatch(lc.NBatch(), 1), width: m.NEmbdInp(), places: m.NPosPerEmbd(), limit: lc.NBatch()}
+	return &decoder{lc: lc, threads: threads, tokens: llama.NewTokenBatch(lc.NBatch(), 1),
+		width: m.NEmbdInp(), places: m.NPosPerEmbd(), limit: lc.NBatch()}
 }
 
 // Close frees the batches.
@@ -65,7 +66,8 @@ func mostThreads(entries []sched.Entry) (most int) {
 	return most
 }
 
-// setThreads sets how many threads compute a decode of so many entries: most at most, unless that is 0.
+// setThreads sets how many threads compute a decode of so many entries: most at most, unless that
+// is 0.
 func (d *decoder) setThreads(entries, most int) error {
 	n := d.threads
 	if d.pace != nil {
@@ -80,9 +82,10 @@ func (d *decoder) setThreads(entries, most int) error {
 	return d.lc.SetThreads(n, n)
 }
 
-// DecodeRows implements [sched.Decoder]. A picture that attends to itself in both directions goes through at once; others in
-// as many pieces as the batch makes of them.
-func (d *decoder) DecodeRows(ctx context.Context, seq llama.Seq, rows []float32, places [][4]llama.Pos, causal bool) error {
+// DecodeRows implements [sched.Decoder]. A picture that attends to itself in both directions goes
+// through at once; others in as many pieces as the batch makes of them.
+func (d *decoder) DecodeRows(ctx context.Context, seq llama.Seq, rows []float32,
+	places [][4]llama.Pos, causal bool) error {
 	limit, err := d.pieces(rows, places, causal)
 	if err != nil {
 		return err
@@ -107,9 +110,10 @@ func (d *decoder) DecodeRows(ctx context.Context, seq llama.Seq, rows []float32,
 	return nil
 }
 
-// pieces is how many rows of a picture go through a decode, which makes as many of it as are needed. A picture that attends to itself in both
-// directions must fit one.
-func (d *decoder) pieces(rows []float32, places [][4]llama.Pos, causal bool) (limit int, err error) {
+// pieces is how many rows of a picture go through a decode, which makes as many of it as are
+// needed. A picture that attends to itself in both directions must fit one.
+func (d *decoder) pieces(rows []float32, places [][4]llama.Pos,
+	causal bool) (limit int, err error) {
 	n := len(places)
 	if len(rows) != n*d.width {
 		return 0, fmt.Errorf("engine: %d numbers for %d image tokens of %d", len(rows), n, d.width)
@@ -118,7 +122,9 @@ func (d *decoder) pieces(rows []float32, places [][4]llama.Pos, causal bool) (li
 		return d.limit, nil
 	}
 	if limit = d.lc.NUBatch(); n > limit {
-		return 0, fmt.Errorf("%w: a picture of %d tokens must be decoded at once, and the batch holds %d", ErrRequest, n, limit)
+		return 0, fmt.Errorf(
+			"%w: a picture of %d tokens must be decoded at once, and the batch holds %d",
+			ErrRequest, n, limit)
 	}
 	return limit, nil
 }
@@ -130,7 +136,8 @@ func (d *decoder) fill(rows []float32, places [][4]llama.Pos, from, to int, seq 
 	}
 	d.rows.Clear()
 	for i := from; i < to; i++ {
-		if err := d.rows.AddEmbedding(rows[i*d.width:(i+1)*d.width], places[i][:d.places], false, seq); err != nil {
+		if err := d.rows.AddEmbedding(rows[i*d.width:(i+1)*d.width], places[i][:d.places], false,
+			seq); err != nil {
 			return err
 		}
 	}
@@ -141,7 +148,9 @@ func (d *decoder) fill(rows []float32, places [][4]llama.Pos, from, to int, seq 
 func (d *decoder) State(seq llama.Seq) ([]byte, error) { return d.lc.SeqState(seq, 0) }
 
 // SetState implements [sched.Decoder].
-func (d *decoder) SetState(seq llama.Seq, state []byte) error { return d.lc.SetSeqState(seq, state, 0) }
+func (d *decoder) SetState(seq llama.Seq, state []byte) error {
+	return d.lc.SetSeqState(seq, state, 0)
+}
 
 // StateSize implements [sched.Decoder].
 func (d *decoder) StateSize(seq llama.Seq) (int, error) { return d.lc.StateSize(seq, 0) }

@@ -16,12 +16,14 @@ import (
 // NoDevice, as ModelSpec.Device, keeps all of a model on the CPU. "cpu" means the same.
 const NoDevice = "none"
 
-// ErrDevice marks a device or a server that a ModelSpec names and that is not there. Where the name itself is wrong, the error is ErrRequest, too; a server
-// that cannot be reached is ErrDeviceLost as well.
+// ErrDevice marks a device or a server that a ModelSpec names and that is not there. Where the name
+// itself is wrong, the error is ErrRequest, too; a server that cannot be reached is ErrDeviceLost
+// as well.
 var ErrDevice = errors.New("engine: no such device")
 
-// ErrDeviceLost marks a device on another machine that cannot be reached, or was lost while it computed. A model with layers there answers nothing any more;
-// a [Pool] loads it anew when it is next asked for.
+// ErrDeviceLost marks a device on another machine that cannot be reached, or was lost while it
+// computed. A model with layers there answers nothing any more; a [Pool] loads it anew when it is
+// next asked for.
 var ErrDeviceLost = llama.ErrDeviceLost
 
 // deviceError is an ErrDevice.
@@ -33,14 +35,16 @@ type deviceError struct {
 func (e *deviceError) Error() string { return "engine: " + e.err.Error() }
 func (e *deviceError) Unwrap() error { return e.err }
 func (e *deviceError) Is(target error) bool {
-	return target == ErrDevice || e.named && target == ErrRequest || !e.named && target == ErrDeviceLost
+	return target == ErrDevice || e.named && target == ErrRequest ||
+		!e.named && target == ErrDeviceLost
 }
 
 func badDevice(format string, args ...any) error {
 	return &deviceError{fmt.Errorf(format, args...), true}
 }
 
-// gpus returns the devices that take layers of a model: nil stands for all GPUs of this machine, an empty list for none. Backends must have been loaded.
+// gpus returns the devices that take layers of a model: nil stands for all GPUs of this machine, an
+// empty list for none. Backends must have been loaded.
 func (spec *ModelSpec) gpus(ctx context.Context) ([]ggml.Device, error) {
 	device := strings.ToLower(strings.TrimSpace(spec.Device))
 	none := spec.GPULayers < 0 || device == NoDevice || device == "cpu"
@@ -51,7 +55,8 @@ func (spec *ModelSpec) gpus(ctx context.Context) ([]ggml.Device, error) {
 		case err != nil:
 			return nil, &deviceError{err, true}
 		case none:
-			return nil, badDevice("layers are to lie at %s and on no device; give one or the other", strings.Join(addresses, ", "))
+			return nil, badDevice("layers are to lie at %s and on no device; give one or the other",
+				strings.Join(addresses, ", "))
 		}
 		if remote, err = rpc.Connect(ctx, addresses); err != nil {
 			if ctx.Err() != nil {
@@ -76,9 +81,12 @@ func (spec *ModelSpec) gpus(ctx context.Context) ([]ggml.Device, error) {
 func choose(names string, all []ggml.Device) (chosen []ggml.Device, err error) {
 	for name := range strings.SplitSeq(names, ",") {
 		name = strings.TrimSpace(name)
-		i := slices.IndexFunc(all, func(d ggml.Device) bool { return strings.EqualFold(d.Name, name) })
+		i := slices.IndexFunc(all, func(d ggml.Device) bool {
+			return strings.EqualFold(d.Name, name)
+		})
 		if i < 0 {
-			return nil, badDevice("there is no device %q here that takes layers of a model; %s", name, deviceNames(all))
+			return nil, badDevice("there is no device %q here that takes layers of a model; %s",
+				name, deviceNames(all))
 		}
 		if slices.ContainsFunc(chosen, func(d ggml.Device) bool { return d.Name == all[i].Name }) {
 			return nil, badDevice("device %s is named twice", all[i].Name)
@@ -91,8 +99,8 @@ func choose(names string, all []ggml.Device) (chosen []ggml.Device, err error) {
 // checkTime is how long CheckDevice takes at most.
 const checkTime = time.Minute
 
-// CheckDevice finds mistakes in Device, RPC, TensorSplit and VisionDevice; an error wraps ErrDevice and lists what there is, or says which server cannot be reached. It loads the
-// backends.
+// CheckDevice finds mistakes in Device, RPC, TensorSplit and VisionDevice; an error wraps ErrDevice
+// and lists what there is, or says which server cannot be reached. It loads the backends.
 func (spec *ModelSpec) CheckDevice() error {
 	if err := ggml.Load(); err != nil {
 		return err
@@ -124,7 +132,8 @@ func deviceNames(gpus []ggml.Device) string {
 	return "give " + strings.Join(names, ", ") + ", or none for the CPU"
 }
 
-// towerDevice is the GPU of this machine that runs the vision tower, where libmtmd does; nil for the CPU. Backends must have been loaded.
+// towerDevice is the GPU of this machine that runs the vision tower, where libmtmd does; nil for
+// the CPU. Backends must have been loaded.
 func (spec *ModelSpec) towerDevice() (*ggml.Device, error) {
 	switch name := strings.ToLower(strings.TrimSpace(spec.VisionDevice)); name {
 	case NoDevice, "cpu":
@@ -137,16 +146,20 @@ func (spec *ModelSpec) towerDevice() (*ggml.Device, error) {
 		case err != nil:
 			return nil, err
 		case len(chosen) > 1:
-			return nil, badDevice("a vision tower is computed on one device; give one of %s", deviceList(local))
+			return nil, badDevice("a vision tower is computed on one device; give one of %s",
+				deviceList(local))
 		case spec.Encoder == EncoderNative || spec.Encoder == EncoderPlain:
-			return nil, badDevice("native towers are computed on the CPU; on %s libmtmd computes", chosen[0].Name)
+			return nil, badDevice("native towers are computed on the CPU; on %s libmtmd computes",
+				chosen[0].Name)
 		}
 		return &chosen[0], nil
 	}
 	here := *spec
 	here.RPC = "" // nothing is asked of other machines for this
 	if spec.RPC != "" && spec.Device != "" {
-		names := slices.DeleteFunc(strings.Split(spec.Device, ","), func(name string) bool { return strings.HasPrefix(strings.ToUpper(strings.TrimSpace(name)), "RPC") })
+		names := slices.DeleteFunc(strings.Split(spec.Device, ","), func(name string) bool {
+			return strings.HasPrefix(strings.ToUpper(strings.TrimSpace(name)), "RPC")
+		})
 		if here.Device = strings.Join(names, ","); here.Device == "" {
 			return nil, nil
 		}
@@ -176,5 +189,7 @@ func (spec *ModelSpec) onTower(devices []ggml.Device) int {
 	if err != nil || device == nil {
 		return -1
 	}
-	return slices.IndexFunc(devices, func(d ggml.Device) bool { return d.Pointer() == device.Pointer() })
+	return slices.IndexFunc(devices, func(d ggml.Device) bool {
+		return d.Pointer() == device.Pointer()
+	})
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/chat"
 )
 
-// TakeTemplate sets the template of a stored model, in Jinja or in Go's language; "" leaves the model's own.
+// TakeTemplate sets the template of a stored model, in Jinja or in Go's language; "" leaves the
+// model's own.
 func (spec *ModelSpec) TakeTemplate(source string) {
 	switch {
 	case source == "":
@@ -20,8 +21,9 @@ func (spec *ModelSpec) TakeTemplate(source string) {
 	}
 }
 
-// Dialogue turns conversations into what a language model reads: the chat template, and the vocabulary's control tokens, which only the
-// template may use. It may be used from several goroutines.
+// Dialogue turns conversations into what a language model reads: the chat template, and the
+// vocabulary's control tokens, which only the template may use. It may be used from several
+// goroutines.
 type Dialogue struct {
 	vocab    *llama.Vocab
 	template *chat.Template
@@ -38,9 +40,10 @@ type Stretch struct {
 	Image  int // the picture's index in reading order, -1 for tokens
 }
 
-// NewDialogue finds the chat template of a model: source, Jinja or the name of a known one, where it is not empty, else the model's own,
-// else one that its name and the kind of its projector suggest. A source that does not parse is an error; a template of the model's own that
-// does not parse fails what renders with it, and nothing else.
+// NewDialogue finds the chat template of a model: source, Jinja or the name of a known one, where
+// it is not empty, else the model's own, else one that its name and the kind of its projector
+// suggest. A source that does not parse is an error; a template of the model's own that does not
+// parse fails what renders with it, and nothing else.
 func NewDialogue(lm *llama.Model, source, projector string) (*Dialogue, error) {
 	d := &Dialogue{vocab: lm.Vocab(), special: map[string]llama.Token{}, source: "given"}
 	for t := range llama.Token(d.vocab.N()) {
@@ -68,7 +71,8 @@ func NewDialogue(lm *llama.Model, source, projector string) (*Dialogue, error) {
 	d.text = source
 	var err error
 	if d.template, err = chat.Parse(source, d.options()); err != nil {
-		d.broken = fmt.Errorf("%w: %s: %w; give another chat template", ErrModelFile, lm.Path(), err)
+		d.broken = fmt.Errorf("%w: %s: %w; give another chat template", ErrModelFile, lm.Path(),
+			err)
 		if d.source == "given" {
 			return nil, d.broken
 		}
@@ -78,7 +82,8 @@ func NewDialogue(lm *llama.Model, source, projector string) (*Dialogue, error) {
 
 func (d *Dialogue) metadata(lm *llama.Model, projector string) chat.Metadata {
 	meta := lm.Metadata()
-	m := chat.Metadata{Architecture: meta["general.architecture"], ProjectorType: projector, Vocabulary: func(s string) bool { _, ok := d.special[s]; return ok }}
+	m := chat.Metadata{Architecture: meta["general.architecture"], ProjectorType: projector,
+		Vocabulary: func(s string) bool { _, ok := d.special[s]; return ok }}
 	for _, key := range []string{"general.name", "general.basename", "general.finetune"} {
 		if meta[key] != "" {
 			m.Names = append(m.Names, meta[key])
@@ -87,22 +92,26 @@ func (d *Dialogue) metadata(lm *llama.Model, projector string) chat.Metadata {
 	return m
 }
 
-// Prompt renders a conversation, with the opening of an answer at its end, and tokenizes it. With bareImages the template writes no marker
-// around pictures.
-func (d *Dialogue) Prompt(ctx context.Context, messages []chat.Message, bareImages bool) ([]Stretch, error) {
-	parts, err := d.render(ctx, messages, chat.RenderOptions{AddGenerationPrompt: true, BareImages: bareImages}, nil)
+// Prompt renders a conversation, with the opening of an answer at its end, and tokenizes it. With
+// bareImages the template writes no marker around pictures.
+func (d *Dialogue) Prompt(ctx context.Context, messages []chat.Message,
+	bareImages bool) ([]Stretch, error) {
+	parts, err := d.render(ctx, messages, chat.RenderOptions{AddGenerationPrompt: true,
+		BareImages: bareImages}, nil)
 	if err != nil {
 		return nil, err
 	}
 	return d.tokenize(parts, true)
 }
 
-// useGo puts a template in Ollama's language, which the manifest of the named model gives, in the place of the one that was found.
+// useGo puts a template in Ollama's language, which the manifest of the named model gives, in the
+// place of the one that was found.
 func (d *Dialogue) useGo(source, model string) {
 	d.text, d.source, d.broken = source, "ollama", nil
 	var err error
 	if d.template, err = chat.ParseGo(source, d.options()); err != nil {
-		d.broken = fmt.Errorf("%w: the template that Ollama's manifest gives %s: %w", ErrModelFile, model, err)
+		d.broken = fmt.Errorf("%w: the template that Ollama's manifest gives %s: %w", ErrModelFile,
+			model, err)
 	}
 }
 
@@ -113,7 +122,8 @@ func (d *Dialogue) options() chat.Options {
 }
 
 // render renders a conversation with the template, or with another one where that is not nil.
-func (d *Dialogue) render(ctx context.Context, messages []chat.Message, options chat.RenderOptions, other *chat.Template) ([]chat.Part, error) {
+func (d *Dialogue) render(ctx context.Context, messages []chat.Message, options chat.RenderOptions,
+	other *chat.Template) ([]chat.Part, error) {
 	template := d.template
 	if other != nil {
 		template = other
@@ -133,7 +143,8 @@ func (d *Dialogue) render(ctx context.Context, messages []chat.Message, options 
 	return nil, fmt.Errorf("%w: %w", ErrRequest, err)
 }
 
-// tokenize makes control tokens only of what the template wrote. With begin nothing comes before the parts.
+// tokenize makes control tokens only of what the template wrote. With begin nothing comes before
+// the parts.
 func (d *Dialogue) tokenize(parts []chat.Part, begin bool) (list []Stretch, err error) {
 	var tokens []llama.Token
 	flush := func() {
@@ -142,7 +153,8 @@ func (d *Dialogue) tokenize(parts []chat.Part, begin bool) (list []Stretch, err 
 			tokens = nil
 		}
 	}
-	// The model may want its BOS token first; a template that writes it itself must not get a second one.
+	// The model may want its BOS token first; a template that writes it itself must not get a
+	// second one.
 	bos := llama.NoToken
 	if d.vocab.AddBOS() {
 		bos = d.vocab.BOS()

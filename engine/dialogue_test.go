@@ -12,7 +12,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/chat"
 )
 
-// modelWithTemplate writes the built-in model with a part of its chat template replaced by one of the same length.
+// modelWithTemplate writes the built-in model with a part of its chat template replaced by one of
+// the same length.
 func modelWithTemplate(t *testing.T, from, to string) string {
 	t.Helper()
 	raw, err := os.ReadFile(seedModel)
@@ -32,7 +33,8 @@ func modelWithTemplate(t *testing.T, from, to string) string {
 	return path
 }
 
-// TestABrokenTemplateFailsWhatItRenders has a model whose template does not parse do all that needs no template of its own.
+// TestABrokenTemplateFailsWhatItRenders has a model whose template does not parse do all that needs
+// no template of its own.
 func TestABrokenTemplateFailsWhatItRenders(t *testing.T) {
 	own, err := chat.ParseGo("{{ .Prompt }} ASSISTANT:", chat.Options{})
 	if err != nil {
@@ -45,13 +47,16 @@ func TestABrokenTemplateFailsWhatItRenders(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := open(t, textOnly, change)
 			talk := []Message{User(Text("What is this?"))}
-			if _, err := m.Count(t.Context(), Request{Messages: talk}); !errors.Is(err, ErrModelFile) || errors.Is(err, ErrRequest) {
+			if _, err := m.Count(t.Context(), Request{Messages: talk}); !errors.Is(err,
+				ErrModelFile) || errors.Is(err, ErrRequest) {
 				t.Errorf("a conversation: %v; want the file's fault", err)
 			}
-			if n, err := m.Count(t.Context(), Request{Prompt: "A cat"}); err != nil || n.Prompt == 0 {
+			if n, err := m.Count(t.Context(), Request{Prompt: "A cat"}); err != nil ||
+				n.Prompt == 0 {
 				t.Errorf("a raw prompt: %+v %v", n, err)
 			}
-			if n, err := m.Count(t.Context(), Request{Messages: talk, Template: own}); err != nil || n.Prompt == 0 {
+			if n, err := m.Count(t.Context(), Request{Messages: talk, Template: own}); err != nil ||
+				n.Prompt == 0 {
 				t.Errorf("a template of the request's own: %+v %v", n, err)
 			}
 			if m.Thinks() {
@@ -69,14 +74,17 @@ func TestATemplateThatRunsOverItsLimitsIsNoFaultOfTheRequest(t *testing.T) {
 	m := open(t, textOnly, func(s *ModelSpec) { s.ChatTemplate = endless })
 	talk := []Message{User(Text("Hello"))}
 	_, err := m.Count(context.Background(), Request{Messages: talk})
-	if !errors.Is(err, ErrTemplateLimit) || errors.Is(err, ErrRequest) || !strings.Contains(err.Error(), "steps") {
+	if !errors.Is(err, ErrTemplateLimit) || errors.Is(err, ErrRequest) ||
+		!strings.Contains(err.Error(), "steps") {
 		t.Errorf("the model's template: %v", err)
 	}
 	other, err := chat.Parse(endless, chat.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.Count(context.Background(), Request{Messages: talk, Template: other}); !errors.Is(err, ErrRequest) || !errors.Is(err, chat.ErrLimit) {
+	if _, err := m.Count(context.Background(),
+		Request{Messages: talk, Template: other}); !errors.Is(err, ErrRequest) ||
+		!errors.Is(err, chat.ErrLimit) {
 		t.Errorf("the request's template: %v", err)
 	}
 }

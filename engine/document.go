@@ -9,15 +9,17 @@ import (
 	"github.com/eyelet-engine/eyelet/kernels/imaging/document"
 )
 
-// Document is a file of one picture or several: the pages of a PDF or TIFF file, the frames of an animation. It decodes nothing by
-// itself: its pages are pictures of a request, decoded when their embeddings are not known.
+// Document is a file of one picture or several: the pages of a PDF or TIFF file, the frames of an
+// animation. It decodes nothing by itself: its pages are pictures of a request, decoded when their
+// embeddings are not known.
 type Document struct {
 	name string
 	data []byte
 	doc  *document.Document
 }
 
-// OpenDocument reads how many pages a file has, which name describes in errors. They match ErrImage. data must stay as it is.
+// OpenDocument reads how many pages a file has, which name describes in errors. They match
+// ErrImage. data must stay as it is.
 func OpenDocument(ctx context.Context, name string, data []byte) (*Document, error) {
 	doc, err := document.Open(ctx, data, imaging.Options{})
 	if err != nil {
@@ -38,10 +40,12 @@ func (d *Document) Format() string { return d.doc.Format() }
 // Len is the number of pages or frames.
 func (d *Document) Len() int { return d.doc.Len() }
 
-// Moving reports whether the pages are frames of an animation, of which the first usually stands for all.
+// Moving reports whether the pages are frames of an animation, of which the first usually stands
+// for all.
 func (d *Document) Moving() bool { return d.doc.Moving() }
 
-// Page is a page as a picture of a request, counted from 0. Its name is the document's, with the page's number from 1 where there are several.
+// Page is a page as a picture of a request, counted from 0. Its name is the document's, with the
+// page's number from 1 where there are several.
 func (d *Document) Page(i int) *Image {
 	name := d.name
 	if d.Len() > 1 {
@@ -76,7 +80,8 @@ func (image *Image) header(ctx context.Context, options imaging.Options) (imagin
 	if err != nil {
 		return imaging.Header{}, err
 	}
-	return doc.Header(ctx, image.Page, document.Render{Target: options.Target, Exact: options.Exact})
+	return doc.Header(ctx, image.Page, document.Render{Target: options.Target,
+		Exact: options.Exact})
 }
 
 // decode is imaging.DecodePicture for the picture's page.
@@ -88,7 +93,8 @@ func (image *Image) decode(ctx context.Context, options imaging.Options) (*imagi
 	if err != nil {
 		return nil, err
 	}
-	return doc.Decode(ctx, image.Page, document.Render{Target: options.Target, Exact: options.Exact})
+	return doc.Decode(ctx, image.Page, document.Render{Target: options.Target,
+		Exact: options.Exact})
 }
 
 func (image *Image) open(ctx context.Context) (*document.Document, error) {

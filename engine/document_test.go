@@ -11,7 +11,8 @@ import (
 	"github.com/eyelet-engine/eyelet/kernels/imaging/document/documenttest"
 )
 
-// Two pages of a file have the same bytes, and are two pictures all the same, also where they look alike.
+// Two pages of a file have the same bytes, and are two pictures all the same, also where they look
+// alike.
 func TestPagesOfADocumentHaveNamesOfTheirOwn(t *testing.T) {
 	m := open(t)
 	white := imaging.NewRGB(64, 64)
@@ -39,7 +40,8 @@ func TestPagesOfADocumentHaveNamesOfTheirOwn(t *testing.T) {
 	if d.Page(1).Name != "doc.pdf#2" {
 		t.Error(d.Page(1).Name)
 	}
-	if _, _, err := m.look(t.Context(), &Image{Name: "x", Data: data, Page: 2}, Budget{}, &spent{}); !errors.Is(err, ErrImage) || !strings.Contains(err.Error(), "no page 3") {
+	if _, _, err := m.look(t.Context(), &Image{Name: "x", Data: data, Page: 2}, Budget{},
+		&spent{}); !errors.Is(err, ErrImage) || !strings.Contains(err.Error(), "no page 3") {
 		t.Error(err)
 	}
 	stopped, cancel := context.WithCancel(t.Context())
@@ -47,7 +49,8 @@ func TestPagesOfADocumentHaveNamesOfTheirOwn(t *testing.T) {
 	if _, err := OpenDocument(stopped, "doc.pdf", data); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	if _, err := OpenDocument(t.Context(), "a.svg", []byte("<svg/>")); !errors.Is(err, ErrImage) || !strings.Contains(err.Error(), "a.svg") {
+	if _, err := OpenDocument(t.Context(), "a.svg", []byte("<svg/>")); !errors.Is(err, ErrImage) ||
+		!strings.Contains(err.Error(), "a.svg") {
 		t.Error(err)
 	}
 }

@@ -8,13 +8,17 @@ import (
 func TestADraftModelChangesNoAnswer(t *testing.T) {
 	plain := open(t, func(s *ModelSpec) { s.NoSpeculation = true })
 	m := open(t, func(s *ModelSpec) { s.Draft = seedModel })
-	// Without a picture both models say the same; of one the draft model knows nothing. The first comes first, since drafting stops where it does not pay,
-	// as it cannot with a draft model of the model's own size.
+	// Without a picture both models say the same; of one the draft model knows nothing. The first
+	// comes first, since drafting stops where it does not pay, as it cannot with a draft model of
+	// the model's own size.
 	var requests []Request
-	for _, q := range []string{"Describe the chart.", "Write the table as JSON.", "Write the HTML for this sketch.", "What color is the shape?"} {
+	for _, q := range []string{"Describe the chart.", "Write the table as JSON.",
+		"Write the HTML for this sketch.", "What color is the shape?"} {
 		requests = append(requests, Request{Messages: []Message{User(Text(q))}, MaxTokens: 60})
 	}
-	requests = append(requests, Request{Messages: []Message{User(Picture(picture(t, "shape-4.png")), Text("What is in this picture?"))}})
+	requests = append(requests,
+		Request{Messages: []Message{User(Picture(picture(t, "shape-4.png")),
+			Text("What is in this picture?"))}})
 	for i, r := range requests {
 		want, got := mustAsk(t, plain, r), mustAsk(t, m, r)
 		if got.text != want.text {
@@ -38,7 +42,8 @@ func TestADraftModelThatIsWrongChangesNoAnswer(t *testing.T) {
 	plain := open(t, func(s *ModelSpec) { s.NoSpeculation = true })
 	m := open(t, func(s *ModelSpec) { s.Draft = random })
 	for _, name := range []string{"shape-4.png", "shape-1.png"} {
-		r := Request{Messages: []Message{User(Picture(picture(t, name)), Text("What is in this picture?"))}}
+		r := Request{Messages: []Message{User(Picture(picture(t, name)),
+			Text("What is in this picture?"))}}
 		if want, got := mustAsk(t, plain, r), mustAsk(t, m, r); got.text != want.text {
 			t.Errorf("%q, without a draft %q", got.text, want.text)
 		}
@@ -56,10 +61,12 @@ func TestADraftModelOfAnotherVocabularyIsRefused(t *testing.T) {
 	defer e.Close()
 	qwen, _ := qwen2vl.make(t)
 	gemma, _ := gemma3.make(t)
-	if _, err := e.Load(t.Context(), ModelSpec{Model: qwen, Draft: gemma}); !errors.Is(err, ErrMismatch) {
+	if _, err := e.Load(t.Context(), ModelSpec{Model: qwen, Draft: gemma}); !errors.Is(err,
+		ErrMismatch) {
 		t.Errorf("got %v, want ErrMismatch", err)
 	}
-	if _, err := e.Load(t.Context(), ModelSpec{Model: seedModel, Draft: seedProjector}); !errors.Is(err, ErrModelFile) {
+	if _, err := e.Load(t.Context(), ModelSpec{Model: seedModel, Draft: seedProjector}); !errors.Is(
+		err, ErrModelFile) {
 		t.Errorf("a projector as draft model: %v", err)
 	}
 }

@@ -13,16 +13,20 @@ import (
 )
 
 const (
-	// draftReads is how many tokens of a text that it does not know yet a draft model reads at a time, beside running answers.
+	// draftReads is how many tokens of a text that it does not know yet a draft model reads at a
+	// time, beside running answers.
 	draftReads = 64
-	// draftSure is the least probability of a guess: those after one that is less sure are seldom right.
+	// draftSure is the least probability of a guess: those after one that is less sure are seldom
+	// right.
 	draftSure = 0.4
-	// draftSpare is how many tokens of vocabulary the two models may differ by at the end, where some pad.
+	// draftSpare is how many tokens of vocabulary the two models may differ by at the end, where
+	// some pad.
 	draftSpare = 128
 )
 
-// drafter guesses tokens with a small language model. It reads the text of conversations and knows nothing of their pictures: a guess that is
-// wrong for that is only time lost, of which the scheduler keeps count. It implements [sched.Drafter].
+// drafter guesses tokens with a small language model. It reads the text of conversations and knows
+// nothing of their pictures: a guess that is wrong for that is only time lost, of which the
+// scheduler keeps count. It implements [sched.Drafter].
 type drafter struct {
 	lm     *llama.Model
 	lender *Model // whose lm is; nil if it is the drafter's own
@@ -40,7 +44,8 @@ type drafted struct {
 }
 
 // openDrafter loads a draft model for lm, with as many sequences as answers run at a time.
-func openDrafter(ctx context.Context, spec ModelSpec, lm *llama.Model, e *Engine, nCtx int) (*drafter, error) {
+func openDrafter(ctx context.Context, spec ModelSpec, lm *llama.Model, e *Engine,
+	nCtx int) (*drafter, error) {
 	d := &drafter{seqs: map[uint64]*drafted{}}
 	if err := d.open(ctx, spec, lm, e, nCtx); err != nil {
 		_ = e.thread.do(context.Background(), d.Close)
@@ -49,11 +54,13 @@ func openDrafter(ctx context.Context, spec ModelSpec, lm *llama.Model, e *Engine
 	return d, nil
 }
 
-func (d *drafter) open(ctx context.Context, spec ModelSpec, lm *llama.Model, e *Engine, nCtx int) (err error) {
+func (d *drafter) open(ctx context.Context, spec ModelSpec, lm *llama.Model, e *Engine,
+	nCtx int) (err error) {
 	if _, err := checkLanguageModel(spec.Draft); err != nil {
 		return err
 	}
-	load := ModelSpec{GPULayers: spec.GPULayers, Device: spec.Device} // on this machine: a guess must be quick
+	// on this machine: a guess must be quick
+	load := ModelSpec{GPULayers: spec.GPULayers, Device: spec.Device}
 	if spec.RPC != "" {
 		load.Device = ""
 	}
@@ -71,15 +78,20 @@ func (d *drafter) open(ctx context.Context, spec ModelSpec, lm *llama.Model, e *
 }
 
 // prepare compares the two models and makes the context, with so many sequences.
-func (d *drafter) prepare(ctx context.Context, lm *llama.Model, e *Engine, nCtx, sequences int) (err error) {
+func (d *drafter) prepare(ctx context.Context, lm *llama.Model, e *Engine, nCtx,
+	sequences int) (err error) {
 	if d.lm.IsRecurrent() || d.lm.IsHybrid() {
-		return fmt.Errorf("%w: the draft model %s is recurrent, and cannot take a wrong guess back", ErrMismatch, d.lm.Path())
+		return fmt.Errorf("%w: the draft model %s is recurrent, and cannot take a wrong guess back",
+			ErrMismatch, d.lm.Path())
 	}
 	if d.most, err = sameVocabulary(lm.Vocab(), d.lm.Vocab()); err != nil {
 		return fmt.Errorf("%w: the draft model %s: %w", ErrMismatch, d.lm.Path(), err)
 	}
 	params := llama.ContextParams{NCtx: nCtx, NSeqMax: sequences, Threads: e.threads}
-	err = e.thread.do(ctx, func() (err error) { d.lc, err = llama.NewContext(d.lm, params); return err })
+	err = e.thread.do(ctx, func() (err error) {
+		d.lc, err = llama.NewContext(d.lm, params)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("engine: the draft model: %w", err)
 	}
@@ -90,15 +102,19 @@ func (d *drafter) prepare(ctx context.Context, lm *llama.Model, e *Engine, nCtx,
 	return nil
 }
 
-// sameVocabulary returns how many tokens two vocabularies have in common, which must be all but some at the end.
+// sameVocabulary returns how many tokens two vocabularies have in common, which must be all but
+// some at the end.
 func sameVocabulary(a, b *llama.Vocab) (int, error) {
 	n := min(a.N(), b.N())
 	if max(a.N(), b.N())-n > draftSpare {
-		return 0, fmt.Errorf("its vocabulary has %d tokens, the model's %d; they must be of one family", b.N(), a.N())
+		return 0, fmt.Errorf(
+			"its vocabulary has %d tokens, the model's %d; they must be of one family", b.N(),
+			a.N())
 	}
 	for t := range llama.Token(n) {
 		if a.Text(t) != b.Text(t) {
-			return 0, fmt.Errorf("its token %d is %q, the model's %q; they must be of one family", t, b.Text(t), a.Text(t))
+			return 0, fmt.Errorf("its token %d is %q, the model's %q; they must be of one family",
+				t, b.Text(t), a.Text(t))
 		}
 	}
 	return n, nil
@@ -128,7 +144,8 @@ func (d *drafter) Forget(id uint64) {
 	}
 }
 
-// Draft implements [sched.Drafter]. After an error what was read is forgotten, and read again the next time.
+// Draft implements [sched.Drafter]. After an error what was read is forgotten, and read again the
+// next time.
 func (d *drafter) Draft(ctx context.Context, sketches []*sched.Sketch) error {
 	err := d.draft(ctx, sketches)
 	if err != nil {
@@ -186,8 +203,8 @@ func (d *drafter) draft(ctx context.Context, sketches []*sched.Sketch) error {
 	return nil
 }
 
-// read puts what the model has not read yet of a text into the batch, the last token with an output. It returns false if there is more
-// than is read at once, or no room.
+// read puts what the model has not read yet of a text into the batch, the last token with an
+// output. It returns false if there is more than is read at once, or no room.
 func (d *drafter) read(k *sched.Sketch) (*drafted, bool, error) {
 	s := d.seqs[k.ID]
 	if s == nil {
@@ -199,7 +216,8 @@ func (d *drafter) read(k *sched.Sketch) (*drafted, bool, error) {
 		d.seqs[k.ID] = s
 	}
 	text := tokensOf(k.Items)
-	if len(text) == 0 || len(text)+k.Most > d.lc.NCtxSeq() || d.batch.Len()+draftReads > d.batch.Cap() || int(slices.Max(text)) >= d.most {
+	if len(text) == 0 || len(text)+k.Most > d.lc.NCtxSeq() ||
+		d.batch.Len()+draftReads > d.batch.Cap() || int(slices.Max(text)) >= d.most {
 		return s, false, nil
 	}
 	same := 0

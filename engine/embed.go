@@ -12,11 +12,14 @@ import (
 // EmbedRequest asks for the embeddings of texts.
 type EmbedRequest struct {
 	Texts []string
-	// Tokens, where not nil, has an entry for each text. Where that is not nil, its tokens are read in the place of the text, as they stand.
+	// Tokens, where not nil, has an entry for each text. Where that is not nil, its tokens are read
+	// in the place of the text, as they stand.
 	Tokens [][]Token
-	// Truncate cuts texts that are longer than the model takes; else they are an error, ErrContextLength.
+	// Truncate cuts texts that are longer than the model takes; else they are an error,
+	// ErrContextLength.
 	Truncate bool
-	// Context is the most tokens of a text, those included that the model wants around it, where that is less than the model takes; 0 means no less.
+	// Context is the most tokens of a text, those included that the model wants around it, where
+	// that is less than the model takes; 0 means no less.
 	Context int
 	// Plain leaves vectors as long as the model makes them.
 	Plain bool
@@ -24,8 +27,11 @@ type EmbedRequest struct {
 
 // Embeddings is the answer to an EmbedRequest.
 type Embeddings struct {
-	Vectors [][]float32 // one a text, of Euclidean length 1 but where EmbedRequest.Plain is set, as wide as the model's output
-	Tokens  []int       // how many tokens were read of each text, those included that the model wants around it
+	// one a text, of Euclidean length 1 but where EmbedRequest.Plain is set, as wide as the model's
+	// output
+	Vectors [][]float32
+	// how many tokens were read of each text, those included that the model wants around it
+	Tokens []int
 }
 
 // Pooling of embeddings: how the outputs of a text's tokens become one vector.
@@ -38,10 +44,12 @@ const (
 // poolings are the numbers that model files use.
 var poolings = map[string]string{"1": poolMean, "2": poolCLS, "3": poolLast}
 
-// Embed turns texts into vectors whose directions are alike where their meanings are. The outputs of a text's tokens are pooled as the
-// model's file says; of a model that says nothing, which was made to write text and not for this, the last one counts, as in Ollama.
-// Compute is cut into portions, between which running answers go on. Errors wrap ErrRequest or ErrContextLength and number the text; ErrBusy is
-// the one of more requests than ModelSpec.Queue that wait for others to be embedded.
+// Embed turns texts into vectors whose directions are alike where their meanings are. The outputs
+// of a text's tokens are pooled as the model's file says; of a model that says nothing, which was
+// made to write text and not for this, the last one counts, as in Ollama. Compute is cut into
+// portions, between which running answers go on. Errors wrap ErrRequest or ErrContextLength and
+// number the text; ErrBusy is the one of more requests than ModelSpec.Queue that wait for others to
+// be embedded.
 func (m *Model) Embed(ctx context.Context, r EmbedRequest) (*Embeddings, error) {
 	if !m.enter() {
 		return nil, ErrClosed
@@ -57,7 +65,8 @@ func (m *Model) Embed(ctx context.Context, r EmbedRequest) (*Embeddings, error) 
 }
 
 func (m *Model) embed(ctx context.Context, r EmbedRequest) (*Embeddings, error) {
-	// The context for embeddings computes for one request at a time; the others wait, and may give up.
+	// The context for embeddings computes for one request at a time; the others wait, and may give
+	// up.
 	defer m.embedWaiting.Add(-1)
 	if m.embedWaiting.Add(1) > int64(m.queue)+1 { // one of them has its turn
 		return nil, ErrBusy

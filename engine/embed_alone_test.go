@@ -9,13 +9,17 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/peers"
 )
 
-// Alone, a text has too few rows for the accelerator, and among others enough: the same path must compute both. What is left of the difference comes of sums
-// in float32 whose order differs, and is to be far less than what rounding does to a vector at all, which the distance from ggml's vectors shows.
+// Alone, a text has too few rows for the accelerator, and among others enough: the same path must
+// compute both. What is left of the difference comes of sums in float32 whose order differs, and is
+// to be far less than what rounding does to a vector at all, which the distance from ggml's vectors
+// shows.
 func TestATextHasTheSameVectorAloneAndAmongOthers(t *testing.T) {
 	peers.RequireAccelerator(t)
 	var texts []string
 	for i := range 16 {
-		texts = append(texts, strings.TrimSpace(strings.Repeat(fmt.Sprintf("a red circle and %d blue squares ", i), 1+i%7)))
+		texts = append(texts,
+			strings.TrimSpace(strings.Repeat(fmt.Sprintf("a red circle and %d blue squares ", i),
+				1+i%7)))
 	}
 	ggml.EnableAccelerator(false)
 	ggmls := mustEmbed(t, open(t), texts...)

@@ -22,9 +22,10 @@ import (
 // plain is a model of text with random weights; pooled says how its outputs become embeddings.
 func plainModel(t testing.TB, pooling uint32) string {
 	t.Helper()
-	f := family{name: "plain", arch: "llama", layers: 2, embedding: 1, eos: "</s>", addBOS: true, template: "{{ messages[0].content }}", language: func(m *maker) {
-		m.set("pooling_type", pooling)
-	}}
+	f := family{name: "plain", arch: "llama", layers: 2, embedding: 1, eos: "</s>", addBOS: true,
+		template: "{{ messages[0].content }}", language: func(m *maker) {
+			m.set("pooling_type", pooling)
+		}}
 	path := filepath.Join(t.TempDir(), "plain.gguf")
 	if err := f.languageModel(t).WriteFile(path); err != nil {
 		t.Fatal(err)
@@ -37,7 +38,9 @@ func bert(t testing.TB, pooling uint32) string {
 	t.Helper()
 	m := &maker{Writer: gguf.NewWriter("bert"), rand: rand.New(rand.NewPCG(3, 7)), arch: "bert"}
 	m.Set("general.name", "random bert")
-	for _, kv := range []number{{"context_length", 128}, {"embedding_length", famWidth}, {"block_count", 2}, {"feed_forward_length", famFF}, {"attention.head_count", famHeads}, {"pooling_type", pooling}} {
+	for _, kv := range []number{{"context_length", 128}, {"embedding_length", famWidth},
+		{"block_count", 2}, {"feed_forward_length", famFF}, {"attention.head_count", famHeads},
+		{"pooling_type", pooling}} {
 		m.set(kv.key, kv.value)
 	}
 	m.set("attention.layer_norm_epsilon", float32(1e-12))
@@ -60,7 +63,9 @@ func bert(t testing.TB, pooling uint32) string {
 	m.Set("tokenizer.ggml.tokens", tokens)
 	m.Set("tokenizer.ggml.token_type", types)
 	m.Set("tokenizer.ggml.token_type_count", uint32(2))
-	for _, kv := range []number{{"padding_token_id", 0}, {"unknown_token_id", 1}, {"cls_token_id", 2}, {"bos_token_id", 2}, {"seperator_token_id", 3}, {"eos_token_id", 3}, {"mask_token_id", 4}} {
+	for _, kv := range []number{{"padding_token_id", 0}, {"unknown_token_id", 1},
+		{"cls_token_id", 2}, {"bos_token_id", 2}, {"seperator_token_id", 3}, {"eos_token_id", 3},
+		{"mask_token_id", 4}} {
 		m.Set("tokenizer.ggml."+kv.key, kv.value)
 	}
 	m.random("token_embd.weight", 1, nil, famWidth, uint64(len(tokens)))
@@ -114,13 +119,16 @@ func cosine(a, b []float32) float64 {
 	return dot / math.Sqrt(x*y)
 }
 
-var embedTexts = []string{"the cat sat on the mat", "a red circle", "what of the blue square and the dog", strings.Repeat("the dog and the cat ", 15)}
+var embedTexts = []string{"the cat sat on the mat", "a red circle",
+	"what of the blue square and the dog", strings.Repeat("the dog and the cat ", 15)}
 
-// TestEmbeddingsAreThoseOfLlamaServer compares each way of pooling, for a model that reads forwards and for an encoder.
+// TestEmbeddingsAreThoseOfLlamaServer compares each way of pooling, for a model that reads forwards
+// and for an encoder.
 func TestEmbeddingsAreThoseOfLlamaServer(t *testing.T) {
 	peers.Require(t, "llama-server")
 	for name, path := range map[string]string{
-		"mean": plainModel(t, 1), "cls": plainModel(t, 2), "last": plainModel(t, 3), "bert mean": bert(t, 1), "bert cls": bert(t, 2),
+		"mean": plainModel(t, 1), "cls": plainModel(t, 2), "last": plainModel(t, 3),
+		"bert mean": bert(t, 1), "bert cls": bert(t, 2),
 	} {
 		t.Run(name, func(t *testing.T) {
 			want := serverEmbeddings(t, path, embedTexts)
@@ -129,11 +137,13 @@ func TestEmbeddingsAreThoseOfLlamaServer(t *testing.T) {
 				if c := cosine(got.Vectors[i], want[i]); c < 0.9999 {
 					t.Errorf("text %d: cosine %.6f", i+1, c)
 				}
-				if length := cosine(got.Vectors[i], got.Vectors[i]); math.Abs(length-1) > 1e-5 || len(got.Vectors[i]) != famWidth {
+				if length := cosine(got.Vectors[i], got.Vectors[i]); math.Abs(length-1) > 1e-5 ||
+					len(got.Vectors[i]) != famWidth {
 					t.Errorf("text %d: %d numbers of length %v", i+1, len(got.Vectors[i]), length)
 				}
 			}
-			if c := cosine(got.Vectors[0], got.Vectors[1]); c > 0.999 && name != "cls" { // the first token, which sees nothing else, is the same
+			// the first token, which sees nothing else, is the same
+			if c := cosine(got.Vectors[0], got.Vectors[1]); c > 0.999 && name != "cls" {
 
 				t.Errorf("different texts have cosine %v", c)
 			}
@@ -153,7 +163,8 @@ func serverEmbeddings(t *testing.T, model string, texts []string) [][]float32 {
 	_, port, _ := net.SplitHostPort(address)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	cmd, err := peers.Command(ctx, "llama-server", "-m", model, "--embeddings", "-c", "512", "--host", "127.0.0.1", "--port", port, "-np", "1", "-t", "2")
+	cmd, err := peers.Command(ctx, "llama-server", "-m", model, "--embeddings", "-c", "512",
+		"--host", "127.0.0.1", "--port", port, "-np", "1", "-t", "2")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +177,8 @@ func serverEmbeddings(t *testing.T, model string, texts []string) [][]float32 {
 	defer func() { cancel(); _ = cmd.Wait() }()
 	body, _ := json.Marshal(map[string]any{"input": texts})
 	for {
-		resp, err := client.Post("http://"+address+"/v1/embeddings", "application/json", bytes.NewReader(body))
+		resp, err := client.Post("http://"+address+"/v1/embeddings", "application/json",
+			bytes.NewReader(body))
 		if err == nil && resp.StatusCode == http.StatusOK {
 			var out struct {
 				Data []struct{ Embedding []float32 }
@@ -193,7 +205,8 @@ func serverEmbeddings(t *testing.T, model string, texts []string) [][]float32 {
 }
 
 func TestEmbeddingsDoNotDependOnHowTextsAreCut(t *testing.T) {
-	for name, path := range map[string]string{"mean": plainModel(t, 1), "cls": plainModel(t, 2), "last": plainModel(t, 3), "nothing said": seedModel} {
+	for name, path := range map[string]string{"mean": plainModel(t, 1), "cls": plainModel(t, 2),
+		"last": plainModel(t, 3), "nothing said": seedModel} {
 		t.Run(name, func(t *testing.T) {
 			m := openFile(t, path)
 			many := make([]string, 0, 40)
@@ -204,9 +217,11 @@ func TestEmbeddingsDoNotDependOnHowTextsAreCut(t *testing.T) {
 			for i, text := range many {
 				m.embedder.pace.size, m.embedder.pace.target = 5, 0
 				alone := mustEmbed(t, m, text)
-				// The built-in model's weights have 8 bits, and so have activations that they are multiplied with: in groups of other rows, where
-				// the accelerator takes them, they are rounded otherwise.
-				if c := cosine(alone.Vectors[0], together.Vectors[i]); c < map[bool]float64{true: 0.995, false: 0.9999}[path == seedModel] {
+				// The built-in model's weights have 8 bits, and so have activations that they are
+				// multiplied with: in groups of other rows, where the accelerator takes them, they
+				// are rounded otherwise.
+				if c := cosine(alone.Vectors[0], together.Vectors[i]); c <
+					map[bool]float64{true: 0.995, false: 0.9999}[path == seedModel] {
 					t.Errorf("text %d: cosine %.6f", i, c)
 				}
 			}
@@ -219,7 +234,9 @@ func TestRunningAnswersGoOnBesideEmbeddings(t *testing.T) {
 	before := mustAsk(t, m, Request{Messages: question, MaxTokens: 8, Fresh: true})
 	done := make(chan error, 1)
 	go func() {
-		_, err := m.Embed(context.Background(), EmbedRequest{Texts: []string{strings.Repeat("many words ", 150), strings.Repeat("other words ", 150)}})
+		_, err := m.Embed(context.Background(),
+			EmbedRequest{Texts: []string{strings.Repeat("many words ", 150),
+				strings.Repeat("other words ", 150)}})
 		done <- err
 	}()
 	after := mustAsk(t, m, Request{Messages: question, MaxTokens: 8, Fresh: true})
@@ -248,26 +265,32 @@ func TestBadEmbedRequests(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := m.Embed(ctx, EmbedRequest{Texts: []string{"a"}}); !errors.Is(err, context.Canceled) {
+	if _, err := m.Embed(ctx, EmbedRequest{Texts: []string{"a"}}); !errors.Is(err,
+		context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 	if err := m.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.Embed(t.Context(), EmbedRequest{Texts: []string{"a"}}); !errors.Is(err, ErrClosed) {
+	if _, err := m.Embed(t.Context(), EmbedRequest{Texts: []string{"a"}}); !errors.Is(err,
+		ErrClosed) {
 		t.Errorf("closed: %v", err)
 	}
 }
 
 func TestAnEncoderDoesNotAnswer(t *testing.T) {
 	m := openFile(t, bert(t, 1))
-	if _, err := collect(t.Context(), m, Request{Prompt: "the cat"}); !errors.Is(err, ErrRequest) || !strings.Contains(err.Error(), "embeddings") {
+	if _, err := collect(t.Context(), m, Request{Prompt: "the cat"}); !errors.Is(err, ErrRequest) ||
+		!strings.Contains(err.Error(), "embeddings") {
 		t.Errorf("%v", err)
 	}
-	if _, err := m.Embed(t.Context(), EmbedRequest{Texts: []string{strings.Repeat("the cat ", 300)}}); !errors.Is(err, ErrContextLength) {
+	if _, err := m.Embed(t.Context(),
+		EmbedRequest{Texts: []string{strings.Repeat("the cat ", 300)}}); !errors.Is(err,
+		ErrContextLength) {
 		t.Errorf("%v", err)
 	}
-	if e, err := m.Embed(t.Context(), EmbedRequest{Texts: []string{strings.Repeat("the cat ", 300)}, Truncate: true}); err != nil || e.Tokens[0] != 128 {
+	if e, err := m.Embed(t.Context(), EmbedRequest{Texts: []string{strings.Repeat("the cat ", 300)},
+		Truncate: true}); err != nil || e.Tokens[0] != 128 {
 		t.Errorf("%v %v", e, err)
 	}
 }
@@ -287,7 +310,8 @@ func TestTheQueueOfEmbeddingsHasAnEnd(t *testing.T) {
 	for m.embedWaiting.Load() < 3 {
 		time.Sleep(time.Millisecond)
 	}
-	if _, err := m.Embed(t.Context(), EmbedRequest{Texts: []string{"a"}}); !errors.Is(err, ErrBusy) {
+	if _, err := m.Embed(t.Context(), EmbedRequest{Texts: []string{"a"}}); !errors.Is(err,
+		ErrBusy) {
 		t.Errorf("one more than the queue holds: %v", err)
 	}
 	stop()

@@ -11,7 +11,8 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 )
 
-// embedder computes embeddings, in a context of its own: libllama plans the buffers of a context for either answers or embeddings.
+// embedder computes embeddings, in a context of its own: libllama plans the buffers of a context
+// for either answers or embeddings.
 type embedder struct {
 	model   *Model
 	lc      *llama.Context
@@ -36,7 +37,8 @@ const (
 // newEmbedder makes the context.
 func newEmbedder(ctx context.Context, m *Model) (*embedder, error) {
 	arch := m.info.Architecture
-	e := &embedder{model: m, causal: true, pooling: poolLast, pace: pace{target: m.maxGap / 2, size: firstPortion}}
+	e := &embedder{model: m, causal: true, pooling: poolLast, pace: pace{target: m.maxGap / 2,
+		size: firstPortion}}
 	if v, _ := m.lm.Meta(arch + ".attention.causal"); v == "false" {
 		e.causal = false
 	}
@@ -44,14 +46,18 @@ func newEmbedder(ctx context.Context, m *Model) (*embedder, error) {
 	case poolings[v] != "":
 		e.pooling = poolings[v]
 	case v == "4":
-		return nil, fmt.Errorf("%w: %s ranks texts and makes no embeddings", ErrRequest, m.info.Name)
+		return nil, fmt.Errorf("%w: %s ranks texts and makes no embeddings", ErrRequest,
+			m.info.Name)
 	case !e.causal:
 		e.pooling = poolMean
 	}
-	p := llama.ContextParams{NCtx: m.info.Context, Threads: m.engine.threads, Embeddings: true, Pooling: llama.PoolingNone, NSeqMax: embedAtOnce}
-	// The mean of a text that is cut is taken here. Some models that are not cut have layers of their own behind the pooling.
+	p := llama.ContextParams{NCtx: m.info.Context, Threads: m.engine.threads, Embeddings: true,
+		Pooling: llama.PoolingNone, NSeqMax: embedAtOnce}
+	// The mean of a text that is cut is taken here. Some models that are not cut have layers of
+	// their own behind the pooling.
 	if e.pooled = !e.causal || e.pooling != poolMean; e.pooled {
-		p.Pooling = map[string]llama.Pooling{poolMean: llama.PoolingMean, poolCLS: llama.PoolingCLS, poolLast: llama.PoolingLast}[e.pooling]
+		p.Pooling = map[string]llama.Pooling{poolMean: llama.PoolingMean, poolCLS: llama.PoolingCLS,
+			poolLast: llama.PoolingLast}[e.pooling]
 	}
 	if train := m.lm.NCtxTrain(); train > 0 {
 		p.NCtx = min(p.NCtx, train)
@@ -66,7 +72,8 @@ func newEmbedder(ctx context.Context, m *Model) (*embedder, error) {
 	var err error
 	if e.lc, err = m.newContext(ctx, p); err != nil {
 		if errors.Is(err, llama.ErrNoMemory) {
-			return nil, fmt.Errorf("%w; embeddings need a context of their own: give a shorter context", err)
+			return nil, fmt.Errorf(
+				"%w; embeddings need a context of their own: give a shorter context", err)
 		}
 		return nil, noContext(ctx, err)
 	}
@@ -101,7 +108,8 @@ func (e *embedder) tokenize(r EmbedRequest) ([]*embedText, error) {
 	}
 	var texts []*embedText
 	if r.Tokens != nil && len(r.Tokens) != len(r.Texts) {
-		return nil, fmt.Errorf("%w: %d lists of tokens for %d texts", ErrRequest, len(r.Tokens), len(r.Texts))
+		return nil, fmt.Errorf("%w: %d lists of tokens for %d texts", ErrRequest, len(r.Tokens),
+			len(r.Texts))
 	}
 	for i, text := range r.Texts {
 		tokens, err := e.tokens(&r, i, text)
@@ -146,7 +154,8 @@ func commonEnd(a, b []llama.Token) []llama.Token {
 func (e *embedder) compute(ctx context.Context, texts []*embedText) error {
 	for len(texts) > 0 {
 		n, tokens := 0, 0
-		for n < len(texts) && n < e.lc.NSeqMax() && (n == 0 || tokens+len(texts[n].tokens) <= e.lc.NCtx()) {
+		for n < len(texts) && n < e.lc.NSeqMax() && (n == 0 ||
+			tokens+len(texts[n].tokens) <= e.lc.NCtx()) {
 			tokens += len(texts[n].tokens)
 			n++
 		}
@@ -158,8 +167,8 @@ func (e *embedder) compute(ctx context.Context, texts []*embedText) error {
 	return nil
 }
 
-// wave computes texts that fit into the context together, portion by portion. Each portion is a job of its own on the compute thread, where
-// steps of running answers take turns with it.
+// wave computes texts that fit into the context together, portion by portion. Each portion is a job
+// of its own on the compute thread, where steps of running answers take turns with it.
 func (e *embedder) wave(ctx context.Context, texts []*embedText) error {
 	thread := e.model.engine.thread
 	if e.lc.HasMemory() {

@@ -19,14 +19,17 @@ import (
 
 // The encoders that [ModelSpec].Encoder can name.
 const (
-	EncoderAuto   = "auto"   // native for LLaVA's towers with a class token, and for other described ones without a GPU; else libmtmd
+	// native for LLaVA's towers with a class token, and for other described ones without a GPU;
+	// else libmtmd
+	EncoderAuto   = "auto"
 	EncoderNative = "native" // the towers of package vision
 	EncoderMtmd   = "mtmd"   // libmtmd
 	EncoderPlain  = "plain"  // the readable float32 towers of package vision, slow; LLaVA's alone
 )
 
 // openEncoder chooses who runs the tower of a projector file, and opens it.
-func openEncoder(ctx context.Context, spec ModelSpec, lm *llama.Model, e *Engine) (vision.Encoder, error) {
+func openEncoder(ctx context.Context, spec ModelSpec, lm *llama.Model,
+	e *Engine) (vision.Encoder, error) {
 	path := spec.Projector
 	name, err := chooseEncoder(spec)
 	if err != nil {
@@ -56,18 +59,21 @@ func openEncoder(ctx context.Context, spec ModelSpec, lm *llama.Model, e *Engine
 }
 
 // openTower opens a tower by the name of who runs it.
-func openTower(ctx context.Context, name string, spec ModelSpec, lm *llama.Model, e *Engine) (vision.Encoder, error) {
+func openTower(ctx context.Context, name string, spec ModelSpec, lm *llama.Model,
+	e *Engine) (vision.Encoder, error) {
 	switch name {
 	case EncoderMtmd:
 		devices, err := spec.towerDevices()
 		if err != nil {
 			return nil, err
 		}
-		return either(libmtmd.Open(ctx, spec.Projector, libmtmd.Options{Threads: e.threads, Model: lm, Devices: devices}))
+		return either(libmtmd.Open(ctx, spec.Projector, libmtmd.Options{Threads: e.threads,
+			Model: lm, Devices: devices}))
 	case EncoderPlain:
 		return either(vision.OpenPlain(spec.Projector, vision.Options{}))
 	}
-	return either(vision.OpenNative(spec.Projector, vision.NativeOptions{Precision: spec.precision(), Threads: e.threads}))
+	return either(vision.OpenNative(spec.Projector,
+		vision.NativeOptions{Precision: spec.precision(), Threads: e.threads}))
 }
 
 // towerDevices are those on which libmtmd may compute: one, or none for the CPU.
@@ -91,7 +97,8 @@ func either[T vision.Encoder](tower T, err error) (vision.Encoder, error) {
 // marker is a control token in what a layout writes.
 var marker = regexp.MustCompile(`<[^<>\s]+>|\[[A-Z_]+\]`)
 
-// checkMarkers refuses a language model that has no token for a marker that stands beside pictures: it would read the marker's letters.
+// checkMarkers refuses a language model that has no token for a marker that stands beside pictures:
+// it would read the marker's letters.
 func checkMarkers(tower vision.Encoder, vocab *llama.Vocab) error {
 	plan, err := tower.Plan(2048, 1024) // of a shape that families with tiles cut
 	if err != nil {
@@ -114,7 +121,8 @@ func (spec *ModelSpec) checkVision() error {
 	switch spec.Encoder {
 	case "", EncoderAuto, EncoderNative, EncoderMtmd, EncoderPlain:
 	default:
-		return fmt.Errorf("%w: unknown vision encoder %q; known are auto, native, mtmd and plain", ErrRequest, spec.Encoder)
+		return fmt.Errorf("%w: unknown vision encoder %q; known are auto, native, mtmd and plain",
+			ErrRequest, spec.Encoder)
 	}
 	if _, err := nn.ParsePrecision(cmp.Or(spec.VisionPrecision, "auto")); err != nil {
 		return fmt.Errorf("%w: %s", ErrRequest, strings.TrimPrefix(err.Error(), "nn: "))
@@ -155,7 +163,9 @@ func chooseEncoder(spec ModelSpec) (string, error) {
 	case err != nil:
 		return "", fmt.Errorf("%w: %s: %w", ErrModelFile, spec.Projector, err)
 	case info.Family != "clip" && onGPU:
-		return EncoderMtmd, nil // positions are right there, and it runs on the GPU; LLaVA's SigLIP is a block short where the file names no feature layer
+		// positions are right there, and it runs on the GPU; LLaVA's SigLIP is a block short where
+		// the file names no feature layer
+		return EncoderMtmd, nil
 	}
 	return EncoderNative, nil
 }

@@ -11,8 +11,9 @@ import (
 	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
-// libmtmd 0.7 puts the class token behind the patches, while positions and the choice of rows assume it first, and leaves out the last
-// stored block (llama.cpp #25814, #25817). The native tower in that layout must equal it, and as trained must not.
+// libmtmd 0.7 puts the class token behind the patches, while positions and the choice of rows
+// assume it first, and leaves out the last stored block (llama.cpp #25814, #25817). The native
+// tower in that layout must equal it, and as trained must not.
 func TestLibmtmdIsTheNativeTowerInItsFaultyLayout(t *testing.T) {
 	m := open(t)
 	other := openMtmd(t, m, seedProjector)
@@ -60,7 +61,10 @@ func encodeWith(t *testing.T, m *Model, e vision.Encoder, img *imaging.RGB) (row
 		t.Fatal(err)
 	}
 	defer in.Close()
-	if err := m.engine.thread.do(t.Context(), func() (err error) { rows, err = vision.Encode(t.Context(), e, in); return err }); err != nil {
+	if err := m.engine.thread.do(t.Context(), func() (err error) {
+		rows, err = vision.Encode(t.Context(), e, in)
+		return err
+	}); err != nil {
 		t.Fatal(err)
 	}
 	return rows
@@ -85,7 +89,8 @@ func cosines(a, b []float32, width int) (mean, low float64) {
 	return mean, low
 }
 
-// A whole question through libmtmd's encoder walks the path of the families that have no native tower.
+// A whole question through libmtmd's encoder walks the path of the families that have no native
+// tower.
 func TestAQuestionThroughLibmtmd(t *testing.T) {
 	m := open(t)
 	other := openMtmd(t, m, seedProjector)
@@ -93,7 +98,9 @@ func TestAQuestionThroughLibmtmd(t *testing.T) {
 	m.vision = other
 	defer func() { m.vision = native; other.Close() }()
 	ask := func() wholeAnswer {
-		return mustAsk(t, m, Request{Messages: []Message{User(Picture(picture(t, "shape-4.png")), Text("What color is the background?"))}})
+		return mustAsk(t, m,
+			Request{Messages: []Message{User(Picture(picture(t, "shape-4.png")),
+				Text("What color is the background?"))}})
 	}
 	a, b := ask(), ask()
 	if a.text != "cyan" || a.Usage.Image != 64 || a.Timings.Encode == 0 {
@@ -105,15 +112,19 @@ func TestAQuestionThroughLibmtmd(t *testing.T) {
 }
 
 func TestMRoPEPositionsReachTheScheduler(t *testing.T) {
-	picture := &media.Picture{Source: &media.Source{}, Part: vision.Part{Tokens: 4, Advance: 2, Places: [][4]int32{{}, {0, 0, 1}, {0, 1, 0}, {0, 1, 1}}}}
+	picture := &media.Picture{Source: &media.Source{}, Part: vision.Part{Tokens: 4, Advance: 2,
+		Places: [][4]int32{{}, {0, 0, 1}, {0, 1, 0}, {0, 1, 1}}}}
 	p := &prompt{pictures: []*media.Picture{picture}}
-	p.add(Stretch{Tokens: []llama.Token{5, 6}, Image: -1}, Stretch{Image: 0}, Stretch{Tokens: []llama.Token{7}, Image: -1})
+	p.add(Stretch{Tokens: []llama.Token{5, 6}, Image: -1}, Stretch{Image: 0},
+		Stretch{Tokens: []llama.Token{7}, Image: -1})
 	m, _, _ := openFamily(t, &qwen2vl)
-	if q := m.task(p, &Request{}).Prompt; !slices.Equal(q.Pos, []llama.Pos{0, 1, 2, 2, 2, 2, 4}) || q.Next != 5 || !slices.Equal(q.Whole, [][2]int{{2, 6}}) {
+	if q := m.task(p, &Request{}).Prompt; !slices.Equal(q.Pos, []llama.Pos{0, 1, 2, 2, 2, 2, 4}) ||
+		q.Next != 5 || !slices.Equal(q.Whole, [][2]int{{2, 6}}) {
 		t.Errorf("%+v", q)
 	}
 	picture.Places, picture.Advance = nil, 4
-	if q := m.task(p, &Request{}).Prompt; !slices.Equal(q.Pos, []llama.Pos{0, 1, 2, 3, 4, 5, 6}) || q.Next != 7 || len(q.Whole) != 0 {
+	if q := m.task(p, &Request{}).Prompt; !slices.Equal(q.Pos, []llama.Pos{0, 1, 2, 3, 4, 5, 6}) ||
+		q.Next != 7 || len(q.Whole) != 0 {
 		t.Errorf("one position a token: %+v", q)
 	}
 }

@@ -1,5 +1,5 @@
-// Package engine runs vision-language models: it opens a model and its vision projector, turns messages with pictures into
-// prompts, and streams answers.
+// Package engine runs vision-language models: it opens a model and its vision projector, turns
+// messages with pictures into prompts, and streams answers.
 //
 //	e, err := engine.New(engine.Options{})
 //	defer e.Close()
@@ -14,8 +14,9 @@
 //		fmt.Print(event.Text)
 //	}
 //
-// An Engine and its Models may be used from many goroutines. Requests to one Model share its KV cache and are computed side by side. All compute
-// of the process happens on one OS thread, whatever the number of engines.
+// An Engine and its Models may be used from many goroutines. Requests to one Model share its KV
+// cache and are computed side by side. All compute of the process happens on one OS thread,
+// whatever the number of engines.
 package engine
 
 import (
@@ -41,25 +42,29 @@ var (
 	ErrImage = errors.New("engine: bad picture")
 	// ErrContextLength marks a prompt that is longer than the context.
 	ErrContextLength = errors.New("engine: the prompt is longer than the context")
-	// ErrModel marks a fault of the model or of this machine with it, which trying again does not mend: outputs that are no numbers, a context that
-	// cannot be made.
+	// ErrModel marks a fault of the model or of this machine with it, which trying again does not
+	// mend: outputs that are no numbers, a context that cannot be made.
 	ErrModel = errors.New("engine: the model fails")
 	// ErrBusy marks a request that found the queue full; it can be tried again later.
-	ErrBusy = errors.New("engine: the model is busy: too many requests are waiting; try again later")
+	ErrBusy = errors.New(
+		"engine: the model is busy: too many requests are waiting; try again later")
 	// ErrRequest marks a request with contradictory or impossible options.
 	ErrRequest = errors.New("engine: bad request")
-	// ErrSchema is about an answer that is not valid under its schema, where a grammar cannot make it so.
+	// ErrSchema is about an answer that is not valid under its schema, where a grammar cannot make
+	// it so.
 	ErrSchema = errors.New("engine: the answer is not valid under its schema")
-	// ErrTemplateLimit marks a conversation for which a chat template does more work, or makes more text, than it may.
+	// ErrTemplateLimit marks a conversation for which a chat template does more work, or makes more
+	// text, than it may.
 	ErrTemplateLimit = errors.New("engine: the chat template runs over its limits")
 )
 
 // Options are the options of New. The zero value is ready for use.
 type Options struct {
-	// Threads is the number of compute threads; 0 means one a physical core that this process may use.
+	// Threads is the number of compute threads; 0 means one a physical core that this process may
+	// use.
 	Threads int
-	// AllThreads computes answers with all threads, even while other programs want the cores, which makes them much slower. It is for
-	// measuring that.
+	// AllThreads computes answers with all threads, even while other programs want the cores, which
+	// makes them much slower. It is for measuring that.
 	AllThreads bool
 }
 
@@ -86,14 +91,15 @@ func New(options Options) (*Engine, error) {
 		options.Threads = physicalCores()
 	}
 	ggml.SetAcceleratorThreads(options.Threads)
-	return &Engine{threads: options.Threads, steady: options.AllThreads, thread: acquireThread(), models: map[*Model]struct{}{}}, nil
+	return &Engine{threads: options.Threads, steady: options.AllThreads, thread: acquireThread(),
+		models: map[*Model]struct{}{}}, nil
 }
 
 // Threads is the number of compute threads in use.
 func (e *Engine) Threads() int { return e.threads }
 
-// Close closes all models and ends the compute thread. Running requests end with ErrClosed first. Whoever calls it, together or again, returns
-// when all is closed, with the same error.
+// Close closes all models and ends the compute thread. Running requests end with ErrClosed first.
+// Whoever calls it, together or again, returns when all is closed, with the same error.
 func (e *Engine) Close() error {
 	e.close.Do(func() {
 		e.mu.Lock()

@@ -9,8 +9,9 @@ import (
 	"github.com/eyelet-engine/eyelet/models/layout/layouttest"
 )
 
-// Metadata of the projectors that llama.cpp's converter writes, one number changed at a time: an error or some answer, never the end of the
-// process. Without EYELET_SLOW=1 two families stand for all.
+// Metadata of the projectors that llama.cpp's converter writes, one number changed at a time: an
+// error or some answer, never the end of the process. Without EYELET_SLOW=1 two families stand for
+// all.
 func TestHostileProjectorsOfTheBenchDoNotAbortTheProcess(t *testing.T) {
 	if testing.Short() {
 		t.Skip("long under the race detector, and nothing in it is concurrent")
@@ -34,7 +35,8 @@ func TestHostileProjectorsOfTheBenchDoNotAbortTheProcess(t *testing.T) {
 				t.Fatal(err)
 			}
 			path := filepath.Join(t.TempDir(), "hostile.gguf")
-			question := Request{Messages: []Message{User(Picture(scene(t, 0, 60, 40)), Text("What is this?"))}, MaxTokens: 1}
+			question := Request{Messages: []Message{User(Picture(scene(t, 0, 60, 40)),
+				Text("What is this?"))}, MaxTokens: 1}
 			tried, refused := 0, 0
 			for key, values := range hostileValues(t, projector) {
 				for _, v := range values {
@@ -42,7 +44,8 @@ func TestHostileProjectorsOfTheBenchDoNotAbortTheProcess(t *testing.T) {
 					tried++
 					t.Logf("%s = %v", key, v)
 					for _, encoder := range []string{EncoderAuto, EncoderMtmd} {
-						m, err := e.Load(t.Context(), ModelSpec{Model: model, Projector: path, Context: 4096, Encoder: encoder})
+						m, err := e.Load(t.Context(), ModelSpec{Model: model, Projector: path,
+							Context: 4096, Encoder: encoder})
 						if err != nil {
 							refused++
 							continue
@@ -83,7 +86,8 @@ func TestNumbersOfRowsAndPositionsAreCheckedBeforeLoading(t *testing.T) {
 			{"qwen3vl.rope.dimension_sections": []int32{-8, 8, 8, 0}},
 		} {
 			path := rewrite(t, model, filepath.Join(t.TempDir(), "hostile.gguf"), change, nil)
-			if _, err := e.Load(t.Context(), ModelSpec{Model: path}); !errors.Is(err, ErrModelFile) {
+			if _, err := e.Load(t.Context(), ModelSpec{Model: path}); !errors.Is(err,
+				ErrModelFile) {
 				t.Errorf("%v: %v, want ErrModelFile", change, err)
 			}
 		}

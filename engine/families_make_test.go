@@ -16,9 +16,10 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// family makes a language model and projector of a vision family in miniature, with random weights: the right tensors and
-// metadata under the names that llama.cpp's gguf-py (constants.py, tensor_mapping.py) gives them, and nothing learnt. Weights are so
-// large that an answer depends on every token and picture before it, and that its best tokens are well apart.
+// family makes a language model and projector of a vision family in miniature, with random weights:
+// the right tensors and metadata under the names that llama.cpp's gguf-py (constants.py,
+// tensor_mapping.py) gives them, and nothing learnt. Weights are so large that an answer depends on
+// every token and picture before it, and that its best tokens are well apart.
 type family struct {
 	name     string
 	arch     string   // of the language model
@@ -28,7 +29,8 @@ type family struct {
 	template string
 	around   string // what the family's processor writes around pictures, and libmtmd does not
 	layers   uint32
-	// embedding is the deviation of the token embeddings that makes the first layer's input one of deviation 1.
+	// embedding is the deviation of the token embeddings that makes the first layer's input one of
+	// deviation 1.
 	embedding float64
 	language  func(m *maker) // tensors and metadata that other families do not have
 	tower     func(m *maker)
@@ -56,7 +58,8 @@ type number struct {
 // set sets a key below the architecture's name.
 func (m *maker) set(key string, value any) { m.Set(m.arch+"."+key, value) }
 
-// random adds a tensor of normally distributed numbers with the given deviation; zeroRow, if not nil, says which rows are zero.
+// random adds a tensor of normally distributed numbers with the given deviation; zeroRow, if not
+// nil, says which rows are zero.
 func (m *maker) random(name string, deviation float64, zeroRow func(row int) bool, dims ...uint64) {
 	n := uint64(1)
 	for _, d := range dims {
@@ -73,7 +76,8 @@ func (m *maker) random(name string, deviation float64, zeroRow func(row int) boo
 	m.AddTensor(name, gguf.F32, dims, data)
 }
 
-// matrix adds a weight that takes in numbers of deviation 1 and gives out ones of the deviation gain.
+// matrix adds a weight that takes in numbers of deviation 1 and gives out ones of the deviation
+// gain.
 func (m *maker) matrix(name string, gain float64, in, out uint64) {
 	m.random(name, gain/math.Sqrt(float64(in)), nil, in, out)
 }
@@ -91,12 +95,14 @@ func (m *maker) scale(name string, value float32, n int) {
 func (f *family) make(t testing.TB) (model, projector string) {
 	t.Helper()
 	dir := t.TempDir()
-	model, projector = filepath.Join(dir, f.name+".gguf"), filepath.Join(dir, "mmproj-"+f.name+".gguf")
+	model, projector = filepath.Join(dir, f.name+".gguf"),
+		filepath.Join(dir, "mmproj-"+f.name+".gguf")
 	lm := f.languageModel(t)
 	if err := lm.WriteFile(model); err != nil {
 		t.Fatal(err)
 	}
-	tower := &maker{Writer: gguf.NewWriter("clip"), rand: rand.New(rand.NewPCG(2, 7)), arch: "clip.vision"}
+	tower := &maker{Writer: gguf.NewWriter("clip"), rand: rand.New(rand.NewPCG(2, 7)),
+		arch: "clip.vision"}
 	f.towerCommon(tower)
 	f.tower(tower)
 	if err := tower.WriteFile(projector); err != nil {
@@ -108,7 +114,9 @@ func (f *family) make(t testing.TB) (model, projector string) {
 func (f *family) languageModel(t testing.TB) *maker {
 	m := &maker{Writer: gguf.NewWriter(f.arch), rand: rand.New(rand.NewPCG(1, 7)), arch: f.arch}
 	m.Set("general.name", "random "+f.name)
-	for _, kv := range []number{{"context_length", 4096}, {"embedding_length", famWidth}, {"block_count", f.layers}, {"feed_forward_length", famFF}, {"attention.head_count", famHeads}, {"attention.head_count_kv", famHeadsKV}, {"rope.dimension_count", famHead}} {
+	for _, kv := range []number{{"context_length", 4096}, {"embedding_length", famWidth},
+		{"block_count", f.layers}, {"feed_forward_length", famFF}, {"attention.head_count",
+			famHeads}, {"attention.head_count_kv", famHeadsKV}, {"rope.dimension_count", famHead}} {
 		m.set(kv.key, kv.value)
 	}
 	m.set("attention.layer_norm_rms_epsilon", float32(1e-6))
@@ -119,7 +127,9 @@ func (f *family) languageModel(t testing.TB) *maker {
 
 	m.random("token_embd.weight", f.embedding, nil, famWidth, n)
 	// Only words are ever said: the text then is the same whoever turns it from tokens into bytes.
-	m.random("output.weight", 12/math.Sqrt(famWidth), func(row int) bool { return types[row] != 1 }, famWidth, n)
+	m.random("output.weight", 12/math.Sqrt(famWidth), func(row int) bool {
+		return types[row] != 1
+	}, famWidth, n)
 	m.scale("output_norm.weight", 1, famWidth)
 	for i := range f.layers {
 		name := func(s string) string { return fmt.Sprintf("blk.%d.%s", i, s) }
@@ -137,7 +147,8 @@ func (f *family) languageModel(t testing.TB) *maker {
 	return m
 }
 
-// vocabulary is the built-in model's, with the family's control tokens behind it. It returns the types of all tokens.
+// vocabulary is the built-in model's, with the family's control tokens behind it. It returns the
+// types of all tokens.
 func (f *family) vocabulary(t testing.TB, m *maker) []int32 {
 	t.Helper()
 	seed, err := gguf.Open(seedModel)
@@ -185,7 +196,9 @@ func (f *family) towerCommon(m *maker) {
 	m.Set("general.name", "random "+f.name)
 	m.Set("clip.has_vision_encoder", true)
 	m.Set("clip.use_gelu", true)
-	for _, kv := range []number{{"embedding_length", famWidth}, {"feed_forward_length", famFF}, {"projection_dim", famWidth}, {"block_count", famTowerBlocks}, {"attention.head_count", famHeads}} {
+	for _, kv := range []number{{"embedding_length", famWidth}, {"feed_forward_length", famFF},
+		{"projection_dim", famWidth}, {"block_count", famTowerBlocks}, {"attention.head_count",
+			famHeads}} {
 		m.set(kv.key, kv.value)
 	}
 	m.set("attention.layer_norm_epsilon", float32(1e-6))
@@ -226,10 +239,12 @@ func (m *maker) siglip(kind string, size, patch, merge uint32) {
 	m.random("v.position_embd.weight", 0.5, nil, famWidth, uint64(size/patch)*uint64(size/patch))
 }
 
-// Qwen2-VL: pictures of any size, rotary positions of three dimensions (time, row, column) in the language model.
+// Qwen2-VL: pictures of any size, rotary positions of three dimensions (time, row, column) in the
+// language model.
 var qwen2vl = family{
 	name: "qwen2vl", arch: "qwen2vl", layers: 3, embedding: 1, eos: "<|im_end|>",
-	specials: []string{"<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"},
+	specials: []string{"<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>",
+		"<|image_pad|>", "<|video_pad|>"},
 	template: `{% for m in messages %}{% if loop.first and m.role != 'system' %}<|im_start|>system
 You help.<|im_end|>
 {% endif %}<|im_start|>{{ m.role }}
@@ -261,11 +276,14 @@ You help.<|im_end|>
 // famWindow is the length of gemma3's sliding window, less than its pictures have tokens.
 const famWindow = 40
 
-// Gemma 3: five of six layers attend over a window only, and the tokens of a picture to each other in both directions.
+// Gemma 3: five of six layers attend over a window only, and the tokens of a picture to each other
+// in both directions.
 var gemma3 = family{
-	name: "gemma3", arch: "gemma3", around: "\n\n", layers: 7, embedding: 1.0 / 8, // the model multiplies it with the root of the width
+	// the model multiplies it with the root of the width
+	name: "gemma3", arch: "gemma3", around: "\n\n", layers: 7, embedding: 1.0 / 8,
 	eos: "<end_of_turn>", addBOS: true,
-	specials: []string{"<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>", "<image_soft_token>"},
+	specials: []string{"<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>",
+		"<image_soft_token>"},
 	template: `{{ bos_token }}{% for m in messages %}<start_of_turn>{{ 'model' if m.role == 'assistant' else m.role }}
 {% if m.content is string %}{{ m.content | trim }}{% else %}{% for c in m.content %}{% if c.type == 'image' %}<start_of_image>{% else %}{{ c.text | trim }}{% endif %}{% endfor %}{% endif %}<end_of_turn>
 {% endfor %}{% if add_generation_prompt %}<start_of_turn>model
@@ -291,10 +309,11 @@ var gemma3 = family{
 // famTile is the width of idefics3's tiles in pixels.
 const famTile = 32
 
-// Idefics3, of which SmolVLM is the small kind: a picture is cut into tiles, each announced by its row and column, and followed by a
-// view of the whole.
+// Idefics3, of which SmolVLM is the small kind: a picture is cut into tiles, each announced by its
+// row and column, and followed by a view of the whole.
 var idefics3 = family{
-	name: "idefics3", arch: "llama", layers: 3, embedding: 1, eos: "<end_of_utterance>", addBOS: true,
+	name: "idefics3", arch: "llama", layers: 3, embedding: 1, eos: "<end_of_utterance>",
+	addBOS:   true,
 	specials: idefics3Specials(),
 	template: `<|im_start|>{% for m in messages %}{{ m.role | capitalize }}: {% if m.content is string %}{{ m.content }}{% else %}{% for c in m.content %}{% if c.type == 'image' %}<image>{% else %}{{ c.text }}{% endif %}{% endfor %}{% endif %}<end_of_utterance>
 {% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}`,
@@ -307,7 +326,8 @@ var idefics3 = family{
 }
 
 func idefics3Specials() []string {
-	list := []string{"<|im_start|>", "<end_of_utterance>", "<fake_token_around_image>", "<global-img>", "<image>", "\n\n"}
+	list := []string{"<|im_start|>", "<end_of_utterance>", "<fake_token_around_image>",
+		"<global-img>", "<image>", "\n\n"}
 	for row := range 4 {
 		for col := range 4 {
 			list = append(list, fmt.Sprintf("<row_%d_col_%d>", row+1, col+1))

@@ -19,7 +19,8 @@ const tableBegin, tableEnd = "<!-- table: scripts/families -->\n", "<!-- end of 
 // Without EYELET_SLOW=1 larger pictures and longer prompts stay out of the table.
 const tablePixels, tableTokens = 1000 * 300, 1600
 
-// TestWriteTableOfFamilies writes the table in the file that EYELET_FAMILIES_TABLE names: what eyelet and libmtmd alone make of the bench.
+// TestWriteTableOfFamilies writes the table in the file that EYELET_FAMILIES_TABLE names: what
+// eyelet and libmtmd alone make of the bench.
 func TestWriteTableOfFamilies(t *testing.T) {
 	path := os.Getenv("EYELET_FAMILIES_TABLE")
 	if path == "" {
@@ -41,28 +42,33 @@ func TestWriteTableOfFamilies(t *testing.T) {
 		t.Fatal(err)
 	}
 	var b strings.Builder
-	which := fmt.Sprintf("Of pictures up to %d pixels and prompts up to %d tokens", tablePixels, tableTokens)
+	which := fmt.Sprintf("Of pictures up to %d pixels and prompts up to %d tokens", tablePixels,
+		tableTokens)
 	if os.Getenv("EYELET_SLOW") != "" {
 		which = "Of the pictures of " + sizes(all[0])
 	}
-	fmt.Fprintf(&b, "%s\n%s; transformers %s, libmtmd %s.\n\n", strings.TrimSpace(tableBegin), which, all[0].MadeWith["transformers"], llama.Version())
+	fmt.Fprintf(&b, "%s\n%s; transformers %s, libmtmd %s.\n\n", strings.TrimSpace(tableBegin),
+		which, all[0].MadeWith["transformers"], llama.Version())
 	b.WriteString("| family | processor | who | tokens | pixels | embeddings | text |\n|---|---|---|---|---|---|---|\n")
 	for _, g := range all {
 		m, projector := openBench(t, g)
 		var own []truth
 		g.Pictures = slices.DeleteFunc(g.Pictures, func(p layouttest.Picture) bool {
-			return os.Getenv("EYELET_SLOW") == "" && (p.W*p.H > tablePixels || p.Tokens > tableTokens)
+			return os.Getenv("EYELET_SLOW") == "" && (p.W*p.H > tablePixels ||
+				p.Tokens > tableTokens)
 		})
 		for _, p := range g.Pictures {
 			own = append(own, measureTruth(t, m, g, p))
 		}
-		writeRow(&b, fmt.Sprintf("| %s | `%s` | eyelet, %s", g.Name, g.Processor, m.Info().Encoder), own)
+		writeRow(&b, fmt.Sprintf("| %s | `%s` | eyelet, %s", g.Name, g.Processor, m.Info().Encoder),
+			own)
 		t.Logf("%s: %+v", g.Name, own)
 		var theirs []truth
 		real := m.vision
 		alone, err := openAlone(t, projector, m)
 		if err != nil {
-			fmt.Fprintf(&b, "| | | libmtmd | does not open the file: %s | | | |\n", strings.ReplaceAll(err.Error(), projector, "it"))
+			fmt.Fprintf(&b, "| | | libmtmd | does not open the file: %s | | | |\n",
+				strings.ReplaceAll(err.Error(), projector, "it"))
 			continue
 		}
 		m.vision, m.pictureIdentity = alone, "alone"
@@ -81,7 +87,8 @@ func TestWriteTableOfFamilies(t *testing.T) {
 
 // openAlone opens libmtmd on the file as it is, and lets it lay pictures out.
 func openAlone(t *testing.T, projector string, m *Model) (*libmtmd.Encoder, error) {
-	return libmtmd.Open(t.Context(), projector, libmtmd.Options{Threads: m.engine.threads, Model: m.lm, AsIs: true})
+	return libmtmd.Open(t.Context(), projector, libmtmd.Options{Threads: m.engine.threads,
+		Model: m.lm, AsIs: true})
 }
 
 func sizes(g *layouttest.Golden) string {
@@ -95,8 +102,11 @@ func sizes(g *layouttest.Golden) string {
 // writeRow sums a family up: how many of the pictures are equal, and the worst error.
 func writeRow(b *strings.Builder, head string, list []truth) {
 	taken := func(x truth) bool { return !x.failed && !x.skipped && !x.refused }
-	if i := slices.IndexFunc(list, func(x truth) bool { return x.failed }); i >= 0 && !slices.ContainsFunc(list, taken) {
-		fmt.Fprintf(b, "%s | refuses pictures: %s | | | |\n", head, strings.ReplaceAll(list[i].detail, "|", "\\|"))
+	if i := slices.IndexFunc(list, func(x truth) bool {
+		return x.failed
+	}); i >= 0 && !slices.ContainsFunc(list, taken) {
+		fmt.Fprintf(b, "%s | refuses pictures: %s | | | |\n", head,
+			strings.ReplaceAll(list[i].detail, "|", "\\|"))
 		return
 	}
 	n, tokens, pixels, text, refused := 0, 0, 0, 0, 0
@@ -121,5 +131,6 @@ func writeRow(b *strings.Builder, head string, list []truth) {
 	if pixels == 0 {
 		seen = "not seen"
 	}
-	fmt.Fprintf(b, "%s | %d of %d | %s | %.1g | %d of %d |\n", head, tokens, n, seen, worst, text, n)
+	fmt.Fprintf(b, "%s | %d of %d | %s | %.1g | %d of %d |\n", head, tokens, n, seen, worst, text,
+		n)
 }

@@ -25,8 +25,8 @@ import (
 const (
 	famContext = 1024
 	famTokens  = 24
-	// Two ways to compute the same prompt, in other portions or with other kernels, move the logits by some hundredths. Where the two
-	// best tokens are closer than this, either may be said.
+	// Two ways to compute the same prompt, in other portions or with other kernels, move the logits
+	// by some hundredths. Where the two best tokens are closer than this, either may be said.
 	famClose = 0.05
 )
 
@@ -37,7 +37,8 @@ func openFamily(t testing.TB, f *family, encoder ...string) (m *Model, model, pr
 	t.Helper()
 	model, projector = f.make(t)
 	m = open(t, func(s *ModelSpec) {
-		s.Model, s.Projector, s.Context, s.Encoder = model, projector, famContext, strings.Join(encoder, "")
+		s.Model, s.Projector, s.Context, s.Encoder = model, projector, famContext,
+			strings.Join(encoder, "")
 	})
 	return m, model, projector
 }
@@ -55,11 +56,12 @@ func scene(t testing.TB, kind, w, h int) *Image {
 // say asks for famTokens tokens, and the margins between the best two at each place.
 func say(t testing.TB, m *Model, fresh bool, messages ...Message) wholeAnswer {
 	t.Helper()
-	return mustAsk(t, m, Request{Messages: messages, MaxTokens: famTokens, Logprobs: true, TopLogprobs: 2, Fresh: fresh})
+	return mustAsk(t, m, Request{Messages: messages, MaxTokens: famTokens, Logprobs: true,
+		TopLogprobs: 2, Fresh: fresh})
 }
 
-// agree compares an answer with the same answer computed elsewhere. They may part where the best two tokens are nearly equal, which
-// agree then reports as false.
+// agree compares an answer with the same answer computed elsewhere. They may part where the best
+// two tokens are nearly equal, which agree then reports as false.
 func agree(t *testing.T, what string, a wholeAnswer, want string) bool {
 	t.Helper()
 	want = strings.TrimSpace(want)
@@ -70,7 +72,8 @@ func agree(t *testing.T, what string, a wholeAnswer, want string) bool {
 			continue
 		}
 		if margin := l.Top[0].Logprob - l.Top[1].Logprob; margin > famClose {
-			t.Errorf("%s: %q, want %q; they part after %q with a margin of %.2f", what, a.text, want, said, margin)
+			t.Errorf("%s: %q, want %q; they part after %q with a margin of %.2f", what, a.text,
+				want, said, margin)
 		} else {
 			t.Logf("%s: %q and %q part at a near tie", what, a.text, want)
 		}
@@ -82,20 +85,25 @@ func agree(t *testing.T, what string, a wholeAnswer, want string) bool {
 	return true
 }
 
-// askPeer returns llama-mtmd-cli's answer. The program prints from a thread of its own that it does not wait for at its end, so that
-// the end of its output is sometimes missing: an answer counts if it is as long as expected, or the empty lines after it are there.
-func askPeer(t *testing.T, m *Model, model, projector, prompt, expected string, pictures ...string) string {
+// askPeer returns llama-mtmd-cli's answer. The program prints from a thread of its own that it does
+// not wait for at its end, so that the end of its output is sometimes missing: an answer counts if
+// it is as long as expected, or the empty lines after it are there.
+func askPeer(t *testing.T, m *Model, model, projector, prompt, expected string,
+	pictures ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for range 20 {
-		cmd, err := peers.Command(ctx, "llama-mtmd-cli", "-m", model, "--mmproj", projector, "--image", strings.Join(pictures, ","), "-p", prompt,
-			"--jinja", "--temp", "0", "-n", fmt.Sprint(famTokens), "-t", fmt.Sprint(m.engine.Threads()), "-c", fmt.Sprint(famContext),
+		cmd, err := peers.Command(ctx, "llama-mtmd-cli", "-m", model, "--mmproj", projector,
+			"--image", strings.Join(pictures, ","), "-p", prompt,
+			"--jinja", "--temp", "0", "-n", fmt.Sprint(famTokens), "-t",
+			fmt.Sprint(m.engine.Threads()), "-c", fmt.Sprint(famContext),
 			"--no-warmup", "--fit", "off")
 		if err != nil {
 			t.Fatal(err)
 		}
-		cmd.Env = append(cmd.Environ(), "GOMP_SPINCOUNT=0") // or its threads starve each other on a busy machine
+		// or its threads starve each other on a busy machine
+		cmd.Env = append(cmd.Environ(), "GOMP_SPINCOUNT=0")
 		var stderr strings.Builder
 		cmd.Stderr = &stderr
 		out, err := cmd.Output()
@@ -103,7 +111,8 @@ func askPeer(t *testing.T, m *Model, model, projector, prompt, expected string, 
 			t.Fatalf("%v\n%s", err, stderr.String())
 		}
 		answer := strings.TrimSpace(string(out))
-		if answer != "" && (answer == strings.TrimSpace(expected) || strings.HasSuffix(string(out), "\n\n")) {
+		if answer != "" && (answer == strings.TrimSpace(expected) || strings.HasSuffix(string(out),
+			"\n\n")) {
 			return answer
 		}
 	}
@@ -126,7 +135,8 @@ func ruleOf(t *testing.T, m *Model) layout.Layout {
 	return rule
 }
 
-// laidOut returns pictures as the family's layout hands them to libmtmd, where that is one view; else as they are.
+// laidOut returns pictures as the family's layout hands them to libmtmd, where that is one view;
+// else as they are.
 func laidOut(t *testing.T, m *Model, paths []string) (views []string) {
 	t.Helper()
 	rule := ruleOf(t, m)
@@ -158,17 +168,20 @@ func laidOut(t *testing.T, m *Model, paths []string) (views []string) {
 	return views
 }
 
-// The same files, picture and words must make llama.cpp's own program say the same: the tokens around a picture and of its tiles, the
-// positions of what comes after, and the direction of attention all decide it.
+// The same files, picture and words must make llama.cpp's own program say the same: the tokens
+// around a picture and of its tiles, the positions of what comes after, and the direction of
+// attention all decide it.
 func TestFamiliesAnswerAsLlamaMtmdCliDoes(t *testing.T) {
 	peers.Require(t, "llama-mtmd-cli")
-	// llama-mtmd-cli has no accelerator, whose towers are in bfloat16: these random weights make more of that than famClose.
+	// llama-mtmd-cli has no accelerator, whose towers are in bfloat16: these random weights make
+	// more of that than famClose.
 	ggml.EnableAccelerator(false)
 	defer ggml.EnableAccelerator(true)
 	const before, between, after = "Look here:", "and there:", "What is this?"
 	for _, f := range families {
 		t.Run(f.name, func(t *testing.T) {
-			m, model, projector := openFamily(t, f, EncoderMtmd) // native towers are held to transformers instead
+			// native towers are held to transformers instead
+			m, model, projector := openFamily(t, f, EncoderMtmd)
 			if i := m.Info(); i.Encoder != "mtmd" || i.Template != "model" {
 				t.Fatalf("%+v", i)
 			}
@@ -186,13 +199,16 @@ func TestFamiliesAnswerAsLlamaMtmdCliDoes(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					content, prompt = append(content, Picture(img)), prompt+f.around+"<__media__>"+f.around
+					content, prompt = append(content, Picture(img)),
+						prompt+f.around+"<__media__>"+f.around
 				}
 				a := say(t, m, false, User(append(content, Text(after))...))
 				if len(a.tokens) != famTokens {
 					t.Errorf("%d tokens", len(a.tokens))
 				}
-				if agree(t, fmt.Sprintf("%d pictures", len(pictures)), a, askPeer(t, m, model, projector, prompt+after, a.text, laidOut(t, m, pictures)...)) {
+				if agree(t, fmt.Sprintf("%d pictures", len(pictures)), a,
+					askPeer(t, m, model, projector, prompt+after, a.text,
+						laidOut(t, m, pictures)...)) {
 					same++
 				}
 				answers[a.text] = true
@@ -204,8 +220,9 @@ func TestFamiliesAnswerAsLlamaMtmdCliDoes(t *testing.T) {
 	}
 }
 
-// What is taken from the cache must be what would be computed: positions after a picture that takes fewer of them than it has tokens,
-// and windows that reach back over the place where two prompts part.
+// What is taken from the cache must be what would be computed: positions after a picture that takes
+// fewer of them than it has tokens, and windows that reach back over the place where two prompts
+// part.
 func TestFamiliesReuseTheirPrefix(t *testing.T) {
 	for _, f := range families {
 		t.Run(f.name, func(t *testing.T) {
@@ -213,13 +230,17 @@ func TestFamiliesReuseTheirPrefix(t *testing.T) {
 			first := User(Text("Look here:"), Picture(scene(t, 0, 150, 70)), Text("What is this?"))
 			a := say(t, m, false, first)
 			for name, messages := range map[string][]Message{
-				"another question": {User(first.Content[0], first.Content[1], Text("Where does it stand, and why?"))},
-				"a follow-up":      {first, Assistant(a.text), User(Text("And what is behind it?"))},
-				"a second picture": {first, Assistant(a.text), User(Picture(scene(t, 1, 60, 100)), Text("And here?"))},
+				"another question": {User(first.Content[0], first.Content[1],
+					Text("Where does it stand, and why?"))},
+				"a follow-up": {first, Assistant(a.text),
+					User(Text("And what is behind it?"))},
+				"a second picture": {first, Assistant(a.text), User(Picture(scene(t, 1, 60, 100)),
+					Text("And here?"))},
 			} {
 				say(t, m, false, first)
 				b := say(t, m, false, messages...)
-				if b.Usage.Cached < a.Usage.Image || b.Usage.Cached >= b.Usage.Prompt || (b.Usage.Image == a.Usage.Image && b.Timings.Encode != 0) {
+				if b.Usage.Cached < a.Usage.Image || b.Usage.Cached >= b.Usage.Prompt ||
+					(b.Usage.Image == a.Usage.Image && b.Timings.Encode != 0) {
 					t.Errorf("%s: %+v, %v spent encoding", name, b.Usage, b.Timings.Encode)
 				}
 				c := say(t, m, true, messages...)
@@ -238,7 +259,8 @@ func filler(t *testing.T, m *Model, n int) string {
 	var text strings.Builder
 	for i := 0; ; i++ {
 		fmt.Fprintf(&text, "The %d. circle is red. ", i)
-		if tokens, err := m.lm.Vocab().Tokenize(text.String(), false, false); err != nil || len(tokens) >= n {
+		if tokens, err := m.lm.Vocab().Tokenize(text.String(), false, false); err != nil ||
+			len(tokens) >= n {
 			return text.String()
 		}
 	}
@@ -261,7 +283,8 @@ func TestAPrefixThatASlidingWindowLostIsComputedAgain(t *testing.T) {
 	agree(t, "after a long prompt", a, say(t, m, true, User(here, img, Text("What is this?"))).text)
 }
 
-// A decode that is stopped has pushed cells out of the window which the end of what is left attends to.
+// A decode that is stopped has pushed cells out of the window which the end of what is left attends
+// to.
 func TestAStoppedDecodeLeavesNoHoleInAWindow(t *testing.T) {
 	m, _, _ := openFamily(t, &gemma3)
 	ask := User(Text("Look here:"), Picture(scene(t, 0, 150, 70)), Text("What is this?"))
@@ -283,7 +306,8 @@ func TestAStoppedDecodeLeavesNoHoleInAWindow(t *testing.T) {
 		}
 		var entries []sched.Entry
 		for i := range llama.Pos(800) {
-			entries = append(entries, sched.Entry{Token: 300 + llama.Token(i%50), Pos: s.Next + i, Seq: s.ID})
+			entries = append(entries, sched.Entry{Token: 300 + llama.Token(i%50), Pos: s.Next + i,
+				Seq: s.ID})
 		}
 		m.run(func() {
 			if err := m.decoder.Decode(t.Context(), entries); err != nil {
@@ -304,7 +328,8 @@ func TestAStoppedDecodeLeavesNoHoleInAWindow(t *testing.T) {
 	agree(t, "after a stopped decode", b, want.text)
 }
 
-// A picture of more tokens than a batch goes through in parts, all at one time under M-RoPE, unless it must be whole.
+// A picture of more tokens than a batch goes through in parts, all at one time under M-RoPE, unless
+// it must be whole.
 func TestAPictureThatIsLargerThanTheBatch(t *testing.T) {
 	for _, f := range families {
 		t.Run(f.name, func(t *testing.T) {
@@ -317,8 +342,8 @@ func TestAPictureThatIsLargerThanTheBatch(t *testing.T) {
 	}
 }
 
-// cancelling gives up on a request when its picture's encoding begins, or, with within, in the middle of it: the compute thread takes jobs
-// there.
+// cancelling gives up on a request when its picture's encoding begins, or, with within, in the
+// middle of it: the compute thread takes jobs there.
 type cancelling struct {
 	vision.Encoder
 	cancel context.CancelFunc
@@ -346,7 +371,8 @@ func (j cancellingJob) Advance(ctx context.Context, steps int) error {
 
 func TestCancellingAnEncodeOfLibmtmdLeavesTheModelUsable(t *testing.T) {
 	m, _, _ := openFamily(t, &qwen2vl, EncoderMtmd)
-	r := Request{Messages: []Message{User(Text("Look here:"), Picture(scene(t, 0, 320, 320)), Text("What is this?"))}, MaxTokens: famTokens,
+	r := Request{Messages: []Message{User(Text("Look here:"), Picture(scene(t, 0, 320, 320)),
+		Text("What is this?"))}, MaxTokens: famTokens,
 		Logprobs: true, TopLogprobs: 2, Fresh: true}
 	want := mustAsk(t, m, r)
 	real := m.vision
@@ -354,7 +380,8 @@ func TestCancellingAnEncodeOfLibmtmdLeavesTheModelUsable(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		m.vision = cancelling{real, cancel, within}
 		other := r // what was encoded once is not encoded again
-		other.Messages = []Message{User(Text("Look here:"), Picture(scene(t, 0, 320, 310-10*i)), Text("What is this?"))}
+		other.Messages = []Message{User(Text("Look here:"), Picture(scene(t, 0, 320, 310-10*i)),
+			Text("What is this?"))}
 		a, err := collect(ctx, m, other)
 		m.vision = real
 		cancel()
@@ -365,7 +392,8 @@ func TestCancellingAnEncodeOfLibmtmdLeavesTheModelUsable(t *testing.T) {
 	agree(t, "after cancels", mustAsk(t, m, r), want.text)
 }
 
-// A projector of the right width can still be of another family than the model, which then lacks the markers of its pictures.
+// A projector of the right width can still be of another family than the model, which then lacks
+// the markers of its pictures.
 func TestFamiliesThatAreMixedUp(t *testing.T) {
 	e, err := New(Options{})
 	if err != nil {
@@ -378,7 +406,8 @@ func TestFamiliesThatAreMixedUp(t *testing.T) {
 	}
 	for of, model := range models {
 		for to, projector := range projectors {
-			m, err := e.Load(t.Context(), ModelSpec{Model: model, Projector: projector, Context: famContext})
+			m, err := e.Load(t.Context(), ModelSpec{Model: model, Projector: projector,
+				Context: famContext})
 			if missing := of != to; missing != errors.Is(err, ErrMismatch) {
 				t.Errorf("a projector of %s with a model of %s: %v", to, of, err)
 			}
@@ -386,7 +415,9 @@ func TestFamiliesThatAreMixedUp(t *testing.T) {
 				continue
 			}
 			for _, size := range [][2]int{{150, 70}, {20, 200}} {
-				_, err := collect(t.Context(), m, Request{Messages: []Message{User(Picture(scene(t, 0, size[0], size[1])), Text("What is this?"))}, MaxTokens: 2})
+				_, err := collect(t.Context(), m,
+					Request{Messages: []Message{User(Picture(scene(t, 0, size[0], size[1])),
+						Text("What is this?"))}, MaxTokens: 2})
 				if err != nil && !errors.Is(err, ErrContextLength) {
 					t.Errorf("a projector of %s with a model of %s: %v", to, of, err)
 				}
@@ -409,16 +440,19 @@ func TestHostileMetadataOfFamiliesDoesNotAbortTheProcess(t *testing.T) {
 	}
 	defer e.Close()
 	path := filepath.Join(t.TempDir(), "hostile.gguf")
-	question := Request{Messages: []Message{User(Picture(scene(t, 0, 60, 40)), Text("What is this?"))}, MaxTokens: 2}
+	question := Request{Messages: []Message{User(Picture(scene(t, 0, 60, 40)),
+		Text("What is this?"))}, MaxTokens: 2}
 	tried, refused := 0, 0
 	for _, f := range families {
 		model, projector := f.make(t)
-		for _, way := range []struct{ source, encoder string }{{model, ""}, {projector, EncoderNative}, {projector, EncoderMtmd}} {
+		for _, way := range []struct{ source, encoder string }{{model, ""},
+			{projector, EncoderNative}, {projector, EncoderMtmd}} {
 			for key, values := range hostileValues(t, way.source) {
 				for _, v := range values {
 					rewrite(t, way.source, path, map[string]any{key: v}, nil)
 					tried++
-					spec := ModelSpec{Model: path, Projector: projector, Context: 256, Encoder: way.encoder}
+					spec := ModelSpec{Model: path, Projector: projector, Context: 256,
+						Encoder: way.encoder}
 					if way.source == projector {
 						spec.Model, spec.Projector = model, path
 					}

@@ -42,13 +42,14 @@ func (x truth) equal() bool {
 	return x.skipped || x.refused || x.tokens && x.text && x.rows <= maxRowError
 }
 
-// maxRowError is the relative error of a row that arithmetic explains: libggml looks GELU up in a table of float16 numbers, and its fused
-// attention takes keys and values in float16.
+// maxRowError is the relative error of a row that arithmetic explains: libggml looks GELU up in a
+// table of float16 numbers, and its fused attention takes keys and values in float16.
 const maxRowError = 5e-3
 
-// Each family must read the prompt that transformers reads, get the embeddings that transformers computes, and say what it says; the
-// picture with the fewest tokens is in every run of the tests, and all are in the slow one. Nothing may depend on what memory held
-// before: the test runs in a process in which all memory is full of NaN when it is handed out.
+// Each family must read the prompt that transformers reads, get the embeddings that transformers
+// computes, and say what it says; the picture with the fewest tokens is in every run of the tests,
+// and all are in the slow one. Nothing may depend on what memory held before: the test runs in a
+// process in which all memory is full of NaN when it is handed out.
 func TestFamiliesAreAsInTransformers(t *testing.T) {
 	if os.Getenv(poisonedMark) == "" {
 		runPoisoned(t)
@@ -65,7 +66,8 @@ func TestFamiliesAreAsInTransformers(t *testing.T) {
 			m, _ := openBench(t, g)
 			checkTruth(t, m, g)
 		})
-		if g.Name == "pixtral" || g.Name == "mistral3" { // whose graph reads memory that it never wrote
+		// whose graph reads memory that it never wrote
+		if g.Name == "pixtral" || g.Name == "mistral3" {
 			t.Run(g.Name+" through libmtmd", func(t *testing.T) {
 				m, _ := openBench(t, g, func(s *ModelSpec) { s.Encoder = EncoderMtmd })
 				checkTruth(t, m, g)
@@ -74,7 +76,8 @@ func TestFamiliesAreAsInTransformers(t *testing.T) {
 	}
 }
 
-// checkTruth compares a family with transformers: on the picture with the fewest tokens, on all in slow tests.
+// checkTruth compares a family with transformers: on the picture with the fewest tokens, on all in
+// slow tests.
 func checkTruth(t *testing.T, m *Model, g *layouttest.Golden) {
 	t.Helper()
 	pictures := g.Pictures
@@ -101,14 +104,16 @@ func leastPicture(list []layouttest.Picture) (least layouttest.Picture) {
 }
 
 // openBench opens a family of the bench, everything in float32.
-func openBench(t testing.TB, g *layouttest.Golden, change ...func(*ModelSpec)) (m *Model, projector string) {
+func openBench(t testing.TB, g *layouttest.Golden, change ...func(*ModelSpec)) (m *Model,
+	projector string) {
 	t.Helper()
 	model, projector, err := g.Write(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return open(t, func(s *ModelSpec) {
-		s.Model, s.Projector, s.Context, s.CacheType, s.VisionPrecision = model, projector, 8192, "f32", "f32"
+		s.Model, s.Projector, s.Context, s.CacheType, s.VisionPrecision = model, projector, 8192,
+			"f32", "f32"
 		for _, f := range change {
 			f(s)
 		}
@@ -121,7 +126,8 @@ func measureTruth(t *testing.T, m *Model, g *layouttest.Golden, p layouttest.Pic
 	if x.skipped = p.Refused == "" && p.Embeddings == nil; x.skipped {
 		return x
 	}
-	r := Request{Messages: []Message{User(Picture(sceneImage(t, p)), Text(g.Question))}, MaxTokens: max(len(p.Said), 1), Fresh: true}
+	r := Request{Messages: []Message{User(Picture(sceneImage(t, p)), Text(g.Question))},
+		MaxTokens: max(len(p.Said), 1), Fresh: true}
 	made, err := m.prompt(t.Context(), &r)
 	if p.Refused != "" {
 		if x.refused = err != nil; err == nil {
@@ -135,23 +141,28 @@ func measureTruth(t *testing.T, m *Model, g *layouttest.Golden, p layouttest.Pic
 	}
 	ours, theirs := promptIDs(made), goldenIDs(p.IDs)
 	if x.tokens = slices.Equal(ours, theirs); !x.tokens {
-		x.detail = fmt.Sprintf("%d tokens, want %d: %s, want %s. ", len(ours), len(theirs), compact(ours), compact(theirs))
+		x.detail = fmt.Sprintf("%d tokens, want %d: %s, want %s. ", len(ours), len(theirs),
+			compact(ours), compact(theirs))
 	}
 	if last, sums, hash := promptPlaces(made); p.Positions != nil && hash != p.Positions.SHA256 {
 		x.tokens = false
-		x.detail += fmt.Sprintf("Other positions: the last is %d and their sums are %d, want %d and %d. ", last, sums, p.Positions.Last, p.Positions.Sums)
+		x.detail += fmt.Sprintf(
+			"Other positions: the last is %d and their sums are %d, want %d and %d. ", last, sums,
+			p.Positions.Last, p.Positions.Sums)
 	}
 	x.pixels = samePixels(t, m, p)
 	x.rows = compareRows(t, m, made, p)
 	x.detail += fmt.Sprintf("The embeddings' relative error is %.2g. ", x.rows)
 	a, err := collect(t.Context(), m, r)
 	if err != nil {
-		// libmtmd alone may make more rows of a picture than its family's processor, and than the context was made for.
+		// libmtmd alone may make more rows of a picture than its family's processor, and than the
+		// context was made for.
 		x.detail += err.Error()
 		return x
 	}
 	n := len(a.tokens)
-	x.text = n > 0 && n <= len(p.Said) && slices.EqualFunc(a.tokens, p.Said[:n], func(x llama.Token, y int32) bool { return int32(x) == y })
+	x.text = n > 0 && n <= len(p.Said) && slices.EqualFunc(a.tokens, p.Said[:n],
+		func(x llama.Token, y int32) bool { return int32(x) == y })
 	if !x.text {
 		x.detail += fmt.Sprintf("Says %v, want %v (least margin %.3f).", a.tokens, p.Said, p.Margin)
 	}
@@ -214,8 +225,8 @@ func promptIDs(p *prompt) (ids []int32) {
 	return ids
 }
 
-// promptPlaces returns the M-RoPE position of a prompt's last item, in time, rows and columns, the sums over all items, and the golden's hash
-// over all.
+// promptPlaces returns the M-RoPE position of a prompt's last item, in time, rows and columns, the
+// sums over all items, and the golden's hash over all.
 func promptPlaces(p *prompt) (last, sums [3]int, hash string) {
 	next := 0
 	var all [3][]byte
@@ -247,7 +258,8 @@ func promptPlaces(p *prompt) (last, sums [3]int, hash string) {
 	return last, sums, fmt.Sprintf("%x", sha256.Sum256(slices.Concat(all[0], all[1], all[2])))
 }
 
-// goldenIDs puts the placeholder in the place of image tokens, which are the most of a prompt, and of the ends of Pixtral's rows between them.
+// goldenIDs puts the placeholder in the place of image tokens, which are the most of a prompt, and
+// of the ends of Pixtral's rows between them.
 func goldenIDs(runs layouttest.Runs) (ids []int32) {
 	counts := map[int32]int32{}
 	var picture int32
@@ -258,7 +270,8 @@ func goldenIDs(runs layouttest.Runs) (ids []int32) {
 	}
 	for i, r := range runs {
 		id := r[0]
-		between := i > 0 && i < len(runs)-1 && r[1] == 1 && runs[i-1][0] == picture && runs[i+1][0] == picture
+		between := i > 0 && i < len(runs)-1 && r[1] == 1 && runs[i-1][0] == picture &&
+			runs[i+1][0] == picture
 		if id == picture || between {
 			id = placeholder
 		}
@@ -283,8 +296,8 @@ func compact(ids []int32) (s string) {
 	return s
 }
 
-// compareRows encodes the pictures of a prompt and returns the worst relative error of a row that the golden holds, 1 if there are
-// other rows.
+// compareRows encodes the pictures of a prompt and returns the worst relative error of a row that
+// the golden holds, 1 if there are other rows.
 func compareRows(t *testing.T, m *Model, made *prompt, p layouttest.Picture) (worst float64) {
 	t.Helper()
 	var rows []float32
@@ -293,7 +306,10 @@ func compareRows(t *testing.T, m *Model, made *prompt, p layouttest.Picture) (wo
 		t.Fatal(err)
 	}
 	defer in.Close()
-	err = m.engine.thread.do(t.Context(), func() (err error) { rows, err = vision.Encode(t.Context(), m.vision, in); return err })
+	err = m.engine.thread.do(t.Context(), func() (err error) {
+		rows, err = vision.Encode(t.Context(), m.vision, in)
+		return err
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

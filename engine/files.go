@@ -11,8 +11,9 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// CheckFile reads the header of the file of a language model or a projector and says why [Engine.Load] would refuse it, as far as the header tells.
-// Errors wrap ErrModelFile, or ErrMismatch for a model that draws.
+// CheckFile reads the header of the file of a language model or a projector and says why
+// [Engine.Load] would refuse it, as far as the header tells. Errors wrap ErrModelFile, or
+// ErrMismatch for a model that draws.
 func CheckFile(path string) error {
 	f, err := gguf.Open(path)
 	if err != nil {
@@ -43,29 +44,35 @@ func checkLanguageModel(path string) (width int, err error) {
 	n, ok := f.Uint(arch + ".embedding_length")
 	if !ok || n == 0 || n > math.MaxInt32 {
 		if _, err := diffusion.Inspect(path, nil); err == nil || errors.Is(err, diffusion.ErrPart) {
-			return 0, fmt.Errorf("%w: %s draws pictures and answers no questions", ErrMismatch, path)
+			return 0, fmt.Errorf("%w: %s draws pictures and answers no questions", ErrMismatch,
+				path)
 		}
-		return 0, fmt.Errorf("%w: %s has no usable %s.embedding_length; it is not a language model", ErrModelFile, path, arch)
+		return 0, fmt.Errorf("%w: %s has no usable %s.embedding_length; it is not a language model",
+			ErrModelFile, path, arch)
 	}
 	if err := checkEpsilons(f); err != nil {
 		return 0, fmt.Errorf("%w: %s: %w", ErrModelFile, path, err)
 	}
-	if n, ok := f.Uint(arch + ".rope.dimension_count"); ok && n%2 != 0 { // numbers are rotated in pairs; libggml asserts it
-		return 0, fmt.Errorf("%w: %s: %s.rope.dimension_count is %d, an odd number", ErrModelFile, path, arch, n)
+	// numbers are rotated in pairs; libggml asserts it
+	if n, ok := f.Uint(arch + ".rope.dimension_count"); ok && n%2 != 0 {
+		return 0, fmt.Errorf("%w: %s: %s.rope.dimension_count is %d, an odd number", ErrModelFile,
+			path, arch, n)
 	}
 	if err := checkSections(f, arch, n); err != nil {
 		return 0, fmt.Errorf("%w: %s: %w", ErrModelFile, path, err)
 	}
-	// Rows of pictures go into the first layers too, where all tokens still are; libggml asserts that the last is none of them.
+	// Rows of pictures go into the first layers too, where all tokens still are; libggml asserts
+	// that the last is none of them.
 	layers, _ := f.Uint(arch + ".block_count")
 	if deep, ok := f.Uint(arch + ".n_deepstack_layers"); ok && deep > 0 && deep >= layers {
-		return 0, fmt.Errorf("%w: %s: %s.n_deepstack_layers is %d, of %d layers", ErrModelFile, path, arch, deep, layers)
+		return 0, fmt.Errorf("%w: %s: %s.n_deepstack_layers is %d, of %d layers", ErrModelFile,
+			path, arch, deep, layers)
 	}
 	return int(n), nil
 }
 
-// checkSections wants the pairs of numbers that rotate by time, row and column to be some, and no more than a head has numbers: libggml asserts it
-// and divides by their sum.
+// checkSections wants the pairs of numbers that rotate by time, row and column to be some, and no
+// more than a head has numbers: libggml asserts it and divides by their sum.
 func checkSections(f *gguf.File, arch string, width uint64) error {
 	key := arch + ".rope.dimension_sections"
 	sections, ok := f.Ints(key)
@@ -102,7 +109,8 @@ func checkProjector(path, model string, width int) error {
 	if err := checkEpsilons(f); err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrModelFile, path, err)
 	}
-	// LLaVA's projectors end in mm.2 (MLP) or mm.0 (linear); other families are compared by libmtmd when it loads them.
+	// LLaVA's projectors end in mm.2 (MLP) or mm.0 (linear); other families are compared by libmtmd
+	// when it loads them.
 	for _, name := range []string{"mm.2.weight", "mm.0.weight"} {
 		kind, _ := f.Str("clip.projector_type")
 		t, ok := f.Tensor(name)
@@ -117,23 +125,27 @@ func checkProjector(path, model string, width int) error {
 	return nil
 }
 
-// checkEpsilons wants every epsilon of a norm to be finite and not negative: libggml asserts it, and aborts the process.
+// checkEpsilons wants every epsilon of a norm to be finite and not negative: libggml asserts it,
+// and aborts the process.
 func checkEpsilons(f *gguf.File) error {
 	for _, kv := range f.Keys() {
-		if x, ok := kv.Value.Float(); ok && strings.HasSuffix(kv.Key, "epsilon") && (math.IsNaN(x) || math.IsInf(x, 0) || x < 0) {
+		if x, ok := kv.Value.Float(); ok && strings.HasSuffix(kv.Key, "epsilon") &&
+			(math.IsNaN(x) || math.IsInf(x, 0) || x < 0) {
 			return fmt.Errorf("%s is %v", kv.Key, x)
 		}
 	}
 	return nil
 }
 
-// checkRotation wants a model that rotates its keys to rotate some of their numbers: over none, libllama 0.7 computes for ever. Hybrid
-// models may say so truly, and so may those that rotate in their sliding windows alone.
+// checkRotation wants a model that rotates its keys to rotate some of their numbers: over none,
+// libllama 0.7 computes for ever. Hybrid models may say so truly, and so may those that rotate in
+// their sliding windows alone.
 func checkRotation(lm *llama.Model) error {
 	arch, _ := lm.Meta("general.architecture")
 	key := arch + ".rope.dimension_count"
 	n, _ := lm.Meta(key)
-	if _, windows := lm.Meta(key + "_swa"); n != "0" || windows || lm.RopeType() == llama.RopeNone || lm.IsHybrid() || lm.IsRecurrent() {
+	if _, windows := lm.Meta(key + "_swa"); n != "0" || windows ||
+		lm.RopeType() == llama.RopeNone || lm.IsHybrid() || lm.IsRecurrent() {
 		return nil
 	}
 	return fmt.Errorf("%w: %s: %s is 0", ErrModelFile, lm.Path(), key)

@@ -10,17 +10,21 @@ import (
 
 // Fitting says what of a request may be left out to make it fit its context.
 type Fitting struct {
-	// Cut allows, beyond whole turns, to cut text: of Request.Before and Request.Prompt the tokens that follow the first Keep, of a conversation the middle
-	// of its longest texts from the last question on.
+	// Cut allows, beyond whole turns, to cut text: of Request.Before and Request.Prompt the tokens
+	// that follow the first Keep, of a conversation the middle of its longest texts from the last
+	// question on.
 	Cut bool
-	// Keep is how many of the first tokens of Request.Before and Request.Prompt stay when they are cut.
+	// Keep is how many of the first tokens of Request.Before and Request.Prompt stay when they are
+	// cut.
 	Keep int
 }
 
-// Fit returns a request without as few of the oldest turns of its conversation as make it fit the context. A turn is what a user says and all
-// that follows until a user speaks again; the pictures in it go with it. The system's messages stay, and so does the last question; of the calls of
-// tools that follow the last question, the oldest go together with their results, but never the last ones. What else may go f says. If nothing
-// makes the request fit, the error wraps ErrContextLength; other errors are those of Generate.
+// Fit returns a request without as few of the oldest turns of its conversation as make it fit the
+// context. A turn is what a user says and all that follows until a user speaks again; the pictures
+// in it go with it. The system's messages stay, and so does the last question; of the calls of
+// tools that follow the last question, the oldest go together with their results, but never the
+// last ones. What else may go f says. If nothing makes the request fit, the error wraps
+// ErrContextLength; other errors are those of Generate.
 func (m *Model) Fit(ctx context.Context, r Request, f Fitting) (Request, error) {
 	if !m.enter() {
 		return r, ErrClosed
@@ -60,7 +64,8 @@ func (s *shortening) fits(r *Request) (bool, error) {
 	return n < s.m.limit(r), err
 }
 
-// least is the smallest n from 1 to most for which change(n) fits; ok is false if there is none. More is shorter.
+// least is the smallest n from 1 to most for which change(n) fits; ok is false if there is none.
+// More is shorter.
 func (s *shortening) least(most int, change func(n int) Request) (r Request, ok bool, err error) {
 	n := 1 + sort.Search(most, func(i int) bool {
 		if err != nil {
@@ -82,7 +87,9 @@ func (s *shortening) fit(r Request, f Fitting) (Request, error) {
 	if err != nil || n < s.m.limit(&r) {
 		return r, err
 	}
-	tooLong := fmt.Errorf("%w: what must stay of it has more than %d tokens; shorten it or give a larger context", ErrContextLength, s.m.limit(&r)-1)
+	tooLong := fmt.Errorf(
+		"%w: what must stay of it has more than %d tokens; shorten it or give a larger context",
+		ErrContextLength, s.m.limit(&r)-1)
 	if len(r.Messages) > 0 {
 		whole, order := r.Messages, dropOrder(r.Messages)
 		shorter, ok, err := s.least(len(order), func(n int) Request {
@@ -120,7 +127,8 @@ func (s *shortening) fit(r Request, f Fitting) (Request, error) {
 // maxCuts bounds the texts that are cut.
 const maxCuts = 16
 
-// cutTokens cuts what comes before the conversation, and a raw prompt, behind the first keep tokens.
+// cutTokens cuts what comes before the conversation, and a raw prompt, behind the first keep
+// tokens.
 func (s *shortening) cutTokens(r Request, keep int) (Request, error) {
 	if len(r.Messages) == 0 && len(r.Images) > 0 {
 		return r, nil // where a picture stands in the text is not known to tokens
@@ -151,8 +159,8 @@ func (s *shortening) cutTokens(r Request, keep int) (Request, error) {
 	return r, nil
 }
 
-// cutLongest cuts the middle out of the longest text from the last question on, by as much as makes the request fit, or by all but its ends.
-// It returns false if there is nothing to cut.
+// cutLongest cuts the middle out of the longest text from the last question on, by as much as makes
+// the request fit, or by all but its ends. It returns false if there is nothing to cut.
 func (s *shortening) cutLongest(r Request) (Request, bool, error) {
 	at, part := -1, 0
 	begin, _ := lastQuestion(r.Messages)
@@ -161,7 +169,8 @@ func (s *shortening) cutLongest(r Request) (Request, bool, error) {
 			continue
 		}
 		for k, c := range r.Messages[i].Content {
-			if c.Image == nil && len(c.Text) > 2*leastEnd && (at < 0 || len(c.Text) > len(r.Messages[at].Content[part].Text)) {
+			if c.Image == nil && len(c.Text) > 2*leastEnd && (at < 0 ||
+				len(c.Text) > len(r.Messages[at].Content[part].Text)) {
 				at, part = i, k
 			}
 		}
@@ -188,13 +197,15 @@ func (s *shortening) cutLongest(r Request) (Request, bool, error) {
 // leastEnd is how many characters of a text that is cut stay at least.
 const leastEnd = 8
 
-// withoutMiddle leaves n characters out: a quarter of what stays is the beginning, and the rest the end, where questions mostly are.
+// withoutMiddle leaves n characters out: a quarter of what stays is the beginning, and the rest the
+// end, where questions mostly are.
 func withoutMiddle(text []rune, n int) string {
 	head := (len(text) - n) / 4
 	return string(text[:head]) + string(text[head+n:])
 }
 
-// lastQuestion is the stretch of messages that a user said last, from begin up to end. Without a user it is the last message.
+// lastQuestion is the stretch of messages that a user said last, from begin up to end. Without a
+// user it is the last message.
 func lastQuestion(messages []Message) (begin, end int) {
 	end = len(messages)
 	for end > 0 && messages[end-1].Role != "user" {
@@ -210,7 +221,8 @@ func lastQuestion(messages []Message) (begin, end int) {
 	return begin, end
 }
 
-// dropOrder lists what can go of a conversation, first what goes first. Each entry are the indexes of messages that go together.
+// dropOrder lists what can go of a conversation, first what goes first. Each entry are the indexes
+// of messages that go together.
 func dropOrder(messages []Message) (order [][]int) {
 	begin, end := lastQuestion(messages)
 	var group []int
@@ -251,7 +263,9 @@ func dropOrder(messages []Message) (order [][]int) {
 	}
 	// What the user said just before the last message, as long as it is text alone.
 	for i := begin; i < end-1; i++ {
-		if !slices.ContainsFunc(messages[i].Content, func(c Content) bool { return c.Image != nil }) {
+		if !slices.ContainsFunc(messages[i].Content, func(c Content) bool {
+			return c.Image != nil
+		}) {
 			order = append(order, []int{i})
 		}
 	}

@@ -12,7 +12,8 @@ func TestTurnsGoWhole(t *testing.T) {
 	image := &Image{}
 	of := func(words ...string) (messages []Message) {
 		for _, w := range words {
-			role := map[byte]string{'s': "system", 'u': "user", 'p': "user", 'a': "assistant", 'c': "assistant", 't': "tool"}[w[0]]
+			role := map[byte]string{'s': "system", 'u': "user", 'p': "user", 'a': "assistant",
+				'c': "assistant", 't': "tool"}[w[0]]
 			msg := Message{Role: role, Content: []Content{Text(w)}}
 			if w[0] == 'c' {
 				msg.ToolCalls = []ToolCall{{Name: w}}
@@ -31,7 +32,8 @@ func TestTurnsGoWhole(t *testing.T) {
 	}{
 		{"a conversation", "s u1 a1 u2 a2 u3", "u1+a1 u2+a2"},
 		{"calls go with their turn", "u1 c1 t1 t2 a1 u2", "u1+c1+t1+t2+a1"},
-		{"calls for the last question go with their results", "s u1 c1 t1 c2 t2 t3 c3 t4", "c1+t1 c2+t2+t3"},
+		{"calls for the last question go with their results", "s u1 c1 t1 c2 t2 t3 c3 t4",
+			"c1+t1 c2+t2+t3"},
 		{"an assistant that begins", "s a0 u1 a1 u2", "a0 u1+a1"},
 		{"a system prompt in the middle stays", "u1 a1 s u2 a2 u3", "u1+a1 u2+a2"},
 		{"messages of one user are one turn", "u1 u2 a1 u3 u4", "u1+u2+a1 u3"},
@@ -68,16 +70,20 @@ func TestAConversationFitsWithTheFewestTurnsLeftOut(t *testing.T) {
 			messages = append(messages, System("Answer in one word."))
 		}
 		for i := range 12 {
-			messages = append(messages, User(Picture(circle), Text(fmt.Sprint("What is number ", i))), Assistant("blue"))
+			messages = append(messages,
+				User(Picture(circle), Text(fmt.Sprint("What is number ", i))), Assistant("blue"))
 		}
-		for n := range 4 { // the question takes places of different lengths, so that limits fall at different places
-			messages := append(slices.Clone(messages), User(Picture(circle), Text(strings.Repeat("x", n)+"What color is the background?")))
+		// the question takes places of different lengths, so that limits fall at different places
+		for n := range 4 {
+			messages := append(slices.Clone(messages),
+				User(Picture(circle), Text(strings.Repeat("x", n)+"What color is the background?")))
 			r, err := m.Fit(t.Context(), Request{Messages: messages}, Fitting{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			gone := len(messages) - len(r.Messages)
-			if gone <= 0 || gone%2 != 0 || system != (r.Messages[0].Role == "system") || r.Messages[len(r.Messages)-1].Role != "user" {
+			if gone <= 0 || gone%2 != 0 || system != (r.Messages[0].Role == "system") ||
+				r.Messages[len(r.Messages)-1].Role != "user" {
 				t.Fatalf("%d of %d messages are left", len(r.Messages), len(messages))
 			}
 			use, err := m.Count(t.Context(), r)
@@ -90,10 +96,12 @@ func TestAConversationFitsWithTheFewestTurnsLeftOut(t *testing.T) {
 				first = 1
 			}
 			back = append(back[:first], messages[first+gone-2:]...)
-			if more, err := m.Count(t.Context(), Request{Messages: back}); err != nil || more.Prompt <= 255 {
+			if more, err := m.Count(t.Context(), Request{Messages: back}); err != nil ||
+				more.Prompt <= 255 {
 				t.Errorf("one turn more would have fitted: %+v %v", more, err)
 			}
-			if a := mustAsk(t, m, r); a.Usage.Image != 64*(1+len(r.Messages)/2) && a.Usage.Image != 64*(len(r.Messages)/2) {
+			if a := mustAsk(t, m, r); a.Usage.Image != 64*(1+len(r.Messages)/2) &&
+				a.Usage.Image != 64*(len(r.Messages)/2) {
 				t.Errorf("%+v", a.Usage)
 			}
 		}
@@ -103,15 +111,20 @@ func TestAConversationFitsWithTheFewestTurnsLeftOut(t *testing.T) {
 func TestWhatIsWrongOtherwiseIsNotTakenForFitting(t *testing.T) {
 	m := open(t, func(s *ModelSpec) { s.Context, s.ChatTemplate = 256, alternating })
 	long := strings.Repeat("word ", 300)
-	messages := []Message{User(Text("a")), Assistant("b"), User(Text(long)), Assistant("b"), User(Text("c")), User(Text("d"))}
-	if _, err := m.Fit(t.Context(), Request{Messages: messages}, Fitting{}); !errors.Is(err, ErrRequest) || !strings.Contains(err.Error(), "alternate") {
+	messages := []Message{User(Text("a")), Assistant("b"), User(Text(long)), Assistant("b"),
+		User(Text("c")), User(Text("d"))}
+	if _, err := m.Fit(t.Context(), Request{Messages: messages}, Fitting{}); !errors.Is(err,
+		ErrRequest) || !strings.Contains(err.Error(), "alternate") {
 		t.Errorf("a template that refuses: %v", err)
 	}
-	broken := []Message{User(Text(long)), Assistant("b"), User(Picture(&Image{Name: "p", Data: []byte("no picture")}), Text("c"))}
-	if _, err := m.Fit(t.Context(), Request{Messages: broken}, Fitting{}); !errors.Is(err, ErrImage) {
+	broken := []Message{User(Text(long)), Assistant("b"),
+		User(Picture(&Image{Name: "p", Data: []byte("no picture")}), Text("c"))}
+	if _, err := m.Fit(t.Context(), Request{Messages: broken}, Fitting{}); !errors.Is(err,
+		ErrImage) {
 		t.Errorf("a picture that is none: %v", err)
 	}
-	if _, err := m.Fit(t.Context(), Request{Messages: []Message{User(Text(long))}}, Fitting{}); !errors.Is(err, ErrContextLength) {
+	if _, err := m.Fit(t.Context(), Request{Messages: []Message{User(Text(long))}},
+		Fitting{}); !errors.Is(err, ErrContextLength) {
 		t.Errorf("a question that is too long: %v", err)
 	}
 }
@@ -123,14 +136,20 @@ func TestTextIsCutWhereThatIsAllowed(t *testing.T) {
 	long := "begin " + strings.Repeat("word ", 300) + "end"
 	circle := picture(t, "shape-4.png")
 	for name, r := range map[string]Request{
-		"a question":                     {Messages: []Message{System("Answer."), User(Text(long))}},
-		"a question, a picture":          {Messages: []Message{User(Picture(circle), Text(long))}},
-		"a result":                       {Messages: []Message{User(Text("look")), {Role: "assistant", ToolCalls: []ToolCall{{Name: "f"}}}, {Role: "tool", Content: []Content{Text(long)}}}},
-		"two texts":                      {Messages: []Message{User(Text(long), Text(long+" again"))}},
-		"a raw prompt":                   {Prompt: long},
-		"tokens before":                  {Before: make([]Token, 1000), Messages: []Message{User(Text("go on"))}},
-		"tokens before, a long question": {Before: make([]Token, 1000), Messages: []Message{User(Text(long))}},
-		"tokens alone":                   {Before: make([]Token, 1000)},
+		"a question": {Messages: []Message{System("Answer."),
+			User(Text(long))}},
+		"a question, a picture": {Messages: []Message{User(Picture(circle), Text(long))}},
+		"a result": {Messages: []Message{User(Text("look")),
+			{Role: "assistant", ToolCalls: []ToolCall{{Name: "f"}}},
+			{Role: "tool", Content: []Content{Text(long)}}}},
+		"two texts": {Messages: []Message{User(Text(long),
+			Text(long+" again"))}},
+		"a raw prompt": {Prompt: long},
+		"tokens before": {Before: make([]Token, 1000),
+			Messages: []Message{User(Text("go on"))}},
+		"tokens before, a long question": {Before: make([]Token, 1000),
+			Messages: []Message{User(Text(long))}},
+		"tokens alone": {Before: make([]Token, 1000)},
 	} {
 		r.Context, r.MaxTokens, r.KeepPrompt = 128, 4, true
 		if _, err := collect(t.Context(), m, r); !errors.Is(err, ErrContextLength) {
@@ -154,11 +173,14 @@ func TestTextIsCutWhereThatIsAllowed(t *testing.T) {
 				t.Errorf("%s: the system prompt is gone from %q", name, text)
 			}
 		}
-		if name != "tokens alone" && name != "tokens before" && !(strings.Contains(text, "beg") && strings.Contains(text, "end")) {
+		if name != "tokens alone" && name != "tokens before" && !(strings.Contains(text, "beg") &&
+			strings.Contains(text, "end")) {
 			t.Errorf("%s: an end of the text is gone from %q", name, text)
 		}
 	}
-	if _, err := m.Fit(t.Context(), Request{Context: 48, Messages: []Message{User(Picture(circle), Text(long))}}, Fitting{Cut: true}); !errors.Is(err, ErrContextLength) {
+	if _, err := m.Fit(t.Context(),
+		Request{Context: 48, Messages: []Message{User(Picture(circle), Text(long))}},
+		Fitting{Cut: true}); !errors.Is(err, ErrContextLength) {
 		t.Errorf("a picture that is larger than the context: %v", err)
 	}
 }
@@ -166,7 +188,8 @@ func TestTextIsCutWhereThatIsAllowed(t *testing.T) {
 func TestAShorterContextHolds(t *testing.T) {
 	m := open(t, textOnly)
 	grammar := `root ::= [a-z]*`
-	r := Request{Messages: question, Context: 64, Grammar: grammar, Sampling: Sampling{Temperature: 2}, MaxTokens: 300}
+	r := Request{Messages: question, Context: 64, Grammar: grammar,
+		Sampling: Sampling{Temperature: 2}, MaxTokens: 300}
 	a := mustAsk(t, m, r)
 	if a.Finish == FinishLength && a.Usage.Prompt+a.Usage.Completion > 66 {
 		t.Errorf("without shifting: %+v", a.Result)
@@ -175,7 +198,8 @@ func TestAShorterContextHolds(t *testing.T) {
 	if whole.text != mustAsk(t, m, Request{Messages: question}).text {
 		t.Errorf("a longer context than there is changes the answer")
 	}
-	if _, err := collect(t.Context(), m, Request{Messages: question, Context: -1}); !errors.Is(err, ErrRequest) {
+	if _, err := collect(t.Context(), m, Request{Messages: question, Context: -1}); !errors.Is(err,
+		ErrRequest) {
 		t.Errorf("a negative context: %v", err)
 	}
 }

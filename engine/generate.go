@@ -12,9 +12,10 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/sched"
 )
 
-// Generate answers a request. The sequence yields events as tokens arrive; the last one carries the Result. An error ends it:
-// ctx's own if the caller gave up, else one of the package's errors. Leaving the loop stops the answer. What was computed
-// stays in the KV cache, so that a request that goes on from there is answered sooner.
+// Generate answers a request. The sequence yields events as tokens arrive; the last one carries the
+// Result. An error ends it: ctx's own if the caller gave up, else one of the package's errors.
+// Leaving the loop stops the answer. What was computed stays in the KV cache, so that a request
+// that goes on from there is answered sooner.
 func (m *Model) Generate(ctx context.Context, r Request) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		if !m.enter() {
@@ -77,7 +78,8 @@ func (m *Model) during(ctx context.Context) (context.Context, context.CancelFunc
 	return ctx, func() { stop(); cancel(nil) }
 }
 
-// run makes the request ready, hands it to the scheduler, and passes events on until the answer ends or the caller leaves.
+// run makes the request ready, hands it to the scheduler, and passes events on until the answer
+// ends or the caller leaves.
 func (a *answer) run(ctx context.Context, yield func(Event) bool) error {
 	m := a.model
 	if err := a.request.check(); err != nil {
@@ -87,7 +89,8 @@ func (a *answer) run(ctx context.Context, yield func(Event) bool) error {
 		return fmt.Errorf("%w: %s makes embeddings and does not answer", ErrRequest, m.info.Name)
 	}
 	if a.request.Session != "" && m.disk == nil {
-		return fmt.Errorf("%w: a session needs a folder to be saved in (ModelSpec.StateDir)", ErrRequest)
+		return fmt.Errorf("%w: a session needs a folder to be saved in (ModelSpec.StateDir)",
+			ErrRequest)
 	}
 	if a.request.Session != "" {
 		if err := disk.CheckName(a.request.Session); err != nil {
@@ -144,7 +147,8 @@ func (a *answer) run(ctx context.Context, yield func(Event) bool) error {
 	if err := m.sched.Submit(ctx, task); err != nil {
 		return err
 	}
-	defer func() { leave(); <-task.Done() }() // the caller may panic, and what the task works with must not be closed before
+	// the caller may panic, and what the task works with must not be closed before
+	defer func() { leave(); <-task.Done() }()
 	stays := a.follow(task, yield)
 	if !stays {
 		leave()
@@ -154,7 +158,9 @@ func (a *answer) run(ctx context.Context, yield func(Event) bool) error {
 	if err != nil || !stays {
 		return pictureFault(err)
 	}
-	a.result.Timings.DecodeImage, a.result.Timings.Preprocess = time.Duration(p.spent.decode.Load()), time.Duration(p.spent.preprocess.Load())
+	a.result.Timings.DecodeImage,
+		a.result.Timings.Preprocess = time.Duration(p.spent.decode.Load()),
+		time.Duration(p.spent.preprocess.Load())
 	a.sum(report, submitted)
 	last := a.rest()
 	if a.check != nil {

@@ -9,8 +9,9 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 )
 
-// guidance steers an answer away from a negative prompt (classifier-free guidance, Sanchez et al. 2023): the negative prompt is continued with
-// the same tokens in a context of its own, and the distance between the two counts scale times. It belongs to the compute thread but for its
+// guidance steers an answer away from a negative prompt (classifier-free guidance, Sanchez et al.
+// 2023): the negative prompt is continued with the same tokens in a context of its own, and the
+// distance between the two counts scale times. It belongs to the compute thread but for its
 // beginning and its end.
 type guidance struct {
 	ctx   context.Context
@@ -31,20 +32,24 @@ func (m *Model) guide(ctx context.Context, r *Request) (*guidance, error) {
 	case r.Guidance == 0 || r.Guidance == 1:
 		return nil, nil
 	case m.rigid():
-		return nil, fmt.Errorf("%w: guidance by a negative prompt does not work with recurrent models", ErrRequest)
+		return nil, fmt.Errorf(
+			"%w: guidance by a negative prompt does not work with recurrent models", ErrRequest)
 	}
 	tokens, err := m.lm.Vocab().Tokenize(r.NegativePrompt, true, true)
 	if err != nil {
 		return nil, fmt.Errorf("%w: the negative prompt: %w", ErrRequest, err)
 	}
 	if len(tokens) == 0 {
-		return nil, fmt.Errorf("%w: the negative prompt is empty, and the model begins no text by itself", ErrRequest)
+		return nil, fmt.Errorf(
+			"%w: the negative prompt is empty, and the model begins no text by itself", ErrRequest)
 	}
 	if len(tokens) >= m.cells {
-		return nil, fmt.Errorf("%w: the negative prompt has %d tokens, and the context holds %d", ErrContextLength, len(tokens), m.cells)
+		return nil, fmt.Errorf("%w: the negative prompt has %d tokens, and the context holds %d",
+			ErrContextLength, len(tokens), m.cells)
 	}
 	g := &guidance{ctx: ctx, scale: float64(r.Guidance), next: tokens, keep: len(tokens)}
-	if g.lc, err = m.newContext(ctx, llama.ContextParams{NCtx: m.cells, Threads: m.engine.threads}); err != nil {
+	if g.lc, err = m.newContext(ctx, llama.ContextParams{NCtx: m.cells,
+		Threads: m.engine.threads}); err != nil {
 		return nil, fmt.Errorf("engine: the context of the negative prompt: %w", err)
 	}
 	g.batch = llama.NewTokenBatch(g.lc.NBatch(), 1)
@@ -75,7 +80,8 @@ func (g *guidance) steer(logits []float32) error {
 // drawn is told the token that was drawn.
 func (g *guidance) drawn(t llama.Token) { g.next = append(g.next[:0], t) }
 
-// read computes what the context has not read yet. When it is full, half of what follows the negative prompt goes.
+// read computes what the context has not read yet. When it is full, half of what follows the
+// negative prompt goes.
 func (g *guidance) read() error {
 	if g.n+len(g.next) > g.lc.NCtxSeq() {
 		drop := (g.n - g.keep) / 2
@@ -83,7 +89,8 @@ func (g *guidance) read() error {
 		if drop < 1 || !m.CanShift() {
 			return fmt.Errorf("%w: the context of the negative prompt is full", ErrContextLength)
 		}
-		if err := errors.Join(m.SeqRemove(0, llama.Pos(g.keep), llama.Pos(g.keep+drop)), m.SeqAdd(0, llama.Pos(g.keep+drop), -1, llama.Pos(-drop))); err != nil {
+		if err := errors.Join(m.SeqRemove(0, llama.Pos(g.keep), llama.Pos(g.keep+drop)),
+			m.SeqAdd(0, llama.Pos(g.keep+drop), -1, llama.Pos(-drop))); err != nil {
 			return err
 		}
 		g.n -= drop
@@ -108,7 +115,8 @@ func (g *guidance) read() error {
 // close frees the context, on the compute thread.
 func (g *guidance) close() error { return errors.Join(g.batch.Close(), g.lc.Close()) }
 
-// logSum is the logarithm of the sum of exponentials, by which logits become logarithms of probabilities.
+// logSum is the logarithm of the sum of exponentials, by which logits become logarithms of
+// probabilities.
 func logSum(logits []float32) float64 {
 	best := math.Inf(-1)
 	for _, x := range logits {

@@ -25,9 +25,11 @@ func (k *kindOf) Error() string { return k.text }
 func (k *kindOf) Unwrap() error { return k.kind }
 
 var (
-	// ErrSound marks a sound that cannot be read. It is a kind of ErrImage, since sounds come where pictures do.
+	// ErrSound marks a sound that cannot be read. It is a kind of ErrImage, since sounds come where
+	// pictures do.
 	ErrSound error = &kindOf{"engine: bad sound", ErrImage}
-	// ErrNoSound marks a sound given to a model whose projector has no encoder of sounds. It is a kind of ErrNoVision.
+	// ErrNoSound marks a sound given to a model whose projector has no encoder of sounds. It is a
+	// kind of ErrNoVision.
 	ErrNoSound error = &kindOf{"engine: the model cannot hear sounds", ErrNoVision}
 )
 
@@ -54,7 +56,8 @@ func (m *Model) openEncoders(ctx context.Context, spec ModelSpec) error {
 	if err != nil {
 		return err
 	}
-	ears, err := libmtmd.OpenEars(ctx, spec.Projector, libmtmd.Options{Threads: m.engine.threads, Model: m.lm, Devices: devices})
+	ears, err := libmtmd.OpenEars(ctx, spec.Projector, libmtmd.Options{Threads: m.engine.threads,
+		Model: m.lm, Devices: devices})
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return ctx.Err()
@@ -69,18 +72,23 @@ func (m *Model) openEncoders(ctx context.Context, spec ModelSpec) error {
 func (m *Model) takes(image *Image) error {
 	switch {
 	case image.IsSound() && m.ears == nil && m.vision == nil:
-		return fmt.Errorf("%w: %s was loaded without a projector; give its mmproj file", ErrNoSound, m.lm.Path())
+		return fmt.Errorf("%w: %s was loaded without a projector; give its mmproj file", ErrNoSound,
+			m.lm.Path())
 	case image.IsSound() && m.ears == nil:
-		return fmt.Errorf("%w: the projector of %s has no encoder of sounds, only one of pictures", ErrNoSound, m.info.Name)
+		return fmt.Errorf("%w: the projector of %s has no encoder of sounds, only one of pictures",
+			ErrNoSound, m.info.Name)
 	case !image.IsSound() && m.vision == nil && m.ears != nil:
-		return fmt.Errorf("%w: the projector of %s has no vision tower, only an encoder of sounds", ErrNoVision, m.info.Name)
+		return fmt.Errorf("%w: the projector of %s has no vision tower, only an encoder of sounds",
+			ErrNoVision, m.info.Name)
 	case !image.IsSound() && m.vision == nil:
-		return fmt.Errorf("%w: %s was loaded without a projector; give its mmproj file", ErrNoVision, m.lm.Path())
+		return fmt.Errorf("%w: %s was loaded without a projector; give its mmproj file",
+			ErrNoVision, m.lm.Path())
 	}
 	return nil
 }
 
-// heard remembers the plans of sounds, for which they would have to be decoded again with each question.
+// heard remembers the plans of sounds, for which they would have to be decoded again with each
+// question.
 type heard struct {
 	mu    sync.Mutex
 	plans map[[sha256.Size]byte]*vision.Plan
@@ -104,9 +112,10 @@ func (h *heard) put(sum [sha256.Size]byte, p *vision.Plan) {
 	h.plans[sum] = p
 }
 
-// hear plans what the prompt has in a sound's place. The length of a sound is known when it is decoded; that is done once, and again should it have to be
-// encoded.
-func (m *Model) hear(ctx context.Context, image *Image, t *spent) (*vision.Plan, []*media.Picture, error) {
+// hear plans what the prompt has in a sound's place. The length of a sound is known when it is
+// decoded; that is done once, and again should it have to be encoded.
+func (m *Model) hear(ctx context.Context, image *Image,
+	t *spent) (*vision.Plan, []*media.Picture, error) {
 	sum := sha256.Sum256(image.Data)
 	plan := m.heard.get(sum)
 	if plan == nil {
@@ -124,7 +133,8 @@ func (m *Model) hear(ctx context.Context, image *Image, t *spent) (*vision.Plan,
 		m.heard.put(sum, plan)
 	}
 	source := &media.Source{
-		Name: image.Name, Data: image.Data, Identity: "sound " + m.ears.Info().Identity, Bytes: 16 * int64(len(image.Data)), Begin: m.ears.Begin, Slow: true,
+		Name: image.Name, Data: image.Data, Identity: "sound " + m.ears.Info().Identity,
+		Bytes: 16 * int64(len(image.Data)), Begin: m.ears.Begin, Slow: true,
 		Open: func(ctx context.Context) (*vision.Input, error) {
 			_, in, err := m.decodeSound(ctx, image, t)
 			if err != nil && ctx.Err() == nil {
@@ -144,7 +154,8 @@ func (m *Model) hear(ctx context.Context, image *Image, t *spent) (*vision.Plan,
 }
 
 // decodeSound decodes a sound and lets the encoder take it in.
-func (m *Model) decodeSound(ctx context.Context, image *Image, t *spent) (*vision.Plan, *vision.Input, error) {
+func (m *Model) decodeSound(ctx context.Context, image *Image,
+	t *spent) (*vision.Plan, *vision.Input, error) {
 	start := time.Now()
 	samples, err := sound.Decode(ctx, image.Data, sound.Options{Rate: m.ears.Rate()})
 	t.decode.Add(int64(time.Since(start)))

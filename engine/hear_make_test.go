@@ -13,8 +13,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// ultravox is a language model in miniature that hears: Whisper's encoder with Ultravox' projector, with random weights under the names of
-// llama.cpp's gguf-py, and no vision tower.
+// ultravox is a language model in miniature that hears: Whisper's encoder with Ultravox' projector,
+// with random weights under the names of llama.cpp's gguf-py, and no vision tower.
 var ultravox = family{
 	name: "ultravox", arch: "llama", layers: 3, embedding: 1, eos: "<|eot_id|>", addBOS: true,
 	specials: []string{"<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"},
@@ -32,20 +32,26 @@ const (
 	earInner = 48 // of the projector
 )
 
-// makeEars writes the language model and the projector. change may alter what the projector's file states.
+// makeEars writes the language model and the projector. change may alter what the projector's file
+// states.
 func makeEars(t testing.TB, change func(m *maker)) (model, projector string) {
 	t.Helper()
 	dir := t.TempDir()
-	model, projector = filepath.Join(dir, "ultravox.gguf"), filepath.Join(dir, "mmproj-ultravox.gguf")
+	model, projector = filepath.Join(dir, "ultravox.gguf"),
+		filepath.Join(dir, "mmproj-ultravox.gguf")
 	if err := ultravox.languageModel(t).WriteFile(model); err != nil {
 		t.Fatal(err)
 	}
-	m := &maker{Writer: gguf.NewWriter("clip"), rand: rand.New(rand.NewPCG(3, 7)), arch: "clip.audio"}
+	m := &maker{Writer: gguf.NewWriter("clip"), rand: rand.New(rand.NewPCG(3, 7)),
+		arch: "clip.audio"}
 	m.Set("general.name", "random ears")
 	m.Set("clip.has_audio_encoder", true)
 	m.Set("clip.projector_type", "ultravox")
 	m.Set("clip.use_gelu", true)
-	for _, kv := range []number{{"num_mel_bins", earBins}, {"embedding_length", famWidth}, {"feed_forward_length", famFF}, {"projection_dim", famWidth}, {"block_count", famTowerBlocks}, {"attention.head_count", famHeads}, {"projector.stack_factor", earStack}} {
+	for _, kv := range []number{{"num_mel_bins", earBins}, {"embedding_length", famWidth},
+		{"feed_forward_length", famFF}, {"projection_dim", famWidth},
+		{"block_count", famTowerBlocks}, {"attention.head_count", famHeads},
+		{"projector.stack_factor", earStack}} {
 		m.set(kv.key, kv.value)
 	}
 	m.set("attention.layer_norm_epsilon", float32(1e-5))

@@ -25,7 +25,8 @@ func openEars(t testing.TB) *Model {
 	return open(t, func(s *ModelSpec) { s.Model, s.Projector, s.Context = model, projector, 1024 })
 }
 
-// The same sound in other formats makes the same tokens, other sounds others; a second question encodes nothing, and reads nothing again.
+// The same sound in other formats makes the same tokens, other sounds others; a second question
+// encodes nothing, and reads nothing again.
 func TestAModelHears(t *testing.T) {
 	m := openEars(t)
 	if i := m.Info(); i.Sound != "ultravox" || i.Vision != "" {
@@ -33,13 +34,16 @@ func TestAModelHears(t *testing.T) {
 	}
 	ask := func(image *Image, more ...Message) wholeAnswer {
 		t.Helper()
-		return mustAsk(t, m, Request{Messages: append([]Message{User(Picture(image), Text("What is said?"))}, more...), MaxTokens: 6})
+		return mustAsk(t, m,
+			Request{Messages: append([]Message{User(Picture(image), Text("What is said?"))},
+				more...), MaxTokens: 6})
 	}
 	wav := ask(aSound(t, "s24.wav"))
 	if wav.Usage.Image < 1 || wav.Timings.Encode == 0 {
 		t.Errorf("%+v, %+v", wav.Usage, wav.Timings)
 	}
-	if flac := ask(aSound(t, "s24.flac")); !slices.Equal(flac.tokens, wav.tokens) || flac.Usage.Image != wav.Usage.Image {
+	if flac := ask(aSound(t, "s24.flac")); !slices.Equal(flac.tokens, wav.tokens) ||
+		flac.Usage.Image != wav.Usage.Image {
 		t.Errorf("WAV says %v, FLAC %v", wav.tokens, flac.tokens)
 	}
 	ask(aSound(t, "mono.wav"))
@@ -47,7 +51,8 @@ func TestAModelHears(t *testing.T) {
 	if again.Timings.Encode != 0 || again.Usage.Cached < wav.Usage.Image {
 		t.Errorf("again: %+v, %+v", again.Usage, again.Timings)
 	}
-	usage, err := m.Count(t.Context(), Request{Messages: []Message{User(Picture(aSound(t, "joint.mp3")), Text("x"))}})
+	usage, err := m.Count(t.Context(),
+		Request{Messages: []Message{User(Picture(aSound(t, "joint.mp3")), Text("x"))}})
 	if err != nil || usage.Image < 1 {
 		t.Errorf("%+v, %v", usage, err)
 	}
@@ -57,12 +62,14 @@ func TestAModelHears(t *testing.T) {
 		image *Image
 		kind  error
 	}{
-		"s16.flac: the sound is damaged":     {bad, ErrSound},
-		"WAV or FLAC":                        {aSound(t, "low.mp3"), ErrSound},
-		"no vision tower":                    {picture(t, "shape-1.png"), ErrNoVision},
-		"empty.wav: the sound is damaged: t": {&Image{Name: "empty.wav", Data: []byte("RIFF\x04\x00\x00\x00WAVE")}, ErrSound},
+		"s16.flac: the sound is damaged": {bad, ErrSound},
+		"WAV or FLAC":                    {aSound(t, "low.mp3"), ErrSound},
+		"no vision tower":                {picture(t, "shape-1.png"), ErrNoVision},
+		"empty.wav: the sound is damaged: t": {&Image{Name: "empty.wav",
+			Data: []byte("RIFF\x04\x00\x00\x00WAVE")}, ErrSound},
 	} {
-		_, err := m.Count(t.Context(), Request{Messages: []Message{User(Picture(c.image), Text("x"))}})
+		_, err := m.Count(t.Context(),
+			Request{Messages: []Message{User(Picture(c.image), Text("x"))}})
 		if !errors.Is(err, c.kind) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", want, err)
 		}
@@ -70,9 +77,12 @@ func TestAModelHears(t *testing.T) {
 }
 
 func TestModelsWithoutEarsSaySo(t *testing.T) {
-	for want, m := range map[string]*Model{"no encoder of sounds, only one of pictures": open(t), "without a projector": open(t, textOnly)} {
-		for _, r := range []Request{{Messages: []Message{User(Picture(aSound(t, "s16.wav")), Text("x"))}}, {Prompt: "[img-0] x", Images: []*Image{aSound(t, "s16.wav")}}} {
-			if _, err := m.Count(t.Context(), r); !errors.Is(err, ErrNoSound) || !errors.Is(err, ErrNoVision) || !strings.Contains(err.Error(), want) {
+	for want, m := range map[string]*Model{"no encoder of sounds, only one of pictures": open(t),
+		"without a projector": open(t, textOnly)} {
+		for _, r := range []Request{{Messages: []Message{User(Picture(aSound(t, "s16.wav")),
+			Text("x"))}}, {Prompt: "[img-0] x", Images: []*Image{aSound(t, "s16.wav")}}} {
+			if _, err := m.Count(t.Context(), r); !errors.Is(err, ErrNoSound) ||
+				!errors.Is(err, ErrNoVision) || !strings.Contains(err.Error(), want) {
 				t.Errorf("%q: %v", want, err)
 			}
 		}
@@ -95,7 +105,9 @@ func TestHostileEarsAreRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := e.Load(t.Context(), ModelSpec{Model: model, Projector: projector}); !errors.Is(err, ErrModelFile) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), projector) {
+		if _, err := e.Load(t.Context(), ModelSpec{Model: model, Projector: projector}); !errors.Is(
+			err, ErrModelFile) || !strings.Contains(err.Error(), want) ||
+			!strings.Contains(err.Error(), projector) {
 			t.Errorf("%s: %v", want, err)
 		}
 		if err := e.Close(); err != nil {

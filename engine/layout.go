@@ -7,9 +7,11 @@ import (
 	"github.com/eyelet-engine/eyelet/models/chat"
 )
 
-// layOut puts what the family's processor writes around the pictures of a rendered conversation among its parts: so texts that touch are cut
-// into tokens together, as in training. The image parts of the result count the pictures that look made.
-func layOut(parts []chat.Part, images []*Image, look looker) (out []chat.Part, pictures []*media.Picture, err error) {
+// layOut puts what the family's processor writes around the pictures of a rendered conversation
+// among its parts: so texts that touch are cut into tokens together, as in training. The image
+// parts of the result count the pictures that look made.
+func layOut(parts []chat.Part, images []*Image,
+	look looker) (out []chat.Part, pictures []*media.Picture, err error) {
 	for i, part := range parts {
 		if part.Kind != chat.KindImage {
 			out = append(out, part)
@@ -47,8 +49,8 @@ func templateText(parts []chat.Part, i int) string {
 	return parts[i].Text
 }
 
-// withoutBeginning takes off the markers at the beginning of a text that the template has already written before it: all up to the end of
-// a control token.
+// withoutBeginning takes off the markers at the beginning of a text that the template has already
+// written before it: all up to the end of a control token.
 func withoutBeginning(text, before string) string {
 	for n := len(text); n > 0; n-- {
 		if (text[n-1] == '>' || text[n-1] == ']') && strings.HasSuffix(before, text[:n]) {

@@ -6,8 +6,9 @@ import (
 	"fmt"
 )
 
-// DraftWith lets another open model, a smaller one of the same vocabulary, guess tokens ahead, as ModelSpec.Draft does with a file; nil ends that.
-// Answers are the same with it. The other model may be closed at any time. Errors wrap ErrMismatch if the two do not fit.
+// DraftWith lets another open model, a smaller one of the same vocabulary, guess tokens ahead, as
+// ModelSpec.Draft does with a file; nil ends that. Answers are the same with it. The other model
+// may be closed at any time. Errors wrap ErrMismatch if the two do not fit.
 func (m *Model) DraftWith(ctx context.Context, other *Model) error {
 	if !m.enter() {
 		return ErrClosed
@@ -43,7 +44,8 @@ func (m *Model) DraftWith(ctx context.Context, other *Model) error {
 // borrowDrafter makes a drafter over the weights of another model.
 func borrowDrafter(ctx context.Context, m, other *Model) (*drafter, error) {
 	if !other.lc.HasMemory() {
-		return nil, fmt.Errorf("%w: %s makes embeddings and cannot draft", ErrMismatch, other.info.Name)
+		return nil, fmt.Errorf("%w: %s makes embeddings and cannot draft", ErrMismatch,
+			other.info.Name)
 	}
 	d := &drafter{seqs: map[uint64]*drafted{}, lm: other.lm, lender: other}
 	err := d.prepare(ctx, m.lm, m.engine, m.lc.NCtx(), cmp.Or(m.spec.Parallel, DefaultParallel))

@@ -10,12 +10,14 @@ import (
 
 // endless is a request that goes on until the context is full.
 func endless(m *Model) Request {
-	return Request{Prompt: "USER: ", Sampling: Sampling{LogitBias: map[Token]float32{m.lm.Vocab().EOS(): -1000}}}
+	return Request{Prompt: "USER: ",
+		Sampling: Sampling{LogitBias: map[Token]float32{m.lm.Vocab().EOS(): -1000}}}
 }
 
 func TestCancellingEndsAnAnswerAndTheNextIsRight(t *testing.T) {
 	m := open(t)
-	r := Request{Messages: []Message{User(Picture(picture(t, "shape-4.png")), Text("What is in this picture?"))}}
+	r := Request{Messages: []Message{User(Picture(picture(t, "shape-4.png")),
+		Text("What is in this picture?"))}}
 	want := mustAsk(t, m, r).text
 	for cut := range 12 {
 		ctx, cancel := context.WithCancel(context.Background())
@@ -58,7 +60,8 @@ func TestLeavingTheLoopEndsTheAnswer(t *testing.T) {
 			break
 		}
 	}
-	mustAsk(t, m, Request{Prompt: "USER: ", MaxTokens: 1}) // would wait for ever if the turn had not been given back
+	// would wait for ever if the turn had not been given back
+	mustAsk(t, m, Request{Prompt: "USER: ", MaxTokens: 1})
 }
 
 func TestClosingEndsRunningRequests(t *testing.T) {
@@ -81,7 +84,8 @@ func TestClosingEndsRunningRequests(t *testing.T) {
 	if err := <-failed; !errors.Is(err, ErrClosed) {
 		t.Errorf("running request: %v, want ErrClosed", err)
 	}
-	if _, err := collect(context.Background(), m, Request{Prompt: "x"}); !errors.Is(err, ErrClosed) {
+	if _, err := collect(context.Background(), m, Request{Prompt: "x"}); !errors.Is(err,
+		ErrClosed) {
 		t.Errorf("request after Close: %v", err)
 	}
 	if err := m.Close(); err != nil {
@@ -93,21 +97,25 @@ func TestClosingEndsRunningRequests(t *testing.T) {
 	if err := m.engine.Close(); err != nil {
 		t.Errorf("second Close of the engine: %v", err)
 	}
-	if _, err := m.engine.Load(context.Background(), ModelSpec{Model: seedModel}); !errors.Is(err, ErrClosed) {
+	if _, err := m.engine.Load(context.Background(), ModelSpec{Model: seedModel}); !errors.Is(err,
+		ErrClosed) {
 		t.Errorf("Load after Close: %v", err)
 	}
 }
 
 func TestManyClientsGetTheirOwnAnswers(t *testing.T) {
 	m := open(t)
-	backgrounds := map[string]string{"shape-1.png": "beige", "shape-2.png": "pink", "shape-3.png": "gray", "shape-4.png": "cyan"}
+	backgrounds := map[string]string{"shape-1.png": "beige", "shape-2.png": "pink",
+		"shape-3.png": "gray", "shape-4.png": "cyan"}
 	var wg sync.WaitGroup
 	for name, want := range backgrounds {
 		image := picture(t, name)
 		for range 3 {
 			wg.Go(func() {
 				for range 3 {
-					a, err := collect(context.Background(), m, Request{Messages: []Message{User(Picture(image), Text("What color is the background?"))}})
+					a, err := collect(context.Background(), m,
+						Request{Messages: []Message{User(Picture(image),
+							Text("What color is the background?"))}})
 					if err != nil || a.text != want {
 						t.Errorf("%s: %q, %v; want %q", name, a.text, err, want)
 					}
@@ -127,7 +135,8 @@ func TestTwoEnginesShareTheComputeThread(t *testing.T) {
 	for _, m := range []*Model{a, b} {
 		wg.Go(func() {
 			for range 5 {
-				if _, err := collect(context.Background(), m, Request{Prompt: "USER: hello ASSISTANT:", MaxTokens: 8}); err != nil {
+				if _, err := collect(context.Background(), m,
+					Request{Prompt: "USER: hello ASSISTANT:", MaxTokens: 8}); err != nil {
 					t.Error(err)
 				}
 			}

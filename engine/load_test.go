@@ -23,7 +23,8 @@ func TestFilesThatCannotBeLoaded(t *testing.T) {
 	defer e.Close()
 	dir := t.TempDir()
 	note := filepath.Join(dir, "note.txt")
-	if err := os.WriteFile(note, []byte("this is no model at all, only some words"), 0o644); err != nil {
+	if err := os.WriteFile(note, []byte("this is no model at all, only some words"),
+		0o644); err != nil {
 		t.Fatal(err)
 	}
 	wide := wideProjector(t, dir)
@@ -32,17 +33,25 @@ func TestFilesThatCannotBeLoaded(t *testing.T) {
 		want             error
 		says             []string
 	}{
-		"no model":                       {"", "", ErrModelFile, []string{"no model"}},
-		"a missing model":                {dir + "/none.gguf", "", ErrModelFile, []string{"none.gguf"}},
-		"a directory":                    {dir, "", ErrModelFile, []string{dir, "directory"}},
-		"a text file":                    {note, "", ErrModelFile, []string{"note.txt"}},
-		"a model cut in its header":      {damaged(t, seedModel, 5000), "", ErrModelFile, []string{"damaged.gguf"}},
-		"a model cut in its tensors":     {damaged(t, seedModel, 1000000), "", ErrModelFile, []string{"damaged.gguf"}},
-		"a projector as the model":       {seedProjector, "", ErrModelFile, []string{"give it as the projector"}},
-		"a model as the projector":       {seedModel, seedModel, ErrModelFile, []string{"not a vision projector"}},
-		"a missing projector":            {seedModel, dir + "/none.gguf", ErrModelFile, []string{"none.gguf"}},
-		"a projector cut in its tensors": {seedModel, damaged(t, seedProjector, 1000000), ErrModelFile, []string{"damaged.gguf"}},
-		"a projector of another width":   {seedModel, wide, ErrMismatch, []string{"512", "256", "wide.gguf"}},
+		"no model": {"", "", ErrModelFile, []string{"no model"}},
+		"a missing model": {dir + "/none.gguf", "", ErrModelFile,
+			[]string{"none.gguf"}},
+		"a directory": {dir, "", ErrModelFile, []string{dir, "directory"}},
+		"a text file": {note, "", ErrModelFile, []string{"note.txt"}},
+		"a model cut in its header": {damaged(t, seedModel, 5000), "", ErrModelFile,
+			[]string{"damaged.gguf"}},
+		"a model cut in its tensors": {damaged(t, seedModel, 1000000), "", ErrModelFile,
+			[]string{"damaged.gguf"}},
+		"a projector as the model": {seedProjector, "", ErrModelFile,
+			[]string{"give it as the projector"}},
+		"a model as the projector": {seedModel, seedModel, ErrModelFile,
+			[]string{"not a vision projector"}},
+		"a missing projector": {seedModel, dir + "/none.gguf", ErrModelFile,
+			[]string{"none.gguf"}},
+		"a projector cut in its tensors": {seedModel, damaged(t, seedProjector, 1000000),
+			ErrModelFile, []string{"damaged.gguf"}},
+		"a projector of another width": {seedModel, wide, ErrMismatch,
+			[]string{"512", "256", "wide.gguf"}},
 	} {
 		m, err := e.Load(context.Background(), ModelSpec{Model: c.model, Projector: c.projector})
 		if err == nil {
@@ -63,18 +72,20 @@ func TestFilesThatCannotBeLoaded(t *testing.T) {
 // wideProjector copies the built-in projector with a last layer of twice the width.
 func wideProjector(t *testing.T, dir string) string {
 	t.Helper()
-	return rewrite(t, seedProjector, filepath.Join(dir, "wide.gguf"), nil, func(name string, dims []uint64, data []byte) ([]uint64, []byte) {
-		if strings.HasPrefix(name, "mm.2.") {
-			dims = slices.Clone(dims)
-			dims[len(dims)-1] *= 2
-			data = append(slices.Clone(data), data...)
-		}
-		return dims, data
-	})
+	return rewrite(t, seedProjector, filepath.Join(dir, "wide.gguf"), nil,
+		func(name string, dims []uint64, data []byte) ([]uint64, []byte) {
+			if strings.HasPrefix(name, "mm.2.") {
+				dims = slices.Clone(dims)
+				dims[len(dims)-1] *= 2
+				data = append(slices.Clone(data), data...)
+			}
+			return dims, data
+		})
 }
 
 // rewrite copies a GGUF file with other metadata and tensors.
-func rewrite(t *testing.T, from, to string, set map[string]any, change func(name string, dims []uint64, data []byte) ([]uint64, []byte)) string {
+func rewrite(t *testing.T, from, to string, set map[string]any,
+	change func(name string, dims []uint64, data []byte) ([]uint64, []byte)) string {
 	t.Helper()
 	f, err := gguf.Open(from)
 	if err != nil {
@@ -101,8 +112,8 @@ func rewrite(t *testing.T, from, to string, set map[string]any, change func(name
 	return to
 }
 
-// A file can state numbers that its tensors do not bear out, over which libllama and libmtmd abort the process. What is asked here is
-// only that this test lives to its end: some numbers do no harm.
+// A file can state numbers that its tensors do not bear out, over which libllama and libmtmd abort
+// the process. What is asked here is only that this test lives to its end: some numbers do no harm.
 func TestHostileMetadataDoesNotAbortTheProcess(t *testing.T) {
 	if testing.Short() {
 		t.Skip("long under the race detector, and nothing in it is concurrent")
@@ -122,9 +133,14 @@ func TestHostileMetadataDoesNotAbortTheProcess(t *testing.T) {
 				rewrite(t, source, path, map[string]any{key: v}, nil)
 				tried++
 				if source == seedProjector && checkProjector(path, seedModel, 256) == nil {
-					if enc, err := openTower(ctx, EncoderMtmd, ModelSpec{Projector: path}, good.lm, e); err == nil {
-						if in, err := vision.Preprocess(ctx, enc, imaging.NewRGB(30, 20)); err == nil {
-							_ = e.thread.do(ctx, func() error { _, err := vision.EncodePart(ctx, enc, in, 0); return err })
+					if enc, err := openTower(ctx, EncoderMtmd, ModelSpec{Projector: path}, good.lm,
+						e); err == nil {
+						if in, err := vision.Preprocess(ctx, enc, imaging.NewRGB(30, 20)); err ==
+							nil {
+							_ = e.thread.do(ctx, func() error {
+								_, err := vision.EncodePart(ctx, enc, in, 0)
+								return err
+							})
 							in.Close()
 						}
 						enc.Close()
@@ -190,7 +206,8 @@ func TestLoadingCanBeCancelled(t *testing.T) {
 func TestOptionsOfAModel(t *testing.T) {
 	for _, cache := range []string{"f32", "f16", "bf16", "q8_0", "q4_0"} {
 		m := open(t, func(s *ModelSpec) { s.CacheType, s.Context = cache, 512 })
-		a := mustAsk(t, m, Request{Messages: []Message{User(Picture(picture(t, "shape-4.png")), Text("What color is the background?"))}})
+		a := mustAsk(t, m, Request{Messages: []Message{User(Picture(picture(t, "shape-4.png")),
+			Text("What color is the background?"))}})
 		if strings.TrimSpace(a.text) != "cyan" || m.Info().Context != 512 {
 			t.Errorf("cache %s: %q, %+v", cache, a.text, m.Info())
 		}

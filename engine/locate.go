@@ -9,15 +9,18 @@ import (
 	"github.com/eyelet-engine/eyelet/models/vision/boxes"
 )
 
-// Frame says what the numbers count by which the model's answers tell where things are in a picture that is shown to it under a budget:
-// [boxes.Find] reads them back to pixels of the upright picture. Nothing is decoded. Its errors are those of Generate.
+// Frame says what the numbers count by which the model's answers tell where things are in a picture
+// that is shown to it under a budget: [boxes.Find] reads them back to pixels of the upright
+// picture. Nothing is decoded. Its errors are those of Generate.
 func (m *Model) Frame(ctx context.Context, image *Image, budget Budget) (boxes.Frame, error) {
 	if !m.enter() {
 		return boxes.Frame{}, ErrClosed
 	}
 	defer m.requests.Done()
 	if m.vision == nil {
-		return boxes.Frame{}, fmt.Errorf("%w: %s was loaded without a projector; give its mmproj file", ErrNoVision, m.lm.Path())
+		return boxes.Frame{},
+			fmt.Errorf("%w: %s was loaded without a projector; give its mmproj file", ErrNoVision,
+				m.lm.Path())
 	}
 	ctx, cancel := m.during(ctx)
 	defer cancel()

@@ -106,22 +106,26 @@ func notation(kind string, view *imaging.RGB, at [4]float64) string {
 	case "glm4v":
 		return fmt.Sprintf("<|begin_of_box|>[[%d,%d,%d,%d]]<|end_of_box|>", x0, y0, x1, y1)
 	case "mlp":
-		return fmt.Sprintf("[%.4f, %.4f, %.4f, %.4f]", at[0]/float64(view.W), at[1]/float64(view.H), at[2]/float64(view.W), at[3]/float64(view.H))
+		return fmt.Sprintf("[%.4f, %.4f, %.4f, %.4f]", at[0]/float64(view.W), at[1]/float64(view.H),
+			at[2]/float64(view.W), at[3]/float64(view.H))
 	case "qwen3vl_merger":
 		return fmt.Sprintf(`[{"bbox_2d": [%d, %d, %d, %d], "label": "red"}]`, x0, y0, x1, y1)
 	}
 	x0, y0, x1, y1 = of(1024) // PaliGemma's, which says itself what it counts
-	return fmt.Sprintf("<loc%04d><loc%04d><loc%04d><loc%04d> red", min(y0, 1023), min(x0, 1023), min(y1, 1023), min(x1, 1023))
+	return fmt.Sprintf("<loc%04d><loc%04d><loc%04d><loc%04d> red", min(y0, 1023), min(x0, 1023),
+		min(y1, 1023), min(x1, 1023))
 }
 
-// A box that is drawn on a picture is looked for in what the tower sees, written as the family would write it, and must be read back to where it
-// was drawn: within a pixel of what the tower sees and a step of the notation.
+// A box that is drawn on a picture is looked for in what the tower sees, written as the family
+// would write it, and must be read back to where it was drawn: within a pixel of what the tower
+// sees and a step of the notation.
 func checkBoxes(t *testing.T, m *Model) {
 	t.Helper()
 	for _, c := range []struct {
 		w, h int
 		box  [4]int
-	}{{640, 400, [4]int{320, 100, 480, 300}}, {300, 700, [4]int{30, 500, 210, 660}}, {1000, 250, [4]int{700, 50, 900, 200}}, {97, 131, [4]int{20, 30, 77, 101}}} {
+	}{{640, 400, [4]int{320, 100, 480, 300}}, {300, 700, [4]int{30, 500, 210, 660}},
+		{1000, 250, [4]int{700, 50, 900, 200}}, {97, 131, [4]int{20, 30, 77, 101}}} {
 		img := rectangle(c.w, c.h, c.box)
 		file := &Image{Name: "red.png", Data: pngOf(t, img)}
 		own, err := m.vision.Plan(c.w, c.h)
@@ -148,8 +152,10 @@ func checkBoxes(t *testing.T, m *Model) {
 			got := [4]float64{k.X, k.Y, k.X + k.Width, k.Y + k.Height}
 			for i := range got {
 				side := float64([2]int{c.w, c.h}[i%2])
-				seen := frame.View[2+i%2] / float64([2]int{view.W, view.H}[i%2]) // pixels of the picture in one of the tower's
-				if off := math.Abs(got[i] - float64(c.box[i])); off > seen+max(side, frame.View[2+i%2])/1000+1 {
+				// pixels of the picture in one of the tower's
+				seen := frame.View[2+i%2] / float64([2]int{view.W, view.H}[i%2])
+				if off := math.Abs(got[i] - float64(c.box[i])); off > seen+max(side,
+					frame.View[2+i%2])/1000+1 {
 					t.Errorf("%d x %d, %+v: %q of %d x %d gives %v, want %v (off by %.1f, a pixel of the tower's is %.1f)", c.w, c.h, b, answer, view.W, view.H, got, c.box, off, seen)
 					break
 				}
@@ -171,19 +177,24 @@ func TestBoxesComeBackThroughEachFamilysResizing(t *testing.T) {
 	}
 	t.Run("llava 1.5", func(t *testing.T) { checkBoxes(t, open(t)) })
 	t.Run("llava 1.6", func(t *testing.T) {
-		checkBoxes(t, open(t, func(s *ModelSpec) { s.Projector = anyResProjector(t, open(t).lm.NEmbd()) }))
+		checkBoxes(t, open(t, func(s *ModelSpec) {
+			s.Projector = anyResProjector(t, open(t).lm.NEmbd())
+		}))
 	})
 }
 
 func TestFrameTellsWhatIsWrong(t *testing.T) {
 	m := open(t)
-	if _, err := m.Frame(t.Context(), &Image{Name: "x.png", Data: []byte("no picture")}, Budget{}); !errors.Is(err, ErrImage) {
+	if _, err := m.Frame(t.Context(), &Image{Name: "x.png", Data: []byte("no picture")},
+		Budget{}); !errors.Is(err, ErrImage) {
 		t.Error(err)
 	}
-	if _, err := m.Frame(t.Context(), picture(t, "chart-1.png"), Budget{Min: 2, Max: 1}); !errors.Is(err, ErrRequest) {
+	if _, err := m.Frame(t.Context(), picture(t, "chart-1.png"),
+		Budget{Min: 2, Max: 1}); !errors.Is(err, ErrRequest) {
 		t.Error(err)
 	}
-	if _, err := open(t, textOnly).Frame(t.Context(), picture(t, "chart-1.png"), Budget{}); !errors.Is(err, ErrNoVision) {
+	if _, err := open(t, textOnly).Frame(t.Context(), picture(t, "chart-1.png"),
+		Budget{}); !errors.Is(err, ErrNoVision) {
 		t.Error(err)
 	}
 	ended, cancel := context.WithCancel(t.Context())

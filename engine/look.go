@@ -14,15 +14,17 @@ import (
 	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
-// looker says what a prompt has in a picture's place: the plan, and a picture for each of its parts.
+// looker says what a prompt has in a picture's place: the plan, and a picture for each of its
+// parts.
 type looker func(*Image) (*vision.Plan, []*media.Picture, error)
 
 // spent is the time that decoding the pictures of a request took, wherever that was done.
 type spent struct{ decode, preprocess atomic.Int64 }
 
-// look reads a picture's header, and plans what the prompt has in its place. Nothing is decoded: the pictures say how that is done, should
-// their embeddings not be known.
-func (m *Model) look(ctx context.Context, image *Image, budget Budget, t *spent) (*vision.Plan, []*media.Picture, error) {
+// look reads a picture's header, and plans what the prompt has in its place. Nothing is decoded:
+// the pictures say how that is done, should their embeddings not be known.
+func (m *Model) look(ctx context.Context, image *Image, budget Budget,
+	t *spent) (*vision.Plan, []*media.Picture, error) {
 	if image.IsSound() && m.ears != nil {
 		return m.hear(ctx, image, t)
 	}
@@ -41,8 +43,10 @@ func (m *Model) look(ctx context.Context, image *Image, budget Budget, t *spent)
 	return plan, pictures, nil
 }
 
-// source is what a picture's embeddings are made of, and how it is decoded if that has not been done ahead.
-func (m *Model) source(image *Image, head imaging.Header, plan *vision.Plan, t *spent) (s *media.Source, open func(context.Context) (*vision.Input, error)) {
+// source is what a picture's embeddings are made of, and how it is decoded if that has not been
+// done ahead.
+func (m *Model) source(image *Image, head imaging.Header, plan *vision.Plan,
+	t *spent) (s *media.Source, open func(context.Context) (*vision.Input, error)) {
 	options := m.decoding()
 	if plan.W != head.W || plan.H != head.H {
 		options.Target = func(int, int) (int, int) { return plan.W, plan.H }
@@ -51,8 +55,10 @@ func (m *Model) source(image *Image, head imaging.Header, plan *vision.Plan, t *
 		return decode(ctx, m.vision, image, head, plan, options, t)
 	}
 	s = &media.Source{
-		Name: image.Name, Data: image.Data, Identity: m.pictureIdentity + " " + plan.Layout + image.pageIdentity() + budgetIdentity(plan, head.W, head.H), Bytes: head.Bytes, Begin: m.vision.Begin,
-		Slow: document.IsPDF(image.Data),
+		Name: image.Name, Data: image.Data, Identity: m.pictureIdentity + " " + plan.Layout +
+			image.pageIdentity() + budgetIdentity(plan, head.W, head.H), Bytes: head.Bytes,
+		Begin: m.vision.Begin,
+		Slow:  document.IsPDF(image.Data),
 	}
 	s.Open = func(ctx context.Context) (*vision.Input, error) {
 		if in := m.ahead.take(ctx, image.Data, s.Identity); in != nil {
@@ -68,8 +74,10 @@ func (m *Model) decoding() imaging.Options {
 	return imaging.Options{Target: vision.Target(m.vision), Exact: m.exactImages}
 }
 
-// planOf reads a picture's header, and plans what the prompt has in its place within the picture's own budget, or else the given one.
-func (m *Model) planOf(ctx context.Context, image *Image, budget Budget) (head imaging.Header, plan *vision.Plan, err error) {
+// planOf reads a picture's header, and plans what the prompt has in its place within the picture's
+// own budget, or else the given one.
+func (m *Model) planOf(ctx context.Context, image *Image,
+	budget Budget) (head imaging.Header, plan *vision.Plan, err error) {
 	if image.Tokens != (Budget{}) {
 		budget = image.Tokens
 	}
@@ -88,9 +96,10 @@ func (m *Model) planOf(ctx context.Context, image *Image, budget Budget) (head i
 	return head, nil, badPicture(image.Name, err)
 }
 
-// decode decodes a picture and makes ready what the tower sees of it. A picture that is not of the size that its header states is damaged: the
-// prompt was made for another one.
-func decode(ctx context.Context, tower vision.Encoder, image *Image, head imaging.Header, plan *vision.Plan, options imaging.Options, t *spent) (*vision.Input, error) {
+// decode decodes a picture and makes ready what the tower sees of it. A picture that is not of the
+// size that its header states is damaged: the prompt was made for another one.
+func decode(ctx context.Context, tower vision.Encoder, image *Image, head imaging.Header,
+	plan *vision.Plan, options imaging.Options, t *spent) (*vision.Input, error) {
 	start := time.Now()
 	img, err := image.decode(ctx, options)
 	t.decode.Add(int64(time.Since(start)))
@@ -98,7 +107,8 @@ func decode(ctx context.Context, tower vision.Encoder, image *Image, head imagin
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case err == nil && (img.OriginalW != head.W || img.OriginalH != head.H):
-		err = fmt.Errorf("it has %d x %d pixels, and its header says %d x %d", img.OriginalW, img.OriginalH, head.W, head.H)
+		err = fmt.Errorf("it has %d x %d pixels, and its header says %d x %d", img.OriginalW,
+			img.OriginalH, head.W, head.H)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s", ErrImage, strings.TrimPrefix(err.Error(), "imaging: "))
@@ -133,7 +143,8 @@ type named struct {
 func (n named) Error() string { return n.text }
 func (n named) Unwrap() error { return n.error }
 
-// pictureFault is err as the caller of a request understands it, if it is about one of the request's pictures.
+// pictureFault is err as the caller of a request understands it, if it is about one of the
+// request's pictures.
 func pictureFault(err error) error {
 	var fault *media.Fault
 	switch {

@@ -20,7 +20,8 @@ func TestAConversationDecodesEachOfItsPicturesOnce(t *testing.T) {
 	m := open(t, func(s *ModelSpec) { s.Context = 2048 })
 	var messages []Message
 	for turn := range 10 {
-		messages = append(messages, User(Picture(numbered(t, turn, 400, 300)), Text("What color is it?")))
+		messages = append(messages, User(Picture(numbered(t, turn, 400, 300)),
+			Text("What color is it?")))
 		r := Request{Messages: fresh(messages), MaxTokens: 4}
 		before := m.Stats().Media.Decoded
 		if u, err := m.Count(t.Context(), r); err != nil || u.Image != 64*(turn+1) {
@@ -28,7 +29,8 @@ func TestAConversationDecodesEachOfItsPicturesOnce(t *testing.T) {
 		}
 		tight := r
 		tight.Context = 200 // room for two pictures
-		if fitted, err := m.Fit(t.Context(), tight, Fitting{}); err != nil || len(fitted.Messages) == 0 {
+		if fitted, err := m.Fit(t.Context(), tight, Fitting{}); err != nil ||
+			len(fitted.Messages) == 0 {
 			t.Fatal(err)
 		}
 		if n := m.Stats().Media.Decoded; n != before {
@@ -44,8 +46,10 @@ func TestAConversationDecodesEachOfItsPicturesOnce(t *testing.T) {
 		}
 	}
 	// A question without a new picture decodes none, and says so.
-	a := mustAsk(t, m, Request{Messages: append(fresh(messages), User(Text("And the first one?"))), MaxTokens: 4})
-	if n := m.Stats().Media.Decoded; n != 10 || a.Timings.DecodeImage != 0 || a.Timings.Encode != 0 {
+	a := mustAsk(t, m, Request{Messages: append(fresh(messages), User(Text("And the first one?"))),
+		MaxTokens: 4})
+	if n := m.Stats().Media.Decoded; n != 10 || a.Timings.DecodeImage != 0 ||
+		a.Timings.Encode != 0 {
 		t.Errorf("%d pictures were decoded; %+v", n, a.Timings)
 	}
 }
@@ -53,7 +57,8 @@ func TestAConversationDecodesEachOfItsPicturesOnce(t *testing.T) {
 func TestADamagedPictureFailsItsOwnRequest(t *testing.T) {
 	m := open(t)
 	ask := func(image *Image) Request {
-		return Request{Messages: []Message{User(Picture(image), Text("What color is it?"))}, MaxTokens: 4}
+		return Request{Messages: []Message{User(Picture(image), Text("What color is it?"))},
+			MaxTokens: 4}
 	}
 	whole := numbered(t, 1, 640, 480)
 	cut := &Image{Name: "cut.jpg", Data: whole.Data[:len(whole.Data)/2]}
@@ -72,7 +77,8 @@ func TestADamagedPictureFailsItsOwnRequest(t *testing.T) {
 			switch {
 			case !bad && err != nil:
 				t.Errorf("a whole picture: %v", err)
-			case bad && (!errors.Is(err, ErrImage) || !strings.Contains(err.Error(), image.Name+": truncated JPEG")):
+			case bad && (!errors.Is(err, ErrImage) || !strings.Contains(err.Error(),
+				image.Name+": truncated JPEG")):
 				t.Errorf("a cut picture: %v", err)
 			}
 		})
@@ -80,8 +86,10 @@ func TestADamagedPictureFailsItsOwnRequest(t *testing.T) {
 	wg.Wait()
 	// What the header tells is refused before anything waits for it.
 	before := m.Stats().Submitted
-	for name, data := range map[string][]byte{"text.jpg": []byte("no picture"), "head.jpg": whole.Data[:100], "none.png": nil} {
-		if _, err := collect(t.Context(), m, ask(&Image{Name: name, Data: data})); !errors.Is(err, ErrImage) || !strings.Contains(err.Error(), name) {
+	for name, data := range map[string][]byte{"text.jpg": []byte("no picture"),
+		"head.jpg": whole.Data[:100], "none.png": nil} {
+		if _, err := collect(t.Context(), m, ask(&Image{Name: name, Data: data})); !errors.Is(err,
+			ErrImage) || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -98,7 +106,9 @@ func TestAPictureOfAnotherSizeThanItsHeaderIsDamaged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := decode(t.Context(), m.vision, file, imaging.Header{W: plan.W, H: plan.H}, plan, imaging.Options{}, &spent{}); !errors.Is(err, ErrImage) || !strings.Contains(err.Error(), "64 x 48") {
+	if _, err := decode(t.Context(), m.vision, file, imaging.Header{W: plan.W, H: plan.H}, plan,
+		imaging.Options{}, &spent{}); !errors.Is(err, ErrImage) || !strings.Contains(err.Error(),
+		"64 x 48") {
 		t.Errorf("%v", err)
 	}
 }
@@ -142,7 +152,9 @@ func TestWaitingAndRefusedRequestsDecodeNothing(t *testing.T) {
 	errs := make(chan error)
 	for i := range 3 {
 		go func() {
-			_, err := collect(ctx, m, Request{Messages: []Message{User(Picture(numbered(t, i, 400, 300)), Text("What?"))}, MaxTokens: 2})
+			_, err := collect(ctx, m,
+				Request{Messages: []Message{User(Picture(numbered(t, i, 400, 300)), Text("What?"))},
+					MaxTokens: 2})
 			errs <- err
 		}()
 	}
@@ -163,7 +175,8 @@ func TestWaitingAndRefusedRequestsDecodeNothing(t *testing.T) {
 	}
 }
 
-// Keys tell apart whatever decides the embeddings: the bytes, the tower, the layout, how pictures are decoded, and the part.
+// Keys tell apart whatever decides the embeddings: the bytes, the tower, the layout, how pictures
+// are decoded, and the part.
 func TestKeysTellPicturesApart(t *testing.T) {
 	seen := map[string]string{}
 	note := func(name string, m *Model, image *Image) {

@@ -2,8 +2,8 @@ package engine
 
 import "github.com/eyelet-engine/eyelet/cgo/llama"
 
-// newlines keep penalties from counting for the newline, as Sampling.SpareNewline asks: libllama's penalties know no exception, so its logit is
-// raised beforehand by what they will take away.
+// newlines keep penalties from counting for the newline, as Sampling.SpareNewline asks: libllama's
+// penalties know no exception, so its logit is raised beforehand by what they will take away.
 type newlines struct {
 	token                       llama.Token
 	repeat, frequency, presence float32
@@ -15,13 +15,15 @@ type newlines struct {
 // newNewlines returns nil where there is nothing to do.
 func (m *Model) newNewlines(s *Sampling, prompt []Token) *newlines {
 	n := &newlines{
-		token: m.lm.Vocab().NL(), repeat: s.RepeatPenalty, frequency: s.FrequencyPenalty, presence: s.PresencePenalty,
-		most: m.lookBack(s),
+		token: m.lm.Vocab().NL(), repeat: s.RepeatPenalty, frequency: s.FrequencyPenalty,
+		presence: s.PresencePenalty,
+		most:     m.lookBack(s),
 	}
 	if n.repeat == 0 {
 		n.repeat = 1
 	}
-	if !s.SpareNewline || n.token == llama.NoToken || n.repeat == 1 && n.frequency == 0 && n.presence == 0 {
+	if !s.SpareNewline || n.token == llama.NoToken || n.repeat == 1 && n.frequency == 0 &&
+		n.presence == 0 {
 		return nil
 	}
 	n.bias = s.LogitBias[n.token]

@@ -36,7 +36,8 @@ func TestASparedNewlineIsNotPenalised(t *testing.T) {
 }
 
 func TestTheLogitBeforePenaltiesIsTheirInverse(t *testing.T) {
-	for _, n := range []newlines{{repeat: 1.1}, {repeat: 0.5, frequency: 0.3, presence: -2}, {repeat: 2, presence: 1}} {
+	for _, n := range []newlines{{repeat: 1.1}, {repeat: 0.5, frequency: 0.3, presence: -2},
+		{repeat: 2, presence: 1}} {
 		for _, x := range []float32{-7, -0.1, 0, 0.1, 3} {
 			for count := 1; count < 4; count++ {
 				y := n.before(x, count)

@@ -37,11 +37,12 @@ type window struct {
 type pacer struct {
 	most    int
 	threads int
-	more    int           // windows in a row that had room for more threads
-	from    int           // threads before the last change to fewer, until it has proved right; 0 if it has
-	before  time.Duration // a step then
-	hold    int           // windows until fewer threads are tried again
-	again   int           // what hold begins with next time
+	more    int // windows in a row that had room for more threads
+	// threads before the last change to fewer, until it has proved right; 0 if it has
+	from   int
+	before time.Duration // a step then
+	hold   int           // windows until fewer threads are tried again
+	again  int           // what hold begins with next time
 }
 
 func newPacer(most int) *pacer { return &pacer{most: most, threads: most, again: paceAgain} }
@@ -120,7 +121,8 @@ func (p *answerPace) note(entries int, took time.Duration) {
 	if age <= paceStale && p.steps > 0 {
 		seconds := seen.at.Sub(p.last.at).Seconds()
 		p.next(window{
-			cores: float64(seen.cores), others: max((seen.others-p.last.others).Seconds(), 0) / seconds,
+			cores: float64(seen.cores), others: max((seen.others-p.last.others).Seconds(), 0) /
+				seconds,
 			step: time.Duration(float64(p.spent) / p.steps),
 		})
 	}

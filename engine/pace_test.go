@@ -20,20 +20,27 @@ func TestThreadsFollowTheCoresThatOthersLeave(t *testing.T) {
 		want   []int
 	}{
 		{"a quiet machine", 2, 2, []float64{0, 0.1, 0.3, 0}, calm, []int{2, 2, 2, 2}},
-		{"a program that wants a core", 2, 2, []float64{0, 0.7, 1, 1, 1}, map[int]time.Duration{1: 50, 2: 300}, []int{2, 1, 1, 1, 1}},
-		{"it ends", 2, 2, []float64{0.7, 1, 0, 0, 0}, map[int]time.Duration{1: 50, 2: 300}, []int{1, 1, 1, 2, 2}},
-		{"it pauses", 2, 2, []float64{0.7, 1, 0, 1, 0, 1}, map[int]time.Duration{1: 50, 2: 300}, []int{1, 1, 1, 1, 1, 1}},
-		{"fewer threads do not help", 2, 2, []float64{0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5}, map[int]time.Duration{1: 50, 2: 40},
+		{"a program that wants a core", 2, 2, []float64{0, 0.7, 1, 1, 1},
+			map[int]time.Duration{1: 50, 2: 300}, []int{2, 1, 1, 1, 1}},
+		{"it ends", 2, 2, []float64{0.7, 1, 0, 0, 0}, map[int]time.Duration{1: 50, 2: 300},
+			[]int{1, 1, 1, 2, 2}},
+		{"it pauses", 2, 2, []float64{0.7, 1, 0, 1, 0, 1}, map[int]time.Duration{1: 50, 2: 300},
+			[]int{1, 1, 1, 1, 1, 1}},
+		{"fewer threads do not help", 2, 2, []float64{0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5,
+			0.5, 0.5}, map[int]time.Duration{1: 50, 2: 40},
 			[]int{1, 2, 2, 2, 2, 2, 2, 2, 2, 1, 2}},
 		{"more cores than threads", 4, 8, []float64{0, 3, 4.2, 4.5}, calm, []int{4, 4, 4, 3}},
-		{"all cores are wanted", 4, 4, []float64{4, 4}, map[int]time.Duration{1: 60, 4: 400}, []int{1, 1}},
-		{"more threads than cores", 4, 2, []float64{0, 0, 0}, map[int]time.Duration{2: 26, 4: 500}, []int{2, 2, 2}},
+		{"all cores are wanted", 4, 4, []float64{4, 4}, map[int]time.Duration{1: 60, 4: 400},
+			[]int{1, 1}},
+		{"more threads than cores", 4, 2, []float64{0, 0, 0}, map[int]time.Duration{2: 26, 4: 500},
+			[]int{2, 2, 2}},
 		{"one thread", 1, 2, []float64{0, 2, 0}, calm, []int{1, 1, 1}},
 	} {
 		p := newPacer(c.most)
 		var got []int
 		for _, others := range c.others {
-			got = append(got, p.next(window{cores: c.cores, others: others, step: c.steps[p.threads]}))
+			got = append(got, p.next(window{cores: c.cores, others: others,
+				step: c.steps[p.threads]}))
 		}
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%s: %v threads, want %v", c.name, got, c.want)
@@ -72,7 +79,9 @@ intr 1 2 3 4 5 6 7 8 9 10
 
 // The number of threads does not enter what is computed: an answer is the same to the last bit.
 func TestThreadsChangeNoLogit(t *testing.T) {
-	r := Request{Messages: []Message{User(Picture(picture(t, "chart-1.png")), Text("Write the table as JSON."))}, MaxTokens: 40, Logprobs: true, TopLogprobs: 3, Fresh: true}
+	r := Request{Messages: []Message{User(Picture(picture(t, "chart-1.png")),
+		Text("Write the table as JSON."))}, MaxTokens: 40, Logprobs: true, TopLogprobs: 3,
+		Fresh: true}
 	m := open(t)
 	want := mustAsk(t, m, r)
 	m.decoder.pace.most, m.decoder.pace.threads = 1, 1
@@ -98,8 +107,10 @@ func TestARequestCanTakeFewerThreads(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ asked, want int }{{1, 1}, {0, 2}, {7, 2}} {
-		got := mustAsk(t, m, Request{Messages: []Message{User(Text("What color?"))}, MaxTokens: 3, Threads: c.asked})
-		if now, batch := m.decoder.lc.Threads(); got.text == "" || now != c.want || batch != c.want {
+		got := mustAsk(t, m, Request{Messages: []Message{User(Text("What color?"))}, MaxTokens: 3,
+			Threads: c.asked})
+		if now, batch := m.decoder.lc.Threads(); got.text == "" || now != c.want ||
+			batch != c.want {
 			t.Errorf("%d asked for: %d and %d threads, want %d", c.asked, now, batch, c.want)
 		}
 	}

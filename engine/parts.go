@@ -21,11 +21,13 @@ import (
 // DefaultParallel is the number of requests of a model that are computed at a time.
 const DefaultParallel = 4
 
-// keptSequences is how many finished sequences stay as cache beside those that run. More would find more beginnings again; each is a
-// number of which libllama has 256, and cells are what runs out first.
+// keptSequences is how many finished sequences stay as cache beside those that run. More would find
+// more beginnings again; each is a number of which libllama has 256, and cells are what runs out
+// first.
 const keptSequences = 28
 
-// startScheduler puts together what computes requests: decoder, cache, encoder, disk, scheduler. The context is open.
+// startScheduler puts together what computes requests: decoder, cache, encoder, disk, scheduler.
+// The context is open.
 func (m *Model) startScheduler(spec ModelSpec, params llama.ContextParams) (err error) {
 	m.pictures = &kv.Pictures{}
 	m.cells = m.lc.NCtxSeq()
@@ -48,7 +50,8 @@ func (m *Model) startScheduler(spec ModelSpec, params llama.ContextParams) (err 
 			return err
 		}
 		dir := filepath.Join(spec.StateDir, "sequences", identity[:16])
-		m.disk, err = disk.Open(dir, disk.Options{Bytes: spec.StateBytes, Model: identity, WholeOnly: rigid || m.lm.NSWA() > 0})
+		m.disk, err = disk.Open(dir, disk.Options{Bytes: spec.StateBytes, Model: identity,
+			WholeOnly: rigid || m.lm.NSWA() > 0})
 		if err != nil {
 			return fmt.Errorf("engine: the folder for saved conversations: %w", err)
 		}
@@ -58,7 +61,8 @@ func (m *Model) startScheduler(spec ModelSpec, params llama.ContextParams) (err 
 		sequences-- // the reader's way in
 	}
 	m.cache = kv.New(kv.Config{
-		Memory: m.lc.Memory(), Cells: m.lc.NCtx(), Sequences: sequences, Window: llama.Pos(m.lm.NSWA()), Rigid: rigid,
+		Memory: m.lc.Memory(), Cells: m.lc.NCtx(), Sequences: sequences,
+		Window: llama.Pos(m.lm.NSWA()), Rigid: rigid,
 		Cost: rebuildCost, Evict: func(s *kv.Sequence) { m.sched.Evicted(s) },
 	})
 	m.decoder = newDecoder(m.lc)
@@ -66,15 +70,19 @@ func (m *Model) startScheduler(spec ModelSpec, params llama.ContextParams) (err 
 		m.decoder.pace = newPace(m.engine.threads)
 	}
 	cfg := sched.Config{
-		Decoder: m.decoder, Cache: m.cache, Pictures: m.pictures, Encoder: m.jobs, Disk: m.disk, Model: identity, Run: m.run,
-		Width: m.lm.NEmbdInp(), Batch: m.lc.NBatch(), Cells: m.cells, Share: !rigid && m.lm.NSWA() == 0, Parallel: spec.Parallel,
-		Queue: spec.Queue, MaxGap: spec.MaxGap, Expected: spec.ExpectedAnswer, Speculation: !spec.NoSpeculation && !rigid && m.lm.NSWA() == 0,
+		Decoder: m.decoder, Cache: m.cache, Pictures: m.pictures, Encoder: m.jobs, Disk: m.disk,
+		Model: identity, Run: m.run,
+		Width: m.lm.NEmbdInp(), Batch: m.lc.NBatch(), Cells: m.cells,
+		Share: !rigid && m.lm.NSWA() == 0, Parallel: spec.Parallel,
+		Queue: spec.Queue, MaxGap: spec.MaxGap, Expected: spec.ExpectedAnswer,
+		Speculation: !spec.NoSpeculation && !rigid && m.lm.NSWA() == 0,
 	}
 	if !m.lm.OnCPU() {
 		cfg.RowShare = sched.DeviceRow
 	}
 	if readerCells > 0 {
-		cfg.Reader, cfg.ReaderCells = &reader{model: m, params: params, spare: llama.Seq(sequences)}, readerCells
+		cfg.Reader, cfg.ReaderCells = &reader{model: m, params: params,
+			spare: llama.Seq(sequences)}, readerCells
 	}
 	if m.draft != nil { // a nil *drafter would not be a nil Drafter
 		cfg.Drafter = m.draft
@@ -111,7 +119,8 @@ func (m *Model) run(f func()) {
 // rigid reports whether sequences of the model can neither be cut nor shared.
 func (m *Model) rigid() bool { return m.lm.IsRecurrent() || m.lm.IsHybrid() }
 
-// rebuildCost is what the loss of an item costs beside others: a picture's rows have to be encoded as well as read.
+// rebuildCost is what the loss of an item costs beside others: a picture's rows have to be encoded
+// as well as read.
 func rebuildCost(i kv.Item) float64 {
 	if i.IsToken() {
 		return 1
@@ -119,11 +128,13 @@ func rebuildCost(i kv.Item) float64 {
 	return 3
 }
 
-// stateIdentity tells apart whatever decides the cells of a sequence: the model file, the types of the cache, the libraries' version.
-// Files of many gigabytes are known by their size and by samples.
+// stateIdentity tells apart whatever decides the cells of a sequence: the model file, the types of
+// the cache, the libraries' version. Files of many gigabytes are known by their size and by
+// samples.
 func (m *Model) stateIdentity(spec ModelSpec) (string, error) {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s %v\n", llama.Version(), cacheTypes[strings.ToLower(spec.CacheType)]) // of which there are several spellings
+	// of which there are several spellings
+	fmt.Fprintf(h, "%s %v\n", llama.Version(), cacheTypes[strings.ToLower(spec.CacheType)])
 	f, err := os.Open(spec.Model)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrModelFile, err)
@@ -163,7 +174,8 @@ func hashFile(h io.Writer, path string) error {
 	return err
 }
 
-// stopScheduler ends what startScheduler began. Requests end with ErrClosed; conversations are kept where there is a folder for them.
+// stopScheduler ends what startScheduler began. Requests end with ErrClosed; conversations are kept
+// where there is a folder for them.
 func (m *Model) stopScheduler() (err error) {
 	if m.sched != nil {
 		m.sched.Close()

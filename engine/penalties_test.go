@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// penalised is what a prompt is continued with if each of its last n tokens costs frequency each time and presence once, computed here from the
-// probabilities without penalties.
+// penalised is what a prompt is continued with if each of its last n tokens costs frequency each
+// time and presence once, computed here from the probabilities without penalties.
 func penalised(t *testing.T, m *Model, r Request, n int, frequency, presence float64) Token {
 	t.Helper()
 	r.Sampling = Sampling{}
@@ -36,11 +36,15 @@ func TestPenaltiesSeeThePrompt(t *testing.T) {
 	circle := picture(t, "shape-4.png")
 	ask := "What color is the background?"
 	requests := map[string]Request{
-		"the answer is in the question":   {Messages: []Message{User(Picture(circle), Text("Is it cyan? cyan? cyan? "+ask))}},
-		"the answer is in a turn before":  {Messages: []Message{User(Picture(circle), Text(ask)), Assistant("cyan"), User(Text("Again: " + ask))}},
-		"the answer's first token before": {Before: []Token{1, 1060, 1060, 1060}, Messages: []Message{User(Picture(circle), Text(ask))}},
-		"a raw prompt":                    {Prompt: "USER: black black black black ASSISTANT: black black"},
-		"tokens before":                   {Before: []Token{1, 1060, 1082, 1058, 1071, 1060, 1082, 1058}, Prompt: "cyan cyan"},
+		"the answer is in the question": {Messages: []Message{User(Picture(circle),
+			Text("Is it cyan? cyan? cyan? "+ask))}},
+		"the answer is in a turn before": {Messages: []Message{User(Picture(circle), Text(ask)),
+			Assistant("cyan"), User(Text("Again: " + ask))}},
+		"the answer's first token before": {Before: []Token{1, 1060, 1060, 1060},
+			Messages: []Message{User(Picture(circle), Text(ask))}},
+		"a raw prompt": {Prompt: "USER: black black black black ASSISTANT: black black"},
+		"tokens before": {Before: []Token{1, 1060, 1082, 1058, 1071, 1060, 1082,
+			1058}, Prompt: "cyan cyan"},
 	}
 	changed := 0
 	for name, r := range requests {
@@ -53,10 +57,12 @@ func TestPenaltiesSeeThePrompt(t *testing.T) {
 				want := penalised(t, m, r, window, float64(cost[0]), float64(cost[1]))
 				r := r
 				r.MaxTokens = 1
-				r.Sampling = Sampling{PenaltyLastN: n, FrequencyPenalty: cost[0], PresencePenalty: cost[1], IgnoreEnd: true}
+				r.Sampling = Sampling{PenaltyLastN: n, FrequencyPenalty: cost[0],
+					PresencePenalty: cost[1], IgnoreEnd: true}
 				for range 2 { // the second time the prompt is in the cache
 					if a := mustAsk(t, m, r); len(a.tokens) != 1 || a.tokens[0] != want {
-						t.Errorf("%s, the last %d, %v: token %v, want %v", name, n, cost, a.tokens, want)
+						t.Errorf("%s, the last %d, %v: token %v, want %v", name, n, cost, a.tokens,
+							want)
 					}
 				}
 				if want != penalised(t, m, r, 0, 0, 0) {
@@ -70,12 +76,16 @@ func TestPenaltiesSeeThePrompt(t *testing.T) {
 	}
 }
 
-// What penalties count does not depend on what the cache had, on guessing ahead, or on whether a grammar holds the answer.
+// What penalties count does not depend on what the cache had, on guessing ahead, or on whether a
+// grammar holds the answer.
 func TestPenalisedAnswersAreTheSameHoweverTheyAreComputed(t *testing.T) {
 	dir := t.TempDir()
 	m := open(t, func(s *ModelSpec) { s.StateDir = dir })
-	messages := []Message{User(Picture(picture(t, "shape-4.png")), Text("Describe the image.")), Assistant("an orange circle on a cyan background"), User(Text("Describe the image."))}
-	for _, sampling := range []Sampling{{RepeatPenalty: 1.3}, {RepeatPenalty: 1.1, PenaltyLastN: -1}, {FrequencyPenalty: 0.7, PresencePenalty: 0.3, PenaltyLastN: 16}} {
+	messages := []Message{User(Picture(picture(t, "shape-4.png")), Text("Describe the image.")),
+		Assistant("an orange circle on a cyan background"), User(Text("Describe the image."))}
+	for _, sampling := range []Sampling{{RepeatPenalty: 1.3},
+		{RepeatPenalty: 1.1, PenaltyLastN: -1}, {FrequencyPenalty: 0.7, PresencePenalty: 0.3,
+			PenaltyLastN: 16}} {
 		r := Request{Messages: messages, Sampling: sampling, MaxTokens: 16, Fresh: true}
 		want := mustAsk(t, m, r)
 		r.Fresh = false

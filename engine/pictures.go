@@ -9,11 +9,14 @@ import (
 	"github.com/eyelet-engine/eyelet/models/chat"
 )
 
-// picturesFirst reports whether the model's family was trained with the pictures of a turn before its text. LLaVA's training data move the
-// mark of a picture to the beginning (preprocess_multimodal in https://github.com/haotian-liu/LLaVA), and the chat template of its
-// processor in transformers renders "all images first"; the families that were built on LLaVA share its projectors.
+// picturesFirst reports whether the model's family was trained with the pictures of a turn before
+// its text. LLaVA's training data move the mark of a picture to the beginning
+// (preprocess_multimodal in https://github.com/haotian-liu/LLaVA), and the chat template of its
+// processor in transformers renders "all images first"; the families that were built on LLaVA share
+// its projectors.
 func (m *Model) picturesFirst() bool {
-	return m.vision != nil && slices.Contains([]string{"mlp", "mlp_norm", "ldp", "ldpv2"}, m.vision.Info().Projector)
+	return m.vision != nil && slices.Contains([]string{"mlp", "mlp_norm", "ldp", "ldpv2"},
+		m.vision.Info().Projector)
 }
 
 // withPicturesFirst is content with its pictures before its text, each in the order it had.
@@ -40,8 +43,9 @@ const (
 	pictureOfTool  = "This is what the tool returned."
 )
 
-// picturesToUsers moves pictures out of all turns that are not a user's into the user's turn that follows, or into one that is put in where
-// none does. Their order stays. It returns false if there are none to move.
+// picturesToUsers moves pictures out of all turns that are not a user's into the user's turn that
+// follows, or into one that is put in where none does. Their order stays. It returns false if there
+// are none to move.
 func picturesToUsers(messages []chat.Message) (moved []chat.Message, any bool) {
 	var pending []chat.Content
 	tool := false // there is one of a tool among pending
@@ -86,11 +90,14 @@ func picturesToUsers(messages []chat.Message) (moved []chat.Message, any bool) {
 	return moved, any
 }
 
-// render renders a conversation with n pictures. Where the template has no place for a picture of a tool's, an assistant's or the system's
-// turn, or writes it without the mark that it has for pictures, the picture moves to the user's turn that follows.
-func (m *Model) render(ctx context.Context, messages []chat.Message, options chat.RenderOptions, other *chat.Template, n int) ([]chat.Part, error) {
+// render renders a conversation with n pictures. Where the template has no place for a picture of a
+// tool's, an assistant's or the system's turn, or writes it without the mark that it has for
+// pictures, the picture moves to the user's turn that follows.
+func (m *Model) render(ctx context.Context, messages []chat.Message, options chat.RenderOptions,
+	other *chat.Template, n int) ([]chat.Part, error) {
 	parts, err := m.dialogue.render(ctx, messages, options, other)
-	if n > 0 && (err != nil || unmarked(parts) > 0) && ctx.Err() == nil && !errors.Is(err, chat.ErrLimit) {
+	if n > 0 && (err != nil || unmarked(parts) > 0) && ctx.Err() == nil && !errors.Is(err,
+		chat.ErrLimit) {
 		if moved, any := picturesToUsers(messages); any {
 			again, e := m.dialogue.render(ctx, moved, options, other)
 			if e == nil && (err != nil || unmarked(again) < unmarked(parts)) {
@@ -114,8 +121,8 @@ func unmarked(parts []chat.Part) (n int) {
 	return n
 }
 
-// checkPictures is the guard against answers about the wrong picture: a prompt has the n pictures of its conversation, each once and in
-// their order.
+// checkPictures is the guard against answers about the wrong picture: a prompt has the n pictures
+// of its conversation, each once and in their order.
 func checkPictures(parts []chat.Part, n int) error {
 	next := 0
 	for _, p := range parts {

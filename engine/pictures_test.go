@@ -10,13 +10,15 @@ import (
 	"github.com/eyelet-engine/eyelet/models/chat"
 )
 
-// agentTurns is a conversation in which a tool returns one picture and the user then asks about another one.
+// agentTurns is a conversation in which a tool returns one picture and the user then asks about
+// another one.
 func agentTurns(t *testing.T, tool, user *Image) []Message {
 	t.Helper()
 	return []Message{
 		User(Text("look")),
 		{Role: "assistant", ToolCalls: []ToolCall{{ID: "c1", Name: "shoot", Arguments: "{}"}}},
-		{Role: "tool", ToolCallID: "c1", Name: "shoot", Content: []Content{Text("here"), Picture(tool), Text("it is")}},
+		{Role: "tool", ToolCallID: "c1", Name: "shoot", Content: []Content{Text("here"),
+			Picture(tool), Text("it is")}},
 		Assistant("ok"),
 		User(Picture(user), Text("What color is the star?")),
 	}
@@ -36,7 +38,8 @@ func TestPicturesThatToolsReturnReachTheModelInOrder(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := open(t, func(s *ModelSpec) { s.ChatTemplate = template })
 			for _, tools := range [][]Tool{nil, shapeTools} {
-				r := Request{Messages: agentTurns(t, circle, star), Tools: tools, ToolChoice: ToolsAuto}
+				r := Request{Messages: agentTurns(t, circle, star), Tools: tools,
+					ToolChoice: ToolsAuto}
 				p, err := m.prompt(t.Context(), &r)
 				if err != nil {
 					t.Fatal(err)
@@ -72,16 +75,22 @@ func TestPicturesOfOtherTurnsThanTheUsersFindAPlace(t *testing.T) {
 			[]chat.Message{msg("system", text("s")), msg("user", image, text("u"))},
 		},
 		"assistant": {
-			[]chat.Message{msg("user", image, text("u")), msg("assistant", text("a"), image), msg("user", text("v"), image)},
-			[]chat.Message{msg("user", image, text("u")), msg("assistant", text("a")), msg("user", image, text("v"), image)},
+			[]chat.Message{msg("user", image, text("u")), msg("assistant", text("a"), image),
+				msg("user", text("v"), image)},
+			[]chat.Message{msg("user", image, text("u")), msg("assistant", text("a")),
+				msg("user", image, text("v"), image)},
 		},
 		"two results before an answer": {
-			[]chat.Message{msg("user", text("u")), msg("assistant"), msg("tool", image), msg("tool", text("r"), image), msg("assistant", text("a"))},
-			[]chat.Message{msg("user", text("u")), msg("assistant"), msg("tool", text(pictureFollows)), msg("tool", text("r")), msg("user", image, image, text(pictureOfTool)), msg("assistant", text("a"))},
+			[]chat.Message{msg("user", text("u")), msg("assistant"), msg("tool", image),
+				msg("tool", text("r"), image), msg("assistant", text("a"))},
+			[]chat.Message{msg("user", text("u")), msg("assistant"),
+				msg("tool", text(pictureFollows)), msg("tool", text("r")), msg("user", image, image,
+					text(pictureOfTool)), msg("assistant", text("a"))},
 		},
 		"a result at the end": {
 			[]chat.Message{msg("user", text("u")), msg("assistant"), msg("tool", text("r"), image)},
-			[]chat.Message{msg("user", text("u")), msg("assistant"), msg("tool", text("r")), msg("user", image, text(pictureOfTool))},
+			[]chat.Message{msg("user", text("u")), msg("assistant"), msg("tool", text("r")),
+				msg("user", image, text(pictureOfTool))},
 		},
 	} {
 		moved, any := picturesToUsers(c.from)
@@ -99,7 +108,9 @@ func TestATemplateWithoutAPlaceForAPictureIsAnError(t *testing.T) {
 		s.ChatTemplate = `{% for m in messages %}{% if loop.last %}USER: {% if m.content is string %}{{ m.content }}{% else %}{% for c in m.content %}{% if c.type == 'image' %}<image>{% else %}{{ c.text }}{% endif %}{% endfor %}{% endif %}{% endif %}{% endfor %}ASSISTANT:`
 	})
 	circle := picture(t, "shape-4.png")
-	_, err := collect(t.Context(), m, Request{Messages: []Message{User(Picture(circle), Text("look")), Assistant("ok"), User(Text("What color is it?"))}})
+	_, err := collect(t.Context(), m,
+		Request{Messages: []Message{User(Picture(circle), Text("look")), Assistant("ok"),
+			User(Text("What color is it?"))}})
 	if !errors.Is(err, ErrRequest) || !strings.Contains(err.Error(), "picture") {
 		t.Errorf("a template that renders the last turn alone: %v", err)
 	}
@@ -134,14 +145,17 @@ func TestLLaVAGetsThePicturesOfATurnFirst(t *testing.T) {
 	first, n := length(User(Picture(circle), Text("What color is the circle?")))
 	behind, k := length(User(Text("What color is the circle?"), Picture(circle)))
 	if behind != first || k != n {
-		t.Errorf("text before the picture: the picture begins at token %d of %d, want %d of %d", behind, k, first, n)
+		t.Errorf("text before the picture: the picture begins at token %d of %d, want %d of %d",
+			behind, k, first, n)
 	}
 	kept := User(Text("What color is the circle?"), Picture(circle))
 	kept.KeepOrder = true
 	if place, _ := length(kept); place <= first {
 		t.Errorf("with KeepOrder the picture begins at token %d", place)
 	}
-	if a := mustAsk(t, m, Request{Messages: []Message{User(Text("What color is the circle?"), Picture(circle))}}); strings.TrimSpace(a.text) != "orange" {
+	if a := mustAsk(t, m,
+		Request{Messages: []Message{User(Text("What color is the circle?"),
+			Picture(circle))}}); strings.TrimSpace(a.text) != "orange" {
 		t.Errorf("%q", a.text)
 	}
 }

@@ -14,13 +14,16 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// DeviceShare is what of a model lies on a device beside the CPU, as far as can be told from its file.
+// DeviceShare is what of a model lies on a device beside the CPU, as far as can be told from its
+// file.
 type DeviceShare struct {
 	Device string `json:"device"`           // as "Vulkan0"
 	Server string `json:"server,omitempty"` // of a device on another machine
 	Layers int    `json:"layers"`           // of the language model; its output counts as one
-	Bytes  int64  `json:"bytes"`            // weights, KV cache, and an estimate of what is computed in
-	Shared bool   `json:"shared,omitempty"` // in the system's memory, as a GPU without memory of its own has it
+	// weights, KV cache, and an estimate of what is computed in
+	Bytes int64 `json:"bytes"`
+	// in the system's memory, as a GPU without memory of its own has it
+	Shared bool `json:"shared,omitempty"`
 }
 
 // placed is where the layers of a language model go.
@@ -32,7 +35,8 @@ type placed struct {
 	own    int64     // bytes in memory that is not the system's
 }
 
-// place decides how many layers go to which device. It returns nil where none do, or where the file does not say enough.
+// place decides how many layers go to which device. It returns nil where none do, or where the file
+// does not say enough.
 func (spec *ModelSpec) place(devices []ggml.Device) (*placed, error) {
 	if devices == nil {
 		devices = llama.DefaultGPUs()
@@ -84,7 +88,8 @@ func (spec *ModelSpec) place(devices []ggml.Device) (*placed, error) {
 		if layers[i] == 0 {
 			continue
 		}
-		share := DeviceShare{Device: d.Name, Layers: layers[i], Bytes: bytes[i], Shared: d.Type == ggml.IGPU}
+		share := DeviceShare{Device: d.Name, Layers: layers[i], Bytes: bytes[i],
+			Shared: d.Type == ggml.IGPU}
 		if d.Remote != nil {
 			share.Server = d.Remote.Address()
 		}
@@ -113,14 +118,16 @@ func (spec *ModelSpec) checkSplit(devices []ggml.Device) error {
 	case len(devices) == 0:
 		return badDevice("layers are to be divided, and no device takes any")
 	case len(spec.TensorSplit) != len(devices):
-		return badDevice("%d shares are given for %d devices: %s", len(spec.TensorSplit), len(devices), deviceList(devices))
+		return badDevice("%d shares are given for %d devices: %s", len(spec.TensorSplit),
+			len(devices), deviceList(devices))
 	case total == 0:
 		return badDevice("all shares of layers are 0")
 	}
 	return nil
 }
 
-// towerBytes is about what a vision tower takes on a device: its weights, and a quarter as much to compute in.
+// towerBytes is about what a vision tower takes on a device: its weights, and a quarter as much to
+// compute in.
 func towerBytes(path string) int64 {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -129,7 +136,8 @@ func towerBytes(path string) int64 {
 	return info.Size() + info.Size()/4
 }
 
-// spare is the part of a device's free memory that is left: buffers are rounded up, and drivers take some.
+// spare is the part of a device's free memory that is left: buffers are rounded up, and drivers
+// take some.
 const spare = 16
 
 // layers is what a language model consists of, by its file.
@@ -173,13 +181,15 @@ func (spec *ModelSpec) layout() (*layers, error) {
 			output = output || t.Name == "output.weight"
 		}
 	}
-	if t, ok := f.Tensor("token_embd.weight"); ok && !output { // the output's weights are those of the input
+	// the output's weights are those of the input
+	if t, ok := f.Tensor("token_embd.weight"); ok && !output {
 		l.layers[n] += t.Size()
 	}
 	return l, nil
 }
 
-// divide says how many of the last n layers each device gets, as libllama divides them, and how many bytes that takes there.
+// divide says how many of the last n layers each device gets, as libllama divides them, and how
+// many bytes that takes there.
 func (l *layers) divide(n int, shares []float64) (count []int, bytes []int64) {
 	count, bytes = make([]int, len(shares)), make([]int64, len(shares))
 	total := 0.0

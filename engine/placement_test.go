@@ -24,14 +24,16 @@ func TestLayersAreDividedAsLibllamaDoes(t *testing.T) {
 		bytes  []int64
 	}{
 		{7, []float64{1}, []int{7}, []int64{105}},
-		{7, []float64{3, 2}, []int{5, 2}, []int64{55, 55}}, // of the built-in model's layers, seen in libllama's log
+		// of the built-in model's layers, seen in libllama's log
+		{7, []float64{3, 2}, []int{5, 2}, []int64{55, 55}},
 		{3, []float64{1, 1}, []int{2, 1}, []int64{25, 45}},
 		{7, []float64{1, 0, 1}, []int{4, 0, 3}, []int64{45, 0, 65}},
 		{0, []float64{1, 1}, []int{0, 0}, []int64{0, 0}},
 	} {
 		count, bytes := l.divide(test.n, test.shares)
 		if !slices.Equal(count, test.count) || !slices.Equal(bytes, test.bytes) {
-			t.Errorf("%d layers by %v: %v, %v; want %v, %v", test.n, test.shares, count, bytes, test.count, test.bytes)
+			t.Errorf("%d layers by %v: %v, %v; want %v, %v", test.n, test.shares, count, bytes,
+				test.count, test.bytes)
 		}
 	}
 	for free, want := range map[int64]int{105: 7, 104: 6, 45: 1, 44: 0, -1: 0} {
@@ -47,7 +49,8 @@ func TestAModelGoesWhereThereIsRoom(t *testing.T) {
 	}
 	spec := ModelSpec{Model: seedModel}
 	whole, err := spec.place([]ggml.Device{device("A", 1<<40)})
-	if err != nil || whole.layers != 7 || whole.all != 7 || whole.shares[0].Layers != 7 || whole.own != whole.shares[0].Bytes || whole.split != nil {
+	if err != nil || whole.layers != 7 || whole.all != 7 || whole.shares[0].Layers != 7 ||
+		whole.own != whole.shares[0].Bytes || whole.split != nil {
 		t.Fatalf("%+v, %v", whole, err)
 	}
 	var p llama.ModelParams
@@ -57,7 +60,8 @@ func TestAModelGoesWhereThereIsRoom(t *testing.T) {
 	said := ""
 	spec.Notice = func(text string) { said = text }
 	most := 0
-	for free := uint64(1); free < 1<<30; free += 1 << 20 { // of a device without memory nothing is known
+	// of a device without memory nothing is known
+	for free := uint64(1); free < 1<<30; free += 1 << 20 {
 		part, err := spec.place([]ggml.Device{device("A", free), device("B", free)})
 		if err != nil || part.layers < most {
 			t.Fatalf("%d bytes: %+v, %v; fewer layers than %d with less", free, part, err, most)
@@ -74,9 +78,11 @@ func TestAModelGoesWhereThereIsRoom(t *testing.T) {
 		p, said = llama.ModelParams{}, ""
 		part.apply(&spec, &p)
 		switch {
-		case part.layers == 0 && (p.GPULayers != llama.NoGPULayers || !strings.Contains(said, "computed on the CPU")):
+		case part.layers == 0 && (p.GPULayers != llama.NoGPULayers ||
+			!strings.Contains(said, "computed on the CPU")):
 			t.Errorf("%q, %+v", said, p)
-		case part.layers > 0 && (p.GPULayers != part.layers || len(p.TensorSplit) != 2 || !strings.Contains(said, "of 7 layers")):
+		case part.layers > 0 && (p.GPULayers != part.layers || len(p.TensorSplit) != 2 ||
+			!strings.Contains(said, "of 7 layers")):
 			t.Errorf("%q, %+v", said, p)
 		}
 	}
@@ -84,7 +90,8 @@ func TestAModelGoesWhereThereIsRoom(t *testing.T) {
 		t.Errorf("%d layers in 2 GiB", most)
 	}
 	spec.GPULayers = 3 // as many as are asked for, whatever there is
-	if some, err := spec.place([]ggml.Device{device("A", 1)}); err != nil || some.layers != 3 || some.shares[0].Layers != 3 {
+	if some, err := spec.place([]ggml.Device{device("A", 1)}); err != nil || some.layers != 3 ||
+		some.shares[0].Layers != 3 {
 		t.Errorf("%+v, %v", some, err)
 	}
 	if none, err := spec.place([]ggml.Device{}); none != nil || err != nil {
@@ -108,7 +115,8 @@ func TestSharesFitTheDevices(t *testing.T) {
 		{[]float32{1, 2}, []ggml.Device{}, "no device takes any"},
 	} {
 		spec := ModelSpec{Model: seedModel, TensorSplit: test.split}
-		if err := spec.checkSplit(test.devices); !errors.Is(err, ErrDevice) || !errors.Is(err, ErrRequest) || !strings.Contains(err.Error(), test.want) {
+		if err := spec.checkSplit(test.devices); !errors.Is(err, ErrDevice) ||
+			!errors.Is(err, ErrRequest) || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%v: %v", test.split, err)
 		}
 	}
@@ -119,13 +127,15 @@ func TestSharesFitTheDevices(t *testing.T) {
 	}
 }
 
-// Programs that embed the engine have other flags, and clients of a server none: package main adds those of the command line.
+// Programs that embed the engine have other flags, and clients of a server none: package main adds
+// those of the command line.
 func TestErrorsNameNoFlagsOfACommandLine(t *testing.T) {
 	files, err := filepath.Glob("*.go")
 	if err != nil || len(files) == 0 {
 		t.Fatal(files, err)
 	}
-	flags := regexp.MustCompile(`(^|[ (])--[a-z]|\beyelet (run|serve|devices|show|import|doctor|convert)\b`)
+	flags := regexp.MustCompile(
+		`(^|[ (])--[a-z]|\beyelet (run|serve|devices|show|import|doctor|convert)\b`)
 	for _, file := range files {
 		if strings.HasSuffix(file, "_test.go") {
 			continue
@@ -135,7 +145,8 @@ func TestErrorsNameNoFlagsOfACommandLine(t *testing.T) {
 			t.Fatal(err)
 		}
 		ast.Inspect(parsed, func(n ast.Node) bool {
-			if text, ok := n.(*ast.BasicLit); ok && text.Kind == token.STRING && flags.MatchString(text.Value) {
+			if text, ok := n.(*ast.BasicLit); ok && text.Kind == token.STRING &&
+				flags.MatchString(text.Value) {
 				t.Errorf("%s: %s", file, text.Value)
 			}
 			return true
@@ -145,10 +156,12 @@ func TestErrorsNameNoFlagsOfACommandLine(t *testing.T) {
 
 func TestErrorsOfDevicesNameNoCommand(t *testing.T) {
 	for _, spec := range []ModelSpec{
-		{Device: "Vulkan7"}, {VisionDevice: "Vulkan7"}, {RPC: "127.0.0.1:99999"}, {RPC: "a:1", GPULayers: -1}, {TensorSplit: []float32{1, 1}, GPULayers: -1},
+		{Device: "Vulkan7"}, {VisionDevice: "Vulkan7"}, {RPC: "127.0.0.1:99999"},
+		{RPC: "a:1", GPULayers: -1}, {TensorSplit: []float32{1, 1}, GPULayers: -1},
 	} {
 		err := spec.CheckDevice()
-		if !errors.Is(err, ErrDevice) || !errors.Is(err, ErrRequest) || strings.Contains(err.Error(), "--") || strings.Contains(err.Error(), "eyelet ") {
+		if !errors.Is(err, ErrDevice) || !errors.Is(err, ErrRequest) ||
+			strings.Contains(err.Error(), "--") || strings.Contains(err.Error(), "eyelet ") {
 			t.Errorf("%+v: %v", spec, err)
 		}
 	}

@@ -12,8 +12,8 @@ import (
 // poisonedMark is set in the environment of a process whose fresh memory is full of NaN.
 const poisonedMark = "EYELET_TEST_POISONED"
 
-// poison hands memory out with all bits set, which float32, float16 and bfloat16 read as NaN. The C library's own MALLOC_PERTURB_ cannot:
-// its one such value turns it off.
+// poison hands memory out with all bits set, which float32, float16 and bfloat16 read as NaN. The C
+// library's own MALLOC_PERTURB_ cannot: its one such value turns it off.
 const poison = `
 #include <stddef.h>
 #include <string.h>
@@ -31,7 +31,8 @@ int posix_memalign(void **out, size_t unit, size_t n) {
 }
 `
 
-// runPoisoned runs the calling test once more, in a process whose fresh memory is full of NaN. It needs glibc.
+// runPoisoned runs the calling test once more, in a process whose fresh memory is full of NaN. It
+// needs glibc.
 func runPoisoned(t *testing.T) {
 	t.Helper()
 	dir := t.TempDir()
@@ -39,10 +40,12 @@ func runPoisoned(t *testing.T) {
 	if err := os.WriteFile(source, []byte(poison), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.CommandContext(t.Context(), "gcc", "-O1", "-fno-builtin", "-shared", "-fPIC", "-o", library, source).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "gcc", "-O1", "-fno-builtin", "-shared",
+		"-fPIC", "-o", library, source).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+regexp.QuoteMeta(t.Name())+"$", "-test.v", "-test.timeout=30m")
+	cmd := exec.CommandContext(t.Context(), os.Args[0],
+		"-test.run=^"+regexp.QuoteMeta(t.Name())+"$", "-test.v", "-test.timeout=30m")
 	cmd.Env = append(os.Environ(), "LD_PRELOAD="+library, poisonedMark+"=1")
 	out, err := cmd.CombinedOutput()
 	t.Logf("with memory full of NaN:\n%s", out)

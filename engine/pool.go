@@ -20,23 +20,25 @@ var ErrUnknownModel = errors.New("engine: unknown model")
 // DefaultKeepAlive is how long a pool keeps a model that nobody uses.
 const DefaultKeepAlive = 5 * time.Minute
 
-// PoolOptions are the options of NewPool. The zero value keeps any number of models, each for DefaultKeepAlive.
+// PoolOptions are the options of NewPool. The zero value keeps any number of models, each for
+// DefaultKeepAlive.
 type PoolOptions struct {
-	// KeepAlive is how long a model stays loaded after its last lease was released: 0 means DefaultKeepAlive, negative for as long as there
-	// is room. [Lease.KeepAlive] sets another time.
+	// KeepAlive is how long a model stays loaded after its last lease was released: 0 means
+	// DefaultKeepAlive, negative for as long as there is room. [Lease.KeepAlive] sets another time.
 	KeepAlive time.Duration
-	// Bytes is the most memory that models take together, weights and KV caches; 0 means no limit. A single model larger than that is
-	// loaded all the same, alone.
+	// Bytes is the most memory that models take together, weights and KV caches; 0 means no limit.
+	// A single model larger than that is loaded all the same, alone.
 	Bytes int64
 	// Max is the most models that are loaded at once; 0 means no limit.
 	Max int
-	// Resolve finds the model of a name that was not registered. It may be called from several goroutines. Its error is what Use
-	// returns; with no Resolve, such names are unknown.
+	// Resolve finds the model of a name that was not registered. It may be called from several
+	// goroutines. Its error is what Use returns; with no Resolve, such names are unknown.
 	Resolve func(name string) (ModelSpec, error)
 }
 
-// Pool keeps several models of one Engine, loaded when they are asked for and unloaded when nobody has asked for a while, or when others need
-// their memory. Its methods may be called from many goroutines.
+// Pool keeps several models of one Engine, loaded when they are asked for and unloaded when nobody
+// has asked for a while, or when others need their memory. Its methods may be called from many
+// goroutines.
 //
 //	pool := engine.NewPool(e, engine.PoolOptions{Bytes: 16 << 30})
 //	defer pool.Close()
@@ -48,8 +50,9 @@ type PoolOptions struct {
 //	defer lease.Release()
 //	for event, err := range lease.Model.Generate(ctx, request) {
 //
-// Models are loaded outside the compute thread, so answers of other models go on meanwhile. Memory is counted from the moment a load begins
-// until an unload is complete, by the size of the files and estimates of the KV cache and of what is computed in.
+// Models are loaded outside the compute thread, so answers of other models go on meanwhile. Memory
+// is counted from the moment a load begins until an unload is complete, by the size of the files
+// and estimates of the KV cache and of what is computed in.
 type Pool struct {
 	loader  poolLoader
 	options PoolOptions
@@ -80,34 +83,41 @@ func (l engineLoader) load(ctx context.Context, spec ModelSpec) (*Model, error) 
 	return l.engine.Load(ctx, spec)
 }
 
-// NewPool makes a pool over e. Models that were opened otherwise are not its concern. Close the pool before the engine.
+// NewPool makes a pool over e. Models that were opened otherwise are not its concern. Close the
+// pool before the engine.
 func NewPool(e *Engine, options PoolOptions) *Pool { return newPool(engineLoader{e}, options) }
 
 func newPool(l poolLoader, options PoolOptions) *Pool {
 	if options.KeepAlive == 0 {
 		options.KeepAlive = DefaultKeepAlive
 	}
-	return &Pool{loader: l, options: options, specs: map[string]ModelSpec{}, entries: map[string]*poolEntry{}}
+	return &Pool{loader: l, options: options, specs: map[string]ModelSpec{},
+		entries: map[string]*poolEntry{}}
 }
 
-// Register gives a model a name, before what Resolve would find. A model that is loaded under this name, or waited for, stays what it is
-// until it has been unloaded.
+// Register gives a model a name, before what Resolve would find. A model that is loaded under this
+// name, or waited for, stays what it is until it has been unloaded.
 func (p *Pool) Register(name string, spec ModelSpec) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.specs[name] = spec
 }
 
-// Use lends the model of a name, and loads it first if it is not. It waits for a load that is under way, and while all memory is taken
-// by models in use, until one of them is released or ctx is done. Those who wait for memory get it in the order in which they came. While
-// one waits for models in use, nobody who came later gets a lease, lest the memory never becomes free; so a goroutine that holds a
-// lease must not wait for another. A load goes on as long as anybody waits for it.
+// Use lends the model of a name, and loads it first if it is not. It waits for a load that is under
+// way, and while all memory is taken by models in use, until one of them is released or ctx is
+// done. Those who wait for memory get it in the order in which they came. While one waits for
+// models in use, nobody who came later gets a lease, lest the memory never becomes free; so a
+// goroutine that holds a lease must not wait for another. A load goes on as long as anybody waits
+// for it.
 //
 // Errors are ctx's own, ErrClosed, ErrUnknownModel, or those of Resolve and [Engine.Load].
-func (p *Pool) Use(ctx context.Context, name string) (*Lease, error) { return p.use(ctx, name, nil) }
+func (p *Pool) Use(ctx context.Context, name string) (*Lease, error) {
+	return p.use(ctx, name, nil)
+}
 
-// UseSpec is Use for a model that needs no registration: it is loaded as spec says, unless it is there already under that name. Nothing is
-// kept of the name beyond the model's own time in the pool.
+// UseSpec is Use for a model that needs no registration: it is loaded as spec says, unless it is
+// there already under that name. Nothing is kept of the name beyond the model's own time in the
+// pool.
 func (p *Pool) UseSpec(ctx context.Context, name string, spec ModelSpec) (*Lease, error) {
 	return p.use(ctx, name, &spec)
 }
@@ -139,8 +149,9 @@ type Lease struct {
 	done  bool
 }
 
-// KeepAlive sets how long the model stays loaded after its last lease: 0 unloads it then, negative keeps it for as long as there is room.
-// It applies from this lease's release until another one sets it again, or the model is unloaded.
+// KeepAlive sets how long the model stays loaded after its last lease: 0 unloads it then, negative
+// keeps it for as long as there is room. It applies from this lease's release until another one
+// sets it again, or the model is unloaded.
 func (l *Lease) KeepAlive(d time.Duration) {
 	l.pool.mu.Lock()
 	defer l.pool.mu.Unlock()
@@ -180,14 +191,17 @@ const (
 
 // PoolModel is a model in a pool's list.
 type PoolModel struct {
-	Name    string
-	State   PoolState
-	Info    Info          // of a model that is ready
-	Bytes   int64         // memory that it is counted with
-	Leases  int           // not released yet
-	Since   time.Time     // when it came to rest; zero while it is used
-	Expires time.Time     // when it will be unloaded if nobody asks for it; zero for never, and while it is used
-	Keep    time.Duration // how long it stays after its last lease, as far as is known; negative for as long as there is room
+	Name   string
+	State  PoolState
+	Info   Info      // of a model that is ready
+	Bytes  int64     // memory that it is counted with
+	Leases int       // not released yet
+	Since  time.Time // when it came to rest; zero while it is used
+	// when it will be unloaded if nobody asks for it; zero for never, and while it is used
+	Expires time.Time
+	// how long it stays after its last lease, as far as is known; negative for as long as there is
+	// room
+	Keep time.Duration
 }
 
 // List lists the models that take memory, by name.
@@ -195,11 +209,14 @@ func (p *Pool) List() []PoolModel {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var list []PoolModel
-	for _, e := range slices.SortedFunc(maps.Values(p.entries), func(a, b *poolEntry) int { return strings.Compare(a.name, b.name) }) {
+	for _, e := range slices.SortedFunc(maps.Values(p.entries), func(a, b *poolEntry) int {
+		return strings.Compare(a.name, b.name)
+	}) {
 		if e.state == "" {
 			continue
 		}
-		m := PoolModel{Name: e.name, State: e.state, Bytes: e.bytes, Leases: e.leases, Since: e.since, Expires: e.expires, Keep: e.keep}
+		m := PoolModel{Name: e.name, State: e.state, Bytes: e.bytes, Leases: e.leases,
+			Since: e.since, Expires: e.expires, Keep: e.keep}
 		if e.asked != nil {
 			m.Keep = *e.asked
 		}
@@ -214,8 +231,9 @@ func (p *Pool) List() []PoolModel {
 // Limit returns PoolOptions.Bytes.
 func (p *Pool) Limit() int64 { return p.options.Bytes }
 
-// Stats returns what a loaded model's scheduler, cache and encoder did so far. It is no use of the model, which may be unloaded meanwhile; ok is false if it
-// is not loaded. It waits for the end of what is being computed.
+// Stats returns what a loaded model's scheduler, cache and encoder did so far. It is no use of the
+// model, which may be unloaded meanwhile; ok is false if it is not loaded. It waits for the end of
+// what is being computed.
 func (p *Pool) Stats(name string) (stats sched.Stats, ok bool) {
 	p.mu.Lock()
 	e := p.entries[name]
@@ -228,8 +246,9 @@ func (p *Pool) Stats(name string) (stats sched.Stats, ok bool) {
 	return m.Stats(), true
 }
 
-// Unload lets go of a model: now if nobody uses it, else when the last lease is released, whatever was said about keeping it. It does not
-// wait for that. A model that is not loaded is ErrUnknownModel.
+// Unload lets go of a model: now if nobody uses it, else when the last lease is released, whatever
+// was said about keeping it. It does not wait for that. A model that is not loaded is
+// ErrUnknownModel.
 func (p *Pool) Unload(name string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -247,8 +266,8 @@ func (p *Pool) Unload(name string) error {
 	return nil
 }
 
-// Close unloads all models; requests that run on them end with ErrClosed, and so do calls of Use that wait. It returns when the memory
-// is free. A second call returns the same.
+// Close unloads all models; requests that run on them end with ErrClosed, and so do calls of Use
+// that wait. It returns when the memory is free. A second call returns the same.
 func (p *Pool) Close() error {
 	p.once.Do(func() {
 		p.mu.Lock()

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// fakeLoader loads models of nothing in virtual time, and watches what the pool may not do. A spec's Model is its name.
+// fakeLoader loads models of nothing in virtual time, and watches what the pool may not do. A
+// spec's Model is its name.
 type fakeLoader struct {
 	sizes   map[string]int64
 	loads   time.Duration // what a load takes

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// poolEntry is a model of a pool. Its state goes from "" over loading, ready and unloading back to "".
+// poolEntry is a model of a pool. Its state goes from "" over loading, ready and unloading back to
+// "".
 type poolEntry struct {
 	name  string
 	spec  ModelSpec
@@ -17,16 +18,18 @@ type poolEntry struct {
 	state PoolState
 	model *Model // while ready; nil where memory is reserved
 
-	reserved chan struct{} // of memory that no model takes: closed when it is given back; nil for a model
-	kept     io.Closer     // of such memory, what stays in it while nobody uses it; else nil
+	// of memory that no model takes: closed when it is given back; nil for a model
+	reserved chan struct{}
+	kept     io.Closer // of such memory, what stays in it while nobody uses it; else nil
 
 	waiting int // waiters in the queue
 	leases  int
-	keep    time.Duration  // after the last lease
-	asked   *time.Duration // what the latest lease that is not released has asked for; nil for nothing
-	drop    bool           // unload after the last lease, whatever keep says
-	since   time.Time      // idle since, else zero
-	expires time.Time      // with a timer; else zero
+	keep    time.Duration // after the last lease
+	// what the latest lease that is not released has asked for; nil for nothing
+	asked   *time.Duration
+	drop    bool      // unload after the last lease, whatever keep says
+	since   time.Time // idle since, else zero
+	expires time.Time // with a timer; else zero
 	timer   *time.Timer
 
 	cancel    context.CancelFunc // of a load
@@ -35,8 +38,9 @@ type poolEntry struct {
 
 // poolWaiter is a call of Use.
 type poolWaiter struct {
-	entry  *poolEntry
-	result chan poolResult // holds one; sent to when the waiter leaves the queue, under the pool's lock
+	entry *poolEntry
+	// holds one; sent to when the waiter leaves the queue, under the pool's lock
+	result chan poolResult
 }
 
 type poolResult struct {
@@ -44,7 +48,8 @@ type poolResult struct {
 	err   error
 }
 
-// enqueue puts a waiter at the end of the queue. Files are looked at only for models that nobody has asked for. A nil spec is that of the name.
+// enqueue puts a waiter at the end of the queue. Files are looked at only for models that nobody
+// has asked for. A nil spec is that of the name.
 func (p *Pool) enqueue(name string, spec *ModelSpec) (*poolWaiter, error) {
 	w, err := p.join(name, nil)
 	if w == nil && err == nil {
@@ -56,7 +61,8 @@ func (p *Pool) enqueue(name string, spec *ModelSpec) (*poolWaiter, error) {
 	return w, err
 }
 
-// join is enqueue for a model that has an entry, or that was found meanwhile. It returns nil and no error where there is neither.
+// join is enqueue for a model that has an entry, or that was found meanwhile. It returns nil and no
+// error where there is neither.
 func (p *Pool) join(name string, found *poolEntry) (*poolWaiter, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -104,7 +110,8 @@ func (p *Pool) find(name string, given *ModelSpec) (*poolEntry, error) {
 	return &poolEntry{name: name, spec: spec, bytes: bytes}, nil
 }
 
-// leave takes a waiter who gave up out of the queue, or returns the lease that came at the same moment.
+// leave takes a waiter who gave up out of the queue, or returns the lease that came at the same
+// moment.
 func (p *Pool) leave(w *poolWaiter) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -141,9 +148,10 @@ func (p *Pool) forget(e *poolEntry) {
 	}
 }
 
-// schedule serves the queue from its head: it lends what is ready, and begins loads for which there is room. A waiter for whom memory is
-// being freed keeps those behind from loading, and one who needs the memory of models in use keeps them from leases as well, lest
-// they take it away again. Whatever changes the queue, a state or a lease calls it.
+// schedule serves the queue from its head: it lends what is ready, and begins loads for which there
+// is room. A waiter for whom memory is being freed keeps those behind from loading, and one who
+// needs the memory of models in use keeps them from leases as well, lest they take it away again.
+// Whatever changes the queue, a state or a lease calls it.
 func (p *Pool) schedule() {
 	if p.closed {
 		return
@@ -208,8 +216,8 @@ const (
 	roomTaken      // by models in use
 )
 
-// makeRoom unloads what is idle, the longest idle first, as far as a model needs the memory. Where models in use take too much,
-// nothing is unloaded in vain.
+// makeRoom unloads what is idle, the longest idle first, as far as a model needs the memory. Where
+// models in use take too much, nothing is unloaded in vain.
 func (p *Pool) makeRoom(e *poolEntry) room {
 	bytes, n := int64(0), 0          // of models that take memory
 	staying, stay := int64(0), 0     // without those that are being unloaded
@@ -231,7 +239,8 @@ func (p *Pool) makeRoom(e *poolEntry) room {
 		required, require = required+other.bytes, require+1
 	}
 	fits := func(bytes int64, n int) bool {
-		return (p.options.Max <= 0 || n < p.options.Max) && (p.options.Bytes <= 0 || n == 0 || bytes <= p.options.Bytes-e.bytes)
+		return (p.options.Max <= 0 || n < p.options.Max) && (p.options.Bytes <= 0 || n == 0 ||
+			bytes <= p.options.Bytes-e.bytes)
 	}
 	switch {
 	case fits(bytes, n):
@@ -253,7 +262,8 @@ func (p *Pool) makeRoom(e *poolEntry) room {
 // load begins to load a model.
 func (p *Pool) load(e *poolEntry) {
 	ctx, cancel := context.WithCancel(context.Background())
-	e.state, e.cancel, e.abandoned, e.drop, e.keep = PoolLoading, cancel, false, false, p.options.KeepAlive
+	e.state, e.cancel, e.abandoned, e.drop, e.keep = PoolLoading, cancel, false, false,
+		p.options.KeepAlive
 	p.work.Go(func() {
 		m, err := p.loader.load(ctx, e.spec)
 		cancel()
@@ -273,7 +283,8 @@ func (p *Pool) loaded(e *poolEntry, m *Model, err error) bool {
 	}
 	if err != nil {
 		e.state = ""
-		// A load that was cancelled says nothing to those who came after that: schedule begins another.
+		// A load that was cancelled says nothing to those who came after that: schedule begins
+		// another.
 		if !e.abandoned || !errors.Is(err, context.Canceled) {
 			p.fail(e, err)
 		}
@@ -283,7 +294,8 @@ func (p *Pool) loaded(e *poolEntry, m *Model, err error) bool {
 	}
 	e.state, e.model = PoolReady, m
 	p.schedule()
-	if e.state == PoolReady && e.leases == 0 { // nobody waits any more, or only behind one who needs memory
+	// nobody waits any more, or only behind one who needs memory
+	if e.state == PoolReady && e.leases == 0 {
 		p.rest(e)
 	}
 	return true
@@ -321,7 +333,8 @@ func (p *Pool) rest(e *poolEntry) {
 	}
 }
 
-// expire unloads a model whose time has come. A timer may fire just as the model is lent or loaded again; its time is another then.
+// expire unloads a model whose time has come. A timer may fire just as the model is lent or loaded
+// again; its time is another then.
 func (p *Pool) expire(e *poolEntry) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -12,8 +12,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Clients come and go as a seed says. Nothing that fakeLoader watches may happen, each gets a lease or its own deadline, and who has no
-// deadline gets a lease; in virtual time a lost waiter is a deadlock, which synctest reports.
+// Clients come and go as a seed says. Nothing that fakeLoader watches may happen, each gets a lease
+// or its own deadline, and who has no deadline gets a lease; in virtual time a lost waiter is a
+// deadlock, which synctest reports.
 func TestPoolSchedules(t *testing.T) {
 	served, late := 0, 0
 	rapid.Check(t, func(r *rapid.T) {
@@ -22,7 +23,8 @@ func TestPoolSchedules(t *testing.T) {
 		for _, name := range names {
 			fake.sizes[name] = rapid.Int64Range(1, 40).Draw(r, "bytes of "+name)
 		}
-		fake.limit, fake.max = rapid.Int64Range(0, 60).Draw(r, "limit"), rapid.IntRange(0, 4).Draw(r, "max")
+		fake.limit, fake.max = rapid.Int64Range(0, 60).Draw(r, "limit"),
+			rapid.IntRange(0, 4).Draw(r, "max")
 		fake.loads = time.Duration(rapid.IntRange(0, 50).Draw(r, "load ms")) * time.Millisecond
 		fake.closes = time.Duration(rapid.IntRange(0, 20).Draw(r, "close ms")) * time.Millisecond
 		fake.deaf = rapid.Bool().Draw(r, "deaf")
@@ -32,7 +34,8 @@ func TestPoolSchedules(t *testing.T) {
 		clients := rapid.IntRange(1, 12).Draw(r, "clients")
 		var problems []string
 		synctest.Test(t, func(t *testing.T) {
-			problems = runPoolSchedule(t, fake, PoolOptions{KeepAlive: keep, Bytes: fake.limit, Max: fake.max}, names, fails, seed, clients, &served, &late)
+			problems = runPoolSchedule(t, fake, PoolOptions{KeepAlive: keep, Bytes: fake.limit,
+				Max: fake.max}, names, fails, seed, clients, &served, &late)
 		})
 		for _, s := range problems {
 			r.Error(s)
@@ -46,7 +49,8 @@ func TestPoolSchedules(t *testing.T) {
 var errFake = errors.New("fake")
 
 // runPoolSchedule lets clients use models at random.
-func runPoolSchedule(t *testing.T, fake *fakeLoader, options PoolOptions, names []string, fails bool, seed uint64, clients int, served, late *int) []string {
+func runPoolSchedule(t *testing.T, fake *fakeLoader, options PoolOptions, names []string,
+	fails bool, seed uint64, clients int, served, late *int) []string {
 	chance := rand.New(rand.NewPCG(seed, 0))
 	if fails {
 		fake.failing = func(string) error { // called with fake.mu held
@@ -84,7 +88,8 @@ func runPoolSchedule(t *testing.T, fake *fakeLoader, options PoolOptions, names 
 				ctx, cancel := t.Context(), context.CancelFunc(func() {})
 				impatient := r.IntN(2) == 0
 				if impatient {
-					ctx, cancel = context.WithTimeout(ctx, time.Duration(r.IntN(100))*time.Millisecond)
+					ctx, cancel = context.WithTimeout(ctx,
+						time.Duration(r.IntN(100))*time.Millisecond)
 				}
 				l, err := p.Use(ctx, name)
 				cancel()

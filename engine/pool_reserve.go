@@ -6,9 +6,10 @@ import (
 	"io"
 )
 
-// Reserve counts memory of the pool for a while that no model of its engine takes, as that of a program that draws. Models that nobody uses go to make
-// room, and it waits in the queue for what others use, as Use does. The name is listed like a model's and stands for one reservation at a time: another
-// call with it waits for the first to be released.
+// Reserve counts memory of the pool for a while that no model of its engine takes, as that of a
+// program that draws. Models that nobody uses go to make room, and it waits in the queue for what
+// others use, as Use does. The name is listed like a model's and stands for one reservation at a
+// time: another call with it waits for the first to be released.
 //
 // Errors are ctx's own, ErrClosed, or those of a name that a model has.
 func (p *Pool) Reserve(ctx context.Context, name string, bytes int64) (*Reservation, error) {
@@ -52,14 +53,16 @@ type Reservation struct {
 	kept  io.Closer
 }
 
-// Kept is what the reservation of this name before this one left with Keep, and nobody has closed since; nil for nothing. It belongs to the caller now.
+// Kept is what the reservation of this name before this one left with Keep, and nobody has closed
+// since; nil for nothing. It belongs to the caller now.
 func (r *Reservation) Kept() io.Closer { return r.kept }
 
 // Release gives all memory back. A second call does nothing, nor does one after Keep.
 func (r *Reservation) Release() { r.lease.Release() }
 
-// Keep ends the reservation, but leaves something in the pool that takes bytes of memory, for the next reservation of this name. The pool closes it after
-// the time for which it keeps models that nobody uses, when others need the memory, on Unload, or when it is closed.
+// Keep ends the reservation, but leaves something in the pool that takes bytes of memory, for the
+// next reservation of this name. The pool closes it after the time for which it keeps models that
+// nobody uses, when others need the memory, on Unload, or when it is closed.
 func (r *Reservation) Keep(what io.Closer, bytes int64) {
 	p, e := r.lease.pool, r.lease.entry
 	p.mu.Lock()
@@ -73,9 +76,10 @@ func (r *Reservation) Keep(what io.Closer, bytes int64) {
 	r.lease.Release()
 }
 
-// enqueueReserve takes over what was kept under the name, if the memory can be had at once; or puts a waiter for memory into the queue; or returns what is
-// closed when the name is free.
-func (p *Pool) enqueueReserve(name string, bytes int64) (r *Reservation, w *poolWaiter, gone <-chan struct{}, err error) {
+// enqueueReserve takes over what was kept under the name, if the memory can be had at once; or puts
+// a waiter for memory into the queue; or returns what is closed when the name is free.
+func (p *Pool) enqueueReserve(name string,
+	bytes int64) (r *Reservation, w *poolWaiter, gone <-chan struct{}, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -88,7 +92,8 @@ func (p *Pool) enqueueReserve(name string, bytes int64) (r *Reservation, w *pool
 		if e.state != PoolReady || e.leases > 0 {
 			return nil, nil, e.reserved, nil
 		}
-		if len(p.queue) > 0 || !p.fits(e, bytes) { // those who wait come first, and may need this very memory
+		// those who wait come first, and may need this very memory
+		if len(p.queue) > 0 || !p.fits(e, bytes) {
 			p.unload(e)
 			return nil, nil, e.reserved, nil
 		}

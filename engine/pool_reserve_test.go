@@ -30,7 +30,8 @@ func TestReservedMemoryCounts(t *testing.T) {
 		}
 		wantEvents(t, fake, "close a")
 		list := p.List()
-		if len(list) != 2 || list[1].Name != "draw" || list[1].Bytes != 20 || list[1].State != PoolReady || list[1].Leases != 1 {
+		if len(list) != 2 || list[1].Name != "draw" || list[1].Bytes != 20 ||
+			list[1].State != PoolReady || list[1].Leases != 1 {
 			t.Errorf("listed %+v", list)
 		}
 		if _, ok := p.Stats("draw"); ok {
@@ -124,7 +125,8 @@ func mustReserve(t *testing.T, p *Pool) *Reservation {
 }
 
 func TestWhatIsKeptIsThereAgain(t *testing.T) {
-	inPool(t, PoolOptions{Bytes: 30, KeepAlive: time.Minute}, func(t *testing.T, p *Pool, _ *fakeLoader) {
+	inPool(t, PoolOptions{Bytes: 30, KeepAlive: time.Minute}, func(t *testing.T, p *Pool,
+		_ *fakeLoader) {
 		var kept closer
 		r := mustReserve(t, p)
 		if r.Kept() != nil {
@@ -133,7 +135,8 @@ func TestWhatIsKeptIsThereAgain(t *testing.T) {
 		r.Keep(&kept, 5)
 		r.Release()
 		list := p.List()
-		if len(list) != 1 || list[0].Bytes != 5 || list[0].Leases != 0 || list[0].State != PoolReady || list[0].Expires.IsZero() {
+		if len(list) != 1 || list[0].Bytes != 5 || list[0].Leases != 0 ||
+			list[0].State != PoolReady || list[0].Expires.IsZero() {
 			t.Errorf("listed %+v", list)
 		}
 		time.Sleep(59 * time.Second)
@@ -156,7 +159,11 @@ func TestWhatIsKeptIsThereAgain(t *testing.T) {
 
 func TestWhatIsKeptGoesForOthers(t *testing.T) {
 	for name, use := range map[string]func(t *testing.T, p *Pool){
-		"a model":   func(t *testing.T, p *Pool) { mustUse(t, p, "a"); mustUse(t, p, "b"); mustUse(t, p, "c") },
+		"a model": func(t *testing.T, p *Pool) {
+			mustUse(t, p, "a")
+			mustUse(t, p, "b")
+			mustUse(t, p, "c")
+		},
 		"an unload": func(_ *testing.T, p *Pool) { _ = p.Unload("draw") },
 		"the end":   func(_ *testing.T, p *Pool) { _ = p.Close() },
 		"its own use": func(t *testing.T, p *Pool) {
@@ -166,7 +173,8 @@ func TestWhatIsKeptGoesForOthers(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inPool(t, PoolOptions{Bytes: 30, KeepAlive: -1}, func(t *testing.T, p *Pool, _ *fakeLoader) {
+			inPool(t, PoolOptions{Bytes: 30, KeepAlive: -1}, func(t *testing.T, p *Pool,
+				_ *fakeLoader) {
 				var kept closer
 				mustReserve(t, p).Keep(&kept, 5)
 				use(t, p)

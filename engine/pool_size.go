@@ -13,8 +13,9 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// Memory estimates the bytes of memory that a model takes once it is loaded, without what lies in that of devices: its files, its KV cache, the buffers that it computes in, and the
-// pictures that are decoded for it. Errors are those of its files and options.
+// Memory estimates the bytes of memory that a model takes once it is loaded, without what lies in
+// that of devices: its files, its KV cache, the buffers that it computes in, and the pictures that
+// are decoded for it. Errors are those of its files and options.
 func (spec *ModelSpec) Memory() (int64, error) { return spec.bytes() }
 
 // bytes estimates the memory of a model before it is loaded.
@@ -54,13 +55,15 @@ func (spec *ModelSpec) bytes() (int64, error) {
 		total += float64(info.Size()) + float64(cmp.Or(spec.DecodeBytes, media.DefaultDecodeBytes))
 	}
 	if !(total < math.MaxInt64/2) { // or NaN
-		return 0, fmt.Errorf("%w: by what %s says of itself, it would take %.3g bytes of memory", ErrModelFile, spec.Model, total)
+		return 0, fmt.Errorf("%w: by what %s says of itself, it would take %.3g bytes of memory",
+			ErrModelFile, spec.Model, total)
 	}
 	return int64(total), nil
 }
 
-// languageBytes is the size of a language model's files, all parts of a split one, of its KV cache, and of what it computes in. A model that makes
-// embeddings alone has a second context, as long as the first, as soon as it is asked for one.
+// languageBytes is the size of a language model's files, all parts of a split one, of its KV cache,
+// and of what it computes in. A model that makes embeddings alone has a second context, as long as
+// the first, as soon as it is asked for one.
 func languageBytes(path string, nCtx int, keys, values ggml.Type) (float64, error) {
 	f, err := gguf.Open(path)
 	if err != nil {
@@ -77,32 +80,38 @@ func languageBytes(path string, nCtx int, keys, values ggml.Type) (float64, erro
 // microBatch is how many tokens libllama computes at once, unless it is told otherwise.
 const microBatch = 512
 
-// computeBytes is about what a context computes a prompt in: a handful of rows of the layers for each token of a micro-batch, and the logits of
-// the vocabulary for those of its tokens whose logits may be asked for, as float32.
+// computeBytes is about what a context computes a prompt in: a handful of rows of the layers for
+// each token of a micro-batch, and the logits of the vocabulary for those of its tokens whose
+// logits may be asked for, as float32.
 func computeBytes(f *gguf.File, outputs int) float64 {
 	arch := f.Architecture() + "."
 	width, _ := f.Uint(arch + "embedding_length")
 	ff, _ := f.Uint(arch + "feed_forward_length")
 	tokens, _ := f.Lookup("tokenizer.ggml.tokens")
-	return 4 * (microBatch*(4*float64(width)+2*float64(ff)) + float64(outputs)*float64(tokens.Len()))
+	return 4 * (microBatch*(4*float64(width)+2*float64(ff)) +
+		float64(outputs)*float64(tokens.Len()))
 }
 
-// besideBytes is the most that copies of cells outside a model's cache take, and, if it has one, its reader while that is open.
+// besideBytes is the most that copies of cells outside a model's cache take, and, if it has one,
+// its reader while that is open.
 func besideBytes(path string, params llama.ContextParams, reader bool) (float64, error) {
 	f, err := gguf.Open(path)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrModelFile, err)
 	}
 	defer f.Close()
-	copies := min(sched.CopiedShare*cacheBytes(f, params.NCtx, params.TypeK, params.TypeV), sched.MostCopies)
+	copies := min(sched.CopiedShare*cacheBytes(f, params.NCtx, params.TypeK, params.TypeV),
+		sched.MostCopies)
 	if !reader {
 		return copies, nil
 	}
 	cells := min(positions(f, params.NCtx), mostReaderCells)
-	return copies + cacheBytes(f, int(cells), params.TypeK, params.TypeV) + computeBytes(f, readerOutputs), nil
+	return copies + cacheBytes(f, int(cells), params.TypeK, params.TypeV) + computeBytes(f,
+		readerOutputs), nil
 }
 
-// positions is the number of cells of a context that was asked for with nCtx of them: 0 means as many as Load would take.
+// positions is the number of cells of a context that was asked for with nCtx of them: 0 means as
+// many as Load would take.
 func positions(f *gguf.File, nCtx int) float64 {
 	if nCtx > 0 {
 		return float64(nCtx)
@@ -114,9 +123,10 @@ func positions(f *gguf.File, nCtx int) float64 {
 	return n
 }
 
-// cacheBytes is the size of the KV cache by a model's metadata: for each layer and position a row of keys and one of values, of
-// attention.head_count_kv heads, attention.key_length and value_length wide. Layers with a sliding window, which keep fewer positions, count in
-// full. nCtx 0 means as many positions as Load would take. The result may be anything, as the metadata may.
+// cacheBytes is the size of the KV cache by a model's metadata: for each layer and position a row
+// of keys and one of values, of attention.head_count_kv heads, attention.key_length and
+// value_length wide. Layers with a sliding window, which keep fewer positions, count in full. nCtx
+// 0 means as many positions as Load would take. The result may be anything, as the metadata may.
 func cacheBytes(f *gguf.File, nCtx int, keys, values ggml.Type) float64 {
 	arch := f.Architecture() + "."
 	number := func(key string) float64 {

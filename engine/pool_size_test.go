@@ -16,10 +16,12 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// The estimate is compared with what libllama says of the state of a full context, which holds the cache and little else.
+// The estimate is compared with what libllama says of the state of a full context, which holds the
+// cache and little else.
 func TestMemoryOfAModelIsEstimated(t *testing.T) {
 	for _, cache := range []string{"f16", "q8_0"} {
-		spec := ModelSpec{Model: seedModel, Context: 512, CacheType: cache, Parallel: 1} // nobody to read beside
+		// nobody to read beside
+		spec := ModelSpec{Model: seedModel, Context: 512, CacheType: cache, Parallel: 1}
 		small, err := spec.bytes()
 		if err != nil {
 			t.Fatal(err)
@@ -31,7 +33,8 @@ func TestMemoryOfAModelIsEstimated(t *testing.T) {
 			t.Fatal(err)
 		}
 		n := 400
-		if _, err := collect(t.Context(), m, Request{Prompt: strings.Repeat("a ", n), MaxTokens: 1}); err != nil {
+		if _, err := collect(t.Context(), m, Request{Prompt: strings.Repeat("a ", n),
+			MaxTokens: 1}); err != nil {
 			t.Fatal(err)
 		}
 		var held, state int
@@ -46,17 +49,23 @@ func TestMemoryOfAModelIsEstimated(t *testing.T) {
 		perCell := float64(state) / float64(held)
 		estimate := float64(large-small) / float64(m.Info().Context-512)
 		if math.Abs(perCell/estimate-1) > 0.05 {
-			t.Errorf("%s: %.1f bytes a cell estimated, libllama holds %.1f (%d cells)", cache, estimate, perCell, held)
+			t.Errorf("%s: %.1f bytes a cell estimated, libllama holds %.1f (%d cells)", cache,
+				estimate, perCell, held)
 		}
 		spec.Parallel = 0
-		if both, err := spec.bytes(); err != nil || float64(both-large) < estimate*float64(m.Info().Context) || float64(both-large) > 2*estimate*float64(m.Info().Context)+16<<20 {
+		if both, err := spec.bytes(); err != nil ||
+			float64(both-large) < estimate*float64(m.Info().Context) ||
+			float64(both-large) > 2*estimate*float64(m.Info().Context)+16<<20 {
 			t.Errorf("%s: a reader adds %d bytes, %v", cache, both-large, err)
 		}
-		if weights := small - int64(estimate*512) - computed(t, seedModel); weights < int64(m.Info().Bytes) || weights > int64(m.Info().Bytes)*11/10 {
+		if weights := small - int64(estimate*512) - computed(t, seedModel); weights <
+			int64(m.Info().Bytes) || weights > int64(m.Info().Bytes)*11/10 {
 			t.Errorf("%s: %d bytes of weights estimated, %d loaded", cache, weights, m.Info().Bytes)
 		}
 	}
-	spec := ModelSpec{Model: rewrite(t, seedModel, t.TempDir()+"/huge.gguf", map[string]any{"llama.attention.key_length": uint32(math.MaxUint32), "llama.block_count": uint32(math.MaxUint32)}, nil), Context: 1 << 24}
+	spec := ModelSpec{Model: rewrite(t, seedModel, t.TempDir()+"/huge.gguf",
+		map[string]any{"llama.attention.key_length": uint32(math.MaxUint32),
+			"llama.block_count": uint32(math.MaxUint32)}, nil), Context: 1 << 24}
 	if n, err := spec.bytes(); !errors.Is(err, ErrModelFile) {
 		t.Errorf("absurd metadata: %d bytes, %v", n, err)
 	}
@@ -119,7 +128,8 @@ func TestDecodedPicturesAndSecondContextsCountAsMemory(t *testing.T) {
 	if d := bytes(more) - bytes(see); d != 1000 {
 		t.Errorf("1000 bytes more of decoded pictures count as %d", d)
 	}
-	embeds := ModelSpec{Model: rewrite(t, seedModel, t.TempDir()+"/embeds.gguf", map[string]any{"llama.pooling_type": uint32(1)}, nil)}
+	embeds := ModelSpec{Model: rewrite(t, seedModel, t.TempDir()+"/embeds.gguf",
+		map[string]any{"llama.pooling_type": uint32(1)}, nil)}
 	plain := ModelSpec{Model: seedModel}
 	f, err := gguf.Open(seedModel)
 	if err != nil {

@@ -17,7 +17,8 @@ func TestPoolLoadsOnceForAllWhoWait(t *testing.T) {
 		for range 5 {
 			waiting = append(waiting, useLater(t.Context(), p, "a"))
 		}
-		if l := p.List(); len(l) != 1 || l[0].Name != "a" || l[0].State != PoolLoading || l[0].Bytes != 10 {
+		if l := p.List(); len(l) != 1 || l[0].Name != "a" || l[0].State != PoolLoading ||
+			l[0].Bytes != 10 {
 			t.Errorf("%+v while loading", l)
 		}
 		var first *Model
@@ -33,7 +34,8 @@ func TestPoolLoadsOnceForAllWhoWait(t *testing.T) {
 			t.Errorf("took %v, want one load of %v", took, fake.loads)
 		}
 		wantEvents(t, fake, "load a")
-		if l := p.List(); len(l) != 1 || l[0].State != PoolReady || l[0].Leases != 5 || !l[0].Since.IsZero() || !l[0].Expires.IsZero() {
+		if l := p.List(); len(l) != 1 || l[0].State != PoolReady || l[0].Leases != 5 ||
+			!l[0].Since.IsZero() || !l[0].Expires.IsZero() {
 			t.Errorf("%+v while in use", l)
 		}
 	})
@@ -54,7 +56,8 @@ func TestPoolKeepsModelsForATime(t *testing.T) {
 		{"for ever, as the lease says", time.Minute, []time.Duration{-1}, -1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			inPool(t, PoolOptions{KeepAlive: c.options}, func(t *testing.T, p *Pool, fake *fakeLoader) {
+			inPool(t, PoolOptions{KeepAlive: c.options}, func(t *testing.T, p *Pool,
+				fake *fakeLoader) {
 				l := mustUse(t, p, "a")
 				time.Sleep(time.Hour) // no time runs while it is used
 				for _, d := range c.lease {
@@ -64,13 +67,15 @@ func TestPoolKeepsModelsForATime(t *testing.T) {
 				l.Release()
 				if c.want < 0 {
 					time.Sleep(1000 * time.Hour)
-					if l := p.List(); len(l) != 1 || !l[0].Expires.IsZero() || time.Since(l[0].Since) != 1000*time.Hour {
+					if l := p.List(); len(l) != 1 || !l[0].Expires.IsZero() ||
+						time.Since(l[0].Since) != 1000*time.Hour {
 						t.Errorf("%+v", l)
 					}
 					wantEvents(t, fake, "load a")
 					return
 				}
-				if l := p.List(); c.want > 0 && (len(l) != 1 || !l[0].Expires.Equal(time.Now().Add(c.want)) || !l[0].Since.Equal(time.Now())) {
+				if l := p.List(); c.want > 0 && (len(l) != 1 ||
+					!l[0].Expires.Equal(time.Now().Add(c.want)) || !l[0].Since.Equal(time.Now())) {
 					t.Errorf("%+v", l)
 				}
 				want := "load a, close a"
@@ -119,7 +124,8 @@ func TestPoolUnloadsTheLongestIdleForOthers(t *testing.T) {
 		mustUse(t, p, "c").Release() // b is idle for longer
 		wantEvents(t, fake, "load a, load b, close b, load c")
 		mustUse(t, p, "big").Release() // larger than the limit: alone
-		if got := fake.events(); got != "close a, close c, load big" && got != "close c, close a, load big" {
+		if got := fake.events(); got != "close a, close c, load big" &&
+			got != "close c, close a, load big" {
 			t.Errorf("events %q, want both closed at once before big is loaded", got)
 		}
 		mustUse(t, p, "b").Release()
@@ -390,7 +396,9 @@ func TestPoolWithTheBuiltInModel(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				a, err := collect(t.Context(), l.Model, Request{Messages: []Message{User(Picture(image), Text("What color is the background?"))}})
+				a, err := collect(t.Context(), l.Model,
+					Request{Messages: []Message{User(Picture(image),
+						Text("What color is the background?"))}})
 				if err != nil || a.text != "cyan" {
 					t.Errorf("%q, %v", a.text, err)
 				}
@@ -400,7 +408,9 @@ func TestPoolWithTheBuiltInModel(t *testing.T) {
 	}
 	wg.Wait()
 	list := p.List()
-	if len(list) == 0 || len(list) > 2 || slices.ContainsFunc(list, func(m PoolModel) bool { return m.State == PoolReady && m.Info.Context != 512 }) {
+	if len(list) == 0 || len(list) > 2 || slices.ContainsFunc(list, func(m PoolModel) bool {
+		return m.State == PoolReady && m.Info.Context != 512
+	}) {
 		t.Errorf("%+v", list)
 	}
 	p.Register("damaged", ModelSpec{Model: damaged(t, seedModel, 1000000)})

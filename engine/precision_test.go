@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// The built-in model must answer as well in every precision of the native tower as over the plain one. Answers may change places where
-// two tokens are close; their number of right ones then differs as the toss of that many coins.
+// The built-in model must answer as well in every precision of the native tower as over the plain
+// one. Answers may change places where two tokens are close; their number of right ones then
+// differs as the toss of that many coins.
 func TestScoresInEveryPrecision(t *testing.T) {
 	if testing.Short() {
 		t.Skip("asks many questions; run without -short")
@@ -19,8 +20,11 @@ func TestScoresInEveryPrecision(t *testing.T) {
 	}
 	type outcome struct{ said, right string }
 	ask := func(encoder, precision string) (all []outcome) {
-		m := open(t, func(spec *ModelSpec) { spec.Encoder, spec.VisionPrecision = encoder, precision })
-		if got := m.Info(); got.Encoder != encoder || encoder == EncoderNative && got.Precision != precision {
+		m := open(t, func(spec *ModelSpec) {
+			spec.Encoder, spec.VisionPrecision = encoder, precision
+		})
+		if got := m.Info(); got.Encoder != encoder || encoder == EncoderNative &&
+			got.Precision != precision {
 			t.Fatalf("%s %s: runs %s %s", encoder, precision, got.Encoder, got.Precision)
 		}
 		for i := 0; i < len(questions); i += step {
@@ -37,11 +41,14 @@ func TestScoresInEveryPrecision(t *testing.T) {
 			changed += count(o.said != plain[i].said)
 			coins += count((o.said == o.right) != (plain[i].said == o.right))
 		}
-		t.Logf("%s: %d of %d right, plain %d; %d answers changed", precision, right, len(plain), plainRight, changed)
+		t.Logf("%s: %d of %d right, plain %d; %d answers changed", precision, right, len(plain),
+			plainRight, changed)
 		if off := math.Abs(float64(right - plainRight)); off > 3*math.Sqrt(float64(coins)) {
 			t.Errorf("%s: %d right answers, over the plain tower %d", precision, right, plainRight)
 		}
-		if limit := map[string]int{"f32": 2, "bf16": 10, "int8": 25}[precision]; changed*100 > limit*len(plain)+100 { // and one near tie
+		// and one near tie
+		if limit := map[string]int{"f32": 2, "bf16": 10, "int8": 25}[precision]; changed*100 >
+			limit*len(plain)+100 {
 			t.Errorf("%s: %d of %d answers changed", precision, changed, len(plain))
 		}
 	}

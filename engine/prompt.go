@@ -13,7 +13,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
-// prompt is a request made ready: what the language model reads, in order. Its pictures are known by their headers alone.
+// prompt is a request made ready: what the language model reads, in order. Its pictures are known
+// by their headers alone.
 type prompt struct {
 	stretches []Stretch        // tokens, and the places of pictures
 	pictures  []*media.Picture // which Stretch.Image counts
@@ -43,7 +44,8 @@ func (m *Model) prompt(ctx context.Context, r *Request) (*prompt, error) {
 	return p, m.checkLength(p, r)
 }
 
-// compose makes a request ready: the template is rendered, pictures are planned by their headers, text is tokenized.
+// compose makes a request ready: the template is rendered, pictures are planned by their headers,
+// text is tokenized.
 func (m *Model) compose(ctx context.Context, r *Request) (*prompt, error) {
 	if err := m.checkTokens(r.Before); err != nil {
 		return nil, err
@@ -62,12 +64,13 @@ func (m *Model) compose(ctx context.Context, r *Request) (*prompt, error) {
 		p.thinking = err == nil && m.opensThoughts(parts)
 	}
 	if err == nil {
-		parts, p.pictures, err = layOut(parts, images, func(image *Image) (*vision.Plan, []*media.Picture, error) {
-			if err := ctx.Err(); err != nil {
-				return nil, nil, err
-			}
-			return m.look(ctx, image, r.ImageTokens, &p.spent)
-		})
+		parts, p.pictures, err = layOut(parts, images,
+			func(image *Image) (*vision.Plan, []*media.Picture, error) {
+				if err := ctx.Err(); err != nil {
+					return nil, nil, err
+				}
+				return m.look(ctx, image, r.ImageTokens, &p.spent)
+			})
 	}
 	if err != nil {
 		return nil, err
@@ -102,7 +105,8 @@ func (m *Model) chatParts(ctx context.Context, r *Request) ([]chat.Part, []*Imag
 	return m.prefill(parts, r.Prefill), images, nil
 }
 
-// chatMessages are the messages as the template package takes them, and the pictures in reading order.
+// chatMessages are the messages as the template package takes them, and the pictures in reading
+// order.
 func (m *Model) chatMessages(messages []Message) ([]chat.Message, []*Image, error) {
 	var out []chat.Message
 	var images []*Image
@@ -110,10 +114,12 @@ func (m *Model) chatMessages(messages []Message) ([]chat.Message, []*Image, erro
 		if msg.Role == "" {
 			return nil, nil, fmt.Errorf("%w: message %d has no role", ErrRequest, i+1)
 		}
-		cm := chat.Message{Role: chat.Role(msg.Role), Reasoning: msg.Reasoning, ToolCallID: msg.ToolCallID, Name: msg.Name}
+		cm := chat.Message{Role: chat.Role(msg.Role), Reasoning: msg.Reasoning,
+			ToolCallID: msg.ToolCallID, Name: msg.Name}
 		for _, c := range msg.ToolCalls {
 			arguments, _ := reply.Complete(c.Arguments) // checkCalls has approved them
-			cm.ToolCalls = append(cm.ToolCalls, chat.ToolCall{ID: c.ID, Name: c.Name, Arguments: json.RawMessage(arguments)})
+			cm.ToolCalls = append(cm.ToolCalls, chat.ToolCall{ID: c.ID, Name: c.Name,
+				Arguments: json.RawMessage(arguments)})
 		}
 		for _, c := range msg.Content {
 			if c.Image == nil {
@@ -167,10 +173,12 @@ func (r *Request) check() error {
 	case len(r.Messages) > 0 && r.Prompt != "":
 		return fmt.Errorf("%w: both Messages and Prompt are set", ErrRequest)
 	case len(r.Messages) > 0 && len(r.Images) > 0:
-		return fmt.Errorf("%w: Images belong to Prompt; those of Messages are part of them", ErrRequest)
+		return fmt.Errorf("%w: Images belong to Prompt; those of Messages are part of them",
+			ErrRequest)
 	case r.Prefill != "" && len(r.Messages) == 0:
 		return fmt.Errorf("%w: Prefill needs Messages; a Prompt holds the beginning of the answer itself", ErrRequest)
-	case r.Prefill != "" && (r.Grammar != "" || len(r.Schema) > 0 || r.ToolChoice == ToolsRequired || r.ToolName != ""):
+	case r.Prefill != "" && (r.Grammar != "" || len(r.Schema) > 0 ||
+		r.ToolChoice == ToolsRequired || r.ToolName != ""):
 		return fmt.Errorf("%w: the answer has begun already, and cannot be held to a format or to calls of tools", ErrRequest)
 	case len(r.Tools) > 0 && len(r.Messages) == 0:
 		return fmt.Errorf("%w: tools need Messages", ErrRequest)

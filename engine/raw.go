@@ -8,7 +8,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/chat"
 )
 
-// imageMarker is where a picture stands in a raw prompt, as in Ollama's: [img-0] is the first of Request.Images.
+// imageMarker is where a picture stands in a raw prompt, as in Ollama's: [img-0] is the first of
+// Request.Images.
 var imageMarker = regexp.MustCompile(`\[img-(\d{1,9})\]`)
 
 // rawParts cuts Request.Prompt, which no template renders, at its pictures.
@@ -27,7 +28,9 @@ func (m *Model) rawParts(r *Request) (list []chat.Part, err error) {
 	for _, at := range imageMarker.FindAllStringSubmatchIndex(r.Prompt, -1) {
 		n, err := strconv.Atoi(r.Prompt[at[2]:at[3]])
 		if err != nil || n >= len(r.Images) {
-			return nil, fmt.Errorf("%w: the prompt has the marker %s, and %d pictures, which count from 0", ErrRequest, r.Prompt[at[0]:at[1]], len(r.Images))
+			return nil, fmt.Errorf(
+				"%w: the prompt has the marker %s, and %d pictures, which count from 0", ErrRequest,
+				r.Prompt[at[0]:at[1]], len(r.Images))
 		}
 		places, marked[n] = append(places, place{at[0], at[1], n}), true
 	}
@@ -38,16 +41,19 @@ func (m *Model) rawParts(r *Request) (list []chat.Part, err error) {
 	}
 	end := 0
 	for _, at := range places {
-		list = append(list, chat.Part{Text: r.Prompt[end:at.from], Special: true}, chat.Part{Kind: chat.KindImage, Image: at.image})
+		list = append(list, chat.Part{Text: r.Prompt[end:at.from], Special: true},
+			chat.Part{Kind: chat.KindImage, Image: at.image})
 		end = at.to
 	}
 	if end == len(r.Prompt) {
-		return nil, fmt.Errorf("%w: the prompt ends with a picture, after which the model cannot answer", ErrRequest)
+		return nil, fmt.Errorf(
+			"%w: the prompt ends with a picture, after which the model cannot answer", ErrRequest)
 	}
 	return append(list, chat.Part{Text: r.Prompt[end:], Special: true}), nil
 }
 
-// tokenizeRaw cuts raw text into tokens, control tokens by their names. Texts that stand together are cut together.
+// tokenizeRaw cuts raw text into tokens, control tokens by their names. Texts that stand together
+// are cut together.
 func (m *Model) tokenizeRaw(parts []chat.Part, begin bool) (list []Stretch, err error) {
 	vocab := m.lm.Vocab()
 	text, first := "", begin
@@ -60,7 +66,8 @@ func (m *Model) tokenizeRaw(parts []chat.Part, begin bool) (list []Stretch, err 
 			return fmt.Errorf("%w: %w", ErrRequest, err)
 		}
 		// A prompt that was written with the token that begins texts must not get a second one.
-		if bos := vocab.BOS(); first && vocab.AddBOS() && len(tokens) > 1 && tokens[0] == bos && tokens[1] == bos {
+		if bos := vocab.BOS(); first && vocab.AddBOS() && len(tokens) > 1 && tokens[0] == bos &&
+			tokens[1] == bos {
 			tokens = tokens[1:]
 		}
 		if len(tokens) > 0 {

@@ -25,7 +25,8 @@ func TestATemplateThatWritesTheFirstTokenItselfBeginsOnce(t *testing.T) {
 	var prompts [2][]Token
 	for i, begin := range []string{"", "{{ bos_token }}"} {
 		m := open(t, textOnly, func(s *ModelSpec) { s.ChatTemplate = begin + template })
-		prompts[i] = mustAsk(t, m, Request{Messages: []Message{User(Text("hello"))}, MaxTokens: 1, KeepPrompt: true}).Prompt
+		prompts[i] = mustAsk(t, m, Request{Messages: []Message{User(Text("hello"))}, MaxTokens: 1,
+			KeepPrompt: true}).Prompt
 	}
 	if !slices.Equal(prompts[0], prompts[1]) {
 		t.Errorf("%v of a template without it, %v of one that writes it", prompts[0], prompts[1])

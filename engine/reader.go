@@ -10,13 +10,15 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/sched"
 )
 
-// mostReaderCells is the most items of a prompt that the reader takes: its memory is a second KV cache.
+// mostReaderCells is the most items of a prompt that the reader takes: its memory is a second KV
+// cache.
 const mostReaderCells = 4096
 
-// readerCells is how many cells the reader of a model may have: none where there is nobody whom it could disturb, and where sequences cannot be
-// copied in part.
+// readerCells is how many cells the reader of a model may have: none where there is nobody whom it
+// could disturb, and where sequences cannot be copied in part.
 func (m *Model) readerCells(spec ModelSpec) int {
-	if spec.Parallel < 2 || m.rigid() || m.lm.NSWA() > 0 || !m.lm.OnCPU() || m.lm.HasEncoder() || !m.lm.HasDecoder() {
+	if spec.Parallel < 2 || m.rigid() || m.lm.NSWA() > 0 || !m.lm.OnCPU() || m.lm.HasEncoder() ||
+		!m.lm.HasDecoder() {
 		return 0
 	}
 	return min(m.cells, mostReaderCells)
@@ -25,15 +27,16 @@ func (m *Model) readerCells(spec ModelSpec) int {
 // readerOutputs is how many logits of a decode a reader makes room for. It asks for none.
 const readerOutputs = 2
 
-// reader is a second context of a model, in which prompts are read bit by bit while answers are computed in the first one. It is a
-// [sched.Reader].
+// reader is a second context of a model, in which prompts are read bit by bit while answers are
+// computed in the first one. It is a [sched.Reader].
 type reader struct {
 	model  *Model
 	params llama.ContextParams // of the first context
 	spare  llama.Seq           // of the first context, which its cache does not use
 	*decoder
 	step *llama.Stepwise
-	rest func() (*llama.Stepwise, error) // begins what does not fit the batch; nil if nothing is left
+	// begins what does not fit the batch; nil if nothing is left
+	rest func() (*llama.Stepwise, error)
 }
 
 // Sequences of the reader's context: what it reads, and what is on its way out.
@@ -86,7 +89,8 @@ func (r *reader) Begin(ctx context.Context, entries []sched.Entry) (err error) {
 }
 
 // BeginRows implements [sched.Reader].
-func (r *reader) BeginRows(ctx context.Context, rows []float32, places [][4]llama.Pos, causal bool) (err error) {
+func (r *reader) BeginRows(ctx context.Context, rows []float32, places [][4]llama.Pos,
+	causal bool) (err error) {
 	pieces, err := r.pieces(rows, places, causal)
 	if err != nil {
 		return err

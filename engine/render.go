@@ -10,13 +10,15 @@ import (
 
 // Rendered is a request's prompt before it is computed.
 type Rendered struct {
-	Text   string  // with [img-0], [img-1] … where pictures stand, and without a beginning-of-sequence token that is added
+	// with [img-0], [img-1] … where pictures stand, and without a beginning-of-sequence token that
+	// is added
+	Text   string
 	Tokens []Token // pictures left out
 	Images int
 }
 
-// Render writes out the prompt of a request as Generate would compute it. Pictures are not looked at. Errors are those of Generate, but for the
-// length.
+// Render writes out the prompt of a request as Generate would compute it. Pictures are not looked
+// at. Errors are those of Generate, but for the length.
 func (m *Model) Render(ctx context.Context, r Request) (*Rendered, error) {
 	if !m.enter() {
 		return nil, ErrClosed
@@ -78,7 +80,8 @@ func (r *Rendered) add(list []Stretch) {
 	}
 }
 
-// prefill adds the beginning of an answer to a rendered conversation. Thoughts that the template has opened are closed first.
+// prefill adds the beginning of an answer to a rendered conversation. Thoughts that the template
+// has opened are closed first.
 func (m *Model) prefill(parts []chat.Part, text string) []chat.Part {
 	if text == "" {
 		return parts

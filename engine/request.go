@@ -23,37 +23,41 @@ type Request struct {
 	Messages []Message
 	// Template renders Messages in the place of the model's own; nil for that.
 	Template *chat.Template
-	// Prompt is raw text that goes to the model as it stands, special tokens included, without a template. The model's
-	// beginning-of-sequence token is added.
+	// Prompt is raw text that goes to the model as it stands, special tokens included, without a
+	// template. The model's beginning-of-sequence token is added.
 	Prompt string
-	// Prefill is the beginning of the answer to Messages, which the model goes on from. Events do not repeat it.
+	// Prefill is the beginning of the answer to Messages, which the model goes on from. Events do
+	// not repeat it.
 	Prefill string
-	// Images are the pictures of Prompt. [img-0] in the text is the place of the first, and so on; those without a place come ahead of the text.
+	// Images are the pictures of Prompt. [img-0] in the text is the place of the first, and so on;
+	// those without a place come ahead of the text.
 	Images []*Image
 	// ImageTokens bounds the image tokens of each picture.
 	ImageTokens Budget
-	// Before are tokens that the prompt continues, as Result.Prompt and the events of an answer give them. No beginning-of-sequence token is
-	// added behind them.
+	// Before are tokens that the prompt continues, as Result.Prompt and the events of an answer
+	// give them. No beginning-of-sequence token is added behind them.
 	Before []Token
 
 	Sampling Sampling
 
-	// Guidance steers the answer away from what NegativePrompt, a raw text, would be continued with (classifier-free guidance): the logarithms
-	// of probabilities move from those behind the negative prompt towards those behind the prompt, and beyond them where it is more than 1. 0
+	// Guidance steers the answer away from what NegativePrompt, a raw text, would be continued with
+	// (classifier-free guidance): the logarithms of probabilities move from those behind the
+	// negative prompt towards those behind the prompt, and beyond them where it is more than 1. 0
 	// and 1 are off. It computes each token twice, in a context of its own.
 	Guidance       float32
 	NegativePrompt string
 
-	// Context is the most tokens of prompt and answer together, where that is less than the context of the model; 0 means no less. A longer prompt
-	// is ErrContextLength; see [Model.Fit].
+	// Context is the most tokens of prompt and answer together, where that is less than the context
+	// of the model; 0 means no less. A longer prompt is ErrContextLength; see [Model.Fit].
 	Context int
 	// MaxTokens ends the answer; 0 means when the context is full.
 	MaxTokens int
 	// Stop ends the answer before any of these texts appears in it.
 	Stop []string
 
-	// Tools are functions that the model may ask for, as the chat template or a text of the engine's own tells it. Calls come in Event.Calls, held by
-	// a grammar to the tools' names and the schemas of their arguments. They need Messages.
+	// Tools are functions that the model may ask for, as the chat template or a text of the
+	// engine's own tells it. Calls come in Event.Calls, held by a grammar to the tools' names and
+	// the schemas of their arguments. They need Messages.
 	Tools []Tool
 	// ToolChoice says whether a tool is called.
 	ToolChoice ToolChoice
@@ -61,55 +65,66 @@ type Request struct {
 	ToolName string
 	// SerialTools allows one call in an answer.
 	SerialTools bool
-	// Thinking turns a model's thoughts on or off, where its template knows how. Thoughts come in Event.Reasoning.
+	// Thinking turns a model's thoughts on or off, where its template knows how. Thoughts come in
+	// Event.Reasoning.
 	Thinking Thinking
 
-	// Grammar holds the answer to a GBNF grammar with a rule "root". Schema holds it to a JSON schema. At most one is set.
+	// Grammar holds the answer to a GBNF grammar with a rule "root". Schema holds it to a JSON
+	// schema. At most one is set.
 	Grammar string
 	Schema  json.RawMessage
-	// SchemaRetries is how often an answer is drawn again that turns out not to be valid under Schema, or under the parameters of a strict
-	// tool. That can only be where a grammar does not carry all of a schema; then no event comes before the answer is found valid.
+	// SchemaRetries is how often an answer is drawn again that turns out not to be valid under
+	// Schema, or under the parameters of a strict tool. That can only be where a grammar does not
+	// carry all of a schema; then no event comes before the answer is found valid.
 	SchemaRetries int
 
-	// Logprobs adds the log probability of each token to events, and of the TopLogprobs most probable ones.
+	// Logprobs adds the log probability of each token to events, and of the TopLogprobs most
+	// probable ones.
 	Logprobs    bool
 	TopLogprobs int
 
 	// KeepPrompt asks for the tokens of the prompt in Result.Prompt.
 	KeepPrompt bool
-	// Client is whose request this is: when many wait, clients take turns. Higher Priority goes before that.
+	// Client is whose request this is: when many wait, clients take turns. Higher Priority goes
+	// before that.
 	Client   string
 	Priority int
-	// ContextShift lets an answer go on when the context is full, without the oldest part of what came after the first quarter, where
-	// the model allows it. Else the answer ends there with FinishLength.
+	// ContextShift lets an answer go on when the context is full, without the oldest part of what
+	// came after the first quarter, where the model allows it. Else the answer ends there with
+	// FinishLength.
 	ContextShift bool
-	// Keep is how many items of the beginning a context shift leaves alone instead of the first quarter; 0 means that quarter, and negative
-	// all of the prompt.
+	// Keep is how many items of the beginning a context shift leaves alone instead of the first
+	// quarter; 0 means that quarter, and negative all of the prompt.
 	Keep int
 	// NoSpeculation computes one token at a time, and guesses none ahead.
 	NoSpeculation bool
-	// Threads is the most threads that the text of the prompt and the answer are computed with; 0 means as many as the engine has. Beside
-	// requests that take more, those of the same decode have what they take.
+	// Threads is the most threads that the text of the prompt and the answer are computed with; 0
+	// means as many as the engine has. Beside requests that take more, those of the same decode
+	// have what they take.
 	Threads int
-	// MostGuesses is the most tokens that are guessed ahead at a time; 0 leaves it to the scheduler.
+	// MostGuesses is the most tokens that are guessed ahead at a time; 0 leaves it to the
+	// scheduler.
 	MostGuesses int
-	// Session saves the conversation, this answer included, under a name in ModelSpec.StateDir, where a later request that continues it finds it,
-	// after a restart too.
+	// Session saves the conversation, this answer included, under a name in ModelSpec.StateDir,
+	// where a later request that continues it finds it, after a restart too.
 	Session string
-	// Conversation, if not nil, is filled in when the request ends, also one that the caller left, for SaveConversation.
+	// Conversation, if not nil, is filled in when the request ends, also one that the caller left,
+	// for SaveConversation.
 	Conversation *Conversation
 	// Trace is told what becomes of the request, as it happens. It must not wait.
 	Trace func(sched.Moment)
 
-	// Fresh computes the whole prompt even if its beginning is still in the KV cache from an earlier request, and while no other request is
-	// computed, it empties the cache before. The cache saves time, but a prompt computed in other portions, or beside others, can
-	// differ in the last bits of its logits.
+	// Fresh computes the whole prompt even if its beginning is still in the KV cache from an
+	// earlier request, and while no other request is computed, it empties the cache before. The
+	// cache saves time, but a prompt computed in other portions, or beside others, can differ in
+	// the last bits of its logits.
 	Fresh bool
 }
 
 // Sampling says how tokens are chosen. The zero value always takes the most probable one.
 type Sampling struct {
-	Temperature float32 // 0 takes the most probable token; the rest is ignored then, but for penalties and bias
+	// 0 takes the most probable token; the rest is ignored then, but for penalties and bias
+	Temperature float32
 	TopK        int     // 0 keeps all
 	TopP        float32 // 0 or 1 keeps all
 	MinP        float32 // 0 keeps all
@@ -119,32 +134,36 @@ type Sampling struct {
 	RepeatPenalty    float32 // 0 or 1 is off
 	FrequencyPenalty float32
 	PresencePenalty  float32
-	// PenaltyLastN is how many tokens penalties look back on, those of the prompt included and pictures left out; 0 means 64, negative all that the
-	// context holds.
+	// PenaltyLastN is how many tokens penalties look back on, those of the prompt included and
+	// pictures left out; 0 means 64, negative all that the context holds.
 	PenaltyLastN int
 
-	// SpareNewline keeps penalties from counting for the newline, without which lists and verses run into one line.
+	// SpareNewline keeps penalties from counting for the newline, without which lists and verses
+	// run into one line.
 	SpareNewline bool
 
 	LogitBias map[Token]float32 // added to logits; negative infinity forbids a token
 	IgnoreEnd bool              // forbids the tokens that end an answer
 
-	// Mirostat draws tokens so that the text stays about as surprising as MirostatTau bits a token (Basu et al. 2021): 1 and 2 are the paper's
-	// two algorithms, 0 is off. TopK, TopP, MinP and TypicalP are ignored with it.
+	// Mirostat draws tokens so that the text stays about as surprising as MirostatTau bits a token
+	// (Basu et al. 2021): 1 and 2 are the paper's two algorithms, 0 is off. TopK, TopP, MinP and
+	// TypicalP are ignored with it.
 	Mirostat    int
 	MirostatTau float32 // 0 means 5
 	MirostatEta float32 // how fast it corrects itself; 0 means 0.1
 }
 
-// Message is a turn of a conversation: role "system", "user", "assistant", "tool" or whatever the template knows.
+// Message is a turn of a conversation: role "system", "user", "assistant", "tool" or whatever the
+// template knows.
 type Message struct {
 	Role    string
 	Content []Content
-	// KeepOrder leaves pictures between the texts where they stand, also for families that were trained with pictures first, as LLaVA, which else
-	// get those of a turn ahead of its text.
+	// KeepOrder leaves pictures between the texts where they stand, also for families that were
+	// trained with pictures first, as LLaVA, which else get those of a turn ahead of its text.
 	KeepOrder bool
 
-	Reasoning  string     // of an assistant: its thoughts, which most templates leave out of turns that are over
+	// of an assistant: its thoughts, which most templates leave out of turns that are over
+	Reasoning  string
 	ToolCalls  []ToolCall // of an assistant: the calls that it made
 	ToolCallID string     // of a tool: the call that this answers
 	Name       string     // of a tool: its name; else that of the speaker
@@ -173,7 +192,8 @@ func Text(text string) Content { return Content{Text: text} }
 // Picture is content of a picture.
 func Picture(image *Image) Content { return Content{Image: image} }
 
-// Image is a picture file in memory (JPEG, PNG, GIF, WebP, BMP, TIFF, HEIC, PDF), or a page of one; see [OpenDocument].
+// Image is a picture file in memory (JPEG, PNG, GIF, WebP, BMP, TIFF, HEIC, PDF), or a page of one;
+// see [OpenDocument].
 type Image struct {
 	Name string // where it came from, for error messages
 	Data []byte
@@ -209,7 +229,8 @@ func ImageReader(name string, r io.Reader) (*Image, error) {
 		return nil, fmt.Errorf("%w: %s: %w", ErrImage, name, err)
 	}
 	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("%w: %w", ErrImage, imaging.Fault(imaging.ErrTooLarge, "%s is larger than %d MB", name, limit>>20))
+		return nil, fmt.Errorf("%w: %w", ErrImage, imaging.Fault(imaging.ErrTooLarge,
+			"%s is larger than %d MB", name, limit>>20))
 	}
 	if len(data) == 0 {
 		return nil, fmt.Errorf("%w: %s is empty", ErrImage, name)
@@ -217,7 +238,8 @@ func ImageReader(name string, r io.Reader) (*Image, error) {
 	return &Image{Name: name, Data: data}, nil
 }
 
-// Event is a piece of an answer. Text may be empty while a character, a possible stop text or a mark of thoughts or calls is incomplete.
+// Event is a piece of an answer. Text may be empty while a character, a possible stop text or a
+// mark of thoughts or calls is incomplete.
 type Event struct {
 	Text      string
 	Reasoning string      // thoughts
@@ -225,9 +247,12 @@ type Event struct {
 
 	Tokens   []Token
 	Logprobs []TokenLogprob // one a token, if asked for
-	Usage    *Usage         // set on the first event: what is known of the prompt by then, its tokens
-	Relaxed  []string       // set on the first event: parts of the schemas of tools that nothing holds, as they make no sense
-	Done     *Result        // set on the last event
+	// set on the first event: what is known of the prompt by then, its tokens
+	Usage *Usage
+	// set on the first event: parts of the schemas of tools that nothing holds, as they make no
+	// sense
+	Relaxed []string
+	Done    *Result // set on the last event
 }
 
 // TokenLogprob is a token of the answer with the natural logarithm of its probability.
@@ -251,29 +276,37 @@ const (
 // Result sums an answer up.
 type Result struct {
 	Finish   FinishReason
-	StopText string     // of Request.Stop, the one that ended the answer
-	EndToken bool       // the model ended its turn with a token of its own, which is drawn like others and not among Usage.Completion
-	Calls    []ToolCall // of tools, those that are whole: one that was cut off is in the events alone, without CallDelta.Done
-	Usage    Usage
-	Timings  Timings
-	Seed     uint32  // the seed used, when tokens were drawn at random
-	Prompt   []Token // of the prompt, pictures left out; where Request.KeepPrompt asks for it
+	StopText string // of Request.Stop, the one that ended the answer
+	// the model ended its turn with a token of its own, which is drawn like others and not among
+	// Usage.Completion
+	EndToken bool
+	// of tools, those that are whole: one that was cut off is in the events alone, without
+	// CallDelta.Done
+	Calls   []ToolCall
+	Usage   Usage
+	Timings Timings
+	Seed    uint32  // the seed used, when tokens were drawn at random
+	Prompt  []Token // of the prompt, pictures left out; where Request.KeepPrompt asks for it
 
 	Speculation Speculation
 
-	// SchemaChecked says what came of the check of the finished answer against its schema, or of calls against those of their tools. It is nil
-	// where there was nothing to check: the grammar has held all of it, or there is no schema.
+	// SchemaChecked says what came of the check of the finished answer against its schema, or of
+	// calls against those of their tools. It is nil where there was nothing to check: the grammar
+	// has held all of it, or there is no schema.
 	SchemaChecked *SchemaCheck
 
-	// SessionError says why the conversation could not be saved under Request.Session. The answer is whole all the same.
+	// SessionError says why the conversation could not be saved under Request.Session. The answer
+	// is whole all the same.
 	SessionError error
 }
 
 // SchemaCheck is the outcome of checking an answer.
 type SchemaCheck struct {
 	Valid   bool
-	Retries int   // answers that were drawn before and were not valid
-	Err     error // why it is not valid: ErrSchema for calls of tools that are not strict, else that the answer was cut off
+	Retries int // answers that were drawn before and were not valid
+	// why it is not valid: ErrSchema for calls of tools that are not strict, else that the answer
+	// was cut off
+	Err error
 }
 
 // Speculation counts tokens that were computed ahead.
@@ -318,5 +351,6 @@ func (t Timings) MarshalJSON() ([]byte, error) {
 		FirstToken  float64 `json:"first_token_ms"`
 		LongestGap  float64 `json:"longest_gap_ms"`
 		Total       float64 `json:"total_ms"`
-	}{ms(t.Load), ms(t.Queue), ms(t.DecodeImage), ms(t.Preprocess), ms(t.Encode), ms(t.Prefill), ms(t.Generate), ms(t.FirstToken), ms(t.LongestGap), ms(t.Total)})
+	}{ms(t.Load), ms(t.Queue), ms(t.DecodeImage), ms(t.Preprocess), ms(t.Encode), ms(t.Prefill),
+		ms(t.Generate), ms(t.FirstToken), ms(t.LongestGap), ms(t.Total)})
 }

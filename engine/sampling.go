@@ -13,8 +13,10 @@ import (
 	"github.com/eyelet-engine/eyelet/models/reply"
 )
 
-// sampler builds the chain of a request, whose penalties know the tokens of its prompt, and returns the seed in use.
-func (m *Model) sampler(r *Request, held reply.Constraint, prompt []Token) (*llama.Sampler, uint32, error) {
+// sampler builds the chain of a request, whose penalties know the tokens of its prompt, and returns
+// the seed in use.
+func (m *Model) sampler(r *Request, held reply.Constraint,
+	prompt []Token) (*llama.Sampler, uint32, error) {
 	s := &r.Sampling
 	seed := uint32(0)
 	if s.Seed != nil {
@@ -24,7 +26,8 @@ func (m *Model) sampler(r *Request, held reply.Constraint, prompt []Token) (*lla
 		_, _ = crand.Read(b[:])
 		seed = binary.LittleEndian.Uint32(b[:])
 	}
-	if seed == llama.RandomSeed { // libllama would draw one of its own, and nobody could repeat the answer
+	// libllama would draw one of its own, and nobody could repeat the answer
+	if seed == llama.RandomSeed {
 		seed--
 	}
 	stages := m.constraints(r, held)
@@ -53,7 +56,8 @@ func (m *Model) sampler(r *Request, held reply.Constraint, prompt []Token) (*lla
 	return chain, seed, nil
 }
 
-// lookBack is how many tokens penalties look back on. More than the context holds has no use, and would take memory.
+// lookBack is how many tokens penalties look back on. More than the context holds has no use, and
+// would take memory.
 func (m *Model) lookBack(s *Sampling) int {
 	switch {
 	case s.PenaltyLastN == 0:
@@ -64,8 +68,8 @@ func (m *Model) lookBack(s *Sampling) int {
 	return min(s.PenaltyLastN, m.cells)
 }
 
-// constraints are the stages that hold at every temperature. The grammar comes before anything that could remove the tokens it
-// allows.
+// constraints are the stages that hold at every temperature. The grammar comes before anything that
+// could remove the tokens it allows.
 func (m *Model) constraints(r *Request, held reply.Constraint) []llama.Stage {
 	var stages []llama.Stage
 	s := &r.Sampling
@@ -91,12 +95,14 @@ func (m *Model) constraints(r *Request, held reply.Constraint) []llama.Stage {
 		repeat = 1
 	}
 	if repeat != 1 || s.FrequencyPenalty != 0 || s.PresencePenalty != 0 {
-		stages = append(stages, llama.Penalties(m.lookBack(s), repeat, s.FrequencyPenalty, s.PresencePenalty))
+		stages = append(stages, llama.Penalties(m.lookBack(s), repeat, s.FrequencyPenalty,
+			s.PresencePenalty))
 	}
 	return stages
 }
 
-// mirostat is the stage that selects in the place of narrowing. The first algorithm estimates the vocabulary's slope from so many tokens.
+// mirostat is the stage that selects in the place of narrowing. The first algorithm estimates the
+// vocabulary's slope from so many tokens.
 func mirostat(s *Sampling, seed uint32) llama.Stage {
 	const estimate = 100
 	tau, eta := cmp.Or(s.MirostatTau, 5), cmp.Or(s.MirostatEta, 0.1)
@@ -116,7 +122,8 @@ func narrowing(s *Sampling) []llama.Stage {
 		stages = append(stages, llama.TopK(s.TopK))
 	}
 	if s.TypicalP > 0 && s.TypicalP < 1 {
-		// Of tokens that a grammar or a bias forbids, libllama's typical sampling makes an entropy that is not a number: they go before.
+		// Of tokens that a grammar or a bias forbids, libllama's typical sampling makes an entropy
+		// that is not a number: they go before.
 		stages = append(stages, llama.MinP(impossible, 1), llama.Typical(s.TypicalP, 1))
 	}
 	if s.TopP > 0 && s.TopP < 1 {
@@ -128,7 +135,8 @@ func narrowing(s *Sampling) []llama.Stage {
 	return stages
 }
 
-// logprob measures a token in the distribution that logits stand for, before any sampler stage: log softmax in float64.
+// logprob measures a token in the distribution that logits stand for, before any sampler stage: log
+// softmax in float64.
 func (m *Model) logprob(logits []float32, token llama.Token, top int) TokenLogprob {
 	best := float64(slices.Max(logits))
 	sum := 0.0
@@ -138,7 +146,8 @@ func (m *Model) logprob(logits []float32, token llama.Token, top int) TokenLogpr
 	norm := best + math.Log(sum)
 	vocab := m.lm.Vocab()
 	entry := func(t llama.Token) TokenLogprob {
-		return TokenLogprob{Token: t, Text: string(vocab.Piece(t, true)), Logprob: float64(logits[t]) - norm}
+		return TokenLogprob{Token: t, Text: string(vocab.Piece(t, true)),
+			Logprob: float64(logits[t]) - norm}
 	}
 	out := entry(token)
 	for _, t := range topTokens(logits, top) {

@@ -14,15 +14,16 @@ import (
 	"time"
 )
 
-// scheduleClose is how far apart, in logits, the best two tokens of a request that runs alone may be where another schedule takes the other.
-// The arithmetic of a batch changes with its shape: logits were seen to move by 0.09, two of them in opposite directions by twice as much.
+// scheduleClose is how far apart, in logits, the best two tokens of a request that runs alone may
+// be where another schedule takes the other. The arithmetic of a batch changes with its shape:
+// logits were seen to move by 0.09, two of them in opposite directions by twice as much.
 const scheduleClose = 0.2
 
 // longAnswer is a length in tokens from which on a few answers fill the rest of a small context.
 const longAnswer = 9
 
-// asked is a request with its answers on a fresh context, where it runs alone: one, unless the micro-batches in which libllama reads the
-// prompt decide between two.
+// asked is a request with its answers on a fresh context, where it runs alone: one, unless the
+// micro-batches in which libllama reads the prompt decide between two.
 type asked struct {
 	request Request
 	wants   []wholeAnswer
@@ -31,8 +32,8 @@ type asked struct {
 // long reports whether the answers of a request are long.
 func (q *asked) long() bool { return len(q.wants[0].tokens) >= longAnswer }
 
-// aloneShapes are the sizes of micro-batches with which a request is asked alone: libllama's own, and such as prompts are cut into beside
-// others.
+// aloneShapes are the sizes of micro-batches with which a request is asked alone: libllama's own,
+// and such as prompts are cut into beside others.
 var aloneShapes = []int{0, 64, 32}
 
 // repertoire makes requests that share beginnings in many ways, and asks each of them alone.
@@ -46,10 +47,13 @@ func repertoire(t *testing.T) (list []asked) {
 			q := &list[i]
 			alone := q.request
 			alone.Fresh = true
-			if got := mustAsk(t, m, alone); !slices.ContainsFunc(q.wants, func(a wholeAnswer) bool { return slices.Equal(a.tokens, got.tokens) }) {
+			if got := mustAsk(t, m, alone); !slices.ContainsFunc(q.wants, func(a wholeAnswer) bool {
+				return slices.Equal(a.tokens, got.tokens)
+			}) {
 				if q.wants = append(q.wants, got); len(q.wants) == 2 {
 					two++
-					t.Logf("micro-batches alone decide between %q and %q", q.wants[0].text, got.text)
+					t.Logf("micro-batches alone decide between %q and %q", q.wants[0].text,
+						got.text)
 				}
 			}
 		}
@@ -71,17 +75,25 @@ func requests(t *testing.T) (list []asked) {
 		if number++; testing.Short() && number%4 != 1 {
 			return
 		}
-		list = append(list, asked{request: Request{Messages: messages, MaxTokens: limit, Logprobs: true, TopLogprobs: 2}})
+		list = append(list, asked{request: Request{Messages: messages, MaxTokens: limit,
+			Logprobs: true, TopLogprobs: 2}})
 	}
-	shapes := []string{"What is in this picture?", "What color is the background?", "How many shapes are there?"}
-	sketch := []string{"Write the HTML.", "How many elements are there?", "Which element is the first?"}
+	shapes := []string{"What is in this picture?", "What color is the background?",
+		"How many shapes are there?"}
+	sketch := []string{"Write the HTML.", "How many elements are there?",
+		"Which element is the first?"}
 	for i, c := range []struct {
-		name      string
-		questions []string // that fit the picture: of others the model is unsure, and a text that is as good as another says nothing of schedules
+		name string
+		// that fit the picture: of others the model is unsure, and a text that is as good as
+		// another says nothing of schedules
+		questions []string
 	}{
-		{"shape-1.png", shapes}, {"shape-4.png", shapes}, {"shapes-2.png", shapes}, {"sketch-1.png", sketch}, {"sketch-2.png", sketch},
-		{"chart-1.png", []string{"Which bar is the tallest?", "How many bars are there?", "What is the value of A?"}},
-		{"text-1.png", []string{"Read the text.", "How many characters are there?", "What is the first character?"}},
+		{"shape-1.png", shapes}, {"shape-4.png", shapes}, {"shapes-2.png", shapes},
+		{"sketch-1.png", sketch}, {"sketch-2.png", sketch},
+		{"chart-1.png", []string{"Which bar is the tallest?", "How many bars are there?",
+			"What is the value of A?"}},
+		{"text-1.png", []string{"Read the text.", "How many characters are there?",
+			"What is the first character?"}},
 		{"sum.png", []string{"What is the answer?", "Solve the problem.", "Calculate."}},
 	} {
 		p, first := Picture(picture(t, c.name)), Text(c.questions[0])
@@ -99,14 +111,15 @@ func requests(t *testing.T) (list []asked) {
 			add(60, User(Picture(&Image{Name: q.Picture, Data: q.image}), Text(q.Question)))
 		}
 	}
-	for _, q := range []string{"Hello", "What is a star?", "What is a star, and what is a circle, and what is a ring?"} {
+	for _, q := range []string{"Hello", "What is a star?",
+		"What is a star, and what is a circle, and what is a ring?"} {
 		add(20, User(Text(q)))
 	}
 	return list
 }
 
-// parting is where an answer leaves the nearest of those that were computed alone: the distance of the best two tokens there. It is -1 if it
-// is one of them. A cut answer may end anywhere.
+// parting is where an answer leaves the nearest of those that were computed alone: the distance of
+// the best two tokens there. It is -1 if it is one of them. A cut answer may end anywhere.
 func (q *asked) parting(got wholeAnswer, cut bool) float64 {
 	least := math.Inf(1)
 	for i := range q.wants {
@@ -136,7 +149,8 @@ func margin(top []TokenLogprob) float64 { return top[0].Logprob - top[1].Logprob
 // outcomes counts schedules.
 type outcomes struct{ schedules, near, requests, cancelled, aside, guessed, restarts, beside int }
 
-// era opens a model with properties that its seed decides, and runs schedules on it. What one leaves in the cache the next one finds.
+// era opens a model with properties that its seed decides, and runs schedules on it. What one
+// leaves in the cache the next one finds.
 func (o *outcomes) era(t *testing.T, seed uint64, list []asked, schedules int) {
 	rng := rand.New(rand.NewPCG(seed, 5))
 	dir := ""
@@ -146,8 +160,10 @@ func (o *outcomes) era(t *testing.T, seed uint64, list []asked, schedules int) {
 	change := func(s *ModelSpec) {
 		s.Context = []int{256, 256, 512, 1536}[rng.IntN(4)] // libllama takes multiples of 256
 		s.Parallel = 1 + rng.IntN(6)
-		s.MaxGap = []time.Duration{time.Millisecond, 10 * time.Millisecond, 250 * time.Millisecond}[rng.IntN(3)]
-		s.ExpectedAnswer = []int{1, 8, 0}[rng.IntN(3)] // fewer than there are: somebody has to be put aside
+		s.MaxGap = []time.Duration{time.Millisecond, 10 * time.Millisecond,
+			250 * time.Millisecond}[rng.IntN(3)]
+		// fewer than there are: somebody has to be put aside
+		s.ExpectedAnswer = []int{1, 8, 0}[rng.IntN(3)]
 		s.NoSpeculation = rng.IntN(3) == 0
 		s.StateDir = dir
 		if rng.IntN(4) == 0 {
@@ -160,7 +176,9 @@ func (o *outcomes) era(t *testing.T, seed uint64, list []asked, schedules int) {
 	if os.Getenv("EYELET_SCHEDULE_SEED") != "" {
 		t.Logf("seed %d", seed)
 	}
-	if long := slices.DeleteFunc(slices.Clone(list), func(q asked) bool { return !q.long() }); len(long) > 0 && rng.IntN(3) == 0 {
+	if long := slices.DeleteFunc(slices.Clone(list), func(q asked) bool {
+		return !q.long()
+	}); len(long) > 0 && rng.IntN(3) == 0 {
 		list = long
 	}
 	m := open(t, change)
@@ -197,7 +215,8 @@ func (o *outcomes) era(t *testing.T, seed uint64, list []asked, schedules int) {
 // idle wants nothing to be left of requests but cache.
 func idle(t *testing.T, m *Model) {
 	t.Helper()
-	if st := m.Stats(); st.Waiting+st.Reading+st.Writing+st.Cells.Running+st.Cells.Active != 0 || st.Faults != 0 {
+	if st := m.Stats(); st.Waiting+st.Reading+st.Writing+st.Cells.Running+st.Cells.Active != 0 ||
+		st.Faults != 0 {
 		t.Errorf("left over: %+v", st)
 	}
 }
@@ -233,7 +252,8 @@ func (o *outcomes) schedule(t *testing.T, name string, m *Model, list []asked, r
 			}
 			switch margin := q.parting(got, cut); {
 			case margin > scheduleClose:
-				t.Errorf("%s: %q, alone %q, a margin of %.2f", name, got.text, q.wants[0].text, margin)
+				t.Errorf("%s: %q, alone %q, a margin of %.2f", name, got.text, q.wants[0].text,
+					margin)
 			case margin >= 0:
 				near = true
 			}
@@ -246,9 +266,10 @@ func (o *outcomes) schedule(t *testing.T, name string, m *Model, list []asked, r
 	}
 }
 
-// Whatever is batched, shared, cut, put aside, read from disk or guessed, and whoever gives up meanwhile: an answer is the one that the same
-// request gets alone on a fresh context. EYELET_SCHEDULE_SEED repeats the era that a failure names, and EYELET_SCHEDULE_ERAS says how many from it
-// on: what takes hours can be done in parts.
+// Whatever is batched, shared, cut, put aside, read from disk or guessed, and whoever gives up
+// meanwhile: an answer is the one that the same request gets alone on a fresh context.
+// EYELET_SCHEDULE_SEED repeats the era that a failure names, and EYELET_SCHEDULE_ERAS says how many
+// from it on: what takes hours can be done in parts.
 func TestAnswersDoNotDependOnTheSchedule(t *testing.T) {
 	eras, each, most := 4, 10, 2
 	if os.Getenv("EYELET_SLOW") != "" {
@@ -290,7 +311,8 @@ func TestAnswersDoNotDependOnTheSchedule(t *testing.T) {
 	t.Logf("%d schedules of %d requests, %d of them cancelled; %d near ties, %d put aside, %d tokens guessed, %d restarts, %d items read beside answers",
 		o.schedules, o.requests, o.cancelled, o.near, o.aside, o.guessed, o.restarts, o.beside)
 	if o.near > most {
-		t.Errorf("%d of %d schedules have near ties that fell the other way, want at most %d", o.near, o.schedules, most)
+		t.Errorf("%d of %d schedules have near ties that fell the other way, want at most %d",
+			o.near, o.schedules, most)
 	}
 	if o.beside == 0 && !testing.Short() && os.Getenv("EYELET_SCHEDULE_SEED") == "" {
 		t.Error("nothing was read beside running answers")
@@ -298,12 +320,14 @@ func TestAnswersDoNotDependOnTheSchedule(t *testing.T) {
 	if os.Getenv("EYELET_SLOW") != "" && !part && o.aside == 0 {
 		t.Error("nobody was put aside")
 	}
-	if os.Getenv("EYELET_SLOW") != "" && !part && (o.cancelled == 0 || o.guessed == 0 || o.restarts == 0) {
+	if os.Getenv("EYELET_SLOW") != "" && !part && (o.cancelled == 0 || o.guessed == 0 ||
+		o.restarts == 0) {
 		t.Errorf("the schedules did not reach what they are about: %+v", o)
 	}
 }
 
-// Two hundred clients share a cache that holds a handful of prompts, a queue that is too short for them, and little patience.
+// Two hundred clients share a cache that holds a handful of prompts, a queue that is too short for
+// them, and little patience.
 func TestACrowdWithATinyCache(t *testing.T) {
 	clients, rounds := 200, 1
 	if os.Getenv("EYELET_SLOW") != "" {
@@ -313,7 +337,9 @@ func TestACrowdWithATinyCache(t *testing.T) {
 		clients = 16
 	}
 	list := repertoire(t)
-	m := open(t, func(s *ModelSpec) { s.Context, s.Parallel, s.Queue, s.ExpectedAnswer = 256, 5, clients/2, 1 })
+	m := open(t, func(s *ModelSpec) {
+		s.Context, s.Parallel, s.Queue, s.ExpectedAnswer = 256, 5, clients/2, 1
+	})
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	answers, gaveUp, busy, near := 0, 0, 0, 0
@@ -348,7 +374,8 @@ func TestACrowdWithATinyCache(t *testing.T) {
 					t.Errorf("client %d: %v", c, err)
 				}
 				if margin := q.parting(got, err != nil); margin > scheduleClose {
-					t.Errorf("client %d: %q, alone %q, a margin of %.2f", c, got.text, q.wants[0].text, margin)
+					t.Errorf("client %d: %q, alone %q, a margin of %.2f", c, got.text,
+						q.wants[0].text, margin)
 				} else if margin >= 0 {
 					near++
 				}
@@ -362,6 +389,7 @@ func TestACrowdWithATinyCache(t *testing.T) {
 	t.Logf("%d answers, %d gave up, %d found the queue full, %d near ties; %d put aside, %d encodes, %d saved", answers, gaveUp, busy, near, st.PutAside,
 		st.Media.Finished, st.Media.SavedMemory+st.Media.SavedInFlight)
 	if answers+gaveUp != clients*rounds || (!testing.Short() && busy == 0) {
-		t.Errorf("%d answers and %d that gave up, of %d; the queue was full %d times", answers, gaveUp, clients*rounds, busy)
+		t.Errorf("%d answers and %d that gave up, of %d; the queue was full %d times", answers,
+			gaveUp, clients*rounds, busy)
 	}
 }

@@ -11,16 +11,20 @@ import (
 	"github.com/eyelet-engine/eyelet/models/reply"
 )
 
-// constraint is what holds the answer: a schema, a grammar, the tools. answer is the schema of an answer that is no call, nil for none.
-func (m *Model) constraint(ctx context.Context, r *Request, thinking bool) (held reply.Constraint, answer *grammar.Schema, err error) {
+// constraint is what holds the answer: a schema, a grammar, the tools. answer is the schema of an
+// answer that is no call, nil for none.
+func (m *Model) constraint(ctx context.Context, r *Request,
+	thinking bool) (held reply.Constraint, answer *grammar.Schema, err error) {
 	tools, err := r.tools()
 	if err != nil {
 		return held, nil, err
 	}
-	plan := reply.Plan{Tools: tools, Required: r.ToolChoice == ToolsRequired || r.ToolName != "", Serial: r.SerialTools, Answer: r.Grammar, Thinking: thinking}
+	plan := reply.Plan{Tools: tools, Required: r.ToolChoice == ToolsRequired || r.ToolName != "",
+		Serial: r.SerialTools, Answer: r.Grammar, Thinking: thinking}
 	switch {
 	case len(r.Schema) > 0:
-		if answer, err = grammar.Compile(ctx, r.Schema, grammar.Options{Object: speaksOfObjects(r.Schema)}); err != nil {
+		if answer, err = grammar.Compile(ctx, r.Schema,
+			grammar.Options{Object: speaksOfObjects(r.Schema)}); err != nil {
 			return held, nil, refusedSchema(ctx, "the JSON schema", err)
 		}
 		plan.Answer = answer.Grammar
@@ -57,8 +61,8 @@ func refusedSchema(ctx context.Context, what string, err error) error {
 	return fmt.Errorf("%w: %w", ErrRequest, err)
 }
 
-// speaksOfObjects reports whether a schema names properties and no type. As a whole answer, whoever writes one means an object; by the
-// specification, texts and numbers would be valid as well.
+// speaksOfObjects reports whether a schema names properties and no type. As a whole answer, whoever
+// writes one means an object; by the specification, texts and numbers would be valid as well.
 func speaksOfObjects(schema []byte) bool {
 	var root struct {
 		Type       json.RawMessage `json:"type"`
@@ -99,7 +103,8 @@ func (c *schemaCheck) push(text string) {
 	}
 }
 
-// fatal reports whether an answer that is not valid may be an error: there is a schema of answers, or a strict tool.
+// fatal reports whether an answer that is not valid may be an error: there is a schema of answers,
+// or a strict tool.
 func (c *schemaCheck) fatal() bool {
 	if c == nil {
 		return false
@@ -112,7 +117,8 @@ func (c *schemaCheck) fatal() bool {
 	return c.answer != nil
 }
 
-// outcome judges a finished answer. It is nil where the answer has nothing that is checked. The error is one of ErrSchema.
+// outcome judges a finished answer. It is nil where the answer has nothing that is checked. The
+// error is one of ErrSchema.
 func (c *schemaCheck) outcome(r *Result) (*SchemaCheck, error) {
 	var checked *SchemaCheck
 	judge := func(err error, fatal bool) error {

@@ -25,7 +25,8 @@ func validator(t testing.TB, schema []byte) *jsonschema.Schema {
 	}
 	c := jsonschema.NewCompiler()
 	c.AssertFormat()
-	for _, name := range []string{"email", "uri"} { // of which it lets less through than the standards
+	// of which it lets less through than the standards
+	for _, name := range []string{"email", "uri"} {
 		c.RegisterFormat(&jsonschema.Format{Name: name, Validate: func(any) error { return nil }})
 	}
 	if err := c.AddResource("mem:schema", doc); err != nil {
@@ -38,8 +39,8 @@ func validator(t testing.TB, schema []byte) *jsonschema.Schema {
 	return s
 }
 
-// TestRandomSchemasHoldAtAnyTemperature draws schemas and lets the model, which knows no JSON, answer in them, at temperatures at which it
-// writes nearly at random.
+// TestRandomSchemasHoldAtAnyTemperature draws schemas and lets the model, which knows no JSON,
+// answer in them, at temperatures at which it writes nearly at random.
 func TestRandomSchemasHoldAtAnyTemperature(t *testing.T) {
 	m := open(t)
 	schemas := rapid.Custom(grammartest.Schema)
@@ -50,7 +51,8 @@ func TestRandomSchemasHoldAtAnyTemperature(t *testing.T) {
 			continue
 		}
 		seed := rand.New(rand.NewPCG(uint64(i), 1)).Uint32()
-		r := Request{Messages: []Message{User(Picture(picture(t, "shape-4.png")), Text("What is in this picture?"))}, Schema: schema, MaxTokens: 200,
+		r := Request{Messages: []Message{User(Picture(picture(t, "shape-4.png")),
+			Text("What is in this picture?"))}, Schema: schema, MaxTokens: 200,
 			Sampling: Sampling{Temperature: []float32{0.001, 1, 3, 100}[i%4], Seed: &seed}}
 		a, err := collect(t.Context(), m, r)
 		if errors.Is(err, ErrSchema) {
@@ -73,15 +75,19 @@ func TestRandomSchemasHoldAtAnyTemperature(t *testing.T) {
 	}
 }
 
-// TestNoStopTokenBeforeTheValueIsWhole forbids what would end an answer soon and checks that only whole values end.
+// TestNoStopTokenBeforeTheValueIsWhole forbids what would end an answer soon and checks that only
+// whole values end.
 func TestNoStopTokenBeforeTheValueIsWhole(t *testing.T) {
 	m := open(t, textOnly)
 	eos := m.lm.Vocab().EOS()
-	r := Request{Messages: question, Schema: json.RawMessage(`{"type":"array","items":{"type":"integer","minimum":10},"minItems":3,"maxItems":3}`),
+	r := Request{Messages: question,
+		Schema: json.RawMessage(
+			`{"type":"array","items":{"type":"integer","minimum":10},"minItems":3,"maxItems":3}`),
 		Sampling: Sampling{LogitBias: map[Token]float32{eos: 100}}}
 	a := mustAsk(t, m, r)
 	var list []int
-	if err := json.Unmarshal([]byte(a.text), &list); err != nil || len(list) != 3 || a.Finish != FinishStop {
+	if err := json.Unmarshal([]byte(a.text), &list); err != nil || len(list) != 3 ||
+		a.Finish != FinishStop {
 		t.Errorf("%q: %v, %s", a.text, err, a.Finish)
 	}
 	r.Sampling.LogitBias[eos] = float32(math.Inf(-1))
@@ -90,13 +96,15 @@ func TestNoStopTokenBeforeTheValueIsWhole(t *testing.T) {
 	}
 }
 
-// TestAnswersAreCheckedWhereGrammarsEnd asks for elements that differ, of more values than a grammar keeps apart.
+// TestAnswersAreCheckedWhereGrammarsEnd asks for elements that differ, of more values than a
+// grammar keeps apart.
 func TestAnswersAreCheckedWhereGrammarsEnd(t *testing.T) {
 	m := open(t, textOnly)
 	schema := json.RawMessage(`{"type":"array","items":{"type":"integer","minimum":10,"maximum":18},"minItems":3,"maxItems":3,"uniqueItems":true}`)
 	valid, invalid := 0, 0
 	for seed := range uint32(40) {
-		r := Request{Messages: question, Schema: schema, Sampling: Sampling{Temperature: 3, Seed: &seed}}
+		r := Request{Messages: question, Schema: schema, Sampling: Sampling{Temperature: 3,
+			Seed: &seed}}
 		a, err := collect(t.Context(), m, r)
 		if errors.Is(err, ErrSchema) {
 			invalid++
@@ -114,7 +122,8 @@ func TestAnswersAreCheckedWhereGrammarsEnd(t *testing.T) {
 			valid++
 		}
 		var list []int
-		if err := json.Unmarshal([]byte(a.text), &list); err != nil || len(list) != 3 || list[0] == list[1] || list[1] == list[2] || list[0] == list[2] {
+		if err := json.Unmarshal([]byte(a.text), &list); err != nil || len(list) != 3 ||
+			list[0] == list[1] || list[1] == list[2] || list[0] == list[2] {
 			t.Errorf("%q: %v", a.text, err)
 		}
 		if c := a.SchemaChecked; c == nil || !c.Valid || c.Err != nil {
@@ -130,7 +139,8 @@ func TestAnswersAreCheckedWhereGrammarsEnd(t *testing.T) {
 		t.Errorf("checked: %+v", a.SchemaChecked)
 	}
 	r = Request{Messages: question, Schema: schema, MaxTokens: 2}
-	if a := mustAsk(t, m, r); a.Finish != FinishLength || a.SchemaChecked == nil || a.SchemaChecked.Valid {
+	if a := mustAsk(t, m, r); a.Finish != FinishLength || a.SchemaChecked == nil ||
+		a.SchemaChecked.Valid {
 		t.Errorf("cut off: %+v", a.SchemaChecked)
 	}
 }
@@ -140,7 +150,9 @@ func TestBuildingAGrammarEndsWithTheRequest(t *testing.T) {
 	m := open(t, textOnly)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, _, err := m.constraint(ctx, &Request{Messages: question, Schema: json.RawMessage(`{"pattern":"^(a|b)*a(a|b){9}$"}`)}, false); !errors.Is(err, context.Canceled) {
+	if _, _, err := m.constraint(ctx, &Request{Messages: question,
+		Schema: json.RawMessage(`{"pattern":"^(a|b)*a(a|b){9}$"}`)}, false); !errors.Is(err,
+		context.Canceled) {
 		t.Error(err)
 	}
 }

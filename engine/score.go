@@ -7,9 +7,11 @@ import (
 	"strings"
 )
 
-// ScoreRequest asks how probable each token of a text is, given those before it. Either Prompt or Tokens is set.
+// ScoreRequest asks how probable each token of a text is, given those before it. Either Prompt or
+// Tokens is set.
 type ScoreRequest struct {
-	// Prompt is raw text, special tokens included, as in Request. The model's beginning-of-sequence token is read before it.
+	// Prompt is raw text, special tokens included, as in Request. The model's beginning-of-sequence
+	// token is read before it.
 	Prompt string
 	// Tokens are read as they stand, and nothing is added to them.
 	Tokens []Token
@@ -19,17 +21,19 @@ type ScoreRequest struct {
 
 // Scores is the answer to a ScoreRequest.
 type Scores struct {
-	// Text is what was scored: the request's Prompt, or the text of its Tokens, control tokens included.
+	// Text is what was scored: the request's Prompt, or the text of its Tokens, control tokens
+	// included.
 	Text string
-	// Tokens are the tokens of Text, in order; their texts put together are Text. A beginning-of-sequence token that was added is not among them.
-	// Of the first one nothing is known: its Logprob is NaN, and it has no Top.
+	// Tokens are the tokens of Text, in order; their texts put together are Text. A
+	// beginning-of-sequence token that was added is not among them. Of the first one nothing is
+	// known: its Logprob is NaN, and it has no Top.
 	Tokens []TokenLogprob
 	// Read is how many tokens were read, an added one included.
 	Read int
 }
 
-// Score measures a text with the model and answers nothing. Compute is cut into portions, between which running answers go on. Errors wrap
-// ErrRequest or ErrContextLength.
+// Score measures a text with the model and answers nothing. Compute is cut into portions, between
+// which running answers go on. Errors wrap ErrRequest or ErrContextLength.
 func (m *Model) Score(ctx context.Context, r ScoreRequest) (*Scores, error) {
 	if !m.enter() {
 		return nil, ErrClosed
@@ -84,13 +88,16 @@ func (m *Model) score(ctx context.Context, r ScoreRequest) (*Scores, error) {
 	return out, nil
 }
 
-// scoreTokens checks a request and returns what is to be read, and how many of the first tokens were added.
+// scoreTokens checks a request and returns what is to be read, and how many of the first tokens
+// were added.
 func (m *Model) scoreTokens(r ScoreRequest) (tokens []Token, added int, err error) {
 	switch {
 	case !m.lc.HasMemory():
-		return nil, 0, fmt.Errorf("%w: %s makes embeddings and foretells no text", ErrRequest, m.info.Name)
+		return nil, 0, fmt.Errorf("%w: %s makes embeddings and foretells no text", ErrRequest,
+			m.info.Name)
 	case (r.Prompt == "") == (len(r.Tokens) == 0):
-		return nil, 0, fmt.Errorf("%w: give a text or tokens to be scored, and not both", ErrRequest)
+		return nil, 0, fmt.Errorf("%w: give a text or tokens to be scored, and not both",
+			ErrRequest)
 	case r.Top < 0 || r.Top > maxTop:
 		return nil, 0, fmt.Errorf("%w: Top is %d; give 0 to %d", ErrRequest, r.Top, maxTop)
 	}
@@ -99,7 +106,8 @@ func (m *Model) scoreTokens(r ScoreRequest) (tokens []Token, added int, err erro
 		if tokens, err = m.Tokenize(r.Prompt, true, true); err != nil {
 			return nil, 0, err
 		}
-		if v := m.lm.Vocab(); v.AddBOS() && len(tokens) > 0 && tokens[0] == v.BOS() && !strings.HasPrefix(r.Prompt, string(v.Piece(v.BOS(), true))) {
+		if v := m.lm.Vocab(); v.AddBOS() && len(tokens) > 0 && tokens[0] == v.BOS() &&
+			!strings.HasPrefix(r.Prompt, string(v.Piece(v.BOS(), true))) {
 			added = 1
 		}
 	}
@@ -107,13 +115,15 @@ func (m *Model) scoreTokens(r ScoreRequest) (tokens []Token, added int, err erro
 		return nil, 0, err
 	}
 	if len(tokens) > m.cells {
-		return nil, 0, fmt.Errorf("%w: it has %d tokens, and the context holds %d; shorten it or give a larger context", ErrContextLength, len(tokens), m.cells)
+		return nil, 0, fmt.Errorf(
+			"%w: it has %d tokens, and the context holds %d; shorten it or give a larger context",
+			ErrContextLength, len(tokens), m.cells)
 	}
 	return tokens, added, nil
 }
 
-// alignTexts gives tokens the very bytes of the text that they were made of. Vocabularies put a space before the first word, and some control
-// tokens swallow blanks beside them.
+// alignTexts gives tokens the very bytes of the text that they were made of. Vocabularies put a
+// space before the first word, and some control tokens swallow blanks beside them.
 func alignTexts(text string, tokens []TokenLogprob) {
 	for i := range tokens {
 		piece := tokens[i].Text

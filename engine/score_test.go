@@ -10,7 +10,9 @@ import (
 func TestScoresOfATextAreThoseOfAnAnswer(t *testing.T) {
 	m := open(t, textOnly)
 	const prompt = "USER: What color is the circle? ASSISTANT:"
-	a := mustAsk(t, m, Request{Prompt: prompt, MaxTokens: 12, Logprobs: true, TopLogprobs: 3, KeepPrompt: true, Sampling: Sampling{LogitBias: map[Token]float32{2: float32(math.Inf(-1))}}})
+	a := mustAsk(t, m, Request{Prompt: prompt, MaxTokens: 12, Logprobs: true, TopLogprobs: 3,
+		KeepPrompt: true, Sampling: Sampling{LogitBias: map[Token]float32{2: float32(
+			math.Inf(-1))}}})
 	if len(a.logprobs) != 12 {
 		t.Fatalf("%d tokens", len(a.logprobs))
 	}
@@ -20,12 +22,14 @@ func TestScoresOfATextAreThoseOfAnAnswer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(s.Tokens) != len(tokens) || s.Read != len(tokens) || !math.IsNaN(s.Tokens[0].Logprob) || s.Tokens[0].Top != nil {
+		if len(s.Tokens) != len(tokens) || s.Read != len(tokens) ||
+			!math.IsNaN(s.Tokens[0].Logprob) || s.Tokens[0].Top != nil {
 			t.Fatalf("%d tokens of %d, the first is %+v", len(s.Tokens), len(tokens), s.Tokens[0])
 		}
 		for i, want := range a.logprobs {
 			got := s.Tokens[len(a.Prompt)+i]
-			if got.Token != want.Token || math.Abs(got.Logprob-want.Logprob) > 0.02 || len(got.Top) != 3 {
+			if got.Token != want.Token || math.Abs(got.Logprob-want.Logprob) > 0.02 ||
+				len(got.Top) != 3 {
 				t.Errorf("round %d, token %d: %v, want %v", round, i, got, want)
 			}
 		}
@@ -42,15 +46,19 @@ func TestScoresOfATextAreThoseOfAnAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range other[1:] {
-		if d := math.Abs(after.Tokens[i+1].Logprob - fresh.Tokens[i+1].Logprob); d > 0.02+0.01*math.Abs(fresh.Tokens[i+1].Logprob) { // activations are rounded to 8 bits in other groups
-			t.Errorf("token %d: %v and %v", i+1, after.Tokens[i+1].Logprob, fresh.Tokens[i+1].Logprob)
+		// activations are rounded to 8 bits in other groups
+		if d := math.Abs(after.Tokens[i+1].Logprob - fresh.Tokens[i+1].Logprob); d >
+			0.02+0.01*math.Abs(fresh.Tokens[i+1].Logprob) {
+			t.Errorf("token %d: %v and %v", i+1, after.Tokens[i+1].Logprob,
+				fresh.Tokens[i+1].Logprob)
 		}
 	}
 }
 
 func TestTextsOfScoresAreTheText(t *testing.T) {
 	m := open(t, textOnly)
-	for _, text := range []string{"one circle", " one  circle", "größer\n\nals €5 — 日本語 🙂", "<s>USER: a</s> b", "x"} {
+	for _, text := range []string{"one circle", " one  circle", "größer\n\nals €5 — 日本語 🙂",
+		"<s>USER: a</s> b", "x"} {
 		s, err := m.Score(t.Context(), ScoreRequest{Prompt: text})
 		if err != nil {
 			t.Fatal(err)
@@ -60,15 +68,19 @@ func TestTextsOfScoresAreTheText(t *testing.T) {
 			all.WriteString(x.Text)
 		}
 		if s.Text != text || all.String() != text || !math.IsNaN(s.Tokens[0].Logprob) {
-			t.Errorf("%q: %q, tokens %q, the first has %v", text, s.Text, all.String(), s.Tokens[0].Logprob)
+			t.Errorf("%q: %q, tokens %q, the first has %v", text, s.Text, all.String(),
+				s.Tokens[0].Logprob)
 		}
 	}
-	for name, r := range map[string]ScoreRequest{"nothing": {}, "both": {Prompt: "a", Tokens: []Token{1}}, "no token": {Tokens: []Token{1, 1 << 20}}, "negative": {Tokens: []Token{-1}}, "many others": {Prompt: "a", Top: 5000}} {
+	for name, r := range map[string]ScoreRequest{"nothing": {},
+		"both": {Prompt: "a", Tokens: []Token{1}}, "no token": {Tokens: []Token{1, 1 << 20}},
+		"negative": {Tokens: []Token{-1}}, "many others": {Prompt: "a", Top: 5000}} {
 		if _, err := m.Score(t.Context(), r); !errors.Is(err, ErrRequest) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := m.Score(t.Context(), ScoreRequest{Tokens: make([]Token, m.cells+1)}); !errors.Is(err, ErrContextLength) {
+	if _, err := m.Score(t.Context(), ScoreRequest{Tokens: make([]Token, m.cells+1)}); !errors.Is(
+		err, ErrContextLength) {
 		t.Error(err)
 	}
 }

@@ -11,8 +11,9 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 )
 
-// scorer reads texts for the logits after each of their tokens, in a context of its own: the scheduler keeps the logits of last tokens alone. It
-// remembers the last text, so that texts with the same beginning, as the choices of an exam have it, are read once.
+// scorer reads texts for the logits after each of their tokens, in a context of its own: the
+// scheduler keeps the logits of last tokens alone. It remembers the last text, so that texts with
+// the same beginning, as the choices of an exam have it, are read once.
 type scorer struct {
 	model *Model
 	lc    *llama.Context
@@ -39,11 +40,13 @@ const (
 func newScorer(ctx context.Context, m *Model) (*scorer, error) {
 	n := max(1, min(mostScored, scoreBytes/(4*m.lm.Vocab().N())))
 	s := &scorer{model: m, pace: pace{target: m.maxGap / 2, size: min(firstPortion, n)}}
-	p := llama.ContextParams{NCtx: m.info.Context, NBatch: n, NUBatch: n, NSeqMax: 1, Threads: m.engine.threads}
+	p := llama.ContextParams{NCtx: m.info.Context, NBatch: n, NUBatch: n, NSeqMax: 1,
+		Threads: m.engine.threads}
 	var err error
 	if s.lc, err = m.newContext(ctx, p); err != nil {
 		if errors.Is(err, llama.ErrNoMemory) {
-			return nil, fmt.Errorf("%w; scores of a text need a context of their own: give a shorter context", err)
+			return nil, fmt.Errorf(
+				"%w; scores of a text need a context of their own: give a shorter context", err)
 		}
 		return nil, noContext(ctx, err)
 	}
@@ -83,8 +86,10 @@ func (s *scorer) run(ctx context.Context, tokens []Token, top int) ([]TokenLogpr
 	return out, nil
 }
 
-// begin takes over what is known of the beginning of tokens, and makes the context end where the rest begins.
-func (s *scorer) begin(ctx context.Context, tokens []Token, top int) (out []TokenLogprob, from int, err error) {
+// begin takes over what is known of the beginning of tokens, and makes the context end where the
+// rest begins.
+func (s *scorer) begin(ctx context.Context, tokens []Token,
+	top int) (out []TokenLogprob, from int, err error) {
 	m := s.model
 	same := 0
 	if top == s.top && !m.rigid() && m.lm.NSWA() == 0 {
@@ -92,22 +97,29 @@ func (s *scorer) begin(ctx context.Context, tokens []Token, top int) (out []Toke
 			same++
 		}
 	}
-	if from = max(same-1, 0); from > 0 { // the token before the first new one is read again, for what follows it
-		err = m.engine.thread.do(ctx, func() error { return s.lc.Memory().SeqRemove(0, llama.Pos(from), -1) })
+	// the token before the first new one is read again, for what follows it
+	if from = max(same-1, 0); from > 0 {
+		err = m.engine.thread.do(ctx, func() error {
+			return s.lc.Memory().SeqRemove(0, llama.Pos(from), -1)
+		})
 		if err == nil {
 			s.known = s.known[:from+1]
 			return slices.Clone(s.known), from, nil
 		}
 	}
 	s.known = nil
-	if err := m.engine.thread.do(ctx, func() error { return s.lc.Memory().Clear(false) }); err != nil {
+	if err := m.engine.thread.do(ctx, func() error {
+		return s.lc.Memory().Clear(false)
+	}); err != nil {
 		return nil, 0, err
 	}
-	first := TokenLogprob{Token: tokens[0], Text: string(m.lm.Vocab().Piece(tokens[0], true)), Logprob: math.NaN()}
+	first := TokenLogprob{Token: tokens[0], Text: string(m.lm.Vocab().Piece(tokens[0], true)),
+		Logprob: math.NaN()}
 	return []TokenLogprob{first}, 0, nil
 }
 
-// read computes n tokens from number from on, as a job of its own on the compute thread, and copies their logits out.
+// read computes n tokens from number from on, as a job of its own on the compute thread, and copies
+// their logits out.
 func (s *scorer) read(ctx context.Context, tokens []Token, from, n int) error {
 	return s.model.engine.thread.do(ctx, func() error {
 		start := time.Now()
@@ -133,13 +145,15 @@ func (s *scorer) read(ctx context.Context, tokens []Token, from, n int) error {
 	})
 }
 
-// pace aims the size of portions of a long computation at the time that each may take, so that others get their turns.
+// pace aims the size of portions of a long computation at the time that each may take, so that
+// others get their turns.
 type pace struct {
 	target time.Duration
 	size   int
 }
 
-// portion is how many tokens to compute next: a power of two, since sizes change the last bits of a result.
+// portion is how many tokens to compute next: a power of two, since sizes change the last bits of a
+// result.
 func (p *pace) portion(most int) int {
 	n := 1
 	for 2*n <= min(p.size, most) {
@@ -151,6 +165,7 @@ func (p *pace) portion(most int) int {
 // took notes the time of a portion.
 func (p *pace) took(n int, d time.Duration) {
 	if d > 0 {
-		p.size = int(max(leastPortion, min(float64(n)*p.target.Seconds()/d.Seconds(), 2*float64(p.size))))
+		p.size = int(max(leastPortion, min(float64(n)*p.target.Seconds()/d.Seconds(),
+			2*float64(p.size))))
 	}
 }

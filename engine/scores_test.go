@@ -16,13 +16,15 @@ import (
 	"github.com/eyelet-engine/eyelet/models/builtin"
 )
 
-// scored is a fresh question, written by scripts/builtin/questions.py, and what scripts/golden/said.py says of it.
+// scored is a fresh question, written by scripts/builtin/questions.py, and what
+// scripts/golden/said.py says of it.
 type scored struct {
 	Kind, Picture, Question string
 	Answers                 []string // what is right
-	Said                    string   // what the model in PyTorch answers greedily, in float32 on the same (dequantized) weights
-	Margin                  float64  // least distance of the two best logits in that answer
-	image                   []byte
+	// what the model in PyTorch answers greedily, in float32 on the same (dequantized) weights
+	Said   string
+	Margin float64 // least distance of the two best logits in that answer
+	image  []byte
 }
 
 func freshQuestions(t *testing.T) []scored {
@@ -44,7 +46,8 @@ func freshQuestions(t *testing.T) []scored {
 			Margin float64
 		}
 	}
-	if err := json.Unmarshal(read(os.DirFS("../models/builtin/testdata"), "said.json"), &pytorch); err != nil {
+	if err := json.Unmarshal(read(os.DirFS("../models/builtin/testdata"), "said.json"),
+		&pytorch); err != nil {
 		t.Fatal(err)
 	}
 	var all []scored
@@ -73,17 +76,19 @@ type tally struct {
 func (c tally) score() float64   { return float64(c.right) / float64(c.asked) }
 func (c tally) pytorch() float64 { return float64(c.pytorchRight) / float64(c.asked) }
 
-// trained holds the scores of the built-in model in docs/builtin-model.md: 300 questions a kind of another seed, right to the letter.
-var trained = map[string]float64{"shapes": 0.987, "captions": 0.967, "text": 0.927, "sums": 0.970, "charts": 0.990, "sketches": 0.983, "tables": 0.993, "refusals": 0.990}
+// trained holds the scores of the built-in model in docs/builtin-model.md: 300 questions a kind of
+// another seed, right to the letter.
+var trained = map[string]float64{"shapes": 0.987, "captions": 0.967, "text": 0.927, "sums": 0.970,
+	"charts": 0.990, "sketches": 0.983, "tables": 0.993, "refusals": 0.990}
 
 const (
 	trainedAsked    = 300
 	scoredMaxTokens = 100 // where scripts/golden/said.py stops
 )
 
-// libllama multiplies Q8_0 weights with activations rounded to 8 bits, and two tokens whose logits are close may change places;
-// the widest distance seen to was 0.013. The F16 edition, whose activations are not rounded so, gave PyTorch's answer 250 times
-// of 250.
+// libllama multiplies Q8_0 weights with activations rounded to 8 bits, and two tokens whose logits
+// are close may change places; the widest distance seen to was 0.013. The F16 edition, whose
+// activations are not rounded so, gave PyTorch's answer 250 times of 250.
 const flipLogits = 0.05
 
 func TestScoresOfTheBuiltInModel(t *testing.T) {
@@ -122,20 +127,22 @@ func TestScoresOfTheBuiltInModel(t *testing.T) {
 				widest = max(widest, q.Margin)
 			}
 		case said != q.Said:
-			t.Errorf("%s %q: %q, PyTorch says %q (margin %.2f)", q.Picture, q.Question, said, q.Said, q.Margin)
+			t.Errorf("%s %q: %q, PyTorch says %q (margin %.2f)", q.Picture, q.Question, said,
+				q.Said, q.Margin)
 		default:
 			clear++
 		}
 	}
-	t.Logf("%d answers without near ties, %d with; the widest that fell the other way was %.3f\n%s", clear, near, widest, scoreTable(kinds, all))
+	t.Logf("%d answers without near ties, %d with; the widest that fell the other way was %.3f\n%s",
+		clear, near, widest, scoreTable(kinds, all))
 	if len(kinds) != len(trained) {
 		t.Errorf("%d kinds, want %d", len(kinds), len(trained))
 	}
 	checkScores(t, kinds, all)
 }
 
-// askScored asks a question as said.py did. The space keeps chat from setting a newline between picture and question: the
-// prompt must be PyTorch's to the token.
+// askScored asks a question as said.py did. The space keeps chat from setting a newline between
+// picture and question: the prompt must be PyTorch's to the token.
 func askScored(t *testing.T, m *Model, q scored) string {
 	t.Helper()
 	message := User(Picture(&Image{Name: q.Picture, Data: q.image}), Text(" "+q.Question))
@@ -143,8 +150,8 @@ func askScored(t *testing.T, m *Model, q scored) string {
 	return a.text
 }
 
-// What a user of other tools over libmtmd 0.7 gets of the same model: its layout of the tower changes one answer in five. This model is
-// too weak for its scores to tell (docs/measurements.md).
+// What a user of other tools over libmtmd 0.7 gets of the same model: its layout of the tower
+// changes one answer in five. This model is too weak for its scores to tell (docs/measurements.md).
 func TestAnswersThroughLibmtmdAreOthers(t *testing.T) {
 	if os.Getenv("EYELET_SLOW") == "" {
 		t.Skip("asks 400 questions; run make test-slow")
@@ -174,15 +181,18 @@ func TestAnswersThroughLibmtmdAreOthers(t *testing.T) {
 	}
 }
 
-// checkScores holds the scores against PyTorch's on the same questions and against those of the model as trained.
+// checkScores holds the scores against PyTorch's on the same questions and against those of the
+// model as trained.
 func checkScores(t *testing.T, kinds map[string]*tally, all tally) {
 	t.Helper()
 	for kind, c := range kinds {
-		// Two draws of n questions from a score p differ by sqrt(2p(1-p)/n) in the standard deviation, at most 0.07 for 100 questions.
-		// The questions here are the same, and only near ties may fall the other way: less.
+		// Two draws of n questions from a score p differ by sqrt(2p(1-p)/n) in the standard
+		// deviation, at most 0.07 for 100 questions. The questions here are the same, and only near
+		// ties may fall the other way: less.
 		n := float64(c.asked)
 		if d, bound := math.Abs(c.score()-c.pytorch()), 0.6/math.Sqrt(n); d > bound+1e-9 {
-			t.Errorf("%s: %.2f right, PyTorch %.2f, want at most %.2f between them", kind, c.score(), c.pytorch(), bound)
+			t.Errorf("%s: %.2f right, PyTorch %.2f, want at most %.2f between them", kind,
+				c.score(), c.pytorch(), bound)
 		}
 		p, ok := trained[kind]
 		if !ok {
@@ -193,10 +203,12 @@ func checkScores(t *testing.T, kinds map[string]*tally, all tally) {
 			t.Errorf("%s: %.2f right, as trained %.2f, want less than two standard errors (of %.3f) below", kind, c.score(), p, standardError)
 		}
 	}
-	// 11 of 500 answers were seen to differ; another CPU rounds elsewhere and may turn others. Four standard deviations are allowed.
+	// 11 of 500 answers were seen to differ; another CPU rounds elsewhere and may turn others. Four
+	// standard deviations are allowed.
 	expected := 11.0 / 500 * float64(all.asked)
 	if flips := float64(all.asked - all.same); flips > expected+4*math.Sqrt(expected) {
-		t.Errorf("%v of %d answers are not PyTorch's, want at most %.0f", flips, all.asked, expected+4*math.Sqrt(expected))
+		t.Errorf("%v of %d answers are not PyTorch's, want at most %.0f", flips, all.asked,
+			expected+4*math.Sqrt(expected))
 	}
 }
 
@@ -206,7 +218,8 @@ func scoreTable(kinds map[string]*tally, all tally) string {
 	fmt.Fprintln(w, "kind\tasked\texact\tPyTorch, same questions\tas trained\tanswers same as PyTorch's")
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
 		c := kinds[kind]
-		fmt.Fprintf(w, "%s\t%d\t%.2f\t%.2f\t%.2f\t%d\n", kind, c.asked, c.score(), c.pytorch(), trained[kind], c.same)
+		fmt.Fprintf(w, "%s\t%d\t%.2f\t%.2f\t%.2f\t%d\n", kind, c.asked, c.score(), c.pytorch(),
+			trained[kind], c.same)
 	}
 	fmt.Fprintf(w, "all\t%d\t%.3f\t%.3f\t\t%d\n", all.asked, all.score(), all.pytorch(), all.same)
 	w.Flush()

@@ -33,7 +33,8 @@ func mustEnd(t *testing.T, m *Model, r Request) (string, Result) {
 func TestAnAnswerOutlivesASessionThatCannotBeSaved(t *testing.T) {
 	dir := t.TempDir()
 	m := open(t, func(s *ModelSpec) { s.StateDir = dir })
-	r := Request{Messages: []Message{User(Picture(picture(t, "shape-4.png")), Text("What is in this picture?"))}, Session: "x"}
+	r := Request{Messages: []Message{User(Picture(picture(t, "shape-4.png")),
+		Text("What is in this picture?"))}, Session: "x"}
 	want, result := mustEnd(t, m, r)
 	if result.SessionError != nil || want == "" {
 		t.Fatal(want, result.SessionError)

@@ -66,7 +66,8 @@ func cycle(image *Image) (answer string, err error) {
 	if err != nil {
 		return "", err
 	}
-	a, err := collect(context.Background(), m, Request{Messages: []Message{User(Picture(image), Text("What color is the background?"))}})
+	a, err := collect(context.Background(), m,
+		Request{Messages: []Message{User(Picture(image), Text("What color is the background?"))}})
 	if err != nil {
 		return "", err
 	}
@@ -76,10 +77,11 @@ func cycle(image *Image) (answer string, err error) {
 	return a.text, e.Close()
 }
 
-// soakProcess runs the calling test again in a process of its own, and returns true in that process. What earlier tests left
-// behind does not count there, and the C library's allocator keeps little of what is freed: with one arena for all threads and
-// low thresholds, memory that stays is memory that nobody freed. (As it comes, it keeps an arena for each of up to 8 threads a
-// core, which fill over some hundred cycles, and a leak of some KiB a cycle would be lost in them.)
+// soakProcess runs the calling test again in a process of its own, and returns true in that
+// process. What earlier tests left behind does not count there, and the C library's allocator keeps
+// little of what is freed: with one arena for all threads and low thresholds, memory that stays is
+// memory that nobody freed. (As it comes, it keeps an arena for each of up to 8 threads a core,
+// which fill over some hundred cycles, and a leak of some KiB a cycle would be lost in them.)
 func soakProcess(t *testing.T) bool {
 	t.Helper()
 	if underRaceDetector() {
@@ -90,7 +92,8 @@ func soakProcess(t *testing.T) bool {
 		return true
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=0")
-	cmd.Env = append(os.Environ(), child+"="+t.Name(), "MALLOC_ARENA_MAX=1", "MALLOC_MMAP_THRESHOLD_=65536", "MALLOC_TRIM_THRESHOLD_=65536")
+	cmd.Env = append(os.Environ(), child+"="+t.Name(), "MALLOC_ARENA_MAX=1",
+		"MALLOC_MMAP_THRESHOLD_=65536", "MALLOC_TRIM_THRESHOLD_=65536")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -117,10 +120,11 @@ func underRaceDetector() bool {
 	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
-// soak runs cycles. The first of them warm up: libraries load, allocators and the Go runtime find their size. What the process
-// holds then must be all that it holds at the end, but for growth KiB of memory, the noise of the allocators. Readings jump by
-// some MiB, always upwards, for a page that is in use keeps those below it; so the lowest of a fifth of all readings stands
-// for the beginning, and the lowest of another for the end.
+// soak runs cycles. The first of them warm up: libraries load, allocators and the Go runtime find
+// their size. What the process holds then must be all that it holds at the end, but for growth KiB
+// of memory, the noise of the allocators. Readings jump by some MiB, always upwards, for a page
+// that is in use keeps those below it; so the lowest of a fifth of all readings stands for the
+// beginning, and the lowest of another for the end.
 func soak(t *testing.T, warm, cycles, growth int) {
 	image := picture(t, "shape-4.png")
 	began := time.Now()
@@ -136,7 +140,8 @@ func soak(t *testing.T, warm, cycles, growth int) {
 		}
 		f := footprintNow(t)
 		seen = append(seen, f)
-		t.Logf("cycle %5d: %6d KiB, %d threads, %d goroutines, %d files, %v a cycle", n, f.rss, f.threads, f.goroutines, f.files,
+		t.Logf("cycle %5d: %6d KiB, %d threads, %d goroutines, %d files, %v a cycle", n, f.rss,
+			f.threads, f.goroutines, f.files,
 			(time.Since(began) / time.Duration(n)).Round(time.Millisecond))
 	}
 	if len(seen) != readings {
@@ -149,7 +154,8 @@ func soak(t *testing.T, warm, cycles, growth int) {
 		t.Errorf("memory grew by %d KiB, want at most %d", grown, growth)
 	}
 	if last.goroutines > first.goroutines || last.files > first.files {
-		t.Errorf("%d goroutines and %d open files at the end, %d and %d before", last.goroutines, last.files, first.goroutines, first.files)
+		t.Errorf("%d goroutines and %d open files at the end, %d and %d before", last.goroutines,
+			last.files, first.goroutines, first.files)
 	}
 	// The Go runtime starts threads for blocking calls as it needs them, and keeps them.
 	if last.threads > first.threads+4 {
@@ -161,7 +167,8 @@ func soak(t *testing.T, warm, cycles, growth int) {
 func lowest(seen []footprint) footprint {
 	low := seen[0]
 	for _, f := range seen[1:] {
-		low = footprint{min(low.rss, f.rss), min(low.threads, f.threads), min(low.goroutines, f.goroutines), min(low.files, f.files)}
+		low = footprint{min(low.rss, f.rss), min(low.threads, f.threads),
+			min(low.goroutines, f.goroutines), min(low.files, f.files)}
 	}
 	return low
 }

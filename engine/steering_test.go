@@ -10,9 +10,11 @@ import (
 
 func TestGuidanceMovesProbabilitiesAwayFromTheNegativePrompt(t *testing.T) {
 	m := open(t, textOnly)
-	const here, there = "USER: What can you do? ASSISTANT:", "USER: What color is the sky? ASSISTANT:"
+	const here, there = "USER: What can you do? ASSISTANT:",
+		"USER: What color is the sky? ASSISTANT:"
 	first := func(prompt string, scale float32, negative string) []TokenLogprob {
-		r := Request{Prompt: prompt, MaxTokens: 1, Logprobs: true, TopLogprobs: 1000, Guidance: scale, NegativePrompt: negative, Sampling: Sampling{IgnoreEnd: true}}
+		r := Request{Prompt: prompt, MaxTokens: 1, Logprobs: true, TopLogprobs: 1000,
+			Guidance: scale, NegativePrompt: negative, Sampling: Sampling{IgnoreEnd: true}}
 		return mustAsk(t, m, r).logprobs[0].Top
 	}
 	a, b := first(here, 0, ""), first(there, 0, "")
@@ -25,7 +27,8 @@ func TestGuidanceMovesProbabilitiesAwayFromTheNegativePrompt(t *testing.T) {
 	}
 	for _, scale := range []float32{0.5, 1.5, 3} {
 		guided := first(here, scale, there)
-		// Up to a constant, a guided logarithm is that of the negative prompt plus scale times the difference.
+		// Up to a constant, a guided logarithm is that of the negative prompt plus scale times the
+		// difference.
 		var constants []float64
 		for _, x := range guided[:200] {
 			p, ok1 := in(a, x.Token)
@@ -43,10 +46,12 @@ func TestGuidanceMovesProbabilitiesAwayFromTheNegativePrompt(t *testing.T) {
 	}
 	on := Sampling{IgnoreEnd: true}
 	plain := mustAsk(t, m, Request{Prompt: here, MaxTokens: 30, Sampling: on}).text
-	if same := mustAsk(t, m, Request{Prompt: here, MaxTokens: 30, Sampling: on, Guidance: 2, NegativePrompt: here}).text; same != plain || plain == "" {
+	if same := mustAsk(t, m, Request{Prompt: here, MaxTokens: 30, Sampling: on, Guidance: 2,
+		NegativePrompt: here}).text; same != plain || plain == "" {
 		t.Errorf("away from itself: %q, plain %q", same, plain)
 	}
-	if _, err := collect(t.Context(), m, Request{Prompt: here, Guidance: float32(math.NaN())}); !errors.Is(err, ErrRequest) {
+	if _, err := collect(t.Context(), m,
+		Request{Prompt: here, Guidance: float32(math.NaN())}); !errors.Is(err, ErrRequest) {
 		t.Error(err)
 	}
 }
@@ -77,7 +82,8 @@ func TestMirostatHoldsTheSurprise(t *testing.T) {
 	m := open(t, textOnly)
 	seed := uint32(7)
 	mean := func(version int, tau float32) float64 {
-		s := Sampling{Temperature: 1, Seed: &seed, Mirostat: version, MirostatTau: tau, IgnoreEnd: true}
+		s := Sampling{Temperature: 1, Seed: &seed, Mirostat: version, MirostatTau: tau,
+			IgnoreEnd: true}
 		a := mustAsk(t, m, Request{Prompt: "USER: ", MaxTokens: 200, Sampling: s, Logprobs: true})
 		sum := 0.0
 		for _, x := range a.logprobs {
@@ -91,7 +97,8 @@ func TestMirostatHoldsTheSurprise(t *testing.T) {
 			t.Errorf("version %d: %.2f bits a token at 1, %.2f at 6", version, low, high)
 		}
 	}
-	if _, err := collect(t.Context(), m, Request{Prompt: "x", Sampling: Sampling{Mirostat: 3}}); !errors.Is(err, ErrRequest) {
+	if _, err := collect(t.Context(), m,
+		Request{Prompt: "x", Sampling: Sampling{Mirostat: 3}}); !errors.Is(err, ErrRequest) {
 		t.Error(err)
 	}
 }
@@ -99,7 +106,9 @@ func TestMirostatHoldsTheSurprise(t *testing.T) {
 func TestARawPromptHasPicturesAtItsMarkers(t *testing.T) {
 	m := open(t)
 	shape, other := picture(t, "shape-4.png"), picture(t, "shape-1.png")
-	chat := mustAsk(t, m, Request{Messages: []Message{User(Picture(shape), Text("What is in this picture?"))}, KeepPrompt: true})
+	chat := mustAsk(t, m,
+		Request{Messages: []Message{User(Picture(shape), Text("What is in this picture?"))},
+			KeepPrompt: true})
 	var text strings.Builder
 	for _, x := range chat.Prompt {
 		text.Write(m.Piece(x))
@@ -137,7 +146,8 @@ func TestARawPromptHasPicturesAtItsMarkers(t *testing.T) {
 	if _, err := raw("what? [img-0]", shape); !errors.Is(err, ErrRequest) {
 		t.Errorf("a picture at the end: %v", err)
 	}
-	if _, err := collect(t.Context(), open(t, textOnly), Request{Prompt: "what?", Images: []*Image{shape}}); !errors.Is(err, ErrNoVision) {
+	if _, err := collect(t.Context(), open(t, textOnly), Request{Prompt: "what?",
+		Images: []*Image{shape}}); !errors.Is(err, ErrNoVision) {
 		t.Error(err)
 	}
 }
@@ -146,7 +156,8 @@ func TestKeepSaysWhatAContextShiftLeaves(t *testing.T) {
 	m := open(t, textOnly, func(s *ModelSpec) { s.Context = 256 })
 	for keep, want := range map[int]int{0: 64, 5: 5, -1: 0} {
 		var c Conversation
-		r := Request{Prompt: strings.Repeat("USER: one two three ", 12), MaxTokens: 256, ContextShift: true, Keep: keep, Conversation: &c, KeepPrompt: true}
+		r := Request{Prompt: strings.Repeat("USER: one two three ", 12), MaxTokens: 256,
+			ContextShift: true, Keep: keep, Conversation: &c, KeepPrompt: true}
 		r.Sampling.IgnoreEnd = true
 		a := mustAsk(t, m, r)
 		if keep < 0 {
@@ -158,7 +169,8 @@ func TestKeepSaysWhatAContextShiftLeaves(t *testing.T) {
 			n++
 		}
 		if !c.shifted || n < want || n > want+40 {
-			t.Errorf("Keep %d leaves %d of %d prompt tokens, want %d", keep, n, a.Usage.Prompt, want)
+			t.Errorf("Keep %d leaves %d of %d prompt tokens, want %d", keep, n, a.Usage.Prompt,
+				want)
 		}
 	}
 }

@@ -9,7 +9,8 @@ type stopper struct {
 	hit     string // the stop text that came
 }
 
-// push adds text and returns what can be shown. Once a stop text is complete it returns true, and what stood before it.
+// push adds text and returns what can be shown. Once a stop text is complete it returns true, and
+// what stood before it.
 func (s *stopper) push(text string) (show string, stopped bool) {
 	if len(s.stops) == 0 {
 		return text, false

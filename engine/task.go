@@ -7,10 +7,12 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/sched"
 )
 
-// task makes a prompt ready for the scheduler: its items, their positions, and where its pictures come from.
+// task makes a prompt ready for the scheduler: its items, their positions, and where its pictures
+// come from.
 func (m *Model) task(p *prompt, r *Request) *sched.Task {
 	t := &sched.Task{
-		Prompt: &kv.Prompt{}, MaxTokens: r.MaxTokens, Cells: m.limit(r), Fresh: r.Fresh, Shift: r.ContextShift && m.shifts, NoSpeculation: r.NoSpeculation,
+		Prompt: &kv.Prompt{}, MaxTokens: r.MaxTokens, Cells: m.limit(r), Fresh: r.Fresh,
+		Shift: r.ContextShift && m.shifts, NoSpeculation: r.NoSpeculation,
 		MostGuesses: r.MostGuesses, Threads: r.Threads,
 		Client: r.Client, Priority: r.Priority, Trace: r.Trace,
 	}
@@ -20,7 +22,8 @@ func (m *Model) task(p *prompt, r *Request) *sched.Task {
 	q := t.Prompt
 	for _, x := range p.stretches {
 		for _, token := range x.Tokens {
-			q.Items, q.Pos, q.Next = append(q.Items, kv.TokenItem(token)), append(q.Pos, q.Next), q.Next+1
+			q.Items, q.Pos, q.Next = append(q.Items, kv.TokenItem(token)), append(q.Pos, q.Next),
+				q.Next+1
 		}
 		if x.Image >= 0 {
 			m.addPicture(t, p.pictures[x.Image])
@@ -40,7 +43,8 @@ func (m *Model) addPicture(t *sched.Task, p *media.Picture) {
 		if p.Places != nil {
 			pos = q.Next + llama.Pos(p.Places[k][0])
 		}
-		q.Items, q.Pos = append(q.Items, kv.Item{Picture: number, Value: int32(k)}), append(q.Pos, pos)
+		q.Items, q.Pos = append(q.Items, kv.Item{Picture: number, Value: int32(k)}),
+			append(q.Pos, pos)
 	}
 	q.Next += llama.Pos(p.Advance)
 	if p.Whole || p.Places != nil {

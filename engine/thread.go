@@ -6,8 +6,9 @@ import (
 	"sync"
 )
 
-// thread is the one OS thread that makes every compute call of the process, for all engines and models. libgomp keeps a team
-// of workers for each thread that enters a parallel region; two such threads would double the workers and halve the speed.
+// thread is the one OS thread that makes every compute call of the process, for all engines and
+// models. libgomp keeps a team of workers for each thread that enters a parallel region; two such
+// threads would double the workers and halve the speed.
 type thread struct {
 	jobs chan func() // never closed: who comes late finds quit closed
 	quit chan struct{}
@@ -26,7 +27,8 @@ func acquireThread() *thread {
 	defer compute.mu.Unlock()
 	compute.users++
 	if compute.t == nil {
-		compute.t = &thread{jobs: make(chan func()), quit: make(chan struct{}), done: make(chan struct{})}
+		compute.t = &thread{jobs: make(chan func()), quit: make(chan struct{}),
+			done: make(chan struct{})}
 		go compute.t.loop()
 	}
 	return compute.t
@@ -45,7 +47,8 @@ func releaseThread() {
 }
 
 func (t *thread) loop() {
-	runtime.LockOSThread() // never unlocked: the thread ends with the goroutine, and libgomp's team with the thread
+	// never unlocked: the thread ends with the goroutine, and libgomp's team with the thread
+	runtime.LockOSThread()
 	defer close(t.done)
 	for {
 		select {
@@ -57,8 +60,9 @@ func (t *thread) loop() {
 	}
 }
 
-// do runs f on the compute thread and waits for it. It gives up only while f has not begun: a compute call is stopped through
-// the context that f itself passes on. After the last user's release it returns ErrClosed.
+// do runs f on the compute thread and waits for it. It gives up only while f has not begun: a
+// compute call is stopped through the context that f itself passes on. After the last user's
+// release it returns ErrClosed.
 func (t *thread) do(ctx context.Context, f func() error) error {
 	result := make(chan error, 1)
 	select {

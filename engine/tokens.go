@@ -2,7 +2,8 @@ package engine
 
 import "fmt"
 
-// Tokenize splits text into tokens. addSpecial adds those that the model wants around a text; parseSpecial lets the text name control tokens.
+// Tokenize splits text into tokens. addSpecial adds those that the model wants around a text;
+// parseSpecial lets the text name control tokens.
 func (m *Model) Tokenize(text string, addSpecial, parseSpecial bool) ([]Token, error) {
 	if !m.enter() {
 		return nil, ErrClosed
@@ -31,7 +32,8 @@ func (m *Model) Detokenize(tokens []Token) (string, error) {
 	return text, nil
 }
 
-// Piece is the bytes of a token, control tokens included, which may be part of a character. Beyond the vocabulary there are none.
+// Piece is the bytes of a token, control tokens included, which may be part of a character. Beyond
+// the vocabulary there are none.
 func (m *Model) Piece(t Token) []byte {
 	if !m.enter() {
 		return nil
@@ -40,8 +42,9 @@ func (m *Model) Piece(t Token) []byte {
 	return m.lm.Vocab().Piece(t, true)
 }
 
-// Opening is the token with which the model begins a text of which nothing is given: the beginning-of-sequence token, or the end of a text before
-// it. It returns false for a vocabulary with neither.
+// Opening is the token with which the model begins a text of which nothing is given: the
+// beginning-of-sequence token, or the end of a text before it. It returns false for a vocabulary
+// with neither.
 func (m *Model) Opening() (Token, bool) {
 	if !m.enter() {
 		return 0, false
@@ -61,7 +64,8 @@ func (m *Model) checkTokens(tokens []Token) error {
 	n := m.lm.Vocab().N()
 	for i, t := range tokens {
 		if t < 0 || int(t) >= n {
-			return fmt.Errorf("%w: number %d is token %d, and the vocabulary has %d", ErrRequest, i+1, t, n)
+			return fmt.Errorf("%w: number %d is token %d, and the vocabulary has %d", ErrRequest,
+				i+1, t, n)
 		}
 	}
 	return nil

@@ -14,13 +14,15 @@ import (
 	"github.com/eyelet-engine/eyelet/models/reply"
 )
 
-// Tool is a function that a model may ask for. Parameters is the JSON schema of an object, empty for no parameters.
+// Tool is a function that a model may ask for. Parameters is the JSON schema of an object, empty
+// for no parameters.
 type Tool = reply.Tool
 
 // ToolCall is a call that a model made. Arguments is a JSON object.
 type ToolCall = reply.Call
 
-// CallDelta is a piece of a call. Events of one call have the same Index; the first has its ID and Name.
+// CallDelta is a piece of a call. Events of one call have the same Index; the first has its ID and
+// Name.
 type CallDelta struct {
 	Index     int
 	ID        string
@@ -73,7 +75,8 @@ func (r *Request) tools() ([]Tool, error) {
 		}
 		fallthrough
 	default:
-		return nil, fmt.Errorf("%w: the choice of tools is %q with the tool %q", ErrRequest, r.ToolChoice, r.ToolName)
+		return nil, fmt.Errorf("%w: the choice of tools is %q with the tool %q", ErrRequest,
+			r.ToolChoice, r.ToolName)
 	}
 	if err := reply.CheckTools(r.Tools); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRequest, err)
@@ -83,21 +86,27 @@ func (r *Request) tools() ([]Tool, error) {
 	}
 	i := slices.IndexFunc(r.Tools, func(t Tool) bool { return t.Name == r.ToolName })
 	if i < 0 {
-		return nil, fmt.Errorf("%w: there is no tool %q that could be called", ErrRequest, r.ToolName)
+		return nil, fmt.Errorf("%w: there is no tool %q that could be called", ErrRequest,
+			r.ToolName)
 	}
 	return r.Tools[i : i+1], nil
 }
 
-// tell makes the template tell the model of its tools and of whether to think, or does so in its place. It returns the messages to render.
-func (m *Model) tell(ctx context.Context, messages []chat.Message, r *Request, options *chat.RenderOptions) ([]chat.Message, error) {
+// tell makes the template tell the model of its tools and of whether to think, or does so in its
+// place. It returns the messages to render.
+func (m *Model) tell(ctx context.Context, messages []chat.Message, r *Request,
+	options *chat.RenderOptions) ([]chat.Message, error) {
 	tools, err := r.tools()
 	if err != nil {
 		return nil, err
 	}
 	if r.Thinking != ThinkAsUsual {
-		options.Extra = map[string]any{"enable_thinking": r.Thinking == ThinkOn, "thinking": r.Thinking == ThinkOn}
+		options.Extra = map[string]any{"enable_thinking": r.Thinking == ThinkOn,
+			"thinking": r.Thinking == ThinkOn}
 	}
-	spoken := slices.ContainsFunc(messages, func(msg chat.Message) bool { return len(msg.ToolCalls) > 0 || msg.Role == chat.Tool })
+	spoken := slices.ContainsFunc(messages, func(msg chat.Message) bool {
+		return len(msg.ToolCalls) > 0 || msg.Role == chat.Tool
+	})
 	if len(tools) == 0 && !spoken {
 		return messages, nil
 	}
@@ -114,7 +123,8 @@ func (m *Model) tell(ctx context.Context, messages []chat.Message, r *Request, o
 	return plainTurns(messages, tools, m.picturesFirst()), nil
 }
 
-// withIDs gives calls and results ids that the template takes: Mistral's want nine letters or digits.
+// withIDs gives calls and results ids that the template takes: Mistral's want nine letters or
+// digits.
 func withIDs(style reply.Style, msg chat.Message) chat.Message {
 	if style.Calls != reply.List && style.Calls != reply.Named {
 		return msg
@@ -143,8 +153,8 @@ func shortID(id string) string {
 // newCallID makes an id for a call.
 func newCallID() string { return "call_" + rand.Text()[:24] }
 
-// plainTurns writes tools, calls and results as text, for a template that knows none of them. Pictures stay in the result that they are part
-// of, or come ahead of it.
+// plainTurns writes tools, calls and results as text, for a template that knows none of them.
+// Pictures stay in the result that they are part of, or come ahead of it.
 func plainTurns(messages []chat.Message, tools []Tool, picturesFirst bool) []chat.Message {
 	var out []chat.Message
 	if len(tools) > 0 {
@@ -157,7 +167,9 @@ func plainTurns(messages []chat.Message, tools []Tool, picturesFirst bool) []cha
 			out = append(out, chat.Message{Role: chat.System, Content: []chat.Content{text}})
 		}
 	}
-	results := false // the last turn holds results, and what follows of the user joins it: many templates want turns to alternate
+	// the last turn holds results, and what follows of the user joins it: many templates want turns
+	// to alternate
+	results := false
 	for _, msg := range messages {
 		isResult := msg.Role == chat.Tool
 		switch {
@@ -166,7 +178,8 @@ func plainTurns(messages []chat.Message, tools []Tool, picturesFirst bool) []cha
 		case len(msg.ToolCalls) > 0:
 			msg.Content = slices.Clone(msg.Content)
 			for _, c := range msg.ToolCalls {
-				msg.Content = append(msg.Content, chat.Text(ToolCall{Name: c.Name, Arguments: string(c.Arguments)}.Written()))
+				msg.Content = append(msg.Content,
+					chat.Text(ToolCall{Name: c.Name, Arguments: string(c.Arguments)}.Written()))
 			}
 			msg.ToolCalls = nil
 		}
@@ -263,7 +276,8 @@ func checkCalls(messages []Message) error {
 	for i, msg := range messages {
 		for _, c := range msg.ToolCalls {
 			if _, ok := reply.Complete(c.Arguments); !ok {
-				return fmt.Errorf("%w: message %d: the arguments of the call of %q are no JSON", ErrRequest, i+1, c.Name)
+				return fmt.Errorf("%w: message %d: the arguments of the call of %q are no JSON",
+					ErrRequest, i+1, c.Name)
 			}
 			if c.Name == "" {
 				return fmt.Errorf("%w: message %d: a call names no tool", ErrRequest, i+1)

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// The built-in model knows no tools and writes few characters, so that templates of other models are given to it, and grammars do the rest.
+// The built-in model knows no tools and writes few characters, so that templates of other models
+// are given to it, and grammars do the rest.
 const (
 	hermesTemplate = `{% for t in tools or [] %}{{ t | tojson }} {% endfor %}{% for m in messages %}{% if m.role == 'user' %}USER: {{ m.content }} {% elif m.role == 'tool' %}{{ m.content }} {% else %}ASSISTANT: {{ m.content }}{% for c in m.tool_calls or [] %}<tool_call>
 {"name": "{{ c.function.name }}", "arguments": {{ c.function.arguments | tojson }}}
@@ -21,7 +22,8 @@ const (
 )
 
 var shapeTools = []Tool{
-	{Name: "paint", Description: "Paint a shape.", Parameters: json.RawMessage(`{"type":"object","properties":{"color":{"enum":["red","cyan"]},"size":{"type":"integer","minimum":1,"maximum":99}},"required":["color","size"],"additionalProperties":false}`)},
+	{Name: "paint", Description: "Paint a shape.",
+		Parameters: json.RawMessage(`{"type":"object","properties":{"color":{"enum":["red","cyan"]},"size":{"type":"integer","minimum":1,"maximum":99}},"required":["color","size"],"additionalProperties":false}`)},
 	{Name: "erase"},
 }
 
@@ -46,11 +48,13 @@ func told(t *testing.T, m *Model, r Request) (wholeAnswer, []CallDelta, string) 
 }
 
 func TestRequiredCallsFollowTheirSchemas(t *testing.T) {
-	for name, template := range map[string]string{"tagged": hermesTemplate, "bare": llamaTemplate, "list": listTemplate, "named": namedTemplate, "no tools in the template": ""} {
+	for name, template := range map[string]string{"tagged": hermesTemplate, "bare": llamaTemplate,
+		"list": listTemplate, "named": namedTemplate, "no tools in the template": ""} {
 		t.Run(name, func(t *testing.T) {
 			m := open(t, func(s *ModelSpec) { s.ChatTemplate = template })
 			for seed := range uint32(6) {
-				r := Request{Messages: []Message{User(Picture(picture(t, "shape-4.png")), Text("Paint it."))}, Tools: shapeTools, ToolChoice: ToolsRequired,
+				r := Request{Messages: []Message{User(Picture(picture(t, "shape-4.png")),
+					Text("Paint it."))}, Tools: shapeTools, ToolChoice: ToolsRequired,
 					SerialTools: true, Sampling: Sampling{Temperature: 2, Seed: &seed}}
 				if seed%2 == 1 {
 					r.ToolName = "paint"
@@ -63,7 +67,8 @@ func TestRequiredCallsFollowTheirSchemas(t *testing.T) {
 				for _, d := range deltas {
 					joined += d.Arguments
 				}
-				if joined != c.Arguments || deltas[0].Name != c.Name || deltas[0].ID != c.ID || c.ID == "" || !deltas[len(deltas)-1].Done {
+				if joined != c.Arguments || deltas[0].Name != c.Name || deltas[0].ID != c.ID ||
+					c.ID == "" || !deltas[len(deltas)-1].Done {
 					t.Errorf("%+v sums up to %+v", deltas, c)
 				}
 				switch c.Name {
@@ -92,16 +97,20 @@ func validatorCheck(t *testing.T, schema []byte, text string) error {
 }
 
 func TestFreeTextIsHeldToACallOnceItBegins(t *testing.T) {
-	for name, template := range map[string]string{"tagged": hermesTemplate, "bare": llamaTemplate, "list": listTemplate, "named": namedTemplate} {
+	for name, template := range map[string]string{"tagged": hermesTemplate, "bare": llamaTemplate,
+		"list": listTemplate, "named": namedTemplate} {
 		t.Run(name, func(t *testing.T) {
 			m := open(t, textOnly, func(s *ModelSpec) { s.ChatTemplate = template })
 			style := m.style()
-			begin := map[string]string{"tagged": "<tool_call>", "bare": `{"name": "paint"`, "list": "[TOOL_CALLS]", "named": "[TOOL_CALLS]"}[string(style.Calls)]
+			begin := map[string]string{"tagged": "<tool_call>", "bare": `{"name": "paint"`,
+				"list": "[TOOL_CALLS]", "named": "[TOOL_CALLS]"}[string(style.Calls)]
 			r := Request{Messages: question, Tools: shapeTools}
-			if a, deltas, _ := told(t, m, r); len(deltas) > 0 || a.Finish != FinishStop || a.text == "" {
+			if a, deltas, _ := told(t, m, r); len(deltas) > 0 || a.Finish != FinishStop ||
+				a.text == "" {
 				t.Errorf("free text: %+v %+v", a, deltas)
 			}
-			// The model itself never begins a call: what makes it begin one is the grammar of what comes before, here forced token by token.
+			// The model itself never begins a call: what makes it begin one is the grammar of what
+			// comes before, here forced token by token.
 			held, _, err := m.constraint(t.Context(), &r, false)
 			if err != nil || held.Trigger == "" {
 				t.Fatal(held, err)
@@ -151,11 +160,14 @@ func TestFreeTextIsHeldToACallOnceItBegins(t *testing.T) {
 func TestCallsAndResultsReachTheModel(t *testing.T) {
 	history := []Message{
 		User(Text("What is it?")),
-		{Role: "assistant", ToolCalls: []ToolCall{{ID: "call_1234567890", Name: "paint", Arguments: `{"color":"red","size":3}`}}},
-		{Role: "tool", ToolCallID: "call_1234567890", Name: "paint", Content: []Content{Text("painted")}},
+		{Role: "assistant", ToolCalls: []ToolCall{{ID: "call_1234567890", Name: "paint",
+			Arguments: `{"color":"red","size":3}`}}},
+		{Role: "tool", ToolCallID: "call_1234567890", Name: "paint",
+			Content: []Content{Text("painted")}},
 		User(Text("Again.")),
 	}
-	for name, template := range map[string]string{"tagged": hermesTemplate, "bare": llamaTemplate, "list": listTemplate, "named": namedTemplate, "no tools in the template": "chatml"} {
+	for name, template := range map[string]string{"tagged": hermesTemplate, "bare": llamaTemplate,
+		"list": listTemplate, "named": namedTemplate, "no tools in the template": "chatml"} {
 		m := open(t, textOnly, func(s *ModelSpec) { s.ChatTemplate = template })
 		p, err := m.prompt(t.Context(), &Request{Messages: history, Tools: shapeTools})
 		if err != nil {
@@ -179,12 +191,14 @@ func TestThoughtsAreNoPartOfTheAnswer(t *testing.T) {
 	if !m.Thinks() {
 		t.Fatal("it does not think")
 	}
-	r := Request{Messages: question, Thinking: ThinkOn, Grammar: `root ::= "blue"`, MaxTokens: 400, Sampling: Sampling{Temperature: 1}}
+	r := Request{Messages: question, Thinking: ThinkOn, Grammar: `root ::= "blue"`, MaxTokens: 400,
+		Sampling: Sampling{Temperature: 1}}
 	seed := uint32(3)
 	r.Sampling.Seed = &seed
 	a, _, reasoning := told(t, m, r)
 	// The model may think to its last token; what it says afterwards is the grammar's.
-	if a.Finish == FinishStop && a.text != "blue" || a.Finish == FinishLength && a.text != "" || reasoning == "" {
+	if a.Finish == FinishStop && a.text != "blue" || a.Finish == FinishLength && a.text != "" ||
+		reasoning == "" {
 		t.Errorf("%q after %q, %s", a.text, reasoning, a.Finish)
 	}
 	r.Thinking = ThinkOff
@@ -196,28 +210,35 @@ func TestThoughtsAreNoPartOfTheAnswer(t *testing.T) {
 func TestBadToolRequests(t *testing.T) {
 	m := open(t, textOnly)
 	for says, r := range map[string]Request{
-		"no tool":                      {Messages: question, Tools: shapeTools, ToolName: "sing"},
-		"a call is required":           {Messages: question, ToolChoice: ToolsRequired},
-		"need Messages":                {Prompt: "x", Tools: shapeTools},
-		"a name has":                   {Messages: question, Tools: []Tool{{Name: "a b"}}},
-		"the choice of tools":          {Messages: question, Tools: shapeTools, ToolChoice: "any"},
-		"no JSON":                      {Messages: append(question, Message{Role: "assistant", ToolCalls: []ToolCall{{Name: "x", Arguments: "{]"}}})},
-		"its parameters: grammar: sch": {Messages: question, Tools: []Tool{{Name: "a", Strict: true, Parameters: json.RawMessage(`{"type":"object","not":{}}`)}}},
+		"no tool":             {Messages: question, Tools: shapeTools, ToolName: "sing"},
+		"a call is required":  {Messages: question, ToolChoice: ToolsRequired},
+		"need Messages":       {Prompt: "x", Tools: shapeTools},
+		"a name has":          {Messages: question, Tools: []Tool{{Name: "a b"}}},
+		"the choice of tools": {Messages: question, Tools: shapeTools, ToolChoice: "any"},
+		"no JSON": {Messages: append(question, Message{Role: "assistant",
+			ToolCalls: []ToolCall{{Name: "x", Arguments: "{]"}}})},
+		"its parameters: grammar: sch": {Messages: question,
+			Tools: []Tool{{Name: "a", Strict: true,
+				Parameters: json.RawMessage(`{"type":"object","not":{}}`)}}},
 	} {
-		if _, err := collect(context.Background(), m, r); !errors.Is(err, ErrRequest) || !strings.Contains(err.Error(), says) {
+		if _, err := collect(context.Background(), m, r); !errors.Is(err, ErrRequest) ||
+			!strings.Contains(err.Error(), says) {
 			t.Errorf("%v, want one that says %q", err, says)
 		}
 	}
 }
 
 func TestACallThatIsCutOffIsNotHandedOut(t *testing.T) {
-	for name, template := range map[string]string{"tagged": hermesTemplate, "bare": llamaTemplate, "list": listTemplate, "named": namedTemplate, "no tools in the template": ""} {
+	for name, template := range map[string]string{"tagged": hermesTemplate, "bare": llamaTemplate,
+		"list": listTemplate, "named": namedTemplate, "no tools in the template": ""} {
 		m := open(t, textOnly, func(s *ModelSpec) { s.ChatTemplate = template })
 		whole := 0
 		for _, n := range []int{1, 4, 9, 16, 25, 40, 60, 75, 90, 400} {
-			r := Request{Messages: []Message{User(Text("Paint it."))}, Tools: shapeTools, ToolName: "paint", SerialTools: true, MaxTokens: n}
+			r := Request{Messages: []Message{User(Text("Paint it."))}, Tools: shapeTools,
+				ToolName: "paint", SerialTools: true, MaxTokens: n}
 			a, deltas, _ := told(t, m, r)
-			if text := strings.TrimSpace(a.text); len(text) > 1 || strings.ContainsAny(text, "[{") && n > 3 {
+			if text := strings.TrimSpace(a.text); len(text) > 1 || strings.ContainsAny(text,
+				"[{") && n > 3 {
 				t.Errorf("%s, %d tokens: text %q", name, n, a.text)
 			}
 			for _, c := range a.Calls {
@@ -233,9 +254,12 @@ func TestACallThatIsCutOffIsNotHandedOut(t *testing.T) {
 			for _, d := range deltas {
 				joined += d.Arguments
 			}
-			back := append(r.Messages, Message{Role: "assistant", ToolCalls: []ToolCall{{ID: deltas[0].ID, Name: deltas[0].Name, Arguments: joined}}},
-				Message{Role: "tool", ToolCallID: deltas[0].ID, Content: []Content{Text("cut off")}}, User(Text("Again.")))
-			if _, err := m.Count(t.Context(), Request{Messages: back, Tools: shapeTools}); err != nil {
+			back := append(r.Messages, Message{Role: "assistant",
+				ToolCalls: []ToolCall{{ID: deltas[0].ID, Name: deltas[0].Name, Arguments: joined}}},
+				Message{Role: "tool", ToolCallID: deltas[0].ID,
+					Content: []Content{Text("cut off")}}, User(Text("Again.")))
+			if _, err := m.Count(t.Context(), Request{Messages: back, Tools: shapeTools}); err !=
+				nil {
 				t.Errorf("%s: %q cannot go back: %v", name, joined, err)
 			}
 		}

@@ -9,10 +9,14 @@ func TestTypicalSamplingKnowsNothingOfForbiddenTokens(t *testing.T) {
 	m := open(t, textOnly)
 	var texts []string
 	for seed := range uint32(8) {
-		s := Sampling{Temperature: 3, TypicalP: 1e-6, Seed: &seed, IgnoreEnd: true} // of all tokens one stays
-		texts = append(texts, mustAsk(t, m, Request{Prompt: "USER: What can you do? ASSISTANT:", MaxTokens: 6, Fresh: true, Sampling: s}).text)
+		// of all tokens one stays
+		s := Sampling{Temperature: 3, TypicalP: 1e-6, Seed: &seed, IgnoreEnd: true}
+		texts = append(texts, mustAsk(t, m, Request{Prompt: "USER: What can you do? ASSISTANT:",
+			MaxTokens: 6, Fresh: true, Sampling: s}).text)
 		s = Sampling{Temperature: 3, TypicalP: 0.5, Seed: &seed}
-		if a := mustAsk(t, m, Request{Prompt: "USER: ", MaxTokens: 8, Grammar: `root ::= ("a" | "b")+`, Sampling: s}); strings.Trim(a.text, "ab") != "" || a.text == "" {
+		if a := mustAsk(t, m, Request{Prompt: "USER: ", MaxTokens: 8,
+			Grammar: `root ::= ("a" | "b")+`, Sampling: s}); strings.Trim(a.text, "ab") != "" ||
+			a.text == "" {
 			t.Errorf("seed %d: %q against the grammar", seed, a.text)
 		}
 	}

@@ -17,11 +17,12 @@ import (
 	"unsafe"
 )
 
-// acceleratorLibrary is the file name of the accelerator of kernels/accel: as that of ggml's own backends, beside which it lies.
+// acceleratorLibrary is the file name of the accelerator of kernels/accel: as that of ggml's own
+// backends, beside which it lies.
 const acceleratorLibrary = "libggml-eyelet.so"
 
-// Accelerator is the library of kernels/accel as [Load] found it: a backend that takes large matrix products, and attention, off ggml's
-// CPU backend.
+// Accelerator is the library of kernels/accel as [Load] found it: a backend that takes large matrix
+// products, and attention, off ggml's CPU backend.
 type Accelerator struct {
 	Library string // path, "" if there is none
 	Wanted  bool   // not switched off
@@ -44,7 +45,8 @@ type accelerator struct {
 
 var accel accelerator
 
-// SwitchOffAccelerator makes [Load] leave the accelerator out, as EYELET_ACCEL=off does. It must be called before Load.
+// SwitchOffAccelerator makes [Load] leave the accelerator out, as EYELET_ACCEL=off does. It must be
+// called before Load.
 func SwitchOffAccelerator() {
 	accel.mu.Lock()
 	defer accel.mu.Unlock()
@@ -74,8 +76,8 @@ func AcceleratorDevice() *Device {
 	return nil
 }
 
-// loadAccelerator registers the accelerator. It comes last: it asks the CPU backend which version of the interface this libggml speaks.
-// Whatever is wrong with it, the program works without.
+// loadAccelerator registers the accelerator. It comes last: it asks the CPU backend which version
+// of the interface this libggml speaks. Whatever is wrong with it, the program works without.
 func loadAccelerator(folder string) {
 	accel.mu.Lock()
 	defer accel.mu.Unlock()
@@ -97,7 +99,8 @@ func loadAccelerator(folder string) {
 	}
 }
 
-// acceleratorFolders returns where the library may lie: with ggml's backends, in a bundle without such a folder, or where make builds it.
+// acceleratorFolders returns where the library may lie: with ggml's backends, in a bundle without
+// such a folder, or where make builds it.
 func acceleratorFolders(backends string) []string {
 	var folders []string
 	if backends != "" {
@@ -112,11 +115,14 @@ func acceleratorFolders(backends string) []string {
 	return folders
 }
 
-// findAccelerator returns the path of the library, or why there is none. named is what EYELET_ACCEL says.
+// findAccelerator returns the path of the library, or why there is none. named is what EYELET_ACCEL
+// says.
 func findAccelerator(named string, folders []string) (path, reason string) {
 	if named != "" {
 		if !isFile(named) {
-			return "", fmt.Sprintf("EYELET_ACCEL names %s, which is not a file; give the path of %s, on or off", named, acceleratorLibrary)
+			return "", fmt.Sprintf(
+				"EYELET_ACCEL names %s, which is not a file; give the path of %s, on or off", named,
+				acceleratorLibrary)
 		}
 		return asPath(named), ""
 	}
@@ -155,8 +161,9 @@ func openAccelerator(path string) string {
 	return ""
 }
 
-// SetAcceleratorThreads sets the number of threads that the accelerator computes with where nobody else tells it: libllama does for its
-// contexts, libmtmd does not. Values below 1 stand for all cores. It may be called before [Load].
+// SetAcceleratorThreads sets the number of threads that the accelerator computes with where nobody
+// else tells it: libllama does for its contexts, libmtmd does not. Values below 1 stand for all
+// cores. It may be called before [Load].
 func SetAcceleratorThreads(n int) {
 	accel.mu.Lock()
 	defer accel.mu.Unlock()
@@ -166,8 +173,9 @@ func SetAcceleratorThreads(n int) {
 	}
 }
 
-// EnableAccelerator lets graphs that are laid out from now on use the accelerator, or not: contexts of libllama and projectors of libmtmd
-// lay theirs out when they are made and when shapes change. Benchmarks compare both in one process. It may be called before [Load].
+// EnableAccelerator lets graphs that are laid out from now on use the accelerator, or not: contexts
+// of libllama and projectors of libmtmd lay theirs out when they are made and when shapes change.
+// Benchmarks compare both in one process. It may be called before [Load].
 func EnableAccelerator(on bool) {
 	accel.mu.Lock()
 	defer accel.mu.Unlock()
@@ -177,10 +185,11 @@ func EnableAccelerator(on bool) {
 	}
 }
 
-// Uniform runs compute, which lays out graphs on the calling OS thread, such that it matters little to a row which rows are computed with it: the
-// accelerator then takes products and attention of few rows, too, by the path of many. Else the number of rows decides who computes, and each rounds in
-// its own way. What remains is the order of attention's sums in float32; where activations are rounded to 8 bits, it can tip a number over to
-// the next. It costs time where rows are few.
+// Uniform runs compute, which lays out graphs on the calling OS thread, such that it matters little
+// to a row which rows are computed with it: the accelerator then takes products and attention of
+// few rows, too, by the path of many. Else the number of rows decides who computes, and each rounds
+// in its own way. What remains is the order of attention's sums in float32; where activations are
+// rounded to 8 bits, it can tip a number over to the next. It costs time where rows are few.
 func Uniform(compute func() error) error {
 	accel.mu.Lock()
 	f, loaded := accel.f, accel.state.Loaded
@@ -195,9 +204,10 @@ func Uniform(compute func() error) error {
 	return compute()
 }
 
-// SetAcceleratorCache sets how many bytes of weights, of all models together, the accelerator may keep in the form that its products read best, as long
-// as contexts or projectors are open; 0, which holds from the start, lets it convert them for each prompt. It is about weights that are floats:
-// quantized ones are mostly read as they are. It may be called before [Load].
+// SetAcceleratorCache sets how many bytes of weights, of all models together, the accelerator may
+// keep in the form that its products read best, as long as contexts or projectors are open; 0,
+// which holds from the start, lets it convert them for each prompt. It is about weights that are
+// floats: quantized ones are mostly read as they are. It may be called before [Load].
 func SetAcceleratorCache(bytes uint64) {
 	accel.mu.Lock()
 	defer accel.mu.Unlock()
@@ -207,8 +217,9 @@ func SetAcceleratorCache(bytes uint64) {
 	}
 }
 
-// ForgetAcceleratorWeights frees the weights that the accelerator keeps. Whoever is about to free weights calls it, while nobody computes with
-// them: other weights may come to lie where they lay. Those of other models are converted anew when they are next used.
+// ForgetAcceleratorWeights frees the weights that the accelerator keeps. Whoever is about to free
+// weights calls it, while nobody computes with them: other weights may come to lie where they lay.
+// Those of other models are converted anew when they are next used.
 func ForgetAcceleratorWeights() {
 	accel.mu.Lock()
 	defer accel.mu.Unlock()
@@ -217,8 +228,8 @@ func ForgetAcceleratorWeights() {
 	}
 }
 
-// ForceAccelerator makes the accelerator take every product of at least rows rows that it can compute, whatever was measured; 0 ends that.
-// It is for tests.
+// ForceAccelerator makes the accelerator take every product of at least rows rows that it can
+// compute, whatever was measured; 0 ends that. It is for tests.
 func ForceAccelerator(rows int) {
 	accel.mu.Lock()
 	defer accel.mu.Unlock()
@@ -227,9 +238,10 @@ func ForceAccelerator(rows int) {
 	}
 }
 
-// ForceAcceleratorPath is ForceAccelerator with one of the ways that the accelerator has of computing a product, by its name in kernels/accel:
-// "integers", "floats", "onednn-f32" or "onednn-bf16". It returns false, and forces nothing, if the accelerator is not loaded or there is no such way;
-// products that the way cannot compute are not taken.
+// ForceAcceleratorPath is ForceAccelerator with one of the ways that the accelerator has of
+// computing a product, by its name in kernels/accel: "integers", "floats", "onednn-f32" or
+// "onednn-bf16". It returns false, and forces nothing, if the accelerator is not loaded or there is
+// no such way; products that the way cannot compute are not taken.
 func ForceAcceleratorPath(rows int, name string) bool {
 	accel.mu.Lock()
 	defer accel.mu.Unlock()
@@ -252,12 +264,15 @@ func (a *accelerator) pathName(path int) string {
 
 // AcceleratorCounters is what the accelerator has done in this process.
 type AcceleratorCounters struct {
-	Calls      uint64        // operations computed
-	Rows       uint64        // of activations in them
-	Operations uint64        // multiplications and additions in their products
-	Declined   uint64        // products left to ggml's CPU backend, counted each time that a graph is laid out
-	Time       time.Duration // spent computing
-	Kept       uint64        // bytes kept from one operation to the next, without oneDNN's own; none once all contexts are closed
+	Calls      uint64 // operations computed
+	Rows       uint64 // of activations in them
+	Operations uint64 // multiplications and additions in their products
+	// products left to ggml's CPU backend, counted each time that a graph is laid out
+	Declined uint64
+	Time     time.Duration // spent computing
+	// bytes kept from one operation to the next, without oneDNN's own; none once all contexts are
+	// closed
+	Kept uint64
 }
 
 // ReadAcceleratorCounters returns the counters; reset sets them to zero, but for Kept.
@@ -269,6 +284,7 @@ func ReadAcceleratorCounters(reset bool) AcceleratorCounters {
 	}
 	var c C.struct_eyelet_accel_counters
 	C.eyelet_accel_call_counters(&accel.f, &c, C.bool(reset))
-	return AcceleratorCounters{Calls: uint64(c.calls), Rows: uint64(c.rows), Operations: uint64(c.operations), Declined: uint64(c.declined),
+	return AcceleratorCounters{Calls: uint64(c.calls), Rows: uint64(c.rows),
+		Operations: uint64(c.operations), Declined: uint64(c.declined),
 		Time: time.Duration(float64(c.seconds) * float64(time.Second)), Kept: uint64(c.kept)}
 }

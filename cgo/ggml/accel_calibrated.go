@@ -16,14 +16,17 @@ type Calibrated struct {
 
 // Choice is who computes products of a number of rows and more, up to the next choice.
 type Choice struct {
-	Rows     int
-	Path     string  // "ggml", or what package kernels/accel calls its paths
-	Of       float64 // its time as a share of that of ggml's CPU backend over weights as they lie in the file; 1 for ggml itself
+	Rows int
+	Path string // "ggml", or what package kernels/accel calls its paths
+	// its time as a share of that of ggml's CPU backend over weights as they lie in the file; 1 for
+	// ggml itself
+	Of       float64
 	AtMost   float64 // the same in all rounds of the measurement but the worst
 	Repacked float64 // of ggml over weights that it repacks, 0 if it does not
 }
 
-// CalibratedTypes returns what is known of this machine and a number of threads, as of PrepareAccelerator; nothing without an accelerator.
+// CalibratedTypes returns what is known of this machine and a number of threads, as of
+// PrepareAccelerator; nothing without an accelerator.
 func CalibratedTypes(threads int) []Calibrated {
 	accel.mu.Lock()
 	defer accel.mu.Unlock()
@@ -48,11 +51,14 @@ func CalibratedTypes(threads int) []Calibrated {
 		}
 		list = append(list, c)
 	}
-	slices.SortFunc(list, func(a, b Calibrated) int { return cmp.Compare(a.Type.String(), b.Type.String()) })
+	slices.SortFunc(list, func(a, b Calibrated) int {
+		return cmp.Compare(a.Type.String(), b.Type.String())
+	})
 	return list
 }
 
-// Calibrate measures types anew, those that are known already if none is named, and keeps the result.
+// Calibrate measures types anew, those that are known already if none is named, and keeps the
+// result.
 func Calibrate(threads int, types ...Type) error {
 	accel.mu.Lock()
 	defer accel.mu.Unlock()
@@ -61,7 +67,8 @@ func Calibrate(threads int, types ...Type) error {
 	}
 	c := accel.calibration(threads)
 	for _, t := range Types() {
-		if _, known := c.Types[t.String()]; !slices.Contains(types, t) && !(known && len(types) == 0) {
+		if _, known := c.Types[t.String()]; !slices.Contains(types, t) &&
+			!(known && len(types) == 0) {
 			continue
 		}
 		if times, ok := accel.measure(t, c.Key.Threads); ok {

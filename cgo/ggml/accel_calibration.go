@@ -21,8 +21,9 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/isa"
 )
 
-// The paths of kernels/accel/product.h that are of another kind: ggml's own CPU backend over weights as they lie in the file, and, after
-// the last path, over weights that it has repacked while loading. Of ours, the one over integers reads some of those as well.
+// The paths of kernels/accel/product.h that are of another kind: ggml's own CPU backend over
+// weights as they lie in the file, and, after the last path, over weights that it has repacked
+// while loading. Of ours, the one over integers reads some of those as well.
 const (
 	pathGGML     = 0
 	pathIntegers = 1
@@ -32,17 +33,18 @@ const (
 
 	measureWidth = 2048 // of a row that is measured
 
-	// The least bytes of matrices of a type that are worth a measurement. Smaller models are done before it would pay, and get what was
-	// measured for others, or the plugin's defaults.
+	// The least bytes of matrices of a type that are worth a measurement. Smaller models are done
+	// before it would pay, and get what was measured for others, or the plugin's defaults.
 	leastToMeasure = 32 << 20
 )
 
-// The steps that are measured: one row, for which the CPU backend stays, to know what repacking gains; and those from which on a path of ours
-// may be faster (least_rows in kernels/accel/choice.h).
+// The steps that are measured: one row, for which the CPU backend stays, to know what repacking
+// gains; and those from which on a path of ours may be faster (least_rows in
+// kernels/accel/choice.h).
 var measuredSteps = []int{0, 1, 2, 3, 4, 5, 6, 7}
 
-// timing is the nanoseconds of products of 1, 2, 4 … 128 rows by each path, in rounds in which all paths took turns; 0 where a path cannot run them or
-// nothing was measured.
+// timing is the nanoseconds of products of 1, 2, 4 … 128 rows by each path, in rounds in which all
+// paths took turns; 0 where a path cannot run them or nothing was measured.
 type timing [measureSteps][rounds][C.eyelet_accel_paths]float64
 
 // measured is what was found for a type of weights.
@@ -51,7 +53,8 @@ type measured struct {
 	When  time.Time `json:"when"`
 }
 
-// calibration is what was measured on one machine with one number of threads. It is the document of the file in the cache.
+// calibration is what was measured on one machine with one number of threads. It is the document of
+// the file in the cache.
 type calibration struct {
 	Key   calibrationKey      `json:"key"`
 	Types map[string]measured `json:"types"` // by name
@@ -72,9 +75,11 @@ type calibrationKey struct {
 }
 
 const (
-	// winsBelow is the share of the CPU backend's time that a path of ours must stay below: each product that is taken splits the graph.
+	// winsBelow is the share of the CPU backend's time that a path of ours must stay below: each
+	// product that is taken splits the graph.
 	winsBelow = 0.95
-	// quiet is how many times the fastest round the last but one may take on a machine that does nothing else.
+	// quiet is how many times the fastest round the last but one may take on a machine that does
+	// nothing else.
 	quiet = 1.3
 	// again is how old a measurement of a busy machine must be before it is repeated.
 	again = 5 * time.Minute
@@ -93,8 +98,9 @@ func (t *timing) typical(step, path int) float64 {
 	return all[len(all)/2]
 }
 
-// ratio returns how many times as long as another a path takes: the median of what single rounds say, which whatever else runs leaves alone, and what
-// all rounds but one stay within. It is 0 where one of both was not timed.
+// ratio returns how many times as long as another a path takes: the median of what single rounds
+// say, which whatever else runs leaves alone, and what all rounds but one stay within. It is 0
+// where one of both was not timed.
 func (t *timing) ratio(step, path, other int) (typical, most float64) {
 	all := make([]float64, 0, rounds)
 	for _, round := range t[step] {
@@ -107,13 +113,15 @@ func (t *timing) ratio(step, path, other int) (typical, most float64) {
 	return all[len(all)/2], all[len(all)-2]
 }
 
-// wins tells whether a path is clearly the faster: by winsBelow as a rule, and at all in every round but one.
+// wins tells whether a path is clearly the faster: by winsBelow as a rule, and at all in every
+// round but one.
 func (t *timing) wins(step, path, other int) bool {
 	typical, most := t.ratio(step, path, other)
 	return typical > 0 && typical < winsBelow && most < 1
 }
 
-// choice returns the path that products of 2^step rows are computed with: ggml's unless another is clearly faster.
+// choice returns the path that products of 2^step rows are computed with: ggml's unless another is
+// clearly faster.
 func (t *timing) choice(step int) int {
 	best := pathGGML
 	for path := pathGGML + 1; path < pathRepacked; path++ {
@@ -127,8 +135,8 @@ func (t *timing) choice(step int) int {
 	return best
 }
 
-// choiceRepacked returns the path where the weights are repacked and the path over integers can read them. That takes the same time as
-// reading them as they are, or a little less.
+// choiceRepacked returns the path where the weights are repacked and the path over integers can
+// read them. That takes the same time as reading them as they are, or a little less.
 func (t *timing) choiceRepacked(step int) int {
 	if t.wins(step, pathIntegers, pathRepacked) {
 		return pathIntegers
@@ -136,7 +144,8 @@ func (t *timing) choiceRepacked(step int) int {
 	return pathGGML
 }
 
-// busy tells whether the machine did something else meanwhile: a path of ggml's took far longer in some rounds than in others.
+// busy tells whether the machine did something else meanwhile: a path of ggml's took far longer in
+// some rounds than in others.
 func (t *timing) busy() bool {
 	for _, step := range measuredSteps {
 		all := make([]float64, 0, rounds)
@@ -170,8 +179,8 @@ func (t *timing) sane() bool {
 	return true
 }
 
-// path returns what a product of 2^step rows is computed with, of weights as they lie in the file or repacked where ggml can; readable tells
-// whether the accelerator reads the latter.
+// path returns what a product of 2^step rows is computed with, of weights as they lie in the file
+// or repacked where ggml can; readable tells whether the accelerator reads the latter.
 func (t *timing) path(step int, repacked, readable bool) int {
 	switch {
 	case !repacked || t.typical(step, pathRepacked) == 0:
@@ -182,15 +191,19 @@ func (t *timing) path(step int, repacked, readable bool) int {
 	return pathRepacked
 }
 
-// current tells whether a measurement is good enough: one of a busy machine is repeated after a while.
+// current tells whether a measurement is good enough: one of a busy machine is repeated after a
+// while.
 func (m *measured) current() bool { return !m.Times.busy() || time.Since(m.When) < again }
 
-// PrepareAccelerator makes the accelerator ready for the weights of GGUF files: it decides for each of their types from how many rows of
-// activations on products are taken, and how they are computed. What was not yet measured on this machine with this number of threads is,
-// for about a second a type, and kept in the cache directory. threads below 1 stands for those of [SetAcceleratorThreads].
+// PrepareAccelerator makes the accelerator ready for the weights of GGUF files: it decides for each
+// of their types from how many rows of activations on products are taken, and how they are
+// computed. What was not yet measured on this machine with this number of threads is, for about a
+// second a type, and kept in the cache directory. threads below 1 stands for those of
+// [SetAcceleratorThreads].
 //
-// plain tells whether the weights are best left as they are in the file: most types are the accelerator's to take only then, but ggml's CPU
-// backend decodes some faster if it repacks them while loading. It is false without an accelerator, or where it is not enabled.
+// plain tells whether the weights are best left as they are in the file: most types are the
+// accelerator's to take only then, but ggml's CPU backend decodes some faster if it repacks them
+// while loading. It is false without an accelerator, or where it is not enabled.
 func PrepareAccelerator(threads int, files ...string) (plain bool) {
 	accel.mu.Lock()
 	defer accel.mu.Unlock()
@@ -221,8 +234,10 @@ func PrepareAccelerator(threads int, files ...string) (plain bool) {
 		times := m.Times
 		found[t] = times
 		for step := range measureSteps {
-			C.eyelet_accel_call_set_choice(&accel.f, C.int(t), C.int(step), false, C.int(times.choice(step)))
-			C.eyelet_accel_call_set_choice(&accel.f, C.int(t), C.int(step), true, C.int(times.choiceRepacked(step)))
+			C.eyelet_accel_call_set_choice(&accel.f, C.int(t), C.int(step), false,
+				C.int(times.choice(step)))
+			C.eyelet_accel_call_set_choice(&accel.f, C.int(t), C.int(step), true,
+				C.int(times.choiceRepacked(step)))
 		}
 		readable[t] = bool(C.eyelet_accel_call_reads_repacked(&accel.f, C.int(t)))
 	}
@@ -234,10 +249,11 @@ func PrepareAccelerator(threads int, files ...string) (plain bool) {
 	return !accel.disabled && plainIsBest(weights, found, readable)
 }
 
-// plainIsBest compares the time of decoding (one row) and of prompts (64 and 128 rows) with all weights as they are to that with all
-// weights repacked that ggml repacks, round by round; readable are the types that the accelerator then reads. Plain weights must not lose two hundredths in any
-// of these, nor in more than one round: else ggml's own layout is the safe choice. Where more than a sixteenth of the weights is of types
-// that were not measured, ggml does as it always does.
+// plainIsBest compares the time of decoding (one row) and of prompts (64 and 128 rows) with all
+// weights as they are to that with all weights repacked that ggml repacks, round by round; readable
+// are the types that the accelerator then reads. Plain weights must not lose two hundredths in any
+// of these, nor in more than one round: else ggml's own layout is the safe choice. Where more than
+// a sixteenth of the weights is of types that were not measured, ggml does as it always does.
 func plainIsBest(weights map[Type]int64, times map[Type]timing, readable map[Type]bool) bool {
 	var all, known int64
 	for t, n := range weights {
@@ -296,7 +312,8 @@ func weightBytes(files []string) (map[Type]int64, bool) {
 	return weights, true
 }
 
-// calibration returns that of a number of threads: from memory, or the cache, or a new one. accel.mu is held.
+// calibration returns that of a number of threads: from memory, or the cache, or a new one.
+// accel.mu is held.
 func (a *accelerator) calibration(threads int) *calibration {
 	if threads < 1 {
 		threads = a.threads
@@ -315,7 +332,8 @@ func (a *accelerator) calibration(threads int) *calibration {
 // key describes this machine. accel.mu is held.
 func (a *accelerator) key(threads int) calibrationKey {
 	level, _ := isa.Chosen() // Load has checked it
-	key := calibrationKey{Version: calibrationVersion, ISA: level.String(), GGML: Version() + " " + Commit(), Library: hashOfFile(a.state.Library), Threads: threads}
+	key := calibrationKey{Version: calibrationVersion, ISA: level.String(), GGML: Version() + " " +
+		Commit(), Library: hashOfFile(a.state.Library), Threads: threads}
 	for _, d := range Devices() {
 		if d.Type == CPU {
 			key.CPU = d.Description
@@ -328,15 +346,16 @@ func (a *accelerator) key(threads int) calibrationKey {
 	return key
 }
 
-// measure times a type on an OS thread that ends with it: libgomp keeps a team of workers for each thread that ever computed. accel.mu is
-// held.
+// measure times a type on an OS thread that ends with it: libgomp keeps a team of workers for each
+// thread that ever computed. accel.mu is held.
 func (a *accelerator) measure(t Type, threads int) (times timing, ok bool) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		runtime.LockOSThread()
 		for _, step := range measuredSteps {
-			ok = bool(C.eyelet_accel_call_measure(&a.f, C.int(t), C.int(step), C.int(threads), (*[C.eyelet_accel_paths]C.double)(unsafe.Pointer(&times[step][0]))))
+			ok = bool(C.eyelet_accel_call_measure(&a.f, C.int(t), C.int(step), C.int(threads),
+				(*[C.eyelet_accel_paths]C.double)(unsafe.Pointer(&times[step][0]))))
 			if !ok {
 				return
 			}
@@ -369,7 +388,8 @@ func cacheFolder() (string, error) {
 	return filepath.Join(dir, "eyelet"), err
 }
 
-// file is where a calibration is kept: one for each key, so that machines that share a home folder do not undo each other's.
+// file is where a calibration is kept: one for each key, so that machines that share a home folder
+// do not undo each other's.
 func (k *calibrationKey) file() (string, error) {
 	dir, err := cacheFolder()
 	if err != nil {
@@ -386,7 +406,8 @@ func (k *calibrationKey) file() (string, error) {
 // maxCalibrationBytes is far more than a file with every type takes.
 const maxCalibrationBytes = 1 << 20
 
-// readCalibration returns what the cache holds for a key. A file that is not whole, or not of this key, counts as none, and is written anew.
+// readCalibration returns what the cache holds for a key. A file that is not whole, or not of this
+// key, counts as none, and is written anew.
 func readCalibration(key calibrationKey) *calibration {
 	none := &calibration{Key: key, Types: map[string]measured{}}
 	path, err := key.file()
@@ -399,7 +420,8 @@ func readCalibration(key calibrationKey) *calibration {
 	}
 	defer f.Close()
 	var c calibration
-	if err := json.NewDecoder(io.LimitReader(f, maxCalibrationBytes)).Decode(&c); err != nil || c.Key != key || c.Types == nil {
+	if err := json.NewDecoder(io.LimitReader(f, maxCalibrationBytes)).Decode(&c); err != nil ||
+		c.Key != key || c.Types == nil {
 		return none
 	}
 	for _, m := range c.Types {
@@ -442,7 +464,8 @@ func (c *calibration) save() error {
 
 // dropOld removes calibrations that were measured in another way.
 func dropOld(dir string) {
-	found, _ := filepath.Glob(filepath.Join(globEscape(dir), "accel-*.json")) // the pattern is well-formed
+	// the pattern is well-formed
+	found, _ := filepath.Glob(filepath.Join(globEscape(dir), "accel-*.json"))
 	for _, path := range found {
 		text, err := os.ReadFile(path)
 		var c struct {

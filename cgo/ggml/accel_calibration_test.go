@@ -22,7 +22,8 @@ func timingOf(multiples ...float64) timing {
 	return t
 }
 
-// disturbed is a timing while something else ran: some rounds take many times as long, all paths of a round alike; and one path was hit alone once.
+// disturbed is a timing while something else ran: some rounds take many times as long, all paths of
+// a round alike; and one path was hit alone once.
 func disturbed(t timing) timing {
 	for step := range t {
 		for round := range t[step] {
@@ -36,7 +37,8 @@ func disturbed(t timing) timing {
 }
 
 func TestABusyMachineChangesNoChoice(t *testing.T) {
-	for _, clear := range []timing{timingOf(1, 0.5, 0.4, 0, 0, 0.6), timingOf(1, 2, 3, 0, 0, 0.3), timingOf(1, 0.3, 0, 0, 0, 1)} {
+	for _, clear := range []timing{timingOf(1, 0.5, 0.4, 0, 0, 0.6), timingOf(1, 2, 3, 0, 0, 0.3),
+		timingOf(1, 0.3, 0, 0, 0, 1)} {
 		noisy := disturbed(clear)
 		if clear.busy() || !noisy.busy() {
 			t.Errorf("busy: %v in a quiet moment, %v in a busy one", clear.busy(), noisy.busy())
@@ -50,7 +52,8 @@ func TestABusyMachineChangesNoChoice(t *testing.T) {
 			}
 		}
 		weights := map[Type]int64{Q4_0: 1 << 30}
-		if got, want := plainIsBest(weights, map[Type]timing{Q4_0: noisy}, nil), plainIsBest(weights, map[Type]timing{Q4_0: clear}, nil); got != want {
+		if got, want := plainIsBest(weights, map[Type]timing{Q4_0: noisy}, nil),
+			plainIsBest(weights, map[Type]timing{Q4_0: clear}, nil); got != want {
 			t.Errorf("plain weights: %v, in a quiet moment %v", got, want)
 		}
 	}
@@ -65,7 +68,8 @@ func TestWhatIsNotClearStaysWithGGML(t *testing.T) {
 	}
 	for _, step := range measuredSteps {
 		if unclear.choice(step) != pathGGML || unclear.choiceRepacked(step) != pathGGML {
-			t.Errorf("step %d: paths %d and %d", step, unclear.choice(step), unclear.choiceRepacked(step))
+			t.Errorf("step %d: paths %d and %d", step, unclear.choice(step),
+				unclear.choiceRepacked(step))
 		}
 	}
 	decode := timingOf(1, 0, 0, 0, 0, 1)
@@ -98,11 +102,14 @@ func TestOldCalibrationsAreDropped(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("EYELET_CACHE", dir)
 	old := filepath.Join(dir, "accel-0123456789abcdef.json")
-	if err := os.WriteFile(old, []byte(`{"key":{"cpu":"one","threads":2},"types":{}}`), 0o600); err != nil {
+	if err := os.WriteFile(old, []byte(`{"key":{"cpu":"one","threads":2},"types":{}}`),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
-	other := calibration{Key: calibrationKey{Version: calibrationVersion, CPU: "other"}, Types: map[string]measured{}}
-	kept := calibration{Key: calibrationKey{Version: calibrationVersion, CPU: "one"}, Types: map[string]measured{}}
+	other := calibration{Key: calibrationKey{Version: calibrationVersion, CPU: "other"},
+		Types: map[string]measured{}}
+	kept := calibration{Key: calibrationKey{Version: calibrationVersion, CPU: "one"},
+		Types: map[string]measured{}}
 	for _, c := range []calibration{other, kept} {
 		if err := c.save(); err != nil {
 			t.Fatal(err)
@@ -163,13 +170,20 @@ func TestWeightsStayPlainUnlessThatIsSlower(t *testing.T) {
 		readable map[Type]bool
 	}{
 		{"nothing is known", map[Type]int64{F16: 1 << 30}, nil, false, nil},
-		{"ggml does not repack the type", map[Type]int64{F16: 1 << 30}, map[Type]timing{F16: timingOf(1, 0, 0.2, 0, 0, 0)}, true, nil},
-		{"half of the weights were not measured", map[Type]int64{F16: 1 << 30, Q8_0: 1 << 30}, map[Type]timing{F16: timingOf(1, 0, 0.2, 0, 0, 0)}, false, nil},
-		{"repacked is faster", map[Type]int64{F16: 1 << 30}, map[Type]timing{F16: timingOf(1, 0.5, 0, 0, 0, 0.3)}, false, nil},
-		{"decoding would suffer", map[Type]int64{F16: 1 << 30}, map[Type]timing{F16: slowDecode}, false, nil},
-		{"the type is rare", map[Type]int64{F16: 1 << 30, F32: 1 << 10}, map[Type]timing{F16: timingOf(1, 0.2, 0, 0, 0, 0), F32: slowDecode}, true, nil},
-		{"repacked is as fast where it is read", map[Type]int64{F16: 1 << 30}, map[Type]timing{F16: slowDecode}, false, map[Type]bool{F16: true}},
-		{"what is read costs nothing", map[Type]int64{F16: 1 << 30}, map[Type]timing{F16: timingOf(1, 0.1, 0, 0, 0, 1)}, true, map[Type]bool{F16: true}},
+		{"ggml does not repack the type", map[Type]int64{F16: 1 << 30},
+			map[Type]timing{F16: timingOf(1, 0, 0.2, 0, 0, 0)}, true, nil},
+		{"half of the weights were not measured", map[Type]int64{F16: 1 << 30, Q8_0: 1 << 30},
+			map[Type]timing{F16: timingOf(1, 0, 0.2, 0, 0, 0)}, false, nil},
+		{"repacked is faster", map[Type]int64{F16: 1 << 30},
+			map[Type]timing{F16: timingOf(1, 0.5, 0, 0, 0, 0.3)}, false, nil},
+		{"decoding would suffer", map[Type]int64{F16: 1 << 30}, map[Type]timing{F16: slowDecode},
+			false, nil},
+		{"the type is rare", map[Type]int64{F16: 1 << 30, F32: 1 << 10},
+			map[Type]timing{F16: timingOf(1, 0.2, 0, 0, 0, 0), F32: slowDecode}, true, nil},
+		{"repacked is as fast where it is read", map[Type]int64{F16: 1 << 30},
+			map[Type]timing{F16: slowDecode}, false, map[Type]bool{F16: true}},
+		{"what is read costs nothing", map[Type]int64{F16: 1 << 30},
+			map[Type]timing{F16: timingOf(1, 0.1, 0, 0, 0, 1)}, true, map[Type]bool{F16: true}},
 	} {
 		if got := plainIsBest(test.weights, test.times, test.readable); got != test.want {
 			t.Errorf("%s: %v, want %v", test.name, got, test.want)
@@ -184,14 +198,16 @@ func TestCalibrationIsKept(t *testing.T) {
 	if c := readCalibration(key); c.Key != key || len(c.Types) != 0 {
 		t.Fatalf("without a file: %+v", c)
 	}
-	kept := calibration{Key: key, Types: map[string]measured{"f16": {Times: timingOf(1, 0, 0.5, 0, 0, 0)}}}
+	kept := calibration{Key: key,
+		Types: map[string]measured{"f16": {Times: timingOf(1, 0, 0.5, 0, 0, 0)}}}
 	if err := kept.save(); err != nil {
 		t.Fatal(err)
 	}
 	if c := readCalibration(key); c.Types["f16"].Times != kept.Types["f16"].Times {
 		t.Errorf("read back %+v", c)
 	}
-	if c := readCalibration(calibrationKey{Version: calibrationVersion, CPU: "one", Threads: 3}); len(c.Types) != 0 {
+	if c := readCalibration(calibrationKey{Version: calibrationVersion, CPU: "one",
+		Threads: 3}); len(c.Types) != 0 {
 		t.Errorf("another key got %+v", c)
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, "made", ".accel-*")); len(left) != 0 {
@@ -202,7 +218,8 @@ func TestCalibrationIsKept(t *testing.T) {
 func TestDamagedCalibrationCountsAsNone(t *testing.T) {
 	t.Setenv("EYELET_CACHE", t.TempDir())
 	key := calibrationKey{Version: calibrationVersion, CPU: "one", Threads: 2}
-	kept := calibration{Key: key, Types: map[string]measured{"f16": {Times: timingOf(1, 0, 0.5, 0, 0, 0)}}}
+	kept := calibration{Key: key,
+		Types: map[string]measured{"f16": {Times: timingOf(1, 0, 0.5, 0, 0, 0)}}}
 	text, err := json.Marshal(kept)
 	if err != nil {
 		t.Fatal(err)
@@ -246,5 +263,6 @@ func TestMeasurementsAreSane(t *testing.T) {
 	if !ok || !times.sane() {
 		t.Fatalf("measured %v, %v", times, ok)
 	}
-	t.Logf("128 rows take %.0f ns, 8 rows %.0f", times.typical(7, pathGGML), times.typical(3, pathGGML))
+	t.Logf("128 rows take %.0f ns, 8 rows %.0f", times.typical(7, pathGGML),
+		times.typical(3, pathGGML))
 }

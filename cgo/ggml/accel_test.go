@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// stateVariable makes TestAcceleratorIsLeftOut print what became of the accelerator, and end: it is loaded once a process.
+// stateVariable makes TestAcceleratorIsLeftOut print what became of the accelerator, and end: it is
+// loaded once a process.
 const stateVariable = "EYELET_TEST_PRINT_ACCELERATOR"
 
 func printState(t *testing.T) {
@@ -61,7 +62,8 @@ func TestAcceleratorIsADevice(t *testing.T) {
 		t.Errorf("state %+v", a)
 	}
 	d := AcceleratorDevice()
-	if d == nil || d.Type != ACCEL || d.Name != "Eyelet" || !strings.Contains(d.Description, "oneDNN") {
+	if d == nil || d.Type != ACCEL || d.Name != "Eyelet" || !strings.Contains(d.Description,
+		"oneDNN") {
 		t.Errorf("device %+v", d)
 	}
 }
@@ -97,7 +99,8 @@ func TestAcceleratorIsLeftOut(t *testing.T) {
 		{"for a name that is not here", "EYELET_ACCEL=nonexistent.so", true, "nonexistent.so"},
 		{"for a folder", "EYELET_ACCEL=" + dir, true, "not a file"},
 		{"for a file that is no library", "EYELET_ACCEL=" + text, true, "does not load it"},
-		{"for a library of another version of the interface", "EYELET_ACCEL=" + other, true, "does not load it"},
+		{"for a library of another version of the interface", "EYELET_ACCEL=" + other, true,
+			"does not load it"},
 		{"for a library that declines", "EYELET_ACCEL=" + declines, true, "does not load it"},
 	}
 	for _, on := range []string{"EYELET_ACCEL=", "EYELET_ACCEL=on", "EYELET_ACCEL=On"} {
@@ -122,12 +125,14 @@ func TestLibrariesInTheWorkingDirectory(t *testing.T) {
 	if a := stateIn(t, dir, "EYELET_ACCEL="+filepath.Base(a.Library)); !a.Loaded {
 		t.Errorf("EYELET_ACCEL: %+v", a)
 	}
-	if a := stateIn(t, filepath.Dir(CPULibrary()), "GGML_BACKEND_PATH="+filepath.Base(CPULibrary())); !a.Loaded {
+	if a := stateIn(t, filepath.Dir(CPULibrary()),
+		"GGML_BACKEND_PATH="+filepath.Base(CPULibrary())); !a.Loaded {
 		t.Errorf("GGML_BACKEND_PATH: %+v", a)
 	}
 	t.Chdir(dir)
 	for name, want := range map[string]string{
-		filepath.Base(a.Library): "./" + filepath.Base(a.Library), "libnowhere.so": "libnowhere.so", "./x": "./x", a.Library: a.Library, "": "",
+		filepath.Base(a.Library): "./" + filepath.Base(a.Library), "libnowhere.so": "libnowhere.so",
+		"./x": "./x", a.Library: a.Library, "": "",
 	} {
 		if got := asPath(name); got != want {
 			t.Errorf("%q is taken for %q, want %q", name, got, want)

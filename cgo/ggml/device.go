@@ -13,11 +13,13 @@ type DeviceType int
 
 // The device types of ggml-backend.h.
 const (
-	CPU   DeviceType = C.GGML_BACKEND_DEVICE_TYPE_CPU   // the processor, in system memory
-	GPU   DeviceType = C.GGML_BACKEND_DEVICE_TYPE_GPU   // a GPU with memory of its own
-	IGPU  DeviceType = C.GGML_BACKEND_DEVICE_TYPE_IGPU  // a GPU in system memory
-	ACCEL DeviceType = C.GGML_BACKEND_DEVICE_TYPE_ACCEL // takes some operations off the CPU (BLAS, AMX)
-	META  DeviceType = C.GGML_BACKEND_DEVICE_TYPE_META  // several devices joined for tensor parallelism
+	CPU  DeviceType = C.GGML_BACKEND_DEVICE_TYPE_CPU  // the processor, in system memory
+	GPU  DeviceType = C.GGML_BACKEND_DEVICE_TYPE_GPU  // a GPU with memory of its own
+	IGPU DeviceType = C.GGML_BACKEND_DEVICE_TYPE_IGPU // a GPU in system memory
+	// takes some operations off the CPU (BLAS, AMX)
+	ACCEL DeviceType = C.GGML_BACKEND_DEVICE_TYPE_ACCEL
+	// several devices joined for tensor parallelism
+	META DeviceType = C.GGML_BACKEND_DEVICE_TYPE_META
 )
 
 // String returns the name of the type, as "CPU".
@@ -37,7 +39,8 @@ func (t DeviceType) String() string {
 	return "unknown"
 }
 
-// A Device is something that computes, as it was when [Devices] looked. Copies may be kept for the life of the process.
+// A Device is something that computes, as it was when [Devices] looked. Copies may be kept for the
+// life of the process.
 type Device struct {
 	Name        string // unique in the process, as "CPU" or "CUDA0"
 	Description string // of the hardware, as "AMD EPYC 9R14"
@@ -57,7 +60,8 @@ type Device struct {
 type Remote interface {
 	// Address is where it listens, as "192.168.1.20:50052".
 	Address() string
-	// Err returns why the server is lost, nil while it is not. What was computed on it before the call is whole if there is no error.
+	// Err returns why the server is lost, nil while it is not. What was computed on it before the
+	// call is whole if there is no error.
 	Err() error
 }
 
@@ -69,12 +73,12 @@ type DeviceCaps struct {
 	Events            bool // synchronization by events
 }
 
-// Pointer returns the ggml_backend_dev_t of the device, for the device lists of libllama and libmtmd; nil for the zero
-// Device. Devices live as long as the process.
+// Pointer returns the ggml_backend_dev_t of the device, for the device lists of libllama and
+// libmtmd; nil for the zero Device. Devices live as long as the process.
 func (d Device) Pointer() unsafe.Pointer { return unsafe.Pointer(d.dev) }
 
-// Devices returns the devices of all loaded backends in the order of registration. [Load] must have succeeded; before it,
-// there are none.
+// Devices returns the devices of all loaded backends in the order of registration. [Load] must have
+// succeeded; before it, there are none.
 func Devices() []Device {
 	n := int(C.ggml_backend_dev_count())
 	devices := make([]Device, 0, n)
@@ -104,33 +108,42 @@ func Devices() []Device {
 	return devices
 }
 
-// RemoteDevices returns the devices of a registration (ggml_backend_reg_t) that is not among libggml's own, that of a server elsewhere. Nothing
-// is asked of the server: what memory is there, the caller fills in.
+// RemoteDevices returns the devices of a registration (ggml_backend_reg_t) that is not among
+// libggml's own, that of a server elsewhere. Nothing is asked of the server: what memory is there,
+// the caller fills in.
 func RemoteDevices(reg unsafe.Pointer, server Remote) []Device {
 	r := C.ggml_backend_reg_t(reg)
 	devices := make([]Device, int(C.ggml_backend_reg_dev_count(r)))
 	for i := range devices {
 		dev := C.ggml_backend_reg_dev_get(r, C.size_t(i))
-		devices[i] = Device{Name: C.GoString(C.ggml_backend_dev_name(dev)), Description: server.Address(), Type: GPU, Backend: "RPC", Remote: server, dev: dev}
+		devices[i] = Device{Name: C.GoString(C.ggml_backend_dev_name(dev)),
+			Description: server.Address(), Type: GPU, Backend: "RPC", Remote: server, dev: dev}
 	}
 	return devices
 }
 
-// GPUs returns the devices of this machine that take whole layers of a model: those of type GPU and IGPU.
+// GPUs returns the devices of this machine that take whole layers of a model: those of type GPU and
+// IGPU.
 func GPUs() []Device {
-	return slices.DeleteFunc(Devices(), func(d Device) bool { return d.Type != GPU && d.Type != IGPU })
+	return slices.DeleteFunc(Devices(), func(d Device) bool {
+		return d.Type != GPU && d.Type != IGPU
+	})
 }
 
-// Attends tells whether the device has flash attention for so many heads, over a cache of keys and values of these widths a head and of these types.
+// Attends tells whether the device has flash attention for so many heads, over a cache of keys and
+// values of these widths a head and of these types.
 func (d Device) Attends(heads, headsKV, keyWidth, valueWidth int, k, v Type) bool {
-	if d.dev == nil || heads < 1 || headsKV < 1 || heads%headsKV != 0 || keyWidth < 1 || valueWidth < 1 ||
+	if d.dev == nil || heads < 1 || headsKV < 1 || heads%headsKV != 0 || keyWidth < 1 ||
+		valueWidth < 1 ||
 		keyWidth%k.BlockSize() != 0 || valueWidth%v.BlockSize() != 0 {
 		return false
 	}
-	return bool(C.eyelet_device_attends(d.dev, C.int64_t(heads), C.int64_t(headsKV), C.int64_t(keyWidth), C.int64_t(valueWidth), C.enum_ggml_type(k), C.enum_ggml_type(v)))
+	return bool(C.eyelet_device_attends(d.dev, C.int64_t(heads), C.int64_t(headsKV),
+		C.int64_t(keyWidth), C.int64_t(valueWidth), C.enum_ggml_type(k), C.enum_ggml_type(v)))
 }
 
-// Backends returns the names of the backends that are loaded, as "CPU", "Vulkan" or "RPC", whether they have devices or not.
+// Backends returns the names of the backends that are loaded, as "CPU", "Vulkan" or "RPC", whether
+// they have devices or not.
 func Backends() []string {
 	names := make([]string, 0, 8)
 	for i := range C.ggml_backend_reg_count() {
@@ -139,8 +152,8 @@ func Backends() []string {
 	return names
 }
 
-// CPULibrary returns the path of the CPU backend library that [Load] chose, "" before Load or if the CPU backend is
-// compiled into libggml.
+// CPULibrary returns the path of the CPU backend library that [Load] chose, "" before Load or if
+// the CPU backend is compiled into libggml.
 func CPULibrary() string {
 	dev := C.ggml_backend_dev_by_type(C.GGML_BACKEND_DEVICE_TYPE_CPU)
 	if dev == nil {
@@ -154,7 +167,8 @@ type Feature struct {
 	Name, Value string
 }
 
-// CPUFeatures returns the instruction sets and options that the chosen CPU library uses; nil before [Load].
+// CPUFeatures returns the instruction sets and options that the chosen CPU library uses; nil before
+// [Load].
 func CPUFeatures() []Feature {
 	dev := C.ggml_backend_dev_by_type(C.GGML_BACKEND_DEVICE_TYPE_CPU)
 	if dev == nil {
@@ -162,7 +176,8 @@ func CPUFeatures() []Feature {
 	}
 	var features []Feature
 	f := C.eyelet_backend_features(C.ggml_backend_dev_backend_reg(dev))
-	for ; f != nil && f.name != nil; f = (*C.struct_ggml_backend_feature)(unsafe.Add(unsafe.Pointer(f), unsafe.Sizeof(*f))) {
+	for ; f != nil && f.name != nil; f = (*C.struct_ggml_backend_feature)(
+		unsafe.Add(unsafe.Pointer(f), unsafe.Sizeof(*f))) {
 		features = append(features, Feature{C.GoString(f.name), C.GoString(f.value)})
 	}
 	return features

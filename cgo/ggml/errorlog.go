@@ -10,9 +10,9 @@ import (
 // maxErrorLines bounds what [ErrorLog] keeps.
 const maxErrorLines = 4
 
-// An ErrorLog collects the error lines that the libraries log while a call runs: most of their functions report a failure
-// as a bare null pointer and its reason in the log. Lines of calls that run at the same time may mix in, so that they are
-// to be shown and not to be parsed.
+// An ErrorLog collects the error lines that the libraries log while a call runs: most of their
+// functions report a failure as a bare null pointer and its reason in the log. Lines of calls that
+// run at the same time may mix in, so that they are to be shown and not to be parsed.
 type ErrorLog struct {
 	mu    sync.Mutex
 	lines []string

@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// CheckFile looks at a GGUF file as far as a C loader would not say what is wrong: the path, that it is a regular file (opening a pipe
-// would wait for a writer), and its magic number. It reads four bytes. Errors name the file.
+// CheckFile looks at a GGUF file as far as a C loader would not say what is wrong: the path, that
+// it is a regular file (opening a pipe would wait for a writer), and its magic number. It reads
+// four bytes. Errors name the file.
 func CheckFile(path string) error {
 	if strings.ContainsRune(path, 0) {
 		return fmt.Errorf("ggml: the path %q contains a NUL", path)

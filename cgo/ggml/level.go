@@ -8,8 +8,8 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/isa"
 )
 
-// libraryLevels gives, for the names that ggml's build gives its CPU libraries for x86-64, the level of instruction sets that each needs. Those
-// between two levels stand with the upper one.
+// libraryLevels gives, for the names that ggml's build gives its CPU libraries for x86-64, the
+// level of instruction sets that each needs. Those between two levels stand with the upper one.
 var libraryLevels = map[string]isa.Level{
 	"x64":            isa.Plain,
 	"sse42":          isa.AVX2,
@@ -27,7 +27,8 @@ var libraryLevels = map[string]isa.Level{
 	"sapphirerapids": isa.AMX,
 }
 
-// featureLevels gives the level that a feature of a CPU library needs, by its name in ggml's list; others need none.
+// featureLevels gives the level that a feature of a CPU library needs, by its name in ggml's list;
+// others need none.
 var featureLevels = map[string]isa.Level{
 	"SSE3":        isa.AVX2,
 	"SSSE3":       isa.AVX2,
@@ -44,7 +45,8 @@ var featureLevels = map[string]isa.Level{
 	"AMX_INT8":    isa.AMX,
 }
 
-// within returns the CPU libraries of a list that a level includes. Native includes them all, also those of unknown names.
+// within returns the CPU libraries of a list that a level includes. Native includes them all, also
+// those of unknown names.
 func within(level isa.Level, paths []string) []string {
 	if level == isa.Native {
 		return paths
@@ -59,14 +61,17 @@ func within(level isa.Level, paths []string) []string {
 	return kept
 }
 
-// checkFeatures returns an error if the CPU backend, however it came to be loaded, uses instructions that a level does not include.
+// checkFeatures returns an error if the CPU backend, however it came to be loaded, uses
+// instructions that a level does not include.
 func checkFeatures(level isa.Level, library string, features []Feature) error {
 	if library == "" {
 		library = "the CPU backend, which is part of libggml,"
 	}
 	for _, f := range features {
-		if needs, known := featureLevels[f.Name]; known && f.Value != "0" && !level.Includes(needs) {
-			return fmt.Errorf("%w: %s=%v, but %s uses %s", ErrNoBackend, isa.Variable, level, library, f.Name)
+		if needs, known := featureLevels[f.Name]; known && f.Value != "0" &&
+			!level.Includes(needs) {
+			return fmt.Errorf("%w: %s=%v, but %s uses %s", ErrNoBackend, isa.Variable, level,
+				library, f.Name)
 		}
 	}
 	return nil

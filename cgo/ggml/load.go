@@ -19,7 +19,8 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/isa"
 )
 
-// ErrNoBackend is wrapped by the error of [Load] when no backend library for the CPU could be loaded.
+// ErrNoBackend is wrapped by the error of [Load] when no backend library for the CPU could be
+// loaded.
 var ErrNoBackend = errors.New("ggml: no CPU backend")
 
 var (
@@ -30,24 +31,27 @@ var (
 	rpcOnce  sync.Once
 )
 
-// Load loads the backend libraries: the CPU library that fits this machine best, and every GPU and accelerator library that
-// is installed and finds its hardware. It must be called before anything else of libggml, libllama and libmtmd. Only the
-// first call does the work; later ones return its result.
+// Load loads the backend libraries: the CPU library that fits this machine best, and every GPU and
+// accelerator library that is installed and finds its hardware. It must be called before anything
+// else of libggml, libllama and libmtmd. Only the first call does the work; later ones return its
+// result.
 //
 // The libraries are looked for in the first of these folders that is there:
 //
 //   - the one named by EYELET_BACKENDS, or by GGML_BACKEND_PATH if that is a folder;
-//   - ggml/backendsN beside the folder of the loaded libggml (see [LibDir]), where Debian's packages and Eyelet's bundle
-//     have them: N is that of libggml.so.N, or else the highest;
+//   - ggml/backendsN beside the folder of the loaded libggml (see [LibDir]), where Debian's
+//     packages and Eyelet's bundle have them: N is that of libggml.so.N, or else the highest;
 //   - those that libggml was built to search.
 //
-// EYELET_ISA (package isa) holds the choice of the CPU library to a level of instruction sets; it is an error if the level does not exist here, or
-// if the only library, or one that was named, goes beyond it.
+// EYELET_ISA (package isa) holds the choice of the CPU library to a level of instruction sets; it
+// is an error if the level does not exist here, or if the only library, or one that was named, goes
+// beyond it.
 //
-// If GGML_BACKEND_PATH names a file, that library is loaded before those of the folder, as libggml itself would load it;
-// if it brings a CPU device, the folder's CPU libraries are left alone. Last comes Eyelet's own accelerator ([AcceleratorState]), from the
-// folder or from where EYELET_ACCEL says. libggml-blas is loaded only over a tuned BLAS
-// (OpenBLAS, MKL, BLIS, Accelerate): over the reference BLAS it is far slower than no BLAS at all.
+// If GGML_BACKEND_PATH names a file, that library is loaded before those of the folder, as libggml
+// itself would load it; if it brings a CPU device, the folder's CPU libraries are left alone. Last
+// comes Eyelet's own accelerator ([AcceleratorState]), from the folder or from where EYELET_ACCEL
+// says. libggml-blas is loaded only over a tuned BLAS (OpenBLAS, MKL, BLIS, Accelerate): over the
+// reference BLAS it is far slower than no BLAS at all.
 func Load() error {
 	loadOnce.Do(func() { loadErr = load() })
 	return loadErr
@@ -92,7 +96,8 @@ func load() error {
 func backendFolder(getenv func(string) string, libDir string) (string, error) {
 	if dir := getenv("EYELET_BACKENDS"); dir != "" {
 		if !isFolder(dir) {
-			return "", fmt.Errorf("%w: EYELET_BACKENDS names %s, which is not a folder", ErrNoBackend, dir)
+			return "", fmt.Errorf("%w: EYELET_BACKENDS names %s, which is not a folder",
+				ErrNoBackend, dir)
 		}
 		return dir, nil
 	}
@@ -102,7 +107,8 @@ func backendFolder(getenv func(string) string, libDir string) (string, error) {
 	if libDir == "" {
 		return "", nil
 	}
-	found, _ := filepath.Glob(filepath.Join(globEscape(libDir), "ggml", "backends*")) // the pattern is well-formed
+	// the pattern is well-formed
+	found, _ := filepath.Glob(filepath.Join(globEscape(libDir), "ggml", "backends*"))
 	best, bestNumber := "", -1
 	for _, dir := range found {
 		n, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(dir), "backends"))
@@ -119,8 +125,8 @@ func backendFolder(getenv func(string) string, libDir string) (string, error) {
 	return best, nil
 }
 
-// loadFolder loads one library of each kind in a folder: libggml-KIND.so or the best of libggml-KIND-VARIANT.so, of those for the CPU that a level
-// includes.
+// loadFolder loads one library of each kind in a folder: libggml-KIND.so or the best of
+// libggml-KIND-VARIANT.so, of those for the CPU that a level includes.
 func loadFolder(folder string, level isa.Level) error {
 	entries, err := os.ReadDir(folder)
 	if err != nil {
@@ -164,7 +170,8 @@ func loadFolder(folder string, level isa.Level) error {
 			continue
 		}
 		if kind == "blas" && !isTunedBLAS(path) {
-			emit(slog.LevelWarn, path+" is not loaded: its BLAS is the reference one, which is slower than none")
+			emit(slog.LevelWarn,
+				path+" is not loaded: its BLAS is the reference one, which is slower than none")
 			continue
 		}
 		if !loadLibrary(path) {
@@ -174,11 +181,13 @@ func loadFolder(folder string, level isa.Level) error {
 	return nil
 }
 
-// ErrNoRPC is wrapped by the error of [LoadRPC] where libggml's backend for remote servers is not installed.
+// ErrNoRPC is wrapped by the error of [LoadRPC] where libggml's backend for remote servers is not
+// installed.
 var ErrNoRPC = errors.New("ggml: no RPC backend: libggml-rpc.so is not among libggml's backends")
 
-// LoadRPC loads the backend for remote servers and returns its ggml_backend_reg_t. It is loaded when it is first needed: libllama takes the backend alone for
-// a sign that layers are computed elsewhere.
+// LoadRPC loads the backend for remote servers and returns its ggml_backend_reg_t. It is loaded
+// when it is first needed: libllama takes the backend alone for a sign that layers are computed
+// elsewhere.
 func LoadRPC() (unsafe.Pointer, error) {
 	if err := Load(); err != nil {
 		return nil, err
@@ -200,7 +209,8 @@ func LoadRPC() (unsafe.Pointer, error) {
 // HasRPC tells whether the backend for remote servers is installed.
 func HasRPC() bool { return len(rpcPaths) > 0 || slices.Contains(Backends(), "RPC") }
 
-// LeftOut returns the paths of the backend libraries that [Load] found and that refused to be used, as that of Vulkan does without a driver.
+// LeftOut returns the paths of the backend libraries that [Load] found and that refused to be used,
+// as that of Vulkan does without a driver.
 func LeftOut() []string { return slices.Clone(leftOut) }
 
 // bestLibrary returns the library that fits this machine best, "" if none does.
@@ -212,7 +222,8 @@ func bestLibrary(paths []string) string {
 		score := int(C.eyelet_backend_score(cpath, &reason[0], C.size_t(len(reason))))
 		C.free(unsafe.Pointer(cpath))
 		if score < 0 {
-			emit(slog.LevelWarn, fmt.Sprintf("%s cannot be loaded: %s", path, C.GoString(&reason[0])))
+			emit(slog.LevelWarn, fmt.Sprintf("%s cannot be loaded: %s", path,
+				C.GoString(&reason[0])))
 		}
 		if score > bestScore {
 			best, bestScore = path, score
@@ -234,8 +245,9 @@ func loadLibrary(path string) bool {
 	return C.ggml_backend_load(cpath) != nil
 }
 
-// asPath makes the name of a file in the working directory a path: the loader looks for a name without a slash among the system's libraries,
-// and there alone. Names of files that are not here stay names.
+// asPath makes the name of a file in the working directory a path: the loader looks for a name
+// without a slash among the system's libraries, and there alone. Names of files that are not here
+// stay names.
 func asPath(name string) string {
 	if !strings.ContainsRune(name, filepath.Separator) && isFile(name) {
 		return "." + string(filepath.Separator) + name
@@ -267,7 +279,8 @@ var libraryPath = sync.OnceValue(func() string {
 	return path
 })
 
-// LibDir returns the folder of the libggml that this program runs with, "" if it is linked statically.
+// LibDir returns the folder of the libggml that this program runs with, "" if it is linked
+// statically.
 func LibDir() string {
 	if p := libraryPath(); p != "" {
 		return filepath.Dir(p)

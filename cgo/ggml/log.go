@@ -28,18 +28,20 @@ type tap struct {
 	f func(level slog.Level, line string)
 }
 
-// SetLogger sends the log lines of libggml, libllama and libmtmd to l; nil, the default, discards them. The libraries may
-// log from any of their threads, so the handler must be safe for concurrent use, as slog's own are; it must not call back
-// into these libraries.
+// SetLogger sends the log lines of libggml, libllama and libmtmd to l; nil, the default, discards
+// them. The libraries may log from any of their threads, so the handler must be safe for concurrent
+// use, as slog's own are; it must not call back into these libraries.
 func SetLogger(l *slog.Logger) { logger.Store(l) }
 
-// LogCallback returns the C function, a ggml_log_callback, behind [SetLogger] and [TapLog]: what llama_log_set,
-// mtmd_log_set and mtmd_helper_log_set are to be given. It is valid for the life of the process and takes no user data.
+// LogCallback returns the C function, a ggml_log_callback, behind [SetLogger] and [TapLog]: what
+// llama_log_set, mtmd_log_set and mtmd_helper_log_set are to be given. It is valid for the life of
+// the process and takes no user data.
 func LogCallback() unsafe.Pointer { return unsafe.Pointer(C.eyelet_ggml_log) }
 
-// TapLog calls f with each log line, in addition to the logger and whether or not there is one, until stop is called. Lines
-// have no newline at their end. f runs on the thread that logs and must not call back into the libraries; a call that is
-// already running when stop is called may finish after it.
+// TapLog calls f with each log line, in addition to the logger and whether or not there is one,
+// until stop is called. Lines have no newline at their end. f runs on the thread that logs and must
+// not call back into the libraries; a call that is already running when stop is called may finish
+// after it.
 func TapLog(f func(level slog.Level, line string)) (stop func()) {
 	t := &tap{f}
 	change := func(edit func([]*tap) []*tap) {
@@ -76,8 +78,8 @@ func emit(level slog.Level, line string) {
 	}
 }
 
-// A lineAssembler joins the fragments in which the libraries log (ggml.h: GGML_LOG_LEVEL_CONT continues the previous
-// fragment) to whole lines, for each thread apart.
+// A lineAssembler joins the fragments in which the libraries log (ggml.h: GGML_LOG_LEVEL_CONT
+// continues the previous fragment) to whole lines, for each thread apart.
 type lineAssembler struct {
 	mu      sync.Mutex
 	partial map[uintptr]*partialLine

@@ -23,20 +23,28 @@ func TestLogFragmentsBecomeWholeLines(t *testing.T) {
 		want      []string
 	}{
 		{"a whole line", []fragment{{info, "one\n", 1}}, []string{"INFO one"}},
-		{"two lines at once", []fragment{{warn, "one\ntwo\n", 1}}, []string{"WARN one", "WARN two"}},
-		{"a continued line keeps its first level", []fragment{{info, "load: ", 1}, {cont, "..", 1}, {cont, ".\n", 1}}, []string{"INFO load: ..."}},
+		{"two lines at once", []fragment{{warn, "one\ntwo\n", 1}},
+			[]string{"WARN one", "WARN two"}},
+		{"a continued line keeps its first level", []fragment{{info, "load: ", 1}, {cont, "..", 1},
+			{cont, ".\n", 1}}, []string{"INFO load: ..."}},
 		{"a line without end waits", []fragment{{info, "load: ", 1}}, nil},
-		{"a new line ends an unfinished one", []fragment{{info, "load: ", 1}, {warn, "oops\n", 1}}, []string{"INFO load: ", "WARN oops"}},
-		{"threads do not mix", []fragment{{info, "a1 ", 1}, {warn, "b1 ", 2}, {cont, "a2\n", 1}, {cont, "b2\n", 2}}, []string{"INFO a1 a2", "WARN b1 b2"}},
-		{"empty lines are dropped", []fragment{{debug, "\n\n", 1}, {debug, "x\n\n", 1}}, []string{"DEBUG x"}},
-		{"a line that never ends is cut", []fragment{{info, strings.Repeat("x", maxLogLine+1), 1}}, []string{"INFO " + strings.Repeat("x", maxLogLine+1)}},
+		{"a new line ends an unfinished one", []fragment{{info, "load: ", 1}, {warn, "oops\n", 1}},
+			[]string{"INFO load: ", "WARN oops"}},
+		{"threads do not mix", []fragment{{info, "a1 ", 1}, {warn, "b1 ", 2}, {cont, "a2\n", 1},
+			{cont, "b2\n", 2}}, []string{"INFO a1 a2", "WARN b1 b2"}},
+		{"empty lines are dropped", []fragment{{debug, "\n\n", 1}, {debug, "x\n\n", 1}},
+			[]string{"DEBUG x"}},
+		{"a line that never ends is cut", []fragment{{info, strings.Repeat("x", maxLogLine+1), 1}},
+			[]string{"INFO " + strings.Repeat("x", maxLogLine+1)}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			a := lineAssembler{partial: map[uintptr]*partialLine{}}
 			var got []string
 			for _, f := range test.fragments {
-				a.add(f.level, f.text, f.thread, func(level slog.Level, line string) { got = append(got, level.String()+" "+line) })
+				a.add(f.level, f.text, f.thread, func(level slog.Level, line string) {
+					got = append(got, level.String()+" "+line)
+				})
 			}
 			if !slices.Equal(got, test.want) {
 				t.Errorf("got %q, want %q", got, test.want)
@@ -54,7 +62,8 @@ func TestLibraryLogReachesLoggerAndTaps(t *testing.T) {
 	stop := TapLog(func(level slog.Level, line string) { tapped = append(tapped, line) })
 	loadLibrary("/nonexistent/libggml-nothing.so")
 	stop()
-	if !strings.Contains(buf.String(), "libggml-nothing.so") || !strings.Contains(buf.String(), "level=ERROR") {
+	if !strings.Contains(buf.String(), "libggml-nothing.so") || !strings.Contains(buf.String(),
+		"level=ERROR") {
 		t.Errorf("logger got %q", buf.String())
 	}
 	if !strings.Contains(strings.Join(tapped, "\n"), "libggml-nothing.so") {

@@ -45,8 +45,9 @@ func (t Type) RequiresImatrix() bool {
 	return t.CanQuantize() && bool(C.ggml_quantize_requires_imatrix(C.enum_ggml_type(t)))
 }
 
-// Dequantize converts the rows in src, of type t, to the len(dst) float32 values they stand for. Rows are stored without
-// gaps, so any number of them can be converted at once. src must have exactly the size of len(dst) values.
+// Dequantize converts the rows in src, of type t, to the len(dst) float32 values they stand for.
+// Rows are stored without gaps, so any number of them can be converted at once. src must have
+// exactly the size of len(dst) values.
 //
 // The bytes need not come from [Quantize]: any content gives values, which may be infinite or NaN.
 func Dequantize(t Type, src []byte, dst []float32) error {
@@ -67,19 +68,23 @@ func Dequantize(t Type, src []byte, dst []float32) error {
 		copy(unsafe.Slice((*byte)(unsafe.Pointer(&dst[0])), size), src)
 		return nil
 	}
-	C.eyelet_to_float(C.enum_ggml_type(t), unsafe.Pointer(&src[0]), (*C.float)(&dst[0]), C.int64_t(len(dst)))
+	C.eyelet_to_float(C.enum_ggml_type(t), unsafe.Pointer(&src[0]), (*C.float)(&dst[0]),
+		C.int64_t(len(dst)))
 	return nil
 }
 
-// Quantize converts the rows in src, each of rowLen values, to type t and writes them to dst, which must have exactly the
-// size of len(src) values of that type. rowLen must be a multiple of the block size.
+// Quantize converts the rows in src, each of rowLen values, to type t and writes them to dst, which
+// must have exactly the size of len(src) values of that type. rowLen must be a multiple of the
+// block size.
 //
-// imatrix, if not nil, has rowLen weights: the importance of each column, the same for all rows (llama.cpp's importance
-// matrix). Some types need one, see [Type.RequiresImatrix]. Types that make no use of it ignore it.
+// imatrix, if not nil, has rowLen weights: the importance of each column, the same for all rows
+// (llama.cpp's importance matrix). Some types need one, see [Type.RequiresImatrix]. Types that make
+// no use of it ignore it.
 //
-// For quantized types, values must be at most 1e5 in magnitude: most formats have a float16 scale, which holds no more. Weights
-// must be between 0 and 1e15. Beyond, sums overflow in the searches for some types, which then end the process; within these
-// bounds no such case was found. The first call for an IQ type makes a table, which takes seconds for IQ1_S, IQ1_M and IQ2_S.
+// For quantized types, values must be at most 1e5 in magnitude: most formats have a float16 scale,
+// which holds no more. Weights must be between 0 and 1e15. Beyond, sums overflow in the searches
+// for some types, which then end the process; within these bounds no such case was found. The first
+// call for an IQ type makes a table, which takes seconds for IQ1_S, IQ1_M and IQ2_S.
 //
 // Quantize may be called from several goroutines.
 func Quantize(t Type, src []float32, rowLen int, imatrix []float32, dst []byte) error {
@@ -103,8 +108,8 @@ func Quantize(t Type, src []float32, rowLen int, imatrix []float32, dst []byte) 
 	return nil
 }
 
-// FreeQuantizeTables frees the search tables, up to a few MB, that [Quantize] made for the IQ types. A later Quantize makes
-// them anew.
+// FreeQuantizeTables frees the search tables, up to a few MB, that [Quantize] made for the IQ
+// types. A later Quantize makes them anew.
 func FreeQuantizeTables() {
 	tablesMu.Lock()
 	defer tablesMu.Unlock()
@@ -117,7 +122,8 @@ func checkQuantize(t Type, src []float32, rowLen int, imatrix []float32, dst []b
 		return fmt.Errorf("ggml: libggml %s cannot quantize to %v", Version(), t)
 	}
 	if rowLen <= 0 || rowLen%t.BlockSize() != 0 {
-		return fmt.Errorf("ggml: a row of %d values is not a whole number of %v blocks of %d", rowLen, t, t.BlockSize())
+		return fmt.Errorf("ggml: a row of %d values is not a whole number of %v blocks of %d",
+			rowLen, t, t.BlockSize())
 	}
 	if len(src)%rowLen != 0 {
 		return fmt.Errorf("ggml: %d values are not a whole number of rows of %d", len(src), rowLen)
@@ -133,11 +139,13 @@ func checkQuantize(t Type, src []float32, rowLen int, imatrix []float32, dst []b
 		return fmt.Errorf("ggml: quantizing to %v needs an importance matrix", t)
 	}
 	if imatrix != nil && len(imatrix) != rowLen {
-		return fmt.Errorf("ggml: the importance matrix has %d weights for rows of %d values", len(imatrix), rowLen)
+		return fmt.Errorf("ggml: the importance matrix has %d weights for rows of %d values",
+			len(imatrix), rowLen)
 	}
 	for i, w := range imatrix {
 		if !(w >= 0 && w <= maxWeight) {
-			return fmt.Errorf("ggml: importance weight %d is %v, not between 0 and %g", i, w, float64(maxWeight))
+			return fmt.Errorf("ggml: importance weight %d is %v, not between 0 and %g", i, w,
+				float64(maxWeight))
 		}
 	}
 	if t == F32 || t == F16 || t == BF16 {

@@ -65,7 +65,8 @@ func TestDequantizeEqualsPythonGGUF(t *testing.T) {
 			}
 			for i := range want {
 				// NumPy may round a product of scales where ggml rounds the next one.
-				if diff := math.Abs(float64(got[i] - want[i])); !(diff <= 1e-6*math.Abs(float64(want[i]))) {
+				if diff := math.Abs(float64(got[i] - want[i])); !(diff <=
+					1e-6*math.Abs(float64(want[i]))) {
 					t.Fatalf("value %d is %v, want %v", i, got[i], want[i])
 				}
 			}
@@ -95,12 +96,15 @@ func TestQuantizeEqualsPythonGGUF(t *testing.T) {
 	}
 }
 
-// roundTripError bounds the relative error (root of the sum of squares) of normally distributed values, about a quarter
-// above what was measured. Formats of b bits come to about 2^-b.
+// roundTripError bounds the relative error (root of the sum of squares) of normally distributed
+// values, about a quarter above what was measured. Formats of b bits come to about 2^-b.
 var roundTripError = map[Type]float64{
-	F32: 0, F16: 3e-4, BF16: 2.2e-3, Q8_0: 7e-3, Q6_K: 0.025, Q5_K: 0.05, Q5_1: 0.05, Q5_0: 0.055, Q4_K: 0.1, Q4_1: 0.1,
-	Q4_0: 0.115, IQ4_NL: 0.1, IQ4_XS: 0.1, MXFP4: 0.16, NVFP4: 0.13, Q3_K: 0.2, IQ3_S: 0.19, IQ3_XXS: 0.23, Q2_K: 0.4, IQ2_S: 0.33,
-	IQ2_XS: 0.36, IQ2_XXS: 0.42, IQ1_M: 0.7, IQ1_S: 0.7, TQ1_0: 0.95, TQ2_0: 0.95, Q2_0: 0.8, Q1_0: 0.8,
+	F32: 0, F16: 3e-4, BF16: 2.2e-3, Q8_0: 7e-3, Q6_K: 0.025, Q5_K: 0.05, Q5_1: 0.05, Q5_0: 0.055,
+	Q4_K: 0.1, Q4_1: 0.1,
+	Q4_0: 0.115, IQ4_NL: 0.1, IQ4_XS: 0.1, MXFP4: 0.16, NVFP4: 0.13, Q3_K: 0.2, IQ3_S: 0.19,
+	IQ3_XXS: 0.23, Q2_K: 0.4, IQ2_S: 0.33,
+	IQ2_XS: 0.36, IQ2_XXS: 0.42, IQ1_M: 0.7, IQ1_S: 0.7, TQ1_0: 0.95, TQ2_0: 0.95, Q2_0: 0.8,
+	Q1_0: 0.8,
 }
 
 // slowTests includes the types whose tables ggml takes many seconds to make.
@@ -187,7 +191,8 @@ func TestImatrixMovesErrorToUnimportantColumns(t *testing.T) {
 		return sum
 	}
 	if with, without := evenError(imatrix), evenError(nil); with >= without {
-		t.Errorf("squared error of the important columns is %g with the matrix, %g without", with, without)
+		t.Errorf("squared error of the important columns is %g with the matrix, %g without", with,
+			without)
 	}
 }
 
@@ -218,15 +223,19 @@ func TestQuantizeRefusesMisuse(t *testing.T) {
 		{"a short destination", Q4_0, x, 512, nil, 287, "288 bytes, not 287"},
 		{"a long destination", Q4_0, x, 512, nil, 289, "288 bytes, not 289"},
 		{"no destination", Q4_0, x, 512, nil, 0, "288 bytes, not 0"},
-		{"no importance matrix where one is needed", IQ2_XXS, x, 512, nil, 132, "needs an importance matrix"},
-		{"an importance matrix of all values and not of a row", Q4_K, x, 256, ones(512), 288, "512 weights for rows of 256"},
+		{"no importance matrix where one is needed", IQ2_XXS, x, 512, nil, 132,
+			"needs an importance matrix"},
+		{"an importance matrix of all values and not of a row", Q4_K, x, 256, ones(512), 288,
+			"512 weights for rows of 256"},
 		{"a negative weight", Q4_K, x, 512, append(ones(511), -1), 288, "importance weight 511"},
 		{"an infinite weight", Q4_K, x, 512, append(ones(511), inf), 288, "importance weight 511"},
-		{"a weight that is not a number", Q4_K, x, 512, append(ones(511), nan), 288, "importance weight 511"},
+		{"a weight that is not a number", Q4_K, x, 512, append(ones(511), nan), 288,
+			"importance weight 511"},
 		{"a value that is not a number", IQ4_NL, with(nan), 512, nil, 288, "value 77"},
 		{"an infinite value", Q4_0, with(inf), 512, nil, 288, "value 77"},
 		{"a value too large for a float16 scale", Q4_0, with(1.1e5), 512, nil, 288, "value 77"},
-		{"a weight so large that sums overflow", Q4_K, x, 512, append(ones(511), 1e16), 288, "importance weight 511"},
+		{"a weight so large that sums overflow", Q4_K, x, 512, append(ones(511), 1e16), 288,
+			"importance weight 511"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -284,7 +293,8 @@ func TestFreeingTablesWhileQuantizing(t *testing.T) {
 		wg.Go(func() {
 			for range 3 {
 				got := make([]byte, size)
-				if err := Quantize(IQ3_XXS, src, 256, imatrix, got); err != nil || !bytes.Equal(got, want) {
+				if err := Quantize(IQ3_XXS, src, 256, imatrix, got); err != nil ||
+					!bytes.Equal(got, want) {
 					t.Errorf("another result (%v)", err)
 				}
 				FreeQuantizeTables()
@@ -304,7 +314,8 @@ func FuzzDequantize(f *testing.F) {
 		if size := typ.TypeSize(); size > 0 {
 			blocks := len(data) / size
 			dst := make([]float32, blocks*typ.BlockSize())
-			if err := Dequantize(typ, data[:blocks*size], dst); (err == nil) != typ.CanDequantize() {
+			if err := Dequantize(typ, data[:blocks*size], dst); (err == nil) !=
+				typ.CanDequantize() {
 				t.Errorf("%v: %v", typ, err)
 			}
 		} else if err := Dequantize(typ, data, make([]float32, 32)); err == nil {
@@ -313,20 +324,25 @@ func FuzzDequantize(f *testing.F) {
 	})
 }
 
-// FuzzQuantize feeds any values and weights: those that ggml's searches cannot take are errors. The slow types take part with
-// EYELET_SLOW=1, their tables being made first: the fuzzer takes a run of ten seconds for a hang.
+// FuzzQuantize feeds any values and weights: those that ggml's searches cannot take are errors. The
+// slow types take part with EYELET_SLOW=1, their tables being made first: the fuzzer takes a run of
+// ten seconds for a hang.
 func FuzzQuantize(f *testing.F) {
 	if slowTests {
 		for _, typ := range []Type{IQ1_S, IQ2_S} {
 			size, _ := typ.RowSize(256)
-			if err := Quantize(typ, normal(256, 6), 256, ones(256), make([]byte, size)); err != nil {
+			if err := Quantize(typ, normal(256, 6), 256, ones(256), make([]byte, size)); err !=
+				nil {
 				f.Fatal(err)
 			}
-			f.Add(int32(typ), bytes.Repeat([]byte{0, 0, 0x80, 0x3f, 1, 0, 0, 0}, 256), []byte{0, 0, 0x80, 0x3f})
+			f.Add(int32(typ), bytes.Repeat([]byte{0, 0, 0x80, 0x3f, 1, 0, 0, 0}, 256),
+				[]byte{0, 0, 0x80, 0x3f})
 		}
 	}
-	for _, typ := range []Type{F32, F16, Q4_0, Q8_0, Q8_1, Q2_K, Q3_K, Q6_K, IQ3_XXS, IQ4_XS, I8, TQ1_0, MXFP4, NVFP4, Q1_0, Q2_0, 4} {
-		f.Add(int32(typ), bytes.Repeat([]byte{0, 0, 0x80, 0x3f, 1, 0, 0, 0}, 256), []byte{0, 0, 0x80, 0x3f})
+	for _, typ := range []Type{F32, F16, Q4_0, Q8_0, Q8_1, Q2_K, Q3_K, Q6_K, IQ3_XXS, IQ4_XS, I8,
+		TQ1_0, MXFP4, NVFP4, Q1_0, Q2_0, 4} {
+		f.Add(int32(typ), bytes.Repeat([]byte{0, 0, 0x80, 0x3f, 1, 0, 0, 0}, 256),
+			[]byte{0, 0, 0x80, 0x3f})
 		f.Add(int32(typ), bytes.Repeat([]byte{0, 0, 0, 0}, 256), []byte{0, 0, 0, 0})
 	}
 	f.Fuzz(func(t *testing.T, number int32, values, weights []byte) {

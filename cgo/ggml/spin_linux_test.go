@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestMain lets the test binary be its own child: with EYELET_SPIN_CHILD set it says whether the environment that Go sees has the
-// setting that libgomp saw.
+// TestMain lets the test binary be its own child: with EYELET_SPIN_CHILD set it says whether the
+// environment that Go sees has the setting that libgomp saw.
 func TestMain(m *testing.M) {
 	if os.Getenv("EYELET_SPIN_CHILD") != "" {
 		os.Stdout.WriteString(strings.Join(os.Environ(), "\n"))
@@ -27,7 +27,8 @@ func TestLibgompWaitsBrieflyUnlessTheUserSaysOtherwise(t *testing.T) {
 	}
 	run := func(env ...string) (environ, libgomp string) {
 		cmd := exec.Command(exe)
-		cmd.Env = append([]string{"FIRST=kept", "EYELET_SPIN_CHILD=1", "OMP_DISPLAY_ENV=verbose"}, env...)
+		cmd.Env = append([]string{"FIRST=kept", "EYELET_SPIN_CHILD=1", "OMP_DISPLAY_ENV=verbose"},
+			env...)
 		var stderr strings.Builder
 		cmd.Stderr = &stderr
 		out, err := cmd.Output()
@@ -49,7 +50,8 @@ func TestLibgompWaitsBrieflyUnlessTheUserSaysOtherwise(t *testing.T) {
 	if _, libgomp = run("GOMP_SPINCOUNT=77"); !strings.Contains(libgomp, "GOMP_SPINCOUNT = '77'") {
 		t.Errorf("the user's own count is lost: %s", libgomp)
 	}
-	if environ, libgomp = run("OMP_WAIT_POLICY=active"); !strings.Contains(libgomp, "OMP_WAIT_POLICY = 'ACTIVE'") || !strings.HasPrefix(environ, "FIRST=kept\n") {
+	if environ, libgomp = run("OMP_WAIT_POLICY=active"); !strings.Contains(libgomp,
+		"OMP_WAIT_POLICY = 'ACTIVE'") || !strings.HasPrefix(environ, "FIRST=kept\n") {
 		t.Errorf("the user's own policy is lost: %s", libgomp)
 	}
 }

@@ -5,10 +5,12 @@ import "C"
 
 import "fmt"
 
-// A Type is the format in which a row of numbers is stored. The numbering is that of ggml.h and of GGUF files.
+// A Type is the format in which a row of numbers is stored. The numbering is that of ggml.h and of
+// GGUF files.
 type Type int32
 
-// The types of ggml.h. A quantized type stores blocks of [Type.BlockSize] values in [Type.TypeSize] bytes.
+// The types of ggml.h. A quantized type stores blocks of [Type.BlockSize] values in [Type.TypeSize]
+// bytes.
 const (
 	F32     Type = C.GGML_TYPE_F32
 	F16     Type = C.GGML_TYPE_F16
@@ -60,7 +62,8 @@ func Types() []Type {
 
 // Known tells whether t is a type of the loaded libggml; numbers of removed types are not.
 func (t Type) Known() bool {
-	return t >= 0 && t < C.GGML_TYPE_COUNT && C.ggml_type_size(C.enum_ggml_type(t)) > 0 && C.ggml_blck_size(C.enum_ggml_type(t)) > 0
+	return t >= 0 && t < C.GGML_TYPE_COUNT && C.ggml_type_size(C.enum_ggml_type(t)) > 0 &&
+		C.ggml_blck_size(C.enum_ggml_type(t)) > 0
 }
 
 // String returns ggml's name of the type, as "q4_K".
@@ -71,10 +74,14 @@ func (t Type) String() string {
 	return C.GoString(C.ggml_type_name(C.enum_ggml_type(t)))
 }
 
-// IsQuantized tells whether the type stores blocks of codes and not numbers; false for an unknown type.
-func (t Type) IsQuantized() bool { return t.Known() && bool(C.ggml_is_quantized(C.enum_ggml_type(t))) }
+// IsQuantized tells whether the type stores blocks of codes and not numbers; false for an unknown
+// type.
+func (t Type) IsQuantized() bool {
+	return t.Known() && bool(C.ggml_is_quantized(C.enum_ggml_type(t)))
+}
 
-// BlockSize returns the number of values in a block: 1 for types that are not quantized, 0 for an unknown type.
+// BlockSize returns the number of values in a block: 1 for types that are not quantized, 0 for an
+// unknown type.
 func (t Type) BlockSize() int {
 	if !t.Known() {
 		return 0
@@ -90,15 +97,16 @@ func (t Type) TypeSize() int {
 	return int(C.ggml_type_size(C.enum_ggml_type(t)))
 }
 
-// RowSize returns the number of bytes that n values take. It is an error if the type is unknown, n is negative or not a
-// multiple of the block size, or the size overflows.
+// RowSize returns the number of bytes that n values take. It is an error if the type is unknown, n
+// is negative or not a multiple of the block size, or the size overflows.
 func (t Type) RowSize(n int) (int, error) {
 	if !t.Known() {
 		return 0, fmt.Errorf("ggml: %v is not a type of libggml %s", t, Version())
 	}
 	block, size := t.BlockSize(), t.TypeSize()
 	if n < 0 || n%block != 0 {
-		return 0, fmt.Errorf("ggml: %d values are not a whole number of %v blocks of %d", n, t, block)
+		return 0, fmt.Errorf("ggml: %d values are not a whole number of %v blocks of %d", n, t,
+			block)
 	}
 	const maxInt = int(^uint(0) >> 1)
 	if n/block > maxInt/size {

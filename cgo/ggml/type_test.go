@@ -43,7 +43,8 @@ func TestRowSize(t *testing.T) {
 
 func TestUnknownTypesHaveNoSizes(t *testing.T) {
 	for _, typ := range []Type{-1, 4, 5, 31, 99, math.MinInt32} {
-		if typ.Known() || typ.BlockSize() != 0 || typ.TypeSize() != 0 || typ.IsQuantized() || typ.CanQuantize() || typ.CanDequantize() || typ.RequiresImatrix() {
+		if typ.Known() || typ.BlockSize() != 0 || typ.TypeSize() != 0 || typ.IsQuantized() ||
+			typ.CanQuantize() || typ.CanDequantize() || typ.RequiresImatrix() {
 			t.Errorf("%v passes for a type", typ)
 		}
 		if typ.String() == "" {
@@ -53,7 +54,8 @@ func TestUnknownTypesHaveNoSizes(t *testing.T) {
 }
 
 func TestTypeNames(t *testing.T) {
-	for typ, want := range map[Type]string{F32: "f32", BF16: "bf16", Q8_0: "q8_0", Q4_K: "q4_K", IQ4_XS: "iq4_xs"} {
+	for typ, want := range map[Type]string{F32: "f32", BF16: "bf16", Q8_0: "q8_0", Q4_K: "q4_K",
+		IQ4_XS: "iq4_xs"} {
 		if got := typ.String(); got != want {
 			t.Errorf("type %d is called %q, want %q", int32(typ), got, want)
 		}

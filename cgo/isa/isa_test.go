@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// printVariable makes TestTheChosenLevelIsTheVariables print what is chosen, and end: the variable is read once a process.
+// printVariable makes TestTheChosenLevelIsTheVariables print what is chosen, and end: the variable
+// is read once a process.
 const printVariable = "EYELET_TEST_PRINT_LEVEL"
 
 func TestTheChosenLevelIsTheVariables(t *testing.T) {
@@ -41,7 +42,8 @@ func TestTheChosenLevelIsTheVariables(t *testing.T) {
 			}
 		}
 		for _, name := range []string{l.String(), strings.ToUpper(l.String())} {
-			if got, err := in(name); err != nil || got != l.String()+":"+strings.Join(want, " ")+":" {
+			if got, err := in(name); err != nil || got != l.String()+":"+strings.Join(want,
+				" ")+":" {
 				t.Errorf("%s: %q, %v; want it and %v", name, got, err, want)
 			}
 		}
@@ -51,7 +53,8 @@ func TestTheChosenLevelIsTheVariables(t *testing.T) {
 	}
 	for _, bad := range []string{"avx3", "avx2 ", "8"} {
 		got, err := in(bad)
-		if err == nil || !strings.Contains(got, Variable) || !strings.Contains(got, names(Levels())) {
+		if err == nil || !strings.Contains(got, Variable) ||
+			!strings.Contains(got, names(Levels())) {
 			t.Errorf("%q: %v: %s", bad, err, got)
 		}
 	}
@@ -59,7 +62,8 @@ func TestTheChosenLevelIsTheVariables(t *testing.T) {
 		if l.Present() {
 			continue
 		}
-		if got, err := in(l.String()); err == nil || !strings.Contains(got, l.String()) || !strings.Contains(got, names(Levels())) {
+		if got, err := in(l.String()); err == nil || !strings.Contains(got, l.String()) ||
+			!strings.Contains(got, names(Levels())) {
 			t.Errorf("%v, which this processor lacks: %v: %s", l, err, got)
 		}
 	}
@@ -85,7 +89,8 @@ func TestLevelsIncludeEachOther(t *testing.T) {
 	}
 }
 
-// What a processor has it has whole: a level without those that it includes would let kernels run that it lacks.
+// What a processor has it has whole: a level without those that it includes would let kernels run
+// that it lacks.
 func TestAProcessorHasWhatItsLevelsInclude(t *testing.T) {
 	levels := Levels()
 	if len(levels) == 0 || levels[len(levels)-1] != Native {

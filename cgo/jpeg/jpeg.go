@@ -25,11 +25,13 @@ func Version() string {
 	return fmt.Sprintf("%d.%d.%d", v/1_000_000, v/1000%1000, v%1000)
 }
 
-// ReadHeader reads the file up to its first scan. It takes little memory whatever the header claims.
+// ReadHeader reads the file up to its first scan. It takes little memory whatever the header
+// claims.
 func ReadHeader(data []byte) (Header, error) {
 	var h C.eyelet_jpeg_header
 	var text [C.EYELET_JPEG_TEXT]C.char
-	status := C.eyelet_jpeg_read_header((*C.uint8_t)(unsafe.SliceData(data)), C.size_t(len(data)), &h, &text[0])
+	status := C.eyelet_jpeg_read_header((*C.uint8_t)(unsafe.SliceData(data)), C.size_t(len(data)),
+		&h, &text[0])
 	if err := fault(status, &text); err != nil {
 		return Header{}, err
 	}
@@ -59,7 +61,8 @@ func Decode(ctx context.Context, data []byte, opt Options) (pix []byte, w, h int
 	pixels := int64(head.Width) * int64(head.Height)
 	switch {
 	case pixels > opt.MaxPixels:
-		return nil, 0, 0, fmt.Errorf("jpeg: %w: %d x %d pixels, limit %d", ErrTooLarge, head.Width, head.Height, opt.MaxPixels)
+		return nil, 0, 0, fmt.Errorf("jpeg: %w: %d x %d pixels, limit %d", ErrTooLarge, head.Width,
+			head.Height, opt.MaxPixels)
 	case head.Precision != 8:
 		return nil, 0, 0, fmt.Errorf("jpeg: %w: samples of %d bits", ErrUnsupported, head.Precision)
 	}
@@ -79,14 +82,16 @@ func Decode(ctx context.Context, data []byte, opt Options) (pix []byte, w, h int
 	}()
 	params := C.eyelet_jpeg_params{
 		eighths: C.int32_t(opt.Eighths), max_scans: C.int32_t(opt.MaxScans),
-		// Coefficients of four components without subsampling take 8 bytes a pixel; the rest is for padding to whole blocks.
+		// Coefficients of four components without subsampling take 8 bytes a pixel; the rest is for
+		// padding to whole blocks.
 		max_memory: C.int64_t(10*pixels + 32<<20),
 		cancel:     (*C.int32_t)(unsafe.Pointer(cancel)),
 	}
 	w, h = Scaled(head.Width, opt.Eighths), Scaled(head.Height, opt.Eighths)
 	pix = make([]byte, 3*w*h)
 	var text [C.EYELET_JPEG_TEXT]C.char
-	status := C.eyelet_jpeg_decode((*C.uint8_t)(unsafe.SliceData(data)), C.size_t(len(data)), &params,
+	status := C.eyelet_jpeg_decode((*C.uint8_t)(unsafe.SliceData(data)), C.size_t(len(data)),
+		&params,
 		(*C.uint8_t)(unsafe.SliceData(pix)), C.int32_t(w), C.int32_t(h), &text[0])
 	if status == C.EYELET_JPEG_CANCELLED {
 		return nil, 0, 0, ctx.Err()

@@ -34,7 +34,8 @@ func picture(t testing.TB, w, h int) []byte {
 	img := image.NewRGBA(image.Rect(0, 0, w, h))
 	for y := range h {
 		for x := range w {
-			img.Set(x, y, color.RGBA{uint8(x * 255 / w), uint8(y * 255 / h), uint8((x + y) * 127 / (w + h)), 255})
+			img.Set(x, y, color.RGBA{uint8(x * 255 / w), uint8(y * 255 / h),
+				uint8((x + y) * 127 / (w + h)), 255})
 		}
 	}
 	var file bytes.Buffer
@@ -44,7 +45,8 @@ func picture(t testing.TB, w, h int) []byte {
 	return file.Bytes()
 }
 
-// withScans adds scans to a progressive file: its first one and the tables of that, as often as asked for.
+// withScans adds scans to a progressive file: its first one and the tables of that, as often as
+// asked for.
 func withScans(t testing.TB, file []byte, n int) []byte {
 	t.Helper()
 	tables := bytes.Index(file, []byte{0xff, 0xc4})
@@ -90,8 +92,10 @@ func TestEveryScaleShowsTheSamePicture(t *testing.T) {
 				sx, sy := (float64(x)+0.5)*8/float64(eighths), (float64(y)+0.5)*8/float64(eighths)
 				r, g := sx*255/w, sy*255/h
 				p := pix[3*(y*gw+x):]
-				if dr, dg := float64(p[0])-r, float64(p[1])-g; sx < w && sy < h && (dr*dr > 64 || dg*dg > 64) {
-					t.Fatalf("%d eighths: pixel (%d, %d) is %v, want about %.0f, %.0f", eighths, x, y, p[:3], r, g)
+				if dr, dg := float64(p[0])-r, float64(p[1])-g; sx < w && sy < h && (dr*dr > 64 ||
+					dg*dg > 64) {
+					t.Fatalf("%d eighths: pixel (%d, %d) is %v, want about %.0f, %.0f", eighths, x,
+						y, p[:3], r, g)
 				}
 			}
 		}
@@ -117,27 +121,36 @@ func TestDecodeNamesTheFault(t *testing.T) {
 		{"text", []byte("hello, world"), Options{}, nil, "Not a JPEG file"},
 		{"the first bytes", photo[:4], Options{}, ErrTruncated, ""},
 		{"half a file", photo[:len(photo)/2], Options{}, ErrTruncated, "Premature end"},
-		{"half a progressive file", progressive[:len(progressive)/2], Options{}, ErrTruncated, "Premature end"},
-		{"a file without its end marker", photo[:len(photo)-2], Options{}, ErrTruncated, "Premature end"},
+		{"half a progressive file", progressive[:len(progressive)/2], Options{}, ErrTruncated,
+			"Premature end"},
+		{"a file without its end marker", photo[:len(photo)-2], Options{}, ErrTruncated,
+			"Premature end"},
 		{"12 bits", patched(4, 12), Options{}, ErrUnsupported, "12"},
-		{"60000 x 60000 pixels", patched(5, 0xea, 0x60, 0xea, 0x60), Options{}, ErrTooLarge, "60000 x 60000 pixels"},
-		{"65535 x 65535 pixels", patched(5, 0xff, 0xff, 0xff, 0xff), Options{}, ErrTooLarge, "65500"},
+		{"60000 x 60000 pixels", patched(5, 0xea, 0x60, 0xea, 0x60), Options{}, ErrTooLarge,
+			"60000 x 60000 pixels"},
+		{"65535 x 65535 pixels", patched(5, 0xff, 0xff, 0xff, 0xff), Options{}, ErrTooLarge,
+			"65500"},
 		{"no height", patched(5, 0, 0), Options{}, nil, ""},
-		{"a pixel over the limit", photo, Options{MaxPixels: 37*23 - 1}, ErrTooLarge, "37 x 23 pixels"},
+		{"a pixel over the limit", photo, Options{MaxPixels: 37*23 - 1}, ErrTooLarge,
+			"37 x 23 pixels"},
 		{"two components", patched(9, 2), Options{}, nil, ""},
 		{"a scale of 9 eighths", photo, Options{Eighths: 9}, nil, "9 eighths"},
-		{"too many scans", withScans(t, progressive, 100), Options{}, ErrTooLarge, "more than 100 scans"},
-		{"more scans than asked for", progressive, Options{MaxScans: 3}, ErrTooLarge, "more than 3 scans"},
+		{"too many scans", withScans(t, progressive, 100), Options{}, ErrTooLarge,
+			"more than 100 scans"},
+		{"more scans than asked for", progressive, Options{MaxScans: 3}, ErrTooLarge,
+			"more than 3 scans"},
 	} {
 		_, _, _, err := Decode(context.Background(), c.data, c.opt)
-		if err == nil || c.kind != nil && !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.text) {
+		if err == nil || c.kind != nil && !errors.Is(err, c.kind) || !strings.Contains(err.Error(),
+			c.text) {
 			t.Errorf("%s: got error %v, want %v %q", c.name, err, c.kind, c.text)
 		}
 		if c.kind == nil && (errors.Is(err, ErrTruncated) || errors.Is(err, ErrTooLarge)) {
 			t.Errorf("%s: got error %v of another kind", c.name, err)
 		}
 	}
-	if _, _, _, err := Decode(context.Background(), withScans(t, progressive, 50), Options{}); err != nil {
+	if _, _, _, err := Decode(context.Background(), withScans(t, progressive, 50),
+		Options{}); err != nil {
 		t.Errorf("a file of some more scans than usual: %v", err)
 	}
 }
@@ -190,7 +203,8 @@ func TestADoneContextStopsDecoding(t *testing.T) {
 			for range 50 {
 				ctx, cancel := context.WithCancel(context.Background())
 				go cancel()
-				if _, _, _, err := Decode(ctx, small, Options{}); err != nil && !errors.Is(err, context.Canceled) {
+				if _, _, _, err := Decode(ctx, small, Options{}); err != nil && !errors.Is(err,
+					context.Canceled) {
 					t.Errorf("got error %v", err)
 				}
 			}
@@ -201,7 +215,8 @@ func TestADoneContextStopsDecoding(t *testing.T) {
 	}
 }
 
-// progressiveLarge claims more pixels than its scans have data for; decoding it walks over all of them all the same.
+// progressiveLarge claims more pixels than its scans have data for; decoding it walks over all of
+// them all the same.
 func progressiveLarge(t testing.TB) []byte {
 	data := readFile(t, "progressive.jpg")
 	sof := bytes.Index(data, []byte{0xff, 0xc2})
@@ -234,8 +249,10 @@ func FuzzDecode(f *testing.F) {
 		case err != nil:
 			t.Fatalf("decodes without a header: %v", err)
 		}
-		if w != Scaled(head.Width, opt.Eighths) || h != Scaled(head.Height, opt.Eighths) || len(pix) != 3*w*h {
-			t.Fatalf("%+v at %d eighths: %d x %d pixels, %d bytes", head, opt.Eighths, w, h, len(pix))
+		if w != Scaled(head.Width, opt.Eighths) || h != Scaled(head.Height, opt.Eighths) ||
+			len(pix) != 3*w*h {
+			t.Fatalf("%+v at %d eighths: %d x %d pixels, %d bytes", head, opt.Eighths, w, h,
+				len(pix))
 		}
 		again, _, _, err := Decode(context.Background(), data, opt)
 		if err != nil || !bytes.Equal(pix, again) {

@@ -10,7 +10,8 @@ import (
 // Available says whether libjpeg-turbo is linked.
 const Available = false
 
-var errNone = fmt.Errorf("jpeg: %w: built without libjpeg-turbo (build tag nojpegturbo)", ErrUnsupported)
+var errNone = fmt.Errorf("jpeg: %w: built without libjpeg-turbo (build tag nojpegturbo)",
+	ErrUnsupported)
 
 // Version returns "none".
 func Version() string { return "none" }

@@ -15,7 +15,8 @@ func TestWithoutTheLibraryNothingIsDecoded(t *testing.T) {
 	if _, err := ReadHeader(nil); !errors.Is(err, ErrUnsupported) {
 		t.Errorf("ReadHeader: %v", err)
 	}
-	if _, _, _, err := Decode(context.Background(), nil, Options{}); !errors.Is(err, ErrUnsupported) {
+	if _, _, _, err := Decode(context.Background(), nil, Options{}); !errors.Is(err,
+		ErrUnsupported) {
 		t.Errorf("Decode: %v", err)
 	}
 }

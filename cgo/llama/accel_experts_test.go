@@ -20,12 +20,13 @@ const (
 	moeExperts, moeUsed                                       = 8, 2
 )
 
-// leastKept is the bytes, in float32, of the weights that meet every row of a prompt: of queries, keys, values, the output of attention, and the logits.
-// Which experts are met depends on the prompt.
+// leastKept is the bytes, in float32, of the weights that meet every row of a prompt: of queries,
+// keys, values, the output of attention, and the logits. Which experts are met depends on the
+// prompt.
 const leastKept = 4 * moeWidth * (moeLayers*moeHead*2*(moeHeads+moeHeadsKV) + vocabulary)
 
-// writeMixture writes a model of Mixtral's kind (Jiang et al. 2024) in F32 with random weights, so large that its best tokens are well apart, and the
-// tokenizer of the built-in model.
+// writeMixture writes a model of Mixtral's kind (Jiang et al. 2024) in F32 with random weights, so
+// large that its best tokens are well apart, and the tokenizer of the built-in model.
 func writeMixture(t *testing.T, path string) {
 	t.Helper()
 	seed, err := gguf.Open(seedPath)
@@ -34,8 +35,11 @@ func writeMixture(t *testing.T, path string) {
 	}
 	defer seed.Close()
 	w := gguf.NewWriter("llama")
-	for key, n := range map[string]uint32{"context_length": 1024, "embedding_length": moeWidth, "block_count": moeLayers, "feed_forward_length": moeFF,
-		"attention.head_count": moeHeads, "attention.head_count_kv": moeHeadsKV, "rope.dimension_count": moeHead, "expert_count": moeExperts, "expert_used_count": moeUsed} {
+	for key, n := range map[string]uint32{"context_length": 1024, "embedding_length": moeWidth,
+		"block_count": moeLayers, "feed_forward_length": moeFF,
+		"attention.head_count": moeHeads, "attention.head_count_kv": moeHeadsKV,
+		"rope.dimension_count": moeHead, "expert_count": moeExperts,
+		"expert_used_count": moeUsed} {
 		w.Set("llama."+key, n)
 	}
 	w.Set("llama.attention.layer_norm_rms_epsilon", float32(1e-6))
@@ -98,7 +102,8 @@ func mixtures(t *testing.T) map[string]string {
 			t.Fatal(err)
 		}
 		paths[name] = filepath.Join(dir, name+".gguf")
-		if err := llama.Quantize(t.Context(), plain, paths[name], llama.QuantizeParams{Type: typ}); err != nil {
+		if err := llama.Quantize(t.Context(), plain, paths[name],
+			llama.QuantizeParams{Type: typ}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -114,8 +119,10 @@ func read(t *testing.T, c *llama.Context, tokens []llama.Token) []float32 {
 	return decode(t, c, tokens, 0, 0)
 }
 
-// answer lets a model go on with tokens, reading all anew for each. It returns them with the answer behind, and the logits of each step.
-func answer(t *testing.T, m *llama.Model, tokens []llama.Token, steps int) (all []llama.Token, rows [][]float32) {
+// answer lets a model go on with tokens, reading all anew for each. It returns them with the answer
+// behind, and the logits of each step.
+func answer(t *testing.T, m *llama.Model, tokens []llama.Token,
+	steps int) (all []llama.Token, rows [][]float32) {
 	t.Helper()
 	c := newContext(t, m, llama.ContextParams{NCtx: 256})
 	for range steps {
@@ -125,9 +132,12 @@ func answer(t *testing.T, m *llama.Model, tokens []llama.Token, steps int) (all 
 	return tokens, rows
 }
 
-// sameAnswer reads an answer that was given elsewhere, each time a token longer, and compares the logits with exact ones: they may be off by mostOfGGML times
-// as much as ggml's, rows, are, and by allowance, as shares of their size. Where two experts, or two tokens, are nearly as good, rounding decides.
-func sameAnswer(t *testing.T, c *llama.Context, all []llama.Token, rows [][]float32, exact matrix, allowance float64) {
+// sameAnswer reads an answer that was given elsewhere, each time a token longer, and compares the
+// logits with exact ones: they may be off by mostOfGGML times as much as ggml's, rows, are, and by
+// allowance, as shares of their size. Where two experts, or two tokens, are nearly as good,
+// rounding decides.
+func sameAnswer(t *testing.T, c *llama.Context, all []llama.Token, rows [][]float32, exact matrix,
+	allowance float64) {
 	t.Helper()
 	steps := len(rows)
 	first := len(all) - steps - 1 // the row of logits that the answer begins with
@@ -135,8 +145,10 @@ func sameAnswer(t *testing.T, c *llama.Context, all []llama.Token, rows [][]floa
 	for i, row := range rows {
 		want := single(exact.Row(first + i))
 		got := read(t, c, all[:first+1+i])
-		ours, ggmls = ours+relative(got, want)/float64(steps), ggmls+relative(row, want)/float64(steps)
-		apart, ggmlsApart = apart+b2i(argmax(got) != argmax(want)), ggmlsApart+b2i(argmax(row) != argmax(want))
+		ours, ggmls = ours+relative(got, want)/float64(steps),
+			ggmls+relative(row, want)/float64(steps)
+		apart, ggmlsApart = apart+b2i(argmax(got) != argmax(want)),
+			ggmlsApart+b2i(argmax(row) != argmax(want))
 	}
 	t.Logf("%d steps: the logits are off by %.4f of their size, ggml's by %.4f; %d tokens are not the exact ones, of ggml's %d", steps, ours, ggmls, apart, ggmlsApart)
 	if !(ours <= mostOfGGML*ggmls+allowance) || apart > ggmlsApart+steps/6 {
@@ -159,7 +171,8 @@ func b2i(b bool) int {
 	return 0
 }
 
-// A whole mixture of experts, by libllama with the accelerator and without; with weights that are kept, and keys and values that must not be.
+// A whole mixture of experts, by libllama with the accelerator and without; with weights that are
+// kept, and keys and values that must not be.
 func TestMixturesOfExpertsAnswerAlikeWithTheAccelerator(t *testing.T) {
 	peers.RequireAccelerator(t)
 	for name, path := range mixtures(t) {
@@ -170,8 +183,9 @@ func TestMixturesOfExpertsAnswerAlikeWithTheAccelerator(t *testing.T) {
 			defer ggml.EnableAccelerator(true)
 			all, rows := answer(t, m, tokenize(t, prompt+" "+prompt), steps)
 			exact := newReference(t, path).logits(all[:len(all)-1])
-			// Weights that are floats are rounded to bfloat16 where the processor multiplies those, and so are activations: twice 2^-9 in each of the
-			// products that follow on each other, four of a layer and the last.
+			// Weights that are floats are rounded to bfloat16 where the processor multiplies those,
+			// and so are activations: twice 2^-9 in each of the products that follow on each other,
+			// four of a layer and the last.
 			allowance := 0.0
 			if name[0] == 'F' {
 				allowance = (4*moeLayers + 1) * 0x1p-8
@@ -181,10 +195,13 @@ func TestMixturesOfExpertsAnswerAlikeWithTheAccelerator(t *testing.T) {
 			ggml.ForceAccelerator(1)
 			defer ggml.ForceAccelerator(0)
 			ggml.ReadAcceleratorCounters(true)
-			sameAnswer(t, newContext(t, m, llama.ContextParams{NCtx: 256}), all, rows, exact, allowance)
-			// Queries, keys, values, attention, its output; the router; gate, up and down of the experts. And the logits.
+			sameAnswer(t, newContext(t, m, llama.ContextParams{NCtx: 256}), all, rows, exact,
+				allowance)
+			// Queries, keys, values, attention, its output; the router; gate, up and down of the
+			// experts. And the logits.
 			if n := ggml.ReadAcceleratorCounters(true).Calls; n != steps*(9*moeLayers+1) {
-				t.Errorf("the accelerator computed %d operations, want %d", n, steps*(9*moeLayers+1))
+				t.Errorf("the accelerator computed %d operations, want %d", n,
+					steps*(9*moeLayers+1))
 			}
 
 			ggml.SetAcceleratorCache(1 << 30)
@@ -192,7 +209,8 @@ func TestMixturesOfExpertsAnswerAlikeWithTheAccelerator(t *testing.T) {
 			if name[0] == 'F' {
 				forceKeeping(t, 1)
 			}
-			sameAnswer(t, newContext(t, m, llama.ContextParams{NCtx: 256, FlashAttention: llama.FlashOff}), all, rows, exact, allowance)
+			sameAnswer(t, newContext(t, m, llama.ContextParams{NCtx: 256,
+				FlashAttention: llama.FlashOff}), all, rows, exact, allowance)
 			if n := ggml.ReadAcceleratorCounters(true).Kept; name[0] == 'F' && n < leastKept {
 				t.Errorf("%d bytes are kept, want at least %d", n, leastKept)
 			}

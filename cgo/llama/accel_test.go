@@ -18,8 +18,9 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/peers"
 )
 
-// libllama lays out graphs of one row a sequence to see where attention ends up. The accelerator takes such rows once there are enough, and
-// is not the device of any layer: flash attention must stay all the same, or else a quantized cache of values cannot be.
+// libllama lays out graphs of one row a sequence to see where attention ends up. The accelerator
+// takes such rows once there are enough, and is not the device of any layer: flash attention must
+// stay all the same, or else a quantized cache of values cannot be.
 func TestFlashAttentionStaysOnWithTheAccelerator(t *testing.T) {
 	peers.RequireAccelerator(t)
 	for _, test := range []struct {
@@ -29,10 +30,13 @@ func TestFlashAttentionStaysOnWithTheAccelerator(t *testing.T) {
 	}{
 		{"a sequence", llama.ContextParams{NCtx: 256}, 0},
 		{"many sequences", llama.ContextParams{NCtx: 1024, NSeqMax: 64}, 0},
-		{"many sequences with parts of their own", llama.ContextParams{NCtx: 64 * 256, NSeqMax: 64, SplitKV: true}, 0},
-		{"a quantized cache", llama.ContextParams{NCtx: 1024, NSeqMax: 64, TypeK: ggml.Q8_0, TypeV: ggml.Q8_0}, 0},
+		{"many sequences with parts of their own", llama.ContextParams{NCtx: 64 * 256, NSeqMax: 64,
+			SplitKV: true}, 0},
+		{"a quantized cache", llama.ContextParams{NCtx: 1024, NSeqMax: 64, TypeK: ggml.Q8_0,
+			TypeV: ggml.Q8_0}, 0},
 		{"every row taken", llama.ContextParams{NCtx: 256}, 1},
-		{"every row taken, a quantized cache", llama.ContextParams{NCtx: 256, TypeK: ggml.Q8_0, TypeV: ggml.Q8_0}, 1},
+		{"every row taken, a quantized cache", llama.ContextParams{NCtx: 256, TypeK: ggml.Q8_0,
+			TypeV: ggml.Q8_0}, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			ggml.ForceAccelerator(test.forced)
@@ -47,14 +51,16 @@ func TestFlashAttentionStaysOnWithTheAccelerator(t *testing.T) {
 			newContext(t, seedModel(t), test.p)
 			mu.Lock()
 			defer mu.Unlock()
-			if strings.Contains(lines, "set to disabled") || !strings.Contains(lines, "flash_attn") || strings.Contains(lines, "flash_attn    = disabled") {
+			if strings.Contains(lines, "set to disabled") || !strings.Contains(lines,
+				"flash_attn") || strings.Contains(lines, "flash_attn    = disabled") {
 				t.Errorf("libllama says:\n%s", lines)
 			}
 		})
 	}
 }
 
-// readChunk reads tokens at once and returns the logits of each. The accelerator's thresholds and use are those of the graphs laid out here.
+// readChunk reads tokens at once and returns the logits of each. The accelerator's thresholds and
+// use are those of the graphs laid out here.
 func readChunk(t testing.TB, m *llama.Model, tokens []llama.Token) [][]float32 {
 	t.Helper()
 	return rowsOf(t, m, llama.ContextParams{NCtx: len(tokens)}, tokens)
@@ -68,7 +74,8 @@ func surprise(rows [][]float32, tokens []llama.Token) (sum float64) {
 	return sum
 }
 
-// logSum is the logarithm of the sum of the exponentials: a logit less it is the logarithm of its token's probability.
+// logSum is the logarithm of the sum of the exponentials: a logit less it is the logarithm of its
+// token's probability.
 func logSum(logits []float32) float64 {
 	top, sum := float64(slices.Max(logits)), 0.0
 	for _, x := range logits {
@@ -77,8 +84,8 @@ func logSum(logits []float32) float64 {
 	return top + math.Log(sum)
 }
 
-// written draws chunks of tokens from a model itself, one after the other: of a text of another kind, a small model is so surprised that
-// rounding shows.
+// written draws chunks of tokens from a model itself, one after the other: of a text of another
+// kind, a small model is so surprised that rounding shows.
 func written(t testing.TB, m *llama.Model, chunks, chunk int) (tokens []llama.Token) {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(1, 1))
@@ -103,12 +110,13 @@ func written(t testing.TB, m *llama.Model, chunks, chunk int) (tokens []llama.To
 	return tokens
 }
 
-// mostOfGGML is how many times ggml's own divergence from exact probabilities that of the accelerator may be: both round activations to as many bits, or
-// the accelerator to more, so that it may differ by chance alone. Divergence grows with the square of an error.
+// mostOfGGML is how many times ggml's own divergence from exact probabilities that of the
+// accelerator may be: both round activations to as many bits, or the accelerator to more, so that
+// it may differ by chance alone. Divergence grows with the square of an error.
 const mostOfGGML = 1.5
 
-// Both ggml and the accelerator round; the yardstick is the model in float64. Synthetic models of 1 B are read with EYELET_SLOW=1, those that
-// scripts/synth has made.
+// Both ggml and the accelerator round; the yardstick is the model in float64. Synthetic models of 1
+// B are read with EYELET_SLOW=1, those that scripts/synth has made.
 func TestTheAcceleratorIsAsExactAsGGML(t *testing.T) {
 	peers.RequireAccelerator(t)
 	paths := []string{seedPath}
@@ -149,7 +157,8 @@ func TestTheAcceleratorIsAsExactAsGGML(t *testing.T) {
 			n := float64(chunks * (chunk - 1))
 			t.Logf("perplexity over %.0f tokens: %.4f in float64, %.4f by ggml, %.4f with the accelerator (%d operations)", n, math.Exp(best/n), math.Exp(without/n),
 				math.Exp(with/n), calls)
-			t.Logf("logits are off by %.2e, ggml's by %.2e; divergence %.2e, ggml's %.2e", ours.rms, ggmls.rms, ours.kl, ggmls.kl)
+			t.Logf("logits are off by %.2e, ggml's by %.2e; divergence %.2e, ggml's %.2e", ours.rms,
+				ggmls.rms, ours.kl, ggmls.kl)
 			if calls == 0 {
 				t.Error("the accelerator computed nothing")
 			}
@@ -182,8 +191,9 @@ func TestTheAcceleratorKeepsNoMemoryOfClosedContexts(t *testing.T) {
 	}
 }
 
-// forceKeeping makes the accelerator compute products of at least rows rows on the path that keeps weights, and that every processor has: which one is
-// its own choice differs, and where the widest arithmetic is AVX2 that one keeps nothing.
+// forceKeeping makes the accelerator compute products of at least rows rows on the path that keeps
+// weights, and that every processor has: which one is its own choice differs, and where the widest
+// arithmetic is AVX2 that one keeps nothing.
 func forceKeeping(t *testing.T, rows int) {
 	t.Helper()
 	if !ggml.ForceAcceleratorPath(rows, "onednn-f32") {
@@ -221,7 +231,8 @@ func TestProcessMemoryReturnsAfterTheModelCloses(t *testing.T) {
 		used[i] = residentBytes(t)
 	}
 	if kept < leastKept {
-		t.Errorf("no more than %d bytes were kept while the model was open, want at least %d", kept, leastKept)
+		t.Errorf("no more than %d bytes were kept while the model was open, want at least %d", kept,
+			leastKept)
 	}
 	t.Logf("kept while open: %d bytes; in use after each round: %v", kept, used)
 	if grown := used[rounds-1] - used[settled-1]; grown > kept {

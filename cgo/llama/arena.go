@@ -5,7 +5,8 @@ import "C"
 
 import "unsafe"
 
-// cArena holds C allocations that live for one call: parameters that contain pointers may not point into Go memory.
+// cArena holds C allocations that live for one call: parameters that contain pointers may not point
+// into Go memory.
 type cArena struct{ blocks []unsafe.Pointer }
 
 // alloc returns n zeroed bytes. Like make it panics when there is no memory.

@@ -8,8 +8,9 @@ import (
 	"unsafe"
 )
 
-// Batch is what one Decode or Encode computes: tokens, or embeddings in their place, never both (see BatchExt). Each entry
-// has a position, the sequences it belongs to, and whether its output (logits, embeddings) is wanted.
+// Batch is what one Decode or Encode computes: tokens, or embeddings in their place, never both
+// (see BatchExt). Each entry has a position, the sequences it belongs to, and whether its output
+// (logits, embeddings) is wanted.
 type Batch struct {
 	c       C.struct_llama_batch
 	open    bool
@@ -31,8 +32,8 @@ type Batch struct {
 // NewTokenBatch makes a batch of up to capacity tokens, each in up to seqs sequences.
 func NewTokenBatch(capacity, seqs int) *Batch { return newBatch(capacity, seqs, 0, 1) }
 
-// NewEmbeddingBatch makes a batch of up to capacity embeddings of the given width (Model.NEmbdInp), each in up to seqs
-// sequences and with posPerEmbd positions (Model.NPosPerEmbd).
+// NewEmbeddingBatch makes a batch of up to capacity embeddings of the given width (Model.NEmbdInp),
+// each in up to seqs sequences and with posPerEmbd positions (Model.NPosPerEmbd).
 func NewEmbeddingBatch(capacity, seqs, width, posPerEmbd int) *Batch {
 	return newBatch(capacity, seqs, max(width, 1), max(posPerEmbd, 1))
 }
@@ -54,7 +55,8 @@ func newBatch(capacity, seqs, embd, perEmbd int) *Batch {
 	b.nSeq = unsafe.Slice((*int32)(b.arena.alloc(n*4)), capacity)
 	b.c.n_seq_id = (*C.int32_t)(unsafe.Pointer(&b.nSeq[0]))
 	ids := unsafe.Slice((*C.llama_seq_id)(b.arena.alloc(n*uintptr(seqs)*4)), capacity*seqs)
-	b.seqIDs = unsafe.Slice((**C.llama_seq_id)(b.arena.alloc((n+1)*unsafe.Sizeof(uintptr(0)))), capacity+1)
+	b.seqIDs = unsafe.Slice((**C.llama_seq_id)(b.arena.alloc((n+1)*unsafe.Sizeof(uintptr(0)))),
+		capacity+1)
 	for i := range capacity {
 		b.seqIDs[i] = &ids[i*seqs]
 	}
@@ -105,16 +107,19 @@ func (b *Batch) Add(t Token, pos Pos, output bool, seqs ...Seq) error {
 	return nil
 }
 
-// AddEmbedding appends one embedding, copied from row, with posPerEmbd positions (t, y, x, z for M-RoPE).
+// AddEmbedding appends one embedding, copied from row, with posPerEmbd positions (t, y, x, z for
+// M-RoPE).
 func (b *Batch) AddEmbedding(row []float32, pos []Pos, output bool, seqs ...Seq) error {
 	if b.embd == 0 {
 		return fmt.Errorf("%w: an embedding cannot join a batch of tokens", ErrInvalidBatch)
 	}
 	if len(row) != b.embd {
-		return fmt.Errorf("%w: the embedding is %d wide, the batch %d", ErrInvalidBatch, len(row), b.embd)
+		return fmt.Errorf("%w: the embedding is %d wide, the batch %d", ErrInvalidBatch, len(row),
+			b.embd)
 	}
 	if len(pos) != b.perEmbd {
-		return fmt.Errorf("%w: the embedding has %d positions, the batch wants %d", ErrInvalidBatch, len(pos), b.perEmbd)
+		return fmt.Errorf("%w: the embedding has %d positions, the batch wants %d", ErrInvalidBatch,
+			len(pos), b.perEmbd)
 	}
 	i, err := b.entry(output, seqs)
 	if err != nil {
@@ -135,7 +140,8 @@ func (b *Batch) entry(output bool, seqs []Seq) (int, error) {
 	case i == b.cap:
 		return 0, fmt.Errorf("%w: the batch is full (%d entries)", ErrInvalidBatch, b.cap)
 	case len(seqs) == 0 || len(seqs) > b.seqs:
-		return 0, fmt.Errorf("%w: an entry belongs to %d sequences, the batch takes 1 to %d", ErrInvalidBatch, len(seqs), b.seqs)
+		return 0, fmt.Errorf("%w: an entry belongs to %d sequences, the batch takes 1 to %d",
+			ErrInvalidBatch, len(seqs), b.seqs)
 	}
 	ids := unsafe.Slice(b.seqIDs[i], b.seqs)
 	for k, s := range seqs {
@@ -157,7 +163,8 @@ func (b *Batch) sequences(i int) []Seq {
 // position of entry i that counts for the KV cache.
 func (b *Batch) position(i int) Pos { return b.staged[i*b.perEmbd] }
 
-// seal lays positions out as libllama reads them: all first positions, then all second ones, and so on.
+// seal lays positions out as libllama reads them: all first positions, then all second ones, and so
+// on.
 func (b *Batch) seal() {
 	n := b.Len()
 	for i := range n {

@@ -10,8 +10,8 @@ import (
 	"unsafe"
 )
 
-// BatchExt is libllama's extended batch: tokens and embeddings may stand side by side in it, for models that take both. It
-// belongs to the Context that it was made for.
+// BatchExt is libllama's extended batch: tokens and embeddings may stand side by side in it, for
+// models that take both. It belongs to the Context that it was made for.
 type BatchExt struct {
 	c       *C.struct_llama_batch_ext
 	ctx     *Context
@@ -67,7 +67,8 @@ func (b *BatchExt) ready(seq Seq) error {
 	case len(b.outputs) >= b.ctx.nBatch:
 		return fmt.Errorf("%w: the batch is full (%d entries)", ErrInvalidBatch, len(b.outputs))
 	case seq < 0 || int(seq) >= b.ctx.nSeq:
-		return fmt.Errorf("%w: sequence %d, the context has NSeqMax = %d", ErrInvalidBatch, seq, b.ctx.nSeq)
+		return fmt.Errorf("%w: sequence %d, the context has NSeqMax = %d", ErrInvalidBatch, seq,
+			b.ctx.nSeq)
 	}
 	return nil
 }
@@ -78,7 +79,8 @@ func (b *BatchExt) Add(t Token, pos Pos, output bool, seq Seq) error {
 		return err
 	}
 	if !b.ctx.model.vocab.valid(t) {
-		return fmt.Errorf("%w: token %d is not in the vocabulary of %d", ErrInvalidBatch, t, b.ctx.model.vocab.N())
+		return fmt.Errorf("%w: token %d is not in the vocabulary of %d", ErrInvalidBatch, t,
+			b.ctx.model.vocab.N())
 	}
 	return b.add(seq, t, nil, []Pos{pos}, output)
 }
@@ -89,10 +91,12 @@ func (b *BatchExt) AddEmbedding(row []float32, pos []Pos, output bool, seq Seq) 
 		return err
 	}
 	if want := b.ctx.model.NEmbdInp(); len(row) != want {
-		return fmt.Errorf("%w: the embedding is %d wide, the model takes %d", ErrInvalidBatch, len(row), want)
+		return fmt.Errorf("%w: the embedding is %d wide, the model takes %d", ErrInvalidBatch,
+			len(row), want)
 	}
 	if want := b.ctx.model.NPosPerEmbd(); len(pos) != want {
-		return fmt.Errorf("%w: the embedding has %d positions, the model wants %d", ErrInvalidBatch, len(pos), want)
+		return fmt.Errorf("%w: the embedding has %d positions, the model wants %d", ErrInvalidBatch,
+			len(pos), want)
 	}
 	data := unsafe.Slice((*float32)(b.arena.alloc(uintptr(len(row))*4)), len(row))
 	copy(data, row)
@@ -104,7 +108,8 @@ func (b *BatchExt) add(seq Seq, t Token, row []float32, pos []Pos, output bool) 
 	var i C.int32_t
 	var placed C.bool
 	var eb errBuf
-	ok := C.shim_batch_add(b.c, C.llama_seq_id(seq), C.llama_token(t), (*C.float)(unsafe.SliceData(row)), C.size_t(len(row)),
+	ok := C.shim_batch_add(b.c, C.llama_seq_id(seq), C.llama_token(t),
+		(*C.float)(unsafe.SliceData(row)), C.size_t(len(row)),
 		(*C.llama_pos)(unsafe.Pointer(&pos[0])), C.bool(output), &i, &placed, eb.ptr(), eb.cap())
 	switch {
 	case !bool(ok):
@@ -114,13 +119,15 @@ func (b *BatchExt) add(seq Seq, t Token, row []float32, pos []Pos, output bool) 
 		return fmt.Errorf("%w: libllama refused the entry (code %d)", ErrInvalidBatch, int(i))
 	case !bool(placed) || int(i) != len(b.outputs):
 		b.broken = true
-		return fmt.Errorf("%w: libllama refused position %v of entry %d", ErrInvalidBatch, pos, int(i))
+		return fmt.Errorf("%w: libllama refused position %v of entry %d", ErrInvalidBatch, pos,
+			int(i))
 	}
 	wanted := int8(0)
 	if output {
 		wanted = 1
 	}
-	b.outputs, b.pos, b.seqs = append(b.outputs, wanted), append(b.pos, pos[0]), append(b.seqs, []Seq{seq})
+	b.outputs, b.pos, b.seqs = append(b.outputs, wanted), append(b.pos, pos[0]),
+		append(b.seqs, []Seq{seq})
 	return nil
 }
 
@@ -137,8 +144,10 @@ func (b *BatchExt) Share(i int, seq Seq) error {
 	}
 	var done C.bool
 	var eb errBuf
-	if !bool(C.shim_batch_share(b.c, C.int32_t(i), C.llama_seq_id(seq), &done, eb.ptr(), eb.cap())) || !bool(done) {
-		return fmt.Errorf("%w: libllama refused sequence %d for entry %d %s", ErrInvalidBatch, seq, i, &eb)
+	if !bool(C.shim_batch_share(b.c, C.int32_t(i), C.llama_seq_id(seq), &done, eb.ptr(),
+		eb.cap())) || !bool(done) {
+		return fmt.Errorf("%w: libllama refused sequence %d for entry %d %s", ErrInvalidBatch, seq,
+			i, &eb)
 	}
 	b.seqs[i] = append(b.seqs[i], seq)
 	return nil
@@ -158,7 +167,9 @@ func (c *Context) Process(ctx context.Context, b *BatchExt) error {
 	if err := c.checkSize(len(b.outputs), b.outputs); err != nil {
 		return err
 	}
-	if err := c.checkPositions(len(b.pos), func(i int) (Pos, []Seq, bool) { return b.pos[i], b.seqs[i], false }); err != nil {
+	if err := c.checkPositions(len(b.pos), func(i int) (Pos, []Seq, bool) {
+		return b.pos[i], b.seqs[i], false
+	}); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {

@@ -42,7 +42,8 @@ func TestProcessEqualsDecode(t *testing.T) {
 	b.Clear()
 	c.Memory().Clear(false)
 	for i, row := range embeddingRows(t, tokens) {
-		if err := b.AddEmbedding(row, []llama.Pos{llama.Pos(i)}, i == len(tokens)-1, 0); err != nil {
+		if err := b.AddEmbedding(row, []llama.Pos{llama.Pos(i)}, i == len(tokens)-1,
+			0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -52,8 +53,9 @@ func TestProcessEqualsDecode(t *testing.T) {
 	same(t, "embeddings", logits(t, c, len(tokens)-1), fresh(t, tokens))
 }
 
-// libllama 0.7 mixes tokens and embeddings only for families that ask for it; whatever it does with a plain Llama model, it must be
-// either an error that leaves the context usable or the right logits.
+// libllama 0.7 mixes tokens and embeddings only for families that ask for it; whatever it does with
+// a plain Llama model, it must be either an error that leaves the context usable or the right
+// logits.
 func TestProcessOfTokensBesideEmbeddings(t *testing.T) {
 	tokens := tokenize(t, prompt)
 	rows := embeddingRows(t, tokens)
@@ -104,7 +106,8 @@ func TestExtendedBatchMisuse(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	for name, positions := range map[string][]llama.Pos{"a gap": {0, 1, 3}, "going back": {0, 1, 0}, "a negative position": {-1}} {
+	for name, positions := range map[string][]llama.Pos{"a gap": {0, 1, 3}, "going back": {0, 1, 0},
+		"a negative position": {-1}} {
 		b.Clear()
 		var err error
 		for _, p := range positions {

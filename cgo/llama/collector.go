@@ -8,9 +8,10 @@ import (
 	"unsafe"
 )
 
-// A Collector adds up, for an importance matrix, the squares of the inputs of each matrix of a model's layers, column by column, while
-// contexts that were made with it compute. Of a stack (experts, or a matrix for each head) each matrix has sums of its own. It belongs to the
-// goroutine that computes.
+// A Collector adds up, for an importance matrix, the squares of the inputs of each matrix of a
+// model's layers, column by column, while contexts that were made with it compute. Of a stack
+// (experts, or a matrix for each head) each matrix has sums of its own. It belongs to the goroutine
+// that computes.
 //
 // The last layer computes only what outputs need: ask for the output of every entry.
 type Collector struct{ c *C.shim_collector }
@@ -25,7 +26,8 @@ type Sums struct {
 // NewCollector makes an empty Collector for a language model.
 func NewCollector() (*Collector, error) { return newCollector(false) }
 
-// NewTowerCollector makes an empty Collector for a vision tower with its projector, which libmtmd computes: see [Collector.Observer].
+// NewTowerCollector makes an empty Collector for a vision tower with its projector, which libmtmd
+// computes: see [Collector.Observer].
 func NewTowerCollector() (*Collector, error) { return newCollector(true) }
 
 func newCollector(tower bool) (*Collector, error) {
@@ -44,12 +46,14 @@ func (c *Collector) pointer() *C.shim_collector {
 	return c.c
 }
 
-// Observer returns the C function and its data that a scheduler of ggml calls at each node. The Collector must outlive the scheduler.
+// Observer returns the C function and its data that a scheduler of ggml calls at each node. The
+// Collector must outlive the scheduler.
 func (c *Collector) Observer() (function, data unsafe.Pointer) {
 	return C.shim_collector_callback(), unsafe.Pointer(c.c)
 }
 
-// Sums returns copies of what was added up so far, by name of the weight. It fails if an input could not be read, and with ErrClosed after Close.
+// Sums returns copies of what was added up so far, by name of the weight. It fails if an input
+// could not be read, and with ErrClosed after Close.
 func (c *Collector) Sums() (map[string]Sums, error) {
 	if c.c == nil {
 		return nil, ErrClosed
@@ -65,7 +69,8 @@ func (c *Collector) Sums() (map[string]Sums, error) {
 		var squares, values, counts *C.float
 		var nSquares, nCounts C.size_t
 		C.shim_collector_entry(c.c, i, &name, &squares, &values, &nSquares, &counts, &nCounts)
-		all[C.GoString(name)] = Sums{Squares: copyFloats(squares, nSquares), Values: copyFloats(values, nSquares), Counts: copyFloats(counts, nCounts)}
+		all[C.GoString(name)] = Sums{Squares: copyFloats(squares, nSquares),
+			Values: copyFloats(values, nSquares), Counts: copyFloats(counts, nCounts)}
 	}
 	return all, nil
 }

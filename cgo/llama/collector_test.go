@@ -18,7 +18,8 @@ func TestACollectorSeesTheInputsOfMatrices(t *testing.T) {
 		if _, err := col.Sums(); !errors.Is(err, llama.ErrClosed) {
 			t.Errorf("after Close: %v", err)
 		}
-		if _, err := llama.NewContext(seedModel(t), llama.ContextParams{NCtx: 256, Collector: col}); !errors.Is(err, llama.ErrClosed) {
+		if _, err := llama.NewContext(seedModel(t), llama.ContextParams{NCtx: 256,
+			Collector: col}); !errors.Is(err, llama.ErrClosed) {
 			t.Errorf("a context with a closed collector: %v", err)
 		}
 	})

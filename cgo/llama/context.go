@@ -37,10 +37,11 @@ const (
 	PoolingRank
 )
 
-// ContextParams are the options of NewContext. The zero value is a context of the length the model was trained for, with one
-// sequence, an F16 cache and libllama's number of threads.
+// ContextParams are the options of NewContext. The zero value is a context of the length the model
+// was trained for, with one sequence, an F16 cache and libllama's number of threads.
 type ContextParams struct {
-	NCtx    int // cells of the KV cache, in tokens, over all sequences; 0 means the model's training length
+	// cells of the KV cache, in tokens, over all sequences; 0 means the model's training length
+	NCtx    int
 	NBatch  int // most entries in one Decode; 0 means 2048
 	NUBatch int // entries computed at once; 0 means 512
 	NSeqMax int // sequences; 0 means 1
@@ -50,10 +51,12 @@ type ContextParams struct {
 
 	TypeK, TypeV ggml.Type // type of the cache; the zero value F32 stands for F16, see ExactCache
 	ExactCache   bool      // take TypeK and TypeV as they are, F32 included
-	// SplitKV gives each sequence its own part of NCtx instead of one pool of cells. Prefixes cannot be shared in part then.
+	// SplitKV gives each sequence its own part of NCtx instead of one pool of cells. Prefixes
+	// cannot be shared in part then.
 	SplitKV        bool
 	FlashAttention FlashAttention
-	SWAFull        bool // keep all cells of sliding-window layers, so that sequences can be cut and shared anywhere
+	// keep all cells of sliding-window layers, so that sequences can be cut and shared anywhere
+	SWAFull bool
 
 	Embeddings bool // extract embeddings, see Context.Embeddings
 	Pooling    Pooling
@@ -68,19 +71,22 @@ type ContextParams struct {
 	OutputsMax  int  // most outputs of a micro-batch; 0 means NBatch
 	RecurrentRB int  // snapshots of recurrent state a sequence, for rolling back; 0 means none
 
-	// Collector, if not nil, sees the inputs of all matrices. Computing is slower then. It must be closed after the context.
+	// Collector, if not nil, sees the inputs of all matrices. Computing is slower then. It must be
+	// closed after the context.
 	Collector *Collector
-	// Steps lets decodes be computed bit by bit: see Context.Begin. It does not go together with a Collector.
+	// Steps lets decodes be computed bit by bit: see Context.Begin. It does not go together with a
+	// Collector.
 	Steps bool
 }
 
 const (
 	maxThreads = C.GGML_MAX_N_THREADS // ggml asserts it
-	maxEntries = 1 << 20              // far more than any encoder takes at once; libllama allocates by it
+	// far more than any encoder takes at once; libllama allocates by it
+	maxEntries = 1 << 20
 )
 
-// Context holds the KV cache and buffers of one Model. It belongs to one goroutine at a time, except that a Decode may be
-// cancelled from anywhere through its context.Context.
+// Context holds the KV cache and buffers of one Model. It belongs to one goroutine at a time,
+// except that a Decode may be cancelled from anywhere through its context.Context.
 type Context struct {
 	c       *C.struct_llama_context
 	model   *Model
@@ -147,7 +153,8 @@ func newContext(model *Model, p ContextParams) (*Context, error) {
 	logged := ggml.CollectErrors()
 	var out *C.struct_llama_context
 	var eb errBuf
-	ok := C.shim_init_context(model.c, c, flag, p.Collector.pointer(), steps, &out, eb.ptr(), eb.cap())
+	ok := C.shim_init_context(model.c, c, flag, p.Collector.pointer(), steps, &out, eb.ptr(),
+		eb.cap())
 	lost := model.Lost()
 	if lost != nil && out != nil {
 		C.llama_free(out)
@@ -160,15 +167,18 @@ func newContext(model *Model, p ContextParams) (*Context, error) {
 			logged.Stop()
 			return nil, lost
 		}
-		err := fmt.Errorf("llama: cannot make a context of %d tokens for %s", int(c.n_ctx), model.path)
+		err := fmt.Errorf("llama: cannot make a context of %d tokens for %s", int(c.n_ctx),
+			model.path)
 		if !bool(ok) {
 			err = fmt.Errorf("%w: %s", err, eb.String())
 		}
 		return nil, logged.Wrap(err)
 	}
 	logged.Stop()
-	ctx := &Context{c: out, model: model, params: p, abort: flag, steps: steps, nBatch: int(C.llama_n_batch(out)), nUBatch: int(C.llama_n_ubatch(out)),
-		nSeq: int(C.llama_n_seq_max(out)), unified: !p.SplitKV, causal: bool(C.llama_get_causal_attn(out)), batches: map[*BatchExt]struct{}{}}
+	ctx := &Context{c: out, model: model, params: p, abort: flag, steps: steps,
+		nBatch: int(C.llama_n_batch(out)), nUBatch: int(C.llama_n_ubatch(out)),
+		nSeq: int(C.llama_n_seq_max(out)), unified: !p.SplitKV,
+		causal: bool(C.llama_get_causal_attn(out)), batches: map[*BatchExt]struct{}{}}
 	ctx.encoderOnly = model.HasEncoder() && !model.HasDecoder()
 	ctx.mrope = model.NPosPerEmbd() > 1
 	ctx.next = make([]Pos, ctx.nSeq)
@@ -178,7 +188,8 @@ func newContext(model *Model, p ContextParams) (*Context, error) {
 
 func (p *ContextParams) toC(model *Model) (C.struct_llama_context_params, error) {
 	c := C.llama_context_default_params()
-	for name, v := range map[string]int{"NCtx": p.NCtx, "NBatch": p.NBatch, "NUBatch": p.NUBatch, "NSeqMax": p.NSeqMax, "Threads": p.Threads,
+	for name, v := range map[string]int{"NCtx": p.NCtx, "NBatch": p.NBatch, "NUBatch": p.NUBatch,
+		"NSeqMax": p.NSeqMax, "Threads": p.Threads,
 		"ThreadsBatch": p.ThreadsBatch, "OutputsMax": p.OutputsMax, "RecurrentRB": p.RecurrentRB} {
 		if v < 0 || v > math.MaxInt32/2 {
 			return c, fmt.Errorf("llama: context: %s is %d", name, v)
@@ -186,19 +197,23 @@ func (p *ContextParams) toC(model *Model) (C.struct_llama_context_params, error)
 	}
 	for name, v := range map[string]int{"Threads": p.Threads, "ThreadsBatch": p.ThreadsBatch} {
 		if v > maxThreads {
-			return c, fmt.Errorf("llama: context: %s is %d, at most %d are possible", name, v, maxThreads)
+			return c, fmt.Errorf("llama: context: %s is %d, at most %d are possible", name, v,
+				maxThreads)
 		}
 	}
-	for name, v := range map[string]float32{"RopeFreqBase": p.RopeFreqBase, "RopeFreqScale": p.RopeFreqScale, "YarnExtFactor": p.YarnExtFactor} {
+	for name, v := range map[string]float32{"RopeFreqBase": p.RopeFreqBase,
+		"RopeFreqScale": p.RopeFreqScale, "YarnExtFactor": p.YarnExtFactor} {
 		if !finite(v) || v < 0 {
 			return c, fmt.Errorf("llama: context: %s is %v", name, v)
 		}
 	}
 	if p.NonCausal && p.NBatch > maxEntries {
-		return c, fmt.Errorf("llama: context: NBatch is %d, at most %d are possible", p.NBatch, maxEntries)
+		return c, fmt.Errorf("llama: context: NBatch is %d, at most %d are possible", p.NBatch,
+			maxEntries)
 	}
 	if n := max(p.NSeqMax, 1); n > MaxSequences() {
-		return c, fmt.Errorf("llama: context: NSeqMax is %d, this libllama takes at most %d", n, MaxSequences())
+		return c, fmt.Errorf("llama: context: NSeqMax is %d, this libllama takes at most %d", n,
+			MaxSequences())
 	}
 	c.n_ctx = C.uint32_t(p.NCtx)
 	set := func(dst *C.uint32_t, v int) {
@@ -235,8 +250,8 @@ func (p *ContextParams) toC(model *Model) (C.struct_llama_context_params, error)
 	switch p.FlashAttention {
 	case FlashAuto:
 		c.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_AUTO
-		// libllama would try by laying out a graph, and switch flash attention off if the accelerator takes it from the CPU, whose it is.
-		// Both have it; GPUs are asked.
+		// libllama would try by laying out a graph, and switch flash attention off if the
+		// accelerator takes it from the CPU, whose it is. Both have it; GPUs are asked.
 		if ggml.AcceleratorState().Loaded && (len(model.gpus) == 0 || model.mixed) {
 			c.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_DISABLED
 			if p.KeepKVOnCPU || model.attendOn(ggml.Type(c.type_k), ggml.Type(c.type_v)) {
@@ -256,7 +271,8 @@ func (p *ContextParams) toC(model *Model) (C.struct_llama_context_params, error)
 	if p.Pooling < PoolingModel || p.Pooling > PoolingRank {
 		return c, fmt.Errorf("llama: context: unknown Pooling %d", p.Pooling)
 	}
-	c.pooling_type = C.enum_llama_pooling_type(p.Pooling) - 1 // llama_pooling_type counts from -1 (unspecified)
+	// llama_pooling_type counts from -1 (unspecified)
+	c.pooling_type = C.enum_llama_pooling_type(p.Pooling) - 1
 	if p.NonCausal {
 		c.attention_type = C.LLAMA_ATTENTION_TYPE_NON_CAUSAL
 	}
@@ -274,31 +290,40 @@ func (p *ContextParams) toC(model *Model) (C.struct_llama_context_params, error)
 	return c, nil
 }
 
-// attendOn tells whether all GPUs that compute with layers of the model have flash attention over a cache of these types.
+// attendOn tells whether all GPUs that compute with layers of the model have flash attention over a
+// cache of these types.
 func (m *Model) attendOn(k, v ggml.Type) bool {
 	for _, d := range m.gpus {
-		if !d.Attends(m.NHead(), m.NHeadKV(), m.headWidth("key_length"), m.headWidth("value_length"), k, v) {
+		if !d.Attends(m.NHead(), m.NHeadKV(), m.headWidth("key_length"),
+			m.headWidth("value_length"), k, v) {
 			return false
 		}
 	}
 	return true
 }
 
-// cacheType checks that rows of the cache can be stored as t: quantized types need whole blocks in each head.
-func (p *ContextParams) cacheType(name string, t ggml.Type, model *Model) (C.enum_ggml_type, error) {
+// cacheType checks that rows of the cache can be stored as t: quantized types need whole blocks in
+// each head.
+func (p *ContextParams) cacheType(name string, t ggml.Type,
+	model *Model) (C.enum_ggml_type, error) {
 	if t == ggml.F32 && !p.ExactCache {
 		return C.GGML_TYPE_F16, nil
 	}
 	switch t {
-	case ggml.F32, ggml.F16, ggml.BF16, ggml.Q8_0, ggml.Q4_0, ggml.Q4_1, ggml.Q5_0, ggml.Q5_1, ggml.IQ4_NL:
+	case ggml.F32, ggml.F16, ggml.BF16, ggml.Q8_0, ggml.Q4_0, ggml.Q4_1, ggml.Q5_0, ggml.Q5_1,
+		ggml.IQ4_NL:
 	default:
 		return 0, fmt.Errorf("llama: context: %s cannot be %v; give F32, F16, BF16, Q8_0, Q5_0, Q5_1, Q4_0, Q4_1 or IQ4_NL", name, t)
 	}
 	if head := model.headWidth("key_length"); name == "TypeK" && head%t.BlockSize() != 0 {
-		return 0, fmt.Errorf("llama: context: %s cannot be %v: a head of %d is not a multiple of its block of %d", name, t, head, t.BlockSize())
+		return 0, fmt.Errorf(
+			"llama: context: %s cannot be %v: a head of %d is not a multiple of its block of %d",
+			name, t, head, t.BlockSize())
 	}
 	if head := model.headWidth("value_length"); name == "TypeV" && head%t.BlockSize() != 0 {
-		return 0, fmt.Errorf("llama: context: %s cannot be %v: a head of %d is not a multiple of its block of %d", name, t, head, t.BlockSize())
+		return 0, fmt.Errorf(
+			"llama: context: %s cannot be %v: a head of %d is not a multiple of its block of %d",
+			name, t, head, t.BlockSize())
 	}
 	return C.enum_ggml_type(t), nil
 }
@@ -346,7 +371,8 @@ func (c *Context) NCtxSeq() int {
 	return int(C.llama_n_ctx_seq(c.c))
 }
 
-// NBatch is the most entries that a Decode takes, NUBatch how many are computed at once, NSeqMax the number of sequences.
+// NBatch is the most entries that a Decode takes, NUBatch how many are computed at once, NSeqMax
+// the number of sequences.
 func (c *Context) NBatch() int { return c.nBatch }
 
 // NUBatch is the number of entries that are computed at once.
@@ -364,15 +390,17 @@ func (c *Context) SetThreads(threads, threadsBatch int) error {
 		return ErrClosed
 	}
 	if threads < 1 || threadsBatch < 1 || threads > maxThreads || threadsBatch > maxThreads {
-		return fmt.Errorf("llama: SetThreads(%d, %d): give 1 to %d", threads, threadsBatch, maxThreads)
+		return fmt.Errorf("llama: SetThreads(%d, %d): give 1 to %d", threads, threadsBatch,
+			maxThreads)
 	}
 	C.llama_set_n_threads(c.c, C.int32_t(threads), C.int32_t(threadsBatch))
 	c.attachPool()
 	return nil
 }
 
-// attachPool gives the context a pool of as many threads as it may use, as llama.cpp's own programs do. Without one the CPU backend makes
-// a pool for each graph: over libgomp no difference was measured, but a backend built without it starts its threads anew each time.
+// attachPool gives the context a pool of as many threads as it may use, as llama.cpp's own programs
+// do. Without one the CPU backend makes a pool for each graph: over libgomp no difference was
+// measured, but a backend built without it starts its threads anew each time.
 func (c *Context) attachPool() {
 	old := c.pool
 	c.pool = C.shim_pool_attach(c.c, C.int(max(c.Threads())))
@@ -391,8 +419,9 @@ func (c *Context) Threads() (threads, threadsBatch int) {
 	return int(C.llama_n_threads(c.c)), int(C.llama_n_threads_batch(c.c))
 }
 
-// SetEmbeddings asks for the extraction of embeddings to be on or off. It can only confirm what the context was made with:
-// libllama 0.7 computes the changed graph in buffers planned for the other one and crashes, so a change is an error.
+// SetEmbeddings asks for the extraction of embeddings to be on or off. It can only confirm what the
+// context was made with: libllama 0.7 computes the changed graph in buffers planned for the other
+// one and crashes, so a change is an error.
 func (c *Context) SetEmbeddings(on bool) error {
 	if c.c == nil {
 		return ErrClosed
@@ -403,7 +432,8 @@ func (c *Context) SetEmbeddings(on bool) error {
 	return nil
 }
 
-// SetCausal switches causal attention on or off: pictures of some families attend to themselves in both directions.
+// SetCausal switches causal attention on or off: pictures of some families attend to themselves in
+// both directions.
 func (c *Context) SetCausal(on bool) error {
 	if c.c == nil {
 		return ErrClosed

@@ -11,8 +11,9 @@ import (
 	"unsafe"
 )
 
-// Decode computes batch and adds it to the KV cache. When ctx is done it stops between operations of the graph and returns
-// ErrAborted with the cause. Other errors are ErrInvalidBatch, ErrNoRoom, ErrClosed, or a failure of the backend.
+// Decode computes batch and adds it to the KV cache. When ctx is done it stops between operations
+// of the graph and returns ErrAborted with the cause. Other errors are ErrInvalidBatch, ErrNoRoom,
+// ErrClosed, or a failure of the backend.
 func (c *Context) Decode(ctx context.Context, batch *Batch) error {
 	if err := c.check(batch); err != nil {
 		return err
@@ -24,34 +25,40 @@ func (c *Context) Decode(ctx context.Context, batch *Batch) error {
 		return fmt.Errorf("%w: %w", ErrAborted, err)
 	}
 	batch.seal()
-	return c.run(ctx, "decode", batch.outputs[:batch.Len()], func(rc *C.int32_t, eb *errBuf) C.bool {
-		return C.shim_decode(c.c, batch.c, rc, eb.ptr(), eb.cap())
-	})
+	return c.run(ctx, "decode", batch.outputs[:batch.Len()],
+		func(rc *C.int32_t, eb *errBuf) C.bool {
+			return C.shim_decode(c.c, batch.c, rc, eb.ptr(), eb.cap())
+		})
 }
 
-// Encode computes batch with the encoder of an encoder-decoder model, or an embedding model, without using the KV cache. All
-// entries attend to each other, so the batch may have at most NUBatch of them.
+// Encode computes batch with the encoder of an encoder-decoder model, or an embedding model,
+// without using the KV cache. All entries attend to each other, so the batch may have at most
+// NUBatch of them.
 func (c *Context) Encode(ctx context.Context, batch *Batch) error {
 	if err := c.check(batch); err != nil {
 		return err
 	}
 	if batch.Len() > c.nUBatch {
-		return fmt.Errorf("%w: %d entries, an encoder takes at most NUBatch = %d", ErrInvalidBatch, batch.Len(), c.nUBatch)
+		return fmt.Errorf("%w: %d entries, an encoder takes at most NUBatch = %d", ErrInvalidBatch,
+			batch.Len(), c.nUBatch)
 	}
-	if !c.model.HasEncoder() && c.memory() != nil { // its graph would read the cache, which Encode does not give it
+	// its graph would read the cache, which Encode does not give it
+	if !c.model.HasEncoder() && c.memory() != nil {
 		return fmt.Errorf("%w: the model has no encoder; use Decode", ErrInvalidBatch)
 	}
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%w: %w", ErrAborted, err)
 	}
 	batch.seal()
-	return c.run(ctx, "encode", batch.outputs[:batch.Len()], func(rc *C.int32_t, eb *errBuf) C.bool {
-		return C.shim_encode(c.c, batch.c, rc, eb.ptr(), eb.cap())
-	})
+	return c.run(ctx, "encode", batch.outputs[:batch.Len()],
+		func(rc *C.int32_t, eb *errBuf) C.bool {
+			return C.shim_encode(c.c, batch.c, rc, eb.ptr(), eb.cap())
+		})
 }
 
 // run makes a compute call, translates its result, and remembers which entries have outputs.
-func (c *Context) run(ctx context.Context, what string, outputs []int8, call func(*C.int32_t, *errBuf) C.bool) error {
+func (c *Context) run(ctx context.Context, what string, outputs []int8,
+	call func(*C.int32_t, *errBuf) C.bool) error {
 	c.outputs = c.outputs[:0]
 	stop := c.cancelOn(ctx)
 	var rc C.int32_t
@@ -63,13 +70,15 @@ func (c *Context) run(ctx context.Context, what string, outputs []int8, call fun
 }
 
 // result translates the result of a compute call, and remembers which entries have outputs.
-func (c *Context) result(ctx context.Context, what string, outputs []int8, ok bool, rc C.int32_t, eb *errBuf) error {
+func (c *Context) result(ctx context.Context, what string, outputs []int8, ok bool, rc C.int32_t,
+	eb *errBuf) error {
 	if err := c.model.Lost(); err != nil {
 		c.broken = err // and what came back are zeros
 		return err
 	}
 	if !ok {
-		// The exception left libllama's scheduler and cache half way; what they would do next nobody knows.
+		// The exception left libllama's scheduler and cache half way; what they would do next
+		// nobody knows.
 		c.broken = fmt.Errorf("llama: %s: %s", what, eb.String())
 		return c.broken
 	}
@@ -87,10 +96,11 @@ func (c *Context) result(ctx context.Context, what string, outputs []int8, ok bo
 	return fmt.Errorf("llama: %s failed with code %d", what, int(rc))
 }
 
-// yield lets the Go scheduler count a turn every few milliseconds. A goroutine that makes one C call after the other has none of its
-// own; after 10 ms of the same turn Go's monitor thread takes the processor slot away from it in every call and wakes a thread to
-// use it, over and over, which disturbs the workers of libgomp on a machine without
-// spare cores: a loop in Go ran at 0.93 to 0.95 of the same loop in C before this, and at 0.97 to 0.99 with it.
+// yield lets the Go scheduler count a turn every few milliseconds. A goroutine that makes one C
+// call after the other has none of its own; after 10 ms of the same turn Go's monitor thread takes
+// the processor slot away from it in every call and wakes a thread to use it, over and over, which
+// disturbs the workers of libgomp on a machine without spare cores: a loop in Go ran at 0.93 to
+// 0.95 of the same loop in C before this, and at 0.97 to 0.99 with it.
 func (c *Context) yield() {
 	if now := time.Now(); now.Sub(c.yielded) > 8*time.Millisecond {
 		runtime.Gosched()
@@ -109,22 +119,28 @@ func (c *Context) check(b *Batch) error {
 	}
 	switch {
 	case b.embd > 0 && b.embd != c.model.NEmbdInp():
-		return fmt.Errorf("%w: embeddings are %d wide, the model takes %d", ErrInvalidBatch, b.embd, c.model.NEmbdInp())
+		return fmt.Errorf("%w: embeddings are %d wide, the model takes %d", ErrInvalidBatch, b.embd,
+			c.model.NEmbdInp())
 	case b.embd > 0 && b.perEmbd != c.model.NPosPerEmbd():
-		return fmt.Errorf("%w: embeddings have %d positions, the model wants %d", ErrInvalidBatch, b.perEmbd, c.model.NPosPerEmbd())
+		return fmt.Errorf("%w: embeddings have %d positions, the model wants %d", ErrInvalidBatch,
+			b.perEmbd, c.model.NPosPerEmbd())
 	}
 	vocab := Token(c.model.vocab.N())
 	for i := range n {
 		if b.embd == 0 && (b.tokens[i] < 0 || b.tokens[i] >= vocab) {
-			return fmt.Errorf("%w: token %d of entry %d is not in the vocabulary of %d", ErrInvalidBatch, b.tokens[i], i, vocab)
+			return fmt.Errorf("%w: token %d of entry %d is not in the vocabulary of %d",
+				ErrInvalidBatch, b.tokens[i], i, vocab)
 		}
 		for _, s := range b.sequences(i) {
 			if s < 0 || int(s) >= c.nSeq {
-				return fmt.Errorf("%w: sequence %d of entry %d, the context has NSeqMax = %d", ErrInvalidBatch, s, i, c.nSeq)
+				return fmt.Errorf("%w: sequence %d of entry %d, the context has NSeqMax = %d",
+					ErrInvalidBatch, s, i, c.nSeq)
 			}
 		}
 	}
-	return c.checkPositions(n, func(i int) (Pos, []Seq, bool) { return b.position(i), b.sequences(i), b.embd > 0 })
+	return c.checkPositions(n, func(i int) (Pos, []Seq, bool) {
+		return b.position(i), b.sequences(i), b.embd > 0
+	})
 }
 
 // checkSize checks the number of entries and of outputs.
@@ -137,9 +153,11 @@ func (c *Context) checkSize(n int, outputs []int8) error {
 	case n == 0:
 		return fmt.Errorf("%w: it is empty", ErrInvalidBatch)
 	case n > c.nBatch:
-		return fmt.Errorf("%w: %d entries, the context takes at most NBatch = %d", ErrInvalidBatch, n, c.nBatch)
+		return fmt.Errorf("%w: %d entries, the context takes at most NBatch = %d", ErrInvalidBatch,
+			n, c.nBatch)
 	case !c.causal && n > c.nUBatch:
-		return fmt.Errorf("%w: %d entries, without causal attention at most NUBatch = %d", ErrInvalidBatch, n, c.nUBatch)
+		return fmt.Errorf("%w: %d entries, without causal attention at most NUBatch = %d",
+			ErrInvalidBatch, n, c.nUBatch)
 	}
 	if limit := c.params.OutputsMax; limit > 0 && limit < n {
 		wanted := n // with embeddings every entry is an output
@@ -150,16 +168,19 @@ func (c *Context) checkSize(n int, outputs []int8) error {
 			}
 		}
 		if wanted > limit {
-			return fmt.Errorf("%w: %d outputs, the context has OutputsMax = %d", ErrInvalidBatch, wanted, limit)
+			return fmt.Errorf("%w: %d outputs, the context has OutputsMax = %d", ErrInvalidBatch,
+				wanted, limit)
 		}
 	}
 	return nil
 }
 
-// checkPositions wants each sequence to go on where it stands in the cache. Tokens follow one another without a gap. With
-// M-RoPE positions are skipped, and those of embeddings shared: for them only going back is an error, since a picture of which
-// all rows have one time may come in several batches, while the first token of a batch must be later than what is cached.
-func (c *Context) checkPositions(n int, entry func(int) (pos Pos, seqs []Seq, embedding bool)) error {
+// checkPositions wants each sequence to go on where it stands in the cache. Tokens follow one
+// another without a gap. With M-RoPE positions are skipped, and those of embeddings shared: for
+// them only going back is an error, since a picture of which all rows have one time may come in
+// several batches, while the first token of a batch must be later than what is cached.
+func (c *Context) checkPositions(n int,
+	entry func(int) (pos Pos, seqs []Seq, embedding bool)) error {
 	const unknown = -2
 	mem := c.memory()
 	if mem == nil {
@@ -207,14 +228,16 @@ func (c *Context) output(i int) error {
 	return nil
 }
 
-// Logits are the unnormalised log probabilities, one a token of the vocabulary, that follow entry i of the last batch. The
-// slice is libllama's own memory: it is valid until the next Decode, and may be changed (to bias a sampler) but not grown.
+// Logits are the unnormalised log probabilities, one a token of the vocabulary, that follow entry i
+// of the last batch. The slice is libllama's own memory: it is valid until the next Decode, and may
+// be changed (to bias a sampler) but not grown.
 func (c *Context) Logits(i int) ([]float32, error) {
 	if err := c.output(i); err != nil {
 		return nil, err
 	}
 	var p *C.float
-	if !c.pooled() { // a pooled graph computes none, and libllama would show what an earlier one left
+	// a pooled graph computes none, and libllama would show what an earlier one left
+	if !c.pooled() {
 		p = C.llama_get_logits_ith(c.c, C.int32_t(i))
 	}
 	if p == nil {
@@ -228,8 +251,8 @@ func (c *Context) pooled() bool {
 	return c.params.Embeddings && C.llama_pooling_type(c.c) != C.LLAMA_POOLING_TYPE_NONE
 }
 
-// Embeddings is the output embedding, NEmbdOut wide, of entry i of the last batch. It needs ContextParams.Embeddings and
-// PoolingNone, and is valid until the next Decode.
+// Embeddings is the output embedding, NEmbdOut wide, of entry i of the last batch. It needs
+// ContextParams.Embeddings and PoolingNone, and is valid until the next Decode.
 func (c *Context) Embeddings(i int) ([]float32, error) {
 	if err := c.output(i); err != nil {
 		return nil, err
@@ -242,13 +265,15 @@ func (c *Context) Embeddings(i int) ([]float32, error) {
 		p = C.llama_get_embeddings_ith(c.c, C.int32_t(i))
 	}
 	if p == nil {
-		return nil, fmt.Errorf("llama: entry %d has no embedding: sequences are pooled, see SeqEmbeddings", i)
+		return nil, fmt.Errorf(
+			"llama: entry %d has no embedding: sequences are pooled, see SeqEmbeddings", i)
 	}
 	n := c.model.NEmbdOut()
 	return unsafe.Slice((*float32)(unsafe.Pointer(p)), n)[:n:n], nil
 }
 
-// SeqEmbeddings is the pooled embedding, NEmbdOut wide, of a sequence in the last batch, valid until the next Decode.
+// SeqEmbeddings is the pooled embedding, NEmbdOut wide, of a sequence in the last batch, valid
+// until the next Decode.
 func (c *Context) SeqEmbeddings(seq Seq) ([]float32, error) {
 	if c.c == nil {
 		return nil, ErrClosed

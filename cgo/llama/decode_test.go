@@ -28,10 +28,11 @@ func TestContextOptionsKeepTheAnswer(t *testing.T) {
 	tokens := tokenize(t, prompt)
 	want := fresh(t, tokens)
 	for name, p := range map[string]llama.ContextParams{
-		"small micro-batches":      {NUBatch: 3},
-		"an F32 cache":             {ExactCache: true},
-		"a BF16 cache":             {TypeK: ggml.BF16, TypeV: ggml.BF16},
-		"a Q8_0 cache":             {TypeK: ggml.Q8_0, TypeV: ggml.Q8_0, FlashAttention: llama.FlashOn},
+		"small micro-batches": {NUBatch: 3},
+		"an F32 cache":        {ExactCache: true},
+		"a BF16 cache":        {TypeK: ggml.BF16, TypeV: ggml.BF16},
+		"a Q8_0 cache": {TypeK: ggml.Q8_0, TypeV: ggml.Q8_0,
+			FlashAttention: llama.FlashOn},
 		"no flash attention":       {FlashAttention: llama.FlashOff},
 		"a part for each sequence": {SplitKV: true, NSeqMax: 4, NCtx: 1024},
 		"one thread":               {Threads: 1},
@@ -50,9 +51,12 @@ func TestContextOptionsKeepTheAnswer(t *testing.T) {
 }
 
 func TestContextReportsItsSizes(t *testing.T) {
-	c := newContext(t, seedModel(t), llama.ContextParams{NCtx: 1024, NBatch: 64, NUBatch: 32, NSeqMax: 4, SplitKV: true, Threads: 1, ThreadsBatch: 2})
-	if c.NCtx() != 1024 || c.NCtxSeq() != 256 || c.NBatch() != 64 || c.NUBatch() != 32 || c.NSeqMax() != 4 || c.Model() != seedModel(t) {
-		t.Errorf("NCtx %d, a sequence %d, NBatch %d, NUBatch %d, NSeqMax %d", c.NCtx(), c.NCtxSeq(), c.NBatch(), c.NUBatch(), c.NSeqMax())
+	c := newContext(t, seedModel(t), llama.ContextParams{NCtx: 1024, NBatch: 64, NUBatch: 32,
+		NSeqMax: 4, SplitKV: true, Threads: 1, ThreadsBatch: 2})
+	if c.NCtx() != 1024 || c.NCtxSeq() != 256 || c.NBatch() != 64 || c.NUBatch() != 32 ||
+		c.NSeqMax() != 4 || c.Model() != seedModel(t) {
+		t.Errorf("NCtx %d, a sequence %d, NBatch %d, NUBatch %d, NSeqMax %d", c.NCtx(), c.NCtxSeq(),
+			c.NBatch(), c.NUBatch(), c.NSeqMax())
 	}
 	if a, b := c.Threads(); a != 1 || b != 2 {
 		t.Errorf("threads %d, %d", a, b)
@@ -147,7 +151,8 @@ func embeddingRows(t testing.TB, tokens []llama.Token) [][]float32 {
 	rows := make([][]float32, len(tokens))
 	for i, token := range tokens {
 		rows[i] = make([]float32, width)
-		if err := ggml.Dequantize(ggml.Type(table.Type), table.Data()[int(token)*size:][:size], rows[i]); err != nil {
+		if err := ggml.Dequantize(ggml.Type(table.Type), table.Data()[int(token)*size:][:size],
+			rows[i]); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -161,7 +166,8 @@ func TestEmbeddingsOfTokensDoWhatTokensDo(t *testing.T) {
 	b := llama.NewEmbeddingBatch(len(tokens), 1, m.NEmbdInp(), m.NPosPerEmbd())
 	defer b.Close()
 	for i, row := range embeddingRows(t, tokens) {
-		if err := b.AddEmbedding(row, []llama.Pos{llama.Pos(i)}, i == len(tokens)-1, 0); err != nil {
+		if err := b.AddEmbedding(row, []llama.Pos{llama.Pos(i)}, i == len(tokens)-1,
+			0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -175,7 +181,8 @@ func TestOutputEmbeddings(t *testing.T) {
 	m := seedModel(t)
 	tokens := tokenize(t, prompt)
 	last := len(tokens) - 1
-	c := newContext(t, m, llama.ContextParams{NCtx: 256, Embeddings: true, Pooling: llama.PoolingNone})
+	c := newContext(t, m, llama.ContextParams{NCtx: 256, Embeddings: true,
+		Pooling: llama.PoolingNone})
 	decode(t, c, tokens, 0, 0)
 	row, err := c.Embeddings(last)
 	if err != nil || len(row) != m.NEmbdOut() || !(distance(row, make([]float32, len(row))) > 0) {
@@ -189,7 +196,8 @@ func TestOutputEmbeddings(t *testing.T) {
 		t.Errorf("no logits beside embeddings: %v", err)
 	}
 
-	pooled := newContext(t, m, llama.ContextParams{NCtx: 256, Embeddings: true, Pooling: llama.PoolingLast})
+	pooled := newContext(t, m, llama.ContextParams{NCtx: 256, Embeddings: true,
+		Pooling: llama.PoolingLast})
 	b := newBatch(t, 64, 1)
 	for i, token := range tokens {
 		b.Add(token, llama.Pos(i), true, 0)
@@ -255,7 +263,8 @@ func TestDecodeStopsWhenItsContextIsDone(t *testing.T) {
 	c, b := slow(t)
 	patience := 30 * time.Millisecond
 	err := error(nil)
-	for err == nil && patience > 100*time.Microsecond { // a processor that is done in that time is given less
+	// a processor that is done in that time is given less
+	for err == nil && patience > 100*time.Microsecond {
 		if err := c.Memory().Clear(false); err != nil {
 			t.Fatal(err)
 		}

@@ -88,8 +88,10 @@ func tokenize(t testing.TB, text string) []llama.Token {
 	return tokens
 }
 
-// decode computes tokens in one batch from position pos on and returns a copy of the last one's logits.
-func decode(t testing.TB, c *llama.Context, tokens []llama.Token, pos llama.Pos, seqs ...llama.Seq) []float32 {
+// decode computes tokens in one batch from position pos on and returns a copy of the last one's
+// logits.
+func decode(t testing.TB, c *llama.Context, tokens []llama.Token, pos llama.Pos,
+	seqs ...llama.Seq) []float32 {
 	t.Helper()
 	b := newBatch(t, len(tokens), len(seqs))
 	for i, token := range tokens {
@@ -118,8 +120,9 @@ func fresh(t testing.TB, tokens []llama.Token) []float32 {
 	return decode(t, newContext(t, seedModel(t), llama.ContextParams{NCtx: 256}), tokens, 0, 0)
 }
 
-// same wants two rows of logits to agree up to the rounding of an F16 cache, and of other batch shapes: the accelerator, which takes large
-// ones, rounds activations otherwise than the CPU backend. Unlike sequences are seldom closer than ten times as much.
+// same wants two rows of logits to agree up to the rounding of an F16 cache, and of other batch
+// shapes: the accelerator, which takes large ones, rounds activations otherwise than the CPU
+// backend. Unlike sequences are seldom closer than ten times as much.
 func same(t testing.TB, what string, got, want []float32) {
 	t.Helper()
 	if d := distance(got, want); !(d < 0.4) {
@@ -169,9 +172,12 @@ func wantError(t testing.TB, err, want error) {
 	}
 }
 
-// plain are the parameters of a model whose products the accelerator can compute. On a processor with AMX, ggml lays weights out for its own kernels, which
-// then compute them; there the weights stay as they are in the file.
+// plain are the parameters of a model whose products the accelerator can compute. On a processor
+// with AMX, ggml lays weights out for its own kernels, which then compute them; there the weights
+// stay as they are in the file.
 func plain() llama.ModelParams {
-	tiles := slices.ContainsFunc(ggml.CPUFeatures(), func(f ggml.Feature) bool { return strings.HasPrefix(f.Name, "AMX") && f.Value != "0" })
+	tiles := slices.ContainsFunc(ggml.CPUFeatures(), func(f ggml.Feature) bool {
+		return strings.HasPrefix(f.Name, "AMX") && f.Value != "0"
+	})
 	return llama.ModelParams{GPULayers: llama.NoGPULayers, NoRepack: tiles}
 }

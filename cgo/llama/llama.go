@@ -16,19 +16,22 @@ import (
 var (
 	// ErrClosed is returned by methods of a value after its Close.
 	ErrClosed = errors.New("llama: use after Close")
-	// ErrInUse is returned by Model.Close while contexts, samplers or adapters made from the model are open.
+	// ErrInUse is returned by Model.Close while contexts, samplers or adapters made from the model
+	// are open.
 	ErrInUse = errors.New("llama: model is in use")
-	// ErrNoRoom is returned by Decode when the KV cache has no free cells for the batch. The cache is as before the call.
+	// ErrNoRoom is returned by Decode when the KV cache has no free cells for the batch. The cache
+	// is as before the call.
 	ErrNoRoom = errors.New("llama: no room in the KV cache")
 	// ErrNoMemory is returned by NewContext when the KV cache would not fit into memory.
 	ErrNoMemory = errors.New("llama: not enough memory")
-	// ErrInvalidBatch is returned when a batch breaks a rule of the context: size, sequences, order of positions.
+	// ErrInvalidBatch is returned when a batch breaks a rule of the context: size, sequences, order
+	// of positions.
 	ErrInvalidBatch = errors.New("llama: invalid batch")
-	// ErrAborted is returned by Decode when it was stopped by its context.Context. Micro-batches (NUBatch tokens each) that
-	// had finished stay in the cache: ask Memory.SeqPosMax.
+	// ErrAborted is returned by Decode when it was stopped by its context.Context. Micro-batches
+	// (NUBatch tokens each) that had finished stay in the cache: ask Memory.SeqPosMax.
 	ErrAborted = errors.New("llama: aborted")
-	// ErrDeviceLost is returned by all that computes or reads what was computed once a device of the model on another machine is lost. The model
-	// can do nothing more but close.
+	// ErrDeviceLost is returned by all that computes or reads what was computed once a device of
+	// the model on another machine is lost. The model can do nothing more but close.
 	ErrDeviceLost = errors.New("llama: a device is lost")
 )
 
@@ -54,7 +57,8 @@ var initOnce = sync.OnceValue(func() error {
 	return nil
 })
 
-// Init loads the ggml backends and starts libllama. LoadModel and Quantize call it; call it directly to see its error early.
+// Init loads the ggml backends and starts libllama. LoadModel and Quantize call it; call it
+// directly to see its error early.
 func Init() error { return initOnce() }
 
 // Version is the version of the libllama that the program runs with, for example "0.7.0".

@@ -34,7 +34,8 @@ func LoadAdapter(model *Model, path string) (*Adapter, error) {
 	var eb errBuf
 	if !bool(C.shim_lora_load(model.c, arena.str(path), &out, eb.ptr(), eb.cap())) || out == nil {
 		model.release()
-		return nil, logged.Wrap(fmt.Errorf("llama: cannot load the adapter %s for %s %s", path, model.path, &eb))
+		return nil, logged.Wrap(fmt.Errorf("llama: cannot load the adapter %s for %s %s", path,
+			model.path, &eb))
 	}
 	logged.Stop()
 	return &Adapter{c: out, model: model, path: path}, nil
@@ -51,7 +52,9 @@ func (a *Adapter) Meta(key string) (string, bool) {
 	if C.llama_adapter_meta_val_str(a.c, ck, nil, 0) < 0 {
 		return "", false
 	}
-	return growString(func(b *C.char, n C.size_t) C.int32_t { return C.llama_adapter_meta_val_str(a.c, ck, b, n) }), true
+	return growString(func(b *C.char, n C.size_t) C.int32_t {
+		return C.llama_adapter_meta_val_str(a.c, ck, b, n)
+	}), true
 }
 
 // Close frees the adapter. It returns ErrInUse while a context applies it.
@@ -99,7 +102,8 @@ func (c *Context) SetAdapters(adapters []*Adapter, scales []float32) error {
 	}
 	var rc C.int32_t
 	var eb errBuf
-	ok := C.shim_lora_set(c.c, (**C.struct_llama_adapter_lora)(unsafe.Pointer(&list[0])), C.size_t(len(adapters)), &cscales[0], &rc, eb.ptr(), eb.cap())
+	ok := C.shim_lora_set(c.c, (**C.struct_llama_adapter_lora)(unsafe.Pointer(&list[0])),
+		C.size_t(len(adapters)), &cscales[0], &rc, eb.ptr(), eb.cap())
 	if !bool(ok) || rc != 0 {
 		return fmt.Errorf("llama: the adapters could not be applied %s", &eb)
 	}

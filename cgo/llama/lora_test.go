@@ -12,7 +12,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// adapterFile writes a LoRA adapter of rank 4 for one matrix of the built-in model, [width, rows] in ggml's order.
+// adapterFile writes a LoRA adapter of rank 4 for one matrix of the built-in model, [width, rows]
+// in ggml's order.
 func adapterFile(t *testing.T, arch, tensor string, width, rows int) string {
 	t.Helper()
 	const rank = 4
@@ -24,7 +25,8 @@ func adapterFile(t *testing.T, arch, tensor string, width, rows int) string {
 	wave := func(n int) []byte {
 		var b []byte
 		for i := range n {
-			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(float32(0.5*math.Sin(float64(i)))))
+			b = binary.LittleEndian.AppendUint32(b,
+				math.Float32bits(float32(0.5*math.Sin(float64(i)))))
 		}
 		return b
 	}
@@ -132,11 +134,12 @@ func TestAdaptersThatDoNotFitAreErrors(t *testing.T) {
 	defer c.Close()
 	mine := newContext(t, m, llama.ContextParams{NCtx: 64})
 	for name, err := range map[string]error{
-		"of another model":    c.SetAdapters([]*llama.Adapter{a}, []float32{1}),
-		"without a scale":     mine.SetAdapters([]*llama.Adapter{a}, nil),
-		"given twice":         mine.SetAdapters([]*llama.Adapter{a, a}, []float32{1, 1}),
-		"nil":                 mine.SetAdapters([]*llama.Adapter{nil}, []float32{1}),
-		"with a scale of NaN": mine.SetAdapters([]*llama.Adapter{a}, []float32{float32(math.NaN())}),
+		"of another model": c.SetAdapters([]*llama.Adapter{a}, []float32{1}),
+		"without a scale":  mine.SetAdapters([]*llama.Adapter{a}, nil),
+		"given twice":      mine.SetAdapters([]*llama.Adapter{a, a}, []float32{1, 1}),
+		"nil":              mine.SetAdapters([]*llama.Adapter{nil}, []float32{1}),
+		"with a scale of NaN": mine.SetAdapters([]*llama.Adapter{a},
+			[]float32{float32(math.NaN())}),
 	} {
 		if err == nil {
 			t.Errorf("an adapter %s: no error", name)

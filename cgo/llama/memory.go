@@ -9,8 +9,8 @@ import (
 	"math"
 )
 
-// Memory is the KV cache of a Context (or its recurrent state). Ranges of positions are half open, [p0, p1); a negative p0
-// means from the start, a negative p1 to the end.
+// Memory is the KV cache of a Context (or its recurrent state). Ranges of positions are half open,
+// [p0, p1); a negative p0 means from the start, a negative p1 to the end.
 type Memory struct{ ctx *Context }
 
 // Memory returns the context's memory.
@@ -25,7 +25,8 @@ func (m Memory) get(seqs ...Seq) (C.llama_memory_t, error) {
 	}
 	for _, s := range seqs {
 		if s < 0 || int(s) >= m.ctx.nSeq {
-			return nil, fmt.Errorf("llama: sequence %d, the context has NSeqMax = %d", s, m.ctx.nSeq)
+			return nil, fmt.Errorf("llama: sequence %d, the context has NSeqMax = %d", s,
+				m.ctx.nSeq)
 		}
 	}
 	if m.ctx.started != nil {
@@ -48,8 +49,8 @@ func (m Memory) Clear(zero bool) error {
 	return eb.err(C.shim_memory_clear(mem, C.bool(zero), eb.ptr(), eb.cap()), "clear memory")
 }
 
-// SeqRemove removes positions [p0, p1) of seq. Recurrent models can remove only a whole sequence; for them a part is an
-// error.
+// SeqRemove removes positions [p0, p1) of seq. Recurrent models can remove only a whole sequence;
+// for them a part is an error.
 func (m Memory) SeqRemove(seq Seq, p0, p1 Pos) error {
 	mem, err := m.get(seq)
 	if err != nil {
@@ -57,7 +58,8 @@ func (m Memory) SeqRemove(seq Seq, p0, p1 Pos) error {
 	}
 	var done C.bool
 	var eb errBuf
-	if err := eb.err(C.shim_memory_seq_rm(mem, C.llama_seq_id(seq), C.llama_pos(p0), C.llama_pos(p1), &done, eb.ptr(), eb.cap()), "remove from memory"); err != nil {
+	if err := eb.err(C.shim_memory_seq_rm(mem, C.llama_seq_id(seq), C.llama_pos(p0),
+		C.llama_pos(p1), &done, eb.ptr(), eb.cap()), "remove from memory"); err != nil {
 		return err
 	}
 	if !bool(done) {
@@ -66,8 +68,8 @@ func (m Memory) SeqRemove(seq Seq, p0, p1 Pos) error {
 	return nil
 }
 
-// SeqCopy makes positions [p0, p1) of src part of dst too. With one pool of cells nothing is copied: cells are shared. With
-// ContextParams.SplitKV only whole sequences can be copied.
+// SeqCopy makes positions [p0, p1) of src part of dst too. With one pool of cells nothing is
+// copied: cells are shared. With ContextParams.SplitKV only whole sequences can be copied.
 func (m Memory) SeqCopy(src, dst Seq, p0, p1 Pos) error {
 	mem, err := m.get(src, dst)
 	if err != nil {
@@ -77,7 +79,8 @@ func (m Memory) SeqCopy(src, dst Seq, p0, p1 Pos) error {
 		return errors.New("llama: part of a sequence can be copied only without SplitKV")
 	}
 	var eb errBuf
-	return eb.err(C.shim_memory_seq_cp(mem, C.llama_seq_id(src), C.llama_seq_id(dst), C.llama_pos(p0), C.llama_pos(p1), eb.ptr(), eb.cap()), "copy in memory")
+	return eb.err(C.shim_memory_seq_cp(mem, C.llama_seq_id(src), C.llama_seq_id(dst),
+		C.llama_pos(p0), C.llama_pos(p1), eb.ptr(), eb.cap()), "copy in memory")
 }
 
 // SeqKeep removes every sequence but seq.
@@ -87,20 +90,25 @@ func (m Memory) SeqKeep(seq Seq) error {
 		return err
 	}
 	var eb errBuf
-	return eb.err(C.shim_memory_seq_keep(mem, C.llama_seq_id(seq), eb.ptr(), eb.cap()), "keep in memory")
+	return eb.err(C.shim_memory_seq_keep(mem, C.llama_seq_id(seq), eb.ptr(), eb.cap()),
+		"keep in memory")
 }
 
-// SeqAdd adds delta to positions [p0, p1) of seq; keys are rotated to match at the next Decode. It needs CanShift.
+// SeqAdd adds delta to positions [p0, p1) of seq; keys are rotated to match at the next Decode. It
+// needs CanShift.
 func (m Memory) SeqAdd(seq Seq, p0, p1, delta Pos) error {
 	mem, err := m.shiftable(seq)
 	if err != nil {
 		return err
 	}
-	if last := C.llama_memory_seq_pos_max(mem, C.llama_seq_id(seq)); int64(last)+int64(delta) > math.MaxInt32-1 {
-		return fmt.Errorf("llama: adding %d moves sequence %d past the largest position", delta, seq)
+	if last := C.llama_memory_seq_pos_max(mem, C.llama_seq_id(seq)); int64(last)+int64(delta) >
+		math.MaxInt32-1 {
+		return fmt.Errorf("llama: adding %d moves sequence %d past the largest position", delta,
+			seq)
 	}
 	var eb errBuf
-	return eb.err(C.shim_memory_seq_add(mem, C.llama_seq_id(seq), C.llama_pos(p0), C.llama_pos(p1), C.llama_pos(delta), eb.ptr(), eb.cap()), "shift in memory")
+	return eb.err(C.shim_memory_seq_add(mem, C.llama_seq_id(seq), C.llama_pos(p0), C.llama_pos(p1),
+		C.llama_pos(delta), eb.ptr(), eb.cap()), "shift in memory")
 }
 
 // SeqDiv divides positions [p0, p1) of seq by d. It needs CanShift.
@@ -113,7 +121,8 @@ func (m Memory) SeqDiv(seq Seq, p0, p1 Pos, d int) error {
 		return err
 	}
 	var eb errBuf
-	return eb.err(C.shim_memory_seq_div(mem, C.llama_seq_id(seq), C.llama_pos(p0), C.llama_pos(p1), C.int(d), eb.ptr(), eb.cap()), "divide in memory")
+	return eb.err(C.shim_memory_seq_div(mem, C.llama_seq_id(seq), C.llama_pos(p0), C.llama_pos(p1),
+		C.int(d), eb.ptr(), eb.cap()), "divide in memory")
 }
 
 func (m Memory) shiftable(seq Seq) (C.llama_memory_t, error) {
@@ -127,7 +136,8 @@ func (m Memory) shiftable(seq Seq) (C.llama_memory_t, error) {
 	return mem, nil
 }
 
-// SeqPosMin is the smallest position of seq in the cache, -1 if it is empty. It is above zero for sliding windows.
+// SeqPosMin is the smallest position of seq in the cache, -1 if it is empty. It is above zero for
+// sliding windows.
 func (m Memory) SeqPosMin(seq Seq) Pos {
 	mem, err := m.get(seq)
 	if err != nil {

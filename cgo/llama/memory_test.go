@@ -39,8 +39,10 @@ func TestCopyingSharesAPrefix(t *testing.T) {
 		t.Errorf("sequence 1 stands at %d", m.SeqPosMax(1))
 	}
 	other := tokenize(t, " red square")[1:]
-	same(t, "going on elsewhere", decode(t, c, other, 12, 1), fresh(t, slices.Concat(tokens[:12], other)))
-	same(t, "the original", decode(t, c, other, llama.Pos(len(tokens)), 0), fresh(t, slices.Concat(tokens, other)))
+	same(t, "going on elsewhere", decode(t, c, other, 12, 1),
+		fresh(t, slices.Concat(tokens[:12], other)))
+	same(t, "the original", decode(t, c, other, llama.Pos(len(tokens)), 0),
+		fresh(t, slices.Concat(tokens, other)))
 }
 
 func TestCopyingAWholeSequenceBetweenParts(t *testing.T) {
@@ -49,7 +51,8 @@ func TestCopyingAWholeSequenceBetweenParts(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := tokenize(t, " red")[1:]
-	same(t, "the copy", decode(t, c, other, llama.Pos(len(tokens)), 1), fresh(t, slices.Concat(tokens, other)))
+	same(t, "the copy", decode(t, c, other, llama.Pos(len(tokens)), 1),
+		fresh(t, slices.Concat(tokens, other)))
 }
 
 func TestKeepingOneSequenceForgetsTheOthers(t *testing.T) {
@@ -77,7 +80,8 @@ func TestClearForgetsEverything(t *testing.T) {
 	}
 }
 
-// Keys carry their position by rotation: a sequence moved by d must look like one that was decoded d later.
+// Keys carry their position by rotation: a sequence moved by d must look like one that was decoded
+// d later.
 func TestAddingMovesPositions(t *testing.T) {
 	c, tokens := filled(t, llama.ContextParams{})
 	m := c.Memory()

@@ -25,7 +25,8 @@ func at(positions ...llama.Pos) []entry {
 }
 
 func TestBatchesThatBreakARuleAreErrors(t *testing.T) {
-	c := newContext(t, seedModel(t), llama.ContextParams{NCtx: 256, NBatch: 32, NUBatch: 16, NSeqMax: 2})
+	c := newContext(t, seedModel(t), llama.ContextParams{NCtx: 256, NBatch: 32, NUBatch: 16,
+		NSeqMax: 2})
 	decode(t, c, []llama.Token{1, 5, 6}, 0, 0) // sequence 0 stands at 2
 	long := make([]llama.Pos, 33)
 	for i := range long {
@@ -83,9 +84,11 @@ func TestBatchesThatBreakARuleAreErrors(t *testing.T) {
 func TestEmbeddingBatchesThatDoNotFitAreErrors(t *testing.T) {
 	m := seedModel(t)
 	c := newContext(t, m, llama.ContextParams{NCtx: 256})
-	for name, size := range map[string][2]int{"another width": {128, 1}, "four positions an entry": {256, 4}, "no width": {0, 0}} {
+	for name, size := range map[string][2]int{"another width": {128, 1},
+		"four positions an entry": {256, 4}, "no width": {0, 0}} {
 		b := llama.NewEmbeddingBatch(4, 1, size[0], size[1])
-		if err := b.AddEmbedding(make([]float32, max(size[0], 1)), make([]llama.Pos, max(size[1], 1)), true, 0); err != nil {
+		if err := b.AddEmbedding(make([]float32, max(size[0], 1)),
+			make([]llama.Pos, max(size[1], 1)), true, 0); err != nil {
 			t.Fatal(err)
 		}
 		if err := c.Decode(context.Background(), b); err == nil {
@@ -95,10 +98,13 @@ func TestEmbeddingBatchesThatDoNotFitAreErrors(t *testing.T) {
 	}
 	b := llama.NewEmbeddingBatch(4, 1, 256, 1)
 	defer b.Close()
-	wantError(t, b.AddEmbedding(make([]float32, 255), []llama.Pos{0}, true, 0), llama.ErrInvalidBatch)
-	wantError(t, b.AddEmbedding(make([]float32, 256), []llama.Pos{0, 0}, true, 0), llama.ErrInvalidBatch)
+	wantError(t, b.AddEmbedding(make([]float32, 255), []llama.Pos{0}, true, 0),
+		llama.ErrInvalidBatch)
+	wantError(t, b.AddEmbedding(make([]float32, 256), []llama.Pos{0, 0}, true, 0),
+		llama.ErrInvalidBatch)
 	wantError(t, b.Add(5, 0, true, 0), llama.ErrInvalidBatch)
-	wantError(t, newBatch(t, 1, 1).AddEmbedding(make([]float32, 256), []llama.Pos{0}, true, 0), llama.ErrInvalidBatch)
+	wantError(t, newBatch(t, 1, 1).AddEmbedding(make([]float32, 256), []llama.Pos{0}, true, 0),
+		llama.ErrInvalidBatch)
 	if err := b.AddEmbedding(make([]float32, 256), []llama.Pos{-5}, true, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -119,28 +125,30 @@ func TestEmbeddingBatchesThatDoNotFitAreErrors(t *testing.T) {
 func TestContextParamsOutOfRangeAreErrors(t *testing.T) {
 	nan := float32(math.NaN())
 	for name, p := range map[string]llama.ContextParams{
-		"a negative NCtx":                          {NCtx: -1},
-		"a negative NBatch":                        {NBatch: -1},
-		"a negative NUBatch":                       {NUBatch: -1},
-		"negative threads":                         {Threads: -1},
-		"a million threads":                        {Threads: 1 << 20},
-		"a million threads for prompts":            {ThreadsBatch: 1 << 20},
-		"more sequences than libllama has":         {NSeqMax: llama.MaxSequences() + 1},
-		"2^40 sequences":                           {NSeqMax: 1 << 40},
-		"a context of a billion tokens":            {NCtx: 1 << 30},
-		"a context past 2^32":                      {NCtx: 1 << 33},
-		"a NonCausal batch of a billion":           {NonCausal: true, NBatch: 1 << 29, NUBatch: 1 << 29},
-		"a quantized V cache, flash attention off": {TypeV: ggml.Q8_0, FlashAttention: llama.FlashOff},
-		"a cache of K-quants":                      {TypeK: ggml.Q4_K},
-		"a cache of integers":                      {TypeK: ggml.I32},
-		"a cache of an unknown type":               {TypeV: 4711},
-		"an unknown Pooling":                       {Pooling: 99},
-		"a negative Pooling":                       {Pooling: -1},
-		"an unknown FlashAttention":                {FlashAttention: 9},
-		"a RoPE base that is NaN":                  {RopeFreqBase: nan},
-		"a negative RoPE scale":                    {RopeFreqScale: -1},
-		"a negative OutputsMax":                    {OutputsMax: -1},
-		"negative RecurrentRB":                     {RecurrentRB: -1},
+		"a negative NCtx":                  {NCtx: -1},
+		"a negative NBatch":                {NBatch: -1},
+		"a negative NUBatch":               {NUBatch: -1},
+		"negative threads":                 {Threads: -1},
+		"a million threads":                {Threads: 1 << 20},
+		"a million threads for prompts":    {ThreadsBatch: 1 << 20},
+		"more sequences than libllama has": {NSeqMax: llama.MaxSequences() + 1},
+		"2^40 sequences":                   {NSeqMax: 1 << 40},
+		"a context of a billion tokens":    {NCtx: 1 << 30},
+		"a context past 2^32":              {NCtx: 1 << 33},
+		"a NonCausal batch of a billion": {NonCausal: true, NBatch: 1 << 29,
+			NUBatch: 1 << 29},
+		"a quantized V cache, flash attention off": {TypeV: ggml.Q8_0,
+			FlashAttention: llama.FlashOff},
+		"a cache of K-quants":        {TypeK: ggml.Q4_K},
+		"a cache of integers":        {TypeK: ggml.I32},
+		"a cache of an unknown type": {TypeV: 4711},
+		"an unknown Pooling":         {Pooling: 99},
+		"a negative Pooling":         {Pooling: -1},
+		"an unknown FlashAttention":  {FlashAttention: 9},
+		"a RoPE base that is NaN":    {RopeFreqBase: nan},
+		"a negative RoPE scale":      {RopeFreqScale: -1},
+		"a negative OutputsMax":      {OutputsMax: -1},
+		"negative RecurrentRB":       {RecurrentRB: -1},
 	} {
 		if c, err := llama.NewContext(seedModel(t), p); err == nil {
 			c.Close()
@@ -204,7 +212,8 @@ func TestModelParamsOutOfRangeAreErrors(t *testing.T) {
 }
 
 func TestEncodeIsForEncoders(t *testing.T) {
-	for _, p := range []llama.ContextParams{{NCtx: 64}, {NCtx: 64, NonCausal: true}, {NCtx: 64, Embeddings: true, Pooling: llama.PoolingMean}} {
+	for _, p := range []llama.ContextParams{{NCtx: 64}, {NCtx: 64, NonCausal: true},
+		{NCtx: 64, Embeddings: true, Pooling: llama.PoolingMean}} {
 		c := newContext(t, seedModel(t), p)
 		b := newBatch(t, 4, 1)
 		b.Add(5, 0, true, 0)
@@ -281,7 +290,8 @@ func TestASamplerOfAnotherModelIsAnError(t *testing.T) {
 }
 
 func TestSamplersMustSelectOnceAndLast(t *testing.T) {
-	for _, stages := range [][]llama.Stage{nil, {llama.TopK(5)}, {llama.Greedy(), llama.TopK(5)}, {llama.Greedy(), llama.Dist(1)}, {{}}} {
+	for _, stages := range [][]llama.Stage{nil, {llama.TopK(5)}, {llama.Greedy(), llama.TopK(5)},
+		{llama.Greedy(), llama.Dist(1)}, {{}}} {
 		s, err := llama.NewSampler(seedModel(t), stages...)
 		if err == nil {
 			s.Close()
@@ -345,27 +355,38 @@ func TestUseAfterClose(t *testing.T) {
 	_, adapterErr := llama.LoadAdapter(m, seedPath)
 	mem := c.Memory()
 	for name, err := range map[string]error{
-		"Decode": c.Decode(ctx, open), "Encode": c.Encode(ctx, open), "Process": c.Process(ctx, nil), "Logits": logitsErr, "Embeddings": embeddingsErr,
-		"SeqEmbeddings": seqErr, "StateSize": sizeErr, "SeqState": stateErr, "SetSeqState": c.SetSeqState(0, []byte{1}, 0), "LoadSeq": loadErr,
-		"SaveSeq": c.SaveSeq(t.TempDir()+"/x", 0, nil), "SetThreads": c.SetThreads(1, 1), "SetEmbeddings": c.SetEmbeddings(true), "SetCausal": c.SetCausal(true),
-		"SetAdapters": c.SetAdapters(nil, nil), "Clear": mem.Clear(true), "SeqRemove": mem.SeqRemove(0, -1, -1), "SeqCopy": mem.SeqCopy(0, 0, -1, -1),
-		"SeqKeep": mem.SeqKeep(0), "SeqAdd": mem.SeqAdd(0, -1, -1, 1), "SeqDiv": mem.SeqDiv(0, -1, -1, 2), "Sample": sampleErr, "Apply": applyErr,
-		"Accept": s.Accept(1), "Clone": cloneErr, "Reset": s.Reset(), "Tokenize": tokenizeErr, "Detokenize": detokenizeErr, "NewContext": contextErr,
+		"Decode": c.Decode(ctx, open), "Encode": c.Encode(ctx, open), "Process": c.Process(ctx,
+			nil), "Logits": logitsErr, "Embeddings": embeddingsErr,
+		"SeqEmbeddings": seqErr, "StateSize": sizeErr, "SeqState": stateErr,
+		"SetSeqState": c.SetSeqState(0, []byte{1}, 0), "LoadSeq": loadErr,
+		"SaveSeq": c.SaveSeq(t.TempDir()+"/x", 0, nil), "SetThreads": c.SetThreads(1, 1),
+		"SetEmbeddings": c.SetEmbeddings(true), "SetCausal": c.SetCausal(true),
+		"SetAdapters": c.SetAdapters(nil, nil), "Clear": mem.Clear(true),
+		"SeqRemove": mem.SeqRemove(0, -1, -1), "SeqCopy": mem.SeqCopy(0, 0, -1, -1),
+		"SeqKeep": mem.SeqKeep(0), "SeqAdd": mem.SeqAdd(0, -1, -1, 1), "SeqDiv": mem.SeqDiv(0, -1,
+			-1, 2), "Sample": sampleErr, "Apply": applyErr,
+		"Accept": s.Accept(1), "Clone": cloneErr, "Reset": s.Reset(), "Tokenize": tokenizeErr,
+		"Detokenize": detokenizeErr, "NewContext": contextErr,
 		"NewSampler": samplerErr, "NewBatchExt": extErr, "LoadAdapter": adapterErr,
 	} {
 		t.Run(name, func(t *testing.T) { wantError(t, err, llama.ErrClosed) })
 	}
-	if c.NCtx() != 0 || c.NCtxSeq() != 0 || mem.CanShift() || mem.SeqPosMax(0) != -1 || c.Pointer() != nil || m.Pointer() != nil || c.Perf() != (llama.Perf{}) || s.Stages() != nil {
+	if c.NCtx() != 0 || c.NCtxSeq() != 0 || mem.CanShift() || mem.SeqPosMax(0) != -1 ||
+		c.Pointer() != nil || m.Pointer() != nil || c.Perf() != (llama.Perf{}) ||
+		s.Stages() != nil {
 		t.Error("something is left of a closed context")
 	}
 	c.ResetPerf()
-	if m.NEmbd() != 0 || m.NParams() != 0 || m.Size() != 0 || m.Description() != "" || m.FileType() != "" || m.Metadata() != nil || m.Vocab().N() != 0 || m.Vocab().BOS() != llama.NoToken {
+	if m.NEmbd() != 0 || m.NParams() != 0 || m.Size() != 0 || m.Description() != "" ||
+		m.FileType() != "" || m.Metadata() != nil || m.Vocab().N() != 0 ||
+		m.Vocab().BOS() != llama.NoToken {
 		t.Error("something is left of a closed model")
 	}
 	m.Meta("x")
 	m.ChatTemplate("")
 	m.Vocab().Piece(1, true)
-	if m.HasDecoder() || m.HasEncoder() || m.IsHybrid() || m.IsRecurrent() || m.DecoderStartToken() != llama.NoToken {
+	if m.HasDecoder() || m.HasEncoder() || m.IsHybrid() || m.IsRecurrent() ||
+		m.DecoderStartToken() != llama.NoToken {
 		t.Error("a closed model has properties")
 	}
 }

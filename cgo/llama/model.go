@@ -25,12 +25,13 @@ type LoadMode int
 
 // Load modes, as llama_load_mode names them.
 const (
-	LoadAuto      LoadMode = iota // whatever suits the devices
-	LoadRead                      // read into allocated memory
-	LoadMmap                      // map the file; pages come in on first use and are shared between processes
-	LoadMlock                     // read and pin
-	LoadMmapMlock                 // map and pin
-	LoadDirectIO                  // read past the page cache
+	LoadAuto LoadMode = iota // whatever suits the devices
+	LoadRead                 // read into allocated memory
+	// map the file; pages come in on first use and are shared between processes
+	LoadMmap
+	LoadMlock     // read and pin
+	LoadMmapMlock // map and pin
+	LoadDirectIO  // read past the page cache
 )
 
 // SplitMode says how a model is divided among several GPUs.
@@ -49,7 +50,9 @@ const NoGPULayers = -1
 
 // ModelParams are the options of LoadModel. The zero value loads with libllama's defaults.
 type ModelParams struct {
-	GPULayers   int           // layers to place on GPUs: 0 means all, NoGPULayers means none, and that no GPU computes anything
+	// layers to place on GPUs: 0 means all, NoGPULayers means none, and that no GPU computes
+	// anything
+	GPULayers   int
 	Devices     []ggml.Device // GPUs to use; nil means all of ggml.GPUs, an empty list none
 	SplitMode   SplitMode
 	MainGPU     int       // the device of SplitNone
@@ -58,20 +61,22 @@ type ModelParams struct {
 
 	VocabOnly    bool // metadata and vocabulary, no weights: such a model takes no Context
 	CheckTensors bool // look for NaN and infinite weights while loading
-	// NoRepack keeps weights as they stand in the file instead of repacking them for the kernels of the CPU backend. They stay so without
-	// asking where the accelerator computes them and decoding does not suffer (ggml.PrepareAccelerator).
+	// NoRepack keeps weights as they stand in the file instead of repacking them for the kernels of
+	// the CPU backend. They stay so without asking where the accelerator computes them and decoding
+	// does not suffer (ggml.PrepareAccelerator).
 	NoRepack bool
 
-	// Overrides replaces metadata by key. Values are int, int64, float64, bool or string of at most 127 bytes.
+	// Overrides replaces metadata by key. Values are int, int64, float64, bool or string of at most
+	// 127 bytes.
 	Overrides map[string]any
 
-	// Progress is called with the fraction loaded, from 0 to 1, on the goroutine that loads. It must not panic: there are
-	// C++ frames between it and its caller.
+	// Progress is called with the fraction loaded, from 0 to 1, on the goroutine that loads. It
+	// must not panic: there are C++ frames between it and its caller.
 	Progress func(fraction float64)
 }
 
-// Model is a language model: weights, metadata and vocabulary. It may be used from several goroutines, Close only when none
-// is using it any more.
+// Model is a language model: weights, metadata and vocabulary. It may be used from several
+// goroutines, Close only when none is using it any more.
 type Model struct {
 	c     *C.struct_llama_model
 	path  string
@@ -84,8 +89,8 @@ type Model struct {
 	users int // open contexts, samplers and adapters, and what Retain counted
 }
 
-// LoadModel reads a GGUF file. It blocks until the model is loaded, ctx is done, or loading fails; a split model is named by
-// its first file. The error names the file and what is wrong with it.
+// LoadModel reads a GGUF file. It blocks until the model is loaded, ctx is done, or loading fails;
+// a split model is named by its first file. The error names the file and what is wrong with it.
 func LoadModel(ctx context.Context, path string, params ModelParams) (*Model, error) {
 	if err := Init(); err != nil {
 		return nil, err
@@ -103,7 +108,8 @@ func LoadModel(ctx context.Context, path string, params ModelParams) (*Model, er
 		return nil, err
 	}
 	gpus, mixed := params.placement()
-	if !params.VocabOnly && (len(gpus) == 0 || mixed) && ggml.PrepareAccelerator(0, splitFiles(path)...) {
+	if !params.VocabOnly && (len(gpus) == 0 || mixed) && ggml.PrepareAccelerator(0,
+		splitFiles(path)...) {
 		p.use_extra_bufts = false
 	}
 	handle := cgo.NewHandle(progressFunc(func(fraction float64) bool {
@@ -141,10 +147,12 @@ func LoadModel(ctx context.Context, path string, params ModelParams) (*Model, er
 	return m, nil
 }
 
-// Lost returns why the model can compute nothing any more, an error that wraps [ErrDeviceLost]; nil while all its devices are there.
+// Lost returns why the model can compute nothing any more, an error that wraps [ErrDeviceLost]; nil
+// while all its devices are there.
 func (m *Model) Lost() error { return lostDevice(m.gpus) }
 
-// lostDevice finds a device whose server is lost. One of this machine fails in the call that uses it.
+// lostDevice finds a device whose server is lost. One of this machine fails in the call that uses
+// it.
 func lostDevice(devices []ggml.Device) error {
 	for _, d := range devices {
 		if d.Remote == nil {
@@ -160,8 +168,9 @@ func lostDevice(devices []ggml.Device) error {
 // OnCPU reports whether the CPU computes with all of the weights.
 func (m *Model) OnCPU() bool { return len(m.gpus) == 0 }
 
-// placement returns the GPUs that get layers, and whether the CPU keeps some beside them. A backend without devices, as that for remote servers is until
-// one is named, counts for nothing, whatever llama_supports_gpu_offload says.
+// placement returns the GPUs that get layers, and whether the CPU keeps some beside them. A backend
+// without devices, as that for remote servers is until one is named, counts for nothing, whatever
+// llama_supports_gpu_offload says.
 func (p *ModelParams) placement() (gpus []ggml.Device, mixed bool) {
 	if p.GPULayers == NoGPULayers {
 		return nil, false
@@ -172,7 +181,8 @@ func (p *ModelParams) placement() (gpus []ggml.Device, mixed bool) {
 	return gpus, len(gpus) > 0 && p.GPULayers > 0
 }
 
-// DefaultGPUs returns the GPUs of this machine that libllama takes if none are named: those in system memory only where there are no others.
+// DefaultGPUs returns the GPUs of this machine that libllama takes if none are named: those in
+// system memory only where there are no others.
 func DefaultGPUs() []ggml.Device {
 	gpus := ggml.GPUs()
 	if slices.ContainsFunc(gpus, func(d ggml.Device) bool { return d.Type == ggml.GPU }) {
@@ -181,7 +191,8 @@ func DefaultGPUs() []ggml.Device {
 	return gpus
 }
 
-// splitName is the end of the name of a file that a model was split into, as llama_split_path makes it.
+// splitName is the end of the name of a file that a model was split into, as llama_split_path makes
+// it.
 var splitName = regexp.MustCompile(`-(\d{5})-of-(\d{5})\.gguf$`)
 
 // maxSplits bounds the parts of a model that are looked for.
@@ -196,7 +207,8 @@ func splitFiles(path string) []string {
 	n, _ := strconv.Atoi(parts[2]) // five digits
 	var files []string
 	for i := range min(n, maxSplits) {
-		files = append(files, fmt.Sprintf("%s-%05d-of-%05d.gguf", strings.TrimSuffix(path, parts[0]), i+1, n))
+		files = append(files, fmt.Sprintf("%s-%05d-of-%05d.gguf",
+			strings.TrimSuffix(path, parts[0]), i+1, n))
 	}
 	return files
 }
@@ -205,7 +217,8 @@ func (p *ModelParams) toC(arena *cArena) (C.struct_llama_model_params, error) {
 	c := C.llama_model_default_params()
 	switch {
 	case p.GPULayers < NoGPULayers:
-		return c, fmt.Errorf("llama: GPULayers is %d; give a count, 0 for all, or NoGPULayers", p.GPULayers)
+		return c, fmt.Errorf("llama: GPULayers is %d; give a count, 0 for all, or NoGPULayers",
+			p.GPULayers)
 	case p.GPULayers == NoGPULayers:
 		c.n_gpu_layers = 0
 	case p.GPULayers > 0:
@@ -213,8 +226,9 @@ func (p *ModelParams) toC(arena *cArena) (C.struct_llama_model_params, error) {
 	default:
 		c.n_gpu_layers = -1
 	}
-	modes := map[SplitMode]C.enum_llama_split_mode{SplitLayer: C.LLAMA_SPLIT_MODE_LAYER, SplitNone: C.LLAMA_SPLIT_MODE_NONE,
-		SplitRow: C.LLAMA_SPLIT_MODE_ROW, SplitTensor: C.LLAMA_SPLIT_MODE_TENSOR}
+	modes := map[SplitMode]C.enum_llama_split_mode{SplitLayer: C.LLAMA_SPLIT_MODE_LAYER,
+		SplitNone: C.LLAMA_SPLIT_MODE_NONE,
+		SplitRow:  C.LLAMA_SPLIT_MODE_ROW, SplitTensor: C.LLAMA_SPLIT_MODE_TENSOR}
 	mode, ok := modes[p.SplitMode]
 	if !ok {
 		return c, fmt.Errorf("llama: unknown SplitMode %d", p.SplitMode)
@@ -253,7 +267,9 @@ func (p *ModelParams) toC(arena *cArena) (C.struct_llama_model_params, error) {
 	if p.TensorSplit != nil {
 		n := int(C.llama_max_devices())
 		if len(p.TensorSplit) > n {
-			return c, fmt.Errorf("llama: TensorSplit has %d shares, at most %d devices are possible", len(p.TensorSplit), n)
+			return c, fmt.Errorf(
+				"llama: TensorSplit has %d shares, at most %d devices are possible", len(
+					p.TensorSplit), n)
 		}
 		for i, share := range p.TensorSplit {
 			if !finite(share) || share < 0 {
@@ -275,14 +291,17 @@ func (p *ModelParams) toC(arena *cArena) (C.struct_llama_model_params, error) {
 }
 
 // overridesToC makes the list that libllama reads up to an entry with an empty key.
-func overridesToC(arena *cArena, overrides map[string]any) (*C.struct_llama_model_kv_override, error) {
+func overridesToC(arena *cArena,
+	overrides map[string]any) (*C.struct_llama_model_kv_override, error) {
 	size := unsafe.Sizeof(C.struct_llama_model_kv_override{})
-	list := unsafe.Slice((*C.struct_llama_model_kv_override)(arena.alloc(size*uintptr(len(overrides)+1))), len(overrides)+1)
+	list := unsafe.Slice((*C.struct_llama_model_kv_override)(
+		arena.alloc(size*uintptr(len(overrides)+1))), len(overrides)+1)
 	i := 0
 	for key, value := range overrides {
 		o := &list[i]
 		if key == "" || len(key) >= len(o.key) || strings.ContainsRune(key, 0) {
-			return nil, fmt.Errorf("llama: override key %q must have 1 to %d bytes and no NUL", key, len(o.key)-1)
+			return nil, fmt.Errorf("llama: override key %q must have 1 to %d bytes and no NUL", key,
+				len(o.key)-1)
 		}
 		for j := range len(key) {
 			o.key[j] = C.char(key[j])
@@ -298,19 +317,22 @@ func overridesToC(arena *cArena, overrides map[string]any) (*C.struct_llama_mode
 			C.shim_override_bool(o, C.bool(v))
 		case string:
 			if len(v) > 127 || strings.ContainsRune(v, 0) {
-				return nil, fmt.Errorf("llama: override %s: the text is longer than 127 bytes, or has a NUL", key)
+				return nil, fmt.Errorf(
+					"llama: override %s: the text is longer than 127 bytes, or has a NUL", key)
 			}
 			C.shim_override_str(o, arena.str(v))
 		default:
-			return nil, fmt.Errorf("llama: override %s has type %T; give int, int64, float64, bool or string", key, value)
+			return nil, fmt.Errorf(
+				"llama: override %s has type %T; give int, int64, float64, bool or string", key,
+				value)
 		}
 		i++
 	}
 	return &list[0], nil
 }
 
-// Close frees the model. It returns ErrInUse, and does nothing, while contexts, samplers or adapters made from it are open, or
-// after a Retain without its Release.
+// Close frees the model. It returns ErrInUse, and does nothing, while contexts, samplers or
+// adapters made from it are open, or after a Retain without its Release.
 func (m *Model) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -318,7 +340,8 @@ func (m *Model) Close() error {
 		return nil
 	}
 	if m.users > 0 {
-		return fmt.Errorf("%w by %d contexts, samplers, adapters or others: %s", ErrInUse, m.users, m.path)
+		return fmt.Errorf("%w by %d contexts, samplers, adapters or others: %s", ErrInUse, m.users,
+			m.path)
 	}
 	ggml.ForgetAcceleratorWeights()
 	C.llama_model_free(m.c)
@@ -326,8 +349,9 @@ func (m *Model) Close() error {
 	return nil
 }
 
-// Retain keeps the model open for another binding in this module that uses its Pointer: Close returns ErrInUse until Release was
-// called as often. It returns ErrClosed if the model is closed already.
+// Retain keeps the model open for another binding in this module that uses its Pointer: Close
+// returns ErrInUse until Release was called as often. It returns ErrClosed if the model is closed
+// already.
 func (m *Model) Retain() error { return m.acquire() }
 
 // Release ends one Retain.
@@ -359,7 +383,8 @@ func (m *Model) Pointer() unsafe.Pointer { return unsafe.Pointer(m.c) }
 // Path is the file that the model was loaded from.
 func (m *Model) Path() string { return m.path }
 
-// GPUs returns the GPUs that compute with some layers of the model or with all; none if the CPU does alone.
+// GPUs returns the GPUs that compute with some layers of the model or with all; none if the CPU
+// does alone.
 func (m *Model) GPUs() []ggml.Device { return m.gpus }
 
 // Vocab is the model's vocabulary. It is valid until the model is closed.

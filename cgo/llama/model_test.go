@@ -20,10 +20,14 @@ func TestModelDescribesTheBuiltInModel(t *testing.T) {
 		what      string
 		got, want any
 	}{
-		{"NEmbd", m.NEmbd(), 256}, {"NEmbdInp", m.NEmbdInp(), 256}, {"NEmbdOut", m.NEmbdOut(), 256}, {"NLayer", m.NLayer(), 6}, {"NHead", m.NHead(), 4},
-		{"NHeadKV", m.NHeadKV(), 2}, {"NCtxTrain", m.NCtxTrain(), 2048}, {"NSWA", m.NSWA(), 0}, {"RopeType", m.RopeType(), llama.RopeNorm},
-		{"NPosPerEmbd", m.NPosPerEmbd(), 1}, {"FileType", m.FileType(), "Q8_0"}, {"HasEncoder", m.HasEncoder(), false}, {"HasDecoder", m.HasDecoder(), true},
-		{"IsRecurrent", m.IsRecurrent(), false}, {"IsHybrid", m.IsHybrid(), false}, {"NParams", m.NParams(), uint64(5278976)}, {"Path", m.Path(), seedPath},
+		{"NEmbd", m.NEmbd(), 256}, {"NEmbdInp", m.NEmbdInp(), 256}, {"NEmbdOut", m.NEmbdOut(), 256},
+		{"NLayer", m.NLayer(), 6}, {"NHead", m.NHead(), 4},
+		{"NHeadKV", m.NHeadKV(), 2}, {"NCtxTrain", m.NCtxTrain(), 2048}, {"NSWA", m.NSWA(), 0},
+		{"RopeType", m.RopeType(), llama.RopeNorm},
+		{"NPosPerEmbd", m.NPosPerEmbd(), 1}, {"FileType", m.FileType(), "Q8_0"},
+		{"HasEncoder", m.HasEncoder(), false}, {"HasDecoder", m.HasDecoder(), true},
+		{"IsRecurrent", m.IsRecurrent(), false}, {"IsHybrid", m.IsHybrid(), false},
+		{"NParams", m.NParams(), uint64(5278976)}, {"Path", m.Path(), seedPath},
 		{"DecoderStartToken", m.DecoderStartToken(), llama.NoToken},
 	} {
 		if c.got != c.want {
@@ -71,7 +75,8 @@ func TestLoadReportsProgressUpToOne(t *testing.T) {
 	}
 }
 
-// growStack makes the runtime copy the goroutine's stack, and look at every pointer on it, inside a callback from C.
+// growStack makes the runtime copy the goroutine's stack, and look at every pointer on it, inside a
+// callback from C.
 func growStack(depth int) byte {
 	var frame [2048]byte
 	if depth > 0 {
@@ -83,32 +88,38 @@ func growStack(depth int) byte {
 func TestLoadStopsWhenItsContextIsDone(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	calls := 0
-	m, err := llama.LoadModel(ctx, seedPath, llama.ModelParams{LoadMode: llama.LoadRead, Progress: func(f float64) {
-		if calls++; f > 0.3 {
-			cancel()
-		}
-	}})
+	m, err := llama.LoadModel(ctx, seedPath, llama.ModelParams{LoadMode: llama.LoadRead,
+		Progress: func(f float64) {
+			if calls++; f > 0.3 {
+				cancel()
+			}
+		}})
 	if !errors.Is(err, context.Canceled) || m != nil {
 		t.Fatalf("got %v, %v", m, err)
 	}
 	after := calls
-	if _, err := llama.LoadModel(ctx, seedPath, llama.ModelParams{Progress: func(float64) { calls++ }}); !errors.Is(err, context.Canceled) || calls != after {
+	if _, err := llama.LoadModel(ctx, seedPath, llama.ModelParams{Progress: func(float64) {
+		calls++
+	}}); !errors.Is(err, context.Canceled) || calls != after {
 		t.Errorf("with a context already done: %v", err)
 	}
 }
 
 func TestLoadModesAgree(t *testing.T) {
 	want := fresh(t, tokenize(t, prompt))
-	for _, mode := range []llama.LoadMode{llama.LoadAuto, llama.LoadRead, llama.LoadMmap, llama.LoadDirectIO} {
+	for _, mode := range []llama.LoadMode{llama.LoadAuto, llama.LoadRead, llama.LoadMmap,
+		llama.LoadDirectIO} {
 		for _, plain := range []bool{false, true} {
-			m := loadModel(t, seedPath, llama.ModelParams{LoadMode: mode, NoRepack: plain, CheckTensors: plain, GPULayers: llama.NoGPULayers})
+			m := loadModel(t, seedPath, llama.ModelParams{LoadMode: mode, NoRepack: plain,
+				CheckTensors: plain, GPULayers: llama.NoGPULayers})
 			c := newContext(t, m, llama.ContextParams{NCtx: 256})
 			same(t, "another load mode", decode(t, c, tokenize(t, prompt), 0, 0), want)
 			c.Close()
 		}
 	}
 	cpu := slices.IndexFunc(ggml.Devices(), func(d ggml.Device) bool { return d.Type == ggml.CPU })
-	m := loadModel(t, seedPath, llama.ModelParams{Devices: []ggml.Device{ggml.Devices()[cpu]}, TensorSplit: []float32{1}})
+	m := loadModel(t, seedPath, llama.ModelParams{Devices: []ggml.Device{ggml.Devices()[cpu]},
+		TensorSplit: []float32{1}})
 	c := newContext(t, m, llama.ContextParams{NCtx: 256})
 	same(t, "an explicit device", decode(t, c, tokenize(t, prompt), 0, 0), want)
 }
@@ -137,8 +148,10 @@ func TestLoadRefusesWhatIsNoModel(t *testing.T) {
 		"a projector, which is no LLM": "../../models/builtin/mmproj-eyelet-builtin-q8_0.gguf",
 		"a path with a NUL":            seedPath + "\x00",
 	}
-	for _, n := range []int{8, 24, 25, 100, 1000, 10_000, 20_000, 100_000, len(whole) / 2, len(whole) - 1} {
-		cases["the first "+strings.Repeat("I", len(cases))+" bytes"] = write("cut"+strings.Repeat("I", len(cases)), whole[:n])
+	for _, n := range []int{8, 24, 25, 100, 1000, 10_000, 20_000, 100_000, len(whole) / 2,
+		len(whole) - 1} {
+		cases["the first "+strings.Repeat("I", len(cases))+" bytes"] =
+			write("cut"+strings.Repeat("I", len(cases)), whole[:n])
 	}
 	for name, path := range cases {
 		m, err := llama.LoadModel(context.Background(), path, llama.ModelParams{})
@@ -174,7 +187,8 @@ func TestLoadSurvivesFlippedMetadata(t *testing.T) {
 
 func TestOverrides(t *testing.T) {
 	m := loadModel(t, seedPath, llama.ModelParams{Overrides: map[string]any{
-		"llama.context_length": 64, "tokenizer.ggml.add_bos_token": false, "general.name": "renamed", "llama.rope.freq_base": 500.0}})
+		"llama.context_length": 64, "tokenizer.ggml.add_bos_token": false,
+		"general.name": "renamed", "llama.rope.freq_base": 500.0}})
 	if m.NCtxTrain() != 64 {
 		t.Errorf("NCtxTrain is %d", m.NCtxTrain())
 	}
@@ -199,7 +213,8 @@ func TestOverrides(t *testing.T) {
 		"rope of more than a head":      {"llama.rope.dimension_count": 128},
 		"a negative width of attention": {"llama.attention.key_length": -64},
 	} {
-		m, err := llama.LoadModel(context.Background(), seedPath, llama.ModelParams{Overrides: overrides})
+		m, err := llama.LoadModel(context.Background(), seedPath,
+			llama.ModelParams{Overrides: overrides})
 		if err == nil { // libllama may ignore it, but must then be able to work with it
 			if c, err := llama.NewContext(m, llama.ContextParams{NCtx: 64}); err == nil {
 				t.Logf("%s: accepted", name)

@@ -21,7 +21,8 @@ func (m *Model) NEmbd() int {
 	return m.dim(func(c *C.struct_llama_model) C.int32_t { return C.llama_model_n_embd(c) })
 }
 
-// NEmbdInp is the width of an input embedding: NEmbd, and more where deep-stack features of a vision tower ride along.
+// NEmbdInp is the width of an input embedding: NEmbd, and more where deep-stack features of a
+// vision tower ride along.
 func (m *Model) NEmbdInp() int {
 	return m.dim(func(c *C.struct_llama_model) C.int32_t { return C.llama_model_n_embd_inp(c) })
 }
@@ -71,10 +72,13 @@ const (
 
 // RopeType reports the model's kind of position embedding.
 func (m *Model) RopeType() RopeType {
-	return RopeType(m.dim(func(c *C.struct_llama_model) C.int32_t { return C.int32_t(C.llama_model_rope_type(c)) }))
+	return RopeType(m.dim(func(c *C.struct_llama_model) C.int32_t {
+		return C.int32_t(C.llama_model_rope_type(c))
+	}))
 }
 
-// NPosPerEmbd is how many positions an embedding needs in a batch: 4 for M-RoPE (t, y, x, z), else 1.
+// NPosPerEmbd is how many positions an embedding needs in a batch: 4 for M-RoPE (t, y, x, z), else
+// 1.
 func (m *Model) NPosPerEmbd() int {
 	switch m.RopeType() {
 	case RopeMRoPE, RopeIMRoPE:
@@ -121,7 +125,8 @@ func (m *Model) DecoderStartToken() Token {
 	return Token(C.llama_model_decoder_start_token(m.c))
 }
 
-// IsRecurrent reports whether the model keeps a recurrent state instead of a KV cache (Mamba, RWKV).
+// IsRecurrent reports whether the model keeps a recurrent state instead of a KV cache (Mamba,
+// RWKV).
 func (m *Model) IsRecurrent() bool { return m.c != nil && bool(C.llama_model_is_recurrent(m.c)) }
 
 // IsHybrid reports whether some layers are recurrent and some attend.
@@ -132,10 +137,13 @@ func (m *Model) Description() string {
 	if m.c == nil {
 		return ""
 	}
-	return growString(func(buf *C.char, n C.size_t) C.int32_t { return C.llama_model_desc(m.c, buf, n) })
+	return growString(func(buf *C.char, n C.size_t) C.int32_t {
+		return C.llama_model_desc(m.c, buf, n)
+	})
 }
 
-// Meta returns the metadata value of key as text. Arrays are not available here; models/gguf reads them.
+// Meta returns the metadata value of key as text. Arrays are not available here; models/gguf reads
+// them.
 func (m *Model) Meta(key string) (string, bool) {
 	if m.c == nil {
 		return "", false
@@ -145,7 +153,9 @@ func (m *Model) Meta(key string) (string, bool) {
 	if C.llama_model_meta_val_str(m.c, ck, nil, 0) < 0 {
 		return "", false
 	}
-	return growString(func(buf *C.char, n C.size_t) C.int32_t { return C.llama_model_meta_val_str(m.c, ck, buf, n) }), true
+	return growString(func(buf *C.char, n C.size_t) C.int32_t {
+		return C.llama_model_meta_val_str(m.c, ck, buf, n)
+	}), true
 }
 
 // Metadata returns every scalar metadata value as text, by key.
@@ -156,13 +166,18 @@ func (m *Model) Metadata() map[string]string {
 	n := int(C.llama_model_meta_count(m.c))
 	all := make(map[string]string, n)
 	for i := range C.int32_t(n) {
-		key := growString(func(b *C.char, n C.size_t) C.int32_t { return C.llama_model_meta_key_by_index(m.c, i, b, n) })
-		all[key] = growString(func(b *C.char, n C.size_t) C.int32_t { return C.llama_model_meta_val_str_by_index(m.c, i, b, n) })
+		key := growString(func(b *C.char, n C.size_t) C.int32_t {
+			return C.llama_model_meta_key_by_index(m.c, i, b, n)
+		})
+		all[key] = growString(func(b *C.char, n C.size_t) C.int32_t {
+			return C.llama_model_meta_val_str_by_index(m.c, i, b, n)
+		})
 	}
 	return all
 }
 
-// ChatTemplate is the model's Jinja template: the default one for an empty name, else the named variant ("tool_use").
+// ChatTemplate is the model's Jinja template: the default one for an empty name, else the named
+// variant ("tool_use").
 func (m *Model) ChatTemplate(name string) (string, bool) {
 	if m.c == nil {
 		return "", false

@@ -18,12 +18,14 @@ var parityPrompts = []string{
 	"USER: What shape is in the picture? ASSISTANT:",
 	"USER: How many shapes are there? ASSISTANT:",
 	"USER: Describe the picture. ASSISTANT:",
-	"The background is", "The circle is red and", "A blue square", "green", "What", "Is there a triangle", "one two three", "left of the",
-	"  two leading spaces", "a line\nand another", "Größe", "背景", "🐈", "two</s> one", "1 + 1 =", "USER:",
+	"The background is", "The circle is red and", "A blue square", "green", "What",
+	"Is there a triangle", "one two three", "left of the",
+	"  two leading spaces", "a line\nand another", "Größe", "背景", "🐈", "two</s> one", "1 + 1 =",
+	"USER:",
 }
 
-// TestGreedyTextEqualsLlamaCompletion generates through this package and through llama.cpp's own program: the same file, threads,
-// KV type and prompts must give the same text.
+// TestGreedyTextEqualsLlamaCompletion generates through this package and through llama.cpp's own
+// program: the same file, threads, KV type and prompts must give the same text.
 func TestGreedyTextEqualsLlamaCompletion(t *testing.T) {
 	peers.Require(t, "llama-completion")
 	const n = 48
@@ -64,9 +66,10 @@ func greedyText(t *testing.T, c *llama.Context, prompt string, n int) string {
 	return string(text)
 }
 
-// completion is what llama-completion writes after prompt, without the marks it sets at the end. The program prints from a thread
-// of its own and often ends before that has printed everything: the end of an output, or all of it, is missing then. An output with
-// the final mark is whole. One without it is known to be whole only if it is the text expected, which a lost end cannot add;
+// completion is what llama-completion writes after prompt, without the marks it sets at the end.
+// The program prints from a thread of its own and often ends before that has printed everything:
+// the end of an output, or all of it, is missing then. An output with the final mark is whole. One
+// without it is known to be whole only if it is the text expected, which a lost end cannot add;
 // else the program is asked again, and the longest of twenty outputs counts.
 func completion(t *testing.T, prompt, expected string, n int) string {
 	t.Helper()
@@ -94,7 +97,8 @@ func runCompletion(t *testing.T, prompt string, n int) string {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	cmd, err := peers.Command(ctx, "llama-completion", "-m", seedPath, "-f", file, "-no-cnv", "--no-display-prompt", "--temp", "0", "--seed", "1", "-n", strconv.Itoa(n),
+	cmd, err := peers.Command(ctx, "llama-completion", "-m", seedPath, "-f", file, "-no-cnv",
+		"--no-display-prompt", "--temp", "0", "--seed", "1", "-n", strconv.Itoa(n),
 		"-c", "512", "-t", "2", "-ctk", "f16", "-ctv", "f16", "--no-warmup", "--no-perf")
 	if err != nil {
 		t.Fatal(err)

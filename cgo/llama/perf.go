@@ -7,7 +7,8 @@ import "time"
 
 // Perf are the counters of a Context made with MeasurePerf, since its start or the last ResetPerf.
 type Perf struct {
-	Load, Prompt, Generate                             time.Duration // time spent loading, on batches of several tokens, and on single tokens
+	// time spent loading, on batches of several tokens, and on single tokens
+	Load, Prompt, Generate                             time.Duration
 	PromptTokens, GeneratedTokens                      int
 	GraphsReused, GraphsReallocSame, GraphsReallocDiff int
 }
@@ -18,9 +19,13 @@ func (c *Context) Perf() Perf {
 		return Perf{}
 	}
 	p := C.llama_perf_context(c.c)
-	ms := func(v C.double) time.Duration { return time.Duration(float64(v) * float64(time.Millisecond)) }
-	return Perf{Load: ms(p.t_load_ms), Prompt: ms(p.t_p_eval_ms), Generate: ms(p.t_eval_ms), PromptTokens: int(p.n_p_eval), GeneratedTokens: int(p.n_eval),
-		GraphsReused: int(p.n_reused), GraphsReallocSame: int(p.n_reallocs_same), GraphsReallocDiff: int(p.n_reallocs_diff)}
+	ms := func(v C.double) time.Duration {
+		return time.Duration(float64(v) * float64(time.Millisecond))
+	}
+	return Perf{Load: ms(p.t_load_ms), Prompt: ms(p.t_p_eval_ms), Generate: ms(p.t_eval_ms),
+		PromptTokens: int(p.n_p_eval), GeneratedTokens: int(p.n_eval),
+		GraphsReused: int(p.n_reused), GraphsReallocSame: int(p.n_reallocs_same),
+		GraphsReallocDiff: int(p.n_reallocs_diff)}
 }
 
 // ResetPerf sets the counters to zero.

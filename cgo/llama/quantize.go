@@ -24,25 +24,41 @@ type FileType int
 
 // fileTypes are the mixtures by the names that llama-quantize knows.
 var fileTypes = map[string]FileType{
-	"F32": C.LLAMA_FTYPE_ALL_F32, "F16": C.LLAMA_FTYPE_MOSTLY_F16, "BF16": C.LLAMA_FTYPE_MOSTLY_BF16,
-	"Q4_0": C.LLAMA_FTYPE_MOSTLY_Q4_0, "Q4_1": C.LLAMA_FTYPE_MOSTLY_Q4_1, "Q5_0": C.LLAMA_FTYPE_MOSTLY_Q5_0, "Q5_1": C.LLAMA_FTYPE_MOSTLY_Q5_1, "Q8_0": C.LLAMA_FTYPE_MOSTLY_Q8_0,
-	"Q2_K": C.LLAMA_FTYPE_MOSTLY_Q2_K, "Q2_K_S": C.LLAMA_FTYPE_MOSTLY_Q2_K_S, "Q3_K_S": C.LLAMA_FTYPE_MOSTLY_Q3_K_S, "Q3_K_M": C.LLAMA_FTYPE_MOSTLY_Q3_K_M, "Q3_K_L": C.LLAMA_FTYPE_MOSTLY_Q3_K_L,
-	"Q4_K_S": C.LLAMA_FTYPE_MOSTLY_Q4_K_S, "Q4_K_M": C.LLAMA_FTYPE_MOSTLY_Q4_K_M, "Q5_K_S": C.LLAMA_FTYPE_MOSTLY_Q5_K_S, "Q5_K_M": C.LLAMA_FTYPE_MOSTLY_Q5_K_M, "Q6_K": C.LLAMA_FTYPE_MOSTLY_Q6_K,
-	"IQ1_S": C.LLAMA_FTYPE_MOSTLY_IQ1_S, "IQ1_M": C.LLAMA_FTYPE_MOSTLY_IQ1_M, "IQ2_XXS": C.LLAMA_FTYPE_MOSTLY_IQ2_XXS, "IQ2_XS": C.LLAMA_FTYPE_MOSTLY_IQ2_XS, "IQ2_S": C.LLAMA_FTYPE_MOSTLY_IQ2_S, "IQ2_M": C.LLAMA_FTYPE_MOSTLY_IQ2_M,
-	"IQ3_XXS": C.LLAMA_FTYPE_MOSTLY_IQ3_XXS, "IQ3_XS": C.LLAMA_FTYPE_MOSTLY_IQ3_XS, "IQ3_S": C.LLAMA_FTYPE_MOSTLY_IQ3_S, "IQ3_M": C.LLAMA_FTYPE_MOSTLY_IQ3_M, "IQ4_NL": C.LLAMA_FTYPE_MOSTLY_IQ4_NL, "IQ4_XS": C.LLAMA_FTYPE_MOSTLY_IQ4_XS,
-	"TQ1_0": C.LLAMA_FTYPE_MOSTLY_TQ1_0, "TQ2_0": C.LLAMA_FTYPE_MOSTLY_TQ2_0, "MXFP4_MOE": C.LLAMA_FTYPE_MOSTLY_MXFP4_MOE, "Q1_0": C.LLAMA_FTYPE_MOSTLY_Q1_0, "Q2_0": C.LLAMA_FTYPE_MOSTLY_Q2_0,
+	"F32": C.LLAMA_FTYPE_ALL_F32, "F16": C.LLAMA_FTYPE_MOSTLY_F16,
+	"BF16": C.LLAMA_FTYPE_MOSTLY_BF16,
+	"Q4_0": C.LLAMA_FTYPE_MOSTLY_Q4_0, "Q4_1": C.LLAMA_FTYPE_MOSTLY_Q4_1,
+	"Q5_0": C.LLAMA_FTYPE_MOSTLY_Q5_0, "Q5_1": C.LLAMA_FTYPE_MOSTLY_Q5_1,
+	"Q8_0": C.LLAMA_FTYPE_MOSTLY_Q8_0,
+	"Q2_K": C.LLAMA_FTYPE_MOSTLY_Q2_K, "Q2_K_S": C.LLAMA_FTYPE_MOSTLY_Q2_K_S,
+	"Q3_K_S": C.LLAMA_FTYPE_MOSTLY_Q3_K_S, "Q3_K_M": C.LLAMA_FTYPE_MOSTLY_Q3_K_M,
+	"Q3_K_L": C.LLAMA_FTYPE_MOSTLY_Q3_K_L,
+	"Q4_K_S": C.LLAMA_FTYPE_MOSTLY_Q4_K_S, "Q4_K_M": C.LLAMA_FTYPE_MOSTLY_Q4_K_M,
+	"Q5_K_S": C.LLAMA_FTYPE_MOSTLY_Q5_K_S, "Q5_K_M": C.LLAMA_FTYPE_MOSTLY_Q5_K_M,
+	"Q6_K":  C.LLAMA_FTYPE_MOSTLY_Q6_K,
+	"IQ1_S": C.LLAMA_FTYPE_MOSTLY_IQ1_S, "IQ1_M": C.LLAMA_FTYPE_MOSTLY_IQ1_M,
+	"IQ2_XXS": C.LLAMA_FTYPE_MOSTLY_IQ2_XXS, "IQ2_XS": C.LLAMA_FTYPE_MOSTLY_IQ2_XS,
+	"IQ2_S": C.LLAMA_FTYPE_MOSTLY_IQ2_S, "IQ2_M": C.LLAMA_FTYPE_MOSTLY_IQ2_M,
+	"IQ3_XXS": C.LLAMA_FTYPE_MOSTLY_IQ3_XXS, "IQ3_XS": C.LLAMA_FTYPE_MOSTLY_IQ3_XS,
+	"IQ3_S": C.LLAMA_FTYPE_MOSTLY_IQ3_S, "IQ3_M": C.LLAMA_FTYPE_MOSTLY_IQ3_M,
+	"IQ4_NL": C.LLAMA_FTYPE_MOSTLY_IQ4_NL, "IQ4_XS": C.LLAMA_FTYPE_MOSTLY_IQ4_XS,
+	"TQ1_0": C.LLAMA_FTYPE_MOSTLY_TQ1_0, "TQ2_0": C.LLAMA_FTYPE_MOSTLY_TQ2_0,
+	"MXFP4_MOE": C.LLAMA_FTYPE_MOSTLY_MXFP4_MOE, "Q1_0": C.LLAMA_FTYPE_MOSTLY_Q1_0,
+	"Q2_0": C.LLAMA_FTYPE_MOSTLY_Q2_0,
 }
 
 // needsImatrix are the mixtures that libllama refuses, or aborts on, without an importance matrix.
 var needsImatrix = map[FileType]bool{
-	C.LLAMA_FTYPE_MOSTLY_IQ1_S: true, C.LLAMA_FTYPE_MOSTLY_IQ1_M: true, C.LLAMA_FTYPE_MOSTLY_IQ2_XXS: true, C.LLAMA_FTYPE_MOSTLY_IQ2_XS: true,
-	C.LLAMA_FTYPE_MOSTLY_IQ2_S: true, C.LLAMA_FTYPE_MOSTLY_IQ2_M: true, C.LLAMA_FTYPE_MOSTLY_Q2_K_S: true,
+	C.LLAMA_FTYPE_MOSTLY_IQ1_S: true, C.LLAMA_FTYPE_MOSTLY_IQ1_M: true,
+	C.LLAMA_FTYPE_MOSTLY_IQ2_XXS: true, C.LLAMA_FTYPE_MOSTLY_IQ2_XS: true,
+	C.LLAMA_FTYPE_MOSTLY_IQ2_S: true, C.LLAMA_FTYPE_MOSTLY_IQ2_M: true,
+	C.LLAMA_FTYPE_MOSTLY_Q2_K_S: true,
 }
 
 // aliases are names that stand for one of several mixtures, as for llama-quantize.
 var aliases = map[string]string{"Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M"}
 
-// ParseFileType finds a mixture by name, for example "Q4_K_M", by the shorter "Q4_K", or by the number of llama_ftype.
+// ParseFileType finds a mixture by name, for example "Q4_K_M", by the shorter "Q4_K", or by the
+// number of llama_ftype.
 func ParseFileType(name string) (FileType, error) {
 	upper := strings.ToUpper(name)
 	if alias, ok := aliases[upper]; ok {
@@ -54,7 +70,8 @@ func ParseFileType(name string) (FileType, error) {
 	if n, err := strconv.Atoi(name); err == nil && FileType(n).known() {
 		return FileType(n), nil
 	}
-	return 0, fmt.Errorf("llama: unknown file type %q; known are %s", name, strings.Join(FileTypes(), ", "))
+	return 0, fmt.Errorf("llama: unknown file type %q; known are %s", name,
+		strings.Join(FileTypes(), ", "))
 }
 
 // FileTypes lists the names that ParseFileType knows, sorted.
@@ -79,7 +96,8 @@ func (t FileType) known() bool {
 	return false
 }
 
-// TensorType gives the tensors whose name matches a regular expression (of C++, searched for) a type of their own.
+// TensorType gives the tensors whose name matches a regular expression (of C++, searched for) a
+// type of their own.
 type TensorType struct {
 	Pattern string
 	Type    ggml.Type
@@ -88,24 +106,26 @@ type TensorType struct {
 // QuantizeParams are the options of Quantize.
 type QuantizeParams struct {
 	Type            FileType
-	Threads         int                  // 0 means one a CPU
-	OutputType      *ggml.Type           // type of output.weight, nil for the mixture's choice
-	EmbeddingType   *ggml.Type           // type of token_embd.weight, nil for the mixture's choice
-	TensorTypes     []TensorType         // exceptions; the last that matches counts
-	AllowRequantize bool                 // accept a source that is itself quantized
-	KeepOutput      bool                 // leave output.weight as it is
-	Pure            bool                 // every tensor to the same type
-	KeepSplit       bool                 // as many files as the source has
-	Copy            bool                 // every tensor as it is; Type and the types of tensors count for nothing
-	Imatrix         map[string][]float32 // importance of each column, matrix after matrix, by tensor name; from 0 to MaxImportance
+	Threads         int          // 0 means one a CPU
+	OutputType      *ggml.Type   // type of output.weight, nil for the mixture's choice
+	EmbeddingType   *ggml.Type   // type of token_embd.weight, nil for the mixture's choice
+	TensorTypes     []TensorType // exceptions; the last that matches counts
+	AllowRequantize bool         // accept a source that is itself quantized
+	KeepOutput      bool         // leave output.weight as it is
+	Pure            bool         // every tensor to the same type
+	KeepSplit       bool         // as many files as the source has
+	// every tensor as it is; Type and the types of tensors count for nothing
+	Copy bool
+	// importance of each column, matrix after matrix, by tensor name; from 0 to MaxImportance
+	Imatrix map[string][]float32
 
-	// Progress is called as each tensor is begun, from libllama's own log. It must not panic: there are C++ frames between it and
-	// its caller.
+	// Progress is called as each tensor is begun, from libllama's own log. It must not panic: there
+	// are C++ frames between it and its caller.
 	Progress func(done, total int, tensor string)
 }
 
-// Quantize writes the model of file in to file out with other tensor types. It blocks; when ctx is done it stops before the next
-// tensor. The result appears under its name only when it is whole.
+// Quantize writes the model of file in to file out with other tensor types. It blocks; when ctx is
+// done it stops before the next tensor. The result appears under its name only when it is whole.
 func Quantize(ctx context.Context, in, out string, p QuantizeParams) error {
 	if err := Init(); err != nil {
 		return err
@@ -120,7 +140,8 @@ func Quantize(ctx context.Context, in, out string, p QuantizeParams) error {
 		return fmt.Errorf("llama: quantize: %v needs an importance matrix", p.Type)
 	}
 	if same, err := sameFile(in, out); err != nil || same {
-		return errors.Join(err, need(!same, "llama: quantize: input and output are the same file %s", in))
+		return errors.Join(err,
+			need(!same, "llama: quantize: input and output are the same file %s", in))
 	}
 	var arena cArena
 	defer arena.free()
@@ -128,13 +149,15 @@ func Quantize(ctx context.Context, in, out string, p QuantizeParams) error {
 	if err != nil {
 		return err
 	}
-	// A split result is several files, named after the one asked for: a folder takes whatever comes.
+	// A split result is several files, named after the one asked for: a folder takes whatever
+	// comes.
 	tmp, err := os.MkdirTemp(filepath.Dir(out), filepath.Base(out)+".tmp*")
 	if err != nil {
 		return fmt.Errorf("llama: quantize: %w", err)
 	}
 	defer os.RemoveAll(tmp)
-	if err := quantize(ctx, in, filepath.Join(tmp, filepath.Base(out)), cp, &arena, p.Progress); err != nil {
+	if err := quantize(ctx, in, filepath.Join(tmp, filepath.Base(out)), cp, &arena,
+		p.Progress); err != nil {
 		return err
 	}
 	files, err := os.ReadDir(tmp)
@@ -142,7 +165,8 @@ func Quantize(ctx context.Context, in, out string, p QuantizeParams) error {
 		return fmt.Errorf("llama: quantize: %w", err)
 	}
 	for _, f := range files {
-		if err := os.Rename(filepath.Join(tmp, f.Name()), filepath.Join(filepath.Dir(out), f.Name())); err != nil {
+		if err := os.Rename(filepath.Join(tmp, f.Name()), filepath.Join(filepath.Dir(out),
+			f.Name())); err != nil {
 			return fmt.Errorf("llama: quantize: %w", err)
 		}
 	}
@@ -155,8 +179,8 @@ type TensorPlan struct {
 	From, To ggml.Type
 }
 
-// PlanQuantize returns what [Quantize] would make of each tensor, in libllama's order, and writes nothing. What the importance matrix is
-// for is not checked.
+// PlanQuantize returns what [Quantize] would make of each tensor, in libllama's order, and writes
+// nothing. What the importance matrix is for is not checked.
 func PlanQuantize(ctx context.Context, in string, p QuantizeParams) ([]TensorPlan, error) {
 	if err := Init(); err != nil {
 		return nil, err
@@ -186,8 +210,9 @@ func PlanQuantize(ctx context.Context, in string, p QuantizeParams) ([]TensorPla
 	return plans.plans, err
 }
 
-// planReader reads what libllama logs in a dry run. "[  3/ 57] blk.0.attn_q.weight - [ 256, 256, 1, 1], type = f16, " begins a tensor;
-// "size = 0.12 MiB -> 0.04 MiB (q4_K)" ends it, in a line of its own or not. The arrow is missing where a tensor stays as it is.
+// planReader reads what libllama logs in a dry run. "[ 3/ 57] blk.0.attn_q.weight - [ 256, 256, 1,
+// 1], type = f16, " begins a tensor; "size = 0.12 MiB -> 0.04 MiB (q4_K)" ends it, in a line of its
+// own or not. The arrow is missing where a tensor stays as it is.
 type planReader struct {
 	types map[string]ggml.Type
 	plans []TensorPlan
@@ -217,7 +242,8 @@ func (r *planReader) typeOf(name string) ggml.Type {
 }
 
 // quantize runs on its own OS thread, since the shim's cancellation looks at the thread that logs.
-func quantize(ctx context.Context, in, out string, cp *C.llama_model_quantize_params, arena *cArena, progress func(int, int, string)) error {
+func quantize(ctx context.Context, in, out string, cp *C.llama_model_quantize_params, arena *cArena,
+	progress func(int, int, string)) error {
 	flag := C.shim_flag_new()
 	if flag == nil {
 		return errors.New("llama: out of memory")
@@ -234,7 +260,9 @@ func quantize(ctx context.Context, in, out string, cp *C.llama_model_quantize_pa
 		defer ggml.TapLog(func(_ slog.Level, line string) {
 			if done, total, tensor, ok := parseQuantizeLine(line); ok {
 				progress(done, total, tensor)
-				if ctx.Err() != nil { // at once, if it was progress that ended it: the news takes as long as other programs let it
+				// at once, if it was progress that ended it: the news takes as long as other
+				// programs let it
+				if ctx.Err() != nil {
 					C.shim_flag_set(flag, true)
 				}
 			}
@@ -246,9 +274,11 @@ func quantize(ctx context.Context, in, out string, cp *C.llama_model_quantize_pa
 	var rc C.uint32_t
 	var cancelled C.bool
 	var eb errBuf
-	ok := C.shim_quantize(arena.str(in), arena.str(out), cp, flag, &rc, &cancelled, eb.ptr(), eb.cap())
+	ok := C.shim_quantize(arena.str(in), arena.str(out), cp, flag, &rc, &cancelled, eb.ptr(),
+		eb.cap())
 	switch {
-	case bool(cancelled), ctx.Err() != nil && bool(ok) && rc == 0: // done before the news came: the caller has given up all the same
+	// done before the news came: the caller has given up all the same
+	case bool(cancelled), ctx.Err() != nil && bool(ok) && rc == 0:
 		logged.Stop()
 		return fmt.Errorf("llama: quantize %s: %w", in, context.Cause(ctx))
 	case !bool(ok):
@@ -261,13 +291,15 @@ func quantize(ctx context.Context, in, out string, cp *C.llama_model_quantize_pa
 }
 
 func (p *QuantizeParams) toC(arena *cArena) (*C.llama_model_quantize_params, error) {
-	c := (*C.llama_model_quantize_params)(arena.alloc(unsafe.Sizeof(C.llama_model_quantize_params{})))
+	c := (*C.llama_model_quantize_params)(
+		arena.alloc(unsafe.Sizeof(C.llama_model_quantize_params{})))
 	*c = C.llama_model_quantize_default_params()
 	if !p.Type.known() {
 		return nil, fmt.Errorf("llama: quantize: unknown file type %d", int(p.Type))
 	}
 	if p.Threads < 0 || p.Threads > maxThreads {
-		return nil, fmt.Errorf("llama: quantize: Threads is %d; give 0 to %d", p.Threads, maxThreads)
+		return nil, fmt.Errorf("llama: quantize: Threads is %d; give 0 to %d", p.Threads,
+			maxThreads)
 	}
 	if err := p.checkTypes(); err != nil {
 		return nil, err
@@ -287,7 +319,8 @@ func (p *QuantizeParams) toC(arena *cArena) (*C.llama_model_quantize_params, err
 	c.only_copy = C.bool(p.Copy)
 	if len(p.TensorTypes) > 0 {
 		size := unsafe.Sizeof(C.struct_llama_model_tensor_override{})
-		list := unsafe.Slice((*C.struct_llama_model_tensor_override)(arena.alloc(size*uintptr(len(p.TensorTypes)+1))), len(p.TensorTypes)+1)
+		list := unsafe.Slice((*C.struct_llama_model_tensor_override)(
+			arena.alloc(size*uintptr(len(p.TensorTypes)+1))), len(p.TensorTypes)+1)
 		for i, t := range p.TensorTypes {
 			o := &list[len(p.TensorTypes)-1-i] // of several that match, libllama takes the first
 			o.pattern, o._type = arena.str(t.Pattern), C.enum_ggml_type(t.Type)
@@ -296,15 +329,18 @@ func (p *QuantizeParams) toC(arena *cArena) (*C.llama_model_quantize_params, err
 	}
 	if len(p.Imatrix) > 0 {
 		size := unsafe.Sizeof(C.struct_llama_model_imatrix_data{})
-		list := unsafe.Slice((*C.struct_llama_model_imatrix_data)(arena.alloc(size*uintptr(len(p.Imatrix)+1))), len(p.Imatrix)+1)
+		list := unsafe.Slice((*C.struct_llama_model_imatrix_data)(
+			arena.alloc(size*uintptr(len(p.Imatrix)+1))), len(p.Imatrix)+1)
 		i := 0
 		for name, values := range p.Imatrix {
 			if err := checkImportance(name, values); err != nil {
 				return nil, err
 			}
-			data := unsafe.Slice((*float32)(arena.alloc(uintptr(len(values))*4)), max(len(values), 1))
+			data := unsafe.Slice((*float32)(arena.alloc(uintptr(len(values))*4)),
+				max(len(values), 1))
 			copy(data, values)
-			list[i].name, list[i].data, list[i].size = arena.str(name), (*C.float)(unsafe.Pointer(&data[0])), C.size_t(len(values))
+			list[i].name, list[i].data, list[i].size = arena.str(name),
+				(*C.float)(unsafe.Pointer(&data[0])), C.size_t(len(values))
 			i++
 		}
 		c.imatrix = &list[0]
@@ -322,26 +358,33 @@ func (p *QuantizeParams) checkTypes() error {
 	for _, x := range []struct {
 		what, tensor string
 		typ          *ggml.Type
-	}{{"OutputType", "output.weight", p.OutputType}, {"EmbeddingType", "token_embd.weight", p.EmbeddingType}} {
+	}{{"OutputType", "output.weight", p.OutputType}, {"EmbeddingType", "token_embd.weight",
+		p.EmbeddingType}} {
 		if x.typ != nil {
 			errs = append(errs, check(x.what, *x.typ),
-				need(!x.typ.RequiresImatrix() || len(p.Imatrix[x.tensor]) > 0, "llama: quantize: %v needs an importance matrix of %s", *x.typ, x.tensor))
+				need(!x.typ.RequiresImatrix() || len(p.Imatrix[x.tensor]) > 0,
+					"llama: quantize: %v needs an importance matrix of %s", *x.typ, x.tensor))
 		}
 	}
 	for _, t := range p.TensorTypes {
-		errs = append(errs, need(t.Pattern != "", "llama: quantize: an empty pattern of tensor names"), noNUL(t.Pattern), check(t.Pattern, t.Type))
+		errs = append(errs, need(t.Pattern != "",
+			"llama: quantize: an empty pattern of tensor names"), noNUL(t.Pattern),
+			check(t.Pattern, t.Type))
 	}
 	return errors.Join(errs...)
 }
 
-// MaxImportance is the largest weight of an importance matrix. Products of larger ones with squares of weights overflow float32.
+// MaxImportance is the largest weight of an importance matrix. Products of larger ones with squares
+// of weights overflow float32.
 const MaxImportance = 1e30
 
-// checkImportance wants weights from 0 to MaxImportance: the searches for the best code abort on others, or find none.
+// checkImportance wants weights from 0 to MaxImportance: the searches for the best code abort on
+// others, or find none.
 func checkImportance(name string, weights []float32) error {
 	for i, w := range weights {
 		if !(w >= 0 && w <= MaxImportance) {
-			return fmt.Errorf("llama: quantize: importance %d of %s is %v; it must be from 0 to %g", i, name, w, MaxImportance)
+			return fmt.Errorf("llama: quantize: importance %d of %s is %v; it must be from 0 to %g",
+				i, name, w, MaxImportance)
 		}
 	}
 	return nil

@@ -28,13 +28,14 @@ func TestQuantizeWritesAModelThatLoads(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "q4.gguf")
 	var dones []int
 	var last string
-	err := llama.Quantize(context.Background(), seedPath, out, llama.QuantizeParams{Type: fileType(t, "q4_0"), AllowRequantize: true, Threads: 2,
-		Progress: func(done, total int, tensor string) {
-			if total != 57 {
-				t.Errorf("%d tensors in all", total)
-			}
-			dones, last = append(dones, done), tensor
-		}})
+	err := llama.Quantize(context.Background(), seedPath, out,
+		llama.QuantizeParams{Type: fileType(t, "q4_0"), AllowRequantize: true, Threads: 2,
+			Progress: func(done, total int, tensor string) {
+				if total != 57 {
+					t.Errorf("%d tensors in all", total)
+				}
+				dones, last = append(dones, done), tensor
+			}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,8 +57,12 @@ func TestQuantizeWritesAModelThatLoads(t *testing.T) {
 func TestQuantizeOptionsReachTheTensors(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "mixed.gguf")
 	f16, q6 := ggml.F16, ggml.Q6_K
-	err := llama.Quantize(context.Background(), seedPath, out, llama.QuantizeParams{Type: fileType(t, "Q5_0"), AllowRequantize: true, OutputType: &q6, EmbeddingType: &f16,
-		TensorTypes: []llama.TensorType{{Pattern: `ffn_up`, Type: ggml.Q8_0}, {Pattern: `blk\.2\.ffn`, Type: ggml.Q4_1}, {Pattern: `blk\.2\.ffn_gate`, Type: ggml.Q5_1}}})
+	err := llama.Quantize(context.Background(), seedPath, out,
+		llama.QuantizeParams{Type: fileType(t, "Q5_0"), AllowRequantize: true, OutputType: &q6,
+			EmbeddingType: &f16,
+			TensorTypes: []llama.TensorType{{Pattern: `ffn_up`, Type: ggml.Q8_0},
+				{Pattern: `blk\.2\.ffn`, Type: ggml.Q4_1}, {Pattern: `blk\.2\.ffn_gate`,
+					Type: ggml.Q5_1}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +71,10 @@ func TestQuantizeOptionsReachTheTensors(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	for name, want := range map[string]gguf.Type{"output.weight": gguf.Q6_K, "token_embd.weight": gguf.F16, "blk.2.ffn_up.weight": gguf.Q4_1, "blk.2.ffn_gate.weight": gguf.Q5_1, "blk.1.ffn_up.weight": gguf.Q8_0, "blk.1.ffn_down.weight": gguf.Q5_0} {
+	for name, want := range map[string]gguf.Type{"output.weight": gguf.Q6_K,
+		"token_embd.weight": gguf.F16, "blk.2.ffn_up.weight": gguf.Q4_1,
+		"blk.2.ffn_gate.weight": gguf.Q5_1, "blk.1.ffn_up.weight": gguf.Q8_0,
+		"blk.1.ffn_down.weight": gguf.Q5_0} {
 		if tensor, ok := f.Tensor(name); !ok || tensor.Type != want {
 			t.Errorf("%s is %v, want %v", name, tensor.Type, want)
 		}
@@ -75,8 +83,9 @@ func TestQuantizeOptionsReachTheTensors(t *testing.T) {
 
 func TestAPlanIsWhatQuantizeDoes(t *testing.T) {
 	q6 := ggml.Q6_K
-	p := llama.QuantizeParams{Type: fileType(t, "Q4_K_M"), AllowRequantize: true, EmbeddingType: &q6,
-		TensorTypes: []llama.TensorType{{Pattern: `blk\.2\.ffn_up`, Type: ggml.Q4_1}}}
+	p := llama.QuantizeParams{Type: fileType(t, "Q4_K_M"), AllowRequantize: true,
+		EmbeddingType: &q6,
+		TensorTypes:   []llama.TensorType{{Pattern: `blk\.2\.ffn_up`, Type: ggml.Q4_1}}}
 	out := filepath.Join(t.TempDir(), "out.gguf")
 	plans, err := llama.PlanQuantize(context.Background(), seedPath, p)
 	if err != nil {
@@ -121,7 +130,8 @@ func TestQuantizeWithAnImportanceMatrix(t *testing.T) {
 	}
 	out := filepath.Join(t.TempDir(), "iq2.gguf")
 	p := llama.QuantizeParams{Type: fileType(t, "Q4_0"), AllowRequantize: true, Imatrix: imatrix,
-		TensorTypes: []llama.TensorType{{Pattern: `blk\.0\.attn_q`, Type: ggml.IQ2_XXS}}} // the searches for IQ2 are slow: one tensor will do
+		// the searches for IQ2 are slow: one tensor will do
+		TensorTypes: []llama.TensorType{{Pattern: `blk\.0\.attn_q`, Type: ggml.IQ2_XXS}}}
 	if err := llama.Quantize(context.Background(), seedPath, out, p); err != nil {
 		t.Fatal(err)
 	}
@@ -141,12 +151,13 @@ func TestQuantizeStopsWhenItsContextIsDone(t *testing.T) {
 	for _, stop := range []int{1, 10, 56} {
 		ctx, cancel := context.WithCancel(context.Background())
 		reached := 0
-		err := llama.Quantize(ctx, seedPath, filepath.Join(dir, "out.gguf"), llama.QuantizeParams{Type: fileType(t, "Q4_0"), AllowRequantize: true,
-			Progress: func(done, _ int, _ string) {
-				if reached = done; done == stop {
-					cancel()
-				}
-			}})
+		err := llama.Quantize(ctx, seedPath, filepath.Join(dir, "out.gguf"),
+			llama.QuantizeParams{Type: fileType(t, "Q4_0"), AllowRequantize: true,
+				Progress: func(done, _ int, _ string) {
+					if reached = done; done == stop {
+						cancel()
+					}
+				}})
 		cancel()
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("stopped at %d: %v", stop, err)
@@ -160,7 +171,8 @@ func TestQuantizeStopsWhenItsContextIsDone(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	wantError(t, llama.Quantize(ctx, seedPath, filepath.Join(dir, "out.gguf"), llama.QuantizeParams{Type: fileType(t, "Q4_0")}), context.Canceled)
+	wantError(t, llama.Quantize(ctx, seedPath, filepath.Join(dir, "out.gguf"),
+		llama.QuantizeParams{Type: fileType(t, "Q4_0")}), context.Canceled)
 }
 
 func TestQuantizeRefusesWhatItCannotDo(t *testing.T) {
@@ -185,25 +197,45 @@ func TestQuantizeRefusesWhatItCannotDo(t *testing.T) {
 		in, out string
 		p       llama.QuantizeParams
 	}{
-		"a quantized source":             {seedPath, out, llama.QuantizeParams{Type: q4}},
-		"the same file":                  {copied, copied, llama.QuantizeParams{Type: q4, AllowRequantize: true}},
-		"the same file by another path":  {copied, filepath.Dir(copied) + "/./copy.gguf", llama.QuantizeParams{Type: q4, AllowRequantize: true}},
-		"a folder as output":             {seedPath, dir, llama.QuantizeParams{Type: q4, AllowRequantize: true}},
-		"a folder that is not there":     {seedPath, filepath.Join(dir, "no", "out"), llama.QuantizeParams{Type: q4, AllowRequantize: true}},
-		"a missing source":               {out + "x", out, llama.QuantizeParams{Type: q4}},
-		"a truncated source":             {cut, out, llama.QuantizeParams{Type: q4, AllowRequantize: true}},
-		"an unknown file type":           {seedPath, out, llama.QuantizeParams{Type: 4711, AllowRequantize: true}},
-		"a file type that was removed":   {seedPath, out, llama.QuantizeParams{Type: 4, AllowRequantize: true}},
-		"too many threads":               {seedPath, out, llama.QuantizeParams{Type: q4, AllowRequantize: true, Threads: 1 << 20}},
-		"negative threads":               {seedPath, out, llama.QuantizeParams{Type: q4, AllowRequantize: true, Threads: -1}},
-		"an unknown type of the output":  {seedPath, out, llama.QuantizeParams{Type: q4, AllowRequantize: true, OutputType: &unknown}},
-		"a removed type of embeddings":   {seedPath, out, llama.QuantizeParams{Type: q4, AllowRequantize: true, EmbeddingType: &removed}},
-		"an unknown type of a tensor":    {seedPath, out, llama.QuantizeParams{Type: q4, AllowRequantize: true, TensorTypes: []llama.TensorType{{Pattern: "x", Type: unknown}}}},
-		"a pattern that is no regexp":    {seedPath, out, llama.QuantizeParams{Type: q4, AllowRequantize: true, TensorTypes: []llama.TensorType{{Pattern: "(", Type: ggml.Q8_0}}}},
-		"an empty pattern":               {seedPath, out, llama.QuantizeParams{Type: q4, AllowRequantize: true, TensorTypes: []llama.TensorType{{Pattern: "", Type: ggml.Q8_0}}}},
-		"a tensor type without imatrix":  {seedPath, out, llama.QuantizeParams{Type: q4, AllowRequantize: true, TensorTypes: []llama.TensorType{{Pattern: "attn_q", Type: ggml.IQ2_XXS}}}},
-		"everything without imatrix":     {seedPath, out, llama.QuantizeParams{Type: fileType(t, "IQ1_S"), AllowRequantize: true}},
-		"an imatrix mixture without one": {seedPath, out, llama.QuantizeParams{Type: fileType(t, "IQ2_M"), AllowRequantize: true}},
+		"a quantized source": {seedPath, out, llama.QuantizeParams{Type: q4}},
+		"the same file": {copied, copied, llama.QuantizeParams{Type: q4,
+			AllowRequantize: true}},
+		"the same file by another path": {copied, filepath.Dir(copied) + "/./copy.gguf",
+			llama.QuantizeParams{Type: q4, AllowRequantize: true}},
+		"a folder as output": {seedPath, dir, llama.QuantizeParams{Type: q4,
+			AllowRequantize: true}},
+		"a folder that is not there": {seedPath, filepath.Join(dir, "no", "out"),
+			llama.QuantizeParams{Type: q4, AllowRequantize: true}},
+		"a missing source": {out + "x", out, llama.QuantizeParams{Type: q4}},
+		"a truncated source": {cut, out, llama.QuantizeParams{Type: q4,
+			AllowRequantize: true}},
+		"an unknown file type": {seedPath, out, llama.QuantizeParams{Type: 4711,
+			AllowRequantize: true}},
+		"a file type that was removed": {seedPath, out, llama.QuantizeParams{Type: 4,
+			AllowRequantize: true}},
+		"too many threads": {seedPath, out, llama.QuantizeParams{Type: q4,
+			AllowRequantize: true, Threads: 1 << 20}},
+		"negative threads": {seedPath, out, llama.QuantizeParams{Type: q4,
+			AllowRequantize: true, Threads: -1}},
+		"an unknown type of the output": {seedPath, out, llama.QuantizeParams{Type: q4,
+			AllowRequantize: true, OutputType: &unknown}},
+		"a removed type of embeddings": {seedPath, out, llama.QuantizeParams{Type: q4,
+			AllowRequantize: true, EmbeddingType: &removed}},
+		"an unknown type of a tensor": {seedPath, out, llama.QuantizeParams{Type: q4,
+			AllowRequantize: true, TensorTypes: []llama.TensorType{{Pattern: "x", Type: unknown}}}},
+		"a pattern that is no regexp": {seedPath, out, llama.QuantizeParams{Type: q4,
+			AllowRequantize: true, TensorTypes: []llama.TensorType{{Pattern: "(",
+				Type: ggml.Q8_0}}}},
+		"an empty pattern": {seedPath, out, llama.QuantizeParams{Type: q4,
+			AllowRequantize: true, TensorTypes: []llama.TensorType{{Pattern: "",
+				Type: ggml.Q8_0}}}},
+		"a tensor type without imatrix": {seedPath, out, llama.QuantizeParams{Type: q4,
+			AllowRequantize: true, TensorTypes: []llama.TensorType{{Pattern: "attn_q",
+				Type: ggml.IQ2_XXS}}}},
+		"everything without imatrix": {seedPath, out,
+			llama.QuantizeParams{Type: fileType(t, "IQ1_S"), AllowRequantize: true}},
+		"an imatrix mixture without one": {seedPath, out,
+			llama.QuantizeParams{Type: fileType(t, "IQ2_M"), AllowRequantize: true}},
 	} {
 		if err := llama.Quantize(context.Background(), c.in, c.out, c.p); err == nil {
 			t.Errorf("%s: no error", name)
@@ -223,7 +255,8 @@ func TestEveryFileTypeQuantizesOrIsRefused(t *testing.T) {
 			continue // refused without an importance matrix, or too slow to search
 		}
 		out := filepath.Join(t.TempDir(), "out.gguf")
-		err := llama.Quantize(context.Background(), seedPath, out, llama.QuantizeParams{Type: fileType(t, name), AllowRequantize: true})
+		err := llama.Quantize(context.Background(), seedPath, out,
+			llama.QuantizeParams{Type: fileType(t, name), AllowRequantize: true})
 		if err != nil {
 			t.Logf("%s: %v", name, err)
 			continue
@@ -234,7 +267,8 @@ func TestEveryFileTypeQuantizesOrIsRefused(t *testing.T) {
 }
 
 func TestFileTypeNames(t *testing.T) {
-	for short, full := range map[string]string{"q3_k": "Q3_K_M", "Q4_K": "Q4_K_M", "q5_K": "Q5_K_M", "15": "Q4_K_M", "7": "Q8_0"} {
+	for short, full := range map[string]string{"q3_k": "Q3_K_M", "Q4_K": "Q4_K_M", "q5_K": "Q5_K_M",
+		"15": "Q4_K_M", "7": "Q8_0"} {
 		if fileType(t, short) != fileType(t, full) {
 			t.Errorf("%s is not %s", short, full)
 		}

@@ -16,8 +16,9 @@ import (
 
 type matrix = ref.Matrix[float64]
 
-// reference is a model of the architecture "llama" (Touvron et al. 2023; its mixtures of experts as in Jiang et al. 2024) computed plainly in float64,
-// with the weights that its file stores: the yardstick of those who round.
+// reference is a model of the architecture "llama" (Touvron et al. 2023; its mixtures of experts as
+// in Jiang et al. 2024) computed plainly in float64, with the weights that its file stores: the
+// yardstick of those who round.
 type reference struct {
 	t    testing.TB
 	file *gguf.File
@@ -35,8 +36,10 @@ func newReference(t testing.TB, path string) *reference {
 	}
 	t.Cleanup(func() { f.Close() })
 	number := func(key string) int { n, _ := f.Uint("llama." + key); return int(n) }
-	r := &reference{t: t, file: f, width: number("embedding_length"), layers: number("block_count"), heads: number("attention.head_count"),
-		headsKV: number("attention.head_count_kv"), head: number("rope.dimension_count"), experts: number("expert_count"), used: number("expert_used_count")}
+	r := &reference{t: t, file: f, width: number("embedding_length"), layers: number("block_count"),
+		heads:   number("attention.head_count"),
+		headsKV: number("attention.head_count_kv"), head: number("rope.dimension_count"),
+		experts: number("expert_count"), used: number("expert_used_count")}
 	r.eps, _ = f.Float("llama.attention.layer_norm_rms_epsilon")
 	base, _ := f.Float("llama.rope.freq_base")
 	r.base = cmp.Or(base, 10000)
@@ -99,19 +102,22 @@ func (r *reference) norm(x matrix, name string) matrix {
 	return y
 }
 
-// rotate turns each pair of neighbours in each head by an angle that grows with the position (Su et al. 2021).
+// rotate turns each pair of neighbours in each head by an angle that grows with the position (Su et
+// al. 2021).
 func (r *reference) rotate(x matrix) {
 	for position := range x.Rows {
 		row := x.Row(position)
 		for i := 0; i < len(row); i += 2 {
-			sin, cos := math.Sincos(float64(position) * math.Pow(r.base, -float64(i%r.head)/float64(r.head)))
+			sin, cos := math.Sincos(float64(position) * math.Pow(r.base,
+				-float64(i%r.head)/float64(r.head)))
 			row[i], row[i+1] = row[i]*cos-row[i+1]*sin, row[i]*sin+row[i+1]*cos
 		}
 	}
 }
 
 func (r *reference) attention(x matrix, layer string) matrix {
-	q, k, v := r.linear(x, layer+"attn_q", 0), r.linear(x, layer+"attn_k", 0), r.linear(x, layer+"attn_v", 0)
+	q, k, v := r.linear(x, layer+"attn_q", 0), r.linear(x, layer+"attn_k", 0),
+		r.linear(x, layer+"attn_v", 0)
 	r.rotate(q)
 	r.rotate(k)
 	mixed := ref.NewMatrix[float64](x.Rows, r.width)
@@ -201,8 +207,9 @@ func (r *reference) logits(tokens []llama.Token) matrix {
 
 // deviation is how far logits are from exact ones.
 type deviation struct {
-	rms  float64 // of their differences, each row's mean taken off, as it changes no probability
-	kl   float64 // mean Kullback-Leibler divergence of the probabilities from the exact ones, in nats
+	rms float64 // of their differences, each row's mean taken off, as it changes no probability
+	// mean Kullback-Leibler divergence of the probabilities from the exact ones, in nats
+	kl   float64
 	rows int
 }
 
@@ -237,23 +244,26 @@ func logSum64(logits []float64) float64 {
 	return top + math.Log(sum)
 }
 
-// The yardstick is checked itself: with weights in float32, ggml alone differs from it by float32's rounding and by that of keys and values, which
-// stay in float32 here.
+// The yardstick is checked itself: with weights in float32, ggml alone differs from it by float32's
+// rounding and by that of keys and values, which stay in float32 here.
 func TestTheReferenceIsTheModel(t *testing.T) {
 	ggml.EnableAccelerator(false)
 	defer ggml.EnableAccelerator(true)
 	mixture := mixtures(t)["F32"]
-	for name, path := range map[string]string{"dense": widened(t, seedPath), "mixture of experts": mixture} {
+	for name, path := range map[string]string{"dense": widened(t, seedPath),
+		"mixture of experts": mixture} {
 		t.Run(name, func(t *testing.T) {
 			m := loadModel(t, path, plain())
 			tokens := tokenize(t, prompt+" "+prompt)
-			rows := rowsOf(t, m, llama.ContextParams{NCtx: 256, ExactCache: true, FlashAttention: llama.FlashOff}, tokens)
+			rows := rowsOf(t, m, llama.ContextParams{NCtx: 256, ExactCache: true,
+				FlashAttention: llama.FlashOff}, tokens)
 			var d deviation
 			d.add(rows, newReference(t, path).logits(tokens))
 			d = d.finish()
 			t.Logf("%d rows: logits off by %.2e, KL %.2e", d.rows, d.rms, d.kl)
 			if !(d.rms < 1e-4) || !(d.kl < 1e-8) {
-				t.Errorf("logits are off by %g, and probabilities by a divergence of %g", d.rms, d.kl)
+				t.Errorf("logits are off by %g, and probabilities by a divergence of %g", d.rms,
+					d.kl)
 			}
 		})
 	}
@@ -263,7 +273,8 @@ func TestTheReferenceIsTheModel(t *testing.T) {
 func widened(t testing.TB, path string) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "f32.gguf")
-	if err := llama.Quantize(t.Context(), path, out, llama.QuantizeParams{Type: fileType(t, "F32"), AllowRequantize: true}); err != nil {
+	if err := llama.Quantize(t.Context(), path, out, llama.QuantizeParams{Type: fileType(t, "F32"),
+		AllowRequantize: true}); err != nil {
 		t.Fatal(err)
 	}
 	return out

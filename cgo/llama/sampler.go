@@ -10,11 +10,13 @@ import (
 	"unsafe"
 )
 
-// ErrSampling is returned when a sampler cannot go on, for example because no token fits its grammar.
+// ErrSampling is returned when a sampler cannot go on, for example because no token fits its
+// grammar.
 var ErrSampling = errors.New("llama: sampling failed")
 
-// Sampler is a chain of stages that narrow down the next token. The last stage (Greedy, Dist, Mirostat, AdaptiveP) selects
-// it. A Sampler holds the history of one sequence: give each sequence its own. It belongs to one goroutine at a time.
+// Sampler is a chain of stages that narrow down the next token. The last stage (Greedy, Dist,
+// Mirostat, AdaptiveP) selects it. A Sampler holds the history of one sequence: give each sequence
+// its own. It belongs to one goroutine at a time.
 type Sampler struct {
 	c     *C.struct_llama_sampler
 	model *Model
@@ -29,7 +31,8 @@ func NewSampler(model *Model, stages ...Stage) (*Sampler, error) {
 		case stage.build == nil:
 			return nil, fmt.Errorf("llama: sampler: stage %d is empty", i)
 		case stage.selects && !last:
-			return nil, fmt.Errorf("llama: sampler: %s selects a token and must be the last stage", stage.name)
+			return nil, fmt.Errorf("llama: sampler: %s selects a token and must be the last stage",
+				stage.name)
 		}
 	}
 	if len(stages) == 0 || !stages[len(stages)-1].selects {
@@ -52,7 +55,8 @@ func NewSampler(model *Model, stages ...Stage) (*Sampler, error) {
 	for _, stage := range stages {
 		built, err := stage.build(model)
 		if err == nil {
-			if err = eb.err(C.shim_sampler_chain_add(chain, built, eb.ptr(), eb.cap()), "sampler"); err != nil {
+			if err = eb.err(C.shim_sampler_chain_add(chain, built, eb.ptr(), eb.cap()),
+				"sampler"); err != nil {
 				C.llama_sampler_free(built)
 			}
 		}
@@ -67,7 +71,8 @@ func NewSampler(model *Model, stages ...Stage) (*Sampler, error) {
 // newSampler takes over a chain, and a use of model that was acquired for it.
 func newSampler(chain *C.struct_llama_sampler, model *Model) *Sampler {
 	size := C.size_t(unsafe.Sizeof(C.llama_token_data{}))
-	return &Sampler{c: chain, model: model, candidates: (*C.llama_token_data)(C.malloc(C.size_t(model.vocab.N()) * size))}
+	return &Sampler{c: chain, model: model,
+		candidates: (*C.llama_token_data)(C.malloc(C.size_t(model.vocab.N()) * size))}
 }
 
 // Close frees the chain and its stages.
@@ -81,8 +86,9 @@ func (s *Sampler) Close() error {
 	return nil
 }
 
-// Sample chooses the token that follows entry i of the last batch of ctx, and accepts it into the sampler's history. When no
-// token is left to choose, the error is ErrSampling and the history is as before.
+// Sample chooses the token that follows entry i of the last batch of ctx, and accepts it into the
+// sampler's history. When no token is left to choose, the error is ErrSampling and the history is
+// as before.
 func (s *Sampler) Sample(ctx *Context, i int) (Token, error) {
 	if s.c == nil {
 		return NoToken, ErrClosed
@@ -101,11 +107,13 @@ func (s *Sampler) Sample(ctx *Context, i int) (Token, error) {
 	return Token(unsafe.Slice(left.data, left.size)[left.selected].id), nil
 }
 
-// run applies the chain and returns what is left of the candidates, in memory of the sampler or of one of its stages.
+// run applies the chain and returns what is left of the candidates, in memory of the sampler or of
+// one of its stages.
 func (s *Sampler) run(logits []float32, accept bool) (C.llama_token_data_array, error) {
 	var left C.llama_token_data_array
 	var eb errBuf
-	if !bool(C.shim_sampler_run(s.c, (*C.float)(unsafe.Pointer(&logits[0])), C.int32_t(len(logits)), s.candidates, C.bool(accept), &left, eb.ptr(), eb.cap())) {
+	if !bool(C.shim_sampler_run(s.c, (*C.float)(unsafe.Pointer(&logits[0])), C.int32_t(len(logits)),
+		s.candidates, C.bool(accept), &left, eb.ptr(), eb.cap())) {
 		return left, fmt.Errorf("%w: %s", ErrSampling, &eb)
 	}
 	return left, nil
@@ -118,8 +126,8 @@ type Candidate struct {
 	P     float32
 }
 
-// Apply runs the chain over logits (one a token of the vocabulary) without accepting a token. It returns the selected token and
-// what is left of the candidates, in the chain's order.
+// Apply runs the chain over logits (one a token of the vocabulary) without accepting a token. It
+// returns the selected token and what is left of the candidates, in the chain's order.
 func (s *Sampler) Apply(logits []float32) (Token, []Candidate, error) {
 	if s.c == nil {
 		return NoToken, nil, ErrClosed
@@ -155,15 +163,16 @@ func (s *Sampler) Accept(t Token) error {
 	return nil
 }
 
-// AcceptPrompt adds tokens of a prompt to the history of stages that look back on text, which are Penalties and DRY. Grammars and stages that select
-// do not learn of them.
+// AcceptPrompt adds tokens of a prompt to the history of stages that look back on text, which are
+// Penalties and DRY. Grammars and stages that select do not learn of them.
 func (s *Sampler) AcceptPrompt(tokens []Token) error {
 	if s.c == nil {
 		return ErrClosed
 	}
 	for _, t := range tokens {
 		if !s.model.vocab.valid(t) {
-			return fmt.Errorf("llama: token %d is not in the vocabulary of %d", t, s.model.vocab.N())
+			return fmt.Errorf("llama: token %d is not in the vocabulary of %d", t,
+				s.model.vocab.N())
 		}
 	}
 	for i := range C.llama_sampler_chain_n(s.c) {
@@ -219,7 +228,8 @@ func (s *Sampler) Stages() []string {
 	}
 	var names []string
 	for i := range C.llama_sampler_chain_n(s.c) {
-		names = append(names, C.GoString(C.llama_sampler_name(C.llama_sampler_chain_get(s.c, C.int32_t(i)))))
+		names = append(names,
+			C.GoString(C.llama_sampler_name(C.llama_sampler_chain_get(s.c, C.int32_t(i)))))
 	}
 	return names
 }

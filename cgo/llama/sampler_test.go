@@ -35,17 +35,18 @@ func generate(t testing.TB, c *llama.Context, s *llama.Sampler, n int) []llama.T
 func TestEveryStageSamples(t *testing.T) {
 	c := newContext(t, seedModel(t), llama.ContextParams{NCtx: 256})
 	for name, stages := range map[string][]llama.Stage{
-		"greedy":              {llama.Greedy()},
-		"dist":                {llama.Dist(1)},
-		"top-k":               {llama.TopK(5), llama.Dist(1)},
-		"top-k off":           {llama.TopK(-1), llama.Dist(1)},
-		"top-p":               {llama.TopP(0.9, 1), llama.Dist(1)},
-		"top-p 0":             {llama.TopP(0, 0), llama.Dist(1)},
-		"min-p":               {llama.MinP(0.05, 1), llama.Dist(1)},
-		"min-p 1":             {llama.MinP(1, 0), llama.Dist(1)},
-		"typical":             {llama.Typical(0.9, 1), llama.Dist(1)},
-		"typical 0":           {llama.Typical(0, 0), llama.Dist(1)},
-		"keep more than all":  {llama.TopP(0.1, 1<<40), llama.MinP(0.9, 1<<40), llama.Typical(0.1, 1<<40), llama.Dist(1)},
+		"greedy":    {llama.Greedy()},
+		"dist":      {llama.Dist(1)},
+		"top-k":     {llama.TopK(5), llama.Dist(1)},
+		"top-k off": {llama.TopK(-1), llama.Dist(1)},
+		"top-p":     {llama.TopP(0.9, 1), llama.Dist(1)},
+		"top-p 0":   {llama.TopP(0, 0), llama.Dist(1)},
+		"min-p":     {llama.MinP(0.05, 1), llama.Dist(1)},
+		"min-p 1":   {llama.MinP(1, 0), llama.Dist(1)},
+		"typical":   {llama.Typical(0.9, 1), llama.Dist(1)},
+		"typical 0": {llama.Typical(0, 0), llama.Dist(1)},
+		"keep more than all": {llama.TopP(0.1, 1<<40), llama.MinP(0.9, 1<<40),
+			llama.Typical(0.1, 1<<40), llama.Dist(1)},
 		"temperature":         {llama.Temperature(0.7), llama.Dist(1)},
 		"temperature 0":       {llama.Temperature(0), llama.Dist(1)},
 		"dynamic temperature": {llama.DynamicTemperature(0.8, 0.5, 1), llama.Dist(1)},
@@ -59,13 +60,16 @@ func TestEveryStageSamples(t *testing.T) {
 		"adaptive-p off":      {llama.AdaptiveP(-1, 0.9, 1)},
 		"penalties":           {llama.Penalties(64, 1.1, 0.5, 0.5), llama.Greedy()},
 		"penalties off":       {llama.Penalties(0, 1, 0, 0), llama.Greedy()},
-		"dry":                 {llama.DRY(0.8, 1.75, 2, 256, []string{"\n", ":", ""}), llama.Greedy()},
-		"logit bias":          {llama.LogitBias(map[llama.Token]float32{5: 100}), llama.Greedy()},
-		"no logit bias":       {llama.LogitBias(nil), llama.Greedy()},
-		"infill":              {llama.TopK(40), llama.TopP(0.9, 1), llama.Infill(), llama.Dist(1)},
-		"grammar":             {llama.Grammar(`root ::= [a-z ]+`, "root"), llama.Greedy()},
-		"everything": {llama.Grammar(`root ::= [a-z ]+`, "root"), llama.Penalties(64, 1.1, 0, 0), llama.DRY(0.8, 1.75, 2, 256, nil), llama.TopNSigma(3), llama.TopK(40),
-			llama.Typical(0.95, 1), llama.TopP(0.95, 1), llama.MinP(0.01, 1), llama.XTC(0.1, 0.1, 1, 1), llama.Temperature(0.8), llama.Dist(1)},
+		"dry": {llama.DRY(0.8, 1.75, 2, 256, []string{"\n", ":", ""}),
+			llama.Greedy()},
+		"logit bias":    {llama.LogitBias(map[llama.Token]float32{5: 100}), llama.Greedy()},
+		"no logit bias": {llama.LogitBias(nil), llama.Greedy()},
+		"infill":        {llama.TopK(40), llama.TopP(0.9, 1), llama.Infill(), llama.Dist(1)},
+		"grammar":       {llama.Grammar(`root ::= [a-z ]+`, "root"), llama.Greedy()},
+		"everything": {llama.Grammar(`root ::= [a-z ]+`, "root"), llama.Penalties(64, 1.1, 0, 0),
+			llama.DRY(0.8, 1.75, 2, 256, nil), llama.TopNSigma(3), llama.TopK(40),
+			llama.Typical(0.95, 1), llama.TopP(0.95, 1), llama.MinP(0.01, 1),
+			llama.XTC(0.1, 0.1, 1, 1), llama.Temperature(0.8), llama.Dist(1)},
 	} {
 		s := newSampler(t, stages...)
 		if n := len(s.Stages()); n != len(stages) {
@@ -103,7 +107,8 @@ func TestSeedsReproduce(t *testing.T) {
 
 func TestACloneGoesOnLikeItsOriginal(t *testing.T) {
 	c := newContext(t, seedModel(t), llama.ContextParams{NCtx: 256})
-	s := newSampler(t, llama.Penalties(64, 1.3, 0, 0), llama.Grammar(`root ::= [a-z .,]*`, "root"), llama.Temperature(2), llama.Dist(3))
+	s := newSampler(t, llama.Penalties(64, 1.3, 0, 0), llama.Grammar(`root ::= [a-z .,]*`, "root"),
+		llama.Temperature(2), llama.Dist(3))
 	generate(t, c, s, 8)
 	clone, err := s.Clone()
 	if err != nil {
@@ -144,11 +149,14 @@ func TestAGrammarThatCannotBeSatisfiedIsAnError(t *testing.T) {
 	c := newContext(t, seedModel(t), llama.ContextParams{NCtx: 256})
 	tokens := tokenize(t, prompt)
 	decode(t, c, tokens, 0, 0)
-	for _, last := range []llama.Stage{llama.Greedy(), llama.Dist(1), llama.Mirostat(1, 5, 0.1, 100), llama.MirostatV2(1, 5, 0.1), llama.AdaptiveP(0.5, 0.5, 1)} {
-		// A cat, and nothing but a cat: every other token is forbidden, and the tokens that spell it as well.
+	for _, last := range []llama.Stage{llama.Greedy(), llama.Dist(1), llama.Mirostat(1, 5, 0.1,
+		100), llama.MirostatV2(1, 5, 0.1), llama.AdaptiveP(0.5, 0.5, 1)} {
+		// A cat, and nothing but a cat: every other token is forbidden, and the tokens that spell
+		// it as well.
 		bias := map[llama.Token]float32{}
 		for token := range llama.Token(vocabulary) {
-			if strings.ContainsAny(string(seedModel(t).Vocab().Piece(token, true)), "c") || seedModel(t).Vocab().IsEOG(token) {
+			if strings.ContainsAny(string(seedModel(t).Vocab().Piece(token, true)), "c") ||
+				seedModel(t).Vocab().IsEOG(token) {
 				bias[token] = float32(math.Inf(-1))
 			}
 		}
@@ -162,7 +170,8 @@ func TestAGrammarThatCannotBeSatisfiedIsAnError(t *testing.T) {
 
 func TestAcceptRefusesWhatTheGrammarForbids(t *testing.T) {
 	v := seedModel(t).Vocab()
-	for name, token := range map[string]llama.Token{"a letter too much": tokenize(t, "q")[1], "the end, too early": v.EOS()} {
+	for name, token := range map[string]llama.Token{"a letter too much": tokenize(t, "q")[1],
+		"the end, too early": v.EOS()} {
 		s := newSampler(t, llama.Grammar(`root ::= "cat"`, "root"), llama.Greedy())
 		if err := s.Accept(token); err == nil {
 			t.Errorf("%s: no error", name)
@@ -208,9 +217,11 @@ func TestALazyGrammarWaitsForItsTrigger(t *testing.T) {
 			}
 		}
 	}
-	byPattern := newSampler(t, llama.LazyGrammar(`root ::= "{" [0-9]+ "}"`, "root", []string{`[\s\S]*?(\{)[\s\S]*`}, nil), llama.Greedy())
+	byPattern := newSampler(t, llama.LazyGrammar(`root ::= "{" [0-9]+ "}"`, "root",
+		[]string{`[\s\S]*?(\{)[\s\S]*`}, nil), llama.Greedy())
 	brace := tokenize(t, "{")[1:]
-	byToken := newSampler(t, llama.LazyGrammar(`root ::= "{" [0-9]+ "}"`, "root", nil, brace[:1]), llama.Greedy())
+	byToken := newSampler(t, llama.LazyGrammar(`root ::= "{" [0-9]+ "}"`, "root", nil, brace[:1]),
+		llama.Greedy())
 	for name, s := range map[string]*llama.Sampler{"a pattern": byPattern, "a token": byToken} {
 		accept(s, "some text ")
 		if n := allowed(s); n != v.N() {
@@ -239,7 +250,8 @@ func TestBadGrammarsAreErrors(t *testing.T) {
 		"noise":                {"\xff\xfe\xfd", "root"},
 		"nested repetitions":   {`root ::= ((("a"{0,999}){0,999}){0,999}){0,999}`, "root"},
 		"rules without end":    {chain(100_000), "root"},
-		"parentheses too deep": {"root ::= " + strings.Repeat("(", 1<<20) + `"a"` + strings.Repeat(")", 1<<20), "root"},
+		"parentheses too deep": {"root ::= " + strings.Repeat("(", 1<<20) + `"a"` +
+			strings.Repeat(")", 1<<20), "root"},
 	} {
 		if s, err := llama.NewSampler(m, llama.Grammar(g[0], g[1]), llama.Greedy()); err == nil {
 			s.Close()
@@ -247,12 +259,14 @@ func TestBadGrammarsAreErrors(t *testing.T) {
 		}
 	}
 	for name, patterns := range map[string][]string{"a bad pattern": {`(`}, "a NUL": {"a\x00"}} {
-		if s, err := llama.NewSampler(m, llama.LazyGrammar(`root ::= "a"`, "root", patterns, nil), llama.Greedy()); err == nil {
+		if s, err := llama.NewSampler(m, llama.LazyGrammar(`root ::= "a"`, "root", patterns, nil),
+			llama.Greedy()); err == nil {
 			s.Close()
 			t.Errorf("%s: no error", name)
 		}
 	}
-	if s, err := llama.NewSampler(m, llama.LazyGrammar(`root ::= "a"`, "root", nil, []llama.Token{vocabulary}), llama.Greedy()); err == nil {
+	if s, err := llama.NewSampler(m, llama.LazyGrammar(`root ::= "a"`, "root", nil,
+		[]llama.Token{vocabulary}), llama.Greedy()); err == nil {
 		s.Close()
 		t.Error("a trigger out of the vocabulary: no error")
 	}
@@ -271,9 +285,11 @@ func chain(n int) string {
 
 func TestGrammarsUpToTheLimitsWork(t *testing.T) {
 	for name, g := range map[string]string{
-		"many rules":       chain(8000),
-		"many parentheses": "root ::= " + strings.Repeat("(", 256) + `"a"` + strings.Repeat(")", 256),
-		"quoted ones":      `root ::= "` + strings.Repeat("(", 1000) + `" | [` + strings.Repeat("(", 1000) + "] # " + strings.Repeat("(", 1000),
+		"many rules": chain(8000),
+		"many parentheses": "root ::= " + strings.Repeat("(", 256) + `"a"` + strings.Repeat(")",
+			256),
+		"quoted ones": `root ::= "` + strings.Repeat("(", 1000) + `" | [` + strings.Repeat("(",
+			1000) + "] # " + strings.Repeat("(", 1000),
 		"an escaped quote": `root ::= "\"` + strings.Repeat("(", 1000) + `"`,
 	} {
 		s := newSampler(t, llama.Grammar(g, "root"), llama.Greedy())
@@ -296,7 +312,8 @@ func TestApplyShowsWhatIsLeft(t *testing.T) {
 	sum := 0.0
 	for i, c := range left {
 		sum += float64(c.P)
-		if want := math.Exp(float64(row[c.ID])) / (math.Exp(5) + math.Exp(4) + math.Exp(3)); math.Abs(float64(c.P)-want) > 1e-4 {
+		if want := math.Exp(float64(row[c.ID])) / (math.Exp(5) + math.Exp(4) +
+			math.Exp(3)); math.Abs(float64(c.P)-want) > 1e-4 {
 			t.Errorf("candidate %d has probability %v, want %v", i, c.P, want)
 		}
 	}
@@ -307,7 +324,8 @@ func TestApplyShowsWhatIsLeft(t *testing.T) {
 
 func TestLogitsThatAreNoNumbersAreAnError(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
-	for _, last := range []llama.Stage{llama.Greedy(), llama.Dist(1), llama.Mirostat(1, 5, 0.1, 10)} {
+	for _, last := range []llama.Stage{llama.Greedy(), llama.Dist(1), llama.Mirostat(1, 5, 0.1,
+		10)} {
 		s := newSampler(t, llama.TopK(10), llama.TopP(0.9, 1), last)
 		for _, v := range []float32{nan, -inf} {
 			row := slices.Repeat([]float32{v}, vocabulary)
@@ -356,8 +374,10 @@ func TestStagesCheckTheirParameters(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	for name, stage := range map[string]llama.Stage{"mirostat m of 1": llama.Mirostat(1, 5, 0.1, 1), "mirostat tau NaN": llama.MirostatV2(1, nan, 1),
-		"adaptive-p target": llama.AdaptiveP(2, 0.5, 1), "adaptive-p decay": llama.AdaptiveP(0.5, 1, 1)} {
+	for name, stage := range map[string]llama.Stage{"mirostat m of 1": llama.Mirostat(1, 5, 0.1, 1),
+		"mirostat tau NaN":  llama.MirostatV2(1, nan, 1),
+		"adaptive-p target": llama.AdaptiveP(2, 0.5, 1), "adaptive-p decay": llama.AdaptiveP(0.5, 1,
+			1)} {
 		if s, err := llama.NewSampler(m, stage); err == nil {
 			s.Close()
 			t.Errorf("%s: no error", name)

@@ -61,22 +61,28 @@ func history(lastN int) error {
 
 // Greedy selects the most probable token.
 func Greedy() Stage {
-	return selecting(stage("greedy", nil, func(*Model) *C.struct_llama_sampler { return C.llama_sampler_init_greedy() }))
+	return selecting(stage("greedy", nil, func(*Model) *C.struct_llama_sampler {
+		return C.llama_sampler_init_greedy()
+	}))
 }
 
 // Dist draws a token with its probability.
 func Dist(seed uint32) Stage {
-	return selecting(stage("dist", nil, func(*Model) *C.struct_llama_sampler { return C.llama_sampler_init_dist(C.uint32_t(seed)) }))
+	return selecting(stage("dist", nil, func(*Model) *C.struct_llama_sampler {
+		return C.llama_sampler_init_dist(C.uint32_t(seed))
+	}))
 }
 
 // TopK keeps the k most probable tokens (Fan et al. 2018); k <= 0 keeps all.
 func TopK(k int) Stage {
-	return stage("top-k", need(k <= math.MaxInt32, "k is %d", k), func(*Model) *C.struct_llama_sampler {
-		return C.llama_sampler_init_top_k(C.int32_t(max(k, 0)))
-	})
+	return stage("top-k", need(k <= math.MaxInt32, "k is %d", k),
+		func(*Model) *C.struct_llama_sampler {
+			return C.llama_sampler_init_top_k(C.int32_t(max(k, 0)))
+		})
 }
 
-// TopP keeps the smallest set of tokens whose probabilities add up to p, at least minKeep (Holtzman et al. 2019).
+// TopP keeps the smallest set of tokens whose probabilities add up to p, at least minKeep (Holtzman
+// et al. 2019).
 func TopP(p float32, minKeep int) Stage {
 	return stage("top-p", probability(p, minKeep), func(*Model) *C.struct_llama_sampler {
 		return C.llama_sampler_init_top_p(C.float(p), C.size_t(minKeep))
@@ -98,74 +104,93 @@ func Typical(p float32, minKeep int) Stage {
 }
 
 func probability(p float32, minKeep int) error {
-	return errors.Join(need(finite(p) && p >= 0 && p <= 1, "p is %v; give 0 to 1", p), need(minKeep >= 0, "minKeep is %d", minKeep))
+	return errors.Join(need(finite(p) && p >= 0 && p <= 1, "p is %v; give 0 to 1", p),
+		need(minKeep >= 0, "minKeep is %d", minKeep))
 }
 
 // Temperature divides logits by t; t <= 0 leaves only the best token.
 func Temperature(t float32) Stage {
-	return stage("temperature", need(finite(t), "temperature is %v", t), func(*Model) *C.struct_llama_sampler {
-		return C.llama_sampler_init_temp(C.float(t))
-	})
+	return stage("temperature", need(finite(t), "temperature is %v", t),
+		func(*Model) *C.struct_llama_sampler {
+			return C.llama_sampler_init_temp(C.float(t))
+		})
 }
 
 // DynamicTemperature lets the temperature follow the entropy, within delta of t (Zhu et al. 2023).
 func DynamicTemperature(t, delta, exponent float32) Stage {
-	return stage("dynamic temperature", need(finite(t) && finite(delta) && finite(exponent), "a parameter is not finite"), func(*Model) *C.struct_llama_sampler {
+	return stage("dynamic temperature", need(finite(t) && finite(delta) && finite(exponent),
+		"a parameter is not finite"), func(*Model) *C.struct_llama_sampler {
 		return C.llama_sampler_init_temp_ext(C.float(t), C.float(delta), C.float(exponent))
 	})
 }
 
-// XTC removes, with probability p, all but the last of the tokens above threshold ("exclude top choices").
+// XTC removes, with probability p, all but the last of the tokens above threshold ("exclude top
+// choices").
 func XTC(p, threshold float32, minKeep int, seed uint32) Stage {
-	return stage("xtc", errors.Join(probability(p, minKeep), probability(threshold, 0)), func(*Model) *C.struct_llama_sampler {
-		return C.llama_sampler_init_xtc(C.float(p), C.float(threshold), C.size_t(minKeep), C.uint32_t(seed))
-	})
+	return stage("xtc", errors.Join(probability(p, minKeep), probability(threshold, 0)),
+		func(*Model) *C.struct_llama_sampler {
+			return C.llama_sampler_init_xtc(C.float(p), C.float(threshold), C.size_t(minKeep),
+				C.uint32_t(seed))
+		})
 }
 
-// TopNSigma keeps tokens within n standard deviations of the best logit (Tang et al. 2024); n <= 0 keeps all.
+// TopNSigma keeps tokens within n standard deviations of the best logit (Tang et al. 2024); n <= 0
+// keeps all.
 func TopNSigma(n float32) Stage {
-	return stage("top-n-sigma", need(finite(n), "n is %v", n), func(*Model) *C.struct_llama_sampler {
-		return C.llama_sampler_init_top_n_sigma(C.float(n))
-	})
+	return stage("top-n-sigma", need(finite(n), "n is %v", n),
+		func(*Model) *C.struct_llama_sampler {
+			return C.llama_sampler_init_top_n_sigma(C.float(n))
+		})
 }
 
-// Mirostat selects so that the surprise stays near tau, learning at rate eta over m tokens (Basu et al. 2020).
+// Mirostat selects so that the surprise stays near tau, learning at rate eta over m tokens (Basu et
+// al. 2020).
 func Mirostat(seed uint32, tau, eta float32, m int) Stage {
-	want := errors.Join(need(finite(tau) && finite(eta), "tau or eta is not finite"), need(m > 1 && m <= math.MaxInt32, "m is %d; give 2 or more", m))
+	want := errors.Join(need(finite(tau) && finite(eta), "tau or eta is not finite"),
+		need(m > 1 && m <= math.MaxInt32, "m is %d; give 2 or more", m))
 	return selecting(stage("mirostat", want, func(model *Model) *C.struct_llama_sampler {
-		return C.llama_sampler_init_mirostat(C.int32_t(model.vocab.N()), C.uint32_t(seed), C.float(tau), C.float(eta), C.int32_t(m))
+		return C.llama_sampler_init_mirostat(C.int32_t(model.vocab.N()), C.uint32_t(seed),
+			C.float(tau), C.float(eta), C.int32_t(m))
 	}))
 }
 
 // MirostatV2 is the second, simpler version of Mirostat.
 func MirostatV2(seed uint32, tau, eta float32) Stage {
-	return selecting(stage("mirostat-v2", need(finite(tau) && finite(eta), "tau or eta is not finite"), func(*Model) *C.struct_llama_sampler {
+	return selecting(stage("mirostat-v2", need(finite(tau) && finite(eta),
+		"tau or eta is not finite"), func(*Model) *C.struct_llama_sampler {
 		return C.llama_sampler_init_mirostat_v2(C.uint32_t(seed), C.float(tau), C.float(eta))
 	}))
 }
 
-// AdaptiveP selects tokens near a target probability, adapted by an average that decays at the given rate.
+// AdaptiveP selects tokens near a target probability, adapted by an average that decays at the
+// given rate.
 func AdaptiveP(target, decay float32, seed uint32) Stage {
-	want := errors.Join(need(finite(target) && target <= 1, "target is %v; give at most 1", target), need(decay >= 0 && decay <= 0.99, "decay is %v; give 0 to 0.99", decay))
+	want := errors.Join(need(finite(target) && target <= 1, "target is %v; give at most 1", target),
+		need(decay >= 0 && decay <= 0.99, "decay is %v; give 0 to 0.99", decay))
 	return selecting(stage("adaptive-p", want, func(*Model) *C.struct_llama_sampler {
 		return C.llama_sampler_init_adaptive_p(C.float(target), C.float(decay), C.uint32_t(seed))
 	}))
 }
 
-// Penalties lowers the logits of tokens among the last lastN: repeat divides (1 is off), frequency and presence subtract.
+// Penalties lowers the logits of tokens among the last lastN: repeat divides (1 is off), frequency
+// and presence subtract.
 func Penalties(lastN int, repeat, frequency, presence float32) Stage {
-	want := errors.Join(history(lastN), need(finite(repeat) && repeat > 0, "repeat is %v; give more than 0", repeat),
+	want := errors.Join(history(lastN), need(finite(repeat) && repeat > 0,
+		"repeat is %v; give more than 0", repeat),
 		need(finite(frequency) && finite(presence), "frequency or presence is not finite"))
 	return stage("penalties", want, func(m *Model) *C.struct_llama_sampler {
-		return C.llama_sampler_init_penalties(C.int32_t(m.vocab.N()), C.int32_t(lastN), C.float(repeat), C.float(frequency), C.float(presence))
+		return C.llama_sampler_init_penalties(C.int32_t(m.vocab.N()), C.int32_t(lastN),
+			C.float(repeat), C.float(frequency), C.float(presence))
 	})
 }
 
-// DRY penalises tokens that would continue a repetition longer than allowed, by multiplier * base^(length - allowed), within the
-// last lastN tokens; breakers end a repetition.
+// DRY penalises tokens that would continue a repetition longer than allowed, by multiplier *
+// base^(length - allowed), within the last lastN tokens; breakers end a repetition.
 func DRY(multiplier, base float32, allowed, lastN int, breakers []string) Stage {
-	want := errors.Join(need(finite(multiplier) && multiplier >= 0 && finite(base) && base >= 1, "multiplier or base is out of range"),
-		need(allowed >= 0 && allowed <= math.MaxInt32, "allowed is %d", allowed), history(lastN), noNUL(breakers...))
+	want := errors.Join(need(finite(multiplier) && multiplier >= 0 && finite(base) && base >= 1,
+		"multiplier or base is out of range"),
+		need(allowed >= 0 && allowed <= math.MaxInt32, "allowed is %d", allowed), history(lastN),
+		noNUL(breakers...))
 	return Stage{name: "dry", build: func(m *Model) (*C.struct_llama_sampler, error) {
 		if want != nil {
 			return nil, want
@@ -174,7 +199,9 @@ func DRY(multiplier, base float32, allowed, lastN int, breakers []string) Stage 
 		defer arena.free()
 		var out *C.struct_llama_sampler
 		var eb errBuf
-		ok := C.shim_sampler_dry(m.vocab.c, C.float(multiplier), C.float(base), C.int32_t(allowed), C.int32_t(lastN), arena.strings(breakers), C.size_t(len(breakers)), &out, eb.ptr(), eb.cap())
+		ok := C.shim_sampler_dry(m.vocab.c, C.float(multiplier), C.float(base), C.int32_t(allowed),
+			C.int32_t(lastN), arena.strings(breakers), C.size_t(len(breakers)), &out, eb.ptr(),
+			eb.cap())
 		if !bool(ok) || out == nil {
 			return nil, fmt.Errorf("libllama refused it %s", eb.String())
 		}
@@ -195,27 +222,35 @@ func LogitBias(bias map[Token]float32) Stage {
 			}
 			list = append(list, C.llama_logit_bias{token: C.llama_token(t), bias: C.float(b)})
 		}
-		return C.llama_sampler_init_logit_bias(C.int32_t(m.vocab.N()), C.int32_t(len(list)), unsafe.SliceData(list)), nil
+		return C.llama_sampler_init_logit_bias(C.int32_t(m.vocab.N()), C.int32_t(len(list)),
+			unsafe.SliceData(list)), nil
 	}}
 }
 
-// Infill settles between ending and going on when filling a gap in a text. It belongs after TopK and TopP.
+// Infill settles between ending and going on when filling a gap in a text. It belongs after TopK
+// and TopP.
 func Infill() Stage {
-	return stage("infill", nil, func(m *Model) *C.struct_llama_sampler { return C.llama_sampler_init_infill(m.vocab.c) })
+	return stage("infill", nil, func(m *Model) *C.struct_llama_sampler {
+		return C.llama_sampler_init_infill(m.vocab.c)
+	})
 }
 
-// Grammar allows only tokens that keep the text within a GBNF grammar. Sampling fails with ErrSampling when none is left.
+// Grammar allows only tokens that keep the text within a GBNF grammar. Sampling fails with
+// ErrSampling when none is left.
 func Grammar(gbnf, root string) Stage { return grammar(gbnf, root, false, nil, nil) }
 
-// LazyGrammar lets text run free until it matches one of patterns (regular expressions, from the start of the text) or one of
-// tokens appears, and holds it to the grammar from the pattern's first group, or the token, on.
+// LazyGrammar lets text run free until it matches one of patterns (regular expressions, from the
+// start of the text) or one of tokens appears, and holds it to the grammar from the pattern's first
+// group, or the token, on.
 func LazyGrammar(gbnf, root string, patterns []string, tokens []Token) Stage {
 	return grammar(gbnf, root, true, patterns, tokens)
 }
 
 func grammar(gbnf, root string, lazy bool, patterns []string, tokens []Token) Stage {
 	return Stage{name: "grammar", build: func(m *Model) (*C.struct_llama_sampler, error) {
-		if err := errors.Join(need(strings.TrimSpace(gbnf) != "", "the grammar is empty"), need(root != "", "the root rule has no name"), noNUL(gbnf, root), noNUL(patterns...), shallow(gbnf)); err != nil {
+		if err := errors.Join(need(strings.TrimSpace(gbnf) != "", "the grammar is empty"),
+			need(root != "", "the root rule has no name"), noNUL(gbnf, root), noNUL(patterns...),
+			shallow(gbnf)); err != nil {
 			return nil, err
 		}
 		for _, t := range tokens {
@@ -228,8 +263,10 @@ func grammar(gbnf, root string, lazy bool, patterns []string, tokens []Token) St
 		logged := ggml.CollectErrors()
 		var out *C.struct_llama_sampler
 		var eb errBuf
-		ok := C.shim_sampler_grammar(m.vocab.c, arena.str(gbnf), arena.str(root), C.bool(lazy), arena.strings(patterns), C.size_t(len(patterns)),
-			(*C.llama_token)(unsafe.Pointer(unsafe.SliceData(tokens))), C.size_t(len(tokens)), &out, eb.ptr(), eb.cap())
+		ok := C.shim_sampler_grammar(m.vocab.c, arena.str(gbnf), arena.str(root), C.bool(lazy),
+			arena.strings(patterns), C.size_t(len(patterns)),
+			(*C.llama_token)(unsafe.Pointer(unsafe.SliceData(tokens))), C.size_t(len(tokens)), &out,
+			eb.ptr(), eb.cap())
 		if !bool(ok) {
 			return nil, logged.Wrap(errors.New(eb.String()))
 		}
@@ -241,8 +278,9 @@ func grammar(gbnf, root string, lazy bool, patterns []string, tokens []Token) St
 	}}
 }
 
-// shallow bounds what libllama's grammar parser recurses into, once for each open parenthesis and along each chain of rules: far
-// beyond any real grammar, far below what overflows a thread's stack.
+// shallow bounds what libllama's grammar parser recurses into, once for each open parenthesis and
+// along each chain of rules: far beyond any real grammar, far below what overflows a thread's
+// stack.
 func shallow(gbnf string) error {
 	const maxDepth, maxRules = 256, 8192
 	depth, quote := 0, byte(0)

@@ -19,7 +19,8 @@ import (
 type StateFlags uint32
 
 const (
-	// StatePartial takes only what cannot be recomputed from the rest: sliding-window cells and recurrent state.
+	// StatePartial takes only what cannot be recomputed from the rest: sliding-window cells and
+	// recurrent state.
 	StatePartial StateFlags = C.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
 )
 
@@ -41,14 +42,16 @@ func (c *Context) StateSize(seq Seq, flags StateFlags) (int, error) {
 	}
 	var n C.size_t
 	var eb errBuf
-	if !bool(C.shim_state_size(c.c, C.llama_seq_id(seq), C.uint32_t(flags), &n, eb.ptr(), eb.cap())) {
+	if !bool(C.shim_state_size(c.c, C.llama_seq_id(seq), C.uint32_t(flags), &n, eb.ptr(),
+		eb.cap())) {
 		return 0, fmt.Errorf("llama: state of sequence %d: %s", seq, eb.String())
 	}
 	return stateHeader + int(n), nil
 }
 
-// stateHeader stands before libllama's own bytes in a state. libllama believes positions and counts that it reads, so damage must
-// be found before it sees them: magic, the length of the rest, its CRC-32C (Castagnoli), flags.
+// stateHeader stands before libllama's own bytes in a state. libllama believes positions and counts
+// that it reads, so damage must be found before it sees them: magic, the length of the rest, its
+// CRC-32C (Castagnoli), flags.
 const (
 	stateMagic  = "EYS1"
 	stateHeader = len(stateMagic) + 8 + 4 + 4
@@ -73,7 +76,8 @@ func openState(data []byte, flags StateFlags) ([]byte, error) {
 	body := data[stateHeader:]
 	switch {
 	case binary.LittleEndian.Uint64(data[4:]) != uint64(len(body)):
-		return nil, fmt.Errorf("%d bytes where %d should be", len(body), binary.LittleEndian.Uint64(data[4:]))
+		return nil, fmt.Errorf("%d bytes where %d should be", len(body),
+			binary.LittleEndian.Uint64(data[4:]))
 	case binary.LittleEndian.Uint32(data[12:]) != crc32.Checksum(body, castagnoli):
 		return nil, errors.New("damaged: the checksum differs")
 	case binary.LittleEndian.Uint32(data[16:]) != uint32(flags):
@@ -92,7 +96,8 @@ func (c *Context) SeqState(seq Seq, flags StateFlags) ([]byte, error) {
 	body := data[stateHeader:]
 	var n C.size_t
 	var eb errBuf
-	ok := C.shim_state_get(c.c, C.llama_seq_id(seq), C.uint32_t(flags), (*C.uint8_t)(unsafe.Pointer(&body[0])), C.size_t(len(body)), &n, eb.ptr(), eb.cap())
+	ok := C.shim_state_get(c.c, C.llama_seq_id(seq), C.uint32_t(flags),
+		(*C.uint8_t)(unsafe.Pointer(&body[0])), C.size_t(len(body)), &n, eb.ptr(), eb.cap())
 	if err := eb.err(ok, fmt.Sprintf("state of sequence %d", seq)); err != nil {
 		return nil, err
 	}
@@ -107,8 +112,9 @@ func (c *Context) SeqState(seq Seq, flags StateFlags) ([]byte, error) {
 	return data, nil
 }
 
-// SetSeqState replaces the cells of seq by a state that SeqState returned, from this context or from one of the same model
-// and cache types. A state that is damaged or does not fit leaves seq empty and is an error.
+// SetSeqState replaces the cells of seq by a state that SeqState returned, from this context or
+// from one of the same model and cache types. A state that is damaged or does not fit leaves seq
+// empty and is an error.
 func (c *Context) SetSeqState(seq Seq, data []byte, flags StateFlags) error {
 	if err := c.checkState(seq, flags); err != nil {
 		return err
@@ -125,16 +131,19 @@ func (c *Context) SetSeqState(seq Seq, data []byte, flags StateFlags) error {
 	logged := ggml.CollectErrors()
 	var n C.size_t
 	var eb errBuf
-	ok := C.shim_state_set(c.c, C.llama_seq_id(seq), C.uint32_t(flags), (*C.uint8_t)(unsafe.Pointer(&body[0])), C.size_t(len(body)), &n, eb.ptr(), eb.cap())
+	ok := C.shim_state_set(c.c, C.llama_seq_id(seq), C.uint32_t(flags),
+		(*C.uint8_t)(unsafe.Pointer(&body[0])), C.size_t(len(body)), &n, eb.ptr(), eb.cap())
 	if bool(ok) && int(n) == len(body) {
 		logged.Stop()
 		return c.model.Lost()
 	}
 	_ = c.Memory().SeqRemove(seq, -1, -1)
-	return logged.Wrap(fmt.Errorf("llama: the state for sequence %d is of another model or cache type %s", seq, &eb))
+	return logged.Wrap(fmt.Errorf(
+		"llama: the state for sequence %d is of another model or cache type %s", seq, &eb))
 }
 
-// SaveSeq writes the state of seq and its tokens to a file, whole or not at all: the number of tokens, the tokens, the state.
+// SaveSeq writes the state of seq and its tokens to a file, whole or not at all: the number of
+// tokens, the tokens, the state.
 func (c *Context) SaveSeq(path string, seq Seq, tokens []Token) error {
 	state, err := c.SeqState(seq, 0)
 	if err != nil {
@@ -160,8 +169,8 @@ func (c *Context) SaveSeq(path string, seq Seq, tokens []Token) error {
 	return nil
 }
 
-// LoadSeq reads a file of SaveSeq into seq and returns its tokens, of which there may be at most maxTokens. A file that is damaged
-// or does not fit leaves seq empty and is an error.
+// LoadSeq reads a file of SaveSeq into seq and returns its tokens, of which there may be at most
+// maxTokens. A file that is damaged or does not fit leaves seq empty and is an error.
 func (c *Context) LoadSeq(path string, seq Seq, maxTokens int) ([]Token, error) {
 	if err := c.checkState(seq, 0); err != nil {
 		return nil, err
@@ -185,13 +194,16 @@ func (c *Context) LoadSeq(path string, seq Seq, maxTokens int) ([]Token, error) 
 	}
 	n := int(binary.LittleEndian.Uint64(data))
 	if n > maxTokens {
-		return nil, fmt.Errorf("llama: load sequence %d: %s has %d tokens, more than %d", seq, path, n, maxTokens)
+		return nil, fmt.Errorf("llama: load sequence %d: %s has %d tokens, more than %d", seq, path,
+			n, maxTokens)
 	}
 	tokens := make([]Token, n)
 	for i := range tokens {
 		tokens[i] = Token(binary.LittleEndian.Uint32(data[8+4*i:]))
 		if !c.model.vocab.valid(tokens[i]) {
-			return nil, fmt.Errorf("llama: load sequence %d: %s has token %d, which is not in the vocabulary", seq, path, tokens[i])
+			return nil, fmt.Errorf(
+				"llama: load sequence %d: %s has token %d, which is not in the vocabulary", seq,
+				path, tokens[i])
 		}
 	}
 	if err := c.SetSeqState(seq, data[8+4*n:], 0); err != nil {

@@ -12,8 +12,11 @@ import (
 )
 
 func TestStateRoundTrip(t *testing.T) {
-	for name, p := range map[string]llama.ContextParams{"one pool": {}, "a part for each sequence": {SplitKV: true}, "no flash attention": {FlashAttention: llama.FlashOff},
-		"a quantized cache": {TypeK: ggml.Q8_0, TypeV: ggml.Q8_0, FlashAttention: llama.FlashOn}} {
+	for name, p := range map[string]llama.ContextParams{"one pool": {},
+		"a part for each sequence": {SplitKV: true},
+		"no flash attention":       {FlashAttention: llama.FlashOff},
+		"a quantized cache": {TypeK: ggml.Q8_0, TypeV: ggml.Q8_0,
+			FlashAttention: llama.FlashOn}} {
 		c, tokens := filled(t, p)
 		state, err := c.SeqState(0, 0)
 		if err != nil {
@@ -34,7 +37,8 @@ func TestStateRoundTrip(t *testing.T) {
 			t.Errorf("%s: the sequence stands at %d", name, got)
 		}
 		same(t, name, decode(t, other, next, llama.Pos(len(tokens)), 1), want)
-		same(t, name+": the other sequence", decode(t, other, next, llama.Pos(len(tokens)), 0), want)
+		same(t, name+": the other sequence", decode(t, other, next, llama.Pos(len(tokens)), 0),
+			want)
 	}
 }
 
@@ -54,7 +58,8 @@ func TestDamagedStateIsRefused(t *testing.T) {
 		}
 	}
 	refuse("nothing", nil)
-	for _, n := range []int{1, 3, 4, 5, 8, 12, 16, 20, 24, 40, 100, 300, 1000, len(state) / 2, len(state) - 1} {
+	for _, n := range []int{1, 3, 4, 5, 8, 12, 16, 20, 24, 40, 100, 300, 1000, len(state) / 2,
+		len(state) - 1} {
 		refuse("a cut state", state[:n])
 	}
 	refuse("a state with more behind it", append(slices.Clone(state), 0))
@@ -66,9 +71,11 @@ func TestDamagedStateIsRefused(t *testing.T) {
 		flipped[at] ^= 1 << (at % 8)
 		refuse("a flipped bit", flipped)
 	}
-	same(t, "the other sequence", decode(t, c, tokens[:1], llama.Pos(len(tokens)), 0), fresh(t, slices.Concat(tokens, tokens[:1])))
+	same(t, "the other sequence", decode(t, c, tokens[:1], llama.Pos(len(tokens)), 0),
+		fresh(t, slices.Concat(tokens, tokens[:1])))
 
-	small := newContext(t, seedModel(t), llama.ContextParams{NCtx: 256, TypeK: ggml.BF16, TypeV: ggml.BF16})
+	small := newContext(t, seedModel(t), llama.ContextParams{NCtx: 256, TypeK: ggml.BF16,
+		TypeV: ggml.BF16})
 	wantError(t, small.SetSeqState(0, state, 0), nil)
 	_, err = c.SeqState(0, 99)
 	wantError(t, err, nil)
@@ -102,7 +109,8 @@ func TestSaveAndLoadASequence(t *testing.T) {
 		t.Fatalf("tokens %v, %v", got, err)
 	}
 	next := tokenize(t, " red")[1:]
-	same(t, "a loaded sequence", decode(t, c, next, llama.Pos(len(tokens)), 1), fresh(t, slices.Concat(tokens, next)))
+	same(t, "a loaded sequence", decode(t, c, next, llama.Pos(len(tokens)), 1),
+		fresh(t, slices.Concat(tokens, next)))
 
 	if _, err := c.LoadSeq(path, 1, len(tokens)-1); err == nil {
 		t.Error("more tokens than asked for were loaded")
@@ -112,7 +120,8 @@ func TestSaveAndLoadASequence(t *testing.T) {
 		t.Fatal(err)
 	}
 	cut := filepath.Join(dir, "cut")
-	for _, n := range []int{0, 1, 4, 8, 12, 16, 60, 12 + 4*len(tokens), 13 + 4*len(tokens), len(whole) / 2, len(whole) - 1} {
+	for _, n := range []int{0, 1, 4, 8, 12, 16, 60, 12 + 4*len(tokens), 13 + 4*len(tokens),
+		len(whole) / 2, len(whole) - 1} {
 		if err := os.WriteFile(cut, whole[:n], 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -129,7 +138,8 @@ func TestSaveAndLoadASequence(t *testing.T) {
 	_, err = c.LoadSeq(cut, 1, 1<<31-1)
 	wantError(t, err, nil)
 
-	for _, path := range []string{dir, filepath.Join(dir, "missing"), filepath.Join(dir, "no", "folder")} {
+	for _, path := range []string{dir, filepath.Join(dir, "missing"),
+		filepath.Join(dir, "no", "folder")} {
 		_, err := c.LoadSeq(path, 1, 10)
 		wantError(t, err, nil)
 	}
@@ -146,11 +156,13 @@ func TestSaveAndLoadASequence(t *testing.T) {
 	}
 }
 
-// FuzzLoadSeq looks at files that no SaveSeq wrote: none may crash, or leave anything in the sequence after an error.
+// FuzzLoadSeq looks at files that no SaveSeq wrote: none may crash, or leave anything in the
+// sequence after an error.
 func FuzzLoadSeq(f *testing.F) {
 	c := newContext(f, seedModel(f), llama.ContextParams{NCtx: 256, NSeqMax: 2})
 	path := filepath.Join(f.TempDir(), "sequence")
-	if err := c.SaveSeq(path, 0, tokenize(f, "red")); err != nil { // of an empty sequence, to be small
+	// of an empty sequence, to be small
+	if err := c.SaveSeq(path, 0, tokenize(f, "red")); err != nil {
 		f.Fatal(err)
 	}
 	whole, err := os.ReadFile(path)

@@ -14,8 +14,8 @@ import (
 // errStarted is the error of calls on a context in the middle of a decode.
 var errStarted = errors.New("llama: the context is in the middle of a decode that was begun")
 
-// Stepwise is a Decode that is computed bit by bit, so that other contexts can compute in between. Until it has ended, its context takes
-// no other calls but Close.
+// Stepwise is a Decode that is computed bit by bit, so that other contexts can compute in between.
+// Until it has ended, its context takes no other calls but Close.
 //
 // Its methods must be called on one OS thread, except Stop.
 type Stepwise struct {
@@ -26,8 +26,8 @@ type Stepwise struct {
 	result error
 }
 
-// Begin begins to decode a batch, which is not to be changed until that has ended. It fails as Decode does, and on a context that was made
-// without Steps. Nothing is computed before Advance.
+// Begin begins to decode a batch, which is not to be changed until that has ended. It fails as
+// Decode does, and on a context that was made without Steps. Nothing is computed before Advance.
 func (c *Context) Begin(ctx context.Context, batch *Batch) (*Stepwise, error) {
 	if err := c.check(batch); err != nil {
 		return nil, err
@@ -51,8 +51,9 @@ func (c *Context) Begin(ctx context.Context, batch *Batch) (*Stepwise, error) {
 	return s, nil
 }
 
-// Advance goes on computing for about that long, at least from one node of the graph to the next where it can pause, and returns whether the
-// decode has ended. Its errors are Decode's, and end it. Called again after the end it returns the same.
+// Advance goes on computing for about that long, at least from one node of the graph to the next
+// where it can pause, and returns whether the decode has ended. Its errors are Decode's, and end
+// it. Called again after the end it returns the same.
 func (s *Stepwise) Advance(d time.Duration) (done bool, err error) { return s.advance(d, false) }
 
 func (s *Stepwise) advance(d time.Duration, aborted bool) (done bool, err error) {
@@ -62,12 +63,14 @@ func (s *Stepwise) advance(d time.Duration, aborted bool) (done bool, err error)
 	var ok C.bool
 	var rc C.int32_t
 	var eb errBuf
-	switch C.shim_steps_advance(s.c.steps, C.double(d.Seconds()), C.bool(aborted), &ok, &rc, eb.ptr(), eb.cap()) {
+	switch C.shim_steps_advance(s.c.steps, C.double(d.Seconds()), C.bool(aborted), &ok, &rc,
+		eb.ptr(), eb.cap()) {
 	case 0:
 		s.c.yield()
 		return false, nil
 	case -1:
-		return false, errors.New("llama: a decode that was begun on one thread cannot go on on another")
+		return false, errors.New(
+			"llama: a decode that was begun on one thread cannot go on on another")
 	}
 	s.stop()
 	s.c.started = nil
@@ -76,8 +79,8 @@ func (s *Stepwise) advance(d time.Duration, aborted bool) (done bool, err error)
 	return true, s.result
 }
 
-// Longest is the longest time so far between two places of the graph where the decode can pause. After the end it is that of the whole, until
-// the context begins another one or is closed.
+// Longest is the longest time so far between two places of the graph where the decode can pause.
+// After the end it is that of the whole, until the context begins another one or is closed.
 func (s *Stepwise) Longest() time.Duration {
 	if s.c.steps == nil {
 		return 0
@@ -85,7 +88,8 @@ func (s *Stepwise) Longest() time.Duration {
 	return time.Duration(float64(C.shim_steps_longest(s.c.steps)) * float64(time.Second))
 }
 
-// Stop ends a decode that is not to be finished. Cells of micro-batches that are whole may remain of it.
+// Stop ends a decode that is not to be finished. Cells of micro-batches that are whole may remain
+// of it.
 func (s *Stepwise) Stop() {
 	if s.c.started != s {
 		return

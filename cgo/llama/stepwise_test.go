@@ -13,10 +13,12 @@ import (
 
 // longTokens are more than a few nodes' work.
 func longTokens(t *testing.T) []llama.Token {
-	return tokenize(t, strings.Repeat("What color is the background, and what is in the picture? ", 12))
+	return tokenize(t, strings.Repeat("What color is the background, and what is in the picture? ",
+		12))
 }
 
-func begin(t *testing.T, ctx context.Context, c *llama.Context, tokens []llama.Token) *llama.Stepwise {
+func begin(t *testing.T, ctx context.Context, c *llama.Context,
+	tokens []llama.Token) *llama.Stepwise {
 	t.Helper()
 	b := newBatch(t, len(tokens), 1)
 	for i, token := range tokens {
@@ -38,7 +40,8 @@ func TestADecodeInStepsIsTheSameDecode(t *testing.T) {
 	p := llama.ContextParams{NCtx: 1024, NSeqMax: 2}
 	want := decode(t, newContext(t, seedModel(t), p), tokens, 0, 0)
 	p.Steps = true
-	c, other := newContext(t, seedModel(t), p), newContext(t, seedModel(t), llama.ContextParams{NCtx: 256})
+	c, other := newContext(t, seedModel(t), p), newContext(t, seedModel(t),
+		llama.ContextParams{NCtx: 256})
 	s := begin(t, context.Background(), c, tokens)
 	if _, err := c.SeqState(0, 0); err == nil {
 		t.Error("the state of a context in the middle of a decode")
@@ -63,7 +66,8 @@ func TestADecodeInStepsIsTheSameDecode(t *testing.T) {
 		t.Errorf("%d pauses, the longest piece took %v", pauses, s.Longest())
 	}
 	same(t, "in steps", logits(t, c, len(tokens)-1), want)
-	same(t, "at once, by a context that can do steps", decode(t, newContext(t, seedModel(t), p), tokens, 0, 0), want)
+	same(t, "at once, by a context that can do steps", decode(t, newContext(t, seedModel(t), p),
+		tokens, 0, 0), want)
 	if done, err := s.Advance(0); !done || err != nil {
 		t.Errorf("after the end: %v, %v", done, err)
 	}
@@ -125,7 +129,8 @@ func TestADecodeInStepsStaysOnItsThread(t *testing.T) {
 	if done, err := s.Advance(time.Hour); !done || err != nil {
 		t.Errorf("%v, %v", done, err)
 	}
-	if _, err := newContext(t, seedModel(t), llama.ContextParams{NCtx: 256}).Begin(context.Background(), newBatch(t, 1, 1)); err == nil {
+	if _, err := newContext(t, seedModel(t),
+		llama.ContextParams{NCtx: 256}).Begin(context.Background(), newBatch(t, 1, 1)); err == nil {
 		t.Error("a context without Steps, and an empty batch")
 	}
 }

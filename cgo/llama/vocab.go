@@ -36,7 +36,8 @@ const (
 	AttrByte        TokenAttr = C.LLAMA_TOKEN_ATTR_BYTE
 )
 
-// Vocab turns text into tokens and back. It belongs to its Model and may be used from several goroutines.
+// Vocab turns text into tokens and back. It belongs to its Model and may be used from several
+// goroutines.
 type Vocab struct {
 	model *Model
 	c     *C.struct_llama_vocab
@@ -61,8 +62,9 @@ func (v *Vocab) Type() VocabType {
 
 func (v *Vocab) valid(t Token) bool { return v.c != nil && t >= 0 && int(t) < v.N() }
 
-// Tokenize splits text into tokens. addSpecial adds the tokens that the model wants at the start and end of a text (BOS,
-// EOS); parseSpecial lets text name special tokens such as "<|im_end|>", which text from a user must not.
+// Tokenize splits text into tokens. addSpecial adds the tokens that the model wants at the start
+// and end of a text (BOS, EOS); parseSpecial lets text name special tokens such as "<|im_end|>",
+// which text from a user must not.
 func (v *Vocab) Tokenize(text string, addSpecial, parseSpecial bool) ([]Token, error) {
 	if v.c == nil {
 		return nil, ErrClosed
@@ -71,15 +73,18 @@ func (v *Vocab) Tokenize(text string, addSpecial, parseSpecial bool) ([]Token, e
 		return nil, fmt.Errorf("llama: %s has no vocabulary", v.model.path)
 	}
 	if len(text) > math.MaxInt32/2 {
-		return nil, fmt.Errorf("llama: tokenize: the text has %d bytes, more than a tokenizer takes", len(text))
+		return nil, fmt.Errorf(
+			"llama: tokenize: the text has %d bytes, more than a tokenizer takes", len(text))
 	}
 	// One token a byte and the special ones: enough for nearly every text at the first try.
 	tokens := make([]Token, len(text)+4)
 	for {
 		var n C.int32_t
 		var eb errBuf
-		ok := C.shim_tokenize(v.c, (*C.char)(unsafe.Pointer(unsafe.StringData(text))), C.int32_t(len(text)),
-			(*C.llama_token)(unsafe.Pointer(&tokens[0])), C.int32_t(len(tokens)), C.bool(addSpecial), C.bool(parseSpecial), &n, eb.ptr(), eb.cap())
+		ok := C.shim_tokenize(v.c, (*C.char)(unsafe.Pointer(unsafe.StringData(text))),
+			C.int32_t(len(text)),
+			(*C.llama_token)(unsafe.Pointer(&tokens[0])), C.int32_t(len(tokens)),
+			C.bool(addSpecial), C.bool(parseSpecial), &n, eb.ptr(), eb.cap())
 		switch {
 		case !bool(ok):
 			return nil, fmt.Errorf("llama: tokenize: %s", eb.String())
@@ -92,7 +97,8 @@ func (v *Vocab) Tokenize(text string, addSpecial, parseSpecial bool) ([]Token, e
 	}
 }
 
-// Piece is the bytes of one token, which may be part of a UTF-8 sequence. Special tokens are empty unless special is set.
+// Piece is the bytes of one token, which may be part of a UTF-8 sequence. Special tokens are empty
+// unless special is set.
 func (v *Vocab) Piece(t Token, special bool) []byte {
 	return v.AppendPiece(nil, t, special)
 }
@@ -115,14 +121,15 @@ func (v *Vocab) AppendPiece(dst []byte, t Token, special bool) []byte {
 func (v *Vocab) piece(t Token, buf []byte, special bool) int {
 	var n C.int32_t
 	var eb errBuf
-	if !bool(C.shim_token_to_piece(v.c, C.llama_token(t), (*C.char)(unsafe.Pointer(&buf[0])), C.int32_t(len(buf)), C.bool(special), &n, eb.ptr(), eb.cap())) {
+	if !bool(C.shim_token_to_piece(v.c, C.llama_token(t), (*C.char)(unsafe.Pointer(&buf[0])),
+		C.int32_t(len(buf)), C.bool(special), &n, eb.ptr(), eb.cap())) {
 		return 0 // libllama cannot decode the entry: it stands for no bytes
 	}
 	return int(n)
 }
 
-// Detokenize is the text of tokens, the inverse of Tokenize. removeSpecial leaves out BOS and EOS, unparseSpecial writes
-// special tokens as text.
+// Detokenize is the text of tokens, the inverse of Tokenize. removeSpecial leaves out BOS and EOS,
+// unparseSpecial writes special tokens as text.
 func (v *Vocab) Detokenize(tokens []Token, removeSpecial, unparseSpecial bool) (string, error) {
 	if v.c == nil {
 		return "", ErrClosed
@@ -135,15 +142,18 @@ func (v *Vocab) Detokenize(tokens []Token, removeSpecial, unparseSpecial bool) (
 	}
 	for _, t := range tokens {
 		if !v.valid(t) {
-			return "", fmt.Errorf("llama: detokenize: token %d is not in the vocabulary of %d", t, v.N())
+			return "", fmt.Errorf("llama: detokenize: token %d is not in the vocabulary of %d", t,
+				v.N())
 		}
 	}
 	text := make([]byte, 8*len(tokens)+16)
 	for range 2 {
 		var n C.int32_t
 		var eb errBuf
-		if err := eb.err(C.shim_detokenize(v.c, (*C.llama_token)(unsafe.Pointer(&tokens[0])), C.int32_t(len(tokens)),
-			(*C.char)(unsafe.Pointer(&text[0])), C.int32_t(len(text)), C.bool(removeSpecial), C.bool(unparseSpecial), &n, eb.ptr(), eb.cap()), "detokenize"); err != nil {
+		if err := eb.err(C.shim_detokenize(v.c, (*C.llama_token)(unsafe.Pointer(&tokens[0])),
+			C.int32_t(len(tokens)),
+			(*C.char)(unsafe.Pointer(&text[0])), C.int32_t(len(text)), C.bool(removeSpecial),
+			C.bool(unparseSpecial), &n, eb.ptr(), eb.cap()), "detokenize"); err != nil {
 			return "", err
 		}
 		if n >= 0 {
@@ -216,7 +226,9 @@ func (v *Vocab) SEP() Token {
 }
 
 // NL is the newline token, or NoToken.
-func (v *Vocab) NL() Token { return v.special(func() C.llama_token { return C.llama_vocab_nl(v.c) }) }
+func (v *Vocab) NL() Token {
+	return v.special(func() C.llama_token { return C.llama_vocab_nl(v.c) })
+}
 
 // PAD is the padding token, or NoToken.
 func (v *Vocab) PAD() Token {
@@ -236,8 +248,10 @@ func (v *Vocab) FIM() FIM {
 	if v.c == nil {
 		return FIM{NoToken, NoToken, NoToken, NoToken, NoToken, NoToken}
 	}
-	return FIM{Token(C.llama_vocab_fim_pre(v.c)), Token(C.llama_vocab_fim_suf(v.c)), Token(C.llama_vocab_fim_mid(v.c)),
-		Token(C.llama_vocab_fim_pad(v.c)), Token(C.llama_vocab_fim_rep(v.c)), Token(C.llama_vocab_fim_sep(v.c))}
+	return FIM{Token(C.llama_vocab_fim_pre(v.c)), Token(C.llama_vocab_fim_suf(v.c)),
+		Token(C.llama_vocab_fim_mid(v.c)),
+		Token(C.llama_vocab_fim_pad(v.c)), Token(C.llama_vocab_fim_rep(v.c)),
+		Token(C.llama_vocab_fim_sep(v.c))}
 }
 
 // AddBOS reports whether the model wants BOS before a text.
@@ -259,15 +273,17 @@ func (v *Vocab) SuppressTokens() []Token {
 	return append([]Token(nil), unsafe.Slice((*Token)(unsafe.Pointer(p)), n)...)
 }
 
-// Decoder turns a stream of tokens into text without ever cutting a UTF-8 sequence: bytes of an unfinished character wait
-// for the tokens that complete it. The zero value with a Vocab is ready for use.
+// Decoder turns a stream of tokens into text without ever cutting a UTF-8 sequence: bytes of an
+// unfinished character wait for the tokens that complete it. The zero value with a Vocab is ready
+// for use.
 type Decoder struct {
 	Vocab   *Vocab
 	Special bool // write special tokens as text
 	pending []byte
 }
 
-// Push adds a token and returns the text that is complete now. Bytes that can never become a character come out as U+FFFD.
+// Push adds a token and returns the text that is complete now. Bytes that can never become a
+// character come out as U+FFFD.
 func (d *Decoder) Push(t Token) string {
 	d.pending = d.Vocab.AppendPiece(d.pending, t, d.Special)
 	n := completeUTF8(d.pending)

@@ -49,7 +49,8 @@ func TestTokenizeAndDetokenizeAreInverse(t *testing.T) {
 
 func TestTokenizeTakesBytesThatAreNoUTF8(t *testing.T) {
 	v := seedModel(t).Vocab()
-	for _, text := range []string{"\xff\xfe", "a\xc3", "\xed\xa0\x80", "\xf0\x9f\x90", strings.Repeat("\x80", 1000)} {
+	for _, text := range []string{"\xff\xfe", "a\xc3", "\xed\xa0\x80", "\xf0\x9f\x90",
+		strings.Repeat("\x80", 1000)} {
 		if _, err := v.Tokenize(text, true, true); err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
@@ -104,12 +105,14 @@ func TestDecoderNeverCutsACharacter(t *testing.T) {
 
 func TestDecoderReplacesWhatNeverBecomesACharacter(t *testing.T) {
 	v := seedModel(t).Vocab()
-	byteToken := func(b byte) llama.Token { return llama.Token(3 + int(b)) } // <0x00> is token 3 of the built-in model
+	// <0x00> is token 3 of the built-in model
+	byteToken := func(b byte) llama.Token { return llama.Token(3 + int(b)) }
 	if v.Text(byteToken(0xf0)) != "<0xF0>" {
 		t.Fatalf("token %d is %q", byteToken(0xf0), v.Text(byteToken(0xf0)))
 	}
 	d := llama.Decoder{Vocab: v}
-	got := d.Push(byteToken(0xf0)) + "|" + d.Push(byteToken(0x9f)) + "|" + d.Push(byteToken('A')) + "|" + d.Push(byteToken(0xe2)) + "|" + d.Flush() + "|" + d.Flush()
+	got := d.Push(byteToken(0xf0)) + "|" + d.Push(byteToken(0x9f)) + "|" + d.Push(byteToken('A')) +
+		"|" + d.Push(byteToken(0xe2)) + "|" + d.Flush() + "|" + d.Flush()
 	if want := "||\ufffd\ufffdA||\ufffd|"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -139,7 +142,8 @@ func TestVocabProperties(t *testing.T) {
 		t.Errorf("EOS is written %q and %q", v.Piece(v.EOS(), true), v.Piece(v.EOS(), false))
 	}
 	for _, token := range []llama.Token{-1, -1 << 31, vocabulary, 1<<31 - 1} {
-		if v.Text(token) != "" || v.Score(token) != 0 || v.Attr(token) != 0 || v.IsEOG(token) || v.IsControl(token) || v.Piece(token, true) != nil {
+		if v.Text(token) != "" || v.Score(token) != 0 || v.Attr(token) != 0 || v.IsEOG(token) ||
+			v.IsControl(token) || v.Piece(token, true) != nil {
 			t.Errorf("token %d has properties", token)
 		}
 		_, err := v.Detokenize([]llama.Token{token}, false, false)
@@ -159,7 +163,8 @@ func TestVocabServesManyGoroutines(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for range 50 {
-				if tokens, err := v.Tokenize(prompt, true, false); err != nil || len(tokens) != want {
+				if tokens, err := v.Tokenize(prompt, true, false); err != nil ||
+					len(tokens) != want {
 					t.Errorf("%d tokens, %v", len(tokens), err)
 				}
 			}

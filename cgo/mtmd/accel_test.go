@@ -10,7 +10,8 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/peers"
 )
 
-// libmtmd asks its device whether it has flash attention. Where the accelerator declines, the CPU computes it, and it must stay on.
+// libmtmd asks its device whether it has flash attention. Where the accelerator declines, the CPU
+// computes it, and it must stay on.
 func TestFlashAttentionStaysOnWithTheAccelerator(t *testing.T) {
 	peers.RequireAccelerator(t)
 	for _, takes := range []bool{true, false} {

@@ -38,13 +38,14 @@ type Params struct {
 	// NoAccelerator leaves all to ggml's own CPU backend where that encodes.
 	NoAccelerator bool
 
-	// Device encodes; nil means the first GPU, or else the CPU, with the accelerator where it is loaded. It is one of ggml.Devices.
+	// Device encodes; nil means the first GPU, or else the CPU, with the accelerator where it is
+	// loaded. It is one of ggml.Devices.
 	Device *ggml.Device
 
 	FlashAttn FlashAttn
 
-	// ImageMinTokens and ImageMaxTokens bound the tokens of a picture in models that take pictures of any size; 0 means what
-	// the projector's file says.
+	// ImageMinTokens and ImageMaxTokens bound the tokens of a picture in models that take pictures
+	// of any size; 0 means what the projector's file says.
 	ImageMinTokens, ImageMaxTokens int
 
 	// Marker stands for a picture or sound in a text; "" means [DefaultMarker].
@@ -56,14 +57,16 @@ type Params struct {
 	// Observer, if not nil, sees the matrix products of each encoding. It must outlive the Context.
 	Observer *llama.Collector
 
-	// PieceNodes is the most graph nodes (a layer has some 15 to 30) in a piece, after which an encoding can pause and a cancelled context is
-	// noticed. 0 means 32. A piece ends earlier where it has much to multiply.
+	// PieceNodes is the most graph nodes (a layer has some 15 to 30) in a piece, after which an
+	// encoding can pause and a cancelled context is noticed. 0 means 32. A piece ends earlier where
+	// it has much to multiply.
 	PieceNodes int
 }
 
 const defaultPieceNodes = 32
 
-// A Context is a projector, with its vision tower, audio tower or both, loaded for one language model.
+// A Context is a projector, with its vision tower, audio tower or both, loaded for one language
+// model.
 type Context struct {
 	open     sync.RWMutex // held, for reading, by all who use c, which Close waits for
 	encoding sync.Mutex   // held by the one who encodes; guards running
@@ -82,13 +85,16 @@ type Context struct {
 type Capabilities struct {
 	Vision          bool
 	Audio           bool
-	AudioSampleRate int  // Hz; 0 without Audio
-	MRoPE           bool // the language model has positions of several dimensions, see [Chunk.Positions]
-	NonCausal       bool // the tokens of a picture attend to each other in both directions, see [Chunk.NonCausal]
+	AudioSampleRate int // Hz; 0 without Audio
+	// the language model has positions of several dimensions, see [Chunk.Positions]
+	MRoPE bool
+	// the tokens of a picture attend to each other in both directions, see [Chunk.NonCausal]
+	NonCausal bool
 }
 
-// New loads a projector (an mmproj GGUF file) for a language model. It blocks until that is done, ctx is done, or loading
-// fails: the error names the file and what is wrong with it, such as embeddings of another width than the model's.
+// New loads a projector (an mmproj GGUF file) for a language model. It blocks until that is done,
+// ctx is done, or loading fails: the error names the file and what is wrong with it, such as
+// embeddings of another width than the model's.
 func New(ctx context.Context, path string, model *llama.Model, params Params) (*Context, error) {
 	if err := initOnce(); err != nil {
 		return nil, err
@@ -107,9 +113,11 @@ func New(ctx context.Context, path string, model *llama.Model, params Params) (*
 	return m, nil
 }
 
-func newContext(ctx context.Context, path string, model *llama.Model, params Params) (*Context, error) {
+func newContext(ctx context.Context, path string, model *llama.Model,
+	params Params) (*Context, error) {
 	if model.NEmbdInp() <= 0 {
-		return nil, fmt.Errorf("mtmd: load %s: the language model was loaded for its vocabulary alone", path)
+		return nil, fmt.Errorf(
+			"mtmd: load %s: the language model was loaded for its vocabulary alone", path)
 	}
 	if err := params.check(); err != nil {
 		return nil, err
@@ -125,7 +133,8 @@ func newContext(ctx context.Context, path string, model *llama.Model, params Par
 	if piece == 0 {
 		piece = defaultPieceNodes
 	}
-	m := &Context{model: model, nEmbd: model.NEmbdInp(), watch: C.shim_mtmd_watch_new(C.int(piece), ggml.Fibers())}
+	m := &Context{model: model, nEmbd: model.NEmbdInp(), watch: C.shim_mtmd_watch_new(C.int(piece),
+		ggml.Fibers())}
 	if m.watch == nil {
 		return nil, errors.New("mtmd: out of memory")
 	}
@@ -151,8 +160,8 @@ func newContext(ctx context.Context, path string, model *llama.Model, params Par
 	return m, nil
 }
 
-// useAccelerator gives the accelerator to libmtmd as the device that encodes, with the CPU for all that it does not take, unless there is
-// another device to use.
+// useAccelerator gives the accelerator to libmtmd as the device that encodes, with the CPU for all
+// that it does not take, unless there is another device to use.
 func (m *Context) useAccelerator(path string, params *Params) {
 	if params.NoAccelerator || params.Device != nil || !params.NoGPU && len(ggml.GPUs()) > 0 {
 		return
@@ -162,7 +171,8 @@ func (m *Context) useAccelerator(path string, params *Params) {
 	}
 	params.NoGPU = false // or the device is ignored
 	if params.FlashAttn == FlashAttnAuto {
-		// libmtmd would ask the device alone, and that may leave attention to the CPU, which has it as well.
+		// libmtmd would ask the device alone, and that may leave attention to the CPU, which has it
+		// as well.
 		params.FlashAttn = FlashAttnOn
 	}
 	m.threads = params.threads()
@@ -186,7 +196,8 @@ func (m *Context) load(ctx context.Context, path string, params Params) error {
 	}
 	logged := ggml.CollectErrors()
 	var eb errBuf
-	ok := C.shim_mtmd_init(cpath, (*C.struct_llama_model)(m.model.Pointer()), p, m.watch, C.uintptr_t(handle), &m.c, eb.ptr(), eb.cap())
+	ok := C.shim_mtmd_init(cpath, (*C.struct_llama_model)(m.model.Pointer()), p, m.watch,
+		C.uintptr_t(handle), &m.c, eb.ptr(), eb.cap())
 	if m.c == nil {
 		ggml.ForgetAcceleratorWeights() // a part may have warmed up before another failed
 	}
@@ -208,7 +219,8 @@ func (p *Params) check() error {
 		name  string
 		value int
 	}{
-		{"Threads", p.Threads}, {"ImageMinTokens", p.ImageMinTokens}, {"ImageMaxTokens", p.ImageMaxTokens}, {"PieceNodes", p.PieceNodes},
+		{"Threads", p.Threads}, {"ImageMinTokens", p.ImageMinTokens},
+		{"ImageMaxTokens", p.ImageMaxTokens}, {"PieceNodes", p.PieceNodes},
 	} {
 		if v.value < 0 || v.value > math.MaxInt32 {
 			return fmt.Errorf("mtmd: %s is %d", v.name, v.value)
@@ -218,7 +230,8 @@ func (p *Params) check() error {
 		return fmt.Errorf("mtmd: Threads is %d; ggml takes at most 512", p.Threads)
 	}
 	if p.ImageMaxTokens > 0 && p.ImageMinTokens > p.ImageMaxTokens {
-		return fmt.Errorf("mtmd: ImageMinTokens %d is more than ImageMaxTokens %d", p.ImageMinTokens, p.ImageMaxTokens)
+		return fmt.Errorf("mtmd: ImageMinTokens %d is more than ImageMaxTokens %d",
+			p.ImageMinTokens, p.ImageMaxTokens)
 	}
 	if p.FlashAttn < FlashAttnAuto || p.FlashAttn > FlashAttnOn {
 		return fmt.Errorf("mtmd: FlashAttn is %d", int(p.FlashAttn))
@@ -265,9 +278,8 @@ func (p *Params) toC() C.struct_mtmd_context_params {
 	return c
 }
 
-// Close frees the projector, after which the language model may be closed. It waits for a call that is running, and ends an encoding that has begun;
-// chunks stay valid.
-// Close may be called again.
+// Close frees the projector, after which the language model may be closed. It waits for a call that
+// is running, and ends an encoding that has begun; chunks stay valid. Close may be called again.
 func (m *Context) Close() error {
 	m.open.Lock()
 	defer m.open.Unlock()
@@ -293,12 +305,14 @@ func (m *Context) ready() error {
 	return nil
 }
 
-// Capabilities returns what the projector takes. Like [Context.Marker] and [Context.NEmbd] it is valid after Close.
+// Capabilities returns what the projector takes. Like [Context.Marker] and [Context.NEmbd] it is
+// valid after Close.
 func (m *Context) Capabilities() Capabilities { return m.caps }
 
 // Marker returns what stands for a picture or sound in the text that [Context.Tokenize] takes.
 func (m *Context) Marker() string { return m.marker }
 
-// NEmbd returns the width of the rows of [Context.EncodeChunk]: that of the language model's input embeddings, which is a
-// multiple of its hidden width in models that feed several of its layers (DeepStack).
+// NEmbd returns the width of the rows of [Context.EncodeChunk]: that of the language model's input
+// embeddings, which is a multiple of its hidden width in models that feed several of its layers
+// (DeepStack).
 func (m *Context) NEmbd() int { return m.nEmbd }

@@ -15,8 +15,8 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 )
 
-// Encoding is the encoding of a picture's or sound's chunk, bit by bit, so that others can compute in between. Its Advance is to be called
-// on the caller's compute thread (see the package comment).
+// Encoding is the encoding of a picture's or sound's chunk, bit by bit, so that others can compute
+// in between. Its Advance is to be called on the caller's compute thread (see the package comment).
 type Encoding struct {
 	m     *Context
 	chunk *Chunk
@@ -33,9 +33,9 @@ var errBusy = errors.New("mtmd: encode: another chunk is being encoded")
 // forever is longer than any encoding.
 const forever = math.MaxInt32 * time.Second
 
-// Begin begins to encode a chunk, which must come from Tokenize of this Context and may be closed meanwhile. One chunk is encoded at a time:
-// it fails while another encoding has neither ended nor been left. When ctx is done, the encoding ends within
-// Params.PieceNodes nodes of the graph.
+// Begin begins to encode a chunk, which must come from Tokenize of this Context and may be closed
+// meanwhile. One chunk is encoded at a time: it fails while another encoding has neither ended nor
+// been left. When ctx is done, the encoding ends within Params.PieceNodes nodes of the graph.
 func (m *Context) Begin(ctx context.Context, c *Chunk) (*Encoding, error) {
 	switch {
 	case c == nil || c.owner == nil:
@@ -77,7 +77,8 @@ func (m *Context) Begin(ctx context.Context, c *Chunk) (*Encoding, error) {
 	return e, nil
 }
 
-// Advance goes on encoding for about that long, a piece of the graph at least, and returns whether the encoding has ended. An error ends it.
+// Advance goes on encoding for about that long, a piece of the graph at least, and returns whether
+// the encoding has ended. An error ends it.
 func (e *Encoding) Advance(d time.Duration) (done bool, err error) {
 	e.m.open.RLock()
 	defer e.m.open.RUnlock()
@@ -115,7 +116,8 @@ func (e *Encoding) advance(d time.Duration) (done bool, err error) {
 	case !bool(ok):
 		e.err = logged.Wrap(fmt.Errorf("mtmd: encode: %s", eb.String()))
 	case rc != 0:
-		e.err = logged.Wrap(fmt.Errorf("mtmd: cannot encode the %v (code %d)", e.chunk.Kind, int(rc)))
+		e.err = logged.Wrap(fmt.Errorf("mtmd: cannot encode the %v (code %d)", e.chunk.Kind,
+			int(rc)))
 	default:
 		logged.Stop()
 		if out := C.mtmd_get_output_embd(m.c); out != nil {
@@ -141,23 +143,25 @@ func (e *Encoding) abort() {
 	_, _ = e.advance(forever)
 }
 
-// Rows returns the embeddings once the encoding has ended well: NTokens rows of [Context.NEmbd] values, the caller's to keep. Before, and
-// after an error, it returns nil.
+// Rows returns the embeddings once the encoding has ended well: NTokens rows of [Context.NEmbd]
+// values, the caller's to keep. Before, and after an error, it returns nil.
 func (e *Encoding) Rows() []float32 { return e.rows }
 
-// Leave says that nobody wants the encoding. It computes nothing, and may be called from anywhere: what has begun is brought to its end by the
-// next Begin, or by the Context's Close.
+// Leave says that nobody wants the encoding. It computes nothing, and may be called from anywhere:
+// what has begun is brought to its end by the next Begin, or by the Context's Close.
 func (e *Encoding) Leave() {
 	e.m.encoding.Lock()
 	defer e.m.encoding.Unlock()
 	e.left = true
 }
 
-// EncodeChunk runs the tower and the projector over a picture's or sound's chunk and returns its embeddings: c.NTokens rows
-// of [Context.NEmbd] values, the caller's to keep. The chunk must come from Tokenize of this Context.
+// EncodeChunk runs the tower and the projector over a picture's or sound's chunk and returns its
+// embeddings: c.NTokens rows of [Context.NEmbd] values, the caller's to keep. The chunk must come
+// from Tokenize of this Context.
 //
-// It must be called on the caller's compute thread (see the package comment). When ctx is done it stops within
-// Params.PieceNodes nodes of the graph and returns ctx's error; the Context can be used again.
+// It must be called on the caller's compute thread (see the package comment). When ctx is done it
+// stops within Params.PieceNodes nodes of the graph and returns ctx's error; the Context can be
+// used again.
 func (m *Context) EncodeChunk(ctx context.Context, c *Chunk) ([]float32, error) {
 	e, err := m.Begin(ctx, c)
 	if err != nil {

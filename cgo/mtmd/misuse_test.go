@@ -56,18 +56,29 @@ func TestNewRefusesMisuse(t *testing.T) {
 		{name: "no such file", path: dir + "/none.gguf", model: model, want: "no such file"},
 		{name: "a folder", path: dir, model: model, want: "is a directory"},
 		{name: "an empty file", path: write("empty.gguf", nil), model: model, want: "not a GGUF"},
-		{name: "another kind of file", path: write("text.gguf", []byte("hello there")), model: model, want: "not a GGUF"},
-		{name: "a header alone", path: write("head.gguf", whole[:64]), model: model, want: "head.gguf"},
-		{name: "a truncated file", path: write("half.gguf", whole[:len(whole)/2]), model: model, want: "half.gguf"},
-		{name: "a language model for a projector", path: seedModel, model: model, want: "eyelet-builtin"},
+		{name: "another kind of file", path: write("text.gguf", []byte("hello there")),
+			model: model, want: "not a GGUF"},
+		{name: "a header alone", path: write("head.gguf", whole[:64]), model: model,
+			want: "head.gguf"},
+		{name: "a truncated file", path: write("half.gguf", whole[:len(whole)/2]), model: model,
+			want: "half.gguf"},
+		{name: "a language model for a projector", path: seedModel, model: model,
+			want: "eyelet-builtin"},
 		{name: "a path with a NUL", path: "a\x00b", model: model, want: "NUL"},
-		{name: "a marker with a NUL", path: seedMmproj, model: model, params: Params{Marker: "a\x00"}, want: "NUL"},
-		{name: "negative threads", path: seedMmproj, model: model, params: Params{Threads: -1}, want: "Threads"},
-		{name: "more threads than ggml takes", path: seedMmproj, model: model, params: Params{Threads: 513}, want: "Threads"},
-		{name: "bounds of tokens the wrong way round", path: seedMmproj, model: model, params: Params{ImageMinTokens: 9, ImageMaxTokens: 8}, want: "ImageMinTokens"},
-		{name: "an unknown flash attention", path: seedMmproj, model: model, params: Params{FlashAttn: 3}, want: "FlashAttn"},
-		{name: "a device of nowhere", path: seedMmproj, model: model, params: Params{Device: &ggml.Device{}}, want: "Device"},
-		{name: "a context that is done", ctx: cancelled, path: seedMmproj, model: model, want: "canceled"},
+		{name: "a marker with a NUL", path: seedMmproj, model: model,
+			params: Params{Marker: "a\x00"}, want: "NUL"},
+		{name: "negative threads", path: seedMmproj, model: model, params: Params{Threads: -1},
+			want: "Threads"},
+		{name: "more threads than ggml takes", path: seedMmproj, model: model,
+			params: Params{Threads: 513}, want: "Threads"},
+		{name: "bounds of tokens the wrong way round", path: seedMmproj, model: model,
+			params: Params{ImageMinTokens: 9, ImageMaxTokens: 8}, want: "ImageMinTokens"},
+		{name: "an unknown flash attention", path: seedMmproj, model: model,
+			params: Params{FlashAttn: 3}, want: "FlashAttn"},
+		{name: "a device of nowhere", path: seedMmproj, model: model,
+			params: Params{Device: &ggml.Device{}}, want: "Device"},
+		{name: "a context that is done", ctx: cancelled, path: seedMmproj, model: model,
+			want: "canceled"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -87,15 +98,18 @@ func TestNewRefusesMisuse(t *testing.T) {
 	}
 }
 
-// TestWidthsThatDoNotFit gives the model a projector whose last matrix, 256×256, is declared to be 128×512.
+// TestWidthsThatDoNotFit gives the model a projector whose last matrix, 256×256, is declared to be
+// 128×512.
 func TestWidthsThatDoNotFit(t *testing.T) {
 	data, err := os.ReadFile(seedMmproj)
 	if err != nil {
 		t.Fatal(err)
 	}
 	// A tensor's entry in a GGUF file: name, number of dimensions, dimensions.
-	fits := append([]byte("mm.2.weight"), 2, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0)
-	wide := append([]byte("mm.2.weight"), 2, 0, 0, 0, 128, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0)
+	fits := append([]byte("mm.2.weight"), 2, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0,
+		0)
+	wide := append([]byte("mm.2.weight"), 2, 0, 0, 0, 128, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0,
+		0)
 	if bytes.Count(data, fits) != 1 {
 		t.Fatal("the projector's matrix is not where it was")
 	}
@@ -126,24 +140,45 @@ func TestBitmapsAreChecked(t *testing.T) {
 		{"one pixel", func() (Bitmap, error) { return Image("", 1, 1, make([]byte, 3)) }, ""},
 		{"no width", func() (Bitmap, error) { return Image("", 0, 5, nil) }, "0×5"},
 		{"a negative height", func() (Bitmap, error) { return Image("", 5, -5, nil) }, "5×-5"},
-		{"too few bytes", func() (Bitmap, error) { return Image("", 2, 2, make([]byte, 11)) }, "12 bytes, not 11"},
-		{"four channels", func() (Bitmap, error) { return Image("", 2, 2, make([]byte, 16)) }, "12 bytes, not 16"},
-		{"a side too long", func() (Bitmap, error) { return Image("", 1<<17, 1<<10, nil) }, "too large"},
-		{"too many pixels", func() (Bitmap, error) { return Image("", 1<<16, 1<<16, nil) }, "too large"},
-		{"a size that overflows", func() (Bitmap, error) { return Image("", math.MaxInt, math.MaxInt, nil) }, "too large"},
-		{"a sliver", func() (Bitmap, error) { return Image("", 301, 1, make([]byte, 903)) }, "300 times"},
-		{"an id with a NUL", func() (Bitmap, error) { return Image("a\x00", 1, 1, make([]byte, 3)) }, "NUL"},
+		{"too few bytes", func() (Bitmap, error) {
+			return Image("", 2, 2, make([]byte, 11))
+		}, "12 bytes, not 11"},
+		{"four channels", func() (Bitmap, error) {
+			return Image("", 2, 2, make([]byte, 16))
+		}, "12 bytes, not 16"},
+		{"a side too long", func() (Bitmap, error) {
+			return Image("", 1<<17, 1<<10, nil)
+		}, "too large"},
+		{"too many pixels", func() (Bitmap, error) {
+			return Image("", 1<<16, 1<<16, nil)
+		}, "too large"},
+		{"a size that overflows", func() (Bitmap, error) {
+			return Image("", math.MaxInt, math.MaxInt, nil)
+		}, "too large"},
+		{"a sliver", func() (Bitmap, error) {
+			return Image("", 301, 1, make([]byte, 903))
+		}, "300 times"},
+		{"an id with a NUL", func() (Bitmap, error) {
+			return Image("a\x00", 1, 1, make([]byte, 3))
+		}, "NUL"},
 		{"a sound", func() (Bitmap, error) { return Audio("", sound(400, 0.5)) }, ""},
 		{"no sound", func() (Bitmap, error) { return Audio("", nil) }, "0 samples"},
 		{"a click", func() (Bitmap, error) { return Audio("", sound(399, 0)) }, "shorter than 400"},
-		{"a sample that is not a number", func() (Bitmap, error) { return Audio("", sound(400, nan)) }, "sample 399"},
-		{"an infinite sample", func() (Bitmap, error) { return Audio("", sound(400, float32(math.Inf(-1)))) }, "sample 399"},
-		{"a sound whose id has a NUL", func() (Bitmap, error) { return Audio("\x00", sound(400, 0)) }, "NUL"},
+		{"a sample that is not a number", func() (Bitmap, error) {
+			return Audio("", sound(400, nan))
+		}, "sample 399"},
+		{"an infinite sample", func() (Bitmap, error) {
+			return Audio("", sound(400, float32(math.Inf(-1))))
+		}, "sample 399"},
+		{"a sound whose id has a NUL", func() (Bitmap, error) {
+			return Audio("\x00", sound(400, 0))
+		}, "NUL"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := test.make()
-			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(),
+				test.want) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
 		})

@@ -1,5 +1,6 @@
-// Package mtmd binds libmtmd, llama.cpp's library for pictures and sound: it loads a projector beside a language model, turns
-// text with pictures into chunks, and encodes a picture into embeddings that the language model takes as input.
+// Package mtmd binds libmtmd, llama.cpp's library for pictures and sound: it loads a projector
+// beside a language model, turns text with pictures into chunks, and encodes a picture into
+// embeddings that the language model takes as input.
 //
 //	ctx, err := mtmd.New(context.Background(), "mmproj.gguf", model, mtmd.Params{})
 //	picture, err := mtmd.Image("", width, height, rgb)
@@ -17,16 +18,18 @@
 //
 // # Threads
 //
-// [Context.EncodeChunk] computes. libmtmd and libllama keep a team of workers for each operating-system thread that
-// computes, so it must be called from the caller's compute thread: the one goroutine, locked to its thread, that makes every
-// compute call of the process. [New] with Params.Warmup computes as well. All else may be called from anywhere. One chunk of a
-// Context is encoded at a time; [Context.Tokenize] waits for none, as mtmd_tokenize is thread-safe by its header. A Context whose
-// Close was called returns [ErrClosed].
+// [Context.EncodeChunk] computes. libmtmd and libllama keep a team of workers for each
+// operating-system thread that computes, so it must be called from the caller's compute thread: the
+// one goroutine, locked to its thread, that makes every compute call of the process. [New] with
+// Params.Warmup computes as well. All else may be called from anywhere. One chunk of a Context is
+// encoded at a time; [Context.Tokenize] waits for none, as mtmd_tokenize is thread-safe by its
+// header. A Context whose Close was called returns [ErrClosed].
 //
 // # Lifetimes
 //
-// A Context uses the language model it was made for, whose Close is refused with llama.ErrInUse until the Context is closed.
-// [Chunks] own memory of the library until their Close; they may outlive the Context, but can then no longer be encoded.
+// A Context uses the language model it was made for, whose Close is refused with llama.ErrInUse
+// until the Context is closed. [Chunks] own memory of the library until their Close; they may
+// outlive the Context, but can then no longer be encoded.
 package mtmd
 
 // #cgo LDFLAGS: -lmtmd -lllama -lggml -lggml-base
@@ -48,7 +51,8 @@ var (
 	ErrClosed = errors.New("mtmd: use after Close")
 	// ErrModelClosed is returned by New for a language model that was closed.
 	ErrModelClosed = errors.New("mtmd: the language model is closed")
-	// ErrUnsupported is returned for a picture that is given to a projector for sound, and the other way round.
+	// ErrUnsupported is returned for a picture that is given to a projector for sound, and the
+	// other way round.
 	ErrUnsupported = errors.New("mtmd: not supported by this projector")
 	// ErrMarkers is returned when a text does not have one media marker for each bitmap.
 	ErrMarkers = errors.New("mtmd: media markers and bitmaps do not match")
@@ -63,7 +67,8 @@ var initOnce = sync.OnceValue(func() error {
 	return nil
 })
 
-// DefaultMarker returns the marker that stands for a picture or sound in a text unless Params.Marker sets another.
+// DefaultMarker returns the marker that stands for a picture or sound in a text unless
+// Params.Marker sets another.
 func DefaultMarker() string { return C.GoString(C.mtmd_default_marker()) }
 
 // errBuf receives the text of a caught C++ exception.

@@ -105,7 +105,8 @@ func TestSeedProjectorTakesPicturesAlone(t *testing.T) {
 
 func TestTokenizeCutsTextAroundPictures(t *testing.T) {
 	m := open(t, Params{})
-	cs := tokenize(t, m, "USER: "+m.Marker()+" and "+m.Marker()+" What?", gradient(t, "one", 64, 48), gradient(t, "two", 30, 50))
+	cs := tokenize(t, m, "USER: "+m.Marker()+" and "+m.Marker()+" What?",
+		gradient(t, "one", 64, 48), gradient(t, "two", 30, 50))
 	var kinds, ids []string
 	tokens, pos := 0, 0
 	for _, c := range cs.List() {
@@ -114,7 +115,8 @@ func TestTokenizeCutsTextAroundPictures(t *testing.T) {
 		if c.Kind == Text && len(c.Tokens) != c.NTokens {
 			t.Errorf("%d tokens, NTokens %d", len(c.Tokens), c.NTokens)
 		}
-		if c.Kind == ImageChunk && (c.NTokens != 64 || c.NPos != 64 || c.Tokens != nil || c.NonCausal) {
+		if c.Kind == ImageChunk && (c.NTokens != 64 || c.NPos != 64 || c.Tokens != nil ||
+			c.NonCausal) {
 			t.Errorf("picture chunk %+v", c)
 		}
 	}
@@ -261,7 +263,8 @@ func TestOneEncodingAtATimeUnlessItIsLeft(t *testing.T) {
 	if x, err := m.EncodeChunk(t.Context(), other); err != nil || len(x) == 0 {
 		t.Errorf("after one was left: %d values, %v", len(x), err)
 	}
-	if done, err := first.Advance(0); !done || !errors.Is(err, context.Canceled) || first.Rows() != nil {
+	if done, err := first.Advance(0); !done || !errors.Is(err, context.Canceled) ||
+		first.Rows() != nil {
 		t.Errorf("the one that was left: %v, %v", done, err)
 	}
 	last, err := m.Begin(t.Context(), other)
@@ -312,9 +315,12 @@ func TestMarkerAndDeviceCanBeChosen(t *testing.T) {
 	if err := ggml.Load(); err != nil {
 		t.Fatal(err)
 	}
-	cpu := ggml.Devices()[slices.IndexFunc(ggml.Devices(), func(d ggml.Device) bool { return d.Type == ggml.CPU })]
+	cpu := ggml.Devices()[slices.IndexFunc(ggml.Devices(), func(d ggml.Device) bool {
+		return d.Type == ggml.CPU
+	})]
 	var last float64
-	m := open(t, Params{Marker: "<<picture>>", Device: &cpu, NoGPU: true, Threads: 1, Warmup: true, FlashAttn: FlashAttnOff, Progress: func(f float64) { last = f }})
+	m := open(t, Params{Marker: "<<picture>>", Device: &cpu, NoGPU: true, Threads: 1, Warmup: true,
+		FlashAttn: FlashAttnOff, Progress: func(f float64) { last = f }})
 	cs := tokenize(t, m, "a <<picture>> b "+DefaultMarker(), gradient(t, "", 64, 64))
 	if len(cs.List()) != 3 {
 		t.Errorf("%d chunks, want 3", len(cs.List()))
@@ -334,7 +340,8 @@ func TestLoadIsStoppedByItsContext(t *testing.T) {
 
 func TestOddTextsAreTokenized(t *testing.T) {
 	m := open(t, Params{})
-	for _, text := range []string{"", " ", "\x00", "a\x00b", "\xff\xfe", "<s></s>", strings.Repeat("word ", 5000)} {
+	for _, text := range []string{"", " ", "\x00", "a\x00b", "\xff\xfe", "<s></s>",
+		strings.Repeat("word ", 5000)} {
 		cs, err := m.Tokenize(text, nil, false, false)
 		if err != nil {
 			t.Errorf("%.20q: %v", text, err)
@@ -405,12 +412,14 @@ func BenchmarkEncode(b *testing.B) {
 	}
 }
 
-// The header says that mtmd_tokenize is thread-safe: pictures are prepared while another one is encoded.
+// The header says that mtmd_tokenize is thread-safe: pictures are prepared while another one is
+// encoded.
 func TestTokenizeDoesNotWaitForAnEncode(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	m := open(t, Params{Threads: 1, PieceNodes: 1})
-	e, err := m.Begin(t.Context(), imageChunk(t, tokenize(t, m, m.Marker(), gradient(t, "", 20, 30))))
+	e, err := m.Begin(t.Context(),
+		imageChunk(t, tokenize(t, m, m.Marker(), gradient(t, "", 20, 30))))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -442,9 +451,11 @@ func TestABlankTellsTheTokensOfAPictureOfItsSize(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		of, whole := tokenize(t, m, m.Marker(), blank), tokenize(t, m, m.Marker(), gradient(t, "", size[0], size[1]))
+		of, whole := tokenize(t, m, m.Marker(), blank), tokenize(t, m, m.Marker(),
+			gradient(t, "", size[0], size[1]))
 		if of.NTokens() != whole.NTokens() || of.NPos() != whole.NPos() {
-			t.Errorf("%v: %d tokens and %d positions without pixels, %d and %d with", size, of.NTokens(), of.NPos(), whole.NTokens(), whole.NPos())
+			t.Errorf("%v: %d tokens and %d positions without pixels, %d and %d with", size,
+				of.NTokens(), of.NPos(), whole.NTokens(), whole.NPos())
 		}
 		if _, err := m.EncodeChunk(t.Context(), imageChunk(t, of)); err == nil {
 			t.Error("a picture without pixels is encoded")

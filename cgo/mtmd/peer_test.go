@@ -14,7 +14,8 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/peers"
 )
 
-// TestAnswersEqualLlamaMtmdCli takes pictures through this package and a language model, and wants llama.cpp's own answer.
+// TestAnswersEqualLlamaMtmdCli takes pictures through this package and a language model, and wants
+// llama.cpp's own answer.
 func TestAnswersEqualLlamaMtmdCli(t *testing.T) {
 	peers.Require(t, "llama-mtmd-cli")
 	m := open(t, Params{})
@@ -28,10 +29,12 @@ func TestAnswersEqualLlamaMtmdCli(t *testing.T) {
 		}
 	}
 	pictures := map[string]func(x, y int) [3]byte{
-		"red on white":    disc([3]byte{220, 30, 30}, [3]byte{255, 255, 255}),
-		"blue on yellow":  disc([3]byte{30, 60, 220}, [3]byte{240, 220, 40}),
-		"green on black":  disc([3]byte{30, 160, 60}, [3]byte{0, 0, 0}),
-		"a wild gradient": func(x, y int) [3]byte { return [3]byte{byte(3 * x), byte(3 * y), byte(x * y)} },
+		"red on white":   disc([3]byte{220, 30, 30}, [3]byte{255, 255, 255}),
+		"blue on yellow": disc([3]byte{30, 60, 220}, [3]byte{240, 220, 40}),
+		"green on black": disc([3]byte{30, 160, 60}, [3]byte{0, 0, 0}),
+		"a wild gradient": func(x, y int) [3]byte {
+			return [3]byte{byte(3 * x), byte(3 * y), byte(x * y)}
+		},
 	}
 	answers := map[string]bool{}
 	for name, pixel := range pictures {
@@ -49,7 +52,8 @@ func TestAnswersEqualLlamaMtmdCli(t *testing.T) {
 				t.Fatal(err)
 			}
 			file := filepath.Join(t.TempDir(), "picture.ppm")
-			if err := os.WriteFile(file, append(fmt.Appendf(nil, "P6 %d %d 255\n", w, h), rgb...), 0o600); err != nil {
+			if err := os.WriteFile(file, append(fmt.Appendf(nil, "P6 %d %d 255\n", w, h), rgb...),
+				0o600); err != nil {
 				t.Fatal(err)
 			}
 			question := m.Marker() + "\nWhat color is the background?"
@@ -66,14 +70,16 @@ func TestAnswersEqualLlamaMtmdCli(t *testing.T) {
 	}
 }
 
-// askPeer returns llama-mtmd-cli's answer. The program prints from a thread of its own that it does not wait for at its end,
-// so that the end of its output is sometimes missing: an answer counts once the empty lines after it are there.
+// askPeer returns llama-mtmd-cli's answer. The program prints from a thread of its own that it does
+// not wait for at its end, so that the end of its output is sometimes missing: an answer counts
+// once the empty lines after it are there.
 func askPeer(t *testing.T, file, question string, tokens int) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for range 20 {
-		cmd, err := peers.Command(ctx, "llama-mtmd-cli", "-m", seedModel, "--mmproj", seedMmproj, "--image", file, "-p", question,
+		cmd, err := peers.Command(ctx, "llama-mtmd-cli", "-m", seedModel, "--mmproj", seedMmproj,
+			"--image", file, "-p", question,
 			"--temp", "0", "-n", fmt.Sprint(tokens), "-t", "2", "-c", "512", "--jinja")
 		if err != nil {
 			t.Fatal(err)
@@ -84,7 +90,8 @@ func askPeer(t *testing.T, file, question string, tokens int) string {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, stderr.String())
 		}
-		if answer := strings.TrimSpace(string(out)); answer != "" && strings.HasSuffix(string(out), "\n\n") {
+		if answer := strings.TrimSpace(string(out)); answer != "" && strings.HasSuffix(string(out),
+			"\n\n") {
 			return answer
 		}
 	}
@@ -138,7 +145,8 @@ func ask(t *testing.T, m *Context, prompt string, picture Bitmap, n int) string 
 		batch := llama.NewEmbeddingBatch(c.NTokens, 1, m.NEmbd(), 1)
 		defer batch.Close()
 		for i := range c.NTokens {
-			if err := batch.AddEmbedding(rows[i*m.NEmbd():(i+1)*m.NEmbd()], positions[i][:1], false, 0); err != nil {
+			if err := batch.AddEmbedding(rows[i*m.NEmbd():(i+1)*m.NEmbd()], positions[i][:1], false,
+				0); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -40,14 +40,17 @@ func (k Kind) String() string {
 	return fmt.Sprintf("kind(%d)", int(k))
 }
 
-// A Chunk is a run of a prompt: text tokens, or the tokens of a picture, of a tile of one, or of a stretch of sound.
+// A Chunk is a run of a prompt: text tokens, or the tokens of a picture, of a tile of one, or of a
+// stretch of sound.
 type Chunk struct {
-	Kind      Kind
-	Tokens    []llama.Token // of text; nil for media
-	NTokens   int           // rows of embeddings, or text tokens
-	NPos      int           // by how much the chunk advances the position; less than NTokens for a picture under M-RoPE
-	ID        string        // of the bitmap; "" for text
-	NonCausal bool          // its tokens attend to each other in both directions, so they go in one decode
+	Kind    Kind
+	Tokens  []llama.Token // of text; nil for media
+	NTokens int           // rows of embeddings, or text tokens
+	// by how much the chunk advances the position; less than NTokens for a picture under M-RoPE
+	NPos int
+	ID   string // of the bitmap; "" for text
+	// its tokens attend to each other in both directions, so they go in one decode
+	NonCausal bool
 
 	c     *C.mtmd_input_chunk
 	owner *Chunks
@@ -64,12 +67,15 @@ type Chunks struct {
 	blank bool // there is a picture without pixels among them
 }
 
-// Tokenize turns a text that has [Context.Marker] once for each bitmap, in their order, into chunks. The library adds the
-// tokens that its model family wants around a picture. addSpecial adds the vocabulary's begin and end tokens; parseSpecial
-// reads the text of special tokens as those tokens, in all of the text.
+// Tokenize turns a text that has [Context.Marker] once for each bitmap, in their order, into
+// chunks. The library adds the tokens that its model family wants around a picture. addSpecial adds
+// the vocabulary's begin and end tokens; parseSpecial reads the text of special tokens as those
+// tokens, in all of the text.
 //
-// A text that comes from outside may contain the marker: take it out first, or set one that nobody can guess.
-func (m *Context) Tokenize(text string, bitmaps []Bitmap, addSpecial, parseSpecial bool) (*Chunks, error) {
+// A text that comes from outside may contain the marker: take it out first, or set one that nobody
+// can guess.
+func (m *Context) Tokenize(text string, bitmaps []Bitmap, addSpecial,
+	parseSpecial bool) (*Chunks, error) {
 	if n := strings.Count(text, m.marker); n != len(bitmaps) {
 		return nil, fmt.Errorf("%w: %d of %s, %d bitmaps", ErrMarkers, n, m.marker, len(bitmaps))
 	}
@@ -103,7 +109,8 @@ func (m *Context) Tokenize(text string, bitmaps []Bitmap, addSpecial, parseSpeci
 	var out *C.mtmd_input_chunks
 	var rc C.int32_t
 	var eb errBuf
-	ok := C.shim_mtmd_tokenize(m.c, ctext, C.size_t(len(text)), C.bool(addSpecial), C.bool(parseSpecial),
+	ok := C.shim_mtmd_tokenize(m.c, ctext, C.size_t(len(text)), C.bool(addSpecial),
+		C.bool(parseSpecial),
 		unsafe.SliceData(media), C.size_t(len(media)), &out, &rc, eb.ptr(), eb.cap())
 	switch {
 	case !bool(ok):
@@ -112,11 +119,14 @@ func (m *Context) Tokenize(text string, bitmaps []Bitmap, addSpecial, parseSpeci
 		logged.Stop()
 		return nil, fmt.Errorf("%w: %d bitmaps", ErrMarkers, len(bitmaps))
 	case rc != 0:
-		return nil, logged.Wrap(fmt.Errorf("mtmd: tokenize: a bitmap cannot be prepared (code %d)", int(rc)))
+		return nil, logged.Wrap(fmt.Errorf("mtmd: tokenize: a bitmap cannot be prepared (code %d)",
+			int(rc)))
 	}
 	logged.Stop()
 	cs := m.newChunks(out)
-	cs.blank = slices.ContainsFunc(bitmaps, func(b Bitmap) bool { return b.rgb == nil && !b.IsAudio() })
+	cs.blank = slices.ContainsFunc(bitmaps, func(b Bitmap) bool {
+		return b.rgb == nil && !b.IsAudio()
+	})
 	return cs, nil
 }
 
@@ -138,7 +148,8 @@ func (m *Context) newChunks(c *C.mtmd_input_chunks) *Chunks {
 		if chunk.Kind == Text {
 			var n C.size_t
 			tokens := C.mtmd_input_chunk_get_tokens_text(in, &n)
-			chunk.Tokens = slices.Clone(unsafe.Slice((*llama.Token)(unsafe.Pointer(tokens)), int(n)))
+			chunk.Tokens = slices.Clone(unsafe.Slice((*llama.Token)(unsafe.Pointer(tokens)),
+				int(n)))
 		} else {
 			chunk.ID = C.GoString(C.mtmd_input_chunk_get_id(in))
 			chunk.NonCausal = bool(C.mtmd_decode_use_non_causal(m.c, in))
@@ -148,10 +159,12 @@ func (m *Context) newChunks(c *C.mtmd_input_chunks) *Chunks {
 	return cs
 }
 
-// List returns the chunks in the order of the prompt. What their fields say stays valid after Close.
+// List returns the chunks in the order of the prompt. What their fields say stays valid after
+// Close.
 func (cs *Chunks) List() []*Chunk { return slices.Clone(cs.list) }
 
-// NTokens returns the number of tokens of all chunks: the cells that the prompt takes in the KV cache.
+// NTokens returns the number of tokens of all chunks: the cells that the prompt takes in the KV
+// cache.
 func (cs *Chunks) NTokens() (n int) {
 	for _, c := range cs.list {
 		n += c.NTokens
@@ -167,7 +180,8 @@ func (cs *Chunks) NPos() (n int) {
 	return n
 }
 
-// Close frees the prepared pictures and sounds, once no encoding of them is under way. It may be called again.
+// Close frees the prepared pictures and sounds, once no encoding of them is under way. It may be
+// called again.
 func (cs *Chunks) Close() error {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -201,9 +215,10 @@ func (cs *Chunks) release() {
 	cs.free()
 }
 
-// Positions returns the positions of the chunk's tokens in a sequence where the chunk begins at pos0, in the order of
-// llama_batch's sections. For a picture under M-RoPE they are time, row, column, and a fourth that most models leave 0; for
-// all else the first three count the tokens. It is an error after the Close of the chunks, except for text and sound.
+// Positions returns the positions of the chunk's tokens in a sequence where the chunk begins at
+// pos0, in the order of llama_batch's sections. For a picture under M-RoPE they are time, row,
+// column, and a fourth that most models leave 0; for all else the first three count the tokens. It
+// is an error after the Close of the chunks, except for text and sound.
 func (c *Chunk) Positions(pos0 llama.Pos) ([][4]llama.Pos, error) {
 	if pos0 < 0 || int64(pos0)+int64(c.NTokens) > math.MaxInt32 {
 		return nil, fmt.Errorf("mtmd: %d tokens at position %d", c.NTokens, pos0)

@@ -9,7 +9,8 @@ import (
 	"unsafe"
 )
 
-// Buffer is memory outside of Go's heap, zeroed, aligned to a page. Close frees it. A nil Buffer is empty.
+// Buffer is memory outside of Go's heap, zeroed, aligned to a page. Close frees it. A nil Buffer is
+// empty.
 type Buffer struct {
 	p unsafe.Pointer
 	n int
@@ -20,8 +21,8 @@ const page = 4096
 // maxBuffer bounds a buffer, far above what any tower needs.
 const maxBuffer = 1 << 40
 
-// Alloc returns a buffer of n bytes. C has no way of its own to run out of memory gracefully on systems that overcommit; a size that
-// the system refuses is an error.
+// Alloc returns a buffer of n bytes. C has no way of its own to run out of memory gracefully on
+// systems that overcommit; a size that the system refuses is an error.
 func Alloc(n int) (*Buffer, error) {
 	if n < 0 || n > maxBuffer {
 		return nil, fmt.Errorf("onednn: a buffer of %d bytes", n)

@@ -1,16 +1,19 @@
-// Package onednn binds the few primitives of oneDNN (Intel's open library of matrix kernels, formerly MKL-DNN and DNNL) that the
-// kernels of this project need: products of packed matrices with bias, activation and sum fused, and the copies that pack them.
+// Package onednn binds the few primitives of oneDNN (Intel's open library of matrix kernels,
+// formerly MKL-DNN and DNNL) that the kernels of this project need: products of packed matrices
+// with bias, activation and sum fused, and the copies that pack them.
 //
 //	m, err := onednn.NewMatmul(onednn.MatmulDesc{M: 145, N: 4096, K: 1024, Src: onednn.BF16, Weights: onednn.BF16, Dst: onednn.BF16}, threads)
 //	packed, err := m.Pack(weights, threads)   // once
 //	…                                         // kernels run m.Handle() from C, a slot for each thread
 //
-// A [Matmul] is planned for one thread, and has a set of memory objects ("slot") for each thread that may run it at the same time:
-// see primitive.h. oneDNN keeps its machine code in a cache of its own, so making the same Matmul again is cheap.
+// A [Matmul] is planned for one thread, and has a set of memory objects ("slot") for each thread
+// that may run it at the same time: see primitive.h. oneDNN keeps its machine code in a cache of
+// its own, so making the same Matmul again is cheap.
 //
 // # Threads
 //
-// Making and packing may be done anywhere. Running belongs on the compute thread, whose OpenMP team the kernels share.
+// Making and packing may be done anywhere. Running belongs on the compute thread, whose OpenMP team
+// the kernels share.
 package onednn
 
 // #cgo LDFLAGS: -ldnnl -lgomp
@@ -43,7 +46,8 @@ var types = [...]struct {
 	name string
 	size int
 	c    C.dnnl_data_type_t
-}{{"f32", 4, C.dnnl_f32}, {"bf16", 2, C.dnnl_bf16}, {"s8", 1, C.dnnl_s8}, {"u8", 1, C.dnnl_u8}, {"s32", 4, C.dnnl_s32}}
+}{{"f32", 4, C.dnnl_f32}, {"bf16", 2, C.dnnl_bf16}, {"s8", 1, C.dnnl_s8}, {"u8", 1, C.dnnl_u8},
+	{"s32", 4, C.dnnl_s32}}
 
 // String returns the name that oneDNN's own logs use.
 func (t Type) String() string {
@@ -100,8 +104,8 @@ func check(status C.dnnl_status_t, what string) error {
 	return fmt.Errorf("onednn: %s: status %d", what, int(status))
 }
 
-// cpuEngine is oneDNN's handle for the processor. It lives as long as the process: primitives hold on to it, and it owns next to
-// nothing.
+// cpuEngine is oneDNN's handle for the processor. It lives as long as the process: primitives hold
+// on to it, and it owns next to nothing.
 var cpuEngine = sync.OnceValues(func() (C.dnnl_engine_t, error) {
 	var e C.dnnl_engine_t
 	if _, err := isa.Chosen(); err != nil {
@@ -124,15 +128,17 @@ func Version() string {
 type Processor struct {
 	// ISA is the instruction set that its kernels use, such as "avx2" or "avx512_core_bf16".
 	ISA string
-	// BF16 is set where products of bfloat16 matrices run natively: avx512_core_bf16 and later, and AMX. Elsewhere on x86-64
-	// oneDNN has no such kernel, or one that is slower than float32's.
+	// BF16 is set where products of bfloat16 matrices run natively: avx512_core_bf16 and later, and
+	// AMX. Elsewhere on x86-64 oneDNN has no such kernel, or one that is slower than float32's.
 	BF16 bool
-	// VNNI is set where sums of four 8-bit products are exact in 32 bits. Before VNNI, two products are added in saturating 16-bit
-	// arithmetic (vpmaddubsw): operands of 7 and 8 bits cannot overflow it, 8 and 8 bits can.
+	// VNNI is set where sums of four 8-bit products are exact in 32 bits. Before VNNI, two products
+	// are added in saturating 16-bit arithmetic (vpmaddubsw): operands of 7 and 8 bits cannot
+	// overflow it, 8 and 8 bits can.
 	VNNI bool
 }
 
-// CPU describes the processor, as limited by the level of package isa, or by the environment variable ONEDNN_MAX_CPU_ISA.
+// CPU describes the processor, as limited by the level of package isa, or by the environment
+// variable ONEDNN_MAX_CPU_ISA.
 func CPU() Processor {
 	hold()
 	isa := C.dnnl_get_effective_cpu_isa()

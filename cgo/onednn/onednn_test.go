@@ -18,7 +18,8 @@ func alloc(t *testing.T, n int) *Buffer {
 	return b
 }
 
-// product runs a float32 product over random numbers and returns what it computed, and what it should have.
+// product runs a float32 product over random numbers and returns what it computed, and what it
+// should have.
 func product(t *testing.T, d MatmulDesc, threads int) (got, want []float32) {
 	t.Helper()
 	m, err := NewMatmul(d, threads)
@@ -29,7 +30,8 @@ func product(t *testing.T, d MatmulDesc, threads int) (got, want []float32) {
 	d = m.Desc()
 	rng := rand.New(rand.NewPCG(1, 2))
 	src, dst, bias := alloc(t, 4*d.M*d.SrcStride), alloc(t, 4*d.M*d.DstStride), alloc(t, 4*d.N)
-	weights := make([]float32, d.N*d.K) // a row for each column of the product, as model files have them
+	// a row for each column of the product, as model files have them
+	weights := make([]float32, d.N*d.K)
 	for _, v := range [][]float32{src.Float32(), dst.Float32(), bias.Float32(), weights} {
 		for i := range v {
 			v[i] = float32(rng.NormFloat64())
@@ -60,7 +62,8 @@ func product(t *testing.T, d MatmulDesc, threads int) (got, want []float32) {
 	}
 	defer packer.Close()
 	packed := alloc(t, m.PackedBytes())
-	if err := packer.Run(0, unsafe.Pointer(&weights[0]), packed.Pointer(), alloc(t, packer.ScratchBytes())); err != nil {
+	if err := packer.Run(0, unsafe.Pointer(&weights[0]), packed.Pointer(),
+		alloc(t, packer.ScratchBytes())); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.Run(src, packed, bias, dst, alloc(t, m.ScratchBytes()), 1); err != nil {
@@ -115,7 +118,8 @@ func TestMisuseIsAnError(t *testing.T) {
 			t.Errorf("a buffer of %d bytes", n)
 		}
 	}
-	if _, err := NewMatmul(MatmulDesc{M: 4, N: 4, K: 4, Src: BF16, Weights: BF16, Dst: BF16}, 1); err != nil && !errors.Is(err, ErrUnsupported) {
+	if _, err := NewMatmul(MatmulDesc{M: 4, N: 4, K: 4, Src: BF16, Weights: BF16, Dst: BF16},
+		1); err != nil && !errors.Is(err, ErrUnsupported) {
 		t.Errorf("bf16: %v", err)
 	} else if err != nil && CPU().BF16 { // processors without may emulate them
 		t.Errorf("bf16: %v on a processor of %+v", err, CPU())

@@ -9,8 +9,9 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 )
 
-// BackendsWith makes a folder for EYELET_BACKENDS of ggml's libraries for the CPU, the accelerator if there is one, and those of the given kinds ("rpc", "vulkan"), where scripts/setup brought
-// them into a sysroot. Without one of them, the test ends as [Require] says.
+// BackendsWith makes a folder for EYELET_BACKENDS of ggml's libraries for the CPU, the accelerator
+// if there is one, and those of the given kinds ("rpc", "vulkan"), where scripts/setup brought them
+// into a sysroot. Without one of them, the test ends as [Require] says.
 func BackendsWith(tb testing.TB, kinds ...string) string {
 	tb.Helper()
 	if err := ggml.Load(); err != nil {
@@ -18,7 +19,8 @@ func BackendsWith(tb testing.TB, kinds ...string) string {
 	}
 	folder := tb.TempDir()
 	link := func(pattern string) bool {
-		found, _ := filepath.Glob(filepath.Join(ggml.LibDir(), "ggml", "*", pattern)) // setup refuses folders with odd names
+		// setup refuses folders with odd names
+		found, _ := filepath.Glob(filepath.Join(ggml.LibDir(), "ggml", "*", pattern))
 		for _, file := range found {
 			if err := os.Symlink(file, filepath.Join(folder, filepath.Base(file))); err != nil {
 				tb.Fatal(err)
@@ -30,7 +32,8 @@ func BackendsWith(tb testing.TB, kinds ...string) string {
 		tb.Skip("the backends of a system are left as they are")
 	}
 	if accel := ggml.AcceleratorState(); accel.Loaded {
-		if err := os.Symlink(accel.Library, filepath.Join(folder, filepath.Base(accel.Library))); err != nil {
+		if err := os.Symlink(accel.Library,
+			filepath.Join(folder, filepath.Base(accel.Library))); err != nil {
 			tb.Fatal(err)
 		}
 	}
@@ -47,7 +50,8 @@ func BackendsWith(tb testing.TB, kinds ...string) string {
 	return folder
 }
 
-// Lavapipe returns what makes a process use Mesa's software driver for Vulkan, of scripts/setup --vulkan; without it, the test is skipped.
+// Lavapipe returns what makes a process use Mesa's software driver for Vulkan, of scripts/setup
+// --vulkan; without it, the test is skipped.
 func Lavapipe(tb testing.TB) (environment []string) {
 	tb.Helper()
 	file := filepath.Join(ggml.LibDir(), "..", "..", "share", "vulkan", "icd.d", "lvp_icd.json")

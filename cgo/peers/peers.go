@@ -1,10 +1,11 @@
-// Package peers runs llama.cpp's own programs, of the very packages that this program's libraries came from. Tests compare
-// results with them and benchmarks compare speed; nothing else needs them.
+// Package peers runs llama.cpp's own programs, of the very packages that this program's libraries
+// came from. Tests compare results with them and benchmarks compare speed; nothing else needs them.
 //
 //	cmd, err := peers.Command(ctx, "llama-tokenize", "-m", model, "-p", "hello", "--ids")
 //
-// The programs come with scripts/setup --peers (Debian's llama.cpp-tools and llama.cpp-tools-extra); test-backend-ops, which compares a
-// backend with ggml's own, with libggml. Beside them, Node.js runs other people's clients of the server's APIs.
+// The programs come with scripts/setup --peers (Debian's llama.cpp-tools and
+// llama.cpp-tools-extra); test-backend-ops, which compares a backend with ggml's own, with libggml.
+// Beside them, Node.js runs other people's clients of the server's APIs.
 package peers
 
 import (
@@ -23,11 +24,13 @@ import (
 )
 
 // ErrMissing is wrapped by the error of [Command] when the program is not installed.
-var ErrMissing = errors.New("run scripts/setup --peers, or install llama.cpp's programs and Node.js")
+var ErrMissing = errors.New(
+	"run scripts/setup --peers, or install llama.cpp's programs and Node.js")
 
 // Tools are the programs that [Command] runs.
 var Tools = []string{
-	"llama-batched-bench", "llama-bench", "llama-completion", "llama-imatrix", "llama-mtmd-cli", "llama-perplexity",
+	"llama-batched-bench", "llama-bench", "llama-completion", "llama-imatrix", "llama-mtmd-cli",
+	"llama-perplexity",
 	"llama-quantize", "llama-server", "llama-tokenize", backendOps, Node,
 }
 
@@ -42,9 +45,10 @@ const backendOps = "test-backend-ops"
 
 // Command returns a command that runs one of the [Tools] and is killed when ctx is done.
 //
-// In a private sysroot (scripts/setup) the program is started through the sysroot's own loader, so that it sees none of the
-// host's libraries, and computes with the CPU library that this process chose ([ggml.CPULibrary]). On a system set-up it is
-// looked up in PATH and finds its backends itself.
+// In a private sysroot (scripts/setup) the program is started through the sysroot's own loader, so
+// that it sees none of the host's libraries, and computes with the CPU library that this process
+// chose ([ggml.CPULibrary]). On a system set-up it is looked up in PATH and finds its backends
+// itself.
 func Command(ctx context.Context, tool string, args ...string) (*exec.Cmd, error) {
 	if !slices.Contains(Tools, tool) {
 		return nil, fmt.Errorf("peers: %q is none of %s", tool, strings.Join(Tools, ", "))
@@ -64,20 +68,24 @@ func Command(ctx context.Context, tool string, args ...string) (*exec.Cmd, error
 	return cmd, nil
 }
 
-// commandLine returns what starts a program, given the folder of libggml: more than one word in a sysroot.
+// commandLine returns what starts a program, given the folder of libggml: more than one word in a
+// sysroot.
 func commandLine(tool, libDir string, lookPath func(string) (string, error)) ([]string, error) {
 	if loader := sysrootLoader(libDir); loader != "" {
 		// libDir is SYSROOT/usr/lib/TRIPLE.
 		program := filepath.Join(libDir, "..", "..", "bin", tool)
 		if tool == backendOps {
-			program = filepath.Join(libDir, "..", "..", "libexec", filepath.Base(libDir), "ggml", tool)
+			program = filepath.Join(libDir, "..", "..", "libexec", filepath.Base(libDir), "ggml",
+				tool)
 		}
 		if _, err := os.Stat(program); err != nil {
-			return nil, fmt.Errorf("peers: %s is not in the sysroot of %s: %w", tool, libDir, ErrMissing)
+			return nil, fmt.Errorf("peers: %s is not in the sysroot of %s: %w", tool, libDir,
+				ErrMissing)
 		}
 		path := libDir + string(os.PathListSeparator) + filepath.Join(libDir, "llama")
 		if tool == Node {
-			return []string{loader, "--preload", filepath.Join(libDir, nodePaths), "--library-path", path, program}, nil
+			return []string{loader, "--preload", filepath.Join(libDir, nodePaths), "--library-path",
+				path, program}, nil
 		}
 		return []string{loader, "--library-path", path, program}, nil
 	}
@@ -88,20 +96,23 @@ func commandLine(tool, libDir string, lookPath func(string) (string, error)) ([]
 	return []string{program}, nil
 }
 
-// sysrootLoader returns the dynamic loader of the private sysroot that libDir lies in, "" if libDir is a system's own.
+// sysrootLoader returns the dynamic loader of the private sysroot that libDir lies in, "" if libDir
+// is a system's own.
 func sysrootLoader(libDir string) string {
-	if _, err := os.Stat(filepath.Join(libDir, "..", "..", "..", ".complete")); libDir == "" || err != nil {
+	if _, err := os.Stat(filepath.Join(libDir, "..", "..", "..", ".complete")); libDir == "" ||
+		err != nil {
 		return ""
 	}
-	found, _ := filepath.Glob(filepath.Join(libDir, "ld-linux-*.so.*")) // setup refuses folders with odd names
+	// setup refuses folders with odd names
+	found, _ := filepath.Glob(filepath.Join(libDir, "ld-linux-*.so.*"))
 	if len(found) == 0 {
 		return ""
 	}
 	return found[0]
 }
 
-// Require ends a test that needs a program which is not there: it fails if the environment has EYELET_PEERS=require, as CI
-// does, else it skips and says how to get the program.
+// Require ends a test that needs a program which is not there: it fails if the environment has
+// EYELET_PEERS=require, as CI does, else it skips and says how to get the program.
 func Require(tb testing.TB, tool string) {
 	tb.Helper()
 	_, err := Command(context.Background(), tool)
@@ -111,8 +122,9 @@ func Require(tb testing.TB, tool string) {
 // errNoAccelerator is wrapped by the error of a process without the accelerator.
 var errNoAccelerator = errors.New("scripts/accel builds it, and EYELET_ACCEL must not be off")
 
-// RequireAccelerator ends a test that needs the accelerator where the process has none: it fails if the environment has EYELET_PEERS=require on
-// Linux on x86-64 with a private sysroot, into which scripts/accel puts it, else it skips and says why there is none.
+// RequireAccelerator ends a test that needs the accelerator where the process has none: it fails if
+// the environment has EYELET_PEERS=require on Linux on x86-64 with a private sysroot, into which
+// scripts/accel puts it, else it skips and says why there is none.
 func RequireAccelerator(tb testing.TB) {
 	tb.Helper()
 	if err := ggml.Load(); err != nil {

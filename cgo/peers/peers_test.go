@@ -20,7 +20,8 @@ func TestCommandRunsWithOurBackend(t *testing.T) {
 	Require(t, "llama-tokenize")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd, err := Command(ctx, "llama-tokenize", "-m", seedModel, "-p", "hello", "--ids", "--log-disable")
+	cmd, err := Command(ctx, "llama-tokenize", "-m", seedModel, "-p", "hello", "--ids",
+		"--log-disable")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +31,8 @@ func TestCommandRunsWithOurBackend(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, stderr.String())
 	}
-	if got := strings.TrimSpace(string(out)); !strings.HasPrefix(got, "[1, ") || !strings.HasSuffix(got, "]") {
+	if got := strings.TrimSpace(string(out)); !strings.HasPrefix(got, "[1, ") ||
+		!strings.HasSuffix(got, "]") {
 		t.Errorf("token ids %q", got)
 	}
 }
@@ -52,7 +54,8 @@ func TestUnknownToolIsRefused(t *testing.T) {
 func TestCommandLine(t *testing.T) {
 	sysroot := t.TempDir()
 	lib := filepath.Join(sysroot, "usr/lib/x86_64-linux-gnu")
-	for _, file := range []string{".complete", "usr/bin/llama-bench", "usr/bin/node", "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"} {
+	for _, file := range []string{".complete", "usr/bin/llama-bench", "usr/bin/node",
+		"usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(sysroot, file)), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -71,13 +74,17 @@ func TestCommandLine(t *testing.T) {
 		want               []string // nil: ErrMissing
 	}{
 		{"in a sysroot through its loader", "llama-bench", lib, []string{
-			filepath.Join(lib, "ld-linux-x86-64.so.2"), "--library-path", lib + ":" + filepath.Join(lib, "llama"),
+			filepath.Join(lib, "ld-linux-x86-64.so.2"), "--library-path",
+			lib + ":" + filepath.Join(lib, "llama"),
 			filepath.Join(sysroot, "usr/bin/llama-bench")}},
 		{"Node.js in a sysroot with the library that finds its parts", "node", lib, []string{
-			filepath.Join(lib, "ld-linux-x86-64.so.2"), "--preload", filepath.Join(lib, "eyelet-node-paths.so"), "--library-path", lib + ":" + filepath.Join(lib, "llama"),
+			filepath.Join(lib, "ld-linux-x86-64.so.2"), "--preload",
+			filepath.Join(lib, "eyelet-node-paths.so"), "--library-path",
+			lib + ":" + filepath.Join(lib, "llama"),
 			filepath.Join(sysroot, "usr/bin/node")}},
 		{"missing in a sysroot, and not taken from the host", "llama-server", lib, nil},
-		{"on a system from PATH", "llama-bench", "/usr/lib/x86_64-linux-gnu", []string{"/usr/bin/llama-bench"}},
+		{"on a system from PATH", "llama-bench", "/usr/lib/x86_64-linux-gnu",
+			[]string{"/usr/bin/llama-bench"}},
 		{"missing in PATH", "llama-server", "/usr/lib/x86_64-linux-gnu", nil},
 		{"with a static libggml from PATH", "llama-bench", "", []string{"/usr/bin/llama-bench"}},
 	}
@@ -115,7 +122,8 @@ func TestRequire(t *testing.T) {
 		{"a tool that is there passes", "require", nil, ""},
 		{"a missing tool skips", "", missing, "skip"},
 		{"a missing tool fails where it is required", "require", missing, "fail"},
-		{"an accelerator that is there passes", "require", withAccelerator(ggml.Accelerator{Loaded: true}), ""},
+		{"an accelerator that is there passes", "require",
+			withAccelerator(ggml.Accelerator{Loaded: true}), ""},
 		{"a missing accelerator skips", "", off, "skip"},
 		{"a missing accelerator fails where it is required", "require", off, "fail"},
 		{"another error always fails", "", broken, "fail"},

@@ -28,7 +28,8 @@ const DefaultPort = "50052"
 // mostServers is GGML_RPC_MAX_SERVERS.
 const mostServers = 16
 
-// servers are those that this process has met, by address. Their devices stay known to libggml for good.
+// servers are those that this process has met, by address. Their devices stay known to libggml for
+// good.
 var servers struct {
 	sync.Mutex
 	known map[string]*server
@@ -39,7 +40,8 @@ type server struct {
 	reg   C.ggml_backend_reg_t
 }
 
-// Addresses reads a list of servers: HOST or HOST:PORT with commas between them. Errors wrap [ErrAddress].
+// Addresses reads a list of servers: HOST or HOST:PORT with commas between them. Errors wrap
+// [ErrAddress].
 func Addresses(list string) ([]string, error) {
 	var addresses []string
 	for part := range strings.SplitSeq(list, ",") {
@@ -49,15 +51,19 @@ func Addresses(list string) ([]string, error) {
 		}
 		host, port, err := net.SplitHostPort(part)
 		if err != nil { // without a port
-			if host, port, err = net.SplitHostPort(net.JoinHostPort(strings.Trim(part, "[]"), DefaultPort)); err != nil {
+			if host, port, err = net.SplitHostPort(net.JoinHostPort(strings.Trim(part, "[]"),
+				DefaultPort)); err != nil {
 				return nil, fmt.Errorf("%w %q: %w", ErrAddress, part, err)
 			}
 		}
 		if _, err := netip.ParseAddr(host); err != nil && strings.Contains(host, ":") {
-			return nil, fmt.Errorf("%w %q; give HOST:PORT, as 192.168.1.20:%s", ErrAddress, part, DefaultPort)
+			return nil, fmt.Errorf("%w %q; give HOST:PORT, as 192.168.1.20:%s", ErrAddress, part,
+				DefaultPort)
 		}
-		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 || host == "" || strings.ContainsAny(host, " /") {
-			return nil, fmt.Errorf("%w %q; give HOST:PORT, as 192.168.1.20:%s", ErrAddress, part, DefaultPort)
+		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 || host == "" ||
+			strings.ContainsAny(host, " /") {
+			return nil, fmt.Errorf("%w %q; give HOST:PORT, as 192.168.1.20:%s", ErrAddress, part,
+				DefaultPort)
 		}
 		address := net.JoinHostPort(host, port)
 		for _, other := range addresses {
@@ -68,13 +74,15 @@ func Addresses(list string) ([]string, error) {
 		addresses = append(addresses, address)
 	}
 	if len(addresses) == 0 || len(addresses) > mostServers {
-		return nil, fmt.Errorf("%w: %d servers are named; 1 to %d are possible", ErrAddress, len(addresses), mostServers)
+		return nil, fmt.Errorf("%w: %d servers are named; 1 to %d are possible", ErrAddress,
+			len(addresses), mostServers)
 	}
 	return addresses, nil
 }
 
-// Connect returns the devices of servers, of which each may have several, with the memory that is free there now. An error names the server that
-// cannot be reached, or what else is wrong with it. Devices may be kept for the life of the process.
+// Connect returns the devices of servers, of which each may have several, with the memory that is
+// free there now. An error names the server that cannot be reached, or what else is wrong with it.
+// Devices may be kept for the life of the process.
 func Connect(ctx context.Context, addresses []string) ([]ggml.Device, error) {
 	reg, err := backend()
 	if err != nil {
@@ -108,7 +116,8 @@ func meet(ctx context.Context, address string, reg C.ggml_backend_reg_t) (*serve
 		}
 		s = &server{guard: g}
 	}
-	// A server takes one client at a time: while models of this process lie there, it is not asked again.
+	// A server takes one client at a time: while models of this process lie there, it is not asked
+	// again.
 	if s.guard.sessions.Load() == 0 || s.guard.Err() != nil {
 		before := s.guard.seen.Load()
 		err := s.guard.look(ctx)
@@ -150,8 +159,9 @@ func backend() (C.ggml_backend_reg_t, error) {
 	return C.ggml_backend_reg_t(reg), nil
 }
 
-// Work serves devices to one client after the other at an IPv4 address and port, with so many threads for the CPU. It returns only if that fails: a
-// process that serves does nothing else, and a client that sends what it should not may end it.
+// Work serves devices to one client after the other at an IPv4 address and port, with so many
+// threads for the CPU. It returns only if that fails: a process that serves does nothing else, and
+// a client that sends what it should not may end it.
 func Work(endpoint string, threads int, devices []ggml.Device) error {
 	reg, err := backend()
 	if err != nil {
@@ -163,7 +173,8 @@ func Work(endpoint string, threads int, devices []ggml.Device) error {
 	runtime.LockOSThread() // libgomp's team belongs to the thread
 	name := C.CString(endpoint)
 	defer C.free(unsafe.Pointer(name))
-	list := unsafe.Slice((*C.ggml_backend_dev_t)(C.calloc(C.size_t(len(devices)), C.size_t(unsafe.Sizeof(C.ggml_backend_dev_t(nil))))), len(devices))
+	list := unsafe.Slice((*C.ggml_backend_dev_t)(C.calloc(C.size_t(len(devices)),
+		C.size_t(unsafe.Sizeof(C.ggml_backend_dev_t(nil))))), len(devices))
 	defer C.free(unsafe.Pointer(&list[0]))
 	for i, d := range devices {
 		list[i] = C.ggml_backend_dev_t(d.Pointer())

@@ -10,17 +10,20 @@ import (
 	"sync"
 )
 
-// mostWaiting is how many clients may wait for the one that is served. Each connection of more is closed at once.
+// mostWaiting is how many clients may wait for the one that is served. Each connection of more is
+// closed at once.
 const mostWaiting = 16
 
-// Front lets clients use a worker, one at a time: what listens in the place of libggml's server, which would end the process for a client that sends what it
-// should not, and give out more memory than there is.
+// Front lets clients use a worker, one at a time: what listens in the place of libggml's server,
+// which would end the process for a client that sends what it should not, and give out more memory
+// than there is.
 type Front struct {
 	// Dial connects to a worker that is ready for the next client.
 	Dial func(ctx context.Context) (net.Conn, error)
 	// Memory is the most bytes that a client may allocate; 0 means no limit but the device's.
 	Memory uint64
-	// Event is called with what happens to a client, on the goroutine that serves it. The error is why a connection ended, nil if the client ended it.
+	// Event is called with what happens to a client, on the goroutine that serves it. The error is
+	// why a connection ended, nil if the client ended it.
 	Event func(client net.Addr, event Event, err error)
 }
 
@@ -98,7 +101,8 @@ func (f *Front) relay(ctx context.Context, client net.Conn) error {
 	defer worker.Close()
 	stop := context.AfterFunc(ctx, func() { worker.Close() })
 	defer stop()
-	r := relay{front: f, client: client, worker: worker, requests: bufio.NewReaderSize(client, bufferSize), answers: bufio.NewReaderSize(worker, bufferSize), buffers: map[uint64]uint64{}}
+	r := relay{front: f, client: client, worker: worker, requests: bufio.NewReaderSize(client,
+		bufferSize), answers: bufio.NewReaderSize(worker, bufferSize), buffers: map[uint64]uint64{}}
 	for {
 		q, err := readRequest(r.requests)
 		if err != nil {
@@ -200,5 +204,6 @@ func (r *relay) amend(q *request) error {
 		second = min(second, limit)
 		first = min(first, limit-min(limit, r.used))
 	}
-	return writeAnswer(r.client, binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, first), second))
+	return writeAnswer(r.client,
+		binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, first), second))
 }

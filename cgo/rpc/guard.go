@@ -20,12 +20,13 @@ var helloTime = 10 * time.Second // less in tests
 
 const (
 	dialTime = 5 * time.Second
-	// patience is how long a server may compute before it answers: a large batch on a slow machine takes minutes. A machine that is gone is found
-	// sooner, by TCP's own probes.
+	// patience is how long a server may compute before it answers: a large batch on a slow machine
+	// takes minutes. A machine that is gone is found sooner, by TCP's own probes.
 	patience = 10 * time.Minute
 )
 
-// guard stands between libggml-rpc and a server: a listener on the loopback whose connections never break.
+// guard stands between libggml-rpc and a server: a listener on the loopback whose connections never
+// break.
 type guard struct {
 	address  string // of the server
 	listener net.Listener
@@ -48,7 +49,8 @@ type memory struct{ free, total uint64 }
 
 // newGuard starts a guard. It lives as long as the process, as libggml's devices do.
 func newGuard(address string) (*guard, error) {
-	listener, err := net.Listen("tcp4", "127.0.0.1:0") // libggml-rpc knows no other addresses than IPv4's
+	// libggml-rpc knows no other addresses than IPv4's
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("rpc: %w", err)
 	}
@@ -83,7 +85,8 @@ func reason(err error) error {
 		err = call.Err
 	}
 	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET),
+		errors.Is(err, syscall.EPIPE):
 		return errors.New("it closed the connection")
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return errors.New("it does not answer")
@@ -94,10 +97,12 @@ func reason(err error) error {
 // dial connects to the server and greets it.
 func (g *guard) dial(ctx context.Context) (net.Conn, [3]byte, error) {
 	var version [3]byte
-	dialer := net.Dialer{Timeout: dialTime, KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 4}}
+	dialer := net.Dialer{Timeout: dialTime, KeepAliveConfig: net.KeepAliveConfig{Enable: true,
+		Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 4}}
 	conn, err := dialer.DialContext(ctx, "tcp", g.address)
 	if err != nil {
-		return nil, version, fmt.Errorf("the RPC server %s cannot be reached: %w", g.address, reason(err))
+		return nil, version, fmt.Errorf("the RPC server %s cannot be reached: %w", g.address,
+			reason(err))
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
@@ -109,14 +114,18 @@ func (g *guard) dial(ctx context.Context) (net.Conn, [3]byte, error) {
 		case ctx.Err() != nil:
 			return nil, version, ctx.Err()
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return nil, version, fmt.Errorf("what listens at %s does not answer: it serves another program at the moment, of which an RPC server takes one at a time, or it is no RPC server", g.address)
+			return nil, version,
+				fmt.Errorf("what listens at %s does not answer: it serves another program at the moment, of which an RPC server takes one at a time, or it is no RPC server", g.address)
 		}
-		return nil, version, fmt.Errorf("what listens at %s is no RPC server of ggml, or one of another version: %w", g.address, reason(err))
+		return nil, version,
+			fmt.Errorf("what listens at %s is no RPC server of ggml, or one of another version: %w",
+				g.address, reason(err))
 	}
 	copy(version[:], answer)
 	if version[0] != Protocol {
 		conn.Close()
-		return nil, version, fmt.Errorf("the RPC server %s speaks version %d.%d.%d of the protocol, and this machine's libggml %d; install the same version on both", g.address, version[0], version[1], version[2], Protocol)
+		return nil, version,
+			fmt.Errorf("the RPC server %s speaks version %d.%d.%d of the protocol, and this machine's libggml %d; install the same version on both", g.address, version[0], version[1], version[2], Protocol)
 	}
 	_ = conn.SetDeadline(time.Time{})
 	return conn, version, nil
@@ -139,12 +148,14 @@ func (g *guard) look(ctx context.Context) error {
 	}
 	n := binary.LittleEndian.Uint32(answer)
 	if n == 0 || n > mostDevices {
-		return fmt.Errorf("the RPC server %s says that it has %d devices; 1 to %d are possible", g.address, n, mostDevices)
+		return fmt.Errorf("the RPC server %s says that it has %d devices; 1 to %d are possible",
+			g.address, n, mostDevices)
 	}
 	for i := range n {
 		answer, err := call(conn, getDeviceMemory, binary.LittleEndian.AppendUint32(nil, i))
 		if err != nil {
-			return fmt.Errorf("the RPC server %s does not say what memory it has: %w", g.address, reason(err))
+			return fmt.Errorf("the RPC server %s does not say what memory it has: %w", g.address,
+				reason(err))
 		}
 		s.devices = append(s.devices, memory{number(answer, 0), number(answer, 8)})
 	}
@@ -205,7 +216,8 @@ type session struct {
 // bufferSize is how much is passed on at a time.
 const bufferSize = 1 << 18
 
-// next passes on a request and its answer. Its error is one of libggml-rpc's end: the session is over.
+// next passes on a request and its answer. Its error is one of libggml-rpc's end: the session is
+// over.
 func (s *session) next() error {
 	q, err := readRequest(s.requests)
 	if err != nil {
@@ -213,7 +225,9 @@ func (s *session) next() error {
 	}
 	if q.command == hello { // the server has been greeted already
 		seen := s.g.seen.Load()
-		return writeAnswer(s.client, append([]byte{seen.version[0], seen.version[1], seen.version[2], 0}, make([]byte, helloSize)...))
+		return writeAnswer(s.client,
+			append([]byte{seen.version[0], seen.version[1], seen.version[2], 0},
+				make([]byte, helloSize)...))
 	}
 	s.toServer(append(q.header(), q.body...))
 	if q.body == nil {
@@ -286,7 +300,8 @@ func (s *session) fromServer(size uint64) error {
 	return nil
 }
 
-// invent answers in the place of a server that is lost, so that libggml-rpc goes on and nothing is allocated any more.
+// invent answers in the place of a server that is lost, so that libggml-rpc goes on and nothing is
+// allocated any more.
 func (s *session) invent(q *request, size uint64) error {
 	word := func(n uint64) []byte { return binary.LittleEndian.AppendUint64(nil, n) }
 	switch q.command {
@@ -297,7 +312,8 @@ func (s *session) invent(q *request, size uint64) error {
 	case bufferGetBase:
 		return writeAnswer(s.client, word(1<<32)) // libggml refuses a base of 0
 	case deviceCount:
-		return writeAnswer(s.client, binary.LittleEndian.AppendUint32(nil, uint32(len(s.g.seen.Load().devices))))
+		return writeAnswer(s.client, binary.LittleEndian.AppendUint32(nil,
+			uint32(len(s.g.seen.Load().devices))))
 	case getAllocSize:
 		return writeAnswer(s.client, word(tensorBytes(q.body[4:])))
 	case setTensorHash, copyTensor:
@@ -306,11 +322,13 @@ func (s *session) invent(q *request, size uint64) error {
 	return s.fromServer(size) // zeros
 }
 
-// tensorBytes is an upper bound of the size of a tensor: the largest of its extents times their strides.
+// tensorBytes is an upper bound of the size of a tensor: the largest of its extents times their
+// strides.
 func tensorBytes(tensor []byte) (bytes uint64) {
 	const ne, nb = 20, 36 // id 8, type 4, buffer 8, then four extents, and four strides
 	for i := range 4 {
-		n, stride := binary.LittleEndian.Uint32(tensor[ne+4*i:]), binary.LittleEndian.Uint32(tensor[nb+4*i:])
+		n, stride := binary.LittleEndian.Uint32(tensor[ne+4*i:]),
+			binary.LittleEndian.Uint32(tensor[nb+4*i:])
 		bytes = max(bytes, uint64(n)*uint64(stride))
 	}
 	return bytes + 4096

@@ -114,7 +114,8 @@ func guarded(t *testing.T, address string) (*guard, net.Conn) {
 func TestAGuardPassesOnWhatTheServerSays(t *testing.T) {
 	f := &fakeServer{version: Protocol, devices: 1, cut: commands}
 	g, conn := guarded(t, f.start(t))
-	if seen := g.seen.Load(); len(seen.devices) != 1 || seen.devices[0] != (memory{1 << 30, 2 << 30}) {
+	if seen := g.seen.Load(); len(seen.devices) != 1 ||
+		seen.devices[0] != (memory{1 << 30, 2 << 30}) {
 		t.Errorf("%+v", seen)
 	}
 	for _, c := range []command{hello, deviceCount, allocBuffer} {
@@ -139,7 +140,8 @@ func TestAGuardOutlivesItsServer(t *testing.T) {
 	}
 	const size = 3 * bufferSize
 	rows, err := call(conn, getTensor, body(getTensor, tensorSize+8, size))
-	if err != nil || !bytes.Equal(rows, append(bytes.Repeat([]byte{7}, size/2), make([]byte, size/2)...)) {
+	if err != nil || !bytes.Equal(rows, append(bytes.Repeat([]byte{7}, size/2),
+		make([]byte, size/2)...)) {
 		t.Fatalf("%d bytes, %v", len(rows), err)
 	}
 	if err := g.Err(); err == nil || !strings.Contains(err.Error(), g.address+" is lost") {
@@ -164,7 +166,8 @@ func TestAGuardOutlivesItsServer(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%d: %v", c, err)
 		}
-		if c == allocBuffer && number(answer, 0) != 0 || c == bufferGetBase && number(answer, 0) == 0 {
+		if c == allocBuffer && number(answer, 0) != 0 || c == bufferGetBase && number(answer,
+			0) == 0 {
 			t.Errorf("%d: %x", c, answer)
 		}
 	}
@@ -210,19 +213,23 @@ func TestWhatIsNoServerIsSaidInWords(t *testing.T) {
 		{gone.Addr().String(), "cannot be reached: connection refused"},
 		{other.Addr().String(), "is no RPC server of ggml"},
 		{(&fakeServer{version: Protocol, mute: true}).start(t), "does not answer"},
-		{(&fakeServer{version: Protocol - 1, cut: commands}).start(t), "install the same version on both"},
+		{(&fakeServer{version: Protocol - 1, cut: commands}).start(t),
+			"install the same version on both"},
 		{(&fakeServer{version: Protocol, devices: 0, cut: commands}).start(t), "0 devices"},
-		{(&fakeServer{version: Protocol, devices: 1, cut: getDeviceMemory}).start(t), "does not say what memory"},
+		{(&fakeServer{version: Protocol, devices: 1, cut: getDeviceMemory}).start(t),
+			"does not say what memory"},
 	} {
 		g := &guard{address: test.address}
-		if err := g.look(t.Context()); err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), test.address) {
+		if err := g.look(t.Context()); err == nil || !strings.Contains(err.Error(), test.want) ||
+			!strings.Contains(err.Error(), test.address) {
 			t.Errorf("%v; want %q of %s", err, test.want, test.address)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	g := &guard{address: (&fakeServer{version: Protocol, mute: true}).start(t)}
-	if err := g.look(ctx); !errors.Is(err, context.Canceled) && !strings.Contains(err.Error(), "canceled") {
+	if err := g.look(ctx); !errors.Is(err, context.Canceled) && !strings.Contains(err.Error(),
+		"canceled") {
 		t.Errorf("%v", err)
 	}
 }
@@ -230,7 +237,9 @@ func TestWhatIsNoServerIsSaidInWords(t *testing.T) {
 // front starts a Front over a worker, and returns its address.
 func front(t *testing.T, f *Front, worker *fakeServer) string {
 	at, l := worker.start(t), listen(t)
-	f.Dial = func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "tcp", at) }
+	f.Dial = func(ctx context.Context) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", at)
+	}
 	if f.Event == nil {
 		f.Event = func(net.Addr, Event, error) {}
 	}
@@ -294,7 +303,9 @@ func TestAFrontLendsNoMoreThanItMay(t *testing.T) {
 
 func TestAFrontServesOneAtATime(t *testing.T) {
 	events := make(chan Event, 100)
-	address := front(t, &Front{Event: func(_ net.Addr, e Event, _ error) { events <- e }}, &fakeServer{version: Protocol, devices: 1, cut: commands})
+	address := front(t, &Front{Event: func(_ net.Addr, e Event, _ error) {
+		events <- e
+	}}, &fakeServer{version: Protocol, devices: 1, cut: commands})
 	first, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
@@ -321,7 +332,8 @@ func TestAFrontServesOneAtATime(t *testing.T) {
 	if err := <-answered; err != nil {
 		t.Error(err)
 	}
-	if a, b, c := <-events, <-events, <-events; a != ClientCame || b != ClientWent || c != ClientCame {
+	if a, b, c := <-events, <-events, <-events; a != ClientCame || b != ClientWent ||
+		c != ClientCame {
 		t.Errorf("%v, %v, %v", a, b, c)
 	}
 	if _, err := second.Write([]byte{255, 1, 2, 3, 4, 5, 6, 7, 8}); err != nil { // no command

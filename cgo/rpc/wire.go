@@ -45,8 +45,9 @@ const (
 	lengthSize = 8  // before an answer
 	helloSize  = 24 // what a client can do beyond TCP: nothing, here
 	tensorSize = 296
-	mostSmall  = 1 << 16 // bodies that are read at once; the largest is that of getAllocSize, of 11 tensors
-	mostGraph  = 1 << 28 // bytes of a graph
+	// bodies that are read at once; the largest is that of getAllocSize, of 11 tensors
+	mostSmall = 1 << 16
+	mostGraph = 1 << 28 // bytes of a graph
 )
 
 // request is one request of a client. Its body is whole, or else streams after it.
@@ -59,7 +60,8 @@ type request struct {
 // bulky tells whether the body of a request may be of any size.
 func (c command) bulky() bool { return c == setTensor || c == setTensor2D || c == graphCompute }
 
-// readRequest reads a request up to its body, and a small body with it. At the end of a connection between two requests the error is io.EOF.
+// readRequest reads a request up to its body, and a small body with it. At the end of a connection
+// between two requests the error is io.EOF.
 func readRequest(r io.Reader) (request, error) {
 	var header [headerSize]byte
 	if _, err := io.ReadFull(r, header[:]); err != nil {
@@ -74,7 +76,8 @@ func readRequest(r io.Reader) (request, error) {
 	case q.command.bulky():
 		return q, nil
 	case q.size != q.command.bodySize():
-		return q, fmt.Errorf("rpc: a request %d of %d bytes instead of %d", q.command, q.size, q.command.bodySize())
+		return q, fmt.Errorf("rpc: a request %d of %d bytes instead of %d", q.command, q.size,
+			q.command.bodySize())
 	}
 	q.body = make([]byte, q.size)
 	if _, err := io.ReadFull(r, q.body); err != nil {
@@ -157,7 +160,8 @@ func saturated(a, b uint64) uint64 {
 
 // writeAnswer writes an answer that is whole.
 func writeAnswer(w io.Writer, body []byte) error {
-	_, err := w.Write(append(binary.LittleEndian.AppendUint64(make([]byte, 0, lengthSize+len(body)), uint64(len(body))), body...))
+	_, err := w.Write(append(binary.LittleEndian.AppendUint64(make([]byte, 0, lengthSize+len(body)),
+		uint64(len(body))), body...))
 	return err
 }
 

@@ -32,7 +32,8 @@ func TestAnswersHaveTheLengthThatTheRequestAsksFor(t *testing.T) {
 	}{
 		{body(getTensor, tensorSize+8, 4096), getTensor, 4096, true},
 		{body(getTensor2D, tensorSize+8, 128, tensorSize+16, 3), getTensor2D, 384, true},
-		{body(getTensor2D, tensorSize+8, math.MaxUint64, tensorSize+16, 3), getTensor2D, math.MaxInt64, true},
+		{body(getTensor2D, tensorSize+8, math.MaxUint64, tensorSize+16, 3), getTensor2D,
+			math.MaxInt64, true},
 		{body(allocBuffer), allocBuffer, 16, true},
 		{body(deviceCount), deviceCount, 4, true},
 		{body(freeBuffer), freeBuffer, 0, false},
@@ -56,7 +57,8 @@ func FuzzReadRequest(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if len(q.body) > mostSmall || q.body == nil && !q.command.bulky() || q.body != nil && uint64(len(q.body)) != q.size {
+		if len(q.body) > mostSmall || q.body == nil && !q.command.bulky() ||
+			q.body != nil && uint64(len(q.body)) != q.size {
 			t.Fatalf("%+v", q)
 		}
 		q.answer()
@@ -71,10 +73,12 @@ func FuzzReadRequest(f *testing.F) {
 
 func TestAddressesAreReadAsPeopleWriteThem(t *testing.T) {
 	got, err := Addresses("localhost, 10.0.0.2:99,[::1]:5,fe80::1")
-	if want := []string{"localhost:50052", "10.0.0.2:99", "[::1]:5", "[fe80::1]:50052"}; err != nil || !slices.Equal(got, want) {
+	if want := []string{"localhost:50052", "10.0.0.2:99", "[::1]:5", "[fe80::1]:50052"}; err !=
+		nil || !slices.Equal(got, want) {
 		t.Errorf("%q, %v; want %q", got, err, want)
 	}
-	for _, list := range []string{"", ",", "a:b", "a:0", "a:65536", ":5", "a,a:50052", "http://a:5", "a b:5", "a:b:c", "::x"} {
+	for _, list := range []string{"", ",", "a:b", "a:0", "a:65536", ":5", "a,a:50052", "http://a:5",
+		"a b:5", "a:b:c", "::x"} {
 		if got, err := Addresses(list); !errors.Is(err, ErrAddress) {
 			t.Errorf("%q: %q, %v", list, got, err)
 		}

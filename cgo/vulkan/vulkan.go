@@ -1,5 +1,5 @@
-// Package vulkan asks the system's Vulkan loader which devices there are and who drives them. ggml's Vulkan backend tells only of those that it takes, and
-// nothing of why it takes no other.
+// Package vulkan asks the system's Vulkan loader which devices there are and who drives them.
+// ggml's Vulkan backend tells only of those that it takes, and nothing of why it takes no other.
 package vulkan
 
 // #include "vulkan.h"
@@ -55,8 +55,11 @@ func Devices() ([]Device, error) {
 		for i, d := range found[:n] {
 			v := uint32(d.api_version)
 			devices = append(devices, Device{
-				Index: i, Name: C.GoString(&d.name[0]), Kind: Kind(d._type), Vendor: uint32(d.vendor), Device: uint32(d.device),
-				API: fmt.Sprintf("%d.%d.%d", v>>22&0x7f, v>>12&0x3ff, v&0xfff), Driver: uint32(d.driver_version), // VK_MAKE_API_VERSION
+				Index: i, Name: C.GoString(&d.name[0]), Kind: Kind(d._type),
+				Vendor: uint32(d.vendor), Device: uint32(d.device),
+				// VK_MAKE_API_VERSION
+				API:    fmt.Sprintf("%d.%d.%d", v>>22&0x7f, v>>12&0x3ff, v&0xfff),
+				Driver: uint32(d.driver_version),
 			})
 		}
 		return devices, nil

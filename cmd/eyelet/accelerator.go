@@ -26,12 +26,14 @@ func setAcceleratorCache(cmd *cobra.Command) error {
 
 // Accelerated is what the accelerator did in this process.
 type Accelerated struct {
-	Operations uint64  `json:"operations"` // computed: matrix products, and attention with its softmax
-	Rows       uint64  `json:"rows"`       // of activations in them
-	Declined   uint64  `json:"declined"`   // products left to ggml, counted each time that a graph is laid out
-	Seconds    float64 `json:"seconds"`
-	GFLOPS     float64 `json:"gflops"`         // GFLOP/s of what was computed
-	Kept       uint64  `json:"kept,omitempty"` // bytes of memory that it holds
+	// computed: matrix products, and attention with its softmax
+	Operations uint64 `json:"operations"`
+	Rows       uint64 `json:"rows"` // of activations in them
+	// products left to ggml, counted each time that a graph is laid out
+	Declined uint64  `json:"declined"`
+	Seconds  float64 `json:"seconds"`
+	GFLOPS   float64 `json:"gflops"`         // GFLOP/s of what was computed
+	Kept     uint64  `json:"kept,omitempty"` // bytes of memory that it holds
 }
 
 // accelerated reads the counters, nil if there is no accelerator.
@@ -40,7 +42,8 @@ func accelerated() *Accelerated {
 		return nil
 	}
 	c := ggml.ReadAcceleratorCounters(false)
-	a := &Accelerated{Operations: c.Calls, Rows: c.Rows, Declined: c.Declined, Seconds: c.Time.Seconds(), Kept: c.Kept}
+	a := &Accelerated{Operations: c.Calls, Rows: c.Rows, Declined: c.Declined,
+		Seconds: c.Time.Seconds(), Kept: c.Kept}
 	if c.Time > 0 {
 		a.GFLOPS = float64(c.Operations) / c.Time.Seconds() / 1e9
 	}
@@ -49,7 +52,8 @@ func accelerated() *Accelerated {
 
 func (a *Accelerated) String() string {
 	return fmt.Sprintf("%d operations on %d rows in %v, %.0f GFLOP/s; %d products declined; %s held",
-		a.Operations, a.Rows, time.Duration(a.Seconds*float64(time.Second)).Round(time.Millisecond), a.GFLOPS, a.Declined, bytesText(a.Kept))
+		a.Operations, a.Rows, time.Duration(a.Seconds*float64(time.Second)).Round(time.Millisecond),
+		a.GFLOPS, a.Declined, bytesText(a.Kept))
 }
 
 // acceleratorText writes the counters as those of the scheduler are written.

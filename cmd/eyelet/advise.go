@@ -37,10 +37,12 @@ func newAdviseCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&memory, "memory", "", "what the program may take, as 4GB or 6GiB (default: the memory of the machine that measured)")
+	f.StringVar(&memory, "memory",
+		"", "what the program may take, as 4GB or 6GiB (default: the memory of the machine that measured)")
 	f.StringVar(&wish, "wish", string(bench.Faithful), "faithful, fast or small")
 	f.Bool("json", false, "print one JSON object")
-	_ = cmd.RegisterFlagCompletionFunc("wish", cobra.FixedCompletions([]string{"faithful", "fast", "small"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("wish", cobra.FixedCompletions([]string{"faithful", "fast",
+		"small"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 

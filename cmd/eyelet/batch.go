@@ -89,14 +89,18 @@ type queueOptions struct {
 }
 
 func (q *queueOptions) bind(f *pflag.FlagSet) {
-	f.StringVar(&q.url, "nats", "", "address of a NATS server with JetStream, as nats://queue:4222 or tls://queue:4222; several with commas (user and password: nats://user:password@queue)")
+	f.StringVar(&q.url, "nats",
+		"", "address of a NATS server with JetStream, as nats://queue:4222 or tls://queue:4222; several with commas (user and password: nats://user:password@queue)")
 	f.StringVar(&q.connect.Credentials, "nats-creds", "", "file of NATS credentials (JWT and key)")
 	f.StringVar(&q.connect.NKey, "nats-nkey", "", "file of an NKey seed")
 	f.StringVar(&q.connect.Cert, "nats-cert", "", "file of this client's TLS certificate")
 	f.StringVar(&q.connect.Key, "nats-key", "", "file of its key")
-	f.StringVar(&q.connect.CA, "nats-ca", "", "file of the authorities that the server's certificate is checked by")
-	f.DurationVar(&q.connect.AckWait, "nats-ack", batch.DefaultAckWait, "how long a job stays with a worker that says nothing; whoever makes a model's stream of jobs decides it")
-	f.IntVar(&q.replicas, "nats-replicas", 1, "servers of the cluster on which jobs and results lie: 1, 3 or 5")
+	f.StringVar(&q.connect.CA, "nats-ca", "",
+		"file of the authorities that the server's certificate is checked by")
+	f.DurationVar(&q.connect.AckWait, "nats-ack",
+		batch.DefaultAckWait, "how long a job stays with a worker that says nothing; whoever makes a model's stream of jobs decides it")
+	f.IntVar(&q.replicas, "nats-replicas", 1,
+		"servers of the cluster on which jobs and results lie: 1, 3 or 5")
 }
 
 func (q *queueOptions) check() error {
@@ -126,29 +130,43 @@ func newBatchCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVarP(&o.output, "out", "o", "", "file for the answers: NAME.jsonl, NAME.csv or NAME.parquet")
+	f.StringVarP(&o.output, "out", "o", "",
+		"file for the answers: NAME.jsonl, NAME.csv or NAME.parquet")
 	f.StringVarP(&o.prompt, "prompt", "p", "", "what is asked about each picture")
 	f.StringVar(&o.system, "system", "", "system prompt")
-	f.StringVar(&o.schema, "schema", "", "JSON schema that each answer must satisfy: a file, or the schema itself; its properties become columns")
-	f.StringVarP(&o.model, "model", "m", "", "name of a model, or GGUF file of a language model (default: the built-in model, or what the lines of OpenAI's format name)")
-	f.StringVar(&o.projector, "mmproj", "", "GGUF file of the vision projector that belongs to it (default: that of the named model)")
-	f.StringArrayVar(&o.lists, "list", nil, "file that names pictures and documents, one a line; - reads stdin; may be repeated")
+	f.StringVar(&o.schema, "schema",
+		"", "JSON schema that each answer must satisfy: a file, or the schema itself; its properties become columns")
+	f.StringVarP(&o.model, "model", "m",
+		"", "name of a model, or GGUF file of a language model (default: the built-in model, or what the lines of OpenAI's format name)")
+	f.StringVar(&o.projector, "mmproj", "",
+		"GGUF file of the vision projector that belongs to it (default: that of the named model)")
+	f.StringArrayVar(&o.lists, "list", nil,
+		"file that names pictures and documents, one a line; - reads stdin; may be repeated")
 	f.BoolVarP(&o.recursive, "recursive", "r", false, "look into the folders in a folder too")
-	f.StringVar(&o.material.pages, "pages", "", "pages of documents: 3, 3-5, 8-, 1,4-6 (default: all)")
-	f.IntVar(&o.spec.Parallel, "parallel", engine.DefaultParallel, "pictures that are asked about at a time; of a batch with --nats the workers say it")
-	f.IntVar(&o.tries, "retry", 3, "how often an item is tried that fails for reasons that can pass")
-	f.BoolVar(&o.dryRun, "dry-run", false, "say how many pictures and tokens there are, and how long it would take, from a sample of five")
+	f.StringVar(&o.material.pages, "pages", "",
+		"pages of documents: 3, 3-5, 8-, 1,4-6 (default: all)")
+	f.IntVar(&o.spec.Parallel, "parallel", engine.DefaultParallel,
+		"pictures that are asked about at a time; of a batch with --nats the workers say it")
+	f.IntVar(&o.tries, "retry", 3,
+		"how often an item is tried that fails for reasons that can pass")
+	f.BoolVar(&o.dryRun, "dry-run",
+		false, "say how many pictures and tokens there are, and how long it would take, from a sample of five")
 	f.BoolVar(&o.force, "force", false, "replace an output that is there, and begin anew")
 	f.BoolVar(&o.json, "json", false, "print what became of the batch as a JSON object")
-	f.IntVarP(&o.maxTokens, "max-tokens", "n", 0, "longest answer in tokens (default: until the context is full)")
+	f.IntVarP(&o.maxTokens, "max-tokens", "n", 0,
+		"longest answer in tokens (default: until the context is full)")
 	f.Float32Var(&o.temp, "temp", 0, "temperature; 0 always takes the most probable token")
-	f.StringVar(&o.imageText, "image-tokens", "", "most image tokens of a picture, or MIN-MAX (default: as the model's family has it)")
-	f.IntVarP(&o.spec.Context, "ctx", "c", 0, "context length in tokens (default: what the model's manifest says, or 4096)")
+	f.StringVar(&o.imageText, "image-tokens", "",
+		"most image tokens of a picture, or MIN-MAX (default: as the model's family has it)")
+	f.IntVarP(&o.spec.Context, "ctx", "c", 0,
+		"context length in tokens (default: what the model's manifest says, or 4096)")
 	f.IntVarP(&o.threads, "threads", "t", 0, "compute threads (default: one a core)")
 	placementFlags(f, &o.spec)
-	f.BoolVar(&o.sync, "sync", false, "have each answer reach the disk before the next, which outlives a power cut")
+	f.BoolVar(&o.sync, "sync", false,
+		"have each answer reach the disk before the next, which outlives a power cut")
 	o.queue.bind(f)
-	f.BoolVar(&o.byPath, "by-path", false, "with --nats: workers read pictures by the same paths, from folders that \"eyelet worker --folder\" names")
+	f.BoolVar(&o.byPath, "by-path",
+		false, "with --nats: workers read pictures by the same paths, from folders that \"eyelet worker --folder\" names")
 	_ = cmd.RegisterFlagCompletionFunc("model", completeModels)
 	return cmd
 }
@@ -157,7 +175,9 @@ func newBatchCommand() *cobra.Command {
 func (o *batchOptions) check(cmd *cobra.Command, args []string) (err error) {
 	switch {
 	case len(args) == 0 && len(o.lists) == 0:
-		return &usageError{err: errors.New("INPUT is missing: a folder, pictures, documents or a file of JSON lines"), command: cmd.CommandPath()}
+		return &usageError{err: errors.New(
+			"INPUT is missing: a folder, pictures, documents or a file of JSON lines"),
+			command: cmd.CommandPath()}
 	case o.output == "" && !o.dryRun:
 		return usagef("say with -o OUT where the answers go: NAME.jsonl, NAME.csv or NAME.parquet")
 	case o.projector != "" && o.model == "":
@@ -179,7 +199,8 @@ func (o *batchOptions) check(cmd *cobra.Command, args []string) (err error) {
 	case o.threads < 0 || o.threads > 1024:
 		return usagef("--threads is %d; give 1 to 1024, or 0 for one a core", o.threads)
 	case o.spec.Context < 0 || o.spec.Context > 1<<24:
-		return usagef("--ctx is %d; give 1 to 16777216 tokens, or 0 for the default", o.spec.Context)
+		return usagef("--ctx is %d; give 1 to 16777216 tokens, or 0 for the default",
+			o.spec.Context)
 	}
 	if err := o.queue.check(); err != nil {
 		return err
@@ -241,7 +262,8 @@ func (o *batchOptions) checkInputs(ctx context.Context, args []string) error {
 	switch {
 	case o.openai && (len(args) > 1 || len(o.lists) > 0):
 		return usagef("a file in OpenAI's format must be the only input")
-	case o.openai && (o.prompt != "" || o.system != "" || o.schema != "" || o.imageText != "" || o.maxTokens != 0 || o.temp != 0):
+	case o.openai && (o.prompt != "" || o.system != "" || o.schema != "" || o.imageText != "" ||
+		o.maxTokens != 0 || o.temp != 0):
 		return usagef("lines in OpenAI's format say themselves what is asked; leave out --prompt, --system, --schema, --image-tokens, --max-tokens and --temp")
 	case !o.openai && o.prompt == "" && !(ours && len(args) == 1 && len(o.lists) == 0):
 		return usagef("say with --prompt what is asked about each picture")
@@ -258,14 +280,16 @@ func (o *batchOptions) request(e batchEntry) (json.RawMessage, error) {
 	}
 	var content []object
 	if e.Path != "" {
-		content = append(content, object{"type": "image_url", "image_url": object{"url": batch.PictureAddress(0)}})
+		content = append(content, object{"type": "image_url",
+			"image_url": object{"url": batch.PictureAddress(0)}})
 	}
 	content = append(content, object{"type": "text", "text": question})
 	var messages []object
 	if o.system != "" {
 		messages = append(messages, object{"role": "system", "content": o.system})
 	}
-	body := object{"model": o.model, "messages": append(messages, object{"role": "user", "content": content}), "temperature": o.temp}
+	body := object{"model": o.model, "messages": append(messages,
+		object{"role": "user", "content": content}), "temperature": o.temp}
 	if o.maxTokens > 0 {
 		body["max_tokens"] = o.maxTokens
 	}
@@ -276,7 +300,8 @@ func (o *batchOptions) request(e batchEntry) (json.RawMessage, error) {
 		body["image_max_tokens"] = o.budget.Max
 	}
 	if o.schemaJSON != nil {
-		body["response_format"] = object{"type": "json_schema", "json_schema": object{"name": "answer", "schema": o.schemaJSON}}
+		body["response_format"] = object{"type": "json_schema",
+			"json_schema": object{"name": "answer", "schema": o.schemaJSON}}
 	}
 	return json.Marshal(body)
 }
@@ -328,7 +353,8 @@ func openMachine(o machineOptions) (*localMachine, error) {
 	m.pool = engine.NewPool(m.engine, pool)
 	m.server, err = server.New(m.pool, models, server.Options{
 		Models: o.models, Spec: o.spec, ReadOnly: true, Log: o.log, Version: versions().Eyelet,
-		Limits: server.Limits{ImageBytes: imaging.DefaultMaxBytes, Body: 128 << 20, Memory: 4 << 30},
+		Limits: server.Limits{ImageBytes: imaging.DefaultMaxBytes, Body: 128 << 20,
+			Memory: 4 << 30},
 	})
 	if err != nil {
 		return nil, errors.Join(err, m.close())
@@ -372,7 +398,8 @@ func (o *batchOptions) open(cmd *cobra.Command) (*localMachine, error) {
 		}
 		named = append(named, server.NamedModel{Name: o.model, Spec: spec})
 	}
-	m, err := openMachine(machineOptions{spec: o.spec, threads: o.threads, models: named, log: slog.Default()})
+	m, err := openMachine(machineOptions{spec: o.spec, threads: o.threads, models: named,
+		log: slog.Default()})
 	if err != nil {
 		return nil, err
 	}

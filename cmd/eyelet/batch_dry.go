@@ -28,7 +28,8 @@ type dryReport struct {
 	Load             float64 `json:"load_seconds"`
 }
 
-// dry counts the items, asks about some of them, evenly spread, and says what all would take. Nothing is kept.
+// dry counts the items, asks about some of them, evenly spread, and says what all would take.
+// Nothing is kept.
 func (r *batchRun) dry() (err error) {
 	dir, err := os.MkdirTemp("", "eyelet-batch-*")
 	if err != nil {
@@ -54,11 +55,15 @@ func (r *batchRun) dry() (err error) {
 	}
 	out := r.cmd.OutOrStdout()
 	fmt.Fprintf(out, "items              %d\n", report.Items)
-	fmt.Fprintf(out, "prompt tokens      about %d, of which %d of pictures\n", report.PromptTokens, report.ImageTokens)
+	fmt.Fprintf(out, "prompt tokens      about %d, of which %d of pictures\n", report.PromptTokens,
+		report.ImageTokens)
 	fmt.Fprintf(out, "answer tokens      about %d\n", report.CompletionTokens)
-	fmt.Fprintf(out, "time               about %s, %.3g s each after %.1f s of loading\n", time.Duration(report.Seconds*float64(time.Second)).Round(time.Second), report.SecondsEach, report.Load)
+	fmt.Fprintf(out, "time               about %s, %.3g s each after %.1f s of loading\n",
+		time.Duration(report.Seconds*float64(time.Second)).Round(time.Second), report.SecondsEach,
+		report.Load)
 	if report.Failed > 0 {
-		fmt.Fprintf(out, "failed             %d of the sample of %d\n", report.Failed, report.Sampled)
+		fmt.Fprintf(out, "failed             %d of the sample of %d\n", report.Failed,
+			report.Sampled)
 	}
 	return nil
 }
@@ -84,7 +89,8 @@ func (r *batchRun) sample() (dryReport, error) {
 			}
 			t := batch.Task{ID: it.ID, URL: it.URL, Model: m, Body: it.Body}
 			for _, p := range it.Pictures {
-				t.Pictures = append(t.Pictures, batch.File{Name: p.Name, Path: p.Path, Page: p.Page})
+				t.Pictures = append(t.Pictures, batch.File{Name: p.Name, Path: p.Path,
+					Page: p.Page})
 			}
 			tasks = append(tasks, t)
 		} else if chosen[i] {
@@ -96,7 +102,8 @@ func (r *batchRun) sample() (dryReport, error) {
 	if len(tasks) == 0 {
 		return report, inputf("none of the sample of %d can be asked about", n)
 	}
-	// The first answer loads the model; it is asked for twice, so that the second tells what an answer costs.
+	// The first answer loads the model; it is asked for twice, so that the second tells what an
+	// answer costs.
 	began := time.Now()
 	_, _ = r.machine.server.Answer(r.ctx, tasks[0])
 	report.Load = time.Since(began).Seconds()
@@ -117,17 +124,20 @@ func (r *batchRun) sample() (dryReport, error) {
 		return report, err
 	}
 	if good == 0 {
-		return report, inputf("nothing of the sample of %d could be answered; eyelet run says why", n)
+		return report, inputf("nothing of the sample of %d could be answered; eyelet run says why",
+			n)
 	}
 	report.SecondsEach = time.Since(began).Seconds() / float64(len(tasks))
 	report.Load = max(0, report.Load-report.SecondsEach)
 	report.Seconds = report.Load + report.SecondsEach*float64(report.Items)
-	report.PromptTokens, report.ImageTokens, report.CompletionTokens = prompt*report.Items/good, image*report.Items/good, completion*report.Items/good
+	report.PromptTokens, report.ImageTokens, report.CompletionTokens = prompt*report.Items/good,
+		image*report.Items/good, completion*report.Items/good
 	return report, nil
 }
 
 // answerAll carries tasks out, some at a time. What failed is nil.
-func answerAll(ctx context.Context, m *localMachine, tasks []batch.Task, parallel int) []*batch.Response {
+func answerAll(ctx context.Context, m *localMachine, tasks []batch.Task,
+	parallel int) []*batch.Response {
 	out := make([]*batch.Response, len(tasks))
 	room, done := make(chan struct{}, parallel), make(chan struct{})
 	for i := range tasks {

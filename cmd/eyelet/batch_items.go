@@ -22,10 +22,12 @@ import (
 	"github.com/eyelet-engine/eyelet/kernels/imaging/film"
 )
 
-// batchEntry is a line of the list of items that a batch keeps beside its output, so that a run that goes on asks about the same.
+// batchEntry is a line of the list of items that a batch keeps beside its output, so that a run
+// that goes on asks about the same.
 type batchEntry struct {
-	ID       string `json:"id"`
-	Name     string `json:"name,omitempty"` // of the picture or document for messages, where the ID does not tell it
+	ID string `json:"id"`
+	// of the picture or document for messages, where the ID does not tell it
+	Name     string `json:"name,omitempty"`
 	Path     string `json:"path,omitempty"` // of the picture or document, absolute
 	Page     int    `json:"page"`           // counted from 0; -1 for the whole file
 	Question string `json:"question,omitempty"`
@@ -58,7 +60,8 @@ func (l *batchLists) add(e batchEntry) error {
 	return l.w.Encode(e)
 }
 
-// file adds a picture, or the pages of a document. id is what it is called in the output, name what it is called in messages.
+// file adds a picture, or the pages of a document. id is what it is called in the output, name what
+// it is called in messages.
 func (l *batchLists) file(id, name, path, own, question string) error {
 	ctx := l.cmd.Context()
 	items, err := l.o.material.items(ctx, name, path, own)
@@ -73,7 +76,8 @@ func (l *batchLists) file(id, name, path, own, question string) error {
 		return err
 	}
 	for _, it := range items {
-		e := batchEntry{ID: id + strings.TrimPrefix(it.name, name), Path: absolute, Page: it.page, Question: question}
+		e := batchEntry{ID: id + strings.TrimPrefix(it.name, name), Path: absolute, Page: it.page,
+			Question: question}
 		if id != name {
 			e.Name = it.name
 		}
@@ -87,7 +91,8 @@ func (l *batchLists) file(id, name, path, own, question string) error {
 	return nil
 }
 
-// folder adds the pictures of a folder, those of the folders in it too if that is asked for, by name.
+// folder adds the pictures of a folder, those of the folders in it too if that is asked for, by
+// name.
 func (l *batchLists) folder(dir string, several bool) error {
 	name := func(path string) string {
 		if several {
@@ -116,7 +121,8 @@ func (l *batchLists) folder(dir string, several bool) error {
 				return fs.SkipDir
 			}
 			return l.cmd.Context().Err()
-		case d.Type()&^fs.ModeSymlink != 0 || !slices.Contains(pictureSuffixes, strings.ToLower(filepath.Ext(path))):
+		case d.Type()&^fs.ModeSymlink != 0 || !slices.Contains(pictureSuffixes,
+			strings.ToLower(filepath.Ext(path))):
 			return nil
 		}
 		return l.file(name(path), name(path), path, "", "")
@@ -125,7 +131,8 @@ func (l *batchLists) folder(dir string, several bool) error {
 		return err
 	}
 	if l.entries == before {
-		return inputf("%s holds no pictures (%s); --recursive looks into the folders in it too", dir, strings.Join(pictureSuffixes, ", "))
+		return inputf("%s holds no pictures (%s); --recursive looks into the folders in it too",
+			dir, strings.Join(pictureSuffixes, ", "))
 	}
 	return nil
 }
@@ -146,7 +153,8 @@ func (l *batchLists) input(arg string, several bool) error {
 	case info.IsDir():
 		return l.folder(file, several)
 	case film.Is(file):
-		return usagef("%s is a video, whose frames are asked about together; ask with eyelet run", file)
+		return usagef("%s is a video, whose frames are asked about together; ask with eyelet run",
+			file)
 	}
 	return l.file(file, file, file, own, "")
 }
@@ -184,7 +192,8 @@ func (l *batchLists) lines(path string) error {
 			return inputf("%s, line %d has no question, and there is no --prompt", path, n)
 		}
 		if o.Image == "" {
-			return atLine(l.add(batchEntry{ID: cmp.Or(o.ID, fmt.Sprintf("%d", n)), Page: -1, Question: o.Question}))
+			return atLine(l.add(batchEntry{ID: cmp.Or(o.ID, fmt.Sprintf("%d", n)), Page: -1,
+				Question: o.Question}))
 		}
 		file := o.Image
 		if !filepath.IsAbs(file) {
@@ -232,7 +241,8 @@ func eachLine(ctx context.Context, path string, visit func(n int, line []byte) e
 	return scanLines(ctx, path, f, visit)
 }
 
-func scanLines(ctx context.Context, name string, r io.Reader, visit func(n int, line []byte) error) error {
+func scanLines(ctx context.Context, name string, r io.Reader,
+	visit func(n int, line []byte) error) error {
 	s := bufio.NewScanner(r)
 	s.Buffer(make([]byte, 64<<10), batch.MaxLine)
 	for n := 1; s.Scan(); n++ {
@@ -293,13 +303,15 @@ func entriesOf(ctx context.Context, path string) iter.Seq2[batchEntry, error] {
 	}
 }
 
-// requestsOf are the requests of a file in OpenAI's format. A line that is none is an error that says where.
+// requestsOf are the requests of a file in OpenAI's format. A line that is none is an error that
+// says where.
 func requestsOf(ctx context.Context, path string) iter.Seq2[batch.Item, error] {
 	return func(yield func(batch.Item, error) bool) {
 		err := eachLine(ctx, path, func(n int, line []byte) error {
 			it, err := batch.ParseLine(line)
 			if err != nil {
-				return inputf("%s, line %d: %s", path, n, strings.TrimPrefix(err.Error(), "batch: bad line: "))
+				return inputf("%s, line %d: %s", path, n, strings.TrimPrefix(err.Error(),
+					"batch: bad line: "))
 			}
 			it.Body = slices.Clone(it.Body) // the line's memory is used again
 			if !yield(it, nil) {

@@ -10,14 +10,16 @@ import (
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
-// ownModels lists the models that this program carries tasks out for: whichever the batch has named.
+// ownModels lists the models that this program carries tasks out for: whichever the batch has
+// named.
 func (r *batchRun) ownModels(context.Context) ([]batch.Model, error) {
 	r.seen.Lock()
 	defer r.seen.Unlock()
 	return slices.Clone(r.models), nil
 }
 
-// resolveAll finds the models of all items, so that jobs that an earlier run left in the queue find them here.
+// resolveAll finds the models of all items, so that jobs that an earlier run left in the queue find
+// them here.
 func (r *batchRun) resolveAll() error {
 	names := map[string]bool{}
 	for it, err := range r.items() {
@@ -82,7 +84,8 @@ func (r *batchRun) resolve(ctx context.Context, name string) (batch.Model, error
 // askTime is how long workers may take to say that they are there.
 const askTime = time.Second
 
-func (r *batchRun) resolveAtSite(ctx context.Context, name string, own batch.Model, ownErr error) (batch.Model, error) {
+func (r *batchRun) resolveAtSite(ctx context.Context, name string, own batch.Model,
+	ownErr error) (batch.Model, error) {
 	workers, err := r.queue.Workers(ctx, askTime)
 	if err != nil {
 		return own, err
@@ -95,19 +98,22 @@ func (r *batchRun) resolveAtSite(ctx context.Context, name string, own batch.Mod
 	digests := map[string]string{} // who has it, by digest
 	for _, w := range workers {
 		for _, m := range w.Models {
-			if ownErr == nil && m.Digest == own.Digest || ownErr != nil && sameModelName(m.Name, name) {
+			if ownErr == nil && m.Digest == own.Digest || ownErr != nil && sameModelName(m.Name,
+				name) {
 				digests[m.Digest] = w.Name
 			}
 		}
 	}
 	switch {
 	case ownErr == nil && len(digests) == 0:
-		r.say("no worker has %s (%.12s…) now, of %d that answer; jobs wait for one that does", name, own.Digest, len(workers))
+		r.say("no worker has %s (%.12s…) now, of %d that answer; jobs wait for one that does", name,
+			own.Digest, len(workers))
 		return own, nil
 	case ownErr == nil:
 		return own, nil
 	case len(digests) == 0:
-		return own, fmt.Errorf("%s is neither here nor with a worker, of %d that answer", name, len(workers))
+		return own, fmt.Errorf("%s is neither here nor with a worker, of %d that answer", name,
+			len(workers))
 	case len(digests) > 1:
 		return own, fmt.Errorf("workers have different models under the name %s; have it here too, so that it is known which is meant", name)
 	}

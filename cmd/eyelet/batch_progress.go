@@ -29,8 +29,11 @@ func (r *batchRun) progress() *batchProgress {
 	switch {
 	case r.o.quiet:
 	case isTerminal(r.cmd.ErrOrStderr()):
-		p.bar = progressbar.NewOptions(r.state.Items, progressbar.OptionSetWriter(r.cmd.ErrOrStderr()), progressbar.OptionSetDescription("items"), progressbar.OptionShowCount(),
-			progressbar.OptionShowIts(), progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond))
+		p.bar = progressbar.NewOptions(r.state.Items,
+			progressbar.OptionSetWriter(r.cmd.ErrOrStderr()),
+			progressbar.OptionSetDescription("items"), progressbar.OptionShowCount(),
+			progressbar.OptionShowIts(), progressbar.OptionSetPredictTime(true),
+			progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond))
 		_ = p.bar.RenderBlank()
 	default:
 		p.over.Go(p.report)

@@ -58,7 +58,8 @@ func runBatch(cmd *cobra.Command, o *batchOptions, args []string) (err error) {
 	if err := o.check(cmd, args); err != nil {
 		return err
 	}
-	r := &batchRun{cmd: cmd, ctx: cmd.Context(), o: o, args: args, dir: o.output + ".batch", began: time.Now()}
+	r := &batchRun{cmd: cmd, ctx: cmd.Context(), o: o, args: args, dir: o.output + ".batch",
+		began: time.Now()}
 	if o.dryRun {
 		return r.dry()
 	}
@@ -75,7 +76,9 @@ func runBatch(cmd *cobra.Command, o *batchOptions, args []string) (err error) {
 	defer func() { _ = r.queue.Close() }()
 	if err := r.work(); err != nil {
 		if r.ctx.Err() != nil && !o.quiet {
-			fmt.Fprintf(cmd.ErrOrStderr(), "%d of %d are done; the same command goes on from there.\n", r.count.OK+r.count.Failed, r.state.Items)
+			fmt.Fprintf(cmd.ErrOrStderr(),
+				"%d of %d are done; the same command goes on from there.\n",
+				r.count.OK+r.count.Failed, r.state.Items)
 		}
 		return err
 	}
@@ -97,14 +100,17 @@ func (r *batchRun) prepare() error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if _, err := os.Stat(r.o.output); err == nil && !r.o.force {
-			return inputf("%s is there already; name another file, or replace it with --force", r.o.output)
+			return inputf("%s is there already; name another file, or replace it with --force",
+				r.o.output)
 		}
 		return r.begin(request)
 	case err != nil:
 		return inputf("%s: %w", r.path("batch.json"), causeOf(err))
 	}
-	if json.Unmarshal(data, &r.state) != nil || r.state.Format != batchFormat || batch.CheckBatch(r.state.Batch) != nil {
-		return inputf("%s is no state of a batch that this version knows; begin anew with --force", r.dir)
+	if json.Unmarshal(data, &r.state) != nil || r.state.Format != batchFormat ||
+		batch.CheckBatch(r.state.Batch) != nil {
+		return inputf("%s is no state of a batch that this version knows; begin anew with --force",
+			r.dir)
 	}
 	if r.state.Request != request {
 		return inputf("%s is about other inputs, another question, model or setting; name another -o, or begin anew with --force", r.dir)
@@ -125,10 +131,13 @@ func (r *batchRun) fingerprint() (string, error) {
 		}
 		inputs = append(inputs, absolute)
 		if info, err := os.Stat(arg); err == nil && o.openai {
-			inputs = append(inputs, fmt.Sprint(info.Size(), info.ModTime().UnixNano())) // its lines are read again
+			// its lines are read again
+			inputs = append(inputs, fmt.Sprint(info.Size(), info.ModTime().UnixNano()))
 		}
 	}
-	data, err := json.Marshal([]any{inputs, o.prompt, o.system, string(o.schemaJSON), o.model, o.projector, o.recursive, o.material.pages, o.maxTokens, o.temp, o.imageText, o.spec.Context, o.queue.url})
+	data, err := json.Marshal([]any{inputs, o.prompt, o.system, string(o.schemaJSON), o.model,
+		o.projector, o.recursive, o.material.pages, o.maxTokens, o.temp, o.imageText,
+		o.spec.Context, o.queue.url})
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:]), err
 }
@@ -146,12 +155,15 @@ func (r *batchRun) begin(request string) error {
 		return errors.Join(err, r.abandon())
 	}
 	sum := sha256.Sum256(fmt.Append(nil, request, r.dir, os.Getpid(), r.began.UnixNano()))
-	r.state = batchState{Format: batchFormat, Batch: "cli-" + hex.EncodeToString(sum[:8]), Request: request, Items: items}
+	r.state = batchState{Format: batchFormat, Batch: "cli-" + hex.EncodeToString(sum[:8]),
+		Request: request, Items: items}
 	return r.save()
 }
 
 func (r *batchRun) save() error {
-	return writeAtomically(r.path("batch.json"), func(w io.Writer) error { return json.NewEncoder(w).Encode(r.state) })
+	return writeAtomically(r.path("batch.json"), func(w io.Writer) error {
+		return json.NewEncoder(w).Encode(r.state)
+	})
 }
 
 // writeAtomically writes a file that is there whole or not at all.
@@ -177,7 +189,8 @@ func writeAtomically(path string, write func(w io.Writer) error) error {
 	return nil
 }
 
-// list counts the items, and writes them to a file where they are not lines of OpenAI's format, which are checked.
+// list counts the items, and writes them to a file where they are not lines of OpenAI's format,
+// which are checked.
 func (r *batchRun) list(path string) (int, error) {
 	names := map[[16]byte]struct{}{}
 	if r.o.openai {
@@ -187,7 +200,8 @@ func (r *batchRun) list(path string) (int, error) {
 			}
 			sum := sha256.Sum256([]byte(it.ID))
 			if _, twice := names[[16]byte(sum[:16])]; twice {
-				return 0, inputf("%s: the custom_id %q stands twice", r.args[0], abbreviate(it.ID, 80))
+				return 0, inputf("%s: the custom_id %q stands twice", r.args[0],
+					abbreviate(it.ID, 80))
 			}
 			names[[16]byte(sum[:16])] = struct{}{}
 		}
@@ -211,7 +225,8 @@ func (r *batchRun) list(path string) (int, error) {
 			}
 		}
 		if l.entries == 0 {
-			return inputf("%s: there is nothing to ask about in it", strings.Join(slices.Concat(r.args, r.o.lists), ", "))
+			return inputf("%s: there is nothing to ask about in it",
+				strings.Join(slices.Concat(r.args, r.o.lists), ", "))
 		}
 		return nil
 	})
@@ -258,7 +273,8 @@ func (r *batchRun) items() iter.Seq2[batch.Item, error] {
 
 func (r *batchRun) openQueue() (*batch.Queue, error) {
 	if r.o.queue.url == "" {
-		q, err := batch.Embed(r.path("queue"), batch.EmbedOptions{Sync: r.o.sync, AckWait: r.o.queue.connect.AckWait})
+		q, err := batch.Embed(r.path("queue"), batch.EmbedOptions{Sync: r.o.sync,
+			AckWait: r.o.queue.connect.AckWait})
 		if errors.Is(err, batch.ErrInUse) {
 			return nil, inputf("%s: another eyelet batch works on it", r.dir)
 		}
@@ -296,7 +312,8 @@ func (r *batchRun) work() error {
 			}
 		}
 		w := batch.NewWorker(r.queue, batch.WorkerOptions{
-			Parallel: r.o.spec.Parallel, Folders: []string{"/"}, Answer: r.machine.server.Answer, Models: r.ownModels, Log: func(text string) { r.say("%s", text) },
+			Parallel: r.o.spec.Parallel, Folders: []string{"/"}, Answer: r.machine.server.Answer,
+			Models: r.ownModels, Log: func(text string) { r.say("%s", text) },
 		})
 		worker.Go(func() {
 			if err := w.Run(ctx); err != nil {
@@ -308,7 +325,8 @@ func (r *batchRun) work() error {
 	defer p.end()
 	told := time.Time{}
 	count, err := r.queue.Submit(ctx, batch.Submission{
-		Batch: r.state.Batch, Items: r.items(), Resolve: r.resolve, ByPath: r.queue.Embedded() || r.o.byPath, Tries: r.o.tries,
+		Batch: r.state.Batch, Items: r.items(), Resolve: r.resolve, ByPath: r.queue.Embedded() ||
+			r.o.byPath, Tries: r.o.tries,
 		Window: max(64, 4*r.o.spec.Parallel),
 		Done:   p.done,
 		Wait: func(err error) {
@@ -356,7 +374,9 @@ func (r *batchRun) failuresPath() string {
 func (r *batchRun) sum(failures string) error {
 	seconds := time.Since(r.began).Seconds()
 	if r.o.json {
-		told := map[string]any{"items": r.count.Items, "answered": r.count.OK, "failed": r.count.Failed, "known": r.count.Known, "seconds": seconds, "output": r.o.output}
+		told := map[string]any{"items": r.count.Items, "answered": r.count.OK,
+			"failed": r.count.Failed, "known": r.count.Known, "seconds": seconds,
+			"output": r.o.output}
 		if r.count.Failed > 0 {
 			told["failures"] = failures
 		}
@@ -365,11 +385,14 @@ func (r *batchRun) sum(failures string) error {
 		}
 	} else if !r.o.quiet && r.count.Failed == 0 {
 		fresh := r.count.Items - r.count.Known
-		took := fmt.Sprintf("%s, %.3g a second", time.Since(r.began).Round(time.Millisecond), float64(fresh)/seconds)
+		took := fmt.Sprintf("%s, %.3g a second", time.Since(r.began).Round(time.Millisecond),
+			float64(fresh)/seconds)
 		if r.count.Known > 0 {
-			fmt.Fprintf(r.cmd.ErrOrStderr(), "%s: %s, %d of them new in %s\n", r.o.output, plural(r.count.OK, "answer"), fresh, took)
+			fmt.Fprintf(r.cmd.ErrOrStderr(), "%s: %s, %d of them new in %s\n", r.o.output,
+				plural(r.count.OK, "answer"), fresh, took)
 		} else {
-			fmt.Fprintf(r.cmd.ErrOrStderr(), "%s: %s in %s\n", r.o.output, plural(r.count.OK, "answer"), took)
+			fmt.Fprintf(r.cmd.ErrOrStderr(), "%s: %s in %s\n", r.o.output,
+				plural(r.count.OK, "answer"), took)
 		}
 	}
 	if r.count.Failed > 0 {
@@ -378,7 +401,8 @@ func (r *batchRun) sum(failures string) error {
 			where += ", " + r.o.output + " has the others"
 		}
 		return &inputError{
-			err:    fmt.Errorf("%d of %d could not be answered (the first: %s); %s", r.count.Failed, r.count.Items, r.firstFault, where),
+			err: fmt.Errorf("%d of %d could not be answered (the first: %s); %s", r.count.Failed,
+				r.count.Items, r.firstFault, where),
 			remedy: "the same command asks about them again",
 		}
 	}
@@ -409,7 +433,8 @@ func (r *batchRun) discard() error {
 	return r.clear()
 }
 
-// abandon removes the state of a batch that could not begin, so that the next command is free to ask something else.
+// abandon removes the state of a batch that could not begin, so that the next command is free to
+// ask something else.
 func (r *batchRun) abandon() error {
 	if !r.fresh {
 		return nil
@@ -419,7 +444,8 @@ func (r *batchRun) abandon() error {
 
 // clear removes the state that lies here.
 func (r *batchRun) clear() error {
-	for _, name := range []string{"queue", "items.jsonl", "batch.json"} { // nothing that somebody else has put there
+	// nothing that somebody else has put there
+	for _, name := range []string{"queue", "items.jsonl", "batch.json"} {
 		if err := os.RemoveAll(r.path(name)); err != nil {
 			return fmt.Errorf("%s: %w", r.path(name), causeOf(err))
 		}

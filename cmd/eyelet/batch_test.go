@@ -18,7 +18,9 @@ func TestABatchOfAFolder(t *testing.T) {
 	dir, _ := album(t)
 	out := filepath.Join(t.TempDir(), "out.jsonl")
 	args := []string{"batch", dir, "-o", out, "--prompt", background}
-	eyelet(t, args...).mustFail(t, 3, "1 of 3 could not be answered (the first: 2-broken.PNG: bad picture: ", "out.jsonl.failures.jsonl")
+	eyelet(t, args...).mustFail(t, 3,
+		"1 of 3 could not be answered (the first: 2-broken.PNG: bad picture: ",
+		"out.jsonl.failures.jsonl")
 	type line struct {
 		Image, Text, Question, Model, Finish string
 		Error                                string
@@ -34,19 +36,23 @@ func TestABatchOfAFolder(t *testing.T) {
 		return list
 	}
 	got := read(out)
-	if len(got) != 2 || got[0].Image != "1-orange.png" || got[0].Text != "cyan" || got[1].Image != "3-star.png" || got[1].Text != "pink" || got[1].Question != background {
+	if len(got) != 2 || got[0].Image != "1-orange.png" || got[0].Text != "cyan" ||
+		got[1].Image != "3-star.png" || got[1].Text != "pink" || got[1].Question != background {
 		t.Errorf("%+v", got)
 	}
 	failures := out + ".failures.jsonl"
-	if bad := read(failures); len(bad) != 1 || bad[0].Image != "2-broken.PNG" || bad[0].Error == "" {
+	if bad := read(failures); len(bad) != 1 || bad[0].Image != "2-broken.PNG" ||
+		bad[0].Error == "" {
 		t.Errorf("%+v", bad)
 	}
-	eyelet(t, "batch", dir, "-o", out, "--prompt", "Another question?").mustFail(t, 3, "another question", "--force")
+	eyelet(t, "batch", dir, "-o", out, "--prompt", "Another question?").mustFail(t, 3,
+		"another question", "--force")
 	// Mended, the picture is asked about again, and it alone.
 	writeFile(t, dir+"/2-broken.PNG", readFile(t, pinkStar))
 	o := eyelet(t, append(args, "--json")...)
 	var told struct{ Items, Answered, Failed, Known int }
-	if o.code != 0 || json.Unmarshal([]byte(o.stdout), &told) != nil || told.Items != 3 || told.Answered != 3 || told.Known != 2 {
+	if o.code != 0 || json.Unmarshal([]byte(o.stdout), &told) != nil || told.Items != 3 ||
+		told.Answered != 3 || told.Known != 2 {
 		t.Errorf("%+v", o)
 	}
 	if got := read(out); len(got) != 3 || got[1].Text != "pink" {
@@ -67,7 +73,8 @@ func TestTablesOfABatchHaveTheSchemasColumns(t *testing.T) {
 	writeFile(t, dir+"/sub/b.png", readFile(t, pinkStar))
 	schema := `{"type": "object", "properties": {"color": {"enum": ["cyan", "pink"]}, "sure": {"type": "boolean"}}, "required": ["color", "sure"], "additionalProperties": false}`
 	out := filepath.Join(t.TempDir(), "out.csv")
-	if o := eyelet(t, "batch", dir, "-r", "-o", out, "--prompt", background, "--schema", schema, "-q"); o.code != 0 || o.stderr != "" {
+	if o := eyelet(t, "batch", dir, "-r", "-o", out, "--prompt", background, "--schema", schema,
+		"-q"); o.code != 0 || o.stderr != "" {
 		t.Fatalf("%+v", o)
 	}
 	rows, err := csv.NewReader(strings.NewReader(readFile(t, out))).ReadAll()
@@ -76,7 +83,8 @@ func TestTablesOfABatchHaveTheSchemasColumns(t *testing.T) {
 	}
 	for i, name := range []string{"a.png", "sub/b.png"} {
 		row := rows[i+1]
-		if row[0] != name || row[1] != "cyan" && row[1] != "pink" || row[2] != "true" && row[2] != "false" || row[3] != "" {
+		if row[0] != name || row[1] != "cyan" && row[1] != "pink" ||
+			row[2] != "true" && row[2] != "false" || row[3] != "" {
 			t.Errorf("%q", row)
 		}
 	}
@@ -104,7 +112,8 @@ func TestABatchInOpenAIsFormat(t *testing.T) {
 	}
 	in, out := writeFile(t, dir+"/in.jsonl", lines.String()), filepath.Join(dir, "out.jsonl")
 	eyelet(t, "batch", in, "-o", out).mustFail(t, 3, "1 of 2 could not be answered")
-	for path, status := range map[string]int{out: 200, filepath.Join(dir, "out.jsonl.failures.jsonl"): 400} {
+	for path, status := range map[string]int{out: 200,
+		filepath.Join(dir, "out.jsonl.failures.jsonl"): 400} {
 		var l struct {
 			ID       string `json:"id"`
 			CustomID string `json:"custom_id"`
@@ -115,11 +124,14 @@ func TestABatchInOpenAIsFormat(t *testing.T) {
 			} `json:"response"`
 			Error any `json:"error"`
 		}
-		if err := json.Unmarshal([]byte(readFile(t, path)), &l); err != nil || l.Response.Status != status || !strings.HasPrefix(l.CustomID, "request-") || l.ID == "" || len(l.Response.Body) == 0 {
+		if err := json.Unmarshal([]byte(readFile(t, path)), &l); err != nil ||
+			l.Response.Status != status || !strings.HasPrefix(l.CustomID, "request-") ||
+			l.ID == "" || len(l.Response.Body) == 0 {
 			t.Errorf("%s: %+v, %v", path, l, err)
 		}
 	}
-	twice := writeFile(t, dir+"/twice.jsonl", strings.ReplaceAll(lines.String(), "request-1", "request-0"))
+	twice := writeFile(t, dir+"/twice.jsonl", strings.ReplaceAll(lines.String(), "request-1",
+		"request-0"))
 	eyelet(t, "batch", twice, "-o", dir+"/x.jsonl").mustFail(t, 3, "request-0", "twice")
 	bad := writeFile(t, dir+"/bad.jsonl", lines.String()+"{}\n")
 	eyelet(t, "batch", bad, "-o", dir+"/x.jsonl").mustFail(t, 3, "line 3", "custom_id")
@@ -137,18 +149,23 @@ func TestLinesOfOurOwnAndLists(t *testing.T) {
 	writeFile(t, dir+"/words.png", "no picture")
 	out := filepath.Join(dir, "out.csv")
 	eyelet(t, "batch", in, "-o", out, "-q").mustFail(t, 3, "2 of 4")
-	if text := readFile(t, dir+"/out.csv.failures.jsonl"); !strings.Contains(text, "gone.png: no such file") || !strings.Contains(text, "bad picture: not an image") {
+	if text := readFile(t, dir+"/out.csv.failures.jsonl"); !strings.Contains(text,
+		"gone.png: no such file") || !strings.Contains(text, "bad picture: not an image") {
 		t.Errorf("%s", text)
 	}
-	if text := readFile(t, out); !strings.Contains(text, "1 a.png,cyan,") || !strings.Contains(text, "second,orange,") {
+	if text := readFile(t, out); !strings.Contains(text, "1 a.png,cyan,") ||
+		!strings.Contains(text, "second,orange,") {
 		t.Errorf("%s", text)
 	}
-	list := invocation{args: []string{"batch", "--list", "-", "-o", dir + "/list.csv", "--prompt", background, "-q"}, stdin: strings.NewReader(dir + "/a.png\n\n")}.run(t)
+	list := invocation{args: []string{"batch", "--list", "-", "-o", dir + "/list.csv", "--prompt",
+		background, "-q"}, stdin: strings.NewReader(dir + "/a.png\n\n")}.run(t)
 	if list.code != 0 || !strings.Contains(readFile(t, dir+"/list.csv"), "/a.png,cyan,") {
 		t.Errorf("%+v", list)
 	}
 	var dry dryReport
-	if o := eyelet(t, "batch", in, "--dry-run", "--json"); json.Unmarshal([]byte(o.stdout), &dry) != nil || dry.Items != 4 || dry.Failed != 2 || dry.ImageTokens != 256 || dry.Seconds <= 0 {
+	if o := eyelet(t, "batch", in, "--dry-run", "--json"); json.Unmarshal([]byte(o.stdout),
+		&dry) != nil || dry.Items != 4 || dry.Failed != 2 || dry.ImageTokens != 256 ||
+		dry.Seconds <= 0 {
 		t.Errorf("%+v", o)
 	}
 }
@@ -158,7 +175,8 @@ func TestWrongBatches(t *testing.T) {
 	dir := t.TempDir()
 	writeFile(t, dir+"/a.png", readFile(t, orange))
 	ours := writeFile(t, dir+"/in.jsonl", `{"image": "a.png"}`)
-	twice := writeFile(t, dir+"/twice/in.jsonl", `{"id": "x", "question": "1?"}`+"\n"+`{"id": "x", "question": "2?"}`)
+	twice := writeFile(t, dir+"/twice/in.jsonl",
+		`{"id": "x", "question": "1?"}`+"\n"+`{"id": "x", "question": "2?"}`)
 	none := writeFile(t, dir+"/none.jsonl", "\n")
 	folder := filepath.Dir(writeFile(t, dir+"/folder.csv/file", ""))
 	for _, x := range []struct {
@@ -173,17 +191,23 @@ func TestWrongBatches(t *testing.T) {
 		{3, "no question", []string{ours, "-o", dir + "/o.csv"}},
 		{2, "goes with --nats", []string{dir, "-p", "x", "-o", "out.csv", "--by-path"}},
 		{3, "check the path", []string{dir + "/none", "-p", "x", "-o", dir + "/o.csv"}},
-		{3, "in.jsonl, line 2: the name \"x\" stands for two inputs", []string{twice, "-o", dir + "/o.csv"}},
-		{3, "none.jsonl: there is nothing to ask about", []string{none, "-o", dir + "/o.csv", "-p", "x"}},
+		{3, "in.jsonl, line 2: the name \"x\" stands for two inputs",
+			[]string{twice, "-o", dir + "/o.csv"}},
+		{3, "none.jsonl: there is nothing to ask about", []string{none, "-o", dir + "/o.csv", "-p",
+			"x"}},
 		{2, "in.jsonl is what the batch reads", []string{ours, "-p", "x", "-o", ours, "--force"}},
 		{3, "folder.csv is a folder", []string{ours, "-p", "x", "-o", folder, "--force"}},
-		{1, "nats://127.0.0.1:1: nats: no servers available for connection; check the address", []string{dir, "-p", "x", "-o", dir + "/o.csv", "--nats", "nats://me:word@127.0.0.1:1"}},
-		{3, "there is no model", []string{dir, "-p", "x", "-o", dir + "/o.csv", "--model", "none:1b"}},
+		{1, "nats://127.0.0.1:1: nats: no servers available for connection; check the address",
+			[]string{dir, "-p", "x", "-o", dir + "/o.csv", "--nats", "nats://me:word@127.0.0.1:1"}},
+		{3, "there is no model", []string{dir, "-p", "x", "-o", dir + "/o.csv", "--model",
+			"none:1b"}},
 	} {
 		eyelet(t, append([]string{"batch"}, x.args...)...).mustFail(t, x.code, x.want)
 	}
-	for folder, want := range map[string]string{dir + "/a.png": "a.png is no folder", dir + "/gone": "gone: no such file"} {
-		eyelet(t, "worker", "--nats", "nats://127.0.0.1:1", "--folder", folder).mustFail(t, 3, "--folder "+dir, want)
+	for folder, want := range map[string]string{dir + "/a.png": "a.png is no folder",
+		dir + "/gone": "gone: no such file"} {
+		eyelet(t, "worker", "--nats", "nats://127.0.0.1:1", "--folder", folder).mustFail(t, 3,
+			"--folder "+dir, want)
 	}
 	// What could not begin leaves nothing that a corrected command would meet.
 	if _, err := os.Stat(dir + "/o.csv.batch"); err == nil {

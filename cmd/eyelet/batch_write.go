@@ -54,7 +54,8 @@ func (r *batchRun) results(out, reasons io.Writer) error {
 		case err != nil:
 			return err
 		case !ok:
-			return fmt.Errorf("the queue has lost the result of %q; the same command asks again", id)
+			return fmt.Errorf("the queue has lost the result of %q; the same command asks again",
+				id)
 		case !result.OK():
 			code, text := result.Reason()
 			if !r.o.openai {
@@ -117,7 +118,8 @@ type batchTable struct {
 	properties []rows.Column // of the schema, under their own names
 }
 
-// columns are those of the table: the item, what the schema asks for, the text where that has no columns, and what it cost.
+// columns are those of the table: the item, what the schema asks for, the text where that has no
+// columns, and what it cost.
 func (o *batchOptions) columns() (columns, properties []rows.Column, err error) {
 	if properties, err = rows.SchemaColumns(o.schemaJSON); err != nil {
 		return nil, nil, err
@@ -205,7 +207,8 @@ func (t *batchTable) row(result *batch.Result, question string) ([]rows.Cell, er
 	if !t.o.openai {
 		row = append(row, question)
 	}
-	row = append(row, body.Model, finish, body.Usage.Prompt, body.Usage.Details.Image, body.Usage.Completion)
+	row = append(row, body.Model, finish, body.Usage.Prompt, body.Usage.Details.Image,
+		body.Usage.Completion)
 	if t.o.openai {
 		row = append(row, result.Response.Body)
 	}

@@ -28,7 +28,8 @@ a model cost and bring.`,
 		Args:    knownCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newBenchVisionCommand(), newBenchQuantsCommand(), newBenchCompareCommand(), newBenchCellCommand())
+	cmd.AddCommand(newBenchVisionCommand(), newBenchQuantsCommand(), newBenchCompareCommand(),
+		newBenchCellCommand())
 	return cmd
 }
 
@@ -75,15 +76,22 @@ func newBenchVisionCommand() *cobra.Command {
 	}
 	o.register(cmd)
 	f := cmd.Flags()
-	f.StringVarP(&o.image, "image", "i", "", "picture to cut the tiles from (default: one that is made up)")
-	f.StringSliceVar(&o.backends, "backend", []string{"native", "mtmd"}, "contestants: "+strings.Join(bench.VisionBackends(), ", "))
-	f.StringSliceVar(&o.precisions, "precision", []string{"f32", "bf16", "int8"}, "precisions of native: auto, f32, bf16, int8")
+	f.StringVarP(&o.image, "image", "i", "",
+		"picture to cut the tiles from (default: one that is made up)")
+	f.StringSliceVar(&o.backends, "backend", []string{"native", "mtmd"},
+		"contestants: "+strings.Join(bench.VisionBackends(), ", "))
+	f.StringSliceVar(&o.precisions, "precision", []string{"f32", "bf16", "int8"},
+		"precisions of native: auto, f32, bf16, int8")
 	f.IntSliceVar(&o.tiles, "tiles", []int{1, 5}, "how many tiles are encoded at a time")
 	f.IntVar(&o.rounds, "rounds", 5, "how often all is measured")
-	f.BoolVar(&o.quick, "quick", false, "two rounds of one tile, where --rounds and --tiles do not say otherwise")
+	f.BoolVar(&o.quick, "quick", false,
+		"two rounds of one tile, where --rounds and --tiles do not say otherwise")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
-	_ = cmd.RegisterFlagCompletionFunc("backend", cobra.FixedCompletions(bench.VisionBackends(), cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("precision", cobra.FixedCompletions([]string{"auto", "f32", "bf16", "int8"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("backend", cobra.FixedCompletions(bench.VisionBackends(),
+		cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("precision",
+		cobra.FixedCompletions([]string{"auto", "f32", "bf16", "int8"},
+			cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
@@ -102,7 +110,8 @@ func (o *benchVisionOptions) options(cmd *cobra.Command) (bench.VisionOptions, e
 		}
 	}
 	switch {
-	case len(v.Backends) == 0, cmd.Flags().Changed("tiles") && len(v.Tiles) == 0, len(o.precisions) == 0:
+	case len(v.Backends) == 0, cmd.Flags().Changed("tiles") && len(v.Tiles) == 0,
+		len(o.precisions) == 0:
 		return v, usagef("--backend, --precision and --tiles each want one entry at least")
 	case v.Rounds < 1 || v.Rounds > bench.MaxRounds:
 		return v, usagef("--rounds is %d; give 1 to %d", v.Rounds, bench.MaxRounds)
@@ -111,7 +120,8 @@ func (o *benchVisionOptions) options(cmd *cobra.Command) (bench.VisionOptions, e
 	}
 	for _, name := range v.Backends {
 		if !slices.Contains(bench.VisionBackends(), name) {
-			return v, usagef("--backend %q is unknown; give %s", name, strings.Join(bench.VisionBackends(), ", "))
+			return v, usagef("--backend %q is unknown; give %s", name,
+				strings.Join(bench.VisionBackends(), ", "))
 		}
 	}
 	for _, n := range v.Tiles {

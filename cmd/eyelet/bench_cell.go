@@ -30,7 +30,8 @@ type cellMessage struct {
 	Request bool             `json:"request,omitempty"`  // the job makes no sense
 }
 
-// newBenchCellCommand is what bench quants starts for its measurements: jobs in JSON on stdin, one after the other, messages as JSON lines on stdout.
+// newBenchCellCommand is what bench quants starts for its measurements: jobs in JSON on stdin, one
+// after the other, messages as JSON lines on stdout.
 func newBenchCellCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:    "cell",
@@ -49,9 +50,12 @@ func newBenchCellCommand() *cobra.Command {
 					return inputf("stdin holds no job: %w", err)
 				}
 				last := cellMessage{}
-				result, err := worker.Run(cmd.Context(), &j, func(next string) { _ = messages.Encode(cellMessage{Next: next}) })
+				result, err := worker.Run(cmd.Context(), &j, func(next string) {
+					_ = messages.Encode(cellMessage{Next: next})
+				})
 				if last.Result = result; err != nil {
-					last = cellMessage{Error: err.Error(), NoSpace: errors.Is(err, syscall.ENOSPC), Request: errors.Is(err, engine.ErrRequest)}
+					last = cellMessage{Error: err.Error(), NoSpace: errors.Is(err, syscall.ENOSPC),
+						Request: errors.Is(err, engine.ErrRequest)}
 				}
 				if err := messages.Encode(last); err != nil {
 					return err
@@ -62,8 +66,8 @@ func newBenchCellCommand() *cobra.Command {
 	}
 }
 
-// cells runs jobs in processes of their own, which are given the flags of all commands that they are to have. One that can be shared is kept for
-// the next job.
+// cells runs jobs in processes of their own, which are given the flags of all commands that they
+// are to have. One that can be shared is kept for the next job.
 type cells struct {
 	flags []string
 	kept  *cellProcess
@@ -79,7 +83,8 @@ type cellProcess struct {
 }
 
 // run runs a job. Its process is killed when ctx is done.
-func (c *cells) run(ctx context.Context, j *bench.Job, progress func(next string)) (*bench.JobResult, error) {
+func (c *cells) run(ctx context.Context, j *bench.Job,
+	progress func(next string)) (*bench.JobResult, error) {
 	if c.kept != nil && !c.kept.last.Shares(j) {
 		c.close()
 	}
@@ -111,7 +116,8 @@ func (c *cells) run(ctx context.Context, j *bench.Job, progress func(next string
 	case last.NoSpace:
 		return nil, fmt.Errorf("%w: %s", syscall.ENOSPC, last.Error)
 	case last.Request:
-		return nil, fmt.Errorf("%w: %s", engine.ErrRequest, strings.TrimPrefix(last.Error, engine.ErrRequest.Error()+": "))
+		return nil, fmt.Errorf("%w: %s", engine.ErrRequest, strings.TrimPrefix(last.Error,
+			engine.ErrRequest.Error()+": "))
 	case last.Error != "":
 		return nil, errors.New(last.Error)
 	}
@@ -135,7 +141,8 @@ func startCell(flags []string) (*cellProcess, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &cellProcess{cmd: exec.Command(self[0], slices.Concat(self[1:], []string{"bench", "cell"}, flags)...)}
+	p := &cellProcess{cmd: exec.Command(self[0], slices.Concat(self[1:], []string{"bench", "cell"},
+		flags)...)}
 	p.cmd.Stderr = &p.stderr
 	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
 		return nil, err

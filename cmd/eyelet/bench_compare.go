@@ -64,7 +64,8 @@ func printComparison(w *strings.Builder, c *bench.Comparison) {
 		if x.P > 0 {
 			p = fmt.Sprintf("p %.1g", x.P)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%.6g -> %.6g\t%+.1f %%\t%s\t%s\n", verdict, printable(x.Figure), x.A, x.B, 100*(x.Ratio-1), p, printable(x.Cell))
+		fmt.Fprintf(t, "%s\t%s\t%.6g -> %.6g\t%+.1f %%\t%s\t%s\n", verdict, printable(x.Figure),
+			x.A, x.B, 100*(x.Ratio-1), p, printable(x.Cell))
 	}
 	_ = t.Flush()
 	for _, list := range []struct {
@@ -78,13 +79,16 @@ func printComparison(w *strings.Builder, c *bench.Comparison) {
 	var assumed []string
 	for _, s := range c.BetweenRuns {
 		if s.Measured {
-			fmt.Fprintf(w, "between runs  %s differs by %.1f %% (%d runs)\n", s.Figure, 100*s.StdDev, s.Runs)
+			fmt.Fprintf(w, "between runs  %s differs by %.1f %% (%d runs)\n", s.Figure,
+				100*s.StdDev, s.Runs)
 		} else {
 			assumed = append(assumed, s.Figure)
 		}
 	}
 	if len(assumed) > 0 {
-		fmt.Fprintf(w, "between runs  %s: %.1f %% assumed; bench quants --runs 3 measures it\n", strings.Join(assumed, "; "), 100*bench.AssumedSpread)
+		fmt.Fprintf(w, "between runs  %s: %.1f %% assumed; bench quants --runs 3 measures it\n",
+			strings.Join(assumed, "; "), 100*bench.AssumedSpread)
 	}
-	fmt.Fprintf(w, "%s changed beyond noise, %d did not.\n", plural(len(c.Changes), "figure"), c.Same)
+	fmt.Fprintf(w, "%s changed beyond noise, %d did not.\n", plural(len(c.Changes), "figure"),
+		c.Same)
 }

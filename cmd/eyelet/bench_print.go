@@ -13,15 +13,18 @@ func printVisionReport(w *strings.Builder, r *bench.VisionReport) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "Projector\t%s\n", printable(r.Projector))
 	fmt.Fprintf(t, "Tower\t%s: %d x %d pixels, patches of %d, %d blocks, %d wide; %d tokens a tile, %d wide\n", r.Tower.Family,
-		r.Tower.ImageSize, r.Tower.ImageSize, r.Tower.PatchSize, r.Tower.Blocks, r.Tower.Hidden, r.Tower.TileTokens, r.Tower.Width)
-	fmt.Fprintf(t, "Processor\t%s, %s, oneDNN %s\n", r.Machine.ISA, plural(r.Machine.Threads, "thread"), r.Machine.OneDNN)
+		r.Tower.ImageSize, r.Tower.ImageSize, r.Tower.PatchSize, r.Tower.Blocks, r.Tower.Hidden,
+		r.Tower.TileTokens, r.Tower.Width)
+	fmt.Fprintf(t, "Processor\t%s, %s, oneDNN %s\n", r.Machine.ISA, plural(r.Machine.Threads,
+		"thread"), r.Machine.OneDNN)
 	fmt.Fprintf(t, "Rounds\t%d\n", r.Rounds)
 	for _, l := range r.Limits {
 		var shapes []string
 		for _, s := range l.Shapes {
 			shapes = append(shapes, fmt.Sprintf("%s %.0f", s.Name, s.GFLOPS))
 		}
-		fmt.Fprintf(t, "Limit %s\t%.0f GFLOP/s (%s)\n", starred(l.Precision, l.Emulated), l.GFLOPS, strings.Join(shapes, ", "))
+		fmt.Fprintf(t, "Limit %s\t%.0f GFLOP/s (%s)\n", starred(l.Precision, l.Emulated), l.GFLOPS,
+			strings.Join(shapes, ", "))
 	}
 	_ = t.Flush() // into memory
 	printEncodes(w, r)
@@ -70,7 +73,8 @@ func printEncodes(w *strings.Builder, r *bench.VisionReport) {
 			if i == 0 {
 				weights, load = bytesText(uint64(c.WeightBytes)), msText(c.LoadMS)
 			}
-			fmt.Fprintf(t, "  %s\t%d\t%s\t%s\t%s\t%s\t%.3g\t%.0f\t%s\t%s\t%s\t%s\n", starred(c.Name, c.Emulated), e.Tiles, rangeText(e.MS, msText),
+			fmt.Fprintf(t, "  %s\t%d\t%s\t%s\t%s\t%s\t%.3g\t%.0f\t%s\t%s\t%s\t%s\n",
+				starred(c.Name, c.Emulated), e.Tiles, rangeText(e.MS, msText),
 				mtmd, fast, first, e.GFLOP, e.GFLOPS, share, memory, weights, load)
 		}
 	}
@@ -83,7 +87,8 @@ func printAgreement(w *strings.Builder, r *bench.VisionReport) {
 	fmt.Fprint(t, "  backend\twith\tlowest cosine\tmean cosine\tlargest error\trelative error\n")
 	for _, c := range r.Contestants {
 		for _, a := range c.Agreement {
-			fmt.Fprintf(t, "  %s\t%s\t%.6f\t%.6f\t%.2g\t%.2g\n", starred(c.Name, c.Emulated), a.With, a.LowestCosine, a.MeanCosine, a.MaxError, a.Relative)
+			fmt.Fprintf(t, "  %s\t%s\t%.6f\t%.6f\t%.2g\t%.2g\n", starred(c.Name, c.Emulated),
+				a.With, a.LowestCosine, a.MeanCosine, a.MaxError, a.Relative)
 		}
 	}
 	_ = t.Flush()
@@ -91,13 +96,16 @@ func printAgreement(w *strings.Builder, r *bench.VisionReport) {
 
 func printPreprocessing(w *strings.Builder, r *bench.VisionReport) {
 	p := r.Preprocessing
-	fmt.Fprintf(w, "\nA photo of %d x %d pixels (JPEG, %s) to %s\n", p.Width, p.Height, bytesText(uint64(p.FileBytes)), plural(p.Tiles, "tile"))
+	fmt.Fprintf(w, "\nA photo of %d x %d pixels (JPEG, %s) to %s\n", p.Width, p.Height,
+		bytesText(uint64(p.FileBytes)), plural(p.Tiles, "tile"))
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "  decode\t%s\tto %d x %d\n", rangeText(p.DecodeMS, msText), p.ScaledW, p.ScaledH)
+	fmt.Fprintf(t, "  decode\t%s\tto %d x %d\n", rangeText(p.DecodeMS, msText), p.ScaledW,
+		p.ScaledH)
 	fmt.Fprintf(t, "  pad and resample\t%s\n", rangeText(p.ResizeMS, msText))
 	fmt.Fprintf(t, "  both, at full size\t%s\n", rangeText(p.FullMS, msText))
 	if p.Share > 0 {
-		fmt.Fprintf(t, "  share\t%.1f %%\tof the way to embeddings, with %s of encoding\n", 100*p.Share, msText(p.EncodeMS))
+		fmt.Fprintf(t, "  share\t%.1f %%\tof the way to embeddings, with %s of encoding\n",
+			100*p.Share, msText(p.EncodeMS))
 	}
 	_ = t.Flush()
 }
@@ -109,7 +117,8 @@ func printNotes(w *strings.Builder, r *bench.VisionReport) {
 			fmt.Fprintf(w, "%s*: carried out in f32 on this processor, and compared with f32's limit.\n", c.Precision)
 		}
 		if c.Backend == "mtmd" && c.Blocks < r.Tower.Blocks {
-			fmt.Fprintf(w, "libmtmd runs %d of the %d blocks; native runs all.\n", c.Blocks, r.Tower.Blocks)
+			fmt.Fprintf(w, "libmtmd runs %d of the %d blocks; native runs all.\n", c.Blocks,
+				r.Tower.Blocks)
 		}
 	}
 	fmt.Fprintf(w, "GFLOP %s.\nMemory is the %s.\n", r.WorkFormula, r.MemoryMethod)

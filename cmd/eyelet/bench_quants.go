@@ -57,34 +57,48 @@ func newBenchQuantsCommand() *cobra.Command {
 		Short:   "Measure what quantizations of a vision model cost and bring",
 		Long:    benchQuantsLong,
 		Example: benchQuantsExample,
-		RunE:    func(cmd *cobra.Command, args []string) error { return benchQuants(cmd, args, &o) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return benchQuants(cmd, args, &o)
+		},
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringArrayVarP(&o.q.Projectors, "projector", "p", nil, "mmproj file; may be repeated")
-	f.StringVar(&o.q.Base, "base", "", "model file that quality is compared with (default: the largest)")
-	f.StringVar(&o.q.BaseProjector, "base-projector", "", "mmproj file that it is compared with (default: the largest)")
-	f.StringSliceVar(&o.q.KV, "kv", []string{"f16"}, "types of the KV cache: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0; the base has the first")
+	f.StringVar(&o.q.Base, "base", "",
+		"model file that quality is compared with (default: the largest)")
+	f.StringVar(&o.q.BaseProjector, "base-projector", "",
+		"mmproj file that it is compared with (default: the largest)")
+	f.StringSliceVar(&o.q.KV, "kv",
+		[]string{"f16"}, "types of the KV cache: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0; the base has the first")
 	f.IntSliceVarP(&o.q.Threads, "threads", "t", nil, "numbers of threads (default: one a core)")
-	f.IntSliceVar(&o.q.Batch, "batch", []int{512}, "tokens computed at once in a prompt (llama-bench's -ub)")
+	f.IntSliceVar(&o.q.Batch, "batch", []int{512},
+		"tokens computed at once in a prompt (llama-bench's -ub)")
 	f.IntVarP(&o.q.Reps, "reps", "r", 5, "repetitions of each speed in a process")
-	f.IntVar(&o.q.Runs, "runs", 1, "processes that measure each speed, a round of all after the other; several tell bench compare what differs from run to run")
+	f.IntVar(&o.q.Runs, "runs",
+		1, "processes that measure each speed, a round of all after the other; several tell bench compare what differs from run to run")
 	f.IntVar(&o.q.Context, "ctx", 0, "context length, for memory (default: eyelet's own)")
-	f.StringVar(&o.q.Text, "text", "", "text file for perplexity (default: the built-in questions and answers)")
-	f.IntVar(&o.q.Windows, "windows", 0, "how many windows of 512 tokens of the text (default: all)")
-	f.StringVar(&o.q.Questions, "questions", "", "questions about pictures: a folder or file (default: 400 of the built-in model's domain)")
+	f.StringVar(&o.q.Text, "text", "",
+		"text file for perplexity (default: the built-in questions and answers)")
+	f.IntVar(&o.q.Windows, "windows", 0,
+		"how many windows of 512 tokens of the text (default: all)")
+	f.StringVar(&o.q.Questions, "questions", "",
+		"questions about pictures: a folder or file (default: 400 of the built-in model's domain)")
 	f.IntVar(&o.q.Count, "count", 100, "how many of the questions are asked; 0 for all")
 	f.Uint64Var(&o.q.Seed, "seed", 1, "seed that they are drawn with")
 	f.StringVarP(&o.q.Out, "out", "o", "", "folder for results and report")
 	f.BoolVar(&o.q.Restart, "restart", false, "forget the results in the folder and begin anew")
 	f.StringVar(&o.only, "only", "", "speed or quality")
 	f.StringVar(&o.against, "against", "", "measure an installed peer on the same: llama-bench")
-	f.StringVar(&o.format, "format", "", "print the speeds as llama-bench does, with its field names: csv, json, jsonl, md, sql")
+	f.StringVar(&o.format, "format", "",
+		"print the speeds as llama-bench does, with its field names: csv, json, jsonl, md, sql")
 	f.BoolVar(&o.json, "json", false, "print the results as JSON")
 	_ = cmd.MarkFlagFilename("projector", "gguf")
-	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(quantsreport.LlamaBenchFormats, cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("only", cobra.FixedCompletions([]string{"speed", "quality"}, cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("against", cobra.FixedCompletions([]string{"llama-bench"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("format",
+		cobra.FixedCompletions(quantsreport.LlamaBenchFormats, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("only", cobra.FixedCompletions([]string{"speed", "quality"},
+		cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("against", cobra.FixedCompletions([]string{"llama-bench"},
+		cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
@@ -103,7 +117,8 @@ func (o *benchQuantsOptions) check(models []string) error {
 	case o.q.Reps < 1 || o.q.Reps > bench.MaxRounds:
 		return usagef("--reps is %d; give 1 to %d", o.q.Reps, bench.MaxRounds)
 	case o.format != "" && !slices.Contains(quantsreport.LlamaBenchFormats, o.format):
-		return usagef("--format is %q; give %s", o.format, strings.Join(quantsreport.LlamaBenchFormats, ", "))
+		return usagef("--format is %q; give %s", o.format,
+			strings.Join(quantsreport.LlamaBenchFormats, ", "))
 	case o.format != "" && (o.json || o.only == "quality"):
 		return usagef("--format prints speeds, and goes with neither --json nor --only quality")
 	case o.q.Runs < 1 || o.q.Runs > bench.MaxRounds:
@@ -113,7 +128,8 @@ func (o *benchQuantsOptions) check(models []string) error {
 	case o.q.Restart && o.q.Out == "":
 		return usagef("--restart wants --out")
 	}
-	o.q.NoSpeed, o.q.NoQuality, o.q.Against = o.only == "quality", o.only == "speed", o.against != ""
+	o.q.NoSpeed, o.q.NoQuality, o.q.Against = o.only == "quality", o.only == "speed",
+		o.against != ""
 	if len(o.q.Threads) == 0 {
 		e, err := engine.New(engine.Options{})
 		if err != nil {
@@ -148,7 +164,8 @@ func benchQuants(cmd *cobra.Command, models []string, o *benchQuantsOptions) err
 	processes := &cells{flags: flags}
 	defer processes.close()
 	o.q.Run, o.q.Version, o.q.Command = processes.run, versions().Eyelet, commandLine(os.Args)
-	s := &session{o: &runOptions{quiet: flagSet(cmd, "quiet"), json: o.json}, stderr: cmd.ErrOrStderr()}
+	s := &session{o: &runOptions{quiet: flagSet(cmd, "quiet"), json: o.json},
+		stderr: cmd.ErrOrStderr()}
 	bar := s.jobBar()
 	o.q.Progress = bar.show
 	results, err := bench.Quants(cmd.Context(), o.q)
@@ -160,7 +177,8 @@ func benchQuants(cmd *cobra.Command, models []string, o *benchQuantsOptions) err
 		err = errors.Join(err, quantsreport.Write(o.q.Out, results))
 	}
 	if errors.Is(err, context.Canceled) && kept {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s holds what was measured; the same command goes on\n", o.q.Out)
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s holds what was measured; the same command goes on\n",
+			o.q.Out)
 	}
 	if err != nil {
 		return err
@@ -189,7 +207,8 @@ func (o *benchQuantsOptions) print(cmd *cobra.Command, r *bench.Results, kept bo
 		return err
 	}
 	if len(r.Failures) > 0 {
-		return fmt.Errorf("%s could not be made; the same command with --out tries again", plural(len(r.Failures), "measurement"))
+		return fmt.Errorf("%s could not be made; the same command with --out tries again",
+			plural(len(r.Failures), "measurement"))
 	}
 	return nil
 }
@@ -217,8 +236,10 @@ func (s *session) jobBar() *jobBar {
 	if s.o.quiet || s.o.json || !isTerminal(s.stderr) {
 		return &jobBar{progressbar.DefaultSilent(1)}
 	}
-	return &jobBar{progressbar.NewOptions(1, progressbar.OptionSetWriter(s.stderr), progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(false),
-		progressbar.OptionSetElapsedTime(false), progressbar.OptionClearOnFinish(), progressbar.OptionSetWidth(20))}
+	return &jobBar{progressbar.NewOptions(1, progressbar.OptionSetWriter(s.stderr),
+		progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(false),
+		progressbar.OptionSetElapsedTime(false), progressbar.OptionClearOnFinish(),
+		progressbar.OptionSetWidth(20))}
 }
 
 func (b *jobBar) show(p bench.Progress) {

@@ -22,7 +22,8 @@ func TestBenchQuantsMeasuresReportsAndCompares(t *testing.T) {
 	if o := eyelet(t, "quantize", seedProjector, "-o", projector, "--type", "q4_0"); o.code != 0 {
 		t.Fatalf("%+v", o)
 	}
-	args := []string{"bench", "quants", seedModel, "-p", seedProjector, "-p", projector, "--count", "8", "--windows", "2", "--reps", "2", "--threads", "1", "-o", out}
+	args := []string{"bench", "quants", seedModel, "-p", seedProjector, "-p", projector, "--count",
+		"8", "--windows", "2", "--reps", "2", "--threads", "1", "-o", out}
 	o := eyelet(t, args...)
 	if o.code != 0 || o.stderr != "" {
 		t.Fatalf("%+v", o)
@@ -32,32 +33,41 @@ func TestBenchQuantsMeasuresReportsAndCompares(t *testing.T) {
 			t.Errorf("%q is missing in %s", text, o.stdout)
 		}
 	}
-	for _, name := range []string{"report.html", "report.md", "results.csv", "results.json", "answers-eyelet-builtin-q8_0--mmproj-q4_0--f16.jsonl"} {
+	for _, name := range []string{"report.html", "report.md", "results.csv", "results.json",
+		"answers-eyelet-builtin-q8_0--mmproj-q4_0--f16.jsonl"} {
 		if info, err := os.Stat(filepath.Join(out, name)); err != nil || info.Size() == 0 {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	before, err := os.Stat(filepath.Join(out, "answers-eyelet-builtin-q8_0--mmproj-q4_0--f16.jsonl"))
+	before, err := os.Stat(filepath.Join(out,
+		"answers-eyelet-builtin-q8_0--mmproj-q4_0--f16.jsonl"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	o = eyelet(t, append(args, "--json")...)
 	var r bench.Results
 	strictly(t, o.stdout, &r)
-	if !r.Complete || len(r.Cells) != 2 || r.Cells[1].Speed.PeakBytes < 20<<20 || len(r.Commands) != 2 {
+	if !r.Complete || len(r.Cells) != 2 || r.Cells[1].Speed.PeakBytes < 20<<20 ||
+		len(r.Commands) != 2 {
 		t.Errorf("%+v", r)
 	}
-	if after, err := os.Stat(filepath.Join(out, "answers-eyelet-builtin-q8_0--mmproj-q4_0--f16.jsonl")); err != nil || !after.ModTime().Equal(before.ModTime()) {
+	if after, err := os.Stat(filepath.Join(out,
+		"answers-eyelet-builtin-q8_0--mmproj-q4_0--f16.jsonl")); err != nil ||
+		!after.ModTime().Equal(before.ModTime()) {
 		t.Error("a finished matrix was measured again")
 	}
 	same := eyelet(t, "bench", "compare", out, filepath.Join(out, "results.json"))
-	if same.code != 0 || !strings.HasSuffix(same.stdout, "\n0 figures changed beyond noise, "+countOf(t, out)+" did not.\n") || !strings.Contains(same.stdout, "4.5 % assumed; bench quants --runs 3") {
+	if same.code != 0 || !strings.HasSuffix(same.stdout,
+		"\n0 figures changed beyond noise, "+countOf(t, out)+" did not.\n") ||
+		!strings.Contains(same.stdout, "4.5 % assumed; bench quants --runs 3") {
 		t.Errorf("%+v", same)
 	}
-	if o := eyelet(t, append(args, "--format", "jsonl")...); o.code != 0 || strings.Count(o.stdout, "\n") != 2 || !strings.Contains(o.stdout, `"n_gen": 128`) {
+	if o := eyelet(t, append(args, "--format", "jsonl")...); o.code != 0 ||
+		strings.Count(o.stdout, "\n") != 2 || !strings.Contains(o.stdout, `"n_gen": 128`) {
 		t.Errorf("as llama-bench writes it: %+v", o)
 	}
-	eyelet(t, append(args, "--seed", "9")...).mustFail(t, 3, "they were made with other settings", "--restart")
+	eyelet(t, append(args, "--seed", "9")...).mustFail(t, 3, "they were made with other settings",
+		"--restart")
 }
 
 // countOf is how many figures a comparison of results with themselves has.
@@ -76,7 +86,8 @@ func TestBenchQuantsSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	short := writeFile(t, filepath.Join(dir, "short.txt"), "too short")
-	broken := writeFile(t, filepath.Join(dir, "broken.jsonl"), `{"picture": "a.png", "question": "What?", "answers": ["x"]`)
+	broken := writeFile(t, filepath.Join(dir, "broken.jsonl"),
+		`{"picture": "a.png", "question": "What?", "answers": ["x"]`)
 	words := writeFile(t, filepath.Join(dir, "words", "results.json"), "words")
 	for _, tt := range []struct {
 		args  []string
@@ -89,14 +100,18 @@ func TestBenchQuantsSaysWhatIsWrong(t *testing.T) {
 		{[]string{"quants", seedModel, "--kv", "q9"}, 2, []string{`unknown type "q9"`}},
 		{[]string{"quants", seedModel, "--reps", "0"}, 2, []string{"--reps is 0"}},
 		{[]string{"quants", seedModel, "--runs", "0"}, 2, []string{"--runs is 0"}},
-		{[]string{"quants", seedModel, "--format", "xml"}, 2, []string{"csv, json, jsonl, md, sql"}},
+		{[]string{"quants", seedModel, "--format", "xml"}, 2,
+			[]string{"csv, json, jsonl, md, sql"}},
 		{[]string{"quants", seedModel, "--format", "csv", "--json"}, 2, []string{"neither --json"}},
 		{[]string{"quants", seedModel, "--restart"}, 2, []string{"--restart wants --out"}},
-		{[]string{"quants", seedModel, "--base", filepath.Join(dir, "none.gguf")}, 3, []string{"none.gguf", "check the path"}},
+		{[]string{"quants", seedModel, "--base", filepath.Join(dir, "none.gguf")}, 3,
+			[]string{"none.gguf", "check the path"}},
 		{[]string{"quants", seedProjector}, 3, []string{"is a projector"}},
 		{[]string{"quants", seedModel, "--questions", broken}, 3, []string{"line 1"}},
-		{[]string{"quants", seedModel, "--questions", filepath.Join(dir, "none")}, 3, []string{"check the path"}},
-		{[]string{"quants", seedModel, "--text", short, "--only", "quality"}, 2, []string{"the text has 5 tokens", "--text"}},
+		{[]string{"quants", seedModel, "--questions", filepath.Join(dir, "none")}, 3,
+			[]string{"check the path"}},
+		{[]string{"quants", seedModel, "--text", short, "--only", "quality"}, 2,
+			[]string{"the text has 5 tokens", "--text"}},
 		{[]string{"quants", seedModel, "-o", filepath.Dir(words)}, 3, []string{"--restart"}},
 		{[]string{"compare", words, words}, 3, []string{"results.json"}},
 		{[]string{"compare", dir, dir}, 3, []string{"check the path"}},
@@ -107,7 +122,8 @@ func TestBenchQuantsSaysWhatIsWrong(t *testing.T) {
 
 func TestCommandLinesAreQuotedForAShell(t *testing.T) {
 	t.Parallel()
-	if got := commandLine([]string{"/usr/bin/eyelet", "bench", "a b", "it's", "", "x"}); got != `eyelet bench 'a b' 'it'\''s' '' x` {
+	if got := commandLine([]string{"/usr/bin/eyelet", "bench", "a b", "it's", "", "x"}); got !=
+		`eyelet bench 'a b' 'it'\''s' '' x` {
 		t.Error(got)
 	}
 }
@@ -118,7 +134,8 @@ func TestBenchQuantsKeepsWhatThereIsWhenInterrupted(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	// Enough repetitions that it cannot end by itself.
-	cmd := invocation{args: []string{"bench", "quants", seedModel, "--threads", "1", "--windows", "2", "--reps", "1000", "-o", out}}.command(ctx)
+	cmd := invocation{args: []string{"bench", "quants", seedModel, "--threads", "1", "--windows",
+		"2", "--reps", "1000", "-o", out}}.command(ctx)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	if err := cmd.Start(); err != nil {
@@ -136,7 +153,8 @@ func TestBenchQuantsKeepsWhatThereIsWhenInterrupted(t *testing.T) {
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	if code := exitStatus(t, cmd.Wait()); code != exitInterrupted || !strings.Contains(stderr.String(), "holds what was measured; the same command goes on") {
+	if code := exitStatus(t, cmd.Wait()); code != exitInterrupted ||
+		!strings.Contains(stderr.String(), "holds what was measured; the same command goes on") {
 		t.Errorf("exit code %d, %s", code, stderr.String())
 	}
 	r, err := bench.ReadResults(out)
@@ -171,7 +189,8 @@ func TestBenchSaysWhatItTakes(t *testing.T) {
 // A default is said once.
 func TestTheDefaultOfLayersIsSaidOnce(t *testing.T) {
 	t.Parallel()
-	if o := eyelet(t, "run", "--help"); strings.Contains(o.stdout, "(default: all) (default all)") || !strings.Contains(o.stdout, "(default all)") {
+	if o := eyelet(t, "run", "--help"); strings.Contains(o.stdout,
+		"(default: all) (default all)") || !strings.Contains(o.stdout, "(default all)") {
 		t.Errorf("%+v", o)
 	}
 }

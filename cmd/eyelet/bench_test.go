@@ -9,11 +9,14 @@ import (
 
 func TestBenchVisionPrintsTheContestants(t *testing.T) {
 	t.Parallel()
-	o := eyelet(t, "bench", "vision", "--rounds", "1", "--tiles", "1,2", "--precision", "f32,int8", "-t", "1")
+	o := eyelet(t, "bench", "vision", "--rounds", "1", "--tiles", "1,2", "--precision", "f32,int8",
+		"-t", "1")
 	if o.code != 0 || o.stderr != "" {
 		t.Fatalf("%+v", o)
 	}
-	for _, want := range []string{"clip: 112 x 112 pixels", "Limit f32", "Limit int8", "native f32", "native int8", "mtmd", "in libmtmd's layout", "A photo of 4000 x 3000", "5 of the 6 blocks"} {
+	for _, want := range []string{"clip: 112 x 112 pixels", "Limit f32", "Limit int8", "native f32",
+		"native int8", "mtmd", "in libmtmd's layout", "A photo of 4000 x 3000",
+		"5 of the 6 blocks"} {
 		if !strings.Contains(o.stdout, want) {
 			t.Errorf("%q is not in %s", want, o.stdout)
 		}
@@ -25,10 +28,12 @@ func TestBenchVisionPrintsTheContestants(t *testing.T) {
 
 func TestBenchVisionJSONIsTheReport(t *testing.T) {
 	t.Parallel()
-	o := eyelet(t, "bench", "vision", "--quick", "--json", "--backend", "native", "--mmproj", seedProjector, "--image", demo+"/black-star.png")
+	o := eyelet(t, "bench", "vision", "--quick", "--json", "--backend", "native", "--mmproj",
+		seedProjector, "--image", demo+"/black-star.png")
 	var r bench.VisionReport
 	strictly(t, o.stdout, &r)
-	if o.code != 0 || r.Rounds != 2 || len(r.Contestants) != 3 || len(r.Contestants[0].Encodes) != 1 || r.Projector != seedProjector {
+	if o.code != 0 || r.Rounds != 2 || len(r.Contestants) != 3 ||
+		len(r.Contestants[0].Encodes) != 1 || r.Projector != seedProjector {
 		t.Errorf("%+v", r)
 	}
 }

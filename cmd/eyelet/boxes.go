@@ -21,7 +21,8 @@ func (o *runOptions) checkBoxes(in *input) error {
 	case o.boxes == "":
 		return nil
 	case suffix != ".png" && suffix != ".jpg" && suffix != ".jpeg":
-		return usagef("--boxes %s: give the name of a picture to write, as found.png or found.jpg", o.boxes)
+		return usagef("--boxes %s: give the name of a picture to write, as found.png or found.jpg",
+			o.boxes)
 	case in.chat:
 		return usagef("--boxes draws what one answer locates; give the question as an argument")
 	case in.folder != "":
@@ -50,7 +51,9 @@ func (s *session) drawBoxes(in *input, text string) ([]boxes.Mark, error) {
 	}
 	marks := boxes.Find(text, frame)
 	if len(marks) == 0 {
-		fmt.Fprintf(s.stderr, "eyelet: note: the answer locates nothing that can be read; %s was not written\n", s.o.boxes)
+		fmt.Fprintf(s.stderr,
+			"eyelet: note: the answer locates nothing that can be read; %s was not written\n",
+			s.o.boxes)
 		return marks, nil
 	}
 	picture, err := engine.Pixels(s.ctx, shown)

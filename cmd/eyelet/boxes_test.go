@@ -30,8 +30,10 @@ func TestRunDrawsWhatTheAnswerLocates(t *testing.T) {
 				t.Fatalf("%v in %q", err, text)
 			}
 		}
-		read(eyelet(t, "run", "--image", star, "--boxes", out, "--schema", schema, "--json", "Where is the star?").stdout)
-		if len(r.Boxes) != 1 || r.Boxes[0] != (boxes.Mark{X: 80, Y: 46, Width: 22, Height: 22, Label: "star"}) {
+		read(eyelet(t, "run", "--image", star, "--boxes", out, "--schema", schema, "--json",
+			"Where is the star?").stdout)
+		if len(r.Boxes) != 1 || r.Boxes[0] != (boxes.Mark{X: 80, Y: 46, Width: 22, Height: 22,
+			Label: "star"}) {
 			t.Errorf("%+v", r)
 		}
 		after, err := imaging.Decode([]byte(readFile(t, out)), imaging.Options{})
@@ -44,7 +46,8 @@ func TestRunDrawsWhatTheAnswerLocates(t *testing.T) {
 		}
 		for c := range 3 {
 			if d := int(after.Pix[middle+c]) - int(before.Pix[middle+c]); d > 40 || d < -40 {
-				t.Errorf("%s: the picture itself is changed: %v, was %v", name, after.Pix[middle:middle+3], before.Pix[middle:middle+3])
+				t.Errorf("%s: the picture itself is changed: %v, was %v", name,
+					after.Pix[middle:middle+3], before.Pix[middle:middle+3])
 				break
 			}
 		}
@@ -57,8 +60,11 @@ func TestRunDrawsWhatTheAnswerLocates(t *testing.T) {
 	if _, err := os.Stat(none); err == nil || !strings.Contains(run.stderr, "locates nothing") {
 		t.Errorf("%v, %q", err, run.stderr)
 	}
-	eyelet(t, "run", "--image", star, "--boxes", "found.webp", background).mustFail(t, 2, "found.webp", ".png")
-	eyelet(t, "run", "--image", star, "--image", star, "--boxes", none, background).mustFail(t, 2, "--boxes", "one --image")
+	eyelet(t, "run", "--image", star, "--boxes", "found.webp", background).mustFail(t, 2,
+		"found.webp", ".png")
+	eyelet(t, "run", "--image", star, "--image", star, "--boxes", none, background).mustFail(t, 2,
+		"--boxes", "one --image")
 	eyelet(t, "run", "--boxes", none, background).mustFail(t, 2, "--boxes", "one --image")
-	eyelet(t, "run", "--image", star, "--boxes", filepath.Join(none, "x.png"), "--schema", schema, "Where?").mustFail(t, 3, "x.png", "no such file")
+	eyelet(t, "run", "--image", star, "--boxes", filepath.Join(none, "x.png"), "--schema", schema,
+		"Where?").mustFail(t, 3, "x.png", "no such file")
 }

@@ -110,7 +110,8 @@ func (c *conversation) command(line string) error {
 	return c.load(path)
 }
 
-// typedPath is a path as people type it: there is no shell that would take quotes away and know their home directory.
+// typedPath is a path as people type it: there is no shell that would take quotes away and know
+// their home directory.
 func typedPath(arg string) string {
 	path := strings.TrimSpace(arg)
 	if n := len(path); n >= 2 && (path[0] == '"' || path[0] == '\'') && path[n-1] == path[0] {
@@ -162,8 +163,9 @@ func messageCount(messages []engine.Message) string {
 	return fmt.Sprintf("%d messages", len(messages))
 }
 
-// say sends a turn of the user and adds the answer to the conversation. Ctrl-C keeps what was said so far. A turn that cannot be
-// answered is taken back and told; only the end of the program is an error.
+// say sends a turn of the user and adds the answer to the conversation. Ctrl-C keeps what was said
+// so far. A turn that cannot be answered is taken back and told; only the end of the program is an
+// error.
 func (c *conversation) say(text string) error {
 	turn := input{question: text, images: c.pictures}
 	request := c.o.request
@@ -195,7 +197,8 @@ func (c *conversation) say(text string) error {
 	return nil
 }
 
-// takeBack forgets the pictures of a turn that failed, which may be at fault, and says how to go on.
+// takeBack forgets the pictures of a turn that failed, which may be at fault, and says how to go
+// on.
 func (c *conversation) takeBack(err error) {
 	switch len(c.pictures) {
 	case 0:

@@ -13,7 +13,8 @@ import (
 // talk pipes lines into a conversation.
 func talk(t *testing.T, args []string, lines ...string) outcome {
 	t.Helper()
-	in := invocation{args: append([]string{"run", "--chat"}, args...), stdin: strings.NewReader(strings.Join(lines, "\n") + "\n")}
+	in := invocation{args: append([]string{"run", "--chat"}, args...),
+		stdin: strings.NewReader(strings.Join(lines, "\n") + "\n")}
 	return in.run(t)
 }
 
@@ -96,7 +97,8 @@ func TestAFollowUpDoesNotLookAtThePictureAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out, errs strings.Builder
-	c := &conversation{session: &session{ctx: t.Context(), o: &runOptions{}, engine: e, model: m, stdout: &out, stderr: &errs}, pictures: []shown{{Image: picture}}}
+	c := &conversation{session: &session{ctx: t.Context(), o: &runOptions{}, engine: e, model: m,
+		stdout: &out, stderr: &errs}, pictures: []shown{{Image: picture}}}
 	for _, question := range []string{background, "What color is the circle?"} {
 		if err := c.say(question); err != nil {
 			t.Fatal(err)
@@ -110,7 +112,8 @@ func TestAFollowUpDoesNotLookAtThePictureAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if u := a.result.Usage; u.Image != imageTokens || u.Cached <= imageTokens || a.result.Timings.Encode != 0 {
+	if u := a.result.Usage; u.Image != imageTokens || u.Cached <= imageTokens ||
+		a.result.Timings.Encode != 0 {
 		t.Errorf("usage %+v, encode %v", u, a.result.Timings.Encode)
 	}
 }
@@ -118,15 +121,18 @@ func TestAFollowUpDoesNotLookAtThePictureAgain(t *testing.T) {
 func TestASavedConversationHoldsItsPictureOnce(t *testing.T) {
 	t.Parallel()
 	saved := filepath.Join(t.TempDir(), "talk.json")
-	if o := talk(t, nil, "/image "+orange, background, "What color is the circle?", "/save "+saved); o.code != 0 {
+	if o := talk(t, nil, "/image "+orange, background, "What color is the circle?",
+		"/save "+saved); o.code != 0 {
 		t.Fatalf("%+v", o)
 	}
 	var s savedConversation
 	strictly(t, readFile(t, saved), &s)
-	if s.Format != "eyelet-chat" || s.Version != 1 || s.Model != "eyelet-builtin" || len(s.Messages) != 4 {
+	if s.Format != "eyelet-chat" || s.Version != 1 || s.Model != "eyelet-builtin" ||
+		len(s.Messages) != 4 {
 		t.Fatalf("%+v", s)
 	}
-	if c := s.Messages[0].Content; len(c) != 2 || c[0].Name != orange || string(c[0].Image) != readFile(t, orange) || c[1].Text != background {
+	if c := s.Messages[0].Content; len(c) != 2 || c[0].Name != orange ||
+		string(c[0].Image) != readFile(t, orange) || c[1].Text != background {
 		t.Errorf("the first turn is saved as %+v", c)
 	}
 	for _, m := range s.Messages[1:] {
@@ -169,7 +175,8 @@ func TestHostileSavedConversationsAreRefusedAndTheChatGoesOn(t *testing.T) {
 	for _, f := range files {
 		say = append(say, "/load "+writeFile(t, dir+"/"+f.name, f.content))
 	}
-	say = append(say, "/load "+writeFile(t, dir+"/good", good), "/clear", "/image "+orange, background)
+	say = append(say, "/load "+writeFile(t, dir+"/good", good), "/clear", "/image "+orange,
+		background)
 	o := talk(t, nil, say...)
 	if o.code != 0 || o.stdout != "cyan\n" {
 		t.Errorf("exit code %d, stdout %q", o.code, o.stdout)
@@ -182,7 +189,8 @@ func TestHostileSavedConversationsAreRefusedAndTheChatGoesOn(t *testing.T) {
 		t.Errorf("huge: %q", told[0])
 	}
 	for i, f := range files {
-		if line := told[i+1]; !strings.HasPrefix(line, "eyelet: "+dir+"/"+f.name) || !strings.Contains(line, f.want) || strings.Contains(line, "\x1b") {
+		if line := told[i+1]; !strings.HasPrefix(line, "eyelet: "+dir+"/"+f.name) ||
+			!strings.Contains(line, f.want) || strings.Contains(line, "\x1b") {
 			t.Errorf("%s: %q", f.name, line)
 		}
 	}
@@ -208,8 +216,10 @@ func FuzzLoadConversation(f *testing.F) {
 		if err := saveConversation(again, "m", messages); err != nil {
 			t.Fatalf("what was loaded cannot be saved: %v", err)
 		}
-		if reloaded, err := loadConversation(t.Context(), again); err != nil || len(reloaded) != len(messages) {
-			t.Fatalf("what was saved cannot be loaded: %v, %d of %d messages", err, len(reloaded), len(messages))
+		if reloaded, err := loadConversation(t.Context(), again); err != nil ||
+			len(reloaded) != len(messages) {
+			t.Fatalf("what was saved cannot be loaded: %v, %d of %d messages", err, len(reloaded),
+				len(messages))
 		}
 	})
 }
@@ -224,7 +234,8 @@ func TestAConversationThatGrowsTooLongSaysHowToGoOn(t *testing.T) {
 	t.Parallel()
 	grammar := writeFile(t, filepath.Join(t.TempDir(), "short.gbnf"), `root ::= "red"`)
 	o := talk(t, []string{"--grammar", grammar}, "Q?", strings.Repeat("words ", 3000), "Q?")
-	if o.code != 0 || o.stdout != "red\nred\n" || !strings.Contains(o.stderr, "longer than the context") || !strings.Contains(o.stderr, "/clear starts afresh") {
+	if o.code != 0 || o.stdout != "red\nred\n" || !strings.Contains(o.stderr,
+		"longer than the context") || !strings.Contains(o.stderr, "/clear starts afresh") {
 		t.Errorf("%+v", o)
 	}
 }
@@ -232,7 +243,8 @@ func TestAConversationThatGrowsTooLongSaysHowToGoOn(t *testing.T) {
 func TestATextModelIsShownNoPicture(t *testing.T) {
 	t.Parallel()
 	o := talk(t, []string{"--model", seedModel}, "/image "+orange)
-	if o.code != 0 || o.stdout != "" || !strings.Contains(o.stderr, seedModel) || !strings.Contains(o.stderr, "--mmproj") {
+	if o.code != 0 || o.stdout != "" || !strings.Contains(o.stderr, seedModel) ||
+		!strings.Contains(o.stderr, "--mmproj") {
 		t.Errorf("%+v", o)
 	}
 }
@@ -240,7 +252,8 @@ func TestATextModelIsShownNoPicture(t *testing.T) {
 func TestTypedPath(t *testing.T) {
 	t.Setenv("HOME", "/home/me")
 	for in, want := range map[string]string{
-		" a b.png ": "a b.png", `"a b.png"`: "a b.png", "'a.png'": "a.png", `'a"`: `'a"`, "'": "'", "~/x.png": "/home/me/x.png", "~": "~", "": "",
+		" a b.png ": "a b.png", `"a b.png"`: "a b.png", "'a.png'": "a.png", `'a"`: `'a"`, "'": "'",
+		"~/x.png": "/home/me/x.png", "~": "~", "": "",
 	} {
 		if got := typedPath(in); got != want {
 			t.Errorf("typedPath(%q) = %q, want %q", in, got, want)

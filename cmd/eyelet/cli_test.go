@@ -43,12 +43,15 @@ func buildAndTest(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	program, cacheDir = filepath.Join(dir, "eyelet"), filepath.Join(dir, "cache")
-	if kept, err := builtin.CacheDir(); err == nil { // in which the reader of PDF files, which takes long, may be compiled already
-		if kept = filepath.Join(kept, "pdf"); os.MkdirAll(kept, 0o700) == nil && os.Mkdir(cacheDir, 0o700) == nil {
+	// in which the reader of PDF files, which takes long, may be compiled already
+	if kept, err := builtin.CacheDir(); err == nil {
+		if kept = filepath.Join(kept, "pdf"); os.MkdirAll(kept, 0o700) == nil && os.Mkdir(cacheDir,
+			0o700) == nil {
 			_ = os.Symlink(kept, filepath.Join(cacheDir, "pdf"))
 		}
 	}
-	build := exec.Command("go", append(append([]string{"build"}, raceFlags...), "-o", program, ".")...)
+	build := exec.Command("go", append(append([]string{"build"}, raceFlags...), "-o", program,
+		".")...)
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "building the program:", err)
@@ -70,9 +73,13 @@ type outcome struct {
 	stdout, stderr string
 }
 
-// environment is that of a user who has a home and nothing special, held to the level of instruction sets that the tests are.
+// environment is that of a user who has a home and nothing special, held to the level of
+// instruction sets that the tests are.
 func environment() []string {
-	return []string{isa.Variable + "=" + os.Getenv(isa.Variable), "HOME=" + filepath.Dir(cacheDir), "EYELET_CACHE=" + cacheDir, "EYELET_MODELS=" + filepath.Join(filepath.Dir(cacheDir), "models"), "OLLAMA_MODELS=" + filepath.Join(filepath.Dir(cacheDir), "ollama"), "TMPDIR=" + os.TempDir(), "PATH=" + os.Getenv("PATH"), "TERM=xterm"}
+	return []string{isa.Variable + "=" + os.Getenv(isa.Variable), "HOME=" + filepath.Dir(cacheDir),
+		"EYELET_CACHE=" + cacheDir, "EYELET_MODELS=" + filepath.Join(filepath.Dir(cacheDir),
+			"models"), "OLLAMA_MODELS=" + filepath.Join(filepath.Dir(cacheDir), "ollama"),
+		"TMPDIR=" + os.TempDir(), "PATH=" + os.Getenv("PATH"), "TERM=xterm"}
 }
 
 func (in invocation) command(ctx context.Context) *exec.Cmd {
@@ -112,7 +119,8 @@ func eyelet(t *testing.T, args ...string) outcome {
 	return invocation{args: args}.run(t)
 }
 
-// mustSay fails the test unless the program went well, printed a text and a newline, and nothing on stderr.
+// mustSay fails the test unless the program went well, printed a text and a newline, and nothing on
+// stderr.
 func (o outcome) mustSay(t *testing.T, want string) {
 	t.Helper()
 	if o.code != 0 || o.stdout != want+"\n" || o.stderr != "" {
@@ -120,7 +128,8 @@ func (o outcome) mustSay(t *testing.T, want string) {
 	}
 }
 
-// mustFail fails the test unless the program printed one sentence on stderr with all of the texts, and nothing else.
+// mustFail fails the test unless the program printed one sentence on stderr with all of the texts,
+// and nothing else.
 func (o outcome) mustFail(t *testing.T, code int, texts ...string) {
 	t.Helper()
 	if o.code != code {
@@ -129,7 +138,8 @@ func (o outcome) mustFail(t *testing.T, code int, texts ...string) {
 	if o.stdout != "" {
 		t.Errorf("stdout %q", o.stdout)
 	}
-	if !strings.HasPrefix(o.stderr, "eyelet: ") || strings.Count(o.stderr, "\n") != 1 || !strings.HasSuffix(o.stderr, "\n") {
+	if !strings.HasPrefix(o.stderr, "eyelet: ") || strings.Count(o.stderr, "\n") != 1 ||
+		!strings.HasSuffix(o.stderr, "\n") {
 		t.Errorf("stderr is not one line of the program: %q", o.stderr)
 	}
 	for _, text := range texts {
@@ -175,7 +185,8 @@ func strictly(t *testing.T, text string, v any) {
 // endless writes a grammar that lets no answer end before it has 8000 letters.
 func endless(t *testing.T) string {
 	t.Helper()
-	return writeFile(t, filepath.Join(t.TempDir(), "endless.gbnf"), "root ::= b b b b b b b b \"!\"\nb ::= \"a\"{1000}")
+	return writeFile(t, filepath.Join(t.TempDir(), "endless.gbnf"),
+		"root ::= b b b b b b b b \"!\"\nb ::= \"a\"{1000}")
 }
 
 // wideProjector copies the built-in projector with a last layer of twice the width.

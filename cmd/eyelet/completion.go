@@ -33,7 +33,8 @@ func newCompletionCommand() *cobra.Command {
 			}
 			if !slices.Contains(shells, args[0]) {
 				return &usageError{
-					err:     fmt.Errorf("there is no completion for %q, only for %s", args[0], strings.Join(shells, ", ")),
+					err: fmt.Errorf("there is no completion for %q, only for %s", args[0],
+						strings.Join(shells, ", ")),
 					command: cmd.CommandPath(),
 				}
 			}

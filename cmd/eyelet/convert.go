@@ -58,7 +58,8 @@ func newConvertCommand() *cobra.Command {
 		Long:    convertLong,
 		Example: convertExample,
 		Args:    wantArgs("DIR"),
-		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		ValidArgsFunction: func(*cobra.Command, []string,
+			string) ([]string, cobra.ShellCompDirective) {
 			return nil, cobra.ShellCompDirectiveFilterDirs
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -69,11 +70,13 @@ func newConvertCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringVarP(&o.out, "out", "o", "", "GGUF file to write")
-	f.StringVar(&o.mmproj, "mmproj", "", "GGUF file of the vision tower and projector (default: mmproj- before the name of -o)")
+	f.StringVar(&o.mmproj, "mmproj", "",
+		"GGUF file of the vision tower and projector (default: mmproj- before the name of -o)")
 	f.StringVar(&o.typ, "type", "f16", "type of matrices: "+strings.Join(convertTypes(), ", "))
 	f.BoolVar(&o.force, "force", false, "replace files that are there")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
-	_ = cmd.RegisterFlagCompletionFunc("type", cobra.FixedCompletions(convertTypes(), cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("type", cobra.FixedCompletions(convertTypes(),
+		cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.MarkFlagFilename("out", "gguf")
 	_ = cmd.MarkFlagFilename("mmproj", "gguf")
 	return cmd
@@ -102,7 +105,8 @@ func (o *convertOptions) parse() (gguf.Type, error) {
 
 // Conversion is what "eyelet convert --json" prints, whose names stay as they are.
 type Conversion struct {
-	Architecture string         `json:"architecture"` // the model's class, as "LlavaForConditionalGeneration"
+	// the model's class, as "LlavaForConditionalGeneration"
+	Architecture string         `json:"architecture"`
 	Type         string         `json:"type"`
 	Model        ConvertedFile  `json:"model"`
 	Projector    *ConvertedFile `json:"mmproj"` // null for a model that sees nothing
@@ -130,11 +134,13 @@ func runConvert(cmd *cobra.Command, dir string, o *convertOptions) error {
 	w.done()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return &inputError{err: err, remedy: `"eyelet convert --help" says what the folder must hold`}
+		return &inputError{err: err,
+			remedy: `"eyelet convert --help" says what the folder must hold`}
 	case err != nil:
 		return err
 	}
-	c := Conversion{Architecture: result.Architecture, Type: strings.ToLower(typ.String()), Model: converted(result.Model)}
+	c := Conversion{Architecture: result.Architecture, Type: strings.ToLower(typ.String()),
+		Model: converted(result.Model)}
 	if result.Projector != nil {
 		p := converted(*result.Projector)
 		c.Projector = &p
@@ -155,7 +161,8 @@ func (c *Conversion) print(w io.Writer) error {
 		files = append(files, c.Projector)
 	}
 	for _, f := range files {
-		if _, err := fmt.Fprintf(w, "%s: %s parameters in %d tensors, %s\n", printable(f.File), countText(uint64(f.Parameters)), f.Tensors, bytesText(uint64(f.Bytes))); err != nil {
+		if _, err := fmt.Fprintf(w, "%s: %s parameters in %d tensors, %s\n", printable(f.File),
+			countText(uint64(f.Parameters)), f.Tensors, bytesText(uint64(f.Bytes))); err != nil {
 			return err
 		}
 	}

@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// A LLaVA 1.5 of 7 B is converted in less than a gigabyte of memory. Its weights are zeros, which take no room on the disk; what is written takes 7 GB.
+// A LLaVA 1.5 of 7 B is converted in less than a gigabyte of memory. Its weights are zeros, which
+// take no room on the disk; what is written takes 7 GB.
 func TestConvertOfSevenBillionParametersTakesLittleMemory(t *testing.T) {
 	if os.Getenv("EYELET_SLOW") == "" {
 		t.Skip("writes 7 GB; set EYELET_SLOW=1")
@@ -31,7 +32,8 @@ func TestConvertOfSevenBillionParametersTakesLittleMemory(t *testing.T) {
 	}
 	sevenBillionZeros(t, dir)
 	out := filepath.Join(t.TempDir(), "llava.gguf")
-	cmd := invocation{args: []string{"convert", dir, "-o", out, "--type", "q8_0", "--quiet"}}.command(t.Context())
+	cmd := invocation{args: []string{"convert", dir, "-o", out, "--type", "q8_0",
+		"--quiet"}}.command(t.Context())
 	if said, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, said)
 	}
@@ -49,25 +51,32 @@ func TestConvertOfSevenBillionParametersTakesLittleMemory(t *testing.T) {
 func sevenBillionZeros(t *testing.T, dir string) {
 	t.Helper()
 	shapes := map[string][]int{
-		"language_model.lm_head.weight": {32064, 4096}, "language_model.model.embed_tokens.weight": {32064, 4096}, "language_model.model.norm.weight": {4096},
+		"language_model.lm_head.weight":            {32064, 4096},
+		"language_model.model.embed_tokens.weight": {32064, 4096},
+		"language_model.model.norm.weight":         {4096},
 	}
 	for i := range 32 {
 		layer := fmt.Sprintf("language_model.model.layers.%d.", i)
 		for _, name := range []string{"q", "k", "v", "o"} {
 			shapes[layer+"self_attn."+name+"_proj.weight"] = []int{4096, 4096}
 		}
-		shapes[layer+"mlp.gate_proj.weight"], shapes[layer+"mlp.up_proj.weight"] = []int{11008, 4096}, []int{11008, 4096}
+		shapes[layer+"mlp.gate_proj.weight"], shapes[layer+"mlp.up_proj.weight"] = []int{11008,
+			4096}, []int{11008, 4096}
 		shapes[layer+"mlp.down_proj.weight"] = []int{4096, 11008}
-		shapes[layer+"input_layernorm.weight"], shapes[layer+"post_attention_layernorm.weight"] = []int{4096}, []int{4096}
+		shapes[layer+"input_layernorm.weight"],
+			shapes[layer+"post_attention_layernorm.weight"] = []int{4096}, []int{4096}
 	}
 	tower := map[string][]int{
-		"vision_tower.embeddings.class_embedding": {1024}, "vision_tower.embeddings.patch_embedding.weight": {1024, 3, 14, 14},
+		"vision_tower.embeddings.class_embedding":           {1024},
+		"vision_tower.embeddings.patch_embedding.weight":    {1024, 3, 14, 14},
 		"vision_tower.embeddings.position_embedding.weight": {577, 1024},
 	}
 	linear := func(name string, out, in int) {
 		tower[name+".weight"], tower[name+".bias"] = []int{out, in}, []int{out}
 	}
-	norm := func(name string) { tower[name+".weight"], tower[name+".bias"] = []int{1024}, []int{1024} }
+	norm := func(name string) {
+		tower[name+".weight"], tower[name+".bias"] = []int{1024}, []int{1024}
+	}
 	linear("multi_modal_projector.linear_1", 4096, 1024)
 	linear("multi_modal_projector.linear_2", 4096, 4096)
 	norm("vision_tower.pre_layrnorm")
@@ -83,7 +92,8 @@ func sevenBillionZeros(t *testing.T, dir string) {
 		norm(layer + "layer_norm2")
 	}
 	parts := map[string]string{}
-	for file, tensors := range map[string]map[string][]int{"language.safetensors": shapes, "tower.safetensors": tower} {
+	for file, tensors := range map[string]map[string][]int{"language.safetensors": shapes,
+		"tower.safetensors": tower} {
 		for name := range tensors {
 			parts[name] = file
 		}
@@ -93,7 +103,8 @@ func sevenBillionZeros(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "model.safetensors.index.json"), index, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "model.safetensors.index.json"), index,
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 }

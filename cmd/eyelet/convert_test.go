@@ -11,14 +11,16 @@ const hfFolders = "../../models/convert/testdata"
 func TestConvertWritesAModelThatRuns(t *testing.T) {
 	t.Parallel()
 	out := filepath.Join(t.TempDir(), "llava.gguf")
-	o := eyelet(t, "convert", filepath.Join(hfFolders, "llava15"), "-o", out, "--type", "q8_0", "--json")
+	o := eyelet(t, "convert", filepath.Join(hfFolders, "llava15"), "-o", out, "--type", "q8_0",
+		"--json")
 	if o.code != 0 || o.stderr != "" {
 		t.Fatalf("%+v", o)
 	}
 	var c Conversion
 	strictly(t, o.stdout, &c)
 	projector := filepath.Join(filepath.Dir(out), "mmproj-llava.gguf")
-	if c.Architecture != "LlavaForConditionalGeneration" || c.Type != "q8_0" || c.Model.File != out || c.Model.Tensors != 21 ||
+	if c.Architecture != "LlavaForConditionalGeneration" || c.Type != "q8_0" ||
+		c.Model.File != out || c.Model.Tensors != 21 ||
 		c.Projector == nil || c.Projector.File != projector || c.Projector.Tensors != 41 {
 		t.Errorf("%+v", c)
 	}
@@ -27,11 +29,13 @@ func TestConvertWritesAModelThatRuns(t *testing.T) {
 			t.Errorf("%s: %v", f.File, err)
 		}
 	}
-	o = eyelet(t, "run", "--model", out, "--mmproj", projector, "--image", filepath.Join(hfFolders, "picture.png"), "--max-tokens", "4", "What is this?")
+	o = eyelet(t, "run", "--model", out, "--mmproj", projector, "--image", filepath.Join(hfFolders,
+		"picture.png"), "--max-tokens", "4", "What is this?")
 	if o.code != 0 || o.stderr != "" {
 		t.Errorf("%+v", o)
 	}
-	eyelet(t, "convert", filepath.Join(hfFolders, "llava15"), "-o", out).mustFail(t, 2, out, "the file is there already; give --force to replace it")
+	eyelet(t, "convert", filepath.Join(hfFolders, "llava15"), "-o", out).mustFail(t, 2, out,
+		"the file is there already; give --force to replace it")
 	o = eyelet(t, "convert", filepath.Join(hfFolders, "llava15"), "-o", out, "--force")
 	o.mustSay(t, out+": 40.9 K parameters in 21 tensors, 90.1 KiB\n"+projector+": 24.5 K parameters in 41 tensors, 53.8 KiB")
 }
@@ -40,7 +44,8 @@ func TestConvertSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	out := filepath.Join(dir, "out.gguf")
-	config := writeFile(t, filepath.Join(dir, "other", "config.json"), `{"architectures":["GemmaForCausalLM"]}`)
+	config := writeFile(t, filepath.Join(dir, "other", "config.json"),
+		`{"architectures":["GemmaForCausalLM"]}`)
 	for _, tt := range []struct {
 		args  []string
 		code  int
@@ -48,12 +53,15 @@ func TestConvertSaysWhatIsWrong(t *testing.T) {
 	}{
 		{nil, 2, []string{"DIR is missing", `"eyelet convert --help"`}},
 		{[]string{dir}, 2, []string{"--out is missing"}},
-		{[]string{dir, "-o", out, "--type", "q4_k"}, 2, []string{`--type is "q4_k"; give f32, f16, bf16, q8_0`}},
+		{[]string{dir, "-o", out, "--type", "q4_k"}, 2,
+			[]string{`--type is "q4_k"; give f32, f16, bf16, q8_0`}},
 		{[]string{dir, "-o", out, "--mmproj", out}, 2, []string{"cannot be both"}},
 		{[]string{filepath.Join(dir, "none"), "-o", out}, 3, []string{"none", "--help"}},
-		{[]string{dir, "-o", out}, 3, []string{"no " + filepath.Join(dir, "config.json"), "says what the folder must hold"}},
+		{[]string{dir, "-o", out}, 3, []string{"no " + filepath.Join(dir, "config.json"),
+			"says what the folder must hold"}},
 		{[]string{config, "-o", out}, 2, []string{"give the folder that holds"}},
-		{[]string{filepath.Dir(config), "-o", out}, 3, []string{`"GemmaForCausalLM"; known are LlamaForCausalLM, `}},
+		{[]string{filepath.Dir(config), "-o", out}, 3,
+			[]string{`"GemmaForCausalLM"; known are LlamaForCausalLM, `}},
 	} {
 		eyelet(t, append([]string{"convert"}, tt.args...)...).mustFail(t, tt.code, tt.texts...)
 	}

@@ -12,14 +12,18 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Whatever is wrong with a file of any format that can be given, the error names the file and says what it is, in one line, before a model is loaded; a file
-// that is cut off may show what stands before the damage.
+// Whatever is wrong with a file of any format that can be given, the error names the file and says
+// what it is, in one line, before a model is loaded; a file that is cut off may show what stands
+// before the damage.
 func TestDamagedFilesAreNamed(t *testing.T) {
 	const files = "../../kernels/imaging/testdata/files/"
 	dir := t.TempDir()
 	for _, path := range []string{
-		files + "444.jpg", files + "grey.png", files + "animated.gif", files + "lossy.webp", files + "lzw.tiff", files + "grey.heic", "../../kernels/imaging/document/testdata/pages.pdf",
-		"../../kernels/sound/testdata/s16.wav", "../../kernels/sound/testdata/s16.flac", "../../kernels/sound/testdata/joint.mp3",
+		files + "444.jpg", files + "grey.png", files + "animated.gif", files + "lossy.webp",
+		files + "lzw.tiff", files + "grey.heic",
+		"../../kernels/imaging/document/testdata/pages.pdf",
+		"../../kernels/sound/testdata/s16.wav", "../../kernels/sound/testdata/s16.flac",
+		"../../kernels/sound/testdata/joint.mp3",
 	} {
 		whole := []byte(readFile(t, path))
 		for fault, data := range map[string][]byte{
@@ -30,7 +34,9 @@ func TestDamagedFilesAreNamed(t *testing.T) {
 			"overwritten": overwritten(whole),
 		} {
 			name := fault + "-" + filepath.Base(path)
-			checkDamaged(t, filepath.Join(dir, name), data, fault != "empty" && fault != "beginning") // what follows may be a sound of silence
+			// what follows may be a sound of silence
+			checkDamaged(t, filepath.Join(dir, name), data,
+				fault != "empty" && fault != "beginning")
 		}
 	}
 	for name, data := range map[string][]byte{
@@ -80,7 +86,9 @@ func checkError(t *testing.T, path string, err error) {
 		return
 	}
 	text := describe(err)
-	if !strings.Contains(text, filepath.Base(path)) || strings.Contains(text, "\n") || strings.Contains(text, "imaging: ") || strings.Contains(text, "goroutine") || len(text) < len(path)+8 {
+	if !strings.Contains(text, filepath.Base(path)) || strings.Contains(text, "\n") ||
+		strings.Contains(text, "imaging: ") || strings.Contains(text, "goroutine") ||
+		len(text) < len(path)+8 {
 		t.Errorf("%s: %q", filepath.Base(path), text)
 	}
 }

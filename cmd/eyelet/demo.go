@@ -38,7 +38,9 @@ func runDemo(cmd *cobra.Command, o *runOptions) (err error) {
 				wrong++
 				fmt.Fprintf(s.stdout, "   (expected: %s)", turn.Answer)
 			}
-			fmt.Fprintf(s.stdout, "   [%d tokens, %.0f ms]\n", a.result.Usage.Prompt+a.result.Usage.Completion, a.result.Timings.Total.Seconds()*1000)
+			fmt.Fprintf(s.stdout, "   [%d tokens, %.0f ms]\n",
+				a.result.Usage.Prompt+a.result.Usage.Completion,
+				a.result.Timings.Total.Seconds()*1000)
 			messages = append(request.Messages, engine.Assistant(a.text))
 		}
 	}

@@ -33,7 +33,8 @@ const (
 	kindRemote   = "remote"   // on another machine
 )
 
-// Compute is something that can compute. "eyelet devices --json" is a list of them, whose names stay as they are.
+// Compute is something that can compute. "eyelet devices --json" is a list of them, whose names
+// stay as they are.
 type Compute struct {
 	Name        string `json:"name,omitempty"` // that --device takes; none for what is not used
 	Kind        string `json:"kind"`
@@ -80,7 +81,8 @@ func newDevicesCommand() *cobra.Command {
 			return printDevices(cmd.OutOrStdout(), list)
 		},
 	}
-	cmd.Flags().StringVar(&servers, "rpc", "", "other machines whose devices are listed, too, as HOST:PORT with commas between them")
+	cmd.Flags().StringVar(&servers, "rpc", "",
+		"other machines whose devices are listed, too, as HOST:PORT with commas between them")
 	cmd.Flags().Bool("json", false, "print a JSON list")
 	return cmd
 }
@@ -96,40 +98,49 @@ func remoteDevices(ctx context.Context, servers string) (list []Compute, err err
 		return nil, err
 	}
 	for _, d := range devices {
-		list = append(list, Compute{Name: d.Name, Kind: kindRemote, Description: "lent by " + d.Remote.Address(), Backend: d.Backend, Server: d.Remote.Address(),
+		list = append(list, Compute{Name: d.Name, Kind: kindRemote, Description: "lent by " +
+			d.Remote.Address(), Backend: d.Backend, Server: d.Remote.Address(),
 			MemoryTotal: d.MemoryTotal, MemoryFree: d.MemoryFree, Used: true})
 	}
 	return list, nil
 }
 
-// findDevices returns ggml's devices, and what is in the machine beside them. Backends must have been loaded; root is the root of the file system.
+// findDevices returns ggml's devices, and what is in the machine beside them. Backends must have
+// been loaded; root is the root of the file system.
 func findDevices(root fs.FS) []Compute {
 	list := []Compute{}
 	kinds := map[ggml.DeviceType]string{ggml.CPU: kindCPU, ggml.GPU: kindGPU, ggml.IGPU: kindIGPU}
 	devices, missing := vulkan.Devices()
 	cards := pciDisplays(root)
 	for _, d := range ggml.Devices() {
-		c := Compute{Name: d.Name, Kind: cmp.Or(kinds[d.Type], kindHelper), Description: d.Description, Backend: d.Backend,
+		c := Compute{Name: d.Name, Kind: cmp.Or(kinds[d.Type], kindHelper),
+			Description: d.Description, Backend: d.Backend,
 			MemoryTotal: d.MemoryTotal, MemoryFree: d.MemoryFree, Used: true}
 		if c.Kind == kindHelper {
 			c.Name = ""
 		}
-		if i := slices.IndexFunc(devices, func(v vulkan.Device) bool { return d.Backend == "Vulkan" && v.Name == d.Description }); i >= 0 {
+		if i := slices.IndexFunc(devices, func(v vulkan.Device) bool {
+			return d.Backend == "Vulkan" && v.Name == d.Description
+		}); i >= 0 {
 			c.Driver = "Vulkan " + devices[i].API
 			if devices[i].Kind == vulkan.Software {
 				c.Kind = kindSoftware
 			}
 			devices = slices.Delete(devices, i, i+1)
 		}
-		if i := slices.IndexFunc(cards, func(card display) bool { return strings.EqualFold(card.address, d.ID) }); i >= 0 {
-			c.Driver = strings.Join(slices.DeleteFunc([]string{cards[i].driver, c.Driver}, func(s string) bool { return s == "" }), ", ")
+		if i := slices.IndexFunc(cards, func(card display) bool {
+			return strings.EqualFold(card.address, d.ID)
+		}); i >= 0 {
+			c.Driver = strings.Join(slices.DeleteFunc([]string{cards[i].driver, c.Driver},
+				func(s string) bool { return s == "" }), ", ")
 			cards = slices.Delete(cards, i, i+1)
 		}
 		list = append(list, c)
 	}
 	backends := ggml.Backends()
 	for _, v := range devices {
-		c := Compute{Kind: kindGPU, Description: v.Name, Driver: "Vulkan " + v.API, Reason: noBackend}
+		c := Compute{Kind: kindGPU, Description: v.Name, Driver: "Vulkan " + v.API,
+			Reason: noBackend}
 		switch {
 		case !slices.Contains(backends, "Vulkan"):
 		case v.Kind == vulkan.Software:
@@ -141,11 +152,14 @@ func findDevices(root fs.FS) []Compute {
 			c.Kind = kindSoftware
 		}
 		// The same card, by the number of its maker and its own.
-		cards = slices.DeleteFunc(cards, func(card display) bool { return card.vendor == v.Vendor && card.device == v.Device })
+		cards = slices.DeleteFunc(cards, func(card display) bool {
+			return card.vendor == v.Vendor && card.device == v.Device
+		})
 		list = append(list, c)
 	}
 	for _, card := range cards {
-		list = append(list, Compute{Kind: kindGPU, Description: card.String(), Driver: card.driver, Reason: card.reason(backends, missing)})
+		list = append(list, Compute{Kind: kindGPU, Description: card.String(), Driver: card.driver,
+			Reason: card.reason(backends, missing)})
 	}
 	return list
 }
@@ -161,8 +175,10 @@ type display struct {
 }
 
 func (d display) String() string {
-	makers := map[uint32]string{0x10de: "NVIDIA", 0x1002: "AMD", 0x8086: "Intel", 0x1af4: "virtio", 0x1234: "QEMU", 0x1013: "Cirrus", 0x15ad: "VMware", 0x1a03: "ASPEED"}
-	return fmt.Sprintf("%s graphics %04x:%04x at %s", cmp.Or(makers[d.vendor], "unknown"), d.vendor, d.device, d.address)
+	makers := map[uint32]string{0x10de: "NVIDIA", 0x1002: "AMD", 0x8086: "Intel", 0x1af4: "virtio",
+		0x1234: "QEMU", 0x1013: "Cirrus", 0x15ad: "VMware", 0x1a03: "ASPEED"}
+	return fmt.Sprintf("%s graphics %04x:%04x at %s", cmp.Or(makers[d.vendor], "unknown"), d.vendor,
+		d.device, d.address)
 }
 
 // reason is why no backend has the card, given those there are and what Vulkan's loader said.
@@ -170,7 +186,9 @@ func (d display) reason(backends []string, missing error) string {
 	switch {
 	case d.driver == "":
 		return "the kernel has no driver for it"
-	case !slices.ContainsFunc(backends, func(name string) bool { return name == "Vulkan" || name == "CUDA" || name == "HIP" || name == "SYCL" }):
+	case !slices.ContainsFunc(backends, func(name string) bool {
+		return name == "Vulkan" || name == "CUDA" || name == "HIP" || name == "SYCL"
+	}):
 		return noBackend
 	case missing != nil:
 		return missing.Error() + "; install that of its maker, or Mesa's (mesa-vulkan-drivers)"
@@ -178,7 +196,8 @@ func (d display) reason(backends []string, missing error) string {
 	return "no Vulkan driver lists it"
 }
 
-// pciDisplays lists the graphics cards under sys/bus/pci/devices, in the order of their addresses; none on other systems than Linux.
+// pciDisplays lists the graphics cards under sys/bus/pci/devices, in the order of their addresses;
+// none on other systems than Linux.
 func pciDisplays(root fs.FS) []display {
 	entries, err := fs.ReadDir(root, "sys/bus/pci/devices")
 	if err != nil {
@@ -198,8 +217,10 @@ func pciDisplays(root fs.FS) []display {
 		if class>>16 != 3 { // PCI's class of display controllers
 			continue
 		}
-		d := display{address: e.Name(), vendor: number(e.Name(), "vendor"), device: number(e.Name(), "device")}
-		if target, err := fs.ReadLink(root, path.Join("sys/bus/pci/devices", e.Name(), "driver")); err == nil {
+		d := display{address: e.Name(), vendor: number(e.Name(), "vendor"),
+			device: number(e.Name(), "device")}
+		if target, err := fs.ReadLink(root, path.Join("sys/bus/pci/devices", e.Name(),
+			"driver")); err == nil {
 			d.driver = path.Base(target)
 		}
 		list = append(list, d)
@@ -215,7 +236,8 @@ func printDevices(w io.Writer, list []Compute) error {
 		if c.MemoryTotal > 0 {
 			memory = bytesText(c.MemoryFree) + " free of " + bytesText(c.MemoryTotal)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", cmp.Or(c.Name, "-"), c.Kind, memory, cmp.Or(c.Driver, "-"), cmp.Or(c.Backend, "-"), printable(c.Description))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", cmp.Or(c.Name, "-"), c.Kind, memory,
+			cmp.Or(c.Driver, "-"), cmp.Or(c.Backend, "-"), printable(c.Description))
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -236,7 +258,8 @@ func gpuCheck(list []Compute, backends, leftOut []string, missing error) Check {
 		switch {
 		case c.Kind == kindCPU || c.Kind == kindHelper:
 		case c.Used:
-			used = append(used, fmt.Sprintf("%s: %s, %s free of %s (%s)", c.Name, c.Description, bytesText(c.MemoryFree), bytesText(c.MemoryTotal), c.Backend))
+			used = append(used, fmt.Sprintf("%s: %s, %s free of %s (%s)", c.Name, c.Description,
+				bytesText(c.MemoryFree), bytesText(c.MemoryTotal), c.Backend))
 		default:
 			left = append(left, c.Description+" is not used: "+c.Reason)
 			note = note || c.Kind != kindSoftware
@@ -256,7 +279,8 @@ func gpuCheck(list []Compute, backends, leftOut []string, missing error) Check {
 	if slices.Contains(backends, "RPC") {
 		left = append(left, "the RPC backend is there and has no server, so it changes nothing until --rpc names one")
 	}
-	c := Check{Name: "gpu", Status: "ok", Detail: strings.Join(append([]string{detail}, left...), "; ")}
+	c := Check{Name: "gpu", Status: "ok", Detail: strings.Join(append([]string{detail}, left...),
+		"; ")}
 	if note {
 		c.Status, c.Remedy = "note", `"eyelet devices" lists what there is`
 	}

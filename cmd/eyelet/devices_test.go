@@ -32,43 +32,52 @@ var (
 // computeWith asks one question with more of environment and flags.
 func computeWith(t *testing.T, env []string, flags ...string) computed {
 	t.Helper()
-	args := append([]string{"run", "--verbose", "--stats", "--image", demo + "/black-star.png", "What is in this picture?"}, flags...)
+	args := append([]string{"run", "--verbose", "--stats", "--image", demo + "/black-star.png",
+		"What is in this picture?"}, flags...)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*patience) // software compiles shaders
 	defer cancel()
 	cmd := invocation{args: args, env: append(environment(), env...)}.command(ctx)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	o := outcome{exitStatus(t, cmd.Run()), stdout.String(), stderr.String()}
-	c := computed{answer: strings.TrimSpace(o.stdout), code: o.code, errors: o.stderr, flash: flashLine.FindString(o.stderr), offloaded: offloadLine.FindString(o.stderr)}
+	c := computed{answer: strings.TrimSpace(o.stdout), code: o.code, errors: o.stderr,
+		flash: flashLine.FindString(o.stderr), offloaded: offloadLine.FindString(o.stderr)}
 	for line := range strings.Lines(o.stderr) {
 		if strings.HasPrefix(line, "accelerator ") {
 			c.accelerator = timesOfCounters.ReplaceAllString(strings.TrimSpace(line), "")
 		}
 	}
 	if c.code != exitOK || c.answer == "" || c.accelerator == "" {
-		t.Fatalf("%v %v: exit code %d: %s", env, flags, o.code, o.stderr[max(0, len(o.stderr)-4000):])
+		t.Fatalf("%v %v: exit code %d: %s", env, flags, o.code,
+			o.stderr[max(0, len(o.stderr)-4000):])
 	}
 	return c
 }
 
-// A backend for remote servers that has no server, and one for GPUs that finds none, must change nothing.
+// A backend for remote servers that has no server, and one for GPUs that finds none, must change
+// nothing.
 func TestBackendsWithoutDevicesChangeNothing(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a command a process, and slow under the race detector")
 	}
 	peers.RequireAccelerator(t)
 	alone := computeWith(t, []string{"EYELET_BACKENDS=" + peers.BackendsWith(t)})
-	if !strings.Contains(alone.flash, "enabled") || strings.Contains(alone.accelerator, " 0 operations") {
+	if !strings.Contains(alone.flash, "enabled") || strings.Contains(alone.accelerator,
+		" 0 operations") {
 		t.Errorf("without other backends: %+v", alone)
 	}
 	for _, kind := range []string{"rpc", "vulkan"} {
 		t.Run(kind, func(t *testing.T) {
-			env := []string{"EYELET_BACKENDS=" + peers.BackendsWith(t, kind), "VK_DRIVER_FILES=/nonexistent.json"}
+			env := []string{"EYELET_BACKENDS=" + peers.BackendsWith(t, kind),
+				"VK_DRIVER_FILES=/nonexistent.json"}
 			beside := computeWith(t, env)
-			if beside.answer != alone.answer || beside.accelerator != alone.accelerator || beside.flash != alone.flash {
-				t.Errorf("%q, %q, %q; alone %q, %q, %q", beside.answer, beside.accelerator, beside.flash, alone.answer, alone.accelerator, alone.flash)
+			if beside.answer != alone.answer || beside.accelerator != alone.accelerator ||
+				beside.flash != alone.flash {
+				t.Errorf("%q, %q, %q; alone %q, %q, %q", beside.answer, beside.accelerator,
+					beside.flash, alone.answer, alone.accelerator, alone.flash)
 			}
-			o := invocation{args: []string{"doctor", "--json"}, env: append(environment(), env...)}.run(t)
+			o := invocation{args: []string{"doctor", "--json"}, env: append(environment(),
+				env...)}.run(t)
 			var d Diagnosis
 			if err := json.Unmarshal([]byte(o.stdout), &d); err != nil || o.code != exitOK {
 				t.Fatalf("exit code %d, %v: %s", o.code, err, o.stdout)
@@ -88,7 +97,9 @@ func TestDevicesAreListedAndNamed(t *testing.T) {
 	if err := json.Unmarshal([]byte(o.stdout), &list); err != nil || o.code != exitOK {
 		t.Fatalf("exit code %d, %v: %s", o.code, err, o.stdout)
 	}
-	if !slices.ContainsFunc(list, func(c Compute) bool { return c.Kind == kindCPU && c.Used && c.MemoryTotal > 0 && c.Description != "" }) {
+	if !slices.ContainsFunc(list, func(c Compute) bool {
+		return c.Kind == kindCPU && c.Used && c.MemoryTotal > 0 && c.Description != ""
+	}) {
 		t.Errorf("no CPU in %s", o.stdout)
 	}
 	for _, c := range list {
@@ -96,17 +107,21 @@ func TestDevicesAreListedAndNamed(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 	}
-	if o := eyelet(t, "devices"); o.code != exitOK || !strings.HasPrefix(o.stdout, "NAME") || !strings.Contains(o.stdout, "CPU") {
+	if o := eyelet(t, "devices"); o.code != exitOK || !strings.HasPrefix(o.stdout, "NAME") ||
+		!strings.Contains(o.stdout, "CPU") {
 		t.Errorf("exit code %d: %s", o.code, o.stdout)
 	}
 	env := append(environment(), "EYELET_BACKENDS="+peers.BackendsWith(t))
-	for _, args := range [][]string{{"run", "--device", "Vulkan7", "What is this?"}, {"serve", "--listen", "unix:" + filepath.Join(t.TempDir(), "s"), "--device", "Vulkan7"}} {
-		invocation{args: args, env: env}.run(t).mustFail(t, exitUsage, `no device "Vulkan7"`, "give none or cpu", "eyelet devices")
+	for _, args := range [][]string{{"run", "--device", "Vulkan7", "What is this?"},
+		{"serve", "--listen", "unix:" + filepath.Join(t.TempDir(), "s"), "--device", "Vulkan7"}} {
+		invocation{args: args, env: env}.run(t).mustFail(t, exitUsage, `no device "Vulkan7"`,
+			"give none or cpu", "eyelet devices")
 	}
 }
 
 func TestLayersOnGPUsAreCountedAsInLlamaCpp(t *testing.T) {
-	for text, want := range map[string]int{"all": 0, "ALL": 0, "auto": 0, "none": -1, "0": -1, "-1": -1, "1": 1, "99": 99} {
+	for text, want := range map[string]int{"all": 0, "ALL": 0, "auto": 0, "none": -1, "0": -1,
+		"-1": -1, "1": 1, "99": 99} {
 		var n layerCount
 		if err := n.Set(text); err != nil || int(n) != want {
 			t.Errorf("%q is %d, %v; want %d", text, n, err, want)
@@ -125,14 +140,16 @@ func TestCardsThatAreNotUsedHaveAReason(t *testing.T) {
 		"sys/bus/pci/devices/0000:00:02.0/class":  file("0x030000"),
 		"sys/bus/pci/devices/0000:00:02.0/vendor": file("0x8086"),
 		"sys/bus/pci/devices/0000:00:02.0/device": file("0x9a49"),
-		"sys/bus/pci/devices/0000:00:02.0/driver": {Data: []byte("../../../../bus/pci/drivers/i915"), Mode: fs.ModeSymlink},
+		"sys/bus/pci/devices/0000:00:02.0/driver": {Data: []byte(
+			"../../../../bus/pci/drivers/i915"), Mode: fs.ModeSymlink},
 		"sys/bus/pci/devices/0000:01:00.0/class":  file("0x030200"),
 		"sys/bus/pci/devices/0000:01:00.0/vendor": file("0x10de"),
 		"sys/bus/pci/devices/0000:01:00.0/device": file("0x2684"),
 		"sys/bus/pci/devices/0000:02:00.0/class":  file("0x020000"), // a network card
 	}
 	cards := pciDisplays(root)
-	if len(cards) != 2 || cards[0].driver != "i915" || cards[1].driver != "" || !strings.Contains(cards[1].String(), "NVIDIA graphics 10de:2684") {
+	if len(cards) != 2 || cards[0].driver != "i915" || cards[1].driver != "" ||
+		!strings.Contains(cards[1].String(), "NVIDIA graphics 10de:2684") {
 		t.Fatalf("%+v", cards)
 	}
 	for _, test := range []struct {
@@ -146,17 +163,21 @@ func TestCardsThatAreNotUsedHaveAReason(t *testing.T) {
 		{0, []string{"CPU", "Vulkan"}, nil, "no Vulkan driver lists it"},
 		{1, []string{"CPU", "Vulkan"}, nil, "the kernel has no driver"},
 	} {
-		if got := cards[test.card].reason(test.backends, test.missing); !strings.Contains(got, test.want) {
+		if got := cards[test.card].reason(test.backends, test.missing); !strings.Contains(got,
+			test.want) {
 			t.Errorf("card %d with %v: %q, want %q", test.card, test.backends, got, test.want)
 		}
 	}
-	check := gpuCheck([]Compute{{Kind: kindGPU, Description: "a card", Reason: "the kernel has no driver for it"}}, []string{"CPU"}, nil, nil)
-	if check.Status != "note" || !strings.Contains(check.Detail, "the kernel has no driver") || check.Remedy == "" {
+	check := gpuCheck([]Compute{{Kind: kindGPU, Description: "a card",
+		Reason: "the kernel has no driver for it"}}, []string{"CPU"}, nil, nil)
+	if check.Status != "note" || !strings.Contains(check.Detail, "the kernel has no driver") ||
+		check.Remedy == "" {
 		t.Errorf("%+v", check)
 	}
 }
 
-// Mesa's software driver stands for a GPU: the text is the CPU's with all layers there, with some, and without any. It compiles its shaders for minutes.
+// Mesa's software driver stands for a GPU: the text is the CPU's with all layers there, with some,
+// and without any. It compiles its shaders for minutes.
 func TestTheAnswerIsTheSameOnADevice(t *testing.T) {
 	if os.Getenv("EYELET_SLOW") == "" {
 		t.Skip("minutes: set EYELET_SLOW=1")
@@ -178,26 +199,34 @@ func TestTheAnswerIsTheSameOnADevice(t *testing.T) {
 	} {
 		got := computeWith(t, env, test.flags...)
 		if got.answer != want.answer || got.offloaded != test.offloaded {
-			t.Errorf("%v: %q with %s; want %q with %s", test.flags, got.answer, got.offloaded, want.answer, test.offloaded)
+			t.Errorf("%v: %q with %s; want %q with %s", test.flags, got.answer, got.offloaded,
+				want.answer, test.offloaded)
 		}
 		if idle := strings.Contains(got.accelerator, " 0 operations"); idle != test.idle {
 			t.Errorf("%v: %s", test.flags, got.accelerator)
 		}
-		if test.offloaded == "offloaded 0/7 layers" && (got.accelerator != want.accelerator || got.flash != want.flash) {
-			t.Errorf("%v: %s, %s; on the CPU %s, %s", test.flags, got.accelerator, got.flash, want.accelerator, want.flash)
+		if test.offloaded == "offloaded 0/7 layers" && (got.accelerator != want.accelerator ||
+			got.flash != want.flash) {
+			t.Errorf("%v: %s, %s; on the CPU %s, %s", test.flags, got.accelerator, got.flash,
+				want.accelerator, want.flash)
 		}
-		if test.offloaded == "offloaded 0/7 layers" && strings.Contains(got.errors, "Vulkan0 compute buffer") {
+		if test.offloaded == "offloaded 0/7 layers" && strings.Contains(got.errors,
+			"Vulkan0 compute buffer") {
 			t.Errorf("%v: the device has buffers", test.flags)
 		}
 	}
-	software := invocation{args: []string{"doctor"}, env: append(environment(), env[0], env[2])}.run(t)
-	if software.code != exitOK || !strings.Contains(software.stdout, "it is a program on the CPU") || strings.Contains(software.stdout, "no Vulkan driver") {
+	software := invocation{args: []string{"doctor"}, env: append(environment(), env[0],
+		env[2])}.run(t)
+	if software.code != exitOK || !strings.Contains(software.stdout,
+		"it is a program on the CPU") || strings.Contains(software.stdout, "no Vulkan driver") {
 		t.Errorf("doctor: %d: %s", software.code, software.stdout)
 	}
 	left := invocation{args: []string{"devices"}, env: append(environment(), env[0], env[2])}.run(t)
-	if !strings.Contains(left.stdout, "not used: llvmpipe") || !strings.Contains(left.stdout, "GGML_VK_VISIBLE_DEVICES=0") {
+	if !strings.Contains(left.stdout, "not used: llvmpipe") || !strings.Contains(left.stdout,
+		"GGML_VK_VISIBLE_DEVICES=0") {
 		t.Errorf("%s", left.stdout)
 	}
 	env = append(environment(), env...)
-	invocation{args: []string{"run", "--device", "gpu", "Hello?"}, env: env}.run(t).mustFail(t, exitUsage, `no device "gpu"`, "Vulkan0")
+	invocation{args: []string{"run", "--device", "gpu", "Hello?"}, env: env}.run(t).mustFail(t,
+		exitUsage, `no device "gpu"`, "Vulkan0")
 }

@@ -20,7 +20,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/builtin"
 )
 
-// The libraries that this version was tested with; scripts/versions.txt has the packages. Another patch release is fine.
+// The libraries that this version was tested with; scripts/versions.txt has the packages. Another
+// patch release is fine.
 const (
 	testedLlama = "0.7"
 	testedGGML  = "0.27"
@@ -50,7 +51,8 @@ func newDoctorCommand() *cobra.Command {
 			if asJSON {
 				progress = io.Discard
 			}
-			d := &Diagnosis{OK: true, Versions: versions(), GPUs: []GPU{}, Checks: []Check{}, progress: progress, calibrate: flagSet(cmd, "calibrate")}
+			d := &Diagnosis{OK: true, Versions: versions(), GPUs: []GPU{}, Checks: []Check{},
+				progress: progress, calibrate: flagSet(cmd, "calibrate")}
 			if err := d.run(cmd.Context()); err != nil {
 				return err
 			}
@@ -66,11 +68,13 @@ func newDoctorCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().Bool("json", false, "print one JSON object")
-	cmd.Flags().Bool("calibrate", false, "measure anew from how many rows on the accelerator is faster than ggml, and keep what is found")
+	cmd.Flags().Bool("calibrate",
+		false, "measure anew from how many rows on the accelerator is faster than ggml, and keep what is found")
 	return cmd
 }
 
-// Diagnosis is what the doctor found. It is the document of "eyelet doctor --json", whose names stay as they are.
+// Diagnosis is what the doctor found. It is the document of "eyelet doctor --json", whose names
+// stay as they are.
 type Diagnosis struct {
 	OK       bool      `json:"ok"` // no check failed
 	Versions Versions  `json:"versions"`
@@ -81,7 +85,8 @@ type Diagnosis struct {
 	SelfTest *SelfTest `json:"self_test,omitempty"` // nil if it could not start
 	Checks   []Check   `json:"checks"`
 
-	Calibration []CalibratedType `json:"calibration,omitempty"` // what the accelerator's choices rest on; nothing before a model with such weights was loaded
+	// what the accelerator's choices rest on; nothing before a model with such weights was loaded
+	Calibration []CalibratedType `json:"calibration,omitempty"`
 
 	progress  io.Writer // where checks are printed as they are made
 	calibrate bool      // measure anew
@@ -89,12 +94,14 @@ type Diagnosis struct {
 
 // CPU is the processor as ggml uses it.
 type CPU struct {
-	Name     string   `json:"name"`
-	Threads  int      `json:"threads"`  // that this process may run on
-	Library  string   `json:"library"`  // path of ggml's CPU library that was chosen for it, "" if there is only one
+	Name    string `json:"name"`
+	Threads int    `json:"threads"` // that this process may run on
+	// path of ggml's CPU library that was chosen for it, "" if there is only one
+	Library  string   `json:"library"`
 	Features []string `json:"features"` // instruction sets and options that the library uses
-	Level    string   `json:"level"`    // of instruction sets, that this process is held to by EYELET_ISA; "native" if it is not
-	Levels   []string `json:"levels"`   // that this processor has
+	// of instruction sets, that this process is held to by EYELET_ISA; "native" if it is not
+	Level  string   `json:"level"`
+	Levels []string `json:"levels"` // that this processor has
 }
 
 // GPU is a device other than the CPU that ggml can use.
@@ -126,7 +133,8 @@ func (d *Diagnosis) add(c Check) {
 	}
 }
 
-// run makes all checks. The error is that of an interruption; what is wrong with the machine is in the checks.
+// run makes all checks. The error is that of an interruption; what is wrong with the machine is in
+// the checks.
 func (d *Diagnosis) run(ctx context.Context) error {
 	d.checkLibraries()
 	if d.checkLevel() && d.checkBackends() {
@@ -150,7 +158,8 @@ func (d *Diagnosis) checkLibraries() {
 	c := Check{
 		Name:   "libraries",
 		Status: "ok",
-		Detail: fmt.Sprintf("eyelet %s, libllama %s, libggml %s, %s", v.Eyelet, v.Llama, v.GGML, v.Go),
+		Detail: fmt.Sprintf("eyelet %s, libllama %s, libggml %s, %s", v.Eyelet, v.Llama, v.GGML,
+			v.Go),
 	}
 	if !sameRelease(v.Llama, testedLlama) || !sameRelease(v.GGML, testedGGML) {
 		c.Status = "note"
@@ -164,7 +173,8 @@ func sameRelease(version, release string) bool {
 	return version == release || strings.HasPrefix(version, release+".")
 }
 
-// checkLevel reports the level of instruction sets that this process is held to, and whether there is such a level here.
+// checkLevel reports the level of instruction sets that this process is held to, and whether there
+// is such a level here.
 func (d *Diagnosis) checkLevel() bool {
 	level, err := isa.Chosen()
 	d.CPU = CPU{Threads: runtime.GOMAXPROCS(0), Features: []string{}, Level: level.String()}
@@ -174,11 +184,14 @@ func (d *Diagnosis) checkLevel() bool {
 	list := strings.Join(d.CPU.Levels, ", ")
 	switch {
 	case err != nil:
-		d.add(Check{Name: "isa", Status: "failed", Detail: describe(err), Remedy: "set EYELET_ISA to one of these, or do not set it"})
+		d.add(Check{Name: "isa", Status: "failed", Detail: describe(err),
+			Remedy: "set EYELET_ISA to one of these, or do not set it"})
 	case level == isa.Native:
-		d.add(Check{Name: "isa", Status: "ok", Detail: "native: all that the processor has; levels here: " + list})
+		d.add(Check{Name: "isa", Status: "ok",
+			Detail: "native: all that the processor has; levels here: " + list})
 	default:
-		d.add(Check{Name: "isa", Status: "note", Detail: fmt.Sprintf("held to %v by EYELET_ISA; levels here: %s", level, list)})
+		d.add(Check{Name: "isa", Status: "note",
+			Detail: fmt.Sprintf("held to %v by EYELET_ISA; levels here: %s", level, list)})
 	}
 	return err == nil
 }
@@ -186,7 +199,8 @@ func (d *Diagnosis) checkLevel() bool {
 // checkBackends reports whether ggml found its CPU library.
 func (d *Diagnosis) checkBackends() bool {
 	if err := ggml.Load(); err != nil {
-		d.add(Check{Name: "cpu", Status: "failed", Detail: describe(err), Remedy: "install Eyelet again, or set EYELET_BACKENDS"})
+		d.add(Check{Name: "cpu", Status: "failed", Detail: describe(err),
+			Remedy: "install Eyelet again, or set EYELET_BACKENDS"})
 		return false
 	}
 	d.CPU.Library = ggml.CPULibrary()
@@ -209,8 +223,10 @@ func (d *Diagnosis) checkBackends() bool {
 	if d.CPU.Library != "" {
 		library = filepath.Base(d.CPU.Library)
 	}
-	c.Detail = fmt.Sprintf("%s, %d threads; %s (%s)", d.CPU.Name, d.CPU.Threads, library, strings.Join(d.CPU.Features, " "))
-	if runtime.GOARCH == "amd64" && d.CPU.Library != "" && d.CPU.Level != isa.Plain.String() && !strings.Contains(strings.Join(d.CPU.Features, " "), "AVX") {
+	c.Detail = fmt.Sprintf("%s, %d threads; %s (%s)", d.CPU.Name, d.CPU.Threads, library,
+		strings.Join(d.CPU.Features, " "))
+	if runtime.GOARCH == "amd64" && d.CPU.Library != "" && d.CPU.Level != isa.Plain.String() &&
+		!strings.Contains(strings.Join(d.CPU.Features, " "), "AVX") {
 		c.Status = "note"
 		c.Remedy = "without AVX answers are slow; in a virtual machine, pass the host's CPU model through"
 	}
@@ -218,7 +234,8 @@ func (d *Diagnosis) checkBackends() bool {
 	return true
 }
 
-// checkAccelerator reports whether libllama and libmtmd compute with the accelerator. They work without it, but slowly.
+// checkAccelerator reports whether libllama and libmtmd compute with the accelerator. They work
+// without it, but slowly.
 func (d *Diagnosis) checkAccelerator() {
 	a := ggml.AcceleratorState()
 	c := Check{Name: "accel", Status: "ok", Detail: "off: " + a.Reason}
@@ -235,7 +252,8 @@ func (d *Diagnosis) checkAccelerator() {
 
 func (d *Diagnosis) checkGPUs() {
 	for _, device := range ggml.GPUs() {
-		d.GPUs = append(d.GPUs, GPU{device.Name, device.Description, device.Backend, device.MemoryTotal, device.MemoryFree})
+		d.GPUs = append(d.GPUs, GPU{device.Name, device.Description, device.Backend,
+			device.MemoryTotal, device.MemoryFree})
 	}
 	_, missing := vulkan.Devices()
 	backends := ggml.Backends()
@@ -249,7 +267,8 @@ func (d *Diagnosis) checkGPUs() {
 func (d *Diagnosis) checkVision() {
 	cpu := onednn.CPU()
 	c := Check{Name: "vision", Status: "ok"}
-	c.Detail = fmt.Sprintf("oneDNN %s on %s; native towers compute in %v", d.Versions.OneDNN, cpu.ISA, nn.Auto.Resolve())
+	c.Detail = fmt.Sprintf("oneDNN %s on %s; native towers compute in %v", d.Versions.OneDNN,
+		cpu.ISA, nn.Auto.Resolve())
 	if !cpu.BF16 {
 		c.Detail += ", since there are no bfloat16 products here"
 	}
@@ -264,11 +283,13 @@ func (d *Diagnosis) checkVision() {
 func (d *Diagnosis) checkMemory() {
 	memory, ok := readMemory(systemRoot())
 	if !ok {
-		d.add(Check{Name: "memory", Status: "note", Detail: "this system does not tell how much there is"})
+		d.add(Check{Name: "memory", Status: "note",
+			Detail: "this system does not tell how much there is"})
 		return
 	}
 	d.Memory = &memory
-	c := Check{Name: "memory", Status: "ok", Detail: fmt.Sprintf("%s available of %s", bytesText(memory.Available), bytesText(memory.Total))}
+	c := Check{Name: "memory", Status: "ok", Detail: fmt.Sprintf("%s available of %s",
+		bytesText(memory.Available), bytesText(memory.Total))}
 	if memory.Limit > 0 {
 		c.Detail += fmt.Sprintf(", limited to %s by a control group", bytesText(memory.Limit))
 	}

@@ -12,8 +12,8 @@ import (
 // mostNamed is how many models a check names.
 const mostNamed = 5
 
-// checkFamilies notes the stored models that may see other pictures than they were trained with. A store that cannot be read is not its
-// matter: "eyelet check" is for that.
+// checkFamilies notes the stored models that may see other pictures than they were trained with. A
+// store that cannot be read is not its matter: "eyelet check" is for that.
 func (d *Diagnosis) checkFamilies() {
 	s, err := openStore()
 	if err != nil {
@@ -41,15 +41,19 @@ func (d *Diagnosis) checkFamilies() {
 	switch {
 	case n > 0:
 		d.add(Check{
-			Name: "families", Status: "note", Remedy: `their answers about pictures may be worse than they could be; "eyelet show" tells why, docs/families.md what is compared`,
+			Name: "families", Status: "note",
+			Remedy: `their answers about pictures may be worse than they could be; "eyelet show" tells why, docs/families.md what is compared`,
 			Detail: fmt.Sprintf("%d of %d models that see get pictures that were not compared with those of their training: %s", n, seeing, strings.Join(doubtful, ", ")),
 		})
 	case seeing > 0:
-		d.add(Check{Name: "families", Status: "ok", Detail: fmt.Sprintf("all models that see (%d) get pictures as in their training", seeing)})
+		d.add(Check{Name: "families", Status: "ok",
+			Detail: fmt.Sprintf("all models that see (%d) get pictures as in their training",
+				seeing)})
 	}
 }
 
-// standingOf returns the standing of a stored model's projector; ok is false for a model without one that can be read.
+// standingOf returns the standing of a stored model's projector; ok is false for a model without
+// one that can be read.
 func standingOf(s *store.Store, m *store.Model) (standing layout.Standing, ok bool) {
 	r, err := s.OpenModel(m)
 	if err != nil || r.Projector == "" {

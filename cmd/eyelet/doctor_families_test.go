@@ -40,12 +40,14 @@ func TestDoctorNotesFamiliesThatAreNotExact(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Import(t.Context(), name, store.Files{Model: model, Projector: projector}, false, nil); err != nil {
+		if _, err := s.Import(t.Context(), name, store.Files{Model: model, Projector: projector},
+			false, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
 	add("exact", projector)
-	if list := check(); len(list) != 1 || list[0].Status != "ok" || !strings.Contains(list[0].Detail, "(1)") {
+	if list := check(); len(list) != 1 || list[0].Status != "ok" ||
+		!strings.Contains(list[0].Detail, "(1)") {
 		t.Errorf("an exact family: %+v", list)
 	}
 	other := filepath.Join(dir, "other.gguf")
@@ -58,7 +60,9 @@ func TestDoctorNotesFamiliesThatAreNotExact(t *testing.T) {
 	}
 	add("doubtful", other)
 	list := check()
-	if len(list) != 1 || list[0].Status != "note" || !strings.Contains(list[0].Detail, "1 of 2") || !strings.Contains(list[0].Detail, "doubtful") || strings.Contains(list[0].Detail, "exact,") {
+	if len(list) != 1 || list[0].Status != "note" || !strings.Contains(list[0].Detail, "1 of 2") ||
+		!strings.Contains(list[0].Detail, "doubtful") || strings.Contains(list[0].Detail,
+		"exact,") {
 		t.Errorf("a family that is not compared: %+v", list)
 	}
 }

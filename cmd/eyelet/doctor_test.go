@@ -37,7 +37,8 @@ func TestDoctorFindsThisMachineWell(t *testing.T) {
 	for _, c := range d.Checks {
 		seen[c.Name] = true
 	}
-	for _, name := range []string{"libraries", "isa", "cpu", "gpu", "vision", "memory", "cache", "self-test"} {
+	for _, name := range []string{"libraries", "isa", "cpu", "gpu", "vision", "memory", "cache",
+		"self-test"} {
 		if !seen[name] {
 			t.Errorf("no check %q", name)
 		}
@@ -54,7 +55,8 @@ func TestTheProgramIsHeldToALevelOfInstructionSets(t *testing.T) {
 		if err := json.Unmarshal([]byte(o.stdout), &d); err != nil || o.code != exitOK {
 			t.Fatalf("%v: exit code %d, %v: %s", level, o.code, err, o.stdout)
 		}
-		if d.CPU.Level != level.String() || len(d.CPU.Levels) != len(isa.Levels()) || d.SelfTest == nil {
+		if d.CPU.Level != level.String() || len(d.CPU.Levels) != len(isa.Levels()) ||
+			d.SelfTest == nil {
 			t.Errorf("%v: %+v", level, d.CPU)
 		}
 		if testing.Short() {
@@ -63,7 +65,8 @@ func TestTheProgramIsHeldToALevelOfInstructionSets(t *testing.T) {
 	}
 	for _, args := range [][]string{{"run", "--demo"}, {"list"}, {"doctor"}} {
 		o := held("avx3", args...)
-		if text := o.stdout + o.stderr; o.code == exitOK || !strings.Contains(text, "avx3") || !strings.Contains(text, "native") || !strings.Contains(text, isa.Variable) {
+		if text := o.stdout + o.stderr; o.code == exitOK || !strings.Contains(text, "avx3") ||
+			!strings.Contains(text, "native") || !strings.Contains(text, isa.Variable) {
 			t.Errorf("%v at no level: exit code %d: %s", args, o.code, text)
 		}
 	}
@@ -89,7 +92,8 @@ func TestDoctorCalibrates(t *testing.T) {
 				t.Errorf("%+v", c)
 			}
 			for _, choice := range c.Choices {
-				if !(choice.Of > 0 && choice.Of <= choice.AtMost) || choice.Path != "ggml" && choice.AtMost >= 1 {
+				if !(choice.Of > 0 && choice.Of <= choice.AtMost) || choice.Path != "ggml" &&
+					choice.AtMost >= 1 {
 					t.Errorf("%s: %+v", c.Type, choice)
 				}
 			}
@@ -99,13 +103,18 @@ func TestDoctorCalibrates(t *testing.T) {
 
 func TestCalibrationText(t *testing.T) {
 	now := time.Now()
-	m := ggml.Calibrated{Type: ggml.Q4_K, When: now.Add(-3 * time.Hour), Choices: []ggml.Choice{{Rows: 1, Path: "ggml", Of: 1, AtMost: 1},
-		{Rows: 16, Path: "integers", Of: 0.9, AtMost: 0.97}, {Rows: 128, Path: "integers", Of: 0.42, AtMost: 0.45}}}
-	if got, want := calibrationText(m, now), "q4_K: integers from 16 rows (at 128 rows 0.42 of ggml's time, at most 0.45), 3 h ago"; got != want {
+	m := ggml.Calibrated{Type: ggml.Q4_K, When: now.Add(-3 * time.Hour),
+		Choices: []ggml.Choice{{Rows: 1, Path: "ggml", Of: 1, AtMost: 1},
+			{Rows: 16, Path: "integers", Of: 0.9, AtMost: 0.97}, {Rows: 128, Path: "integers",
+				Of:     0.42,
+				AtMost: 0.45}}}
+	if got, want := calibrationText(m, now),
+		"q4_K: integers from 16 rows (at 128 rows 0.42 of ggml's time, at most 0.45), 3 h ago"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	m.Choices, m.Busy, m.When = m.Choices[:1], true, now.Add(-time.Second)
-	if got, want := calibrationText(m, now), "q4_K: ggml, moments ago, on a busy machine"; got != want {
+	if got, want := calibrationText(m, now), "q4_K: ggml, moments ago, on a busy machine"; got !=
+		want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -118,7 +127,8 @@ func TestDoctorNotesACacheThatCannotBeWritten(t *testing.T) {
 	t.Setenv("EYELET_CACHE", filepath.Join(file, "cache"))
 	t.Setenv("TMPDIR", t.TempDir())
 	code, out, _ := command(t, "doctor")
-	if code != exitOK || !strings.Contains(out, "note    cache") || !strings.Contains(out, "EYELET_CACHE") {
+	if code != exitOK || !strings.Contains(out, "note    cache") ||
+		!strings.Contains(out, "EYELET_CACHE") {
 		t.Errorf("exit code %d: %s", code, out)
 	}
 }
@@ -154,7 +164,8 @@ func TestSameRelease(t *testing.T) {
 	for _, test := range []struct {
 		version, release string
 		want             bool
-	}{{"0.7.0", "0.7", true}, {"0.7", "0.7", true}, {"0.7.12", "0.7", true}, {"0.70.0", "0.7", false}, {"1.0.7", "0.7", false}, {"", "0.7", false}} {
+	}{{"0.7.0", "0.7", true}, {"0.7", "0.7", true}, {"0.7.12", "0.7", true},
+		{"0.70.0", "0.7", false}, {"1.0.7", "0.7", false}, {"", "0.7", false}} {
 		if got := sameRelease(test.version, test.release); got != test.want {
 			t.Errorf("sameRelease(%q, %q) = %v", test.version, test.release, got)
 		}

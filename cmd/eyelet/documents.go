@@ -32,9 +32,12 @@ type material struct {
 // bind makes the flags of a material.
 func (m *material) bind(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&m.pages, "pages", "", "pages of PDF and TIFF files, frames of animations: 3, 3-5, 8-, 1,4-6 (default: all pages, the first frame); for one file: doc.pdf#3-5")
-	f.IntVar(&m.frames, "frames", 0, fmt.Sprintf("frames to take of a video or an animation (default: %d of a video, the first of an animation)", film.DefaultFrames))
-	f.Float64Var(&m.fps, "fps", 0, "frames to take of a second of a video, instead of evenly spread ones")
+	f.StringVar(&m.pages, "pages",
+		"", "pages of PDF and TIFF files, frames of animations: 3, 3-5, 8-, 1,4-6 (default: all pages, the first frame); for one file: doc.pdf#3-5")
+	f.IntVar(&m.frames, "frames", 0,
+		fmt.Sprintf("frames to take of a video or an animation (default: %d of a video, the first of an animation)", film.DefaultFrames))
+	f.Float64Var(&m.fps, "fps", 0,
+		"frames to take of a second of a video, instead of evenly spread ones")
 	f.StringVar(&m.from, "from", "", "where in a video to begin: 12.5 (seconds), 1:02, 1h2m")
 	f.StringVar(&m.to, "to", "", "where in a video to end")
 	f.BoolVar(&m.scenes, "scenes", false, "take the frames of a video with which scenes begin")
@@ -45,7 +48,8 @@ func (m *material) moving() bool {
 	return m.frames != 0 || m.fps != 0 || m.from != "" || m.to != "" || m.scenes
 }
 
-// check finds mistakes in the flags themselves, whatever the files are. Of images it looks at the paths alone.
+// check finds mistakes in the flags themselves, whatever the files are. Of images it looks at the
+// paths alone.
 func (m *material) check(cmd *cobra.Command, images []string) error {
 	if m.pages != "" {
 		if _, err := parsePages(m.pages); err != nil {
@@ -95,7 +99,8 @@ func (m *material) filmOptions() (o film.Options, err error) {
 	return o, nil
 }
 
-// clock reads a time in a film: seconds, minutes and seconds as 1:02 or 1:02:03.5, or Go's form of durations.
+// clock reads a time in a film: seconds, minutes and seconds as 1:02 or 1:02:03.5, or Go's form of
+// durations.
 func clock(flag, text string) (time.Duration, error) {
 	if text == "" {
 		return 0, nil
@@ -147,8 +152,8 @@ func parsePages(text string) (ranges []pageRange, err error) {
 	return ranges, nil
 }
 
-// splitPages takes a choice of pages off a path, as in doc.pdf#3-5. A file that has such a name is that file. What follows
-// the sign is a mistake only if there is a file of the name before it.
+// splitPages takes a choice of pages off a path, as in doc.pdf#3-5. A file that has such a name is
+// that file. What follows the sign is a mistake only if there is a file of the name before it.
 func splitPages(path string) (file, pages string, err error) {
 	i := strings.LastIndexByte(path, '#')
 	if i <= 0 {
@@ -161,7 +166,8 @@ func splitPages(path string) (file, pages string, err error) {
 	info, statErr := os.Stat(path[:i])
 	switch {
 	case statErr == nil && info.IsDir():
-		return "", "", usagef("%s: a folder has no pages; choose those of its files with --pages", path)
+		return "", "", usagef("%s: a folder has no pages; choose those of its files with --pages",
+			path)
 	case statErr == nil && err != nil:
 		return "", "", usagef("%s: %w", path, err)
 	case err != nil:
@@ -199,7 +205,8 @@ func (m *material) chosen(d *engine.Document, own string, each bool) ([]int, err
 			r.to = max(n, r.from)
 		}
 		if r.to > n {
-			return nil, inputf("%s has %s; there is no page %d", d.Name(), plural(n, "page"), max(r.from, n+1))
+			return nil, inputf("%s has %s; there is no page %d", d.Name(), plural(n, "page"),
+				max(r.from, n+1))
 		}
 		for i := r.from; i <= r.to; i++ {
 			pages = append(pages, i-1)
@@ -252,7 +259,8 @@ func (m *material) open(cmd *cobra.Command, path string) ([]shown, error) {
 }
 
 // openData opens a file in memory. Where each page is asked about for itself, there may be many.
-func (m *material) openData(ctx context.Context, picture *engine.Image, own string, each bool) ([]shown, error) {
+func (m *material) openData(ctx context.Context, picture *engine.Image, own string,
+	each bool) ([]shown, error) {
 	if picture.IsSound() { // which is not asked about in parts
 		if own != "" || *m != (material{}) {
 			return nil, usagef("%s is a sound, which has no pages and no frames", picture.Name)
@@ -269,7 +277,8 @@ func (m *material) openData(ctx context.Context, picture *engine.Image, own stri
 	case m.fps != 0 || m.from != "" || m.to != "" || m.scenes:
 		return nil, usagef("%s is an animation; of its %d frames, --frames takes some evenly and --pages those of some numbers; --fps, --from, --to and --scenes are for videos", picture.Name, d.Len())
 	case m.moving() && own != "":
-		return nil, usagef("%s#%s says its frames by number; leave that out, or --frames", picture.Name, own)
+		return nil, usagef("%s#%s says its frames by number; leave that out, or --frames",
+			picture.Name, own)
 	}
 	pages, err := m.chosen(d, own, each)
 	if err != nil {
@@ -366,7 +375,8 @@ type item struct {
 	err  error // why there is no answer, known beforehand
 }
 
-// items are a file's pages, or the file itself where it has one alone or cannot be read, which its answer then says.
+// items are a file's pages, or the file itself where it has one alone or cannot be read, which its
+// answer then says.
 func (m *material) items(ctx context.Context, name, path, own string) ([]item, error) {
 	whole := []item{{name: name, path: path, page: -1}}
 	if own == "" && m.pages == "" && !document.Paged(headOf(path, document.HeadSize)) {
@@ -394,7 +404,8 @@ func (m *material) items(ctx context.Context, name, path, own string) ([]item, e
 	return list, nil
 }
 
-// library keeps the documents that were opened last, since their pages are asked about one after the other.
+// library keeps the documents that were opened last, since their pages are asked about one after
+// the other.
 type library struct {
 	mu   sync.Mutex
 	kept []kept

@@ -50,28 +50,35 @@ func TestRunAnswersAboutTheChosenPages(t *testing.T) {
 		{[]string{"--image", doc + "#2"}, "pink\n"},
 		{[]string{"--image", doc, "--pages", "2"}, "pink\n"},
 	} {
-		eyelet(t, append(append([]string{"run"}, c.args...), background)...).mustSay(t, strings.TrimSpace(c.want))
+		eyelet(t, append(append([]string{"run"}, c.args...), background)...).mustSay(t,
+			strings.TrimSpace(c.want))
 	}
 	var whole wholeReport
 	strictly(t, eyelet(t, "run", "--json", "--image", doc, background).stdout, &whole)
 	if len(whole.Images) != 3 || whole.Images[2] != doc+"#3" {
 		t.Errorf("all pages: %+v", whole)
 	}
-	eyelet(t, "run", "--image", doc+"#2-4", background).mustFail(t, 3, doc, "has 3 pages", "no page 4")
+	eyelet(t, "run", "--image", doc+"#2-4", background).mustFail(t, 3, doc, "has 3 pages",
+		"no page 4")
 	for _, own := range []string{"#0", "#5-3", "#3-x", "#"} {
 		eyelet(t, "run", "--image", doc+own, background).mustFail(t, 2, doc+own, "1,4-6")
 	}
-	eyelet(t, "run", "--image", doc+"#3", "--pages", "2", background).mustFail(t, 2, "--pages", doc+"#3")
-	eyelet(t, "run", "--image", filepath.Dir(doc)+"#2", "--jsonl", "x", background).mustFail(t, 2, "a folder has no pages", "--pages")
+	eyelet(t, "run", "--image", doc+"#3", "--pages", "2", background).mustFail(t, 2, "--pages",
+		doc+"#3")
+	eyelet(t, "run", "--image", filepath.Dir(doc)+"#2", "--jsonl", "x", background).mustFail(t, 2,
+		"a folder has no pages", "--pages")
 	eyelet(t, "run", "--image", doc, "--pages", "x", background).mustFail(t, 2, "1,4-6")
-	eyelet(t, "run", "--image", orange, "--pages", "2", background).mustFail(t, 3, orange, "has 1 page", "no page 2")
-	eyelet(t, "run", "--image", doc, "--frames", "2", background).mustFail(t, 2, "no video and no animation")
+	eyelet(t, "run", "--image", orange, "--pages", "2", background).mustFail(t, 3, orange,
+		"has 1 page", "no page 2")
+	eyelet(t, "run", "--image", doc, "--frames", "2", background).mustFail(t, 2,
+		"no video and no animation")
 	eyelet(t, "run", "--pages", "2", background).mustFail(t, 2, "--image")
 	many := make([]string, maxPagesAtOnce+1)
 	for i := range many {
 		many[i] = orange
 	}
-	eyelet(t, "run", "--image", pdfOf(t, many...), background).mustFail(t, 3, "has 21 pages", "--pages 1-20", "--jsonl")
+	eyelet(t, "run", "--image", pdfOf(t, many...), background).mustFail(t, 3, "has 21 pages",
+		"--pages 1-20", "--jsonl")
 	cut := writeFile(t, filepath.Join(t.TempDir(), "cut.pdf"), readFile(t, doc)[:2000])
 	eyelet(t, "run", "--image", cut, background).mustFail(t, 3, cut, "corrupt or truncated PDF")
 }
@@ -113,7 +120,9 @@ func TestEachPageIsAnAnswerOfItsOwn(t *testing.T) {
 	eyelet(t, "run", "--image", dir, "--jsonl", out, background).mustFail(t, 3, "1 of 8 pictures")
 	got := lines(t, out)
 	check(got[:3], "a.pdf#1", "a.pdf#2", "a.pdf#3")
-	if len(got) != 8 || got[7].Image != "d.jpg#3" || got[3].Image != "b.png" || got[3].Text != "cyan" || got[4].Image != "c.pdf" || !strings.Contains(got[4].Error, "corrupt or truncated PDF") {
+	if len(got) != 8 || got[7].Image != "d.jpg#3" || got[3].Image != "b.png" ||
+		got[3].Text != "cyan" || got[4].Image != "c.pdf" || !strings.Contains(got[4].Error,
+		"corrupt or truncated PDF") {
 		t.Errorf("%+v", got[3:])
 	}
 
@@ -123,18 +132,23 @@ func TestEachPageIsAnAnswerOfItsOwn(t *testing.T) {
 	check(lines(t, out), nameless+"#1", nameless+"#2", nameless+"#3")
 }
 
-// The pages that are asked for are looked for in files of one page too, and a file without them does not keep others from their answers.
+// The pages that are asked for are looked for in files of one page too, and a file without them
+// does not keep others from their answers.
 func TestPagesThatAreNotThereAreNoAnswers(t *testing.T) {
 	t.Parallel()
 	one, out := pdfOf(t, orange), filepath.Join(t.TempDir(), "out.jsonl")
-	eyelet(t, "run", "--image", one, "--pages", "5", "--jsonl", out, background).mustFail(t, 3, "has 1 page", "no page 5")
-	eyelet(t, "run", "--image", one, "--pages", "abc", "--jsonl", out, background).mustFail(t, 2, "abc", "1,4-6")
+	eyelet(t, "run", "--image", one, "--pages", "5", "--jsonl", out, background).mustFail(t, 3,
+		"has 1 page", "no page 5")
+	eyelet(t, "run", "--image", one, "--pages", "abc", "--jsonl", out, background).mustFail(t, 2,
+		"abc", "1,4-6")
 	dir := t.TempDir()
 	writeFile(t, dir+"/a.pdf", readFile(t, one))
 	writeFile(t, dir+"/b.pdf", readFile(t, pdfOf(t, orange, pinkStar)))
-	eyelet(t, "run", "--image", dir, "--pages", "2", "--jsonl", out, background).mustFail(t, 3, "1 of 2 pictures")
+	eyelet(t, "run", "--image", dir, "--pages", "2", "--jsonl", out, background).mustFail(t, 3,
+		"1 of 2 pictures")
 	got := lines(t, out)
-	if len(got) != 2 || got[0].Image != "a.pdf" || !strings.Contains(got[0].Error, "no page 2") || got[1].Image != "b.pdf#2" || got[1].Text != "pink" {
+	if len(got) != 2 || got[0].Image != "a.pdf" || !strings.Contains(got[0].Error, "no page 2") ||
+		got[1].Image != "b.pdf#2" || got[1].Text != "pink" {
 		t.Errorf("%+v", got)
 	}
 }
@@ -144,7 +158,8 @@ func TestFlagsOfVideosAreNotIgnored(t *testing.T) {
 	t.Parallel()
 	var film bytes.Buffer
 	frame := image.NewPaletted(image.Rect(0, 0, 8, 8), color.Palette{color.White, color.Black})
-	if err := gif.EncodeAll(&film, &gif.GIF{Image: []*image.Paletted{frame, frame, frame}, Delay: []int{10, 10, 10}}); err != nil {
+	if err := gif.EncodeAll(&film, &gif.GIF{Image: []*image.Paletted{frame, frame, frame},
+		Delay: []int{10, 10, 10}}); err != nil {
 		t.Fatal(err)
 	}
 	moving := writeFile(t, filepath.Join(t.TempDir(), "a.gif"), film.String())
@@ -162,7 +177,8 @@ func TestFlagsOfVideosAreNotIgnored(t *testing.T) {
 		args := append([]string{"run", "--image", moving}, strings.Fields(c.flags)...)
 		eyelet(t, append(args, background)...).mustFail(t, 2, c.want)
 	}
-	eyelet(t, "run", "--image", moving+"#2", "--frames", "2", background).mustFail(t, 2, "by number")
+	eyelet(t, "run", "--image", moving+"#2", "--frames", "2", background).mustFail(t, 2,
+		"by number")
 }
 
 // Ctrl-C is told as such, whatever was being read.
@@ -192,7 +208,8 @@ func TestConversationsKeepTheirPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "talk.json")
-	said := []engine.Message{engine.User(engine.Picture(d.Page(0)), engine.Picture(d.Page(1)), engine.Text("What is this?")), engine.Assistant("Two pages.")}
+	said := []engine.Message{engine.User(engine.Picture(d.Page(0)), engine.Picture(d.Page(1)),
+		engine.Text("What is this?")), engine.Assistant("Two pages.")}
 	if err := saveConversation(path, "m", said); err != nil {
 		t.Fatal(err)
 	}
@@ -201,7 +218,8 @@ func TestConversationsKeepTheirPages(t *testing.T) {
 		t.Fatal(got, err)
 	}
 	for i, c := range got[0].Content[:2] {
-		if c.Image == nil || c.Image.Page != i || !bytes.Equal(c.Image.Data, data) || c.Image.Name != fmt.Sprintf("doc.pdf#%d", i+1) {
+		if c.Image == nil || c.Image.Page != i || !bytes.Equal(c.Image.Data, data) ||
+			c.Image.Name != fmt.Sprintf("doc.pdf#%d", i+1) {
 			t.Errorf("picture %d: %+v", i, c.Image)
 		}
 	}
@@ -213,23 +231,28 @@ func TestConversationsKeepTheirPages(t *testing.T) {
 		t.Fatal("no picture is the same file as another")
 	}
 	writeFile(t, path, text)
-	if _, err := loadConversation(t.Context(), path); err == nil || !strings.Contains(err.Error(), "number 3, of 1") {
+	if _, err := loadConversation(t.Context(), path); err == nil || !strings.Contains(err.Error(),
+		"number 3, of 1") {
 		t.Error(err)
 	}
 }
 
 func TestPagesAndTimesAreRead(t *testing.T) {
-	for text, want := range map[string]string{"3": "[{3 3}]", "3-5": "[{3 5}]", "8-": "[{8 0}]", "-2": "[{1 2}]", "1, 4-6": "[{1 1} {4 6}]"} {
+	for text, want := range map[string]string{"3": "[{3 3}]", "3-5": "[{3 5}]", "8-": "[{8 0}]",
+		"-2": "[{1 2}]", "1, 4-6": "[{1 1} {4 6}]"} {
 		if got, err := parsePages(text); err != nil || fmt.Sprint(got) != want {
 			t.Errorf("%q: %v, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"", "0", "-", "5-3", "1,,2", "a", "1-b", "99999999999999999999", "1--2"} {
+	for _, text := range []string{"", "0", "-", "5-3", "1,,2", "a", "1-b", "99999999999999999999",
+		"1--2"} {
 		if got, err := parsePages(text); err == nil {
 			t.Errorf("%q: %v", text, got)
 		}
 	}
-	for text, want := range map[string]time.Duration{"": 0, "12.5": 12500 * time.Millisecond, "1:02": 62 * time.Second, "1:02:03.5": 3723500 * time.Millisecond, "1h2m": 62 * time.Minute} {
+	for text, want := range map[string]time.Duration{"": 0, "12.5": 12500 * time.Millisecond,
+		"1:02": 62 * time.Second, "1:02:03.5": 3723500 * time.Millisecond,
+		"1h2m": 62 * time.Minute} {
 		if got, err := clock("--from", text); err != nil || got != want {
 			t.Errorf("%q: %v, %v", text, got, err)
 		}
@@ -241,7 +264,9 @@ func TestPagesAndTimesAreRead(t *testing.T) {
 	}
 	dir := t.TempDir()
 	odd := writeFile(t, dir+"/a#2", "")
-	for path, want := range map[string][2]string{odd: {odd, ""}, dir + "/b.pdf#2": {dir + "/b.pdf", "2"}, dir + "/b#c.pdf": {dir + "/b#c.pdf", ""}, "#2": {"#2", ""}, "b.pdf#": {"b.pdf#", ""}} {
+	for path, want := range map[string][2]string{odd: {odd, ""}, dir + "/b.pdf#2": {dir + "/b.pdf",
+		"2"}, dir + "/b#c.pdf": {dir + "/b#c.pdf", ""}, "#2": {"#2", ""},
+		"b.pdf#": {"b.pdf#", ""}} {
 		if file, pages, err := splitPages(path); file != want[0] || pages != want[1] || err != nil {
 			t.Errorf("%q: %q, %q, %v", path, file, pages, err)
 		}
@@ -252,17 +277,20 @@ func TestPagesAndTimesAreRead(t *testing.T) {
 }
 
 func TestBudgetsAreRead(t *testing.T) {
-	for text, want := range map[string]engine.Budget{"": {}, "256": {Max: 256}, "64-512": {Min: 64, Max: 512}, "64-": {Min: 64}} {
+	for text, want := range map[string]engine.Budget{"": {}, "256": {Max: 256},
+		"64-512": {Min: 64, Max: 512}, "64-": {Min: 64}} {
 		if got, err := parseBudget(text); err != nil || got != want {
 			t.Errorf("%q: %+v, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"-", "0", "-5", "-512", "x", "5-4", "1-2-3", "99999999999", "1.5"} {
+	for _, text := range []string{"-", "0", "-5", "-512", "x", "5-4", "1-2-3", "99999999999",
+		"1.5"} {
 		if got, err := parseBudget(text); err == nil {
 			t.Errorf("%q: %+v", text, got)
 		}
 	}
-	if _, err := parseBudget("100000000"); err == nil || !strings.Contains(err.Error(), "up to 1048576") {
+	if _, err := parseBudget("100000000"); err == nil || !strings.Contains(err.Error(),
+		"up to 1048576") {
 		t.Error(err)
 	}
 }
@@ -271,12 +299,14 @@ func TestBudgetsAreRead(t *testing.T) {
 func TestABudgetWithoutEffectIsTold(t *testing.T) {
 	t.Parallel()
 	o := eyelet(t, "run", "--image", orange, "--image-tokens", "8", background)
-	if o.code != 0 || !strings.Contains(o.stderr, "--image-tokens has no effect") || strings.TrimSpace(o.stdout) != "cyan" {
+	if o.code != 0 || !strings.Contains(o.stderr, "--image-tokens has no effect") ||
+		strings.TrimSpace(o.stdout) != "cyan" {
 		t.Errorf("%+v", o)
 	}
 }
 
-// What is wrong with a PDF file has a remedy that mends PDF files, and commands for single pictures say what it is.
+// What is wrong with a PDF file has a remedy that mends PDF files, and commands for single pictures
+// say what it is.
 func TestPDFFilesHaveRemediesOfTheirOwn(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a command a process, and slow under the race detector")
@@ -302,7 +332,8 @@ func TestPDFFilesHaveRemediesOfTheirOwn(t *testing.T) {
 		eyelet(t, args...).mustFail(t, 3, doc, "is a PDF file", "make a picture of the page")
 	}
 	large := filepath.Join(dir, "large.pdf")
-	if err := os.WriteFile(large, append([]byte("%PDF-1.7\n"), make([]byte, imaging.DefaultMaxBytes)...), 0o600); err != nil {
+	if err := os.WriteFile(large, append([]byte("%PDF-1.7\n"),
+		make([]byte, imaging.DefaultMaxBytes)...), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	eyelet(t, "run", "--image", large, background).mustFail(t, 3, large, "64 MB", "split it")

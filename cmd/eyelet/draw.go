@@ -74,19 +74,27 @@ func newDrawCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVarP(&o.out, "out", "o", "", "PNG file to write; of several pictures x-1.png and so on; - writes to stdout (default: named after the text)")
-	f.StringVarP(&o.model, "model", "m", "", "model that draws: name in the store, or file (default: the store's only one)")
+	f.StringVarP(&o.out, "out", "o",
+		"", "PNG file to write; of several pictures x-1.png and so on; - writes to stdout (default: named after the text)")
+	f.StringVarP(&o.model, "model", "m", "",
+		"model that draws: name in the store, or file (default: the store's only one)")
 	o.parts.flags(cmd, "with --model FILE, ")
-	f.StringVar(&o.size, "size", "", "width and height in pixels, as 512x512 (default: what the model was trained with, or the shape of --init)")
+	f.StringVar(&o.size, "size",
+		"", "width and height in pixels, as 512x512 (default: what the model was trained with, or the shape of --init)")
 	f.IntVar(&o.width, "width", 0, "width in pixels")
 	f.IntVar(&o.height, "height", 0, "height in pixels")
-	f.IntVar(&o.request.Steps, "steps", draw.DefaultSteps, fmt.Sprintf("steps, 1 to %d: more take longer and show more", draw.MaxSteps))
-	f.Int64Var(&o.seed, "seed", 0, "number that the same picture comes of again; the next picture has the next one (default: by lot)")
-	f.IntVarP(&o.request.Count, "count", "n", 1, fmt.Sprintf("pictures to draw, 1 to %d", draw.MaxCount))
+	f.IntVar(&o.request.Steps, "steps", draw.DefaultSteps,
+		fmt.Sprintf("steps, 1 to %d: more take longer and show more", draw.MaxSteps))
+	f.Int64Var(&o.seed, "seed",
+		0, "number that the same picture comes of again; the next picture has the next one (default: by lot)")
+	f.IntVarP(&o.request.Count, "count", "n", 1, fmt.Sprintf("pictures to draw, 1 to %d",
+		draw.MaxCount))
 	f.StringVar(&o.request.Negative, "negative", "", "what shall not be in the picture")
-	f.Float64Var(&o.guidance, "guidance", 0, "how closely to follow the text (default: the program's, 7; FLUX wants 1)")
+	f.Float64Var(&o.guidance, "guidance", 0,
+		"how closely to follow the text (default: the program's, 7; FLUX wants 1)")
 	f.StringVar(&o.init, "init", "", "picture to begin with")
-	f.Float64Var(&o.request.Strength, "strength", draw.DefaultStrength, "how much of --init may change, above 0 to 1")
+	f.Float64Var(&o.request.Strength, "strength", draw.DefaultStrength,
+		"how much of --init may change, above 0 to 1")
 	f.StringVar(&o.mask, "mask", "", "picture that is white where --init may change")
 	f.IntVarP(&o.request.Threads, "threads", "t", 0, "compute threads (default: one a core)")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
@@ -134,12 +142,15 @@ func drawPictures(cmd *cobra.Command, o *drawOptions) error {
 	s := &session{o: &runOptions{quiet: o.quiet}, stderr: cmd.ErrOrStderr()}
 	w := s.wait("loading " + printable(model.Name))
 	start := time.Now()
-	drawn, err := program.Draw(cmd.Context(), model, &o.request, func(p draw.Progress) { w.tell(progressText(p, model.Name)) })
+	drawn, err := program.Draw(cmd.Context(), model, &o.request, func(p draw.Progress) {
+		w.tell(progressText(p, model.Name))
+	})
 	w.done()
 	if err != nil {
 		return err
 	}
-	result := DrawnPictures{Model: model.Name, Family: model.Family, Width: drawn.Width, Height: drawn.Height, Steps: drawn.Steps, Seconds: time.Since(start).Seconds()}
+	result := DrawnPictures{Model: model.Name, Family: model.Family, Width: drawn.Width,
+		Height: drawn.Height, Steps: drawn.Steps, Seconds: time.Since(start).Seconds()}
 	for i, p := range drawn.Pictures {
 		if err := o.write(cmd, paths[i], p.PNG); err != nil {
 			return err
@@ -151,13 +162,15 @@ func drawPictures(cmd *cobra.Command, o *drawOptions) error {
 		return writeJSON(cmd.OutOrStdout(), result)
 	case o.out != "-":
 		for _, p := range result.Pictures {
-			fmt.Fprintf(cmd.OutOrStdout(), "%s  %d x %d, seed %d\n", printable(p.File), result.Width, result.Height, p.Seed)
+			fmt.Fprintf(cmd.OutOrStdout(), "%s  %d x %d, seed %d\n", printable(p.File),
+				result.Width, result.Height, p.Seed)
 		}
 	}
 	return nil
 }
 
-// progressText says what a child does, and how much of that is done, from 0 to 1; negative if that is unknown.
+// progressText says what a child does, and how much of that is done, from 0 to 1; negative if that
+// is unknown.
 func progressText(p draw.Progress, model string) (string, float64) {
 	switch {
 	case p.Stage == draw.Decoding:
@@ -172,7 +185,8 @@ func progressText(p draw.Progress, model string) (string, float64) {
 	if p.Steps == 0 {
 		return text, -1
 	}
-	return fmt.Sprintf("%s, step %d of %d", text, p.Step, p.Steps), float64(p.Step) / float64(p.Steps)
+	return fmt.Sprintf("%s, step %d of %d", text, p.Step, p.Steps), float64(p.Step) /
+		float64(p.Steps)
 }
 
 // check completes the request and finds what is wrong with it before a model is looked for.
@@ -277,7 +291,9 @@ func (o *drawOptions) paths() (paths []string, err error) {
 func nameOfText(text string) string {
 	var words []string
 	length := 0
-	for _, word := range strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+	for _, word := range strings.FieldsFunc(strings.ToLower(text), func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	}) {
 		if length += len(word) + 1; length > 60 {
 			break
 		}
@@ -289,7 +305,8 @@ func nameOfText(text string) string {
 	return strings.Join(words, "-")
 }
 
-// freeName returns a name of a file in this folder that is not taken, nor are those of count pictures.
+// freeName returns a name of a file in this folder that is not taken, nor are those of count
+// pictures.
 func freeName(name string, count int) string {
 	for i := 1; ; i++ {
 		path := name + ".png"
@@ -316,7 +333,8 @@ func (o *drawOptions) write(cmd *cobra.Command, path string, data []byte) error 
 	return writeWhole(path, data)
 }
 
-// findDrawing finds the model that draws: a file with the parts that are given, a model of the store, or the store's only one where ref is empty.
+// findDrawing finds the model that draws: a file with the parts that are given, a model of the
+// store, or the store's only one where ref is empty.
 func findDrawing(ref string, given drawingParts) (*draw.Model, error) {
 	parts, err := given.files()
 	if err != nil {
@@ -339,10 +357,12 @@ func findDrawing(ref string, given drawingParts) (*draw.Model, error) {
 	}
 	r, err := s.Resolve(ref)
 	switch {
-	case errors.Is(err, store.ErrNotFound) && slices.Contains(builtinNames, strings.TrimSuffix(ref, ":latest")):
+	case errors.Is(err, store.ErrNotFound) && slices.Contains(builtinNames,
+		strings.TrimSuffix(ref, ":latest")):
 		return nil, fmt.Errorf("%w: %s answers questions and draws no pictures; import one that draws, as Stable Diffusion", store.ErrKind, ref)
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrName):
-		return nil, &inputError{err: fmt.Errorf("there is no model %q and no file of that name", ref), remedy: `"eyelet list" shows the models`}
+		return nil, &inputError{err: fmt.Errorf("there is no model %q and no file of that name",
+			ref), remedy: `"eyelet list" shows the models`}
 	case err != nil:
 		return nil, err
 	case r.Kind() != store.KindDraw:
@@ -382,7 +402,8 @@ func onlyDrawing(s *store.Store) (string, error) {
 	return "", usagef("several models draw (%s); name one with --model", strings.Join(names, ", "))
 }
 
-// refuseDrawing is why a model that draws cannot be used where one that answers is wanted; nil for the others.
+// refuseDrawing is why a model that draws cannot be used where one that answers is wanted; nil for
+// the others.
 func refuseDrawing(r *store.Resolved) error {
 	if r == nil || r.Kind() != store.KindDraw {
 		return nil
@@ -390,7 +411,8 @@ func refuseDrawing(r *store.Resolved) error {
 	return fmt.Errorf(`%w: %s draws pictures and answers no questions; "eyelet draw --model %s TEXT" draws`, store.ErrKind, r.Name, r.Name)
 }
 
-// refuseWeights says what to do with a file or folder of safetensors, which "eyelet run" does not compute. It leaves all else to others.
+// refuseWeights says what to do with a file or folder of safetensors, which "eyelet run" does not
+// compute. It leaves all else to others.
 func refuseWeights(path string) error {
 	info, err := os.Stat(path)
 	if err != nil || strings.EqualFold(filepath.Ext(path), ".gguf") {
@@ -400,7 +422,8 @@ func refuseWeights(path string) error {
 		if found, _ := filepath.Glob(filepath.Join(path, "*.safetensors")); len(found) == 0 {
 			return nil
 		}
-		return &inputError{err: fmt.Errorf("%s is a folder of safetensors", path), remedy: fmt.Sprintf("make a GGUF file of it first: eyelet convert %s", path)}
+		return &inputError{err: fmt.Errorf("%s is a folder of safetensors", path),
+			remedy: fmt.Sprintf("make a GGUF file of it first: eyelet convert %s", path)}
 	}
 	if _, err := diffusion.Inspect(path, nil); err == nil || errors.Is(err, diffusion.ErrPart) {
 		return fmt.Errorf("%w: %s draws pictures and answers no questions; \"eyelet draw --model %s TEXT\" draws", store.ErrKind, path, path)
@@ -411,21 +434,26 @@ func refuseWeights(path string) error {
 	}
 	f.Close()
 	return &inputError{
-		err:    fmt.Errorf("%s is a safetensors file, not a GGUF file", path),
-		remedy: fmt.Sprintf("make one of the folder that it lies in, with its config.json: eyelet convert %s", filepath.Dir(path)),
+		err: fmt.Errorf("%s is a safetensors file, not a GGUF file", path),
+		remedy: fmt.Sprintf(
+			"make one of the folder that it lies in, with its config.json: eyelet convert %s",
+			filepath.Dir(path)),
 	}
 }
 
-// checkDraw reports whether pictures can be drawn here. Most machines have no program that draws, and lack nothing.
+// checkDraw reports whether pictures can be drawn here. Most machines have no program that draws,
+// and lack nothing.
 func (d *Diagnosis) checkDraw(ctx context.Context) {
 	program, err := draw.Find(ctx)
 	switch {
 	case err == nil:
-		d.add(Check{Name: "draw", Status: "ok", Detail: fmt.Sprintf("%s (%s)", program.Path, program.Version)})
+		d.add(Check{Name: "draw", Status: "ok", Detail: fmt.Sprintf("%s (%s)", program.Path,
+			program.Version)})
 	case errors.Is(err, draw.ErrNotSetUp):
 		d.add(Check{Name: "draw", Status: "ok", Detail: "off: " + describe(err)})
 	default:
-		d.add(Check{Name: "draw", Status: "note", Detail: describe(err), Remedy: "set EYELET_DRAW to stable-diffusion.cpp's sd-cli, or run scripts/setup --draw"})
+		d.add(Check{Name: "draw", Status: "note", Detail: describe(err),
+			Remedy: "set EYELET_DRAW to stable-diffusion.cpp's sd-cli, or run scripts/setup --draw"})
 	}
 }
 

@@ -8,7 +8,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/diffusion"
 )
 
-// drawingParts are the flags that name the parts of a model that draws, as stable-diffusion.cpp's program has them.
+// drawingParts are the flags that name the parts of a model that draws, as stable-diffusion.cpp's
+// program has them.
 type drawingParts struct{ vae, clipL, clipG, t5xxl, llm string }
 
 // flags defines them. when begins their descriptions.
@@ -32,7 +33,8 @@ func (p *drawingParts) flags(cmd *cobra.Command, when string) {
 
 // all are the parts by name, those without a file too.
 func (p *drawingParts) all() diffusion.Parts {
-	return diffusion.Parts{diffusion.VAE: p.vae, diffusion.ClipL: p.clipL, diffusion.ClipG: p.clipG, diffusion.T5XXL: p.t5xxl, diffusion.LLM: p.llm}
+	return diffusion.Parts{diffusion.VAE: p.vae, diffusion.ClipL: p.clipL, diffusion.ClipG: p.clipG,
+		diffusion.T5XXL: p.t5xxl, diffusion.LLM: p.llm}
 }
 
 // first is the first part that a flag names; "" for none.

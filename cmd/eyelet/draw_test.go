@@ -13,8 +13,9 @@ import (
 	"github.com/eyelet-engine/eyelet/models/diffusion/diffusiontest"
 )
 
-// drawer is an environment with a store of its own that holds the model "tiny", which draws, and with a program that stands in for the one that
-// computes: it writes a picture of one pixel. The real one is the matter of engine/draw's tests.
+// drawer is an environment with a store of its own that holds the model "tiny", which draws, and
+// with a program that stands in for the one that computes: it writes a picture of one pixel. The
+// real one is the matter of engine/draw's tests.
 func drawer(t *testing.T, program string) (env []string, dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -44,20 +45,25 @@ func TestDrawWritesPictures(t *testing.T) {
 	t.Parallel()
 	env, dir := drawer(t, paints)
 	out := filepath.Join(dir, "house.png")
-	o := invocation{args: []string{"draw", "a red house", "-o", out, "--size", "128x64", "--steps", "2", "--seed", "7", "--count", "2", "--json"}, env: env}.run(t)
+	o := invocation{args: []string{"draw", "a red house", "-o", out, "--size", "128x64", "--steps",
+		"2", "--seed", "7", "--count", "2", "--json"}, env: env}.run(t)
 	var d DrawnPictures
 	if err := json.Unmarshal([]byte(o.stdout), &d); err != nil || o.code != 0 || o.stderr != "" {
 		t.Fatalf("%+v, %v", o, err)
 	}
-	want := []DrawnPicture{{filepath.Join(dir, "house-1.png"), 7}, {filepath.Join(dir, "house-2.png"), 8}}
-	if !slices.Equal(d.Pictures, want) || d.Width != 128 || d.Height != 64 || d.Model != "tiny" || d.Family != "sd1" {
+	want := []DrawnPicture{{filepath.Join(dir, "house-1.png"), 7},
+		{filepath.Join(dir, "house-2.png"), 8}}
+	if !slices.Equal(d.Pictures, want) || d.Width != 128 || d.Height != 64 || d.Model != "tiny" ||
+		d.Family != "sd1" {
 		t.Errorf("%+v", d)
 	}
 	data, err := os.ReadFile(want[0].File)
-	if err != nil || !strings.Contains(string(data), "-m tiny.safetensors -p a red house -n  -W 128 -H 64 --steps 2 -s 7 -b 2 ") {
+	if err != nil || !strings.Contains(string(data),
+		"-m tiny.safetensors -p a red house -n  -W 128 -H 64 --steps 2 -s 7 -b 2 ") {
 		t.Errorf("%q, %v", data, err)
 	}
-	o = invocation{args: []string{"draw", "a red house", "-o", "-", "--size", "64x64"}, env: env}.run(t)
+	o = invocation{args: []string{"draw", "a red house", "-o", "-", "--size", "64x64"},
+		env: env}.run(t)
 	if o.code != 0 || !strings.HasPrefix(o.stdout, "\x89PNG") {
 		t.Errorf("%+v", o)
 	}
@@ -86,7 +92,8 @@ func TestDrawSaysWhatIsWrong(t *testing.T) {
 		{[]string{"x", "--size", "0x64"}, exitUsage, "cannot be"},
 		{[]string{"x", "--size", "70x64"}, exitUsage, "multiples of 64"},
 		{[]string{"x", "--width", "64"}, exitUsage, "go together"},
-		{[]string{"x", "--width", "64", "--height", "64", "--size", "64x64"}, exitUsage, "one or the others"},
+		{[]string{"x", "--width", "64", "--height", "64", "--size", "64x64"}, exitUsage,
+			"one or the others"},
 		{[]string{"x", "--width", "-64", "--height", "64"}, exitUsage, "cannot be"},
 		{[]string{"x", "--steps", "0"}, exitUsage, "1 or more"},
 		{[]string{"x", "--steps", "9999"}, exitUsage, "steps"},
@@ -99,7 +106,8 @@ func TestDrawSaysWhatIsWrong(t *testing.T) {
 		{[]string{"x", "--init", filepath.Join(dir, "none.png")}, exitInput, "none.png"},
 		{[]string{"x", "--threads", "-1"}, exitUsage, "threads"},
 		{[]string{"x", "--model", "none"}, exitInput, "no model"},
-		{[]string{"x", "--model", "builtin"}, exitMismatch, "answers questions and draws no pictures"},
+		{[]string{"x", "--model", "builtin"}, exitMismatch,
+			"answers questions and draws no pictures"},
 		{[]string{"x", "--model", seedModel}, exitMismatch, "no model that draws"},
 		{[]string{"x", "--json", "-o", "-"}, exitUsage, "stdout"},
 	} {
@@ -115,13 +123,17 @@ func TestDrawWithoutAProgramSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	env, _ := drawer(t, "")
 	env = append(env, "PATH="+t.TempDir())
-	invocation{args: []string{"draw", "x", "--model", "none"}, env: env}.run(t).mustFail(t, exitFailure, "scripts/setup --draw")
-	invocation{args: []string{"draw", "x"}, env: env}.run(t).mustFail(t, exitFailure, "scripts/setup --draw", "EYELET_DRAW")
+	invocation{args: []string{"draw", "x", "--model", "none"}, env: env}.run(t).mustFail(t,
+		exitFailure, "scripts/setup --draw")
+	invocation{args: []string{"draw", "x"}, env: env}.run(t).mustFail(t, exitFailure,
+		"scripts/setup --draw", "EYELET_DRAW")
 	env = append(env, "EYELET_DRAW=/nonexistent/sd-cli")
-	invocation{args: []string{"draw", "x"}, env: env}.run(t).mustFail(t, exitInput, "EYELET_DRAW names no program that draws: /nonexistent/sd-cli: no such file or directory")
+	invocation{args: []string{"draw", "x"}, env: env}.run(t).mustFail(t, exitInput,
+		"EYELET_DRAW names no program that draws: /nonexistent/sd-cli: no such file or directory")
 	if _, err := exec.LookPath("true"); err == nil {
 		env = append(env, "EYELET_DRAW=true", "PATH="+os.Getenv("PATH"))
-		invocation{args: []string{"draw", "x"}, env: env}.run(t).mustFail(t, exitFailure, "not stable-diffusion.cpp")
+		invocation{args: []string{"draw", "x"}, env: env}.run(t).mustFail(t, exitFailure,
+			"not stable-diffusion.cpp")
 	}
 }
 
@@ -133,29 +145,37 @@ func TestModelsThatDrawAreShownAndRefused(t *testing.T) {
 	env, dir := drawer(t, "")
 	run := func(args ...string) outcome { return invocation{args: args, env: env}.run(t) }
 	var list []ListedModel
-	if o := run("list", "--json"); json.Unmarshal([]byte(o.stdout), &list) != nil || !slices.ContainsFunc(list, func(m ListedModel) bool {
-		return m.Name == "tiny:latest" && m.Kind == "draw" && m.Family == "sd1" && !m.Vision
-	}) {
+	if o := run("list", "--json"); json.Unmarshal([]byte(o.stdout), &list) != nil ||
+		!slices.ContainsFunc(list, func(m ListedModel) bool {
+			return m.Name == "tiny:latest" && m.Kind == "draw" && m.Family == "sd1" && !m.Vision
+		}) {
 		t.Errorf("%+v", o)
 	}
 	if o := run("list"); !strings.Contains(o.stdout, "draws") {
 		t.Errorf("%+v", o)
 	}
 	var s DrawingSummary
-	if o := run("show", "tiny", "--json"); json.Unmarshal([]byte(o.stdout), &s) != nil || s.Kind != "draw" || s.Side != 512 || s.Stored == nil {
+	if o := run("show", "tiny", "--json"); json.Unmarshal([]byte(o.stdout), &s) != nil ||
+		s.Kind != "draw" || s.Side != 512 || s.Stored == nil {
 		t.Errorf("%+v", o)
 	}
-	if o := run("show", filepath.Join(dir, "tiny.safetensors")); o.code != 0 || !strings.Contains(o.stdout, "draws pictures") {
+	if o := run("show", filepath.Join(dir, "tiny.safetensors")); o.code != 0 ||
+		!strings.Contains(o.stdout, "draws pictures") {
 		t.Errorf("%+v", o)
 	}
-	for _, args := range [][]string{{"run", "tiny", "hello"}, {"run", "--model", "tiny", "hello"}, {"encode", "--mmproj", "tiny", orange}} {
+	for _, args := range [][]string{{"run", "tiny", "hello"}, {"run", "--model", "tiny", "hello"},
+		{"encode", "--mmproj", "tiny", orange}} {
 		run(args...).mustFail(t, exitMismatch, "draws pictures", "eyelet draw")
 	}
 	file := filepath.Join(dir, "tiny.safetensors")
-	run("run", "--model", file, "hello").mustFail(t, exitMismatch, file, "draws pictures", "eyelet draw --model "+file)
-	weights := writeFile(t, filepath.Join(dir, "hf", "model.safetensors"), "\x02\x00\x00\x00\x00\x00\x00\x00{}")
-	run("run", "--model", weights, "hello").mustFail(t, exitInput, weights, "eyelet convert "+filepath.Dir(weights))
-	run("run", "--model", filepath.Dir(weights), "hello").mustFail(t, exitInput, "eyelet convert "+filepath.Dir(weights))
+	run("run", "--model", file, "hello").mustFail(t, exitMismatch, file, "draws pictures",
+		"eyelet draw --model "+file)
+	weights := writeFile(t, filepath.Join(dir, "hf", "model.safetensors"),
+		"\x02\x00\x00\x00\x00\x00\x00\x00{}")
+	run("run", "--model", weights, "hello").mustFail(t, exitInput, weights,
+		"eyelet convert "+filepath.Dir(weights))
+	run("run", "--model", filepath.Dir(weights), "hello").mustFail(t, exitInput,
+		"eyelet convert "+filepath.Dir(weights))
 	bundle := filepath.Join(dir, "x.eyb")
 	if o := run("export", "tiny", "-o", bundle, "--quiet"); o.code != 0 {
 		t.Fatalf("%+v", o)
@@ -177,11 +197,13 @@ func TestPartsOfAModelThatDraws(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	flags := []string{"--vae", parts[diffusion.VAE], "--clip_l", parts[diffusion.ClipL], "--t5xxl", parts[diffusion.T5XXL]}
+	flags := []string{"--vae", parts[diffusion.VAE], "--clip_l", parts[diffusion.ClipL], "--t5xxl",
+		parts[diffusion.T5XXL]}
 	out := filepath.Join(dir, "x.png")
 	draw := func(env []string, model string, flags ...string) string {
 		t.Helper()
-		o := invocation{args: append([]string{"draw", "x", "-o", out, "--model", model}, flags...), env: env}.run(t)
+		o := invocation{args: append([]string{"draw", "x", "-o", out, "--model", model}, flags...),
+			env: env}.run(t)
 		if o.code != 0 {
 			t.Fatalf("%+v", o)
 		}
@@ -196,7 +218,8 @@ func TestPartsOfAModelThatDraws(t *testing.T) {
 		t.Errorf("asked for %q", asked)
 	}
 	bundle := filepath.Join(dir, "flux.eyb")
-	for _, args := range [][]string{append([]string{"import", model, "--name", "flux"}, flags...), {"export", "flux", "-o", bundle}} {
+	for _, args := range [][]string{append([]string{"import", model, "--name", "flux"}, flags...),
+		{"export", "flux", "-o", bundle}} {
 		if o := (invocation{args: args, env: env}).run(t); o.code != 0 {
 			t.Fatalf("%v: %+v", args, o)
 		}
@@ -208,7 +231,8 @@ func TestPartsOfAModelThatDraws(t *testing.T) {
 	if asked := draw(other, "flux"); !strings.Contains(asked, want) {
 		t.Errorf("asked for %q", asked)
 	}
-	if o := (invocation{args: []string{"show", "flux"}, env: other}).run(t); o.code != 0 || !strings.Contains(o.stdout, "t5xxl") {
+	if o := (invocation{args: []string{"show", "flux"}, env: other}).run(t); o.code != 0 ||
+		!strings.Contains(o.stdout, "t5xxl") {
 		t.Errorf("%+v", o)
 	}
 	for _, c := range []struct {
@@ -217,10 +241,12 @@ func TestPartsOfAModelThatDraws(t *testing.T) {
 		text string
 	}{
 		{[]string{"draw", "x", "--model", model}, exitInput, "--clip_l and --t5xxl and --vae"},
-		{[]string{"draw", "x", "--model", "flux", "--vae", parts[diffusion.VAE]}, exitUsage, "eyelet import"},
+		{[]string{"draw", "x", "--model", "flux", "--vae", parts[diffusion.VAE]}, exitUsage,
+			"eyelet import"},
 		{[]string{"draw", "x", "--model", model, "--vae", "none"}, exitInput, "none"},
 		{[]string{"import", model}, exitInput, "--clip_l and --t5xxl and --vae"},
-		{[]string{"import", seedModel, "--vae", parts[diffusion.VAE]}, exitMismatch, "does not draw"},
+		{[]string{"import", seedModel, "--vae", parts[diffusion.VAE]}, exitMismatch,
+			"does not draw"},
 		{[]string{"import", bundle, "--vae", parts[diffusion.VAE]}, exitUsage, "is none"},
 		{[]string{"import", parts[diffusion.VAE]}, exitInput, "a VAE alone"},
 		{[]string{"run", "--model", model, "x"}, exitMismatch, "draws pictures"},

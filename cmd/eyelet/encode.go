@@ -52,7 +52,8 @@ type towerFlags struct {
 func (o *towerFlags) register(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&o.mmproj, "mmproj", "", "GGUF file of the vision projector, or name of a model (default: the built-in model's)")
+	f.StringVar(&o.mmproj, "mmproj", "",
+		"GGUF file of the vision projector, or name of a model (default: the built-in model's)")
 	f.IntVarP(&o.threads, "threads", "t", 0, "compute threads (default: one a core)")
 	_ = cmd.MarkFlagFilename("mmproj", "gguf")
 }
@@ -105,13 +106,18 @@ func newEncodeCommand() *cobra.Command {
 	}
 	o.register(cmd)
 	f := cmd.Flags()
-	f.StringArrayVarP(&o.images, "image", "i", nil, "picture to encode; may be repeated; - reads stdin")
+	f.StringArrayVarP(&o.images, "image", "i", nil,
+		"picture to encode; may be repeated; - reads stdin")
 	f.StringVar(&o.backend, "backend", "auto", "who runs the tower: auto, native, mtmd, plain")
-	f.StringVar(&o.precision, "precision", "auto", "arithmetic of native's products: auto, f32, bf16, int8")
+	f.StringVar(&o.precision, "precision", "auto",
+		"arithmetic of native's products: auto, f32, bf16, int8")
 	f.StringVarP(&o.out, "out", "o", "", "write the embeddings to this NumPy file")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
-	_ = cmd.RegisterFlagCompletionFunc("backend", cobra.FixedCompletions(bench.Backends(), cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("precision", cobra.FixedCompletions([]string{"auto", "f32", "bf16", "int8"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("backend", cobra.FixedCompletions(bench.Backends(),
+		cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("precision",
+		cobra.FixedCompletions([]string{"auto", "f32", "bf16", "int8"},
+			cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.MarkFlagFilename("out", "npy")
 	return cmd
 }
@@ -184,7 +190,8 @@ func encode(cmd *cobra.Command, o *encodeOptions) error {
 	return bench.OnThread(func() error { return o.run(cmd, pictures) })
 }
 
-// readPicture reads a file and takes the time of that alone. Like every command, it looks at pictures before it loads a model.
+// readPicture reads a file and takes the time of that alone. Like every command, it looks at
+// pictures before it loads a model.
 func readPicture(ctx context.Context, path string, stdin io.Reader) (p pictureToEncode, err error) {
 	if path == "-" {
 		start := time.Now()
@@ -195,7 +202,8 @@ func readPicture(ctx context.Context, path string, stdin io.Reader) (p pictureTo
 		}
 		return p, err
 	}
-	// The time is that of a second reading, which finds the file in the system's memory: the first depends on what ran before.
+	// The time is that of a second reading, which finds the file in the system's memory: the first
+	// depends on what ran before.
 	if p.image, err = pictureFile(ctx, path); err == nil {
 		err = still(p.image)
 	}
@@ -213,14 +221,16 @@ func (o *encodeOptions) run(cmd *cobra.Command, pictures []pictureToEncode) erro
 	ctx, out := cmd.Context(), cmd.OutOrStdout()
 	s := &session{o: &runOptions{quiet: o.quiet, json: o.json}, stderr: cmd.ErrOrStderr()}
 	w := s.wait("loading the tower")
-	tower, err := bench.OpenTower(ctx, o.mmproj, bench.TowerOptions{Backend: o.backend, Precision: o.parsed, Threads: o.threads})
+	tower, err := bench.OpenTower(ctx, o.mmproj, bench.TowerOptions{Backend: o.backend,
+		Precision: o.parsed, Threads: o.threads})
 	w.done()
 	if err != nil {
 		return err
 	}
 	defer tower.Close()
 	if o.parsed != nn.Auto && tower.Info().Backend != "native" {
-		return usagef("--precision belongs to the backend native, and this tower is run by %s", tower.Info().Backend)
+		return usagef("--precision belongs to the backend native, and this tower is run by %s",
+			tower.Info().Backend)
 	}
 	encoding := newEncoding(o, tower)
 	if !o.json {
@@ -255,10 +265,12 @@ func (o *encodeOptions) run(cmd *cobra.Command, pictures []pictureToEncode) erro
 }
 
 // one takes a picture from its file to its embeddings.
-func (o *encodeOptions) one(ctx context.Context, tower *bench.Tower, p pictureToEncode) (EncodedPicture, []float32, error) {
+func (o *encodeOptions) one(ctx context.Context, tower *bench.Tower,
+	p pictureToEncode) (EncodedPicture, []float32, error) {
 	item := EncodedPicture{Name: p.image.Name}
 	start := time.Now()
-	img, err := imaging.DecodePicture(ctx, p.image.Data, imaging.Options{Target: vision.Target(tower)})
+	img, err := imaging.DecodePicture(ctx, p.image.Data,
+		imaging.Options{Target: vision.Target(tower)})
 	if err != nil {
 		return item, nil, fmt.Errorf("%w: %s: %w", engine.ErrImage, p.image.Name, err)
 	}
@@ -273,10 +285,12 @@ func (o *encodeOptions) one(ctx context.Context, tower *bench.Tower, p pictureTo
 	if err != nil {
 		return item, nil, err
 	}
-	item.Width, item.Height, item.Tiles, item.Tokens = img.OriginalW, img.OriginalH, max(in.Parts, len(in.Tiles)), in.Tokens
+	item.Width, item.Height, item.Tiles, item.Tokens = img.OriginalW, img.OriginalH,
+		max(in.Parts, len(in.Tiles)), in.Tokens
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 	item.Timings = EncodeTimings{
-		Read: ms(p.read), Decode: ms(decoded.Sub(start)), Preprocess: ms(preprocessed.Sub(decoded)), Encode: ms(stages.Total),
+		Read: ms(p.read), Decode: ms(decoded.Sub(start)), Preprocess: ms(preprocessed.Sub(decoded)),
+		Encode:    ms(stages.Total),
 		Embedding: ms(stages.Embedding), Blocks: ms(stages.Blocks), Projector: ms(stages.Projector),
 		Total: ms(p.read + preprocessed.Sub(start) + stages.Total),
 	}

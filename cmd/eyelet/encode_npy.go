@@ -44,26 +44,32 @@ func writeNpy(path string, values []float32, width int) error {
 	return os.Rename(tmp.Name(), path)
 }
 
-// createBeside creates a hidden file of a new name in the folder of another, with the access rights that the user gives new files.
+// createBeside creates a hidden file of a new name in the folder of another, with the access rights
+// that the user gives new files.
 func createBeside(path string) (f *os.File, err error) {
 	for i := range 100 {
-		name := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.tmp%d-%d", filepath.Base(path), os.Getpid(), i))
-		if f, err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666); !errors.Is(err, os.ErrExist) {
+		name := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.tmp%d-%d", filepath.Base(path),
+			os.Getpid(), i))
+		if f, err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666); !errors.Is(err,
+			os.ErrExist) {
 			break
 		}
 	}
 	return f, err
 }
 
-// formatNpy writes a matrix in version 1.0 of NumPy's format (numpy.lib.format): a magic, the version, the length of the header, the
-// header as a Python dictionary, padded so that the numbers begin at a multiple of 64 bytes, and the numbers.
+// formatNpy writes a matrix in version 1.0 of NumPy's format (numpy.lib.format): a magic, the
+// version, the length of the header, the header as a Python dictionary, padded so that the numbers
+// begin at a multiple of 64 bytes, and the numbers.
 func formatNpy(w io.Writer, values []float32, width int) error {
 	const fixed = 10 // bytes before the header
-	header := fmt.Sprintf("{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d), }", len(values)/width, width)
+	header := fmt.Sprintf("{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d), }",
+		len(values)/width, width)
 	header += strings.Repeat(" ", 63-(fixed+len(header))%64) + "\n"
 	out := bufio.NewWriter(w)
 	out.WriteString("\x93NUMPY\x01\x00")
-	_ = binary.Write(out, binary.LittleEndian, uint16(len(header))) // a bufio.Writer keeps its first error for Flush
+	// a bufio.Writer keeps its first error for Flush
+	_ = binary.Write(out, binary.LittleEndian, uint16(len(header)))
 	out.WriteString(header)
 	_ = binary.Write(out, binary.LittleEndian, values)
 	return out.Flush()

@@ -8,7 +8,8 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/bench"
 )
 
-// Encoding is what encode did. It is the document of "eyelet encode --json", whose names stay as they are.
+// Encoding is what encode did. It is the document of "eyelet encode --json", whose names stay as
+// they are.
 type Encoding struct {
 	File     string           `json:"mmproj"`
 	Tower    TowerInfo        `json:"tower"`
@@ -19,9 +20,10 @@ type Encoding struct {
 
 // TowerInfo describes a loaded tower.
 type TowerInfo struct {
-	Family      string `json:"family"`
-	Projector   string `json:"projector"`
-	Layout      string `json:"layout,omitempty"` // of pictures that are not square, "" where the backend keeps it to itself
+	Family    string `json:"family"`
+	Projector string `json:"projector"`
+	// of pictures that are not square, "" where the backend keeps it to itself
+	Layout      string `json:"layout,omitempty"`
 	Backend     string `json:"backend"`
 	Precision   string `json:"precision"`
 	ImageSize   int    `json:"image_size"` // pixels
@@ -45,8 +47,8 @@ type EncodedPicture struct {
 	Out     string        `json:"out,omitempty"` // the file of embeddings
 }
 
-// EncodeTimings is the time that each stage took, in milliseconds. The stages of Encode are zero where the backend does not tell them
-// apart.
+// EncodeTimings is the time that each stage took, in milliseconds. The stages of Encode are zero
+// where the backend does not tell them apart.
 type EncodeTimings struct {
 	Read       float64 `json:"read_ms"` // from the system's memory, where the file is by then
 	Decode     float64 `json:"decode_ms"`
@@ -61,10 +63,13 @@ type EncodeTimings struct {
 func newEncoding(o *encodeOptions, tower *bench.Tower) *Encoding {
 	info := tower.Info()
 	return &Encoding{
-		File: o.mmproj, Machine: bench.ThisMachine(o.threads), LoadMS: float64(tower.Load.Microseconds()) / 1000, Pictures: []EncodedPicture{},
+		File: o.mmproj, Machine: bench.ThisMachine(o.threads),
+		LoadMS: float64(tower.Load.Microseconds()) / 1000, Pictures: []EncodedPicture{},
 		Tower: TowerInfo{
-			Family: info.Family, Projector: info.Projector, Layout: info.Layout, Backend: info.Backend, Precision: info.Precision,
-			ImageSize: info.ImageSize, PatchSize: info.PatchSize, TileTokens: info.TileTokens, Blocks: info.Blocks, Hidden: info.Hidden,
+			Family: info.Family, Projector: info.Projector, Layout: info.Layout,
+			Backend: info.Backend, Precision: info.Precision,
+			ImageSize: info.ImageSize, PatchSize: info.PatchSize, TileTokens: info.TileTokens,
+			Blocks: info.Blocks, Hidden: info.Hidden,
 			Width: info.Width, WeightBytes: tower.WeightBytes, Identity: info.Identity,
 		},
 	}
@@ -78,17 +83,22 @@ func (e *Encoding) print(w io.Writer) error {
 	if precision == "bf16" && !e.Machine.BF16 && tower.Backend == "native" {
 		precision += ", carried out in f32 on this processor"
 	}
-	fmt.Fprintf(t, "Tower\t%s: %d x %d pixels, patches of %d, %d blocks, %d wide\n", printable(tower.Family), tower.ImageSize, tower.ImageSize, tower.PatchSize, tower.Blocks, tower.Hidden)
-	fmt.Fprintf(t, "Projector\t%s: %d tokens a tile, %d wide\n", printable(tower.Projector), tower.TileTokens, tower.Width)
+	fmt.Fprintf(t, "Tower\t%s: %d x %d pixels, patches of %d, %d blocks, %d wide\n",
+		printable(tower.Family), tower.ImageSize, tower.ImageSize, tower.PatchSize, tower.Blocks,
+		tower.Hidden)
+	fmt.Fprintf(t, "Projector\t%s: %d tokens a tile, %d wide\n", printable(tower.Projector),
+		tower.TileTokens, tower.Width)
 	fmt.Fprintf(t, "Backend\t%s, %s\n", tower.Backend, precision)
 	fmt.Fprintf(t, "Processor\t%s, %s\n", e.Machine.ISA, plural(e.Machine.Threads, "thread"))
-	fmt.Fprintf(t, "Loaded in\t%s, %s of weights\n", msText(e.LoadMS), bytesText(uint64(tower.WeightBytes)))
+	fmt.Fprintf(t, "Loaded in\t%s, %s of weights\n", msText(e.LoadMS),
+		bytesText(uint64(tower.WeightBytes)))
 	return t.Flush()
 }
 
 // print tells a picture's way for people.
 func (p *EncodedPicture) print(w io.Writer) error {
-	fmt.Fprintf(w, "\n%s: %d x %d pixels, %s, %d image tokens\n", printable(p.Name), p.Width, p.Height, plural(p.Tiles, "tile"), p.Tokens)
+	fmt.Fprintf(w, "\n%s: %d x %d pixels, %s, %d image tokens\n", printable(p.Name), p.Width,
+		p.Height, plural(p.Tiles, "tile"), p.Tokens)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name string, ms float64) { fmt.Fprintf(t, "  %s\t%s\n", name, msText(ms)) }
 	row("read", p.Timings.Read)

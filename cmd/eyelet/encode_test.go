@@ -31,7 +31,8 @@ func readNpy(t *testing.T, path, shape string) []float32 {
 	if (10+n)%64 != 0 || !strings.HasSuffix(header, "\n") {
 		t.Errorf("a header of %d bytes, ending in %q", n, header[len(header)-2:])
 	}
-	if want := "{'descr': '<f4', 'fortran_order': False, 'shape': (" + shape + "), }"; strings.TrimRight(header, " \n") != want {
+	if want := "{'descr': '<f4', 'fortran_order': False, 'shape': (" + shape +
+		"), }"; strings.TrimRight(header, " \n") != want {
 		t.Errorf("header %q, want %q", header, want)
 	}
 	values := make([]float32, len(data[10+n:])/4)
@@ -49,7 +50,8 @@ func TestEncodeWritesTheRowsOfTheTower(t *testing.T) {
 	if o.code != 0 || o.stderr != "" {
 		t.Fatalf("%+v", o)
 	}
-	for _, want := range []string{"clip: 112 x 112 pixels", "native, f32", "112 x 112 pixels, 1 tile, 64 image tokens", "blocks", "projector", out} {
+	for _, want := range []string{"clip: 112 x 112 pixels", "native, f32",
+		"112 x 112 pixels, 1 tile, 64 image tokens", "blocks", "projector", out} {
 		if !strings.Contains(o.stdout, want) {
 			t.Errorf("%q is not in %s", want, o.stdout)
 		}
@@ -88,7 +90,8 @@ func TestEncodeOfSeveralPicturesNumbersTheFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	in := invocation{
-		args:  []string{"encode", "--mmproj", seedProjector, "--backend", "mtmd", "--json", "-i", "-", "-i", filepath.Join(demo, "black-star.png"), "-o", filepath.Join(dir, "x.npy")},
+		args: []string{"encode", "--mmproj", seedProjector, "--backend", "mtmd", "--json", "-i",
+			"-", "-i", filepath.Join(demo, "black-star.png"), "-o", filepath.Join(dir, "x.npy")},
 		stdin: strings.NewReader(readFile(t, filepath.Join(demo, "black-star.png"))),
 	}
 	o := in.run(t)
@@ -97,12 +100,14 @@ func TestEncodeOfSeveralPicturesNumbersTheFiles(t *testing.T) {
 	}
 	var e Encoding
 	strictly(t, o.stdout, &e)
-	if e.Tower.Backend != "mtmd" || e.Tower.Precision != "q8_0" || e.Tower.Width != 256 || e.Machine.ISA == "" || len(e.Pictures) != 2 {
+	if e.Tower.Backend != "mtmd" || e.Tower.Precision != "q8_0" || e.Tower.Width != 256 ||
+		e.Machine.ISA == "" || len(e.Pictures) != 2 {
 		t.Errorf("%+v", e)
 	}
 	first, second := filepath.Join(dir, "x-1.npy"), filepath.Join(dir, "x-2.npy")
 	for i, p := range e.Pictures {
-		if p.Width != 112 || p.Tokens != 64 || p.Timings.Encode <= 0 || p.Timings.Total < p.Timings.Encode || p.Out != []string{first, second}[i] {
+		if p.Width != 112 || p.Tokens != 64 || p.Timings.Encode <= 0 ||
+			p.Timings.Total < p.Timings.Encode || p.Out != []string{first, second}[i] {
 			t.Errorf("picture %d: %+v", i, p)
 		}
 	}
@@ -116,10 +121,12 @@ func TestEncodeOfSeveralPicturesNumbersTheFiles(t *testing.T) {
 
 func TestEncodeRunsTheBuiltInTowerByDefault(t *testing.T) {
 	t.Parallel()
-	o := eyelet(t, "encode", "--backend", "plain", "--json", filepath.Join(demo, "orange-circle.png"))
+	o := eyelet(t, "encode", "--backend", "plain", "--json",
+		filepath.Join(demo, "orange-circle.png"))
 	var e Encoding
 	strictly(t, o.stdout, &e)
-	if o.code != 0 || e.Tower.Backend != "plain" || e.Tower.Blocks != 6 || !strings.Contains(e.File, "mmproj-eyelet-builtin") {
+	if o.code != 0 || e.Tower.Backend != "plain" || e.Tower.Blocks != 6 || !strings.Contains(e.File,
+		"mmproj-eyelet-builtin") {
 		t.Errorf("%+v", o)
 	}
 }
@@ -131,7 +138,8 @@ func TestNpyFilesAreTheFormatsOwnBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	// What numpy.save writes for numpy.array([[1, 2, 3], [4, 5, -6]], dtype="<f4").
-	want := "\x93NUMPY\x01\x00\x76\x00{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }" + strings.Repeat(" ", 58) + "\n" +
+	want := "\x93NUMPY\x01\x00\x76\x00{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }" +
+		strings.Repeat(" ", 58) + "\n" +
 		"\x00\x00\x80\x3f\x00\x00\x00\x40\x00\x00\x40\x40\x00\x00\x80\x40\x00\x00\xa0\x40\x00\x00\xc0\xc0"
 	if out.String() != want {
 		t.Errorf("%q\nwant %q", out.String(), want)
@@ -171,7 +179,8 @@ func TestMistakesWithEncodeAndBenchAreExplained(t *testing.T) {
 		{3, "cut.gguf", []string{"encode", "--mmproj", cut, "--backend", "mtmd", picture}},
 		{3, "no regular file", []string{"encode", "--out", dir, picture}},
 		{3, "no folder", []string{"encode", "--out", filepath.Join(dir, "a", "b.npy"), picture}},
-		{3, "not a vision projector", []string{"encode", "--mmproj", seedModel, "--backend", "mtmd", picture}},
+		{3, "not a vision projector", []string{"encode", "--mmproj", seedModel, "--backend", "mtmd",
+			picture}},
 		{2, "eyelet bench --help", []string{"bench", "text"}},
 		{2, "--tiles", []string{"bench", "vision", "--tiles", "0"}},
 		{2, "--rounds", []string{"bench", "vision", "--rounds", "0"}},
@@ -189,7 +198,8 @@ func TestMistakesWithEncodeAndBenchAreExplained(t *testing.T) {
 
 func TestAnInterruptedBenchEndsWithItsCode(t *testing.T) {
 	t.Parallel()
-	cmd := invocation{args: []string{"bench", "vision", "--mmproj", seedProjector, "--rounds", "1000", "--json"}}.command(t.Context())
+	cmd := invocation{args: []string{"bench", "vision", "--mmproj", seedProjector, "--rounds",
+		"1000", "--json"}}.command(t.Context())
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Start(); err != nil {
@@ -199,7 +209,8 @@ func TestAnInterruptedBenchEndsWithItsCode(t *testing.T) {
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	if code := exitStatus(t, cmd.Wait()); code != exitInterrupted || stdout.Len() > 0 || stderr.String() != "eyelet: interrupted\n" {
+	if code := exitStatus(t, cmd.Wait()); code != exitInterrupted || stdout.Len() > 0 ||
+		stderr.String() != "eyelet: interrupted\n" {
 		t.Errorf("exit code %d, stdout %q, stderr %q", code, stdout.String(), stderr.String())
 	}
 }
@@ -210,7 +221,8 @@ func TestAnInterruptedEncodeWritesNothing(t *testing.T) {
 	cancel()
 	out := filepath.Join(t.TempDir(), "x.npy")
 	root := newRootCommand()
-	root.SetArgs([]string{"encode", "--mmproj", seedProjector, "-o", out, filepath.Join(demo, "black-star.png")})
+	root.SetArgs([]string{"encode", "--mmproj", seedProjector, "-o", out,
+		filepath.Join(demo, "black-star.png")})
 	root.SetOut(&bytes.Buffer{})
 	if err := root.ExecuteContext(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)

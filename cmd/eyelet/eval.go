@@ -62,26 +62,40 @@ func newEvalCommand() *cobra.Command {
 	}
 	f, r := cmd.Flags(), &o.run
 	f.SortFlags = false
-	f.StringVarP(&r.spec.Model, "model", "m", "", "name or digest of a model, or GGUF file of a language model (default: the built-in model)")
-	f.StringVar(&r.spec.Projector, "mmproj", "", "GGUF file of the vision projector that belongs to it (default: that of the named model)")
-	f.StringVar(&o.questions, "questions", "", "questions about pictures: a folder or file (default: 400 of the built-in model's domain)")
+	f.StringVarP(&r.spec.Model, "model", "m", "",
+		"name or digest of a model, or GGUF file of a language model (default: the built-in model)")
+	f.StringVar(&r.spec.Projector, "mmproj", "",
+		"GGUF file of the vision projector that belongs to it (default: that of the named model)")
+	f.StringVar(&o.questions, "questions", "",
+		"questions about pictures: a folder or file (default: 400 of the built-in model's domain)")
 	f.StringVar(&o.set, "set", "", "a public set: the folder or file that you have of it")
-	f.StringVar(&o.layout, "layout", "", "its layout: "+strings.Join(layoutNames(), ", ")+" (default: found by its columns)")
-	f.StringVar(&o.split, "split", "", "its part, as validation (default: the one that the set is scored on)")
-	f.IntVar(&o.count, "count", 0, "how many of the questions are asked, drawn at random (default: all)")
+	f.StringVar(&o.layout, "layout", "", "its layout: "+strings.Join(layoutNames(),
+		", ")+" (default: found by its columns)")
+	f.StringVar(&o.split, "split", "",
+		"its part, as validation (default: the one that the set is scored on)")
+	f.IntVar(&o.count, "count", 0,
+		"how many of the questions are asked, drawn at random (default: all)")
 	f.Uint64Var(&o.seed, "seed", 1, "seed that they are drawn with")
-	f.StringVarP(&o.answers, "answers", "o", "", "write questions, answers and scores to this file, a JSON object a line; with --set, go on with it")
+	f.StringVarP(&o.answers, "answers", "o",
+		"", "write questions, answers and scores to this file, a JSON object a line; with --set, go on with it")
 	f.BoolVar(&r.json, "json", false, "print the scores as JSON")
-	f.IntVarP(&r.request.MaxTokens, "max-tokens", "n", 256, "longest answer in tokens (with --set, by default, what its answers need)")
+	f.IntVarP(&r.request.MaxTokens, "max-tokens", "n", 256,
+		"longest answer in tokens (with --set, by default, what its answers need)")
 	f.IntVar(&r.spec.Parallel, "parallel", engine.DefaultParallel, "questions under way at a time")
 	f.IntVarP(&r.threads, "threads", "t", 0, "compute threads (default: one a core)")
-	f.IntVarP(&r.spec.Context, "ctx", "c", 0, fmt.Sprintf("context length in tokens (default: %d, or what the model was trained for)", engine.DefaultContext))
-	f.StringVar(&r.spec.CacheType, "cache-type", "f16", "type of the KV cache: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0")
-	f.StringVar(&r.spec.Encoder, "vision-backend", engine.EncoderAuto, "who runs the vision tower: auto, native, mtmd (libmtmd), plain (slow, for comparisons)")
-	f.StringVar(&r.spec.VisionPrecision, "vision-precision", "auto", "arithmetic of native towers: auto, f32, bf16, int8")
+	f.IntVarP(&r.spec.Context, "ctx", "c", 0,
+		fmt.Sprintf("context length in tokens (default: %d, or what the model was trained for)",
+			engine.DefaultContext))
+	f.StringVar(&r.spec.CacheType, "cache-type", "f16",
+		"type of the KV cache: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0")
+	f.StringVar(&r.spec.Encoder, "vision-backend", engine.EncoderAuto,
+		"who runs the vision tower: auto, native, mtmd (libmtmd), plain (slow, for comparisons)")
+	f.StringVar(&r.spec.VisionPrecision, "vision-precision", "auto",
+		"arithmetic of native towers: auto, f32, bf16, int8")
 	placementFlags(f, &r.spec)
 	_ = cmd.RegisterFlagCompletionFunc("model", completeModels)
-	_ = cmd.RegisterFlagCompletionFunc("layout", cobra.FixedCompletions(layoutNames(), cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("layout", cobra.FixedCompletions(layoutNames(),
+		cobra.ShellCompDirectiveNoFileComp))
 	cmd.AddCommand(newEvalCompareCommand())
 	return cmd
 }
@@ -135,7 +149,8 @@ func eval(cmd *cobra.Command, args []string, o *evalOptions) (err error) {
 	defer s.closeInto(&err)
 	bar := s.questionBar(len(set.Questions))
 	e, err := bench.Eval(s.ctx, s.model, set, bench.EvalOptions{
-		Parallel: r.spec.Parallel, MaxTokens: r.request.MaxTokens, Request: engine.Request{Messages: s.opening()},
+		Parallel: r.spec.Parallel, MaxTokens: r.request.MaxTokens,
+		Request:  engine.Request{Messages: s.opening()},
 		Progress: func(int, int) { _ = bar.Add(1) },
 	})
 	_ = bar.Finish()
@@ -171,7 +186,8 @@ func (s *session) questionBar(n int) *progressbar.ProgressBar {
 	if s.o.quiet || s.o.json || !isTerminal(s.stderr) {
 		return progressbar.DefaultSilent(int64(n))
 	}
-	return progressbar.NewOptions(n, progressbar.OptionSetWriter(s.stderr), progressbar.OptionSetDescription("questions"), progressbar.OptionShowCount(),
+	return progressbar.NewOptions(n, progressbar.OptionSetWriter(s.stderr),
+		progressbar.OptionSetDescription("questions"), progressbar.OptionShowCount(),
 		progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish())
 }
 
@@ -193,5 +209,6 @@ func evalLine(name string, k bench.KindScores) string {
 	percent := func(i bench.Interval) string {
 		return fmt.Sprintf("%.1f (%.1f to %.1f)", 100*i.Mean, 100*i.Low, 100*i.High)
 	}
-	return fmt.Sprintf("%s\t%d\t%s\t%s\t%.1f\t%.1f", printable(name), k.Exact.N, percent(k.Literal), percent(k.Exact), 100*k.F1.Mean, 100*k.ANLS.Mean)
+	return fmt.Sprintf("%s\t%d\t%s\t%s\t%.1f\t%.1f", printable(name), k.Exact.N, percent(k.Literal),
+		percent(k.Exact), 100*k.F1.Mean, 100*k.ANLS.Mean)
 }

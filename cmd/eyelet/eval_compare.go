@@ -48,7 +48,8 @@ func newEvalCompareCommand() *cobra.Command {
 func answersText(c *bench.AnswerComparison) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "A  %s\nB  %s\n", printable(c.A.Model), printable(c.B.Model))
-	fmt.Fprintf(&b, "%s of both, %.1f %% answered alike", plural(c.Shared, "question"), 100*c.Same.Mean)
+	fmt.Fprintf(&b, "%s of both, %.1f %% answered alike", plural(c.Shared, "question"),
+		100*c.Same.Mean)
 	if c.OnlyA+c.OnlyB > 0 {
 		fmt.Fprintf(&b, "; left out: %d of A alone, %d of B alone", c.OnlyA, c.OnlyB)
 	}
@@ -68,8 +69,10 @@ func answersText(c *bench.AnswerComparison) string {
 		case s.Significant():
 			verdict = "A is better"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%.2f\t%.2f\t%+.2f (%+.2f to %+.2f)\t%.3g\t%s\t%s\n", printable(cmp.Or(s.Kind, "all")), metricText(s.Metric), 100*s.A, 100*s.B,
-			100*s.Difference.Mean, 100*s.Difference.Low, 100*s.Difference.High, s.BootstrapP, mcnemar, verdict)
+		fmt.Fprintf(w, "%s\t%s\t%.2f\t%.2f\t%+.2f (%+.2f to %+.2f)\t%.3g\t%s\t%s\n",
+			printable(cmp.Or(s.Kind, "all")), metricText(s.Metric), 100*s.A, 100*s.B,
+			100*s.Difference.Mean, 100*s.Difference.Low, 100*s.Difference.High, s.BootstrapP,
+			mcnemar, verdict)
 	}
 	_ = w.Flush() // into memory
 	return b.String()

@@ -47,7 +47,9 @@ func evalSet(cmd *cobra.Command, o *evalOptions) (err error) {
 	defer set.Close()
 	set.Sample(o.count, o.seed)
 	if set.Missing > 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(), "eyelet: note: %s of the set not there; scores are of the rest\n", arePlural(set.Missing, "file"))
+		fmt.Fprintf(cmd.ErrOrStderr(),
+			"eyelet: note: %s of the set not there; scores are of the rest\n", arePlural(
+				set.Missing, "file"))
 	}
 	if !cmd.Flags().Changed("max-tokens") {
 		r.request.MaxTokens = set.Layout.MaxTokens
@@ -68,12 +70,14 @@ func evalSet(cmd *cobra.Command, o *evalOptions) (err error) {
 			if n == len(set.Questions) {
 				rest = "nothing is asked"
 			}
-			fmt.Fprintf(s.stderr, "eyelet: note: %s has %d of %d answers; %s\n", printable(o.answers), n, len(set.Questions), rest)
+			fmt.Fprintf(s.stderr, "eyelet: note: %s has %d of %d answers; %s\n",
+				printable(o.answers), n, len(set.Questions), rest)
 		}
 	}
 	bar := s.questionBar(len(set.Questions))
 	e, err := bench.EvalSet(s.ctx, s.model, set, bench.EvalOptions{
-		Parallel: r.spec.Parallel, MaxTokens: r.request.MaxTokens, Request: engine.Request{Messages: s.opening()},
+		Parallel: r.spec.Parallel, MaxTokens: r.request.MaxTokens,
+		Request:  engine.Request{Messages: s.opening()},
 		Progress: func(done, _ int) { _ = bar.Set(done) },
 	}, file)
 	_ = bar.Finish()
@@ -91,9 +95,11 @@ func evalSet(cmd *cobra.Command, o *evalOptions) (err error) {
 func (o *evalOptions) head(s *session, set *sets.Set) bench.AnswerHead {
 	r := &o.run
 	h := bench.AnswerHead{
-		Model: s.model.Info().Name, Layout: set.Layout.Name, Split: set.Split, Questions: len(set.Questions), Files: map[string]string{},
+		Model: s.model.Info().Name, Layout: set.Layout.Name, Split: set.Split,
+		Questions: len(set.Questions), Files: map[string]string{},
 		Settings: map[string]string{
-			"max-tokens": fmt.Sprint(r.request.MaxTokens), "cache-type": r.spec.CacheType, "vision-backend": r.spec.Encoder, "vision-precision": r.spec.VisionPrecision,
+			"max-tokens": fmt.Sprint(r.request.MaxTokens), "cache-type": r.spec.CacheType,
+			"vision-backend": r.spec.Encoder, "vision-precision": r.spec.VisionPrecision,
 		},
 	}
 	if r.system != "" {
@@ -102,9 +108,11 @@ func (o *evalOptions) head(s *session, set *sets.Set) bench.AnswerHead {
 	if o.count > 0 {
 		h.Sample = fmt.Sprintf("%d with seed %d", o.count, o.seed)
 	}
-	for role, path := range map[string]string{"model file": r.spec.Model, "projector file": r.spec.Projector} {
+	for role, path := range map[string]string{"model file": r.spec.Model,
+		"projector file": r.spec.Projector} {
 		if info, err := os.Stat(path); path != "" && err == nil {
-			h.Files[role] = fmt.Sprintf("%d bytes of %s", info.Size(), info.ModTime().UTC().Format("2006-01-02 15:04:05"))
+			h.Files[role] = fmt.Sprintf("%d bytes of %s", info.Size(),
+				info.ModTime().UTC().Format("2006-01-02 15:04:05"))
 		}
 	}
 	return h
@@ -117,7 +125,8 @@ func setText(e *bench.SetEvaluation, set *sets.Set) string {
 	if e.Split != "" {
 		split = ", " + e.Split
 	}
-	fmt.Fprintf(&b, "%s on %s (%s%s)\n", printable(e.Model), printable(e.Set), set.Layout.Title, split)
+	fmt.Fprintf(&b, "%s on %s (%s%s)\n", printable(e.Model), printable(e.Set), set.Layout.Title,
+		split)
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprint(w, "kind\tasked")
 	for _, name := range e.Metrics {

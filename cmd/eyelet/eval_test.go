@@ -13,11 +13,13 @@ func TestEvalPrintsScores(t *testing.T) {
 	t.Parallel()
 	out := filepath.Join(t.TempDir(), "said.jsonl")
 	o := eyelet(t, "eval", "--count", "10", "--seed", "3", "--answers", out)
-	if o.code != 0 || o.stderr != "" || !strings.Contains(o.stdout, "\nkind ") || !strings.Contains(o.stdout, "\nall ") {
+	if o.code != 0 || o.stderr != "" || !strings.Contains(o.stdout, "\nkind ") ||
+		!strings.Contains(o.stdout, "\nall ") {
 		t.Fatalf("%+v", o)
 	}
 	said, err := os.ReadFile(out)
-	if err != nil || strings.Count(string(said), "\n") != 10 || !strings.Contains(string(said), `"said":`) {
+	if err != nil || strings.Count(string(said), "\n") != 10 || !strings.Contains(string(said),
+		`"said":`) {
 		t.Errorf("%v: %s", err, said)
 	}
 	var e bench.Evaluation
@@ -30,7 +32,8 @@ func TestEvalPrintsScores(t *testing.T) {
 func TestEvalSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	broken := writeFile(t, filepath.Join(dir, "broken.jsonl"), `{"picture": "a.png", "question": "What?"`)
+	broken := writeFile(t, filepath.Join(dir, "broken.jsonl"),
+		`{"picture": "a.png", "question": "What?"`)
 	for _, tt := range []struct {
 		args  []string
 		code  int
@@ -57,17 +60,20 @@ func TestEvalScoresAPublicSetAndComparesRuns(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "a.jsonl")
 	args := []string{"eval", "--set", filepath.Join(setFolder, "ocrbench"), "-o", out}
 	o := eyelet(t, args...)
-	if o.code != 0 || o.stderr != "" || !strings.Contains(o.stdout, "OCRBench accuracy") || !strings.Contains(o.stdout, "\nall ") {
+	if o.code != 0 || o.stderr != "" || !strings.Contains(o.stdout, "OCRBench accuracy") ||
+		!strings.Contains(o.stdout, "\nall ") {
 		t.Fatalf("%+v", o)
 	}
 	var e bench.SetEvaluation
 	o = eyelet(t, append(args, "--json")...)
 	strictly(t, o.stdout, &e)
-	if e.Layout != "ocrbench" || e.All.Scores["ocrbench_accuracy"].N != 6 || !strings.Contains(o.stderr, "6 of 6 answers") {
+	if e.Layout != "ocrbench" || e.All.Scores["ocrbench_accuracy"].N != 6 ||
+		!strings.Contains(o.stderr, "6 of 6 answers") {
 		t.Errorf("%+v, %s", e, o.stderr)
 	}
 	o = eyelet(t, "eval", "compare", out, out)
-	if o.code != 0 || !strings.Contains(o.stdout, "no difference beyond chance") || !strings.Contains(o.stdout, "6 questions of both, 100.0 % answered alike") {
+	if o.code != 0 || !strings.Contains(o.stdout, "no difference beyond chance") ||
+		!strings.Contains(o.stdout, "6 questions of both, 100.0 % answered alike") {
 		t.Errorf("%+v", o)
 	}
 	var c bench.AnswerComparison
@@ -75,7 +81,8 @@ func TestEvalScoresAPublicSetAndComparesRuns(t *testing.T) {
 	if c.Shared != 6 {
 		t.Errorf("%+v", c)
 	}
-	eyelet(t, append(args, "--max-tokens", "7")...).mustFail(t, 3, "max-tokens 128, not 7", "name a new file")
+	eyelet(t, append(args, "--max-tokens", "7")...).mustFail(t, 3, "max-tokens 128, not 7",
+		"name a new file")
 }
 
 func TestEvalSaysWhatIsWrongWithASet(t *testing.T) {
@@ -88,10 +95,13 @@ func TestEvalSaysWhatIsWrongWithASet(t *testing.T) {
 		{[]string{"--layout", "textvqa"}, 2, []string{"want --set"}},
 		{[]string{"--set", "x", "--layout", "vizwiz"}, 2, []string{"docvqa"}},
 		{[]string{"--set", "x", "--questions", "y"}, 2, []string{"contradict"}},
-		{[]string{"--set", filepath.Join(setFolder, "none")}, 3, []string{"eyelet: " + filepath.Join(setFolder, "none") + ": no such file"}},
+		{[]string{"--set", filepath.Join(setFolder, "none")}, 3,
+			[]string{"eyelet: " + filepath.Join(setFolder, "none") + ": no such file"}},
 		{[]string{"--set", t.TempDir()}, 3, []string{"it holds no Parquet or JSON file"}},
-		{[]string{"--set", filepath.Dir(writeFile(t, filepath.Join(t.TempDir(), "a.json"), `[{"a": 1}]`))}, 3, []string{"known are textvqa, docvqa"}},
-		{[]string{"--set", filepath.Join(setFolder, "textvqa"), "--split", "test"}, 3, []string{"has no answer", "--split"}},
+		{[]string{"--set", filepath.Dir(writeFile(t, filepath.Join(t.TempDir(), "a.json"),
+			`[{"a": 1}]`))}, 3, []string{"known are textvqa, docvqa"}},
+		{[]string{"--set", filepath.Join(setFolder, "textvqa"), "--split", "test"}, 3,
+			[]string{"has no answer", "--split"}},
 		{[]string{"compare", "a.jsonl"}, 2, []string{"B is missing"}},
 		{[]string{"compare", "no-such.jsonl", "no-such.jsonl"}, 3, []string{"no-such.jsonl"}},
 	} {

@@ -33,11 +33,13 @@ import (
 
 // The exit codes, which scripts rely on. The help text of the root command lists them.
 const (
-	exitOK          = 0
-	exitFailure     = 1   // anything without a code of its own
-	exitUsage       = 2   // the command line is wrong: unknown flag, bad value, contradictory options
-	exitInput       = 3   // a file is missing, damaged, or neither a model nor a picture
-	exitMismatch    = 4   // projector and model do not fit, or the model lacks the ability asked for
+	exitOK      = 0
+	exitFailure = 1 // anything without a code of its own
+	// the command line is wrong: unknown flag, bad value, contradictory options
+	exitUsage = 2
+	exitInput = 3 // a file is missing, damaged, or neither a model nor a picture
+	// projector and model do not fit, or the model lacks the ability asked for
+	exitMismatch    = 4
 	exitCapacity    = 5   // memory or context is too small
 	exitInterrupted = 130 // Ctrl-C or SIGTERM, as shells report it
 )
@@ -76,22 +78,30 @@ func inputf(format string, args ...any) error {
 	return &inputError{err: fmt.Errorf(format, args...)}
 }
 
-// classes maps what an error can wrap to its exit code. The first match counts: a picture given to a model without a
-// projector is a question of abilities, whatever else is wrapped.
+// classes maps what an error can wrap to its exit code. The first match counts: a picture given to
+// a model without a projector is a question of abilities, whatever else is wrapped.
 var classes = []struct {
 	code   int
 	errors []error
 }{
 	{exitInterrupted, []error{context.Canceled}},
-	{exitUsage, []error{engine.ErrRequest, draw.ErrRequest, convert.ErrExists, convert.ErrOptions, quantize.ErrOptions, store.ErrName, isa.ErrLevel}},
-	{exitMismatch, []error{engine.ErrMismatch, engine.ErrNoVision, quantize.ErrShape, store.ErrKind}},
-	{exitCapacity, []error{engine.ErrContextLength, llama.ErrNoRoom, llama.ErrNoMemory, syscall.ENOMEM, syscall.ENOSPC, store.ErrSpace, batch.ErrNoRoom}},
+	{exitUsage, []error{engine.ErrRequest, draw.ErrRequest, convert.ErrExists, convert.ErrOptions,
+		quantize.ErrOptions, store.ErrName, isa.ErrLevel}},
+	{exitMismatch, []error{engine.ErrMismatch, engine.ErrNoVision, quantize.ErrShape,
+		store.ErrKind}},
+	{exitCapacity, []error{engine.ErrContextLength, llama.ErrNoRoom, llama.ErrNoMemory,
+		syscall.ENOMEM, syscall.ENOSPC, store.ErrSpace, batch.ErrNoRoom}},
 	{exitInput, []error{
-		engine.ErrModelFile, engine.ErrImage, batch.ErrInUse, bench.ErrQuestions, bench.ErrResults, bench.ErrAnswers, sets.ErrSet,
+		engine.ErrModelFile, engine.ErrImage, batch.ErrInUse, bench.ErrQuestions, bench.ErrResults,
+		bench.ErrAnswers, sets.ErrSet,
 		gguf.ErrNotGGUF, gguf.ErrTruncated, gguf.ErrCorrupt, gguf.ErrUnsupported, gguf.ErrLimit,
-		safetensors.ErrNotSafetensors, safetensors.ErrTruncated, safetensors.ErrCorrupt, safetensors.ErrUnsupported, safetensors.ErrLimit,
-		imatrix.ErrInvalid, vision.ErrUnknownTower, hf.ErrInvalid, hf.ErrUnsupported, hf.ErrLimit, convert.ErrWeights,
-		bundle.ErrBundle, bundle.ErrSignature, bundle.ErrPassword, store.ErrNotFound, store.ErrManifest, store.ErrDigest, store.ErrMissing, store.ErrPolicy, store.ErrUnsupported, store.ErrUnusable, store.ErrForeign,
+		safetensors.ErrNotSafetensors, safetensors.ErrTruncated, safetensors.ErrCorrupt,
+		safetensors.ErrUnsupported, safetensors.ErrLimit,
+		imatrix.ErrInvalid, vision.ErrUnknownTower, hf.ErrInvalid, hf.ErrUnsupported, hf.ErrLimit,
+		convert.ErrWeights,
+		bundle.ErrBundle, bundle.ErrSignature, bundle.ErrPassword, store.ErrNotFound,
+		store.ErrManifest, store.ErrDigest, store.ErrMissing, store.ErrPolicy,
+		store.ErrUnsupported, store.ErrUnusable, store.ErrForeign,
 		diffusion.ErrNotDiffusion, diffusion.ErrPart, diffusion.ErrUnsupported, draw.ErrImage,
 		imaging.ErrNotImage, imaging.ErrTooLarge, imaging.ErrDamaged,
 		fs.ErrNotExist, fs.ErrPermission, syscall.EISDIR,
@@ -119,7 +129,8 @@ func exitCode(err error) int {
 	return exitFailure
 }
 
-// packageNames are the prefixes that packages of this module give their errors, at the start or after another error's text.
+// packageNames are the prefixes that packages of this module give their errors, at the start or
+// after another error's text.
 var packageNames = regexp.MustCompile(`(^|: )(?:(?:engine|batch|rows|bench|sets|rpc|draw|diffusion|gguf|llama|ggml|mtmd|libmtmd|onednn|nn|patch|jpeg|builtin|server|store|bundle|registry|sbom|imaging|vision|llava|chat|grammar|safetensors|hf|convert|quantize|imatrix|strconv\.\w+): )+`)
 
 // describe turns an error into the one line that the user reads, "" for no error.
@@ -130,8 +141,11 @@ func describe(err error) string {
 	case errors.Is(err, context.Canceled):
 		return "interrupted"
 	}
-	message := strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
-	// The names of packages help a programmer; a user reads past them. "bad request" and "bad options" are for callers in Go.
+	message := strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool {
+		return r == '\n' || r == '\r'
+	}), "; ")
+	// The names of packages help a programmer; a user reads past them. "bad request" and "bad
+	// options" are for callers in Go.
 	message = packageNames.ReplaceAllString(message, "$1")
 	message = withoutCalls(message, err)
 	message = strings.TrimPrefix(strings.TrimPrefix(message, "bad request: "), "bad options: ")
@@ -142,7 +156,8 @@ func describe(err error) string {
 	return printable(message)
 }
 
-// withoutCalls leaves out which call of the system failed on a path, and the path where it stands twice.
+// withoutCalls leaves out which call of the system failed on a path, and the path where it stands
+// twice.
 func withoutCalls(message string, err error) string {
 	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		message = strings.Replace(message, p.Op+" "+p.Path+": ", p.Path+": ", 1)

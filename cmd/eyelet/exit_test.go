@@ -37,8 +37,10 @@ func TestExitCode(t *testing.T) {
 		{"a prompt that is too long", engine.ErrContextLength, 5},
 		{"a full cache", llama.ErrNoRoom, 5},
 		{"an interruption", context.Canceled, 130},
-		{"an interruption while a model loads", fmt.Errorf("%w: %w", engine.ErrModelFile, context.Canceled), 130},
-		{"a missing ability of a model that the user named", &inputError{err: engine.ErrNoVision}, 4},
+		{"an interruption while a model loads", fmt.Errorf("%w: %w", engine.ErrModelFile,
+			context.Canceled), 130},
+		{"a missing ability of a model that the user named", &inputError{err: engine.ErrNoVision},
+			4},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -56,7 +58,8 @@ func TestExitCode(t *testing.T) {
 }
 
 func TestEveryExitCodeIsInTheHelp(t *testing.T) {
-	for _, code := range []int{exitOK, exitFailure, exitUsage, exitInput, exitMismatch, exitCapacity, exitInterrupted} {
+	for _, code := range []int{exitOK, exitFailure, exitUsage, exitInput, exitMismatch,
+		exitCapacity, exitInterrupted} {
 		if !strings.Contains(rootLong, fmt.Sprintf("\n%5d  ", code)) {
 			t.Errorf("exit code %d is not in the help", code)
 		}
@@ -74,15 +77,24 @@ func TestDescribe(t *testing.T) {
 		{"an interruption", fmt.Errorf("engine: %w", context.Canceled), "interrupted"},
 		{"one line for several", errors.New("first\nsecond"), "first; second"},
 		{"no package in front", errors.New("engine: no"), "no"},
-		{"the help to read", &usageError{err: errors.New("no"), command: "eyelet run"}, `no; see "eyelet run --help"`},
-		{"a remedy of the command", &inputError{err: errors.New("no"), remedy: "do this"}, "no; do this"},
-		{"a remedy by kind", inputf("m.gguf: %w", gguf.ErrTruncated), "m.gguf: truncated; download or copy it again"},
-		{"the flags behind advice", errors.New("engine: no room; give a shorter context or a smaller type of the cache"), "no room; give a shorter context (--ctx) or a smaller type of the cache (--cache-type)"},
-		{"a flag that is named already", errors.New("give its mmproj file (--mmproj)"), "give its mmproj file (--mmproj)"},
-		{"no calls of the system", fmt.Errorf("eyelet: %w", &fs.PathError{Op: "lstat", Path: "a b", Err: fs.ErrNotExist}), "eyelet: a b: file does not exist; check the path"},
-		{"no path twice", fmt.Errorf("site.conf: %w", &fs.PathError{Op: "open", Path: "site.conf", Err: fs.ErrNotExist}), "site.conf: file does not exist; check the path"},
-		{"formats once", fmt.Errorf("%w: a.png: %w; supported: PNG", engine.ErrImage, imaging.ErrNotImage), "bad picture: a.png: not an image; supported: PNG"},
-		{"what --rpc takes", fmt.Errorf("%w \"a b\"", rpc.ErrAddress), `bad address "a b"; --rpc takes HOST or HOST:PORT of each machine once, with commas between them`},
+		{"the help to read", &usageError{err: errors.New("no"), command: "eyelet run"},
+			`no; see "eyelet run --help"`},
+		{"a remedy of the command", &inputError{err: errors.New("no"), remedy: "do this"},
+			"no; do this"},
+		{"a remedy by kind", inputf("m.gguf: %w", gguf.ErrTruncated),
+			"m.gguf: truncated; download or copy it again"},
+		{"the flags behind advice",
+			errors.New("engine: no room; give a shorter context or a smaller type of the cache"), "no room; give a shorter context (--ctx) or a smaller type of the cache (--cache-type)"},
+		{"a flag that is named already", errors.New("give its mmproj file (--mmproj)"),
+			"give its mmproj file (--mmproj)"},
+		{"no calls of the system", fmt.Errorf("eyelet: %w", &fs.PathError{Op: "lstat", Path: "a b",
+			Err: fs.ErrNotExist}), "eyelet: a b: file does not exist; check the path"},
+		{"no path twice", fmt.Errorf("site.conf: %w", &fs.PathError{Op: "open", Path: "site.conf",
+			Err: fs.ErrNotExist}), "site.conf: file does not exist; check the path"},
+		{"formats once", fmt.Errorf("%w: a.png: %w; supported: PNG", engine.ErrImage,
+			imaging.ErrNotImage), "bad picture: a.png: not an image; supported: PNG"},
+		{"what --rpc takes", fmt.Errorf("%w \"a b\"",
+			rpc.ErrAddress), `bad address "a b"; --rpc takes HOST or HOST:PORT of each machine once, with commas between them`},
 		{"nothing that moves the cursor", errors.New("a\x1b[2Jb"), `a\x1b[2Jb`},
 	}
 	for _, test := range tests {

@@ -54,18 +54,25 @@ func newExportCommand() *cobra.Command {
   eyelet export llava:7b --volume-size 4G -o models.eyb
   eyelet export llava:7b -o - | ssh host eyelet import -`,
 		ValidArgsFunction: completeModels,
-		RunE:              func(cmd *cobra.Command, args []string) error { return exportModels(cmd, &o, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return exportModels(cmd, &o, args)
+		},
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringVarP(&o.out, "out", "o", "", "the file to write; - for stdout")
-	f.StringVar(&o.program, "with-eyelet", "", "carry the program: this one, or the folder that \"make bundle\" made (--with-eyelet=DIR)")
+	f.StringVar(&o.program, "with-eyelet", "",
+		"carry the program: this one, or the folder that \"make bundle\" made (--with-eyelet=DIR)")
 	f.Lookup("with-eyelet").NoOptDefVal = besideMe
-	f.StringVar(&o.volumeSize, "volume-size", "", "cut into volumes of this size, as 650M or 4G (1024-based)")
-	f.StringVar(&o.key, "sign", "", "sign with this minisign secret key (the password is asked for, or EYELET_KEY_PASSWORD)")
-	f.StringSliceVar(&o.sbom, "sbom", nil, "add bills of materials: spdx, cyclonedx or both, separated by a comma")
+	f.StringVar(&o.volumeSize, "volume-size", "",
+		"cut into volumes of this size, as 650M or 4G (1024-based)")
+	f.StringVar(&o.key, "sign", "",
+		"sign with this minisign secret key (the password is asked for, or EYELET_KEY_PASSWORD)")
+	f.StringSliceVar(&o.sbom, "sbom", nil,
+		"add bills of materials: spdx, cyclonedx or both, separated by a comma")
 	f.BoolVar(&o.plain, "plain", false, "pack nothing with zstd")
-	_ = cmd.RegisterFlagCompletionFunc("sbom", cobra.FixedCompletions([]string{"spdx", "cyclonedx"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("sbom", cobra.FixedCompletions([]string{"spdx", "cyclonedx"},
+		cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
@@ -97,7 +104,9 @@ func exportModels(cmd *cobra.Command, o *exportOptions, args []string) error {
 		}
 	}
 	if o.key != "" {
-		key, err := bundle.ReadSecretKey(o.key, func() (string, error) { return askPassword(cmd, "Password of "+o.key+": ") })
+		key, err := bundle.ReadSecretKey(o.key, func() (string, error) {
+			return askPassword(cmd, "Password of "+o.key+": ")
+		})
 		if err != nil {
 			return err
 		}
@@ -135,8 +144,10 @@ func (o *exportOptions) write(cmd *cobra.Command, options bundle.ExportOptions) 
 	return nil
 }
 
-// modelsToExport finds models by name. The built-in one comes from a store of its own, which cleanup removes.
-func modelsToExport(cmd *cobra.Command, names []string) (models []*store.Model, cleanup func(), err error) {
+// modelsToExport finds models by name. The built-in one comes from a store of its own, which
+// cleanup removes.
+func modelsToExport(cmd *cobra.Command,
+	names []string) (models []*store.Model, cleanup func(), err error) {
 	var temporary []string
 	remove := func() {
 		for _, dir := range temporary {
@@ -184,20 +195,24 @@ func builtinModel(cmd *cobra.Command, r *store.Resolved, dir string) (*store.Mod
 		return nil, err
 	}
 	defer t.Close()
-	return t.Import(cmd.Context(), r.Name, store.Files{Model: r.Path, Projector: r.Projector, From: builtin.Description}, true, nil)
+	return t.Import(cmd.Context(), r.Name, store.Files{Model: r.Path, Projector: r.Projector,
+		From: builtin.Description}, true, nil)
 }
 
-// programFolder finds the program to carry: the given folder, or that from which this program was started.
+// programFolder finds the program to carry: the given folder, or that from which this program was
+// started.
 func programFolder(dir string) (*bundle.Folder, error) {
 	if dir == besideMe {
 		exe, err := os.Executable()
 		if err != nil {
 			return nil, err
 		}
-		// The launcher starts the loader of its folder, so that is the executable: FOLDER/lib/ld-linux….
+		// The launcher starts the loader of its folder, so that is the executable:
+		// FOLDER/lib/ld-linux….
 		dir = filepath.Dir(filepath.Dir(exe))
 	}
-	folder, err := bundle.OpenProgram(dir, bundle.Program{Version: versions().Eyelet, Platform: runtime.GOOS + "/" + runtime.GOARCH})
+	folder, err := bundle.OpenProgram(dir, bundle.Program{Version: versions().Eyelet,
+		Platform: runtime.GOOS + "/" + runtime.GOARCH})
 	if err != nil {
 		return nil, &inputError{err: err, remedy: "name the folder with --with-eyelet=DIR"}
 	}

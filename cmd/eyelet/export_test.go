@@ -21,21 +21,27 @@ func TestABundleCarriesModelsFromOneMachineToAnother(t *testing.T) {
 	a.must(t, "store", "key", "--no-password", filepath.Join(dir, "site.key"))
 	a.must(t, "store", "key", "--no-password", filepath.Join(dir, "other.key"))
 	file := filepath.Join(dir, "models.eyb")
-	a.must(t, "export", "team/seed:q8", "builtin", "--sign", filepath.Join(dir, "site.key"), "--sbom", "spdx,cyclonedx", "--volume-size", "2M", "-o", file)
+	a.must(t, "export", "team/seed:q8", "builtin", "--sign", filepath.Join(dir, "site.key"),
+		"--sbom", "spdx,cyclonedx", "--volume-size", "2M", "-o", file)
 	b := newMachine(t)
-	b.eyelet(t, "import", file+".001", "--verify-key", filepath.Join(dir, "other.key.pub")).mustFail(t, exitInput, "not trusted")
+	b.eyelet(t, "import", file+".001", "--verify-key",
+		filepath.Join(dir, "other.key.pub")).mustFail(t, exitInput, "not trusted")
 	o := b.eyelet(t, "import", file+".002", "--verify-key", filepath.Join(dir, "site.key.pub"))
-	if o.code != 0 || !strings.Contains(o.stderr, "team/seed:q8, eyelet-builtin:latest: there and checked.") || !strings.Contains(o.stderr, "Signed by the key") {
+	if o.code != 0 || !strings.Contains(o.stderr,
+		"team/seed:q8, eyelet-builtin:latest: there and checked.") || !strings.Contains(o.stderr,
+		"Signed by the key") {
 		t.Fatalf("%+v", o)
 	}
 	b.eyelet(t, "run", "team/seed:q8", "--image", circle, circleQuestion).mustSay(t, "orange")
-	if got, want := b.list(t)["team/seed:q8"], a.list(t)["team/seed:q8"]; got.Digest != want.Digest || got.Digest == "" {
+	if got, want := b.list(t)["team/seed:q8"],
+		a.list(t)["team/seed:q8"]; got.Digest != want.Digest || got.Digest == "" {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	if err := os.Rename(file+".003", file+".away"); err != nil {
 		t.Fatal(err)
 	}
-	newMachine(t).eyelet(t, "import", file).mustFail(t, exitInput, "missing are: ", "models.eyb.003")
+	newMachine(t).eyelet(t, "import", file).mustFail(t, exitInput, "missing are: ",
+		"models.eyb.003")
 }
 
 func TestABundleGoesThroughAPipe(t *testing.T) {
@@ -54,12 +60,17 @@ func TestABundleGoesThroughAPipe(t *testing.T) {
 func TestAPolicyDemandsSignatures(t *testing.T) {
 	t.Parallel()
 	a, b, dir := newMachine(t), newMachine(t), t.TempDir()
-	key := strings.TrimSpace(a.must(t, "store", "key", "--no-password", filepath.Join(dir, "site.key")))
+	key := strings.TrimSpace(a.must(t, "store", "key", "--no-password",
+		filepath.Join(dir, "site.key")))
 	a.must(t, "export", "builtin", "-o", filepath.Join(dir, "unsigned.eyb"))
-	a.must(t, "export", "builtin", "-o", filepath.Join(dir, "signed.eyb"), "--sign", filepath.Join(dir, "site.key"))
-	writeFile(t, filepath.Join(b.store(), "policy.json"), `{"require_signature": true, "trusted_keys": ["`+key+`"]}`)
-	b.eyelet(t, "import", filepath.Join(dir, "unsigned.eyb")).mustFail(t, exitInput, "not signed", "policy.json demands that")
-	b.eyelet(t, "import", seedModel, "--name", "x").mustFail(t, exitInput, "policy.json", "only signed bundles")
+	a.must(t, "export", "builtin", "-o", filepath.Join(dir, "signed.eyb"), "--sign",
+		filepath.Join(dir, "site.key"))
+	writeFile(t, filepath.Join(b.store(), "policy.json"),
+		`{"require_signature": true, "trusted_keys": ["`+key+`"]}`)
+	b.eyelet(t, "import", filepath.Join(dir, "unsigned.eyb")).mustFail(t, exitInput, "not signed",
+		"policy.json demands that")
+	b.eyelet(t, "import", seedModel, "--name", "x").mustFail(t, exitInput, "policy.json",
+		"only signed bundles")
 	b.must(t, "import", filepath.Join(dir, "signed.eyb"))
 }
 
@@ -94,7 +105,8 @@ func TestAnExportThatFailsLeavesNoTemporaryStore(t *testing.T) {
 	}
 }
 
-// The policy of a mirror's folder holds for what is pushed there and pulled from elsewhere, as for what is imported.
+// The policy of a mirror's folder holds for what is pushed there and pulled from elsewhere, as for
+// what is imported.
 func TestThePolicyHoldsForPushAndPull(t *testing.T) {
 	t.Parallel()
 	m, guarded, open := newMachine(t), t.TempDir(), t.TempDir()
@@ -118,7 +130,8 @@ func TestOllamasFolderIsNeverTheStore(t *testing.T) {
 	root := m.ollama(t, "seed", "{}", goTemplate)
 	before := contents(t, root)
 	m.env = append(m.env, "EYELET_MODELS="+root)
-	for _, args := range [][]string{{"list"}, {"store", "gc", "--all"}, {"store", "check", "--repair"}, {"import", seedModel, "--name", "x"}, {"rm", "seed"}} {
+	for _, args := range [][]string{{"list"}, {"store", "gc", "--all"},
+		{"store", "check", "--repair"}, {"import", seedModel, "--name", "x"}, {"rm", "seed"}} {
 		m.eyelet(t, args...).mustFail(t, exitInput, "Ollama", "EYELET_MODELS")
 	}
 	newMachine(t).eyelet(t, "push", "builtin", "--to", root)
@@ -133,7 +146,9 @@ func TestBillsOfMaterialsNameProgramAndModels(t *testing.T) {
 	m.must(t, "import", seedModel, "--name", "seed:q8")
 	for _, format := range []string{"spdx", "cyclonedx"} {
 		out := m.must(t, "sbom", "seed:q8", "--format", format)
-		for _, want := range []string{"libllama", "github.com/spf13/cobra", "seed", "eyelet-builtin-q8_0.gguf", strings.TrimPrefix(m.list(t)["seed:q8"].Digest, "sha256:")} {
+		for _, want := range []string{"libllama", "github.com/spf13/cobra", "seed",
+			"eyelet-builtin-q8_0.gguf", strings.TrimPrefix(m.list(t)["seed:q8"].Digest,
+				"sha256:")} {
 			if !strings.Contains(out, want) {
 				t.Errorf("%s: %q is missing", format, want)
 			}
@@ -163,16 +178,19 @@ func TestMistakesWithBundlesAreExplained(t *testing.T) {
 		{2, "--volume-size", []string{"export", "builtin", "--volume-size", "B", "-o", file}},
 		{2, "--volume-size", []string{"export", "builtin", "--volume-size", "4X", "-o", file}},
 		{2, "xml", []string{"export", "builtin", "--sbom", "xml", "-o", file}},
-		{3, "none.key", []string{"export", "builtin", "--sign", filepath.Join(dir, "none.key"), "-o", file}},
+		{3, "none.key", []string{"export", "builtin", "--sign", filepath.Join(dir, "none.key"),
+			"-o", file}},
 		{3, "--with-eyelet=DIR", []string{"export", "builtin", "--with-eyelet=" + dir, "-o", file}},
 		{3, "none", []string{"export", "builtin", "-o", filepath.Join(dir, "none", "x.eyb")}},
 		{3, "none.eyb", []string{"import", filepath.Join(dir, "none.eyb")}},
 		{3, "truncated", []string{"import", cut}},
 		{3, "header that is none", []string{"import", words}},
-		{3, "not signed", []string{"import", file, "--verify-key", "RWQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}},
+		{3, "not signed", []string{"import", file, "--verify-key",
+			"RWQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}},
 		{3, "public key", []string{"import", file, "--verify-key", "RWx"}},
 		{2, "a bundle has its own", []string{"import", file, "--name", "x"}},
-		{2, "--verify-key belongs to bundles", []string{"import", seedModel, "--verify-key", "RWx"}},
+		{2, "--verify-key belongs to bundles", []string{"import", seedModel, "--verify-key",
+			"RWx"}},
 		{1, "x.eyb is there already", []string{"store", "key", "--no-password", file}},
 		{2, "EYELET_KEY_PASSWORD", []string{"store", "key", filepath.Join(dir, "new.key")}},
 	} {
@@ -201,7 +219,9 @@ func TestKilledImportsRemovalsAndCollectionsLeaveAWholeStore(t *testing.T) {
 	server := httptest.NewServer(http.FileServer(http.Dir(mirror)))
 	defer server.Close()
 	commands := [][]string{
-		{"import", file}, {"import", "--name", "x", "--replace", seedModel}, {"pull", "other", "--from", server.URL}, {"rm", "eyelet-builtin"}, {"store", "gc", "--all"},
+		{"import", file}, {"import", "--name", "x", "--replace", seedModel},
+		{"pull", "other", "--from", server.URL}, {"rm", "eyelet-builtin"},
+		{"store", "gc", "--all"},
 	}
 	// How long each takes undisturbed: the kills fall anywhere in that time.
 	took := make([]time.Duration, len(commands))
@@ -214,7 +234,8 @@ func TestKilledImportsRemovalsAndCollectionsLeaveAWholeStore(t *testing.T) {
 	killed, tries := make([]int, len(commands)), 0
 	for slices.Min(killed) < kills {
 		if tries++; tries > 4*kills*len(commands) {
-			t.Fatalf("after %d attempts, only %v of the commands were killed before they ended", tries, killed)
+			t.Fatalf("after %d attempts, only %v of the commands were killed before they ended",
+				tries, killed)
 		}
 		k := slices.Index(killed, slices.Min(killed))
 		switch commands[k][0] {
@@ -227,7 +248,8 @@ func TestKilledImportsRemovalsAndCollectionsLeaveAWholeStore(t *testing.T) {
 		}
 		moment := rand.N(took[k])
 		ctx, cancel := context.WithTimeout(t.Context(), moment)
-		if err := (invocation{args: commands[k], env: m.env}).command(ctx).Run(); err != nil && ctx.Err() != nil {
+		if err := (invocation{args: commands[k], env: m.env}).command(ctx).Run(); err != nil &&
+			ctx.Err() != nil {
 			killed[k]++
 		}
 		cancel()
@@ -236,8 +258,10 @@ func TestKilledImportsRemovalsAndCollectionsLeaveAWholeStore(t *testing.T) {
 		if !r.OK {
 			t.Fatalf("after %v was killed at %v of %v: %+v", commands[k], moment, took[k], r)
 		}
-		if o := m.eyelet(t, commands[k]...); o.code != 0 && (commands[k][0] != "rm" || !strings.Contains(o.stderr, "no such model")) {
-			t.Fatalf("%v does not succeed after it was killed at %v of %v: %+v", commands[k], moment, took[k], o)
+		if o := m.eyelet(t, commands[k]...); o.code != 0 && (commands[k][0] != "rm" ||
+			!strings.Contains(o.stderr, "no such model")) {
+			t.Fatalf("%v does not succeed after it was killed at %v of %v: %+v", commands[k],
+				moment, took[k], o)
 		}
 	}
 	t.Logf("%d kills of each of %d commands, in %d attempts", kills, len(commands), tries)

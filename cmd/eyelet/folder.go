@@ -16,11 +16,13 @@ import (
 )
 
 // pictureSuffixes are the file names that a folder run takes for pictures.
-var pictureSuffixes = []string{".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".pdf"}
+var pictureSuffixes = []string{".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff",
+	".heic", ".heif", ".pdf"}
 
-// folder asks the same of every picture in a folder, and of every page of the documents in it. Answers go to a file, a JSON object a line, each written whole; a run that
-// was interrupted goes on where it stopped. A picture that cannot be answered gets a line with the reason, and is asked about
-// again by the next run.
+// folder asks the same of every picture in a folder, and of every page of the documents in it.
+// Answers go to a file, a JSON object a line, each written whole; a run that was interrupted goes
+// on where it stopped. A picture that cannot be answered gets a line with the reason, and is asked
+// about again by the next run.
 func (s *session) folder(in *input, answers *answerFile) error {
 	if err := answers.begin(s.model.Info().Name); err != nil {
 		return err
@@ -32,12 +34,14 @@ func (s *session) folder(in *input, answers *answerFile) error {
 	}
 	if err = errors.Join(err, answers.close()); err != nil {
 		if s.ctx.Err() != nil && !s.o.quiet && answers.any() {
-			fmt.Fprintf(s.stderr, "%s keeps the answers so far; the same command goes on from there.\n", answers.path)
+			fmt.Fprintf(s.stderr,
+				"%s keeps the answers so far; the same command goes on from there.\n", answers.path)
 		}
 		return err
 	}
 	if failed > 0 {
-		return inputf("%d of %d pictures in %s could not be answered; %s says why", failed, len(in.items), in.folder, answers.path)
+		return inputf("%d of %d pictures in %s could not be answered; %s says why", failed,
+			len(in.items), in.folder, answers.path)
 	}
 	return nil
 }
@@ -49,12 +53,14 @@ type future struct {
 	done chan struct{}
 }
 
-// folderAnswers asks about the pictures that have no answer yet, some at a time, writes the answers in order, and counts those that get
-// none.
-func (s *session) folderAnswers(in *input, answers *answerFile, bar *progressbar.ProgressBar) (failed int, err error) {
+// folderAnswers asks about the pictures that have no answer yet, some at a time, writes the answers
+// in order, and counts those that get none.
+func (s *session) folderAnswers(in *input, answers *answerFile,
+	bar *progressbar.ProgressBar) (failed int, err error) {
 	ctx, stop := context.WithCancel(s.ctx)
 	defer stop()
-	// An answer is in hand and one more can be asked for when this has room for it: so many are under way at a time.
+	// An answer is in hand and one more can be asked for when this has room for it: so many are
+	// under way at a time.
 	asked := make(chan *future, s.o.spec.Parallel-1)
 	go s.askEach(ctx, in, answers, asked)
 	for f := range asked {
@@ -82,10 +88,13 @@ func (s *session) folderAnswers(in *input, answers *answerFile, bar *progressbar
 	return failed, err
 }
 
-// askEach begins to ask about each picture that has no answer yet, and closes asked when there are no more or ctx is done.
-func (s *session) askEach(ctx context.Context, in *input, answers *answerFile, asked chan<- *future) {
+// askEach begins to ask about each picture that has no answer yet, and closes asked when there are
+// no more or ctx is done.
+func (s *session) askEach(ctx context.Context, in *input, answers *answerFile,
+	asked chan<- *future) {
 	defer close(asked)
-	// JSON knows no bytes that are not UTF-8: a name comes back from the file with U+FFFD in their place, as by []rune.
+	// JSON knows no bytes that are not UTF-8: a name comes back from the file with U+FFFD in their
+	// place, as by []rune.
 	known := func(name string) bool { return answers.done[string([]rune(name))] }
 	for i, it := range in.items {
 		f := &future{done: make(chan struct{})}
@@ -102,7 +111,8 @@ func (s *session) askEach(ctx context.Context, in *input, answers *answerFile, a
 			defer close(f.done)
 			f.line, f.err = s.folderAnswer(ctx, in, it)
 		}()
-		if next := i + 1; s.o.spec.Parallel == 1 && next < len(in.items) && in.items[next].page >= 0 && !known(in.items[next].name) {
+		if next := i + 1; s.o.spec.Parallel == 1 && next < len(in.items) &&
+			in.items[next].page >= 0 && !known(in.items[next].name) {
 			// Nobody else would draw the next page while this one is computed.
 			if picture, err := s.library.page(ctx, in.items[next]); err == nil {
 				s.model.Ahead(ctx, picture, s.o.request.ImageTokens)
@@ -138,11 +148,13 @@ func (s *session) folderAnswer(ctx context.Context, in *input, it item) (folderL
 
 // What people keep beside pictures, and may expect answers about.
 var (
-	videoSuffixes   = []string{".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".flv", ".mjpeg", ".mjpg"}
+	videoSuffixes = []string{".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg",
+		".flv", ".mjpeg", ".mjpg"}
 	drawingSuffixes = []string{".svg", ".svgz"}
 )
 
-// picturesIn lists the pictures of a folder by name, sorted, without hidden files. leftOut tells of others that show something, "" if there are none.
+// picturesIn lists the pictures of a folder by name, sorted, without hidden files. leftOut tells of
+// others that show something, "" if there are none.
 func picturesIn(folder string) (names []string, leftOut string, err error) {
 	entries, err := os.ReadDir(folder)
 	if err != nil {
@@ -165,7 +177,8 @@ func picturesIn(folder string) (names []string, leftOut string, err error) {
 	}
 	var others []string
 	if videos > 0 {
-		others = append(others, plural(videos, "video")+" (ask about each for itself, without --jsonl)")
+		others = append(others,
+			plural(videos, "video")+" (ask about each for itself, without --jsonl)")
 	}
 	if drawings > 0 {
 		others = append(others, plural(drawings, "SVG file")+" (make pictures of them first)")
@@ -174,7 +187,8 @@ func picturesIn(folder string) (names []string, leftOut string, err error) {
 		leftOut = folder + ": left out " + strings.Join(others, " and ")
 	}
 	if len(names) == 0 {
-		text := fmt.Sprintf("%s holds no pictures (%s)", folder, strings.Join(pictureSuffixes, ", "))
+		text := fmt.Sprintf("%s holds no pictures (%s)", folder, strings.Join(pictureSuffixes,
+			", "))
 		if len(others) > 0 {
 			text += ", but " + strings.Join(others, " and ")
 		}
@@ -189,7 +203,8 @@ func (s *session) bar(n int) *progressbar.ProgressBar {
 		return progressbar.DefaultSilent(int64(n))
 	}
 	s.barred = true
-	bar := progressbar.NewOptions(n, progressbar.OptionSetWriter(s.stderr), progressbar.OptionSetDescription("pictures"), progressbar.OptionShowCount(),
+	bar := progressbar.NewOptions(n, progressbar.OptionSetWriter(s.stderr),
+		progressbar.OptionSetDescription("pictures"), progressbar.OptionShowCount(),
 		progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish())
 	_ = bar.RenderBlank()
 	return bar

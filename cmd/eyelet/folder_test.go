@@ -34,7 +34,8 @@ func lines(t *testing.T, path string) (list []answered) {
 	return list
 }
 
-// album makes a folder of the built-in model's pictures, a broken one, and what a folder run must pass by.
+// album makes a folder of the built-in model's pictures, a broken one, and what a folder run must
+// pass by.
 func album(t *testing.T) (dir, out string) {
 	t.Helper()
 	dir, out = t.TempDir(), filepath.Join(t.TempDir(), "out.jsonl")
@@ -59,9 +60,12 @@ func TestAFolderIsAnsweredAndAskedAgainWhereThatFailed(t *testing.T) {
 	if len(got) != 3 {
 		t.Fatalf("%d lines: %+v", len(got), got)
 	}
-	for i, want := range []struct{ image, text, err string }{{"1-orange.png", "cyan", ""}, {"2-broken.PNG", "", "truncated PNG"}, {"3-star.png", "pink", ""}} {
+	for i, want := range []struct{ image, text, err string }{{"1-orange.png", "cyan", ""},
+		{"2-broken.PNG", "", "truncated PNG"}, {"3-star.png", "pink", ""}} {
 		g := got[i]
-		if g.Image != want.image || g.Text != want.text || !strings.Contains(g.Error, want.err) || (g.Error == "") != (want.err == "") || g.Question != background || g.Model != "eyelet-builtin" {
+		if g.Image != want.image || g.Text != want.text || !strings.Contains(g.Error, want.err) ||
+			(g.Error == "") != (want.err == "") || g.Question != background ||
+			g.Model != "eyelet-builtin" {
 			t.Errorf("line %d: %+v", i+1, g)
 		}
 		if want.err == "" {
@@ -73,7 +77,8 @@ func TestAFolderIsAnsweredAndAskedAgainWhereThatFailed(t *testing.T) {
 	before := readFile(t, out)
 
 	eyelet(t, args...).mustFail(t, 3, "1 of 3 pictures")
-	if again := lines(t, out); len(again) != 3 || again[2].Image != "2-broken.PNG" || again[2].Error == "" {
+	if again := lines(t, out); len(again) != 3 || again[2].Image != "2-broken.PNG" ||
+		again[2].Error == "" {
 		t.Errorf("a second try of the broken picture: %+v", again)
 	}
 
@@ -82,7 +87,8 @@ func TestAFolderIsAnsweredAndAskedAgainWhereThatFailed(t *testing.T) {
 		t.Fatalf("after the picture was mended: %+v", o)
 	}
 	mended := lines(t, out)
-	if len(mended) != 3 || mended[2].Image != "2-broken.PNG" || mended[2].Text != "pink" || mended[2].Error != "" {
+	if len(mended) != 3 || mended[2].Image != "2-broken.PNG" || mended[2].Text != "pink" ||
+		mended[2].Error != "" {
 		t.Errorf("%+v", mended)
 	}
 	for line := range strings.Lines(before) {
@@ -94,7 +100,8 @@ func TestAFolderIsAnsweredAndAskedAgainWhereThatFailed(t *testing.T) {
 	if o := eyelet(t, args...); o != (outcome{}) || readFile(t, out) != whole {
 		t.Errorf("a run with nothing to do: %+v", o)
 	}
-	if left, err := filepath.Glob(filepath.Join(filepath.Dir(out), ".*")); err != nil || len(left) > 0 {
+	if left, err := filepath.Glob(filepath.Join(filepath.Dir(out), ".*")); err != nil ||
+		len(left) > 0 {
 		t.Errorf("left over: %v, %v", left, err)
 	}
 }
@@ -105,10 +112,12 @@ func TestAFolderRunTellsWhatItLeavesOut(t *testing.T) {
 	for _, name := range []string{"a.mp4", "b.MOV", "c.svg"} {
 		writeFile(t, filepath.Join(dir, name), "")
 	}
-	eyelet(t, "run", "--image", dir, "--jsonl", out, background).mustFail(t, 3, "holds no pictures", "2 videos", "1 SVG file")
+	eyelet(t, "run", "--image", dir, "--jsonl", out, background).mustFail(t, 3, "holds no pictures",
+		"2 videos", "1 SVG file")
 	writeFile(t, dir+"/d.png", readFile(t, orange))
 	o := eyelet(t, "run", "--image", dir, "--jsonl", out, background)
-	if o.code != 0 || !strings.Contains(o.stderr, "left out 2 videos") || !strings.Contains(o.stderr, "1 SVG file") || len(lines(t, out)) != 1 {
+	if o.code != 0 || !strings.Contains(o.stderr, "left out 2 videos") ||
+		!strings.Contains(o.stderr, "1 SVG file") || len(lines(t, out)) != 1 {
 		t.Errorf("%+v", o)
 	}
 }
@@ -125,7 +134,8 @@ func TestAFileOfNoAnswersIsKnown(t *testing.T) {
 			t.Fatal(err, a.any())
 		}
 		if want {
-			if err := a.add(folderLine{Image: "a.png", Question: background, Model: "m"}); err != nil {
+			if err := a.add(folderLine{Image: "a.png", Question: background, Model: "m"}); err !=
+				nil {
 				t.Fatal(err)
 			}
 		}
@@ -145,7 +155,8 @@ func TestHalfALastLineIsCutOff(t *testing.T) {
 	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out.jsonl")
 	writeFile(t, dir+"/a.png", readFile(t, orange))
 	writeFile(t, dir+"/b.png", readFile(t, pinkStar))
-	first, err := json.Marshal(map[string]string{"image": "a.png", "question": background, "model": "eyelet-builtin", "text": "from before"})
+	first, err := json.Marshal(map[string]string{"image": "a.png", "question": background,
+		"model": "eyelet-builtin", "text": "from before"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +164,8 @@ func TestHalfALastLineIsCutOff(t *testing.T) {
 	if o := eyelet(t, "run", "--image", dir, "--jsonl", out, background); o != (outcome{}) {
 		t.Fatalf("%+v", o)
 	}
-	if got := lines(t, out); len(got) != 2 || got[0].Text != "from before" || got[1].Image != "b.png" || got[1].Text != "pink" {
+	if got := lines(t, out); len(got) != 2 || got[0].Text != "from before" ||
+		got[1].Image != "b.png" || got[1].Text != "pink" {
 		t.Errorf("%+v", got)
 	}
 }
@@ -161,14 +173,17 @@ func TestHalfALastLineIsCutOff(t *testing.T) {
 // A run of many pictures is stopped after a few, in both ways, and goes on.
 func TestAnInterruptedFolderRunGoesOn(t *testing.T) {
 	t.Parallel()
-	for name, signal := range map[string]syscall.Signal{"by Ctrl-C": syscall.SIGINT, "by kill -9": syscall.SIGKILL} {
+	for name, signal := range map[string]syscall.Signal{"by Ctrl-C": syscall.SIGINT,
+		"by kill -9": syscall.SIGKILL} {
 		t.Run(name, func(t *testing.T) {
 			dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out.jsonl")
 			// An answer that takes a while, so that the signal comes in the middle of the folder.
-			args := []string{"run", "--image", dir, "--jsonl", out, "-t", "1", "--grammar", endless(t), "-n", "40", background}
+			args := []string{"run", "--image", dir, "--jsonl", out, "-t", "1", "--grammar",
+				endless(t), "-n", "40", background}
 			const n = 6
 			for i := range n {
-				writeFile(t, fmt.Sprintf("%s/%02d.png", dir, i), readFile(t, []string{orange, pinkStar}[i%2]))
+				writeFile(t, fmt.Sprintf("%s/%02d.png", dir, i),
+					readFile(t, []string{orange, pinkStar}[i%2]))
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
@@ -178,14 +193,16 @@ func TestAnInterruptedFolderRunGoesOn(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			for data, _ := os.ReadFile(out); strings.Count(string(data), "\n") < 2 && ctx.Err() == nil; data, _ = os.ReadFile(out) {
+			for data, _ := os.ReadFile(out); strings.Count(string(data), "\n") < 2 &&
+				ctx.Err() == nil; data, _ = os.ReadFile(out) {
 				time.Sleep(time.Millisecond)
 			}
 			if err := cmd.Process.Signal(signal); err != nil {
 				t.Fatal(err)
 			}
 			code := exitStatus(t, cmd.Wait())
-			if signal == syscall.SIGINT && (code != 130 || !strings.Contains(said.String(), "goes on from there.\neyelet: interrupted\n")) {
+			if signal == syscall.SIGINT && (code != 130 || !strings.Contains(said.String(),
+				"goes on from there.\neyelet: interrupted\n")) {
 				t.Errorf("exit code %d, stderr %q", code, said.String())
 			}
 			before := readFile(t, out)
@@ -197,7 +214,8 @@ func TestAnInterruptedFolderRunGoesOn(t *testing.T) {
 			}
 			after := lines(t, out)
 			if len(after) != n || !strings.HasPrefix(readFile(t, out), before) {
-				t.Errorf("%d lines; those of before are kept: %v", len(after), strings.HasPrefix(readFile(t, out), before))
+				t.Errorf("%d lines; those of before are kept: %v", len(after),
+					strings.HasPrefix(readFile(t, out), before))
 			}
 			for i, a := range after {
 				if a.Image != fmt.Sprintf("%02d.png", i) || len(a.Text) != 40 {

@@ -33,7 +33,8 @@ func TestHelpListsTheExitCodes(t *testing.T) {
 	if o.code != 0 || o.stderr != "" {
 		t.Fatalf("%+v", o)
 	}
-	for _, code := range []int{exitOK, exitFailure, exitUsage, exitInput, exitMismatch, exitCapacity, exitInterrupted} {
+	for _, code := range []int{exitOK, exitFailure, exitUsage, exitInput, exitMismatch,
+		exitCapacity, exitInterrupted} {
 		if !strings.Contains(o.stdout, fmt.Sprintf("\n  %3d  ", code)) {
 			t.Errorf("code %d is not listed in %s", code, o.stdout)
 		}

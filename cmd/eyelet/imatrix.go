@@ -64,10 +64,13 @@ func newImatrixCommand() *cobra.Command {
 	f.StringVar(&o.Text, "text", "", "text file")
 	f.IntVar(&o.Windows, "windows", 0, "how many windows of 512 tokens of the text (default: all)")
 	f.StringVarP(&o.Projector, "projector", "p", "", "mmproj file, for questions about pictures")
-	f.StringVar(&o.Questions, "questions", "", "questions about pictures: a folder or file (default: 400 of the built-in model's domain)")
-	f.StringArrayVarP(&images, "image", "i", nil, "of a projector: picture to encode; may be repeated (default: those of the questions)")
+	f.StringVar(&o.Questions, "questions", "",
+		"questions about pictures: a folder or file (default: 400 of the built-in model's domain)")
+	f.StringArrayVarP(&images, "image", "i", nil,
+		"of a projector: picture to encode; may be repeated (default: those of the questions)")
 	f.IntVar(&o.Count, "count", 100, "how many of the questions are taken; 0 for all")
-	f.Uint64Var(&o.Seed, "seed", 2, "seed that they are drawn with; bench quants has another by default")
+	f.Uint64Var(&o.Seed, "seed", 2,
+		"seed that they are drawn with; bench quants has another by default")
 	f.IntVarP(&o.Threads, "threads", "t", 0, "compute threads (default: one a core)")
 	f.Bool("force", false, "replace a file that is there")
 	f.Bool("json", false, "print one JSON object")
@@ -109,14 +112,18 @@ func runImatrix(cmd *cobra.Command, o bench.ImatrixOptions, images []string, out
 		return err
 	}
 	asJSON := flagSet(cmd, "json")
-	s := &session{o: &runOptions{quiet: flagSet(cmd, "quiet"), json: asJSON}, stderr: cmd.ErrOrStderr()}
+	s := &session{o: &runOptions{quiet: flagSet(cmd, "quiet"), json: asJSON},
+		stderr: cmd.ErrOrStderr()}
 	w := s.wait("collecting")
 	defer w.done()
-	o.Progress = func(done float64, next string) { w.next("collecting, " + strconv.Itoa(int(100*done)) + " %: " + next) }
+	o.Progress = func(done float64, next string) {
+		w.next("collecting, " + strconv.Itoa(int(100*done)) + " %: " + next)
+	}
 	var m *imatrix.Matrix
 	if tower {
 		m, err = bench.TowerImatrix(cmd.Context(), bench.TowerImatrixOptions{
-			Projector: o.Model, Pictures: images, Questions: o.Questions, Count: o.Count, Seed: o.Seed, Threads: o.Threads, Progress: o.Progress,
+			Projector: o.Model, Pictures: images, Questions: o.Questions, Count: o.Count,
+			Seed: o.Seed, Threads: o.Threads, Progress: o.Progress,
 		})
 	} else {
 		m, err = bench.Imatrix(cmd.Context(), o)
@@ -136,7 +143,8 @@ func runImatrix(cmd *cobra.Command, o bench.ImatrixOptions, images []string, out
 	if tower {
 		over = plural(r.Chunks, "picture")
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: importance of the columns of %d matrices, over %s\n", printable(out), r.Matrices, over)
+	_, err = fmt.Fprintf(cmd.OutOrStdout(),
+		"%s: importance of the columns of %d matrices, over %s\n", printable(out), r.Matrices, over)
 	return err
 }
 

@@ -18,10 +18,12 @@ func TestImatrixFeedsQuantize(t *testing.T) {
 	if r.Matrices != 42 || r.Chunks != 5 || r.Out != out || len(r.Datasets) != 1 {
 		t.Errorf("%+v", r)
 	}
-	if o := eyelet(t, "quantize", seedModel, "-o", model, "--type", "q2_k_s", "--imatrix", out, "--allow-requantize"); o.code != 0 {
+	if o := eyelet(t, "quantize", seedModel, "-o", model, "--type", "q2_k_s", "--imatrix", out,
+		"--allow-requantize"); o.code != 0 {
 		t.Errorf("%+v", o)
 	}
-	eyelet(t, "imatrix", seedModel, "-o", out, "-p", seedProjector).mustFail(t, 2, "the file is there already")
+	eyelet(t, "imatrix", seedModel, "-o", out, "-p", seedProjector).mustFail(t, 2,
+		"the file is there already")
 }
 
 func TestImatrixOfATowerFeedsQuantize(t *testing.T) {
@@ -44,7 +46,9 @@ func TestImatrixOfATowerFeedsQuantize(t *testing.T) {
 	measured := func(flags ...string) float64 {
 		t.Helper()
 		var q Quantization
-		o := eyelet(t, append([]string{"quantize", seedProjector, "-o", tower, "--type", "q2_k", "--force", "--json", "--measure", "--image", filepath.Join("..", "..", "models", "builtin", "demo", "black-star.png")}, flags...)...)
+		o := eyelet(t, append([]string{"quantize", seedProjector, "-o", tower, "--type", "q2_k",
+			"--force", "--json", "--measure", "--image", filepath.Join("..", "..", "models",
+				"builtin", "demo", "black-star.png")}, flags...)...)
 		strictly(t, o.stdout, &q)
 		return q.Error.Relative
 	}
@@ -71,10 +75,13 @@ func TestImatrixSaysWhatIsWrong(t *testing.T) {
 		{[]string{seedModel}, 2, []string{"--out is missing"}},
 		{[]string{seedModel, "-o", out}, 2, []string{"give --text, or --projector"}},
 		{[]string{seedModel, "-o", out, "--text", short}, 2, []string{"the text has 5 tokens"}},
-		{[]string{seedModel, "-o", out, "--text", short, "--questions", dir}, 2, []string{"--questions wants --projector"}},
+		{[]string{seedModel, "-o", out, "--text", short, "--questions", dir}, 2,
+			[]string{"--questions wants --projector"}},
 		{[]string{seedModel, "-o", out, "-p", seedModel}, 3, []string{"not a vision projector"}},
-		{[]string{seedProjector, "-o", out, "--text", short}, 2, []string{"is a projector", "--text"}},
-		{[]string{seedModel, "-o", out, "--image", short}, 2, []string{"--image is for a projector's matrix"}},
+		{[]string{seedProjector, "-o", out, "--text", short}, 2, []string{"is a projector",
+			"--text"}},
+		{[]string{seedModel, "-o", out, "--image", short}, 2,
+			[]string{"--image is for a projector's matrix"}},
 		{[]string{seedProjector, "-o", out, "--image", short}, 3, []string{"short.txt"}},
 	} {
 		eyelet(t, append([]string{"imatrix"}, tt.args...)...).mustFail(t, tt.code, tt.texts...)

@@ -64,13 +64,18 @@ func newImportCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&o.name, "name", "", "name in the store, as llava:7b (default: made of the source's name)")
-	f.StringVar(&o.mmproj, "mmproj", "", "GGUF file of the vision projector that belongs to FILE.gguf")
+	f.StringVar(&o.name, "name", "",
+		"name in the store, as llava:7b (default: made of the source's name)")
+	f.StringVar(&o.mmproj, "mmproj", "",
+		"GGUF file of the vision projector that belongs to FILE.gguf")
 	o.parts.flags(cmd, "of a model that draws, ")
-	f.StringArrayVar(&o.licenses, "license", nil, "text file of a licence to keep with the model; may be repeated")
+	f.StringArrayVar(&o.licenses, "license", nil,
+		"text file of a licence to keep with the model; may be repeated")
 	f.StringVar(&o.system, "system", "", "system prompt to keep with the model")
-	f.StringArrayVar(&o.keys, "verify-key", nil, "minisign public key (file or text) that must have signed a bundle; may be repeated")
-	f.BoolVar(&o.replace, "replace", false, "let names stand for the new models even if they are taken")
+	f.StringArrayVar(&o.keys, "verify-key", nil,
+		"minisign public key (file or text) that must have signed a bundle; may be repeated")
+	f.BoolVar(&o.replace, "replace", false,
+		"let names stand for the new models even if they are taken")
 	_ = cmd.MarkFlagFilename("mmproj", "gguf")
 	return cmd
 }
@@ -83,7 +88,8 @@ func importSource(cmd *cobra.Command, o *importOptions, args []string) error {
 	if len(args) > 1 {
 		return usagef("unexpected argument %q", args[1])
 	}
-	if part := o.parts.first(); part != "" && (isBundle(args[0]) || strings.HasPrefix(args[0], "ollama:")) {
+	if part := o.parts.first(); part != "" && (isBundle(args[0]) || strings.HasPrefix(args[0],
+		"ollama:")) {
 		return usagef("--%s belongs to the file of a model that draws; %s is none", part, args[0])
 	}
 	if ref, ok := strings.CutPrefix(args[0], "ollama:"); ok {
@@ -116,7 +122,8 @@ func importSource(cmd *cobra.Command, o *importOptions, args []string) error {
 // bundleName is how bundles and their volumes are named.
 var bundleName = regexp.MustCompile(`(?i)\.eyb(\.\d{3,})?$`)
 
-// isBundle reports whether a source is to be read as a bundle: a stream, or a file that is named or begins as no GGUF file.
+// isBundle reports whether a source is to be read as a bundle: a stream, or a file that is named or
+// begins as no GGUF file.
 func isBundle(source string) bool {
 	if source == "-" || strings.HasPrefix(source, "lmstudio:") {
 		return source == "-"
@@ -125,7 +132,8 @@ func isBundle(source string) bool {
 		return true
 	}
 	info, err := os.Stat(source)
-	return err == nil && info.Mode().IsRegular() && !strings.EqualFold(filepath.Ext(source), ".gguf") && hasMagic(source, "eyelet-bundle/")
+	return err == nil && info.Mode().IsRegular() && !strings.EqualFold(filepath.Ext(source),
+		".gguf") && hasMagic(source, "eyelet-bundle/")
 }
 
 // hasMagic reports whether a file begins with the bytes.
@@ -192,7 +200,8 @@ func (o *importOptions) nameFor(source string) (store.Name, error) {
 	if o.name != "" {
 		return store.ParseName(o.name)
 	}
-	if name, err := store.ParseName(source); err == nil && !slices.Contains([]string{".gguf", ".safetensors"}, strings.ToLower(filepath.Ext(source))) {
+	if name, err := store.ParseName(source); err == nil && !slices.Contains([]string{".gguf",
+		".safetensors"}, strings.ToLower(filepath.Ext(source))) {
 		return name, nil
 	}
 	name, err := store.SuggestName(source)
@@ -211,7 +220,8 @@ func (o *importOptions) tell(cmd *cobra.Command, m *store.Model, err error) erro
 		return err
 	}
 	if !flagSet(cmd, "quiet") {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s is there (%s, %s).\n", m.Name, m.Digest.Short(), bytesText(uint64(m.Manifest.Size())))
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s is there (%s, %s).\n", m.Name, m.Digest.Short(),
+			bytesText(uint64(m.Manifest.Size())))
 	}
 	return nil
 }

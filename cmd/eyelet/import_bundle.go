@@ -73,7 +73,8 @@ func tellBundle(cmd *cobra.Command, r *bundle.Result) error {
 		fmt.Fprintln(w, "The bundle holds no models.")
 	}
 	if r.Program != nil {
-		fmt.Fprintf(w, "It carries eyelet %s for %s too; \"tar xf\" unpacks that.\n", printable(r.Program.Version), printable(r.Program.Platform))
+		fmt.Fprintf(w, "It carries eyelet %s for %s too; \"tar xf\" unpacks that.\n",
+			printable(r.Program.Version), printable(r.Program.Platform))
 	}
 	switch {
 	case r.Signer != nil:

@@ -91,7 +91,8 @@ func collect(cmd *cobra.Command, o *runOptions, question string) (*input, error)
 		in.folder = o.images[0] // a file, whose pages are asked about
 	}
 	keyboard := isTerminal(stdin)
-	in.chat = o.interactive || (question == "" && keyboard && isTerminal(cmd.OutOrStdout()) && in.folder == "" && !o.json && !o.raw)
+	in.chat = o.interactive || (question == "" && keyboard && isTerminal(cmd.OutOrStdout()) &&
+		in.folder == "" && !o.json && !o.raw)
 	switch {
 	case folder && o.interactive:
 		return nil, usagef("a conversation cannot be about a folder; give single pictures")
@@ -173,7 +174,8 @@ func (in *input) list(cmd *cobra.Command, o *runOptions) error {
 			return err
 		}
 		if film.Is(file) {
-			return usagef("%s is a video, whose frames are asked about together, without --jsonl", file)
+			return usagef("%s is a video, whose frames are asked about together, without --jsonl",
+				file)
 		}
 		items, err := o.material.items(ctx, file, file, own)
 		if err != nil {
@@ -198,9 +200,11 @@ func (in *input) readQuestion(stdin io.Reader) error {
 	return nil
 }
 
-// openPicture reads one picture from a file, or from stdin if path is "-", for commands that are about single ones: of a document with several pages, the
-// one that the path chooses, as in doc.pdf#3.
-func openPicture(ctx context.Context, path string, stdin io.Reader) (picture *engine.Image, err error) {
+// openPicture reads one picture from a file, or from stdin if path is "-", for commands that are
+// about single ones: of a document with several pages, the one that the path chooses, as in
+// doc.pdf#3.
+func openPicture(ctx context.Context, path string,
+	stdin io.Reader) (picture *engine.Image, err error) {
 	file, own := path, ""
 	if path == "-" {
 		picture, err = engine.ImageReader("stdin", stdin)
@@ -218,7 +222,8 @@ func openPicture(ctx context.Context, path string, stdin io.Reader) (picture *en
 		return nil, err
 	}
 	if own == "" && d.Len() > 1 {
-		return nil, inputf("%s has %s, and this command takes one: say which, as %s#1", picture.Name, plural(d.Len(), "page"), picture.Name)
+		return nil, inputf("%s has %s, and this command takes one: say which, as %s#1",
+			picture.Name, plural(d.Len(), "page"), picture.Name)
 	}
 	pages, err := new(material).chosen(d, cmp.Or(own, "1"), false)
 	if err != nil {
@@ -231,8 +236,8 @@ func openPicture(ctx context.Context, path string, stdin io.Reader) (picture *en
 	return picture, checkPicture(ctx, picture)
 }
 
-// pictureFile reads a picture from a file and makes sure that it is one: a model may take minutes to load, and mistakes should be
-// told before.
+// pictureFile reads a picture from a file and makes sure that it is one: a model may take minutes
+// to load, and mistakes should be told before.
 func pictureFile(ctx context.Context, path string) (*engine.Image, error) {
 	picture, err := imageFile(path)
 	if err == nil {
@@ -248,7 +253,8 @@ func soundFile(ctx context.Context, path string) (*engine.Image, error) {
 		return nil, err
 	}
 	if !s.IsSound() {
-		return nil, &inputError{err: fmt.Errorf("%s is no sound that is known", path), remedy: "sounds are WAV, MP3 or FLAC files (ffmpeg -i IN OUT.wav makes one)"}
+		return nil, &inputError{err: fmt.Errorf("%s is no sound that is known", path),
+			remedy: "sounds are WAV, MP3 or FLAC files (ffmpeg -i IN OUT.wav makes one)"}
 	}
 	return s, checkSound(ctx, s)
 }
@@ -300,7 +306,8 @@ func checkPicture(ctx context.Context, picture *engine.Image) error {
 	if picture.IsSound() {
 		return checkSound(ctx, picture)
 	}
-	_, err := document.Decode(ctx, picture.Data, picture.Page, imaging.Options{Target: func(int, int) (int, int) { return 64, 64 }})
+	_, err := document.Decode(ctx, picture.Data, picture.Page,
+		imaging.Options{Target: func(int, int) (int, int) { return 64, 64 }})
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -324,10 +331,12 @@ func pictureError(picture *engine.Image, err error) error {
 		remedy = "make it smaller"
 	}
 	text := strings.TrimPrefix(err.Error(), engine.ErrImage.Error()+": "+name+": ")
-	return &inputError{err: fmt.Errorf("%s: %s", name, strings.TrimPrefix(text, "imaging: ")), remedy: remedy}
+	return &inputError{err: fmt.Errorf("%s: %s", name, strings.TrimPrefix(text, "imaging: ")),
+		remedy: remedy}
 }
 
-// causeOf is what went wrong with a file, without the system call and the path that package os adds.
+// causeOf is what went wrong with a file, without the system call and the path that package os
+// adds.
 func causeOf(err error) error {
 	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Err

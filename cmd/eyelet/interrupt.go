@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// interrupts turns Ctrl-C (SIGINT) and SIGTERM into the cancellation of contexts, so that what is running ends cleanly: files
-// are removed or completed, and C code is left where it can be left.
+// interrupts turns Ctrl-C (SIGINT) and SIGTERM into the cancellation of contexts, so that what is
+// running ends cleanly: files are removed or completed, and C code is left where it can be left.
 type interrupts struct {
 	exit func(code int)
 
@@ -24,9 +24,11 @@ type interruptScope struct {
 
 type interruptsKey struct{}
 
-// withInterrupts returns the context of the whole program. The first Ctrl-C cancels it; the second, should something not
-// obey, ends the process through exit. stop puts the system's own handling back.
-func withInterrupts(parent context.Context, exit func(code int)) (ctx context.Context, stop func()) {
+// withInterrupts returns the context of the whole program. The first Ctrl-C cancels it; the second,
+// should something not obey, ends the process through exit. stop puts the system's own handling
+// back.
+func withInterrupts(parent context.Context, exit func(code int)) (ctx context.Context,
+	stop func()) {
 	in := &interrupts{exit: exit}
 	ctx, cancel := context.WithCancel(context.WithValue(parent, interruptsKey{}, in))
 	in.scopes = []*interruptScope{{cancel: cancel}}
@@ -50,9 +52,9 @@ func withInterrupts(parent context.Context, exit func(code int)) (ctx context.Co
 	}
 }
 
-// interruptible returns a context for a part of the program that Ctrl-C is to stop without stopping the rest, such as one
-// answer of a chat. Until release is called, the first Ctrl-C cancels this context alone, a second one the whole program.
-// SIGTERM always means the whole program.
+// interruptible returns a context for a part of the program that Ctrl-C is to stop without stopping
+// the rest, such as one answer of a chat. Until release is called, the first Ctrl-C cancels this
+// context alone, a second one the whole program. SIGTERM always means the whole program.
 func interruptible(parent context.Context) (ctx context.Context, release func()) {
 	ctx, cancel := context.WithCancel(parent)
 	in, ok := parent.Value(interruptsKey{}).(*interrupts)

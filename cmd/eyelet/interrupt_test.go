@@ -35,7 +35,8 @@ func TestAnInterruptStopsTheAnswerAndNotTheProgram(t *testing.T) {
 	answer, release := interruptible(ctx)
 	in.handle(os.Interrupt)
 	if answer.Err() == nil || ctx.Err() != nil {
-		t.Errorf("answer: %v, program: %v; want the answer cancelled alone", answer.Err(), ctx.Err())
+		t.Errorf("answer: %v, program: %v; want the answer cancelled alone", answer.Err(),
+			ctx.Err())
 	}
 	in.handle(os.Interrupt)
 	if ctx.Err() == nil || len(*exits) != 0 {

@@ -32,8 +32,9 @@ type answerFile struct {
 	written bool
 }
 
-// openAnswers opens or creates an output file. It changes nothing yet. A file that holds anything else than answers to this
-// question is refused, but for an unfinished last line, which a crash can leave.
+// openAnswers opens or creates an output file. It changes nothing yet. A file that holds anything
+// else than answers to this question is refused, but for an unfinished last line, which a crash can
+// leave.
 func openAnswers(path, question string) (*answerFile, error) {
 	_, err := os.Stat(path)
 	a := &answerFile{path: path, created: errors.Is(err, fs.ErrNotExist), done: map[string]bool{}}
@@ -76,7 +77,8 @@ func (a *answerFile) read(question string) error {
 			return fmt.Errorf("holds other things than answers (line %d); name a new file", number)
 		}
 		if l.Question != question {
-			return fmt.Errorf("holds answers to another question (%q); name a new file", abbreviate(l.Question, 60))
+			return fmt.Errorf("holds answers to another question (%q); name a new file",
+				abbreviate(l.Question, 60))
 		}
 		a.model = l.Model
 		a.done[l.Image] = l.Error == ""
@@ -91,8 +93,8 @@ func (a *answerFile) read(question string) error {
 	return nil
 }
 
-// begin makes the file ready for answers of a model: an unfinished last line goes, and so do lines with errors, whose pictures
-// are asked about again.
+// begin makes the file ready for answers of a model: an unfinished last line goes, and so do lines
+// with errors, whose pictures are asked about again.
 func (a *answerFile) begin(model string) error {
 	if len(a.old) > 0 && a.model != model {
 		return inputf("%s holds answers of another model (%s); name a new file", a.path, a.model)
@@ -109,7 +111,8 @@ func (a *answerFile) begin(model string) error {
 	return err
 }
 
-// dropErrors replaces the file by one without the lines that hold errors. Whenever it stops, one of the two is there, whole.
+// dropErrors replaces the file by one without the lines that hold errors. Whenever it stops, one of
+// the two is there, whole.
 func (a *answerFile) dropErrors() error {
 	var kept []byte
 	for line := range bytes.Lines(a.old) {

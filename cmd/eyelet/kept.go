@@ -20,7 +20,8 @@ import (
 // stateDirText is where stateDir is, for help texts.
 const stateDirText = "~/.local/state/eyelet"
 
-// stateDir is the folder for what outlives the program: the one that EYELET_STATE names, or else eyelet in the user's state folder.
+// stateDir is the folder for what outlives the program: the one that EYELET_STATE names, or else
+// eyelet in the user's state folder.
 func stateDir() string {
 	if dir := os.Getenv("EYELET_STATE"); dir != "" {
 		return dir
@@ -28,8 +29,9 @@ func stateDir() string {
 	return filepath.Join(xdg.StateHome, "eyelet")
 }
 
-// openSession reads the conversation that --session names, if it was kept before. It changes nothing yet.
-// A model's own system prompt belongs to the conversation already; system says that the user gave one.
+// openSession reads the conversation that --session names, if it was kept before. It changes
+// nothing yet. A model's own system prompt belongs to the conversation already; system says that
+// the user gave one.
 func (o *runOptions) openSession(ctx context.Context, system bool) error {
 	if o.session == "" {
 		return nil
@@ -54,7 +56,8 @@ func (o *runOptions) openSession(ctx context.Context, system bool) error {
 	return nil
 }
 
-// sessionPath is the file of the session's text and pictures. File systems take names of 255 bytes; longer ones end in a hash.
+// sessionPath is the file of the session's text and pictures. File systems take names of 255 bytes;
+// longer ones end in a hash.
 func (o *runOptions) sessionPath() string {
 	name := url.PathEscape(o.session)
 	if len(name) > 200 {
@@ -63,8 +66,9 @@ func (o *runOptions) sessionPath() string {
 	return filepath.Join(o.spec.StateDir, "sessions", name+".json")
 }
 
-// remember keeps the conversation where --session was given. That the state of the cache could not be saved with it is no failure: it only
-// costs time later. It is told after the conversation is kept, so that nothing is said to be kept which is not.
+// remember keeps the conversation where --session was given. That the state of the cache could not
+// be saved with it is no failure: it only costs time later. It is told after the conversation is
+// kept, so that nothing is said to be kept which is not.
 func (s *session) remember(messages []engine.Message, a answer) error {
 	if s.o.session == "" {
 		return nil
@@ -77,12 +81,14 @@ func (s *session) remember(messages []engine.Message, a answer) error {
 		return s.notKept(path, err)
 	}
 	if err := a.result.SessionError; err != nil {
-		fmt.Fprintf(s.stderr, "eyelet: the session is kept, but will be computed again when it goes on: %v\n", err)
+		fmt.Fprintf(s.stderr,
+			"eyelet: the session is kept, but will be computed again when it goes on: %v\n", err)
 	}
 	return nil
 }
 
 // notKept says that the answer is all there is of this turn.
 func (s *session) notKept(path string, err error) error {
-	return fmt.Errorf("the session %s is not kept, and stays as it was before this answer: %s: %w", s.o.session, path, causeOf(err))
+	return fmt.Errorf("the session %s is not kept, and stays as it was before this answer: %s: %w",
+		s.o.session, path, causeOf(err))
 }

@@ -18,7 +18,8 @@ import (
 // inState is a run of the program with a state folder.
 func inState(t *testing.T, dir string, args ...string) outcome {
 	t.Helper()
-	return invocation{args: append([]string{"run"}, args...), env: append(environment(), "EYELET_STATE="+dir)}.run(t)
+	return invocation{args: append([]string{"run"}, args...), env: append(environment(),
+		"EYELET_STATE="+dir)}.run(t)
 }
 
 func TestASessionGoesOnInAnotherProcessWithoutEncodingAgain(t *testing.T) {
@@ -33,7 +34,8 @@ func TestASessionGoesOnInAnotherProcessWithoutEncodingAgain(t *testing.T) {
 	if err := json.Unmarshal([]byte(o.stdout), &r); err != nil {
 		t.Fatal(err)
 	}
-	if r.Timings["encode_ms"] != 0 || r.Usage.Image == 0 || r.Usage.Cached <= r.Usage.Image || r.Text == "" {
+	if r.Timings["encode_ms"] != 0 || r.Usage.Image == 0 || r.Usage.Cached <= r.Usage.Image ||
+		r.Text == "" {
 		t.Errorf("the picture was computed again: %+v", r)
 	}
 	alone := inState(t, t.TempDir(), "--session", "another", "--json", "What color is the shape?")
@@ -63,7 +65,8 @@ func TestAnAnswerOutlivesAStateThatCannotBeSaved(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer lock.Close()
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil { // as another process that has the folder
+	// as another process that has the folder
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
 		t.Fatal(err)
 	}
 	o := inState(t, dir, "--session", "x", "--image", pinkStar, background)
@@ -75,12 +78,13 @@ func TestAnAnswerOutlivesAStateThatCannotBeSaved(t *testing.T) {
 	}
 }
 
-// onFullDisk runs the program with a state folder on a disk of 64 KiB of which so much is filled, in a namespace of its own. Both streams are one, as
-// on a terminal.
+// onFullDisk runs the program with a state folder on a disk of 64 KiB of which so much is filled,
+// in a namespace of its own. Both streams are one, as on a terminal.
 func onFullDisk(t *testing.T, filled string, args ...string) (code int, said, kept string) {
 	t.Helper()
 	dir := t.TempDir()
-	if text, err := exec.CommandContext(t.Context(), "unshare", "-rm", "mount", "-t", "tmpfs", "none", dir).CombinedOutput(); err != nil {
+	if text, err := exec.CommandContext(t.Context(), "unshare", "-rm", "mount", "-t", "tmpfs",
+		"none", dir).CombinedOutput(); err != nil {
 		t.Skipf("no disk can be made here: %v: %s", err, text)
 	}
 	script := `mount -t tmpfs -o size=64k none "$2" && head -c "$1" /dev/zero > "$2/filler" && cd "$2" && shift 2 && { "$@" 2>&1; code=$?; echo; ls sessions >&2; exit $code; }`
@@ -93,7 +97,8 @@ func onFullDisk(t *testing.T, filled string, args ...string) (code int, said, ke
 			args[i] = filepath.Join(wd, pinkStar)
 		}
 	}
-	cmd := exec.CommandContext(t.Context(), "unshare", append([]string{"-rm", "sh", "-c", script, "sh", filled, dir, program}, args...)...)
+	cmd := exec.CommandContext(t.Context(), "unshare",
+		append([]string{"-rm", "sh", "-c", script, "sh", filled, dir, program}, args...)...)
 	cmd.Env = append(environment(), "EYELET_STATE="+dir)
 	var out, names bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &names
@@ -105,11 +110,14 @@ func TestASessionOnAFullDiskSaysWhatIsKept(t *testing.T) {
 	t.Parallel()
 	ask := []string{"run", "--session", "tour", "--image", pinkStar, background}
 	code, said, kept := onFullDisk(t, "0", slices.Clone(ask)...)
-	if code != 0 || !strings.HasPrefix(said, "pink\neyelet: the session is kept, but") || strings.Count(said, "\n") != 2 || kept != "tour.json\n" {
+	if code != 0 || !strings.HasPrefix(said, "pink\neyelet: the session is kept, but") ||
+		strings.Count(said, "\n") != 2 || kept != "tour.json\n" {
 		t.Errorf("room for the text alone: exit code %d, %q, kept %q", code, said, kept)
 	}
 	code, said, kept = onFullDisk(t, "65536", slices.Clone(ask)...)
-	if code != exitCapacity || !strings.HasPrefix(said, "pink\neyelet: the session tour is not kept") || strings.Count(said, "\n") != 2 || strings.Contains(said, "is kept") || strings.Contains(kept, "tour") {
+	if code != exitCapacity || !strings.HasPrefix(said,
+		"pink\neyelet: the session tour is not kept") || strings.Count(said, "\n") != 2 ||
+		strings.Contains(said, "is kept") || strings.Contains(kept, "tour") {
 		t.Errorf("room for nothing: exit code %d, %q, kept %q", code, said, kept)
 	}
 }
@@ -120,9 +128,11 @@ func TestSessionsThatCannotBe(t *testing.T) {
 	inState(t, dir, "--session", "../x", background).mustFail(t, 2, "slash")
 	inState(t, dir, "--session", "x", "--raw", background).mustFail(t, 2, "--raw")
 	writeFile(t, filepath.Join(dir, "sessions", "broken.json"), "{")
-	inState(t, dir, "--session", "broken", background).mustFail(t, 3, "broken.json", "not a saved conversation")
+	inState(t, dir, "--session", "broken", background).mustFail(t, 3, "broken.json",
+		"not a saved conversation")
 	inState(t, dir, "--session", "x", "--image", pinkStar, background).mustSay(t, "pink")
-	inState(t, dir, "--session", "x", "--system", "Be kind.", background).mustFail(t, 2, "--system", "begun already")
+	inState(t, dir, "--session", "x", "--system", "Be kind.", background).mustFail(t, 2, "--system",
+		"begun already")
 }
 
 func TestStatsAndTraceTellWhatHappened(t *testing.T) {
@@ -146,26 +156,31 @@ func TestStatsAndTraceTellWhatHappened(t *testing.T) {
 		}
 		seen = append(seen, l.What)
 	}
-	if got := strings.Join(seen, " "); !strings.HasPrefix(got, "queued admitted") || !strings.Contains(got, "rows") || !strings.HasSuffix(got, "ended") {
+	if got := strings.Join(seen, " "); !strings.HasPrefix(got, "queued admitted") ||
+		!strings.Contains(got, "rows") || !strings.HasSuffix(got, "ended") {
 		t.Errorf("the trace is %q", got)
 	}
 }
 
-// Frames stand between the words that tell their times, and pictures have their bounds of tokens: both are part of what a conversation costs when it goes on.
+// Frames stand between the words that tell their times, and pictures have their bounds of tokens:
+// both are part of what a conversation costs when it goes on.
 func TestSavedConversationsKeepOrderAndBounds(t *testing.T) {
 	picture, err := engine.ImageFile(filepath.Join(demo, "black-star.png"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	picture.Tokens = engine.Budget{Min: 16, Max: 64}
-	message := engine.User(engine.Text("<0.5 seconds>"), engine.Picture(picture), engine.Text("What is this?"))
+	message := engine.User(engine.Text("<0.5 seconds>"), engine.Picture(picture),
+		engine.Text("What is this?"))
 	message.KeepOrder = true
 	path := filepath.Join(t.TempDir(), "chat.json")
-	if err := saveConversation(path, "m", []engine.Message{message, engine.Assistant("A star.")}); err != nil {
+	if err := saveConversation(path, "m", []engine.Message{message,
+		engine.Assistant("A star.")}); err != nil {
 		t.Fatal(err)
 	}
 	got, err := loadConversation(t.Context(), path)
-	if err != nil || len(got) != 2 || !got[0].KeepOrder || got[1].KeepOrder || got[0].Content[1].Image.Tokens != picture.Tokens {
+	if err != nil || len(got) != 2 || !got[0].KeepOrder || got[1].KeepOrder ||
+		got[0].Content[1].Image.Tokens != picture.Tokens {
 		t.Fatalf("%+v, %v", got, err)
 	}
 }

@@ -15,7 +15,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/builtin"
 )
 
-// lineReader reads what the user types. Its Read ends with the context's error when the program is to end.
+// lineReader reads what the user types. Its Read ends with the context's error when the program is
+// to end.
 type lineReader interface {
 	Read(prompt string) (string, error)
 	Close() error
@@ -37,8 +38,8 @@ type read struct {
 	err  error
 }
 
-// waitFor returns what is read, or the context's error should that come first. A read cannot be stopped: it is left behind, and
-// ends with the program.
+// waitFor returns what is read, or the context's error should that come first. A read cannot be
+// stopped: it is left behind, and ends with the program.
 func waitFor(ctx context.Context, reads <-chan read) (string, error) {
 	select {
 	case r := <-reads:

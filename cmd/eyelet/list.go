@@ -91,9 +91,12 @@ type ListedModel struct {
 
 // listed describes models; the built-in one comes first.
 func listed(models []store.Model) []ListedModel {
-	items := []ListedModel{{Name: builtinNames[0], Digest: "sha256:" + builtin.Digest(), Source: "program", Family: "llama", Quantization: "Q8_0", Vision: true, Kind: store.KindVision, Size: builtin.Size()}}
+	items := []ListedModel{{Name: builtinNames[0], Digest: "sha256:" + builtin.Digest(),
+		Source: "program", Family: "llama", Quantization: "Q8_0", Vision: true,
+		Kind: store.KindVision, Size: builtin.Size()}}
 	for _, m := range models {
-		item := ListedModel{Name: m.Name.String(), Digest: string(m.Digest), Source: string(m.Source), Vision: m.Vision(), Kind: m.Kind(), Modified: &m.Modified}
+		item := ListedModel{Name: m.Name.String(), Digest: string(m.Digest),
+			Source: string(m.Source), Vision: m.Vision(), Kind: m.Kind(), Modified: &m.Modified}
 		if err := m.Complete(); err != nil {
 			item.Error = describe(err)
 		}
@@ -118,7 +121,8 @@ func listedFiles(list *store.FolderList) []ListedModel {
 		return filepath.Base(path)
 	}
 	for _, files := range list.Models {
-		item := ListedModel{Name: name(files.Model), Source: "folder", Vision: files.Projector != "", Kind: store.KindText}
+		item := ListedModel{Name: name(files.Model), Source: "folder",
+			Vision: files.Projector != "", Kind: store.KindText}
 		if item.Vision {
 			item.Kind = store.KindVision
 			item.Projector = filepath.Base(files.Projector)
@@ -139,7 +143,8 @@ func listedFiles(list *store.FolderList) []ListedModel {
 		items = append(items, item)
 	}
 	for _, u := range list.Unusable {
-		items = append(items, ListedModel{Name: name(u.Path), Source: "folder", Size: sizeOf(u.Path), Error: filepath.Base(u.Path) + ": " + u.Reason})
+		items = append(items, ListedModel{Name: name(u.Path), Source: "folder",
+			Size: sizeOf(u.Path), Error: filepath.Base(u.Path) + ": " + u.Reason})
 	}
 	return items
 }
@@ -158,7 +163,8 @@ func printList(w io.Writer, items []ListedModel) error {
 			vision = "draws"
 		}
 		digest := store.Digest(item.Digest).Short()
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(item.Name), digest, bytesText(uint64(item.Size)), printable(item.Parameters),
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(item.Name), digest,
+			bytesText(uint64(item.Size)), printable(item.Parameters),
 			printable(item.Quantization), vision, item.Source, printable(item.Error))
 	}
 	return t.Flush()

@@ -1,5 +1,5 @@
-// Eyelet answers questions about pictures on this machine, with no network: a command line over the vision-language models
-// that llama.cpp runs.
+// Eyelet answers questions about pictures on this machine, with no network: a command line over the
+// vision-language models that llama.cpp runs.
 //
 // Usage:
 //
@@ -7,7 +7,8 @@
 //	eyelet show model.gguf
 //	eyelet doctor
 //
-// "eyelet help" lists the commands and the exit codes. Each command has a file of its own here: the floors below do the work.
+// "eyelet help" lists the commands and the exit codes. Each command has a file of its own here: the
+// floors below do the work.
 package main
 
 import (
@@ -24,7 +25,8 @@ func main() {
 	os.Exit(code)
 }
 
-// execute runs the command line and returns the exit code, after saying on stderr, in one sentence, what went wrong.
+// execute runs the command line and returns the exit code, after saying on stderr, in one sentence,
+// what went wrong.
 func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := newRootCommand()
 	root.SetArgs(args)

@@ -17,7 +17,8 @@ type Memory struct {
 	Limit     uint64 `json:"limit,omitempty"` // of the container or control group, 0 for none
 }
 
-// readMemory returns the memory that Linux reports under root, the file system's root; ok is false on other systems.
+// readMemory returns the memory that Linux reports under root, the file system's root; ok is false
+// on other systems.
 func readMemory(root fs.FS) (m Memory, ok bool) {
 	info, err := fs.ReadFile(root, "proc/meminfo")
 	if err != nil {
@@ -47,9 +48,10 @@ func meminfoField(info []byte, name string) uint64 {
 	return 0
 }
 
-// cgroupMemory returns the tightest memory limit of the control groups that this process is in, with what is used of it; 0
-// for none. See cgroups(7): version 2 has one hierarchy, whose limits apply to all groups below; version 1 has one for each
-// controller, of which the group's own limit is read.
+// cgroupMemory returns the tightest memory limit of the control groups that this process is in,
+// with what is used of it; 0 for none. See cgroups(7): version 2 has one hierarchy, whose limits
+// apply to all groups below; version 1 has one for each controller, of which the group's own limit
+// is read.
 func cgroupMemory(root fs.FS) (limit, used uint64) {
 	membership, err := fs.ReadFile(root, "proc/self/cgroup")
 	if err != nil {
@@ -57,7 +59,8 @@ func cgroupMemory(root fs.FS) (limit, used uint64) {
 	}
 	consider := func(dir, limitFile, usedFile string) {
 		n, ok := readNumber(root, path.Join(dir, limitFile))
-		if ok && n > 0 && n < 1<<60 && (limit == 0 || n < limit) { // version 1 says "none" by a huge number
+		// version 1 says "none" by a huge number
+		if ok && n > 0 && n < 1<<60 && (limit == 0 || n < limit) {
 			limit = n
 			used, _ = readNumber(root, path.Join(dir, usedFile))
 		}
@@ -67,7 +70,8 @@ func cgroupMemory(root fs.FS) (limit, used uint64) {
 		if len(parts) != 3 {
 			continue
 		}
-		// In a container the path may be that of the host while only the group itself is mounted: then the top is ours.
+		// In a container the path may be that of the host while only the group itself is mounted:
+		// then the top is ours.
 		group := path.Clean("/" + parts[2])
 		switch {
 		case parts[0] == "0" && parts[1] == "":
@@ -78,7 +82,8 @@ func cgroupMemory(root fs.FS) (limit, used uint64) {
 				}
 			}
 		case parts[1] == "memory":
-			for _, dir := range []string{path.Join("sys/fs/cgroup/memory", group), "sys/fs/cgroup/memory"} {
+			for _, dir := range []string{path.Join("sys/fs/cgroup/memory", group),
+				"sys/fs/cgroup/memory"} {
 				consider(dir, "memory.limit_in_bytes", "memory.usage_in_bytes")
 			}
 		}

@@ -16,14 +16,15 @@ import (
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
-// builtinNames are those of the model inside the program, where the store has no model of that name.
+// builtinNames are those of the model inside the program, where the store has no model of that
+// name.
 var builtinNames = []string{"builtin", builtin.Name}
 
 // openStore opens the user's store.
 func openStore() (*store.Store, error) { return store.Open(store.Options{}) }
 
-// findModel returns the model that a flag or argument names, or nil where ref is the path of a file. A file comes before a name. A model that draws
-// is refused.
+// findModel returns the model that a flag or argument names, or nil where ref is the path of a
+// file. A file comes before a name. A model that draws is refused.
 func findModel(ref string) (*store.Resolved, error) {
 	r, err := findAny(ref)
 	if err != nil {
@@ -49,7 +50,8 @@ func findAny(ref string) (*store.Resolved, error) {
 	case isPath(ref):
 		return nil, nil // what is wrong with the path will be told
 	}
-	return nil, &inputError{err: fmt.Errorf("there is no model %q and no file of that name", ref), remedy: `"eyelet list" shows the models`}
+	return nil, &inputError{err: fmt.Errorf("there is no model %q and no file of that name", ref),
+		remedy: `"eyelet list" shows the models`}
 }
 
 // findStored returns the model of a name or digest: the store's, Ollama's, or the built-in one.
@@ -66,7 +68,8 @@ func findStored(ref string) (*store.Resolved, error) {
 	}
 	if !slices.Contains(builtinNames, strings.TrimSuffix(ref, ":latest")) {
 		if !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrName) {
-			err = fmt.Errorf("%w: %s; %w", store.ErrNotFound, ref, err) // there is no home for a store
+			// there is no home for a store
+			err = fmt.Errorf("%w: %s; %w", store.ErrNotFound, ref, err)
 		}
 		return nil, err
 	}
@@ -78,11 +81,13 @@ func findStored(ref string) (*store.Resolved, error) {
 // isPath reports whether ref is meant as a path, by what is there or by its looks.
 func isPath(ref string) bool {
 	_, err := os.Lstat(ref)
-	return err == nil || strings.EqualFold(filepath.Ext(ref), ".gguf") || strings.ContainsAny(ref, `\`) ||
+	return err == nil || strings.EqualFold(filepath.Ext(ref), ".gguf") ||
+		strings.ContainsAny(ref, `\`) ||
 		strings.HasPrefix(ref, ".") || strings.HasPrefix(ref, "/") || strings.HasPrefix(ref, "~")
 }
 
-// findProjector returns the path of a projector that a flag names: a file, or a model of the store that has one.
+// findProjector returns the path of a projector that a flag names: a file, or a model of the store
+// that has one.
 func findProjector(ref string) (string, error) {
 	r, err := findModel(ref)
 	if err != nil || r == nil {
@@ -94,7 +99,8 @@ func findProjector(ref string) (string, error) {
 	return r.Projector, nil
 }
 
-// takeModel finds the model that --model names, or the first argument if it is the name of one, and returns the arguments that are left.
+// takeModel finds the model that --model names, or the first argument if it is the name of one, and
+// returns the arguments that are left.
 func (o *runOptions) takeModel(args []string) ([]string, error) {
 	if o.spec.Model == "" && !o.demo && len(args) > 0 && o.spec.Projector == "" {
 		r, err := findStored(args[0])
@@ -105,7 +111,8 @@ func (o *runOptions) takeModel(args []string) ([]string, error) {
 			}
 			o.stored, args = r, args[1:]
 		case errors.Is(err, store.ErrNotFound) && strings.Contains(args[0], ":"):
-			return nil, &inputError{err: fmt.Errorf("there is no model %q", args[0]), remedy: `"eyelet list" shows the models`}
+			return nil, &inputError{err: fmt.Errorf("there is no model %q", args[0]),
+				remedy: `"eyelet list" shows the models`}
 		case !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrName):
 			return nil, err
 		}

@@ -79,7 +79,8 @@ func pageAddress(listen string, encrypted bool) string {
 	return scheme + "://" + net.JoinHostPort(host, port) + "/"
 }
 
-// servesPage reports whether a server with the page answers at an address. Another program that answers there is an error.
+// servesPage reports whether a server with the page answers at an address. Another program that
+// answers there is an error.
 func servesPage(ctx context.Context, address string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTime)
 	defer cancel()
@@ -113,7 +114,8 @@ func showPage(cmd *cobra.Command, address string, noBrowser bool) {
 	browser.Stdout, browser.Stderr = cmd.ErrOrStderr(), cmd.ErrOrStderr()
 	go func() {
 		if err := browser.OpenURL(address); err != nil && !flagSet(cmd, "quiet") {
-			fmt.Fprintln(cmd.ErrOrStderr(), "eyelet: no browser could be started; open the address above in one")
+			fmt.Fprintln(cmd.ErrOrStderr(),
+				"eyelet: no browser could be started; open the address above in one")
 		}
 	}()
 }

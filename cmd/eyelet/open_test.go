@@ -21,7 +21,8 @@ func TestOpenStartsAServerOnceAndThenFindsIt(t *testing.T) {
 	l.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	first := invocation{args: []string{"open", "--no-browser", "--listen", at}, env: environment()}.command(ctx)
+	first := invocation{args: []string{"open", "--no-browser", "--listen", at},
+		env: environment()}.command(ctx)
 	out, err := first.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +42,8 @@ func TestOpenStartsAServerOnceAndThenFindsIt(t *testing.T) {
 	}
 	second := invocation{args: []string{"open", "--no-browser", "--listen", at}}.run(t)
 	if second.code != 0 || second.stdout != "http://"+at+"/\n" {
-		t.Errorf("a second open exits with %d and prints %q: %s", second.code, second.stdout, second.stderr)
+		t.Errorf("a second open exits with %d and prints %q: %s", second.code, second.stdout,
+			second.stderr)
 	}
 	if err := first.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -73,7 +75,8 @@ func root(t *testing.T, at, accept string) string {
 func TestOpenRefusesAnotherProgram(t *testing.T) {
 	other := httptest.NewServer(http.NotFoundHandler())
 	defer other.Close()
-	r := invocation{args: []string{"open", "--no-browser", "--listen", strings.TrimPrefix(other.URL, "http://")}}.run(t)
+	r := invocation{args: []string{"open", "--no-browser", "--listen", strings.TrimPrefix(other.URL,
+		"http://")}}.run(t)
 	if r.code != 1 || !strings.Contains(r.stderr, "another program answers") {
 		t.Errorf("open exits with %d: %s", r.code, r.stderr)
 	}

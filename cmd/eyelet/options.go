@@ -47,8 +47,10 @@ type runOptions struct {
 	quiet       bool
 }
 
-// demoFlags are those that go with --demo: the others could change answers that are known beforehand.
-var demoFlags = []string{"demo", "threads", "gpu-layers", "device", "rpc", "tensor-split", "quiet", "verbose", "no-accel"}
+// demoFlags are those that go with --demo: the others could change answers that are known
+// beforehand.
+var demoFlags = []string{"demo", "threads", "gpu-layers", "device", "rpc", "tensor-split", "quiet",
+	"verbose", "no-accel"}
 
 // check finds flags that contradict each other and values out of range, before a model is loaded.
 func (o *runOptions) check(cmd *cobra.Command, question string) error {
@@ -147,7 +149,8 @@ func (o *runOptions) checkPairs(cmd *cobra.Command, question string) error {
 		{set("--session", o.session != ""), set("--raw", o.raw)},
 		{set("--boxes", o.boxes != ""), set("--raw", o.raw)},
 		{set("--session", o.session != ""), set("--jsonl", o.jsonl != "")},
-		{set("--image -", slices.Contains(o.images, "-")), set("--chat", o.interactive)}, // both read stdin
+		// both read stdin
+		{set("--image -", slices.Contains(o.images, "-")), set("--chat", o.interactive)},
 	}
 	if o.demo {
 		cmd.Flags().Visit(func(f *pflag.Flag) {
@@ -164,7 +167,8 @@ func (o *runOptions) checkPairs(cmd *cobra.Command, question string) error {
 	return nil
 }
 
-// checkRanges compares numbers with what they can be, those of the flags that the command has; not-a-number is in no range.
+// checkRanges compares numbers with what they can be, those of the flags that the command has;
+// not-a-number is in no range.
 func (o *runOptions) checkRanges(flags *pflag.FlagSet) error {
 	s := &o.request.Sampling
 	for _, n := range []struct {
@@ -172,13 +176,16 @@ func (o *runOptions) checkRanges(flags *pflag.FlagSet) error {
 		value, low, high float64
 		give             string
 	}{
-		{"temp", float64(s.Temperature), 0, math.MaxFloat32, "0 (always the most probable token) or more"},
+		{"temp", float64(s.Temperature), 0, math.MaxFloat32,
+			"0 (always the most probable token) or more"},
 		{"top-k", float64(s.TopK), 0, math.MaxInt32, "1 or more, or 0 for all"},
 		{"top-p", float64(s.TopP), 0, 1, "a share from 0 to 1"},
 		{"min-p", float64(s.MinP), 0, 1, "a share from 0 to 1"},
-		{"repeat-penalty", float64(s.RepeatPenalty), math.SmallestNonzeroFloat32, math.MaxFloat32, "more than 0; 1 is off"},
+		{"repeat-penalty", float64(s.RepeatPenalty), math.SmallestNonzeroFloat32, math.MaxFloat32,
+			"more than 0; 1 is off"},
 		{"seed", float64(o.seed), -1, 1<<32 - 2, "0 to 4294967294, or -1 for a new one each time"},
-		{"max-tokens", float64(o.request.MaxTokens), 0, math.MaxInt32, "1 or more, or 0 for no limit"},
+		{"max-tokens", float64(o.request.MaxTokens), 0, math.MaxInt32,
+			"1 or more, or 0 for no limit"},
 		{"threads", float64(o.threads), 0, 1024, "1 to 1024, or 0 for one a core"},
 		{"parallel", float64(o.spec.Parallel), 1, 64, "1 to 64"},
 		{"max-itl", o.spec.MaxGap.Seconds(), 0.001, 3600, "a time like 250ms, at most 1h"},
@@ -193,7 +200,8 @@ func (o *runOptions) checkRanges(flags *pflag.FlagSet) error {
 	return nil
 }
 
-// readFiles reads the small files that flags name and looks for mistakes in them, before a model is loaded.
+// readFiles reads the small files that flags name and looks for mistakes in them, before a model is
+// loaded.
 func (o *runOptions) readFiles() error {
 	var err error
 	if o.grammarFile != "" {
@@ -214,7 +222,8 @@ func (o *runOptions) readFiles() error {
 	return readChatTemplate(&o.spec.ChatTemplate)
 }
 
-// readChatTemplate replaces what --chat-template says by the text of the file, unless it is the name of a template.
+// readChatTemplate replaces what --chat-template says by the text of the file, unless it is the
+// name of a template.
 func readChatTemplate(template *string) (err error) {
 	switch *template {
 	case "", "vicuna", "llava", "chatml":
@@ -252,7 +261,8 @@ func (o *runOptions) readSchema() error {
 	if len(text) == 0 {
 		return fail("the JSON schema %s is empty", name)
 	}
-	if _, err := grammar.Compile(context.Background(), o.request.Schema, grammar.Options{}); err != nil {
+	if _, err := grammar.Compile(context.Background(), o.request.Schema, grammar.Options{}); err !=
+		nil {
 		return fail("%s: %s", name, strings.TrimPrefix(err.Error(), "grammar: "))
 	}
 	return nil

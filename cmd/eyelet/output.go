@@ -17,8 +17,8 @@ func writeJSON(w io.Writer, v any) error {
 	return encoder.Encode(v)
 }
 
-// printable makes text from a file safe for a terminal: control and other invisible characters, with which a hostile file
-// could move the cursor or forge lines, are written as Go escapes.
+// printable makes text from a file safe for a terminal: control and other invisible characters,
+// with which a hostile file could move the cursor or forge lines, are written as Go escapes.
 func printable(s string) string {
 	var b strings.Builder
 	for _, r := range s {

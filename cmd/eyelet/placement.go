@@ -13,11 +13,16 @@ import (
 
 // placementFlags adds the flags that say where a model lies.
 func placementFlags(f *pflag.FlagSet, spec *engine.ModelSpec) {
-	f.StringVar(&spec.Device, "device", "", "devices that take layers of the model, with commas between them, as \"eyelet devices\" names them; none or cpu for the CPU alone (default: all)")
-	f.StringVar(&spec.RPC, "rpc", "", "other machines that take layers of the model, as HOST:PORT with commas between them, where \"eyelet rpc\" runs")
-	f.Var((*shares)(&spec.TensorSplit), "tensor-split", "share of the layers that each device gets, in proportion, as 3,1 (default: by free memory)")
-	f.StringVar(&spec.VisionDevice, "vision-device", "", "GPU that runs the vision tower, by libmtmd; none or cpu for the CPU (default: the first GPU where libmtmd runs the tower)")
-	f.Var((*layerCount)(&spec.GPULayers), "gpu-layers", "layers to place on GPUs: a number, all, or none, with which no GPU computes anything")
+	f.StringVar(&spec.Device, "device",
+		"", "devices that take layers of the model, with commas between them, as \"eyelet devices\" names them; none or cpu for the CPU alone (default: all)")
+	f.StringVar(&spec.RPC, "rpc",
+		"", "other machines that take layers of the model, as HOST:PORT with commas between them, where \"eyelet rpc\" runs")
+	f.Var((*shares)(&spec.TensorSplit), "tensor-split",
+		"share of the layers that each device gets, in proportion, as 3,1 (default: by free memory)")
+	f.StringVar(&spec.VisionDevice, "vision-device",
+		"", "GPU that runs the vision tower, by libmtmd; none or cpu for the CPU (default: the first GPU where libmtmd runs the tower)")
+	f.Var((*layerCount)(&spec.GPULayers), "gpu-layers",
+		"layers to place on GPUs: a number, all, or none, with which no GPU computes anything")
 }
 
 // layerCount is ModelSpec.GPULayers as a flag: numbers as llama.cpp takes them.

@@ -32,7 +32,8 @@ func (o *siteOptions) register(cmd *cobra.Command) {
 	f.SortFlags = false
 	f.StringVar(&o.CAFile, "ca-file", "", "certificates (PEM) to trust besides the system's")
 	f.BoolVar(&o.PlainHTTP, "plain-http", false, "talk to the registry without TLS")
-	f.StringArrayVar(&o.AllowHosts, "allow-host", nil, "host that the named one may send us to; may be repeated")
+	f.StringArrayVar(&o.AllowHosts, "allow-host", nil,
+		"host that the named one may send us to; may be repeated")
 	_ = cmd.MarkFlagFilename("ca-file", "pem", "crt")
 }
 
@@ -55,10 +56,13 @@ where it stopped.
 		Args: wantArgs("REFERENCE"),
 		RunE: func(cmd *cobra.Command, args []string) error { return pullModel(cmd, &o, args[0]) },
 	}
-	cmd.Flags().StringVar(&o.where, "from", "", "mirror: the address of a web server (http, https), or a folder")
-	cmd.Flags().StringVar(&o.name, "name", "", "name in the store (default: that of the reference, without the host)")
+	cmd.Flags().StringVar(&o.where, "from", "",
+		"mirror: the address of a web server (http, https), or a folder")
+	cmd.Flags().StringVar(&o.name, "name", "",
+		"name in the store (default: that of the reference, without the host)")
 	o.register(cmd)
-	cmd.Flags().BoolVar(&o.replace, "replace", false, "let the name stand for this model from now on, even if it is taken")
+	cmd.Flags().BoolVar(&o.replace, "replace", false,
+		"let the name stand for this model from now on, even if it is taken")
 	return cmd
 }
 
@@ -72,7 +76,9 @@ func pullModel(cmd *cobra.Command, o *siteOptions, ref string) error {
 	if o.where != "" && !isURL(o.where) {
 		m, err := pullFolder(cmd, s, o, ref)
 		if errors.Is(err, store.ErrNotFound) {
-			return &inputError{err: err, remedy: fmt.Sprintf("\"EYELET_MODELS=%s eyelet list\" shows the models there", o.where)}
+			return &inputError{err: err,
+				remedy: fmt.Sprintf("\"EYELET_MODELS=%s eyelet list\" shows the models there",
+					o.where)}
 		}
 		return tell.tell(cmd, m, err)
 	}
@@ -87,7 +93,9 @@ func pullModel(cmd *cobra.Command, o *siteOptions, ref string) error {
 	}
 	progress, done := func(int64) {}, func() {}
 	begin := func(total int64) { progress, done = transfer(cmd, "pulling "+printable(ref), total) }
-	m, err := registry.Pull(cmd.Context(), s, from, name, o.replace, begin, func(n int64) { progress(n) })
+	m, err := registry.Pull(cmd.Context(), s, from, name, o.replace, begin, func(n int64) {
+		progress(n)
+	})
 	done()
 	if errors.Is(err, store.ErrNotFound) {
 		return &inputError{err: err, remedy: "check name and tag; this is how it was asked for"}
@@ -99,7 +107,8 @@ func isURL(where string) bool {
 	return strings.HasPrefix(where, "http://") || strings.HasPrefix(where, "https://")
 }
 
-// remote opens what a reference means: a registry, or a mirror's model. It returns the name that the model has there.
+// remote opens what a reference means: a registry, or a mirror's model. It returns the name that
+// the model has there.
 func (o *siteOptions) remote(ref string) (registry.Remote, store.Name, error) {
 	if o.where != "" {
 		name, err := store.ParseName(ref)
@@ -110,7 +119,8 @@ func (o *siteOptions) remote(ref string) (registry.Remote, store.Name, error) {
 		return m, name, err
 	}
 	if !registry.IsReference(ref) {
-		return nil, store.Name{}, usagef("%q names no registry; write HOST/PATH:TAG, or say with --from where the model is", ref)
+		return nil, store.Name{},
+			usagef("%q names no registry; write HOST/PATH:TAG, or say with --from where the model is", ref)
 	}
 	r, err := registry.OpenRepository(ref, o.Options)
 	if err != nil {
@@ -124,7 +134,8 @@ func (o *siteOptions) remote(ref string) (registry.Remote, store.Name, error) {
 }
 
 // pullFolder copies a model from another store's folder.
-func pullFolder(cmd *cobra.Command, s *store.Store, o *siteOptions, ref string) (*store.Model, error) {
+func pullFolder(cmd *cobra.Command, s *store.Store, o *siteOptions,
+	ref string) (*store.Model, error) {
 	if err := s.AllowUnsigned("models of mirrors"); err != nil {
 		return nil, err
 	}
@@ -139,7 +150,8 @@ func pullFolder(cmd *cobra.Command, s *store.Store, o *siteOptions, ref string) 
 }
 
 // copyBetween copies a model from one store's folder to another's.
-func (o *siteOptions) copyBetween(cmd *cobra.Command, from, to *store.Store, ref string) (*store.Model, error) {
+func (o *siteOptions) copyBetween(cmd *cobra.Command, from, to *store.Store,
+	ref string) (*store.Model, error) {
 	m, err := from.Find(ref)
 	if err != nil {
 		return nil, err

@@ -21,7 +21,8 @@ func TestMirrorsOfASite(t *testing.T) {
 		b := newMachine(t)
 		b.must(t, "pull", "team/seed:q8", "--from", from, "--name", "seed")
 		b.eyelet(t, "run", "seed", "--image", circle, circleQuestion).mustSay(t, "orange")
-		if got, want := b.list(t)["seed:latest"].Digest, a.list(t)["team/seed:q8"].Digest; got != want {
+		if got, want := b.list(t)["seed:latest"].Digest,
+			a.list(t)["team/seed:q8"].Digest; got != want {
 			t.Errorf("%s: %s, want %s", from, got, want)
 		}
 	}
@@ -50,7 +51,8 @@ func TestMistakesWithRegistriesAreExplained(t *testing.T) {
 		{3, "no such model", []string{"pull", "seed", "--from", server.URL}},
 		{3, "shows the models there", []string{"pull", "none", "--from", m.store()}},
 		{1, "connection refused", []string{"pull", "seed", "--from", closed.URL}},
-		{1, "connection refused", []string{"push", "seed", closed.URL[len("http://"):] + "/seed", "--plain-http"}},
+		{1, "connection refused", []string{"push", "seed", closed.URL[len("http://"):] + "/seed",
+			"--plain-http"}},
 		{3, "none.pem", []string{"pull", "host.site/seed", "--ca-file", "none.pem"}},
 		{2, "UPPER", []string{"pull", "host.site/UPPER"}},
 	} {

@@ -37,7 +37,8 @@ or served by any web server. What is there already is not sent again.
 	}
 	cmd.Flags().StringVar(&o.where, "to", "", "folder of a mirror")
 	o.register(cmd)
-	cmd.Flags().BoolVar(&o.replace, "replace", false, "in a folder: let the name stand for this model from now on, even if it is taken")
+	cmd.Flags().BoolVar(&o.replace, "replace", false,
+		"in a folder: let the name stand for this model from now on, even if it is taken")
 	return cmd
 }
 
@@ -65,7 +66,8 @@ func pushModel(cmd *cobra.Command, o *siteOptions, name, ref string) error {
 	err = r.Push(cmd.Context(), m, progress)
 	done()
 	if err == nil && !flagSet(cmd, "quiet") {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s is at %s (%s).\n", m.Name, printable(ref), m.Digest.Short())
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s is at %s (%s).\n", m.Name, printable(ref),
+			m.Digest.Short())
 	}
 	return err
 }
@@ -91,7 +93,8 @@ func pushFolder(cmd *cobra.Command, o *siteOptions, name string) error {
 		return &inputError{err: err, remedy: "--replace lets the name stand for the new one"}
 	}
 	if err == nil && !flagSet(cmd, "quiet") {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s is in %s (%s).\n", m.Name, printable(o.where), m.Digest.Short())
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s is in %s (%s).\n", m.Name, printable(o.where),
+			m.Digest.Short())
 	}
 	return err
 }

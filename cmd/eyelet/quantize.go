@@ -97,15 +97,24 @@ func newQuantizeCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringVarP(&o.out, "out", "o", "", "GGUF file to write")
-	f.StringVar(&o.typ, "type", "", "mixture of a language model (q4_k_m, q8_0, iq4_xs …; copy changes nothing) or type of a projector's matrices (q8_0, q4_k, bf16 …)")
-	f.BoolVar(&o.dryRun, "dry-run", false, "say what would become of each tensor, and write nothing")
-	f.StringVar(&o.imatrix, "imatrix", "", "importance matrix of the model or projector (eyelet imatrix, llama-imatrix)")
-	f.StringArrayVar(&o.tensors, "tensor", nil, "PATTERN=TYPE for tensors whose name matches a regular expression; may be repeated, and the last that matches counts")
-	f.StringArrayVar(&o.tensorFiles, "tensor-type-file", nil, "file of such rules, between spaces or one a line")
-	f.StringArrayVar(&o.includeWeights, "include-weights", nil, "use the importance matrix for tensors of this name alone; may be repeated")
-	f.StringArrayVar(&o.excludeWeights, "exclude-weights", nil, "do not use it for tensors of this name; may be repeated")
-	f.StringArrayVar(&o.overrideKV, "override-kv", nil, "KEY=TYPE:VALUE sets a key of the metadata, of type int, float, bool or str; may be repeated")
-	f.IntVar(&o.bufferMiB, "max-buffer-size", 0, "taken for llama-quantize's sake; a few MiB a thread are enough here")
+	f.StringVar(&o.typ, "type",
+		"", "mixture of a language model (q4_k_m, q8_0, iq4_xs …; copy changes nothing) or type of a projector's matrices (q8_0, q4_k, bf16 …)")
+	f.BoolVar(&o.dryRun, "dry-run", false,
+		"say what would become of each tensor, and write nothing")
+	f.StringVar(&o.imatrix, "imatrix", "",
+		"importance matrix of the model or projector (eyelet imatrix, llama-imatrix)")
+	f.StringArrayVar(&o.tensors, "tensor",
+		nil, "PATTERN=TYPE for tensors whose name matches a regular expression; may be repeated, and the last that matches counts")
+	f.StringArrayVar(&o.tensorFiles, "tensor-type-file", nil,
+		"file of such rules, between spaces or one a line")
+	f.StringArrayVar(&o.includeWeights, "include-weights", nil,
+		"use the importance matrix for tensors of this name alone; may be repeated")
+	f.StringArrayVar(&o.excludeWeights, "exclude-weights", nil,
+		"do not use it for tensors of this name; may be repeated")
+	f.StringArrayVar(&o.overrideKV, "override-kv",
+		nil, "KEY=TYPE:VALUE sets a key of the metadata, of type int, float, bool or str; may be repeated")
+	f.IntVar(&o.bufferMiB, "max-buffer-size", 0,
+		"taken for llama-quantize's sake; a few MiB a thread are enough here")
 	_ = f.MarkHidden("max-buffer-size")
 	f.StringVar(&o.pruneLayers, "prune-layers", "", "of llama-quantize; refused here")
 	_ = f.MarkHidden("prune-layers")
@@ -113,12 +122,16 @@ func newQuantizeCommand() *cobra.Command {
 	f.StringVar(&o.embeddingType, "embedding-type", "", "type of token_embd.weight")
 	f.BoolVar(&o.keepOutput, "keep-output", false, "leave output.weight as it is")
 	f.BoolVar(&o.pure, "pure", false, "every matrix in the same type")
-	f.BoolVar(&o.allowRequantize, "allow-requantize", false, "take a language model that is quantized already")
+	f.BoolVar(&o.allowRequantize, "allow-requantize", false,
+		"take a language model that is quantized already")
 	f.BoolVar(&o.keepSplit, "keep-split", false, "as many files as the language model has")
-	f.Float64Var(&o.maxError, "max-error", 0, "of a projector: largest relative error of the image tokens, as 0.05")
-	f.StringVar(&o.targetSize, "target-size", "", "of a projector: largest size of the file, as 300MB or 280MiB")
+	f.Float64Var(&o.maxError, "max-error", 0,
+		"of a projector: largest relative error of the image tokens, as 0.05")
+	f.StringVar(&o.targetSize, "target-size", "",
+		"of a projector: largest size of the file, as 300MB or 280MiB")
 	f.BoolVar(&o.measure, "measure", false, "of a projector: measure the error of the image tokens")
-	f.StringArrayVarP(&o.images, "image", "i", nil, "picture to measure with; may be repeated (default: one that is made up)")
+	f.StringArrayVarP(&o.images, "image", "i", nil,
+		"picture to measure with; may be repeated (default: one that is made up)")
 	f.IntVarP(&o.threads, "threads", "t", 0, "threads (default: one a core)")
 	f.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		if known, ok := llamaQuantizeFlags[name]; ok {
@@ -128,7 +141,8 @@ func newQuantizeCommand() *cobra.Command {
 	})
 	f.BoolVar(&o.force, "force", false, "replace a file that is there")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
-	_ = cmd.RegisterFlagCompletionFunc("type", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	_ = cmd.RegisterFlagCompletionFunc("type", func(*cobra.Command, []string,
+		string) ([]string, cobra.ShellCompDirective) {
 		return llama.FileTypes(), cobra.ShellCompDirectiveNoFileComp
 	})
 	_ = cmd.MarkFlagFilename("out", "gguf")
@@ -138,7 +152,8 @@ func newQuantizeCommand() *cobra.Command {
 
 // llamaQuantizeFlags are the names that llama-quantize has for flags of ours.
 var llamaQuantizeFlags = map[string]string{
-	"leave-output-tensor": "keep-output", "output-tensor-type": "output-type", "token-embedding-type": "embedding-type", "tensor-type": "tensor",
+	"leave-output-tensor": "keep-output", "output-tensor-type": "output-type",
+	"token-embedding-type": "embedding-type", "tensor-type": "tensor",
 }
 
 // Quantization is what "eyelet quantize --json" prints, whose names stay as they are.
@@ -163,18 +178,20 @@ type QuantizationError struct {
 
 // QuantizedTensor is what became of a tensor.
 type QuantizedTensor struct {
-	Name     string `json:"name"`
-	From     string `json:"from"`
-	To       string `json:"to"`
-	Bytes    int64  `json:"bytes"`
-	Fallback bool   `json:"fallback,omitempty"` // its rows are no whole blocks of the type asked for
+	Name  string `json:"name"`
+	From  string `json:"from"`
+	To    string `json:"to"`
+	Bytes int64  `json:"bytes"`
+	// its rows are no whole blocks of the type asked for
+	Fallback bool `json:"fallback,omitempty"`
 }
 
 func runQuantize(cmd *cobra.Command, path string, o *quantizeOptions) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	if _, err := os.Lstat(o.out); o.out != "" && !o.force && !o.dryRun && !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(o.out); o.out != "" && !o.force && !o.dryRun && !errors.Is(err,
+		fs.ErrNotExist) {
 		return fmt.Errorf("%s: %w", o.out, convert.ErrExists)
 	}
 	f, err := gguf.Open(path)
@@ -248,7 +265,9 @@ func (o *quantizeOptions) check() (err error) {
 // parseSize reads a number of bytes with an optional unit.
 func parseSize(s string) (int64, error) {
 	digits := strings.TrimRightFunc(s, func(r rune) bool { return r < '0' || r > '9' })
-	unit, ok := map[string]float64{"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "M": 1e6, "G": 1e9}[strings.ToUpper(strings.TrimSpace(s[len(digits):]))]
+	unit, ok := map[string]float64{"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KIB": 1 << 10,
+		"MIB": 1 << 20, "GIB": 1 << 30, "M": 1e6,
+		"G": 1e9}[strings.ToUpper(strings.TrimSpace(s[len(digits):]))]
 	x, err := strconv.ParseFloat(strings.TrimSpace(digits), 64)
 	if err != nil || !ok || !(x > 0 && x*unit < 1<<60) {
 		return 0, fmt.Errorf("no size: %q", s)
@@ -280,11 +299,13 @@ func parseTensorType(flag, name string) (ggml.Type, error) {
 			return t, nil
 		}
 	}
-	return 0, usagef("--%s has %q, which is no type of tensors; give one like q8_0, q4_k or f16", flag, name)
+	return 0, usagef("--%s has %q, which is no type of tensors; give one like q8_0, q4_k or f16",
+		flag, name)
 }
 
 // language quantizes a language model.
-func (o *quantizeOptions) language(ctx context.Context, s *session, f *gguf.File, q *Quantization) error {
+func (o *quantizeOptions) language(ctx context.Context, s *session, f *gguf.File,
+	q *Quantization) error {
 	if o.typ == "" || o.measure || len(o.images) > 0 {
 		return usagef("--max-error, --target-size, --measure and --image are for projectors; %s is a language model: give --type", f.Path())
 	}
@@ -327,17 +348,20 @@ func (o *quantizeOptions) languageParams(f *gguf.File) (p llama.QuantizeParams, 
 		return p, err
 	}
 	if p.Copy = strings.EqualFold(o.typ, "copy"); p.Copy {
-		if len(o.tensors) > 0 || len(o.tensorFiles) > 0 || len(o.overrideKV) > 0 || o.outputType != "" || o.embeddingType != "" || o.imatrix != "" {
+		if len(o.tensors) > 0 || len(o.tensorFiles) > 0 || len(o.overrideKV) > 0 ||
+			o.outputType != "" || o.embeddingType != "" || o.imatrix != "" {
 			return p, usagef("--type copy leaves every tensor as it is; it goes with no --tensor, --output-type, --embedding-type, --override-kv or --imatrix")
 		}
 	} else if p.Type, err = llama.ParseFileType(o.typ); err != nil {
 		return p, &usageError{err: err}
 	}
-	p.Threads, p.KeepOutput, p.Pure, p.AllowRequantize, p.KeepSplit = o.threads, o.keepOutput, o.pure, o.allowRequantize, o.keepSplit
+	p.Threads, p.KeepOutput, p.Pure, p.AllowRequantize, p.KeepSplit = o.threads, o.keepOutput,
+		o.pure, o.allowRequantize, o.keepSplit
 	for _, x := range []struct {
 		flag, name string
 		to         **ggml.Type
-	}{{"output-type", o.outputType, &p.OutputType}, {"embedding-type", o.embeddingType, &p.EmbeddingType}} {
+	}{{"output-type", o.outputType, &p.OutputType}, {"embedding-type", o.embeddingType,
+		&p.EmbeddingType}} {
 		if x.name != "" {
 			t, err := parseTensorType(x.flag, x.name)
 			if err != nil {
@@ -369,7 +393,8 @@ func (o *quantizeOptions) languageParams(f *gguf.File) (p llama.QuantizeParams, 
 func (q *Quantization) take(typ string, p *quantize.Plan) {
 	q.Type, q.Bytes = typ, p.Bytes()
 	for _, t := range p.Tensors {
-		q.Tensors = append(q.Tensors, QuantizedTensor{Name: t.Name, From: t.From.String(), To: t.To.String(), Bytes: t.Bytes(), Fallback: t.Fallback})
+		q.Tensors = append(q.Tensors, QuantizedTensor{Name: t.Name, From: t.From.String(),
+			To: t.To.String(), Bytes: t.Bytes(), Fallback: t.Fallback})
 	}
 }
 

@@ -14,7 +14,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// takeArgs takes what stands beside flags: the model alone, or llama-quantize's MODEL [FILE] TYPE [THREADS]. It returns the model's path.
+// takeArgs takes what stands beside flags: the model alone, or llama-quantize's MODEL [FILE] TYPE
+// [THREADS]. It returns the model's path.
 func (o *quantizeOptions) takeArgs(cmd *cobra.Command, args []string) (string, error) {
 	if len(args) == 0 || o.typ != "" || o.maxError != 0 || o.targetSize != "" {
 		return firstArg(args), wantArgs("MODEL")(cmd, args)
@@ -27,13 +28,15 @@ func (o *quantizeOptions) takeArgs(cmd *cobra.Command, args []string) (string, e
 	switch {
 	case len(rest) == 0:
 		return model, nil
-	case !isType(rest[0]) && len(rest) > 1 && o.out == "": // the second of three is a file, and so is one that is named like a type
+	// the second of three is a file, and so is one that is named like a type
+	case !isType(rest[0]) && len(rest) > 1 && o.out == "":
 		o.out, rest = rest[0], rest[1:]
 	case !isType(rest[0]):
 		return "", usagef("%q is no type; give MODEL -o FILE --type TYPE, or MODEL FILE TYPE as for llama-quantize. Types are %s", rest[0], strings.ToLower(strings.Join(llama.FileTypes(), ", ")))
 	}
 	if !isType(rest[0]) {
-		return "", usagef("%q is no type; give %s", rest[0], strings.ToLower(strings.Join(llama.FileTypes(), ", ")))
+		return "", usagef("%q is no type; give %s", rest[0],
+			strings.ToLower(strings.Join(llama.FileTypes(), ", ")))
 	}
 	o.typ = rest[0]
 	if t, err := llama.ParseFileType(o.typ); err == nil { // perhaps by its number
@@ -97,7 +100,8 @@ func (o *quantizeOptions) allTensorRules() ([]string, error) {
 	return rules, nil
 }
 
-// chooseWeights leaves out of an importance matrix what --include-weights or --exclude-weights says: names hold the text, as for llama-quantize.
+// chooseWeights leaves out of an importance matrix what --include-weights or --exclude-weights
+// says: names hold the text, as for llama-quantize.
 func (o *quantizeOptions) chooseWeights(weights map[string][]float32) {
 	holds := func(name string, list []string) bool {
 		for _, part := range list {
@@ -108,19 +112,22 @@ func (o *quantizeOptions) chooseWeights(weights map[string][]float32) {
 		return false
 	}
 	for name := range weights {
-		if holds(name, o.excludeWeights) || len(o.includeWeights) > 0 && !holds(name, o.includeWeights) {
+		if holds(name, o.excludeWeights) || len(o.includeWeights) > 0 && !holds(name,
+			o.includeWeights) {
 			delete(weights, name)
 		}
 	}
 }
 
-// overrideKeys reads --override-kv. Whole numbers become uint32, without their sign, as for llama-quantize.
+// overrideKeys reads --override-kv. Whole numbers become uint32, without their sign, as for
+// llama-quantize.
 func (o *quantizeOptions) overrideKeys() error {
 	for _, entry := range o.overrideKV {
 		key, rest, ok := strings.Cut(entry, "=")
 		kind, text, typed := strings.Cut(rest, ":")
 		if !ok || !typed || key == "" || len(key) > 127 {
-			return usagef("--override-kv is %q; give KEY=TYPE:VALUE, as general.name=str:My model", entry)
+			return usagef("--override-kv is %q; give KEY=TYPE:VALUE, as general.name=str:My model",
+				entry)
 		}
 		var value any
 		var err error

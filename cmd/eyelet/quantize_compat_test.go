@@ -35,12 +35,16 @@ func TestQuantizeIsCalledAsLlamaQuantizeIs(t *testing.T) {
 
 func TestRulesComeFromFilesToo(t *testing.T) {
 	t.Parallel()
-	path := writeFile(t, filepath.Join(t.TempDir(), "rules.txt"), "attn_v=q8_0 ffn_down=q6_k\n\nattn_q=q5_k\n")
+	path := writeFile(t, filepath.Join(t.TempDir(), "rules.txt"),
+		"attn_v=q8_0 ffn_down=q6_k\n\nattn_q=q5_k\n")
 	o := quantizeOptions{tensors: []string{"output=q8_0"}, tensorFiles: []string{path}}
-	if list, err := o.allTensorRules(); err != nil || !reflect.DeepEqual(list, []string{"output=q8_0", "attn_v=q8_0", "ffn_down=q6_k", "attn_q=q5_k"}) {
+	if list, err := o.allTensorRules(); err != nil ||
+		!reflect.DeepEqual(list, []string{"output=q8_0", "attn_v=q8_0", "ffn_down=q6_k",
+			"attn_q=q5_k"}) {
 		t.Errorf("%v, %v", list, err)
 	}
-	empty := quantizeOptions{tensorFiles: []string{writeFile(t, filepath.Join(t.TempDir(), "none.txt"), " \n")}}
+	empty := quantizeOptions{tensorFiles: []string{writeFile(t, filepath.Join(t.TempDir(),
+		"none.txt"), " \n")}}
 	if _, err := empty.allTensorRules(); err == nil {
 		t.Error("an empty file is taken")
 	}
@@ -48,7 +52,8 @@ func TestRulesComeFromFilesToo(t *testing.T) {
 
 func TestKeysOfTheMetadataAreSet(t *testing.T) {
 	t.Parallel()
-	o := quantizeOptions{overrideKV: []string{"general.name=str:a: b", "x.n=int:-7", "x.f=float:0.5", "x.b=bool:true"}}
+	o := quantizeOptions{overrideKV: []string{"general.name=str:a: b", "x.n=int:-7",
+		"x.f=float:0.5", "x.b=bool:true"}}
 	if err := o.overrideKeys(); err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +63,8 @@ func TestKeysOfTheMetadataAreSet(t *testing.T) {
 	if n, _ := o.keys[1].Value.Uint(); n != 7 {
 		t.Errorf("%d", n)
 	}
-	for _, bad := range []string{"x", "x=1", "=int:1", "x=int:one", "x=int:4294967296", "x=bool:yes", "x=array:1"} {
+	for _, bad := range []string{"x", "x=1", "=int:1", "x=int:one", "x=int:4294967296",
+		"x=bool:yes", "x=array:1"} {
 		o := quantizeOptions{overrideKV: []string{bad}}
 		if o.overrideKeys() == nil {
 			t.Errorf("%q is taken", bad)
@@ -69,12 +75,14 @@ func TestKeysOfTheMetadataAreSet(t *testing.T) {
 func TestWeightsAreChosenByName(t *testing.T) {
 	t.Parallel()
 	weights := func() map[string][]float32 {
-		return map[string][]float32{"blk.0.attn_v.weight": nil, "blk.0.attn_q.weight": nil, "blk.0.ffn_up.weight": nil}
+		return map[string][]float32{"blk.0.attn_v.weight": nil, "blk.0.attn_q.weight": nil,
+			"blk.0.ffn_up.weight": nil}
 	}
 	for _, c := range []struct {
 		o    quantizeOptions
 		want int
-	}{{quantizeOptions{includeWeights: []string{"attn_"}}, 2}, {quantizeOptions{excludeWeights: []string{"attn_v", "ffn"}}, 1}, {quantizeOptions{}, 3}} {
+	}{{quantizeOptions{includeWeights: []string{"attn_"}}, 2},
+		{quantizeOptions{excludeWeights: []string{"attn_v", "ffn"}}, 1}, {quantizeOptions{}, 3}} {
 		w := weights()
 		if c.o.chooseWeights(w); len(w) != c.want {
 			t.Errorf("%v", w)

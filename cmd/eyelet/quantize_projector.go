@@ -19,8 +19,11 @@ import (
 )
 
 // projector quantizes a vision tower with its projector.
-func (o *quantizeOptions) projector(cmd *cobra.Command, s *session, f *gguf.File, q *Quantization) error {
-	for name, set := range map[string]bool{"output-type": o.outputType != "", "embedding-type": o.embeddingType != "", "keep-output": o.keepOutput, "keep-split": o.keepSplit} {
+func (o *quantizeOptions) projector(cmd *cobra.Command, s *session, f *gguf.File,
+	q *Quantization) error {
+	for name, set := range map[string]bool{"output-type": o.outputType != "",
+		"embedding-type": o.embeddingType != "", "keep-output": o.keepOutput,
+		"keep-split": o.keepSplit} {
 		if set {
 			return usagef("--%s is for language models, and %s is a projector", name, f.Path())
 		}
@@ -52,9 +55,10 @@ func (o *quantizeOptions) projector(cmd *cobra.Command, s *session, f *gguf.File
 	if o.dryRun {
 		return nil
 	}
-	r, err := plan.Write(cmd.Context(), o.out, quantize.WriteOptions{Threads: o.threads, Progress: func(done, total int, _ string) {
-		w.fraction(float64(done-1) / float64(total))
-	}})
+	r, err := plan.Write(cmd.Context(), o.out, quantize.WriteOptions{Threads: o.threads,
+		Progress: func(done, total int, _ string) {
+			w.fraction(float64(done-1) / float64(total))
+		}})
 	if err != nil {
 		return err
 	}
@@ -79,7 +83,8 @@ func (o *quantizeOptions) byRule(f *gguf.File) (*quantize.Plan, error) {
 }
 
 // towerImatrix reads --imatrix for a projector.
-func (o *quantizeOptions) towerImatrix(f *gguf.File) (weights map[string][]float32, keys []gguf.KV, err error) {
+func (o *quantizeOptions) towerImatrix(f *gguf.File) (
+	weights map[string][]float32, keys []gguf.KV, err error) {
 	if o.imatrix == "" {
 		return nil, nil, nil
 	}
@@ -89,7 +94,8 @@ func (o *quantizeOptions) towerImatrix(f *gguf.File) (weights map[string][]float
 }
 
 // measured makes a plan and measures it, on the thread that computes.
-func (o *quantizeOptions) measured(cmd *cobra.Command, w *waiting, f *gguf.File) (plan *quantize.Plan, e *QuantizationError, err error) {
+func (o *quantizeOptions) measured(cmd *cobra.Command, w *waiting,
+	f *gguf.File) (plan *quantize.Plan, e *QuantizationError, err error) {
 	pictures, err := o.pictures(cmd, f)
 	if err != nil {
 		return nil, nil, err
@@ -111,7 +117,8 @@ func (o *quantizeOptions) measured(cmd *cobra.Command, w *waiting, f *gguf.File)
 				return err
 			}
 			plan, d, err = quantize.Search(ctx, f, meter, quantize.SearchOptions{
-				Goal: quantize.Goal{MaxError: o.maxError, TargetSize: o.bytes}, Lowest: lowest, Threads: o.threads, Importance: weights, Keys: keys,
+				Goal: quantize.Goal{MaxError: o.maxError, TargetSize: o.bytes}, Lowest: lowest,
+				Threads: o.threads, Importance: weights, Keys: keys,
 				Progress: func(done float64, next string) {
 					if next != "" {
 						w.next("measuring, " + strconv.Itoa(int(100*done)) + " %: " + next)
@@ -129,17 +136,20 @@ func (o *quantizeOptions) measured(cmd *cobra.Command, w *waiting, f *gguf.File)
 				return err
 			}
 		}
-		e = &QuantizationError{Pictures: len(pictures), Relative: d.Relative, MeanCosine: d.MeanCosine, LowestCosine: d.LowestCosine}
+		e = &QuantizationError{Pictures: len(pictures), Relative: d.Relative,
+			MeanCosine: d.MeanCosine, LowestCosine: d.LowestCosine}
 		return nil
 	})
 	return plan, e, err
 }
 
 // pictures are those that --image names, or a photo that is made up.
-func (o *quantizeOptions) pictures(cmd *cobra.Command, f *gguf.File) (list []*imaging.RGB, err error) {
+func (o *quantizeOptions) pictures(cmd *cobra.Command,
+	f *gguf.File) (list []*imaging.RGB, err error) {
 	info, err := vision.Describe(f)
 	if err != nil {
-		return nil, fmt.Errorf("the error of %s cannot be measured: %w; give --type alone", f.Path(), err)
+		return nil, fmt.Errorf("the error of %s cannot be measured: %w; give --type alone",
+			f.Path(), err)
 	}
 	for _, path := range o.images {
 		p, err := openPicture(cmd.Context(), path, cmd.InOrStdin())
@@ -174,7 +184,8 @@ func (q *Quantization) print(w *strings.Builder, dryRun bool) {
 			if to == x.From {
 				to = "as it is"
 			}
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", printable(x.Name), x.From, to, bytesText(uint64(x.Bytes)), note)
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", printable(x.Name), x.From, to,
+				bytesText(uint64(x.Bytes)), note)
 		}
 	}
 	_ = t.Flush()
@@ -185,8 +196,12 @@ func (q *Quantization) print(w *strings.Builder, dryRun bool) {
 	if dryRun {
 		name = "A dry run of " + q.Type
 	}
-	fmt.Fprintf(w, "%s: %s, %.0f %% of %s (%s)\n", printable(name), bytesText(uint64(q.Bytes)), 100*float64(q.Bytes)/float64(max(q.SourceBytes, 1)), printable(q.Source), bytesText(uint64(q.SourceBytes)))
-	byBytes := slices.SortedFunc(maps.Keys(bytes), func(a, b string) int { return int(bytes[b] - bytes[a]) })
+	fmt.Fprintf(w, "%s: %s, %.0f %% of %s (%s)\n", printable(name), bytesText(uint64(q.Bytes)),
+		100*float64(q.Bytes)/float64(max(q.SourceBytes, 1)), printable(q.Source),
+		bytesText(uint64(q.SourceBytes)))
+	byBytes := slices.SortedFunc(maps.Keys(bytes), func(a, b string) int {
+		return int(bytes[b] - bytes[a])
+	})
 	for _, typ := range byBytes {
 		fmt.Fprintf(w, "  %-8s %4d tensors  %s\n", typ, tensors[typ], bytesText(uint64(bytes[typ])))
 	}

@@ -13,7 +13,8 @@ func TestQuantizeWritesModelsThatRun(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	model, projector := filepath.Join(dir, "q5.gguf"), filepath.Join(dir, "mmproj.gguf")
-	o := eyelet(t, "quantize", seedModel, "-o", model, "--type", "q5_k_m", "--allow-requantize", "--tensor", `blk\.0\.attn_v=q8_0`, "--output-type", "f16", "--json")
+	o := eyelet(t, "quantize", seedModel, "-o", model, "--type", "q5_k_m", "--allow-requantize",
+		"--tensor", `blk\.0\.attn_v=q8_0`, "--output-type", "f16", "--json")
 	if o.code != 0 || o.stderr != "" {
 		t.Fatalf("%+v", o)
 	}
@@ -23,7 +24,8 @@ func TestQuantizeWritesModelsThatRun(t *testing.T) {
 	for _, x := range q.Tensors {
 		types[x.Name] = x.To
 	}
-	if q.Type != "Q5_K_M" || q.Out != model || types["output.weight"] != "F16" || types["blk.0.attn_v.weight"] != "Q8_0" || types["blk.1.attn_q.weight"] != "Q5_K" {
+	if q.Type != "Q5_K_M" || q.Out != model || types["output.weight"] != "F16" ||
+		types["blk.0.attn_v.weight"] != "Q8_0" || types["blk.1.attn_q.weight"] != "Q5_K" {
 		t.Errorf("%+v", q)
 	}
 	sum := sha256.Sum256([]byte(readFile(t, model)))
@@ -36,10 +38,13 @@ func TestQuantizeWritesModelsThatRun(t *testing.T) {
 			t.Errorf("%q is missing in %+v", text, o)
 		}
 	}
-	o = eyelet(t, "run", "--model", model, "--mmproj", projector, "--image", pictures+"/shape-4.png", "What color is the background?")
+	o = eyelet(t, "run", "--model", model, "--mmproj", projector, "--image",
+		pictures+"/shape-4.png", "What color is the background?")
 	o.mustSay(t, "cyan")
-	eyelet(t, "quantize", seedProjector, "-o", projector, "--type", "q4_0").mustFail(t, 2, "the file is there already; give --force to replace it")
-	if o := eyelet(t, "quantize", seedProjector, "-o", projector, "--type", "q4_0", "--force"); o.code != 0 {
+	eyelet(t, "quantize", seedProjector, "-o", projector, "--type", "q4_0").mustFail(t, 2,
+		"the file is there already; give --force to replace it")
+	if o := eyelet(t, "quantize", seedProjector, "-o", projector, "--type", "q4_0",
+		"--force"); o.code != 0 {
 		t.Errorf("%+v", o)
 	}
 }
@@ -49,14 +54,17 @@ func TestQuantizeSearchesWithinAnErrorAndASize(t *testing.T) {
 	for _, tt := range []struct {
 		args  []string
 		error float64 // of the picture's tokens, at most
-	}{{[]string{"--max-error", "0.01"}, 0.01}, {[]string{"--target-size", "4.5MB", "--image", pictures + "/shape-1.png"}, 0.03}} {
-		o := eyelet(t, append([]string{"quantize", seedProjector, "--dry-run", "--json"}, tt.args...)...)
+	}{{[]string{"--max-error", "0.01"}, 0.01},
+		{[]string{"--target-size", "4.5MB", "--image", pictures + "/shape-1.png"}, 0.03}} {
+		o := eyelet(t, append([]string{"quantize", seedProjector, "--dry-run", "--json"},
+			tt.args...)...)
 		if o.code != 0 {
 			t.Fatalf("%+v", o)
 		}
 		var q Quantization
 		strictly(t, o.stdout, &q)
-		if q.Error == nil || q.Error.Relative <= 0 || q.Error.Relative > tt.error || q.Bytes > 4_500_000 || q.Out != "" || q.Type != "mixed" {
+		if q.Error == nil || q.Error.Relative <= 0 || q.Error.Relative > tt.error ||
+			q.Bytes > 4_500_000 || q.Out != "" || q.Type != "mixed" {
 			t.Errorf("%v: %+v, %+v", tt.args, q.Error, q)
 		}
 	}
@@ -76,24 +84,39 @@ func TestQuantizeSaysWhatIsWrong(t *testing.T) {
 		{[]string{seedModel, "-o", out}, 2, []string{"--type is missing"}},
 		{[]string{seedModel, "--type", "q8_0"}, 2, []string{"--out is missing"}},
 		{[]string{seedModel, "-o", out, "--type", "q9"}, 2, []string{"unknown file type"}},
-		{[]string{seedModel, "-o", out, "--type", "q4_0"}, 2, []string{"quantized already", "--allow-requantize"}},
-		{[]string{seedModel, "-o", out, "--type", "iq2_m", "--allow-requantize"}, 2, []string{"needs an importance matrix", "eyelet imatrix"}},
-		{[]string{seedModel, "-o", out, "--type", "q8_0", "--allow-requantize", "--embedding-type", "iq2_xxs"}, 2, []string{"token_embd.weight", "importance matrix"}},
-		{[]string{seedModel, "-o", out, "--type", "copy", "--output-tensor-type", "q8_0"}, 2, []string{"--type copy"}},
-		{[]string{seedModel, "-o", out, "--type", "q4_0", "--allow-requantize", "--tensor", "nonesuch=q8_0"}, 2, []string{"no tensor's name matches"}},
-		{[]string{seedProjector, "-o", out, "--type", "q4_0", "--tensor", "nonesuch=q8_0"}, 2, []string{"no tensor's name matches"}},
-		{[]string{seedModel, "-o", out, "--type", "q4_0", "--imatrix", bad}, 3, []string{"not an importance matrix"}},
-		{[]string{seedModel, "-o", out, "--type", "q4_0", "--tensor", "attn_q"}, 2, []string{"give PATTERN=TYPE"}},
-		{[]string{seedModel, "-o", out, "--type", "q4_0", "--tensor", "attn_q=q9"}, 2, []string{"no type of tensors"}},
+		{[]string{seedModel, "-o", out, "--type", "q4_0"}, 2, []string{"quantized already",
+			"--allow-requantize"}},
+		{[]string{seedModel, "-o", out, "--type", "iq2_m", "--allow-requantize"}, 2,
+			[]string{"needs an importance matrix", "eyelet imatrix"}},
+		{[]string{seedModel, "-o", out, "--type", "q8_0", "--allow-requantize", "--embedding-type",
+			"iq2_xxs"}, 2, []string{"token_embd.weight", "importance matrix"}},
+		{[]string{seedModel, "-o", out, "--type", "copy", "--output-tensor-type", "q8_0"}, 2,
+			[]string{"--type copy"}},
+		{[]string{seedModel, "-o", out, "--type", "q4_0", "--allow-requantize", "--tensor",
+			"nonesuch=q8_0"}, 2, []string{"no tensor's name matches"}},
+		{[]string{seedProjector, "-o", out, "--type", "q4_0", "--tensor", "nonesuch=q8_0"}, 2,
+			[]string{"no tensor's name matches"}},
+		{[]string{seedModel, "-o", out, "--type", "q4_0", "--imatrix", bad}, 3,
+			[]string{"not an importance matrix"}},
+		{[]string{seedModel, "-o", out, "--type", "q4_0", "--tensor", "attn_q"}, 2,
+			[]string{"give PATTERN=TYPE"}},
+		{[]string{seedModel, "-o", out, "--type", "q4_0", "--tensor", "attn_q=q9"}, 2,
+			[]string{"no type of tensors"}},
 		{[]string{seedModel, "-o", out, "--max-error", "0.1"}, 2, []string{"for projectors"}},
-		{[]string{seedModel, "-o", out, "--type", "q8_0", "--measure"}, 2, []string{"for projectors"}},
-		{[]string{seedProjector, "-o", out, "--type", "q4_k_m"}, 2, []string{"unknown type", "q8_0"}},
-		{[]string{seedProjector, "-o", out, "--type", "q8_0", "--keep-output"}, 2, []string{"--keep-output is for language models"}},
-		{[]string{seedProjector, "-o", out, "--type", "q8_0", "--tensor", "ln1.weight=q8_0"}, 4, []string{"does not fit"}},
+		{[]string{seedModel, "-o", out, "--type", "q8_0", "--measure"}, 2,
+			[]string{"for projectors"}},
+		{[]string{seedProjector, "-o", out, "--type", "q4_k_m"}, 2,
+			[]string{"unknown type", "q8_0"}},
+		{[]string{seedProjector, "-o", out, "--type", "q8_0", "--keep-output"}, 2,
+			[]string{"--keep-output is for language models"}},
+		{[]string{seedProjector, "-o", out, "--type", "q8_0", "--tensor", "ln1.weight=q8_0"}, 4,
+			[]string{"does not fit"}},
 		{[]string{seedProjector, "-o", out, "--max-error", "2"}, 2, []string{"between 0 and 1"}},
 		{[]string{seedProjector, "-o", out, "--target-size", "much"}, 2, []string{"--target-size"}},
-		{[]string{seedProjector, "-o", out, "--target-size", "1KB"}, 4, []string{"allow fewer bits"}},
-		{[]string{filepath.Join(dir, "none.gguf"), "-o", out, "--type", "q8_0"}, 3, []string{"check the path"}},
+		{[]string{seedProjector, "-o", out, "--target-size", "1KB"}, 4,
+			[]string{"allow fewer bits"}},
+		{[]string{filepath.Join(dir, "none.gguf"), "-o", out, "--type", "q8_0"}, 3,
+			[]string{"check the path"}},
 		{[]string{bad, "-o", out, "--type", "q8_0"}, 3, []string{"GGUF"}},
 	} {
 		eyelet(t, append([]string{"quantize"}, tt.args...)...).mustFail(t, tt.code, tt.texts...)
@@ -105,12 +128,14 @@ func TestQuantizeSaysWhatIsWrong(t *testing.T) {
 
 func TestSizesAreRead(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]int64{"300MB": 300e6, "280 MiB": 280 << 20, "1.5G": 15e8, "12": 12} {
+	for text, want := range map[string]int64{"300MB": 300e6, "280 MiB": 280 << 20, "1.5G": 15e8,
+		"12": 12} {
 		if n, err := parseSize(text); err != nil || n != want {
 			t.Errorf("%s: %d, %v", text, n, err)
 		}
 	}
-	for _, text := range []string{"", "MB", "-1MB", "0", "3XB", "1e30GB", strings.Repeat("9", 400)} {
+	for _, text := range []string{"", "MB", "-1MB", "0", "3XB", "1e30GB",
+		strings.Repeat("9", 400)} {
 		if n, err := parseSize(text); err == nil {
 			t.Errorf("%q is %d", text, n)
 		}
@@ -119,8 +144,10 @@ func TestSizesAreRead(t *testing.T) {
 
 func TestRulesThatContradictEachOtherAreWarnedOf(t *testing.T) {
 	t.Parallel()
-	o := eyelet(t, "quantize", seedModel, "--dry-run", "--type", "q4_k", "--allow-requantize", "--leave-output-tensor", "--tensor-type", "attn=q8_0", "--tensor", "attn_v=q5_0")
-	if o.code != 0 || !strings.Contains(o.stderr, "warning: several --tensor rules match") || !strings.Contains(o.stderr, "attn=q8_0, attn_v=q5_0") {
+	o := eyelet(t, "quantize", seedModel, "--dry-run", "--type", "q4_k", "--allow-requantize",
+		"--leave-output-tensor", "--tensor-type", "attn=q8_0", "--tensor", "attn_v=q5_0")
+	if o.code != 0 || !strings.Contains(o.stderr, "warning: several --tensor rules match") ||
+		!strings.Contains(o.stderr, "attn=q8_0, attn_v=q5_0") {
 		t.Errorf("%+v", o)
 	}
 }

@@ -36,7 +36,8 @@ running goes on. Ollama's models are never removed.`,
 				case removed.Deferred:
 					fmt.Fprintf(cmd.ErrOrStderr(), "%s is removed. Its files stay while others add models; \"eyelet store gc\" frees them.\n", name)
 				default:
-					fmt.Fprintf(cmd.ErrOrStderr(), "%s is removed; %s are free.\n", name, bytesText(uint64(removed.Bytes)))
+					fmt.Fprintf(cmd.ErrOrStderr(), "%s is removed; %s are free.\n", name,
+						bytesText(uint64(removed.Bytes)))
 				}
 			}
 			return nil
@@ -67,7 +68,8 @@ model of Ollama's, the store gets files of its own.`,
 			return err
 		},
 	}
-	cmd.Flags().Bool("replace", false, "let the name stand for this model from now on, even if it is taken")
+	cmd.Flags().Bool("replace", false,
+		"let the name stand for this model from now on, even if it is taken")
 	return cmd
 }
 

@@ -68,9 +68,12 @@ func newRootCommand() *cobra.Command {
 		SilenceUsage:               true,
 		SuggestionsMinimumDistance: 2,
 		Args:                       knownCommand,
-		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return cmd.Help()
+		},
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			if _, err := isa.Chosen(); err != nil && cmd.Name() != "doctor" { // which reports it among its checks
+			// which reports it among its checks
+			if _, err := isa.Chosen(); err != nil && cmd.Name() != "doctor" {
 				return err
 			}
 			if flagSet(cmd, "no-accel") {
@@ -82,15 +85,24 @@ func newRootCommand() *cobra.Command {
 			return startLogging(cmd)
 		},
 	}
-	root.PersistentFlags().BoolP("verbose", "v", false, "log to stderr what happens, llama.cpp's own lines included")
-	root.PersistentFlags().BoolP("quiet", "q", false, "no progress and no hints on stderr, only errors")
-	root.PersistentFlags().Bool("no-accel", false, "compute with ggml's own kernels alone, as EYELET_ACCEL=off")
-	root.PersistentFlags().String("accel-cache", "", "memory for weights in F16, BF16 or F32 that the accelerator keeps converted, as 2G: prompts are read faster (default none)")
+	root.PersistentFlags().BoolP("verbose", "v", false,
+		"log to stderr what happens, llama.cpp's own lines included")
+	root.PersistentFlags().BoolP("quiet", "q", false,
+		"no progress and no hints on stderr, only errors")
+	root.PersistentFlags().Bool("no-accel", false,
+		"compute with ggml's own kernels alone, as EYELET_ACCEL=off")
+	root.PersistentFlags().String("accel-cache",
+		"", "memory for weights in F16, BF16 or F32 that the accelerator keeps converted, as 2G: prompts are read faster (default none)")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{err: err, command: cmd.CommandPath()}
 	})
-	root.AddCommand(newRunCommand(), newBatchCommand(), newWorkerCommand(), newQueueCommand(), newServeCommand(), newOpenCommand(), newEncodeCommand(), newEvalCommand(), newDrawCommand(), newListCommand(), newShowCommand(), newImportCommand(), newExportCommand(), newPushCommand(),
-		newPullCommand(), newConvertCommand(), newQuantizeCommand(), newImatrixCommand(), newCpCommand(), newRmCommand(), newStoreCommand(), newSBOMCommand(), newBenchCommand(), newAdviseCommand(), newDevicesCommand(), newRPCCommand(), newDoctorCommand(),
+	root.AddCommand(newRunCommand(), newBatchCommand(), newWorkerCommand(), newQueueCommand(),
+		newServeCommand(), newOpenCommand(), newEncodeCommand(), newEvalCommand(), newDrawCommand(),
+		newListCommand(), newShowCommand(), newImportCommand(), newExportCommand(),
+		newPushCommand(),
+		newPullCommand(), newConvertCommand(), newQuantizeCommand(), newImatrixCommand(),
+		newCpCommand(), newRmCommand(), newStoreCommand(), newSBOMCommand(), newBenchCommand(),
+		newAdviseCommand(), newDevicesCommand(), newRPCCommand(), newDoctorCommand(),
 		newVersionCommand(), newCompletionCommand())
 	return root
 }
@@ -99,7 +111,8 @@ func newRootCommand() *cobra.Command {
 func startLogging(cmd *cobra.Command) error {
 	verbose, quiet := flagSet(cmd, "verbose"), flagSet(cmd, "quiet")
 	if verbose && quiet {
-		return &usageError{err: fmt.Errorf("--verbose and --quiet contradict each other"), command: cmd.CommandPath()}
+		return &usageError{err: fmt.Errorf("--verbose and --quiet contradict each other"),
+			command: cmd.CommandPath()}
 	}
 	level := slog.LevelWarn
 	switch {

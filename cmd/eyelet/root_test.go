@@ -19,7 +19,8 @@ func TestMistakesOnTheCommandLineAreExplainedInOneLine(t *testing.T) {
 		{"an unknown command", []string{"frobnicate"}, "frobnicate"},
 		{"a misspelt command", []string{"shwo"}, "show"},
 		{"an unknown flag", []string{"--frobnicate"}, "--frobnicate"},
-		{"an unknown flag of a command", []string{"show", "--frobnicate", "x.gguf"}, "eyelet show --help"},
+		{"an unknown flag of a command", []string{"show", "--frobnicate", "x.gguf"},
+			"eyelet show --help"},
 		{"a missing argument", []string{"show"}, "FILE"},
 		{"too many arguments", []string{"show", "a", "b"}, `"b"`},
 		{"an argument where none is taken", []string{"version", "now"}, `"now"`},
@@ -36,7 +37,8 @@ func TestMistakesOnTheCommandLineAreExplainedInOneLine(t *testing.T) {
 			if out != "" {
 				t.Errorf("stdout %q", out)
 			}
-			if !strings.HasPrefix(errs, "eyelet: ") || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, test.want) {
+			if !strings.HasPrefix(errs, "eyelet: ") || strings.Count(errs, "\n") != 1 ||
+				!strings.Contains(errs, test.want) {
 				t.Errorf("stderr %q: want one line with %q", errs, test.want)
 			}
 		})
@@ -44,7 +46,8 @@ func TestMistakesOnTheCommandLineAreExplainedInOneLine(t *testing.T) {
 }
 
 func TestHelpGoesToStdout(t *testing.T) {
-	for _, args := range [][]string{{}, {"--help"}, {"help"}, {"show", "--help"}, {"doctor", "-h"}, {"completion", "--help"}} {
+	for _, args := range [][]string{{}, {"--help"}, {"help"}, {"show", "--help"}, {"doctor", "-h"},
+		{"completion", "--help"}} {
 		code, out, errs := command(t, args...)
 		if code != exitOK || errs != "" || !strings.Contains(out, "Usage:") {
 			t.Errorf("eyelet %v: exit code %d, stderr %q, stdout %q", args, code, errs, out)
@@ -54,11 +57,13 @@ func TestHelpGoesToStdout(t *testing.T) {
 
 func TestCompletionScriptsAreForTheirShells(t *testing.T) {
 	for shell, mark := range map[string]string{
-		"bash": "complete -o default", "zsh": "#compdef eyelet", "fish": "complete -c eyelet", "powershell": "Register-ArgumentCompleter",
+		"bash": "complete -o default", "zsh": "#compdef eyelet", "fish": "complete -c eyelet",
+		"powershell": "Register-ArgumentCompleter",
 	} {
 		code, out, errs := command(t, "completion", shell)
 		if code != exitOK || errs != "" || !strings.Contains(out, mark) {
-			t.Errorf("completion %s: exit code %d, stderr %q, %d bytes", shell, code, errs, len(out))
+			t.Errorf("completion %s: exit code %d, stderr %q, %d bytes", shell, code, errs,
+				len(out))
 		}
 	}
 	_, out, _ := command(t, "completion", "bash")
@@ -104,7 +109,8 @@ func TestTheTestedVersionsAreThoseOfTheSetUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for pattern, want := range map[string]string{`(?m)^libllama-dev (?:\d+:)?(\d+\.\d+)\.`: testedLlama, `(?m)^libggml-dev (?:\d+:)?(\d+\.\d+)\.`: testedGGML} {
+	for pattern, want := range map[string]string{`(?m)^libllama-dev (?:\d+:)?(\d+\.\d+)\.`: testedLlama,
+		`(?m)^libggml-dev (?:\d+:)?(\d+\.\d+)\.`: testedGGML} {
 		found := regexp.MustCompile(pattern).FindSubmatch(list)
 		if found == nil || string(found[1]) != want {
 			t.Errorf("scripts/versions.txt has %q, the doctor was told %q", found, want)

@@ -43,8 +43,8 @@ const rpcExample = `  eyelet rpc --listen 192.168.1.20 --trust-network
   eyelet devices --rpc 192.168.1.20,192.168.1.21
       what is lent there`
 
-// rpcReserve is what stays free of the memory that is available when "eyelet rpc" begins, unless --memory says otherwise: for what is computed in
-// beside the buffers that clients ask for.
+// rpcReserve is what stays free of the memory that is available when "eyelet rpc" begins, unless
+// --memory says otherwise: for what is computed in beside the buffers that clients ask for.
 const rpcReserve = 512 << 20
 
 type rpcOptions struct {
@@ -73,10 +73,14 @@ func newRPCCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVarP(&o.listen, "listen", "l", "127.0.0.1", "address to listen on, as HOST or HOST:PORT; the port is "+rpc.DefaultPort+" if none is given")
-	f.BoolVar(&o.trust, "trust-network", false, "listen for other machines, all of which are trusted with this one")
-	f.StringVar(&o.device, "device", "", "devices to lend, as \"eyelet devices\" names them (default: the GPUs, or the CPU where there is none)")
-	f.StringVar(&o.memory, "memory", "", "most memory to lend, as 12G (default: of the CPU what is available now, less 512 MiB; of a GPU all)")
+	f.StringVarP(&o.listen, "listen", "l", "127.0.0.1",
+		"address to listen on, as HOST or HOST:PORT; the port is "+rpc.DefaultPort+" if none is given")
+	f.BoolVar(&o.trust, "trust-network", false,
+		"listen for other machines, all of which are trusted with this one")
+	f.StringVar(&o.device, "device",
+		"", "devices to lend, as \"eyelet devices\" names them (default: the GPUs, or the CPU where there is none)")
+	f.StringVar(&o.memory, "memory",
+		"", "most memory to lend, as 12G (default: of the CPU what is available now, less 512 MiB; of a GPU all)")
 	f.IntVarP(&o.threads, "threads", "t", 0, "compute threads (default: one a core)")
 	f.StringVar(&o.worker, "worker", "", "")
 	_ = f.MarkHidden("worker")
@@ -98,12 +102,14 @@ func (o *rpcOptions) devices() (lent []ggml.Device, err error) {
 	for name := range strings.SplitSeq(o.device, ",") {
 		found := false
 		for _, d := range all {
-			if strings.EqualFold(d.Name, strings.TrimSpace(name)) && (d.Type == ggml.CPU || d.Type == ggml.GPU || d.Type == ggml.IGPU) {
+			if strings.EqualFold(d.Name, strings.TrimSpace(name)) && (d.Type == ggml.CPU ||
+				d.Type == ggml.GPU || d.Type == ggml.IGPU) {
 				lent, found = append(lent, d), true
 			}
 		}
 		if !found {
-			return nil, usagef("there is no device %q here; \"eyelet devices\" lists what there is", strings.TrimSpace(name))
+			return nil, usagef("there is no device %q here; \"eyelet devices\" lists what there is",
+				strings.TrimSpace(name))
 		}
 	}
 	return lent, nil
@@ -198,7 +204,8 @@ func (o *rpcOptions) serve(cmd *cobra.Command) error {
 	if o.trust {
 		say("whoever reaches this address can read what others compute here, use up this machine, and perhaps run code on it")
 	}
-	front := rpc.Front{Dial: w.dial, Memory: limit, Event: func(client net.Addr, event rpc.Event, err error) {
+	front := rpc.Front{Dial: w.dial, Memory: limit, Event: func(client net.Addr, event rpc.Event,
+		err error) {
 		switch {
 		case err != nil:
 			say("%s %s: %s", client, event, describe(err))
@@ -217,10 +224,12 @@ func (o *rpcOptions) workerArgs(lent []ggml.Device) []string {
 	for i, d := range lent {
 		names[i] = d.Name
 	}
-	return []string{"rpc", "--device", strings.Join(names, ","), "--threads", strconv.Itoa(o.threads), "--verbose", "--worker"}
+	return []string{"rpc", "--device", strings.Join(names, ","), "--threads",
+		strconv.Itoa(o.threads), "--verbose", "--worker"}
 }
 
-// work is the process that computes. It ends with the one that started it, whose end of stdin closes.
+// work is the process that computes. It ends with the one that started it, whose end of stdin
+// closes.
 func (o *rpcOptions) work(stdin io.Reader) error {
 	go func() {
 		_, _ = io.Copy(io.Discard, stdin)
@@ -241,7 +250,8 @@ func (o *rpcOptions) work(stdin io.Reader) error {
 	return rpc.Work(o.worker, threads, lent)
 }
 
-// rpcWorker is the process that computes for clients. One that has ended is started again for the next client.
+// rpcWorker is the process that computes for clients. One that has ended is started again for the
+// next client.
 type rpcWorker struct {
 	args []string
 	log  *slog.Logger
@@ -273,7 +283,8 @@ func (w *rpcWorker) dial(ctx context.Context) (conn net.Conn, err error) {
 			return conn, err
 		}
 	}
-	return nil, fmt.Errorf("the process that computes does not answer: %s", cmp.Or(w.last, err.Error()))
+	return nil, fmt.Errorf("the process that computes does not answer: %s",
+		cmp.Or(w.last, err.Error()))
 }
 
 func (w *rpcWorker) runs() bool {

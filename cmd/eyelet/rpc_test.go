@@ -20,7 +20,8 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/peers"
 )
 
-// rpcEnvironment is that of processes with the RPC backend, without which the test ends as peers.Require says.
+// rpcEnvironment is that of processes with the RPC backend, without which the test ends as
+// peers.Require says.
 func rpcEnvironment(t *testing.T) []string {
 	t.Helper()
 	if testing.Short() {
@@ -39,7 +40,8 @@ func rpcEnvironment(t *testing.T) []string {
 func startRPC(t *testing.T, env []string, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	cmd := invocation{args: append([]string{"rpc", "--listen", "127.0.0.1:0"}, args...), env: env}.command(ctx)
+	cmd := invocation{args: append([]string{"rpc", "--listen", "127.0.0.1:0"}, args...),
+		env: env}.command(ctx)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -135,27 +137,38 @@ func (f *fragile) rearm(after int64) {
 
 func TestAnswersOverTwoServersAreThoseOfOneProcess(t *testing.T) {
 	env := rpcEnvironment(t)
-	servers := startRPC(t, env, "--threads", "1") + "," + startRPC(t, env, "--threads", "1", "--memory", "64M")
+	servers := startRPC(t, env, "--threads", "1") + "," + startRPC(t, env, "--threads", "1",
+		"--memory", "64M")
 	ask := func(flags ...string) outcome {
-		return invocation{args: append([]string{"run", "--image", demo + "/black-star.png", "What is in this picture?"}, flags...), env: env}.run(t)
+		return invocation{args: append([]string{"run", "--image", demo + "/black-star.png",
+			"What is in this picture?"}, flags...), env: env}.run(t)
 	}
 	want := ask("--device", "none")
 	if want.code != exitOK || want.stdout == "" {
 		t.Fatalf("%+v", want)
 	}
 	got := ask("--rpc", servers, "--verbose")
-	if got.code != exitOK || got.stdout != want.stdout || !strings.Contains(got.stderr, "offloaded 7/7 layers") || !strings.Contains(got.stderr, "using device RPC1") {
-		t.Errorf("exit code %d, %q; want %q; %s", got.code, got.stdout, want.stdout, offloadLine.FindString(got.stderr))
+	if got.code != exitOK || got.stdout != want.stdout || !strings.Contains(got.stderr,
+		"offloaded 7/7 layers") || !strings.Contains(got.stderr, "using device RPC1") {
+		t.Errorf("exit code %d, %q; want %q; %s", got.code, got.stdout, want.stdout,
+			offloadLine.FindString(got.stderr))
 	}
-	if one := ask("--rpc", servers, "--device", "rpc0", "--gpu-layers", "3", "--verbose"); one.stdout != want.stdout || !strings.Contains(one.stderr, "offloaded 3/7 layers") || strings.Contains(one.stderr, "using device RPC1") {
+	if one := ask("--rpc", servers, "--device", "rpc0", "--gpu-layers", "3",
+		"--verbose"); one.stdout != want.stdout || !strings.Contains(one.stderr,
+		"offloaded 3/7 layers") || strings.Contains(one.stderr, "using device RPC1") {
 		t.Errorf("exit code %d, %q: %s", one.code, one.stdout, offloadLine.FindString(one.stderr))
 	}
-	ask("--rpc", servers, "--tensor-split", "1").mustFail(t, exitUsage, "1 shares are given for 2 devices: RPC0, RPC1")
-	if uneven := ask("--rpc", servers, "--tensor-split", "0,1", "--verbose"); uneven.stdout != want.stdout || strings.Contains(uneven.stderr, "RPC0[127.0.0.1] model buffer") {
-		t.Errorf("exit code %d, %q: %s", uneven.code, uneven.stdout, offloadLine.FindString(uneven.stderr))
+	ask("--rpc", servers, "--tensor-split", "1").mustFail(t, exitUsage,
+		"1 shares are given for 2 devices: RPC0, RPC1")
+	if uneven := ask("--rpc", servers, "--tensor-split", "0,1", "--verbose"); uneven.stdout !=
+		want.stdout || strings.Contains(uneven.stderr, "RPC0[127.0.0.1] model buffer") {
+		t.Errorf("exit code %d, %q: %s", uneven.code, uneven.stdout,
+			offloadLine.FindString(uneven.stderr))
 	}
 	small := startRPC(t, env, "--threads", "1", "--memory", "8M")
-	if part := ask("--rpc", small); part.code != exitOK || part.stdout != want.stdout || strings.Count(part.stderr, "\n") != 1 || !strings.Contains(part.stderr, " of 7 layers of") || !strings.Contains(part.stderr, "lie on RPC0") {
+	if part := ask("--rpc", small); part.code != exitOK || part.stdout != want.stdout ||
+		strings.Count(part.stderr, "\n") != 1 || !strings.Contains(part.stderr,
+		" of 7 layers of") || !strings.Contains(part.stderr, "lie on RPC0") {
 		t.Errorf("in 8 MiB: exit code %d, %q, %q", part.code, part.stdout, part.stderr)
 	}
 	var list []Compute
@@ -163,16 +176,19 @@ func TestAnswersOverTwoServersAreThoseOfOneProcess(t *testing.T) {
 	if err := json.Unmarshal([]byte(o.stdout), &list); err != nil || len(list) < 3 {
 		t.Fatalf("exit code %d, %v: %s %s", o.code, err, o.stdout, o.stderr)
 	}
-	if last := list[len(list)-1]; last.Kind != kindRemote || last.Name != "RPC1" || last.MemoryTotal != 64<<20 || !strings.Contains(servers, last.Server) {
+	if last := list[len(list)-1]; last.Kind != kindRemote || last.Name != "RPC1" ||
+		last.MemoryTotal != 64<<20 || !strings.Contains(servers, last.Server) {
 		t.Errorf("%+v", last)
 	}
 	ask("--rpc", servers, "--device", "none").mustFail(t, exitUsage, "on no device")
-	ask("--rpc", servers, "--device", "RPC2").mustFail(t, exitUsage, `no device "RPC2"`, "RPC0, RPC1")
+	ask("--rpc", servers, "--device", "RPC2").mustFail(t, exitUsage, `no device "RPC2"`,
+		"RPC0, RPC1")
 	ask("--rpc", "here").mustFail(t, exitFailure, "here:50052 cannot be reached")
 	ask("--rpc", "127.0.0.1:99999").mustFail(t, exitUsage, "HOST:PORT")
 }
 
-// A model is spread over two servers, of which the connection to one breaks at a random moment. The request ends with an error, and the next is answered.
+// A model is spread over two servers, of which the connection to one breaks at a random moment. The
+// request ends with an error, and the next is answered.
 func TestAServerOutlivesTheMachinesThatItUses(t *testing.T) {
 	env := rpcEnvironment(t)
 	rounds := 2
@@ -180,11 +196,13 @@ func TestAServerOutlivesTheMachinesThatItUses(t *testing.T) {
 		rounds = 50
 	}
 	weak := newFragile(t, startRPC(t, env, "--threads", "1"))
-	server := startServe(t, env, "--threads", "1", "--rpc", startRPC(t, env, "--threads", "1")+","+weak.address)
+	server := startServe(t, env, "--threads", "1", "--rpc", startRPC(t, env, "--threads",
+		"1")+","+weak.address)
 	question := `{"model": "builtin", "stream": false, "messages": [{"role": "user", "content": "Name colors."}], "options": {"temperature": 0},
 		"format": {"type": "array", "items": {"enum": ["red", "green", "blue"]}, "minItems": 9, "maxItems": 9}}`
 	ask := func() (answer string, ok bool) {
-		r, err := server.http.Post(server.url+"/api/chat", "application/json", strings.NewReader(question))
+		r, err := server.http.Post(server.url+"/api/chat", "application/json",
+			strings.NewReader(question))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -198,7 +216,8 @@ func TestAServerOutlivesTheMachinesThatItUses(t *testing.T) {
 			Message struct{ Content string }
 			Error   string
 		}
-		if err := json.Unmarshal(text, &reply); err != nil || (status == 200) != (reply.Error == "") {
+		if err := json.Unmarshal(text, &reply); err != nil ||
+			(status == 200) != (reply.Error == "") {
 			t.Fatalf("status %d: %s", status, text)
 		}
 		if status != 200 && (!strings.Contains(reply.Error, weak.address) || status != 503) {
@@ -243,15 +262,18 @@ func TestAServerOutlivesTheMachinesThatItUses(t *testing.T) {
 }
 
 func TestRPCIsNotOfferedToTheNetworkUnasked(t *testing.T) {
-	for _, listen := range []string{"0.0.0.0", "[::]:7", "example.org", ":50052", "192.168.0.1:50052"} {
-		eyelet(t, "rpc", "--listen", listen).mustFail(t, exitUsage, "no passwords and no encryption", "--trust-network")
+	for _, listen := range []string{"0.0.0.0", "[::]:7", "example.org", ":50052",
+		"192.168.0.1:50052"} {
+		eyelet(t, "rpc", "--listen", listen).mustFail(t, exitUsage,
+			"no passwords and no encryption", "--trust-network")
 	}
 	eyelet(t, "rpc", "--listen", "a:b:c").mustFail(t, exitUsage, `--listen is "a:b:c"`)
 	eyelet(t, "rpc", "--memory", "1K").mustFail(t, exitUsage, `--memory is "1K"`)
 	eyelet(t, "rpc", "--listen", "127.0.0.1:x").mustFail(t, exitUsage, "HOST:PORT")
 	eyelet(t, "rpc", "--device", "GPU9").mustFail(t, exitUsage, `no device "GPU9"`)
 	var o rpcOptions
-	for text, want := range map[string]string{"127.0.0.1": "127.0.0.1:50052", "localhost:1": "localhost:1", "::1": "[::1]:50052", "[::1]:9": "[::1]:9"} {
+	for text, want := range map[string]string{"127.0.0.1": "127.0.0.1:50052",
+		"localhost:1": "localhost:1", "::1": "[::1]:50052", "[::1]:9": "[::1]:9"} {
 		o.listen = text
 		if got, err := o.address(); err != nil || got != want {
 			t.Errorf("%s: %s, %v", text, got, err)
@@ -263,7 +285,9 @@ func TestRPCIsNotOfferedToTheNetworkUnasked(t *testing.T) {
 func TestAWorkerThatDiesIsReplaced(t *testing.T) {
 	env := rpcEnvironment(t)
 	address := startRPC(t, env)
-	devices := func() outcome { return invocation{args: []string{"devices", "--rpc", address}, env: env}.run(t) }
+	devices := func() outcome {
+		return invocation{args: []string{"devices", "--rpc", address}, env: env}.run(t)
+	}
 	if o := devices(); o.code != exitOK {
 		t.Fatalf("%+v", o)
 	}
@@ -274,7 +298,8 @@ func TestAWorkerThatDiesIsReplaced(t *testing.T) {
 	killed := false
 	for _, file := range workers {
 		line, err := os.ReadFile(file)
-		if err != nil || !strings.HasPrefix(string(line), program+"\x00rpc\x00") || !strings.Contains(string(line), "--worker") {
+		if err != nil || !strings.HasPrefix(string(line), program+"\x00rpc\x00") ||
+			!strings.Contains(string(line), "--worker") {
 			continue
 		}
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))

@@ -65,47 +65,82 @@ func newRunCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVarP(&o.spec.Model, "model", "m", "", "name or digest of a model, or GGUF file of a language model (default: the built-in model)")
-	f.StringVar(&o.spec.Projector, "mmproj", "", "GGUF file of the vision projector that belongs to it (default: that of the named model)")
-	f.StringArrayVarP(&o.images, "image", "i", nil, "picture, PDF or video to ask about; may be repeated; - reads stdin; a folder asks about each picture in it")
-	f.StringArrayVar(&o.sounds, "audio", nil, "sound to ask about, for models that hear: WAV, MP3 or FLAC; may be repeated")
+	f.StringVarP(&o.spec.Model, "model", "m", "",
+		"name or digest of a model, or GGUF file of a language model (default: the built-in model)")
+	f.StringVar(&o.spec.Projector, "mmproj", "",
+		"GGUF file of the vision projector that belongs to it (default: that of the named model)")
+	f.StringArrayVarP(&o.images, "image", "i",
+		nil, "picture, PDF or video to ask about; may be repeated; - reads stdin; a folder asks about each picture in it")
+	f.StringArrayVar(&o.sounds, "audio", nil,
+		"sound to ask about, for models that hear: WAV, MP3 or FLAC; may be repeated")
 	o.material.bind(cmd)
-	f.StringVar(&o.imageTokens, "image-tokens", "", "most image tokens of a picture, or MIN-MAX (default: as the model's family has it)")
-	f.StringVar(&o.jsonl, "jsonl", "", "with a folder or a document: ask about each picture and page, write an answer a line to this file; a second run continues it")
-	f.StringVar(&o.boxes, "boxes", "", "draw the boxes and points that the answer names on the picture, and write it to this PNG or JPEG file")
+	f.StringVar(&o.imageTokens, "image-tokens", "",
+		"most image tokens of a picture, or MIN-MAX (default: as the model's family has it)")
+	f.StringVar(&o.jsonl, "jsonl",
+		"", "with a folder or a document: ask about each picture and page, write an answer a line to this file; a second run continues it")
+	f.StringVar(&o.boxes, "boxes",
+		"", "draw the boxes and points that the answer names on the picture, and write it to this PNG or JPEG file")
 	f.BoolVar(&o.json, "json", false, "print one JSON object with text, usage and timings")
-	f.BoolVar(&o.interactive, "chat", false, "hold a conversation even if there is a question or no terminal")
+	f.BoolVar(&o.interactive, "chat", false,
+		"hold a conversation even if there is a question or no terminal")
 	f.BoolVar(&o.demo, "demo", false, "ask the built-in model about its own pictures")
 	f.StringVar(&o.system, "system", "", "system prompt")
-	f.BoolVar(&o.raw, "raw", false, "give the question to the model as it stands, without its chat template")
-	f.IntVarP(&o.spec.Context, "ctx", "c", 0, fmt.Sprintf("context length in tokens (default: %d, or what the model was trained for)", engine.DefaultContext))
+	f.BoolVar(&o.raw, "raw", false,
+		"give the question to the model as it stands, without its chat template")
+	f.IntVarP(&o.spec.Context, "ctx", "c", 0,
+		fmt.Sprintf("context length in tokens (default: %d, or what the model was trained for)",
+			engine.DefaultContext))
 	f.IntVarP(&o.threads, "threads", "t", 0, "compute threads (default: one a core)")
-	f.IntVarP(&o.request.MaxTokens, "max-tokens", "n", 0, "longest answer in tokens (default: until the context is full)")
-	f.Float32Var(&o.request.Sampling.Temperature, "temp", 0, "temperature; 0 always takes the most probable token")
-	f.IntVar(&o.request.Sampling.TopK, "top-k", 40, "draw among the K most probable tokens (0: all)")
-	f.Float32Var(&o.request.Sampling.TopP, "top-p", 0.95, "draw among tokens that make up this share of probability")
-	f.Float32Var(&o.request.Sampling.MinP, "min-p", 0.05, "draw among tokens at least this probable relative to the best")
-	f.Float32Var(&o.request.Sampling.RepeatPenalty, "repeat-penalty", 1, "divide the logits of recent tokens by this (1: off)")
-	f.Int64Var(&o.seed, "seed", -1, "seed of the draws at a temperature above 0 (default: a new one each time)")
-	f.StringArrayVar(&o.request.Stop, "stop", nil, "end the answer before this text; may be repeated")
-	f.StringVar(&o.session, "session", "", "go on with the conversation of this name, and keep it, pictures and their state included, in the state folder")
-	f.StringVar(&o.spec.StateDir, "state-dir", "", "folder for what outlives the program: sessions, encoded pictures, beginnings of prompts (default: none, or with --session EYELET_STATE, "+stateDirText+")")
-	f.IntVar(&o.spec.Parallel, "parallel", engine.DefaultParallel, "with a folder: pictures that are asked about at a time")
-	f.DurationVar(&o.spec.MaxGap, "max-itl", 250*time.Millisecond, "longest time between two tokens of an answer that other work should cause")
-	f.BoolVar(&o.request.ContextShift, "context-shift", false, "when the context is full, go on without the middle of what was read, where the model can")
+	f.IntVarP(&o.request.MaxTokens, "max-tokens", "n", 0,
+		"longest answer in tokens (default: until the context is full)")
+	f.Float32Var(&o.request.Sampling.Temperature, "temp", 0,
+		"temperature; 0 always takes the most probable token")
+	f.IntVar(&o.request.Sampling.TopK, "top-k", 40,
+		"draw among the K most probable tokens (0: all)")
+	f.Float32Var(&o.request.Sampling.TopP, "top-p", 0.95,
+		"draw among tokens that make up this share of probability")
+	f.Float32Var(&o.request.Sampling.MinP, "min-p", 0.05,
+		"draw among tokens at least this probable relative to the best")
+	f.Float32Var(&o.request.Sampling.RepeatPenalty, "repeat-penalty", 1,
+		"divide the logits of recent tokens by this (1: off)")
+	f.Int64Var(&o.seed, "seed", -1,
+		"seed of the draws at a temperature above 0 (default: a new one each time)")
+	f.StringArrayVar(&o.request.Stop, "stop", nil,
+		"end the answer before this text; may be repeated")
+	f.StringVar(&o.session, "session",
+		"", "go on with the conversation of this name, and keep it, pictures and their state included, in the state folder")
+	f.StringVar(&o.spec.StateDir, "state-dir",
+		"", "folder for what outlives the program: sessions, encoded pictures, beginnings of prompts (default: none, or with --session EYELET_STATE, "+stateDirText+")")
+	f.IntVar(&o.spec.Parallel, "parallel", engine.DefaultParallel,
+		"with a folder: pictures that are asked about at a time")
+	f.DurationVar(&o.spec.MaxGap, "max-itl", 250*time.Millisecond,
+		"longest time between two tokens of an answer that other work should cause")
+	f.BoolVar(&o.request.ContextShift, "context-shift", false,
+		"when the context is full, go on without the middle of what was read, where the model can")
 	f.BoolVar(&o.spec.NoSpeculation, "no-speculation", false, "guess no tokens ahead")
-	f.StringVar(&o.spec.Draft, "draft-model", "", "GGUF file of a small language model of the same vocabulary, which guesses tokens ahead; answers stay the same")
-	f.BoolVar(&o.stats, "stats", false, "print counters of scheduler, caches and tower to stderr at the end")
-	f.StringVar(&o.trace, "trace", "", "write what becomes of each request to this file, a JSON object a line; - is stderr")
-	f.StringVar(&o.schema, "schema", "", "JSON schema that the answer must satisfy: a file, or the schema itself")
-	f.IntVar(&o.request.SchemaRetries, "schema-retries", 0, "draw an answer again, up to N times, that a check finds not to satisfy --schema; few schemas need the check")
-	f.StringVar(&o.grammarFile, "grammar", "", "file with a GBNF grammar that the answer must follow")
+	f.StringVar(&o.spec.Draft, "draft-model",
+		"", "GGUF file of a small language model of the same vocabulary, which guesses tokens ahead; answers stay the same")
+	f.BoolVar(&o.stats, "stats", false,
+		"print counters of scheduler, caches and tower to stderr at the end")
+	f.StringVar(&o.trace, "trace", "",
+		"write what becomes of each request to this file, a JSON object a line; - is stderr")
+	f.StringVar(&o.schema, "schema", "",
+		"JSON schema that the answer must satisfy: a file, or the schema itself")
+	f.IntVar(&o.request.SchemaRetries, "schema-retries",
+		0, "draw an answer again, up to N times, that a check finds not to satisfy --schema; few schemas need the check")
+	f.StringVar(&o.grammarFile, "grammar", "",
+		"file with a GBNF grammar that the answer must follow")
 	placementFlags(f, &o.spec)
-	f.StringVar(&o.spec.CacheType, "cache-type", "f16", "type of the KV cache: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0")
-	f.StringVar(&o.spec.Encoder, "vision-backend", engine.EncoderAuto, "who runs the vision tower: auto, native, mtmd (libmtmd), plain (slow, for comparisons)")
-	f.StringVar(&o.spec.VisionPrecision, "vision-precision", "auto", "arithmetic of native towers: auto, f32, bf16, int8")
-	f.BoolVar(&o.spec.ExactImages, "exact-images", false, "decode photos at full size, not shrunk to what the tower needs")
-	f.StringVar(&o.spec.ChatTemplate, "chat-template", "", "file with a Jinja chat template, or vicuna, llava, chatml (default: the model's own)")
+	f.StringVar(&o.spec.CacheType, "cache-type", "f16",
+		"type of the KV cache: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0")
+	f.StringVar(&o.spec.Encoder, "vision-backend", engine.EncoderAuto,
+		"who runs the vision tower: auto, native, mtmd (libmtmd), plain (slow, for comparisons)")
+	f.StringVar(&o.spec.VisionPrecision, "vision-precision", "auto",
+		"arithmetic of native towers: auto, f32, bf16, int8")
+	f.BoolVar(&o.spec.ExactImages, "exact-images", false,
+		"decode photos at full size, not shrunk to what the tower needs")
+	f.StringVar(&o.spec.ChatTemplate, "chat-template", "",
+		"file with a Jinja chat template, or vicuna, llava, chatml (default: the model's own)")
 	_ = cmd.RegisterFlagCompletionFunc("model", completeModels)
 	return cmd
 }

@@ -38,11 +38,13 @@ const imageTokens = 64
 func (r wholeReport) check(t *testing.T, images int) {
 	t.Helper()
 	u := r.Usage
-	if u.Image != images*imageTokens || u.Prompt <= u.Image || u.Cached < 0 || u.Cached >= u.Prompt || u.Completion < 1 {
+	if u.Image != images*imageTokens || u.Prompt <= u.Image || u.Cached < 0 ||
+		u.Cached >= u.Prompt || u.Completion < 1 {
 		t.Errorf("usage %+v with %d images", u, images)
 	}
 	sum := 0.0
-	for _, stage := range []string{"load", "queue", "decode_image", "preprocess", "encode", "prefill", "generate", "first_token", "longest_gap", "total"} {
+	for _, stage := range []string{"load", "queue", "decode_image", "preprocess", "encode",
+		"prefill", "generate", "first_token", "longest_gap", "total"} {
 		ms, ok := r.Timings[stage+"_ms"]
 		if !ok || ms < 0 {
 			t.Errorf("timing %s: %v, %v", stage, ms, ok)
@@ -56,7 +58,8 @@ func (r wholeReport) check(t *testing.T, images int) {
 		t.Errorf("timings %v", r.Timings)
 	}
 	if total := r.Timings["total_ms"]; sum > total+1 || r.Timings["first_token_ms"] > total {
-		t.Errorf("the stages take %g ms, the whole %g, the first token %g", sum, total, r.Timings["first_token_ms"])
+		t.Errorf("the stages take %g ms, the whole %g, the first token %g", sum, total,
+			r.Timings["first_token_ms"])
 	}
 }
 
@@ -72,12 +75,18 @@ func TestRunAnswersAboutPictures(t *testing.T) {
 		{"a picture from a file", []string{"--image", orange, background}, "", "cyan"},
 		{"a picture from stdin", []string{"--image", "-", background}, picture, "cyan"},
 		{"a question from stdin", []string{"--image", pinkStar}, background + "\n", "pink"},
-		{"a question in several arguments", []string{"--image", pinkStar, "What", "color", "is", "the", "background?"}, "", "pink"},
-		{"a model by its files", []string{"--model", seedModel, "--mmproj", seedProjector, "-i", orange, background}, "", "cyan"},
-		{"one thread and another cache", []string{"-t", "1", "-c", "512", "--cache-type", "q8_0", "--image", orange, background}, "", "cyan"},
-		{"a template by name", []string{"--chat-template", "vicuna", "--image", pinkStar, background}, "", "pink"},
-		{"a stop text", []string{"--stop", " circle", "--stop", "never", "--image", orange, "What is in this picture?"}, "", "an orange"},
-		{"few tokens", []string{"--max-tokens", "3", "--image", orange, "What is in this picture?"}, "", "an orange"},
+		{"a question in several arguments", []string{"--image", pinkStar, "What", "color", "is",
+			"the", "background?"}, "", "pink"},
+		{"a model by its files", []string{"--model", seedModel, "--mmproj", seedProjector, "-i",
+			orange, background}, "", "cyan"},
+		{"one thread and another cache", []string{"-t", "1", "-c", "512", "--cache-type", "q8_0",
+			"--image", orange, background}, "", "cyan"},
+		{"a template by name", []string{"--chat-template", "vicuna", "--image", pinkStar,
+			background}, "", "pink"},
+		{"a stop text", []string{"--stop", " circle", "--stop", "never", "--image", orange,
+			"What is in this picture?"}, "", "an orange"},
+		{"few tokens", []string{"--max-tokens", "3", "--image", orange, "What is in this picture?"},
+			"", "an orange"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -99,7 +108,8 @@ func TestRunJSONIsOneObjectWhoseFiguresAddUp(t *testing.T) {
 	var r wholeReport
 	strictly(t, o.stdout, &r)
 	r.check(t, 1)
-	if r.Model != "eyelet-builtin" || len(r.Images) != 1 || r.Images[0] != orange || r.Question != background || r.Text != "cyan" || r.Finish != "stop" || r.Seed != nil {
+	if r.Model != "eyelet-builtin" || len(r.Images) != 1 || r.Images[0] != orange ||
+		r.Question != background || r.Text != "cyan" || r.Finish != "stop" || r.Seed != nil {
 		t.Errorf("%+v", r)
 	}
 	if r.Timings["encode_ms"] == 0 || r.Timings["load_ms"] == 0 {
@@ -110,7 +120,8 @@ func TestRunJSONIsOneObjectWhoseFiguresAddUp(t *testing.T) {
 func TestRunTakesSeveralPictures(t *testing.T) {
 	t.Parallel()
 	var r wholeReport
-	strictly(t, eyelet(t, "run", "--json", "--max-tokens", "3", "--image", orange, "--image", pinkStar, "What is different?").stdout, &r)
+	strictly(t, eyelet(t, "run", "--json", "--max-tokens", "3", "--image", orange, "--image",
+		pinkStar, "What is different?").stdout, &r)
 	r.check(t, 2)
 	if len(r.Images) != 2 || r.Images[1] != pinkStar {
 		t.Errorf("images %q", r.Images)
@@ -121,7 +132,8 @@ func TestDrawsRepeatWithTheirSeed(t *testing.T) {
 	t.Parallel()
 	ask := func(args ...string) (r wholeReport) {
 		t.Helper()
-		strictly(t, eyelet(t, append([]string{"run", "--json", "--max-tokens", "30", "--temp", "3", "--min-p", "0", "--top-p", "1", "--top-k", "0"}, args...)...).stdout, &r)
+		strictly(t, eyelet(t, append([]string{"run", "--json", "--max-tokens", "30", "--temp", "3",
+			"--min-p", "0", "--top-p", "1", "--top-k", "0"}, args...)...).stdout, &r)
 		return r
 	}
 	fresh := ask("Tell me.")
@@ -132,7 +144,8 @@ func TestDrawsRepeatWithTheirSeed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again := ask("--seed", string(seed), "Tell me."); again.Text != fresh.Text || *again.Seed != *fresh.Seed {
+	if again := ask("--seed", string(seed), "Tell me."); again.Text != fresh.Text ||
+		*again.Seed != *fresh.Seed {
 		t.Errorf("with the seed of %q: %q", fresh.Text, again.Text)
 	}
 	if other := ask("--seed", "7", "Tell me."); other.Text == fresh.Text {
@@ -155,24 +168,28 @@ func TestAnswersFollowSchemaAndGrammar(t *testing.T) {
 				Count *int
 			}
 			strictly(t, o.stdout, &v)
-			if o.code != 0 || o.stderr != "" || (v.Color != "cyan" && v.Color != "red") || v.Count == nil {
+			if o.code != 0 || o.stderr != "" || (v.Color != "cyan" && v.Color != "red") ||
+				v.Count == nil {
 				t.Errorf("%+v", o)
 			}
 		})
 	}
 	grammar := writeFile(t, filepath.Join(dir, "g.gbnf"), `root ::= "gray" | "green"`)
-	if o := eyelet(t, "run", "--image", orange, background, "--grammar", grammar); o.stdout != "gray\n" && o.stdout != "green\n" {
+	if o := eyelet(t, "run", "--image", orange, background, "--grammar", grammar); o.stdout !=
+		"gray\n" && o.stdout != "green\n" {
 		t.Errorf("%+v", o)
 	}
 }
 
-// A system prompt is part of the conversation, raw text is all there is of it: the prompts differ in length accordingly.
+// A system prompt is part of the conversation, raw text is all there is of it: the prompts differ
+// in length accordingly.
 func TestSystemPromptAndRawText(t *testing.T) {
 	t.Parallel()
 	tokens := func(args ...string) int {
 		t.Helper()
 		var r wholeReport
-		strictly(t, eyelet(t, append([]string{"run", "--json", "-n", "1", "--chat-template", "vicuna", background}, args...)...).stdout, &r)
+		strictly(t, eyelet(t, append([]string{"run", "--json", "-n", "1", "--chat-template",
+			"vicuna", background}, args...)...).stdout, &r)
 		return r.Usage.Prompt
 	}
 	plain, raw, system := tokens(), tokens("--raw"), tokens("--system", "What color is the circle?")
@@ -184,7 +201,8 @@ func TestSystemPromptAndRawText(t *testing.T) {
 func TestVerboseLogsAndQuietDoesNot(t *testing.T) {
 	t.Parallel()
 	o := eyelet(t, "run", "-v", "--image", orange, background)
-	if o.code != 0 || o.stdout != "cyan\n" || !strings.Contains(o.stderr, "level=") || !strings.Contains(o.stderr, "llama") {
+	if o.code != 0 || o.stdout != "cyan\n" || !strings.Contains(o.stderr, "level=") ||
+		!strings.Contains(o.stderr, "llama") {
 		t.Errorf("exit code %d, stdout %q, stderr %.300q", o.code, o.stdout, o.stderr)
 	}
 	eyelet(t, "run", "-q", "--image", orange, background).mustSay(t, "cyan")
@@ -196,7 +214,10 @@ func TestDemoIsRight(t *testing.T) {
 	if o.code != 0 || o.stderr != "" {
 		t.Fatalf("exit code %d, stderr %q", o.code, o.stderr)
 	}
-	for _, want := range []string{"orange-circle.png\n  > ", "an orange circle on a cyan background   [", "\n  > What is the answer?\n    12 + 7 = 19   [", "    <h1>Title</h1><p>Text</p><form><input><input><button>OK</button></form>   ["} {
+	for _, want := range []string{"orange-circle.png\n  > ",
+		"an orange circle on a cyan background   [",
+		"\n  > What is the answer?\n    12 + 7 = 19   [",
+		"    <h1>Title</h1><p>Text</p><form><input><input><button>OK</button></form>   ["} {
 		if !strings.Contains(o.stdout, want) {
 			t.Errorf("%q lacks %q", o.stdout, want)
 		}
@@ -230,6 +251,7 @@ func TestRunNeedsNoEnvironment(t *testing.T) {
 func TestNowhereToExtractIsExplained(t *testing.T) {
 	t.Parallel()
 	blocked := writeFile(t, filepath.Join(t.TempDir(), "file"), "")
-	in := invocation{args: []string{"run", "Q?"}, env: []string{"TMPDIR=" + blocked, "EYELET_CACHE=" + blocked + "/cache"}}
+	in := invocation{args: []string{"run", "Q?"}, env: []string{"TMPDIR=" + blocked,
+		"EYELET_CACHE=" + blocked + "/cache"}}
 	in.run(t).mustFail(t, 1, "EYELET_CACHE", "12 MB")
 }

@@ -24,7 +24,8 @@ type savedConversation struct {
 type savedMessage struct {
 	Role    string         `json:"role"`
 	Content []savedContent `json:"content"`
-	InOrder bool           `json:"in_order,omitempty"` // pictures stay between the texts where they stand
+	// pictures stay between the texts where they stand
+	InOrder bool `json:"in_order,omitempty"`
 }
 
 // savedContent is a text or a picture with the bytes of its file.
@@ -35,7 +36,8 @@ type savedContent struct {
 	Page  int    `json:"page,omitempty"` // of a document, counted from 0
 	Least int    `json:"image_min_tokens,omitempty"`
 	Most  int    `json:"image_max_tokens,omitempty"`
-	Same  int    `json:"same,omitempty"` // in place of Image: the file is that of an earlier picture, counted from 1
+	// in place of Image: the file is that of an earlier picture, counted from 1
+	Same int `json:"same,omitempty"`
 }
 
 const (
@@ -46,7 +48,8 @@ const (
 
 // saveConversation writes a conversation with its pictures, whole or not at all.
 func saveConversation(path, model string, messages []engine.Message) error {
-	saved := savedConversation{Format: savedFormat, Version: 1, Model: model, Messages: []savedMessage{}}
+	saved := savedConversation{Format: savedFormat, Version: 1, Model: model,
+		Messages: []savedMessage{}}
 	earlier := map[*byte]int{} // files, by where they lie, with the numbers of pictures
 	pictures := 0
 	for _, m := range messages {
@@ -54,7 +57,8 @@ func saveConversation(path, model string, messages []engine.Message) error {
 		for _, part := range m.Content {
 			if image := part.Image; image != nil {
 				pictures++
-				sc := savedContent{Name: image.Name, Page: image.Page, Least: image.Tokens.Min, Most: image.Tokens.Max}
+				sc := savedContent{Name: image.Name, Page: image.Page, Least: image.Tokens.Min,
+					Most: image.Tokens.Max}
 				if n, ok := earlier[unsafe.SliceData(image.Data)]; ok {
 					sc.Same = n
 				} else {
@@ -79,7 +83,8 @@ func saveConversation(path, model string, messages []engine.Message) error {
 		return inputf("%s: %w", path, causeOf(err)) // the temporary name would only confuse
 	}
 	defer os.Remove(tmp.Name())
-	if err := cmp.Or(writeJSON(tmp, saved), tmp.Sync(), tmp.Close()); err != nil { // the first says why
+	// the first says why
+	if err := cmp.Or(writeJSON(tmp, saved), tmp.Sync(), tmp.Close()); err != nil {
 		return fmt.Errorf("%s: %w", path, causeOf(err))
 	}
 	return os.Rename(tmp.Name(), path)
@@ -110,8 +115,10 @@ func loadConversation(ctx context.Context, path string) ([]engine.Message, error
 	return messages, nil
 }
 
-// message checks what a file says about a message. pictures are those of the messages before, and get those of this one.
-func (sm savedMessage) message(ctx context.Context, pictures *[]*engine.Image) (engine.Message, error) {
+// message checks what a file says about a message. pictures are those of the messages before, and
+// get those of this one.
+func (sm savedMessage) message(ctx context.Context,
+	pictures *[]*engine.Image) (engine.Message, error) {
 	if !slices.Contains([]string{"system", "user", "assistant"}, sm.Role) {
 		return engine.Message{}, fmt.Errorf("unknown role %q", abbreviate(sm.Role, 20))
 	}
@@ -121,10 +128,13 @@ func (sm savedMessage) message(ctx context.Context, pictures *[]*engine.Image) (
 			m.Content = append(m.Content, engine.Text(part.Text))
 			continue
 		}
-		picture := &engine.Image{Name: part.Name, Data: part.Image, Page: part.Page, Tokens: engine.Budget{Min: part.Least, Max: part.Most}}
+		picture := &engine.Image{Name: part.Name, Data: part.Image, Page: part.Page,
+			Tokens: engine.Budget{Min: part.Least, Max: part.Most}}
 		if part.Same != 0 {
 			if part.Same < 1 || part.Same > len(*pictures) || part.Image != nil {
-				return engine.Message{}, fmt.Errorf("a picture is said to be that with the number %d, of %d before it", part.Same, len(*pictures))
+				return engine.Message{},
+					fmt.Errorf("a picture is said to be that with the number %d, of %d before it",
+						part.Same, len(*pictures))
 			}
 			picture.Data = (*pictures)[part.Same-1].Data
 		}

@@ -45,16 +45,20 @@ source that their metadata claims.`,
 	}
 	cmd.Flags().StringVar(&format, "format", "spdx", "spdx (2.3) or cyclonedx (1.6), both as JSON")
 	cmd.Flags().StringVarP(&out, "out", "o", "", "write to this file (default: stdout)")
-	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"spdx", "cyclonedx"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("format",
+		cobra.FixedCompletions([]string{"spdx", "cyclonedx"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
-// billOf writes the bill of the program and models. With a folder, the program is the one in it, whose packages it lists.
+// billOf writes the bill of the program and models. With a folder, the program is the one in it,
+// whose packages it lists.
 func billOf(format string, models []*store.Model, folder *bundle.Folder) (bundle.Document, error) {
 	v := versions()
 	bill := &sbom.Bill{
-		Program: &sbom.Component{Name: "eyelet", Version: v.Eyelet, License: "MIT", PURL: "pkg:golang/github.com/eyelet-engine/eyelet@" + v.Eyelet},
-		Parts:   append(libraries(v), modules()...), Models: models, Tool: "eyelet-" + v.Eyelet, Time: time.Now(),
+		Program: &sbom.Component{Name: "eyelet", Version: v.Eyelet, License: "MIT",
+			PURL: "pkg:golang/github.com/eyelet-engine/eyelet@" + v.Eyelet},
+		Parts: append(libraries(v), modules()...), Models: models, Tool: "eyelet-" + v.Eyelet,
+		Time: time.Now(),
 	}
 	if folder != nil {
 		bill.Parts = append(bill.Parts, packages(folder.Dir)...)
@@ -67,7 +71,8 @@ func billOf(format string, models []*store.Model, folder *bundle.Folder) (bundle
 		data, err := bill.CycloneDX()
 		return bundle.Document{Path: "sbom.cdx.json", Data: data}, err
 	}
-	return bundle.Document{}, usagef("there is no format %q for bills of materials; give spdx or cyclonedx", format)
+	return bundle.Document{},
+		usagef("there is no format %q for bills of materials; give spdx or cyclonedx", format)
 }
 
 // libraries are the C libraries that the program runs on, by what they say of themselves.
@@ -77,8 +82,10 @@ func libraries(v Versions) []sbom.Component {
 		{Name: "libllama", Version: v.Llama, License: "MIT", PURL: "pkg:github/ggml-org/llama.cpp"},
 		{Name: "libmtmd", Version: v.MTMD, License: "MIT", PURL: "pkg:github/ggml-org/llama.cpp"},
 		{Name: "libggml", Version: v.GGML, License: "MIT", PURL: "pkg:github/ggml-org/ggml"},
-		{Name: "oneDNN", Version: v.OneDNN, License: "Apache-2.0", PURL: "pkg:github/uxlfoundation/oneDNN"},
-		{Name: "libjpeg-turbo", Version: v.JPEG, License: "IJG", PURL: "pkg:github/libjpeg-turbo/libjpeg-turbo"},
+		{Name: "oneDNN", Version: v.OneDNN, License: "Apache-2.0",
+			PURL: "pkg:github/uxlfoundation/oneDNN"},
+		{Name: "libjpeg-turbo", Version: v.JPEG, License: "IJG",
+			PURL: "pkg:github/libjpeg-turbo/libjpeg-turbo"},
 	} {
 		if l.Version != "" {
 			l.PURL += "@" + l.Version
@@ -88,7 +95,8 @@ func libraries(v Versions) []sbom.Component {
 	return parts
 }
 
-// modules are the Go modules in the program. Their licences are those of THIRD_PARTY.md, which the program does not know.
+// modules are the Go modules in the program. Their licences are those of THIRD_PARTY.md, which the
+// program does not know.
 func modules() []sbom.Component {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -99,12 +107,14 @@ func modules() []sbom.Component {
 		if m.Replace != nil {
 			m = m.Replace
 		}
-		parts = append(parts, sbom.Component{Name: m.Path, Version: m.Version, PURL: fmt.Sprintf("pkg:golang/%s@%s", m.Path, m.Version)})
+		parts = append(parts, sbom.Component{Name: m.Path, Version: m.Version,
+			PURL: fmt.Sprintf("pkg:golang/%s@%s", m.Path, m.Version)})
 	}
 	return parts
 }
 
-// packages are those that the libraries of a program's folder come from: lines of name and version in licences/versions.txt.
+// packages are those that the libraries of a program's folder come from: lines of name and version
+// in licences/versions.txt.
 func packages(dir string) []sbom.Component {
 	data, err := readLimited(filepath.Join(dir, "licences", "versions.txt"), 1<<20)
 	if err != nil {
@@ -112,8 +122,10 @@ func packages(dir string) []sbom.Component {
 	}
 	var parts []sbom.Component
 	for line := range strings.Lines(string(data)) {
-		if name, version, ok := strings.Cut(strings.TrimSpace(line), " "); ok && !strings.HasPrefix(name, "#") {
-			parts = append(parts, sbom.Component{Name: name, Version: version, PURL: "pkg:deb/debian/" + name + "@" + version})
+		if name, version, ok := strings.Cut(strings.TrimSpace(line), " "); ok &&
+			!strings.HasPrefix(name, "#") {
+			parts = append(parts, sbom.Component{Name: name, Version: version,
+				PURL: "pkg:deb/debian/" + name + "@" + version})
 		}
 	}
 	return parts

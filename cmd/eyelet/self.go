@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// selfCommand returns the words that start this program once more: its file, or the loader that a bundle's launcher starts, with that loader's own arguments.
+// selfCommand returns the words that start this program once more: its file, or the loader that a
+// bundle's launcher starts, with that loader's own arguments.
 func selfCommand() ([]string, error) {
 	program, err := os.Executable()
 	if err != nil {
@@ -20,7 +21,8 @@ func selfCommand() ([]string, error) {
 	return throughLoader(program, line, len(os.Args)), nil
 }
 
-// throughLoader are the words of a command line, with NULs between them, up to the program that a loader starts with so many words of its own.
+// throughLoader are the words of a command line, with NULs between them, up to the program that a
+// loader starts with so many words of its own.
 func throughLoader(loader string, line []byte, own int) []string {
 	words := strings.Split(string(bytes.TrimSuffix(line, []byte{0})), "\x00")
 	before := len(words) - (own - 1)

@@ -16,7 +16,8 @@ type SelfTest struct {
 	Seconds float64      `json:"seconds"`
 	Answers []TestAnswer `json:"answers"`
 
-	Accelerated *Accelerated `json:"accelerated,omitempty"` // what the accelerator computed of it; nil if there is none
+	// what the accelerator computed of it; nil if there is none
+	Accelerated *Accelerated `json:"accelerated,omitempty"`
 }
 
 // TestAnswer is one question of the self-test.
@@ -27,13 +28,15 @@ type TestAnswer struct {
 	Got      string `json:"got"`
 }
 
-// checkAnswers runs the self-test, as a user's request runs: from the extracted files, through the engine.
+// checkAnswers runs the self-test, as a user's request runs: from the extracted files, through the
+// engine.
 func (d *Diagnosis) checkAnswers(ctx context.Context) {
 	start := time.Now()
 	test, err := selfTest(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
-			d.add(Check{Name: "self-test", Status: "failed", Detail: describe(err), Remedy: "run eyelet doctor --verbose and report what it logs"})
+			d.add(Check{Name: "self-test", Status: "failed", Detail: describe(err),
+				Remedy: "run eyelet doctor --verbose and report what it logs"})
 		}
 		return
 	}
@@ -48,12 +51,14 @@ func (d *Diagnosis) checkAnswers(ctx context.Context) {
 		d.add(Check{
 			Name:   "self-test",
 			Status: "failed",
-			Detail: fmt.Sprintf("%s, %q: the answer is %q, not %q", a.Picture, a.Question, a.Got, a.Want),
+			Detail: fmt.Sprintf("%s, %q: the answer is %q, not %q", a.Picture, a.Question, a.Got,
+				a.Want),
 			Remedy: "the arithmetic is wrong on this machine: set EYELET_ACCEL=off, or EYELET_BACKENDS to a folder with another CPU library, and report this",
 		})
 	}
 	if right == len(test.Answers) {
-		detail := fmt.Sprintf("the built-in model answered %d questions rightly in %.1f s", right, test.Seconds)
+		detail := fmt.Sprintf("the built-in model answered %d questions rightly in %.1f s", right,
+			test.Seconds)
 		if a := test.Accelerated; a != nil {
 			detail += fmt.Sprintf("; accelerator: %v", a)
 		}
@@ -90,7 +95,8 @@ func selfTest(ctx context.Context) (*SelfTest, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s, %q: %w", demo.Name, turn.Question, err)
 			}
-			test.Answers = append(test.Answers, TestAnswer{demo.Name, turn.Question, turn.Answer, got})
+			test.Answers = append(test.Answers, TestAnswer{demo.Name, turn.Question, turn.Answer,
+				got})
 			messages = append(messages, engine.Assistant(got))
 		}
 	}

@@ -85,52 +85,83 @@ func newServeCommand() *cobra.Command {
 func (o *serveOptions) flags(cmd *cobra.Command) {
 	f, spec, limits := cmd.Flags(), &o.server.Spec, &o.server.Limits
 	f.SortFlags = false
-	f.StringVarP(&o.listen, "listen", "l", defaultListen, "address to listen on; unix:PATH for a socket")
-	f.StringVarP(&o.model.Spec.Model, "model", "m", "", "GGUF file of a language model to serve beside those of the store")
-	f.StringVar(&o.model.Spec.Projector, "mmproj", "", "GGUF file of the vision projector that belongs to it")
+	f.StringVarP(&o.listen, "listen", "l", defaultListen,
+		"address to listen on; unix:PATH for a socket")
+	f.StringVarP(&o.model.Spec.Model, "model", "m", "",
+		"GGUF file of a language model to serve beside those of the store")
+	f.StringVar(&o.model.Spec.Projector, "mmproj", "",
+		"GGUF file of the vision projector that belongs to it")
 	f.StringVar(&o.model.Name, "name", "", "name of that model (default: made of the file's)")
-	f.StringVar(&o.model.Spec.ChatTemplate, "chat-template", "", "file with a Jinja chat template for it, or vicuna, llava, chatml (default: its own)")
-	f.StringVar(&o.server.Folder, "models-dir", "", "folder of GGUF files to serve by the names of the files")
+	f.StringVar(&o.model.Spec.ChatTemplate, "chat-template", "",
+		"file with a Jinja chat template for it, or vicuna, llava, chatml (default: its own)")
+	f.StringVar(&o.server.Folder, "models-dir", "",
+		"folder of GGUF files to serve by the names of the files")
 	f.BoolVar(&o.noOllama, "no-ollama", false, "leave Ollama's models out")
 	f.BoolVar(&o.server.NoBuiltin, "no-builtin", false, "leave the built-in model out")
-	f.StringVar(&o.server.Reports, "reports", "", "folder of reports of \"eyelet bench quants\" that the page shows")
+	f.StringVar(&o.server.Reports, "reports", "",
+		"folder of reports of \"eyelet bench quants\" that the page shows")
 	f.BoolVar(&o.server.ReadOnly, "read-only", false, "refuse requests that would change the store")
-	f.StringVar(&o.server.Batches, "batches", "", "folder for files and batches of OpenAI's API; off for none (default: batches in EYELET_STATE, "+stateDirText+")")
-	f.StringArrayVar(&o.server.Preload, "preload", nil, "model to load at once; may be repeated; /readyz waits for it")
-	f.DurationVar(&o.pool.KeepAlive, "keep-alive", engine.DefaultKeepAlive, "how long a model stays loaded that nobody uses; -1s for ever")
-	f.IntVar(&o.pool.Max, "max-models", 0, "most models that are loaded at a time (default: no limit)")
-	f.StringVar(&o.memory, "memory", "", "most memory that models take together, as 24G (default: 85 % of what is available)")
-	f.IntVarP(&spec.Context, "ctx", "c", 0, fmt.Sprintf("context length of every model in tokens (default: what its manifest says, or %d)", engine.DefaultContext))
-	f.IntVar(&o.server.Context, "default-ctx", 0, "context length where neither --ctx nor the model's manifest says one")
-	f.IntVar(&limits.Context, "max-ctx", 0, "longest context that a request can ask for (default: 32768, or --ctx if that is more)")
-	f.IntVar(&spec.Parallel, "parallel", engine.DefaultParallel, "requests of a model that are computed at a time")
+	f.StringVar(&o.server.Batches, "batches",
+		"", "folder for files and batches of OpenAI's API; off for none (default: batches in EYELET_STATE, "+stateDirText+")")
+	f.StringArrayVar(&o.server.Preload, "preload", nil,
+		"model to load at once; may be repeated; /readyz waits for it")
+	f.DurationVar(&o.pool.KeepAlive, "keep-alive", engine.DefaultKeepAlive,
+		"how long a model stays loaded that nobody uses; -1s for ever")
+	f.IntVar(&o.pool.Max, "max-models", 0,
+		"most models that are loaded at a time (default: no limit)")
+	f.StringVar(&o.memory, "memory", "",
+		"most memory that models take together, as 24G (default: 85 % of what is available)")
+	f.IntVarP(&spec.Context, "ctx", "c", 0,
+		fmt.Sprintf("context length of every model in tokens (default: what its manifest says, or %d)", engine.DefaultContext))
+	f.IntVar(&o.server.Context, "default-ctx", 0,
+		"context length where neither --ctx nor the model's manifest says one")
+	f.IntVar(&limits.Context, "max-ctx", 0,
+		"longest context that a request can ask for (default: 32768, or --ctx if that is more)")
+	f.IntVar(&spec.Parallel, "parallel", engine.DefaultParallel,
+		"requests of a model that are computed at a time")
 	f.IntVar(&spec.Queue, "queue", 256, "requests of a model that wait; more get 503")
 	f.IntVarP(&o.threads, "threads", "t", 0, "compute threads (default: one a core)")
-	f.IntVar(&o.server.DrawThreads, "draw-threads", 0, "threads of a program that draws pictures, which gives way to answers (default: one a core)")
-	f.DurationVar(&spec.MaxGap, "max-itl", 250*time.Millisecond, "longest time between two tokens of an answer that other work should cause")
-	f.StringVar(&spec.StateDir, "state-dir", "", "folder for encoded pictures and beginnings of prompts, which then outlive the program (default: none)")
+	f.IntVar(&o.server.DrawThreads, "draw-threads", 0,
+		"threads of a program that draws pictures, which gives way to answers (default: one a core)")
+	f.DurationVar(&spec.MaxGap, "max-itl", 250*time.Millisecond,
+		"longest time between two tokens of an answer that other work should cause")
+	f.StringVar(&spec.StateDir, "state-dir",
+		"", "folder for encoded pictures and beginnings of prompts, which then outlive the program (default: none)")
 	placementFlags(f, spec)
-	f.StringVar(&spec.CacheType, "cache-type", "f16", "type of the KV cache: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0")
-	f.StringVar(&spec.Encoder, "vision-backend", engine.EncoderAuto, "who runs vision towers: auto, native, mtmd (libmtmd), plain")
-	f.StringVar(&spec.VisionPrecision, "vision-precision", "auto", "arithmetic of native towers: auto, f32, bf16, int8")
-	f.BoolVar(&spec.ExactImages, "exact-images", false, "decode photos at full size, not shrunk to what the tower needs")
-	f.StringArrayVar(&o.server.Hosts, "allow-host", nil, "name of this machine that clients use, beside localhost and addresses; * for any; may be repeated")
-	f.StringArrayVar(&o.server.Pictures, "allow-image-urls", nil, "host from which pictures may be fetched that a request names by http or https, or a folder as file:///srv/pictures; may be repeated")
-	f.StringArrayVar(&o.server.Origins, "allow-origin", nil, "origin of web pages that may use the server, as https://chat.example.org; may be repeated")
-	f.StringVar(&o.keys, "keys", "", "file of API keys, one of which each request must then carry; SIGHUP has it and the certificate read again")
+	f.StringVar(&spec.CacheType, "cache-type", "f16",
+		"type of the KV cache: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0")
+	f.StringVar(&spec.Encoder, "vision-backend", engine.EncoderAuto,
+		"who runs vision towers: auto, native, mtmd (libmtmd), plain")
+	f.StringVar(&spec.VisionPrecision, "vision-precision", "auto",
+		"arithmetic of native towers: auto, f32, bf16, int8")
+	f.BoolVar(&spec.ExactImages, "exact-images", false,
+		"decode photos at full size, not shrunk to what the tower needs")
+	f.StringArrayVar(&o.server.Hosts, "allow-host",
+		nil, "name of this machine that clients use, beside localhost and addresses; * for any; may be repeated")
+	f.StringArrayVar(&o.server.Pictures, "allow-image-urls",
+		nil, "host from which pictures may be fetched that a request names by http or https, or a folder as file:///srv/pictures; may be repeated")
+	f.StringArrayVar(&o.server.Origins, "allow-origin", nil,
+		"origin of web pages that may use the server, as https://chat.example.org; may be repeated")
+	f.StringVar(&o.keys, "keys",
+		"", "file of API keys, one of which each request must then carry; SIGHUP has it and the certificate read again")
 	f.StringVar(&o.cert, "tls-cert", "", "file of a certificate in PEM format, to serve HTTPS")
 	f.StringVar(&o.certKey, "tls-key", "", "file of the certificate's key")
-	f.StringVar(&o.maxBody, "max-body", "64M", "largest body of a request; models that are uploaded may be larger")
+	f.StringVar(&o.maxBody, "max-body", "64M",
+		"largest body of a request; models that are uploaded may be larger")
 	f.IntVar(&limits.Images, "max-images", 64, "most pictures of a request")
-	f.IntVar(&limits.Requests, "max-requests", 512, "most requests under way, waiting ones included; more get 503")
+	f.IntVar(&limits.Requests, "max-requests", 512,
+		"most requests under way, waiting ones included; more get 503")
 	f.IntVar(&limits.Connections, "max-connections", 1024, "most connections that are open")
-	f.DurationVar(&limits.Time, "request-timeout", 0, "longest time of a request (default: no limit)")
-	f.DurationVar(&limits.Grace, "grace", 10*time.Second, "time for running requests when the server ends")
+	f.DurationVar(&limits.Time, "request-timeout", 0,
+		"longest time of a request (default: no limit)")
+	f.DurationVar(&limits.Grace, "grace", 10*time.Second,
+		"time for running requests when the server ends")
 	f.BoolVar(&o.jsonLog, "log-json", false, "log in JSON, a line for each request")
 }
 
-// serveGC is the garbage, in percent of what is in use, that a server lets come together: most of it are bodies with pictures, of megabytes
-// each, and most memory is not Go's, so that collecting twice as often as usual costs little. The environment variable GOGC comes before it.
+// serveGC is the garbage, in percent of what is in use, that a server lets come together: most of
+// it are bodies with pictures, of megabytes each, and most memory is not Go's, so that collecting
+// twice as often as usual costs little. The environment variable GOGC comes before it.
 const serveGC = 50
 
 func serve(cmd *cobra.Command, o *serveOptions) (err error) {
@@ -180,7 +211,8 @@ func (o *serveOptions) announce(log *slog.Logger, at net.Addr, models *store.Sto
 	if o.server.TLS != nil {
 		scheme = "https"
 	}
-	log.Info("listening", "address", scheme+"://"+at.String(), "version", o.server.Version, "store", models.Root())
+	log.Info("listening", "address", scheme+"://"+at.String(), "version", o.server.Version, "store",
+		models.Root())
 	if tcp, ok := at.(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
 		if o.server.Keys == nil {
 			log.Warn("whoever reaches this address can use the server, for there are no API keys; see \"eyelet serve key --help\"")
@@ -198,17 +230,21 @@ func (o *serveOptions) announce(log *slog.Logger, at net.Addr, models *store.Sto
 func (o *serveOptions) check() error {
 	var err error
 	switch {
-	case o.model.Spec.Model == "" && (o.model.Spec.Projector != "" || o.model.Name != "" || o.model.Spec.ChatTemplate != ""):
+	case o.model.Spec.Model == "" && (o.model.Spec.Projector != "" || o.model.Name != "" ||
+		o.model.Spec.ChatTemplate != ""):
 		return usagef("--mmproj, --name and --chat-template were given without --model")
 	case (o.cert == "") != (o.certKey == ""):
 		return usagef("--tls-cert and --tls-key go together")
-	case o.server.Spec.Context < 0 || o.server.Context < 0 || o.server.Limits.Context < 0 || o.server.Spec.Queue < 1 || o.pool.Max < 0:
+	case o.server.Spec.Context < 0 || o.server.Context < 0 || o.server.Limits.Context < 0 ||
+		o.server.Spec.Queue < 1 || o.pool.Max < 0:
 		return usagef("--ctx, --default-ctx, --max-ctx, --queue and --max-models count things; give positive numbers")
 	case o.server.DrawThreads < 0 || o.server.DrawThreads > 1024:
-		return usagef("--draw-threads is %d; give 1 to 1024, or 0 for one a core", o.server.DrawThreads)
+		return usagef("--draw-threads is %d; give 1 to 1024, or 0 for one a core",
+			o.server.DrawThreads)
 	case o.server.Spec.Parallel < 1 || o.server.Spec.Parallel > 64:
 		return usagef("--parallel is %d; give 1 to 64", o.server.Spec.Parallel)
-	case o.server.Limits.Requests < 1 || o.server.Limits.Connections < 1 || o.server.Limits.Images < 1:
+	case o.server.Limits.Requests < 1 || o.server.Limits.Connections < 1 ||
+		o.server.Limits.Images < 1:
 		return usagef("--max-requests, --max-connections and --max-images must be 1 or more")
 	}
 	switch o.server.Batches {
@@ -268,7 +304,8 @@ func (o *serveOptions) nameModel() error {
 	if o.model.Name == "" {
 		name, err := store.SuggestName(filepath.Base(o.model.Spec.Model))
 		if err != nil {
-			return usagef("no name can be made of %s; give one with --name", filepath.Base(o.model.Spec.Model))
+			return usagef("no name can be made of %s; give one with --name",
+				filepath.Base(o.model.Spec.Model))
 		}
 		o.model.Name = name.String()
 	}
@@ -307,7 +344,8 @@ func (o *serveOptions) listener(ctx context.Context) (net.Listener, error) {
 	return l, nil
 }
 
-// removeStaleSocket removes the socket that a server has left behind which ended without a chance to: nobody listens on it.
+// removeStaleSocket removes the socket that a server has left behind which ended without a chance
+// to: nobody listens on it.
 func removeStaleSocket(ctx context.Context, path string) {
 	info, err := os.Lstat(path)
 	if err != nil || info.Mode()&os.ModeSocket == 0 {

@@ -10,7 +10,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// serveEnvironment says which flag of serve a variable stands for. Names with EYELET_ come before those with OLLAMA_.
+// serveEnvironment says which flag of serve a variable stands for. Names with EYELET_ come before
+// those with OLLAMA_.
 var serveEnvironment = []struct {
 	suffix, flag string
 	convert      func(string) (string, error) // to what the flag takes; nil for as it is
@@ -28,7 +29,8 @@ var serveEnvironment = []struct {
 func applyEnvironment(flags *pflag.FlagSet, getenv func(string) string) error {
 	for _, v := range serveEnvironment {
 		name, value := lookUp(getenv, v.suffix)
-		if value == "" || flags.Changed(v.flag) || value == "0" && v.suffix != "KEEP_ALIVE" { // by 0 Ollama means its default
+		// by 0 Ollama means its default
+		if value == "" || flags.Changed(v.flag) || value == "0" && v.suffix != "KEEP_ALIVE" {
 			continue
 		}
 		var err error
@@ -69,7 +71,8 @@ func debugWanted(getenv func(string) string) bool {
 	return value != "" && (on || err != nil)
 }
 
-// listenAddress makes an address of what OLLAMA_HOST can be: a host, a port or both, with or without a scheme, whose own port it then means.
+// listenAddress makes an address of what OLLAMA_HOST can be: a host, a port or both, with or
+// without a scheme, whose own port it then means.
 func listenAddress(s string) (string, error) {
 	port := "11434"
 	scheme, rest, ok := strings.Cut(s, "://")

@@ -41,8 +41,10 @@ shut out by removing its line; the server reads the file when it starts.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&path, "keys", "", "file of keys, which is made if it is missing")
-	f.IntVar(&requests, "requests", 0, "most requests of the key that are under way at a time (default: no limit)")
-	f.IntVar(&rate, "rate", 0, "most requests of the key that begin in a minute (default: no limit)")
+	f.IntVar(&requests, "requests", 0,
+		"most requests of the key that are under way at a time (default: no limit)")
+	f.IntVar(&rate, "rate", 0,
+		"most requests of the key that begin in a minute (default: no limit)")
 	return cmd
 }
 
@@ -54,7 +56,8 @@ func appendKey(path, name, line string) error {
 			return &inputError{err: err}
 		}
 		if keys.Has(name) {
-			return inputf("%s has a key of the name %s; choose another, or remove that line", path, name)
+			return inputf("%s has a key of the name %s; choose another, or remove that line", path,
+				name)
 		}
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
@@ -64,7 +67,8 @@ func appendKey(path, name, line string) error {
 	defer f.Close()
 	if info, err := f.Stat(); err == nil && info.Size() > 0 {
 		last := []byte{'\n'}
-		if _, err := f.ReadAt(last, info.Size()-1); err == nil && last[0] != '\n' { // an editor left the last line open
+		// an editor left the last line open
+		if _, err := f.ReadAt(last, info.Size()-1); err == nil && last[0] != '\n' {
 			line = "\n" + line
 		}
 	}

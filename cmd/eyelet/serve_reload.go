@@ -12,7 +12,8 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/server"
 )
 
-// secrets are the files of serve that change while it runs: API keys, and the certificate with its key. Names of files may be empty.
+// secrets are the files of serve that change while it runs: API keys, and the certificate with its
+// key. Names of files may be empty.
 type secrets struct {
 	keysFile, certFile, certKeyFile string
 
@@ -35,7 +36,8 @@ func (s *secrets) read() error {
 			return &inputError{err: err}
 		}
 		if keys.Len() == 0 {
-			return inputf("%s holds no key; make one with \"eyelet serve key NAME --keys %s\"", s.keysFile, s.keysFile)
+			return inputf("%s holds no key; make one with \"eyelet serve key NAME --keys %s\"",
+				s.keysFile, s.keysFile)
 		}
 	}
 	if s.certFile != "" {
@@ -61,12 +63,15 @@ func (s *secrets) tls() *tls.Config {
 		return nil
 	}
 	return &tls.Config{
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.pair.Load(), nil },
-		MinVersion:     tls.VersionTLS12,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return s.pair.Load(), nil
+		},
+		MinVersion: tls.VersionTLS12,
 	}
 }
 
-// watch reads the files again at each SIGHUP, until ctx is done. A server without such files ends at that signal, as programs do.
+// watch reads the files again at each SIGHUP, until ctx is done. A server without such files ends
+// at that signal, as programs do.
 func (s *secrets) watch(ctx context.Context, log *slog.Logger) {
 	if s.keysFile == "" && s.certFile == "" {
 		return

@@ -23,7 +23,8 @@ func TestAStaleSocketIsReplacedAndALiveOneIsNot(t *testing.T) {
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if info, err := os.Lstat(filepath.Join(dir, "s")); err != nil || info.Mode()&os.ModeSocket == 0 {
+	if info, err := os.Lstat(filepath.Join(dir, "s")); err != nil ||
+		info.Mode()&os.ModeSocket == 0 {
 		t.Fatal(info, err)
 	}
 	again, err := o.listener(t.Context())

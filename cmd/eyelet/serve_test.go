@@ -34,7 +34,8 @@ var listening = regexp.MustCompile(`address=(\S+)`)
 func startServe(t *testing.T, env []string, args ...string) *served {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	cmd := invocation{args: append([]string{"serve", "--listen", "127.0.0.1:0"}, args...), env: append(environment(), env...)}.command(ctx)
+	cmd := invocation{args: append([]string{"serve", "--listen", "127.0.0.1:0"}, args...),
+		env: append(environment(), env...)}.command(ctx)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +94,9 @@ func (s *served) get(t *testing.T, path string, headers ...string) (int, string)
 
 func TestServeAnswersOllamasClient(t *testing.T) {
 	t.Parallel()
-	s := startServe(t, nil, "--model", "../../models/builtin/eyelet-builtin-q8_0.gguf", "--mmproj", "../../models/builtin/mmproj-eyelet-builtin-q8_0.gguf", "--name", "toy:v1", "--preload", "toy:v1")
+	s := startServe(t, nil, "--model", "../../models/builtin/eyelet-builtin-q8_0.gguf", "--mmproj",
+		"../../models/builtin/mmproj-eyelet-builtin-q8_0.gguf", "--name", "toy:v1", "--preload",
+		"toy:v1")
 	u, err := url.Parse(s.url)
 	if err != nil {
 		t.Fatal(err)
@@ -109,8 +112,14 @@ func TestServeAnswersOllamasClient(t *testing.T) {
 	}
 	for _, model := range []string{"toy:v1", "builtin"} {
 		var text strings.Builder
-		q := &api.ChatRequest{Model: model, Options: map[string]any{"temperature": 0}, Messages: []api.Message{{Role: "user", Content: "What color is the background?", Images: []api.ImageData{data}}}}
-		if err := c.Chat(t.Context(), q, func(r api.ChatResponse) error { text.WriteString(r.Message.Content); return nil }); err != nil || text.String() != "cyan" {
+		q := &api.ChatRequest{Model: model, Options: map[string]any{"temperature": 0},
+			Messages: []api.Message{{Role: "user", Content: "What color is the background?",
+				Images: []api.ImageData{data}}}}
+		if err := c.Chat(t.Context(), q, func(r api.ChatResponse) error {
+			text.WriteString(r.Message.Content)
+			return nil
+		}); err != nil ||
+			text.String() != "cyan" {
 			t.Errorf("%s: %q %v", model, text.String(), err)
 		}
 	}
@@ -194,7 +203,8 @@ func TestServeDemandsKeysAndKeepsThemOutOfTheLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	log := <-s.log
-	if !strings.Contains(log, "client=laptop") || strings.Contains(log, "WRONG") || strings.Contains(log, secrets[0]) || strings.Contains(log, secrets[1]) {
+	if !strings.Contains(log, "client=laptop") || strings.Contains(log, "WRONG") ||
+		strings.Contains(log, secrets[0]) || strings.Contains(log, secrets[1]) {
 		t.Errorf("the log: %s", log)
 	}
 	again := make(chan string, 1)
@@ -220,15 +230,19 @@ func TestServeTellsWhatIsWrongBeforeItListens(t *testing.T) {
 		says string
 	}{
 		{"a projector alone", []string{"--mmproj", "a.gguf"}, exitUsage, "--model"},
-		{"a model that is not there", []string{"--model", "nothing.gguf"}, exitInput, "nothing.gguf"},
+		{"a model that is not there", []string{"--model", "nothing.gguf"}, exitInput,
+			"nothing.gguf"},
 		{"a certificate alone", []string{"--tls-cert", "a.pem"}, exitUsage, "--tls-key"},
-		{"a certificate that is not there", []string{"--tls-cert", "a.pem", "--tls-key", "b.pem"}, exitInput, "a.pem"},
+		{"a certificate that is not there", []string{"--tls-cert", "a.pem", "--tls-key", "b.pem"},
+			exitInput, "a.pem"},
 		{"no keys", []string{"--keys", empty}, exitInput, "holds no key"},
 		{"a host that is none", []string{"--allow-host", "http://a"}, exitFailure, "http://a"},
 		{"a size that is none", []string{"--max-body", "much"}, exitUsage, "--max-body"},
 		{"an address in use", []string{"--listen", taken.Addr().String()}, exitFailure, "--listen"},
-		{"a folder that is not there", []string{"--models-dir", "/nonexistent"}, exitInput, "/nonexistent"},
-		{"a folder of batches that is a file", []string{"--batches", empty}, exitInput, "--batches " + empty + ": not a directory"},
+		{"a folder that is not there", []string{"--models-dir", "/nonexistent"}, exitInput,
+			"/nonexistent"},
+		{"a folder of batches that is a file", []string{"--batches", empty}, exitInput,
+			"--batches " + empty + ": not a directory"},
 		{"no parallel requests", []string{"--parallel", "0"}, exitUsage, "--parallel"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -271,14 +285,16 @@ func TestServeUnderstandsOllamasEnvironment(t *testing.T) {
 		{map[string]string{"OLLAMA_MAX_QUEUE": "7"}, nil, "queue", "7"},
 		{map[string]string{"OLLAMA_MAX_LOADED_MODELS": "2"}, nil, "max-models", "2"},
 		{map[string]string{"OLLAMA_KV_CACHE_TYPE": "q8_0"}, nil, "cache-type", "q8_0"},
-		{map[string]string{"OLLAMA_ORIGINS": "http://a.example,https://b.example"}, nil, "allow-origin", "[http://a.example,https://b.example]"},
+		{map[string]string{"OLLAMA_ORIGINS": "http://a.example,https://b.example"}, nil,
+			"allow-origin", "[http://a.example,https://b.example]"},
 	} {
 		cmd := newServeCommand()
 		if err := cmd.ParseFlags(c.args); err != nil {
 			t.Fatal(err)
 		}
 		err := applyEnvironment(cmd.Flags(), func(name string) string { return c.env[name] })
-		if got := cmd.Flags().Lookup(c.flag).Value.String(); c.want == "" && exitCode(err) != exitUsage || c.want != "" && (err != nil || got != c.want) {
+		if got := cmd.Flags().Lookup(c.flag).Value.String(); c.want == "" &&
+			exitCode(err) != exitUsage || c.want != "" && (err != nil || got != c.want) {
 			t.Errorf("%v %v: --%s is %q %v, want %q", c.env, c.args, c.flag, got, err, c.want)
 		}
 	}
@@ -296,17 +312,20 @@ func TestServeTakesASocketOfSystemd(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	// Systemd sets LISTEN_PID to the process that gets the sockets, which only a shell that becomes it can know.
+	// Systemd sets LISTEN_PID to the process that gets the sockets, which only a shell that becomes
+	// it can know.
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" serve --listen 127.0.0.1:1`, program)
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-c",
+		`LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" serve --listen 127.0.0.1:1`, program)
 	cmd.Env, cmd.ExtraFiles = environment(), []*os.File{f}
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	s := served{url: "http://" + l.Addr().String(), http: &http.Client{Transport: &http.Transport{}}}
+	s := served{url: "http://" + l.Addr().String(),
+		http: &http.Client{Transport: &http.Transport{}}}
 	status, text := s.get(t, "/api/version") // waits in the socket until the program accepts
 	var v struct{ Version string }
 	if status != 200 || json.Unmarshal([]byte(text), &v) != nil || v.Version == "" {

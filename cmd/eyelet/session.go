@@ -30,9 +30,11 @@ type session struct {
 	trace   *tracer
 }
 
-// open loads the model that the flags name, or the built-in one, and shows progress if that takes long.
+// open loads the model that the flags name, or the built-in one, and shows progress if that takes
+// long.
 func open(cmd *cobra.Command, o *runOptions) (*session, error) {
-	s := &session{ctx: cmd.Context(), cmd: cmd, o: o, stdin: cmd.InOrStdin(), stdout: cmd.OutOrStdout(), stderr: cmd.ErrOrStderr()}
+	s := &session{ctx: cmd.Context(), cmd: cmd, o: o, stdin: cmd.InOrStdin(),
+		stdout: cmd.OutOrStdout(), stderr: cmd.ErrOrStderr()}
 	spec := o.spec
 	if spec.Model == "" {
 		var err error
@@ -67,7 +69,9 @@ func open(cmd *cobra.Command, o *runOptions) (*session, error) {
 	}
 	if o.request.ImageTokens != (engine.Budget{}) {
 		if n, fixed := s.model.FixedImageTokens(); fixed {
-			fmt.Fprintf(s.stderr, "eyelet: note: --image-tokens has no effect: %s gives every picture %s\n", s.model.Info().Name, plural(n, "token"))
+			fmt.Fprintf(s.stderr,
+				"eyelet: note: --image-tokens has no effect: %s gives every picture %s\n",
+				s.model.Info().Name, plural(n, "token"))
 		}
 	}
 	return s, nil
@@ -110,8 +114,9 @@ type answer struct {
 // errWrite marks an answer that could not be written, which no other answer will be either.
 var errWrite = errors.New("writing the answer")
 
-// ask sends a request and writes the text to out as it comes. The answer so far is returned with an error too. Models begin an
-// answer with the space that separates words; it is left out, except of what continues raw text.
+// ask sends a request and writes the text to out as it comes. The answer so far is returned with an
+// error too. Models begin an answer with the space that separates words; it is left out, except of
+// what continues raw text.
 func (s *session) ask(ctx context.Context, request engine.Request, out io.Writer) (answer, error) {
 	var a answer
 	var text strings.Builder
@@ -145,7 +150,8 @@ func (s *session) ask(ctx context.Context, request engine.Request, out io.Writer
 	return a, nil
 }
 
-// keepBudget makes a request's budget that of its new pictures, with which it is kept: they cost the same when the conversation goes on without it.
+// keepBudget makes a request's budget that of its new pictures, with which it is kept: they cost
+// the same when the conversation goes on without it.
 func keepBudget(request engine.Request) {
 	if n := len(request.Messages); n > 0 {
 		for _, c := range request.Messages[n-1].Content {
@@ -158,20 +164,23 @@ func keepBudget(request engine.Request) {
 
 // report is the JSON form of an answer.
 type report struct {
-	Model    string         `json:"model"`
-	Images   []string       `json:"images,omitempty"`
-	Question string         `json:"question"`
-	Text     string         `json:"text"`
-	Boxes    []boxes.Mark   `json:"boxes,omitempty"` // with --boxes, in pixels of the upright picture
-	Finish   string         `json:"finish_reason"`
-	Seed     *uint32        `json:"seed,omitempty"`
-	Usage    engine.Usage   `json:"usage"`
-	Timings  engine.Timings `json:"timings"`
-	Checked  *bool          `json:"schema_checked,omitempty"` // nil where the grammar has held all of the schema
+	Model    string   `json:"model"`
+	Images   []string `json:"images,omitempty"`
+	Question string   `json:"question"`
+	Text     string   `json:"text"`
+	// with --boxes, in pixels of the upright picture
+	Boxes   []boxes.Mark   `json:"boxes,omitempty"`
+	Finish  string         `json:"finish_reason"`
+	Seed    *uint32        `json:"seed,omitempty"`
+	Usage   engine.Usage   `json:"usage"`
+	Timings engine.Timings `json:"timings"`
+	// nil where the grammar has held all of the schema
+	Checked *bool `json:"schema_checked,omitempty"`
 }
 
 func (s *session) report(images []string, question string, a answer) report {
-	r := report{Model: s.model.Info().Name, Images: images, Question: question, Text: a.text, Finish: string(a.result.Finish), Usage: a.result.Usage, Timings: a.result.Timings}
+	r := report{Model: s.model.Info().Name, Images: images, Question: question, Text: a.text,
+		Finish: string(a.result.Finish), Usage: a.result.Usage, Timings: a.result.Timings}
 	if c := a.result.SchemaChecked; c != nil {
 		r.Checked = &c.Valid
 	}

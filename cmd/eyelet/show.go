@@ -83,7 +83,8 @@ func newShowCommand() *cobra.Command {
 			if flagSet(cmd, "json") {
 				err = writeJSON(cmd.OutOrStdout(), summary)
 			} else {
-				err = summary.print(cmd.OutOrStdout(), flagSet(cmd, "tensors"), outputWidth(cmd.OutOrStdout()))
+				err = summary.print(cmd.OutOrStdout(), flagSet(cmd, "tensors"),
+					outputWidth(cmd.OutOrStdout()))
 			}
 			if err != nil {
 				return err
@@ -93,9 +94,12 @@ func newShowCommand() *cobra.Command {
 	}
 	cmd.Flags().Bool("json", false, "print one JSON object with everything, tensors included")
 	cmd.Flags().Bool("tensors", false, "list the tensors")
-	cmd.Flags().Bool("license", false, "print the texts of the licences that came with a model of the store")
-	cmd.Flags().String("picture", "", "say what this picture costs with the model: tokens and time under several bounds of --image-tokens")
-	cmd.Flags().String("mmproj", "", "with --picture: GGUF file of the projector, of a language model that is given as a file")
+	cmd.Flags().Bool("license", false,
+		"print the texts of the licences that came with a model of the store")
+	cmd.Flags().String("picture",
+		"", "say what this picture costs with the model: tokens and time under several bounds of --image-tokens")
+	cmd.Flags().String("mmproj", "",
+		"with --picture: GGUF file of the projector, of a language model that is given as a file")
 	cmd.MarkFlagsMutuallyExclusive("license", "picture")
 	cmd.MarkFlagsMutuallyExclusive("tensors", "picture")
 	cmd.MarkFlagsMutuallyExclusive("license", "json")
@@ -103,32 +107,36 @@ func newShowCommand() *cobra.Command {
 	return cmd
 }
 
-// unrunnable is why "eyelet run" would refuse the file, as far as its header tells. Files of other kinds than models, as importance matrices and
-// adapters, are not meant to be run.
+// unrunnable is why "eyelet run" would refuse the file, as far as its header tells. Files of other
+// kinds than models, as importance matrices and adapters, are not meant to be run.
 func unrunnable(f *gguf.File) error {
-	if kind, _ := f.Str("general.type"); kind != "" && kind != "model" && kind != "mmproj" || f.Architecture() == "" {
+	if kind, _ := f.Str("general.type"); kind != "" && kind != "model" && kind != "mmproj" ||
+		f.Architecture() == "" {
 		return nil
 	}
 	return engine.CheckFile(f.Path())
 }
 
-// Summary is what is in a model file. It is the document of "eyelet show --json", whose names stay as they are.
+// Summary is what is in a model file. It is the document of "eyelet show --json", whose names stay
+// as they are.
 type Summary struct {
-	File         string         `json:"file"`  // the first part of a split model
-	Parts        []string       `json:"parts"` // all files
-	Size         int64          `json:"size"`  // bytes of all files
-	Version      int            `json:"gguf_version"`
-	Alignment    int64          `json:"alignment"`
-	Architecture string         `json:"architecture"`
-	Name         string         `json:"name"`
-	FileType     string         `json:"file_type"` // the recipe of quantization, "" if the file does not say
-	Parameters   uint64         `json:"parameters"`
-	Metadata     []MetadataItem `json:"metadata"`           // in the order of the file
-	Types        []TypeSummary  `json:"types"`              // most bytes first
-	Tensors      []TensorItem   `json:"tensors"`            // in the order of the file
-	Stored       *StoredModel   `json:"stored,omitempty"`   // of a model that was found by its name
-	Problem      string         `json:"problem,omitempty"`  // why the model cannot be run, as far as its header tells
-	Pictures     *Pictures      `json:"pictures,omitempty"` // of a vision projector
+	File         string   `json:"file"`  // the first part of a split model
+	Parts        []string `json:"parts"` // all files
+	Size         int64    `json:"size"`  // bytes of all files
+	Version      int      `json:"gguf_version"`
+	Alignment    int64    `json:"alignment"`
+	Architecture string   `json:"architecture"`
+	Name         string   `json:"name"`
+	// the recipe of quantization, "" if the file does not say
+	FileType   string         `json:"file_type"`
+	Parameters uint64         `json:"parameters"`
+	Metadata   []MetadataItem `json:"metadata"`         // in the order of the file
+	Types      []TypeSummary  `json:"types"`            // most bytes first
+	Tensors    []TensorItem   `json:"tensors"`          // in the order of the file
+	Stored     *StoredModel   `json:"stored,omitempty"` // of a model that was found by its name
+	// why the model cannot be run, as far as its header tells
+	Problem  string    `json:"problem,omitempty"`
+	Pictures *Pictures `json:"pictures,omitempty"` // of a vision projector
 }
 
 // Pictures says how pictures reach the tower of a vision projector.
@@ -206,7 +214,8 @@ func summarize(f *gguf.File) *Summary {
 		if dims == nil {
 			dims = []uint64{}
 		}
-		s.Tensors = append(s.Tensors, TensorItem{t.Name, t.Type.String(), dims, t.Elements(), t.Size(), part[t.Path()], t.Offset()})
+		s.Tensors = append(s.Tensors, TensorItem{t.Name, t.Type.String(), dims, t.Elements(),
+			t.Size(), part[t.Path()], t.Offset()})
 	}
 	return s
 }
@@ -268,18 +277,21 @@ func (s *Summary) printMetadata(w io.Writer, width int) error {
 	valueWidth := max(width-keyWidth-typeWidth-6, 20)
 	for i, item := range s.Metadata {
 		value := abbreviate(printable(valueText(item.Value, valueWidth)), valueWidth)
-		if _, err := fmt.Fprintf(w, "  %-*s  %-*s  %s\n", keyWidth, rows[i][0], typeWidth, rows[i][1], value); err != nil {
+		if _, err := fmt.Fprintf(w, "  %-*s  %-*s  %s\n", keyWidth, rows[i][0], typeWidth,
+			rows[i][1], value); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// valueText returns the beginning of a value, not much longer than limit characters where that can be had cheaply.
+// valueText returns the beginning of a value, not much longer than limit characters where that can
+// be had cheaply.
 func valueText(v gguf.Value, limit int) string {
 	if v.Type() != gguf.Array {
 		text := v.String()
-		if len(text) > 4*limit { // a character has at most four bytes; what is cut through here is cut off later
+		// a character has at most four bytes; what is cut through here is cut off later
+		if len(text) > 4*limit {
 			text = text[:4*limit+4]
 		}
 		return text
@@ -319,7 +331,8 @@ func (s *Summary) printTypes(w io.Writer) error {
 			bits = 8 * float64(row.Bytes) / float64(row.Elements)
 		}
 		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%.1f %%\t%.2f\t\n",
-			row.Type, row.Tensors, countText(row.Elements), bytesText(uint64(row.Bytes)), share, bits)
+			row.Type, row.Tensors, countText(row.Elements), bytesText(uint64(row.Bytes)), share,
+			bits)
 	}
 	return t.Flush()
 }
@@ -333,12 +346,14 @@ func (s *Summary) printTensors(w io.Writer) error {
 			dims[i] = strconv.FormatUint(n, 10)
 		}
 		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n",
-			printable(tensor.Name), tensor.Type, strings.Join(dims, " x "), bytesText(uint64(tensor.Bytes)))
+			printable(tensor.Name), tensor.Type, strings.Join(dims, " x "),
+			bytesText(uint64(tensor.Bytes)))
 	}
 	return t.Flush()
 }
 
-// outputWidth returns the width in characters for which to write: that of the terminal, or a usual one for a file or pipe.
+// outputWidth returns the width in characters for which to write: that of the terminal, or a usual
+// one for a file or pipe.
 func outputWidth(w io.Writer) int {
 	if f, ok := w.(*os.File); ok {
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width >= 40 {

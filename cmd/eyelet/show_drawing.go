@@ -10,19 +10,22 @@ import (
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
-// DrawingSummary is what is in the file of a model that draws. It is the document of "eyelet show --json" for one, whose names stay as they are.
+// DrawingSummary is what is in the file of a model that draws. It is the document of "eyelet show
+// --json" for one, whose names stay as they are.
 type DrawingSummary struct {
-	Kind       store.Kind    `json:"kind"` // "draw"
-	File       string        `json:"file"`
-	Size       int64         `json:"size"`   // bytes
-	Format     string        `json:"format"` // "safetensors" or "gguf"
-	Family     string        `json:"family"`
-	Parameters uint64        `json:"parameters"`
-	Type       string        `json:"type"`             // of most of the weights
-	Side       int           `json:"side"`             // pixels of the pictures that it was trained with
-	Multiple   int           `json:"multiple"`         // of which the sides of its pictures are multiples
-	Parts      []DrawingPart `json:"parts,omitempty"`  // in files of their own
-	Stored     *StoredModel  `json:"stored,omitempty"` // of a model that was found by its name
+	Kind       store.Kind `json:"kind"` // "draw"
+	File       string     `json:"file"`
+	Size       int64      `json:"size"`   // bytes
+	Format     string     `json:"format"` // "safetensors" or "gguf"
+	Family     string     `json:"family"`
+	Parameters uint64     `json:"parameters"`
+	Type       string     `json:"type"` // of most of the weights
+	// pixels of the pictures that it was trained with
+	Side int `json:"side"`
+	// of which the sides of its pictures are multiples
+	Multiple int           `json:"multiple"`
+	Parts    []DrawingPart `json:"parts,omitempty"`  // in files of their own
+	Stored   *StoredModel  `json:"stored,omitempty"` // of a model that was found by its name
 }
 
 // DrawingPart is a part of a model in a file of its own.
@@ -33,7 +36,8 @@ type DrawingPart struct {
 
 // showDrawing shows a model that draws.
 func showDrawing(cmd *cobra.Command, f *diffusion.File, path string, stored *store.Resolved) error {
-	s := DrawingSummary{Kind: store.KindDraw, File: path, Size: f.Size, Format: f.Format, Family: f.Family, Parameters: f.Parameters, Type: f.Type,
+	s := DrawingSummary{Kind: store.KindDraw, File: path, Size: f.Size, Format: f.Format,
+		Family: f.Family, Parameters: f.Parameters, Type: f.Type,
 		Side: f.Side, Multiple: f.Multiple}
 	if stored != nil {
 		s.Stored = newStoredModel(stored)
@@ -56,8 +60,11 @@ func showDrawing(cmd *cobra.Command, f *diffusion.File, path string, stored *sto
 	}
 	for _, row := range append(rows, [][2]string{
 		{"Size", fmt.Sprintf("%s (%d bytes)", bytesText(uint64(s.Size)), s.Size)},
-		{"Format", s.Format}, {"Family", s.Family}, {"Parameters", fmt.Sprintf("%s (%d)", countText(s.Parameters), s.Parameters)}, {"Weights", s.Type},
-		{"Pictures", fmt.Sprintf("%d x %d pixels as trained, in multiples of %d", s.Side, s.Side, s.Multiple)},
+		{"Format", s.Format}, {"Family", s.Family},
+		{"Parameters", fmt.Sprintf("%s (%d)", countText(s.Parameters), s.Parameters)},
+		{"Weights", s.Type},
+		{"Pictures", fmt.Sprintf("%d x %d pixels as trained, in multiples of %d", s.Side, s.Side,
+			s.Multiple)},
 	}...) {
 		fmt.Fprintf(t, "%s\t%s\n", row[0], printable(row[1]))
 	}

@@ -15,7 +15,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
-// PictureCosts says what a picture costs with a model under several budgets. It is the document of "eyelet show --picture --json".
+// PictureCosts says what a picture costs with a model under several budgets. It is the document of
+// "eyelet show --picture --json".
 type PictureCosts struct {
 	Picture   string        `json:"picture"`
 	Width     int           `json:"width"`
@@ -26,7 +27,8 @@ type PictureCosts struct {
 	Budgets   []PictureCost `json:"budgets"`
 }
 
-// PictureCost is what a picture costs under one budget. Times are in milliseconds, of one run of the tower.
+// PictureCost is what a picture costs under one budget. Times are in milliseconds, of one run of
+// the tower.
 type PictureCost struct {
 	MaxTokens   int     `json:"image_max_tokens"` // 0 for the family's own choice
 	ImageTokens int     `json:"image_tokens"`
@@ -38,7 +40,8 @@ type PictureCost struct {
 }
 
 // showPicture says what a picture costs with the tower of a model file or of a stored model.
-func showPicture(cmd *cobra.Command, path string, stored *store.Resolved, picture, projector string) error {
+func showPicture(cmd *cobra.Command, path string, stored *store.Resolved, picture,
+	projector string) error {
 	ctx := cmd.Context()
 	image, err := openPicture(ctx, picture, cmd.InOrStdin())
 	if err != nil {
@@ -53,10 +56,12 @@ func showPicture(cmd *cobra.Command, path string, stored *store.Resolved, pictur
 	if err := o.resolve(); err != nil {
 		return err
 	}
-	s := &session{o: &runOptions{quiet: flagSet(cmd, "quiet"), json: flagSet(cmd, "json")}, stderr: cmd.ErrOrStderr()}
+	s := &session{o: &runOptions{quiet: flagSet(cmd, "quiet"), json: flagSet(cmd, "json")},
+		stderr: cmd.ErrOrStderr()}
 	return bench.OnThread(func() error {
 		w := s.wait("loading the tower")
-		tower, err := bench.OpenTower(ctx, o.mmproj, bench.TowerOptions{Backend: "auto", Threads: o.threads})
+		tower, err := bench.OpenTower(ctx, o.mmproj, bench.TowerOptions{Backend: "auto",
+			Threads: o.threads})
 		w.done()
 		if err != nil {
 			return err
@@ -94,9 +99,11 @@ func projectorOf(path string, stored *store.Resolved) (string, error) {
 	return path, nil
 }
 
-// costsOf runs the tower under the family's own budget, and under halves of it for as long as they change something.
+// costsOf runs the tower under the family's own budget, and under halves of it for as long as they
+// change something.
 func costsOf(ctx context.Context, tower *bench.Tower, image *engine.Image) (*PictureCosts, error) {
-	c := &PictureCosts{Picture: image.Name, Projector: tower.Info().Projector, Backend: tower.Info().Backend, Fixed: true}
+	c := &PictureCosts{Picture: image.Name, Projector: tower.Info().Projector,
+		Backend: tower.Info().Backend, Fixed: true}
 	own, last := 0, 0
 	for share := 1; share <= 64; share *= 2 {
 		budget := engine.Budget{}
@@ -123,7 +130,8 @@ func costsOf(ctx context.Context, tower *bench.Tower, image *engine.Image) (*Pic
 }
 
 // costOf runs the tower under one budget.
-func costOf(ctx context.Context, tower *bench.Tower, image *engine.Image, budget engine.Budget) (item PictureCost, w, h int, err error) {
+func costOf(ctx context.Context, tower *bench.Tower, image *engine.Image,
+	budget engine.Budget) (item PictureCost, w, h int, err error) {
 	plan, in, decoded, err := budget.See(ctx, tower.Encoder, image)
 	if err != nil {
 		return item, 0, 0, err
@@ -135,12 +143,14 @@ func costOf(ctx context.Context, tower *bench.Tower, image *engine.Image, budget
 	}
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 	return PictureCost{
-		MaxTokens: budget.Max, ImageTokens: plan.Tokens(), Parts: len(plan.Parts), ShownAsW: plan.W, ShownAsH: plan.H, DecodeMS: ms(decoded), EncodeMS: ms(stages.Total),
+		MaxTokens: budget.Max, ImageTokens: plan.Tokens(), Parts: len(plan.Parts), ShownAsW: plan.W,
+		ShownAsH: plan.H, DecodeMS: ms(decoded), EncodeMS: ms(stages.Total),
 	}, plan.W, plan.H, nil
 }
 
 func (c *PictureCosts) print(w io.Writer) error {
-	fmt.Fprintf(w, "%s: %d x %d pixels, before a %s projector run by %s\n", printable(c.Picture), c.Width, c.Height, c.Projector, c.Backend)
+	fmt.Fprintf(w, "%s: %d x %d pixels, before a %s projector run by %s\n", printable(c.Picture),
+		c.Width, c.Height, c.Projector, c.Backend)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(t, "--image-tokens\ttokens\tparts\tshown as\tdecode\tencode\t\n")
 	for _, b := range c.Budgets {
@@ -148,7 +158,8 @@ func (c *PictureCosts) print(w io.Writer) error {
 		if b.MaxTokens > 0 {
 			name = fmt.Sprint(b.MaxTokens)
 		}
-		fmt.Fprintf(t, "%s\t%d\t%d\t%d x %d\t%.0f ms\t%.0f ms\t\n", name, b.ImageTokens, b.Parts, b.ShownAsW, b.ShownAsH, b.DecodeMS, b.EncodeMS)
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d x %d\t%.0f ms\t%.0f ms\t\n", name, b.ImageTokens, b.Parts,
+			b.ShownAsW, b.ShownAsH, b.DecodeMS, b.EncodeMS)
 	}
 	if err := t.Flush(); err != nil {
 		return err

@@ -33,12 +33,14 @@ func TestShowSaysWhatAPictureCosts(t *testing.T) {
 	star := filepath.Join(demo, "black-star.png")
 	for name, fewest := range map[string]int{"qwen2-5-vl": 2, "smolvlm": 2, "internvl3": 1} {
 		model, projector := familyFiles(t, name)
-		code, out, errs := command(t, "show", model, "--mmproj", projector, "--picture", star, "--json")
+		code, out, errs := command(t, "show", model, "--mmproj", projector, "--picture", star,
+			"--json")
 		var got PictureCosts
 		if err := json.Unmarshal([]byte(out), &got); err != nil || code != 0 {
 			t.Fatalf("%s: %d, %v, %q", name, code, err, errs)
 		}
-		if len(got.Budgets) < fewest || got.Fixed != (len(got.Budgets) == 1) || got.Width == 0 || got.Budgets[0].MaxTokens != 0 {
+		if len(got.Budgets) < fewest || got.Fixed != (len(got.Budgets) == 1) || got.Width == 0 ||
+			got.Budgets[0].MaxTokens != 0 {
 			t.Errorf("%s: %+v", name, got)
 		}
 		for i, b := range got.Budgets[1:] {
@@ -56,9 +58,11 @@ func TestShowSaysWhatAPictureCosts(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, args := range map[string][]string{
-		"--mmproj": {"show", seedModel, "--picture", star}, "bad.png": {"show", seedProjector, "--picture", bad}, "no such file": {"show", seedProjector, "--picture", bad + "x"},
+		"--mmproj": {"show", seedModel, "--picture", star}, "bad.png": {"show", seedProjector,
+			"--picture", bad}, "no such file": {"show", seedProjector, "--picture", bad + "x"},
 	} {
-		if code, out, errs := command(t, args...); code == 0 || out != "" || !strings.Contains(errs, want) {
+		if code, out, errs := command(t, args...); code == 0 || out != "" ||
+			!strings.Contains(errs, want) {
 			t.Errorf("%v: %d, %q, %q", args, code, out, errs)
 		}
 	}

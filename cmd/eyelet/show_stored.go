@@ -11,23 +11,26 @@ import (
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
-// StoredModel is what a name stands for, beside the model file. It is part of the document of "eyelet show --json".
+// StoredModel is what a name stands for, beside the model file. It is part of the document of
+// "eyelet show --json".
 type StoredModel struct {
-	Name      string            `json:"name"`
-	Digest    string            `json:"digest"` // of the manifest
-	Source    string            `json:"source"` // "store", "ollama", "program"
-	Size      int64             `json:"size"`   // bytes of all files
-	Projector string            `json:"projector,omitempty"`
-	System    string            `json:"system,omitempty"`
-	Template  string            `json:"template,omitempty"` // Ollama's
-	Params    store.Params      `json:"parameters"`
-	Licenses  []string          `json:"licenses,omitempty"` // texts
-	Origin    map[string]string `json:"origin,omitempty"`   // what the model says of itself: licences, authors, source …
+	Name      string       `json:"name"`
+	Digest    string       `json:"digest"` // of the manifest
+	Source    string       `json:"source"` // "store", "ollama", "program"
+	Size      int64        `json:"size"`   // bytes of all files
+	Projector string       `json:"projector,omitempty"`
+	System    string       `json:"system,omitempty"`
+	Template  string       `json:"template,omitempty"` // Ollama's
+	Params    store.Params `json:"parameters"`
+	Licenses  []string     `json:"licenses,omitempty"` // texts
+	// what the model says of itself: licences, authors, source …
+	Origin map[string]string `json:"origin,omitempty"`
 }
 
 // newStoredModel describes a model that was found by its name.
 func newStoredModel(r *store.Resolved) *StoredModel {
-	m := &StoredModel{Name: r.Name.String(), Digest: string(r.Digest), Source: string(r.Source), Projector: r.Projector, System: r.System,
+	m := &StoredModel{Name: r.Name.String(), Digest: string(r.Digest), Source: string(r.Source),
+		Projector: r.Projector, System: r.System,
 		Template: r.Template, Params: r.Params, Licenses: r.Licenses}
 	if r.Manifest == nil {
 		m.Source = "program"

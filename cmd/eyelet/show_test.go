@@ -51,14 +51,17 @@ func TestShowJSONDescribesTheSeedModel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Size != info.Size() || got.Architecture != "llama" || got.FileType != "Q8_0" || len(got.Parts) != 1 {
-		t.Errorf("size %d, architecture %q, file type %q, parts %v", got.Size, got.Architecture, got.FileType, got.Parts)
+	if got.Size != info.Size() || got.Architecture != "llama" || got.FileType != "Q8_0" ||
+		len(got.Parts) != 1 {
+		t.Errorf("size %d, architecture %q, file type %q, parts %v", got.Size, got.Architecture,
+			got.FileType, got.Parts)
 	}
 	values := map[string]any{}
 	for _, item := range got.Metadata {
 		values[item.Key] = item.Value
 	}
-	for key, want := range map[string]any{"llama.embedding_length": 256.0, "llama.block_count": 6.0, "tokenizer.ggml.add_bos_token": true} {
+	for key, want := range map[string]any{"llama.embedding_length": 256.0, "llama.block_count": 6.0,
+		"tokenizer.ggml.add_bos_token": true} {
 		if values[key] != want {
 			t.Errorf("%s = %v, want %v", key, values[key], want)
 		}
@@ -77,7 +80,8 @@ func TestShowJSONDescribesTheSeedModel(t *testing.T) {
 		elements, tensors = elements+typ.Elements, tensors+typ.Tensors
 	}
 	if elements != got.Parameters || tensors != len(got.Tensors) {
-		t.Errorf("types sum up to %d elements in %d tensors, not %d in %d", elements, tensors, got.Parameters, len(got.Tensors))
+		t.Errorf("types sum up to %d elements in %d tensors, not %d in %d", elements, tensors,
+			got.Parameters, len(got.Tensors))
 	}
 }
 
@@ -88,7 +92,8 @@ func TestShowPrintsTablesThatFit(t *testing.T) {
 			t.Fatalf("exit code %d, stderr %q", code, errs)
 		}
 		for line := range strings.Lines(out) {
-			if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > 120 && !strings.HasPrefix(line, "File ") {
+			if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > 120 && !strings.HasPrefix(line,
+				"File ") {
 				t.Errorf("a line of %d characters: %s", n, line)
 			}
 		}
@@ -160,7 +165,8 @@ func TestShowRefusesBadFiles(t *testing.T) {
 			if code != exitInput || out != "" {
 				t.Errorf("exit code %d, stdout %q", code, out)
 			}
-			if !strings.HasPrefix(errs, "eyelet: ") || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, test.path) || !strings.Contains(errs, "; ") {
+			if !strings.HasPrefix(errs, "eyelet: ") || strings.Count(errs, "\n") != 1 ||
+				!strings.Contains(errs, test.path) || !strings.Contains(errs, "; ") {
 				t.Errorf("stderr %q: want one line that names %s and a remedy", errs, test.path)
 			}
 		})
@@ -182,16 +188,21 @@ func TestShowRefusesWhatRunRefuses(t *testing.T) {
 	}
 	for _, path := range []string{
 		write("width.gguf", "llama", nil),
-		write("epsilon.gguf", "llama", map[string]any{"llama.embedding_length": uint32(8), "llama.attention.layer_norm_rms_epsilon": float32(-1)}),
-		write("rotation.gguf", "llama", map[string]any{"llama.embedding_length": uint32(8), "llama.rope.dimension_count": uint32(3)}),
-		write("tower.gguf", "clip", map[string]any{"clip.vision.attention.layer_norm_epsilon": float32(-1)}),
+		write("epsilon.gguf", "llama", map[string]any{"llama.embedding_length": uint32(8),
+			"llama.attention.layer_norm_rms_epsilon": float32(-1)}),
+		write("rotation.gguf", "llama", map[string]any{"llama.embedding_length": uint32(8),
+			"llama.rope.dimension_count": uint32(3)}),
+		write("tower.gguf", "clip",
+			map[string]any{"clip.vision.attention.layer_norm_epsilon": float32(-1)}),
 	} {
 		code, out, errs := command(t, "show", path)
-		if code != 3 || !strings.Contains(out, "Architecture") || !strings.Contains(errs, filepath.Base(path)) {
+		if code != 3 || !strings.Contains(out, "Architecture") ||
+			!strings.Contains(errs, filepath.Base(path)) {
 			t.Errorf("%s: exit code %d, %q, %q", path, code, out, errs)
 		}
 		var got struct{ Problem string }
-		if _, out, _ := command(t, "show", "--json", path); json.Unmarshal([]byte(out), &got) != nil || got.Problem == "" {
+		if _, out, _ := command(t, "show", "--json", path); json.Unmarshal([]byte(out),
+			&got) != nil || got.Problem == "" {
 			t.Errorf("%s: %s", path, out)
 		}
 	}

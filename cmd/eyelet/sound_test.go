@@ -17,13 +17,14 @@ func TestSoundsNeedAModelThatHears(t *testing.T) {
 		code int
 		args []string
 	}{
-		"cannot hear sounds":         {4, []string{"--audio", sounds + "s16.wav"}},
-		"no encoder of sounds":       {4, []string{"--image", sounds + "s16.flac"}},
-		"notes.txt is no sound":      {3, []string{"--audio", text}},
-		"none.wav: no such file":     {3, []string{"--audio", "none.wav"}},
-		"low.mp3":                    {3, []string{"--audio", sounds + "low.mp3"}},
-		"no pages":                   {2, []string{"--image", sounds + "s16.wav", "--pages", "2"}},
-		"--jsonl and --audio cannot": {2, []string{"--audio", sounds + "s16.wav", "--jsonl", filepath.Join(t.TempDir(), "a.jsonl")}},
+		"cannot hear sounds":     {4, []string{"--audio", sounds + "s16.wav"}},
+		"no encoder of sounds":   {4, []string{"--image", sounds + "s16.flac"}},
+		"notes.txt is no sound":  {3, []string{"--audio", text}},
+		"none.wav: no such file": {3, []string{"--audio", "none.wav"}},
+		"low.mp3":                {3, []string{"--audio", sounds + "low.mp3"}},
+		"no pages":               {2, []string{"--image", sounds + "s16.wav", "--pages", "2"}},
+		"--jsonl and --audio cannot": {2, []string{"--audio", sounds + "s16.wav", "--jsonl",
+			filepath.Join(t.TempDir(), "a.jsonl")}},
 	} {
 		code, out, errs := command(t, append([]string{"run", "What is said?"}, c.args...)...)
 		if code != c.code || out != "" || !strings.Contains(errs, want) {

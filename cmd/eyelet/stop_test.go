@@ -15,9 +15,11 @@ import (
 
 func TestAnInterruptKeepsWhatWasAnswered(t *testing.T) {
 	t.Parallel()
-	for name, signal := range map[string]syscall.Signal{"SIGINT": syscall.SIGINT, "SIGTERM": syscall.SIGTERM} {
+	for name, signal := range map[string]syscall.Signal{"SIGINT": syscall.SIGINT,
+		"SIGTERM": syscall.SIGTERM} {
 		t.Run(name, func(t *testing.T) {
-			cmd := invocation{args: []string{"run", "-t", "1", "--ctx", "32768", "--grammar", endless(t), "Go on."}}.command(t.Context())
+			cmd := invocation{args: []string{"run", "-t", "1", "--ctx", "32768", "--grammar",
+				endless(t), "Go on."}}.command(t.Context())
 			var said bytes.Buffer
 			cmd.Stderr = &said
 			stdout, err := cmd.StdoutPipe()
@@ -124,7 +126,8 @@ func TestAnInterruptEndsAConversationThatWaitsForAPipe(t *testing.T) {
 	if answer, err := r.ReadString('\n'); err != nil || answer != "cyan\n" {
 		t.Fatalf("%q, %v", answer, err)
 	}
-	time.Sleep(100 * time.Millisecond) // until it waits for the next line; before that, the signal would stop the answer
+	// until it waits for the next line; before that, the signal would stop the answer
+	time.Sleep(100 * time.Millisecond)
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}

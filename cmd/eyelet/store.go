@@ -28,7 +28,8 @@ contents, and appears only when it is complete.`,
 			if len(args) == 0 {
 				return nil
 			}
-			return &usageError{err: fmt.Errorf("there is no command %q", args[0]), command: cmd.CommandPath()}
+			return &usageError{err: fmt.Errorf("there is no command %q", args[0]),
+				command: cmd.CommandPath()}
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -99,9 +100,11 @@ func checkStore(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	report := StoreReport{Store: s.Root(), OK: true, Models: r.Models, Blobs: r.Blobs, Bytes: r.Bytes, Unused: r.Unused, Problems: []StoreProblem{}}
+	report := StoreReport{Store: s.Root(), OK: true, Models: r.Models, Blobs: r.Blobs,
+		Bytes: r.Bytes, Unused: r.Unused, Problems: []StoreProblem{}}
 	for _, p := range r.Problems {
-		item := StoreProblem{Path: p.Path, Error: describe(p.Err), Names: []string{}, Repaired: repair && p.Repair != ""}
+		item := StoreProblem{Path: p.Path, Error: describe(p.Err), Names: []string{},
+			Repaired: repair && p.Repair != ""}
 		report.OK, report.Repaired = report.OK && item.Repaired, report.Repaired || item.Repaired
 		for _, n := range p.Names {
 			item.Names = append(item.Names, n.String())
@@ -139,7 +142,8 @@ func (r *StoreReport) print(w io.Writer) error {
 	case !r.OK:
 		state = "damaged; \"eyelet store check --repair\" removes what is"
 	}
-	_, err := fmt.Fprintf(w, "%s: %s, %s, %s (%s unused): %s\n", printable(r.Store), plural(r.Models, "model"), plural(r.Blobs, "file"),
+	_, err := fmt.Fprintf(w, "%s: %s, %s, %s (%s unused): %s\n", printable(r.Store),
+		plural(r.Models, "model"), plural(r.Blobs, "file"),
 		bytesText(uint64(r.Bytes)), bytesText(uint64(r.Unused)), state)
 	return err
 }

@@ -19,7 +19,8 @@ type machine struct {
 func newMachine(t *testing.T) *machine {
 	t.Helper()
 	home := t.TempDir()
-	return &machine{home: home, env: []string{"HOME=" + home, "EYELET_CACHE=" + cacheDir, "TMPDIR=" + os.TempDir(), "PATH=" + os.Getenv("PATH"), "TERM=xterm"}}
+	return &machine{home: home, env: []string{"HOME=" + home, "EYELET_CACHE=" + cacheDir,
+		"TMPDIR=" + os.TempDir(), "PATH=" + os.Getenv("PATH"), "TERM=xterm"}}
 }
 
 func (m *machine) eyelet(t *testing.T, args ...string) outcome {
@@ -37,7 +38,9 @@ func (m *machine) must(t *testing.T, args ...string) string {
 	return o.stdout
 }
 
-func (m *machine) store() string { return filepath.Join(m.home, ".local", "share", "eyelet", "models") }
+func (m *machine) store() string {
+	return filepath.Join(m.home, ".local", "share", "eyelet", "models")
+}
 
 // list returns the names and sources that the machine lists.
 func (m *machine) list(t *testing.T) map[string]ListedModel {
@@ -61,7 +64,8 @@ func TestAModelIsImportedListedShownRunCopiedAndRemoved(t *testing.T) {
 	m := newMachine(t)
 	m.must(t, "import", seedModel, "--mmproj", seedProjector, "--name", "seed:q8")
 	item, ok := m.list(t)["seed:q8"]
-	if !ok || item.Source != "store" || !item.Vision || item.Quantization != "Q8_0" || item.Parameters != "5.3M" || item.Error != "" {
+	if !ok || item.Source != "store" || !item.Vision || item.Quantization != "Q8_0" ||
+		item.Parameters != "5.3M" || item.Error != "" {
 		t.Errorf("%+v", item)
 	}
 	for _, args := range [][]string{
@@ -73,10 +77,12 @@ func TestAModelIsImportedListedShownRunCopiedAndRemoved(t *testing.T) {
 	} {
 		m.eyelet(t, args...).mustSay(t, "orange")
 	}
-	if out := m.must(t, "show", "seed:q8"); !strings.Contains(out, "seed:q8") || !strings.Contains(out, item.Digest) || !strings.Contains(out, "general.name") {
+	if out := m.must(t, "show", "seed:q8"); !strings.Contains(out, "seed:q8") ||
+		!strings.Contains(out, item.Digest) || !strings.Contains(out, "general.name") {
 		t.Errorf("show: %s", out)
 	}
-	if out := m.must(t, "show", "--json", "seed:q8"); !strings.Contains(out, `"stored": {`) || !strings.Contains(out, item.Digest) {
+	if out := m.must(t, "show", "--json", "seed:q8"); !strings.Contains(out, `"stored": {`) ||
+		!strings.Contains(out, item.Digest) {
 		t.Errorf("show --json: %.300s", out)
 	}
 	var e Encoding
@@ -117,10 +123,12 @@ func TestADamagedStoreIsReportedAndRepaired(t *testing.T) {
 		writeFile(t, path, string(data))
 	}
 	o := m.eyelet(t, "store", "check")
-	if o.code != exitFailure || !strings.Contains(o.stdout, "text:latest cannot be used") || !strings.Contains(o.stdout, "--repair") {
+	if o.code != exitFailure || !strings.Contains(o.stdout, "text:latest cannot be used") ||
+		!strings.Contains(o.stdout, "--repair") {
 		t.Errorf("%+v", o)
 	}
-	if out := m.must(t, "store", "check", "--repair"); !strings.Contains(out, "text:latest is removed") {
+	if out := m.must(t, "store", "check", "--repair"); !strings.Contains(out,
+		"text:latest is removed") {
 		t.Error(out)
 	}
 	if out := m.must(t, "store", "check"); !strings.Contains(out, "whole") {
@@ -138,18 +146,22 @@ func (m *machine) ollama(t *testing.T, name, params, template string) string {
 	blob := func(data, mediaType string) string {
 		d := store.DigestOf([]byte(data))
 		writeFile(t, filepath.Join(root, "blobs", d.FileName()), data)
-		return `{"mediaType":"` + mediaType + `","digest":"` + string(d) + `","size":` + strconv.Itoa(len(data)) + `}`
+		return `{"mediaType":"` + mediaType + `","digest":"` + string(d) + `","size":` +
+			strconv.Itoa(len(data)) + `}`
 	}
 	manifest := `{"schemaVersion":2,"mediaType":"application/vnd.docker.distribution.manifest.v2+json","config":` + blob("{}", store.MediaConfig) + `,"layers":[` +
 		strings.Join([]string{
-			blob(readFile(t, seedModel), store.MediaModel), blob(readFile(t, seedProjector), store.MediaProjector),
+			blob(readFile(t, seedModel), store.MediaModel), blob(readFile(t, seedProjector),
+				store.MediaProjector),
 			blob(params, store.MediaParams), blob(template, store.MediaTemplate),
 		}, ",") + `]}`
-	writeFile(t, filepath.Join(root, "manifests", "registry.ollama.ai", "library", name, "latest"), manifest)
+	writeFile(t, filepath.Join(root, "manifests", "registry.ollama.ai", "library", name, "latest"),
+		manifest)
 	return root
 }
 
-// A stored model is asked through the template that it is stored with, in either language, unless a flag gives another.
+// A stored model is asked through the template that it is stored with, in either language, unless a
+// flag gives another.
 func TestAStoredTemplateIsUsed(t *testing.T) {
 	t.Parallel()
 	for name, template := range map[string]string{
@@ -160,7 +172,8 @@ func TestAStoredTemplateIsUsed(t *testing.T) {
 			m := newMachine(t)
 			m.ollama(t, "fixed", "{}", template)
 			m.eyelet(t, "run", "fixed", "--image", circle, "What color is the").mustSay(t, "cyan")
-			m.eyelet(t, "run", "fixed", "--chat-template", "vicuna", "--image", circle, "What is in this picture?").mustSay(t, "an orange circle on a cyan background")
+			m.eyelet(t, "run", "fixed", "--chat-template", "vicuna", "--image", circle,
+				"What is in this picture?").mustSay(t, "an orange circle on a cyan background")
 		})
 	}
 }
@@ -168,15 +181,19 @@ func TestAStoredTemplateIsUsed(t *testing.T) {
 func TestOllamasModelsRunInPlaceWithTheirParameters(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
-	root := m.ollama(t, "bakllava", `{"num_predict":3,"temperature":0,"stop":["background"]}`, goTemplate)
+	root := m.ollama(t, "bakllava", `{"num_predict":3,"temperature":0,"stop":["background"]}`,
+		goTemplate)
 	before := contents(t, root)
 	if item := m.list(t)["bakllava:latest"]; item.Source != "ollama" || !item.Vision {
 		t.Errorf("%+v", item)
 	}
-	m.eyelet(t, "run", "bakllava", "--image", circle, "What is in this picture?").mustSay(t, "an orange")
+	m.eyelet(t, "run", "bakllava", "--image", circle, "What is in this picture?").mustSay(t,
+		"an orange")
 	// Flags come before the manifest.
-	m.eyelet(t, "run", "bakllava", "--image", circle, "--max-tokens", "100", "What is in this picture?").mustSay(t, "an orange circle on a cyan ")
-	m.eyelet(t, "run", "bakllava", "--image", circle, "--max-tokens", "100", "--stop", "xyz", "What is in this picture?").mustSay(t, "an orange circle on a cyan background")
+	m.eyelet(t, "run", "bakllava", "--image", circle, "--max-tokens", "100",
+		"What is in this picture?").mustSay(t, "an orange circle on a cyan ")
+	m.eyelet(t, "run", "bakllava", "--image", circle, "--max-tokens", "100", "--stop", "xyz",
+		"What is in this picture?").mustSay(t, "an orange circle on a cyan background")
 	m.eyelet(t, "rm", "bakllava").mustFail(t, exitInput, "Ollama")
 	m.must(t, "import", "ollama:bakllava", "--name", "mine")
 	m.must(t, "store", "gc", "--all")
@@ -192,7 +209,8 @@ func TestOllamasModelsRunInPlaceWithTheirParameters(t *testing.T) {
 	if err := os.RemoveAll(root); err != nil {
 		t.Fatal(err)
 	}
-	m.eyelet(t, "run", "mine", "--image", circle, "What is in this picture?").mustSay(t, "an orange")
+	m.eyelet(t, "run", "mine", "--image", circle, "What is in this picture?").mustSay(t,
+		"an orange")
 }
 
 func TestLMStudiosModelsAreImported(t *testing.T) {
@@ -227,7 +245,8 @@ func TestMistakesWithTheStoreAreExplained(t *testing.T) {
 		{3, "holds no GGUF file", []string{"import", t.TempDir()}},
 		{3, "projector", []string{"import", seedProjector, "--name", "p"}},
 		{2, "../x", []string{"import", seedModel, "--name", "../x"}},
-		{3, "--replace", []string{"import", seedModel, "--mmproj", seedProjector, "--name", "text"}},
+		{3, "--replace", []string{"import", seedModel, "--mmproj", seedProjector, "--name",
+			"text"}},
 		{3, "builtin", []string{"import", seedModel, "--name", "builtin"}},
 		{3, "Ollama has no none", []string{"import", "ollama:none"}},
 		{2, "PUBLISHER/MODEL", []string{"import", "lmstudio:none"}},

@@ -86,7 +86,8 @@ func (c *console) expect(text string) {
 			return
 		}
 		if time.Now().After(end) {
-			c.t.Fatalf("%q did not come; the screen after what came before: %q", text, seen[c.from:])
+			c.t.Fatalf("%q did not come; the screen after what came before: %q", text,
+				seen[c.from:])
 		}
 	}
 }
@@ -138,7 +139,9 @@ func TestAConversationAtATerminal(t *testing.T) {
 	c.expect("eyelet-builtin is ready. /help lists commands, Ctrl-D ends.\r\n")
 	c.expect(orange + " goes with your first message.\r\n")
 	c.expect("> ")
-	c.press("What colour is thr" + backspace + "e background?" + strings.Repeat(left, len("ur is the background?")) + backspace + "o" + "\x1b[3~" + enter) // colour → color
+	// colour → color
+	c.press("What colour is thr" + backspace + "e background?" + strings.Repeat(left,
+		len("ur is the background?")) + backspace + "o" + "\x1b[3~" + enter)
 	c.expect("What color is the background?")
 	c.expect("cyan\r\n")
 	c.expect("> ")

@@ -44,8 +44,8 @@ func openTrace(path string, stderr io.Writer) (*tracer, error) {
 	return &tracer{out: f, file: f}, nil
 }
 
-// begin returns a function that notes moments of a request, and one that writes them. Notes are kept until then: the scheduler must not
-// wait for a file.
+// begin returns a function that notes moments of a request, and one that writes them. Notes are
+// kept until then: the scheduler must not wait for a file.
 func (t *tracer) begin() (note func(sched.Moment), write func()) {
 	if t == nil {
 		return nil, func() {}
@@ -70,7 +70,8 @@ func (t *tracer) begin() (note func(sched.Moment), write func()) {
 		defer t.mu.Unlock()
 		e := json.NewEncoder(t.out)
 		for _, m := range list {
-			t.err = errors.Join(t.err, e.Encode(traceLine{m.At, number, m.What, m.Items, float64(m.Took.Microseconds()) / 1000}))
+			t.err = errors.Join(t.err, e.Encode(traceLine{m.At, number, m.What, m.Items,
+				float64(m.Took.Microseconds()) / 1000}))
 		}
 	}
 }

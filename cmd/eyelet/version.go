@@ -15,10 +15,12 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/onednn"
 )
 
-// version is set by the Makefile (-ldflags "-X main.version=…"). Programs built otherwise take what the Go tool recorded.
+// version is set by the Makefile (-ldflags "-X main.version=…"). Programs built otherwise take what
+// the Go tool recorded.
 var version string
 
-// Versions are those of the program and of what it runs on. It is the document of "eyelet version --json".
+// Versions are those of the program and of what it runs on. It is the document of "eyelet version
+// --json".
 type Versions struct {
 	Eyelet   string `json:"eyelet"`
 	Revision string `json:"revision,omitempty"` // of the source, where the Go tool recorded it
@@ -26,10 +28,12 @@ type Versions struct {
 	Platform string `json:"platform"`
 	Llama    string `json:"libllama"`
 	GGML     string `json:"libggml"`
-	// MTMD is that of libllama: the two come from one source tree and are released together, and libmtmd tells no version.
+	// MTMD is that of libllama: the two come from one source tree and are released together, and
+	// libmtmd tells no version.
 	MTMD   string `json:"libmtmd"`
 	OneDNN string `json:"onednn"`
-	JPEG   string `json:"libjpeg_turbo,omitempty"` // empty where the standard library decodes JPEG files
+	// empty where the standard library decodes JPEG files
+	JPEG string `json:"libjpeg_turbo,omitempty"`
 	// Accelerator tells whether libllama and libmtmd compute with it: "on", or why not.
 	Accelerator string `json:"accelerator"`
 }
@@ -92,7 +96,9 @@ func newVersionCommand() *cobra.Command {
 			for _, row := range [][2]string{
 				{"eyelet", v.Eyelet}, {"go", v.Go}, {"platform", v.Platform},
 				{"libllama", v.Llama}, {"libggml", v.GGML}, {"libmtmd", v.MTMD},
-				{"onednn", v.OneDNN}, {"accelerator", v.Accelerator}, {"libjpeg-turbo", cmp.Or(v.JPEG, "none; JPEG files are decoded by Go's library")},
+				{"onednn", v.OneDNN}, {"accelerator", v.Accelerator},
+				{"libjpeg-turbo", cmp.Or(v.JPEG,
+					"none; JPEG files are decoded by Go's library")},
 			} {
 				fmt.Fprintf(w, "%s\t%s\n", row[0], row[1])
 			}

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// waiting tells a person at a terminal what takes long. It says nothing for the first second, and wipes its line at the end.
+// waiting tells a person at a terminal what takes long. It says nothing for the first second, and
+// wipes its line at the end.
 type waiting struct {
 	out  io.Writer
 	what string
@@ -57,7 +58,8 @@ func (w *waiting) watch() {
 	}
 }
 
-// tell sets what takes long now, and how much of it is done, from 0 to 1; negative if that is unknown.
+// tell sets what takes long now, and how much of it is done, from 0 to 1; negative if that is
+// unknown.
 func (w *waiting) tell(what string, f float64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -54,11 +54,15 @@ func newWorkerCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.SortFlags = false
 	o.queue.bind(f)
-	f.StringArrayVarP(&o.only, "model", "m", nil, "work for this model alone; may be repeated (default: all that are here)")
-	f.StringArrayVar(&o.folders, "folder", nil, "folder from which pictures may be read that jobs name by path; may be repeated")
+	f.StringArrayVarP(&o.only, "model", "m", nil,
+		"work for this model alone; may be repeated (default: all that are here)")
+	f.StringArrayVar(&o.folders, "folder", nil,
+		"folder from which pictures may be read that jobs name by path; may be repeated")
 	f.StringVar(&o.name, "name", "", "what the worker is called (default: host and process)")
-	f.IntVar(&o.spec.Parallel, "parallel", engine.DefaultParallel, "jobs that are carried out at a time")
-	f.IntVarP(&o.spec.Context, "ctx", "c", 0, "context length in tokens (default: what the model's manifest says, or 4096)")
+	f.IntVar(&o.spec.Parallel, "parallel", engine.DefaultParallel,
+		"jobs that are carried out at a time")
+	f.IntVarP(&o.spec.Context, "ctx", "c", 0,
+		"context length in tokens (default: what the model's manifest says, or 4096)")
 	f.IntVarP(&o.threads, "threads", "t", 0, "compute threads (default: one a core)")
 	placementFlags(f, &o.spec)
 	_ = cmd.RegisterFlagCompletionFunc("model", completeModels)
@@ -72,7 +76,8 @@ func runWorker(cmd *cobra.Command, o *workerOptions) (err error) {
 	case o.spec.Parallel < 1 || o.spec.Parallel > 64:
 		return usagef("--parallel is %d; give 1 to 64", o.spec.Parallel)
 	case o.spec.Context < 0 || o.spec.Context > 1<<24:
-		return usagef("--ctx is %d; give 1 to 16777216 tokens, or 0 for the default", o.spec.Context)
+		return usagef("--ctx is %d; give 1 to 16777216 tokens, or 0 for the default",
+			o.spec.Context)
 	case o.threads < 0 || o.threads > 1024:
 		return usagef("--threads is %d; give 1 to 1024, or 0 for one a core", o.threads)
 	}
@@ -117,11 +122,14 @@ func runWorker(cmd *cobra.Command, o *workerOptions) (err error) {
 	defer func() { _ = q.Close() }()
 	say("working for the queue at " + batch.Redacted(o.queue.url))
 	w := batch.NewWorker(q, batch.WorkerOptions{
-		Name: o.name, Parallel: o.spec.Parallel, Folders: o.folders, Answer: m.server.Answer, Log: say,
+		Name: o.name, Parallel: o.spec.Parallel, Folders: o.folders, Answer: m.server.Answer,
+		Log: say,
 		Models: func(ctx context.Context) ([]batch.Model, error) {
 			list, err := m.server.SharedModels(ctx)
 			if len(wanted) > 0 {
-				list = slices.DeleteFunc(list, func(m batch.Model) bool { return !wanted[m.Digest] })
+				list = slices.DeleteFunc(list, func(m batch.Model) bool {
+					return !wanted[m.Digest]
+				})
 			}
 			return list, err
 		},
@@ -129,7 +137,8 @@ func runWorker(cmd *cobra.Command, o *workerOptions) (err error) {
 	return w.Run(cmd.Context())
 }
 
-// connectPatiently connects to the queue of a site. One that is not there yet may come, as when machines start together; one that refuses does not.
+// connectPatiently connects to the queue of a site. One that is not there yet may come, as when
+// machines start together; one that refuses does not.
 func connectPatiently(ctx context.Context, o queueOptions, say func(string)) (*batch.Queue, error) {
 	connect := o.connect
 	connect.Name, connect.Log = "eyelet worker", say

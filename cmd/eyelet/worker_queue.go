@@ -36,7 +36,8 @@ func newQueueCommand() *cobra.Command {
 				return usagef("say with --store DIR where the queue is kept")
 			}
 			if o.Host, o.Port, err = hostPort(listen); err != nil {
-				return usagef("--listen is %q; give an address and a port, as 127.0.0.1:4222", listen)
+				return usagef("--listen is %q; give an address and a port, as 127.0.0.1:4222",
+					listen)
 			}
 			if o.Dir != "" {
 				if o.Dir, err = filepath.Abs(o.Dir); err != nil {
@@ -45,7 +46,8 @@ func newQueueCommand() *cobra.Command {
 			}
 			return batch.Serve(cmd.Context(), o, func(address string) {
 				if !flagSet(cmd, "quiet") {
-					fmt.Fprintf(cmd.ErrOrStderr(), "eyelet: the queue listens at nats://%s\n", address)
+					fmt.Fprintf(cmd.ErrOrStderr(), "eyelet: the queue listens at nats://%s\n",
+						address)
 				}
 			})
 		},
@@ -54,8 +56,10 @@ func newQueueCommand() *cobra.Command {
 	f.SortFlags = false
 	f.StringVar(&o.Dir, "store", "", "folder of the store; it is made if needed")
 	f.StringVarP(&listen, "listen", "l", "127.0.0.1:4222", "address to listen on")
-	f.StringVar(&o.Config, "config", "", "file of NATS's configuration, for users, TLS, limits and clusters; what it says of listen and store comes before the flags")
-	f.BoolVar(&o.Sync, "sync", false, "have each message reach the disk before it counts as stored, which outlives a power cut")
+	f.StringVar(&o.Config, "config",
+		"", "file of NATS's configuration, for users, TLS, limits and clusters; what it says of listen and store comes before the flags")
+	f.BoolVar(&o.Sync, "sync", false,
+		"have each message reach the disk before it counts as stored, which outlives a power cut")
 	return cmd
 }
 

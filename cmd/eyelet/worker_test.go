@@ -15,7 +15,8 @@ import (
 	"time"
 )
 
-// site is a queue and its workers, as processes that can be killed at any moment and are started again.
+// site is a queue and its workers, as processes that can be killed at any moment and are started
+// again.
 type site struct {
 	t       *testing.T
 	address string
@@ -29,7 +30,8 @@ func newSite(t *testing.T) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, address: l.Addr().String(), start: map[string]func() *exec.Cmd{}, running: map[string]*exec.Cmd{}}
+	s := &site{t: t, address: l.Addr().String(), start: map[string]func() *exec.Cmd{},
+		running: map[string]*exec.Cmd{}}
 	l.Close()
 	t.Cleanup(func() {
 		for name := range s.running {
@@ -90,14 +92,19 @@ func TestWorkersCarryOutABatch(t *testing.T) {
 		}
 		time.Sleep(200 * time.Millisecond)
 	}
-	if text := readFile(t, out); !strings.Contains(text, "a.png,cyan,") || !strings.Contains(text, "b.png,pink,") {
+	if text := readFile(t, out); !strings.Contains(text, "a.png,cyan,") ||
+		!strings.Contains(text, "b.png,pink,") {
 		t.Errorf("%s", text)
 	}
-	eyelet(t, "queue", "--store", store, "--listen", "127.0.0.1:0").mustFail(t, 3, "in use by another program")
-	eyelet(t, "queue", "--store", t.TempDir(), "--listen", s.address).mustFail(t, 1, "address already in use")
+	eyelet(t, "queue", "--store", store, "--listen", "127.0.0.1:0").mustFail(t, 3,
+		"in use by another program")
+	eyelet(t, "queue", "--store", t.TempDir(), "--listen", s.address).mustFail(t, 1,
+		"address already in use")
 	// Paths are refused where the worker was given no folder.
-	o := eyelet(t, "batch", dir, "-o", out, "--prompt", background, "--nats", s.url(), "--by-path", "--force", "-q")
-	o.mustFail(t, 3, "2 of 2 could not be answered (the first: a.png: the worker", ".failures.jsonl says why; the same command")
+	o := eyelet(t, "batch", dir, "-o", out, "--prompt", background, "--nats", s.url(), "--by-path",
+		"--force", "-q")
+	o.mustFail(t, 3, "2 of 2 could not be answered (the first: a.png: the worker",
+		".failures.jsonl says why; the same command")
 	if text := readFile(t, out+".failures.jsonl"); !strings.Contains(text, "--folder") {
 		t.Errorf("%s", text)
 	}
@@ -115,16 +122,19 @@ func TestNothingIsLostWhoeverIsKilled(t *testing.T) {
 	}
 	dir := t.TempDir()
 	for i := range items {
-		writeFile(t, fmt.Sprintf("%s/%04d.png", dir, i), readFile(t, []string{orange, pinkStar}[i%2]))
+		writeFile(t, fmt.Sprintf("%s/%04d.png", dir, i),
+			readFile(t, []string{orange, pinkStar}[i%2]))
 	}
 	writeFile(t, dir+"/broken.png", readFile(t, orange)[:100])
 	s := newSite(t)
 	s.add("queue", "queue", "--store", t.TempDir(), "--listen", s.address)
 	for _, name := range []string{"one", "two"} {
-		s.add(name, "worker", "--nats", s.url(), "--name", name, "-t", "1", "--parallel", "2", "--nats-ack", "2s")
+		s.add(name, "worker", "--nats", s.url(), "--name", name, "-t", "1", "--parallel", "2",
+			"--nats-ack", "2s")
 	}
 	out := filepath.Join(t.TempDir(), "out.csv")
-	submit := []string{"batch", dir, "-o", out, "--prompt", background, "--nats", s.url(), "--nats-ack", "2s", "-q"}
+	submit := []string{"batch", dir, "-o", out, "--prompt", background, "--nats", s.url(),
+		"--nats-ack", "2s", "-q"}
 	s.add("submitter", submit...)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -136,7 +146,8 @@ func TestNothingIsLostWhoeverIsKilled(t *testing.T) {
 		s.kill(name)
 		s.again(name)
 	}
-	// The last submitter may have ended with the failure of the broken picture, or have been killed: the command goes on in either case.
+	// The last submitter may have ended with the failure of the broken picture, or have been
+	// killed: the command goes on in either case.
 	deadline := time.Now().Add(patience)
 	for {
 		err := s.running["submitter"].Wait()
@@ -155,11 +166,13 @@ func TestNothingIsLostWhoeverIsKilled(t *testing.T) {
 		t.Fatalf("%d lines of %d, %v", len(table), items+1, err)
 	}
 	for i, row := range table[1:] {
-		if want := fmt.Sprintf("%04d.png", i); row[0] != want || row[1] != []string{"cyan", "pink"}[i%2] {
+		if want := fmt.Sprintf("%04d.png", i); row[0] != want || row[1] != []string{"cyan",
+			"pink"}[i%2] {
 			t.Errorf("%q", row)
 		}
 	}
-	if text := readFile(t, out+".failures.jsonl"); strings.Count(text, "\n") != 1 || !strings.Contains(text, "broken.png") {
+	if text := readFile(t, out+".failures.jsonl"); strings.Count(text, "\n") != 1 ||
+		!strings.Contains(text, "broken.png") {
 		t.Errorf("failures: %s", text)
 	}
 }
@@ -176,7 +189,8 @@ func TestABatchOutlivesItsProgram(t *testing.T) {
 	}
 	dir := t.TempDir()
 	for i := range items {
-		writeFile(t, fmt.Sprintf("%s/%04d.png", dir, i), readFile(t, []string{orange, pinkStar}[i%2]))
+		writeFile(t, fmt.Sprintf("%s/%04d.png", dir, i),
+			readFile(t, []string{orange, pinkStar}[i%2]))
 	}
 	out := filepath.Join(t.TempDir(), "out.csv")
 	args := []string{"batch", dir, "-o", out, "--prompt", background, "-q", "--nats-ack", "2s"}
@@ -193,7 +207,8 @@ func TestABatchOutlivesItsProgram(t *testing.T) {
 		}
 	}
 	aloud := slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return arg == "-q" })
-	if o := eyelet(t, aloud...); o.code != 0 && !strings.Contains(o.stderr, "is there already") || strings.Contains(o.stderr, "not here") {
+	if o := eyelet(t, aloud...); o.code != 0 && !strings.Contains(o.stderr, "is there already") ||
+		strings.Contains(o.stderr, "not here") {
 		t.Fatalf("%+v", o)
 	}
 	table, err := csv.NewReader(strings.NewReader(readFile(t, out))).ReadAll()

@@ -19,7 +19,8 @@ const (
 )
 
 // Endpoints are the routes whose requests can be items of a batch.
-var Endpoints = []string{"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/images/generations"}
+var Endpoints = []string{"/v1/chat/completions", "/v1/completions", "/v1/embeddings",
+	"/v1/responses", "/v1/images/generations"}
 
 // ErrLine marks a line of requests that is none.
 var ErrLine = errors.New("batch: bad line")
@@ -56,7 +57,8 @@ type Response struct {
 	Body      json.RawMessage `json:"body"`
 }
 
-// Result is what became of an item: a line of the output or of the errors, in the shape of OpenAI's batches.
+// Result is what became of an item: a line of the output or of the errors, in the shape of OpenAI's
+// batches.
 type Result struct {
 	ID       string    `json:"id"`
 	CustomID string    `json:"custom_id"`
@@ -98,13 +100,14 @@ func (r *Result) Reason() (code, text string) {
 
 // job is an item as it lies in the queue.
 type job struct {
-	Batch    string          `json:"batch"`
-	ID       string          `json:"custom_id"`
-	URL      string          `json:"url"`
-	Body     json.RawMessage `json:"body,omitempty"`
-	Object   string          `json:"body_object,omitempty"` // in the place of Body: its name in the object store
-	Pictures []picture       `json:"pictures,omitempty"`
-	Tries    int             `json:"tries"` // how often it is tried at most
+	Batch string          `json:"batch"`
+	ID    string          `json:"custom_id"`
+	URL   string          `json:"url"`
+	Body  json.RawMessage `json:"body,omitempty"`
+	// in the place of Body: its name in the object store
+	Object   string    `json:"body_object,omitempty"`
+	Pictures []picture `json:"pictures,omitempty"`
+	Tries    int       `json:"tries"` // how often it is tried at most
 }
 
 // picture is a Source as it lies in the queue: a path that all machines share, or an object.
@@ -137,8 +140,8 @@ func checkID(id string) error {
 	return nil
 }
 
-// ParseLine reads a line of OpenAI's batch format: an object with custom_id, method, url and body. Errors wrap ErrLine and do not repeat
-// the line.
+// ParseLine reads a line of OpenAI's batch format: an object with custom_id, method, url and body.
+// Errors wrap ErrLine and do not repeat the line.
 func ParseLine(line []byte) (Item, error) {
 	if len(line) > MaxLine {
 		return Item{}, fmt.Errorf("%w: it is longer than %d MiB", ErrLine, MaxLine>>20)
@@ -151,7 +154,8 @@ func ParseLine(line []byte) (Item, error) {
 	}
 	if err := json.Unmarshal(line, &l); err != nil {
 		if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && e.Field != "" {
-			return Item{}, fmt.Errorf("%w: %s is a JSON %s, which it cannot be", ErrLine, e.Field, e.Value)
+			return Item{}, fmt.Errorf("%w: %s is a JSON %s, which it cannot be", ErrLine, e.Field,
+				e.Value)
 		}
 		return Item{}, fmt.Errorf("%w: it is not a JSON object", ErrLine)
 	}

@@ -10,7 +10,8 @@ import (
 func TestParseLine(t *testing.T) {
 	good := `{"custom_id": "request-1", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "llava", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1000}}`
 	it, err := ParseLine([]byte(good))
-	if err != nil || it.ID != "request-1" || it.URL != "/v1/chat/completions" || it.Model != "llava" || !json.Valid(it.Body) {
+	if err != nil || it.ID != "request-1" || it.URL != "/v1/chat/completions" ||
+		it.Model != "llava" || !json.Valid(it.Body) {
 		t.Errorf("%+v, %v", it, err)
 	}
 	for line, want := range map[string]string{
@@ -23,14 +24,18 @@ func TestParseLine(t *testing.T) {
 		good[:len(good)-1]:                      "not a JSON object",
 		good + "x":                              "not a JSON object",
 		strings.Replace(good, "POST", "GET", 1): "method is not POST",
-		strings.Replace(good, "/v1/chat", "/api/chat", 1):                           "url is none of",
-		strings.Replace(good, `"llava"`, `7`, 1):                                    "model in the body",
-		strings.Replace(good, `{"model"`, `{"stream": true, "model"`, 1):            "stream is true",
+		strings.Replace(good, "/v1/chat", "/api/chat",
+			1): "url is none of",
+		strings.Replace(good, `"llava"`, `7`,
+			1): "model in the body",
+		strings.Replace(good, `{"model"`, `{"stream": true, "model"`,
+			1): "stream is true",
 		`{"custom_id": "a", "method": "POST", "url": "/v1/embeddings", "body": []}`: "body is not",
 		`{"custom_id": "a", "method": "POST", "url": "/v1/embeddings"}`:             "body is not",
 		strings.Replace(good, "request-1", strings.Repeat("i", MaxID+1), 1):         "at most 512",
 	} {
-		if _, err := ParseLine([]byte(line)); !errors.Is(err, ErrLine) || !strings.Contains(err.Error(), want) {
+		if _, err := ParseLine([]byte(line)); !errors.Is(err, ErrLine) ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%.60s: %v, want %q", line, err, want)
 		}
 	}

@@ -34,7 +34,8 @@ func embedded(t testing.TB, dir string, change ...func(*EmbedOptions)) *Queue {
 }
 
 // work starts a worker for the toy, and returns what ends it and waits.
-func work(t testing.TB, q *Queue, answer func(ctx context.Context, task Task) (*Response, *Fault), change ...func(*WorkerOptions)) (end func()) {
+func work(t testing.TB, q *Queue, answer func(ctx context.Context, task Task) (*Response, *Fault),
+	change ...func(*WorkerOptions)) (end func()) {
 	t.Helper()
 	o := WorkerOptions{
 		Parallel: 2, Folders: []string{"/"}, Answer: answer,
@@ -66,7 +67,8 @@ func echo(_ context.Context, task Task) (*Response, *Fault) {
 func numbered(n int) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		for i := range n {
-			if !yield(Item{ID: fmt.Sprintf("item %d", i), URL: Endpoints[0], Model: "toy", Body: json.RawMessage(`{"model":"toy"}`)}, nil) {
+			if !yield(Item{ID: fmt.Sprintf("item %d", i), URL: Endpoints[0], Model: "toy",
+				Body: json.RawMessage(`{"model":"toy"}`)}, nil) {
 				return
 			}
 		}

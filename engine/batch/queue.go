@@ -45,21 +45,23 @@ type Queue struct {
 
 // EmbedOptions are the options of Embed.
 type EmbedOptions struct {
-	// Room is the most bytes that the store takes; 0 for nine tenths of what is free on its disk. A full disk would end the queue, a
-	// full store refuses one message.
+	// Room is the most bytes that the store takes; 0 for nine tenths of what is free on its disk. A
+	// full disk would end the queue, a full store refuses one message.
 	Room int64
-	// Sync has each message reach the disk before it counts as stored, which outlives a power failure and costs some milliseconds each.
-	// Without it, what was stored outlives the end of the program, whatever ends it.
+	// Sync has each message reach the disk before it counts as stored, which outlives a power
+	// failure and costs some milliseconds each. Without it, what was stored outlives the end of the
+	// program, whatever ends it.
 	Sync bool
 	// AckWait is how long a job stays with a worker that says nothing; 0 for DefaultAckWait.
 	AckWait time.Duration
 }
 
-// DefaultAckWait is how long a job stays with a worker that says nothing, where nothing else is asked for.
+// DefaultAckWait is how long a job stays with a worker that says nothing, where nothing else is
+// asked for.
 const DefaultAckWait = 15 * time.Second
 
-// Embed opens a queue that runs inside this program, without any socket, and keeps it in a folder, which is made if needed. Errors wrap
-// ErrInUse or ErrQueue.
+// Embed opens a queue that runs inside this program, without any socket, and keeps it in a folder,
+// which is made if needed. Errors wrap ErrInUse or ErrQueue.
 func Embed(dir string, o EmbedOptions) (*Queue, error) {
 	lock, err := lockStore(dir)
 	if err != nil {
@@ -74,7 +76,8 @@ func Embed(dir string, o EmbedOptions) (*Queue, error) {
 	return q, nil
 }
 
-// lockStore makes the folder of a store and keeps it from other programs, which would write the same files. Errors wrap ErrInUse if one has it.
+// lockStore makes the folder of a store and keeps it from other programs, which would write the
+// same files. Errors wrap ErrInUse if one has it.
 func lockStore(dir string) (*flock.Flock, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("batch: %w", err)
@@ -119,7 +122,8 @@ func embed(dir string, o EmbedOptions) (*Queue, error) {
 	if !started(s, note) {
 		return fail(errors.New("it does not start"))
 	}
-	nc, err := nats.Connect("", nats.InProcessServer(s), nats.Name("eyelet"), nats.MaxReconnects(-1))
+	nc, err := nats.Connect("", nats.InProcessServer(s), nats.Name("eyelet"),
+		nats.MaxReconnects(-1))
 	if err != nil {
 		return fail(err)
 	}
@@ -158,14 +162,16 @@ func freeBytes(dir string) int64 {
 	return int64(min(free, math.MaxInt64))       //nolint:gosec // bounded
 }
 
-// ConnectOptions say how to reach the queue of a site. What they leave out, the address may hold, as nats://user:password@host.
+// ConnectOptions say how to reach the queue of a site. What they leave out, the address may hold,
+// as nats://user:password@host.
 type ConnectOptions struct {
 	Credentials string // file of a user's JWT and key, as "nsc" makes it
 	NKey        string // file of a seed
 	Cert, Key   string // files of a certificate of this client
 	CA          string // file of the authorities that the server's certificate is checked by
 	Name        string // of this program, for who looks at the queue
-	// Replicas is on how many servers of the cluster streams lie that this program makes; 0 means 1.
+	// Replicas is on how many servers of the cluster streams lie that this program makes; 0 means
+	// 1.
 	Replicas int
 	// AckWait is for streams that this program makes; 0 for DefaultAckWait.
 	AckWait time.Duration
@@ -187,23 +193,28 @@ func Redacted(addresses string) string {
 	return strings.Join(list, ",")
 }
 
-// Connect opens the queue of a site: the addresses of NATS servers with JetStream, with commas between them. A connection that is lost later is
-// made again, for as long as the queue is open.
+// Connect opens the queue of a site: the addresses of NATS servers with JetStream, with commas
+// between them. A connection that is lost later is made again, for as long as the queue is open.
 func Connect(ctx context.Context, url string, o ConnectOptions) (*Queue, error) {
 	say := o.Log
 	if say == nil {
 		say = func(string) {}
 	}
 	options := []nats.Option{
-		nats.Name(cmp.Or(o.Name, "eyelet")), nats.MaxReconnects(-1), nats.ReconnectWait(500 * time.Millisecond), nats.ReconnectBufSize(-1),
+		nats.Name(cmp.Or(o.Name, "eyelet")), nats.MaxReconnects(-1),
+		nats.ReconnectWait(500 * time.Millisecond), nats.ReconnectBufSize(-1),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				say(fmt.Sprintf("the connection to the queue is lost (%v); trying again", err))
 			}
 		}),
-		nats.ReconnectHandler(func(c *nats.Conn) { say("connected to the queue again, at " + c.ConnectedAddr()) }),
+		nats.ReconnectHandler(func(c *nats.Conn) {
+			say("connected to the queue again, at " + c.ConnectedAddr())
+		}),
 		// A server says why it refuses through this alone, if at all.
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { say("the queue: " + err.Error()) }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			say("the queue: " + err.Error())
+		}),
 	}
 	if o.Credentials != "" {
 		options = append(options, nats.UserCredentials(o.Credentials))
@@ -241,7 +252,8 @@ func newQueue(nc *nats.Conn, replicas int, ackWait time.Duration) (*Queue, error
 	if err != nil {
 		return nil, err
 	}
-	return &Queue{nc: nc, js: js, replicas: replicas, ackWait: cmp.Or(ackWait, DefaultAckWait), buckets: map[string]jetstream.ObjectStore{}, streams: map[string]jetstream.Stream{}}, nil
+	return &Queue{nc: nc, js: js, replicas: replicas, ackWait: cmp.Or(ackWait, DefaultAckWait),
+		buckets: map[string]jetstream.ObjectStore{}, streams: map[string]jetstream.Stream{}}, nil
 }
 
 // callTime is how long a call to the queue may take.
@@ -250,7 +262,8 @@ const callTime = 10 * time.Second
 // Embedded reports whether the queue is inside this program, so that nobody else works for it.
 func (q *Queue) Embedded() bool { return q.embedded != nil }
 
-// Close lets go of the queue. An embedded one ends, and can be opened again. It may be called more than once.
+// Close lets go of the queue. An embedded one ends, and can be opened again. It may be called more
+// than once.
 func (q *Queue) Close() error {
 	q.close.Do(func() {
 		if q.embedded != nil {
@@ -268,12 +281,14 @@ func (q *Queue) Close() error {
 	return nil
 }
 
-// giveBack makes jobs that were in hand when a program ends well jobs like any other. A consumer would remember when it delivered them, and that it did,
-// and wait for their worker after the next start.
+// giveBack makes jobs that were in hand when a program ends well jobs like any other. A consumer
+// would remember when it delivered them, and that it did, and wait for their worker after the next
+// start.
 func (q *Queue) giveBack() {
 	ctx, cancel := context.WithTimeout(context.Background(), callTime)
 	defer cancel()
-	for name := range q.js.StreamNames(ctx, jetstream.WithStreamListSubject(jobsSubject+">")).Name() {
+	for name := range q.js.StreamNames(ctx, jetstream.WithStreamListSubject(jobsSubject+">")).
+		Name() {
 		for i := range slots {
 			_ = q.js.DeleteConsumer(ctx, name, slotName(i)) // made anew by the next Submit
 		}
@@ -323,8 +338,8 @@ const (
 	lastPause  = 3 * time.Second
 )
 
-// retry does something with the queue until it works. A queue elsewhere may come back, however long it takes; one inside the program does
-// not, and what was refused for a reason stays refused.
+// retry does something with the queue until it works. A queue elsewhere may come back, however long
+// it takes; one inside the program does not, and what was refused for a reason stays refused.
 func (q *Queue) retry(ctx context.Context, tell func(error), do func() error) error {
 	pause := firstPause
 	for {
@@ -336,7 +351,8 @@ func (q *Queue) retry(ctx context.Context, tell func(error), do func() error) er
 			return ctx.Err()
 		}
 		_, refused := errors.AsType[*jetstream.APIError](err)
-		if q.embedded != nil || !errors.Is(err, ErrQueue) || refused && q.nc.IsConnected() && !passing(err) {
+		if q.embedded != nil || !errors.Is(err, ErrQueue) || refused && q.nc.IsConnected() &&
+			!passing(err) {
 			return err
 		}
 		if tell != nil {

@@ -19,7 +19,8 @@ func TestEveryItemHasOneResult(t *testing.T) {
 	q := embedded(t, t.TempDir())
 	work(t, q, echo)
 	began := time.Now()
-	count, err := q.Submit(t.Context(), Submission{Batch: "b", Items: numbered(500), Resolve: isToy, Window: 64})
+	count, err := q.Submit(t.Context(), Submission{Batch: "b", Items: numbered(500), Resolve: isToy,
+		Window: 64})
 	t.Log(time.Since(began))
 	if err != nil || count != (Count{Items: 500, OK: 500}) {
 		t.Fatalf("%+v, %v", count, err)
@@ -27,7 +28,8 @@ func TestEveryItemHasOneResult(t *testing.T) {
 	for i := range 500 {
 		id := fmt.Sprintf("item %d", i)
 		r, ok, err := q.Result(t.Context(), "b", id)
-		if err != nil || !ok || !r.OK() || r.CustomID != id || string(r.Response.Body) != fmt.Sprintf(`{"answer":"%s"}`, id) {
+		if err != nil || !ok || !r.OK() || r.CustomID != id ||
+			string(r.Response.Body) != fmt.Sprintf(`{"answer":"%s"}`, id) {
 			t.Fatalf("%s: %+v, %v, %v", id, r, ok, err)
 		}
 	}
@@ -49,11 +51,12 @@ func TestABatchGoesOnAfterItsSubmitterEnds(t *testing.T) {
 	end := work(t, q, counting)
 	ctx, cancel := context.WithCancel(t.Context())
 	seen := 0
-	_, err := q.Submit(ctx, Submission{Batch: "b", Items: numbered(100), Resolve: isToy, Window: 8, Done: func(bool, bool) {
-		if seen++; seen == 40 {
-			cancel()
-		}
-	}})
+	_, err := q.Submit(ctx, Submission{Batch: "b", Items: numbered(100), Resolve: isToy, Window: 8,
+		Done: func(bool, bool) {
+			if seen++; seen == 40 {
+				cancel()
+			}
+		}})
 	if !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
@@ -61,7 +64,8 @@ func TestABatchGoesOnAfterItsSubmitterEnds(t *testing.T) {
 	_ = q.Close()
 	q = embedded(t, dir)
 	work(t, q, counting)
-	count, err := q.Submit(t.Context(), Submission{Batch: "b", Items: numbered(100), Resolve: isToy})
+	count, err := q.Submit(t.Context(), Submission{Batch: "b", Items: numbered(100),
+		Resolve: isToy})
 	if err != nil || count.OK != 100 || count.Known < 40 || count.Known > 48 {
 		t.Fatalf("%+v, %v", count, err)
 	}
@@ -89,7 +93,8 @@ func TestFailures(t *testing.T) {
 	work(t, q, func(ctx context.Context, task Task) (*Response, *Fault) {
 		switch task.ID {
 		case "bad":
-			return &Response{Status: 400, Body: json.RawMessage(`{"error":{"message":"no such field","type":"invalid_request_error","code":null}}`)}, nil
+			return &Response{Status: 400,
+				Body: json.RawMessage(`{"error":{"message":"no such field","type":"invalid_request_error","code":null}}`)}, nil
 		case "busy":
 			if busy.Add(1) == 1 {
 				return &Response{Status: 503, Body: json.RawMessage(`{}`)}, nil
@@ -101,7 +106,9 @@ func TestFailures(t *testing.T) {
 	})
 	items := func(yield func(Item, error) bool) {
 		for _, it := range []Item{
-			{ID: "good"}, {ID: "bad"}, {ID: "busy"}, {ID: "fault"}, {ID: "known", Fault: &Fault{"bad_picture", "not there"}}, {ID: "model", Model: "other"},
+			{ID: "good"}, {ID: "bad"}, {ID: "busy"}, {ID: "fault"},
+			{ID: "known", Fault: &Fault{"bad_picture", "not there"}},
+			{ID: "model", Model: "other"},
 		} {
 			it.URL, it.Body = Endpoints[0], json.RawMessage(`{}`)
 			if !yield(it, nil) {
@@ -109,17 +116,19 @@ func TestFailures(t *testing.T) {
 			}
 		}
 	}
-	count, err := q.Submit(t.Context(), Submission{Batch: "b", Items: items, Resolve: func(_ context.Context, name string) (Model, error) {
-		if name == "other" {
-			return Model{}, errors.New("model 'other' not found")
-		}
-		return toy, nil
-	}})
+	count, err := q.Submit(t.Context(), Submission{Batch: "b", Items: items,
+		Resolve: func(_ context.Context, name string) (Model, error) {
+			if name == "other" {
+				return Model{}, errors.New("model 'other' not found")
+			}
+			return toy, nil
+		}})
 	if err != nil || count != (Count{Items: 6, OK: 2, Failed: 4}) {
 		t.Fatalf("%+v, %v", count, err)
 	}
 	for id, want := range map[string]string{
-		"good": "", "busy": "", "bad": "invalid_request_error: no such field", "fault": "bad_picture: it is damaged",
+		"good": "", "busy": "", "bad": "invalid_request_error: no such field",
+		"fault": "bad_picture: it is damaged",
 		"known": "bad_picture: not there", "model": "model_not_found: model 'other' not found",
 	} {
 		r, ok, err := q.Result(t.Context(), "b", id)
@@ -157,23 +166,27 @@ func TestPicturesAndBodiesTravel(t *testing.T) {
 		var wrong atomic.Int32
 		end := work(t, q, func(ctx context.Context, task Task) (*Response, *Fault) {
 			f := task.Pictures[0]
-			if byPath && f.Path != path || !byPath && !bytes.Equal(f.Data, data) || f.Page != 2 || !bytes.Equal(task.Body, large) {
+			if byPath && f.Path != path || !byPath && !bytes.Equal(f.Data, data) || f.Page != 2 ||
+				!bytes.Equal(task.Body, large) {
 				wrong.Add(1)
 			}
 			return &Response{Status: 200, Body: task.Body}, nil
 		})
 		name := fmt.Sprintf("b-%v", byPath)
-		count, err := q.Submit(t.Context(), Submission{Batch: name, ByPath: byPath, Resolve: isToy, Items: func(yield func(Item, error) bool) {
-			for i := range 5 {
-				if !yield(Item{ID: fmt.Sprint(i), URL: Endpoints[0], Body: large, Pictures: []Source{{Name: "a.png", Path: path, Page: 2}}}, nil) {
-					return
+		count, err := q.Submit(t.Context(), Submission{Batch: name, ByPath: byPath, Resolve: isToy,
+			Items: func(yield func(Item, error) bool) {
+				for i := range 5 {
+					if !yield(Item{ID: fmt.Sprint(i), URL: Endpoints[0], Body: large,
+						Pictures: []Source{{Name: "a.png", Path: path, Page: 2}}}, nil) {
+						return
+					}
 				}
-			}
-		}})
+			}})
 		if err != nil || count.OK != 5 || wrong.Load() != 0 {
 			t.Fatalf("%+v, %v, %d wrong", count, err, wrong.Load())
 		}
-		if r, ok, err := q.Result(t.Context(), name, "4"); !ok || err != nil || !bytes.Equal(r.Response.Body, large) {
+		if r, ok, err := q.Result(t.Context(), name, "4"); !ok || err != nil ||
+			!bytes.Equal(r.Response.Body, large) {
 			t.Errorf("%v, %v", ok, err)
 		}
 		b, err := q.bucket(t.Context(), name)
@@ -208,7 +221,8 @@ func TestPathsOutsideTheFoldersAreRefused(t *testing.T) {
 	}
 	w := NewWorker(nil, WorkerOptions{Folders: []string{inside}})
 	for path, want := range map[string]bool{
-		inside + "/a.png": true, inside + "/none.png": true, outside + "/a.png": false, inside + "/link/a.png": false, inside + "/../x": false, "a.png": false, "": false,
+		inside + "/a.png": true, inside + "/none.png": true, outside + "/a.png": false,
+		inside + "/link/a.png": false, inside + "/../x": false, "a.png": false, "": false,
 	} {
 		if w.mayRead(path) != want {
 			t.Errorf("%s: %v", path, !want)
@@ -229,21 +243,25 @@ func TestAFullStoreFailsItemsAlone(t *testing.T) {
 		if err := os.WriteFile(path, bytes.Repeat([]byte{byte(i)}, size), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		items = append(items, Item{ID: fmt.Sprint(i), URL: Endpoints[0], Body: json.RawMessage(`{}`), Pictures: []Source{{Name: fmt.Sprint(i), Path: path, Page: -1}}})
+		items = append(items, Item{ID: fmt.Sprint(i), URL: Endpoints[0],
+			Body: json.RawMessage(`{}`), Pictures: []Source{{Name: fmt.Sprint(i), Path: path,
+				Page: -1}}})
 	}
 	work(t, q, func(ctx context.Context, task Task) (*Response, *Fault) {
 		if task.ID == "6" { // an answer that never fits
-			return &Response{Status: 200, Body: json.RawMessage(`"` + strings.Repeat("x", 6<<20) + `"`)}, nil
+			return &Response{Status: 200, Body: json.RawMessage(`"` + strings.Repeat("x", 6<<20) +
+				`"`)}, nil
 		}
 		return echo(ctx, task)
 	})
-	count, err := q.Submit(t.Context(), Submission{Batch: "b", Resolve: isToy, Items: func(yield func(Item, error) bool) {
-		for _, it := range items {
-			if !yield(it, nil) {
-				return
+	count, err := q.Submit(t.Context(), Submission{Batch: "b", Resolve: isToy,
+		Items: func(yield func(Item, error) bool) {
+			for _, it := range items {
+				if !yield(it, nil) {
+					return
+				}
 			}
-		}
-	}})
+		}})
 	if err != nil || count != (Count{Items: 8, OK: 5, Failed: 3}) {
 		t.Fatalf("%+v, %v", count, err)
 	}
@@ -262,14 +280,17 @@ func TestQuestionsAboutAPictureStayTogether(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var submitted sync.WaitGroup
 	submitted.Go(func() {
-		_, _ = q.Submit(ctx, Submission{Batch: "b", ByPath: true, Resolve: isToy, Items: func(yield func(Item, error) bool) {
-			for i := range pictures * questions {
-				source := Source{Name: "p", Path: fmt.Sprintf("/p%d.png", i%pictures), Page: -1}
-				if !yield(Item{ID: fmt.Sprint(i), URL: Endpoints[0], Body: json.RawMessage(`{}`), Pictures: []Source{source}}, nil) {
-					return
+		_, _ = q.Submit(ctx, Submission{Batch: "b", ByPath: true, Resolve: isToy,
+			Items: func(yield func(Item, error) bool) {
+				for i := range pictures * questions {
+					source := Source{Name: "p", Path: fmt.Sprintf("/p%d.png", i%pictures), Page: -1}
+					if !yield(Item{ID: fmt.Sprint(i), URL: Endpoints[0],
+						Body:     json.RawMessage(`{}`),
+						Pictures: []Source{source}}, nil) {
+						return
+					}
 				}
-			}
-		}})
+			}})
 	})
 	stream := jobsStream + toy.key()
 	for waiting := uint64(0); waiting < pictures*questions; time.Sleep(10 * time.Millisecond) {
@@ -292,7 +313,8 @@ func TestQuestionsAboutAPictureStayTogether(t *testing.T) {
 	}, func(o *WorkerOptions) { o.Parallel = 1 })
 	submitted.Wait()
 	cancel()
-	// Pictures of one slot may take turns, so a change of picture is bounded by the slots' sizes; without slots each question changes it.
+	// Pictures of one slot may take turns, so a change of picture is bounded by the slots' sizes;
+	// without slots each question changes it.
 	seen, returns := map[int]bool{}, 0
 	last := -1
 	slot := map[int]int{}
@@ -318,14 +340,16 @@ func TestWorkersSayWhatTheyHave(t *testing.T) {
 	}
 	work(t, q, echo, func(o *WorkerOptions) { o.Name = "one" })
 	for range 100 {
-		if list, err := q.Workers(t.Context(), 50*time.Millisecond); err == nil && len(list) == 1 && list[0].Name == "one" && len(list[0].Models) == 1 && list[0].Models[0] == toy {
+		if list, err := q.Workers(t.Context(), 50*time.Millisecond); err == nil && len(list) == 1 &&
+			list[0].Name == "one" && len(list[0].Models) == 1 && list[0].Models[0] == toy {
 			return
 		}
 	}
 	t.Error("no worker answers")
 }
 
-// A worker that dies holds a job no longer than AckWait; one that lives holds it as long as it works.
+// A worker that dies holds a job no longer than AckWait; one that lives holds it as long as it
+// works.
 func TestAJobOutlivesItsWorker(t *testing.T) {
 	q := embedded(t, t.TempDir(), func(o *EmbedOptions) { o.AckWait = 300 * time.Millisecond })
 	var asked atomic.Int32
@@ -338,7 +362,8 @@ func TestAJobOutlivesItsWorker(t *testing.T) {
 	}, func(o *WorkerOptions) { o.Parallel = 1 })
 	result := make(chan Count, 1)
 	go func() {
-		count, err := q.Submit(t.Context(), Submission{Batch: "b", Items: numbered(1), Resolve: isToy})
+		count, err := q.Submit(t.Context(), Submission{Batch: "b", Items: numbered(1),
+			Resolve: isToy})
 		if err != nil {
 			t.Error(err)
 		}

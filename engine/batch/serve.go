@@ -19,8 +19,8 @@ type ServeOptions struct {
 	Sync   bool   // as in EmbedOptions
 }
 
-// Serve runs a queue that others reach, a NATS server with JetStream, until ctx is done. It calls ready with the address once it listens. Errors
-// wrap ErrInUse or ErrQueue.
+// Serve runs a queue that others reach, a NATS server with JetStream, until ctx is done. It calls
+// ready with the address once it listens. Errors wrap ErrInUse or ErrQueue.
 func Serve(ctx context.Context, o ServeOptions, ready func(address string)) error {
 	options := &natsd.Options{}
 	if o.Config != "" {
@@ -37,7 +37,8 @@ func Serve(ctx context.Context, o ServeOptions, ready func(address string)) erro
 	}
 	options.SyncAlways = options.SyncAlways || o.Sync
 	if options.StoreDir == "" {
-		return fmt.Errorf("%w: neither the options nor %s say where the store is", ErrQueue, o.Config)
+		return fmt.Errorf("%w: neither the options nor %s say where the store is", ErrQueue,
+			o.Config)
 	}
 	lock, err := lockStore(options.StoreDir)
 	if err != nil {
@@ -54,7 +55,8 @@ func Serve(ctx context.Context, o ServeOptions, ready func(address string)) erro
 	defer s.WaitForShutdown()
 	defer s.Shutdown()
 	if !started(s, note) {
-		return fmt.Errorf("%w: it does not start: %s", ErrQueue, cmp.Or(note.text(), "no reason is known"))
+		return fmt.Errorf("%w: it does not start: %s", ErrQueue,
+			cmp.Or(note.text(), "no reason is known"))
 	}
 	ready(s.Addr().String())
 	ended := make(chan struct{})

@@ -14,7 +14,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Names of what lies in the queue. A site can give programs rights by them: eyelet.> for subjects, EYELET_* for streams.
+// Names of what lies in the queue. A site can give programs rights by them: eyelet.> for subjects,
+// EYELET_* for streams.
 const (
 	jobsStream    = "EYELET_JOBS_"    // and the model's key
 	resultsStream = "EYELET_RESULTS_" // and the batch
@@ -26,15 +27,17 @@ const (
 	askSubject    = "eyelet.workers"  // who works, for what
 )
 
-// slots is how many consumers the stream of a model has. The jobs of one picture share a slot, and a worker stays with a slot as long as it has
-// jobs: so questions about a picture come to the worker that has it in its cache, and none waits where another slot has work.
+// slots is how many consumers the stream of a model has. The jobs of one picture share a slot, and
+// a worker stays with a slot as long as it has jobs: so questions about a picture come to the
+// worker that has it in its cache, and none waits where another slot has work.
 const slots = 8
 
-// inlineMost is how many bytes of a body or a result lie in the message itself; more go to the object store. It is half of what NATS
-// servers take by default.
+// inlineMost is how many bytes of a body or a result lie in the message itself; more go to the
+// object store. It is half of what NATS servers take by default.
 const inlineMost = 512 << 10
 
-// Model is a model by what its files hold. Two machines that say the same digest have the same model.
+// Model is a model by what its files hold. Two machines that say the same digest have the same
+// model.
 type Model struct {
 	Name   string `json:"name"`
 	Digest string `json:"digest"` // 64 hexadecimal digits
@@ -58,14 +61,18 @@ func CheckBatch(name string) error {
 // jobs makes sure that the stream of a model is there, with its consumers.
 func (q *Queue) jobs(ctx context.Context, m Model) error {
 	if !digestPattern.MatchString(m.Digest) {
-		return fmt.Errorf("batch: the digest of %s is %.80q; it must be 64 hexadecimal digits", m.Name, m.Digest)
+		return fmt.Errorf("batch: the digest of %s is %.80q; it must be 64 hexadecimal digits",
+			m.Name, m.Digest)
 	}
 	name := jobsStream + m.key()
 	s, err := q.js.CreateStream(ctx, jetstream.StreamConfig{
-		Name: name, Subjects: []string{jobsSubject + m.key() + ".>"}, Retention: jetstream.WorkQueuePolicy, Storage: jetstream.FileStorage, Replicas: q.replicas,
+		Name: name, Subjects: []string{jobsSubject + m.key() + ".>"},
+		Retention: jetstream.WorkQueuePolicy, Storage: jetstream.FileStorage,
+		Replicas: q.replicas,
 		// One message for each item, and a second one is refused.
-		MaxMsgsPerSubject: 1, Discard: jetstream.DiscardNew, DiscardNewPerSubject: true, AllowDirect: true,
-		Metadata: map[string]string{"eyelet_model": m.Name, "eyelet_digest": m.Digest},
+		MaxMsgsPerSubject: 1, Discard: jetstream.DiscardNew, DiscardNewPerSubject: true,
+		AllowDirect: true,
+		Metadata:    map[string]string{"eyelet_model": m.Name, "eyelet_digest": m.Digest},
 	})
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 		s, err = q.js.Stream(ctx, name) // of another name for the same model
@@ -76,7 +83,8 @@ func (q *Queue) jobs(ctx context.Context, m Model) error {
 	for i := range slots {
 		_, err := s.CreateConsumer(ctx, jetstream.ConsumerConfig{
 			Durable: slotName(i), FilterSubject: fmt.Sprintf("%s%s.%d.>", jobsSubject, m.key(), i),
-			AckPolicy: jetstream.AckExplicitPolicy, AckWait: q.ackWait, MaxDeliver: -1, MaxAckPending: -1,
+			AckPolicy: jetstream.AckExplicitPolicy, AckWait: q.ackWait, MaxDeliver: -1,
+			MaxAckPending: -1,
 		})
 		if err != nil && !errors.Is(err, jetstream.ErrConsumerExists) {
 			return q.fault("the consumers of jobs", err)
@@ -90,9 +98,11 @@ func slotName(i int) string { return "slot_" + strconv.Itoa(i) }
 // results makes sure that the stream of a batch's results is there.
 func (q *Queue) results(ctx context.Context, batch string) error {
 	_, err := q.js.CreateStream(ctx, jetstream.StreamConfig{
-		Name: resultsStream + batch, Subjects: []string{resultSubject + batch + ".*"}, Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Replicas: q.replicas,
+		Name: resultsStream + batch, Subjects: []string{resultSubject + batch + ".*"},
+		Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Replicas: q.replicas,
 		// The first result of an item stays.
-		MaxMsgsPerSubject: 1, Discard: jetstream.DiscardNew, DiscardNewPerSubject: true, AllowDirect: true,
+		MaxMsgsPerSubject: 1, Discard: jetstream.DiscardNew, DiscardNewPerSubject: true,
+		AllowDirect: true,
 	})
 	if err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 		return q.fault("the stream of results", err)
@@ -100,7 +110,8 @@ func (q *Queue) results(ctx context.Context, batch string) error {
 	return nil
 }
 
-// Drop removes what the queue holds of a batch: results, bodies and pictures. Jobs that still wait end as nobody's.
+// Drop removes what the queue holds of a batch: results, bodies and pictures. Jobs that still wait
+// end as nobody's.
 func (q *Queue) Drop(ctx context.Context, batch string) error {
 	if err := CheckBatch(batch); err != nil {
 		return err
@@ -108,17 +119,20 @@ func (q *Queue) Drop(ctx context.Context, batch string) error {
 	names := q.js.StreamNames(ctx, jetstream.WithStreamListSubject(jobsSubject+">"))
 	for name := range names.Name() {
 		if s, err := q.js.Stream(ctx, name); err == nil {
-			_ = s.Purge(ctx, jetstream.WithPurgeSubject(jobsSubject+"*.*."+batch+".*")) // a job that stays finds no place for its result
+			// a job that stays finds no place for its result
+			_ = s.Purge(ctx, jetstream.WithPurgeSubject(jobsSubject+"*.*."+batch+".*"))
 		}
 	}
-	if err := q.js.DeleteStream(ctx, resultsStream+batch); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+	if err := q.js.DeleteStream(ctx, resultsStream+batch); err != nil && !errors.Is(err,
+		jetstream.ErrStreamNotFound) {
 		return q.fault("removing results", err)
 	}
 	q.mu.Lock()
 	delete(q.buckets, batch)
 	delete(q.streams, batch)
 	q.mu.Unlock()
-	if err := q.js.DeleteObjectStore(ctx, bucketName+batch); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) && !errors.Is(err, jetstream.ErrBucketNotFound) {
+	if err := q.js.DeleteObjectStore(ctx, bucketName+batch); err != nil && !errors.Is(err,
+		jetstream.ErrStreamNotFound) && !errors.Is(err, jetstream.ErrBucketNotFound) {
 		return q.fault("removing pictures", err)
 	}
 	return nil
@@ -133,7 +147,8 @@ func (q *Queue) bucket(ctx context.Context, batch string) (jetstream.ObjectStore
 	}
 	b, err := q.js.ObjectStore(ctx, bucketName+batch)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		b, err = q.js.CreateObjectStore(ctx, jetstream.ObjectStoreConfig{Bucket: bucketName + batch, Replicas: q.replicas})
+		b, err = q.js.CreateObjectStore(ctx, jetstream.ObjectStoreConfig{Bucket: bucketName + batch,
+			Replicas: q.replicas})
 	}
 	if err != nil {
 		return nil, q.fault("the object store", err)
@@ -215,7 +230,8 @@ func (q *Queue) keep(ctx context.Context, batch string, r stored) error {
 		return fmt.Errorf("batch: %w", err)
 	}
 	hash := hashOf(r.CustomID)
-	if _, err := q.js.Publish(ctx, resultSubject+batch+"."+hash, data); err != nil && !isDouble(err) {
+	if _, err := q.js.Publish(ctx, resultSubject+batch+"."+hash, data); err != nil &&
+		!isDouble(err) {
 		return q.fault("storing a result", err)
 	}
 	state := "f"
@@ -244,8 +260,10 @@ func (q *Queue) resultsOf(ctx context.Context, batch string) (jetstream.Stream, 
 	return s, nil
 }
 
-// find reads the result of an item, as it lies in its stream, and its place there; ok is false where there is none yet.
-func (q *Queue) find(ctx context.Context, batch, hash string) (r stored, seq uint64, ok bool, err error) {
+// find reads the result of an item, as it lies in its stream, and its place there; ok is false
+// where there is none yet.
+func (q *Queue) find(ctx context.Context, batch,
+	hash string) (r stored, seq uint64, ok bool, err error) {
 	s, err := q.resultsOf(ctx, batch)
 	if err != nil {
 		return r, 0, false, q.fault("results", err)
@@ -280,7 +298,8 @@ func (q *Queue) Result(ctx context.Context, batch, id string) (r Result, ok bool
 	return found.Result, true, nil
 }
 
-// Forget removes the result of an item that failed, so that a further Submit asks again. It reports whether there was one.
+// Forget removes the result of an item that failed, so that a further Submit asks again. It reports
+// whether there was one.
 func (q *Queue) Forget(ctx context.Context, batch, id string) (bool, error) {
 	r, seq, ok, err := q.find(ctx, batch, hashOf(id))
 	if err != nil || !ok || r.OK() {
@@ -296,7 +315,8 @@ func (q *Queue) Forget(ctx context.Context, batch, id string) (bool, error) {
 	return true, nil
 }
 
-// Begin makes the place for a batch's results, or finds that of an earlier beginning. known is how many results are there.
+// Begin makes the place for a batch's results, or finds that of an earlier beginning. known is how
+// many results are there.
 func (q *Queue) Begin(ctx context.Context, batch string) (known uint64, err error) {
 	if err := CheckBatch(batch); err != nil {
 		return 0, err
@@ -326,7 +346,10 @@ func (q *Queue) fault(what string, err error) error {
 		return fmt.Errorf("%w: its disk is full; make room, and start again", ErrNoRoom)
 	}
 	api, ok := errors.AsType[*jetstream.APIError](err)
-	if ok && (api.Code == 503 && strings.Contains(api.Description, "resource") || api.ErrorCode == jetstream.ErrorCode(natsd.JSStorageResourcesExceededErr) || strings.Contains(api.Description, "maximum bytes") || strings.Contains(api.Description, "no space left")) {
+	if ok && (api.Code == 503 && strings.Contains(api.Description, "resource") ||
+		api.ErrorCode == jetstream.ErrorCode(natsd.JSStorageResourcesExceededErr) ||
+		strings.Contains(api.Description, "maximum bytes") || strings.Contains(api.Description,
+		"no space left")) {
 		return fmt.Errorf("%w: %s: %w", ErrNoRoom, what, err)
 	}
 	return fmt.Errorf("%w: %s: %w", ErrQueue, what, err)

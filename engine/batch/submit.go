@@ -31,15 +31,18 @@ type Submission struct {
 	Items iter.Seq2[Item, error]
 	// Resolve finds the model that a body names. Its error is the item's fault.
 	Resolve func(ctx context.Context, name string) (Model, error)
-	// ByPath leaves pictures where they are: workers read them by the same paths. Else they travel through the queue.
+	// ByPath leaves pictures where they are: workers read them by the same paths. Else they travel
+	// through the queue.
 	ByPath bool
 	// Window is how many items are under way at a time; 0 means 256.
 	Window int
-	// Bytes is how much of bodies and pictures is under way at a time; 0 means 1 GiB. An item that is larger goes alone.
+	// Bytes is how much of bodies and pictures is under way at a time; 0 means 1 GiB. An item that
+	// is larger goes alone.
 	Bytes int64
 	// Tries is how often an item is tried that fails for reasons that can pass; 0 means 3.
 	Tries int
-	// Done is told of each item that has its result: ok says that it is an answer, known that it was there before. It is called from one goroutine at a time.
+	// Done is told of each item that has its result: ok says that it is an answer, known that it
+	// was there before. It is called from one goroutine at a time.
 	Done func(ok, known bool)
 	// Wait is told when the queue cannot be reached, and that it is tried again.
 	Wait func(err error)
@@ -57,15 +60,20 @@ const (
 	defaultWindow = 256
 	defaultBytes  = 1 << 30
 	defaultTries  = 3
-	sweepTime     = 2 * time.Second // without news, after which the submitter looks for results itself
+	// without news, after which the submitter looks for results itself
+	sweepTime = 2 * time.Second
 )
 
-// Submit puts the items of a batch into the queue, a bounded number at a time, and returns when each has its result. Items that have one already are
-// not asked again, and those that wait in the queue from an earlier run not put there twice; so a batch that was interrupted goes on with the same call. Errors
-// are those of Items and ctx, and ErrQueue and ErrNoRoom where they are not those of one item.
+// Submit puts the items of a batch into the queue, a bounded number at a time, and returns when
+// each has its result. Items that have one already are not asked again, and those that wait in the
+// queue from an earlier run not put there twice; so a batch that was interrupted goes on with the
+// same call. Errors are those of Items and ctx, and ErrQueue and ErrNoRoom where they are not those
+// of one item.
 func (q *Queue) Submit(ctx context.Context, s Submission) (Count, error) {
-	s.Window, s.Bytes, s.Tries = cmp.Or(s.Window, defaultWindow), cmp.Or(s.Bytes, defaultBytes), cmp.Or(s.Tries, defaultTries)
-	b := &submitter{q: q, Submission: s, pending: map[string]*pending{}, objects: map[string]int{}, streams: map[string]bool{}, freed: make(chan struct{}, 1)}
+	s.Window, s.Bytes, s.Tries = cmp.Or(s.Window, defaultWindow), cmp.Or(s.Bytes, defaultBytes),
+		cmp.Or(s.Tries, defaultTries)
+	b := &submitter{q: q, Submission: s, pending: map[string]*pending{}, objects: map[string]int{},
+		streams: map[string]bool{}, freed: make(chan struct{}, 1)}
 	known, err := q.Begin(ctx, s.Batch)
 	if err != nil {
 		return b.count, err
@@ -197,7 +205,8 @@ func (b *submitter) one(ctx context.Context, item Item) error {
 	b.mu.Lock()
 	_, twice := b.pending[hash]
 	if !twice {
-		b.pending[hash] = p // before the look for a result, lest one is missed that comes in between
+		// before the look for a result, lest one is missed that comes in between
+		b.pending[hash] = p
 		b.count.Items++
 	}
 	b.mu.Unlock()
@@ -223,7 +232,8 @@ func (b *submitter) one(ctx context.Context, item Item) error {
 		return nil
 	}
 	return b.retry(ctx, func() error {
-		return b.q.keep(ctx, b.Batch, stored{Result: Result{ID: resultID(b.Batch, hash), CustomID: item.ID, Error: fault}})
+		return b.q.keep(ctx, b.Batch, stored{Result: Result{ID: resultID(b.Batch, hash),
+			CustomID: item.ID, Error: fault}})
 	})
 }
 
@@ -233,7 +243,8 @@ func resultID(batch, hash string) string {
 }
 
 // look is find, for as long as the queue may come back.
-func (b *submitter) look(ctx context.Context, hash string) (r stored, seq uint64, ok bool, err error) {
+func (b *submitter) look(ctx context.Context,
+	hash string) (r stored, seq uint64, ok bool, err error) {
 	err = b.retry(ctx, func() (err error) {
 		r, seq, ok, err = b.q.find(ctx, b.Batch, hash)
 		return err
@@ -241,8 +252,10 @@ func (b *submitter) look(ctx context.Context, hash string) (r stored, seq uint64
 	return r, seq, ok, err
 }
 
-// publish makes a job of an item and puts it into the queue. What is wrong with the item alone is a fault.
-func (b *submitter) publish(ctx context.Context, item Item, hash string, p *pending) (*Fault, error) {
+// publish makes a job of an item and puts it into the queue. What is wrong with the item alone is a
+// fault.
+func (b *submitter) publish(ctx context.Context, item Item, hash string,
+	p *pending) (*Fault, error) {
 	m, err := b.Resolve(ctx, item.Model)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -283,8 +296,11 @@ func (b *submitter) publish(ctx context.Context, item Item, hash string, p *pend
 	}
 	slot := fnv.New32a()
 	_, _ = io.WriteString(slot, affine)
-	message := &nats.Msg{Subject: fmt.Sprintf("%s%s.%d.%s.%s", jobsSubject, m.key(), slot.Sum32()%slots, b.Batch, hash), Data: data}
-	if fault, err := b.roomFor(ctx, func() error { return b.send(ctx, message) }); fault != nil || err != nil {
+	message := &nats.Msg{Subject: fmt.Sprintf("%s%s.%d.%s.%s", jobsSubject, m.key(),
+		slot.Sum32()%slots, b.Batch, hash), Data: data}
+	if fault, err := b.roomFor(ctx, func() error {
+		return b.send(ctx, message)
+	}); fault != nil || err != nil {
 		return fault, err
 	}
 	b.mu.Lock()
@@ -360,7 +376,8 @@ func readFile(path string, most int64) ([]byte, error) {
 	return data, err
 }
 
-// Cause is what went wrong with a file, without the system call and the path, which is one of this machine's.
+// Cause is what went wrong with a file, without the system call and the path, which is one of this
+// machine's.
 func Cause(err error) error {
 	if fault, ok := errors.AsType[*fs.PathError](err); ok {
 		return fault.Err
@@ -369,7 +386,8 @@ func Cause(err error) error {
 }
 
 // object stores what an item needs, when there is room for it among what is under way.
-func (b *submitter) object(ctx context.Context, p *pending, name string, data []byte) (*Fault, error) {
+func (b *submitter) object(ctx context.Context, p *pending, name string,
+	data []byte) (*Fault, error) {
 	for {
 		b.mu.Lock()
 		fits := b.bytes == p.bytes || b.bytes+int64(len(data)) <= b.Bytes
@@ -390,8 +408,8 @@ func (b *submitter) object(ctx context.Context, p *pending, name string, data []
 	return b.roomFor(ctx, func() error { return b.q.put(ctx, b.Batch, name, data) })
 }
 
-// roomFor does what needs room in the queue's store. Where there is none it waits for other items to make some; an item for which there is none although no other is
-// under way has a fault.
+// roomFor does what needs room in the queue's store. Where there is none it waits for other items
+// to make some; an item for which there is none although no other is under way has a fault.
 func (b *submitter) roomFor(ctx context.Context, do func() error) (*Fault, error) {
 	for {
 		err := b.retry(ctx, do)
@@ -408,7 +426,8 @@ func (b *submitter) roomFor(ctx context.Context, do func() error) (*Fault, error
 	}
 }
 
-// tidy removes objects that no item under way needs. Only the goroutine that stores objects calls it, so none is removed that is just being stored.
+// tidy removes objects that no item under way needs. Only the goroutine that stores objects calls
+// it, so none is removed that is just being stored.
 func (b *submitter) tidy(ctx context.Context) {
 	b.mu.Lock()
 	var names []string
@@ -424,13 +443,15 @@ func (b *submitter) tidy(ctx context.Context) {
 	}
 }
 
-// retry does something with the queue until it works, or fails for a reason that waiting does not mend.
+// retry does something with the queue until it works, or fails for a reason that waiting does not
+// mend.
 func (b *submitter) retry(ctx context.Context, do func() error) error {
 	return b.q.retry(ctx, b.Wait, do)
 }
 
-// sweep looks for results whose news did not come, as when the connection was lost, and submits jobs again that the queue may have lost with its disk.
-// A job that is still there is refused as a double.
+// sweep looks for results whose news did not come, as when the connection was lost, and submits
+// jobs again that the queue may have lost with its disk. A job that is still there is refused as a
+// double.
 func (b *submitter) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepTime)
 	defer tick.Stop()

@@ -42,7 +42,8 @@ type WorkerOptions struct {
 	Name string // of this worker, for those who ask; "" for host and process
 	// Models are those that this worker has. It is asked again now and then.
 	Models func(ctx context.Context) ([]Model, error)
-	// Answer carries a task out. A fault is one of the task, and final; what can pass is a response of the status 429 or 500 and above.
+	// Answer carries a task out. A fault is one of the task, and final; what can pass is a response
+	// of the status 429 or 500 and above.
 	Answer func(ctx context.Context, t Task) (*Response, *Fault)
 	// Parallel is how many tasks are carried out at a time; 0 means 1.
 	Parallel int
@@ -79,8 +80,9 @@ type lane struct {
 const (
 	lanesAge  = 2 * time.Second // after which a worker without work looks for new streams
 	idlePause = time.Second     // between looks for work where nothing is heard
-	deaths    = 10              // deliveries beyond the tries after which a job is taken for one that ends its worker
-	firstWait = time.Second     // before a job is tried again
+	// deliveries beyond the tries after which a job is taken for one that ends its worker
+	deaths    = 10
+	firstWait = time.Second // before a job is tried again
 )
 
 // NewWorker makes a worker. Run starts it.
@@ -94,8 +96,8 @@ func NewWorker(q *Queue, o WorkerOptions) *Worker {
 	return &Worker{q: q, WorkerOptions: o, refused: map[string]bool{}, wake: make(chan struct{}, 1)}
 }
 
-// Run carries out jobs until ctx is done. Those in hand are then given back at once. It returns an error only if it could not begin, or if the queue
-// inside this program has ended.
+// Run carries out jobs until ctx is done. Those in hand are then given back at once. It returns an
+// error only if it could not begin, or if the queue inside this program has ended.
 func (w *Worker) Run(ctx context.Context) error {
 	woken, err := w.q.nc.Subscribe(wakeSubject, func(*nats.Msg) {
 		select {
@@ -239,7 +241,8 @@ func (w *Worker) fetch(c jetstream.Consumer) jetstream.Msg {
 	return m
 }
 
-// look finds the streams of the models that are here. It reports whether there are others than before.
+// look finds the streams of the models that are here. It reports whether there are others than
+// before.
 func (w *Worker) look(ctx context.Context) (changed bool) {
 	models, err := w.Models(ctx)
 	if err != nil {
@@ -293,7 +296,8 @@ func (w *Worker) look(ctx context.Context) (changed bool) {
 	return changed
 }
 
-// work carries out one job: it ends with its result stored and the job acknowledged, or with the job given back.
+// work carries out one job: it ends with its result stored and the job acknowledged, or with the
+// job given back.
 func (w *Worker) work(ctx context.Context, m jetstream.Msg, from lane) {
 	w.count.Lock()
 	w.busy++
@@ -320,15 +324,18 @@ func (w *Worker) work(ctx context.Context, m jetstream.Msg, from lane) {
 	alive := beat(ctx, m, from.consumer.CachedInfo().Config.AckWait/3)
 	defer alive()
 	if meta.NumDelivered > 1 {
-		if _, _, ok, err := w.q.find(ctx, j.Batch, hashOf(j.ID)); ok || errors.Is(err, jetstream.ErrStreamNotFound) {
+		if _, _, ok, err := w.q.find(ctx, j.Batch, hashOf(j.ID)); ok ||
+			errors.Is(err, jetstream.ErrStreamNotFound) {
 			_ = m.Ack() // it was done, or the batch is over
 			return
 		}
 	}
-	r := stored{Result: Result{ID: resultID(j.Batch, hashOf(j.ID)), CustomID: j.ID}, Worker: w.Name, Tries: meta.NumDelivered}
+	r := stored{Result: Result{ID: resultID(j.Batch, hashOf(j.ID)), CustomID: j.ID}, Worker: w.Name,
+		Tries: meta.NumDelivered}
 	last := meta.NumDelivered >= uint64(max(j.Tries, 1))
 	if meta.NumDelivered > uint64(max(j.Tries, 1)+deaths) {
-		r.Error = &Fault{"worker_lost", fmt.Sprintf("the job was given to workers %d times, and none of them lived to answer it", meta.NumDelivered-1)}
+		r.Error = &Fault{"worker_lost",
+			fmt.Sprintf("the job was given to workers %d times, and none of them lived to answer it", meta.NumDelivered-1)}
 	} else if r.Response, r.Error, err = w.answer(ctx, j, from.model); ctx.Err() != nil {
 		_ = m.Nak()
 		_ = w.q.nc.FlushTimeout(time.Second)
@@ -355,7 +362,8 @@ func (w *Worker) work(ctx context.Context, m jetstream.Msg, from lane) {
 
 // passes reports whether a response is a failure that can pass.
 func passes(r *Response) bool {
-	return r != nil && (r.Status >= 500 || r.Status == http.StatusTooManyRequests || r.Status == http.StatusRequestTimeout)
+	return r != nil && (r.Status >= 500 || r.Status == http.StatusTooManyRequests ||
+		r.Status == http.StatusRequestTimeout)
 }
 
 // keep stores a result, however long the queue is away. It gives up where ctx is done.
@@ -367,7 +375,8 @@ func (w *Worker) keep(ctx context.Context, j job, r stored) bool {
 		r.Error = &Fault{"no_room", "the queue has no room for the answer"}
 		err = w.q.keep(ctx, j.Batch, r)
 	}
-	if errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, jetstream.ErrStreamNotFound) {
+	if errors.Is(err, jetstream.ErrNoStreamResponse) ||
+		errors.Is(err, jetstream.ErrStreamNotFound) {
 		return true // nobody wants it: the batch is over
 	}
 	if err != nil && ctx.Err() == nil {
@@ -430,7 +439,8 @@ func (w *Worker) answer(ctx context.Context, j job, model Model) (*Response, *Fa
 				return nil, nil, err
 			}
 		case !w.mayRead(p.Path):
-			return nil, &Fault{"bad_picture", fmt.Sprintf("%s: the worker %s reads no pictures from there; start it with --folder, or submit without --by-path", p.Name, w.Name)}, nil
+			return nil, &Fault{"bad_picture",
+				fmt.Sprintf("%s: the worker %s reads no pictures from there; start it with --folder, or submit without --by-path", p.Name, w.Name)}, nil
 		}
 		t.Pictures = append(t.Pictures, f)
 	}

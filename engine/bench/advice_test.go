@@ -17,11 +17,14 @@ func adviceResults() *Results {
 		kl, e  float64
 		tokens float64 // a second
 	}{
-		{"f16", 8 << 30, 0, 0, 5}, {"q8_0", 4 << 30, 0.0010, 0.0002, 10}, {"q6_k", 3 << 30, 0.0012, 0.0002, 13}, {"q4_k_m", 2 << 30, 0.02, 0.001, 20},
+		{"f16", 8 << 30, 0, 0, 5}, {"q8_0", 4 << 30, 0.0010, 0.0002, 10}, {"q6_k", 3 << 30, 0.0012,
+			0.0002, 13}, {"q4_k_m", 2 << 30, 0.02, 0.001, 20},
 		{"q4_0", 2<<30 - 1, 0.06, 0.001, 20.5}, {"q2_k", 1 << 30, 0.4, 0.01, 30},
 	} {
 		r.Models = append(r.Models, ModelFile{Name: x.name, Bytes: x.bytes})
-		r.Cells = append(r.Cells, Cell{Model: x.name, KV: "f16", Threads: 2, Batch: 512, Speed: &Speed{PP512: sampleOf([]float64{100}), TG128: sampleOf([]float64{x.tokens}), PeakBytes: x.bytes + 100<<20}})
+		r.Cells = append(r.Cells, Cell{Model: x.name, KV: "f16", Threads: 2, Batch: 512,
+			Speed: &Speed{PP512: sampleOf([]float64{100}), TG128: sampleOf([]float64{x.tokens}),
+				PeakBytes: x.bytes + 100<<20}})
 		q := &Quality{Text: &Distribution{Perplexity: 9}}
 		if x.kl > 0 {
 			q.Text.Against = &Against{KLMean: x.kl, KLMeanError: x.e, SameTop: 0.9}
@@ -49,7 +52,8 @@ func TestAdviceServesTheWish(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if all := strings.Join(a.Reasons, "; "); a.Model != c.want || !strings.Contains(all, c.says) {
+		if all := strings.Join(a.Reasons, "; "); a.Model != c.want ||
+			!strings.Contains(all, c.says) {
 			t.Errorf("%s in %d: %s, %s", c.wish, c.memory, a.Model, all)
 		}
 	}
@@ -58,7 +62,8 @@ func TestAdviceServesTheWish(t *testing.T) {
 		wish   Wish
 		says   string
 	}{{1 << 29, Small, "the least takes 1.1 GiB: q2_k"}, {1 << 40, "cheap", "wish"}} {
-		if _, err := Advise(adviceResults(), c.memory, c.wish); !errors.Is(err, engine.ErrRequest) || !strings.Contains(err.Error(), c.says) {
+		if _, err := Advise(adviceResults(), c.memory, c.wish); !errors.Is(err,
+			engine.ErrRequest) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%v", err)
 		}
 	}

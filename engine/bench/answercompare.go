@@ -11,7 +11,8 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// AnswerComparison says how two runs answered the same questions. It is the document of "eyelet eval compare --json".
+// AnswerComparison says how two runs answered the same questions. It is the document of "eyelet
+// eval compare --json".
 type AnswerComparison struct {
 	A      AnswerHead     `json:"a"`
 	B      AnswerHead     `json:"b"`
@@ -28,21 +29,23 @@ type PairedScores struct {
 	Kind       string   `json:"kind,omitempty"`
 	A          float64  `json:"a"`
 	B          float64  `json:"b"`
-	Difference Interval `json:"difference"`  // B - A, with the interval of a paired bootstrap
-	BootstrapP float64  `json:"bootstrap_p"` // that chance alone makes such a difference, from the same draws, two-sided
+	Difference Interval `json:"difference"` // B - A, with the interval of a paired bootstrap
+	// that chance alone makes such a difference, from the same draws, two-sided
+	BootstrapP float64 `json:"bootstrap_p"`
 	// McNemar is the exact test of scores that are all right or wrong; null for others.
 	McNemar *McNemar `json:"mcnemar"`
 }
 
-// McNemar is the exact test of paired right and wrong answers (McNemar 1947): of the questions that one run alone answered rightly, each run
-// should have half.
+// McNemar is the exact test of paired right and wrong answers (McNemar 1947): of the questions that
+// one run alone answered rightly, each run should have half.
 type McNemar struct {
 	OnlyA int     `json:"only_a"` // questions that A alone answered rightly
 	OnlyB int     `json:"only_b"`
 	P     float64 `json:"p"` // two-sided
 }
 
-// Significant reports whether chance would make such a difference in less than one of twenty comparisons.
+// Significant reports whether chance would make such a difference in less than one of twenty
+// comparisons.
 func (s *PairedScores) Significant() bool {
 	if s.McNemar != nil {
 		return s.McNemar.P < 0.05
@@ -50,7 +53,8 @@ func (s *PairedScores) Significant() bool {
 	return s.BootstrapP < 0.05
 }
 
-// CompareAnswers compares two files of answers to the same set, question by question. Errors wrap ErrAnswers.
+// CompareAnswers compares two files of answers to the same set, question by question. Errors wrap
+// ErrAnswers.
 func CompareAnswers(pathA, pathB string) (*AnswerComparison, error) {
 	headA, listA, err := readAnswersTo(pathA)
 	if err != nil {
@@ -61,7 +65,9 @@ func CompareAnswers(pathA, pathB string) (*AnswerComparison, error) {
 		return nil, err
 	}
 	if headA.Layout != headB.Layout || headA.Split != headB.Split {
-		return nil, fmt.Errorf("bench: %w: %s answers %s %s, %s answers %s %s; runs of the same set can be compared", ErrAnswers, pathA, headA.Layout, headA.Split, pathB, headB.Layout, headB.Split)
+		return nil, fmt.Errorf(
+			"bench: %w: %s answers %s %s, %s answers %s %s; runs of the same set can be compared",
+			ErrAnswers, pathA, headA.Layout, headA.Split, pathB, headB.Layout, headB.Split)
 	}
 	c := &AnswerComparison{A: *headA, B: *headB}
 	theirs := map[string]SetAnswer{}
@@ -108,7 +114,9 @@ func (c *AnswerComparison) pair(a, b []SetAnswer) {
 		}
 	}
 	if len(kinds) > 1 {
-		kinds = append([]string{""}, slices.DeleteFunc(kinds, func(k string) bool { return k == "" })...)
+		kinds = append([]string{""}, slices.DeleteFunc(kinds, func(k string) bool {
+			return k == ""
+		})...)
 	} else {
 		kinds = []string{""}
 	}
@@ -120,7 +128,8 @@ func (c *AnswerComparison) pair(a, b []SetAnswer) {
 			}
 		}
 		for _, name := range metrics {
-			c.Scores = append(c.Scores, pairedScores(name, kind, scoresNamed(name, x), scoresNamed(name, y)))
+			c.Scores = append(c.Scores, pairedScores(name, kind, scoresNamed(name, x),
+				scoresNamed(name, y)))
 		}
 	}
 }
@@ -128,7 +137,8 @@ func (c *AnswerComparison) pair(a, b []SetAnswer) {
 // pairedScores compares the scores of the same questions.
 func pairedScores(metric, kind string, a, b []float64) PairedScores {
 	d := differences(b, a)
-	s := PairedScores{Metric: metric, Kind: kind, A: stat.Mean(a, nil), B: stat.Mean(b, nil), Difference: bootstrap(d), BootstrapP: bootstrapP(d)}
+	s := PairedScores{Metric: metric, Kind: kind, A: stat.Mean(a, nil), B: stat.Mean(b, nil),
+		Difference: bootstrap(d), BootstrapP: bootstrapP(d)}
 	test := &McNemar{P: 1}
 	for i := range a {
 		switch {
@@ -148,8 +158,9 @@ func pairedScores(metric, kind string, a, b []float64) PairedScores {
 	return s
 }
 
-// bootstrapP is the probability, two-sided, that the mean of differences is as far from zero by chance: the share of drawn means on the other
-// side of zero, twice, with one added to both counts (Davison and Hinkley 1997, section 4.2).
+// bootstrapP is the probability, two-sided, that the mean of differences is as far from zero by
+// chance: the share of drawn means on the other side of zero, twice, with one added to both counts
+// (Davison and Hinkley 1997, section 4.2).
 func bootstrapP(d []float64) float64 {
 	r := rand.New(rand.NewPCG(1997, uint64(len(d))))
 	low, high := 0, 0

@@ -21,11 +21,13 @@ const (
 	maxAnswerLine = 16 << 20
 )
 
-// AnswerHead is the first line of a file of answers: what they answer and who gave them. A run goes on with a file only if all of it is the same.
+// AnswerHead is the first line of a file of answers: what they answer and who gave them. A run goes
+// on with a file only if all of it is the same.
 type AnswerHead struct {
-	Version   int               `json:"eyelet_eval"` // 1
-	Model     string            `json:"model"`
-	Files     map[string]string `json:"files,omitempty"` // of the model: their sizes and times by role
+	Version int    `json:"eyelet_eval"` // 1
+	Model   string `json:"model"`
+	// of the model: their sizes and times by role
+	Files     map[string]string `json:"files,omitempty"`
 	Layout    string            `json:"layout"`
 	Split     string            `json:"split,omitempty"`
 	Questions int               `json:"questions"`
@@ -68,8 +70,9 @@ type AnswerFile struct {
 	done map[string]SetAnswer
 }
 
-// OpenAnswers opens a file of answers to go on with, or makes it. An unfinished last line, which a crash can leave, is cut off. Errors wrap ErrAnswers for
-// a file that holds other things, or answers to other questions or of another model, and then nothing is changed.
+// OpenAnswers opens a file of answers to go on with, or makes it. An unfinished last line, which a
+// crash can leave, is cut off. Errors wrap ErrAnswers for a file that holds other things, or
+// answers to other questions or of another model, and then nothing is changed.
 func OpenAnswers(path string, head AnswerHead) (a *AnswerFile, err error) {
 	head.Version = 1
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
@@ -90,7 +93,8 @@ func OpenAnswers(path string, head AnswerHead) (a *AnswerFile, err error) {
 		return nil, fmt.Errorf("bench: %s: %w; name a new file", path, err)
 	}
 	if list := old.differences(&head); len(list) > 0 {
-		return nil, fmt.Errorf("bench: %s: %w: it has answers of %s; name a new file", path, ErrAnswers, strings.Join(list, ", "))
+		return nil, fmt.Errorf("bench: %s: %w: it has answers of %s; name a new file", path,
+			ErrAnswers, strings.Join(list, ", "))
 	}
 	for _, answer := range list {
 		a.done[answer.ID] = answer
@@ -102,7 +106,8 @@ func OpenAnswers(path string, head AnswerHead) (a *AnswerFile, err error) {
 	return a, err
 }
 
-// headStart is how the first line begins. A file that is nothing but a part of that line was just begun.
+// headStart is how the first line begins. A file that is nothing but a part of that line was just
+// begun.
 const headStart = `{"eyelet_eval":1,`
 
 // begin writes the first line into an empty file.
@@ -170,14 +175,16 @@ func (a *AnswerFile) Close() error {
 
 var errNoHead = errors.New("there is no whole line")
 
-// readAnswerFile reads the whole lines of a file and returns how many bytes they are. The last answer to a question counts.
+// readAnswerFile reads the whole lines of a file and returns how many bytes they are. The last
+// answer to a question counts.
 func readAnswerFile(f *os.File) (head *AnswerHead, list []SetAnswer, whole int64, err error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, nil, 0, err
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxAnswerFile {
-		return nil, nil, 0, fmt.Errorf("%w: it is no regular file of at most %d bytes", ErrAnswers, maxAnswerFile)
+		return nil, nil, 0, fmt.Errorf("%w: it is no regular file of at most %d bytes", ErrAnswers,
+			maxAnswerFile)
 	}
 	return parseAnswers(f)
 }
@@ -188,8 +195,10 @@ func parseAnswers(in io.Reader) (head *AnswerHead, list []SetAnswer, whole int64
 	for n := 1; ; n++ {
 		line, err := wholeLine(r)
 		if errors.Is(err, io.EOF) {
-			if n == 1 && !bytes.HasPrefix([]byte(headStart), line[:min(len(line), len(headStart))]) {
-				return nil, nil, 0, fmt.Errorf("%w: it holds other things than answers to a set", ErrAnswers)
+			if n == 1 && !bytes.HasPrefix([]byte(headStart),
+				line[:min(len(line), len(headStart))]) {
+				return nil, nil, 0, fmt.Errorf("%w: it holds other things than answers to a set",
+					ErrAnswers)
 			}
 			break
 		}
@@ -197,11 +206,14 @@ func parseAnswers(in io.Reader) (head *AnswerHead, list []SetAnswer, whole int64
 			return nil, nil, 0, fmt.Errorf("%w: line %d: %w", ErrAnswers, n, err)
 		}
 		if n == 1 {
-			if err := json.Unmarshal(line, &head); err != nil || head == nil || head.Version == 0 || head.Layout == "" {
-				return nil, nil, 0, fmt.Errorf("%w: it holds other things than answers to a set", ErrAnswers)
+			if err := json.Unmarshal(line, &head); err != nil || head == nil || head.Version == 0 ||
+				head.Layout == "" {
+				return nil, nil, 0, fmt.Errorf("%w: it holds other things than answers to a set",
+					ErrAnswers)
 			}
 			if head.Version != 1 {
-				return nil, nil, 0, fmt.Errorf("%w: it is of version %d, and this program knows 1", ErrAnswers, head.Version)
+				return nil, nil, 0, fmt.Errorf("%w: it is of version %d, and this program knows 1",
+					ErrAnswers, head.Version)
 			}
 		} else {
 			var a SetAnswer

@@ -5,7 +5,8 @@ import (
 	"unicode"
 )
 
-// plainAnswer is an answer without what does not count: case, spaces at the ends and repeated ones, a full stop at the end.
+// plainAnswer is an answer without what does not count: case, spaces at the ends and repeated ones,
+// a full stop at the end.
 func plainAnswer(s string) string {
 	return strings.TrimSuffix(strings.Join(strings.Fields(strings.ToLower(s)), " "), ".")
 }
@@ -18,7 +19,8 @@ func best(score func(said, right string) float64, said string, answers []string)
 	return most
 }
 
-// exactMatch is 1 for an answer that is right to the letter, but for case, spaces and a full stop at its end.
+// exactMatch is 1 for an answer that is right to the letter, but for case, spaces and a full stop
+// at its end.
 func exactMatch(said, right string) float64 {
 	if plainAnswer(said) == plainAnswer(right) {
 		return 1
@@ -34,7 +36,8 @@ func literalMatch(said, right string) float64 {
 	return 0
 }
 
-// words are what F1 compares, as in SQuAD's evaluation (Rajpurkar et al. 2016): small letters without punctuation and articles.
+// words are what F1 compares, as in SQuAD's evaluation (Rajpurkar et al. 2016): small letters
+// without punctuation and articles.
 func words(s string) (list []string) {
 	clean := strings.Map(func(r rune) rune {
 		if unicode.IsPunct(r) {
@@ -50,7 +53,8 @@ func words(s string) (list []string) {
 	return list
 }
 
-// f1 is the harmonic mean of the share of said words that are right and of right words that were said.
+// f1 is the harmonic mean of the share of said words that are right and of right words that were
+// said.
 func f1(said, right string) float64 {
 	a, b := words(said), words(right)
 	if len(a) == 0 || len(b) == 0 {
@@ -70,8 +74,8 @@ func f1(said, right string) float64 {
 	return 2 * float64(common) / float64(len(a)+len(b))
 }
 
-// anls is the normalised Levenshtein similarity of document questions (Biten et al. 2019): 1 - distance / length of the longer one, and 0
-// where that is below a half.
+// anls is the normalised Levenshtein similarity of document questions (Biten et al. 2019): 1 -
+// distance / length of the longer one, and 0 where that is below a half.
 func anls(said, right string) float64 {
 	a, b := []rune(plainAnswer(said)), []rune(plainAnswer(right))
 	longest := max(len(a), len(b))

@@ -20,14 +20,17 @@ type asker struct {
 	vocab    *llama.Vocab
 }
 
-// newAsker makes a context that holds a question about a picture of so many image tokens. collector may be nil.
-func newAsker(lm *llama.Model, projector string, imageTokens int, kv string, threads int, collector *llama.Collector) (*asker, error) {
+// newAsker makes a context that holds a question about a picture of so many image tokens. collector
+// may be nil.
+func newAsker(lm *llama.Model, projector string, imageTokens int, kv string, threads int,
+	collector *llama.Collector) (*asker, error) {
 	d, err := engine.NewDialogue(lm, "", projector)
 	if err != nil {
 		return nil, err
 	}
 	if lm.NPosPerEmbd() > 1 {
-		return nil, fmt.Errorf("%w: the model gives image tokens positions in several dimensions", engine.ErrRequest)
+		return nil, fmt.Errorf("%w: the model gives image tokens positions in several dimensions",
+			engine.ErrRequest)
 	}
 	cells := imageTokens + 1024
 	if train := lm.NCtxTrain(); train > 0 {
@@ -41,11 +44,13 @@ func newAsker(lm *llama.Model, projector string, imageTokens int, kv string, thr
 }
 
 // prompt reads a question about a picture and returns a copy of the logits after it.
-func (a *asker) prompt(ctx context.Context, question string, rows []float32) (logits []float32, err error) {
+func (a *asker) prompt(ctx context.Context, question string,
+	rows []float32) (logits []float32, err error) {
 	if err := a.r.clear(); err != nil {
 		return nil, err
 	}
-	message := chat.Message{Role: "user", Content: []chat.Content{chat.Image(), chat.Text(question)}}
+	message := chat.Message{Role: "user", Content: []chat.Content{chat.Image(),
+		chat.Text(question)}}
 	stretches, err := a.dialogue.Prompt(ctx, []chat.Message{message}, false)
 	if err != nil {
 		return nil, err
@@ -69,8 +74,10 @@ func (a *asker) prompt(ctx context.Context, question string, rows []float32) (lo
 	return logits, nil
 }
 
-// ask has the model foretell a right answer, token by token, and then give its own, always taking the most probable token.
-func (a *asker) ask(ctx context.Context, q Question, rows []float32, see place) (said string, err error) {
+// ask has the model foretell a right answer, token by token, and then give its own, always taking
+// the most probable token.
+func (a *asker) ask(ctx context.Context, q Question, rows []float32,
+	see place) (said string, err error) {
 	logits, err := a.prompt(ctx, q.Question, rows)
 	if err != nil {
 		return "", err
@@ -87,7 +94,8 @@ func (a *asker) ask(ctx context.Context, q Question, rows []float32, see place) 
 	return a.answer(ctx, logits)
 }
 
-// foretell reads the answer, and tells what the model expected at each of its tokens and at its end.
+// foretell reads the answer, and tells what the model expected at each of its tokens and at its
+// end.
 func (a *asker) foretell(ctx context.Context, answer string, logits []float32, see place) error {
 	tokens, err := a.vocab.Tokenize(answer, false, false)
 	if err != nil {

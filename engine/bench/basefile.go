@@ -18,10 +18,11 @@ import (
 const baseMagic = "EYELETBASE1\n"
 
 // errOtherText says that a base was made of other tokens.
-var errOtherText = errors.New("the base was made of another text, or by a model with another tokenizer")
+var errOtherText = errors.New(
+	"the base was made of another text, or by a model with another tokenizer")
 
-// A baseWriter writes the distributions of a base, place after place: the token that follows, scale and low in float32, and 16 bits a token.
-// The file appears under its name when it is whole.
+// A baseWriter writes the distributions of a base, place after place: the token that follows, scale
+// and low in float32, and 16 bits a token. The file appears under its name when it is whole.
 type baseWriter struct {
 	path, tmp string
 	f         *os.File
@@ -65,7 +66,8 @@ func (b *baseWriter) finish() error {
 		err = os.Rename(b.tmp, b.path)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("bench: writing the base's distributions: %w", err), os.Remove(b.tmp))
+		return errors.Join(fmt.Errorf("bench: writing the base's distributions: %w", err),
+			os.Remove(b.tmp))
 	}
 	return nil
 }
@@ -94,12 +96,14 @@ func openBase(path string) (*baseReader, error) {
 	magic := make([]byte, len(baseMagic))
 	if _, err := io.ReadFull(b.r, magic); err != nil || string(magic) != baseMagic {
 		f.Close()
-		return nil, fmt.Errorf("bench: %s holds no distributions of a base; measure it again (--restart)", path)
+		return nil, fmt.Errorf(
+			"bench: %s holds no distributions of a base; measure it again (--restart)", path)
 	}
 	return b, nil
 }
 
-// next returns the distribution of the next place, which must be followed by the same token. It is valid until the next call.
+// next returns the distribution of the next place, which must be followed by the same token. It is
+// valid until the next call.
 func (b *baseReader) next(token llama.Token, vocabulary int) (*distribution, error) {
 	var head [16]byte
 	if _, err := io.ReadFull(b.r, head[:]); err != nil {
@@ -112,7 +116,8 @@ func (b *baseReader) next(token llama.Token, vocabulary int) (*distribution, err
 	if llama.Token(le.Uint32(head[:])) != token || le.Uint32(head[4:]) != uint32(vocabulary) {
 		return nil, fmt.Errorf("bench: %w", errOtherText)
 	}
-	b.d.scale, b.d.low = math.Float32frombits(le.Uint32(head[8:])), math.Float32frombits(le.Uint32(head[12:]))
+	b.d.scale, b.d.low = math.Float32frombits(le.Uint32(head[8:])),
+		math.Float32frombits(le.Uint32(head[12:]))
 	b.b = slices.Grow(b.b[:0], 2*vocabulary)[:2*vocabulary]
 	if _, err := io.ReadFull(b.r, b.b); err != nil {
 		return nil, fmt.Errorf("bench: the distributions of the base are cut short: %w", err)

@@ -19,8 +19,9 @@ type Interval struct {
 // resamples is the number of draws of a bootstrap.
 const resamples = 2000
 
-// bootstrap returns the mean of values, one at least, with the percentile interval of Efron's bootstrap (1979): the means of samples drawn
-// with replacement. It gives the same for the same values.
+// bootstrap returns the mean of values, one at least, with the percentile interval of Efron's
+// bootstrap (1979): the means of samples drawn with replacement. It gives the same for the same
+// values.
 func bootstrap(values []float64) Interval {
 	n := len(values)
 	means := make([]float64, resamples)
@@ -35,7 +36,8 @@ func bootstrap(values []float64) Interval {
 	slices.Sort(means)
 	return Interval{
 		Mean: stat.Mean(values, nil), N: n,
-		Low: stat.Quantile(0.025, stat.Empirical, means, nil), High: stat.Quantile(0.975, stat.Empirical, means, nil),
+		Low: stat.Quantile(0.025, stat.Empirical, means, nil), High: stat.Quantile(0.975,
+			stat.Empirical, means, nil),
 	}
 }
 
@@ -56,7 +58,8 @@ func standardError(values []float64) float64 {
 	return stat.StdDev(values, nil) / math.Sqrt(float64(len(values)))
 }
 
-// percentile is that of sorted values, interpolated between neighbours, as llama-perplexity takes it.
+// percentile is that of sorted values, interpolated between neighbours, as llama-perplexity takes
+// it.
 func percentile(sorted []float64, share float64) float64 {
 	p := share * float64(len(sorted)-1)
 	i := int(p)

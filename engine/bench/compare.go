@@ -8,14 +8,17 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// Comparison says what changed between two runs of a matrix. It is the document of "eyelet bench compare --json".
+// Comparison says what changed between two runs of a matrix. It is the document of "eyelet bench
+// compare --json".
 type Comparison struct {
 	Changes []Change `json:"changes"` // beyond noise
 	Same    int      `json:"same"`    // figures that did not change beyond noise
 	OnlyA   []string `json:"only_a"`  // cells that only one of both has
 	OnlyB   []string `json:"only_b"`
-	Notes   []string `json:"notes"` // what else differs between the runs: machine, versions, settings
-	// BetweenRuns is what speeds and times are compared by: how far each differs from one process to the next.
+	// what else differs between the runs: machine, versions, settings
+	Notes []string `json:"notes"`
+	// BetweenRuns is what speeds and times are compared by: how far each differs from one process
+	// to the next.
 	BetweenRuns []RunSpread `json:"between_runs"`
 }
 
@@ -27,11 +30,12 @@ type Change struct {
 	B      float64 `json:"b"`
 	Ratio  float64 `json:"ratio"` // B over A
 	Better bool    `json:"better"`
-	P      float64 `json:"p"` // probability of such a difference by chance; 0 for figures without noise
+	// probability of such a difference by chance; 0 for figures without noise
+	P float64 `json:"p"`
 }
 
-// The bounds of what counts as a change: the probability of it by chance, and the share of a speed or of memory that the same program
-// on the same machine differs by from run to run.
+// The bounds of what counts as a change: the probability of it by chance, and the share of a speed
+// or of memory that the same program on the same machine differs by from run to run.
 const (
 	chance = 0.01
 	jitter = 0.02
@@ -49,8 +53,9 @@ type comparer struct {
 type speedFigure struct {
 	name         string
 	moreIsBetter bool
-	tokens       bool // one of llama-bench's tests, which cells that differ in their projector share
-	of           func(*Speed) *Sample
+	// one of llama-bench's tests, which cells that differ in their projector share
+	tokens bool
+	of     func(*Speed) *Sample
 }
 
 var speedFigures = []speedFigure{
@@ -61,10 +66,12 @@ var speedFigures = []speedFigure{
 	{"prefill, ms", false, false, func(s *Speed) *Sample { return s.PrefillMS }},
 }
 
-// Compare says what changed from a to b beyond noise: speeds and times by how far runs of the same differ, see [RunSpread], qualities by the
-// standard errors of their means, with a probability below one in a hundred; speeds, times and memory must differ by 2 % as well.
+// Compare says what changed from a to b beyond noise: speeds and times by how far runs of the same
+// differ, see [RunSpread], qualities by the standard errors of their means, with a probability
+// below one in a hundred; speeds, times and memory must differ by 2 % as well.
 func Compare(a, b *Results) *Comparison {
-	c := &comparer{c: &Comparison{Changes: []Change{}, OnlyA: []string{}, OnlyB: []string{}, Notes: notes(a, b), BetweenRuns: []RunSpread{}}, spreads: map[string]RunSpread{}}
+	c := &comparer{c: &Comparison{Changes: []Change{}, OnlyA: []string{}, OnlyB: []string{},
+		Notes: notes(a, b), BetweenRuns: []RunSpread{}}, spreads: map[string]RunSpread{}}
 	for _, f := range speedFigures {
 		if all := append(samplesOf(a, f), samplesOf(b, f)...); len(all) > 0 {
 			c.spreads[f.name] = spreadOfRuns(f.name, all)
@@ -105,11 +112,16 @@ func Compare(a, b *Results) *Comparison {
 func notes(a, b *Results) (list []string) {
 	list = []string{}
 	for _, x := range []struct{ what, a, b string }{
-		{"processor", a.Host.CPU, b.Host.CPU}, {"system", a.Host.System, b.Host.System}, {"eyelet", a.Host.Eyelet, b.Host.Eyelet},
-		{"libllama", a.Host.Llama, b.Host.Llama}, {"libggml", a.Host.GGML, b.Host.GGML}, {"oneDNN", a.Host.OneDNN, b.Host.OneDNN}, {"Go", a.Host.Go, b.Host.Go},
-		{"text", a.Setup.TextSHA256, b.Setup.TextSHA256}, {"questions", a.Setup.QuestionsSHA, b.Setup.QuestionsSHA},
-		{"base", a.Setup.BaseModel + " " + a.Setup.BaseProjector + " " + a.Setup.BaseKV, b.Setup.BaseModel + " " + b.Setup.BaseProjector + " " + b.Setup.BaseKV},
-		{"accelerator", cmp.Or(a.Host.Accelerator, b.Host.Accelerator), cmp.Or(b.Host.Accelerator, a.Host.Accelerator)},
+		{"processor", a.Host.CPU, b.Host.CPU}, {"system", a.Host.System, b.Host.System},
+		{"eyelet", a.Host.Eyelet, b.Host.Eyelet},
+		{"libllama", a.Host.Llama, b.Host.Llama}, {"libggml", a.Host.GGML, b.Host.GGML},
+		{"oneDNN", a.Host.OneDNN, b.Host.OneDNN}, {"Go", a.Host.Go, b.Host.Go},
+		{"text", a.Setup.TextSHA256, b.Setup.TextSHA256}, {"questions", a.Setup.QuestionsSHA,
+			b.Setup.QuestionsSHA},
+		{"base", a.Setup.BaseModel + " " + a.Setup.BaseProjector + " " + a.Setup.BaseKV,
+			b.Setup.BaseModel + " " + b.Setup.BaseProjector + " " + b.Setup.BaseKV},
+		{"accelerator", cmp.Or(a.Host.Accelerator, b.Host.Accelerator), cmp.Or(b.Host.Accelerator,
+			a.Host.Accelerator)},
 	} {
 		if x.a != x.b {
 			list = append(list, fmt.Sprintf("%s: %s in A, %s in B", x.what, x.a, x.b))
@@ -124,7 +136,8 @@ func (c *comparer) speeds(a, b *Speed) {
 	}
 	for _, f := range speedFigures {
 		x, y := f.of(a), f.of(b)
-		if x == nil || y == nil || f.tokens && a.TokensOf != "" && b.TokensOf != "" || x.Mean <= 0 || y.Mean <= 0 {
+		if x == nil || y == nil || f.tokens && a.TokensOf != "" && b.TokensOf != "" ||
+			x.Mean <= 0 || y.Mean <= 0 {
 			continue
 		}
 		spread := c.spreads[f.name]
@@ -164,7 +177,8 @@ func (c *comparer) decide(figure string, a, b, p, share float64, moreIsBetter bo
 		c.c.Same++
 		return
 	}
-	change := Change{Cell: c.cell, Figure: figure, A: a, B: b, Better: (b > a) == moreIsBetter, P: p}
+	change := Change{Cell: c.cell, Figure: figure, A: a, B: b, Better: (b > a) == moreIsBetter,
+		P: p}
 	if a != 0 {
 		change.Ratio = b / a
 	}
@@ -181,8 +195,10 @@ func (c *comparer) qualities(a, b *Quality) {
 		for _, x := range []struct {
 			name string
 			a, b Interval
-		}{{"exact answers", a.Answers.Exact, b.Answers.Exact}, {"F1 of answers", a.Answers.F1, b.Answers.F1}, {"ANLS of answers", a.Answers.ANLS, b.Answers.ANLS}} {
-			c.normal(x.name, x.a.Mean, x.b.Mean, (x.a.High-x.a.Low)/2/ci95, (x.b.High-x.b.Low)/2/ci95, true)
+		}{{"exact answers", a.Answers.Exact, b.Answers.Exact}, {"F1 of answers", a.Answers.F1,
+			b.Answers.F1}, {"ANLS of answers", a.Answers.ANLS, b.Answers.ANLS}} {
+			c.normal(x.name, x.a.Mean, x.b.Mean, (x.a.High-x.a.Low)/2/ci95,
+				(x.b.High-x.b.Low)/2/ci95, true)
 		}
 	}
 }
@@ -191,9 +207,12 @@ func (c *comparer) distributions(where string, a, b *Distribution) {
 	if a == nil || b == nil {
 		return
 	}
-	c.normal("perplexity "+where, a.Perplexity, b.Perplexity, a.PerplexityError, b.PerplexityError, false)
+	c.normal("perplexity "+where, a.Perplexity, b.Perplexity, a.PerplexityError, b.PerplexityError,
+		false)
 	if a.Against != nil && b.Against != nil {
-		c.normal("KL divergence "+where, a.Against.KLMean, b.Against.KLMean, a.Against.KLMeanError, b.Against.KLMeanError, false)
-		c.normal("same most probable token "+where, a.Against.SameTop, b.Against.SameTop, a.Against.SameTopError, b.Against.SameTopError, true)
+		c.normal("KL divergence "+where, a.Against.KLMean, b.Against.KLMean, a.Against.KLMeanError,
+			b.Against.KLMeanError, false)
+		c.normal("same most probable token "+where, a.Against.SameTop, b.Against.SameTop,
+			a.Against.SameTopError, b.Against.SameTopError, true)
 	}
 }

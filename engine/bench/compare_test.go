@@ -7,18 +7,24 @@ import (
 
 // twoCells are results of two combinations with figures that tests change.
 func twoCells() *Results {
-	r := &Results{Format: ResultsFormat, Models: []ModelFile{{Name: "a", Bytes: 100}, {Name: "b", Bytes: 50}}, Qualities: map[string]*Quality{}}
+	r := &Results{Format: ResultsFormat, Models: []ModelFile{{Name: "a", Bytes: 100},
+		{Name: "b", Bytes: 50}}, Qualities: map[string]*Quality{}}
 	for _, name := range []string{"a", "b"} {
-		r.Cells = append(r.Cells, Cell{Model: name, KV: "f16", Threads: 2, Batch: 512, Speed: &Speed{
-			PP512: sampleOf([]float64{100, 101, 99, 100, 100.5}), TG128: sampleOf([]float64{20, 20.2, 19.9, 20, 20.1}), PeakBytes: 1000,
-		}})
-		r.Qualities[name+" | f16"] = &Quality{Text: &Distribution{Perplexity: 10, PerplexityError: 0.1, Against: &Against{KLMean: 0.1, KLMeanError: 0.005, SameTop: 0.9, SameTopError: 0.01}},
+		r.Cells = append(r.Cells, Cell{Model: name, KV: "f16", Threads: 2, Batch: 512,
+			Speed: &Speed{
+				PP512: sampleOf([]float64{100, 101, 99, 100, 100.5}),
+				TG128: sampleOf([]float64{20, 20.2, 19.9, 20, 20.1}), PeakBytes: 1000,
+			}})
+		r.Qualities[name+" | f16"] = &Quality{Text: &Distribution{Perplexity: 10,
+			PerplexityError: 0.1, Against: &Against{KLMean: 0.1, KLMeanError: 0.005, SameTop: 0.9,
+				SameTopError: 0.01}},
 			Answers: &Answers{Exact: Interval{Mean: 0.5, Low: 0.4, High: 0.6, N: 100}}}
 	}
 	return r
 }
 
-// withRuns gives all cells several runs, each some share faster than the one before; the repetitions of a run hardly differ.
+// withRuns gives all cells several runs, each some share faster than the one before; the
+// repetitions of a run hardly differ.
 func withRuns(r *Results, steps ...float64) *Results {
 	for i := range r.Cells {
 		s := r.Cells[i].Speed
@@ -35,7 +41,8 @@ func TestCompareKnowsWhatRunsDifferBy(t *testing.T) {
 	faster := func(share float64) *Results {
 		r := twoCells()
 		for i := range r.Cells {
-			r.Cells[i].Speed.TG128 = sampleOf([]float64{20 * share, 20.01 * share, 19.99 * share, 20 * share, 20 * share})
+			r.Cells[i].Speed.TG128 = sampleOf([]float64{20 * share, 20.01 * share, 19.99 * share,
+				20 * share, 20 * share})
 		}
 		return r
 	}
@@ -46,8 +53,10 @@ func TestCompareKnowsWhatRunsDifferBy(t *testing.T) {
 	}{
 		{"8.7 % between single runs", faster(1), faster(1.087), 0},
 		{"25 % between single runs", faster(1), faster(1.25), 2},
-		{"8.7 % between runs that differ by 6 %", withRuns(faster(1), 1.06, 0.98), withRuns(faster(1.087), 1.06, 0.98), 0},
-		{"8.7 % between runs that differ by half a hundredth", withRuns(faster(1), 1.005, 0.995), withRuns(faster(1.087), 1.005, 0.995), 2},
+		{"8.7 % between runs that differ by 6 %", withRuns(faster(1), 1.06, 0.98),
+			withRuns(faster(1.087), 1.06, 0.98), 0},
+		{"8.7 % between runs that differ by half a hundredth", withRuns(faster(1), 1.005, 0.995),
+			withRuns(faster(1.087), 1.005, 0.995), 2},
 	} {
 		got := Compare(c.a, c.b)
 		if len(got.Changes) != c.changes {
@@ -70,7 +79,8 @@ func TestCompareKnowsWhatRunsDifferBy(t *testing.T) {
 }
 
 func TestCompareTellsNoiseFromChanges(t *testing.T) {
-	if c := Compare(twoCells(), twoCells()); len(c.Changes) != 0 || c.Same < 10 || len(c.OnlyA)+len(c.OnlyB)+len(c.Notes) != 0 {
+	if c := Compare(twoCells(), twoCells()); len(c.Changes) != 0 || c.Same < 10 ||
+		len(c.OnlyA)+len(c.OnlyB)+len(c.Notes) != 0 {
 		t.Errorf("%+v", c)
 	}
 	b := twoCells()

@@ -8,8 +8,9 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 )
 
-// The distributions of a base are kept as llama-perplexity keeps them (tools/perplexity/perplexity.cpp, --save-all-logits): the logarithm
-// of each probability in 16 bits between the largest and, at most, 16 below it, so that both compute the same.
+// The distributions of a base are kept as llama-perplexity keeps them
+// (tools/perplexity/perplexity.cpp, --save-all-logits): the logarithm of each probability in 16
+// bits between the largest and, at most, 16 below it, so that both compute the same.
 const distributionRange = 16
 
 // distribution is a next-token distribution in 16 bits: log p = low + scale·code.
@@ -57,7 +58,8 @@ type comparison struct {
 	same []float64 // 1 where both have the same most probable token
 }
 
-// add adds a place: logits of the model, the base's distribution or nil, and the token that follows.
+// add adds a place: logits of the model, the base's distribution or nil, and the token that
+// follows.
 func (c *comparison) add(logits []float32, base *distribution, next llama.Token) error {
 	if int(next) >= len(logits) || next < 0 {
 		return fmt.Errorf("bench: token %d is not in a vocabulary of %d", next, len(logits))

@@ -7,8 +7,9 @@ import (
 	"gonum.org/v1/gonum/stat"
 )
 
-// Distribution says how well a model foretells a text, and how far its next-token distributions are from those of a base. Errors are
-// standard errors, of places taken to be independent, as llama-perplexity gives them (tools/perplexity/perplexity.cpp).
+// Distribution says how well a model foretells a text, and how far its next-token distributions are
+// from those of a base. Errors are standard errors, of places taken to be independent, as
+// llama-perplexity gives them (tools/perplexity/perplexity.cpp).
 type Distribution struct {
 	Tokens          int      `json:"tokens"` // places where a token was foretold
 	Perplexity      float64  `json:"perplexity"`
@@ -20,8 +21,9 @@ type Distribution struct {
 type Against struct {
 	BasePerplexity      float64 `json:"base_perplexity"`
 	BasePerplexityError float64 `json:"base_perplexity_error"`
-	// PerplexityRatio is the model's perplexity over the base's, LnRatio its logarithm. Correlation is that of the logarithms of both
-	// perplexities, from -1 to 1: the closer to 1, the less of PerplexityError is in the ratio.
+	// PerplexityRatio is the model's perplexity over the base's, LnRatio its logarithm. Correlation
+	// is that of the logarithms of both perplexities, from -1 to 1: the closer to 1, the less of
+	// PerplexityError is in the ratio.
 	PerplexityRatio      float64 `json:"perplexity_ratio"`
 	PerplexityRatioError float64 `json:"perplexity_ratio_error"`
 	LnRatio              float64 `json:"ln_perplexity_ratio"`
@@ -36,13 +38,15 @@ type Against struct {
 	// KLQuantiles are those of the divergence at 50, 90, 95, 99, 99.9 and 100 % of the places.
 	KLQuantiles []Quantile `json:"kl_quantiles"`
 
-	// PChange is the mean change of the right token's probability from the base, PChangeRMS the root of its mean square.
+	// PChange is the mean change of the right token's probability from the base, PChangeRMS the
+	// root of its mean square.
 	PChange         float64 `json:"p_change"`
 	PChangeError    float64 `json:"p_change_error"`
 	PChangeRMS      float64 `json:"p_change_rms"`
 	PChangeRMSError float64 `json:"p_change_rms_error"`
 
-	SameTop      float64 `json:"same_top"` // share of places where both hold the same token for the most probable
+	// share of places where both hold the same token for the most probable
+	SameTop      float64 `json:"same_top"`
 	SameTopError float64 `json:"same_top_error"`
 }
 
@@ -60,12 +64,15 @@ var klShares = []float64{0.5, 0.9, 0.95, 0.99, 0.999, 1}
 // result sums the places up; there must be one at least.
 func (c *comparison) result() *Distribution {
 	mean := stat.Mean(c.nll, nil)
-	d := &Distribution{Tokens: len(c.nll), Perplexity: math.Exp(mean), PerplexityError: math.Exp(mean) * standardError(c.nll)}
+	d := &Distribution{Tokens: len(c.nll), Perplexity: math.Exp(mean),
+		PerplexityError: math.Exp(mean) * standardError(c.nll)}
 	if len(c.kl) == 0 {
 		return d
 	}
 	sorted := slices.Sorted(slices.Values(c.kl))
-	a := &Against{KLMean: stat.Mean(c.kl, nil), KLMeanError: standardError(c.kl), KLMedian: percentile(sorted, 0.5), KL99: percentile(sorted, 0.99), KLMax: sorted[len(sorted)-1],
+	a := &Against{KLMean: stat.Mean(c.kl, nil), KLMeanError: standardError(c.kl),
+		KLMedian: percentile(sorted, 0.5), KL99: percentile(sorted, 0.99),
+		KLMax:   sorted[len(sorted)-1],
 		SameTop: stat.Mean(c.same, nil), SameTopError: standardError(c.same)}
 	for _, share := range klShares {
 		a.KLQuantiles = append(a.KLQuantiles, quantileOf(sorted, share))
@@ -76,8 +83,8 @@ func (c *comparison) result() *Distribution {
 	return d
 }
 
-// perplexities compares perplexities of negative logarithms of the same tokens' probabilities. The error of the ratio is that of the mean
-// difference, in which what both have in common cancels.
+// perplexities compares perplexities of negative logarithms of the same tokens' probabilities. The
+// error of the ratio is that of the mean difference, in which what both have in common cancels.
 func (a *Against) perplexities(nll, base []float64) {
 	ln := stat.Mean(base, nil)
 	a.BasePerplexity, a.BasePerplexityError = math.Exp(ln), math.Exp(ln)*standardError(base)
@@ -89,7 +96,8 @@ func (a *Against) perplexities(nll, base []float64) {
 	}
 }
 
-// probabilities compares the probabilities of the tokens that followed. The error of a root is half that of its square over it.
+// probabilities compares the probabilities of the tokens that followed. The error of a root is half
+// that of its square over it.
 func (a *Against) probabilities(nll, base []float64) {
 	change, square := make([]float64, len(nll)), make([]float64, len(nll))
 	for i := range nll {
@@ -102,8 +110,9 @@ func (a *Against) probabilities(nll, base []float64) {
 	}
 }
 
-// quantileOf returns a quantile of sorted values, one at least, with the interval between the values whose ranks lie 1.96 standard deviations of
-// the binomial distribution to both sides: it supposes nothing of how values are distributed. Of the largest, the three next are within the
+// quantileOf returns a quantile of sorted values, one at least, with the interval between the
+// values whose ranks lie 1.96 standard deviations of the binomial distribution to both sides: it
+// supposes nothing of how values are distributed. Of the largest, the three next are within the
 // interval: a sample drawn again lacks all four with a probability of exp(-4), which is 2 %.
 func quantileOf(sorted []float64, share float64) Quantile {
 	n := float64(len(sorted))
@@ -112,5 +121,6 @@ func quantileOf(sorted []float64, share float64) Quantile {
 		half = 3
 	}
 	at := func(rank float64) float64 { return sorted[int(max(0, min(rank, n-1)))] }
-	return Quantile{Share: share, Value: percentile(sorted, share), Low: at(math.Floor(middle - half)), High: at(math.Ceil(middle + half))}
+	return Quantile{Share: share, Value: percentile(sorted, share),
+		Low: at(math.Floor(middle - half)), High: at(math.Ceil(middle + half))}
 }

@@ -79,7 +79,8 @@ func TestIntervalsOfQuantilesAreRanks(t *testing.T) {
 		{0.999, 999, 997, 1000},
 		{1, 1000, 997, 1000},
 	} {
-		if got := quantileOf(sorted, want.Share); math.Abs(got.Value-want.Value) > 1e-9 || math.Abs(got.Low-want.Low) > 1 || math.Abs(got.High-want.High) > 1 {
+		if got := quantileOf(sorted, want.Share); math.Abs(got.Value-want.Value) > 1e-9 ||
+			math.Abs(got.Low-want.Low) > 1 || math.Abs(got.High-want.High) > 1 {
 			t.Errorf("%+v, want %+v", got, want)
 		}
 	}

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// energyMeter reads the energy that processors count (Linux's powercap, Intel's and AMD's RAPL): the packages, all that runs on them.
+// energyMeter reads the energy that processors count (Linux's powercap, Intel's and AMD's RAPL):
+// the packages, all that runs on them.
 type energyMeter struct {
 	files  []string
 	limits []float64 // where each counter begins anew, in microjoules

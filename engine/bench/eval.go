@@ -13,10 +13,11 @@ import (
 
 // EvalOptions say how [Eval] asks. All may be left at zero.
 type EvalOptions struct {
-	Parallel  int                   // questions under way at a time; 0 means one
-	MaxTokens int                   // longest answer; 0 means 256
-	Request   engine.Request        // what is the same for all questions; its Messages come before each
-	Progress  func(done, total int) // called after each answer, from one goroutine at a time
+	Parallel  int // questions under way at a time; 0 means one
+	MaxTokens int // longest answer; 0 means 256
+	// what is the same for all questions; its Messages come before each
+	Request  engine.Request
+	Progress func(done, total int) // called after each answer, from one goroutine at a time
 }
 
 // defaultEvalTokens is the longest answer where nothing else is said.
@@ -32,7 +33,8 @@ type Evaluation struct {
 	said []said
 }
 
-// KindScores are the scores of the answers to questions of one kind, from 0 to 1, with 95 % intervals.
+// KindScores are the scores of the answers to questions of one kind, from 0 to 1, with 95 %
+// intervals.
 type KindScores struct {
 	Kind    string   `json:"kind,omitempty"`
 	Literal Interval `json:"literal"` // right to the letter, but for spaces around the answer
@@ -41,9 +43,11 @@ type KindScores struct {
 	ANLS    Interval `json:"anls"`
 }
 
-// Eval asks a model all questions of a set, each in a conversation of its own, and scores the answers. Errors are those of
-// [engine.Model.Generate], with the name of the picture, and ctx's own; the first one ends the evaluation.
-func Eval(ctx context.Context, m *engine.Model, set *QuestionSet, o EvalOptions) (*Evaluation, error) {
+// Eval asks a model all questions of a set, each in a conversation of its own, and scores the
+// answers. Errors are those of [engine.Model.Generate], with the name of the picture, and ctx's
+// own; the first one ends the evaluation.
+func Eval(ctx context.Context, m *engine.Model, set *QuestionSet,
+	o EvalOptions) (*Evaluation, error) {
 	list, err := askAll(ctx, m, set, o)
 	if err != nil {
 		return nil, err
@@ -70,7 +74,8 @@ func Eval(ctx context.Context, m *engine.Model, set *QuestionSet, o EvalOptions)
 	return e, nil
 }
 
-// WriteAnswers writes the questions with the model's answers and their scores to a file of JSON lines, all or none.
+// WriteAnswers writes the questions with the model's answers and their scores to a file of JSON
+// lines, all or none.
 func (e *Evaluation) WriteAnswers(path string) error { return writeAnswers(path, e.said) }
 
 // scoresOf makes the scores of answers, one at least.
@@ -102,7 +107,8 @@ func askAll(ctx context.Context, m *engine.Model, set *QuestionSet, o EvalOption
 		if err != nil {
 			return err
 		}
-		text, err := o.ask(ctx, m, engine.Picture(&engine.Image{Name: q.Picture, Data: data}), engine.Text(q.Question))
+		text, err := o.ask(ctx, m, engine.Picture(&engine.Image{Name: q.Picture, Data: data}),
+			engine.Text(q.Question))
 		if err != nil {
 			return nameFault(err, set.Name+": "+q.Picture)
 		}
@@ -129,8 +135,10 @@ func nameFault(err error, question string) error {
 	return fmt.Errorf("bench: %s: %w", question, err)
 }
 
-// eachAtATime calls do with the numbers from 0 to n-1, so many at a time. The first error ends it, and is returned.
-func eachAtATime(ctx context.Context, n, parallel int, do func(ctx context.Context, i int) error) error {
+// eachAtATime calls do with the numbers from 0 to n-1, so many at a time. The first error ends it,
+// and is returned.
+func eachAtATime(ctx context.Context, n, parallel int, do func(ctx context.Context,
+	i int) error) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	next := make(chan int)
@@ -156,7 +164,8 @@ func eachAtATime(ctx context.Context, n, parallel int, do func(ctx context.Conte
 }
 
 // ask asks a question in a conversation of its own.
-func (o *EvalOptions) ask(ctx context.Context, m *engine.Model, content ...engine.Content) (string, error) {
+func (o *EvalOptions) ask(ctx context.Context, m *engine.Model,
+	content ...engine.Content) (string, error) {
 	r := o.Request
 	r.Messages = append(slices.Clone(r.Messages), engine.User(content...))
 	if r.MaxTokens = o.MaxTokens; r.MaxTokens == 0 {

@@ -19,7 +19,8 @@ func evalModel(t *testing.T) *engine.Model {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { e.Close() })
-	m, err := e.Load(t.Context(), engine.ModelSpec{Model: seedModel, Projector: seedProjector, Parallel: 4})
+	m, err := e.Load(t.Context(), engine.ModelSpec{Model: seedModel, Projector: seedProjector,
+		Parallel: 4})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,11 +50,13 @@ func TestEvalScoresByKind(t *testing.T) {
 	for _, k := range e.Kinds {
 		asked += k.Exact.N
 		right += k.Exact.Mean * float64(k.Exact.N)
-		if k.Literal.Mean > k.Exact.Mean || k.Exact.Mean > k.F1.Mean+1e-9 || k.Exact.Low > k.Exact.Mean || k.Exact.High < k.Exact.Mean {
+		if k.Literal.Mean > k.Exact.Mean || k.Exact.Mean > k.F1.Mean+1e-9 ||
+			k.Exact.Low > k.Exact.Mean || k.Exact.High < k.Exact.Mean {
 			t.Errorf("%+v", k)
 		}
 	}
-	if asked != 12 || len(e.Kinds) < 2 || right < e.All.Exact.Mean*12-1e-6 || right > e.All.Exact.Mean*12+1e-6 {
+	if asked != 12 || len(e.Kinds) < 2 || right < e.All.Exact.Mean*12-1e-6 ||
+		right > e.All.Exact.Mean*12+1e-6 {
 		t.Errorf("kinds do not add up: %+v", e)
 	}
 	path := filepath.Join(t.TempDir(), "said.jsonl")
@@ -65,7 +68,8 @@ func TestEvalScoresByKind(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, q := range set.Questions {
-		if s := list[i]; s.Kind != q.Kind || s.Picture != q.Picture || s.Question != q.Question || s.Exact != best(exactMatch, s.Said, q.Answers) {
+		if s := list[i]; s.Kind != q.Kind || s.Picture != q.Picture || s.Question != q.Question ||
+			s.Exact != best(exactMatch, s.Said, q.Answers) {
 			t.Errorf("line %d: %+v for %+v", i+1, s, q)
 		}
 	}
@@ -75,13 +79,15 @@ func TestEvalEndsAtTheFirstError(t *testing.T) {
 	m := evalModel(t)
 	dir := t.TempDir()
 	writeTo(t, dir, "a.png", "no picture")
-	writeTo(t, dir, "questions.jsonl", strings.Repeat(`{"picture": "a.png", "question": "What?", "answers": ["this"]}`+"\n", 20))
+	writeTo(t, dir, "questions.jsonl",
+		strings.Repeat(`{"picture": "a.png", "question": "What?", "answers": ["this"]}`+"\n", 20))
 	set, err := OpenQuestions(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer set.Close()
-	if _, err := Eval(t.Context(), m, set, EvalOptions{Parallel: 3}); !errors.Is(err, engine.ErrImage) || !strings.Contains(err.Error(), "a.png") {
+	if _, err := Eval(t.Context(), m, set, EvalOptions{Parallel: 3}); !errors.Is(err,
+		engine.ErrImage) || !strings.Contains(err.Error(), "a.png") {
 		t.Errorf("no picture: %v", err)
 	}
 	if err := os.Remove(filepath.Join(dir, "a.png")); err != nil {

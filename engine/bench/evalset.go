@@ -12,7 +12,8 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/bench/sets"
 )
 
-// SetEvaluation is how well a model answers a public set, by the set's own metric. It is the document of "eyelet eval --set --json".
+// SetEvaluation is how well a model answers a public set, by the set's own metric. It is the
+// document of "eyelet eval --set --json".
 type SetEvaluation struct {
 	Model   string         `json:"model"`
 	Set     string         `json:"set"`    // folder
@@ -22,7 +23,8 @@ type SetEvaluation struct {
 	Source  string         `json:"source"`  // where they are defined
 	Kinds   []SetKindScore `json:"kinds"`   // in the order in which they first appear in the set
 	All     SetKindScore   `json:"all"`
-	Faults  int            `json:"faults"` // questions that could not be asked, which count as wrong
+	// questions that could not be asked, which count as wrong
+	Faults int `json:"faults"`
 }
 
 // SetKindScore is how well questions of one kind were answered: an interval for each metric.
@@ -39,14 +41,17 @@ type SetAnswer struct {
 	Answers  []string           `json:"answers"`
 	Said     string             `json:"said"`
 	Scores   map[string]float64 `json:"scores"`
-	// Fault says why the question could not be asked. It counts as wrong, and a later run asks again.
+	// Fault says why the question could not be asked. It counts as wrong, and a later run asks
+	// again.
 	Fault string `json:"fault,omitempty"`
 }
 
-// EvalSet asks a model all questions of a public set, each in a conversation of its own, and scores the answers. Answers that file holds already,
-// which may be nil, are taken from there; others are written to it one by one. A question whose picture is damaged or whose prompt is
-// too long counts as wrong; other errors end the evaluation.
-func EvalSet(ctx context.Context, m *engine.Model, set *sets.Set, o EvalOptions, file *AnswerFile) (*SetEvaluation, error) {
+// EvalSet asks a model all questions of a public set, each in a conversation of its own, and scores
+// the answers. Answers that file holds already, which may be nil, are taken from there; others are
+// written to it one by one. A question whose picture is damaged or whose prompt is too long counts
+// as wrong; other errors end the evaluation.
+func EvalSet(ctx context.Context, m *engine.Model, set *sets.Set, o EvalOptions,
+	file *AnswerFile) (*SetEvaluation, error) {
 	if o.MaxTokens == 0 {
 		o.MaxTokens = set.Layout.MaxTokens
 	}
@@ -89,7 +94,8 @@ func EvalSet(ctx context.Context, m *engine.Model, set *sets.Set, o EvalOptions,
 }
 
 // askSet asks a question and scores the answer.
-func (o *EvalOptions) askSet(ctx context.Context, m *engine.Model, set *sets.Set, q sets.Question) (a SetAnswer, err error) {
+func (o *EvalOptions) askSet(ctx context.Context, m *engine.Model, set *sets.Set,
+	q sets.Question) (a SetAnswer, err error) {
 	a = SetAnswer{ID: q.ID, Kind: q.Kind, Answers: q.Answers, Scores: map[string]float64{}}
 	var content []engine.Content
 	var pictures [][]byte
@@ -123,7 +129,8 @@ func (o *EvalOptions) askSet(ctx context.Context, m *engine.Model, set *sets.Set
 
 // fault makes an answer of an error that is the question's own, and returns others.
 func (o *EvalOptions) fault(set *sets.Set, a SetAnswer, err error) (SetAnswer, error) {
-	if !errors.Is(err, engine.ErrImage) && !errors.Is(err, engine.ErrContextLength) && !errors.Is(err, sets.ErrSet) {
+	if !errors.Is(err, engine.ErrImage) && !errors.Is(err, engine.ErrContextLength) &&
+		!errors.Is(err, sets.ErrSet) {
 		return a, err
 	}
 	a.Fault = err.Error()
@@ -137,7 +144,8 @@ func (o *EvalOptions) fault(set *sets.Set, a SetAnswer, err error) (SetAnswer, e
 func sumSet(model string, set *sets.Set, list []SetAnswer) *SetEvaluation {
 	metric := set.Layout.Metric
 	e := &SetEvaluation{
-		Model: model, Set: set.Folder, Layout: set.Layout.Name, Split: set.Split, Metrics: metric.Names, Source: metric.Source,
+		Model: model, Set: set.Folder, Layout: set.Layout.Name, Split: set.Split,
+		Metrics: metric.Names, Source: metric.Source,
 		Kinds: []SetKindScore{}, All: sumKind("", metric.Names, list),
 	}
 	var kinds []string
@@ -153,7 +161,9 @@ func sumSet(model string, set *sets.Set, list []SetAnswer) *SetEvaluation {
 		return e
 	}
 	for _, kind := range kinds {
-		part := slices.DeleteFunc(slices.Clone(list), func(a SetAnswer) bool { return a.Kind != kind })
+		part := slices.DeleteFunc(slices.Clone(list), func(a SetAnswer) bool {
+			return a.Kind != kind
+		})
 		e.Kinds = append(e.Kinds, sumKind(kind, metric.Names, part))
 	}
 	return e

@@ -58,17 +58,19 @@ func TestASetIsScoredAndGoneOnWithWhereItWasStopped(t *testing.T) {
 	}
 	f = open()
 	first := -1
-	e, err := EvalSet(t.Context(), m, set, EvalOptions{Parallel: 2, Progress: func(done, total int) {
-		if first < 0 {
-			first = done
-		}
-	}}, f)
+	e, err := EvalSet(t.Context(), m, set, EvalOptions{Parallel: 2,
+		Progress: func(done, total int) {
+			if first < 0 {
+				first = done
+			}
+		}}, f)
 	f.Close()
 	if err != nil || first < 2 || first == len(set.Questions) {
 		t.Fatalf("%v, from answer %d", err, first)
 	}
 	again, err := EvalSet(t.Context(), m, set, EvalOptions{}, nil)
-	if err != nil || e.All.Scores["ocrbench_accuracy"].N != 6 || fmt.Sprint(e) != fmt.Sprint(again) {
+	if err != nil || e.All.Scores["ocrbench_accuracy"].N != 6 ||
+		fmt.Sprint(e) != fmt.Sprint(again) {
 		t.Errorf("%+v after a stop, %+v at once: %v", e, again, err)
 	}
 	if e.All.Scores["ocrbench_accuracy"].Mean < 0.5 || len(e.Kinds) != 2 || e.Faults != 0 {
@@ -84,9 +86,11 @@ func TestASetIsScoredAndGoneOnWithWhereItWasStopped(t *testing.T) {
 		text string
 	}{
 		{AnswerHead{Model: "other", Layout: "ocrbench", Questions: 6}, "model seed, not other"},
-		{AnswerHead{Model: "seed", Layout: "ocrbench", Questions: 6, Settings: map[string]string{"cache-type": "q8_0"}}, "cache-type"},
+		{AnswerHead{Model: "seed", Layout: "ocrbench", Questions: 6,
+			Settings: map[string]string{"cache-type": "q8_0"}}, "cache-type"},
 	} {
-		if _, err := OpenAnswers(path, change.head); !errors.Is(err, ErrAnswers) || !strings.Contains(err.Error(), change.text) {
+		if _, err := OpenAnswers(path, change.head); !errors.Is(err, ErrAnswers) ||
+			!strings.Contains(err.Error(), change.text) {
 			t.Errorf("%v, want %q", err, change.text)
 		}
 	}
@@ -96,7 +100,8 @@ func TestAPictureThatCannotBeReadCountsAsWrong(t *testing.T) {
 	m := evalModel(t)
 	dir := t.TempDir()
 	writeTo(t, dir, "good.png", "no picture")
-	writeTo(t, dir, "test_human.json", `[{"imgname": "good.png", "query": "What?", "label": "this"}]`)
+	writeTo(t, dir, "test_human.json",
+		`[{"imgname": "good.png", "query": "What?", "label": "this"}]`)
 	set, err := sets.Open(t.Context(), dir, "", "")
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +115,8 @@ func TestAPictureThatCannotBeReadCountsAsWrong(t *testing.T) {
 	e, err := EvalSet(t.Context(), m, set, EvalOptions{}, f)
 	f.Close()
 	data, _ := os.ReadFile(path)
-	if err != nil || e.Faults != 1 || e.All.Scores["relaxed_accuracy"].Mean != 0 || !strings.Contains(string(data), `"fault":`) {
+	if err != nil || e.Faults != 1 || e.All.Scores["relaxed_accuracy"].Mean != 0 ||
+		!strings.Contains(string(data), `"fault":`) {
 		t.Errorf("%v: %+v: %s", err, e, data)
 	}
 	if f, err = OpenAnswers(path, AnswerHead{Layout: "chartqa"}); err != nil || f.Done() != 0 {
@@ -120,7 +126,8 @@ func TestAPictureThatCannotBeReadCountsAsWrong(t *testing.T) {
 }
 
 func TestAFileOfOtherThingsIsLeftAlone(t *testing.T) {
-	for _, text := range []string{"my diary\n", "my diary", `{"picture": "a.png", "said": "b"}` + "\n", `{"eyelet_eval":1,"model":"a","layout":"anls"}` + "\n{}\n"} {
+	for _, text := range []string{"my diary\n", "my diary", `{"picture": "a.png", "said": "b"}` +
+		"\n", `{"eyelet_eval":1,"model":"a","layout":"anls"}` + "\n{}\n"} {
 		path := filepath.Join(t.TempDir(), "answers.jsonl")
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -152,7 +159,8 @@ func answersTo(t *testing.T, kinds []string, scores []float64) string {
 		t.Fatal(err)
 	}
 	for i, s := range scores {
-		a := SetAnswer{ID: fmt.Sprint(i), Question: "What?", Answers: []string{"this"}, Said: fmt.Sprint(s), Scores: map[string]float64{"anls": s}}
+		a := SetAnswer{ID: fmt.Sprint(i), Question: "What?", Answers: []string{"this"},
+			Said: fmt.Sprint(s), Scores: map[string]float64{"anls": s}}
 		if kinds != nil {
 			a.Kind = kinds[i]
 		}
@@ -169,7 +177,8 @@ func TestPairedAnswersAreTestedAsSciPyDoes(t *testing.T) {
 	for _, tt := range []struct {
 		onlyA, onlyB, both int
 		p                  float64
-	}{{3, 12, 40, 0.03515625}, {0, 5, 10, 0.0625}, {8, 8, 0, 1}, {0, 0, 7, 1}, {40, 75, 500, 0.001412957498607674}} {
+	}{{3, 12, 40, 0.03515625}, {0, 5, 10, 0.0625}, {8, 8, 0, 1}, {0, 0, 7, 1},
+		{40, 75, 500, 0.001412957498607674}} {
 		var a, b []float64
 		for _, x := range []struct {
 			n    int
@@ -184,24 +193,29 @@ func TestPairedAnswersAreTestedAsSciPyDoes(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := c.Scores[0]
-		if s.McNemar == nil || s.McNemar.OnlyA != tt.onlyA || s.McNemar.OnlyB != tt.onlyB || math.Abs(s.McNemar.P-tt.p) > 1e-9 {
+		if s.McNemar == nil || s.McNemar.OnlyA != tt.onlyA || s.McNemar.OnlyB != tt.onlyB ||
+			math.Abs(s.McNemar.P-tt.p) > 1e-9 {
 			t.Errorf("%+v: %+v", tt, s.McNemar)
 		}
-		if s.Significant() != (tt.p < 0.05) || c.Shared != len(a) || math.Abs(s.Difference.Mean-float64(tt.onlyB-tt.onlyA)/float64(len(a))) > 1e-12 {
+		if s.Significant() != (tt.p < 0.05) || c.Shared != len(a) ||
+			math.Abs(s.Difference.Mean-float64(tt.onlyB-tt.onlyA)/float64(len(a))) > 1e-12 {
 			t.Errorf("%+v: %+v", tt, s)
 		}
-		if tt.p < 0.01 && (s.BootstrapP > 0.01 || s.Difference.Low <= 0) || tt.p == 1 && s.BootstrapP < 0.5 {
+		if tt.p < 0.01 && (s.BootstrapP > 0.01 || s.Difference.Low <= 0) ||
+			tt.p == 1 && s.BootstrapP < 0.5 {
 			t.Errorf("%+v: bootstrap says %v, %+v", tt, s.BootstrapP, s.Difference)
 		}
 	}
 }
 
 func TestComparisonsByKindAndOfSharedQuestionsAlone(t *testing.T) {
-	c, err := CompareAnswers(answersTo(t, []string{"x", "y", "x", "y"}, []float64{0.5, 1, 0.5, 1}), answersTo(t, []string{"x", "y", "x"}, []float64{0.75, 1, 0.75}))
+	c, err := CompareAnswers(answersTo(t, []string{"x", "y", "x", "y"}, []float64{0.5, 1, 0.5, 1}),
+		answersTo(t, []string{"x", "y", "x"}, []float64{0.75, 1, 0.75}))
 	if err != nil || c.Shared != 3 || c.OnlyA != 1 || c.OnlyB != 0 || len(c.Scores) != 3 {
 		t.Fatalf("%v: %+v", err, c)
 	}
-	if x := c.Scores[1]; x.Kind != "x" || x.McNemar != nil || math.Abs(x.Difference.Mean-0.25) > 1e-12 {
+	if x := c.Scores[1]; x.Kind != "x" || x.McNemar != nil ||
+		math.Abs(x.Difference.Mean-0.25) > 1e-12 {
 		t.Errorf("%+v", x)
 	}
 	empty := filepath.Join(t.TempDir(), "empty.jsonl")
@@ -214,7 +228,8 @@ func TestComparisonsByKindAndOfSharedQuestionsAlone(t *testing.T) {
 }
 
 func FuzzAnswerFile(f *testing.F) {
-	f.Add([]byte(`{"eyelet_eval":1,"model":"m","layout":"anls","questions":1}` + "\n" + `{"id":"1","scores":{"anls":1}}` + "\n{"))
+	f.Add([]byte(`{"eyelet_eval":1,"model":"m","layout":"anls","questions":1}` + "\n" +
+		`{"id":"1","scores":{"anls":1}}` + "\n{"))
 	f.Add([]byte("\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		head, list, whole, err := parseAnswers(bytes.NewReader(data))

@@ -17,7 +17,8 @@ import (
 
 // thisHost describes the machine and the versions; eyelet is the program's own.
 func thisHost(eyelet string) Host {
-	h := Host{Machine: ThisMachine(0), Eyelet: eyelet, Llama: llama.Version(), GGML: ggml.Version(), Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, Cores: runtime.NumCPU()}
+	h := Host{Machine: ThisMachine(0), Eyelet: eyelet, Llama: llama.Version(), GGML: ggml.Version(),
+		Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, Cores: runtime.NumCPU()}
 	h.Accelerator = "off"
 	if llama.Init() == nil && ggml.AcceleratorState().Loaded {
 		h.Accelerator = "on"
@@ -48,7 +49,8 @@ func lineOf(path, key string) string {
 	return ""
 }
 
-// identify tells files apart by their size and by samples, since reading all of a large model would take longer than measuring it.
+// identify tells files apart by their size and by samples, since reading all of a large model would
+// take longer than measuring it.
 func identify(path string) (size int64, identity string, err error) {
 	f, err := os.Open(path)
 	if err != nil {

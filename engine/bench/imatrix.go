@@ -12,7 +12,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
-// ImatrixOptions say what an importance matrix is collected over. Model is required, and a text or a projector.
+// ImatrixOptions say what an importance matrix is collected over. Model is required, and a text or
+// a projector.
 type ImatrixOptions struct {
 	Model     string // GGUF file
 	Projector string // mmproj file with a tower that package vision knows; "" for text alone
@@ -25,11 +26,12 @@ type ImatrixOptions struct {
 	Progress  func(done float64, next string)
 }
 
-// Imatrix collects an importance matrix over a text, and over questions about pictures with their right answers. It computes on a thread of
-// its own, and wants nothing else to compute meanwhile.
+// Imatrix collects an importance matrix over a text, and over questions about pictures with their
+// right answers. It computes on a thread of its own, and wants nothing else to compute meanwhile.
 func Imatrix(ctx context.Context, o ImatrixOptions) (m *imatrix.Matrix, err error) {
 	if o.Text == "" && o.Projector == "" {
-		return nil, fmt.Errorf("%w: neither a text nor a projector to ask about pictures with", engine.ErrRequest)
+		return nil, fmt.Errorf("%w: neither a text nor a projector to ask about pictures with",
+			engine.ErrRequest)
 	}
 	o.Threads = ThisMachine(o.Threads).Threads
 	if o.Progress == nil {
@@ -76,7 +78,8 @@ func (o *ImatrixOptions) collect(ctx context.Context) (m *imatrix.Matrix, err er
 }
 
 // read runs the text.
-func (o *ImatrixOptions) read(ctx context.Context, lm *llama.Model, c *llama.Collector, m *imatrix.Matrix) error {
+func (o *ImatrixOptions) read(ctx context.Context, lm *llama.Model, c *llama.Collector,
+	m *imatrix.Matrix) error {
 	text, err := readText(o.Text)
 	if err != nil {
 		return err
@@ -95,7 +98,8 @@ func (o *ImatrixOptions) read(ctx context.Context, lm *llama.Model, c *llama.Col
 		share = 0.5
 	}
 	for i, window := range windows {
-		o.Progress(share*float64(i)/float64(len(windows)), fmt.Sprintf("text, %d of %d", i+1, len(windows)))
+		o.Progress(share*float64(i)/float64(len(windows)), fmt.Sprintf("text, %d of %d", i+1,
+			len(windows)))
 		if err := r.clear(); err != nil {
 			return err
 		}
@@ -109,7 +113,8 @@ func (o *ImatrixOptions) read(ctx context.Context, lm *llama.Model, c *llama.Col
 }
 
 // ask shows the model pictures with questions and right answers.
-func (o *ImatrixOptions) ask(ctx context.Context, lm *llama.Model, c *llama.Collector, m *imatrix.Matrix) error {
+func (o *ImatrixOptions) ask(ctx context.Context, lm *llama.Model, c *llama.Collector,
+	m *imatrix.Matrix) error {
 	kind, err := nativeProjector(o.Projector)
 	if errors.Is(err, vision.ErrUnknownTower) {
 		return fmt.Errorf("%w: %s: this family puts tokens of its own around pictures; collect over a text alone", engine.ErrRequest, o.Projector)
@@ -128,7 +133,8 @@ func (o *ImatrixOptions) ask(ctx context.Context, lm *llama.Model, c *llama.Coll
 	}
 	defer t.Close()
 	if w := t.Info().Width; w != lm.NEmbdInp() {
-		return fmt.Errorf("%w: %s makes embeddings %d wide, %s takes %d", engine.ErrMismatch, o.Projector, w, o.Model, lm.NEmbdInp())
+		return fmt.Errorf("%w: %s makes embeddings %d wide, %s takes %d", engine.ErrMismatch,
+			o.Projector, w, o.Model, lm.NEmbdInp())
 	}
 	var a *asker
 	defer func() {
@@ -141,7 +147,8 @@ func (o *ImatrixOptions) ask(ctx context.Context, lm *llama.Model, c *llama.Coll
 		share = 0.5
 	}
 	for i, q := range set.Questions {
-		o.Progress(share+(1-share)*float64(i)/float64(len(set.Questions)), fmt.Sprintf("question %d of %d", i+1, len(set.Questions)))
+		o.Progress(share+(1-share)*float64(i)/float64(len(set.Questions)),
+			fmt.Sprintf("question %d of %d", i+1, len(set.Questions)))
 		rows, err := encodeFile(ctx, t, set, q.Picture)
 		if err != nil {
 			return err
@@ -158,7 +165,9 @@ func (o *ImatrixOptions) ask(ctx context.Context, lm *llama.Model, c *llama.Coll
 		if err != nil {
 			return err
 		}
-		if err := a.foretell(ctx, q.Answers[0], logits, func([]float32, llama.Token) error { return nil }); err != nil {
+		if err := a.foretell(ctx, q.Answers[0], logits, func([]float32, llama.Token) error {
+			return nil
+		}); err != nil {
 			return err
 		}
 		m.Chunks++

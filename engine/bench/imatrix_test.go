@@ -25,11 +25,13 @@ func TestAnImportanceMatrixIsLlamaImatrixs(t *testing.T) {
 	dir := t.TempDir()
 	text, theirs := writeTo(t, dir, "text.txt", sampleText(t)), filepath.Join(dir, "theirs.gguf")
 	const windows = 4
-	ours, err := Imatrix(t.Context(), ImatrixOptions{Model: seedModel, Text: text, Windows: windows, Threads: 2})
+	ours, err := Imatrix(t.Context(), ImatrixOptions{Model: seedModel, Text: text, Windows: windows,
+		Threads: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd, err := peers.Command(t.Context(), "llama-imatrix", "-m", seedModel, "-f", text, "-o", theirs, "-c", "512", "--chunks", strconv.Itoa(windows), "-t", "2")
+	cmd, err := peers.Command(t.Context(), "llama-imatrix", "-m", seedModel, "-f", text, "-o",
+		theirs, "-c", "512", "--chunks", strconv.Itoa(windows), "-t", "2")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +42,8 @@ func TestAnImportanceMatrixIsLlamaImatrixs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(ours.Entries) != len(peer.Entries) || ours.Chunks != windows || ours.ChunkSize != peer.ChunkSize {
+	if len(ours.Entries) != len(peer.Entries) || ours.Chunks != windows ||
+		ours.ChunkSize != peer.ChunkSize {
 		t.Errorf("%d matrices, llama-imatrix saw %d", len(ours.Entries), len(peer.Entries))
 	}
 	compareStatistics(t, theirs, peer)
@@ -71,7 +74,8 @@ func TestAnImportanceMatrixIsLlamaImatrixs(t *testing.T) {
 	}
 }
 
-// compareStatistics writes what was read from llama-imatrix's file again, and wants the sums and the figures that the program wrote itself.
+// compareStatistics writes what was read from llama-imatrix's file again, and wants the sums and
+// the figures that the program wrote itself.
 func compareStatistics(t *testing.T, theirs string, m *imatrix.Matrix) {
 	t.Helper()
 	again := filepath.Join(t.TempDir(), "again.gguf")
@@ -89,8 +93,10 @@ func compareStatistics(t *testing.T, theirs string, m *imatrix.Matrix) {
 	}
 	defer b.Close()
 	schema, _ := b.Strings("imatrix.stats_schema")
-	if own, _ := a.Strings("imatrix.stats_schema"); !slices.Equal(own, schema) || len(a.Tensors()) != len(b.Tensors()) {
-		t.Errorf("%d tensors with %q, want %d with %q", len(a.Tensors()), own, len(b.Tensors()), schema)
+	if own, _ := a.Strings("imatrix.stats_schema"); !slices.Equal(own, schema) ||
+		len(a.Tensors()) != len(b.Tensors()) {
+		t.Errorf("%d tensors with %q, want %d with %q", len(a.Tensors()), own, len(b.Tensors()),
+			schema)
 	}
 	figures := 0
 	for _, want := range b.Tensors() {
@@ -120,11 +126,13 @@ func compareStatistics(t *testing.T, theirs string, m *imatrix.Matrix) {
 }
 
 func TestATowersImportanceMatrixCountsEachPatchOnce(t *testing.T) {
-	m, err := TowerImatrix(t.Context(), TowerImatrixOptions{Projector: seedProjector, Count: 5, Seed: 3, Threads: 2})
+	m, err := TowerImatrix(t.Context(), TowerImatrixOptions{Projector: seedProjector, Count: 5,
+		Seed: 3, Threads: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
-	q, k, out := m.Entries["v.blk.0.attn_q.weight"], m.Entries["v.blk.0.attn_k.weight"], m.Entries["v.blk.0.attn_out.weight"]
+	q, k, out := m.Entries["v.blk.0.attn_q.weight"], m.Entries["v.blk.0.attn_k.weight"],
+		m.Entries["v.blk.0.attn_out.weight"]
 	if q == nil || k == nil || out == nil || m.Chunks < 4 {
 		t.Fatalf("%d matrices of %d pictures", len(m.Entries), m.Chunks)
 	}
@@ -132,7 +140,8 @@ func TestATowersImportanceMatrixCountsEachPatchOnce(t *testing.T) {
 		t.Error("queries and keys read the same rows, and the attention's output others")
 	}
 	for name, s := range m.Entries {
-		if rows := int(s.Counts[0]); strings.HasPrefix(name, "v.blk.") && (rows != int(q.Counts[0]) || rows%m.Chunks != 0 && m.Chunks == 5) {
+		if rows := int(s.Counts[0]); strings.HasPrefix(name, "v.blk.") &&
+			(rows != int(q.Counts[0]) || rows%m.Chunks != 0 && m.Chunks == 5) {
 			t.Errorf("%s saw %d rows of %d pictures, not %v", name, rows, m.Chunks, q.Counts[0])
 		}
 	}
@@ -144,17 +153,20 @@ func TestATowersImportanceMatrixCountsEachPatchOnce(t *testing.T) {
 	if !(sum > 0) {
 		t.Errorf("squares add up to %v", sum)
 	}
-	if _, err := TowerImatrix(t.Context(), TowerImatrixOptions{Projector: seedModel, Count: 1}); !errors.Is(err, engine.ErrModelFile) {
+	if _, err := TowerImatrix(t.Context(), TowerImatrixOptions{Projector: seedModel,
+		Count: 1}); !errors.Is(err, engine.ErrModelFile) {
 		t.Errorf("a language model: %v", err)
 	}
 }
 
 func TestAnImportanceMatrixOfPicturesQuantizes(t *testing.T) {
-	m, err := Imatrix(t.Context(), ImatrixOptions{Model: seedModel, Projector: seedProjector, Count: 10, Seed: 3, Threads: 2})
+	m, err := Imatrix(t.Context(), ImatrixOptions{Model: seedModel, Projector: seedProjector,
+		Count: 10, Seed: 3, Threads: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(m.Entries) != 6*7 || m.Chunks != 10 || m.Entries["blk.5.ffn_down.weight"].Counts[0] < 10*70 {
+	if len(m.Entries) != 6*7 || m.Chunks != 10 || m.Entries["blk.5.ffn_down.weight"].Counts[0] <
+		10*70 {
 		t.Errorf("%d matrices of %d questions", len(m.Entries), m.Chunks)
 	}
 	path := filepath.Join(t.TempDir(), "imatrix.gguf")
@@ -174,7 +186,8 @@ func TestAnImportanceMatrixOfPicturesQuantizes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := quantize.Language(t.Context(), f, path+".model", llama.QuantizeParams{Type: kind, AllowRequantize: true, Imatrix: weights}); err != nil {
+	if _, err := quantize.Language(t.Context(), f, path+".model", llama.QuantizeParams{Type: kind,
+		AllowRequantize: true, Imatrix: weights}); err != nil {
 		t.Error(err)
 	}
 }
@@ -189,7 +202,8 @@ func TestImportanceMatricesThatMakeNoSense(t *testing.T) {
 		"over a short text": {ImatrixOptions{Model: seedModel, Text: short}, engine.ErrRequest},
 		"of no model":       {ImatrixOptions{Model: "none.gguf", Text: short}, engine.ErrModelFile},
 		"a missing text":    {ImatrixOptions{Model: seedModel, Text: "none.txt"}, os.ErrNotExist},
-		"missing questions": {ImatrixOptions{Model: seedModel, Projector: seedProjector, Questions: "none"}, os.ErrNotExist},
+		"missing questions": {ImatrixOptions{Model: seedModel, Projector: seedProjector,
+			Questions: "none"}, os.ErrNotExist},
 	} {
 		if _, err := Imatrix(t.Context(), c.o); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", name, err)

@@ -14,7 +14,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
-// TowerImatrixOptions say what the importance matrix of a vision tower is collected over. Projector is required.
+// TowerImatrixOptions say what the importance matrix of a vision tower is collected over. Projector
+// is required.
 type TowerImatrixOptions struct {
 	Projector string
 	Pictures  []string // files; none means those of the questions
@@ -31,8 +32,9 @@ type towerPicture struct {
 	read func() ([]byte, error)
 }
 
-// TowerImatrix collects an importance matrix for the matrices of a vision tower and its projector while libmtmd encodes pictures, which knows more
-// families than package vision. It computes on a thread of its own, and wants nothing else to compute meanwhile.
+// TowerImatrix collects an importance matrix for the matrices of a vision tower and its projector
+// while libmtmd encodes pictures, which knows more families than package vision. It computes on a
+// thread of its own, and wants nothing else to compute meanwhile.
 func TowerImatrix(ctx context.Context, o TowerImatrixOptions) (m *imatrix.Matrix, err error) {
 	o.Threads = ThisMachine(o.Threads).Threads
 	if o.Progress == nil {
@@ -51,7 +53,9 @@ func TowerImatrix(ctx context.Context, o TowerImatrixOptions) (m *imatrix.Matrix
 		}
 		defer set.Close()
 		for _, name := range set.pictures() {
-			list = append(list, towerPicture{name, func() ([]byte, error) { return set.Read(name) }})
+			list = append(list, towerPicture{name, func() ([]byte, error) {
+				return set.Read(name)
+			}})
 		}
 		m.Datasets = []string{set.Name}
 	}
@@ -59,14 +63,16 @@ func TowerImatrix(ctx context.Context, o TowerImatrixOptions) (m *imatrix.Matrix
 	return m, err
 }
 
-func (o *TowerImatrixOptions) collect(ctx context.Context, list []towerPicture, m *imatrix.Matrix) error {
+func (o *TowerImatrixOptions) collect(ctx context.Context, list []towerPicture,
+	m *imatrix.Matrix) error {
 	o.Progress(0, "loading the tower")
 	collector, err := llama.NewTowerCollector()
 	if err != nil {
 		return err
 	}
 	defer collector.Close()
-	t, err := OpenTower(ctx, o.Projector, TowerOptions{Backend: accelerated, Threads: o.Threads, Collector: collector})
+	t, err := OpenTower(ctx, o.Projector, TowerOptions{Backend: accelerated, Threads: o.Threads,
+		Collector: collector})
 	if err != nil {
 		return err
 	}
@@ -92,7 +98,8 @@ func (o *TowerImatrixOptions) collect(ctx context.Context, list []towerPicture, 
 		m.Entries[name] = &imatrix.Sums{Squares: s.Squares, Values: s.Values, Counts: s.Counts}
 	}
 	if len(m.Entries) == 0 {
-		return fmt.Errorf("%w: %s: libmtmd multiplies by no matrix that could be quantized", engine.ErrRequest, o.Projector)
+		return fmt.Errorf("%w: %s: libmtmd multiplies by no matrix that could be quantized",
+			engine.ErrRequest, o.Projector)
 	}
 	return nil
 }

@@ -16,13 +16,16 @@ import (
 
 // The kinds of a Job.
 const (
-	JobTower   = "tower"   // a projector: image tokens of the questions' pictures, and how far they are from the base's
-	JobQuality = "quality" // a model with a projector and a type of the KV cache: text, right answers, own answers
-	JobSpeed   = "speed"   // the same with a number of threads and a size of micro-batches
-	JobPeer    = "peer"    // llama-bench on the same
+	// a projector: image tokens of the questions' pictures, and how far they are from the base's
+	JobTower = "tower"
+	// a model with a projector and a type of the KV cache: text, right answers, own answers
+	JobQuality = "quality"
+	JobSpeed   = "speed" // the same with a number of threads and a size of micro-batches
+	JobPeer    = "peer"  // llama-bench on the same
 )
 
-// Job is one measurement of a matrix. It is run in a process of its own, so that its memory is its own and a crash costs one cell.
+// Job is one measurement of a matrix. It is run in a process of its own, so that its memory is its
+// own and a crash costs one cell.
 type Job struct {
 	Kind      string `json:"kind"`
 	Model     string `json:"model,omitempty"`
@@ -33,14 +36,15 @@ type Job struct {
 	Context   int    `json:"context,omitempty"` // of the engine; 0 means its default
 	Reps      int    `json:"reps,omitempty"`
 	Base      bool   `json:"base,omitempty"` // it is the base that others are compared with
-	// Known are the figures of the model over the text, if another job found them; NoTokens leaves out the tests of llama-bench, which another job
-	// ran: the projector takes no part in either.
+	// Known are the figures of the model over the text, if another job found them; NoTokens leaves
+	// out the tests of llama-bench, which another job ran: the projector takes no part in either.
 	Known    *Distribution `json:"known,omitempty"`
 	NoTokens bool          `json:"no_tokens,omitempty"`
 
 	// Dir is the folder of what jobs leave for each other: distributions, image tokens, the text.
-	Dir       string `json:"dir,omitempty"`
-	Rows      string `json:"rows,omitempty"`      // name of the file of the projector's image tokens
+	Dir string `json:"dir,omitempty"`
+	// name of the file of the projector's image tokens
+	Rows      string `json:"rows,omitempty"`
 	BaseRows  string `json:"base_rows,omitempty"` // the same of the base
 	Answers   string `json:"answers,omitempty"`   // path of the file of answers to write
 	BaseSaid  string `json:"base_said,omitempty"` // path of the base's
@@ -73,12 +77,14 @@ func RunJob(ctx context.Context, j *Job, progress func(next string)) (*JobResult
 	return w.Run(ctx, j, progress)
 }
 
-// Shares reports whether a [Worker] that ran a job should run another: not if the other measures its process's memory, or runs a peer.
+// Shares reports whether a [Worker] that ran a job should run another: not if the other measures
+// its process's memory, or runs a peer.
 func (j *Job) Shares(other *Job) bool { return j.shares() && other.shares() }
 
 func (j *Job) shares() bool { return j.Kind == JobTower || j.Kind == JobQuality }
 
-// Worker runs jobs in this process, one after the other, and keeps the language model for the next. The zero value is ready.
+// Worker runs jobs in this process, one after the other, and keeps the language model for the next.
+// The zero value is ready.
 type Worker struct {
 	lm    *llama.Model
 	model string // the file of lm
@@ -107,9 +113,10 @@ func (w *Worker) load(ctx context.Context, path string, progress func(string)) e
 	return nil
 }
 
-// Run runs a job. Everything that computes is on one thread, while nothing else in the process should compute. progress is called with what
-// comes next.
-func (w *Worker) Run(ctx context.Context, j *Job, progress func(next string)) (result *JobResult, err error) {
+// Run runs a job. Everything that computes is on one thread, while nothing else in the process
+// should compute. progress is called with what comes next.
+func (w *Worker) Run(ctx context.Context, j *Job, progress func(next string)) (result *JobResult,
+	err error) {
 	if err := j.check(); err != nil {
 		return nil, err
 	}
@@ -119,7 +126,10 @@ func (w *Worker) Run(ctx context.Context, j *Job, progress func(next string)) (r
 	result = &JobResult{}
 	switch j.Kind {
 	case JobTower:
-		err = OnThread(func() (err error) { result.Tower, err = j.tower(ctx, progress); return err })
+		err = OnThread(func() (err error) {
+			result.Tower, err = j.tower(ctx, progress)
+			return err
+		})
 	case JobQuality:
 		err = OnThread(func() (err error) { return w.quality(ctx, j, result, progress) })
 	case JobSpeed:
@@ -211,7 +221,8 @@ func (j *Job) tower(ctx context.Context, progress func(string)) (*TowerQuality, 
 	}
 	defer t.Close()
 	info := t.Info()
-	r := &TowerQuality{Backend: info.Backend, Precision: info.Precision, Width: info.Width, WeightBytes: t.WeightBytes}
+	r := &TowerQuality{Backend: info.Backend, Precision: info.Precision, Width: info.Width,
+		WeightBytes: t.WeightBytes}
 	w := new(gguf.Writer)
 	w.Set("general.architecture", "rows")
 	w.Set("rows.width", uint32(info.Width))
@@ -229,7 +240,8 @@ func (j *Job) tower(ctx context.Context, progress func(string)) (*TowerQuality, 
 		}
 		n := len(rows) / info.Width
 		r.Pictures, r.Tokens = r.Pictures+1, r.Tokens+n
-		w.AddTensor(strconv.Itoa(i), gguf.F32, []uint64{uint64(info.Width), uint64(n)}, float32Bytes(rows))
+		w.AddTensor(strconv.Itoa(i), gguf.F32, []uint64{uint64(info.Width), uint64(n)},
+			float32Bytes(rows))
 		if err := compareRows.add(i, rows); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
@@ -273,7 +285,8 @@ func (w *Worker) quality(ctx context.Context, j *Job, r *JobResult, progress fun
 }
 
 // text runs the text, unless its figures are known.
-func (w *Worker) text(ctx context.Context, j *Job, progress func(string)) (d, beside *Distribution, err error) {
+func (w *Worker) text(ctx context.Context, j *Job, progress func(string)) (d, beside *Distribution,
+	err error) {
 	if j.Known != nil {
 		return j.Known, nil, nil
 	}
@@ -281,9 +294,10 @@ func (w *Worker) text(ctx context.Context, j *Job, progress func(string)) (d, be
 	if err != nil {
 		return nil, nil, err
 	}
-	return textQuality(ctx, w.lm, string(text), filepath.Join(j.Dir, baseTextFile), j.Base, j.KV, j.Threads, j.Windows, func(done, total int) {
-		progress(fmt.Sprintf("text, %d of %d", done+1, total))
-	})
+	return textQuality(ctx, w.lm, string(text), filepath.Join(j.Dir, baseTextFile), j.Base, j.KV,
+		j.Threads, j.Windows, func(done, total int) {
+			progress(fmt.Sprintf("text, %d of %d", done+1, total))
+		})
 }
 
 // nativeProjector tells the kind of projector of a tower that package vision knows.
@@ -294,14 +308,16 @@ func nativeProjector(path string) (string, error) {
 	}
 	defer f.Close()
 	if arch := f.Architecture(); arch != "clip" {
-		return "", fmt.Errorf("%w: %s is a %s model, not a vision projector", engine.ErrModelFile, path, arch)
+		return "", fmt.Errorf("%w: %s is a %s model, not a vision projector", engine.ErrModelFile,
+			path, arch)
 	}
 	info, err := vision.Describe(f)
 	return info.Projector, err
 }
 
 // ask asks the questions.
-func (j *Job) ask(ctx context.Context, lm *llama.Model, projector string, q *Quality, progress func(string)) error {
+func (j *Job) ask(ctx context.Context, lm *llama.Model, projector string, q *Quality,
+	progress func(string)) error {
 	set, err := j.set()
 	if err != nil {
 		return err
@@ -322,21 +338,22 @@ func (j *Job) ask(ctx context.Context, lm *llama.Model, projector string, q *Qua
 		index[name] = i
 	}
 	var list []said
-	q.AfterImage, _, err = compareWith(filepath.Join(j.Dir, basePicture), j.Base, func(see place) error {
-		for i, question := range set.Questions {
-			progress(fmt.Sprintf("question %d of %d", i+1, len(set.Questions)))
-			picture, err := rows.read(index[question.Picture])
-			if err != nil {
-				return err
+	q.AfterImage, _, err = compareWith(filepath.Join(j.Dir, basePicture), j.Base,
+		func(see place) error {
+			for i, question := range set.Questions {
+				progress(fmt.Sprintf("question %d of %d", i+1, len(set.Questions)))
+				picture, err := rows.read(index[question.Picture])
+				if err != nil {
+					return err
+				}
+				text, err := a.ask(ctx, question, picture, see)
+				if err != nil {
+					return fmt.Errorf("%s, %q: %w", question.Picture, question.Question, err)
+				}
+				list = append(list, score(question, text))
 			}
-			text, err := a.ask(ctx, question, picture, see)
-			if err != nil {
-				return fmt.Errorf("%s, %q: %w", question.Picture, question.Question, err)
-			}
-			list = append(list, score(question, text))
-		}
-		return nil
-	})
+			return nil
+		})
 	if err != nil {
 		return err
 	}
@@ -350,7 +367,8 @@ func (j *Job) ask(ctx context.Context, lm *llama.Model, projector string, q *Qua
 	return writeAnswers(j.Answers, list)
 }
 
-// speed measures what a user waits for, through the engine, and then llama-bench's tests on the bare model.
+// speed measures what a user waits for, through the engine, and then llama-bench's tests on the
+// bare model.
 func (j *Job) speed(ctx context.Context, progress func(string)) (*Speed, error) {
 	s := &Speed{}
 	if err := askEngine(ctx, j, s, progress); err != nil {
@@ -379,7 +397,8 @@ func (j *Job) speed(ctx context.Context, progress func(string)) (*Speed, error) 
 		defer lm.Close()
 		t := kvTypes[j.KV]
 		s.ModelType = lm.Description()
-		s.WeightBytes, s.KVBytes = int64(lm.Size()), lm.CacheBytes(s.Context, ggml.Type(t), ggml.Type(t))
+		s.WeightBytes, s.KVBytes = int64(lm.Size()), lm.CacheBytes(s.Context, ggml.Type(t),
+			ggml.Type(t))
 		return llamaBench(ctx, lm, j.KV, j.Threads, j.Batch, j.Reps, s, progress)
 	})
 }

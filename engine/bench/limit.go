@@ -10,13 +10,14 @@ import (
 	"github.com/eyelet-engine/eyelet/kernels/nn"
 )
 
-// Limit is how fast this machine multiplies matrices of a tower's shapes in a precision: the best of several runs of oneDNN's own
-// product over all threads.
+// Limit is how fast this machine multiplies matrices of a tower's shapes in a precision: the best
+// of several runs of oneDNN's own product over all threads.
 type Limit struct {
-	Precision string  `json:"precision"`
-	Emulated  bool    `json:"emulated"` // the processor lacks such products; the limit is that of f32, in which they are carried out
-	GFLOPS    float64 `json:"gflops"`   // GFLOP/s of the fastest shape
-	Shapes    []Shape `json:"shapes"`
+	Precision string `json:"precision"`
+	// the processor lacks such products; the limit is that of f32, in which they are carried out
+	Emulated bool    `json:"emulated"`
+	GFLOPS   float64 `json:"gflops"` // GFLOP/s of the fastest shape
+	Shapes   []Shape `json:"shapes"`
 }
 
 // Shape is one product of a transformer block: m x k by k x n.
@@ -48,9 +49,10 @@ func (p *product) close() {
 	p.m.Close()
 }
 
-// ProductRate returns how fast this machine multiplies matrices of a shape in a precision: the GFLOP/s of the best of several runs of
-// oneDNN's own product over all threads.
-func ProductRate(ctx context.Context, s Shape, precision nn.Precision, threads, runs int) (float64, error) {
+// ProductRate returns how fast this machine multiplies matrices of a shape in a precision: the
+// GFLOP/s of the best of several runs of oneDNN's own product over all threads.
+func ProductRate(ctx context.Context, s Shape, precision nn.Precision, threads,
+	runs int) (float64, error) {
 	l, err := planLimiter([]Shape{s}, precision, threads)
 	if err != nil {
 		return 0, err
@@ -63,13 +65,16 @@ func ProductRate(ctx context.Context, s Shape, precision nn.Precision, threads, 
 // newLimiter plans the products of a block.
 func newLimiter(w work, precision nn.Precision, threads int) (*limiter, error) {
 	return planLimiter([]Shape{
-		{Name: "qkv", M: w.Rows, N: 3 * w.hidden, K: w.hidden}, {Name: "out", M: w.Rows, N: w.hidden, K: w.hidden},
-		{Name: "up", M: w.Rows, N: w.FF, K: w.hidden}, {Name: "down", M: w.Rows, N: w.hidden, K: w.FF},
+		{Name: "qkv", M: w.Rows, N: 3 * w.hidden, K: w.hidden},
+		{Name: "out", M: w.Rows, N: w.hidden, K: w.hidden},
+		{Name: "up", M: w.Rows, N: w.FF, K: w.hidden}, {Name: "down", M: w.Rows, N: w.hidden,
+			K: w.FF},
 	}, precision, threads)
 }
 
 func planLimiter(shapes []Shape, precision nn.Precision, threads int) (*limiter, error) {
-	l := &limiter{limit: Limit{Precision: precision.String(), Emulated: !precision.Native()}, threads: threads}
+	l := &limiter{limit: Limit{Precision: precision.String(), Emulated: !precision.Native()},
+		threads: threads}
 	types := [3]onednn.Type{onednn.F32, onednn.F32, onednn.F32}
 	switch {
 	case precision == nn.Int8:
@@ -78,7 +83,8 @@ func planLimiter(shapes []Shape, precision nn.Precision, threads int) (*limiter,
 		types = [3]onednn.Type{onednn.BF16, onednn.BF16, onednn.F32}
 	}
 	for _, s := range shapes {
-		p, err := newProduct(onednn.MatmulDesc{M: s.M, N: s.N, K: s.K, Src: types[0], Weights: types[1], Dst: types[2]}, threads)
+		p, err := newProduct(onednn.MatmulDesc{M: s.M, N: s.N, K: s.K, Src: types[0],
+			Weights: types[1], Dst: types[2]}, threads)
 		if err != nil {
 			l.close()
 			return nil, fmt.Errorf("bench: the limit in %v: %w", precision, err)
@@ -102,7 +108,8 @@ func newProduct(d onednn.MatmulDesc, threads int) (p *product, err error) {
 		dst  **onednn.Buffer
 		size int
 	}{
-		{&p.src, d.M * d.K * d.Src.Size()}, {&p.weights, p.m.PackedBytes()}, {&p.dst, d.M * d.N * d.Dst.Size()}, {&p.scratch, p.m.ScratchBytes()},
+		{&p.src, d.M * d.K * d.Src.Size()}, {&p.weights, p.m.PackedBytes()},
+		{&p.dst, d.M * d.N * d.Dst.Size()}, {&p.scratch, p.m.ScratchBytes()},
 	} {
 		if *b.dst, err = onednn.Alloc(b.size); err != nil {
 			return p, err
@@ -167,7 +174,8 @@ func (l *limiter) measure(ctx context.Context, repeats int) error {
 			if err := p.m.Run(p.src, p.weights, nil, p.dst, p.scratch, l.threads); err != nil {
 				return err
 			}
-			rate := 2 * float64(s.M) * float64(s.N) * float64(s.K) / time.Since(start).Seconds() / 1e9
+			rate := 2 * float64(s.M) * float64(s.N) * float64(s.K) / time.Since(start).Seconds() /
+				1e9
 			s.GFLOPS = max(s.GFLOPS, rate)
 		}
 		l.limit.GFLOPS = max(l.limit.GFLOPS, s.GFLOPS)

@@ -23,8 +23,10 @@ type Peer struct {
 
 // runPeer runs llama-bench.
 func runPeer(ctx context.Context, j *Job) (*Peer, error) {
-	cmd, err := peers.Command(ctx, "llama-bench", "-m", j.Model, "-p", strconv.Itoa(PromptTokens), "-n", strconv.Itoa(GenerateTokens), "-r", strconv.Itoa(j.Reps),
-		"-t", strconv.Itoa(j.Threads), "-ub", strconv.Itoa(j.Batch), "-ctk", j.KV, "-ctv", j.KV, "-o", "json")
+	cmd, err := peers.Command(ctx, "llama-bench", "-m", j.Model, "-p", strconv.Itoa(PromptTokens),
+		"-n", strconv.Itoa(GenerateTokens), "-r", strconv.Itoa(j.Reps),
+		"-t", strconv.Itoa(j.Threads), "-ub", strconv.Itoa(j.Batch), "-ctk", j.KV, "-ctv", j.KV,
+		"-o", "json")
 	if err != nil {
 		return nil, fmt.Errorf("%w: llama-bench: %w", engine.ErrRequest, err)
 	}

@@ -11,9 +11,9 @@ import (
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 )
 
-// photo draws a picture that is to a decoder what a photo is: a sky with a gradient, hills with texture, edges of all directions, and the
-// noise of a sensor. As a JPEG of quality 90 it has some 1.8 bits a pixel, as
-// photos have.
+// photo draws a picture that is to a decoder what a photo is: a sky with a gradient, hills with
+// texture, edges of all directions, and the noise of a sensor. As a JPEG of quality 90 it has some
+// 1.8 bits a pixel, as photos have.
 func photo(w, h int) *image.RGBA {
 	img := image.NewRGBA(image.Rect(0, 0, w, h))
 	r := rand.New(rand.NewPCG(3, 1))
@@ -22,7 +22,8 @@ func photo(w, h int) *image.RGBA {
 	for y := range h {
 		for x := range w {
 			u, v := float64(x)/scale, float64(y)/scale
-			detail := texture.at(u*9, v*9)/2 + texture.at(u*37, v*37)/4 + texture.at(u*150, v*150)/8 + texture.at(float64(x)/5, float64(y)/5)/8
+			detail := texture.at(u*9, v*9)/2 + texture.at(u*37, v*37)/4 + texture.at(u*150,
+				v*150)/8 + texture.at(float64(x)/5, float64(y)/5)/8
 			horizon := 0.3 + 0.06*math.Sin(u*7) + 0.05*texture.at(u*5, 1)
 			red, green, blue := 120+90*v, 160+60*v, 235-20*v
 			if v > horizon {
@@ -32,7 +33,8 @@ func photo(w, h int) *image.RGBA {
 			}
 			noise := float64(r.Uint32()>>24)/20 - 6.4
 			i := img.PixOffset(x, y)
-			img.Pix[i], img.Pix[i+1], img.Pix[i+2], img.Pix[i+3] = level(red+noise), level(green+noise), level(blue+noise), 255
+			img.Pix[i], img.Pix[i+1], img.Pix[i+2], img.Pix[i+3] = level(red+noise),
+				level(green+noise), level(blue+noise), 255
 		}
 	}
 	return img
@@ -81,7 +83,8 @@ func photoFile(w, h int) ([]byte, error) {
 	return file.Bytes(), err
 }
 
-// tilesOf makes n different tiles of a picture: the whole of it, its quarters, and other parts of that size.
+// tilesOf makes n different tiles of a picture: the whole of it, its quarters, and other parts of
+// that size.
 func tilesOf(picture *imaging.RGB, side, n int) ([]*imaging.RGB, error) {
 	whole, err := imaging.Resize(picture, side, side, imaging.Bicubic)
 	if err != nil {

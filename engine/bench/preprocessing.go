@@ -9,19 +9,23 @@ import (
 	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
-// Preprocessing is the way of a photo from its file to the tiles. Cutting tiles into patches is part of the encoding.
+// Preprocessing is the way of a photo from its file to the tiles. Cutting tiles into patches is
+// part of the encoding.
 type Preprocessing struct {
-	Width     int     `json:"width"`
-	Height    int     `json:"height"`
-	FileBytes int     `json:"file_bytes"` // as JPEG of quality 90
-	Tiles     int     `json:"tiles"`
-	DecodeMS  Spread  `json:"decode_ms"` // to pixels, scaled down on the way where the tower allows it
-	ResizeMS  Spread  `json:"resize_ms"` // padded and resampled
-	FullMS    Spread  `json:"full_ms"`   // both, when the file is decoded at full size
-	ScaledW   int     `json:"scaled_w"`  // sides of the decoded picture
-	ScaledH   int     `json:"scaled_h"`  //
-	EncodeMS  float64 `json:"encode_ms"` // of so many tiles by the fastest native contestant, from its time for the fewest tiles; 0 without one
-	Share     float64 `json:"share"`     // of decoding and resizing in all three
+	Width     int `json:"width"`
+	Height    int `json:"height"`
+	FileBytes int `json:"file_bytes"` // as JPEG of quality 90
+	Tiles     int `json:"tiles"`
+	// to pixels, scaled down on the way where the tower allows it
+	DecodeMS Spread `json:"decode_ms"`
+	ResizeMS Spread `json:"resize_ms"` // padded and resampled
+	FullMS   Spread `json:"full_ms"`   // both, when the file is decoded at full size
+	ScaledW  int    `json:"scaled_w"`  // sides of the decoded picture
+	ScaledH  int    `json:"scaled_h"`  //
+	// of so many tiles by the fastest native contestant, from its time for the fewest tiles; 0
+	// without one
+	EncodeMS float64 `json:"encode_ms"`
+	Share    float64 `json:"share"` // of decoding and resizing in all three
 }
 
 // preprocessing measures the way of a photo into the first contestant's tower.
@@ -75,7 +79,8 @@ func (r *visionRun) preprocessing(ctx context.Context) error {
 			continue
 		}
 		e := c.Encodes[0]
-		if t := e.MS.Median / float64(e.Tiles) * float64(p.Tiles); p.EncodeMS == 0 || t < p.EncodeMS {
+		if t := e.MS.Median / float64(e.Tiles) * float64(p.Tiles); p.EncodeMS == 0 ||
+			t < p.EncodeMS {
 			p.EncodeMS = t
 		}
 	}

@@ -12,11 +12,13 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 )
 
-// Quality is how good a combination of model, projector and type of the KV cache is, beside that of the base.
+// Quality is how good a combination of model, projector and type of the KV cache is, beside that of
+// the base.
 type Quality struct {
-	Text       *Distribution `json:"text"`        // over a text
-	AfterImage *Distribution `json:"after_image"` // of right answers to questions about pictures; null without a projector
-	Answers    *Answers      `json:"answers"`     // the model's own answers to them
+	Text *Distribution `json:"text"` // over a text
+	// of right answers to questions about pictures; null without a projector
+	AfterImage *Distribution `json:"after_image"`
+	Answers    *Answers      `json:"answers"` // the model's own answers to them
 	Note       string        `json:"note,omitempty"`
 }
 
@@ -25,22 +27,26 @@ type Answers struct {
 	Exact Interval `json:"exact"` // but for case, spaces and a full stop at the end
 	F1    Interval `json:"f1"`
 	ANLS  Interval `json:"anls"`
-	// SameAsBase is the share of answers that are the base's to the letter, DeltaANLS the difference of the same questions' ANLS from the
-	// base's; nil for the base itself.
+	// SameAsBase is the share of answers that are the base's to the letter, DeltaANLS the
+	// difference of the same questions' ANLS from the base's; nil for the base itself.
 	SameAsBase *Interval `json:"same_as_base,omitempty"`
 	DeltaANLS  *Interval `json:"delta_anls,omitempty"`
 }
 
-// textQuality runs a text through a model. The base's distributions go to the file base if isBase is set, else they are read there. beside is that
-// of the base beside itself, which others with its model have; nil for others.
-func textQuality(ctx context.Context, lm *llama.Model, text, base string, isBase bool, kv string, threads, windows int, progress func(done, total int)) (d, beside *Distribution, err error) {
+// textQuality runs a text through a model. The base's distributions go to the file base if isBase
+// is set, else they are read there. beside is that of the base beside itself, which others with its
+// model have; nil for others.
+func textQuality(ctx context.Context, lm *llama.Model, text, base string, isBase bool, kv string,
+	threads, windows int, progress func(done, total int)) (d, beside *Distribution, err error) {
 	return compareWith(base, isBase, func(see place) error {
 		return scoreText(ctx, lm, text, kv, threads, windows, see, progress)
 	})
 }
 
-// compareWith lets run show places, and compares them with those of the base, and the base with itself.
-func compareWith(base string, isBase bool, run func(place) error) (d, beside *Distribution, err error) {
+// compareWith lets run show places, and compares them with those of the base, and the base with
+// itself.
+func compareWith(base string, isBase bool, run func(place) error) (d, beside *Distribution,
+	err error) {
 	var c comparison
 	if isBase {
 		return writeBase(base, run)
@@ -101,13 +107,16 @@ type said struct {
 func score(q Question, text string) said {
 	return said{
 		Kind: q.Kind, Picture: q.Picture, Question: q.Question, Answers: q.Answers, Said: text,
-		Exact: best(exactMatch, text, q.Answers), F1: best(f1, text, q.Answers), ANLS: best(anls, text, q.Answers),
+		Exact: best(exactMatch, text, q.Answers), F1: best(f1, text, q.Answers),
+		ANLS: best(anls, text, q.Answers),
 	}
 }
 
-// sumAnswers makes the scores of answers, and compares them with the base's to the same questions, if there are any.
+// sumAnswers makes the scores of answers, and compares them with the base's to the same questions,
+// if there are any.
 func sumAnswers(list, base []said) *Answers {
-	exact, f, a := make([]float64, len(list)), make([]float64, len(list)), make([]float64, len(list))
+	exact, f, a := make([]float64, len(list)), make([]float64, len(list)),
+		make([]float64, len(list))
 	for i, s := range list {
 		exact[i], f[i], a[i] = s.Exact, s.F1, s.ANLS
 	}
@@ -145,7 +154,9 @@ func writeAnswers(path string, list []said) error {
 func readAnswers(path string) (list []said, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("bench: the answers of the base are missing: %w; measure the base again (--restart)", err)
+		return nil, fmt.Errorf(
+			"bench: the answers of the base are missing: %w; measure the base again (--restart)",
+			err)
 	}
 	defer f.Close()
 	d := json.NewDecoder(bufio.NewReader(f))
@@ -159,7 +170,8 @@ func readAnswers(path string) (list []said, err error) {
 	return list, nil
 }
 
-// writeAtomically writes a file beside its place and gives it its name when it is whole and on the disk.
+// writeAtomically writes a file beside its place and gives it its name when it is whole and on the
+// disk.
 func writeAtomically(path string, write func(*bufio.Writer) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {

@@ -38,7 +38,8 @@ func quantized(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	out := filepath.Join(t.TempDir(), name+".gguf")
-	if _, err := quantize.Language(t.Context(), f, out, llama.QuantizeParams{Type: kind, AllowRequantize: true}); err != nil {
+	if _, err := quantize.Language(t.Context(), f, out, llama.QuantizeParams{Type: kind,
+		AllowRequantize: true}); err != nil {
 		t.Fatal(err)
 	}
 	return out
@@ -54,7 +55,8 @@ func sampleText(t *testing.T) string {
 }
 
 // measureText compares a model with a base over a text.
-func measureText(t *testing.T, base, model, text string, windows int) (ofBase, ofModel *Distribution) {
+func measureText(t *testing.T, base, model, text string,
+	windows int) (ofBase, ofModel *Distribution) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "base.bin")
 	err := OnThread(func() error {
@@ -64,7 +66,8 @@ func measureText(t *testing.T, base, model, text string, windows int) (ofBase, o
 				return err
 			}
 			defer lm.Close()
-			d, _, err := textQuality(t.Context(), lm, text, path, m == base && ofBase == nil, "f16", 2, windows, func(int, int) {})
+			d, _, err := textQuality(t.Context(), lm, text, path, m == base && ofBase == nil, "f16",
+				2, windows, func(int, int) {})
 			if err != nil {
 				return err
 			}
@@ -88,8 +91,9 @@ func withoutAccelerator(t *testing.T) {
 	t.Cleanup(func() { ggml.EnableAccelerator(true) })
 }
 
-// TestPerplexityAndDivergenceAreLlamaPerplexitys holds every figure to the program's own, to the last of the six digits behind the point that it
-// prints, or three of those in per cent. It computes in float32 what we do in float64: that is the millionth that is allowed on top.
+// TestPerplexityAndDivergenceAreLlamaPerplexitys holds every figure to the program's own, to the
+// last of the six digits behind the point that it prints, or three of those in per cent. It
+// computes in float32 what we do in float64: that is the millionth that is allowed on top.
 func TestPerplexityAndDivergenceAreLlamaPerplexitys(t *testing.T) {
 	peers.Require(t, "llama-perplexity")
 	withoutAccelerator(t) // which the program has not
@@ -106,7 +110,8 @@ func TestPerplexityAndDivergenceAreLlamaPerplexitys(t *testing.T) {
 	printed.equals("Mean ln(PPL(Q)/PPL(base))", 6, a.LnRatio, a.LnRatioError)
 	printed.equals("Mean PPL(Q)/PPL(base)", 6, a.PerplexityRatio, a.PerplexityRatioError)
 	printed.equals("Mean KLD", 6, a.KLMean, a.KLMeanError)
-	for i, row := range []string{"Median KLD", "90.0% KLD", "95.0% KLD", "99.0% KLD", "99.9% KLD", "Maximum KLD"} {
+	for i, row := range []string{"Median KLD", "90.0% KLD", "95.0% KLD", "99.0% KLD", "99.9% KLD",
+		"Maximum KLD"} {
 		q := a.KLQuantiles[i]
 		printed.slack = math.Ldexp(float64(d.Tokens), -24) * (q.High - q.Low)
 		printed.equals(row, 6, q.Value, 0)
@@ -124,7 +129,8 @@ type perplexityPrint struct {
 	slack float64 // that a rank in float32 leaves between two neighbours
 }
 
-// newPerplexityPrint runs the program over windows of a text, one at a time, as we do: the last digits depend on the shape of batches.
+// newPerplexityPrint runs the program over windows of a text, one at a time, as we do: the last
+// digits depend on the shape of batches.
 func newPerplexityPrint(t *testing.T, base, model, text string, windows int) *perplexityPrint {
 	t.Helper()
 	dir := t.TempDir()
@@ -132,7 +138,8 @@ func newPerplexityPrint(t *testing.T, base, model, text string, windows int) *pe
 	// The program sometimes ends before the last lines of its log are out.
 	run := func(last string, args ...string) (text string) {
 		for range 10 {
-			args := append(args, "-c", "512", "-b", "512", "--chunks", strconv.Itoa(windows), "-t", "2", "--kl-divergence-base", logits)
+			args := append(args, "-c", "512", "-b", "512", "--chunks", strconv.Itoa(windows), "-t",
+				"2", "--kl-divergence-base", logits)
 			cmd, err := peers.Command(t.Context(), "llama-perplexity", args...)
 			if err != nil {
 				t.Fatal(err)
@@ -153,10 +160,12 @@ func newPerplexityPrint(t *testing.T, base, model, text string, windows int) *pe
 	return &perplexityPrint{t: t, text: spaces.ReplaceAllString(first+"\n"+second, " ")}
 }
 
-// equals compares a row's value, and its error if that is not 0, which are printed with so many digits behind the point.
+// equals compares a row's value, and its error if that is not 0, which are printed with so many
+// digits behind the point.
 func (p *perplexityPrint) equals(row string, digits int, value, err float64) {
 	p.t.Helper()
-	m := regexp.MustCompile(regexp.QuoteMeta(row) + ` ?:? (-?[\d.]+)(?: ?%)?(?: (?:±|\+/-) ([\d.]+))?`).FindStringSubmatch(p.text)
+	m := regexp.MustCompile(regexp.QuoteMeta(row) +
+		` ?:? (-?[\d.]+)(?: ?%)?(?: (?:±|\+/-) ([\d.]+))?`).FindStringSubmatch(p.text)
 	if m == nil {
 		p.t.Fatalf("no %q in %s", row, p.text)
 	}
@@ -200,24 +209,33 @@ func TestTextsAndBasesThatDoNotFit(t *testing.T) {
 		}
 		defer lm.Close()
 		none := func(int, int) {}
-		if _, _, err := textQuality(t.Context(), lm, "too short", filepath.Join(dir, "x"), true, "f16", 1, 0, none); !errors.Is(err, engine.ErrRequest) || !strings.Contains(err.Error(), "--text") {
+		if _, _, err := textQuality(t.Context(), lm, "too short", filepath.Join(dir, "x"), true,
+			"f16", 1, 0, none); !errors.Is(err, engine.ErrRequest) || !strings.Contains(err.Error(),
+			"--text") {
 			t.Errorf("a short text: %v", err)
 		}
-		if _, _, err := textQuality(t.Context(), lm, sampleText(t), filepath.Join(dir, "x"), false, "f16", 1, 2, none); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "base") {
+		if _, _, err := textQuality(t.Context(), lm, sampleText(t), filepath.Join(dir, "x"), false,
+			"f16", 1, 2, none); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(),
+			"base") {
 			t.Errorf("a missing base: %v", err)
 		}
-		if _, _, err := textQuality(t.Context(), lm, sampleText(t), writeTo(t, dir, "y", "nonsense"), false, "f16", 1, 2, none); err == nil || !strings.Contains(err.Error(), "--restart") {
+		if _, _, err := textQuality(t.Context(), lm, sampleText(t),
+			writeTo(t, dir, "y", "nonsense"), false, "f16", 1, 2, none); err == nil ||
+			!strings.Contains(err.Error(), "--restart") {
 			t.Errorf("a damaged base: %v", err)
 		}
-		if _, _, err := textQuality(t.Context(), lm, sampleText(t), filepath.Join(dir, "z"), true, "f16", 1, 2, none); err != nil {
+		if _, _, err := textQuality(t.Context(), lm, sampleText(t), filepath.Join(dir, "z"), true,
+			"f16", 1, 2, none); err != nil {
 			t.Error(err)
 		}
-		if _, _, err := textQuality(t.Context(), lm, "another text. "+sampleText(t), filepath.Join(dir, "z"), false, "f16", 1, 2, none); !errors.Is(err, errOtherText) {
+		if _, _, err := textQuality(t.Context(), lm, "another text. "+sampleText(t),
+			filepath.Join(dir, "z"), false, "f16", 1, 2, none); !errors.Is(err, errOtherText) {
 			t.Errorf("a base of another text: %v", err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, _, err := textQuality(ctx, lm, sampleText(t), filepath.Join(dir, "q"), true, "f16", 1, 2, none); !errors.Is(err, context.Canceled) {
+		if _, _, err := textQuality(ctx, lm, sampleText(t), filepath.Join(dir, "q"), true, "f16", 1,
+			2, none); !errors.Is(err, context.Canceled) {
 			t.Errorf("cancelled: %v", err)
 		}
 		return nil
@@ -250,7 +268,8 @@ func TestDistributionsInSixteenBits(t *testing.T) {
 	for i := range p {
 		want += p[i] * math.Log(p[i]/q[i])
 	}
-	if math.Abs(c.kl[0]-want) > 1e-3*want || c.same[0] != 0 || math.Abs(c.nll[0]+math.Log(q[1])) > 1e-6 {
+	if math.Abs(c.kl[0]-want) > 1e-3*want || c.same[0] != 0 ||
+		math.Abs(c.nll[0]+math.Log(q[1])) > 1e-6 {
 		t.Errorf("%+v; KL %v", c, want)
 	}
 	flat := []float32{2, 2}
@@ -258,7 +277,8 @@ func TestDistributionsInSixteenBits(t *testing.T) {
 	if math.Abs(d.log(1)+math.Ln2) > 1e-6 {
 		t.Errorf("of equal logits: %v", d.log(1))
 	}
-	if c.add(flat, &distribution{codes: make([]uint16, 3)}, 0) == nil || c.add(flat, nil, 2) == nil || c.add([]float32{float32(math.NaN()), 0}, nil, 0) == nil {
+	if c.add(flat, &distribution{codes: make([]uint16, 3)}, 0) == nil ||
+		c.add(flat, nil, 2) == nil || c.add([]float32{float32(math.NaN()), 0}, nil, 0) == nil {
 		t.Error("vocabularies, tokens or logits that do not fit are taken")
 	}
 }
@@ -279,12 +299,15 @@ func TestScoresOfAnswers(t *testing.T) {
 	}{
 		{"Orange.", "orange", 1, 1, 1},
 		{"a red  circle", "red circle", 0, 1, 1 - 2.0/12},
-		{"a red ring on a pink background", "a red circle on a pink background", 0, 0.8, 1 - 5.0/33},
+		{"a red ring on a pink background", "a red circle on a pink background", 0, 0.8,
+			1 - 5.0/33},
 		{"yes", "no", 0, 0, 0},
 		{"", "", 1, 1, 1},
 		{"46660", "46640", 0, 0, 0.8},
 	} {
-		if e, f, a := exactMatch(c.said, c.right), f1(c.said, c.right), anls(c.said, c.right); e != c.exact || math.Abs(f-c.f1) > 1e-9 || math.Abs(a-c.anls) > 1e-9 {
+		if e, f, a := exactMatch(c.said, c.right), f1(c.said, c.right),
+			anls(c.said, c.right); e != c.exact || math.Abs(f-c.f1) > 1e-9 ||
+			math.Abs(a-c.anls) > 1e-9 {
 			t.Errorf("%q for %q: exact %v, F1 %v, ANLS %v; want %+v", c.said, c.right, e, f, a, c)
 		}
 	}
@@ -299,7 +322,8 @@ func TestBootstrapCoversTheMean(t *testing.T) {
 		values = append(values, float64(i%4/3)) // a quarter is 1
 	}
 	b := bootstrap(values)
-	if b.Mean != 0.25 || b.N != 100 || b.Low < 0.14 || b.Low > 0.2 || b.High < 0.3 || b.High > 0.36 {
+	if b.Mean != 0.25 || b.N != 100 || b.Low < 0.14 || b.Low > 0.2 || b.High < 0.3 ||
+		b.High > 0.36 {
 		t.Errorf("%+v", b) // 0.25 +- 1.96·sqrt(0.25·0.75/100) is 0.165 to 0.335
 	}
 	if one := bootstrap([]float64{1}); one.Low != 1 || one.High != 1 {
@@ -312,14 +336,17 @@ func TestQuestionSets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(set.Questions) != 400 || set.Questions[0].Kind != "shapes" || len(set.Questions[0].Answers) != 1 {
+	if len(set.Questions) != 400 || set.Questions[0].Kind != "shapes" ||
+		len(set.Questions[0].Answers) != 1 {
 		t.Errorf("%d questions, %+v", len(set.Questions), set.Questions[0])
 	}
 	a, b := set.Sample(20, 1), set.Sample(20, 1)
-	if len(a.Questions) != 20 || fmt.Sprint(a.Questions) != fmt.Sprint(b.Questions) || fmt.Sprint(a.Questions) == fmt.Sprint(set.Sample(20, 2).Questions) {
+	if len(a.Questions) != 20 || fmt.Sprint(a.Questions) != fmt.Sprint(b.Questions) ||
+		fmt.Sprint(a.Questions) == fmt.Sprint(set.Sample(20, 2).Questions) {
 		t.Error("samples")
 	}
-	if data, err := set.Read(set.Questions[0].Picture); err != nil || !bytes.HasPrefix(data, []byte("\x89PNG")) {
+	if data, err := set.Read(set.Questions[0].Picture); err != nil ||
+		!bytes.HasPrefix(data, []byte("\x89PNG")) {
 		t.Errorf("%v", err)
 	}
 	dir := t.TempDir()
@@ -345,11 +372,13 @@ func TestQuestionSets(t *testing.T) {
 		`{"picture": "b.png", "question": "What?", "answers": ["x"]}`:            "no picture b.png",
 		`[1, 2]`: "line 2",
 	} {
-		if _, err := OpenQuestions(writeTo(t, dir, "bad.jsonl", good+"\n"+line)); !errors.Is(err, ErrQuestions) || !strings.Contains(err.Error(), text) {
+		if _, err := OpenQuestions(writeTo(t, dir, "bad.jsonl", good+"\n"+line)); !errors.Is(err,
+			ErrQuestions) || !strings.Contains(err.Error(), text) {
 			t.Errorf("%s: %v", line, err)
 		}
 	}
-	if _, err := OpenQuestions(writeTo(t, dir, "empty.jsonl", "\n")); !errors.Is(err, ErrQuestions) {
+	if _, err := OpenQuestions(writeTo(t, dir, "empty.jsonl", "\n")); !errors.Is(err,
+		ErrQuestions) {
 		t.Errorf("no question: %v", err)
 	}
 	if _, err := OpenQuestions(filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {
@@ -362,7 +391,8 @@ func FuzzQuestions(f *testing.F) {
 	f.Add([]byte(`{"picture": "a.png", "question": "What?", "answer": "this"}` + "\n{"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		list, err := parseQuestions(bytes.NewReader(data))
-		if (err == nil) != (len(list) > 0) || err != nil && !errors.Is(err, ErrQuestions) && !errors.Is(err, io.EOF) {
+		if (err == nil) != (len(list) > 0) || err != nil && !errors.Is(err, ErrQuestions) &&
+			!errors.Is(err, io.EOF) {
 			t.Fatalf("%d questions, %v", len(list), err)
 		}
 	})

@@ -20,26 +20,29 @@ import (
 
 // QuantsOptions say what [Quants] measures. Models is required; the rest may be left at zero.
 type QuantsOptions struct {
-	Models        []string // GGUF files of a language model in several quantizations
-	Projectors    []string // mmproj files of one tower in several quantizations; none for a text model
-	Base          string   // one of Models or another file: what quality is compared with; "" means the largest
+	Models []string // GGUF files of a language model in several quantizations
+	// mmproj files of one tower in several quantizations; none for a text model
+	Projectors []string
+	// one of Models or another file: what quality is compared with; "" means the largest
+	Base          string
 	BaseProjector string   // the same of Projectors
 	KV            []string // types of the KV cache; nil means f16. The base has the first
 	Threads       []int    // nil means GOMAXPROCS
 	Batch         []int    // micro-batches; nil means 512
 	Reps          int      // of each measurement of speed in a process; 0 means 5
-	Runs          int      // processes that measure each speed, one round after the other; 0 means 1
-	Context       int      // of the engine, for memory and TTFT; 0 means its default
-	Text          string   // file; "" means the questions and answers of the built-in set
-	Windows       int      // of 512 tokens of the text; 0 means all
-	Questions     string   // file or folder; "" means the built-in set
-	Count         int      // of questions; 0 means all
-	Seed          uint64   // that they are drawn with
-	Out           string   // folder of the results
-	Restart       bool     // forget results that are there
-	NoSpeed       bool
-	NoQuality     bool
-	Against       bool // run llama-bench on the same, in turn
+	// processes that measure each speed, one round after the other; 0 means 1
+	Runs      int
+	Context   int    // of the engine, for memory and TTFT; 0 means its default
+	Text      string // file; "" means the questions and answers of the built-in set
+	Windows   int    // of 512 tokens of the text; 0 means all
+	Questions string // file or folder; "" means the built-in set
+	Count     int    // of questions; 0 means all
+	Seed      uint64 // that they are drawn with
+	Out       string // folder of the results
+	Restart   bool   // forget results that are there
+	NoSpeed   bool
+	NoQuality bool
+	Against   bool // run llama-bench on the same, in turn
 
 	// Run runs a job elsewhere, in a process of its own; nil runs it here.
 	Run func(ctx context.Context, j *Job, progress func(next string)) (*JobResult, error)
@@ -57,7 +60,8 @@ type Progress struct {
 	Left        time.Duration // about; 0 while nothing is known
 }
 
-// workDir is the folder of what jobs leave for each other, in the folder of the results. It goes when the matrix is complete.
+// workDir is the folder of what jobs leave for each other, in the folder of the results. It goes
+// when the matrix is complete.
 const workDir = "work"
 
 // matrix is a run under way.
@@ -88,9 +92,10 @@ type matrixJob struct {
 	take   func(*JobResult)
 }
 
-// Quants measures a matrix. Each result is saved in o.Out as soon as it is there; a later call with the same settings goes on with what is
-// missing. A job that fails is noted and the rest goes on, except that nothing can be compared without a base. When ctx is done it
-// returns what there is with ctx's error.
+// Quants measures a matrix. Each result is saved in o.Out as soon as it is there; a later call with
+// the same settings goes on with what is missing. A job that fails is noted and the rest goes on,
+// except that nothing can be compared without a base. When ctx is done it returns what there is
+// with ctx's error.
 func Quants(ctx context.Context, o QuantsOptions) (*Results, error) {
 	m := &matrix{o: o, spent: map[string]effort{}}
 	if err := m.prepare(); err != nil {
@@ -151,7 +156,8 @@ func (m *matrix) prepare() error {
 // open looks at the files, and at results that are there.
 func (m *matrix) open() error {
 	o := &m.o
-	r := &Results{Format: ResultsFormat, Created: time.Now().UTC().Truncate(time.Second), Host: thisHost(o.Version), Commands: []string{o.Command},
+	r := &Results{Format: ResultsFormat, Created: time.Now().UTC().Truncate(time.Second),
+		Host: thisHost(o.Version), Commands: []string{o.Command},
 		Towers: map[string]*TowerQuality{}, Qualities: map[string]*Quality{}}
 	var err error
 	if r.Models, err = describeFiles(o.Models, false); err != nil {
@@ -160,7 +166,8 @@ func (m *matrix) open() error {
 	if r.Projectors, err = describeFiles(o.Projectors, true); err != nil {
 		return err
 	}
-	r.Setup = Setup{BaseKV: o.KV[0], Windows: o.Windows, Count: o.Count, Seed: o.Seed, Reps: o.Reps, Context: o.Context}
+	r.Setup = Setup{BaseKV: o.KV[0], Windows: o.Windows, Count: o.Count, Seed: o.Seed, Reps: o.Reps,
+		Context: o.Context}
 	r.Setup.BaseModel = baseOf(r.Models, o.Base)
 	r.Setup.BaseProjector = baseOf(r.Projectors, o.BaseProjector)
 	if err := os.MkdirAll(filepath.Join(o.Out, workDir), 0o777); err != nil {
@@ -178,7 +185,8 @@ func (m *matrix) open() error {
 			for _, kv := range o.KV {
 				for _, threads := range o.Threads {
 					for _, batch := range o.Batch {
-						r.Cells = append(r.Cells, Cell{Model: model.Name, Projector: projector.Name, KV: kv, Threads: threads, Batch: batch})
+						r.Cells = append(r.Cells, Cell{Model: model.Name, Projector: projector.Name,
+							KV: kv, Threads: threads, Batch: batch})
 					}
 				}
 			}
@@ -249,16 +257,20 @@ func describeFiles(paths []string, projectors bool) (list []ModelFile, err error
 		if arch := f.Architecture(); (arch == "clip") != projectors {
 			f.Close()
 			if projectors {
-				return nil, fmt.Errorf("%w: %s is a language model; give it as a model", engine.ErrModelFile, path)
+				return nil, fmt.Errorf("%w: %s is a language model; give it as a model",
+					engine.ErrModelFile, path)
 			}
-			return nil, fmt.Errorf("%w: %s is a projector; give it with --projector", engine.ErrModelFile, path)
+			return nil, fmt.Errorf("%w: %s is a projector; give it with --projector",
+				engine.ErrModelFile, path)
 		}
 		if t, ok := f.FileType(); ok {
 			file.Type = t.String()
 		}
 		for _, t := range f.Tensors() {
-			file.Tensors = append(file.Tensors, TensorBits{Name: t.Name, Type: t.Type.String(), Elements: int64(t.Elements()), Bytes: t.Size()})
-			file.Parameters, file.TensorBytes = file.Parameters+int64(t.Elements()), file.TensorBytes+t.Size()
+			file.Tensors = append(file.Tensors, TensorBits{Name: t.Name, Type: t.Type.String(),
+				Elements: int64(t.Elements()), Bytes: t.Size()})
+			file.Parameters, file.TensorBytes = file.Parameters+int64(t.Elements()),
+				file.TensorBytes+t.Size()
 		}
 		parts := f.Parts()
 		f.Close()
@@ -270,7 +282,9 @@ func describeFiles(paths []string, projectors bool) (list []ModelFile, err error
 			file.Bytes += size
 			file.Identity = cmp.Or(file.Identity, identity)
 		}
-		for n := 2; slices.ContainsFunc(list, func(other ModelFile) bool { return other.Name == file.Name }); n++ {
+		for n := 2; slices.ContainsFunc(list, func(other ModelFile) bool {
+			return other.Name == file.Name
+		}); n++ {
 			file.Name = fmt.Sprintf("%s (%d)", strings.TrimSuffix(filepath.Base(path), ".gguf"), n)
 		}
 		list = append(list, file)
@@ -288,25 +302,32 @@ func baseOf(files []ModelFile, path string) string {
 			return f.Name
 		}
 	}
-	return slices.MaxFunc(files, func(a, b ModelFile) int { return cmp.Compare(a.Bytes, b.Bytes) }).Name
+	return slices.MaxFunc(files, func(a, b ModelFile) int {
+		return cmp.Compare(a.Bytes, b.Bytes)
+	}).Name
 }
 
-// resume takes over results of an earlier run. Files may have been added or left out since, but not changed, nor the settings.
+// resume takes over results of an earlier run. Files may have been added or left out since, but not
+// changed, nor the settings.
 func (m *matrix) resume(old *Results) error {
 	r := m.r
 	refuse := func(what string) error {
-		return fmt.Errorf("bench: %s: %w: %s; give another --out, or --restart to forget them", m.o.Out, ErrResults, what)
+		return fmt.Errorf("bench: %s: %w: %s; give another --out, or --restart to forget them",
+			m.o.Out, ErrResults, what)
 	}
 	was, is := old.Setup, r.Setup
 	if m.o.NoQuality { // nothing of the text and the questions is read
-		is.Text, is.TextSHA256, is.Questions, is.QuestionsSHA, is.Windows, is.Count, is.Seed = was.Text, was.TextSHA256, was.Questions, was.QuestionsSHA, was.Windows, was.Count, was.Seed
+		is.Text, is.TextSHA256, is.Questions, is.QuestionsSHA, is.Windows, is.Count,
+			is.Seed = was.Text, was.TextSHA256, was.Questions, was.QuestionsSHA, was.Windows,
+			was.Count, was.Seed
 		r.Setup = is
 	}
 	is.Text, is.Questions = was.Text, was.Questions // another path to the same contents is the same
 	if was != is {
 		return refuse("they were made with other settings")
 	}
-	if a, b := old.Host, r.Host; a.CPU != b.CPU || a.Llama != b.Llama || a.GGML != b.GGML || a.Eyelet != b.Eyelet {
+	if a, b := old.Host, r.Host; a.CPU != b.CPU || a.Llama != b.Llama || a.GGML != b.GGML ||
+		a.Eyelet != b.Eyelet {
 		return refuse("they were made on another machine or with other versions")
 	}
 	if a, b := old.Host.Accelerator, r.Host.Accelerator; a != "" && a != b {
@@ -335,9 +356,12 @@ func (m *matrix) resume(old *Results) error {
 	}
 	for k := range old.Cells { // what is not asked for this time but was measured stays
 		measured := old.Cells[k].Speed != nil || old.Quality(&old.Cells[k]) != nil
-		if measured && !slices.ContainsFunc(r.Cells, func(c Cell) bool { return c.Name() == old.Cells[k].Name() }) {
+		if measured && !slices.ContainsFunc(r.Cells, func(c Cell) bool {
+			return c.Name() == old.Cells[k].Name()
+		}) {
 			r.Cells = append(r.Cells, old.Cells[k])
-			r.Models, r.Projectors = keepFile(r.Models, old.Models, old.Cells[k].Model), keepFile(r.Projectors, old.Projectors, old.Cells[k].Projector)
+			r.Models, r.Projectors = keepFile(r.Models, old.Models, old.Cells[k].Model),
+				keepFile(r.Projectors, old.Projectors, old.Cells[k].Projector)
 		}
 	}
 	return nil

@@ -14,8 +14,9 @@ import (
 	"unicode"
 )
 
-// plan lists the jobs, in an order in which each finds what it needs: projectors, then quality, the base first in both, then speed. One of
-// each kind goes before: how long the rest will take is known then.
+// plan lists the jobs, in an order in which each finds what it needs: projectors, then quality, the
+// base first in both, then speed. One of each kind goes before: how long the rest will take is
+// known then.
 func (m *matrix) plan() {
 	if !m.o.NoQuality {
 		m.planTowers()
@@ -24,7 +25,9 @@ func (m *matrix) plan() {
 	if !m.o.NoSpeed {
 		m.planSpeeds()
 	}
-	slices.SortStableFunc(m.jobs, func(a, b *matrixJob) int { return cmp.Or(rank(a)-rank(b), cmp.Compare(a.round, b.round)) })
+	slices.SortStableFunc(m.jobs, func(a, b *matrixJob) int {
+		return cmp.Or(rank(a)-rank(b), cmp.Compare(a.round, b.round))
+	})
 }
 
 func rank(j *matrixJob) int {
@@ -39,7 +42,8 @@ func rank(j *matrixJob) int {
 // job is a job with the settings that all have.
 func (m *matrix) job(kind, name string) *matrixJob {
 	j := &matrixJob{name: kind + " of " + name}
-	j.Job = Job{Kind: kind, Threads: slices.Max(m.o.Threads), Reps: m.o.Reps, Context: m.o.Context, Dir: filepath.Join(m.o.Out, workDir),
+	j.Job = Job{Kind: kind, Threads: slices.Max(m.o.Threads), Reps: m.o.Reps, Context: m.o.Context,
+		Dir:       filepath.Join(m.o.Out, workDir),
 		Questions: m.o.Questions, Count: m.o.Count, Seed: m.o.Seed, Windows: m.o.Windows}
 	m.jobs = append(m.jobs, j)
 	return j
@@ -73,14 +77,17 @@ func find(files []ModelFile, name string) ModelFile {
 
 // asked reports whether a cell is one of this run's, and not left by an earlier one.
 func (m *matrix) asked(c *Cell) bool {
-	return slices.Contains(m.o.Models, find(m.r.Models, c.Model).Path) && (c.Projector == "" || slices.Contains(m.o.Projectors, find(m.r.Projectors, c.Projector).Path)) &&
-		slices.Contains(m.o.KV, c.KV) && slices.Contains(m.o.Threads, c.Threads) && slices.Contains(m.o.Batch, c.Batch)
+	return slices.Contains(m.o.Models, find(m.r.Models, c.Model).Path) && (c.Projector == "" ||
+		slices.Contains(m.o.Projectors, find(m.r.Projectors, c.Projector).Path)) &&
+		slices.Contains(m.o.KV, c.KV) && slices.Contains(m.o.Threads, c.Threads) &&
+		slices.Contains(m.o.Batch, c.Batch)
 }
 
 // qualitiesLeft reports whether a quality is missing, of one projector or, if it is "", of any.
 func (m *matrix) qualitiesLeft(projector string) bool {
 	return slices.ContainsFunc(m.r.Cells, func(c Cell) bool {
-		return m.asked(&c) && (projector == "" || c.Projector == projector) && m.r.Qualities[c.QualityKey()] == nil
+		return m.asked(&c) && (projector == "" || c.Projector == projector) &&
+			m.r.Qualities[c.QualityKey()] == nil
 	})
 }
 
@@ -95,10 +102,13 @@ func (m *matrix) planTowers() {
 		j.Rows, j.BaseRows = rowsName(f.Name), rowsName(base)
 		j.have = func() bool {
 			needed := m.qualitiesLeft(f.Name)
-			if j.Base { // others are compared with it, and the base's quality is measured again for any other's
-				needed = m.qualitiesLeft("") || slices.ContainsFunc(m.r.Projectors, func(f ModelFile) bool { return m.r.Towers[f.Name] == nil })
+			// others are compared with it, and the base's quality is measured again for any other's
+			if j.Base {
+				needed = m.qualitiesLeft("") || slices.ContainsFunc(m.r.Projectors,
+					func(f ModelFile) bool { return m.r.Towers[f.Name] == nil })
 			}
-			return m.r.Towers[f.Name] != nil && (!needed || m.exists(filepath.Join(workDir, j.Rows)))
+			return m.r.Towers[f.Name] != nil && (!needed ||
+				m.exists(filepath.Join(workDir, j.Rows)))
 		}
 		j.take = func(r *JobResult) { m.r.Towers[f.Name] = r.Tower }
 	}
@@ -120,14 +130,17 @@ func (m *matrix) planQualities() {
 		j.Base = c.Model == s.BaseModel && c.Projector == s.BaseProjector && c.KV == s.BaseKV
 		j.Rows = rowsName(c.Projector)
 		j.Answers = filepath.Join(m.o.Out, answersName(key))
-		j.BaseSaid = filepath.Join(m.o.Out, answersName(qualityKey(s.BaseModel, s.BaseProjector, s.BaseKV)))
+		j.BaseSaid = filepath.Join(m.o.Out, answersName(qualityKey(s.BaseModel, s.BaseProjector,
+			s.BaseKV)))
 		j.have = func() bool {
 			if m.r.Qualities[key] == nil {
 				return false
 			}
 			// The base's distributions are needed as long as another's quality is missing.
 			return !j.Base || !m.qualitiesLeft("") ||
-				m.exists(filepath.Join(workDir, baseTextFile)) && (m.r.Qualities[key].AfterImage == nil || m.exists(filepath.Join(workDir, basePicture)))
+				m.exists(filepath.Join(workDir, baseTextFile)) &&
+					(m.r.Qualities[key].AfterImage == nil ||
+						m.exists(filepath.Join(workDir, basePicture)))
 		}
 		j.before = func() { j.Known = m.knownText(c, j.Base) }
 		j.take = func(r *JobResult) {
@@ -139,8 +152,8 @@ func (m *matrix) planQualities() {
 	}
 }
 
-// knownText returns the figures over the text that another cell with the same model and type of cache has; nil if none has, or for the base,
-// whose distributions must be written.
+// knownText returns the figures over the text that another cell with the same model and type of
+// cache has; nil if none has, or for the base, whose distributions must be written.
 func (m *matrix) knownText(c *Cell, base bool) *Distribution {
 	if base {
 		return nil
@@ -151,7 +164,8 @@ func (m *matrix) knownText(c *Cell, base bool) *Distribution {
 	}
 	for i := range m.r.Cells {
 		other := &m.r.Cells[i]
-		if q := m.r.Quality(other); other.Model == c.Model && other.KV == c.KV && q != nil && q.Text.Against != nil {
+		if q := m.r.Quality(other); other.Model == c.Model && other.KV == c.KV && q != nil &&
+			q.Text.Against != nil {
 			return q.Text
 		}
 	}
@@ -162,7 +176,8 @@ func answersName(key string) string {
 	return fileName("answers-", strings.ReplaceAll(key, " | ", "--"), ".jsonl")
 }
 
-// planSpeeds plans a round of all cells for each run, so that what changes on the machine meanwhile falls on all alike.
+// planSpeeds plans a round of all cells for each run, so that what changes on the machine meanwhile
+// falls on all alike.
 func (m *matrix) planSpeeds() {
 	early := true
 	for round := range m.o.Runs {
@@ -175,7 +190,9 @@ func (m *matrix) planSpeeds() {
 			if m.o.Against && round == 0 {
 				j := m.cellJob(JobPeer, c)
 				j.early = early
-				j.have, j.take = func() bool { return c.Peer != nil }, func(r *JobResult) { c.Peer = r.Peer }
+				j.have, j.take = func() bool {
+					return c.Peer != nil
+				}, func(r *JobResult) { c.Peer = r.Peer }
 			}
 			early = false
 		}
@@ -186,11 +203,13 @@ func (m *matrix) planSpeeds() {
 func (m *matrix) cellJob(kind string, c *Cell) *matrixJob {
 	j := m.job(kind, c.Name())
 	model, projector := find(m.r.Models, c.Model), find(m.r.Projectors, c.Projector)
-	j.Model, j.Projector, j.KV, j.Threads, j.Batch, j.weight = model.Path, projector.Path, c.KV, c.Threads, c.Batch, model.Bytes
+	j.Model, j.Projector, j.KV, j.Threads, j.Batch, j.weight = model.Path, projector.Path, c.KV,
+		c.Threads, c.Batch, model.Bytes
 	return j
 }
 
-// planSpeed plans a run of a cell's speed. What no projector takes part in is measured for one cell of those that differ in nothing else.
+// planSpeed plans a run of a cell's speed. What no projector takes part in is measured for one cell
+// of those that differ in nothing else.
 func (m *matrix) planSpeed(c *Cell, round int, early bool) {
 	j := m.cellJob(JobSpeed, c)
 	j.early, j.round = early, round
@@ -212,11 +231,13 @@ func (m *matrix) planSpeed(c *Cell, round int, early bool) {
 	}
 }
 
-// tokensDonor is a cell that differs from c in its projector alone, and for which the tests of llama-bench ran in a round.
+// tokensDonor is a cell that differs from c in its projector alone, and for which the tests of
+// llama-bench ran in a round.
 func (m *matrix) tokensDonor(c *Cell, round int) *Cell {
 	for i := range m.r.Cells {
 		d := &m.r.Cells[i]
-		if d.Name() != c.Name() && d.Model == c.Model && d.KV == c.KV && d.Threads == c.Threads && d.Batch == c.Batch && d.Speed.runs() > round && d.Speed.TokensOf == "" {
+		if d.Name() != c.Name() && d.Model == c.Model && d.KV == c.KV && d.Threads == c.Threads &&
+			d.Batch == c.Batch && d.Speed.runs() > round && d.Speed.TokensOf == "" {
 			return d
 		}
 	}
@@ -260,7 +281,8 @@ func (m *matrix) run(ctx context.Context) error {
 			m.r.Failures[j.name] = err.Error()
 		} else {
 			spent := m.spent[j.Kind]
-			m.spent[j.Kind] = effort{spent.time + time.Since(start), spent.weight + float64(max(j.weight, 1))}
+			m.spent[j.Kind] = effort{spent.time + time.Since(start),
+				spent.weight + float64(max(j.weight, 1))}
 			delete(m.r.Failures, j.name)
 			j.take(result)
 		}
@@ -287,7 +309,8 @@ func (m *matrix) sweep() {
 	}
 }
 
-// estimate tells how long jobs will take, of what jobs of the same kind took for a byte of their files; 0 if nothing is known of one.
+// estimate tells how long jobs will take, of what jobs of the same kind took for a byte of their
+// files; 0 if nothing is known of one.
 func (m *matrix) estimate(jobs []*matrixJob) (sum time.Duration) {
 	for _, j := range jobs {
 		spent := m.spent[j.Kind]

@@ -44,10 +44,13 @@ func TestAMatrixIsMeasuredAndGoneOnWith(t *testing.T) {
 	model, projector := quantized(t, "Q4_0"), quantizedTower(t, gguf.Q4_0)
 	var seen []Progress
 	o := QuantsOptions{
-		Models: []string{seedModel, model}, Projectors: []string{seedProjector}, KV: []string{"f16", "q8_0"}, Threads: []int{1}, Reps: 2, Windows: 2, Count: 12,
-		Seed: 5, Out: filepath.Join(t.TempDir(), "out"), Command: "first", Progress: func(p Progress) { seen = append(seen, p) },
+		Models: []string{seedModel, model}, Projectors: []string{seedProjector},
+		KV: []string{"f16", "q8_0"}, Threads: []int{1}, Reps: 2, Windows: 2, Count: 12,
+		Seed: 5, Out: filepath.Join(t.TempDir(), "out"), Command: "first",
+		Progress: func(p Progress) { seen = append(seen, p) },
 	}
-	// Interrupted after the base and one measurement of speed, which goes before so that the time left is known.
+	// Interrupted after the base and one measurement of speed, which goes before so that the time
+	// left is known.
 	ctx, cancel := context.WithCancel(t.Context())
 	o.Run = func(ctx context.Context, j *Job, progress func(string)) (*JobResult, error) {
 		if j.Kind == JobQuality && !j.Base {
@@ -60,7 +63,8 @@ func TestAMatrixIsMeasuredAndGoneOnWith(t *testing.T) {
 		t.Fatal(err)
 	}
 	early, err := ReadResults(o.Out)
-	if err != nil || early.Complete || len(early.Qualities) != 1 || len(early.Towers) != 1 || early.Cells[0].Speed == nil {
+	if err != nil || early.Complete || len(early.Qualities) != 1 || len(early.Towers) != 1 ||
+		early.Cells[0].Speed == nil {
 		t.Fatalf("%+v, %v", early, err)
 	}
 	// Gone on with, with another projector beside.
@@ -74,7 +78,8 @@ func TestAMatrixIsMeasuredAndGoneOnWith(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := strings.Repeat("tower ", 1) + strings.Repeat("quality ", 7) + strings.Repeat("speed ", 7); strings.Join(ran, " ")+" " != want {
+	if want := strings.Repeat("tower ", 1) + strings.Repeat("quality ", 7) +
+		strings.Repeat("speed ", 7); strings.Join(ran, " ")+" " != want {
 		t.Errorf("ran %v", ran)
 	}
 	checkMatrix(t, r)
@@ -105,7 +110,9 @@ func TestAMatrixIsMeasuredAndGoneOnWith(t *testing.T) {
 	// Another projector, when the work of the run before is gone.
 	o.Models, o.KV, o.NoSpeed = o.Models[:1], o.KV[:1], true
 	o.Projectors = append(o.Projectors, quantizedTower(t, gguf.Q5_1))
-	if r, err := Quants(t.Context(), o); err != nil || strings.Join(ran, " ") != "tower quality tower quality" || len(r.Qualities) != 9 || len(r.Cells) != 9 {
+	if r, err := Quants(t.Context(), o); err != nil ||
+		strings.Join(ran, " ") != "tower quality tower quality" || len(r.Qualities) != 9 ||
+		len(r.Cells) != 9 {
 		t.Errorf("ran %v, %v", ran, err)
 	}
 	back.Host.Accelerator = map[string]string{"on": "off", "off": "on"}[back.Host.Accelerator]
@@ -115,42 +122,54 @@ func TestAMatrixIsMeasuredAndGoneOnWith(t *testing.T) {
 	if err := back.write(o.Out); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Quants(t.Context(), o); !errors.Is(err, ErrResults) || !strings.Contains(err.Error(), "accelerator") {
+	if _, err := Quants(t.Context(), o); !errors.Is(err, ErrResults) ||
+		!strings.Contains(err.Error(), "accelerator") {
 		t.Errorf("with and without an accelerator: %v", err)
 	}
 	if err := r.write(o.Out); err != nil {
 		t.Fatal(err)
 	}
 	o.Seed++
-	if _, err := Quants(t.Context(), o); !errors.Is(err, ErrResults) || !strings.Contains(err.Error(), "--restart") {
+	if _, err := Quants(t.Context(), o); !errors.Is(err, ErrResults) ||
+		!strings.Contains(err.Error(), "--restart") {
 		t.Errorf("other settings: %v", err)
 	}
 }
 
 func checkMatrix(t *testing.T, r *Results) {
 	t.Helper()
-	if !r.Complete || len(r.Cells) != 8 || len(r.Qualities) != 8 || len(r.Towers) != 2 || len(r.Failures) != 0 || strings.Join(r.Commands, ",") != "first,second" {
-		t.Fatalf("%d cells, %d qualities, %d towers, failures %v, commands %v", len(r.Cells), len(r.Qualities), len(r.Towers), r.Failures, r.Commands)
+	if !r.Complete || len(r.Cells) != 8 || len(r.Qualities) != 8 || len(r.Towers) != 2 ||
+		len(r.Failures) != 0 || strings.Join(r.Commands, ",") != "first,second" {
+		t.Fatalf("%d cells, %d qualities, %d towers, failures %v, commands %v", len(r.Cells),
+			len(r.Qualities), len(r.Towers), r.Failures, r.Commands)
 	}
 	for i := range r.Cells {
 		c := &r.Cells[i]
 		s, q := c.Speed, r.Quality(c)
-		if s.PP512.Mean <= 0 || s.TG128.Median <= 0 || len(s.TG128.Values) != 2 || s.TTFTMS.Mean < s.EncodeMS.Mean || s.PeakBytes < 10<<20 || s.KVBytes <= 0 || s.TowerBytes <= 0 || s.WeightBytes <= 0 || s.PromptTokens < 64 {
+		if s.PP512.Mean <= 0 || s.TG128.Median <= 0 || len(s.TG128.Values) != 2 ||
+			s.TTFTMS.Mean < s.EncodeMS.Mean || s.PeakBytes < 10<<20 || s.KVBytes <= 0 ||
+			s.TowerBytes <= 0 || s.WeightBytes <= 0 || s.PromptTokens < 64 {
 			t.Errorf("%s: %+v", c.Name(), s)
 		}
-		base := c.Model == r.Setup.BaseModel && c.Projector == r.Setup.BaseProjector && c.KV == r.Setup.BaseKV
-		if (q.Text.Against == nil) != base || (q.AfterImage.Against == nil) != base || (q.Answers.DeltaANLS == nil) != base || q.Answers.Exact.N != 12 || q.AfterImage.Tokens < 24 {
+		base := c.Model == r.Setup.BaseModel && c.Projector == r.Setup.BaseProjector &&
+			c.KV == r.Setup.BaseKV
+		if (q.Text.Against == nil) != base || (q.AfterImage.Against == nil) != base ||
+			(q.Answers.DeltaANLS == nil) != base || q.Answers.Exact.N != 12 ||
+			q.AfterImage.Tokens < 24 {
 			t.Errorf("%s: %+v", c.Name(), q)
 		}
-		if a := q.AfterImage.Against; a != nil && (a.KLMean <= 0 || a.KLMean > 1 || a.SameTop < 0.5) {
+		if a := q.AfterImage.Against; a != nil && (a.KLMean <= 0 || a.KLMean > 1 ||
+			a.SameTop < 0.5) {
 			t.Errorf("%s: %+v", c.Name(), a)
 		}
 	}
 	for name, tower := range r.Towers {
-		if (tower.Against == nil) != (name == r.Setup.BaseProjector) || tower.Pictures < 10 || tower.Tokens != 64*tower.Pictures {
+		if (tower.Against == nil) != (name == r.Setup.BaseProjector) || tower.Pictures < 10 ||
+			tower.Tokens != 64*tower.Pictures {
 			t.Errorf("%s: %+v", name, tower)
 		}
-		if tower.Against != nil && (tower.Against.MeanCosine < 0.9 || tower.Against.Relative <= 0 || tower.TokenError.P99 < tower.TokenError.Median) {
+		if tower.Against != nil && (tower.Against.MeanCosine < 0.9 || tower.Against.Relative <= 0 ||
+			tower.TokenError.P99 < tower.TokenError.Median) {
 			t.Errorf("%s: %+v, %+v", name, tower.Against, tower.TokenError)
 		}
 	}
@@ -158,7 +177,8 @@ func checkMatrix(t *testing.T, r *Results) {
 
 func TestAFailureLeavesTheRest(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "out")
-	o := QuantsOptions{Models: []string{seedModel}, KV: []string{"f16", "q8_0", "q4_0"}, Threads: []int{1}, Out: dir}
+	o := QuantsOptions{Models: []string{seedModel}, KV: []string{"f16", "q8_0", "q4_0"},
+		Threads: []int{1}, Out: dir}
 	o.Run = func(_ context.Context, j *Job, _ func(string)) (*JobResult, error) {
 		switch {
 		case j.KV == "q8_0":
@@ -166,7 +186,8 @@ func TestAFailureLeavesTheRest(t *testing.T) {
 		case j.Kind == JobQuality:
 			return &JobResult{Quality: &Quality{Text: &Distribution{Perplexity: 2}}}, nil
 		}
-		return &JobResult{Speed: &Speed{PP512: sampleOf([]float64{1}), TG128: sampleOf([]float64{1})}}, nil
+		return &JobResult{Speed: &Speed{PP512: sampleOf([]float64{1}),
+			TG128: sampleOf([]float64{1})}}, nil
 	}
 	r, err := Quants(t.Context(), o)
 	if err != nil || r.Complete || len(r.Failures) != 2 || len(r.Qualities) != 2 {
@@ -185,7 +206,10 @@ func TestAFailureLeavesTheRest(t *testing.T) {
 		t.Errorf("after a full disk: %+v, %v", r, err)
 	}
 	o.Restart = true
-	o.Run = func(_ context.Context, j *Job, _ func(string)) (*JobResult, error) { return nil, errors.New("no base") }
+	o.Run = func(_ context.Context, j *Job, _ func(string)) (*JobResult, error) {
+		return nil,
+			errors.New("no base")
+	}
 	if _, err := Quants(t.Context(), o); err == nil || !strings.Contains(err.Error(), "no base") {
 		t.Errorf("without a base: %v", err)
 	}
@@ -196,16 +220,28 @@ func TestMatricesThatMakeNoSense(t *testing.T) {
 		change func(*QuantsOptions)
 		want   error
 	}{
-		"no model":             {func(o *QuantsOptions) { o.Models = nil }, engine.ErrRequest},
-		"a missing model":      {func(o *QuantsOptions) { o.Models = []string{"none.gguf"} }, engine.ErrModelFile},
-		"a missing base":       {func(o *QuantsOptions) { o.Base = "none.gguf" }, engine.ErrModelFile},
-		"a projector as model": {func(o *QuantsOptions) { o.Models = []string{seedProjector} }, engine.ErrModelFile},
-		"a model as projector": {func(o *QuantsOptions) { o.Projectors = []string{seedModel} }, engine.ErrModelFile},
-		"an unknown cache":     {func(o *QuantsOptions) { o.KV = []string{"q9"} }, engine.ErrRequest},
-		"no thread":            {func(o *QuantsOptions) { o.Threads = []int{0} }, engine.ErrRequest},
-		"no batch":             {func(o *QuantsOptions) { o.Batch = []int{0} }, engine.ErrRequest},
-		"missing questions":    {func(o *QuantsOptions) { o.Questions = "none" }, os.ErrNotExist},
-		"a missing text":       {func(o *QuantsOptions) { o.Text = "none" }, os.ErrNotExist},
+		"no model": {func(o *QuantsOptions) { o.Models = nil }, engine.ErrRequest},
+		"a missing model": {func(o *QuantsOptions) {
+			o.Models = []string{"none.gguf"}
+		}, engine.ErrModelFile},
+		"a missing base": {func(o *QuantsOptions) {
+			o.Base = "none.gguf"
+		}, engine.ErrModelFile},
+		"a projector as model": {func(o *QuantsOptions) {
+			o.Models = []string{seedProjector}
+		}, engine.ErrModelFile},
+		"a model as projector": {func(o *QuantsOptions) {
+			o.Projectors = []string{seedModel}
+		}, engine.ErrModelFile},
+		"an unknown cache": {func(o *QuantsOptions) {
+			o.KV = []string{"q9"}
+		}, engine.ErrRequest},
+		"no thread": {func(o *QuantsOptions) {
+			o.Threads = []int{0}
+		}, engine.ErrRequest},
+		"no batch":          {func(o *QuantsOptions) { o.Batch = []int{0} }, engine.ErrRequest},
+		"missing questions": {func(o *QuantsOptions) { o.Questions = "none" }, os.ErrNotExist},
+		"a missing text":    {func(o *QuantsOptions) { o.Text = "none" }, os.ErrNotExist},
 	} {
 		o := QuantsOptions{Models: []string{seedModel}, Out: t.TempDir()}
 		c.change(&o)
@@ -245,7 +281,8 @@ func TestEnergyIsReadFromPowercap(t *testing.T) {
 }
 
 func TestLlamaBenchIsRead(t *testing.T) {
-	p, err := parsePeer([]byte(`[{"build_commit": "abc", "build_number": 7, "n_prompt": 512, "n_gen": 0, "samples_ts": [10, 12]}, {"n_prompt": 0, "n_gen": 128, "samples_ts": [3]}]`))
+	p, err := parsePeer(
+		[]byte(`[{"build_commit": "abc", "build_number": 7, "n_prompt": 512, "n_gen": 0, "samples_ts": [10, 12]}, {"n_prompt": 0, "n_gen": 128, "samples_ts": [3]}]`))
 	if err != nil || p.PP512.Mean != 11 || p.TG128.Mean != 3 {
 		t.Errorf("%+v, %v", p, err)
 	}
@@ -257,7 +294,8 @@ func TestLlamaBenchIsRead(t *testing.T) {
 }
 
 func TestOutliersAreCounted(t *testing.T) {
-	if s := sampleOf([]float64{10, 11, 10, 11, 10, 30}); s.Outliers != 1 || s.Median != 10.5 || s.High != 30 {
+	if s := sampleOf([]float64{10, 11, 10, 11, 10, 30}); s.Outliers != 1 || s.Median != 10.5 ||
+		s.High != 30 {
 		t.Errorf("%+v", s)
 	}
 }
@@ -294,7 +332,8 @@ func TestResultsThatMakeNoSenseAreRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := parseResults(data); spoil != nil && !errors.Is(err, ErrResults) || spoil == nil && err != nil {
+		if _, err := parseResults(data); spoil != nil && !errors.Is(err, ErrResults) ||
+			spoil == nil && err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

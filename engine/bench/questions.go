@@ -57,9 +57,10 @@ func BuiltinQuestions() (*QuestionSet, error) {
 	return readQuestions(files, questionFile, builtin.Name+" questions")
 }
 
-// OpenQuestions reads a set of one's own: a file in JSON lines, or a folder with one named questions.jsonl. A line is an object with
-// "picture", a path below the file's folder, "question", and "answers" (or "answer", a single one); "kind" is optional. Errors wrap
-// ErrQuestions and name the line.
+// OpenQuestions reads a set of one's own: a file in JSON lines, or a folder with one named
+// questions.jsonl. A line is an object with "picture", a path below the file's folder, "question",
+// and "answers" (or "answer", a single one); "kind" is optional. Errors wrap ErrQuestions and name
+// the line.
 func OpenQuestions(name string) (*QuestionSet, error) {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -102,7 +103,8 @@ func readQuestions(files fs.FS, file, name string) (*QuestionSet, error) {
 	}
 	for i, q := range set.Questions {
 		if info, err := fs.Stat(files, q.Picture); err != nil || info.IsDir() {
-			return nil, fmt.Errorf("bench: %s: %w: question %d: there is no picture %s", name, ErrQuestions, i+1, q.Picture)
+			return nil, fmt.Errorf("bench: %s: %w: question %d: there is no picture %s", name,
+				ErrQuestions, i+1, q.Picture)
 		}
 	}
 	return set, nil
@@ -139,10 +141,13 @@ func parseQuestions(r io.Reader) (list []Question, err error) {
 			return nil, fmt.Errorf(`%w: line %d: "question" is missing`, ErrQuestions, n)
 		case len(q.Answers) == 0:
 			return nil, fmt.Errorf(`%w: line %d: "answers" is missing`, ErrQuestions, n)
-		case slices.ContainsFunc(q.Answers, func(s string) bool { return strings.TrimSpace(s) == "" }):
+		case slices.ContainsFunc(q.Answers, func(s string) bool {
+			return strings.TrimSpace(s) == ""
+		}):
 			return nil, fmt.Errorf(`%w: line %d: an answer is empty`, ErrQuestions, n)
 		case !fs.ValidPath(q.Picture) || q.Picture == ".":
-			return nil, fmt.Errorf(`%w: line %d: "picture" must be a path below the file's folder`, ErrQuestions, n)
+			return nil, fmt.Errorf(`%w: line %d: "picture" must be a path below the file's folder`,
+				ErrQuestions, n)
 		case len(list) == maxQuestions:
 			return nil, fmt.Errorf("%w: more than %d questions", ErrQuestions, maxQuestions)
 		}
@@ -157,8 +162,8 @@ func parseQuestions(r io.Reader) (list []Question, err error) {
 	return list, nil
 }
 
-// Sample returns the set with n of its questions, the same for the same seed, in the order of the file; with all of them if n is 0 or there
-// are no more.
+// Sample returns the set with n of its questions, the same for the same seed, in the order of the
+// file; with all of them if n is 0 or there are no more.
 func (s *QuestionSet) Sample(n int, seed uint64) *QuestionSet {
 	if n <= 0 || n >= len(s.Questions) {
 		return s

@@ -24,7 +24,8 @@ const maxResults = 64 << 20
 // ErrResults marks a file that holds no results, or those of a run with other settings.
 var ErrResults = errors.New("results that do not fit")
 
-// Results are those of a matrix: the document results.json, whose names stay as they are. It is written anew after each measurement.
+// Results are those of a matrix: the document results.json, whose names stay as they are. It is
+// written anew after each measurement.
 type Results struct {
 	Format     int         `json:"format"`
 	Created    time.Time   `json:"created"`
@@ -39,7 +40,8 @@ type Results struct {
 	// Towers are by name of the projector, Qualities by [Cell.QualityKey].
 	Towers    map[string]*TowerQuality `json:"towers"`
 	Qualities map[string]*Quality      `json:"qualities"`
-	Failures  map[string]string        `json:"failures,omitempty"` // by name of a job; tried again when the run is gone on with
+	// by name of a job; tried again when the run is gone on with
+	Failures map[string]string `json:"failures,omitempty"`
 }
 
 // Host is the machine and the versions of what ran.
@@ -94,7 +96,8 @@ type TensorBits struct {
 	Bytes    int64  `json:"bytes"`
 }
 
-// BitsPerWeight is the mean over all tensors, as llama-quantize prints it; 0 if the file is not known.
+// BitsPerWeight is the mean over all tensors, as llama-quantize prints it; 0 if the file is not
+// known.
 func (f *ModelFile) BitsPerWeight() float64 {
 	if f.Parameters == 0 {
 		return 0
@@ -146,7 +149,8 @@ func (r *Results) Bytes(c *Cell) (n int64) {
 	return n
 }
 
-// ReadResults reads a results file, or that of a folder. Errors wrap ErrResults, or say why the file could not be read.
+// ReadResults reads a results file, or that of a folder. Errors wrap ErrResults, or say why the
+// file could not be read.
 func ReadResults(path string) (*Results, error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		path = filepath.Join(path, ResultsFile)
@@ -173,21 +177,26 @@ func parseResults(data []byte) (*Results, error) {
 	}
 	r := &Results{}
 	if err := json.Unmarshal(data, r); err != nil {
-		return nil, fmt.Errorf("%w: it is no results.json of \"eyelet bench quants\": %w", ErrResults, err)
+		return nil, fmt.Errorf("%w: it is no results.json of \"eyelet bench quants\": %w",
+			ErrResults, err)
 	}
 	if r.Format == 0 {
 		return nil, fmt.Errorf("%w: it is no results.json of \"eyelet bench quants\"", ErrResults)
 	}
 	if r.Format != ResultsFormat {
-		return nil, fmt.Errorf("%w: format %d, this program reads %d", ErrResults, r.Format, ResultsFormat)
+		return nil, fmt.Errorf("%w: format %d, this program reads %d", ErrResults, r.Format,
+			ResultsFormat)
 	}
 	for _, c := range r.Cells {
-		if !c.Speed.sound() || c.Peer != nil && !(c.Peer.PP512.sound() && c.Peer.PP512.positive() && c.Peer.TG128.sound() && c.Peer.TG128.positive()) {
-			return nil, fmt.Errorf("%w: speeds of %s are missing or make no sense", ErrResults, c.Name())
+		if !c.Speed.sound() || c.Peer != nil && !(c.Peer.PP512.sound() && c.Peer.PP512.positive() &&
+			c.Peer.TG128.sound() && c.Peer.TG128.positive()) {
+			return nil, fmt.Errorf("%w: speeds of %s are missing or make no sense", ErrResults,
+				c.Name())
 		}
 	}
 	for key, q := range r.Qualities {
-		if q == nil || q.Text == nil || !(q.Text.Perplexity > 0) || math.IsInf(q.Text.Perplexity, 0) {
+		if q == nil || q.Text == nil || !(q.Text.Perplexity > 0) || math.IsInf(q.Text.Perplexity,
+			0) {
 			return nil, fmt.Errorf("%w: the quality of %q has no perplexity", ErrResults, key)
 		}
 	}

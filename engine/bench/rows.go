@@ -14,7 +14,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
-// rowsFile is a file of the image tokens of pictures: a GGUF file with a matrix for each, named by its number.
+// rowsFile is a file of the image tokens of pictures: a GGUF file with a matrix for each, named by
+// its number.
 type rowsFile struct {
 	f     *gguf.File
 	width int
@@ -24,7 +25,8 @@ type rowsFile struct {
 func openRows(path string, width int) (*rowsFile, error) {
 	f, err := gguf.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("bench: the image tokens: %w; measure the projector again (--restart)", err)
+		return nil, fmt.Errorf(
+			"bench: the image tokens: %w; measure the projector again (--restart)", err)
 	}
 	r := &rowsFile{f: f, width: width}
 	if n, _ := f.Uint("rows.width"); n != uint64(width) {
@@ -48,7 +50,8 @@ func (r *rowsFile) most() (n int) {
 func (r *rowsFile) read(i int) ([]float32, error) {
 	t, ok := r.f.Tensor(strconv.Itoa(i))
 	if !ok || t.Type != gguf.F32 || t.Elements()%uint64(r.width) != 0 {
-		return nil, fmt.Errorf("bench: %s holds no image tokens of picture %d; measure the projector again (--restart)", r.f.Path(), i)
+		return nil, fmt.Errorf(
+			"bench: %s holds no image tokens of picture %d; measure the projector again (--restart)", r.f.Path(), i)
 	}
 	out, data := make([]float32, t.Elements()), t.Data()
 	for k := range out {
@@ -98,9 +101,11 @@ func (c *rowComparer) add(i int, rows []float32) error {
 		return err
 	}
 	if len(base) != len(rows) {
-		return fmt.Errorf("bench: %d image tokens, the base makes %d: it is another tower", len(rows)/c.width, len(base)/c.width)
+		return fmt.Errorf("bench: %d image tokens, the base makes %d: it is another tower",
+			len(rows)/c.width, len(base)/c.width)
 	}
-	c.all, c.tokens = append(c.all, vision.Compare(rows, base, c.width)), append(c.tokens, len(rows)/c.width)
+	c.all, c.tokens = append(c.all, vision.Compare(rows, base, c.width)),
+		append(c.tokens, len(rows)/c.width)
 	for k := 0; k < len(rows); k += c.width {
 		var d, n float64
 		for m := k; m < k+c.width; m++ {
@@ -123,11 +128,13 @@ func (c *rowComparer) result() (*vision.Difference, *TokenError) {
 	d := &vision.Difference{LowestCosine: math.Inf(1), Relative: math.Sqrt(c.diff / c.norm)}
 	sum := 0
 	for i, one := range c.all {
-		d.LowestCosine, d.MaxError = min(d.LowestCosine, one.LowestCosine), max(d.MaxError, one.MaxError)
+		d.LowestCosine, d.MaxError = min(d.LowestCosine, one.LowestCosine),
+			max(d.MaxError, one.MaxError)
 		d.MeanCosine += one.MeanCosine * float64(c.tokens[i])
 		sum += c.tokens[i]
 	}
 	d.MeanCosine /= float64(sum)
 	slices.Sort(c.errors)
-	return d, &TokenError{Mean: stat.Mean(c.errors, nil), Median: percentile(c.errors, 0.5), P99: percentile(c.errors, 0.99)}
+	return d, &TokenError{Mean: stat.Mean(c.errors, nil), Median: percentile(c.errors, 0.5),
+		P99: percentile(c.errors, 0.99)}
 }

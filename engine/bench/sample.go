@@ -14,14 +14,16 @@ type Sample struct {
 	StdDev float64 `json:"std_dev"`
 	Low    float64 `json:"low"`
 	High   float64 `json:"high"`
-	// Outliers counts values beyond one and a half times the distance of the quartiles from them (Tukey 1977).
+	// Outliers counts values beyond one and a half times the distance of the quartiles from them
+	// (Tukey 1977).
 	Outliers int       `json:"outliers"`
 	Values   []float64 `json:"values"`
 	// RunMeans are the means of the values of each process, where several measured.
 	RunMeans []float64 `json:"run_means,omitempty"`
 }
 
-// with returns the sample of the values of both, of which other is that of one process more. Either may be nil.
+// with returns the sample of the values of both, of which other is that of one process more. Either
+// may be nil.
 func (s *Sample) with(other *Sample) *Sample {
 	switch {
 	case s == nil:
@@ -45,7 +47,8 @@ func (s *Sample) runMeans() []float64 {
 // sampleOf sums values up, one at least.
 func sampleOf(values []float64) *Sample {
 	sorted := slices.Sorted(slices.Values(values))
-	s := &Sample{Mean: stat.Mean(values, nil), Median: percentile(sorted, 0.5), Low: sorted[0], High: sorted[len(sorted)-1], Values: values}
+	s := &Sample{Mean: stat.Mean(values, nil), Median: percentile(sorted, 0.5), Low: sorted[0],
+		High: sorted[len(sorted)-1], Values: values}
 	if len(values) > 1 {
 		s.StdDev = stat.StdDev(values, nil)
 	}
@@ -67,7 +70,9 @@ func (s *Sample) sound() bool {
 		return false
 	}
 	wild := func(x float64) bool { return !(x >= 0 && x <= maxFigure) }
-	return !wild(s.Mean) && !wild(s.Median) && !wild(s.StdDev) && !wild(s.Low) && !wild(s.High) && !slices.ContainsFunc(s.Values, wild) && !slices.ContainsFunc(s.RunMeans, func(x float64) bool { return wild(x) || x == 0 })
+	return !wild(s.Mean) && !wild(s.Median) && !wild(s.StdDev) && !wild(s.Low) && !wild(s.High) &&
+		!slices.ContainsFunc(s.Values, wild) && !slices.ContainsFunc(s.RunMeans,
+		func(x float64) bool { return wild(x) || x == 0 })
 }
 
 // positive reports whether something can be divided by a sample.

@@ -13,12 +13,14 @@ import (
 	"github.com/eyelet-engine/eyelet/engine"
 )
 
-// textWindow is the length of the pieces into which a text is cut, in tokens: llama-perplexity's default.
+// textWindow is the length of the pieces into which a text is cut, in tokens: llama-perplexity's
+// default.
 const textWindow = 512
 
 // kvTypes are the types of a KV cache by name.
 var kvTypes = map[string]ggml.Type{
-	"f32": ggml.F32, "f16": ggml.F16, "bf16": ggml.BF16, "q8_0": ggml.Q8_0, "q5_1": ggml.Q5_1, "q5_0": ggml.Q5_0, "q4_1": ggml.Q4_1, "q4_0": ggml.Q4_0,
+	"f32": ggml.F32, "f16": ggml.F16, "bf16": ggml.BF16, "q8_0": ggml.Q8_0, "q5_1": ggml.Q5_1,
+	"q5_0": ggml.Q5_0, "q4_1": ggml.Q4_1, "q4_0": ggml.Q4_0,
 }
 
 // A place is told the logits after a token, and the token that follows.
@@ -35,13 +37,15 @@ type reader struct {
 }
 
 // newReader makes a context of so many cells. collector may be nil.
-func newReader(lm *llama.Model, cells int, kv string, threads int, collector *llama.Collector) (*reader, error) {
+func newReader(lm *llama.Model, cells int, kv string, threads int,
+	collector *llama.Collector) (*reader, error) {
 	t, ok := kvTypes[kv]
 	if !ok {
 		return nil, fmt.Errorf("%w: unknown type %q of the KV cache; there are f32, f16, bf16, q8_0, q5_1, q5_0, q4_1 and q4_0", engine.ErrRequest, kv)
 	}
 	n := min(cells, textWindow)
-	lc, err := llama.NewContext(lm, llama.ContextParams{NCtx: cells, NBatch: n, NUBatch: n, Threads: threads, TypeK: t, TypeV: t, ExactCache: true, Collector: collector})
+	lc, err := llama.NewContext(lm, llama.ContextParams{NCtx: cells, NBatch: n, NUBatch: n,
+		Threads: threads, TypeK: t, TypeV: t, ExactCache: true, Collector: collector})
 	if err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
@@ -71,13 +75,16 @@ func (r *reader) back(pos llama.Pos) bool {
 	return true
 }
 
-// feed reads tokens. see, if not nil, is called for each token from number from on, with the logits after it.
-func (r *reader) feed(ctx context.Context, tokens []llama.Token, from int, see func(i int, logits []float32) error) error {
+// feed reads tokens. see, if not nil, is called for each token from number from on, with the logits
+// after it.
+func (r *reader) feed(ctx context.Context, tokens []llama.Token, from int,
+	see func(i int, logits []float32) error) error {
 	for start := 0; start < len(tokens); start += r.tokens.Cap() {
 		part := tokens[start:min(start+r.tokens.Cap(), len(tokens))]
 		r.tokens.Clear()
 		for i, t := range part {
-			if err := r.tokens.Add(t, r.pos, r.all || see != nil && start+i >= from, 0); err != nil {
+			if err := r.tokens.Add(t, r.pos, r.all || see != nil && start+i >= from,
+				0); err != nil {
 				return err
 			}
 			r.pos++
@@ -154,13 +161,14 @@ func readText(path string) ([]byte, error) {
 		return nil, fmt.Errorf("bench: the text: %s: %w", path, err)
 	}
 	if len(text) > maxText {
-		return nil, fmt.Errorf("%w: the text %s is larger than %d bytes: give a part of it", engine.ErrRequest, path, maxText)
+		return nil, fmt.Errorf("%w: the text %s is larger than %d bytes: give a part of it",
+			engine.ErrRequest, path, maxText)
 	}
 	return text, nil
 }
 
-// windowsOf cuts a text into windows, at most limit of them, all if it is 0. The first token of each is left to be replaced by the one that
-// begins a text, where the model wants one.
+// windowsOf cuts a text into windows, at most limit of them, all if it is 0. The first token of
+// each is left to be replaced by the one that begins a text, where the model wants one.
 func windowsOf(lm *llama.Model, text string, limit int) (windows [][]llama.Token, err error) {
 	tokens, err := lm.Vocab().Tokenize(text, true, false)
 	if err != nil {
@@ -169,7 +177,9 @@ func windowsOf(lm *llama.Model, text string, limit int) (windows [][]llama.Token
 	window := windowOf(lm)
 	n := len(tokens) / window
 	if n < 2 {
-		return nil, fmt.Errorf("%w: the text has %d tokens, and %d are needed at least: give a longer one (--text)", engine.ErrRequest, len(tokens), 2*window)
+		return nil, fmt.Errorf(
+			"%w: the text has %d tokens, and %d are needed at least: give a longer one (--text)",
+			engine.ErrRequest, len(tokens), 2*window)
 	}
 	if limit > 0 {
 		n = min(n, limit)
@@ -189,9 +199,11 @@ func begun(lm *llama.Model, window []llama.Token) []llama.Token {
 	return part
 }
 
-// scoreText runs a text through a model as llama-perplexity does: in windows that begin with the token that begins a text, where the
-// model wants one; places in the second half of each window count. At most limit windows are run, all if it is 0.
-func scoreText(ctx context.Context, lm *llama.Model, text, kv string, threads, limit int, see place, progress func(done, total int)) error {
+// scoreText runs a text through a model as llama-perplexity does: in windows that begin with the
+// token that begins a text, where the model wants one; places in the second half of each window
+// count. At most limit windows are run, all if it is 0.
+func scoreText(ctx context.Context, lm *llama.Model, text, kv string, threads, limit int, see place,
+	progress func(done, total int)) error {
 	windows, err := windowsOf(lm, text, limit)
 	if err != nil {
 		return err

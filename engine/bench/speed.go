@@ -10,9 +10,11 @@ import (
 	"github.com/eyelet-engine/eyelet/engine"
 )
 
-// Speed is how fast a model is on a number of threads, with a type of the KV cache and a size of micro-batches. Times are in milliseconds.
+// Speed is how fast a model is on a number of threads, with a type of the KV cache and a size of
+// micro-batches. Times are in milliseconds.
 type Speed struct {
-	// LoadMS is the time until model and projector are ready, from files that the system has read before.
+	// LoadMS is the time until model and projector are ready, from files that the system has read
+	// before.
 	LoadMS float64 `json:"load_ms"`
 	// The stages of a question about a photo, through the engine; null without a projector.
 	DecodeImageMS *Sample `json:"decode_image_ms"`
@@ -21,23 +23,27 @@ type Speed struct {
 	PrefillMS     *Sample `json:"prefill_ms"` // of picture and question
 	TTFTMS        *Sample `json:"ttft_ms"`    // from the call to the first token
 	PromptTokens  int     `json:"prompt_tokens,omitempty"`
-	// PP512 and TG128 are llama-bench's: tokens a second of a prompt of 512 random tokens into an empty cache, and of 128 single ones.
+	// PP512 and TG128 are llama-bench's: tokens a second of a prompt of 512 random tokens into an
+	// empty cache, and of 128 single ones.
 	PP512 *Sample `json:"pp512"`
 	TG128 *Sample `json:"tg128"`
 
 	ModelType string `json:"model_type,omitempty"` // as libllama calls it, "llama 7B Q4_K - Medium"
-	// TokensOf names the cell that PP512 and TG128 were measured for, if it is another: the projector takes no part in them.
+	// TokensOf names the cell that PP512 and TG128 were measured for, if it is another: the
+	// projector takes no part in them.
 	TokensOf string `json:"tokens_of,omitempty"`
 	// Runs is the number of processes that measured, one after the other; 0 stands for one.
 	Runs int `json:"runs,omitempty"`
 
-	PeakBytes   int64    `json:"peak_bytes"`   // highest resident memory of the process that answered
+	// highest resident memory of the process that answered
+	PeakBytes   int64    `json:"peak_bytes"`
 	KVBytes     int64    `json:"kv_bytes"`     // of a context of so many tokens
 	Context     int      `json:"context"`      // in tokens
 	WeightBytes int64    `json:"weight_bytes"` // of the language model, as libllama keeps them
 	TowerBytes  int64    `json:"tower_bytes"`  // of the tower and projector, as they are packed
 	PromptJ     *float64 `json:"prompt_joules_per_token,omitempty"`
-	GenerateJ   *float64 `json:"generate_joules_per_token,omitempty"` // of the processor packages; where the machine tells
+	// of the processor packages; where the machine tells
+	GenerateJ *float64 `json:"generate_joules_per_token,omitempty"`
 }
 
 // runs is the number of processes that measured it, 0 of none.
@@ -63,14 +69,16 @@ func (s *Speed) add(other *Speed) {
 		to  **Sample
 		add *Sample
 	}{
-		{&s.DecodeImageMS, other.DecodeImageMS}, {&s.PreprocessMS, other.PreprocessMS}, {&s.EncodeMS, other.EncodeMS}, {&s.PrefillMS, other.PrefillMS},
+		{&s.DecodeImageMS, other.DecodeImageMS}, {&s.PreprocessMS, other.PreprocessMS},
+		{&s.EncodeMS, other.EncodeMS}, {&s.PrefillMS, other.PrefillMS},
 		{&s.TTFTMS, other.TTFTMS}, {&s.PP512, other.PP512}, {&s.TG128, other.TG128},
 	} {
 		*pair.to = (*pair.to).with(pair.add)
 	}
 }
 
-// shareTokens takes over the tests of llama-bench, and what else has nothing to do with projectors, from a cell that differs in its projector alone.
+// shareTokens takes over the tests of llama-bench, and what else has nothing to do with projectors,
+// from a cell that differs in its projector alone.
 func (s *Speed) shareTokens(donor *Cell) {
 	d := donor.Speed
 	s.TokensOf = donor.Name()
@@ -78,8 +86,8 @@ func (s *Speed) shareTokens(donor *Cell) {
 	s.WeightBytes, s.KVBytes, s.ModelType = d.WeightBytes, d.KVBytes, d.ModelType
 }
 
-// sound reports whether a speed from a file has all its samples: those of the question are there together or not at all. A speed that was
-// not measured is sound.
+// sound reports whether a speed from a file has all its samples: those of the question are there
+// together or not at all. A speed that was not measured is sound.
 func (s *Speed) sound() bool {
 	if s == nil {
 		return true
@@ -99,9 +107,10 @@ const (
 	GenerateTokens = 128
 )
 
-// llamaBench runs both tests of llama-bench with its choices: random tokens, nothing sampled, a run before that does not count, then
-// reps that do.
-func llamaBench(ctx context.Context, lm *llama.Model, kv string, threads, batch, reps int, s *Speed, step func(next string)) error {
+// llamaBench runs both tests of llama-bench with its choices: random tokens, nothing sampled, a run
+// before that does not count, then reps that do.
+func llamaBench(ctx context.Context, lm *llama.Model, kv string, threads, batch, reps int, s *Speed,
+	step func(next string)) error {
 	t := kvTypes[kv]
 	meter := newEnergyMeter("/sys/class/powercap")
 	for _, test := range []struct {
@@ -110,9 +119,11 @@ func llamaBench(ctx context.Context, lm *llama.Model, kv string, threads, batch,
 		to     **Sample
 		joules **float64
 	}{
-		{"pp512", PromptTokens, PromptTokens, &s.PP512, &s.PromptJ}, {"tg128", GenerateTokens, 1, &s.TG128, &s.GenerateJ},
+		{"pp512", PromptTokens, PromptTokens, &s.PP512, &s.PromptJ}, {"tg128", GenerateTokens, 1,
+			&s.TG128, &s.GenerateJ},
 	} {
-		lc, err := llama.NewContext(lm, llama.ContextParams{NCtx: test.n, NBatch: 2048, NUBatch: batch, Threads: threads, TypeK: t, TypeV: t, ExactCache: true})
+		lc, err := llama.NewContext(lm, llama.ContextParams{NCtx: test.n, NBatch: 2048,
+			NUBatch: batch, Threads: threads, TypeK: t, TypeV: t, ExactCache: true})
 		if err != nil {
 			return fmt.Errorf("bench: %w", err)
 		}
@@ -176,7 +187,8 @@ const (
 	photoQuestion           = "What is in this picture?"
 )
 
-// askEngine asks about a photo, reps times and once before that does not count, each time about another one, so that no cache helps.
+// askEngine asks about a photo, reps times and once before that does not count, each time about
+// another one, so that no cache helps.
 func askEngine(ctx context.Context, j *Job, s *Speed, step func(next string)) error {
 	e, err := engine.New(engine.Options{Threads: j.Threads})
 	if err != nil {
@@ -185,7 +197,8 @@ func askEngine(ctx context.Context, j *Job, s *Speed, step func(next string)) er
 	defer e.Close()
 	step("loading")
 	start := time.Now()
-	m, err := e.Load(ctx, engine.ModelSpec{Model: j.Model, Projector: j.Projector, Context: j.Context, CacheType: j.KV, Parallel: 1})
+	m, err := e.Load(ctx, engine.ModelSpec{Model: j.Model, Projector: j.Projector,
+		Context: j.Context, CacheType: j.KV, Parallel: 1})
 	if err != nil {
 		return err
 	}
@@ -203,7 +216,8 @@ func askEngine(ctx context.Context, j *Job, s *Speed, step func(next string)) er
 		}
 		var result *engine.Result
 		request := engine.Request{
-			Messages:  []engine.Message{engine.User(engine.Picture(&engine.Image{Name: "photo.jpg", Data: file}), engine.Text(photoQuestion))},
+			Messages: []engine.Message{engine.User(engine.Picture(&engine.Image{Name: "photo.jpg",
+				Data: file}), engine.Text(photoQuestion))},
 			MaxTokens: 4, Fresh: true,
 		}
 		for event, err := range m.Generate(ctx, request) {
@@ -219,10 +233,13 @@ func askEngine(ctx context.Context, j *Job, s *Speed, step func(next string)) er
 		}
 		t := result.Timings
 		s.PromptTokens = result.Usage.Prompt
-		decode, preprocess, encode = append(decode, milliseconds(t.DecodeImage)), append(preprocess, milliseconds(t.Preprocess)), append(encode, milliseconds(t.Encode))
-		prefill, first = append(prefill, milliseconds(t.Prefill)), append(first, milliseconds(t.FirstToken))
+		decode, preprocess, encode = append(decode, milliseconds(t.DecodeImage)),
+			append(preprocess, milliseconds(t.Preprocess)), append(encode, milliseconds(t.Encode))
+		prefill, first = append(prefill, milliseconds(t.Prefill)),
+			append(first, milliseconds(t.FirstToken))
 	}
-	s.DecodeImageMS, s.PreprocessMS, s.EncodeMS = sampleOf(decode), sampleOf(preprocess), sampleOf(encode)
+	s.DecodeImageMS, s.PreprocessMS, s.EncodeMS = sampleOf(decode), sampleOf(preprocess),
+		sampleOf(encode)
 	s.PrefillMS, s.TTFTMS = sampleOf(prefill), sampleOf(first)
 	return nil
 }

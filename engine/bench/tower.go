@@ -1,15 +1,18 @@
 // Package bench measures.
 //
-// [Vision] tells how fast vision towers encode pictures on this machine, and how right: the towers of this project in each of their
-// precisions beside libmtmd's, all in one process and in turns, so that a busy machine slows all of them alike.
+// [Vision] tells how fast vision towers encode pictures on this machine, and how right: the towers
+// of this project in each of their precisions beside libmtmd's, all in one process and in turns, so
+// that a busy machine slows all of them alike.
 //
 //	report, err := bench.Vision(ctx, bench.VisionOptions{Projector: "mmproj.gguf"})
 //
-// [Quants] tells what quantizations of a model cost and bring: a matrix of jobs, each of which [RunJob] runs, best in a process of its own,
-// with [Results] that are saved after each. [Imatrix] collects importance matrices, by the same ways of reading text and asking about pictures.
+// [Quants] tells what quantizations of a model cost and bring: a matrix of jobs, each of which
+// [RunJob] runs, best in a process of its own, with [Results] that are saved after each. [Imatrix]
+// collects importance matrices, by the same ways of reading text and asking about pictures.
 //
-// [OpenTower] and [Encode] are what it is made of: a tower by its name, and an encoding with the time of each stage. Encode
-// computes on the OpenMP team of the calling thread; [OnThread] gives it one.
+// [OpenTower] and [Encode] are what it is made of: a tower by its name, and an encoding with the
+// time of each stage. Encode computes on the OpenMP team of the calling thread; [OnThread] gives it
+// one.
 package bench
 
 import (
@@ -28,8 +31,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/vision/libmtmd"
 )
 
-// Backends are the names of the implementations that run towers: "auto" is native for towers that package vision knows, and mtmd for
-// others.
+// Backends are the names of the implementations that run towers: "auto" is native for towers that
+// package vision knows, and mtmd for others.
 func Backends() []string { return []string{"auto", "native", "mtmd", "plain"} }
 
 // accelerated is the backend of [Vision] that is libmtmd with the accelerator (kernels/accel).
@@ -47,12 +50,14 @@ type TowerOptions struct {
 // Tower is a tower that was opened, with what opening it took.
 type Tower struct {
 	vision.Encoder
-	Load        time.Duration
-	WeightBytes int64 // of the weights in memory, packed where the backend packs them; of libmtmd as they are in the file
+	Load time.Duration
+	// of the weights in memory, packed where the backend packs them; of libmtmd as they are in the
+	// file
+	WeightBytes int64
 }
 
-// OpenTower loads the tower in an mmproj file. The error wraps engine.ErrModelFile for a file that is at fault, and engine.ErrRequest for
-// an unknown backend.
+// OpenTower loads the tower in an mmproj file. The error wraps engine.ErrModelFile for a file that
+// is at fault, and engine.ErrRequest for an unknown backend.
 func OpenTower(ctx context.Context, path string, opt TowerOptions) (*Tower, error) {
 	f, err := gguf.Open(path)
 	if err != nil {
@@ -67,7 +72,8 @@ func OpenTower(ctx context.Context, path string, opt TowerOptions) (*Tower, erro
 	options := vision.Options{Layout: opt.Layout}
 	switch backend {
 	case "mtmd", accelerated:
-		t.Encoder, err = asEncoder(libmtmd.Open(ctx, path, libmtmd.Options{Threads: opt.Threads, NoAccelerator: backend == "mtmd", Collector: opt.Collector}))
+		t.Encoder, err = asEncoder(libmtmd.Open(ctx, path, libmtmd.Options{Threads: opt.Threads,
+			NoAccelerator: backend == "mtmd", Collector: opt.Collector}))
 		for _, tensor := range f.Tensors() {
 			t.WeightBytes += tensor.Size()
 		}
@@ -78,7 +84,8 @@ func OpenTower(ctx context.Context, path string, opt TowerOptions) (*Tower, erro
 		}
 	default:
 		var native *vision.Native
-		if native, err = vision.OpenNative(path, vision.NativeOptions{Options: options, Precision: opt.Precision, Threads: opt.Threads}); err == nil {
+		if native, err = vision.OpenNative(path, vision.NativeOptions{Options: options,
+			Precision: opt.Precision, Threads: opt.Threads}); err == nil {
 			t.Encoder, t.WeightBytes = native, int64(native.WeightBytes())
 		}
 	}
@@ -118,7 +125,8 @@ func chooseBackend(f *gguf.File, backend string) (string, error) {
 	return "native", nil
 }
 
-// Stages is the time of each stage of an encoding. The stages of backends that do not tell them apart are zero.
+// Stages is the time of each stage of an encoding. The stages of backends that do not tell them
+// apart are zero.
 type Stages struct {
 	Embedding time.Duration // patches, positions, first norm
 	Blocks    time.Duration // transformer blocks
@@ -126,8 +134,10 @@ type Stages struct {
 	Total     time.Duration
 }
 
-// Encode encodes an Input as vision.Encode does, a step at a time, and takes the time of the stages.
-func Encode(ctx context.Context, e vision.Encoder, in *vision.Input) (rows []float32, s Stages, err error) {
+// Encode encodes an Input as vision.Encode does, a step at a time, and takes the time of the
+// stages.
+func Encode(ctx context.Context, e vision.Encoder,
+	in *vision.Input) (rows []float32, s Stages, err error) {
 	start := time.Now()
 	for part := range max(in.Parts, 1) {
 		more, err := encodePart(ctx, e, in, part, &s)
@@ -140,7 +150,8 @@ func Encode(ctx context.Context, e vision.Encoder, in *vision.Input) (rows []flo
 	return rows, s, nil
 }
 
-func encodePart(ctx context.Context, e vision.Encoder, in *vision.Input, part int, s *Stages) ([]float32, error) {
+func encodePart(ctx context.Context, e vision.Encoder, in *vision.Input, part int,
+	s *Stages) ([]float32, error) {
 	job, err := e.Begin(in, part)
 	if err != nil {
 		return nil, err
@@ -171,12 +182,14 @@ func encodePart(ctx context.Context, e vision.Encoder, in *vision.Input, part in
 	return job.Rows()
 }
 
-// OnThread runs f on an operating-system thread that nothing else uses, and waits for it. All that computes on OpenMP teams
-// should be in one call, while nothing else in the process computes: libgomp keeps a team of workers for each thread.
+// OnThread runs f on an operating-system thread that nothing else uses, and waits for it. All that
+// computes on OpenMP teams should be in one call, while nothing else in the process computes:
+// libgomp keeps a team of workers for each thread.
 func OnThread(f func() error) error {
 	result := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine, and its team with the thread
+		// never unlocked: the thread ends with the goroutine, and its team with the thread
+		runtime.LockOSThread()
 		result <- f()
 	}()
 	return <-result
@@ -197,5 +210,6 @@ func ThisMachine(threads int) Machine {
 		threads = runtime.GOMAXPROCS(0)
 	}
 	cpu := onednn.CPU()
-	return Machine{ISA: cpu.ISA, BF16: cpu.BF16, VNNI: cpu.VNNI, OneDNN: onednn.Version(), Threads: threads}
+	return Machine{ISA: cpu.ISA, BF16: cpu.BF16, VNNI: cpu.VNNI, OneDNN: onednn.Version(),
+		Threads: threads}
 }

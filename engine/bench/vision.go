@@ -22,16 +22,19 @@ type VisionOptions struct {
 	Picture    *imaging.RGB   // what is encoded; nil means a made-up photo
 	Backends   []string       // of [VisionBackends]; nil means native and mtmd
 	Precisions []nn.Precision // of native; nil means f32, bf16 and int8
-	Tiles      []int          // how many tiles are encoded at a time, 1 to MaxTiles; nil means 1 and 5, or 1 where pictures have any size
-	Rounds     int            // how often all is measured; 0 means 5
-	Threads    int            // 0 means GOMAXPROCS
+	// how many tiles are encoded at a time, 1 to MaxTiles; nil means 1 and 5, or 1 where pictures
+	// have any size
+	Tiles   []int
+	Rounds  int // how often all is measured; 0 means 5
+	Threads int // 0 means GOMAXPROCS
 	// Progress is called with the share of the work that is done, from 0 to 1, and what comes next.
 	Progress func(done float64, next string)
 
 	photo [2]int // sides of the photo that is decoded; zero means 12 megapixels
 }
 
-// VisionBackends are the contestants that [Vision] knows: "mtmd" is libmtmd as it is, "mtmd-accelerated" with this project's accelerator.
+// VisionBackends are the contestants that [Vision] knows: "mtmd" is libmtmd as it is,
+// "mtmd-accelerated" with this project's accelerator.
 func VisionBackends() []string { return []string{"native", "mtmd", accelerated, "plain"} }
 
 // MaxTiles bounds VisionOptions.Tiles; MaxRounds its Rounds.
@@ -40,7 +43,8 @@ const (
 	MaxRounds = 1000
 )
 
-// VisionReport is what [Vision] measured. It is the document of "eyelet bench vision --json", whose names stay as they are.
+// VisionReport is what [Vision] measured. It is the document of "eyelet bench vision --json", whose
+// names stay as they are.
 type VisionReport struct {
 	Projector     string             `json:"projector"`
 	Tower         TowerShape         `json:"tower"`
@@ -68,12 +72,14 @@ type TowerShape struct {
 
 // ContestantReport is what was measured of one implementation.
 type ContestantReport struct {
-	Name        string         `json:"name"` // "native int8"
-	Backend     string         `json:"backend"`
-	Precision   string         `json:"precision"`
-	Emulated    bool           `json:"emulated"` // the precision's products are carried out in f32 on this processor
-	Blocks      int            `json:"blocks"`   // that it runs; libmtmd leaves one out where the file does not name the last
-	LoadMS      float64        `json:"load_ms"`  // from files that the system has read before
+	Name      string `json:"name"` // "native int8"
+	Backend   string `json:"backend"`
+	Precision string `json:"precision"`
+	// the precision's products are carried out in f32 on this processor
+	Emulated bool `json:"emulated"`
+	// that it runs; libmtmd leaves one out where the file does not name the last
+	Blocks      int            `json:"blocks"`
+	LoadMS      float64        `json:"load_ms"` // from files that the system has read before
 	WeightBytes int64          `json:"weight_bytes"`
 	Encodes     []EncodeReport `json:"encodes"` // one for each number of tiles
 	Agreement   []Agreement    `json:"agreement"`
@@ -81,15 +87,20 @@ type ContestantReport struct {
 
 // EncodeReport is what was measured of the encoding of some tiles.
 type EncodeReport struct {
-	Tiles            int      `json:"tiles"`
-	MS               Spread   `json:"ms"`
-	GFLOP            float64  `json:"gflop"`
-	GFLOPS           float64  `json:"gflops"`                              // GFLOP/s at the median
-	LimitShare       *float64 `json:"limit_share,omitempty"`               // GFLOP/s over the limit of the precision
-	TimesMtmd        *Spread  `json:"times_libmtmd,omitempty"`             // libmtmd's time over this one's, of the same round
-	TimesAccelerated *Spread  `json:"times_libmtmd_accelerated,omitempty"` // the same for libmtmd with the accelerator
-	TimesFirst       *Spread  `json:"times_first,omitempty"`               // this time over that of the first number of tiles, of the same round
-	PeakBytes        *int64   `json:"peak_bytes,omitempty"`                // memory beyond the weights; see MemoryMethod
+	Tiles  int     `json:"tiles"`
+	MS     Spread  `json:"ms"`
+	GFLOP  float64 `json:"gflop"`
+	GFLOPS float64 `json:"gflops"` // GFLOP/s at the median
+	// GFLOP/s over the limit of the precision
+	LimitShare *float64 `json:"limit_share,omitempty"`
+	// libmtmd's time over this one's, of the same round
+	TimesMtmd *Spread `json:"times_libmtmd,omitempty"`
+	// the same for libmtmd with the accelerator
+	TimesAccelerated *Spread `json:"times_libmtmd_accelerated,omitempty"`
+	// this time over that of the first number of tiles, of the same round
+	TimesFirst *Spread `json:"times_first,omitempty"`
+	// memory beyond the weights; see MemoryMethod
+	PeakBytes *int64 `json:"peak_bytes,omitempty"`
 }
 
 // contestant is an implementation that takes part.
@@ -122,14 +133,17 @@ type visionRun struct {
 	limits      []*limiter
 	report      *VisionReport
 
-	trained, fault []float32 // rows of the input with the most tiles, by native f32 in both layouts; fault only if libmtmd takes part
+	// rows of the input with the most tiles, by native f32 in both layouts; fault only if libmtmd
+	// takes part
+	trained, fault []float32
 	faultBlocks    int
 	llava          bool    // libmtmd runs it in a layout of its own
 	done, total    float64 // in tiles, about
 }
 
-// Vision measures the encoding of pictures. It computes on a thread of its own, and wants nothing else to compute meanwhile. When ctx is
-// done it stops within one transformer block, with ctx's error.
+// Vision measures the encoding of pictures. It computes on a thread of its own, and wants nothing
+// else to compute meanwhile. When ctx is done it stops within one transformer block, with ctx's
+// error.
 func Vision(ctx context.Context, o VisionOptions) (*VisionReport, error) {
 	r := &visionRun{o: o}
 	if err := r.prepare(); err != nil {
@@ -166,11 +180,14 @@ func (r *visionRun) prepare() error {
 	}
 	for _, n := range o.Tiles {
 		if n < 1 || n > MaxTiles {
-			return fmt.Errorf("%w: %d tiles at a time; 1 to %d can be measured", engine.ErrRequest, n, MaxTiles)
+			return fmt.Errorf("%w: %d tiles at a time; 1 to %d can be measured", engine.ErrRequest,
+				n, MaxTiles)
 		}
 	}
 	add := func(c contestant) {
-		if !slices.ContainsFunc(r.contestants, func(other *contestant) bool { return other.name() == c.name() }) {
+		if !slices.ContainsFunc(r.contestants, func(other *contestant) bool {
+			return other.name() == c.name()
+		}) {
 			r.contestants = append(r.contestants, &c)
 		}
 	}
@@ -202,7 +219,8 @@ func anySize(path string) bool {
 
 func (r *visionRun) run(ctx context.Context) error {
 	defer r.close()
-	// Loaded first in any case: it bounds what malloc keeps of freed memory, without which one contestant's memory hides the next one's.
+	// Loaded first in any case: it bounds what malloc keeps of freed memory, without which one
+	// contestant's memory hides the next one's.
 	if err := ggml.Load(); err != nil {
 		return err
 	}
@@ -238,7 +256,8 @@ func (r *visionRun) step(after float64, next string) {
 // begin describes the tower, makes the inputs, and encodes the largest with the reference.
 func (r *visionRun) begin(ctx context.Context) error {
 	r.step(0, "the reference")
-	trained, err := OpenTower(ctx, r.o.Projector, TowerOptions{Backend: "native", Precision: nn.F32, Threads: r.o.Threads})
+	trained, err := OpenTower(ctx, r.o.Projector, TowerOptions{Backend: "native", Precision: nn.F32,
+		Threads: r.o.Threads})
 	if err != nil {
 		return err
 	}
@@ -253,13 +272,17 @@ func (r *visionRun) begin(ctx context.Context) error {
 		return err
 	}
 	r.report = &VisionReport{
-		Projector: r.o.Projector, Machine: ThisMachine(r.o.Threads), Rounds: r.o.Rounds, WorkFormula: workFormula, MemoryMethod: memoryMethod,
+		Projector: r.o.Projector, Machine: ThisMachine(r.o.Threads), Rounds: r.o.Rounds,
+		WorkFormula: workFormula, MemoryMethod: memoryMethod,
 		Tower: TowerShape{
-			Family: info.Family, Projector: info.Projector, ImageSize: info.ImageSize, PatchSize: info.PatchSize, TileTokens: r.inputs[0].Tokens / len(r.inputs[0].Tiles),
+			Family: info.Family, Projector: info.Projector, ImageSize: info.ImageSize,
+			PatchSize: info.PatchSize, TileTokens: r.inputs[0].Tokens / len(r.inputs[0].Tiles),
 			Blocks: info.Blocks, Hidden: info.Hidden, FF: r.w.FF, Width: info.Width,
 		},
 	}
-	largest := slices.MaxFunc(r.inputs, func(a, b *vision.Input) int { return cmp.Compare(len(a.Tiles), len(b.Tiles)) })
+	largest := slices.MaxFunc(r.inputs, func(a, b *vision.Input) int {
+		return cmp.Compare(len(a.Tiles), len(b.Tiles))
+	})
 	if r.trained, _, err = Encode(ctx, trained, largest); err != nil {
 		return err
 	}
@@ -269,7 +292,8 @@ func (r *visionRun) begin(ctx context.Context) error {
 	}
 	if r.llava && slices.ContainsFunc(r.contestants, (*contestant).libmtmd) {
 		trained.Close()
-		fault, err := OpenTower(ctx, r.o.Projector, TowerOptions{Backend: "native", Precision: nn.F32, Threads: r.o.Threads, Layout: vision.LibmtmdFault})
+		fault, err := OpenTower(ctx, r.o.Projector, TowerOptions{Backend: "native",
+			Precision: nn.F32, Threads: r.o.Threads, Layout: vision.LibmtmdFault})
 		if err != nil {
 			return err
 		}
@@ -286,7 +310,8 @@ func (r *visionRun) begin(ctx context.Context) error {
 	return r.measureLimits(ctx)
 }
 
-// makeInputs cuts tiles out of the picture. Where the tower takes pictures of any size, a tile is the whole picture.
+// makeInputs cuts tiles out of the picture. Where the tower takes pictures of any size, a tile is
+// the whole picture.
 func (r *visionRun) makeInputs(ctx context.Context, tower vision.Encoder) error {
 	info, picture, most := tower.Info(), r.o.Picture, slices.Max(r.o.Tiles)
 	variable := anySize(r.o.Projector)
@@ -330,7 +355,8 @@ func (r *visionRun) open(ctx context.Context, c *contestant) (err error) {
 	r.step(0, "loading "+c.name())
 	settleMemory()
 	before, _, canTell := residentMemory()
-	if c.tower, err = OpenTower(ctx, r.o.Projector, TowerOptions{Backend: c.backend, Precision: c.precision, Threads: r.o.Threads}); err != nil {
+	if c.tower, err = OpenTower(ctx, r.o.Projector, TowerOptions{Backend: c.backend,
+		Precision: c.precision, Threads: r.o.Threads}); err != nil {
 		return err
 	}
 	info := c.tower.Info()
@@ -381,7 +407,8 @@ func (r *visionRun) rounds(ctx context.Context) error {
 		for i, in := range r.inputs {
 			for k := range r.contestants {
 				c := r.contestants[(round+k)%len(r.contestants)]
-				r.step(0, fmt.Sprintf("round %d of %d: %s, %d tiles", round+1, r.o.Rounds, c.name(), len(in.Tiles)))
+				r.step(0, fmt.Sprintf("round %d of %d: %s, %d tiles", round+1, r.o.Rounds, c.name(),
+					len(in.Tiles)))
 				_, s, err := Encode(ctx, c.tower, in)
 				if err != nil {
 					return fmt.Errorf("%s: %w", c.name(), err)
@@ -411,8 +438,11 @@ func (r *visionRun) conclude() {
 	}
 	for _, c := range r.contestants {
 		report := ContestantReport{
-			Name: c.name(), Backend: c.backend, Precision: c.tower.Info().Precision, Emulated: c.backend == "native" && !c.precision.Native(),
-			Blocks: c.blocks, LoadMS: milliseconds(c.tower.Load), WeightBytes: c.tower.WeightBytes, Agreement: c.agreement,
+			Name: c.name(), Backend: c.backend, Precision: c.tower.Info().Precision,
+			Emulated: c.backend == "native" && !c.precision.Native(),
+			Blocks:   c.blocks, LoadMS: milliseconds(c.tower.Load),
+			WeightBytes: c.tower.WeightBytes,
+			Agreement:   c.agreement,
 		}
 		for i, in := range r.inputs {
 			e := EncodeReport{Tiles: len(in.Tiles), MS: spreadOf(c.times[i]), PeakBytes: c.peaks[i]}

@@ -28,7 +28,8 @@ const (
 
 func small() VisionOptions {
 	return VisionOptions{
-		Projector: seedProjector, Backends: []string{"native", "mtmd", "plain"}, Tiles: []int{1, 3}, Rounds: 1, Threads: 1,
+		Projector: seedProjector, Backends: []string{"native", "mtmd", "plain"}, Tiles: []int{1, 3},
+		Rounds: 1, Threads: 1,
 		photo: [2]int{400, 300},
 	}
 }
@@ -46,7 +47,8 @@ func TestAVisionReportHasAllContestants(t *testing.T) {
 		names = append(names, c.Name)
 		checkContestant(t, c)
 	}
-	if want := []string{"native f32", "native bf16", "native int8", "mtmd", "plain"}; !slices.Equal(names, want) {
+	if want := []string{"native f32", "native bf16", "native int8", "mtmd",
+		"plain"}; !slices.Equal(names, want) {
 		t.Errorf("contestants %v, want %v", names, want)
 	}
 	if want := (TowerShape{"clip", "mlp", 112, 14, 64, 6, 256, 1024, 256}); r.Tower != want {
@@ -56,12 +58,14 @@ func TestAVisionReportHasAllContestants(t *testing.T) {
 		t.Errorf("%d limits", len(r.Limits))
 	}
 	for _, l := range r.Limits {
-		if len(l.Shapes) != 4 || l.GFLOPS <= 0 || l.Shapes[0].M != 65 || l.Shapes[0].N != 768 || l.Shapes[3].K != 1024 {
+		if len(l.Shapes) != 4 || l.GFLOPS <= 0 || l.Shapes[0].M != 65 || l.Shapes[0].N != 768 ||
+			l.Shapes[3].K != 1024 {
 			t.Errorf("limit %+v", l)
 		}
 	}
 	p := r.Preprocessing
-	if p.Tiles != 1 || p.Width != 400 || p.FileBytes < 1000 || p.DecodeMS.Median <= 0 || p.ResizeMS.Median <= 0 || p.FullMS.Median <= 0 || !(p.Share > 0 && p.Share < 1) {
+	if p.Tiles != 1 || p.Width != 400 || p.FileBytes < 1000 || p.DecodeMS.Median <= 0 ||
+		p.ResizeMS.Median <= 0 || p.FullMS.Median <= 0 || !(p.Share > 0 && p.Share < 1) {
 		t.Errorf("preprocessing %+v", p)
 	}
 	if !slices.IsSorted(shares) || len(shares) < 20 || shares[len(shares)-1] < 0.99 {
@@ -70,14 +74,17 @@ func TestAVisionReportHasAllContestants(t *testing.T) {
 	checkJSON(t, r)
 }
 
-// bounds are the lowest cosine that a row may have with the reference's, and the largest relative error of all.
+// bounds are the lowest cosine that a row may have with the reference's, and the largest relative
+// error of all.
 var bounds = map[string][2]float64{
-	"native f32": {0.999999, 1e-5}, "plain": {0.99999, 1e-4}, "native bf16": {0.999, 0.03}, "native int8": {0.97, 0.15},
+	"native f32": {0.999999, 1e-5}, "plain": {0.99999, 1e-4}, "native bf16": {0.999, 0.03},
+	"native int8": {0.97, 0.15},
 }
 
 func checkContestant(t *testing.T, c ContestantReport) {
 	t.Helper()
-	if len(c.Encodes) != 2 || c.Encodes[0].Tiles != 1 || c.Encodes[1].Tiles != 3 || c.LoadMS <= 0 || c.WeightBytes < 4<<20 || c.Precision == "" {
+	if len(c.Encodes) != 2 || c.Encodes[0].Tiles != 1 || c.Encodes[1].Tiles != 3 || c.LoadMS <= 0 ||
+		c.WeightBytes < 4<<20 || c.Precision == "" {
 		t.Errorf("%+v", c)
 		return
 	}
@@ -85,7 +92,8 @@ func checkContestant(t *testing.T, c ContestantReport) {
 		if e.MS.Low <= 0 || e.MS.Low > e.MS.Median || e.MS.Median > e.MS.High || e.GFLOPS <= 0 {
 			t.Errorf("%s: %+v", c.Name, e)
 		}
-		if (e.LimitShare != nil) != (c.Backend == "native") || (e.TimesMtmd != nil) != (c.Backend != "mtmd") || (e.TimesFirst != nil) != (i > 0) {
+		if (e.LimitShare != nil) != (c.Backend == "native") ||
+			(e.TimesMtmd != nil) != (c.Backend != "mtmd") || (e.TimesFirst != nil) != (i > 0) {
 			t.Errorf("%s: shares and ratios %+v", c.Name, e)
 		}
 		if e.PeakBytes != nil && *e.PeakBytes > 256<<20 {
@@ -93,13 +101,15 @@ func checkContestant(t *testing.T, c ContestantReport) {
 		}
 	}
 	if c.Backend == "mtmd" {
-		if c.Blocks != 5 || len(c.Agreement) != 2 || c.Agreement[1].LowestCosine < 0.998 || c.Agreement[0].LowestCosine > 0.99 {
+		if c.Blocks != 5 || len(c.Agreement) != 2 || c.Agreement[1].LowestCosine < 0.998 ||
+			c.Agreement[0].LowestCosine > 0.99 {
 			t.Errorf("libmtmd, which leaves out a block and moves the class token: %+v", c)
 		}
 		return
 	}
 	b := bounds[c.Name]
-	if c.Blocks != 6 || len(c.Agreement) != 1 || c.Agreement[0].LowestCosine < b[0] || c.Agreement[0].Relative > b[1] {
+	if c.Blocks != 6 || len(c.Agreement) != 1 || c.Agreement[0].LowestCosine < b[0] ||
+		c.Agreement[0].Relative > b[1] {
 		t.Errorf("%s: %d blocks, %+v", c.Name, c.Blocks, c.Agreement)
 	}
 }
@@ -132,7 +142,8 @@ func TestVisionOptionsThatMakeNoSense(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for name, path := range map[string]string{"a missing file": filepath.Join(t.TempDir(), "none"), "a language model": seedModel} {
+	for name, path := range map[string]string{"a missing file": filepath.Join(t.TempDir(), "none"),
+		"a language model": seedModel} {
 		o := small()
 		o.Projector = path
 		if _, err := Vision(t.Context(), o); !errors.Is(err, engine.ErrModelFile) {
@@ -160,15 +171,18 @@ func TestTowersAreOpenedByTheirBackend(t *testing.T) {
 	for _, c := range []struct {
 		path, backend, want string
 	}{
-		{seedProjector, "", "native"}, {seedProjector, "auto", "native"}, {seedProjector, "mtmd", "mtmd"}, {seedProjector, "plain", "plain"},
+		{seedProjector, "", "native"}, {seedProjector, "auto", "native"},
+		{seedProjector, "mtmd", "mtmd"}, {seedProjector, "plain", "plain"},
 	} {
 		tower, err := OpenTower(t.Context(), c.path, TowerOptions{Backend: c.backend, Threads: 1})
 		if err != nil {
 			t.Errorf("%q: %v", c.backend, err)
 			continue
 		}
-		if got := tower.Info().Backend; got != c.want || tower.Load <= 0 || tower.WeightBytes < 4<<20 {
-			t.Errorf("%q: %s, loaded in %v, %d bytes", c.backend, got, tower.Load, tower.WeightBytes)
+		if got := tower.Info().Backend; got != c.want || tower.Load <= 0 ||
+			tower.WeightBytes < 4<<20 {
+			t.Errorf("%q: %s, loaded in %v, %d bytes", c.backend, got, tower.Load,
+				tower.WeightBytes)
 		}
 		tower.Close()
 	}
@@ -177,7 +191,8 @@ func TestTowersAreOpenedByTheirBackend(t *testing.T) {
 	} else if backend, err := chooseBackend(f, "auto"); err != nil || backend != "mtmd" {
 		t.Errorf("of a foreign tower: %q, %v", backend, err)
 	}
-	if _, err := OpenTower(t.Context(), foreign, TowerOptions{Backend: "native"}); !errors.Is(err, engine.ErrModelFile) {
+	if _, err := OpenTower(t.Context(), foreign, TowerOptions{Backend: "native"}); !errors.Is(err,
+		engine.ErrModelFile) {
 		t.Errorf("native, of a foreign tower: %v", err)
 	}
 }
@@ -207,7 +222,8 @@ func rename(t *testing.T) string {
 
 func TestEncodeGivesTheRowsAndTheTimeOfEachStage(t *testing.T) {
 	err := OnThread(func() error {
-		tower, err := OpenTower(t.Context(), seedProjector, TowerOptions{Precision: nn.F32, Threads: 1})
+		tower, err := OpenTower(t.Context(), seedProjector, TowerOptions{Precision: nn.F32,
+			Threads: 1})
 		if err != nil {
 			return err
 		}
@@ -228,7 +244,8 @@ func TestEncodeGivesTheRowsAndTheTimeOfEachStage(t *testing.T) {
 		if !slices.Equal(rows, want) {
 			t.Error("other rows than vision.Encode")
 		}
-		if parts := s.Embedding + s.Blocks + s.Projector; s.Embedding <= 0 || s.Blocks <= 0 || s.Projector <= 0 || parts > s.Total {
+		if parts := s.Embedding + s.Blocks + s.Projector; s.Embedding <= 0 || s.Blocks <= 0 ||
+			s.Projector <= 0 || parts > s.Total {
 			t.Errorf("%+v", s)
 		}
 		return nil
@@ -239,7 +256,8 @@ func TestEncodeGivesTheRowsAndTheTimeOfEachStage(t *testing.T) {
 }
 
 func TestTheWorkOfATile(t *testing.T) {
-	tower, err := OpenTower(t.Context(), seedProjector, TowerOptions{Backend: "native", Precision: nn.F32})
+	tower, err := OpenTower(t.Context(), seedProjector, TowerOptions{Backend: "native",
+		Precision: nn.F32})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,14 +268,18 @@ func TestTheWorkOfATile(t *testing.T) {
 		t.Fatal(err)
 	}
 	// By hand: 2n(4d² + 2df) + 4n²d FLOP a block.
-	n, d, f, patches := float64(info.TileTokens+1), float64(info.Hidden), float64(own.FF), float64(info.TileTokens)
+	n, d, f, patches := float64(info.TileTokens+1), float64(info.Hidden), float64(own.FF),
+		float64(info.TileTokens)
 	blocks := float64(info.Blocks) * (n*(8*d*d+4*d*f) + 4*n*n*d)
 	embedding := 2 * patches * 3 * float64(info.PatchSize*info.PatchSize) * d
-	if math.Abs(own.Blocks-blocks) > 1 || own.Rows != int(n) || own.Embedding != embedding || own.Projector < 2*patches*d*float64(info.Width) {
+	if math.Abs(own.Blocks-blocks) > 1 || own.Rows != int(n) || own.Embedding != embedding ||
+		own.Projector < 2*patches*d*float64(info.Width) {
 		t.Errorf("%+v", own)
 	}
 	w := work{Work: own, blocks: info.Blocks, hidden: info.Hidden}
-	if got, want := w.tile(info.Blocks-1), (blocks*float64(info.Blocks-1)/float64(info.Blocks)+embedding+own.Projector)/1e9; math.Abs(got-want) > 1e-9 {
+	if got, want := w.tile(info.Blocks-1),
+		(blocks*float64(info.Blocks-1)/float64(info.Blocks)+embedding+own.Projector)/1e9; math.Abs(
+		got-want) > 1e-9 {
 		t.Errorf("%v GFLOP, want %v", got, want)
 	}
 }
@@ -291,7 +313,8 @@ func TestThePhotoIsAPhotoToADecoder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c, err := jpeg.DecodeConfig(bytes.NewReader(file)); err != nil || c.Width != 640 || c.Height != 480 {
+	if c, err := jpeg.DecodeConfig(bytes.NewReader(file)); err != nil || c.Width != 640 ||
+		c.Height != 480 {
 		t.Fatalf("%+v, %v", c, err)
 	}
 	if bits := float64(8*len(file)) / (640 * 480); bits < 1.5 || bits > 4 {
@@ -307,7 +330,8 @@ func TestSpreadAndAgreement(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	a := compare("itself", []float32{1, 0, 0, 1}, []float32{1, 0, 1, 0}, 2)
-	if a.LowestCosine != 0 || a.MeanCosine != 0.5 || a.MaxError != 1 || math.Abs(a.Relative-1) > 1e-12 {
+	if a.LowestCosine != 0 || a.MeanCosine != 0.5 || a.MaxError != 1 ||
+		math.Abs(a.Relative-1) > 1e-12 {
 		t.Errorf("%+v", a)
 	}
 	if milliseconds(1500*time.Microsecond) != 1.5 {

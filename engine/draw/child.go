@@ -30,9 +30,11 @@ type Drawing struct {
 // maxPNG bounds the bytes of a picture's file: what MaxPixels take uncompressed, and as much again.
 const maxPNG = 2 * 3 * MaxPixels
 
-// Draw has a child draw what the request says, and returns when the child has ended. progress, which may be nil, is told from the same goroutine
-// that waits. Errors wrap ErrRequest, ErrImage, ErrChild, or ctx's own; nothing is left behind.
-func (p *Program) Draw(ctx context.Context, m *Model, r *Request, progress func(Progress)) (*Drawing, error) {
+// Draw has a child draw what the request says, and returns when the child has ended. progress,
+// which may be nil, is told from the same goroutine that waits. Errors wrap ErrRequest, ErrImage,
+// ErrChild, or ctx's own; nothing is left behind.
+func (p *Program) Draw(ctx context.Context, m *Model, r *Request,
+	progress func(Progress)) (*Drawing, error) {
 	if err := r.Check(); err != nil {
 		return nil, err
 	}
@@ -64,8 +66,10 @@ func (s *Request) collect(dir string) (*Drawing, error) {
 	return d, nil
 }
 
-// prepare settles the request, puts the model and the pictures that it brings into the child's folder, and returns the child's arguments.
-func (r *Request) prepare(ctx context.Context, m *Model, dir string) (s Request, args []string, err error) {
+// prepare settles the request, puts the model and the pictures that it brings into the child's
+// folder, and returns the child's arguments.
+func (r *Request) prepare(ctx context.Context, m *Model,
+	dir string) (s Request, args []string, err error) {
 	var w, h int
 	if r.Init != nil {
 		if w, h, err = writePNG(ctx, filepath.Join(dir, initName), r.Init); err != nil {
@@ -103,8 +107,8 @@ func readPicture(path string) ([]byte, error) {
 	return data, nil
 }
 
-// environment is this process's, but for what makes the child's threads spin while they wait for one another: beside others that compute, they would
-// take the cores away from them.
+// environment is this process's, but for what makes the child's threads spin while they wait for
+// one another: beside others that compute, they would take the cores away from them.
 func environment() []string {
 	env := os.Environ()
 	if os.Getenv("OMP_WAIT_POLICY") == "" && os.Getenv("GOMP_SPINCOUNT") == "" {
@@ -113,11 +117,13 @@ func environment() []string {
 	return env
 }
 
-// killTime is how long the output of a killed child is waited for, which something that it started may hold open.
+// killTime is how long the output of a killed child is waited for, which something that it started
+// may hold open.
 const killTime = 5 * time.Second
 
 // run runs the child in a folder until it ends, or kills it when ctx is done.
-func (p *Program) run(ctx context.Context, dir string, args []string, progress func(Progress)) error {
+func (p *Program) run(ctx context.Context, dir string, args []string,
+	progress func(Progress)) error {
 	w := &watcher{tell: progress, now: Progress{Stage: Loading}}
 	if progress != nil {
 		progress(w.now)
@@ -140,13 +146,15 @@ func (p *Program) launch(cmd *exec.Cmd) <-chan error {
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	ended := make(chan error, 1)
 	go func() {
-		// The system kills the child when the thread ends that started it, so that thread stays as long as the child.
+		// The system kills the child when the thread ends that started it, so that thread stays as
+		// long as the child.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
 		if err == nil {
 			if p.Nice > 0 {
-				_ = syscall.Setpriority(syscall.PRIO_PGRP, cmd.Process.Pid, p.Nice) // slower for others, no fault
+				// slower for others, no fault
+				_ = syscall.Setpriority(syscall.PRIO_PGRP, cmd.Process.Pid, p.Nice)
 			}
 			err = cmd.Wait()
 		}
@@ -182,5 +190,6 @@ func (w *watcher) failure(err error) error {
 	case status.Signal() == syscall.SIGILL:
 		return fmt.Errorf("draw: %w: it was built for another processor; run scripts/setup --draw here", ErrChild)
 	}
-	return fmt.Errorf("draw: %w: it was ended by the signal %q in the stage %s%s", ErrChild, status.Signal(), w.now.Stage, text)
+	return fmt.Errorf("draw: %w: it was ended by the signal %q in the stage %s%s", ErrChild,
+		status.Signal(), w.now.Stage, text)
 }

@@ -2,8 +2,9 @@ package draw
 
 import "syscall"
 
-// childAttributes puts the child into a process group of its own, which a Ctrl-C at the terminal does not reach and which is killed as a whole, and
-// has the system kill it when this process ends without having done so.
+// childAttributes puts the child into a process group of its own, which a Ctrl-C at the terminal
+// does not reach and which is killed as a whole, and has the system kill it when this process ends
+// without having done so.
 func childAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

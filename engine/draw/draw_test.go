@@ -22,8 +22,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/diffusion/diffusiontest"
 )
 
-// behaviour is the variable by which this test program is started as a child that behaves so. What a real child does is the matter of
-// TestRealChild.
+// behaviour is the variable by which this test program is started as a child that behaves so. What
+// a real child does is the matter of TestRealChild.
 const behaviour = "EYELET_DRAW_TEST_CHILD"
 
 func TestMain(m *testing.M) {
@@ -51,17 +51,21 @@ func child(b string, args []string) int {
 		fmt.Println("stable-diffusion.cpp version test, commit none")
 		return 0
 	}
-	bar := func(i, n int) { fmt.Printf("\r  |%s| %d/%d - 1.00it/s\x1b[K", strings.Repeat("=", 50), i, n) }
+	bar := func(i, n int) {
+		fmt.Printf("\r  |%s| %d/%d - 1.00it/s\x1b[K", strings.Repeat("=", 50), i, n)
+	}
 	bar(7, 1130) // of loading
 	fmt.Printf("\n[INFO ] stable-diffusion.cpp:3367 - generate_image\n")
 	if b == "fail" {
-		fmt.Fprintln(os.Stderr, "[ERROR] stable-diffusion.cpp:292  - get sd version from file failed: 'x'")
+		fmt.Fprintln(os.Stderr,
+			"[ERROR] stable-diffusion.cpp:292  - get sd version from file failed: 'x'")
 		return 1
 	}
 	count, _ := strconv.Atoi(value("-b"))
 	steps, _ := strconv.Atoi(value("--steps"))
 	for i := range count {
-		fmt.Printf("[INFO ] stable-diffusion.cpp:3401 - generating image: %d/%d - seed 1\n", i+1, count)
+		fmt.Printf("[INFO ] stable-diffusion.cpp:3401 - generating image: %d/%d - seed 1\n", i+1,
+			count)
 		for step := range steps {
 			if step > 0 {
 				switch b {
@@ -138,7 +142,8 @@ func TestPicturesComeWithProgress(t *testing.T) {
 	p, m := program(t, "draw"), tiny(t)
 	seed := int64(7)
 	var told []Progress
-	d, err := p.Draw(t.Context(), m, &Request{Prompt: "-a red house\n<lora:x:1>", Width: 128, Height: 64, Steps: 2, Seed: &seed, Count: 2}, func(x Progress) { told = append(told, x) })
+	d, err := p.Draw(t.Context(), m, &Request{Prompt: "-a red house\n<lora:x:1>", Width: 128,
+		Height: 64, Steps: 2, Seed: &seed, Count: 2}, func(x Progress) { told = append(told, x) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +151,8 @@ func TestPicturesComeWithProgress(t *testing.T) {
 		t.Errorf("%d pictures of %d x %d", len(d.Pictures), d.Width, d.Height)
 	}
 	for _, picture := range d.Pictures {
-		if c, err := png.DecodeConfig(bytes.NewReader(picture.PNG)); err != nil || c.Width != 128 || c.Height != 64 {
+		if c, err := png.DecodeConfig(bytes.NewReader(picture.PNG)); err != nil || c.Width != 128 ||
+			c.Height != 64 {
 			t.Errorf("%+v, %v", c, err)
 		}
 	}
@@ -177,11 +183,13 @@ func TestEndingsOfChildren(t *testing.T) {
 			t.Errorf("%s: %v", b, err)
 		}
 		leftNothing(t)
-		if _, err := program(t, "draw").Draw(t.Context(), m, &Request{Prompt: "x", Steps: 1}, nil); err != nil {
+		if _, err := program(t, "draw").Draw(t.Context(), m, &Request{Prompt: "x", Steps: 1},
+			nil); err != nil {
 			t.Errorf("after %s: %v", b, err)
 		}
 	}
-	if _, err := (&Program{Path: filepath.Join(t.TempDir(), "none")}).Draw(t.Context(), m, &Request{Prompt: "x"}, nil); !errors.Is(err, ErrChild) {
+	if _, err := (&Program{Path: filepath.Join(t.TempDir(), "none")}).Draw(t.Context(), m,
+		&Request{Prompt: "x"}, nil); !errors.Is(err, ErrChild) {
 		t.Errorf("a program that is not there: %v", err)
 	}
 }
@@ -212,7 +220,8 @@ func TestCancelledChildrenAreKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); syscall.Kill(-pid, 0) == nil; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); syscall.Kill(-pid,
+		0) == nil; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("somebody of the child's group is alive")
 		}
@@ -249,7 +258,8 @@ func TestRequestsAreChecked(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := p.Draw(t.Context(), m, &Request{Prompt: "x", Init: []byte("no picture")}, nil); !errors.Is(err, ErrImage) {
+	if _, err := p.Draw(t.Context(), m, &Request{Prompt: "x", Init: []byte("no picture")},
+		nil); !errors.Is(err, ErrImage) {
 		t.Errorf("no picture to begin with: %v", err)
 	}
 	leftNothing(t)
@@ -291,7 +301,8 @@ func TestFindPassesOthersOver(t *testing.T) {
 		t.Errorf("found %v, %v", p, err)
 	}
 	t.Setenv(behaviour, "draw")
-	if p, err := Find(t.Context()); err != nil || p.Version != "stable-diffusion.cpp version test, commit none" {
+	if p, err := Find(t.Context()); err != nil ||
+		p.Version != "stable-diffusion.cpp version test, commit none" {
 		t.Errorf("found %v, %v", p, err)
 	}
 	t.Setenv(variable, "")
@@ -301,7 +312,8 @@ func TestFindPassesOthersOver(t *testing.T) {
 }
 
 func TestFileNames(t *testing.T) {
-	for name, want := range map[string]string{"sd15:latest": "sd15-latest.gguf", "../x/y": "x-y.gguf", "": "model.gguf", "-p": "p.gguf"} {
+	for name, want := range map[string]string{"sd15:latest": "sd15-latest.gguf",
+		"../x/y": "x-y.gguf", "": "model.gguf", "-p": "p.gguf"} {
 		m := Model{Name: name}
 		m.Format = "gguf"
 		if got := m.fileName(); got != want {
@@ -311,7 +323,8 @@ func TestFileNames(t *testing.T) {
 }
 
 func FuzzWatcher(f *testing.F) {
-	f.Add([]byte("generating image: 1/2 - seed 3\n\r  |" + strings.Repeat("=", 50) + "| 1/4 - 2s/it"))
+	f.Add([]byte("generating image: 1/2 - seed 3\n\r  |" + strings.Repeat("=", 50) +
+		"| 1/4 - 2s/it"))
 	f.Add([]byte("[ERROR] x.cpp:1 - y\nGGML_ASSERT\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		w := &watcher{tell: func(p Progress) {

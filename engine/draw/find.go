@@ -16,9 +16,11 @@ import (
 type Program struct {
 	Path    string
 	Version string // the first line that it says of itself
-	// Nice is added to the child's scheduling priority, 0 to 19: what computes beside it goes first.
+	// Nice is added to the child's scheduling priority, 0 to 19: what computes beside it goes
+	// first.
 	Nice int
-	// Resident is the program that keeps a model loaded between pictures, which scripts/draw builds beside this one; "" where there is none.
+	// Resident is the program that keeps a model loaded between pictures, which scripts/draw builds
+	// beside this one; "" where there is none.
 	Resident string
 }
 
@@ -31,8 +33,9 @@ var names = []string{"sd-cli", "sd"}
 // askTime is how long a program may take to say its version.
 const askTime = 10 * time.Second
 
-// Find finds the program: the one that EYELET_DRAW names; else one that lies beside this program, as in a bundle or where scripts/setup --draw puts
-// it; else one on PATH. A program that is named but is none is an error, one on PATH that is another of the same name is passed over. ErrNotSetUp
+// Find finds the program: the one that EYELET_DRAW names; else one that lies beside this program,
+// as in a bundle or where scripts/setup --draw puts it; else one on PATH. A program that is named
+// but is none is an error, one on PATH that is another of the same name is passed over. ErrNotSetUp
 // means that there is none.
 func Find(ctx context.Context) (*Program, error) {
 	if path := os.Getenv(variable); path != "" {
@@ -60,9 +63,11 @@ func Find(ctx context.Context) (*Program, error) {
 // candidates lists where the program may be.
 func candidates() (paths []string) {
 	if self, err := os.Executable(); err == nil {
-		// The program itself is build/bin/eyelet; a bundle starts bin/eyelet.bin by the loader in lib.
+		// The program itself is build/bin/eyelet; a bundle starts bin/eyelet.bin by the loader in
+		// lib.
 		dir := filepath.Dir(self)
-		for _, folder := range []string{dir, filepath.Join(dir, "..", "bin"), filepath.Join(dir, "..", "draw")} {
+		for _, folder := range []string{dir, filepath.Join(dir, "..", "bin"),
+			filepath.Join(dir, "..", "draw")} {
 			paths = append(paths, filepath.Join(folder, names[0]))
 		}
 	}
@@ -90,7 +95,8 @@ func ask(ctx context.Context, path string) (*Program, error) {
 		cmd := exec.CommandContext(ctx, path, flag)
 		cmd.Stdout, cmd.Stderr, cmd.WaitDelay = out, out, time.Second
 		err = cmd.Run()
-		if text := out.head; bytes.Contains(text, []byte("stable-diffusion.cpp")) || bytes.Contains(text, []byte("--sampling-method")) {
+		if text := out.head; bytes.Contains(text, []byte("stable-diffusion.cpp")) ||
+			bytes.Contains(text, []byte("--sampling-method")) {
 			line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
 			return &Program{Path: path, Version: line, Resident: residentOf(ctx, path, line)}, nil
 		}
@@ -107,7 +113,8 @@ func ask(ctx context.Context, path string) (*Program, error) {
 // residentName is what the program is called that keeps a model loaded.
 const residentName = "sd-resident"
 
-// residentOf is the program that lies beside another one and was built of the same sources, "" for none.
+// residentOf is the program that lies beside another one and was built of the same sources, "" for
+// none.
 func residentOf(ctx context.Context, path, version string) string {
 	if filepath.Base(path) == residentName {
 		return ""

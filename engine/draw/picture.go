@@ -10,8 +10,8 @@ import (
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 )
 
-// writePNG decodes a picture file and writes its upright pixels as PNG, which is the format that the child surely reads. It returns the picture's
-// sides.
+// writePNG decodes a picture file and writes its upright pixels as PNG, which is the format that
+// the child surely reads. It returns the picture's sides.
 func writePNG(ctx context.Context, path string, data []byte) (w, h int, err error) {
 	p, err := imaging.DecodePicture(ctx, data, imaging.Options{})
 	if err != nil {

@@ -49,11 +49,12 @@ var (
 	startLine = regexp.MustCompile(`generating image: (\d{1,4})/(\d{1,4}) - seed`)
 	barLine   = regexp.MustCompile(`\|[=> ]{50}\| (\d{1,6})/(\d{1,6}) - `)
 	errorLine = regexp.MustCompile(`^\[ERROR\] *(?:[\w.-]+\.\w+: *\d+ *- *)?(.*)`)
-	assertion = regexp.MustCompile(`GGML_ASSERT|terminate called|what\(\):|bad_alloc|failed to allocate`)
+	assertion = regexp.MustCompile(
+		`GGML_ASSERT|terminate called|what\(\):|bad_alloc|failed to allocate`)
 )
 
-// Write takes output as it comes. A line ends by a line feed or, where it will be written over, by a carriage return; a bar is drawn before its line
-// ends.
+// Write takes output as it comes. A line ends by a line feed or, where it will be written over, by
+// a carriage return; a bar is drawn before its line ends.
 func (w *watcher) Write(p []byte) (int, error) {
 	n := len(p)
 	for len(p) > 0 {
@@ -92,12 +93,14 @@ func (w *watcher) end(line string) {
 	if m := startLine.FindStringSubmatch(line); m != nil {
 		w.move(Progress{Stage: Sampling, Picture: number(m[1]), Pictures: number(m[2])})
 	}
-	if strings.Contains(line, "] stable-diffusion.cpp") && strings.Contains(line, "decoding ") && strings.Contains(line, " latents") {
+	if strings.Contains(line, "] stable-diffusion.cpp") && strings.Contains(line, "decoding ") &&
+		strings.Contains(line, " latents") {
 		w.move(Progress{Stage: Decoding, Picture: w.now.Pictures, Pictures: w.now.Pictures})
 	}
 }
 
-// bar looks for a bar of progress in a line, whole or not yet. The bars of loading and decoding count other things than steps.
+// bar looks for a bar of progress in a line, whole or not yet. The bars of loading and decoding
+// count other things than steps.
 func (w *watcher) bar(line string) bool {
 	m := barLine.FindStringSubmatch(line)
 	if m == nil {

@@ -18,7 +18,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/diffusion/diffusiontest"
 )
 
-// realChild is the program that scripts/draw built, or the one that EYELET_DRAW names, and a model of the shapes of Stable Diffusion 1.5.
+// realChild is the program that scripts/draw built, or the one that EYELET_DRAW names, and a model
+// of the shapes of Stable Diffusion 1.5.
 func realChild(t *testing.T) (*Program, *Model) {
 	t.Helper()
 	if os.Getenv("EYELET_SLOW") == "" {
@@ -58,8 +59,9 @@ func realChild(t *testing.T) (*Program, *Model) {
 	return p, m
 }
 
-// TestRealChild compares with the program that is called by hand: the same files, byte for byte, settings included, of five seeds, with and without
-// a picture to begin with; from a child for each picture, and from one that draws them all, where that was built.
+// TestRealChild compares with the program that is called by hand: the same files, byte for byte,
+// settings included, of five seeds, with and without a picture to begin with; from a child for each
+// picture, and from one that draws them all, where that was built.
 func TestRealChild(t *testing.T) {
 	p, m := realChild(t)
 	var stays *Child
@@ -75,12 +77,15 @@ func TestRealChild(t *testing.T) {
 	var begin bytes.Buffer
 	for i := range 5 {
 		seed := int64(1000 + i)
-		r := Request{Prompt: "a red house", Negative: "people", Width: 64, Height: 64, Steps: 2, Seed: &seed}
-		byHand := []string{"-m", "sd15.safetensors", "-p", "a red house", "-n", "people", "-W", "64", "-H", "64", "--steps", "2", "-s", strconv.FormatInt(seed, 10), "-o", "hand.png"}
+		r := Request{Prompt: "a red house", Negative: "people", Width: 64, Height: 64, Steps: 2,
+			Seed: &seed}
+		byHand := []string{"-m", "sd15.safetensors", "-p", "a red house", "-n", "people", "-W",
+			"64", "-H", "64", "--steps", "2", "-s", strconv.FormatInt(seed, 10), "-o", "hand.png"}
 		dir := t.TempDir()
 		if i == 4 {
 			r.Init, r.Strength = begin.Bytes(), 0.5
-			if _, _, err := writePNG(t.Context(), filepath.Join(dir, "begin.png"), begin.Bytes()); err != nil {
+			if _, _, err := writePNG(t.Context(), filepath.Join(dir, "begin.png"),
+				begin.Bytes()); err != nil {
 				t.Fatal(err)
 			}
 			byHand = append(byHand, "-i", "begin.png", "--strength", "0.5")
@@ -103,7 +108,8 @@ func TestRealChild(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(got.Pictures[0].PNG, want) {
-			t.Errorf("seed %d: another file than the program's own, of %d bytes and not %d", seed, len(got.Pictures[0].PNG), len(want))
+			t.Errorf("seed %d: another file than the program's own, of %d bytes and not %d", seed,
+				len(got.Pictures[0].PNG), len(want))
 		}
 		if last.Stage != Decoding {
 			t.Errorf("told last: %+v", last)
@@ -115,12 +121,14 @@ func TestRealChild(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !bytes.Equal(got.Pictures[0].PNG, want) {
-				t.Errorf("seed %d: another file of a child that stays, of %d bytes and not %d", seed, len(got.Pictures[0].PNG), len(want))
+				t.Errorf("seed %d: another file of a child that stays, of %d bytes and not %d",
+					seed, len(got.Pictures[0].PNG), len(want))
 			}
 			t.Logf("picture %d of the child that stays: %v", i+1, time.Since(began))
 		}
 		checkNoise(t, want)
-		if !bytes.Contains(want, []byte("Seed: "+strconv.FormatInt(seed, 10))) || !bytes.Contains(want, []byte("tEXt")) {
+		if !bytes.Contains(want, []byte("Seed: "+strconv.FormatInt(seed, 10))) ||
+			!bytes.Contains(want, []byte("tEXt")) {
 			t.Error("the file does not name its settings")
 		}
 		begin.Reset()
@@ -146,7 +154,8 @@ func checkNoise(t *testing.T, file []byte) {
 	}
 }
 
-// TestRealChildIsKilled: by somebody in the middle of a picture, which is an error of that request, and by its context.
+// TestRealChildIsKilled: by somebody in the middle of a picture, which is an error of that request,
+// and by its context.
 func TestRealChildIsKilled(t *testing.T) {
 	p, m := realChild(t)
 	t.Setenv("TMPDIR", t.TempDir())
@@ -182,8 +191,8 @@ func TestRealChildIsKilled(t *testing.T) {
 	}
 }
 
-// TestRealChildThatStays is killed in the middle of a picture, which is an error of that request; ends with its context, and takes the next model's
-// requests from a new child.
+// TestRealChildThatStays is killed in the middle of a picture, which is an error of that request;
+// ends with its context, and takes the next model's requests from a new child.
 func TestRealChildThatStays(t *testing.T) {
 	p, m := realChild(t)
 	if p.Resident == "" {
@@ -201,7 +210,8 @@ func TestRealChildThatStays(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Draw(t.Context(), &Request{Prompt: "x", Init: []byte("no picture")}, nil); !errors.Is(err, ErrImage) || !c.Alive() {
+		if _, err := c.Draw(t.Context(), &Request{Prompt: "x", Init: []byte("no picture")},
+			nil); !errors.Is(err, ErrImage) || !c.Alive() {
 			t.Errorf("a request that is refused: %v", err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -211,7 +221,9 @@ func TestRealChildThatStays(t *testing.T) {
 			}
 		})
 		cancel()
-		if name == "killed" && (!errors.Is(err, ErrChild) || !strings.Contains(err.Error(), "killed in the stage sampling")) || name == "cancelled" && !errors.Is(err, context.Canceled) {
+		if name == "killed" && (!errors.Is(err, ErrChild) || !strings.Contains(err.Error(),
+			"killed in the stage sampling")) || name == "cancelled" && !errors.Is(err,
+			context.Canceled) {
 			t.Errorf("%s: %v", name, err)
 		}
 		<-c.Ended()
@@ -235,7 +247,8 @@ func killChildren(t *testing.T, program string) {
 	for _, dir := range processes {
 		status, _ := os.ReadFile(filepath.Join(dir, "status"))
 		exe, _ := os.Readlink(filepath.Join(dir, "exe"))
-		if exe == program && strings.Contains(string(status), fmt.Sprintf("\nPPid:\t%d\n", os.Getpid())) {
+		if exe == program && strings.Contains(string(status), fmt.Sprintf("\nPPid:\t%d\n",
+			os.Getpid())) {
 			pid, err := strconv.Atoi(filepath.Base(dir))
 			if err == nil {
 				err = syscall.Kill(pid, syscall.SIGKILL)

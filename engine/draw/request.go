@@ -38,7 +38,8 @@ type Model struct {
 	Parts diffusion.Parts // in files of their own
 }
 
-// Open looks at the file of a model and at those of its parts, which may be none. Errors are those of [diffusion.Inspect].
+// Open looks at the file of a model and at those of its parts, which may be none. Errors are those
+// of [diffusion.Inspect].
 func Open(path, name string, parts diffusion.Parts) (*Model, error) {
 	f, err := diffusion.Inspect(path, parts)
 	if err != nil {
@@ -60,7 +61,8 @@ func Open(path, name string, parts diffusion.Parts) (*Model, error) {
 	return m, nil
 }
 
-// link puts links to the model's files into a child's folder, and returns the arguments that name them.
+// link puts links to the model's files into a child's folder, and returns the arguments that name
+// them.
 func (m *Model) link(dir string) (args []string, err error) {
 	add := func(flag, name, path string) {
 		args = append(args, flag, name)
@@ -83,17 +85,21 @@ func (m *Model) link(dir string) (args []string, err error) {
 // Request says what to draw. Zero values stand for defaults.
 type Request struct {
 	Prompt   string
-	Negative string   // what shall not be seen
-	Width    int      // pixels; with Height 0 too, what the model was trained with, or the shape of Init
-	Height   int      // pixels
-	Steps    int      // of sampling; DefaultSteps
-	Seed     *int64   // 0 to 2^31-1; nil for one that is drawn by lot. The picture after the first has the next one
-	Count    int      // pictures; 1
-	Guidance *float64 // how closely the text is followed, the classifier-free guidance scale; nil for the program's own
-	Init     []byte   // file of a picture to begin with, in any format that is decoded here
-	Mask     []byte   // file of a picture that is white where Init shall change; nil for everywhere
-	Strength float64  // with Init, how much may change, above 0 to 1; DefaultStrength
-	Threads  int      // of the child; 0 for one a core
+	Negative string // what shall not be seen
+	// pixels; with Height 0 too, what the model was trained with, or the shape of Init
+	Width  int
+	Height int // pixels
+	Steps  int // of sampling; DefaultSteps
+	// 0 to 2^31-1; nil for one that is drawn by lot. The picture after the first has the next one
+	Seed  *int64
+	Count int // pictures; 1
+	// how closely the text is followed, the classifier-free guidance scale; nil for the program's
+	// own
+	Guidance *float64
+	Init     []byte  // file of a picture to begin with, in any format that is decoded here
+	Mask     []byte  // file of a picture that is white where Init shall change; nil for everywhere
+	Strength float64 // with Init, how much may change, above 0 to 1; DefaultStrength
+	Threads  int     // of the child; 0 for one a core
 }
 
 // Check says what no model can draw of a request. Errors wrap ErrRequest.
@@ -101,7 +107,8 @@ func (r *Request) Check() error {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("draw: %w: %s", ErrRequest, fmt.Sprintf(format, args...))
 	}
-	for _, text := range []struct{ what, text string }{{"text", r.Prompt}, {"negative text", r.Negative}} {
+	for _, text := range []struct{ what, text string }{{"text", r.Prompt},
+		{"negative text", r.Negative}} {
 		switch {
 		case len(text.text) > MaxPrompt:
 			return bad("the %s has %d bytes; give at most %d", text.what, len(text.text), MaxPrompt)
@@ -114,10 +121,13 @@ func (r *Request) Check() error {
 		return bad("there is no text that says what to draw")
 	case (r.Width == 0) != (r.Height == 0):
 		return bad("give both width and height, or neither")
-	case r.Width != 0 && (r.Width < minSide || r.Height < minSide || r.Width > MaxSide || r.Height > MaxSide):
-		return bad("a picture of %d x %d pixels; sides go from %d to %d", r.Width, r.Height, minSide, MaxSide)
+	case r.Width != 0 && (r.Width < minSide || r.Height < minSide || r.Width > MaxSide ||
+		r.Height > MaxSide):
+		return bad("a picture of %d x %d pixels; sides go from %d to %d", r.Width, r.Height,
+			minSide, MaxSide)
 	case r.Width*r.Height > MaxPixels:
-		return bad("a picture of %d x %d pixels is too large; give at most 2048 x 2048 in area", r.Width, r.Height)
+		return bad("a picture of %d x %d pixels is too large; give at most 2048 x 2048 in area",
+			r.Width, r.Height)
 	case r.Steps < 0 || r.Steps > MaxSteps:
 		return bad("%d steps; give 1 to %d", r.Steps, MaxSteps)
 	case r.Count < 0 || r.Count > MaxCount:
@@ -138,7 +148,8 @@ func (r *Request) Check() error {
 	return nil
 }
 
-// settle fills in what depends on the model, and on the sides of the picture to begin with, 0 for none. The request is not changed.
+// settle fills in what depends on the model, and on the sides of the picture to begin with, 0 for
+// none. The request is not changed.
 func (r *Request) settle(m *Model, initWidth, initHeight int) (Request, error) {
 	s := *r
 	if s.Steps == 0 {
@@ -167,7 +178,8 @@ func (r *Request) settle(m *Model, initWidth, initHeight int) (Request, error) {
 	return s, nil
 }
 
-// shape returns the sides of about side*side pixels that have the ratio of w to h, as far as multiples can.
+// shape returns the sides of about side*side pixels that have the ratio of w to h, as far as
+// multiples can.
 func shape(w, h, side, multiple int) (int, int) {
 	scale := float64(side) / math.Sqrt(float64(w)*float64(h))
 	fit := func(n int) int {
@@ -181,7 +193,8 @@ func nearest(n, multiple int) int {
 	return max((n+multiple/2)/multiple, 1) * multiple
 }
 
-// Size says how large the pictures of a request would be, with no picture to begin with. Errors wrap ErrRequest.
+// Size says how large the pictures of a request would be, with no picture to begin with. Errors
+// wrap ErrRequest.
 func (r *Request) Size(m *Model) (width, height int, err error) {
 	s, err := r.settle(m, 0, 0)
 	return s.Width, s.Height, err
@@ -191,7 +204,8 @@ func (r *Request) Size(m *Model) (width, height int, err error) {
 func (r *Request) arguments(model []string) []string {
 	args := append(slices.Clone(model),
 		"-p", r.Prompt, "-n", r.Negative, "-W", fmt.Sprint(r.Width), "-H", fmt.Sprint(r.Height),
-		"--steps", fmt.Sprint(r.Steps), "-s", fmt.Sprint(*r.Seed), "-b", fmt.Sprint(r.Count), "-o", outPattern)
+		"--steps", fmt.Sprint(r.Steps), "-s", fmt.Sprint(*r.Seed), "-b", fmt.Sprint(r.Count), "-o",
+		outPattern)
 	if r.Guidance != nil {
 		args = append(args, "--cfg-scale", fmt.Sprint(*r.Guidance))
 	}
@@ -214,10 +228,12 @@ const (
 	maskName   = "mask.png"
 )
 
-// fileName is a model's name as the name of a file, which the child writes into the pictures' settings.
+// fileName is a model's name as the name of a file, which the child writes into the pictures'
+// settings.
 func (m *Model) fileName() string {
 	name := strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r) {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' ||
+			strings.ContainsRune("._-", r) {
 			return r
 		}
 		return '-'

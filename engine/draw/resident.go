@@ -11,8 +11,9 @@ import (
 	"sync"
 )
 
-// Child is a process that keeps a model loaded and draws one request after the other. It is asked through a pipe and answers through another, so nobody
-// else can reach it, and what it is asked for stands in no list of processes.
+// Child is a process that keeps a model loaded and draws one request after the other. It is asked
+// through a pipe and answers through another, so nobody else can reach it, and what it is asked for
+// stands in no list of processes.
 type Child struct {
 	model  *Model
 	ask    *os.File      // strings, as scripts/sd-resident/main.cc reads them
@@ -24,8 +25,8 @@ type Child struct {
 	once   sync.Once
 }
 
-// Start starts a process for a model, which it loads at its first request, and computes with the threads of that one. It needs Program.Resident. The
-// child must be closed.
+// Start starts a process for a model, which it loads at its first request, and computes with the
+// threads of that one. It needs Program.Resident. The child must be closed.
 func (p *Program) Start(m *Model) (*Child, error) {
 	if p.Resident == "" {
 		return nil, ErrNotSetUp
@@ -39,9 +40,11 @@ func (p *Program) Start(m *Model) (*Child, error) {
 		return nil, errors.Join(fmt.Errorf("draw: %w", err), requests.Close(), ask.Close())
 	}
 	ctx, kill := context.WithCancel(context.Background())
-	c := &Child{model: m, ask: ask, drawn: make(chan struct{}), ended: make(chan struct{}), output: &output{}, kill: kill}
+	c := &Child{model: m, ask: ask, drawn: make(chan struct{}), ended: make(chan struct{}),
+		output: &output{}, kill: kill}
 	cmd := exec.CommandContext(ctx, p.Resident)
-	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = os.TempDir(), requests, c.output, c.output, []*os.File{answer}
+	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = os.TempDir(), requests, c.output,
+		c.output, []*os.File{answer}
 	done := p.launch(cmd)
 	go func() {
 		c.err = <-done
@@ -64,8 +67,9 @@ func (p *Program) Start(m *Model) (*Child, error) {
 	return c, nil
 }
 
-// Draw is [Program.Draw] in this process. Requests come one after the other, of one goroutine at a time. When ctx is done while it draws, or when it breaks,
-// the process is gone and the child can only be closed.
+// Draw is [Program.Draw] in this process. Requests come one after the other, of one goroutine at a
+// time. When ctx is done while it draws, or when it breaks, the process is gone and the child can
+// only be closed.
 func (c *Child) Draw(ctx context.Context, r *Request, progress func(Progress)) (*Drawing, error) {
 	if err := r.Check(); err != nil {
 		return nil, err
@@ -96,7 +100,8 @@ func (c *Child) Draw(ctx context.Context, r *Request, progress func(Progress)) (
 	case <-c.drawn:
 		// What the child writes of its progress comes by another pipe, and can be late.
 		c.output.watch(nil)
-		if end := (Progress{Stage: Decoding, Picture: s.Count, Pictures: s.Count}); progress != nil && w.now != end {
+		if end := (Progress{Stage: Decoding, Picture: s.Count, Pictures: s.Count}); progress !=
+			nil && w.now != end {
 			progress(end)
 		}
 		return s.collect(dir)
@@ -151,7 +156,8 @@ type output struct {
 	w  *watcher
 }
 
-// watch hands the output to a new watcher, which tells of progress. What was written to the last one before counts there.
+// watch hands the output to a new watcher, which tells of progress. What was written to the last
+// one before counts there.
 func (o *output) watch(progress func(Progress)) *watcher {
 	w := &watcher{tell: progress, now: Progress{Stage: Loading}}
 	o.mu.Lock()

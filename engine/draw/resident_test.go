@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// childThatStays is a child as scripts/sd-resident/main.cc is one: it reads requests, and has each drawn as child does.
+// childThatStays is a child as scripts/sd-resident/main.cc is one: it reads requests, and has each
+// drawn as child does.
 func childThatStays(b string) int {
 	answers := os.NewFile(3, "answers")
 	number := func() (n uint32, ok bool) {
@@ -68,17 +69,21 @@ func TestAChildThatStaysDrawsAgainAndAgain(t *testing.T) {
 	c := start(t, "draw")
 	for i := range int64(3) {
 		var last Progress
-		d, err := c.Draw(t.Context(), &Request{Prompt: "a red\nhouse", Width: 64, Height: 128, Steps: 2, Seed: &i, Count: 2}, func(p Progress) { last = p })
+		d, err := c.Draw(t.Context(), &Request{Prompt: "a red\nhouse", Width: 64, Height: 128,
+			Steps: 2, Seed: &i, Count: 2}, func(p Progress) { last = p })
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(d.Pictures) != 2 || d.Seed != i || d.Height != 128 || last != (Progress{Decoding, 2, 2, 0, 0}) {
+		if len(d.Pictures) != 2 || d.Seed != i || d.Height != 128 ||
+			last != (Progress{Decoding, 2, 2, 0, 0}) {
 			t.Errorf("%d pictures, seed %d, told last %+v", len(d.Pictures), d.Seed, last)
 		}
-		if _, err := c.Draw(t.Context(), &Request{Prompt: "x", Steps: -1}, nil); !errors.Is(err, ErrRequest) {
+		if _, err := c.Draw(t.Context(), &Request{Prompt: "x", Steps: -1}, nil); !errors.Is(err,
+			ErrRequest) {
 			t.Errorf("a bad request: %v", err)
 		}
-		if _, err := c.Draw(t.Context(), &Request{Prompt: "x", Init: []byte("none")}, nil); !errors.Is(err, ErrImage) {
+		if _, err := c.Draw(t.Context(), &Request{Prompt: "x", Init: []byte("none")},
+			nil); !errors.Is(err, ErrImage) {
 			t.Errorf("a bad picture: %v", err)
 		}
 	}
@@ -93,7 +98,8 @@ func TestEndingsOfChildrenThatStay(t *testing.T) {
 		"nothing": "left no picture",
 	} {
 		c := start(t, b)
-		if _, err := c.Draw(t.Context(), &Request{Prompt: "x", Steps: 2}, nil); !errors.Is(err, ErrChild) || !strings.Contains(err.Error(), words) {
+		if _, err := c.Draw(t.Context(), &Request{Prompt: "x", Steps: 2}, nil); !errors.Is(err,
+			ErrChild) || !strings.Contains(err.Error(), words) {
 			t.Errorf("%s: %v", b, err)
 		}
 		if b == "nothing" { // which the process does not know

@@ -22,8 +22,9 @@ func (c *callback) call(token string) bool {
 	return f == nil || f(token)
 }
 
-// SetTokenCallback sets a function that predictions call with the text of each token, those included that are running; nil sets none. The
-// option of the same name sets one for a single prediction, in the place of this one.
+// SetTokenCallback sets a function that predictions call with the text of each token, those
+// included that are running; nil sets none. The option of the same name sets one for a single
+// prediction, in the place of this one.
 func (l *LLama) SetTokenCallback(callback func(token string) bool) {
 	if l == nil || l.handle == nil {
 		return

@@ -7,9 +7,9 @@ import (
 	"github.com/eyelet-engine/eyelet/engine"
 )
 
-// Embeddings returns the embedding of a text, as wide as the model's output and not scaled: pooled as the model's file says, or of a model
-// that says nothing the output at the last token. The model must have been opened with EnableEmbeddings. No option of predictions
-// changes them.
+// Embeddings returns the embedding of a text, as wide as the model's output and not scaled: pooled
+// as the model's file says, or of a model that says nothing the output at the last token. The model
+// must have been opened with EnableEmbeddings. No option of predictions changes them.
 func (l *LLama) Embeddings(text string, _ ...PredictOption) ([]float32, error) {
 	m, done, err := l.use()
 	if err != nil {
@@ -27,7 +27,8 @@ func (l *LLama) TokenEmbeddings(tokens []int, _ ...PredictOption) ([]float32, er
 		return nil, err
 	}
 	defer done()
-	r := engine.EmbedRequest{Texts: []string{""}, Tokens: [][]engine.Token{make([]engine.Token, len(tokens))}}
+	r := engine.EmbedRequest{Texts: []string{""},
+		Tokens: [][]engine.Token{make([]engine.Token, len(tokens))}}
 	for i, t := range tokens {
 		if r.Tokens[0][i] = engine.Token(t); int(r.Tokens[0][i]) != t {
 			return nil, l.asked(fmt.Errorf("TokenEmbeddings: %d is no token", t))

@@ -27,7 +27,8 @@ func open(t testing.TB, opts ...llama.ModelOption) *llama.LLama {
 
 // greedy are options for the most probable text, of so many tokens.
 func greedy(n int, opts ...llama.PredictOption) []llama.PredictOption {
-	return append([]llama.PredictOption{llama.SetTemperature(0), llama.SetPenalty(1), llama.SetTokens(n), llama.IgnoreEOS}, opts...)
+	return append([]llama.PredictOption{llama.SetTemperature(0), llama.SetPenalty(1),
+		llama.SetTokens(n), llama.IgnoreEOS}, opts...)
 }
 
 func predict(t testing.TB, l *llama.LLama, text string, opts ...llama.PredictOption) string {
@@ -43,7 +44,10 @@ func predict(t testing.TB, l *llama.LLama, text string, opts ...llama.PredictOpt
 func tokensOf(t testing.TB, l *llama.LLama, text string, opts ...llama.PredictOption) []string {
 	t.Helper()
 	var list []string
-	listen := llama.SetTokenCallback(func(token string) bool { list = append(list, token); return true })
+	listen := llama.SetTokenCallback(func(token string) bool {
+		list = append(list, token)
+		return true
+	})
 	out := predict(t, l, text, append(opts, listen)...)
 	if all := strings.Join(list, ""); strings.TrimPrefix(all, "\n") != out {
 		t.Errorf("the callback saw %q, the prediction is %q", all, out)

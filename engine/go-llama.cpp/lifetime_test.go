@@ -23,7 +23,10 @@ func TestCallback(t *testing.T) {
 	whole := tokensOf(t, l, question, greedy(20)...)
 	for _, stop := range []int{1, 2, 7} {
 		n := 0
-		got := predict(t, l, question, greedy(20, llama.SetTokenCallback(func(string) bool { n++; return n < stop }))...)
+		got := predict(t, l, question, greedy(20, llama.SetTokenCallback(func(string) bool {
+			n++
+			return n < stop
+		}))...)
 		if n != stop || got != strings.TrimPrefix(strings.Join(whole[:stop-1], ""), "\n") {
 			t.Errorf("stopped at token %d after %d calls: %q of %q", stop, n, got, whole)
 		}
@@ -42,7 +45,9 @@ func TestCallback(t *testing.T) {
 	}
 	func() {
 		defer func() { _ = recover() }()
-		_, _ = l.Predict(question, greedy(20, llama.SetTokenCallback(func(string) bool { panic("the program's") }))...)
+		_, _ = l.Predict(question, greedy(20, llama.SetTokenCallback(func(string) bool {
+			panic("the program's")
+		}))...)
 	}()
 	predict(t, l, question, greedy(3)...)
 }
@@ -87,7 +92,11 @@ func TestFreeEndsPredictions(t *testing.T) {
 	began, failed := make(chan struct{}), make(chan error, 1)
 	var once sync.Once
 	go func() {
-		_, err := l.Predict(question, llama.SetTokens(0), llama.IgnoreEOS, llama.SetTokenCallback(func(string) bool { once.Do(func() { close(began) }); return true }))
+		_, err := l.Predict(question, llama.SetTokens(0), llama.IgnoreEOS,
+			llama.SetTokenCallback(func(string) bool {
+				once.Do(func() { close(began) })
+				return true
+			}))
 		failed <- err
 	}()
 	<-began
@@ -96,20 +105,23 @@ func TestFreeEndsPredictions(t *testing.T) {
 		t.Errorf("the prediction ended with %v", err)
 	}
 	l = open(t)
-	_, err := l.Predict(question, llama.IgnoreEOS, llama.SetTokens(0), llama.SetTokenCallback(func(string) bool { l.Free(); return true }))
+	_, err := l.Predict(question, llama.IgnoreEOS, llama.SetTokens(0),
+		llama.SetTokenCallback(func(string) bool { l.Free(); return true }))
 	if !errors.Is(err, llama.ErrFreed) {
 		t.Errorf("freed by its callback, it ended with %v", err)
 	}
 }
 
 func TestTwoModelsAndManyPredictionsAtOnce(t *testing.T) {
-	a, b := open(t, llama.SetContext(1024)), open(t, llama.SetContext(1024), llama.WithRopeFreqBase(500))
+	a, b := open(t, llama.SetContext(1024)), open(t, llama.SetContext(1024),
+		llama.WithRopeFreqBase(500))
 	wantA, wantB := predict(t, a, question, greedy(20)...), predict(t, b, question, greedy(20)...)
 	var wg sync.WaitGroup
 	for range 3 {
 		for l, want := range map[*llama.LLama]string{a: wantA, b: wantB} {
 			wg.Go(func() {
-				if got, err := l.Predict(question, greedy(20)...); err != nil || len(got) == 0 || strings.Split(got, " ")[0] != strings.Split(want, " ")[0] {
+				if got, err := l.Predict(question, greedy(20)...); err != nil || len(got) == 0 ||
+					strings.Split(got, " ")[0] != strings.Split(want, " ")[0] {
 					t.Errorf("%q, %v; alone %q", got, err, want)
 				}
 			})
@@ -143,7 +155,8 @@ func TestNothingIsLeft(t *testing.T) {
 		cycles = 3
 	}
 	cycle := func() {
-		l, err := llama.New(builtin, llama.SetContext(256), llama.EnableEmbeddings, llama.SetMMap(false))
+		l, err := llama.New(builtin, llama.SetContext(256), llama.EnableEmbeddings,
+			llama.SetMMap(false))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -188,7 +201,8 @@ func TestState(t *testing.T) {
 	if got := predict(t, b, text, greedy(12)...); got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	for name, l := range map[string]*llama.LLama{"cells of another type": open(t, llama.EnableF16Memory), "another model": open(t, llama.WithRopeFreqBase(500))} {
+	for name, l := range map[string]*llama.LLama{"cells of another type": open(t,
+		llama.EnableF16Memory), "another model": open(t, llama.WithRopeFreqBase(500))} {
 		if l.LoadState(state) == nil {
 			t.Errorf("%s: it was loaded", name)
 		}
@@ -251,8 +265,12 @@ func TestSpeculativeSampling(t *testing.T) {
 	want := predict(t, l, question, greedy(40)...)
 	for _, n := range []int{0, 1, 16} {
 		calls := 0
-		opts := greedy(40, llama.SetNDraft(n), llama.SetTokenCallback(func(string) bool { calls++; return true }))
-		if got, err := l.SpeculativeSampling(draft, question, opts...); err != nil || got != want || calls != 40 {
+		opts := greedy(40, llama.SetNDraft(n), llama.SetTokenCallback(func(string) bool {
+			calls++
+			return true
+		}))
+		if got, err := l.SpeculativeSampling(draft, question, opts...); err != nil || got != want ||
+			calls != 40 {
 			t.Errorf("%d guesses: %q after %d calls, %v; want %q", n, got, calls, err, want)
 		}
 	}
@@ -264,11 +282,14 @@ func TestSpeculativeSampling(t *testing.T) {
 
 func TestFilesOf2023(t *testing.T) {
 	for name, head := range map[string]string{
-		"format ggml": "lmgg", "format ggmf v1": "fmgg\x01\x00\x00\x00", "format ggjt v1": "tjgg\x01\x00\x00\x00", "format ggjt v2": "tjgg\x02\x00\x00\x00",
-		"format ggjt v3": "tjgg\x03\x00\x00\x00", "GGUF version 1": "GGUF\x01\x00\x00\x00", "format ggla": "algg\x01\x00\x00\x00",
+		"format ggml": "lmgg", "format ggmf v1": "fmgg\x01\x00\x00\x00",
+		"format ggjt v1": "tjgg\x01\x00\x00\x00", "format ggjt v2": "tjgg\x02\x00\x00\x00",
+		"format ggjt v3": "tjgg\x03\x00\x00\x00", "GGUF version 1": "GGUF\x01\x00\x00\x00",
+		"format ggla": "algg\x01\x00\x00\x00",
 	} {
 		path := filepath.Join(t.TempDir(), "ggml-model-q4_0.bin")
-		if err := os.WriteFile(path, append([]byte(head), make([]byte, 2000)...), 0o600); err != nil {
+		if err := os.WriteFile(path, append([]byte(head), make([]byte, 2000)...),
+			0o600); err != nil {
 			t.Fatal(err)
 		}
 		_, err := llama.New(path)
@@ -285,7 +306,8 @@ func TestFilesOf2023(t *testing.T) {
 
 // FuzzNew opens files that are no models.
 func FuzzNew(f *testing.F) {
-	for _, head := range []string{"", "GGUF", "GGUF\x03\x00\x00\x00", "tjgg\x03\x00\x00\x00", "lmgg\x00", "algg\x01\x00\x00\x00"} {
+	for _, head := range []string{"", "GGUF", "GGUF\x03\x00\x00\x00", "tjgg\x03\x00\x00\x00",
+		"lmgg\x00", "algg\x01\x00\x00\x00"} {
 		f.Add([]byte(head))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -314,8 +336,10 @@ func adapterFile(t *testing.T) string {
 		}
 		return b.Bytes()
 	}
-	w.AddTensor("blk.3.attn_output.weight.lora_a", gguf.F32, []uint64{width, rank}, wave(width*rank))
-	w.AddTensor("blk.3.attn_output.weight.lora_b", gguf.F32, []uint64{rank, width}, wave(rank*width))
+	w.AddTensor("blk.3.attn_output.weight.lora_a", gguf.F32, []uint64{width, rank},
+		wave(width*rank))
+	w.AddTensor("blk.3.attn_output.weight.lora_b", gguf.F32, []uint64{rank, width},
+		wave(rank*width))
 	path := filepath.Join(t.TempDir(), fmt.Sprintf("lora-%d.gguf", rank))
 	if err := w.WriteFile(path); err != nil {
 		t.Fatal(err)

@@ -13,7 +13,8 @@ import (
 	"github.com/eyelet-engine/eyelet/engine"
 )
 
-// ErrFreed is returned by the methods of a LLama after Free, and by predictions that Free has ended.
+// ErrFreed is returned by the methods of a LLama after Free, and by predictions that Free has
+// ended.
 var ErrFreed = errors.New("llama: use after Free")
 
 // LLama is an open model.
@@ -21,7 +22,8 @@ type LLama struct {
 	*handle
 }
 
-// handle is what a LLama holds. It is apart from it, so that a LLama that was forgotten can be collected and its handle freed.
+// handle is what a LLama holds. It is apart from it, so that a LLama that was forgotten can be
+// collected and its handle freed.
 type handle struct {
 	options ModelOptions
 	ctx     context.Context // done after Free
@@ -37,7 +39,8 @@ type handle struct {
 	last       *engine.Conversation // what was computed last; nil before
 }
 
-// New opens a model, a GGUF file. Errors name the file and what is wrong with it or with an option. The model is open until Free.
+// New opens a model, a GGUF file. Errors name the file and what is wrong with it or with an option.
+// The model is open until Free.
 func New(model string, opts ...ModelOption) (*LLama, error) {
 	mo := NewModelOptions(opts...)
 	spec, err := mo.spec(model)
@@ -63,7 +66,8 @@ func New(model string, opts ...ModelOption) (*LLama, error) {
 // spec translates options, or says which one cannot be honoured.
 func (mo *ModelOptions) spec(model string) (engine.ModelSpec, error) {
 	s := engine.ModelSpec{
-		Model: model, Projector: mo.MMProj, Context: mo.ContextSize, GPULayers: mo.NGPULayers, CacheType: "f32", NoMap: !mo.MMap, Lock: mo.MLock,
+		Model: model, Projector: mo.MMProj, Context: mo.ContextSize, GPULayers: mo.NGPULayers,
+		CacheType: "f32", NoMap: !mo.MMap, Lock: mo.MLock,
 	}
 	if mo.ContextSize < 0 {
 		return s, fmt.Errorf("SetContext: %d tokens", mo.ContextSize)
@@ -93,7 +97,9 @@ func (mo *ModelOptions) spec(model string) (engine.ModelSpec, error) {
 		}
 	}
 	if mo.TensorSplit != "" {
-		for _, share := range strings.FieldsFunc(mo.TensorSplit, func(r rune) bool { return r == ',' || r == '/' }) {
+		for _, share := range strings.FieldsFunc(mo.TensorSplit, func(r rune) bool {
+			return r == ',' || r == '/'
+		}) {
 			x, err := strconv.ParseFloat(strings.TrimSpace(share), 32)
 			if err != nil || !(x >= 0) {
 				return s, fmt.Errorf("SetTensorSplit: %q in %q is no share", share, mo.TensorSplit)
@@ -104,14 +110,16 @@ func (mo *ModelOptions) spec(model string) (engine.ModelSpec, error) {
 	return s, nil
 }
 
-// The frequency base and scale of rotary position embeddings that stand for the model's own, as the defaults of options have them.
+// The frequency base and scale of rotary position embeddings that stand for the model's own, as the
+// defaults of options have them.
 const (
 	DefaultRopeBase  = 10000
 	DefaultRopeScale = 1
 )
 
-// Free ends running predictions and gives the model's memory back: when it returns, or if predictions are running when the last of them does. It may be
-// called more than once, and by a token callback.
+// Free ends running predictions and gives the model's memory back: when it returns, or if
+// predictions are running when the last of them does. It may be called more than once, and by a
+// token callback.
 func (l *LLama) Free() {
 	if l != nil && l.handle != nil {
 		l.handle.free()

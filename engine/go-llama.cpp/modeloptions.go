@@ -1,7 +1,7 @@
 package llama
 
-// SetContext sets the number of tokens of the context; 0 means what the model was trained for, at most
-// 4096.
+// SetContext sets the number of tokens of the context; 0 means what the model was trained for, at
+// most 4096.
 func SetContext(value int) ModelOption {
 	return func(p *ModelOptions) { p.ContextSize = value }
 }

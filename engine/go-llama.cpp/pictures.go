@@ -15,8 +15,9 @@ type Image struct {
 	Reader io.Reader // in the place of Path
 }
 
-// SetImages shows the model pictures, files in any of the common formats. The model needs SetMMProj. The text says where they stand by
-// <image>, in order, or by [img-0], [img-1] and so on; those without a place come ahead of the text.
+// SetImages shows the model pictures, files in any of the common formats. The model needs
+// SetMMProj. The text says where they stand by <image>, in order, or by [img-0], [img-1] and so on;
+// those without a place come ahead of the text.
 func SetImages(paths ...string) PredictOption {
 	return func(p *PredictOptions) {
 		p.Images = nil
@@ -26,7 +27,8 @@ func SetImages(paths ...string) PredictOption {
 	}
 }
 
-// SetImageReaders is SetImages with pictures that are read from somewhere. Each reader serves one prediction.
+// SetImageReaders is SetImages with pictures that are read from somewhere. Each reader serves one
+// prediction.
 func SetImageReaders(readers ...io.Reader) PredictOption {
 	return func(p *PredictOptions) {
 		p.Images = nil

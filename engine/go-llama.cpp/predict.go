@@ -9,9 +9,10 @@ import (
 	"github.com/eyelet-engine/eyelet/engine"
 )
 
-// Predict returns what the model writes after text, which goes to it as it stands, without a template: instruction-tuned models want theirs
-// around a question. The beginning-of-sequence token is added, and names of control tokens in the text become those tokens. One
-// newline at the beginning of what the model writes is left out.
+// Predict returns what the model writes after text, which goes to it as it stands, without a
+// template: instruction-tuned models want theirs around a question. The beginning-of-sequence token
+// is added, and names of control tokens in the text become those tokens. One newline at the
+// beginning of what the model writes is left out.
 func (l *LLama) Predict(text string, opts ...PredictOption) (string, error) {
 	po := NewPredictOptions(opts...)
 	m, done, err := l.use()
@@ -44,7 +45,8 @@ func (l *LLama) Eval(text string, opts ...PredictOption) error {
 
 // request translates options.
 func (l *LLama) request(m *engine.Model, text string, po *PredictOptions) (engine.Request, error) {
-	r := engine.Request{Prompt: text, MaxTokens: max(0, po.Tokens), Grammar: po.Grammar, ContextShift: true, MostGuesses: max(0, po.NDraft)}
+	r := engine.Request{Prompt: text, MaxTokens: max(0, po.Tokens), Grammar: po.Grammar,
+		ContextShift: true, MostGuesses: max(0, po.NDraft)}
 	if err := po.check(&l.options); err != nil {
 		return r, err
 	}
@@ -63,7 +65,8 @@ func (l *LLama) request(m *engine.Model, text string, po *PredictOptions) (engin
 	if po.NegativePromptScale > 1 {
 		r.Guidance, r.NegativePrompt = po.NegativePromptScale, po.NegativePrompt
 	}
-	// A prompt of which a part was computed earlier can differ in the last bits of its logits, and so the text for a seed.
+	// A prompt of which a part was computed earlier can differ in the last bits of its logits, and
+	// so the text for a seed.
 	r.Fresh = po.Seed != -1 && po.PathPromptCache == ""
 	if err := po.show(&r); err != nil {
 		return r, err
@@ -99,7 +102,8 @@ func (l *LLama) predict(m *engine.Model, text string, po *PredictOptions) (strin
 // read computes a prompt and writes nothing.
 func (l *LLama) read(m *engine.Model, r engine.Request) (*engine.Conversation, error) {
 	var c engine.Conversation
-	r.MaxTokens, r.Conversation, r.Sampling, r.Grammar, r.Guidance, r.Fresh = 1, &c, engine.Sampling{}, "", 0, false
+	r.MaxTokens, r.Conversation, r.Sampling, r.Grammar, r.Guidance, r.Fresh = 1, &c,
+		engine.Sampling{}, "", 0, false
 	for _, err := range m.Generate(l.ctx, r) {
 		if err != nil {
 			return nil, err
@@ -109,7 +113,8 @@ func (l *LLama) read(m *engine.Model, r engine.Request) (*engine.Conversation, e
 }
 
 // generate runs a request and returns what the model wrote.
-func (l *LLama) generate(m *engine.Model, r engine.Request, po *PredictOptions) (string, *engine.Conversation, error) {
+func (l *LLama) generate(m *engine.Model, r engine.Request,
+	po *PredictOptions) (string, *engine.Conversation, error) {
 	var c engine.Conversation
 	r.Conversation = &c
 	listener, over := l.listen(po.TokenCallback)
@@ -138,8 +143,10 @@ func (l *LLama) generate(m *engine.Model, r engine.Request, po *PredictOptions) 
 func tell(r *engine.Result) {
 	t := r.Timings
 	fmt.Fprintf(os.Stderr, "llama: prompt %d tokens, %d of them computed before, %d of pictures, in %v; answer %d tokens in %v; seed %d; ended by %s\n",
-		r.Usage.Prompt, r.Usage.Cached, r.Usage.Image, t.Prefill, r.Usage.Completion, t.Generate, r.Seed, r.Finish)
+		r.Usage.Prompt, r.Usage.Cached, r.Usage.Image, t.Prefill, r.Usage.Completion, t.Generate,
+		r.Seed, r.Finish)
 	if s := r.Speculation; s.Guessed > 0 {
-		fmt.Fprintf(os.Stderr, "llama: %d tokens guessed ahead, %d of them right\n", s.Guessed, s.Right)
+		fmt.Fprintf(os.Stderr, "llama: %d tokens guessed ahead, %d of them right\n", s.Guessed,
+			s.Right)
 	}
 }

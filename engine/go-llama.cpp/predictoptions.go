@@ -1,7 +1,7 @@
 package llama
 
-// SetSeed sets the seed of random choices; -1 draws one. With a seed, the prompt is computed anew, so
-// that the same prediction gives the same text.
+// SetSeed sets the seed of random choices; -1 draws one. With a seed, the prompt is computed anew,
+// so that the same prediction gives the same text.
 func SetSeed(value int) PredictOption {
 	return func(p *PredictOptions) { p.Seed = value }
 }
@@ -21,7 +21,8 @@ func SetTopK(value int) PredictOption {
 	return func(p *PredictOptions) { p.TopK = value }
 }
 
-// SetTopP lets only the most probable tokens stay that make up this probability: 1 for all, 0 for one.
+// SetTopP lets only the most probable tokens stay that make up this probability: 1 for all, 0 for
+// one.
 func SetTopP(value float32) PredictOption {
 	return func(p *PredictOptions) { p.TopP = value }
 }
@@ -31,7 +32,8 @@ func SetTemperature(value float32) PredictOption {
 	return func(p *PredictOptions) { p.Temperature = value }
 }
 
-// SetRepeat sets how many tokens penalties look back on: 0 for none, negative for the whole context.
+// SetRepeat sets how many tokens penalties look back on: 0 for none, negative for the whole
+// context.
 func SetRepeat(value int) PredictOption {
 	return func(p *PredictOptions) { p.Repeat = value }
 }
@@ -66,8 +68,8 @@ func SetNKeep(value int) PredictOption {
 	return func(p *PredictOptions) { p.NKeep = value }
 }
 
-// SetTailFreeSamplingZ takes 1, which is off, and 0, which lets only the most probable token stay. llama.cpp has removed tail-free
-// sampling, and predictions with a value between are an error.
+// SetTailFreeSamplingZ takes 1, which is off, and 0, which lets only the most probable token stay.
+// llama.cpp has removed tail-free sampling, and predictions with a value between are an error.
 func SetTailFreeSamplingZ(value float32) PredictOption {
 	return func(p *PredictOptions) { p.TailFreeSamplingZ = value }
 }
@@ -77,8 +79,8 @@ func SetTypicalP(value float32) PredictOption {
 	return func(p *PredictOptions) { p.TypicalP = value }
 }
 
-// SetMirostat turns Mirostat on, 1 or 2 for its version, or off with 0. TopK, TopP and TypicalP do not
-// count with it.
+// SetMirostat turns Mirostat on, 1 or 2 for its version, or off with 0. TopK, TopP and TypicalP do
+// not count with it.
 func SetMirostat(value int) PredictOption {
 	return func(p *PredictOptions) { p.Mirostat = value }
 }
@@ -104,9 +106,9 @@ func WithGrammar(value string) PredictOption {
 	return func(p *PredictOptions) { p.Grammar = value }
 }
 
-// SetPathPromptCache sets a file that holds the computed prompt, so that a prompt that begins alike is
-// answered sooner, in another process too. With an empty text the prediction continues what the file
-// holds.
+// SetPathPromptCache sets a file that holds the computed prompt, so that a prompt that begins alike
+// is answered sooner, in another process too. With an empty text the prediction continues what the
+// file holds.
 func SetPathPromptCache(value string) PredictOption {
 	return func(p *PredictOptions) { p.PathPromptCache = value }
 }
@@ -117,14 +119,14 @@ func SetNDraft(value int) PredictOption {
 	return func(p *PredictOptions) { p.NDraft = value }
 }
 
-// SetNegativePrompt sets a text away from whose continuation the answer is steered, by classifier-free
-// guidance. It needs SetNegativePromptScale.
+// SetNegativePrompt sets a text away from whose continuation the answer is steered, by
+// classifier-free guidance. It needs SetNegativePromptScale.
 func SetNegativePrompt(value string) PredictOption {
 	return func(p *PredictOptions) { p.NegativePrompt = value }
 }
 
-// SetNegativePromptScale sets the strength of the guidance away from the negative prompt; 1 or less is
-// off.
+// SetNegativePromptScale sets the strength of the guidance away from the negative prompt; 1 or less
+// is off.
 func SetNegativePromptScale(value float32) PredictOption {
 	return func(p *PredictOptions) { p.NegativePromptScale = value }
 }
@@ -166,9 +168,9 @@ func SetStopWords(words ...string) PredictOption {
 	return func(p *PredictOptions) { p.StopPrompts = words }
 }
 
-// SetTokenCallback sets a function that is called with the text of each token, in order, as it is drawn; false ends the prediction without
-// that token. The text may be part of a character, and is not cut at stop words. The function is not called any more once the prediction
-// has returned.
+// SetTokenCallback sets a function that is called with the text of each token, in order, as it is
+// drawn; false ends the prediction without that token. The text may be part of a character, and is
+// not cut at stop words. The function is not called any more once the prediction has returned.
 func SetTokenCallback(callback func(token string) bool) PredictOption {
 	return func(p *PredictOptions) { p.TokenCallback = callback }
 }

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// TestAProgramElsewhereBuilds builds and runs a program outside the repository, with the lines of README.md in its go.mod, and no network.
+// TestAProgramElsewhereBuilds builds and runs a program outside the repository, with the lines of
+// README.md in its go.mod, and no network.
 func TestAProgramElsewhereBuilds(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it builds a program")
@@ -67,7 +68,8 @@ func main() {
 	run := func(name string, args ...string) string {
 		cmd := exec.Command(name, args...)
 		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "GOFLAGS="+os.Getenv("GOFLAGS")+" -mod=mod", "GOPROXY=off", "GOWORK=off", "GOTOOLCHAIN=local")
+		cmd.Env = append(os.Environ(), "GOFLAGS="+os.Getenv("GOFLAGS")+" -mod=mod", "GOPROXY=off",
+			"GOWORK=off", "GOTOOLCHAIN=local")
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Fatalf("%s %v: %v\n%s", name, args, err, out)
@@ -76,7 +78,8 @@ func main() {
 	}
 	program := filepath.Join(dir, "program")
 	run("go", "build", "-o", program, ".")
-	if out := run(program, filepath.Join(here, builtin)); !strings.Contains(out, "<nil>") || strings.Contains(out, "\n0 ") {
+	if out := run(program, filepath.Join(here, builtin)); !strings.Contains(out, "<nil>") ||
+		strings.Contains(out, "\n0 ") {
 		t.Errorf("the program says %q", out)
 	}
 }

@@ -24,8 +24,10 @@ func (po *PredictOptions) check(mo *ModelOptions) error {
 		return fmt.Errorf("SetMirostat(%d): give 0, 1 or 2", po.Mirostat)
 	}
 	for name, x := range map[string]float32{
-		"SetTemperature": po.Temperature, "SetTopP": po.TopP, "SetTypicalP": po.TypicalP, "SetPenalty": po.Penalty, "SetFrequencyPenalty": po.FrequencyPenalty,
-		"SetPresencePenalty": po.PresencePenalty, "SetMirostatTAU": po.MirostatTAU, "SetMirostatETA": po.MirostatETA,
+		"SetTemperature": po.Temperature, "SetTopP": po.TopP, "SetTypicalP": po.TypicalP,
+		"SetPenalty": po.Penalty, "SetFrequencyPenalty": po.FrequencyPenalty,
+		"SetPresencePenalty": po.PresencePenalty, "SetMirostatTAU": po.MirostatTAU,
+		"SetMirostatETA":         po.MirostatETA,
 		"SetNegativePromptScale": po.NegativePromptScale,
 	} {
 		if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
@@ -38,9 +40,12 @@ func (po *PredictOptions) check(mo *ModelOptions) error {
 // sampling translates the options that say how tokens are drawn.
 func (po *PredictOptions) sampling() (engine.Sampling, error) {
 	s := engine.Sampling{
-		Temperature: max(0, po.Temperature), TopK: max(0, po.TopK), TopP: exactly(max(0, po.TopP)), TypicalP: exactly(max(0, po.TypicalP)),
-		RepeatPenalty: po.Penalty, FrequencyPenalty: po.FrequencyPenalty, PresencePenalty: po.PresencePenalty, PenaltyLastN: po.Repeat,
-		IgnoreEnd: po.IgnoreEOS, SpareNewline: !po.PenalizeNL, Mirostat: po.Mirostat, MirostatTau: exactly(po.MirostatTAU), MirostatEta: exactly(po.MirostatETA),
+		Temperature: max(0, po.Temperature), TopK: max(0, po.TopK), TopP: exactly(max(0, po.TopP)),
+		TypicalP:      exactly(max(0, po.TypicalP)),
+		RepeatPenalty: po.Penalty, FrequencyPenalty: po.FrequencyPenalty,
+		PresencePenalty: po.PresencePenalty, PenaltyLastN: po.Repeat,
+		IgnoreEnd: po.IgnoreEOS, SpareNewline: !po.PenalizeNL, Mirostat: po.Mirostat,
+		MirostatTau: exactly(po.MirostatTAU), MirostatEta: exactly(po.MirostatETA),
 	}
 	if po.Seed != -1 {
 		seed := uint32(po.Seed)

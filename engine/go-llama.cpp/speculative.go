@@ -2,10 +2,12 @@ package llama
 
 import "errors"
 
-// SpeculativeSampling is Predict with a smaller model of the same vocabulary that guesses tokens ahead: l computes several guesses at once, in
-// the time of little more than one, and keeps those that it would have drawn itself. The text is the same as without; where guesses do not pay, fewer are
-// made. The draft model may be freed at any time.
-func (l *LLama) SpeculativeSampling(draft *LLama, text string, opts ...PredictOption) (string, error) {
+// SpeculativeSampling is Predict with a smaller model of the same vocabulary that guesses tokens
+// ahead: l computes several guesses at once, in the time of little more than one, and keeps those
+// that it would have drawn itself. The text is the same as without; where guesses do not pay, fewer
+// are made. The draft model may be freed at any time.
+func (l *LLama) SpeculativeSampling(draft *LLama, text string,
+	opts ...PredictOption) (string, error) {
 	po := NewPredictOptions(opts...)
 	m, done, err := l.use()
 	if err != nil {

@@ -9,8 +9,9 @@ import (
 	"github.com/eyelet-engine/eyelet/engine"
 )
 
-// SaveState writes what was computed last, the text of a prediction or of Eval and the answer to it, to a file from which LoadState brings it back. The
-// file is replaced whole or not at all; its format is Eyelet's own.
+// SaveState writes what was computed last, the text of a prediction or of Eval and the answer to
+// it, to a file from which LoadState brings it back. The file is replaced whole or not at all; its
+// format is Eyelet's own.
 func (l *LLama) SaveState(dst string) error {
 	m, done, err := l.use()
 	if err != nil {
@@ -26,7 +27,8 @@ func (l *LLama) SaveState(dst string) error {
 	return l.asked(m.SaveConversation(l.ctx, last, dst))
 }
 
-// LoadState brings back what SaveState wrote with the same model and context type. Predictions whose text begins so need not compute it again.
+// LoadState brings back what SaveState wrote with the same model and context type. Predictions
+// whose text begins so need not compute it again.
 func (l *LLama) LoadState(state string) error {
 	m, done, err := l.use()
 	if err != nil {
@@ -77,7 +79,8 @@ func (c *promptCache) begin(r *engine.Request, text string) error {
 	}
 	n := held.Common(prompt)
 	if c.po.DebugMode {
-		fmt.Fprintf(os.Stderr, "llama: the prompt cache %s holds %d of the %d tokens\n", path, n, prompt.Len())
+		fmt.Fprintf(os.Stderr, "llama: the prompt cache %s holds %d of the %d tokens\n", path, n,
+			prompt.Len())
 	}
 	if n == prompt.Len() {
 		return nil
@@ -85,16 +88,18 @@ func (c *promptCache) begin(r *engine.Request, text string) error {
 	return c.m.SaveConversation(c.l.ctx, prompt, path)
 }
 
-// end writes the file with the answer, where that is asked for. A conversation that outgrew the context cannot be continued, and leaves
-// the file as it is.
+// end writes the file with the answer, where that is asked for. A conversation that outgrew the
+// context cannot be continued, and leaves the file as it is.
 func (c *promptCache) end(conversation *engine.Conversation) error {
-	if c.po.PathPromptCache == "" || !c.po.PromptCacheAll || c.po.PromptCacheRO || conversation.Outgrown() {
+	if c.po.PathPromptCache == "" || !c.po.PromptCacheAll || c.po.PromptCacheRO ||
+		conversation.Outgrown() {
 		return nil
 	}
 	return c.m.SaveConversation(c.l.ctx, c.complete(conversation), c.po.PathPromptCache)
 }
 
-// complete computes the last token of an answer, which was drawn and is not in the cache yet, so that the file holds it.
+// complete computes the last token of an answer, which was drawn and is not in the cache yet, so
+// that the file holds it.
 func (c *promptCache) complete(conversation *engine.Conversation) *engine.Conversation {
 	tokens := conversation.Tokens()
 	if conversation.Len() != len(tokens) { // pictures are among them

@@ -1,6 +1,7 @@
 package llama
 
-// TokenizeString returns the tokens of a text and how many there are. The tokens that the model wants around a text are among them. No option changes that.
+// TokenizeString returns the tokens of a text and how many there are. The tokens that the model
+// wants around a text are among them. No option changes that.
 func (l *LLama) TokenizeString(text string, _ ...PredictOption) (int32, []int32, error) {
 	m, done, err := l.use()
 	if err != nil {

@@ -27,17 +27,21 @@ type Config struct {
 	Memory    Memory
 	Cells     int // of the context, one pool for all sequences
 	Sequences int // of the context
-	// Window is the length of a sliding window of attention in positions, 0 without one. libllama gives up cells that no longer lie in
-	// the window, but never one that two sequences hold: sharing would fill the window's own small pool with cells that nobody reads.
-	// A sequence with a window is therefore not shared, only gone on with, and cut only where the window before the cut still stands.
-	// A context that keeps all cells (llama.ContextParams.SWAFull) is one without a window here.
+	// Window is the length of a sliding window of attention in positions, 0 without one. libllama
+	// gives up cells that no longer lie in the window, but never one that two sequences hold:
+	// sharing would fill the window's own small pool with cells that nobody reads. A sequence with
+	// a window is therefore not shared, only gone on with, and cut only where the window before the
+	// cut still stands. A context that keeps all cells (llama.ContextParams.SWAFull) is one without
+	// a window here.
 	Window llama.Pos
-	// Rigid memory (recurrent models) can neither be cut nor shared: a sequence can only go on from its end.
+	// Rigid memory (recurrent models) can neither be cut nor shared: a sequence can only go on from
+	// its end.
 	Rigid bool
-	// Cost is the time in seconds that an item takes to come back once it is gone; nil counts each item as 1.
+	// Cost is the time in seconds that an item takes to come back once it is gone; nil counts each
+	// item as 1.
 	Cost func(Item) float64
-	// Evict, if not nil, is called once before a finished sequence begins to lose items that stand nowhere else. It may read the
-	// sequence and its cells, and must not change the Cache.
+	// Evict, if not nil, is called once before a finished sequence begins to lose items that stand
+	// nowhere else. It may read the sequence and its cells, and must not change the Cache.
 	Evict func(*Sequence)
 }
 
@@ -50,7 +54,8 @@ type Cache struct {
 	clock uint64      // counts uses of finished sequences
 }
 
-// Sequence is a sequence of the context. Its fields are read by others and changed by the Cache alone.
+// Sequence is a sequence of the context. Its fields are read by others and changed by the Cache
+// alone.
 type Sequence struct {
 	// ID is libllama's number of it.
 	ID llama.Seq
@@ -60,8 +65,8 @@ type Sequence struct {
 	Running bool
 
 	cells []int32 // of each item
-	// After a Shift the items from pure on were computed behind others that are gone: they are not what a prompt of the same items
-	// has, and no prompt may have them.
+	// After a Shift the items from pure on were computed behind others that are gone: they are not
+	// what a prompt of the same items has, and no prompt may have them.
 	shifted bool
 	pure    int
 	private bool    // opened afresh: while it runs, nothing is taken from it or given to it
@@ -97,8 +102,9 @@ func common(a, b []Item) int {
 	return i
 }
 
-// Match finds the longest prefix of p that stands in a sequence and can be had: at most all items but the last, whose output is
-// wanted. It returns nil and 0 if there is none. Of sequences with the same prefix it prefers one that can be taken over.
+// Match finds the longest prefix of p that stands in a sequence and can be had: at most all items
+// but the last, whose output is wanted. It returns nil and 0 if there is none. Of sequences with
+// the same prefix it prefers one that can be taken over.
 func (c *Cache) Match(p *Prompt) (from *Sequence, n int) {
 	for _, s := range c.seqs {
 		if s == nil || s.Len() < n {
@@ -111,8 +117,9 @@ func (c *Cache) Match(p *Prompt) (from *Sequence, n int) {
 	return from, n
 }
 
-// Holder returns the sequence that holds what was computed of p, which is all of its items or all but the last, and the least beyond that.
-// It is nil if none does. What a Shift has moved is not what p stands for.
+// Holder returns the sequence that holds what was computed of p, which is all of its items or all
+// but the last, and the least beyond that. It is nil if none does. What a Shift has moved is not
+// what p stands for.
 func (c *Cache) Holder(p *Prompt) (best *Sequence) {
 	for _, s := range c.seqs {
 		if s == nil || s.shifted || s.Len() == 0 || (best != nil && best.Len() <= s.Len()) {
@@ -125,7 +132,8 @@ func (c *Cache) Holder(p *Prompt) (best *Sequence) {
 	return best
 }
 
-// usable is the length of the prefix of p that can be had from s, or less than least if it is shorter than that.
+// usable is the length of the prefix of p that can be had from s, or less than least if it is
+// shorter than that.
 func (c *Cache) usable(s *Sequence, p *Prompt, least int) int {
 	if s.private && s.Running {
 		return 0
@@ -150,8 +158,8 @@ func (c *Cache) usable(s *Sequence, p *Prompt, least int) int {
 	return n
 }
 
-// windowStands reports whether all that the item at position next attends to is still there: the positions within the window, which
-// includes its own.
+// windowStands reports whether all that the item at position next attends to is still there: the
+// positions within the window, which includes its own.
 func (c *Cache) windowStands(s *Sequence, next llama.Pos) bool {
 	w := c.cfg.Window
 	if w <= 0 {
@@ -161,9 +169,10 @@ func (c *Cache) windowStands(s *Sequence, next llama.Pos) bool {
 	return first >= 0 && first <= max(0, next-w+1)
 }
 
-// Open begins a running sequence with the first n items of p that stand already; n is its Len. A finished sequence that ends there
-// is taken over; else the cells are shared. With fresh nothing is shared, neither now nor while the sequence runs. It fails with
-// ErrNoSequence, or with an error of the memory.
+// Open begins a running sequence with the first n items of p that stand already; n is its Len. A
+// finished sequence that ends there is taken over; else the cells are shared. With fresh nothing is
+// shared, neither now nor while the sequence runs. It fails with ErrNoSequence, or with an error of
+// the memory.
 func (c *Cache) Open(p *Prompt, fresh bool) (*Sequence, error) {
 	var from *Sequence
 	n := 0
@@ -207,7 +216,8 @@ func (c *Cache) use(s *Sequence) {
 	s.rank, s.used = c.floor, c.clock
 }
 
-// empty returns a running sequence without items. If it is keep's turn to be given up, keep is returned as it is.
+// empty returns a running sequence without items. If it is keep's turn to be given up, keep is
+// returned as it is.
 func (c *Cache) empty(keep *Sequence) (*Sequence, error) {
 	for id, s := range c.seqs {
 		if s == nil {
@@ -233,7 +243,8 @@ func (c *Cache) empty(keep *Sequence) (*Sequence, error) {
 func (c *Cache) copy(from, s *Sequence, p *Prompt, n int) error {
 	have := s.Len()
 	if err := c.cfg.Memory.SeqCopy(from.ID, s.ID, p.Position(have), p.Position(n)); err != nil {
-		return fmt.Errorf("kv: share %d items of sequence %d with %d: %w", n-have, from.ID, s.ID, err)
+		return fmt.Errorf("kv: share %d items of sequence %d with %d: %w", n-have, from.ID, s.ID,
+			err)
 	}
 	c.cells.share(from.cells[have:n])
 	s.cells = append(s.cells, from.cells[have:n]...)
@@ -254,8 +265,8 @@ func (s *Sequence) extend(p *Prompt, n int) {
 	}
 }
 
-// Catch lets a running sequence share what another has computed meanwhile of the prompt that both are reading. It returns the number
-// of items gained.
+// Catch lets a running sequence share what another has computed meanwhile of the prompt that both
+// are reading. It returns the number of items gained.
 func (c *Cache) Catch(s *Sequence, p *Prompt) (int, error) {
 	have := s.Len()
 	if !c.shares() || s.private || s.shifted || have >= len(p.Items)-1 {
@@ -281,33 +292,37 @@ func (c *Cache) Catch(s *Sequence, p *Prompt) (int, error) {
 	return n - have, nil
 }
 
-// Append notes that items of p up to n were computed: the decode that did so must have succeeded. p begins with the items of s, and n
-// is no place within a whole picture. It fails with ErrNoCells if the books say that there was no room, which means that they
-// are wrong.
+// Append notes that items of p up to n were computed: the decode that did so must have succeeded. p
+// begins with the items of s, and n is no place within a whole picture. It fails with ErrNoCells if
+// the books say that there was no room, which means that they are wrong.
 func (c *Cache) Append(s *Sequence, p *Prompt, n int) error {
 	have := s.Len()
 	switch {
 	case n < have || n > len(p.Items) || p.Cut(n) != n:
-		return fmt.Errorf("kv: items %d to %d of a prompt of %d cannot be appended", have, n, len(p.Items))
+		return fmt.Errorf("kv: items %d to %d of a prompt of %d cannot be appended", have, n,
+			len(p.Items))
 	case have > 0 && p.Position(have) != s.Next:
-		return fmt.Errorf("kv: item %d of the prompt is at position %d, the sequence goes on at %d", have, p.Position(have), s.Next)
+		return fmt.Errorf("kv: item %d of the prompt is at position %d, the sequence goes on at %d",
+			have, p.Position(have), s.Next)
 	case n-have > c.Free():
-		return fmt.Errorf("%w: %d items were computed with %d cells free", ErrNoCells, n-have, c.Free())
+		return fmt.Errorf("%w: %d items were computed with %d cells free", ErrNoCells, n-have,
+			c.Free())
 	}
 	s.cells = c.cells.take(s.cells, n-have)
 	s.extend(p, n)
 	return nil
 }
 
-// Trim removes all items from n on, and before n the part of a whole picture that n lies in. If the memory cannot be cut there, the
-// sequence is emptied, which is no error: look at Len.
+// Trim removes all items from n on, and before n the part of a whole picture that n lies in. If the
+// memory cannot be cut there, the sequence is emptied, which is no error: look at Len.
 func (c *Cache) Trim(s *Sequence, n int) error {
 	if n >= s.Len() {
 		return nil
 	}
 	n = s.Cut(n)
 	next := s.Position(n)
-	if n <= 0 || c.cfg.Rigid || !c.windowStands(s, next) || c.cfg.Memory.SeqRemove(s.ID, next, -1) != nil {
+	if n <= 0 || c.cfg.Rigid || !c.windowStands(s, next) || c.cfg.Memory.SeqRemove(s.ID, next,
+		-1) != nil {
 		if err := c.cfg.Memory.SeqRemove(s.ID, -1, -1); err != nil {
 			return fmt.Errorf("kv: empty sequence %d: %w", s.ID, err)
 		}
@@ -331,7 +346,8 @@ func (c *Cache) forget(s *Sequence, n int, next llama.Pos) {
 
 // Resync removes from the memory what a failed decode may have left behind the items of s.
 func (c *Cache) Resync(s *Sequence) error {
-	if s.Len() > 0 && !c.cfg.Rigid && c.windowStands(s, s.Next) && c.cfg.Memory.SeqRemove(s.ID, s.Next, -1) == nil {
+	if s.Len() > 0 && !c.cfg.Rigid && c.windowStands(s, s.Next) && c.cfg.Memory.SeqRemove(s.ID,
+		s.Next, -1) == nil {
 		return nil
 	}
 	if s.Len() > 0 {
@@ -340,8 +356,9 @@ func (c *Cache) Resync(s *Sequence) error {
 	return c.cfg.Memory.SeqRemove(s.ID, -1, -1)
 }
 
-// Drop gives a sequence up, with whatever a failed decode may have left of it in the memory. The second time nothing happens. An error
-// means that the memory is closed or broken; the sequence is forgotten all the same.
+// Drop gives a sequence up, with whatever a failed decode may have left of it in the memory. The
+// second time nothing happens. An error means that the memory is closed or broken; the sequence is
+// forgotten all the same.
 func (c *Cache) Drop(s *Sequence) error {
 	if c.seqs[s.ID] != s {
 		return nil
@@ -354,8 +371,9 @@ func (c *Cache) Drop(s *Sequence) error {
 	return nil
 }
 
-// Adopt makes a running sequence whose items, those of p up to n, are about to be restored from a saved state. It makes room for them
-// and fails with ErrNoCells or ErrNoSequence. If the restoring fails, Drop it.
+// Adopt makes a running sequence whose items, those of p up to n, are about to be restored from a
+// saved state. It makes room for them and fails with ErrNoCells or ErrNoSequence. If the restoring
+// fails, Drop it.
 func (c *Cache) Adopt(p *Prompt, n int) (*Sequence, error) {
 	if n > c.Available() {
 		return nil, ErrNoCells

@@ -1,7 +1,8 @@
 package kv
 
-// cells counts, for each cell of the context, the sequences that it belongs to. Numbers of cells are our own: libllama places an item
-// where it likes, but it takes one cell for each, and gives it back when no sequence holds it.
+// cells counts, for each cell of the context, the sequences that it belongs to. Numbers of cells
+// are our own: libllama places an item where it likes, but it takes one cell for each, and gives it
+// back when no sequence holds it.
 type cells struct {
 	refs []uint16 // sequences that hold a cell
 	busy []uint16 // of them, those that are running
@@ -17,7 +18,8 @@ func newCells(n int) cells {
 	return c
 }
 
-// take appends n cells, each held once by a running sequence, to list. There must be as many free ones.
+// take appends n cells, each held once by a running sequence, to list. There must be as many free
+// ones.
 func (c *cells) take(list []int32, n int) []int32 {
 	from := len(list)
 	for range n {

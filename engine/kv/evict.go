@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Finish makes a running sequence cache. What a Shift has moved is given up. So are sequences of which everything is part of another
-// one: whatever could be taken from them can be taken from it.
+// Finish makes a running sequence cache. What a Shift has moved is given up. So are sequences of
+// which everything is part of another one: whatever could be taken from them can be taken from it.
 func (c *Cache) Finish(s *Sequence) {
 	if !s.Running || c.seqs[s.ID] != s {
 		return
@@ -25,8 +25,9 @@ func (c *Cache) Finish(s *Sequence) {
 	}
 }
 
-// redundant reports whether somebody else holds the last cell of s. What stands in a cell depends on all items before it, so whoever
-// holds it has the same items up to there. Without items there is nothing to hold.
+// redundant reports whether somebody else holds the last cell of s. What stands in a cell depends
+// on all items before it, so whoever holds it has the same items up to there. Without items there
+// is nothing to hold.
 func (c *Cache) redundant(s *Sequence) bool {
 	return s.Len() == 0 || c.cells.refs[s.cells[len(s.cells)-1]] > 1
 }
@@ -37,8 +38,8 @@ func (c *Cache) Free() int { return len(c.cells.free) }
 // Available is the number of cells that hold nothing or only what can be given up.
 func (c *Cache) Available() int { return c.cells.idle }
 
-// Reserve makes room for n more items, giving up finished sequences from their ends as far as needed. It returns false if all of them
-// are not enough, and gives up none then.
+// Reserve makes room for n more items, giving up finished sequences from their ends as far as
+// needed. It returns false if all of them are not enough, and gives up none then.
 func (c *Cache) Reserve(n int) bool {
 	if n > c.Available() {
 		return false
@@ -53,7 +54,8 @@ func (c *Cache) Reserve(n int) bool {
 	return true
 }
 
-// closeRanks are ranks that differ by no more than the rounding of sums, as a part of the larger one.
+// closeRanks are ranks that differ by no more than the rounding of sums, as a part of the larger
+// one.
 const closeRanks = 1e-9
 
 // victim chooses the finished sequence to give up next. It is nil if there is none.
@@ -65,13 +67,16 @@ func (c *Cache) victim() *Sequence {
 	return best
 }
 
-// Next is the sequence of at least so many items that will be given up before others of which Config.Evict was not told yet, once cells or
-// sequences are scarce: fewer than free cells hold nothing, or all sequences hold something. It is nil if there is none.
+// Next is the sequence of at least so many items that will be given up before others of which
+// Config.Evict was not told yet, once cells or sequences are scarce: fewer than free cells hold
+// nothing, or all sequences hold something. It is nil if there is none.
 func (c *Cache) Next(free, items int) *Sequence {
 	if c.Free() >= free && slices.Contains(c.seqs, nil) {
 		return nil
 	}
-	s, _ := c.lowest(func(s *Sequence) bool { return !s.told && s.Len() >= items && !c.redundant(s) })
+	s, _ := c.lowest(func(s *Sequence) bool {
+		return !s.told && s.Len() >= items && !c.redundant(s)
+	})
 	return s
 }
 
@@ -82,7 +87,8 @@ func (c *Cache) Foretell(s *Sequence) {
 	}
 }
 
-// lowest is the finished sequence of the lowest rank among those that may be chosen, and of equals that which was used longest ago.
+// lowest is the finished sequence of the lowest rank among those that may be chosen, and of equals
+// that which was used longest ago.
 func (c *Cache) lowest(may func(*Sequence) bool) (best *Sequence, lowest float64) {
 	for _, s := range c.seqs {
 		if s == nil || s.Running || !may(s) {
@@ -97,10 +103,12 @@ func (c *Cache) lowest(may func(*Sequence) bool) (best *Sequence, lowest float64
 	return best, lowest
 }
 
-// rankOf is what a cell of a finished sequence is worth: the cost to rebuild the items whose cells nobody else holds, divided by their
-// number, above the floor at its last use. The floor rises to the rank of what is given up. This is GreedyDual-Size (Cao and Irani,
-// "Cost-aware WWW proxy caching algorithms", 1997): pictures, which cost an encoding and a prefill, outlive text; what is not used
-// again ages as the floor rises; a prefix that serves many is not lost with one of them. What is redundant is worth nothing.
+// rankOf is what a cell of a finished sequence is worth: the cost to rebuild the items whose cells
+// nobody else holds, divided by their number, above the floor at its last use. The floor rises to
+// the rank of what is given up. This is GreedyDual-Size (Cao and Irani, "Cost-aware WWW proxy
+// caching algorithms", 1997): pictures, which cost an encoding and a prefill, outlive text; what is
+// not used again ages as the floor rises; a prefix that serves many is not lost with one of them.
+// What is redundant is worth nothing.
 func (c *Cache) rankOf(s *Sequence) float64 {
 	if c.redundant(s) {
 		return 0
@@ -123,8 +131,8 @@ func (c *Cache) lose(s *Sequence) {
 	}
 }
 
-// evict frees about n cells at the end of a finished sequence, or all of it if it cannot be cut. What is left of it stays cache, if
-// nobody else has it.
+// evict frees about n cells at the end of a finished sequence, or all of it if it cannot be cut.
+// What is left of it stays cache, if nobody else has it.
 func (c *Cache) evict(s *Sequence, n int) {
 	c.lose(s)
 	at := s.Len()
@@ -140,10 +148,11 @@ func (c *Cache) evict(s *Sequence, n int) {
 
 // Stats counts cells and sequences.
 type Stats struct {
-	Cells     int `json:"cells"`     // of the context
-	Running   int `json:"running"`   // cells of running sequences
-	Cached    int `json:"cached"`    // cells of finished sequences alone
-	Shared    int `json:"shared"`    // cells of more than one sequence, counted in the two above too
+	Cells   int `json:"cells"`   // of the context
+	Running int `json:"running"` // cells of running sequences
+	Cached  int `json:"cached"`  // cells of finished sequences alone
+	// cells of more than one sequence, counted in the two above too
+	Shared    int `json:"shared"`
 	Sequences int `json:"sequences"` // of the context
 	Active    int `json:"active"`    // running sequences
 	Kept      int `json:"kept"`      // finished sequences

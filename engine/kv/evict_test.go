@@ -71,7 +71,8 @@ func TestPicturesOutliveText(t *testing.T) {
 	b.wantStanding("the picture without the text behind it", seen, 9)
 }
 
-// A picture that nobody asks about grows old: the floor rises with every sequence that is given up, until new text is worth more.
+// A picture that nobody asks about grows old: the floor rises with every sequence that is given up,
+// until new text is worth more.
 func TestWhatIsNeverUsedAgainAges(t *testing.T) {
 	b := newBench(t, plain, 20, 4, dearPictures)
 	seen := text().picture(1, 8, false, 1).add(2)
@@ -188,10 +189,13 @@ func TestASequenceWithoutItemsIsNotKept(t *testing.T) {
 	}
 }
 
-// A sequence is told about once, when it has still all its items, however often it loses some; and again when it has served since.
+// A sequence is told about once, when it has still all its items, however often it loses some; and
+// again when it has served since.
 func TestEvictIsToldOnceOfWhatIsAboutToGo(t *testing.T) {
 	var told []int
-	b := newBench(t, plain, 10, 1, func(c *Config) { c.Evict = func(s *Sequence) { told = append(told, s.Len()) } })
+	b := newBench(t, plain, 10, 1, func(c *Config) {
+		c.Evict = func(s *Sequence) { told = append(told, s.Len()) }
+	})
 	b.keep(text(count(0, 8)...))
 	for n := 3; n < 6; n++ {
 		b.mustReserve(n)
@@ -218,7 +222,9 @@ func TestTheOneOfLowestRankIsCutEvenIfItHoldsTheBeginning(t *testing.T) {
 
 func TestEvictIsToldWhenTheOnlySequenceIsCut(t *testing.T) {
 	told := 0
-	b := newBench(t, plain, 10, 1, func(c *Config) { c.Evict = func(s *Sequence) { told += s.Len() } })
+	b := newBench(t, plain, 10, 1, func(c *Config) {
+		c.Evict = func(s *Sequence) { told += s.Len() }
+	})
 	b.keep(text(1, 2, 3))
 	b.open(text(1, 2, 9), 2)
 	if told != 3 {

@@ -29,8 +29,8 @@ const (
 	fakeBatch  = 8
 )
 
-// fakeCell is one cell as libllama keeps it, and what a model would have computed into it: a digest of the item and of all that it
-// attended to.
+// fakeCell is one cell as libllama keeps it, and what a model would have computed into it: a digest
+// of the item and of all that it attended to.
 type fakeCell struct {
 	pos   llama.Pos
 	seqs  uint64 // a bit a sequence; the cell is free when there is none
@@ -41,12 +41,14 @@ type fakeCell struct {
 
 func (c *fakeCell) has(seq llama.Seq) bool { return c.seqs>>seq&1 == 1 }
 
-// fakeMemory does what libllama's unified cache does, and fails the test where libllama would abort or corrupt its books.
+// fakeMemory does what libllama's unified cache does, and fails the test where libllama would abort
+// or corrupt its books.
 type fakeMemory struct {
 	t     testing.TB
 	kind  kind
 	cells []fakeCell
-	near  []fakeCell // of the window: what is masked may be overwritten if one sequence alone has it
+	// of the window: what is masked may be overwritten if one sequence alone has it
+	near  []fakeCell
 	order int
 	dead  bool // every call fails
 }
@@ -78,7 +80,8 @@ func (m *fakeMemory) SeqCopy(src, dst llama.Seq, p0, p1 llama.Pos) error {
 	}
 	m.within(src, p0, p1, func(c *fakeCell) {
 		if c.has(dst) {
-			m.t.Fatalf("position %d of sequence %d is copied to sequence %d, which has the cell", c.pos, src, dst)
+			m.t.Fatalf("position %d of sequence %d is copied to sequence %d, which has the cell",
+				c.pos, src, dst)
 		}
 		c.seqs |= 1 << dst
 	})
@@ -141,7 +144,9 @@ func (m *fakeMemory) held(seq llama.Seq) (list []*fakeCell) {
 			list = append(list, &m.cells[i])
 		}
 	}
-	slices.SortFunc(list, func(a, b *fakeCell) int { return cmp.Or(cmp.Compare(a.pos, b.pos), cmp.Compare(a.order, b.order)) })
+	slices.SortFunc(list, func(a, b *fakeCell) int {
+		return cmp.Or(cmp.Compare(a.pos, b.pos), cmp.Compare(a.order, b.order))
+	})
 	return list
 }
 
@@ -160,7 +165,8 @@ func (m *fakeMemory) count() (used, shared int) {
 
 var fakeSeed = maphash.MakeSeed()
 
-// attend is what a model computes for an item behind others: before is what it computed for the one before it.
+// attend is what a model computes for an item behind others: before is what it computed for the one
+// before it.
 func attend(before uint64, it Item, pos llama.Pos) uint64 {
 	return maphash.Comparable(fakeSeed, struct {
 		before uint64
@@ -169,7 +175,8 @@ func attend(before uint64, it Item, pos llama.Pos) uint64 {
 	}{before, it, pos})
 }
 
-// decode computes items [from, to) of p in a sequence, or returns llama.ErrNoRoom and changes nothing.
+// decode computes items [from, to) of p in a sequence, or returns llama.ErrNoRoom and changes
+// nothing.
 func (m *fakeMemory) decode(seq llama.Seq, p *Prompt, from, to int) error {
 	var places, near []*fakeCell
 	for i := range m.cells {
@@ -186,7 +193,8 @@ func (m *fakeMemory) decode(seq llama.Seq, p *Prompt, from, to int) error {
 		return fmt.Errorf("%w for %d items", llama.ErrNoRoom, to-from)
 	}
 	if last := m.last(seq); p.Pos[from] <= last {
-		m.t.Fatalf("item %d at position %d in sequence %d, which stands at %d", from, p.Pos[from], seq, last)
+		m.t.Fatalf("item %d at position %d in sequence %d, which stands at %d", from, p.Pos[from],
+			seq, last)
 	}
 	before := uint64(0)
 	if held := m.held(seq); len(held) > 0 {
@@ -218,8 +226,8 @@ func (m *fakeMemory) masked(c *fakeCell) bool {
 	return true
 }
 
-// overwrite puts a new cell in the place of a masked one. What lies before the one that goes is removed too, as libllama does, so that
-// a sequence has no holes.
+// overwrite puts a new cell in the place of a masked one. What lies before the one that goes is
+// removed too, as libllama does, so that a sequence has no holes.
 func (m *fakeMemory) overwrite(old *fakeCell, c fakeCell) {
 	gone := *old
 	*old = c
@@ -243,7 +251,8 @@ func (m *fakeMemory) seesWindow(seq llama.Seq, pos llama.Pos) {
 	}
 	for q := max(0, pos-fakeWindow+1); q < pos; q++ {
 		if !there[q] {
-			m.t.Fatalf("position %d of sequence %d attends to position %d, which is gone", pos, seq, q)
+			m.t.Fatalf("position %d of sequence %d attends to position %d, which is gone", pos, seq,
+				q)
 		}
 	}
 }
@@ -265,7 +274,8 @@ func (m *fakeMemory) equal(c *Cache) error {
 		if s.Running {
 			running |= 1 << id
 		} else if s.Len() == 0 || s.shifted || s.private {
-			return fmt.Errorf("sequence %d is kept with %d items, shifted %v, private %v", id, s.Len(), s.shifted, s.private)
+			return fmt.Errorf("sequence %d is kept with %d items, shifted %v, private %v", id,
+				s.Len(), s.shifted, s.private)
 		}
 	}
 	used, shared := m.count()
@@ -277,23 +287,29 @@ func (m *fakeMemory) equal(c *Cache) error {
 	}
 	n, st := len(m.cells), c.Stats()
 	if c.Free() != n-used || c.Available() != n-needed {
-		return fmt.Errorf("%d free and %d available by the books, %d and %d in truth", c.Free(), c.Available(), n-used, n-needed)
+		return fmt.Errorf("%d free and %d available by the books, %d and %d in truth", c.Free(),
+			c.Available(), n-used, n-needed)
 	}
-	if st.Cells != n || st.Running != needed || st.Cached != used-needed || st.Shared != shared || st.Sequences != len(c.seqs) {
-		return fmt.Errorf("%+v, in truth %d of running sequences, %d of others, %d shared", st, needed, used-needed, shared)
+	if st.Cells != n || st.Running != needed || st.Cached != used-needed || st.Shared != shared ||
+		st.Sequences != len(c.seqs) {
+		return fmt.Errorf("%+v, in truth %d of running sequences, %d of others, %d shared", st,
+			needed, used-needed, shared)
 	}
 	return nil
 }
 
-// sameItems compares a sequence with its cells: items, positions, and that each was computed behind those before it.
+// sameItems compares a sequence with its cells: items, positions, and that each was computed behind
+// those before it.
 func sameItems(s *Sequence, held []*fakeCell) error {
 	if len(held) != s.Len() || len(s.Pos) != s.Len() || len(s.cells) != s.Len() {
-		return fmt.Errorf("%d items, %d positions, %d cells by the books, %d cells in truth", s.Len(), len(s.Pos), len(s.cells), len(held))
+		return fmt.Errorf("%d items, %d positions, %d cells by the books, %d cells in truth",
+			s.Len(), len(s.Pos), len(s.cells), len(held))
 	}
 	before := uint64(0)
 	for i, cell := range held {
 		if cell.item != s.Items[i] || cell.pos != s.Pos[i] {
-			return fmt.Errorf("item %d is %v at %d by the books, %v at %d in truth", i, s.Items[i], s.Pos[i], cell.item, cell.pos)
+			return fmt.Errorf("item %d is %v at %d by the books, %v at %d in truth", i, s.Items[i],
+				s.Pos[i], cell.item, cell.pos)
 		}
 		before = attend(before, s.Items[i], s.Pos[i])
 		if cell.kv != before && !(s.shifted && i >= s.pure) {

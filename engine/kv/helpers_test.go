@@ -27,11 +27,13 @@ func count(from, to int) (list []int) {
 // text is a prompt of tokens.
 func text(ids ...int) *Prompt { return new(Prompt).add(ids...) }
 
-// picture appends rows of a picture, which cannot be cut if it is whole. With stride 0 they share a position, as with M-RoPE.
+// picture appends rows of a picture, which cannot be cut if it is whole. With stride 0 they share a
+// position, as with M-RoPE.
 func (p *Prompt) picture(number uint32, rows int, whole bool, stride llama.Pos) *Prompt {
 	from := len(p.Items)
 	for i := range rows {
-		p.Items, p.Pos = append(p.Items, Item{Picture: number, Value: int32(i)}), append(p.Pos, p.Next)
+		p.Items, p.Pos = append(p.Items, Item{Picture: number, Value: int32(i)}),
+			append(p.Pos, p.Next)
 		p.Next += stride
 	}
 	if stride == 0 {
@@ -45,7 +47,8 @@ func (p *Prompt) picture(number uint32, rows int, whole bool, stride llama.Pos) 
 
 // clone shares nothing with p.
 func (p *Prompt) clone() *Prompt {
-	return &Prompt{Items: slices.Clone(p.Items), Pos: slices.Clone(p.Pos), Next: p.Next, Whole: slices.Clone(p.Whole)}
+	return &Prompt{Items: slices.Clone(p.Items), Pos: slices.Clone(p.Pos), Next: p.Next,
+		Whole: slices.Clone(p.Whole)}
 }
 
 // bench is a cache over a fake memory.

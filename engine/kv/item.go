@@ -6,14 +6,17 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 )
 
-// Key names the embeddings of one encoded part of a picture: a SHA-256 over the picture file's bytes, the identity of the tower that
-// encodes it, and the number of the part. Equal keys mean equal embeddings.
+// Key names the embeddings of one encoded part of a picture: a SHA-256 over the picture file's
+// bytes, the identity of the tower that encodes it, and the number of the part. Equal keys mean
+// equal embeddings.
 type Key [sha256.Size]byte
 
-// Item is what one cell of the KV cache stands for: a token, or one row of a picture's embeddings. Items are compared with ==; two
-// prompts with the same items have the same prefix, pictures included.
+// Item is what one cell of the KV cache stands for: a token, or one row of a picture's embeddings.
+// Items are compared with ==; two prompts with the same items have the same prefix, pictures
+// included.
 type Item struct {
-	// Picture is 0 for a token. Else it is the number that [Pictures] gave to the Key of the picture.
+	// Picture is 0 for a token. Else it is the number that [Pictures] gave to the Key of the
+	// picture.
 	Picture uint32
 	// Value is the token, or the row.
 	Value int32
@@ -27,19 +30,22 @@ func (i Item) IsToken() bool { return i.Picture == 0 }
 
 // Prompt is what a sequence is to hold: items in order, and the position of each.
 //
-// Positions never fall. They rise by one from item to item, except within pictures of models whose positions have several dimensions
-// (M-RoPE), where rows share positions and the item after the picture may lie further on.
+// Positions never fall. They rise by one from item to item, except within pictures of models whose
+// positions have several dimensions (M-RoPE), where rows share positions and the item after the
+// picture may lie further on.
 type Prompt struct {
 	Items []Item
 	Pos   []llama.Pos
 	// Next is the position of the item that comes after the last.
 	Next llama.Pos
-	// Whole are the half-open ranges of items, in order, that must be computed in one piece and cannot be cut: pictures that attend
-	// to themselves in both directions, and pictures whose rows share positions.
+	// Whole are the half-open ranges of items, in order, that must be computed in one piece and
+	// cannot be cut: pictures that attend to themselves in both directions, and pictures whose rows
+	// share positions.
 	Whole [][2]int
 }
 
-// Cut returns the largest n' <= n at which the prompt may be cut: n itself, or where the whole picture begins that n falls into.
+// Cut returns the largest n' <= n at which the prompt may be cut: n itself, or where the whole
+// picture begins that n falls into.
 func (p *Prompt) Cut(n int) int {
 	for _, w := range p.Whole {
 		if w[0] < n && n < w[1] {

@@ -36,7 +36,8 @@ func newReal(t testing.TB, sequences int, r *rand.Rand) *real {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lc, err := llama.NewContext(m, llama.ContextParams{NCtx: 256, NBatch: 512, NUBatch: 32, NSeqMax: sequences, Threads: 1, ExactCache: true})
+	lc, err := llama.NewContext(m, llama.ContextParams{NCtx: 256, NBatch: 512, NUBatch: 32,
+		NSeqMax: sequences, Threads: 1, ExactCache: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,13 +68,16 @@ func (r *real) check(what string) {
 		if s != nil && s.Len() > 0 {
 			first, last = s.Pos[0], s.Pos[s.Len()-1]
 		}
-		if got0, got1 := mem.SeqPosMin(llama.Seq(id)), mem.SeqPosMax(llama.Seq(id)); got0 != first || got1 != last {
-			r.t.Fatalf("%s: sequence %d stands from %d to %d, by the books from %d to %d", what, id, got0, got1, first, last)
+		if got0, got1 := mem.SeqPosMin(llama.Seq(id)),
+			mem.SeqPosMax(llama.Seq(id)); got0 != first || got1 != last {
+			r.t.Fatalf("%s: sequence %d stands from %d to %d, by the books from %d to %d", what, id,
+				got0, got1, first, last)
 		}
 	}
 	for _, j := range r.jobs {
 		if !slices.Equal(j.seq.Items, j.has) {
-			r.t.Fatalf("%s: running sequence %d holds %d items, want %d", what, j.seq.ID, j.seq.Len(), len(j.has))
+			r.t.Fatalf("%s: running sequence %d holds %d items, want %d", what, j.seq.ID,
+				j.seq.Len(), len(j.has))
 		}
 	}
 }
@@ -155,7 +159,8 @@ func (r *real) grow(j *job, n int) (from, to int) {
 	return j.seq.Len(), j.seq.Len() + n
 }
 
-// compute decodes n items. Where the books say that there is no room for them, libllama must say so too.
+// compute decodes n items. Where the books say that there is no room for them, libllama must say so
+// too.
 func (r *real) compute(j *job, n int) {
 	from, to := r.grow(j, n)
 	room := r.Reserve(n)
@@ -202,7 +207,8 @@ func (r *real) shift(j *job) {
 	}
 }
 
-// alike wants a running sequence to go on as if its items had been computed in a context of their own.
+// alike wants a running sequence to go on as if its items had been computed in a context of their
+// own.
 func (r *real) alike(j *job) {
 	if j.seq.shifted || j.seq.Len() == 0 || !r.Reserve(1) {
 		return
@@ -222,14 +228,15 @@ func (r *real) alike(j *job) {
 	for i := range got {
 		worst = max(worst, math.Abs(float64(got[i]-want[i])))
 	}
-	// The rounding of other batch shapes makes up to 0.09 here. Another item among the last few makes 1 to 4.
+	// The rounding of other batch shapes makes up to 0.09 here. Another item among the last few
+	// makes 1 to 4.
 	if !(worst < 0.25) {
 		r.t.Fatalf("sequence %d of %d items: logits differ by up to %v", j.seq.ID, to, worst)
 	}
 }
 
-// The books are compared with libllama's own over random schedules of the same operations, and with its cells by decoding just more than
-// there should be room for.
+// The books are compared with libllama's own over random schedules of the same operations, and with
+// its cells by decoding just more than there should be room for.
 func TestBooksEqualLibllamasOverRandomSchedules(t *testing.T) {
 	schedules := 24
 	if testing.Short() {
@@ -266,7 +273,8 @@ func TestBooksEqualLibllamasOverRandomSchedules(t *testing.T) {
 	}
 }
 
-// Cells that several sequences hold count once: with a shared prefix the context is full exactly when the books say so.
+// Cells that several sequences hold count once: with a shared prefix the context is full exactly
+// when the books say so.
 func TestAContextIsFullWhenTheBooksSaySo(t *testing.T) {
 	r := newReal(t, 4, rand.New(rand.NewPCG(1, 2)))
 	for i := range 4 {
@@ -287,7 +295,8 @@ func TestAContextIsFullWhenTheBooksSaySo(t *testing.T) {
 		r.compute(r.jobs[n%4], 1)
 	}
 	for _, j := range r.jobs {
-		if err := r.decode(r.lc, j.seq.ID, j.p.add(1), j.seq.Len(), j.seq.Len()+1); !errors.Is(err, llama.ErrNoRoom) {
+		if err := r.decode(r.lc, j.seq.ID, j.p.add(1), j.seq.Len(), j.seq.Len()+1); !errors.Is(err,
+			llama.ErrNoRoom) {
 			t.Errorf("one more in sequence %d: %v", j.seq.ID, err)
 		}
 		r.must(r.Resync(j.seq))

@@ -4,11 +4,13 @@ import (
 	"testing"
 )
 
-// manyEqual is a cache of 64 running sequences of 4096 items that differ in the last, and share nothing.
+// manyEqual is a cache of 64 running sequences of 4096 items that differ in the last, and share
+// nothing.
 func manyEqual(b *testing.B) (*bench, *Prompt) {
 	b.Helper()
 	const sequences, n = 64, 4096
-	c := New(Config{Memory: newFake(b, plain, 0, sequences), Cells: sequences * n, Sequences: sequences})
+	c := New(Config{Memory: newFake(b, plain, 0, sequences), Cells: sequences * n,
+		Sequences: sequences})
 	for i := range sequences {
 		p := text(count(0, n-1)...).add(10_000 + i)
 		s, err := c.Open(p, true)

@@ -2,8 +2,9 @@ package kv
 
 import "sync"
 
-// Pictures numbers the pictures of a cache's items, so that items stay small. Numbers count from 1 and are never given again; [Pictures.Forget]
-// bounds how many are known. Its methods may be called from several goroutines.
+// Pictures numbers the pictures of a cache's items, so that items stay small. Numbers count from 1
+// and are never given again; [Pictures.Forget] bounds how many are known. Its methods may be called
+// from several goroutines.
 type Pictures struct {
 	mu      sync.Mutex
 	numbers map[Key]uint32
@@ -26,7 +27,8 @@ func (p *Pictures) Number(k Key) uint32 {
 	return p.last
 }
 
-// Key returns the key of a number that Number returned; ok is false for any other, and for one that was forgotten.
+// Key returns the key of a number that Number returned; ok is false for any other, and for one that
+// was forgotten.
 func (p *Pictures) Key(n uint32) (k Key, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -34,12 +36,13 @@ func (p *Pictures) Key(n uint32) (k Key, ok bool) {
 	return k, ok
 }
 
-// recentPictures is how many pictures Forget keeps whether they are used or not: prompts that are being made have numbers which nobody else
-// knows of yet.
+// recentPictures is how many pictures Forget keeps whether they are used or not: prompts that are
+// being made have numbers which nobody else knows of yet.
 const recentPictures = 4096
 
-// Forget forgets pictures that are not among those in use, once there are more than twice as many as it keeps. A picture that is seen again gets
-// another number: what stands of it under the old one is not found any more, which costs time and nothing else.
+// Forget forgets pictures that are not among those in use, once there are more than twice as many
+// as it keeps. A picture that is seen again gets another number: what stands of it under the old
+// one is not found any more, which costs time and nothing else.
 func (p *Pictures) Forget(used func(yield func(number uint32))) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -34,8 +34,9 @@ type schedule struct {
 	saved []saved // sequences that were put aside
 }
 
-// Whatever is opened, computed, shared, cut, moved, restored and given up in whatever order: the books say what the memory holds,
-// every item was computed behind the items before it, running sequences keep what they have, and nothing leaks.
+// Whatever is opened, computed, shared, cut, moved, restored and given up in whatever order: the
+// books say what the memory holds, every item was computed behind the items before it, running
+// sequences keep what they have, and nothing leaks.
 func TestBooksEqualTheMemoryOverRandomSchedules(t *testing.T) {
 	for _, k := range []kind{plain, mrope, window, rigid} {
 		for _, sequences := range []int{1, 2, 3, 4, 5, 6, 8, 12} {
@@ -50,7 +51,8 @@ func TestBooksEqualTheMemoryOverRandomSchedules(t *testing.T) {
 func runSchedule(t *testing.T, rt *rapid.T, k kind, sequences int) {
 	cells := rapid.IntRange(12, 60).Draw(rt, "cells")
 	s := &schedule{t: rt, kind: k, mem: newFake(t, k, cells, sequences), told: map[*Sequence]bool{}}
-	cfg := Config{Memory: s.mem, Cells: cells, Sequences: sequences, Rigid: k == rigid, Evict: s.evicted}
+	cfg := Config{Memory: s.mem, Cells: cells, Sequences: sequences, Rigid: k == rigid,
+		Evict: s.evicted}
 	if k == window {
 		cfg.Window = fakeWindow
 	}
@@ -76,7 +78,8 @@ func runSchedule(t *testing.T, rt *rapid.T, k kind, sequences int) {
 // evicted is Config.Evict: it is told once about a finished sequence, while its items still stand.
 func (s *schedule) evicted(q *Sequence) {
 	if q.Running || q.Len() == 0 || s.told[q] {
-		s.t.Fatalf("told of sequence %d: running %v, %d items, told before %v", q.ID, q.Running, q.Len(), s.told[q])
+		s.t.Fatalf("told of sequence %d: running %v, %d items, told before %v", q.ID, q.Running,
+			q.Len(), s.told[q])
 	}
 	s.told[q] = true
 	if err := sameItems(q, s.mem.held(q.ID)); err != nil {
@@ -93,8 +96,10 @@ func (s *schedule) check() {
 		if !j.seq.Running || s.c.seqs[j.seq.ID] != j.seq || !slices.Equal(j.seq.Items, j.has) {
 			s.t.Fatalf("running sequence %d holds %v, want %v", j.seq.ID, j.seq.Items, j.has)
 		}
-		if !slices.Equal(j.seq.Items, j.p.Items[:j.seq.Len()]) || !slices.Equal(j.seq.Pos, j.p.Pos[:j.seq.Len()]) {
-			s.t.Fatalf("running sequence %d holds %v, which does not begin %v", j.seq.ID, j.seq.Items, j.p.Items)
+		if !slices.Equal(j.seq.Items, j.p.Items[:j.seq.Len()]) ||
+			!slices.Equal(j.seq.Pos, j.p.Pos[:j.seq.Len()]) {
+			s.t.Fatalf("running sequence %d holds %v, which does not begin %v", j.seq.ID,
+				j.seq.Items, j.p.Items)
 		}
 		active++
 	}
@@ -178,7 +183,8 @@ func (s *schedule) room(n int) bool {
 	case (!ok || free >= n) && s.c.Free() != free:
 		s.t.Fatalf("Reserve(%d) gave up cells for nothing", n)
 	case s.c.Available() != available:
-		s.t.Fatalf("Reserve(%d) changed what is available from %d to %d", n, available, s.c.Available())
+		s.t.Fatalf("Reserve(%d) changed what is available from %d to %d", n, available,
+			s.c.Available())
 	}
 	return ok
 }
@@ -245,7 +251,8 @@ func (s *schedule) catch(*rapid.T) {
 	if err != nil || j.seq.Len() != have+n {
 		s.t.Fatalf("caught %d items, %d stood, %d do: %v", n, have, j.seq.Len(), err)
 	}
-	if can := s.c.shares() && !j.seq.private && !j.seq.shifted; can && j.seq.Len() < most || !can && n > 0 {
+	if can := s.c.shares() && !j.seq.private && !j.seq.shifted; can && j.seq.Len() < most ||
+		!can && n > 0 {
 		s.t.Fatalf("caught %d items behind %d where %d stand", n, have, most)
 	}
 	j.has = append(j.has, j.p.Items[have:have+n]...)
@@ -263,7 +270,8 @@ func (s *schedule) finish(*rapid.T) {
 	s.c.Finish(j.seq)
 	s.c.Finish(j.seq) // the second time nothing happens
 	if n := len(j.has); !shifted {
-		q := &Prompt{Items: append(j.has, TokenItem(99)), Pos: append(j.p.Pos[:n:n], j.p.Position(n)), Next: j.p.Position(n) + 1}
+		q := &Prompt{Items: append(j.has, TokenItem(99)), Pos: append(j.p.Pos[:n:n],
+			j.p.Position(n)), Next: j.p.Position(n) + 1}
 		if _, got := s.c.Match(q); got != n {
 			s.t.Fatalf("finished with %d items, of which %d can be had", n, got)
 		}
@@ -309,7 +317,8 @@ func (s *schedule) shift(*rapid.T) {
 	}
 	end := keep + n
 	d := j.p.Pos[end] - j.p.Pos[keep]
-	p := &Prompt{Items: slices.Delete(slices.Clone(j.p.Items), keep, end), Pos: slices.Delete(slices.Clone(j.p.Pos), keep, end), Next: j.p.Next - d}
+	p := &Prompt{Items: slices.Delete(slices.Clone(j.p.Items), keep, end),
+		Pos: slices.Delete(slices.Clone(j.p.Pos), keep, end), Next: j.p.Next - d}
 	for i := keep; i < len(p.Pos); i++ {
 		p.Pos[i] -= d
 	}
@@ -328,7 +337,9 @@ func (s *schedule) reserve(*rapid.T) { s.room(rapid.IntRange(0, 20).Draw(s.t, "c
 // adopt brings back a sequence that was dropped.
 func (s *schedule) adopt(*rapid.T) {
 	if len(s.saved) == 0 {
-		return // not Skip: rapid draws this action more often than others, and gives up where it draws nothing else a hundred times
+		// not Skip: rapid draws this action more often than others, and gives up where it draws
+		// nothing else a hundred times
+		return
 	}
 	aside := rapid.SampledFrom(s.saved).Draw(s.t, "saved")
 	p, n, available := aside.p.clone(), aside.n, s.c.Available()
@@ -359,7 +370,8 @@ func (s *schedule) adopt(*rapid.T) {
 	s.start(q, p)
 }
 
-// restore fills a sequence as reading a state does: all of the pool of cells, and the end of the window.
+// restore fills a sequence as reading a state does: all of the pool of cells, and the end of the
+// window.
 func (s *schedule) restore(id llama.Seq, p *Prompt, n int) error {
 	for at := 0; at < n; {
 		to := min(at+fakeBatch, n)

@@ -90,7 +90,8 @@ func TestAPictureThatCannotBeCutIsSharedWholeOrNotAtAll(t *testing.T) {
 		b.open(text(1).picture(1, 4, true, stride).add(6), 5)
 		s := b.run(text(1, 2, 3).picture(1, 4, true, stride).add(5), 1)
 		if err := b.Trim(s, 5); err != nil || s.Len() != 3 || len(s.Whole) != 0 {
-			t.Errorf("%v: trimmed to %d items, %d of them pictures: %v", k, s.Len(), len(s.Whole), err)
+			t.Errorf("%v: trimmed to %d items, %d of them pictures: %v", k, s.Len(), len(s.Whole),
+				err)
 		}
 		b.check()
 	}
@@ -130,14 +131,16 @@ func TestRowsOfOnePositionAreSharedTogether(t *testing.T) {
 	first := b.run(p, 0)
 	second := b.run(text(1, 2).picture(1, 6, true, 0).add(7), 8)
 	if second.Pos[8] != 6 || second.Next != 7 {
-		t.Errorf("the item after the picture is at position %d, the next at %d", second.Pos[8], second.Next)
+		t.Errorf("the item after the picture is at position %d, the next at %d", second.Pos[8],
+			second.Next)
 	}
 	if err := b.Trim(first, 8); err != nil || first.Next != 6 {
 		t.Errorf("trimmed to the picture the next position is %d: %v", first.Next, err)
 	}
 	b.check()
 	if err := b.Trim(first, 7); err != nil || first.Len() != 2 || first.Next != 2 {
-		t.Errorf("trimmed into the picture %d items are left, the next position is %d: %v", first.Len(), first.Next, err)
+		t.Errorf("trimmed into the picture %d items are left, the next position is %d: %v",
+			first.Len(), first.Next, err)
 	}
 	b.check()
 }
@@ -311,10 +314,12 @@ func TestAppendRefusesWhatCannotBe(t *testing.T) {
 		t.Errorf("with one cell too many: %v", err)
 	}
 	for name, err := range map[string]error{
-		"fewer items than stand":        b.Append(s, p, 5),
-		"more items than there are":     b.Append(s, p, 7),
-		"a prompt that lies elsewhere":  b.Append(s, text(1, 2).picture(1, 3, true, 0).add(4, 5), 7),
-		"a part of a picture":           b.Append(b.open(text(1, 2).picture(1, 3, true, 1).add(9), 5), text(1, 2, 3, 4, 5).picture(1, 3, true, 1), 6),
+		"fewer items than stand":    b.Append(s, p, 5),
+		"more items than there are": b.Append(s, p, 7),
+		"a prompt that lies elsewhere": b.Append(s, text(1, 2).picture(1, 3, true, 0).add(4, 5),
+			7),
+		"a part of a picture": b.Append(b.open(text(1, 2).picture(1, 3, true, 1).add(9),
+			5), text(1, 2, 3, 4, 5).picture(1, 3, true, 1), 6),
 		"the cells of a broken program": b.Append(s, more, 9),
 	} {
 		if err == nil {

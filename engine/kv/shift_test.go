@@ -12,7 +12,8 @@ func TestShiftDropsTheMiddleAndMovesTheRest(t *testing.T) {
 		t.Fatal(ok, err)
 	}
 	b.check()
-	if !slices.Equal(s.Items, text(0, 1, 5, 6, 7).Items) || !slices.Equal(s.Pos, text(count(0, 5)...).Pos) || s.Next != 5 || b.Free() != 5 {
+	if !slices.Equal(s.Items, text(0, 1, 5, 6, 7).Items) ||
+		!slices.Equal(s.Pos, text(count(0, 5)...).Pos) || s.Next != 5 || b.Free() != 5 {
 		t.Errorf("%v at %v, next %d, %d cells free", s.Items, s.Pos, s.Next, b.Free())
 	}
 	b.compute(s, text(0, 1, 5, 6, 7, 8), 6)

@@ -11,7 +11,8 @@ func (e *Encoder) arrive(a arrival, count func(*EncoderStats)) {
 	e.opts.Wake()
 }
 
-// Collect takes what decoders and the disk have brought, which completes tickets or lets Advance go on. It does not wait.
+// Collect takes what decoders and the disk have brought, which completes tickets or lets Advance go
+// on. It does not wait.
 func (e *Encoder) Collect() {
 	e.mu.Lock()
 	arrivals := e.arrivals
@@ -36,7 +37,8 @@ func (e *Encoder) collectRead(a arrival) {
 		if a.read != nil {
 			a.read.Release()
 		}
-	case a.read != nil && len(a.read.Rows()) != e.values(j.picture): // somebody else put them there in the meantime
+	// somebody else put them there in the meantime
+	case a.read != nil && len(a.read.Rows()) != e.values(j.picture):
 		n := len(a.read.Rows())
 		a.read.Release()
 		e.finish(j, nil, lengthError(n, e.values(j.picture)))

@@ -9,7 +9,8 @@ import (
 
 func TestPicturesComeFromDisk(t *testing.T) {
 	dir := t.TempDir()
-	a, b, d := &script{name: "a", steps: 2, values: 50}, &script{name: "b", steps: 2, values: 50}, &script{name: "d", steps: 2, values: 50}
+	a, b, d := &script{name: "a", steps: 2, values: 50}, &script{name: "b", steps: 2, values: 50},
+		&script{name: "d", steps: 2, values: 50}
 	old := newCache(t, Options{Dir: dir})
 	first := newEncoder(t, EncoderOptions{Cache: old})
 	for _, s := range []*script{a, b, d} {
@@ -31,11 +32,13 @@ func TestPicturesComeFromDisk(t *testing.T) {
 	<-answered // from here on the disk is slow
 	var events []string
 	stamp := func(event string) { events = append(events, event) }
-	*a, *b = script{name: "a", steps: 2, values: 50, stamp: stamp}, script{name: "b", steps: 2, values: 50, stamp: stamp}
+	*a, *b = script{name: "a", steps: 2, values: 50, stamp: stamp}, script{name: "b", steps: 2,
+		values: 50, stamp: stamp}
 	n := &script{name: "new", steps: 2, values: 50, stamp: stamp}
 	later := &script{name: "later", steps: 2, values: 50, stamp: stamp}
 	found := e.Want(known("d", 50)) // can only be found
-	tickets := []*Ticket{e.Want(b.picture()), e.Want(n.picture()), e.Want(a.picture()), e.Want(later.picture())}
+	tickets := []*Ticket{e.Want(b.picture()), e.Want(n.picture()), e.Want(a.picture()),
+		e.Want(later.picture())}
 	if e.Pending() != 5 {
 		t.Fatalf("%d pending", e.Pending())
 	}
@@ -53,7 +56,8 @@ func TestPicturesComeFromDisk(t *testing.T) {
 		wantRows(t, tickets[i], s)
 		wantClean(t, s)
 	}
-	want := []string{"begin new", "step new", "step new", "close new", "begin b", "step b", "step b", "close b", "begin later", "step later", "step later", "close later"}
+	want := []string{"begin new", "step new", "step new", "close new", "begin b", "step b",
+		"step b", "close b", "begin later", "step later", "step later", "close later"}
 	if !slices.Equal(events, want) {
 		t.Errorf("%v, want %v", events, want)
 	}

@@ -18,18 +18,20 @@ const (
 
 // Options say how much a [Cache] keeps, and where.
 type Options struct {
-	// Bytes is the limit of what is kept in memory: 0 for DefaultBytes, less for nothing that nobody holds. Embeddings that are held
-	// count, and stay even where they alone exceed the limit.
+	// Bytes is the limit of what is kept in memory: 0 for DefaultBytes, less for nothing that
+	// nobody holds. Embeddings that are held count, and stay even where they alone exceed the
+	// limit.
 	Bytes int64
-	// Dir is the folder of the embeddings on disk, made if it is missing; empty for none. Caches of several processes may share it, but
-	// each keeps to its limit by what it saw there when it opened and wrote itself.
+	// Dir is the folder of the embeddings on disk, made if it is missing; empty for none. Caches of
+	// several processes may share it, but each keeps to its limit by what it saw there when it
+	// opened and wrote itself.
 	Dir string
 	// DiskBytes is the limit of the files in Dir; 0 for DefaultDiskBytes.
 	DiskBytes int64
 }
 
-// Cache keeps embeddings in memory, and on disk if it has a folder. Its methods may be called from several goroutines. None but Close
-// waits for the disk.
+// Cache keeps embeddings in memory, and on disk if it has a folder. Its methods may be called from
+// several goroutines. None but Close waits for the disk.
 type Cache struct {
 	limit int64
 	disk  *disk // nil for none
@@ -64,7 +66,8 @@ type Stats struct {
 	Disk DiskStats
 }
 
-// NewCache makes a cache. With a folder it takes stock of the files there, and drops the least recently used ones beyond the limit.
+// NewCache makes a cache. With a folder it takes stock of the files there, and drops the least
+// recently used ones beyond the limit.
 func NewCache(o Options) (*Cache, error) {
 	if o.DiskBytes < 0 {
 		return nil, fmt.Errorf("media: a limit of %d bytes on disk", o.DiskBytes)
@@ -88,7 +91,8 @@ type Embeddings struct {
 	entry *entry // nil after Release
 }
 
-// Rows are the embeddings, row after row, shared by all who hold them: nobody may write to them. They are nil after Release.
+// Rows are the embeddings, row after row, shared by all who hold them: nobody may write to them.
+// They are nil after Release.
 func (e *Embeddings) Rows() []float32 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -136,9 +140,10 @@ func (c *Cache) Get(k kv.Key) (*Embeddings, bool) {
 	return e, true
 }
 
-// Put keeps the embeddings of a key and returns them, held. The rows are the cache's from now on. Equal keys mean equal embeddings: if it
-// has some already, it keeps those. Where it has a folder they are written there in the background; if more wait to be written than it
-// has room for, these are not.
+// Put keeps the embeddings of a key and returns them, held. The rows are the cache's from now on.
+// Equal keys mean equal embeddings: if it has some already, it keeps those. Where it has a folder
+// they are written there in the background; if more wait to be written than it has room for, these
+// are not.
 func (c *Cache) Put(k kv.Key, rows []float32) *Embeddings {
 	c.mu.Lock()
 	e, inserted := c.insert(k, rows)
@@ -153,8 +158,9 @@ func (c *Cache) Put(k kv.Key, rows []float32) *Embeddings {
 	return e
 }
 
-// load reads a key's embeddings from disk in the background, if they are there as far as is known. Then done is called, once, with
-// nil if they turn out to be missing, damaged or not so many numbers. It runs on the cache's own goroutine and must not wait.
+// load reads a key's embeddings from disk in the background, if they are there as far as is known.
+// Then done is called, once, with nil if they turn out to be missing, damaged or not so many
+// numbers. It runs on the cache's own goroutine and must not wait.
 func (c *Cache) load(k kv.Key, values int, done func(*Embeddings)) bool {
 	if c.disk == nil {
 		return false
@@ -195,7 +201,8 @@ func (c *Cache) hold(k kv.Key) *Embeddings {
 	return &Embeddings{cache: c, entry: e}
 }
 
-// insert adds embeddings, if there are none of the key, and returns those that it has then. The mutex is held.
+// insert adds embeddings, if there are none of the key, and returns those that it has then. The
+// mutex is held.
 func (c *Cache) insert(k kv.Key, rows []float32) (held *Embeddings, inserted bool) {
 	if held := c.hold(k); held != nil {
 		return held, false
@@ -208,7 +215,8 @@ func (c *Cache) insert(k kv.Key, rows []float32) (held *Embeddings, inserted boo
 	return &Embeddings{cache: c, entry: e}, true
 }
 
-// release takes a holder away. With the last, the entry becomes the most recently used of those that may go.
+// release takes a holder away. With the last, the entry becomes the most recently used of those
+// that may go.
 func (c *Cache) release(e *entry) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -242,7 +250,8 @@ func (c *Cache) Stats() Stats {
 	return s
 }
 
-// Close writes what waits to be written and ends the use of the disk; what is in memory can still be had. Closing again does nothing.
+// Close writes what waits to be written and ends the use of the disk; what is in memory can still
+// be had. Closing again does nothing.
 func (c *Cache) Close() error {
 	if c.disk != nil {
 		c.disk.close()

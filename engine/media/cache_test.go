@@ -16,7 +16,8 @@ func TestKeysTellFilesTowersAndPartsApart(t *testing.T) {
 	for _, file := range []string{"", "a", "b"} {
 		for _, tower := range []string{"", "t", "t\x00", "u"} {
 			for _, part := range []int{0, 1, 256} {
-				k, name := Key(Sum([]byte(file)), tower, part), fmt.Sprintf("%q %q %d", file, tower, part)
+				k, name := Key(Sum([]byte(file)), tower, part), fmt.Sprintf("%q %q %d", file, tower,
+					part)
 				if other, ok := seen[k]; ok {
 					t.Errorf("%s and %s have the same key", name, other)
 				}
@@ -104,7 +105,9 @@ func (c *plainCache) statistics() Stats {
 
 func TestCacheCountsAndEvictsLikeThePlainOne(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		limit := rapid.Int64Range(-1, 200).Filter(func(n int64) bool { return n != 0 }).Draw(t, "limit")
+		limit := rapid.Int64Range(-1, 200).Filter(func(n int64) bool {
+			return n != 0
+		}).Draw(t, "limit")
 		c, err := NewCache(Options{Bytes: limit})
 		if err != nil {
 			t.Fatal(err)
@@ -122,7 +125,9 @@ func TestCacheCountsAndEvictsLikeThePlainOne(t *testing.T) {
 			}
 			held = append(held, holder{k, e, want})
 		}
-		key := rapid.Custom(func(t *rapid.T) kv.Key { return kv.Key{byte(rapid.IntRange(0, 7).Draw(t, "key"))} })
+		key := rapid.Custom(func(t *rapid.T) kv.Key {
+			return kv.Key{byte(rapid.IntRange(0, 7).Draw(t, "key"))}
+		})
 		t.Repeat(map[string]func(*rapid.T){
 			"put": func(t *rapid.T) {
 				k, rows := key.Draw(t, "k"), rapid.SliceOfN(rapid.Float32(), 0, 30).Draw(t, "rows")
@@ -202,7 +207,8 @@ func TestManyGoroutinesShareACache(t *testing.T) {
 	if s.HeldBytes != 0 || s.Bytes > 400 || s.Bytes != 80*int64(s.Entries) {
 		t.Errorf("%+v", s)
 	}
-	if s.Disk.Files == 0 || s.Disk.Bytes > 6*rowsSize(20) || s.Disk.Damaged != 0 || s.Disk.LastError != nil {
+	if s.Disk.Files == 0 || s.Disk.Bytes > 6*rowsSize(20) || s.Disk.Damaged != 0 ||
+		s.Disk.LastError != nil {
 		t.Errorf("%+v", s.Disk)
 	}
 }

@@ -19,13 +19,15 @@ import (
 const (
 	rowsSuffix = ".rows"
 	tempSuffix = ".rows.tmp"
-	// maxPending is how many bytes of embeddings may wait to be written, unless one has more: they stay in memory until then.
+	// maxPending is how many bytes of embeddings may wait to be written, unless one has more: they
+	// stay in memory until then.
 	maxPending = 128 << 20
 	// strayAge is how old a temporary file must be for its writer to be gone for certain.
 	strayAge = time.Hour
 )
 
-// disk keeps embeddings in a folder, a file each, within a limit of bytes. One goroutine reads and writes, so that nobody else waits.
+// disk keeps embeddings in a folder, a file each, within a limit of bytes. One goroutine reads and
+// writes, so that nobody else waits.
 type disk struct {
 	dir   string
 	limit int64
@@ -67,16 +69,19 @@ type write struct {
 type DiskStats struct {
 	Files int
 	Bytes int64
-	// Evictions were removed to keep to the limit, Damaged because they did not hold what their name says.
+	// Evictions were removed to keep to the limit, Damaged because they did not hold what their
+	// name says.
 	Evictions, Damaged int64
-	// Skipped were not written because too many waited already, or because one file would exceed the limit.
+	// Skipped were not written because too many waited already, or because one file would exceed
+	// the limit.
 	Skipped int64
 	// Errors counts failures to read, write or remove, LastError is the last of them.
 	Errors    int64
 	LastError error
 }
 
-// openDisk makes the folder if needed and takes stock of it. The time when a file was last used is its modification time.
+// openDisk makes the folder if needed and takes stock of it. The time when a file was last used is
+// its modification time.
 func openDisk(dir string, limit int64) (*disk, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil { // embeddings tell what is in a picture
 		return nil, fmt.Errorf("media: %w", err)
@@ -85,7 +90,8 @@ func openDisk(dir string, limit int64) (*disk, error) {
 	if err != nil {
 		return nil, fmt.Errorf("media: %w", err)
 	}
-	d := &disk{dir: dir, limit: limit, queue: maxPending, files: map[kv.Key]*list.Element{}, done: make(chan struct{})}
+	d := &disk{dir: dir, limit: limit, queue: maxPending, files: map[kv.Key]*list.Element{},
+		done: make(chan struct{})}
 	d.work.L = &d.mu
 	var files []*file
 	for _, e := range entries {
@@ -126,7 +132,8 @@ func (d *disk) has(k kv.Key) bool {
 	return !d.closing && d.files[k] != nil
 }
 
-// use notes that the embeddings of a key were used. Touched says that the modification time of the file is to follow.
+// use notes that the embeddings of a key were used. Touched says that the modification time of the
+// file is to follow.
 func (d *disk) use(k kv.Key, now time.Time, touched bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -137,7 +144,8 @@ func (d *disk) use(k kv.Key, now time.Time, touched bool) {
 	}
 }
 
-// load has a file read if there is one: done is called from the goroutine with what it holds, nil if that is not so many numbers.
+// load has a file read if there is one: done is called from the goroutine with what it holds, nil
+// if that is not so many numbers.
 func (d *disk) load(k kv.Key, values int, done func(rows []float32)) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -209,7 +217,8 @@ func (d *disk) close() {
 	for el := d.order.Front(); el != nil; el = el.Next() {
 		if f := el.Value.(*file); f.touched {
 			f.touched = false
-			_ = os.Chtimes(filepath.Join(d.dir, nameOfKey(f.key)), time.Time{}, f.used) // else it is only thought older
+			// else it is only thought older
+			_ = os.Chtimes(filepath.Join(d.dir, nameOfKey(f.key)), time.Time{}, f.used)
 		}
 	}
 }
@@ -258,7 +267,8 @@ func readRowsFile(path string, k kv.Key, values int) ([]float32, error) {
 	return readRows(f, info.Size(), k, values)
 }
 
-// write writes a file, whole or not at all, after making room for it. The data may reach the disk after the name: the checksum tells.
+// write writes a file, whole or not at all, after making room for it. The data may reach the disk
+// after the name: the checksum tells.
 func (d *disk) write(w write) {
 	size := rowsSize(len(w.rows))
 	d.mu.Lock()
@@ -293,7 +303,8 @@ func writeRowsFile(dir string, k kv.Key, rows []float32) error {
 // remove removes files. The mutex is not held: nobody waits for the folder.
 func (d *disk) remove(names ...string) {
 	for _, name := range names {
-		if err := os.Remove(filepath.Join(d.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Remove(filepath.Join(d.dir, name)); err != nil && !errors.Is(err,
+			fs.ErrNotExist) {
 			d.mu.Lock()
 			d.fail(err)
 			d.mu.Unlock()
@@ -314,7 +325,8 @@ func (d *disk) forget(el *list.Element) {
 	d.stats.Bytes -= f.size
 }
 
-// evict forgets the least recently used files until so many bytes have room, and returns their names.
+// evict forgets the least recently used files until so many bytes have room, and returns their
+// names.
 func (d *disk) evict(size int64) (names []string) {
 	for d.stats.Bytes+size > d.limit && d.order.Len() > 0 {
 		el := d.order.Back()

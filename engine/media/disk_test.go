@@ -79,7 +79,8 @@ func TestEmbeddingsOutliveTheProcess(t *testing.T) {
 		t.Errorf("embeddings of an unknown picture: %d numbers", len(got))
 	}
 	s := c.Stats()
-	if s.DiskHits != 1 || s.Hits != 1 || s.Misses != 1 || s.Entries != 1 || s.Disk.Files != 2 || s.Disk.Bytes != 2*rowsSize(1000) {
+	if s.DiskHits != 1 || s.Hits != 1 || s.Misses != 1 || s.Entries != 1 || s.Disk.Files != 2 ||
+		s.Disk.Bytes != 2*rowsSize(1000) {
 		t.Errorf("%+v", s)
 	}
 	info, err := os.Stat(pathOf(dir, "a"))
@@ -90,15 +91,24 @@ func TestEmbeddingsOutliveTheProcess(t *testing.T) {
 
 func TestDamagedFilesAreRemovedAndMadeAnew(t *testing.T) {
 	for name, damage := range map[string]func([]byte) []byte{
-		"empty":                 func([]byte) []byte { return nil },
-		"cut":                   func(b []byte) []byte { return b[:len(b)/2] },
-		"longer":                func(b []byte) []byte { return append(b, b...) },
-		"holes":                 func(b []byte) []byte { clear(b[rowsHeader:]); return b },
-		"a bit":                 func(b []byte) []byte { b[len(b)-9]++; return b },
-		"another picture's":     func([]byte) []byte { return fileBytes(t, keyOf("b"), ramp('b', 100)) },
-		"not so many numbers":   func([]byte) []byte { return fileBytes(t, keyOf("a"), ramp('a', 99)) },
-		"something else":        func([]byte) []byte { return bytes.Repeat([]byte("lorem "), 1000) },
-		"a count beyond belief": func(b []byte) []byte { copy(b[len(rowsMagic):], "\xff\xff\xff\xff\xff\xff\xff\xff"); return b },
+		"empty":  func([]byte) []byte { return nil },
+		"cut":    func(b []byte) []byte { return b[:len(b)/2] },
+		"longer": func(b []byte) []byte { return append(b, b...) },
+		"holes":  func(b []byte) []byte { clear(b[rowsHeader:]); return b },
+		"a bit":  func(b []byte) []byte { b[len(b)-9]++; return b },
+		"another picture's": func([]byte) []byte {
+			return fileBytes(t, keyOf("b"), ramp('b', 100))
+		},
+		"not so many numbers": func([]byte) []byte {
+			return fileBytes(t, keyOf("a"), ramp('a', 99))
+		},
+		"something else": func([]byte) []byte {
+			return bytes.Repeat([]byte("lorem "), 1000)
+		},
+		"a count beyond belief": func(b []byte) []byte {
+			copy(b[len(rowsMagic):], "\xff\xff\xff\xff\xff\xff\xff\xff")
+			return b
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -115,7 +125,8 @@ func TestDamagedFilesAreRemovedAndMadeAnew(t *testing.T) {
 				t.Fatalf("%d numbers of a damaged file", len(got))
 			}
 			s := c.Stats()
-			if s.Disk.Damaged != 1 || s.Disk.Files != 0 || s.Disk.Bytes != 0 || s.Misses != 1 || s.DiskHits != 0 || s.Disk.LastError != nil {
+			if s.Disk.Damaged != 1 || s.Disk.Files != 0 || s.Disk.Bytes != 0 || s.Misses != 1 ||
+				s.DiskHits != 0 || s.Disk.LastError != nil {
 				t.Errorf("%+v", s)
 			}
 			if names := present(t, dir); names != nil {
@@ -172,7 +183,8 @@ func TestFilesThatWereNotUsedGoFirst(t *testing.T) {
 func TestFilesOfOthersAreLeftAlone(t *testing.T) {
 	dir := t.TempDir()
 	hex := strings.Repeat("ab", 32)
-	keep := []string{"README", hex, hex + ".kv", strings.ToUpper(hex) + rowsSuffix, hex[2:] + rowsSuffix, "new" + tempSuffix}
+	keep := []string{"README", hex, hex + ".kv", strings.ToUpper(hex) + rowsSuffix,
+		hex[2:] + rowsSuffix, "new" + tempSuffix}
 	for _, name := range append(keep, "old"+tempSuffix) {
 		if err := os.WriteFile(filepath.Join(dir, name), make([]byte, 1000), 0o600); err != nil {
 			t.Fatal(err)
@@ -220,7 +232,8 @@ func TestWhatTakesTheFilesPlaceIsNotRead(t *testing.T) {
 				t.Errorf("%d numbers", len(got))
 			}
 			s := c.Stats()
-			if s.Misses != 1 || s.Disk.Files != 0 || s.Disk.Damaged != 0 || (s.Disk.Errors == 1) != (name != "nothing") {
+			if s.Misses != 1 || s.Disk.Files != 0 || s.Disk.Damaged != 0 ||
+				(s.Disk.Errors == 1) != (name != "nothing") {
 				t.Errorf("%+v", s)
 			}
 		})
@@ -255,7 +268,8 @@ func TestAFolderThatIsGoneIsNoCatastrophe(t *testing.T) {
 	}
 }
 
-// While the disk takes its time nobody waits for it: writes queue up to a limit, held in memory, and are done in the end.
+// While the disk takes its time nobody waits for it: writes queue up to a limit, held in memory,
+// and are done in the end.
 func TestPutDoesNotWaitForTheDisk(t *testing.T) {
 	dir := t.TempDir()
 	fill(t, dir, 100, "z")
@@ -283,7 +297,8 @@ func TestPutDoesNotWaitForTheDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = c.Stats()
-	if s.Disk.Files != 4 || s.Disk.Skipped != 2 || s.Entries != 0 || s.Bytes != 0 || s.HeldBytes != 0 {
+	if s.Disk.Files != 4 || s.Disk.Skipped != 2 || s.Entries != 0 || s.Bytes != 0 ||
+		s.HeldBytes != 0 {
 		t.Errorf("after Close: %+v", s)
 	}
 }
@@ -302,7 +317,8 @@ func TestWhatCannotBeKeptOnDiskIsNotWritten(t *testing.T) {
 	if err != nil || len(entries) != 1 || entries[0].Name() != nameOfKey(keyOf("a")) {
 		t.Errorf("%v, %v; want the first alone", entries, err)
 	}
-	if s := c.Stats().Disk; s.Skipped != 1 || s.Errors != 1 || !strings.Contains(fmt.Sprint(s.LastError), "NaN") {
+	if s := c.Stats().Disk; s.Skipped != 1 || s.Errors != 1 ||
+		!strings.Contains(fmt.Sprint(s.LastError), "NaN") {
 		t.Errorf("%+v", s)
 	}
 }

@@ -16,7 +16,8 @@ import (
 var (
 	// ErrClosed is the error of tickets of a closed [Encoder].
 	ErrClosed = errors.New("media: the encoder is closed")
-	// ErrUnknown is the error of a [Picture] without a source whose embeddings are not known, or whose file turned out to be damaged.
+	// ErrUnknown is the error of a [Picture] without a source whose embeddings are not known, or
+	// whose file turned out to be damaged.
 	ErrUnknown = errors.New("media: the embeddings of the picture are not known")
 )
 
@@ -26,15 +27,17 @@ type EncoderOptions struct {
 	Cache *Cache
 	// Width is how many numbers a row of embeddings has; 0 means 1.
 	Width int
-	// DecodeBytes bounds the memory of pictures that are being decoded, or are decoded and wait to be encoded; 0 means DefaultDecodeBytes. One
-	// that alone is larger is decoded alone.
+	// DecodeBytes bounds the memory of pictures that are being decoded, or are decoded and wait to
+	// be encoded; 0 means DefaultDecodeBytes. One that alone is larger is decoded alone.
 	DecodeBytes int64
-	// Wake is called from other goroutines when Collect has something to do. It must neither wait nor call the Encoder.
+	// Wake is called from other goroutines when Collect has something to do. It must neither wait
+	// nor call the Encoder.
 	Wake func()
 }
 
-// Encoder decodes pictures and runs the jobs of one tower, in the order in which the pictures were first wanted. Its methods are for one goroutine at a
-// time, those of its tickets too; only Stats may be called from any.
+// Encoder decodes pictures and runs the jobs of one tower, in the order in which the pictures were
+// first wanted. Its methods are for one goroutine at a time, those of its tickets too; only Stats
+// may be called from any.
 type Encoder struct {
 	opts   EncoderOptions
 	jobs   map[kv.Key]*job // all that somebody wants
@@ -54,7 +57,8 @@ type Encoder struct {
 	stats    EncoderStats
 }
 
-// arrival is what another goroutine brings: embeddings have been read from disk, or a picture is decoded.
+// arrival is what another goroutine brings: embeddings have been read from disk, or a picture is
+// decoded.
 type arrival struct {
 	job     *job
 	read    *Embeddings // from disk, nil if it had none after all
@@ -72,7 +76,8 @@ type EncoderStats struct {
 	Begun, Finished, Failed, Cancelled int64
 	// Steps were run by Advance.
 	Steps int64
-	// Encodes that were saved, because the embeddings were in memory, were on disk, or were on their way for somebody else.
+	// Encodes that were saved, because the embeddings were in memory, were on disk, or were on
+	// their way for somebody else.
 	SavedMemory, SavedDisk, SavedInFlight int64
 	// Encoding is the time spent on jobs.
 	Encoding time.Duration
@@ -151,7 +156,8 @@ func lengthError(have, want int) error {
 	return fmt.Errorf("media: the picture has embeddings of %d numbers, not %d", have, want)
 }
 
-// Ready reports whether Advance has something to do. It has nothing while no picture is decoded yet.
+// Ready reports whether Advance has something to do. It has nothing while no picture is decoded
+// yet.
 func (e *Encoder) Ready() bool { return e.next() != nil }
 
 // next is the job that is to go on: one that has begun, or else the first whose picture is decoded.
@@ -170,9 +176,9 @@ func (e *Encoder) next() (next *job) {
 // StepCost is the time that a step takes, an average over the last few dozen; 0 before the first.
 func (e *Encoder) StepCost() time.Duration { return e.step.value }
 
-// Advance does up to that many steps of the jobs in their order. It returns how many steps it
-// did and how long all took. What goes wrong with a picture is told to its tickets; the error is that of ctx, after which a later call
-// goes on where this one stopped.
+// Advance does up to that many steps of the jobs in their order. It returns how many steps it did
+// and how long all took. What goes wrong with a picture is told to its tickets; the error is that
+// of ctx, after which a later call goes on where this one stopped.
 func (e *Encoder) Advance(ctx context.Context, steps int) (ran int, took time.Duration, err error) {
 	start := time.Now()
 	for ran < steps && err == nil && e.Ready() {
@@ -221,8 +227,10 @@ func (e *Encoder) advance(ctx context.Context, j *job, steps int) (ran int, err 
 
 // begin begins a job. It reports whether Advance is to do its steps.
 func (e *Encoder) begin(j *job) bool {
-	// What was not known when the picture was first wanted may have come since: another encoder may have put it there.
-	if rows := e.opts.Cache.peek(j.picture.Key); rows != nil && len(rows.Rows()) == e.values(j.picture) {
+	// What was not known when the picture was first wanted may have come since: another encoder may
+	// have put it there.
+	if rows := e.opts.Cache.peek(j.picture.Key); rows != nil &&
+		len(rows.Rows()) == e.values(j.picture) {
 		e.count(func(s *EncoderStats) { s.SavedMemory++ })
 		e.finish(j, rows, nil)
 		return false
@@ -293,7 +301,9 @@ func (e *Encoder) forget(j *job) {
 
 // enqueue puts a job that was to be read from disk where it would stand now.
 func (e *Encoder) enqueue(j *job) {
-	at, _ := slices.BinarySearchFunc(e.queue, j, func(a, b *job) int { return cmp.Compare(a.order, b.order) })
+	at, _ := slices.BinarySearchFunc(e.queue, j, func(a, b *job) int {
+		return cmp.Compare(a.order, b.order)
+	})
 	e.queue = slices.Insert(e.queue, at, j)
 	e.open()
 }
@@ -318,8 +328,9 @@ func (e *Encoder) Stats() EncoderStats {
 	return e.stats
 }
 
-// Close ends all jobs; tickets that are not done fail with ErrClosed. Rows that tickets hold stay until their Release. Closing again does
-// nothing. The error is the first one that came up when a job was freed.
+// Close ends all jobs; tickets that are not done fail with ErrClosed. Rows that tickets hold stay
+// until their Release. Closing again does nothing. The error is the first one that came up when a
+// job was freed.
 func (e *Encoder) Close() error {
 	if e.closed {
 		return nil

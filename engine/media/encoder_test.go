@@ -17,7 +17,8 @@ func TestAPictureIsEncodedOnceForAllWhoWantIt(t *testing.T) {
 	second := e.Want(others.picture())
 	wantClean(t, others)
 	advance(t, e, 2)
-	if first.Done() || second.Done() || e.Pending() != 1 || first.Rows() != nil || first.Err() != nil {
+	if first.Done() || second.Done() || e.Pending() != 1 || first.Rows() != nil ||
+		first.Err() != nil {
 		t.Fatal("done before the last step")
 	}
 	advance(t, e, 1)
@@ -31,11 +32,13 @@ func TestAPictureIsEncodedOnceForAllWhoWantIt(t *testing.T) {
 	wantClean(t, s)
 	wantClean(t, others)
 	if s.begun != 1 || others.begun != 0 || e.Pending() != 0 || e.Ready() {
-		t.Errorf("begun %d and %d times, %d pending, ready %v", s.begun, others.begun, e.Pending(), e.Ready())
+		t.Errorf("begun %d and %d times, %d pending, ready %v", s.begun, others.begun, e.Pending(),
+			e.Ready())
 	}
 	st := e.Stats()
 	st.Encoding = 0
-	if want := (EncoderStats{Begun: 1, Finished: 1, Steps: 5, SavedMemory: 1, SavedInFlight: 1}); st != want {
+	if want := (EncoderStats{Begun: 1, Finished: 1, Steps: 5, SavedMemory: 1,
+		SavedInFlight: 1}); st != want {
 		t.Errorf("%+v, want %+v", st, want)
 	}
 	for i, ticket := range []*Ticket{first, second, third} {
@@ -57,7 +60,9 @@ func TestPicturesAreEncodedInTheOrderTheyWereWanted(t *testing.T) {
 	var events []string
 	e := newEncoder(t, EncoderOptions{})
 	for _, name := range []string{"a", "b", "c"} {
-		s := &script{name: name, steps: 2, values: 1, stamp: func(event string) { events = append(events, event) }}
+		s := &script{name: name, steps: 2, values: 1, stamp: func(event string) {
+			events = append(events, event)
+		}}
 		e.Want(s.picture())
 	}
 	advance(t, e, 1)
@@ -68,7 +73,8 @@ func TestPicturesAreEncodedInTheOrderTheyWereWanted(t *testing.T) {
 	if ran != 5 || err != nil {
 		t.Errorf("%d steps, %v", ran, err)
 	}
-	want := []string{"begin a", "step a", "step a", "close a", "begin b", "step b", "step b", "close b", "begin c", "step c", "step c", "close c"}
+	want := []string{"begin a", "step a", "step a", "close a", "begin b", "step b", "step b",
+		"close b", "begin c", "step c", "step c", "close c"}
 	if !slices.Equal(events, want) {
 		t.Errorf("%v, want %v", events, want)
 	}
@@ -96,7 +102,8 @@ func TestWhatGoesWrongWithAPictureIsToldToThoseWhoWantIt(t *testing.T) {
 			}
 			for _, ticket := range []*Ticket{bad, also} {
 				if !ticket.Done() || ticket.Err() == nil || ticket.Rows() != nil {
-					t.Errorf("done %v, %v, %d numbers", ticket.Done(), ticket.Err(), len(ticket.Rows()))
+					t.Errorf("done %v, %v, %d numbers", ticket.Done(), ticket.Err(),
+						len(ticket.Rows()))
 				}
 				if !s.short && !s.stuck {
 					wantErr(t, ticket, errScript)
@@ -106,7 +113,8 @@ func TestWhatGoesWrongWithAPictureIsToldToThoseWhoWantIt(t *testing.T) {
 			wantRows(t, fine, good)
 			wantClean(t, s)
 			wantClean(t, good)
-			if st := e.Stats(); st.Begun != 2 || st.Failed != 1 || st.Finished != 1 || e.Pending() != 0 {
+			if st := e.Stats(); st.Begun != 2 || st.Failed != 1 || st.Finished != 1 ||
+				e.Pending() != 0 {
 				t.Errorf("%+v, %d pending", st, e.Pending())
 			}
 			// A failure is not remembered: the next may have more luck.
@@ -228,7 +236,8 @@ func TestEncodersOfOneTowerShareTheirCache(t *testing.T) {
 	c := newCache(t, Options{})
 	a, b := newEncoder(t, EncoderOptions{Cache: c}), newEncoder(t, EncoderOptions{Cache: c})
 	s, other := &script{name: "a", steps: 3, values: 10}, &script{name: "a", steps: 3, values: 10}
-	first, second := a.Want(s.picture()), b.Want(other.picture()) // at the same time: neither knows of the other
+	// at the same time: neither knows of the other
+	first, second := a.Want(s.picture()), b.Want(other.picture())
 	advance(t, a, 3)
 	if ran, _, err := b.Advance(context.Background(), 3); ran != 0 || err != nil {
 		t.Errorf("%d steps, %v", ran, err)
@@ -243,7 +252,8 @@ func TestEncodersOfOneTowerShareTheirCache(t *testing.T) {
 
 func TestClosingFailsWhatIsWanted(t *testing.T) {
 	e := newEncoder(t, EncoderOptions{})
-	a, b := &script{name: "a", steps: 5, values: 1, closeErr: errScript}, &script{name: "b", steps: 5, values: 1}
+	a, b := &script{name: "a", steps: 5, values: 1, closeErr: errScript},
+		&script{name: "b", steps: 5, values: 1}
 	first, second, third := e.Want(a.picture()), e.Want(b.picture()), e.Want(b.picture())
 	advance(t, e, 3)
 	if err := e.Close(); !errors.Is(err, errScript) {
@@ -258,7 +268,8 @@ func TestClosingFailsWhatIsWanted(t *testing.T) {
 	wantClean(t, a)
 	wantClean(t, b)
 	wantClean(t, late)
-	if ran, _, err := e.Advance(context.Background(), 1); ran != 0 || err != nil || e.Pending() != 0 {
+	if ran, _, err := e.Advance(context.Background(), 1); ran != 0 || err != nil ||
+		e.Pending() != 0 {
 		t.Errorf("%d steps, %v, %d pending", ran, err, e.Pending())
 	}
 	if err := e.Close(); err != nil {
@@ -293,17 +304,21 @@ func TestTheCostOfAStepFollowsWhatWasMeasured(t *testing.T) {
 	for range 10 {
 		single.add(20*time.Millisecond, 1)
 	}
-	if d := together.value - single.value; d.Abs() > time.Microsecond || together.value < 16*time.Millisecond || together.value > 17*time.Millisecond {
+	if d := together.value - single.value; d.Abs() > time.Microsecond ||
+		together.value < 16*time.Millisecond || together.value > 17*time.Millisecond {
 		t.Errorf("ten steps at once %v, one by one %v", together.value, single.value)
 	}
 	e := newEncoder(t, EncoderOptions{})
 	if e.StepCost() != 0 {
 		t.Errorf("before the first step: %v", e.StepCost())
 	}
-	s := &script{name: "a", steps: 4, values: 1, onStep: func(int) { time.Sleep(2 * time.Millisecond) }}
+	s := &script{name: "a", steps: 4, values: 1, onStep: func(int) {
+		time.Sleep(2 * time.Millisecond)
+	}}
 	e.Want(s.picture())
 	_, took, err := e.Advance(context.Background(), 4)
-	if err != nil || e.StepCost() < 2*time.Millisecond || e.StepCost() > took/4 || e.Stats().Encoding != took {
+	if err != nil || e.StepCost() < 2*time.Millisecond || e.StepCost() > took/4 ||
+		e.Stats().Encoding != took {
 		t.Errorf("a step costs %v, four took %v, %+v, %v", e.StepCost(), took, e.Stats(), err)
 	}
 }

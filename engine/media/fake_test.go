@@ -16,7 +16,8 @@ type script struct {
 	name   string
 	steps  int
 	values int
-	// beginErr fails Begin; stepErr fails the step of that number, counted from 1; rowsErr fails Rows; closeErr fails Close.
+	// beginErr fails Begin; stepErr fails the step of that number, counted from 1; rowsErr fails
+	// Rows; closeErr fails Close.
 	beginErr, stepErr, rowsErr, closeErr error
 	failAt                               int
 	stuck                                bool               // Advance does nothing
@@ -31,7 +32,8 @@ type script struct {
 var errScript = errors.New("as scripted")
 
 func (s *script) picture() *Picture {
-	return &Picture{Key: keyOf(s.name), Part: vision.Part{Tokens: s.values}, Source: &Source{Begin: func(*vision.Input, int) (vision.Job, error) { return s.begin() }}}
+	return &Picture{Key: keyOf(s.name), Part: vision.Part{Tokens: s.values},
+		Source: &Source{Begin: func(*vision.Input, int) (vision.Job, error) { return s.begin() }}}
 }
 
 // known is a picture of so many numbers that can only be found.
@@ -140,7 +142,8 @@ func (w *waker) wake() {
 	}
 }
 
-// newEncoder makes an encoder over a cache of its own unless one is given, and closes it with the test.
+// newEncoder makes an encoder over a cache of its own unless one is given, and closes it with the
+// test.
 func newEncoder(t testing.TB, o EncoderOptions) *Encoder {
 	t.Helper()
 	if o.Cache == nil {
@@ -167,7 +170,8 @@ func advance(t testing.TB, e *Encoder, steps int) {
 func wantRows(t testing.TB, ticket *Ticket, s *script) {
 	t.Helper()
 	if !ticket.Done() || ticket.Err() != nil || !slices.Equal(ticket.Rows(), s.rows()) {
-		t.Errorf("picture %s: done %v, %d numbers, %v", s.name, ticket.Done(), len(ticket.Rows()), ticket.Err())
+		t.Errorf("picture %s: done %v, %d numbers, %v", s.name, ticket.Done(), len(ticket.Rows()),
+			ticket.Err())
 	}
 }
 
@@ -175,7 +179,8 @@ func wantRows(t testing.TB, ticket *Ticket, s *script) {
 func wantErr(t testing.TB, ticket *Ticket, want error) {
 	t.Helper()
 	if !ticket.Done() || !errors.Is(ticket.Err(), want) || ticket.Rows() != nil {
-		t.Errorf("done %v, %d numbers, error %v, want %v", ticket.Done(), len(ticket.Rows()), ticket.Err(), want)
+		t.Errorf("done %v, %d numbers, error %v, want %v", ticket.Done(), len(ticket.Rows()),
+			ticket.Err(), want)
 	}
 }
 
@@ -187,8 +192,8 @@ func wantClean(t testing.TB, s *script) {
 	}
 }
 
-// fetch returns the embeddings of a key, held, if they are in memory, or on disk as so many numbers; nil if they are not. It waits for the
-// disk; when ctx is done it returns its error.
+// fetch returns the embeddings of a key, held, if they are in memory, or on disk as so many
+// numbers; nil if they are not. It waits for the disk; when ctx is done it returns its error.
 func (c *Cache) fetch(ctx context.Context, k kv.Key, values int) (*Embeddings, error) {
 	if e, ok := c.Get(k); ok {
 		return e, nil

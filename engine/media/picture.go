@@ -13,14 +13,15 @@ import (
 	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
-// Picture is a picture, or a part of one, in a prompt: what a plan says of it, the name of its embeddings, and what these can be made of.
-// All of it is known before a pixel is decoded.
+// Picture is a picture, or a part of one, in a prompt: what a plan says of it, the name of its
+// embeddings, and what these can be made of. All of it is known before a pixel is decoded.
 type Picture struct {
 	vision.Part
 	Key kv.Key
 	// From is the item of the prompt at which it begins. It takes Tokens items.
 	From int
-	// Source is what it is made of, Index its place among the source's parts. A picture without a source can only be found.
+	// Source is what it is made of, Index its place among the source's parts. A picture without a
+	// source can only be found.
 	Source *Source
 	Index  int
 }
@@ -34,14 +35,16 @@ type Source struct {
 	Name string
 	// Data are the file's bytes.
 	Data []byte
-	// Identity names all that decides the embeddings that are made of them: the tower, the layout, how the picture is decoded.
+	// Identity names all that decides the embeddings that are made of them: the tower, the layout,
+	// how the picture is decoded.
 	Identity string
 	// Bytes is about how much memory Open takes.
 	Bytes int64
-	// Slow says that Open may take seconds, as it does for pages of documents: such sources wait for each other, and nobody else for them.
+	// Slow says that Open may take seconds, as it does for pages of documents: such sources wait
+	// for each other, and nobody else for them.
 	Slow bool
-	// Open decodes the picture and makes ready what the tower sees of it. It is called on a goroutine of its own. Nil is for what needs no
-	// decoding: Begin gets an empty Input.
+	// Open decodes the picture and makes ready what the tower sees of it. It is called on a
+	// goroutine of its own. Nil is for what needs no decoding: Begin gets an empty Input.
 	Open func(context.Context) (*vision.Input, error)
 	// Begin begins to encode a part. It is called in Advance.
 	Begin func(in *vision.Input, part int) (vision.Job, error)
@@ -81,7 +84,8 @@ type opening struct {
 // DefaultDecodeBytes is EncoderOptions.DecodeBytes where it is not set.
 const DefaultDecodeBytes = 128 << 20
 
-// decoders is how many pictures are decoded at a time, of slow ones and of others each: half the processors, so that running answers go on.
+// decoders is how many pictures are decoded at a time, of slow ones and of others each: half the
+// processors, so that running answers go on.
 func decoders() int { return max(1, runtime.GOMAXPROCS(0)/2) }
 
 // running is the number of decoders at work: for slow sources, and for others.
@@ -94,7 +98,8 @@ func (r *running) of(s *Source) *int {
 	return &r.others
 }
 
-// open has the pictures of jobs decoded, as far as there is room for them: slow ones and others each in the order of the jobs.
+// open has the pictures of jobs decoded, as far as there is room for them: slow ones and others
+// each in the order of the jobs.
 func (e *Encoder) open() {
 	for _, j := range e.queue {
 		if j.opening != nil {

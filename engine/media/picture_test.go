@@ -26,9 +26,11 @@ type scan struct {
 func newScan(name string, bytes int64, parts int) *scan {
 	f := &scan{name: name, bytes: bytes}
 	for i := range parts {
-		f.scripts = append(f.scripts, &script{name: name + string(rune('0'+i)), steps: 2, values: 5})
+		f.scripts = append(f.scripts, &script{name: name + string(rune('0'+i)), steps: 2,
+			values: 5})
 	}
-	f.source = &Source{Name: name, Bytes: bytes, Open: f.open, Begin: func(in *vision.Input, part int) (vision.Job, error) {
+	f.source = &Source{Name: name, Bytes: bytes, Open: f.open, Begin: func(in *vision.Input,
+		part int) (vision.Job, error) {
 		if in.Foreign != f || f.opened.Load() == f.closed.Load() {
 			panic("begun with another picture, or after Close")
 		}
@@ -94,11 +96,13 @@ func finish(t testing.TB, c *waker, e *Encoder, tickets ...*Ticket) {
 func wantFreed(t testing.TB, e *Encoder, files ...*scan) {
 	t.Helper()
 	if e.held != 0 || e.decoding != (running{}) || len(e.openings) != 0 {
-		t.Errorf("%d bytes are held, %+v decoders run, %d pictures are open", e.held, e.decoding, len(e.openings))
+		t.Errorf("%d bytes are held, %+v decoders run, %d pictures are open", e.held, e.decoding,
+			len(e.openings))
 	}
 	for _, f := range files {
 		if f.opened.Load() != f.closed.Load() || f.running.Load() != 0 {
-			t.Errorf("%s: decoded %d times, closed %d times", f.name, f.opened.Load(), f.closed.Load())
+			t.Errorf("%s: decoded %d times, closed %d times", f.name, f.opened.Load(),
+				f.closed.Load())
 		}
 	}
 }
@@ -116,7 +120,8 @@ func TestAPictureIsDecodedOnceForAllItsPartsAndNotIfTheyAreKnown(t *testing.T) {
 		wantRows(t, ticket, f.scripts[i])
 	}
 	finish(t, c, e, newScan("f", 1000, 13).want(e)...)
-	if st := e.Stats(); st.Decoded != 1 || f.opened.Load() != 1 || st.Decoding <= 0 || st.SavedMemory != 13 {
+	if st := e.Stats(); st.Decoded != 1 || f.opened.Load() != 1 || st.Decoding <= 0 ||
+		st.SavedMemory != 13 {
 		t.Errorf("%+v", st)
 	}
 	wantFreed(t, e, f)

@@ -15,8 +15,8 @@ type client struct {
 	script *script
 }
 
-// Whatever is wanted, released and collected in whatever order, everybody gets the rows of his picture or its error, no picture is encoded
-// twice at a time, and nothing is left open.
+// Whatever is wanted, released and collected in whatever order, everybody gets the rows of his
+// picture or its error, no picture is encoded twice at a time, and nothing is left open.
 func TestAnyOrderOfWantsAndReleases(t *testing.T) {
 	c := newWaker()
 	rapid.Check(t, func(t *rapid.T) {
@@ -40,7 +40,8 @@ func TestAnyOrderOfWantsAndReleases(t *testing.T) {
 				bad := x.script.beginErr != nil || x.script.stepErr != nil
 				switch rows := x.ticket.Rows(); {
 				case bad && (rows != nil || !errors.Is(x.ticket.Err(), errScript)):
-					t.Fatalf("%d numbers, %v; want the error of the script", len(rows), x.ticket.Err())
+					t.Fatalf("%d numbers, %v; want the error of the script", len(rows),
+						x.ticket.Err())
 				case !bad && (x.ticket.Err() != nil || !slices.Equal(rows, x.script.rows())):
 					t.Fatalf("rows %v, %v; want %v", rows, x.ticket.Err(), x.script.rows())
 				}
@@ -48,8 +49,10 @@ func TestAnyOrderOfWantsAndReleases(t *testing.T) {
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"want": func(t *rapid.T) {
-				// The name decides what becomes of a picture, so that all who want it mean the same.
-				name := rapid.SampledFrom([]string{"a", "bb", "ccc", "no begin", "no step"}).Draw(t, "name")
+				// The name decides what becomes of a picture, so that all who want it mean the
+				// same.
+				name := rapid.SampledFrom([]string{"a", "bb", "ccc", "no begin", "no step"}).Draw(t,
+					"name")
 				s := &script{name: name, steps: 1 + len(name)%4, values: len(name)}
 				switch name {
 				case "no begin":
@@ -71,7 +74,8 @@ func TestAnyOrderOfWantsAndReleases(t *testing.T) {
 			},
 			"advance": func(t *rapid.T) {
 				steps := rapid.IntRange(0, 6).Draw(t, "steps")
-				if ran, _, err := e.Advance(context.Background(), steps); ran > steps || err != nil {
+				if ran, _, err := e.Advance(context.Background(), steps); ran > steps ||
+					err != nil {
 					t.Fatalf("%d of %d steps, %v", ran, steps, err)
 				}
 			},

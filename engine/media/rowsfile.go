@@ -20,7 +20,8 @@ import (
 //	numbers  count float32
 //	sum      uint32, the CRC-32C (RFC 3720, appendix B.4) of all before it
 //
-// The sum finds damage, such as the holes of a file that was renamed before its data reached the disk; it is no seal.
+// The sum finds damage, such as the holes of a file that was renamed before its data reached the
+// disk; it is no seal.
 const rowsMagic = "EYELETE1"
 
 const (
@@ -34,7 +35,8 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 var (
 	// errDamaged is the error of a file that does not hold what its name says.
 	errDamaged = errors.New("is damaged")
-	// errNotFinite is the error of numbers that no tower in order computes, and no language model survives.
+	// errNotFinite is the error of numbers that no tower in order computes, and no language model
+	// survives.
 	errNotFinite = errors.New("not finite")
 )
 
@@ -70,10 +72,12 @@ func writeRows(w io.Writer, k kv.Key, rows []float32) error {
 	return err
 }
 
-// readRows reads the file of a key, which must hold so many numbers. Size is the file's. Errors are errDamaged, or those of r.
+// readRows reads the file of a key, which must hold so many numbers. Size is the file's. Errors are
+// errDamaged, or those of r.
 func readRows(r io.Reader, size int64, k kv.Key, values int) ([]float32, error) {
 	if values <= 0 || int64(values) > 1<<40 || size != rowsSize(values) {
-		return nil, fmt.Errorf("it has %d bytes, not those of %d numbers: %w", size, values, errDamaged)
+		return nil, fmt.Errorf("it has %d bytes, not those of %d numbers: %w", size, values,
+			errDamaged)
 	}
 	sum := crc32.New(castagnoli)
 	buf := make([]byte, rowsChunk)
@@ -90,7 +94,8 @@ func readRows(r io.Reader, size int64, k kv.Key, values int) ([]float32, error) 
 		return nil, err
 	}
 	if string(buf[:rowsHeader]) != string(rowsHead(k, values)) {
-		return nil, fmt.Errorf("its header is not that of %x with %d numbers: %w", k[:4], values, errDamaged)
+		return nil, fmt.Errorf("its header is not that of %x with %d numbers: %w", k[:4], values,
+			errDamaged)
 	}
 	rows := make([]float32, values)
 	for rest := rows; len(rest) > 0; {

@@ -27,10 +27,12 @@ func fileBytes(t testing.TB, k kv.Key, rows []float32) []byte {
 	return b.Bytes()
 }
 
-// The bytes were put together by a few lines of Python, its struct module and a CRC-32C bit by bit, from the comment of the format.
+// The bytes were put together by a few lines of Python, its struct module and a CRC-32C bit by bit,
+// from the comment of the format.
 func TestFormatIsTheDocumentedOne(t *testing.T) {
 	want, err := hex.DecodeString("4559454c45544531" + "0200000000000000" +
-		"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f" + "0000803f000020c0" + "85ddc4cf")
+		"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f" + "0000803f000020c0" +
+		"85ddc4cf")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,9 +47,12 @@ func TestFormatIsTheDocumentedOne(t *testing.T) {
 
 func TestRowsComeBackBitForBit(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		bits := rapid.SliceOfN(rapid.Uint32().Filter(func(u uint32) bool { return finite(math.Float32frombits(u)) }), 1, 50).Draw(t, "bits")
+		bits := rapid.SliceOfN(rapid.Uint32().Filter(func(u uint32) bool {
+			return finite(math.Float32frombits(u))
+		}), 1, 50).Draw(t, "bits")
 		// Of all lengths, those about the size of a chunk matter.
-		n := rapid.SampledFrom([]int{1, 2, rowsChunk/4 - 1, rowsChunk / 4, rowsChunk/4 + 1, rowsChunk/2 + 3}).Draw(t, "n")
+		n := rapid.SampledFrom([]int{1, 2, rowsChunk/4 - 1, rowsChunk / 4, rowsChunk/4 + 1,
+			rowsChunk/2 + 3}).Draw(t, "n")
 		rows := make([]float32, n)
 		for i := range rows {
 			rows[i] = math.Float32frombits(bits[i%len(bits)])
@@ -63,7 +68,9 @@ func TestRowsComeBackBitForBit(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !slices.EqualFunc(got, rows, func(a, b float32) bool { return math.Float32bits(a) == math.Float32bits(b) }) {
+		if !slices.EqualFunc(got, rows, func(a, b float32) bool {
+			return math.Float32bits(a) == math.Float32bits(b)
+		}) {
 			t.Fatal("other rows came back")
 		}
 	})
@@ -74,7 +81,8 @@ func TestAnyChangedOrMissingByteIsNoticed(t *testing.T) {
 	good := fileBytes(t, k, rows)
 	refused := func(what string, i int, file []byte, size int64) {
 		t.Helper()
-		if _, err := readRows(bytes.NewReader(file), size, k, len(rows)); !errors.Is(err, errDamaged) {
+		if _, err := readRows(bytes.NewReader(file), size, k, len(rows)); !errors.Is(err,
+			errDamaged) {
 			t.Errorf("%s at %d: %v", what, i, err)
 		}
 	}
@@ -86,11 +94,13 @@ func TestAnyChangedOrMissingByteIsNoticed(t *testing.T) {
 		refused("the end, unlike its size,", i, good[:i], int64(len(good)))
 	}
 	refused("a byte more", len(good), append(bytes.Clone(good), 0), int64(len(good)+1))
-	if _, err := readRows(bytes.NewReader(good), int64(len(good)), keyOf("b"), len(rows)); !errors.Is(err, errDamaged) {
+	if _, err := readRows(bytes.NewReader(good), int64(len(good)), keyOf("b"),
+		len(rows)); !errors.Is(err, errDamaged) {
 		t.Errorf("another key: %v", err)
 	}
 	for _, n := range []int{-1, 0, 8, 10, math.MaxInt, math.MinInt} {
-		if _, err := readRows(bytes.NewReader(good), int64(len(good)), k, n); !errors.Is(err, errDamaged) {
+		if _, err := readRows(bytes.NewReader(good), int64(len(good)), k, n); !errors.Is(err,
+			errDamaged) {
 			t.Errorf("%d numbers: %v", n, err)
 		}
 	}
@@ -98,13 +108,16 @@ func TestAnyChangedOrMissingByteIsNoticed(t *testing.T) {
 
 func TestNumbersThatAreNotFiniteAreNeitherWrittenNorRead(t *testing.T) {
 	for _, x := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
-		if err := writeRows(&bytes.Buffer{}, kv.Key{}, []float32{0, float32(x)}); !errors.Is(err, errNotFinite) {
+		if err := writeRows(&bytes.Buffer{}, kv.Key{}, []float32{0, float32(x)}); !errors.Is(err,
+			errNotFinite) {
 			t.Errorf("writing %v: %v", x, err)
 		}
 		file := fileBytes(t, kv.Key{}, []float32{0, 0})
 		binary.LittleEndian.PutUint32(file[rowsHeader+4:], math.Float32bits(float32(x)))
-		binary.LittleEndian.PutUint32(file[rowsHeader+8:], crc32.Checksum(file[:rowsHeader+8], castagnoli))
-		if _, err := readRows(bytes.NewReader(file), int64(len(file)), kv.Key{}, 2); !errors.Is(err, errDamaged) {
+		binary.LittleEndian.PutUint32(file[rowsHeader+8:], crc32.Checksum(file[:rowsHeader+8],
+			castagnoli))
+		if _, err := readRows(bytes.NewReader(file), int64(len(file)), kv.Key{}, 2); !errors.Is(err,
+			errDamaged) {
 			t.Errorf("reading %v: %v", x, err)
 		}
 	}
@@ -112,7 +125,8 @@ func TestNumbersThatAreNotFiniteAreNeitherWrittenNorRead(t *testing.T) {
 
 func TestAFaultOfTheDiskIsNotDamage(t *testing.T) {
 	broken := errors.New("broken")
-	if _, err := readRows(iotest.ErrReader(broken), rowsSize(3), kv.Key{}, 3); !errors.Is(err, broken) || errors.Is(err, errDamaged) {
+	if _, err := readRows(iotest.ErrReader(broken), rowsSize(3), kv.Key{}, 3); !errors.Is(err,
+		broken) || errors.Is(err, errDamaged) {
 		t.Errorf("%v", err)
 	}
 }
@@ -162,7 +176,8 @@ func BenchmarkRows(b *testing.B) {
 	b.Run("read", func(b *testing.B) {
 		b.SetBytes(int64(len(file)))
 		for b.Loop() {
-			if _, err := readRows(bytes.NewReader(file), int64(len(file)), kv.Key{}, len(rows)); err != nil {
+			if _, err := readRows(bytes.NewReader(file), int64(len(file)), kv.Key{},
+				len(rows)); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -23,7 +23,8 @@ func (t *Ticket) Decoding() bool {
 	return t.job != nil && (t.job.opening == nil || t.job.opening.input == nil)
 }
 
-// Rows returns the embeddings, row after row, shared and not to be written to: nil until Done, after an error, and after Release.
+// Rows returns the embeddings, row after row, shared and not to be written to: nil until Done,
+// after an error, and after Release.
 func (t *Ticket) Rows() []float32 {
 	if t.rows == nil {
 		return nil
@@ -31,12 +32,12 @@ func (t *Ticket) Rows() []float32 {
 	return t.rows.Rows()
 }
 
-// Err is why there are no rows: ErrUnknown, ErrClosed, what went wrong when the picture was encoded, or context.Canceled after a
-// Release that came first.
+// Err is why there are no rows: ErrUnknown, ErrClosed, what went wrong when the picture was
+// encoded, or context.Canceled after a Release that came first.
 func (t *Ticket) Err() error { return t.err }
 
-// Release ends the want. Rows may leave the cache; the job of a picture that nobody else wants is dropped, with what it had computed.
-// Releasing again does nothing.
+// Release ends the want. Rows may leave the cache; the job of a picture that nobody else wants is
+// dropped, with what it had computed. Releasing again does nothing.
 func (t *Ticket) Release() {
 	if t.rows != nil {
 		t.rows.Release()
@@ -53,7 +54,8 @@ func (t *Ticket) Release() {
 	}
 }
 
-// job is the making of one key's embeddings: they are read from disk, or the picture waits to be decoded and for its turn, or it is encoded.
+// job is the making of one key's embeddings: they are read from disk, or the picture waits to be
+// decoded and for its turn, or it is encoded.
 type job struct {
 	picture *Picture
 	order   uint64 // when it was first wanted

@@ -12,7 +12,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// paintTimes is how long after the first byte of the document something is painted, in milliseconds, or -1 before that.
+// paintTimes is how long after the first byte of the document something is painted, in
+// milliseconds, or -1 before that.
 const paintTimes = `(() => {
 	const paint = performance.getEntriesByName("first-contentful-paint")[0], document = performance.getEntriesByType("navigation")[0];
 	return paint ? paint.startTime - document.responseStart : -1;
@@ -27,8 +28,9 @@ func (v *visitor) number(expression string) float64 {
 	return n
 }
 
-// BenchmarkFirstPaint loads the page again and again: milliseconds from the first byte of the document to the first paint. With EYELET_LLAMA_PAGE, see
-// llamaPage, llama-server's is loaded in turns.
+// BenchmarkFirstPaint loads the page again and again: milliseconds from the first byte of the
+// document to the first paint. With EYELET_LLAMA_PAGE, see llamaPage, llama-server's is loaded in
+// turns.
 func BenchmarkFirstPaint(b *testing.B) {
 	peer := llamaPage(b)
 	v := visit(b, serve(b, "").url)
@@ -53,8 +55,9 @@ func BenchmarkFirstPaint(b *testing.B) {
 	}
 }
 
-// BenchmarkStreaming has an answer of 12,000 characters written, some 4,000 tokens, and counts frames: how many a second, and the longest in
-// milliseconds. With EYELET_LLAMA_PAGE, llama-server's page shows one of 4,000 tokens in turns.
+// BenchmarkStreaming has an answer of 12,000 characters written, some 4,000 tokens, and counts
+// frames: how many a second, and the longest in milliseconds. With EYELET_LLAMA_PAGE,
+// llama-server's page shows one of 4,000 tokens in turns.
 func BenchmarkStreaming(b *testing.B) {
 	var peer *visitor
 	address := llamaPage(b)
@@ -87,8 +90,9 @@ func BenchmarkStreaming(b *testing.B) {
 	}
 }
 
-// BenchmarkOpening opens a conversation of 200 messages with 100 pictures: milliseconds until its last message is painted. With
-// EYELET_LLAMA_PAGE, llama-server's page opens it in turns, from its own database.
+// BenchmarkOpening opens a conversation of 200 messages with 100 pictures: milliseconds until its
+// last message is painted. With EYELET_LLAMA_PAGE, llama-server's page opens it in turns, from its
+// own database.
 func BenchmarkOpening(b *testing.B) {
 	var peer *visitor
 	address := llamaPage(b)
@@ -147,15 +151,23 @@ func longConversation(b *testing.B) string {
 	messages, pictures := map[string]any{}, []any{}
 	var last any
 	for i := range 100 {
-		question, answer, picture := fmt.Sprintf("q%d", i), fmt.Sprintf("a%d", i), fmt.Sprintf("p%d", i)
-		pictures = append(pictures, map[string]any{"id": picture, "name": picture + ".png", "width": 112, "height": 112, "data": encoded, "type": "image/png", "thumbnail": ""})
-		messages[question] = map[string]any{"id": question, "parent": last, "role": "user", "text": "question " + fmt.Sprint(i), "pictures": []any{picture}, "columns": []any{}, "created": i}
-		messages[answer] = map[string]any{"id": answer, "parent": question, "role": "assistant", "text": "", "pictures": []any{}, "created": i,
-			"columns": []any{map[string]any{"model": "seed", "text": longAnswer(i), "thinking": ""}}}
+		question, answer, picture := fmt.Sprintf("q%d", i), fmt.Sprintf("a%d", i),
+			fmt.Sprintf("p%d", i)
+		pictures = append(pictures, map[string]any{"id": picture, "name": picture + ".png",
+			"width": 112, "height": 112, "data": encoded, "type": "image/png", "thumbnail": ""})
+		messages[question] = map[string]any{"id": question, "parent": last, "role": "user",
+			"text": "question " + fmt.Sprint(i), "pictures": []any{picture}, "columns": []any{},
+			"created": i}
+		messages[answer] = map[string]any{"id": answer, "parent": question, "role": "assistant",
+			"text": "", "pictures": []any{}, "created": i,
+			"columns": []any{map[string]any{"model": "seed", "text": longAnswer(i),
+				"thinking": ""}}}
 		last = answer
 	}
-	out, err := json.Marshal(map[string]any{"format": "eyelet-conversations", "version": 1, "pictures": pictures, "conversations": []any{map[string]any{
-		"id": "long", "title": "Long", "created": 1, "updated": 1, "models": []string{"seed"}, "system": "", "schema": "", "leaf": last, "messages": messages}}})
+	out, err := json.Marshal(map[string]any{"format": "eyelet-conversations", "version": 1,
+		"pictures": pictures, "conversations": []any{map[string]any{
+			"id": "long", "title": "Long", "created": 1, "updated": 1, "models": []string{"seed"},
+			"system": "", "schema": "", "leaf": last, "messages": messages}}})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -59,7 +59,8 @@ func TestTheReaderOfBoxesIsThatOfTheCommandLine(t *testing.T) {
 		same := len(all[i]) == len(c.Marks)
 		for k := 0; same && k < len(c.Marks); k++ {
 			a, b := all[i][k], c.Marks[k]
-			same = near(a.X, b.X) && near(a.Y, b.Y) && near(a.Width, b.Width) && near(a.Height, b.Height) && a.Label == b.Label && a.Point == b.Point
+			same = near(a.X, b.X) && near(a.Y, b.Y) && near(a.Width, b.Width) && near(a.Height,
+				b.Height) && a.Label == b.Label && a.Point == b.Point
 		}
 		if !same {
 			t.Errorf("%s: the page finds %+v, want %+v", c.Name, all[i], c.Marks)

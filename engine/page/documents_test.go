@@ -31,10 +31,12 @@ func pdfFile(t *testing.T, paths ...string) string {
 	return path
 }
 
-// TestPagesOfAPDFAreSeenAndAskedAbout: the whole document is asked about, and one of its pages alone.
+// TestPagesOfAPDFAreSeenAndAskedAbout: the whole document is asked about, and one of its pages
+// alone.
 func TestPagesOfAPDFAreSeenAndAskedAbout(t *testing.T) {
 	v := visit(t, serve(t, "").url)
-	v.ask("What color is the background?", pdfFile(t, demo+"black-star.png", demo+"orange-circle.png"))
+	v.ask("What color is the background?", pdfFile(t, demo+"black-star.png",
+		demo+"orange-circle.png"))
 	v.read("article.question figcaption", "2 pages")
 	v.read("article.question .note", "128 tokens")
 	v.until(`document.querySelector("article.question img")?.naturalWidth > 0`, "a thumbnail")

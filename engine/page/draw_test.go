@@ -33,8 +33,9 @@ func tinyModel(t *testing.T) string {
 	return path
 }
 
-// standIn stands in for the program that draws: it says what it was asked for in a file, stops at the second of four steps until the file "go" is there, and
-// draws a star. What the real one does is the matter of engine/draw's tests, and of the last one here.
+// standIn stands in for the program that draws: it says what it was asked for in a file, stops at
+// the second of four steps until the file "go" is there, and draws a star. What the real one does
+// is the matter of engine/draw's tests, and of the last one here.
 func standIn(t *testing.T) (folder string) {
 	t.Helper()
 	folder = t.TempDir()
@@ -83,7 +84,8 @@ func TestAPictureIsDrawnAndAskedAbout(t *testing.T) {
 	v.until(`document.querySelector("dialog .drawn img")?.naturalWidth > 0`, "the picture")
 	v.read("dialog .drawn", "seed 7")
 	asked, err := os.ReadFile(filepath.Join(folder, "asked"))
-	if err != nil || !strings.Contains(string(asked), "\na black star\n-n\npeople\n-W\n128\n-H\n64\n--steps\n20\n-s\n7\n") {
+	if err != nil || !strings.Contains(string(asked),
+		"\na black star\n-n\npeople\n-W\n128\n-H\n64\n--steps\n20\n-s\n7\n") {
 		t.Errorf("asked for %q, %v", asked, err)
 	}
 	v.press("Save as a file")
@@ -102,7 +104,8 @@ func TestAPictureIsDrawnAndAskedAbout(t *testing.T) {
 	v.read("dialog label", "How much may change")
 	v.press("Draw it")
 	v.until(`document.querySelector("dialog .drawn img")?.naturalWidth > 0`, "the picture")
-	if asked, _ := os.ReadFile(filepath.Join(folder, "asked")); !strings.Contains(string(asked), "\n-i\ninit.png\n--strength\n0.75\n") {
+	if asked, _ := os.ReadFile(filepath.Join(folder, "asked")); !strings.Contains(string(asked),
+		"\n-i\ninit.png\n--strength\n0.75\n") {
 		t.Errorf("asked for %q", asked)
 	}
 }

@@ -39,7 +39,8 @@ const (
 // chromium is where scripts/npm-page puts the browser.
 const chromium = packages + "/chromium/chromium"
 
-// requirePackages skips the test where scripts/npm-page has not run, unless the peers of all tests are required.
+// requirePackages skips the test where scripts/npm-page has not run, unless the peers of all tests
+// are required.
 func requirePackages(t testing.TB) {
 	t.Helper()
 	if testing.Short() {
@@ -60,7 +61,8 @@ type site struct {
 	store *store.Store
 }
 
-// serve starts a server with the built-in model as "seed", at an address or, if that is empty, at a free one.
+// serve starts a server with the built-in model as "seed", at an address or, if that is empty, at a
+// free one.
 func serve(t testing.TB, at string, change ...func(*server.Options)) *site {
 	t.Helper()
 	e, err := engine.New(engine.Options{})
@@ -108,7 +110,8 @@ func serve(t testing.TB, at string, change ...func(*server.Options)) *site {
 	return &site{url: "http://" + listener.Addr().String(), end: end, store: st}
 }
 
-// visitor is a browser with the page open, and what a person does with it. Its methods fail the test.
+// visitor is a browser with the page open, and what a person does with it. Its methods fail the
+// test.
 type visitor struct {
 	t         testing.TB
 	ctx       context.Context
@@ -119,7 +122,8 @@ type visitor struct {
 	allow  []string // parts of complaints that the test expects
 }
 
-// visit opens the page in a browser of its own. Errors in the console, and violations of the page's policy, fail the test.
+// visit opens the page in a browser of its own. Errors in the console, and violations of the page's
+// policy, fail the test.
 func visit(t testing.TB, url string, options ...chromedp.ExecAllocatorOption) *visitor {
 	t.Helper()
 	requirePackages(t)
@@ -133,13 +137,21 @@ func visit(t testing.TB, url string, options ...chromedp.ExecAllocatorOption) *v
 		t.Fatal(err)
 	}
 	said := &output{}
-	all := append(chromedp.DefaultExecAllocatorOptions[:len(chromedp.DefaultExecAllocatorOptions):len(chromedp.DefaultExecAllocatorOptions)],
-		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Env("LD_LIBRARY_PATH="+lib, "FONTCONFIG_FILE="+filepath.Join(filepath.Dir(path), "fonts.conf")),
-		chromedp.UserDataDir(profile), chromedp.CombinedOutput(said), chromedp.WindowSize(1280, 800), chromedp.Flag("disable-quic", true),
-		chromedp.Flag("use-fake-device-for-media-stream", true), chromedp.Flag("use-fake-ui-for-media-stream", true),
+	all := append(chromedp.DefaultExecAllocatorOptions[:len(
+		chromedp.DefaultExecAllocatorOptions):len(chromedp.DefaultExecAllocatorOptions)],
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.Env("LD_LIBRARY_PATH="+lib,
+			"FONTCONFIG_FILE="+filepath.Join(filepath.Dir(path), "fonts.conf")),
+		chromedp.UserDataDir(profile), chromedp.CombinedOutput(said), chromedp.WindowSize(1280,
+			800), chromedp.Flag("disable-quic", true),
+		chromedp.Flag("use-fake-device-for-media-stream", true),
+		chromedp.Flag("use-fake-ui-for-media-stream", true),
 		chromedp.WSURLReadTimeout(2*time.Minute))
 	allocator, cancel := chromedp.NewExecAllocator(context.Background(), append(all, options...)...)
-	ctx, cancelBrowser := chromedp.NewContext(allocator, chromedp.WithErrorf(func(format string, args ...any) { fmt.Fprintf(said, format+"\n", args...) }))
+	ctx, cancelBrowser := chromedp.NewContext(allocator,
+		chromedp.WithErrorf(func(format string, args ...any) {
+			fmt.Fprintf(said, format+"\n", args...)
+		}))
 	ctx, cancelTime := context.WithTimeout(ctx, 30*time.Minute)
 	v := &visitor{t: t, ctx: ctx, downloads: t.TempDir()}
 	t.Cleanup(func() {
@@ -158,9 +170,12 @@ func visit(t testing.TB, url string, options ...chromedp.ExecAllocatorOption) *v
 	})
 	chromedp.ListenTarget(ctx, v.hear)
 	v.do(chromedp.Navigate("about:blank"), log.Enable(), runtime.Enable(),
-		browser.SetDownloadBehavior(browser.SetDownloadBehaviorBehaviorAllow).WithDownloadPath(v.downloads).WithEventsEnabled(true),
-		browser.SetPermission(&browser.PermissionDescriptor{Name: "clipboard-write"}, browser.PermissionSettingGranted),
-		browser.SetPermission(&browser.PermissionDescriptor{Name: "clipboard-read"}, browser.PermissionSettingGranted),
+		browser.SetDownloadBehavior(browser.SetDownloadBehaviorBehaviorAllow).WithDownloadPath(
+			v.downloads).WithEventsEnabled(true),
+		browser.SetPermission(&browser.PermissionDescriptor{Name: "clipboard-write"},
+			browser.PermissionSettingGranted),
+		browser.SetPermission(&browser.PermissionDescriptor{Name: "clipboard-read"},
+			browser.PermissionSettingGranted),
 		chromedp.Navigate(url))
 	return v
 }
@@ -240,8 +255,9 @@ func (v *visitor) do(actions ...chromedp.Action) {
 // retried is set in the process that runs a test again.
 const retried = "EYELET_PAGE_RETRIED"
 
-// lost runs the test again, in a process and with a browser of its own, if the browser has ended by itself: under load that
-// happens now and then, and says nothing of the page. What ends the browser again is a failure.
+// lost runs the test again, in a process and with a browser of its own, if the browser has ended by
+// itself: under load that happens now and then, and says nothing of the page. What ends the browser
+// again is a failure.
 func (v *visitor) lost() {
 	v.t.Helper()
 	if v.ctx.Err() == nil || os.Getenv(retried) != "" {
@@ -305,7 +321,8 @@ func (v *visitor) see(selector string) {
 // read waits until an element holds a text.
 func (v *visitor) read(selector, text string) {
 	v.t.Helper()
-	v.until(fmt.Sprintf(`[...document.querySelectorAll(%q)].some(e => e.textContent.includes(%q))`, selector, text), fmt.Sprintf("%s with %q", selector, text))
+	v.until(fmt.Sprintf(`[...document.querySelectorAll(%q)].some(e => e.textContent.includes(%q))`,
+		selector, text), fmt.Sprintf("%s with %q", selector, text))
 }
 
 // gone waits until an element is there no more.
@@ -379,7 +396,8 @@ func (v *visitor) ask(question string, pictures ...string) {
 	v.until(`!!document.querySelector('.composer select')?.value`, "a model")
 	if len(pictures) > 0 {
 		v.choose(pictureInput, pictures...)
-		v.until(fmt.Sprintf(`document.querySelectorAll('.composer .thumbnail').length === %d`, len(pictures)), "thumbnails")
+		v.until(fmt.Sprintf(`document.querySelectorAll('.composer .thumbnail').length === %d`,
+			len(pictures)), "thumbnails")
 	}
 	before := v.count("article.answer")
 	v.write("textarea.ask", question)
@@ -390,7 +408,8 @@ func (v *visitor) ask(question string, pictures ...string) {
 // saved waits for a file that the page saved, and returns what it holds.
 func (v *visitor) saved(name string) string {
 	v.t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(30 * time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(30 *
+		time.Millisecond) {
 		if data, err := os.ReadFile(filepath.Join(v.downloads, name)); err == nil && len(data) > 0 {
 			return string(data)
 		}

@@ -1,8 +1,9 @@
-// Package page is what a browser sees of a server: conversations about pictures, the models, the machine at work. All of it is embedded in the
-// program, and nothing is loaded from elsewhere.
+// Package page is what a browser sees of a server: conversations about pictures, the models, the
+// machine at work. All of it is embedded in the program, and nothing is loaded from elsewhere.
 //
-// The sources are in src (TypeScript, Preact); "go generate" bundles them into dist, which is committed, so that building needs neither
-// Node.js nor a network. What the page asks of the server are the APIs of package server, and the routes below page/api/ there.
+// The sources are in src (TypeScript, Preact); "go generate" bundles them into dist, which is
+// committed, so that building needs neither Node.js nor a network. What the page asks of the server
+// are the APIs of package server, and the routes below page/api/ there.
 package page
 
 import (
@@ -20,13 +21,13 @@ import (
 //go:embed dist
 var dist embed.FS
 
-// policy is the Content-Security-Policy of the page: everything from this server. Pictures are shown from memory (blob:) and as small
-// copies (data:).
+// policy is the Content-Security-Policy of the page: everything from this server. Pictures are
+// shown from memory (blob:) and as small copies (data:).
 const policy = "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; frame-src 'self'; object-src 'none'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// previewPolicy is that of the frame in which a document of a model is shown: it may compute and look as it likes, has no origin, and
-// reaches nothing.
+// previewPolicy is that of the frame in which a document of a model is shown: it may compute and
+// look as it likes, has no origin, and reaches nothing.
 const previewPolicy = "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; " +
 	"font-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 
@@ -43,7 +44,8 @@ var files = load()
 // load reads the files of the page, by the path that they have on the server.
 func load() map[string]file {
 	kinds := map[string]string{
-		".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8",
+		".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8",
+		".css": "text/css; charset=utf-8",
 		".svg": "image/svg+xml", ".txt": "text/plain; charset=utf-8",
 	}
 	at := map[string]string{"index.html": "/", "preview.html": "/page/preview"}
@@ -58,7 +60,8 @@ func load() map[string]file {
 			panic(err)
 		}
 		sum := sha256.Sum256(data)
-		f := file{data: data, kind: kinds[path.Ext(e.Name())], tag: `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`, policy: policy}
+		f := file{data: data, kind: kinds[path.Ext(e.Name())],
+			tag: `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`, policy: policy}
 		if e.Name() == "preview.html" {
 			f.policy = previewPolicy
 		}
@@ -80,7 +83,8 @@ func Paths() []string {
 	return paths
 }
 
-// Serve answers a GET or HEAD request for one of Paths. A browser asks again each time, and is told in a few bytes that nothing has changed.
+// Serve answers a GET or HEAD request for one of Paths. A browser asks again each time, and is told
+// in a few bytes that nothing has changed.
 func Serve(w http.ResponseWriter, r *http.Request) error {
 	f, ok := files[r.URL.Path]
 	if !ok {

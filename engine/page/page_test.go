@@ -28,14 +28,16 @@ import (
 
 func TestTheBundleIsWhatTheSourcesMake(t *testing.T) {
 	requirePackages(t)
-	if out, err := exec.Command("go", "run", "./bundle", "-root", root, "-check").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "run", "./bundle", "-root", root,
+		"-check").CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
 
 func TestTheSourcesHaveTheirTypes(t *testing.T) {
 	requirePackages(t)
-	out, err := exec.Command(root+"/scripts/node", packages+"/node_modules/typescript/bin/tsc", "-p", ".").CombinedOutput()
+	out, err := exec.Command(root+"/scripts/node", packages+"/node_modules/typescript/bin/tsc",
+		"-p", ".").CombinedOutput()
 	if err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
@@ -68,12 +70,17 @@ func TestPicturesComeInEveryWay(t *testing.T) {
 	}
 	v := visit(t, serve(t, "").url)
 	v.see("textarea.ask")
-	transfer := fmt.Sprintf(`(() => { const data = new DataTransfer(); data.items.add(%s); return data; })()`, file("given.png", "image/png", data))
+	transfer := fmt.Sprintf(
+		`(() => { const data = new DataTransfer(); data.items.add(%s); return data; })()`, file(
+			"given.png", "image/png", data))
 	thumbnails := func(n int) {
 		t.Helper()
-		v.until(fmt.Sprintf(`document.querySelectorAll(".composer .thumbnail").length === %d`, n), fmt.Sprint(n, " thumbnails"))
+		v.until(fmt.Sprintf(`document.querySelectorAll(".composer .thumbnail").length === %d`, n),
+			fmt.Sprint(n, " thumbnails"))
 	}
-	v.until(fmt.Sprintf(`dispatchEvent(new ClipboardEvent("paste", {clipboardData: %s, cancelable: true})), true`, transfer), "a paste")
+	v.until(fmt.Sprintf(
+		`dispatchEvent(new ClipboardEvent("paste", {clipboardData: %s, cancelable: true})), true`,
+		transfer), "a paste")
 	thumbnails(1)
 	v.until(fmt.Sprintf(`document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: %s, bubbles: true, cancelable: true})), true`, transfer), "a drop")
 	thumbnails(2)
@@ -121,14 +128,17 @@ func TestAFileThatTheBrowserCannotShowIsShownByTheServer(t *testing.T) {
 func (v *visitor) drag(selector string, x1, y1, x2, y2 float64) {
 	v.t.Helper()
 	var box [4]float64
-	v.do(chromedp.Evaluate(fmt.Sprintf(`(() => { const b = document.querySelector(%q).getBoundingClientRect(); return [b.x, b.y, b.width, b.height]; })()`, selector), &box))
+	v.do(chromedp.Evaluate(
+		fmt.Sprintf(`(() => { const b = document.querySelector(%q).getBoundingClientRect(); return [b.x, b.y, b.width, b.height]; })()`, selector), &box))
 	at := func(x, y float64) (float64, float64) { return box[0] + x*box[2], box[1] + y*box[3] }
 	ax, ay := at(x1, y1)
 	bx, by := at(x2, y2)
-	v.do(input.DispatchMouseEvent(input.MousePressed, ax, ay).WithButton(input.Left).WithClickCount(1),
+	v.do(input.DispatchMouseEvent(input.MousePressed, ax,
+		ay).WithButton(input.Left).WithClickCount(1),
 		input.DispatchMouseEvent(input.MouseMoved, (ax+bx)/2, (ay+by)/2).WithButton(input.Left),
 		input.DispatchMouseEvent(input.MouseMoved, bx, by).WithButton(input.Left),
-		input.DispatchMouseEvent(input.MouseReleased, bx, by).WithButton(input.Left).WithClickCount(1))
+		input.DispatchMouseEvent(input.MouseReleased, bx,
+			by).WithButton(input.Left).WithClickCount(1))
 }
 
 func TestAPartIsAskedAbout(t *testing.T) {
@@ -139,7 +149,8 @@ func TestAPartIsAskedAbout(t *testing.T) {
 	v.press("Ask about a part")
 	v.drag("dialog .canvas img", 0.25, 0.25, 0.75, 0.75)
 	v.press("Add the part beside the whole")
-	v.until(`document.querySelectorAll(".composer .thumbnail").length === 2`, "the part beside the whole")
+	v.until(`document.querySelectorAll(".composer .thumbnail").length === 2`,
+		"the part beside the whole")
 	v.read(".composer .thumbnail figcaption", "56 × 56")
 	v.press("Open black-star.png")
 	v.until(`document.querySelector("dialog img")?.naturalWidth > 0`, "the part")
@@ -147,7 +158,8 @@ func TestAPartIsAskedAbout(t *testing.T) {
 	v.drag("dialog .canvas img", 0, 0, 0.5, 1)
 	v.press("Ask about the part alone")
 	v.read(".composer .thumbnail figcaption", "28 × 56")
-	v.until(`document.querySelectorAll(".composer .thumbnail").length === 2`, "the part in the place of what it is of")
+	v.until(`document.querySelectorAll(".composer .thumbnail").length === 2`,
+		"the part in the place of what it is of")
 	v.write("textarea.ask", "What color is the background?")
 	v.press("Send")
 	v.see("article.answer .cost")
@@ -168,7 +180,8 @@ func TestBoxesAreDrawn(t *testing.T) {
 	v.hold(`{"const": [{"bbox_2d": [60, 50, 80, 70], "label": "star"}, {"point_2d": [10, 20], "label": "corner"}]}`)
 	v.ask("Where is the star?", demo+"black-star.png")
 	v.until(`document.querySelectorAll(".marks g").length === 2`, "a box and a point")
-	v.until(`document.querySelector(".marks rect").getAttribute("x") === "60"`, "the box in its place")
+	v.until(`document.querySelector(".marks rect").getAttribute("x") === "60"`,
+		"the box in its place")
 	v.read(".marked li", "star")
 	v.until(`(() => { document.querySelector(".marked li").dispatchEvent(new MouseEvent("mouseenter")); return !!document.querySelector(".marks g.lit"); })()`, "the box that the text lights up")
 	v.click(".marked li input")
@@ -180,7 +193,8 @@ func TestFormsAreTablesAndFiles(t *testing.T) {
 	v.until(`!!document.querySelector('.composer select')?.value`, "a model")
 	v.press("Form")
 	v.press("Receipt")
-	v.until(`document.querySelector("dialog textarea").value.includes("quantity")`, "a schema of the library")
+	v.until(`document.querySelector("dialog textarea").value.includes("quantity")`,
+		"a schema of the library")
 	v.press("Save")
 	v.gone("dialog")
 	v.hold(`{"const": {"shop": "A, B", "items": [{"name": "tea", "price": 2.5}, {"name": "say \"hi\"", "price": 3}]}}`)
@@ -189,12 +203,14 @@ func TestFormsAreTablesAndFiles(t *testing.T) {
 	v.press("Table")
 	v.read(".form th", "price")
 	v.press("Save CSV")
-	if got, want := v.saved("answer.csv"), "name,price\r\ntea,2.5\r\n\"say \"\"hi\"\"\",3\r\n"; got != want {
+	if got, want := v.saved("answer.csv"),
+		"name,price\r\ntea,2.5\r\n\"say \"\"hi\"\"\",3\r\n"; got != want {
 		t.Errorf("the CSV is %q, want %q", got, want)
 	}
 	v.press("Save JSON")
 	var value struct{ Shop string }
-	if err := json.Unmarshal([]byte(v.saved("answer.json")), &value); err != nil || value.Shop != "A, B" {
+	if err := json.Unmarshal([]byte(v.saved("answer.json")), &value); err != nil ||
+		value.Shop != "A, B" {
 		t.Errorf("the JSON holds %+v (%v)", value, err)
 	}
 	v.press("Form")
@@ -254,15 +270,19 @@ func conversation(t testing.TB, answer string) string {
 		if columns == nil {
 			columns = []any{}
 		}
-		return map[string]any{"id": id, "parent": parent, "role": role, "text": text, "pictures": []any{}, "columns": columns, "created": len(id)}
+		return map[string]any{"id": id, "parent": parent, "role": role, "text": text,
+			"pictures": []any{}, "columns": columns, "created": len(id)}
 	}
-	data, err := json.Marshal(map[string]any{"format": "eyelet-conversations", "version": 1, "pictures": []any{}, "conversations": []any{map[string]any{
-		"id": "x", "title": "Imported", "created": 1, "updated": 1, "models": []string{"seed"}, "system": "", "schema": "", "leaf": "aa",
-		"messages": map[string]any{
-			"q":  message("q", nil, "user", "a question"),
-			"aa": message("aa", "q", "assistant", "", map[string]any{"model": "seed", "text": answer, "thinking": "a thought"}),
-		},
-	}}})
+	data, err := json.Marshal(map[string]any{"format": "eyelet-conversations", "version": 1,
+		"pictures": []any{}, "conversations": []any{map[string]any{
+			"id": "x", "title": "Imported", "created": 1, "updated": 1, "models": []string{"seed"},
+			"system": "", "schema": "", "leaf": "aa",
+			"messages": map[string]any{
+				"q": message("q", nil, "user", "a question"),
+				"aa": message("aa", "q", "assistant", "", map[string]any{"model": "seed",
+					"text": answer, "thinking": "a thought"}),
+			},
+		}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -291,7 +311,8 @@ func TestAnswersAreSetAsMarkdown(t *testing.T) {
 	v.until(`document.querySelectorAll(".markdown math").length === 2`, "two formulas")
 	v.read(".markdown", "It costs $5 and $6.")
 	v.read(".thoughts", "a thought")
-	for _, dangerous := range []string{".markdown script", ".markdown b", ".markdown img", `.markdown a[href^="javascript"]`} {
+	for _, dangerous := range []string{".markdown script", ".markdown b", ".markdown img",
+		`.markdown a[href^="javascript"]`} {
 		if v.count(dangerous) > 0 {
 			t.Errorf("the answer brought in %s", dangerous)
 		}
@@ -306,17 +327,21 @@ func TestAPreviewReachesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	leak := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached.Add(1) })}
+	leak := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		reached.Add(1)
+	})}
 	go func() { _ = leak.Serve(listener) }()
 	t.Cleanup(func() { leak.Close() })
 	s := serve(t, "")
 	v := visit(t, s.url)
-	for _, part := range []string{"Content Security Policy", "Content-Security-Policy", "sandboxed", "Unsafe", "ERR_BLOCKED", "Failed to fetch", "Blocked"} {
+	for _, part := range []string{"Content Security Policy", "Content-Security-Policy", "sandboxed",
+		"Unsafe", "ERR_BLOCKED", "Failed to fetch", "Blocked"} {
 		v.expect(part)
 	}
 	out := "http://" + listener.Addr().String()
 	v.open("```html\n<body><h1>Shown</h1><img src=\"" + out + "/a.png\"><script>\n" +
-		"fetch(\"" + out + "/b\").catch(() => 0); fetch(\"" + s.url + "/api/tags\").catch(() => 0);\n" +
+		"fetch(\"" + out + "/b\").catch(() => 0); fetch(\"" + s.url +
+		"/api/tags\").catch(() => 0);\n" +
 		"try { parent.document.title = \"taken\" } catch (e) {}\n" +
 		"try { localStorage.x = 1 } catch (e) {}\n" +
 		"document.body.insertAdjacentHTML(\"beforeend\", \"<p style='color:red'>drawn by script</p>\");\n" +
@@ -369,7 +394,8 @@ func TestConversationsAreKept(t *testing.T) {
 	v.do(chromedp.Reload())
 	v.press("What color is the circle?")
 	v.read("article.answer", "orange")
-	v.until(`document.querySelector("article.question img")?.naturalWidth > 0`, "the picture after a reload")
+	v.until(`document.querySelector("article.question img")?.naturalWidth > 0`,
+		"the picture after a reload")
 	v.press("Later version")
 	v.read("article.answer", "cyan")
 	v.press("Ask again")
@@ -382,7 +408,8 @@ func TestConversationsAreKept(t *testing.T) {
 	v.read(".sidebar .entry", "Circles")
 	v.press("Menu: Circles")
 	v.press("Export as Markdown")
-	if got := v.saved("Circles.md"); !strings.Contains(got, "# Circles") || !strings.Contains(got, "cyan") {
+	if got := v.saved("Circles.md"); !strings.Contains(got, "# Circles") ||
+		!strings.Contains(got, "cyan") {
 		t.Errorf("the Markdown is %q", got)
 	}
 	v.press("Export all")
@@ -402,7 +429,8 @@ func TestConversationsAreKept(t *testing.T) {
 	}
 	v.choose(`.sidebar input[type="file"]`, path)
 	v.press("Circles")
-	v.until(`document.querySelector("article.question img")?.naturalWidth > 0`, "the picture of an imported conversation")
+	v.until(`document.querySelector("article.question img")?.naturalWidth > 0`,
+		"the picture of an imported conversation")
 	v.choose(`.sidebar input[type="file"]`, demo+"page.png")
 	v.read(".sidebar", "holds no conversations")
 }
@@ -423,16 +451,19 @@ func TestAServerThatGoesLosesNothing(t *testing.T) {
 	v.hold(`{"type": "string", "minLength": 3000}`)
 	v.write("textarea.ask", "Write much.")
 	v.press("Send")
-	v.until(`document.querySelector("article.answer .column")?.textContent.length > 50`, "the beginning of an answer")
+	v.until(`document.querySelector("article.answer .column")?.textContent.length > 50`,
+		"the beginning of an answer")
 	v.write("textarea.ask", "What I was typing")
 	s.end()
 	v.see("article.answer .error")
 	v.read(".banner", "trying again")
 	serve(t, at)
 	v.gone(".banner")
-	v.until(`document.querySelector("textarea.ask").value === "What I was typing"`, "what was typed")
+	v.until(`document.querySelector("textarea.ask").value === "What I was typing"`,
+		"what was typed")
 	v.press("Ask again")
-	v.until(`document.querySelector("article.answer .column")?.textContent.length > 50`, "another answer")
+	v.until(`document.querySelector("article.answer .column")?.textContent.length > 50`,
+		"another answer")
 	v.press("Stop")
 	v.until(`!document.querySelector("[aria-busy=true]")`, "the end of it")
 	v.read("article.answer .versions", "2 of 2")
@@ -504,7 +535,8 @@ func TestAKeyIsAskedForOnce(t *testing.T) {
 	v.ask("What color is the background?", demo+"black-star.png")
 	v.read("article.answer", "pink")
 	v.do(chromedp.Reload())
-	v.until(`!!document.querySelector('.composer select')?.value`, "models without being asked again")
+	v.until(`!!document.querySelector('.composer select')?.value`,
+		"models without being asked again")
 }
 
 func TestTheKeyboardIsEnough(t *testing.T) {
@@ -575,4 +607,6 @@ func (v *visitor) screenshotSize(width int) {
 }
 
 // awaitPromise has an expression's promise awaited.
-func awaitPromise(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }
+func awaitPromise(p *runtime.EvaluateParams) *runtime.EvaluateParams {
+	return p.WithAwaitPromise(true)
+}

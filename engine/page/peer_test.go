@@ -17,9 +17,11 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/peers"
 )
 
-// llamaPage is the address of a llama-server with its own page, to compare with, or "" for none: EYELET_LLAMA_PAGE names it, or a folder with the built page, as
-// tools/server/public of llama.cpp, which a llama-server of the peers then serves with the built-in model and answers of 4,000 tokens. It computes
-// with one thread: two that wait for one another beside a browser come to nothing on two cores.
+// llamaPage is the address of a llama-server with its own page, to compare with, or "" for none:
+// EYELET_LLAMA_PAGE names it, or a folder with the built page, as tools/server/public of llama.cpp,
+// which a llama-server of the peers then serves with the built-in model and answers of 4,000
+// tokens. It computes with one thread: two that wait for one another beside a browser come to
+// nothing on two cores.
 func llamaPage(b *testing.B) string {
 	b.Helper()
 	named := os.Getenv("EYELET_LLAMA_PAGE")
@@ -33,8 +35,10 @@ func llamaPage(b *testing.B) string {
 	address := l.Addr().String()
 	l.Close()
 	_, port, _ := net.SplitHostPort(address)
-	cmd, err := peers.Command(b.Context(), "llama-server", "--path", named, "--model", model, "--mmproj", projector, "--host", "127.0.0.1", "--port", port,
-		"--ctx-size", "16384", "--override-kv", "llama.context_length=int:16384", "--parallel", "1", "--predict", "4000", "--ignore-eos", "--threads", "1", "--log-disable")
+	cmd, err := peers.Command(b.Context(), "llama-server", "--path", named, "--model", model,
+		"--mmproj", projector, "--host", "127.0.0.1", "--port", port,
+		"--ctx-size", "16384", "--override-kv", "llama.context_length=int:16384", "--parallel", "1",
+		"--predict", "4000", "--ignore-eos", "--threads", "1", "--log-disable")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -106,7 +110,8 @@ func streamPeer(b *testing.B, v *visitor) (rate, longest float64) {
 	return v.framesWatched()
 }
 
-// keepLong puts the conversation of longConversation into the database of llama-server's page, as that keeps its own.
+// keepLong puts the conversation of longConversation into the database of llama-server's page, as
+// that keeps its own.
 func keepLong(b *testing.B, v *visitor, picture string) {
 	b.Helper()
 	const id = "00000000-0000-4000-8000-000000000001"
@@ -124,17 +129,21 @@ func keepLong(b *testing.B, v *visitor, picture string) {
 	}
 	name := func(i int) string { return fmt.Sprintf("00000000-0000-4000-8001-%012d", i) }
 	root := name(0)
-	messages := []message{{ID: root, Conv: id, Type: "root", Role: "system", Timestamp: 1, Children: []string{name(1)}}}
+	messages := []message{{ID: root, Conv: id, Type: "root", Role: "system", Timestamp: 1,
+		Children: []string{name(1)}}}
 	for i := 1; i <= 200; i++ {
 		parent := name(i - 1)
-		m := message{ID: name(i), Conv: id, Type: "text", Role: "user", Content: fmt.Sprint("question ", i/2), Timestamp: 1 + i, Parent: &parent, Children: []string{}}
+		m := message{ID: name(i), Conv: id, Type: "text", Role: "user",
+			Content: fmt.Sprint("question ", i/2), Timestamp: 1 + i, Parent: &parent,
+			Children: []string{}}
 		if i < 200 {
 			m.Children = []string{name(i + 1)}
 		}
 		if i%2 == 0 {
 			m.Role, m.Content = "assistant", longAnswer(i/2-1)
 		} else {
-			m.Extra = []map[string]any{{"type": "IMAGE", "name": "p.png", "base64Url": "data:image/png;base64," + picture}}
+			m.Extra = []map[string]any{{"type": "IMAGE", "name": "p.png",
+				"base64Url": "data:image/png;base64," + picture}}
 		}
 		messages = append(messages, m)
 	}
@@ -158,7 +167,8 @@ func keepLong(b *testing.B, v *visitor, picture string) {
 	v.until(`window.kept === "yes"`, "a kept conversation")
 }
 
-// openPeer opens that conversation from an empty page: milliseconds until its last message is painted.
+// openPeer opens that conversation from an empty page: milliseconds until its last message is
+// painted.
 func openPeer(v *visitor, address string) float64 {
 	v.t.Helper()
 	v.do(chromedp.Navigate("about:blank"), chromedp.Navigate(address))

@@ -8,7 +8,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// TestScreenshots takes the pictures that the documentation shows, into the folder that EYELET_SCREENSHOTS names.
+// TestScreenshots takes the pictures that the documentation shows, into the folder that
+// EYELET_SCREENSHOTS names.
 func TestScreenshots(t *testing.T) {
 	folder := os.Getenv("EYELET_SCREENSHOTS")
 	if folder == "" {

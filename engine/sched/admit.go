@@ -9,7 +9,8 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/media"
 )
 
-// admit moves tasks from the queue to those that are computed, as long as there are cells for the next one.
+// admit moves tasks from the queue to those that are computed, as long as there are cells for the
+// next one.
 func (s *Scheduler) admit() {
 	for len(s.queue) > 0 && len(s.active) < s.cfg.Parallel {
 		t := s.nextInQueue()
@@ -27,7 +28,8 @@ func (s *Scheduler) admit() {
 		s.cfg.Pictures.Forget(s.eachPicture)
 	}
 	if len(s.served) > 4*s.cfg.Queue {
-		clear(s.served) // clients that are not heard of again; the order among the others begins anew
+		// clients that are not heard of again; the order among the others begins anew
+		clear(s.served)
 	}
 }
 
@@ -39,8 +41,8 @@ func (s *Scheduler) eachPicture(yield func(number uint32)) {
 	}
 }
 
-// nextInQueue chooses who is admitted next: those put aside, then by priority, then the client with the fewest tasks under way, then the one whose
-// last turn is longest ago, then by arrival.
+// nextInQueue chooses who is admitted next: those put aside, then by priority, then the client with
+// the fewest tasks under way, then the one whose last turn is longest ago, then by arrival.
 func (s *Scheduler) nextInQueue() *Task {
 	running := map[string]int{}
 	for _, t := range s.active {
@@ -101,7 +103,8 @@ func (s *Scheduler) begin(t *Task) {
 		t.report.Queue = time.Since(t.arrived)
 	}
 	if most := s.cells(t); len(t.Prompt.Items) > most {
-		s.finish(t, fmt.Errorf("sched: a prompt of %d items for %d cells", len(t.Prompt.Items), most))
+		s.finish(t, fmt.Errorf("sched: a prompt of %d items for %d cells", len(t.Prompt.Items),
+			most))
 		return
 	}
 	if t.saved != nil {
@@ -132,7 +135,8 @@ func (s *Scheduler) open(t *Task) {
 	t.trace(Admitted, seq.Len(), t.report.Queue)
 }
 
-// rank puts those that are computed in order: by arrival and the work that is left of their prompts.
+// rank puts those that are computed in order: by arrival and the work that is left of their
+// prompts.
 func (s *Scheduler) rank() {
 	for _, t := range s.active {
 		t.rank = t.arrived

@@ -75,7 +75,8 @@ func (s *Scheduler) putAside(t *Task) {
 	size, err := 0, error(nil)
 	s.cfg.Run(func() { size, err = s.cfg.Decoder.StateSize(t.seq.ID) })
 	copying := s.copying(size)
-	if err == nil && (t.report.Shifted > 0 || copying < s.tokens.of(saved.items) && s.affords(size, saved.items)) {
+	if err == nil && (t.report.Shifted > 0 || copying < s.tokens.of(saved.items) && s.affords(size,
+		saved.items)) {
 		s.cfg.Run(func() { saved.state, err = s.cfg.Decoder.State(t.seq.ID) })
 	}
 	if err != nil {
@@ -107,12 +108,15 @@ func (s *Scheduler) putAside(t *Task) {
 // affords reports whether the cells of a sequence may be copied out of the cache now: there must be
 // memory for the copy, and while answers are running it must fit the gap between two tokens.
 func (s *Scheduler) affords(bytes, items int) bool {
-	return s.holds(bytes, items) && (!s.writing() || s.copying(bytes)/2 <= s.cfg.MaxGap) // out alone
+	// out alone
+	return s.holds(bytes, items) && (!s.writing() || s.copying(bytes)/2 <= s.cfg.MaxGap)
 }
 
 // writing reports whether an answer is running.
 func (s *Scheduler) writing() bool {
-	return slices.ContainsFunc(s.active, func(t *Task) bool { return t.state == running && t.answering() })
+	return slices.ContainsFunc(s.active, func(t *Task) bool {
+		return t.state == running && t.answering()
+	})
 }
 
 const (
@@ -172,7 +176,8 @@ func (s *Scheduler) resume(t *Task) {
 // fill deals with tasks that have as many items as a sequence can hold.
 func (s *Scheduler) fill() {
 	for i := len(s.active) - 1; i >= 0; i-- {
-		if t := s.active[i]; t.state == running && t.answered > 0 && len(t.Prompt.Items) > s.cells(t) {
+		if t := s.active[i]; t.state == running && t.answered > 0 &&
+			len(t.Prompt.Items) > s.cells(t) {
 			s.noMore(t)
 		}
 	}
@@ -211,7 +216,8 @@ func (s *Scheduler) shift(t *Task) bool {
 		return false
 	}
 	p := &kv.Prompt{
-		Items: append([]kv.Item(nil), t.seq.Items...), Pos: append(t.seq.Pos[:0:0], t.seq.Pos...), Next: t.seq.Next,
+		Items: append([]kv.Item(nil), t.seq.Items...), Pos: append(t.seq.Pos[:0:0], t.seq.Pos...),
+		Next:  t.seq.Next,
 		Whole: append(t.seq.Whole[:0:0], t.seq.Whole...),
 	}
 	for _, item := range pending {

@@ -2,14 +2,16 @@ package sched
 
 import "time"
 
-// cost estimates how long a decode of n entries takes: base + each * n, fitted to what was measured by least squares with weights that
-// fall by a tenth with each measurement, so that it follows the machine.
+// cost estimates how long a decode of n entries takes: base + each * n, fitted to what was measured
+// by least squares with weights that fall by a tenth with each measurement, so that it follows the
+// machine.
 //
-// The line is not the whole truth: kernels take rows of a batch some at a time, so that 16 entries can cost less than 14. What sizes up to
-// oftenSizes took is therefore kept as well.
+// The line is not the whole truth: kernels take rows of a batch some at a time, so that 16 entries
+// can cost less than 14. What sizes up to oftenSizes took is therefore kept as well.
 type cost struct {
-	w, n, t, nn, nt float64                 // weighted sums
-	took            [oftenSizes + 1]float64 // by size, in seconds, smoothed; 0 for a size that was not measured
+	w, n, t, nn, nt float64 // weighted sums
+	// by size, in seconds, smoothed; 0 for a size that was not measured
+	took [oftenSizes + 1]float64
 }
 
 // oftenSizes is the size up to which decodes are measured one by one.
@@ -33,8 +35,8 @@ func (c *cost) add(n int, d time.Duration) {
 	}
 }
 
-// fit returns the line through what was measured. Where all measurements were of about one size, which says nothing of its slope, half
-// of the time is taken for the base.
+// fit returns the line through what was measured. Where all measurements were of about one size,
+// which says nothing of its slope, half of the time is taken for the base.
 func (c *cost) fit() (base, each float64) {
 	if c.w == 0 {
 		return 0, 0
@@ -59,8 +61,9 @@ func (c *cost) of(n int) time.Duration {
 	return time.Duration((base + each*float64(n)) * float64(time.Second))
 }
 
-// within is how many entries a decode of at most d should have beside n others: of those for which there is time the number that makes
-// most of it. It is at least least, which is all before anything was measured, and at most most.
+// within is how many entries a decode of at most d should have beside n others: of those for which
+// there is time the number that makes most of it. It is at least least, which is all before
+// anything was measured, and at most most.
 func (c *cost) within(d time.Duration, n, least, most int) int {
 	base, each := c.fit()
 	if each == 0 {

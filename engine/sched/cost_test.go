@@ -30,7 +30,8 @@ func TestTheSizeOfADecodeIsTheOneThatMakesMostOfTheTime(t *testing.T) {
 		{time.Millisecond, 4, 3, 2, 2},
 	} {
 		if got := c.within(want.budget, want.others, want.least, want.most); got != want.n {
-			t.Errorf("within %v beside %d, %d to %d: %d, want %d", want.budget, want.others, want.least, want.most, got, want.n)
+			t.Errorf("within %v beside %d, %d to %d: %d, want %d", want.budget, want.others,
+				want.least, want.most, got, want.n)
 		}
 	}
 	if got := c.within(10*time.Second, 4, 1, 1000); got < 500 {

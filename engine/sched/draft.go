@@ -8,11 +8,12 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/kv"
 )
 
-// Drafter guesses tokens with a smaller model of the same vocabulary (speculative decoding, Leviathan, Kalman and Matias 2023). Draft is
-// called on the compute thread; Forget there or on the scheduler's goroutine, never both at once.
+// Drafter guesses tokens with a smaller model of the same vocabulary (speculative decoding,
+// Leviathan, Kalman and Matias 2023). Draft is called on the compute thread; Forget there or on the
+// scheduler's goroutine, never both at once.
 type Drafter interface {
-	// Draft fills in the tokens of sketches, together. A sketch for which it is not ready stays empty: it may have much to read first. An
-	// error leaves all of them empty.
+	// Draft fills in the tokens of sketches, together. A sketch for which it is not ready stays
+	// empty: it may have much to read first. An error leaves all of them empty.
 	Draft(ctx context.Context, sketches []*Sketch) error
 	// Forget gives back what is kept for an answer.
 	Forget(id uint64)
@@ -20,8 +21,10 @@ type Drafter interface {
 
 // Sketch is what a [Drafter] guesses of one answer.
 type Sketch struct {
-	ID     uint64        // of the answer
-	Items  []kv.Item     // what the model has read and written; a drafter that sees no pictures reads the tokens among them
+	ID uint64 // of the answer
+	// what the model has read and written; a drafter that sees no pictures reads the tokens among
+	// them
+	Items  []kv.Item
 	Most   int           // tokens to guess
 	Tokens []llama.Token // the guesses
 }
@@ -50,7 +53,8 @@ func (s *Scheduler) draft(parts []part, answers int) {
 			p.t.sketch.id, p.t.sketch.prior = s.sketches, draftRate
 		}
 		if k := p.t.sketch.wanted(p.most, answers, row, extra); k > 0 {
-			sketches = append(sketches, &Sketch{ID: p.t.sketch.id, Items: p.t.Prompt.Items, Most: k})
+			sketches = append(sketches, &Sketch{ID: p.t.sketch.id, Items: p.t.Prompt.Items,
+				Most: k})
 			of = append(of, p)
 		}
 	}
@@ -65,7 +69,8 @@ func (s *Scheduler) draft(parts []part, answers int) {
 		took = time.Since(start)
 	})
 	if err != nil {
-		// The answers go on without: what has no room once would be read again and again, and never fit.
+		// The answers go on without: what has no room once would be read again and again, and never
+		// fit.
 		s.meter.undrafted++
 		for _, p := range of {
 			p.t.sketch.failed = true
@@ -81,7 +86,8 @@ func (s *Scheduler) draft(parts []part, answers int) {
 	s.drafts.add(n, took)
 }
 
-// SetDrafter puts another drafter, or nil, in the place of Config.Drafter. It is called through Do; the old one is not used any more after it.
+// SetDrafter puts another drafter, or nil, in the place of Config.Drafter. It is called through Do;
+// the old one is not used any more after it.
 func (s *Scheduler) SetDrafter(d Drafter) {
 	for _, t := range s.active {
 		s.forgetSketch(t)
@@ -89,7 +95,8 @@ func (s *Scheduler) SetDrafter(d Drafter) {
 	s.cfg.Drafter, s.drafts = d, draftCost{}
 }
 
-// forgetSketch gives back what the drafter keeps for a task that ends, is put aside, or cannot be drafted for.
+// forgetSketch gives back what the drafter keeps for a task that ends, is put aside, or cannot be
+// drafted for.
 func (s *Scheduler) forgetSketch(t *Task) {
 	if t.sketch.id != 0 {
 		s.cfg.Drafter.Forget(t.sketch.id)
@@ -107,7 +114,8 @@ type sketcher struct {
 // draftCost is what a drafted token costs beside the decode that tests it.
 type draftCost struct{ seconds float64 }
 
-// add notes that n tokens were drafted in d. A draft of none was spent on reading, which is not what the next token costs.
+// add notes that n tokens were drafted in d. A draft of none was spent on reading, which is not
+// what the next token costs.
 func (c *draftCost) add(n int, d time.Duration) {
 	if n == 0 {
 		return

@@ -13,7 +13,8 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/kv"
 )
 
-// sketching is a [Drafter] that knows the machine's next token, or is wrong about it, in virtual time.
+// sketching is a [Drafter] that knows the machine's next token, or is wrong about it, in virtual
+// time.
 type sketching struct {
 	wrong  bool
 	fails  bool
@@ -73,7 +74,8 @@ func drafting(t *testing.T, d *sketching) (took time.Duration, decodes int, st S
 			if _, err := task.Wait(); err != nil {
 				t.Fatal(err)
 			}
-			if want := b.alone(100, 0, 1000, fmt.Sprintf("%d: a question", i)); !slices.Equal(writers[i].tokens, want) {
+			if want := b.alone(100, 0, 1000, fmt.Sprintf("%d: a question",
+				i)); !slices.Equal(writers[i].tokens, want) {
 				t.Errorf("answer %d is another text", i)
 			}
 		}
@@ -89,7 +91,8 @@ func TestARightDraftSavesTime(t *testing.T) {
 	plain, many, _ := drafting(t, nil)
 	took, few, st := drafting(t, &sketching{each: time.Millisecond})
 	if st.Drafted == 0 || took >= plain || few >= many {
-		t.Errorf("%s and %d decodes with a draft model, %s and %d without: %+v", took, few, plain, many, st)
+		t.Errorf("%s and %d decodes with a draft model, %s and %d without: %+v", took, few, plain,
+			many, st)
 	}
 }
 
@@ -98,7 +101,8 @@ func TestAWrongDraftIsGivenUp(t *testing.T) {
 	d := &sketching{wrong: true, each: time.Millisecond}
 	took, _, st := drafting(t, d)
 	if st.Drafted == 0 || float64(took) > 1.3*float64(plain) {
-		t.Errorf("%s with a draft model that is always wrong, %s without; %d drafted", took, plain, st.Drafted)
+		t.Errorf("%s with a draft model that is always wrong, %s without; %d drafted", took, plain,
+			st.Drafted)
 	}
 }
 
@@ -156,7 +160,8 @@ func TestWhatADraftMustGain(t *testing.T) {
 	for _, test := range []struct {
 		rate, extra float64
 		want        bool
-	}{{0.9, 0, true}, {0.9, 0.03, true}, {0.9, 3, false}, {0.01, 0, false}, {math.SmallestNonzeroFloat64, 0, false}} {
+	}{{0.9, 0, true}, {0.9, 0.03, true}, {0.9, 3, false}, {0.01, 0, false},
+		{math.SmallestNonzeroFloat64, 0, false}} {
 		g := guesser{rate: test.rate}
 		if got := g.wanted(8, 1, 0.03, test.extra) > 0; got != test.want {
 			t.Errorf("at a rate of %g and %g decodes a guess: %v", test.rate, test.extra, got)

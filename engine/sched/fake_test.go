@@ -19,8 +19,9 @@ import (
 	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
-// machine is a model without arithmetic: what follows an item is a hash of all items that stand before it in its sequence, so that one
-// wrong, missing or superfluous cell changes the text. Decodes take virtual time. It is a [Decoder] and a [kv.Memory].
+// machine is a model without arithmetic: what follows an item is a hash of all items that stand
+// before it in its sequence, so that one wrong, missing or superfluous cell changes the text.
+// Decodes take virtual time. It is a [Decoder] and a [kv.Memory].
 type machine struct {
 	mu      sync.Mutex
 	cells   []cell
@@ -117,7 +118,8 @@ func (m *machine) Decode(ctx context.Context, entries []Entry) error {
 	return nil
 }
 
-func (m *machine) DecodeRows(ctx context.Context, seq llama.Seq, rows []float32, places [][4]llama.Pos, causal bool) error {
+func (m *machine) DecodeRows(ctx context.Context, seq llama.Seq, rows []float32,
+	places [][4]llama.Pos, causal bool) error {
 	leave, err := m.enter(ctx, len(places))
 	defer leave()
 	if err != nil {
@@ -148,7 +150,8 @@ func (m *machine) StateSize(seq llama.Seq) (int, error) {
 func (m *machine) SetState(seq llama.Seq, data []byte) error {
 	_ = m.SeqRemove(seq, -1, -1)
 	for ; len(data) >= 12; data = data[12:] {
-		m.add(seq, llama.Pos(binary.LittleEndian.Uint32(data)), binary.LittleEndian.Uint64(data[4:]))
+		m.add(seq, llama.Pos(binary.LittleEndian.Uint32(data)),
+			binary.LittleEndian.Uint64(data[4:]))
 	}
 	if len(m.cells) > m.limit {
 		return errors.New("no room for the state")
@@ -188,8 +191,9 @@ func (m *machine) SeqAdd(seq llama.Seq, p0, p1, delta llama.Pos) error {
 
 func (m *machine) SeqPosMin(seq llama.Seq) llama.Pos { return 0 }
 
-// writer is an [Answer]: the next token is a function of the machine's output, of few values, so that texts repeat themselves at times. It
-// ends after a number of tokens that depends on them, or at full.
+// writer is an [Answer]: the next token is a function of the machine's output, of few values, so
+// that texts repeat themselves at times. It ends after a number of tokens that depends on them, or
+// at full.
 type writer struct {
 	m      *machine
 	tokens []llama.Token
@@ -213,7 +217,8 @@ func (w *writer) Next(output int) (llama.Token, bool, error) {
 
 func (w *writer) Full() { w.full = true }
 
-// drawing is a job of a tower: some steps of virtual time, then rows that tell which picture and row they are.
+// drawing is a job of a tower: some steps of virtual time, then rows that tell which picture and
+// row they are.
 type drawing struct {
 	id          int
 	rows        int
@@ -271,18 +276,20 @@ func newBench(t *testing.T, cells int, change func(*Config)) *bench {
 		t.Fatal(err)
 	}
 	cfg := Config{
-		Decoder: b.m, Pictures: b.pictures, Encoder: b.encoder, Run: b.run, Width: 1, Batch: 512, Cells: cells,
+		Decoder: b.m, Pictures: b.pictures, Encoder: b.encoder, Run: b.run, Width: 1, Batch: 512,
+		Cells: cells,
 		Share: true, Parallel: 4, Speculation: true,
 	}
 	if change != nil {
 		change(&cfg)
 	}
 	var s *Scheduler
-	b.cache = kv.New(kv.Config{Memory: b.m, Cells: cells, Sequences: cfg.Parallel + 4, Evict: func(q *kv.Sequence) {
-		if s != nil {
-			s.Evicted(q)
-		}
-	}})
+	b.cache = kv.New(kv.Config{Memory: b.m, Cells: cells, Sequences: cfg.Parallel + 4,
+		Evict: func(q *kv.Sequence) {
+			if s != nil {
+				s.Evicted(q)
+			}
+		}})
 	cfg.Cache = b.cache
 	s = New(cfg)
 	b.s = s
@@ -294,7 +301,8 @@ func newBench(t *testing.T, cells int, change func(*Config)) *bench {
 	return b
 }
 
-// run stands for the compute thread, which serves one call at a time: one out of another would wait for itself.
+// run stands for the compute thread, which serves one call at a time: one out of another would wait
+// for itself.
 func (b *bench) run(f func()) {
 	if b.busy.Swap(true) {
 		panic("a call of the compute thread out of another one")
@@ -330,12 +338,15 @@ func (b *bench) say(stop int, parts ...any) (*Task, *writer) {
 			for i := range rows {
 				push(kv.Item{Picture: n, Value: int32(i)})
 			}
-			t.Pictures = append(t.Pictures, &media.Picture{From: from, Part: vision.Part{Tokens: rows}, Key: key(part), Source: &media.Source{
-				Begin: func(*vision.Input, int) (vision.Job, error) {
-					b.encodes++
-					return &drawing{id: part, rows: rows, total: 10, step: 100 * time.Millisecond}, nil
-				},
-			}})
+			t.Pictures = append(t.Pictures, &media.Picture{From: from,
+				Part: vision.Part{Tokens: rows}, Key: key(part), Source: &media.Source{
+					Begin: func(*vision.Input, int) (vision.Job, error) {
+						b.encodes++
+						return &drawing{id: part, rows: rows, total: 10,
+								step: 100 * time.Millisecond},
+							nil
+					},
+				}})
 		}
 	}
 	return t, w

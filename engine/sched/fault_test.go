@@ -30,7 +30,8 @@ func TestAMemoryWithLessRoomThanTheBooksSay(t *testing.T) {
 					if _, err := task.Wait(); err != nil {
 						t.Fatalf("task %d: %v", i, err)
 					}
-					if want := b.alone(30, 0, 200, fmt.Sprintf("%d is what this one is about", i)); !slices.Equal(writers[i].tokens, want) {
+					if want := b.alone(30, 0, 200, fmt.Sprintf("%d is what this one is about",
+						i)); !slices.Equal(writers[i].tokens, want) {
 						t.Errorf("task %d: got %v, want %v", i, writers[i].tokens, want)
 					}
 				}
@@ -84,7 +85,8 @@ func TestASnapshotIsOfTheTasksOwnSequence(t *testing.T) {
 				if !errors.Is(err, want) {
 					t.Errorf("got %v, want %v", err, want)
 				}
-				if err == nil && len(snap.Prompt.Items) != len("what they have in common, and this")+len(w.tokens)-1 {
+				if err == nil && len(snap.Prompt.Items) !=
+					len("what they have in common, and this")+len(w.tokens)-1 {
 					t.Errorf("a snapshot of %d items", len(snap.Prompt.Items))
 				}
 			})

@@ -22,10 +22,10 @@ type guesser struct {
 const (
 	// textRate is what is believed of a text of which nothing is known, draftRate of a draft model.
 	textRate, draftRate = 0.6, 0.7
-	// ProcessorRow and DeviceRow are what a row beside the next token's is taken to cost, in decodes
-	// of one token. Measured were 0.3 to 0.9 on processors, where quantized weights are unpacked for
-	// each row: what is taken there costs a seventh of the speed at worst. GPUs have arithmetic to
-	// spare.
+	// ProcessorRow and DeviceRow are what a row beside the next token's is taken to cost, in
+	// decodes of one token. Measured were 0.3 to 0.9 on processors, where quantized weights are
+	// unpacked for each row: what is taken there costs a seventh of the speed at worst. GPUs have
+	// arithmetic to spare.
 	ProcessorRow, DeviceRow = 0.5, 0.05
 	// mostGuesses at a time.
 	mostGuesses = 8

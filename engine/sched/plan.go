@@ -3,23 +3,26 @@ package sched
 import "time"
 
 const (
-	// aloneTime bounds a decode while no answer is running: what somebody who comes meanwhile waits for it.
+	// aloneTime bounds a decode while no answer is running: what somebody who comes meanwhile waits
+	// for it.
 	aloneTime = 3 * time.Second
 	// encodeTime bounds the steps of the tower at a time while no answer is running.
 	encodeTime = 500 * time.Millisecond
-	// smallChunk and largeChunk are the fewest items of a prompt that are computed at a time, while answers are running and while none
-	// is: below, weights are read from memory for too little.
+	// smallChunk and largeChunk are the fewest items of a prompt that are computed at a time, while
+	// answers are running and while none is: below, weights are read from memory for too little.
 	smallChunk, largeChunk = 4, 64
-	// firstBeside is how many items are computed beside answers at a time before it was measured how finely that can be interrupted,
-	// leastBeside the fewest afterwards.
+	// firstBeside is how many items are computed beside answers at a time before it was measured
+	// how finely that can be interrupted, leastBeside the fewest afterwards.
 	firstBeside, leastBeside = 128, 32
 )
 
 const (
-	// gapShare is the part of Config.MaxGap that is planned for; the rest is for what plans do not see.
+	// gapShare is the part of Config.MaxGap that is planned for; the rest is for what plans do not
+	// see.
 	gapShare = 0.9
-	// newcomersShare is what newcomers get at least, as a part of the time that the running answers' tokens take: where one token alone takes
-	// as long as the gap, waiting would have no end else. With 1 they wait about twice as long as alone.
+	// newcomersShare is what newcomers get at least, as a part of the time that the running
+	// answers' tokens take: where one token alone takes as long as the gap, waiting would have no
+	// end else. With 1 they wait about twice as long as alone.
 	newcomersShare = 1.0
 )
 
@@ -36,8 +39,9 @@ const (
 
 // need is what the planner knows of a task.
 type need struct {
-	kind  kind
-	items int  // that can be computed next: up to a picture, the end of a picture, or the end of the prompt
+	kind kind
+	// that can be computed next: up to a picture, the end of a picture, or the end of the prompt
+	items int
 	whole bool // they cannot be cut
 	ends  bool // the prompt ends with them
 	fresh bool // Task.Fresh
@@ -48,15 +52,18 @@ type need struct {
 
 // readerState is what the planner knows of the reader.
 type readerState struct {
-	cells   int           // that it has; 0 while it is closed
-	busy    bool          // a decode of it is under way
-	unmoved int           // items that it has computed and not handed over
-	dropped bool          // the task that it worked for is gone
-	each    time.Duration // longest time between two places where a decode can pause, for each item of it; 0 before the first
-	bytes   int           // of an item's cells; 0 before any were copied
+	cells   int  // that it has; 0 while it is closed
+	busy    bool // a decode of it is under way
+	unmoved int  // items that it has computed and not handed over
+	dropped bool // the task that it worked for is gone
+	// longest time between two places where a decode can pause, for each item of it; 0 before the
+	// first
+	each  time.Duration
+	bytes int // of an item's cells; 0 before any were copied
 }
 
-// view is what a turn is planned by: numbers alone, so that plans are tested without a model and without a clock.
+// view is what a turn is planned by: numbers alone, so that plans are tested without a model and
+// without a clock.
 type view struct {
 	gap     time.Duration // Config.MaxGap
 	tasks   []need        // by rank
@@ -76,12 +83,13 @@ const (
 	readerRests readerStep = iota
 	readerStops            // it gives up the decode that is under way, which nobody waits for
 	readerOpens            // memory is taken for it
-	readerReads            // it goes on with a decode, or begins one of step.items items of step.task
-	readerMoves            // it hands over step.items items
+	// it goes on with a decode, or begins one of step.items items of step.task
+	readerReads
+	readerMoves // it hands over step.items items
 )
 
-// step is a turn: what is computed, in this order. The next token of each running answer comes last, so that the time between two is that of one
-// turn.
+// step is a turn: what is computed, in this order. The next token of each running answer comes
+// last, so that the time between two is that of one turn.
 type step struct {
 	keep   bool          // cells are copied, to be written to disk
 	encode time.Duration // of the tower; 0 for none
@@ -113,7 +121,8 @@ func (v *view) plan() step {
 		return v.planAlone()
 	}
 	cost := v.tokens.of(answers)
-	left := max(time.Duration(gapShare*float64(v.gap))-cost, time.Duration(newcomersShare*float64(cost)))
+	left := max(time.Duration(gapShare*float64(v.gap))-cost,
+		time.Duration(newcomersShare*float64(cost)))
 	if v.keep > 0 && copyingOut(v.keep) <= left {
 		return step{keep: true} // before those who will take the cells
 	}
@@ -129,7 +138,8 @@ func (v *view) plan() step {
 				return step{rows: v.rowsAtOnce(n, left, smallChunk), rowsOf: i}
 			}
 			if n.kind == text {
-				return step{prompt: v.prompts(v.portion(v.tokens, cost+left, answers, smallChunk, v.batch-answers), answers)}
+				return step{prompt: v.prompts(v.portion(v.tokens, cost+left, answers, smallChunk,
+					v.batch-answers), answers)}
 			}
 		}
 	}
@@ -237,8 +247,9 @@ func (v *view) rowsAtOnce(n *need, budget time.Duration, least int) int {
 	return min(v.portion(v.costOfRows(), budget, 0, least, v.batch), n.items)
 }
 
-// portion is how many entries a decode may have beside n others. While there is only one task it is a power of two, or all that a batch
-// holds for a fresh one: portions change the last bits of logits, and the same question should find the same answer.
+// portion is how many entries a decode may have beside n others. While there is only one task it is
+// a power of two, or all that a batch holds for a fresh one: portions change the last bits of
+// logits, and the same question should find the same answer.
 func (v *view) portion(c *cost, budget time.Duration, n, least, most int) int {
 	if len(v.tasks) > 1 {
 		return c.within(budget, n, least, most)

@@ -7,24 +7,27 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 )
 
-// Reader computes prompts in a memory of its own, of one sequence, bit by bit, while the [Decoder] computes answers: a prompt that is cut into
-// portions small enough for the gaps between tokens would be read several times slower. Its methods are called on the compute thread. Errors
-// of a reader cost time alone: the prompt is computed by the Decoder then.
+// Reader computes prompts in a memory of its own, of one sequence, bit by bit, while the [Decoder]
+// computes answers: a prompt that is cut into portions small enough for the gaps between tokens
+// would be read several times slower. Its methods are called on the compute thread. Errors of a
+// reader cost time alone: the prompt is computed by the Decoder then.
 type Reader interface {
 	// Open takes memory for so many items, in place of what it had.
 	Open(cells int) error
-	// Load takes over what stands in a sequence of the Decoder, in place of what it had; of an empty one, nothing.
+	// Load takes over what stands in a sequence of the Decoder, in place of what it had; of an
+	// empty one, nothing.
 	Load(seq llama.Seq) error
 	// Begin and BeginRows begin a decode, as those of Decoder, whose sequence is not looked at.
 	Begin(ctx context.Context, entries []Entry) error
 	BeginRows(ctx context.Context, rows []float32, places [][4]llama.Pos, causal bool) error
-	// Advance goes on for about that long and returns whether the decode has ended. Longest is the longest time between two places where it
-	// could pause.
+	// Advance goes on for about that long and returns whether the decode has ended. Longest is the
+	// longest time between two places where it could pause.
 	Advance(d time.Duration) (done bool, err error)
 	Longest() time.Duration
 	// Stop gives up the decode that was begun, if one was.
 	Stop()
-	// Move adds the cells of positions [p0, p1) to what stands in a sequence of the Decoder, up to p0, and returns the number of bytes.
+	// Move adds the cells of positions [p0, p1) to what stands in a sequence of the Decoder, up to
+	// p0, and returns the number of bytes.
 	Move(seq llama.Seq, p0, p1 llama.Pos) (int, error)
 	// Release gives the memory back. It can be opened again.
 	Release()
@@ -33,13 +36,15 @@ type Reader interface {
 // readerRest is how long a reader keeps its memory when it has nothing to do.
 const readerRest = 15 * time.Second
 
-// readerUse is what the scheduler knows of its reader. The reader holds a beginning of one task's prompt: what stood in the task's sequence when it
-// was loaded, and what it has computed since, which is moved into the sequence.
+// readerUse is what the scheduler knows of its reader. The reader holds a beginning of one task's
+// prompt: what stood in the task's sequence when it was loaded, and what it has computed since,
+// which is moved into the sequence.
 type readerUse struct {
-	cells  int           // that the reader has; 0 while it is closed
-	task   *Task         // whose items it holds; nil if nobody's
-	have   int           // items that it holds
-	end    int           // items that it will hold after the decode that is under way; have if there is none
+	cells int   // that the reader has; 0 while it is closed
+	task  *Task // whose items it holds; nil if nobody's
+	have  int   // items that it holds
+	// items that it will hold after the decode that is under way; have if there is none
+	end    int
 	bytes  int           // of an item's cells
 	each   time.Duration // longest time between pauses, for each item of a decode
 	took   time.Duration // by the decode so far
@@ -73,7 +78,8 @@ func (r *readerUse) leave(t *Task) {
 
 // beside reports whether the reader may compute what a task needs.
 func (s *Scheduler) beside(t *Task) bool {
-	return s.cfg.Reader != nil && !s.reader.failed && !t.alone && t.report.Shifted == 0 && len(t.Prompt.Items) <= s.cfg.ReaderCells
+	return s.cfg.Reader != nil && !s.reader.failed && !t.alone && t.report.Shifted == 0 &&
+		len(t.Prompt.Items) <= s.cfg.ReaderCells
 }
 
 // readerFailed goes on without the reader for a task, or for good if it cannot even be opened.
@@ -132,7 +138,8 @@ func (s *Scheduler) read(t *Task, n int, d time.Duration) {
 	}
 }
 
-// beginReading begins a decode of n items of a task's prompt. It returns false if the reader could not.
+// beginReading begins a decode of n items of a task's prompt. It returns false if the reader could
+// not.
 func (s *Scheduler) beginReading(t *Task, n int) bool {
 	r := &s.reader
 	from := t.seq.Len()
@@ -159,7 +166,8 @@ func (s *Scheduler) beginReading(t *Task, n int) bool {
 		}
 		var entries []Entry
 		for k := from; k < from+n; k++ {
-			entries = append(entries, Entry{Token: llama.Token(t.Prompt.Items[k].Value), Pos: t.Prompt.Pos[k]})
+			entries = append(entries, Entry{Token: llama.Token(t.Prompt.Items[k].Value),
+				Pos: t.Prompt.Pos[k]})
 		}
 		err = s.cfg.Reader.Begin(t.ctx, entries)
 	})
@@ -173,14 +181,16 @@ func (s *Scheduler) beginReading(t *Task, n int) bool {
 	return true
 }
 
-// loadReader copies what stands of a task's prompt to the reader, if that does not take longer than the gap allows.
+// loadReader copies what stands of a task's prompt to the reader, if that does not take longer than
+// the gap allows.
 func (s *Scheduler) loadReader(t *Task) bool {
 	r := &s.reader
 	r.task, r.have, r.end = nil, 0, 0
 	size, err := 0, error(nil)
 	s.cfg.Run(func() {
 		if t.seq.Len() > 0 {
-			if size, err = s.cfg.Decoder.StateSize(t.seq.ID); err != nil || s.copying(size) > s.cfg.MaxGap {
+			if size, err = s.cfg.Decoder.StateSize(t.seq.ID); err != nil ||
+				s.copying(size) > s.cfg.MaxGap {
 				return
 			}
 		}

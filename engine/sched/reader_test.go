@@ -72,7 +72,8 @@ func (r *second) Begin(ctx context.Context, entries []Entry) error {
 	return r.begin(ctx, list)
 }
 
-func (r *second) BeginRows(ctx context.Context, rows []float32, places [][4]llama.Pos, causal bool) error {
+func (r *second) BeginRows(ctx context.Context, rows []float32, places [][4]llama.Pos,
+	causal bool) error {
 	var list []cell
 	for i, p := range places {
 		list = append(list, cell{pos: p[0], item: uint64(math.Float32bits(rows[i])) << 32})
@@ -140,10 +141,13 @@ func withReader(b **second, change func(*Config)) func(*Config) {
 	}
 }
 
-// ttft is how long the bench takes to the first token of a prompt, beside so many running answers, and the longest gap in one of those.
+// ttft is how long the bench takes to the first token of a prompt, beside so many running answers,
+// and the longest gap in one of those.
 func ttft(t *testing.T, answers int, parts ...any) (first, gap time.Duration) {
 	var r *second
-	inBubble(t, 4000, withReader(&r, func(c *Config) { c.Parallel = answers + 1 }), func(t *testing.T, b *bench) {
+	inBubble(t, 4000, withReader(&r, func(c *Config) {
+		c.Parallel = answers + 1
+	}), func(t *testing.T, b *bench) {
 		b.m.each = 3 * time.Millisecond
 		var writers []*writer
 		var tasks []*Task
@@ -171,7 +175,8 @@ func ttft(t *testing.T, answers int, parts ...any) (first, gap time.Duration) {
 			for k := 1; k < len(writers[i].times); k++ {
 				gap = max(gap, writers[i].times[k].Sub(writers[i].times[k-1]))
 			}
-			if want := b.alone(600, 0, 4000, fmt.Sprintf("%d tells a story", i)); !slices.Equal(writers[i].tokens, want) {
+			if want := b.alone(600, 0, 4000, fmt.Sprintf("%d tells a story",
+				i)); !slices.Equal(writers[i].tokens, want) {
 				t.Errorf("answer %d is another text", i)
 			}
 		}
@@ -193,7 +198,8 @@ func TestANewcomerIsReadNearlyAsFastAsAlone(t *testing.T) {
 		alone, _ := ttft(t, 0, parts...)
 		first, gap := ttft(t, answers, parts...)
 		if first > alone*8/5 || gap > 250*time.Millisecond {
-			t.Errorf("beside %d answers: the first token after %v, alone after %v; gap %v", answers, first, alone, gap)
+			t.Errorf("beside %d answers: the first token after %v, alone after %v; gap %v", answers,
+				first, alone, gap)
 		}
 	}
 }
@@ -206,7 +212,8 @@ func TestWhatAReaderLoadsAndMoves(t *testing.T) {
 		b.submit(running)
 		time.Sleep(8 * time.Second)
 		for i := range 3 {
-			parts := []any{system, strings.Repeat("and now something else ", 12), i + 1, " what is it?"}
+			parts := []any{system, strings.Repeat("and now something else ", 12), i + 1,
+				" what is it?"}
 			task, w := b.say(20, parts...)
 			b.submit(task)
 			if _, err := task.Wait(); err != nil {
@@ -242,7 +249,8 @@ func TestAReaderThatFailsCostsTimeAlone(t *testing.T) {
 					b.submit(running)
 					time.Sleep(2 * time.Second)
 					for i := range 3 {
-						parts := []any{strings.Repeat(fmt.Sprint(i, " and now something else "), 20), i + 1, " what is it?"}
+						parts := []any{strings.Repeat(fmt.Sprint(i, " and now something else "),
+							20), i + 1, " what is it?"}
 						task, w := b.say(20, parts...)
 						b.submit(task)
 						if _, err := task.Wait(); err != nil {
@@ -292,7 +300,8 @@ func TestRandomSchedulesWithAReader(t *testing.T) {
 			}
 			var all []asked
 			for range 12 {
-				parts := []any{strings.Repeat("a beginning ", rng.IntN(12)), strings.Repeat(fmt.Sprint(rng.IntN(3), " more "), rng.IntN(14))}
+				parts := []any{strings.Repeat("a beginning ", rng.IntN(12)),
+					strings.Repeat(fmt.Sprint(rng.IntN(3), " more "), rng.IntN(14))}
 				for range rng.IntN(3) {
 					parts = append(parts, 1+rng.IntN(3), " a picture ")
 				}

@@ -82,7 +82,8 @@ func (s *Scheduler) Adopt(snap *disk.Snapshot) (*kv.Prompt, error) {
 func (s *Scheduler) Copy(p *kv.Prompt) (*disk.Snapshot, error) {
 	// Of a prompt the cache leaves the last item to be computed, so one more is asked for.
 	ask, n := *p, len(p.Items)
-	ask.Items, ask.Pos, ask.Next = append(p.Items[:n:n], kv.TokenItem(0)), append(p.Pos[:n:n], p.Next), p.Next+1
+	ask.Items, ask.Pos, ask.Next = append(p.Items[:n:n], kv.TokenItem(0)),
+		append(p.Pos[:n:n], p.Next), p.Next+1
 	seq, err := s.cfg.Cache.Open(&ask, false)
 	if err != nil {
 		return nil, err
@@ -211,7 +212,9 @@ func newSpiller(store *disk.Store) *spiller {
 	w := &spiller{store: store, next: make(chan *disk.Snapshot, 1)}
 	w.done.Go(func() {
 		for snap := range w.next {
-			_ = w.store.Put(snap) // the store logs and counts what goes wrong; the sequence is computed again when it is needed
+			// the store logs and counts what goes wrong; the sequence is computed again when it is
+			// needed
+			_ = w.store.Put(snap)
 			w.count(snap, -1)
 		}
 	})

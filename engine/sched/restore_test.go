@@ -16,13 +16,17 @@ func TestWhatWillBeGivenUpIsWrittenWhileAnswersRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer store.Close()
-	inBubble(t, 500, func(c *Config) { c.Disk, c.Model = store, "m" }, func(t *testing.T, b *bench) {
+	inBubble(t, 500, func(c *Config) {
+		c.Disk, c.Model = store, "m"
+	}, func(t *testing.T, b *bench) {
 		long, _ := b.say(400, "a long answer")
 		long.MaxTokens = 200
 		b.submit(long)
 		time.Sleep(time.Second)
 		for i := range 8 {
-			short, _ := b.say(3, fmt.Sprintf("%d: a question of some more words than there were in the first one", i))
+			short, _ := b.say(3,
+				fmt.Sprintf("%d: a question of some more words than there were in the first one",
+					i))
 			b.submit(short)
 			if _, err := short.Wait(); err != nil {
 				t.Fatal(err)

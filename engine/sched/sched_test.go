@@ -11,7 +11,8 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/kv"
 )
 
-// inBubble runs a test of a bench in virtual time. At the end nothing may be left in the cache but what is finished.
+// inBubble runs a test of a bench in virtual time. At the end nothing may be left in the cache but
+// what is finished.
 func inBubble(t *testing.T, cells int, change func(*Config), f func(*testing.T, *bench)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -42,7 +43,8 @@ func TestAnAnswerIsWhatTheModelSaysAlone(t *testing.T) {
 		if _, err := task.Wait(); err != nil {
 			t.Fatal(err)
 		}
-		if want := b.alone(30, 0, 500, "look at ", 1, " and say what it is"); !slices.Equal(w.tokens, want) {
+		if want := b.alone(30, 0, 500, "look at ", 1,
+			" and say what it is"); !slices.Equal(w.tokens, want) {
 			t.Errorf("got %v, want %v", w.tokens, want)
 		}
 	})
@@ -154,7 +156,8 @@ func TestWhoIsPutAsideGoesOnWithTheSameText(t *testing.T) {
 				t.Error(err)
 			}
 			aside += r.PutAside
-			if want := b.alone(200, 0, 300, "abcdefghij"[:5+i]); !slices.Equal(writers[i].tokens, want) {
+			if want := b.alone(200, 0, 300, "abcdefghij"[:5+i]); !slices.Equal(writers[i].tokens,
+				want) {
 				t.Errorf("task %d: got %v, want %v", i, writers[i].tokens, want)
 			}
 		}

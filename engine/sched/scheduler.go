@@ -25,11 +25,14 @@ type Entry struct {
 
 // Decoder is the model's context. Its methods are called on the compute thread (Config.Run).
 type Decoder interface {
-	// Decode computes tokens. It fails with llama.ErrNoRoom if there are no cells for them, and with llama.ErrAborted when ctx is done.
+	// Decode computes tokens. It fails with llama.ErrNoRoom if there are no cells for them, and
+	// with llama.ErrAborted when ctx is done.
 	Decode(ctx context.Context, entries []Entry) error
 	// DecodeRows computes rows of a picture, one after the other in rows, at the places given.
-	DecodeRows(ctx context.Context, seq llama.Seq, rows []float32, places [][4]llama.Pos, causal bool) error
-	// State and SetState copy the cells of a sequence out and in; StateSize is how many bytes that is.
+	DecodeRows(ctx context.Context, seq llama.Seq, rows []float32, places [][4]llama.Pos,
+		causal bool) error
+	// State and SetState copy the cells of a sequence out and in; StateSize is how many bytes that
+	// is.
 	State(seq llama.Seq) ([]byte, error)
 	SetState(seq llama.Seq, state []byte) error
 	StateSize(seq llama.Seq) (int, error)
@@ -39,7 +42,8 @@ type Decoder interface {
 type Config struct {
 	Decoder Decoder
 	Cache   *kv.Cache
-	// Pictures numbers the pictures of prompts. It belongs to the scheduler's goroutine and is read for Disk alone.
+	// Pictures numbers the pictures of prompts. It belongs to the scheduler's goroutine and is read
+	// for Disk alone.
 	Pictures *kv.Pictures
 	// Encoder makes embeddings; nil for a model that cannot see.
 	Encoder *media.Encoder
@@ -61,17 +65,18 @@ type Config struct {
 	Parallel int
 	// Queue is the most tasks that wait; 0 means 256.
 	Queue int
-	// Expected is how many tokens of an answer are counted on when a task is admitted, or MaxTokens if those are fewer; 0 means 128. If it
-	// gets longer and cells run out, somebody is put aside.
+	// Expected is how many tokens of an answer are counted on when a task is admitted, or MaxTokens
+	// if those are fewer; 0 means 128. If it gets longer and cells run out, somebody is put aside.
 	Expected int
-	// MaxGap is the time between two tokens of an answer that other work should not exceed; 0 means 250 ms.
+	// MaxGap is the time between two tokens of an answer that other work should not exceed; 0 means
+	// 250 ms.
 	MaxGap time.Duration
 	// Speculation lets tokens be guessed ahead where it pays.
 	Speculation bool
 	// RowShare is what a guess costs, in decodes of one token; 0 means ProcessorRow.
 	RowShare float64
-	// Reader computes prompts while answers are running, where they have no more than ReaderCells items; nil for none. The scheduler opens and
-	// releases it.
+	// Reader computes prompts while answers are running, where they have no more than ReaderCells
+	// items; nil for none. The scheduler opens and releases it.
 	Reader      Reader
 	ReaderCells int
 	// Drafter guesses where the text does not repeat itself; nil for none.
@@ -111,7 +116,8 @@ type Scheduler struct {
 	drafts   draftCost
 	sketches uint64    // numbers answers for the drafter
 	reader   readerUse // of Config.Reader
-	strained bool      // a decode found no room where the books have some: nobody is admitted until somebody has ended
+	// a decode found no room where the books have some: nobody is admitted until somebody has ended
+	strained bool
 	spill    *spiller
 	keeping  keeping // of what toKeep has chosen
 	planned  bool    // the copy that is being made is a step of the plan
@@ -135,7 +141,8 @@ func New(cfg Config) *Scheduler {
 	if cfg.MaxGap == 0 {
 		cfg.MaxGap = DefaultMaxGap
 	}
-	s := &Scheduler{cfg: cfg, wake: make(chan struct{}, 1), stopped: make(chan struct{}), served: map[string]uint64{}}
+	s := &Scheduler{cfg: cfg, wake: make(chan struct{}, 1), stopped: make(chan struct{}),
+		served: map[string]uint64{}}
 	s.ctx, s.end = context.WithCancel(context.Background())
 	if cfg.Disk != nil {
 		s.spill = newSpiller(cfg.Disk)
@@ -144,8 +151,8 @@ func New(cfg Config) *Scheduler {
 	return s
 }
 
-// Submit hands a task over. It is ended early when ctx is done. Errors are ErrClosed and ErrQueueFull; what else goes wrong is what
-// [Task.Wait] returns.
+// Submit hands a task over. It is ended early when ctx is done. Errors are ErrClosed and
+// ErrQueueFull; what else goes wrong is what [Task.Wait] returns.
 func (s *Scheduler) Submit(ctx context.Context, t *Task) error {
 	t.ctx, t.arrived, t.done = ctx, time.Now(), make(chan struct{})
 	s.mu.Lock()
@@ -172,8 +179,9 @@ func (s *Scheduler) Poke() {
 	}
 }
 
-// Do runs f on the scheduler's goroutine, between two turns, and returns when it is done. f may use the cache and, through
-// Config.Run, the decoder. After Close it returns ErrClosed, and f is not run.
+// Do runs f on the scheduler's goroutine, between two turns, and returns when it is done. f may use
+// the cache and, through Config.Run, the decoder. After Close it returns ErrClosed, and f is not
+// run.
 func (s *Scheduler) Do(f func()) error {
 	done := make(chan struct{})
 	s.mu.Lock()
@@ -199,7 +207,8 @@ func (s *Scheduler) post(f func()) bool {
 	return !s.closed
 }
 
-// Close ends all tasks with ErrClosed and returns when the loop has. Finished sequences are kept on disk if there is one.
+// Close ends all tasks with ErrClosed and returns when the loop has. Finished sequences are kept on
+// disk if there is one.
 func (s *Scheduler) Close() {
 	s.mu.Lock()
 	s.closed = true
@@ -277,7 +286,8 @@ func (s *Scheduler) finish(t *Task, err error) {
 	s.reader.leave(t)
 	if t.seq != nil {
 		if t.report.Shifted > 0 {
-			// Its cells were computed with items before them that are gone: not what a prompt of the same items would have.
+			// Its cells were computed with items before them that are gone: not what a prompt of
+			// the same items would have.
 			s.check(s.cfg.Cache.Drop(t.seq))
 		} else {
 			s.cfg.Cache.Finish(t.seq)

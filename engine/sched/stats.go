@@ -9,7 +9,8 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/media"
 )
 
-// Histogram counts durations in buckets that double: bucket i holds those below 1 ms << i, the last one all others.
+// Histogram counts durations in buckets that double: bucket i holds those below 1 ms << i, the last
+// one all others.
 type Histogram struct {
 	Buckets [18]uint64    `json:"buckets"`
 	Count   uint64        `json:"count"`
@@ -39,8 +40,8 @@ func (h *Histogram) Mean() time.Duration {
 	return h.Sum / time.Duration(h.Count)
 }
 
-// Quantile is a duration that at least the share q (0 to 1) of all did not exceed: the upper bound of a bucket, or Max if that is
-// less.
+// Quantile is a duration that at least the share q (0 to 1) of all did not exceed: the upper bound
+// of a bucket, or Max if that is less.
 func (h *Histogram) Quantile(q float64) time.Duration {
 	n := uint64(0)
 	for i := range h.Buckets {
@@ -66,16 +67,22 @@ type Stats struct {
 	Tokens      uint64 `json:"tokens"`       // drawn
 	PromptItems uint64 `json:"prompt_items"` // of prompts that were admitted
 	CachedItems uint64 `json:"cached_items"` // of them, those that stood already
-	LateItems   uint64 `json:"late_items"`   // of CachedItems, those that another task computed meanwhile
-	DiskItems   uint64 `json:"disk_items"`   // of CachedItems, those that came from disk
-	ReadBeside  uint64 `json:"read_beside"`  // items of prompts that the reader computed while answers were running
-	PutAside    uint64 `json:"put_aside"`    // tasks whose cells others needed
-	Guessed     uint64 `json:"guessed"`      // tokens that were computed ahead
-	Drafted     uint64 `json:"drafted"`      // of them, those that a smaller model guessed
-	Right       uint64 `json:"right"`        // of Guessed, those that came to be
-	Undrafted   uint64 `json:"undrafted"`    // failures of the smaller model; answers go on without it
-	Unread      uint64 `json:"unread"`       // failures of the reader; prompts are computed without it
-	Unkept      uint64 `json:"unkept"`       // sequences that were given up and not written to disk, since copying them would have taken too long
+	// of CachedItems, those that another task computed meanwhile
+	LateItems uint64 `json:"late_items"`
+	DiskItems uint64 `json:"disk_items"` // of CachedItems, those that came from disk
+	// items of prompts that the reader computed while answers were running
+	ReadBeside uint64 `json:"read_beside"`
+	PutAside   uint64 `json:"put_aside"` // tasks whose cells others needed
+	Guessed    uint64 `json:"guessed"`   // tokens that were computed ahead
+	Drafted    uint64 `json:"drafted"`   // of them, those that a smaller model guessed
+	Right      uint64 `json:"right"`     // of Guessed, those that came to be
+	// failures of the smaller model; answers go on without it
+	Undrafted uint64 `json:"undrafted"`
+	// failures of the reader; prompts are computed without it
+	Unread uint64 `json:"unread"`
+	// sequences that were given up and not written to disk, since copying them would have taken too
+	// long
+	Unkept      uint64 `json:"unkept"`
 	CopiedBytes int    `json:"copied_bytes"` // of cells that are held outside the cache
 	Faults      uint64 `json:"faults"`       // failures of the memory's books; none is expected
 
@@ -101,7 +108,8 @@ func (m *meter) end(t *Task) {
 	switch {
 	case t.err == nil:
 		m.completed++
-	case errors.Is(t.err, context.Canceled), errors.Is(t.err, context.DeadlineExceeded), errors.Is(t.err, ErrClosed):
+	case errors.Is(t.err, context.Canceled), errors.Is(t.err, context.DeadlineExceeded),
+		errors.Is(t.err, ErrClosed):
 		m.cancelled++
 	default:
 		m.failed++
@@ -122,7 +130,8 @@ func (m *meter) end(t *Task) {
 // statsWait is how long Stats waits for the end of a turn, which may take seconds.
 const statsWait = 50 * time.Millisecond
 
-// Stats returns the counters, as they stood between the last two turns; of a closed scheduler the zero value.
+// Stats returns the counters, as they stood between the last two turns; of a closed scheduler the
+// zero value.
 func (s *Scheduler) Stats() Stats {
 	now := make(chan Stats, 1)
 	if !s.post(func() { now <- s.count() }) {
@@ -157,10 +166,13 @@ func (s *Scheduler) count() Stats {
 	copied, _ := s.copies()
 	st := Stats{
 		Submitted: m.submitted, Completed: m.completed, Cancelled: m.cancelled, Failed: m.failed,
-		Waiting: len(s.queue), Turns: m.turns, Tokens: m.tokens, PromptItems: m.prompt, CachedItems: m.cached, LateItems: m.late,
-		DiskItems: m.disk, PutAside: m.putAside, ReadBeside: m.beside, Guessed: m.guessed, Drafted: m.drafted, Right: m.right,
-		Undrafted: m.undrafted, Unread: m.unread, Unkept: m.unkept, CopiedBytes: copied, Faults: m.faults,
-		Queue: m.queue, TTFT: m.ttft, ITL: m.itl, Cells: s.cfg.Cache.Stats(),
+		Waiting: len(s.queue), Turns: m.turns, Tokens: m.tokens, PromptItems: m.prompt,
+		CachedItems: m.cached, LateItems: m.late,
+		DiskItems: m.disk, PutAside: m.putAside, ReadBeside: m.beside, Guessed: m.guessed,
+		Drafted: m.drafted, Right: m.right,
+		Undrafted: m.undrafted, Unread: m.unread, Unkept: m.unkept, CopiedBytes: copied,
+		Faults: m.faults,
+		Queue:  m.queue, TTFT: m.ttft, ITL: m.itl, Cells: s.cfg.Cache.Stats(),
 	}
 	for _, t := range s.active {
 		if t.answered > 0 {

@@ -16,13 +16,16 @@ var (
 	ErrClosed = errors.New("sched: closed")
 	// ErrQueueFull is returned by Submit when Config.Queue tasks are waiting.
 	ErrQueueFull = errors.New("sched: too many requests are waiting")
-	// ErrShifted is returned by Snapshot for a task that went on without its oldest items: what is left cannot be continued from.
-	ErrShifted = errors.New("sched: the conversation outgrew the context, and its oldest part was dropped")
+	// ErrShifted is returned by Snapshot for a task that went on without its oldest items: what is
+	// left cannot be continued from.
+	ErrShifted = errors.New(
+		"sched: the conversation outgrew the context, and its oldest part was dropped")
 	// ErrGone is returned by Snapshot for a task whose cells were given to others meanwhile.
 	ErrGone = errors.New("sched: other requests have taken the cells already")
 )
 
-// Task is a request to the scheduler. The exported fields are set before Submit and not changed afterwards.
+// Task is a request to the scheduler. The exported fields are set before Submit and not changed
+// afterwards.
 type Task struct {
 	// Prompt is what the model reads. Its last item is a token.
 	Prompt *kv.Prompt
@@ -32,26 +35,33 @@ type Task struct {
 	Answer Answer
 	// MaxTokens is the most tokens of the answer; 0 means as many as there is room for.
 	MaxTokens int
-	// Cells is the most items of prompt and answer together; 0 means Config.Cells, which also bounds it.
+	// Cells is the most items of prompt and answer together; 0 means Config.Cells, which also
+	// bounds it.
 	Cells int
-	// Fresh computes the prompt without what stands of it in the cache, and leaves nothing to others while it runs. Nothing is guessed, and
-	// while it is the only task, the cache is emptied before and portions do not depend on time, so that its text can be had again.
+	// Fresh computes the prompt without what stands of it in the cache, and leaves nothing to
+	// others while it runs. Nothing is guessed, and while it is the only task, the cache is emptied
+	// before and portions do not depend on time, so that its text can be had again.
 	Fresh bool
-	// Shift lets an answer go on when the context is full, without the oldest part of what it has read.
+	// Shift lets an answer go on when the context is full, without the oldest part of what it has
+	// read.
 	Shift bool
-	// Keep is how many items of the beginning a Shift leaves alone; 0 means the first quarter of the context.
+	// Keep is how many items of the beginning a Shift leaves alone; 0 means the first quarter of
+	// the context.
 	Keep int
 	// NoSpeculation keeps the scheduler from guessing tokens ahead.
 	NoSpeculation bool
 	// MostGuesses is the most tokens that are guessed at a time; 0 leaves it to the scheduler.
 	MostGuesses int
-	// Threads is the most threads that its tokens are computed with, unless a task in the same decode takes more; 0 for no limit.
+	// Threads is the most threads that its tokens are computed with, unless a task in the same
+	// decode takes more; 0 for no limit.
 	Threads int
-	// Client is whose request this is. Tasks of different clients are admitted in turn; empty is a client like any other.
+	// Client is whose request this is. Tasks of different clients are admitted in turn; empty is a
+	// client like any other.
 	Client string
 	// Priority goes before the order of clients: higher first.
 	Priority int
-	// Trace, if not nil, is told what becomes of the task, on the scheduler's goroutine: it must not wait.
+	// Trace, if not nil, is told what becomes of the task, on the scheduler's goroutine: it must
+	// not wait.
 	Trace func(Moment)
 
 	ctx     context.Context
@@ -72,12 +82,16 @@ type Task struct {
 	sketch   sketcher
 	follows  *Task // an earlier task that reads what this one needs next
 	alone    bool  // the reader cannot help it
-	moved    bool  // cells were shifted since the last decode, which is what carries that out: a copy of them would be of no use
+	// cells were shifted since the last decode, which is what carries that out: a copy of them
+	// would be of no use
+	moved bool
 }
 
-// Answer draws the tokens of a task. Its methods are called on the compute thread or the scheduler's goroutine, one at a time.
+// Answer draws the tokens of a task. Its methods are called on the compute thread or the
+// scheduler's goroutine, one at a time.
 type Answer interface {
-	// Next draws the token that follows output i of the last decode. It returns false when the answer ends with that token.
+	// Next draws the token that follows output i of the last decode. It returns false when the
+	// answer ends with that token.
 	Next(output int) (t llama.Token, more bool, err error)
 	// Full ends an answer for which there are no more cells, or that has MaxTokens tokens.
 	Full()
@@ -85,9 +99,11 @@ type Answer interface {
 
 // Report says what a task took. It is complete when Wait returns.
 type Report struct {
-	Cached    int           // items of the prompt that stood already, those that another task computed meanwhile included
-	Queue     time.Duration // from Submit to admission
-	Encode    time.Duration // the tower's work on its pictures, and waiting for that while nothing else could be computed
+	// items of the prompt that stood already, those that another task computed meanwhile included
+	Cached int
+	Queue  time.Duration // from Submit to admission
+	// the tower's work on its pictures, and waiting for that while nothing else could be computed
+	Encode    time.Duration
 	Prefill   time.Duration // computing the prompt
 	First     time.Time     // when the first token was drawn; zero if none was
 	Gap       time.Duration // the longest time between two tokens
@@ -113,14 +129,17 @@ const (
 
 // ways are the changes of state that there are.
 var ways = map[[2]state]bool{
-	{waiting, admitted}: true, {admitted, loading}: true, {admitted, running}: true, {loading, running}: true, {running, waiting}: true,
+	{waiting, admitted}: true, {admitted, loading}: true, {admitted, running}: true,
+	{loading, running}: true, {running, waiting}: true,
 	{waiting, ended}: true, {admitted, ended}: true, {loading, ended}: true, {running, ended}: true,
 }
 
-// become changes the state of a task; nothing else does. A task has a sequence while it is running and at no other time.
+// become changes the state of a task; nothing else does. A task has a sequence while it is running
+// and at no other time.
 func (t *Task) become(next state) {
 	if !ways[[2]state{t.state, next}] || (t.seq != nil) != (next == running) {
-		panic(fmt.Sprintf("sched: a task that is in state %d, with sequence %v, becomes %d", t.state, t.seq != nil, next))
+		panic(fmt.Sprintf("sched: a task that is in state %d, with sequence %v, becomes %d",
+			t.state, t.seq != nil, next))
 	}
 	t.state = next
 }
@@ -130,9 +149,11 @@ const Admitted = "admitted"
 
 // Moment is something that befell a task.
 type Moment struct {
-	At    time.Time
-	What  string // "queued", "admitted", "prefill", "rows", "read", "encode", "first token", "put aside", "resumed", "shifted", "shared", "ended"
-	Items int    // how many items it was about
+	At time.Time
+	// "queued", "admitted", "prefill", "rows", "read", "encode", "first token", "put aside",
+	// "resumed", "shifted", "shared", "ended"
+	What  string
+	Items int // how many items it was about
 	Took  time.Duration
 }
 
@@ -171,5 +192,6 @@ func (t *Task) place(p *media.Picture, n int) [4]llama.Pos {
 		return [4]llama.Pos{at, at, at, 0}
 	}
 	start, x := t.Prompt.Pos[p.From], p.Places[n-p.From]
-	return [4]llama.Pos{start + llama.Pos(x[0]), start + llama.Pos(x[1]), start + llama.Pos(x[2]), llama.Pos(x[3])}
+	return [4]llama.Pos{start + llama.Pos(x[0]), start + llama.Pos(x[1]), start + llama.Pos(x[2]),
+		llama.Pos(x[3])}
 }

@@ -8,7 +8,8 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/kv"
 )
 
-// part is what a decode of tokens computes of one task: items [from, to) of its prompt, and guesses of what follows.
+// part is what a decode of tokens computes of one task: items [from, to) of its prompt, and guesses
+// of what follows.
 type part struct {
 	t        *Task
 	from, to int
@@ -28,8 +29,8 @@ func count(parts []part) (n int) {
 	return n
 }
 
-// computeTokens runs one decode: the next token of each running answer, and the step's portions of prompts. It returns whether there
-// was anything.
+// computeTokens runs one decode: the next token of each running answer, and the step's portions of
+// prompts. It returns whether there was anything.
 func (s *Scheduler) computeTokens(tasks []*Task, st *step) bool {
 	parts := s.answers(st.guess)
 	for _, x := range st.prompt {
@@ -46,8 +47,8 @@ func (s *Scheduler) computeTokens(tasks []*Task, st *step) bool {
 	return true
 }
 
-// answers takes the next token of each running answer, and, if guesses are wanted, what probably follows where that pays. (A decode that
-// has items of prompts has better use for its time.)
+// answers takes the next token of each running answer, and, if guesses are wanted, what probably
+// follows where that pays. (A decode that has items of prompts has better use for its time.)
 func (s *Scheduler) answers(guesses bool) (parts []part) {
 	answers := 0
 	for _, t := range s.active {
@@ -77,8 +78,9 @@ func (s *Scheduler) answers(guesses bool) (parts []part) {
 	return parts
 }
 
-// partsWithRoom returns the parts for which there are cells. Guesses go first, then prompts; if even the running answers have no room,
-// somebody is put aside, and nothing is computed in this turn.
+// partsWithRoom returns the parts for which there are cells. Guesses go first, then prompts; if
+// even the running answers have no room, somebody is put aside, and nothing is computed in this
+// turn.
 func (s *Scheduler) partsWithRoom(parts []part) []part {
 	if s.cfg.Cache.Reserve(count(parts)) {
 		return parts
@@ -104,10 +106,12 @@ func (s *Scheduler) decode(parts []part) {
 		p.first = len(entries)
 		items, pos := p.t.Prompt.Items, p.t.Prompt.Pos
 		for k := p.from; k < p.to; k++ {
-			entries = append(entries, Entry{llama.Token(items[k].Value), pos[k], p.t.seq.ID, k == len(items)-1, p.t.Threads})
+			entries = append(entries, Entry{llama.Token(items[k].Value), pos[k], p.t.seq.ID,
+				k == len(items)-1, p.t.Threads})
 		}
 		for k, g := range p.guesses {
-			entries = append(entries, Entry{g, p.t.Prompt.Next + llama.Pos(k), p.t.seq.ID, true, p.t.Threads})
+			entries = append(entries, Entry{g, p.t.Prompt.Next + llama.Pos(k), p.t.seq.ID, true,
+				p.t.Threads})
 		}
 	}
 	ctx := s.ctx
@@ -126,7 +130,8 @@ func (s *Scheduler) decode(parts []part) {
 	}
 }
 
-// decoded draws tokens from a decode of n entries that succeeded. It runs on the compute thread, as samplers do.
+// decoded draws tokens from a decode of n entries that succeeded. It runs on the compute thread, as
+// samplers do.
 func (s *Scheduler) decoded(parts []part, n int, took time.Duration) {
 	s.meter.turns++
 	s.tokens.add(n, took)
@@ -152,8 +157,8 @@ func (s *Scheduler) decoded(parts []part, n int, took time.Duration) {
 	}
 }
 
-// draw draws the token that follows a part, and, as long as the guesses come true, those that follow them. It returns whether the answer
-// is over.
+// draw draws the token that follows a part, and, as long as the guesses come true, those that
+// follow them. It returns whether the answer is over.
 func (s *Scheduler) draw(p *part) (over bool, err error) {
 	t := p.t
 	output := p.first + p.to - p.from - 1

@@ -10,8 +10,8 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/media"
 )
 
-// turn computes what is due: what is known becomes a view, of which a plan is made, which is executed. It returns false if there is nothing,
-// so that the loop may sleep.
+// turn computes what is due: what is known becomes a view, of which a plan is made, which is
+// executed. It returns false if there is nothing, so that the loop may sleep.
 func (s *Scheduler) turn() bool {
 	s.fill()
 	s.rank()
@@ -26,11 +26,13 @@ func (s *Scheduler) turn() bool {
 // view is what the planner is told of the tasks, in the order of their ranks.
 func (s *Scheduler) view() view {
 	v := view{
-		gap: s.cfg.MaxGap, tokens: &s.tokens, rows: &s.rows, batch: s.cfg.Batch, guesses: s.cfg.Speculation,
-		ready: s.cfg.Encoder != nil && s.cfg.Encoder.Ready(),
+		gap: s.cfg.MaxGap, tokens: &s.tokens, rows: &s.rows, batch: s.cfg.Batch,
+		guesses: s.cfg.Speculation,
+		ready:   s.cfg.Encoder != nil && s.cfg.Encoder.Ready(),
 	}
 	r := &s.reader
-	v.reader = readerState{cells: r.cells, busy: r.busy(), unmoved: r.unmoved(), dropped: r.busy() && r.task == nil, each: r.each, bytes: r.bytes}
+	v.reader = readerState{cells: r.cells, busy: r.busy(), unmoved: r.unmoved(),
+		dropped: r.busy() && r.task == nil, each: r.each, bytes: r.bytes}
 	_, v.keep = s.toKeep()
 	for _, t := range s.active {
 		v.tasks = append(v.tasks, s.need(t))
@@ -104,7 +106,8 @@ func (s *Scheduler) execute(st *step) bool {
 // answering reports whether the next item of a task is the token that was drawn last.
 func (t *Task) answering() bool { return t.state == running && t.answered > 0 && t.left() == 1 }
 
-// catchUp lets tasks share what others have computed, and finds out which of them wait for others to go on.
+// catchUp lets tasks share what others have computed, and finds out which of them wait for others
+// to go on.
 func (s *Scheduler) catchUp() {
 	for i, t := range s.active {
 		t.follows = nil
@@ -120,7 +123,8 @@ func (s *Scheduler) catchUp() {
 			s.released(t)
 		}
 		for _, o := range s.active[:i] {
-			if o.state == running && !o.Fresh && o.follows == nil && !o.answering() && follows(t, o) {
+			if o.state == running && !o.Fresh && o.follows == nil && !o.answering() && follows(t,
+				o) {
 				t.follows = o
 				break
 			}
@@ -128,7 +132,8 @@ func (s *Scheduler) catchUp() {
 	}
 }
 
-// worthFollowing is how many items another task must be about to compute for this one to wait for it.
+// worthFollowing is how many items another task must be about to compute for this one to wait for
+// it.
 const worthFollowing = 4
 
 // follows reports whether o is about to compute what t needs next.
@@ -144,7 +149,8 @@ func follows(t, o *Task) bool {
 	}
 	// Beyond what they have in common o is of no use.
 	common := n + worthFollowing
-	for common < min(len(o.Prompt.Items), len(t.Prompt.Items)) && t.Prompt.Items[common] == o.Prompt.Items[common] {
+	for common < min(len(o.Prompt.Items), len(t.Prompt.Items)) && t.Prompt.Items[common] ==
+		o.Prompt.Items[common] {
 		common++
 	}
 	return o.seq.Len() < t.Prompt.Cut(common)
@@ -188,8 +194,8 @@ func (s *Scheduler) released(t *Task) {
 	}
 }
 
-// encode lets the tower work, and counts that as encoding for tasks that have something else of their prompts to compute meanwhile; for those
-// that wait, watchPicture does.
+// encode lets the tower work, and counts that as encoding for tasks that have something else of
+// their prompts to compute meanwhile; for those that wait, watchPicture does.
 func (s *Scheduler) encode(d time.Duration) {
 	var busy []*Task
 	for _, t := range s.active {
@@ -207,14 +213,16 @@ func (s *Scheduler) encode(d time.Duration) {
 	}
 }
 
-// advance runs steps of the tower for about so long, one at least. Steps are not alike (the first one, the patch embedding, is short), so
-// that another one is begun only if there is time for the longest so far.
+// advance runs steps of the tower for about so long, one at least. Steps are not alike (the first
+// one, the patch embedding, is short), so that another one is begun only if there is time for the
+// longest so far.
 func (s *Scheduler) advance(d time.Duration) {
 	s.cfg.Run(func() {
 		start, longest := time.Now(), s.cfg.Encoder.StepCost()
 		for {
 			ran, took, err := s.cfg.Encoder.Advance(s.ctx, 1)
-			if ran == 0 || err != nil || !s.cfg.Encoder.Ready() { // an error says that the scheduler is being closed
+			// an error says that the scheduler is being closed
+			if ran == 0 || err != nil || !s.cfg.Encoder.Ready() {
 				return
 			}
 			if longest = max(longest, took); time.Since(start)+longest > d {
@@ -224,7 +232,8 @@ func (s *Scheduler) advance(d time.Duration) {
 	})
 }
 
-// waitsForPicture reports whether a task has nothing to compute before the tower has made a picture's rows.
+// waitsForPicture reports whether a task has nothing to compute before the tower has made a
+// picture's rows.
 func (t *Task) waitsForPicture() bool {
 	if t.state != running || t.left() == 0 {
 		return false
@@ -238,7 +247,8 @@ func (s *Scheduler) rowsOf(t *Task, i int) ([]float32, error) {
 	p := t.Pictures[i]
 	rows, err := t.tickets[i].Rows(), t.tickets[i].Err()
 	if err == nil && len(rows) != p.Tokens*s.cfg.Width {
-		err = fmt.Errorf("sched: the tower made %d numbers for %d rows of %d", len(rows), p.Tokens, s.cfg.Width)
+		err = fmt.Errorf("sched: the tower made %d numbers for %d rows of %d", len(rows), p.Tokens,
+			s.cfg.Width)
 	}
 	if err != nil && p.Source != nil {
 		err = &media.Fault{Name: p.Source.Name, Err: err}
@@ -275,7 +285,8 @@ func (s *Scheduler) computeRows(t *Task, n int) {
 	var took time.Duration
 	s.cfg.Run(func() {
 		start := time.Now()
-		err = s.cfg.Decoder.DecodeRows(t.ctx, t.seq.ID, rows[(from-p.From)*w:(from-p.From+n)*w], places, !p.Whole)
+		err = s.cfg.Decoder.DecodeRows(t.ctx, t.seq.ID, rows[(from-p.From)*w:(from-p.From+n)*w],
+			places, !p.Whole)
 		took = time.Since(start)
 	})
 	if err == nil {
@@ -291,8 +302,9 @@ func (s *Scheduler) computeRows(t *Task, n int) {
 	s.released(t)
 }
 
-// failed deals with a decode that did not succeed: what it left in the memory goes, and those who took part end, unless it was stopped
-// for the sake of somebody who left, or room can be made. It is not called on the compute thread: room is made there.
+// failed deals with a decode that did not succeed: what it left in the memory goes, and those who
+// took part end, unless it was stopped for the sake of somebody who left, or room can be made. It
+// is not called on the compute thread: room is made there.
 func (s *Scheduler) failed(parts []part, err error) {
 	for _, p := range parts {
 		s.check(s.cfg.Cache.Resync(p.t.seq))

@@ -16,7 +16,9 @@ func (s *Server) anthropic() family {
 			"POST /v1/messages":              s.anthropicMessages,
 			"POST /v1/messages/count_tokens": s.anthropicCount,
 		},
-		fail: func(w http.ResponseWriter, f *failure) error { return s.writeJSON(w, f.status, anthropicErrorOf(f)) },
+		fail: func(w http.ResponseWriter, f *failure) error {
+			return s.writeJSON(w, f.status, anthropicErrorOf(f))
+		},
 	}
 }
 
@@ -30,9 +32,12 @@ type anthropicError struct {
 }
 
 var anthropicKinds = map[string]string{
-	kindAuth: "authentication_error", kindForbidden: "permission_error", kindNotFound: "not_found_error", kindNoModel: "not_found_error",
-	kindTooLarge: "request_too_large", kindRate: "rate_limit_error", kindBusy: "overloaded_error", kindTimeout: "timeout_error",
-	kindInternal: "api_error", kindUnsupported: "api_error", kindStorage: "api_error", kindSchema: "api_error",
+	kindAuth: "authentication_error", kindForbidden: "permission_error",
+	kindNotFound: "not_found_error", kindNoModel: "not_found_error",
+	kindTooLarge: "request_too_large", kindRate: "rate_limit_error", kindBusy: "overloaded_error",
+	kindTimeout:  "timeout_error",
+	kindInternal: "api_error", kindUnsupported: "api_error", kindStorage: "api_error",
+	kindSchema: "api_error",
 }
 
 // anthropicErrorOf puts a failure into Anthropic's words.
@@ -45,7 +50,8 @@ func anthropicErrorOf(f *failure) anthropicError {
 	return e
 }
 
-// isAnthropic reports whether a client says that it speaks Anthropic's API, where paths are the same as OpenAI's.
+// isAnthropic reports whether a client says that it speaks Anthropic's API, where paths are the
+// same as OpenAI's.
 func isAnthropic(r *http.Request) bool { return r.Header.Get("Anthropic-Version") != "" }
 
 // anthropicModel is a model as Anthropic describes it.
@@ -61,7 +67,8 @@ func (m *model) anthropic(name string) anthropicModel {
 	return anthropicModel{"model", name, name, m.modified.UTC().Truncate(time.Second)}
 }
 
-// anthropicModels lists the models, page by page if the client wants that: limit, after_id, before_id.
+// anthropicModels lists the models, page by page if the client wants that: limit, after_id,
+// before_id.
 func (s *Server) anthropicModels(w http.ResponseWriter, r *http.Request) error {
 	all, err := s.models.all()
 	if err != nil {

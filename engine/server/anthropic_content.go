@@ -61,14 +61,18 @@ func (t *talk) anthropicPicture(b *anthropicBlock, param string) (engine.Content
 	case b.Source == nil:
 		return engine.Content{}, refuseField(param, "%s has no source", param)
 	case b.Source.Type == "base64":
-		return t.number(param, func(name string) (*engine.Image, error) { return t.s.pictures.inline(b.Source.Data, name, param) })
+		return t.number(param, func(name string) (*engine.Image, error) {
+			return t.s.pictures.inline(b.Source.Data, name, param)
+		})
 	case b.Source.Type == "url":
 		return t.picture(b.Source.URL, param)
 	}
-	return engine.Content{}, refuseField(param, "%s has a source of type %.40q; give base64 or url", param, b.Source.Type)
+	return engine.Content{}, refuseField(param, "%s has a source of type %.40q; give base64 or url",
+		param, b.Source.Type)
 }
 
-// anthropicTurns makes messages ready. Results of tools become messages of their own, ahead of what else the user says.
+// anthropicTurns makes messages ready. Results of tools become messages of their own, ahead of what
+// else the user says.
 func (t *talk) anthropicTurns(messages []anthropicMessage) error {
 	for i, msg := range messages {
 		param := fmt.Sprintf("messages.%d", i)
@@ -101,7 +105,8 @@ func (t *talk) anthropicTurns(messages []anthropicMessage) error {
 				out.Reasoning += b.Thinking
 			case "redacted_thinking":
 			case "tool_use":
-				out.ToolCalls = append(out.ToolCalls, engine.ToolCall{ID: b.ID, Name: b.Name, Arguments: string(b.Input)})
+				out.ToolCalls = append(out.ToolCalls, engine.ToolCall{ID: b.ID, Name: b.Name,
+					Arguments: string(b.Input)})
 			case "tool_result":
 				result, err := t.anthropicResult(b, at)
 				if err != nil {
@@ -131,7 +136,8 @@ func (t *talk) anthropicResult(b *anthropicBlock, param string) (engine.Message,
 	if b.IsError {
 		content = failedResult(content)
 	}
-	return engine.Message{Role: "tool", ToolCallID: b.ToolUseID, Name: t.nameOf(b.ToolUseID), Content: content}, nil
+	return engine.Message{Role: "tool", ToolCallID: b.ToolUseID, Name: t.nameOf(b.ToolUseID),
+		Content: content}, nil
 }
 
 // failedResult tells the model that a call failed, for which templates have no word.
@@ -146,9 +152,10 @@ func failedResult(content []engine.Content) []engine.Content {
 	return append([]engine.Content{engine.Text("Error: the call failed.")}, content...)
 }
 
-// anthropicContent turns blocks of texts and pictures into the engine's content; texts that follow each other are lines. does says in errors what
-// the owner of the blocks does with them.
-func (t *talk) anthropicContent(blocks anthropicBlocks, param, does string) ([]engine.Content, error) {
+// anthropicContent turns blocks of texts and pictures into the engine's content; texts that follow
+// each other are lines. does says in errors what the owner of the blocks does with them.
+func (t *talk) anthropicContent(blocks anthropicBlocks, param,
+	does string) ([]engine.Content, error) {
 	var content []engine.Content
 	for k := range blocks {
 		at := fmt.Sprintf("%s.%d", param, k)
@@ -172,7 +179,8 @@ func (t *talk) anthropicContent(blocks anthropicBlocks, param, does string) ([]e
 			}
 			content = append(content, list...)
 		default:
-			return nil, refuseField(at, "%s %s %.40q; this server takes text, images and documents", at, does, x.Type)
+			return nil, refuseField(at, "%s %s %.40q; this server takes text, images and documents",
+				at, does, x.Type)
 		}
 	}
 	return content, nil

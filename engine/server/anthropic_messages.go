@@ -56,7 +56,8 @@ func (q *messagesRequest) request(t *talk, m *model) (r engine.Request, err erro
 	if err := t.s.withPages(t.ctx, t.messages); err != nil {
 		return r, err
 	}
-	r = engine.Request{Messages: t.messages, Stop: q.StopSequences, SerialTools: q.ToolChoice.Serial}
+	r = engine.Request{Messages: t.messages, Stop: q.StopSequences,
+		SerialTools: q.ToolChoice.Serial}
 	if err := checkStops("stop_sequences", q.StopSequences); err != nil {
 		return r, err
 	}
@@ -65,9 +66,12 @@ func (q *messagesRequest) request(t *talk, m *model) (r engine.Request, err erro
 	}
 	for i, tool := range q.Tools {
 		if tool.Type != "" && tool.Type != "custom" {
-			return r, refuseField("tools", "tool %d is of type %.40q; this server knows tools of the client only", i+1, tool.Type)
+			return r, refuseField("tools",
+				"tool %d is of type %.40q; this server knows tools of the client only", i+1,
+				tool.Type)
 		}
-		r.Tools = append(r.Tools, engine.Tool{Name: tool.Name, Description: tool.Description, Parameters: tool.InputSchema, Strict: tool.Strict})
+		r.Tools = append(r.Tools, engine.Tool{Name: tool.Name, Description: tool.Description,
+			Parameters: tool.InputSchema, Strict: tool.Strict})
 	}
 	switch q.ToolChoice.Type {
 	case "", "auto":
@@ -80,7 +84,8 @@ func (q *messagesRequest) request(t *talk, m *model) (r engine.Request, err erro
 			return r, refuseField("tool_choice.name", "tool_choice names no tool")
 		}
 	default:
-		return r, refuseField("tool_choice.type", "tool_choice.type is %.40q; give auto, any, tool or none", q.ToolChoice.Type)
+		return r, refuseField("tool_choice.type",
+			"tool_choice.type is %.40q; give auto, any, tool or none", q.ToolChoice.Type)
 	}
 	switch q.Thinking.Type {
 	case "":
@@ -89,7 +94,8 @@ func (q *messagesRequest) request(t *talk, m *model) (r engine.Request, err erro
 	case "enabled", "adaptive":
 		r.Thinking = engine.ThinkOn
 	default:
-		return r, refuseField("thinking.type", "thinking.type is %.40q; give enabled or disabled", q.Thinking.Type)
+		return r, refuseField("thinking.type", "thinking.type is %.40q; give enabled or disabled",
+			q.Thinking.Type)
 	}
 	if err := q.formatDemands.apply(&r); err != nil {
 		return r, err
@@ -101,7 +107,8 @@ func (q *messagesRequest) request(t *talk, m *model) (r engine.Request, err erro
 }
 
 // anthropicPrepare reads a request and translates it.
-func (s *Server) anthropicPrepare(w http.ResponseWriter, r *http.Request, q *messagesRequest) (request engine.Request, m *model, err error) {
+func (s *Server) anthropicPrepare(w http.ResponseWriter, r *http.Request,
+	q *messagesRequest) (request engine.Request, m *model, err error) {
 	if m, err = s.decodeFor(w, r, q, &q.Model); err != nil {
 		return request, nil, err
 	}
@@ -128,7 +135,8 @@ func (s *Server) anthropicMessages(w http.ResponseWriter, r *http.Request) error
 		return err
 	}
 	defer l.Release()
-	o := &messageOutput{s: s, message: anthropicAnswer{ID: "msg_" + rand.Text(), Type: "message", Role: "assistant", Model: q.Model, Content: []any{}}}
+	o := &messageOutput{s: s, message: anthropicAnswer{ID: "msg_" + rand.Text(), Type: "message",
+		Role: "assistant", Model: q.Model, Content: []any{}}}
 	o.spoken.begun = request.Prefill != ""
 	if q.Stream {
 		o.events = s.newEvents(w)

@@ -8,8 +8,8 @@ import (
 	"github.com/eyelet-engine/eyelet/engine"
 )
 
-// Fields that this server has nothing for are left out, as in Anthropic's own answers, though its schema calls them required: a null in their place
-// is more than some clients take.
+// Fields that this server has nothing for are left out, as in Anthropic's own answers, though its
+// schema calls them required: a null in their place is more than some clients take.
 
 // anthropicAnswer is a message of the model's.
 type anthropicAnswer struct {
@@ -95,7 +95,8 @@ type messageEvent struct {
 
 func (o *messageOutput) send(e messageEvent) error { return o.events.send(e.Type, e) }
 
-var anthropicStops = map[engine.FinishReason]string{engine.FinishStop: "end_turn", engine.FinishLength: "max_tokens", engine.FinishTools: "tool_use"}
+var anthropicStops = map[engine.FinishReason]string{engine.FinishStop: "end_turn",
+	engine.FinishLength: "max_tokens", engine.FinishTools: "tool_use"}
 
 // event takes an event of the answer.
 func (o *messageOutput) event(e engine.Event) error {
@@ -134,7 +135,8 @@ func (o *messageOutput) event(e engine.Event) error {
 		Sequence *string `json:"stop_sequence"`
 		Checked  *bool   `json:"schema_checked,omitempty"`
 	}{Reason: o.message.StopReason, Sequence: o.message.StopSequence, Checked: o.message.Checked}
-	if err := o.send(messageEvent{Type: "message_delta", Delta: delta, Usage: &o.message.Usage}); err != nil {
+	if err := o.send(messageEvent{Type: "message_delta", Delta: delta,
+		Usage: &o.message.Usage}); err != nil {
 		return err
 	}
 	return o.send(messageEvent{Type: "message_stop"})
@@ -149,7 +151,8 @@ func (o *messageOutput) fail(ctx context.Context, err error) error {
 }
 
 func (o *messageOutput) blockBegun(b *block) error {
-	return o.send(messageEvent{Type: "content_block_start", Index: &b.index, Block: anthropicShape(b, "")})
+	return o.send(messageEvent{Type: "content_block_start", Index: &b.index,
+		Block: anthropicShape(b, "")})
 }
 
 func (o *messageOutput) blockGrown(b *block, text string, _ []engine.TokenLogprob) error {

@@ -31,7 +31,8 @@ const (
 // errCancelled is why the work of a batch ends that a client cancels.
 var errCancelled = errors.New("the batch was cancelled")
 
-// serve lets batches run until the returned function is called, and goes on with those that an earlier server left.
+// serve lets batches run until the returned function is called, and goes on with those that an
+// earlier server left.
 func (b *batches) serve(ctx context.Context) (end func()) {
 	if b.dir == "" {
 		return func() {}
@@ -40,7 +41,8 @@ func (b *batches) serve(ctx context.Context) (end func()) {
 	b.mu.Lock()
 	b.ctx = ctx
 	b.mu.Unlock()
-	if _, err := os.Stat(filepath.Join(b.dir, "batches")); err == nil { // nothing is made before a client asks
+	// nothing is made before a client asks
+	if _, err := os.Stat(filepath.Join(b.dir, "batches")); err == nil {
 		b.resume()
 	}
 	return func() {
@@ -123,14 +125,17 @@ func (b *batches) start(o *openaiBatch) error {
 	return nil
 }
 
-// works carries out the jobs of the queue. One place of a model's is left to requests that somebody waits for.
+// works carries out the jobs of the queue. One place of a model's is left to requests that somebody
+// waits for.
 func (b *batches) works(ctx context.Context, q *batch.Queue) {
 	parallel := b.s.options.Spec.Parallel
 	if parallel == 0 {
 		parallel = engine.DefaultParallel
 	}
 	w := batch.NewWorker(q, batch.WorkerOptions{
-		Parallel: max(1, parallel-1), Answer: b.s.Answer, Log: func(text string) { b.s.log.Info("batches", "note", text) },
+		Parallel: max(1, parallel-1), Answer: b.s.Answer, Log: func(text string) {
+			b.s.log.Info("batches", "note", text)
+		},
 		Models: func(context.Context) ([]batch.Model, error) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
@@ -160,7 +165,8 @@ func (b *batches) stop(o *openaiBatch) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if o.ended() || o.Status == batchFinalizing {
-		return &failure{status: http.StatusConflict, kind: kindRequest, text: fmt.Sprintf("Cannot cancel a batch with status '%s'.", o.Status)}
+		return &failure{status: http.StatusConflict, kind: kindRequest,
+			text: fmt.Sprintf("Cannot cancel a batch with status '%s'.", o.Status)}
 	}
 	at := now()
 	o.Status, o.Cancelling = batchCancelling, &at
@@ -185,7 +191,8 @@ func (b *batches) state(o *openaiBatch) *openaiBatch {
 	return o.shown()
 }
 
-// run does all that a batch needs. What cannot be done now is tried again by the next server, unless it is the batch's own fault.
+// run does all that a batch needs. What cannot be done now is tried again by the next server,
+// unless it is the batch's own fault.
 func (b *batches) run(ctx context.Context, o *openaiBatch) {
 	err := b.validate(ctx, o)
 	if err == nil && b.state(o).Status == batchFailed {
@@ -200,7 +207,8 @@ func (b *batches) run(ctx context.Context, o *openaiBatch) {
 		err = b.finish(last, o, cancelled)
 	}
 	if err != nil && ctx.Err() == nil {
-		b.s.log.Error("a batch stops here, and goes on when the server starts again", "batch", o.ID, "error", err)
+		b.s.log.Error("a batch stops here, and goes on when the server starts again", "batch", o.ID,
+			"error", err)
 	}
 }
 
@@ -235,7 +243,8 @@ func (b *batches) validate(ctx context.Context, o *openaiBatch) error {
 	var faults []openaiBatchFaultLine
 	fault := func(line int, code, format string, args ...any) {
 		if len(faults) < maxBatchErrors {
-			faults = append(faults, openaiBatchFaultLine{Code: code, Line: &line, Message: fmt.Sprintf(format, args...)})
+			faults = append(faults, openaiBatchFaultLine{Code: code, Line: &line,
+				Message: fmt.Sprintf(format, args...)})
 		}
 	}
 	seen := map[[16]byte]struct{}{}
@@ -245,9 +254,11 @@ func (b *batches) validate(ctx context.Context, o *openaiBatch) error {
 		_, twice := seen[[16]byte(sum[:16])]
 		switch {
 		case err != nil:
-			fault(n, "invalid_json_line", "%s", strings.TrimPrefix(err.Error(), batch.ErrLine.Error()+": "))
+			fault(n, "invalid_json_line", "%s", strings.TrimPrefix(err.Error(),
+				batch.ErrLine.Error()+": "))
 		case it.URL != o.Endpoint:
-			fault(n, "mismatched_endpoint", "the url is %s; that of the batch is %s", it.URL, o.Endpoint)
+			fault(n, "mismatched_endpoint", "the url is %s; that of the batch is %s", it.URL,
+				o.Endpoint)
 		case twice:
 			fault(n, "duplicate_custom_id", "the custom_id %.80q stands twice", it.ID)
 		case len(seen) == maxBatchRequests:
@@ -262,7 +273,8 @@ func (b *batches) validate(ctx context.Context, o *openaiBatch) error {
 		return ctx.Err()
 	}
 	if len(seen) == 0 {
-		faults = append(faults, openaiBatchFaultLine{Code: "empty_file", Message: "the file has no requests"})
+		faults = append(faults, openaiBatchFaultLine{Code: "empty_file",
+			Message: "the file has no requests"})
 	}
 	at := now()
 	return b.change(o, func() {
@@ -346,18 +358,23 @@ func (b *batches) finish(ctx context.Context, o *openaiBatch, cancelled bool) er
 	return q.Drop(drop, o.ID)
 }
 
-// results writes the results of a batch that are answers, or those that are not, to a file. It returns nil where there are none.
-func (b *batches) results(ctx context.Context, o *openaiBatch, kind string, ok, cancelled bool) (*string, error) {
+// results writes the results of a batch that are answers, or those that are not, to a file. It
+// returns nil where there are none.
+func (b *batches) results(ctx context.Context, o *openaiBatch, kind string, ok,
+	cancelled bool) (*string, error) {
 	b.mu.Lock()
 	q := b.queue
 	b.mu.Unlock()
-	f := &openaiFileObject{ID: "file-" + strings.TrimPrefix(o.ID, "batch_") + kind, Object: "file", Created: now(), Name: o.ID + "_" + kind + ".jsonl", Purpose: "batch_output", Status: "processed", Owner: o.Owner}
+	f := &openaiFileObject{ID: "file-" + strings.TrimPrefix(o.ID, "batch_") + kind, Object: "file",
+		Created: now(), Name: o.ID + "_" + kind + ".jsonl", Purpose: "batch_output",
+		Status: "processed", Owner: o.Owner}
 	lines := 0
 	err := b.write(b.content(f.ID), func(w io.Writer) error {
 		counted := &countingWriter{w: w}
 		e := json.NewEncoder(counted)
 		e.SetEscapeHTML(false)
-		if _, err := q.Begin(ctx, o.ID); err != nil { // a batch that was cancelled early has no place for results yet
+		// a batch that was cancelled early has no place for results yet
+		if _, err := q.Begin(ctx, o.ID); err != nil {
 			return err
 		}
 		for _, line := range b.requests(ctx, o) {

@@ -40,7 +40,8 @@ type batches struct {
 }
 
 func newBatches(s *Server, dir string) *batches {
-	return &batches{s: s, dir: dir, cancel: map[string]context.CancelCauseFunc{}, models: map[string]batch.Model{}}
+	return &batches{s: s, dir: dir, cancel: map[string]context.CancelCauseFunc{},
+		models: map[string]batch.Model{}}
 }
 
 // newID makes an id that nobody guesses.
@@ -51,7 +52,8 @@ func (b *batches) content(id string) string { return filepath.Join(b.dir, "files
 // ready reads what there is in the folder, once.
 func (b *batches) ready() (*batches, error) {
 	if b.dir == "" {
-		return nil, &failure{status: http.StatusNotImplemented, kind: kindRequest, text: "this server keeps no files and runs no batches; the operator has turned them off"}
+		return nil, &failure{status: http.StatusNotImplemented, kind: kindRequest,
+			text: "this server keeps no files and runs no batches; the operator has turned them off"}
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -64,17 +66,22 @@ func (b *batches) ready() (*batches, error) {
 			return nil, err
 		}
 	}
-	if err := readAll(filepath.Join(b.dir, "files"), func(f *openaiFileObject) { files[f.ID] = f }); err != nil {
+	if err := readAll(filepath.Join(b.dir, "files"), func(f *openaiFileObject) {
+		files[f.ID] = f
+	}); err != nil {
 		return nil, err
 	}
-	if err := readAll(filepath.Join(b.dir, "batches"), func(o *openaiBatch) { list[o.ID] = o }); err != nil {
+	if err := readAll(filepath.Join(b.dir, "batches"), func(o *openaiBatch) {
+		list[o.ID] = o
+	}); err != nil {
 		return nil, err
 	}
 	b.files, b.list, b.opened = files, list, true
 	return b, nil
 }
 
-// readAll reads the JSON files of a folder. One that is damaged is passed over: it is of a file that was never whole.
+// readAll reads the JSON files of a folder. One that is damaged is passed over: it is of a file
+// that was never whole.
 func readAll[T any](dir string, take func(*T)) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -98,7 +105,9 @@ func readAll[T any](dir string, take func(*T)) error {
 
 // save writes what is known of a file or batch, whole or not at all.
 func (b *batches) save(dir, id string, v any) error {
-	return b.write(filepath.Join(b.dir, dir, id+".json"), func(w io.Writer) error { return json.NewEncoder(w).Encode(v) })
+	return b.write(filepath.Join(b.dir, dir, id+".json"), func(w io.Writer) error {
+		return json.NewEncoder(w).Encode(v)
+	})
 }
 
 func (b *batches) write(path string, write func(io.Writer) error) error {
@@ -128,7 +137,8 @@ func (b *batches) addFile(f *openaiFileObject) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.files) >= maxBatchFiles {
-		return &failure{status: http.StatusInsufficientStorage, kind: kindStorage, text: fmt.Sprintf("there are %d files already; delete some", len(b.files))}
+		return &failure{status: http.StatusInsufficientStorage, kind: kindStorage,
+			text: fmt.Sprintf("there are %d files already; delete some", len(b.files))}
 	}
 	if err := b.save("files", f.ID, f); err != nil {
 		return err
@@ -166,11 +176,13 @@ func (b *batches) removeFile(f *openaiFileObject) error {
 	defer b.mu.Unlock()
 	for _, o := range b.list {
 		if o.Input == f.ID && !o.ended() {
-			return &failure{status: http.StatusConflict, kind: kindRequest, text: fmt.Sprintf("%s reads the file; cancel it first", o.ID)}
+			return &failure{status: http.StatusConflict, kind: kindRequest,
+				text: fmt.Sprintf("%s reads the file; cancel it first", o.ID)}
 		}
 	}
 	// What is known goes first: bytes alone are nobody's.
-	if err := os.Remove(filepath.Join(b.dir, "files", f.ID+".json")); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := os.Remove(filepath.Join(b.dir, "files", f.ID+".json")); err != nil && !errors.Is(err,
+		os.ErrNotExist) {
 		return err
 	}
 	delete(b.files, f.ID)

@@ -44,14 +44,16 @@ func (bs *blocks) take(e engine.Event) error {
 			return err
 		}
 	}
-	if text := bs.spoken.push(e.Text); text != "" && (bs.open && bs.last().kind == textBlock || strings.TrimSpace(text) != "") {
+	if text := bs.spoken.push(e.Text); text != "" && (bs.open && bs.last().kind == textBlock ||
+		strings.TrimSpace(text) != "") {
 		if err := bs.write(textBlock, text, e.Logprobs); err != nil {
 			return err
 		}
 	}
 	for _, d := range e.Calls {
 		if d.Name != "" {
-			if err := bs.begin(&block{kind: callBlock, callID: d.ID, name: d.Name, cut: true}); err != nil {
+			if err := bs.begin(&block{kind: callBlock, callID: d.ID, name: d.Name,
+				cut: true}); err != nil {
 				return err
 			}
 		}

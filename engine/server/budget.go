@@ -5,11 +5,12 @@ import "github.com/eyelet-engine/eyelet/engine"
 // maxImageTokens bounds the bounds that a client can set.
 const maxImageTokens = 1 << 20
 
-// lowDetail is the most image tokens of a picture whose detail is "low". OpenAI counts 85 for it, of its own kind; most families here make of
-// a picture of 448 by 448 pixels 256.
+// lowDetail is the most image tokens of a picture whose detail is "low". OpenAI counts 85 for it,
+// of its own kind; most families here make of a picture of 448 by 448 pixels 256.
 const lowDetail = 256
 
-// imageTokens are the bounds of the image tokens of each picture, in the words of llama-server's flags.
+// imageTokens are the bounds of the image tokens of each picture, in the words of llama-server's
+// flags.
 type imageTokens struct {
 	Min *whole `json:"image_min_tokens"`
 	Max *whole `json:"image_max_tokens"`
@@ -21,22 +22,26 @@ func (b *imageTokens) apply(r *engine.Request) error {
 		name string
 		from *whole
 		to   *int
-	}{{"image_min_tokens", b.Min, &r.ImageTokens.Min}, {"image_max_tokens", b.Max, &r.ImageTokens.Max}} {
+	}{{"image_min_tokens", b.Min, &r.ImageTokens.Min}, {"image_max_tokens", b.Max,
+		&r.ImageTokens.Max}} {
 		if x.from == nil {
 			continue
 		}
 		if *x.from < 0 || *x.from > maxImageTokens {
-			return refuseField(x.name, "%s is %d; give 1 to %d, or 0 for no bound", x.name, *x.from, maxImageTokens)
+			return refuseField(x.name, "%s is %d; give 1 to %d, or 0 for no bound", x.name, *x.from,
+				maxImageTokens)
 		}
 		*x.to = int(*x.from)
 	}
 	if t := r.ImageTokens; t.Max > 0 && t.Min > t.Max {
-		return refuseField("image_min_tokens", "image_min_tokens is %d, above image_max_tokens, which is %d", t.Min, t.Max)
+		return refuseField("image_min_tokens",
+			"image_min_tokens is %d, above image_max_tokens, which is %d", t.Min, t.Max)
 	}
 	return nil
 }
 
-// detailBudget is what OpenAI's word for the detail of a picture means here: low bounds its tokens, the others leave them to the model.
+// detailBudget is what OpenAI's word for the detail of a picture means here: low bounds its tokens,
+// the others leave them to the model.
 func detailBudget(detail, param string) (engine.Budget, error) {
 	switch detail {
 	case "low":
@@ -44,5 +49,6 @@ func detailBudget(detail, param string) (engine.Budget, error) {
 	case "", "auto", "high", "original":
 		return engine.Budget{}, nil
 	}
-	return engine.Budget{}, refuseField(param, "%s has the detail %.40q; give low, high or auto", param, detail)
+	return engine.Budget{}, refuseField(param, "%s has the detail %.40q; give low, high or auto",
+		param, detail)
 }

@@ -22,8 +22,8 @@ const (
 	bodyChunk = 256 << 10 // bytes for which room is asked at a time
 )
 
-// held is the memory for what comes from outside that a request holds. It counts against Limits.Memory until release, which [Server.admit] calls
-// at the end of the request.
+// held is the memory for what comes from outside that a request holds. It counts against
+// Limits.Memory until release, which [Server.admit] calls at the end of the request.
 type held struct {
 	of    *semaphore.Weighted
 	bytes int64
@@ -41,7 +41,8 @@ func (h *held) release() {
 // count counts so many quarters of the body's size as what the request holds while it waits.
 func (h *held) count(quarters int64) { h.entry.set(quarters * h.body / 4) }
 
-// turn says that the request waits no more: what it holds is bounded by how many are computed at a time.
+// turn says that the request waits no more: what it holds is bounded by how many are computed at a
+// time.
 func (h *held) turn() { h.entry.end() }
 
 // take asks for n more bytes.
@@ -55,8 +56,9 @@ func (h *held) take(n int64) error {
 
 // readBody reads a body whole, within its limits of bytes and time.
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	tooLarge := &failure{status: http.StatusRequestEntityTooLarge, kind: kindTooLarge, text: fmt.Sprintf(
-		"the body is larger than %d MiB; send fewer or smaller pictures", s.limits.Body>>20)}
+	tooLarge := &failure{status: http.StatusRequestEntityTooLarge, kind: kindTooLarge,
+		text: fmt.Sprintf(
+			"the body is larger than %d MiB; send fewer or smaller pictures", s.limits.Body>>20)}
 	if r.ContentLength > s.limits.Body {
 		return nil, tooLarge
 	}
@@ -66,11 +68,14 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error
 	}
 	late := time.AfterFunc(intakeTime, func() { memory.entry.set(0) })
 	defer late.Stop()
-	// The deadline must not outlast the reading: the connection is watched for its end while the answer is computed.
+	// The deadline must not outlast the reading: the connection is watched for its end while the
+	// answer is computed.
 	rc := http.NewResponseController(w)
-	_ = rc.SetReadDeadline(time.Now().Add(s.limits.ReadTime)) // a connection that has none, as of a test, is no danger
+	// a connection that has none, as of a test, is no danger
+	_ = rc.SetReadDeadline(time.Now().Add(s.limits.ReadTime))
 	defer func() { _ = rc.SetReadDeadline(time.Time{}) }()
-	body, promised, err := s.unpack(w, r, http.MaxBytesReader(w, r.Body, s.limits.Body), s.limits.Body)
+	body, promised, err := s.unpack(w, r, http.MaxBytesReader(w, r.Body, s.limits.Body),
+		s.limits.Body)
 	if err != nil {
 		return nil, err
 	}
@@ -92,9 +97,11 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error
 		return nil, err
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil, &failure{status: http.StatusRequestTimeout, kind: kindTimeout, text: fmt.Sprintf("the body did not come within %v", s.limits.ReadTime), cause: err}
+		return nil, &failure{status: http.StatusRequestTimeout, kind: kindTimeout,
+			text: fmt.Sprintf("the body did not come within %v", s.limits.ReadTime), cause: err}
 	}
-	return nil, &failure{status: http.StatusBadRequest, kind: kindRequest, text: "the body ends early", cause: err}
+	return nil, &failure{status: http.StatusBadRequest, kind: kindRequest,
+		text: "the body ends early", cause: err}
 }
 
 // letIn waits until there is room for a body.
@@ -125,7 +132,8 @@ func (h *held) readAll(r io.Reader, promised int64) (data []byte, err error) {
 		if room := int64(cap(data)); int64(len(data)) == room {
 			grow := max(bodyChunk, room)
 			if promised > 0 && promised < growth*room+bodyChunk {
-				grow = max(promised-room+1, 1) // one byte more, so that the end is found without growing
+				// one byte more, so that the end is found without growing
+				grow = max(promised-room+1, 1)
 			}
 			if err := h.take(grow); err != nil {
 				return nil, err
@@ -143,7 +151,8 @@ func (h *held) readAll(r io.Reader, promised int64) (data []byte, err error) {
 	}
 }
 
-// decode reads the JSON object in a request's body into v. The body's memory stays counted, for what v holds was copied out of it.
+// decode reads the JSON object in a request's body into v. The body's memory stays counted, for
+// what v holds was copied out of it.
 func (s *Server) decode(w http.ResponseWriter, r *http.Request, v any) error {
 	data, err := s.readBody(w, r)
 	if err != nil {
@@ -155,14 +164,16 @@ func (s *Server) decode(w http.ResponseWriter, r *http.Request, v any) error {
 }
 
 // decodeFor is decode for a request to the model that *name names once the body is read.
-func (s *Server) decodeFor(w http.ResponseWriter, r *http.Request, v any, name *string) (*model, error) {
+func (s *Server) decodeFor(w http.ResponseWriter, r *http.Request, v any,
+	name *string) (*model, error) {
 	if err := s.decode(w, r, v); err != nil {
 		return nil, err
 	}
 	return s.models.find(*name)
 }
 
-// decodeJSON reads one JSON object and nothing else. Fields that v does not have are passed over: clients send more than any server knows.
+// decodeJSON reads one JSON object and nothing else. Fields that v does not have are passed over:
+// clients send more than any server knows.
 func decodeJSON(data []byte, v any) error {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return refuse("the body is empty; send a JSON object")
@@ -186,11 +197,13 @@ func decodeJSON(data []byte, v any) error {
 	return f
 }
 
-// fieldOf is the path of a field as clients know it: without the structs that are embedded in others, whose names have capitals, which those of
-// fields here never have.
+// fieldOf is the path of a field as clients know it: without the structs that are embedded in
+// others, whose names have capitals, which those of fields here never have.
 func fieldOf(path string) string {
 	parts := strings.Split(path, ".")
-	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return strings.ToLower(p) != p }), ".")
+	return strings.Join(slices.DeleteFunc(parts, func(p string) bool {
+		return strings.ToLower(p) != p
+	}), ".")
 }
 
 func typeText(e *json.UnmarshalTypeError) string {
@@ -200,8 +213,8 @@ func typeText(e *json.UnmarshalTypeError) string {
 	return fmt.Sprintf("%s is a JSON %s, which it cannot be", e.Field, e.Value)
 }
 
-// checkShape bounds how deep JSON goes and how many values it has, without building any of them. Whether it is JSON at all is not its
-// concern.
+// checkShape bounds how deep JSON goes and how many values it has, without building any of them.
+// Whether it is JSON at all is not its concern.
 func checkShape(data []byte) error {
 	depth, values := 0, 0
 	for i := 0; i < len(data); i++ {

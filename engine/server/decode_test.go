@@ -55,7 +55,8 @@ func TestBodies(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		if _, err := c.Write([]byte("POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{")); err != nil {
+		if _, err := c.Write(
+			[]byte("POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{")); err != nil {
 			t.Fatal(err)
 		}
 		buf := make([]byte, 64)
@@ -69,24 +70,27 @@ func TestBodies(t *testing.T) {
 }
 
 func TestStringsOfJSONEndAtTheirQuote(t *testing.T) {
-	for text, want := range map[string]int{`a"`: 1, `\"a"`: 3, `\\"a"`: 2, `a\\\"b"`: 6, `a`: -1, `a\"`: -1, `"`: 0} {
+	for text, want := range map[string]int{`a"`: 1, `\"a"`: 3, `\\"a"`: 2, `a\\\"b"`: 6, `a`: -1,
+		`a\"`: -1, `"`: 0} {
 		if got := stringEnd([]byte(text)); got != want {
 			t.Errorf("%s: %d, want %d", text, got, want)
 		}
 	}
 }
 
-// FuzzDecodeJSON compares what the decoder takes with encoding/json: it must refuse all that is no object, and take what it does
-// take as encoding/json does.
+// FuzzDecodeJSON compares what the decoder takes with encoding/json: it must refuse all that is no
+// object, and take what it does take as encoding/json does.
 func FuzzDecodeJSON(f *testing.F) {
-	for _, s := range []string{`{}`, `{"a":"\\\""}`, `[1]`, `{"a":[[[[]]]]}`, `{"a":1}x`, "\xff", `{"a":"\ud800"}`} {
+	for _, s := range []string{`{}`, `{"a":"\\\""}`, `[1]`, `{"a":[[[[]]]]}`, `{"a":1}x`, "\xff",
+		`{"a":"\ud800"}`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var got, want map[string]any
 		err := decodeJSON(data, &got)
 		if err != nil {
-			if fail, ok := errors.AsType[*failure](err); !ok || fail.status != http.StatusBadRequest || fail.text == "" {
+			if fail, ok := errors.AsType[*failure](err); !ok ||
+				fail.status != http.StatusBadRequest || fail.text == "" {
 				t.Fatalf("%v is no failure for the client", err)
 			}
 			return

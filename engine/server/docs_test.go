@@ -35,7 +35,8 @@ func TestTheCurlsOfTheDocumentationWork(t *testing.T) {
 	}
 	for _, b := range blocks {
 		script := strings.ReplaceAll(b[1], "http://localhost:11434", ts.url)
-		cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", `curl() { command curl -sS --fail-with-body --noproxy "*" "$@" && echo; }`+"\n"+script)
+		cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c",
+			`curl() { command curl -sS --fail-with-body --noproxy "*" "$@" && echo; }`+"\n"+script)
 		cmd.Dir = "../.."
 		out, err := cmd.CombinedOutput()
 		if err != nil || bytes.Contains(out, []byte(`"error"`)) {
@@ -99,7 +100,8 @@ func TestAnswersAreWhatOpenAPISays(t *testing.T) {
 	anthropicAsk := `{"model":"seed","temperature":0,"max_tokens":60,"messages":[{"role":"user","content":[{"type":"image","source":{"type":"base64","media_type":"image/png","data":"` + image + `"}},{"type":"text","text":"What color is it?"}]}]`
 	for _, c := range []struct{ method, path, body string }{
 		{"POST", "/api/chat", `{"model":"seed","stream":false,"messages":[{"role":"user","content":"What?","images":["` + image + `"]}],"logprobs":true,"top_logprobs":2,"options":{"num_predict":4}}`},
-		{"POST", "/api/generate", `{"model":"seed","stream":false,"prompt":"What?","options":{"num_predict":4}}`},
+		{"POST", "/api/generate",
+			`{"model":"seed","stream":false,"prompt":"What?","options":{"num_predict":4}}`},
 		{"POST", "/api/chat", `{"model":"seed","messages":[]}`},
 		{"POST", "/api/chat", `{"model":"nothing","messages":[]}`},
 		{"POST", "/api/embed", `{"model":"seed","input":"a"}`},
@@ -116,23 +118,31 @@ func TestAnswersAreWhatOpenAPISays(t *testing.T) {
 		{"GET", "/v1/models/seed", ""},
 		{"GET", "/v1/models/nobody", ""},
 		{"POST", "/v1/chat/completions", openaiAsk + `,"n":2,"logprobs":true,"top_logprobs":2}`},
-		{"POST", "/v1/chat/completions", openaiAsk + `,"parallel_tool_calls":false,"tool_choice":"required","tools":[{"type":"function","function":{"name":"paint","parameters":` + paintSchema + `}}]}`},
-		{"POST", "/v1/chat/completions", `{"model":"nobody","messages":[{"role":"user","content":"What?"}]}`},
-		{"POST", "/v1/completions", `{"model":"seed","prompt":["USER: a ASSISTANT:"],"max_tokens":4,"logprobs":2}`},
-		{"POST", "/v1/completions", `{"model":"seed","prompt":["a circle",[5,6]],"max_tokens":0,"logprobs":2,"echo":true}`},
+		{"POST", "/v1/chat/completions",
+			openaiAsk + `,"parallel_tool_calls":false,"tool_choice":"required","tools":[{"type":"function","function":{"name":"paint","parameters":` + paintSchema + `}}]}`},
+		{"POST", "/v1/chat/completions",
+			`{"model":"nobody","messages":[{"role":"user","content":"What?"}]}`},
+		{"POST", "/v1/completions",
+			`{"model":"seed","prompt":["USER: a ASSISTANT:"],"max_tokens":4,"logprobs":2}`},
+		{"POST", "/v1/completions",
+			`{"model":"seed","prompt":["a circle",[5,6]],"max_tokens":0,"logprobs":2,"echo":true}`},
 		{"POST", "/v1/embeddings", `{"model":"seed","input":[[5,6],"b"]}`},
 		{"POST", "/v1/embeddings", `{"model":"seed","input":["a","b"],"encoding_format":"base64"}`},
 		{"POST", "/v1/embeddings", `{"model":"nobody","input":"a"}`},
-		{"POST", "/v1/responses", `{"model":"seed","temperature":0,"max_output_tokens":4,"input":"What color is it?"}`},
+		{"POST", "/v1/responses",
+			`{"model":"seed","temperature":0,"max_output_tokens":4,"input":"What color is it?"}`},
 		{"POST", "/v1/responses", `{"model":"seed","temperature":0,"input":"Paint it.","parallel_tool_calls":false,"tool_choice":"required","tools":[{"type":"function","name":"paint","parameters":` + paintSchema + `}]}`},
 		{"GET", "/v1/responses/resp_1", ""},
 		{"DELETE", "/v1/responses/resp_1", ""},
 		{"POST", "/v1/messages", anthropicAsk + `}`},
-		{"POST", "/v1/messages", anthropicAsk + `,"tool_choice":{"type":"any","disable_parallel_tool_use":true},"tools":[{"name":"paint","input_schema":` + paintSchema + `}]}`},
-		{"POST", "/v1/messages", `{"model":"nobody","max_tokens":4,"messages":[{"role":"user","content":"What?"}]}`},
+		{"POST", "/v1/messages",
+			anthropicAsk + `,"tool_choice":{"type":"any","disable_parallel_tool_use":true},"tools":[{"name":"paint","input_schema":` + paintSchema + `}]}`},
+		{"POST", "/v1/messages",
+			`{"model":"nobody","max_tokens":4,"messages":[{"role":"user","content":"What?"}]}`},
 		{"POST", "/v1/messages/count_tokens", anthropicAsk + `}`},
 	} {
-		r, err := http.NewRequestWithContext(t.Context(), c.method, ts.url+c.path, strings.NewReader(c.body))
+		r, err := http.NewRequestWithContext(t.Context(), c.method, ts.url+c.path,
+			strings.NewReader(c.body))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -144,7 +154,8 @@ func TestAnswersAreWhatOpenAPISays(t *testing.T) {
 			t.Errorf("%s %s: %v", c.method, c.path, err)
 			continue
 		}
-		in := &openapi3filter.RequestValidationInput{Request: r, Route: route, PathParams: params, Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc}}
+		in := &openapi3filter.RequestValidationInput{Request: r, Route: route, PathParams: params,
+			Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc}}
 		if err := openapi3filter.ValidateRequest(t.Context(), in); err != nil {
 			t.Errorf("%s %s: %v", c.method, c.path, err)
 		}
@@ -152,7 +163,9 @@ func TestAnswersAreWhatOpenAPISays(t *testing.T) {
 		if w.header.Get("Content-Type") != "application/json; charset=utf-8" {
 			continue
 		}
-		answer := &openapi3filter.ResponseValidationInput{RequestValidationInput: in, Status: w.status, Header: w.header, Options: &openapi3filter.Options{IncludeResponseStatus: true}}
+		answer := &openapi3filter.ResponseValidationInput{RequestValidationInput: in,
+			Status: w.status, Header: w.header,
+			Options: &openapi3filter.Options{IncludeResponseStatus: true}}
 		answer.SetBodyBytes([]byte(w.text))
 		if err := openapi3filter.ValidateResponse(t.Context(), answer); err != nil {
 			t.Errorf("%s %s: %v\n%.300s", c.method, c.path, err, w.text)

@@ -9,13 +9,15 @@ import (
 	"github.com/eyelet-engine/eyelet/kernels/imaging/document"
 )
 
-// isDocument looks at the first bytes of a file for those of documents, all of whose pages a request is about: PDF and TIFF. Of an animation, the
-// first frame is enough.
+// isDocument looks at the first bytes of a file for those of documents, all of whose pages a
+// request is about: PDF and TIFF. Of an animation, the first frame is enough.
 func isDocument(data []byte) bool {
-	return document.IsPDF(data) || bytes.HasPrefix(data, []byte("II")) || bytes.HasPrefix(data, []byte("MM"))
+	return document.IsPDF(data) || bytes.HasPrefix(data, []byte("II")) ||
+		bytes.HasPrefix(data, []byte("MM"))
 }
 
-// withPages puts the pages of documents in their place, in messages that are the caller's own. Pages count as pictures.
+// withPages puts the pages of documents in their place, in messages that are the caller's own.
+// Pages count as pictures.
 func (s *Server) withPages(ctx context.Context, messages []engine.Message) error {
 	pictures := 0
 	for i := range messages {
@@ -39,10 +41,12 @@ func (s *Server) withPages(ctx context.Context, messages []engine.Message) error
 }
 
 // pagesOf are the pages of a document, or the picture itself. n counts the pictures of the request.
-func (s *Server) pagesOf(ctx context.Context, image *engine.Image, n *int) ([]*engine.Image, error) {
+func (s *Server) pagesOf(ctx context.Context, image *engine.Image,
+	n *int) ([]*engine.Image, error) {
 	if !isDocument(image.Data) || image.Page != 0 {
 		if *n++; *n > s.limits.Images {
-			return nil, refuse("the request has more than %d pictures, pages of documents included", s.limits.Images)
+			return nil, refuse("the request has more than %d pictures, pages of documents included",
+				s.limits.Images)
 		}
 		return []*engine.Image{image}, nil
 	}
@@ -60,9 +64,10 @@ func (s *Server) pagesOf(ctx context.Context, image *engine.Image, n *int) ([]*e
 	return pages, nil
 }
 
-// pagesOfAll puts the pages of documents in their place among the pictures of a raw prompt. It refuses those whose pages would move the numbers
-// that the prompt calls later pictures by.
-func (s *Server) pagesOfAll(ctx context.Context, images []*engine.Image) (out []*engine.Image, err error) {
+// pagesOfAll puts the pages of documents in their place among the pictures of a raw prompt. It
+// refuses those whose pages would move the numbers that the prompt calls later pictures by.
+func (s *Server) pagesOfAll(ctx context.Context,
+	images []*engine.Image) (out []*engine.Image, err error) {
 	n := 0
 	for _, image := range images {
 		pages, err := s.pagesOf(ctx, image, &n)
@@ -70,14 +75,16 @@ func (s *Server) pagesOfAll(ctx context.Context, images []*engine.Image) (out []
 			return nil, err
 		}
 		if len(pages) > 1 && len(images) > 1 {
-			return nil, refuseField("images", "%s has %d pages, and a raw prompt calls its pictures by number; send the pages as pictures", image.Name, len(pages))
+			return nil, refuseField(
+				"images", "%s has %d pages, and a raw prompt calls its pictures by number; send the pages as pictures", image.Name, len(pages))
 		}
 		out = append(out, pages...)
 	}
 	return out, nil
 }
 
-// openaiFile is a file of a message's: within "file" in chat completions, in the part itself in responses.
+// openaiFile is a file of a message's: within "file" in chat completions, in the part itself in
+// responses.
 type openaiFile struct {
 	Data string `json:"file_data"`
 	URL  string `json:"file_url"`
@@ -99,9 +106,11 @@ func (t *talk) file(f *openaiFile, param string) (engine.Content, error) {
 			return t.fileOnly(image, err, f.Name, param)
 		})
 	case f.ID != "":
-		return engine.Content{}, refuseField(param+".file_id", "%s names a file by its id; this server keeps no files, so send file_data", param)
+		return engine.Content{}, refuseField(param+".file_id",
+			"%s names a file by its id; this server keeps no files, so send file_data", param)
 	}
-	return engine.Content{}, refuseField(param, "%s has no file_data; send data:application/pdf;base64,…", param)
+	return engine.Content{},
+		refuseField(param, "%s has no file_data; send data:application/pdf;base64,…", param)
 }
 
 // fileOnly refuses files that are shown to no model here.
@@ -110,12 +119,15 @@ func (t *talk) fileOnly(image *engine.Image, err error, name, param string) (*en
 		return nil, err
 	}
 	if !isPicture(image.Data) {
-		return nil, refuseField(param, "%s (%.60q) is neither a PDF nor a picture, which are the files that this server takes", image.Name, name)
+		return nil, refuseField(param,
+			"%s (%.60q) is neither a PDF nor a picture, which are the files that this server takes",
+			image.Name, name)
 	}
 	return image, nil
 }
 
-// anthropicDocument is a document as content: its title, what is said about it, and its text, its blocks or its pages.
+// anthropicDocument is a document as content: its title, what is said about it, and its text, its
+// blocks or its pages.
 func (t *talk) anthropicDocument(b *anthropicBlock, param string) ([]engine.Content, error) {
 	var content []engine.Content
 	if about := strings.TrimSpace(b.Title + "\n" + b.Context); about != "" {
@@ -130,7 +142,8 @@ func (t *talk) anthropicDocument(b *anthropicBlock, param string) ([]engine.Cont
 		inner, err := t.anthropicContent(b.Source.Content, param+".source.content", "is")
 		return append(content, inner...), err
 	case b.Source.Type == "file":
-		return nil, refuseField(param, "%s names a file by its id; this server keeps no files, so send it in base64", param)
+		return nil, refuseField(param,
+			"%s names a file by its id; this server keeps no files, so send it in base64", param)
 	}
 	c, err := t.anthropicPicture(b, param)
 	if err != nil {

@@ -14,7 +14,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
-// drawing lets one child draw at a time: two would only share the processor, and take twice the memory.
+// drawing lets one child draw at a time: two would only share the processor, and take twice the
+// memory.
 type drawing struct {
 	server *Server
 	turn   chan struct{} // holds one while a child runs
@@ -29,11 +30,14 @@ const maxDrawing = 16
 const drawNice = 10
 
 func newDrawing(s *Server) *drawing {
-	return &drawing{server: s, turn: make(chan struct{}, 1), wait: make(chan struct{}, maxDrawing), find: draw.Find}
+	return &drawing{server: s, turn: make(chan struct{}, 1), wait: make(chan struct{}, maxDrawing),
+		find: draw.Find}
 }
 
-// draw has a child draw, once its turn has come and the pool has memory for it. progress, which may be nil, is told how far it is.
-func (d *drawing) draw(ctx context.Context, m *model, r *draw.Request, progress func(draw.Progress)) (*draw.Drawing, error) {
+// draw has a child draw, once its turn has come and the pool has memory for it. progress, which may
+// be nil, is told how far it is.
+func (d *drawing) draw(ctx context.Context, m *model, r *draw.Request,
+	progress func(draw.Progress)) (*draw.Drawing, error) {
 	program, err := d.find(ctx)
 	if err != nil {
 		return nil, err
@@ -50,7 +54,8 @@ func (d *drawing) draw(ctx context.Context, m *model, r *draw.Request, progress 
 	case d.wait <- struct{}{}:
 		defer func() { <-d.wait }()
 	default:
-		return nil, busyFailure("the server is busy: %d requests wait to draw; try again later", maxDrawing)
+		return nil, busyFailure("the server is busy: %d requests wait to draw; try again later",
+			maxDrawing)
 	}
 	select {
 	case d.turn <- struct{}{}:
@@ -71,7 +76,8 @@ func (d *drawing) draw(ctx context.Context, m *model, r *draw.Request, progress 
 	r.Threads = cmp.Or(r.Threads, d.server.options.DrawThreads)
 	began := time.Now()
 	drawn, err := d.drawWith(ctx, program, memory, key, file, r, func(p draw.Progress) {
-		d.server.log.Debug("drawing", "model", m.name, "stage", p.Stage, "picture", p.Picture, "step", p.Step, "steps", p.Steps)
+		d.server.log.Debug("drawing", "model", m.name, "stage", p.Stage, "picture", p.Picture,
+			"step", p.Step, "steps", p.Steps)
 		if progress != nil {
 			progress(p)
 		}
@@ -79,13 +85,15 @@ func (d *drawing) draw(ctx context.Context, m *model, r *draw.Request, progress 
 	if err != nil {
 		return nil, err
 	}
-	d.server.log.Debug("drawn", "model", m.name, "pictures", len(drawn.Pictures), "time", time.Since(began))
+	d.server.log.Debug("drawn", "model", m.name, "pictures", len(drawn.Pictures), "time",
+		time.Since(began))
 	return drawn, nil
 }
 
-// drawWith draws with the child that an earlier request left in the memory, or with a new one, which it leaves there. Where the program cannot stay, its
-// child draws for this request alone.
-func (d *drawing) drawWith(ctx context.Context, program *draw.Program, memory *engine.Reservation, key string, file *draw.Model, r *draw.Request,
+// drawWith draws with the child that an earlier request left in the memory, or with a new one,
+// which it leaves there. Where the program cannot stay, its child draws for this request alone.
+func (d *drawing) drawWith(ctx context.Context, program *draw.Program, memory *engine.Reservation,
+	key string, file *draw.Model, r *draw.Request,
 	progress func(draw.Progress)) (*draw.Drawing, error) {
 	nice := *program
 	nice.Nice = drawNice
@@ -135,7 +143,8 @@ func (ms *models) thatDraws(ref string) (*model, error) {
 	all = slices.DeleteFunc(all, func(m *model) bool { return !m.draws() })
 	switch len(all) {
 	case 0:
-		return nil, &failure{status: http.StatusNotFound, kind: kindNoModel, param: "model", text: "the server has no model that draws pictures", cause: engine.ErrUnknownModel}
+		return nil, &failure{status: http.StatusNotFound, kind: kindNoModel, param: "model",
+			text: "the server has no model that draws pictures", cause: engine.ErrUnknownModel}
 	case 1:
 		return all[0], nil
 	}
@@ -146,11 +155,14 @@ func (ms *models) thatDraws(ref string) (*model, error) {
 func drawFailure(err error) *failure {
 	switch {
 	case errors.Is(err, draw.ErrNotSetUp):
-		return &failure{status: http.StatusNotImplemented, kind: kindUnsupported, text: plain(draw.ErrNotSetUp), cause: err}
+		return &failure{status: http.StatusNotImplemented, kind: kindUnsupported,
+			text: plain(draw.ErrNotSetUp), cause: err}
 	case errors.Is(err, draw.ErrProgram): // whose path is no business of clients
-		return &failure{status: http.StatusNotImplemented, kind: kindUnsupported, text: draw.ErrProgram.Error(), cause: err}
+		return &failure{status: http.StatusNotImplemented, kind: kindUnsupported,
+			text: draw.ErrProgram.Error(), cause: err}
 	case errors.Is(err, draw.ErrChild):
-		return &failure{status: http.StatusInternalServerError, kind: kindInternal, text: plain(err), cause: err}
+		return &failure{status: http.StatusInternalServerError, kind: kindInternal,
+			text: plain(err), cause: err}
 	case errors.Is(err, draw.ErrRequest), errors.Is(err, draw.ErrImage):
 		f := refuse("%s", plain(err))
 		f.cause = err

@@ -29,19 +29,31 @@ func TestErrorsOfTheMachineHaveClassesOfTheirOwn(t *testing.T) {
 		status int
 		retry  bool
 	}{
-		"a full disk":                {wrapped(syscall.ENOSPC), http.StatusInsufficientStorage, false},
-		"a quota":                    {wrapped(syscall.EDQUOT), http.StatusInsufficientStorage, false},
-		"no space in the store":      {fmt.Errorf("store: %w: 5 bytes are needed in %s", store.ErrSpace, path), http.StatusInsufficientStorage, false},
-		"a read-only disk":           {wrapped(syscall.EROFS), http.StatusForbidden, false},
-		"a file of another":          {wrapped(syscall.EACCES), http.StatusForbidden, false},
-		"an unreadable model":        {fmt.Errorf("%w: %w", engine.ErrModelFile, wrapped(syscall.EACCES)), http.StatusForbidden, false},
-		"logits that are no numbers": {fmt.Errorf("%w: the logits are not numbers", llama.ErrSampling), http.StatusInternalServerError, false},
-		"no context":                 {fmt.Errorf("%w: its context cannot be made: of %s", engine.ErrModel, path), http.StatusInternalServerError, false},
-		"no memory":                  {fmt.Errorf("%w: 5 GB; give a shorter context (--ctx) or a smaller type of the cache (--cache-type)", llama.ErrNoMemory), http.StatusInternalServerError, false},
-		"a template":                 {fmt.Errorf("%w: the chat template of %s: bad; give another with --chat-template", engine.ErrModelFile, path), http.StatusInternalServerError, false},
-		"no projector":               {fmt.Errorf("%w: %s was loaded without a projector; give its mmproj file (--mmproj)", engine.ErrNoVision, path), http.StatusBadRequest, false},
-		"a queue that is full":       {engine.ErrBusy, http.StatusServiceUnavailable, true},
-		"anything else":              {errors.New("engine: " + path + " is odd (--odd)"), http.StatusInternalServerError, false},
+		"a full disk": {wrapped(syscall.ENOSPC), http.StatusInsufficientStorage,
+			false},
+		"a quota": {wrapped(syscall.EDQUOT), http.StatusInsufficientStorage,
+			false},
+		"no space in the store": {fmt.Errorf("store: %w: 5 bytes are needed in %s",
+			store.ErrSpace, path), http.StatusInsufficientStorage, false},
+		"a read-only disk":  {wrapped(syscall.EROFS), http.StatusForbidden, false},
+		"a file of another": {wrapped(syscall.EACCES), http.StatusForbidden, false},
+		"an unreadable model": {fmt.Errorf("%w: %w", engine.ErrModelFile,
+			wrapped(syscall.EACCES)), http.StatusForbidden, false},
+		"logits that are no numbers": {fmt.Errorf("%w: the logits are not numbers",
+			llama.ErrSampling), http.StatusInternalServerError, false},
+		"no context": {fmt.Errorf("%w: its context cannot be made: of %s",
+			engine.ErrModel, path), http.StatusInternalServerError, false},
+		"no memory": {fmt.Errorf(
+			"%w: 5 GB; give a shorter context (--ctx) or a smaller type of the cache (--cache-type)", llama.ErrNoMemory), http.StatusInternalServerError, false},
+		"a template": {fmt.Errorf(
+			"%w: the chat template of %s: bad; give another with --chat-template",
+			engine.ErrModelFile, path), http.StatusInternalServerError, false},
+		"no projector": {fmt.Errorf(
+			"%w: %s was loaded without a projector; give its mmproj file (--mmproj)",
+			engine.ErrNoVision, path), http.StatusBadRequest, false},
+		"a queue that is full": {engine.ErrBusy, http.StatusServiceUnavailable, true},
+		"anything else": {errors.New("engine: " + path + " is odd (--odd)"),
+			http.StatusInternalServerError, false},
 	} {
 		f := failureOf(context.Background(), c.err)
 		if f.status != c.status || (f.retry > 0) != c.retry || f.cause == nil {
@@ -54,13 +66,16 @@ func TestErrorsOfTheMachineHaveClassesOfTheirOwn(t *testing.T) {
 			t.Errorf("%s: kind %s", name, f.kind)
 		}
 	}
-	if f := failureOf(context.Background(), engine.ErrBusy); strings.Count(f.text, "waiting") != 1 || !strings.Contains(f.text, "busy") {
+	if f := failureOf(context.Background(), engine.ErrBusy); strings.Count(f.text,
+		"waiting") != 1 || !strings.Contains(f.text, "busy") {
 		t.Errorf("%q", f.text)
 	}
-	if text := plain(fmt.Errorf("engine: %w: %s: no GGUF", engine.ErrModelFile, path)); !strings.Contains(text, "x.gguf: no GGUF") {
+	if text := plain(fmt.Errorf("engine: %w: %s: no GGUF", engine.ErrModelFile,
+		path)); !strings.Contains(text, "x.gguf: no GGUF") {
 		t.Errorf("the file's name is gone: %q", text)
 	}
-	for _, text := range []string{"give 1/2 or 3", "image/png", "a / b", "https://example.org/a/b.png is no picture"} {
+	for _, text := range []string{"give 1/2 or 3", "image/png", "a / b",
+		"https://example.org/a/b.png is no picture"} {
 		if got := withoutServer(text); got != text {
 			t.Errorf("%q becomes %q", text, got)
 		}
@@ -71,12 +86,15 @@ func TestAMissingModelIsToldInOllamasWords(t *testing.T) {
 	ts := serve(t)
 	for path, rest := range formatRoutes {
 		r := ts.do(t, "POST", path, "{"+strings.Replace(rest, `"seed"`, `"nothing:7b"`, 1)+"}")
-		if r.status != http.StatusNotFound || !strings.Contains(r.text, "model 'nothing:7b' not found") {
+		if r.status != http.StatusNotFound || !strings.Contains(r.text,
+			"model 'nothing:7b' not found") {
 			t.Errorf("%s: %d %s", path, r.status, r.text)
 		}
 	}
 	for _, path := range []string{"/api/show", "/api/embed", "/api/embeddings"} {
-		if r := ts.do(t, "POST", path, `{"model":"nothing:7b","input":"a","prompt":"a"}`); r.status != http.StatusNotFound || r.ollamaError(t) != "model 'nothing:7b' not found" {
+		if r := ts.do(t, "POST", path,
+			`{"model":"nothing:7b","input":"a","prompt":"a"}`); r.status != http.StatusNotFound ||
+			r.ollamaError(t) != "model 'nothing:7b' not found" {
 			t.Errorf("%s: %d %s", path, r.status, r.text)
 		}
 	}
@@ -96,8 +114,10 @@ func TestABusyModelExpiresAsItWouldAtRest(t *testing.T) {
 			t.Fatal(err)
 		}
 		go func() {
-			over <- ts.client(t).Chat(ctx, &api.ChatRequest{Model: "seed", KeepAlive: keep, Messages: []api.Message{{Role: "user", Content: "x"}},
-				Format: []byte(`{"type":"array","minItems":400,"items":{"type":"integer"}}`), Options: map[string]any{"num_predict": 100000}}, func(api.ChatResponse) error {
+			over <- ts.client(t).Chat(ctx, &api.ChatRequest{Model: "seed", KeepAlive: keep,
+				Messages: []api.Message{{Role: "user", Content: "x"}},
+				Format:   []byte(`{"type":"array","minItems":400,"items":{"type":"integer"}}`),
+				Options:  map[string]any{"num_predict": 100000}}, func(api.ChatResponse) error {
 				select {
 				case begun <- true:
 				default:
@@ -110,7 +130,8 @@ func TestABusyModelExpiresAsItWouldAtRest(t *testing.T) {
 		if err != nil || len(list.Models) != 1 {
 			t.Fatal(list, err)
 		}
-		if left := time.Until(list.Models[0].ExpiresAt); c.want < math.MaxInt64 && (left > c.want || left < c.want-time.Minute) || c.want == math.MaxInt64 && left < 1000*time.Hour {
+		if left := time.Until(list.Models[0].ExpiresAt); c.want < math.MaxInt64 && (left > c.want ||
+			left < c.want-time.Minute) || c.want == math.MaxInt64 && left < 1000*time.Hour {
 			t.Errorf("keep_alive %s: expires in %v", c.keep, left)
 		}
 		stop()
@@ -120,14 +141,23 @@ func TestABusyModelExpiresAsItWouldAtRest(t *testing.T) {
 
 func TestTheEndTokenCounts(t *testing.T) {
 	ts := serve(t)
-	q := &api.ChatRequest{Model: "seed", Logprobs: true, Messages: []api.Message{look(picture(t, "shape-4.png"), "What color is the background?")}, Options: map[string]any{"temperature": 0.0}}
+	q := &api.ChatRequest{Model: "seed", Logprobs: true,
+		Messages: []api.Message{look(picture(t, "shape-4.png"), "What color is the background?")},
+		Options:  map[string]any{"temperature": 0.0}}
 	n := 0
 	var last api.ChatResponse
-	if err := ts.client(t).Chat(t.Context(), q, func(r api.ChatResponse) error { n, last = n+len(r.Logprobs), r; return nil }); err != nil || last.EvalCount != n+1 || last.DoneReason != "stop" {
+	if err := ts.client(t).Chat(t.Context(), q, func(r api.ChatResponse) error {
+		n, last = n+len(r.Logprobs), r
+		return nil
+	}); err != nil || last.EvalCount != n+1 ||
+		last.DoneReason != "stop" {
 		t.Errorf("%d tokens are counted, %d were told of: %v", last.EvalCount, n, err)
 	}
 	q.Options["num_predict"] = 2
-	if err := ts.client(t).Chat(t.Context(), q, func(r api.ChatResponse) error { last = r; return nil }); err != nil || last.EvalCount != 2 {
+	if err := ts.client(t).Chat(t.Context(), q, func(r api.ChatResponse) error {
+		last = r
+		return nil
+	}); err != nil || last.EvalCount != 2 {
 		t.Errorf("an answer that is cut off: %d %v", last.EvalCount, err)
 	}
 }

@@ -11,9 +11,10 @@ import (
 	"github.com/eyelet-engine/eyelet/models/grammar"
 )
 
-// formatDemands are the ways in which clients ask for the form of an answer: OpenAI's two, Anthropic's two, Ollama's, llama-server's and vLLM's. Every
-// route takes them all, as clients of one API send another's: what is understood is enforced, and what is not is refused, for an answer in another
-// form than the one asked for would go unnoticed.
+// formatDemands are the ways in which clients ask for the form of an answer: OpenAI's two,
+// Anthropic's two, Ollama's, llama-server's and vLLM's. Every route takes them all, as clients of
+// one API send another's: what is understood is enforced, and what is not is refused, for an answer
+// in another form than the one asked for would go unnoticed.
 type formatDemands struct {
 	otherDemands
 	Format json.RawMessage `json:"format"` // Ollama's
@@ -84,7 +85,8 @@ func (q *formatDemands) apply(r *engine.Request) error {
 			continue
 		}
 		if by != "" && (form.gbnf != found.gbnf || !bytes.Equal(form.schema, found.schema)) {
-			return refuseField(d.param, "%s and %s ask for different forms of the answer; give one of them", by, d.param)
+			return refuseField(d.param,
+				"%s and %s ask for different forms of the answer; give one of them", by, d.param)
 		}
 		by, found = d.param, form
 	}
@@ -106,7 +108,8 @@ func textOf(raw json.RawMessage) (text string, ok bool) {
 	return text, json.Unmarshal(raw, &text) == nil
 }
 
-// fieldsOf returns the fields of a JSON object, and whether raw is one. Those that demand nothing are left out.
+// fieldsOf returns the fields of a JSON object, and whether raw is one. Those that demand nothing
+// are left out.
 func fieldsOf(raw json.RawMessage) (fields map[string]json.RawMessage, ok bool) {
 	if err := json.Unmarshal(raw, &fields); err != nil || fields == nil {
 		return nil, false
@@ -117,14 +120,17 @@ func fieldsOf(raw json.RawMessage) (fields map[string]json.RawMessage, ok bool) 
 
 // notUnderstood refuses a demand.
 func notUnderstood(_ json.RawMessage, param string) (answerForm, error) {
-	return answerForm{}, refuseField(param, "%s is not understood here; give a JSON schema in response_format, or a GBNF grammar in grammar", param)
+	return answerForm{},
+		refuseField(param, "%s is not understood here; give a JSON schema in response_format, or a GBNF grammar in grammar", param)
 }
 
 // wrapper are the fields that name a format around a schema.
-var wrapper = []string{"type", "name", "description", "strict", "schema", "json_schema", "value", "grammar"}
+var wrapper = []string{"type", "name", "description", "strict", "schema", "json_schema", "value",
+	"grammar"}
 
-// wrappedFormat reads a format as OpenAI and Anthropic write it, {"type": "json_schema", …}, and the forms that others have made of it: a schema beside
-// "json_object", as llama-server has it, and in "value", as TGI has it.
+// wrappedFormat reads a format as OpenAI and Anthropic write it, {"type": "json_schema", …}, and
+// the forms that others have made of it: a schema beside "json_object", as llama-server has it, and
+// in "value", as TGI has it.
 func wrappedFormat(raw json.RawMessage, param string) (answerForm, error) {
 	const hint = `give {"type": "json_schema", "json_schema": {"name": …, "schema": …}}`
 	fields, ok := fieldsOf(raw)
@@ -133,7 +139,8 @@ func wrappedFormat(raw json.RawMessage, param string) (answerForm, error) {
 	}
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		if !slices.Contains(wrapper, key) {
-			return answerForm{}, refuseField(param+"."+key, "%s.%.40s is not known here; %s", param, key, hint)
+			return answerForm{}, refuseField(param+"."+key, "%s.%.40s is not known here; %s", param,
+				key, hint)
 		}
 	}
 	schema, err := wrappedSchema(fields, param)
@@ -142,12 +149,14 @@ func wrappedFormat(raw json.RawMessage, param string) (answerForm, error) {
 	}
 	kind, _ := textOf(fields["type"])
 	if fields["grammar"] != nil && kind != "grammar" {
-		return answerForm{}, refuseField(param+".grammar", "%s.grammar needs the type grammar", param)
+		return answerForm{}, refuseField(param+".grammar", "%s.grammar needs the type grammar",
+			param)
 	}
 	switch kind {
 	case "text":
 		if schema != nil {
-			return answerForm{}, refuseField(param, "%s has the type text and a schema; %s", param, hint)
+			return answerForm{}, refuseField(param, "%s has the type text and a schema; %s", param,
+				hint)
 		}
 		return answerForm{}, nil
 	case "json_object", "json":
@@ -157,25 +166,31 @@ func wrappedFormat(raw json.RawMessage, param string) (answerForm, error) {
 		return answerForm{schema: schema}, nil
 	case "json_schema":
 		if schema == nil {
-			return answerForm{}, refuseField(param, "%s is a json_schema without a schema; %s", param, hint)
+			return answerForm{}, refuseField(param, "%s is a json_schema without a schema; %s",
+				param, hint)
 		}
 		return answerForm{schema: schema}, nil
 	case "grammar":
 		if schema != nil || fields["grammar"] == nil {
-			return answerForm{}, refuseField(param, "%s has the type grammar; give a GBNF grammar in %s.grammar and no schema", param, param)
+			return answerForm{},
+				refuseField(param, "%s has the type grammar; give a GBNF grammar in %s.grammar and no schema", param, param)
 		}
 		return gbnfFormat(fields["grammar"], param+".grammar")
 	case "":
 		if schema != nil && fields["type"] == nil {
 			return answerForm{schema: schema}, nil
 		}
-		return answerForm{}, refuseField(param, "%s has no type; give text, json_object or json_schema", param)
+		return answerForm{},
+			refuseField(param, "%s has no type; give text, json_object or json_schema", param)
 	}
-	return answerForm{}, refuseField(param, "%s has the type %.40q; give text, json_object or json_schema", param, kind)
+	return answerForm{},
+		refuseField(param, "%s has the type %.40q; give text, json_object or json_schema", param,
+			kind)
 }
 
 // wrappedSchema finds the schema in the fields of a format; nil if there is none.
-func wrappedSchema(fields map[string]json.RawMessage, param string) (schema json.RawMessage, err error) {
+func wrappedSchema(fields map[string]json.RawMessage,
+	param string) (schema json.RawMessage, err error) {
 	for _, key := range []string{"schema", "json_schema", "value"} {
 		raw := fields[key]
 		if raw == nil {
@@ -185,11 +200,13 @@ func wrappedSchema(fields map[string]json.RawMessage, param string) (schema json
 		if key == "json_schema" {
 			inner, ok := fieldsOf(raw)
 			if raw = inner["schema"]; !ok || raw == nil {
-				return nil, refuseField(at, "%s has no schema; put the schema into %s.schema", at, at)
+				return nil, refuseField(at, "%s has no schema; put the schema into %s.schema", at,
+					at)
 			}
 			for _, k := range slices.Sorted(maps.Keys(inner)) {
 				if !slices.Contains([]string{"name", "description", "strict", "schema"}, k) {
-					return nil, refuseField(at+"."+k, "%s.%.40s is not known here; put the schema into %s.schema", at, k, at)
+					return nil, refuseField(at+"."+k,
+						"%s.%.40s is not known here; put the schema into %s.schema", at, k, at)
 				}
 			}
 			at += ".schema"
@@ -217,7 +234,8 @@ func schemaOf(raw json.RawMessage, param string) (json.RawMessage, error) {
 	return raw, nil
 }
 
-// schemaOrFormat reads a JSON schema as it is, in a text, or wrapped as in OpenAI's formats; the texts "json" and "json_object" stand for any object.
+// schemaOrFormat reads a JSON schema as it is, in a text, or wrapped as in OpenAI's formats; the
+// texts "json" and "json_object" stand for any object.
 func schemaOrFormat(raw json.RawMessage, param string) (answerForm, error) {
 	if text, ok := textOf(raw); ok {
 		switch strings.TrimSpace(text) {
@@ -234,15 +252,19 @@ func schemaOrFormat(raw json.RawMessage, param string) (answerForm, error) {
 	if fields, ok := fieldsOf(schema); ok {
 		kind, _ := textOf(fields["type"])
 		wraps := slices.Contains([]string{"json_object", "json_schema", "text", "grammar"}, kind)
-		// Without a type, or with that of JSON, "schema" is no keyword of schemas; nor is "json_schema".
-		if wraps || fields["type"] == nil && (isObject(fields["schema"]) || isObject(fields["json_schema"])) {
+		// Without a type, or with that of JSON, "schema" is no keyword of schemas; nor is
+		// "json_schema".
+		if wraps || fields["type"] == nil && (isObject(fields["schema"]) ||
+			isObject(fields["json_schema"])) {
 			return wrappedFormat(schema, param)
 		}
 	}
 	return answerForm{schema: schema}, nil
 }
 
-func isObject(raw json.RawMessage) bool { return bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) }
+func isObject(raw json.RawMessage) bool {
+	return bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{"))
+}
 
 // gbnfFormat reads a grammar in GBNF.
 func gbnfFormat(raw json.RawMessage, param string) (answerForm, error) {
@@ -265,7 +287,8 @@ const maxChoices = 1024
 // choiceFormat reads a list of texts, of which the answer is one.
 func choiceFormat(raw json.RawMessage, param string) (answerForm, error) {
 	var list []string
-	if err := json.Unmarshal(raw, &list); err != nil || len(list) == 0 || len(list) > maxChoices || slices.Contains(list, "") {
+	if err := json.Unmarshal(raw, &list); err != nil || len(list) == 0 || len(list) > maxChoices ||
+		slices.Contains(list, "") {
 		return answerForm{}, refuseField(param, "%s is no list of 1 to %d texts", param, maxChoices)
 	}
 	var b strings.Builder
@@ -288,10 +311,12 @@ func gbnfOf(text, param string) (answerForm, error) {
 
 // literal writes a text as GBNF does.
 func literal(text string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(text) + `"`
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "\t",
+		`\t`).Replace(text) + `"`
 }
 
-// textFormat reads the field text of responses, of which the format is a part. A text that is a string is no demand.
+// textFormat reads the field text of responses, of which the format is a part. A text that is a
+// string is no demand.
 func textFormat(raw json.RawMessage, param string) (answerForm, error) {
 	if _, ok := textOf(raw); ok {
 		return answerForm{}, nil
@@ -299,7 +324,8 @@ func textFormat(raw json.RawMessage, param string) (answerForm, error) {
 	return configFormat(raw, param)
 }
 
-// configFormat reads an object with a format among other things, as Anthropic's output_config is. What belongs into the format is refused beside it.
+// configFormat reads an object with a format among other things, as Anthropic's output_config is.
+// What belongs into the format is refused beside it.
 func configFormat(raw json.RawMessage, param string) (answerForm, error) {
 	fields, ok := fieldsOf(raw)
 	if !ok {
@@ -307,7 +333,8 @@ func configFormat(raw json.RawMessage, param string) (answerForm, error) {
 	}
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		if slices.Contains(wrapper, key) {
-			return answerForm{}, refuseField(param+"."+key, "%s.%s is one level off; put it into %s.format", param, key, param)
+			return answerForm{}, refuseField(param+"."+key,
+				"%s.%s is one level off; put it into %s.format", param, key, param)
 		}
 	}
 	if fields["format"] == nil {
@@ -336,7 +363,8 @@ func structuredFormat(raw json.RawMessage, param string) (form answerForm, err e
 			found, err = choiceFormat(fields[key], at)
 		case "grammar":
 			found, err = gbnfFormat(fields[key], at)
-		case "disable_any_whitespace", "disable_additional_properties", "disable_fallback", "whitespace_pattern", "backend", "_backend":
+		case "disable_any_whitespace", "disable_additional_properties", "disable_fallback",
+			"whitespace_pattern", "backend", "_backend":
 		default:
 			_, err = notUnderstood(nil, at)
 		}
@@ -354,15 +382,18 @@ func structuredFormat(raw json.RawMessage, param string) (form answerForm, err e
 }
 
 // demandNames are the fields by which a format is asked for.
-var demandNames = []string{"response_format", "format", "output_format", "output_config", "json_schema", "grammar", "guided_json", "guided_grammar", "guided_choice",
+var demandNames = []string{"response_format", "format", "output_format", "output_config",
+	"json_schema", "grammar", "guided_json", "guided_grammar", "guided_choice",
 	"guided_regex", "structured_outputs", "regex", "ebnf", "structural_tag"}
 
-// extraBody refuses demands in a field that OpenAI's Python client never sends: it puts what is in it into the body.
+// extraBody refuses demands in a field that OpenAI's Python client never sends: it puts what is in
+// it into the body.
 func extraBody(raw json.RawMessage, param string) (answerForm, error) {
 	fields, _ := fieldsOf(raw)
 	for _, name := range demandNames {
 		if fields[name] != nil {
-			return answerForm{}, refuseField(param+"."+name, "%s.%s is not looked at: put %s into the body itself", param, name, name)
+			return answerForm{}, refuseField(param+"."+name,
+				"%s.%s is not looked at: put %s into the body itself", param, name, name)
 		}
 	}
 	return answerForm{}, nil
@@ -372,7 +403,8 @@ func extraBody(raw json.RawMessage, param string) (answerForm, error) {
 func checkNoDemands(options map[string]any) error {
 	for _, name := range demandNames {
 		if v := options[name]; v != nil && v != "" {
-			return refuseField("options."+name, "options.%s is not looked at: put it into the request's format", name)
+			return refuseField("options."+name,
+				"options.%s is not looked at: put it into the request's format", name)
 		}
 	}
 	return nil

@@ -70,10 +70,12 @@ func TestEveryWordForASchemaIsEnforcedOnEveryRoute(t *testing.T) {
 		`"response_format":{"schema":` + sizeSchema + `}`,
 		`"format":` + sizeSchema,
 		`"format":{"type":"json_schema","json_schema":{"schema":` + sizeSchema + `}}`,
-		`"text":{"format":{"type":"json_schema","name":"size","schema":` + sizeSchema + `},"verbosity":"low"}`,
+		`"text":{"format":{"type":"json_schema","name":"size","schema":` + sizeSchema +
+			`},"verbosity":"low"}`,
 		`"text":{"format":{"type":"json_object","schema":` + sizeSchema + `}}`,
 		`"output_format":{"type":"json_schema","schema":` + sizeSchema + `}`,
-		`"output_config":{"effort":"low","format":{"type":"json_schema","schema":` + sizeSchema + `}}`,
+		`"output_config":{"effort":"low","format":{"type":"json_schema","schema":` + sizeSchema +
+			`}}`,
 		`"json_schema":` + sizeSchema,
 		`"guided_json":` + sizeSchema,
 		`"guided_json":` + string(quoted),
@@ -94,7 +96,8 @@ func TestEveryWordForASchemaIsEnforcedOnEveryRoute(t *testing.T) {
 				continue
 			}
 			var a struct{ Size int }
-			if text := answerText(t, r); json.Unmarshal([]byte(text), &a) != nil || a.Size < 1 || a.Size > 99 {
+			if text := answerText(t, r); json.Unmarshal([]byte(text), &a) != nil || a.Size < 1 ||
+				a.Size > 99 {
 				t.Errorf("%s %s: %q", path, demand, text)
 			}
 		}
@@ -104,19 +107,24 @@ func TestEveryWordForASchemaIsEnforcedOnEveryRoute(t *testing.T) {
 func TestDemandsThatAreNotUnderstoodAreNamed(t *testing.T) {
 	ts := serve(t)
 	for demand, names := range map[string]string{
-		`"response_format":{}`:                                                      "response_format",
-		`"response_format":{"name":"x"}`:                                            "response_format",
-		`"response_format":"json"`:                                                  "response_format",
-		`"response_format":{"type":"regex","pattern":"a"}`:                          "response_format.pattern",
-		`"response_format":{"type":"xml"}`:                                          "response_format",
-		`"response_format":{"type":"json_schema"}`:                                  "response_format",
-		`"response_format":{"type":"json_schema","json_schema":` + sizeSchema + `}`: "response_format.json_schema",
-		`"response_format":{"type":"json_schema","json_schema":{"schema":7}}`:       "response_format.json_schema.schema",
-		`"response_format":{"type":"json_object","shema":` + sizeSchema + `}`:       "response_format.shema",
-		`"response_format":{"type":"text","schema":` + sizeSchema + `}`:             "response_format",
-		`"output_config":{"type":"json_schema","schema":` + sizeSchema + `}`:        "output_config.schema",
-		`"output_config":{"schema":` + sizeSchema + `}`:                             "output_config.schema",
-		`"text":{"type":"json_schema","schema":` + sizeSchema + `}`:                 "text.schema",
+		`"response_format":{}`:                             "response_format",
+		`"response_format":{"name":"x"}`:                   "response_format",
+		`"response_format":"json"`:                         "response_format",
+		`"response_format":{"type":"regex","pattern":"a"}`: "response_format.pattern",
+		`"response_format":{"type":"xml"}`:                 "response_format",
+		`"response_format":{"type":"json_schema"}`:         "response_format",
+		`"response_format":{"type":"json_schema","json_schema":` + sizeSchema +
+			`}`: "response_format.json_schema",
+		`"response_format":{"type":"json_schema","json_schema":{"schema":7}}`: "response_format.json_schema.schema",
+		`"response_format":{"type":"json_object","shema":` + sizeSchema +
+			`}`: "response_format.shema",
+		`"response_format":{"type":"text","schema":` + sizeSchema +
+			`}`: "response_format",
+		`"output_config":{"type":"json_schema","schema":` + sizeSchema +
+			`}`: "output_config.schema",
+		`"output_config":{"schema":` + sizeSchema +
+			`}`: "output_config.schema",
+		`"text":{"type":"json_schema","schema":` + sizeSchema + `}`: "text.schema",
 		`"format":"xml"`:                      "format",
 		`"format":[1]`:                        "format",
 		`"grammar":7`:                         "grammar",
@@ -125,21 +133,26 @@ func TestDemandsThatAreNotUnderstoodAreNamed(t *testing.T) {
 		`"guided_choice":[]`:                  "guided_choice",
 		`"structured_outputs":{"regex":"a+"}`: "structured_outputs.regex",
 		`"structural_tag":{"a":1}`:            "structural_tag",
-		`"json_schema":` + sizeSchema + `,"grammar":"root ::= \"a\""`:                                   "grammar",
-		`"extra_body":{"guided_json":` + sizeSchema + `}`:                                               "extra_body.guided_json",
-		`"guided_json":"no schema"`:                                                                     "guided_json",
-		`"format":{"type":"no type of JSON"}`:                                                           "unknown type",
-		`"response_format":{"type":"json_object","schema":` + sizeSchema + `,"value":{"type":"array"}}`: "response_format",
+		`"json_schema":` + sizeSchema +
+			`,"grammar":"root ::= \"a\""`: "grammar",
+		`"extra_body":{"guided_json":` + sizeSchema +
+			`}`: "extra_body.guided_json",
+		`"guided_json":"no schema"`:           "guided_json",
+		`"format":{"type":"no type of JSON"}`: "unknown type",
+		`"response_format":{"type":"json_object","schema":` + sizeSchema +
+			`,"value":{"type":"array"}}`: "response_format",
 	} {
 		for path, rest := range formatRoutes {
 			r := ts.do(t, "POST", path, `{`+rest+`,`+demand+`}`)
 			if r.status != 400 || !strings.Contains(r.text, names) {
-				t.Errorf("%s %s: %d %s, want 400 that names %s", path, demand, r.status, r.text, names)
+				t.Errorf("%s %s: %d %s, want 400 that names %s", path, demand, r.status, r.text,
+					names)
 			}
 		}
 	}
 	for _, path := range []string{"/api/chat", "/api/generate"} {
-		r := ts.do(t, "POST", path, `{`+strings.Replace(formatRoutes[path], `"options":{`, `"options":{"grammar":"root ::= \"a\"",`, 1)+`}`)
+		r := ts.do(t, "POST", path, `{`+strings.Replace(formatRoutes[path], `"options":{`,
+			`"options":{"grammar":"root ::= \"a\"",`, 1)+`}`)
 		if r.status != 400 || !strings.Contains(r.text, "options.grammar") {
 			t.Errorf("%s: %d %s", path, r.status, r.text)
 		}
@@ -152,10 +165,12 @@ func TestFunctionsAreToolsOfAnEarlierShape(t *testing.T) {
 	q := asks(t, "shape-4.png", "Paint it.")
 	paint := paintTool.OfFunction.Function
 	//lint:ignore SA1019 the shape of then is what is tested
-	q.Functions = []openai.ChatCompletionNewParamsFunction{{Name: "paint", Description: openai.String("Paint."), Parameters: paint.Parameters}, {Name: "erase"}}
+	q.Functions = []openai.ChatCompletionNewParamsFunction{{Name: "paint",
+		Description: openai.String("Paint."), Parameters: paint.Parameters}, {Name: "erase"}}
 	q.FunctionCall = openai.ChatCompletionNewParamsFunctionCallUnion{OfFunctionCallOption: &openai.ChatCompletionFunctionCallOptionParam{Name: "paint"}}
 	a, err := c.Chat.Completions.New(t.Context(), q)
-	if err != nil || a.Choices[0].FinishReason != "function_call" || len(a.Choices[0].Message.ToolCalls) != 0 {
+	if err != nil || a.Choices[0].FinishReason != "function_call" ||
+		len(a.Choices[0].Message.ToolCalls) != 0 {
 		t.Fatal(err, a)
 	}
 	//lint:ignore SA1019 the shape of then is what is tested
@@ -177,10 +192,12 @@ func TestFunctionsAreToolsOfAnEarlierShape(t *testing.T) {
 	}
 	checkPaint(t, name, arguments)
 	// What the function returned goes back in the shape of then, a second call too.
-	q.Messages = append(q.Messages, a.Choices[0].Message.ToParam(), openai.ChatCompletionMessageParamOfFunction("red paint", "paint"))
+	q.Messages = append(q.Messages, a.Choices[0].Message.ToParam(),
+		openai.ChatCompletionMessageParamOfFunction("red paint", "paint"))
 	q.FunctionCall = openai.ChatCompletionNewParamsFunctionCallUnion{OfFunctionCallMode: openai.String("none")}
 	b, err := c.Chat.Completions.New(t.Context(), q)
-	if err != nil || b.Choices[0].FinishReason == "function_call" || b.Usage.PromptTokens < a.Usage.PromptTokens-200 {
+	if err != nil || b.Choices[0].FinishReason == "function_call" ||
+		b.Usage.PromptTokens < a.Usage.PromptTokens-200 {
 		t.Fatal(err, b)
 	}
 	base := `{"model":"seed","max_tokens":8,"messages":[{"role":"user","content":"x"},{"role":"assistant","content":null,"function_call":{"name":"paint","arguments":"{\"color\":\"red\"}"}},{"role":"function","name":"paint","content":"wet"}]`
@@ -195,15 +212,18 @@ func TestFunctionsAreToolsOfAnEarlierShape(t *testing.T) {
 		`,"functions":[{"name":"paint"}],"tool_choice":"auto"`:                                  "tool_choice",
 		`,"functions":[{"name":"paint","parameters":{"type":"array"}}]`:                         "paint",
 	} {
-		if r := ts.do(t, "POST", "/v1/chat/completions", base+more+`}`); r.status != 400 || !strings.Contains(r.text, names) {
+		if r := ts.do(t, "POST", "/v1/chat/completions", base+more+`}`); r.status != 400 ||
+			!strings.Contains(r.text, names) {
 			t.Errorf("%s: %d %s", more, r.status, r.text)
 		}
 	}
 }
 
 func FuzzFormats(f *testing.F) {
-	for _, s := range []string{`{"response_format":{"type":"json_object","schema":{}}}`, `{"text":{"format":{"json_schema":{"schema":true}}}}`, `{"guided_choice":["a\"\\\n"]}`,
-		`{"structured_outputs":{"json":"{}"}}`, `{"output_config":{"format":null}}`, `{"grammar":"root ::= \"a\""}`, `{"format":"json","extra_body":{"regex":1}}`} {
+	for _, s := range []string{`{"response_format":{"type":"json_object","schema":{}}}`,
+		`{"text":{"format":{"json_schema":{"schema":true}}}}`, `{"guided_choice":["a\"\\\n"]}`,
+		`{"structured_outputs":{"json":"{}"}}`, `{"output_config":{"format":null}}`,
+		`{"grammar":"root ::= \"a\""}`, `{"format":"json","extra_body":{"regex":1}}`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -15,7 +15,9 @@ import (
 
 func TestNamesAreFoundAsOllamasClientsWriteThem(t *testing.T) {
 	ts := serve(t)
-	for _, name := range []string{"SEED", "Seed:Latest", "registry.ollama.ai/library/seed", "registry.ollama.ai/library/Seed:latest", "library/seed", "Builtin", "https://registry.ollama.ai/library/builtin"} {
+	for _, name := range []string{"SEED", "Seed:Latest", "registry.ollama.ai/library/seed",
+		"registry.ollama.ai/library/Seed:latest", "library/seed", "Builtin",
+		"https://registry.ollama.ai/library/builtin"} {
 		if m, err := ts.models.find(name); err != nil || m == nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -28,41 +30,50 @@ func TestNamesAreFoundAsOllamasClientsWriteThem(t *testing.T) {
 func TestModelsOfFilesAreCopiedAndMadeAnew(t *testing.T) {
 	ts := serve(t)
 	for _, x := range [][2]string{
-		{"/api/copy", `{"source":"builtin","destination":"copied"}`}, {"/api/copy", `{"source":"SEED","destination":"copied:2"}`},
-		{"/api/create", `{"model":"made","from":"builtin","system":"Be brief.","stream":false}`}, {"/api/create", `{"model":"made:2","from":"registry.ollama.ai/library/made","stream":false}`},
+		{"/api/copy", `{"source":"builtin","destination":"copied"}`},
+		{"/api/copy", `{"source":"SEED","destination":"copied:2"}`},
+		{"/api/create", `{"model":"made","from":"builtin","system":"Be brief.","stream":false}`},
+		{"/api/create", `{"model":"made:2","from":"registry.ollama.ai/library/made","stream":false}`},
 		{"/api/pull", `{"model":"builtin","stream":false}`}, {"/api/pull", `{"name":"made"}`},
 	} {
-		if r := ts.do(t, "POST", x[0], x[1]); r.status != 200 || x[0] != "/api/copy" && !strings.Contains(r.text, `"success"`) {
+		if r := ts.do(t, "POST", x[0], x[1]); r.status != 200 || x[0] != "/api/copy" &&
+			!strings.Contains(r.text, `"success"`) {
 			t.Errorf("%s %s: %d %s", x[0], x[1], r.status, r.text)
 		}
 	}
 	image := base64.StdEncoding.EncodeToString(picture(t, "shape-4.png"))
 	for _, name := range []string{"copied", "copied:2", "made", "made:2"} {
-		r := ts.do(t, "POST", "/api/chat", `{"model":"`+name+`","stream":false,"options":{"temperature":0},"messages":[{"role":"user","content":"What color is the background?","images":["`+image+`"]}]}`)
+		r := ts.do(t, "POST", "/api/chat",
+			`{"model":"`+name+`","stream":false,"options":{"temperature":0},"messages":[{"role":"user","content":"What color is the background?","images":["`+image+`"]}]}`)
 		if r.status != 200 || !strings.Contains(r.text, `"cyan"`) {
 			t.Errorf("%s: %d %s", name, r.status, r.text)
 		}
 	}
 	// What show says can be created again.
 	show := ts.do(t, "POST", "/api/show", `{"model":"made"}`)
-	if strings.Contains(show.text, "TEMPLATE") || !strings.Contains(show.text, "SYSTEM Be brief.") || !strings.Contains(show.text, "FROM made:latest") {
+	if strings.Contains(show.text, "TEMPLATE") || !strings.Contains(show.text,
+		"SYSTEM Be brief.") || !strings.Contains(show.text, "FROM made:latest") {
 		t.Errorf("%s", show.text)
 	}
-	if r := ts.do(t, "GET", "/api/tags", ""); strings.Count(r.text, `"capabilities":["completion","vision"`) < 5 {
+	if r := ts.do(t, "GET", "/api/tags", ""); strings.Count(r.text,
+		`"capabilities":["completion","vision"`) < 5 {
 		t.Errorf("%s", r.text)
 	}
-	if r := ts.do(t, "GET", "/api/status", ""); r.status != 200 || !strings.Contains(r.text, `"disabled":true`) {
+	if r := ts.do(t, "GET", "/api/status", ""); r.status != 200 || !strings.Contains(r.text,
+		`"disabled":true`) {
 		t.Errorf("%d %s", r.status, r.text)
 	}
 }
 
 func TestABlobThatIsNoModelIsTheClientsFault(t *testing.T) {
 	ts := serve(t)
-	const digest = "sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881" // of "x"
+	// of "x"
+	const digest = "sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
 	if r := ts.do(t, "POST", "/api/blobs/"+digest, "x"); r.status != 201 {
 		t.Fatal(r.status, r.text)
 	}
-	if r := ts.do(t, "POST", "/api/create", `{"model":"a","files":{"a.gguf":"`+digest+`"},"stream":false}`); r.status != 400 {
+	if r := ts.do(t, "POST", "/api/create",
+		`{"model":"a","files":{"a.gguf":"`+digest+`"},"stream":false}`); r.status != 400 {
 		t.Errorf("%d %s", r.status, r.text)
 	}
 }
@@ -74,15 +85,19 @@ func TestRenderingAloneAndRawPictures(t *testing.T) {
 		"/api/chat":     `{"model":"seed","_debug_render_only":true,"messages":[{"role":"user","content":"What is it?","images":["` + image + `"]}]}`,
 		"/api/generate": `{"model":"seed","_debug_render_only":true,"prompt":"What is it?","images":["` + image + `"]}`,
 	} {
-		if r := ts.do(t, "POST", path, body); r.status != 200 || !strings.Contains(r.text, `"image_count":1`) || !strings.Contains(r.text, "What is it?") || !strings.Contains(r.text, "[img-0]") {
+		if r := ts.do(t, "POST", path, body); r.status != 200 || !strings.Contains(r.text,
+			`"image_count":1`) || !strings.Contains(r.text, "What is it?") ||
+			!strings.Contains(r.text, "[img-0]") {
 			t.Errorf("%s: %d %s", path, r.status, r.text)
 		}
 	}
-	r := ts.do(t, "POST", "/api/generate", `{"model":"seed","raw":true,"stream":false,"options":{"temperature":0},"images":["`+image+`"],"prompt":"USER: [img-0]\\nWhat color is the background? ASSISTANT:"}`)
+	r := ts.do(t, "POST", "/api/generate",
+		`{"model":"seed","raw":true,"stream":false,"options":{"temperature":0},"images":["`+image+`"],"prompt":"USER: [img-0]\\nWhat color is the background? ASSISTANT:"}`)
 	if r.status != 200 || !strings.Contains(r.text, "cyan") {
 		t.Errorf("%d %s", r.status, r.text)
 	}
-	r = ts.do(t, "POST", "/v1/messages", `{"model":"seed","max_tokens":5,"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"What is it?"}]}`)
+	r = ts.do(t, "POST",
+		"/v1/messages", `{"model":"seed","max_tokens":5,"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"What is it?"}]}`)
 	if r.status != 200 {
 		t.Errorf("%d %s", r.status, r.text)
 	}
@@ -90,12 +105,16 @@ func TestRenderingAloneAndRawPictures(t *testing.T) {
 
 func TestHostsAreTakenWhereRebindingGainsNothing(t *testing.T) {
 	ts := serve(t)
-	for host, want := range map[string]int{"host.docker.internal:11434": 200, "box.local": 200, "a.internal": 200, "x.localhost": 200, "evil.example.org": 403, "notlocal": 403, "evil-local": 403} {
+	for host, want := range map[string]int{"host.docker.internal:11434": 200, "box.local": 200,
+		"a.internal": 200, "x.localhost": 200, "evil.example.org": 403, "notlocal": 403,
+		"evil-local": 403} {
 		if r := ts.do(t, "GET", "/api/version", "", "Host", host); r.status != want {
 			t.Errorf("%s: %d", host, r.status)
 		}
 	}
-	for origin, want := range map[string]int{"chrome-extension://abcdef": 200, "moz-extension://1-2": 200, "safari-web-extension://x": 200, "https://evil.example.org": 403} {
+	for origin, want := range map[string]int{"chrome-extension://abcdef": 200,
+		"moz-extension://1-2": 200, "safari-web-extension://x": 200,
+		"https://evil.example.org": 403} {
 		if r := ts.do(t, "GET", "/api/version", "", "Origin", origin); r.status != want {
 			t.Errorf("%s: %d", origin, r.status)
 		}
@@ -104,9 +123,11 @@ func TestHostsAreTakenWhereRebindingGainsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for address, want := range map[string]bool{"127.0.0.1": false, "::1": false, "0.0.0.0": true, "192.168.1.2": true} {
+	for address, want := range map[string]bool{"127.0.0.1": false, "::1": false, "0.0.0.0": true,
+		"192.168.1.2": true} {
 		g.open.Store(false)
-		if g.listens(&net.TCPAddr{IP: net.ParseIP(address)}); g.hostAllowed("llm-server") != want || g.hostAllowed("evil.example.org") != want {
+		if g.listens(&net.TCPAddr{IP: net.ParseIP(address)}); g.hostAllowed("llm-server") != want ||
+			g.hostAllowed("evil.example.org") != want {
 			t.Errorf("listening on %s: %v", address, !want)
 		}
 	}
@@ -133,7 +154,8 @@ func TestAnEarlyAnswerReachesAClientThatIsStillSending(t *testing.T) {
 		if chunked {
 			head = "Transfer-Encoding: chunked"
 		}
-		if _, err := fmt.Fprintf(c, "POST /api/chat HTTP/1.1\r\nHost: localhost\r\n%s\r\n\r\n", head); err != nil {
+		if _, err := fmt.Fprintf(c, "POST /api/chat HTTP/1.1\r\nHost: localhost\r\n%s\r\n\r\n",
+			head); err != nil {
 			t.Fatal(err)
 		}
 		data := []byte(strings.Repeat(" ", piece))
@@ -179,7 +201,8 @@ func TestReadinessEndsBeforeTheServer(t *testing.T) {
 	if r := ts.do(t, "GET", "/healthz", ""); status != 503 || r.status != 200 {
 		t.Errorf("ready %d, healthy %d", status, r.status)
 	}
-	if r := ts.do(t, "POST", "/api/chat", asksJSON("x")); r.status != 503 || r.header.Get("Retry-After") == "" {
+	if r := ts.do(t, "POST", "/api/chat", asksJSON("x")); r.status != 503 ||
+		r.header.Get("Retry-After") == "" {
 		t.Errorf("%d %s", r.status, r.text)
 	}
 	w.Body.Close()
@@ -197,7 +220,8 @@ func TestABusyModelIsNotListedForEver(t *testing.T) {
 	}
 	defer l.Release()
 	r, err := ts.client(t).ListRunning(t.Context())
-	if err != nil || len(r.Models) != 1 || time.Until(r.Models[0].ExpiresAt) > time.Hour || time.Until(r.Models[0].ExpiresAt) < time.Minute {
+	if err != nil || len(r.Models) != 1 || time.Until(r.Models[0].ExpiresAt) > time.Hour ||
+		time.Until(r.Models[0].ExpiresAt) < time.Minute {
 		t.Errorf("%v %+v", err, r)
 	}
 }

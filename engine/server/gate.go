@@ -13,32 +13,42 @@ import (
 	"sync/atomic"
 )
 
-// gate knows which hosts and origins are welcome. A name in the Host header that is not ours is the mark of DNS rebinding: a page of a
-// stranger whose name has been pointed at this machine. An Origin that is not ours is a page of a stranger that calls us openly.
+// gate knows which hosts and origins are welcome. A name in the Host header that is not ours is the
+// mark of DNS rebinding: a page of a stranger whose name has been pointed at this machine. An
+// Origin that is not ours is a page of a stranger that calls us openly.
 type gate struct {
-	hosts    []string // lower case
-	origins  []string // patterns, lower case
-	anyHost  bool
-	open     atomic.Bool // rebinding would gain a stranger nothing: keys are demanded, or the server listens beyond this machine
-	hostname string      // of this machine
+	hosts   []string // lower case
+	origins []string // patterns, lower case
+	anyHost bool
+	// rebinding would gain a stranger nothing: keys are demanded, or the server listens beyond this
+	// machine
+	open     atomic.Bool
+	hostname string // of this machine
 }
 
-// localOrigins are pages of this machine and programs that show pages of their own, as Ollama lets them in.
+// localOrigins are pages of this machine and programs that show pages of their own, as Ollama lets
+// them in.
 var localOrigins = []string{
-	"http://localhost", "https://localhost", "http://localhost:*", "https://localhost:*", "http://127.0.0.1", "https://127.0.0.1",
-	"http://127.0.0.1:*", "https://127.0.0.1:*", "http://[::1]", "https://[::1]", "http://[::1]:*", "https://[::1]:*",
+	"http://localhost", "https://localhost", "http://localhost:*", "https://localhost:*",
+	"http://127.0.0.1", "https://127.0.0.1",
+	"http://127.0.0.1:*", "https://127.0.0.1:*", "http://[::1]", "https://[::1]", "http://[::1]:*",
+	"https://[::1]:*",
 	"app://*", "file://*", "tauri://*", "vscode-webview://*", "vscode-file://*",
-	"chrome-extension://*", "safari-extension://*", "safari-web-extension://*", "moz-extension://*", "ms-browser-extension://*",
+	"chrome-extension://*", "safari-extension://*", "safari-web-extension://*", "moz-extension://*",
+	"ms-browser-extension://*",
 }
 
-// localDomains are kept for names of one machine or one site (RFC 6761, RFC 6762, and ICANN's for .internal): nobody can point one of them at this
-// machine from outside. host.docker.internal is among them.
+// localDomains are kept for names of one machine or one site (RFC 6761, RFC 6762, and ICANN's for
+// .internal): nobody can point one of them at this machine from outside. host.docker.internal is
+// among them.
 var localDomains = []string{".localhost", ".local", ".internal"}
 
 // listens tells the gate where the server listens.
 func (g *gate) listens(address net.Addr) {
 	if a, ok := address.(*net.TCPAddr); !ok || !a.IP.IsLoopback() {
-		g.open.Store(true) // no browser reaches a socket in the file system; what is open to the network needs no detour by a name
+		// no browser reaches a socket in the file system; what is open to the network needs no
+		// detour by a name
+		g.open.Store(true)
 	}
 }
 
@@ -52,7 +62,8 @@ func newGate(hosts, origins []string) (*gate, error) {
 		case h == "*":
 			g.anyHost = true
 		case h == "" || strings.ContainsAny(h, "/ *"):
-			return nil, fmt.Errorf("server: %q is no name of a host; give it as chat.example.org, or * for all", h)
+			return nil, fmt.Errorf(
+				"server: %q is no name of a host; give it as chat.example.org, or * for all", h)
 		default:
 			g.hosts = append(g.hosts, h)
 		}
@@ -60,8 +71,10 @@ func newGate(hosts, origins []string) (*gate, error) {
 	for _, o := range origins {
 		o = strings.ToLower(strings.TrimRight(strings.TrimSpace(o), "/"))
 		if o != "*" {
-			if u, err := url.Parse(strings.ReplaceAll(o, "*", "0")); err != nil || u.Scheme == "" || strings.ContainsAny(o, `[]?\`) && !strings.Contains(o, "://[") {
-				return nil, fmt.Errorf("server: %q is no origin; give it as https://chat.example.org, or * for all", o)
+			if u, err := url.Parse(strings.ReplaceAll(o, "*", "0")); err != nil || u.Scheme == "" ||
+				strings.ContainsAny(o, `[]?\`) && !strings.Contains(o, "://[") {
+				return nil, fmt.Errorf(
+					"server: %q is no origin; give it as https://chat.example.org, or * for all", o)
 			}
 		}
 		g.origins = append(g.origins, o)
@@ -73,25 +86,30 @@ func newGate(hosts, origins []string) (*gate, error) {
 func (g *gate) check(r *http.Request) error {
 	if !g.hostAllowed(r.Host) {
 		return &failure{status: http.StatusForbidden, kind: kindForbidden, text: fmt.Sprintf(
-			"the host %.100q is not known here; the operator can allow it", r.Host), cause: fmt.Errorf("the host %.100q is not known here; --allow-host and its name let it in", r.Host)}
+			"the host %.100q is not known here; the operator can allow it", r.Host),
+			cause: fmt.Errorf("the host %.100q is not known here; --allow-host and its name let it in", r.Host)}
 	}
 	origin := r.Header.Get("Origin")
 	if origin == "" {
 		// Browsers send no Origin with some requests, but say where they come from.
-		safe := r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions
+		safe := r.Method == http.MethodGet || r.Method == http.MethodHead ||
+			r.Method == http.MethodOptions
 		if !safe && r.Header.Get("Sec-Fetch-Site") == "cross-site" {
-			return &failure{status: http.StatusForbidden, kind: kindForbidden, text: "a web page of another site is not let in"}
+			return &failure{status: http.StatusForbidden, kind: kindForbidden,
+				text: "a web page of another site is not let in"}
 		}
 		return nil
 	}
 	if !g.originAllowed(origin, r.Host) {
 		return &failure{status: http.StatusForbidden, kind: kindForbidden, text: fmt.Sprintf(
-			"pages of %.100q are not let in; the operator can allow them", origin), cause: fmt.Errorf("pages of %.100q are not let in; --allow-origin and that origin let them", origin)}
+			"pages of %.100q are not let in; the operator can allow them", origin),
+			cause: fmt.Errorf("pages of %.100q are not let in; --allow-origin and that origin let them", origin)}
 	}
 	return nil
 }
 
-// hostAllowed reports whether a Host header names this machine. Literal addresses are let in: rebinding needs a name.
+// hostAllowed reports whether a Host header names this machine. Literal addresses are let in:
+// rebinding needs a name.
 func (g *gate) hostAllowed(hostport string) bool {
 	if g.anyHost || hostport == "" || g.open.Load() {
 		return true
@@ -112,7 +130,8 @@ func (g *gate) hostAllowed(hostport string) bool {
 	return host == "localhost" || host == g.hostname && host != "" || slices.Contains(g.hosts, host)
 }
 
-// originAllowed reports whether pages of an origin are let in: those of this server itself, of this machine, and of the operator's list.
+// originAllowed reports whether pages of an origin are let in: those of this server itself, of this
+// machine, and of the operator's list.
 func (g *gate) originAllowed(origin, host string) bool {
 	origin = strings.ToLower(origin)
 	if u, err := url.Parse(origin); err == nil && u.Host != "" && u.Host == strings.ToLower(host) {
@@ -133,7 +152,8 @@ func matches(pattern, text string) bool {
 	return err == nil && ok
 }
 
-// allow writes the headers by which a browser learns that a page may read the answer. It returns true if that was all the browser asked.
+// allow writes the headers by which a browser learns that a page may read the answer. It returns
+// true if that was all the browser asked.
 func (g *gate) allow(w http.ResponseWriter, r *http.Request) (done bool) {
 	origin := r.Header.Get("Origin")
 	if origin == "" {

@@ -26,7 +26,8 @@ func TestHostsAndOrigins(t *testing.T) {
 		{"a page of the operator's", []string{"Origin", "https://chat.example.org"}, 200},
 		{"a page of a pattern", []string{"Origin", "https://a.apps.example.org"}, 200},
 		{"a page of a stranger", []string{"Origin", "https://attacker.example"}, 403},
-		{"a page of a stranger that fits in a pattern's middle", []string{"Origin", "https://attacker.example/.apps.example.org"}, 403},
+		{"a page of a stranger that fits in a pattern's middle",
+			[]string{"Origin", "https://attacker.example/.apps.example.org"}, 403},
 		{"a page of no origin", []string{"Origin", "null"}, 403},
 		{"a form of a stranger's page", []string{"Sec-Fetch-Site", "cross-site"}, 403},
 	} {
@@ -44,18 +45,22 @@ func TestHostsAndOrigins(t *testing.T) {
 
 func TestABrowserLearnsWhatItMayDo(t *testing.T) {
 	ts := serve(t)
-	r := ts.do(t, "OPTIONS", "/api/chat", "", "Origin", "http://localhost:3000", "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type")
-	if r.status != http.StatusNoContent || r.header.Get("Access-Control-Allow-Origin") != "http://localhost:3000" || r.header.Get("Access-Control-Allow-Headers") != "content-type" {
+	r := ts.do(t, "OPTIONS", "/api/chat", "", "Origin", "http://localhost:3000",
+		"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type")
+	if r.status != http.StatusNoContent || r.header.Get("Access-Control-Allow-Origin") !=
+		"http://localhost:3000" || r.header.Get("Access-Control-Allow-Headers") != "content-type" {
 		t.Errorf("%d %v", r.status, r.header)
 	}
-	r = ts.do(t, "OPTIONS", "/api/chat", "", "Origin", "https://attacker.example", "Access-Control-Request-Method", "POST")
+	r = ts.do(t, "OPTIONS", "/api/chat", "", "Origin", "https://attacker.example",
+		"Access-Control-Request-Method", "POST")
 	if r.status != http.StatusForbidden || r.header.Get("Access-Control-Allow-Origin") != "" {
 		t.Errorf("a stranger: %d %v", r.status, r.header)
 	}
 }
 
 func TestHostsAndOriginsThatAreNone(t *testing.T) {
-	for _, o := range []Options{{Hosts: []string{"http://a"}}, {Hosts: []string{""}}, {Origins: []string{"chat.example.org"}}, {Origins: []string{`https://\a`}}} {
+	for _, o := range []Options{{Hosts: []string{"http://a"}}, {Hosts: []string{""}},
+		{Origins: []string{"chat.example.org"}}, {Origins: []string{`https://\a`}}} {
 		if _, err := New(nil, nil, o); err == nil {
 			t.Errorf("%+v: no error", o)
 		}

@@ -16,12 +16,14 @@ import (
 	"time"
 )
 
-// Keys are the API keys that a server takes. The file of keys holds their SHA-256 alone, a line each:
+// Keys are the API keys that a server takes. The file of keys holds their SHA-256 alone, a line
+// each:
 //
 //	NAME sha256:HEX [requests=N] [rate=N]
 //
-// requests bounds how many requests of the key are under way at a time, rate how many begin in a minute. Empty lines and those that begin
-// with # are passed over. Keys are random and long ([NewKey]), so that a plain hash hides them.
+// requests bounds how many requests of the key are under way at a time, rate how many begin in a
+// minute. Empty lines and those that begin with # are passed over. Keys are random and long
+// ([NewKey]), so that a plain hash hides them.
 //
 // Its methods may be called from many goroutines.
 type Keys struct {
@@ -36,12 +38,14 @@ func (k *Keys) Len() int {
 	return len(k.byHash)
 }
 
-// Replace has k hold the keys of another, which must not be used afterwards. A key that stays as it was goes on counting its requests.
+// Replace has k hold the keys of another, which must not be used afterwards. A key that stays as it
+// was goes on counting its requests.
 func (k *Keys) Replace(by *Keys) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for hash, key := range by.byHash {
-		if old := k.byHash[hash]; old != nil && old.Name == key.Name && old.Requests == key.Requests && old.Rate == key.Rate {
+		if old := k.byHash[hash]; old != nil && old.Name == key.Name &&
+			old.Requests == key.Requests && old.Rate == key.Rate {
 			by.byHash[hash] = old
 		}
 	}
@@ -79,7 +83,8 @@ const (
 
 var keyName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$`)
 
-// NewKey makes an API key: the secret, which the client is given, and the line that goes into the file of keys. Limits of 0 are none.
+// NewKey makes an API key: the secret, which the client is given, and the line that goes into the
+// file of keys. Limits of 0 are none.
 func NewKey(name string, requests, rate int) (secret, line string, err error) {
 	if !keyName.MatchString(name) {
 		return "", "", fmt.Errorf("server: %.100q is no name of a key; give letters, digits, '.', '_', '@' and '-', 64 at most", name)
@@ -110,7 +115,8 @@ func ReadKeys(path string) (*Keys, error) {
 	return k, nil
 }
 
-// ParseKeys reads keys. What a line holds is never part of an error, lest a secret that was put there by mistake reaches a log.
+// ParseKeys reads keys. What a line holds is never part of an error, lest a secret that was put
+// there by mistake reaches a log.
 func ParseKeys(r io.Reader) (*Keys, error) {
 	k := &Keys{byHash: map[[sha256.Size]byte]*Key{}}
 	names := map[string]bool{}
@@ -167,7 +173,8 @@ func parseKey(line string) (key *Key, hash [sha256.Size]byte, err error) {
 	return key, hash, nil
 }
 
-// find returns the key of a secret, nil if there is none. The time it takes tells nothing of the keys: their hashes are compared.
+// find returns the key of a secret, nil if there is none. The time it takes tells nothing of the
+// keys: their hashes are compared.
 func (k *Keys) find(secret string) *Key {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
@@ -179,7 +186,9 @@ func (k *Key) begin(now time.Time) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.Requests > 0 && k.busy >= k.Requests {
-		return &failure{status: http.StatusTooManyRequests, kind: kindRate, retry: time.Second, text: fmt.Sprintf("the key %s has %d requests under way, as many as it may", k.Name, k.busy)}
+		return &failure{status: http.StatusTooManyRequests, kind: kindRate, retry: time.Second,
+			text: fmt.Sprintf("the key %s has %d requests under way, as many as it may", k.Name,
+				k.busy)}
 	}
 	if k.Rate > 0 {
 		if !k.filled.IsZero() {
@@ -188,7 +197,8 @@ func (k *Key) begin(now time.Time) error {
 		k.filled = now
 		if k.tokens < 1 {
 			wait := time.Duration((1 - k.tokens) / float64(k.Rate) * float64(time.Minute))
-			return &failure{status: http.StatusTooManyRequests, kind: kindRate, retry: wait, text: fmt.Sprintf("the key %s may begin %d requests a minute", k.Name, k.Rate)}
+			return &failure{status: http.StatusTooManyRequests, kind: kindRate, retry: wait,
+				text: fmt.Sprintf("the key %s may begin %d requests a minute", k.Name, k.Rate)}
 		}
 		k.tokens--
 	}
@@ -204,7 +214,8 @@ func (k *Key) end() {
 
 // secretOf returns the key that a request carries, as OpenAI's and Anthropic's clients send it.
 func secretOf(r *http.Request) string {
-	if scheme, secret, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
+	if scheme, secret, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok &&
+		strings.EqualFold(scheme, "Bearer") {
 		return strings.TrimSpace(secret)
 	}
 	return r.Header.Get("X-Api-Key")
@@ -219,7 +230,8 @@ func (s *Server) authorize(next handler) handler {
 		}
 		key := keys.find(secretOf(r))
 		if key == nil {
-			return &failure{status: http.StatusUnauthorized, kind: kindAuth, text: "an API key is needed: send it as Authorization: Bearer KEY"}
+			return &failure{status: http.StatusUnauthorized, kind: kindAuth,
+				text: "an API key is needed: send it as Authorization: Bearer KEY"}
 		}
 		rec := recordOf(r.Context())
 		rec.key, rec.client = key, key.Name

@@ -25,7 +25,8 @@ func TestKeysAreBoundAndTakeTurns(t *testing.T) {
 			t.Fatalf("two at a time are refused: %v", err)
 		}
 	}
-	if f, ok := k.begin(now).(*failure); !ok || f.status != http.StatusTooManyRequests || f.retry <= 0 {
+	if f, ok := k.begin(now).(*failure); !ok || f.status != http.StatusTooManyRequests ||
+		f.retry <= 0 {
 		t.Errorf("a third: %v", f)
 	}
 	k.end()
@@ -52,10 +53,14 @@ func TestFilesOfKeysThatAreNone(t *testing.T) {
 	sum := sha256.Sum256([]byte("a"))
 	good := "a sha256:" + hex.EncodeToString(sum[:])
 	for name, text := range map[string]string{
-		"a key in the clear": "laptop ek-SECRETSECRET", "a short hash": "a sha256:abcd", "a name of other letters": "<a> " + good[2:],
-		"a limit that is none": good + " rate=fast", "an unknown limit": good + " speed=3", "a limit of 0": good + " rate=0", "one name twice": good + "\n" + strings.Replace(good, "sha256:", "sha256:", 1),
+		"a key in the clear": "laptop ek-SECRETSECRET", "a short hash": "a sha256:abcd",
+		"a name of other letters": "<a> " + good[2:],
+		"a limit that is none":    good + " rate=fast", "an unknown limit": good + " speed=3",
+		"a limit of 0": good + " rate=0", "one name twice": good + "\n" + strings.Replace(good,
+			"sha256:", "sha256:", 1),
 	} {
-		if _, err := ParseKeys(strings.NewReader(text)); err == nil || strings.Contains(err.Error(), "SECRET") {
+		if _, err := ParseKeys(strings.NewReader(text)); err == nil || strings.Contains(err.Error(),
+			"SECRET") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -78,7 +83,8 @@ func TestTooMuchAtOnceIsRefusedWithATime(t *testing.T) {
 	done := make(chan struct{})
 	go func() { ts.do(t, "GET", "/a", ""); close(done) }()
 	<-block
-	if r := ts.do(t, "GET", "/b", ""); r.status != http.StatusServiceUnavailable || r.header.Get("Retry-After") == "" {
+	if r := ts.do(t, "GET", "/b", ""); r.status != http.StatusServiceUnavailable ||
+		r.header.Get("Retry-After") == "" {
 		t.Errorf("%d %v", r.status, r.header)
 	}
 	close(release)

@@ -68,7 +68,8 @@ func serve(t testing.TB, change ...func(*Options)) *testServer {
 // serveAs is serve with changes to the server itself, before it begins.
 func serveAs(t testing.TB, setUp func(*Server), change ...func(*Options)) *testServer {
 	t.Helper()
-	ts := &testServer{log: &lockedBuffer{}, http: &http.Client{Transport: &http.Transport{}}, ended: make(chan error, 1)}
+	ts := &testServer{log: &lockedBuffer{}, http: &http.Client{Transport: &http.Transport{}},
+		ended: make(chan error, 1)}
 	var err error
 	if ts.engine, err = engine.New(engine.Options{}); err != nil {
 		t.Fatal(err)
@@ -78,8 +79,10 @@ func serveAs(t testing.TB, setUp func(*Server), change ...func(*Options)) *testS
 		t.Fatal(err)
 	}
 	options := Options{
-		Models:  []NamedModel{{Name: "seed", Spec: engine.ModelSpec{Model: seedModel, Projector: seedProjector}}},
-		Log:     slog.New(slog.NewTextHandler(ts.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Models: []NamedModel{{Name: "seed", Spec: engine.ModelSpec{Model: seedModel,
+			Projector: seedProjector}}},
+		Log: slog.New(slog.NewTextHandler(ts.log,
+			&slog.HandlerOptions{Level: slog.LevelDebug})),
 		Version: "test",
 	}
 	for _, c := range change {

@@ -73,14 +73,16 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// leftTime is how long a connection may still bring what is left of a body that nobody wants any more.
+// leftTime is how long a connection may still bring what is left of a body that nobody wants any
+// more.
 const leftTime = 2 * time.Second
 
 // restTime bounds how long the rest of a body is taken in all.
 const restTime = 30 * time.Second
 
-// takeRest takes, and throws away, what a client still sends of a body that was answered before its end. A connection that is closed with bytes unread
-// is reset, and the client, which reads only when it has sent all, would never see the answer. It ends when nothing comes for a while.
+// takeRest takes, and throws away, what a client still sends of a body that was answered before its
+// end. A connection that is closed with bytes unread is reset, and the client, which reads only
+// when it has sent all, would never see the answer. It ends when nothing comes for a while.
 func (w *answerWriter) takeRest(r *http.Request) {
 	if w.body.ended {
 		return
@@ -98,8 +100,8 @@ func (w *answerWriter) takeRest(r *http.Request) {
 	_ = rc.SetReadDeadline(time.Now().Add(leftTime))
 }
 
-// begin begins an answer, and closes the connection of a request whose body is not at its end. [http.Server] would read on before it answers, for as long as a
-// client likes.
+// begin begins an answer, and closes the connection of a request whose body is not at its end.
+// [http.Server] would read on before it answers, for as long as a client likes.
 func (w *answerWriter) begin() {
 	w.limit() // the time of the connection's last answer may be over
 	if !w.body.ended {
@@ -138,15 +140,18 @@ func (s *Server) chain(next handler) http.Handler {
 	return s.observe(h)
 }
 
-// observe gives a request its id and its line in the access log, tells the client of errors, and turns panics into one.
+// observe gives a request its id and its line in the access log, tells the client of errors, and
+// turns panics into one.
 func (s *Server) observe(next handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
-		rec := &record{id: r.Header.Get("X-Request-Id"), client: address(r), memory: held{of: s.memory}, waits: &s.waits}
+		rec := &record{id: r.Header.Get("X-Request-Id"), client: address(r),
+			memory: held{of: s.memory}, waits: &s.waits}
 		if !requestID.MatchString(rec.id) {
 			rec.id = rand.Text()
 		}
-		aw := &answerWriter{ResponseWriter: w, body: &watchedBody{r.Body, r.ContentLength == 0}, limit: func() { s.limitWrite(w) }}
+		aw := &answerWriter{ResponseWriter: w, body: &watchedBody{r.Body, r.ContentLength == 0},
+			limit: func() { s.limitWrite(w) }}
 		aw.Header().Set("X-Request-Id", rec.id)
 		rec.header, rec.attempts = aw.Header(), retriesOf(r)
 		r = r.WithContext(context.WithValue(r.Context(), recordKey{}, rec))
@@ -157,7 +162,8 @@ func (s *Server) observe(next handler) http.Handler {
 				if v == http.ErrAbortHandler {
 					panic(v)
 				}
-				s.log.Error("panic", "id", rec.id, "value", fmt.Sprint(v), "stack", string(debug.Stack()))
+				s.log.Error("panic", "id", rec.id, "value", fmt.Sprint(v), "stack",
+					string(debug.Stack()))
 				rec.err = errors.New("panic")
 				if aw.status != 0 {
 					// Part of an answer has gone out: cut off, it must not look whole.
@@ -174,8 +180,8 @@ func (s *Server) observe(next handler) http.Handler {
 	})
 }
 
-// tell sends an error in the shape of the API that the path belongs to. Where the answer has begun, it is too late: streams tell of errors
-// themselves.
+// tell sends an error in the shape of the API that the path belongs to. Where the answer has begun,
+// it is too late: streams tell of errors themselves.
 func (s *Server) tell(w *answerWriter, r *http.Request, f *failure) {
 	if w.status != 0 {
 		return
@@ -216,7 +222,8 @@ func (s *Server) access(w *answerWriter, r *http.Request, rec *record, d time.Du
 		level = slog.LevelWarn
 	}
 	attrs := []slog.Attr{
-		slog.String("id", rec.id), slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Int("status", w.status),
+		slog.String("id", rec.id), slog.String("method", r.Method), slog.String("path", r.URL.Path),
+		slog.Int("status", w.status),
 		slog.Int64("bytes", w.bytes), slog.Duration("time", d), slog.String("client", rec.client),
 	}
 	if rec.model != "" {
@@ -235,7 +242,8 @@ func (s *Server) access(w *answerWriter, r *http.Request, rec *record, d time.Du
 	s.log.LogAttrs(context.WithoutCancel(r.Context()), level, "request", attrs...)
 }
 
-// guard checks Host and Origin, and answers the questions that browsers ask before a request of another origin.
+// guard checks Host and Origin, and answers the questions that browsers ask before a request of
+// another origin.
 func (s *Server) guard(next handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if err := s.gate.check(r); err != nil {
@@ -286,7 +294,8 @@ func (s *Server) routes() handler {
 			return notRouted(w, r, h)
 		}
 		recordOf(r.Context()).route = pattern
-		// The mux fills in the path's values, and hands them to route's ServeHTTP, which leaves the error here.
+		// The mux fills in the path's values, and hands them to route's ServeHTTP, which leaves the
+		// error here.
 		var err error
 		mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), routeKey{}, &err)))
 		return err
@@ -311,9 +320,11 @@ func notRouted(w http.ResponseWriter, r *http.Request, h http.Handler) error {
 	h.ServeHTTP(probe, r)
 	if allow := probe.header.Get("Allow"); allow != "" {
 		w.Header().Set("Allow", allow)
-		return &failure{status: http.StatusMethodNotAllowed, kind: kindRequest, text: fmt.Sprintf("%s is not a method of %s; it has %s", r.Method, r.URL.Path, allow)}
+		return &failure{status: http.StatusMethodNotAllowed, kind: kindRequest,
+			text: fmt.Sprintf("%s is not a method of %s; it has %s", r.Method, r.URL.Path, allow)}
 	}
-	return &failure{status: http.StatusNotFound, kind: kindNotFound, text: fmt.Sprintf("there is no %s here; docs/api.md lists the endpoints", r.URL.Path)}
+	return &failure{status: http.StatusNotFound, kind: kindNotFound,
+		text: fmt.Sprintf("there is no %s here; docs/api.md lists the endpoints", r.URL.Path)}
 }
 
 // probeWriter takes an answer that nobody is to see.

@@ -70,8 +70,8 @@ func (m *model) withoutOpening() *model {
 	return &c
 }
 
-// models finds models by name and lends them. Names given by the operator come first, then those of the folder, of the store, of Ollama's, and the
-// built-in model last.
+// models finds models by name and lends them. Names given by the operator come first, then those of
+// the folder, of the store, of Ollama's, and the built-in model last.
 type models struct {
 	pool    *engine.Pool
 	store   *store.Store // may be nil
@@ -91,8 +91,11 @@ type models struct {
 	extracted [2]string // files of the built-in model; empty before it was asked for
 }
 
-func newModels(pool *engine.Pool, st *store.Store, options *Options, limits Limits) (*models, error) {
-	m := &models{log: cmp.Or(options.Log, slog.Default()), pool: pool, store: st, options: options, limits: limits, fixed: map[string]NamedModel{}, found: map[string]foundModel{}, files: map[string]*fileFacts{}, inPool: map[string]*model{}, said: map[string]bool{}}
+func newModels(pool *engine.Pool, st *store.Store, options *Options,
+	limits Limits) (*models, error) {
+	m := &models{log: cmp.Or(options.Log, slog.Default()), pool: pool, store: st, options: options,
+		limits: limits, fixed: map[string]NamedModel{}, found: map[string]foundModel{},
+		files: map[string]*fileFacts{}, inPool: map[string]*model{}, said: map[string]bool{}}
 	for _, n := range options.Models {
 		name, err := store.ParseName(n.Name)
 		if err != nil {
@@ -112,8 +115,8 @@ func newModels(pool *engine.Pool, st *store.Store, options *Options, limits Limi
 	return m, nil
 }
 
-// find returns the model of a name, a tag of "latest" left out or not, or of a digest. Errors wrap engine.ErrUnknownModel, store.ErrNotFound, or say
-// what is wrong with the model.
+// find returns the model of a name, a tag of "latest" left out or not, or of a digest. Errors wrap
+// engine.ErrUnknownModel, store.ErrNotFound, or say what is wrong with the model.
 func (ms *models) find(ref string) (*model, error) {
 	if ref == "" {
 		return nil, refuseField("model", "the request names no model")
@@ -142,7 +145,8 @@ func (ms *models) find(ref string) (*model, error) {
 	return m, nil
 }
 
-// bareName is a model's name without the address of Ollama's registry, which Ollama's clients may write out.
+// bareName is a model's name without the address of Ollama's registry, which Ollama's clients may
+// write out.
 func bareName(ref string) string {
 	ref = strings.TrimPrefix(strings.TrimPrefix(ref, "https://"), "http://")
 	for _, prefix := range []string{"registry.ollama.ai/", "library/"} {
@@ -153,7 +157,8 @@ func bareName(ref string) string {
 	return ref
 }
 
-// folded returns the model whose name differs from ref in upper and lower case alone, nil if there is none.
+// folded returns the model whose name differs from ref in upper and lower case alone, nil if there
+// is none.
 func (ms *models) folded(ref string) *model {
 	name, err := store.ParseName(ref)
 	if err != nil {
@@ -163,7 +168,9 @@ func (ms *models) folded(ref string) *model {
 	if err != nil {
 		return nil
 	}
-	i := slices.IndexFunc(all, func(m *model) bool { return strings.EqualFold(m.name, name.String()) })
+	i := slices.IndexFunc(all, func(m *model) bool {
+		return strings.EqualFold(m.name, name.String())
+	})
 	switch {
 	case i >= 0:
 		return all[i]
@@ -175,7 +182,8 @@ func (ms *models) folded(ref string) *model {
 	return nil
 }
 
-// orOnly is find for APIs of servers that have one model: without a name it is the operator's, or the loaded one, or the one that there is.
+// orOnly is find for APIs of servers that have one model: without a name it is the operator's, or
+// the loaded one, or the one that there is.
 func (ms *models) orOnly(ref string) (*model, error) {
 	if ref != "" {
 		return ms.find(ref)
@@ -192,7 +200,8 @@ func (ms *models) orOnly(ref string) (*model, error) {
 	return nil, refuseField("model", "the request names no model, and there are several")
 }
 
-// foundModel is what a name stood for a moment ago. Searching reads manifests, of Ollama's all, which no answer should wait for.
+// foundModel is what a name stood for a moment ago. Searching reads manifests, of Ollama's all,
+// which no answer should wait for.
 type foundModel struct {
 	model *model
 	at    time.Time
@@ -249,7 +258,8 @@ func (ms *models) named(name store.Name) (*model, error) {
 	if !ok {
 		return nil, err
 	}
-	return ms.ofFiles(name.String(), engine.ModelSpec{Model: files.Model, Projector: files.Projector})
+	return ms.ofFiles(name.String(), engine.ModelSpec{Model: files.Model,
+		Projector: files.Projector})
 }
 
 // all lists the models, by name. Those that cannot be used are left out; see unusable.
@@ -279,12 +289,15 @@ func (ms *models) all() ([]*model, error) {
 	if ms.hasBuiltin() {
 		add(ms.ofBuiltin())
 	}
-	return slices.SortedFunc(maps.Values(byName), func(a, b *model) int { return strings.Compare(a.name, b.name) }), nil
+	return slices.SortedFunc(maps.Values(byName), func(a, b *model) int {
+		return strings.Compare(a.name, b.name)
+	}), nil
 }
 
 func (ms *models) hasBuiltin() bool { return !ms.options.NoBuiltin }
 
 // isBuiltin reports whether a name is one of the built-in model's.
 func (ms *models) isBuiltin(name store.Name) bool {
-	return ms.hasBuiltin() && name.Tag == "latest" && (name.Path == builtin.Name || name.Path == "builtin")
+	return ms.hasBuiltin() && name.Tag == "latest" && (name.Path == builtin.Name ||
+		name.Path == "builtin")
 }

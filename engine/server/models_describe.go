@@ -32,7 +32,8 @@ func (ms *models) ofBuiltin() (*model, error) {
 		ms.extracted = [2]string{path, projector}
 		ms.mu.Unlock()
 	}
-	m, err := ms.ofFiles(builtin.Name+":latest", engine.ModelSpec{Name: builtin.Name, Model: path, Projector: projector})
+	m, err := ms.ofFiles(builtin.Name+":latest", engine.ModelSpec{Name: builtin.Name, Model: path,
+		Projector: projector})
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +70,8 @@ func (ms *models) ofStore(r *store.Resolved) (*model, error) {
 	return m, nil
 }
 
-// ofFiles describes a model that is just files. Its digest stands for their names, sizes and times: reading them all would take minutes.
+// ofFiles describes a model that is just files. Its digest stands for their names, sizes and times:
+// reading them all would take minutes.
 func (ms *models) ofFiles(name string, spec engine.ModelSpec) (*model, error) {
 	facts, err := ms.facts(spec.Model)
 	if err != nil {
@@ -133,9 +135,12 @@ func (ms *models) facts(path string) (*fileFacts, error) {
 		return nil, err
 	}
 	defer f.Close()
-	facts := &fileFacts{path: path, size: f.Size(), modified: info.ModTime(), config: *store.ConfigOf(f)}
+	facts := &fileFacts{path: path, size: f.Size(), modified: info.ModTime(),
+		config: *store.ConfigOf(f)}
 	if f.Architecture() != "clip" {
-		facts.fused = slices.ContainsFunc(f.Tensors(), func(t *gguf.Tensor) bool { return strings.HasPrefix(t.Name, "v.") || strings.HasPrefix(t.Name, "mm.") })
+		facts.fused = slices.ContainsFunc(f.Tensors(), func(t *gguf.Tensor) bool {
+			return strings.HasPrefix(t.Name, "v.") || strings.HasPrefix(t.Name, "mm.")
+		})
 	}
 	ms.mu.Lock()
 	ms.files[path] = facts

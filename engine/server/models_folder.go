@@ -15,7 +15,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
-// folderAge is how long the list of the folder is believed, by those who find in it what they look for.
+// folderAge is how long the list of the folder is believed, by those who find in it what they look
+// for.
 const folderAge = 2 * time.Second
 
 // folder is the operator's folder of models, and what is wrong in it.
@@ -38,7 +39,8 @@ type unusableModel struct {
 	err   error
 }
 
-// newFolder lists a folder for the first time. The error is for a folder that cannot be read at all.
+// newFolder lists a folder for the first time. The error is for a folder that cannot be read at
+// all.
 func newFolder(dir string, log *slog.Logger) (*folder, error) {
 	f := &folder{reader: store.NewFolderReader(dir), log: log, told: map[string]bool{}}
 	f.mu.Lock()
@@ -46,7 +48,8 @@ func newFolder(dir string, log *slog.Logger) (*folder, error) {
 	return f, f.read()
 }
 
-// list returns the models by name, and what cannot be used. A folder that cannot be read any more is told of in the log once, and has what it had.
+// list returns the models by name, and what cannot be used. A folder that cannot be read any more
+// is told of in the log once, and has what it had.
 func (f *folder) list(fresh bool) (map[string]store.Files, []unusableModel) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -70,11 +73,14 @@ func (f *folder) read() error {
 		base := filepath.Base(files.Model)
 		name, err := store.SuggestName(base)
 		if err != nil {
-			f.refuse(unusableModel{Name: base, File: base, Error: "no name can be made of the file's name; rename it", err: err}, false)
+			f.refuse(unusableModel{Name: base, File: base,
+				Error: "no name can be made of the file's name; rename it", err: err}, false)
 			continue
 		}
 		if other, twice := f.models[name.String()]; twice {
-			f.refuse(unusableModel{Name: base, File: base, Error: fmt.Sprintf("%s has the name %s already", filepath.Base(other.Model), name), err: store.ErrUnusable}, false)
+			f.refuse(unusableModel{Name: base, File: base,
+				Error: fmt.Sprintf("%s has the name %s already", filepath.Base(other.Model), name),
+				err:   store.ErrUnusable}, false)
 			continue
 		}
 		f.models[name.String()] = files
@@ -108,7 +114,8 @@ func (f *folder) tell(what, file, reason string) {
 	f.log.Warn(what, "file", file, "reason", reason)
 }
 
-// find returns the files of a name, or why they cannot be used. What the list of a moment ago lacks is looked for anew.
+// find returns the files of a name, or why they cannot be used. What the list of a moment ago lacks
+// is looked for anew.
 func (f *folder) find(name string) (files store.Files, ok bool, err error) {
 	for _, fresh := range []bool{false, true} {
 		models, unusable := f.list(fresh)
@@ -127,7 +134,8 @@ func (f *folder) find(name string) (files store.Files, ok bool, err error) {
 	return store.Files{}, false, nil
 }
 
-// unusable lists the models that cannot be used, by name: of the folder, of the store and of Ollama's.
+// unusable lists the models that cannot be used, by name: of the folder, of the store and of
+// Ollama's.
 func (ms *models) unusable() []unusableModel {
 	var all []unusableModel
 	if ms.folder != nil {
@@ -142,7 +150,8 @@ func (ms *models) unusable() []unusableModel {
 				_, err = ms.ofStore(r)
 			}
 			if err != nil {
-				all = append(all, unusableModel{Name: s.Name.String(), Error: withoutPaths(plain(err)), err: err})
+				all = append(all, unusableModel{Name: s.Name.String(),
+					Error: withoutPaths(plain(err)), err: err})
 			}
 		}
 	}
@@ -152,7 +161,8 @@ func (ms *models) unusable() []unusableModel {
 	return all
 }
 
-// withoutPaths leaves only the last part of the paths in a text: clients need not know where the server keeps its files.
+// withoutPaths leaves only the last part of the paths in a text: clients need not know where the
+// server keeps its files.
 func withoutPaths(text string) string {
 	words := strings.Fields(text)
 	for i, word := range words {
@@ -170,6 +180,7 @@ func (ms *models) ofFolder(add func(*model, error)) {
 	}
 	found, _ := ms.folder.list(false)
 	for _, name := range slices.Sorted(maps.Keys(found)) {
-		add(ms.ofFiles(name, engine.ModelSpec{Model: found[name].Model, Projector: found[name].Projector}))
+		add(ms.ofFiles(name, engine.ModelSpec{Model: found[name].Model,
+			Projector: found[name].Projector}))
 	}
 }

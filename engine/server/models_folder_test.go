@@ -43,7 +43,9 @@ func TestADamagedFileOfTheFolderIsToldAndTheRestWorks(t *testing.T) {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	ts := serve(t, func(o *Options) { o.Folder, o.Log = dir, slog.New(slog.NewTextHandler(&log, nil)) })
+	ts := serve(t, func(o *Options) {
+		o.Folder, o.Log = dir, slog.New(slog.NewTextHandler(&log, nil))
+	})
 	var tags struct {
 		Models   []struct{ Name string }
 		Unusable []unusableModel
@@ -55,11 +57,14 @@ func TestADamagedFileOfTheFolderIsToldAndTheRestWorks(t *testing.T) {
 		}
 		body, err := io.ReadAll(res.Body)
 		res.Body.Close()
-		if err != nil || json.Unmarshal(body, &tags) != nil || res.StatusCode != http.StatusOK || strings.Contains(string(body), dir) {
+		if err != nil || json.Unmarshal(body, &tags) != nil || res.StatusCode != http.StatusOK ||
+			strings.Contains(string(body), dir) {
 			t.Fatalf("%s, %v", body, err)
 		}
 	}
-	if len(tags.Models) != 3 || len(tags.Unusable) != 2 || tags.Unusable[0].Name != "gone:latest" || tags.Unusable[1].File != "half.gguf" || !strings.Contains(tags.Unusable[1].Error, "truncated") {
+	if len(tags.Models) != 3 || len(tags.Unusable) != 2 || tags.Unusable[0].Name != "gone:latest" ||
+		tags.Unusable[1].File != "half.gguf" || !strings.Contains(tags.Unusable[1].Error,
+		"truncated") {
 		t.Errorf("%+v", tags)
 	}
 	if n := strings.Count(log.String(), "half.gguf"); n != 1 {
@@ -70,13 +75,15 @@ func TestADamagedFileOfTheFolderIsToldAndTheRestWorks(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	res, err := http.Post(ts.url+"/api/generate", "application/json", strings.NewReader(`{"model": "half", "prompt": "x", "stream": false}`))
+	res, err := http.Post(ts.url+"/api/generate", "application/json",
+		strings.NewReader(`{"model": "half", "prompt": "x", "stream": false}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
-	if err != nil || res.StatusCode != http.StatusInternalServerError || !strings.Contains(string(body), "truncated") || strings.Contains(string(body), dir) {
+	if err != nil || res.StatusCode != http.StatusInternalServerError ||
+		!strings.Contains(string(body), "truncated") || strings.Contains(string(body), dir) {
 		t.Errorf("%d: %s, %v", res.StatusCode, body, err)
 	}
 }

@@ -19,11 +19,14 @@ type lease struct {
 	load time.Duration // that this request waited for the model
 }
 
-// use borrows a model. context is the context length that the request needs at least, 0 for any; keep is how long the model stays loaded
-// afterwards, nil for what applies anyway. The lease must be released.
-func (ms *models) use(ctx context.Context, m *model, contextLength int, keep *time.Duration) (*lease, error) {
+// use borrows a model. context is the context length that the request needs at least, 0 for any;
+// keep is how long the model stays loaded afterwards, nil for what applies anyway. The lease must
+// be released.
+func (ms *models) use(ctx context.Context, m *model, contextLength int,
+	keep *time.Duration) (*lease, error) {
 	if m.draws() {
-		return nil, refuseField("model", "%s draws pictures and answers no questions; POST /v1/images/generations draws", m.name)
+		return nil, refuseField("model",
+			"%s draws pictures and answers no questions; POST /v1/images/generations draws", m.name)
 	}
 	key, spec, err := ms.key(m, contextLength)
 	if err != nil {
@@ -56,20 +59,24 @@ func (ms *models) use(ctx context.Context, m *model, contextLength int, keep *ti
 // mostNames is how many names of models are remembered that the pool may have forgotten.
 const mostNames = 1024
 
-// called notes what the pool calls a model. Models come and go; what is no longer in the pool is forgotten when many names have come together.
+// called notes what the pool calls a model. Models come and go; what is no longer in the pool is
+// forgotten when many names have come together.
 func (ms *models) called(key string, m *model) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
 	if len(ms.inPool) >= mostNames {
 		list := ms.pool.List()
 		maps.DeleteFunc(ms.inPool, func(name string, _ *model) bool {
-			return !slices.ContainsFunc(list, func(p engine.PoolModel) bool { return p.Name == name })
+			return !slices.ContainsFunc(list, func(p engine.PoolModel) bool {
+				return p.Name == name
+			})
 		})
 	}
 	ms.inPool[key] = m
 }
 
-// cautioned reports whether the log has said what speaks against a model, and takes it as said from now on.
+// cautioned reports whether the log has said what speaks against a model, and takes it as said from
+// now on.
 func (ms *models) cautioned(key string) (before bool) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
@@ -80,14 +87,17 @@ func (ms *models) cautioned(key string) (before bool) {
 	return before
 }
 
-// key is the name under which the pool loads a model, which stands for the files and not for the name that a client used, so that copies are
-// loaded once; and what is loaded. A request for a longer context than the model has by default gets the next power of two, lest each
-// length is a model of its own.
+// key is the name under which the pool loads a model, which stands for the files and not for the
+// name that a client used, so that copies are loaded once; and what is loaded. A request for a
+// longer context than the model has by default gets the next power of two, lest each length is a
+// model of its own.
 func (ms *models) key(m *model, contextLength int) (string, engine.ModelSpec, error) {
 	spec := m.spec
 	if contextLength > cmp.Or(spec.Context, engine.DefaultContext) {
 		if contextLength > ms.limits.Context {
-			return "", spec, refuseField("num_ctx", "a context of %d tokens is more than this server gives, which is %d", contextLength, ms.limits.Context)
+			return "", spec, refuseField("num_ctx",
+				"a context of %d tokens is more than this server gives, which is %d", contextLength,
+				ms.limits.Context)
 		}
 		n := engine.DefaultContext
 		for n < contextLength {

@@ -15,7 +15,8 @@ import (
 
 func TestModelsAreFoundByTheNamesOfAllSources(t *testing.T) {
 	folder := t.TempDir()
-	for from, to := range map[string]string{seedModel: "Tiny Llava-Q8_0.gguf", seedProjector: "mmproj-tiny-llava.gguf"} {
+	for from, to := range map[string]string{seedModel: "Tiny Llava-Q8_0.gguf",
+		seedProjector: "mmproj-tiny-llava.gguf"} {
 		data, err := os.ReadFile(from)
 		if err != nil {
 			t.Fatal(err)
@@ -29,7 +30,8 @@ func TestModelsAreFoundByTheNamesOfAllSources(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ts.store.Import(t.Context(), name, store.Files{Model: seedModel, Projector: seedProjector, System: "Be brief."}, false, nil); err != nil {
+	if _, err := ts.store.Import(t.Context(), name, store.Files{Model: seedModel,
+		Projector: seedProjector, System: "Be brief."}, false, nil); err != nil {
 		t.Fatal(err)
 	}
 	all, err := ts.models.all()
@@ -41,14 +43,17 @@ func TestModelsAreFoundByTheNamesOfAllSources(t *testing.T) {
 	for _, m := range all {
 		names = append(names, m.name)
 		digests[m.digest] = true
-		if m.size < 5<<20 || len(m.digest) != 64 || m.config.ModelFamily != "llama" || !slices.Contains(m.config.ModelFamilies, "clip") || m.modified.IsZero() {
+		if m.size < 5<<20 || len(m.digest) != 64 || m.config.ModelFamily != "llama" ||
+			!slices.Contains(m.config.ModelFamilies, "clip") || m.modified.IsZero() {
 			t.Errorf("%s: %d bytes, %q, %+v, %v", m.name, m.size, m.digest, m.config, m.modified)
 		}
 	}
-	if want := []string{builtin.Name + ":latest", "seed:latest", "shelf:v1", "tiny-llava-q8_0:latest"}; !slices.Equal(names, want) || len(digests) != len(want) {
+	if want := []string{builtin.Name + ":latest", "seed:latest", "shelf:v1",
+		"tiny-llava-q8_0:latest"}; !slices.Equal(names, want) || len(digests) != len(want) {
 		t.Errorf("%v (%d digests), want %v", names, len(digests), want)
 	}
-	for _, ref := range []string{"seed", "seed:latest", "builtin", builtin.Name, "tiny-llava-q8_0", "shelf:v1"} {
+	for _, ref := range []string{"seed", "seed:latest", "builtin", builtin.Name, "tiny-llava-q8_0",
+		"shelf:v1"} {
 		if _, err := ts.models.find(ref); err != nil {
 			t.Errorf("%s: %v", ref, err)
 		}
@@ -56,7 +61,9 @@ func TestModelsAreFoundByTheNamesOfAllSources(t *testing.T) {
 	if m, err := ts.models.find("shelf:v1"); err != nil || m.system() != "Be brief." {
 		t.Errorf("%+v %v", m, err)
 	}
-	for ref, want := range map[string]error{"nothing": engine.ErrUnknownModel, "shelf": engine.ErrUnknownModel, "../../etc/passwd": store.ErrName, "/etc/passwd": store.ErrName, seedModel: store.ErrName} {
+	for ref, want := range map[string]error{"nothing": engine.ErrUnknownModel,
+		"shelf": engine.ErrUnknownModel, "../../etc/passwd": store.ErrName,
+		"/etc/passwd": store.ErrName, seedModel: store.ErrName} {
 		if _, err := ts.models.find(ref); !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", ref, err, want)
 		}
@@ -92,7 +99,8 @@ func TestALeaseLoadsAModelAndItsKeepAliveUnloadsIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Release()
-	if loaded := ts.models.loaded(); len(loaded) != 1 || loaded[0].name != "seed:latest" || loaded[0].State != engine.PoolReady || !loaded[0].Expires.IsZero() {
+	if loaded := ts.models.loaded(); len(loaded) != 1 || loaded[0].name != "seed:latest" ||
+		loaded[0].State != engine.PoolReady || !loaded[0].Expires.IsZero() {
 		t.Fatalf("%+v", loaded)
 	}
 	ts.models.unload(m)

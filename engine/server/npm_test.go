@@ -14,8 +14,8 @@ import (
 // npmClients is where scripts/npm-clients puts the packages.
 const npmClients = "../../build/npm"
 
-// TestClientsForNodeWork runs the tests under testdata/npm: the clients that Ollama, OpenAI, Anthropic and Vercel publish for Node.js, unmodified, against
-// this server.
+// TestClientsForNodeWork runs the tests under testdata/npm: the clients that Ollama, OpenAI,
+// Anthropic and Vercel publish for Node.js, unmodified, against this server.
 func TestClientsForNodeWork(t *testing.T) {
 	dir := nodeClients(t)
 	ts := serve(t)
@@ -72,9 +72,11 @@ func (ts *testServer) runNode(t *testing.T, dir, name string) {
 		t.Fatal(err)
 	}
 	cmd.Dir = dir
-	cmd.Env = append(cmd.Environ(), "EYELET_TEST_URL="+ts.url, "EYELET_TEST_PICTURES="+folder, "NO_PROXY=127.0.0.1")
+	cmd.Env = append(cmd.Environ(), "EYELET_TEST_URL="+ts.url, "EYELET_TEST_PICTURES="+folder,
+		"NO_PROXY=127.0.0.1")
 	out, err := cmd.CombinedOutput()
-	if err != nil || !regexp.MustCompile(`(?m)^. tests [1-9]`).Match(out) || !regexp.MustCompile(`(?m)^. skipped 0`).Match(out) {
+	if err != nil || !regexp.MustCompile(`(?m)^. tests [1-9]`).Match(out) ||
+		!regexp.MustCompile(`(?m)^. skipped 0`).Match(out) {
 		t.Errorf("%v\n%s", err, out)
 	}
 	ts.idle(t) // answers that the client gave up have ended

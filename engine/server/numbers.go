@@ -9,8 +9,9 @@ import (
 	"strings"
 )
 
-// Numbers of requests are read as clients write them: whole numbers as 5, 5.0, 5e0 or "5", others as 0.5 or "0.5". Languages without whole
-// numbers send the one, forms and environment variables the other. A null is a number that was not given.
+// Numbers of requests are read as clients write them: whole numbers as 5, 5.0, 5e0 or "5", others
+// as 0.5 or "0.5". Languages without whole numbers send the one, forms and environment variables
+// the other. A null is a number that was not given.
 
 // whole is a whole number of a request.
 type whole int
@@ -37,7 +38,8 @@ func parseNumber(text string) (x float64, ok bool) {
 	return x, err == nil && !math.IsInf(x, 0)
 }
 
-// wrongNumber is the error about a value that is no number of the kind that is wanted. The decoder adds the field's name.
+// wrongNumber is the error about a value that is no number of the kind that is wanted. The decoder
+// adds the field's name.
 func wrongNumber(data []byte, wanted any) error {
 	text := string(data)
 	if len(text) > 40 {

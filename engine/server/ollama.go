@@ -6,7 +6,8 @@ import (
 	"github.com/ollama/ollama/api"
 )
 
-// ollamaVersion is the version of Ollama whose API is served. Clients compare it to learn what they can ask for.
+// ollamaVersion is the version of Ollama whose API is served. Clients compare it to learn what they
+// can ask for.
 const ollamaVersion = "0.17.4"
 
 // ollama is Ollama's API: https://github.com/ollama/ollama/blob/main/docs/api.md.
@@ -42,14 +43,16 @@ func (s *Server) failOllama(w http.ResponseWriter, f *failure) error {
 	}{f.text})
 }
 
-// ollamaRoot is what programs look at to see that the server runs; some compare it letter by letter.
+// ollamaRoot is what programs look at to see that the server runs; some compare it letter by
+// letter.
 func (s *Server) ollamaRoot(w http.ResponseWriter, _ *http.Request) error {
 	return s.writeText(w, http.StatusOK, "Ollama is running")
 }
 
 // ollamaStatus tells whether models elsewhere can be used: none, ever.
 func (s *Server) ollamaStatus(w http.ResponseWriter, _ *http.Request) error {
-	return s.writeJSON(w, http.StatusOK, api.StatusResponse{Cloud: api.CloudStatus{Disabled: true, Source: "config"}})
+	return s.writeJSON(w, http.StatusOK, api.StatusResponse{Cloud: api.CloudStatus{Disabled: true,
+		Source: "config"}})
 }
 
 // ollamaVersions tells the version of the API, and that of this program beside it.

@@ -9,8 +9,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/reply"
 )
 
-// exactArguments are the arguments of a call as they were written: Ollama's own type reads numbers as floats, which have 53 bits, and sorts the keys of
-// inner objects.
+// exactArguments are the arguments of a call as they were written: Ollama's own type reads numbers
+// as floats, which have 53 bits, and sorts the keys of inner objects.
 type exactArguments struct{ api.ToolCallFunctionArguments }
 
 // UnmarshalJSON implements [json.Unmarshaler].
@@ -46,7 +46,8 @@ type exactCall struct {
 
 // call is the call in Ollama's own type; param names the field of its arguments in errors.
 func (c *exactCall) call(param string) (api.ToolCall, error) {
-	out := api.ToolCall{ID: c.ID, Function: api.ToolCallFunction{Index: c.Function.Index, Name: c.Function.Name}}
+	out := api.ToolCall{ID: c.ID, Function: api.ToolCallFunction{Index: c.Function.Index,
+		Name: c.Function.Name}}
 	raw := c.Function.Arguments
 	text, ok := textOf(raw)
 	if ok || demandsNothing(raw) {

@@ -7,7 +7,8 @@ import (
 	"github.com/eyelet-engine/eyelet/engine"
 )
 
-// TestArgumentsOfCallsKeepTheirDigits sends numbers that a float cannot hold through Ollama's types, on the way in and out.
+// TestArgumentsOfCallsKeepTheirDigits sends numbers that a float cannot hold through Ollama's
+// types, on the way in and out.
 func TestArgumentsOfCallsKeepTheirDigits(t *testing.T) {
 	const arguments = `{"n":18446744073709551617,"inner":{"z":1.0,"a":[9007199254740993]},"x":1e400}`
 	var q ollamaChatRequest

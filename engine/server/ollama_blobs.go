@@ -28,7 +28,8 @@ func (s *Server) decodeChange(w http.ResponseWriter, r *http.Request, v any) (*s
 // changing returns the store, if requests may change it.
 func (s *Server) changing() (*store.Store, error) {
 	if s.models.store == nil || s.options.ReadOnly {
-		return nil, &failure{status: http.StatusForbidden, kind: kindForbidden, text: "this server's models cannot be changed over HTTP"}
+		return nil, &failure{status: http.StatusForbidden, kind: kindForbidden,
+			text: "this server's models cannot be changed over HTTP"}
 	}
 	return s.models.store, nil
 }
@@ -37,7 +38,8 @@ func (s *Server) changing() (*store.Store, error) {
 func digestOf(r *http.Request) (store.Digest, error) {
 	d, err := store.ParseDigest(r.PathValue("digest"))
 	if err != nil {
-		return "", refuseField("digest", "%.100q is no digest; give sha256: and 64 hexadecimal digits", r.PathValue("digest"))
+		return "", refuseField("digest",
+			"%.100q is no digest; give sha256: and 64 hexadecimal digits", r.PathValue("digest"))
 	}
 	return d, nil
 }
@@ -49,14 +51,15 @@ func (s *Server) ollamaHasBlob(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if s.models.store == nil || !s.models.store.HasBlob(d) {
-		return &failure{status: http.StatusNotFound, kind: kindNotFound, text: fmt.Sprintf("blob %q not found", d)}
+		return &failure{status: http.StatusNotFound, kind: kindNotFound,
+			text: fmt.Sprintf("blob %q not found", d)}
 	}
 	w.WriteHeader(http.StatusOK)
 	return nil
 }
 
-// ollamaPutBlob answers POST /api/blobs/{digest}: a file that a model is to be made of. It can be seen once all of it is there and has the
-// digest.
+// ollamaPutBlob answers POST /api/blobs/{digest}: a file that a model is to be made of. It can be
+// seen once all of it is there and has the digest.
 func (s *Server) ollamaPutBlob(w http.ResponseWriter, r *http.Request) error {
 	d, err := digestOf(r)
 	if err != nil {
@@ -85,7 +88,8 @@ func (s *Server) ollamaPutBlob(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// blobBody is the body of a request that uploads a blob, whose memory it asks for. end must be called.
+// blobBody is the body of a request that uploads a blob, whose memory it asks for. end must be
+// called.
 func (s *Server) blobBody(w http.ResponseWriter, r *http.Request) (*timedBody, error) {
 	if r.ContentLength > s.limits.Blob {
 		return nil, s.blobTooLarge()
@@ -97,7 +101,8 @@ func (s *Server) blobBody(w http.ResponseWriter, r *http.Request) (*timedBody, e
 }
 
 func (s *Server) blobTooLarge() *failure {
-	return &failure{status: http.StatusRequestEntityTooLarge, kind: kindTooLarge, text: fmt.Sprintf("the blob is larger than %d GiB", s.limits.Blob>>30)}
+	return &failure{status: http.StatusRequestEntityTooLarge, kind: kindTooLarge,
+		text: fmt.Sprintf("the blob is larger than %d GiB", s.limits.Blob>>30)}
 }
 
 // blobFailure says what was wrong with a body that could not be stored.
@@ -106,10 +111,12 @@ func (s *Server) blobFailure(body *timedBody, err error) error {
 		return s.blobTooLarge()
 	}
 	if body.late.Load() {
-		return &failure{status: http.StatusRequestTimeout, kind: kindTimeout, text: fmt.Sprintf("nothing came for %v", s.limits.ReadTime), cause: err}
+		return &failure{status: http.StatusRequestTimeout, kind: kindTimeout,
+			text: fmt.Sprintf("nothing came for %v", s.limits.ReadTime), cause: err}
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return &failure{status: http.StatusBadRequest, kind: kindRequest, text: "the body ends early", cause: err}
+		return &failure{status: http.StatusBadRequest, kind: kindRequest,
+			text: "the body ends early", cause: err}
 	}
 	return err
 }
@@ -127,12 +134,14 @@ type timedBody struct {
 }
 
 func (s *Server) newTimedBody(w http.ResponseWriter, r *http.Request, body io.Reader) *timedBody {
-	b := &timedBody{r: body, rc: http.NewResponseController(w), ctx: r.Context(), time: s.limits.ReadTime}
+	b := &timedBody{r: body, rc: http.NewResponseController(w), ctx: r.Context(),
+		time: s.limits.ReadTime}
 	b.stop = context.AfterFunc(b.ctx, func() { b.deadline(time.Unix(1, 0)) })
 	return b
 }
 
-// deadline sets until when the next read may take. A connection that knows none, as of a test, is no danger.
+// deadline sets until when the next read may take. A connection that knows none, as of a test, is
+// no danger.
 func (b *timedBody) deadline(t time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -19,7 +19,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
-// ollamaCreate answers POST /api/create: a model of uploaded blobs, or of another model with other texts.
+// ollamaCreate answers POST /api/create: a model of uploaded blobs, or of another model with other
+// texts.
 func (s *Server) ollamaCreate(w http.ResponseWriter, r *http.Request) error {
 	var q api.CreateRequest
 	st, err := s.decodeChange(w, r, &q)
@@ -52,19 +53,24 @@ func (s *Server) ollamaCreate(w http.ResponseWriter, r *http.Request) error {
 	return progress.say("success")
 }
 
-// notMade is why a model could not be made. Files that are no model are the client's, which uploaded them.
+// notMade is why a model could not be made. Files that are no model are the client's, which
+// uploaded them.
 func notMade(err error) error {
-	for _, target := range []error{quantize.ErrOptions, gguf.ErrNotGGUF, gguf.ErrTruncated, gguf.ErrCorrupt, gguf.ErrUnsupported, gguf.ErrLimit, store.ErrUnsupported} {
+	for _, target := range []error{quantize.ErrOptions, gguf.ErrNotGGUF, gguf.ErrTruncated,
+		gguf.ErrCorrupt, gguf.ErrUnsupported, gguf.ErrLimit, store.ErrUnsupported} {
 		if errors.Is(err, target) {
-			return &failure{status: http.StatusBadRequest, kind: kindRequest, text: plain(err), cause: err}
+			return &failure{status: http.StatusBadRequest, kind: kindRequest, text: plain(err),
+				cause: err}
 		}
 	}
 	return err
 }
 
-// compose makes a model, or leaves nothing of it. from, where not nil, is a model of files, which come into the store before; smaller, where not
-// nil, makes the language model of one that is there.
-func compose(ctx context.Context, st *store.Store, name store.Name, recipe store.Recipe, from *model, smaller *quantization, progress *progress) error {
+// compose makes a model, or leaves nothing of it. from, where not nil, is a model of files, which
+// come into the store before; smaller, where not nil, makes the language model of one that is
+// there.
+func compose(ctx context.Context, st *store.Store, name store.Name, recipe store.Recipe,
+	from *model, smaller *quantization, progress *progress) error {
 	session, err := st.Begin(ctx)
 	if err != nil {
 		return err
@@ -74,10 +80,13 @@ func compose(ctx context.Context, st *store.Store, name store.Name, recipe store
 		if err != nil {
 			return errors.Join(err, session.Discard())
 		}
-		recipe.Files = append(slices.DeleteFunc(recipe.Files, func(x store.Digest) bool { return x == smaller.blob }), d)
+		recipe.Files = append(slices.DeleteFunc(recipe.Files, func(x store.Digest) bool {
+			return x == smaller.blob
+		}), d)
 	}
 	if from != nil {
-		for _, file := range []struct{ path, media string }{{from.spec.Model, store.MediaModel}, {from.spec.Projector, store.MediaProjector}} {
+		for _, file := range []struct{ path, media string }{{from.spec.Model, store.MediaModel},
+			{from.spec.Projector, store.MediaProjector}} {
 			if file.path == "" || smaller != nil && file.media == store.MediaModel {
 				continue
 			}
@@ -95,14 +104,17 @@ func compose(ctx context.Context, st *store.Store, name store.Name, recipe store
 }
 
 // recipe makes of a request what the store makes a model of.
-func (s *Server) recipe(st *store.Store, q *api.CreateRequest) (recipe store.Recipe, from *model, err error) {
+func (s *Server) recipe(st *store.Store,
+	q *api.CreateRequest) (recipe store.Recipe, from *model, err error) {
 	switch {
 	case len(q.Adapters) > 0:
-		return recipe, nil, refuseField("adapters", "the server runs no LoRA adapters; merge them into the model")
+		return recipe, nil, refuseField("adapters",
+			"the server runs no LoRA adapters; merge them into the model")
 	case q.RemoteHost != "":
 		return recipe, nil, refuseField("remote_host", "the server asks no other server")
 	case q.From == "" && len(q.Files) == 0:
-		return recipe, nil, refuseField("from", "neither from nor files says what the model is made of")
+		return recipe, nil, refuseField("from",
+			"neither from nor files says what the model is made of")
 	}
 	if q.From != "" {
 		base, err := s.models.find(q.From)
@@ -132,16 +144,20 @@ func (s *Server) recipe(st *store.Store, q *api.CreateRequest) (recipe store.Rec
 			}
 		}
 	}
-	for _, file := range slices.Sorted(maps.Keys(q.Files)) { // so that parts of a split model are in their order
+	// so that parts of a split model are in their order
+	for _, file := range slices.Sorted(maps.Keys(q.Files)) {
 		if !fs.ValidPath(file) {
 			return recipe, nil, refuseField("files", "%.100q is no name of a file", file)
 		}
 		d, err := store.ParseDigest(q.Files[file])
 		if err != nil {
-			return recipe, nil, refuseField("files", "%.100q has no digest; upload the file, and give sha256: and 64 hexadecimal digits", file)
+			return recipe, nil, refuseField("files",
+				"%.100q has no digest; upload the file, and give sha256: and 64 hexadecimal digits",
+				file)
 		}
 		if !st.HasBlob(d) {
-			return recipe, nil, refuseField("files", "the blob of %.100q is not here; upload it first: POST /api/blobs/%s", file, d)
+			return recipe, nil, refuseField("files",
+				"the blob of %.100q is not here; upload it first: POST /api/blobs/%s", file, d)
 		}
 		recipe.Files = append(recipe.Files, d)
 	}
@@ -153,7 +169,8 @@ func (s *Server) recipe(st *store.Store, q *api.CreateRequest) (recipe store.Rec
 	return recipe, from, recipeTexts(&recipe, q)
 }
 
-// inherit adds the parameters that a model has and a request for another one made of it does not name.
+// inherit adds the parameters that a model has and a request for another one made of it does not
+// name.
 func inherit(parameters map[string]any, from store.Params) {
 	data, err := json.Marshal(from)
 	if err != nil {
@@ -174,7 +191,8 @@ func inherit(parameters map[string]any, from store.Params) {
 func recipeTexts(recipe *store.Recipe, q *api.CreateRequest) error {
 	recipe.Texts = map[string][]byte{}
 	if q.Template != "" {
-		if _, err := templates.ParseGo(q.Template, templates.Options{}); err != nil && !templates.IsJinja(q.Template) {
+		if _, err := templates.ParseGo(q.Template, templates.Options{}); err != nil &&
+			!templates.IsJinja(q.Template) {
 			return refuseField("template", "%s", plain(err))
 		}
 		recipe.Texts[store.MediaTemplate] = []byte(q.Template)
@@ -254,7 +272,8 @@ func (p *progress) tell(news api.ProgressResponse) error {
 // failed tells of an error by the last line, if there was one before.
 func (p *progress) failed(ctx context.Context, err error) error {
 	if p.out.begun {
-		_ = p.out.send(map[string]string{"error": failureOf(ctx, err).text}) // the client may be gone
+		// the client may be gone
+		_ = p.out.send(map[string]string{"error": failureOf(ctx, err).text})
 	}
 	return err
 }
@@ -276,7 +295,8 @@ func (s *Server) ollamaCopy(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer s.models.forget()
 	if from.stored == nil {
-		_, err = st.Import(r.Context(), to, store.Files{Model: from.spec.Model, Projector: from.spec.Projector, From: from.name}, true, nil)
+		_, err = st.Import(r.Context(), to, store.Files{Model: from.spec.Model,
+			Projector: from.spec.Projector, From: from.name}, true, nil)
 	} else {
 		_, err = st.Copy(r.Context(), from.name, to, true)
 	}
@@ -287,7 +307,8 @@ func (s *Server) ollamaCopy(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// ollamaDelete answers DELETE /api/delete: it takes a name away, and files that no other name needs.
+// ollamaDelete answers DELETE /api/delete: it takes a name away, and files that no other name
+// needs.
 func (s *Server) ollamaDelete(w http.ResponseWriter, r *http.Request) error {
 	var q api.DeleteRequest
 	st, err := s.decodeChange(w, r, &q)
@@ -314,7 +335,8 @@ func (s *Server) ollamaDelete(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// ollamaPull answers POST /api/pull: a model that is here already is pulled; others would have the server connect elsewhere.
+// ollamaPull answers POST /api/pull: a model that is here already is pulled; others would have the
+// server connect elsewhere.
 func (s *Server) ollamaPull(w http.ResponseWriter, r *http.Request) error {
 	var q api.PullRequest
 	if err := s.decode(w, r, &q); err != nil {
@@ -331,7 +353,8 @@ func (s *Server) ollamaPull(w http.ResponseWriter, r *http.Request) error {
 	return progress.say("success")
 }
 
-// ollamaTransfer answers POST /api/push, and /api/pull of what is not here, which would have the server connect elsewhere.
+// ollamaTransfer answers POST /api/push, and /api/pull of what is not here, which would have the
+// server connect elsewhere.
 func (s *Server) ollamaTransfer(_ http.ResponseWriter, r *http.Request) error {
 	return &failure{status: http.StatusNotImplemented, kind: kindUnsupported, text: fmt.Sprintf(
 		"%s is not served: this server has no registry, and connects to none; on its machine, \"eyelet import\", \"eyelet pull\" and \"eyelet push\" carry models", r.URL.Path)}

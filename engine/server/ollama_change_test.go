@@ -46,19 +46,27 @@ func statusOf(err error) int {
 func TestAModelIsMadeCopiedAskedAndDeleted(t *testing.T) {
 	ts := serve(t)
 	c := ts.client(t)
-	files := map[string]string{"model.gguf": upload(t, c, seedModel), "mmproj.gguf": upload(t, c, seedProjector)}
+	files := map[string]string{"model.gguf": upload(t, c, seedModel), "mmproj.gguf": upload(t, c,
+		seedProjector)}
 	var said []string
 	say := func(p api.ProgressResponse) error { said = append(said, p.Status); return nil }
-	q := &api.CreateRequest{Model: "made:v1", Files: files, System: "Be brief.", Parameters: map[string]any{"temperature": 0.0, "stop": []string{"circle"}}, License: "MIT"}
-	if err := c.Create(t.Context(), q, say); err != nil || len(said) < 2 || said[len(said)-1] != "success" {
+	q := &api.CreateRequest{Model: "made:v1", Files: files, System: "Be brief.",
+		Parameters: map[string]any{"temperature": 0.0, "stop": []string{"circle"}}, License: "MIT"}
+	if err := c.Create(t.Context(), q, say); err != nil || len(said) < 2 ||
+		said[len(said)-1] != "success" {
 		t.Fatalf("%v %v", said, err)
 	}
 	show, err := c.Show(t.Context(), &api.ShowRequest{Model: "made:v1"})
-	if err != nil || show.System != "Be brief." || show.License != "MIT" || !strings.Contains(show.Parameters, `stop`) || show.ProjectorInfo == nil || show.Details.Family != "llama" {
+	if err != nil || show.System != "Be brief." || show.License != "MIT" ||
+		!strings.Contains(show.Parameters, `stop`) || show.ProjectorInfo == nil ||
+		show.Details.Family != "llama" {
 		t.Errorf("%+v %v", show, err)
 	}
 	ask := func(name string) string {
-		text, _, err := chat(t, c, &api.ChatRequest{Model: name, Options: map[string]any{"repeat_penalty": 1}, Messages: []api.Message{look(picture(t, "shape-4.png"), "What is in this picture?")}})
+		text, _, err := chat(t, c, &api.ChatRequest{Model: name,
+			Options: map[string]any{"repeat_penalty": 1},
+			Messages: []api.Message{look(picture(t, "shape-4.png"),
+				"What is in this picture?")}})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -68,13 +76,16 @@ func TestAModelIsMadeCopiedAskedAndDeleted(t *testing.T) {
 		t.Errorf("the model's own parameters: %q", text)
 	}
 	no := false
-	if err := c.Create(t.Context(), &api.CreateRequest{Model: "other", From: "made:v1", System: "Be long.", Stream: &no}, say); err != nil {
+	if err := c.Create(t.Context(), &api.CreateRequest{Model: "other", From: "made:v1",
+		System: "Be long.", Stream: &no}, say); err != nil {
 		t.Error(err)
 	}
-	if show, err := c.Show(t.Context(), &api.ShowRequest{Model: "other"}); err != nil || show.System != "Be long." || show.ProjectorInfo == nil || show.License != "MIT" {
+	if show, err := c.Show(t.Context(), &api.ShowRequest{Model: "other"}); err != nil ||
+		show.System != "Be long." || show.ProjectorInfo == nil || show.License != "MIT" {
 		t.Errorf("from another: %+v %v", show, err)
 	}
-	if err := c.Copy(t.Context(), &api.CopyRequest{Source: "made:v1", Destination: "copy"}); err != nil {
+	if err := c.Copy(t.Context(), &api.CopyRequest{Source: "made:v1", Destination: "copy"}); err !=
+		nil {
 		t.Error(err)
 	}
 	for _, name := range []string{"made:v1", "other"} {
@@ -91,13 +102,16 @@ func TestAModelIsMadeCopiedAskedAndDeleted(t *testing.T) {
 	if err := c.Delete(t.Context(), &api.DeleteRequest{Model: "copy"}); err != nil {
 		t.Error(err)
 	}
-	if blobs, err := filepath.Glob(filepath.Join(ts.store.Root(), "blobs", "*")); err != nil || len(blobs) != 0 {
+	if blobs, err := filepath.Glob(filepath.Join(ts.store.Root(), "blobs", "*")); err != nil ||
+		len(blobs) != 0 {
 		t.Errorf("blobs that nothing needs: %v %v", blobs, err)
 	}
 }
 
 func TestABlobIsSeenOnceItIsWhole(t *testing.T) {
-	ts := serve(t, func(o *Options) { o.Limits.Blob, o.Limits.ReadTime = 8<<20, 300*time.Millisecond })
+	ts := serve(t, func(o *Options) {
+		o.Limits.Blob, o.Limits.ReadTime = 8<<20, 300*time.Millisecond
+	})
 	data, digest := readFile(t, seedProjector)
 	leftovers := func() (names []string) {
 		for _, dir := range []string{"blobs", "partial"} {
@@ -149,7 +163,8 @@ func interrupted(t *testing.T, ts *testServer, digest string, data []byte, hangU
 		t.Fatal(err)
 	}
 	defer c.Close()
-	fmt.Fprintf(c, "POST /api/blobs/%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n", digest, len(data))
+	fmt.Fprintf(c, "POST /api/blobs/%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n",
+		digest, len(data))
 	if _, err := c.Write(data[:len(data)/2]); err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +189,10 @@ func TestBadChanges(t *testing.T) {
 	ts := serve(t)
 	c := ts.client(t)
 	projector := upload(t, c, seedProjector)
-	text := "sha256:" + hex.EncodeToString(func() []byte { s := sha256.Sum256([]byte("no model")); return s[:] }())
+	text := "sha256:" + hex.EncodeToString(func() []byte {
+		s := sha256.Sum256([]byte("no model"))
+		return s[:]
+	}())
 	if err := c.CreateBlob(t.Context(), text, strings.NewReader("no model")); err != nil {
 		t.Fatal(err)
 	}
@@ -184,27 +202,39 @@ func TestBadChanges(t *testing.T) {
 		"a name that climbs":        {Model: "../a", Files: map[string]string{"a": projector}},
 		"the built-in model's name": {Model: "builtin", From: "seed"},
 		"nothing to make it of":     {Model: "a"},
-		"a blob that is not here":   {Model: "a", Files: map[string]string{"a": "sha256:" + strings.Repeat("0", 64)}},
-		"no digest":                 {Model: "a", Files: map[string]string{"a": "/etc/passwd"}},
-		"a file that climbs":        {Model: "a", Files: map[string]string{"../a": projector}},
-		"a projector alone":         {Model: "a", Files: map[string]string{"a": projector}},
-		"a file that is no model":   {Model: "a", Files: map[string]string{"a": text}},
-		"quantizing":                {Model: "a", Files: map[string]string{"a": projector}, Quantize: "q4_0"}, // a projector is no language model,
-		"a parameter of no meaning": {Model: "a", Files: map[string]string{"a": projector}, Parameters: map[string]any{"top_p": "x"}},
+		"a blob that is not here": {Model: "a", Files: map[string]string{"a": "sha256:" +
+			strings.Repeat("0", 64)}},
+		"no digest":               {Model: "a", Files: map[string]string{"a": "/etc/passwd"}},
+		"a file that climbs":      {Model: "a", Files: map[string]string{"../a": projector}},
+		"a projector alone":       {Model: "a", Files: map[string]string{"a": projector}},
+		"a file that is no model": {Model: "a", Files: map[string]string{"a": text}},
+		// a projector is no language model,
+		"quantizing": {Model: "a", Files: map[string]string{"a": projector},
+			Quantize: "q4_0"},
+		"a parameter of no meaning": {Model: "a", Files: map[string]string{"a": projector},
+			Parameters: map[string]any{"top_p": "x"}},
 	} {
 		q.Stream = &no
-		if err := c.Create(t.Context(), q, func(api.ProgressResponse) error { return nil }); err == nil || statusOf(err) < 400 {
+		if err := c.Create(t.Context(), q, func(api.ProgressResponse) error {
+			return nil
+		}); err == nil || statusOf(err) < 400 {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	for name, err := range map[string]error{
-		"deleting what is not there":    c.Delete(t.Context(), &api.DeleteRequest{Model: "nothing"}),
+		"deleting what is not there": c.Delete(t.Context(),
+			&api.DeleteRequest{Model: "nothing"}),
 		"deleting the operator's model": c.Delete(t.Context(), &api.DeleteRequest{Model: "seed"}),
-		"deleting a path":               c.Delete(t.Context(), &api.DeleteRequest{Model: "../../x"}),
-		"copying what is not there":     c.Copy(t.Context(), &api.CopyRequest{Source: "nothing", Destination: "b"}),
-		"copying to a name that climbs": c.Copy(t.Context(), &api.CopyRequest{Source: "seed", Destination: "../b"}),
-		"pulling":                       c.Pull(t.Context(), &api.PullRequest{Model: "llava"}, func(api.ProgressResponse) error { return nil }),
-		"pushing":                       c.Push(t.Context(), &api.PushRequest{Model: "seed"}, func(api.ProgressResponse) error { return nil }),
+		"deleting a path": c.Delete(t.Context(),
+			&api.DeleteRequest{Model: "../../x"}),
+		"copying what is not there": c.Copy(t.Context(), &api.CopyRequest{Source: "nothing",
+			Destination: "b"}),
+		"copying to a name that climbs": c.Copy(t.Context(), &api.CopyRequest{Source: "seed",
+			Destination: "../b"}),
+		"pulling": c.Pull(t.Context(), &api.PullRequest{Model: "llava"},
+			func(api.ProgressResponse) error { return nil }),
+		"pushing": c.Push(t.Context(), &api.PushRequest{Model: "seed"},
+			func(api.ProgressResponse) error { return nil }),
 	} {
 		if statusOf(err) < 400 {
 			t.Errorf("%s: %v", name, err)
@@ -216,7 +246,10 @@ func TestAReadOnlyServerChangesNothing(t *testing.T) {
 	ts := serve(t, func(o *Options) { o.ReadOnly = true })
 	_, digest := readFile(t, seedProjector)
 	for _, c := range [][3]string{
-		{"POST", "/api/blobs/" + digest, "x"}, {"POST", "/api/create", `{"model":"a","from":"seed"}`}, {"POST", "/api/copy", `{"source":"a","destination":"b"}`}, {"DELETE", "/api/delete", `{"model":"seed"}`},
+		{"POST", "/api/blobs/" + digest, "x"},
+		{"POST", "/api/create", `{"model":"a","from":"seed"}`},
+		{"POST", "/api/copy", `{"source":"a","destination":"b"}`}, {"DELETE", "/api/delete",
+			`{"model":"seed"}`},
 	} {
 		if r := ts.do(t, c[0], c[1], c[2]); r.status != 403 {
 			t.Errorf("%v: %d %s", c, r.status, r.text)

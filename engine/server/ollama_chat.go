@@ -23,7 +23,9 @@ func (s *Server) ollamaChat(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		return s.writeJSON(w, http.StatusOK, api.ChatResponse{Model: q.Model, CreatedAt: time.Now().UTC(), Message: api.Message{Role: "assistant"}, Done: true, DoneReason: reason})
+		return s.writeJSON(w, http.StatusOK, api.ChatResponse{Model: q.Model,
+			CreatedAt: time.Now().UTC(), Message: api.Message{Role: "assistant"}, Done: true,
+			DoneReason: reason})
 	}
 	options, err := s.checkChat(&q, m)
 	if err != nil {
@@ -33,11 +35,13 @@ func (s *Server) ollamaChat(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	request := engine.Request{Logprobs: q.Logprobs, TopLogprobs: int(q.TopLogprobs), ContextShift: q.Shift == nil || *q.Shift}
+	request := engine.Request{Logprobs: q.Logprobs, TopLogprobs: int(q.TopLogprobs),
+		ContextShift: q.Shift == nil || *q.Shift}
 	if err := q.form(&request); err != nil {
 		return err
 	}
-	request.Messages, request.Tools, request.Thinking = ollamaMessages(m, messages), q.tools(), thinking(q.Think)
+	request.Messages, request.Tools, request.Thinking = ollamaMessages(m, messages), q.tools(),
+		thinking(q.Think)
 	if err := s.withPages(r.Context(), request.Messages); err != nil {
 		return err
 	}
@@ -56,31 +60,40 @@ func (s *Server) ollamaChat(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		return s.writeJSON(w, http.StatusOK, api.ChatResponse{Model: q.Model, CreatedAt: time.Now().UTC(), DebugInfo: &api.DebugInfo{RenderedTemplate: rendered.Text, ImageCount: rendered.Images}})
+		return s.writeJSON(w, http.StatusOK, api.ChatResponse{Model: q.Model,
+			CreatedAt: time.Now().UTC(), DebugInfo: &api.DebugInfo{RenderedTemplate: rendered.Text,
+				ImageCount: rendered.Images}})
 	}
-	out := &ollamaOutput{s: s, w: w, ctx: r.Context(), model: q.Model, began: began, load: l.load, streamed: q.Stream == nil || *q.Stream, raw: prefilled}
-	return out.run(l.generateFitting(r.Context(), request, options.fitting(q.Truncate)), func(e ollamaEvent) any {
-		c := api.ChatResponse{Model: e.model, CreatedAt: e.at, Message: api.Message{Role: "assistant", Content: e.text, Thinking: e.thinking, ToolCalls: e.calls}, Logprobs: e.logprobs}
-		if e.done {
-			c.Done, c.DoneReason, c.Metrics = true, e.reason, e.metrics
-		}
-		return struct {
-			api.ChatResponse
-			schemaChecked
-		}{c, schemaChecked{checked(e.result)}}
-	})
+	out := &ollamaOutput{s: s, w: w, ctx: r.Context(), model: q.Model, began: began, load: l.load,
+		streamed: q.Stream == nil || *q.Stream, raw: prefilled}
+	return out.run(l.generateFitting(r.Context(), request, options.fitting(q.Truncate)),
+		func(e ollamaEvent) any {
+			c := api.ChatResponse{Model: e.model, CreatedAt: e.at,
+				Message: api.Message{Role: "assistant", Content: e.text, Thinking: e.thinking,
+					ToolCalls: e.calls}, Logprobs: e.logprobs}
+			if e.done {
+				c.Done, c.DoneReason, c.Metrics = true, e.reason, e.metrics
+			}
+			return struct {
+				api.ChatResponse
+				schemaChecked
+			}{c, schemaChecked{checked(e.result)}}
+		})
 }
 
 // tools are the tools of a request as the engine takes them.
 func (q *ollamaChatRequest) tools() []engine.Tool {
 	var tools []engine.Tool
 	for _, t := range q.Tools {
-		tools = append(tools, engine.Tool{Name: t.Function.Name, Description: t.Function.Description, Parameters: t.Function.Parameters, Strict: t.Function.Strict})
+		tools = append(tools, engine.Tool{Name: t.Function.Name,
+			Description: t.Function.Description, Parameters: t.Function.Parameters,
+			Strict: t.Function.Strict})
 	}
 	return tools
 }
 
-// thinking is Ollama's choice of thinking as the engine takes it. Levels of thinking are all the same.
+// thinking is Ollama's choice of thinking as the engine takes it. Levels of thinking are all the
+// same.
 func thinking(v *api.ThinkValue) engine.Thinking {
 	switch {
 	case v == nil || v.Value == nil:
@@ -95,7 +108,8 @@ func thinking(v *api.ThinkValue) engine.Thinking {
 func (s *Server) checkChat(q *ollamaChatRequest, m *model) (*ollamaOptions, error) {
 	for i, t := range q.Tools {
 		if t.Type != "" && t.Type != "function" {
-			return nil, refuseField("tools", "tool %d is of the type %.40q; there are functions alone", i+1, t.Type)
+			return nil, refuseField("tools",
+				"tool %d is of the type %.40q; there are functions alone", i+1, t.Type)
 		}
 	}
 	return ollamaChoices(m, q.Options, q.TopLogprobs)
@@ -111,15 +125,16 @@ func ollamaChoices(m *model, options map[string]any, topLogprobs whole) (*ollama
 	return o, o.ofRequest(options)
 }
 
-// ollamaMessages are the messages of a request as the engine takes them, behind what the model itself brings.
+// ollamaMessages are the messages of a request as the engine takes them, behind what the model
+// itself brings.
 func ollamaMessages(m *model, messages []api.Message) []engine.Message {
 	out, pictures := m.beginning(strings.EqualFold(messages[0].Role, "system"))
 	out, _ = appendOllama(out, messages, pictures)
 	return out
 }
 
-// beginning is what the model itself brings to a conversation: its system prompt, unless the client has one, and its opening turns. pictures
-// counts those in them.
+// beginning is what the model itself brings to a conversation: its system prompt, unless the client
+// has one, and its opening turns. pictures counts those in them.
 func (m *model) beginning(hasSystem bool) (messages []engine.Message, pictures int) {
 	if system := m.system(); system != "" && !hasSystem {
 		messages = append(messages, engine.System(system))
@@ -127,12 +142,16 @@ func (m *model) beginning(hasSystem bool) (messages []engine.Message, pictures i
 	return appendOllama(messages, m.opening(), 0)
 }
 
-// appendOllama adds messages to those of a conversation, and counts their pictures, whose numbers go on from pictures.
-func appendOllama(to []engine.Message, messages []api.Message, pictures int) ([]engine.Message, int) {
+// appendOllama adds messages to those of a conversation, and counts their pictures, whose numbers
+// go on from pictures.
+func appendOllama(to []engine.Message, messages []api.Message,
+	pictures int) ([]engine.Message, int) {
 	for _, msg := range messages {
 		to = append(to, engine.Message{
-			Role: strings.ToLower(msg.Role), Content: ollamaContent(msg.Content, msg.Images, pictures),
-			Reasoning: msg.Thinking, ToolCalls: ollamaCalls(msg.ToolCalls), ToolCallID: msg.ToolCallID, Name: msg.ToolName,
+			Role: strings.ToLower(msg.Role), Content: ollamaContent(msg.Content, msg.Images,
+				pictures),
+			Reasoning: msg.Thinking, ToolCalls: ollamaCalls(msg.ToolCalls),
+			ToolCallID: msg.ToolCallID, Name: msg.ToolName,
 			KeepOrder: len(msg.Images) > 0 && strings.Contains(msg.Content, pictureMark),
 		})
 		pictures += len(msg.Images)
@@ -144,7 +163,8 @@ func appendOllama(to []engine.Message, messages []api.Message, pictures int) ([]
 func ollamaCalls(calls []api.ToolCall) []engine.ToolCall {
 	var out []engine.ToolCall
 	for _, c := range calls {
-		out = append(out, engine.ToolCall{ID: c.ID, Name: c.Function.Name, Arguments: c.Function.Arguments.String()})
+		out = append(out, engine.ToolCall{ID: c.ID, Name: c.Function.Name,
+			Arguments: c.Function.Arguments.String()})
 	}
 	return out
 }

@@ -48,19 +48,25 @@ func TestChatAboutAPicture(t *testing.T) {
 	for name, stream := range map[string]*bool{"streamed": nil, "whole": &no} {
 		t.Run(name, func(t *testing.T) {
 			first := look(picture(t, "shape-4.png"), "What is in this picture?")
-			text, last, err := chat(t, ts.client(t), &api.ChatRequest{Model: "seed", Stream: stream, Messages: []api.Message{first}})
+			text, last, err := chat(t, ts.client(t), &api.ChatRequest{Model: "seed", Stream: stream,
+				Messages: []api.Message{first}})
 			if err != nil || text != "an orange circle on a cyan background" {
 				t.Fatalf("%q %v", text, err)
 			}
-			if !last.Done || last.DoneReason != "stop" || last.Model != "seed" || last.Message.Role != "assistant" || time.Since(last.CreatedAt) > time.Minute {
+			if !last.Done || last.DoneReason != "stop" || last.Model != "seed" ||
+				last.Message.Role != "assistant" || time.Since(last.CreatedAt) > time.Minute {
 				t.Errorf("%+v", last)
 			}
 			m := last.Metrics
-			if m.PromptEvalCount < 70 || m.EvalCount < 5 || m.TotalDuration <= 0 || m.PromptEvalDuration <= 0 || m.EvalDuration <= 0 || m.PromptEvalDuration+m.EvalDuration > m.TotalDuration {
+			if m.PromptEvalCount < 70 || m.EvalCount < 5 || m.TotalDuration <= 0 ||
+				m.PromptEvalDuration <= 0 || m.EvalDuration <= 0 ||
+				m.PromptEvalDuration+m.EvalDuration > m.TotalDuration {
 				t.Errorf("%+v", m)
 			}
-			messages := []api.Message{first, {Role: "assistant", Content: text}, {Role: "user", Content: "What color is the background?"}}
-			if text, _, err = chat(t, ts.client(t), &api.ChatRequest{Model: "seed:latest", Stream: stream, Messages: messages}); err != nil || text != "cyan" {
+			messages := []api.Message{first, {Role: "assistant", Content: text},
+				{Role: "user", Content: "What color is the background?"}}
+			if text, _, err = chat(t, ts.client(t), &api.ChatRequest{Model: "seed:latest",
+				Stream: stream, Messages: messages}); err != nil || text != "cyan" {
 				t.Errorf("a second question: %q %v", text, err)
 			}
 		})
@@ -101,18 +107,22 @@ func TestPicturesStandWhereTheyAreMarked(t *testing.T) {
 func TestStructuredOutput(t *testing.T) {
 	ts := serve(t)
 	schema := json.RawMessage(`{"type":"object","properties":{"color":{"enum":["cyan","red"]},"n":{"type":"integer","minimum":1,"maximum":3}},"required":["color","n"],"additionalProperties":false}`)
-	q := &api.ChatRequest{Model: "seed", Format: schema, Messages: []api.Message{look(picture(t, "shape-4.png"), "What color is the background?")}}
+	q := &api.ChatRequest{Model: "seed", Format: schema,
+		Messages: []api.Message{look(picture(t, "shape-4.png"), "What color is the background?")}}
 	text, _, err := chat(t, ts.client(t), q)
 	var v struct {
 		Color string
 		N     int
 	}
-	if err != nil || json.Unmarshal([]byte(text), &v) != nil || v.Color != "cyan" && v.Color != "red" || v.N < 1 || v.N > 3 {
+	if err != nil || json.Unmarshal([]byte(text), &v) != nil ||
+		v.Color != "cyan" && v.Color != "red" || v.N < 1 || v.N > 3 {
 		t.Errorf("%q %v", text, err)
 	}
-	q.Format, q.Options = json.RawMessage(`"json"`), map[string]any{"temperature": 0, "num_predict": 400}
+	q.Format, q.Options = json.RawMessage(`"json"`), map[string]any{"temperature": 0,
+		"num_predict": 400}
 	var object map[string]any
-	if text, last, err := chat(t, ts.client(t), q); err != nil || last.DoneReason == "stop" && json.Unmarshal([]byte(text), &object) != nil || !strings.HasPrefix(text, "{") {
+	if text, last, err := chat(t, ts.client(t), q); err != nil || last.DoneReason == "stop" &&
+		json.Unmarshal([]byte(text), &object) != nil || !strings.HasPrefix(text, "{") {
 		t.Errorf("%q %v", text, err)
 	}
 }
@@ -121,16 +131,19 @@ func TestOptionsOfAChat(t *testing.T) {
 	ts := serve(t)
 	message := []api.Message{look(picture(t, "shape-4.png"), "What is in this picture?")}
 	ask := func(options map[string]any) (string, api.ChatResponse) {
-		text, last, err := chat(t, ts.client(t), &api.ChatRequest{Model: "seed", Messages: message, Options: options})
+		text, last, err := chat(t, ts.client(t), &api.ChatRequest{Model: "seed", Messages: message,
+			Options: options})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return text, last
 	}
-	if text, last := ask(map[string]any{"temperature": 0, "num_predict": 3}); last.EvalCount != 3 || last.DoneReason != "length" {
+	if text, last := ask(map[string]any{"temperature": 0, "num_predict": 3}); last.EvalCount != 3 ||
+		last.DoneReason != "length" {
 		t.Errorf("num_predict: %q %+v", text, last)
 	}
-	if text, _ := ask(map[string]any{"temperature": 0, "repeat_penalty": 1, "stop": []string{" circle"}}); text != "an orange" {
+	if text, _ := ask(map[string]any{"temperature": 0, "repeat_penalty": 1,
+		"stop": []string{" circle"}}); text != "an orange" {
 		t.Errorf("stop: %q", text)
 	}
 	a, _ := ask(map[string]any{"temperature": 3, "seed": 42, "num_predict": 20})
@@ -142,16 +155,20 @@ func TestOptionsOfAChat(t *testing.T) {
 func TestLogprobs(t *testing.T) {
 	ts := serve(t)
 	n := 0
-	err := ts.client(t).Chat(t.Context(), &api.ChatRequest{Model: "seed", Options: greedy, Logprobs: true, TopLogprobs: 3,
-		Messages: []api.Message{look(picture(t, "shape-4.png"), "What color is the background?")}}, func(r api.ChatResponse) error {
-		for _, l := range r.Logprobs {
-			n++
-			if l.Logprob > 0 || len(l.TopLogprobs) != 3 || l.TopLogprobs[0].Logprob < l.TopLogprobs[1].Logprob || len(l.Bytes) != len(l.Token) {
-				t.Errorf("%+v", l)
+	err := ts.client(t).Chat(t.Context(), &api.ChatRequest{Model: "seed", Options: greedy,
+		Logprobs: true, TopLogprobs: 3,
+		Messages: []api.Message{look(picture(t, "shape-4.png"), "What color is the background?")}},
+		func(r api.ChatResponse) error {
+			for _, l := range r.Logprobs {
+				n++
+				if l.Logprob > 0 || len(l.TopLogprobs) != 3 ||
+					l.TopLogprobs[0].Logprob < l.TopLogprobs[1].Logprob ||
+					len(l.Bytes) != len(l.Token) {
+					t.Errorf("%+v", l)
+				}
 			}
-		}
-		return nil
-	})
+			return nil
+		})
 	if err != nil || n == 0 {
 		t.Errorf("%d %v", n, err)
 	}
@@ -161,41 +178,54 @@ func TestConversationsLongerThanTheContextLoseTheirOldestTurns(t *testing.T) {
 	ts := serve(t, func(o *Options) { o.Spec.Context = 256 })
 	var messages []api.Message
 	for i := range 40 {
-		messages = append(messages, api.Message{Role: "user", Content: fmt.Sprint("What color is number ", i)}, api.Message{Role: "assistant", Content: "blue"})
+		messages = append(messages, api.Message{Role: "user",
+			Content: fmt.Sprint("What color is number ", i)}, api.Message{Role: "assistant",
+			Content: "blue"})
 	}
 	messages = append(messages, look(picture(t, "shape-4.png"), "What color is the background?"))
 	yes, no := true, false
-	if text, last, err := chat(t, ts.client(t), &api.ChatRequest{Model: "seed", Messages: messages}); err != nil || text == "" || last.PromptEvalCount < 180 || last.PromptEvalCount > 255 {
+	if text, last, err := chat(t, ts.client(t), &api.ChatRequest{Model: "seed",
+		Messages: messages}); err != nil || text == "" || last.PromptEvalCount < 180 ||
+		last.PromptEvalCount > 255 {
 		t.Errorf("%q %+v %v", text, last, err)
 	}
 	var status api.StatusError
-	if _, _, err := chat(t, ts.client(t), &api.ChatRequest{Model: "seed", Messages: messages, Truncate: &no}); !errors.As(err, &status) || status.StatusCode != 400 || !strings.Contains(err.Error(), "context") {
+	if _, _, err := chat(t, ts.client(t), &api.ChatRequest{Model: "seed", Messages: messages,
+		Truncate: &no}); !errors.As(err, &status) || status.StatusCode != 400 ||
+		!strings.Contains(err.Error(), "context") {
 		t.Errorf("truncate false: %v", err)
 	}
 	long := []api.Message{{Role: "user", Content: strings.Repeat("word ", 2000)}}
-	if _, last, err := chat(t, ts.client(t), &api.ChatRequest{Model: "seed", Messages: long, Truncate: &yes, Options: map[string]any{"num_predict": 4}}); err != nil || last.PromptEvalCount < 200 || last.PromptEvalCount > 255 {
+	if _, last, err := chat(t, ts.client(t), &api.ChatRequest{Model: "seed", Messages: long,
+		Truncate: &yes, Options: map[string]any{"num_predict": 4}}); err != nil ||
+		last.PromptEvalCount < 200 || last.PromptEvalCount > 255 {
 		t.Errorf("one message that is too long: %+v %v", last, err)
 	}
 }
 
 func TestAModelsOwnWordsComeFirst(t *testing.T) {
 	temperature, limit := float32(0), 2
-	m := &model{stored: &store.Resolved{System: "Be brief.", Messages: []byte(`[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]`),
-		Params: store.Params{Temperature: &temperature, MaxTokens: &limit, Stop: []string{"x", ""}}}}
+	m := &model{stored: &store.Resolved{System: "Be brief.",
+		Messages: []byte(`[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]`),
+		Params: store.Params{Temperature: &temperature, MaxTokens: &limit,
+			Stop: []string{"x", ""}}}}
 	text := func(messages []engine.Message) (s string) {
 		for _, msg := range messages {
 			s += msg.Role + ":" + msg.Content[0].Text + " "
 		}
 		return s
 	}
-	if got := text(ollamaMessages(m, []api.Message{{Role: "user", Content: "c"}})); got != "system:Be brief. user:a assistant:b user:c " {
+	if got := text(ollamaMessages(m, []api.Message{{Role: "user", Content: "c"}})); got !=
+		"system:Be brief. user:a assistant:b user:c " {
 		t.Error(got)
 	}
-	if got := text(ollamaMessages(m, []api.Message{{Role: "system", Content: "Be long."}, {Role: "user", Content: "c"}})); got != "user:a assistant:b system:Be long. user:c " {
+	if got := text(ollamaMessages(m, []api.Message{{Role: "system", Content: "Be long."},
+		{Role: "user", Content: "c"}})); got != "user:a assistant:b system:Be long. user:c " {
 		t.Error(got)
 	}
 	o, err := ollamaChoices(m, map[string]any{"num_predict": 7.0, "num_thread": "1"}, 0)
-	if err != nil || o.sampling.Temperature != 0 || o.predict != 7 || o.threads != 1 || o.sampling.TopK != 40 || len(o.stop) != 1 {
+	if err != nil || o.sampling.Temperature != 0 || o.predict != 7 || o.threads != 1 ||
+		o.sampling.TopK != 40 || len(o.stop) != 1 {
 		t.Errorf("%+v %v", o, err)
 	}
 }
@@ -203,17 +233,23 @@ func TestAModelsOwnWordsComeFirst(t *testing.T) {
 func TestToolsAreCalled(t *testing.T) {
 	ts := serve(t)
 	var tools api.Tools
-	if err := json.Unmarshal([]byte(`[{"type":"function","function":{"name":"paint","description":"Paint it.","parameters":{"type":"object","required":["color"],"properties":{"color":{"type":"string","enum":["red","cyan"]}}}}}]`), &tools); err != nil {
+	if err := json.Unmarshal(
+		[]byte(`[{"type":"function","function":{"name":"paint","description":"Paint it.","parameters":{"type":"object","required":["color"],"properties":{"color":{"type":"string","enum":["red","cyan"]}}}}}]`), &tools); err != nil {
 		t.Fatal(err)
 	}
 	no := false
 	for name, stream := range map[string]*bool{"streamed": nil, "whole": &no} {
 		t.Run(name, func(t *testing.T) {
-			// A toy calls no tool by itself, so its answer is made of what a model that does would write.
-			out := &ollamaOutput{s: ts.Server, w: httptest.NewRecorder(), ctx: t.Context(), streamed: stream == nil}
+			// A toy calls no tool by itself, so its answer is made of what a model that does would
+			// write.
+			out := &ollamaOutput{s: ts.Server, w: httptest.NewRecorder(), ctx: t.Context(),
+				streamed: stream == nil}
 			deltas := []engine.Event{
-				{Reasoning: "hm"}, {Text: " I paint."}, {Calls: []engine.CallDelta{{ID: "c1", Name: "paint"}}}, {Calls: []engine.CallDelta{{Arguments: `{"color":`}}},
-				{Calls: []engine.CallDelta{{Arguments: `"red"}`, Done: true}}}, {Done: &engine.Result{Finish: engine.FinishTools}},
+				{Reasoning: "hm"}, {Text: " I paint."},
+				{Calls: []engine.CallDelta{{ID: "c1", Name: "paint"}}},
+				{Calls: []engine.CallDelta{{Arguments: `{"color":`}}},
+				{Calls: []engine.CallDelta{{Arguments: `"red"}`, Done: true}}},
+				{Done: &engine.Result{Finish: engine.FinishTools}},
 			}
 			var text, thoughts, reason string
 			var calls []api.ToolCall
@@ -224,10 +260,13 @@ func TestToolsAreCalled(t *testing.T) {
 					}
 				}
 			}, func(e ollamaEvent) any {
-				text, thoughts, calls, reason = text+e.text, thoughts+e.thinking, append(calls, e.calls...), e.reason
+				text, thoughts, calls, reason = text+e.text, thoughts+e.thinking,
+					append(calls, e.calls...), e.reason
 				return nil
 			})
-			if err != nil || text != "I paint." || thoughts != "hm" || reason != "stop" || len(calls) != 1 || calls[0].ID != "c1" || calls[0].Function.Name != "paint" || calls[0].Function.Arguments.String() != `{"color":"red"}` {
+			if err != nil || text != "I paint." || thoughts != "hm" || reason != "stop" ||
+				len(calls) != 1 || calls[0].ID != "c1" || calls[0].Function.Name != "paint" ||
+				calls[0].Function.Arguments.String() != `{"color":"red"}` {
 				t.Errorf("%q %q %q %+v %v", text, thoughts, reason, calls, err)
 			}
 		})
@@ -235,10 +274,13 @@ func TestToolsAreCalled(t *testing.T) {
 	var args api.ToolCallFunctionArguments
 	args.Set("color", "red")
 	messages := []api.Message{
-		{Role: "user", Content: "Paint."}, {Role: "assistant", ToolCalls: []api.ToolCall{{ID: "c1", Function: api.ToolCallFunction{Name: "paint", Arguments: args}}}},
+		{Role: "user", Content: "Paint."},
+		{Role: "assistant", ToolCalls: []api.ToolCall{{ID: "c1",
+			Function: api.ToolCallFunction{Name: "paint", Arguments: args}}}},
 		{Role: "tool", ToolName: "paint", ToolCallID: "c1", Content: "done"},
 	}
-	if _, last, err := chat(t, ts.client(t), &api.ChatRequest{Model: "seed", Tools: tools, Messages: messages, Options: map[string]any{"num_predict": 8}}); err != nil || !last.Done {
+	if _, last, err := chat(t, ts.client(t), &api.ChatRequest{Model: "seed", Tools: tools,
+		Messages: messages, Options: map[string]any{"num_predict": 8}}); err != nil || !last.Done {
 		t.Errorf("a conversation with calls: %+v %v", last, err)
 	}
 }
@@ -259,30 +301,38 @@ func TestBadChats(t *testing.T) {
 		says       string
 	}{
 		{"no model", `{"messages":[{"role":"user","content":"What?"}]}`, 400, "names no model"},
-		{"an unknown model", `{"model":"nothing","messages":[{"role":"user","content":"What?"}]}`, 404, "model 'nothing' not found"},
+		{"an unknown model", `{"model":"nothing","messages":[{"role":"user","content":"What?"}]}`,
+			404, "model 'nothing' not found"},
 		{"a path as the model", `{"model":"../../etc/passwd","messages":[]}`, 400, "name"},
 		{"a number as the model", `{"model":1}`, 400, "model is a JSON number"},
 		{"no role", `{"model":"seed","messages":[{"content":"What?"}]}`, 400, "role"},
 		{"messages that are a text", `{"model":"seed","messages":"What?"}`, 400, "messages"},
 		{"a picture that is no base64", images("%%%"), 400, "base64"},
-		{"a picture that is none", images(base64.StdEncoding.EncodeToString([]byte("no picture"))), 400, "picture 1"},
+		{"a picture that is none", images(base64.StdEncoding.EncodeToString([]byte("no picture"))),
+			400, "picture 1"},
 		{"half a picture", images(whole[:400]), 400, "picture 1"},
 		{"an empty picture", images(""), 400, "empty"},
 		{"too many pictures", images(whole, whole, whole), 400, "more than 2"},
 		{"a large picture", images(strings.Repeat("AAAA", 1<<19)), 413, "1 MiB"},
 		{"an option of another type", with(`"options":{"temperature":"hot"}`), 400, "temperature"},
 		{"an option out of range", with(`"options":{"top_p":7}`), 400, "top_p"},
-		{"more tokens than any context has, in plain digits", with(`"options":{"num_ctx":33554432}`), 400, "num_ctx is 33554432; give 0 to 16777216"},
+		{"more tokens than any context has, in plain digits",
+			with(`"options":{"num_ctx":33554432}`), 400, "num_ctx is 33554432; give 0 to 16777216"},
 		{"half a token", with(`"options":{"num_predict":0.5}`), 400, "whole number"},
-		{"a context of more than there is", with(`"options":{"num_ctx":10000000}`), 400, "context of 10000000"},
+		{"a context of more than there is", with(`"options":{"num_ctx":10000000}`), 400,
+			"context of 10000000"},
 		{"an empty stop text", with(`"options":{"stop":[""]}`), 400, "stop"},
 		{"a format that is none", with(`"format":"xml"`), 400, "format"},
-		{"a schema that nothing satisfies", with(`"format":{"type":"object","properties":{"a":{"enum":[]}},"required":["a"]}`), 400, "schema"},
+		{"a schema that nothing satisfies",
+			with(`"format":{"type":"object","properties":{"a":{"enum":[]}},"required":["a"]}`), 400,
+			"schema"},
 		{"a schema that is none", with(`"format":{"type":7}`), 400, "schema"},
 		{"too many logprobs", with(`"logprobs":true,"top_logprobs":21`), 400, "top_logprobs"},
-		{"a tool without a name", with(`"tools":[{"type":"function","function":{"description":"a"}}]`), 400, "tool 1"},
+		{"a tool without a name",
+			with(`"tools":[{"type":"function","function":{"description":"a"}}]`), 400, "tool 1"},
 		{"a tool of another type", with(`"tools":[{"type":"web"}]`), 400, "web"},
-		{"a tool of an impossible schema", with(`"tools":[{"type":"function","function":{"name":"a","parameters":{"type":"array"}}}]`), 400, "tool"},
+		{"a tool of an impossible schema",
+			with(`"tools":[{"type":"function","function":{"name":"a","parameters":{"type":"array"}}}]`), 400, "tool"},
 		{"thinking", with(`"think":true`), 400, "does not support thinking"},
 		{"a level of thinking that is none", with(`"think":"hard"`), 400, "think"},
 		{"keep_alive that is none", with(`"keep_alive":"forever"`), 400, "forever"},
@@ -294,7 +344,9 @@ func TestBadChats(t *testing.T) {
 			}
 		})
 	}
-	if text, _, err := chat(t, ts.client(t), &api.ChatRequest{Model: "seed", Messages: []api.Message{look(picture(t, "shape-4.png"), "What color is the background?")}}); err != nil || text != "cyan" {
+	if text, _, err := chat(t, ts.client(t), &api.ChatRequest{Model: "seed",
+		Messages: []api.Message{look(picture(t, "shape-4.png"),
+			"What color is the background?")}}); err != nil || text != "cyan" {
 		t.Errorf("afterwards: %q %v", text, err)
 	}
 }
@@ -302,13 +354,16 @@ func TestBadChats(t *testing.T) {
 func TestLoadingAndUnloadingWithoutAQuestion(t *testing.T) {
 	ts := serve(t)
 	c := ts.client(t)
-	if _, last, err := chat(t, c, &api.ChatRequest{Model: "seed", KeepAlive: &api.Duration{Duration: -1}}); err != nil || !last.Done || last.DoneReason != "load" {
+	if _, last, err := chat(t, c, &api.ChatRequest{Model: "seed",
+		KeepAlive: &api.Duration{Duration: -1}}); err != nil || !last.Done ||
+		last.DoneReason != "load" {
 		t.Errorf("%+v %v", last, err)
 	}
 	if l := ts.models.loaded(); len(l) != 1 || !l[0].Expires.IsZero() {
 		t.Errorf("%+v", l)
 	}
-	if _, last, err := chat(t, c, &api.ChatRequest{Model: "seed", KeepAlive: &api.Duration{}}); err != nil || last.DoneReason != "unload" {
+	if _, last, err := chat(t, c, &api.ChatRequest{Model: "seed",
+		KeepAlive: &api.Duration{}}); err != nil || last.DoneReason != "unload" {
 		t.Errorf("%+v %v", last, err)
 	}
 	for i := 0; len(ts.models.loaded()) > 0; i++ {
@@ -323,8 +378,10 @@ func TestAClientThatGoesEndsItsAnswer(t *testing.T) {
 	ts := serve(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	q := &api.ChatRequest{Model: "seed", Options: map[string]any{"temperature": 2.0, "num_predict": 1000000, "num_ctx": 8192},
-		Messages: []api.Message{{Role: "user", Content: "Describe all colors."}}, Format: json.RawMessage(`{"type":"object","properties":{"a":{"type":"array","items":{"type":"integer"},"minItems":500}},"required":["a"]}`)}
+	q := &api.ChatRequest{Model: "seed", Options: map[string]any{"temperature": 2.0,
+		"num_predict": 1000000, "num_ctx": 8192},
+		Messages: []api.Message{{Role: "user", Content: "Describe all colors."}},
+		Format:   json.RawMessage(`{"type":"object","properties":{"a":{"type":"array","items":{"type":"integer"},"minItems":500}},"required":["a"]}`)}
 	n := 0
 	err := ts.client(t).Chat(ctx, q, func(api.ChatResponse) error {
 		if n++; n == 3 {
@@ -332,7 +389,8 @@ func TestAClientThatGoesEndsItsAnswer(t *testing.T) {
 		}
 		return nil
 	})
-	if n < 3 || err != nil && !errors.Is(err, context.Canceled) { // the client does not tell of the end of a stream
+	// the client does not tell of the end of a stream
+	if n < 3 || err != nil && !errors.Is(err, context.Canceled) {
 		t.Fatalf("%v after %d", err, n)
 	}
 	m, err := ts.models.find("seed")
@@ -345,7 +403,8 @@ func TestAClientThatGoesEndsItsAnswer(t *testing.T) {
 	}
 	defer l.Release()
 	for i := 0; ; i++ {
-		if s := l.Model.Stats(); s.Cancelled == 1 && s.Cells.Running == 0 && s.Reading+s.Writing+s.Waiting == 0 {
+		if s := l.Model.Stats(); s.Cancelled == 1 && s.Cells.Running == 0 &&
+			s.Reading+s.Writing+s.Waiting == 0 {
 			break
 		}
 		if i > 2000 {
@@ -358,7 +417,8 @@ func TestAClientThatGoesEndsItsAnswer(t *testing.T) {
 func TestTheEndOfTheServerIsTheLastLineOfAnAnswer(t *testing.T) {
 	ts := serve(t, func(o *Options) { o.Limits.Grace = 50 * time.Millisecond })
 	body := `{"model":"seed","options":{"temperature":1},"messages":[{"role":"user","content":"Count."}],"format":{"type":"array","items":{"type":"integer"},"minItems":900}}`
-	body = strings.Replace(body, `{"type":"array","items":{"type":"integer"},"minItems":900}`, `{"type":"object","properties":{"a":{"type":"array","items":{"type":"integer"},"minItems":900}},"required":["a"]}`, 1)
+	body = strings.Replace(body,
+		`{"type":"array","items":{"type":"integer"},"minItems":900}`, `{"type":"object","properties":{"a":{"type":"array","items":{"type":"integer"},"minItems":900}},"required":["a"]}`, 1)
 	w, err := ts.http.Post(ts.url+"/api/chat", "application/json", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
@@ -390,7 +450,8 @@ func FuzzChatRequest(f *testing.F) {
 		}
 		o, err := s.checkChat(&q, &model{})
 		if err != nil {
-			if fail, ok := errors.AsType[*failure](err); !ok || fail.status < 400 || fail.status >= http.StatusInternalServerError {
+			if fail, ok := errors.AsType[*failure](err); !ok || fail.status < 400 ||
+				fail.status >= http.StatusInternalServerError {
 				t.Fatalf("%v", err)
 			}
 			return

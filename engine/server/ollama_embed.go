@@ -40,14 +40,16 @@ func (s *Server) ollamaEmbed(w http.ResponseWriter, r *http.Request) error {
 	if n, given := q.Options["num_ctx"]; given && truncate && len(texts) > 0 && n == float64(0) {
 		return tooLongForOllama(truncate, nil)
 	}
-	out, load, err := s.embed(r, m, q.Options, q.KeepAlive, engine.EmbedRequest{Texts: texts, Truncate: truncate})
+	out, load, err := s.embed(r, m, q.Options, q.KeepAlive, engine.EmbedRequest{Texts: texts,
+		Truncate: truncate})
 	if errors.Is(err, engine.ErrContextLength) {
 		return tooLongForOllama(truncate, err)
 	}
 	if err != nil {
 		return err
 	}
-	answer := api.EmbedResponse{Model: q.Model, Embeddings: [][]float32{}, TotalDuration: time.Since(began), LoadDuration: load}
+	answer := api.EmbedResponse{Model: q.Model, Embeddings: [][]float32{},
+		TotalDuration: time.Since(began), LoadDuration: load}
 	for i, v := range out.Vectors {
 		answer.Embeddings = append(answer.Embeddings, shorten(v, int(q.Dimensions)))
 		answer.PromptEvalCount += out.Tokens[i]
@@ -79,7 +81,8 @@ func (s *Server) ollamaEmbeddings(w http.ResponseWriter, r *http.Request) error 
 	if q.Prompt != "" {
 		texts = []string{q.Prompt}
 	}
-	out, _, err := s.embed(r, m, q.Options, q.KeepAlive, engine.EmbedRequest{Texts: texts, Truncate: true, Plain: true})
+	out, _, err := s.embed(r, m, q.Options, q.KeepAlive, engine.EmbedRequest{Texts: texts,
+		Truncate: true, Plain: true})
 	if err != nil {
 		return err
 	}
@@ -92,8 +95,10 @@ func (s *Server) ollamaEmbeddings(w http.ResponseWriter, r *http.Request) error 
 	return s.writeJSON(w, http.StatusOK, answer)
 }
 
-// embed borrows a model for texts. Without texts the model is loaded all the same, as Ollama does it.
-func (s *Server) embed(r *http.Request, m *model, options map[string]any, keep *keepAlive, q engine.EmbedRequest) (*engine.Embeddings, time.Duration, error) {
+// embed borrows a model for texts. Without texts the model is loaded all the same, as Ollama does
+// it.
+func (s *Server) embed(r *http.Request, m *model, options map[string]any, keep *keepAlive,
+	q engine.EmbedRequest) (*engine.Embeddings, time.Duration, error) {
 	o := newOllamaOptions()
 	if err := o.ofRequest(options); err != nil {
 		return nil, 0, err
@@ -124,7 +129,8 @@ func embedTexts(input any) ([]string, error) {
 		return []string{input}, nil
 	case []any:
 		if len(input) > maxTexts {
-			return nil, refuseField("input", "the input has %d texts; give %d at most", len(input), maxTexts)
+			return nil, refuseField("input", "the input has %d texts; give %d at most", len(input),
+				maxTexts)
 		}
 		texts := make([]string, len(input))
 		for i, x := range input {

@@ -17,16 +17,22 @@ func TestEmbeddings(t *testing.T) {
 		}
 		return math.Sqrt(sum)
 	}
-	two, err := c.Embed(t.Context(), &api.EmbedRequest{Model: "seed", Input: []string{"a red circle", "a blue star"}})
-	if err != nil || len(two.Embeddings) != 2 || two.PromptEvalCount < 6 || math.Abs(length(two.Embeddings[0])-1) > 1e-4 || two.TotalDuration <= 0 {
+	two, err := c.Embed(t.Context(), &api.EmbedRequest{Model: "seed",
+		Input: []string{"a red circle", "a blue star"}})
+	if err != nil || len(two.Embeddings) != 2 || two.PromptEvalCount < 6 ||
+		math.Abs(length(two.Embeddings[0])-1) > 1e-4 || two.TotalDuration <= 0 {
 		t.Fatalf("%+v %v", two, err)
 	}
-	one, err := c.Embed(t.Context(), &api.EmbedRequest{Model: "seed", Input: "a red circle", Dimensions: 7})
-	if err != nil || len(one.Embeddings) != 1 || len(one.Embeddings[0]) != 7 || math.Abs(length(one.Embeddings[0])-1) > 1e-4 {
+	one, err := c.Embed(t.Context(), &api.EmbedRequest{Model: "seed", Input: "a red circle",
+		Dimensions: 7})
+	if err != nil || len(one.Embeddings) != 1 || len(one.Embeddings[0]) != 7 ||
+		math.Abs(length(one.Embeddings[0])-1) > 1e-4 {
 		t.Errorf("%+v %v", one, err)
 	}
-	old, err := c.Embeddings(t.Context(), &api.EmbeddingRequest{Model: "seed", Prompt: "a red circle"})
-	if err != nil || len(old.Embedding) != len(two.Embeddings[0]) || math.Abs(old.Embedding[3]-float64(two.Embeddings[0][3])) < 1e-3 {
+	old, err := c.Embeddings(t.Context(), &api.EmbeddingRequest{Model: "seed",
+		Prompt: "a red circle"})
+	if err != nil || len(old.Embedding) != len(two.Embeddings[0]) ||
+		math.Abs(old.Embedding[3]-float64(two.Embeddings[0][3])) < 1e-3 {
 		t.Errorf("%v", err)
 	}
 	// The older endpoint gives vectors as the model makes them: the same direction, another length.
@@ -37,13 +43,17 @@ func TestEmbeddings(t *testing.T) {
 	n := length(plain)
 	for i, x := range plain {
 		if math.Abs(float64(x)/n-float64(two.Embeddings[0][i])) > 1e-3 || math.Abs(n-1) < 0.1 {
-			t.Fatalf("component %d of a vector of length %v is %v, want the direction of %v", i, n, x, two.Embeddings[0][i])
+			t.Fatalf("component %d of a vector of length %v is %v, want the direction of %v", i, n,
+				x, two.Embeddings[0][i])
 		}
 	}
-	if none, err := c.Embed(t.Context(), &api.EmbedRequest{Model: "seed"}); err != nil || len(none.Embeddings) != 0 {
+	if none, err := c.Embed(t.Context(), &api.EmbedRequest{Model: "seed"}); err != nil ||
+		len(none.Embeddings) != 0 {
 		t.Errorf("no text: %+v %v", none, err)
 	}
-	for _, q := range []*api.EmbedRequest{{Model: "seed", Input: 7}, {Model: "seed", Input: []any{"a", 1}}, {Model: "seed", Input: "a", Dimensions: -1}, {Input: "a"}} {
+	for _, q := range []*api.EmbedRequest{{Model: "seed", Input: 7},
+		{Model: "seed", Input: []any{"a", 1}}, {Model: "seed", Input: "a", Dimensions: -1},
+		{Input: "a"}} {
 		if _, err := c.Embed(t.Context(), q); statusOf(err) != 400 {
 			t.Errorf("%+v: %v", q, err)
 		}

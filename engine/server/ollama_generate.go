@@ -23,7 +23,8 @@ func (s *Server) ollamaGenerate(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		return s.writeJSON(w, http.StatusOK, api.GenerateResponse{Model: q.Model, CreatedAt: time.Now().UTC(), Done: true, DoneReason: reason})
+		return s.writeJSON(w, http.StatusOK, api.GenerateResponse{Model: q.Model,
+			CreatedAt: time.Now().UTC(), Done: true, DoneReason: reason})
 	}
 	options, err := s.checkGenerate(&q, m)
 	if err != nil {
@@ -53,22 +54,27 @@ func (s *Server) ollamaGenerate(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		return s.writeJSON(w, http.StatusOK, api.GenerateResponse{Model: q.Model, CreatedAt: time.Now().UTC(), DebugInfo: &api.DebugInfo{RenderedTemplate: rendered.Text, ImageCount: rendered.Images}})
+		return s.writeJSON(w, http.StatusOK, api.GenerateResponse{Model: q.Model,
+			CreatedAt: time.Now().UTC(), DebugInfo: &api.DebugInfo{RenderedTemplate: rendered.Text,
+				ImageCount: rendered.Images}})
 	}
-	out := &ollamaOutput{s: s, w: w, ctx: r.Context(), model: q.Model, began: began, load: l.load, streamed: q.Stream == nil || *q.Stream, raw: q.Raw}
-	return out.run(l.generateFitting(r.Context(), *request, options.fitting(q.Truncate)), func(e ollamaEvent) any {
-		g := api.GenerateResponse{Model: e.model, CreatedAt: e.at, Response: e.text, Thinking: e.thinking, Logprobs: e.logprobs}
-		if e.done {
-			g.Done, g.DoneReason, g.Metrics = true, e.reason, e.metrics
-			if !q.Raw {
-				g.Context = contextOf(e.result.Prompt, e.tokens)
+	out := &ollamaOutput{s: s, w: w, ctx: r.Context(), model: q.Model, began: began, load: l.load,
+		streamed: q.Stream == nil || *q.Stream, raw: q.Raw}
+	return out.run(l.generateFitting(r.Context(), *request, options.fitting(q.Truncate)),
+		func(e ollamaEvent) any {
+			g := api.GenerateResponse{Model: e.model, CreatedAt: e.at, Response: e.text,
+				Thinking: e.thinking, Logprobs: e.logprobs}
+			if e.done {
+				g.Done, g.DoneReason, g.Metrics = true, e.reason, e.metrics
+				if !q.Raw {
+					g.Context = contextOf(e.result.Prompt, e.tokens)
+				}
 			}
-		}
-		return struct {
-			api.GenerateResponse
-			schemaChecked
-		}{g, schemaChecked{checked(e.result)}}
-	})
+			return struct {
+				api.GenerateResponse
+				schemaChecked
+			}{g, schemaChecked{checked(e.result)}}
+		})
 }
 
 // checkGenerate finds what is wrong with a request before a model is loaded.
@@ -91,7 +97,8 @@ func (s *Server) checkGenerate(q *ollamaGenerateRequest, m *model) (*ollamaOptio
 
 // generateRequest makes an engine's request of one to generate.
 func generateRequest(q *ollamaGenerateRequest, m *model) (*engine.Request, error) {
-	r := &engine.Request{Logprobs: q.Logprobs, TopLogprobs: int(q.TopLogprobs), ContextShift: q.Shift == nil || *q.Shift, KeepPrompt: !q.Raw}
+	r := &engine.Request{Logprobs: q.Logprobs, TopLogprobs: int(q.TopLogprobs),
+		ContextShift: q.Shift == nil || *q.Shift, KeepPrompt: !q.Raw}
 	demands := formatDemands{q.otherDemands, q.Format}
 	if err := demands.apply(r); err != nil {
 		return nil, err
@@ -106,10 +113,13 @@ func generateRequest(q *ollamaGenerateRequest, m *model) (*engine.Request, error
 	r.Thinking = thinking(q.Think)
 	if q.Template != "" {
 		if len(q.Template) > maxTemplate {
-			return nil, refuseField("template", "the template has %d bytes; give %d at most", len(q.Template), maxTemplate)
+			return nil, refuseField("template", "the template has %d bytes; give %d at most",
+				len(q.Template), maxTemplate)
 		}
 		var err error
-		if r.Template, err = templates.ParseGo(q.Template, templates.Options{}); err != nil && q.Template != m.ownTemplate() { // as it was shown
+		// as it was shown
+		if r.Template, err = templates.ParseGo(q.Template, templates.Options{}); err != nil &&
+			q.Template != m.ownTemplate() {
 			return nil, refuseField("template", "%s", plain(err))
 		}
 	}
@@ -131,7 +141,8 @@ func generateRequest(q *ollamaGenerateRequest, m *model) (*engine.Request, error
 // maxTemplate bounds a template that comes with a request.
 const maxTemplate = 64 << 10
 
-// contextOf is the context that continues a conversation: all its tokens. Pictures are not among them.
+// contextOf is the context that continues a conversation: all its tokens. Pictures are not among
+// them.
 func contextOf(prompt, answer []engine.Token) []int {
 	tokens := make([]int, 0, len(prompt)+len(answer))
 	for _, list := range [][]engine.Token{prompt, answer} {

@@ -11,14 +11,16 @@ import (
 // pictureMark is what a client writes in a text where a picture is to stand.
 const pictureMark = "[img]"
 
-// ollamaContent are the pieces of a message: its pictures stand where [img] marks them, and the others before the text.
+// ollamaContent are the pieces of a message: its pictures stand where [img] marks them, and the
+// others before the text.
 func ollamaContent(text string, images []api.ImageData, firstNumber int) []engine.Content {
 	marks := min(strings.Count(text, pictureMark), len(images))
 	var content []engine.Content
 	n := firstNumber
 	picture := func(data []byte) {
 		n++
-		content = append(content, engine.Picture(&engine.Image{Name: fileName(n, "", data), Data: data}))
+		content = append(content, engine.Picture(&engine.Image{Name: fileName(n, "", data),
+			Data: data}))
 	}
 	for _, data := range images[:len(images)-marks] {
 		picture(data)

@@ -23,7 +23,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
-// tagsResponse is Ollama's list of models, and what Eyelet adds: those that cannot be used, and why.
+// tagsResponse is Ollama's list of models, and what Eyelet adds: those that cannot be used, and
+// why.
 type tagsResponse struct {
 	Models   []listedModel   `json:"models"`
 	Unusable []unusableModel `json:"unusable,omitempty"`
@@ -71,17 +72,22 @@ func (s *Server) ollamaTags(w http.ResponseWriter, _ *http.Request) error {
 	}
 	list := tagsResponse{Models: []listedModel{}, Unusable: s.models.unusable()}
 	for _, m := range all {
-		list.Models = append(list.Models, listedModel{api.ListModelResponse{Name: m.name, Model: m.name, ModifiedAt: m.modified, Size: m.size, Digest: m.digest, Details: m.details()}, s.models.can(m)})
+		list.Models = append(list.Models,
+			listedModel{api.ListModelResponse{Name: m.name, Model: m.name, ModifiedAt: m.modified,
+				Size: m.size, Digest: m.digest, Details: m.details()}, s.models.can(m)})
 	}
 	// The newest come first, as in Ollama.
-	slices.SortStableFunc(list.Models, func(a, b listedModel) int { return b.ModifiedAt.Compare(a.ModifiedAt) })
+	slices.SortStableFunc(list.Models, func(a, b listedModel) int {
+		return b.ModifiedAt.Compare(a.ModifiedAt)
+	})
 	return s.writeJSON(w, http.StatusOK, list)
 }
 
 // details are what the model's configuration says of it.
 func (m *model) details() api.ModelDetails {
 	c := m.config
-	return api.ModelDetails{Format: cmp.Or(c.ModelFormat, "gguf"), Family: c.ModelFamily, Families: c.ModelFamilies, ParameterSize: c.ModelType, QuantizationLevel: c.FileType}
+	return api.ModelDetails{Format: cmp.Or(c.ModelFormat, "gguf"), Family: c.ModelFamily,
+		Families: c.ModelFamilies, ParameterSize: c.ModelType, QuantizationLevel: c.FileType}
 }
 
 // ollamaPs answers GET /api/ps: the models that take memory.
@@ -91,7 +97,8 @@ func (s *Server) ollamaPs(w http.ResponseWriter, _ *http.Request) error {
 		if l.State == engine.PoolUnloading {
 			continue
 		}
-		m := api.ProcessModelResponse{Name: l.name, Model: l.name, Size: l.Bytes, Digest: l.digest, Details: l.details(), ExpiresAt: l.Expires, ContextLength: l.PoolModel.Info.Context}
+		m := api.ProcessModelResponse{Name: l.name, Model: l.name, Size: l.Bytes, Digest: l.digest,
+			Details: l.details(), ExpiresAt: l.Expires, ContextLength: l.PoolModel.Info.Context}
 		for _, d := range l.PoolModel.Info.Devices {
 			m.SizeVRAM += d.Bytes
 			if !d.Shared {
@@ -107,7 +114,9 @@ func (s *Server) ollamaPs(w http.ResponseWriter, _ *http.Request) error {
 		}
 		list.Models = append(list.Models, m)
 	}
-	slices.SortStableFunc(list.Models, func(a, b api.ProcessModelResponse) int { return b.ExpiresAt.Compare(a.ExpiresAt) })
+	slices.SortStableFunc(list.Models, func(a, b api.ProcessModelResponse) int {
+		return b.ExpiresAt.Compare(a.ExpiresAt)
+	})
 	return s.writeJSON(w, http.StatusOK, list)
 }
 
@@ -133,7 +142,8 @@ func (s *Server) ollamaShow(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer file.Close() // after the answer is written: values are views of the file
-	show := api.ShowResponse{Details: m.details(), ModifiedAt: m.modified, System: cmp.Or(q.System, m.system()), Messages: m.opening(), ModelInfo: metadata(file, q.Verbose)}
+	show := api.ShowResponse{Details: m.details(), ModifiedAt: m.modified, System: cmp.Or(q.System,
+		m.system()), Messages: m.opening(), ModelInfo: metadata(file, q.Verbose)}
 	delete(show.ModelInfo, "general.name")
 	delete(show.ModelInfo, "tokenizer.chat_template")
 	show.Template = m.template(file)
@@ -143,7 +153,8 @@ func (s *Server) ollamaShow(w http.ResponseWriter, r *http.Request) error {
 	}
 	if q.Verbose {
 		for _, t := range file.Tensors() {
-			show.Tensors = append(show.Tensors, api.Tensor{Name: t.Name, Type: t.Type.String(), Shape: t.Dims})
+			show.Tensors = append(show.Tensors, api.Tensor{Name: t.Name, Type: t.Type.String(),
+				Shape: t.Dims})
 		}
 	}
 	show.Capabilities = m.capabilities(file)
@@ -161,7 +172,8 @@ func (s *Server) ollamaShow(w http.ResponseWriter, r *http.Request) error {
 
 // showDrawing is what is known of a model that draws.
 func (m *model) showDrawing() api.ShowResponse {
-	show := api.ShowResponse{Details: m.details(), ModifiedAt: m.modified, License: strings.Join(m.stored.Licenses, "\n"), ModelInfo: map[string]any{},
+	show := api.ShowResponse{Details: m.details(), ModifiedAt: m.modified,
+		License: strings.Join(m.stored.Licenses, "\n"), ModelInfo: map[string]any{},
 		Capabilities: []ollama.Capability{ollama.CapabilityImage}}
 	show.Modelfile = m.modelfile(show)
 	return show
@@ -210,7 +222,8 @@ func (m *model) capabilities(file *gguf.File) []ollama.Capability {
 // shortArray is how many elements of an array are shown without being asked for.
 const shortArray = 5
 
-// metadata are the keys of a GGUF file. Long arrays, which are vocabularies, are empty unless all is asked for.
+// metadata are the keys of a GGUF file. Long arrays, which are vocabularies, are empty unless all
+// is asked for.
 func metadata(file *gguf.File, verbose bool) map[string]any {
 	info := map[string]any{}
 	for _, kv := range file.Keys() {

@@ -19,7 +19,8 @@ func (ts *testServer) shelve(t testing.TB, name, system string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ts.store.Import(t.Context(), n, store.Files{Model: seedModel, Projector: seedProjector, System: system}, false, nil); err != nil {
+	if _, err := ts.store.Import(t.Context(), n, store.Files{Model: seedModel,
+		Projector: seedProjector, System: system}, false, nil); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -32,8 +33,11 @@ func TestTagsListsModels(t *testing.T) {
 		t.Fatalf("%+v %v", list, err)
 	}
 	m := list.Models[0]
-	if m.Name != "shelf:v1" || m.Model != m.Name || len(m.Digest) != 64 || m.Size < 5<<20 || time.Since(m.ModifiedAt) > time.Hour ||
-		m.Details.Family != "llama" || m.Details.Format != "gguf" || m.Details.QuantizationLevel != "Q8_0" || m.Details.ParameterSize == "" || !slices.Contains(m.Details.Families, "clip") {
+	if m.Name != "shelf:v1" || m.Model != m.Name || len(m.Digest) != 64 || m.Size < 5<<20 ||
+		time.Since(m.ModifiedAt) > time.Hour ||
+		m.Details.Family != "llama" || m.Details.Format != "gguf" ||
+		m.Details.QuantizationLevel != "Q8_0" || m.Details.ParameterSize == "" ||
+		!slices.Contains(m.Details.Families, "clip") {
 		t.Errorf("%+v", m)
 	}
 	if list.Models[1].Name != "seed:latest" {
@@ -46,7 +50,8 @@ func TestPsListsWhatTakesMemory(t *testing.T) {
 	if p, err := ts.client(t).ListRunning(t.Context()); err != nil || len(p.Models) != 0 {
 		t.Errorf("%+v %v", p, err)
 	}
-	if _, _, err := chat(t, ts.client(t), &api.ChatRequest{Model: "seed", KeepAlive: &api.Duration{Duration: time.Hour}}); err != nil {
+	if _, _, err := chat(t, ts.client(t), &api.ChatRequest{Model: "seed",
+		KeepAlive: &api.Duration{Duration: time.Hour}}); err != nil {
 		t.Fatal(err)
 	}
 	p, err := ts.client(t).ListRunning(t.Context())
@@ -54,7 +59,9 @@ func TestPsListsWhatTakesMemory(t *testing.T) {
 		t.Fatalf("%+v %v", p, err)
 	}
 	m := p.Models[0]
-	if left := time.Until(m.ExpiresAt); m.Name != "seed:latest" || m.Size < 5<<20 || m.ContextLength == 0 || left > time.Hour || left < 59*time.Minute || m.Details.Family != "llama" {
+	if left := time.Until(m.ExpiresAt); m.Name != "seed:latest" || m.Size < 5<<20 ||
+		m.ContextLength == 0 || left > time.Hour || left < 59*time.Minute ||
+		m.Details.Family != "llama" {
 		t.Errorf("%+v", m)
 	}
 }
@@ -66,32 +73,40 @@ func TestShowTellsAllOfAModel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if show.System != "Be brief." || !strings.Contains(show.Template, "{%") || show.ModelInfo["general.architecture"] != "llama" ||
-		show.ProjectorInfo["general.architecture"] != "clip" || !slices.Contains(show.Capabilities, "vision") || !slices.Contains(show.Capabilities, "completion") ||
-		show.Details.QuantizationLevel != "Q8_0" || len(show.Tensors) != 0 || !strings.Contains(show.Modelfile, "SYSTEM Be brief.") {
+	if show.System != "Be brief." || !strings.Contains(show.Template, "{%") ||
+		show.ModelInfo["general.architecture"] != "llama" ||
+		show.ProjectorInfo["general.architecture"] != "clip" || !slices.Contains(show.Capabilities,
+		"vision") || !slices.Contains(show.Capabilities, "completion") ||
+		show.Details.QuantizationLevel != "Q8_0" || len(show.Tensors) != 0 ||
+		!strings.Contains(show.Modelfile, "SYSTEM Be brief.") {
 		t.Errorf("%+v", show)
 	}
 	if tokens, ok := show.ModelInfo["tokenizer.ggml.tokens"].([]any); !ok || len(tokens) != 0 {
 		t.Errorf("tokens: %v", show.ModelInfo["tokenizer.ggml.tokens"])
 	}
-	verbose, err := ts.client(t).Show(t.Context(), &api.ShowRequest{Model: "shelf:v1", Verbose: true})
-	if err != nil || len(verbose.Tensors) < 50 || len(verbose.ModelInfo["tokenizer.ggml.tokens"].([]any)) < 500 {
+	verbose, err := ts.client(t).Show(t.Context(), &api.ShowRequest{Model: "shelf:v1",
+		Verbose: true})
+	if err != nil || len(verbose.Tensors) < 50 ||
+		len(verbose.ModelInfo["tokenizer.ggml.tokens"].([]any)) < 500 {
 		t.Errorf("verbose: %d tensors, %v", len(verbose.Tensors), err)
 	}
 	var status api.StatusError
-	if _, err := ts.client(t).Show(t.Context(), &api.ShowRequest{Model: "nothing"}); !errors.As(err, &status) || status.StatusCode != 404 {
+	if _, err := ts.client(t).Show(t.Context(), &api.ShowRequest{Model: "nothing"}); !errors.As(err,
+		&status) || status.StatusCode != 404 {
 		t.Errorf("%v", err)
 	}
 }
 
 func TestParametersAreWrittenAsInAModelfile(t *testing.T) {
 	temperature, seed := float32(0.5), int64(7)
-	got := parametersText(store.Params{Temperature: &temperature, Seed: &seed, Stop: []string{"a", "b\n"}})
+	got := parametersText(store.Params{Temperature: &temperature, Seed: &seed,
+		Stop: []string{"a", "b\n"}})
 	var words []string
 	for line := range strings.Lines(got) {
 		words = append(words, strings.Join(strings.Fields(line), " "))
 	}
-	if want := []string{"seed 7", `stop "a"`, `stop "b\n"`, "temperature 0.5"}; !slices.Equal(words, want) {
+	if want := []string{"seed 7", `stop "a"`, `stop "b\n"`, "temperature 0.5"}; !slices.Equal(words,
+		want) {
 		t.Errorf("%q", got)
 	}
 }

@@ -39,9 +39,10 @@ type ollamaOutput struct {
 	raw      bool // no chat template, or an answer that has begun: the first space is part of it
 }
 
-// run sends an answer; document makes of a piece what goes to the client. An error before the first piece is the caller's to tell; later ones
-// become the stream's last line.
-func (o *ollamaOutput) run(answer iter.Seq2[engine.Event, error], document func(ollamaEvent) any) error {
+// run sends an answer; document makes of a piece what goes to the client. An error before the first
+// piece is the caller's to tell; later ones become the stream's last line.
+func (o *ollamaOutput) run(answer iter.Seq2[engine.Event, error],
+	document func(ollamaEvent) any) error {
 	out := o.s.newLines(o.w)
 	var piece ollamaEvent // what has come and was not sent
 	var tokens []engine.Token
@@ -66,7 +67,8 @@ func (o *ollamaOutput) run(answer iter.Seq2[engine.Event, error], document func(
 		if e.Done == nil {
 			continue
 		}
-		piece.done, piece.reason, piece.result, piece.tokens, piece.metrics = true, ollamaReason(e.Done.Finish), e.Done, tokens, o.metrics(e.Done)
+		piece.done, piece.reason, piece.result, piece.tokens, piece.metrics = true,
+			ollamaReason(e.Done.Finish), e.Done, tokens, o.metrics(e.Done)
 		if o.streamed {
 			return out.send(document(piece))
 		}
@@ -91,7 +93,8 @@ func (j callJoiner) push(deltas []engine.CallDelta) (whole []api.ToolCall) {
 	for _, d := range deltas {
 		c := j[d.Index]
 		if c == nil {
-			c = &joinedCall{ToolCall: api.ToolCall{ID: d.ID, Function: api.ToolCallFunction{Index: d.Index, Name: d.Name}}}
+			c = &joinedCall{ToolCall: api.ToolCall{ID: d.ID,
+				Function: api.ToolCallFunction{Index: d.Index, Name: d.Name}}}
 			j[d.Index] = c
 		}
 		c.arguments += d.Arguments
@@ -120,7 +123,8 @@ func (o *ollamaOutput) failed(out *lines, err error) error {
 	return err
 }
 
-// metrics are the figures of an answer, as measured. The time to load is what this request waited for the model.
+// metrics are the figures of an answer, as measured. The time to load is what this request waited
+// for the model.
 func (o *ollamaOutput) metrics(r *engine.Result) api.Metrics {
 	drawn := r.Usage.Completion
 	if r.EndToken { // which counts in Ollama's API
@@ -147,15 +151,16 @@ func ollamaLogprobs(list []engine.TokenLogprob) []api.Logprob {
 
 // ollamaLogprob writes a token with its bytes: it may be part of a character only.
 func ollamaLogprob(t engine.TokenLogprob) api.TokenLogprob {
-	out := api.TokenLogprob{Token: strings.ToValidUTF8(t.Text, "\uFFFD"), Logprob: finite(t.Logprob)}
+	out := api.TokenLogprob{Token: strings.ToValidUTF8(t.Text, "\uFFFD"),
+		Logprob: finite(t.Logprob)}
 	for _, b := range []byte(t.Text) {
 		out.Bytes = append(out.Bytes, int(b))
 	}
 	return out
 }
 
-// ollamaLoad answers a request without a question, which loads a model, or unloads it if it is to be kept for no time. It returns what was
-// done.
+// ollamaLoad answers a request without a question, which loads a model, or unloads it if it is to
+// be kept for no time. It returns what was done.
 func (s *Server) ollamaLoad(ctx context.Context, m *model, keep *keepAlive) (string, error) {
 	if keep.unloads() {
 		s.models.unload(m)

@@ -17,11 +17,14 @@ import (
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
-// quantizedTypes are the mixtures that a client can ask for. Those that need an importance matrix are left out, and with them their relatives,
-// for which libggml ends the process where weights are not finite.
-var quantizedTypes = []string{"F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q5_1", "Q5_0", "Q4_K_M", "Q4_K_S", "Q4_1", "Q4_0", "Q3_K_L", "Q3_K_M", "Q3_K_S", "Q2_K"}
+// quantizedTypes are the mixtures that a client can ask for. Those that need an importance matrix
+// are left out, and with them their relatives, for which libggml ends the process where weights are
+// not finite.
+var quantizedTypes = []string{"F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q5_1",
+	"Q5_0", "Q4_K_M", "Q4_K_S", "Q4_1", "Q4_0", "Q3_K_L", "Q3_K_M", "Q3_K_S", "Q2_K"}
 
-// quantizedSources are the types of files that lose no more by being quantized than the result says.
+// quantizedSources are the types of files that lose no more by being quantized than the result
+// says.
 var quantizedSources = []string{"F32", "F16", "BF16"}
 
 // quantization makes a smaller language model of one that is there.
@@ -33,9 +36,10 @@ type quantization struct {
 	typ    llama.FileType
 }
 
-// quantization checks what a request wants quantized; nil for nothing. from is the model that the new one is made of, unless files hold a language
-// model.
-func (s *Server) quantization(st *store.Store, to, from string, files []store.Digest) (*quantization, error) {
+// quantization checks what a request wants quantized; nil for nothing. from is the model that the
+// new one is made of, unless files hold a language model.
+func (s *Server) quantization(st *store.Store, to, from string,
+	files []store.Digest) (*quantization, error) {
 	if to == "" {
 		return nil, nil
 	}
@@ -49,7 +53,9 @@ func (s *Server) quantization(st *store.Store, to, from string, files []store.Di
 		q.to = "Q3_K_M"
 	}
 	if !slices.Contains(quantizedTypes, q.to) {
-		return nil, refuseField("quantize", "%.40q is no type that the server quantizes to; give one of %s", to, strings.Join(quantizedTypes, ", "))
+		return nil, refuseField("quantize",
+			"%.40q is no type that the server quantizes to; give one of %s", to, strings.Join(
+				quantizedTypes, ", "))
 	}
 	var err error
 	if q.typ, err = llama.ParseFileType(q.to); err != nil {
@@ -70,7 +76,8 @@ func (s *Server) quantization(st *store.Store, to, from string, files []store.Di
 	case strings.EqualFold(q.from, q.to):
 		return nil, nil // it is that already
 	case !slices.Contains(quantizedSources, strings.ToUpper(q.from)):
-		return nil, refuseField("quantize", "the model is in %.40s; only models in F16, BF16 and F32 are quantized", q.from)
+		return nil, refuseField("quantize",
+			"the model is in %.40s; only models in F16, BF16 and F32 are quantized", q.from)
 	}
 	return q, nil
 }
@@ -85,7 +92,8 @@ func (q *quantization) find(s *Server, st *store.Store, from string, files []sto
 		info, err := blob.Stat()
 		if err == nil {
 			var f *gguf.File
-			if f, err = gguf.Read(blob, info.Size(), string(d)); err == nil && f.Architecture() != "clip" {
+			if f, err = gguf.Read(blob, info.Size(), string(d)); err == nil &&
+				f.Architecture() != "clip" {
 				if q.source != "" {
 					err = refuseField("quantize", "the model is split; upload it as one file")
 				}
@@ -107,17 +115,20 @@ func (q *quantization) find(s *Server, st *store.Store, from string, files []sto
 		return err
 	}
 	if base.draws() {
-		return refuseField("quantize", "%s draws pictures; language models can be quantized here", base.name)
+		return refuseField("quantize", "%s draws pictures; language models can be quantized here",
+			base.name)
 	}
 	q.source = base.spec.Model
 	return nil
 }
 
-// oneQuantization lets one run at a time: libllama tells how far it is in the log of the process, and takes all cores.
+// oneQuantization lets one run at a time: libllama tells how far it is in the log of the process,
+// and takes all cores.
 var oneQuantization = make(chan struct{}, 1)
 
 // run quantizes, and puts the result into the store.
-func (q *quantization) run(ctx context.Context, st *store.Store, session *store.Session, progress *progress) (store.Digest, error) {
+func (q *quantization) run(ctx context.Context, st *store.Store, session *store.Session,
+	progress *progress) (store.Digest, error) {
 	select {
 	case oneQuantization <- struct{}{}:
 		defer func() { <-oneQuantization }()
@@ -146,12 +157,14 @@ func (q *quantization) run(ctx context.Context, st *store.Store, session *store.
 }
 
 // write makes the file, and tells how far it is. libllama's thread does not wait for the client.
-func (q *quantization) write(ctx context.Context, f *gguf.File, out string, progress *progress) error {
+func (q *quantization) write(ctx context.Context, f *gguf.File, out string,
+	progress *progress) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	news := make(chan int64, 1)
 	tell := func(completed int64) error {
-		return progress.tell(api.ProgressResponse{Status: fmt.Sprintf("quantizing %s model to %s", q.from, q.to), Digest: "0000000000000000000", Total: f.Size(), Completed: completed})
+		return progress.tell(api.ProgressResponse{Status: fmt.Sprintf("quantizing %s model to %s",
+			q.from, q.to), Digest: "0000000000000000000", Total: f.Size(), Completed: completed})
 	}
 	params := llama.QuantizeParams{Type: q.typ, Progress: func(done, total int, _ string) {
 		select {

@@ -13,9 +13,11 @@ import (
 	"github.com/eyelet-engine/eyelet/engine"
 )
 
-// Requests of Ollama's API, read more gently than its own types do: pictures and numbers as clients write them.
+// Requests of Ollama's API, read more gently than its own types do: pictures and numbers as clients
+// write them.
 
-// ollamaChatRequest is the body of POST /api/chat. Tools are kept as they come: the schema of Ollama's own type knows less.
+// ollamaChatRequest is the body of POST /api/chat. Tools are kept as they come: the schema of
+// Ollama's own type knows less.
 type ollamaChatRequest struct {
 	api.ChatRequest
 	otherDemands
@@ -49,7 +51,8 @@ type ollamaGenerateRequest struct {
 	Context     []whole    `json:"context"`
 }
 
-// ollamaMessage is a turn of a conversation. Its pictures are texts until [Server.ollamaPictures] decodes them.
+// ollamaMessage is a turn of a conversation. Its pictures are texts until [Server.ollamaPictures]
+// decodes them.
 type ollamaMessage struct {
 	plainMessage
 	Images    texts       `json:"images"`
@@ -59,7 +62,8 @@ type ollamaMessage struct {
 // plainMessage is Ollama's message without its method of reading.
 type plainMessage api.Message
 
-// ollamaPictures decodes the pictures of a message, which has a number from 0 on, -1 where there is none. n counts the pictures of the request.
+// ollamaPictures decodes the pictures of a message, which has a number from 0 on, -1 where there is
+// none. n counts the pictures of the request.
 func (s *Server) ollamaPictures(list texts, message int, n *int) ([]api.ImageData, error) {
 	param := "images"
 	if message >= 0 {
@@ -85,7 +89,8 @@ func (s *Server) conversation(q *ollamaChatRequest) ([]api.Message, error) {
 	n := 0
 	for i, msg := range q.Messages {
 		if msg.Role == "" {
-			return nil, refuseField("messages", "message %d has no role; give system, user, assistant or tool", i+1)
+			return nil, refuseField("messages",
+				"message %d has no role; give system, user, assistant or tool", i+1)
 		}
 		images, err := s.ollamaPictures(msg.Images, i, &n)
 		if err != nil {
@@ -93,7 +98,8 @@ func (s *Server) conversation(q *ollamaChatRequest) ([]api.Message, error) {
 		}
 		out[i] = api.Message(msg.plainMessage)
 		for k := range msg.ToolCalls {
-			call, err := msg.ToolCalls[k].call(fmt.Sprintf("messages[%d].tool_calls[%d].function.arguments", i, k))
+			call, err := msg.ToolCalls[k].call(
+				fmt.Sprintf("messages[%d].tool_calls[%d].function.arguments", i, k))
 			if err != nil {
 				return nil, err
 			}
@@ -104,7 +110,8 @@ func (s *Server) conversation(q *ollamaChatRequest) ([]api.Message, error) {
 	return out, nil
 }
 
-// keepAlive is how long a model stays loaded: seconds, or a duration as "5m"; a number may be written as a text. Negative ones are for ever.
+// keepAlive is how long a model stays loaded: seconds, or a duration as "5m"; a number may be
+// written as a text. Negative ones are for ever.
 type keepAlive struct {
 	given bool // "" and null are none
 	time  time.Duration
@@ -129,7 +136,8 @@ func (k *keepAlive) UnmarshalJSON(data []byte) error {
 		}
 	}
 	if seconds, ok := readNumber(data); ok {
-		*k = keepAlive{true, time.Duration(min(max(seconds*float64(time.Second), -1), math.MaxInt64/2))}
+		*k = keepAlive{true, time.Duration(min(max(seconds*float64(time.Second), -1),
+			math.MaxInt64/2))}
 	}
 	if !k.given {
 		return wrongNumber(data, time.Duration(0))

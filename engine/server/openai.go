@@ -93,7 +93,8 @@ func (s *Server) failOpenAI(w http.ResponseWriter, f *failure) error {
 
 // noResponses answers requests about responses of earlier: none are kept.
 func noResponses(http.ResponseWriter, *http.Request) error {
-	return &failure{status: http.StatusNotFound, kind: kindNotFound, text: "this server keeps no responses; send the whole conversation as input"}
+	return &failure{status: http.StatusNotFound, kind: kindNotFound,
+		text: "this server keeps no responses; send the whole conversation as input"}
 }
 
 // openaiModelInfo is a model as OpenAI describes it.
@@ -105,7 +106,8 @@ type openaiModelInfo struct {
 }
 
 func (m *model) openai() openaiModelInfo {
-	return openaiModelInfo{strings.TrimSuffix(m.name, ":latest"), "model", m.modified.Unix(), "library"}
+	return openaiModelInfo{strings.TrimSuffix(m.name, ":latest"), "model", m.modified.Unix(),
+		"library"}
 }
 
 // openaiModels answers GET /v1/models.

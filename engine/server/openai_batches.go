@@ -98,15 +98,18 @@ func (s *Server) openaiCreateBatch(w http.ResponseWriter, r *http.Request) error
 	}
 	switch {
 	case !slices.Contains(batch.Endpoints, q.Endpoint):
-		return refuseField("endpoint", "endpoint is %.60q; this server runs batches of %s", q.Endpoint, strings.Join(batch.Endpoints, ", "))
+		return refuseField("endpoint", "endpoint is %.60q; this server runs batches of %s",
+			q.Endpoint, strings.Join(batch.Endpoints, ", "))
 	case q.Window != "24h":
 		return refuseField("completion_window", "completion_window is %.20q; give 24h", q.Window)
 	case len(q.Metadata) > maxMetadata:
-		return refuseField("metadata", "metadata has %d pairs; give at most %d", len(q.Metadata), maxMetadata)
+		return refuseField("metadata", "metadata has %d pairs; give at most %d", len(q.Metadata),
+			maxMetadata)
 	}
 	for k, v := range q.Metadata {
 		if len(k) > 64 || len(v) > 512 {
-			return refuseField("metadata", "metadata has a name of more than 64 characters, or a value of more than 512")
+			return refuseField("metadata",
+				"metadata has a name of more than 64 characters, or a value of more than 512")
 		}
 	}
 	f := b.file(q.Input, ownerOf(r))
@@ -116,7 +119,8 @@ func (s *Server) openaiCreateBatch(w http.ResponseWriter, r *http.Request) error
 	created := now()
 	expires := created + 24*60*60
 	o := &openaiBatch{
-		ID: newID("batch_"), Object: "batch", Endpoint: q.Endpoint, Input: f.ID, Window: q.Window, Status: batchValidating,
+		ID: newID("batch_"), Object: "batch", Endpoint: q.Endpoint, Input: f.ID, Window: q.Window,
+		Status:  batchValidating,
 		Created: created, Expires: &expires, Metadata: q.Metadata, Owner: ownerOf(r),
 	}
 	if err := b.begin(o); err != nil {
@@ -135,7 +139,8 @@ func (s *Server) openaiBatchOf(r *http.Request) (*batches, *openaiBatch, error) 
 	defer b.mu.Unlock()
 	o := b.list[r.PathValue("id")]
 	if o == nil || o.Owner != ownerOf(r) {
-		return nil, nil, &failure{status: http.StatusNotFound, kind: kindNotFound, param: "id", text: fmt.Sprintf("No batch found with id '%.80s'.", r.PathValue("id"))}
+		return nil, nil, &failure{status: http.StatusNotFound, kind: kindNotFound, param: "id",
+			text: fmt.Sprintf("No batch found with id '%.80s'.", r.PathValue("id"))}
 	}
 	return b, o, nil
 }
@@ -185,5 +190,7 @@ func (s *Server) openaiBatches(w http.ResponseWriter, r *http.Request) error {
 	if page == nil {
 		page = []*openaiBatch{}
 	}
-	return s.writeJSON(w, http.StatusOK, listOf(page, more, func(o *openaiBatch) string { return o.ID }))
+	return s.writeJSON(w, http.StatusOK, listOf(page, more, func(o *openaiBatch) string {
+		return o.ID
+	}))
 }

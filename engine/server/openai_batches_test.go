@@ -32,11 +32,14 @@ func withBatches(dir string) func(*Options) { return func(o *Options) { o.Batche
 // uploaded is a file of the lines.
 func uploaded(t *testing.T, c *openai.Client, text string) *openai.FileObject {
 	t.Helper()
-	f, err := c.Files.New(t.Context(), openai.FileNewParams{File: openai.File(strings.NewReader(text), "in.jsonl", "application/jsonl"), Purpose: openai.FilePurposeBatch})
+	f, err := c.Files.New(t.Context(),
+		openai.FileNewParams{File: openai.File(strings.NewReader(text), "in.jsonl",
+			"application/jsonl"), Purpose: openai.FilePurposeBatch})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f.Bytes != int64(len(text)) || f.Filename != "in.jsonl" || f.Object != "file" || f.Purpose != "batch" || f.CreatedAt == 0 {
+	if f.Bytes != int64(len(text)) || f.Filename != "in.jsonl" || f.Object != "file" ||
+		f.Purpose != "batch" || f.CreatedAt == 0 {
 		t.Errorf("%s", f.RawJSON())
 	}
 	return f
@@ -45,8 +48,9 @@ func uploaded(t *testing.T, c *openai.Client, text string) *openai.FileObject {
 func created(t *testing.T, c *openai.Client, input string) *openai.Batch {
 	t.Helper()
 	b, err := c.Batches.New(t.Context(), openai.BatchNewParams{
-		InputFileID: input, Endpoint: openai.BatchNewParamsEndpointV1ChatCompletions, CompletionWindow: openai.BatchNewParamsCompletionWindow24h,
-		Metadata: map[string]string{"name": "a test"},
+		InputFileID: input, Endpoint: openai.BatchNewParamsEndpointV1ChatCompletions,
+		CompletionWindow: openai.BatchNewParamsCompletionWindow24h,
+		Metadata:         map[string]string{"name": "a test"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -104,11 +108,14 @@ func TestOpenAIBatches(t *testing.T) {
 	c := ts.openaiClient()
 	f := uploaded(t, c, batchLines(20, true))
 	b := created(t, c, f.ID)
-	if b.Object != "batch" || b.InputFileID != f.ID || b.CompletionWindow != "24h" || b.CreatedAt == 0 || b.ExpiresAt != b.CreatedAt+86400 || b.Metadata["name"] != "a test" {
+	if b.Object != "batch" || b.InputFileID != f.ID || b.CompletionWindow != "24h" ||
+		b.CreatedAt == 0 || b.ExpiresAt != b.CreatedAt+86400 || b.Metadata["name"] != "a test" {
 		t.Errorf("%s", b.RawJSON())
 	}
 	b = until(t, c, b.ID)
-	if b.Status != openai.BatchStatusCompleted || b.RequestCounts.Total != 22 || b.RequestCounts.Completed != 20 || b.RequestCounts.Failed != 2 || b.InProgressAt == 0 || b.FinalizingAt == 0 || b.CompletedAt == 0 {
+	if b.Status != openai.BatchStatusCompleted || b.RequestCounts.Total != 22 ||
+		b.RequestCounts.Completed != 20 || b.RequestCounts.Failed != 2 || b.InProgressAt == 0 ||
+		b.FinalizingAt == 0 || b.CompletedAt == 0 {
 		t.Errorf("%s", b.RawJSON())
 	}
 	good, bad := content(t, c, b.OutputFileID), content(t, c, b.ErrorFileID)
@@ -119,7 +126,9 @@ func TestOpenAIBatches(t *testing.T) {
 		response, _ := line["response"].(map[string]any)
 		body, _ := json.Marshal(response["body"])
 		var answer openai.ChatCompletion
-		if err := json.Unmarshal(body, &answer); err != nil || len(answer.Choices) != 1 || answer.Usage.CompletionTokens == 0 || response["status_code"] != 200.0 || line["error"] != nil {
+		if err := json.Unmarshal(body, &answer); err != nil || len(answer.Choices) != 1 ||
+			answer.Usage.CompletionTokens == 0 || response["status_code"] != 200.0 ||
+			line["error"] != nil {
 			t.Errorf("%s: %v, %v", name, line, err)
 		}
 	}
@@ -155,7 +164,8 @@ func hasStatus(err error, status int) bool {
 func TestABatchThatCannotBegin(t *testing.T) {
 	ts := serve(t, withBatches(t.TempDir()))
 	c := ts.openaiClient()
-	f := uploaded(t, c, batchLines(2, false)+batchLines(1, false)+"{\n"+strings.Replace(batchLines(1, false), "chat/completions", "embeddings", 1))
+	f := uploaded(t, c, batchLines(2, false)+batchLines(1,
+		false)+"{\n"+strings.Replace(batchLines(1, false), "chat/completions", "embeddings", 1))
 	b := until(t, c, created(t, c, f.ID).ID)
 	if b.Status != openai.BatchStatusFailed || b.FailedAt == 0 || len(b.Errors.Data) != 3 {
 		t.Fatalf("%s", b.RawJSON())
@@ -176,14 +186,16 @@ func TestABatchThatCannotBegin(t *testing.T) {
 		{InputFileID: f.ID, Endpoint: "/v1/audio", CompletionWindow: "24h"},
 		{InputFileID: f.ID, Endpoint: "/v1/chat/completions", CompletionWindow: "1h"},
 	} {
-		if _, err := c.Batches.New(t.Context(), p); !hasStatus(err, 400) || strings.Contains(err.Error(), "[/v1") {
+		if _, err := c.Batches.New(t.Context(), p); !hasStatus(err, 400) ||
+			strings.Contains(err.Error(), "[/v1") {
 			t.Errorf("%+v: %v", p, err)
 		}
 	}
 	if _, err := c.Batches.Get(t.Context(), "batch_none"); !hasStatus(err, 404) {
 		t.Error(err)
 	}
-	if _, err := c.Files.New(t.Context(), openai.FileNewParams{File: bytes.NewReader(nil), Purpose: openai.FilePurposeVision}); !hasStatus(err, 400) {
+	if _, err := c.Files.New(t.Context(), openai.FileNewParams{File: bytes.NewReader(nil),
+		Purpose: openai.FilePurposeVision}); !hasStatus(err, 400) {
 		t.Error(err)
 	}
 }
@@ -213,13 +225,16 @@ func TestBatchesGoOnAndAreCancelled(t *testing.T) {
 	c = second.openaiClient()
 	cancelled := created(t, c, uploaded(t, c, batchLines(500, false)).ID).ID
 	b, err := c.Batches.Cancel(t.Context(), cancelled)
-	if err != nil || b.Status != openai.BatchStatusCancelling && b.Status != openai.BatchStatusCancelled || b.CancellingAt == 0 {
+	if err != nil || b.Status != openai.BatchStatusCancelling &&
+		b.Status != openai.BatchStatusCancelled || b.CancellingAt == 0 {
 		t.Errorf("%v, %v", b, err)
 	}
 	if b = until(t, c, cancelled); b.Status != openai.BatchStatusCancelled || b.CancelledAt == 0 {
 		t.Errorf("%s", b.RawJSON())
 	}
-	if b = until(t, c, goesOn); b.Status != openai.BatchStatusCompleted || b.RequestCounts.Completed != 40 || len(content(t, c, b.OutputFileID)) != 40 || b.ErrorFileID != "" {
+	if b = until(t, c, goesOn); b.Status != openai.BatchStatusCompleted ||
+		b.RequestCounts.Completed != 40 || len(content(t, c, b.OutputFileID)) != 40 ||
+		b.ErrorFileID != "" {
 		t.Errorf("%s", b.RawJSON())
 	}
 }
@@ -245,7 +260,8 @@ func TestBatchesBelongToTheirKeys(t *testing.T) {
 	if err := b.addFile(&openaiFileObject{ID: "file-a", Owner: "anna"}); err != nil {
 		t.Fatal(err)
 	}
-	if b.file("file-a", "anna") == nil || b.file("file-a", "") != nil || b.file("file-a", "ben") != nil || len(b.filesOf("ben")) != 0 {
+	if b.file("file-a", "anna") == nil || b.file("file-a", "") != nil ||
+		b.file("file-a", "ben") != nil || len(b.filesOf("ben")) != 0 {
 		t.Error("others see the file")
 	}
 }

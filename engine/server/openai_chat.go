@@ -73,11 +73,13 @@ func (q *chatRequest) request(m *model) (r engine.Request, err error) {
 	}
 	for _, kind := range q.Modalities {
 		if kind != "text" {
-			return r, refuseField("modalities", "modalities names %.40q; models here answer in text alone, so leave it out or give [\"text\"]", kind)
+			return r, refuseField(
+				"modalities", "modalities names %.40q; models here answer in text alone, so leave it out or give [\"text\"]", kind)
 		}
 	}
 	if len(q.Audio) > 0 && string(q.Audio) != "null" {
-		return r, refuseField("audio", "audio asks for a spoken answer; models here answer in text alone")
+		return r, refuseField("audio",
+			"audio asks for a spoken answer; models here answer in text alone")
 	}
 	if q.TopLogprobs > 0 && !q.Logprobs {
 		return r, refuseField("top_logprobs", "top_logprobs is set, and logprobs is not true")
@@ -96,7 +98,8 @@ func (q *chatRequest) request(m *model) (r engine.Request, err error) {
 	}
 	for i, t := range q.Tools {
 		if t.Type != "" && t.Type != "function" {
-			return r, refuseField("tools", "tool %d is of type %.40q; this server knows functions", i+1, t.Type)
+			return r, refuseField("tools", "tool %d is of type %.40q; this server knows functions",
+				i+1, t.Type)
 		}
 		r.Tools = append(r.Tools, engine.Tool(t.Function))
 	}
@@ -122,8 +125,8 @@ func thinkingOf(effort string) engine.Thinking {
 	return engine.ThinkOn
 }
 
-// goesOn reports whether a last message of the assistant's is the beginning of the answer. It is unless the request asks for a turn of its own, as
-// vLLM's clients can.
+// goesOn reports whether a last message of the assistant's is the beginning of the answer. It is
+// unless the request asks for a turn of its own, as vLLM's clients can.
 func (q *chatRequest) goesOn() bool {
 	if q.Continue != nil {
 		return *q.Continue

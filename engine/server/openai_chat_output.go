@@ -52,12 +52,13 @@ type tokenLogprob struct {
 	Top     []tokenLogprob `json:"top_logprobs,omitzero"`
 }
 
-// logprobsOf translates tokens with their probabilities. Bytes that are no text on their own show as U+FFFD in the token, and whole in
-// the bytes.
+// logprobsOf translates tokens with their probabilities. Bytes that are no text on their own show
+// as U+FFFD in the token, and whole in the bytes.
 func logprobsOf(list []engine.TokenLogprob, top bool) []tokenLogprob {
 	out := []tokenLogprob{}
 	for _, t := range list {
-		l := tokenLogprob{Token: strings.ToValidUTF8(t.Text, "\uFFFD"), Logprob: finite(t.Logprob), Bytes: []int{}}
+		l := tokenLogprob{Token: strings.ToValidUTF8(t.Text, "\uFFFD"), Logprob: finite(t.Logprob),
+			Bytes: []int{}}
 		for _, b := range []byte(t.Text) {
 			l.Bytes = append(l.Bytes, int(b))
 		}
@@ -76,7 +77,8 @@ type chatCompletion struct {
 	Created int64        `json:"created"`
 	Model   string       `json:"model"`
 	Choices []chatChoice `json:"choices"`
-	Usage   any          `json:"usage,omitempty"` // *openaiUsage, or a null that is there; nil for none
+	// *openaiUsage, or a null that is there; nil for none
+	Usage any `json:"usage,omitempty"`
 }
 
 // chatOutput writes the answers to a chat request.
@@ -94,8 +96,10 @@ type chatOutput struct {
 }
 
 func newChatOutput(s *Server, w http.ResponseWriter, q *chatRequest, n int) *chatOutput {
-	o := &chatOutput{s: s, w: w, q: q, spoken: make([]spoken, n), begun: make([]bool, n), text: make([]strings.Builder, n)}
-	o.base = chatCompletion{ID: "chatcmpl-" + rand.Text(), Object: "chat.completion", Created: now(), Model: q.Model, Choices: []chatChoice{}}
+	o := &chatOutput{s: s, w: w, q: q, spoken: make([]spoken, n), begun: make([]bool, n),
+		text: make([]strings.Builder, n)}
+	o.base = chatCompletion{ID: "chatcmpl-" + rand.Text(), Object: "chat.completion",
+		Created: now(), Model: q.Model, Choices: []chatChoice{}}
 	if q.Stream {
 		o.base.Object += ".chunk"
 		o.base.Usage = q.StreamOptions.none()
@@ -115,7 +119,9 @@ func newChatOutput(s *Server, w http.ResponseWriter, q *chatRequest, n int) *cha
 func (o *chatOutput) run(ctx context.Context, answers iter.Seq2[indexed, error]) error {
 	for e, err := range answers {
 		if err != nil {
-			return o.s.broken(ctx, o.events, err, func(f *failure) any { return openaiErrorEvent(f) })
+			return o.s.broken(ctx, o.events, err, func(f *failure) any {
+				return openaiErrorEvent(f)
+			})
 		}
 		if err := o.take(e); err != nil {
 			return err
@@ -135,8 +141,10 @@ func (o *chatOutput) run(ctx context.Context, answers iter.Seq2[indexed, error])
 	return o.events.raw("", []byte("[DONE]"))
 }
 
-// broken tells of an error in the middle of a stream. Before a stream has begun, the error is returned.
-func (s *Server) broken(ctx context.Context, e *events, err error, shape func(f *failure) any) error {
+// broken tells of an error in the middle of a stream. Before a stream has begun, the error is
+// returned.
+func (s *Server) broken(ctx context.Context, e *events, err error,
+	shape func(f *failure) any) error {
 	if e == nil || !e.begun {
 		return err
 	}
@@ -150,7 +158,8 @@ func openaiErrorEvent(f *failure) any {
 	}{openaiErrorOf(f)}
 }
 
-var finishWords = map[engine.FinishReason]string{engine.FinishStop: "stop", engine.FinishLength: "length", engine.FinishTools: "tool_calls"}
+var finishWords = map[engine.FinishReason]string{engine.FinishStop: "stop",
+	engine.FinishLength: "length", engine.FinishTools: "tool_calls"}
 
 // take writes or keeps an event.
 func (o *chatOutput) take(e indexed) error {
@@ -196,7 +205,8 @@ func (o *chatOutput) take(e indexed) error {
 		chunk.Delta.ToolCalls = append(chunk.Delta.ToolCalls, call)
 	}
 	d := chunk.Delta
-	if d.Role != "" || d.Content != nil || d.Reasoning != "" || d.ToolCalls != nil || d.Function != nil || chunk.Logprobs != nil {
+	if d.Role != "" || d.Content != nil || d.Reasoning != "" || d.ToolCalls != nil ||
+		d.Function != nil || chunk.Logprobs != nil {
 		if err := o.send(chunk); err != nil {
 			return err
 		}
@@ -205,7 +215,8 @@ func (o *chatOutput) take(e indexed) error {
 		return nil
 	}
 	word := o.q.finishWord(e.Done.Finish)
-	return o.send(chatChoice{Index: i, Delta: &chatDelta{}, Finish: &word, Checked: checked(e.Done)})
+	return o.send(chatChoice{Index: i, Delta: &chatDelta{}, Finish: &word,
+		Checked: checked(e.Done)})
 }
 
 func (o *chatOutput) send(c chatChoice) error {

@@ -10,7 +10,8 @@ import (
 	"github.com/eyelet-engine/eyelet/engine"
 )
 
-// sampleChoices are what OpenAI's and Anthropic's APIs let a client choose of sampling, and what this server adds.
+// sampleChoices are what OpenAI's and Anthropic's APIs let a client choose of sampling, and what
+// this server adds.
 type sampleChoices struct {
 	Temperature      *fraction           `json:"temperature"`
 	TopP             *fraction           `json:"top_p"`
@@ -51,7 +52,8 @@ func (c *sampleChoices) apply(r *engine.Request, m *model) error {
 			continue
 		}
 		if !(*x.from >= x.min && *x.from <= x.max) {
-			return refuseField(x.name, "%s is %s; give %s to %s", x.name, decimal(float64(*x.from)), decimal(float64(x.min)), decimal(float64(x.max)))
+			return refuseField(x.name, "%s is %s; give %s to %s", x.name, decimal(float64(*x.from)),
+				decimal(float64(x.min)), decimal(float64(x.max)))
 		}
 		*x.to = float32(*x.from)
 	}
@@ -64,7 +66,8 @@ func (c *sampleChoices) apply(r *engine.Request, m *model) error {
 	if c.RepeatLastN != nil {
 		s.PenaltyLastN = int(min(max(*c.RepeatLastN, -1), math.MaxInt32))
 	}
-	if (c.RepeatLastN != nil || m.params().RepeatLastN != nil) && s.PenaltyLastN == 0 { // which is off for clients, and the default in the engine
+	// which is off for clients, and the default in the engine
+	if (c.RepeatLastN != nil || m.params().RepeatLastN != nil) && s.PenaltyLastN == 0 {
 		s.RepeatPenalty, s.FrequencyPenalty, s.PresencePenalty = 1, 0, 0
 	}
 	if c.Seed != nil {
@@ -74,7 +77,9 @@ func (c *sampleChoices) apply(r *engine.Request, m *model) error {
 	for key, bias := range c.LogitBias {
 		id, err := strconv.ParseInt(key, 10, 32)
 		if err != nil || id < 0 || !(bias >= -100 && bias <= 100) {
-			return refuseField("logit_bias", "logit_bias %q: %s; give numbers of tokens, and -100 to 100", key, decimal(float64(bias)))
+			return refuseField("logit_bias",
+				"logit_bias %q: %s; give numbers of tokens, and -100 to 100", key, decimal(
+					float64(bias)))
 		}
 		if s.LogitBias == nil {
 			s.LogitBias = map[engine.Token]float32{}
@@ -132,7 +137,8 @@ func checkStops(param string, stops texts) error {
 	}
 	for _, s := range stops {
 		if s == "" {
-			return refuseField(param, "%s has an empty text, at which every answer would end", param)
+			return refuseField(param, "%s has an empty text, at which every answer would end",
+				param)
 		}
 	}
 	return nil
@@ -161,7 +167,8 @@ func openaiChoice(r *engine.Request, choice json.RawMessage, parallel *bool) err
 		case `"required"`:
 			r.ToolChoice = engine.ToolsRequired
 		default:
-			return refuseField("tool_choice", "tool_choice is %.40s; give none, auto, required or a function", choice)
+			return refuseField("tool_choice",
+				"tool_choice is %.40s; give none, auto, required or a function", choice)
 		}
 		return nil
 	}
@@ -180,7 +187,8 @@ func openaiChoice(r *engine.Request, choice json.RawMessage, parallel *bool) err
 		return named.Allowed.apply(r)
 	}
 	if err != nil || named.Type != "function" || named.Name+named.Function.Name == "" {
-		return refuseField("tool_choice", `tool_choice names no function; give {"type": "function", "function": {"name": …}}`)
+		return refuseField("tool_choice",
+			`tool_choice names no function; give {"type": "function", "function": {"name": …}}`)
 	}
 	r.ToolName = named.Name + named.Function.Name
 	return nil
@@ -203,19 +211,22 @@ func (a *allowedTools) apply(r *engine.Request) error {
 	case "required":
 		r.ToolChoice = engine.ToolsRequired
 	default:
-		return refuseField("tool_choice", "tool_choice.mode is %.40q; give auto or required", a.Mode)
+		return refuseField("tool_choice", "tool_choice.mode is %.40q; give auto or required",
+			a.Mode)
 	}
 	var tools []engine.Tool
 	for _, t := range a.Tools {
 		name := t.Name + t.Function.Name
 		i := slices.IndexFunc(r.Tools, func(tool engine.Tool) bool { return tool.Name == name })
 		if i < 0 {
-			return refuseField("tool_choice", "tool_choice allows the tool %.60q, which is not among tools", name)
+			return refuseField("tool_choice",
+				"tool_choice allows the tool %.60q, which is not among tools", name)
 		}
 		tools = append(tools, r.Tools[i])
 	}
 	if len(tools) == 0 {
-		return refuseField("tool_choice", "tool_choice allows no tool; name some of tools, or give none")
+		return refuseField("tool_choice",
+			"tool_choice allows no tool; name some of tools, or give none")
 	}
 	r.Tools = tools
 	return nil

@@ -30,7 +30,8 @@ type completionRequest struct {
 const (
 	// completionTokens is how long an answer is where the request does not say, as in OpenAI's API.
 	completionTokens = 16
-	// maxCompletions bounds the answers to one request; maxAtOnce of them are computed side by side.
+	// maxCompletions bounds the answers to one request; maxAtOnce of them are computed side by
+	// side.
 	maxCompletions = 2048
 )
 
@@ -40,7 +41,8 @@ type completionTask struct {
 	request engine.Request
 }
 
-// tasks checks a request and translates it, prompt by prompt. It returns the number of answers to each as well.
+// tasks checks a request and translates it, prompt by prompt. It returns the number of answers to
+// each as well.
 func (q *completionRequest) tasks(m *model) (list []completionTask, n int, err error) {
 	if n, err = answersOf(q.N); err != nil {
 		return nil, 0, err
@@ -67,7 +69,8 @@ func (q *completionRequest) tasks(m *model) (list []completionTask, n int, err e
 		prompts = []rawInput{{}} // the model begins a text, as in OpenAI's API
 	}
 	if len(prompts)*n > maxCompletions {
-		return nil, 0, refuseField("n", "%d prompts with %d answers each are more than %d", len(prompts), n, maxCompletions)
+		return nil, 0, refuseField("n", "%d prompts with %d answers each are more than %d",
+			len(prompts), n, maxCompletions)
 	}
 	for _, prompt := range prompts {
 		r := engine.Request{Prompt: prompt.text, Before: prompt.tokens, Stop: q.Stop}
@@ -93,7 +96,8 @@ func (q *completionRequest) tasks(m *model) (list []completionTask, n int, err e
 	return list, n, nil
 }
 
-// scoresOnly reports whether no token of an answer is wanted: only the prompt, and how probable it is.
+// scoresOnly reports whether no token of an answer is wanted: only the prompt, and how probable it
+// is.
 func (q *completionRequest) scoresOnly() bool { return q.MaxTokens != nil && *q.MaxTokens == 0 }
 
 // openaiComplete answers POST /v1/completions: text goes to the model as it stands.
@@ -113,7 +117,8 @@ func (s *Server) openaiComplete(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer l.Release()
 	o := &completionOutput{s: s, w: w, q: &q, n: n}
-	o.base = completion{ID: "cmpl-" + rand.Text(), Object: "text_completion", Created: now(), Model: q.Model, Choices: []completionChoice{}}
+	o.base = completion{ID: "cmpl-" + rand.Text(), Object: "text_completion", Created: now(),
+		Model: q.Model, Choices: []completionChoice{}}
 	var requests []engine.Request
 	for _, t := range tasks {
 		if err := l.begin(&t); err != nil {
@@ -141,26 +146,31 @@ func (l *lease) begin(t *completionTask) error {
 	}
 	opening, ok := l.Model.Opening()
 	if !ok {
-		return refuseField("prompt", "the prompt is empty, and the model has no token that begins a text; give a prompt")
+		return refuseField("prompt",
+			"the prompt is empty, and the model has no token that begins a text; give a prompt")
 	}
 	t.request.Before = []engine.Token{opening}
 	return nil
 }
 
-// promptOf is the prompt of a task as it comes back: its text, and, where wanted, its tokens with their probabilities. Read is how many
-// tokens it has.
-func (l *lease) promptOf(ctx context.Context, q *completionRequest, t *completionTask) (*engine.Scores, error) {
+// promptOf is the prompt of a task as it comes back: its text, and, where wanted, its tokens with
+// their probabilities. Read is how many tokens it has.
+func (l *lease) promptOf(ctx context.Context, q *completionRequest,
+	t *completionTask) (*engine.Scores, error) {
 	switch {
 	case q.Echo && q.Logprobs != nil && !t.prompt.empty():
 		recordOf(ctx).memory.turn()
-		return l.Model.Score(ctx, engine.ScoreRequest{Prompt: t.prompt.text, Tokens: t.prompt.tokens, Top: int(*q.Logprobs)})
+		return l.Model.Score(ctx, engine.ScoreRequest{Prompt: t.prompt.text,
+			Tokens: t.prompt.tokens, Top: int(*q.Logprobs)})
 	case !q.Echo && !q.scoresOnly():
 		return &engine.Scores{}, nil
 	}
 	out := &engine.Scores{Text: t.prompt.text}
 	count, err := l.Model.Count(ctx, t.request)
-	if most := l.Model.Info().Context; err == nil && count.Prompt > most { // which no answer would tell of where none is wanted
-		err = fmt.Errorf("%w: it has %d tokens, and the context holds %d", engine.ErrContextLength, count.Prompt, most)
+	// which no answer would tell of where none is wanted
+	if most := l.Model.Info().Context; err == nil && count.Prompt > most {
+		err = fmt.Errorf("%w: it has %d tokens, and the context holds %d", engine.ErrContextLength,
+			count.Prompt, most)
 	}
 	if err == nil && len(t.prompt.tokens) > 0 {
 		out.Text, err = l.Model.Detokenize(t.prompt.tokens)

@@ -22,14 +22,17 @@ type completionChoice struct {
 
 // completionLogprobs are lists of one entry a token.
 type completionLogprobs struct {
-	Tokens  []string             `json:"tokens"`
-	Values  []*float64           `json:"token_logprobs"` // null for the first token of a prompt, before which there is nothing
-	Top     []map[string]float64 `json:"top_logprobs"`   // the token itself and the most probable ones; null where token_logprobs is
-	Offsets []int                `json:"text_offset"`    // characters of the text before the token
+	Tokens []string `json:"tokens"`
+	// null for the first token of a prompt, before which there is nothing
+	Values []*float64 `json:"token_logprobs"`
+	// the token itself and the most probable ones; null where token_logprobs is
+	Top     []map[string]float64 `json:"top_logprobs"`
+	Offsets []int                `json:"text_offset"` // characters of the text before the token
 }
 
 func newCompletionLogprobs() *completionLogprobs {
-	return &completionLogprobs{Tokens: []string{}, Values: []*float64{}, Top: []map[string]float64{}, Offsets: []int{}}
+	return &completionLogprobs{Tokens: []string{}, Values: []*float64{},
+		Top: []map[string]float64{}, Offsets: []int{}}
 }
 
 type completion struct {
@@ -121,7 +124,9 @@ func (o *completionOutput) endUnanswered() error {
 func (o *completionOutput) run(ctx context.Context, answers iter.Seq2[indexed, error]) error {
 	for e, err := range answers {
 		if err != nil {
-			return o.s.broken(ctx, o.events, err, func(f *failure) any { return openaiErrorEvent(f) })
+			return o.s.broken(ctx, o.events, err, func(f *failure) any {
+				return openaiErrorEvent(f)
+			})
 		}
 		if err := o.take(e); err != nil {
 			return err
@@ -158,7 +163,8 @@ func (o *completionOutput) take(e indexed) error {
 	if e.Done != nil {
 		word := finishWords[e.Done.Finish]
 		a.finish = &word
-		if e.index%o.n == 0 { // the answers to a prompt come n at a time, and the prompt counts once
+		// the answers to a prompt come n at a time, and the prompt counts once
+		if e.index%o.n == 0 {
 			o.usage.Prompt += e.Done.Usage.Prompt
 			o.usage.Details.Cached += e.Done.Usage.Cached
 		}
@@ -214,7 +220,8 @@ func (a *completionAnswer) add(list []engine.TokenLogprob) {
 // finite is a log probability as JSON can hold it.
 func finite(logprob float64) float64 { return max(logprob, -math.MaxFloat32) }
 
-// completionToken is the text of a token, or its bytes in OpenAI's words where it is a part of a character.
+// completionToken is the text of a token, or its bytes in OpenAI's words where it is a part of a
+// character.
 func completionToken(text string) string {
 	if utf8.ValidString(text) {
 		return text

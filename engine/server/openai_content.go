@@ -20,7 +20,8 @@ type openaiMessage struct {
 	FunctionCall *calledFunction  `json:"function_call"` // of an assistant, before there were tools
 }
 
-// openaiThoughts are the names under which clients hand thoughts back, in the order of transformers.
+// openaiThoughts are the names under which clients hand thoughts back, in the order of
+// transformers.
 type openaiThoughts struct {
 	Content   looseText `json:"reasoning_content"`
 	Thinking  looseText `json:"thinking"`
@@ -106,12 +107,14 @@ type openaiSound struct {
 // sound returns the sound of a part.
 func (t *talk) sound(s *openaiSound, param string) (engine.Content, error) {
 	if s.Data == "" {
-		return engine.Content{}, refuseField(param+".data", "%s has no data; send a WAV, MP3 or FLAC file in base64", param)
+		return engine.Content{}, refuseField(param+".data",
+			"%s has no data; send a WAV, MP3 or FLAC file in base64", param)
 	}
 	return t.number(param, func(name string) (*engine.Image, error) {
 		image, err := t.s.pictures.inline(s.Data, name, param+".data")
 		if err == nil && !image.IsSound() {
-			err = refuseField(param+".data", "%s.data is no sound that is known: WAV, MP3 or FLAC", param)
+			err = refuseField(param+".data", "%s.data is no sound that is known: WAV, MP3 or FLAC",
+				param)
 		}
 		return image, err
 	})
@@ -132,7 +135,9 @@ func (t *talk) content(parts openaiContent, param string) ([]engine.Content, err
 			out = append(out, engine.Text(p.Refusal))
 		case "image_url", "input_image":
 			if p.ID != "" && p.ImageURL.URL == "" {
-				return nil, refuseField(at+".file_id", "%s names a picture by its id; this server keeps no files, so send image_url", at)
+				return nil, refuseField(at+".file_id",
+					"%s names a picture by its id; this server keeps no files, so send image_url",
+					at)
 			}
 			c, err := t.picture(p.ImageURL.URL, at+".image_url")
 			if err != nil {
@@ -161,7 +166,8 @@ func (t *talk) content(parts openaiContent, param string) ([]engine.Content, err
 		case "":
 			return nil, refuseField(at, "%s has no type; give text or image_url", at)
 		default:
-			return nil, refuseField(at, "%s is %.40q; this server takes text, pictures, sounds and PDF files", at, p.Type)
+			return nil, refuseField(at,
+				"%s is %.40q; this server takes text, pictures, sounds and PDF files", at, p.Type)
 		}
 	}
 	return out, nil
@@ -171,7 +177,8 @@ func (t *talk) content(parts openaiContent, param string) ([]engine.Content, err
 func (s *Server) openaiTalk(t *talk, messages []openaiMessage) error {
 	for i, msg := range messages {
 		param := fmt.Sprintf("messages[%d]", i)
-		out := engine.Message{Role: msg.Role, Reasoning: msg.openaiThoughts.text(), ToolCallID: msg.ToolCallID, Name: msg.Name}
+		out := engine.Message{Role: msg.Role, Reasoning: msg.openaiThoughts.text(),
+			ToolCallID: msg.ToolCallID, Name: msg.Name}
 		switch msg.Role {
 		case "system", "user", "assistant", "tool":
 		case "developer":
@@ -179,7 +186,9 @@ func (s *Server) openaiTalk(t *talk, messages []openaiMessage) error {
 		case "function":
 			out.Role = "tool"
 		default:
-			return refuseField(param+".role", "%s.role is %.40q; give system, developer, user, assistant or tool", param, msg.Role)
+			return refuseField(param+".role",
+				"%s.role is %.40q; give system, developer, user, assistant or tool", param,
+				msg.Role)
 		}
 		if msg.Role == "function" {
 			t.functionResult(&out)
@@ -189,14 +198,16 @@ func (s *Server) openaiTalk(t *talk, messages []openaiMessage) error {
 			return err
 		}
 		for _, c := range msg.ToolCalls {
-			out.ToolCalls = append(out.ToolCalls, engine.ToolCall{ID: c.ID, Name: c.Function.Name, Arguments: c.Function.Arguments})
+			out.ToolCalls = append(out.ToolCalls, engine.ToolCall{ID: c.ID, Name: c.Function.Name,
+				Arguments: c.Function.Arguments})
 		}
 		if msg.FunctionCall != nil {
 			out.ToolCalls = append(out.ToolCalls, functionCall(msg.FunctionCall, i))
 		}
 		if len(out.Content) == 0 && len(out.ToolCalls) == 0 {
 			if out.Role == "user" {
-				return refuseField(param+".content", "%s.content is missing; give a text or a list of parts", param)
+				return refuseField(param+".content",
+					"%s.content is missing; give a text or a list of parts", param)
 			}
 			out.Content = []engine.Content{engine.Text("")}
 		}

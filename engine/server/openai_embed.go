@@ -19,9 +19,10 @@ type embeddingRequest struct {
 }
 
 type embedding struct {
-	Object    string `json:"object"`
-	Index     int    `json:"index"`
-	Embedding any    `json:"embedding"` // a list of numbers, or base64 of float32 in little-endian order
+	Object string `json:"object"`
+	Index  int    `json:"index"`
+	// a list of numbers, or base64 of float32 in little-endian order
+	Embedding any `json:"embedding"`
 }
 
 // inputs are what is to be embedded.
@@ -55,7 +56,8 @@ func (s *Server) openaiEmbed(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch {
 	case q.Encoding != "" && q.Encoding != "float" && q.Encoding != "base64":
-		return refuseField("encoding_format", "encoding_format is %.40q; give float or base64", q.Encoding)
+		return refuseField("encoding_format", "encoding_format is %.40q; give float or base64",
+			q.Encoding)
 	case q.Dimensions != nil && *q.Dimensions < 1:
 		return refuseField("dimensions", "dimensions is %d; give 1 or more", *q.Dimensions)
 	}
@@ -81,7 +83,8 @@ func (s *Server) openaiEmbed(w http.ResponseWriter, r *http.Request) error {
 	for i, v := range out.Vectors {
 		if q.Dimensions != nil {
 			if int(*q.Dimensions) > len(v) {
-				return refuseField("dimensions", "dimensions is %d, and the model makes %d", *q.Dimensions, len(v))
+				return refuseField("dimensions", "dimensions is %d, and the model makes %d",
+					*q.Dimensions, len(v))
 			}
 			v = shorten(v, int(*q.Dimensions))
 		}

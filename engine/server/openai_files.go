@@ -13,7 +13,8 @@ import (
 	"strconv"
 )
 
-// openaiFileObject is a file that a client has uploaded, or that a batch has made, as OpenAI describes it.
+// openaiFileObject is a file that a client has uploaded, or that a batch has made, as OpenAI
+// describes it.
 type openaiFileObject struct {
 	ID      string `json:"id"`
 	Object  string `json:"object"`
@@ -79,7 +80,8 @@ func (s *Server) openaiUpload(w http.ResponseWriter, r *http.Request) error {
 			if upload != nil {
 				return discard(refuseField("file", "the form has two files; upload one at a time"))
 			}
-			upload = &openaiFileObject{ID: newID("file-"), Object: "file", Created: now(), Name: cmp.Or(part.FileName(), "file"), Status: "processed", Owner: ownerOf(r)}
+			upload = &openaiFileObject{ID: newID("file-"), Object: "file", Created: now(),
+				Name: cmp.Or(part.FileName(), "file"), Status: "processed", Owner: ownerOf(r)}
 			if upload.Bytes, err = b.receive(upload.ID, part); err != nil {
 				return discard(uploadFault(err))
 			}
@@ -89,7 +91,8 @@ func (s *Server) openaiUpload(w http.ResponseWriter, r *http.Request) error {
 	case upload == nil:
 		return refuseField("file", "the form has no file")
 	case purpose != "batch":
-		return discard(refuseField("purpose", "purpose is %.40q; this server keeps files of the purpose batch", purpose))
+		return discard(refuseField("purpose",
+			"purpose is %.40q; this server keeps files of the purpose batch", purpose))
 	}
 	upload.Purpose = purpose
 	if err := b.addFile(upload); err != nil {
@@ -104,7 +107,9 @@ func uploadFault(err error) error {
 		return f
 	}
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
-		return &failure{status: http.StatusRequestEntityTooLarge, kind: kindTooLarge, text: fmt.Sprintf("the file is larger than %d MiB; split it into several batches", maxBatchFile>>20)}
+		return &failure{status: http.StatusRequestEntityTooLarge, kind: kindTooLarge,
+			text: fmt.Sprintf("the file is larger than %d MiB; split it into several batches",
+				maxBatchFile>>20)}
 	}
 	if _, disk := errors.AsType[*os.PathError](err); disk {
 		return err
@@ -129,7 +134,9 @@ func (s *Server) openaiFiles(w http.ResponseWriter, r *http.Request) error {
 	}
 	query := r.URL.Query()
 	list := b.filesOf(ownerOf(r))
-	list = slices.DeleteFunc(list, func(f *openaiFileObject) bool { return query.Has("purpose") && f.Purpose != query.Get("purpose") })
+	list = slices.DeleteFunc(list, func(f *openaiFileObject) bool {
+		return query.Has("purpose") && f.Purpose != query.Get("purpose")
+	})
 	if query.Get("order") == "asc" {
 		slices.Reverse(list)
 	}
@@ -141,7 +148,9 @@ func (s *Server) openaiFiles(w http.ResponseWriter, r *http.Request) error {
 	for _, f := range page {
 		data = append(data, f.shown())
 	}
-	return s.writeJSON(w, http.StatusOK, listOf(data, more, func(f *openaiFileObject) string { return f.ID }))
+	return s.writeJSON(w, http.StatusOK, listOf(data, more, func(f *openaiFileObject) string {
+		return f.ID
+	}))
 }
 
 // openaiList is a list as OpenAI's clients page through it.
@@ -163,7 +172,8 @@ func listOf[T any](data []T, more bool, id func(T) string) openaiList[T] {
 }
 
 // pageOf is the part of a list that "after" and "limit" ask for.
-func pageOf[T any](list []T, r *http.Request, limit int, id func(T) string) (page []T, more bool, err error) {
+func pageOf[T any](list []T, r *http.Request, limit int, id func(T) string) (page []T, more bool,
+	err error) {
 	query := r.URL.Query()
 	if text := query.Get("limit"); text != "" {
 		n, err := strconv.Atoi(text)
@@ -193,7 +203,8 @@ func (s *Server) openaiFileOf(r *http.Request) (*batches, *openaiFileObject, err
 	}
 	f := b.file(r.PathValue("id"), ownerOf(r))
 	if f == nil {
-		return nil, nil, &failure{status: http.StatusNotFound, kind: kindNotFound, param: "id", text: fmt.Sprintf("No such File object: %.80s", r.PathValue("id"))}
+		return nil, nil, &failure{status: http.StatusNotFound, kind: kindNotFound, param: "id",
+			text: fmt.Sprintf("No such File object: %.80s", r.PathValue("id"))}
 	}
 	return b, f, nil
 }

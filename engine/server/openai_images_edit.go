@@ -32,7 +32,8 @@ func (s *Server) openaiEditImages(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	q, files, err := editForm(multipart.NewReader(bytes.NewReader(data), params["boundary"]), s.limits.ImageBytes)
+	q, files, err := editForm(multipart.NewReader(bytes.NewReader(data), params["boundary"]),
+		s.limits.ImageBytes)
 	if err != nil {
 		return err
 	}
@@ -49,7 +50,8 @@ func (s *Server) openaiEditImages(w http.ResponseWriter, r *http.Request) error 
 	return s.answerImages(w, r, q, files["image"], mask)
 }
 
-// editForm reads the fields and files of a form. Files are "image", or "image[]" with one picture, and "mask".
+// editForm reads the fields and files of a form. Files are "image", or "image[]" with one picture,
+// and "mask".
 func editForm(form *multipart.Reader, limit int64) (*imageRequest, map[string][]byte, error) {
 	q, files := &imageRequest{}, map[string][]byte{}
 	for i := 0; ; i++ {
@@ -58,7 +60,8 @@ func editForm(form *multipart.Reader, limit int64) (*imageRequest, map[string][]
 			return q, files, nil
 		}
 		if err != nil || i >= maxFields {
-			return nil, nil, refuse("the form of the body cannot be read, or has more than %d fields", maxFields)
+			return nil, nil, refuse(
+				"the form of the body cannot be read, or has more than %d fields", maxFields)
 		}
 		name := part.FormName()
 		switch name {
@@ -67,14 +70,16 @@ func editForm(form *multipart.Reader, limit int64) (*imageRequest, map[string][]
 				name = "image"
 			}
 			if files[name] != nil {
-				return nil, nil, refuseField(name, "there are several of %s; models that draw here begin with one picture", name)
+				return nil, nil, refuseField(name,
+					"there are several of %s; models that draw here begin with one picture", name)
 			}
 			data, err := io.ReadAll(io.LimitReader(part, limit+1))
 			if err != nil {
 				return nil, nil, refuse("the form of the body ends early")
 			}
 			if int64(len(data)) > limit || len(data) == 0 {
-				return nil, nil, refuseField(name, "%s has no bytes, or more than %d MiB", name, limit>>20)
+				return nil, nil, refuseField(name, "%s has no bytes, or more than %d MiB", name,
+					limit>>20)
 			}
 			files[name] = data
 		default:
@@ -83,7 +88,8 @@ func editForm(form *multipart.Reader, limit int64) (*imageRequest, map[string][]
 				return nil, nil, refuse("the form of the body ends early")
 			}
 			if len(value) > maxFieldBytes {
-				return nil, nil, refuseField(name, "the field has more than %d bytes", draw.MaxPrompt)
+				return nil, nil, refuseField(name, "the field has more than %d bytes",
+					draw.MaxPrompt)
 			}
 			if err := q.set(name, string(value)); err != nil {
 				return nil, nil, err
@@ -92,7 +98,8 @@ func editForm(form *multipart.Reader, limit int64) (*imageRequest, map[string][]
 	}
 }
 
-// set sets a field of a form. Fields that are not known are passed over: clients send more than any server knows.
+// set sets a field of a form. Fields that are not known are passed over: clients send more than any
+// server knows.
 func (q *imageRequest) set(name, value string) error {
 	integer := func(to **whole) error {
 		n, err := strconv.ParseInt(value, 10, 32)
@@ -148,14 +155,16 @@ func (q *imageRequest) set(name, value string) error {
 	return nil
 }
 
-// maskOf makes of OpenAI's mask, a PNG file that is transparent where the picture shall change, one that is white there and black elsewhere.
+// maskOf makes of OpenAI's mask, a PNG file that is transparent where the picture shall change, one
+// that is white there and black elsewhere.
 func maskOf(file []byte) ([]byte, error) {
 	c, err := png.DecodeConfig(bytes.NewReader(file))
 	if err != nil {
 		return nil, refuseField("mask", "the mask is no PNG file")
 	}
 	if c.Width > draw.MaxSide || c.Height > draw.MaxSide {
-		return nil, refuseField("mask", "the mask has %d x %d pixels; give at most %d to a side", c.Width, c.Height, draw.MaxSide)
+		return nil, refuseField("mask", "the mask has %d x %d pixels; give at most %d to a side",
+			c.Width, c.Height, draw.MaxSide)
 	}
 	img, err := png.Decode(bytes.NewReader(file))
 	if err != nil {

@@ -35,7 +35,8 @@ func drawingServer(t *testing.T) *testServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ts.store.Import(t.Context(), name, store.Files{Model: path}, false, nil); err != nil {
+	if _, err := ts.store.Import(t.Context(), name, store.Files{Model: path}, false,
+		nil); err != nil {
 		t.Fatal(err)
 	}
 	return ts
@@ -48,8 +49,8 @@ func noProgram(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 }
 
-// fakeProgram stands in for the program: it says that it was asked, in a file, and gives a picture of one pixel. What the real one does is the
-// matter of engine/draw's tests.
+// fakeProgram stands in for the program: it says that it was asked, in a file, and gives a picture
+// of one pixel. What the real one does is the matter of engine/draw's tests.
 func fakeProgram(t *testing.T, body string) (asked string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -85,7 +86,9 @@ func TestPicturesAreDrawnForOpenAIsClients(t *testing.T) {
 	reply := ts.generate(t, `{"model": "tiny", "prompt": "a red house", "n": 2, "size": "128x64", "quality": "high", "response_format": "b64_json",
 		"steps": 3, "seed": 7, "negative_prompt": "people", "guidance": 1.5}`)
 	var answer imageResponse
-	if err := json.Unmarshal([]byte(reply.text), &answer); err != nil || reply.status != http.StatusOK || len(answer.Data) != 2 || answer.Data[1].Seed != 8 || answer.Size != "128x64" {
+	if err := json.Unmarshal([]byte(reply.text), &answer); err != nil ||
+		reply.status != http.StatusOK || len(answer.Data) != 2 || answer.Data[1].Seed != 8 ||
+		answer.Size != "128x64" {
 		t.Fatalf("%d %s, %v", reply.status, reply.text, err)
 	}
 	data, err := base64.StdEncoding.DecodeString(answer.Data[0].B64)
@@ -97,12 +100,15 @@ func TestPicturesAreDrawnForOpenAIsClients(t *testing.T) {
 		t.Errorf("asked for %s", got)
 	}
 	official, err := ts.openaiClient().Images.Generate(t.Context(), openai.ImageGenerateParams{
-		Model: "tiny", Prompt: "a red house", N: openai.Int(1), Size: "64x64", ResponseFormat: openai.ImageGenerateParamsResponseFormatB64JSON})
-	if err != nil || len(official.Data) != 1 || official.Data[0].B64JSON != answer.Data[0].B64 || official.Created == 0 {
+		Model: "tiny", Prompt: "a red house", N: openai.Int(1), Size: "64x64",
+		ResponseFormat: openai.ImageGenerateParamsResponseFormatB64JSON})
+	if err != nil || len(official.Data) != 1 || official.Data[0].B64JSON != answer.Data[0].B64 ||
+		official.Created == 0 {
 		t.Errorf("OpenAI's client for Go: %v", err)
 	}
 	// Without a name it is the only one that draws, and without a size what it was trained with.
-	if reply := ts.generate(t, `{"prompt": "x"}`); reply.status != http.StatusOK || !strings.Contains(reply.text, "512x512") {
+	if reply := ts.generate(t, `{"prompt": "x"}`); reply.status != http.StatusOK ||
+		!strings.Contains(reply.text, "512x512") {
 		t.Errorf("%d %s", reply.status, reply.text)
 	}
 	ts.idle(t)
@@ -126,13 +132,15 @@ func TestEditsBeginWithAPicture(t *testing.T) {
 	if err := png.Encode(&mask, img); err != nil {
 		t.Fatal(err)
 	}
-	body, kind := form(t, map[string]string{"prompt": "in winter", "model": "tiny", "size": "64x64", "strength": "0.5", "seed": "1", "unknown": "x"},
+	body, kind := form(t, map[string]string{"prompt": "in winter", "model": "tiny", "size": "64x64",
+		"strength": "0.5", "seed": "1", "unknown": "x"},
 		map[string][]byte{"image": picture.Bytes(), "mask": mask.Bytes()})
 	reply := ts.postAs(t, "/v1/images/edits", kind, body)
 	if reply.status != http.StatusOK {
 		t.Fatalf("%d %s", reply.status, reply.text)
 	}
-	if got, _ := os.ReadFile(asked); !strings.Contains(string(got), "\n-i\ninit.png\n--strength\n0.5\n--mask\nmask.png\n") {
+	if got, _ := os.ReadFile(asked); !strings.Contains(string(got),
+		"\n-i\ninit.png\n--strength\n0.5\n--mask\nmask.png\n") {
 		t.Errorf("asked for %s", got)
 	}
 	data, err := os.ReadFile(filepath.Join(filepath.Dir(asked), "mask.png"))
@@ -153,21 +161,30 @@ func TestEditsBeginWithAPicture(t *testing.T) {
 		files  map[string][]byte
 		words  string
 	}{
-		"no picture":   {map[string]string{"prompt": "x"}, nil, "image is missing"},
-		"no text":      {nil, map[string][]byte{"image": picture.Bytes()}, "prompt"},
-		"no number":    {map[string]string{"prompt": "x", "n": "two"}, map[string][]byte{"image": picture.Bytes()}, "whole number"},
-		"strength":     {map[string]string{"prompt": "x", "strength": "NaN"}, map[string][]byte{"image": picture.Bytes()}, "strength"},
-		"no mask":      {map[string]string{"prompt": "x"}, map[string][]byte{"image": picture.Bytes(), "mask": []byte("x")}, "no PNG"},
-		"text as one":  {map[string]string{"prompt": "x"}, map[string][]byte{"image": []byte("no picture")}, "picture"},
-		"empty":        {map[string]string{"prompt": "x"}, map[string][]byte{"image": {}}, "no bytes"},
-		"two pictures": {map[string]string{"prompt": "x"}, map[string][]byte{"image": picture.Bytes(), "image[]": picture.Bytes()}, "several"},
+		"no picture": {map[string]string{"prompt": "x"}, nil, "image is missing"},
+		"no text":    {nil, map[string][]byte{"image": picture.Bytes()}, "prompt"},
+		"no number": {map[string]string{"prompt": "x", "n": "two"},
+			map[string][]byte{"image": picture.Bytes()}, "whole number"},
+		"strength": {map[string]string{"prompt": "x", "strength": "NaN"},
+			map[string][]byte{"image": picture.Bytes()}, "strength"},
+		"no mask": {map[string]string{"prompt": "x"},
+			map[string][]byte{"image": picture.Bytes(), "mask": []byte("x")}, "no PNG"},
+		"text as one": {map[string]string{"prompt": "x"},
+			map[string][]byte{"image": []byte("no picture")}, "picture"},
+		"empty": {map[string]string{"prompt": "x"}, map[string][]byte{"image": {}},
+			"no bytes"},
+		"two pictures": {map[string]string{"prompt": "x"},
+			map[string][]byte{"image": picture.Bytes(), "image[]": picture.Bytes()}, "several"},
 	} {
 		body, kind := form(t, c.fields, c.files)
-		if reply := ts.postAs(t, "/v1/images/edits", kind, body); reply.status != http.StatusBadRequest || !strings.Contains(reply.text, c.words) {
+		if reply := ts.postAs(t, "/v1/images/edits", kind, body); reply.status !=
+			http.StatusBadRequest || !strings.Contains(reply.text, c.words) {
 			t.Errorf("%s: %d %s", name, reply.status, reply.text)
 		}
 	}
-	if reply := ts.postAs(t, "/v1/images/edits", "application/json", `{"prompt": "x"}`); reply.status != http.StatusBadRequest || !strings.Contains(reply.text, "form") {
+	if reply := ts.postAs(t, "/v1/images/edits", "application/json",
+		`{"prompt": "x"}`); reply.status != http.StatusBadRequest || !strings.Contains(reply.text,
+		"form") {
 		t.Errorf("%d %s", reply.status, reply.text)
 	}
 }
@@ -210,24 +227,41 @@ func TestWhatCannotBeDrawnIsRefused(t *testing.T) {
 		status int
 		words  string
 	}{
-		`{"model": "tiny", "prompt": "x"}`:                             {http.StatusNotImplemented, "scripts/setup --draw"},
-		`{"model": "seed", "prompt": "x"}`:                             {http.StatusBadRequest, "draws no pictures"},
-		`{"model": "none", "prompt": "x"}`:                             {http.StatusNotFound, "not found"},
-		`{"model": "tiny"}`:                                            {http.StatusBadRequest, "prompt"},
-		`{"model": "tiny", "prompt": "x", "response_format": "url"}`:   {http.StatusBadRequest, "b64_json"},
-		`{"model": "tiny", "prompt": "x", "output_format": "jpeg"}`:    {http.StatusBadRequest, "png"},
-		`{"model": "tiny", "prompt": "x", "stream": true}`:             {http.StatusBadRequest, "stream"},
-		`{"model": "tiny", "prompt": "x", "background":"transparent"}`: {http.StatusBadRequest, "transparent"},
-		`{"model": "tiny", "prompt": "x", "n": 11}`:                    {http.StatusBadRequest, "n is 11"},
-		`{"model": "tiny", "prompt": "x", "size": "100"}`:              {http.StatusBadRequest, "512x512"},
-		`{"model": "tiny", "prompt": "x", "size": "99999x99999"}`:      {http.StatusBadRequest, "sides"},
-		`{"model": "tiny", "prompt": "x", "size": "-64x-64"}`:          {http.StatusBadRequest, "size"},
-		`{"model": "tiny", "prompt": "x", "steps": 100000}`:            {http.StatusBadRequest, "steps"},
-		`{"model": "tiny", "prompt": "x", "seed": -1}`:                 {http.StatusBadRequest, "seed"},
-		`{"model": "tiny", "prompt": "x", "strength": 0.5}`:            {http.StatusBadRequest, "edits"},
-		`{"model": "tiny", "prompt": "a\u0000b"}`:                      {http.StatusBadRequest, "UTF-8"},
+		`{"model": "tiny", "prompt": "x"}`: {http.StatusNotImplemented,
+			"scripts/setup --draw"},
+		`{"model": "seed", "prompt": "x"}`: {http.StatusBadRequest,
+			"draws no pictures"},
+		`{"model": "none", "prompt": "x"}`: {http.StatusNotFound,
+			"not found"},
+		`{"model": "tiny"}`: {http.StatusBadRequest,
+			"prompt"},
+		`{"model": "tiny", "prompt": "x", "response_format": "url"}`: {http.StatusBadRequest,
+			"b64_json"},
+		`{"model": "tiny", "prompt": "x", "output_format": "jpeg"}`: {http.StatusBadRequest,
+			"png"},
+		`{"model": "tiny", "prompt": "x", "stream": true}`: {http.StatusBadRequest,
+			"stream"},
+		`{"model": "tiny", "prompt": "x", "background":"transparent"}`: {http.StatusBadRequest,
+			"transparent"},
+		`{"model": "tiny", "prompt": "x", "n": 11}`: {http.StatusBadRequest,
+			"n is 11"},
+		`{"model": "tiny", "prompt": "x", "size": "100"}`: {http.StatusBadRequest,
+			"512x512"},
+		`{"model": "tiny", "prompt": "x", "size": "99999x99999"}`: {http.StatusBadRequest,
+			"sides"},
+		`{"model": "tiny", "prompt": "x", "size": "-64x-64"}`: {http.StatusBadRequest,
+			"size"},
+		`{"model": "tiny", "prompt": "x", "steps": 100000}`: {http.StatusBadRequest,
+			"steps"},
+		`{"model": "tiny", "prompt": "x", "seed": -1}`: {http.StatusBadRequest,
+			"seed"},
+		`{"model": "tiny", "prompt": "x", "strength": 0.5}`: {http.StatusBadRequest,
+			"edits"},
+		`{"model": "tiny", "prompt": "a\u0000b"}`: {http.StatusBadRequest,
+			"UTF-8"},
 	} {
-		if reply := ts.generate(t, body); reply.status != c.status || !strings.Contains(reply.text, c.words) {
+		if reply := ts.generate(t, body); reply.status != c.status || !strings.Contains(reply.text,
+			c.words) {
 			t.Errorf("%s: %d %s", body, reply.status, reply.text)
 		}
 	}
@@ -242,7 +276,8 @@ func TestWhatCannotBeDrawnIsRefused(t *testing.T) {
 		"/api/generate":        `{"model": "tiny", "prompt": "hi"}`,
 		"/api/embed":           `{"model": "tiny", "input": "hi"}`,
 	} {
-		if reply := ts.postAs(t, path, "application/json", body); reply.status != http.StatusBadRequest || !strings.Contains(reply.text, "draws pictures") {
+		if reply := ts.postAs(t, path, "application/json", body); reply.status !=
+			http.StatusBadRequest || !strings.Contains(reply.text, "draws pictures") {
 			t.Errorf("%s: %d %s", path, reply.status, reply.text)
 		}
 	}
@@ -256,7 +291,8 @@ func TestModelsThatDrawAreListed(t *testing.T) {
 	}
 	found := false
 	for _, m := range list.Models {
-		found = found || m.Name == "tiny:latest" && m.Details.Family == "sd1" && m.Details.Format == "safetensors"
+		found = found || m.Name == "tiny:latest" && m.Details.Family == "sd1" &&
+			m.Details.Format == "safetensors"
 	}
 	if !found {
 		t.Errorf("%+v", list.Models)
@@ -265,18 +301,21 @@ func TestModelsThatDrawAreListed(t *testing.T) {
 	if err != nil || len(show.Capabilities) != 1 || show.Capabilities[0] != "image" {
 		t.Errorf("%+v, %v", show, err)
 	}
-	if err := ts.client(t).Copy(t.Context(), &api.CopyRequest{Source: "tiny", Destination: "other"}); err != nil {
+	if err := ts.client(t).Copy(t.Context(), &api.CopyRequest{Source: "tiny",
+		Destination: "other"}); err != nil {
 		t.Error(err)
 	}
 	if err := ts.client(t).Delete(t.Context(), &api.DeleteRequest{Model: "other"}); err != nil {
 		t.Error(err)
 	}
-	if reply := ts.do(t, http.MethodGet, "/page/api/models", ""); reply.status != http.StatusOK || !strings.Contains(reply.text, `"draws":true,"side":512,"multiple":64`) {
+	if reply := ts.do(t, http.MethodGet, "/page/api/models", ""); reply.status != http.StatusOK ||
+		!strings.Contains(reply.text, `"draws":true,"side":512,"multiple":64`) {
 		t.Errorf("%d %s", reply.status, reply.text)
 	}
 }
 
-// TestChildrenOfTheServer: one at a time, killed when the client goes away, counted while they run, and a failure is that of its request.
+// TestChildrenOfTheServer: one at a time, killed when the client goes away, counted while they run,
+// and a failure is that of its request.
 func TestChildrenOfTheServer(t *testing.T) {
 	asked := fakeProgram(t, "sleep 600")
 	ts := drawingServer(t)
@@ -284,7 +323,8 @@ func TestChildrenOfTheServer(t *testing.T) {
 	defer cancel()
 	gone := make(chan error, 1)
 	go func() {
-		r, err := http.NewRequestWithContext(ctx, http.MethodPost, ts.url+"/v1/images/generations", strings.NewReader(`{"prompt": "x", "size": "64x64"}`))
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, ts.url+"/v1/images/generations",
+			strings.NewReader(`{"prompt": "x", "size": "64x64"}`))
 		if err != nil {
 			gone <- err
 			return
@@ -303,7 +343,8 @@ func TestChildrenOfTheServer(t *testing.T) {
 			t.Fatal("no child is asked")
 		}
 	}
-	if reply := ts.do(t, http.MethodGet, "/api/ps", ""); !strings.Contains(reply.text, "tiny:latest") {
+	if reply := ts.do(t, http.MethodGet, "/api/ps", ""); !strings.Contains(reply.text,
+		"tiny:latest") {
 		t.Errorf("its memory is not counted: %s", reply.text)
 	}
 	cancel()
@@ -312,7 +353,8 @@ func TestChildrenOfTheServer(t *testing.T) {
 	}
 	ts.idle(t)
 	fakeProgram(t, "echo '[ERROR] x.cpp:1 - out of luck' >&2; exit 1")
-	if reply := ts.generate(t, `{"prompt": "x", "size": "64x64"}`); reply.status != http.StatusInternalServerError || !strings.Contains(reply.text, "out of luck") {
+	if reply := ts.generate(t, `{"prompt": "x", "size": "64x64"}`); reply.status !=
+		http.StatusInternalServerError || !strings.Contains(reply.text, "out of luck") {
 		t.Errorf("%d %s", reply.status, reply.text)
 	}
 	fakeProgram(t, "")
@@ -321,7 +363,8 @@ func TestChildrenOfTheServer(t *testing.T) {
 	}
 }
 
-// residentProgram stands in for the program that keeps a model loaded, beside the other one: each of its processes adds a line to a file.
+// residentProgram stands in for the program that keeps a model loaded, beside the other one: each
+// of its processes adds a line to a file.
 func residentProgram(t *testing.T) (started string) {
 	t.Helper()
 	fakeProgram(t, "echo 'a child for one picture' >&2; exit 1")
@@ -345,13 +388,15 @@ done
 	return started
 }
 
-// TestAChildStaysBetweenPictures: loaded once, listed while it waits, gone when it is unloaded, and replaced when it was killed.
+// TestAChildStaysBetweenPictures: loaded once, listed while it waits, gone when it is unloaded, and
+// replaced when it was killed.
 func TestAChildStaysBetweenPictures(t *testing.T) {
 	started := residentProgram(t)
 	ts := drawingServer(t)
 	draw := func(prompt string, status int) {
 		t.Helper()
-		if reply := ts.generate(t, `{"prompt": "`+prompt+`", "size": "64x64"}`); reply.status != status {
+		if reply := ts.generate(t, `{"prompt": "`+prompt+`", "size": "64x64"}`); reply.status !=
+			status {
 			t.Errorf("%d %s", reply.status, reply.text)
 		}
 	}
@@ -364,7 +409,8 @@ func TestAChildStaysBetweenPictures(t *testing.T) {
 	draw("x", http.StatusOK)
 	draw("x", http.StatusOK)
 	processes(1)
-	if reply := ts.do(t, http.MethodGet, "/api/ps", ""); !strings.Contains(reply.text, "tiny:latest") || !strings.Contains(reply.text, `"expires_at":"2`) {
+	if reply := ts.do(t, http.MethodGet, "/api/ps", ""); !strings.Contains(reply.text,
+		"tiny:latest") || !strings.Contains(reply.text, `"expires_at":"2`) {
 		t.Errorf("a child that waits is not listed: %s", reply.text)
 	}
 	draw("die", http.StatusInternalServerError)
@@ -375,7 +421,8 @@ func TestAChildStaysBetweenPictures(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for deadline := time.Now().Add(time.Minute); len(ts.pool.List()) > 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); len(ts.pool.List()) >
+		0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("still there: %+v", ts.pool.List())
 		}

@@ -14,7 +14,8 @@ type rawInput struct {
 	tokens []engine.Token // nil for a text
 }
 
-// rawInputs reads a field that is a text, a list of tokens, or a list of these. A missing one gives none.
+// rawInputs reads a field that is a text, a list of tokens, or a list of these. A missing one gives
+// none.
 func rawInputs(raw json.RawMessage, param string, most int) ([]rawInput, error) {
 	raw = bytes.TrimSpace(raw)
 	if len(raw) == 0 || string(raw) == "null" {
@@ -32,7 +33,8 @@ func rawInputs(raw json.RawMessage, param string, most int) ([]rawInput, error) 
 	if json.Unmarshal(raw, &list) != nil {
 		return nil, wrong
 	}
-	if len(list) > 0 && bytes.IndexByte([]byte(`"[{n`), list[0][0]) < 0 { // numbers: the list is one input
+	// numbers: the list is one input
+	if len(list) > 0 && bytes.IndexByte([]byte(`"[{n`), list[0][0]) < 0 {
 		one, ok := readRaw(raw)
 		if !ok {
 			return nil, wrong
@@ -46,7 +48,8 @@ func rawInputs(raw json.RawMessage, param string, most int) ([]rawInput, error) 
 	for i, x := range list {
 		var ok bool
 		if out[i], ok = readRaw(x); !ok {
-			return nil, refuseField(param, "entry %d of %s is neither a text nor a list of tokens", i+1, param)
+			return nil, refuseField(param, "entry %d of %s is neither a text nor a list of tokens",
+				i+1, param)
 		}
 	}
 	return out, nil
@@ -58,12 +61,14 @@ func readRaw(data []byte) (in rawInput, ok bool) {
 		return in, json.Unmarshal(data, &in.text) == nil
 	}
 	var numbers []whole
-	if data[0] != '[' || json.Unmarshal(data, &numbers) != nil || bytes.Contains(data, []byte("null")) {
+	if data[0] != '[' || json.Unmarshal(data, &numbers) != nil ||
+		bytes.Contains(data, []byte("null")) {
 		return in, false
 	}
 	in.tokens = make([]engine.Token, len(numbers))
 	for i, n := range numbers {
-		in.tokens[i] = engine.Token(min(max(n, math.MinInt32), math.MaxInt32)) // beyond is in no vocabulary, as the engine will say
+		// beyond is in no vocabulary, as the engine will say
+		in.tokens[i] = engine.Token(min(max(n, math.MinInt32), math.MaxInt32))
 	}
 	return in, true
 }

@@ -87,8 +87,8 @@ func (in *responseInput) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*[]responseItem)(in))
 }
 
-// responseTurns makes the items of a conversation ready. Calls that follow each other, or an assistant's message, are one turn; thoughts belong to
-// the turn that they come before.
+// responseTurns makes the items of a conversation ready. Calls that follow each other, or an
+// assistant's message, are one turn; thoughts belong to the turn that they come before.
 func (t *talk) responseTurns(items responseInput) error {
 	thoughts := ""
 	add := func(msg engine.Message) {
@@ -106,7 +106,8 @@ func (t *talk) responseTurns(items responseInput) error {
 				role = "system"
 			}
 			if role != "system" && role != "user" && role != "assistant" {
-				return refuseField(param+".role", "%s.role is %.40q; give developer, system, user or assistant", param, item.Role)
+				return refuseField(param+".role",
+					"%s.role is %.40q; give developer, system, user or assistant", param, item.Role)
 			}
 			content, err := t.content(item.Content, param+".content")
 			if err != nil {
@@ -118,7 +119,8 @@ func (t *talk) responseTurns(items responseInput) error {
 			add(engine.Message{Role: role, Content: content})
 		case "function_call":
 			call := engine.ToolCall{ID: item.CallID, Name: item.Name, Arguments: item.Arguments}
-			if n := len(t.messages); n > 0 && t.messages[n-1].Role == "assistant" && thoughts == "" {
+			if n := len(t.messages); n > 0 && t.messages[n-1].Role == "assistant" &&
+				thoughts == "" {
 				t.messages[n-1].ToolCalls = append(t.messages[n-1].ToolCalls, call)
 				continue
 			}
@@ -128,7 +130,8 @@ func (t *talk) responseTurns(items responseInput) error {
 			if err != nil {
 				return err
 			}
-			add(engine.Message{Role: "tool", ToolCallID: item.CallID, Name: t.nameOf(item.CallID), Content: content})
+			add(engine.Message{Role: "tool", ToolCallID: item.CallID, Name: t.nameOf(item.CallID),
+				Content: content})
 		case "reasoning":
 			thoughts += item.thoughts()
 		default:
@@ -142,7 +145,8 @@ func (t *talk) responseTurns(items responseInput) error {
 func (q *responseRequest) request(t *talk, m *model) (r engine.Request, err error) {
 	switch {
 	case q.Previous != "" || len(q.Conversation) > 0 && string(q.Conversation) != "null":
-		return r, refuseField("previous_response_id", "this server keeps no responses; send the whole conversation as input")
+		return r, refuseField("previous_response_id",
+			"this server keeps no responses; send the whole conversation as input")
 	case q.Background:
 		return r, refuseField("background", "this server answers at once; leave background out")
 	case len(q.Input) == 0:
@@ -151,7 +155,8 @@ func (q *responseRequest) request(t *talk, m *model) (r engine.Request, err erro
 	switch q.Truncation {
 	case "", "disabled", "auto":
 	default:
-		return r, refuseField("truncation", "truncation is %.40q; give auto or disabled", q.Truncation)
+		return r, refuseField("truncation", "truncation is %.40q; give auto or disabled",
+			q.Truncation)
 	}
 	if err := checkTopLogprobs("top_logprobs", q.TopLogprobs); err != nil {
 		return r, err
@@ -165,7 +170,8 @@ func (q *responseRequest) request(t *talk, m *model) (r engine.Request, err erro
 	if err := t.s.withPages(t.ctx, t.messages); err != nil {
 		return r, err
 	}
-	r = engine.Request{Messages: t.messages, TopLogprobs: int(q.TopLogprobs), Thinking: thinkingOf(q.Reasoning.Effort)}
+	r = engine.Request{Messages: t.messages, TopLogprobs: int(q.TopLogprobs),
+		Thinking: thinkingOf(q.Reasoning.Effort)}
 	r.Logprobs = q.TopLogprobs > 0 || slices.Contains(q.Include, "message.output_text.logprobs")
 	if err := maxTokens(&r, "max_output_tokens", q.MaxTokens); err != nil {
 		return r, err
@@ -175,9 +181,11 @@ func (q *responseRequest) request(t *talk, m *model) (r engine.Request, err erro
 	}
 	for i, tool := range q.Tools {
 		if tool.Type != "function" {
-			return r, refuseField("tools", "tool %d is of type %.40q; this server knows functions", i+1, tool.Type)
+			return r, refuseField("tools", "tool %d is of type %.40q; this server knows functions",
+				i+1, tool.Type)
 		}
-		r.Tools = append(r.Tools, engine.Tool{Name: tool.Name, Description: tool.Description, Parameters: tool.Parameters, Strict: tool.Strict != nil && *tool.Strict})
+		r.Tools = append(r.Tools, engine.Tool{Name: tool.Name, Description: tool.Description,
+			Parameters: tool.Parameters, Strict: tool.Strict != nil && *tool.Strict})
 	}
 	if err := openaiChoice(&r, q.ToolChoice, q.Parallel); err != nil {
 		return r, err
@@ -187,7 +195,8 @@ func (q *responseRequest) request(t *talk, m *model) (r engine.Request, err erro
 }
 
 // openaiPrepare reads a request for a response and translates it.
-func (s *Server) openaiPrepare(w http.ResponseWriter, r *http.Request, q *responseRequest) (request engine.Request, m *model, err error) {
+func (s *Server) openaiPrepare(w http.ResponseWriter, r *http.Request,
+	q *responseRequest) (request engine.Request, m *model, err error) {
 	if m, err = s.decodeFor(w, r, q, &q.Model); err != nil {
 		return request, nil, err
 	}

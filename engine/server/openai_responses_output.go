@@ -122,9 +122,12 @@ func newResponseOutput(q *responseRequest, s engine.Sampling) *responseOutput {
 		format = fields["format"]
 	}
 	r := response{
-		ID: "resp_" + rand.Text(), Object: "response", Created: now(), Status: "in_progress", MaxTokens: q.MaxTokens, Model: q.Model, Output: []any{},
-		Parallel: q.Parallel == nil || *q.Parallel, Reasoning: map[string]any{"effort": nil, "summary": nil}, Temperature: s.Temperature, TopP: s.TopP,
-		Text: map[string]any{"format": format}, ToolChoice: q.ToolChoice, Tools: q.Tools, Truncation: cmp.Or(q.Truncation, "disabled"), Metadata: q.Metadata,
+		ID: "resp_" + rand.Text(), Object: "response", Created: now(), Status: "in_progress",
+		MaxTokens: q.MaxTokens, Model: q.Model, Output: []any{},
+		Parallel: q.Parallel == nil || *q.Parallel, Reasoning: map[string]any{"effort": nil,
+			"summary": nil}, Temperature: s.Temperature, TopP: s.TopP,
+		Text: map[string]any{"format": format}, ToolChoice: q.ToolChoice, Tools: q.Tools,
+		Truncation: cmp.Or(q.Truncation, "disabled"), Metadata: q.Metadata,
 	}
 	if r.TopP == 0 {
 		r.TopP = 1
@@ -207,8 +210,10 @@ func (o *responseOutput) fail(ctx context.Context, err error) error {
 	}
 	f := openaiErrorOf(failureOf(ctx, err))
 	o.response.Status = "failed"
-	o.response.Error = map[string]any{"code": cmp.Or(deref(f.Code), "server_error"), "message": f.Message}
-	_ = o.send(responseEvent{Type: "response.failed", Response: &o.response}) // the client may be gone
+	o.response.Error = map[string]any{"code": cmp.Or(deref(f.Code), "server_error"),
+		"message": f.Message}
+	// the client may be gone
+	_ = o.send(responseEvent{Type: "response.failed", Response: &o.response})
 	return err
 }
 
@@ -267,20 +272,24 @@ var zero = new(int)
 
 func (o *responseOutput) itemBegun(b *block) error {
 	item := o.item(b, "in_progress", false)
-	if err := o.send(responseEvent{Type: "response.output_item.added", OutputIndex: &b.index, Item: item}); err != nil {
+	if err := o.send(responseEvent{Type: "response.output_item.added", OutputIndex: &b.index,
+		Item: item}); err != nil {
 		return err
 	}
 	if b.kind == callBlock {
 		return nil
 	}
-	return o.send(responseEvent{Type: "response.content_part.added", OutputIndex: &b.index, ItemID: o.ids[b.index], ContentIndex: zero, Part: part(b)})
+	return o.send(responseEvent{Type: "response.content_part.added", OutputIndex: &b.index,
+		ItemID: o.ids[b.index], ContentIndex: zero, Part: part(b)})
 }
 
 // kinds of events about the content of blocks.
-var itemEvents = map[blockKind]string{thoughtBlock: "response.reasoning_text", textBlock: "response.output_text", callBlock: "response.function_call_arguments"}
+var itemEvents = map[blockKind]string{thoughtBlock: "response.reasoning_text",
+	textBlock: "response.output_text", callBlock: "response.function_call_arguments"}
 
 func (o *responseOutput) itemGrown(b *block, text string, logprobs []engine.TokenLogprob) error {
-	e := responseEvent{Type: itemEvents[b.kind] + ".delta", OutputIndex: &b.index, ItemID: o.ids[b.index], Delta: text}
+	e := responseEvent{Type: itemEvents[b.kind] + ".delta", OutputIndex: &b.index,
+		ItemID: o.ids[b.index], Delta: text}
 	if b.kind != callBlock {
 		e.ContentIndex = zero
 	}
@@ -313,7 +322,8 @@ func (o *responseOutput) itemEnded(b *block) error {
 		return err
 	}
 	if p := part(b); p != nil {
-		if err := o.send(responseEvent{Type: "response.content_part.done", OutputIndex: &b.index, ItemID: id, ContentIndex: zero, Part: p}); err != nil {
+		if err := o.send(responseEvent{Type: "response.content_part.done", OutputIndex: &b.index,
+			ItemID: id, ContentIndex: zero, Part: p}); err != nil {
 			return err
 		}
 	}
@@ -321,5 +331,6 @@ func (o *responseOutput) itemEnded(b *block) error {
 	if b.cut {
 		status = "incomplete"
 	}
-	return o.send(responseEvent{Type: "response.output_item.done", OutputIndex: &b.index, Item: o.item(b, status, true)})
+	return o.send(responseEvent{Type: "response.output_item.done", OutputIndex: &b.index,
+		Item: o.item(b, status, true)})
 }

@@ -13,9 +13,12 @@ import (
 func wants(t testing.TB, name, question string) responses.ResponseNewParams {
 	image := responses.ResponseInputContentParamOfInputImage("auto")
 	image.OfInputImage.ImageURL = openai.String(dataURL(t, name))
-	return responses.ResponseNewParams{Model: "seed", Temperature: openai.Float(0), Input: responses.ResponseNewParamsInputUnion{OfInputItemList: responses.ResponseInputParam{
-		responses.ResponseInputItemParamOfMessage(responses.ResponseInputMessageContentListParam{image, responses.ResponseInputContentParamOfInputText(question)}, "user"),
-	}}}
+	return responses.ResponseNewParams{Model: "seed", Temperature: openai.Float(0),
+		Input: responses.ResponseNewParamsInputUnion{OfInputItemList: responses.ResponseInputParam{
+			responses.ResponseInputItemParamOfMessage(
+				responses.ResponseInputMessageContentListParam{image,
+					responses.ResponseInputContentParamOfInputText(question)}, "user"),
+		}}}
 }
 
 func TestResponses(t *testing.T) {
@@ -23,14 +26,20 @@ func TestResponses(t *testing.T) {
 	c := ts.openaiClient()
 	q := wants(t, "shape-4.png", "What color is the background?")
 	a, err := c.Responses.New(t.Context(), q)
-	if err != nil || a.OutputText() != "cyan" || a.Status != "completed" || a.Usage.InputTokens < 64 || a.Usage.TotalTokens != a.Usage.InputTokens+a.Usage.OutputTokens {
+	if err != nil || a.OutputText() != "cyan" || a.Status != "completed" ||
+		a.Usage.InputTokens < 64 ||
+		a.Usage.TotalTokens != a.Usage.InputTokens+a.Usage.OutputTokens {
 		t.Fatalf("%v %s", err, a.RawJSON())
 	}
 	q.MaxOutputTokens = openai.Int(1)
-	if a, err = c.Responses.New(t.Context(), q); err != nil || a.Status != "incomplete" || a.IncompleteDetails.Reason != "max_output_tokens" {
+	if a, err = c.Responses.New(t.Context(), q); err != nil || a.Status != "incomplete" ||
+		a.IncompleteDetails.Reason != "max_output_tokens" {
 		t.Errorf("%v %s", err, a.RawJSON())
 	}
-	text, err := c.Responses.New(t.Context(), responses.ResponseNewParams{Model: "seed", Instructions: openai.String("Answer."), Input: responses.ResponseNewParamsInputUnion{OfString: openai.String("What is it?")}})
+	text, err := c.Responses.New(t.Context(), responses.ResponseNewParams{Model: "seed",
+		Instructions: openai.String("Answer."),
+		Input: responses.ResponseNewParamsInputUnion{OfString: openai.String(
+			"What is it?")}})
 	if err != nil || text.Status != "completed" {
 		t.Errorf("%v", err)
 	}
@@ -38,7 +47,8 @@ func TestResponses(t *testing.T) {
 
 func TestResponsesStream(t *testing.T) {
 	ts := serve(t)
-	s := ts.openaiClient().Responses.NewStreaming(t.Context(), wants(t, "shape-4.png", "What color is the background?"))
+	s := ts.openaiClient().Responses.NewStreaming(t.Context(),
+		wants(t, "shape-4.png", "What color is the background?"))
 	var names []string
 	text, sequence := "", int64(0)
 	for s.Next() {
@@ -70,7 +80,10 @@ func TestResponsesToolsAndFormats(t *testing.T) {
 	ts := serve(t)
 	c := ts.openaiClient()
 	q := wants(t, "shape-4.png", "Paint it.")
-	tool := responses.ToolParamOfFunction("paint", map[string]any{"type": "object", "properties": map[string]any{"color": map[string]any{"enum": []string{"red", "cyan"}}, "size": map[string]any{"type": "integer", "minimum": 1, "maximum": 99}}, "required": []string{"color", "size"}, "additionalProperties": false}, true)
+	tool := responses.ToolParamOfFunction("paint", map[string]any{"type": "object",
+		"properties": map[string]any{"color": map[string]any{"enum": []string{"red", "cyan"}},
+			"size": map[string]any{"type": "integer", "minimum": 1, "maximum": 99}},
+		"required": []string{"color", "size"}, "additionalProperties": false}, true)
 	q.Tools = []responses.ToolUnionParam{tool}
 	q.ToolChoice.OfToolChoiceMode = openai.Opt(responses.ToolChoiceOptionsRequired)
 	q.ParallelToolCalls = openai.Bool(false)
@@ -94,10 +107,15 @@ func TestResponsesToolsAndFormats(t *testing.T) {
 		t.Errorf("%v %q %q", s.Err(), arguments, whole)
 	}
 	checkPaint(t, "paint", whole)
-	items := append(q.Input.OfInputItemList, responses.ResponseInputItemParamOfFunctionCall(call.Arguments, call.CallID, call.Name), responses.ResponseInputItemUnionParam{
-		OfFunctionCallOutput: &responses.ResponseInputItemFunctionCallOutputParam{CallID: openai.String(call.CallID), Output: responses.ResponseInputItemFunctionCallOutputOutputUnionParam{OfString: openai.String("painted")}}})
-	q = responses.ResponseNewParams{Model: "seed", Input: responses.ResponseNewParamsInputUnion{OfInputItemList: items}}
-	q.Text.Format = responses.ResponseFormatTextConfigParamOfJSONSchema("sides", map[string]any{"type": "array", "items": map[string]any{"type": "integer", "minimum": 1, "maximum": 9}, "minItems": 2, "maxItems": 2})
+	items := append(q.Input.OfInputItemList,
+		responses.ResponseInputItemParamOfFunctionCall(call.Arguments, call.CallID, call.Name),
+		responses.ResponseInputItemUnionParam{
+			OfFunctionCallOutput: &responses.ResponseInputItemFunctionCallOutputParam{CallID: openai.String(call.CallID), Output: responses.ResponseInputItemFunctionCallOutputOutputUnionParam{OfString: openai.String("painted")}}})
+	q = responses.ResponseNewParams{Model: "seed",
+		Input: responses.ResponseNewParamsInputUnion{OfInputItemList: items}}
+	q.Text.Format = responses.ResponseFormatTextConfigParamOfJSONSchema("sides",
+		map[string]any{"type": "array", "items": map[string]any{"type": "integer", "minimum": 1,
+			"maximum": 9}, "minItems": 2, "maxItems": 2})
 	a, err = c.Responses.New(t.Context(), q)
 	var sides []int
 	if err != nil || json.Unmarshal([]byte(a.OutputText()), &sides) != nil || len(sides) != 2 {
@@ -116,7 +134,8 @@ func TestBadResponses(t *testing.T) {
 		"unsatisfiable":      `{"model":"seed","input":"x","text":{"format":{"type":"json_schema","name":"x","schema":{"type":"string","enum":[1]}}}}`,
 		"leave background":   `{"model":"seed","input":"x","background":true}`,
 	} {
-		if r := ts.do(t, "POST", "/v1/responses", body); r.status != 400 || !strings.Contains(r.text, says) {
+		if r := ts.do(t, "POST", "/v1/responses", body); r.status != 400 ||
+			!strings.Contains(r.text, says) {
 			t.Errorf("%s: %d %s", body, r.status, r.text)
 		}
 	}

@@ -19,7 +19,8 @@ import (
 
 // openai is OpenAI's own Go client.
 func (ts *testServer) openaiClient() *openai.Client {
-	c := openai.NewClient(option.WithBaseURL(ts.url+"/v1/"), option.WithHTTPClient(ts.http), option.WithAPIKey("none"), option.WithMaxRetries(0))
+	c := openai.NewClient(option.WithBaseURL(ts.url+"/v1/"), option.WithHTTPClient(ts.http),
+		option.WithAPIKey("none"), option.WithMaxRetries(0))
 	return &c
 }
 
@@ -29,10 +30,13 @@ func dataURL(t testing.TB, name string) string {
 
 // asks is a question about a picture.
 func asks(t testing.TB, name, question string) openai.ChatCompletionNewParams {
-	return openai.ChatCompletionNewParams{Model: "seed", Temperature: openai.Float(0), Messages: []openai.ChatCompletionMessageParamUnion{
-		openai.UserMessage([]openai.ChatCompletionContentPartUnionParam{
-			openai.ImageContentPart(openai.ChatCompletionContentPartImageImageURLParam{URL: dataURL(t, name)}), openai.TextContentPart(question)}),
-	}}
+	return openai.ChatCompletionNewParams{Model: "seed", Temperature: openai.Float(0),
+		Messages: []openai.ChatCompletionMessageParamUnion{
+			openai.UserMessage([]openai.ChatCompletionContentPartUnionParam{
+				openai.ImageContentPart(
+					openai.ChatCompletionContentPartImageImageURLParam{URL: dataURL(
+						t, name)}), openai.TextContentPart(question)}),
+		}}
 }
 
 func TestOpenAIChatSeesPictures(t *testing.T) {
@@ -43,13 +47,16 @@ func TestOpenAIChatSeesPictures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(a.Choices) != 1 || a.Choices[0].Message.Content != "cyan" || a.Choices[0].FinishReason != "stop" || a.Object != "chat.completion" || a.Model != "seed" {
+	if len(a.Choices) != 1 || a.Choices[0].Message.Content != "cyan" ||
+		a.Choices[0].FinishReason != "stop" || a.Object != "chat.completion" || a.Model != "seed" {
 		t.Errorf("%s", a.RawJSON())
 	}
-	if u := a.Usage; u.PromptTokens < 64 || u.CompletionTokens < 1 || u.TotalTokens != u.PromptTokens+u.CompletionTokens {
+	if u := a.Usage; u.PromptTokens < 64 || u.CompletionTokens < 1 ||
+		u.TotalTokens != u.PromptTokens+u.CompletionTokens {
 		t.Errorf("%+v", u)
 	}
-	q.Messages = append(q.Messages, a.Choices[0].Message.ToParam(), openai.UserMessage("What color is the circle?"))
+	q.Messages = append(q.Messages, a.Choices[0].Message.ToParam(),
+		openai.UserMessage("What color is the circle?"))
 	q.StreamOptions.IncludeUsage = openai.Bool(true)
 	s := c.Chat.Completions.NewStreaming(t.Context(), q)
 	acc := openai.ChatCompletionAccumulator{}
@@ -58,7 +65,8 @@ func TestOpenAIChatSeesPictures(t *testing.T) {
 			t.Fatalf("%s", s.Current().RawJSON())
 		}
 	}
-	if err := s.Err(); err != nil || len(acc.Choices) != 1 || acc.Choices[0].Message.Content != "orange" || acc.Choices[0].FinishReason != "stop" {
+	if err := s.Err(); err != nil || len(acc.Choices) != 1 ||
+		acc.Choices[0].Message.Content != "orange" || acc.Choices[0].FinishReason != "stop" {
 		t.Errorf("%v %+v", err, acc.Choices)
 	}
 	if u := acc.Usage; u.PromptTokensDetails.CachedTokens < 64 || u.TotalTokens == 0 {
@@ -77,10 +85,13 @@ func TestOpenAIChatChoices(t *testing.T) {
 		t.Fatal(err, a)
 	}
 	for i, choice := range a.Choices {
-		if choice.Message.Content != "an oran" || choice.FinishReason != "stop" || int(choice.Index) != i {
+		if choice.Message.Content != "an oran" || choice.FinishReason != "stop" ||
+			int(choice.Index) != i {
 			t.Errorf("%+v", choice)
 		}
-		if n := len(choice.Logprobs.Content); n == 0 || len(choice.Logprobs.Content[0].TopLogprobs) != 2 || choice.Logprobs.Content[0].Logprob > 0 {
+		if n := len(choice.Logprobs.Content); n == 0 ||
+			len(choice.Logprobs.Content[0].TopLogprobs) != 2 ||
+			choice.Logprobs.Content[0].Logprob > 0 {
 			t.Errorf("%d tokens, %s", n, choice.Logprobs.RawJSON())
 		}
 	}
@@ -93,7 +104,8 @@ func TestOpenAIChatChoices(t *testing.T) {
 			t.Fatal(err, a)
 		}
 		if i > 0 && a.Choices[0].Message.Content != before {
-			t.Logf("seed 7: %q, then %q (near ties may fall the other way)", before, a.Choices[0].Message.Content)
+			t.Logf("seed 7: %q, then %q (near ties may fall the other way)", before,
+				a.Choices[0].Message.Content)
 		}
 		before = a.Choices[0].Message.Content
 	}
@@ -103,15 +115,18 @@ func TestOpenAIChatChoices(t *testing.T) {
 	for s.Next() {
 		acc.AddChunk(s.Current())
 	}
-	if s.Err() != nil || len(acc.Choices) != 2 || acc.Choices[1].FinishReason != "length" || acc.Usage.CompletionTokens != 10 {
+	if s.Err() != nil || len(acc.Choices) != 2 || acc.Choices[1].FinishReason != "length" ||
+		acc.Usage.CompletionTokens != 10 {
 		t.Errorf("%v %+v %+v", s.Err(), acc.Choices, acc.Usage)
 	}
 }
 
-var paintTool = openai.ChatCompletionFunctionTool(shared.FunctionDefinitionParam{Name: "paint", Description: openai.String("Paint a shape."), Parameters: map[string]any{
-	"type": "object", "properties": map[string]any{"color": map[string]any{"enum": []string{"red", "cyan"}}, "size": map[string]any{"type": "integer", "minimum": 1, "maximum": 99}},
-	"required": []string{"color", "size"}, "additionalProperties": false,
-}})
+var paintTool = openai.ChatCompletionFunctionTool(shared.FunctionDefinitionParam{Name: "paint",
+	Description: openai.String("Paint a shape."), Parameters: map[string]any{
+		"type": "object", "properties": map[string]any{"color": map[string]any{"enum": []string{"red",
+			"cyan"}}, "size": map[string]any{"type": "integer", "minimum": 1, "maximum": 99}},
+		"required": []string{"color", "size"}, "additionalProperties": false,
+	}})
 
 func checkPaint(t *testing.T, name, arguments string) {
 	t.Helper()
@@ -119,7 +134,8 @@ func checkPaint(t *testing.T, name, arguments string) {
 		Color string
 		Size  int
 	}
-	if err := json.Unmarshal([]byte(arguments), &args); err != nil || name != "paint" || args.Color != "red" && args.Color != "cyan" || args.Size < 1 || args.Size > 99 {
+	if err := json.Unmarshal([]byte(arguments), &args); err != nil || name != "paint" ||
+		args.Color != "red" && args.Color != "cyan" || args.Size < 1 || args.Size > 99 {
 		t.Errorf("%s(%s): %v", name, arguments, err)
 	}
 }
@@ -129,10 +145,12 @@ func TestOpenAITools(t *testing.T) {
 	c := ts.openaiClient()
 	q := asks(t, "shape-4.png", "Paint it.")
 	q.Tools = []openai.ChatCompletionToolUnionParam{paintTool}
-	q.ToolChoice = openai.ToolChoiceOptionFunctionToolChoice(openai.ChatCompletionNamedToolChoiceFunctionParam{Name: "paint"})
+	q.ToolChoice = openai.ToolChoiceOptionFunctionToolChoice(
+		openai.ChatCompletionNamedToolChoiceFunctionParam{Name: "paint"})
 	q.ParallelToolCalls = openai.Bool(false)
 	a, err := c.Chat.Completions.New(t.Context(), q)
-	if err != nil || len(a.Choices[0].Message.ToolCalls) != 1 || a.Choices[0].FinishReason != "tool_calls" {
+	if err != nil || len(a.Choices[0].Message.ToolCalls) != 1 ||
+		a.Choices[0].FinishReason != "tool_calls" {
 		t.Fatal(err, a)
 	}
 	call := a.Choices[0].Message.ToolCalls[0]
@@ -150,9 +168,11 @@ func TestOpenAITools(t *testing.T) {
 	if s.Err() != nil || finished != 1 || acc.Choices[0].FinishReason != "tool_calls" {
 		t.Errorf("%v %d %+v", s.Err(), finished, acc.Choices)
 	}
-	q.Messages = append(q.Messages, a.Choices[0].Message.ToParam(), openai.ToolMessage("painted", call.ID))
+	q.Messages = append(q.Messages, a.Choices[0].Message.ToParam(), openai.ToolMessage("painted",
+		call.ID))
 	q.ToolChoice = openai.ChatCompletionToolChoiceOptionUnionParam{OfAuto: openai.String("none")}
-	if a, err := c.Chat.Completions.New(t.Context(), q); err != nil || len(a.Choices[0].Message.ToolCalls) != 0 {
+	if a, err := c.Chat.Completions.New(t.Context(), q); err != nil ||
+		len(a.Choices[0].Message.ToolCalls) != 0 {
 		t.Error(err, a)
 	}
 	q.ToolChoice = openai.ChatCompletionToolChoiceOptionUnionParam{OfAuto: openai.String("auto")}
@@ -165,9 +185,10 @@ func TestOpenAIStructuredOutput(t *testing.T) {
 	ts := serve(t)
 	q := asks(t, "shape-4.png", "What is in this picture?")
 	q.Temperature, q.Seed = openai.Float(2), openai.Int(3)
-	q.ResponseFormat.OfJSONSchema = &shared.ResponseFormatJSONSchemaParam{JSONSchema: shared.ResponseFormatJSONSchemaJSONSchemaParam{Name: "shape", Schema: map[string]any{
-		"type": "object", "properties": map[string]any{"shape": map[string]any{"enum": []string{"circle", "star"}}, "sides": map[string]any{"type": "array", "items": map[string]any{"type": "integer", "minimum": 3, "maximum": 5}, "maxItems": 3}},
-		"required": []string{"shape", "sides"}}}}
+	q.ResponseFormat.OfJSONSchema =
+		&shared.ResponseFormatJSONSchemaParam{JSONSchema: shared.ResponseFormatJSONSchemaJSONSchemaParam{Name: "shape", Schema: map[string]any{
+			"type": "object", "properties": map[string]any{"shape": map[string]any{"enum": []string{"circle", "star"}}, "sides": map[string]any{"type": "array", "items": map[string]any{"type": "integer", "minimum": 3, "maximum": 5}, "maxItems": 3}},
+			"required": []string{"shape", "sides"}}}}
 	a, err := ts.openaiClient().Chat.Completions.New(t.Context(), q)
 	if err != nil {
 		t.Fatal(err)
@@ -176,7 +197,8 @@ func TestOpenAIStructuredOutput(t *testing.T) {
 		Shape string
 		Sides []int
 	}
-	if err := json.Unmarshal([]byte(a.Choices[0].Message.Content), &v); err != nil || v.Shape != "circle" && v.Shape != "star" || len(v.Sides) > 3 {
+	if err := json.Unmarshal([]byte(a.Choices[0].Message.Content), &v); err != nil ||
+		v.Shape != "circle" && v.Shape != "star" || len(v.Sides) > 3 {
 		t.Errorf("%q %v", a.Choices[0].Message.Content, err)
 	}
 }
@@ -194,8 +216,10 @@ func openaiProblem(t testing.TB, err error) *openai.Error {
 func TestOpenAIErrors(t *testing.T) {
 	ts := serve(t, func(o *Options) { o.Spec.Context = 512 })
 	c := ts.openaiClient()
-	_, err := c.Chat.Completions.New(t.Context(), openai.ChatCompletionNewParams{Model: "nobody", Messages: []openai.ChatCompletionMessageParamUnion{openai.UserMessage("x")}})
-	if e := openaiProblem(t, err); e.StatusCode != 404 || e.Code != "model_not_found" || e.Type != "invalid_request_error" {
+	_, err := c.Chat.Completions.New(t.Context(), openai.ChatCompletionNewParams{Model: "nobody",
+		Messages: []openai.ChatCompletionMessageParamUnion{openai.UserMessage("x")}})
+	if e := openaiProblem(t, err); e.StatusCode != 404 || e.Code != "model_not_found" ||
+		e.Type != "invalid_request_error" {
 		t.Errorf("%d %s", e.StatusCode, e.RawJSON())
 	}
 	image := func(url string) string {
@@ -210,53 +234,79 @@ func TestOpenAIErrors(t *testing.T) {
 		param  string
 		says   string
 	}{
-		"no JSON":                  {`{"model":`, 400, "", "not JSON"},
-		"nothing":                  {``, 400, "", "empty"},
-		"a wrong type":             {`{"model":"seed","messages":3}`, 400, "messages", "number"},
-		"no messages":              {`{"model":"seed","messages":[]}`, 400, "messages", "at least one"},
-		"no model":                 {`{"messages":[{"role":"user","content":"x"}]}`, 400, "model", "no model"},
-		"an unknown role":          {`{"model":"seed","messages":[{"role":"pope","content":"x"}]}`, 400, "messages[0].role", "pope"},
-		"base64 cut off":           {image("data:image/png;base64,iVBORw0KG"), 400, "messages[0].content[0].image_url", "base64"},
-		"a picture cut off":        {image("data:image/png;base64,iVBORw0KGgo"), 400, "", "picture 1 (message 1)"},
-		"no base64":                {image("data:image/png;base64,!!!!"), 400, "messages[0].content[0].image_url", "base64"},
-		"no comma":                 {image("data:image/png"), 400, "messages[0].content[0].image_url", "comma"},
-		"an empty picture":         {image("data:image/png;base64,"), 400, "messages[0].content[0].image_url", "empty"},
-		"a text as a picture":      {image("data:image/png;base64,aGVsbG8gd29ybGQ="), 400, "", "picture 1"},
-		"a picture from the net":   {image("http://example.org/a.png"), 400, "messages[0].content[0].image_url", "data URL"},
-		"a file":                   {image("file:///etc/passwd"), 400, "messages[0].content[0].image_url", "data URL"},
-		"another scheme":           {image("gopher://x"), 400, "messages[0].content[0].image_url", "data URL"},
-		"sound":                    {`{"model":"seed","messages":[{"role":"user","content":[{"type":"input_audio"}]}]}`, 400, "messages[0].content[0].input_audio.data", "WAV"},
-		"a hot temperature":        {with(`"temperature":9`), 400, "temperature", "0 to 2"},
-		"n of none":                {with(`"n":0`), 400, "n", "1 to"},
-		"no tokens":                {with(`"max_tokens":0`), 400, "max_tokens", "1 or more"},
-		"an empty stop":            {with(`"stop":""`), 400, "stop", "empty"},
-		"top_logprobs alone":       {with(`"top_logprobs":3`), 400, "top_logprobs", "logprobs"},
-		"an impossible schema":     {with(`"response_format":{"type":"json_schema","json_schema":{"name":"a","schema":false}}`), 400, "", "unsatisfiable"},
-		"an unsupported schema":    {with(`"response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{"$ref":"http://x.example/y"}}}`), 400, "", "nothing is fetched"},
-		"a schema missing":         {with(`"response_format":{"type":"json_schema"}`), 400, "response_format", "without a schema"},
-		"an unknown format":        {with(`"response_format":{"type":"yaml"}`), 400, "response_format", "yaml"},
-		"a tool without a name":    {with(`"tools":[{"type":"function","function":{}}]`), 400, "", "a name has"},
-		"a choice of no tool":      {with(`"tools":[],"tool_choice":{"type":"function","function":{"name":"x"}}`), 400, "", "no tool"},
-		"a biased unknown token":   {with(`"logit_bias":{"99999999":5}`), 400, "", "vocabulary"},
-		"a bias beyond its bounds": {with(`"logit_bias":{"1":500}`), 400, "logit_bias", "-100 to 100"},
-		"a long prompt":            {`{"model":"seed","messages":[{"role":"user","content":"` + strings.Repeat("many words ", 400) + `"}]}`, 400, "", "512"},
-		"deep":                     {with(`"x":` + strings.Repeat("[", 100) + strings.Repeat("]", 100)), 400, "", "nested"},
+		"no JSON":      {`{"model":`, 400, "", "not JSON"},
+		"nothing":      {``, 400, "", "empty"},
+		"a wrong type": {`{"model":"seed","messages":3}`, 400, "messages", "number"},
+		"no messages": {`{"model":"seed","messages":[]}`, 400, "messages",
+			"at least one"},
+		"no model": {`{"messages":[{"role":"user","content":"x"}]}`, 400, "model",
+			"no model"},
+		"an unknown role": {`{"model":"seed","messages":[{"role":"pope","content":"x"}]}`,
+			400, "messages[0].role", "pope"},
+		"base64 cut off": {image("data:image/png;base64,iVBORw0KG"), 400,
+			"messages[0].content[0].image_url", "base64"},
+		"a picture cut off": {image("data:image/png;base64,iVBORw0KGgo"), 400, "",
+			"picture 1 (message 1)"},
+		"no base64": {image("data:image/png;base64,!!!!"), 400,
+			"messages[0].content[0].image_url", "base64"},
+		"no comma": {image("data:image/png"), 400,
+			"messages[0].content[0].image_url", "comma"},
+		"an empty picture": {image("data:image/png;base64,"), 400,
+			"messages[0].content[0].image_url", "empty"},
+		"a text as a picture": {image("data:image/png;base64,aGVsbG8gd29ybGQ="), 400, "",
+			"picture 1"},
+		"a picture from the net": {image("http://example.org/a.png"), 400,
+			"messages[0].content[0].image_url", "data URL"},
+		"a file": {image("file:///etc/passwd"), 400,
+			"messages[0].content[0].image_url", "data URL"},
+		"another scheme": {image("gopher://x"), 400, "messages[0].content[0].image_url",
+			"data URL"},
+		"sound":              {`{"model":"seed","messages":[{"role":"user","content":[{"type":"input_audio"}]}]}`, 400, "messages[0].content[0].input_audio.data", "WAV"},
+		"a hot temperature":  {with(`"temperature":9`), 400, "temperature", "0 to 2"},
+		"n of none":          {with(`"n":0`), 400, "n", "1 to"},
+		"no tokens":          {with(`"max_tokens":0`), 400, "max_tokens", "1 or more"},
+		"an empty stop":      {with(`"stop":""`), 400, "stop", "empty"},
+		"top_logprobs alone": {with(`"top_logprobs":3`), 400, "top_logprobs", "logprobs"},
+		"an impossible schema": {with(
+			`"response_format":{"type":"json_schema","json_schema":{"name":"a","schema":false}}`),
+			400, "", "unsatisfiable"},
+		"an unsupported schema": {with(`"response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{"$ref":"http://x.example/y"}}}`), 400, "", "nothing is fetched"},
+		"a schema missing": {with(`"response_format":{"type":"json_schema"}`), 400,
+			"response_format", "without a schema"},
+		"an unknown format": {with(`"response_format":{"type":"yaml"}`), 400,
+			"response_format", "yaml"},
+		"a tool without a name": {with(`"tools":[{"type":"function","function":{}}]`), 400, "",
+			"a name has"},
+		"a choice of no tool": {with(
+			`"tools":[],"tool_choice":{"type":"function","function":{"name":"x"}}`), 400, "",
+			"no tool"},
+		"a biased unknown token": {with(`"logit_bias":{"99999999":5}`), 400, "", "vocabulary"},
+		"a bias beyond its bounds": {with(`"logit_bias":{"1":500}`), 400, "logit_bias",
+			"-100 to 100"},
+		"a long prompt": {`{"model":"seed","messages":[{"role":"user","content":"` +
+			strings.Repeat("many words ", 400) + `"}]}`, 400, "", "512"},
+		"deep": {with(`"x":` + strings.Repeat("[", 100) + strings.Repeat("]",
+			100)), 400, "", "nested"},
 	} {
 		r := ts.do(t, "POST", "/v1/chat/completions", x.body)
 		var e struct {
 			Error struct{ Message, Type, Param, Code string }
 		}
-		if err := json.Unmarshal([]byte(r.text), &e); err != nil || r.status != x.status || e.Error.Param != x.param || !strings.Contains(e.Error.Message, x.says) || e.Error.Type != "invalid_request_error" {
+		if err := json.Unmarshal([]byte(r.text), &e); err != nil || r.status != x.status ||
+			e.Error.Param != x.param || !strings.Contains(e.Error.Message, x.says) ||
+			e.Error.Type != "invalid_request_error" {
 			t.Errorf("%s: %d %s", name, r.status, r.text)
 		}
 		if name == "a long prompt" && e.Error.Code != "context_length_exceeded" {
 			t.Errorf("%s: %s", name, r.text)
 		}
 	}
-	if r := ts.do(t, "POST", "/v1/chat/completions", asksJSON("What color is it?")); r.status != 200 {
+	if r := ts.do(t, "POST", "/v1/chat/completions", asksJSON("What color is it?")); r.status !=
+		200 {
 		t.Errorf("afterwards: %d %s", r.status, r.text)
 	}
-	if r := ts.do(t, "GET", "/v1/nothing", ""); r.status != 404 || !strings.Contains(r.text, `"message"`) {
+	if r := ts.do(t, "GET", "/v1/nothing", ""); r.status != 404 || !strings.Contains(r.text,
+		`"message"`) {
 		t.Errorf("%d %s", r.status, r.text)
 	}
 }
@@ -284,7 +334,8 @@ func TestOpenAIStreamsEndWithTheirClients(t *testing.T) {
 	c := ts.openaiClient()
 	q := asks(t, "shape-4.png", "What is in this picture?")
 	q.N = openai.Int(2)
-	q.LogitBias = map[string]int64{"2": -100} // its end is forbidden: it goes on until the client leaves
+	// its end is forbidden: it goes on until the client leaves
+	q.LogitBias = map[string]int64{"2": -100}
 	s := c.Chat.Completions.NewStreaming(t.Context(), q)
 	for range 3 {
 		if !s.Next() {
@@ -306,12 +357,16 @@ func TestOpenAIStreamsEndWithTheirClients(t *testing.T) {
 func TestOpenAICompletions(t *testing.T) {
 	ts := serve(t)
 	c := ts.openaiClient()
-	q := openai.CompletionNewParams{Model: "seed", Temperature: openai.Float(0), MaxTokens: openai.Int(6), Logprobs: openai.Int(2), Prompt: openai.CompletionNewParamsPromptUnion{OfArrayOfStrings: []string{"USER: What color is it? ASSISTANT:", "USER: What is it? ASSISTANT:"}}}
+	q := openai.CompletionNewParams{Model: "seed", Temperature: openai.Float(0),
+		MaxTokens: openai.Int(6), Logprobs: openai.Int(2),
+		Prompt: openai.CompletionNewParamsPromptUnion{OfArrayOfStrings: []string{"USER: What color is it? ASSISTANT:", "USER: What is it? ASSISTANT:"}}}
 	a, err := c.Completions.New(t.Context(), q)
-	if err != nil || len(a.Choices) != 2 || a.Choices[0].Text == "" || len(a.Choices[0].Logprobs.Tokens) == 0 || a.Usage.TotalTokens == 0 {
+	if err != nil || len(a.Choices) != 2 || a.Choices[0].Text == "" ||
+		len(a.Choices[0].Logprobs.Tokens) == 0 || a.Usage.TotalTokens == 0 {
 		t.Fatal(err, a)
 	}
-	q.Prompt = openai.CompletionNewParamsPromptUnion{OfString: openai.String("USER: What color is it? ASSISTANT:")}
+	q.Prompt = openai.CompletionNewParamsPromptUnion{OfString: openai.String(
+		"USER: What color is it? ASSISTANT:")}
 	text := ""
 	s := c.Completions.NewStreaming(t.Context(), q)
 	for s.Next() {
@@ -322,12 +377,17 @@ func TestOpenAICompletions(t *testing.T) {
 	if s.Err() != nil || text != a.Choices[0].Text {
 		t.Errorf("%v: streamed %q, at once %q", s.Err(), text, a.Choices[0].Text)
 	}
-	for _, bad := range []string{`{"model":"seed","prompt":[]}`, `{"model":"seed","prompt":3}`, `{"model":"seed","prompt":["a",3]}`, `{"model":"seed","prompt":[1,null]}`, `{"model":"seed","prompt":[1.5]}`, `{"model":"seed","prompt":{"a":1}}`, `{"model":"seed","prompt":"a","suffix":"b"}`, `{"model":"seed","prompt":[99999999]}`} {
+	for _, bad := range []string{`{"model":"seed","prompt":[]}`, `{"model":"seed","prompt":3}`,
+		`{"model":"seed","prompt":["a",3]}`, `{"model":"seed","prompt":[1,null]}`,
+		`{"model":"seed","prompt":[1.5]}`, `{"model":"seed","prompt":{"a":1}}`,
+		`{"model":"seed","prompt":"a","suffix":"b"}`,
+		`{"model":"seed","prompt":[99999999]}`} {
 		if r := ts.do(t, "POST", "/v1/completions", bad); r.status != 400 {
 			t.Errorf("%s: %d %s", bad, r.status, r.text)
 		}
 	}
-	if r := ts.do(t, "POST", "/v1/completions", `{"model":"seed","prompt":[1,5,9],"max_tokens":2}`); r.status != 200 {
+	if r := ts.do(t, "POST", "/v1/completions",
+		`{"model":"seed","prompt":[1,5,9],"max_tokens":2}`); r.status != 200 {
 		t.Errorf("tokens: %d %s", r.status, r.text)
 	}
 }
@@ -352,7 +412,8 @@ func (ts *testServer) complete(t *testing.T, body string) completionReply {
 	t.Helper()
 	r := ts.do(t, "POST", "/v1/completions", body)
 	var a completionReply
-	if err := json.Unmarshal([]byte(r.text), &a); err != nil || r.status != 200 || len(a.Choices) == 0 {
+	if err := json.Unmarshal([]byte(r.text), &a); err != nil || r.status != 200 ||
+		len(a.Choices) == 0 {
 		t.Fatalf("%s: %d %s", body, r.status, r.text)
 	}
 	return a
@@ -361,11 +422,13 @@ func (ts *testServer) complete(t *testing.T, body string) completionReply {
 func TestOpenAICompletionsScoreTheirPrompts(t *testing.T) {
 	ts := serve(t)
 	const prompt = "USER: What colour is größer als €5, 日本? 🙂 ASSISTANT:"
-	for name, more := range map[string]string{"alone": `"max_tokens":0`, "before an answer": `"max_tokens":3`, "a float": `"max_tokens":0.0`} {
+	for name, more := range map[string]string{"alone": `"max_tokens":0`,
+		"before an answer": `"max_tokens":3`, "a float": `"max_tokens":0.0`} {
 		a := ts.complete(t, `{"model":"seed","prompt":"`+prompt+`","echo":true,"logprobs":2,"temperature":0,`+more+`}`)
 		c, runes := a.Choices[0], []rune(a.Choices[0].Text)
 		l := c.Logprobs
-		if !strings.HasPrefix(c.Text, prompt) || l == nil || len(l.Tokens) != len(l.Values) || len(l.Top) != len(l.Tokens) || len(l.Offsets) != len(l.Tokens) {
+		if !strings.HasPrefix(c.Text, prompt) || l == nil || len(l.Tokens) != len(l.Values) ||
+			len(l.Top) != len(l.Tokens) || len(l.Offsets) != len(l.Tokens) {
 			t.Fatalf("%s: %+v", name, a)
 		}
 		read := 1 // the token that begins a text
@@ -375,43 +438,60 @@ func TestOpenAICompletionsScoreTheirPrompts(t *testing.T) {
 			}
 		}
 		answered := name == "before an answer"
-		if (c.Text == prompt) == answered || (a.Usage.Completion > 0) != answered || a.Usage.Prompt != read || !answered && c.Finish != "length" {
+		if (c.Text == prompt) == answered || (a.Usage.Completion > 0) != answered ||
+			a.Usage.Prompt != read || !answered && c.Finish != "length" {
 			t.Errorf("%s: %q, %+v for %d tokens", name, c.Text, a.Usage, len(l.Tokens))
 		}
 		for i, token := range l.Tokens {
-			if !strings.HasPrefix(token, "bytes:") && !strings.HasPrefix(string(runes[l.Offsets[i]:]), token) {
-				t.Errorf("%s: token %d is %q, and %q stands there", name, i, token, string(runes[l.Offsets[i]:]))
+			if !strings.HasPrefix(token, "bytes:") &&
+				!strings.HasPrefix(string(runes[l.Offsets[i]:]), token) {
+				t.Errorf("%s: token %d is %q, and %q stands there", name, i, token,
+					string(runes[l.Offsets[i]:]))
 			}
 			if (l.Values[i] == nil) != (i == 0) || (l.Top[i] == nil) != (i == 0) {
 				t.Errorf("%s: token %d: %v %v", name, i, l.Values[i], l.Top[i])
 			}
-			if i > 0 && (*l.Values[i] > 0 || len(l.Top[i]) < 1 || len(l.Top[i]) > 3 || l.Top[i][token] < *l.Values[i]) {
+			if i > 0 && (*l.Values[i] > 0 || len(l.Top[i]) < 1 || len(l.Top[i]) > 3 ||
+				l.Top[i][token] < *l.Values[i]) {
 				t.Errorf("%s: token %d: %v %v", name, i, *l.Values[i], l.Top[i])
 			}
 		}
 	}
-	// Texts and lists of tokens in one request, several answers to each, more than are computed at a time.
+	// Texts and lists of tokens in one request, several answers to each, more than are computed at
+	// a time.
 	a := ts.complete(t, `{"model":"seed","prompt":["a circle",[1,300.0,"301"],[5]],"n":2,"echo":true,"logprobs":0,"max_tokens":0}`)
-	if len(a.Choices) != 6 || a.Choices[5].Index != 5 || a.Choices[2].Text != a.Choices[3].Text || len(a.Choices[2].Logprobs.Tokens) != 3 || len(a.Choices[4].Logprobs.Tokens) != 1 {
+	if len(a.Choices) != 6 || a.Choices[5].Index != 5 || a.Choices[2].Text != a.Choices[3].Text ||
+		len(a.Choices[2].Logprobs.Tokens) != 3 || len(a.Choices[4].Logprobs.Tokens) != 1 {
 		t.Errorf("%+v", a)
 	}
 	if top := a.Choices[2].Logprobs.Top[1]; len(top) != 1 {
 		t.Errorf("nothing but the token was asked for: %v", top)
 	}
-	if a := ts.complete(t, `{"model":"seed","prompt":["a`+strings.Repeat(`","b`, 40)+`"],"max_tokens":1,"echo":true,"logprobs":1}`); len(a.Choices) != 41 || a.Choices[40].Index != 40 {
+	if a := ts.complete(t, `{"model":"seed","prompt":["a`+strings.Repeat(`","b`,
+		40)+`"],"max_tokens":1,"echo":true,"logprobs":1}`); len(a.Choices) != 41 ||
+		a.Choices[40].Index != 40 {
 		t.Errorf("%d answers", len(a.Choices))
 	}
 	// Without an answer, without a prompt, and both streamed.
-	if a := ts.complete(t, `{"model":"seed","prompt":"a circle","max_tokens":0,"logprobs":1}`); a.Choices[0].Text != "" || a.Choices[0].Logprobs == nil || a.Usage.Prompt == 0 {
+	if a := ts.complete(t,
+		`{"model":"seed","prompt":"a circle","max_tokens":0,"logprobs":1}`); a.Choices[0].Text !=
+		"" || a.Choices[0].Logprobs == nil || a.Usage.Prompt == 0 {
 		t.Errorf("%+v", a)
 	}
-	for _, body := range []string{`{"model":"seed","max_tokens":2}`, `{"model":"seed","prompt":null,"max_tokens":2}`, `{"model":"seed","prompt":"","max_tokens":2,"echo":true,"logprobs":1}`, `{"model":"seed","prompt":["",[]],"max_tokens":2}`} {
-		if a := ts.complete(t, body); a.Usage.Prompt != len(a.Choices) { // one token each, behind which the toy may end
+	for _, body := range []string{`{"model":"seed","max_tokens":2}`,
+		`{"model":"seed","prompt":null,"max_tokens":2}`,
+		`{"model":"seed","prompt":"","max_tokens":2,"echo":true,"logprobs":1}`,
+		`{"model":"seed","prompt":["",[]],"max_tokens":2}`} {
+		// one token each, behind which the toy may end
+		if a := ts.complete(t, body); a.Usage.Prompt != len(a.Choices) {
 			t.Errorf("%s: %+v", body, a)
 		}
 	}
-	r := ts.do(t, "POST", "/v1/completions", `{"model":"seed","prompt":["a circle",[5,6]],"echo":true,"max_tokens":0,"logprobs":1,"stream":true,"stream_options":{"include_usage":true}}`)
-	if !strings.Contains(r.text, `"text":"a circle"`) || strings.Count(r.text, `"usage":null`) != 2 || !strings.Contains(r.text, `"total_tokens"`) || !strings.HasSuffix(r.text, "data: [DONE]\n\n") {
+	r := ts.do(t, "POST",
+		"/v1/completions", `{"model":"seed","prompt":["a circle",[5,6]],"echo":true,"max_tokens":0,"logprobs":1,"stream":true,"stream_options":{"include_usage":true}}`)
+	if !strings.Contains(r.text, `"text":"a circle"`) ||
+		strings.Count(r.text, `"usage":null`) != 2 || !strings.Contains(r.text, `"total_tokens"`) ||
+		!strings.HasSuffix(r.text, "data: [DONE]\n\n") {
 		t.Errorf("%s", r.text)
 	}
 }
@@ -419,7 +499,9 @@ func TestOpenAICompletionsScoreTheirPrompts(t *testing.T) {
 func TestOpenAIEmbeddings(t *testing.T) {
 	ts := serve(t)
 	c := ts.openaiClient()
-	q := openai.EmbeddingNewParams{Model: "seed", Input: openai.EmbeddingNewParamsInputUnion{OfArrayOfStrings: []string{"a red circle", "a blue square"}}}
+	q := openai.EmbeddingNewParams{Model: "seed",
+		Input: openai.EmbeddingNewParamsInputUnion{OfArrayOfStrings: []string{"a red circle",
+			"a blue square"}}}
 	a, err := c.Embeddings.New(t.Context(), q)
 	if err != nil || len(a.Data) != 2 || a.Usage.PromptTokens == 0 {
 		t.Fatal(err, a)
@@ -435,15 +517,20 @@ func TestOpenAIEmbeddings(t *testing.T) {
 	if a, err := c.Embeddings.New(t.Context(), q); err != nil || len(a.Data[0].Embedding) != 16 {
 		t.Error(err)
 	}
-	r := ts.do(t, "POST", "/v1/embeddings", `{"model":"seed","input":"a red circle","encoding_format":"base64"}`)
+	r := ts.do(t, "POST", "/v1/embeddings",
+		`{"model":"seed","input":"a red circle","encoding_format":"base64"}`)
 	var e struct{ Data []struct{ Embedding string } }
 	if err := json.Unmarshal([]byte(r.text), &e); err != nil || len(e.Data) != 1 {
 		t.Fatal(r.text)
 	}
-	if raw, err := base64.StdEncoding.DecodeString(e.Data[0].Embedding); err != nil || len(raw) != 4*len(a.Data[0].Embedding) {
+	if raw, err := base64.StdEncoding.DecodeString(e.Data[0].Embedding); err != nil ||
+		len(raw) != 4*len(a.Data[0].Embedding) {
 		t.Error(err, len(raw))
 	}
-	for _, bad := range []string{`{"model":"seed"}`, `{"model":"seed","input":[]}`, `{"model":"seed","input":""}`, `{"model":"seed","input":"a","encoding_format":"x"}`, `{"model":"seed","input":"a","dimensions":100000}`, `{"model":"seed","input":"` + strings.Repeat("many words ", 4000) + `"}`} {
+	for _, bad := range []string{`{"model":"seed"}`, `{"model":"seed","input":[]}`,
+		`{"model":"seed","input":""}`, `{"model":"seed","input":"a","encoding_format":"x"}`,
+		`{"model":"seed","input":"a","dimensions":100000}`, `{"model":"seed","input":"` +
+			strings.Repeat("many words ", 4000) + `"}`} {
 		if r := ts.do(t, "POST", "/v1/embeddings", bad); r.status != 400 {
 			t.Errorf("%.60s: %d %s", bad, r.status, r.text)
 		}

@@ -13,8 +13,9 @@ import (
 	"github.com/eyelet-engine/eyelet/kernels/imaging/document"
 )
 
-// page is what a browser sees: the files of package page, and what they ask of the server beside the APIs that programs use. These routes serve
-// the page of the same version and nobody else; they change with it.
+// page is what a browser sees: the files of package page, and what they ask of the server beside
+// the APIs that programs use. These routes serve the page of the same version and nobody else; they
+// change with it.
 func (s *Server) page() family {
 	routes := map[string]handler{
 		"GET /{$}":                     s.root,
@@ -36,7 +37,8 @@ func (s *Server) page() family {
 	return family{prefix: "/page/", routes: routes, fail: s.failOllama}
 }
 
-// root shows the page to browsers. Programs get what Ollama says there, which some compare letter by letter.
+// root shows the page to browsers. Programs get what Ollama says there, which some compare letter
+// by letter.
 func (s *Server) root(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Add("Vary", "Accept")
 	if !wantsPage(r) {
@@ -47,12 +49,15 @@ func (s *Server) root(w http.ResponseWriter, r *http.Request) error {
 
 // wantsPage tells whether a request is a browser's that opens the address.
 func wantsPage(r *http.Request) bool {
-	return r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) && strings.Contains(r.Header.Get("Accept"), "text/html")
+	return r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) &&
+		strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// isPageFile reports whether a request is for a file of the page, which is shown without a key: it holds no secret, and asks for the key.
+// isPageFile reports whether a request is for a file of the page, which is shown without a key: it
+// holds no secret, and asks for the key.
 func isPageFile(r *http.Request) bool {
-	return wantsPage(r) || strings.HasPrefix(r.URL.Path, "/page/") && !strings.HasPrefix(r.URL.Path, "/page/api/")
+	return wantsPage(r) || strings.HasPrefix(r.URL.Path, "/page/") && !strings.HasPrefix(r.URL.Path,
+		"/page/api/")
 }
 
 // pageFile serves a file of the page.
@@ -64,12 +69,14 @@ func (s *Server) pageFile(w http.ResponseWriter, r *http.Request) error {
 // maxView is the longest side of a picture that is made for the page.
 const maxView = 4096
 
-// pageView answers POST /page/api/view?side=N&page=N: the picture in the body, or that page of the document, from 0, upright, as a JPEG file whose longer side
-// is N pixels at most. It is how the page shows files that the browser cannot.
+// pageView answers POST /page/api/view?side=N&page=N: the picture in the body, or that page of the
+// document, from 0, upright, as a JPEG file whose longer side is N pixels at most. It is how the
+// page shows files that the browser cannot.
 func (s *Server) pageView(w http.ResponseWriter, r *http.Request) error {
 	side, err := strconv.Atoi(r.URL.Query().Get("side"))
 	if err != nil || side < 1 || side > maxView {
-		return refuseField("side", "side is %.20q; give 1 to %d pixels", r.URL.Query().Get("side"), maxView)
+		return refuseField("side", "side is %.20q; give 1 to %d pixels", r.URL.Query().Get("side"),
+			maxView)
 	}
 	index := 0
 	if text := r.URL.Query().Get("page"); text != "" {
@@ -108,7 +115,8 @@ func (s *Server) pageView(w http.ResponseWriter, r *http.Request) error {
 		size = image.Pt(picture.W, picture.H)
 	}
 	if long := max(picture.W, picture.H); long > side {
-		picture, err = imaging.ResizeContext(r.Context(), picture, max(1, picture.W*side/long), max(1, picture.H*side/long), imaging.Bilinear)
+		picture, err = imaging.ResizeContext(r.Context(), picture, max(1, picture.W*side/long),
+			max(1, picture.H*side/long), imaging.Bilinear)
 		if err != nil {
 			return err
 		}

@@ -24,7 +24,8 @@ type pageCost struct {
 	FirstToken   float64 `json:"firstToken"`
 	Total        float64 `json:"total"`
 	Context      int     `json:"context"`
-	// Frame says what the numbers of the answer count, if it tells where things are in the last picture.
+	// Frame says what the numbers of the answer count, if it tells where things are in the last
+	// picture.
 	Frame *boxes.Frame `json:"frame,omitempty"`
 }
 
@@ -35,7 +36,8 @@ type pageEvent struct {
 	Done     *pageCost `json:"done,omitempty"`
 }
 
-// pageChat answers POST /page/api/chat: Ollama's request to chat, answered line by line with what the page shows, costs included.
+// pageChat answers POST /page/api/chat: Ollama's request to chat, answered line by line with what
+// the page shows, costs included.
 func (s *Server) pageChat(w http.ResponseWriter, r *http.Request) error {
 	request, l, err := s.pageRequest(w, r)
 	if err != nil {
@@ -56,7 +58,8 @@ func (s *Server) pageChat(w http.ResponseWriter, r *http.Request) error {
 	for e, err := range l.generate(r.Context(), *request) {
 		if err != nil {
 			if out.begun {
-				_ = out.send(map[string]string{"error": failureOf(r.Context(), err).text}) // the client may be gone
+				// the client may be gone
+				_ = out.send(map[string]string{"error": failureOf(r.Context(), err).text})
 			}
 			return err
 		}
@@ -84,8 +87,10 @@ func (s *Server) pageChat(w http.ResponseWriter, r *http.Request) error {
 func costOf(r *engine.Result, l *lease, total time.Duration) *pageCost {
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 	c := &pageCost{
-		Finish: string(r.Finish), PromptTokens: r.Usage.Prompt, CachedTokens: r.Usage.Cached, ImageTokens: r.Usage.Image, AnswerTokens: r.Usage.Completion,
-		Load: ms(l.load), Encode: ms(r.Timings.Encode), Prefill: ms(r.Timings.Prefill), Generate: ms(r.Timings.Generate),
+		Finish: string(r.Finish), PromptTokens: r.Usage.Prompt, CachedTokens: r.Usage.Cached,
+		ImageTokens: r.Usage.Image, AnswerTokens: r.Usage.Completion,
+		Load: ms(l.load), Encode: ms(r.Timings.Encode), Prefill: ms(r.Timings.Prefill),
+		Generate:   ms(r.Timings.Generate),
 		FirstToken: ms(r.Timings.FirstToken), Total: ms(total), Context: l.Model.Info().Context,
 	}
 	if r.Timings.Encode > 0 {
@@ -95,7 +100,8 @@ func costOf(r *engine.Result, l *lease, total time.Duration) *pageCost {
 }
 
 // pageRequest reads a request of the page, and borrows its model. The lease must be released.
-func (s *Server) pageRequest(w http.ResponseWriter, r *http.Request) (*engine.Request, *lease, error) {
+func (s *Server) pageRequest(w http.ResponseWriter,
+	r *http.Request) (*engine.Request, *lease, error) {
 	var q ollamaChatRequest
 	m, err := s.decodeFor(w, r, &q, &q.Model)
 	if err != nil {
@@ -128,7 +134,8 @@ func (s *Server) pageRequest(w http.ResponseWriter, r *http.Request) (*engine.Re
 	return request, l, nil
 }
 
-// pageEstimate answers POST /page/api/estimate: how many tokens a conversation has, before it is sent.
+// pageEstimate answers POST /page/api/estimate: how many tokens a conversation has, before it is
+// sent.
 func (s *Server) pageEstimate(w http.ResponseWriter, r *http.Request) error {
 	request, l, err := s.pageRequest(w, r)
 	if err != nil {

@@ -6,7 +6,8 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/draw"
 )
 
-// pageDrawing is what the page asks to have drawn: the fields of OpenAI's request, and the pictures of an edit.
+// pageDrawing is what the page asks to have drawn: the fields of OpenAI's request, and the pictures
+// of an edit.
 type pageDrawing struct {
 	imageRequest
 	Init []byte `json:"init"` // file of the picture to begin with, in base64
@@ -69,12 +70,14 @@ func (s *Server) pageDraw(w http.ResponseWriter, r *http.Request) error {
 		select {
 		case p := <-steps:
 			if !gone { // the context ends what is drawn for a client that is gone
-				gone = out.send(pageDrawn{Stage: p.Stage, Picture: p.Picture, Pictures: p.Pictures, Step: p.Step, Steps: p.Steps}) != nil
+				gone = out.send(pageDrawn{Stage: p.Stage, Picture: p.Picture, Pictures: p.Pictures,
+					Step: p.Step, Steps: p.Steps}) != nil
 			}
 		case end := <-done:
 			if end.err != nil {
 				if out.begun {
-					_ = out.send(pageDrawn{Error: failureOf(r.Context(), end.err).text}) // the client may be gone
+					// the client may be gone
+					_ = out.send(pageDrawn{Error: failureOf(r.Context(), end.err).text})
 				}
 				return end.err
 			}

@@ -25,16 +25,17 @@ type pageModel struct {
 	Parameters   string `json:"parameters"`
 	Quantization string `json:"quantization"`
 	Vision       bool   `json:"vision"`
-	Draws        bool   `json:"draws"`          // pictures, and answers no questions
-	Side         int    `json:"side,omitempty"` // of a model that draws: pixels of the pictures that it was trained with
-	Multiple     int    `json:"multiple,omitempty"`
-	Thinks       bool   `json:"thinks"`
-	Context      int    `json:"context"` // tokens that it is loaded with
-	Needs        int64  `json:"needs"`   // bytes of memory, estimated
-	Fits         bool   `json:"fits"`
-	Loaded       bool   `json:"loaded"`
-	Unusable     string `json:"unusable"` // why it cannot be loaded; empty where it can
-	Changeable   bool   `json:"changeable"`
+	Draws        bool   `json:"draws"` // pictures, and answers no questions
+	// of a model that draws: pixels of the pictures that it was trained with
+	Side       int    `json:"side,omitempty"`
+	Multiple   int    `json:"multiple,omitempty"`
+	Thinks     bool   `json:"thinks"`
+	Context    int    `json:"context"` // tokens that it is loaded with
+	Needs      int64  `json:"needs"`   // bytes of memory, estimated
+	Fits       bool   `json:"fits"`
+	Loaded     bool   `json:"loaded"`
+	Unusable   string `json:"unusable"` // why it cannot be loaded; empty where it can
+	Changeable bool   `json:"changeable"`
 }
 
 // pageModels answers GET /page/api/models.
@@ -62,10 +63,13 @@ func (s *Server) pageModels(w http.ResponseWriter, r *http.Request) error {
 	return s.writeJSON(w, http.StatusOK, map[string]any{"models": list, "drawing": drawing})
 }
 
-// pageModel describes a model. What is wrong with its files becomes the reason why it cannot be used.
+// pageModel describes a model. What is wrong with its files becomes the reason why it cannot be
+// used.
 func (s *Server) pageModel(m *model) pageModel {
-	p := pageModel{Name: m.name, Size: m.size, Parameters: m.config.ModelType, Quantization: m.config.FileType, Vision: m.spec.Projector != "",
-		Context: cmp.Or(m.spec.Context, engine.DefaultContext), Changeable: m.stored != nil && s.models.store != nil && !s.options.ReadOnly}
+	p := pageModel{Name: m.name, Size: m.size, Parameters: m.config.ModelType,
+		Quantization: m.config.FileType, Vision: m.spec.Projector != "",
+		Context: cmp.Or(m.spec.Context, engine.DefaultContext), Changeable: m.stored != nil &&
+			s.models.store != nil && !s.options.ReadOnly}
 	if m.draws() {
 		p.Draws, p.Context = true, 0
 		file, err := draw.Open(m.stored.Path, m.name, m.stored.Parts)
@@ -126,10 +130,14 @@ func (s *Server) pageState(w http.ResponseWriter, _ *http.Request) error {
 			continue
 		}
 		work = append(work, pageWork{
-			Name: l.name, Bytes: l.Bytes, Context: l.PoolModel.Info.Context, Waiting: stats.Waiting, Reading: stats.Reading, Writing: stats.Writing,
+			Name: l.name, Bytes: l.Bytes, Context: l.PoolModel.Info.Context, Waiting: stats.Waiting,
+			Reading: stats.Reading, Writing: stats.Writing,
 			Tokens: stats.Tokens, PromptTokens: stats.PromptItems, CachedTokens: stats.CachedItems,
-			Cells: stats.Cells.Cells, CellsRunning: stats.Cells.Running, CellsCached: stats.Cells.Cached,
-			PicturesEncoded: uint64(stats.Media.Finished), PicturesKnown: uint64(stats.Media.SavedMemory + stats.Media.SavedDisk + stats.Media.SavedInFlight),
+			Cells: stats.Cells.Cells, CellsRunning: stats.Cells.Running,
+			CellsCached:     stats.Cells.Cached,
+			PicturesEncoded: uint64(stats.Media.Finished),
+			PicturesKnown: uint64(stats.Media.SavedMemory + stats.Media.SavedDisk +
+				stats.Media.SavedInFlight),
 			EncodingSeconds: stats.Media.Encoding.Seconds(),
 		})
 	}
@@ -137,8 +145,9 @@ func (s *Server) pageState(w http.ResponseWriter, _ *http.Request) error {
 	return s.writeJSON(w, http.StatusOK, map[string]any{
 		"version": s.options.Version, "cpu": cpu, "accelerator": accelerator, "gpu": gpu,
 		"requests": s.busy.Load() - 1, // but for this one
-		"memory":   map[string]int64{"used": residentBytes(), "models": models, "limit": s.pool.Limit()},
-		"models":   work,
+		"memory": map[string]int64{"used": residentBytes(), "models": models,
+			"limit": s.pool.Limit()},
+		"models": work,
 	})
 }
 
@@ -174,7 +183,8 @@ func residentBytes() int64 {
 	return resident * int64(os.Getpagesize())
 }
 
-// pageBlob answers POST /page/api/blob: a file that a model is to be made of, whose digest the browser need not compute.
+// pageBlob answers POST /page/api/blob: a file that a model is to be made of, whose digest the
+// browser need not compute.
 func (s *Server) pageBlob(w http.ResponseWriter, r *http.Request) error {
 	st, err := s.changing()
 	if err != nil {
@@ -198,7 +208,8 @@ func (s *Server) pageBlob(w http.ResponseWriter, r *http.Request) error {
 // maxReport is the largest report that is shown.
 const maxReport = 32 << 20
 
-// reports opens the folder of reports, which no name in a request leads out of. It is nil where the server was given none.
+// reports opens the folder of reports, which no name in a request leads out of. It is nil where the
+// server was given none.
 func (s *Server) reports() (*os.Root, error) {
 	if s.options.Reports == "" {
 		return nil, nil
@@ -206,7 +217,8 @@ func (s *Server) reports() (*os.Root, error) {
 	return os.OpenRoot(s.options.Reports)
 }
 
-// pageReports answers GET /page/api/reports: folders in which "eyelet bench quants" has left a report, and reports by themselves.
+// pageReports answers GET /page/api/reports: folders in which "eyelet bench quants" has left a
+// report, and reports by themselves.
 func (s *Server) pageReports(w http.ResponseWriter, _ *http.Request) error {
 	root, err := s.reports()
 	if err != nil {
@@ -239,7 +251,8 @@ func reportFile(name string) string {
 // pageReport answers GET /page/api/reports/{name}.
 func (s *Server) pageReport(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("name")
-	missing := &failure{status: http.StatusNotFound, kind: kindNotFound, text: fmt.Sprintf("there is no report %.100q", name)}
+	missing := &failure{status: http.StatusNotFound, kind: kindNotFound,
+		text: fmt.Sprintf("there is no report %.100q", name)}
 	root, err := s.reports()
 	if err != nil {
 		return err
@@ -269,7 +282,8 @@ func (s *Server) pageReport(w http.ResponseWriter, r *http.Request) error {
 	}
 	s.limitWrite(w)
 	h := w.Header()
-	h.Set("Content-Type", "text/plain; charset=utf-8") // the page shows it in a frame of its own; it is no document of this server
+	// the page shows it in a frame of its own; it is no document of this server
+	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("X-Content-Type-Options", "nosniff")
 	_, err = w.Write(data)
 	return err

@@ -15,8 +15,8 @@ import (
 	"github.com/eyelet-engine/eyelet/engine"
 )
 
-// pictureSource turns the addresses that requests name pictures by into pictures. Data URLs are always taken; anything else only where the
-// operator names the host or the folder.
+// pictureSource turns the addresses that requests name pictures by into pictures. Data URLs are
+// always taken; anything else only where the operator names the host or the folder.
 type pictureSource struct {
 	hosts   map[string]bool
 	folders []string
@@ -27,7 +27,8 @@ type pictureSource struct {
 // fetchTime bounds how long a picture may take to come.
 const fetchTime = 20 * time.Second
 
-// newPictureSource checks what an operator allows: hosts as "example.org" or "example.org:8080", folders as "file:///srv/pictures".
+// newPictureSource checks what an operator allows: hosts as "example.org" or "example.org:8080",
+// folders as "file:///srv/pictures".
 func newPictureSource(allowed []string, most int64) (*pictureSource, error) {
 	p := &pictureSource{hosts: map[string]bool{}, most: most}
 	for _, a := range allowed {
@@ -38,15 +39,18 @@ func newPictureSource(allowed []string, most int64) (*pictureSource, error) {
 			p.folders = append(p.folders, filepath.Clean(folder))
 			continue
 		}
-		if u, err := url.Parse("//" + a); err != nil || u.Host != a || u.Hostname() == "" || strings.Contains(a, "*") {
+		if u, err := url.Parse("//" + a); err != nil || u.Host != a || u.Hostname() == "" ||
+			strings.Contains(a, "*") {
 			return nil, fmt.Errorf("server: pictures may come from %q, which is no host; give one as example.org or example.org:8080", a)
 		}
 		p.hosts[strings.ToLower(a)] = true
 	}
 	p.client = &http.Client{
 		Timeout: fetchTime,
-		// No proxy: it would be a connection that no flag names. No connection is kept for the next picture.
-		Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true, ResponseHeaderTimeout: fetchTime, MaxResponseHeaderBytes: 64 << 10},
+		// No proxy: it would be a connection that no flag names. No connection is kept for the next
+		// picture.
+		Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true,
+			ResponseHeaderTimeout: fetchTime, MaxResponseHeaderBytes: 64 << 10},
 		CheckRedirect: func(r *http.Request, via []*http.Request) error {
 			switch {
 			case len(via) > 3:
@@ -61,7 +65,8 @@ func newPictureSource(allowed []string, most int64) (*pictureSource, error) {
 }
 
 // get returns the picture at an address; name and param are for errors.
-func (p *pictureSource) get(ctx context.Context, address, name, param string) (*engine.Image, error) {
+func (p *pictureSource) get(ctx context.Context, address, name,
+	param string) (*engine.Image, error) {
 	if image := recordOf(ctx).pictures[address]; image != nil {
 		return image, nil
 	}
@@ -85,12 +90,15 @@ func (p *pictureSource) get(ctx context.Context, address, name, param string) (*
 }
 
 func (p *pictureSource) tooLarge(name, param string) error {
-	return &failure{status: http.StatusRequestEntityTooLarge, kind: kindTooLarge, param: param, text: fmt.Sprintf("%s is larger than %d MiB; send a smaller one", name, p.most>>20)}
+	return &failure{status: http.StatusRequestEntityTooLarge, kind: kindTooLarge, param: param,
+		text: fmt.Sprintf("%s is larger than %d MiB; send a smaller one", name, p.most>>20)}
 }
 
-func (p *pictureSource) fetch(ctx context.Context, u *url.URL, name, param string) (*engine.Image, error) {
+func (p *pictureSource) fetch(ctx context.Context, u *url.URL, name,
+	param string) (*engine.Image, error) {
 	if !p.hosts[strings.ToLower(u.Host)] || u.User != nil {
-		return nil, refuseField(param, "%s: this server fetches no pictures from %s; send a data URL, or ask the operator to allow the host", name, u.Host)
+		return nil, refuseField(
+			param, "%s: this server fetches no pictures from %s; send a data URL, or ask the operator to allow the host", name, u.Host)
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
@@ -103,7 +111,8 @@ func (p *pictureSource) fetch(ctx context.Context, u *url.URL, name, param strin
 			return nil, context.Cause(ctx)
 		}
 		f := refuseField(param, "%s cannot be fetched from %s", name, u.Host)
-		if e, ok := errors.AsType[*url.Error](err); ok && strings.HasPrefix(e.Err.Error(), "it redirects") {
+		if e, ok := errors.AsType[*url.Error](err); ok && strings.HasPrefix(e.Err.Error(),
+			"it redirects") {
 			f.text += ": " + e.Err.Error()
 		}
 		f.cause = err
@@ -111,14 +120,17 @@ func (p *pictureSource) fetch(ctx context.Context, u *url.URL, name, param strin
 	}
 	defer w.Body.Close()
 	if w.StatusCode != http.StatusOK {
-		return nil, refuseField(param, "%s cannot be fetched: %s answers %d", name, u.Host, w.StatusCode)
+		return nil, refuseField(param, "%s cannot be fetched: %s answers %d", name, u.Host,
+			w.StatusCode)
 	}
 	return p.read(ctx, w.Body, w.ContentLength, name, param)
 }
 
 // file opens a file below one of the folders, and nothing that leads out of it.
-func (p *pictureSource) file(ctx context.Context, u *url.URL, name, param string) (*engine.Image, error) {
-	refused := refuseField(param, "%s: this server reads no such file; send a data URL, or ask the operator to allow the folder", name)
+func (p *pictureSource) file(ctx context.Context, u *url.URL, name,
+	param string) (*engine.Image, error) {
+	refused := refuseField(
+		param, "%s: this server reads no such file; send a data URL, or ask the operator to allow the folder", name)
 	if u.Host != "" && u.Host != "localhost" || !filepath.IsAbs(u.Path) {
 		return nil, refused
 	}
@@ -147,7 +159,8 @@ func (p *pictureSource) file(ctx context.Context, u *url.URL, name, param string
 }
 
 // read reads a picture of a promised size, -1 if unknown, into memory that the request holds.
-func (p *pictureSource) read(ctx context.Context, r io.Reader, promised int64, name, param string) (*engine.Image, error) {
+func (p *pictureSource) read(ctx context.Context, r io.Reader, promised int64, name,
+	param string) (*engine.Image, error) {
 	data, err := recordOf(ctx).memory.readAll(io.LimitReader(r, p.most+1), promised)
 	if _, busy := errors.AsType[*failure](err); busy {
 		return nil, err

@@ -15,9 +15,10 @@ import (
 	"github.com/eyelet-engine/eyelet/kernels/sound"
 )
 
-// Pictures come in requests as data URLs (RFC 2397) or as base64 alone, in all APIs, and as clients write them: without padding, in the alphabet
-// for URLs, percent-encoded, broken into lines, with blanks in the header, one data URL within another. What type the header names does
-// not matter: the bytes say what they are.
+// Pictures come in requests as data URLs (RFC 2397) or as base64 alone, in all APIs, and as clients
+// write them: without padding, in the alphabet for URLs, percent-encoded, broken into lines, with
+// blanks in the header, one data URL within another. What type the header names does not matter:
+// the bytes say what they are.
 
 // inline returns the picture that a text holds; name and param are for errors.
 func (p *pictureSource) inline(text, name, param string) (*engine.Image, error) {
@@ -25,7 +26,8 @@ func (p *pictureSource) inline(text, name, param string) (*engine.Image, error) 
 	for isDataURL(text) {
 		head, body, ok := strings.Cut(text[len("data:"):], ",")
 		if !ok {
-			return nil, refuseField(param, "%s: the data URL has no comma; send data:image/png;base64,…", name)
+			return nil, refuseField(param,
+				"%s: the data URL has no comma; send data:image/png;base64,…", name)
 		}
 		if text = strings.TrimSpace(body); isDataURL(text) || saysBase64(head) {
 			continue
@@ -34,10 +36,12 @@ func (p *pictureSource) inline(text, name, param string) (*engine.Image, error) 
 			return p.picture([]byte(raw), name, param)
 		}
 		if data, err := decodeBase64(text); err != nil || !isPicture(data) {
-			return nil, refuseField(param, "%s: the data URL is not in base64; send data:image/png;base64,…", name)
+			return nil, refuseField(param,
+				"%s: the data URL is not in base64; send data:image/png;base64,…", name)
 		}
 	}
-	if int64(base64.StdEncoding.DecodedLen(len(text))) > 4*p.most { // three of four may be percent signs and line ends
+	// three of four may be percent signs and line ends
+	if int64(base64.StdEncoding.DecodedLen(len(text))) > 4*p.most {
 		return nil, p.tooLarge(name, param)
 	}
 	data, err := decodeBase64(text)
@@ -70,7 +74,8 @@ func saysBase64(head string) bool {
 	return false
 }
 
-// forBase64 takes out of base64 what is not part of it, and puts the alphabet for URLs into the usual one.
+// forBase64 takes out of base64 what is not part of it, and puts the alphabet for URLs into the
+// usual one.
 var forBase64 = strings.NewReplacer(" ", "", "\t", "", "\r", "", "\n", "", "-", "+", "_", "/")
 
 // decodeBase64 decodes base64 in any of its spellings.
@@ -89,8 +94,8 @@ func decodeBase64(text string) ([]byte, error) {
 	return base64.RawStdEncoding.DecodeString(strings.TrimRight(forBase64.Replace(text), "="))
 }
 
-// blanksArePluses reports whether a form has made blanks of plus signs: there are none of these, with the blanks the length is that of base64, and they
-// do not stand where lines were joined.
+// blanksArePluses reports whether a form has made blanks of plus signs: there are none of these,
+// with the blanks the length is that of base64, and they do not stand where lines were joined.
 func blanksArePluses(text string) bool {
 	pieces := strings.Split(text, " ")
 	if len(pieces) == 1 || len(text)%4 != 0 || strings.ContainsAny(text, "+\r\n\t") {
@@ -104,15 +109,19 @@ func blanksArePluses(text string) bool {
 	return len(pieces) == 2
 }
 
-// isPicture looks at the first bytes of what may be a picture file, or a PDF. Whether it is a good one, the engine finds.
+// isPicture looks at the first bytes of what may be a picture file, or a PDF. Whether it is a good
+// one, the engine finds.
 func isPicture(data []byte) bool {
-	if strings.HasPrefix(http.DetectContentType(data), "image/") || document.IsPDF(data) || sound.Is(data) {
+	if strings.HasPrefix(http.DetectContentType(data), "image/") || document.IsPDF(data) ||
+		sound.Is(data) {
 		return true
 	}
-	return bytes.HasPrefix(data, []byte("II*\x00")) || bytes.HasPrefix(data, []byte("MM\x00*")) || len(data) > 12 && string(data[4:8]) == "ftyp"
+	return bytes.HasPrefix(data, []byte("II*\x00")) || bytes.HasPrefix(data, []byte("MM\x00*")) ||
+		len(data) > 12 && string(data[4:8]) == "ftyp"
 }
 
-// bare returns the picture of an address that is no address, but base64 alone; nil if it is not that.
+// bare returns the picture of an address that is no address, but base64 alone; nil if it is not
+// that.
 func (p *pictureSource) bare(text, name, param string) *engine.Image {
 	if strings.Contains(text, "://") {
 		return nil
@@ -130,7 +139,8 @@ func (p *pictureSource) bare(text, name, param string) *engine.Image {
 // ofMessage finds the number of a message in the path of a field.
 var ofMessage = regexp.MustCompile(`^(message|input)s?[.\[](\d+)`)
 
-// pictureName is what a picture is called in errors before its bytes are known: its number among those of the request, and the message that it is in.
+// pictureName is what a picture is called in errors before its bytes are known: its number among
+// those of the request, and the message that it is in.
 func pictureName(n int, param string) string { return fileName(n, param, nil) }
 
 // fileName is what a picture is called whose bytes are known: a PDF is a file, a sound a sound.
@@ -144,7 +154,8 @@ func fileName(n int, param string, data []byte) string {
 	name := fmt.Sprintf("%s %d", kind, n)
 	if m := ofMessage.FindStringSubmatch(param); m != nil {
 		if i, err := strconv.Atoi(m[2]); err == nil {
-			name += fmt.Sprintf(" (%s %d)", map[string]string{"message": "message", "input": "item"}[m[1]], i+1)
+			name += fmt.Sprintf(" (%s %d)", map[string]string{"message": "message",
+				"input": "item"}[m[1]], i+1)
 		}
 	}
 	return name

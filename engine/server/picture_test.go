@@ -20,7 +20,9 @@ import (
 
 func TestPicturesComeOnlyFromWhereTheOperatorSays(t *testing.T) {
 	data := picture(t, "shape-4.png")
-	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(data) }))
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write(data)
+	}))
 	defer other.Close()
 	mux := http.NewServeMux()
 	mux.HandleFunc("/a.png", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(data) })
@@ -51,7 +53,8 @@ func TestPicturesComeOnlyFromWhereTheOperatorSays(t *testing.T) {
 	if err := os.Symlink("../out/b.png", filepath.Join(folder, "in", "link.png")); err != nil {
 		t.Fatal(err)
 	}
-	p, err := newPictureSource([]string{strings.TrimPrefix(web.URL, "http://"), "file://" + folder + "/in"}, 2<<20)
+	p, err := newPictureSource([]string{strings.TrimPrefix(web.URL, "http://"), "file://" + folder +
+		"/in"}, 2<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,11 +63,17 @@ func TestPicturesComeOnlyFromWhereTheOperatorSays(t *testing.T) {
 	rec := &record{memory: held{of: memory}}
 	ctx := context.WithValue(t.Context(), recordKey{}, rec)
 	for address, says := range map[string]string{
-		web.URL + "/a.png": "", web.URL + "/here": "", file + "/in/a.png": "", "data:image/png;base64," + base64.StdEncoding.EncodeToString(data): "",
-		web.URL + "/there": "another host", web.URL + "/round": "redirects too often", web.URL + "/large": "larger than", web.URL + "/none": "404",
-		web.URL + "/empty": "empty", other.URL + "/a.png": "fetches no pictures", "http://user:pw@" + strings.TrimPrefix(web.URL, "http://") + "/a.png": "fetches no pictures",
-		file + "/out/b.png": "reads no such file", file + "/in/../out/b.png": "reads no such file", file + "/in/link.png": "reads no such file", file + "/in": "reads no such file",
-		"file://other/in/a.png": "reads no such file", "ftp://x/y": "data URL", "data:image/png;base64," + strings.Repeat("A", 4<<20): "larger than", ":": "no URL",
+		web.URL + "/a.png": "", web.URL + "/here": "", file + "/in/a.png": "",
+		"data:image/png;base64," + base64.StdEncoding.EncodeToString(data): "",
+		web.URL + "/there": "another host", web.URL + "/round": "redirects too often",
+		web.URL + "/large": "larger than", web.URL + "/none": "404",
+		web.URL + "/empty": "empty", other.URL + "/a.png": "fetches no pictures",
+		"http://user:pw@" + strings.TrimPrefix(web.URL, "http://") +
+			"/a.png": "fetches no pictures",
+		file + "/out/b.png": "reads no such file", file + "/in/../out/b.png": "reads no such file",
+		file + "/in/link.png": "reads no such file", file + "/in": "reads no such file",
+		"file://other/in/a.png": "reads no such file", "ftp://x/y": "data URL",
+		"data:image/png;base64," + strings.Repeat("A", 4<<20): "larger than", ":": "no URL",
 	} {
 		image, err := p.get(ctx, address, "picture 1", "p")
 		switch {
@@ -79,7 +88,8 @@ func TestPicturesComeOnlyFromWhereTheOperatorSays(t *testing.T) {
 		t.Fatal("memory of pictures is still held")
 	}
 	for _, address := range []string{web.URL + "/a.png", file + "/in/a.png"} {
-		if _, err := p.get(ctx, address, "picture 1", "p"); failureOf(ctx, err).status != http.StatusServiceUnavailable {
+		if _, err := p.get(ctx, address, "picture 1", "p"); failureOf(ctx,
+			err).status != http.StatusServiceUnavailable {
 			t.Errorf("without memory, %s: %v", address, err)
 		}
 	}
@@ -102,7 +112,8 @@ func FuzzRequests(f *testing.F) {
 		`{"model":"a","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,aGk="}},{"type":"text","text":"x"}]},{"role":"assistant","tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"1","content":"x"}],"tools":[{"type":"function","function":{"name":"f","parameters":{}}}],"tool_choice":"required","stop":["a"],"n":2}`,
 		`{"input":[{"role":"user","content":"x"},{"type":"function_call","call_id":"1","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"1","output":"x"}],"text":{"format":{"type":"json_schema","schema":{}}}}`,
 		`{"max_tokens":5,"system":"x","messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"1","content":[{"type":"text","text":"x"}]},{"type":"image","source":{"type":"base64","data":"aGk="}}]}],"tool_choice":{"type":"any"}}`,
-		`{"prompt":[[1,2],[3]],"logprobs":3,"logit_bias":{"1":-100}}`, `{"input":["a","b"],"dimensions":3}`,
+		`{"prompt":[[1,2],[3]],"logprobs":3,"logit_bias":{"1":-100}}`,
+		`{"input":["a","b"],"dimensions":3}`,
 		`{"prompt":["a",[1,2.0],"",[]],"max_tokens":"0","echo":true,"temperature":"0.5","seed":1e3}`,
 	} {
 		f.Add([]byte(body))
@@ -143,25 +154,37 @@ func FuzzRequests(f *testing.F) {
 
 // spellings are the ways in which clients write a picture.
 func spellings(data []byte) map[string]string {
-	std, raw, forURL := base64.StdEncoding.EncodeToString(data), base64.RawStdEncoding.EncodeToString(data), base64.RawURLEncoding.EncodeToString(data)
+	std, raw, forURL := base64.StdEncoding.EncodeToString(data),
+		base64.RawStdEncoding.EncodeToString(data), base64.RawURLEncoding.EncodeToString(data)
 	var lines strings.Builder
 	for i := 0; i < len(std); i += 76 {
 		lines.WriteString(std[i:min(i+76, len(std))] + "\r\n")
 	}
 	return map[string]string{
-		"a data URL": "data:image/png;base64," + std, "no padding": "data:image/png;base64," + raw, "the alphabet for URLs": "data:image/png;base64," + forURL,
-		"padding for URLs": "data:image/png;base64," + base64.URLEncoding.EncodeToString(data), "percent signs": "data:image/png;base64," + url.QueryEscape(std),
-		"percent signs in part": "data:image/png;base64," + strings.ReplaceAll(std, "=", "%3D"), "pluses as blanks": "data:image/png;base64," + strings.ReplaceAll(std, "+", " "),
-		"a blank": "data:image/png; base64," + std, "blanks": " data:image/png ; charset=utf-8 ; BASE64 , " + std + " ", "lines": "data:image/png;base64,\n" + lines.String(),
-		"no type": "data:;base64," + std, "a wrong type": "data:text/plain;base64," + std, "capitals": "DATA:IMAGE/PNG;BASE64," + std, "base64 not announced": "data:image/png," + std,
-		"percent-encoded bytes": "data:image/png," + url.PathEscape(string(data)), "a data URL within": "data:image/png;base64,data:image/png;base64," + std,
-		"base64 alone": std, "base64 alone, no padding": forURL, "base64 alone in lines": lines.String(),
+		"a data URL": "data:image/png;base64," + std, "no padding": "data:image/png;base64," + raw,
+		"the alphabet for URLs": "data:image/png;base64," + forURL,
+		"padding for URLs":      "data:image/png;base64," + base64.URLEncoding.EncodeToString(data),
+		"percent signs":         "data:image/png;base64," + url.QueryEscape(std),
+		"percent signs in part": "data:image/png;base64," + strings.ReplaceAll(std, "=", "%3D"),
+		"pluses as blanks":      "data:image/png;base64," + strings.ReplaceAll(std, "+", " "),
+		"a blank":               "data:image/png; base64," + std,
+		"blanks":                " data:image/png ; charset=utf-8 ; BASE64 , " + std + " ",
+		"lines":                 "data:image/png;base64,\n" + lines.String(),
+		"no type":               "data:;base64," + std, "a wrong type": "data:text/plain;base64," +
+			std,
+		"capitals": "DATA:IMAGE/PNG;BASE64," + std, "base64 not announced": "data:image/png," +
+			std,
+		"percent-encoded bytes": "data:image/png," + url.PathEscape(string(data)),
+		"a data URL within":     "data:image/png;base64,data:image/png;base64," + std,
+		"base64 alone":          std, "base64 alone, no padding": forURL,
+		"base64 alone in lines": lines.String(),
 	}
 }
 
 func TestPicturesAreTakenInEverySpelling(t *testing.T) {
 	ts := serve(t)
-	data := append(picture(t, "shape-4.png"), 0xfb, 0xef, 0xbe, 0xff, 0xff, 0xff) // decoders stop before; it gives base64 both special characters
+	// decoders stop before; it gives base64 both special characters
+	data := append(picture(t, "shape-4.png"), 0xfb, 0xef, 0xbe, 0xff, 0xff, 0xff)
 	for len(data)%3 != 1 {
 		data = append(data, 0xfb)
 	}
@@ -171,7 +194,8 @@ func TestPicturesAreTakenInEverySpelling(t *testing.T) {
 		if err != nil || !bytes.Equal(image.Data, data) {
 			t.Errorf("%s, as an address: %v", name, err)
 		}
-		if image, err = p.inline(text, "picture 1", "p"); err != nil || !bytes.Equal(image.Data, data) {
+		if image, err = p.inline(text, "picture 1", "p"); err != nil ||
+			!bytes.Equal(image.Data, data) {
 			t.Errorf("%s, as data: %v", name, err)
 		}
 	}
@@ -183,7 +207,8 @@ func TestPicturesAreTakenInEverySpelling(t *testing.T) {
 		return string(out)
 	}
 	const question = "What color is the background?"
-	for _, name := range []string{"no padding", "a blank", "base64 alone", "a data URL", "percent signs"} {
+	for _, name := range []string{"no padding", "a blank", "base64 alone", "a data URL",
+		"percent signs"} {
 		text := quoted(spellings(data)[name])
 		for path, body := range map[string]string{
 			"/v1/chat/completions": `{"model":"seed","temperature":0,"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":` + text + `}},{"type":"text","text":"` + question + `"}]}]}`,
@@ -192,7 +217,8 @@ func TestPicturesAreTakenInEverySpelling(t *testing.T) {
 			"/api/chat":            `{"model":"seed","stream":false,"options":{"temperature":"0"},"messages":[{"role":"User","content":"` + question + `","images":[` + text + `]}]}`,
 			"/api/generate":        `{"model":"seed","stream":false,"options":{"temperature":0},"prompt":"` + question + `","images":` + text + `}`,
 		} {
-			if r := ts.do(t, "POST", path, body); r.status != 200 || !strings.Contains(r.text, "cyan") {
+			if r := ts.do(t, "POST", path, body); r.status != 200 || !strings.Contains(r.text,
+				"cyan") {
 				t.Errorf("%s, %s: %d %s", path, name, r.status, r.text)
 			}
 		}
@@ -202,7 +228,8 @@ func TestPicturesAreTakenInEverySpelling(t *testing.T) {
 func TestErrorsAboutPicturesNameMessageAndPicture(t *testing.T) {
 	ts := serve(t)
 	good := base64.StdEncoding.EncodeToString(picture(t, "shape-4.png"))
-	for bad, says := range map[string]string{"!!!!": "base64", "aGVsbG8gd29ybGQ=": "", "data:image/png;base64," + good[:41]: "", "": "empty", "data:image/png": "comma"} {
+	for bad, says := range map[string]string{"!!!!": "base64", "aGVsbG8gd29ybGQ=": "",
+		"data:image/png;base64," + good[:41]: "", "": "empty", "data:image/png": "comma"} {
 		for path, body := range map[string]string{
 			"/v1/chat/completions": `{"model":"seed","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,` + good + `"}}]},{"role":"assistant","content":"a"},{"role":"user","content":[{"type":"text","text":"x"},{"type":"image_url","image_url":"` + bad + `"}]}]}`,
 			"/v1/messages":         `{"model":"seed","max_tokens":2,"messages":[{"role":"user","content":[{"type":"image","source":{"type":"base64","data":"` + good + `"}}]},{"role":"assistant","content":"a"},{"role":"user","content":[{"type":"text","text":"x"},{"type":"image","source":{"type":"base64","data":"` + bad + `"}}]}]}`,
@@ -211,7 +238,10 @@ func TestErrorsAboutPicturesNameMessageAndPicture(t *testing.T) {
 			if bad != "!!!!" && says != "" && path == "/v1/chat/completions" {
 				continue // an address that is neither is told of as an address
 			}
-			if r := ts.do(t, "POST", path, body); r.status != 400 || !strings.Contains(r.text, "picture 2") || !strings.Contains(r.text, "message 3") && !strings.Contains(r.text, "picture 2:") || path != "/v1/chat/completions" && !strings.Contains(r.text, says) {
+			if r := ts.do(t, "POST", path, body); r.status != 400 || !strings.Contains(r.text,
+				"picture 2") || !strings.Contains(r.text, "message 3") && !strings.Contains(r.text,
+				"picture 2:") || path != "/v1/chat/completions" && !strings.Contains(r.text,
+				says) {
 				t.Errorf("%s, %q: %d %s", path, bad, r.status, r.text)
 			}
 		}
@@ -228,8 +258,14 @@ func FuzzPictureData(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		for _, decode := range []func() (*engine.Image, error){func() (*engine.Image, error) { return p.inline(text, "picture 1", "p") }, func() (*engine.Image, error) { return p.get(t.Context(), text, "picture 1", "p") }} {
-			if image, err := decode(); (err == nil) != (image != nil) || image != nil && (len(image.Data) == 0 || len(image.Data) > 1<<10) {
+		for _, decode := range []func() (*engine.Image, error){
+			func() (*engine.Image, error) {
+				return p.inline(text, "picture 1", "p")
+			}, func() (*engine.Image, error) {
+				return p.get(t.Context(), text, "picture 1", "p")
+			}} {
+			if image, err := decode(); (err == nil) != (image != nil) ||
+				image != nil && (len(image.Data) == 0 || len(image.Data) > 1<<10) {
 				t.Errorf("%q: %v", text, err)
 			}
 		}

@@ -38,7 +38,8 @@ func runPython(t *testing.T, program string, args ...string) string {
 	needPython(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(pythonClients, "venv/bin/python"), append([]string{"testdata/python/" + program}, args...)...)
+	cmd := exec.CommandContext(ctx, filepath.Join(pythonClients, "venv/bin/python"),
+		append([]string{"testdata/python/" + program}, args...)...)
 	cmd.Env = append(cmd.Environ(), "NO_PROXY=127.0.0.1")
 	var errors strings.Builder
 	cmd.Stderr = &errors
@@ -52,7 +53,8 @@ func runPython(t *testing.T, program string, args ...string) string {
 // TestLangchainWorks runs langchain's clients for OpenAI's and Ollama's APIs.
 func TestLangchainWorks(t *testing.T) {
 	ts := serve(t)
-	if out := runPython(t, "langchain_clients.py", ts.url, pictures+"shape-4.png"); strings.Count(out, "ok ") != 5 {
+	if out := runPython(t, "langchain_clients.py", ts.url,
+		pictures+"shape-4.png"); strings.Count(out, "ok ") != 5 {
 		t.Errorf("%s", out)
 	}
 }
@@ -65,21 +67,25 @@ func TestOpenAIsExampleOfABatchRuns(t *testing.T) {
 	}
 }
 
-// scoreTolerance is the most that the log-likelihood of a choice may differ from that of transformers in float32. The weights are the same; the cache of the
-// engine has 16 bits. The largest difference seen was 0.011, of log-likelihoods around -9.5.
+// scoreTolerance is the most that the log-likelihood of a choice may differ from that of
+// transformers in float32. The weights are the same; the cache of the engine has 16 bits. The
+// largest difference seen was 0.011, of log-likelihoods around -9.5.
 const scoreTolerance = 0.05
 
-// TestLMEvalScoresAsOverTransformers has lm-evaluation-harness score twenty questions through /v1/completions and over transformers.
+// TestLMEvalScoresAsOverTransformers has lm-evaluation-harness score twenty questions through
+// /v1/completions and over transformers.
 func TestLMEvalScoresAsOverTransformers(t *testing.T) {
 	weights := filepath.Join(pythonClients, "smollm2/hf")
 	file := filepath.Join(t.TempDir(), "smollm2.gguf")
 	if _, err := os.Stat(weights); err == nil && os.Getenv("EYELET_SLOW") != "" {
-		if out, err := exec.CommandContext(t.Context(), "go", "run", "../../cmd/eyelet", "convert", weights, "-o", file, "--type", "f32").CombinedOutput(); err != nil {
+		if out, err := exec.CommandContext(t.Context(), "go", "run", "../../cmd/eyelet", "convert",
+			weights, "-o", file, "--type", "f32").CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
 	}
 	ts := serve(t, func(o *Options) {
-		o.Models = append(o.Models, NamedModel{Name: "smollm2", Spec: engine.ModelSpec{Model: file}})
+		o.Models = append(o.Models, NamedModel{Name: "smollm2",
+			Spec: engine.ModelSpec{Model: file}})
 	})
 	out := runPython(t, "lm_eval_compare.py", ts.url, "smollm2", weights)
 	var said struct {
@@ -93,12 +99,14 @@ func TestLMEvalScoresAsOverTransformers(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	t.Logf("%+v", said)
-	if said.Questions != 20 || said.Choices != 80 || said.Largest > scoreTolerance || math.Abs(said.Ours-said.Theirs) > 1e-9 {
+	if said.Questions != 20 || said.Choices != 80 || said.Largest > scoreTolerance ||
+		math.Abs(said.Ours-said.Theirs) > 1e-9 {
 		t.Errorf("%+v", said)
 	}
 }
 
-// TestOpenWebUIWorks starts Open WebUI's backend before a server and asks it as its page does, by both APIs.
+// TestOpenWebUIWorks starts Open WebUI's backend before a server and asks it as its page does, by
+// both APIs.
 func TestOpenWebUIWorks(t *testing.T) {
 	needPython(t)
 	ts := serve(t)
@@ -113,10 +121,13 @@ func TestOpenWebUIWorks(t *testing.T) {
 	address := free.Addr().(*net.TCPAddr)
 	free.Close()
 	var said bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), program, "serve", "--host", "127.0.0.1", "--port", strconv.Itoa(address.Port))
+	cmd := exec.CommandContext(t.Context(), program, "serve", "--host", "127.0.0.1", "--port",
+		strconv.Itoa(address.Port))
 	cmd.Dir, cmd.Stdout, cmd.Stderr = t.TempDir(), &said, &said
-	cmd.Env = append(cmd.Environ(), "DATA_DIR="+t.TempDir(), "WEBUI_AUTH=False", "WEBUI_SECRET_KEY=none", "OLLAMA_BASE_URL="+ts.url,
-		"OPENAI_API_BASE_URLS="+ts.url+"/v1", "OPENAI_API_KEYS=none", "OFFLINE_MODE=1", "RAG_EMBEDDING_ENGINE=ollama", "NO_PROXY=127.0.0.1")
+	cmd.Env = append(cmd.Environ(), "DATA_DIR="+t.TempDir(), "WEBUI_AUTH=False",
+		"WEBUI_SECRET_KEY=none", "OLLAMA_BASE_URL="+ts.url,
+		"OPENAI_API_BASE_URLS="+ts.url+"/v1", "OPENAI_API_KEYS=none", "OFFLINE_MODE=1",
+		"RAG_EMBEDDING_ENGINE=ollama", "NO_PROXY=127.0.0.1")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +155,9 @@ func TestOpenWebUIWorks(t *testing.T) {
 			t.Fatal("Open WebUI did not start within ten minutes")
 		}
 	}
-	if out := runPython(t, "open_webui_client.py", url, pictures+"shape-4.png"); strings.Count(out, "ok ") != 5 { // two models by two APIs, and vectors
+	// two models by two APIs, and vectors
+	if out := runPython(t, "open_webui_client.py", url, pictures+"shape-4.png"); strings.Count(out,
+		"ok ") != 5 {
 		t.Errorf("%s", out)
 	}
 }

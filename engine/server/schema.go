@@ -13,7 +13,8 @@ import (
 const (
 	// relaxedHeader names, in an answer, the parts of the schemas of tools that nothing holds.
 	relaxedHeader = "Eyelet-Schema-Relaxed"
-	// retriesHeader says, in a request, how often an answer is drawn again that turns out not to be valid under its schema.
+	// retriesHeader says, in a request, how often an answer is drawn again that turns out not to be
+	// valid under its schema.
 	retriesHeader = "Eyelet-Schema-Retries"
 
 	maxSchemaRetries = 10
@@ -33,7 +34,8 @@ type schemaChecked struct {
 	Checked *bool `json:"schema_checked,omitempty"`
 }
 
-// checked reports whether a finished answer was checked against its schema and found valid; nil where the grammar has held all of it.
+// checked reports whether a finished answer was checked against its schema and found valid; nil
+// where the grammar has held all of it.
 func checked(r *engine.Result) *bool {
 	if r == nil || r.SchemaChecked == nil {
 		return nil
@@ -41,8 +43,10 @@ func checked(r *engine.Result) *bool {
 	return &r.SchemaChecked.Valid
 }
 
-// noted passes events of an answer on, and notes what is relaxed before the answer's header is written.
-func noted(ctx context.Context, answer iter.Seq2[engine.Event, error]) iter.Seq2[engine.Event, error] {
+// noted passes events of an answer on, and notes what is relaxed before the answer's header is
+// written.
+func noted(ctx context.Context, answer iter.Seq2[engine.Event, error]) iter.Seq2[engine.Event,
+	error] {
 	rec := recordOf(ctx)
 	return func(yield func(engine.Event, error) bool) {
 		for e, err := range answer {

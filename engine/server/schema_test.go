@@ -32,7 +32,8 @@ func TestEveryRouteSaysThatAnAnswerWasChecked(t *testing.T) {
 	}
 }
 
-// TestAnInvalidAnswerIsAnError asks for what the model cannot but write wrongly: it is held to one value twice, and they are to differ.
+// TestAnInvalidAnswerIsAnError asks for what the model cannot but write wrongly: it is held to one
+// value twice, and they are to differ.
 func TestAnInvalidAnswerIsAnError(t *testing.T) {
 	ts := serve(t)
 	schema := `{"type":"array","prefixItems":[{"pattern":"^(a|b)*a(a|b){20}$","maxLength":3,"type":"string"}],"minItems":1,"maxItems":1}`
@@ -41,7 +42,8 @@ func TestAnInvalidAnswerIsAnError(t *testing.T) {
 		"/api/chat":            `{"model":"seed","stream":false,"messages":[{"role":"user","content":"hi"}],"format":` + schema + `}`,
 	} {
 		r := ts.do(t, "POST", path, body)
-		if r.status != http.StatusUnprocessableEntity || !strings.Contains(r.text, "not valid under its schema") {
+		if r.status != http.StatusUnprocessableEntity || !strings.Contains(r.text,
+			"not valid under its schema") {
 			t.Errorf("%s: %d %s", path, r.status, r.text)
 		}
 	}
@@ -55,12 +57,14 @@ func TestToolsAreRelaxedUnlessStrict(t *testing.T) {
 			`,"parameters":{"type":"object","properties":{"x":{"$ref":"http://x.example/y"}}}}}]}`
 	}
 	r := ts.do(t, "POST", "/v1/chat/completions", body("false"))
-	if r.status != http.StatusOK || !strings.Contains(r.header.Get(relaxedHeader), `tool "f": #/properties/x`) {
+	if r.status != http.StatusOK || !strings.Contains(r.header.Get(relaxedHeader),
+		`tool "f": #/properties/x`) {
 		t.Errorf("%d %q %s", r.status, r.header.Get(relaxedHeader), r.text)
 	}
 	r = ts.do(t, "POST", "/v1/chat/completions", body("true"))
 	var e struct{ Error struct{ Message string } }
-	if err := json.Unmarshal([]byte(r.text), &e); err != nil || r.status != http.StatusBadRequest || !strings.Contains(e.Error.Message, "nothing is fetched") {
+	if err := json.Unmarshal([]byte(r.text), &e); err != nil || r.status != http.StatusBadRequest ||
+		!strings.Contains(e.Error.Message, "nothing is fetched") {
 		t.Errorf("%d %s", r.status, r.text)
 	}
 }

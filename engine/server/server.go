@@ -20,29 +20,34 @@ import (
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
-// Options are the options of New. The zero value serves the models of the store to programs on this machine.
+// Options are the options of New. The zero value serves the models of the store to programs on this
+// machine.
 type Options struct {
 	// Models are served beside those of the store, and hide them where names are the same.
 	Models []NamedModel
-	// Folder is a folder of GGUF files that are served, each by the name that [store.SuggestName] gives it; empty for none.
+	// Folder is a folder of GGUF files that are served, each by the name that [store.SuggestName]
+	// gives it; empty for none.
 	Folder string
 	// NoBuiltin leaves the model inside the program out.
 	NoBuiltin bool
 	// ReadOnly refuses requests that would change the store.
 	ReadOnly bool
-	// Spec is how models are loaded, whatever they are: context, parallel requests, queue and so on. Name, Model, Projector and
-	// the templates are each model's own.
+	// Spec is how models are loaded, whatever they are: context, parallel requests, queue and so
+	// on. Name, Model, Projector and the templates are each model's own.
 	Spec engine.ModelSpec
-	// Context is the context length of models where neither Spec nor the model's own manifest says one; 0 for the engine's default.
+	// Context is the context length of models where neither Spec nor the model's own manifest says
+	// one; 0 for the engine's default.
 	Context int
 
-	// Hosts are names that the Host header may hold beside those of this machine and literal addresses; "*" lets all in.
+	// Hosts are names that the Host header may hold beside those of this machine and literal
+	// addresses; "*" lets all in.
 	Hosts []string
-	// Origins are the origins of web pages that may use the server beside those of this machine, as "https://chat.example.org"; a "*" stands for any
-	// text in between, alone for all.
+	// Origins are the origins of web pages that may use the server beside those of this machine, as
+	// "https://chat.example.org"; a "*" stands for any text in between, alone for all.
 	Origins []string
-	// Pictures names where pictures may come from that a request gives the address of: hosts as "example.org" or "example.org:8080", folders as
-	// "file:///srv/pictures". Nothing is fetched from elsewhere; data URLs are always taken.
+	// Pictures names where pictures may come from that a request gives the address of: hosts as
+	// "example.org" or "example.org:8080", folders as "file:///srv/pictures". Nothing is fetched
+	// from elsewhere; data URLs are always taken.
 	Pictures []string
 	// Keys, where not nil, are demanded of every request but those for health.
 	Keys *Keys
@@ -51,9 +56,11 @@ type Options struct {
 	TLS *tls.Config
 	// Reports is a folder of reports of "eyelet bench quants" that the page shows; empty for none.
 	Reports string
-	// DrawThreads is how many threads a child has that draws pictures; 0 for one a core. It runs with less priority than answers.
+	// DrawThreads is how many threads a child has that draws pictures; 0 for one a core. It runs
+	// with less priority than answers.
 	DrawThreads int
-	// Batches is the folder for files that clients upload and for batches, which go on when the server starts again; empty for none.
+	// Batches is the folder for files that clients upload and for batches, which go on when the
+	// server starts again; empty for none.
 	Batches string
 	// Preload names models that Serve loads at once. The server is not ready before they are.
 	Preload []string
@@ -71,12 +78,14 @@ type NamedModel struct {
 
 // Limits bound what requests cost. A zero stands for the default.
 type Limits struct {
-	Body        int64         // bytes of a request's body; 64 MiB
-	Blob        int64         // bytes of an uploaded blob; 64 GiB
-	Memory      int64         // bytes of all bodies and fetched pictures that are in memory; 512 MiB
-	Images      int           // pictures of a request; 64
-	ImageBytes  int64         // of one picture file; 32 MiB
-	Context     int           // the longest context that a request can ask for; 32768, or that of Options.Spec if longer
+	Body int64 // bytes of a request's body; 64 MiB
+	Blob int64 // bytes of an uploaded blob; 64 GiB
+	// bytes of all bodies and fetched pictures that are in memory; 512 MiB
+	Memory     int64
+	Images     int   // pictures of a request; 64
+	ImageBytes int64 // of one picture file; 32 MiB
+	// the longest context that a request can ask for; 32768, or that of Options.Spec if longer
+	Context     int
 	Connections int           // open at a time; more wait to be accepted; 1024
 	Requests    int           // under way at a time, waiting ones included; more get 503; 512
 	ReadTime    time.Duration // for a body, and between two pieces of a blob; 60 s
@@ -124,10 +133,12 @@ type Server struct {
 	ending   atomic.Bool  // no longer ready
 }
 
-// New makes a server over the models of a pool. models may be nil for a server without a store. The pool and its engine are the caller's to
-// close, after Serve has returned. Errors are those of Options.
+// New makes a server over the models of a pool. models may be nil for a server without a store. The
+// pool and its engine are the caller's to close, after Serve has returned. Errors are those of
+// Options.
 func New(pool *engine.Pool, models *store.Store, options Options) (*Server, error) {
-	s := &Server{options: options, limits: options.Limits.withDefaults(max(options.Spec.Context, options.Context)), log: options.Log, pool: pool}
+	s := &Server{options: options, limits: options.Limits.withDefaults(max(options.Spec.Context,
+		options.Context)), log: options.Log, pool: pool}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -160,19 +171,22 @@ func (s *Server) apis() []family {
 
 // family is a set of endpoints.
 type family struct {
-	prefix string                                        // of its paths; the longest that fits decides whose an error is
+	// of its paths; the longest that fits decides whose an error is
+	prefix string
 	routes map[string]handler                            // by pattern, as "POST /api/chat"
 	fail   func(w http.ResponseWriter, f *failure) error // writes an error, status included
 }
 
-// handler answers a request. What it returns as an error is told in the API's shape, unless the answer has begun.
+// handler answers a request. What it returns as an error is told in the API's shape, unless the
+// answer has begun.
 type handler func(w http.ResponseWriter, r *http.Request) error
 
 // Handler returns the server's handler, gates included, for those who have a listener of their own.
 func (s *Server) Handler() http.Handler { return s.handler }
 
-// Serve answers what comes in by the listener, and closes it. Once ctx is done nothing new is accepted; running requests get Limits.Grace to
-// end, and are then ended, streams with an error that says why. It returns nil after an end that ctx asked for.
+// Serve answers what comes in by the listener, and closes it. Once ctx is done nothing new is
+// accepted; running requests get Limits.Grace to end, and are then ended, streams with an error
+// that says why. It returns nil after an end that ctx asked for.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	running, end := context.WithCancelCause(context.Background())
 	defer end(errShutdown)
@@ -233,8 +247,8 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	return nil
 }
 
-// drain waits for the requests under way, at most as long as ctx lasts. Meanwhile the listener stays open, so that those who ask are told to go
-// elsewhere, and /readyz says so.
+// drain waits for the requests under way, at most as long as ctx lasts. Meanwhile the listener
+// stays open, so that those who ask are told to go elsewhere, and /readyz says so.
 func (s *Server) drain(ctx context.Context) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -247,8 +261,8 @@ func (s *Server) drain(ctx context.Context) {
 	}
 }
 
-// preload loads models beside, and returns what waits for the end of that. A model that cannot be loaded is told of in the log, and to those who
-// ask for it.
+// preload loads models beside, and returns what waits for the end of that. A model that cannot be
+// loaded is told of in the log, and to those who ask for it.
 func (s *Server) preload(ctx context.Context) (wait func()) {
 	var work sync.WaitGroup
 	s.loading.Store(int64(len(s.options.Preload)))

@@ -17,7 +17,8 @@ func TestErrorsOfRouting(t *testing.T) {
 		{"no such path", "GET", "/api/nothing", http.StatusNotFound, "docs/api.md"},
 		{"no such path of no API", "GET", "/nothing", http.StatusNotFound, "docs/api.md"},
 		{"another method", "DELETE", "/api/version", http.StatusMethodNotAllowed, "GET"},
-		{"a path that climbs", "POST", "/api/blobs/..%2f..%2fetc%2fpasswd", http.StatusBadRequest, "digest"},
+		{"a path that climbs", "POST", "/api/blobs/..%2f..%2fetc%2fpasswd", http.StatusBadRequest,
+			"digest"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := ts.do(t, c.method, c.path, "")
@@ -40,20 +41,24 @@ func TestHealthAndReadiness(t *testing.T) {
 	}
 	ts.ending.Store(true)
 	defer ts.ending.Store(false)
-	if r := ts.do(t, "GET", "/readyz", ""); r.status != http.StatusServiceUnavailable || r.header.Get("Retry-After") == "" {
+	if r := ts.do(t, "GET", "/readyz", ""); r.status != http.StatusServiceUnavailable ||
+		r.header.Get("Retry-After") == "" {
 		t.Errorf("while the server ends: %d %v", r.status, r.header)
 	}
 }
 
 func TestARequestsIDIsKeptWhereItIsFitForALog(t *testing.T) {
 	ts := serve(t)
-	if r := ts.do(t, "GET", "/healthz", "", "X-Request-Id", "job-17"); r.header.Get("X-Request-Id") != "job-17" {
+	if r := ts.do(t, "GET", "/healthz", "", "X-Request-Id",
+		"job-17"); r.header.Get("X-Request-Id") != "job-17" {
 		t.Errorf("%v", r.header)
 	}
-	if r := ts.do(t, "GET", "/healthz", "", "X-Request-Id", "a b\tc"); strings.Contains(r.header.Get("X-Request-Id"), " ") {
+	if r := ts.do(t, "GET", "/healthz", "", "X-Request-Id",
+		"a b\tc"); strings.Contains(r.header.Get("X-Request-Id"), " ") {
 		t.Errorf("%v", r.header)
 	}
-	if log := ts.log.String(); !strings.Contains(log, "id=job-17") || !strings.Contains(log, "path=/healthz") {
+	if log := ts.log.String(); !strings.Contains(log, "id=job-17") ||
+		!strings.Contains(log, "path=/healthz") {
 		t.Errorf("the log: %s", log)
 	}
 }
@@ -69,7 +74,10 @@ func TestAPanicInTheMiddleOfAnAnswerCutsItOff(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			ts := serveAs(t, func(s *Server) {
-				s.handler = s.chain(func(w http.ResponseWriter, _ *http.Request) error { begin(w); panic("boom") })
+				s.handler = s.chain(func(w http.ResponseWriter, _ *http.Request) error {
+					begin(w)
+					panic("boom")
+				})
 			})
 			resp, err := http.Get(ts.url + "/api/version")
 			if err != nil {
@@ -79,7 +87,8 @@ func TestAPanicInTheMiddleOfAnAnswerCutsItOff(t *testing.T) {
 			if body, err := io.ReadAll(resp.Body); err == nil {
 				t.Errorf("half an answer looks whole: %q", body)
 			}
-			if !strings.Contains(ts.log.String(), "boom") || !strings.Contains(ts.log.String(), "path=/api/version") {
+			if !strings.Contains(ts.log.String(), "boom") || !strings.Contains(ts.log.String(),
+				"path=/api/version") {
 				t.Errorf("the log: %s", ts.log.String())
 			}
 		})
@@ -88,10 +97,13 @@ func TestAPanicInTheMiddleOfAnAnswerCutsItOff(t *testing.T) {
 
 func TestAPanicIsAnErrorOfTheServerAndNothingElseEnds(t *testing.T) {
 	ts := serveAs(t, func(s *Server) {
-		s.handler = s.chain(func(http.ResponseWriter, *http.Request) error { panic("boom at 0xdead") })
+		s.handler = s.chain(func(http.ResponseWriter, *http.Request) error {
+			panic("boom at 0xdead")
+		})
 	})
 	for range 2 {
-		if r := ts.do(t, "GET", "/api/version", ""); r.status != http.StatusInternalServerError || strings.Contains(r.text, "boom") {
+		if r := ts.do(t, "GET", "/api/version", ""); r.status != http.StatusInternalServerError ||
+			strings.Contains(r.text, "boom") {
 			t.Errorf("%d %s", r.status, r.text)
 		}
 	}

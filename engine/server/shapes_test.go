@@ -16,14 +16,15 @@ import (
 	"github.com/openai/openai-go/v3/responses"
 )
 
-// generated is what the clients that OpenAI and Anthropic generate from their schemas know of a field of an answer.
+// generated is what the clients that OpenAI and Anthropic generate from their schemas know of a
+// field of an answer.
 type generated interface {
 	Raw() string // "" where the answer lacks it
 	Valid() bool
 }
 
-// shape holds an answer against the schema that a generated client was made of, field by field: what the schema requires must be there, and what it does
-// not know must be among extra.
+// shape holds an answer against the schema that a generated client was made of, field by field:
+// what the schema requires must be there, and what it does not know must be among extra.
 type shape struct {
 	extra  []string // fields that clients have learnt from others
 	faults []string
@@ -35,9 +36,11 @@ func (s *shape) fault(format string, args ...any) {
 	}
 }
 
-// leftOut are fields that schemas call required, and that the vendors' own answers lack where there is nothing to say.
+// leftOut are fields that schemas call required, and that the vendors' own answers lack where there
+// is nothing to say.
 var leftOut = []string{
-	"container", "diagnostics", "stop_details", "citations", "cache_creation", "inference_geo", "service_tier", "speed", "output_tokens_details", "server_tool_use", "access_programs",
+	"container", "diagnostics", "stop_details", "citations", "cache_creation", "inference_geo",
+	"service_tier", "speed", "output_tokens_details", "server_tool_use", "access_programs",
 }
 
 func (s *shape) check(path string, v reflect.Value) {
@@ -51,7 +54,8 @@ func (s *shape) check(path string, v reflect.Value) {
 			s.check(path+"[]", v.Index(i))
 		}
 	case reflect.Struct:
-		if any := v.MethodByName("AsAny"); any.IsValid() && any.Type().NumIn() == 0 { // one of several
+		// one of several
+		if any := v.MethodByName("AsAny"); any.IsValid() && any.Type().NumIn() == 0 {
 			s.check(path, any.Call(nil)[0])
 			return
 		}
@@ -59,7 +63,8 @@ func (s *shape) check(path string, v reflect.Value) {
 	}
 }
 
-// object checks a struct of a generated client, which tells of the JSON that it was read from in a field called JSON.
+// object checks a struct of a generated client, which tells of the JSON that it was read from in a
+// field called JSON.
 func (s *shape) object(path string, v reflect.Value) {
 	facts := v.FieldByName("JSON")
 	if !facts.IsValid() || facts.Kind() != reflect.Struct {
@@ -87,8 +92,10 @@ func (s *shape) object(path string, v reflect.Value) {
 		switch raw := known.Raw(); {
 		case raw == "" && slices.Contains(leftOut, name):
 		case raw == "null" && slices.Contains(leftOut, name):
-			s.fault("%s.%s is null, which clients that check answers refuse; leave it out", path, name)
-		case raw == "" && (constant || strings.Contains(f.Tag.Get("api")+f.Tag.Get("json"), "required")):
+			s.fault("%s.%s is null, which clients that check answers refuse; leave it out", path,
+				name)
+		case raw == "" && (constant || strings.Contains(f.Tag.Get("api")+f.Tag.Get("json"),
+			"required")):
 			s.fault("%s.%s is missing", path, name)
 		case raw != "" && raw != "null" && !known.Valid():
 			s.fault("%s.%s cannot be %s", path, name, raw)
@@ -116,7 +123,8 @@ func readShapes[T any](t *testing.T, ts *testServer, method, path, body string, 
 	if strings.HasPrefix(r.header.Get("Content-Type"), "text/event-stream") {
 		documents = nil
 		for line := range strings.Lines(r.text) {
-			if data, ok := strings.CutPrefix(line, "data: "); ok && !strings.HasPrefix(data, "[DONE]") {
+			if data, ok := strings.CutPrefix(line, "data: "); ok && !strings.HasPrefix(data,
+				"[DONE]") {
 				documents = append(documents, data)
 			}
 		}
@@ -151,20 +159,24 @@ func TestShapesOfOpenAI(t *testing.T) {
 	logprobs := `,"logprobs":true,"top_logprobs":2`
 	const reasoning = "reasoning_content" // DeepSeek's, which other servers have taken up
 	for _, more := range []string{"", logprobs, tool} {
-		readShapes[openai.ChatCompletion](t, ts, "POST", "/v1/chat/completions", about(more), reasoning)
-		readShapes[openai.ChatCompletionChunk](t, ts, "POST", "/v1/chat/completions", about(more+stream), reasoning)
+		readShapes[openai.ChatCompletion](t, ts, "POST", "/v1/chat/completions", about(more),
+			reasoning)
+		readShapes[openai.ChatCompletionChunk](t, ts, "POST", "/v1/chat/completions",
+			about(more+stream), reasoning)
 	}
 	text := `{"model":"seed","temperature":0,"max_tokens":8,"prompt":"USER: Describe the image. ASSISTANT:","logprobs":2`
 	readShapes[openai.Completion](t, ts, "POST", "/v1/completions", text+`}`)
 	readShapes[openai.Completion](t, ts, "POST", "/v1/completions", text+`,"stream":true}`)
-	readShapes[openai.CreateEmbeddingResponse](t, ts, "POST", "/v1/embeddings", `{"model":"seed","input":"a"}`)
+	readShapes[openai.CreateEmbeddingResponse](t, ts, "POST", "/v1/embeddings",
+		`{"model":"seed","input":"a"}`)
 	readShapes[openai.Model](t, ts, "GET", "/v1/models/seed", "")
 	asked := `{"model":"seed","temperature":0,"max_output_tokens":60,"top_logprobs":1,"include":["message.output_text.logprobs"],"input":"What color is it?"`
 	call := `,"tool_choice":"required","parallel_tool_calls":false,"tools":[{"type":"function","name":"paint","strict":true,"parameters":` + paintSchema + `}]`
 	for _, more := range []string{"", call} {
 		// store is in OpenAI's answers, and not in the schema of its client.
 		readShapes[responses.Response](t, ts, "POST", "/v1/responses", asked+more+`}`, "store")
-		readShapes[responses.ResponseStreamEventUnion](t, ts, "POST", "/v1/responses", asked+more+`,"stream":true}`, "store")
+		readShapes[responses.ResponseStreamEventUnion](t, ts, "POST", "/v1/responses",
+			asked+more+`,"stream":true}`, "store")
 	}
 }
 
@@ -175,17 +187,21 @@ func TestShapesOfAnthropic(t *testing.T) {
 	call := `,"tool_choice":{"type":"tool","name":"paint","disable_parallel_tool_use":true},"tools":[{"name":"paint","input_schema":` + paintSchema + `}]`
 	for _, more := range []string{"", call} {
 		readShapes[anthropic.Message](t, ts, "POST", "/v1/messages", asked+more+`}`)
-		readShapes[anthropic.MessageStreamEventUnion](t, ts, "POST", "/v1/messages", asked+more+`,"stream":true}`)
+		readShapes[anthropic.MessageStreamEventUnion](t, ts, "POST", "/v1/messages",
+			asked+more+`,"stream":true}`)
 	}
 	for _, path := range []string{"/v1/models", "/v1/models/seed"} {
-		if r := ts.do(t, "GET", path, "", "anthropic-version", "2023-06-01"); r.status != 200 || !strings.Contains(r.text, `"display_name"`) || strings.Contains(r.text, "null") {
+		if r := ts.do(t, "GET", path, "", "anthropic-version", "2023-06-01"); r.status != 200 ||
+			!strings.Contains(r.text, `"display_name"`) || strings.Contains(r.text, "null") {
 			t.Errorf("%s: %d %s", path, r.status, r.text)
 		}
 	}
-	if r := ts.do(t, "GET", "/v1/models/nobody", "", "anthropic-version", "2023-06-01"); r.status != 404 || !strings.Contains(r.text, "not_found_error") {
+	if r := ts.do(t, "GET", "/v1/models/nobody", "", "anthropic-version", "2023-06-01"); r.status !=
+		404 || !strings.Contains(r.text, "not_found_error") {
 		t.Errorf("%d %s", r.status, r.text)
 	}
-	readShapes[anthropic.MessageTokensCount](t, ts, "POST", "/v1/messages/count_tokens", `{"model":"seed","messages":[{"role":"user","content":"a"}]}`)
+	readShapes[anthropic.MessageTokensCount](t, ts, "POST", "/v1/messages/count_tokens",
+		`{"model":"seed","messages":[{"role":"user","content":"a"}]}`)
 }
 
 // keys are the fields of a JSON object and those of the objects in it, as "details.format".
@@ -205,7 +221,8 @@ func keys(prefix string, v any, into map[string]bool) {
 	}
 }
 
-// What is answered has the fields of the examples in Ollama's documentation of its API, and none that the types of its client lack.
+// What is answered has the fields of the examples in Ollama's documentation of its API, and none
+// that the types of its client lack.
 func TestShapesOfOllama(t *testing.T) {
 	ts := serve(t)
 	ask := `{"model":"seed","stream":false,"options":{"temperature":0,"num_predict":8},`
@@ -216,15 +233,24 @@ func TestShapesOfOllama(t *testing.T) {
 		into               any
 		fields             string // of the documented example
 	}{
-		{"POST", "/api/generate", ask + `"prompt":"Describe the image."}`, &api.GenerateResponse{}, final + " response context"},
-		{"POST", "/api/chat", ask + `"messages":[{"role":"user","content":"Describe the image."}]}`, &api.ChatResponse{}, final + " message message.role message.content"},
-		{"POST", "/api/chat", `{"model":"seed"}`, &api.ChatResponse{}, "model created_at message message.role message.content done_reason done"},
-		{"POST", "/api/generate", `{"model":"seed"}`, &api.GenerateResponse{}, "model created_at response done"},
-		{"POST", "/api/embed", `{"model":"seed","input":"Why?"}`, &api.EmbedResponse{}, "model embeddings total_duration load_duration prompt_eval_count"},
-		{"POST", "/api/embeddings", `{"model":"seed","prompt":"Why?"}`, &api.EmbeddingResponse{}, "embedding"},
-		{"POST", "/api/show", `{"model":"seed"}`, &api.ShowResponse{}, "modelfile template details model_info capabilities details.parent_model" + details},
-		{"GET", "/api/tags", "", &tagsResponse{}, "models models.capabilities models.name models.model models.modified_at models.size models.digest models.details" + strings.ReplaceAll(details, " ", " models.")},
-		{"GET", "/api/ps", "", &api.ProcessResponse{}, "models models.name models.model models.size models.digest models.details models.expires_at models.size_vram" + strings.ReplaceAll(details, " ", " models.")},
+		{"POST", "/api/generate", ask + `"prompt":"Describe the image."}`, &api.GenerateResponse{},
+			final + " response context"},
+		{"POST", "/api/chat", ask + `"messages":[{"role":"user","content":"Describe the image."}]}`,
+			&api.ChatResponse{}, final + " message message.role message.content"},
+		{"POST", "/api/chat", `{"model":"seed"}`, &api.ChatResponse{},
+			"model created_at message message.role message.content done_reason done"},
+		{"POST", "/api/generate", `{"model":"seed"}`, &api.GenerateResponse{},
+			"model created_at response done"},
+		{"POST", "/api/embed", `{"model":"seed","input":"Why?"}`, &api.EmbedResponse{},
+			"model embeddings total_duration load_duration prompt_eval_count"},
+		{"POST", "/api/embeddings", `{"model":"seed","prompt":"Why?"}`, &api.EmbeddingResponse{},
+			"embedding"},
+		{"POST", "/api/show", `{"model":"seed"}`, &api.ShowResponse{},
+			"modelfile template details model_info capabilities details.parent_model" + details},
+		{"GET", "/api/tags", "",
+			&tagsResponse{}, "models models.capabilities models.name models.model models.modified_at models.size models.digest models.details" + strings.ReplaceAll(details, " ", " models.")},
+		{"GET", "/api/ps", "",
+			&api.ProcessResponse{}, "models models.name models.model models.size models.digest models.details models.expires_at models.size_vram" + strings.ReplaceAll(details, " ", " models.")},
 		{"GET", "/api/version", "", &struct {
 			Version, Eyelet string
 		}{}, "version"},

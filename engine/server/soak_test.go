@@ -40,11 +40,15 @@ func mixed(t testing.TB) []struct {
 		status             int
 	}{
 		{"POST", "/api/chat", chat("What is in this picture?", images[0], ""), 200},
-		{"POST", "/api/chat", chat("What color is the background?", images[1], `,"stream":false`), 200},
-		{"POST", "/api/chat", chat("What color is it?", images[2], `,"format":{"type":"object","properties":{"color":{"enum":["red","cyan"]}},"required":["color"]}`), 200},
+		{"POST", "/api/chat", chat("What color is the background?", images[1], `,"stream":false`),
+			200},
+		{"POST", "/api/chat", chat("What color is it?",
+			images[2], `,"format":{"type":"object","properties":{"color":{"enum":["red","cyan"]}},"required":["color"]}`), 200},
 		{"POST", "/api/chat", chat("Why?", "", `,"logprobs":true,"top_logprobs":2`), 200},
 		{"POST", "/api/chat", chat(strings.Repeat("a long story ", 60), "", ""), 200},
-		{"POST", "/api/generate", `{"model":"seed","prompt":"What color is the star?","options":{"num_predict":16}}`, 200},
+		{"POST", "/api/generate",
+			`{"model":"seed","prompt":"What color is the star?","options":{"num_predict":16}}`,
+			200},
 		{"POST", "/api/generate", `{"model":"seed","prompt":"USER: a ASSISTANT:","raw":true,"options":{"num_predict":16,"seed":3}}`, 200},
 		{"POST", "/api/embed", `{"model":"seed","input":["a circle","a star"]}`, 200},
 		{"POST", "/api/show", `{"model":"seed"}`, 200},
@@ -52,16 +56,20 @@ func mixed(t testing.TB) []struct {
 		{"GET", "/api/ps", "", 200},
 		{"GET", "/metrics", "", 200},
 		{"POST", "/api/chat", `{"model":"seed","messages":`, 400},
-		{"POST", "/api/chat", `{"model":"nothing","messages":[{"role":"user","content":"a"}]}`, 404},
-		{"POST", "/api/chat", chat("What?", base64.StdEncoding.EncodeToString([]byte("no picture")), ""), 400},
+		{"POST", "/api/chat", `{"model":"nothing","messages":[{"role":"user","content":"a"}]}`,
+			404},
+		{"POST", "/api/chat", chat("What?", base64.StdEncoding.EncodeToString([]byte("no picture")),
+			""), 400},
 		{"POST", "/api/chat", chat("What?", images[0][:400], ""), 400},
-		{"POST", "/api/chat", chat(strings.Repeat("far too long ", 5000), "", `,"truncate":false`), 400},
-		{"POST", "/api/chat", chat("What?", "", `,"format":{"type":"object","properties":{"a":{"enum":[]}},"required":["a"]}`), 400},
+		{"POST", "/api/chat", chat(strings.Repeat("far too long ", 5000), "", `,"truncate":false`),
+			400},
+		{"POST", "/api/chat",
+			chat("What?", "", `,"format":{"type":"object","properties":{"a":{"enum":[]}},"required":["a"]}`), 400},
 	}
 }
 
-// TestMixedRequestsLeaveNothingBehind sends requests of all kinds, good and bad, of which a tenth loses its client at some stage. EYELET_SLOW=1 sends
-// a thousand.
+// TestMixedRequestsLeaveNothingBehind sends requests of all kinds, good and bad, of which a tenth
+// loses its client at some stage. EYELET_SLOW=1 sends a thousand.
 func TestMixedRequestsLeaveNothingBehind(t *testing.T) {
 	n := 60
 	if os.Getenv("EYELET_SLOW") != "" {
@@ -78,7 +86,8 @@ func TestMixedRequestsLeaveNothingBehind(t *testing.T) {
 		if drops {
 			time.AfterFunc(time.Duration(rand.IntN(120))*time.Millisecond, cancel)
 			if rand.IntN(2) == 0 {
-				body = io.MultiReader(strings.NewReader(q.body[:len(q.body)/2]), stuck{ctx}) // in the middle of the body
+				// in the middle of the body
+				body = io.MultiReader(strings.NewReader(q.body[:len(q.body)/2]), stuck{ctx})
 			}
 		}
 		r, err := http.NewRequestWithContext(ctx, q.method, ts.url+q.path, body)
@@ -95,8 +104,11 @@ func TestMixedRequestsLeaveNothingBehind(t *testing.T) {
 		}
 		defer w.Body.Close()
 		data, err := io.ReadAll(w.Body)
-		if !drops && (err != nil || w.StatusCode != q.status || q.status == 200 && bytes.Contains(data, []byte(`"error"`)) || q.status != 200 && !bytes.Contains(data, []byte(`"error"`))) {
-			t.Errorf("request %d: %s %s %.200s: %d %.300s %v, want %d", i, q.method, q.path, q.body, w.StatusCode, data, err, q.status)
+		if !drops && (err != nil || w.StatusCode != q.status ||
+			q.status == 200 && bytes.Contains(data, []byte(`"error"`)) ||
+			q.status != 200 && !bytes.Contains(data, []byte(`"error"`))) {
+			t.Errorf("request %d: %s %s %.200s: %d %.300s %v, want %d", i, q.method, q.path, q.body,
+				w.StatusCode, data, err, q.status)
 		}
 	}
 	run := func(from, to int) {
@@ -119,7 +131,8 @@ func TestMixedRequestsLeaveNothingBehind(t *testing.T) {
 	before := settle(t, ts)
 	run(n/4, n)
 	after := settle(t, ts)
-	t.Logf("%d requests: goroutines %d, then %d; heap %.1f MiB, then %.1f MiB; resident %s", n, before.goroutines, after.goroutines,
+	t.Logf("%d requests: goroutines %d, then %d; heap %.1f MiB, then %.1f MiB; resident %s", n,
+		before.goroutines, after.goroutines,
 		float64(before.heap)/(1<<20), float64(after.heap)/(1<<20), resident())
 	if after.goroutines > before.goroutines+2 {
 		t.Errorf("%d goroutines, then %d", before.goroutines, after.goroutines)
@@ -152,7 +165,8 @@ func settle(t *testing.T, ts *testServer) state {
 		what = ""
 		for _, l := range ts.models.loaded() {
 			s, _ := ts.pool.Stats(l.PoolModel.Name)
-			if s.Waiting+s.Reading+s.Writing > 0 || s.Cells.Running > 0 || s.Cells.Active > 0 || l.Leases > 0 || s.Faults > 0 {
+			if s.Waiting+s.Reading+s.Writing > 0 || s.Cells.Running > 0 || s.Cells.Active > 0 ||
+				l.Leases > 0 || s.Faults > 0 {
 				what = fmt.Sprintf("%d waiting, %d reading, %d writing, %d cells running, %d leases, %d faults", s.Waiting, s.Reading, s.Writing, s.Cells.Running, l.Leases, s.Faults)
 			}
 		}

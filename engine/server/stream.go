@@ -10,7 +10,8 @@ import (
 
 // limitWrite gives the client a time to take what is written next.
 func (s *Server) limitWrite(w http.ResponseWriter) {
-	// What the time ran out for is an error of the writing; that a writer knows no deadlines, as of a test, is none.
+	// What the time ran out for is an error of the writing; that a writer knows no deadlines, as of
+	// a test, is none.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.limits.WriteTime))
 }
 
@@ -38,7 +39,8 @@ func marshal(v any) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// stream sends an answer piece by piece. The header goes with the first piece, so that an error before it has a status of its own.
+// stream sends an answer piece by piece. The header goes with the first piece, so that an error
+// before it has a status of its own.
 type stream struct {
 	s     *Server
 	w     http.ResponseWriter
@@ -68,7 +70,8 @@ func (t *stream) write(p []byte) error {
 	if err := t.rc.Flush(); err != nil {
 		return err
 	}
-	_ = t.rc.SetWriteDeadline(time.Time{}) // which HTTP/2 heeds while nothing is written too: the next piece may take longer to compute
+	// which HTTP/2 heeds while nothing is written too: the next piece may take longer to compute
+	_ = t.rc.SetWriteDeadline(time.Time{})
 	return nil
 }
 
@@ -88,7 +91,8 @@ func (t *lines) send(v any) error {
 	return t.write(data)
 }
 
-// events is a stream of server-sent events: https://html.spec.whatwg.org/multipage/server-sent-events.html.
+// events is a stream of server-sent events:
+// https://html.spec.whatwg.org/multipage/server-sent-events.html.
 type events struct{ stream }
 
 func (s *Server) newEvents(w http.ResponseWriter) *events {

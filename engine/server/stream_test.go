@@ -19,13 +19,17 @@ func TestStreams(t *testing.T) {
 				return errors.Join(out.send(map[string]string{"a": "<b>"}), out.send(2))
 			}
 			out := s.newEvents(w)
-			return errors.Join(out.send("", 1), out.send("done", map[string]int{"n": 2}), out.raw("", []byte("[DONE]")))
+			return errors.Join(out.send("", 1), out.send("done", map[string]int{"n": 2}),
+				out.raw("", []byte("[DONE]")))
 		})
 	})
-	if r := ts.do(t, "GET", "/lines", ""); r.text != "{\"a\":\"<b>\"}\n2\n" || r.header.Get("Content-Type") != "application/x-ndjson" {
+	if r := ts.do(t, "GET", "/lines", ""); r.text != "{\"a\":\"<b>\"}\n2\n" ||
+		r.header.Get("Content-Type") != "application/x-ndjson" {
 		t.Errorf("%q %v", r.text, r.header)
 	}
-	if r := ts.do(t, "GET", "/events", ""); r.text != "data: 1\n\nevent: done\ndata: {\"n\":2}\n\ndata: [DONE]\n\n" || r.header.Get("Content-Type") != "text/event-stream" {
+	if r := ts.do(t, "GET", "/events",
+		""); r.text != "data: 1\n\nevent: done\ndata: {\"n\":2}\n\ndata: [DONE]\n\n" ||
+		r.header.Get("Content-Type") != "text/event-stream" {
 		t.Errorf("%q %v", r.text, r.header)
 	}
 }
@@ -52,7 +56,8 @@ func endless(ended chan error) func(*Server) {
 func TestAStreamEndsWithItsClient(t *testing.T) {
 	ended := make(chan error, 1)
 	ts := serveAs(t, endless(ended))
-	for name, read := range map[string]bool{"that goes": true, "that does not take what is sent": false} {
+	for name, read := range map[string]bool{"that goes": true,
+		"that does not take what is sent": false} {
 		t.Run("a client "+name, func(t *testing.T) {
 			ts.limits.WriteTime = 300 * time.Millisecond
 			c, err := net.Dial("tcp", strings.TrimPrefix(ts.url, "http://"))

@@ -8,7 +8,8 @@ import (
 	"github.com/eyelet-engine/eyelet/engine"
 )
 
-// talk collects the turns of a conversation as the engine takes them, its pictures numbered and counted.
+// talk collects the turns of a conversation as the engine takes them, its pictures numbered and
+// counted.
 type talk struct {
 	s        *Server
 	ctx      context.Context
@@ -25,13 +26,17 @@ func (s *Server) newTalk(ctx context.Context, m *model, hasSystem bool) *talk {
 
 // picture returns a picture by its address, as content.
 func (t *talk) picture(address, param string) (engine.Content, error) {
-	return t.number(param, func(name string) (*engine.Image, error) { return t.s.pictures.get(t.ctx, address, name, param) })
+	return t.number(param, func(name string) (*engine.Image, error) {
+		return t.s.pictures.get(t.ctx, address, name, param)
+	})
 }
 
 // number gives a picture its number and counts it.
-func (t *talk) number(param string, get func(name string) (*engine.Image, error)) (engine.Content, error) {
+func (t *talk) number(param string, get func(name string) (*engine.Image, error)) (engine.Content,
+	error) {
 	if t.pictures++; t.pictures > t.s.limits.Images {
-		return engine.Content{}, refuseField(param, "the request has more than %d pictures", t.s.limits.Images)
+		return engine.Content{}, refuseField(param, "the request has more than %d pictures",
+			t.s.limits.Images)
 	}
 	image, err := get(pictureName(t.pictures, param))
 	if err == nil {
@@ -46,11 +51,14 @@ type indexed struct {
 	index int
 }
 
-// maxAtOnce bounds the answers to one request that are computed side by side; the others wait for their turn.
+// maxAtOnce bounds the answers to one request that are computed side by side; the others wait for
+// their turn.
 const maxAtOnce = 16
 
-// generateAll answers requests side by side. It ends with the first error; leaving the loop ends the answers.
-func (l *lease) generateAll(ctx context.Context, requests []engine.Request) iter.Seq2[indexed, error] {
+// generateAll answers requests side by side. It ends with the first error; leaving the loop ends
+// the answers.
+func (l *lease) generateAll(ctx context.Context, requests []engine.Request) iter.Seq2[indexed,
+	error] {
 	return func(yield func(indexed, error) bool) {
 		if len(requests) == 1 {
 			for e, err := range l.generate(ctx, requests[0]) {
@@ -112,8 +120,8 @@ func copies(r engine.Request, n int) []engine.Request {
 	return list
 }
 
-// prefill takes the beginning of the answer out of a conversation that ends with one: the last message is the assistant's, and a text. It reports
-// whether there was one.
+// prefill takes the beginning of the answer out of a conversation that ends with one: the last
+// message is the assistant's, and a text. It reports whether there was one.
 func prefill(r *engine.Request) bool {
 	n := len(r.Messages) - 1
 	if n < 1 || r.Messages[n].Role != "assistant" || len(r.Messages[n].ToolCalls) > 0 {
@@ -136,5 +144,6 @@ func prefill(r *engine.Request) bool {
 
 // isHeld reports whether an answer is held to a format or to calls, with which it must begin.
 func isHeld(r *engine.Request) bool {
-	return len(r.Schema) > 0 || r.Grammar != "" || r.ToolChoice == engine.ToolsRequired || r.ToolName != ""
+	return len(r.Schema) > 0 || r.Grammar != "" || r.ToolChoice == engine.ToolsRequired ||
+		r.ToolName != ""
 }

@@ -20,8 +20,9 @@ const batchPriority = -1
 // maxTaskAnswer bounds the answer to a task, in bytes.
 const maxTaskAnswer = 64 << 20
 
-// Answer carries out a task of a batch as the route of its endpoint would, behind requests that come over HTTP. It has the signature of
-// [batch.WorkerOptions]. Pictures of the task stand where the body names them by [batch.PictureAddress].
+// Answer carries out a task of a batch as the route of its endpoint would, behind requests that
+// come over HTTP. It has the signature of [batch.WorkerOptions]. Pictures of the task stand where
+// the body names them by [batch.PictureAddress].
 func (s *Server) Answer(ctx context.Context, t batch.Task) (*batch.Response, *batch.Fault) {
 	pictures, fault := s.taskPictures(ctx, t.Pictures)
 	if fault != nil {
@@ -31,9 +32,11 @@ func (s *Server) Answer(ctx context.Context, t batch.Task) (*batch.Response, *ba
 	if err != nil {
 		return nil, &batch.Fault{Code: "invalid_request", Message: "the body is not a JSON object"}
 	}
-	rec := &record{id: "batch-" + rand.Text(), client: "batch " + t.Batch, memory: held{of: s.memory}, waits: &s.waits, priority: batchPriority, pictures: pictures}
+	rec := &record{id: "batch-" + rand.Text(), client: "batch " + t.Batch,
+		memory: held{of: s.memory}, waits: &s.waits, priority: batchPriority, pictures: pictures}
 	defer rec.memory.release()
-	r, err := http.NewRequestWithContext(context.WithValue(ctx, recordKey{}, rec), http.MethodPost, t.URL, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(context.WithValue(ctx, recordKey{}, rec), http.MethodPost,
+		t.URL, bytes.NewReader(body))
 	if err != nil {
 		return nil, &batch.Fault{Code: "invalid_request", Message: err.Error()}
 	}
@@ -41,11 +44,13 @@ func (s *Server) Answer(ctx context.Context, t batch.Task) (*batch.Response, *ba
 	rec.header = w.header
 	s.perform(w, r)
 	if w.over {
-		return nil, &batch.Fault{Code: "too_large", Message: fmt.Sprintf("the answer is larger than %d MiB", maxTaskAnswer>>20)}
+		return nil, &batch.Fault{Code: "too_large",
+			Message: fmt.Sprintf("the answer is larger than %d MiB", maxTaskAnswer>>20)}
 	}
 	answer := bytes.TrimSpace(w.body.Bytes())
 	if !json.Valid(answer) {
-		return nil, &batch.Fault{Code: "server_error", Message: "the endpoint answered with something else than JSON"}
+		return nil, &batch.Fault{Code: "server_error",
+			Message: "the endpoint answered with something else than JSON"}
 	}
 	return &batch.Response{Status: w.status, RequestID: rec.id, Body: answer}, nil
 }
@@ -59,7 +64,8 @@ func (s *Server) perform(w *taskWriter, r *http.Request) {
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			s.log.Error("panic", "id", recordOf(r.Context()).id, "value", fmt.Sprint(v), "stack", string(debug.Stack()))
+			s.log.Error("panic", "id", recordOf(r.Context()).id, "value", fmt.Sprint(v), "stack",
+				string(debug.Stack()))
 			w.status = 0
 			w.body.Reset()
 			fail(errors.New("panic"))
@@ -71,7 +77,8 @@ func (s *Server) perform(w *taskWriter, r *http.Request) {
 }
 
 // taskPictures opens the pictures of a task.
-func (s *Server) taskPictures(ctx context.Context, files []batch.File) (map[string]*engine.Image, *batch.Fault) {
+func (s *Server) taskPictures(ctx context.Context,
+	files []batch.File) (map[string]*engine.Image, *batch.Fault) {
 	pictures := map[string]*engine.Image{}
 	for i, f := range files {
 		image, err := s.docs.page(ctx, f, s.limits.ImageBytes)
@@ -125,7 +132,8 @@ func (w *taskWriter) Write(p []byte) (int, error) {
 	return w.body.Write(p)
 }
 
-// Resolve finds the model that the body of a task names. It has the signature of [batch.Submission].
+// Resolve finds the model that the body of a task names. It has the signature of
+// [batch.Submission].
 func (s *Server) Resolve(_ context.Context, name string) (batch.Model, error) {
 	m, err := s.models.find(name)
 	if err != nil {
@@ -134,7 +142,8 @@ func (s *Server) Resolve(_ context.Context, name string) (batch.Model, error) {
 	return batch.Model{Name: name, Digest: m.digest}, nil
 }
 
-// Shared reports whether another machine can know a model by its digest: those of the store and the built-in one, and not one that is a file here.
+// Shared reports whether another machine can know a model by its digest: those of the store and the
+// built-in one, and not one that is a file here.
 func (s *Server) Shared(name string) (bool, error) {
 	m, err := s.models.find(name)
 	if err != nil {

@@ -11,7 +11,8 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/batch"
 )
 
-// documents keeps the documents that tasks came to last, since their pages are asked about one after the other.
+// documents keeps the documents that tasks came to last, since their pages are asked about one
+// after the other.
 type documents struct {
 	mu   sync.Mutex
 	kept []keptDocument
@@ -50,7 +51,8 @@ func (d *documents) page(ctx context.Context, f batch.File, most int64) (*engine
 		return nil, err
 	}
 	if f.Page >= doc.Len() {
-		return nil, fmt.Errorf("%w: %s has %d pages; there is no page %d", engine.ErrImage, f.Name, doc.Len(), f.Page+1)
+		return nil, fmt.Errorf("%w: %s has %d pages; there is no page %d", engine.ErrImage, f.Name,
+			doc.Len(), f.Page+1)
 	}
 	if d.kept = append(d.kept, keptDocument{key, doc}); len(d.kept) > keptDocuments {
 		d.kept = d.kept[1:]
@@ -74,7 +76,8 @@ func keyOf(f batch.File) (string, error) {
 func readPicture(f batch.File, most int64) (*engine.Image, error) {
 	if f.Path == "" {
 		if int64(len(f.Data)) > most {
-			return nil, fmt.Errorf("%w: %s is larger than %d MiB", engine.ErrImage, f.Name, most>>20)
+			return nil, fmt.Errorf("%w: %s is larger than %d MiB", engine.ErrImage, f.Name,
+				most>>20)
 		}
 		return &engine.Image{Name: f.Name, Data: f.Data}, nil
 	}

@@ -12,7 +12,8 @@ func TestThoughtsHandedBackReachTheEngine(t *testing.T) {
 		{"thinking", `{"role":"assistant","content":"A","thinking":"hm"}`, "hm"},
 		{"reasoning", `{"role":"assistant","content":"A","reasoning":"hm"}`, "hm"},
 		{"the first that is there", `{"role":"assistant","content":"A","reasoning_content":null,"thinking":"one","reasoning":"two"}`, "one"},
-		{"something else under the name", `{"role":"assistant","content":"A","reasoning":{"effort":"low"}}`, ""},
+		{"something else under the name",
+			`{"role":"assistant","content":"A","reasoning":{"effort":"low"}}`, ""},
 	} {
 		var msg openaiMessage
 		if err := json.Unmarshal([]byte(c.message), &msg); err != nil {
@@ -20,7 +21,8 @@ func TestThoughtsHandedBackReachTheEngine(t *testing.T) {
 			continue
 		}
 		talk := &talk{}
-		if err := (*Server)(nil).openaiTalk(talk, []openaiMessage{msg}); err != nil || talk.messages[0].Reasoning != c.want {
+		if err := (*Server)(nil).openaiTalk(talk, []openaiMessage{msg}); err != nil ||
+			talk.messages[0].Reasoning != c.want {
 			t.Errorf("%s: %v %+v", c.name, err, talk.messages)
 		}
 	}

@@ -11,12 +11,17 @@ import (
 )
 
 func TestHTTPSStreamsOverHTTP2(t *testing.T) {
-	lent := httptest.NewTLSServer(http.NotFoundHandler()) // for its certificate, which is made for tests
-	certificates, roots := lent.TLS.Certificates, lent.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	// for its certificate, which is made for tests
+	lent := httptest.NewTLSServer(http.NotFoundHandler())
+	certificates, roots := lent.TLS.Certificates,
+		lent.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
 	lent.Close()
-	ts := serve(t, func(o *Options) { o.TLS = &tls.Config{Certificates: certificates, MinVersion: tls.VersionTLS12} })
+	ts := serve(t, func(o *Options) {
+		o.TLS = &tls.Config{Certificates: certificates, MinVersion: tls.VersionTLS12}
+	})
 	ts.url = strings.Replace(ts.url, "http:", "https:", 1)
-	ts.http.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true}
+	ts.http.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots,
+		MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true}
 	w, err := ts.http.Get(ts.url + "/healthz")
 	if err != nil {
 		t.Fatal(err)
@@ -25,7 +30,8 @@ func TestHTTPSStreamsOverHTTP2(t *testing.T) {
 	if w.ProtoMajor != 2 {
 		t.Errorf("%s", w.Proto)
 	}
-	text, last, err := chat(t, ts.client(t), &api.ChatRequest{Model: "seed", Messages: []api.Message{look(picture(t, "shape-4.png"), "What color is the background?")}})
+	text, last, err := chat(t, ts.client(t), &api.ChatRequest{Model: "seed",
+		Messages: []api.Message{look(picture(t, "shape-4.png"), "What color is the background?")}})
 	if err != nil || text != "cyan" || !last.Done {
 		t.Errorf("%q %+v %v", text, last, err)
 	}

@@ -8,7 +8,8 @@ import (
 	"github.com/eyelet-engine/eyelet/engine"
 )
 
-// tokenizing are llama-server's and vLLM's endpoints about tokens, which share their paths. Bodies are told apart by their fields.
+// tokenizing are llama-server's and vLLM's endpoints about tokens, which share their paths. Bodies
+// are told apart by their fields.
 func (s *Server) tokenizing() family {
 	return family{
 		prefix: "/tokenize",
@@ -32,7 +33,8 @@ type tokenizeRequest struct {
 	TokenTexts bool            `json:"return_token_strs"`
 }
 
-// tokenPiece is a token with its text, or its bytes where it is a part of a character, as llama-server writes it.
+// tokenPiece is a token with its text, or its bytes where it is a part of a character, as
+// llama-server writes it.
 type tokenPiece struct {
 	ID    engine.Token `json:"id"`
 	Piece any          `json:"piece"`
@@ -85,7 +87,8 @@ func (s *Server) tokensOf(r *http.Request, l *lease, q *tokenizeRequest) ([]engi
 			return nil, err
 		}
 		var rendered *engine.Rendered
-		if rendered, err = l.Model.Render(r.Context(), engine.Request{Messages: t.messages}); err == nil {
+		if rendered, err = l.Model.Render(r.Context(), engine.Request{Messages: t.messages}); err ==
+			nil {
 			tokens = rendered.Tokens
 		}
 	default:

@@ -8,39 +8,50 @@ import (
 	"testing"
 )
 
-// TestPicturesReachTheModelFromAnyTurnOfAnyAPI sends a picture in the result of a tool, or in a system prompt, and then asks about another one. The
-// toy tells the star's color only if the star is in its own place.
+// TestPicturesReachTheModelFromAnyTurnOfAnyAPI sends a picture in the result of a tool, or in a
+// system prompt, and then asks about another one. The toy tells the star's color only if the star
+// is in its own place.
 func TestPicturesReachTheModelFromAnyTurnOfAnyAPI(t *testing.T) {
 	ts := serve(t)
 	circle, star := dataURL(t, "shape-4.png"), dataURL(t, "shape-2.png")
 	raw := func(name string) string { return base64.StdEncoding.EncodeToString(picture(t, name)) }
 	circleRaw, starRaw := raw("shape-4.png"), raw("shape-2.png")
 	const question = "What color is the star?"
-	part := func(url string) string { return fmt.Sprintf(`{"type":"image_url","image_url":{"url":%q}}`, url) }
-	input := func(url string) string { return fmt.Sprintf(`{"type":"input_image","image_url":%q}`, url) }
+	part := func(url string) string {
+		return fmt.Sprintf(`{"type":"image_url","image_url":{"url":%q}}`, url)
+	}
+	input := func(url string) string {
+		return fmt.Sprintf(`{"type":"input_image","image_url":%q}`, url)
+	}
 	block := func(data string) string {
 		return fmt.Sprintf(`{"type":"image","source":{"type":"base64","media_type":"image/png","data":%q}}`, data)
 	}
 	openaiTurns := func(result string) string {
 		return `{"model":"seed","temperature":0,"max_tokens":12,"messages":[{"role":"user","content":"look"},` +
 			`{"role":"assistant","tool_calls":[{"id":"c1","type":"function","function":{"name":"shoot","arguments":"{}"}}]},` +
-			result + `,{"role":"assistant","content":"ok"},{"role":"user","content":[` + part(star) + `,{"type":"text","text":"` + question + `"}]}]}`
+			result + `,{"role":"assistant","content":"ok"},{"role":"user","content":[` +
+			part(star) + `,{"type":"text","text":"` + question + `"}]}]}`
 	}
 	anthropicTurns := func(content string) string {
 		return `{"model":"seed","temperature":0,"max_tokens":12,"messages":[{"role":"user","content":"look"},` +
 			`{"role":"assistant","content":[{"type":"tool_use","id":"c1","name":"shoot","input":{}}]},` +
-			`{"role":"user","content":[{"type":"tool_result","tool_use_id":"c1","content":` + content + `}]},` +
-			`{"role":"assistant","content":"ok"},{"role":"user","content":[` + block(starRaw) + `,{"type":"text","text":"` + question + `"}]}]}`
+			`{"role":"user","content":[{"type":"tool_result","tool_use_id":"c1","content":` +
+			content + `}]},` +
+			`{"role":"assistant","content":"ok"},{"role":"user","content":[` + block(starRaw) +
+			`,{"type":"text","text":"` + question + `"}]}]}`
 	}
 	responsesTurns := func(output string) string {
 		return `{"model":"seed","temperature":0,"max_output_tokens":12,"input":[{"role":"user","content":"look"},` +
 			`{"type":"function_call","call_id":"c1","name":"shoot","arguments":"{}"},{"type":"function_call_output","call_id":"c1","output":` + output + `},` +
-			`{"role":"assistant","content":"ok"},{"role":"user","content":[` + input(star) + `,{"type":"input_text","text":"` + question + `"}]}]}`
+			`{"role":"assistant","content":"ok"},{"role":"user","content":[` + input(star) +
+			`,{"type":"input_text","text":"` + question + `"}]}]}`
 	}
 	ollamaTurns := func(result string) string {
 		return `{"model":"seed","stream":false,"options":{"temperature":0,"num_predict":12},"messages":[{"role":"user","content":"look"},` +
-			`{"role":"assistant","tool_calls":[{"function":{"name":"shoot","arguments":{}}}]},` + result +
-			`,{"role":"assistant","content":"ok"},{"role":"user","content":"` + question + `","images":["` + starRaw + `"]}]}`
+			`{"role":"assistant","tool_calls":[{"function":{"name":"shoot","arguments":{}}}]},` +
+			result +
+			`,{"role":"assistant","content":"ok"},{"role":"user","content":"` + question +
+			`","images":["` + starRaw + `"]}]}`
 	}
 	for name, c := range map[string]struct{ path, with, without string }{
 		"openai, a tool": {"/v1/chat/completions",
@@ -50,16 +61,26 @@ func TestPicturesReachTheModelFromAnyTurnOfAnyAPI(t *testing.T) {
 			openaiTurns(`{"role":"tool","tool_call_id":"c1","content":"x"},{"role":"assistant","content":[{"type":"text","text":"here"},` + part(circle) + `]}`),
 			openaiTurns(`{"role":"tool","tool_call_id":"c1","content":"x"},{"role":"assistant","content":[{"type":"text","text":"here"}]}`)},
 		"openai, a developer": {"/v1/chat/completions",
-			strings.Replace(openaiTurns(`{"role":"tool","tool_call_id":"c1","content":"x"}`), `"messages":[`, `"messages":[{"role":"developer","content":[`+part(circle)+`,{"type":"text","text":"a circle"}]},`, 1),
-			strings.Replace(openaiTurns(`{"role":"tool","tool_call_id":"c1","content":"x"}`), `"messages":[`, `"messages":[{"role":"developer","content":[{"type":"text","text":"a circle"}]},`, 1)},
-		"responses":         {"/v1/responses", responsesTurns(`[` + input(circle) + `]`), responsesTurns(`""`)},
-		"responses, a text": {"/v1/responses", responsesTurns(`[{"type":"input_text","text":"x"},` + input(circle) + `]`), responsesTurns(`"x"`)},
-		"anthropic":         {"/v1/messages", anthropicTurns(`[{"type":"text","text":"x"},` + block(circleRaw) + `]`), anthropicTurns(`"x"`)},
+			strings.Replace(openaiTurns(`{"role":"tool","tool_call_id":"c1","content":"x"}`),
+				`"messages":[`, `"messages":[{"role":"developer","content":[`+part(
+					circle)+`,{"type":"text","text":"a circle"}]},`, 1),
+			strings.Replace(openaiTurns(`{"role":"tool","tool_call_id":"c1","content":"x"}`),
+				`"messages":[`, `"messages":[{"role":"developer","content":[{"type":"text","text":"a circle"}]},`, 1)},
+		"responses": {"/v1/responses", responsesTurns(`[` + input(circle) + `]`),
+			responsesTurns(`""`)},
+		"responses, a text": {"/v1/responses", responsesTurns(`[{"type":"input_text","text":"x"},` +
+			input(circle) + `]`), responsesTurns(`"x"`)},
+		"anthropic": {"/v1/messages", anthropicTurns(`[{"type":"text","text":"x"},` +
+			block(circleRaw) + `]`), anthropicTurns(`"x"`)},
 		"anthropic, system": {"/v1/messages",
-			strings.Replace(anthropicTurns(`"x"`), `"messages":[`, `"system":[{"type":"text","text":"a circle"},`+block(circleRaw)+`],"messages":[`, 1),
-			strings.Replace(anthropicTurns(`"x"`), `"messages":[`, `"system":"a circle","messages":[`, 1)},
+			strings.Replace(anthropicTurns(`"x"`), `"messages":[`,
+				`"system":[{"type":"text","text":"a circle"},`+block(circleRaw)+`],"messages":[`,
+				1),
+			strings.Replace(anthropicTurns(`"x"`), `"messages":[`,
+				`"system":"a circle","messages":[`, 1)},
 		"ollama": {"/api/chat",
-			ollamaTurns(`{"role":"tool","tool_name":"shoot","content":"x","images":["` + circleRaw + `"]}`),
+			ollamaTurns(`{"role":"tool","tool_name":"shoot","content":"x","images":["` + circleRaw +
+				`"]}`),
 			ollamaTurns(`{"role":"tool","tool_name":"shoot","content":"x"}`)},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -108,10 +129,12 @@ func TestTheModelIsToldThatACallFailed(t *testing.T) {
 		return promptTokensCounted(t, r)
 	}
 	for name, c := range map[string][2]string{
-		"a text":       {`,"is_error":true,"content":"no file"`, `,"content":"Error: no file"`},
-		"blocks":       {`,"is_error":true,"content":[{"type":"text","text":"no file"}]`, `,"content":"Error: no file"`},
-		"nothing":      {`,"is_error":true`, `,"content":"Error: the call failed."`},
-		"says so":      {`,"is_error":true,"content":"Error: no file"`, `,"content":"Error: no file"`},
+		"a text": {`,"is_error":true,"content":"no file"`, `,"content":"Error: no file"`},
+		"blocks": {`,"is_error":true,"content":[{"type":"text","text":"no file"}]`,
+			`,"content":"Error: no file"`},
+		"nothing": {`,"is_error":true`, `,"content":"Error: the call failed."`},
+		"says so": {`,"is_error":true,"content":"Error: no file"`,
+			`,"content":"Error: no file"`},
 		"not an error": {`,"is_error":false,"content":"no file"`, `,"content":"no file"`},
 	} {
 		if n, want := count(c[0]), count(c[1]); n != want {
@@ -150,7 +173,8 @@ func TestCallsThatAreCutOffLeaveNoTrace(t *testing.T) {
 			if r.status != 200 || strings.Contains(r.text, "tool_call>") {
 				t.Fatalf("%s, %d tokens: %d %s", path, n, r.status, r.text)
 			}
-			if strings.Contains(r.text, `"call_id":"call`) || strings.Contains(r.text, `"id":"call_`) {
+			if strings.Contains(r.text, `"call_id":"call`) ||
+				strings.Contains(r.text, `"id":"call_`) {
 				called++
 				if !strings.Contains(r.text, `red`) && !strings.Contains(r.text, `cyan`) {
 					t.Errorf("%s, %d tokens: %s", path, n, r.text)
@@ -170,11 +194,15 @@ func TestOllamaTakesArgumentsAsTexts(t *testing.T) {
 			arguments + `}}]},{"role":"tool","tool_name":"shoot","content":"x"},{"role":"user","content":"What?"}]}`
 	}
 	object := promptTokens(t, ts.do(t, "POST", "/api/chat", body(`{"a":"b"}`)))
-	if text := promptTokens(t, ts.do(t, "POST", "/api/chat", body(`"{\"a\":\"b\"}"`))); text != object || text == 0 {
+	if text := promptTokens(t, ts.do(t, "POST", "/api/chat", body(`"{\"a\":\"b\"}"`))); text !=
+		object || text == 0 {
 		t.Errorf("%d tokens with a text, %d with an object", text, object)
 	}
-	for arguments, want := range map[string]int{`""`: 200, `null`: 200, `"{\"a\":"`: 200, `"look"`: 400, `"[1]"`: 400, `7`: 400, `[1]`: 400} {
-		if r := ts.do(t, "POST", "/api/chat", body(arguments)); r.status != want || want == 400 && !strings.Contains(r.text, "messages[1].tool_calls[0].function.arguments") {
+	for arguments, want := range map[string]int{`""`: 200, `null`: 200, `"{\"a\":"`: 200,
+		`"look"`: 400, `"[1]"`: 400, `7`: 400, `[1]`: 400} {
+		if r := ts.do(t, "POST", "/api/chat", body(arguments)); r.status != want ||
+			want == 400 && !strings.Contains(r.text,
+				"messages[1].tool_calls[0].function.arguments") {
 			t.Errorf("%s: %d %s", arguments, r.status, r.text)
 		}
 	}

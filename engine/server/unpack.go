@@ -14,16 +14,18 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Packed bodies: a small one can stand for a large one, so that what comes out counts, and not what came.
+// Packed bodies: a small one can stand for a large one, so that what comes out counts, and not what
+// came.
 
 const (
 	encodings  = "gzip, deflate, zstd"
 	zstdWindow = 8 << 20 // bytes that a decoder looks back on, as browsers have it (RFC 9659)
 )
 
-// unpack returns the body of a request without its Content-Encoding, at most so many bytes of it, and how many to expect, -1 where that is not
-// known. More are an [*http.MaxBytesError].
-func (s *Server) unpack(w http.ResponseWriter, r *http.Request, body io.Reader, most int64) (io.ReadCloser, int64, error) {
+// unpack returns the body of a request without its Content-Encoding, at most so many bytes of it,
+// and how many to expect, -1 where that is not known. More are an [*http.MaxBytesError].
+func (s *Server) unpack(w http.ResponseWriter, r *http.Request, body io.Reader,
+	most int64) (io.ReadCloser, int64, error) {
 	encoding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding")))
 	if encoding == "" || encoding == "identity" {
 		return io.NopCloser(body), r.ContentLength, nil
@@ -40,12 +42,15 @@ func (s *Server) unpack(w http.ResponseWriter, r *http.Request, body io.Reader, 
 			return nil, 0, err
 		}
 		var d *zstd.Decoder
-		if d, err = zstd.NewReader(body, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(zstdWindow), zstd.WithDecoderLowmem(true)); err == nil {
+		if d, err = zstd.NewReader(body, zstd.WithDecoderConcurrency(1),
+			zstd.WithDecoderMaxWindow(zstdWindow), zstd.WithDecoderLowmem(true)); err == nil {
 			out.r, out.close = d, d.Close
 		}
 	default:
 		w.Header().Set("Accept-Encoding", encodings)
-		return nil, 0, &failure{status: http.StatusUnsupportedMediaType, kind: kindRequest, text: fmt.Sprintf("the body's Content-Encoding is %.40q; this server unpacks %s", encoding, encodings)}
+		return nil, 0, &failure{status: http.StatusUnsupportedMediaType, kind: kindRequest,
+			text: fmt.Sprintf("the body's Content-Encoding is %.40q; this server unpacks %s",
+				encoding, encodings)}
 	}
 	if err != nil {
 		return nil, 0, packedFailure(encoding, err)
@@ -117,9 +122,11 @@ func packed(err error) *failure {
 	return packedFailure(e.encoding, e.err)
 }
 
-// packedFailure tells of a body that is not what its Content-Encoding says. Errors of the connection keep their own words.
+// packedFailure tells of a body that is not what its Content-Encoding says. Errors of the
+// connection keep their own words.
 func packedFailure(encoding string, err error) *failure {
-	f := refuse("the body cannot be unpacked as %s: it is damaged, cut off or something else", encoding)
+	f := refuse("the body cannot be unpacked as %s: it is damaged, cut off or something else",
+		encoding)
 	f.cause = err
 	return f
 }

@@ -19,7 +19,8 @@ func TestWaitsEndWithTheServer(t *testing.T) {
 	done()
 	w.refuse(true)
 	after, _ := w.begin(t.Context())
-	for name, ctx := range map[string]context.Context{"who waits": waiting, "who comes later": after} {
+	for name, ctx := range map[string]context.Context{"who waits": waiting,
+		"who comes later": after} {
 		if err := refused(ctx, ctx.Err()); !errors.Is(err, errShutdown) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -55,7 +56,8 @@ func TestTheEndOfTheServerRefusesWhoWaits(t *testing.T) {
 	}
 	waits := make(chan outcome, 1)
 	go func() {
-		w, err := ts.http.Post(ts.url+"/api/chat", "application/json", strings.NewReader(`{"model":"seed","messages":[{"role":"user","content":"Hello"}]}`))
+		w, err := ts.http.Post(ts.url+"/api/chat", "application/json",
+			strings.NewReader(`{"model":"seed","messages":[{"role":"user","content":"Hello"}]}`))
 		if err != nil {
 			waits <- outcome{err: err}
 			return
@@ -69,14 +71,16 @@ func TestTheEndOfTheServerRefusesWhoWaits(t *testing.T) {
 	}
 	ts.end()
 	o := <-waits
-	if o.err != nil || o.status != http.StatusServiceUnavailable || !strings.Contains(o.text, errShutdown.Error()) {
+	if o.err != nil || o.status != http.StatusServiceUnavailable || !strings.Contains(o.text,
+		errShutdown.Error()) {
 		t.Errorf("who waited got %d %s %v", o.status, o.text, o.err)
 	}
 	rest, err := io.ReadAll(lines)
 	if err != nil || !strings.Contains(string(rest), `"done_reason":"length"`) {
 		t.Errorf("the running answer ends with %.300q %v", rest[max(0, len(rest)-300):], err)
 	}
-	if twice := errShutdown.Error() + ": " + errShutdown.Error(); strings.Contains(ts.log.String(), twice) {
+	if twice := errShutdown.Error() + ": " + errShutdown.Error(); strings.Contains(ts.log.String(),
+		twice) {
 		t.Errorf("the log says %q", twice)
 	}
 }

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// A row is computed to the same bits whatever rows are computed with it: embeddings of a text depend on no other.
+// A row is computed to the same bits whatever rows are computed with it: embeddings of a text
+// depend on no other.
 func TestARowIsTheSameAloneAndAmongOthers(t *testing.T) {
 	onEachIntegerISA(t, func(t *testing.T, isa string) {
 		for _, typ := range integerTypes {
@@ -25,7 +26,8 @@ func TestARowIsTheSameAloneAndAmongOthers(t *testing.T) {
 				}
 				for i, y := range some.y {
 					if want := all.y[first*n+i]; math.Float32bits(y) != math.Float32bits(want) {
-						t.Fatalf("%v: %d rows: y[%d][%d] is %v, among %d rows %v", typ, m, i/n, i%n, y, most, want)
+						t.Fatalf("%v: %d rows: y[%d][%d] is %v, among %d rows %v", typ, m, i/n, i%n,
+							y, most, want)
 					}
 				}
 			}

@@ -86,7 +86,8 @@ type attention struct {
 }
 
 func (s *attentionShape) check() error {
-	for _, n := range []int{s.width, s.valueWidth, s.queries, s.keys, s.heads, s.keyHeads, s.batch} {
+	for _, n := range []int{s.width, s.valueWidth, s.queries, s.keys, s.heads, s.keyHeads,
+		s.batch} {
 		if n < 1 || n > 1<<14 {
 			return fmt.Errorf("accel: attention of a shape of %d", n)
 		}
@@ -94,7 +95,8 @@ func (s *attentionShape) check() error {
 	switch {
 	case s.heads%s.keyHeads != 0:
 		return fmt.Errorf("accel: %d heads of keys for %d of queries", s.keyHeads, s.heads)
-	case s.maskHeads < 0 || s.maskHeads > 0 && (s.maskBatch < 1 || s.heads%s.maskHeads != 0 || s.batch%s.maskBatch != 0):
+	case s.maskHeads < 0 || s.maskHeads > 0 && (s.maskBatch < 1 || s.heads%s.maskHeads != 0 ||
+		s.batch%s.maskBatch != 0):
 		return fmt.Errorf("accel: masks of %d heads of %d", s.maskHeads, s.maskBatch)
 	case s.maxBias != 0 && s.maskHeads == 0:
 		return fmt.Errorf("accel: a bias needs a mask")
@@ -115,17 +117,21 @@ func newAttention(s attentionShape) (*attention, error) {
 	if err != nil {
 		return nil, err
 	}
-	bytes := s.batch*(s.keys*s.keyHeads*(k+v)+4*s.queries*s.heads*(s.width+s.valueWidth)) + 2*s.keys*s.queries*s.maskHeads*s.maskBatch + 4*s.heads
-	a := &attention{shape: s, context: C.ggml_init(C.struct_ggml_init_params{mem_size: C.size_t(bytes + 1<<20)})}
+	bytes := s.batch*(s.keys*s.keyHeads*(k+v)+4*s.queries*s.heads*(s.width+s.valueWidth)) +
+		2*s.keys*s.queries*s.maskHeads*s.maskBatch + 4*s.heads
+	a := &attention{shape: s,
+		context: C.ggml_init(C.struct_ggml_init_params{mem_size: C.size_t(bytes + 1<<20)})}
 	if a.context == nil {
 		return nil, errDeclined
 	}
 	a.op = C.make_attention(a.context, &C.attention_shape{
-		width: C.int64_t(s.width), value_width: C.int64_t(s.valueWidth), queries: C.int64_t(s.queries), keys: C.int64_t(s.keys),
+		width: C.int64_t(s.width), value_width: C.int64_t(s.valueWidth),
+		queries: C.int64_t(s.queries), keys: C.int64_t(s.keys),
 		heads: C.int64_t(s.heads), key_heads: C.int64_t(s.keyHeads), batch: C.int64_t(s.batch),
 		mask_heads: C.int64_t(s.maskHeads), mask_batch: C.int64_t(s.maskBatch),
 		key_type: C.enum_ggml_type(s.keyType), value_type: C.enum_ggml_type(s.valueType),
-		scale: C.float(s.scale), max_bias: C.float(s.maxBias), softcap: C.float(s.softcap), sinks: C.bool(s.sinks), interleaved: C.bool(s.interleaved),
+		scale: C.float(s.scale), max_bias: C.float(s.maxBias), softcap: C.float(s.softcap),
+		sinks: C.bool(s.sinks), interleaved: C.bool(s.interleaved),
 	})
 	a.graph = C.graph_of(a.context, a.op)
 	return a, nil
@@ -146,11 +152,13 @@ func bytesOf(t *C.struct_ggml_tensor) []byte {
 
 func numbersOf[T any](t *C.struct_ggml_tensor) []T {
 	b := bytesOf(t)
-	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/int(unsafe.Sizeof(*new(T))))
+	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(b))),
+		len(b)/int(unsafe.Sizeof(*new(T))))
 }
 
-// The operands and the result, as they lie in memory: q is batch x queries x heads x width; k and v are batch x heads x keys x width, or
-// batch x keys x heads x width if interleaved; mask is batch x heads x queries x keys; out is batch x queries x heads x width.
+// The operands and the result, as they lie in memory: q is batch x queries x heads x width; k and v
+// are batch x heads x keys x width, or batch x keys x heads x width if interleaved; mask is batch x
+// heads x queries x keys; out is batch x queries x heads x width.
 func (a *attention) q() []float32     { return numbersOf[float32](a.op.src[0]) }
 func (a *attention) k() []byte        { return bytesOf(a.op.src[1]) }
 func (a *attention) v() []byte        { return bytesOf(a.op.src[2]) }
@@ -186,8 +194,10 @@ func (a *attention) runGGML(threads int) error {
 // freeAttention frees what the kernel keeps from call to call.
 func freeAttention() { C.eyelet_attention_free() }
 
-// powers replaces the numbers of 8 columns by 2^(number - largest of its column) and returns the sums of columns.
+// powers replaces the numbers of 8 columns by 2^(number - largest of its column) and returns the
+// sums of columns.
 func powers(plain bool, s []float32, largest [8]float32) (sum [8]float32) {
-	C.power(C.bool(plain), (*C.float)(unsafe.SliceData(s)), C.int64_t(len(s)/8), (*C.float)(&largest[0]), (*C.float)(&sum[0]))
+	C.power(C.bool(plain), (*C.float)(unsafe.SliceData(s)), C.int64_t(len(s)/8),
+		(*C.float)(&largest[0]), (*C.float)(&sum[0]))
 	return sum
 }

@@ -15,22 +15,25 @@ import (
 type maskKind int
 
 const (
-	noMask    maskKind = iota
-	allClear           // none
-	causal             // those behind the query's own position; the last query sees all
-	scattered          // a third of them, all of a block, all of some queries', and the rest are weighted
-	distances          // none: minus the distance, which a bias multiplies
-	allHidden          // all
+	noMask   maskKind = iota
+	allClear          // none
+	causal            // those behind the query's own position; the last query sees all
+	// a third of them, all of a block, all of some queries', and the rest are weighted
+	scattered
+	distances // none: minus the distance, which a bias multiplies
+	allHidden // all
 )
 
-// fill makes random operands and returns k and v as the types keep them, keys x heads interleaved or not as the operation has them.
+// fill makes random operands and returns k and v as the types keep them, keys x heads interleaved
+// or not as the operation has them.
 func (a *attention) fill(t testing.TB, kind maskKind, seed uint64) (k, v []float32) {
 	t.Helper()
 	s := a.shape
 	copy(a.q(), normals(len(a.q()), seed))
 	data, k := encode(t, s.keyType, normals(s.batch*s.keyHeads*s.keys*s.width, seed+1), s.width)
 	copy(a.k(), data)
-	data, v = encode(t, s.valueType, normals(s.batch*s.keyHeads*s.keys*s.valueWidth, seed+2), s.valueWidth)
+	data, v = encode(t, s.valueType, normals(s.batch*s.keyHeads*s.keys*s.valueWidth, seed+2),
+		s.valueWidth)
 	copy(a.v(), data)
 	copy(a.sinks(), normals(len(a.sinks()), seed+3))
 	rng := rand.New(rand.NewPCG(seed, 2))
@@ -63,7 +66,8 @@ func (a *attention) fill(t testing.TB, kind maskKind, seed uint64) (k, v []float
 	return k, v
 }
 
-// slope is ALiBi's for a head: 2^(-bias * i / n) for the first n heads, n a power of two, and the steps between them for the rest.
+// slope is ALiBi's for a head: 2^(-bias * i / n) for the first n heads, n a power of two, and the
+// steps between them for the rest.
 func (s *attentionShape) slope(head int) float64 {
 	n := 1
 	for 2*n <= s.heads {
@@ -88,8 +92,10 @@ func (s *attentionShape) row(x []float32, width, batch, head, i int) []float32 {
 	return x[at*width:][:width]
 }
 
-// query computes the attention of one query in float64, by the definition. largest is that of the values it mixes.
-func (a *attention) query(k, v []float32, mask []float32, batch, head, query int) (out []float64, largest float64) {
+// query computes the attention of one query in float64, by the definition. largest is that of the
+// values it mixes.
+func (a *attention) query(k, v []float32, mask []float32, batch, head,
+	query int) (out []float64, largest float64) {
 	s := a.shape
 	keyHead := head / (s.heads / s.keyHeads)
 	q := a.q()[((batch*s.queries+query)*s.heads+head)*s.width:][:s.width]
@@ -134,7 +140,8 @@ func (a *attention) query(k, v []float32, mask []float32, batch, head, query int
 	return out, largest
 }
 
-// errorOf returns the largest error of the result, relative to the largest of the values that the query mixes.
+// errorOf returns the largest error of the result, relative to the largest of the values that the
+// query mixes.
 func (a *attention) errorOf(t *testing.T, k, v []float32) (worst float64) {
 	t.Helper()
 	s := a.shape
@@ -190,7 +197,8 @@ func mustAttention(t testing.TB, s attentionShape) *attention {
 // Errors are relative to the largest value that a query mixes.
 const (
 	attentionError = 1e-6 // of ours
-	// ggml's CPU backend rounds queries to the type that goes with the keys', and adds up values of 16 bits in 16 bits.
+	// ggml's CPU backend rounds queries to the type that goes with the keys', and adds up values of
+	// 16 bits in 16 bits.
 	ggmlError = 2e-2
 )
 
@@ -199,24 +207,52 @@ var attentionCases = []struct {
 	shape attentionShape
 	mask  maskKind
 }{
-	{"one query, one key", attentionShape{width: 40, queries: 1, keys: 1, heads: 1, keyHeads: 1, keyType: ggml.F16, valueType: ggml.F16}, noMask},
-	{"a tower", attentionShape{width: 64, queries: 145, keys: 145, heads: 3, keyHeads: 3, keyType: ggml.F32, valueType: ggml.F32, interleaved: true}, noMask},
-	{"a tower with heads of 72, two pictures", attentionShape{width: 72, queries: 50, keys: 301, heads: 2, keyHeads: 2, batch: 2, keyType: ggml.F16, valueType: ggml.F16}, noMask},
-	{"a prompt", attentionShape{width: 64, queries: 70, keys: 70, heads: 8, keyHeads: 2, keyType: ggml.F16, valueType: ggml.F16, maskHeads: 1, maskBatch: 1, interleaved: true}, causal},
-	{"a chunk of a prompt", attentionShape{width: 80, queries: 33, keys: 511, heads: 6, keyHeads: 2, keyType: ggml.F16, valueType: ggml.F16, maskHeads: 1, maskBatch: 1, interleaved: true}, causal},
-	{"a mask that hides nothing", attentionShape{width: 32, queries: 20, keys: 250, heads: 2, keyHeads: 1, keyType: ggml.BF16, valueType: ggml.F32, maskHeads: 1, maskBatch: 1}, allClear},
-	{"a scattered mask", attentionShape{width: 64, queries: 40, keys: 700, heads: 4, keyHeads: 4, keyType: ggml.F16, valueType: ggml.F16, maskHeads: 1, maskBatch: 1}, scattered},
-	{"a mask for each head and batch", attentionShape{width: 32, queries: 18, keys: 260, heads: 4, keyHeads: 2, batch: 2, keyType: ggml.F32, valueType: ggml.F32, maskHeads: 4, maskBatch: 2}, scattered},
-	{"a mask for every second head", attentionShape{width: 32, queries: 18, keys: 260, heads: 4, keyHeads: 1, keyType: ggml.F32, valueType: ggml.F32, maskHeads: 2, maskBatch: 1}, scattered},
-	{"all hidden", attentionShape{width: 32, queries: 5, keys: 300, heads: 2, keyHeads: 2, keyType: ggml.F32, valueType: ggml.F32, maskHeads: 1, maskBatch: 1}, allHidden},
-	{"all hidden but the sinks", attentionShape{width: 32, queries: 5, keys: 300, heads: 2, keyHeads: 2, keyType: ggml.F32, valueType: ggml.F32, maskHeads: 1, maskBatch: 1, sinks: true}, allHidden},
-	{"sinks", attentionShape{width: 64, queries: 30, keys: 300, heads: 6, keyHeads: 3, keyType: ggml.BF16, valueType: ggml.BF16, maskHeads: 1, maskBatch: 1, sinks: true}, causal},
-	{"ALiBi over heads that are no power of two", attentionShape{width: 32, queries: 30, keys: 270, heads: 12, keyHeads: 4, keyType: ggml.F16, valueType: ggml.F16, maskHeads: 1, maskBatch: 1, maxBias: 8}, distances},
-	{"capped scores", attentionShape{width: 64, queries: 30, keys: 300, heads: 4, keyHeads: 2, keyType: ggml.F16, valueType: ggml.F16, maskHeads: 1, maskBatch: 1, softcap: 5, scale: 1}, causal},
-	{"quantized keys and values", attentionShape{width: 64, valueWidth: 128, queries: 20, keys: 250, heads: 4, keyHeads: 1, keyType: ggml.Q8_0, valueType: ggml.Q4_0, maskHeads: 1, maskBatch: 1, interleaved: true}, causal},
-	{"wide heads, one of keys for all", attentionShape{width: 576, valueWidth: 512, queries: 20, keys: 250, heads: 16, keyHeads: 1, keyType: ggml.F16, valueType: ggml.F16, maskHeads: 1, maskBatch: 1}, causal},
-	{"widths that no vector divides", attentionShape{width: 13, valueWidth: 7, queries: 19, keys: 243, heads: 2, keyHeads: 1, keyType: ggml.F32, valueType: ggml.F32}, noMask},
-	{"large scores", attentionShape{width: 64, queries: 20, keys: 500, heads: 2, keyHeads: 2, keyType: ggml.F32, valueType: ggml.F32, scale: 0.5}, noMask},
+	{"one query, one key", attentionShape{width: 40, queries: 1, keys: 1, heads: 1, keyHeads: 1,
+		keyType: ggml.F16, valueType: ggml.F16}, noMask},
+	{"a tower", attentionShape{width: 64, queries: 145, keys: 145, heads: 3, keyHeads: 3,
+		keyType: ggml.F32, valueType: ggml.F32, interleaved: true}, noMask},
+	{"a tower with heads of 72, two pictures", attentionShape{width: 72, queries: 50, keys: 301,
+		heads: 2, keyHeads: 2, batch: 2, keyType: ggml.F16, valueType: ggml.F16}, noMask},
+	{"a prompt", attentionShape{width: 64, queries: 70, keys: 70, heads: 8, keyHeads: 2,
+		keyType: ggml.F16, valueType: ggml.F16, maskHeads: 1, maskBatch: 1, interleaved: true},
+		causal},
+	{"a chunk of a prompt", attentionShape{width: 80, queries: 33, keys: 511, heads: 6, keyHeads: 2,
+		keyType: ggml.F16, valueType: ggml.F16, maskHeads: 1, maskBatch: 1, interleaved: true},
+		causal},
+	{"a mask that hides nothing", attentionShape{width: 32, queries: 20, keys: 250, heads: 2,
+		keyHeads: 1, keyType: ggml.BF16, valueType: ggml.F32, maskHeads: 1, maskBatch: 1},
+		allClear},
+	{"a scattered mask", attentionShape{width: 64, queries: 40, keys: 700, heads: 4, keyHeads: 4,
+		keyType: ggml.F16, valueType: ggml.F16, maskHeads: 1, maskBatch: 1}, scattered},
+	{"a mask for each head and batch", attentionShape{width: 32, queries: 18, keys: 260, heads: 4,
+		keyHeads: 2, batch: 2, keyType: ggml.F32, valueType: ggml.F32, maskHeads: 4, maskBatch: 2},
+		scattered},
+	{"a mask for every second head", attentionShape{width: 32, queries: 18, keys: 260, heads: 4,
+		keyHeads: 1, keyType: ggml.F32, valueType: ggml.F32, maskHeads: 2, maskBatch: 1},
+		scattered},
+	{"all hidden", attentionShape{width: 32, queries: 5, keys: 300, heads: 2, keyHeads: 2,
+		keyType: ggml.F32, valueType: ggml.F32, maskHeads: 1, maskBatch: 1}, allHidden},
+	{"all hidden but the sinks", attentionShape{width: 32, queries: 5, keys: 300, heads: 2,
+		keyHeads: 2, keyType: ggml.F32, valueType: ggml.F32, maskHeads: 1, maskBatch: 1,
+		sinks: true}, allHidden},
+	{"sinks", attentionShape{width: 64, queries: 30, keys: 300, heads: 6, keyHeads: 3,
+		keyType: ggml.BF16, valueType: ggml.BF16, maskHeads: 1, maskBatch: 1, sinks: true}, causal},
+	{"ALiBi over heads that are no power of two", attentionShape{width: 32, queries: 30, keys: 270,
+		heads: 12, keyHeads: 4, keyType: ggml.F16, valueType: ggml.F16, maskHeads: 1, maskBatch: 1,
+		maxBias: 8}, distances},
+	{"capped scores", attentionShape{width: 64, queries: 30, keys: 300, heads: 4, keyHeads: 2,
+		keyType: ggml.F16, valueType: ggml.F16, maskHeads: 1, maskBatch: 1, softcap: 5, scale: 1},
+		causal},
+	{"quantized keys and values", attentionShape{width: 64, valueWidth: 128, queries: 20, keys: 250,
+		heads: 4, keyHeads: 1, keyType: ggml.Q8_0, valueType: ggml.Q4_0, maskHeads: 1, maskBatch: 1,
+		interleaved: true}, causal},
+	{"wide heads, one of keys for all", attentionShape{width: 576, valueWidth: 512, queries: 20,
+		keys: 250, heads: 16, keyHeads: 1, keyType: ggml.F16, valueType: ggml.F16, maskHeads: 1,
+		maskBatch: 1}, causal},
+	{"widths that no vector divides", attentionShape{width: 13, valueWidth: 7, queries: 19,
+		keys: 243, heads: 2, keyHeads: 1, keyType: ggml.F32, valueType: ggml.F32}, noMask},
+	{"large scores", attentionShape{width: 64, queries: 20, keys: 500, heads: 2, keyHeads: 2,
+		keyType: ggml.F32, valueType: ggml.F32, scale: 0.5}, noMask},
 }
 
 func TestAttentionEqualsFloat64(t *testing.T) {
@@ -282,7 +318,8 @@ func TestAttentionEqualsGGML(t *testing.T) {
 // The plain formula of package ref, over the layout of a tower.
 func TestAttentionEqualsTheReference(t *testing.T) {
 	const n, heads, width = 37, 4, 24
-	a := mustAttention(t, attentionShape{width: width, queries: n, keys: n, heads: heads, keyHeads: heads, keyType: ggml.F32, valueType: ggml.F32, interleaved: true})
+	a := mustAttention(t, attentionShape{width: width, queries: n, keys: n, heads: heads,
+		keyHeads: heads, keyType: ggml.F32, valueType: ggml.F32, interleaved: true})
 	k, v := a.fill(t, noMask, 5)
 	if err := a.run(2); err != nil {
 		t.Fatal(err)
@@ -305,7 +342,8 @@ func TestAttentionEqualsTheReference(t *testing.T) {
 
 func TestAttentionPassesNotANumberOn(t *testing.T) {
 	onEachISA(t, func(t *testing.T) {
-		a := mustAttention(t, attentionShape{width: 16, queries: 40, keys: 300, heads: 1, keyHeads: 1, keyType: ggml.F32, valueType: ggml.F32})
+		a := mustAttention(t, attentionShape{width: 16, queries: 40, keys: 300, heads: 1,
+			keyHeads: 1, keyType: ggml.F32, valueType: ggml.F32})
 		a.fill(t, noMask, 1)
 		a.q()[17*16+5] = float32(math.NaN())
 		if err := a.run(2); err != nil {
@@ -320,12 +358,14 @@ func TestAttentionPassesNotANumberOn(t *testing.T) {
 }
 
 func TestAttentionThatIsDeclined(t *testing.T) {
-	a := mustAttention(t, attentionShape{width: 16, queries: 4, keys: 4, heads: 1, keyHeads: 1, keyType: ggml.I32, valueType: ggml.F32})
+	a := mustAttention(t, attentionShape{width: 16, queries: 4, keys: 4, heads: 1, keyHeads: 1,
+		keyType: ggml.I32, valueType: ggml.F32})
 	if err := a.run(1); !errors.Is(err, errDeclined) {
 		t.Errorf("keys that are integers: %v", err)
 	}
 	freeAttention()
-	if _, err := newAttention(attentionShape{width: 16, queries: 4, keys: 4, heads: 3, keyHeads: 2, batch: 1, valueWidth: 16}); err == nil {
+	if _, err := newAttention(attentionShape{width: 16, queries: 4, keys: 4, heads: 3, keyHeads: 2,
+		batch: 1, valueWidth: 16}); err == nil {
 		t.Error("three heads share two of keys")
 	}
 }
@@ -388,7 +428,8 @@ func BenchmarkAttention(b *testing.B) {
 		{577, 577, 16, 16, 64, ggml.F16, noMask},
 		{729, 729, 16, 16, 72, ggml.F16, noMask},
 	} {
-		s := attentionShape{width: c.width, queries: c.queries, keys: c.keys, heads: c.heads, keyHeads: c.keyHeads, keyType: c.typ, valueType: c.typ, interleaved: true}
+		s := attentionShape{width: c.width, queries: c.queries, keys: c.keys, heads: c.heads,
+			keyHeads: c.keyHeads, keyType: c.typ, valueType: c.typ, interleaved: true}
 		seen := float64(c.queries) * float64(c.keys)
 		if c.mask == causal {
 			s.maskHeads, s.maskBatch = 1, 1
@@ -397,13 +438,15 @@ func BenchmarkAttention(b *testing.B) {
 		a := mustAttention(b, s)
 		a.fill(b, c.mask, 1)
 		for name, run := range map[string]func(int) error{"eyelet": a.run, "ggml": a.runGGML} {
-			b.Run(fmt.Sprintf("%dx%d/%d-%dx%d/%v/%s", c.queries, c.keys, c.heads, c.keyHeads, c.width, c.typ, name), func(b *testing.B) {
+			b.Run(fmt.Sprintf("%dx%d/%d-%dx%d/%v/%s", c.queries, c.keys, c.heads, c.keyHeads,
+				c.width, c.typ, name), func(b *testing.B) {
 				for range b.N {
 					if err := run(threads); err != nil {
 						b.Fatal(err)
 					}
 				}
-				b.ReportMetric(4e-9*seen*float64(c.width*c.heads)*float64(b.N)/b.Elapsed().Seconds(), "GFLOP/s")
+				b.ReportMetric(4e-9*seen*float64(c.width*c.heads)*float64(b.N)/b.Elapsed().
+					Seconds(), "GFLOP/s")
 			})
 		}
 	}

@@ -16,8 +16,8 @@ import (
 
 const backendOps = "test-backend-ops"
 
-// runBackendOps lets ggml's own test of backends compare the library, which takes products from one row on by a path, with the CPU backend. It
-// returns how many operations the library took.
+// runBackendOps lets ggml's own test of backends compare the library, which takes products from one
+// row on by a path, with the CPU backend. It returns how many operations the library took.
 func runBackendOps(t *testing.T, p path, op, params string) (taken int) {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), 20*time.Minute)
@@ -32,7 +32,8 @@ func runBackendOps(t *testing.T, p path, op, params string) (taken int) {
 		t.Fatal(err)
 	}
 	cmd.Dir = filepath.Dir(ggml.CPULibrary())
-	cmd.Env = append(cmd.Environ(), "GGML_BACKEND_PATH="+library, fmt.Sprintf("EYELET_ACCEL_FORCE=1,%d", p),
+	cmd.Env = append(cmd.Environ(), "GGML_BACKEND_PATH="+library,
+		fmt.Sprintf("EYELET_ACCEL_FORCE=1,%d", p),
 		"GOMP_SPINCOUNT=1000") // or two busy processes wait for each other's turns
 	out, err := cmd.CombinedOutput()
 	text := regexp.MustCompile("\x1b\\[[0-9;]*m").ReplaceAllString(string(out), "")
@@ -54,7 +55,8 @@ func runBackendOps(t *testing.T, p path, op, params string) (taken int) {
 	return taken
 }
 
-// Without EYELET_SLOW, products with few columns only, and in short mode a few of them: ggml computes the others, to compare with, for minutes.
+// Without EYELET_SLOW, products with few columns only, and in short mode a few of them: ggml
+// computes the others, to compare with, for minutes.
 func TestBackendOpsOfGGML(t *testing.T) {
 	peers.RequireAccelerator(t)
 	peers.Require(t, backendOps)

@@ -1,5 +1,6 @@
-// Package accel tests the kernels of the accelerator, a backend library in C and C++ that libggml loads (scripts/accel builds it).
-// The library knows nothing of Go, and nothing in Go calls it other than through ggml.
+// Package accel tests the kernels of the accelerator, a backend library in C and C++ that libggml
+// loads (scripts/accel builds it). The library knows nothing of Go, and nothing in Go calls it
+// other than through ggml.
 package accel
 
 // #cgo CFLAGS: -O3 -fopenmp
@@ -34,7 +35,8 @@ import (
 // errDeclined says that a kernel does not compute what it was asked for, or found no memory for it.
 var errDeclined = errors.New("accel: declined, or out of memory")
 
-// floatProduct is y = x · wᵀ in float32: w has n rows of k weights of any type that ggml converts, x m rows of k numbers, y m rows of n.
+// floatProduct is y = x · wᵀ in float32: w has n rows of k weights of any type that ggml converts,
+// x m rows of k numbers, y m rows of n.
 type floatProduct struct {
 	typ     ggml.Type
 	m, n, k int
@@ -48,7 +50,8 @@ type floatProduct struct {
 // maxSide keeps every size below within an int.
 const maxSide = 1 << 24
 
-// run computes the product on a team of threads, and fails if a matrix is shorter than its rows are said to be.
+// run computes the product on a team of threads, and fails if a matrix is shorter than its rows are
+// said to be.
 func (p *floatProduct) run(threads int) error {
 	row, err := p.typ.RowSize(p.k)
 	if err != nil {
@@ -62,21 +65,27 @@ func (p *floatProduct) run(threads int) error {
 		{"x", p.m, p.k, p.xStride, len(p.x)},
 		{"y", p.m, p.n, p.yStride, len(p.y)},
 	} {
-		if m.rows < 0 || m.rows > maxSide || m.row < 0 || m.row > maxSide || m.stride < m.row || m.stride > math.MaxInt32 {
-			return fmt.Errorf("accel: %d rows of %d at a stride of %d in %s", m.rows, m.row, m.stride, m.name)
+		if m.rows < 0 || m.rows > maxSide || m.row < 0 || m.row > maxSide || m.stride < m.row ||
+			m.stride > math.MaxInt32 {
+			return fmt.Errorf("accel: %d rows of %d at a stride of %d in %s", m.rows, m.row,
+				m.stride, m.name)
 		}
 		if m.rows > 0 && (m.rows-1)*m.stride+m.row > m.have {
-			return fmt.Errorf("accel: %s has %d elements, %d rows at a stride of %d need more", m.name, m.have, m.rows, m.stride)
+			return fmt.Errorf("accel: %s has %d elements, %d rows at a stride of %d need more",
+				m.name, m.have, m.rows, m.stride)
 		}
 	}
-	if !C.run_fgemm(C.int(p.typ), C.int64_t(p.m), C.int64_t(p.n), C.int64_t(p.k), unsafe.Pointer(unsafe.SliceData(p.w)), C.size_t(p.wStride),
-		(*C.float)(unsafe.SliceData(p.x)), C.size_t(p.xStride), (*C.float)(unsafe.SliceData(p.y)), C.size_t(p.yStride), C.int(threads)) {
+	if !C.run_fgemm(C.int(p.typ), C.int64_t(p.m), C.int64_t(p.n), C.int64_t(p.k),
+		unsafe.Pointer(unsafe.SliceData(p.w)), C.size_t(p.wStride),
+		(*C.float)(unsafe.SliceData(p.x)), C.size_t(p.xStride), (*C.float)(unsafe.SliceData(p.y)),
+		C.size_t(p.yStride), C.int(threads)) {
 		return errDeclined
 	}
 	return nil
 }
 
-// useFloats makes products and attention use a set of instructions, "" for the best, and tells whether the processor has it.
+// useFloats makes products and attention use a set of instructions, "" for the best, and tells
+// whether the processor has it.
 func useFloats(isa string) bool {
 	if isa == "" {
 		return bool(C.eyelet_fgemm_use(nil))

@@ -12,10 +12,12 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/onednn"
 )
 
-// floatISAs are the sets of instructions of the float kernels. Those that the processor lacks are skipped aloud.
+// floatISAs are the sets of instructions of the float kernels. Those that the processor lacks are
+// skipped aloud.
 var floatISAs = []string{"plain", "avx2", "avx512"}
 
-// onEachISA runs a test with each set of instructions; in short mode with the best alone, as other processes run it at other levels.
+// onEachISA runs a test with each set of instructions; in short mode with the best alone, as other
+// processes run it at other levels.
 func onEachISA(t *testing.T, test func(t *testing.T)) {
 	t.Cleanup(func() { useFloats("") })
 	list := floatISAs
@@ -61,12 +63,15 @@ func encode(t testing.TB, typ ggml.Type, x []float32, rowLen int) (data []byte, 
 	return data, kept
 }
 
-// newFloatProduct makes a product over random numbers, with gaps between the rows of every matrix, and returns its weights as floats.
-func newFloatProduct(t testing.TB, typ ggml.Type, m, n, k, gap int) (p *floatProduct, weights []float32) {
+// newFloatProduct makes a product over random numbers, with gaps between the rows of every matrix,
+// and returns its weights as floats.
+func newFloatProduct(t testing.TB, typ ggml.Type, m, n, k,
+	gap int) (p *floatProduct, weights []float32) {
 	t.Helper()
 	dense, weights := encode(t, typ, normals(n*k, 1), k)
 	row := len(dense) / n
-	p = &floatProduct{typ: typ, m: m, n: n, k: k, wStride: row + 4*gap, xStride: k + gap, yStride: n + gap}
+	p = &floatProduct{typ: typ, m: m, n: n, k: k, wStride: row + 4*gap, xStride: k + gap,
+		yStride: n + gap}
 	p.w = make([]byte, n*p.wStride)
 	for i := range n {
 		copy(p.w[i*p.wStride:], dense[i*row:][:row])
@@ -81,8 +86,8 @@ func newFloatProduct(t testing.TB, typ ggml.Type, m, n, k, gap int) (p *floatPro
 // unit is the largest relative error of rounding to float32.
 const unit = 1.0 / (1 << 24)
 
-// checkProduct compares with float64: each number of y may err by 4 units of the sum of the magnitudes that were added up. Nothing
-// between the rows of y may change.
+// checkProduct compares with float64: each number of y may err by 4 units of the sum of the
+// magnitudes that were added up. Nothing between the rows of y may change.
 func checkProduct(t *testing.T, p *floatProduct, weights []float32) {
 	t.Helper()
 	for i := range p.m {
@@ -94,7 +99,8 @@ func checkProduct(t *testing.T, p *floatProduct, weights []float32) {
 				size += math.Abs(v)
 			}
 			if got := float64(p.y[i*p.yStride+j]); !(math.Abs(got-want) <= 4*unit*size) {
-				t.Fatalf("y[%d][%d] = %g, want %g: off by %.1f units", i, j, got, want, math.Abs(got-want)/size/unit)
+				t.Fatalf("y[%d][%d] = %g, want %g: off by %.1f units", i, j, got, want,
+					math.Abs(got-want)/size/unit)
 			}
 		}
 		for j := p.n; j < p.yStride; j++ {
@@ -111,10 +117,13 @@ func TestFloatProductsEqualFloat64(t *testing.T) {
 			typ     ggml.Type
 			m, n, k int
 		}{
-			{ggml.F32, 1, 1, 1}, {ggml.F16, 2, 3, 5}, {ggml.BF16, 16, 6, 256}, {ggml.F16, 17, 7, 257}, {ggml.F16, 33, 127, 64},
-			{ggml.F32, 70, 241, 300}, {ggml.BF16, 64, 100, 513}, {ggml.F16, 577, 13, 64}, {ggml.F16, 48, 14, 1024}, {ggml.F32, 31, 122, 19},
+			{ggml.F32, 1, 1, 1}, {ggml.F16, 2, 3, 5}, {ggml.BF16, 16, 6, 256},
+			{ggml.F16, 17, 7, 257}, {ggml.F16, 33, 127, 64},
+			{ggml.F32, 70, 241, 300}, {ggml.BF16, 64, 100, 513}, {ggml.F16, 577, 13, 64},
+			{ggml.F16, 48, 14, 1024}, {ggml.F32, 31, 122, 19},
 			{ggml.F16, 1100, 9, 40}, // more rows than are packed at a time
-			{ggml.Q8_0, 19, 130, 320}, {ggml.Q4_0, 5, 8, 32}, {ggml.Q4_K, 33, 25, 512}, {ggml.Q6_K, 20, 121, 256}, {ggml.IQ4_NL, 9, 10, 96},
+			{ggml.Q8_0, 19, 130, 320}, {ggml.Q4_0, 5, 8, 32}, {ggml.Q4_K, 33, 25, 512},
+			{ggml.Q6_K, 20, 121, 256}, {ggml.IQ4_NL, 9, 10, 96},
 		} {
 			for _, threads := range []int{1, 2, 5} {
 				p, weights := newFloatProduct(t, c.typ, c.m, c.n, c.k, 3)
@@ -145,7 +154,8 @@ func TestFloatProductsOfAllShapes(t *testing.T) {
 func TestEveryNumberOf16BitsIsWidenedExactly(t *testing.T) {
 	onEachISA(t, func(t *testing.T) {
 		for _, typ := range []ggml.Type{ggml.F16, ggml.BF16} {
-			p := &floatProduct{typ: typ, m: 1, n: 1 << 16, k: 1, wStride: 2, xStride: 1, yStride: 1 << 16, x: []float32{1}}
+			p := &floatProduct{typ: typ, m: 1, n: 1 << 16, k: 1, wStride: 2, xStride: 1,
+				yStride: 1 << 16, x: []float32{1}}
 			p.w, p.y = make([]byte, 2<<16), make([]float32, 1<<16)
 			for i := range 1 << 16 {
 				p.w[2*i], p.w[2*i+1] = byte(i), byte(i>>8)
@@ -186,9 +196,13 @@ func TestNotANumberStaysInItsRow(t *testing.T) {
 func TestFloatProductsThatAreDeclined(t *testing.T) {
 	good, _ := newFloatProduct(t, ggml.Q8_0, 2, 2, 64, 0)
 	for name, spoil := range map[string]func(p *floatProduct){
-		"part of a block":   func(p *floatProduct) { p.k = 63 },
-		"no numbers":        func(p *floatProduct) { p.k = 0 },
-		"integers":          func(p *floatProduct) { p.typ = ggml.I32; p.w = make([]byte, 1<<10); p.wStride = 256 },
+		"part of a block": func(p *floatProduct) { p.k = 63 },
+		"no numbers":      func(p *floatProduct) { p.k = 0 },
+		"integers": func(p *floatProduct) {
+			p.typ = ggml.I32
+			p.w = make([]byte, 1<<10)
+			p.wStride = 256
+		},
 		"rows that overlap": func(p *floatProduct) { p.yStride = 1 },
 		"short weights":     func(p *floatProduct) { p.w = p.w[1:] },
 		"short activations": func(p *floatProduct) { p.x = p.x[1:] },
@@ -200,11 +214,14 @@ func TestFloatProductsThatAreDeclined(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	integers := floatProduct{typ: ggml.I32, m: 1, n: 1, k: 1, w: make([]byte, 4), wStride: 4, x: make([]float32, 1), xStride: 1, y: make([]float32, 1), yStride: 1}
+	integers := floatProduct{typ: ggml.I32, m: 1, n: 1, k: 1, w: make([]byte, 4), wStride: 4,
+		x: make([]float32, 1), xStride: 1, y: make([]float32, 1), yStride: 1}
 	if err := integers.run(1); !errors.Is(err, errDeclined) {
 		t.Errorf("integers: %v", err)
 	}
-	for _, empty := range []floatProduct{{typ: ggml.F16, k: 8, wStride: 16, xStride: 8}, {typ: ggml.F16, m: 0, n: 1, k: 8, w: make([]byte, 16), wStride: 16, xStride: 8, yStride: 1}} {
+	for _, empty := range []floatProduct{{typ: ggml.F16, k: 8, wStride: 16, xStride: 8},
+		{typ: ggml.F16, m: 0, n: 1, k: 8, w: make([]byte, 16), wStride: 16, xStride: 8,
+			yStride: 1}} {
 		if err := empty.run(1); err != nil {
 			t.Errorf("nothing to compute: %v", err)
 		}
@@ -233,10 +250,15 @@ func copiesOf(w []byte) [][]byte {
 
 func BenchmarkFloatProduct(b *testing.B) {
 	const threads = 2
-	for _, s := range [][3]int{{512, 1024, 1024}, {512, 4096, 1024}, {512, 1024, 4096}, {512, 2048, 2048}, {512, 5632, 2048}, {512, 2048, 5632}, {64, 2048, 2048}, {64, 5632, 2048}, {64, 2048, 5632}, {577, 1024, 1024}, {577, 4096, 1024}, {577, 577, 64}, {577, 64, 577}} {
+	for _, s := range [][3]int{{512, 1024, 1024}, {512, 4096, 1024}, {512, 1024, 4096},
+		{512, 2048, 2048}, {512, 5632, 2048}, {512, 2048, 5632}, {64, 2048, 2048}, {64, 5632, 2048},
+		{64, 2048, 5632}, {577, 1024, 1024}, {577, 4096, 1024}, {577, 577, 64},
+		{577, 64, 577}} {
 		m, n, k := s[0], s[1], s[2]
 		work := 2e-9 * float64(m) * float64(n) * float64(k)
-		rate := func(b *testing.B) { b.ReportMetric(work*float64(b.N)/b.Elapsed().Seconds(), "GFLOP/s") }
+		rate := func(b *testing.B) {
+			b.ReportMetric(work*float64(b.N)/b.Elapsed().Seconds(), "GFLOP/s")
+		}
 		p, _ := newFloatProduct(b, ggml.F16, m, n, k, 0)
 		copies := copiesOf(p.w)
 		b.Run(fmt.Sprintf("%dx%dx%d/eyelet", m, n, k), func(b *testing.B) {
@@ -248,8 +270,10 @@ func BenchmarkFloatProduct(b *testing.B) {
 			}
 			rate(b)
 		})
-		b.Run(fmt.Sprintf("%dx%dx%d/onednn", m, n, k), func(b *testing.B) { // over float32 weights that were packed before, and stay in the cache
-			benchmarkOneDNN(b, onednn.MatmulDesc{M: m, N: n, K: k, Src: onednn.F32, Weights: onednn.F32, Dst: onednn.F32}, threads)
+		// over float32 weights that were packed before, and stay in the cache
+		b.Run(fmt.Sprintf("%dx%dx%d/onednn", m, n, k), func(b *testing.B) {
+			benchmarkOneDNN(b, onednn.MatmulDesc{M: m, N: n, K: k, Src: onednn.F32,
+				Weights: onednn.F32, Dst: onednn.F32}, threads)
 			rate(b)
 		})
 	}
@@ -267,7 +291,8 @@ func benchmarkOneDNN(b *testing.B, d onednn.MatmulDesc, threads int) {
 	}
 	defer packer.Close()
 	var buffers []*onednn.Buffer
-	for _, n := range []int{4 * d.M * d.K, product.PackedBytes(), 4 * d.M * d.N, product.ScratchBytes(), packer.ScratchBytes()} {
+	for _, n := range []int{4 * d.M * d.K, product.PackedBytes(), 4 * d.M * d.N,
+		product.ScratchBytes(), packer.ScratchBytes()} {
 		buffer, err := onednn.Alloc(n)
 		if err != nil {
 			b.Fatal(err)
@@ -277,12 +302,14 @@ func benchmarkOneDNN(b *testing.B, d onednn.MatmulDesc, threads int) {
 	}
 	copy(buffers[0].Float32(), normals(d.M*d.K, 3))
 	weights := normals(d.N*d.K, 4)
-	if err := packer.Run(0, unsafe.Pointer(&weights[0]), buffers[1].Pointer(), buffers[4]); err != nil {
+	if err := packer.Run(0, unsafe.Pointer(&weights[0]), buffers[1].Pointer(),
+		buffers[4]); err != nil {
 		b.Fatal(err)
 	}
 	b.ResetTimer()
 	for range b.N {
-		if err := product.Run(buffers[0], buffers[1], nil, buffers[2], buffers[3], threads); err != nil {
+		if err := product.Run(buffers[0], buffers[1], nil, buffers[2], buffers[3],
+			threads); err != nil {
 			b.Fatal(err)
 		}
 	}

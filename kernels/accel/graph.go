@@ -178,14 +178,17 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 )
 
-// matrices are an operand of a product in a graph: up to four dimensions, the first of which is that of a row. The tensor is cut out of
-// a larger one, so that rows have gaps, and its dimensions are permuted: dimension i becomes dimension permute[i].
+// matrices are an operand of a product in a graph: up to four dimensions, the first of which is
+// that of a row. The tensor is cut out of a larger one, so that rows have gaps, and its dimensions
+// are permuted: dimension i becomes dimension permute[i].
 type matrices struct {
 	typ       ggml.Type
 	whole, ne [4]int
 	permute   [4]int
 	data      []byte // of the whole
-	repacked  bool   // as weights: by ggml's CPU backend, which must be loaded; whole and ne are the same then, and permute is plain
+	// as weights: by ggml's CPU backend, which must be loaded; whole and ne are the same then, and
+	// permute is plain
+	repacked bool
 }
 
 // shape returns the dimensions after the permutation.
@@ -224,13 +227,15 @@ func newOperand(m *matrices) (o *C.operand, free func(), err error) {
 	data := C.CBytes(m.data)
 	o._type, o.data = C.int(m.typ), data
 	for d := range 4 {
-		o.whole[d], o.ne[d], o.permute[d] = C.int64_t(m.whole[d]), C.int64_t(m.ne[d]), C.int(m.permute[d])
+		o.whole[d], o.ne[d], o.permute[d] = C.int64_t(m.whole[d]), C.int64_t(m.ne[d]),
+			C.int(m.permute[d])
 	}
 	return o, func() { C.free(data); C.free(unsafe.Pointer(o)) }, nil
 }
 
-// runGraph computes a MUL_MAT, or with ids a MUL_MAT_ID, of a graph by the device that the library registers, if it takes the operation
-// by the given path (else errDeclined). The result has n numbers.
+// runGraph computes a MUL_MAT, or with ids a MUL_MAT_ID, of a graph by the device that the library
+// registers, if it takes the operation by the given path (else errDeclined). The result has n
+// numbers.
 func runGraph(p path, w, x, ids *matrices, threads, n int) ([]float32, error) {
 	room := 1 << 16
 	var c [3]*C.operand
@@ -249,7 +254,8 @@ func runGraph(p path, w, x, ids *matrices, threads, n int) ([]float32, error) {
 	y := make([]float32, n)
 	C.force(1, C.int(p))
 	defer C.force(0, 0)
-	switch C.run_graph(c[0], C.bool(w.repacked), c[1], c[2], C.int(threads), C.size_t(room+4*n), (*C.float)(unsafe.SliceData(y)), C.size_t(n)) {
+	switch C.run_graph(c[0], C.bool(w.repacked), c[1], c[2], C.int(threads), C.size_t(room+4*n),
+		(*C.float)(unsafe.SliceData(y)), C.size_t(n)) {
 	case C.computed:
 		return y, nil
 	case C.declined:
@@ -258,11 +264,14 @@ func runGraph(p path, w, x, ids *matrices, threads, n int) ([]float32, error) {
 	return nil, errDevice
 }
 
-// runChanging computes w * x three times by a path, with up to cache bytes of weights kept: with w; with other in its place, unknown to the device;
-// and so once more after the device was told to forget. y are the three results, of n numbers each, and kept the bytes of weights that were kept.
-func runChanging(p path, cache uint64, w, other, x *matrices, threads, n int) (y [3][]float32, kept uint64, err error) {
+// runChanging computes w * x three times by a path, with up to cache bytes of weights kept: with w;
+// with other in its place, unknown to the device; and so once more after the device was told to
+// forget. y are the three results, of n numbers each, and kept the bytes of weights that were kept.
+func runChanging(p path, cache uint64, w, other, x *matrices, threads,
+	n int) (y [3][]float32, kept uint64, err error) {
 	if len(w.data) != len(other.data) || w.whole != w.ne {
-		return y, 0, errors.New("accel: other weights must be of the same shape, and none have gaps")
+		return y, 0, errors.New(
+			"accel: other weights must be of the same shape, and none have gaps")
 	}
 	var c [2]*C.operand
 	for i, m := range []*matrices{w, x} {
@@ -281,7 +290,8 @@ func runChanging(p path, cache uint64, w, other, x *matrices, threads, n int) (y
 	defer C.free(changed)
 	all := make([]float32, 3*n)
 	var bytes C.uint64_t
-	switch C.run_changing(c[0], changed, c[1], C.int(threads), C.size_t(len(x.data)+4*n+1<<16), (*C.float)(unsafe.SliceData(all)), C.size_t(n), &bytes) {
+	switch C.run_changing(c[0], changed, c[1], C.int(threads), C.size_t(len(x.data)+4*n+1<<16),
+		(*C.float)(unsafe.SliceData(all)), C.size_t(n), &bytes) {
 	case C.computed:
 		return [3][]float32{all[:n], all[n : 2*n], all[2*n:]}, uint64(bytes), nil
 	case C.declined:
@@ -297,10 +307,12 @@ func countedCalls() int {
 	return int(c.calls)
 }
 
-// reads tells whether the library reads weights of a type that ggml's CPU backend, which must be loaded, has repacked.
+// reads tells whether the library reads weights of a type that ggml's CPU backend, which must be
+// loaded, has repacked.
 func reads(typ ggml.Type) bool { return bool(C.reads_repacked(C.int(typ))) }
 
-// holdScratch keeps the device's memory and plans from one operation to the next until release is called, as a context of libllama does.
+// holdScratch keeps the device's memory and plans from one operation to the next until release is
+// called, as a context of libllama does.
 func holdScratch() (release func()) {
 	backend := C.hold()
 	return func() { C.ggml_backend_free(backend) }
@@ -315,8 +327,9 @@ func plansMade() int { return int(C.eyelet_onednn_plans_made()) }
 // sideBySide is the size of the result and of each source of takesOver, in bytes.
 const sideBySide = 64 * 64 * 4
 
-// takesOver tells whether the device takes an operation, attention or a product, whose result is a view of a source, or whose memory begins so many
-// bytes behind the source's. With neither, the result has memory of its own.
+// takesOver tells whether the device takes an operation, attention or a product, whose result is a
+// view of a source, or whose memory begins so many bytes behind the source's. With neither, the
+// result has memory of its own.
 func takesOver(attention bool, source int, view bool, behind int) bool {
 	C.force(1, 0)
 	defer C.force(0, 0)

@@ -13,8 +13,9 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 )
 
-// paths of the device, with how much of the sum of the magnitudes that are added up a number may be wrong by. Activations are rounded to
-// 8 bits (half a 127th of the largest of 32, which is up to 4 times the mean magnitude) or bfloat16 (2^-8, weights too).
+// paths of the device, with how much of the sum of the magnitudes that are added up a number may be
+// wrong by. Activations are rounded to 8 bits (half a 127th of the largest of 32, which is up to 4
+// times the mean magnitude) or bfloat16 (2^-8, weights too).
 var paths = []struct {
 	name      string
 	path      path
@@ -30,8 +31,10 @@ var paths = []struct {
 // weightTypes are those that random weights can be made of.
 func weightTypes() (types []ggml.Type) {
 	for _, typ := range ggml.Types() {
-		slow := strings.HasPrefix(typ.String(), "iq2") || strings.HasPrefix(typ.String(), "iq3") // to make the tables of
-		if (typ == ggml.F32 || typ.CanQuantize()) && !typ.RequiresImatrix() && (!slow || os.Getenv("EYELET_SLOW") != "") {
+		// to make the tables of
+		slow := strings.HasPrefix(typ.String(), "iq2") || strings.HasPrefix(typ.String(), "iq3")
+		if (typ == ggml.F32 || typ.CanQuantize()) && !typ.RequiresImatrix() && (!slow ||
+			os.Getenv("EYELET_SLOW") != "") {
 			types = append(types, typ)
 		}
 	}
@@ -40,9 +43,10 @@ func weightTypes() (types []ggml.Type) {
 
 var plain = [4]int{0, 1, 2, 3}
 
-// newMatrices makes random matrices of a shape after a permutation, cut out of a tensor with more rows and planes. kept are the
-// numbers of the whole.
-func newMatrices(t testing.TB, typ ggml.Type, shape, permute [4]int, gap int, seed uint64) (m *matrices, kept []float32) {
+// newMatrices makes random matrices of a shape after a permutation, cut out of a tensor with more
+// rows and planes. kept are the numbers of the whole.
+func newMatrices(t testing.TB, typ ggml.Type, shape, permute [4]int, gap int,
+	seed uint64) (m *matrices, kept []float32) {
 	t.Helper()
 	m = &matrices{typ: typ, permute: permute}
 	for i, to := range permute {
@@ -51,7 +55,8 @@ func newMatrices(t testing.TB, typ ggml.Type, shape, permute [4]int, gap int, se
 	m.whole = m.ne
 	m.whole[0] += gap * typ.BlockSize()
 	m.whole[1] += gap
-	m.data, kept = encode(t, typ, normals(m.whole[0]*m.whole[1]*m.whole[2]*m.whole[3], seed), m.whole[0])
+	m.data, kept = encode(t, typ, normals(m.whole[0]*m.whole[1]*m.whole[2]*m.whole[3], seed),
+		m.whole[0])
 	return m, kept
 }
 
@@ -65,9 +70,10 @@ func (m *matrices) at(position [4]int) int {
 	return index
 }
 
-// expected is a product in float64, and the sum of the magnitudes that were added up for each number. With experts, each token is multiplied
-// in a number of slots, by what expert returns.
-func expected(w, x *matrices, weights, numbers []float32, slots int, expert func(slot, token int) int) (y, magnitude []float64) {
+// expected is a product in float64, and the sum of the magnitudes that were added up for each
+// number. With experts, each token is multiplied in a number of slots, by what expert returns.
+func expected(w, x *matrices, weights, numbers []float32, slots int,
+	expert func(slot, token int) int) (y, magnitude []float64) {
 	ws, xs := w.shape(), x.shape()
 	out := [4]int{ws[1], xs[1], xs[2], xs[3]}
 	if expert != nil {
@@ -90,7 +96,8 @@ func expected(w, x *matrices, weights, numbers []float32, slots int, expert func
 						add([4]int{0, i0, expert(i1, i2), 0}, [4]int{0, i1 % xs[1], i2, 0})
 						continue
 					}
-					add([4]int{0, i0, i2 * ws[2] / xs[2], i3 * ws[3] / xs[3]}, [4]int{0, i1, i2, i3})
+					add([4]int{0, i0, i2 * ws[2] / xs[2], i3 * ws[3] / xs[3]},
+						[4]int{0, i1, i2, i3})
 				}
 			}
 		}
@@ -99,7 +106,8 @@ func expected(w, x *matrices, weights, numbers []float32, slots int, expert func
 }
 
 // checkGraph runs a product and compares it. It returns false if the device declined.
-func checkGraph(t *testing.T, p path, tolerance float64, w, x *matrices, weights, numbers []float32, threads int) bool {
+func checkGraph(t *testing.T, p path, tolerance float64, w, x *matrices, weights, numbers []float32,
+	threads int) bool {
 	t.Helper()
 	want, magnitude := expected(w, x, weights, numbers, 0, nil)
 	got, err := runGraph(p, w, x, nil, threads, len(want))
@@ -117,7 +125,8 @@ func compare(t *testing.T, got []float32, want, magnitude []float64, tolerance f
 	t.Helper()
 	for i := range want {
 		if !(math.Abs(float64(got[i])-want[i]) <= tolerance*magnitude[i]+1e-30) {
-			t.Fatalf("number %d is %v, want %v within %.2g of %v", i, got[i], want[i], tolerance, magnitude[i])
+			t.Fatalf("number %d is %v, want %v within %.2g of %v", i, got[i], want[i], tolerance,
+				magnitude[i])
 		}
 	}
 }
@@ -134,10 +143,14 @@ func TestGraphProducts(t *testing.T) {
 		{"rows with gaps", [4]int{256, 40, 1, 1}, [4]int{256, 19, 1, 1}, plain, plain, 1},
 		{"a product a head", [4]int{256, 20, 3, 2}, [4]int{256, 17, 3, 2}, plain, plain, 0},
 		{"heads that share keys", [4]int{256, 20, 2, 1}, [4]int{256, 9, 6, 1}, plain, plain, 0},
-		{"heads that share keys, with gaps", [4]int{256, 20, 2, 2}, [4]int{256, 9, 4, 4}, plain, plain, 1},
-		{"permuted activations", [4]int{256, 20, 2, 1}, [4]int{256, 9, 4, 3}, plain, [4]int{0, 2, 1, 3}, 0},
-		{"permuted weights", [4]int{256, 20, 2, 1}, [4]int{256, 9, 4, 1}, [4]int{0, 2, 1, 3}, plain, 0},
-		{"both permuted", [4]int{256, 20, 2, 3}, [4]int{256, 9, 4, 3}, [4]int{0, 3, 2, 1}, [4]int{0, 2, 3, 1}, 1},
+		{"heads that share keys, with gaps", [4]int{256, 20, 2, 2}, [4]int{256, 9, 4, 4}, plain,
+			plain, 1},
+		{"permuted activations", [4]int{256, 20, 2, 1}, [4]int{256, 9, 4, 3}, plain,
+			[4]int{0, 2, 1, 3}, 0},
+		{"permuted weights", [4]int{256, 20, 2, 1}, [4]int{256, 9, 4, 1}, [4]int{0, 2, 1, 3}, plain,
+			0},
+		{"both permuted", [4]int{256, 20, 2, 3}, [4]int{256, 9, 4, 3}, [4]int{0, 3, 2, 1},
+			[4]int{0, 2, 3, 1}, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			for _, p := range paths {
@@ -164,7 +177,8 @@ func TestGraphProducts(t *testing.T) {
 func TestGraphProductsOfExperts(t *testing.T) {
 	const experts, used, tokens, n, k = 5, 2, 23, 24, 256
 	rng := rand.New(rand.NewPCG(3, 3))
-	ids := &matrices{typ: ggml.I32, whole: [4]int{experts, tokens, 1, 1}, ne: [4]int{used, tokens, 1, 1}, permute: plain}
+	ids := &matrices{typ: ggml.I32, whole: [4]int{experts, tokens, 1, 1},
+		ne: [4]int{used, tokens, 1, 1}, permute: plain}
 	chosen := make([]int32, experts*tokens)
 	for token := range tokens {
 		for i, e := range rng.Perm(experts) {
@@ -174,34 +188,41 @@ func TestGraphProductsOfExperts(t *testing.T) {
 	for _, e := range chosen {
 		ids.data = binary.NativeEndian.AppendUint32(ids.data, uint32(e))
 	}
-	for _, rows := range []int{1, used} { // all slots of a token share a row of x, or each has its own
+	// all slots of a token share a row of x, or each has its own
+	for _, rows := range []int{1, used} {
 		for _, typ := range []ggml.Type{ggml.F32, ggml.F16, ggml.Q8_0, ggml.Q4_K} {
 			for _, p := range paths {
-				t.Run(fmt.Sprintf("%d rows a token, %v, %s", rows, typ, p.name), func(t *testing.T) {
-					w, weights := newMatrices(t, typ, [4]int{k, n, experts, 1}, plain, 0, 1)
-					x, numbers := newMatrices(t, ggml.F32, [4]int{k, rows, tokens, 1}, plain, 0, 2)
-					want, magnitude := expected(w, x, weights, numbers, used, func(slot, token int) int { return int(chosen[token*experts+slot]) })
-					got, err := runGraph(p.path, w, x, ids, 2, len(want))
-					if errors.Is(err, errDeclined) && (p.path == integers || p.path == onednnBF16) {
-						t.Skip("this path does not take the type here")
-					}
-					if err != nil {
-						t.Fatal(err)
-					}
-					compare(t, got, want, magnitude, p.tolerance)
-				})
+				t.Run(fmt.Sprintf("%d rows a token, %v, %s", rows, typ, p.name),
+					func(t *testing.T) {
+						w, weights := newMatrices(t, typ, [4]int{k, n, experts, 1}, plain, 0, 1)
+						x, numbers := newMatrices(t, ggml.F32, [4]int{k, rows, tokens, 1}, plain, 0,
+							2)
+						want, magnitude := expected(w, x, weights, numbers, used,
+							func(slot, token int) int { return int(chosen[token*experts+slot]) })
+						got, err := runGraph(p.path, w, x, ids, 2, len(want))
+						if errors.Is(err, errDeclined) && (p.path == integers ||
+							p.path == onednnBF16) {
+							t.Skip("this path does not take the type here")
+						}
+						if err != nil {
+							t.Fatal(err)
+						}
+						compare(t, got, want, magnitude, p.tolerance)
+					})
 			}
 		}
 	}
 }
 
-// Weights that ggml's CPU backend has repacked give what they gave before, with each set of instructions that reads them.
+// Weights that ggml's CPU backend has repacked give what they gave before, with each set of
+// instructions that reads them.
 func TestGraphProductsOfRepackedWeights(t *testing.T) {
 	if err := ggml.Load(); err != nil {
 		t.Fatal(err)
 	}
 	onEachIntegerISA(t, func(t *testing.T, isa string) {
-		for _, shape := range [][4]int{{256, 8, 1, 1}, {512, 16, 1, 1}, {256, 24, 1, 1}, {1280, 40, 1, 1}, {2304, 64, 1, 1}} {
+		for _, shape := range [][4]int{{256, 8, 1, 1}, {512, 16, 1, 1}, {256, 24, 1, 1},
+			{1280, 40, 1, 1}, {2304, 64, 1, 1}} {
 			for _, rows := range []int{1, 7, 12, 61} {
 				w, weights := newMatrices(t, ggml.Q4_K, shape, plain, 0, 1)
 				w.repacked = true
@@ -233,7 +254,8 @@ func TestGraphProductsOfRepackedExperts(t *testing.T) {
 		t.Fatal(err)
 	}
 	const experts, used, tokens, n, k = 4, 2, 23, 24, 512
-	ids := &matrices{typ: ggml.I32, whole: [4]int{used, tokens, 1, 1}, ne: [4]int{used, tokens, 1, 1}, permute: plain}
+	ids := &matrices{typ: ggml.I32, whole: [4]int{used, tokens, 1, 1}, ne: [4]int{used, tokens, 1,
+		1}, permute: plain}
 	expert := func(slot, token int) int { return (token*3 + slot) % experts }
 	for token := range tokens {
 		for slot := range used {
@@ -256,8 +278,8 @@ func TestGraphProductsOfRepackedExperts(t *testing.T) {
 	}
 }
 
-// randomProduct makes a product of a random shape: any type, numbers of rows and columns that no block divides, planes that share weights,
-// gaps, permuted dimensions.
+// randomProduct makes a product of a random shape: any type, numbers of rows and columns that no
+// block divides, planes that share weights, gaps, permuted dimensions.
 func randomProduct(t testing.TB, seed uint64) (p path, w, x *matrices, weights, numbers []float32) {
 	rng := rand.New(rand.NewPCG(seed, 24))
 	types := weightTypes()
@@ -268,10 +290,12 @@ func randomProduct(t testing.TB, seed uint64) (p path, w, x *matrices, weights, 
 		k = 1 + rng.IntN(600)
 	}
 	shape := [4]int{k, 1 + rng.IntN(70), 1 + rng.IntN(3), 1 + rng.IntN(2)}
-	others := [4]int{k, 1 + rng.IntN(40), shape[2] * (1 + rng.IntN(3)), shape[3] * (1 + rng.IntN(2))}
+	others := [4]int{k, 1 + rng.IntN(40), shape[2] * (1 + rng.IntN(3)),
+		shape[3] * (1 + rng.IntN(2))}
 	permutes := [][4]int{plain, {0, 2, 1, 3}, {0, 1, 3, 2}, {0, 3, 2, 1}}
 	w, weights = newMatrices(t, typ, shape, permutes[rng.IntN(len(permutes))], rng.IntN(2), seed)
-	x, numbers = newMatrices(t, ggml.F32, others, permutes[rng.IntN(len(permutes))], rng.IntN(2), seed+1)
+	x, numbers = newMatrices(t, ggml.F32, others, permutes[rng.IntN(len(permutes))], rng.IntN(2),
+		seed+1)
 	return path(rng.IntN(int(onednnBF16) + 1)), w, x, weights, numbers
 }
 
@@ -308,5 +332,7 @@ func FuzzGraph(f *testing.F) {
 	for seed := range uint64(8) {
 		f.Add(seed, byte(2))
 	}
-	f.Fuzz(func(t *testing.T, seed uint64, threads byte) { checkRandomProduct(t, seed, 1+int(threads%4)) })
+	f.Fuzz(func(t *testing.T, seed uint64, threads byte) {
+		checkRandomProduct(t, seed, 1+int(threads%4))
+	})
 }

@@ -7,7 +7,8 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 )
 
-// Weights that change under the device, which those of models do not, tell from its results whether it has kept them.
+// Weights that change under the device, which those of models do not, tell from its results whether
+// it has kept them.
 func TestWeightsAreKeptBelowTheLimit(t *testing.T) {
 	const n, k, rows = 200, 300, 19
 	for _, typ := range []ggml.Type{ggml.F16, ggml.BF16, ggml.F32} {
@@ -29,7 +30,8 @@ func TestWeightsAreKeptBelowTheLimit(t *testing.T) {
 					name  string
 					cache uint64
 					keeps bool
-				}{{"ample", 1 << 30, true}, {"just too little", size - 1, false}, {"none", 0, false}} {
+				}{{"ample", 1 << 30, true}, {"just too little", size - 1, false},
+					{"none", 0, false}} {
 					y, kept, err := runChanging(p.path, test.cache, w, other, x, 2, len(want))
 					if errors.Is(err, errDeclined) && p.path == onednnBF16 {
 						t.Skip("this processor has no products in bfloat16")
@@ -44,8 +46,10 @@ func TestWeightsAreKeptBelowTheLimit(t *testing.T) {
 						compare(t, y[1], otherWant, otherMagnitude, p.tolerance)
 					}
 					compare(t, y[2], otherWant, otherMagnitude, p.tolerance)
-					if keeps := kept >= size && kept <= test.cache; keeps != test.keeps || !keeps && kept != 0 {
-						t.Errorf("%s: %d bytes are kept of a limit of %d, the weights have %d", test.name, kept, test.cache, size)
+					if keeps := kept >= size && kept <= test.cache; keeps != test.keeps ||
+						!keeps && kept != 0 {
+						t.Errorf("%s: %d bytes are kept of a limit of %d, the weights have %d",
+							test.name, kept, test.cache, size)
 					}
 				}
 			})

@@ -27,11 +27,13 @@ func TestWhatOverlapsItsSourcesIsDeclined(t *testing.T) {
 				{"its first number", false, 4 - sideBySide},
 			} {
 				if takesOver(attention, source, test.view, test.behind) {
-					t.Errorf("attention %v: taken though the result is %s of source %d", attention, test.name, source)
+					t.Errorf("attention %v: taken though the result is %s of source %d", attention,
+						test.name, source)
 				}
 			}
 		}
-		// Sources lie one after the other, so that behind the last of them is next to one and apart from all.
+		// Sources lie one after the other, so that behind the last of them is next to one and apart
+		// from all.
 		if !takesOver(attention, sources-1, false, 4*sideBySide) {
 			t.Errorf("attention %v: declined though the result lies apart", attention)
 		}

@@ -50,8 +50,8 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 )
 
-// integerProduct is y = x · wᵀ, with x rounded to integers: w has n rows of k weights of a quantized type, x m rows of k numbers, y m rows
-// of n.
+// integerProduct is y = x · wᵀ, with x rounded to integers: w has n rows of k weights of a
+// quantized type, x m rows of k numbers, y m rows of n.
 type integerProduct struct {
 	typ     ggml.Type
 	m, n, k int
@@ -62,9 +62,11 @@ type integerProduct struct {
 	yStride int
 }
 
-// fits tells whether a matrix with so many rows of so many elements, at a stride, ends within what there is.
+// fits tells whether a matrix with so many rows of so many elements, at a stride, ends within what
+// there is.
 func fits(rows, row, stride, have int) bool {
-	return rows >= 0 && rows <= maxSide && row >= 0 && row <= maxSide && stride >= row && stride <= math.MaxInt32 &&
+	return rows >= 0 && rows <= maxSide && row >= 0 && row <= maxSide && stride >= row &&
+		stride <= math.MaxInt32 &&
 		(rows == 0 || (rows-1)*stride+row <= have)
 }
 
@@ -73,19 +75,23 @@ func (p *integerProduct) check() error {
 	if err != nil {
 		return err
 	}
-	if !fits(p.n, row, p.wStride, len(p.w)) || !fits(p.m, p.k, p.xStride, len(p.x)) || !fits(p.m, p.n, p.yStride, len(p.y)) {
+	if !fits(p.n, row, p.wStride, len(p.w)) || !fits(p.m, p.k, p.xStride, len(p.x)) ||
+		!fits(p.m, p.n, p.yStride, len(p.y)) {
 		return fmt.Errorf("accel: a matrix of the product of %d rows, %d columns, %d deep is too short", p.m, p.n, p.k)
 	}
 	return nil
 }
 
-// run computes the product on a team of threads, and fails if a matrix is shorter than its rows are said to be.
+// run computes the product on a team of threads, and fails if a matrix is shorter than its rows are
+// said to be.
 func (p *integerProduct) run(threads int) error {
 	if err := p.check(); err != nil {
 		return err
 	}
-	if !C.run_qgemm(C.int(p.typ), C.int64_t(p.m), C.int64_t(p.n), C.int64_t(p.k), unsafe.Pointer(unsafe.SliceData(p.w)), C.size_t(p.wStride),
-		(*C.float)(unsafe.SliceData(p.x)), C.size_t(p.xStride), (*C.float)(unsafe.SliceData(p.y)), C.size_t(p.yStride), C.int(threads)) {
+	if !C.run_qgemm(C.int(p.typ), C.int64_t(p.m), C.int64_t(p.n), C.int64_t(p.k),
+		unsafe.Pointer(unsafe.SliceData(p.w)), C.size_t(p.wStride),
+		(*C.float)(unsafe.SliceData(p.x)), C.size_t(p.xStride), (*C.float)(unsafe.SliceData(p.y)),
+		C.size_t(p.yStride), C.int(threads)) {
 		return errDeclined
 	}
 	return nil
@@ -96,10 +102,12 @@ func (p *integerProduct) runPeer(threads int) error {
 	if err := p.check(); err != nil {
 		return err
 	}
-	if row, err := p.typ.RowSize(p.k); err != nil || p.wStride != row || p.xStride != p.k || p.yStride != p.n || p.m < 1 || p.n < 1 {
+	if row, err := p.typ.RowSize(p.k); err != nil || p.wStride != row || p.xStride != p.k ||
+		p.yStride != p.n || p.m < 1 || p.n < 1 {
 		return fmt.Errorf("accel: a product with gaps: %v", err)
 	}
-	if !C.run_peer(C.int(p.typ), C.int64_t(p.m), C.int64_t(p.n), C.int64_t(p.k), unsafe.Pointer(unsafe.SliceData(p.w)), C.size_t(p.n*p.wStride),
+	if !C.run_peer(C.int(p.typ), C.int64_t(p.m), C.int64_t(p.n), C.int64_t(p.k),
+		unsafe.Pointer(unsafe.SliceData(p.w)), C.size_t(p.n*p.wStride),
 		(*C.float)(unsafe.SliceData(p.x)), (*C.float)(unsafe.SliceData(p.y)), C.int(threads)) {
 		return errDeclined
 	}
@@ -111,7 +119,8 @@ func integersSupport(typ ggml.Type, k, n int) bool {
 	return bool(C.eyelet_qgemm_supports(C.int(typ), C.int64_t(k), C.int64_t(n)))
 }
 
-// useIntegers makes products use a set of instructions, "" for the best, and tells whether the processor has it.
+// useIntegers makes products use a set of instructions, "" for the best, and tells whether the
+// processor has it.
 func useIntegers(isa string) bool {
 	if isa == "" {
 		return bool(C.eyelet_qgemm_use(nil))

@@ -7,11 +7,13 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 )
 
-// BenchmarkIntegerProduct reports rates over weights that are in no cache, as those of a model are not.
+// BenchmarkIntegerProduct reports rates over weights that are in no cache, as those of a model are
+// not.
 func BenchmarkIntegerProduct(b *testing.B) {
 	const threads = 2
 	for _, typ := range integerTypes {
-		for _, s := range [][3]int{{512, 2048, 2048}, {512, 5632, 2048}, {512, 2048, 5632}, {64, 2048, 2048}, {64, 5632, 2048}, {16, 2048, 2048}, {16, 5632, 2048}} {
+		for _, s := range [][3]int{{512, 2048, 2048}, {512, 5632, 2048}, {512, 2048, 5632},
+			{64, 2048, 2048}, {64, 5632, 2048}, {16, 2048, 2048}, {16, 5632, 2048}} {
 			m, n, k := s[0], s[1], s[2]
 			b.Run(fmt.Sprintf("%v/%dx%dx%d", typ, m, n, k), func(b *testing.B) {
 				p := newIntegerProduct(b, typ, m, n, k, 0, repeated(b, typ, n, k))
@@ -23,7 +25,8 @@ func BenchmarkIntegerProduct(b *testing.B) {
 						b.Fatal(err)
 					}
 				}
-				b.ReportMetric(2e-9*float64(m)*float64(n)*float64(k)*float64(b.N)/b.Elapsed().Seconds(), "GFLOP/s")
+				b.ReportMetric(2e-9*float64(m)*float64(n)*float64(k)*float64(b.N)/b.Elapsed().
+					Seconds(), "GFLOP/s")
 			})
 		}
 	}

@@ -11,10 +11,12 @@ import (
 
 // integerTypes are the types that integer products take.
 var integerTypes = []ggml.Type{
-	ggml.Q4_0, ggml.Q4_1, ggml.Q5_0, ggml.Q5_1, ggml.Q8_0, ggml.IQ4_NL, ggml.Q2_K, ggml.Q3_K, ggml.Q4_K, ggml.Q5_K, ggml.Q6_K,
+	ggml.Q4_0, ggml.Q4_1, ggml.Q5_0, ggml.Q5_1, ggml.Q8_0, ggml.IQ4_NL, ggml.Q2_K, ggml.Q3_K,
+	ggml.Q4_K, ggml.Q5_K, ggml.Q6_K,
 }
 
-// integerISAs are the sets of instructions of the integer kernels. Those that the processor lacks are skipped aloud.
+// integerISAs are the sets of instructions of the integer kernels. Those that the processor lacks
+// are skipped aloud.
 var integerISAs = []string{"plain", "avx2", "vnni"}
 
 // onEachIntegerISA runs a test with each set of instructions; in short mode with the best alone.
@@ -37,7 +39,8 @@ func onEachIntegerISA(t *testing.T, test func(t *testing.T, isa string)) {
 	}
 }
 
-// rounding returns how many numbers of a row of x share a scale, and the integer that their largest becomes.
+// rounding returns how many numbers of a row of x share a scale, and the integer that their largest
+// becomes.
 func rounding(isa string, typ ggml.Type) (group int, limit float64) {
 	switch {
 	case isa == "plain":
@@ -50,16 +53,20 @@ func rounding(isa string, typ ggml.Type) (group int, limit float64) {
 	return 32, 127
 }
 
-// newIntegerProduct makes a product over encoded weights and random numbers, with gaps between the rows of every matrix.
-func newIntegerProduct(t testing.TB, typ ggml.Type, m, n, k, gap int, dense []byte) *integerProduct {
+// newIntegerProduct makes a product over encoded weights and random numbers, with gaps between the
+// rows of every matrix.
+func newIntegerProduct(t testing.TB, typ ggml.Type, m, n, k, gap int,
+	dense []byte) *integerProduct {
 	t.Helper()
 	row, err := typ.RowSize(k)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &integerProduct{typ: typ, m: m, n: n, k: k, wStride: row + 2*gap, xStride: k + gap, yStride: n + gap}
+	p := &integerProduct{typ: typ, m: m, n: n, k: k, wStride: row + 2*gap, xStride: k + gap,
+		yStride: n + gap}
 	// Every matrix ends where its slice does.
-	p.w, p.x, p.y = make([]byte, max(0, n*p.wStride-2*gap)), normals(m*p.xStride-gap, 2), make([]float32, m*p.yStride)
+	p.w, p.x, p.y = make([]byte, max(0, n*p.wStride-2*gap)), normals(m*p.xStride-gap, 2),
+		make([]float32, m*p.yStride)
 	for i := range n {
 		copy(p.w[i*p.wStride:], dense[i*row:][:row])
 	}
@@ -69,9 +76,10 @@ func newIntegerProduct(t testing.TB, typ ggml.Type, m, n, k, gap int, dense []by
 	return p
 }
 
-// checkIntegers compares with float64. Rounding a group of x errs by at most half of its largest number divided by limit, in each of its
-// numbers; float32's sums, and offsets that cancel, by no more than 2e-5 of the largest number. Where that is below 1e-34, the group counts
-// for nothing. Nothing between the rows of y may change.
+// checkIntegers compares with float64. Rounding a group of x errs by at most half of its largest
+// number divided by limit, in each of its numbers; float32's sums, and offsets that cancel, by no
+// more than 2e-5 of the largest number. Where that is below 1e-34, the group counts for nothing.
+// Nothing between the rows of y may change.
 func checkIntegers(t *testing.T, isa string, p *integerProduct, weights []float32) {
 	t.Helper()
 	group, limit := rounding(isa, p.typ)
@@ -88,7 +96,8 @@ func checkIntegers(t *testing.T, isa string, p *integerProduct, weights []float3
 				bound += (most*(0.5/limit+2e-5) + 1e-34) * sum
 			}
 			if got := float64(p.y[i*p.yStride+j]); !(math.Abs(got-want) <= bound) {
-				t.Fatalf("%v %dx%dx%d: y[%d][%d] = %g, want %g: off by %.3g of the bound", p.typ, p.m, p.n, p.k, i, j, got, want, math.Abs(got-want)/bound)
+				t.Fatalf("%v %dx%dx%d: y[%d][%d] = %g, want %g: off by %.3g of the bound", p.typ,
+					p.m, p.n, p.k, i, j, got, want, math.Abs(got-want)/bound)
 			}
 		}
 		for j := p.n; j < p.yStride; j++ {
@@ -103,7 +112,8 @@ func TestIntegerProductsEqualFloat64(t *testing.T) {
 	onEachIntegerISA(t, func(t *testing.T, isa string) {
 		for _, typ := range integerTypes {
 			block := typ.BlockSize()
-			for _, c := range [][3]int{{1, 1, 1}, {2, 16, 2}, {3, 15, 3}, {6, 17, 1}, {7, 33, 5}, {31, 100, 9}, {65, 49, 1024/block + 1}} {
+			for _, c := range [][3]int{{1, 1, 1}, {2, 16, 2}, {3, 15, 3}, {6, 17, 1}, {7, 33, 5},
+				{31, 100, 9}, {65, 49, 1024/block + 1}} {
 				m, n, k := c[0], c[1], c[2]*block
 				dense, weights := encode(t, typ, normals(n*k, 1), k)
 				for _, threads := range []int{1, 2, 5} {
@@ -135,7 +145,8 @@ func TestIntegerProductsOfAllShapes(t *testing.T) {
 	})
 }
 
-// Blocks of random bytes have scales, and offsets, that no encoder writes: of any sign, denormal, very large.
+// Blocks of random bytes have scales, and offsets, that no encoder writes: of any sign, denormal,
+// very large.
 func TestIntegerProductsOfAnyBlocks(t *testing.T) {
 	onEachIntegerISA(t, func(t *testing.T, isa string) {
 		rng := rand.New(rand.NewPCG(7, 1))
@@ -198,7 +209,8 @@ func makeFinite(typ ggml.Type, dense []byte) {
 	}
 }
 
-// extremeCodes fills blocks with ones or zeros, except for their numbers of 16 bits. (Q8_0's ones stand for -1, its zeros for 0.)
+// extremeCodes fills blocks with ones or zeros, except for their numbers of 16 bits. (Q8_0's ones
+// stand for -1, its zeros for 0.)
 func extremeCodes(typ ggml.Type, dense []byte, ones bool) {
 	for b := 0; b < len(dense); b += typ.TypeSize() {
 		block := dense[b:][:typ.TypeSize()]
@@ -215,8 +227,8 @@ func extremeCodes(typ ggml.Type, dense []byte, ones bool) {
 	}
 }
 
-// checkAnyBlocks compares as checkIntegers does, with a bound for every weight of a group as large as its largest: a scale and an offset may
-// cancel in some and not in others.
+// checkAnyBlocks compares as checkIntegers does, with a bound for every weight of a group as large
+// as its largest: a scale and an offset may cancel in some and not in others.
 func checkAnyBlocks(t *testing.T, isa string, p *integerProduct, weights []float32) {
 	t.Helper()
 	worst := make([]float32, len(weights))
@@ -242,8 +254,10 @@ func checkAnyBlocks(t *testing.T, isa string, p *integerProduct, weights []float
 				want += float64(p.x[i*p.xStride+k]) * float64(weights[j*p.k+k])
 				size += largest * float64(worst[j*p.k+k])
 			}
-			if got, bound := float64(p.y[i*p.yStride+j]), size*(0.5/limit+2e-5); !(math.Abs(got-want) <= bound) {
-				t.Fatalf("%v: y[%d][%d] = %g, want %g: off by %.3g of the bound", p.typ, i, j, got, want, math.Abs(got-want)/bound)
+			if got, bound := float64(p.y[i*p.yStride+j]),
+				size*(0.5/limit+2e-5); !(math.Abs(got-want) <= bound) {
+				t.Fatalf("%v: y[%d][%d] = %g, want %g: off by %.3g of the bound", p.typ, i, j, got,
+					want, math.Abs(got-want)/bound)
 			}
 		}
 	}
@@ -292,7 +306,8 @@ func TestIntegersKeepNotANumberInItsRow(t *testing.T) {
 				p := newIntegerProduct(t, typ, 20, 30, 256, 0, dense)
 				p.x[3*p.xStride+at] = float32(math.NaN())
 				p.x[5*p.xStride+255-at] = float32(math.Inf(1 - at%2*2))
-				p.x[6*p.xStride+at], p.x[6*p.xStride+255-at] = float32(math.NaN()), float32(math.Inf(1))
+				p.x[6*p.xStride+at], p.x[6*p.xStride+255-at] = float32(math.NaN()),
+					float32(math.Inf(1))
 				if err := p.run(2); err != nil {
 					t.Fatal(err)
 				}
@@ -344,7 +359,8 @@ func TestIntegerProductsThatAreDeclined(t *testing.T) {
 	if err := good.run(0); !errors.Is(err, errDeclined) {
 		t.Errorf("no threads: %v", err)
 	}
-	for _, empty := range []integerProduct{{typ: ggml.Q4_0, k: 32, wStride: 18, xStride: 32}, {typ: ggml.Q4_0, n: 1, k: 32, w: make([]byte, 18), wStride: 18, xStride: 32, yStride: 1}} {
+	for _, empty := range []integerProduct{{typ: ggml.Q4_0, k: 32, wStride: 18, xStride: 32},
+		{typ: ggml.Q4_0, n: 1, k: 32, w: make([]byte, 18), wStride: 18, xStride: 32, yStride: 1}} {
 		if err := empty.run(1); err != nil {
 			t.Errorf("nothing to compute: %v", err)
 		}
@@ -363,7 +379,8 @@ func TestIntegerProductsThatAreDeclined(t *testing.T) {
 	}
 }
 
-// spread returns the root of the mean square of what y is off, as a share of that of the exact product.
+// spread returns the root of the mean square of what y is off, as a share of that of the exact
+// product.
 func spread(p *integerProduct, weights []float32) float64 {
 	var off, size float64
 	for i := range p.m {
@@ -379,7 +396,8 @@ func spread(p *integerProduct, weights []float32) float64 {
 	return math.Sqrt(off / size)
 }
 
-// ggml's CPU backend rounds activations to 8 bits too. Against float64 products of the same weights, the error here must be no larger.
+// ggml's CPU backend rounds activations to 8 bits too. Against float64 products of the same
+// weights, the error here must be no larger.
 func TestIntegerProductsAreAsExactAsGGML(t *testing.T) {
 	if err := ggml.Load(); err != nil {
 		t.Fatal(err)

@@ -19,8 +19,8 @@ type frames interface {
 	show(on *animation, i int, seen bool) (*RGB, error)
 }
 
-// animated shows the frames of an animation: from the canvas as it was left behind the frame before,
-// where that was the last one asked for, and else from the beginning on.
+// animated shows the frames of an animation: from the canvas as it was left behind the frame
+// before, where that was the last one asked for, and else from the beginning on.
 type animated struct {
 	frames
 	w, h int
@@ -62,7 +62,9 @@ func (a *animated) decode(ctx context.Context, i int, opt Options) (*Picture, er
 	for k := a.next; k <= i; k++ {
 		w, h := a.coded(k)
 		if work += int64(w)*int64(h) + int64(a.w)*int64(a.h); work > maxFrameWork*opt.MaxPixels {
-			return nil, faultf(ErrTooLarge, "frame %d is too much work: the frames up to it have over %d pixels", i+1, maxFrameWork*opt.MaxPixels)
+			return nil, faultf(ErrTooLarge,
+				"frame %d is too much work: the frames up to it have over %d pixels", i+1,
+				maxFrameWork*opt.MaxPixels)
 		}
 	}
 	for {

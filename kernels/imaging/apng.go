@@ -43,8 +43,9 @@ type apngFrame struct {
 	data    [][]byte // of the chunks IDAT, or of fdAT without their numbers
 }
 
-// apng is an animated PNG file as frames (PNG specification, third edition, 11.3.6). A default picture that
-// is not part of the animation comes before it, as in Pillow: it is what other programs show.
+// apng is an animated PNG file as frames (PNG specification, third edition, 11.3.6). A default
+// picture that is not part of the animation comes before it, as in Pillow: it is what other
+// programs show.
 type apng struct {
 	header []byte // IHDR
 	tables []pngChunk
@@ -90,8 +91,10 @@ func (a *apng) read(data []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if !began && len(a.list) == 0 { // a default picture, which is not of the animation
-				w, h := int(binary.BigEndian.Uint32(a.header)), int(binary.BigEndian.Uint32(a.header[4:]))
-				a.list = append(a.list, apngFrame{rect: image.Rect(0, 0, w, h), dispose: eraseLayer})
+				w, h := int(binary.BigEndian.Uint32(a.header)),
+					int(binary.BigEndian.Uint32(a.header[4:]))
+				a.list = append(a.list, apngFrame{rect: image.Rect(0, 0, w, h),
+					dispose: eraseLayer})
 			}
 			began = true
 			if len(a.list) == 1 {
@@ -140,7 +143,8 @@ func readFrameControl(b []byte) (f apngFrame, ok bool) {
 		return f, false
 	}
 	f.rect = image.Rect(int(x), int(y), int(x+w), int(y+h))
-	delay, unit := time.Duration(binary.BigEndian.Uint16(b[20:])), time.Duration(binary.BigEndian.Uint16(b[22:]))
+	delay, unit := time.Duration(binary.BigEndian.Uint16(b[20:])),
+		time.Duration(binary.BigEndian.Uint16(b[22:]))
 	if unit == 0 {
 		unit = 100
 	}
@@ -170,7 +174,8 @@ func (a *apng) show(on *animation, i int, seen bool) (*RGB, error) {
 	if i == 0 && dispose == restoreBefore {
 		dispose = eraseLayer
 	}
-	return on.put(&layer{at: f.rect.Min, m: m, alpha: alpha, replace: !f.blend, dispose: dispose}, seen), nil
+	return on.put(&layer{at: f.rect.Min, m: m, alpha: alpha, replace: !f.blend, dispose: dispose},
+		seen), nil
 }
 
 // still returns a frame as a file of its own.

@@ -35,7 +35,8 @@ func (f *fault) Unwrap() error { return f.kind }
 // Fault is an error of a kind above, for decoders beside this package.
 func Fault(kind error, format string, args ...any) error { return faultf(kind, format, args...) }
 
-// IsFault reports whether an error has a kind of this package, and so says what is wrong with a file.
+// IsFault reports whether an error has a kind of this package, and so says what is wrong with a
+// file.
 func IsFault(err error) bool {
 	_, ok := errors.AsType[*fault](err)
 	return ok
@@ -59,11 +60,10 @@ func Read(r io.Reader, opt Options) (*RGB, error) {
 	return Decode(data, opt)
 }
 
-// Decode returns the picture in a JPEG (baseline or progressive; colour, grey or
-// CMYK), PNG, GIF, WebP, BMP, TIFF or HEIC file: upright, as 8-bit RGB. Of an
-// animation or a multi-page file it returns the first frame ([Open] gives all). Deeper samples keep their upper 8 bits, as
-// in Pillow. Transparent pixels are laid over the background. The file's format
-// is found from its first bytes.
+// Decode returns the picture in a JPEG (baseline or progressive; colour, grey or CMYK), PNG, GIF,
+// WebP, BMP, TIFF or HEIC file: upright, as 8-bit RGB. Of an animation or a multi-page file it
+// returns the first frame ([Open] gives all). Deeper samples keep their upper 8 bits, as in Pillow.
+// Transparent pixels are laid over the background. The file's format is found from its first bytes.
 //
 // Limits are checked against the file's header before the picture is decoded.
 // Errors satisfy errors.Is with [ErrNotImage], [ErrTooLarge] or [ErrDamaged].
@@ -140,13 +140,15 @@ func (f *format) picture(ctx context.Context, data []byte, opt Options) (*Pictur
 // open checks the file's length and finds its format.
 func (o Options) open(data []byte) (*format, error) {
 	if int64(len(data)) > o.MaxBytes {
-		return nil, faultf(ErrTooLarge, "the file has %d bytes; the limit is %d", len(data), o.MaxBytes)
+		return nil, faultf(ErrTooLarge, "the file has %d bytes; the limit is %d", len(data),
+			o.MaxBytes)
 	}
 	return formatOf(data)
 }
 
-// checkedSize reads the size from the header and holds it against the limits. It is that of the stored
-// picture, before it is turned by metadata; a HEIC file's own crops and turns are carried out by its decoder.
+// checkedSize reads the size from the header and holds it against the limits. It is that of the
+// stored picture, before it is turned by metadata; a HEIC file's own crops and turns are carried
+// out by its decoder.
 func (f *format) checkedSize(data []byte, opt Options) (w, h int, err error) {
 	defer f.recover(&err)
 	w, h, err = f.size(data)
@@ -192,7 +194,8 @@ func (f *format) describe(err error) error {
 		return err
 	case errors.Is(err, jpeg.ErrTooLarge), errors.Is(err, errHEICCost):
 		return faultf(ErrTooLarge, "%s: %s", f.name, text)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, jpeg.ErrTruncated),
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
+		errors.Is(err, jpeg.ErrTruncated),
 		strings.Contains(text, "unexpected EOF"), strings.Contains(text, "not enough"),
 		strings.Contains(text, "short Huffman data"):
 		return faultf(ErrDamaged, "truncated %s", f.name)

@@ -31,9 +31,10 @@ func readFile(t testing.TB, name string) []byte {
 
 func TestDecodeSeesWhatPillowSees(t *testing.T) {
 	type fileCase struct {
-		File, Pix               string
-		W, H                    int
-		Mean_Error, Turbo_Error float64 // with the standard library's JPEG decoder, with libjpeg-turbo
+		File, Pix string
+		W, H      int
+		// with the standard library's JPEG decoder, with libjpeg-turbo
+		Mean_Error, Turbo_Error float64
 	}
 	for _, c := range goldens[fileCase](t, "testdata/files.json") {
 		limit := c.Mean_Error
@@ -74,9 +75,11 @@ func TestDecodeNamesTheFault(t *testing.T) {
 		text string
 	}{
 		{"an empty file", nil, ErrNotImage, "not an image: the file is empty"},
-		{"a text file", []byte("hello, world"), ErrNotImage, "not an image (first bytes 68 65 6c 6c 6f 2c 20 77); supported: JPEG, PNG"},
+		{"a text file", []byte("hello, world"), ErrNotImage,
+			"not an image (first bytes 68 65 6c 6c 6f 2c 20 77); supported: JPEG, PNG"},
 		{"one byte", []byte{0xff}, ErrNotImage, "not an image (first bytes ff)"},
-		{"an AVIF file", []byte("\x00\x00\x00\x20ftypavif\x00\x00\x00\x00"), ErrNotImage, "AVIF is not supported; supported: JPEG, PNG"},
+		{"an AVIF file", []byte("\x00\x00\x00\x20ftypavif\x00\x00\x00\x00"), ErrNotImage,
+			"AVIF is not supported; supported: JPEG, PNG"},
 		{"half a JPEG", half("photo.jpg"), ErrDamaged, "truncated JPEG"},
 		{"half a progressive JPEG", half("progressive.jpg"), ErrDamaged, "truncated JPEG"},
 		{"a JPEG's first bytes", head("photo.jpg", 4), ErrDamaged, "truncated JPEG"},
@@ -86,9 +89,11 @@ func TestDecodeNamesTheFault(t *testing.T) {
 		{"half a BMP", half("rgb.bmp"), ErrDamaged, "truncated BMP"},
 		{"half a TIFF", half("raw.tiff"), ErrDamaged, "TIFF"},
 		{"half a HEIC", half("photo.heic"), ErrDamaged, "HEIC"},
-		{"a HEIC too narrow for its decoder", readFile(t, "narrow.heic"), ErrDamaged, "HEIC: a picture less than 97 pixels wide"},
+		{"a HEIC too narrow for its decoder", readFile(t, "narrow.heic"), ErrDamaged,
+			"HEIC: a picture less than 97 pixels wide"},
 		{"a PNG of no width", pngHeader(0, 5), ErrDamaged, "PNG"},
-		{"a PNG that claims 60000 x 60000 pixels", pngHeader(60000, 60000), ErrTooLarge, "PNG of 60000 x 60000 pixels; the limit is 100000000 pixels"},
+		{"a PNG that claims 60000 x 60000 pixels", pngHeader(60000, 60000), ErrTooLarge,
+			"PNG of 60000 x 60000 pixels; the limit is 100000000 pixels"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Decode(c.data, Options{})
@@ -152,10 +157,12 @@ func TestLimitsAreTheCallers(t *testing.T) {
 	if _, err := Decode(data, Options{MaxPixels: 37*23 - 1}); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("a pixel over the limit: %v", err)
 	}
-	if _, err := Decode(data, Options{MaxBytes: int64(len(data)) - 1}); !errors.Is(err, ErrTooLarge) {
+	if _, err := Decode(data, Options{MaxBytes: int64(len(data)) - 1}); !errors.Is(err,
+		ErrTooLarge) {
 		t.Errorf("a byte over the limit: %v", err)
 	}
-	if _, err := Read(bytes.NewReader(data), Options{MaxBytes: int64(len(data)) - 1}); !errors.Is(err, ErrTooLarge) {
+	if _, err := Read(bytes.NewReader(data), Options{MaxBytes: int64(len(data)) - 1}); !errors.Is(
+		err, ErrTooLarge) {
 		t.Errorf("a byte over the limit, read: %v", err)
 	}
 	if m, err := Read(bytes.NewReader(data), Options{}); err != nil || m.W != 37 {
@@ -167,7 +174,8 @@ func TestAGIFFrameSmallerThanItsCanvasIsPlacedOverWhite(t *testing.T) {
 	red := color.RGBA{200, 10, 10, 255}
 	frame := image.NewPaletted(image.Rect(2, 1, 4, 3), color.Palette{red})
 	var file bytes.Buffer
-	err := gif.EncodeAll(&file, &gif.GIF{Image: []*image.Paletted{frame}, Delay: []int{0}, Config: image.Config{Width: 6, Height: 5, ColorModel: frame.Palette}})
+	err := gif.EncodeAll(&file, &gif.GIF{Image: []*image.Paletted{frame}, Delay: []int{0},
+		Config: image.Config{Width: 6, Height: 5, ColorModel: frame.Palette}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,9 +200,11 @@ func TestAGIFFrameSmallerThanItsCanvasIsPlacedOverWhite(t *testing.T) {
 }
 
 func TestAFileMadeToFillMemoryIsRefused(t *testing.T) {
-	// A header of 95 megapixels and next to no data: 285 MB of RGB would be 5 million times the file.
+	// A header of 95 megapixels and next to no data: 285 MB of RGB would be 5 million times the
+	// file.
 	bomb := pngHeader(9500, 10000)
-	if _, err := Decode(bomb, Options{}); !errors.Is(err, ErrTooLarge) || !strings.Contains(err.Error(), "more than 1000 times the file") {
+	if _, err := Decode(bomb, Options{}); !errors.Is(err, ErrTooLarge) ||
+		!strings.Contains(err.Error(), "more than 1000 times the file") {
 		t.Errorf("a bomb: %v", err)
 	}
 	for _, c := range []struct {
@@ -234,12 +244,15 @@ func TestAFileIsWhatItsFirstBytesSay(t *testing.T) {
 		}
 	}
 	for name, data := range map[string][]byte{
-		"a GIF that is a script":          []byte("GIF89a=1;alert('hello, world, this is no picture at all')"),
-		"a JPEG magic before a PNG":       append([]byte("\xff\xd8\xff\xe0\x00\x10"), pic...),
-		"a WebP magic before a JPEG":      append([]byte("RIFF\x00\x00\x00\x00WEBP"), jpg...),
-		"a PNG magic before an HTML page": []byte("\x89PNG\r\n\x1a\n<html><body>hello, world</body></html>"),
+		"a GIF that is a script": []byte(
+			"GIF89a=1;alert('hello, world, this is no picture at all')"),
+		"a JPEG magic before a PNG":  append([]byte("\xff\xd8\xff\xe0\x00\x10"), pic...),
+		"a WebP magic before a JPEG": append([]byte("RIFF\x00\x00\x00\x00WEBP"), jpg...),
+		"a PNG magic before an HTML page": []byte(
+			"\x89PNG\r\n\x1a\n<html><body>hello, world</body></html>"),
 	} {
-		if _, err := Decode(data, Options{}); !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrTooLarge) {
+		if _, err := Decode(data, Options{}); !errors.Is(err, ErrDamaged) && !errors.Is(err,
+			ErrTooLarge) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -265,7 +278,8 @@ func TestTheSearchForOrientationEnds(t *testing.T) {
 			t.Errorf("behind %d chunks: orientation %d, want %d", n, o, want)
 		}
 	}
-	for _, data := range [][]byte{nil, pic[:8], pic[:20], []byte("\x89PNG\r\n\x1a\n\xff\xff\xff\xffeXIf\x00\x00\x00\x00")} {
+	for _, data := range [][]byte{nil, pic[:8], pic[:20],
+		[]byte("\x89PNG\r\n\x1a\n\xff\xff\xff\xffeXIf\x00\x00\x00\x00")} {
 		if o := formatNamed("PNG").orientation(data); o != 1 {
 			t.Errorf("%.20q: orientation %d", data, o)
 		}
@@ -292,13 +306,15 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := Decode(data, opt)
 		if err != nil {
-			if !errors.Is(err, ErrNotImage) && !errors.Is(err, ErrTooLarge) && !errors.Is(err, ErrDamaged) {
+			if !errors.Is(err, ErrNotImage) && !errors.Is(err, ErrTooLarge) && !errors.Is(err,
+				ErrDamaged) {
 				t.Fatalf("an error of no kind: %v", err)
 			}
 			return
 		}
 		if h, err := ReadHeader(data, opt); err != nil || h.W != m.W || h.H != m.H {
-			t.Fatalf("the header says %d x %d pixels (%v), and there are %d x %d", h.W, h.H, err, m.W, m.H)
+			t.Fatalf("the header says %d x %d pixels (%v), and there are %d x %d", h.W, h.H, err,
+				m.W, m.H)
 		}
 		if err := m.Check(); err != nil || int64(m.W)*int64(m.H) > opt.MaxPixels {
 			t.Fatalf("%d x %d pixels: %v", m.W, m.H, err)

@@ -44,7 +44,8 @@ func Open(data []byte, opt Options) (file *File, err error) {
 			return nil, f.describe(err)
 		case p == nil || p.count() == 1: // which is Decode's
 		case p.count() > opt.MaxFrames:
-			return nil, faultf(ErrTooLarge, "%s of more than %d pictures, which is the limit", f.name, opt.MaxFrames)
+			return nil, faultf(ErrTooLarge, "%s of more than %d pictures, which is the limit",
+				f.name, opt.MaxFrames)
 		default:
 			file.pages = p
 		}
@@ -63,8 +64,8 @@ func (f *File) Len() int {
 	return f.pages.count()
 }
 
-// Header returns what the file tells of a picture, counted from 0, before it is decoded with that target
-// and exactness. Errors are those of [ReadHeader].
+// Header returns what the file tells of a picture, counted from 0, before it is decoded with that
+// target and exactness. Errors are those of [ReadHeader].
 func (f *File) Header(i int, target func(w, h int) (int, int), exact bool) (h Header, err error) {
 	if err := f.check(i); err != nil {
 		return Header{}, err
@@ -87,10 +88,11 @@ func (f *File) Times(i int) (start, lasts time.Duration) {
 	return f.pages.times(i)
 }
 
-// Decode returns a picture, counted from 0, as [DecodePicture] does. What target and exact ask for is
-// that of [Options]; the limits are those of [Open]. Frames are cheapest in their order: one builds on
-// those before it.
-func (f *File) Decode(ctx context.Context, i int, target func(w, h int) (int, int), exact bool) (*Picture, error) {
+// Decode returns a picture, counted from 0, as [DecodePicture] does. What target and exact ask for
+// is that of [Options]; the limits are those of [Open]. Frames are cheapest in their order: one
+// builds on those before it.
+func (f *File) Decode(ctx context.Context, i int, target func(w, h int) (int, int),
+	exact bool) (*Picture, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -120,9 +122,11 @@ var ErrNoPage = errors.New("no such page")
 func (f *File) check(i int) error {
 	if n := f.Len(); i < 0 || i >= n {
 		if n == 1 {
-			return faultf(ErrNoPage, "the %s holds one picture; there is no number %d", f.f.name, i+1)
+			return faultf(ErrNoPage, "the %s holds one picture; there is no number %d", f.f.name,
+				i+1)
 		}
-		return faultf(ErrNoPage, "the %s holds %d pictures; there is no number %d", f.f.name, n, i+1)
+		return faultf(ErrNoPage, "the %s holds %d pictures; there is no number %d", f.f.name, n,
+			i+1)
 	}
 	return nil
 }

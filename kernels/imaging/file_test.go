@@ -73,8 +73,8 @@ func TestPagesAndFramesAreThoseOfPillow(t *testing.T) {
 			if f.Len() != len(c.Pages) {
 				t.Fatalf("%d pages, want %d", f.Len(), len(c.Pages))
 			}
-			// A pixel that is half transparent is laid over the background, and not over what is then laid over
-			// the background: the two orders round differently.
+			// A pixel that is half transparent is laid over the background, and not over what is
+			// then laid over the background: the two orders round differently.
 			limit := 0.0
 			if strings.HasPrefix(c.File, "soft") {
 				limit = 2
@@ -90,8 +90,11 @@ func TestPagesAndFramesAreThoseOfPillow(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if h, err := f.Header(i, nil, false); err != nil || h.W != want.W || h.H != want.H || h.Bytes < int64(len(p.Pix)) || p.W != want.W || p.H != want.H || p.OriginalW != want.W {
-						t.Fatalf("page %d: %d x %d decoded, %+v stated (%v), want %d x %d", i, p.W, p.H, h, err, want.W, want.H)
+					if h, err := f.Header(i, nil, false); err != nil || h.W != want.W ||
+						h.H != want.H || h.Bytes < int64(len(p.Pix)) || p.W != want.W ||
+						p.H != want.H || p.OriginalW != want.W {
+						t.Fatalf("page %d: %d x %d decoded, %+v stated (%v), want %d x %d", i, p.W,
+							p.H, h, err, want.W, want.H)
 					}
 					pix := inflate(t, decodeBase64(t, want.RGB))
 					worst := 0.0
@@ -101,7 +104,9 @@ func TestPagesAndFramesAreThoseOfPillow(t *testing.T) {
 					if worst > limit {
 						t.Errorf("page %d is off by %v", i, worst)
 					}
-					if _, lasts := f.Times(i); !strings.HasSuffix(c.File, ".tiff") && lasts != time.Duration(want.Lasts*float64(time.Millisecond)) && want.Lasts != 0 {
+					if _, lasts := f.Times(i); !strings.HasSuffix(c.File, ".tiff") &&
+						lasts != time.Duration(want.Lasts*float64(time.Millisecond)) &&
+						want.Lasts != 0 {
 						t.Errorf("frame %d lasts %v, want %v ms", i, lasts, want.Lasts)
 					}
 				}
@@ -119,13 +124,15 @@ func TestPagesAndFramesAreThoseOfPillow(t *testing.T) {
 }
 
 func TestAPageThatIsNotThereIsRefused(t *testing.T) {
-	for name, want := range map[string]string{"pages.tiff": "holds 4 pictures; there is no number 5", "soft.png": "holds 5 pictures; there is no number 6"} {
+	for name, want := range map[string]string{"pages.tiff": "holds 4 pictures; there is no number 5",
+		"soft.png": "holds 5 pictures; there is no number 6"} {
 		f, err := Open(readPages(t, name), Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, i := range []int{-1, f.Len()} {
-			if _, err := f.Decode(context.Background(), i, nil, false); !errors.Is(err, ErrNoPage) || i > 0 && !strings.Contains(err.Error(), want) {
+			if _, err := f.Decode(context.Background(), i, nil, false); !errors.Is(err,
+				ErrNoPage) || i > 0 && !strings.Contains(err.Error(), want) {
 				t.Errorf("%s, page %d: %v", name, i, err)
 			}
 		}
@@ -206,7 +213,8 @@ func TestFramesBeyondTheWorkAllowedAreRefused(t *testing.T) {
 		t.Error(err)
 	}
 	a := &animated{frames: manyFrames(1000), w: 100, h: 100, turn: 1}
-	if _, err := a.decode(context.Background(), 999, Options{MaxPixels: 100 * 100}); !errors.Is(err, ErrTooLarge) {
+	if _, err := a.decode(context.Background(), 999, Options{MaxPixels: 100 * 100}); !errors.Is(err,
+		ErrTooLarge) {
 		t.Error(err)
 	}
 	if _, err := a.decode(context.Background(), 5, Options{MaxPixels: 100 * 100}); err != nil {
@@ -232,7 +240,8 @@ func FuzzOpen(f *testing.F) {
 	for _, name := range names {
 		f.Add(readPages(f, filepath.Base(name)))
 	}
-	for _, name := range []string{"keep", "background", "previous", "background-opaque", "mixed", "animated", "still"} {
+	for _, name := range []string{"keep", "background", "previous", "background-opaque", "mixed",
+		"animated", "still"} {
 		f.Add(readFile(f, name+".gif"))
 	}
 	opt := Options{MaxPixels: 1 << 16, MaxBytes: 1 << 16, MaxFrames: 20}

@@ -112,7 +112,8 @@ func separate(img image.Image) (m *RGB, alpha []uint8) {
 			row, src := m.row(y), pix[y*stride:]
 			for x := range m.W {
 				p := src[4*bytes*x:]
-				row[3*x], row[3*x+1], row[3*x+2], alpha[y*m.W+x] = p[0], p[bytes], p[2*bytes], p[3*bytes]
+				row[3*x], row[3*x+1], row[3*x+2], alpha[y*m.W+x] = p[0], p[bytes], p[2*bytes],
+					p[3*bytes]
 			}
 		}
 	}

@@ -20,9 +20,10 @@ func random(pix []uint8) []uint8 {
 func TestFastFlatteningEqualsPackageDraw(t *testing.T) {
 	r := image.Rect(0, 0, 67, 131) // two bands and a bit
 	images := map[string]image.Image{
-		"Gray":     &image.Gray{Pix: random(make([]uint8, 70*131)), Stride: 70, Rect: r},
-		"Gray16":   &image.Gray16{Pix: random(make([]uint8, 140*131)), Stride: 140, Rect: r},
-		"Paletted": &image.Paletted{Pix: random(make([]uint8, 67*131)), Stride: 67, Rect: r, Palette: randomPalette()},
+		"Gray":   &image.Gray{Pix: random(make([]uint8, 70*131)), Stride: 70, Rect: r},
+		"Gray16": &image.Gray16{Pix: random(make([]uint8, 140*131)), Stride: 140, Rect: r},
+		"Paletted": &image.Paletted{Pix: random(make([]uint8, 67*131)), Stride: 67, Rect: r,
+			Palette: randomPalette()},
 	}
 	for _, ratio := range []image.YCbCrSubsampleRatio{
 		image.YCbCrSubsampleRatio444, image.YCbCrSubsampleRatio422, image.YCbCrSubsampleRatio420,
@@ -78,7 +79,8 @@ func TestAlphaIsLaidOverTheBackground(t *testing.T) {
 			premultiplied.Set(x, y, nrgba.At(x, y))
 		}
 	}
-	for name, img := range map[string]image.Image{"NRGBA": nrgba, "NRGBA64": deep, "RGBA": premultiplied} {
+	for name, img := range map[string]image.Image{"NRGBA": nrgba, "NRGBA64": deep,
+		"RGBA": premultiplied} {
 		got := flatten(img, bg)
 		for y := range got.H {
 			for x := range got.W {
@@ -86,8 +88,10 @@ func TestAlphaIsLaidOverTheBackground(t *testing.T) {
 				for ch, v := range []uint16{c.R, c.G, c.B} {
 					a := float64(c.A) / 65535
 					want := float64(v)/257*a + float64(bg[ch])*(1-a)
-					if d := float64(got.row(y)[3*x+ch]) - want; d > 3 || d < -3 { // 16-bit samples and alpha are cut to 8 bits first
-						t.Fatalf("%s: pixel (%d, %d) is %d in channel %d, want %.1f", name, x, y, got.row(y)[3*x+ch], ch, want)
+					// 16-bit samples and alpha are cut to 8 bits first
+					if d := float64(got.row(y)[3*x+ch]) - want; d > 3 || d < -3 {
+						t.Fatalf("%s: pixel (%d, %d) is %d in channel %d, want %.1f", name, x, y,
+							got.row(y)[3*x+ch], ch, want)
 					}
 				}
 			}
@@ -127,7 +131,8 @@ func TestOrientedMovesEveryPixel(t *testing.T) {
 					tx, ty = y, m.W-1-x
 				}
 				if !bytes.Equal(got.row(ty)[3*tx:3*tx+3], m.row(y)[3*x:3*x+3]) {
-					t.Fatalf("orientation %d: stored pixel (%d, %d) is not at (%d, %d)", o, x, y, tx, ty)
+					t.Fatalf("orientation %d: stored pixel (%d, %d) is not at (%d, %d)", o, x, y,
+						tx, ty)
 				}
 			}
 		}
@@ -142,7 +147,8 @@ func BenchmarkFlatten(b *testing.B) {
 	random(nrgba.Pix)
 	paletted := image.NewPaletted(r, randomPalette())
 	random(paletted.Pix)
-	for name, img := range map[string]image.Image{"YCbCr": ycbcr, "NRGBA": nrgba, "Paletted": paletted} {
+	for name, img := range map[string]image.Image{"YCbCr": ycbcr, "NRGBA": nrgba,
+		"Paletted": paletted} {
 		b.Run(name+"/fast", func(b *testing.B) {
 			for b.Loop() {
 				flatten(img, [3]uint8{255, 255, 255})

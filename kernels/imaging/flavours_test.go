@@ -66,7 +66,8 @@ func TestEveryFlavourIsDecodedOrRefusedByName(t *testing.T) {
 			if got.W != want.W || got.H != want.H || got.Check() != nil {
 				t.Fatalf("got %d x %d pixels, want %d x %d", got.W, got.H, want.W, want.H)
 			}
-			// JPEG streams are compared in every byte where libjpeg-turbo decodes them, as Pillow does.
+			// JPEG streams are compared in every byte where libjpeg-turbo decodes them, as Pillow
+			// does.
 			limit := c.Mean_Error
 			if strings.Contains(strings.ToUpper(c.Name), "JPEG") {
 				limit = 0
@@ -80,7 +81,8 @@ func TestEveryFlavourIsDecodedOrRefusedByName(t *testing.T) {
 				sum, worst = sum+d, max(worst, d)
 			}
 			if mean := sum / float64(len(got.Pix)); mean > limit {
-				t.Errorf("mean difference %.3f, worst %g, want at most %g in the mean", mean, worst, limit)
+				t.Errorf("mean difference %.3f, worst %g, want at most %g in the mean", mean, worst,
+					limit)
 			}
 		})
 	}
@@ -89,7 +91,8 @@ func TestEveryFlavourIsDecodedOrRefusedByName(t *testing.T) {
 func TestHalfOfEveryFlavourIsAnError(t *testing.T) {
 	for _, c := range readFlavours(t).Cases {
 		half, err := Decode(c.File[:len(c.File)/2], Options{})
-		if err == nil && !strings.HasPrefix(c.Name, "gif") && !strings.Contains(c.Name, "animated") && !strings.Contains(c.Name, "XMP") {
+		if err == nil && !strings.HasPrefix(c.Name, "gif") && !strings.Contains(c.Name,
+			"animated") && !strings.Contains(c.Name, "XMP") {
 			whole, wholeErr := Decode(c.File, Options{})
 			if wholeErr != nil || !bytes.Equal(half.Pix, whole.Pix) {
 				t.Errorf("%s: half of it is shown", c.Name)

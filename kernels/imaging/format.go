@@ -41,9 +41,11 @@ var formats []format
 func init() {
 	formats = []format{
 		jpegFormat(),
-		{name: "PNG", match: prefix("\x89PNG\r\n\x1a\n"), size: configSize(png.DecodeConfig), decode: flattened(png.Decode), metadata: pngMetadata, pages: apngFrames},
+		{name: "PNG", match: prefix("\x89PNG\r\n\x1a\n"), size: configSize(png.DecodeConfig),
+			decode: flattened(png.Decode), metadata: pngMetadata, pages: apngFrames},
 		{name: "GIF", match: prefix("GIF8"), size: gifSize, decode: decodeGIF, pages: gifFrames},
-		{name: "WebP", match: isWebP, size: webpSize, decode: decodeWebP, metadata: webpMetadata, pages: webpFrames},
+		{name: "WebP", match: isWebP, size: webpSize, decode: decodeWebP, metadata: webpMetadata,
+			pages: webpFrames},
 		{name: "BMP", match: prefix("BM"), size: bmp.Size, decode: composed(bmp.Decode)},
 		tiffFormat(tiff.ReadDirectory),
 		{name: "HEIC", match: isHEIC, size: heicSize, decode: flattened(decodeHEIC)},
@@ -86,9 +88,10 @@ func prefix(magic string) func([]byte) bool {
 
 // IsTIFF knows TIFF and BigTIFF in either byte order by their first bytes.
 func IsTIFF(head []byte) bool {
-	return slices.ContainsFunc([]string{"II*\x00", "MM\x00*", "II+\x00", "MM\x00+"}, func(magic string) bool {
-		return prefix(magic)(head)
-	})
+	return slices.ContainsFunc([]string{"II*\x00", "MM\x00*", "II+\x00", "MM\x00+"},
+		func(magic string) bool {
+			return prefix(magic)(head)
+		})
 }
 
 // Known reports whether data begins as a file of a format that this package decodes.
@@ -111,7 +114,8 @@ func formatOf(data []byte) (*format, error) {
 			return nil, faultf(ErrNotImage, "%s; supported: %s", k.text, supported)
 		}
 	}
-	return nil, faultf(ErrNotImage, "not an image (first bytes % x); supported: %s", data[:min(8, len(data))], supported)
+	return nil, faultf(ErrNotImage, "not an image (first bytes % x); supported: %s",
+		data[:min(8, len(data))], supported)
 }
 
 // refused are formats that people give for pictures, with what to do about it.
@@ -131,7 +135,8 @@ var refused = []struct {
 
 // isSVG looks for an element svg near the beginning of a text, behind declarations and comments.
 func isSVG(head []byte) bool {
-	head = bytes.TrimLeft(bytes.TrimPrefix(head[:min(len(head), 4096)], []byte("\xef\xbb\xbf")), " \t\r\n")
+	head = bytes.TrimLeft(bytes.TrimPrefix(head[:min(len(head), 4096)], []byte("\xef\xbb\xbf")),
+		" \t\r\n")
 	return bytes.HasPrefix(head, []byte("<")) && bytes.Contains(head, []byte("<svg"))
 }
 
@@ -143,8 +148,9 @@ func isJPEGXL(head []byte) bool {
 // IsVideo knows films by their first bytes; see [VideoFormat].
 func IsVideo(head []byte) bool { return VideoFormat(head) != "" }
 
-// VideoFormat tells by the first bytes of a file, of which 16 are enough, what film it is, in ffmpeg's words: mov (MP4 and its kin), matroska (WebM too),
-// avi, mpeg, mpegvideo or flv; "" if it is none that is known.
+// VideoFormat tells by the first bytes of a file, of which 16 are enough, what film it is, in
+// ffmpeg's words: mov (MP4 and its kin), matroska (WebM too), avi, mpeg, mpegvideo or flv; "" if it
+// is none that is known.
 func VideoFormat(head []byte) string {
 	switch brand := isoBrand(head); {
 	case brand != "" && (isHEIC(head) || isAVIF(head)):
@@ -153,11 +159,13 @@ func VideoFormat(head []byte) string {
 		return "mov"
 	case len(head) >= 12 && string(head[:4]) == "RIFF" && string(head[8:12]) == "AVI ":
 		return "avi"
-	case len(head) >= 8 && slices.Contains([]string{"moov", "mdat", "wide"}, string(head[4:8])): // QuickTime without a brand
+	// QuickTime without a brand
+	case len(head) >= 8 && slices.Contains([]string{"moov", "mdat", "wide"}, string(head[4:8])):
 		return "mov"
 	}
 	for _, f := range []struct{ magic, name string }{
-		{"\x1a\x45\xdf\xa3", "matroska"}, {"\x00\x00\x01\xba", "mpeg"}, {"\x00\x00\x01\xb3", "mpegvideo"}, {"FLV\x01", "flv"},
+		{"\x1a\x45\xdf\xa3", "matroska"}, {"\x00\x00\x01\xba", "mpeg"},
+		{"\x00\x00\x01\xb3", "mpegvideo"}, {"FLV\x01", "flv"},
 	} {
 		if prefix(f.magic)(head) {
 			return f.name

@@ -34,14 +34,17 @@ func gifFrames(data []byte, opt Options) (pages, error) {
 	if err := f.checkSize(file.w, file.h, len(data), opt); err != nil {
 		return nil, err
 	}
-	return &animated{frames: &gifAnimation{gifFile: file, f: f, n: len(data), opt: opt}, w: file.w, h: file.h, turn: 1}, nil
+	return &animated{frames: &gifAnimation{gifFile: file, f: f, n: len(data), opt: opt}, w: file.w,
+		h: file.h, turn: 1}, nil
 }
 
 func (a *gifAnimation) count() int { return len(a.frames) }
 
 func (a *gifAnimation) lasts(i int) time.Duration { return a.frames[i].delay }
 
-func (a *gifAnimation) coded(i int) (w, h int) { return a.frames[i].rect.Dx(), a.frames[i].rect.Dy() }
+func (a *gifAnimation) coded(i int) (w, h int) {
+	return a.frames[i].rect.Dx(), a.frames[i].rect.Dy()
+}
 
 func (a *gifAnimation) show(on *animation, i int, seen bool) (*RGB, error) {
 	frame := &a.frames[i]

@@ -52,7 +52,8 @@ func readGIF(data []byte, most int) (*gifFile, error) {
 	if v := string(head[:6]); v != "GIF87a" && v != "GIF89a" {
 		return nil, fmt.Errorf("version %q", v)
 	}
-	f := &gifFile{w: int(binary.LittleEndian.Uint16(head[6:])), h: int(binary.LittleEndian.Uint16(head[8:])), background: int(head[11])}
+	f := &gifFile{w: int(binary.LittleEndian.Uint16(head[6:])),
+		h: int(binary.LittleEndian.Uint16(head[8:])), background: int(head[11])}
 	f.palette = r.palette(head[10])
 	frame := gifFrame{transparent: -1}
 	for len(f.frames) < most && !f.cut {
@@ -66,7 +67,8 @@ func readGIF(data []byte, most int) (*gifFile, error) {
 			block := r.block()
 			if label != nil && label[0] == graphicControl && len(block) >= 4 {
 				frame.disposal = block[0] >> 2 & 7
-				frame.delay = time.Duration(binary.LittleEndian.Uint16(block[1:])) * 10 * time.Millisecond
+				frame.delay = time.Duration(binary.LittleEndian.Uint16(block[1:])) * 10 *
+					time.Millisecond
 				if frame.transparent = -1; block[0]&1 != 0 {
 					frame.transparent = int(block[3])
 				}
@@ -79,8 +81,10 @@ func readGIF(data []byte, most int) (*gifFile, error) {
 			if d == nil {
 				break
 			}
-			at := image.Pt(int(binary.LittleEndian.Uint16(d)), int(binary.LittleEndian.Uint16(d[2:])))
-			size := image.Pt(int(binary.LittleEndian.Uint16(d[4:])), int(binary.LittleEndian.Uint16(d[6:])))
+			at := image.Pt(int(binary.LittleEndian.Uint16(d)),
+				int(binary.LittleEndian.Uint16(d[2:])))
+			size := image.Pt(int(binary.LittleEndian.Uint16(d[4:])),
+				int(binary.LittleEndian.Uint16(d[6:])))
 			frame.rect = image.Rectangle{Min: at, Max: at.Add(size)}
 			frame.interlaced = d[8]&0x40 != 0
 			if frame.palette = r.palette(d[8]); frame.palette == nil {

@@ -45,10 +45,12 @@ func TestFramesAreLimitedBeforeTheyAreDecoded(t *testing.T) {
 			t.Errorf("%+v: got error %v", opt, err)
 		}
 	}
-	if frames, err := allPages(data, Options{MaxFrames: 7, MaxPixels: 13 * 9}); err != nil || len(frames) != 7 {
+	if frames, err := allPages(data, Options{MaxFrames: 7, MaxPixels: 13 * 9}); err != nil ||
+		len(frames) != 7 {
 		t.Errorf("an animation at both limits: %d frames, %v", len(frames), err)
 	}
-	if frames, err := allPages(data[:len(data)/2], Options{}); err != nil || len(frames) < 1 || len(frames) > 6 {
+	if frames, err := allPages(data[:len(data)/2], Options{}); err != nil || len(frames) < 1 ||
+		len(frames) > 6 {
 		t.Errorf("half an animation: %d frames, %v", len(frames), err)
 	}
 	if _, err := allPages(data[:len(data)/20], Options{}); !errors.Is(err, ErrDamaged) {

@@ -32,7 +32,8 @@ func TestHeadersTellTheSizeThatDecodingGives(t *testing.T) {
 			t.Errorf("%s: the header: %v, but it can be decoded", name, err)
 		case decodeErr == nil:
 			if decoded++; h.W != p.OriginalW || h.H != p.OriginalH {
-				t.Errorf("%s: the header says %d x %d pixels, and there are %d x %d", name, h.W, h.H, p.OriginalW, p.OriginalH)
+				t.Errorf("%s: the header says %d x %d pixels, and there are %d x %d", name, h.W,
+					h.H, p.OriginalW, p.OriginalH)
 			}
 			if h.Bytes < int64(3*h.W*h.H) {
 				t.Errorf("%s: %d bytes for %d x %d pixels", name, h.Bytes, h.W, h.H)
@@ -41,13 +42,16 @@ func TestHeadersTellTheSizeThatDecodingGives(t *testing.T) {
 		upright = upright || name == "orientation-6.jpg" && h.H > h.W
 	}
 	if decoded < 400 || !upright {
-		t.Errorf("%d files were decoded; a turned JPEG has its sides exchanged: %v", decoded, upright)
+		t.Errorf("%d files were decoded; a turned JPEG has its sides exchanged: %v", decoded,
+			upright)
 	}
 	for _, name := range []string{"photo.jpg", "rgb.png", "lossy.webp", "photo.heic"} {
-		if _, err := ReadHeader(readFile(t, name)[:8], Options{}); !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrNotImage) {
+		if _, err := ReadHeader(readFile(t, name)[:8], Options{}); !errors.Is(err, ErrDamaged) &&
+			!errors.Is(err, ErrNotImage) {
 			t.Errorf("eight bytes of %s: %v", name, err)
 		}
-		if _, err := ReadHeader(readFile(t, name), Options{MaxPixels: 10}); !errors.Is(err, ErrTooLarge) {
+		if _, err := ReadHeader(readFile(t, name), Options{MaxPixels: 10}); !errors.Is(err,
+			ErrTooLarge) {
 			t.Errorf("%s with a limit of 10 pixels: %v", name, err)
 		}
 	}
@@ -65,7 +69,8 @@ func TestHeadersTellWhatDecodingTakes(t *testing.T) {
 		}
 		return h.Bytes / int64(h.W) / int64(h.H)
 	}
-	if whole, small := bytes("440.jpg", Options{}), bytes("440.jpg", Options{Target: Within(4)}); whole != 3 || small != 0 {
+	if whole, small := bytes("440.jpg", Options{}),
+		bytes("440.jpg", Options{Target: Within(4)}); whole != 3 || small != 0 {
 		t.Errorf("%d bytes a pixel, and %d of a smaller picture", whole, small)
 	}
 	if n := bytes("progressive.jpg", Options{}); n != 9 {

@@ -17,7 +17,8 @@ import (
 // agree for subsampled chroma too.
 const minHEICWidth = 97
 
-var errNarrowHEIC = fmt.Errorf("a picture less than %d pixels wide, which its decoder cannot do", minHEICWidth)
+var errNarrowHEIC = fmt.Errorf("a picture less than %d pixels wide, which its decoder cannot do",
+	minHEICWidth)
 
 // isHEIC looks at the major brand of the ISO base media file (ISO/IEC 23008-12,
 // annex B: HEVC-coded images and image sequences; mif1 and msf1 are the

@@ -155,7 +155,8 @@ func readHEIC(data []byte) (*heicFile, error) {
 	}
 	seen := map[string]bool{}
 	boxes := map[string]func(*boxReader) error{
-		"pitm": f.readPitm, "iinf": f.readIinf, "iref": f.readIref, "iloc": f.readIloc, "iprp": f.readIprp, "idat": f.readIdat,
+		"pitm": f.readPitm, "iinf": f.readIinf, "iref": f.readIref, "iloc": f.readIloc,
+		"iprp": f.readIprp, "idat": f.readIdat,
 	}
 	err := eachBox(meta[4:], maxHEICItems, func(b heicBox) error {
 		read := boxes[b.kind]
@@ -261,7 +262,8 @@ func (f *heicFile) readIref(r *boxReader) error {
 					return err
 				}
 				if len(master.auxiliary) == maxHEICAuxiliary {
-					return fmt.Errorf("%w: more than %d pictures auxiliary to one", errHEICCost, maxHEICAuxiliary)
+					return fmt.Errorf("%w: more than %d pictures auxiliary to one", errHEICCost,
+						maxHEICAuxiliary)
 				}
 				master.auxiliary = append(master.auxiliary, uint32(from))
 			}
@@ -377,7 +379,8 @@ func (f *heicFile) measureExtents() error {
 		}
 	}
 	if f.stored > 4*int64(len(f.data))+1<<16 {
-		return fmt.Errorf("%w: its items take %d bytes of the file's %d, by overlapping", errHEICCost, f.stored, len(f.data))
+		return fmt.Errorf("%w: its items take %d bytes of the file's %d, by overlapping",
+			errHEICCost, f.stored, len(f.data))
 	}
 	return nil
 }

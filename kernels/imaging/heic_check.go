@@ -99,9 +99,11 @@ func (w *heicWalk) spend(pixels, passes, bytes int64) error {
 	case (3*w.pixels/maxHEICPictures-RatioAllowance)/w.opt.MaxRatio > n:
 		return fmt.Errorf("%w: %d pixels to decode from %d bytes", errHEICCost, w.pixels, n)
 	case w.passes-heicAllowance > maxHEICPasses*w.opt.MaxPixels:
-		return fmt.Errorf("%w: slices over %d pixels; the limit is %d times %d", errHEICCost, w.passes, maxHEICPasses, w.opt.MaxPixels)
+		return fmt.Errorf("%w: slices over %d pixels; the limit is %d times %d", errHEICCost,
+			w.passes, maxHEICPasses, w.opt.MaxPixels)
 	case w.bytes > 4*n+1<<20:
-		return fmt.Errorf("%w: %d bytes to decode, again and again, in a file of %d", errHEICCost, w.bytes, n)
+		return fmt.Errorf("%w: %d bytes to decode, again and again, in a file of %d", errHEICCost,
+			w.bytes, n)
 	}
 	return nil
 }
@@ -175,11 +177,13 @@ func (w *heicWalk) coded(it *heicItem, width, height, depth int) error {
 		it.cost = cost
 	}
 	c := it.cost
-	// The decoder's caller copies as many rows as the header states: for the picture itself, they have to be there.
+	// The decoder's caller copies as many rows as the header states: for the picture itself, they
+	// have to be there.
 	if c.size.w < width || c.size.h < height ||
 		c.size.codedW >= width+codingBlock || c.size.codedH >= height+codingBlock ||
 		depth == 0 && (c.size.w != width || c.size.h != height) {
-		return fmt.Errorf("%w: %d x %d pixels, coded as %d x %d of %d x %d", errBoxes, width, height,
+		return fmt.Errorf("%w: %d x %d pixels, coded as %d x %d of %d x %d", errBoxes, width,
+			height,
 			c.size.w, c.size.h, c.size.codedW, c.size.codedH)
 	}
 	return w.spend(c.pixels, c.passes, c.bytes)
@@ -261,7 +265,8 @@ func (w *heicWalk) derived(it *heicItem, width, height, depth int) error {
 			return err
 		}
 		if it.kind == "iden" && (pw != width || ph != height) {
-			return fmt.Errorf("%w: %d x %d pixels, derived from %d x %d", errBoxes, width, height, pw, ph)
+			return fmt.Errorf("%w: %d x %d pixels, derived from %d x %d", errBoxes, width, height,
+				pw, ph)
 		}
 	}
 	return nil
@@ -269,7 +274,8 @@ func (w *heicWalk) derived(it *heicItem, width, height, depth int) error {
 
 // alphaURNs name the auxiliary pictures that are decoded together with their master.
 var alphaURNs = []string{
-	"urn:mpeg:hevc:2015:auxid:1", "urn:mpeg:avc:2015:auxid:1", "urn:mpeg:mpegB:cicp:systems:auxiliary:alpha",
+	"urn:mpeg:hevc:2015:auxid:1", "urn:mpeg:avc:2015:auxid:1",
+	"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha",
 }
 
 func (w *heicWalk) isAlpha(it *heicItem) bool {
@@ -309,7 +315,8 @@ func (w *heicWalk) transformed(it *heicItem, width, height int) (int, int, error
 			cw, okW := cropped(p.body, 0, width)
 			ch, okH := cropped(p.body, 8, height)
 			if !okW || !okH {
-				return 0, 0, fmt.Errorf("%w: a crop that leaves its picture of %d x %d pixels", errBoxes, width, height)
+				return 0, 0, fmt.Errorf("%w: a crop that leaves its picture of %d x %d pixels",
+					errBoxes, width, height)
 			}
 			width, height = cw, ch
 		}

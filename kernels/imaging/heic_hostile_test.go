@@ -40,28 +40,70 @@ func TestAHEICThatWouldCostTooMuchIsRefusedBeforeItsDecoderRuns(t *testing.T) {
 		data []byte
 		kind error
 	}{
-		{"a crop larger than the picture", makeHEIC(with(func(it *testItem) { it.props = append(it.props, testClap(0xb00064, 40, 0, 0)) })), ErrDamaged},
-		{"a crop of no number", makeHEIC(with(func(it *testItem) { it.props = append(it.props, box("clap", make([]byte, 32))) })), ErrDamaged},
-		{"a crop beside the picture", makeHEIC(with(func(it *testItem) { it.props = append(it.props, testClap(98, 40, 0, 90)) })), ErrDamaged},
-		{"a crop of a tile", makeHEIC(testGrid(1, 1, 100, 64), with(func(it *testItem) { it.props = append(it.props, testClap(1<<30, 40, 0, 0)) })), ErrDamaged},
-		{"a coded picture over the limit", makeHEIC(with(func(it *testItem) { it.props = [][]byte{config(testSPS(16384, 16384))} })), ErrTooLarge},
-		{"a coded picture larger than stated", makeHEIC(with(func(it *testItem) { it.props = [][]byte{config(testSPS(200, 128))} })), ErrDamaged},
-		{"a coded picture smaller than stated", makeHEIC(with(func(it *testItem) { it.props = [][]byte{config(testSPS(96, 64))} })), ErrDamaged},
+		{"a crop larger than the picture", makeHEIC(with(func(it *testItem) {
+			it.props = append(it.props, testClap(0xb00064, 40, 0, 0))
+		})), ErrDamaged},
+		{"a crop of no number", makeHEIC(with(func(it *testItem) {
+			it.props = append(it.props, box("clap", make([]byte, 32)))
+		})), ErrDamaged},
+		{"a crop beside the picture", makeHEIC(with(func(it *testItem) {
+			it.props = append(it.props, testClap(98, 40, 0, 90))
+		})), ErrDamaged},
+		{"a crop of a tile", makeHEIC(testGrid(1, 1, 100, 64), with(func(it *testItem) {
+			it.props = append(it.props, testClap(1<<30, 40, 0, 0))
+		})), ErrDamaged},
+		{"a coded picture over the limit", makeHEIC(with(func(it *testItem) {
+			it.props = [][]byte{config(testSPS(16384, 16384))}
+		})), ErrTooLarge},
+		{"a coded picture larger than stated", makeHEIC(with(func(it *testItem) {
+			it.props = [][]byte{config(testSPS(200, 128))}
+		})), ErrDamaged},
+		{"a coded picture smaller than stated", makeHEIC(with(func(it *testItem) {
+			it.props = [][]byte{config(testSPS(96, 64))}
+		})), ErrDamaged},
 		{"a second size among the coded data", makeHEIC(inBand(testSPS(16384, 16384))), ErrDamaged},
-		{"parameter sets over and over", makeHEIC(inBand(slices.Repeat([][]byte{{nalPPS << 1, 1, 0xc0}}, 100)...)), ErrTooLarge},
-		{"a thumbnail over the limit", makeHEIC(tile, with(func(it *testItem) { it.w, it.h = 30000, 30000 })), ErrTooLarge},
-		{"an alpha plane larger than stated", makeHEIC(tile, with(func(it *testItem) { it.alpha, it.props = 1, [][]byte{config(testSPS(256, 256))} })), ErrDamaged},
-		{"two coded pictures", makeHEIC(with(func(it *testItem) { it.data = slices.Concat(firstSlice, tile.data) })), ErrDamaged},
-		{"a slice over and over", makeHEIC(with(func(it *testItem) { it.data = slices.Concat(tile.data, bytes.Repeat(laterSlice, 1000)) })), ErrTooLarge},
-		{"a picture that needs others", makeHEIC(with(func(it *testItem) { it.data = slices.Clone(it.data); it.data[4] = 1 << 1 })), ErrDamaged},
-		{"a grid that states two sizes", makeHEIC(with(func(it *testItem) { *it = testGrid(2, 2, 20000, 20000); it.w, it.h = 200, 128 }), tile), ErrDamaged},
-		{"a grid of more tiles than it says", makeHEIC(with(func(it *testItem) { *it = testGrid(2, 2, 200, 128); it.parts = it.parts[:3] }), tile), ErrDamaged},
-		{"a grid of far more tiles than fit in it", makeHEIC(testGrid(128, 256, 100, 64), tile), ErrTooLarge},
-		{"a grid of itself", makeHEIC(with(func(it *testItem) { *it = testGrid(1, 1, 100, 64); it.parts = []uint16{1} }), tile), ErrTooLarge},
+		{"parameter sets over and over",
+			makeHEIC(inBand(slices.Repeat([][]byte{{nalPPS << 1, 1, 0xc0}}, 100)...)), ErrTooLarge},
+		{"a thumbnail over the limit", makeHEIC(tile, with(func(it *testItem) {
+			it.w, it.h = 30000, 30000
+		})), ErrTooLarge},
+		{"an alpha plane larger than stated", makeHEIC(tile, with(func(it *testItem) {
+			it.alpha, it.props = 1, [][]byte{config(testSPS(256, 256))}
+		})), ErrDamaged},
+		{"two coded pictures", makeHEIC(with(func(it *testItem) {
+			it.data = slices.Concat(firstSlice, tile.data)
+		})), ErrDamaged},
+		{"a slice over and over", makeHEIC(with(func(it *testItem) {
+			it.data = slices.Concat(tile.data, bytes.Repeat(laterSlice, 1000))
+		})), ErrTooLarge},
+		{"a picture that needs others", makeHEIC(with(func(it *testItem) {
+			it.data = slices.Clone(it.data)
+			it.data[4] = 1 << 1
+		})), ErrDamaged},
+		{"a grid that states two sizes", makeHEIC(with(func(it *testItem) {
+			*it = testGrid(2, 2, 20000, 20000)
+			it.w, it.h = 200, 128
+		}), tile), ErrDamaged},
+		{"a grid of more tiles than it says", makeHEIC(with(func(it *testItem) {
+			*it = testGrid(2, 2, 200, 128)
+			it.parts = it.parts[:3]
+		}), tile), ErrDamaged},
+		{"a grid of far more tiles than fit in it", makeHEIC(testGrid(128, 256, 100, 64), tile),
+			ErrTooLarge},
+		{"a grid of itself", makeHEIC(with(func(it *testItem) {
+			*it = testGrid(1, 1, 100, 64)
+			it.parts = []uint16{1}
+		}), tile), ErrTooLarge},
 		{"grids of grids", makeHEIC(
 			testGrid(16, 16, 200, 128),
-			with(func(it *testItem) { *it = testGrid(16, 16, 200, 128); it.parts = slices.Repeat([]uint16{3}, 256) }),
-			with(func(it *testItem) { *it = testGrid(16, 16, 200, 128); it.parts = slices.Repeat([]uint16{4}, 256) }),
+			with(func(it *testItem) {
+				*it = testGrid(16, 16, 200, 128)
+				it.parts = slices.Repeat([]uint16{3}, 256)
+			}),
+			with(func(it *testItem) {
+				*it = testGrid(16, 16, 200, 128)
+				it.parts = slices.Repeat([]uint16{4}, 256)
+			}),
 			tile), ErrTooLarge},
 		{"a part that is not there", makeHEIC(testGrid(1, 1, 100, 64)), ErrDamaged},
 		{"a picture of another codec", makeHEIC(testItem{kind: "av01", w: 100, h: 64}), ErrDamaged},
@@ -96,13 +138,15 @@ func TestAContextThatIsDoneEndsTheWaitForAHEIC(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := f.decodeUntil(ctx, readFile(t, "photo.heic"), Options{}.WithDefaults()); err != nil && !errors.Is(err, context.Canceled) {
+	if _, err := f.decodeUntil(ctx, readFile(t, "photo.heic"), Options{}.WithDefaults()); err !=
+		nil && !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 	for range cap(unstopped) { // every place taken: only the context can end the wait
 		unstopped <- struct{}{}
 	}
-	if _, err := f.decodeUntil(ctx, nil, Options{}.WithDefaults()); !errors.Is(err, context.Canceled) {
+	if _, err := f.decodeUntil(ctx, nil, Options{}.WithDefaults()); !errors.Is(err,
+		context.Canceled) {
 		t.Errorf("got %v, want that the context was cancelled", err)
 	}
 	for range cap(unstopped) {

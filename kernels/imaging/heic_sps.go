@@ -64,7 +64,8 @@ func (s *hevcStream) add(nal []byte) error {
 		}
 	case kind == nalVPS || kind == nalSPS || kind == nalPPS:
 		if s.sets++; s.sets > maxParameterSets {
-			return fmt.Errorf("%w: more than %d parameter sets for one picture", errHEICCost, maxParameterSets)
+			return fmt.Errorf("%w: more than %d parameter sets for one picture", errHEICCost,
+				maxParameterSets)
 		}
 		if kind != nalSPS {
 			return nil
@@ -207,7 +208,8 @@ func readSPS(payload []byte) (hevcSize, error) {
 	case block > 6 || block < 4:
 		return hevcSize{}, fmt.Errorf("%w: blocks of 1<<%d samples", errSPS, block)
 	case size.w <= 0 || size.h <= 0 || size.codedW >= 1<<16 || size.codedH >= 1<<16:
-		return hevcSize{}, fmt.Errorf("%w: %d x %d samples of %d x %d", errSPS, size.w, size.h, size.codedW, size.codedH)
+		return hevcSize{}, fmt.Errorf("%w: %d x %d samples of %d x %d", errSPS, size.w, size.h,
+			size.codedW, size.codedH)
 	}
 	return size, nil
 }

@@ -50,7 +50,8 @@ func makeHEIC(items ...testItem) []byte {
 		}
 		if it.alpha != 0 {
 			iref = append(iref, box("auxl", id, be(2, 1), be(2, int(it.alpha)))...)
-			it.props = append(it.props, box("auxC", be(4, 0), []byte("urn:mpeg:hevc:2015:auxid:1\x00")))
+			it.props = append(it.props,
+				box("auxC", be(4, 0), []byte("urn:mpeg:hevc:2015:auxid:1\x00")))
 		}
 		own := []byte{prop(box("ispe", be(4, 0), be(4, it.w), be(4, it.h)))}
 		for _, p := range it.props {
@@ -115,7 +116,8 @@ func testGrid(rows, columns, w, h int) testItem {
 }
 
 func testClap(w, h, x, y int) []byte {
-	return box("clap", be(4, w), be(4, 1), be(4, h), be(4, 1), be(4, x), be(4, 2), be(4, y), be(4, 2))
+	return box("clap", be(4, w), be(4, 1), be(4, h), be(4, 1), be(4, x), be(4, 2), be(4, y),
+		be(4, 2))
 }
 
 // testSPS is a sequence parameter set NAL unit of 8-bit 4:2:0 pictures.
@@ -205,7 +207,8 @@ func TestHEICGridsCropsAndTurnsAreDecoded(t *testing.T) {
 		{"a grid", gridFile(testGrid(2, 3, 290, 120), tile), 290, 120},
 		{"a turned grid", gridFile(turnedGrid, tile), 120, 190},
 		{"with alpha", makeHEIC(tile, plane), 100, 64},
-		{"beside a picture that cannot be decoded", makeHEIC(tile, testItem{kind: "jpeg", w: 10, h: 10}), 100, 64},
+		{"beside a picture that cannot be decoded",
+			makeHEIC(tile, testItem{kind: "jpeg", w: 10, h: 10}), 100, 64},
 	} {
 		m, err := Decode(c.file, Options{})
 		if err != nil {
@@ -214,7 +217,8 @@ func TestHEICGridsCropsAndTurnsAreDecoded(t *testing.T) {
 			t.Errorf("%s: got %d x %d pixels, want %d x %d", c.name, m.W, m.H, c.w, c.h)
 		}
 		if h, err := ReadHeader(c.file, Options{}); err != nil || h.W != c.w || h.H != c.h {
-			t.Errorf("%s: the header says %d x %d pixels (%v), want %d x %d", c.name, h.W, h.H, err, c.w, c.h)
+			t.Errorf("%s: the header says %d x %d pixels (%v), want %d x %d", c.name, h.W, h.H, err,
+				c.w, c.h)
 		}
 	}
 }

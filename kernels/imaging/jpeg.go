@@ -15,7 +15,8 @@ import (
 // standard library, whose files are to pass the same limit of scans.
 func jpegFormat() format {
 	f := format{
-		name: "JPEG", match: prefix("\xff\xd8\xff"), size: configSize(stdjpeg.DecodeConfig), decode: flattened(decodeJPEG), metadata: jpegMetadata,
+		name: "JPEG", match: prefix("\xff\xd8\xff"), size: configSize(stdjpeg.DecodeConfig),
+		decode: flattened(decodeJPEG), metadata: jpegMetadata,
 	}
 	if jpeg.Available {
 		f.size = turboSize
@@ -31,7 +32,8 @@ func turboSize(data []byte) (w, h int, err error) {
 
 func decodeTurbo(ctx context.Context, data []byte, eighths int) (*RGB, error) {
 	// The caller has checked the pixels.
-	pix, w, h, err := jpeg.Decode(ctx, data, jpeg.Options{Eighths: eighths, MaxPixels: maxSide * maxSide})
+	pix, w, h, err := jpeg.Decode(ctx, data, jpeg.Options{Eighths: eighths, MaxPixels: maxSide *
+		maxSide})
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +51,8 @@ func decodeJPEG(r io.Reader) (image.Image, error) {
 		return nil, err
 	}
 	if n := countScans(data); n > jpeg.DefaultMaxScans {
-		return nil, fmt.Errorf("%w: %d scans; the limit is %d", jpeg.ErrTooLarge, n, jpeg.DefaultMaxScans)
+		return nil, fmt.Errorf("%w: %d scans; the limit is %d", jpeg.ErrTooLarge, n,
+			jpeg.DefaultMaxScans)
 	}
 	return stdjpeg.Decode(bytes.NewReader(data))
 }

@@ -25,7 +25,8 @@ func scene(w, h int, seed uint64) *image.RGBA {
 	type disc struct{ x, y, r, soft, cr, cg, cb float64 }
 	discs := make([]disc, 12)
 	for i := range discs {
-		discs[i] = disc{p(), p(), 0.03 + 0.2*p(), 0.001 + 0.02*p()*p(), 255 * p(), 255 * p(), 255 * p()}
+		discs[i] = disc{p(), p(), 0.03 + 0.2*p(), 0.001 + 0.02*p()*p(), 255 * p(), 255 * p(),
+			255 * p()}
 	}
 	kx, ky, phase := 2+6*p(), 2+6*p(), 6*p()
 	glyphs := make([]uint8, 4096)
@@ -37,7 +38,8 @@ func scene(w, h int, seed uint64) *image.RGBA {
 	for y := range h {
 		for x := range w {
 			fx, fy := float64(x)/unit, float64(y)/unit
-			v := 130 + 70*math.Sin(kx*fx+phase)*math.Cos(ky*fy) + 12*math.Sin(190*fx+40*math.Sin(9*fy))
+			v := 130 + 70*math.Sin(kx*fx+phase)*math.Cos(ky*fy) +
+				12*math.Sin(190*fx+40*math.Sin(9*fy))
 			r, g, b := v, 0.9*v+10, 0.75*v+30*fy
 			for _, d := range discs {
 				dist := math.Hypot(fx-d.x, fy-d.y) - d.r
@@ -99,7 +101,8 @@ func TestScalingWhileDecodingChangesTheResultLittle(t *testing.T) {
 				want = c.w
 			}
 			if p.W != want || p.H*c.w != p.W*c.h || p.OriginalW != c.w || p.OriginalH != c.h {
-				t.Fatalf("%d x %d for %d, exact %v: decoded to %d x %d, originally %d x %d", c.w, c.h, c.to, exact, p.W, p.H, p.OriginalW, p.OriginalH)
+				t.Fatalf("%d x %d for %d, exact %v: decoded to %d x %d, originally %d x %d", c.w,
+					c.h, c.to, exact, p.W, p.H, p.OriginalW, p.OriginalH)
 			}
 			m, err := Resize(p.RGB, tw, th, Bicubic)
 			if err != nil {
@@ -113,13 +116,16 @@ func TestScalingWhileDecodingChangesTheResultLittle(t *testing.T) {
 			t.Errorf("%d x %d to %d: mean difference %.3f, worst %g", c.w, c.h, c.to, mean, worst)
 		}
 		if worst == 0 {
-			t.Errorf("%d x %d to %d: nothing differs, as if nothing had been scaled", c.w, c.h, c.to)
+			t.Errorf("%d x %d to %d: nothing differs, as if nothing had been scaled", c.w, c.h,
+				c.to)
 		}
 	}
 }
 
 func TestTargetsChooseTheScale(t *testing.T) {
-	fixed := func(w, h int) func(int, int) (int, int) { return func(int, int) (int, int) { return w, h } }
+	fixed := func(w, h int) func(int, int) (int, int) {
+		return func(int, int) (int, int) { return w, h }
+	}
 	for _, c := range []struct {
 		w, h   int
 		target func(int, int) (int, int)
@@ -152,7 +158,8 @@ func TestTargetsChooseTheScale(t *testing.T) {
 func TestTheTargetSeesTheUprightSize(t *testing.T) {
 	var w, h int
 	target := func(tw, th int) (int, int) { w, h = tw, th; return 0, 0 }
-	p, err := DecodePicture(context.Background(), readFile(t, "orientation-6.jpg"), Options{Target: target})
+	p, err := DecodePicture(context.Background(), readFile(t, "orientation-6.jpg"),
+		Options{Target: target})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +169,8 @@ func TestTheTargetSeesTheUprightSize(t *testing.T) {
 	if jpeg.Available && (w != 23 || h != 37) {
 		t.Errorf("the target was asked about %d x %d", w, h)
 	}
-	p, err = DecodePicture(context.Background(), readFile(t, "orientation-6.png"), Options{Target: target})
+	p, err = DecodePicture(context.Background(), readFile(t, "orientation-6.png"),
+		Options{Target: target})
 	if err != nil || p.W != 23 || p.OriginalW != 23 || p.OriginalH != 37 {
 		t.Errorf("PNG: %+v, %v", p, err)
 	}
@@ -176,7 +184,8 @@ func TestBothJPEGDecodersAgree(t *testing.T) {
 	for _, c := range []struct {
 		file string
 		mean float64
-	}{{"444.jpg", 0.5}, {"grey.jpg", 0.5}, {"cmyk.jpg", 2.5}, {"photo.jpg", 5}, {"progressive.jpg", 5}, {"422.jpg", 5}, {"440.jpg", 5}} {
+	}{{"444.jpg", 0.5}, {"grey.jpg", 0.5}, {"cmyk.jpg", 2.5}, {"photo.jpg", 5},
+		{"progressive.jpg", 5}, {"422.jpg", 5}, {"440.jpg", 5}} {
 		data := readFile(t, c.file)
 		plain, err := f.safeDecode(data, Options{}.WithDefaults())
 		if err != nil {
@@ -221,7 +230,8 @@ func TestScansOfProgressiveFilesAreCounted(t *testing.T) {
 	if _, err := Decode(manyScans(t, 30), Options{}); err != nil {
 		t.Errorf("40 scans: %v", err)
 	}
-	if _, err := Decode(manyScans(t, 100), Options{}); !errors.Is(err, ErrTooLarge) || !strings.Contains(err.Error(), "scans") {
+	if _, err := Decode(manyScans(t, 100), Options{}); !errors.Is(err, ErrTooLarge) ||
+		!strings.Contains(err.Error(), "scans") {
 		t.Errorf("110 scans: %v", err)
 	}
 	if _, err := decodeJPEG(bytes.NewReader(manyScans(t, 100))); err == nil {
@@ -233,7 +243,8 @@ func TestADoneContextStopsDecoding(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	for _, name := range []string{"photo.jpg", "rgb.png"} {
-		if _, err := DecodePicture(ctx, readFile(t, name), Options{}); !errors.Is(err, context.Canceled) {
+		if _, err := DecodePicture(ctx, readFile(t, name), Options{}); !errors.Is(err,
+			context.Canceled) {
 			t.Errorf("%s: got error %v", name, err)
 		}
 	}
@@ -242,7 +253,8 @@ func TestADoneContextStopsDecoding(t *testing.T) {
 // photo12MP is a JPEG as a phone makes it: 12 megapixels, 4:2:0.
 var photo12MP = sync.OnceValue(func() []byte {
 	var file bytes.Buffer
-	if err := stdjpeg.Encode(&file, scene(4000, 3000, 1), &stdjpeg.Options{Quality: 90}); err != nil {
+	if err := stdjpeg.Encode(&file, scene(4000, 3000, 1), &stdjpeg.Options{Quality: 90}); err !=
+		nil {
 		panic(err)
 	}
 	return file.Bytes()
@@ -250,7 +262,8 @@ var photo12MP = sync.OnceValue(func() []byte {
 
 func BenchmarkDecodePhoto(b *testing.B) {
 	data := photo12MP()
-	for name, opt := range map[string]Options{"exact": {}, "for 336": {Target: Within(336)}, "for 672": {Target: Within(672)}} {
+	for name, opt := range map[string]Options{"exact": {}, "for 336": {Target: Within(336)},
+		"for 672": {Target: Within(672)}} {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(data)))
 			for b.Loop() {

@@ -33,7 +33,8 @@ func PadSquare(src *RGB, bg [3]uint8) *RGB {
 	return out
 }
 
-// squareMargins returns the width of the margin that PadSquare leaves on the left and the height of that on top.
+// squareMargins returns the width of the margin that PadSquare leaves on the left and the height of
+// that on top.
 func squareMargins(src *RGB) (left, top int) {
 	side := max(src.W, src.H)
 	return (side - src.W) / 2, (side - src.H) / 2
@@ -45,7 +46,8 @@ func squareMargins(src *RGB) (left, top int) {
 // that size is returned as it is, not copied.
 func CenterCrop(src *RGB, w, h int) (*RGB, error) {
 	if w <= 0 || h <= 0 || w > src.W || h > src.H {
-		return nil, fmt.Errorf("imaging: cannot crop %d x %d pixels out of %d x %d", w, h, src.W, src.H)
+		return nil, fmt.Errorf("imaging: cannot crop %d x %d pixels out of %d x %d", w, h, src.W,
+			src.H)
 	}
 	if w == src.W && h == src.H {
 		return src, nil

@@ -7,7 +7,8 @@ import (
 
 func TestPadSquareCentresThePicture(t *testing.T) {
 	bg := [3]uint8{1, 2, 3}
-	for _, c := range []struct{ w, h, left, top int }{{3, 6, 1, 0}, {6, 3, 0, 1}, {1, 4, 1, 0}, {5, 5, 0, 0}} {
+	for _, c := range []struct{ w, h, left, top int }{{3, 6, 1, 0}, {6, 3, 0, 1}, {1, 4, 1, 0},
+		{5, 5, 0, 0}} {
 		src := noise(c.w, c.h, 1)
 		got := PadSquare(src, bg)
 		side := max(c.w, c.h)

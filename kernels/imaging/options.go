@@ -29,8 +29,9 @@ const ScaleMargin = 2
 type Options struct {
 	// MaxBytes is the largest file, in bytes.
 	MaxBytes int64
-	// MaxPixels is the largest product of width and height, of one page or frame. Decoding takes up to about 18 bytes of memory a pixel (a
-	// progressive JPEG without chroma subsampling), 3 to 6 for the usual photo.
+	// MaxPixels is the largest product of width and height, of one page or frame. Decoding takes up
+	// to about 18 bytes of memory a pixel (a progressive JPEG without chroma subsampling), 3 to 6
+	// for the usual photo.
 	MaxPixels int64
 	// MaxFrames is the largest number of pages or frames of a file that [Open] accepts.
 	MaxFrames int
@@ -125,7 +126,8 @@ func (f *format) checkSize(w, h, n int, opt Options) error {
 	case w <= 0 || h <= 0:
 		return faultf(ErrDamaged, "%s of %d x %d pixels", f.name, w, h)
 	case int64(w) > opt.MaxPixels/int64(h):
-		return faultf(ErrTooLarge, "%s of %d x %d pixels; the limit is %d pixels", f.name, w, h, opt.MaxPixels)
+		return faultf(ErrTooLarge, "%s of %d x %d pixels; the limit is %d pixels", f.name, w, h,
+			opt.MaxPixels)
 	}
 	if decoded := 3 * int64(w) * int64(h); (decoded-RatioAllowance)/opt.MaxRatio > int64(n) {
 		return faultf(ErrTooLarge, "%s of %d x %d pixels in %d bytes: more than %d times the file, as of a file made to fill memory",

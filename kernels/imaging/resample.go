@@ -124,8 +124,9 @@ func spans(in, out int, f Filter) ([]span, error) {
 	return all, nil
 }
 
-// The largest picture that Resize makes: far beyond what a vision tower takes, and small enough that the weights of a side
-// (some hundred bytes a pixel of the side) and the picture itself fit into memory.
+// The largest picture that Resize makes: far beyond what a vision tower takes, and small enough
+// that the weights of a side (some hundred bytes a pixel of the side) and the picture itself fit
+// into memory.
 const (
 	maxTargetSide   = 1 << 18
 	maxTargetPixels = math.MaxInt32 / 3

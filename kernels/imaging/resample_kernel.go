@@ -1,11 +1,13 @@
 package imaging
 
-// An axis holds the weights of every output sample of one side, as many for each output, so that a pass can step through them.
+// An axis holds the weights of every output sample of one side, as many for each output, so that a
+// pass can step through them.
 type axis struct {
 	in   int // samples of the picture along this side, at least 1
 	taps int // weights an output, a multiple of 4
-	// first is, for each output, the picture's sample that its first weight belongs to. It never falls from one output to the
-	// next. Weights of samples that the picture does not have are zero; that happens only if in is less than taps.
+	// first is, for each output, the picture's sample that its first weight belongs to. It never
+	// falls from one output to the next. Weights of samples that the picture does not have are
+	// zero; that happens only if in is less than taps.
 	first   []int32
 	weights []int32
 	// outside is, for each output, the sum of the weights that fall on the margins.
@@ -14,8 +16,8 @@ type axis struct {
 	from, to int
 }
 
-// newAxis computes the weights of a side that is resampled from `full` samples to `out`. The picture is in of them, after a
-// margin.
+// newAxis computes the weights of a side that is resampled from `full` samples to `out`. The
+// picture is in of them, after a margin.
 func newAxis(full, margin, in, out int, f Filter) (*axis, error) {
 	all, err := spans(full, out, f)
 	if err != nil {
@@ -31,7 +33,8 @@ func newAxis(full, margin, in, out int, f Filter) (*axis, error) {
 		first: make([]int32, out), weights: make([]int32, out*taps), outside: make([]int32, out),
 	}
 	for i, s := range all {
-		// Where the span would reach past the picture's end, it starts earlier, with weights of zero.
+		// Where the span would reach past the picture's end, it starts earlier, with weights of
+		// zero.
 		first := min(max(s.first-margin, 0), max(in-taps, 0))
 		a.first[i] = int32(first)
 		weights := a.weights[i*taps:][:taps]
@@ -60,23 +63,25 @@ type grid struct {
 // from returns the grid from row y and byte x on.
 func (g grid) from(y, x int) grid { return grid{g.pix[y*g.stride+x:], g.stride} }
 
-// passes is one implementation of the two passes. All give the same bytes; sums of 32 bits wrap around, in any order, and the
-// whole sum fits.
+// passes is one implementation of the two passes. All give the same bytes; sums of 32 bits wrap
+// around, in any order, and the whole sum fits.
 type passes struct {
 	name string
 	// maxWeight is the largest magnitude of a weight that pack can take.
 	maxWeight int32
 	// pack brings the weights of four taps into the order that the passes want.
 	pack func(block *[4]int32)
-	// rows makes outputs [x0, x1) of the axis, in pixels, for n rows. Pixel x starts from the sums bias[4*x:][:3]. It reads up
-	// to overrun bytes of src past the last pixel that has a weight, and writes nothing past the last output of a row.
+	// rows makes outputs [x0, x1) of the axis, in pixels, for n rows. Pixel x starts from the sums
+	// bias[4*x:][:3]. It reads up to overrun bytes of src past the last pixel that has a weight,
+	// and writes nothing past the last output of a row.
 	rows func(dst, src grid, n int, a *axis, x0, x1 int, bias []int32)
-	// columns makes outputs [y0, y1) of the axis, rows of the given number of bytes. src holds the picture's rows from lo on, n
-	// of them. The margins are rows like beyond.
+	// columns makes outputs [y0, y1) of the axis, rows of the given number of bytes. src holds the
+	// picture's rows from lo on, n of them. The margins are rows like beyond.
 	columns func(dst, src grid, lo, n int, a *axis, y0, y1 int, beyond []uint8, bytes int)
 }
 
-// overrun is how far rows may read past the pixels it needs: it takes pixels of three bytes in steps of four, 16 bytes each.
+// overrun is how far rows may read past the pixels it needs: it takes pixels of three bytes in
+// steps of four, 16 bytes each.
 const overrun = 4
 
 // goPasses are the passes in Go, for processors that no C kernel was written for.

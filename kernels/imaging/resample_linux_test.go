@@ -6,11 +6,13 @@ import (
 	"testing"
 )
 
-// TestResizeReadsNothingBehindThePicture puts pictures right before a page that must not be touched.
+// TestResizeReadsNothingBehindThePicture puts pictures right before a page that must not be
+// touched.
 func TestResizeReadsNothingBehindThePicture(t *testing.T) {
 	page := os.Getpagesize()
 	const room = 1 << 20
-	mem, err := syscall.Mmap(-1, 0, room+page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	mem, err := syscall.Mmap(-1, 0, room+page, syscall.PROT_READ|syscall.PROT_WRITE,
+		syscall.MAP_ANON|syscall.MAP_PRIVATE)
 	if err != nil {
 		t.Skip(err)
 	}
@@ -24,7 +26,8 @@ func TestResizeReadsNothingBehindThePicture(t *testing.T) {
 			pix := mem[room-len(src.Pix) : room : room]
 			copy(pix, src.Pix)
 			src.Pix = pix
-			for _, to := range [][2]int{{1, 1}, {2, 30}, {30, 2}, {w, 17}, {17, h}, {40, 40}, {400, 3}} {
+			for _, to := range [][2]int{{1, 1}, {2, 30}, {30, 2}, {w, 17}, {17, h}, {40, 40},
+				{400, 3}} {
 				for _, p := range allPasses {
 					if _, err := resizeWith(src, to[0], to[1], Lanczos, p, 2); err != nil {
 						t.Fatal(err)

@@ -79,7 +79,8 @@ func TestResizeEqualsPillowInEveryByte(t *testing.T) {
 					t.Fatalf("got %d x %d pixels, want %d x %d", got.W, got.H, c.To_W, c.To_H)
 				}
 				if crc := crc32.ChecksumIEEE(got.Pix); crc != want {
-					t.Errorf("%d x %d to %d x %d, %v, %s: checksum %08x, want %08x", c.W, c.H, c.To_W, c.To_H, f, p.name, crc, want)
+					t.Errorf("%d x %d to %d x %d, %v, %s: checksum %08x, want %08x", c.W, c.H,
+						c.To_W, c.To_H, f, p.name, crc, want)
 				}
 			}
 		}
@@ -90,12 +91,14 @@ var allFilters = []Filter{Bilinear, Bicubic, Lanczos}
 
 // resizeWith is Resize by one implementation of the passes.
 func resizeWith(src *RGB, w, h int, f Filter, p *passes, threads int) (*RGB, error) {
-	return resample(context.Background(), plane{src: src, w: src.W, h: src.H}, w, h, f, []*passes{p}, threads)
+	return resample(context.Background(), plane{src: src, w: src.W, h: src.H}, w, h, f,
+		[]*passes{p}, threads)
 }
 
 // drawSide draws the side of a picture: often tiny, sometimes a few hundred pixels.
 func drawSide(t *rapid.T, label string) int {
-	return rapid.OneOf(rapid.IntRange(1, 3), rapid.IntRange(1, 40), rapid.IntRange(1, 500)).Draw(t, label)
+	return rapid.OneOf(rapid.IntRange(1, 3), rapid.IntRange(1, 40), rapid.IntRange(1, 500)).Draw(t,
+		label)
 }
 
 func TestEveryPassEqualsThePlainResampler(t *testing.T) {
@@ -135,7 +138,8 @@ func TestEveryPassEqualsThePlainResamplerOnLargerPictures(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !bytes.Equal(got.Pix, want.Pix) {
-				t.Errorf("%d x %d to %d x %d, %v, %s: the pictures differ", src.W, src.H, w, h, f, p.name)
+				t.Errorf("%d x %d to %d x %d, %v, %s: the pictures differ", src.W, src.H, w, h, f,
+					p.name)
 			}
 		}
 	}
@@ -146,8 +150,10 @@ func TestPassesAgreeOnAnyWeights(t *testing.T) {
 	for _, p := range allPasses {
 		t.Run(p.name, func(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
-				weight := rapid.OneOf(rapid.Int32Range(-p.maxWeight, p.maxWeight), rapid.Just(p.maxWeight), rapid.Just(-p.maxWeight))
-				a := &axis{in: rapid.IntRange(1, 60).Draw(t, "in"), taps: 4 * rapid.IntRange(1, 6).Draw(t, "blocks")}
+				weight := rapid.OneOf(rapid.Int32Range(-p.maxWeight, p.maxWeight),
+					rapid.Just(p.maxWeight), rapid.Just(-p.maxWeight))
+				a := &axis{in: rapid.IntRange(1, 60).Draw(t, "in"), taps: 4 * rapid.IntRange(1,
+					6).Draw(t, "blocks")}
 				first := 0
 				for range rapid.IntRange(1, 20).Draw(t, "out") {
 					first = rapid.IntRange(first, a.in-1).Draw(t, "first")
@@ -164,7 +170,8 @@ func TestPassesAgreeOnAnyWeights(t *testing.T) {
 				out := len(a.first)
 				bias := rapid.SliceOfN(rapid.Int32(), 4*out, 4*out).Draw(t, "bias")
 				n := rapid.IntRange(1, 20).Draw(t, "rows")
-				// Rows lie end to end, so that what a pass writes past the end of one shows in the next.
+				// Rows lie end to end, so that what a pass writes past the end of one shows in the
+				// next.
 				side := noise(a.in+a.taps+overrun, n, 1)
 				upright := noise(rapid.IntRange(1, 60).Draw(t, "width"), a.in, 2)
 				beyond := noise(60, 1, 3).Pix
@@ -180,7 +187,8 @@ func TestPassesAgreeOnAnyWeights(t *testing.T) {
 				}
 				want, got = NewRGB(upright.W, out), NewRGB(upright.W, out)
 				src = grid{upright.Pix, 3 * upright.W}
-				goPasses.columns(grid{want.Pix, 3 * want.W}, src, 0, a.in, a, 0, out, beyond, 3*want.W)
+				goPasses.columns(grid{want.Pix, 3 * want.W}, src, 0, a.in, a, 0, out, beyond,
+					3*want.W)
 				p.columns(grid{got.Pix, 3 * got.W}, src, 0, a.in, &packed, 0, out, beyond, 3*got.W)
 				if !bytes.Equal(got.Pix, want.Pix) {
 					t.Fatal("the vertical passes differ")
@@ -200,12 +208,14 @@ func checkPadded(t rapid.TB, src *RGB, bg [3]uint8, w, h int, f Filter) {
 	side := max(src.W, src.H)
 	left, top := squareMargins(src)
 	for _, p := range allPasses {
-		got, err := resample(context.Background(), plane{src, side, side, left, top, bg}, w, h, f, []*passes{p}, 0)
+		got, err := resample(context.Background(), plane{src, side, side, left, top, bg}, w, h, f,
+			[]*passes{p}, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got.W != w || got.H != h || !bytes.Equal(got.Pix, want.Pix) {
-			t.Fatalf("%d x %d to %d x %d, %v, %s: the pictures differ", src.W, src.H, w, h, f, p.name)
+			t.Fatalf("%d x %d to %d x %d, %v, %s: the pictures differ", src.W, src.H, w, h, f,
+				p.name)
 		}
 	}
 }
@@ -215,18 +225,22 @@ func TestResizePaddedEqualsPaddingThenResizing(t *testing.T) {
 		src := noise(drawSide(t, "w"), drawSide(t, "h"), rapid.Uint32().Draw(t, "seed"))
 		side := max(src.W, src.H)
 		target := rapid.OneOf(rapid.IntRange(1, 40), rapid.IntRange(1, 500), rapid.Just(side))
-		bg := [3]uint8{rapid.Byte().Draw(t, "red"), rapid.Byte().Draw(t, "green"), rapid.Byte().Draw(t, "blue")}
-		checkPadded(t, src, bg, target.Draw(t, "to w"), target.Draw(t, "to h"), rapid.SampledFrom(allFilters).Draw(t, "filter"))
+		bg := [3]uint8{rapid.Byte().Draw(t, "red"), rapid.Byte().Draw(t, "green"),
+			rapid.Byte().Draw(t, "blue")}
+		checkPadded(t, src, bg, target.Draw(t, "to w"), target.Draw(t, "to h"),
+			rapid.SampledFrom(allFilters).Draw(t, "filter"))
 	})
 	for _, c := range []struct{ w, h, toW, toH int }{
-		{1200, 900, 336, 336}, {900, 1200, 336, 336}, {2500, 1, 100, 100}, {1, 2500, 100, 100}, {1, 2500, 2500, 100},
+		{1200, 900, 336, 336}, {900, 1200, 336, 336}, {2500, 1, 100, 100}, {1, 2500, 100, 100},
+		{1, 2500, 2500, 100},
 		{600, 200, 600, 336}, {200, 600, 336, 600}, {200, 600, 600, 600}, {333, 500, 1000, 700},
 	} {
 		for _, f := range allFilters {
 			checkPadded(t, noise(c.w, c.h, 5), [3]uint8{122, 116, 104}, c.toW, c.toH, f)
 		}
 	}
-	got, err := ResizePadded(context.Background(), noise(30, 20, 3), [3]uint8{9, 8, 7}, 12, 12, Lanczos)
+	got, err := ResizePadded(context.Background(), noise(30, 20, 3), [3]uint8{9, 8, 7}, 12, 12,
+		Lanczos)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +255,8 @@ func TestResizePaddedEqualsPaddingThenResizing(t *testing.T) {
 
 func TestResizeBoundsItsMemoryForLongThinPictures(t *testing.T) {
 	for _, c := range []struct{ w, h, toW, toH int }{
-		{1, 100000, 1000, 1}, {1, 100000, 336, 336}, {100000, 1, 336, 336}, {100000, 1, 1, 1000}, {100000, 1, 99999, 2},
+		{1, 100000, 1000, 1}, {1, 100000, 336, 336}, {100000, 1, 336, 336}, {100000, 1, 1, 1000},
+		{100000, 1, 99999, 2},
 		{1, 100000, 2, 99999}, {1, 1, 100000, 1}, {1, 1, 1, 100000}, {3, 3, 1, maxTargetSide},
 	} {
 		src := noise(c.w, c.h, 7)
@@ -256,7 +271,8 @@ func TestResizeBoundsItsMemoryForLongThinPictures(t *testing.T) {
 			if got.W != c.toW || got.H != c.toH || got.Check() != nil {
 				t.Fatalf("%d x %d to %d x %d: got %d x %d", c.w, c.h, c.toW, c.toH, got.W, got.H)
 			}
-			// All that it ever allocated. The first case through a whole intermediate picture would take 300 MB.
+			// All that it ever allocated. The first case through a whole intermediate picture would
+			// take 300 MB.
 			if used := after.TotalAlloc - before.TotalAlloc; used > 100<<20 {
 				t.Errorf("%d x %d to %d x %d, %v: %d MiB", c.w, c.h, c.toW, c.toH, f, used>>20)
 			}
@@ -279,10 +295,12 @@ func TestResizeGivesUpWhenItsContextIsDone(t *testing.T) {
 	cancel()
 	src := noise(300, 200, 1)
 	for _, to := range [][2]int{{100, 100}, {300, 100}, {100, 200}} {
-		if got, err := ResizeContext(ctx, src, to[0], to[1], Bicubic); got != nil || !errors.Is(err, context.Canceled) {
+		if got, err := ResizeContext(ctx, src, to[0], to[1], Bicubic); got != nil ||
+			!errors.Is(err, context.Canceled) {
 			t.Errorf("ResizeContext returned %v, %v", got, err)
 		}
-		if got, err := ResizePadded(ctx, src, [3]uint8{}, to[0], to[1], Bicubic); got != nil || !errors.Is(err, context.Canceled) {
+		if got, err := ResizePadded(ctx, src, [3]uint8{}, to[0], to[1], Bicubic); got != nil ||
+			!errors.Is(err, context.Canceled) {
 			t.Errorf("ResizePadded returned %v, %v", got, err)
 		}
 	}
@@ -302,7 +320,8 @@ func TestTilesGiveUpInTheMiddle(t *testing.T) {
 			calls++
 			cancel()
 		}
-		_, err := resample(ctx, plane{src: src, w: src.W, h: src.H}, to[0], to[1], Bicubic, []*passes{&p}, 1)
+		_, err := resample(ctx, plane{src: src, w: src.W, h: src.H}, to[0], to[1], Bicubic,
+			[]*passes{&p}, 1)
 		if !errors.Is(err, context.Canceled) || calls > 2 {
 			t.Errorf("%v: error %v after %d passes", to, err, calls)
 		}
@@ -316,7 +335,8 @@ func TestPassesLeaveWeightsTheyCannotTakeToOthers(t *testing.T) {
 		t.Error("took a weight that is too large")
 	}
 	src := noise(9, 9, 1)
-	got, err := resample(context.Background(), plane{src: src, w: 9, h: 9}, 5, 5, Bicubic, []*passes{&weak, &goPasses}, 1)
+	got, err := resample(context.Background(), plane{src: src, w: 9, h: 9}, 5, 5, Bicubic,
+		[]*passes{&weak, &goPasses}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -331,7 +351,8 @@ func TestPassesLeaveWeightsTheyCannotTakeToOthers(t *testing.T) {
 
 func TestWeightsStayFarFromTheLimitsOfThePasses(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		a, err := newAxis(rapid.IntRange(1, 3000).Draw(t, "in"), 0, 1, rapid.IntRange(1, 3000).Draw(t, "out"), Lanczos)
+		a, err := newAxis(rapid.IntRange(1, 3000).Draw(t, "in"), 0, 1,
+			rapid.IntRange(1, 3000).Draw(t, "out"), Lanczos)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -354,7 +375,8 @@ func FuzzResize(f *testing.F) {
 		}
 		src := noise(int(w), int(h), uint32(grey))
 		filter := allFilters[choice%3]
-		refused := toW == 0 || toH == 0 || toW > maxTargetSide || toH > maxTargetSide || uint64(toW)*uint64(toH) > maxTargetPixels
+		refused := toW == 0 || toH == 0 || toW > maxTargetSide || toH > maxTargetSide ||
+			uint64(toW)*uint64(toH) > maxTargetPixels
 		if !refused && (uint64(toW)*uint64(toH) > 1<<17 || uint64(toW)*uint64(h) > 1<<19) {
 			t.Skip() // would take long, in the plain resampler above all
 		}
@@ -391,7 +413,8 @@ func TestResizeRefusesWhatItCannotDo(t *testing.T) {
 	}{
 		{"no picture", nil, 2, 2, Bicubic},
 		{"a picture without pixels", &RGB{}, 2, 2, Bicubic},
-		{"a picture whose bytes do not fit its sides", &RGB{W: 4, H: 4, Pix: make([]uint8, 47)}, 2, 2, Bicubic},
+		{"a picture whose bytes do not fit its sides", &RGB{W: 4, H: 4, Pix: make([]uint8, 47)}, 2,
+			2, Bicubic},
 		{"a width of zero", ok, 0, 2, Bicubic},
 		{"a negative height", ok, 2, -1, Bicubic},
 		{"a picture that no memory holds", ok, 1 << 30, 1 << 30, Bicubic},
@@ -403,7 +426,8 @@ func TestResizeRefusesWhatItCannotDo(t *testing.T) {
 		if _, err := Resize(c.src, c.w, c.h, c.f); err == nil {
 			t.Errorf("Resize accepts %s", c.name)
 		}
-		if _, err := ResizePadded(context.Background(), c.src, [3]uint8{}, c.w, c.h, c.f); err == nil {
+		if _, err := ResizePadded(context.Background(), c.src, [3]uint8{}, c.w, c.h,
+			c.f); err == nil {
 			t.Errorf("ResizePadded accepts %s", c.name)
 		}
 	}
@@ -414,7 +438,8 @@ func TestResizeToTheSameSizeReturnsThePicture(t *testing.T) {
 	if got, err := Resize(src, 5, 5, Bicubic); err != nil || got != src {
 		t.Errorf("Resize returned %p, %v", got, err)
 	}
-	if got, err := ResizePadded(context.Background(), src, [3]uint8{}, 5, 5, Bicubic); err != nil || got != src {
+	if got, err := ResizePadded(context.Background(), src, [3]uint8{}, 5, 5, Bicubic); err != nil ||
+		got != src {
 		t.Errorf("ResizePadded returned %p, %v", got, err)
 	}
 }

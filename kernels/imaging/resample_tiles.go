@@ -8,7 +8,8 @@ import (
 	"sync/atomic"
 )
 
-// A plane is a picture at (left, top) of an area of w by h pixels, the rest of which has the colour bg.
+// A plane is a picture at (left, top) of an area of w by h pixels, the rest of which has the colour
+// bg.
 type plane struct {
 	src             *RGB
 	w, h, left, top int
@@ -26,9 +27,10 @@ func (c *plane) row(dst []uint8, y, x0, x1 int) {
 	}
 }
 
-// A resampling is the work of one Resize. It is cut into tiles of the result, which goroutines take one after the other. For a
-// tile both passes alternate: some source rows go through the horizontal pass into a buffer that stays in the cache, then the
-// vertical pass makes of them as many output rows as it can.
+// A resampling is the work of one Resize. It is cut into tiles of the result, which goroutines take
+// one after the other. For a tile both passes alternate: some source rows go through the horizontal
+// pass into a buffer that stays in the cache, then the vertical pass makes of them as many output
+// rows as it can.
 type resampling struct {
 	plane
 	out        *RGB
@@ -36,22 +38,24 @@ type resampling struct {
 	passes     *passes
 	bias       []int32 // four sums for each output column: rounding, and what the margins add
 	beyond     []uint8 // a row of the margins above and below, after the horizontal pass
-	// The rows of the picture from `whole` on are read from tail, a copy with room for the overrun behind it.
+	// The rows of the picture from `whole` on are read from tail, a copy with room for the overrun
+	// behind it.
 	whole int
 	tail  grid
 }
 
-// Tiles are cut so that the buffer of rows takes about bufferSize bytes, but no narrower than minTile pixels; a goroutine is
-// started for each threadWork products of a sample and a weight.
+// Tiles are cut so that the buffer of rows takes about bufferSize bytes, but no narrower than
+// minTile pixels; a goroutine is started for each threadWork products of a sample and a weight.
 const (
 	bufferSize = 192 << 10
 	minTile    = 32
 	threadWork = 2 << 20
 )
 
-// resample resizes a plane to w by h pixels with the first of the given passes that can take the weights. At most `threads`
-// goroutines work on it, or GOMAXPROCS if that is 0.
-func resample(ctx context.Context, c plane, w, h int, f Filter, all []*passes, threads int) (*RGB, error) {
+// resample resizes a plane to w by h pixels with the first of the given passes that can take the
+// weights. At most `threads` goroutines work on it, or GOMAXPROCS if that is 0.
+func resample(ctx context.Context, c plane, w, h int, f Filter, all []*passes,
+	threads int) (*RGB, error) {
 	if w == c.w && h == c.h {
 		if c.src.W == w && c.src.H == h {
 			return c.src, nil
@@ -114,7 +118,8 @@ func (r *resampling) margins(w int) {
 	}
 }
 
-// copyTail copies the last rows of the picture, those from which the horizontal pass could read past its end.
+// copyTail copies the last rows of the picture, those from which the horizontal pass could read
+// past its end.
 func (r *resampling) copyTail() {
 	if r.cols == nil {
 		return
@@ -161,7 +166,8 @@ func (r *resampling) run(ctx context.Context, threads int) error {
 				return nil
 			}
 			x, y := i%across, i/across
-			if err := r.tile(ctx, &buf, x*w/across, (x+1)*w/across, y*h/down, (y+1)*h/down); err != nil {
+			if err := r.tile(ctx, &buf, x*w/across, (x+1)*w/across, y*h/down, (y+1)*h/down); err !=
+				nil {
 				return err
 			}
 		}
@@ -183,7 +189,8 @@ func (r *resampling) run(ctx context.Context, threads int) error {
 	return nil
 }
 
-// tile makes pixels [x0, x1) of rows [y0, y1) of the result. It leaves its buffer in *scratch for the next tile.
+// tile makes pixels [x0, x1) of rows [y0, y1) of the result. It leaves its buffer in *scratch for
+// the next tile.
 func (r *resampling) tile(ctx context.Context, scratch *[]uint8, x0, x1, y0, y1 int) error {
 	switch {
 	case r.rows == nil:
@@ -257,7 +264,8 @@ func (r *resampling) tileOfColumns(ctx context.Context, x0, x1, y0, y1 int) erro
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		r.passes.columns(r.result(x0, y), src, 0, r.src.H, r.rows, y, min(y+chunk, y1), r.beyond[3*x0:], 3*(x1-x0))
+		r.passes.columns(r.result(x0, y), src, 0, r.src.H, r.rows, y, min(y+chunk, y1),
+			r.beyond[3*x0:], 3*(x1-x0))
 	}
 	return nil
 }
@@ -288,6 +296,7 @@ func (r *resampling) fill(dst grid, x0, x1, y0, y1 int) {
 		r.passes.rows(dst.from(0, 3*(from-x0)), src, end-y0, r.cols, from, to, r.bias)
 	}
 	if start := max(y0, r.whole); start < y1 {
-		r.passes.rows(dst.from(start-y0, 3*(from-x0)), r.tail.from(start-r.whole, 0), y1-start, r.cols, from, to, r.bias)
+		r.passes.rows(dst.from(start-y0, 3*(from-x0)), r.tail.from(start-r.whole, 0), y1-start,
+			r.cols, from, to, r.bias)
 	}
 }

@@ -68,7 +68,9 @@ func (t *tiffDocument) count() int { return len(t.at) }
 
 // page is the format of one page.
 func (t *tiffDocument) page(i int) *format {
-	f := tiffFormat(func(data []byte) (*tiff.Directory, error) { return tiff.ReadDirectoryAt(data, t.at[i]) })
+	f := tiffFormat(func(data []byte) (*tiff.Directory, error) {
+		return tiff.ReadDirectoryAt(data, t.at[i])
+	})
 	return &f
 }
 

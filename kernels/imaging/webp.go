@@ -152,7 +152,8 @@ func (c webpChunk) size() (w, h int, err error) {
 	if len(b) < 10 {
 		return 0, 0, io.ErrUnexpectedEOF
 	}
-	return int(binary.LittleEndian.Uint16(b[6:]) & 0x3fff), int(binary.LittleEndian.Uint16(b[8:]) & 0x3fff), nil
+	return int(binary.LittleEndian.Uint16(b[6:]) & 0x3fff),
+		int(binary.LittleEndian.Uint16(b[8:]) & 0x3fff), nil
 }
 
 func webpSize(data []byte) (w, h int, err error) {
@@ -170,7 +171,8 @@ func decodeWebP(data []byte, opt Options) (*RGB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := formatNamed("WebP").checkSize(f.frame.Dx(), f.frame.Dy(), len(data), opt); err != nil {
+	if err := formatNamed("WebP").checkSize(f.frame.Dx(), f.frame.Dy(), len(data),
+		opt); err != nil {
 		return nil, err
 	}
 	m, alpha, err := f.decodeFrame()
@@ -254,12 +256,15 @@ func (a *webpAnimation) count() int { return len(a.list) }
 
 func (a *webpAnimation) lasts(i int) time.Duration { return a.list[i].lasts }
 
-func (a *webpAnimation) coded(i int) (w, h int) { return a.list[i].frame.Dx(), a.list[i].frame.Dy() }
+func (a *webpAnimation) coded(i int) (w, h int) {
+	return a.list[i].frame.Dx(), a.list[i].frame.Dy()
+}
 
 func (a *webpAnimation) show(on *animation, i int, seen bool) (*RGB, error) {
 	one := *a.file
 	one.webpFrame = a.list[i]
-	if err := formatNamed("WebP").checkSize(one.frame.Dx(), one.frame.Dy(), a.n, a.opt); err != nil {
+	if err := formatNamed("WebP").checkSize(one.frame.Dx(), one.frame.Dy(), a.n,
+		a.opt); err != nil {
 		return nil, err
 	}
 	m, alpha, err := one.decodeFrame()
@@ -283,7 +288,8 @@ func (f *webpFile) still() []byte {
 	out := []byte("RIFF\x00\x00\x00\x00WEBP")
 	if f.alpha != nil && f.transparent && f.pixels.kind == "VP8 " {
 		w, h := f.frame.Dx()-1, f.frame.Dy()-1
-		out = chunk(out, "VP8X", []byte{0x10, 0, 0, 0, byte(w), byte(w >> 8), byte(w >> 16), byte(h), byte(h >> 8), byte(h >> 16)})
+		out = chunk(out, "VP8X", []byte{0x10, 0, 0, 0, byte(w), byte(w >> 8), byte(w >> 16),
+			byte(h), byte(h >> 8), byte(h >> 16)})
 		out = chunk(out, "ALPH", f.alpha)
 	}
 	out = chunk(out, f.pixels.kind, f.pixels.body)

@@ -10,8 +10,9 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/onednn"
 )
 
-// Attention says which rows of a state attend to each other, and has the products planned for it. Rows are cut into stretches, one behind
-// the other, and those of a stretch attend to each other: tiles, or the windows of a picture.
+// Attention says which rows of a state attend to each other, and has the products planned for it.
+// Rows are cut into stretches, one behind the other, and those of a stretch attend to each other:
+// tiles, or the windows of a picture.
 type Attention struct {
 	plan      *Plan
 	rows      int
@@ -22,8 +23,8 @@ type Attention struct {
 	closers   []func()
 }
 
-// NewAttention plans attention within stretches of rows. It may enlarge the plan's scratch memory, and must not be called while the plan
-// runs.
+// NewAttention plans attention within stretches of rows. It may enlarge the plan's scratch memory,
+// and must not be called while the plan runs.
 func (p *Plan) NewAttention(lengths []int) (_ *Attention, err error) {
 	if err := p.open(); err != nil {
 		return nil, err
@@ -37,7 +38,8 @@ func (p *Plan) NewAttention(lengths []int) (_ *Attention, err error) {
 	if len(lengths) < 1 || len(lengths) > maxRows {
 		return nil, fmt.Errorf("nn: attention in %d stretches", len(lengths))
 	}
-	if a.stretches, err = onednn.Alloc(len(lengths) * int(unsafe.Sizeof(C.nn_stretch{}))); err != nil {
+	if a.stretches, err = onednn.Alloc(len(lengths) * int(unsafe.Sizeof(C.nn_stretch{}))); err !=
+		nil {
 		return nil, err
 	}
 	list := unsafe.Slice((*C.nn_stretch)(a.stretches.Pointer()), len(lengths))
@@ -59,10 +61,12 @@ func (p *Plan) NewAttention(lengths []int) (_ *Attention, err error) {
 	return a, nil
 }
 
-// Queries attend in blocks of about rowsOfBlock, fewer in long stretches, so that a block of scores stays in the second cache.
+// Queries attend in blocks of about rowsOfBlock, fewer in long stretches, so that a block of scores
+// stays in the second cache.
 const scoresOfBlock = 1 << 18
 
-// rowsOfScores is about how many queries attend at a time over panels: their scores stay in the second cache, beside keys and values.
+// rowsOfScores is about how many queries attend at a time over panels: their scores stay in the
+// second cache, beside keys and values.
 const rowsOfScores = 48
 
 // planLength plans the products of one head: scores = q k', mixed = softmax(scores) v.
@@ -82,7 +86,8 @@ func (a *Attention) planLength(tokens int) (*C.nn_attention, error) {
 	a.closers = append(a.closers, memory.Close)
 	planned := (*C.nn_attention)(memory.Pointer())
 	*planned = C.nn_attention{
-		heads: C.int(c.Heads), head_dim: C.int(c.Hidden / c.Heads), tokens: C.int(tokens), block: C.int(height), stride: C.int(stride),
+		heads: C.int(c.Heads), head_dim: C.int(c.Hidden / c.Heads), tokens: C.int(tokens),
+		block: C.int(height), stride: C.int(stride),
 	}
 	if !p.panels.float {
 		if err := a.planScores(planned, height, stride); err != nil {
@@ -96,15 +101,18 @@ func (a *Attention) planLength(tokens int) (*C.nn_attention, error) {
 func (a *Attention) planScores(planned *C.nn_attention, height, stride int) error {
 	c, store, tokens := a.plan.config, a.plan.store, int(planned.tokens)
 	dim := c.Hidden / c.Heads
-	scores, err := a.product(onednn.MatmulDesc{M: height, N: tokens, K: dim, Src: store, Weights: store, Dst: onednn.F32, SrcStride: stride, DstStride: tokens})
+	scores, err := a.product(onednn.MatmulDesc{M: height, N: tokens, K: dim, Src: store,
+		Weights: store, Dst: onednn.F32, SrcStride: stride, DstStride: tokens})
 	if err != nil {
 		return err
 	}
-	mix, err := a.product(onednn.MatmulDesc{M: height, N: dim, K: tokens, Src: store, Weights: store, Dst: onednn.F32, SrcStride: tokens, DstStride: dim})
+	mix, err := a.product(onednn.MatmulDesc{M: height, N: dim, K: tokens, Src: store,
+		Weights: store, Dst: onednn.F32, SrcStride: tokens, DstStride: dim})
 	if err != nil {
 		return err
 	}
-	// The scores' right-hand side is k transposed: its element (d, token) stands at d + token * stride.
+	// The scores' right-hand side is k transposed: its element (d, token) stands at d + token *
+	// stride.
 	packK, err := a.packer(scores, 1, stride)
 	if err != nil {
 		return err
@@ -113,8 +121,10 @@ func (a *Attention) planScores(planned *C.nn_attention, height, stride int) erro
 	if err != nil {
 		return err
 	}
-	planned.scores, planned.mix = (*C.eyelet_matmul)(scores.Handle()), (*C.eyelet_matmul)(mix.Handle())
-	planned.pack_k, planned.pack_v = (*C.eyelet_reorder)(packK.Handle()), (*C.eyelet_reorder)(packV.Handle())
+	planned.scores, planned.mix = (*C.eyelet_matmul)(scores.Handle()),
+		(*C.eyelet_matmul)(mix.Handle())
+	planned.pack_k, planned.pack_v = (*C.eyelet_reorder)(packK.Handle()),
+		(*C.eyelet_reorder)(packV.Handle())
 	return nil
 }
 
@@ -150,8 +160,8 @@ func (a *Attention) Close() {
 	a.rows = 0
 }
 
-// Rotary is rotary positions (Su et al. 2021): each pair of numbers of a head's queries and keys, (x[i], x[n + i]) of 2n, is turned by an
-// angle that its row has for it.
+// Rotary is rotary positions (Su et al. 2021): each pair of numbers of a head's queries and keys,
+// (x[i], x[n + i]) of 2n, is turned by an angle that its row has for it.
 type Rotary struct {
 	plan   *Plan
 	c      C.nn_rotary
@@ -159,12 +169,15 @@ type Rotary struct {
 	angles *onednn.Buffer
 }
 
-// NewRotary takes the cosines and sines of the angles of some rows, half as many a row as a head is wide.
+// NewRotary takes the cosines and sines of the angles of some rows, half as many a row as a head is
+// wide.
 func (p *Plan) NewRotary(cosines, sines []float32) (*Rotary, error) {
 	dim := p.config.Hidden / p.config.Heads
 	half := dim / 2
-	if dim%2 != 0 || len(cosines) == 0 || len(cosines) != len(sines) || len(cosines)%half != 0 || len(cosines)/half > maxRows {
-		return nil, fmt.Errorf("nn: %d and %d rotary angles for heads of %d", len(cosines), len(sines), dim)
+	if dim%2 != 0 || len(cosines) == 0 || len(cosines) != len(sines) || len(cosines)%half != 0 ||
+		len(cosines)/half > maxRows {
+		return nil, fmt.Errorf("nn: %d and %d rotary angles for heads of %d", len(cosines),
+			len(sines), dim)
 	}
 	b, err := onednn.Alloc(8 * len(cosines))
 	if err != nil {
@@ -173,7 +186,8 @@ func (p *Plan) NewRotary(cosines, sines []float32) (*Rotary, error) {
 	copy(b.Float32(), cosines)
 	copy(b.Float32()[len(cosines):], sines)
 	return &Rotary{plan: p, rows: len(cosines) / half, angles: b, c: C.nn_rotary{
-		half: C.int(half), cosines: floats(b), sines: (*C.float)(addressOf(b.Float32()[len(cosines):])),
+		half: C.int(half), cosines: floats(b),
+		sines: (*C.float)(addressOf(b.Float32()[len(cosines):])),
 	}}, nil
 }
 

@@ -12,8 +12,8 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/onednn"
 )
 
-// BlockWeights are the weights of one transformer block, normalised before attention and before the feed-forward network. They are
-// read while a [Block] is made and not kept.
+// BlockWeights are the weights of one transformer block, normalised before attention and before the
+// feed-forward network. They are read while a [Block] is made and not kept.
 type BlockWeights struct {
 	LN1, LN2   NormWeights
 	Q, K, V, O LinearWeights // Hidden to Hidden
@@ -29,7 +29,8 @@ type Block struct {
 	norms   []*onednn.Buffer
 }
 
-// NewBlock packs a block's weights. It may be called from several goroutines, but not while the plan runs.
+// NewBlock packs a block's weights. It may be called from several goroutines, but not while the
+// plan runs.
 func (p *Plan) NewBlock(w BlockWeights) (_ *Block, err error) {
 	b := &Block{plan: p}
 	defer func() {
@@ -38,13 +39,15 @@ func (p *Plan) NewBlock(w BlockWeights) (_ *Block, err error) {
 		}
 	}()
 	d := p.config.Hidden
-	qkv := LinearWeights{In: d, Out: 3 * d, Weight: make([]float32, 0, 3*d*d), Bias: make([]float32, 3*d)}
+	qkv := LinearWeights{In: d, Out: 3 * d, Weight: make([]float32, 0, 3*d*d),
+		Bias: make([]float32, 3*d)}
 	for i, l := range []LinearWeights{w.Q, w.K, w.V} {
 		if err := l.check(); err != nil {
 			return nil, err
 		}
 		if l.In != d || l.Out != d {
-			return nil, fmt.Errorf("nn: an attention layer from %d to %d in a width of %d", l.In, l.Out, d)
+			return nil, fmt.Errorf("nn: an attention layer from %d to %d in a width of %d", l.In,
+				l.Out, d)
 		}
 		qkv.Weight = append(qkv.Weight, l.Weight...)
 		copy(qkv.Bias[i*d:], l.Bias)
@@ -57,8 +60,10 @@ func (p *Plan) NewBlock(w BlockWeights) (_ *Block, err error) {
 		upEnding = ending{}
 		b.c.gated, b.c.gate = 1, C.nn_activation(p.config.Activation)
 	}
-	if w.O.In != d || w.O.Out != d || w.Up.In != d || w.Up.Out != p.config.FF || w.Down.In != p.config.FF || w.Down.Out != d {
-		return nil, fmt.Errorf("nn: layers of %d to %d, %d to %d and %d to %d in a block of %d and %d",
+	if w.O.In != d || w.O.Out != d || w.Up.In != d || w.Up.Out != p.config.FF ||
+		w.Down.In != p.config.FF || w.Down.Out != d {
+		return nil, fmt.Errorf(
+			"nn: layers of %d to %d, %d to %d and %d to %d in a block of %d and %d",
 			w.O.In, w.O.Out, w.Up.In, w.Up.Out, w.Down.In, w.Down.Out, d, p.config.FF)
 	}
 	for _, n := range []struct {
@@ -94,10 +99,13 @@ func gated(gate, up LinearWeights) (LinearWeights, error) {
 	if err := gate.check(); err != nil {
 		return gate, err
 	}
-	if gate.In != up.In || gate.Out != up.Out || len(up.Weight) != len(gate.Weight) || up.Bias != nil && len(up.Bias) != up.Out {
-		return gate, fmt.Errorf("nn: a gate of %d to %d for a layer of %d to %d", gate.In, gate.Out, up.In, up.Out)
+	if gate.In != up.In || gate.Out != up.Out || len(up.Weight) != len(gate.Weight) ||
+		up.Bias != nil && len(up.Bias) != up.Out {
+		return gate, fmt.Errorf("nn: a gate of %d to %d for a layer of %d to %d", gate.In, gate.Out,
+			up.In, up.Out)
 	}
-	w := LinearWeights{In: up.In, Out: 2 * up.Out, Weight: slices.Concat(gate.Weight, up.Weight), Bias: make([]float32, 2*up.Out)}
+	w := LinearWeights{In: up.In, Out: 2 * up.Out, Weight: slices.Concat(gate.Weight, up.Weight),
+		Bias: make([]float32, 2*up.Out)}
 	copy(w.Bias, gate.Bias)
 	copy(w.Bias[up.Out:], up.Bias)
 	return w, nil
@@ -106,7 +114,8 @@ func gated(gate, up LinearWeights) (LinearWeights, error) {
 // newNorm copies the weights of a norm over n numbers to C's memory.
 func (p *Plan) newNorm(w NormWeights, n int, dst *C.nn_norm) (*onednn.Buffer, error) {
 	if len(w.Gain) != n || w.RMS && w.Bias != nil || !w.RMS && len(w.Bias) != n {
-		return nil, fmt.Errorf("nn: a norm of %d and %d weights in a width of %d", len(w.Gain), len(w.Bias), n)
+		return nil, fmt.Errorf("nn: a norm of %d and %d weights in a width of %d", len(w.Gain),
+			len(w.Bias), n)
 	}
 	b, err := onednn.Alloc(8 * n)
 	if err != nil {
@@ -114,7 +123,8 @@ func (p *Plan) newNorm(w NormWeights, n int, dst *C.nn_norm) (*onednn.Buffer, er
 	}
 	copy(b.Float32(), w.Gain)
 	copy(b.Float32()[n:], w.Bias)
-	*dst = C.nn_norm{n: C.int(n), gain: floats(b), bias: (*C.float)(addressOf(b.Float32()[n:])), eps: C.float(cmp.Or(w.Eps, p.config.Eps))}
+	*dst = C.nn_norm{n: C.int(n), gain: floats(b), bias: (*C.float)(addressOf(b.Float32()[n:])),
+		eps: C.float(cmp.Or(w.Eps, p.config.Eps))}
 	if w.RMS {
 		dst.rms = 1
 	}
@@ -176,11 +186,13 @@ func (p *Plan) NewState(rows int) (_ *State, err error) {
 	if s.mixed, err = onednn.Alloc(p.store.Size() * n * d); err != nil {
 		return nil, err
 	}
-	s.c = C.nn_state{rows: C.int(rows), x: floats(s.x), qkv: s.qkv.Pointer(), mixed: s.mixed.Pointer()}
+	s.c = C.nn_state{rows: C.int(rows), x: floats(s.x), qkv: s.qkv.Pointer(),
+		mixed: s.mixed.Pointer()}
 	return s, nil
 }
 
-// X returns the residual stream: Hidden numbers for each row, in Go's order of a slice over C's memory, valid until Close.
+// X returns the residual stream: Hidden numbers for each row, in Go's order of a slice over C's
+// memory, valid until Close.
 func (s *State) X() []float32 { return s.x.Float32()[:int(s.c.rows)*s.hidden] }
 
 // Rows returns the number of rows, 0 once closed.
@@ -215,10 +227,11 @@ func (p *Plan) RunBlock(b *Block, s *State, a *Attention, r *Rotary) error {
 	return p.RunBlockPart(b, s, a, r, 0, 1)
 }
 
-// RunBlockPart runs one of several parts of a block's work, which take about equally long. All have to be run, in order; between two of them
-// the residual stream holds nothing of use.
+// RunBlockPart runs one of several parts of a block's work, which take about equally long. All have
+// to be run, in order; between two of them the residual stream holds nothing of use.
 func (p *Plan) RunBlockPart(b *Block, s *State, a *Attention, r *Rotary, part, parts int) error {
-	if b.plan != p || s.plan != p || a.plan != p || b.linears == nil || s.c.rows == 0 || a.rows == 0 {
+	if b.plan != p || s.plan != p || a.plan != p || b.linears == nil || s.c.rows == 0 ||
+		a.rows == 0 {
 		return errClosed
 	}
 	if a.rows != int(s.c.rows) {
@@ -236,11 +249,13 @@ func (p *Plan) RunBlockPart(b *Block, s *State, a *Attention, r *Rotary, part, p
 	}
 	share := p.share(a, part, parts)
 	return p.run("a block", func() C.int {
-		return C.nn_run_block(&p.team, (*C.nn_stretch)(a.stretches.Pointer()), &rotary, &b.c, &s.c, share)
+		return C.nn_run_block(&p.team, (*C.nn_stretch)(a.stretches.Pointer()), &rotary, &b.c, &s.c,
+			share)
 	})
 }
 
-// BlockWork returns the floating-point operations of the matrix products of a block: 2mnk for m x k by k x n.
+// BlockWork returns the floating-point operations of the matrix products of a block: 2mnk for m x k
+// by k x n.
 func (p *Plan) BlockWork(a *Attention) float64 {
 	before, heads, after := p.work(a)
 	return before + heads + after
@@ -256,7 +271,8 @@ func (p *Plan) work(a *Attention) (before, heads, after float64) {
 	return 2 * rows * d * 3 * d, 4 * a.work * d, 2 * rows * d * (d + layers*ff)
 }
 
-// share cuts the work of a block. Each loop is cut at multiples of the threads, so that none waits for another for long.
+// share cuts the work of a block. Each loop is cut at multiples of the threads, so that none waits
+// for another for long.
 func (p *Plan) share(a *Attention, part, parts int) C.nn_share {
 	before, heads, after := p.work(a)
 	all := before + heads + after
@@ -276,7 +292,8 @@ func (p *Plan) share(a *Attention, part, parts int) C.nn_share {
 	s := C.nn_share{
 		rows_before: at(part, 0, before, blocks), rows_before_end: at(part+1, 0, before, blocks),
 		heads: at(part, before, heads, count), heads_end: at(part+1, before, heads, count),
-		rows_after: at(part, before+heads, after, blocks), rows_after_end: at(part+1, before+heads, after, blocks),
+		rows_after: at(part, before+heads, after, blocks), rows_after_end: at(part+1, before+heads,
+			after, blocks),
 	}
 	return s
 }

@@ -13,9 +13,10 @@ import (
 
 type matrix = ref.Matrix[float64]
 
-// bounds are the largest relative errors against float64 that the precisions may have after one block or layer, and the lowest cosine of a
-// row.
-var bounds = map[Precision]struct{ relative, cosine float64 }{F32: {2e-6, 1 - 1e-10}, BF16: {6e-3, 0.9999}, Int8: {3e-2, 0.999}}
+// bounds are the largest relative errors against float64 that the precisions may have after one
+// block or layer, and the lowest cosine of a row.
+var bounds = map[Precision]struct{ relative, cosine float64 }{F32: {2e-6, 1 - 1e-10},
+	BF16: {6e-3, 0.9999}, Int8: {3e-2, 0.999}}
 
 func random(rng *rand.Rand, n int, scale, mean float64) []float32 {
 	v := make([]float32, n)
@@ -26,7 +27,8 @@ func random(rng *rand.Rand, n int, scale, mean float64) []float32 {
 }
 
 func randomLinear(rng *rand.Rand, in, out int) LinearWeights {
-	return LinearWeights{Weight: random(rng, in*out, 1/math.Sqrt(float64(in)), 0), Bias: random(rng, out, 0.1, 0), In: in, Out: out}
+	return LinearWeights{Weight: random(rng, in*out, 1/math.Sqrt(float64(in)), 0),
+		Bias: random(rng, out, 0.1, 0), In: in, Out: out}
 }
 
 func randomNorm(rng *rand.Rand, n int) NormWeights {
@@ -37,7 +39,8 @@ func randomBlock(rng *rand.Rand, c Config) BlockWeights {
 	d := c.Hidden
 	w := BlockWeights{
 		LN1: randomNorm(rng, d), LN2: randomNorm(rng, d),
-		Q: randomLinear(rng, d, d), K: randomLinear(rng, d, d), V: randomLinear(rng, d, d), O: randomLinear(rng, d, d),
+		Q: randomLinear(rng, d, d), K: randomLinear(rng, d, d), V: randomLinear(rng, d, d),
+		O:  randomLinear(rng, d, d),
 		Up: randomLinear(rng, d, c.FF), Down: randomLinear(rng, c.FF, d),
 	}
 	if c.Gated {
@@ -71,11 +74,13 @@ func refNorm(x matrix, w NormWeights, eps float64) matrix {
 }
 
 var refActivations = map[onednn.Activation]ref.Activation[float64]{
-	onednn.QuickGELU: ref.QuickGELU[float64], onednn.GELU: ref.GELU[float64], onednn.GELUTanh: ref.GELUTanh[float64], onednn.SiLU: ref.SiLU[float64],
+	onednn.QuickGELU: ref.QuickGELU[float64], onednn.GELU: ref.GELU[float64],
+	onednn.GELUTanh: ref.GELUTanh[float64], onednn.SiLU: ref.SiLU[float64],
 }
 
-// refBlock is the block in float64, written out plainly; it changes x. Rows attend within stretches of the given lengths; angles has those of
-// rotary positions, half as many a row as a head is wide, or is nil.
+// refBlock is the block in float64, written out plainly; it changes x. Rows attend within stretches
+// of the given lengths; angles has those of rotary positions, half as many a row as a head is wide,
+// or is nil.
 func refBlock(x matrix, w BlockWeights, c Config, lengths []int, angles []float64) {
 	half := c.Hidden / c.Heads / 2
 	first := 0
@@ -88,7 +93,8 @@ func refBlock(x matrix, w BlockWeights, c Config, lengths []int, angles []float6
 			ref.Rotate(k, c.Heads, angles[first*half:])
 		}
 		mixed := ref.NewMatrix[float64](x.Rows, x.Cols)
-		ref.Attention(mixed, q, k, refLinear(n, w.V), c.Heads, ref.NewMatrix[float64](x.Rows, x.Rows))
+		ref.Attention(mixed, q, k, refLinear(n, w.V), c.Heads, ref.NewMatrix[float64](x.Rows,
+			x.Rows))
 		ref.Add(x, refLinear(mixed, w.O))
 		n = refNorm(x, w.LN2, c.Eps)
 		ff := refLinear(n, w.Up)
@@ -106,7 +112,8 @@ func refBlock(x matrix, w BlockWeights, c Config, lengths []int, angles []float6
 	}
 }
 
-// compare checks rows of numbers against float64. depth is the number of products one after the other whose errors add up.
+// compare checks rows of numbers against float64. depth is the number of products one after the
+// other whose errors add up.
 func compare(t *testing.T, got []float32, want matrix, p Precision, depth int) {
 	t.Helper()
 	var diff, norm float64
@@ -128,7 +135,8 @@ func compare(t *testing.T, got []float32, want matrix, p Precision, depth int) {
 	b.relative *= math.Sqrt(float64(depth))
 	b.cosine = 1 - (1-b.cosine)*float64(depth)
 	if !(e <= b.relative) || !(lowest >= b.cosine) {
-		t.Errorf("relative error %g, lowest cosine %g; want at most %g, at least %g", e, lowest, b.relative, b.cosine)
+		t.Errorf("relative error %g, lowest cosine %g; want at most %g, at least %g", e, lowest,
+			b.relative, b.cosine)
 	}
 }
 
@@ -192,11 +200,16 @@ func TestABlockEqualsItsDefinition(t *testing.T) {
 		c     Config
 		tiles int
 	}{
-		{"one row", Config{Rows: 1, Hidden: 32, Heads: 2, FF: 64, Eps: 1e-5, Activation: onednn.QuickGELU}, 1},
-		{"odd sizes", Config{Rows: 37, Hidden: 60, Heads: 3, FF: 101, Eps: 1e-6, Activation: onednn.GELU}, 2},
-		{"several row blocks", Config{Rows: 300, Hidden: 64, Heads: 4, FF: 1100, Eps: 1e-5, Activation: onednn.GELUTanh}, 3},
-		{"heads of 72", Config{Rows: 100, Hidden: 144, Heads: 2, FF: 200, Eps: 1e-6, Activation: onednn.SiLU}, 1},
-		{"ViT-L's width", Config{Rows: 150, Hidden: 1024, Heads: 16, FF: 4096, Eps: 1e-5, Activation: onednn.QuickGELU}, 1},
+		{"one row", Config{Rows: 1, Hidden: 32, Heads: 2, FF: 64, Eps: 1e-5,
+			Activation: onednn.QuickGELU}, 1},
+		{"odd sizes", Config{Rows: 37, Hidden: 60, Heads: 3, FF: 101, Eps: 1e-6,
+			Activation: onednn.GELU}, 2},
+		{"several row blocks", Config{Rows: 300, Hidden: 64, Heads: 4, FF: 1100, Eps: 1e-5,
+			Activation: onednn.GELUTanh}, 3},
+		{"heads of 72", Config{Rows: 100, Hidden: 144, Heads: 2, FF: 200, Eps: 1e-6,
+			Activation: onednn.SiLU}, 1},
+		{"ViT-L's width", Config{Rows: 150, Hidden: 1024, Heads: 16, FF: 4096, Eps: 1e-5,
+			Activation: onednn.QuickGELU}, 1},
 	}
 	for _, s := range shapes {
 		for p := range bounds {
@@ -213,15 +226,17 @@ func TestABlockEqualsItsDefinition(t *testing.T) {
 				lengths := slices.Repeat([]int{c.Rows}, s.tiles)
 				refBlock(want, w, c, lengths, nil)
 				for _, which := range waysOf() {
-					t.Run(fmt.Sprintf("%s/%v/%d threads/%+v", s.name, p, threads, which), func(t *testing.T) {
-						plan := openWith(t, c, which)
-						block, state := newBlock(t, plan, w), newState(t, plan, want.Rows)
-						copy(state.X(), x)
-						if err := plan.RunBlock(block, state, newAttention(t, plan, lengths...), nil); err != nil {
-							t.Fatal(err)
-						}
-						compare(t, state.X(), want, p, 1)
-					})
+					t.Run(fmt.Sprintf("%s/%v/%d threads/%+v", s.name, p, threads, which),
+						func(t *testing.T) {
+							plan := openWith(t, c, which)
+							block, state := newBlock(t, plan, w), newState(t, plan, want.Rows)
+							copy(state.X(), x)
+							if err := plan.RunBlock(block, state, newAttention(t, plan, lengths...),
+								nil); err != nil {
+								t.Fatal(err)
+							}
+							compare(t, state.X(), want, p, 1)
+						})
 				}
 			}
 		}
@@ -234,7 +249,8 @@ func TestAGatedBlockInWindowsEqualsItsDefinition(t *testing.T) {
 		for _, which := range waysOf() {
 			for _, parts := range []int{1, 2, 7} {
 				t.Run(fmt.Sprintf("%v/%+v/%d parts", p, which, parts), func(t *testing.T) {
-					c := Config{Precision: p, Threads: 2, Hidden: 160, Heads: 2, FF: 213, Gated: true, Eps: 1e-6, Activation: onednn.SiLU}
+					c := Config{Precision: p, Threads: 2, Hidden: 160, Heads: 2, FF: 213,
+						Gated: true, Eps: 1e-6, Activation: onednn.SiLU}
 					rng := rand.New(rand.NewPCG(8, 9))
 					w := randomBlock(rng, c)
 					w.LN1.RMS, w.LN1.Bias, w.LN2.RMS, w.LN2.Bias = true, nil, true, nil
@@ -244,13 +260,15 @@ func TestAGatedBlockInWindowsEqualsItsDefinition(t *testing.T) {
 					var cosines, sines []float32
 					for i := range angles {
 						angles[i] = rng.Float64() * 50
-						cosines, sines = append(cosines, float32(math.Cos(angles[i]))), append(sines, float32(math.Sin(angles[i])))
+						cosines, sines = append(cosines, float32(math.Cos(angles[i]))),
+							append(sines, float32(math.Sin(angles[i])))
 					}
 					x := random(rng, rows*c.Hidden, 1, 0)
 					want := ref.MatrixOf(rows, c.Hidden, double(x))
 					refBlock(want, w, c, lengths, angles)
 					plan := openWith(t, c, which)
-					block, state, attention := newBlock(t, plan, w), newState(t, plan, rows), newAttention(t, plan, lengths...)
+					block, state, attention := newBlock(t, plan, w), newState(t, plan, rows),
+						newAttention(t, plan, lengths...)
 					rotary, err := plan.NewRotary(cosines, sines)
 					if err != nil {
 						t.Fatal(err)
@@ -258,7 +276,8 @@ func TestAGatedBlockInWindowsEqualsItsDefinition(t *testing.T) {
 					defer rotary.Close()
 					copy(state.X(), x)
 					for part := range parts {
-						if err := plan.RunBlockPart(block, state, attention, rotary, part, parts); err != nil {
+						if err := plan.RunBlockPart(block, state, attention, rotary, part,
+							parts); err != nil {
 							t.Fatal(err)
 						}
 					}
@@ -270,9 +289,11 @@ func TestAGatedBlockInWindowsEqualsItsDefinition(t *testing.T) {
 }
 
 // vitL is a block of CLIP ViT-L/14 at 336 pixels.
-var vitL = Config{Rows: 577, Hidden: 1024, Heads: 16, FF: 4096, Eps: 1e-5, Activation: onednn.QuickGELU}
+var vitL = Config{Rows: 577, Hidden: 1024, Heads: 16, FF: 4096, Eps: 1e-5,
+	Activation: onednn.QuickGELU}
 
-// blockFlops is the work of a block in floating-point operations: a product of m x k by k x n counts 2mnk.
+// blockFlops is the work of a block in floating-point operations: a product of m x k by k x n
+// counts 2mnk.
 func blockFlops(c Config, tiles int) float64 {
 	n, d := float64(c.Rows), float64(c.Hidden)
 	return float64(tiles) * (2*n*d*(4*d+2*float64(c.FF)) + 4*n*n*d)
@@ -287,7 +308,8 @@ func BenchmarkBlock(b *testing.B) {
 					c.Precision = p
 					rng := rand.New(rand.NewPCG(1, 2))
 					plan := openWith(b, c, which)
-					block, state := newBlock(b, plan, randomBlock(rng, c)), newState(b, plan, tiles*c.Rows)
+					block, state := newBlock(b, plan, randomBlock(rng, c)),
+						newState(b, plan, tiles*c.Rows)
 					attention := newAttention(b, plan, slices.Repeat([]int{c.Rows}, tiles)...)
 					x := random(rng, len(state.X()), 1, 0)
 					for b.Loop() {
@@ -296,7 +318,8 @@ func BenchmarkBlock(b *testing.B) {
 							b.Fatal(err)
 						}
 					}
-					b.ReportMetric(blockFlops(c, tiles)*float64(b.N)/b.Elapsed().Seconds()*1e-9, "GFLOP/s")
+					b.ReportMetric(blockFlops(c, tiles)*float64(b.N)/b.Elapsed().Seconds()*1e-9,
+						"GFLOP/s")
 				})
 			}
 		}

@@ -10,7 +10,8 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/onednn"
 )
 
-// LinearWeights are the weights of a linear layer y = W x + b. They are read while a layer is made and not kept.
+// LinearWeights are the weights of a linear layer y = W x + b. They are read while a layer is made
+// and not kept.
 type LinearWeights struct {
 	Weight []float32 // Out rows of In numbers
 	Bias   []float32 // Out numbers, or nil
@@ -18,7 +19,8 @@ type LinearWeights struct {
 	Out    int
 }
 
-// NormWeights are the weights of a layer norm, or of an RMS norm (Zhang and Sennrich 2019), which has no bias.
+// NormWeights are the weights of a layer norm, or of an RMS norm (Zhang and Sennrich 2019), which
+// has no bias.
 type NormWeights struct {
 	Gain, Bias []float32
 	RMS        bool
@@ -26,8 +28,10 @@ type NormWeights struct {
 }
 
 func (w *LinearWeights) check() error {
-	if w.In < 1 || w.In > maxWidth || w.Out < 1 || w.Out > maxWidth || len(w.Weight) != w.In*w.Out || w.Bias != nil && len(w.Bias) != w.Out {
-		return fmt.Errorf("nn: a layer from %d to %d with %d weights and %d biases", w.In, w.Out, len(w.Weight), len(w.Bias))
+	if w.In < 1 || w.In > maxWidth || w.Out < 1 || w.Out > maxWidth ||
+		len(w.Weight) != w.In*w.Out || w.Bias != nil && len(w.Bias) != w.Out {
+		return fmt.Errorf("nn: a layer from %d to %d with %d weights and %d biases", w.In, w.Out,
+			len(w.Weight), len(w.Bias))
 	}
 	return nil
 }
@@ -77,7 +81,8 @@ func (p *Plan) newLinear(w LinearWeights, e ending) (_ *linear, err error) {
 	if err := p.open(); err != nil {
 		return nil, err
 	}
-	l := &linear{c: C.nn_linear{in: C.int(w.In), out: C.int(w.Out), activation: C.nn_activation(e.activation)}}
+	l := &linear{c: C.nn_linear{in: C.int(w.In), out: C.int(w.Out),
+		activation: C.nn_activation(e.activation)}}
 	defer func() {
 		if err != nil {
 			l.close()
@@ -107,7 +112,8 @@ func (p *Plan) packFloat(l *linear, w LinearWeights, e ending) error {
 			return err
 		}
 		l.c.packed = packed.Pointer()
-		C.nn_panels_pack(floats(packed), (*C.float)(addressOf(weight)), 1, C.size_t(w.In), l.c.in, l.c.out)
+		C.nn_panels_pack(floats(packed), (*C.float)(addressOf(weight)), 1, C.size_t(w.In), l.c.in,
+			l.c.out)
 		return nil
 	}
 	dst := p.store
@@ -115,7 +121,8 @@ func (p *Plan) packFloat(l *linear, w LinearWeights, e ending) error {
 		dst = onednn.F32
 	}
 	m, err := p.product(onednn.MatmulDesc{
-		M: int(p.team.block), N: w.Out, K: w.In, Src: p.store, Weights: p.store, Dst: dst, Bias: true, Sum: e.residual, Activation: e.activation,
+		M: int(p.team.block), N: w.Out, K: w.In, Src: p.store, Weights: p.store, Dst: dst,
+		Bias: true, Sum: e.residual, Activation: e.activation,
 	})
 	if err != nil {
 		return err
@@ -168,7 +175,8 @@ func (p *Plan) pack8(l *linear, w LinearWeights) error {
 	quants := make([]int8, w.Out*w.In)
 	for i := range w.Out {
 		row := w.Weight[i*w.In:][:w.In]
-		scale := C.nn_channel_quantize((*C.int8_t)(&quants[i*w.In]), (*C.float)(addressOf(row)), C.int(w.In), (*C.int32_t)(&sums[i]))
+		scale := C.nn_channel_quantize((*C.int8_t)(&quants[i*w.In]), (*C.float)(addressOf(row)),
+			C.int(w.In), (*C.int32_t)(&sums[i]))
 		column.Float32()[i] = float32(scale)
 	}
 	if !p.panels.int8 {
@@ -187,7 +195,8 @@ func (p *Plan) pack8(l *linear, w LinearWeights) error {
 func (p *Plan) packChunks(l *linear, w LinearWeights, quants []int8) error {
 	chunk := min(columnsOfChunk, w.Out)
 	chunks := (w.Out + chunk - 1) / chunk
-	desc := onednn.MatmulDesc{M: int(p.team.block), N: chunk, K: w.In, Src: onednn.U8, Weights: onednn.S8, Dst: onednn.S32}
+	desc := onednn.MatmulDesc{M: int(p.team.block), N: chunk, K: w.In, Src: onednn.U8,
+		Weights: onednn.S8, Dst: onednn.S32}
 	m, err := p.product(desc)
 	if err != nil {
 		return err
@@ -211,7 +220,8 @@ func (p *Plan) packChunks(l *linear, w LinearWeights, quants []int8) error {
 		if c == chunks-1 {
 			product = last
 		}
-		if err := p.pack(product, onednn.S8, unsafe.Pointer(&quants[c*chunk*w.In]), to, w.In); err != nil {
+		if err := p.pack(product, onednn.S8, unsafe.Pointer(&quants[c*chunk*w.In]), to,
+			w.In); err != nil {
 			return err
 		}
 	}

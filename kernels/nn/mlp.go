@@ -19,14 +19,16 @@ type MLP struct {
 	linears []*linear
 }
 
-// Layer is a linear layer of an [MLP] and the activation behind it. The last layer of an MLP has none.
+// Layer is a linear layer of an [MLP] and the activation behind it. The last layer of an MLP has
+// none.
 type Layer struct {
 	LinearWeights
 	Activation onednn.Activation
 }
 
-// NewMLP packs a chain of layers. norm, where it is not nil, comes before the first; the MLP owns it from here on. It may be narrower than
-// the layer's input, and is then applied to each part of it.
+// NewMLP packs a chain of layers. norm, where it is not nil, comes before the first; the MLP owns
+// it from here on. It may be narrower than the layer's input, and is then applied to each part of
+// it.
 func (p *Plan) NewMLP(norm *Norm, layers []Layer) (_ *MLP, err error) {
 	m := &MLP{plan: p, norm: norm}
 	defer func() {
@@ -38,7 +40,8 @@ func (p *Plan) NewMLP(norm *Norm, layers []Layer) (_ *MLP, err error) {
 		return nil, errors.New("nn: an MLP of no layers")
 	}
 	if norm != nil && (layers[0].In < 1 || layers[0].In%int(norm.c.n) != 0) {
-		return nil, fmt.Errorf("nn: a norm of %d before a layer from %d", int(norm.c.n), layers[0].In)
+		return nil, fmt.Errorf("nn: a norm of %d before a layer from %d", int(norm.c.n),
+			layers[0].In)
 	}
 	for i, w := range layers {
 		e := ending{activation: w.Activation}
@@ -91,18 +94,21 @@ func (m *MLP) Close() {
 	m.norm.Close()
 }
 
-// Rows says which rows of a state, or of another matrix, an MLP reads. Of every group of Stride rows it reads those from Skip on, Count times
-// as many as one of its inputs is made of. The patches of tiles whose first row is the class token are Rows{Stride: 577, Skip: 1, Count: 576}.
+// Rows says which rows of a state, or of another matrix, an MLP reads. Of every group of Stride
+// rows it reads those from Skip on, Count times as many as one of its inputs is made of. The
+// patches of tiles whose first row is the class token are Rows{Stride: 577, Skip: 1, Count: 576}.
 type Rows struct {
 	Stride, Skip, Count int
-	// Width is that of the matrix's rows, 0 for the MLP's In. Where In is a multiple of it, an input is that many rows one behind the other.
+	// Width is that of the matrix's rows, 0 for the MLP's In. Where In is a multiple of it, an
+	// input is that many rows one behind the other.
 	Width int
 	// Pool is the number of inputs whose mean is taken, 0 or 1 for none.
 	Pool int
 }
 
-// RunMLP computes the chain over the chosen rows of x, which has whole groups of them, and returns the result in a buffer that the caller
-// closes: groups times Count rows, then some more that mean nothing.
+// RunMLP computes the chain over the chosen rows of x, which has whole groups of them, and returns
+// the result in a buffer that the caller closes: groups times Count rows, then some more that mean
+// nothing.
 func (p *Plan) RunMLP(m *MLP, x *onednn.Buffer, groups int, r Rows) (*onednn.Buffer, error) {
 	if m.plan != p || m.linears == nil {
 		return nil, errClosed
@@ -111,7 +117,8 @@ func (p *Plan) RunMLP(m *MLP, x *onednn.Buffer, groups int, r Rows) (*onednn.Buf
 	if width < 1 || m.In()%width != 0 || pool > maxRows || r.Count > maxRows {
 		return nil, fmt.Errorf("nn: inputs of %d from rows %+v", m.In(), r)
 	}
-	if groups < 1 || r.Stride < 1 || r.Stride > maxRows/groups || r.Skip < 0 || r.Count < 1 || r.Skip+r.Count*pool*(m.In()/width) > r.Stride {
+	if groups < 1 || r.Stride < 1 || r.Stride > maxRows/groups || r.Skip < 0 || r.Count < 1 ||
+		r.Skip+r.Count*pool*(m.In()/width) > r.Stride {
 		return nil, fmt.Errorf("nn: %d groups of rows %+v", groups, r)
 	}
 	if need := 4 * groups * r.Stride * width; x.Len() < need {
@@ -127,7 +134,8 @@ func (p *Plan) RunMLP(m *MLP, x *onednn.Buffer, groups int, r Rows) (*onednn.Buf
 		norm = m.norm.c
 	}
 	source := C.nn_source{
-		x: floats(x), rows: C.int(rows), group: C.int(r.Count), stride: C.int(r.Stride), skip: C.int(r.Skip), unit: C.int(width), pool: C.int(pool),
+		x: floats(x), rows: C.int(rows), group: C.int(r.Count), stride: C.int(r.Stride),
+		skip: C.int(r.Skip), unit: C.int(width), pool: C.int(pool),
 	}
 	err = p.run("a projector", func() C.int {
 		return C.nn_run_mlp(&p.team, &norm, &m.layers[0], C.int(len(m.layers)), source, floats(y))

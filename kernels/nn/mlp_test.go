@@ -14,57 +14,62 @@ func TestAProjectorReadsThePatchesOfEachTile(t *testing.T) {
 	const tiles, tokens, patches, hidden = 3, 26, 25, 48
 	for p := range bounds {
 		for _, widths := range [][]int{{96}, {72, 30}, {1000, 513, 40}} {
-			for _, activation := range []onednn.Activation{onednn.GELU, onednn.GELUTanh, onednn.QuickGELU, onednn.SiLU} {
+			for _, activation := range []onednn.Activation{onednn.GELU, onednn.GELUTanh,
+				onednn.QuickGELU, onednn.SiLU} {
 				for _, normed := range []bool{false, true} {
-					t.Run(fmt.Sprintf("%v/%v/activation %d/norm %v", p, widths, activation, normed), func(t *testing.T) {
-						rng := rand.New(rand.NewPCG(3, 4))
-						plan := open(t, Config{Precision: p, Threads: 2, Rows: tokens, Hidden: hidden, Heads: 2, FF: 64, Eps: 1e-5})
-						var layers []Layer
-						in := hidden
-						for _, w := range widths {
-							layers = append(layers, Layer{randomLinear(rng, in, w), activation})
-							in = w
-						}
-						nw := randomNorm(rng, hidden)
-						var norm *Norm
-						if normed {
-							var err error
-							if norm, err = plan.NewNorm(nw); err != nil {
+					t.Run(fmt.Sprintf("%v/%v/activation %d/norm %v", p, widths, activation, normed),
+						func(t *testing.T) {
+							rng := rand.New(rand.NewPCG(3, 4))
+							plan := open(t, Config{Precision: p, Threads: 2, Rows: tokens,
+								Hidden: hidden, Heads: 2, FF: 64, Eps: 1e-5})
+							var layers []Layer
+							in := hidden
+							for _, w := range widths {
+								layers = append(layers, Layer{randomLinear(rng, in, w), activation})
+								in = w
+							}
+							nw := randomNorm(rng, hidden)
+							var norm *Norm
+							if normed {
+								var err error
+								if norm, err = plan.NewNorm(nw); err != nil {
+									t.Fatal(err)
+								}
+							}
+							m, err := plan.NewMLP(norm, layers)
+							if err != nil {
 								t.Fatal(err)
 							}
-						}
-						m, err := plan.NewMLP(norm, layers)
-						if err != nil {
-							t.Fatal(err)
-						}
-						defer m.Close()
-						x := random(rng, tiles*tokens*hidden, 1, 0)
-						buffer, err := onednn.Alloc(4 * len(x))
-						if err != nil {
-							t.Fatal(err)
-						}
-						defer buffer.Close()
-						copy(buffer.Float32(), x)
-						got, err := plan.RunMLP(m, buffer, tiles, Rows{Stride: tokens, Skip: tokens - patches, Count: patches})
-						if err != nil {
-							t.Fatal(err)
-						}
-						defer got.Close()
-						want := ref.NewMatrix[float64](tiles*patches, hidden)
-						for r := range want.Rows {
-							copy(want.Row(r), double(x[(r/patches*tokens+1+r%patches)*hidden:][:hidden]))
-						}
-						if normed {
-							want = refNorm(want, nw, 1e-5)
-						}
-						for i, l := range layers {
-							if i > 0 {
-								refActivations[activation](want)
+							defer m.Close()
+							x := random(rng, tiles*tokens*hidden, 1, 0)
+							buffer, err := onednn.Alloc(4 * len(x))
+							if err != nil {
+								t.Fatal(err)
 							}
-							want = refLinear(want, l.LinearWeights)
-						}
-						compare(t, got.Float32()[:len(want.Data)], want, p, len(widths))
-					})
+							defer buffer.Close()
+							copy(buffer.Float32(), x)
+							got, err := plan.RunMLP(m, buffer, tiles,
+								Rows{Stride: tokens, Skip: tokens - patches, Count: patches})
+							if err != nil {
+								t.Fatal(err)
+							}
+							defer got.Close()
+							want := ref.NewMatrix[float64](tiles*patches, hidden)
+							for r := range want.Rows {
+								copy(want.Row(r), double(
+									x[(r/patches*tokens+1+r%patches)*hidden:][:hidden]))
+							}
+							if normed {
+								want = refNorm(want, nw, 1e-5)
+							}
+							for i, l := range layers {
+								if i > 0 {
+									refActivations[activation](want)
+								}
+								want = refLinear(want, l.LinearWeights)
+							}
+							compare(t, got.Float32()[:len(want.Data)], want, p, len(widths))
+						})
 				}
 			}
 		}
@@ -76,11 +81,13 @@ func TestAProjectorMergesRows(t *testing.T) {
 	const tiles, tokens, hidden = 2, 65, 48
 	for p := range bounds {
 		for name, c := range map[string]struct{ merged, norm, pool int }{
-			"a norm of each row": {4, 1, 1}, "a norm of merged rows": {4, 4, 1}, "the mean of rows": {1, 1, 16},
+			"a norm of each row": {4, 1, 1}, "a norm of merged rows": {4, 4, 1},
+			"the mean of rows": {1, 1, 16},
 		} {
 			t.Run(fmt.Sprintf("%v/%s", p, name), func(t *testing.T) {
 				rng := rand.New(rand.NewPCG(3, 5))
-				plan := open(t, Config{Precision: p, Threads: 2, Hidden: hidden, Heads: 2, FF: 64, Eps: 1e-5})
+				plan := open(t, Config{Precision: p, Threads: 2, Hidden: hidden, Heads: 2, FF: 64,
+					Eps: 1e-5})
 				nw := randomNorm(rng, hidden*c.norm)
 				if c.pool > 1 {
 					nw.RMS, nw.Bias = true, nil
@@ -103,7 +110,8 @@ func TestAProjectorMergesRows(t *testing.T) {
 				defer buffer.Close()
 				copy(buffer.Float32(), x)
 				count := 64 / c.merged / c.pool
-				got, err := plan.RunMLP(m, buffer, tiles, Rows{Stride: tokens, Skip: 1, Count: count, Width: hidden, Pool: c.pool})
+				got, err := plan.RunMLP(m, buffer, tiles, Rows{Stride: tokens, Skip: 1,
+					Count: count, Width: hidden, Pool: c.pool})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -144,7 +152,9 @@ func TestMisuseIsAnError(t *testing.T) {
 	}
 	wide := good
 	wide.Precision = Int8
-	if m, err := open(t, wide).NewMLP(nil, []Layer{{LinearWeights: LinearWeights{Weight: make([]float32, maxIn8+1), In: maxIn8 + 1, Out: 1}}}); err == nil {
+	if m, err := open(t, wide).NewMLP(nil,
+		[]Layer{{LinearWeights: LinearWeights{Weight: make([]float32, maxIn8+1), In: maxIn8 + 1,
+			Out: 1}}}); err == nil {
 		m.Close()
 		t.Error("an 8-bit layer was made whose sums overflow")
 	}
@@ -185,7 +195,8 @@ func TestMisuseIsAnError(t *testing.T) {
 		t.Errorf("a closed state: %v", err)
 	}
 	block.Close()
-	if err := plan.RunBlock(block, newState(t, plan, 5), attention, nil); !errors.Is(err, errClosed) {
+	if err := plan.RunBlock(block, newState(t, plan, 5), attention, nil); !errors.Is(err,
+		errClosed) {
 		t.Errorf("a closed block: %v", err)
 	}
 	plan.Close()

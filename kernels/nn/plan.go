@@ -18,13 +18,14 @@ import (
 
 // Config gives the shapes of a transformer.
 type Config struct {
-	Precision  Precision
-	Threads    int  // 0 means GOMAXPROCS
-	Rows       int  // of a usual state, such as a tile's; 0 for many, or any number
-	Hidden     int  // width of the residual stream
-	Heads      int  // divides Hidden
-	FF         int  // width between the two layers of the feed-forward network
-	Gated      bool // the network multiplies its inner rows by those of a gate, which has the activation
+	Precision Precision
+	Threads   int // 0 means GOMAXPROCS
+	Rows      int // of a usual state, such as a tile's; 0 for many, or any number
+	Hidden    int // width of the residual stream
+	Heads     int // divides Hidden
+	FF        int // width between the two layers of the feed-forward network
+	// the network multiplies its inner rows by those of a gate, which has the activation
+	Gated      bool
 	Eps        float64
 	Activation onednn.Activation
 }
@@ -53,8 +54,8 @@ func (c *Config) check() error {
 	return nil
 }
 
-// A Plan holds what all blocks of a transformer share: the planned products, and the scratch memory of the threads. One Run method at a time
-// may be called.
+// A Plan holds what all blocks of a transformer share: the planned products, and the scratch memory
+// of the threads. One Run method at a time may be called.
 type Plan struct {
 	config Config
 	panels panels
@@ -75,8 +76,8 @@ type packerKey struct {
 	kStride, nStride int
 }
 
-// Row blocks have about this height: enough rows to reuse the weights that pass through the cache, few enough that the wide rows of a
-// block stay in it.
+// Row blocks have about this height: enough rows to reuse the weights that pass through the cache,
+// few enough that the wide rows of a block stay in it.
 const rowsOfBlock = 144
 
 // blockHeight cuts rows into blocks of equal height whose number is a multiple of the threads'.
@@ -92,7 +93,8 @@ func blockHeight(rows, threads int) int {
 // panels says which products run over weights packed in panels (panels.h) and which through oneDNN.
 type panels struct{ float, int8 bool }
 
-// choosePanels takes panels where they are faster: on processors whose widest arithmetic is AVX2, 8-bit ones where it has no VNNI.
+// choosePanels takes panels where they are faster: on processors whose widest arithmetic is AVX2,
+// 8-bit ones where it has no VNNI.
 func choosePanels(cpu onednn.Processor) panels {
 	avx2 := strings.HasPrefix(cpu.ISA, "avx2") && C.nn_panels_supported() != 0
 	return panels{float: avx2, int8: avx2 && !cpu.VNNI}
@@ -120,7 +122,8 @@ func newPlan(c Config, panels panels) (*Plan, error) {
 	for i := range cap(p.slots) {
 		p.slots <- i
 	}
-	p.team = C.nn_team{threads: C.int(c.Threads), block: C.int(blockHeight(c.Rows, c.Threads)), store: C.NN_F32, limit8: 127}
+	p.team = C.nn_team{threads: C.int(c.Threads), block: C.int(blockHeight(c.Rows, c.Threads)),
+		store: C.NN_F32, limit8: 127}
 	if cpu.VNNI {
 		p.team.limit8 = 255
 	}
@@ -156,7 +159,8 @@ func (p *Plan) product(d onednn.MatmulDesc) (*onednn.Matmul, error) {
 	return m, err
 }
 
-func (p *Plan) packer(m *onednn.Matmul, from onednn.Type, kStride, nStride, slots int) (*onednn.Packer, error) {
+func (p *Plan) packer(m *onednn.Matmul, from onednn.Type, kStride, nStride,
+	slots int) (*onednn.Packer, error) {
 	key := packerKey{m, from, kStride, nStride}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -170,7 +174,8 @@ func (p *Plan) packer(m *onednn.Matmul, from onednn.Type, kStride, nStride, slot
 	return k, err
 }
 
-// reserve makes sure that each thread has n bytes of scratch memory. Nothing runs while blocks are made.
+// reserve makes sure that each thread has n bytes of scratch memory. Nothing runs while blocks are
+// made.
 func (p *Plan) reserve(n C.size_t) error {
 	const line = 4096
 	n = (n + line - 1) / line * line

@@ -38,7 +38,8 @@ func ParsePrecision(s string) (Precision, error) {
 			return Precision(i), nil
 		}
 	}
-	return Auto, fmt.Errorf("nn: unknown precision %q; known are %s", s, strings.Join(precisionNames[:], ", "))
+	return Auto, fmt.Errorf("nn: unknown precision %q; known are %s", s,
+		strings.Join(precisionNames[:], ", "))
 }
 
 // Resolve returns the precision that Auto stands for on this processor, and others as they are.
@@ -52,7 +53,8 @@ func (p Precision) Resolve() Precision {
 	return F32
 }
 
-// Native reports whether the processor has instructions for the precision's products. Others are carried out exactly, and slowly.
+// Native reports whether the processor has instructions for the precision's products. Others are
+// carried out exactly, and slowly.
 func (p Precision) Native() bool { return p.Resolve() != BF16 || onednn.CPU().BF16 }
 
 // RoundToBF16 rounds numbers to bfloat16 in place, to nearest, ties to even.

@@ -1,13 +1,16 @@
-// Package patch takes 8-bit pictures to the first hidden states of a vision transformer in one pass: rescaling, normalisation, cutting
-// into patches, the patch embedding, the class token and the position embedding. No float picture exists in between; a
-// thread holds one block of patches at a time.
+// Package patch takes 8-bit pictures to the first hidden states of a vision transformer in one
+// pass: rescaling, normalisation, cutting into patches, the patch embedding, the class token and
+// the position embedding. No float picture exists in between; a thread holds one block of patches
+// at a time.
 //
-// The patch embedding is a convolution whose stride is its kernel's size, which is one matrix product over the pixels of the patches
-// (Dosovitskiy et al. 2020). Normalisation is folded into its weights: with m the integer nearest to 255·mean, of a byte u
+// The patch embedding is a convolution whose stride is its kernel's size, which is one matrix
+// product over the pixels of the patches (Dosovitskiy et al. 2020). Normalisation is folded into
+// its weights: with m the integer nearest to 255·mean, of a byte u
 //
 //	W (u/255 - mean)/std + b  =  W/(255 std) · (u - m)  +  b + W (m/255 - mean)/std
 //
-// and u - m is an integer that float32 and bfloat16 hold exactly, so that the product's input has no rounding error in either.
+// and u - m is an integer that float32 and bfloat16 hold exactly, so that the product's input has
+// no rounding error in either.
 package patch
 
 // #cgo CFLAGS: -O3 -fopenmp
@@ -33,8 +36,8 @@ type Config struct {
 	PatchSize int // side of a patch in pixels
 	Hidden    int // width of the tower
 	Mean, Std [3]float32
-	// Precision of the product. Int8 stands for BF16 where the processor has it, else F32: the pixels are the tower's only exact
-	// input, and the product is a five-hundredth of its work.
+	// Precision of the product. Int8 stands for BF16 where the processor has it, else F32: the
+	// pixels are the tower's only exact input, and the product is a five-hundredth of its work.
 	Precision nn.Precision
 	Threads   int // 0 means GOMAXPROCS
 	Patches   int // of a usual tile; 0 for many, or any number
@@ -42,10 +45,12 @@ type Config struct {
 
 // Weights are what an embedding is made of. They are read while it is made and not kept.
 type Weights struct {
-	Patch     []float32 // Hidden rows of 3·p² numbers in the order of a convolution's weight: colour, y, x
-	Bias      []float32 // Hidden numbers, or nil
-	Class     []float32 // Hidden numbers, or nil for a tower without class token
-	ClassLast bool      // the class token stands after the patches, not before them; positions follow the rows
+	// Hidden rows of 3·p² numbers in the order of a convolution's weight: colour, y, x
+	Patch []float32
+	Bias  []float32 // Hidden numbers, or nil
+	Class []float32 // Hidden numbers, or nil for a tower without class token
+	// the class token stands after the patches, not before them; positions follow the rows
+	ClassLast bool
 }
 
 // Embedding is a packed patch embedding. One Run at a time may be called, from the compute thread.
@@ -68,11 +73,13 @@ const blockOf = 144
 
 // New packs a patch embedding.
 func New(c Config, w Weights) (_ *Embedding, err error) {
-	if c.PatchSize < 1 || c.PatchSize > maxSide/8 || c.Hidden < 1 || c.Hidden > maxWidth || c.Patches < 0 {
+	if c.PatchSize < 1 || c.PatchSize > maxSide/8 || c.Hidden < 1 || c.Hidden > maxWidth ||
+		c.Patches < 0 {
 		return nil, fmt.Errorf("patch: patches of %d pixels, %d wide", c.PatchSize, c.Hidden)
 	}
 	pixels := 3 * c.PatchSize * c.PatchSize
-	if len(w.Patch) != c.Hidden*pixels || w.Bias != nil && len(w.Bias) != c.Hidden || w.Class != nil && len(w.Class) != c.Hidden {
+	if len(w.Patch) != c.Hidden*pixels || w.Bias != nil && len(w.Bias) != c.Hidden ||
+		w.Class != nil && len(w.Class) != c.Hidden {
 		return nil, fmt.Errorf("patch: %d weights, %d biases and %d numbers of a class token do not fit patches of %d pixels, %d wide",
 			len(w.Patch), len(w.Bias), len(w.Class), c.PatchSize, c.Hidden)
 	}
@@ -87,7 +94,8 @@ func New(c Config, w Weights) (_ *Embedding, err error) {
 		block = (c.Patches + blocks - 1) / blocks
 	}
 	e := &Embedding{last: w.ClassLast, c: C.patch_embedding{
-		patch: C.int(c.PatchSize), hidden: C.int(c.Hidden), block: C.int(block), threads: C.int(threads),
+		patch: C.int(c.PatchSize), hidden: C.int(c.Hidden), block: C.int(block),
+		threads: C.int(threads),
 	}}
 	if w.Class != nil {
 		e.classes = 1
@@ -116,21 +124,26 @@ type Grid struct {
 	buffers []*onednn.Buffer
 }
 
-// NewGrid cuts tiles of width x height pixels; pixels beyond the last whole patch are not seen. order lists the patches, counted along the
-// tile's rows, in the order of the rows; nil leaves them in that order. positions, where it is not nil, has Hidden numbers for each row, the class
-// token's included.
-func (e *Embedding) NewGrid(width, height int, order []int32, positions []float32) (_ *Grid, err error) {
+// NewGrid cuts tiles of width x height pixels; pixels beyond the last whole patch are not seen.
+// order lists the patches, counted along the tile's rows, in the order of the rows; nil leaves them
+// in that order. positions, where it is not nil, has Hidden numbers for each row, the class token's
+// included.
+func (e *Embedding) NewGrid(width, height int, order []int32,
+	positions []float32) (_ *Grid, err error) {
 	p := int(e.c.patch)
 	if width < p || height < p || width > maxSide || height > maxSide {
 		return nil, fmt.Errorf("patch: a tile of %d x %d pixels in patches of %d", width, height, p)
 	}
 	patches := (width / p) * (height / p)
 	rows := patches + e.classes
-	if order != nil && len(order) != patches || positions != nil && len(positions) != rows*int(e.c.hidden) {
-		return nil, fmt.Errorf("patch: an order of %d and %d numbers of positions for %d rows", len(order), len(positions), rows)
+	if order != nil && len(order) != patches ||
+		positions != nil && len(positions) != rows*int(e.c.hidden) {
+		return nil, fmt.Errorf("patch: an order of %d and %d numbers of positions for %d rows",
+			len(order), len(positions), rows)
 	}
 	g := &Grid{of: e, c: C.patch_grid{
-		width: C.int(width), height: C.int(height), across: C.int(width / p), patches: C.int(patches), rows: C.int(rows), class_row: -1,
+		width: C.int(width), height: C.int(height), across: C.int(width / p),
+		patches: C.int(patches), rows: C.int(rows), class_row: -1,
 	}}
 	switch {
 	case e.classes > 0 && e.last:
@@ -169,7 +182,8 @@ func (e *Embedding) NewGrid(width, height int, order []int32, positions []float3
 	return g, nil
 }
 
-// Rows returns the number of rows of a tile: a row a patch, and one for the class token if the tower has one.
+// Rows returns the number of rows of a tile: a row a patch, and one for the class token if the
+// tower has one.
 func (g *Grid) Rows() int { return int(g.c.rows) }
 
 // Close frees the grid. Closing again does nothing.
@@ -228,7 +242,8 @@ func (e *Embedding) pack(c Config, w Weights) error {
 	}
 	k := 3 * c.PatchSize * c.PatchSize
 	e.product, err = onednn.NewMatmul(onednn.MatmulDesc{
-		M: int(e.c.block), N: c.Hidden, K: k, Src: store, Weights: store, Dst: onednn.F32, Bias: true,
+		M: int(e.c.block), N: c.Hidden, K: k, Src: store, Weights: store, Dst: onednn.F32,
+		Bias: true,
 	}, int(e.c.threads))
 	if err != nil {
 		return err
@@ -253,9 +268,12 @@ func (e *Embedding) pack(c Config, w Weights) error {
 }
 
 // centreOf returns the byte nearest to a mean on the scale 0 to 1.
-func centreOf(mean float32) int { return int(math.RoundToEven(min(max(float64(mean)*255, 0), 255))) }
+func centreOf(mean float32) int {
+	return int(math.RoundToEven(min(max(float64(mean)*255, 0), 255)))
+}
 
-// fold returns the weights for rows of centred bytes, colours innermost, and the bias that goes with them.
+// fold returns the weights for rows of centred bytes, colours innermost, and the bias that goes
+// with them.
 func fold(c Config, w Weights) (weights, bias []float32) {
 	p := c.PatchSize
 	weights, bias = make([]float32, len(w.Patch)), make([]float32, c.Hidden)
@@ -291,7 +309,8 @@ func (e *Embedding) Bytes() (n int) {
 
 var errClosed = errors.New("patch: the embedding is closed")
 
-// Run writes the hidden states of tiles of a grid's size to x: for each tile Rows() rows of Hidden float32 numbers.
+// Run writes the hidden states of tiles of a grid's size to x: for each tile Rows() rows of Hidden
+// float32 numbers.
 func (e *Embedding) Run(g *Grid, tiles []*imaging.RGB, x *onednn.Buffer) error {
 	if e.product == nil || g.of != e {
 		return errClosed
@@ -303,11 +322,13 @@ func (e *Embedding) Run(g *Grid, tiles []*imaging.RGB, x *onednn.Buffer) error {
 			return fmt.Errorf("patch: tile %d: %w", i, err)
 		}
 		if t.W != width || t.H != height {
-			return fmt.Errorf("patch: tile %d has %d x %d pixels, want %d x %d", i, t.W, t.H, width, height)
+			return fmt.Errorf("patch: tile %d has %d x %d pixels, want %d x %d", i, t.W, t.H, width,
+				height)
 		}
 	}
 	if need := 4 * len(tiles) * g.Rows() * int(e.c.hidden); len(tiles) == 0 || x.Len() < need {
-		return fmt.Errorf("patch: %d bytes for the rows of %d tiles, want %d", x.Len(), len(tiles), need)
+		return fmt.Errorf("patch: %d bytes for the rows of %d tiles, want %d", x.Len(), len(tiles),
+			need)
 	}
 	if e.pixels.Len() < size*len(tiles) {
 		b, err := onednn.Alloc(size * len(tiles))
@@ -320,7 +341,8 @@ func (e *Embedding) Run(g *Grid, tiles []*imaging.RGB, x *onednn.Buffer) error {
 	for i, t := range tiles {
 		copy(e.pixels.Bytes()[i*size:], t.Pix)
 	}
-	status := C.patch_run(&e.c, &g.c, (*C.uint8_t)(e.pixels.Pointer()), C.int(len(tiles)), (*C.float)(x.Pointer()))
+	status := C.patch_run(&e.c, &g.c, (*C.uint8_t)(e.pixels.Pointer()), C.int(len(tiles)),
+		(*C.float)(x.Pointer()))
 	if status != 0 {
 		return fmt.Errorf("patch: oneDNN reports status %d", int(status))
 	}

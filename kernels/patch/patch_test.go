@@ -56,7 +56,8 @@ func definition(c Config, w Weights, positions []float32, tile *imaging.RGB) ref
 	}
 	bias := make([]float64, c.Hidden)
 	copy(bias, double(w.Bias))
-	ref.Linear(x.RowRange(first, first+patches), pixels, ref.MatrixOf(c.Hidden, pixels.Cols, double(w.Patch)), bias)
+	ref.Linear(x.RowRange(first, first+patches), pixels, ref.MatrixOf(c.Hidden, pixels.Cols,
+		double(w.Patch)), bias)
 	if class >= 0 {
 		copy(x.Row(class), double(w.Class))
 	}
@@ -66,17 +67,20 @@ func definition(c Config, w Weights, positions []float32, tile *imaging.RGB) ref
 
 func TestTheEmbeddingEqualsItsDefinition(t *testing.T) {
 	limits := map[nn.Precision]float64{nn.F32: 2e-6, nn.BF16: 5e-3, nn.Int8: 5e-3}
-	for _, shape := range []struct{ image, patch, hidden int }{{14, 14, 8}, {31, 7, 33}, {112, 8, 64}, {336, 14, 40}, {10, 1, 5}} {
+	for _, shape := range []struct{ image, patch, hidden int }{{14, 14, 8}, {31, 7, 33},
+		{112, 8, 64}, {336, 14, 40}, {10, 1, 5}} {
 		for _, class := range []string{"none", "first", "last"} {
 			for p, limit := range limits {
 				t.Run(fmt.Sprintf("%v/class token %s/%v", shape, class, p), func(t *testing.T) {
 					rng := rand.New(rand.NewPCG(1, uint64(shape.image)))
-					c := Config{Patches: (shape.image / shape.patch) * (shape.image / shape.patch), PatchSize: shape.patch, Hidden: shape.hidden, Precision: p, Threads: 2,
+					c := Config{Patches: (shape.image / shape.patch) * (shape.image / shape.patch),
+						PatchSize: shape.patch, Hidden: shape.hidden, Precision: p, Threads: 2,
 						Mean: [3]float32{0.48, 0.46, 0.41}, Std: [3]float32{0.27, 0.26, 0.28}}
 					patches := (shape.image / shape.patch) * (shape.image / shape.patch)
 					rows := patches
 					pixels := 3 * shape.patch * shape.patch
-					w := Weights{Patch: random(rng, shape.hidden*pixels, 1/math.Sqrt(float64(pixels)))}
+					w := Weights{Patch: random(rng, shape.hidden*pixels,
+						1/math.Sqrt(float64(pixels)))}
 					if class == "none" {
 						w.Bias = random(rng, shape.hidden, 1)
 					} else {
@@ -138,7 +142,8 @@ func TestPatchesStandInTheOrderAskedFor(t *testing.T) {
 	for i, at := range rng.Perm(600) {
 		order[i] = int32(at)
 	}
-	for name, positions := range map[string][]float32{"positions": random(rng, 601*6, 1), "no positions": nil} {
+	for name, positions := range map[string][]float32{"positions": random(rng, 601*6, 1),
+		"no positions": nil} {
 		g, err := e.NewGrid(200, 49, order, positions)
 		if err != nil {
 			t.Fatal(err)
@@ -192,10 +197,18 @@ func TestMisshapenWeightsAndTilesAreErrors(t *testing.T) {
 	}
 	for name, make := range map[string]func() (*Grid, error){
 		"patches larger than a tile": func() (*Grid, error) { return e.NewGrid(3, 8, nil, nil) },
-		"a huge tile":                func() (*Grid, error) { return e.NewGrid(8, 1<<20, nil, nil) },
-		"a short order":              func() (*Grid, error) { return e.NewGrid(8, 8, []int32{0, 1}, nil) },
-		"a patch that is not there":  func() (*Grid, error) { return e.NewGrid(8, 8, []int32{0, 1, 2, 4}, nil) },
-		"positions too few":          func() (*Grid, error) { return e.NewGrid(8, 8, nil, []float32{1}) },
+		"a huge tile": func() (*Grid, error) {
+			return e.NewGrid(8, 1<<20, nil, nil)
+		},
+		"a short order": func() (*Grid, error) {
+			return e.NewGrid(8, 8, []int32{0, 1}, nil)
+		},
+		"a patch that is not there": func() (*Grid, error) {
+			return e.NewGrid(8, 8, []int32{0, 1, 2, 4}, nil)
+		},
+		"positions too few": func() (*Grid, error) {
+			return e.NewGrid(8, 8, nil, []float32{1})
+		},
 	} {
 		if g, err := make(); err == nil {
 			g.Close()
@@ -214,7 +227,8 @@ func TestMisshapenWeightsAndTilesAreErrors(t *testing.T) {
 	defer x.Close()
 	tile := imaging.NewRGB(8, 8)
 	for name, tiles := range map[string][]*imaging.RGB{
-		"no tiles": nil, "a tile too many for the buffer": {tile, tile}, "a tile of another size": {imaging.NewRGB(8, 9)}, "no picture": {nil},
+		"no tiles": nil, "a tile too many for the buffer": {tile, tile},
+		"a tile of another size": {imaging.NewRGB(8, 9)}, "no picture": {nil},
 	} {
 		if err := e.Run(g, tiles, x); err == nil {
 			t.Errorf("%s: no error", name)
@@ -229,7 +243,8 @@ func TestMisshapenWeightsAndTilesAreErrors(t *testing.T) {
 
 func BenchmarkEmbedding(b *testing.B) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	c := Config{Patches: 576, PatchSize: 14, Hidden: 1024, Mean: [3]float32{0.48, 0.46, 0.41}, Std: [3]float32{0.27, 0.26, 0.28}}
+	c := Config{Patches: 576, PatchSize: 14, Hidden: 1024, Mean: [3]float32{0.48, 0.46, 0.41},
+		Std: [3]float32{0.27, 0.26, 0.28}}
 	e, err := New(c, Weights{Patch: random(rng, 1024*588, 0.04), Class: random(rng, 1024, 1)})
 	if err != nil {
 		b.Fatal(err)

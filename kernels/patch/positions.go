@@ -5,13 +5,18 @@ import (
 	"math"
 )
 
-// InterpolatePositions resamples position embeddings learned for a grid of from x from patches to one of to x to, so that a tower takes
-// pictures of another size than it was trained on. rows holds extra rows (the class token's), which are kept, then one of width numbers for
-// each place of the grid. The weights are those of Keys's cubic convolution with a = -3/4 at pixel centres, edges repeated:
-// torch.nn.functional.interpolate(mode="bicubic", align_corners=False), which Hugging Face's interpolate_pos_encoding calls.
+// InterpolatePositions resamples position embeddings learned for a grid of from x from patches to
+// one of to x to, so that a tower takes pictures of another size than it was trained on. rows holds
+// extra rows (the class token's), which are kept, then one of width numbers for each place of the
+// grid. The weights are those of Keys's cubic convolution with a = -3/4 at pixel centres, edges
+// repeated: torch.nn.functional.interpolate(mode="bicubic", align_corners=False), which Hugging
+// Face's interpolate_pos_encoding calls.
 func InterpolatePositions(rows []float32, width, extra, from, to int) ([]float32, error) {
-	if width < 1 || extra < 0 || from < 1 || to < 1 || from > maxSide || to > maxSide || len(rows) != (extra+from*from)*width {
-		return nil, fmt.Errorf("patch: %d numbers of positions, %d wide, for a grid of %d x %d and %d rows more", len(rows), width, from, from, extra)
+	if width < 1 || extra < 0 || from < 1 || to < 1 || from > maxSide || to > maxSide ||
+		len(rows) != (extra+from*from)*width {
+		return nil, fmt.Errorf(
+			"patch: %d numbers of positions, %d wide, for a grid of %d x %d and %d rows more", len(
+				rows), width, from, from, extra)
 	}
 	out := make([]float32, (extra+to*to)*width)
 	copy(out, rows[:extra*width])
@@ -46,7 +51,8 @@ func InterpolatePositions(rows []float32, width, extra, from, to int) ([]float32
 	return out, nil
 }
 
-// cubicTap lists the four places of an axis that one place of the new axis is made of, and their weights.
+// cubicTap lists the four places of an axis that one place of the new axis is made of, and their
+// weights.
 type cubicTap struct {
 	at     [4]int
 	weight [4]float64

@@ -10,7 +10,8 @@ import (
 
 func TestInterpolatedPositionsEqualTheReference(t *testing.T) {
 	const width = 5
-	for _, c := range []struct{ from, to, extra int }{{4, 7, 0}, {16, 24, 1}, {24, 16, 1}, {1, 3, 1}, {3, 1, 0}, {5, 5, 1}} {
+	for _, c := range []struct{ from, to, extra int }{{4, 7, 0}, {16, 24, 1}, {24, 16, 1},
+		{1, 3, 1}, {3, 1, 0}, {5, 5, 1}} {
 		rows := random(rand.New(rand.NewPCG(7, uint64(c.to))), (c.extra+c.from*c.from)*width, 1)
 		got, err := InterpolatePositions(rows, width, c.extra, c.from, c.to)
 		if err != nil {
@@ -22,7 +23,8 @@ func TestInterpolatedPositionsEqualTheReference(t *testing.T) {
 			}
 		}
 		want := ref.NewMatrix[float64](c.to*c.to, width)
-		ref.Interpolate(want, c.to, c.to, ref.MatrixOf(c.from*c.from, width, double(rows[c.extra*width:])), c.from, c.from, ref.Bicubic)
+		ref.Interpolate(want, c.to, c.to, ref.MatrixOf(c.from*c.from, width,
+			double(rows[c.extra*width:])), c.from, c.from, ref.Bicubic)
 		for i, w := range want.Data {
 			if g := float64(got[c.extra*width+i]); math.Abs(g-w) > 1e-6 {
 				t.Fatalf("%+v: number %d is %g, want %g", c, i, g, w)

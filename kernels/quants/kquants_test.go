@@ -28,7 +28,8 @@ func same(t *testing.T, name string, values []float32) {
 	t.Helper()
 	src := unsafe.Slice((*byte)(unsafe.Pointer(&values[0])), 4*len(values))
 	for _, typ := range types {
-		ours, theirs := make([]byte, len(values)/256*sizes[typ]), make([]byte, len(values)/256*sizes[typ])
+		ours, theirs := make([]byte, len(values)/256*sizes[typ]),
+			make([]byte, len(values)/256*sizes[typ])
 		if !Convert(ggml.F32, src, typ, ours, make([]float32, len(values))) {
 			t.Fatalf("%s: values do not fit", name)
 		}
@@ -38,7 +39,8 @@ func same(t *testing.T, name string, values []float32) {
 		for i := range ours {
 			if ours[i] != theirs[i] {
 				b := i / sizes[typ]
-				t.Fatalf("%s, %v: super-block %d differs at byte %d of %d: %v", name, typ, b, i%sizes[typ], sizes[typ], values[256*b:256*b+8])
+				t.Fatalf("%s, %v: super-block %d differs at byte %d of %d: %v", name, typ, b,
+					i%sizes[typ], sizes[typ], values[256*b:256*b+8])
 			}
 		}
 	}
@@ -56,30 +58,41 @@ func TestBytesAreGGMLs(t *testing.T) {
 		return x
 	}
 	for name, f := range map[string]func(i int) float64{
-		"normal":               func(int) float64 { return 0.02 * r.NormFloat64() },
-		"of all sizes":         func(int) float64 { return r.NormFloat64() * math.Pow(10, 12*r.Float64()-9) },
-		"sizes by super-block": func(i int) float64 { return r.NormFloat64() * math.Pow(10, float64(i/256%40)-37) },
-		"sizes by sub-block":   func(i int) float64 { return r.NormFloat64() * math.Pow(10, float64(i/16%28)-25) },
-		"zeros":                func(int) float64 { return 0 },
-		"zeros of both signs":  func(i int) float64 { return math.Copysign(0, float64(i%3)-1) },
-		"equal":                func(i int) float64 { return float64(i/32%7) - 3 },
-		"positive":             func(int) float64 { return r.Float64() },
-		"negative":             func(int) float64 { return -r.Float64() },
+		"normal": func(int) float64 { return 0.02 * r.NormFloat64() },
+		"of all sizes": func(int) float64 {
+			return r.NormFloat64() * math.Pow(10, 12*r.Float64()-9)
+		},
+		"sizes by super-block": func(i int) float64 {
+			return r.NormFloat64() * math.Pow(10, float64(i/256%40)-37)
+		},
+		"sizes by sub-block": func(i int) float64 {
+			return r.NormFloat64() * math.Pow(10, float64(i/16%28)-25)
+		},
+		"zeros":               func(int) float64 { return 0 },
+		"zeros of both signs": func(i int) float64 { return math.Copysign(0, float64(i%3)-1) },
+		"equal":               func(i int) float64 { return float64(i/32%7) - 3 },
+		"positive":            func(int) float64 { return r.Float64() },
+		"negative":            func(int) float64 { return -r.Float64() },
 		"one in a super-block": func(i int) float64 {
 			if i%256 == i/256%256 {
 				return -3
 			}
 			return 0
 		},
-		"few levels":  func(int) float64 { return float64(r.IntN(5)) / 4 },
-		"outliers":    func(i int) float64 { return max(-6e4, min(6e4, math.Pow(r.NormFloat64(), 7))) },
+		"few levels": func(int) float64 { return float64(r.IntN(5)) / 4 },
+		"outliers": func(i int) float64 {
+			return max(-6e4, min(6e4, math.Pow(r.NormFloat64(), 7)))
+		},
 		"subnormal":   func(int) float64 { return r.NormFloat64() * 1e-41 },
 		"nearly tiny": func(int) float64 { return r.NormFloat64() * 1e-15 },
 		"as F16": func(int) float64 {
-			return float64(math.Float32frombits(math.Float32bits(float32(r.NormFloat64())) &^ 0x1fff))
+			return float64(math.Float32frombits(
+				math.Float32bits(float32(r.NormFloat64())) &^ 0x1fff))
 		},
-		"sparse":       func(int) float64 { return max(0, r.NormFloat64()-1.5) },
-		"a wide range": func(i int) float64 { return max(-6e4, min(6e4, math.Sinh(3*r.NormFloat64()))) },
+		"sparse": func(int) float64 { return max(0, r.NormFloat64()-1.5) },
+		"a wide range": func(i int) float64 {
+			return max(-6e4, min(6e4, math.Sinh(3*r.NormFloat64())))
+		},
 	} {
 		same(t, name, fill(f))
 	}
@@ -106,7 +119,8 @@ func TestHalvesAreConverted(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, typ := range types {
-			ours, theirs := make([]byte, len(values)/256*sizes[typ]), make([]byte, len(values)/256*sizes[typ])
+			ours, theirs := make([]byte, len(values)/256*sizes[typ]),
+				make([]byte, len(values)/256*sizes[typ])
 			if !Convert(from, src, typ, ours, make([]float32, len(values))) {
 				t.Fatalf("%v: does not fit", from)
 			}

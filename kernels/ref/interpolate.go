@@ -24,9 +24,11 @@ const (
 // lies at (i + 1/2)·from/n - 1/2; places beyond the edge are those of the edge. It
 // computes torch.nn.functional.interpolate with align_corners=False and no antialiasing,
 // as the interpolate_pos_encoding of Hugging Face's towers does.
-func Interpolate[T Float](dst Matrix[T], toH, toW int, src Matrix[T], fromH, fromW int, kernel Kernel) {
+func Interpolate[T Float](dst Matrix[T], toH, toW int, src Matrix[T], fromH, fromW int,
+	kernel Kernel) {
 	if min(toH, toW, fromH, fromW) <= 0 {
-		panic(fmt.Sprintf("ref: Interpolate from a grid of %d x %d to %d x %d", fromH, fromW, toH, toW))
+		panic(fmt.Sprintf("ref: Interpolate from a grid of %d x %d to %d x %d", fromH, fromW, toH,
+			toW))
 	}
 	src.mustBe(fromH*fromW, src.Cols, "Interpolate's source")
 	dst.mustBe(toH*toW, src.Cols, "Interpolate's destination")

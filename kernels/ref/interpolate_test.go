@@ -38,7 +38,8 @@ func testInterpolate[T Float](t *testing.T, tolerance float64) {
 		dst := NewMatrix[T](c.To[0]*c.To[1], 2)
 		kernel := map[string]Kernel{"bilinear": Bilinear, "bicubic": Bicubic}[c.Kernel]
 		Interpolate(dst, c.To[0], c.To[1], src, c.From[0], c.From[1], kernel)
-		mustBeNear(t, fmt.Sprintf("%s from %v to %v", c.Kernel, c.From, c.To), dst.Data, c.Y, tolerance)
+		mustBeNear(t, fmt.Sprintf("%s from %v to %v", c.Kernel, c.From, c.To), dst.Data, c.Y,
+			tolerance)
 	}
 }
 

@@ -31,7 +31,8 @@ func LayerNorm[T Float](dst, x Matrix[T], gain, bias []T, eps float64) {
 	}
 }
 
-// RMSNorm computes dst = x / sqrt(mean(x²) + eps) · gain for each row (Zhang and Sennrich 2019). dst may be x.
+// RMSNorm computes dst = x / sqrt(mean(x²) + eps) · gain for each row (Zhang and Sennrich 2019).
+// dst may be x.
 func RMSNorm[T Float](dst, x Matrix[T], gain []T, eps float64) {
 	dst.mustBe(x.Rows, x.Cols, "RMSNorm: dst")
 	for r := range x.Rows {

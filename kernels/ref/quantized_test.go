@@ -43,12 +43,14 @@ func testLinearQuantized[T Float](t *testing.T, _ float64) {
 				// Each factor is off by at most half its scale.
 				bound := 1e-4
 				for j := range in {
-					bound += math.Abs(float64(x.Row(i)[j]))*float64(qw.Scale[o])/2 + math.Abs(float64(w.Row(o)[j]))*float64(qx.Scale[i])/2 +
+					bound += math.Abs(float64(x.Row(i)[j]))*float64(qw.Scale[o])/2 +
+						math.Abs(float64(w.Row(o)[j]))*float64(qx.Scale[i])/2 +
 						float64(qw.Scale[o])*float64(qx.Scale[i])/4
 				}
 				d := math.Abs(float64(got.Row(i)[o]) - float64(want.Row(i)[o]))
 				if d > bound {
-					t.Errorf("output %d of row %d is off by %g, more than rounding allows: %g", o, i, d, bound)
+					t.Errorf("output %d of row %d is off by %g, more than rounding allows: %g", o,
+						i, d, bound)
 				}
 				if d > bound/4 { // errors of either sign cancel
 					t.Errorf("output %d of row %d is off by %g, of at most %g: the rounding leans to one side", o, i, d, bound)
@@ -63,5 +65,6 @@ func TestLinearQuantizedIsTheDequantizedProduct(t *testing.T) {
 	qw := Codes[float64]{2, 3, []int8{127, 1, -127, -3, 0, 2}, []float64{2, 0.25}}
 	got := NewMatrix[float64](1, 2)
 	LinearQuantized(got, qx, qw, []float64{10, -1})
-	mustBeNear(t, "product", got.Data, []float64{(-127*127 + 5 - 127*127) + 10, 0.5*0.25*(381+254) - 1}, 0)
+	mustBeNear(t, "product", got.Data, []float64{(-127*127 + 5 - 127*127) + 10, 0.5*0.25*(381+254) -
+		1}, 0)
 }

@@ -76,12 +76,16 @@ func gemm[T Float](tB blas.Transpose, alpha T, a, b Matrix[T], beta T, dst Matri
 	case []float32:
 		blas32.Gemm(blas.NoTrans, tB, float32(alpha),
 			blas32.General{Rows: a.Rows, Cols: a.Cols, Stride: a.Stride, Data: x},
-			blas32.General{Rows: b.Rows, Cols: b.Cols, Stride: b.Stride, Data: any(b.Data).([]float32)}, float32(beta),
-			blas32.General{Rows: dst.Rows, Cols: dst.Cols, Stride: dst.Stride, Data: any(dst.Data).([]float32)})
+			blas32.General{Rows: b.Rows, Cols: b.Cols, Stride: b.Stride,
+				Data: any(b.Data).([]float32)}, float32(beta),
+			blas32.General{Rows: dst.Rows, Cols: dst.Cols, Stride: dst.Stride,
+				Data: any(dst.Data).([]float32)})
 	case []float64:
 		blas64.Gemm(blas.NoTrans, tB, float64(alpha),
 			blas64.General{Rows: a.Rows, Cols: a.Cols, Stride: a.Stride, Data: x},
-			blas64.General{Rows: b.Rows, Cols: b.Cols, Stride: b.Stride, Data: any(b.Data).([]float64)}, float64(beta),
-			blas64.General{Rows: dst.Rows, Cols: dst.Cols, Stride: dst.Stride, Data: any(dst.Data).([]float64)})
+			blas64.General{Rows: b.Rows, Cols: b.Cols, Stride: b.Stride,
+				Data: any(b.Data).([]float64)}, float64(beta),
+			blas64.General{Rows: dst.Rows, Cols: dst.Cols, Stride: dst.Stride,
+				Data: any(dst.Data).([]float64)})
 	}
 }

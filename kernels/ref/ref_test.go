@@ -33,7 +33,9 @@ func both(t *testing.T, f32 func(*testing.T, float64), f64 func(*testing.T, floa
 	t.Run("float64", func(t *testing.T) { f64(t, 1e-13) })
 }
 
-func TestLinearIsTheSumOverInputs(t *testing.T) { both(t, testLinear[float32], testLinear[float64]) }
+func TestLinearIsTheSumOverInputs(t *testing.T) {
+	both(t, testLinear[float32], testLinear[float64])
+}
 
 func testLinear[T Float](t *testing.T, tolerance float64) {
 	x, w, b := random[T](5, 70, 1), random[T](9, 70, 2), random[T](1, 9, 3).Data
@@ -106,7 +108,8 @@ func testLayerNorm[T Float](t *testing.T, tolerance float64) {
 	// By PyTorch 2.15 in float64: torch.nn.functional.layer_norm(x, (4,), gain, bias, 1e-5).
 	x := MatrixOf(1, 4, []T{1, 2, 3, 6})
 	LayerNorm(x, x, []T{1, 1, 1, 2}, []T{0, 0, 0, 1}, eps)
-	mustBeNear(t, "PyTorch's row", x.Data, []float64{-1.0690434404458735, -0.5345217202229368, 0, 4.207130321337621}, max(tolerance, 1e-12))
+	mustBeNear(t, "PyTorch's row", x.Data, []float64{-1.0690434404458735, -0.5345217202229368, 0,
+		4.207130321337621}, max(tolerance, 1e-12))
 
 	x = random[T](3, 50, 1)
 	for i := range x.Data {
@@ -150,7 +153,8 @@ func testActivations[T Float](t *testing.T, tolerance float64) {
 			name string
 			f    Activation[T]
 			want float64
-		}{{"GELU", GELU[T], a.gelu}, {"GELUTanh", GELUTanh[T], a.tanh}, {"QuickGELU", QuickGELU[T], a.quick}, {"SiLU", SiLU[T], a.silu}} {
+		}{{"GELU", GELU[T], a.gelu}, {"GELUTanh", GELUTanh[T], a.tanh}, {"QuickGELU", QuickGELU[T],
+			a.quick}, {"SiLU", SiLU[T], a.silu}} {
 			x := MatrixOf(1, 1, []T{T(a.x)})
 			f.f(x)
 			mustBeNear(t, fmt.Sprintf("%s(%g)", f.name, a.x), x.Data, []float64{f.want}, tolerance)
@@ -194,9 +198,11 @@ func TestMismatchedShapesPanic(t *testing.T) {
 		"Linear":    func() { Linear(m(2, 3), m(2, 4), m(3, 5), nil) },
 		"Add":       func() { Add(m(2, 3), m(3, 2)) },
 		"Attention": func() { Attention(m(2, 4), m(2, 4), m(2, 4), m(2, 4), 3, m(2, 2)) },
-		"Patchify":  func() { Patchify(m(1, 12), imaging.NewRGB(4, 2), 2, [3]float32{}, [3]float32{1, 1, 1}) },
-		"Quantize":  func() { Quantize(NewCodes[float32](2, 3), m(3, 2), 127) },
-		"limit":     func() { Quantize(NewCodes[float32](2, 3), m(2, 3), 128) },
+		"Patchify": func() {
+			Patchify(m(1, 12), imaging.NewRGB(4, 2), 2, [3]float32{}, [3]float32{1, 1, 1})
+		},
+		"Quantize": func() { Quantize(NewCodes[float32](2, 3), m(3, 2), 127) },
+		"limit":    func() { Quantize(NewCodes[float32](2, 3), m(2, 3), 128) },
 		"LinearQuantized": func() {
 			LinearQuantized(m(2, 4), NewCodes[float32](2, 3), NewCodes[float32](4, 5), nil)
 		},
@@ -218,11 +224,13 @@ func BenchmarkLinear(b *testing.B) {
 	for _, size := range [][2]int{{256, 256}, {256, 1024}, {1024, 256}} {
 		in, out := size[0], size[1]
 		b.Run(fmt.Sprintf("65x%d to %d", in, out), func(b *testing.B) {
-			x, w, dst := random[float32](65, in, 1), random[float32](out, in, 2), NewMatrix[float32](65, out)
+			x, w, dst := random[float32](65, in, 1), random[float32](out, in, 2),
+				NewMatrix[float32](65, out)
 			for b.Loop() {
 				Linear(dst, x, w, nil)
 			}
-			b.ReportMetric(2*65*float64(in)*float64(out)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+			b.ReportMetric(2*65*float64(in)*float64(out)*float64(b.N)/b.Elapsed().Seconds()/1e9,
+				"GFLOP/s")
 		})
 	}
 }

@@ -2,8 +2,8 @@ package ref
 
 import "math"
 
-// Rotate turns the queries or keys of all heads by their rotary positions (Su et al. 2021): in each head of width 2n the pair
-// (x[i], x[n + i]) of row r by angle r·n + i.
+// Rotate turns the queries or keys of all heads by their rotary positions (Su et al. 2021): in each
+// head of width 2n the pair (x[i], x[n + i]) of row r by angle r·n + i.
 func Rotate[T Float](x Matrix[T], heads int, angles []float64) {
 	half := x.Cols / heads / 2
 	for r := range x.Rows {

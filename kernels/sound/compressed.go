@@ -13,11 +13,13 @@ import (
 
 // mp3 reads MPEG layer III, of which the decoder makes two channels of 16 bits always.
 func (p *pcm) mp3(data []byte) error {
-	d, err := mp3.NewDecoder(io.MultiReader(bytes.NewReader(data))) // no Seeker, with which it would look through the whole file first
+	// no Seeker, with which it would look through the whole file first
+	d, err := mp3.NewDecoder(io.MultiReader(bytes.NewReader(data)))
 	if err != nil {
 		return fmt.Errorf("%w: MP3: %v", ErrDamaged, err)
 	}
-	if d.SampleRate() < 32_000 { // MPEG-2 and 2.5, of which go-mp3 0.3.4 makes noise at low bit rates
+	// MPEG-2 and 2.5, of which go-mp3 0.3.4 makes noise at low bit rates
+	if d.SampleRate() < 32_000 {
 		return fmt.Errorf("%w: MP3 of %d samples a second; those of 32,000 and more are, so save it as WAV or FLAC", ErrUnsupported, d.SampleRate())
 	}
 	if err := p.start(d.SampleRate(), 2); err != nil {
@@ -27,7 +29,8 @@ func (p *pcm) mp3(data []byte) error {
 	for {
 		n, err := io.ReadFull(d, buf)
 		for b := buf[:n]; len(b) >= 4; b = b[4:] {
-			left, right := int16(binary.LittleEndian.Uint16(b)), int16(binary.LittleEndian.Uint16(b[2:]))
+			left, right := int16(binary.LittleEndian.Uint16(b)),
+				int16(binary.LittleEndian.Uint16(b[2:]))
 			if err := p.add((float32(left) + float32(right)) / (1 << 15)); err != nil {
 				return err
 			}
@@ -67,7 +70,8 @@ func (p *pcm) flac(data []byte) error {
 		case err != nil:
 			return nil
 		case len(f.Subframes) != p.channels:
-			return fmt.Errorf("%w: FLAC whose frames have %d channels, and its header %d", ErrDamaged, len(f.Subframes), p.channels)
+			return fmt.Errorf("%w: FLAC whose frames have %d channels, and its header %d",
+				ErrDamaged, len(f.Subframes), p.channels)
 		}
 		for i := range f.Subframes[0].Samples {
 			sum := float32(0)

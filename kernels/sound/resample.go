@@ -6,8 +6,9 @@ import (
 	"math"
 )
 
-// The filter of Resample: a sinc of so many zero crossings on each side under a Kaiser window, which keeps what it does not let through below -80 dB, and
-// lets through what lies below so much of the lower rate's half.
+// The filter of Resample: a sinc of so many zero crossings on each side under a Kaiser window,
+// which keeps what it does not let through below -80 dB, and lets through what lies below so much
+// of the lower rate's half.
 const (
 	crossings = 32
 	kaiser    = 8.0

@@ -2,9 +2,9 @@
 //
 //	samples, err := sound.Decode(ctx, data, sound.Options{Rate: 16000})
 //
-// It knows WAV, MP3 and FLAC files, by their bytes. Channels are averaged, and samples are brought to the rate by a band-limited
-// interpolation (Smith, "Digital Audio Resampling Home Page", ccrma.stanford.edu/~jos/resample), which lets no tone through that the new rate cannot
-// hold.
+// It knows WAV, MP3 and FLAC files, by their bytes. Channels are averaged, and samples are brought
+// to the rate by a band-limited interpolation (Smith, "Digital Audio Resampling Home Page",
+// ccrma.stanford.edu/~jos/resample), which lets no tone through that the new rate cannot hold.
 package sound
 
 import (
@@ -42,7 +42,8 @@ const (
 	maxRate = 384_000
 )
 
-// Format names the format of the file that begins with head, of which 12 bytes are enough: "wav", "flac" or "mp3", "" for none.
+// Format names the format of the file that begins with head, of which 12 bytes are enough: "wav",
+// "flac" or "mp3", "" for none.
 func Format(head []byte) string {
 	switch {
 	case len(head) >= 12 && string(head[:4]) == "RIFF" && string(head[8:12]) == "WAVE":
@@ -55,9 +56,11 @@ func Format(head []byte) string {
 	return ""
 }
 
-// isFrame knows the header of a frame of MPEG layer III: eleven bits set, then fields that have values that no frame has (ISO 11172-3, 2.4.1.3).
+// isFrame knows the header of a frame of MPEG layer III: eleven bits set, then fields that have
+// values that no frame has (ISO 11172-3, 2.4.1.3).
 func isFrame(b []byte) bool {
-	return len(b) >= 4 && b[0] == 0xff && b[1]&0xe0 == 0xe0 && b[1]&0x18 != 0x08 && b[1]&0x06 == 0x02 && b[2]&0xf0 != 0xf0 && b[2]&0x0c != 0x0c
+	return len(b) >= 4 && b[0] == 0xff && b[1]&0xe0 == 0xe0 && b[1]&0x18 != 0x08 &&
+		b[1]&0x06 == 0x02 && b[2]&0xf0 != 0xf0 && b[2]&0x0c != 0x0c
 }
 
 // Is reports whether a file that begins with head is a sound.
@@ -74,7 +77,8 @@ type pcm struct {
 // start is called when rate and channels are known.
 func (p *pcm) start(rate, channels int) error {
 	if rate < minRate || rate > maxRate {
-		return fmt.Errorf("%w: %d samples a second; %d to %d are", ErrUnsupported, rate, minRate, maxRate)
+		return fmt.Errorf("%w: %d samples a second; %d to %d are", ErrUnsupported, rate, minRate,
+			maxRate)
 	}
 	if channels < 1 || channels > 8 {
 		return fmt.Errorf("%w: %d channels; 1 to 8 are", ErrUnsupported, channels)
@@ -98,7 +102,8 @@ func (p *pcm) add(sum float32) error {
 	return nil
 }
 
-// Decode returns the samples of a file, between -1 and 1 as a rule. A file that is cut off has the samples before the end, if there are any.
+// Decode returns the samples of a file, between -1 and 1 as a rule. A file that is cut off has the
+// samples before the end, if there are any.
 func Decode(ctx context.Context, data []byte, opt Options) (samples []float32, err error) {
 	if opt.MaxBytes == 0 {
 		opt.MaxBytes = DefaultMaxBytes
@@ -110,7 +115,8 @@ func Decode(ctx context.Context, data []byte, opt Options) (samples []float32, e
 	case len(data) == 0:
 		return nil, fmt.Errorf("%w: the file is empty", ErrNotSound)
 	case int64(len(data)) > opt.MaxBytes:
-		return nil, fmt.Errorf("%w: the file has %d bytes; the limit is %d", ErrTooLarge, len(data), opt.MaxBytes)
+		return nil, fmt.Errorf("%w: the file has %d bytes; the limit is %d", ErrTooLarge, len(data),
+			opt.MaxBytes)
 	}
 	p := &pcm{ctx: ctx, seconds: opt.Seconds}
 	err = p.decode(data)

@@ -36,8 +36,9 @@ func files(t testing.TB) (names []string) {
 	return names
 }
 
-// The samples must be those that ffmpeg makes, to the float16 in which they are kept; of MP3, of which decoders need not agree in how many silent
-// samples they put before the sound, at the best place.
+// The samples must be those that ffmpeg makes, to the float16 in which they are kept; of MP3, of
+// which decoders need not agree in how many silent samples they put before the sound, at the best
+// place.
 func TestDecodeIsAsFFmpeg(t *testing.T) {
 	for _, name := range files(t) {
 		got, err := Decode(t.Context(), read(t, name), Options{})
@@ -83,13 +84,16 @@ func tone(rate int, hertz float64) []float32 {
 	return out
 }
 
-// A tone stays the same tone at another rate, and one that the rate cannot hold is gone, where it would else come back as another.
+// A tone stays the same tone at another rate, and one that the rate cannot hold is gone, where it
+// would else come back as another.
 func TestResampleKeepsTones(t *testing.T) {
 	for _, c := range []struct {
 		from, to int
 		hertz    float64
 		gone     bool
-	}{{44100, 16000, 440, false}, {44100, 16000, 7000, false}, {48000, 16000, 100, false}, {8000, 16000, 3000, false}, {22050, 24000, 5000, false}, {44100, 16000, 9000, true}, {96000, 16000, 30000, true}, {44099, 16000, 1000, false}} {
+	}{{44100, 16000, 440, false}, {44100, 16000, 7000, false}, {48000, 16000, 100, false},
+		{8000, 16000, 3000, false}, {22050, 24000, 5000, false}, {44100, 16000, 9000, true},
+		{96000, 16000, 30000, true}, {44099, 16000, 1000, false}} {
 		got, err := Resample(t.Context(), tone(c.from, c.hertz), c.from, c.to)
 		if err != nil || len(got) != c.to {
 			t.Fatal(len(got), err)
@@ -136,34 +140,41 @@ func TestDecodeSaysWhatIsWrong(t *testing.T) {
 		kind error
 		want string
 	}{
-		"nothing":              {nil, ErrNotSound, "empty"},
-		"text":                 {[]byte("hello, world"), ErrNotSound, "WAV, MP3 or FLAC"},
-		"WAV without samples":  {wavOf(1, 1, 8000, 16, 0, nil), ErrDamaged, "no samples"},
-		"WAV cut off":          {wavOf(1, 1, 8000, 16, 0, nil)[:30], ErrDamaged, "cut off"},
-		"WAV of mu-law":        {wavOf(7, 1, 8000, 8, 8000, second), ErrUnsupported, "mu-law"},
-		"WAV of 12 bits":       {wavOf(1, 1, 8000, 12, 8000, second), ErrUnsupported, "12 bits"},
-		"WAV of no rate":       {wavOf(1, 1, 0, 16, 8000, second), ErrUnsupported, "samples a second"},
-		"WAV of many channels": {wavOf(1, 900, 8000, 16, 8000, second), ErrUnsupported, "900 channels"},
-		"WAV of NaN":           {wavOf(3, 1, 8000, 32, 4, nan), ErrDamaged, "no number"},
-		"WAV that is too long": {wavOf(1, 1, 4000, 8, 1<<31, bytes.Repeat(second, 2)), ErrTooLarge, "7 s"},
+		"nothing":             {nil, ErrNotSound, "empty"},
+		"text":                {[]byte("hello, world"), ErrNotSound, "WAV, MP3 or FLAC"},
+		"WAV without samples": {wavOf(1, 1, 8000, 16, 0, nil), ErrDamaged, "no samples"},
+		"WAV cut off":         {wavOf(1, 1, 8000, 16, 0, nil)[:30], ErrDamaged, "cut off"},
+		"WAV of mu-law":       {wavOf(7, 1, 8000, 8, 8000, second), ErrUnsupported, "mu-law"},
+		"WAV of 12 bits":      {wavOf(1, 1, 8000, 12, 8000, second), ErrUnsupported, "12 bits"},
+		"WAV of no rate": {wavOf(1, 1, 0, 16, 8000, second), ErrUnsupported,
+			"samples a second"},
+		"WAV of many channels": {wavOf(1, 900, 8000, 16, 8000, second), ErrUnsupported,
+			"900 channels"},
+		"WAV of NaN": {wavOf(3, 1, 8000, 32, 4, nan), ErrDamaged, "no number"},
+		"WAV that is too long": {wavOf(1, 1, 4000, 8, 1<<31, bytes.Repeat(second, 2)), ErrTooLarge,
+			"7 s"},
 		"FLAC of nothing":      {[]byte("fLaC"), ErrDamaged, "FLAC"},
 		"FLAC cut in its head": {read(t, "s16.flac")[:30], ErrDamaged, "FLAC"},
 		"MP3 of nothing":       {[]byte("ID3"), ErrDamaged, "MP3"},
-		"MP3 of a tag alone":   {append([]byte("ID3\x03\x00\x00\x00\x00\x0f\x7f"), make([]byte, 2047)...), ErrDamaged, "MP3"},
-		"MP3 of MPEG-2":        {read(t, "low.mp3"), ErrUnsupported, "WAV or FLAC"},
-		"FLAC that is not":     {read(t, "mono.flac"), nil, ""},
+		"MP3 of a tag alone": {append([]byte("ID3\x03\x00\x00\x00\x00\x0f\x7f"),
+			make([]byte, 2047)...), ErrDamaged, "MP3"},
+		"MP3 of MPEG-2":    {read(t, "low.mp3"), ErrUnsupported, "WAV or FLAC"},
+		"FLAC that is not": {read(t, "mono.flac"), nil, ""},
 	} {
 		_, err := Decode(t.Context(), c.data, Options{Seconds: 7})
-		if c.kind == nil && err != nil || c.kind != nil && (!errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.want)) {
+		if c.kind == nil && err != nil || c.kind != nil && (!errors.Is(err, c.kind) ||
+			!strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: %v, want %v with %q", name, err, c.kind, c.want)
 		}
 	}
-	if _, err := Decode(t.Context(), read(t, "s16.wav"), Options{MaxBytes: 100}); !errors.Is(err, ErrTooLarge) {
+	if _, err := Decode(t.Context(), read(t, "s16.wav"), Options{MaxBytes: 100}); !errors.Is(err,
+		ErrTooLarge) {
 		t.Error(err)
 	}
 	for _, name := range []string{"s16.wav", "s16.flac", "joint.mp3"} {
 		whole := read(t, name)
-		if got, err := Decode(t.Context(), whole[:len(whole)*9/10], Options{}); err != nil || len(got) < 1000 {
+		if got, err := Decode(t.Context(), whole[:len(whole)*9/10], Options{}); err != nil ||
+			len(got) < 1000 {
 			t.Errorf("%s, cut off: %d samples, %v", name, len(got), err)
 		}
 		ended, cancel := context.WithCancel(t.Context())
@@ -183,7 +194,8 @@ func FuzzDecode(f *testing.F) {
 		if err == nil && (len(got) == 0 || len(got) > 2*16000+1) {
 			t.Fatalf("%d samples", len(got))
 		}
-		if err != nil && !errors.Is(err, ErrNotSound) && !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrUnsupported) && !errors.Is(err, ErrTooLarge) {
+		if err != nil && !errors.Is(err, ErrNotSound) && !errors.Is(err, ErrDamaged) &&
+			!errors.Is(err, ErrUnsupported) && !errors.Is(err, ErrTooLarge) {
 			t.Fatal(err)
 		}
 	})

@@ -15,8 +15,9 @@ const (
 	wavExtensible = 0xfffe
 )
 
-// wav reads RIFF WAVE files ("Multimedia Programming Interface and Data Specifications 1.0", 1991): integers of 8 to 32 bits and floats of 32 and 64.
-// A writer that did not know the length, and left it 0 or at its most, is taken to mean all that follows.
+// wav reads RIFF WAVE files ("Multimedia Programming Interface and Data Specifications 1.0", 1991):
+// integers of 8 to 32 bits and floats of 32 and 64. A writer that did not know the length, and left
+// it 0 or at its most, is taken to mean all that follows.
 func (p *pcm) wav(data []byte) error {
 	kind, bits, block := 0, 0, 0
 	for rest := data[12:]; len(rest) >= 8; {
@@ -28,16 +29,20 @@ func (p *pcm) wav(data []byte) error {
 			if len(body) < 16 {
 				return fmt.Errorf("%w: its header is cut off", ErrDamaged)
 			}
-			kind, bits, block = int(binary.LittleEndian.Uint16(body)), int(binary.LittleEndian.Uint16(body[14:])), int(binary.LittleEndian.Uint16(body[12:]))
+			kind, bits, block = int(binary.LittleEndian.Uint16(body)),
+				int(binary.LittleEndian.Uint16(body[14:])),
+				int(binary.LittleEndian.Uint16(body[12:]))
 			if kind == wavExtensible && len(body) >= 26 {
 				kind = int(binary.LittleEndian.Uint16(body[24:]))
 			}
-			if err := p.start(int(binary.LittleEndian.Uint32(body[4:])), int(binary.LittleEndian.Uint16(body[2:]))); err != nil {
+			if err := p.start(int(binary.LittleEndian.Uint32(body[4:])),
+				int(binary.LittleEndian.Uint16(body[2:]))); err != nil {
 				return err
 			}
 		case "data":
 			if p.rate == 0 {
-				return fmt.Errorf("%w: it says nothing of its samples before they begin", ErrDamaged)
+				return fmt.Errorf("%w: it says nothing of its samples before they begin",
+					ErrDamaged)
 			}
 			if size == 0 || size == math.MaxUint32 {
 				body = rest
@@ -51,14 +56,17 @@ func (p *pcm) wav(data []byte) error {
 
 func (p *pcm) wavSamples(data []byte, kind, bits, block int) error {
 	width := bits / 8
-	ok := kind == wavPCM && (bits == 8 || bits == 16 || bits == 24 || bits == 32) || kind == wavFloat && (bits == 32 || bits == 64)
+	ok := kind == wavPCM && (bits == 8 || bits == 16 || bits == 24 || bits == 32) ||
+		kind == wavFloat && (bits == 32 || bits == 64)
 	switch {
 	case kind == wavALaw || kind == wavMuLaw:
 		return fmt.Errorf("%w: WAV in A-law or mu-law; save it in PCM", ErrUnsupported)
 	case !ok:
-		return fmt.Errorf("%w: WAV of the kind %d with %d bits; save it in PCM", ErrUnsupported, kind, bits)
+		return fmt.Errorf("%w: WAV of the kind %d with %d bits; save it in PCM", ErrUnsupported,
+			kind, bits)
 	case block != width*p.channels:
-		return fmt.Errorf("%w: %d channels of %d bits are said to have %d bytes", ErrDamaged, p.channels, bits, block)
+		return fmt.Errorf("%w: %d channels of %d bits are said to have %d bytes", ErrDamaged,
+			p.channels, bits, block)
 	}
 	for ; len(data) >= block; data = data[block:] {
 		sum := float32(0)

@@ -22,13 +22,14 @@ const (
 //go:embed eyelet-builtin-q8_0.gguf mmproj-eyelet-builtin-q8_0.gguf
 var files embed.FS
 
-// sums is in the format of sha256sum(1): a line for each file. It identifies this edition of the model.
+// sums is in the format of sha256sum(1): a line for each file. It identifies this edition of the
+// model.
 //
 //go:embed SHA256SUMS
 var sums string
 
-// Digest identifies this edition of the model: it changes whenever one of the two files does. It is the hexadecimal SHA-256
-// of their SHA-256 sums.
+// Digest identifies this edition of the model: it changes whenever one of the two files does. It is
+// the hexadecimal SHA-256 of their SHA-256 sums.
 func Digest() string {
 	digest := sha256.Sum256([]byte(sums))
 	return hex.EncodeToString(digest[:])

@@ -15,8 +15,8 @@ type Demo struct {
 	Turns []Turn // at temperature 0, one after the other in one conversation
 }
 
-// Turn is a question of a [Demo] and the model's answer, to the letter. Both editions of the model, F16 and Q8_0, were seen to
-// give it in PyTorch, which shares no code with this program.
+// Turn is a question of a [Demo] and the model's answer, to the letter. Both editions of the model,
+// F16 and Q8_0, were seen to give it in PyTorch, which shares no code with this program.
 type Turn struct {
 	Question, Answer string
 }
@@ -31,18 +31,20 @@ var demos = []Demo{
 		{"What is the answer?", "12 + 7 = 19"},
 	}},
 	{Name: "page.png", Turns: []Turn{
-		{"Write the HTML for this sketch.", "<h1>Title</h1><p>Text</p><form><input><input><button>OK</button></form>"},
+		{"Write the HTML for this sketch.",
+			"<h1>Title</h1><p>Text</p><form><input><input><button>OK</button></form>"},
 	}},
 }
 
-// Demos returns the demonstration. Nothing in it is shared with the next call but the bytes of the pictures, which must not
-// be changed.
+// Demos returns the demonstration. Nothing in it is shared with the next call but the bytes of the
+// pictures, which must not be changed.
 func Demos() []Demo {
 	all := slices.Clone(demos)
 	for i := range all {
 		png, err := demoFiles.ReadFile("demo/" + all[i].Name)
 		if err != nil {
-			panic("builtin: " + err.Error()) // embedded: cannot be missing in a program that passed its tests
+			// embedded: cannot be missing in a program that passed its tests
+			panic("builtin: " + err.Error())
 		}
 		all[i].PNG = png
 		all[i].Turns = slices.Clone(all[i].Turns)

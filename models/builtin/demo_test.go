@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// drawn holds the side of each picture and the colors of its background and of what is drawn on it: the pictures show what they
-// are said to show, whatever the model says.
+// drawn holds the side of each picture and the colors of its background and of what is drawn on it:
+// the pictures show what they are said to show, whatever the model says.
 var drawn = map[string]struct {
 	side            int
 	background, ink color.RGBA
@@ -41,7 +41,8 @@ func TestDemosShowWhatTheirAnswersSay(t *testing.T) {
 			}
 		}
 		if colors[want.background] < want.side*want.side/2 {
-			t.Errorf("%s: %d pixels of the background, of %v", demo.Name, colors[want.background], colors)
+			t.Errorf("%s: %d pixels of the background, of %v", demo.Name, colors[want.background],
+				colors)
 		}
 		if colors[want.ink] < 100 {
 			t.Errorf("%s: %d pixels of what is drawn, of %v", demo.Name, colors[want.ink], colors)

@@ -14,16 +14,19 @@ import (
 	"time"
 )
 
-// staleAfter is the age at which a temporary file must be the leftover of a program that was killed while writing it.
+// staleAfter is the age at which a temporary file must be the leftover of a program that was killed
+// while writing it.
 const staleAfter = time.Hour
 
-// Extract returns the paths of the language model and of its projector, after writing the files to dir if they are not
-// there. With dir "" it takes builtin/DIGEST in the cache directory (see [CacheDir]) and, where nothing can be written
-// there, a private folder of this user in the temporary directory.
+// Extract returns the paths of the language model and of its projector, after writing the files to
+// dir if they are not there. With dir "" it takes builtin/DIGEST in the cache directory (see
+// [CacheDir]) and, where nothing can be written there, a private folder of this user in the
+// temporary directory.
 //
-// The contents are compared with their SHA-256 on every call, which takes some ten milliseconds, and a file that differs is
-// written again. A file appears under its name only when it is complete, so several processes may extract at once, and one
-// that has the file open is not disturbed. Files that are whole are used even where nothing may be written.
+// The contents are compared with their SHA-256 on every call, which takes some ten milliseconds,
+// and a file that differs is written again. A file appears under its name only when it is complete,
+// so several processes may extract at once, and one that has the file open is not disturbed. Files
+// that are whole are used even where nothing may be written.
 func Extract(dir string) (model, projector string, err error) {
 	if dir != "" {
 		return extractTo(dir)
@@ -45,8 +48,9 @@ func Extract(dir string) (model, projector string, err error) {
 	return model, projector, nil
 }
 
-// CacheDir returns the directory in which Eyelet keeps what it can make again: the one named by EYELET_CACHE, or else
-// eyelet in the user's cache directory ([os.UserCacheDir]). It may not exist yet.
+// CacheDir returns the directory in which Eyelet keeps what it can make again: the one named by
+// EYELET_CACHE, or else eyelet in the user's cache directory ([os.UserCacheDir]). It may not exist
+// yet.
 func CacheDir() (string, error) {
 	if dir := os.Getenv("EYELET_CACHE"); dir != "" {
 		return filepath.Abs(dir)
@@ -58,8 +62,9 @@ func CacheDir() (string, error) {
 	return filepath.Join(dir, "eyelet"), nil
 }
 
-// privateTempDir returns a folder in the temporary directory that is this user's alone. Its name is the same on every call,
-// so that runs do not pile up copies; a folder of that name which others could write to is refused.
+// privateTempDir returns a folder in the temporary directory that is this user's alone. Its name is
+// the same on every call, so that runs do not pile up copies; a folder of that name which others
+// could write to is refused.
 func privateTempDir() (string, error) {
 	dir := filepath.Join(os.TempDir(), "eyelet-"+strconv.Itoa(os.Geteuid()))
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -125,7 +130,8 @@ func sumFile(path string) (string, error) {
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
-// writeAtomic writes a file that is either there and complete or not there, even if the machine stops meanwhile.
+// writeAtomic writes a file that is either there and complete or not there, even if the machine
+// stops meanwhile.
 func writeAtomic(path string, content []byte) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
 	if err != nil {
@@ -152,7 +158,8 @@ func writeAtomic(path string, content []byte) (err error) {
 	return os.Rename(f.Name(), path)
 }
 
-// removeStale removes what killed processes left of [writeAtomic]. It is a courtesy: errors change nothing.
+// removeStale removes what killed processes left of [writeAtomic]. It is a courtesy: errors change
+// nothing.
 func removeStale(dir string) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -160,7 +167,8 @@ func removeStale(dir string) {
 	}
 	for _, e := range entries {
 		info, err := e.Info()
-		if err == nil && strings.HasPrefix(e.Name(), ".") && strings.HasSuffix(e.Name(), ".tmp") && time.Since(info.ModTime()) > staleAfter {
+		if err == nil && strings.HasPrefix(e.Name(), ".") && strings.HasSuffix(e.Name(), ".tmp") &&
+			time.Since(info.ModTime()) > staleAfter {
 			os.Remove(filepath.Join(dir, e.Name()))
 		}
 	}

@@ -27,7 +27,8 @@ func TestSumsAreThoseOfTheEmbeddedFiles(t *testing.T) {
 		}
 		sum := sha256.Sum256(content)
 		if got := hex.EncodeToString(sum[:]); got != want {
-			t.Errorf("%s has SHA-256 %s, SHA256SUMS says %s: run sha256sum *.gguf >SHA256SUMS", name, got, want)
+			t.Errorf("%s has SHA-256 %s, SHA256SUMS says %s: run sha256sum *.gguf >SHA256SUMS",
+				name, got, want)
 		}
 	}
 	if _, err := sumOf("other.gguf"); err == nil {
@@ -91,8 +92,12 @@ func TestExtract(t *testing.T) {
 			content[len(content)/2] ^= 1
 			return os.WriteFile(path, content, 0o644)
 		}), true},
-		{"replaces a truncated file", damage(func(path string) error { return os.Truncate(path, 1000) }), true},
-		{"replaces an empty file", damage(func(path string) error { return os.Truncate(path, 0) }), true},
+		{"replaces a truncated file", damage(func(path string) error {
+			return os.Truncate(path, 1000)
+		}), true},
+		{"replaces an empty file", damage(func(path string) error {
+			return os.Truncate(path, 0)
+		}), true},
 		{"writes a missing file", damage(os.Remove), true},
 		{"replaces a dangling link", damage(func(path string) error {
 			if err := os.Remove(path); err != nil {
@@ -134,7 +139,8 @@ func TestExtract(t *testing.T) {
 	}
 }
 
-// checkWhole fails the test unless dir holds the two files, with the right contents, and nothing else.
+// checkWhole fails the test unless dir holds the two files, with the right contents, and nothing
+// else.
 func checkWhole(t *testing.T, dir string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -237,7 +243,8 @@ func TestTheCacheDirectoryIsTheOneOfTheEnvironment(t *testing.T) {
 	}
 }
 
-// aFile returns the path of a plain file: a cache below it can be created by nobody, not even by root.
+// aFile returns the path of a plain file: a cache below it can be created by nobody, not even by
+// root.
 func aFile(t *testing.T) string {
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, nil, 0o644); err != nil {

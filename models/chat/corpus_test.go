@@ -20,7 +20,8 @@ type corpusCase struct {
 	}
 }
 
-// TestRealTemplates renders templates that are not ours to ship; see scripts/golden/chat_corpus.py and testdata/corpus.tsv.
+// TestRealTemplates renders templates that are not ours to ship; see scripts/golden/chat_corpus.py
+// and testdata/corpus.tsv.
 func TestRealTemplates(t *testing.T) {
 	folder := os.Getenv("EYELET_TEMPLATES")
 	if folder == "" {
@@ -61,7 +62,8 @@ func TestRealTemplates(t *testing.T) {
 		times = append(times, time.Since(start))
 	}
 	slices.Sort(times)
-	t.Logf("%d templates, %d renderings: %v; median %v", len(templates), len(g.Cases), count, times[len(times)/2])
+	t.Logf("%d templates, %d renderings: %v; median %v", len(templates), len(g.Cases), count,
+		times[len(times)/2])
 }
 
 // check renders one conversation and says how it compares.
@@ -101,9 +103,11 @@ func (c *corpusCase) check(t *testing.T, tpl *Template, now time.Time) string {
 		t.Errorf("%s / %s: %v, Hugging Face renders %q", c.Template, c.Title, err, want[0])
 		return "refused here alone"
 	case len(want) == 0:
-		t.Errorf("%s / %s: %q, Hugging Face: %s", c.Template, c.Title, got, c.Prompts["string"].Error)
+		t.Errorf("%s / %s: %q, Hugging Face: %s", c.Template, c.Title, got,
+			c.Prompts["string"].Error)
 		return "refused there alone"
-	case images == 0 && got != want[0] && !slices.Contains(want, got), images > 0 && !slices.Contains(want, got):
+	case images == 0 && got != want[0] && !slices.Contains(want, got),
+		images > 0 && !slices.Contains(want, got):
 		t.Errorf("%s / %s\ngot  %q\nwant %q", c.Template, c.Title, got, want)
 		return "different"
 	}

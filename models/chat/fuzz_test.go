@@ -14,7 +14,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/chat/internal/jinja"
 )
 
-// usedCPU is the time that processors have spent on this process, which does not grow while others have them.
+// usedCPU is the time that processors have spent on this process, which does not grow while others
+// have them.
 func usedCPU(t *testing.T) time.Duration {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
@@ -23,7 +24,8 @@ func usedCPU(t *testing.T) time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// FuzzRender runs arbitrary templates: no panic, no hang, no output beyond the bound, no picture that is not there.
+// FuzzRender runs arbitrary templates: no panic, no hang, no output beyond the bound, no picture
+// that is not there.
 func FuzzRender(f *testing.F) {
 	files, err := filepath.Glob("testdata/*.jinja")
 	if err != nil || len(files) == 0 {
@@ -37,10 +39,14 @@ func FuzzRender(f *testing.F) {
 		f.Add(string(src), "What is this?", "A cat.")
 	}
 	for _, src := range []string{
-		"{% for i in range(9) %}{{ loop.index }}{% endfor %}", "{{ messages | tojson(indent=2) }}", "{{ messages[0].content.split(' ', 1) }}",
-		"{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}", "{{ 'a' * 99 }}{{ '%5.2f' % 1 }}{{ 2 ** 63 }}", "{% raw %}{{{% endraw %}",
-		"{{ messages | map(attribute='content') | join('x') | title | indent(3) }}", "{% set ns = namespace(a='') %}{% set ns.a = ns.a ~ 1 %}{{ ns }}",
-		"{{ [3,1]|sort }}{{ 'x'.center(9) }}{{ strftime_now('%d%j') }}{{ messages[::-1][1:] }}", "{% call(x) m() %}{% endcall %}{% filter upper %}a{% endfilter %}",
+		"{% for i in range(9) %}{{ loop.index }}{% endfor %}", "{{ messages | tojson(indent=2) }}",
+		"{{ messages[0].content.split(' ', 1) }}",
+		"{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}",
+		"{{ 'a' * 99 }}{{ '%5.2f' % 1 }}{{ 2 ** 63 }}", "{% raw %}{{{% endraw %}",
+		"{{ messages | map(attribute='content') | join('x') | title | indent(3) }}",
+		"{% set ns = namespace(a='') %}{% set ns.a = ns.a ~ 1 %}{{ ns }}",
+		"{{ [3,1]|sort }}{{ 'x'.center(9) }}{{ strftime_now('%d%j') }}{{ messages[::-1][1:] }}",
+		"{% call(x) m() %}{% endcall %}{% filter upper %}a{% endfilter %}",
 	} {
 		f.Add(src, "{{ x }}", "<image>")
 	}
@@ -67,7 +73,8 @@ func FuzzRender(f *testing.F) {
 			{Role: User, Content: []Content{Text(question), Image(), Text(answer)}},
 			{Role: Assistant, Content: []Content{Text(answer)}, Reasoning: question},
 			{Role: User, Content: []Content{Image()}},
-		}, RenderOptions{AddGenerationPrompt: true, MaxOutput: limit, MaxSteps: 200_000, Extra: map[string]any{"x": question}})
+		}, RenderOptions{AddGenerationPrompt: true, MaxOutput: limit, MaxSteps: 200_000,
+			Extra: map[string]any{"x": question}})
 		if d := usedCPU(t) - start; d > 3*time.Second {
 			t.Fatalf("took %v: %v", d, err)
 		}

@@ -61,7 +61,8 @@ func (m goldenMessage) message() Message {
 		out.Content = append(out.Content, Content{Image: c.Type == "image", Text: c.Text})
 	}
 	for _, tc := range m.ToolCalls {
-		out.ToolCalls = append(out.ToolCalls, ToolCall{ID: tc.ID, Name: tc.Function.Name, Arguments: tc.Function.Arguments})
+		out.ToolCalls = append(out.ToolCalls, ToolCall{ID: tc.ID, Name: tc.Function.Name,
+			Arguments: tc.Function.Arguments})
 	}
 	return out
 }
@@ -79,7 +80,8 @@ func load(t testing.TB, name string) *Template {
 	return tpl
 }
 
-// joined is the string that apply_chat_template returns; pictures in strings are spelled as the golden script does.
+// joined is the string that apply_chat_template returns; pictures in strings are spelled as the
+// golden script does.
 func joined(parts []Part) string {
 	var b strings.Builder
 	for _, p := range parts {
@@ -91,8 +93,9 @@ func joined(parts []Part) string {
 	return b.String()
 }
 
-// TestPartsJoinToWhatHuggingFaceRenders runs real templates over real conversations, and checks beside the text that
-// each picture comes out once and that no word of the messages counts as the template's.
+// TestPartsJoinToWhatHuggingFaceRenders runs real templates over real conversations, and checks
+// beside the text that each picture comes out once and that no word of the messages counts as the
+// template's.
 func TestPartsJoinToWhatHuggingFaceRenders(t *testing.T) {
 	cases, now := readGolden(t)
 	templates := map[string]*Template{}

@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// Ollama's templates are written in the language of Go's text/template: https://github.com/ollama/ollama/blob/main/docs/template.mdx. They see
-// .Messages, .System and .Tools, or are run once for each exchange with .System, .Prompt and .Response.
+// Ollama's templates are written in the language of Go's text/template:
+// https://github.com/ollama/ollama/blob/main/docs/template.mdx. They see .Messages, .System and
+// .Tools, or are run once for each exchange with .System, .Prompt and .Response.
 
 // Bounds of a run of a Go template, which can loop and call itself as it likes.
 const (
@@ -29,7 +30,8 @@ type goTemplate struct {
 	messages bool // it sees .Messages; else it is run for each exchange
 }
 
-// ParseGo reads a template as Ollama keeps them. What users wrote is as safe from being taken for control tokens as in other templates.
+// ParseGo reads a template as Ollama keeps them. What users wrote is as safe from being taken for
+// control tokens as in other templates.
 func ParseGo(source string, opts Options) (*Template, error) {
 	if len(source) > maxGoSource {
 		return nil, fmt.Errorf("chat template: %w: %d bytes", ErrLimit, len(source))
@@ -171,7 +173,8 @@ func fields(n syntax.Node, f func(string)) {
 }
 
 // renderGo is Render for a Go template.
-func (t *Template) renderGo(ctx context.Context, messages []Message, opts RenderOptions) ([]Part, error) {
+func (t *Template) renderGo(ctx context.Context, messages []Message,
+	opts RenderOptions) ([]Part, error) {
 	limit := opts.MaxOutput
 	if limit <= 0 {
 		limit = 16 << 20
@@ -245,7 +248,8 @@ func (r *goRun) tooMuchText() error {
 	return r.stopped
 }
 
-// print is print or println. A short template can name one long text many times, so that the sum is known before anything is made of it.
+// print is print or println. A short template can name one long text many times, so that the sum is
+// known before anything is made of it.
 func (r *goRun) print(sprint func(...any) string, a []any) (string, error) {
 	n := 0
 	for _, v := range a {
@@ -256,10 +260,12 @@ func (r *goRun) print(sprint func(...any) string, a []any) (string, error) {
 	return r.bounded(sprint(a...))
 }
 
-// wideVerb finds a verb of printf with a width or precision that is longer than any template needs, or is an argument's.
+// wideVerb finds a verb of printf with a width or precision that is longer than any template needs,
+// or is an argument's.
 var wideVerb = regexp.MustCompile(`%[^a-zA-Z%]*(\d{4}|\*)`)
 
-// What a verb of printf makes at most: maxVerb bytes by its width and precision, and verbFactor for each byte of its argument in Go's syntax.
+// What a verb of printf makes at most: maxVerb bytes by its width and precision, and verbFactor for
+// each byte of its argument in Go's syntax.
 const (
 	maxVerb    = 2000
 	verbFactor = 8
@@ -280,17 +286,19 @@ func (r *goRun) printf(format string, a ...any) (string, error) {
 	return r.bounded(fmt.Sprintf(format, a...))
 }
 
-// funcs are the functions that templates of Ollama's can call. Those of text/template that make text are bounded, or taken away where they would
-// change a text of which only a mark is seen.
+// funcs are the functions that templates of Ollama's can call. Those of text/template that make
+// text are bounded, or taken away where they would change a text of which only a mark is seen.
 func (r *goRun) funcs() template.FuncMap {
 	gone := func(...any) (string, error) {
 		return "", errors.New("the functions html, js and urlquery are for web pages")
 	}
 	return template.FuncMap{
-		"_step":            r.step,
-		"json":             func(v any) (string, error) { return r.bounded(asJSON(v)) },
-		"currentDate":      func(...string) string { return r.now.Format(time.DateOnly) },
-		"yesterdayDate":    func(...string) string { return r.now.AddDate(0, 0, -1).Format(time.DateOnly) },
+		"_step":       r.step,
+		"json":        func(v any) (string, error) { return r.bounded(asJSON(v)) },
+		"currentDate": func(...string) string { return r.now.Format(time.DateOnly) },
+		"yesterdayDate": func(...string) string {
+			return r.now.AddDate(0, 0, -1).Format(time.DateOnly)
+		},
 		"toTypeScriptType": typeScript,
 		"print":            func(a ...any) (string, error) { return r.print(fmt.Sprint, a) },
 		"println":          func(a ...any) (string, error) { return r.print(fmt.Sprintln, a) },
@@ -306,7 +314,8 @@ func (r *goRun) funcs() template.FuncMap {
 func slicePart(v any, at ...int) (any, error) {
 	list := reflect.ValueOf(v)
 	if list.Kind() != reflect.Slice {
-		return nil, fmt.Errorf("slice of %T; the template takes a text apart, which is not possible here", v)
+		return nil, fmt.Errorf(
+			"slice of %T; the template takes a text apart, which is not possible here", v)
 	}
 	from, to := 0, list.Len()
 	switch len(at) {
@@ -341,7 +350,8 @@ func (r *goRun) execute(g *goTemplate, messages []Message, opts RenderOptions) e
 	exchanges := v.exchanges()
 	for i, x := range exchanges {
 		if i == len(exchanges)-1 && opts.AddGenerationPrompt {
-			x["Response"] = x["Response"].(string) + cutMark // where the answer goes on, and nothing behind it
+			// where the answer goes on, and nothing behind it
+			x["Response"] = x["Response"].(string) + cutMark
 		}
 		if err := t.Execute(r, x); err != nil {
 			return err

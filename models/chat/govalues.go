@@ -13,14 +13,16 @@ import (
 	"strings"
 )
 
-// A Go template never sees what users wrote: it sees marks, whose letters no text has, and which are exchanged for the texts when the template is
-// done. So nothing that a user writes is taken for the template's own words, and a picture is known by its mark.
+// A Go template never sees what users wrote: it sees marks, whose letters no text has, and which
+// are exchanged for the texts when the template is done. So nothing that a user writes is taken for
+// the template's own words, and a picture is known by its mark.
 const (
 	markOpen, markClose = "\uFDD0", "\uFDD1"
 	cutMark             = markOpen + "C" + markClose
 )
 
-// markPattern finds marks: T for a text, J for a text inside of JSON, I for a picture. Numbers have one width, so that marks sort as they were made.
+// markPattern finds marks: T for a text, J for a text inside of JSON, I for a picture. Numbers have
+// one width, so that marks sort as they were made.
 var markPattern = regexp.MustCompile(markOpen + `([TJI])(\d{8})` + markClose)
 
 // marks are the texts and pictures of a conversation.
@@ -48,7 +50,8 @@ func (m *marks) image() string {
 func (m *marks) parts(out string) (parts []Part, seen map[int]bool, err error) {
 	seen = map[int]bool{}
 	add := func(s string, special bool) {
-		if n := len(parts); s != "" && n > 0 && parts[n-1].Kind == KindText && parts[n-1].Special == special {
+		if n := len(parts); s != "" && n > 0 && parts[n-1].Kind == KindText &&
+			parts[n-1].Special == special {
 			parts[n-1].Text += s
 		} else if s != "" {
 			parts = append(parts, Part{Text: s, Special: special})
@@ -90,7 +93,9 @@ func asJSON(v any) string {
 	if err != nil {
 		return ""
 	}
-	return markPattern.ReplaceAllStringFunc(string(data), func(mark string) string { return strings.Replace(mark, "T", "J", 1) })
+	return markPattern.ReplaceAllStringFunc(string(data), func(mark string) string {
+		return strings.Replace(mark, "T", "J", 1)
+	})
 }
 
 // What templates see. Names are Ollama's.
@@ -162,7 +167,8 @@ func (t goTypes) MarshalJSON() ([]byte, error) {
 
 // typeScript is a property's type in the words of TypeScript.
 func typeScript(p goProperty) string {
-	words := map[string]string{"string": "string", "number": "number", "integer": "number", "boolean": "boolean", "array": "any[]", "object": "Record<string, any>", "null": "null"}
+	words := map[string]string{"string": "string", "number": "number", "integer": "number",
+		"boolean": "boolean", "array": "any[]", "object": "Record<string, any>", "null": "null"}
 	var list []string
 	for _, t := range p.Type {
 		word, ok := words[t]
@@ -186,15 +192,18 @@ type goConversation struct {
 	thinkSet bool
 }
 
-// values marks a conversation. Neighbours of one role become one message, but for results of tools, as in Ollama.
+// values marks a conversation. Neighbours of one role become one message, but for results of tools,
+// as in Ollama.
 func (r *goRun) values(messages []Message, opts RenderOptions) (*goConversation, error) {
 	v := &goConversation{}
 	var systems []string
 	for i, msg := range messages {
 		if !plainRole.MatchString(string(msg.Role)) {
-			return nil, messageError(i, fmt.Errorf("the role %.40q has other characters than letters, - and _", msg.Role))
+			return nil, messageError(i,
+				fmt.Errorf("the role %.40q has other characters than letters, - and _", msg.Role))
 		}
-		m := &goMessage{Role: string(msg.Role), Thinking: r.marks.text(msg.Reasoning), ToolName: r.marks.text(msg.Name), ToolCallID: r.marks.text(msg.ToolCallID)}
+		m := &goMessage{Role: string(msg.Role), Thinking: r.marks.text(msg.Reasoning),
+			ToolName: r.marks.text(msg.Name), ToolCallID: r.marks.text(msg.ToolCallID)}
 		for _, c := range msg.Content {
 			if c.Image {
 				mark := r.marks.image()
@@ -208,7 +217,9 @@ func (r *goRun) values(messages []Message, opts RenderOptions) (*goConversation,
 			if err != nil {
 				return nil, messageError(i, toolError(call.Name, err))
 			}
-			m.ToolCalls = append(m.ToolCalls, goCall{ID: r.marks.text(call.ID), Function: goFunction{Index: k, Name: r.marks.text(call.Name), Arguments: arguments}})
+			m.ToolCalls = append(m.ToolCalls, goCall{ID: r.marks.text(call.ID),
+				Function: goFunction{Index: k, Name: r.marks.text(call.Name),
+					Arguments: arguments}})
 		}
 		if msg.Role == System {
 			systems = append(systems, m.Content)
@@ -216,7 +227,8 @@ func (r *goRun) values(messages []Message, opts RenderOptions) (*goConversation,
 		if n := len(v.messages); n > 0 && v.messages[n-1].Role == m.Role && msg.Role != Tool {
 			last := v.messages[n-1]
 			last.Content += "\n\n" + m.Content
-			last.Images, last.ToolCalls = append(last.Images, m.Images...), append(last.ToolCalls, m.ToolCalls...)
+			last.Images, last.ToolCalls = append(last.Images, m.Images...),
+				append(last.ToolCalls, m.ToolCalls...)
 			continue
 		}
 		v.messages = append(v.messages, m)
@@ -307,7 +319,8 @@ func (r *goRun) tools(v *goConversation, tools any) error {
 			f.Parameters.Required[k] = r.marks.text(name)
 		}
 		properties := goProperties{}
-		for _, name := range slices.Sorted(maps.Keys(f.Parameters.Properties)) { // the order in which templates walk over maps
+		// the order in which templates walk over maps
+		for _, name := range slices.Sorted(maps.Keys(f.Parameters.Properties)) {
 			p := f.Parameters.Properties[name]
 			for k := range p.Type {
 				p.Type[k] = r.word(p.Type[k])
@@ -348,7 +361,8 @@ func (t *goTypes) UnmarshalJSON(data []byte) error {
 
 // all are the variables of a template that sees messages.
 func (v *goConversation) all() map[string]any {
-	return map[string]any{"System": v.system, "Messages": v.messages, "Tools": v.tools, "Response": "", "Think": v.think, "ThinkLevel": v.level(), "IsThinkSet": v.thinkSet}
+	return map[string]any{"System": v.system, "Messages": v.messages, "Tools": v.tools,
+		"Response": "", "Think": v.think, "ThinkLevel": v.level(), "IsThinkSet": v.thinkSet}
 }
 
 func (v *goConversation) level() string {
@@ -363,7 +377,8 @@ func (v *goConversation) exchanges() []map[string]any {
 	var list []map[string]any
 	var system, prompt, response string
 	next := func() {
-		list = append(list, map[string]any{"System": system, "Prompt": prompt, "Response": response, "Think": v.think, "ThinkLevel": v.level(), "IsThinkSet": v.thinkSet})
+		list = append(list, map[string]any{"System": system, "Prompt": prompt, "Response": response,
+			"Think": v.think, "ThinkLevel": v.level(), "IsThinkSet": v.thinkSet})
 		system, prompt, response = "", "", ""
 	}
 	for _, m := range v.messages {

@@ -7,7 +7,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/chat/internal/jinja"
 )
 
-// Role names the author of a message. Templates know the four below; others pass through for those that know more.
+// Role names the author of a message. Templates know the four below; others pass through for those
+// that know more.
 type Role string
 
 // The roles that chat templates have in common.
@@ -33,16 +34,18 @@ func Image() Content { return Content{Image: true} }
 // ToolCall is a call that the assistant made. Templates see it in OpenAI's shape:
 // {"id": …, "type": "function", "function": {"name": …, "arguments": …}}.
 type ToolCall struct {
-	ID        string
-	Name      string
-	Arguments json.RawMessage // a JSON object, whose key order is kept; a JSON string passes as a string
+	ID   string
+	Name string
+	// a JSON object, whose key order is kept; a JSON string passes as a string
+	Arguments json.RawMessage
 }
 
 // Message is one turn.
 type Message struct {
-	Role       Role
-	Content    []Content
-	Reasoning  string     // the assistant's thoughts; templates see them as reasoning_content and as thinking
+	Role    Role
+	Content []Content
+	// the assistant's thoughts; templates see them as reasoning_content and as thinking
+	Reasoning  string
 	ToolCalls  []ToolCall // assistant: the calls made
 	ToolCallID string     // tool: the call that this answers
 	Name       string     // tool: the function's name; else the speaker's
@@ -59,8 +62,9 @@ const (
 	shapeList                // content is a list of typed items
 )
 
-// placeholder is what a template reads where a picture stands in a string. It is the token of LLaVA, which templates
-// that look for one expect. Its letters alone mean nothing: a picture is known by its span's source.
+// placeholder is what a template reads where a picture stands in a string. It is the token of
+// LLaVA, which templates that look for one expect. Its letters alone mean nothing: a picture is
+// known by its span's source.
 const placeholder = "<image>"
 
 // conversation is messages made ready for a template, with what is needed to judge the result.
@@ -86,7 +90,8 @@ func values(messages []Message, sh shape, bare bool) (*conversation, error) {
 			kind, item := "text", jinja.Text{}
 			if part.Image {
 				asList = asList || sh == shapeMixed
-				item = jinja.NewText(placeholder, jinja.Source{Kind: jinja.Image, Index: int32(c.images)})
+				item = jinja.NewText(placeholder, jinja.Source{Kind: jinja.Image,
+					Index: int32(c.images)})
 				c.images++
 				if !bare {
 					kind = "image"
@@ -108,7 +113,8 @@ func values(messages []Message, sh shape, bare bool) (*conversation, error) {
 			typed = append(typed, d)
 		}
 		d := &jinja.Dict{}
-		if m.Reasoning != "" { // under both names and in these places, as transformers' _alias_reasoning_fields
+		// under both names and in these places, as transformers' _alias_reasoning_fields
+		if m.Reasoning != "" {
 			d.Set("thinking", data(m.Reasoning))
 		}
 		d.Set("role", role)
@@ -161,7 +167,8 @@ func addFields(d *jinja.Dict, m Message) error {
 
 func data(s string) jinja.Text { return jinja.NewText(s, jinja.Source{Kind: jinja.Data}) }
 
-// joinItems makes one string of a message's items: a newline between neighbours unless whitespace is there.
+// joinItems makes one string of a message's items: a newline between neighbours unless whitespace
+// is there.
 func joinItems(items []jinja.Text) jinja.Text {
 	var parts []jinja.Text
 	prev := ""

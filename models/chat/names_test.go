@@ -5,14 +5,16 @@ import (
 	"testing"
 )
 
-// TestThoughtsHaveTheNamesThatTransformersFills hands thoughts back to templates that read them under either name.
+// TestThoughtsHaveTheNamesThatTransformersFills hands thoughts back to templates that read them
+// under either name.
 func TestThoughtsHaveTheNamesThatTransformersFills(t *testing.T) {
 	for name, source := range map[string]string{
 		"reasoning_content": "{% for m in messages %}{{ m.reasoning_content }}|{{ m.content }};{% endfor %}",
 		"thinking":          "{% for m in messages %}{{ m.thinking }}|{{ m['content'] }};{% endfor %}",
 	} {
 		t.Run(name, func(t *testing.T) {
-			parts := render(t, parse(t, source), RenderOptions{}, user(Text("Q")), Message{Role: Assistant, Reasoning: "<hm>", Content: []Content{Text("A")}})
+			parts := render(t, parse(t, source), RenderOptions{}, user(Text("Q")),
+				Message{Role: Assistant, Reasoning: "<hm>", Content: []Content{Text("A")}})
 			if got := joined(parts); got != "|Q;<hm>|A;" {
 				t.Errorf("got %q", got)
 			}
@@ -25,7 +27,8 @@ func TestThoughtsHaveTheNamesThatTransformersFills(t *testing.T) {
 	}
 }
 
-// TestAPictureTokenOfANewSpellingIsTaken has templates write tokens that this package does not know.
+// TestAPictureTokenOfANewSpellingIsTaken has templates write tokens that this package does not
+// know.
 func TestAPictureTokenOfANewSpellingIsTaken(t *testing.T) {
 	for _, c := range []struct{ writes, want string }{
 		{"]<]image[>[", "]<]image[>["},
@@ -38,9 +41,11 @@ func TestAPictureTokenOfANewSpellingIsTaken(t *testing.T) {
 		{"  a photo \n", "a photo"},
 		{"Picture 2: <|vision_start|><|image_pad|><|vision_end|>", "<|image_pad|>"},
 	} {
-		source := "{% for m in messages %}{% for c in m.content %}{% if c.type == 'image' %}{{ " + "'" + strings.ReplaceAll(c.writes, "\n", `\n`) + "'" +
+		source := "{% for m in messages %}{% for c in m.content %}{% if c.type == 'image' %}{{ " +
+			"'" + strings.ReplaceAll(c.writes, "\n", `\n`) + "'" +
 			" }}{% else %}{{ c.text }}{% endif %}{% endfor %}{% endfor %}"
-		parts := render(t, parse(t, source), RenderOptions{}, user(Text("see "), Image(), Text(" end")))
+		parts := render(t, parse(t, source), RenderOptions{}, user(Text("see "), Image(),
+			Text(" end")))
 		var token string
 		for _, p := range parts {
 			if p.Kind == KindImage {

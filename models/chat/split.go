@@ -2,11 +2,12 @@ package chat
 
 import "strings"
 
-// Split readies parts for a tokenizer that knows the given special tokens (the vocabulary's control and user-defined
-// tokens, as text). In the result a text part with Special set is exactly one such token; all other text between two of
-// them or a picture, whoever wrote it, is one part without Special, to be tokenized with special tokens off. So words
-// that straddle the seam between template and user are tokenized as in the joined string, and a token spelled by the
-// user, or half by the user, is never one. Where several tokens match at a place the longest wins.
+// Split readies parts for a tokenizer that knows the given special tokens (the vocabulary's control
+// and user-defined tokens, as text). In the result a text part with Special set is exactly one such
+// token; all other text between two of them or a picture, whoever wrote it, is one part without
+// Special, to be tokenized with special tokens off. So words that straddle the seam between
+// template and user are tokenized as in the joined string, and a token spelled by the user, or half
+// by the user, is never one. Where several tokens match at a place the longest wins.
 func Split(parts []Part, special []string) []Part {
 	byFirst := map[byte][]string{}
 	for _, tok := range special {

@@ -24,14 +24,15 @@ const (
 	KindImage
 )
 
-// Part is a stretch of a prompt. Joining the Text of all parts gives the string that apply_chat_template returns.
+// Part is a stretch of a prompt. Joining the Text of all parts gives the string that
+// apply_chat_template returns.
 type Part struct {
 	Kind Kind
-	// Text of a text part; in an image part the token that the template wrote in its place, "" when it wrote none. It
-	// is not to be tokenized there: the picture's embeddings stand for it.
+	// Text of a text part; in an image part the token that the template wrote in its place, "" when
+	// it wrote none. It is not to be tokenized there: the picture's embeddings stand for it.
 	Text string
-	// Special says that the template wrote the text, so that control tokens in it are meant. Text from messages, tools
-	// and Extra is not Special.
+	// Special says that the template wrote the text, so that control tokens in it are meant. Text
+	// from messages, tools and Extra is not Special.
 	Special bool
 	// Image is the picture's index in reading order over all messages, from 0.
 	Image int
@@ -40,32 +41,36 @@ type Part struct {
 // Options are a model's own facts that its template uses.
 type Options struct {
 	BOS, EOS string // bos_token and eos_token, as text
-	// ImageTokens are further spellings of the token that stands for a picture, beside those this package knows.
+	// ImageTokens are further spellings of the token that stands for a picture, beside those this
+	// package knows.
 	ImageTokens []string
 }
 
-// RenderOptions steer one rendering. The zero value is a plain conversation without an opening for the answer.
+// RenderOptions steer one rendering. The zero value is a plain conversation without an opening for
+// the answer.
 type RenderOptions struct {
 	AddGenerationPrompt bool
-	// Tools is the list of tools in OpenAI's shape, as json.RawMessage (which keeps the order of keys) or anything
-	// that encoding/json writes; nil for none.
+	// Tools is the list of tools in OpenAI's shape, as json.RawMessage (which keeps the order of
+	// keys) or anything that encoding/json writes; nil for none.
 	Tools any
-	// Extra are further variables, enable_thinking say; values are anything that encoding/json writes.
+	// Extra are further variables, enable_thinking say; values are anything that encoding/json
+	// writes.
 	Extra map[string]any
 	// Now is the date that templates ask for; zero: the present.
 	Now time.Time
-	// BareImages makes templates see a picture as part of the text, so that they write no marker around it, for
-	// encoders that bring their own.
+	// BareImages makes templates see a picture as part of the text, so that they write no marker
+	// around it, for encoders that bring their own.
 	BareImages bool
-	// MaxSteps bounds the work of an attempt: evaluated expressions, turns of loops, and long texts that are looked through; 0: 5 million. Time
-	// is no bound of its own, so that what renders on an idle machine renders on a busy one; ctx ends a rendering.
+	// MaxSteps bounds the work of an attempt: evaluated expressions, turns of loops, and long texts
+	// that are looked through; 0: 5 million. Time is no bound of its own, so that what renders on
+	// an idle machine renders on a busy one; ctx ends a rendering.
 	MaxSteps int
 	// MaxOutput bounds the prompt's bytes; 0: 16 MiB.
 	MaxOutput int
 }
 
-// ErrRefused wraps the message with which a template refused a conversation (raise_exception): roles that do not
-// alternate, a system prompt where none is known.
+// ErrRefused wraps the message with which a template refused a conversation (raise_exception):
+// roles that do not alternate, a system prompt where none is known.
 var ErrRefused = errors.New("the chat template refuses the conversation")
 
 // ErrLimit marks a template that ran over a bound on work, output, memory or depth.
@@ -85,7 +90,8 @@ type Template struct {
 	goTemplate *goTemplate // in the place of program
 }
 
-// Parse reads a Jinja chat template, as stored in tokenizer_config.json or under tokenizer.chat_template in a GGUF file.
+// Parse reads a Jinja chat template, as stored in tokenizer_config.json or under
+// tokenizer.chat_template in a GGUF file.
 func Parse(source string, opts Options) (*Template, error) {
 	p, err := jinja.Parse(source)
 	if err != nil {
@@ -95,9 +101,11 @@ func Parse(source string, opts Options) (*Template, error) {
 	return &Template{program: p, opts: opts, tokens: tokens}, nil
 }
 
-// Render writes the prompt of a conversation. See the package comment for how content is shaped and what the parts
-// mean. Errors match [ErrRefused], [ErrLimit], [ErrLost] or ctx's error where these are the cause.
-func (t *Template) Render(ctx context.Context, messages []Message, opts RenderOptions) ([]Part, error) {
+// Render writes the prompt of a conversation. See the package comment for how content is shaped and
+// what the parts mean. Errors match [ErrRefused], [ErrLimit], [ErrLost] or ctx's error where these
+// are the cause.
+func (t *Template) Render(ctx context.Context, messages []Message,
+	opts RenderOptions) ([]Part, error) {
 	if t.goTemplate != nil {
 		parts, err := t.renderGo(ctx, messages, opts)
 		if err != nil {
@@ -185,9 +193,10 @@ func fromGo(v any) (jinja.Value, error) {
 	return jinja.FromJSON(raw)
 }
 
-// attempt renders with one shape. lost counts the texts of which nothing came out: templates may well ignore a system
-// prompt or old thoughts, but a shape that loses less is the better one.
-func (t *Template) attempt(ctx context.Context, messages []Message, vars map[string]jinja.Value, sh shape, opts RenderOptions) (parts []Part, lost int, err error) {
+// attempt renders with one shape. lost counts the texts of which nothing came out: templates may
+// well ignore a system prompt or old thoughts, but a shape that loses less is the better one.
+func (t *Template) attempt(ctx context.Context, messages []Message, vars map[string]jinja.Value,
+	sh shape, opts RenderOptions) (parts []Part, lost int, err error) {
 	conv, err := values(messages, sh, opts.BareImages)
 	if err != nil {
 		return nil, 0, err
@@ -197,7 +206,8 @@ func (t *Template) attempt(ctx context.Context, messages []Message, vars map[str
 		all.Set(name, v)
 	}
 	all.Set("messages", conv.list)
-	res, err := t.program.Run(ctx, all, jinja.Options{MaxSteps: opts.MaxSteps, MaxOutput: opts.MaxOutput, Now: opts.Now})
+	res, err := t.program.Run(ctx, all, jinja.Options{MaxSteps: opts.MaxSteps,
+		MaxOutput: opts.MaxOutput, Now: opts.Now})
 	if err != nil {
 		return nil, 0, explain(err)
 	}
@@ -282,19 +292,24 @@ func (t *Template) parts(text jinja.Text) (parts []Part, seen map[int]bool) {
 	return parts, seen
 }
 
-// imageTokens are the tokens that stand for a picture in the templates of: MiniCPM-V; Qwen2-VL and successors; LLaVA,
-// SmolVLM, Idefics and InternVL; Gemma 3 and 3n; Llama 3.2/4, GLM-4V and Gemma 4; Pixtral and Mistral Small; InternVL
-// (HF); Kimi-VL; DeepSeek-VL, Janus; Phi-4; LFM2-VL shares <image>.
+// imageTokens are the tokens that stand for a picture in the templates of: MiniCPM-V; Qwen2-VL and
+// successors; LLaVA, SmolVLM, Idefics and InternVL; Gemma 3 and 3n; Llama 3.2/4, GLM-4V and Gemma
+// 4; Pixtral and Mistral Small; InternVL (HF); Kimi-VL; DeepSeek-VL, Janus; Phi-4; LFM2-VL shares
+// <image>.
 var imageTokens = []string{
-	"(<image>./</image>)", "<|image_pad|>", "<image>", "<start_of_image>", "<image_soft_token>", "<|image|>", "[IMG]",
-	"<IMG_CONTEXT>", "<|media_pad|>", "<image_placeholder>", "<|endoftext10|>", "<|IMAGE_PLACEHOLDER|>",
+	"(<image>./</image>)", "<|image_pad|>", "<image>", "<start_of_image>", "<image_soft_token>",
+	"<|image|>", "[IMG]",
+	"<IMG_CONTEXT>", "<|media_pad|>", "<image_placeholder>", "<|endoftext10|>",
+	"<|IMAGE_PLACEHOLDER|>",
 }
 
-// cutToken finds the image token in what a template wrote for a picture: a known one, else what looks most like one.
+// cutToken finds the image token in what a template wrote for a picture: a known one, else what
+// looks most like one.
 func (t *Template) cutToken(s string) (before, token, after string) {
 	at := -1
 	for _, tok := range t.tokens {
-		if i := strings.Index(s, tok); tok != "" && i >= 0 && (at < 0 || i < at || i == at && len(tok) > len(token)) {
+		if i := strings.Index(s, tok); tok != "" && i >= 0 && (at < 0 || i < at ||
+			i == at && len(tok) > len(token)) {
 			at, token = i, tok
 		}
 	}
@@ -311,11 +326,13 @@ var (
 	bracketed = regexp.MustCompile(`^(?:<[^<>\s]+>|\[[^\[\]\s]+\])+$`)
 	brackets  = regexp.MustCompile(`<[^<>\s]+>|\[[^\[\]\s]+\]`)
 	pictorial = regexp.MustCompile(`(?i)ima?ge?|pic|photo|vis(?:ion|ual)|media|patch|pad`)
-	around    = regexp.MustCompile(`(?i)start|begin|end|/|bo[iv]|eo[iv]`) // what marks where a picture begins or ends
+	// what marks where a picture begins or ends
+	around = regexp.MustCompile(`(?i)start|begin|end|/|bo[iv]|eo[iv]`)
 )
 
-// newToken finds the token in what a template wrote for a picture and nobody here has seen: of the words, one that sounds like a picture, else one
-// that is no plain word, else all of them. A word of several tokens in brackets is the one among them that sounds like a picture and not like its
+// newToken finds the token in what a template wrote for a picture and nobody here has seen: of the
+// words, one that sounds like a picture, else one that is no plain word, else all of them. A word
+// of several tokens in brackets is the one among them that sounds like a picture and not like its
 // beginning or end, else the middle one.
 func newToken(s string) string {
 	words := strings.Fields(s)

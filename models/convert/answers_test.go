@@ -81,7 +81,8 @@ func TestModelsAnswerAsTransformersDo(t *testing.T) {
 					t.Errorf("%s differ by more than %g", what, most)
 				}
 			}
-			compare("logits after transformers' image tokens", logits(t, m, g.Answers.ImageTokens, want), g.Answers.Logits, tolerance)
+			compare("logits after transformers' image tokens", logits(t, m, g.Answers.ImageTokens,
+				want), g.Answers.Logits, tolerance)
 			if g.Answers.ImageTokens == nil {
 				return
 			}
@@ -101,7 +102,8 @@ func TestModelsAnswerAsTransformersDo(t *testing.T) {
 func seen(t *testing.T, name, projector string) []float32 {
 	t.Helper()
 	if name == "smolvlm" {
-		tower, err := libmtmd.Open(t.Context(), projector, libmtmd.Options{Threads: 2, NoAccelerator: true})
+		tower, err := libmtmd.Open(t.Context(), projector, libmtmd.Options{Threads: 2,
+			NoAccelerator: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -111,7 +113,8 @@ func seen(t *testing.T, name, projector string) []float32 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return imageTokens(t, tower, map[string]string{"llava15": "picture.png", "llava16": "wide.png"}[name])
+	return imageTokens(t, tower, map[string]string{"llava15": "picture.png",
+		"llava16": "wide.png"}[name])
 }
 
 // imageTokens encodes a picture and closes the tower.
@@ -141,7 +144,8 @@ func imageTokens(t *testing.T, tower vision.Encoder, picture string) []float32 {
 // over tokens, and returns the logits after the last.
 func logits(t *testing.T, m *llama.Model, rows []float32, tokens []llama.Token) []float32 {
 	t.Helper()
-	c, err := llama.NewContext(m, llama.ContextParams{NCtx: 512, Threads: 2, TypeK: ggml.F32, TypeV: ggml.F32, ExactCache: true, FlashAttention: llama.FlashOff})
+	c, err := llama.NewContext(m, llama.ContextParams{NCtx: 512, Threads: 2, TypeK: ggml.F32,
+		TypeV: ggml.F32, ExactCache: true, FlashAttention: llama.FlashOff})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +197,8 @@ func TestLibmtmdOpensTheProjectors(t *testing.T) {
 			t.Run(name+" "+typ.String(), func(t *testing.T) {
 				r := convertFolder(t, filepath.Join("testdata", name), typ)
 				m := loadModel(t, r.Model.Path)
-				c, err := mtmd.New(context.Background(), r.Projector.Path, m, mtmd.Params{Threads: 2})
+				c, err := mtmd.New(context.Background(), r.Projector.Path, m,
+					mtmd.Params{Threads: 2})
 				if err != nil {
 					t.Fatal(err)
 				}

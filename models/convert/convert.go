@@ -93,7 +93,8 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	for i, out := range outputs {
-		file := File{Path: out.path, Bytes: out.written, Tensors: len(out.tensors), Parameters: out.parameters()}
+		file := File{Path: out.path, Bytes: out.written, Tensors: len(out.tensors),
+			Parameters: out.parameters()}
 		if i == 0 {
 			result.Model = file
 		} else {
@@ -114,7 +115,8 @@ func (o *Options) check() error {
 	case o.Model == "":
 		return fmt.Errorf("convert: %w: no path for the model", ErrOptions)
 	case filepath.Clean(o.Model) == filepath.Clean(o.projector()):
-		return fmt.Errorf("convert: %w: %s cannot be both the model and the projector", ErrOptions, o.Model)
+		return fmt.Errorf("convert: %w: %s cannot be both the model and the projector", ErrOptions,
+			o.Model)
 	}
 	return nil
 }
@@ -150,7 +152,9 @@ func open(dir string) (*source, error) {
 		return nil, fmt.Errorf("convert: %w", err)
 	}
 	if !info.IsDir() {
-		return nil, fmt.Errorf("convert: %w: %s is a file; give the folder that holds the model's files", ErrOptions, dir)
+		return nil, fmt.Errorf(
+			"convert: %w: %s is a file; give the folder that holds the model's files", ErrOptions,
+			dir)
 	}
 	absolute, err := filepath.Abs(dir)
 	if err != nil {

@@ -17,7 +17,8 @@ const batch = 1 << 20
 
 // canRead tells the element types that are converted.
 func canRead(t safetensors.DType) bool {
-	return t == safetensors.F16 || t == safetensors.BF16 || t == safetensors.F32 || t == safetensors.F64
+	return t == safetensors.F16 || t == safetensors.BF16 || t == safetensors.F32 ||
+		t == safetensors.F64
 }
 
 // write writes the tensor's elements.

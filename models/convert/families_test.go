@@ -21,7 +21,8 @@ import (
 )
 
 // families are the folders of scripts/golden/convert_families.py.
-var families = []string{"qwen2-vl", "qwen2-5-vl", "qwen3-vl", "gemma3", "internvl3", "pixtral", "mistral3", "idefics3"}
+var families = []string{"qwen2-vl", "qwen2-5-vl", "qwen3-vl", "gemma3", "internvl3", "pixtral",
+	"mistral3", "idefics3"}
 
 // familyFolder unpacks a folder of a family.
 func familyFolder(t testing.TB, name string) string {
@@ -51,8 +52,8 @@ func familyGolden(t testing.TB, name string) *golden {
 	return g
 }
 
-// TestFilesOfFamiliesEqualThoseOfLlamaCpp compares every tensor, bit for bit, and every key of both files of each family with what llama.cpp's
-// own converter makes of the same folder.
+// TestFilesOfFamiliesEqualThoseOfLlamaCpp compares every tensor, bit for bit, and every key of both
+// files of each family with what llama.cpp's own converter makes of the same folder.
 func TestFilesOfFamiliesEqualThoseOfLlamaCpp(t *testing.T) {
 	for _, name := range append([]string{"qwen3"}, families...) {
 		g := familyGolden(t, name)
@@ -76,8 +77,8 @@ func TestFilesOfFamiliesEqualThoseOfLlamaCpp(t *testing.T) {
 	}
 }
 
-// renameTensors gives the tensors of a folder other names, and puts every second of them into a second file, with the index that such folders
-// have.
+// renameTensors gives the tensors of a folder other names, and puts every second of them into a
+// second file, with the index that such folders have.
 func renameTensors(t *testing.T, dir string, names ...string) {
 	t.Helper()
 	path := filepath.Join(dir, "model.safetensors")
@@ -120,7 +121,8 @@ func renameTensors(t *testing.T, dir string, names ...string) {
 		}
 		from := len(p.data)
 		p.data = append(p.data, data[x.Offsets[0]:x.Offsets[1]]...)
-		p.header[to] = map[string]any{"dtype": x.DType, "shape": x.Shape, "data_offsets": []int{from, len(p.data)}}
+		p.header[to] = map[string]any{"dtype": x.DType, "shape": x.Shape,
+			"data_offsets": []int{from, len(p.data)}}
 		index[to] = fmt.Sprintf("model-%05d-of-00002.safetensors", i%2+1)
 	}
 	if renamed == 0 && len(names) > 0 {
@@ -170,8 +172,9 @@ func editJSON(t *testing.T, path string, edit func(m map[string]any)) {
 	writeFile(t, path, data)
 }
 
-// earlier writes config.json as version 4 of transformers did: rope_theta, rope_scaling and torch_dtype for rope_parameters and dtype, and
-// without what equals defaults that differ from one version to the next.
+// earlier writes config.json as version 4 of transformers did: rope_theta, rope_scaling and
+// torch_dtype for rope_parameters and dtype, and without what equals defaults that differ from one
+// version to the next.
 func earlier(m map[string]any) {
 	m["torch_dtype"] = m["dtype"]
 	delete(m, "dtype")
@@ -194,7 +197,8 @@ func earlier(m map[string]any) {
 	text["rope_scaling"] = rope
 }
 
-// flat is earlier's for Qwen before version 4.52: the language model's numbers stand beside the tower's.
+// flat is earlier's for Qwen before version 4.52: the language model's numbers stand beside the
+// tower's.
 func flat(m map[string]any) {
 	earlier(m)
 	for key, value := range m["text_config"].(map[string]any) {
@@ -210,22 +214,34 @@ func flat(m map[string]any) {
 	vision["in_chans"], vision["spatial_patch_size"] = 3, vision["patch_size"]
 }
 
-// TestFoldersOfEveryVersionGiveTheSameFiles has the spellings of names, configurations and processors that versions 4 and 5 of transformers wrote
-// for the same models, and weights in one file and in two.
+// TestFoldersOfEveryVersionGiveTheSameFiles has the spellings of names, configurations and
+// processors that versions 4 and 5 of transformers wrote for the same models, and weights in one
+// file and in two.
 func TestFoldersOfEveryVersionGiveTheSameFiles(t *testing.T) {
-	inner := []string{"language_model.model.", "model.language_model.", "language_model.lm_head.", "lm_head.", "vision_tower.", "model.vision_tower.", "multi_modal_projector.", "model.multi_modal_projector."}
+	inner := []string{"language_model.model.", "model.language_model.", "language_model.lm_head.",
+		"lm_head.", "vision_tower.", "model.vision_tower.", "multi_modal_projector.",
+		"model.multi_modal_projector."}
 	for _, c := range []struct {
 		name, family string
 		names        []string
 		config       func(m map[string]any)
 	}{
 		{"Qwen2-VL as published", "qwen2-vl", nil, flat},
-		{"Qwen2-VL with inner names", "qwen2-vl", []string{"visual.", "model.visual.", "model.layers.", "model.language_model.layers.", "model.norm.", "model.language_model.norm.", "model.embed_tokens.", "model.language_model.embed_tokens."}, earlier},
+		{"Qwen2-VL with inner names", "qwen2-vl", []string{"visual.", "model.visual.",
+			"model.layers.", "model.language_model.layers.", "model.norm.",
+			"model.language_model.norm.", "model.embed_tokens.",
+			"model.language_model.embed_tokens."}, earlier},
 		{"Qwen2.5-VL as published", "qwen2-5-vl", nil, flat},
-		{"Qwen2.5-VL with inner names", "qwen2-5-vl", []string{"visual.", "model.visual.", "model.layers.", "model.language_model.layers.", "model.norm.", "model.language_model.norm.", "model.embed_tokens.", "model.language_model.embed_tokens."}, earlier},
+		{"Qwen2.5-VL with inner names", "qwen2-5-vl", []string{"visual.", "model.visual.",
+			"model.layers.", "model.language_model.layers.", "model.norm.",
+			"model.language_model.norm.", "model.embed_tokens.",
+			"model.language_model.embed_tokens."}, earlier},
 		{"Qwen3-VL as published", "qwen3-vl", nil, earlier},
-		{"Gemma 3 as published", "gemma3", []string{"vision_tower.", "vision_tower.vision_model."}, earlier},
-		{"Gemma 3 with inner names", "gemma3", append([]string{"vision_tower.", "model.vision_tower.vision_model."}, inner...), earlier},
+		{"Gemma 3 as published", "gemma3", []string{"vision_tower.", "vision_tower.vision_model."},
+			earlier},
+		{"Gemma 3 with inner names", "gemma3",
+			append([]string{"vision_tower.", "model.vision_tower.vision_model."}, inner...),
+			earlier},
 		{"InternVL3 as published", "internvl3", nil, earlier},
 		{"InternVL3 with inner names", "internvl3", inner, earlier},
 		{"Pixtral as published", "pixtral", nil, earlier},
@@ -255,8 +271,8 @@ func TestFoldersOfEveryVersionGiveTheSameFiles(t *testing.T) {
 	}
 }
 
-// TestTowersOpenWhatWasConverted opens every projector as the engine does: with its layout, its native tower, and libmtmd beside the language
-// model.
+// TestTowersOpenWhatWasConverted opens every projector as the engine does: with its layout, its
+// native tower, and libmtmd beside the language model.
 func TestTowersOpenWhatWasConverted(t *testing.T) {
 	for _, name := range families {
 		t.Run(name, func(t *testing.T) {
@@ -269,7 +285,8 @@ func TestTowersOpenWhatWasConverted(t *testing.T) {
 			if plan, err := rule.Plan(60, 40); err != nil || plan.Tokens() < 1 {
 				t.Errorf("%v, %v", plan, err)
 			}
-			tower, err := vision.OpenNative(r.Projector.Path, vision.NativeOptions{Precision: nn.F32, Threads: 2})
+			tower, err := vision.OpenNative(r.Projector.Path,
+				vision.NativeOptions{Precision: nn.F32, Threads: 2})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -287,7 +304,8 @@ func TestTowersOpenWhatWasConverted(t *testing.T) {
 	}
 }
 
-// TestNumbersOfProcessorsReachTheFiles checks the keys of processors that change how pictures are laid out.
+// TestNumbersOfProcessorsReachTheFiles checks the keys of processors that change how pictures are
+// laid out.
 func TestNumbersOfProcessorsReachTheFiles(t *testing.T) {
 	for _, c := range []struct {
 		family string
@@ -295,17 +313,23 @@ func TestNumbersOfProcessorsReachTheFiles(t *testing.T) {
 		tokens [2]int // of a picture of 640 x 480, before and after
 	}{
 		{"qwen2-vl", map[string]any{"min_pixels": 3136, "max_pixels": 64 * 256}, [2]int{1200, 54}},
-		{"qwen2-5-vl", map[string]any{"size": map[string]any{"shortest_edge": 3136, "longest_edge": 64 * 256}}, [2]int{1200, 54}},
-		{"qwen3-vl", map[string]any{"size": map[string]any{"shortest_edge": 640 * 480 * 4, "longest_edge": 16777216}}, [2]int{1200, 4800}},
+		{"qwen2-5-vl", map[string]any{"size": map[string]any{"shortest_edge": 3136,
+			"longest_edge": 64 * 256}}, [2]int{1200, 54}},
+		{"qwen3-vl", map[string]any{"size": map[string]any{"shortest_edge": 640 * 480 * 4,
+			"longest_edge": 16777216}}, [2]int{1200, 4800}},
 		{"internvl3", map[string]any{"max_patches": 4}, [2]int{52, 20}},
 	} {
 		t.Run(c.family, func(t *testing.T) {
 			for i, want := range c.tokens {
 				dir := familyFolder(t, c.family)
 				if i == 1 {
-					editJSON(t, filepath.Join(dir, "processor_config.json"), func(m map[string]any) { maps.Copy(m["image_processor"].(map[string]any), c.change) })
+					editJSON(t, filepath.Join(dir, "processor_config.json"),
+						func(m map[string]any) {
+							maps.Copy(m["image_processor"].(map[string]any), c.change)
+						})
 				}
-				l, err := layout.New(openFile(t, convertFolder(t, dir, gguf.F16).Projector.Path), layout.Options{})
+				l, err := layout.New(openFile(t, convertFolder(t, dir, gguf.F16).Projector.Path),
+					layout.Options{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -317,7 +341,8 @@ func TestNumbersOfProcessorsReachTheFiles(t *testing.T) {
 	}
 }
 
-// TestGemmasTokenizerJSONServesWithoutTokenizerModel compares the ids that libllama gives a text with either of the two files.
+// TestGemmasTokenizerJSONServesWithoutTokenizerModel compares the ids that libllama gives a text
+// with either of the two files.
 func TestGemmasTokenizerJSONServesWithoutTokenizerModel(t *testing.T) {
 	dir := familyFolder(t, "gemma3")
 	const text = "<start_of_turn>user\n\n\nHe said:  \"we'll see 3 tigers and l'été\" 漢 <end_of_turn>\n"

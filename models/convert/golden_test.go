@@ -62,7 +62,8 @@ func readGolden(t testing.TB, name string) *golden {
 // convertFolder converts a folder into a new one.
 func convertFolder(t testing.TB, dir string, typ gguf.Type) *convert.Result {
 	t.Helper()
-	r, err := convert.Run(context.Background(), convert.Options{Dir: dir, Model: filepath.Join(t.TempDir(), "out.gguf"), Type: typ})
+	r, err := convert.Run(context.Background(), convert.Options{Dir: dir,
+		Model: filepath.Join(t.TempDir(), "out.gguf"), Type: typ})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +113,8 @@ func compareFile(t *testing.T, got *gguf.File, want *goldenFile, typ gguf.Type) 
 			continue
 		}
 		sum := sha256.Sum256(x.Data())
-		if x.Type.String() != w.Type || !slices.Equal(x.Dims, w.Dims) || hex.EncodeToString(sum[:]) != w.SHA256 {
+		if x.Type.String() != w.Type || !slices.Equal(x.Dims, w.Dims) ||
+			hex.EncodeToString(sum[:]) != w.SHA256 {
 			t.Errorf("tensor %s: %s %v %x, want %+v", w.Name, x.Type, x.Dims, sum[:4], w)
 		}
 	}
@@ -127,12 +129,15 @@ func compareFile(t *testing.T, got *gguf.File, want *goldenFile, typ gguf.Type) 
 		if kv.Key == "general.file_type" {
 			continue // the golden metadata is that of F16; see TestFileTypes
 		}
-		if value := plain(t, kv.Value); goldenType(kv.Value) != w.Type || !reflect.DeepEqual(value, w.Value) {
-			t.Errorf("key %s = %v (%s), want %v (%s)", kv.Key, value, goldenType(kv.Value), w.Value, w.Type)
+		if value := plain(t, kv.Value); goldenType(kv.Value) != w.Type || !reflect.DeepEqual(value,
+			w.Value) {
+			t.Errorf("key %s = %v (%s), want %v (%s)", kv.Key, value, goldenType(kv.Value), w.Value,
+				w.Type)
 		}
 	}
 	for key, w := range want.Metadata {
-		// Not copied: what llama.cpp's converter guesses from the words of the model card beside the licence.
+		// Not copied: what llama.cpp's converter guesses from the words of the model card beside
+		// the licence.
 		if !keys[key] && key != "general.tags" {
 			t.Errorf("no key %s, want %v", key, w.Value)
 		}
@@ -141,12 +146,14 @@ func compareFile(t *testing.T, got *gguf.File, want *goldenFile, typ gguf.Type) 
 
 // lower is the golden files' name of a type.
 func lower(typ gguf.Type) string {
-	return map[gguf.Type]string{gguf.F32: "f32", gguf.F16: "f16", gguf.BF16: "bf16", gguf.Q8_0: "q8_0"}[typ]
+	return map[gguf.Type]string{gguf.F32: "f32", gguf.F16: "f16", gguf.BF16: "bf16",
+		gguf.Q8_0: "q8_0"}[typ]
 }
 
 // goldenType is a value's type in the words of the Python package gguf.
 func goldenType(v gguf.Value) string {
-	upper := map[gguf.ValueType]string{gguf.String: "STRING", gguf.Bool: "BOOL", gguf.Int32: "INT32", gguf.Uint32: "UINT32", gguf.Float32: "FLOAT32", gguf.Array: "ARRAY"}
+	upper := map[gguf.ValueType]string{gguf.String: "STRING", gguf.Bool: "BOOL",
+		gguf.Int32: "INT32", gguf.Uint32: "UINT32", gguf.Float32: "FLOAT32", gguf.Array: "ARRAY"}
 	if v.Type() == gguf.Array {
 		return "ARRAY/" + upper[v.ElemType()]
 	}
@@ -177,7 +184,8 @@ func plain(t *testing.T, v gguf.Value) any {
 }
 
 func TestFileTypes(t *testing.T) {
-	for typ, want := range map[gguf.Type]string{gguf.F32: "F32", gguf.F16: "F16", gguf.BF16: "BF16", gguf.Q8_0: "Q8_0"} {
+	for typ, want := range map[gguf.Type]string{gguf.F32: "F32", gguf.F16: "F16", gguf.BF16: "BF16",
+		gguf.Q8_0: "Q8_0"} {
 		f := openFile(t, convertFolder(t, "testdata/llama3", typ).Model.Path)
 		if got, ok := f.FileType(); !ok || got.String() != want {
 			t.Errorf("%s: the file says %s", typ, got)
@@ -189,14 +197,19 @@ func TestFileTypes(t *testing.T) {
 // to make.
 func TestKeysOfLLaVAsProjectors(t *testing.T) {
 	common := map[string]any{
-		"general.architecture": "clip", "general.type": "mmproj", "clip.has_vision_encoder": true, "clip.projector_type": "mlp", "clip.use_gelu": false,
-		"clip.use_silu": false, "clip.vision.projection_dim": 32.0, "clip.vision.image_size": 28.0, "clip.vision.patch_size": 7.0,
-		"clip.vision.embedding_length": 32.0, "clip.vision.feed_forward_length": 64.0, "clip.vision.block_count": 2.0,
+		"general.architecture": "clip", "general.type": "mmproj", "clip.has_vision_encoder": true,
+		"clip.projector_type": "mlp", "clip.use_gelu": false,
+		"clip.use_silu": false, "clip.vision.projection_dim": 32.0, "clip.vision.image_size": 28.0,
+		"clip.vision.patch_size":       7.0,
+		"clip.vision.embedding_length": 32.0, "clip.vision.feed_forward_length": 64.0,
+		"clip.vision.block_count":          2.0,
 		"clip.vision.attention.head_count": 2.0, "clip.vision.feature_layer": []any{2.0},
 	}
 	tiles := map[string]any{
-		"clip.vision.image_aspect_ratio": "anyres", "clip.vision.mm_patch_merge_type": "spatial_unpad",
-		"clip.vision.image_grid_pinpoints": []any{28.0, 56.0, 56.0, 28.0, 56.0, 56.0, 84.0, 28.0, 28.0, 84.0},
+		"clip.vision.image_aspect_ratio":  "anyres",
+		"clip.vision.mm_patch_merge_type": "spatial_unpad",
+		"clip.vision.image_grid_pinpoints": []any{28.0, 56.0, 56.0, 28.0, 56.0, 56.0, 84.0, 28.0,
+			28.0, 84.0},
 	}
 	for _, name := range []string{"llava15", "llava16"} {
 		f := openFile(t, convertFolder(t, filepath.Join("testdata", name), gguf.F16).Projector.Path)

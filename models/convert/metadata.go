@@ -27,7 +27,8 @@ func (o *output) general(arch, kind string) {
 	}
 	o.w.Set("general.name", title(o.name))
 	o.w.Set("general.size_label", sizeLabel(o.parameters()))
-	for key, value := range map[string]string{"general.license": o.card.License, "general.license.name": o.card.LicenseName, "general.license.link": o.card.LicenseLink} {
+	for key, value := range map[string]string{"general.license": o.card.License,
+		"general.license.name": o.card.LicenseName, "general.license.link": o.card.LicenseLink} {
 		if value != "" {
 			o.w.Set(key, value)
 		}
@@ -38,7 +39,8 @@ func (o *output) general(arch, kind string) {
 
 func (o *output) sampling() {
 	for _, k := range []struct{ from, to string }{
-		{"top_p", "top_p"}, {"min_p", "min_p"}, {"temperature", "temp"}, {"repetition_penalty", "penalty_repeat"},
+		{"top_p", "top_p"}, {"min_p", "min_p"}, {"temperature", "temp"},
+		{"repetition_penalty", "penalty_repeat"},
 	} {
 		if v, ok := o.card.Sampling[k.from]; ok {
 			o.w.Set("general.sampling."+k.to, float32(v))
@@ -86,7 +88,8 @@ func (o *output) textMetadata() {
 		set("rope.scaling.factor", float32(r.Factor))
 		if r.Type == "yarn" {
 			set("rope.scaling.original_context_length", uint32(r.OriginalContext))
-			for _, k := range []struct{ from, to string }{{"attention_factor", "yarn_attn_factor"}, {"beta_fast", "yarn_beta_fast"}, {"beta_slow", "yarn_beta_slow"}} {
+			for _, k := range []struct{ from, to string }{{"attention_factor", "yarn_attn_factor"},
+				{"beta_fast", "yarn_beta_fast"}, {"beta_slow", "yarn_beta_slow"}} {
 				if v, ok := r.YaRN[k.from]; ok {
 					set("rope.scaling."+k.to, float32(v))
 				}
@@ -98,7 +101,8 @@ func (o *output) textMetadata() {
 
 // specialKeys are the parts of the keys that name special tokens, "seperator" as
 // llama.cpp spells it.
-var specialKeys = map[string]string{"bos": "bos", "eos": "eos", "unk": "unknown", "sep": "seperator", "pad": "padding", "cls": "cls", "mask": "mask"}
+var specialKeys = map[string]string{"bos": "bos", "eos": "eos", "unk": "unknown",
+	"sep": "seperator", "pad": "padding", "cls": "cls", "mask": "mask"}
 
 func (o *output) tokenizerMetadata() {
 	t := o.tokenizer

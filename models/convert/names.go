@@ -45,7 +45,8 @@ func canonical(name string) string {
 // spoken is a canonical name in words that do not depend on the folder's own.
 func spoken(name string) string {
 	part, rest, ok := strings.Cut(name, ".")
-	whose := map[string]string{"text": "language model", "vision": "vision tower", "projector": "projector", "connector": "connector"}[part]
+	whose := map[string]string{"text": "language model", "vision": "vision tower",
+		"projector": "projector", "connector": "connector"}[part]
 	if !ok || whose == "" {
 		return name
 	}
@@ -58,7 +59,8 @@ func (s *source) index() error {
 	for _, t := range s.weights.Tensors() {
 		name := canonical(t.Name)
 		if other, ok := s.names[name]; ok {
-			return fmt.Errorf("convert: %w: %s: tensors %q and %q are the same part of the model", ErrWeights, t.Path(), other.Name, t.Name)
+			return fmt.Errorf("convert: %w: %s: tensors %q and %q are the same part of the model",
+				ErrWeights, t.Path(), other.Name, t.Name)
 		}
 		s.names[name] = t
 	}
@@ -69,7 +71,8 @@ func (s *source) index() error {
 // versions of transformers saved and that are computed, and what of the tower
 // no one reads.
 func (s *source) ignored(name string) bool {
-	for _, suffix := range []string{".rotary_emb.inv_freq", ".attention.bias", ".attention.masked_bias", ".position_ids"} {
+	for _, suffix := range []string{".rotary_emb.inv_freq", ".attention.bias",
+		".attention.masked_bias", ".position_ids"} {
 		if strings.HasSuffix(name, suffix) {
 			return true
 		}

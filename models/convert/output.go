@@ -40,8 +40,8 @@ type tensor struct {
 	values []float32 // in place of src: computed here
 }
 
-// part is a selection of a tensor's elements: count runs of so many elements, the first at start, each step after the one before. The zero
-// part is the whole tensor.
+// part is a selection of a tensor's elements: count runs of so many elements, the first at start,
+// each step after the one before. The zero part is the whole tensor.
 type part struct{ start, run, step, count int }
 
 // whole replaces the zero part.
@@ -105,15 +105,18 @@ func (o *output) addFrom(name string, src *safetensors.Tensor, shape []int) *ten
 	return t
 }
 
-// check wants a tensor of the folder to have a shape and a type that is converted, and notes that it is used.
+// check wants a tensor of the folder to have a shape and a type that is converted, and notes that
+// it is used.
 func (o *output) check(src *safetensors.Tensor, shape []int) {
 	want := reversed(shape)
 	slices.Reverse(want)
 	if !slices.Equal(src.Shape, want) {
-		o.fail("%s: tensor %q has the shape %v, and config.json calls for %v", src.Path(), src.Name, src.Shape, want)
+		o.fail("%s: tensor %q has the shape %v, and config.json calls for %v", src.Path(), src.Name,
+			src.Shape, want)
 	}
 	if !canRead(src.DType) {
-		o.fail("%s: tensor %q is of type %s; weights of types F16, BF16, F32 and F64 are converted", src.Path(), src.Name, src.DType)
+		o.fail("%s: tensor %q is of type %s; weights of types F16, BF16, F32 and F64 are converted",
+			src.Path(), src.Name, src.DType)
 	}
 	o.used[src] = true
 }
@@ -127,8 +130,8 @@ func reversed(shape []int) []uint64 {
 	return dims
 }
 
-// addPart plans a tensor of a part of one that the model must have: from is that one's canonical name, whole its shape in the folder, shape the
-// part's.
+// addPart plans a tensor of a part of one that the model must have: from is that one's canonical
+// name, whole its shape in the folder, shape the part's.
 func (o *output) addPart(name, from string, p part, whole, shape []int) *tensor {
 	src, ok := o.names[from]
 	if !ok {
@@ -148,8 +151,10 @@ func (o *output) addPart(name, from string, p part, whole, shape []int) *tensor 
 func (o *output) thirds(to, from string, width, in int) {
 	for i, name := range []string{"attn_q", "attn_k", "attn_v"} {
 		n := width * in
-		o.addPart(to+name+".weight", from+".weight", part{start: i * n, run: n, step: n, count: 1}, []int{3 * width, in}, []int{width, in})
-		o.addPart(to+name+".bias", from+".bias", part{start: i * width, run: width, step: width, count: 1}, []int{3 * width}, []int{width})
+		o.addPart(to+name+".weight", from+".weight", part{start: i * n, run: n, step: n, count: 1},
+			[]int{3 * width, in}, []int{width, in})
+		o.addPart(to+name+".bias", from+".bias", part{start: i * width, run: width, step: width,
+			count: 1}, []int{3 * width}, []int{width})
 	}
 }
 
@@ -211,7 +216,9 @@ func (s *source) finish(outputs []*output) error {
 	for _, o := range outputs {
 		o.metadata()
 		for _, t := range o.tensors {
-			o.w.AddTensorFunc(t.name, t.typ, t.dims, func(out io.Writer) error { return o.write(t, out) })
+			o.w.AddTensorFunc(t.name, t.typ, t.dims, func(out io.Writer) error {
+				return o.write(t, out)
+			})
 		}
 		if err := o.w.Err(); err != nil {
 			return fmt.Errorf("convert: %s: %w", o.path, err)

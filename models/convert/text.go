@@ -9,14 +9,17 @@ import (
 	"github.com/eyelet-engine/eyelet/models/hf"
 )
 
-// architectures are llama.cpp's names for the kinds of language models. Mistral is a Llama whose numbers differ.
+// architectures are llama.cpp's names for the kinds of language models. Mistral is a Llama whose
+// numbers differ.
 var architectures = map[string]string{
-	"llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen2_vl": "qwen2vl", "qwen3": "qwen3", "qwen3_vl": "qwen3vl", "gemma3": "gemma3",
+	"llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen2_vl": "qwen2vl", "qwen3": "qwen3",
+	"qwen3_vl": "qwen3vl", "gemma3": "gemma3",
 }
 
 // architecture is llama.cpp's name for the language model.
 func (s *source) architecture() string {
-	if v := s.config.Vision; v != nil && v.Family == hf.Mistral3 && s.config.Text.ModelType == "mistral" {
+	if v := s.config.Vision; v != nil && v.Family == hf.Mistral3 && s.config.Text.ModelType ==
+		"mistral" {
 		return "mistral3"
 	}
 	return architectures[s.config.Text.ModelType]
@@ -34,7 +37,8 @@ func (o *output) planText() {
 	o.metadata = o.textMetadata
 	if t.Rope.Type == "llama3" {
 		values := ropeFactors(t)
-		o.tensors = append(o.tensors, &tensor{name: "rope_freqs.weight", typ: gguf.F32, dims: []uint64{uint64(len(values))}, values: values})
+		o.tensors = append(o.tensors, &tensor{name: "rope_freqs.weight", typ: gguf.F32,
+			dims: []uint64{uint64(len(values))}, values: values})
 	}
 	o.add("token_embd.weight", "text.embed_tokens.weight", t.Vocab, t.Hidden)
 	for i := range t.Layers {
@@ -108,7 +112,8 @@ func ropeFactors(t *hf.Text) []float32 {
 		case float64(wave) > old/r.LowFreqFactor:
 			factors[i] = float32(r.Factor)
 		default:
-			smooth := (float32(old)/wave - float32(r.LowFreqFactor)) / float32(r.HighFreqFactor-r.LowFreqFactor)
+			smooth := (float32(old)/wave - float32(r.LowFreqFactor)) /
+				float32(r.HighFreqFactor-r.LowFreqFactor)
 			factors[i] = 1 / ((1-smooth)/float32(r.Factor) + smooth)
 		}
 	}

@@ -7,17 +7,19 @@ import (
 	"github.com/eyelet-engine/eyelet/models/hf"
 )
 
-// planInternVL plans InternVL's tower and projector from folders of transformers' own layout. Class token and positions have a first
-// dimension of 1, which the files keep.
+// planInternVL plans InternVL's tower and projector from folders of transformers' own layout. Class
+// token and positions have a first dimension of 1, which the files keep.
 func (o *output) planInternVL(v *hf.Vision) {
 	n, grid := v.Hidden, v.ImageSize/v.PatchSize
 	o.add("v.class_embd", "vision.embeddings.cls_token", 1, 1, n).typ = gguf.F32
 	o.planPatches(v, "vision.embeddings.patch_embeddings.projection.weight")
 	o.add("v.patch_embd.bias", "vision.embeddings.patch_embeddings.projection.bias", n)
-	o.add("v.position_embd.weight", "vision.embeddings.position_embeddings", 1, grid*grid+1, n).typ = gguf.F32
+	o.add("v.position_embd.weight", "vision.embeddings.position_embeddings", 1, grid*grid+1,
+		n).typ = gguf.F32
 	for i := range v.Layers {
 		to, from := fmt.Sprintf("v.blk.%d.", i), fmt.Sprintf("vision.encoder.layer.%d.", i)
-		for _, part := range []struct{ to, from string }{{"attn_q", "q_proj"}, {"attn_k", "k_proj"}, {"attn_v", "v_proj"}} {
+		for _, part := range []struct{ to, from string }{{"attn_q", "q_proj"}, {"attn_k", "k_proj"},
+			{"attn_v", "v_proj"}} {
 			o.layer(to+part.to, from+"attention."+part.from, n, n, v.AttentionBias)
 		}
 		o.layer(to+"attn_out", from+"attention.projection_layer", n, n, true)

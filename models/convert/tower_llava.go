@@ -17,7 +17,8 @@ func depth(v *hf.Vision) int {
 	return slices.Max(v.Features)
 }
 
-// planLLaVA plans CLIP's tower (Radford et al. 2021) and LLaVA's projector, which llama.cpp's converter refuses.
+// planLLaVA plans CLIP's tower (Radford et al. 2021) and LLaVA's projector, which llama.cpp's
+// converter refuses.
 func (o *output) planLLaVA(v *hf.Vision) {
 	if depth(v) == 0 {
 		o.fail("%s: config.json: vision_feature_layer names the embedding, and no block of the tower", o.dir)
@@ -27,7 +28,8 @@ func (o *output) planLLaVA(v *hf.Vision) {
 	o.planPatches(v, "vision.embeddings.patch_embedding.weight")
 	o.add("v.class_embd", "vision.embeddings.class_embedding", v.Hidden)
 	o.norm("v.pre_ln", "vision.pre_layrnorm", v.Hidden, true)
-	o.add("v.position_embd.weight", "vision.embeddings.position_embedding.weight", grid*grid+1, v.Hidden).typ = gguf.F32
+	o.add("v.position_embd.weight", "vision.embeddings.position_embedding.weight", grid*grid+1,
+		v.Hidden).typ = gguf.F32
 	for i := range depth(v) {
 		o.planBlock(v, fmt.Sprintf("v.blk.%d.", i), fmt.Sprintf("vision.encoder.layers.%d.", i))
 	}
@@ -37,7 +39,8 @@ func (o *output) planLLaVA(v *hf.Vision) {
 	if v.NoProjectorBias {
 		// Engines want the biases to be there.
 		for _, name := range []string{"mm.0.bias", "mm.2.bias"} {
-			o.tensors = append(o.tensors, &tensor{name: name, typ: gguf.F32, dims: []uint64{uint64(width)}, values: make([]float32, width)})
+			o.tensors = append(o.tensors, &tensor{name: name, typ: gguf.F32,
+				dims: []uint64{uint64(width)}, values: make([]float32, width)})
 		}
 	}
 	if v.Pinpoints != nil {

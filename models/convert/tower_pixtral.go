@@ -7,8 +7,9 @@ import (
 	"github.com/eyelet-engine/eyelet/models/hf"
 )
 
-// planPixtral plans the towers and projectors of Pixtral and Mistral Small 3. The embedding of [IMG_BREAK], which ends a row of a picture,
-// goes along with the tower. llama.cpp's converter leaves it out of folders that name the language model as version 5 of transformers does.
+// planPixtral plans the towers and projectors of Pixtral and Mistral Small 3. The embedding of
+// [IMG_BREAK], which ends a row of a picture, goes along with the tower. llama.cpp's converter
+// leaves it out of folders that name the language model as version 5 of transformers does.
 func (o *output) planPixtral(v *hf.Vision) {
 	n, width, bias := v.Hidden, o.config.Text.Hidden, !v.NoProjectorBias
 	o.planPatches(v, "vision.patch_conv.weight")
@@ -27,16 +28,20 @@ func (o *output) planPixtral(v *hf.Vision) {
 	}
 	if v.Family == hf.Mistral3 {
 		o.norm("mm.input_norm", "projector.norm", n, false)
-		o.layer("mm.patch_merger", "projector.patch_merger.merging_layer", n, n*v.ScaleFactor*v.ScaleFactor, false).typ = o.patchType()
+		o.layer("mm.patch_merger", "projector.patch_merger.merging_layer", n,
+			n*v.ScaleFactor*v.ScaleFactor, false).typ = o.patchType()
 	}
 	o.layer("mm.1", "projector.linear_1", width, n, bias)
 	o.layer("mm.2", "projector.linear_2", width, width, bias)
 	id := slices.Index(o.tokenizer.Tokens, imageBreak)
 	if id < 0 {
-		o.fail("%s: the tokenizer has no token %s, which ends the rows of pictures", o.dir, imageBreak)
+		o.fail("%s: the tokenizer has no token %s, which ends the rows of pictures", o.dir,
+			imageBreak)
 		return
 	}
-	o.addPart("v.token_embd.img_break", "text.embed_tokens.weight", part{start: id * width, run: width, step: width, count: 1}, []int{o.config.Text.Vocab, width}, []int{width})
+	o.addPart("v.token_embd.img_break", "text.embed_tokens.weight",
+		part{start: id * width, run: width, step: width, count: 1}, []int{o.config.Text.Vocab,
+			width}, []int{width})
 }
 
 // imageBreak is the token between the rows of Pixtral's pictures.

@@ -8,7 +8,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/hf"
 )
 
-// qwenImageSize is the size of pictures that llama.cpp's converter writes for towers that take any: 40 patches of 14 pixels.
+// qwenImageSize is the size of pictures that llama.cpp's converter writes for towers that take any:
+// 40 patches of 14 pixels.
 const qwenImageSize = 560
 
 // planFrames plans a patch embedding over two frames as one over each.
@@ -17,7 +18,8 @@ func (o *output) planFrames(v *hf.Vision) {
 	frame := side * side
 	for i, name := range []string{"v.patch_embd.weight", "v.patch_embd.weight.1"} {
 		p := part{start: i * frame, run: frame, step: 2 * frame, count: 3 * v.Hidden}
-		o.addPart(name, "vision.patch_embed.proj.weight", p, []int{v.Hidden, 3, 2, side, side}, []int{v.Hidden, 3, side, side}).typ = o.patchType()
+		o.addPart(name, "vision.patch_embed.proj.weight", p, []int{v.Hidden, 3, 2, side, side},
+			[]int{v.Hidden, 3, side, side}).typ = o.patchType()
 	}
 }
 
@@ -62,7 +64,8 @@ func (o *output) planQwen3(v *hf.Vision) {
 	o.norm("v.post_ln", "vision.merger.norm", v.Hidden, true)
 	o.planMerger("mm.0", "mm.2", "vision.merger.linear_fc1", "vision.merger.linear_fc2", v)
 	for i, block := range v.Deepstack {
-		to, from := fmt.Sprintf("v.deepstack.%d.", block), fmt.Sprintf("vision.deepstack_merger_list.%d.", i)
+		to, from := fmt.Sprintf("v.deepstack.%d.", block),
+			fmt.Sprintf("vision.deepstack_merger_list.%d.", i)
 		o.norm(to+"norm", from+"norm", v.Hidden*v.ScaleFactor*v.ScaleFactor, true)
 		o.planMerger(to+"fc1", to+"fc2", from+"linear_fc1", from+"linear_fc2", v)
 	}
@@ -103,7 +106,8 @@ func (o *output) qwenMetadata(v *hf.Vision, set func(key string, value any)) {
 	if merge {
 		set("vision.spatial_merge_size", uint32(v.ScaleFactor))
 	}
-	if p := o.preprocessor; p.MinPixels != 0 && p.MinPixels != least || p.MaxPixels != 0 && p.MaxPixels != most {
+	if p := o.preprocessor; p.MinPixels != 0 && p.MinPixels != least ||
+		p.MaxPixels != 0 && p.MaxPixels != most {
 		if p.MinPixels != 0 {
 			least = p.MinPixels
 		}

@@ -9,7 +9,8 @@ import (
 // planIdefics3 plans the tower and the connector of Idefics3 and SmolVLM.
 func (o *output) planIdefics3(v *hf.Vision) {
 	o.planSigLIP(v)
-	o.add("mm.model.fc.weight", "connector.modality_projection.proj.weight", o.config.Text.Hidden, v.Hidden*v.ScaleFactor*v.ScaleFactor)
+	o.add("mm.model.fc.weight", "connector.modality_projection.proj.weight", o.config.Text.Hidden,
+		v.Hidden*v.ScaleFactor*v.ScaleFactor)
 }
 
 func (o *output) idefics3Metadata(v *hf.Vision, set func(key string, value any)) {
@@ -26,11 +27,12 @@ func (o *output) idefics3Metadata(v *hf.Vision, set func(key string, value any))
 	}
 }
 
-// planGemma3 plans Gemma 3's tower and projector. Its norm is stored less 1, and its matrix the other way round than others; libmtmd turns
-// it round, which it can with halves.
+// planGemma3 plans Gemma 3's tower and projector. Its norm is stored less 1, and its matrix the
+// other way round than others; libmtmd turns it round, which it can with halves.
 func (o *output) planGemma3(v *hf.Vision) {
 	o.planSigLIP(v)
-	o.add("mm.input_projection.weight", "projector.mm_input_projection_weight", v.Hidden, o.config.Text.Hidden).typ = gguf.F16
+	o.add("mm.input_projection.weight", "projector.mm_input_projection_weight", v.Hidden,
+		o.config.Text.Hidden).typ = gguf.F16
 	o.add("mm.soft_emb_norm.weight", "projector.mm_soft_emb_norm.weight", v.Hidden).plus = 1
 }
 

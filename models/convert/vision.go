@@ -7,13 +7,15 @@ import (
 	"github.com/eyelet-engine/eyelet/models/hf"
 )
 
-// tower writes the tower and the projector of a family: plan adds the tensors, metadata sets the keys beside those that all towers have.
+// tower writes the tower and the projector of a family: plan adds the tensors, metadata sets the
+// keys beside those that all towers have.
 type tower struct {
 	plan     func(o *output, v *hf.Vision)
 	metadata func(o *output, v *hf.Vision, set func(key string, value any))
 }
 
-// towers are those of each family. Names, types and keys are those of llama.cpp's converter but where the family's file says otherwise.
+// towers are those of each family. Names, types and keys are those of llama.cpp's converter but
+// where the family's file says otherwise.
 var towers = map[hf.Family]tower{
 	hf.LLaVA:    {(*output).planLLaVA, (*output).llavaMetadata},
 	hf.Idefics3: {(*output).planIdefics3, (*output).idefics3Metadata},
@@ -72,7 +74,8 @@ func (o *output) planSigLIP(v *hf.Vision) {
 	grid := v.ImageSize / v.PatchSize
 	o.planPatches(v, "vision.embeddings.patch_embedding.weight").typ = gguf.F32
 	o.add("v.patch_embd.bias", "vision.embeddings.patch_embedding.bias", v.Hidden)
-	o.add("v.position_embd.weight", "vision.embeddings.position_embedding.weight", grid*grid, v.Hidden).typ = gguf.F32
+	o.add("v.position_embd.weight", "vision.embeddings.position_embedding.weight", grid*grid,
+		v.Hidden).typ = gguf.F32
 	for i := range v.Layers {
 		o.planBlock(v, fmt.Sprintf("v.blk.%d.", i), fmt.Sprintf("vision.encoder.layers.%d.", i))
 	}
@@ -83,7 +86,8 @@ func (o *output) planSigLIP(v *hf.Vision) {
 func (o *output) planBlock(v *hf.Vision, to, from string) {
 	o.norm(to+"ln1", from+"layer_norm1", v.Hidden, true)
 	o.norm(to+"ln2", from+"layer_norm2", v.Hidden, true)
-	for _, part := range []struct{ to, from string }{{"attn_q", "q_proj"}, {"attn_k", "k_proj"}, {"attn_v", "v_proj"}, {"attn_out", "out_proj"}} {
+	for _, part := range []struct{ to, from string }{{"attn_q", "q_proj"}, {"attn_k", "k_proj"},
+		{"attn_v", "v_proj"}, {"attn_out", "out_proj"}} {
 		o.layer(to+part.to, from+"self_attn."+part.from, v.Hidden, v.Hidden, true)
 	}
 	o.layer(to+"ffn_up", from+"mlp.fc1", v.FF, v.Hidden, true)

@@ -1,5 +1,6 @@
-// Package diffusion tells files of models that make pictures of texts: Stable Diffusion 1 to 3, SDXL, FLUX and later ones, in one safetensors or
-// GGUF file, or in one for each part, as they are published and as stable-diffusion.cpp reads them.
+// Package diffusion tells files of models that make pictures of texts: Stable Diffusion 1 to 3,
+// SDXL, FLUX and later ones, in one safetensors or GGUF file, or in one for each part, as they are
+// published and as stable-diffusion.cpp reads them.
 //
 //	f, err := diffusion.Inspect("v1-5-pruned-emaonly.safetensors", nil)
 //	if err != nil {
@@ -7,9 +8,10 @@
 //	}
 //	fmt.Println(f.Family, f.Parameters, f.Side) // sd1 1066235307 512
 //
-// What a file is follows from the names of its tensors alone, which say the same in both formats; its own name and metadata are not asked, for files
-// are renamed and most have none. Only the header is read. A file may come from anywhere: packages gguf and safetensors check it, and nothing here
-// trusts a number in it.
+// What a file is follows from the names of its tensors alone, which say the same in both formats;
+// its own name and metadata are not asked, for files are renamed and most have none. Only the
+// header is read. A file may come from anywhere: packages gguf and safetensors check it, and
+// nothing here trusts a number in it.
 package diffusion
 
 import (
@@ -26,7 +28,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/safetensors"
 )
 
-// What can be wrong with a file. Errors of this package wrap one of these, those of packages gguf and safetensors, or the operating system's error.
+// What can be wrong with a file. Errors of this package wrap one of these, those of packages gguf
+// and safetensors, or the operating system's error.
 var (
 	// ErrNotDiffusion: the file is no model that makes pictures.
 	ErrNotDiffusion = errors.New("not a model that makes pictures")
@@ -57,8 +60,9 @@ type tensor struct {
 	kind     string
 }
 
-// Inspect reads the header of a file and those of its parts, which may be none, and says what model they are together. Errors wrap this package's, those of
-// packages gguf and safetensors, or the operating system's.
+// Inspect reads the header of a file and those of its parts, which may be none, and says what model
+// they are together. Errors wrap this package's, those of packages gguf and safetensors, or the
+// operating system's.
 func Inspect(path string, parts Parts) (*File, error) {
 	f, tensors, err := open(path)
 	if err != nil {
@@ -82,7 +86,9 @@ func Inspect(path string, parts Parts) (*File, error) {
 		f.Parameters += t.elements
 		bytes[t.kind] += t.bytes
 	}
-	f.Type = slices.MaxFunc(slices.Sorted(maps.Keys(bytes)), func(a, b string) int { return cmp.Compare(bytes[a], bytes[b]) })
+	f.Type = slices.MaxFunc(slices.Sorted(maps.Keys(bytes)), func(a, b string) int {
+		return cmp.Compare(bytes[a], bytes[b])
+	})
 	return f, nil
 }
 
@@ -102,8 +108,10 @@ func open(path string) (*File, []tensor, error) {
 	switch {
 	case strings.HasPrefix(magic, "GGUF"):
 		return openGGUF(path)
-	case len(magic) < headBytes || magic[headBytes-1] != '{': // where the header of a safetensors file begins
-		return nil, nil, fmt.Errorf("diffusion: %s: %w: neither a safetensors nor a GGUF file", path, ErrNotDiffusion)
+	// where the header of a safetensors file begins
+	case len(magic) < headBytes || magic[headBytes-1] != '{':
+		return nil, nil, fmt.Errorf("diffusion: %s: %w: neither a safetensors nor a GGUF file",
+			path, ErrNotDiffusion)
 	}
 	f, err := safetensors.Open(path)
 	if err != nil {
@@ -128,7 +136,8 @@ func openGGUF(path string) (*File, []tensor, error) {
 	}
 	defer f.Close()
 	if len(f.Parts()) > 1 {
-		return nil, nil, fmt.Errorf("diffusion: %s: %w: it is split over several files", path, ErrNotDiffusion)
+		return nil, nil, fmt.Errorf("diffusion: %s: %w: it is split over several files", path,
+			ErrNotDiffusion)
 	}
 	var tensors []tensor
 	for _, t := range f.Tensors() {
@@ -169,20 +178,29 @@ type family struct {
 	bare     bool   // of a file that was recognized: it holds nothing else
 }
 
-// diffusionPrefix stands before the names of the tensors of the diffusion model proper, in a file that holds the rest too.
+// diffusionPrefix stands before the names of the tensors of the diffusion model proper, in a file
+// that holds the rest too.
 const diffusionPrefix = "model.diffusion_model."
 
-// families lists the diffusion transformers, those with the rarer mark first. Names and marks are those of the published files, as
-// stable-diffusion.cpp's ModelLoader::get_sd_version reads them; text encoders are those of its documents; sides are those that the models' cards name.
+// families lists the diffusion transformers, those with the rarer mark first. Names and marks are
+// those of the published files, as stable-diffusion.cpp's ModelLoader::get_sd_version reads them;
+// text encoders are those of its documents; sides are those that the models' cards name.
 var families = []family{
-	{name: "chroma-radiance", mark: "nerf_final_layer_conv.", side: 1024, multiple: 16, text: []Part{T5XXL}},
-	{name: "chroma", mark: "distilled_guidance_layer.", side: 1024, multiple: 16, text: []Part{T5XXL}},
-	{name: "sd3", mark: "joint_blocks.", side: 1024, multiple: 16, text: []Part{ClipL, ClipG, T5XXL}},
-	{name: "qwen-image", mark: "transformer_blocks.0.img_mod.1.weight", side: 1024, multiple: 16, text: []Part{LLM}},
-	{name: "ovis-image", mark: "double_blocks.0.img_mlp.gate_proj.weight", side: 1024, multiple: 16, text: []Part{LLM}},
+	{name: "chroma-radiance", mark: "nerf_final_layer_conv.", side: 1024, multiple: 16,
+		text: []Part{T5XXL}},
+	{name: "chroma", mark: "distilled_guidance_layer.", side: 1024, multiple: 16,
+		text: []Part{T5XXL}},
+	{name: "sd3", mark: "joint_blocks.", side: 1024, multiple: 16, text: []Part{ClipL, ClipG,
+		T5XXL}},
+	{name: "qwen-image", mark: "transformer_blocks.0.img_mod.1.weight", side: 1024, multiple: 16,
+		text: []Part{LLM}},
+	{name: "ovis-image", mark: "double_blocks.0.img_mlp.gate_proj.weight", side: 1024, multiple: 16,
+		text: []Part{LLM}},
 	{name: "z-image", mark: "cap_embedder.0.weight", side: 1024, multiple: 16, text: []Part{LLM}},
-	{name: "ernie-image", mark: "layers.0.adaLN_sa_ln.weight", side: 1024, multiple: 16, text: []Part{LLM}},
-	{name: "flux2", mark: "double_stream_modulation_img.lin.weight", side: 1024, multiple: 16, text: []Part{LLM}},
+	{name: "ernie-image", mark: "layers.0.adaLN_sa_ln.weight", side: 1024, multiple: 16,
+		text: []Part{LLM}},
+	{name: "flux2", mark: "double_stream_modulation_img.lin.weight", side: 1024, multiple: 16,
+		text: []Part{LLM}},
 	{name: "flux", mark: "double_blocks.", side: 1024, multiple: 16, text: []Part{ClipL, T5XXL}},
 }
 
@@ -195,14 +213,19 @@ var (
 	vaePrefixes  = []string{"first_stage_model.", "vae."}
 )
 
-// recognize says of which family a model is by the tensors of its file, and whether it is whole with the parts that are given beside it.
+// recognize says of which family a model is by the tensors of its file, and whether it is whole
+// with the parts that are given beside it.
 func recognize(tensors []tensor, parts Parts) (family, error) {
 	has := func(mark string) bool {
-		return slices.ContainsFunc(tensors, func(t tensor) bool { return strings.Contains(t.name, mark) })
+		return slices.ContainsFunc(tensors, func(t tensor) bool {
+			return strings.Contains(t.name, mark)
+		})
 	}
 	begins := func(prefixes ...string) bool {
 		return slices.ContainsFunc(tensors, func(t tensor) bool {
-			return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(t.name, p) })
+			return slices.ContainsFunc(prefixes, func(p string) bool {
+				return strings.HasPrefix(t.name, p)
+			})
 		})
 	}
 	if has(".lora_up.weight") || has(".lora_B.weight") || has("_lora1.") {
@@ -210,7 +233,8 @@ func recognize(tensors []tensor, parts Parts) (family, error) {
 	}
 	text, vae := begins(textPrefixes...), begins(vaePrefixes...)
 	marked := func(mark string) bool { return has(diffusionPrefix + mark) }
-	if !begins(diffusionPrefix) && !text && !vae { // a diffusion model alone has names without the prefix, or with it
+	// a diffusion model alone has names without the prefix, or with it
+	if !begins(diffusionPrefix) && !text && !vae {
 		marked = func(mark string) bool { return begins(mark) }
 	}
 	for _, mark := range videos {
@@ -235,7 +259,8 @@ func recognize(tensors []tensor, parts Parts) (family, error) {
 	return found, found.whole(text, vae, parts)
 }
 
-// whole is the error of a model that lacks a part, or was given one that it has no use for. text and vae are whether its file has them.
+// whole is the error of a model that lacks a part, or was given one that it has no use for. text
+// and vae are whether its file has them.
 func (f *family) whole(text, vae bool, parts Parts) error {
 	pixels := f.name == "chroma-radiance" // works on pixels and has no VAE
 	if len(f.text) == 0 && !text {
@@ -243,7 +268,8 @@ func (f *family) whole(text, vae bool, parts Parts) error {
 	}
 	for _, part := range parts.List() {
 		if (part != VAE || pixels) && !slices.Contains(f.text, part) {
-			return fmt.Errorf("%w: a %s model takes no %s; its parts are %s", ErrUnsupported, f.name, part, f.takes(pixels))
+			return fmt.Errorf("%w: a %s model takes no %s; its parts are %s", ErrUnsupported,
+				f.name, part, f.takes(pixels))
 		}
 	}
 	var missing []string
@@ -279,14 +305,15 @@ func (f *family) takes(pixels bool) string {
 	return strings.Join(names, ", ")
 }
 
-// textEmbeddings are the names of the embeddings of tokens, whose width tells Stable Diffusion 1 from 2.
+// textEmbeddings are the names of the embeddings of tokens, whose width tells Stable Diffusion 1
+// from 2.
 var textEmbeddings = []string{
 	"cond_stage_model.transformer.text_model.embeddings.token_embedding.weight",
 	"cond_stage_model.model.token_embedding.weight",
 }
 
-// unet tells the families whose diffusion model is a U-net apart. The width of what its attention reads of the text does that where there is no text
-// encoder in the file.
+// unet tells the families whose diffusion model is a U-net apart. The width of what its attention
+// reads of the text does that where there is no text encoder in the file.
 func unet(tensors []tensor, has func(string) bool) family {
 	xl := family{name: "sdxl", side: 1024, multiple: 64}
 	two := family{name: "sd2", side: 768, multiple: 64}
@@ -305,10 +332,13 @@ func unet(tensors []tensor, has func(string) bool) family {
 	return family{name: "sd1", side: 512, multiple: 64}
 }
 
-// notWhole says what a file is that holds no diffusion model. Language models, which some families read the text with, are left to those who ask them.
+// notWhole says what a file is that holds no diffusion model. Language models, which some families
+// read the text with, are left to those who ask them.
 func notWhole(tensors []tensor, begins func(...string) bool) error {
 	ends := func(mark string) bool {
-		return slices.ContainsFunc(tensors, func(t tensor) bool { return strings.HasSuffix(t.name, mark) })
+		return slices.ContainsFunc(tensors, func(t tensor) bool {
+			return strings.HasSuffix(t.name, mark)
+		})
 	}
 	part := partOf(tensors)
 	switch {

@@ -25,7 +25,8 @@ func safetensorsBytes(t testing.TB, tensors shapes) []byte {
 		for _, d := range shape {
 			n *= d
 		}
-		header[name] = map[string]any{"dtype": "F16", "shape": shape, "data_offsets": []int{at, at + n}}
+		header[name] = map[string]any{"dtype": "F16", "shape": shape, "data_offsets": []int{at,
+			at + n}}
 		at += n
 	}
 	text, err := json.Marshal(header)
@@ -60,21 +61,29 @@ func TestFamiliesAreToldByTheirTensors(t *testing.T) {
 		tensors  shapes
 		side, of int
 	}{
-		"sd1":        {shapes{unet: {4, 3}, vae: {2}, clip: {2, 768}}, 512, 64},
-		"sd2":        {shapes{unet: {4, 3}, vae: {2}, clip2: {2, 1024}}, 768, 64},
-		"sdxl":       {shapes{unet: {4, 3}, vae: {2}, "conditioner.embedders.0.transformer.text_model.embeddings.token_embedding.weight": {2, 768}, clipG: {2, 4}}, 1024, 64},
-		"sd3":        {shapes{dit + "joint_blocks.0.x_block.attn.qkv.weight": {2}, vae: {2}, t5: {2}}, 1024, 16},
-		"flux":       {shapes{dit + "double_blocks.0.img_attn.qkv.weight": {2}, "vae.decoder.conv_in.weight": {2}, t5: {2}}, 1024, 16},
-		"flux2":      {shapes{dit + "double_blocks.0.img_attn.qkv.weight": {2}, dit + "double_stream_modulation_img.lin.weight": {2}, vae: {2}, t5: {2}}, 1024, 16},
-		"z-image":    {shapes{dit + "cap_embedder.0.weight": {2}, vae: {2}, "text_encoders.llm.w": {2}}, 1024, 16},
-		"qwen-image": {shapes{dit + "transformer_blocks.0.img_mod.1.weight": {2}, vae: {2}, "text_encoders.llm.w": {2}}, 1024, 16},
+		"sd1": {shapes{unet: {4, 3}, vae: {2}, clip: {2, 768}}, 512, 64},
+		"sd2": {shapes{unet: {4, 3}, vae: {2}, clip2: {2, 1024}}, 768, 64},
+		"sdxl": {shapes{unet: {4, 3}, vae: {2},
+			"conditioner.embedders.0.transformer.text_model.embeddings.token_embedding.weight": {2,
+				768}, clipG: {2, 4}}, 1024, 64},
+		"sd3": {shapes{dit + "joint_blocks.0.x_block.attn.qkv.weight": {2}, vae: {2},
+			t5: {2}}, 1024, 16},
+		"flux": {shapes{dit + "double_blocks.0.img_attn.qkv.weight": {2},
+			"vae.decoder.conv_in.weight": {2}, t5: {2}}, 1024, 16},
+		"flux2": {shapes{dit + "double_blocks.0.img_attn.qkv.weight": {2},
+			dit + "double_stream_modulation_img.lin.weight": {2}, vae: {2}, t5: {2}}, 1024, 16},
+		"z-image": {shapes{dit + "cap_embedder.0.weight": {2}, vae: {2},
+			"text_encoders.llm.w": {2}}, 1024, 16},
+		"qwen-image": {shapes{dit + "transformer_blocks.0.img_mod.1.weight": {2}, vae: {2},
+			"text_encoders.llm.w": {2}}, 1024, 16},
 	} {
 		f, err := diffusion.Inspect(write(t, "renamed.bin", safetensorsBytes(t, c.tensors)), nil)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if f.Family != name || f.Side != c.side || f.Multiple != c.of || f.Format != "safetensors" || f.Type != "F16" || f.Parameters == 0 {
+		if f.Family != name || f.Side != c.side || f.Multiple != c.of ||
+			f.Format != "safetensors" || f.Type != "F16" || f.Parameters == 0 {
 			t.Errorf("%s: %+v", name, *f)
 		}
 	}
@@ -83,7 +92,8 @@ func TestFamiliesAreToldByTheirTensors(t *testing.T) {
 func TestGGUFSaysTheSame(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sd.gguf")
 	w := gguf.NewWriter("")
-	// The names of ggml's own files have at most 63 bytes; those of text encoders in this family are longer.
+	// The names of ggml's own files have at most 63 bytes; those of text encoders in this family
+	// are longer.
 	for name, dims := range map[string][]uint64{unet: {32, 2}, vae: {32}, clip2: {1024, 2}} {
 		n := uint64(4)
 		for _, d := range dims {
@@ -109,26 +119,34 @@ func TestPartsAndOthersAreSaidToBe(t *testing.T) {
 		want    error
 		words   string
 	}{
-		"no text encoder": {shapes{unet: {2}, vae: {2}}, diffusion.ErrPart, "without its text encoder"},
-		"no VAE":          {shapes{unet: {2}, clip: {2, 768}}, diffusion.ErrPart, "with --vae"},
-		"flux alone":      {shapes{"double_blocks.0.img_attn.qkv.weight": {2}}, diffusion.ErrPart, "flux alone; give its other files with --clip_l and --t5xxl and --vae"},
-		"VAE alone":       {shapes{vae: {2}}, diffusion.ErrPart, "VAE"},
-		"LoRA":            {shapes{"lora_unet_down_blocks_0.lora_up.weight": {2}}, diffusion.ErrPart, "LoRA"},
-		"video":           {shapes{dit + "blocks.0.cross_attn.norm_k.weight": {2}}, diffusion.ErrUnsupported, "videos"},
-		"language model":  {shapes{"model.layers.0.self_attn.q_proj.weight": {2}}, diffusion.ErrNotDiffusion, ""},
-		"empty":           {shapes{}, diffusion.ErrNotDiffusion, ""},
+		"no text encoder": {shapes{unet: {2}, vae: {2}}, diffusion.ErrPart,
+			"without its text encoder"},
+		"no VAE": {shapes{unet: {2}, clip: {2, 768}}, diffusion.ErrPart, "with --vae"},
+		"flux alone": {shapes{"double_blocks.0.img_attn.qkv.weight": {2}}, diffusion.ErrPart,
+			"flux alone; give its other files with --clip_l and --t5xxl and --vae"},
+		"VAE alone": {shapes{vae: {2}}, diffusion.ErrPart, "VAE"},
+		"LoRA": {shapes{"lora_unet_down_blocks_0.lora_up.weight": {2}},
+			diffusion.ErrPart, "LoRA"},
+		"video": {shapes{dit + "blocks.0.cross_attn.norm_k.weight": {2}},
+			diffusion.ErrUnsupported, "videos"},
+		"language model": {shapes{"model.layers.0.self_attn.q_proj.weight": {2}},
+			diffusion.ErrNotDiffusion, ""},
+		"empty": {shapes{}, diffusion.ErrNotDiffusion, ""},
 	} {
 		_, err := diffusion.Inspect(write(t, "x.safetensors", safetensorsBytes(t, c.tensors)), nil)
 		if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.words) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for name, data := range map[string]string{"text": "hello, this is no model at all", "nothing": ""} {
-		if _, err := diffusion.Inspect(write(t, "x", []byte(data)), nil); !errors.Is(err, diffusion.ErrNotDiffusion) {
+	for name, data := range map[string]string{"text": "hello, this is no model at all",
+		"nothing": ""} {
+		if _, err := diffusion.Inspect(write(t, "x", []byte(data)), nil); !errors.Is(err,
+			diffusion.ErrNotDiffusion) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := diffusion.Inspect(filepath.Join(t.TempDir(), "none"), nil); !errors.Is(err, os.ErrNotExist) {
+	if _, err := diffusion.Inspect(filepath.Join(t.TempDir(), "none"), nil); !errors.Is(err,
+		os.ErrNotExist) {
 		t.Errorf("a missing file: %v", err)
 	}
 }

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// Part is a part of a model that can be in a file of its own. Its name is that of the option of stable-diffusion.cpp's program.
+// Part is a part of a model that can be in a file of its own. Its name is that of the option of
+// stable-diffusion.cpp's program.
 type Part string
 
 // Parts of models.
@@ -40,27 +41,34 @@ func openPart(part Part, path string) (size int64, tensors []tensor, err error) 
 	case is == part, part == ClipL && is == ClipG: // as that of Stable Diffusion 2
 		return f.Size, tensors, nil
 	case is == "":
-		return 0, nil, fmt.Errorf("diffusion: %s: %w: it is given as %s, and is none", path, ErrPart, part)
+		return 0, nil, fmt.Errorf("diffusion: %s: %w: it is given as %s, and is none", path,
+			ErrPart, part)
 	}
-	return 0, nil, fmt.Errorf("diffusion: %s: %w: it is given as %s, and is %s", path, ErrPart, part, is)
+	return 0, nil, fmt.Errorf("diffusion: %s: %w: it is given as %s, and is %s", path, ErrPart,
+		part, is)
 }
 
-// partOf says what part the tensors of a file are, in the names of Hugging Face's and of ggml's files; "" for none.
+// partOf says what part the tensors of a file are, in the names of Hugging Face's and of ggml's
+// files; "" for none.
 func partOf(tensors []tensor) Part {
 	var found Part
 	for _, t := range tensors {
 		name := t.name
 		switch {
-		case strings.HasSuffix(name, "decoder.conv_in.weight"), strings.HasSuffix(name, "decoder.conv1.weight"):
+		case strings.HasSuffix(name, "decoder.conv_in.weight"),
+			strings.HasSuffix(name, "decoder.conv1.weight"):
 			return VAE
-		case strings.HasSuffix(name, "text_model.embeddings.token_embedding.weight"), strings.HasSuffix(name, "model.token_embedding.weight"):
+		case strings.HasSuffix(name, "text_model.embeddings.token_embedding.weight"),
+			strings.HasSuffix(name, "model.token_embedding.weight"):
 			if t.width > 768 {
 				return ClipG
 			}
 			return ClipL
-		case strings.HasSuffix(name, "encoder.block.0.layer.0.SelfAttention.q.weight"), strings.HasPrefix(name, "enc.blk.0.attn_q."):
+		case strings.HasSuffix(name, "encoder.block.0.layer.0.SelfAttention.q.weight"),
+			strings.HasPrefix(name, "enc.blk.0.attn_q."):
 			return T5XXL
-		case strings.HasSuffix(name, "layers.0.self_attn.q_proj.weight"), strings.HasPrefix(name, "blk.0.attn_q."), strings.HasPrefix(name, "blk.0.attn_qkv."):
+		case strings.HasSuffix(name, "layers.0.self_attn.q_proj.weight"),
+			strings.HasPrefix(name, "blk.0.attn_q."), strings.HasPrefix(name, "blk.0.attn_qkv."):
 			found = LLM // unless it is a CLIP, whose layers are named alike
 		}
 	}

@@ -37,9 +37,11 @@ func (d *decoder) room(n uint64, size int, what string) error {
 		return nil
 	}
 	if d.end < d.size {
-		return fmt.Errorf("%w: %s of %d reaches past the %d bytes that metadata may take", ErrLimit, what, n, int64(maxMetadata))
+		return fmt.Errorf("%w: %s of %d reaches past the %d bytes that metadata may take", ErrLimit,
+			what, n, int64(maxMetadata))
 	}
-	return fmt.Errorf("%w: %s of %d, but the file has %d bytes left", ErrTruncated, what, n, d.left())
+	return fmt.Errorf("%w: %s of %d, but the file has %d bytes left", ErrTruncated, what, n,
+		d.left())
 }
 
 // take returns the next n bytes, n at most len(d.buf); they are valid until

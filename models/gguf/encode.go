@@ -37,7 +37,8 @@ func (w *Writer) header(alignment int64) ([]byte, error) {
 		offset = pad(offset+t.size, alignment)
 	}
 	if len(b) > maxMetadata {
-		return nil, fmt.Errorf("gguf: %w: %d bytes of metadata, at most %d are written", ErrLimit, len(b), maxMetadata)
+		return nil, fmt.Errorf("gguf: %w: %d bytes of metadata, at most %d are written", ErrLimit,
+			len(b), maxMetadata)
 	}
 	return b, nil
 }

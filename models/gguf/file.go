@@ -157,7 +157,8 @@ func assemble(parts []*part) (*File, error) {
 	for _, p := range parts {
 		for _, t := range p.tensors {
 			if other, ok := f.byName[t.Name]; ok {
-				return nil, fmt.Errorf("gguf: %s: tensor %s: %w: %s has it too", p.path, quote(t.Name), ErrCorrupt, other.part.path)
+				return nil, fmt.Errorf("gguf: %s: tensor %s: %w: %s has it too", p.path,
+					quote(t.Name), ErrCorrupt, other.part.path)
 			}
 			f.byName[t.Name] = t
 			f.tensors = append(f.tensors, t)

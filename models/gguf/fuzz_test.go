@@ -32,9 +32,11 @@ func FuzzParse(f *testing.F) {
 		f.Add(data)
 	}
 	f.Add([]byte(magic))
-	f.Add(file(2, 0, 1).key("nested", Array).u32(uint32(Array)).u64(2).u32(uint32(Array)).u64(0).u32(uint32(String)).u64(1).str("x").b)
+	f.Add(file(2, 0, 1).key("nested", Array).u32(uint32(Array)).u64(2).u32(uint32(Array)).u64(0).
+		u32(uint32(String)).u64(1).str("x").b)
 	f.Add(file(3, 1, 1).key(keyAlignment, Uint32).u32(8).tensor("t", Q8_0, 0, 32).data(34).b)
-	f.Add(file(3, 2, 2).key("a", Float32).u32(0x7fc00000).key("b", Array).u32(uint32(Bool)).u64(3).zeros(3).
+	f.Add(file(3, 2, 2).key("a", Float32).u32(0x7fc00000).key("b",
+		Array).u32(uint32(Bool)).u64(3).zeros(3).
 		tensor("t", F32, 0, 1).tensor("u", BF16, 32, 3, 1, 1, 2).data(64).b)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		before := allocated()
@@ -45,7 +47,8 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("%d bytes allocated for a file of %d", n, len(data))
 		}
 		if err != nil {
-			for _, kind := range []error{ErrNotGGUF, ErrTruncated, ErrCorrupt, ErrUnsupported, ErrLimit} {
+			for _, kind := range []error{ErrNotGGUF, ErrTruncated, ErrCorrupt, ErrUnsupported,
+				ErrLimit} {
 				if errors.Is(err, kind) {
 					return
 				}

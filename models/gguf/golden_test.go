@@ -80,7 +80,8 @@ func comparePython(t *testing.T, f *File, want goldenFile) {
 		t.Errorf("alignment %d, want %d", f.Alignment(), want.Alignment)
 	}
 	if len(f.Keys()) != len(want.Fields) || len(f.Tensors()) != len(want.Tensors) {
-		t.Fatalf("%d keys and %d tensors, want %d and %d", len(f.Keys()), len(f.Tensors()), len(want.Fields), len(want.Tensors))
+		t.Fatalf("%d keys and %d tensors, want %d and %d", len(f.Keys()), len(f.Tensors()),
+			len(want.Fields), len(want.Tensors))
 	}
 	for i, w := range want.Fields {
 		kv := f.Keys()[i]
@@ -205,7 +206,8 @@ func TestTypesAgreeWithThePythonPackage(t *testing.T) {
 			size = 36
 		}
 		if typ.String() != name || typ.BlockSize() != w[1] || typ.TypeSize() != size {
-			t.Errorf("%d is %s with blocks of %d in %d bytes, want %s %v", w[0], typ, typ.BlockSize(), typ.TypeSize(), name, w)
+			t.Errorf("%d is %s with blocks of %d in %d bytes, want %s %v", w[0], typ,
+				typ.BlockSize(), typ.TypeSize(), name, w)
 		}
 	}
 	for name, n := range g.ValueTypes {
@@ -237,7 +239,8 @@ func TestEveryTypeIsNamedOnceAndUnknownOnesHaveNoSize(t *testing.T) {
 			t.Errorf("%s has a size", typ)
 		}
 	}
-	if got := Type(99).String() + FileType(99).String() + ValueType(99).String(); got != "Type(99)FileType(99)ValueType(99)" {
+	if got := Type(99).String() + FileType(99).String() + ValueType(99).String(); got !=
+		"Type(99)FileType(99)ValueType(99)" {
 		t.Error(got)
 	}
 	if got := (FileType(15) | fileTypeGuessed).String(); got != "Q4_K_M (guessed)" {

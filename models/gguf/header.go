@@ -132,7 +132,8 @@ func (p *part) readKeys(d *decoder, n uint64) error {
 func alignmentOf(v Value) (uint64, error) {
 	a := v.bits
 	if v.typ != Uint32 || a == 0 || a&(a-1) != 0 {
-		return 0, fmt.Errorf("%w: %s %s is no alignment, which is a uint32 and a power of two", ErrCorrupt, v.typ, v)
+		return 0, fmt.Errorf("%w: %s %s is no alignment, which is a uint32 and a power of two",
+			ErrCorrupt, v.typ, v)
 	}
 	return a, nil
 }
@@ -193,7 +194,8 @@ func (p *part) place(metadataEnd int64, offsets []uint64) error {
 	for i, t := range p.tensors {
 		off := offsets[i]
 		if off%p.alignment != 0 {
-			return fmt.Errorf("tensor %s: %w: offset %d is no multiple of the alignment %d", quote(t.Name), ErrCorrupt, off, p.alignment)
+			return fmt.Errorf("tensor %s: %w: offset %d is no multiple of the alignment %d",
+				quote(t.Name), ErrCorrupt, off, p.alignment)
 		}
 		if off > room || uint64(t.size) > room-off {
 			return fmt.Errorf("tensor %s: %w: %d bytes at offset %d, but the file has %d bytes of tensor data",
@@ -202,14 +204,17 @@ func (p *part) place(metadataEnd int64, offsets []uint64) error {
 		t.offset = p.dataStart + int64(off)
 	}
 	byOffset := slices.Clone(p.tensors)
-	slices.SortStableFunc(byOffset, func(a, b *Tensor) int { return cmp.Compare(a.offset, b.offset) })
+	slices.SortStableFunc(byOffset, func(a, b *Tensor) int {
+		return cmp.Compare(a.offset, b.offset)
+	})
 	var before *Tensor
 	for _, t := range byOffset {
 		if t.size == 0 {
 			continue
 		}
 		if before != nil && t.offset < before.offset+before.size {
-			return fmt.Errorf("tensor %s: %w: its data overlaps that of tensor %s", quote(t.Name), ErrCorrupt, quote(before.Name))
+			return fmt.Errorf("tensor %s: %w: its data overlaps that of tensor %s", quote(t.Name),
+				ErrCorrupt, quote(before.Name))
 		}
 		before = t
 	}

@@ -5,7 +5,8 @@ import (
 	"fmt"
 )
 
-// oldMagics are the formats of ggml's files before GGUF, by their magic as the bytes stand in the file: a number whose digits spell the name.
+// oldMagics are the formats of ggml's files before GGUF, by their magic as the bytes stand in the
+// file: a number whose digits spell the name.
 var oldMagics = map[string]string{"lmgg": "ggml", "fmgg": "ggmf", "tjgg": "ggjt", "algg": "ggla"}
 
 const (
@@ -13,8 +14,8 @@ const (
 	oldScript    = "llama.cpp's convert_llama_ggml_to_gguf.py"
 )
 
-// oldFormat names a file of a format before GGUF by its first 4 or 8 bytes, and says what to do with it. It returns an empty string for
-// anything else.
+// oldFormat names a file of a format before GGUF by its first 4 or 8 bytes, and says what to do
+// with it. It returns an empty string for anything else.
 func oldFormat(head []byte) string {
 	if len(head) < 4 {
 		return ""
@@ -30,7 +31,8 @@ func oldFormat(head []byte) string {
 	case name == "ggla":
 		return "a LoRA adapter in the format ggla of 2023; convert the original adapter (PEFT) with llama.cpp's convert_lora_to_gguf.py"
 	case name == "ggjt" && version == 3:
-		return "a model in the format ggjt v3 of 2023; " + fromOriginal + ", or this file with " + oldScript
+		return "a model in the format ggjt v3 of 2023; " + fromOriginal + ", or this file with " +
+			oldScript
 	case version == 0:
 		return fmt.Sprintf("a model in the format %s of 2023; %s, or this file, if it is not quantized, with %s", name, fromOriginal, oldScript)
 	}

@@ -12,7 +12,8 @@ func TestFilesOf2023AreNamed(t *testing.T) {
 		"fmgg\x01\x00\x00\x00": {"ggmf v1", "eyelet convert"},
 		"tjgg\x01\x00\x00\x00": {"ggjt v1", "eyelet convert", "not quantized"},
 		"tjgg\x02\x00\x00\x00": {"ggjt v2", "eyelet convert"},
-		"tjgg\x03\x00\x00\x00": {"ggjt v3", "eyelet convert", "or this file with llama.cpp's convert_llama_ggml_to_gguf.py"},
+		"tjgg\x03\x00\x00\x00": {"ggjt v3", "eyelet convert",
+			"or this file with llama.cpp's convert_llama_ggml_to_gguf.py"},
 		"tjgg":                 {"ggjt of 2023"},
 		"tjgg\x03":             {"ggjt of 2023"},
 		"algg\x01\x00\x00\x00": {"LoRA adapter", "ggla", "convert_lora_to_gguf.py"},
@@ -33,7 +34,8 @@ func TestFilesOf2023AreNamed(t *testing.T) {
 			}
 		}
 	}
-	if _, err := Parse([]byte("tjgX\x03\x00\x00\x00"), "other.bin"); !strings.Contains(err.Error(), "begins with") {
+	if _, err := Parse([]byte("tjgX\x03\x00\x00\x00"), "other.bin"); !strings.Contains(err.Error(),
+		"begins with") {
 		t.Error(err)
 	}
 }

@@ -24,7 +24,8 @@ func TestAnyPartOpensTheWholeSplitModel(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		want := []string{filepath.Join("testdata", splitFirst), filepath.Join("testdata", splitSecond)}
+		want := []string{filepath.Join("testdata", splitFirst), filepath.Join("testdata",
+			splitSecond)}
 		if got := f.Parts(); !slices.Equal(got, want) || f.Path() != want[0] {
 			t.Errorf("%s: parts %v, path %s", name, got, f.Path())
 		}
@@ -73,26 +74,40 @@ func TestSplitModelsThatDoNotFitTogether(t *testing.T) {
 		want  error
 		says  string
 	}{
-		{"the second part is missing", map[string][]byte{splitFirst: first}, splitFirst, fs.ErrNotExist, "part 2 of 2"},
-		{"the first part is missing", map[string][]byte{splitSecond: second}, splitSecond, fs.ErrNotExist, "part 1 of 2"},
-		{"the second part is no GGUF file", map[string][]byte{splitFirst: first, splitSecond: []byte("hello")}, splitFirst, ErrNotGGUF, "00002-of"},
-		{"the second part is truncated", map[string][]byte{splitFirst: first, splitSecond: second[:200]}, splitFirst, ErrTruncated, "00002-of"},
-		{"the second part is a model of its own", map[string][]byte{splitFirst: first, splitSecond: file(3, 0, 0).b}, splitFirst, ErrCorrupt, "part 1 of 1"},
-		{"a part was renamed", map[string][]byte{"model.gguf": first}, "model.gguf", ErrCorrupt, "PREFIX-00001-of-00002.gguf"},
-		{"a part was renumbered", map[string][]byte{splitSecond: first, splitFirst: second}, splitFirst, ErrCorrupt, "its name 1 of 2"},
+		{"the second part is missing", map[string][]byte{splitFirst: first}, splitFirst,
+			fs.ErrNotExist, "part 2 of 2"},
+		{"the first part is missing", map[string][]byte{splitSecond: second}, splitSecond,
+			fs.ErrNotExist, "part 1 of 2"},
+		{"the second part is no GGUF file", map[string][]byte{splitFirst: first,
+			splitSecond: []byte("hello")}, splitFirst, ErrNotGGUF, "00002-of"},
+		{"the second part is truncated", map[string][]byte{splitFirst: first,
+			splitSecond: second[:200]}, splitFirst, ErrTruncated, "00002-of"},
+		{"the second part is a model of its own", map[string][]byte{splitFirst: first,
+			splitSecond: file(3, 0, 0).b}, splitFirst, ErrCorrupt, "part 1 of 1"},
+		{"a part was renamed", map[string][]byte{"model.gguf": first}, "model.gguf", ErrCorrupt,
+			"PREFIX-00001-of-00002.gguf"},
+		{"a part was renumbered", map[string][]byte{splitSecond: first, splitFirst: second},
+			splitFirst, ErrCorrupt, "its name 1 of 2"},
 		{"the parts count tensors differently",
-			map[string][]byte{splitFirst: first, splitSecond: patch(t, second, tensors+"\x03", tensors+"\x04")}, splitFirst, ErrCorrupt, "2 of 2 with 4 tensors"},
+			map[string][]byte{splitFirst: first, splitSecond: patch(t, second, tensors+"\x03",
+				tensors+"\x04")}, splitFirst, ErrCorrupt, "2 of 2 with 4 tensors"},
 		{"there are fewer tensors than promised",
-			map[string][]byte{splitFirst: patch(t, first, tensors+"\x03", tensors+"\x04"), splitSecond: patch(t, second, tensors+"\x03", tensors+"\x04")},
+			map[string][]byte{splitFirst: patch(t, first, tensors+"\x03", tensors+"\x04"),
+				splitSecond: patch(t, second, tensors+"\x03", tensors+"\x04")},
 			splitFirst, ErrCorrupt, "promises 4 tensors, the parts have 3"},
 		{"both parts have the same tensor",
-			map[string][]byte{splitFirst: first, splitSecond: patch(t, second, "blk.2.weight", "blk.1.weight")}, splitFirst, ErrCorrupt, "blk.1.weight"},
+			map[string][]byte{splitFirst: first, splitSecond: patch(t, second, "blk.2.weight",
+				"blk.1.weight")}, splitFirst, ErrCorrupt, "blk.1.weight"},
 		{"the part's number is beyond the count",
-			map[string][]byte{splitFirst: patch(t, first, no+"\x00\x00", no+"\x02\x00")}, splitFirst, ErrCorrupt, "split.no"},
+			map[string][]byte{splitFirst: patch(t, first, no+"\x00\x00", no+"\x02\x00")},
+			splitFirst, ErrCorrupt, "split.no"},
 		{"the number of parts is absurd",
-			map[string][]byte{splitFirst: patch(t, first, count+"\x02\x00", count+"\xff\xff")}, splitFirst, ErrLimit, "65535 parts"},
+			map[string][]byte{splitFirst: patch(t, first, count+"\x02\x00", count+"\xff\xff")},
+			splitFirst, ErrLimit, "65535 parts"},
 		{"the number of parts is a float",
-			map[string][]byte{splitFirst: patch(t, first, tensors, "split.tensors.count\x06\x00\x00\x00")}, splitFirst, ErrCorrupt, "split.tensors.count"},
+			map[string][]byte{splitFirst: patch(t, first, tensors,
+				"split.tensors.count\x06\x00\x00\x00")}, splitFirst, ErrCorrupt,
+			"split.tensors.count"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -116,7 +131,8 @@ func checkError(t *testing.T, err, want error, says string) {
 	if err == nil {
 		t.Fatalf("no error, want %v", want)
 	}
-	if !errors.Is(err, want) || !strings.Contains(err.Error(), says) || !strings.HasPrefix(err.Error(), "gguf: ") {
+	if !errors.Is(err, want) || !strings.Contains(err.Error(), says) ||
+		!strings.HasPrefix(err.Error(), "gguf: ") {
 		t.Errorf("%v; want %v that says %q", err, want, says)
 	}
 }
@@ -139,7 +155,8 @@ func TestPathsThatAreNoGGUFFile(t *testing.T) {
 		{"a directory", dir, ErrNotGGUF, "is a directory"},
 		{"an empty file", write("empty.gguf", ""), ErrNotGGUF, "empty.gguf"},
 		{"a file of three bytes", write("three.gguf", "GGU"), ErrNotGGUF, "three.gguf"},
-		{"a picture", write("picture.png", "\x89PNG\r\n\x1a\n and more"), ErrNotGGUF, "picture.png"},
+		{"a picture", write("picture.png", "\x89PNG\r\n\x1a\n and more"), ErrNotGGUF,
+			"picture.png"},
 		{"the magic alone", write("magic.gguf", "GGUF"), ErrTruncated, "magic.gguf"},
 		{"a device", os.DevNull, ErrNotGGUF, "no regular file"},
 	}

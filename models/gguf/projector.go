@@ -1,17 +1,20 @@
 package gguf
 
-// lastLayers name, for the commonest projectors, the tensor that makes the rows and which of its dimensions is their width
-// (clip_n_mmproj_embd of llama.cpp, tools/mtmd/clip.cpp).
+// lastLayers name, for the commonest projectors, the tensor that makes the rows and which of its
+// dimensions is their width (clip_n_mmproj_embd of llama.cpp, tools/mtmd/clip.cpp).
 var lastLayers = map[string]struct {
 	tensor string
 	dim    int
 }{
-	"mlp": {"mm.2.weight", 1}, "linear": {"mm.0.weight", 1}, "janus_pro": {"mm.1.weight", 1}, "pixtral": {"mm.2.weight", 1},
-	"qwen2vl_merger": {"mm.2.weight", 1}, "qwen2.5vl_merger": {"mm.2.weight", 1}, "gemma3": {"mm.input_projection.weight", 0},
+	"mlp": {"mm.2.weight", 1}, "linear": {"mm.0.weight", 1}, "janus_pro": {"mm.1.weight", 1},
+	"pixtral":        {"mm.2.weight", 1},
+	"qwen2vl_merger": {"mm.2.weight", 1}, "qwen2.5vl_merger": {"mm.2.weight", 1},
+	"gemma3":   {"mm.input_projection.weight", 0},
 	"idefics3": {"mm.model.fc.weight", 1}, "internvl": {"mm.model.mlp.3.weight", 1},
 }
 
-// ProjectorWidth returns the width of the rows that a vision projector makes, 0 where its tensors do not tell.
+// ProjectorWidth returns the width of the rows that a vision projector makes, 0 where its tensors
+// do not tell.
 func (f *File) ProjectorWidth() int {
 	kind, ok := f.Str("clip.projector_type")
 	if !ok {

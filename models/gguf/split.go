@@ -41,7 +41,8 @@ func splitKeys(p *part) (split, error) {
 			n[i], ok = v.Uint()
 		}
 		if !ok {
-			return split{}, fmt.Errorf("key %q: %w: a split model needs a count here", key, ErrCorrupt)
+			return split{}, fmt.Errorf("key %q: %w: a split model needs a count here", key,
+				ErrCorrupt)
 		}
 		if i == 0 && n[0] <= 1 {
 			return split{count: 1}, nil
@@ -49,10 +50,12 @@ func splitKeys(p *part) (split, error) {
 	}
 	count, no := n[0], n[1]
 	if count > maxParts {
-		return split{}, fmt.Errorf("key %q: %w: %d parts, at most %d are opened", keySplitCount, ErrLimit, count, maxParts)
+		return split{}, fmt.Errorf("key %q: %w: %d parts, at most %d are opened", keySplitCount,
+			ErrLimit, count, maxParts)
 	}
 	if no >= count {
-		return split{}, fmt.Errorf("key %q: %w: part %d of %d (the first is 0)", keySplitNo, ErrCorrupt, no, count)
+		return split{}, fmt.Errorf("key %q: %w: part %d of %d (the first is 0)", keySplitNo,
+			ErrCorrupt, no, count)
 	}
 	return split{no: int(no), count: int(count), tensors: n[2]}, nil
 }
@@ -69,7 +72,8 @@ func (s *split) parseName(path string) error {
 	no, _ := strconv.Atoi(m[2]) // five digits
 	count, _ := strconv.Atoi(m[3])
 	if no != s.no+1 || count != s.count {
-		return fmt.Errorf("%w: its keys say part %d of %d, its name %d of %d", ErrCorrupt, s.no+1, s.count, no, count)
+		return fmt.Errorf("%w: its keys say part %d of %d, its name %d of %d", ErrCorrupt, s.no+1,
+			s.count, no, count)
 	}
 	s.dir, s.stem = dir, m[1]
 	return nil

@@ -137,12 +137,14 @@ func (t Type) extent(dims []uint64) (elements uint64, size int64, err error) {
 	block := uint64(t.BlockSize())
 	if block == 0 {
 		if int64(t) < int64(len(types)) {
-			return 0, 0, fmt.Errorf("%w: tensor type %s has been removed from ggml", ErrUnsupported, t)
+			return 0, 0, fmt.Errorf("%w: tensor type %s has been removed from ggml", ErrUnsupported,
+				t)
 		}
 		return 0, 0, fmt.Errorf("%w: unknown tensor type %d", ErrUnsupported, uint32(t))
 	}
 	if len(dims) > maxDims {
-		return 0, 0, fmt.Errorf("%w: %d dimensions, ggml has at most %d", ErrCorrupt, len(dims), maxDims)
+		return 0, 0, fmt.Errorf("%w: %d dimensions, ggml has at most %d", ErrCorrupt, len(dims),
+			maxDims)
 	}
 	// A dimension of 0 empties the tensor, but must not hide an overflow
 	// from readers that multiply strides.
@@ -164,7 +166,8 @@ func (t Type) extent(dims []uint64) (elements uint64, size int64, err error) {
 		row = dims[0]
 	}
 	if row%block != 0 {
-		return 0, 0, fmt.Errorf("%w: rows of %d elements are not whole blocks of %d (%s)", ErrCorrupt, row, block, t)
+		return 0, 0, fmt.Errorf("%w: rows of %d elements are not whole blocks of %d (%s)",
+			ErrCorrupt, row, block, t)
 	}
 	if empty {
 		return 0, 0, nil

@@ -106,7 +106,8 @@ func newValue(v any) (Value, error) {
 	case []Value:
 		for i, e := range v {
 			if e.typ != Array {
-				return Value{}, fmt.Errorf("element %d of an array of arrays is a %s; use a slice of a Go type", i, e.typ)
+				return Value{}, fmt.Errorf(
+					"element %d of an array of arrays is a %s; use a slice of a Go type", i, e.typ)
 			}
 		}
 		return Value{typ: Array, ref: v}, nil

@@ -23,19 +23,22 @@ func sameFile(t *testing.T, got, want *File) {
 	for i, kv := range want.Keys() {
 		g := got.Keys()[i]
 		if g.Key != kv.Key || !sameValue(g.Value, kv.Value) {
-			t.Fatalf("key %d is %q: %s %v, want %q: %s %v", i, g.Key, g.Value.Type(), g.Value, kv.Key, kv.Value.Type(), kv.Value)
+			t.Fatalf("key %d is %q: %s %v, want %q: %s %v", i, g.Key, g.Value.Type(), g.Value,
+				kv.Key, kv.Value.Type(), kv.Value)
 		}
 	}
 	for i, tensor := range want.Tensors() {
 		g := got.Tensors()[i]
-		if g.Name != tensor.Name || g.Type != tensor.Type || !slices.Equal(g.Dims, tensor.Dims) || !bytes.Equal(g.Data(), tensor.Data()) {
+		if g.Name != tensor.Name || g.Type != tensor.Type || !slices.Equal(g.Dims, tensor.Dims) ||
+			!bytes.Equal(g.Data(), tensor.Data()) {
 			t.Fatalf("tensor %d is %+v, want %+v", i, g, tensor)
 		}
 	}
 }
 
 func sameValue(a, b Value) bool {
-	return a.Type() == b.Type() && a.ElemType() == b.ElemType() && bytes.Equal(appendValue(nil, a), appendValue(nil, b))
+	return a.Type() == b.Type() && a.ElemType() == b.ElemType() && bytes.Equal(appendValue(nil, a),
+		appendValue(nil, b))
 }
 
 func TestRewritingAFileOfPythonGivesItsBytes(t *testing.T) {
@@ -82,10 +85,13 @@ func TestValuesOfEveryTypeRoundTrip(t *testing.T) {
 		uint32(math.MaxUint32), int32(math.MinInt32), uint64(math.MaxUint64), int64(math.MinInt64),
 		float32(-0.1), math.Pi, true, false, "", "text",
 		[]uint8{1, 255}, []int8{-1, 1}, []uint16{1, 65535}, []int16{-1}, []uint32{}, []int32{-7, 7},
-		[]uint64{math.MaxUint64}, []int64{math.MinInt64}, []float32{1, float32(math.Inf(1))}, []float64{math.Inf(-1)},
-		[]bool{true, false}, []string{"a", "", "\xff invalid UTF-8"}, []Value{}, []Value{nested, empty},
+		[]uint64{math.MaxUint64}, []int64{math.MinInt64}, []float32{1, float32(math.Inf(1))},
+		[]float64{math.Inf(-1)},
+		[]bool{true, false}, []string{"a", "", "\xff invalid UTF-8"}, []Value{},
+		[]Value{nested, empty},
 		// More than a read window of each kind of storage.
-		make([]float64, 20_000), slices.Repeat([]string{"token"}, 20_000), strings.Repeat("long", 50_000),
+		make([]float64, 20_000), slices.Repeat([]string{"token"}, 20_000),
+		strings.Repeat("long", 50_000),
 	}
 	w := NewWriter("test")
 	for i, v := range values {
@@ -160,19 +166,41 @@ func TestMistakesOfAWriterAreKept(t *testing.T) {
 		call func(*Writer)
 		says string
 	}{
-		{"an int without a width", func(w *Writer) { w.Set("k", 1) }, `gguf: key "k": no GGUF type for a Go int`},
+		{"an int without a width", func(w *Writer) {
+			w.Set("k", 1)
+		}, `gguf: key "k": no GGUF type for a Go int`},
 		{"an array of mixed values", func(w *Writer) { w.Set("k", []Value{{}}) }, "element 0"},
 		{"an empty key", func(w *Writer) { w.Set("", true) }, "1 to 65535 bytes"},
-		{"an alignment that is no power of two", func(w *Writer) { w.Set(keyAlignment, uint32(48)) }, "power of two"},
-		{"an alignment of 2 GiB", func(w *Writer) { w.Set(keyAlignment, uint32(1<<31)) }, "at most"},
+		{"an alignment that is no power of two", func(w *Writer) {
+			w.Set(keyAlignment, uint32(48))
+		}, "power of two"},
+		{"an alignment of 2 GiB", func(w *Writer) {
+			w.Set(keyAlignment, uint32(1<<31))
+		}, "at most"},
 		{"arrays too deep", func(w *Writer) { w.Set("k", deep) }, "nested"},
-		{"a tensor twice", func(w *Writer) { w.AddTensor("t", I8, nil, []byte{0}); w.AddTensor("t", I8, nil, []byte{0}) }, "added already"},
-		{"a tensor of the wrong size", func(w *Writer) { w.AddTensor("t", F32, []uint64{2}, make([]byte, 7)) }, "takes 8 bytes, not 7"},
-		{"a tensor of an unknown type", func(w *Writer) { w.AddTensor("t", 99, []uint64{2}, nil) }, "tensor type 99"},
-		{"a name that ggml refuses", func(w *Writer) { w.AddTensor(strings.Repeat("t", 64), I8, nil, []byte{0}) }, "1 to 63 bytes"},
-		{"a tensor that writes too little", func(w *Writer) { w.AddTensorFunc("t", I8, []uint64{3}, write(2)) }, "2 bytes were written of 3"},
-		{"a tensor that writes too much", func(w *Writer) { w.AddTensorFunc("t", I8, []uint64{3}, write(4)) }, "too many"},
-		{"a tensor that fails", func(w *Writer) { w.AddTensorFunc("t", I8, nil, func(io.Writer) error { return boom }) }, "boom"},
+		{"a tensor twice", func(w *Writer) {
+			w.AddTensor("t", I8, nil, []byte{0})
+			w.AddTensor("t", I8, nil, []byte{0})
+		},
+			"added already"},
+		{"a tensor of the wrong size", func(w *Writer) {
+			w.AddTensor("t", F32, []uint64{2}, make([]byte, 7))
+		}, "takes 8 bytes, not 7"},
+		{"a tensor of an unknown type", func(w *Writer) {
+			w.AddTensor("t", 99, []uint64{2}, nil)
+		}, "tensor type 99"},
+		{"a name that ggml refuses", func(w *Writer) {
+			w.AddTensor(strings.Repeat("t", 64), I8, nil, []byte{0})
+		}, "1 to 63 bytes"},
+		{"a tensor that writes too little", func(w *Writer) {
+			w.AddTensorFunc("t", I8, []uint64{3}, write(2))
+		}, "2 bytes were written of 3"},
+		{"a tensor that writes too much", func(w *Writer) {
+			w.AddTensorFunc("t", I8, []uint64{3}, write(4))
+		}, "too many"},
+		{"a tensor that fails", func(w *Writer) {
+			w.AddTensorFunc("t", I8, nil, func(io.Writer) error { return boom })
+		}, "boom"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -206,7 +234,8 @@ func TestWriteFileReplacesWhole(t *testing.T) {
 			t.Fatal(err)
 		}
 		if f.Architecture() != arch || f.Alignment() != 4096 || f.Size() != 3*4096 {
-			t.Errorf("architecture %s, alignment %d, %d bytes", f.Architecture(), f.Alignment(), f.Size())
+			t.Errorf("architecture %s, alignment %d, %d bytes", f.Architecture(), f.Alignment(),
+				f.Size())
 		}
 		if err := f.Close(); err != nil {
 			t.Error(err)
@@ -220,7 +249,8 @@ func TestWriteFileReplacesWhole(t *testing.T) {
 	}
 	missing := filepath.Join(dir, "none", "o.gguf")
 	for _, to := range []string{missing, dir} {
-		if err := NewWriter("x").WriteFile(to); err == nil || !strings.Contains(err.Error(), to) || strings.Contains(err.Error(), ".tmp") {
+		if err := NewWriter("x").WriteFile(to); err == nil || !strings.Contains(err.Error(), to) ||
+			strings.Contains(err.Error(), ".tmp") {
 			t.Errorf("%v", err)
 		}
 	}

@@ -25,16 +25,19 @@ func (s *Schema) Check(answer []byte) error {
 }
 
 const (
-	// maxCheckNodes bounds the schemas that are compiled for a check, which takes the square of their number.
+	// maxCheckNodes bounds the schemas that are compiled for a check, which takes the square of
+	// their number.
 	maxCheckNodes = 20000
-	// maxCheckSteps bounds the evaluations of schemas in one check: where schemas refer to themselves in several ways, their number is
-	// exponential in the depth of an answer.
+	// maxCheckSteps bounds the evaluations of schemas in one check: where schemas refer to
+	// themselves in several ways, their number is exponential in the depth of an answer.
 	maxCheckSteps = 1 << 18
 )
 
-var errCheckSteps = errors.New("checking it takes too long: its schema leads in too many ways to the same place")
+var errCheckSteps = errors.New(
+	"checking it takes too long: its schema leads in too many ways to the same place")
 
-// checker validates answers by the library jsonschema, whose formats and regular expressions are those of this package.
+// checker validates answers by the library jsonschema, whose formats and regular expressions are
+// those of this package.
 type checker struct {
 	mu     sync.Mutex
 	schema *jsonschema.Schema
@@ -43,7 +46,8 @@ type checker struct {
 
 var printer = message.NewPrinter(language.English)
 
-// outside refuses to load schemas from elsewhere. Metaschemas are not asked for: the library has them.
+// outside refuses to load schemas from elsewhere. Metaschemas are not asked for: the library has
+// them.
 type outside struct{}
 
 func (outside) Load(url string) (any, error) {
@@ -122,8 +126,10 @@ func newChecker(ctx context.Context, d *document) (c *checker, err error) {
 		delete(m, "$schema") // one that is not known; without it the draft is told below
 	}
 	compiler := jsonschema.NewCompiler()
-	compiler.DefaultDraft(map[draft]*jsonschema.Draft{draft3: jsonschema.Draft4, draft4: jsonschema.Draft4, draft6: jsonschema.Draft6,
-		draft7: jsonschema.Draft7, draft2019: jsonschema.Draft2019, draft2020: jsonschema.Draft2020}[d.draft])
+	compiler.DefaultDraft(map[draft]*jsonschema.Draft{draft3: jsonschema.Draft4,
+		draft4: jsonschema.Draft4, draft6: jsonschema.Draft6,
+		draft7: jsonschema.Draft7, draft2019: jsonschema.Draft2019,
+		draft2020: jsonschema.Draft2020}[d.draft])
 	compiler.AssertFormat()
 	compiler.UseLoader(outside{})
 	parsed := map[string]*nfa{}
@@ -148,12 +154,15 @@ func newChecker(ctx context.Context, d *document) (c *checker, err error) {
 		}})
 	}
 	for _, name := range []string{"period", "semver"} { // of the library alone
-		compiler.RegisterFormat(&jsonschema.Format{Name: name, Validate: func(any) error { return nil }})
+		compiler.RegisterFormat(&jsonschema.Format{Name: name, Validate: func(any) error {
+			return nil
+		}})
 	}
 	compiler.AssertVocabs()
-	compiler.RegisterVocabulary(&jsonschema.Vocabulary{URL: "urn:eyelet:steps", Compile: func(*jsonschema.CompilerContext, map[string]any) (jsonschema.SchemaExt, error) {
-		return step{c}, nil
-	}})
+	compiler.RegisterVocabulary(&jsonschema.Vocabulary{URL: "urn:eyelet:steps",
+		Compile: func(*jsonschema.CompilerContext, map[string]any) (jsonschema.SchemaExt, error) {
+			return step{c}, nil
+		}})
 	defer recovered(&err)
 	const address = "urn:eyelet:schema"
 	if err := compiler.AddResource(address, doc); err != nil {
@@ -194,7 +203,8 @@ func (c *checker) validate(answer []byte) (err error) {
 		for len(invalid.Causes) > 0 { // the innermost says most
 			invalid = invalid.Causes[0]
 		}
-		return fmt.Errorf("at /%s: %s", strings.Join(invalid.InstanceLocation, "/"), strings.TrimSpace(invalid.ErrorKind.LocalizedString(printer)))
+		return fmt.Errorf("at /%s: %s", strings.Join(invalid.InstanceLocation, "/"),
+			strings.TrimSpace(invalid.ErrorKind.LocalizedString(printer)))
 	}
 	return err
 }

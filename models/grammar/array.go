@@ -12,7 +12,8 @@ func (c *converter) array(s *spec, want conj, hint string) (string, error) {
 	if _, err := g.base("ws"); err != nil {
 		return "", err
 	}
-	if len(s.prefix) == 0 && !s.hasItems && s.minItems == 0 && s.maxItems < 0 && len(s.contains) == 0 && !s.unique {
+	if len(s.prefix) == 0 && !s.hasItems && s.minItems == 0 && s.maxItems < 0 &&
+		len(s.contains) == 0 && !s.unique {
 		return g.base("array")
 	}
 	if s.minItems > maxCount {
@@ -106,7 +107,8 @@ func (c *converter) containing(s *spec, want conj, hint string) (string, error) 
 	if k.min == 0 && k.max < 0 && len(s.contains) == 1 {
 		return "", nil
 	}
-	if len(s.contains) > 1 || k.min != 1 || k.max >= 0 || len(s.prefix) > 0 || s.minItems > 1 || s.maxItems >= 0 || s.unique {
+	if len(s.contains) > 1 || k.min != 1 || k.max >= 0 || len(s.prefix) > 0 || s.minItems > 1 ||
+		s.maxItems >= 0 || s.unique {
 		c.loosen(k.schema, "how many elements are like this")
 		return "", nil
 	}

@@ -25,7 +25,8 @@ func Check(gbnf string) error {
 	return g.check(false)
 }
 
-// check is [Check] of a grammar that has been parsed; whole says that root is known to come to an end.
+// check is [Check] of a grammar that has been parsed; whole says that root is known to come to an
+// end.
 func (g *gbnf) check(whole bool) error {
 	if len(g.rules) == 0 {
 		return errors.New("grammar: no rules")
@@ -184,15 +185,18 @@ const walking = -1
 type leftWalk struct {
 	g        *gbnf
 	nullable []bool
-	cost     []int // visits llama.cpp makes below a rule, from one on; 0 before it is known, walking while on the path
-	depth    int
+	// visits llama.cpp makes below a rule, from one on; 0 before it is known, walking while on the
+	// path
+	cost  []int
+	depth int
 }
 
 func (l *leftWalk) rule(i int) (int, error) {
 	r := l.g.rules[i]
 	if c := l.cost[i]; c != 0 {
 		if c == walking {
-			return 0, fmt.Errorf("grammar: %v: rule %q is left-recursive: it can start with itself", r.at, r.name)
+			return 0, fmt.Errorf("grammar: %v: rule %q is left-recursive: it can start with itself",
+				r.at, r.name)
 		}
 		return c, nil
 	}
@@ -206,7 +210,8 @@ func (l *leftWalk) rule(i int) (int, error) {
 		return 0, err
 	}
 	if c++; c > maxLeftWalk {
-		return 0, fmt.Errorf("grammar: %v: rule %q branches too widely before its first character", r.at, r.name)
+		return 0, fmt.Errorf("grammar: %v: rule %q branches too widely before its first character",
+			r.at, r.name)
 	}
 	l.cost[i] = c
 	l.depth--
@@ -234,7 +239,8 @@ func (l *leftWalk) alts(alts []sequence) (cost int, empty bool, err error) {
 				return 0, false, err
 			}
 			if it.max < 0 && e {
-				return 0, false, fmt.Errorf("grammar: %v: unbounded repetition of something that may be empty", it.at)
+				return 0, false, fmt.Errorf(
+					"grammar: %v: unbounded repetition of something that may be empty", it.at)
 			}
 			if leftmost {
 				// x{0,n} becomes n rules, each starting with x.
@@ -258,7 +264,8 @@ func (l *leftWalk) group(alts []sequence, leftmost bool) (int, bool, error) {
 	for _, s := range alts {
 		all := true
 		for _, it := range s {
-			e := it.kind == itemLiteral && it.text == "" || it.kind == itemRef && l.nullable[it.rule]
+			e := it.kind == itemLiteral && it.text == "" || it.kind == itemRef &&
+				l.nullable[it.rule]
 			if it.kind == itemGroup {
 				var err error
 				if _, e, err = l.group(it.alts, false); err != nil {
@@ -266,7 +273,8 @@ func (l *leftWalk) group(alts []sequence, leftmost bool) (int, bool, error) {
 				}
 			}
 			if it.max < 0 && e {
-				return 0, false, fmt.Errorf("grammar: %v: unbounded repetition of something that may be empty", it.at)
+				return 0, false, fmt.Errorf(
+					"grammar: %v: unbounded repetition of something that may be empty", it.at)
 			}
 			all = all && (e || it.min == 0)
 		}

@@ -27,7 +27,8 @@ func TestCheckNamesTheFaultAndItsPlace(t *testing.T) {
 		{"nothing", "", "no rules"},
 		{"no root", `a ::= "x"`, `no rule "root"`},
 		{"undefined rule", "root ::= \"a\" |\n  b", `2:3: rule "b" is not defined`},
-		{"defined twice", "root ::= \"a\"\nroot ::= \"b\"", `2:1: rule "root" is defined again, first at 1:1`},
+		{"defined twice", "root ::= \"a\"\nroot ::= \"b\"",
+			`2:1: rule "root" is defined again, first at 1:1`},
 		{"missing ::=", "root = x", "1:6: expected ::="},
 		{"underscore", "root ::= a_b", "1:11: underscore"},
 		{"unterminated literal", "root ::= \"abc", "1:10: unterminated literal"},
@@ -46,10 +47,12 @@ func TestCheckNamesTheFaultAndItsPlace(t *testing.T) {
 		{"repetition unclosed", `root ::= "a"{3`, "not closed"},
 		{"repetition without count", `root ::= "a"{,3}`, "needs a count"},
 		{"repetition too large", `root ::= "a"{2000}`, "of 2000 or more"},
-		{"repetition maximum that llama.cpp would drop", `root ::= "a"{1,99999999999999999999}`, "of 2000 or more"},
+		{"repetition maximum that llama.cpp would drop", `root ::= "a"{1,99999999999999999999}`,
+			"of 2000 or more"},
 		{"repetitions that multiply", `root ::= ("a"{0,100}){100}`, "repetition creates"},
 		{"left recursion", `root ::= root "a" | "b"`, `rule "root" is left-recursive`},
-		{"left recursion behind an empty part", "root ::= e root | \"b\"\ne ::= f\nf ::= \"x\"?", "left-recursive"},
+		{"left recursion behind an empty part", "root ::= e root | \"b\"\ne ::= f\nf ::= \"x\"?",
+			"left-recursive"},
 		{"indirect left recursion", "root ::= \"x\" a\na ::= b\nb ::= a", "left-recursive"},
 		{"empty repetition", `root ::= ("a"?)*`, "unbounded repetition"},
 		{"empty repetition behind a character", `root ::= "x" ("a"?)*`, "unbounded repetition"},
@@ -78,13 +81,15 @@ func TestCheckRefusesAnExponentialLeftWalk(t *testing.T) {
 		b.WriteString(name(i) + " ::= " + name(i+1) + " | " + name(i+1) + "\n")
 	}
 	b.WriteString("r" + strings.Repeat("x", 40) + " ::= \"a\"\n")
-	if err := Check(b.String()); err == nil || !strings.Contains(err.Error(), "branches too widely") {
+	if err := Check(b.String()); err == nil || !strings.Contains(err.Error(),
+		"branches too widely") {
 		t.Errorf("error %v", err)
 	}
 }
 
 func FuzzCheck(f *testing.F) {
-	for _, s := range []string{`root ::= "a"`, JSON(), `root ::= ([a-z]{1,3} | <[1]> | !<x>)* . # c`, "root ::= a?\na ::= (root|\"x\"){2,}"} {
+	for _, s := range []string{`root ::= "a"`, JSON(),
+		`root ::= ([a-z]{1,3} | <[1]> | !<x>)* . # c`, "root ::= a?\na ::= (root|\"x\"){2,}"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// Combine makes one grammar of several: root is the body of its start rule, in which the start rule of each part goes by the part's name (letters,
-// digits and '-'). Rules of the parts are renamed, so that they do not meet. The outcome has passed [Check].
+// Combine makes one grammar of several: root is the body of its start rule, in which the start rule
+// of each part goes by the part's name (letters, digits and '-'). Rules of the parts are renamed,
+// so that they do not meet. The outcome has passed [Check].
 func Combine(root string, parts map[string]string) (string, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "root ::= %s\n", root)
@@ -76,10 +77,12 @@ func renamed(gbnf, name string) (string, error) {
 // Literal spells a text as an item of a grammar.
 func Literal(text string) string { return literal(text) }
 
-// Before is the body of rules for any text that ends with the first appearance of end, which is not empty. Their start rule is "root".
+// Before is the body of rules for any text that ends with the first appearance of end, which is not
+// empty. Their start rule is "root".
 func Before(end string) string {
 	marks := []rune(end)
-	// fail[i] is the longest proper end of marks[:i] that is also its beginning (Knuth, Morris and Pratt 1977).
+	// fail[i] is the longest proper end of marks[:i] that is also its beginning (Knuth, Morris and
+	// Pratt 1977).
 	fail := make([]int, len(marks)+1)
 	next := func(state int, r rune) int {
 		for state > 0 && (state == len(marks) || marks[state] != r) {

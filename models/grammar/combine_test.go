@@ -6,7 +6,8 @@ import (
 )
 
 func TestCombineKeepsRulesApart(t *testing.T) {
-	a, err := fromSchema([]byte(`{"type":"object","properties":{"root":{"type":"integer"}},"required":["root"]}`))
+	a, err := fromSchema(
+		[]byte(`{"type":"object","properties":{"root":{"type":"integer"}},"required":["root"]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +27,8 @@ func TestCombineKeepsRulesApart(t *testing.T) {
 	if matches(t, g, `<1>`) {
 		t.Error("accepts <1>")
 	}
-	if _, err := Combine("a c", map[string]string{"a": a}); err == nil || !strings.Contains(err.Error(), `"c" is not defined`) {
+	if _, err := Combine("a c", map[string]string{"a": a}); err == nil ||
+		!strings.Contains(err.Error(), `"c" is not defined`) {
 		t.Errorf("%v", err)
 	}
 }
@@ -37,7 +39,8 @@ func TestBeforeEndsAtTheFirstAppearance(t *testing.T) {
 		if err := Check(g); err != nil {
 			t.Fatalf("%s: %v\n%s", end, err, g)
 		}
-		for _, text := range []string{"", "x", "</", "a", "aa", "<</think", "]]", "--", "abab", "ababab", "é\n"} {
+		for _, text := range []string{"", "x", "</", "a", "aa", "<</think", "]]", "--", "abab",
+			"ababab", "é\n"} {
 			whole := text + end
 			if want := strings.Index(whole, end) == len(text); matches(t, g, whole) != want {
 				t.Errorf("%q before %q: want %v", text, end, want)

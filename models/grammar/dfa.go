@@ -523,7 +523,8 @@ func (d *dfa) combine(o *dfa, except bool) (*dfa, error) {
 func anyText(lo, hi int) (*dfa, error) {
 	n := max(lo, hi) + 1
 	if n > maxDFAStates {
-		return nil, errors.New("length limits this large cannot be combined with a pattern, format or property names")
+		return nil, errors.New(
+			"length limits this large cannot be combined with a pattern, format or property names")
 	}
 	d := &dfa{edges: make([][]nfaEdge, n), accept: make([]bool, n)}
 	for i := range n {
@@ -555,7 +556,8 @@ func exactly(texts []string) (*dfa, error) {
 			d.accept = append(d.accept, false)
 			d.edges[at] = append(d.edges[at], nfaEdge{runeSet{{r, r}}, len(d.edges) - 1})
 			if at = len(d.edges) - 1; at > 20*maxDFAStates {
-				return nil, errors.New("too many or too long property names to keep apart from further properties")
+				return nil, errors.New(
+					"too many or too long property names to keep apart from further properties")
 			}
 		}
 		d.accept[at] = true
@@ -642,7 +644,8 @@ func (d *dfa) lengths() (shortest, longest int) {
 func (g *rules) unit(set runeSet) (string, error) {
 	g.key = g.key[:0]
 	for _, x := range set {
-		g.key = binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(g.key, uint32(x.lo)), uint32(x.hi))
+		g.key = binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(g.key,
+			uint32(x.lo)), uint32(x.hi))
 	}
 	if u := g.units[string(g.key)]; u != "" {
 		return u, nil
@@ -677,7 +680,8 @@ func (g *rules) spellUnit(set runeSet) (string, error) {
 	return g.share("class", strings.Join(alts, " | "))
 }
 
-var plainRunes = newRuneSet(runeRange{' ', '!'}, runeRange{'#', '['}, runeRange{']', 0xd7ff}, runeRange{0xe000, 0x10ffff})
+var plainRunes = newRuneSet(runeRange{' ', '!'}, runeRange{'#', '['}, runeRange{']', 0xd7ff},
+	runeRange{0xe000, 0x10ffff})
 
 // key is a spelling of d that equal automata share.
 func (d *dfa) key() string {
@@ -756,11 +760,13 @@ func (g *rules) automaton(hint string, d *dfa) (string, error) {
 			e = next[0]
 		}
 	}
-	// tail spells a run of states that all accept and have one way on, by the same characters: up to so many of them.
+	// tail spells a run of states that all accept and have one way on, by the same characters: up
+	// to so many of them.
 	tail := func(s int) (string, error) {
 		first := d.edges[s][0]
 		n, at := 0, s
-		for n < maxRepetition-1 && d.accept[at] && len(d.edges[at]) == 1 && (at == s || in[at] == 1) &&
+		for n < maxRepetition-1 && d.accept[at] && len(d.edges[at]) == 1 && (at == s ||
+			in[at] == 1) &&
 			slices.Equal(d.edges[at][0].set, first.set) && d.edges[at][0].to != at {
 			n, at = n+1, d.edges[at][0].to
 		}

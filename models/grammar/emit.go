@@ -174,7 +174,8 @@ func plain(v *node) string {
 	short := r.Num().String()
 	if !r.IsInt() {
 		abs := new(big.Rat).Abs(r)
-		digits, finite := decimalDigits(new(big.Rat).Sub(abs, new(big.Rat).SetInt(floor(abs))), maxExponent+maxNumberText)
+		digits, finite := decimalDigits(new(big.Rat).Sub(abs, new(big.Rat).SetInt(floor(abs))),
+			maxExponent+maxNumberText)
 		if !finite {
 			return text
 		}
@@ -205,7 +206,8 @@ func newRules(limit int) *rules {
 	for name := range baseRules {
 		taken[name] = 1
 	}
-	return &rules{bodies: map[string]string{}, shared: map[string]string{}, units: map[string]string{}, taken: taken, limit: limit}
+	return &rules{bodies: map[string]string{}, shared: map[string]string{},
+		units: map[string]string{}, taken: taken, limit: limit}
 }
 
 // reserve returns an unused rule name like hint; define gives it a body later.
@@ -278,9 +280,10 @@ type baseRule struct {
 // negated class would let surrogate halves through, which are no UTF-8. Escapes
 // of surrogates come in pairs, so that one char is one character of minLength.
 var baseRules = map[string]baseRule{
-	"ws":        {body: `" "? | "\n" [ \t]{0,16}`},
-	"colon":     {body: `":" " "?`},
-	"value":     {`object | array | string | number | "true" | "false" | "null"`, []string{"object", "array", "string", "number"}},
+	"ws":    {body: `" "? | "\n" [ \t]{0,16}`},
+	"colon": {body: `":" " "?`},
+	"value": {`object | array | string | number | "true" | "false" | "null"`,
+		[]string{"object", "array", "string", "number"}},
 	"object":    {`"{" ws ( member ( "," ws member )* ws )? "}"`, []string{"ws", "member"}},
 	"member":    {`string colon value`, []string{"string", "colon", "value"}},
 	"array":     {`"[" ws ( value ( "," ws value )* ws )? "]"`, []string{"ws", "value"}},

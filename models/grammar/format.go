@@ -22,24 +22,28 @@ type format struct {
 
 // formats are those of the specification. Other values are annotations.
 var formats = map[string]format{
-	"date":                  {pattern: datePattern},                        // RFC 3339, full-date
-	"time":                  {pattern: timePattern},                        // RFC 3339, full-time
-	"date-time":             {pattern: datePattern + `[Tt]` + timePattern}, // RFC 3339, date-time
-	"duration":              {pattern: durationPattern},
-	"email":                 {mailboxPattern, mailbox, "lengths and internationalized names"},
-	"idn-email":             {idnMailboxPattern, idnMailbox, "lengths and internationalized names"},
-	"hostname":              {hostPattern, hostname, "the whole length and internationalized names"},
-	"idn-hostname":          {idnHostPattern, idnHostname, "internationalized names"},
-	"ipv4":                  {pattern: ipv4Pattern},
-	"ipv6":                  {pattern: ipv6Pattern},
-	"uri":                   {pattern: uriPattern(asciiURI, true)},
-	"uri-reference":         {pattern: uriPattern(asciiURI, false)},
-	"iri":                   {pattern: uriPattern(unicodeURI, true)},
-	"iri-reference":         {pattern: uriPattern(unicodeURI, false)},
-	"uri-template":          {pattern: templatePattern},
-	"uuid":                  {pattern: `[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}`}, // RFC 4122
-	"json-pointer":          {pattern: pointerPattern},                                                                // RFC 6901
-	"relative-json-pointer": {pattern: `(0|[1-9]\d*)(#|` + pointerPattern + `)`},                                      // draft-handrews-relative-json-pointer-01
+	"date":      {pattern: datePattern},                        // RFC 3339, full-date
+	"time":      {pattern: timePattern},                        // RFC 3339, full-time
+	"date-time": {pattern: datePattern + `[Tt]` + timePattern}, // RFC 3339, date-time
+	"duration":  {pattern: durationPattern},
+	"email":     {mailboxPattern, mailbox, "lengths and internationalized names"},
+	"idn-email": {idnMailboxPattern, idnMailbox, "lengths and internationalized names"},
+	"hostname": {hostPattern, hostname,
+		"the whole length and internationalized names"},
+	"idn-hostname":  {idnHostPattern, idnHostname, "internationalized names"},
+	"ipv4":          {pattern: ipv4Pattern},
+	"ipv6":          {pattern: ipv6Pattern},
+	"uri":           {pattern: uriPattern(asciiURI, true)},
+	"uri-reference": {pattern: uriPattern(asciiURI, false)},
+	"iri":           {pattern: uriPattern(unicodeURI, true)},
+	"iri-reference": {pattern: uriPattern(unicodeURI, false)},
+	"uri-template":  {pattern: templatePattern},
+	// RFC 4122
+	"uuid": {pattern: `[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}`},
+	// RFC 6901
+	"json-pointer": {pattern: pointerPattern},
+	// draft-handrews-relative-json-pointer-01
+	"relative-json-pointer": {pattern: `(0|[1-9]\d*)(#|` + pointerPattern + `)`},
 	"regex":                 {`[^]*`, isRegex, "regular expressions"},
 }
 
@@ -51,41 +55,48 @@ var (
 	timePattern = `(([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?([Zz]|[+\-]([01]\d|2[0-3]):[0-5]\d)|23:59:60(\.\d+)?([Zz]|[+\-]00:00))`
 
 	// RFC 3339, appendix A, and the fraction of the last number that ISO 8601 lets it have.
-	durationPattern = `P(` + numberPattern + `W|\d+Y(` + monthsPattern + `|` + clockPattern + `)?|\d+\.\d+Y|` + monthsPattern + `|` +
+	durationPattern = `P(` + numberPattern + `W|\d+Y(` + monthsPattern + `|` + clockPattern +
+		`)?|\d+\.\d+Y|` + monthsPattern + `|` +
 		daysPattern + `|` + clockPattern + `)`
-	numberPattern  = `\d+(\.\d+)?`
-	monthsPattern  = `(\d+M(` + daysPattern + `|` + clockPattern + `)?|\d+\.\d+M)`
-	daysPattern    = `(\d+D(` + clockPattern + `)?|\d+\.\d+D)`
-	clockPattern   = `T(\d+H(` + minutesPattern + `)?|\d+\.\d+H|` + minutesPattern + `|` + numberPattern + `S)`
+	numberPattern = `\d+(\.\d+)?`
+	monthsPattern = `(\d+M(` + daysPattern + `|` + clockPattern + `)?|\d+\.\d+M)`
+	daysPattern   = `(\d+D(` + clockPattern + `)?|\d+\.\d+D)`
+	clockPattern  = `T(\d+H(` + minutesPattern + `)?|\d+\.\d+H|` + minutesPattern + `|` +
+		numberPattern + `S)`
 	minutesPattern = `(\d+M(` + numberPattern + `S)?|\d+\.\d+M)`
 
-	// RFC 1123 and RFC 1035: a label has 63 characters at most and neither begins nor ends with a hyphen.
+	// RFC 1123 and RFC 1035: a label has 63 characters at most and neither begins nor ends with a
+	// hyphen.
 	labelPattern = `[A-Za-z0-9]([A-Za-z0-9\-]{0,61}[A-Za-z0-9])?`
 	hostPattern  = labelPattern + `(\.` + labelPattern + `)*`
 	ipv4Pattern  = `(` + octetPattern + `\.){3}` + octetPattern
 	octetPattern = `(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)`
 
 	// RFC 4291, section 2.2, as RFC 3986 writes it.
-	ipv6Pattern = strings.NewReplacer("H", `[0-9A-Fa-f]{1,4}`, "L", `([0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{1,4}|`+ipv4Pattern+`)`).Replace(
+	ipv6Pattern = strings.NewReplacer("H", `[0-9A-Fa-f]{1,4}`, "L",
+		`([0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{1,4}|`+ipv4Pattern+`)`).Replace(
 		`((H:){6}L|::(H:){5}L|(H)?::(H:){4}L|((H:){0,1}H)?::(H:){3}L|((H:){0,2}H)?::(H:){2}L|((H:){0,3}H)?::H:L` +
 			`|((H:){0,4}H)?::L|((H:){0,5}H)?::H|((H:){0,6}H)?::)`)
 
 	// RFC 5321: a dot-string or a quoted string, and a domain or the literal of an address.
 	atomPattern    = `[A-Za-z0-9!#$%&'*+/=?^_{|}~\-` + "`" + `]+`
-	mailboxPattern = `(` + atomPattern + `(\.` + atomPattern + `)*|"([ !#-\[\]-~]|\\[ -~])*")@(` + hostPattern +
+	mailboxPattern = `(` + atomPattern + `(\.` + atomPattern + `)*|"([ !#-\[\]-~]|\\[ -~])*")@(` +
+		hostPattern +
 		`|\[(` + ipv4Pattern + `|[Ii][Pp][Vv]6:` + ipv6Pattern + `)\])`
 
 	// RFC 6531 adds characters beyond ASCII to each part.
 	idnAtomPattern    = `[A-Za-z0-9!#$%&'*+/=?^_{|}~\-` + "`" + `\u0080-\u{10ffff}]+`
 	idnHostPattern    = idnLabelPattern + `([.\u3002\uff0e\uff61]` + idnLabelPattern + `)*`
 	idnLabelPattern   = `[A-Za-z0-9\-\u0080-\u3001\u3003-\uff0d\uff0f-\uff60\uff62-\u{10ffff}]+`
-	idnMailboxPattern = `(` + idnAtomPattern + `(\.` + idnAtomPattern + `)*|"([ !#-\[\]-~\u0080-\u{10ffff}]|\\[ -~])*")@(` + idnHostPattern +
+	idnMailboxPattern = `(` + idnAtomPattern + `(\.` + idnAtomPattern +
+		`)*|"([ !#-\[\]-~\u0080-\u{10ffff}]|\\[ -~])*")@(` + idnHostPattern +
 		`|\[(` + ipv4Pattern + `|[Ii][Pp][Vv]6:` + ipv6Pattern + `)\])`
 
 	pointerPattern = `(/([^~/]|~[01])*)*`
 
 	// RFC 6570, section 2.
-	templatePattern = `([!#$&'-;=?-\[\]_a-z~` + ucsRanges + privateRanges + `]|%[0-9A-Fa-f]{2}|\{[+#./;?&=,!@|]?` +
+	templatePattern = `([!#$&'-;=?-\[\]_a-z~` + ucsRanges + privateRanges +
+		`]|%[0-9A-Fa-f]{2}|\{[+#./;?&=,!@|]?` +
 		variablePattern + `(,` + variablePattern + `)*\})*`
 	variablePattern = `([A-Za-z0-9_]|%[0-9A-Fa-f]{2})(\.?([A-Za-z0-9_]|%[0-9A-Fa-f]{2}))*(:[1-9]\d{0,3}|\*)?`
 
@@ -104,20 +115,25 @@ var (
 	unicodeURI = uriLetters{`A-Za-z0-9\-._~` + ucsRanges, privateRanges}
 )
 
-// uriPattern is RFC 3986's URI, or its URI-reference unless absolute is set; with other letters RFC 3987's.
+// uriPattern is RFC 3986's URI, or its URI-reference unless absolute is set; with other letters RFC
+// 3987's.
 func uriPattern(l uriLetters, absolute bool) string {
 	const sub, escaped = `!$&'()*+,;=`, `%[0-9A-Fa-f]{2}`
 	char := `([` + l.unreserved + sub + `:@]|` + escaped + `)`
 	slashed := `(/` + char + `*)*`
-	authority := `//(([` + l.unreserved + sub + `:]|` + escaped + `)*@)?(\[(` + ipv6Pattern + `|[vV][0-9A-Fa-f]+\.[A-Za-z0-9\-._~` + sub + `:]+)\]|([` +
+	authority := `//(([` + l.unreserved + sub + `:]|` + escaped + `)*@)?(\[(` + ipv6Pattern +
+		`|[vV][0-9A-Fa-f]+\.[A-Za-z0-9\-._~` + sub + `:]+)\]|([` +
 		l.unreserved + sub + `]|` + escaped + `)*)(:\d*)?` + slashed
 	rooted := `/(` + char + `+` + slashed + `)?`
-	full := `[A-Za-z][A-Za-z0-9+\-.]*:(` + authority + `|` + rooted + `|` + char + `+` + slashed + `)?`
-	tail := `(\?([` + l.unreserved + sub + `:@/?` + l.query + `]|` + escaped + `)*)?(#([` + l.unreserved + sub + `:@/?]|` + escaped + `)*)?`
+	full := `[A-Za-z][A-Za-z0-9+\-.]*:(` + authority + `|` + rooted + `|` + char + `+` + slashed +
+		`)?`
+	tail := `(\?([` + l.unreserved + sub + `:@/?` + l.query + `]|` + escaped + `)*)?(#([` +
+		l.unreserved + sub + `:@/?]|` + escaped + `)*)?`
 	if absolute {
 		return full + tail
 	}
-	relative := `(` + authority + `|` + rooted + `|([` + l.unreserved + sub + `@]|` + escaped + `)+` + slashed + `)?`
+	relative := `(` + authority + `|` + rooted + `|([` + l.unreserved + sub + `@]|` + escaped +
+		`)+` + slashed + `)?`
 	return `(` + full + `|` + relative + `)` + tail
 }
 
@@ -150,7 +166,8 @@ func mailbox(s string) bool {
 func idnMailbox(s string) bool {
 	at := strings.LastIndexByte(s, '@')
 	// A domain in another normal form than C stands for the one in it.
-	return at <= 64 && len(s)-at-1 <= 255 && (s[at+1] == '[' || idnHostname(norm.NFC.String(s[at+1:])))
+	return at <= 64 && len(s)-at-1 <= 255 && (s[at+1] == '[' ||
+		idnHostname(norm.NFC.String(s[at+1:])))
 }
 
 // hostname reports whether the A-labels of a name stand for valid U-labels, and
@@ -195,8 +212,9 @@ func idnHostname(s string) bool {
 	return true
 }
 
-// pvalid and disallowed are the exceptions of RFC 5892, section 2.6, and the characters whose context decides: those that may stand in a
-// label although their categories may not, and the other way round.
+// pvalid and disallowed are the exceptions of RFC 5892, section 2.6, and the characters whose
+// context decides: those that may stand in a label although their categories may not, and the other
+// way round.
 const (
 	pvalid     = "\u00df\u03c2\u06fd\u06fe\u0f0b\u3007\u00b7\u0375\u05f3\u05f4\u30fb\u200c\u200d"
 	disallowed = "\u0640\u07fa\u302e\u302f\u3031\u3032\u3033\u3034\u3035\u303b"
@@ -208,13 +226,17 @@ const (
 func inContext(label string) bool {
 	runes := []rune(label)
 	for _, r := range runes {
-		letter := unicode.In(r, unicode.Ll, unicode.Lo, unicode.Lm, unicode.Mn, unicode.Mc, unicode.Nd)
+		letter := unicode.In(r, unicode.Ll, unicode.Lo, unicode.Lm, unicode.Mn, unicode.Mc,
+			unicode.Nd)
 		if r >= 0x80 && !letter && !strings.ContainsRune(pvalid, r) ||
 			strings.ContainsRune(disallowed, r) {
 			return false
 		}
 	}
-	near := func(i int, table func(rune) bool) bool { return i >= 0 && i < len(runes) && table(runes[i]) }
+	near := func(i int, table func(rune) bool) bool {
+		return i >= 0 && i < len(runes) &&
+			table(runes[i])
+	}
 	arabic, extended, katakana, dot := false, false, false, false
 	for i, r := range runes {
 		switch {

@@ -34,7 +34,8 @@ type position struct {
 
 func (p position) String() string {
 	before := p.src[:p.offset]
-	return fmt.Sprintf("%d:%d", 1+strings.Count(before, "\n"), p.offset-strings.LastIndexByte(before, '\n'))
+	return fmt.Sprintf("%d:%d", 1+strings.Count(before, "\n"),
+		p.offset-strings.LastIndexByte(before, '\n'))
 }
 
 // runeRange is an inclusive range of code points.
@@ -145,7 +146,8 @@ func parseGBNF(src string) (*gbnf, error) {
 			return nil, err
 		}
 		if old := g.index[r.name]; old != nil {
-			return nil, fmt.Errorf("grammar: %v: rule %q is defined again, first at %v", r.at, r.name, old.at)
+			return nil, fmt.Errorf("grammar: %v: rule %q is defined again, first at %v", r.at,
+				r.name, old.at)
 		}
 		g.index[r.name] = r
 		g.rules = append(g.rules, r)
@@ -270,7 +272,9 @@ func (p *gbnfParser) sequence(nested bool) (sequence, error) {
 				times = max(lo, 1)
 			}
 			if created*times >= maxRepetition {
-				return nil, fmt.Errorf("grammar: %v: repetition creates %d rules or more: llama.cpp refuses %d", at, created*times, maxRepetition)
+				return nil, fmt.Errorf(
+					"grammar: %v: repetition creates %d rules or more: llama.cpp refuses %d", at,
+					created*times, maxRepetition)
 			}
 			created *= times
 			optional := 1
@@ -318,7 +322,8 @@ func (p *gbnfParser) sequence(nested bool) (sequence, error) {
 func (p *gbnfParser) grow(n int) error {
 	p.elements += n
 	if p.elements > maxGrammarElements {
-		return p.errorf("more than %d elements once repetitions are written out", maxGrammarElements)
+		return p.errorf("more than %d elements once repetitions are written out",
+			maxGrammarElements)
 	}
 	return nil
 }
@@ -376,7 +381,8 @@ func (p *gbnfParser) item() (*item, int, error) {
 
 func (p *gbnfParser) literal(it *item) (*item, int, error) {
 	p.pos++
-	if end := strings.IndexAny(p.src[p.pos:], "\"\\"); end >= 0 && p.src[p.pos+end] == '"' { // no escapes
+	// no escapes
+	if end := strings.IndexAny(p.src[p.pos:], "\"\\"); end >= 0 && p.src[p.pos+end] == '"' {
 		it.kind, it.text = itemLiteral, p.src[p.pos:p.pos+end]
 		p.pos += end + 1
 		return it, utf8.RuneCountInString(it.text), nil
@@ -493,7 +499,8 @@ func (p *gbnfParser) token(it *item) (*item, int, error) {
 	p.pos += end + 1
 	if strings.HasPrefix(body, "[") {
 		id := strings.TrimSuffix(body[1:], "]")
-		if len(id)+2 != len(body) || id == "" || len(id) > 9 || strings.Trim(id, "0123456789") != "" {
+		if len(id)+2 != len(body) || id == "" || len(id) > 9 ||
+			strings.Trim(id, "0123456789") != "" {
 			return nil, 0, fmt.Errorf("grammar: %v: bad token id in <%s>", it.at, body)
 		}
 	} else if body == "" {

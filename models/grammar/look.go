@@ -31,9 +31,11 @@ func compileLooks(src string, read reading) (*dfa, error) {
 		}
 		rest = "^" + rest
 	}
-	if at := strings.LastIndex(rest, "(?<"); at >= 0 && strings.HasSuffix(rest, ")$") && at+4 < len(rest) &&
+	if at := strings.LastIndex(rest, "(?<"); at >= 0 && strings.HasSuffix(rest, ")$") &&
+		at+4 < len(rest) &&
 		(rest[at+3] == '=' || rest[at+3] == '!') && closing(rest[at:]) == len(rest)-at-2 {
-		conditions = append(conditions, condition{"(?:" + rest[at+4:len(rest)-2] + ")$", rest[at+3] == '!'})
+		conditions = append(conditions, condition{"(?:" + rest[at+4:len(rest)-2] + ")$",
+			rest[at+3] == '!'})
 		rest = rest[:at] + "$"
 	}
 	if len(conditions) == 0 {

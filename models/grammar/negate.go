@@ -106,7 +106,8 @@ func (c *converter) negateOne(at *node, s *spec) ([]*spec, error) {
 	for _, f := range s.notFormats {
 		add(typeString, func(n *spec) { n.formats = []string{f} })
 	}
-	if s.types&typeArray != 0 && !c.negateArray(s, add) || s.types&typeObject != 0 && !c.negateObject(s, add) {
+	if s.types&typeArray != 0 && !c.negateArray(s, add) || s.types&typeObject != 0 &&
+		!c.negateObject(s, add) {
 		c.loosen(at, "no grammar states the opposite of this schema")
 		return []*spec{loosely()}, nil
 	}
@@ -166,7 +167,8 @@ func (c *converter) negateObject(s *spec, add func(types, func(*spec))) bool {
 		})
 	}
 	for _, l := range s.layers {
-		if len(l.patterns) > 0 || l.unknown || l.additional != nil && !(l.additional.kind == kindBool && l.additional.yes) {
+		if len(l.patterns) > 0 || l.unknown || l.additional != nil &&
+			!(l.additional.kind == kindBool && l.additional.yes) {
 			return false
 		}
 		for _, name := range l.names {
@@ -176,7 +178,8 @@ func (c *converter) negateObject(s *spec, add func(types, func(*spec))) bool {
 			}
 			add(typeObject, func(n *spec) {
 				n.required = []*node{{kind: kindString, text: name}}
-				n.layers = []*layer{{names: []string{name}, props: map[string]*node{name: c.not(value)}, silent: true}}
+				n.layers = []*layer{{names: []string{name},
+					props: map[string]*node{name: c.not(value)}, silent: true}}
 			})
 		}
 	}
@@ -189,7 +192,8 @@ func (c *converter) not(n *node) *node {
 		return made
 	}
 	c.made++
-	made := &node{kind: kindObject, keys: []string{"not"}, vals: []*node{n}, byKey: map[string]*node{"not": n},
+	made := &node{kind: kindObject, keys: []string{"not"}, vals: []*node{n},
+		byKey:  map[string]*node{"not": n},
 		parent: n.parent, key: n.key, id: -3 - c.made}
 	c.opposites[n] = made
 	return made
@@ -223,7 +227,9 @@ func (c *converter) conditions(n *node, alts []*spec) ([]*spec, error) {
 		and(not, opposite(not, parse(not)))
 	}
 	then, other := n.get("then"), n.get("else")
-	if when := n.get("if"); when != nil && (then != nil || other != nil || n.get("unevaluatedProperties") != nil || n.get("unevaluatedItems") != nil) && c.doc.cases() {
+	if when := n.get("if"); when != nil && (then != nil || other != nil ||
+		n.get("unevaluatedProperties") != nil || n.get("unevaluatedItems") != nil) &&
+		c.doc.cases() {
 		yes := parse(when)
 		no := opposite(when, yes)
 		var pass, fail []*spec
@@ -246,7 +252,8 @@ func (c *converter) conditions(n *node, alts []*spec) ([]*spec, error) {
 		for i, name := range cases.keys {
 			v := cases.vals[i]
 			switch {
-			case v.kind == kindArray && key != "dependentSchemas", v.kind == kindString && key == "dependencies":
+			case v.kind == kindArray && key != "dependentSchemas", v.kind == kindString &&
+				key == "dependencies":
 				names := v.vals
 				if v.kind == kindString { // draft-03
 					names = []*node{v}
@@ -276,7 +283,8 @@ func (c *converter) dependent(at *node, name string, want []*spec, err *error) [
 	}
 	absent := newSpec()
 	absent.clauses = []clause{{{name, false}}}
-	if len(want) == 1 && want[0].presence() && want[0].types == allTypes { // the property asks for others
+	// the property asks for others
+	if len(want) == 1 && want[0].presence() && want[0].types == allTypes {
 		s := newSpec()
 		for _, cl := range want[0].demands() {
 			s.clauses = append(s.clauses, append(clause{{name, false}}, cl...))
@@ -295,14 +303,18 @@ func (c *converter) dependent(at *node, name string, want []*spec, err *error) [
 
 // everything reports whether s admits every JSON value.
 func (s *spec) everything() bool {
-	return s.types == allTypes && !s.loose && s.presence() && len(s.required) == 0 && len(s.clauses) == 0
+	return s.types == allTypes && !s.loose && s.presence() && len(s.required) == 0 &&
+		len(s.clauses) == 0
 }
 
 // presence reports whether s says nothing but types and which properties there are.
 func (s *spec) presence() bool {
-	return !s.loose && !s.hasEnum && len(s.except) == 0 && s.num == (bounds{}) && len(s.multiples) == 0 && len(s.notMultiples) == 0 &&
-		s.minLength == 0 && s.maxLength < 0 && len(s.patterns) == 0 && len(s.formats) == 0 && len(s.notFormats) == 0 &&
-		len(s.layers) == 0 && len(s.names) == 0 && s.minProps == 0 && s.maxProps < 0 && len(s.prefix) == 0 && !s.hasItems &&
+	return !s.loose && !s.hasEnum && len(s.except) == 0 && s.num == (bounds{}) &&
+		len(s.multiples) == 0 && len(s.notMultiples) == 0 &&
+		s.minLength == 0 && s.maxLength < 0 && len(s.patterns) == 0 && len(s.formats) == 0 &&
+		len(s.notFormats) == 0 &&
+		len(s.layers) == 0 && len(s.names) == 0 && s.minProps == 0 && s.maxProps < 0 &&
+		len(s.prefix) == 0 && !s.hasItems &&
 		s.minItems == 0 && s.maxItems < 0 && len(s.contains) == 0 && !s.unique && len(s.oneOf) == 0
 }
 
@@ -317,10 +329,12 @@ func (s *spec) demands() []clause {
 
 const maxClauses = 64
 
-// presences is one spec for anyOf, or oneOf, whose branches say nothing but which properties there are; nil if there is none.
+// presences is one spec for anyOf, or oneOf, whose branches say nothing but which properties there
+// are; nil if there is none.
 func presences(branches [][]*spec, exclusive bool) *spec {
 	for _, b := range branches {
-		if len(b) != 1 || !b[0].presence() || len(branches[0]) != 1 || b[0].types != branches[0][0].types {
+		if len(b) != 1 || !b[0].presence() || len(branches[0]) != 1 ||
+			b[0].types != branches[0][0].types {
 			return nil
 		}
 	}

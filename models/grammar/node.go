@@ -74,8 +74,10 @@ func parseNode(text []byte, maxBytes, maxDepth int) (*node, error) {
 	if !utf8.Valid(text) {
 		return nil, errors.New("grammar: schema is not UTF-8")
 	}
-	// Names that stand twice are told here, with their place; halves of surrogate pairs become U+FFFD.
-	dec := jsontext.NewDecoder(bytes.NewBuffer(text), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	// Names that stand twice are told here, with their place; halves of surrogate pairs become
+	// U+FFFD.
+	dec := jsontext.NewDecoder(bytes.NewBuffer(text), jsontext.AllowDuplicateNames(true),
+		jsontext.AllowInvalidUTF8(true))
 	p := &nodeParser{dec: dec, maxDepth: maxDepth}
 	n, err := p.value(nil, "", 0)
 	if err != nil {

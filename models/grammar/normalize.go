@@ -19,11 +19,16 @@ const maxProduct = 64
 
 // keywordTypes says which types a keyword speaks of. Values of others satisfy it.
 var keywordTypes = map[string]types{
-	"properties": typeObject, "required": typeObject, "additionalProperties": typeObject, "patternProperties": typeObject,
-	"propertyNames": typeObject, "minProperties": typeObject, "maxProperties": typeObject, "unevaluatedProperties": typeObject,
-	"items": typeArray, "prefixItems": typeArray, "additionalItems": typeArray, "minItems": typeArray, "maxItems": typeArray, "uniqueItems": typeArray, "contains": typeArray,
+	"properties": typeObject, "required": typeObject, "additionalProperties": typeObject,
+	"patternProperties": typeObject,
+	"propertyNames":     typeObject, "minProperties": typeObject, "maxProperties": typeObject,
+	"unevaluatedProperties": typeObject,
+	"items":                 typeArray, "prefixItems": typeArray, "additionalItems": typeArray,
+	"minItems": typeArray, "maxItems": typeArray, "uniqueItems": typeArray,
+	"contains":  typeArray,
 	"minLength": typeString, "maxLength": typeString, "pattern": typeString, "format": typeString,
-	"minimum": typeNumber, "maximum": typeNumber, "exclusiveMinimum": typeNumber, "exclusiveMaximum": typeNumber, "multipleOf": typeNumber,
+	"minimum": typeNumber, "maximum": typeNumber, "exclusiveMinimum": typeNumber,
+	"exclusiveMaximum": typeNumber, "multipleOf": typeNumber,
 }
 
 // Loose is a part of a schema that a grammar does not carry.
@@ -93,8 +98,10 @@ func (c *converter) product(at *node, a, b []*spec) ([]*spec, error) {
 	for _, x := range a {
 		for _, y := range b {
 			// Layers, patterns and enums pile up under allOf of allOf.
-			if err := c.spend(1+len(x.layers)+len(y.layers)+len(x.enum)+len(y.enum)+len(x.required)+len(y.required)+
-				len(x.prefix)+len(y.prefix)+len(x.except)+len(y.except)+len(x.clauses)+len(y.clauses), at); err != nil {
+			if err := c.spend(1+len(x.layers)+len(y.layers)+len(x.enum)+len(y.enum)+len(
+				x.required)+len(y.required)+
+				len(x.prefix)+len(y.prefix)+len(x.except)+len(y.except)+len(x.clauses)+len(
+				y.clauses), at); err != nil {
 				return nil, err
 			}
 			if m := merge(x, y); m != nil {
@@ -298,7 +305,8 @@ func (c *converter) branches(at *node, alts []*spec, exclusive bool) ([]*spec, e
 	if len(alts) > 1 && len(alts)*total > maxProduct || len(alts)*total > maxAlternatives {
 		return c.without(at, alts), nil
 	}
-	if !exclusive && c.doc.unevaluated && len(parts) <= 4 { // what is evaluated depends on all branches that hold
+	// what is evaluated depends on all branches that hold
+	if !exclusive && c.doc.unevaluated && len(parts) <= 4 {
 		for set := range 1 << len(parts) {
 			if bits.OnesCount(uint(set)) < 2 {
 				continue
@@ -428,8 +436,10 @@ func anyKeyword(s *spec, key string, v *node) error {
 }
 
 func (c *converter) numberKeyword(s *spec, n *node, key string, v *node) error {
-	if v.kind == kindBool && strings.HasPrefix(key, "exclusive") { // draft-04: the bound itself is outside
-		if bound := n.get(map[string]string{"exclusiveMinimum": "minimum", "exclusiveMaximum": "maximum"}[key]); bound != nil && v.yes {
+	// draft-04: the bound itself is outside
+	if v.kind == kindBool && strings.HasPrefix(key, "exclusive") {
+		if bound := n.get(map[string]string{"exclusiveMinimum": "minimum",
+			"exclusiveMaximum": "maximum"}[key]); bound != nil && v.yes {
 			return c.numberKeyword(s, n, key, bound)
 		}
 		return nil
@@ -507,7 +517,8 @@ func (c *converter) pattern(v *node, source string, read reading) (*dfa, error) 
 }
 
 func (c *converter) compile(source string, read reading) (*dfa, error) {
-	if !strings.Contains(source, ".") && !strings.Contains(source, `\s`) && !strings.Contains(source, `\S`) {
+	if !strings.Contains(source, ".") && !strings.Contains(source, `\s`) &&
+		!strings.Contains(source, `\S`) {
 		read = narrow // all readings are the same
 	}
 	key := string(rune(read)) + source
@@ -562,7 +573,8 @@ func (c *converter) objectKeyword(s *spec, l *layer, key string, v *node) (err e
 	case "propertyNames":
 		s.names = conj{v}
 	case "required":
-		if v.kind == kindBool { // draft-03, and still written in schemas of properties, where it says nothing
+		// draft-03, and still written in schemas of properties, where it says nothing
+		if v.kind == kindBool {
 			return nil
 		}
 		if v.kind != kindArray {

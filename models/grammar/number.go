@@ -231,7 +231,8 @@ func numberRange(b bounds, fraction int) string {
 		}
 		return new(big.Rat).Neg(r)
 	}
-	below := bounds{min: neg(b.max), minStrict: b.maxStrict, max: neg(b.min), maxStrict: b.minStrict}
+	below := bounds{min: neg(b.max), minStrict: b.maxStrict, max: neg(b.min),
+		maxStrict: b.minStrict}
 	below.atLeast(zero, true)
 	if !below.empty() {
 		if a := unsignedRange(below, fraction); a != "" {
@@ -252,7 +253,8 @@ func numberRange(b bounds, fraction int) string {
 // it equals that of a bound; then the digits after the point are compared.
 func unsignedRange(b bounds, fraction int) string {
 	iLo := floor(b.min)
-	fLo, _ := decimalDigits(new(big.Rat).Sub(b.min, new(big.Rat).SetInt(iLo)), maxExponent+maxNumberText)
+	fLo, _ := decimalDigits(new(big.Rat).Sub(b.min, new(big.Rat).SetInt(iLo)),
+		maxExponent+maxNumberText)
 	lo := &edge{digits: fLo, strict: b.minStrict}
 	one := big.NewInt(1)
 	var hi *edge
@@ -260,7 +262,8 @@ func unsignedRange(b bounds, fraction int) string {
 	widest := len(iLo.String())
 	if b.max != nil {
 		iHi = floor(b.max)
-		fHi, _ := decimalDigits(new(big.Rat).Sub(b.max, new(big.Rat).SetInt(iHi)), maxExponent+maxNumberText)
+		fHi, _ := decimalDigits(new(big.Rat).Sub(b.max, new(big.Rat).SetInt(iHi)),
+			maxExponent+maxNumberText)
 		hi = &edge{digits: fHi, strict: b.maxStrict}
 		widest = len(iHi.String())
 	}
@@ -273,7 +276,8 @@ func unsignedRange(b bounds, fraction int) string {
 			fraction = max(fraction, len(hi.digits)+1)
 		}
 		fraction = max(fraction, len(lo.digits)+1)
-		if most < maxFractionDigits { // a multipleOf says so, and the bounds are multiples themselves
+		// a multipleOf says so, and the bounds are multiples themselves
+		if most < maxFractionDigits {
 			fraction = most
 		}
 	}
@@ -318,7 +322,8 @@ type edge struct {
 // point spells the point and the digits after it, or nothing, such that the
 // value lies between the edges (nil: no bound); false if there is no way.
 func point(lo, hi *edge, room int) (string, bool) {
-	bare := (lo == nil || lo.digits == "" && !lo.strict) && (hi == nil || hi.digits != "" || !hi.strict)
+	bare := (lo == nil || lo.digits == "" && !lo.strict) && (hi == nil || hi.digits != "" ||
+		!hi.strict)
 	after, ok := "", false
 	if room > 0 {
 		after, ok = fractionDigits(lo, hi, room, true)
@@ -361,7 +366,8 @@ func fractionDigits(lo, hi *edge, room int, need bool) (string, bool) {
 	var alts []string
 	step := func(d int, l, h *edge) {
 		if s, ok := fractionDigits(l, h, room-1, false); ok {
-			alts = append(alts, strings.TrimSpace(digitClass('0'+byte(d), '0'+byte(d))+" "+group(s)))
+			alts = append(alts, strings.TrimSpace(digitClass('0'+byte(d),
+				'0'+byte(d))+" "+group(s)))
 		}
 	}
 	if loD == hiD {
@@ -398,7 +404,8 @@ func (e *edge) next() (int, *edge) {
 
 // stopHere reports whether no further digits, which means zeros, lie between the edges.
 func stopHere(lo, hi *edge) bool {
-	return (lo == nil || lo.digits == "" && !lo.strict) && (hi == nil || hi.digits != "" || !hi.strict)
+	return (lo == nil || lo.digits == "" && !lo.strict) && (hi == nil || hi.digits != "" ||
+		!hi.strict)
 }
 
 func freeDigits(lo, hi *edge, room int, need bool) (string, bool) {
@@ -471,7 +478,8 @@ func (c *converter) number(s *spec, kinds types, want conj, hint string) (string
 }
 
 // numberDFA spells the numbers of s by an automaton over their digits.
-func (c *converter) numberDFA(s *spec, kinds types, excepted []*big.Rat, want conj, hint string) (string, error) {
+func (c *converter) numberDFA(s *spec, kinds types, excepted []*big.Rat, want conj,
+	hint string) (string, error) {
 	at := c.place(want)
 	body := ""
 	if kinds == typeInteger {
@@ -512,7 +520,8 @@ func (c *converter) numberDFA(s *spec, kinds types, excepted []*big.Rat, want co
 	}
 	for _, r := range excepted {
 		abs := new(big.Rat).Abs(r)
-		digits, finite := decimalDigits(new(big.Rat).Sub(abs, new(big.Rat).SetInt(floor(abs))), maxExponent+maxNumberText)
+		digits, finite := decimalDigits(new(big.Rat).Sub(abs, new(big.Rat).SetInt(floor(abs))),
+			maxExponent+maxNumberText)
 		if !finite { // no decimal spelling, so never spelled
 			continue
 		}
@@ -537,20 +546,24 @@ func (c *converter) numberDFA(s *spec, kinds types, excepted []*big.Rat, want co
 	return c.automaton(hint, d)
 }
 
-// multiplesDFA accepts decimal spellings of multiples of m; nil if that takes too many states.
-// A state is the value of the digits so far, modulo m in units of its last digit, and how many of them were behind the point.
+// multiplesDFA accepts decimal spellings of multiples of m; nil if that takes too many states. A
+// state is the value of the digits so far, modulo m in units of its last digit, and how many of
+// them were behind the point.
 func multiplesDFA(m *big.Rat) *dfa {
-	digits, finite := decimalDigits(new(big.Rat).Sub(m, new(big.Rat).SetInt(floor(m))), maxFractionDigits)
+	digits, finite := decimalDigits(new(big.Rat).Sub(m, new(big.Rat).SetInt(floor(m))),
+		maxFractionDigits)
 	if !finite {
 		return nil
 	}
 	places := len(digits)
 	units := new(big.Int).Div(new(big.Int).Mul(m.Num(), pow10(places)), m.Denom())
-	if !units.IsInt64() || units.Int64() > maxDFAStates || units.Int64()*int64(places+1) > maxDFAStates {
+	if !units.IsInt64() || units.Int64() > maxDFAStates ||
+		units.Int64()*int64(places+1) > maxDFAStates {
 		return nil
 	}
 	mod := units.Int64()
-	const start, sign, none = -1, -2, -1 // values before the first digit; the place before the point
+	// values before the first digit; the place before the point
+	const start, sign, none = -1, -2, -1
 	scale := make([]int64, places+1)
 	for i := range scale {
 		scale[i] = new(big.Int).Mod(pow10(places-i), units).Int64()
@@ -580,7 +593,8 @@ func multiplesDFA(m *big.Rat) *dfa {
 			next++
 		}
 		for digit := range int64(10) {
-			out = append(out, keyEdge{runeSet{{rune('0' + digit), rune('0' + digit)}}, key((max(value, 0)*10+digit)%mod, next)})
+			out = append(out, keyEdge{runeSet{{rune('0' + digit), rune('0' + digit)}},
+				key((max(value, 0)*10+digit)%mod, next)})
 		}
 		return out
 	})
@@ -656,7 +670,8 @@ func (s *spec) number(whole bool) (string, error) {
 	}
 	var listed *big.Rat
 	for _, m := range s.multiples {
-		switch digits, finite := decimalDigits(new(big.Rat).Sub(m, new(big.Rat).SetInt(floor(m))), maxFractionDigits); {
+		switch digits, finite := decimalDigits(new(big.Rat).Sub(m, new(big.Rat).SetInt(floor(m))),
+			maxFractionDigits); {
 		case new(big.Rat).Inv(m).IsInt() && finite && powerOfTen(m):
 			fraction = min(fraction, len(digits))
 		case listed == nil:
@@ -687,7 +702,8 @@ func (s *spec) number(whole bool) (string, error) {
 	if s.num.min == nil || s.num.max == nil {
 		return "", errNotListed
 	}
-	scaled := bounds{new(big.Rat).Quo(s.num.min, listed), new(big.Rat).Quo(s.num.max, listed), s.num.minStrict, s.num.maxStrict}
+	scaled := bounds{new(big.Rat).Quo(s.num.min, listed), new(big.Rat).Quo(s.num.max, listed),
+		s.num.minStrict, s.num.maxStrict}
 	first, last := scaled.integers()
 	if new(big.Int).Sub(last, first).Cmp(big.NewInt(maxMultiples)) >= 0 {
 		return "", errNotListed
@@ -696,7 +712,8 @@ func (s *spec) number(whole bool) (string, error) {
 	for k := new(big.Int).Set(first); k.Cmp(last) <= 0; k.Add(k, big.NewInt(1)) {
 		v := new(big.Rat).Mul(new(big.Rat).SetInt(k), listed)
 		abs := new(big.Rat).Abs(v)
-		digits, finite := decimalDigits(new(big.Rat).Sub(abs, new(big.Rat).SetInt(floor(abs))), maxExponent+maxNumberText)
+		digits, finite := decimalDigits(new(big.Rat).Sub(abs, new(big.Rat).SetInt(floor(abs))),
+			maxExponent+maxNumberText)
 		if !finite {
 			return "", errNotListed
 		}

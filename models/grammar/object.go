@@ -41,8 +41,9 @@ type chainState struct {
 // maxChain bounds the states of one object.
 const maxChain = 4000
 
-// ask drops from the clauses what is known once a property is there, or is not;
-// false if one of them does not hold any more. A literal is the place of a property, from one, below zero for its absence.
+// ask drops from the clauses what is known once a property is there, or is not; false if one of
+// them does not hold any more. A literal is the place of a property, from one, below zero for its
+// absence.
 func ask(clauses [][]int, prop int, has bool) ([][]int, bool) {
 	met, unmet := prop+1, -prop-1
 	if !has {
@@ -206,9 +207,12 @@ func (s *spec) open() bool {
 	return open
 }
 
-// closed reports whether s forbids properties that it does not declare, and does not only leave them out.
+// closed reports whether s forbids properties that it does not declare, and does not only leave
+// them out.
 func (s *spec) closed() bool {
-	return slices.ContainsFunc(s.layers, func(l *layer) bool { return l.additional != nil && !l.unknown })
+	return slices.ContainsFunc(s.layers, func(l *layer) bool {
+		return l.additional != nil && !l.unknown
+	})
 }
 
 // speaksOf reports whether a clause of s names a property.
@@ -236,10 +240,12 @@ func (c *converter) object(s *spec, want conj, hint string) (string, error) {
 	if c.orders != nil && len(names) > 0 {
 		c.orders(names)
 	}
-	if len(names) == 0 && len(s.layers) == 0 && len(s.names) == 0 && s.minProps == 0 && s.maxProps < 0 {
+	if len(names) == 0 && len(s.layers) == 0 && len(s.names) == 0 && s.minProps == 0 &&
+		s.maxProps < 0 {
 		return g.base("object")
 	}
-	ch := &chain{ctx: c.ctx, g: g, hint: hint, lo: s.minProps, hi: s.maxProps, names: map[chainState]string{}}
+	ch := &chain{ctx: c.ctx, g: g, hint: hint, lo: s.minProps, hi: s.maxProps,
+		names: map[chainState]string{}}
 	possible := 0
 	for _, name := range names {
 		p, err := c.property(s, name, hint)
@@ -258,7 +264,8 @@ func (c *converter) object(s *spec, want conj, hint string) (string, error) {
 		ch.props = append(ch.props, p)
 	}
 	var err error
-	// An object that declares properties is closed, unless it could not have as many as are asked for.
+	// An object that declares properties is closed, unless it could not have as many as are asked
+	// for.
 	open := s.open() || c.open || possible < s.minProps && !s.closed()
 	if ch.extra, err = c.extra(s, want, open, names, hint); err != nil {
 		return "", err
@@ -311,7 +318,9 @@ func (s *spec) literals(props []property) [][]int {
 		}
 		slices.Sort(literals)
 		literals = slices.Compact(literals)
-		if !slices.ContainsFunc(literals, func(l int) bool { return slices.Contains(literals, -l) }) {
+		if !slices.ContainsFunc(literals, func(l int) bool {
+			return slices.Contains(literals, -l)
+		}) {
 			out = append(out, literals)
 		}
 	}
@@ -339,7 +348,8 @@ func (c *converter) property(s *spec, name, hint string) (property, error) {
 }
 
 // extra returns the rule of a member that no layer declares, "" if there is none.
-func (c *converter) extra(s *spec, want conj, open bool, declared []string, hint string) (string, error) {
+func (c *converter) extra(s *spec, want conj, open bool, declared []string,
+	hint string) (string, error) {
 	var patterns []pattern
 	for _, l := range s.layers {
 		patterns = append(patterns, l.patterns...)
@@ -398,7 +408,8 @@ func (c *converter) extra(s *spec, want conj, open bool, declared []string, hint
 					}
 				}
 				if both != nil {
-					if err := split(i+1, append(slices.Clone(matched), sources[i]), both); err != nil {
+					if err := split(i+1, append(slices.Clone(matched), sources[i]),
+						both); err != nil {
 						return err
 					}
 				}
@@ -439,7 +450,8 @@ const maxSplit = 4
 
 // key spells, with its quotes, a name that matches only (nil: any) and none of
 // other, is not declared and satisfies propertyNames; "" if there is none.
-func (c *converter) key(s *spec, want conj, only *dfa, other []pattern, declared []string, hint string) (string, error) {
+func (c *converter) key(s *spec, want conj, only *dfa, other []pattern, declared []string,
+	hint string) (string, error) {
 	if only == nil && len(other) == 0 && len(declared) == 0 && len(s.names) == 0 {
 		return c.rules.base("string")
 	}

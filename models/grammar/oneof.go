@@ -34,7 +34,8 @@ func (c *converter) exclude(s *spec, o choice) ([]*spec, error) {
 			continue
 		}
 		for _, other := range branch {
-			apart, err := c.apart(&t, other, 0) // s itself takes for granted what is to be made sure of
+			// s itself takes for granted what is to be made sure of
+			apart, err := c.apart(&t, other, 0)
 			if err != nil {
 				return nil, err
 			}
@@ -103,7 +104,8 @@ func (c *converter) apart(a, b *spec, depth int) (bool, error) {
 			return false, nil
 		}
 	}
-	if common&typeString != 0 && !(b.maxLength >= 0 && a.minLength > b.maxLength || a.maxLength >= 0 && b.minLength > a.maxLength) &&
+	if common&typeString != 0 && !(b.maxLength >= 0 && a.minLength > b.maxLength ||
+		a.maxLength >= 0 && b.minLength > a.maxLength) &&
 		!stringsApart(a, b) {
 		return false, nil
 	}

@@ -20,7 +20,8 @@ const (
 )
 
 var drafts = map[string]draft{
-	"json-schema.org/draft-03/schema": draft3, "json-schema.org/draft-04/schema": draft4, "json-schema.org/draft-06/schema": draft6,
+	"json-schema.org/draft-03/schema": draft3, "json-schema.org/draft-04/schema": draft4,
+	"json-schema.org/draft-06/schema": draft6,
 	"json-schema.org/draft-07/schema": draft7, "json-schema.org/draft/2019-09/schema": draft2019,
 	"json-schema.org/draft/2020-12/schema": draft2020, "json-schema.org/schema": draft2020,
 }
@@ -54,11 +55,14 @@ type document struct {
 
 // subschemas says in which keywords schemas stand: alone, in a list, or under names.
 var subschemas = map[string]string{
-	"not": "one", "if": "one", "then": "one", "else": "one", "contains": "one", "propertyNames": "one", "additionalProperties": "one",
-	"unevaluatedProperties": "one", "unevaluatedItems": "one", "additionalItems": "one", "items": "one or list", "contentSchema": "one",
+	"not": "one", "if": "one", "then": "one", "else": "one", "contains": "one",
+	"propertyNames": "one", "additionalProperties": "one",
+	"unevaluatedProperties": "one", "unevaluatedItems": "one", "additionalItems": "one",
+	"items": "one or list", "contentSchema": "one",
 	"allOf": "list", "anyOf": "list", "oneOf": "list", "prefixItems": "list",
-	"properties": "names", "patternProperties": "names", "$defs": "names", "definitions": "names", "dependentSchemas": "names",
-	"dependencies": "names", "extends": "one or list",
+	"properties": "names", "patternProperties": "names", "$defs": "names", "definitions": "names",
+	"dependentSchemas": "names",
+	"dependencies":     "names", "extends": "one or list",
 }
 
 // children calls visit with each schema that stands in a keyword of n.
@@ -67,7 +71,8 @@ func children(n *node, visit func(*node)) {
 		v := n.vals[i]
 		switch shape := subschemas[key]; {
 		case shape == "":
-		case v.kind == kindArray && strings.HasSuffix(shape, "list"), v.kind == kindObject && shape == "names":
+		case v.kind == kindArray && strings.HasSuffix(shape, "list"), v.kind == kindObject &&
+			shape == "names":
 			for _, part := range v.vals {
 				visit(part)
 			}
@@ -78,7 +83,8 @@ func children(n *node, visit func(*node)) {
 }
 
 func newDocument(root *node) *document {
-	d := &document{root: root, bases: map[*node]string{}, places: map[string]*node{}, dynamic: map[string]int{}}
+	d := &document{root: root, bases: map[*node]string{}, places: map[string]*node{},
+		dynamic: map[string]int{}}
 	d.draft = declaredDraft(root)
 	d.said = d.draft != 0
 	booleans := false
@@ -99,7 +105,8 @@ func newDocument(root *node) *document {
 		if a := n.get("$recursiveAnchor"); a != nil && a.yes {
 			d.anchors++
 		}
-		d.unevaluated = d.unevaluated || n.get("unevaluatedProperties") != nil || n.get("unevaluatedItems") != nil
+		d.unevaluated = d.unevaluated || n.get("unevaluatedProperties") != nil ||
+			n.get("unevaluatedItems") != nil
 		if v := n.get("items"); v != nil && v.kind == kindArray {
 			d.tuples = true
 		}
@@ -136,7 +143,8 @@ func (d *document) address(n *node, base string) string {
 	if id == nil && d.draft != 0 && d.draft <= draft4 {
 		id = n.get("id")
 	}
-	if id == nil || id.kind != kindString || n.get("$ref") != nil && d.draft != 0 && d.draft <= draft7 {
+	if id == nil || id.kind != kindString || n.get("$ref") != nil && d.draft != 0 &&
+		d.draft <= draft7 {
 		return base
 	}
 	at, anchor, ok := join(base, id.text)
@@ -205,17 +213,20 @@ func (d *document) resolve(ref *node) (*node, error) {
 	}
 	at := d.places[address]
 	switch {
-	case at == nil && (drafts[bare(address)] != 0 || strings.HasPrefix(bare(address), "json-schema.org/draft/")):
+	case at == nil && (drafts[bare(address)] != 0 || strings.HasPrefix(bare(address),
+		"json-schema.org/draft/")):
 		return nil, nil
 	case at == nil:
-		return nil, ref.errorf("%q is outside of this document, and nothing is fetched: put it under $defs", ref.text)
+		return nil, ref.errorf(
+			"%q is outside of this document, and nothing is fetched: put it under $defs", ref.text)
 	case fragment != "" && fragment[0] != '/':
 		return nil, ref.errorf("%q leads nowhere: no $anchor has this name", ref.text)
 	}
 	for _, part := range strings.Split(fragment, "/")[1:] {
 		part = strings.NewReplacer("~1", "/", "~0", "~").Replace(part)
 		next := at.get(part)
-		if i, err := strconv.Atoi(part); err == nil && at.kind == kindArray && 0 <= i && i < len(at.vals) {
+		if i, err := strconv.Atoi(part); err == nil && at.kind == kindArray && 0 <= i &&
+			i < len(at.vals) {
 			next = at.vals[i]
 		}
 		if next == nil {
@@ -243,7 +254,8 @@ func (c *converter) references(n *node) ([]*node, error) {
 		switch {
 		case target == nil:
 			c.loosen(ref, "a metaschema")
-		case key == "$dynamicRef" && c.doc.dynamic[name] > 1, key == "$recursiveRef" && c.doc.anchors > 1:
+		case key == "$dynamicRef" && c.doc.dynamic[name] > 1, key == "$recursiveRef" &&
+			c.doc.anchors > 1:
 			c.loosen(ref, "its target depends on the way that led here")
 			target = nil
 		}

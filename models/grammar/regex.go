@@ -166,7 +166,8 @@ func (p *regexParser) quantified() (fragment, error) {
 	if err != nil || !ok {
 		return first, err
 	}
-	if strings.ContainsAny(p.src[start:start+1], "^$") || strings.HasPrefix(p.src[start:], "(?<=") || strings.HasPrefix(p.src[start:], "(?<!") {
+	if strings.ContainsAny(p.src[start:start+1], "^$") || strings.HasPrefix(p.src[start:],
+		"(?<=") || strings.HasPrefix(p.src[start:], "(?<!") {
 		return first, errors.New("a quantifier cannot follow an assertion")
 	}
 	end := p.pos
@@ -320,7 +321,8 @@ func (p *regexParser) atom() (fragment, error) {
 			p.pos += 2
 			return p.boundary(rest[1] == 'B'), nil
 		}
-		if c := p.src[p.pos:]; strings.HasPrefix(c, `\A`) || strings.HasPrefix(c, `\z`) || strings.HasPrefix(c, `\Z`) {
+		if c := p.src[p.pos:]; strings.HasPrefix(c, `\A`) || strings.HasPrefix(c, `\z`) ||
+			strings.HasPrefix(c, `\Z`) {
 			// No ECMA-262, but written for Python and Go, where they are the ends of the text.
 			p.pos += 2
 			f := fragment{p.state(), p.state()}
@@ -403,16 +405,22 @@ func (p *regexParser) boundary(not bool) fragment {
 }
 
 var (
-	digits     = runeSet{{'0', '9'}}
-	words      = newRuneSet(runeRange{'0', '9'}, runeRange{'A', 'Z'}, runeRange{'_', '_'}, runeRange{'a', 'z'})
+	digits = runeSet{{'0', '9'}}
+	words  = newRuneSet(runeRange{'0', '9'}, runeRange{'A', 'Z'}, runeRange{'_', '_'},
+		runeRange{'a', 'z'})
 	lineEnds   = newRuneSet(runeRange{'\n', '\n'}, runeRange{'\r', '\r'}, runeRange{0x2028, 0x2029})
 	blanks     = newRuneSet(runeRange{'\t', '\n'}, runeRange{'\f', '\r'}, runeRange{' ', ' '})
-	ecmaBlanks = newRuneSet(runeRange{'\t', '\r'}, runeRange{' ', ' '}, runeRange{0xa0, 0xa0}, runeRange{0x1680, 0x1680},
-		runeRange{0x2000, 0x200a}, runeRange{0x2028, 0x2029}, runeRange{0x202f, 0x202f}, runeRange{0x205f, 0x205f},
+	ecmaBlanks = newRuneSet(runeRange{'\t', '\r'}, runeRange{' ', ' '}, runeRange{0xa0, 0xa0},
+		runeRange{0x1680, 0x1680},
+		runeRange{0x2000, 0x200a}, runeRange{0x2028, 0x2029}, runeRange{0x202f, 0x202f},
+		runeRange{0x205f, 0x205f},
 		runeRange{0x3000, 0x3000}, runeRange{0xfeff, 0xfeff})
-	wideBlanks = newRuneSet(runeRange{'\t', '\r'}, runeRange{0x1c, ' '}, runeRange{0x85, 0x85}, runeRange{0xa0, 0xa0},
-		runeRange{0x1680, 0x1680}, runeRange{0x180e, 0x180e}, runeRange{0x2000, 0x200a}, runeRange{0x2028, 0x2029},
-		runeRange{0x202f, 0x202f}, runeRange{0x205f, 0x205f}, runeRange{0x3000, 0x3000}, runeRange{0xfeff, 0xfeff})
+	wideBlanks = newRuneSet(runeRange{'\t', '\r'}, runeRange{0x1c, ' '}, runeRange{0x85, 0x85},
+		runeRange{0xa0, 0xa0},
+		runeRange{0x1680, 0x1680}, runeRange{0x180e, 0x180e}, runeRange{0x2000, 0x200a},
+		runeRange{0x2028, 0x2029},
+		runeRange{0x202f, 0x202f}, runeRange{0x205f, 0x205f}, runeRange{0x3000, 0x3000},
+		runeRange{0xfeff, 0xfeff})
 )
 
 // escape parses \x. Within a negated class the widest reading of \s is the safe one.

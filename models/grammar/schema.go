@@ -45,7 +45,8 @@ type Schema struct {
 // Options say how a schema is compiled.
 type Options struct {
 	Limits Limits
-	// Relax has any value stand in for a part that cannot be made sense of, which otherwise is an error.
+	// Relax has any value stand in for a part that cannot be made sense of, which otherwise is an
+	// error.
 	Relax bool
 	// Object has the value as a whole be an object, whatever else the schema admits.
 	Object bool
@@ -69,7 +70,8 @@ func Compile(ctx context.Context, schema []byte, o Options) (*Schema, error) {
 		return s, err
 	}
 	// As a whole it says nothing: any object, as arguments of tools are.
-	return &Schema{Grammar: JSON(), Relaxed: []Loose{{"#", strings.TrimPrefix(err.Error(), "grammar: ")}}}, nil
+	return &Schema{Grammar: JSON(),
+		Relaxed: []Loose{{"#", strings.TrimPrefix(err.Error(), "grammar: ")}}}, nil
 }
 
 func compile(ctx context.Context, schema []byte, o Options) (*Schema, error) {
@@ -79,14 +81,18 @@ func compile(ctx context.Context, schema []byte, o Options) (*Schema, error) {
 		return nil, err
 	}
 	c := &converter{
-		ctx: ctx, limits: l, relax: o.Relax, open: o.open, orders: o.orders, root: root, doc: newDocument(root), rules: newRules(l.MaxRules),
-		normal: map[*node][]*spec{}, active: map[*node]bool{}, names: map[string]string{}, compiled: map[string]*dfa{},
-		origin: map[string]*node{}, loosened: map[*node]bool{}, opposites: map[*node]*node{}, spelled: map[string]string{}, starts: map[*dfa]string{}, joined: map[string]*dfa{},
+		ctx: ctx, limits: l, relax: o.Relax, open: o.open, orders: o.orders, root: root,
+		doc: newDocument(root), rules: newRules(l.MaxRules),
+		normal: map[*node][]*spec{}, active: map[*node]bool{}, names: map[string]string{},
+		compiled: map[string]*dfa{},
+		origin:   map[string]*node{}, loosened: map[*node]bool{}, opposites: map[*node]*node{},
+		spelled: map[string]string{}, starts: map[*dfa]string{}, joined: map[string]*dfa{},
 	}
 	want := conj{root}
 	if o.Object {
 		kind := &node{kind: kindString, text: "object"}
-		want = want.and(&node{kind: kindObject, keys: []string{"type"}, vals: []*node{kind}, byKey: map[string]*node{"type": kind}, id: -3})
+		want = want.and(&node{kind: kindObject, keys: []string{"type"}, vals: []*node{kind},
+			byKey: map[string]*node{"type": kind}, id: -3})
 	}
 	start, err := c.value(want, "start")
 	if err != nil {
@@ -104,7 +110,9 @@ func compile(ctx context.Context, schema []byte, o Options) (*Schema, error) {
 		if s.check, err = newChecker(ctx, c.doc); err != nil && o.Relax {
 			s.Relaxed, s.Loose = append(s.Relaxed, s.Loose...), nil
 		} else if err != nil {
-			return nil, fmt.Errorf("%s cannot be held by a grammar, and an answer cannot be checked: %w", s.Loose[0], err)
+			return nil, fmt.Errorf(
+				"%s cannot be held by a grammar, and an answer cannot be checked: %w", s.Loose[0],
+				err)
 		}
 	}
 	return s, nil
@@ -233,7 +241,8 @@ func (c *converter) unsatisfiable(want conj) error {
 	return &unsatisfiableError{c.place(want)}
 }
 
-// unsatisfiableError is errUnsatisfiable with its place, which is spelled only if somebody reads it.
+// unsatisfiableError is errUnsatisfiable with its place, which is spelled only if somebody reads
+// it.
 type unsatisfiableError struct{ at *node }
 
 func (e *unsatisfiableError) Error() string {
@@ -253,11 +262,13 @@ func (c *converter) value(want conj, hint string) (string, error) {
 		return name, nil
 	}
 	name, err := c.fresh(key, want, hint)
-	if err == nil || !c.relax || errors.Is(err, errUnsatisfiable) || errors.Is(err, errTooLarge) || c.ctx.Err() != nil {
+	if err == nil || !c.relax || errors.Is(err, errUnsatisfiable) || errors.Is(err, errTooLarge) ||
+		c.ctx.Err() != nil {
 		return name, err
 	}
 	at := c.place(want)
-	c.relaxed = append(c.relaxed, Loose{at.pointer(), strings.TrimPrefix(err.Error(), "grammar: schema ")})
+	c.relaxed = append(c.relaxed, Loose{at.pointer(), strings.TrimPrefix(err.Error(),
+		"grammar: schema ")})
 	if name, err = c.rules.base("value"); err == nil {
 		c.names[key] = name
 	}
@@ -281,7 +292,8 @@ func (c *converter) fresh(key string, want conj, hint string) (string, error) {
 	}
 	// Go's stack is no concern; the bound is for C++ that walks the rules.
 	if c.depth++; c.depth > 10*c.limits.MaxDepth {
-		return "", c.place(want).errorf("schemas follow one another deeper than %d", 10*c.limits.MaxDepth)
+		return "", c.place(want).errorf("schemas follow one another deeper than %d",
+			10*c.limits.MaxDepth)
 	}
 	defer func() { c.depth-- }()
 	compound := false
@@ -406,7 +418,8 @@ func (c *converter) alternative(s *spec, want conj, hint string) ([]string, erro
 		case typeInteger:
 			b, err = c.number(s, left&typeNumber, want, hint)
 		case typeFraction:
-			if s.types&typeInteger != 0 { // done with the integers, from which a number is not told apart
+			// done with the integers, from which a number is not told apart
+			if s.types&typeInteger != 0 {
 				continue
 			}
 			b, err = c.number(s, typeFraction, want, hint)

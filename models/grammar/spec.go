@@ -68,7 +68,8 @@ type spec struct {
 	minItems, maxItems int // maxItems -1 is unbounded
 	contains           []contains
 	unique             bool
-	// For unevaluatedItems: how many of prefix are evaluated, which those of negations are not, and whether all elements are.
+	// For unevaluatedItems: how many of prefix are evaluated, which those of negations are not, and
+	// whether all elements are.
 	evaluated    int
 	evaluatesAll bool
 
@@ -148,12 +149,15 @@ func smaller(a, b int) int {
 func merge(a, b *spec) *spec {
 	m := &spec{
 		types: a.types & b.types, loose: a.loose || b.loose,
-		num:       a.num,
-		multiples: slices.Concat(a.multiples, b.multiples), notMultiples: slices.Concat(a.notMultiples, b.notMultiples),
-		minLength: max(a.minLength, b.minLength), maxLength: smaller(a.maxLength, b.maxLength),
-		patterns: slices.Concat(a.patterns, b.patterns), formats: slices.Concat(a.formats, b.formats),
+		num:          a.num,
+		multiples:    slices.Concat(a.multiples, b.multiples),
+		notMultiples: slices.Concat(a.notMultiples, b.notMultiples),
+		minLength:    max(a.minLength, b.minLength), maxLength: smaller(a.maxLength, b.maxLength),
+		patterns: slices.Concat(a.patterns, b.patterns), formats: slices.Concat(a.formats,
+			b.formats),
 		notFormats: slices.Concat(a.notFormats, b.notFormats),
-		layers:     slices.Concat(a.layers, b.layers), required: slices.Concat(a.required, b.required),
+		layers:     slices.Concat(a.layers, b.layers), required: slices.Concat(a.required,
+			b.required),
 		clauses:  slices.Concat(a.clauses, b.clauses),
 		names:    a.names.and(b.names...),
 		minProps: max(a.minProps, b.minProps), maxProps: smaller(a.maxProps, b.maxProps),

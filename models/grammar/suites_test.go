@@ -32,18 +32,20 @@ type suiteTest struct {
 // verdicts counts what becomes of the cases of a suite.
 type verdicts struct {
 	schemas, accepted, exact int
-	valid, held, closed      int // instances that are valid; that are held; that closed objects leave out
-	narrower                 int // those of narrower
-	invalid                  int
-	refusals                 map[string][]string // reason to schemas
-	admitted, lost           []string            // invalid ones that pass, valid ones that do not
-	unchecked                []string            // invalid ones that the grammar derives although Loose is empty
-	times                    []time.Duration
-	sizes                    []int
+	// instances that are valid; that are held; that closed objects leave out
+	valid, held, closed int
+	narrower            int // those of narrower
+	invalid             int
+	refusals            map[string][]string // reason to schemas
+	admitted, lost      []string            // invalid ones that pass, valid ones that do not
+	// invalid ones that the grammar derives although Loose is empty
+	unchecked []string
+	times     []time.Duration
+	sizes     []int
 }
 
-// narrower are valid instances of the test suite that no grammar writes, for the other reasons that docs/json-schema.md gives:
-// objects in const have one order, and leap seconds stand in UTC alone.
+// narrower are valid instances of the test suite that no grammar writes, for the other reasons that
+// docs/json-schema.md gives: objects in const have one order, and leap seconds stand in UTC alone.
 var narrower = map[string]bool{
 	"same object with different property order is valid":      true,
 	"a valid date-time with a leap second, with minus offset": true,
@@ -68,7 +70,8 @@ func (v *verdicts) judge(t *testing.T, c suiteCase) {
 	v.times = append(v.times, time.Since(begin))
 	if err != nil {
 		valid := slices.ContainsFunc(c.tests, func(x suiteTest) bool { return x.Valid })
-		if !valid && strings.Contains(err.Error(), "unsatisfiable") { // no instance is, so it is right
+		// no instance is, so it is right
+		if !valid && strings.Contains(err.Error(), "unsatisfiable") {
 			v.accepted++
 			v.exact++
 			return
@@ -108,7 +111,8 @@ func (v *verdicts) judge(t *testing.T, c suiteCase) {
 				v.narrower++
 				continue
 			}
-			o, err := Compile(context.Background(), c.schema, Options{Limits: Limits{MaxBytes: 4 << 20}, open: true})
+			o, err := Compile(context.Background(), c.schema,
+				Options{Limits: Limits{MaxBytes: 4 << 20}, open: true})
 			if err == nil {
 				if og, err := parseGBNF(o.Grammar); err == nil {
 					if text, ok := derive(og, n, orders); ok && o.Check([]byte(text)) == nil {
@@ -122,8 +126,10 @@ func (v *verdicts) judge(t *testing.T, c suiteCase) {
 				why = s.Check([]byte(text)).Error()
 			}
 			v.lost = append(v.lost, fmt.Sprintf("%s: %.200s (%s)", at, text, why))
-		case strings.HasPrefix(c.name, "duration.json") && strings.HasPrefix(x.Description, "fractional duration"):
-			// ISO 8601 has fractions, RFC 3339's appendix has none: docs/json-schema.md says which is followed.
+		case strings.HasPrefix(c.name, "duration.json") && strings.HasPrefix(x.Description,
+			"fractional duration"):
+			// ISO 8601 has fractions, RFC 3339's appendix has none: docs/json-schema.md says which
+			// is followed.
 		default:
 			v.invalid++
 			if passes {
@@ -142,12 +148,16 @@ func (v *verdicts) report(t *testing.T) {
 	slices.Sort(v.sizes)
 	q := func(p int) time.Duration { return v.times[min(len(v.times)-1, len(v.times)*p/100)] }
 	t.Logf("%d schemas, %d accepted (%.1f %%), %d by the grammar alone; of %d valid instances %d held, %d left out by closed objects, %d otherwise as documented, %d lost; of %d invalid %d admitted",
-		v.schemas, v.accepted, 100*float64(v.accepted)/float64(v.schemas), v.exact, v.valid, v.held, v.closed, v.narrower, len(v.lost), v.invalid, len(v.admitted))
+		v.schemas, v.accepted, 100*float64(v.accepted)/float64(v.schemas), v.exact, v.valid, v.held,
+		v.closed, v.narrower, len(v.lost), v.invalid, len(v.admitted))
 	t.Logf("built in %v (median), %v (95 %%), %v (99 %%), %v; grammars of %d bytes (median), %d (95 %%), %d", q(50), q(95), q(99), q(100),
 		v.sizes[len(v.sizes)/2], v.sizes[len(v.sizes)*95/100], v.sizes[len(v.sizes)-1])
-	reasons := slices.SortedFunc(maps.Keys(v.refusals), func(a, b string) int { return cmp.Compare(len(v.refusals[b]), len(v.refusals[a])) })
+	reasons := slices.SortedFunc(maps.Keys(v.refusals), func(a, b string) int {
+		return cmp.Compare(len(v.refusals[b]), len(v.refusals[a]))
+	})
 	for _, r := range reasons {
-		t.Logf("refused %d: %s %.200q", len(v.refusals[r]), r, v.refusals[r][:min(4, len(v.refusals[r]))])
+		t.Logf("refused %d: %s %.200q", len(v.refusals[r]), r,
+			v.refusals[r][:min(4, len(v.refusals[r]))])
 	}
 	for _, x := range v.lost {
 		t.Errorf("valid, and not derived in any order of properties: %s", x)
@@ -160,7 +170,8 @@ func (v *verdicts) report(t *testing.T) {
 	}
 }
 
-// respelled is n with numbers in their plainest spelling. What draft-04 says is no integer, 5.0, is one in that.
+// respelled is n with numbers in their plainest spelling. What draft-04 says is no integer, 5.0, is
+// one in that.
 func respelled(n *node) *node {
 	m := *n
 	m.vals = make([]*node, len(n.vals))
@@ -186,7 +197,8 @@ type place struct {
 	from, to int
 }
 
-// places returns the objects of n, the inner ones behind the outer ones, and where n ends whose text begins at from.
+// places returns the objects of n, the inner ones behind the outer ones, and where n ends whose
+// text begins at from.
 func places(n *node, from int) (list []place, to int) {
 	if n.kind != kindObject && n.kind != kindArray {
 		return nil, from + len(n.json())
@@ -211,14 +223,16 @@ func places(n *node, from int) (list []place, to int) {
 	return list, to
 }
 
-// sortKeys puts the properties of an object in the order of names, and those that names does not have behind them as they stand.
+// sortKeys puts the properties of an object in the order of names, and those that names does not
+// have behind them as they stand.
 func sortKeys(n *node, names []string) {
 	perm := make([]int, len(n.keys))
 	for i := range perm {
 		perm[i] = i
 	}
 	slices.SortStableFunc(perm, func(a, b int) int {
-		return cmp.Compare(uint(slices.Index(names, n.keys[a])), uint(slices.Index(names, n.keys[b])))
+		return cmp.Compare(uint(slices.Index(names, n.keys[a])),
+			uint(slices.Index(names, n.keys[b])))
 	})
 	keys, vals := n.keys, n.vals
 	n.keys, n.vals = make([]string, len(perm)), make([]*node, len(perm))
@@ -227,11 +241,13 @@ func sortKeys(n *node, names []string) {
 	}
 }
 
-// derive looks for a spelling of n that g derives: properties have one order in a grammar, and the suites have any. orders are those
-// of the grammar's objects; which of them an object needs is found by how far into the text the grammar gets.
+// derive looks for a spelling of n that g derives: properties have one order in a grammar, and the
+// suites have any. orders are those of the grammar's objects; which of them an object needs is
+// found by how far into the text the grammar gets.
 func derive(g *gbnf, n *node, orders [][]string) (text string, derived bool) {
 	list, _ := places(n, 0)
-	for _, p := range list { // the first guess is the order that names the most of an object's keys, and the fewest others
+	// the first guess is the order that names the most of an object's keys, and the fewest others
+	for _, p := range list {
 		common := func(names []string) (count int) {
 			for _, name := range names {
 				if slices.Contains(p.object.keys, name) {
@@ -296,11 +312,14 @@ func suiteFolder(t *testing.T, variable string) string {
 	return dir
 }
 
-// TestJSONSchemaTestSuite runs github.com/json-schema-org/JSON-Schema-Test-Suite, whose folder EYELET_JSON_SCHEMA_TEST_SUITE names.
+// TestJSONSchemaTestSuite runs github.com/json-schema-org/JSON-Schema-Test-Suite, whose folder
+// EYELET_JSON_SCHEMA_TEST_SUITE names.
 func TestJSONSchemaTestSuite(t *testing.T) {
 	dir := suiteFolder(t, "EYELET_JSON_SCHEMA_TEST_SUITE")
-	dialects := map[string]string{"draft4": "http://json-schema.org/draft-04/schema#", "draft6": "http://json-schema.org/draft-06/schema#",
-		"draft7": "http://json-schema.org/draft-07/schema#", "draft2019-09": "https://json-schema.org/draft/2019-09/schema",
+	dialects := map[string]string{"draft4": "http://json-schema.org/draft-04/schema#",
+		"draft6":       "http://json-schema.org/draft-06/schema#",
+		"draft7":       "http://json-schema.org/draft-07/schema#",
+		"draft2019-09": "https://json-schema.org/draft/2019-09/schema",
 		"draft2020-12": "https://json-schema.org/draft/2020-12/schema"}
 	for _, folder := range []string{"*.json", "optional/format/*.json"} {
 		for _, d := range slices.Sorted(maps.Keys(dialects)) {
@@ -311,7 +330,8 @@ func TestJSONSchemaTestSuite(t *testing.T) {
 				}
 				var v verdicts
 				for _, file := range files {
-					if base := filepath.Base(file); base == "refRemote.json" || base == "vocabulary.json" || base == "format.json" {
+					if base := filepath.Base(file); base == "refRemote.json" ||
+						base == "vocabulary.json" || base == "format.json" {
 						continue // documents that stand elsewhere; formats that are annotations
 					}
 					text, err := os.ReadFile(file)
@@ -327,14 +347,17 @@ func TestJSONSchemaTestSuite(t *testing.T) {
 						t.Fatal(err)
 					}
 					for _, g := range groups {
-						if text := strings.TrimSpace(string(g.Schema)); strings.HasPrefix(text, "{") && !strings.Contains(text, `"$schema"`) {
+						if text := strings.TrimSpace(string(g.Schema)); strings.HasPrefix(text,
+							"{") && !strings.Contains(text, `"$schema"`) {
 							rest := strings.TrimPrefix(text, "{")
 							if strings.TrimSpace(rest) != "}" {
 								rest = "," + rest
 							}
-							g.Schema = json.RawMessage(fmt.Sprintf(`{"$schema":%q%s`, dialects[d], rest))
+							g.Schema = json.RawMessage(fmt.Sprintf(`{"$schema":%q%s`, dialects[d],
+								rest))
 						}
-						v.judge(t, suiteCase{filepath.Base(file) + ": " + g.Description, g.Schema, g.Tests})
+						v.judge(t, suiteCase{filepath.Base(file) + ": " + g.Description, g.Schema,
+							g.Tests})
 					}
 				}
 				v.report(t)
@@ -343,8 +366,9 @@ func TestJSONSchemaTestSuite(t *testing.T) {
 	}
 }
 
-// TestSchemaBench runs the real schemas and their instances of github.com/guidance-ai/jsonschemabench, whose folder maskbench/data
-// EYELET_JSONSCHEMABENCH names; EYELET_JSONSCHEMABENCH_STEP takes each nth of them.
+// TestSchemaBench runs the real schemas and their instances of
+// github.com/guidance-ai/jsonschemabench, whose folder maskbench/data EYELET_JSONSCHEMABENCH names;
+// EYELET_JSONSCHEMABENCH_STEP takes each nth of them.
 func TestSchemaBench(t *testing.T) {
 	dir := suiteFolder(t, "EYELET_JSONSCHEMABENCH")
 	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
@@ -355,7 +379,8 @@ func TestSchemaBench(t *testing.T) {
 	fmt.Sscan(os.Getenv("EYELET_JSONSCHEMABENCH_STEP"), &step)
 	var v verdicts
 	for i := 0; i < len(files); i += step {
-		if base := filepath.Base(files[i]); strings.HasPrefix(base, "Handwritten") || strings.HasPrefix(base, "MCPspec") {
+		if base := filepath.Base(files[i]); strings.HasPrefix(base, "Handwritten") ||
+			strings.HasPrefix(base, "MCPspec") {
 			continue // written to try engines
 		}
 		text, err := os.ReadFile(files[i])

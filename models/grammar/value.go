@@ -175,7 +175,8 @@ func (c *converter) validObject(s *spec, v *node, sure certainty) (bool, error) 
 		if ok, err := c.validConj(want, v.vals[i], sure); !ok || err != nil {
 			return false, err
 		}
-		if ok, err := c.validConj(s.names, &node{kind: kindString, text: k}, sure); !ok || err != nil {
+		if ok, err := c.validConj(s.names, &node{kind: kindString, text: k}, sure); !ok ||
+			err != nil {
 			return false, err
 		}
 	}

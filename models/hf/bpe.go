@@ -89,7 +89,8 @@ func parseTokenizerJSON(data []byte) (*tokenizerJSON, error) {
 	if err := unmarshal(data, t); err != nil {
 		return nil, err
 	}
-	if len(t.Model.Vocab) > maxVocab || len(t.Model.Merges) > maxVocab || len(t.AddedTokens) > maxVocab {
+	if len(t.Model.Vocab) > maxVocab || len(t.Model.Merges) > maxVocab ||
+		len(t.AddedTokens) > maxVocab {
 		return nil, fmt.Errorf("%w: more than %d tokens or merges", ErrLimit, maxVocab)
 	}
 	for i, m := range t.Model.Merges {
@@ -107,7 +108,8 @@ var byteToken = regexp.MustCompile(`^<0x[0-9A-Fa-f]{2}>$`)
 // of its way of splitting a text.
 func (t *tokenizerJSON) fill(v *vocabulary) (model, pre string, err error) {
 	if t.Model.Type != "" && t.Model.Type != "BPE" {
-		return "", "", fmt.Errorf("%w: a tokenizer of type %s: %w", ErrUnsupported, brief(t.Model.Type), errNoTokenizer)
+		return "", "", fmt.Errorf("%w: a tokenizer of type %s: %w", ErrUnsupported,
+			brief(t.Model.Type), errNoTokenizer)
 	}
 	if len(t.Model.Vocab) == 0 {
 		return "", "", fmt.Errorf("%w: it has no vocabulary", ErrInvalid)
@@ -118,10 +120,12 @@ func (t *tokenizerJSON) fill(v *vocabulary) (model, pre string, err error) {
 	owner := make(map[int]string, len(t.Model.Vocab))
 	claim := func(id int, text string) error {
 		if id < 0 || id >= len(v.tokens) {
-			return fmt.Errorf("%w: token %s has the id %d, and the model's vocab_size is %d", ErrInvalid, brief(text), id, len(v.tokens))
+			return fmt.Errorf("%w: token %s has the id %d, and the model's vocab_size is %d",
+				ErrInvalid, brief(text), id, len(v.tokens))
 		}
 		if other, ok := owner[id]; ok && other != text {
-			return fmt.Errorf("%w: tokens %s and %s share the id %d", ErrInvalid, brief(other), brief(text), id)
+			return fmt.Errorf("%w: tokens %s and %s share the id %d", ErrInvalid, brief(other),
+				brief(text), id)
 		}
 		owner[id] = text
 		return nil

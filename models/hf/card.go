@@ -11,7 +11,8 @@ import (
 // generation_config.json.
 type Card struct {
 	License, LicenseName, LicenseLink string
-	Sampling                          map[string]float64 // by generation_config.json's names, of those in samplingKeys
+	// by generation_config.json's names, of those in samplingKeys
+	Sampling map[string]float64
 }
 
 // samplingKeys are the numbers of generation_config.json that GGUF has keys for.

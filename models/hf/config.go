@@ -29,7 +29,8 @@ type Text struct {
 	Context   int
 	Eps       float64
 	Tied      bool // no output matrix: the embedding serves
-	Window    int  // how far back five of six layers look, of Gemma 3; 0 for models whose layers are alike
+	// how far back five of six layers look, of Gemma 3; 0 for models whose layers are alike
+	Window    int
 	Rope      Rope
 	SpecialID map[string]int // ids by kind ("bos", "eos", …) where config.json gives any
 }
@@ -45,7 +46,8 @@ type Rope struct {
 	HighFreqFactor  float64 // llama3
 	OriginalContext int     // llama3, yarn
 	LocalTheta      float64 // of the layers with a window
-	// Sections are how many pairs of a head rotate by time, by row and by column, of models with such positions.
+	// Sections are how many pairs of a head rotate by time, by row and by column, of models with
+	// such positions.
 	Sections []int
 	// YaRN's further numbers by their names in config.json, where it has any.
 	YaRN map[string]float64
@@ -54,11 +56,14 @@ type Rope struct {
 // textModels maps the classes of language models to their kinds. VLlama3 is what
 // SmolVLM calls its Llama.
 var textModels = map[string]string{
-	"LlamaForCausalLM": "llama", "VLlama3ForCausalLM": "llama", "MistralForCausalLM": "mistral", "Qwen2ForCausalLM": "qwen2", "Qwen3ForCausalLM": "qwen3",
+	"LlamaForCausalLM": "llama", "VLlama3ForCausalLM": "llama", "MistralForCausalLM": "mistral",
+	"Qwen2ForCausalLM": "qwen2", "Qwen3ForCausalLM": "qwen3",
 }
 
-// familyText are the kinds of the language models that belong to one family; those of others are in text_config.
-var familyText = map[Family]string{Qwen2VL: "qwen2_vl", Qwen25VL: "qwen2_vl", Qwen3VL: "qwen3_vl", Gemma3: "gemma3"}
+// familyText are the kinds of the language models that belong to one family; those of others are in
+// text_config.
+var familyText = map[Family]string{Qwen2VL: "qwen2_vl", Qwen25VL: "qwen2_vl", Qwen3VL: "qwen3_vl",
+	Gemma3: "gemma3"}
 
 // ReadConfig reads the config.json of a folder. A model of a kind that is not
 // known is an [ErrUnsupported] that names it.
@@ -87,11 +92,15 @@ func parseConfig(path string, data []byte) (*Config, error) {
 		}
 		c.Vision = o.vision(c.Architecture)
 	case textModels[c.Architecture] == "":
-		known := append(slices.Sorted(maps.Keys(textModels)), slices.Sorted(maps.Keys(visionClasses))...)
-		o.fail("architectures", "%w: %s; known are %s", ErrUnsupported, brief(c.Architecture), strings.Join(known, ", "))
+		known := append(slices.Sorted(maps.Keys(textModels)),
+			slices.Sorted(maps.Keys(visionClasses))...)
+		o.fail("architectures", "%w: %s; known are %s", ErrUnsupported, brief(c.Architecture),
+			strings.Join(known, ", "))
 	}
 	if o.has("quantization_config") || text.has("quantization_config") {
-		o.fail("quantization_config", "%w: the weights are quantized already; convert the model that they were made of", ErrUnsupported)
+		o.fail("quantization_config",
+			"%w: the weights are quantized already; convert the model that they were made of",
+			ErrUnsupported)
 	}
 	c.Text = text.text(o, familyText[family])
 	if *o.err != nil {
@@ -110,7 +119,8 @@ func (o object) architecture() string {
 	return name
 }
 
-// text reads the language model's part; root is the whole file's object, kind the kind of language model where the family has one alone.
+// text reads the language model's part; root is the whole file's object, kind the kind of language
+// model where the family has one alone.
 func (o object) text(root object, kind string) Text {
 	t := Text{ModelType: kind}
 	if class := o.architecture(); kind == "" && class != "" {
@@ -122,8 +132,10 @@ func (o object) text(root object, kind string) Text {
 		t.ModelType = o.str("model_type", "llama")
 	}
 	d, ok := textDefaults[t.ModelType]
-	if !ok || kind == "" && slices.Contains([]string{"qwen2_vl", "qwen3_vl", "gemma3"}, t.ModelType) {
-		o.fail("model_type", "%w: language model %s; known are llama, mistral, qwen2 and qwen3", ErrUnsupported, brief(t.ModelType))
+	if !ok || kind == "" && slices.Contains([]string{"qwen2_vl", "qwen3_vl", "gemma3"},
+		t.ModelType) {
+		o.fail("model_type", "%w: language model %s; known are llama, mistral, qwen2 and qwen3",
+			ErrUnsupported, brief(t.ModelType))
 		return t
 	}
 	t.Vocab = o.integer("vocab_size", d.Vocab, 1, maxVocab)
@@ -164,8 +176,8 @@ func (o object) text(root object, kind string) Text {
 	return t
 }
 
-// window returns how many tokens back every layer looks: libllama computes these models without a sliding window, which is the same as with one as long
-// as the context fits in it.
+// window returns how many tokens back every layer looks: libllama computes these models without a
+// sliding window, which is the same as with one as long as the context fits in it.
 func (o object) window(t *Text) int {
 	sliding := o.has("sliding_window")
 	if strings.HasPrefix(t.ModelType, "qwen") { // which states a window even where it uses none
@@ -190,10 +202,12 @@ func (o object) window(t *Text) int {
 func (o object) checkText(t *Text) {
 	switch {
 	case t.Heads%t.KVHeads != 0:
-		o.fail("num_key_value_heads", "%w: %d heads cannot share %d", ErrInvalid, t.Heads, t.KVHeads)
+		o.fail("num_key_value_heads", "%w: %d heads cannot share %d", ErrInvalid, t.Heads,
+			t.KVHeads)
 	case t.HeadDim < 2 || t.HeadDim%2 != 0:
 		// Without head_dim it is what the width gives each head, which may be nothing.
-		o.fail("head_dim", "%w: heads of width %d, and positions rotate pairs", ErrInvalid, t.HeadDim)
+		o.fail("head_dim", "%w: heads of width %d, and positions rotate pairs", ErrInvalid,
+			t.HeadDim)
 	case t.Heads*t.HeadDim > maxWidth:
 		o.fail("num_attention_heads", "%w: %d heads of %d", ErrLimit, t.Heads, t.HeadDim)
 	case !(t.Eps > 0 && t.Eps < 1):
@@ -208,7 +222,8 @@ func (o object) checkText(t *Text) {
 	if strings.HasPrefix(t.ModelType, "qwen3") {
 		o.wantSwitch("attention_bias", false)
 	}
-	if x := o.object("rope_parameters").float("partial_rotary_factor", o.float("partial_rotary_factor", 1)); x != 1 {
+	if x := o.object("rope_parameters").float("partial_rotary_factor",
+		o.float("partial_rotary_factor", 1)); x != 1 {
 		o.fail("partial_rotary_factor", "%w: %v; heads are rotated whole", ErrUnsupported, x)
 	}
 	if o.has("num_local_experts") {

@@ -1,6 +1,7 @@
 package hf
 
-// gemma3Every is how many of Gemma 3's layers, the last of them, has no window: libllama knows this pattern alone.
+// gemma3Every is how many of Gemma 3's layers, the last of them, has no window: libllama knows this
+// pattern alone.
 const gemma3Every = 6
 
 // gemma3Text reads what is Gemma 3's alone: Gemma3TextConfig of transformers 5.24.
@@ -15,7 +16,8 @@ func (o object) gemma3Text(t *Text) {
 				want = "full_attention"
 			}
 			if kind != want || len(types) != t.Layers {
-				o.fail("layer_types", "%w: every sixth of %d layers is known to have no window", ErrUnsupported, t.Layers)
+				o.fail("layer_types", "%w: every sixth of %d layers is known to have no window",
+					ErrUnsupported, t.Layers)
 				break
 			}
 		}
@@ -28,12 +30,14 @@ func (o object) gemma3Text(t *Text) {
 			o.fail(key, "%w: logits are not capped", ErrUnsupported)
 		}
 	}
-	// libllama divides by the root of a head's width, and in the largest model, which it knows by its layers, of the width that heads share.
+	// libllama divides by the root of a head's width, and in the largest model, which it knows by
+	// its layers, of the width that heads share.
 	scale := t.HeadDim
 	if t.Layers == 62 {
 		scale = t.Hidden / t.Heads
 	}
 	if x := o.float("query_pre_attn_scalar", 256); x != float64(scale) {
-		o.fail("query_pre_attn_scalar", "%w: %v, where llama.cpp takes %d", ErrUnsupported, x, scale)
+		o.fail("query_pre_attn_scalar", "%w: %v, where llama.cpp takes %d", ErrUnsupported, x,
+			scale)
 	}
 }

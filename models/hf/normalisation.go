@@ -5,15 +5,16 @@ import (
 	"math"
 )
 
-// The normalisations that image processors take where a file names none: half those of Idefics3 and Gemma 3, CLIP's all others.
+// The normalisations that image processors take where a file names none: half those of Idefics3 and
+// Gemma 3, CLIP's all others.
 var (
 	clipMean = [3]float64{0.48145466, 0.4578275, 0.40821073}
 	clipStd  = [3]float64{0.26862954, 0.26130258, 0.27577711}
 	half     = [3]float64{0.5, 0.5, 0.5}
 )
 
-// normalisation reads mean and deviation, and folds the scale of samples into them: (x*f - m)/s, where the engine computes
-// (x/255 - mean)/std.
+// normalisation reads mean and deviation, and folds the scale of samples into them: (x*f - m)/s,
+// where the engine computes (x/255 - mean)/std.
 func (o object) normalisation(p *Preprocessor, c *Config) {
 	if p.Mean, p.Std = clipMean, clipStd; c.Vision.Family == Idefics3 || c.Vision.Family == Gemma3 {
 		p.Mean, p.Std = half, half
@@ -26,10 +27,12 @@ func (o object) normalisation(p *Preprocessor, c *Config) {
 		}
 	}
 	// The mean is also the colour that LLaVA 1.5 pads with, so there it must stay what it is.
-	padded := c.Vision.Family == LLaVA && c.Architecture == "LlavaForConditionalGeneration" && !p.Crop
+	padded := c.Vision.Family == LLaVA && c.Architecture == "LlavaForConditionalGeneration" &&
+		!p.Crop
 	if !o.boolean("do_normalize", true) {
 		if padded {
-			o.fail("do_normalize", "%w: false, where pictures are padded with the mean", ErrUnsupported)
+			o.fail("do_normalize", "%w: false, where pictures are padded with the mean",
+				ErrUnsupported)
 		}
 		p.Mean, p.Std = [3]float64{}, [3]float64{1, 1, 1}
 	}
@@ -46,7 +49,8 @@ func (o object) normalisation(p *Preprocessor, c *Config) {
 		o.fail(key, "%w: %v", ErrInvalid, factor)
 		return
 	case padded:
-		o.fail(key, "%w: %v, where pictures are padded with the mean of samples from 0 to 1", ErrUnsupported, factor)
+		o.fail(key, "%w: %v, where pictures are padded with the mean of samples from 0 to 1",
+			ErrUnsupported, factor)
 	}
 	for i := range 3 {
 		p.Mean[i], p.Std[i] = p.Mean[i]/scale, p.Std[i]/scale

@@ -10,24 +10,27 @@ import (
 
 // Preprocessor is what the image processor's configuration tells, as far as a GGUF file can say it.
 type Preprocessor struct {
-	// Mean and Std are of the normalisation of samples on the scale 0 to 1, with any other scale and the lack of a normalisation
-	// folded in.
+	// Mean and Std are of the normalisation of samples on the scale 0 to 1, with any other scale
+	// and the lack of a normalisation folded in.
 	Mean, Std   [3]float64
 	Whole       bool // pictures of Idefics3 are not cut into tiles: do_image_splitting is false
 	LongestEdge int  // size.longest_edge of Idefics3 in pixels, 0 if there is none
-	Crop        bool // of LLaVA 1.5: the middle of the picture is cut out, where it would be padded to a square else
-	// MinPixels and MaxPixels bound the stretched pictures of Qwen's families; 0 where the processor does not say.
+	// of LLaVA 1.5: the middle of the picture is cut out, where it would be padded to a square else
+	Crop bool
+	// MinPixels and MaxPixels bound the stretched pictures of Qwen's families; 0 where the
+	// processor does not say.
 	MinPixels, MaxPixels int
 	// MinTiles and MaxTiles bound InternVL's grid of tiles; 0 where the processor does not say.
 	MinTiles, MaxTiles int
 }
 
-// ReadPreprocessor reads preprocessor_config.json and processor_config.json,
-// whose word counts where both speak, for a model whose configuration is c. A step that would change numbers and
-// that the program cannot take is an [ErrUnsupported] that names its key.
+// ReadPreprocessor reads preprocessor_config.json and processor_config.json, whose word counts
+// where both speak, for a model whose configuration is c. A step that would change numbers and that
+// the program cannot take is an [ErrUnsupported] that names its key.
 func ReadPreprocessor(dir string, c *Config) (*Preprocessor, error) {
 	const first, second = "preprocessor_config.json", "processor_config.json"
-	merged := object{where: filepath.Join(dir, first), values: make(map[string]any), err: new(error)}
+	merged := object{where: filepath.Join(dir, first), values: make(map[string]any),
+		err: new(error)}
 	found := false
 	for _, name := range []string{first, second} {
 		data, err := optional(dir, name, maxConfig)
@@ -50,15 +53,17 @@ func ReadPreprocessor(dir string, c *Config) (*Preprocessor, error) {
 		found = found || data != nil
 	}
 	if !found {
-		return nil, fmt.Errorf("hf: %s has neither %s nor %s: %w", dir, first, second, fs.ErrNotExist)
+		return nil, fmt.Errorf("hf: %s has neither %s nor %s: %w", dir, first, second,
+			fs.ErrNotExist)
 	}
 	return merged.preprocessor(c)
 }
 
-// processorSteps are the steps of image processors that are understood or change nothing for one RGB picture. Idefics3's do_pad, Pixtral's and that
-// of LLaVA 1.6 fill up batches.
+// processorSteps are the steps of image processors that are understood or change nothing for one
+// RGB picture. Idefics3's do_pad, Pixtral's and that of LLaVA 1.6 fill up batches.
 var processorSteps = []string{
-	"do_resize", "do_rescale", "do_normalize", "do_convert_rgb", "do_center_crop", "do_pad", "do_image_splitting", "do_pan_and_scan",
+	"do_resize", "do_rescale", "do_normalize", "do_convert_rgb", "do_center_crop", "do_pad",
+	"do_image_splitting", "do_pan_and_scan",
 }
 
 // Filters of Pillow, as image processors number them.
@@ -68,11 +73,15 @@ const (
 	filterBicubic  = 3
 )
 
-// imageProcessors are the classes that belong to each family, without "Fast" or "Pil" at their ends; a file may name none.
+// imageProcessors are the classes that belong to each family, without "Fast" or "Pil" at their
+// ends; a file may name none.
 var imageProcessors = map[Family][]string{
-	LLaVA: {"CLIPImageProcessor", "CLIPFeatureExtractor", "LlavaImageProcessor"}, Idefics3: {"Idefics3ImageProcessor", "SmolVLMImageProcessor"},
-	Qwen2VL: {"Qwen2VLImageProcessor"}, Qwen25VL: {"Qwen2VLImageProcessor", "Qwen2_5_VLImageProcessor"}, Qwen3VL: {"Qwen2VLImageProcessor"},
-	Gemma3: {"Gemma3ImageProcessor"}, InternVL: {"GotOcr2ImageProcessor"}, Pixtral: {"PixtralImageProcessor"}, Mistral3: {"PixtralImageProcessor"},
+	LLaVA:    {"CLIPImageProcessor", "CLIPFeatureExtractor", "LlavaImageProcessor"},
+	Idefics3: {"Idefics3ImageProcessor", "SmolVLMImageProcessor"},
+	Qwen2VL:  {"Qwen2VLImageProcessor"}, Qwen25VL: {"Qwen2VLImageProcessor",
+		"Qwen2_5_VLImageProcessor"}, Qwen3VL: {"Qwen2VLImageProcessor"},
+	Gemma3: {"Gemma3ImageProcessor"}, InternVL: {"GotOcr2ImageProcessor"},
+	Pixtral: {"PixtralImageProcessor"}, Mistral3: {"PixtralImageProcessor"},
 }
 
 func (o object) preprocessor(c *Config) (*Preprocessor, error) {
@@ -98,16 +107,19 @@ func (o object) preprocessor(c *Config) (*Preprocessor, error) {
 
 // checkSteps refuses a processor of another kind, and steps that the rest does not look at.
 func (o object) checkSteps(c *Config) {
-	kind := strings.TrimSuffix(strings.TrimSuffix(o.str("image_processor_type", o.str("feature_extractor_type", "")), "Fast"), "Pil")
+	kind := strings.TrimSuffix(strings.TrimSuffix(o.str("image_processor_type",
+		o.str("feature_extractor_type", "")), "Fast"), "Pil")
 	known := imageProcessors[c.Vision.Family]
 	if c.Architecture == "LlavaNextForConditionalGeneration" {
 		known = []string{"LlavaNextImageProcessor"}
 	}
 	if kind != "" && !slices.Contains(known, kind) {
-		o.fail("image_processor_type", "%w: %s for a %s", ErrUnsupported, brief(kind), c.Architecture)
+		o.fail("image_processor_type", "%w: %s for a %s", ErrUnsupported, brief(kind),
+			c.Architecture)
 	}
 	for key, value := range o.values {
-		if on, ok := value.(bool); ok && on && (strings.HasPrefix(key, "do_") && !slices.Contains(processorSteps, key) || key == "offset") {
+		if on, ok := value.(bool); ok && on && (strings.HasPrefix(key, "do_") &&
+			!slices.Contains(processorSteps, key) || key == "offset") {
 			o.fail(key, "%w: an unknown step", ErrUnsupported)
 		}
 	}
@@ -128,12 +140,14 @@ func (o object) checkSteps(c *Config) {
 func (o object) wantFilter(want int, name string) {
 	if o.has("resample") {
 		if n, ok := wholeNumber(o.values["resample"]); !ok || n != want {
-			o.fail("resample", "%w: %s; pictures are resampled with %d (%s)", ErrUnsupported, brief(o.values["resample"]), want, name)
+			o.fail("resample", "%w: %s; pictures are resampled with %d (%s)", ErrUnsupported,
+				brief(o.values["resample"]), want, name)
 		}
 	}
 }
 
-// llavaProcessor reads what is LLaVA's: CLIPImageProcessor, LlavaImageProcessor and LlavaNextImageProcessor of transformers 5.24.
+// llavaProcessor reads what is LLaVA's: CLIPImageProcessor, LlavaImageProcessor and
+// LlavaNextImageProcessor of transformers 5.24.
 func (o object) llavaProcessor(p *Preprocessor, c *Config) {
 	v := c.Vision
 	o.wantFilter(filterBicubic, "bicubic")
@@ -142,17 +156,23 @@ func (o object) llavaProcessor(p *Preprocessor, c *Config) {
 	size := o.size("size", false)
 	for _, side := range []int{size.Shortest, size.Height, size.Width} {
 		if side != 0 && side != v.ImageSize {
-			o.fail("size", "%w: %s, where the tower takes pictures of %d", ErrUnsupported, brief(o.values["size"]), v.ImageSize)
+			o.fail("size", "%w: %s, where the tower takes pictures of %d", ErrUnsupported,
+				brief(o.values["size"]), v.ImageSize)
 		}
 	}
 	if size.Longest != 0 {
-		o.fail("size", "%w: %s; a shortest_edge, or height and width, is known", ErrUnsupported, brief(o.values["size"]))
+		o.fail("size", "%w: %s; a shortest_edge, or height and width, is known", ErrUnsupported,
+			brief(o.values["size"]))
 	}
-	if crop := o.size("crop_size", true); crops && (crop.Height != 0 && crop.Height != v.ImageSize || crop.Width != 0 && crop.Width != v.ImageSize || crop.Shortest|crop.Longest != 0) {
-		o.fail("crop_size", "%w: %s, where the tower takes pictures of %d", ErrUnsupported, brief(o.values["crop_size"]), v.ImageSize)
+	if crop := o.size("crop_size", true); crops &&
+		(crop.Height != 0 && crop.Height != v.ImageSize ||
+			crop.Width != 0 && crop.Width != v.ImageSize || crop.Shortest|crop.Longest != 0) {
+		o.fail("crop_size", "%w: %s, where the tower takes pictures of %d", ErrUnsupported,
+			brief(o.values["crop_size"]), v.ImageSize)
 	}
 	if s := o.str("vision_feature_select_strategy", "default"); s != "default" {
-		o.fail("vision_feature_select_strategy", "%w: %s: only towers whose class token is dropped are known", ErrUnsupported, brief(s))
+		o.fail("vision_feature_select_strategy",
+			"%w: %s: only towers whose class token is dropped are known", ErrUnsupported, brief(s))
 	}
 	if n := o.integer("patch_size", v.PatchSize, 1, maxSide); n != v.PatchSize {
 		o.fail("patch_size", "%w: %d, where config.json says %d", ErrInvalid, n, v.PatchSize)
@@ -163,11 +183,14 @@ func (o object) llavaProcessor(p *Preprocessor, c *Config) {
 		o.checkPinpoints(v)
 		return
 	case size.Height != 0 && !pads, size.Height != 0 && !o.has("do_pad"):
-		o.fail("size", "%w: %s: pictures would be stretched; a shortest_edge is known", ErrUnsupported, brief(o.values["size"]))
+		o.fail("size", "%w: %s: pictures would be stretched; a shortest_edge is known",
+			ErrUnsupported, brief(o.values["size"]))
 	}
-	// Without a word about padding, pictures are padded as LLaVA was trained, not cropped as its converted files say.
+	// Without a word about padding, pictures are padded as LLaVA was trained, not cropped as its
+	// converted files say.
 	if p.Crop = !pads; p.Crop && !crops {
-		o.fail("do_pad", "%w: false with do_center_crop false leaves pictures that are no squares", ErrUnsupported)
+		o.fail("do_pad", "%w: false with do_center_crop false leaves pictures that are no squares",
+			ErrUnsupported)
 	}
 }
 
@@ -183,7 +206,8 @@ func (o object) checkPinpoints(v *Vision) {
 	}
 }
 
-// idefics3Processor reads what is Idefics3's and SmolVLM's: Idefics3ImageProcessor and SmolVLMImageProcessor of transformers 5.24.
+// idefics3Processor reads what is Idefics3's and SmolVLM's: Idefics3ImageProcessor and
+// SmolVLMImageProcessor of transformers 5.24.
 func (o object) idefics3Processor(p *Preprocessor, v *Vision) {
 	o.wantFilter(filterLanczos, "Lanczos")
 	p.Whole = !o.boolean("do_image_splitting", true)
@@ -192,11 +216,14 @@ func (o object) idefics3Processor(p *Preprocessor, v *Vision) {
 		o.fail("size", "%w: %s; a longest_edge is known", ErrUnsupported, brief(o.values["size"]))
 	}
 	p.LongestEdge = size.Longest
-	if tile := o.size("max_image_size", false); tile != (sides{}) && tile != (sides{Longest: v.ImageSize}) {
-		o.fail("max_image_size", "%w: %s, where the tower takes tiles of %d", ErrUnsupported, brief(o.values["max_image_size"]), v.ImageSize)
+	if tile := o.size("max_image_size", false); tile != (sides{}) &&
+		tile != (sides{Longest: v.ImageSize}) {
+		o.fail("max_image_size", "%w: %s, where the tower takes tiles of %d", ErrUnsupported,
+			brief(o.values["max_image_size"]), v.ImageSize)
 	}
 	grid := v.ImageSize / v.PatchSize / max(v.ScaleFactor, 1)
 	if n := o.integer("image_seq_len", grid*grid, 1, maxVocab); n != grid*grid {
-		o.fail("image_seq_len", "%w: %d tokens a tile, where config.json makes %d", ErrInvalid, n, grid*grid)
+		o.fail("image_seq_len", "%w: %d tokens a tile, where config.json makes %d", ErrInvalid, n,
+			grid*grid)
 	}
 }

@@ -22,13 +22,14 @@ func (o object) rope(theta float64, model string) Rope {
 		}
 	}
 	r := Rope{
-		LocalTheta:      local,
-		Theta:           p.float("rope_theta", o.float("rope_theta", theta)),
-		Type:            p.str("rope_type", p.str("type", "default")),
-		Factor:          p.float("factor", 8),
-		LowFreqFactor:   p.float("low_freq_factor", 1),
-		HighFreqFactor:  p.float("high_freq_factor", 4),
-		OriginalContext: p.integer("original_max_position_embeddings", o.integer("original_max_position_embeddings", 8192, 1, maxContext), 1, maxContext),
+		LocalTheta:     local,
+		Theta:          p.float("rope_theta", o.float("rope_theta", theta)),
+		Type:           p.str("rope_type", p.str("type", "default")),
+		Factor:         p.float("factor", 8),
+		LowFreqFactor:  p.float("low_freq_factor", 1),
+		HighFreqFactor: p.float("high_freq_factor", 4),
+		OriginalContext: p.integer("original_max_position_embeddings",
+			o.integer("original_max_position_embeddings", 8192, 1, maxContext), 1, maxContext),
 	}
 	if !(r.Theta > 0) || math.IsInf(r.Theta, 0) {
 		p.fail("rope_theta", "%w: %v", ErrInvalid, r.Theta)
@@ -46,13 +47,15 @@ func (o object) rope(theta float64, model string) Rope {
 	switch r.Type {
 	case "default":
 	case "dynamic":
-		// Up to max_position_embeddings, which bounds the context here, transformers' _compute_dynamic_ntk_parameters changes nothing.
+		// Up to max_position_embeddings, which bounds the context here, transformers'
+		// _compute_dynamic_ntk_parameters changes nothing.
 		r.Type = "default"
 	case "linear", "yarn":
 		if !p.has("factor") {
 			p.fail("factor", "%w: it is missing", ErrInvalid)
 		}
-		if r.Type == "yarn" && !p.has("original_max_position_embeddings") && !o.has("original_max_position_embeddings") {
+		if r.Type == "yarn" && !p.has("original_max_position_embeddings") &&
+			!o.has("original_max_position_embeddings") {
 			p.fail("original_max_position_embeddings", "%w: it is missing", ErrInvalid)
 		}
 		r.YaRN = make(map[string]float64)
@@ -63,7 +66,8 @@ func (o object) rope(theta float64, model string) Rope {
 		}
 	case "llama3":
 		if !(r.LowFreqFactor > 0 && r.HighFreqFactor > r.LowFreqFactor) {
-			p.fail("high_freq_factor", "%w: factors of %v to %v", ErrInvalid, r.LowFreqFactor, r.HighFreqFactor)
+			p.fail("high_freq_factor", "%w: factors of %v to %v", ErrInvalid, r.LowFreqFactor,
+				r.HighFreqFactor)
 		}
 	default:
 		p.fail("rope_type", "%w: positions scaled as %s; known are default, dynamic, linear, yarn and llama3", ErrUnsupported, brief(r.Type))

@@ -50,7 +50,8 @@ func parseSentencePiece(data []byte) ([]piece, error) {
 	case len(pieces) == 0:
 		return nil, fmt.Errorf("%w: no SentencePiece model, or one without tokens", ErrInvalid)
 	case algorithm != bpe:
-		return nil, fmt.Errorf("%w: SentencePiece algorithm %d; only BPE (%d) is known", ErrUnsupported, algorithm, bpe)
+		return nil, fmt.Errorf("%w: SentencePiece algorithm %d; only BPE (%d) is known",
+			ErrUnsupported, algorithm, bpe)
 	}
 	return pieces, nil
 }

@@ -5,16 +5,18 @@ import "slices"
 // sides is a size in any of the shapes that image processors write; 0 is what it does not say.
 type sides struct{ Shortest, Longest, Height, Width int }
 
-// size reads a size: an object of edges or sides, a list of height and width, or one number, which is a square's side or the
-// shorter edge (get_size_dict of transformers).
+// size reads a size: an object of edges or sides, a list of height and width, or one number, which
+// is a square's side or the shorter edge (get_size_dict of transformers).
 func (o object) size(key string, square bool) (s sides) {
 	switch v := o.values[key].(type) {
 	case nil:
 	case map[string]any:
 		inner := object{where: o.where + ": " + key, values: v, err: o.err}
-		s = sides{inner.integer("shortest_edge", 0, 1, maxSide), inner.integer("longest_edge", 0, 1, maxSide), inner.integer("height", 0, 1, maxSide), inner.integer("width", 0, 1, maxSide)}
+		s = sides{inner.integer("shortest_edge", 0, 1, maxSide), inner.integer("longest_edge", 0, 1,
+			maxSide), inner.integer("height", 0, 1, maxSide), inner.integer("width", 0, 1, maxSide)}
 		for name := range v {
-			if !slices.Contains([]string{"shortest_edge", "longest_edge", "height", "width"}, name) && inner.has(name) {
+			if !slices.Contains([]string{"shortest_edge", "longest_edge", "height", "width"},
+				name) && inner.has(name) {
 				inner.fail(name, "%w: it is no side that is known", ErrUnsupported)
 			}
 		}

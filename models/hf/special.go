@@ -36,7 +36,8 @@ func (p templatePiece) special() string {
 // addSpecial finds the special tokens, whether texts begin and end with them,
 // the normalisation and the chat template, in the order in which llama.cpp's
 // converter believes the files (SpecialVocab of gguf-py/gguf/vocab.py).
-func (f *tokenizerFiles) addSpecial(t *Tokenizer, parsed *tokenizerJSON, config object, c *Config) error {
+func (f *tokenizerFiles) addSpecial(t *Tokenizer, parsed *tokenizerJSON, config object,
+	c *Config) error {
 	t.Special, t.Add = make(map[string]int), make(map[string]bool)
 	names := make(map[string]string) // text by kind
 	for _, kind := range specialKinds {
@@ -68,7 +69,8 @@ func (f *tokenizerFiles) addSpecial(t *Tokenizer, parsed *tokenizerJSON, config 
 		}
 		if id, ok := c.Text.SpecialID[kind]; ok {
 			t.Special[kind] = id
-		} else if id := slices.Index(t.Tokens, names[kind]); names[kind] != "" && id >= 0 && parsed == nil {
+		} else if id := slices.Index(t.Tokens, names[kind]); names[kind] != "" && id >= 0 &&
+			parsed == nil {
 			t.Special[kind] = id
 		}
 	}
@@ -139,7 +141,8 @@ func (p *postProcessor) addTemplate(add map[string]bool, names map[string]string
 		add["sep"] = separates && last == ""
 		if n == 4 {
 			second := pair[2].special()
-			add["sep"] = add["sep"] || second != "" && (second == names["sep"] || second == names["eos"])
+			add["sep"] = add["sep"] || second != "" && (second == names["sep"] ||
+				second == names["eos"])
 		}
 	}
 }

@@ -82,8 +82,10 @@ func readTokenizerFiles(dir string) (*tokenizerFiles, error) {
 		limit int64
 		dst   *[]byte
 	}{
-		{sentencePieceFile, maxTokenizer, &f.sentencePiece}, {tokenizerFile, maxTokenizer, &f.json}, {tokenizerConfig, maxTokenizer, &f.config},
-		{addedTokensFile, maxTokenizer, &f.added}, {"chat_template.jinja", maxConfig, &f.templateJinja}, {"chat_template.json", maxConfig, &f.templateJSON},
+		{sentencePieceFile, maxTokenizer, &f.sentencePiece}, {tokenizerFile, maxTokenizer, &f.json},
+		{tokenizerConfig, maxTokenizer, &f.config},
+		{addedTokensFile, maxTokenizer, &f.added}, {"chat_template.jinja", maxConfig,
+			&f.templateJinja}, {"chat_template.json", maxConfig, &f.templateJSON},
 	} {
 		var err error
 		if *file.dst, err = optional(dir, file.name, file.limit); err != nil {
@@ -91,7 +93,8 @@ func readTokenizerFiles(dir string) (*tokenizerFiles, error) {
 		}
 	}
 	if f.sentencePiece == nil && f.json == nil {
-		return nil, fmt.Errorf("hf: %s has neither %s nor %s: %w", dir, sentencePieceFile, tokenizerFile, fs.ErrNotExist)
+		return nil, fmt.Errorf("hf: %s has neither %s nor %s: %w", dir, sentencePieceFile,
+			tokenizerFile, fs.ErrNotExist)
 	}
 	return f, nil
 }
@@ -139,8 +142,8 @@ func (f *tokenizerFiles) tokenizer(c *Config) (*Tokenizer, error) {
 	if *config.err != nil {
 		return nil, *config.err
 	}
-	// SmolLM's tokenizer says nothing of a first token, and llama.cpp's default for its kind was another; its converter
-	// tells the model by the size of its vocabulary.
+	// SmolLM's tokenizer says nothing of a first token, and llama.cpp's default for its kind was
+	// another; its converter tells the model by the size of its vocabulary.
 	if llama && c.Text.Vocab == 49152 {
 		t.Add["bos"] = false
 	}
@@ -155,7 +158,8 @@ func (f *tokenizerFiles) addSentencePiece(v *vocabulary, config object) error {
 		return fmt.Errorf("hf: %s: %w", f.path(sentencePieceFile), err)
 	}
 	if len(pieces) > len(v.tokens) {
-		return fmt.Errorf("hf: %s: %w: it has %d tokens, and the model's vocab_size is %d", f.path(sentencePieceFile), ErrInvalid, len(pieces), len(v.tokens))
+		return fmt.Errorf("hf: %s: %w: it has %d tokens, and the model's vocab_size is %d",
+			f.path(sentencePieceFile), ErrInvalid, len(pieces), len(v.tokens))
 	}
 	for id, p := range pieces {
 		v.set(id, p.text, p.score, p.typ)
@@ -164,12 +168,14 @@ func (f *tokenizerFiles) addSentencePiece(v *vocabulary, config object) error {
 	if err != nil {
 		return err
 	}
-	// In order of the keys, so that a folder always gives the same tokenizer. Some models name tokens beyond their
-	// vocabulary, which they have no embedding for: those cannot be used, and are left out.
+	// In order of the keys, so that a folder always gives the same tokenizer. Some models name
+	// tokens beyond their vocabulary, which they have no embedding for: those cannot be used, and
+	// are left out.
 	for _, text := range slices.Sorted(maps.Keys(added.values)) {
 		id, ok := wholeNumber(added.values[text])
 		if !ok || id < 0 {
-			return fmt.Errorf("hf: %s: %w: token %s has the id %s", f.path(addedTokensFile), ErrInvalid, brief(text), brief(added.values[text]))
+			return fmt.Errorf("hf: %s: %w: token %s has the id %s", f.path(addedTokensFile),
+				ErrInvalid, brief(text), brief(added.values[text]))
 		}
 		if id < len(v.tokens) {
 			v.set(id, text, addedScore, UserDefined)
@@ -181,7 +187,8 @@ func (f *tokenizerFiles) addSentencePiece(v *vocabulary, config object) error {
 		text, special := token.str("content", ""), token.boolean("special", false)
 		id, err := strconv.Atoi(key)
 		if err != nil || id < 0 {
-			return fmt.Errorf("hf: %s: added_tokens_decoder: %w: the id %s", f.path(tokenizerConfig), ErrInvalid, brief(key))
+			return fmt.Errorf("hf: %s: added_tokens_decoder: %w: the id %s",
+				f.path(tokenizerConfig), ErrInvalid, brief(key))
 		}
 		if id < len(v.tokens) {
 			v.add(id, text, special)

@@ -38,9 +38,11 @@ func bpeModel(pieces ...[]byte) []byte {
 }
 
 func TestSentencePieceModels(t *testing.T) {
-	good := bpeModel(onePiece("<unk>", 0, 2), onePiece("<0x41>", 0, 6), onePiece("▁a", -1.5, 1), onePiece("b", -2, 4), field(nil, 1, []byte("c")))
+	good := bpeModel(onePiece("<unk>", 0, 2), onePiece("<0x41>", 0, 6), onePiece("▁a", -1.5, 1),
+		onePiece("b", -2, 4), field(nil, 1, []byte("c")))
 	pieces, err := parseSentencePiece(good)
-	want := []piece{{"<unk>", 0, Unknown}, {"<0x41>", 0, Byte}, {"▁a", -1.5, Normal}, {"b", -2, Normal}, {"c", 0, Normal}}
+	want := []piece{{"<unk>", 0, Unknown}, {"<0x41>", 0, Byte}, {"▁a", -1.5, Normal},
+		{"b", -2, Normal}, {"c", 0, Normal}}
 	if err != nil || !slices.Equal(pieces, want) {
 		t.Errorf("%v, %v; want %v", pieces, err, want)
 	}
@@ -54,7 +56,8 @@ func TestSentencePieceModels(t *testing.T) {
 		{"nothing", nil, ErrInvalid, "no SentencePiece model"},
 		{"a text", []byte("version https://git-lfs.github.com/spec/v1"), ErrInvalid, ""},
 		{"another algorithm", field(nil, 1, onePiece("a", 0, 1)), ErrUnsupported, "algorithm 1"},
-		{"a token of another type", bpeModel(onePiece("a", 0, 7)), ErrInvalid, "token 0: invalid: type 7"},
+		{"a token of another type", bpeModel(onePiece("a", 0, 7)), ErrInvalid,
+			"token 0: invalid: type 7"},
 		{"a token of a huge type", bpeModel(onePiece("a", 0, 1<<63)), ErrInvalid, "type 99"},
 		{"a score that is no number", bpeModel(onePiece("a", nan, 1)), ErrInvalid, "score"},
 		{"a token that is not UTF-8", bpeModel(onePiece("\xff", 0, 1)), ErrInvalid, "UTF-8"},
@@ -63,8 +66,10 @@ func TestSentencePieceModels(t *testing.T) {
 		{"an end inside a number", []byte{3 << 3, 0x80}, ErrInvalid, "ends inside a number"},
 		{"an end inside 4 bytes", []byte{2<<3 | 5, 0, 0}, ErrInvalid, "ends inside a number"},
 		{"an end inside 8 bytes", []byte{2<<3 | 1, 0, 0}, ErrInvalid, "ends inside a number"},
-		{"a length of 2^64-1", append([]byte{1<<3 | 2}, binary.AppendUvarint(nil, math.MaxUint64)...), ErrInvalid, "ends inside a field"},
-		{"a length of 2^63-1", append([]byte{1<<3 | 2}, binary.AppendUvarint(nil, math.MaxInt64)...), ErrInvalid, "ends inside a field"},
+		{"a length of 2^64-1", append([]byte{1<<3 | 2}, binary.AppendUvarint(nil,
+			math.MaxUint64)...), ErrInvalid, "ends inside a field"},
+		{"a length of 2^63-1", append([]byte{1<<3 | 2}, binary.AppendUvarint(nil,
+			math.MaxInt64)...), ErrInvalid, "ends inside a field"},
 		{"a group", []byte{1<<3 | 3}, ErrInvalid, "wire type 3"},
 		{"a field 0", []byte{0, 0}, ErrInvalid, "no protocol buffer"},
 	}
@@ -81,7 +86,8 @@ func model(kind string, n int) *Config { return &Config{Text: Text{ModelType: ki
 
 // byteLevel is a tokenizer.json of byte-level BPE; more goes into its object.
 func byteLevel(steps, vocab, merges, more string) string {
-	return `{"pre_tokenizer":{"type":"Sequence","pretokenizers":[` + steps + `]},"model":{"type":"BPE","vocab":` + vocab + `,"merges":` + merges + `}` + more + `}`
+	return `{"pre_tokenizer":{"type":"Sequence","pretokenizers":[` + steps +
+		`]},"model":{"type":"BPE","vocab":` + vocab + `,"merges":` + merges + `}` + more + `}`
 }
 
 const (
@@ -94,7 +100,8 @@ func split(t *testing.T, regex, behavior string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return `{"type":"Split","pattern":{"Regex":` + string(quoted) + `},"behavior":"` + behavior + `","invert":false}`
+	return `{"type":"Split","pattern":{"Regex":` + string(quoted) + `},"behavior":"` + behavior +
+		`","invert":false}`
 }
 
 func TestPreTokenizersAreTold(t *testing.T) {
@@ -118,7 +125,9 @@ func TestPreTokenizersAreTold(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			tok, err := ReadTokenizer(write(t, map[string]string{"tokenizer.json": byteLevel(tt.steps, `{"a":0}`, `[]`, "")}), model("llama", 1))
+			tok, err := ReadTokenizer(write(t,
+				map[string]string{"tokenizer.json": byteLevel(tt.steps, `{"a":0}`, `[]`, "")}),
+				model("llama", 1))
 			switch {
 			case tt.want == "":
 				checkError(t, err, ErrUnsupported, "tokenizer.json")
@@ -136,7 +145,8 @@ func TestTokenizersOfBytes(t *testing.T) {
 		{"id":4,"content":"▁x","special":false},{"id":5,"content":"<|x|>","special":false}],
 		"post_processor":{"type":"Sequence","processors":[{"type":"ByteLevel"},{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>"}},{"Sequence":{"id":"A"}}]}]}`
 	dir := write(t, map[string]string{
-		"tokenizer.json": byteLevel(gptBytes, `{"a":0,"b":1,"ab":2}`, `[["a","b"],["a ","b"]]`, more),
+		"tokenizer.json": byteLevel(gptBytes, `{"a":0,"b":1,"ab":2}`, `[["a","b"],["a ","b"]]`,
+			more),
 		"tokenizer_config.json": `{"bos_token":{"content":"<s>"},"eos_token":"<|x|>","pad_token":"<none>","add_eos_token":false,"add_prefix_space":true,
 			"chat_template":[{"name":"default","template":"D"},{"name":"tool use","template":"T"},{"name":"x"},7]}`,
 		"chat_template.jinja": "J",
@@ -149,9 +159,11 @@ func TestTokenizersOfBytes(t *testing.T) {
 	}
 	yes := true
 	want := &Tokenizer{
-		Model: "gpt2", Pre: "gpt-2", Tokens: []string{"a", "b", "ab", "<s>", " x", "<|x|>", "[PAD6]", "[PAD7]"},
+		Model: "gpt2", Pre: "gpt-2", Tokens: []string{"a", "b", "ab", "<s>", " x", "<|x|>",
+			"[PAD6]", "[PAD7]"},
 		Types:  []TokenType{Normal, Normal, Normal, Control, UserDefined, Control, Unused, Unused},
-		Merges: []string{"a b", "aĠ b"}, Special: map[string]int{"bos": 3, "eos": 5, "unk": 2}, Add: map[string]bool{"bos": true, "eos": false},
+		Merges: []string{"a b", "aĠ b"}, Special: map[string]int{"bos": 3, "eos": 5, "unk": 2},
+		Add:         map[string]bool{"bos": true, "eos": false},
 		SpacePrefix: &yes, NFC: true, Template: "D", Templates: map[string]string{"tool_use": "T"},
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -164,7 +176,8 @@ func TestTokenizersOfBytes(t *testing.T) {
 func TestSmolLMBeginsTextsWithNoToken(t *testing.T) {
 	dir := write(t, map[string]string{"tokenizer.json": byteLevel(gptBytes, `{"a":0}`, `[]`, "")})
 	for n, want := range map[int]map[string]bool{49152: {"bos": false}, 49153: {}} {
-		if tok, err := ReadTokenizer(dir, model("llama", n)); err != nil || !reflect.DeepEqual(tok.Add, want) {
+		if tok, err := ReadTokenizer(dir, model("llama", n)); err != nil ||
+			!reflect.DeepEqual(tok.Add, want) {
 			t.Errorf("%d: %+v, %v", n, tok, err)
 		}
 	}
@@ -176,18 +189,23 @@ func TestTemplatesAreFoundWhereTheyLie(t *testing.T) {
 		files map[string]string
 		want  string
 	}{
-		"none":                          {nil, ""},
-		"in a file of its own":          {map[string]string{"chat_template.jinja": "J"}, "J"},
-		"in an older one":               {map[string]string{"chat_template.json": `{"chat_template":"O"}`}, "O"},
-		"in both":                       {map[string]string{"chat_template.json": `{"chat_template":"O"}`, "chat_template.jinja": "J"}, "J"},
-		"in the tokenizer's, too":       {map[string]string{"chat_template.jinja": "J", "tokenizer_config.json": `{"chat_template":"C"}`}, "C"},
-		"of a kind that no one expects": {map[string]string{"chat_template.jinja": "J", "tokenizer_config.json": `{"chat_template":7}`}, "J"},
+		"none":                 {nil, ""},
+		"in a file of its own": {map[string]string{"chat_template.jinja": "J"}, "J"},
+		"in an older one": {map[string]string{"chat_template.json": `{"chat_template":"O"}`},
+			"O"},
+		"in both": {map[string]string{"chat_template.json": `{"chat_template":"O"}`,
+			"chat_template.jinja": "J"}, "J"},
+		"in the tokenizer's, too": {map[string]string{"chat_template.jinja": "J",
+			"tokenizer_config.json": `{"chat_template":"C"}`}, "C"},
+		"of a kind that no one expects": {map[string]string{"chat_template.jinja": "J",
+			"tokenizer_config.json": `{"chat_template":7}`}, "J"},
 	} {
 		files := map[string]string{"tokenizer.json": json}
 		for k, v := range tt.files {
 			files[k] = v
 		}
-		if tok, err := ReadTokenizer(write(t, files), model("llama", 1)); err != nil || tok.Template != tt.want {
+		if tok, err := ReadTokenizer(write(t, files), model("llama", 1)); err != nil ||
+			tok.Template != tt.want {
 			t.Errorf("%s: %+v, %v; want %q", name, tok, err, tt.want)
 		}
 	}
@@ -205,30 +223,49 @@ func TestTokenizerFilesThatCannotBeUsedAreErrors(t *testing.T) {
 		says  string
 	}{
 		{"no file", nil, fs.ErrNotExist, "neither tokenizer.model nor tokenizer.json"},
-		{"no JSON", map[string]string{"tokenizer.json": "version https://git-lfs"}, ErrInvalid, "no JSON"},
+		{"no JSON", map[string]string{"tokenizer.json": "version https://git-lfs"}, ErrInvalid,
+			"no JSON"},
 		{"not UTF-8", map[string]string{"tokenizer.json": "\"\xff\""}, ErrInvalid, "UTF-8"},
 		{"an array", map[string]string{"tokenizer.json": "[]"}, ErrInvalid, "tokenizer.json"},
 		{"no model", map[string]string{"tokenizer.json": "{}"}, ErrInvalid, "no vocabulary"},
 		{"another model", map[string]string{"tokenizer.json": `{"model":{"type":"WordPiece","vocab":{"a":0}}}`}, ErrUnsupported, "WordPiece"},
-		{"a vocabulary that is a list", map[string]string{"tokenizer.json": `{"model":{"type":"BPE","vocab":[["a",0]]}}`}, ErrInvalid, "tokenizer.json"},
-		{"an id past the vocabulary", bytesOf(`{"a":3}`, `[]`, ""), ErrInvalid, `token "a" has the id 3`},
+		{"a vocabulary that is a list",
+			map[string]string{"tokenizer.json": `{"model":{"type":"BPE","vocab":[["a",0]]}}`},
+			ErrInvalid, "tokenizer.json"},
+		{"an id past the vocabulary", bytesOf(`{"a":3}`, `[]`, ""), ErrInvalid,
+			`token "a" has the id 3`},
 		{"a negative id", bytesOf(`{"a":-1}`, `[]`, ""), ErrInvalid, "id -1"},
 		{"an id that is a text", bytesOf(`{"a":"0"}`, `[]`, ""), ErrInvalid, "tokenizer.json"},
 		{"an id twice", bytesOf(`{"a":1,"b":1}`, `[]`, ""), ErrInvalid, "share the id 1"},
-		{"an added token with another's id", bytesOf(`{"a":1}`, `[]`, `,"added_tokens":[{"id":1,"content":"b"}]`), ErrInvalid, "share the id 1"},
-		{"an added token past the vocabulary", bytesOf(`{"a":1}`, `[]`, `,"added_tokens":[{"id":3,"content":"b"}]`), ErrInvalid, "id 3"},
+		{"an added token with another's id", bytesOf(`{"a":1}`, `[]`,
+			`,"added_tokens":[{"id":1,"content":"b"}]`), ErrInvalid, "share the id 1"},
+		{"an added token past the vocabulary", bytesOf(`{"a":1}`, `[]`,
+			`,"added_tokens":[{"id":3,"content":"b"}]`), ErrInvalid, "id 3"},
 		{"a merge of one part", bytesOf(`{"a":0}`, `["a"]`, ""), ErrInvalid, "merge 0"},
-		{"a merge of three parts", bytesOf(`{"a":0}`, `[["a","b","c"]]`, ""), ErrInvalid, "3 parts"},
+		{"a merge of three parts", bytesOf(`{"a":0}`, `[["a","b","c"]]`, ""), ErrInvalid,
+			"3 parts"},
 		{"a merge with an empty part", bytesOf(`{"a":0}`, `[["a",""]]`, ""), ErrInvalid, "merge 0"},
 		{"merges that are numbers", bytesOf(`{"a":0}`, `[1]`, ""), ErrInvalid, "tokenizer.json"},
-		{"a configuration that is a list", map[string]string{"tokenizer.json": byteLevel(gptBytes, `{"a":0}`, `[]`, ""), "tokenizer_config.json": "[]"}, ErrInvalid, "tokenizer_config.json"},
-		{"an add_bos_token that is a text", map[string]string{"tokenizer.model": piece, "tokenizer_config.json": `{"add_bos_token":"yes"}`}, ErrInvalid, "add_bos_token"},
-		{"more tokens than the model has", map[string]string{"tokenizer.model": string(bpeModel(make([][]byte, 4)...))}, ErrInvalid, "it has 4 tokens, and the model's vocab_size is 3"},
-		{"an added id that is a text", map[string]string{"tokenizer.model": piece, "added_tokens.json": `{"x":"2"}`}, ErrInvalid, "added_tokens.json"},
-		{"an added id below 0", map[string]string{"tokenizer.model": piece, "added_tokens.json": `{"x":-2}`}, ErrInvalid, "id -2"},
-		{"a decoder's id that is no number", map[string]string{"tokenizer.model": piece, "tokenizer_config.json": `{"added_tokens_decoder":{"x":{}}}`}, ErrInvalid, "added_tokens_decoder"},
-		{"a decoder's token that is a text", map[string]string{"tokenizer.model": piece, "tokenizer_config.json": `{"added_tokens_decoder":{"1":"x"}}`}, ErrInvalid, "added_tokens_decoder"},
-		{"a template that is not UTF-8", map[string]string{"tokenizer.model": piece, "chat_template.jinja": "\xff"}, ErrInvalid, "chat_template.jinja"},
+		{"a configuration that is a list", map[string]string{"tokenizer.json": byteLevel(gptBytes,
+			`{"a":0}`, `[]`, ""), "tokenizer_config.json": "[]"}, ErrInvalid,
+			"tokenizer_config.json"},
+		{"an add_bos_token that is a text", map[string]string{"tokenizer.model": piece,
+			"tokenizer_config.json": `{"add_bos_token":"yes"}`}, ErrInvalid, "add_bos_token"},
+		{"more tokens than the model has",
+			map[string]string{"tokenizer.model": string(bpeModel(make([][]byte, 4)...))},
+			ErrInvalid, "it has 4 tokens, and the model's vocab_size is 3"},
+		{"an added id that is a text", map[string]string{"tokenizer.model": piece,
+			"added_tokens.json": `{"x":"2"}`}, ErrInvalid, "added_tokens.json"},
+		{"an added id below 0", map[string]string{"tokenizer.model": piece,
+			"added_tokens.json": `{"x":-2}`}, ErrInvalid, "id -2"},
+		{"a decoder's id that is no number", map[string]string{"tokenizer.model": piece,
+			"tokenizer_config.json": `{"added_tokens_decoder":{"x":{}}}`}, ErrInvalid,
+			"added_tokens_decoder"},
+		{"a decoder's token that is a text", map[string]string{"tokenizer.model": piece,
+			"tokenizer_config.json": `{"added_tokens_decoder":{"1":"x"}}`}, ErrInvalid,
+			"added_tokens_decoder"},
+		{"a template that is not UTF-8", map[string]string{"tokenizer.model": piece,
+			"chat_template.jinja": "\xff"}, ErrInvalid, "chat_template.jinja"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -245,14 +282,16 @@ func TestTokensBeyondTheVocabularyAreLeftOut(t *testing.T) {
 		"tokenizer_config.json": `{"added_tokens_decoder":{"2":{"content":"<y>","special":true},"10":{"content":"<z>"}}}`,
 	})
 	tok, err := ReadTokenizer(dir, model("llama", 3))
-	if err != nil || !slices.Equal(tok.Tokens, []string{"a", "b", "<y>"}) || !slices.Equal(tok.Types, []TokenType{Normal, Normal, Control}) ||
+	if err != nil || !slices.Equal(tok.Tokens, []string{"a", "b", "<y>"}) ||
+		!slices.Equal(tok.Types, []TokenType{Normal, Normal, Control}) ||
 		!slices.Equal(tok.Scores, []float32{0, -1, addedScore}) {
 		t.Errorf("%+v, %v", tok, err)
 	}
 }
 
 func TestHugeFilesAreErrors(t *testing.T) {
-	for name, limit := range map[string]int{"tokenizer.json": maxTokenizer, "chat_template.jinja": maxConfig} {
+	for name, limit := range map[string]int{"tokenizer.json": maxTokenizer,
+		"chat_template.jinja": maxConfig} {
 		files := map[string]string{"tokenizer.json": "{}", name: strings.Repeat(" ", limit+1)}
 		_, err := ReadTokenizer(write(t, files), model("llama", 3))
 		if !errors.Is(err, ErrLimit) || !strings.Contains(err.Error(), name) {

@@ -2,7 +2,8 @@ package hf
 
 import "slices"
 
-// Family names a way in which a model sees: a kind of tower, of projector and of image processor that belong together.
+// Family names a way in which a model sees: a kind of tower, of projector and of image processor
+// that belong together.
 type Family string
 
 // The families of vision models whose folders this package reads.
@@ -29,7 +30,8 @@ type Vision struct {
 	FF        int
 	Layers    int
 	Heads     int
-	ImageSize int // pixels; of Qwen3-VL, what its positions are for; 0 for other towers that take any size
+	// pixels; of Qwen3-VL, what its positions are for; 0 for other towers that take any size
+	ImageSize int
 	PatchSize int // pixels
 	Act       string
 	Eps       float64
@@ -41,29 +43,36 @@ type Vision struct {
 	Pinpoints []int
 	// NoProjectorBias tells that the projector of LLaVA, Pixtral or Mistral 3 adds no bias.
 	NoProjectorBias bool
-	// ScaleFactor is by how much the projector shrinks the grid of patches in each direction; 0 for LLaVA's, which does not.
+	// ScaleFactor is by how much the projector shrinks the grid of patches in each direction; 0 for
+	// LLaVA's, which does not.
 	ScaleFactor int
-	// Deepstack are the blocks of Qwen3-VL whose output goes to the first layers of the language model.
+	// Deepstack are the blocks of Qwen3-VL whose output goes to the first layers of the language
+	// model.
 	Deepstack []int
 	// FullEvery says that every so many-th block of Qwen2.5-VL attends to the whole picture.
 	FullEvery int
-	// QKNorm and RMSNorm tell kinds of InternVL's larger tower: norms of queries and keys, and norms without a mean.
+	// QKNorm and RMSNorm tell kinds of InternVL's larger tower: norms of queries and keys, and
+	// norms without a mean.
 	QKNorm, RMSNorm bool
 	// AttentionBias tells that queries, keys and values of InternVL have a bias.
 	AttentionBias bool
 }
 
-// visionClasses maps classes with a vision tower to their families. A LlavaForConditionalGeneration may be Pixtral's.
+// visionClasses maps classes with a vision tower to their families. A LlavaForConditionalGeneration
+// may be Pixtral's.
 var visionClasses = map[string]Family{
 	"LlavaForConditionalGeneration": LLaVA, "LlavaNextForConditionalGeneration": LLaVA,
 	"Idefics3ForConditionalGeneration": Idefics3, "SmolVLMForConditionalGeneration": Idefics3,
-	"Qwen2VLForConditionalGeneration": Qwen2VL, "Qwen2_5_VLForConditionalGeneration": Qwen25VL, "Qwen3VLForConditionalGeneration": Qwen3VL,
-	"Gemma3ForConditionalGeneration": Gemma3, "InternVLForConditionalGeneration": InternVL, "Mistral3ForConditionalGeneration": Mistral3,
+	"Qwen2VLForConditionalGeneration": Qwen2VL, "Qwen2_5_VLForConditionalGeneration": Qwen25VL,
+	"Qwen3VLForConditionalGeneration": Qwen3VL,
+	"Gemma3ForConditionalGeneration":  Gemma3, "InternVLForConditionalGeneration": InternVL,
+	"Mistral3ForConditionalGeneration": Mistral3,
 }
 
-// towers are the kinds of towers that each family has, by the names that vision_config.model_type gives them, the first where it gives none.
-// Idefics3's own config.json files call the tower's kind "idefics3" as well, and those of Qwen from before version 4.52 of transformers theirs
-// by the model's.
+// towers are the kinds of towers that each family has, by the names that vision_config.model_type
+// gives them, the first where it gives none. Idefics3's own config.json files call the tower's kind
+// "idefics3" as well, and those of Qwen from before version 4.52 of transformers theirs by the
+// model's.
 var towers = map[Family][]string{
 	LLaVA:    {"clip_vision_model"},
 	Idefics3: {"idefics3_vision", "idefics3", "smolvlm_vision"},
@@ -76,18 +85,22 @@ var towers = map[Family][]string{
 	Mistral3: {"pixtral"},
 }
 
-// visionReaders read what each family says beside the sizes that all have; p is the tower's part of the file, o the whole.
+// visionReaders read what each family says beside the sizes that all have; p is the tower's part of
+// the file, o the whole.
 var visionReaders = map[Family]func(o, p object, v *Vision, class string){
 	LLaVA:    func(o, _ object, v *Vision, class string) { o.llava(v, class) },
-	Idefics3: object.idefics3, Qwen2VL: object.qwenVL, Qwen25VL: object.qwenVL, Qwen3VL: object.qwenVL,
-	Gemma3: object.gemma3, InternVL: object.internVL, Pixtral: object.pixtral, Mistral3: object.pixtral,
+	Idefics3: object.idefics3, Qwen2VL: object.qwenVL, Qwen25VL: object.qwenVL,
+	Qwen3VL: object.qwenVL,
+	Gemma3:  object.gemma3, InternVL: object.internVL, Pixtral: object.pixtral,
+	Mistral3: object.pixtral,
 }
 
 // vision reads the tower's part of config.json; o is the whole file's object.
 func (o object) vision(class string) *Vision {
 	p := o.object("vision_config")
 	family := visionClasses[class]
-	if family == LLaVA && class == "LlavaForConditionalGeneration" && p.str("model_type", "") == "pixtral" {
+	if family == LLaVA && class == "LlavaForConditionalGeneration" && p.str("model_type",
+		"") == "pixtral" {
 		family = Pixtral
 	}
 	kind := p.str("model_type", towers[family][0])
@@ -106,7 +119,8 @@ func (o object) vision(class string) *Vision {
 		v.Heads = p.integer("num_attention_heads", d.Heads, 1, maxWidth)
 		v.ImageSize = p.side("image_size", d.ImageSize)
 		if v.PatchSize > v.ImageSize {
-			p.fail("patch_size", "%w: patches of %d pixels in an image of %d", ErrInvalid, v.PatchSize, v.ImageSize)
+			p.fail("patch_size", "%w: patches of %d pixels in an image of %d", ErrInvalid,
+				v.PatchSize, v.ImageSize)
 		}
 	}
 	if family == Qwen2VL { // whose hidden_size is the language model's width
@@ -120,10 +134,12 @@ func (o object) vision(class string) *Vision {
 	}
 	switch {
 	case v.Hidden%v.Heads != 0:
-		p.fail("num_attention_heads", "%w: %d heads do not divide a width of %d", ErrInvalid, v.Heads, v.Hidden)
+		p.fail("num_attention_heads", "%w: %d heads do not divide a width of %d", ErrInvalid,
+			v.Heads, v.Hidden)
 	case !(v.Eps > 0 && v.Eps < 1):
 		p.fail("layer_norm_eps", "%w: %v", ErrInvalid, v.Eps)
-	case p.integer("num_channels", 3, 1, maxWidth) != 3, p.integer("in_channels", 3, 1, maxWidth) != 3, p.integer("in_chans", 3, 1, maxWidth) != 3:
+	case p.integer("num_channels", 3, 1, maxWidth) != 3, p.integer("in_channels", 3, 1,
+		maxWidth) != 3, p.integer("in_chans", 3, 1, maxWidth) != 3:
 		p.fail("num_channels", "%w: pictures have 3 channels here", ErrUnsupported)
 	}
 	visionReaders[family](o, p, v, class)
@@ -173,7 +189,8 @@ func (o object) wantSwitch(key string, known bool) {
 	}
 }
 
-// wantRotary refuses other rotary positions of a tower than those of 10000, which towers with such positions have in common.
+// wantRotary refuses other rotary positions of a tower than those of 10000, which towers with such
+// positions have in common.
 func (o object) wantRotary() {
 	o.wantNumber("rope_theta", 10000)
 	o.object("rope_parameters").wantNumber("rope_theta", 10000)

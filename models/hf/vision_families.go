@@ -2,15 +2,17 @@ package hf
 
 import "math"
 
-// idefics3 reads what Idefics3 and SmolVLM say: Idefics3VisionConfig and SmolVLMVisionConfig of transformers 5.24.
+// idefics3 reads what Idefics3 and SmolVLM say: Idefics3VisionConfig and SmolVLMVisionConfig of
+// transformers 5.24.
 func (o object) idefics3(p object, v *Vision, _ string) {
 	v.ScaleFactor = o.integer("scale_factor", 2, 1, maxMerge)
 	o.divides("scale_factor", v)
 	p.want("hidden_act", "gelu_pytorch_tanh")
 }
 
-// qwenVL reads what Qwen2-VL, Qwen2.5-VL and Qwen3-VL say: Qwen2VLVisionConfig, Qwen2_5_VLVisionConfig and Qwen3VLVisionConfig of
-// transformers 5.24. llama.cpp knows towers over two frames alone.
+// qwenVL reads what Qwen2-VL, Qwen2.5-VL and Qwen3-VL say: Qwen2VLVisionConfig,
+// Qwen2_5_VLVisionConfig and Qwen3VLVisionConfig of transformers 5.24. llama.cpp knows towers over
+// two frames alone.
 func (o object) qwenVL(p object, v *Vision, _ string) {
 	v.ScaleFactor = p.integer("spatial_merge_size", 2, 1, maxMerge)
 	p.wantNumber("temporal_patch_size", 2)
@@ -39,16 +41,19 @@ func (o object) qwenVL(p object, v *Vision, _ string) {
 		positions := p.integer("num_position_embeddings", 2304, 1, maxVocab)
 		side := int(math.Sqrt(float64(positions)))
 		if v.ImageSize = side * v.PatchSize; side*side != positions || v.ImageSize > maxSide {
-			p.fail("num_position_embeddings", "%w: %d are no square of patches", ErrInvalid, positions)
+			p.fail("num_position_embeddings", "%w: %d are no square of patches", ErrInvalid,
+				positions)
 		}
 		v.Deepstack = p.deepstack(v.Layers)
 	}
 	if width != o.textWidth() {
-		p.fail("out_hidden_size", "%w: rows of %d for a language model of width %d", ErrInvalid, width, o.textWidth())
+		p.fail("out_hidden_size", "%w: rows of %d for a language model of width %d", ErrInvalid,
+			width, o.textWidth())
 	}
 }
 
-// textWidth is the width of the language model, which Qwen's files from before version 4.52 of transformers give beside the tower.
+// textWidth is the width of the language model, which Qwen's files from before version 4.52 of
+// transformers give beside the tower.
 func (o object) textWidth() int {
 	text := o.object("text_config")
 	if text.values == nil {
@@ -57,7 +62,8 @@ func (o object) textWidth() int {
 	return text.integer("hidden_size", 8192, 1, maxWidth)
 }
 
-// fullEvery reads fullatt_block_indexes, which must be every n-th block: libmtmd knows no other pattern.
+// fullEvery reads fullatt_block_indexes, which must be every n-th block: libmtmd knows no other
+// pattern.
 func (o object) fullEvery(blocks int) int {
 	const key = "fullatt_block_indexes"
 	list := o.list(key)
@@ -76,7 +82,8 @@ func (o object) fullEvery(blocks int) int {
 		}
 	}
 	if every == 0 || len(list) != blocks/every {
-		o.fail(key, "%w: %s of %d blocks; every n-th block is known", ErrUnsupported, brief(list), blocks)
+		o.fail(key, "%w: %s of %d blocks; every n-th block is known", ErrUnsupported, brief(list),
+			blocks)
 		return 1
 	}
 	return every
@@ -105,24 +112,28 @@ func (o object) deepstack(blocks int) (list []int) {
 	return list
 }
 
-// gemma3 reads what Gemma 3 says of SigLIP's tower and its projector: Gemma3Config and SiglipVisionConfig of transformers 5.24.
+// gemma3 reads what Gemma 3 says of SigLIP's tower and its projector: Gemma3Config and
+// SiglipVisionConfig of transformers 5.24.
 func (o object) gemma3(p object, v *Vision, _ string) {
 	p.want("hidden_act", "gelu_pytorch_tanh")
 	tokens := o.integer("mm_tokens_per_image", 256, 1, maxVocab)
 	side := int(math.Sqrt(float64(tokens)))
 	grid := v.ImageSize / v.PatchSize
 	if side*side != tokens || side > grid || v.ImageSize%v.PatchSize != 0 {
-		o.fail("mm_tokens_per_image", "%w: %d tokens of %d x %d patches", ErrInvalid, tokens, grid, grid)
+		o.fail("mm_tokens_per_image", "%w: %d tokens of %d x %d patches", ErrInvalid, tokens, grid,
+			grid)
 		side = 1
 	}
 	v.ScaleFactor = grid / side
 	if v.ScaleFactor > maxMerge {
-		o.fail("mm_tokens_per_image", "%w: %d tokens of %d x %d patches", ErrLimit, tokens, grid, grid)
+		o.fail("mm_tokens_per_image", "%w: %d tokens of %d x %d patches", ErrLimit, tokens, grid,
+			grid)
 	}
 	o.divides("mm_tokens_per_image", v)
 }
 
-// internVL reads what InternVL says in the layout of transformers: InternVLConfig and InternVLVisionConfig of transformers 5.24.
+// internVL reads what InternVL says in the layout of transformers: InternVLConfig and
+// InternVLVisionConfig of transformers 5.24.
 func (o object) internVL(p object, v *Vision, _ string) {
 	p.want("hidden_act", "gelu")
 	o.want("projector_hidden_act", "gelu")
@@ -139,11 +150,14 @@ func (o object) internVL(p object, v *Vision, _ string) {
 	default:
 		p.fail("norm_type", "%w: %s", ErrUnsupported, brief(kind))
 	}
-	if k, ok := o.hiddenState(o.values["vision_feature_layer"], -1, v.Layers); !ok || k != v.Layers {
-		o.fail("vision_feature_layer", "%w: %s; the last block's output is known", ErrUnsupported, brief(o.values["vision_feature_layer"]))
+	if k, ok := o.hiddenState(o.values["vision_feature_layer"], -1, v.Layers); !ok ||
+		k != v.Layers {
+		o.fail("vision_feature_layer", "%w: %s; the last block's output is known", ErrUnsupported,
+			brief(o.values["vision_feature_layer"]))
 	}
 	ratio := o.float("downsample_ratio", 0.5)
-	if inverse := 1 / ratio; !(inverse >= 1 && inverse <= maxMerge) || inverse != math.Trunc(inverse) {
+	if inverse := 1 / ratio; !(inverse >= 1 && inverse <= maxMerge) ||
+		inverse != math.Trunc(inverse) {
 		o.fail("downsample_ratio", "%w: %v", ErrInvalid, ratio)
 		ratio = 1
 	}
@@ -151,7 +165,8 @@ func (o object) internVL(p object, v *Vision, _ string) {
 	o.divides("downsample_ratio", v)
 }
 
-// pixtral reads what Pixtral and Mistral Small 3 say: PixtralVisionConfig, LlavaConfig and Mistral3Config of transformers 5.24.
+// pixtral reads what Pixtral and Mistral Small 3 say: PixtralVisionConfig, LlavaConfig and
+// Mistral3Config of transformers 5.24.
 func (o object) pixtral(p object, v *Vision, _ string) {
 	if v.Act != "gelu" && v.Act != "silu" {
 		p.fail("hidden_act", "%w: %s; gelu and silu are known", ErrUnsupported, brief(v.Act))
@@ -161,8 +176,10 @@ func (o object) pixtral(p object, v *Vision, _ string) {
 	}
 	p.wantRotary()
 	o.want("projector_hidden_act", "gelu")
-	if k, ok := o.hiddenState(o.values["vision_feature_layer"], -1, v.Layers); !ok || k != v.Layers {
-		o.fail("vision_feature_layer", "%w: %s; the last block's output is known", ErrUnsupported, brief(o.values["vision_feature_layer"]))
+	if k, ok := o.hiddenState(o.values["vision_feature_layer"], -1, v.Layers); !ok ||
+		k != v.Layers {
+		o.fail("vision_feature_layer", "%w: %s; the last block's output is known", ErrUnsupported,
+			brief(o.values["vision_feature_layer"]))
 	}
 	v.ScaleFactor = 1
 	if v.Family == Mistral3 {

@@ -5,11 +5,13 @@ func (o object) llava(v *Vision, class string) {
 	switch v.Act {
 	case "quick_gelu", "gelu", "silu":
 	default:
-		o.fail("vision_config: hidden_act", "%w: %s; quick_gelu, gelu and silu are known", ErrUnsupported, brief(v.Act))
+		o.fail("vision_config: hidden_act", "%w: %s; quick_gelu, gelu and silu are known",
+			ErrUnsupported, brief(v.Act))
 	}
 	o.want("projector_hidden_act", "gelu")
 	if s := o.str("vision_feature_select_strategy", "default"); s != "default" {
-		o.fail("vision_feature_select_strategy", "%w: %s: only towers whose class token is dropped are known", ErrUnsupported, brief(s))
+		o.fail("vision_feature_select_strategy",
+			"%w: %s: only towers whose class token is dropped are known", ErrUnsupported, brief(s))
 	}
 	v.NoProjectorBias = !o.boolean("multimodal_projector_bias", true)
 	layers := []any{o.values["vision_feature_layer"]}
@@ -17,12 +19,14 @@ func (o object) llava(v *Vision, class string) {
 		layers = list
 	}
 	if len(layers) == 0 {
-		o.fail("vision_feature_layer", "%w: the list is empty, and the projector needs some layer's output", ErrInvalid)
+		o.fail("vision_feature_layer",
+			"%w: the list is empty, and the projector needs some layer's output", ErrInvalid)
 	}
 	for _, layer := range layers {
 		k, ok := o.hiddenState(layer, -2, v.Layers)
 		if !ok || len(layers) > 16 {
-			o.fail("vision_feature_layer", "%w: %s of a tower of %d blocks", ErrInvalid, brief(layer), v.Layers)
+			o.fail("vision_feature_layer", "%w: %s of a tower of %d blocks", ErrInvalid,
+				brief(layer), v.Layers)
 			return
 		}
 		v.Features = append(v.Features, k)
@@ -32,8 +36,8 @@ func (o object) llava(v *Vision, class string) {
 	}
 }
 
-// hiddenState returns the number of a hidden state of a tower of so many blocks. States are counted from the embedding's, which is number 0, or
-// from the end; fallback is for null.
+// hiddenState returns the number of a hidden state of a tower of so many blocks. States are counted
+// from the embedding's, which is number 0, or from the end; fallback is for null.
 func (o object) hiddenState(layer any, fallback, blocks int) (k int, ok bool) {
 	k, ok = wholeNumber(layer)
 	if layer == nil {

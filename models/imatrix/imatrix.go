@@ -1,8 +1,10 @@
-// Package imatrix reads and writes importance matrices: how large the inputs of each matrix of a language model are, column by column, in
-// the mean of their squares over a text. Quantizers spend their bits on the columns that matter.
+// Package imatrix reads and writes importance matrices: how large the inputs of each matrix of a
+// language model are, column by column, in the mean of their squares over a text. Quantizers spend
+// their bits on the columns that matter.
 //
-// Files are those of llama.cpp's llama-imatrix: GGUF with tensors NAME.in_sum2 and NAME.counts, since 0.7 NAME.in_sum and NAME.stats too, or, read only, the older binary
-// format (tools/imatrix/imatrix.cpp).
+// Files are those of llama.cpp's llama-imatrix: GGUF with tensors NAME.in_sum2 and NAME.counts,
+// since 0.7 NAME.in_sum and NAME.stats too, or, read only, the older binary format
+// (tools/imatrix/imatrix.cpp).
 package imatrix
 
 import (
@@ -85,8 +87,8 @@ func (s *Sums) check() error {
 	return nil
 }
 
-// Weights returns the importance of each column, the mean of the squares, by name of the weight. Matrices that saw nothing (experts that
-// no token chose) count all columns alike.
+// Weights returns the importance of each column, the mean of the squares, by name of the weight.
+// Matrices that saw nothing (experts that no token chose) count all columns alike.
 func (m *Matrix) Weights() map[string][]float32 {
 	out := make(map[string][]float32, len(m.Entries))
 	for name, s := range m.Entries {
@@ -104,7 +106,8 @@ func (m *Matrix) Weights() map[string][]float32 {
 	return out
 }
 
-// Open reads a file of either format. Errors wrap ErrInvalid, or say why the file could not be read.
+// Open reads a file of either format. Errors wrap ErrInvalid, or say why the file could not be
+// read.
 func Open(path string) (*Matrix, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -116,7 +119,8 @@ func Open(path string) (*Matrix, error) {
 		return nil, fmt.Errorf("imatrix: %w", err)
 	}
 	if len(data) > maxFile {
-		return nil, fmt.Errorf("imatrix: %s: %w: it is larger than %d bytes", path, ErrInvalid, maxFile)
+		return nil, fmt.Errorf("imatrix: %s: %w: it is larger than %d bytes", path, ErrInvalid,
+			maxFile)
 	}
 	m, err := Parse(data, path)
 	if err != nil {
@@ -187,8 +191,9 @@ func floatsOf(data []byte) []float32 {
 	return out
 }
 
-// parseLegacy reads the format of 2023: a count of entries; for each the length of its name, the name, the number of calls, the number
-// of values, and as values the mean of squares times the calls. What follows (number of chunks, name of the text) is optional.
+// parseLegacy reads the format of 2023: a count of entries; for each the length of its name, the
+// name, the number of calls, the number of values, and as values the mean of squares times the
+// calls. What follows (number of chunks, name of the text) is optional.
 func parseLegacy(data []byte) (*Matrix, error) {
 	r := &legacyReader{data: data}
 	m := &Matrix{Entries: map[string]*Sums{}}
@@ -264,8 +269,10 @@ func (m *Matrix) WriteFile(path string) error {
 		w.AddTensor(name+suffixSums, gguf.F32, shape(uint64(s.Columns()), n), floatBytes(s.Squares))
 		w.AddTensor(name+suffixCounts, gguf.F32, shape(1, n), floatBytes(s.Counts))
 		if s.Values != nil {
-			w.AddTensor(name+suffixValues, gguf.F32, shape(uint64(s.Columns()), n), floatBytes(s.Values))
-			w.AddTensor(name+suffixStats, gguf.F32, []uint64{uint64(len(statisticNames))}, floatBytes(m.statistics(name)))
+			w.AddTensor(name+suffixValues, gguf.F32, shape(uint64(s.Columns()), n),
+				floatBytes(s.Values))
+			w.AddTensor(name+suffixStats, gguf.F32, []uint64{uint64(len(statisticNames))},
+				floatBytes(m.statistics(name)))
 		}
 	}
 	if err := w.WriteFile(path); err != nil {

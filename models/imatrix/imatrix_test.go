@@ -13,10 +13,11 @@ import (
 )
 
 func sample() *Matrix {
-	return &Matrix{Datasets: []string{"a.txt"}, Chunks: 3, ChunkSize: 512, Entries: map[string]*Sums{
-		"blk.0.attn_q.weight":        {Squares: []float32{1, 4, 9}, Counts: []float32{2}},
-		"blk.0.ffn_down_exps.weight": {Squares: []float32{2, 6, 0, 0}, Counts: []float32{2, 0}},
-	}}
+	return &Matrix{Datasets: []string{"a.txt"}, Chunks: 3, ChunkSize: 512,
+		Entries: map[string]*Sums{
+			"blk.0.attn_q.weight":        {Squares: []float32{1, 4, 9}, Counts: []float32{2}},
+			"blk.0.ffn_down_exps.weight": {Squares: []float32{2, 6, 0, 0}, Counts: []float32{2, 0}},
+		}}
 }
 
 func TestWhatIsWrittenIsRead(t *testing.T) {
@@ -31,7 +32,8 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 	if !reflect.DeepEqual(m, sample()) {
 		t.Errorf("%+v", m)
 	}
-	want := map[string][]float32{"blk.0.attn_q.weight": {0.5, 2, 4.5}, "blk.0.ffn_down_exps.weight": {1, 3, 1, 1}}
+	want := map[string][]float32{"blk.0.attn_q.weight": {0.5, 2, 4.5},
+		"blk.0.ffn_down_exps.weight": {1, 3, 1, 1}}
 	if got := m.Weights(); !reflect.DeepEqual(got, want) {
 		t.Errorf("weights %v", got)
 	}
@@ -57,7 +59,8 @@ func TestTheOlderFormatIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w := m.Weights()["blk.0.attn_q.weight"]; m.Chunks != 7 || m.Datasets[0] != "a.txt" || !reflect.DeepEqual(w, []float32{0.5, 2, 4.5}) {
+	if w := m.Weights()["blk.0.attn_q.weight"]; m.Chunks != 7 || m.Datasets[0] != "a.txt" ||
+		!reflect.DeepEqual(w, []float32{0.5, 2, 4.5}) {
 		t.Errorf("%+v, %v", m, w)
 	}
 }
@@ -73,8 +76,9 @@ func TestBadFilesAreRefused(t *testing.T) {
 		t.Error("NaN was written")
 	}
 	for name, data := range map[string][]byte{
-		"nothing": nil, "text": []byte("this is no importance matrix"), "a model": other, "half a file": legacy()[:30],
-		"no entry": binary.LittleEndian.AppendUint32(nil, 0),
+		"nothing": nil, "text": []byte("this is no importance matrix"), "a model": other,
+		"half a file": legacy()[:30],
+		"no entry":    binary.LittleEndian.AppendUint32(nil, 0),
 	} {
 		if _, err := Parse(data, name); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%s: %v", name, err)

@@ -10,16 +10,20 @@ import (
 	"gonum.org/v1/gonum/stat"
 )
 
-// statisticNames are the figures of a matrix's tensor NAME.stats, as llama-imatrix 0.7 orders and names them.
-var statisticNames = []string{"sum_sq", "mean", "elements", "std_deviation", "skewness", "kurtosis", "gain", "h_norm", "l2_dist", "cossim", "pearson", "covariance"}
+// statisticNames are the figures of a matrix's tensor NAME.stats, as llama-imatrix 0.7 orders and
+// names them.
+var statisticNames = []string{"sum_sq", "mean", "elements", "std_deviation", "skewness", "kurtosis",
+	"gain", "h_norm", "l2_dist", "cossim", "pearson", "covariance"}
 
 // layerName parts the name of a layer's matrix into what comes before and after its number.
 var layerName = regexp.MustCompile(`^((?:v\.)?blk\.)(\d+)(\..*)$`)
 
-// statistics are the figures of a matrix: over the means of its columns, the sum of the squares' means, the mean, the count, the standard
-// deviation, skewness and excess kurtosis; the entropy of the squares in percent of the largest possible; and, beside the same matrix of the layer
-// before, the ratio of the roots of the sums, the distance, cosine, correlation and covariance of the means. Those are NaN where there is no
-// such matrix. All moments are of the population. The formulas were found from llama-imatrix's files, which a test compares with.
+// statistics are the figures of a matrix: over the means of its columns, the sum of the squares'
+// means, the mean, the count, the standard deviation, skewness and excess kurtosis; the entropy of
+// the squares in percent of the largest possible; and, beside the same matrix of the layer before,
+// the ratio of the roots of the sums, the distance, cosine, correlation and covariance of the
+// means. Those are NaN where there is no such matrix. All moments are of the population. The
+// formulas were found from llama-imatrix's files, which a test compares with.
 func (m *Matrix) statistics(name string) []float32 {
 	s := m.Entries[name]
 	means, squares := s.means(s.Values), s.means(s.Squares)
@@ -41,7 +45,8 @@ func (m *Matrix) statistics(name string) []float32 {
 	if n > 1 {
 		entropy *= 100 / math.Log2(n)
 	}
-	all := []float64{sum, mean, n, sd, skew, kurtosis, math.NaN(), entropy, math.NaN(), math.NaN(), math.NaN(), math.NaN()}
+	all := []float64{sum, mean, n, sd, skew, kurtosis, math.NaN(), entropy, math.NaN(), math.NaN(),
+		math.NaN(), math.NaN()}
 	if before := m.layerBefore(name); before != nil && len(before.Values) == len(s.Values) {
 		theirs := before.means(before.Values)
 		all[6] = math.Sqrt(sum / floats.Sum(before.means(before.Squares)))

@@ -7,9 +7,11 @@ import (
 	"github.com/eyelet-engine/eyelet/models/layout"
 )
 
-// Whatever a file says and however long a picture is, a plan is an error or one whose views lie within what they are cut from.
+// Whatever a file says and however long a picture is, a plan is an error or one whose views lie
+// within what they are cut from.
 func FuzzPlan(f *testing.F) {
-	kinds := []string{"qwen2vl_merger", "qwen3vl_merger", "glm4v", "gemma3", "gemma4v", "internvl", "pixtral", "idefics3", "other"}
+	kinds := []string{"qwen2vl_merger", "qwen3vl_merger", "glm4v", "gemma3", "gemma4v", "internvl",
+		"pixtral", "idefics3", "other"}
 	for i := range kinds {
 		f.Add(uint8(i), uint32(448), uint32(14), uint32(2), uint32(2048), uint32(12), 640, 480)
 		f.Add(uint8(i), uint32(512), uint32(16), uint32(4), uint32(2048), uint32(0), 1, 1000)
@@ -18,8 +20,10 @@ func FuzzPlan(f *testing.F) {
 	f.Fuzz(func(t *testing.T, kind uint8, size, patch, merge, longest, tiles uint32, w, h int) {
 		file := gguf.NewWriter("clip")
 		file.Set("clip.projector_type", kinds[int(kind)%len(kinds)])
-		for key, n := range map[string]uint32{"image_size": size, "patch_size": patch, "spatial_merge_size": merge, "projector.scale_factor": merge,
-			"preproc_image_size": longest, "image_max_pixels": longest, "preproc_max_tiles": tiles} {
+		for key, n := range map[string]uint32{"image_size": size, "patch_size": patch,
+			"spatial_merge_size": merge, "projector.scale_factor": merge,
+			"preproc_image_size": longest, "image_max_pixels": longest,
+			"preproc_max_tiles": tiles} {
 			if n != 0 {
 				file.Set("clip.vision."+key, n)
 			}
@@ -56,8 +60,10 @@ func FuzzPlan(f *testing.F) {
 		}
 		for i, v := range p.Views {
 			vw, vh := size2(v.Of)
-			if v.X < 0 || v.Y < 0 || v.W < 1 || v.H < 1 || v.X+v.W > vw || v.Y+v.H > vh || v.Tokens < 1 || v.Tokens > l.MaxTokens() {
-				t.Fatalf("%v: view %d of %d x %d (at most %d tokens): %+v", l, i, vw, vh, l.MaxTokens(), v)
+			if v.X < 0 || v.Y < 0 || v.W < 1 || v.H < 1 || v.X+v.W > vw || v.Y+v.H > vh ||
+				v.Tokens < 1 || v.Tokens > l.MaxTokens() {
+				t.Fatalf("%v: view %d of %d x %d (at most %d tokens): %+v", l, i, vw, vh,
+					l.MaxTokens(), v)
 			}
 		}
 	})

@@ -8,8 +8,9 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// gemma4 lays out for Gemma 4: Gemma4ImageProcessor of transformers 5.24. The picture keeps its shape, as nearly as sides allow that are
-// multiples of a token's, and is made as large as the budget of tokens allows, small ones too.
+// gemma4 lays out for Gemma 4: Gemma4ImageProcessor of transformers 5.24. The picture keeps its
+// shape, as nearly as sides allow that are multiples of a token's, and is made as large as the
+// budget of tokens allows, small ones too.
 type gemma4 struct {
 	patch, pool int // a token is pool x pool patches
 	soft        int // the budget
@@ -34,7 +35,8 @@ func newGemma4(f *gguf.File, opt Options) (Layout, error) {
 	return l, nil
 }
 
-// lower takes the largest of the budgets that is no more than that many tokens, if the present one is.
+// lower takes the largest of the budgets that is no more than that many tokens, if the present one
+// is.
 func (l *gemma4) lower(tokens int) {
 	if tokens >= l.soft {
 		return

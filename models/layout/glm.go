@@ -5,12 +5,14 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// glm lays out for GLM-4V: Glm4vImageProcessor of transformers 5.24, which is Qwen's, but for tiny pictures, which are first enlarged, and
-// for pixels, which count twice as those of the two frames that a picture becomes.
+// glm lays out for GLM-4V: Glm4vImageProcessor of transformers 5.24, which is Qwen's, but for tiny
+// pictures, which are first enlarged, and for pixels, which count twice as those of the two frames
+// that a picture becomes.
 type glm struct{ smart }
 
 func newGLM4V(f *gguf.File, opt Options) (Layout, error) {
-	l, err := newSmart(f, opt, smart{name: "glm4v", least: 112 * 112, most: 28 * 28 * 15000, frames: 2, before: "<|begin_of_image|>", after: "<|end_of_image|>"})
+	l, err := newSmart(f, opt, smart{name: "glm4v", least: 112 * 112, most: 28 * 28 * 15000,
+		frames: 2, before: "<|begin_of_image|>", after: "<|end_of_image|>"})
 	if err != nil {
 		return nil, err
 	}

@@ -8,19 +8,23 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// idefics3 lays out for Idefics3 and SmolVLM: Idefics3ImageProcessor, SmolVLMImageProcessor and their processors of transformers 5.24. The
-// longer side is brought to a fixed length, then both sides are stretched up to whole tiles, which are cut; a view of the whole, made of
-// the stretched picture, follows. Where the processor's do_image_splitting is false, the second step makes one tile of it.
+// idefics3 lays out for Idefics3 and SmolVLM: Idefics3ImageProcessor, SmolVLMImageProcessor and
+// their processors of transformers 5.24. The longer side is brought to a fixed length, then both
+// sides are stretched up to whole tiles, which are cut; a view of the whole, made of the stretched
+// picture, follows. Where the processor's do_image_splitting is false, the second step makes one
+// tile of it.
 type idefics3 struct {
 	grid
 	longest int  // pixels of the longer side
 	whole   bool // no tiles
 }
 
-// SplittingKey, false in a projector file, says that pictures are not cut into tiles (do_image_splitting). It is of Eyelet's own; others cut all the same.
+// SplittingKey, false in a projector file, says that pictures are not cut into tiles
+// (do_image_splitting). It is of Eyelet's own; others cut all the same.
 const SplittingKey = "eyelet.vision.image_splitting"
 
-// idefics3Limit bounds the longer side whatever the file says: MAX_IMAGE_SIZE of image_processing_idefics3.py.
+// idefics3Limit bounds the longer side whatever the file says: MAX_IMAGE_SIZE of
+// image_processing_idefics3.py.
 const idefics3Limit = 4096
 
 func newIdefics3(f *gguf.File, _ Options) (Layout, error) {
@@ -33,7 +37,8 @@ func newIdefics3(f *gguf.File, _ Options) (Layout, error) {
 		return nil, err
 	}
 	if side := (min(l.longest, idefics3Limit) + g.size - 1) / g.size; side > 64 {
-		return nil, fmt.Errorf("clip.vision.preproc_image_size %d makes %d tiles of %d a side", l.longest, side, g.size)
+		return nil, fmt.Errorf("clip.vision.preproc_image_size %d makes %d tiles of %d a side",
+			l.longest, side, g.size)
 	}
 	if split, ok := f.Bool(SplittingKey); ok {
 		l.whole = !split
@@ -60,10 +65,12 @@ func (l *idefics3) Plan(w, h int) (*Plan, error) {
 		cw, ch = l.tiled(fw, fh)
 	}
 	p := &Plan{
-		Steps: []Step{{From: Original, W: fw, H: fh, Filter: imaging.Lanczos}, {From: 0, W: cw, H: ch, Filter: imaging.Lanczos}},
+		Steps: []Step{{From: Original, W: fw, H: fh, Filter: imaging.Lanczos},
+			{From: 0, W: cw, H: ch, Filter: imaging.Lanczos}},
 		After: "<fake_token_around_image>",
 	}
-	overview := View{Of: 1, W: cw, H: ch, Tokens: l.tokens(), Before: "<fake_token_around_image><global-img>"}
+	overview := View{Of: 1, W: cw, H: ch, Tokens: l.tokens(),
+		Before: "<fake_token_around_image><global-img>"}
 	if cols, rows := cw/l.size, ch/l.size; cols*rows > 1 {
 		for i := range cols * rows {
 			row, col := i/cols, i%cols
@@ -71,7 +78,8 @@ func (l *idefics3) Plan(w, h int) (*Plan, error) {
 			if col == 0 && row > 0 {
 				before = "\n" + before
 			}
-			p.Views = append(p.Views, View{Before: before, Of: 1, X: col * l.size, Y: row * l.size, W: l.size, H: l.size, Tokens: l.tokens()})
+			p.Views = append(p.Views, View{Before: before, Of: 1, X: col * l.size, Y: row * l.size,
+				W: l.size, H: l.size, Tokens: l.tokens()})
 		}
 		p.Steps = append(p.Steps, Step{From: 1, W: l.size, H: l.size, Filter: imaging.Lanczos})
 		overview.Of, overview.W, overview.H = 2, l.size, l.size
@@ -81,7 +89,8 @@ func (l *idefics3) Plan(w, h int) (*Plan, error) {
 	return p, nil
 }
 
-// Within implements [Bounded]: the size's longest_edge of the processor, by whole tiles, and do_image_splitting.
+// Within implements [Bounded]: the size's longest_edge of the processor, by whole tiles, and
+// do_image_splitting.
 func (l *idefics3) Within(w, h, tokens int) Layout {
 	b := *l
 	for side := (min(l.longest, idefics3Limit) + l.size - 1) / l.size; side > 1; side-- {
@@ -94,8 +103,8 @@ func (l *idefics3) Within(w, h, tokens int) Layout {
 	return &b
 }
 
-// scaled is the size after the first step: _resize_output_size_rescale_to_max_len, which makes the shorter side even, and
-// _resize_output_size_scale_below_upper_bound.
+// scaled is the size after the first step: _resize_output_size_rescale_to_max_len, which makes the
+// shorter side even, and _resize_output_size_scale_below_upper_bound.
 func (l *idefics3) scaled(w, h int) (int, int) {
 	long, short := &w, &h
 	if h > w {

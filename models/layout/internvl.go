@@ -8,9 +8,10 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// internvl lays out for InternVL 2.5 and 3: GotOcr2ImageProcessor with crop_to_patches, as InternVLProcessor of transformers 5.24 calls it,
-// and dynamic_preprocess of the original code. The picture is stretched to the grid of tiles whose shape is nearest its own, however small
-// it is, and cut; where that gives more than one tile, a view of the whole follows.
+// internvl lays out for InternVL 2.5 and 3: GotOcr2ImageProcessor with crop_to_patches, as
+// InternVLProcessor of transformers 5.24 calls it, and dynamic_preprocess of the original code. The
+// picture is stretched to the grid of tiles whose shape is nearest its own, however small it is,
+// and cut; where that gives more than one tile, a view of the whole follows.
 type internvl struct {
 	grid
 	least, most int // tiles of a grid
@@ -42,12 +43,15 @@ func (l *internvl) Plan(w, h int) (*Plan, error) {
 		return nil, err
 	}
 	cols, rows := l.best(w, h)
-	p := &Plan{Steps: []Step{{From: Original, W: cols * l.size, H: rows * l.size, Filter: imaging.Bicubic}}, After: "</img>"}
+	p := &Plan{Steps: []Step{{From: Original, W: cols * l.size, H: rows * l.size,
+		Filter: imaging.Bicubic}}, After: "</img>"}
 	for i := range cols * rows {
-		p.Views = append(p.Views, View{X: i % cols * l.size, Y: i / cols * l.size, W: l.size, H: l.size, Tokens: l.tokens()})
+		p.Views = append(p.Views, View{X: i % cols * l.size, Y: i / cols * l.size, W: l.size,
+			H: l.size, Tokens: l.tokens()})
 	}
 	if len(p.Views) > 1 {
-		p.Steps = append(p.Steps, Step{From: Original, W: l.size, H: l.size, Filter: imaging.Bicubic})
+		p.Steps = append(p.Steps, Step{From: Original, W: l.size, H: l.size,
+			Filter: imaging.Bicubic})
 		p.Views = append(p.Views, View{Of: 1, W: l.size, H: l.size, Tokens: l.tokens()})
 	}
 	p.Views[0].Before = "<img>"
@@ -65,8 +69,9 @@ func (l *internvl) Within(w, h, tokens int) Layout {
 	return &b
 }
 
-// best is get_optimal_tiled_canvas of image_processing_got_ocr2.py: of grids that are equally near the picture's shape, the later one in
-// the order of their tiles wins if the picture has more than half its pixels.
+// best is get_optimal_tiled_canvas of image_processing_got_ocr2.py: of grids that are equally near
+// the picture's shape, the later one in the order of their tiles wins if the picture has more than
+// half its pixels.
 func (l *internvl) best(w, h int) (cols, rows int) {
 	shape, area := float64(w)/float64(h), float64(w)*float64(h)
 	nearest := math.Inf(1)

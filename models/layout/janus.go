@@ -8,8 +8,9 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// janus lays out for Janus and Janus-Pro: JanusImageProcessor and JanusProcessor of transformers 5.24. A picture is scaled until its longer side is
-// that of the tower, no side being less than janusLeast, and then padded with the colour of the mean; LLaVA pads first.
+// janus lays out for Janus and Janus-Pro: JanusImageProcessor and JanusProcessor of transformers
+// 5.24. A picture is scaled until its longer side is that of the tower, no side being less than
+// janusLeast, and then padded with the colour of the mean; LLaVA pads first.
 type janus struct {
 	grid
 	margin [3]uint8

@@ -1,17 +1,19 @@
-// Package layout says how each vision family's processor lays a picture out for its tower, as transformers does it, which is how
-// the families were trained.
+// Package layout says how each vision family's processor lays a picture out for its tower, as
+// transformers does it, which is how the families were trained.
 //
-// A [Layout] knows one family's rule. Of a picture's size alone it makes a [Plan]: how the picture is resampled, which parts of it the
-// tower sees, in which order, how many tokens each becomes, and what the prompt says before, between and behind them. The plan needs
-// no pixels, so that tokens can be counted from a file's header; [Plan.Pictures] carries it out.
+// A [Layout] knows one family's rule. Of a picture's size alone it makes a [Plan]: how the picture
+// is resampled, which parts of it the tower sees, in which order, how many tokens each becomes, and
+// what the prompt says before, between and behind them. The plan needs no pixels, so that tokens
+// can be counted from a file's header; [Plan.Pictures] carries it out.
 //
 //	l, err := layout.New(projectorFile, layout.Options{})
 //	plan, err := l.Plan(4000, 3000)
 //	pictures, err := plan.Pictures(ctx, img)   // one for each of plan.Views
 //
-// Each family stands in a file of its own, which names the processor that it follows and the version. Resampling is Pillow's
-// (package imaging), which the families were trained with; the processors that transformers runs over torchvision instead differ from
-// that in single steps of 255.
+// Each family stands in a file of its own, which names the processor that it follows and the
+// version. Resampling is Pillow's (package imaging), which the families were trained with; the
+// processors that transformers runs over torchvision instead differ from that in single steps of
+// 255.
 //
 // LLaVA's layouts, whose tokens come from several tiles at once, are in package llava.
 package layout
@@ -33,28 +35,32 @@ var ErrShape = errors.New("the model takes no picture of this shape")
 
 // A Layout is one family's rule. It may be used by several goroutines.
 type Layout interface {
-	// Plan returns what becomes of a picture of w by h pixels. Errors match ErrShape where the family's own processor refuses it.
+	// Plan returns what becomes of a picture of w by h pixels. Errors match ErrShape where the
+	// family's own processor refuses it.
 	Plan(w, h int) (*Plan, error)
-	// Variable reports whether the tower takes pictures of any size. If not, all views have the same.
+	// Variable reports whether the tower takes pictures of any size. If not, all views have the
+	// same.
 	Variable() bool
 	// MaxTokens is the most tokens that a view can become.
 	MaxTokens() int
-	// String names the family with all that decides its plans: two Layouts of the same string make the same ones.
+	// String names the family with all that decides its plans: two Layouts of the same string make
+	// the same ones.
 	String() string
 }
 
-// A Bounded is a Layout that makes as many tokens of a picture however small it is, by its shape alone, so that fewer can only come of another setting
-// of the family's processor.
+// A Bounded is a Layout that makes as many tokens of a picture however small it is, by its shape
+// alone, so that fewer can only come of another setting of the family's processor.
 type Bounded interface {
 	Layout
-	// Within returns the Layout of the setting that makes the most tokens of a picture of w by h pixels among those that make no more than
-	// that many, or the fewest where all make more.
+	// Within returns the Layout of the setting that makes the most tokens of a picture of w by h
+	// pixels among those that make no more than that many, or the fewest where all make more.
 	Within(w, h, tokens int) Layout
 }
 
 // Options are the choices in making a Layout. The zero value is what the processor does.
 type Options struct {
-	// Tokens lowers the most tokens of a picture, in families whose processor takes such a limit; 0 leaves the processor's own.
+	// Tokens lowers the most tokens of a picture, in families whose processor takes such a limit; 0
+	// leaves the processor's own.
 	Tokens int
 }
 
@@ -64,7 +70,8 @@ type Plan struct {
 	Steps []Step
 	// Views are what the tower sees, in the order of the prompt.
 	Views []View
-	// After is the text behind the last view. As View.Before it is the template's kind of text: control tokens in it are meant.
+	// After is the text behind the last view. As View.Before it is the template's kind of text:
+	// control tokens in it are meant.
 	After string
 }
 
@@ -76,7 +83,8 @@ type Step struct {
 	From   int // index of the step whose result is resampled, or Original
 	W, H   int
 	Filter imaging.Filter
-	// Square, if not 0, is the side of a square of the colour Margin in whose middle the result is laid; at an odd rest, left and top are less.
+	// Square, if not 0, is the side of a square of the colour Margin in whose middle the result is
+	// laid; at an odd rest, left and top are less.
 	Square int
 	Margin [3]uint8
 }
@@ -97,7 +105,8 @@ func (p *Plan) Tokens() (n int) {
 	return n
 }
 
-// Target returns a size that holds all that the plan takes of the picture: imaging.Options.Target. It is 0, 0 where that is all of it.
+// Target returns a size that holds all that the plan takes of the picture: imaging.Options.Target.
+// It is 0, 0 where that is all of it.
 func (p *Plan) Target() (w, h int) {
 	for _, s := range p.Steps {
 		if s.From == Original {
@@ -112,8 +121,9 @@ func (p *Plan) Target() (w, h int) {
 	return w, h
 }
 
-// Pictures carries the plan out: one picture for each view. A view that is the whole of a step's result shares its pixels, and one of the
-// whole original may be img itself. When ctx is done it gives up with ctx's error.
+// Pictures carries the plan out: one picture for each view. A view that is the whole of a step's
+// result shares its pixels, and one of the whole original may be img itself. When ctx is done it
+// gives up with ctx's error.
 func (p *Plan) Pictures(ctx context.Context, img *imaging.RGB) ([]*imaging.RGB, error) {
 	if err := img.Check(); err != nil {
 		return nil, fmt.Errorf("layout: %w", err)
@@ -179,7 +189,8 @@ func whole(w, h int, filter imaging.Filter, tokens int, before, after string) *P
 	}
 }
 
-// families make a Layout of a projector file, by the projector's kind as llama.cpp's converters call it.
+// families make a Layout of a projector file, by the projector's kind as llama.cpp's converters
+// call it.
 var families = map[string]func(f *gguf.File, opt Options) (Layout, error){
 	"qwen2vl_merger":   newQwen2VL,
 	"qwen2.5vl_merger": newQwen2VL,
@@ -193,7 +204,8 @@ var families = map[string]func(f *gguf.File, opt Options) (Layout, error){
 	"janus_pro":        newJanus,
 }
 
-// New returns the layout of a projector file, ErrUnknown where this package has none. Its numbers may be hostile.
+// New returns the layout of a projector file, ErrUnknown where this package has none. Its numbers
+// may be hostile.
 func New(f *gguf.File, opt Options) (Layout, error) {
 	kind := Kind(f)
 	make, ok := families[kind]
@@ -239,7 +251,8 @@ func refuse(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrShape, fmt.Sprintf(format, args...))
 }
 
-// number reads a number of the vision tower between least and most; otherwise says what a missing one is, 0 for a fault.
+// number reads a number of the vision tower between least and most; otherwise says what a missing
+// one is, 0 for a fault.
 func number(f *gguf.File, key string, least, most, otherwise int) (int, error) {
 	key = "clip.vision." + key
 	v, ok := f.Lookup(key)
@@ -268,7 +281,8 @@ func readGrid(f *gguf.File, mergeKey string, merge int) (g grid, err error) {
 		return g, err
 	}
 	if g.size < g.patch*g.merge {
-		return g, fmt.Errorf("clip.vision.image_size %d is less than %d patches of %d", g.size, g.merge, g.patch)
+		return g, fmt.Errorf("clip.vision.image_size %d is less than %d patches of %d", g.size,
+			g.merge, g.patch)
 	}
 	return g, nil
 }

@@ -43,13 +43,16 @@ func TestPicturesAreThoseOfTransformers(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, p := range g.Pictures {
-				t.Run(fmt.Sprintf("%dx%d", p.W, p.H), func(t *testing.T) { comparePictures(t, l, p) })
+				t.Run(fmt.Sprintf("%dx%d", p.W, p.H), func(t *testing.T) {
+					comparePictures(t, l, p)
+				})
 			}
 		})
 	}
 }
 
-// SmolVLM's pictures with do_image_splitting false, which a file says by a key of our own: scripts/golden/whole.py.
+// SmolVLM's pictures with do_image_splitting false, which a file says by a key of our own:
+// scripts/golden/whole.py.
 func TestPicturesThatAreNotCutAreThoseOfTransformers(t *testing.T) {
 	data, err := os.ReadFile("testdata/whole/smolvlm.json")
 	if err != nil {
@@ -60,8 +63,10 @@ func TestPicturesThatAreNotCutAreThoseOfTransformers(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := gguf.NewWriter("clip")
-	for key, value := range map[string]any{"clip.projector_type": "idefics3", "clip.vision.image_size": uint32(512), "clip.vision.patch_size": uint32(16),
-		"clip.vision.projector.scale_factor": uint32(4), "clip.vision.preproc_image_size": uint32(2048), layout.SplittingKey: false} {
+	for key, value := range map[string]any{"clip.projector_type": "idefics3",
+		"clip.vision.image_size": uint32(512), "clip.vision.patch_size": uint32(16),
+		"clip.vision.projector.scale_factor": uint32(4),
+		"clip.vision.preproc_image_size":     uint32(2048), layout.SplittingKey: false} {
 		w.Set(key, value)
 	}
 	file, err := w.Bytes()
@@ -116,16 +121,19 @@ func comparePictures(t *testing.T, l layout.Layout, p layouttest.Picture) {
 			t.Errorf("view %d has other pixels", i)
 		}
 	}
-	if n := plan.Tokens(); p.Embeddings != nil && n != p.Embeddings.Shape[0] && n-p.Embeddings.Shape[0] != plan.Views[0].H/viewToken(plan)-1 {
+	if n := plan.Tokens(); p.Embeddings != nil && n != p.Embeddings.Shape[0] &&
+		n-p.Embeddings.Shape[0] != plan.Views[0].H/viewToken(plan)-1 {
 		t.Errorf("%d tokens, want %d", n, p.Embeddings.Shape[0])
 	}
 }
 
-// viewToken guesses the pixels of a token's side, to count the rows that end with a marker among the tokens.
+// viewToken guesses the pixels of a token's side, to count the rows that end with a marker among
+// the tokens.
 func viewToken(p *layout.Plan) int {
 	v := p.Views[0]
 	for side := 8; side < 64; side++ {
-		if rows, cols := v.H/side, v.W/side; rows*side == v.H && cols*side == v.W && rows*(cols+1)-1 == v.Tokens {
+		if rows, cols := v.H/side, v.W/side; rows*side == v.H && cols*side == v.W &&
+			rows*(cols+1)-1 == v.Tokens {
 			return side
 		}
 	}

@@ -8,9 +8,10 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// pixtral lays out for Pixtral and Mistral Small 3: PixtralImageProcessor of transformers 5.24. A picture longer than the tower's size is
-// shrunk to it; then both sides are stretched up to whole tokens. The rows of tokens end with [IMG_BREAK], whose embedding libmtmd puts
-// between the tower's, and the last with [IMG_END].
+// pixtral lays out for Pixtral and Mistral Small 3: PixtralImageProcessor of transformers 5.24. A
+// picture longer than the tower's size is shrunk to it; then both sides are stretched up to whole
+// tokens. The rows of tokens end with [IMG_BREAK], whose embedding libmtmd puts between the
+// tower's, and the last with [IMG_END].
 type pixtral struct{ grid }
 
 func newPixtral(f *gguf.File, _ Options) (Layout, error) {

@@ -8,17 +8,20 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// maxAspect is how much longer than the other a side may be before the processors of Qwen and GLM refuse the picture.
+// maxAspect is how much longer than the other a side may be before the processors of Qwen and GLM
+// refuse the picture.
 const maxAspect = 200
 
-// smart lays out for Qwen2-VL, Qwen2.5-VL and Qwen3-VL: Qwen2VLImageProcessor of transformers 5.24. The picture is stretched to sides that
-// are multiples of factor, near its own size and shape, and of least to most pixels.
+// smart lays out for Qwen2-VL, Qwen2.5-VL and Qwen3-VL: Qwen2VLImageProcessor of transformers 5.24.
+// The picture is stretched to sides that are multiples of factor, near its own size and shape, and
+// of least to most pixels.
 type smart struct {
 	name          string
 	factor        int // pixels of a token's side
 	least, most   int // pixels of the stretched picture
 	before, after string
-	frames        int // how often the processor counts the picture's pixels; GLM counts each picture as two frames
+	// how often the processor counts the picture's pixels; GLM counts each picture as two frames
+	frames int
 }
 
 func newSmart(f *gguf.File, opt Options, l smart) (Layout, error) {
@@ -44,20 +47,23 @@ func newSmart(f *gguf.File, opt Options, l smart) (Layout, error) {
 	return &l, nil
 }
 
-// newQwen2VL makes the layout of Qwen2-VL and Qwen2.5-VL, whose files do not state the limits: those of their preprocessor_config.json.
+// newQwen2VL makes the layout of Qwen2-VL and Qwen2.5-VL, whose files do not state the limits:
+// those of their preprocessor_config.json.
 func newQwen2VL(f *gguf.File, opt Options) (Layout, error) {
-	return newSmart(f, opt, smart{name: "qwen2vl", least: 56 * 56, most: 12845056, frames: 1, before: "<|vision_start|>", after: "<|vision_end|>"})
+	return newSmart(f, opt, smart{name: "qwen2vl", least: 56 * 56, most: 12845056, frames: 1,
+		before: "<|vision_start|>", after: "<|vision_end|>"})
 }
 
 // newQwen3VL is as newQwen2VL, for Qwen3-VL.
 func newQwen3VL(f *gguf.File, opt Options) (Layout, error) {
-	return newSmart(f, opt, smart{name: "qwen3vl", least: 256 * 256, most: 4096 * 4096, frames: 1, before: "<|vision_start|>", after: "<|vision_end|>"})
+	return newSmart(f, opt, smart{name: "qwen3vl", least: 256 * 256, most: 4096 * 4096, frames: 1,
+		before: "<|vision_start|>", after: "<|vision_end|>"})
 }
 
 func (l *smart) Variable() bool { return true }
 
-// MaxTokens is that of the limit, unless files have limits so low that the shortest side, of one token, or rounding up to the least size goes
-// beyond.
+// MaxTokens is that of the limit, unless files have limits so low that the shortest side, of one
+// token, or rounding up to the least size goes beyond.
 func (l *smart) MaxTokens() int {
 	area := l.frames * l.factor * l.factor
 	least := float64(l.least)/float64(area) + 1
@@ -82,7 +88,8 @@ func (l *smart) Plan(w, h int) (*Plan, error) {
 // resize is smart_resize of image_processing_qwen2_vl.py, in whose arithmetic halves round to even.
 func (l *smart) resize(w, h int) (int, int, error) {
 	if max(w, h) > maxAspect*min(w, h) {
-		return 0, 0, refuse("one side of %d x %d pixels is over %d times the other", w, h, maxAspect)
+		return 0, 0, refuse("one side of %d x %d pixels is over %d times the other", w, h,
+			maxAspect)
 	}
 	factor, fw, fh := float64(l.factor), float64(w), float64(h)
 	round := func(x float64) int { return int(math.RoundToEven(x/factor)) * l.factor }

@@ -12,15 +12,18 @@ type Standing struct {
 
 // processors name what the families of this package follow.
 var processors = map[string]string{
-	"qwen2vl_merger": "Qwen2VLImageProcessor", "qwen2.5vl_merger": "Qwen2VLImageProcessor", "qwen3vl_merger": "Qwen2VLImageProcessor", "glm4v": "Glm4vImageProcessor",
-	"gemma3": "Gemma3ImageProcessor", "gemma4v": "Gemma4ImageProcessor", "internvl": "GotOcr2ImageProcessor", "pixtral": "PixtralImageProcessor",
+	"qwen2vl_merger": "Qwen2VLImageProcessor", "qwen2.5vl_merger": "Qwen2VLImageProcessor",
+	"qwen3vl_merger": "Qwen2VLImageProcessor", "glm4v": "Glm4vImageProcessor",
+	"gemma3": "Gemma3ImageProcessor", "gemma4v": "Gemma4ImageProcessor",
+	"internvl": "GotOcr2ImageProcessor", "pixtral": "PixtralImageProcessor",
 	"idefics3":  "Idefics3ImageProcessor and SmolVLMImageProcessor",
 	"janus_pro": "JanusImageProcessor",
 	"mlp":       "LLaVA's processors", "linear": "LLaVA's processors", // package llava
 }
 
-// StandingOf returns the standing of a projector file. Families that neither this package nor package llava lays out get their pictures by
-// libmtmd's rule, which for many is not the processor's.
+// StandingOf returns the standing of a projector file. Families that neither this package nor
+// package llava lays out get their pictures by libmtmd's rule, which for many is not the
+// processor's.
 func StandingOf(f *gguf.File) Standing {
 	kind := Kind(f)
 	if kind == "" {

@@ -39,7 +39,8 @@ func goldens[T any](t testing.TB, path string) ([]T, map[string]Layout) {
 	}
 	layouts := make(map[string]Layout)
 	for name, g := range file.Layouts {
-		m := Metadata{Size: g.Size, Patch: g.Patch, Mean: clipMean, AspectRatio: "anyres", MergeType: "spatial_unpad"}
+		m := Metadata{Size: g.Size, Patch: g.Patch, Mean: clipMean, AspectRatio: "anyres",
+			MergeType: "spatial_unpad"}
 		for _, p := range g.Pinpoints {
 			m.GridPinpoints = append(m.GridPinpoints, p[0], p[1])
 		}
@@ -149,8 +150,10 @@ func TestRowsAreThoseThatHuggingFacePacks(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if want := (Resolution{c.Best[0], c.Best[1]}); p.Resolution != want || p.Tiles != c.Tiles {
-				t.Fatalf("resolution %v and %d tiles, want %v and %d", p.Resolution, p.Tiles, want, c.Tiles)
+			if want := (Resolution{c.Best[0], c.Best[1]}); p.Resolution != want ||
+				p.Tiles != c.Tiles {
+				t.Fatalf("resolution %v and %d tiles, want %v and %d", p.Resolution, p.Tiles, want,
+					c.Tiles)
 			}
 			if n := l.Tokens(c.W, c.H); len(p.Rows) != c.Rows || n != c.Rows {
 				t.Errorf("%d rows, Tokens says %d, want %d", len(p.Rows), n, c.Rows)

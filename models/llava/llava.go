@@ -143,8 +143,9 @@ const (
 	maxPinpoints = 64
 	maxTiles     = 36      // of one pinpoint, the overview not counted
 	maxPixels    = 1 << 26 // of a pinpoint, or of the picture that crop cuts from
-	maxLength    = 1 << 20 // of a picture's longer side; resampling takes some 60 bytes a pixel of it
-	maxSide      = math.MaxInt32
+	// of a picture's longer side; resampling takes some 60 bytes a pixel of it
+	maxLength = 1 << 20
+	maxSide   = math.MaxInt32
 )
 
 // New returns the LLaVA 1.5 layout of a tower, [Pad]. mean is the tower's
@@ -155,7 +156,8 @@ func New(size, patch int, mean [3]float32) (Layout, error) {
 	case size <= 0 || patch <= 0 || patch > size:
 		return Layout{}, fmt.Errorf("llava: patches of %d pixels in tiles of %d", patch, size)
 	case size > maxSize:
-		return Layout{}, fmt.Errorf("llava: tiles of %d pixels; at most %d are supported", size, maxSize)
+		return Layout{}, fmt.Errorf("llava: tiles of %d pixels; at most %d are supported", size,
+			maxSize)
 	}
 	l := Layout{Size: size, Patch: patch}
 	for c, v := range mean {
@@ -176,14 +178,17 @@ func (l Layout) check() error {
 	case l.Aspect != AnyRes:
 		return nil
 	case len(l.Pinpoints) == 0 || len(l.Pinpoints) > maxPinpoints:
-		return fmt.Errorf("llava: %d grid pinpoints; 1 to %d are supported", len(l.Pinpoints), maxPinpoints)
+		return fmt.Errorf("llava: %d grid pinpoints; 1 to %d are supported", len(l.Pinpoints),
+			maxPinpoints)
 	}
 	for _, p := range l.Pinpoints {
 		down, across := p.H/l.Size, p.W/l.Size
 		switch {
 		case p.H <= 0 || p.W <= 0 || p.H%l.Size != 0 || p.W%l.Size != 0:
-			return fmt.Errorf("llava: tiles of %d pixels do not tile the grid pinpoint %d x %d", l.Size, p.H, p.W)
-		case down > maxTiles || across > maxTiles || down*across > maxTiles || int64(p.H)*int64(p.W) > maxPixels:
+			return fmt.Errorf("llava: tiles of %d pixels do not tile the grid pinpoint %d x %d",
+				l.Size, p.H, p.W)
+		case down > maxTiles || across > maxTiles || down*across > maxTiles ||
+			int64(p.H)*int64(p.W) > maxPixels:
 			return fmt.Errorf("llava: the grid pinpoint %d x %d is too large; %d tiles and %d pixels are the most", p.H, p.W, maxTiles, maxPixels)
 		}
 	}
@@ -268,5 +273,6 @@ func resize(ctx context.Context, img *imaging.RGB, w, h int) (*imaging.RGB, erro
 }
 
 func tooLong(img *imaging.RGB) error {
-	return fmt.Errorf("a picture of %d x %d pixels is too long for this model: %w", img.W, img.H, imaging.ErrTooLarge)
+	return fmt.Errorf("a picture of %d x %d pixels is too long for this model: %w", img.W, img.H,
+		imaging.ErrTooLarge)
 }

@@ -56,7 +56,9 @@ func FromMetadata(m Metadata) (Layout, error) {
 	case "anyres":
 		l.Aspect = AnyRes
 	default:
-		return Layout{}, fmt.Errorf("llava: %w: image_aspect_ratio %.40q; pad, square and anyres are known", ErrUnsupported, m.AspectRatio)
+		return Layout{}, fmt.Errorf(
+			"llava: %w: image_aspect_ratio %.40q; pad, square and anyres are known", ErrUnsupported,
+			m.AspectRatio)
 	}
 	if l.Aspect != AnyRes {
 		return l, nil
@@ -68,7 +70,9 @@ func FromMetadata(m Metadata) (Layout, error) {
 	case "spatial_unpad":
 		l.Merge = SpatialUnpad
 	default:
-		return Layout{}, fmt.Errorf("llava: %w: mm_patch_merge_type %.40q; flat, spatial and spatial_unpad are known", ErrUnsupported, m.MergeType)
+		return Layout{}, fmt.Errorf(
+			"llava: %w: mm_patch_merge_type %.40q; flat, spatial and spatial_unpad are known",
+			ErrUnsupported, m.MergeType)
 	}
 	flat := m.GridPinpoints
 	if len(flat) == 0 {
@@ -88,7 +92,9 @@ func FromMetadata(m Metadata) (Layout, error) {
 // for; see [Layout.check] for the rest.
 func pinpoints(flat []int64, widthFirst bool) ([]Resolution, error) {
 	if len(flat)%2 != 0 || len(flat) > 2*maxPinpoints {
-		return nil, fmt.Errorf("llava: image_grid_pinpoints holds %d numbers, want pairs, at most %d", len(flat), maxPinpoints)
+		return nil, fmt.Errorf(
+			"llava: image_grid_pinpoints holds %d numbers, want pairs, at most %d", len(flat),
+			maxPinpoints)
 	}
 	var all []Resolution
 	for i := 0; i < len(flat); i += 2 {

@@ -131,9 +131,11 @@ func (p Plan) Assemble(dst, tiles, newline []float32, width int) error {
 	case width <= 0:
 		return fmt.Errorf("llava: rows of %d numbers", width)
 	case len(dst)/width != len(p.Rows) || len(dst)%width != 0:
-		return fmt.Errorf("llava: room for %d numbers, want %d rows of %d", len(dst), len(p.Rows), width)
+		return fmt.Errorf("llava: room for %d numbers, want %d rows of %d", len(dst), len(p.Rows),
+			width)
 	case len(tiles)/width != p.Tiles*p.TileTokens || len(tiles)%width != 0:
-		return fmt.Errorf("llava: %d numbers from the tower, want %d rows of %d", len(tiles), p.Tiles*p.TileTokens, width)
+		return fmt.Errorf("llava: %d numbers from the tower, want %d rows of %d", len(tiles),
+			p.Tiles*p.TileTokens, width)
 	case newline != nil && len(newline) != width:
 		return fmt.Errorf("llava: a newline embedding of %d numbers, want %d", len(newline), width)
 	}

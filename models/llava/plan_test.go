@@ -9,7 +9,8 @@ import (
 
 func anyRes(t testing.TB, size, patch int, merge string) Layout {
 	t.Helper()
-	l, err := FromMetadata(Metadata{Size: size, Patch: patch, Mean: clipMean, AspectRatio: "anyres", MergeType: merge})
+	l, err := FromMetadata(Metadata{Size: size, Patch: patch, Mean: clipMean, AspectRatio: "anyres",
+		MergeType: merge})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,13 +47,16 @@ func checkPlan(t testing.TB, l Layout, w, h int) {
 func TestTokensAreThePlansRows(t *testing.T) {
 	layouts := []Layout{{Size: 336, Patch: 14}, {Size: 336, Patch: 14, Aspect: Crop}}
 	for _, merge := range []string{"flat", "spatial", "spatial_unpad"} {
-		layouts = append(layouts, anyRes(t, 336, 14, merge), anyRes(t, 35, 5, merge), anyRes(t, 7, 7, merge))
+		layouts = append(layouts, anyRes(t, 336, 14, merge), anyRes(t, 35, 5, merge),
+			anyRes(t, 7, 7, merge))
 	}
-	sizes := [][2]int{{1, 1}, {1, 10000}, {10000, 1}, {1, math.MaxInt32}, {math.MaxInt32, 1}, {math.MaxInt32, math.MaxInt32}}
+	sizes := [][2]int{{1, 1}, {1, 10000}, {10000, 1}, {1, math.MaxInt32}, {math.MaxInt32, 1},
+		{math.MaxInt32, math.MaxInt32}}
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 500 {
 		scale := 1 << rng.IntN(16)
-		sizes = append(sizes, [2]int{1 + rng.IntN(scale), 1 + rng.IntN(scale)}, [2]int{1 + rng.IntN(scale), 1 + rng.IntN(3000)})
+		sizes = append(sizes, [2]int{1 + rng.IntN(scale), 1 + rng.IntN(scale)},
+			[2]int{1 + rng.IntN(scale), 1 + rng.IntN(3000)})
 	}
 	for _, l := range layouts {
 		for _, s := range sizes {
@@ -129,14 +133,16 @@ func TestAssembleCopiesTheRowsOfThePlan(t *testing.T) {
 		t.Fatal(err)
 	}
 	same := make([]float32, 4*width)
-	if err := one.Assemble(same, tiles[:4*width], nil, width); err != nil || !slices.Equal(same, tiles[:4*width]) {
+	if err := one.Assemble(same, tiles[:4*width], nil, width); err != nil ||
+		!slices.Equal(same, tiles[:4*width]) {
 		t.Errorf("one tile became %v: %v", same, err)
 	}
 }
 
 func TestImpossibleSizesHaveNoPlan(t *testing.T) {
 	l := anyRes(t, 336, 14, "spatial_unpad")
-	for _, s := range [][2]int{{0, 5}, {5, 0}, {-3, 5}, {5, math.MinInt}, {1 << 31, 5}, {5, math.MaxInt}} {
+	for _, s := range [][2]int{{0, 5}, {5, 0}, {-3, 5}, {5, math.MinInt}, {1 << 31, 5},
+		{5, math.MaxInt}} {
 		if _, err := l.Plan(s[0], s[1]); err == nil {
 			t.Errorf("a plan for %d x %d pixels", s[0], s[1])
 		}

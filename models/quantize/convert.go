@@ -12,7 +12,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// pieceElements is about how many elements a core converts at a time: source, floats and result of a piece stay in a core's cache.
+// pieceElements is about how many elements a core converts at a time: source, floats and result of
+// a piece stay in a core's cache.
 const pieceElements = 1 << 16
 
 // converter converts a tensor piece by piece. Pieces are whole rows of one matrix of a stack.
@@ -38,9 +39,11 @@ type piece struct {
 	err error
 }
 
-// convert writes a tensor in another type. Pieces are converted side by side on all threads, and written in order. The source is read and not
-// mapped, so that memory holds the pieces under way and nothing else.
-func convert(ctx context.Context, t *gguf.Tensor, to gguf.Type, importance []float32, threads int, out io.Writer) error {
+// convert writes a tensor in another type. Pieces are converted side by side on all threads, and
+// written in order. The source is read and not mapped, so that memory holds the pieces under way
+// and nothing else.
+func convert(ctx context.Context, t *gguf.Tensor, to gguf.Type, importance []float32, threads int,
+	out io.Writer) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -85,7 +88,8 @@ func convert(ctx context.Context, t *gguf.Tensor, to gguf.Type, importance []flo
 	return fault
 }
 
-// start starts the pieces in order, as many at a time as there are threads, and closes pending after the last.
+// start starts the pieces in order, as many at a time as there are threads, and closes pending
+// after the last.
 func (c *converter) start(ctx context.Context, pending chan<- chan piece, threads int) {
 	defer close(pending)
 	slots := make(chan struct{}, threads)
@@ -115,7 +119,8 @@ func (c *converter) piece(m, first, n int) piece {
 		b = new(pieceBuffers)
 	}
 	outBytes := int(size(c.to, uint64(n*c.row)))
-	b.in, b.out, b.values = grown(b.in, n*int(c.rowBytes)), grown(b.out, outBytes), grown(b.values, n*c.row)
+	b.in, b.out, b.values = grown(b.in, n*int(c.rowBytes)), grown(b.out, outBytes),
+		grown(b.values, n*c.row)
 	if _, err := c.t.Reader().ReadAt(b.in, int64(m*c.rows+first)*c.rowBytes); err != nil {
 		return piece{err: err}
 	}
@@ -123,7 +128,8 @@ func (c *converter) piece(m, first, n int) piece {
 	if len(c.importance) > 0 {
 		weights = c.importance[m*c.row : (m+1)*c.row]
 	}
-	return piece{b: b, n: outBytes, err: convertRows(c.t.Type, c.to, b.in, c.row, weights, b.out, b.values)}
+	return piece{b: b, n: outBytes, err: convertRows(c.t.Type, c.to, b.in, c.row, weights, b.out,
+		b.values)}
 }
 
 // grown returns a slice of n elements, b's if there is room.
@@ -135,8 +141,10 @@ func grown[T any](b []T, n int) []T {
 }
 
 // convertRows converts whole rows; values has room for them as floats.
-func convertRows(from, to gguf.Type, data []byte, row int, importance []float32, out []byte, values []float32) error {
-	if importance == nil && quants.Supported(ggml.Type(from), ggml.Type(to)) && quants.Convert(ggml.Type(from), data, ggml.Type(to), out, values) {
+func convertRows(from, to gguf.Type, data []byte, row int, importance []float32, out []byte,
+	values []float32) error {
+	if importance == nil && quants.Supported(ggml.Type(from), ggml.Type(to)) &&
+		quants.Convert(ggml.Type(from), data, ggml.Type(to), out, values) {
 		return nil
 	}
 	if err := ggml.Dequantize(ggml.Type(from), data, values); err != nil {
@@ -146,7 +154,8 @@ func convertRows(from, to gguf.Type, data []byte, row int, importance []float32,
 		if v-v != 0 {
 			return fmt.Errorf("element %d of a row is %v", i%row, v)
 		}
-		if to == gguf.F16 && math.Abs(float64(v)) >= 65520 { // halfway from F16's largest value to the next
+		// halfway from F16's largest value to the next
+		if to == gguf.F16 && math.Abs(float64(v)) >= 65520 {
 			return fmt.Errorf("it holds %g, which does not fit F16; give BF16", v)
 		}
 	}

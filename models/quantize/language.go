@@ -16,15 +16,16 @@ import (
 	"github.com/eyelet-engine/eyelet/models/imatrix"
 )
 
-// PlanLanguage tells what [Language] would make of each tensor of a language model, without writing anything. f is the model's file. What libllama
-// would end at is an error that names the tensor.
+// PlanLanguage tells what [Language] would make of each tensor of a language model, without writing
+// anything. f is the model's file. What libllama would end at is an error that names the tensor.
 func PlanLanguage(ctx context.Context, f *gguf.File, p llama.QuantizeParams) (*Plan, error) {
 	plan, _, err := planLanguage(ctx, f, p)
 	return plan, err
 }
 
 // planLanguage also returns the parameters with types that fit.
-func planLanguage(ctx context.Context, f *gguf.File, p llama.QuantizeParams) (*Plan, llama.QuantizeParams, error) {
+func planLanguage(ctx context.Context, f *gguf.File,
+	p llama.QuantizeParams) (*Plan, llama.QuantizeParams, error) {
 	if err := checkRules(f, p); err != nil {
 		return nil, p, err
 	}
@@ -53,25 +54,31 @@ func askLibllama(ctx context.Context, f *gguf.File, p llama.QuantizeParams) (*Pl
 	for _, t := range plans {
 		tensor, ok := f.Tensor(t.Name)
 		if !ok {
-			return nil, fmt.Errorf("quantize: libllama speaks of a tensor %s, which is not in %s", t.Name, f.Path())
+			return nil, fmt.Errorf("quantize: libllama speaks of a tensor %s, which is not in %s",
+				t.Name, f.Path())
 		}
-		plan.Tensors = append(plan.Tensors, TensorPlan{Name: t.Name, From: tensor.Type, To: gguf.Type(t.To), Elements: tensor.Elements()})
+		plan.Tensors = append(plan.Tensors, TensorPlan{Name: t.Name, From: tensor.Type,
+			To: gguf.Type(t.To), Elements: tensor.Elements()})
 	}
 	return plan, nil
 }
 
-// writeLanguage writes the file that libllama would, byte for byte: its types in its order, the keys that it sets last. Rows are converted by
-// libggml's routines, and by kernels that write the same bytes sooner.
-func (p *Plan) writeLanguage(ctx context.Context, out string, params llama.QuantizeParams, keys []gguf.KV) (*Result, error) {
+// writeLanguage writes the file that libllama would, byte for byte: its types in its order, the
+// keys that it sets last. Rows are converted by libggml's routines, and by kernels that write the
+// same bytes sooner.
+func (p *Plan) writeLanguage(ctx context.Context, out string, params llama.QuantizeParams,
+	keys []gguf.KV) (*Result, error) {
 	switch same, err := sameFile(p.File, out); {
 	case err != nil:
 		return nil, err
 	case same:
-		return nil, fmt.Errorf("quantize: %w: input and output are the same file %s", ErrOptions, out)
+		return nil, fmt.Errorf("quantize: %w: input and output are the same file %s", ErrOptions,
+			out)
 	}
 	w := new(gguf.Writer)
 	for _, kv := range p.File.Keys() {
-		if !strings.HasPrefix(kv.Key, "split.") && kv.Key != keyVersion && kv.Key != keyFileType { // the result is one file
+		// the result is one file
+		if !strings.HasPrefix(kv.Key, "split.") && kv.Key != keyVersion && kv.Key != keyFileType {
 			w.Set(kv.Key, kv.Value)
 		}
 	}
@@ -80,15 +87,16 @@ func (p *Plan) writeLanguage(ctx context.Context, out string, params llama.Quant
 	for _, kv := range keys {
 		w.Set(kv.Key, kv.Value)
 	}
-	p.addTensors(ctx, w, WriteOptions{Threads: params.Threads, Progress: params.Progress}, p.importance(params))
+	p.addTensors(ctx, w, WriteOptions{Threads: params.Threads, Progress: params.Progress},
+		p.importance(params))
 	if err := w.WriteFile(out); err != nil {
 		return nil, fmt.Errorf("quantize: %w", err)
 	}
 	return Sum(ctx, out)
 }
 
-// importance are the weights that take part: those of a tensor's columns, matrix after matrix. Others, as those of a tensor that the matrix knows in
-// another shape, do not.
+// importance are the weights that take part: those of a tensor's columns, matrix after matrix.
+// Others, as those of a tensor that the matrix knows in another shape, do not.
 func (p *Plan) importance(params llama.QuantizeParams) map[string][]float32 {
 	list := map[string][]float32{}
 	for _, plan := range p.Tensors {
@@ -97,7 +105,8 @@ func (p *Plan) importance(params llama.QuantizeParams) map[string][]float32 {
 		if len(t.Dims) > 2 {
 			matrices = int(t.Dims[2])
 		}
-		if w := params.Imatrix[plan.Name]; len(w) == rowLength(t)*matrices && t.Elements() > 0 && int(t.Elements())/rowLength(t)%matrices == 0 {
+		if w := params.Imatrix[plan.Name]; len(w) == rowLength(t)*matrices && t.Elements() > 0 &&
+			int(t.Elements())/rowLength(t)%matrices == 0 {
 			list[plan.Name] = w
 		}
 	}
@@ -121,9 +130,11 @@ func sameFile(f *gguf.File, path string) (bool, error) {
 	return false, nil
 }
 
-// Language quantizes a language model: types are chosen by libllama, and the file is the one that llama-quantize writes. The result appears under its name when it is whole; with p.KeepSplit there are
-// several files, and the Result is that of the first. keys are set in a single file's metadata.
-func Language(ctx context.Context, f *gguf.File, out string, p llama.QuantizeParams, keys ...gguf.KV) (*Result, error) {
+// Language quantizes a language model: types are chosen by libllama, and the file is the one that
+// llama-quantize writes. The result appears under its name when it is whole; with p.KeepSplit there
+// are several files, and the Result is that of the first. keys are set in a single file's metadata.
+func Language(ctx context.Context, f *gguf.File, out string, p llama.QuantizeParams,
+	keys ...gguf.KV) (*Result, error) {
 	plan, p, err := planLanguage(ctx, f, p)
 	if err != nil {
 		return nil, err
@@ -138,14 +149,16 @@ func Language(ctx context.Context, f *gguf.File, out string, p llama.QuantizePar
 		return nil, explain(f, err)
 	}
 	if _, err := os.Stat(out); p.KeepSplit && errors.Is(err, os.ErrNotExist) {
-		if first, _ := filepath.Glob(strings.TrimSuffix(out, ".gguf") + "-00001-of-*.gguf"); len(first) == 1 {
+		if first, _ := filepath.Glob(strings.TrimSuffix(out, ".gguf") +
+			"-00001-of-*.gguf"); len(first) == 1 {
 			out = first[0]
 		}
 	}
 	return Sum(ctx, out)
 }
 
-// explain adds what can be done about a quantized source, and about a mixture that wants to know what matters.
+// explain adds what can be done about a quantized source, and about a mixture that wants to know
+// what matters.
 func explain(f *gguf.File, err error) error {
 	switch {
 	case err == nil:
@@ -165,10 +178,12 @@ func alreadyQuantized(f *gguf.File) error {
 	return fmt.Errorf("quantize: %s is quantized already: %w; quantize the F16 or F32 edition, or allow it with --allow-requantize", f.Path(), ErrOptions)
 }
 
-// ReadImatrix reads an importance matrix for a model and checks that it belongs to it: each entry must be as long as the rows of its
-// tensor, times the matrices of a stack, and one at least must be there. keys are those by which llama-quantize tells of it in the result. Errors wrap
+// ReadImatrix reads an importance matrix for a model and checks that it belongs to it: each entry
+// must be as long as the rows of its tensor, times the matrices of a stack, and one at least must
+// be there. keys are those by which llama-quantize tells of it in the result. Errors wrap
 // imatrix.ErrInvalid, or say why the file could not be read.
-func ReadImatrix(path string, f *gguf.File) (weights map[string][]float32, keys []gguf.KV, err error) {
+func ReadImatrix(path string,
+	f *gguf.File) (weights map[string][]float32, keys []gguf.KV, err error) {
 	m, err := imatrix.Open(path)
 	if err != nil {
 		return nil, nil, err
@@ -177,7 +192,9 @@ func ReadImatrix(path string, f *gguf.File) (weights map[string][]float32, keys 
 	known := 0
 	for name, values := range weights {
 		if largest := slices.Max(values); !(largest <= llama.MaxImportance) {
-			return nil, nil, fmt.Errorf("quantize: %s: %w: %s has a column of importance %g; collect it again", path, imatrix.ErrInvalid, name, largest)
+			return nil, nil, fmt.Errorf(
+				"quantize: %s: %w: %s has a column of importance %g; collect it again", path,
+				imatrix.ErrInvalid, name, largest)
 		}
 		t, ok := f.Tensor(name)
 		if !ok {
@@ -191,16 +208,21 @@ func ReadImatrix(path string, f *gguf.File) (weights map[string][]float32, keys 
 			}
 		}
 		if uint64(len(values)) != want {
-			return nil, nil, fmt.Errorf("quantize: %s: %w: %d values for %s, which takes %d: it was made of another model", path, imatrix.ErrInvalid, len(values), name, want)
+			return nil, nil, fmt.Errorf(
+				"quantize: %s: %w: %d values for %s, which takes %d: it was made of another model",
+				path, imatrix.ErrInvalid, len(values), name, want)
 		}
 	}
 	if known == 0 {
-		return nil, nil, fmt.Errorf("quantize: %s: %w: it knows no tensor of %s: it was made of another model", path, imatrix.ErrInvalid, f.Path())
+		return nil, nil, fmt.Errorf(
+			"quantize: %s: %w: it knows no tensor of %s: it was made of another model", path,
+			imatrix.ErrInvalid, f.Path())
 	}
 	return weights, imatrixKeys(path, m), nil
 }
 
-// imatrixKeys are the keys of tools/quantize/quantize.cpp, in their order; what the matrix does not say is left out.
+// imatrixKeys are the keys of tools/quantize/quantize.cpp, in their order; what the matrix does not
+// say is left out.
 func imatrixKeys(path string, m *imatrix.Matrix) (keys []gguf.KV) {
 	set := func(key string, value any) {
 		v, err := gguf.NewValue(value)

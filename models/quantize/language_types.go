@@ -15,8 +15,8 @@ const (
 	embeddingTensor = "token_embd.weight"
 )
 
-// fitTypes gives the output matrix and the embedding types of whole blocks: libllama hands those that were asked for to libggml as they are, which
-// ends the process or fails without a name.
+// fitTypes gives the output matrix and the embedding types of whole blocks: libllama hands those
+// that were asked for to libggml as they are, which ends the process or fails without a name.
 func fitTypes(f *gguf.File, p llama.QuantizeParams) llama.QuantizeParams {
 	for _, x := range []struct {
 		tensor string
@@ -40,8 +40,8 @@ func rowLength(t *gguf.Tensor) int {
 	return int(t.Dims[0])
 }
 
-// fitting returns the type, or that which libllama takes in its place where a row is no whole number of its blocks (tensor_type_fallback of
-// llama.cpp, src/llama-quant.cpp).
+// fitting returns the type, or that which libllama takes in its place where a row is no whole
+// number of its blocks (tensor_type_fallback of llama.cpp, src/llama-quant.cpp).
 func fitting(t ggml.Type, row int) ggml.Type {
 	fits := func(t ggml.Type) bool { n := t.BlockSize(); return n > 0 && row%n == 0 }
 	if fits(t) {
@@ -50,7 +50,8 @@ func fitting(t ggml.Type, row int) ggml.Type {
 	switch t {
 	case ggml.TQ1_0, ggml.TQ2_0, ggml.Q2_0, ggml.Q2_K, ggml.Q3_K:
 		t = ggml.Q4_0
-	case ggml.IQ1_S, ggml.IQ1_M, ggml.IQ2_XXS, ggml.IQ2_XS, ggml.IQ2_S, ggml.IQ3_XXS, ggml.IQ3_S, ggml.IQ4_XS:
+	case ggml.IQ1_S, ggml.IQ1_M, ggml.IQ2_XXS, ggml.IQ2_XS, ggml.IQ2_S, ggml.IQ3_XXS, ggml.IQ3_S,
+		ggml.IQ4_XS:
 		t = ggml.IQ4_NL
 	case ggml.Q4_K:
 		t = ggml.Q5_0
@@ -72,7 +73,8 @@ func checkRules(f *gguf.File, p llama.QuantizeParams) error {
 		if !ok || len(t.Dims) < 2 {
 			continue
 		}
-		if typ, row := ggml.Type(want), rowLength(t); fitting(typ, row) == ggml.F16 && noFallback(typ) {
+		if typ, row := ggml.Type(want), rowLength(t); fitting(typ, row) == ggml.F16 &&
+			noFallback(typ) {
 			return fmt.Errorf("quantize: %s: %w: rows of %d elements are no whole blocks of %v; give it another type with --tensor", t.Name, ErrOptions, row, want)
 		}
 	}
@@ -110,15 +112,16 @@ func (p *Plan) markFallbacks(params llama.QuantizeParams) {
 	}
 }
 
-// checkLanguage refuses what libllama or libggml would end at: rows of no whole blocks, and types that want an importance matrix where there is
-// none of the tensor.
+// checkLanguage refuses what libllama or libggml would end at: rows of no whole blocks, and types
+// that want an importance matrix where there is none of the tensor.
 func (p *Plan) checkLanguage(params llama.QuantizeParams) error {
 	for _, t := range p.Tensors {
 		tensor, ok := p.File.Tensor(t.Name)
 		if !ok || t.To == t.From {
 			continue
 		}
-		if quantized := t.From != gguf.F32 && t.From != gguf.F16 && t.From != gguf.BF16; quantized && !params.AllowRequantize {
+		if quantized := t.From != gguf.F32 && t.From != gguf.F16 &&
+			t.From != gguf.BF16; quantized && !params.AllowRequantize {
 			return alreadyQuantized(p.File)
 		}
 		if n := t.To.BlockSize(); n <= 0 || rowLength(tensor)%n != 0 {
@@ -136,8 +139,9 @@ func (p *Plan) checkLanguage(params llama.QuantizeParams) error {
 	return nil
 }
 
-// wantsImportance reports whether a tensor can be quantized so only by an importance matrix: libllama says so of its own mixtures
-// (tensor_requires_imatrix of llama.cpp, src/llama-quant.cpp), and libggml aborts on the others.
+// wantsImportance reports whether a tensor can be quantized so only by an importance matrix:
+// libllama says so of its own mixtures (tensor_requires_imatrix of llama.cpp, src/llama-quant.cpp),
+// and libggml aborts on the others.
 func wantsImportance(t TensorPlan, mixture llama.FileType) bool {
 	if t.Name == embeddingTensor || t.Name == outputTensor {
 		return ggml.Type(t.To).RequiresImatrix()

@@ -20,8 +20,10 @@ func writeLanguage(t *testing.T, row uint64, tied bool) *gguf.File {
 	}
 	w := gguf.NewWriter("llama")
 	for key, value := range map[string]any{
-		"block_count": uint32(1), "context_length": uint32(64), "embedding_length": uint32(row), "feed_forward_length": uint32(row), "attention.head_count": uint32(2),
-		"attention.head_count_kv": uint32(2), "attention.layer_norm_rms_epsilon": float32(1e-5), "rope.dimension_count": uint32(row / 2), "vocab_size": uint32(64),
+		"block_count": uint32(1), "context_length": uint32(64), "embedding_length": uint32(row),
+		"feed_forward_length": uint32(row), "attention.head_count": uint32(2),
+		"attention.head_count_kv": uint32(2), "attention.layer_norm_rms_epsilon": float32(1e-5),
+		"rope.dimension_count": uint32(row / 2), "vocab_size": uint32(64),
 	} {
 		w.Set("llama."+key, value)
 	}
@@ -38,7 +40,8 @@ func writeLanguage(t *testing.T, row uint64, tied bool) *gguf.File {
 	if !tied {
 		add("output.weight", row, 64)
 	}
-	for _, name := range []string{"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"} {
+	for _, name := range []string{"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up",
+		"ffn_down"} {
 		add("blk.0."+name+".weight", row, row)
 	}
 	add("blk.0.attn_norm.weight", row)
@@ -72,19 +75,28 @@ func TestTypesOfTheOutputAndTheEmbeddingFallBackAsRulesDo(t *testing.T) {
 				continue
 			}
 			// A rule for another matrix with rows as long shows what libllama takes instead.
-			byRule, err := llama.PlanQuantize(t.Context(), f.Path(), llama.QuantizeParams{Type: mixture(t, "Q8_0"), TensorTypes: []llama.TensorType{{Pattern: "attn_q", Type: typ}}})
+			byRule, err := llama.PlanQuantize(t.Context(), f.Path(),
+				llama.QuantizeParams{Type: mixture(t, "Q8_0"),
+					TensorTypes: []llama.TensorType{{Pattern: "attn_q", Type: typ}}})
 			if err != nil { // libllama knows no other type, and does not say for which tensor
-				_, named := PlanLanguage(t.Context(), f, llama.QuantizeParams{Type: mixture(t, "Q8_0"), TensorTypes: []llama.TensorType{{Pattern: "attn_q", Type: typ}}})
-				if !errors.Is(named, ErrOptions) || !strings.Contains(named.Error(), "blk.0.attn_q.weight") {
+				_, named := PlanLanguage(t.Context(), f,
+					llama.QuantizeParams{Type: mixture(t, "Q8_0"),
+						TensorTypes: []llama.TensorType{{Pattern: "attn_q", Type: typ}}})
+				if !errors.Is(named, ErrOptions) || !strings.Contains(named.Error(),
+					"blk.0.attn_q.weight") {
 					t.Errorf("%v: %v, %v", typ, err, named)
 				}
 				continue
 			}
-			if _, err := PlanLanguage(t.Context(), f, llama.QuantizeParams{Type: mixture(t, "Q8_0"), TensorTypes: []llama.TensorType{{Pattern: "attn_q", Type: typ}}}); err != nil {
+			if _, err := PlanLanguage(t.Context(), f, llama.QuantizeParams{Type: mixture(t, "Q8_0"),
+				TensorTypes: []llama.TensorType{{Pattern: "attn_q", Type: typ}}}); err != nil {
 				t.Errorf("%v: %v", typ, err)
 			}
-			i := slices.IndexFunc(byRule, func(p llama.TensorPlan) bool { return p.Name == "blk.0.attn_q.weight" })
-			p := llama.QuantizeParams{Type: mixture(t, "Q8_0"), OutputType: &typ, EmbeddingType: &typ}
+			i := slices.IndexFunc(byRule, func(p llama.TensorPlan) bool {
+				return p.Name == "blk.0.attn_q.weight"
+			})
+			p := llama.QuantizeParams{Type: mixture(t, "Q8_0"), OutputType: &typ,
+				EmbeddingType: &typ}
 			plan, err := PlanLanguage(t.Context(), f, p)
 			if err != nil {
 				t.Fatalf("%v: %v", typ, err)
@@ -102,8 +114,10 @@ func TestTypesOfTheOutputAndTheEmbeddingFallBackAsRulesDo(t *testing.T) {
 				if m.Type != x.To {
 					t.Errorf("%v, rows of %d: %s is %v, planned %v", typ, row, x.Name, m.Type, x.To)
 				}
-				if special := x.Name == outputTensor || x.Name == embeddingTensor; special && (x.To != gguf.Type(byRule[i].To) || x.Fallback != (x.To != gguf.Type(typ))) {
-					t.Errorf("%v, rows of %d: %s becomes %v (fallback %v), by a rule %v", typ, row, x.Name, x.To, x.Fallback, byRule[i].To)
+				if special := x.Name == outputTensor || x.Name == embeddingTensor; special &&
+					(x.To != gguf.Type(byRule[i].To) || x.Fallback != (x.To != gguf.Type(typ))) {
+					t.Errorf("%v, rows of %d: %s becomes %v (fallback %v), by a rule %v", typ, row,
+						x.Name, x.To, x.Fallback, byRule[i].To)
 				}
 			}
 			if err := made.Close(); err != nil {
@@ -121,19 +135,26 @@ func TestTypesThatNeedAnImportanceMatrixAreRefusedByName(t *testing.T) {
 		p    llama.QuantizeParams
 		says string
 	}{
-		"IQ3_XXS":             {llama.QuantizeParams{Type: mixture(t, "IQ3_XXS")}, "blk.0.attn_"},
-		"IQ3_XS":              {llama.QuantizeParams{Type: mixture(t, "IQ3_XS")}, "IQ3_XXS needs an importance matrix"},
-		"Q2_K_S":              {llama.QuantizeParams{Type: mixture(t, "Q2_K_S")}, "needs an importance matrix"},
-		"a rule":              {llama.QuantizeParams{Type: q8, TensorTypes: []llama.TensorType{{Pattern: "ffn_up", Type: iq3}}}, "blk.0.ffn_up.weight"},
-		"the embedding":       {llama.QuantizeParams{Type: q8, EmbeddingType: &iq2}, "token_embd.weight"},
-		"the output":          {llama.QuantizeParams{Type: q8, OutputType: &iq1}, "output.weight"},
-		"a matrix that lacks": {llama.QuantizeParams{Type: mixture(t, "IQ3_XXS"), Imatrix: some}, "the one given knows nothing of this tensor"},
+		"IQ3_XXS": {llama.QuantizeParams{Type: mixture(t, "IQ3_XXS")}, "blk.0.attn_"},
+		"IQ3_XS": {llama.QuantizeParams{Type: mixture(t, "IQ3_XS")},
+			"IQ3_XXS needs an importance matrix"},
+		"Q2_K_S": {llama.QuantizeParams{Type: mixture(t, "Q2_K_S")},
+			"needs an importance matrix"},
+		"a rule": {llama.QuantizeParams{Type: q8,
+			TensorTypes: []llama.TensorType{{Pattern: "ffn_up", Type: iq3}}},
+			"blk.0.ffn_up.weight"},
+		"the embedding": {llama.QuantizeParams{Type: q8, EmbeddingType: &iq2},
+			"token_embd.weight"},
+		"the output": {llama.QuantizeParams{Type: q8, OutputType: &iq1}, "output.weight"},
+		"a matrix that lacks": {llama.QuantizeParams{Type: mixture(t, "IQ3_XXS"), Imatrix: some},
+			"the one given knows nothing of this tensor"},
 	} {
 		out := filepath.Join(t.TempDir(), "out.gguf")
 		_, planned := PlanLanguage(t.Context(), f, c.p)
 		_, err := Language(t.Context(), f, out, c.p)
 		for _, err := range []error{planned, err} {
-			if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "=====") {
+			if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(),
+				"=====") {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -145,14 +166,17 @@ func TestTypesThatNeedAnImportanceMatrixAreRefusedByName(t *testing.T) {
 
 func TestAMixtureThatNoRowFitsNamesATensor(t *testing.T) {
 	f := writeLanguage(t, 96, false)
-	if _, err := PlanLanguage(t.Context(), f, llama.QuantizeParams{Type: mixture(t, "Q1_0")}); !errors.Is(err, ErrOptions) || !strings.Contains(err.Error(), ".weight: ") {
+	if _, err := PlanLanguage(t.Context(), f,
+		llama.QuantizeParams{Type: mixture(t, "Q1_0")}); !errors.Is(err, ErrOptions) ||
+		!strings.Contains(err.Error(), ".weight: ") {
 		t.Errorf("%v", err)
 	}
 }
 
 func TestACopyKeepsEveryTensor(t *testing.T) {
 	f := writeLanguage(t, 96, true)
-	r, err := Language(t.Context(), f, filepath.Join(t.TempDir(), "out.gguf"), llama.QuantizeParams{Copy: true})
+	r, err := Language(t.Context(), f, filepath.Join(t.TempDir(), "out.gguf"),
+		llama.QuantizeParams{Copy: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +186,8 @@ func TestACopyKeepsEveryTensor(t *testing.T) {
 	}
 	defer made.Close()
 	for _, want := range f.Tensors() {
-		if got, ok := made.Tensor(want.Name); !ok || got.Type != want.Type || string(got.Data()) != string(want.Data()) {
+		if got, ok := made.Tensor(want.Name); !ok || got.Type != want.Type ||
+			string(got.Data()) != string(want.Data()) {
 			t.Errorf("%s is %v", want.Name, got)
 		}
 	}
@@ -170,8 +195,10 @@ func TestACopyKeepsEveryTensor(t *testing.T) {
 
 func TestRulesThatContradictEachOtherAreFound(t *testing.T) {
 	f := writeLanguage(t, 96, false)
-	list := Overlaps(f, []llama.TensorType{{Pattern: "attn", Type: ggml.Q8_0}, {Pattern: "attn_v", Type: ggml.Q5_0}, {Pattern: `attn_k\.`, Type: ggml.Q8_0}})
-	if len(list) != 1 || list[0].Tensor != "blk.0.attn_v.weight" || strings.Join(list[0].Rules, " ") != "attn=q8_0 attn_v=q5_0" {
+	list := Overlaps(f, []llama.TensorType{{Pattern: "attn", Type: ggml.Q8_0},
+		{Pattern: "attn_v", Type: ggml.Q5_0}, {Pattern: `attn_k\.`, Type: ggml.Q8_0}})
+	if len(list) != 1 || list[0].Tensor != "blk.0.attn_v.weight" || strings.Join(list[0].Rules,
+		" ") != "attn=q8_0 attn_v=q5_0" {
 		t.Errorf("%+v", list)
 	}
 }

@@ -10,8 +10,9 @@ import (
 	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
-// Meter measures how far the image tokens of a tower with other weights are from those of the original, over some pictures. Its methods
-// compute on the OpenMP team of the calling thread, and must be called from the compute thread of the process.
+// Meter measures how far the image tokens of a tower with other weights are from those of the
+// original, over some pictures. Its methods compute on the OpenMP team of the calling thread, and
+// must be called from the compute thread of the process.
 type Meter struct {
 	pictures  []*imaging.RGB
 	threads   int
@@ -19,9 +20,10 @@ type Meter struct {
 	width     int
 }
 
-// NewMeter encodes the pictures, one at least, with the original tower in float32. Towers that package vision does not know give
-// vision.ErrUnknownTower.
-func NewMeter(ctx context.Context, original *gguf.File, pictures []*imaging.RGB, threads int) (*Meter, error) {
+// NewMeter encodes the pictures, one at least, with the original tower in float32. Towers that
+// package vision does not know give vision.ErrUnknownTower.
+func NewMeter(ctx context.Context, original *gguf.File, pictures []*imaging.RGB,
+	threads int) (*Meter, error) {
 	m := &Meter{pictures: pictures, threads: threads}
 	if len(pictures) == 0 {
 		return nil, fmt.Errorf("quantize: %w: no picture to measure with", ErrOptions)
@@ -69,7 +71,9 @@ func (m *Meter) MeasureFile(ctx context.Context, f *gguf.File) (vision.Differenc
 		return vision.Difference{}, err
 	}
 	if width != m.width || len(rows) != len(m.reference) {
-		return vision.Difference{}, fmt.Errorf("quantize: %s is another tower: its image tokens are %d wide, not %d", f.Path(), width, m.width)
+		return vision.Difference{},
+			fmt.Errorf("quantize: %s is another tower: its image tokens are %d wide, not %d",
+				f.Path(), width, m.width)
 	}
 	return vision.Compare(rows, m.reference, width), nil
 }

@@ -25,7 +25,8 @@ func halfModel(t *testing.T) *gguf.File {
 	}
 	defer f.Close()
 	path := filepath.Join(t.TempDir(), "model-f16.gguf")
-	if _, err := Language(t.Context(), f, path, llama.QuantizeParams{Type: mixture(t, "F16"), AllowRequantize: true}); err != nil {
+	if _, err := Language(t.Context(), f, path, llama.QuantizeParams{Type: mixture(t, "F16"),
+		AllowRequantize: true}); err != nil {
 		t.Fatal(err)
 	}
 	half, err := gguf.Open(path)
@@ -39,7 +40,8 @@ func halfModel(t *testing.T) *gguf.File {
 // importanceOf writes a matrix that weighs the columns of each matrix of the blocks differently.
 func importanceOf(t *testing.T, f *gguf.File) string {
 	t.Helper()
-	m := &imatrix.Matrix{Datasets: []string{"words.txt"}, Chunks: 7, ChunkSize: 512, Entries: map[string]*imatrix.Sums{}}
+	m := &imatrix.Matrix{Datasets: []string{"words.txt"}, Chunks: 7, ChunkSize: 512,
+		Entries: map[string]*imatrix.Sums{}}
 	for _, x := range f.Tensors() {
 		if len(x.Dims) != 2 {
 			continue
@@ -72,13 +74,16 @@ func TestFilesAreLlamaQuantizesToTheByte(t *testing.T) {
 		{"Q5_K_M", llama.QuantizeParams{}, nil},
 		{"Q3_K_L", llama.QuantizeParams{KeepOutput: true}, []string{"--leave-output-tensor"}},
 		{"Q6_K", llama.QuantizeParams{Pure: true}, []string{"--pure"}},
-		{"Q4_0", llama.QuantizeParams{OutputType: &q8, EmbeddingType: &q5k}, []string{"--output-tensor-type", "q8_0", "--token-embedding-type", "q5_k"}},
-		{"Q4_K_S", llama.QuantizeParams{TensorTypes: []llama.TensorType{{Pattern: "attn_v", Type: ggml.Q8_0}}}, []string{"--tensor-type", "attn_v=q8_0"}},
+		{"Q4_0", llama.QuantizeParams{OutputType: &q8, EmbeddingType: &q5k},
+			[]string{"--output-tensor-type", "q8_0", "--token-embedding-type", "q5_k"}},
+		{"Q4_K_S", llama.QuantizeParams{TensorTypes: []llama.TensorType{{Pattern: "attn_v",
+			Type: ggml.Q8_0}}}, []string{"--tensor-type", "attn_v=q8_0"}},
 		{"Q4_K_M", llama.QuantizeParams{}, []string{"--imatrix", matrix}},
 		{"IQ2_M", llama.QuantizeParams{}, []string{"--imatrix", matrix}},
 		{"BF16", llama.QuantizeParams{}, nil},
 	} {
-		ours, theirs := filepath.Join(t.TempDir(), "ours.gguf"), filepath.Join(t.TempDir(), "theirs.gguf")
+		ours, theirs := filepath.Join(t.TempDir(), "ours.gguf"), filepath.Join(t.TempDir(),
+			"theirs.gguf")
 		c.p.Type, c.p.Threads = mixture(t, c.typ), 2
 		var keys []gguf.KV
 		if len(c.flags) > 0 && c.flags[0] == "--imatrix" {
@@ -90,7 +95,8 @@ func TestFilesAreLlamaQuantizesToTheByte(t *testing.T) {
 		if _, err := Language(t.Context(), f, ours, c.p, keys...); err != nil {
 			t.Fatalf("%s: %v", c.typ, err)
 		}
-		cmd, err := peers.Command(t.Context(), "llama-quantize", slices.Concat(c.flags, []string{f.Path(), theirs, c.typ, "2"})...)
+		cmd, err := peers.Command(t.Context(), "llama-quantize",
+			slices.Concat(c.flags, []string{f.Path(), theirs, c.typ, "2"})...)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -20,7 +20,8 @@ var (
 
 // ProjectorTypes are the types that matrices of a tower can be given.
 var ProjectorTypes = []gguf.Type{
-	gguf.F32, gguf.F16, gguf.BF16, gguf.Q8_0, gguf.Q5_1, gguf.Q5_0, gguf.Q4_1, gguf.Q4_0, gguf.IQ4_NL, gguf.Q6_K, gguf.Q5_K, gguf.Q4_K, gguf.Q3_K, gguf.Q2_K,
+	gguf.F32, gguf.F16, gguf.BF16, gguf.Q8_0, gguf.Q5_1, gguf.Q5_0, gguf.Q4_1, gguf.Q4_0,
+	gguf.IQ4_NL, gguf.Q6_K, gguf.Q5_K, gguf.Q4_K, gguf.Q3_K, gguf.Q2_K,
 }
 
 // ParseType finds one of [ProjectorTypes] by name, in either case.
@@ -32,21 +33,24 @@ func ParseType(name string) (gguf.Type, error) {
 		}
 		names = append(names, strings.ToLower(t.String()))
 	}
-	return 0, fmt.Errorf("quantize: %w: unknown type %q of a projector; give %s", ErrOptions, name, strings.Join(names, ", "))
+	return 0, fmt.Errorf("quantize: %w: unknown type %q of a projector; give %s", ErrOptions, name,
+		strings.Join(names, ", "))
 }
 
 // Options say what becomes of the tensors of a projector file.
 //
-// The rule: the matrices of transformer blocks and of the projector are given Type. The projector's own, through which everything goes, are
-// given no less than 8 bits (Q8_0), unless Pure is set. Everything else stays as it is: the patch embedding, which is a convolution,
-// positions, class token and newline, norms and biases. A matrix whose rows are no whole blocks of the type takes the next larger type
-// that fits: see [Fallback]. Of towers that package vision does not know, only the matrices of blocks are touched, since libmtmd does other
-// things than products with the rest.
+// The rule: the matrices of transformer blocks and of the projector are given Type. The projector's
+// own, through which everything goes, are given no less than 8 bits (Q8_0), unless Pure is set.
+// Everything else stays as it is: the patch embedding, which is a convolution, positions, class
+// token and newline, norms and biases. A matrix whose rows are no whole blocks of the type takes
+// the next larger type that fits: see [Fallback]. Of towers that package vision does not know, only
+// the matrices of blocks are touched, since libmtmd does other things than products with the rest.
 type Options struct {
 	Type    gguf.Type
 	Pure    bool       // the projector's own matrices are given Type as well
 	Tensors []Override // exceptions; the last that matches counts
-	// Importance is how much each column of a matrix matters, by the matrix's name, and Keys tell of it in the file; see [ReadImatrix].
+	// Importance is how much each column of a matrix matters, by the matrix's name, and Keys tell
+	// of it in the file; see [ReadImatrix].
 	Importance map[string][]float32
 	Keys       []gguf.KV
 }
@@ -58,17 +62,21 @@ type Override struct {
 }
 
 // blockMatrix matches the matrices of transformer blocks, as libmtmd names them in all families.
-var blockMatrix = regexp.MustCompile(`^v\.blk\.\d+\.(attn_(q|k|v|qkv|out)|ffn_(up|down|gate))\.weight$`)
+var blockMatrix = regexp.MustCompile(
+	`^v\.blk\.\d+\.(attn_(q|k|v|qkv|out)|ffn_(up|down|gate))\.weight$`)
 
 // isBlockMatrix and isProjection tell what the rule quantizes.
-func isBlockMatrix(t *gguf.Tensor) bool { return len(t.Dims) == 2 && blockMatrix.MatchString(t.Name) }
-
-func isProjection(t *gguf.Tensor) bool {
-	return len(t.Dims) == 2 && strings.HasPrefix(t.Name, "mm.") && strings.HasSuffix(t.Name, ".weight")
+func isBlockMatrix(t *gguf.Tensor) bool {
+	return len(t.Dims) == 2 && blockMatrix.MatchString(t.Name)
 }
 
-// Fallback returns t if rows of n elements are whole blocks of it, or the next larger type that fits, of which F16 always does. The steps
-// are libllama's own.
+func isProjection(t *gguf.Tensor) bool {
+	return len(t.Dims) == 2 && strings.HasPrefix(t.Name, "mm.") && strings.HasSuffix(t.Name,
+		".weight")
+}
+
+// Fallback returns t if rows of n elements are whole blocks of it, or the next larger type that
+// fits, of which F16 always does. The steps are libllama's own.
 func Fallback(t gguf.Type, n uint64) gguf.Type {
 	for n%uint64(t.BlockSize()) != 0 {
 		switch t {
@@ -123,11 +131,12 @@ func (p *Plan) Bytes() (n int64) {
 	return n
 }
 
-// PlanProjector applies the rule to a projector file, which must stay open while the plan is in use. It is an error if no tensor would be
-// given the type, or if an override does not fit.
+// PlanProjector applies the rule to a projector file, which must stay open while the plan is in
+// use. It is an error if no tensor would be given the type, or if an override does not fit.
 func PlanProjector(f *gguf.File, o Options) (*Plan, error) {
 	if arch := f.Architecture(); arch != "clip" {
-		return nil, fmt.Errorf("quantize: %w: general.architecture is %q: it is no projector file", vision.ErrUnknownTower, arch)
+		return nil, fmt.Errorf("quantize: %w: general.architecture is %q: it is no projector file",
+			vision.ErrUnknownTower, arch)
 	}
 	if err := checkType(o.Type); err != nil {
 		return nil, err
@@ -169,11 +178,14 @@ func PlanProjector(f *gguf.File, o Options) (*Plan, error) {
 
 // matchesAny reports whether an exception is one of any tensor.
 func matchesAny(f *gguf.File, r *regexp.Regexp) bool {
-	return slices.ContainsFunc(f.Tensors(), func(t *gguf.Tensor) bool { return r.MatchString(t.Name) })
+	return slices.ContainsFunc(f.Tensors(), func(t *gguf.Tensor) bool {
+		return r.MatchString(t.Name)
+	})
 }
 
 func noMatch(f *gguf.File, pattern string) error {
-	return fmt.Errorf("quantize: %s: %w: no tensor's name matches %q; --dry-run lists them", f.Path(), ErrOptions, pattern)
+	return fmt.Errorf("quantize: %s: %w: no tensor's name matches %q; --dry-run lists them",
+		f.Path(), ErrOptions, pattern)
 }
 
 func overrideOf(list []Override, name string) (t gguf.Type, ok bool) {
@@ -191,7 +203,8 @@ func checkType(t gguf.Type) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("quantize: %w: a projector cannot be %v; give one of %v", ErrOptions, t, ProjectorTypes)
+	return fmt.Errorf("quantize: %w: a projector cannot be %v; give one of %v", ErrOptions, t,
+		ProjectorTypes)
 }
 
 // checkOverride wants whole blocks, and plain numbers where no product is computed.

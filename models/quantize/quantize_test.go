@@ -46,13 +46,16 @@ func openFile(t testing.TB, path string) *gguf.File {
 	return f
 }
 
-// small is a CLIP tower whose rows fit the blocks of all types; odd a SigLIP tower whose rows fit few.
+// small is a CLIP tower whose rows fit the blocks of all types; odd a SigLIP tower whose rows fit
+// few.
 func small(t testing.TB) *gguf.File {
-	return synthetic(t, visiontest.Spec{Family: "clip", ImageSize: 56, PatchSize: 14, Hidden: 256, FF: 512, Heads: 4, Blocks: 3, Width: 256, Activation: "quick_gelu"})
+	return synthetic(t, visiontest.Spec{Family: "clip", ImageSize: 56, PatchSize: 14, Hidden: 256,
+		FF: 512, Heads: 4, Blocks: 3, Width: 256, Activation: "quick_gelu"})
 }
 
 func odd(t testing.TB) *gguf.File {
-	return synthetic(t, visiontest.Spec{Family: "siglip", ImageSize: 56, PatchSize: 14, Hidden: 96, FF: 200, Heads: 4, Blocks: 2, Width: 64, Activation: "gelu"})
+	return synthetic(t, visiontest.Spec{Family: "siglip", ImageSize: 56, PatchSize: 14, Hidden: 96,
+		FF: 200, Heads: 4, Blocks: 2, Width: 64, Activation: "gelu"})
 }
 
 func synthetic(t testing.TB, s visiontest.Spec) *gguf.File {
@@ -69,7 +72,8 @@ func picture() *imaging.RGB {
 	for y := range img.H {
 		for x := range img.W {
 			i := 3 * (y*img.W + x)
-			img.Pix[i], img.Pix[i+1], img.Pix[i+2] = byte(x*255/img.W), byte(y*255/img.H), byte(128+100*math.Sin(float64(x*y)/90))
+			img.Pix[i], img.Pix[i+1], img.Pix[i+2] = byte(x*255/img.W), byte(y*255/img.H),
+				byte(128+100*math.Sin(float64(x*y)/90))
 		}
 	}
 	return img
@@ -103,7 +107,8 @@ func TestRowsAreGgmlsOwn(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := make([]byte, after.Size())
-			if err := ggml.Quantize(ggml.Type(after.Type), values, int(before.Dims[0]), nil, want); err != nil {
+			if err := ggml.Quantize(ggml.Type(after.Type), values, int(before.Dims[0]), nil,
+				want); err != nil {
 				t.Fatal(err)
 			}
 			if !bytes.Equal(after.Data(), want) {
@@ -119,10 +124,14 @@ func TestRowsAreGgmlsOwn(t *testing.T) {
 	}
 }
 
-// cosines are the lowest mean cosine of image tokens that a type may have on the synthetic tower and on the built-in one.
+// cosines are the lowest mean cosine of image tokens that a type may have on the synthetic tower
+// and on the built-in one.
 var cosines = map[gguf.Type][2]float64{
-	gguf.F32: {0.9999999, 0.9999999}, gguf.F16: {0.9999999, 0.999999}, gguf.BF16: {0.99998, 0.9999}, gguf.Q8_0: {0.9999, 0.999}, gguf.Q6_K: {0.999, 0.99}, gguf.Q5_1: {0.998, 0.98},
-	gguf.Q5_0: {0.998, 0.97}, gguf.Q5_K: {0.998, 0.98}, gguf.Q4_1: {0.99, 0.9}, gguf.Q4_0: {0.99, 0.9}, gguf.IQ4_NL: {0.99, 0.9}, gguf.Q4_K: {0.99, 0.9}, gguf.Q3_K: {0.96, 0.8}, gguf.Q2_K: {0.85, 0.6},
+	gguf.F32: {0.9999999, 0.9999999}, gguf.F16: {0.9999999, 0.999999}, gguf.BF16: {0.99998, 0.9999},
+	gguf.Q8_0: {0.9999, 0.999}, gguf.Q6_K: {0.999, 0.99}, gguf.Q5_1: {0.998, 0.98},
+	gguf.Q5_0: {0.998, 0.97}, gguf.Q5_K: {0.998, 0.98}, gguf.Q4_1: {0.99, 0.9},
+	gguf.Q4_0: {0.99, 0.9}, gguf.IQ4_NL: {0.99, 0.9}, gguf.Q4_K: {0.99, 0.9},
+	gguf.Q3_K: {0.96, 0.8}, gguf.Q2_K: {0.85, 0.6},
 }
 
 func TestEachTypeKeepsImageTokensWithinItsError(t *testing.T) {
@@ -149,7 +158,8 @@ func TestLibmtmdOpensWhatIsWritten(t *testing.T) {
 	for k, f := range []*gguf.File{small(t), odd(t)} {
 		var reference, ours []float32
 		var whole int64
-		for _, typ := range []gguf.Type{gguf.F16, gguf.Q8_0, gguf.Q4_0, gguf.Q5_1, gguf.Q4_K, gguf.BF16} {
+		for _, typ := range []gguf.Type{gguf.F16, gguf.Q8_0, gguf.Q4_0, gguf.Q5_1, gguf.Q4_K,
+			gguf.BF16} {
 			p, err := PlanProjector(f, Options{Type: typ})
 			if errors.Is(err, ErrShape) && typ == gguf.Q4_K {
 				continue // no row of the odd tower fits
@@ -162,7 +172,8 @@ func TestLibmtmdOpensWhatIsWritten(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if info, err := os.Stat(path); err != nil || r.Bytes != info.Size() || len(r.SHA256) != 64 {
+			if info, err := os.Stat(path); err != nil || r.Bytes != info.Size() ||
+				len(r.SHA256) != 64 {
 				t.Errorf("%+v, %v", r, err)
 			}
 			rows, native := encodeBoth(t, path)
@@ -171,17 +182,22 @@ func TestLibmtmdOpensWhatIsWritten(t *testing.T) {
 				continue
 			}
 			width := int(f.Tensors()[len(f.Tensors())-1].Dims[0])
-			theirs, own := vision.Compare(rows, reference, width), vision.Compare(native, ours, width)
+			theirs, own := vision.Compare(rows, reference, width), vision.Compare(native, ours,
+				width)
 			t.Logf("%v: libmtmd %.6f, native %.6f", typ, theirs.MeanCosine, own.MeanCosine)
-			// libmtmd rounds activations to 8 bits before a product with quantized weights; native does not.
-			if 1-theirs.MeanCosine > 2*(1-own.MeanCosine)+1e-4 || own.MeanCosine < cosines[typ][0]-0.006 {
+			// libmtmd rounds activations to 8 bits before a product with quantized weights; native
+			// does not.
+			if 1-theirs.MeanCosine > 2*(1-own.MeanCosine)+1e-4 ||
+				own.MeanCosine < cosines[typ][0]-0.006 {
 				t.Errorf("%v: libmtmd %v, native %v", typ, theirs.MeanCosine, own.MeanCosine)
 			}
 			if typ == gguf.Q8_0 && (theirs.MeanCosine < 0.999 || own.MeanCosine < 0.999) {
 				t.Errorf("8 bits: libmtmd %v, native %v", theirs.MeanCosine, own.MeanCosine)
 			}
-			// The rows of the odd tower's ffn_down fit no block, and stay in 16 bits; embeddings do in both.
-			if share := float64(r.Bytes) / float64(whole); typ == gguf.Q8_0 && share > []float64{0.6, 0.75}[k] {
+			// The rows of the odd tower's ffn_down fit no block, and stay in 16 bits; embeddings do
+			// in both.
+			if share := float64(r.Bytes) / float64(whole); typ == gguf.Q8_0 &&
+				share > []float64{0.6, 0.75}[k] {
 				t.Errorf("8 bits take %.2f of 16", share)
 			}
 		}
@@ -234,7 +250,8 @@ func TestTheRuleKeepsWhatIsSensitive(t *testing.T) {
 		}
 	}
 	q8 := plan(t, f, Options{Type: gguf.Q8_0})
-	if ratio := float64(q8.Bytes()) / float64(plan(t, f, Options{Type: gguf.F16}).Bytes()); ratio < 0.5 || ratio > 0.6 {
+	if ratio := float64(q8.Bytes()) / float64(plan(t, f, Options{Type: gguf.F16}).Bytes()); ratio <
+		0.5 || ratio > 0.6 {
 		t.Errorf("Q8_0 is %.3f of F16", ratio)
 	}
 }
@@ -249,15 +266,22 @@ func TestWhatCannotBeQuantizedIsRefused(t *testing.T) {
 		o    Options
 		want error
 	}{
-		"a language model":           {openFile(t, seedModel), Options{Type: gguf.Q8_0}, vision.ErrUnknownTower},
-		"a type of activations":      {f, Options{Type: gguf.Q8_K}, ErrOptions},
-		"blocks longer than rows":    {odd(t), Options{Type: gguf.Q4_K}, ErrShape},
-		"an override that fits not":  {odd(t), Options{Type: gguf.Q8_0, Tensors: override("ffn_down", gguf.Q8_0)}, ErrShape},
-		"a quantized norm":           {f, Options{Type: gguf.Q8_0, Tensors: override("ln1.weight", gguf.Q8_0)}, ErrShape},
-		"a quantized convolution":    {f, Options{Type: gguf.Q8_0, Tensors: override("position", gguf.Q8_0)}, ErrShape},
-		"an override of a bad type":  {f, Options{Type: gguf.Q8_0, Tensors: override("attn_q", gguf.I8)}, ErrOptions},
-		"an override of nothing":     {f, Options{Type: gguf.Q8_0, Tensors: override("nonesuch", gguf.F16)}, ErrOptions},
-		"a quantized class position": {f, Options{Type: gguf.Q8_0, Tensors: override("class_embd", gguf.F16)}, ErrShape},
+		"a language model": {openFile(t, seedModel), Options{Type: gguf.Q8_0},
+			vision.ErrUnknownTower},
+		"a type of activations":   {f, Options{Type: gguf.Q8_K}, ErrOptions},
+		"blocks longer than rows": {odd(t), Options{Type: gguf.Q4_K}, ErrShape},
+		"an override that fits not": {odd(t), Options{Type: gguf.Q8_0,
+			Tensors: override("ffn_down", gguf.Q8_0)}, ErrShape},
+		"a quantized norm": {f, Options{Type: gguf.Q8_0, Tensors: override("ln1.weight",
+			gguf.Q8_0)}, ErrShape},
+		"a quantized convolution": {f, Options{Type: gguf.Q8_0, Tensors: override("position",
+			gguf.Q8_0)}, ErrShape},
+		"an override of a bad type": {f, Options{Type: gguf.Q8_0, Tensors: override("attn_q",
+			gguf.I8)}, ErrOptions},
+		"an override of nothing": {f, Options{Type: gguf.Q8_0, Tensors: override("nonesuch",
+			gguf.F16)}, ErrOptions},
+		"a quantized class position": {f, Options{Type: gguf.Q8_0, Tensors: override("class_embd",
+			gguf.F16)}, ErrShape},
 	} {
 		if _, err := PlanProjector(c.f, c.o); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", name, err)
@@ -269,7 +293,8 @@ func TestWhatCannotBeQuantizedIsRefused(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	dir := t.TempDir()
-	if _, err := plan(t, f, Options{Type: gguf.Q8_0}).Write(ctx, filepath.Join(dir, "x.gguf"), WriteOptions{}); !errors.Is(err, context.Canceled) {
+	if _, err := plan(t, f, Options{Type: gguf.Q8_0}).Write(ctx, filepath.Join(dir, "x.gguf"),
+		WriteOptions{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 	if files, _ := os.ReadDir(dir); len(files) != 0 {
@@ -288,7 +313,8 @@ func TestSearchKeepsItsGoal(t *testing.T) {
 	}
 	uniform := map[gguf.Type]vision.Difference{}
 	for _, typ := range []gguf.Type{gguf.Q8_0, gguf.Q5_0} {
-		if uniform[typ], err = m.Measure(t.Context(), plan(t, f, Options{Type: typ, Pure: true})); err != nil {
+		if uniform[typ], err = m.Measure(t.Context(),
+			plan(t, f, Options{Type: typ, Pure: true})); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -302,15 +328,19 @@ func TestSearchKeepsItsGoal(t *testing.T) {
 		t.Errorf("error %v of %v, %d bytes; Q8_0 has %d", d.Relative, limit, p.Bytes(), q8.Bytes())
 	}
 	target := plan(t, f, Options{Type: gguf.Q5_0, Pure: true}).Bytes() + 10_000
-	p, d, err = Search(t.Context(), f, m, SearchOptions{Goal: Goal{TargetSize: target + 20_000}, Threads: 2})
+	p, d, err = Search(t.Context(), f, m, SearchOptions{Goal: Goal{TargetSize: target + 20_000},
+		Threads: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if p.Bytes() > target+20_000 || d.Relative > 1.05*uniform[gguf.Q5_0].Relative {
-		t.Errorf("%d bytes of %d, error %v; Q5_0 everywhere has %v", p.Bytes(), target, d.Relative, uniform[gguf.Q5_0].Relative)
+		t.Errorf("%d bytes of %d, error %v; Q5_0 everywhere has %v", p.Bytes(), target, d.Relative,
+			uniform[gguf.Q5_0].Relative)
 	}
-	for name, goal := range map[string]Goal{"no goal": {}, "both": {MaxError: 0.1, TargetSize: 1}, "nonsense": {MaxError: 2}, "nothing": {TargetSize: 1000}} {
-		if _, _, err := Search(t.Context(), f, m, SearchOptions{Goal: goal}); !errors.Is(err, ErrOptions) && !errors.Is(err, ErrShape) {
+	for name, goal := range map[string]Goal{"no goal": {}, "both": {MaxError: 0.1, TargetSize: 1},
+		"nonsense": {MaxError: 2}, "nothing": {TargetSize: 1000}} {
+		if _, _, err := Search(t.Context(), f, m, SearchOptions{Goal: goal}); !errors.Is(err,
+			ErrOptions) && !errors.Is(err, ErrShape) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -336,7 +366,8 @@ func TestALanguageModelIsPlannedAndWritten(t *testing.T) {
 		t.Errorf("%d bytes, planned %d", r.Bytes, plan.Bytes())
 	}
 	p.AllowRequantize = false
-	if _, err := Language(t.Context(), f, out+"2", p); !errors.Is(err, ErrOptions) || !strings.Contains(err.Error(), "--allow-requantize") {
+	if _, err := Language(t.Context(), f, out+"2", p); !errors.Is(err, ErrOptions) ||
+		!strings.Contains(err.Error(), "--allow-requantize") {
 		t.Errorf("a quantized source: %v", err)
 	}
 }
@@ -350,14 +381,18 @@ func TestAnImportanceMatrixMustBelongToTheModel(t *testing.T) {
 		rows    float32
 		ok      bool
 	}{
-		"its own": {"blk.0.attn_q.weight", 256, 1, true}, "rows of another length": {"blk.0.attn_q.weight", 128, 1, false}, "another model": {"blk.99.attn_q.weight", 256, 1, false},
-		"a mean that overflows": {"blk.0.attn_q.weight", 256, 1e-44, false},
+		"its own":                {"blk.0.attn_q.weight", 256, 1, true},
+		"rows of another length": {"blk.0.attn_q.weight", 128, 1, false},
+		"another model":          {"blk.99.attn_q.weight", 256, 1, false},
+		"a mean that overflows":  {"blk.0.attn_q.weight", 256, 1e-44, false},
 	} {
-		m := &imatrix.Matrix{Entries: map[string]*imatrix.Sums{c.tensor: {Squares: slices.Repeat([]float32{3}, c.columns), Counts: []float32{c.rows}}}}
+		m := &imatrix.Matrix{Entries: map[string]*imatrix.Sums{c.tensor: {Squares: slices.Repeat(
+			[]float32{3}, c.columns), Counts: []float32{c.rows}}}}
 		if err := m.WriteFile(path); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := ReadImatrix(path, f); (err == nil) != c.ok || err != nil && !errors.Is(err, imatrix.ErrInvalid) {
+		if _, _, err := ReadImatrix(path, f); (err == nil) != c.ok || err != nil && !errors.Is(err,
+			imatrix.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -374,7 +409,8 @@ func TestAnImportanceMatrixMustBelongToTheModel(t *testing.T) {
 	}
 	for tensor, values := range map[string]int{"stack": 4, "number": 1} {
 		for _, n := range []int{values, 2 * values} {
-			m := &imatrix.Matrix{Entries: map[string]*imatrix.Sums{tensor: {Squares: make([]float32, n), Counts: []float32{1}}}}
+			m := &imatrix.Matrix{Entries: map[string]*imatrix.Sums{tensor: {Squares: make([]float32,
+				n), Counts: []float32{1}}}}
 			if err := m.WriteFile(path); err != nil {
 				t.Fatal(err)
 			}

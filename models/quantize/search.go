@@ -17,8 +17,10 @@ import (
 
 // Goal is what [Search] looks for: exactly one field is set.
 type Goal struct {
-	MaxError   float64 // the smallest file whose image tokens have at most this relative error (vision.Difference.Relative)
-	TargetSize int64   // the least error in at most so many bytes
+	// the smallest file whose image tokens have at most this relative error
+	// (vision.Difference.Relative)
+	MaxError   float64
+	TargetSize int64 // the least error in at most so many bytes
 }
 
 // SearchOptions are the choices in a search.
@@ -34,14 +36,16 @@ type SearchOptions struct {
 }
 
 // ladder are the types that a search tries, most bits first.
-var ladder = []gguf.Type{gguf.F16, gguf.Q8_0, gguf.Q6_K, gguf.Q5_1, gguf.Q5_0, gguf.Q4_K, gguf.Q4_0, gguf.Q3_K, gguf.Q2_K}
+var ladder = []gguf.Type{gguf.F16, gguf.Q8_0, gguf.Q6_K, gguf.Q5_1, gguf.Q5_0, gguf.Q4_K, gguf.Q4_0,
+	gguf.Q3_K, gguf.Q2_K}
 
-// group is a part of a tower whose matrices get the same type: the attention or the feed-forward network of a block, or a layer of the
-// projector.
+// group is a part of a tower whose matrices get the same type: the attention or the feed-forward
+// network of a block, or a layer of the projector.
 type group struct {
-	name        string
-	tensors     []*gguf.Tensor
-	sensitivity float64   // squared error of the image tokens, for a squared relative error of the weights of 1
+	name    string
+	tensors []*gguf.Tensor
+	// squared error of the image tokens, for a squared relative error of the weights of 1
+	sensitivity float64
 	noise       []float64 // squared relative error of the weights, by rung of the ladder
 	bytes       []int64   // by rung
 	rung        int       // that is chosen
@@ -57,11 +61,13 @@ type searcher struct {
 	done, total float64
 }
 
-// Search finds a type for each part of a tower. Each part is quantized alone, once, to see how much of the error of its weights arrives at the
-// image tokens. Squared errors of different parts are taken to add up; parts go down the ladder of types, the step that costs
-// least error for a byte first, until the goal is reached. A maximum error is then measured with all parts together, and the
-// budget corrected.
-func Search(ctx context.Context, f *gguf.File, m *Meter, o SearchOptions) (*Plan, vision.Difference, error) {
+// Search finds a type for each part of a tower. Each part is quantized alone, once, to see how much
+// of the error of its weights arrives at the image tokens. Squared errors of different parts are
+// taken to add up; parts go down the ladder of types, the step that costs least error for a byte
+// first, until the goal is reached. A maximum error is then measured with all parts together, and
+// the budget corrected.
+func Search(ctx context.Context, f *gguf.File, m *Meter,
+	o SearchOptions) (*Plan, vision.Difference, error) {
 	s := &searcher{f: f, m: m, o: o}
 	if err := s.prepare(); err != nil {
 		return nil, vision.Difference{}, err
@@ -78,7 +84,8 @@ func Search(ctx context.Context, f *gguf.File, m *Meter, o SearchOptions) (*Plan
 func (s *searcher) prepare() error {
 	o := &s.o
 	if (o.MaxError > 0) == (o.TargetSize > 0) || !(o.MaxError < 1) || o.TargetSize < 0 {
-		return fmt.Errorf("quantize: %w: give either a maximum error between 0 and 1 or a size", ErrOptions)
+		return fmt.Errorf("quantize: %w: give either a maximum error between 0 and 1 or a size",
+			ErrOptions)
 	}
 	if o.Lowest == gguf.F32 {
 		o.Lowest = gguf.Q4_0
@@ -129,7 +136,8 @@ func (s *searcher) step(after float64, next string) {
 	}
 }
 
-// sense measures each group: sizes and errors of its weights on each rung, and what the lowest rung alone does to the image tokens.
+// sense measures each group: sizes and errors of its weights on each rung, and what the lowest rung
+// alone does to the image tokens.
 func (s *searcher) sense(ctx context.Context) error {
 	lowest := len(s.rungs) - 1
 	for _, g := range s.groups {
@@ -182,7 +190,8 @@ func (s *searcher) weigh(ctx context.Context, g *group) error {
 	return nil
 }
 
-// typeOf is the type of a tensor on a rung: the first rung, and any that has more bits than the source, leaves it as it is.
+// typeOf is the type of a tensor on a rung: the first rung, and any that has more bits than the
+// source, leaves it as it is.
 func (s *searcher) typeOf(t *gguf.Tensor, rung gguf.Type) gguf.Type {
 	to := Fallback(rung, t.Dims[0])
 	if rung == s.rungs[0] && t.Type != gguf.F32 || bits(to) >= bits(t.Type) {
@@ -191,8 +200,10 @@ func (s *searcher) typeOf(t *gguf.Tensor, rung gguf.Type) gguf.Type {
 	return to
 }
 
-// weightError returns the squared distance of a tensor's elements from what they become, and their squared norm.
-func weightError(t *gguf.Tensor, to gguf.Type, importance []float32, threads int) (difference, norm float64, err error) {
+// weightError returns the squared distance of a tensor's elements from what they become, and their
+// squared norm.
+func weightError(t *gguf.Tensor, to gguf.Type, importance []float32,
+	threads int) (difference, norm float64, err error) {
 	row := int(t.Dims[0])
 	rows := int(t.Elements()) / row
 	perChunk := max(1, pieceElements/row)
@@ -215,9 +226,11 @@ func weightError(t *gguf.Tensor, to gguf.Type, importance []float32, threads int
 	return difference, norm, err
 }
 
-func chunkError(from, to gguf.Type, data []byte, row int, importance []float32) (difference, norm float64, err error) {
+func chunkError(from, to gguf.Type, data []byte, row int,
+	importance []float32) (difference, norm float64, err error) {
 	n := len(data) / from.TypeSize() * from.BlockSize()
-	before, after, codes := make([]float32, n), make([]float32, n), make([]byte, size(to, uint64(n)))
+	before, after, codes := make([]float32, n), make([]float32, n),
+		make([]byte, size(to, uint64(n)))
 	if err := convertRows(from, to, data, row, importance, codes, after); err != nil {
 		return 0, 0, err
 	}
@@ -262,8 +275,8 @@ func (s *searcher) plan(choose func(*group) int) *Plan {
 
 func (s *searcher) chosen() *Plan { return s.plan(func(g *group) int { return g.rung }) }
 
-// descend takes the steps down that cost the least squared error for a byte, until enough says so or none is left within the budget of
-// squared error.
+// descend takes the steps down that cost the least squared error for a byte, until enough says so
+// or none is left within the budget of squared error.
 func (s *searcher) descend(budget float64, enough func() bool) {
 	for _, g := range s.groups {
 		g.rung = 0
@@ -298,7 +311,8 @@ func (s *searcher) fit(ctx context.Context) (*Plan, vision.Difference, error) {
 	bytes := func() int64 { return s.chosen().Bytes() + overhead }
 	s.descend(math.Inf(1), func() bool { return bytes() <= s.o.TargetSize })
 	if n := bytes(); n > s.o.TargetSize {
-		return nil, vision.Difference{}, fmt.Errorf("quantize: %w: %v in all matrices makes %d bytes, and not %d; allow fewer bits, or a larger file", ErrShape, s.o.Lowest, n, s.o.TargetSize)
+		return nil, vision.Difference{},
+			fmt.Errorf("quantize: %w: %v in all matrices makes %d bytes, and not %d; allow fewer bits, or a larger file", ErrShape, s.o.Lowest, n, s.o.TargetSize)
 	}
 	s.step(0, "the whole")
 	d, err := s.m.Measure(ctx, s.chosen())
@@ -308,9 +322,11 @@ func (s *searcher) fit(ctx context.Context) (*Plan, vision.Difference, error) {
 // maxTries bounds how often a budget is corrected.
 const maxTries = 8
 
-// bound keeps within an error: the budget of squared error that the parts may make together is corrected by what they make when measured
-// together, between the largest budget that kept the error and the least that did not.
-func (s *searcher) bound(ctx context.Context) (best *Plan, difference vision.Difference, err error) {
+// bound keeps within an error: the budget of squared error that the parts may make together is
+// corrected by what they make when measured together, between the largest budget that kept the
+// error and the least that did not.
+func (s *searcher) bound(ctx context.Context) (
+	best *Plan, difference vision.Difference, err error) {
 	budget, kept, broken := s.o.MaxError*s.o.MaxError, 0.0, math.Inf(1)
 	s.total += maxTries
 	for try := range maxTries {
@@ -342,7 +358,8 @@ func (s *searcher) bound(ctx context.Context) (best *Plan, difference vision.Dif
 		}
 	}
 	if best == nil {
-		return nil, difference, fmt.Errorf("quantize: %w: an error of %g is not to be had", ErrOptions, s.o.MaxError)
+		return nil, difference, fmt.Errorf("quantize: %w: an error of %g is not to be had",
+			ErrOptions, s.o.MaxError)
 	}
 	return best, difference, nil
 }

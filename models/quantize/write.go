@@ -40,7 +40,8 @@ type Result struct {
 	SHA256 string // in hexadecimal
 }
 
-// Write writes the file that the plan describes: all of it or nothing. When ctx is done it stops with ctx's error.
+// Write writes the file that the plan describes: all of it or nothing. When ctx is done it stops
+// with ctx's error.
 func (p *Plan) Write(ctx context.Context, path string, o WriteOptions) (*Result, error) {
 	if err := CheckSpace(path, p.Bytes()); err != nil {
 		return nil, err
@@ -78,8 +79,10 @@ func (p *Plan) writer(ctx context.Context, o WriteOptions) *gguf.Writer {
 	return w
 }
 
-// addTensors adds the tensors of the plan, which are converted when they are written. importance may be nil, or have that of single tensors.
-func (p *Plan) addTensors(ctx context.Context, w *gguf.Writer, o WriteOptions, importance map[string][]float32) {
+// addTensors adds the tensors of the plan, which are converted when they are written. importance
+// may be nil, or have that of single tensors.
+func (p *Plan) addTensors(ctx context.Context, w *gguf.Writer, o WriteOptions,
+	importance map[string][]float32) {
 	threads := o.Threads
 	if threads <= 0 {
 		threads = runtime.GOMAXPROCS(0)
@@ -98,7 +101,8 @@ func (p *Plan) addTensors(ctx context.Context, w *gguf.Writer, o WriteOptions, i
 // fileType is the number of llama_ftype that says "mostly this type".
 func fileType(t gguf.Type) (uint32, bool) {
 	n, ok := map[gguf.Type]uint32{
-		gguf.F32: 0, gguf.F16: 1, gguf.BF16: 32, gguf.Q4_0: 2, gguf.Q4_1: 3, gguf.Q8_0: 7, gguf.Q5_0: 8, gguf.Q5_1: 9, gguf.Q2_K: 10, gguf.Q3_K: 11,
+		gguf.F32: 0, gguf.F16: 1, gguf.BF16: 32, gguf.Q4_0: 2, gguf.Q4_1: 3, gguf.Q8_0: 7,
+		gguf.Q5_0: 8, gguf.Q5_1: 9, gguf.Q2_K: 10, gguf.Q3_K: 11,
 		gguf.Q4_K: 14, gguf.Q5_K: 16, gguf.Q6_K: 18, gguf.IQ4_NL: 25,
 	}[t]
 	return n, ok
@@ -123,15 +127,16 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
 
-// CheckSpace tells beforehand that a file of so many bytes will not fit where path lies. The error wraps syscall.ENOSPC. It is nil where
-// the system does not tell.
+// CheckSpace tells beforehand that a file of so many bytes will not fit where path lies. The error
+// wraps syscall.ENOSPC. It is nil where the system does not tell.
 func CheckSpace(path string, bytes int64) error {
 	var s unix.Statfs_t
 	if err := unix.Statfs(filepath.Dir(path), &s); err != nil {
 		return nil
 	}
 	if free := int64(s.Bavail) * int64(s.Bsize); free >= 0 && bytes > free {
-		return fmt.Errorf("quantize: %s: %w: it takes %d MB and %d MB are free", path, syscall.ENOSPC, bytes/1e6+1, free/1e6)
+		return fmt.Errorf("quantize: %s: %w: it takes %d MB and %d MB are free", path,
+			syscall.ENOSPC, bytes/1e6+1, free/1e6)
 	}
 	return nil
 }

@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// Complete returns arguments as a JSON value. Those of a call that was cut off in the middle, which clients send back as they came, are ended where
-// they can be: open texts, lists and objects are closed, and a member that has no value is left out. It returns false for what is no beginning of
+// Complete returns arguments as a JSON value. Those of a call that was cut off in the middle, which
+// clients send back as they came, are ended where they can be: open texts, lists and objects are
+// closed, and a member that has no value is left out. It returns false for what is no beginning of
 // JSON.
 func Complete(arguments string) (string, bool) {
 	if strings.TrimSpace(arguments) == "" {
@@ -16,7 +17,8 @@ func Complete(arguments string) (string, bool) {
 	if json.Valid([]byte(arguments)) {
 		return arguments, true
 	}
-	// Behind each comma and opening bracket outside of texts what comes before can be closed; of these places the last two suffice.
+	// Behind each comma and opening bracket outside of texts what comes before can be closed; of
+	// these places the last two suffice.
 	var open []byte // closing brackets, innermost last
 	var places []place
 	quoted, escape, unicode := false, 0, 0
@@ -77,7 +79,8 @@ func Complete(arguments string) (string, bool) {
 	return "", false
 }
 
-// unfinished is a member or an element of which so little is there that it is left out: a name, with or without its colon, or a part of a number or word.
+// unfinished is a member or an element of which so little is there that it is left out: a name,
+// with or without its colon, or a part of a number or word.
 var unfinished = regexp.MustCompile(`^,?\s*(?:"(?:[^"\\]|\\.)*\\?"?\s*|(?:"(?:[^"\\]|\\.)*"\s*:\s*)?(?:-?[0-9.eE+-]*|tr?u?|fa?l?s?|nu?l?))$`)
 
 // maxOpen bounds how deep arguments are nested that are completed.

@@ -53,9 +53,12 @@ func TestNothingOfACallThatIsCutOffBecomesText(t *testing.T) {
 		style        Calls
 		answer, text string
 	}{
-		{Tagged, "<tool", ""}, {Tagged, "<tool_call>\n{\"name", ""}, {Tagged, "Let me see <tool_c", "Let me see "}, {Tagged, "a <", "a <"},
+		{Tagged, "<tool", ""}, {Tagged, "<tool_call>\n{\"name", ""}, {Tagged, "Let me see <tool_c",
+			"Let me see "}, {Tagged, "a <", "a <"},
 		{Tagged, "<tool_call>{\"name\":\"f\",\"arguments\":{}}</tool_call>\n<tool", ""},
-		{Bare, "{\"name\": \"f", ""}, {Bare, "{\"na", ""}, {Bare, "a", "a"}, {List, "[TOOL_CALLS] [{", ""}, {Named, "ok[TOOL_CA", "ok"}, {Named, "[TOOL_CALLS]f[AR", ""},
+		{Bare, "{\"name\": \"f", ""}, {Bare, "{\"na", ""}, {Bare, "a", "a"},
+		{List, "[TOOL_CALLS] [{", ""}, {Named, "ok[TOOL_CA", "ok"}, {Named, "[TOOL_CALLS]f[AR",
+			""},
 	} {
 		p := Style{Calls: c.style}.NewParser(true, false)
 		text := p.Push(c.answer).Text

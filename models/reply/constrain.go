@@ -24,8 +24,8 @@ type Plan struct {
 // Constraint holds an answer to a plan.
 type Constraint struct {
 	GBNF string // empty for no constraint
-	// Trigger, a regular expression, is what the grammar waits for: text is free until it appears, and held to the grammar from there on.
-	// Empty: the grammar holds from the start.
+	// Trigger, a regular expression, is what the grammar waits for: text is free until it appears,
+	// and held to the grammar from there on. Empty: the grammar holds from the start.
 	Trigger string
 	// Arguments are the schemas of the arguments of tools, by the tools' names.
 	Arguments map[string]*grammar.Schema
@@ -80,7 +80,8 @@ func (s Style) trigger(tools []Tool) string {
 	if open := s.Calls.open(); open != "" {
 		return "(" + regexp.QuoteMeta(open) + ")"
 	}
-	// The text must be about to name one of the tools, or JSON that is meant as an answer would be taken for a call.
+	// The text must be about to name one of the tools, or JSON that is meant as an answer would be
+	// taken for a call.
 	var names []string
 	for _, t := range tools {
 		names = append(names, regexp.QuoteMeta(t.Name))
@@ -88,11 +89,13 @@ func (s Style) trigger(tools []Tool) string {
 	return `^\s*(\{\s*"name"\s*:\s*"(?:` + strings.Join(names, "|") + `)")`
 }
 
-// moreCalls is how many calls may follow the first one: a weak model that is held to calls would go on making them.
+// moreCalls is how many calls may follow the first one: a weak model that is held to calls would go
+// on making them.
 const moreCalls = "{0,15}"
 
 // calls is the body of a rule for calls; what it names is added to parts, and the schemas to held.
-func (s Style) calls(ctx context.Context, p Plan, parts map[string]string, held *Constraint) (string, error) {
+func (s Style) calls(ctx context.Context, p Plan, parts map[string]string,
+	held *Constraint) (string, error) {
 	var bodies []string
 	for i, t := range p.Tools {
 		schema, err := t.schema()
@@ -144,7 +147,8 @@ func (s Style) call(tool, arguments string) string {
 		return grammar.Literal(tool+argsMark) + " " + arguments
 	case Bare:
 		// Blanks are as the model was shown them, and as the trigger lets them be.
-		return `"{" [ \n]{0,2} "\"name\"" " "? ":" " "? ` + grammar.Literal(quote(tool)) + ` ", \"parameters\": " ` + arguments + ` "}"`
+		return `"{" [ \n]{0,2} "\"name\"" " "? ":" " "? ` + grammar.Literal(quote(tool)) +
+			` ", \"parameters\": " ` + arguments + ` "}"`
 	}
 	return grammar.Literal(`{"name": `+quote(tool)+`, "arguments": `) + " " + arguments + ` "}"`
 }

@@ -46,8 +46,8 @@ type Parser struct {
 	json    scanner
 }
 
-// NewParser returns a parser of an answer. tools says that calls are to be looked for, thinking that the prompt has opened the model's
-// thoughts.
+// NewParser returns a parser of an answer. tools says that calls are to be looked for, thinking
+// that the prompt has opened the model's thoughts.
 func (s Style) NewParser(tools, thinking bool) *Parser {
 	p := &Parser{style: s, tools: tools}
 	if thinking && s.Close != "" {
@@ -91,7 +91,8 @@ func (p *Parser) step(d *Delta) bool {
 	return false
 }
 
-// Flush returns what was held back, once the answer is over. Of a call that is cut off nothing more comes.
+// Flush returns what was held back, once the answer is over. Of a call that is cut off nothing more
+// comes.
 func (p *Parser) Flush() (d Delta) {
 	rest := p.pending
 	p.pending = ""
@@ -115,7 +116,8 @@ func (p *Parser) Cut() Delta {
 	}
 	if p.tools && (p.mode == atStart || p.mode == inText) {
 		t := strings.TrimLeft(p.pending, blanks)
-		begins := strings.HasPrefix(p.style.Calls.open(), t) || p.style.Calls == Bare && beginsBare(t) != no
+		begins := strings.HasPrefix(p.style.Calls.open(), t) || p.style.Calls == Bare &&
+			beginsBare(t) != no
 		if len(t) > 1 && begins { // one character is as likely to be text
 			p.pending = p.pending[:len(p.pending)-len(t)]
 		}
@@ -142,7 +144,8 @@ func (p *Parser) start() bool {
 	}
 	if open := p.style.Calls.open(); p.tools && open != "" {
 		if strings.HasPrefix(t, open) {
-			p.pending, p.mode, p.mark = t[len(open):], inHead, p.pending[:len(p.pending)-len(t)]+open
+			p.pending, p.mode, p.mark = t[len(open):], inHead,
+				p.pending[:len(p.pending)-len(t)]+open
 			return true
 		}
 		if strings.HasPrefix(open, t) {
@@ -185,7 +188,8 @@ func beginsBare(t string) answer {
 	return yes
 }
 
-// until moves what stands before a mark out of pending. It returns true once the mark has come, which is taken out too.
+// until moves what stands before a mark out of pending. It returns true once the mark has come,
+// which is taken out too.
 func (p *Parser) until(mark string) (before string, found bool) {
 	if before, after, ok := strings.Cut(p.pending, mark); ok {
 		p.pending = after

@@ -48,7 +48,8 @@ const (
 	argsMark          = "[ARGS]"
 )
 
-// Marks are the texts that set thoughts and calls off. Some are control tokens, which a decoder would otherwise leave out.
+// Marks are the texts that set thoughts and calls off. Some are control tokens, which a decoder
+// would otherwise leave out.
 func (s Style) Marks() []string {
 	var marks []string
 	for _, m := range []string{s.Open, s.Close, s.Calls.open()} {
@@ -73,10 +74,13 @@ var shapesOfCalls = []struct {
 	calls Calls
 	shape *regexp.Regexp
 }{
-	{Tagged, regexp.MustCompile(`<tool_call>\s*\{\s*"name"\s*:\s*"` + probeCall + `"\s*,\s*"arguments"\s*:\s*\{`)},
-	{List, regexp.MustCompile(`\[TOOL_CALLS\]\s*\[\s*\{\s*"name"\s*:\s*"` + probeCall + `"\s*,\s*"arguments"\s*:\s*\{`)},
+	{Tagged, regexp.MustCompile(`<tool_call>\s*\{\s*"name"\s*:\s*"` + probeCall +
+		`"\s*,\s*"arguments"\s*:\s*\{`)},
+	{List, regexp.MustCompile(`\[TOOL_CALLS\]\s*\[\s*\{\s*"name"\s*:\s*"` + probeCall +
+		`"\s*,\s*"arguments"\s*:\s*\{`)},
 	{Named, regexp.MustCompile(`\[TOOL_CALLS\]\s*` + probeCall + `\[ARGS\]\s*\{`)},
-	{Bare, regexp.MustCompile(`[^\[,]\s*\{\s*"name"\s*:\s*"` + probeCall + `"\s*,\s*"parameters"\s*:\s*\{`)},
+	{Bare, regexp.MustCompile(`[^\[,]\s*\{\s*"name"\s*:\s*"` + probeCall +
+		`"\s*,\s*"parameters"\s*:\s*\{`)},
 }
 
 // Detect finds the style of a template, of which source is the text.
@@ -94,13 +98,18 @@ func Detect(ctx context.Context, t *chat.Template, source string) Style {
 	const id = "probe0001" // nine letters and digits, as Mistral's templates demand
 	messages := []chat.Message{
 		{Role: chat.User, Content: []chat.Content{chat.Text("probe")}},
-		{Role: chat.Assistant, ToolCalls: []chat.ToolCall{{ID: id, Name: probeCall, Arguments: json.RawMessage(`{"probe": "x"}`)}}},
-		{Role: chat.Tool, Content: []chat.Content{chat.Text(probeResult)}, ToolCallID: id, Name: probeCall},
+		{Role: chat.Assistant, ToolCalls: []chat.ToolCall{{ID: id, Name: probeCall,
+			Arguments: json.RawMessage(`{"probe": "x"}`)}}},
+		{Role: chat.Tool, Content: []chat.Content{chat.Text(probeResult)}, ToolCallID: id,
+			Name: probeCall},
 		{Role: chat.User, Content: []chat.Content{chat.Text("probe")}},
 	}
-	// Mistral's templates tell of tools before the last message of a user only, Llama's before the first.
+	// Mistral's templates tell of tools before the last message of a user only, Llama's before the
+	// first.
 	for _, messages := range [][]chat.Message{messages, messages[:3]} {
-		parts, err := t.Render(ctx, messages, chat.RenderOptions{Tools: toolsJSON([]Tool{{Name: probeTool, Parameters: json.RawMessage(`{"type":"object","properties":{}}`)}})})
+		parts, err := t.Render(ctx, messages,
+			chat.RenderOptions{Tools: toolsJSON([]Tool{{Name: probeTool,
+				Parameters: json.RawMessage(`{"type":"object","properties":{}}`)}})})
 		if err != nil {
 			continue
 		}

@@ -14,8 +14,8 @@ type Tool struct {
 	Name        string
 	Description string
 	Parameters  json.RawMessage // a JSON schema of an object; empty for no parameters
-	// Strict makes an error of what cannot be made sense of in Parameters, and of a call that does not satisfy them. Else any value stands
-	// in for such a part.
+	// Strict makes an error of what cannot be made sense of in Parameters, and of a call that does
+	// not satisfy them. Else any value stands in for such a part.
 	Strict bool
 }
 
@@ -100,7 +100,9 @@ func quote(s string) string {
 // Instructions tell a model of tools whose template does not.
 func Instructions(tools []Tool) string {
 	var b strings.Builder
-	b.WriteString("You can call functions. To call one, write\n" + tagOpen + "\n{\"name\": the function's name, \"arguments\": an object of its arguments}\n" + tagClose +
+	b.WriteString("You can call functions. To call one, write\n" + tagOpen +
+		"\n{\"name\": the function's name, \"arguments\": an object of its arguments}\n" +
+		tagClose +
 		"\nand nothing after it. The result comes back between <tool_response> and </tool_response>. The functions are:\n")
 	for _, t := range tools {
 		schema, err := t.schema()
@@ -125,10 +127,12 @@ func (c Call) Written() string {
 	if strings.TrimSpace(arguments) == "" {
 		arguments = "{}"
 	}
-	return tagOpen + "\n{\"name\": " + quote(c.Name) + ", \"arguments\": " + arguments + "}\n" + tagClose
+	return tagOpen + "\n{\"name\": " + quote(c.Name) + ", \"arguments\": " + arguments + "}\n" +
+		tagClose
 }
 
-// ReturnedOpen and ReturnedClose stand around a result in a conversation whose template does not write results.
+// ReturnedOpen and ReturnedClose stand around a result in a conversation whose template does not
+// write results.
 const (
 	ReturnedOpen  = "<tool_response>\n"
 	ReturnedClose = "\n</tool_response>"

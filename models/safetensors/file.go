@@ -97,7 +97,8 @@ func (f *File) read(r io.ReaderAt, size int64, path string, named map[string]boo
 		if named != nil && !named[e.name] {
 			return fmt.Errorf("safetensors: %s: tensor %s: %w: the index does not say that it is in this file", path, quote(e.name), ErrCorrupt)
 		}
-		t := &Tensor{Name: e.name, DType: e.dtype, Shape: e.shape, path: path, r: r, offset: data + int64(e.start), size: int64(e.end - e.start)}
+		t := &Tensor{Name: e.name, DType: e.dtype, Shape: e.shape, path: path, r: r,
+			offset: data + int64(e.start), size: int64(e.end - e.start)}
 		t.elements, _, _ = e.dtype.extent(e.shape) // place has checked it
 		f.index[e.name] = t
 		f.tensors = append(f.tensors, t)

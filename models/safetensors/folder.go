@@ -28,7 +28,8 @@ func OpenFolder(dir string) (*File, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		f, err := Open(filepath.Join(dir, singleFile))
 		if errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("safetensors: %s has neither %s nor %s%s: %w", dir, singleFile, indexFile, otherWeights(dir), fs.ErrNotExist)
+			err = fmt.Errorf("safetensors: %s has neither %s nor %s%s: %w", dir, singleFile,
+				indexFile, otherWeights(dir), fs.ErrNotExist)
 		}
 		return f, err
 	}
@@ -41,14 +42,16 @@ func OpenFolder(dir string) (*File, error) {
 		if err := f.add(path, parts[name]); err != nil {
 			f.Close()
 			if errors.Is(err, fs.ErrNotExist) {
-				err = fmt.Errorf("safetensors: %s, which %s lists: %w", path, indexFile, fs.ErrNotExist)
+				err = fmt.Errorf("safetensors: %s, which %s lists: %w", path, indexFile,
+					fs.ErrNotExist)
 			}
 			return nil, err
 		}
 		for tensor := range parts[name] {
 			if _, ok := f.index[tensor]; !ok {
 				f.Close()
-				return nil, fmt.Errorf("safetensors: %s: tensor %s, which %s lists: %w", path, quote(tensor), indexFile, fs.ErrNotExist)
+				return nil, fmt.Errorf("safetensors: %s: tensor %s, which %s lists: %w", path,
+					quote(tensor), indexFile, fs.ErrNotExist)
 			}
 		}
 	}
@@ -59,7 +62,8 @@ func OpenFolder(dir string) (*File, error) {
 func otherWeights(dir string) string {
 	for _, pattern := range []string{"*.bin", "*.pth", "*.pt"} {
 		if found, _ := filepath.Glob(filepath.Join(escapeGlob(dir), pattern)); len(found) > 0 {
-			return fmt.Sprintf(" (%s is a PyTorch pickle, which is not read)", filepath.Base(found[0]))
+			return fmt.Sprintf(" (%s is a PyTorch pickle, which is not read)",
+				filepath.Base(found[0]))
 		}
 	}
 	return ""
@@ -121,15 +125,18 @@ func parseIndex(data []byte) (map[string]map[string]bool, error) {
 			if err != nil {
 				return err
 			}
-			if part == "" || part == "." || part != filepath.Base(part) || !filepath.IsLocal(part) || strings.ContainsAny(part, "\\\x00") {
-				return fmt.Errorf("%w: %s is no name of a file in the same folder", ErrCorrupt, quote(part))
+			if part == "" || part == "." || part != filepath.Base(part) ||
+				!filepath.IsLocal(part) || strings.ContainsAny(part, "\\\x00") {
+				return fmt.Errorf("%w: %s is no name of a file in the same folder", ErrCorrupt,
+					quote(part))
 			}
 			if parts[part] == nil {
 				parts[part] = make(map[string]bool)
 			}
 			parts[part][tensor] = true
 			if tensors++; tensors > maxTensors || len(parts) > maxParts {
-				return fmt.Errorf("%w: %d tensors in %d files, at most %d in %d are read", ErrLimit, tensors, len(parts), maxTensors, maxParts)
+				return fmt.Errorf("%w: %d tensors in %d files, at most %d in %d are read", ErrLimit,
+					tensors, len(parts), maxTensors, maxParts)
 			}
 			return nil
 		})

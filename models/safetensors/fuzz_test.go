@@ -18,7 +18,8 @@ func allocated() uint64 {
 
 // ofAKind tells whether an error is of the documented kinds.
 func ofAKind(err error) bool {
-	for _, kind := range []error{ErrNotSafetensors, ErrTruncated, ErrCorrupt, ErrUnsupported, ErrLimit} {
+	for _, kind := range []error{ErrNotSafetensors, ErrTruncated, ErrCorrupt, ErrUnsupported,
+		ErrLimit} {
 		if errors.Is(err, kind) {
 			return true
 		}
@@ -36,7 +37,8 @@ func FuzzRead(f *testing.F) {
 	}
 	f.Add(data)
 	f.Add(file("{}", 0))
-	f.Add(file(object(tensor("a", "U8", "[1]", 1, 2), tensor("b", "F4", "[2,1]", 0, 1), `"__metadata__":{"k":"v"}`), 2))
+	f.Add(file(object(tensor("a", "U8", "[1]", 1, 2), tensor("b", "F4", "[2,1]", 0, 1),
+		`"__metadata__":{"k":"v"}`), 2))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		before := allocated()
 		m, err := Read(bytes.NewReader(data), int64(len(data)), "fuzz")
@@ -77,7 +79,8 @@ func FuzzParseIndex(f *testing.F) {
 			t.Fatalf("an error of no kind: %v", err)
 		}
 		for part := range parts {
-			if part == "" || part == "." || part == ".." || bytes.ContainsAny([]byte(part), "/\\\x00") {
+			if part == "" || part == "." || part == ".." || bytes.ContainsAny([]byte(part),
+				"/\\\x00") {
 				t.Fatalf("part %q", part)
 			}
 		}

@@ -45,7 +45,8 @@ func TestReadsWhatTheFormatsOwnLibraryWrites(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != want.SHA256 || int64(len(data)) != tensor.Size() {
+		if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != want.SHA256 ||
+			int64(len(data)) != tensor.Size() {
 			t.Errorf("tensor %s: other bytes (%d)", name, len(data))
 		}
 	}

@@ -23,7 +23,8 @@ type entry struct {
 
 // readHeader reads and checks the header of a file of size bytes, and returns
 // where the tensor data begins.
-func readHeader(r io.ReaderAt, size int64) (entries []entry, metadata map[string]string, data int64, err error) {
+func readHeader(r io.ReaderAt,
+	size int64) (entries []entry, metadata map[string]string, data int64, err error) {
 	var b [8]byte
 	if size < int64(len(b)) {
 		return nil, nil, 0, fmt.Errorf("%w (it has %d bytes)", ErrNotSafetensors, size)
@@ -36,7 +37,8 @@ func readHeader(r io.ReaderAt, size int64) (entries []entry, metadata map[string
 	// Any file begins with some number: the bracket tells a damaged file from another kind.
 	var first [1]byte
 	if room == 0 {
-		return nil, nil, 0, fmt.Errorf("%w: a header of %d bytes, and the file ends", ErrTruncated, n)
+		return nil, nil, 0, fmt.Errorf("%w: a header of %d bytes, and the file ends", ErrTruncated,
+			n)
 	}
 	if err := readAt(r, first[:], int64(len(b))); err != nil {
 		return nil, nil, 0, err
@@ -45,9 +47,11 @@ func readHeader(r io.ReaderAt, size int64) (entries []entry, metadata map[string
 	case first[0] != '{' || n < 2:
 		return nil, nil, 0, fmt.Errorf("%w (no header at its start)", ErrNotSafetensors)
 	case n > maxHeader:
-		return nil, nil, 0, fmt.Errorf("%w: a header of %d bytes, at most %d are read", ErrLimit, n, maxHeader)
+		return nil, nil, 0, fmt.Errorf("%w: a header of %d bytes, at most %d are read", ErrLimit, n,
+			maxHeader)
 	case n > room:
-		return nil, nil, 0, fmt.Errorf("%w: a header of %d bytes in a file of %d", ErrTruncated, n, size)
+		return nil, nil, 0, fmt.Errorf("%w: a header of %d bytes in a file of %d", ErrTruncated, n,
+			size)
 	}
 	header := make([]byte, n)
 	if err := readAt(r, header, int64(len(b))); err != nil {
@@ -83,7 +87,8 @@ func place(entries []entry, room uint64) error {
 		case e.end > room:
 			err = fmt.Errorf("%w: its data ends at byte %d, but the file has %d bytes of tensor data", ErrTruncated, e.end, room)
 		case e.end-e.start != size:
-			err = fmt.Errorf("%w: %v of %s takes %d bytes, not %d", ErrCorrupt, e.shape, e.dtype, size, e.end-e.start)
+			err = fmt.Errorf("%w: %v of %s takes %d bytes, not %d", ErrCorrupt, e.shape, e.dtype,
+				size, e.end-e.start)
 		}
 		if err != nil {
 			return fmt.Errorf("tensor %s: %w", quote(e.name), err)
@@ -96,10 +101,12 @@ func place(entries []entry, room uint64) error {
 	var end uint64
 	for _, e := range byOffset {
 		if e.start < end {
-			return fmt.Errorf("tensor %s: %w: its data overlaps that of another tensor", quote(e.name), ErrCorrupt)
+			return fmt.Errorf("tensor %s: %w: its data overlaps that of another tensor",
+				quote(e.name), ErrCorrupt)
 		}
 		if e.start > end {
-			return fmt.Errorf("tensor %s: %w: %d bytes before its data belong to no tensor", quote(e.name), ErrCorrupt, e.start-end)
+			return fmt.Errorf("tensor %s: %w: %d bytes before its data belong to no tensor",
+				quote(e.name), ErrCorrupt, e.start-end)
 		}
 		end = e.end
 	}

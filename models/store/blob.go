@@ -38,8 +38,9 @@ func (s *Store) OpenBlob(d Digest) (*os.File, error) {
 	return f, nil
 }
 
-// PutBlob stores what r holds if its SHA-256 is d, in a session of its own; else nothing is left and the error wraps ErrDigest. Nobody sees
-// the blob before it has been checked and is on the disk.
+// PutBlob stores what r holds if its SHA-256 is d, in a session of its own; else nothing is left
+// and the error wraps ErrDigest. Nobody sees the blob before it has been checked and is on the
+// disk.
 func (s *Store) PutBlob(ctx context.Context, d Digest, r io.Reader) error {
 	t, err := s.Begin(ctx)
 	if err != nil {
@@ -67,8 +68,10 @@ func (t *Session) PutBlob(ctx context.Context, d Digest, r io.Reader) error {
 	return err
 }
 
-// AddFile copies a file into the store and returns what refers to it. progress, which may be nil, is told of bytes as they are copied.
-func (t *Session) AddFile(ctx context.Context, path, mediaType string, progress func(n int64)) (Descriptor, error) {
+// AddFile copies a file into the store and returns what refers to it. progress, which may be nil,
+// is told of bytes as they are copied.
+func (t *Session) AddFile(ctx context.Context, path, mediaType string,
+	progress func(n int64)) (Descriptor, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return Descriptor{}, fmt.Errorf("store: %w", err)
@@ -90,7 +93,8 @@ func (t *Session) AddBytes(ctx context.Context, data []byte, mediaType string) (
 }
 
 // write stores what r holds, under want or, if that is empty, under whatever digest it has.
-func (t *Session) write(ctx context.Context, r io.Reader, want Digest, limit int64, progress func(n int64)) (d Descriptor, err error) {
+func (t *Session) write(ctx context.Context, r io.Reader, want Digest, limit int64,
+	progress func(n int64)) (d Descriptor, err error) {
 	path := t.s.tempName()
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
@@ -109,7 +113,8 @@ func (t *Session) write(ctx context.Context, r io.Reader, want Digest, limit int
 	}
 	d = Descriptor{Digest: digestOfSum(h.Sum(nil)), Size: n}
 	if want != "" && d.Digest != want {
-		return d, fmt.Errorf("store: %w: %d bytes have the digest %s, %s was promised", ErrDigest, n, d.Digest, want)
+		return d, fmt.Errorf("store: %w: %d bytes have the digest %s, %s was promised", ErrDigest,
+			n, d.Digest, want)
 	}
 	if t.s.hasBlob(d.Digest, n) {
 		return d, errors.Join(f.Close(), os.Remove(path))
@@ -135,11 +140,14 @@ func (t *Session) commit(f *os.File, path string, d Digest) error {
 	return nil
 }
 
-// Receive stores a blob of known digest and size that comes from a source which can begin anywhere: an interrupted attempt leaves
-// what it had, and the next one goes on from there. open returns a reader of the blob from an offset, which is 0 or what an attempt before left.
-// It is called again with 0 if the whole turns out wrong, lest an old part spoils it for ever. Errors wrap ErrDigest if the source is at
-// fault. Another process that receives the same blob is waited for. progress may be nil.
-func (t *Session) Receive(ctx context.Context, d Descriptor, open func(offset int64) (io.ReadCloser, error), progress func(n int64)) error {
+// Receive stores a blob of known digest and size that comes from a source which can begin anywhere:
+// an interrupted attempt leaves what it had, and the next one goes on from there. open returns a
+// reader of the blob from an offset, which is 0 or what an attempt before left. It is called again
+// with 0 if the whole turns out wrong, lest an old part spoils it for ever. Errors wrap ErrDigest
+// if the source is at fault. Another process that receives the same blob is waited for. progress
+// may be nil.
+func (t *Session) Receive(ctx context.Context, d Descriptor,
+	open func(offset int64) (io.ReadCloser, error), progress func(n int64)) error {
 	if !d.Digest.valid() || d.Size < 0 {
 		return fmt.Errorf("store: %w: %.100q of %d bytes", ErrDigest, d.Digest, d.Size)
 	}
@@ -163,14 +171,17 @@ func (t *Session) Receive(ctx context.Context, d Descriptor, open func(offset in
 		_, err = t.receive(ctx, d, open, progress)
 	}
 	if err == nil {
-		// Whoever waits for this lock, or makes it anew, finds the blob: it cannot be removed while their sessions are open.
+		// Whoever waits for this lock, or makes it anew, finds the blob: it cannot be removed while
+		// their sessions are open.
 		_ = os.Remove(l.Path())
 	}
 	return err
 }
 
-// receive makes one attempt and reports whether it went on from an older one. A part that cannot become the blob is removed.
-func (t *Session) receive(ctx context.Context, d Descriptor, open func(int64) (io.ReadCloser, error), progress func(int64)) (resumed bool, err error) {
+// receive makes one attempt and reports whether it went on from an older one. A part that cannot
+// become the blob is removed.
+func (t *Session) receive(ctx context.Context, d Descriptor,
+	open func(int64) (io.ReadCloser, error), progress func(int64)) (resumed bool, err error) {
 	path := t.s.partialPath(d.Digest)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
@@ -199,16 +210,20 @@ func (t *Session) receive(ctx context.Context, d Descriptor, open func(int64) (i
 		return had > 0, fmt.Errorf("store: blob %s: %w", d.Digest.Short(), err)
 	case had+n != d.Size:
 		short = true
-		return had > 0, fmt.Errorf("store: %w: blob %s has %d bytes, %d were promised", ErrDigest, d.Digest.Short(), had+n, d.Size)
+		return had > 0, fmt.Errorf("store: %w: blob %s has %d bytes, %d were promised", ErrDigest,
+			d.Digest.Short(), had+n, d.Size)
 	}
 	if got := digestOfSum(h.Sum(nil)); got != d.Digest {
-		return had > 0, fmt.Errorf("store: %w: the bytes of %s have the digest %s", ErrDigest, d.Digest, got)
+		return had > 0, fmt.Errorf("store: %w: the bytes of %s have the digest %s", ErrDigest,
+			d.Digest, got)
 	}
 	return had > 0, t.commit(f, path, d.Digest)
 }
 
-// rehash feeds what is in a partial file to h and leaves the file at its end. What can be no beginning of size bytes is cut off.
-func rehash(ctx context.Context, f *os.File, h hash.Hash, size int64, progress func(int64)) (int64, error) {
+// rehash feeds what is in a partial file to h and leaves the file at its end. What can be no
+// beginning of size bytes is cut off.
+func rehash(ctx context.Context, f *os.File, h hash.Hash, size int64, progress func(int64)) (int64,
+	error) {
 	info, err := f.Stat()
 	if err != nil {
 		return 0, err
@@ -270,7 +285,8 @@ func hashFile(ctx context.Context, path string, progress func(int64)) (Digest, e
 	return "", ctx.Err()
 }
 
-// readSmall returns a blob that is text, whole. It does not believe the disk: the bytes must have the digest.
+// readSmall returns a blob that is text, whole. It does not believe the disk: the bytes must have
+// the digest.
 func readSmall(path string, d Descriptor) ([]byte, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {

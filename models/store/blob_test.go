@@ -34,7 +34,8 @@ func TestABlobIsStoredOnlyIfItHasItsDigest(t *testing.T) {
 		"a byte less":        {d, bytes.NewReader(data[1:]), ErrDigest},
 		"nothing":            {d, strings.NewReader(""), ErrDigest},
 		"a digest of no use": {"sha256:../x", bytes.NewReader(data), ErrDigest},
-		"a source that ends": {d, io.MultiReader(bytes.NewReader(data[:5]), iotest.ErrReader(io.ErrClosedPipe)), io.ErrClosedPipe},
+		"a source that ends": {d, io.MultiReader(bytes.NewReader(data[:5]),
+			iotest.ErrReader(io.ErrClosedPipe)), io.ErrClosedPipe},
 	} {
 		if err := s.PutBlob(t.Context(), c.digest, c.r); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
@@ -44,7 +45,8 @@ func TestABlobIsStoredOnlyIfItHasItsDigest(t *testing.T) {
 		}
 	}
 	for range 2 { // the second time it is there already
-		if err := s.PutBlob(t.Context(), d, iotest.HalfReader(bytes.NewReader(data))); err != nil || !s.HasBlob(d) {
+		if err := s.PutBlob(t.Context(), d, iotest.HalfReader(bytes.NewReader(data))); err != nil ||
+			!s.HasBlob(d) {
 			t.Fatal(err)
 		}
 	}
@@ -66,7 +68,8 @@ func interrupted(data []byte, n int64, offsets *[]int64) func(int64) (io.ReadClo
 		end := min(offset+n, int64(len(data)))
 		r := io.Reader(bytes.NewReader(data[offset:end]))
 		if end < int64(len(data)) {
-			r = io.MultiReader(r, iotest.ErrReader(io.ErrUnexpectedEOF), iotest.ErrReader(io.ErrNoProgress))
+			r = io.MultiReader(r, iotest.ErrReader(io.ErrUnexpectedEOF),
+				iotest.ErrReader(io.ErrNoProgress))
 		}
 		return io.NopCloser(r), nil
 	}
@@ -84,14 +87,17 @@ func TestAnInterruptedTransferGoesOn(t *testing.T) {
 	var offsets []int64
 	ctx, cancel := context.WithCancel(t.Context())
 	err = session.Receive(ctx, d, func(offset int64) (io.ReadCloser, error) {
-		return io.NopCloser(io.MultiReader(bytes.NewReader(data[:2<<20]), iotest.ErrReader(io.ErrClosedPipe))), nil
+		return io.NopCloser(io.MultiReader(bytes.NewReader(data[:2<<20]),
+			iotest.ErrReader(io.ErrClosedPipe))), nil
 	}, nil)
 	cancel()
 	if !errors.Is(err, io.ErrClosedPipe) || s.HasBlob(d.Digest) {
 		t.Fatalf("the first attempt: %v", err)
 	}
 	var progress int64
-	if err := session.Receive(t.Context(), d, interrupted(data, d.Size, &offsets), func(n int64) { progress += n }); err != nil {
+	if err := session.Receive(t.Context(), d, interrupted(data, d.Size, &offsets), func(n int64) {
+		progress += n
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if len(offsets) != 1 || offsets[0] != 2<<20 || progress != d.Size {
@@ -109,12 +115,14 @@ func TestAPartThatWasSpoiltIsReceivedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer session.Close()
-	for _, part := range [][]byte{make([]byte, 1<<20), make([]byte, 4<<20)} { // other bytes, as after a crash of the machine; and too many
+	// other bytes, as after a crash of the machine; and too many
+	for _, part := range [][]byte{make([]byte, 1<<20), make([]byte, 4<<20)} {
 		if err := os.WriteFile(s.partialPath(d.Digest), part, 0o666); err != nil {
 			t.Fatal(err)
 		}
 		var offsets []int64
-		if err := session.Receive(t.Context(), d, interrupted(data, d.Size, &offsets), nil); err != nil {
+		if err := session.Receive(t.Context(), d, interrupted(data, d.Size, &offsets),
+			nil); err != nil {
 			t.Fatal(err)
 		}
 		if offsets[len(offsets)-1] != 0 || !s.hasBlob(d.Digest, d.Size) {
@@ -126,17 +134,22 @@ func TestAPartThatWasSpoiltIsReceivedAgain(t *testing.T) {
 	}
 	// A connection that breaks ends as its reader says, in the middle of a chunk too.
 	err = session.Receive(t.Context(), d, func(int64) (io.ReadCloser, error) {
-		return io.NopCloser(io.MultiReader(bytes.NewReader(data[:1<<20+5]), iotest.ErrReader(io.ErrUnexpectedEOF))), nil
+		return io.NopCloser(io.MultiReader(bytes.NewReader(data[:1<<20+5]),
+			iotest.ErrReader(io.ErrUnexpectedEOF))), nil
 	}, nil)
-	if info, statErr := os.Stat(s.partialPath(d.Digest)); !errors.Is(err, io.ErrUnexpectedEOF) || statErr != nil || info.Size() != 1<<20+5 {
+	if info, statErr := os.Stat(s.partialPath(d.Digest)); !errors.Is(err, io.ErrUnexpectedEOF) ||
+		statErr != nil || info.Size() != 1<<20+5 {
 		t.Errorf("%v, %v", err, statErr)
 	}
 	if err := os.Remove(s.partialPath(d.Digest)); err != nil {
 		t.Fatal(err)
 	}
 	// A source that is wrong is an error, and leaves nothing.
-	err = session.Receive(t.Context(), d, func(int64) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(make([]byte, len(data)))), nil }, nil)
-	if _, statErr := os.Stat(s.partialPath(d.Digest)); !errors.Is(err, ErrDigest) || statErr == nil {
+	err = session.Receive(t.Context(), d, func(int64) (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(make([]byte, len(data)))), nil
+	}, nil)
+	if _, statErr := os.Stat(s.partialPath(d.Digest)); !errors.Is(err, ErrDigest) ||
+		statErr == nil {
 		t.Errorf("%v, %v", err, statErr)
 	}
 }

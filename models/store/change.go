@@ -10,14 +10,16 @@ import (
 	"time"
 )
 
-// Create gives a name to a manifest whose blobs are all in the store. With replace the name may stand for another model before; without, that is
-// ErrExists. The same manifest again is no change. raw are the manifest's bytes, which are kept as they are, so that its digest stays.
+// Create gives a name to a manifest whose blobs are all in the store. With replace the name may
+// stand for another model before; without, that is ErrExists. The same manifest again is no change.
+// raw are the manifest's bytes, which are kept as they are, so that its digest stays.
 func (t *Session) Create(name Name, raw []byte, replace bool) (*Model, error) {
 	if _, err := ParseName(name.String()); err != nil {
 		return nil, err
 	}
 	if reserved(name) {
-		return nil, fmt.Errorf("store: %w: %s is the model inside the program; choose another name", ErrExists, name)
+		return nil, fmt.Errorf("store: %w: %s is the model inside the program; choose another name",
+			ErrExists, name)
 	}
 	manifest, err := ParseManifest(raw)
 	if err != nil {
@@ -25,7 +27,8 @@ func (t *Session) Create(name Name, raw []byte, replace bool) (*Model, error) {
 	}
 	for _, d := range manifest.Blobs() {
 		if !t.s.hasBlob(d.Digest, d.Size) {
-			return nil, fmt.Errorf("store: %s: %w: %s of %d bytes", name, ErrMissing, d.Digest, d.Size)
+			return nil, fmt.Errorf("store: %s: %w: %s of %d bytes", name, ErrMissing, d.Digest,
+				d.Size)
 		}
 	}
 	path := t.s.manifestPath(name)
@@ -41,36 +44,41 @@ func (t *Session) Create(name Name, raw []byte, replace bool) (*Model, error) {
 	err = t.s.writeManifest(path, raw, replace || !errors.Is(old.Err, fs.ErrNotExist))
 	if errors.Is(err, fs.ErrExist) {
 		// Another process gave the name since we looked.
-		if old := readModel(path, name, SourceStore, t.s.root); old.Err != nil || old.Digest != DigestOf(raw) {
-			return nil, fmt.Errorf("store: %w: another process has given %s to another model meanwhile", ErrExists, name)
+		if old := readModel(path, name, SourceStore, t.s.root); old.Err != nil ||
+			old.Digest != DigestOf(raw) {
+			return nil, fmt.Errorf(
+				"store: %w: another process has given %s to another model meanwhile", ErrExists,
+				name)
 		}
 	} else if err != nil {
 		return nil, fmt.Errorf("store: the manifest of %s: %w", name, err)
 	}
 	// Not read back: another process may take the name away at once.
-	return &Model{Name: name, Digest: DigestOf(raw), Source: SourceStore, Manifest: manifest, Modified: time.Now(), raw: raw, root: t.s.root}, nil
+	return &Model{Name: name, Digest: DigestOf(raw), Source: SourceStore, Manifest: manifest,
+		Modified: time.Now(), raw: raw, root: t.s.root}, nil
 }
 
 // reserved names are those of the built-in model, which need no file.
 func reserved(name Name) bool { return name.Path == "builtin" }
 
-// refuseTwin refuses a name that differs from another one in upper and lower case alone: on many disks that models are carried on, both would
-// be one file.
+// refuseTwin refuses a name that differs from another one in upper and lower case alone: on many
+// disks that models are carried on, both would be one file.
 func (s *Store) refuseTwin(name Name) error {
 	entries, err := os.ReadDir(s.dir("manifests"))
 	if err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
 	for _, e := range entries {
-		if other := e.Name(); other != name.FileName() && strings.EqualFold(other, name.FileName()) {
+		if other := e.Name(); other != name.FileName() && strings.EqualFold(other,
+			name.FileName()) {
 			return fmt.Errorf("store: %w: %s differs from the file %s in upper and lower case alone", ErrExists, name, other)
 		}
 	}
 	return nil
 }
 
-// writeManifest puts a manifest in its place, all of it or nothing. Without replace, a file that is there is fs.ErrExist, where the file system
-// has hard links; elsewhere it is replaced.
+// writeManifest puts a manifest in its place, all of it or nothing. Without replace, a file that is
+// there is fs.ErrExist, where the file system has hard links; elsewhere it is replaced.
 func (s *Store) writeManifest(path string, raw []byte, replace bool) (err error) {
 	temp := s.tempName()
 	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
@@ -113,7 +121,8 @@ func place(temp, path string, replace bool) error {
 	return os.Rename(temp, path)
 }
 
-// Copy gives a model another name. No file is copied unless the model is Ollama's, of which the store then gets files of its own.
+// Copy gives a model another name. No file is copied unless the model is Ollama's, of which the
+// store then gets files of its own.
 func (s *Store) Copy(ctx context.Context, ref string, to Name, replace bool) (*Model, error) {
 	m, err := s.Find(ref)
 	if err != nil {
@@ -135,8 +144,10 @@ func (s *Store) Copy(ctx context.Context, ref string, to Name, replace bool) (*M
 	return made, t.Close()
 }
 
-// Adopt brings what the store lacks of a model of whatever store, and names it. The policy is not looked at. progress may be nil.
-func (t *Session) Adopt(ctx context.Context, m *Model, to Name, replace bool, progress func(int64)) (*Model, error) {
+// Adopt brings what the store lacks of a model of whatever store, and names it. The policy is not
+// looked at. progress may be nil.
+func (t *Session) Adopt(ctx context.Context, m *Model, to Name, replace bool,
+	progress func(int64)) (*Model, error) {
 	if m.Err != nil {
 		return nil, m.Err
 	}
@@ -174,13 +185,16 @@ type Removed struct {
 	Deferred bool
 }
 
-// Delete takes a name away, and the files that no other name needs. Ollama's models are not touched.
+// Delete takes a name away, and the files that no other name needs. Ollama's models are not
+// touched.
 func (s *Store) Delete(name Name) (Removed, error) {
 	m := readModel(s.manifestPath(name), name, SourceStore, s.root)
 	if errors.Is(m.Err, fs.ErrNotExist) {
 		// What is the store's own here was given the name since we looked.
 		if found, err := s.Find(name.String()); err == nil && found.Source != SourceStore {
-			return Removed{}, fmt.Errorf("store: %w: %s is Ollama's, in %s, where nothing is changed", ErrUnsupported, name, found.root)
+			return Removed{}, fmt.Errorf(
+				"store: %w: %s is Ollama's, in %s, where nothing is changed", ErrUnsupported, name,
+				found.root)
 		}
 		return Removed{}, fmt.Errorf("store: %w: %s", ErrNotFound, name)
 	}
@@ -209,7 +223,8 @@ func (s *Store) Delete(name Name) (Removed, error) {
 }
 
 // ImportOllama copies a model of an Ollama store, which stays as it is.
-func (s *Store) ImportOllama(ctx context.Context, ref string, to Name, replace bool, progress func(n int64)) (*Model, error) {
+func (s *Store) ImportOllama(ctx context.Context, ref string, to Name, replace bool,
+	progress func(n int64)) (*Model, error) {
 	if err := s.AllowUnsigned("Ollama's models"); err != nil {
 		return nil, err
 	}

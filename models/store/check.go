@@ -11,10 +11,11 @@ import (
 
 // Problem is a fault of the store.
 type Problem struct {
-	Path   string
-	Err    error
-	Names  []Name // that cannot be used because of it
-	Repair string // what Repair does about it, or did; "" for what only cannot be read, which is left alone
+	Path  string
+	Err   error
+	Names []Name // that cannot be used because of it
+	// what Repair does about it, or did; "" for what only cannot be read, which is left alone
+	Repair string
 }
 
 // Report is the result of a check.
@@ -31,10 +32,12 @@ type CheckOptions struct {
 	Progress func(n int64) // is told of bytes as they are read; may be nil
 }
 
-// Check looks at every manifest and reads every blob. The store is whole if the report has no problems. Files that nothing refers to are
-// none, nor are the beginnings of transfers. The error is for what kept it from looking.
+// Check looks at every manifest and reads every blob. The store is whole if the report has no
+// problems. Files that nothing refers to are none, nor are the beginnings of transfers. The error
+// is for what kept it from looking.
 func (s *Store) Check(ctx context.Context, o CheckOptions) (*Report, error) {
-	// The lock keeps names from being taken away while their blobs are looked for. A store that cannot be written needs none.
+	// The lock keeps names from being taken away while their blobs are looked for. A store that
+	// cannot be written needs none.
 	if l := s.newLock(); s.exists() {
 		if _, err := l.TryRLockContext(ctx, lockPause); err == nil {
 			defer l.Close()
@@ -50,8 +53,9 @@ func (s *Store) exists() bool {
 	return err == nil
 }
 
-// Repair removes damaged blobs, and names that cannot be used without them. What it did is in the report: problems with a Repair are solved.
-// A file that cannot be read may be whole, and one that is named like no blob may be anybody's: both stay. It needs the store for itself: ErrBusy.
+// Repair removes damaged blobs, and names that cannot be used without them. What it did is in the
+// report: problems with a Repair are solved. A file that cannot be read may be whole, and one that
+// is named like no blob may be anybody's: both stay. It needs the store for itself: ErrBusy.
 func (s *Store) Repair(ctx context.Context, o CheckOptions) (*Report, error) {
 	if !s.exists() {
 		return s.check(ctx, o)
@@ -116,7 +120,8 @@ func (s *Store) check(ctx context.Context, o CheckOptions) (*Report, error) {
 	}
 	for d, uses := range users { // what checkBlobs has not found
 		path := s.blobPath(d)
-		r.Problems = append(r.Problems, Problem{Path: path, Err: fmt.Errorf("store: %w: %s", ErrMissing, path), Names: namesOf(uses), Repair: "remove the names that need it"})
+		r.Problems = append(r.Problems, Problem{Path: path, Err: fmt.Errorf("store: %w: %s",
+			ErrMissing, path), Names: namesOf(uses), Repair: "remove the names that need it"})
 	}
 	return r, s.countParts(r)
 }
@@ -128,9 +133,10 @@ func namesOf(uses []use) (names []Name) {
 	return names
 }
 
-// checkBlobs looks at each blob, and takes those that are there out of users. Files that are named like no blob are somebody else's and passed
-// over.
-func (s *Store) checkBlobs(ctx context.Context, o CheckOptions, r *Report, users map[Digest][]use) error {
+// checkBlobs looks at each blob, and takes those that are there out of users. Files that are named
+// like no blob are somebody else's and passed over.
+func (s *Store) checkBlobs(ctx context.Context, o CheckOptions, r *Report,
+	users map[Digest][]use) error {
 	entries, err := os.ReadDir(s.dir("blobs"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("store: %w", err)
@@ -168,17 +174,21 @@ func (s *Store) checkBlobs(ctx context.Context, o CheckOptions, r *Report, users
 		for _, u := range uses {
 			if u.size != n {
 				path := s.manifestPath(u.name)
-				err := fmt.Errorf("store: %w: %s says that %s has %d bytes, it has %d", ErrManifest, path, d.Short(), u.size, n)
-				r.Problems = append(r.Problems, Problem{Path: path, Err: err, Names: []Name{u.name}, Repair: "remove the name"})
+				err := fmt.Errorf("store: %w: %s says that %s has %d bytes, it has %d", ErrManifest,
+					path, d.Short(), u.size, n)
+				r.Problems = append(r.Problems, Problem{Path: path, Err: err, Names: []Name{u.name},
+					Repair: "remove the name"})
 			}
 		}
 	}
 	return nil
 }
 
-// checkBlob holds one file to its name. What it wraps in ErrDigest is damage; other errors say that the file could not be looked at. With Quick, a
-// file is read only where manifests give it another size, to see who is right.
-func checkBlob(ctx context.Context, path string, d Digest, uses []use, o CheckOptions) (int64, error) {
+// checkBlob holds one file to its name. What it wraps in ErrDigest is damage; other errors say that
+// the file could not be looked at. With Quick, a file is read only where manifests give it another
+// size, to see who is right.
+func checkBlob(ctx context.Context, path string, d Digest, uses []use,
+	o CheckOptions) (int64, error) {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return 0, fmt.Errorf("store: %w", err)

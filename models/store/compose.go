@@ -11,18 +11,23 @@ import (
 
 // Recipe says of what a model is to be made that is put together in the store.
 type Recipe struct {
-	// Base is a model whose files and texts the new one begins with; nil for none. Its blobs come into the store where they are another's.
+	// Base is a model whose files and texts the new one begins with; nil for none. Its blobs come
+	// into the store where they are another's.
 	Base *Model
-	// Files are blobs of the store that are GGUF files: a language model, of a split one all parts in their order, and at most one projector. Given
-	// files take the place of those of Base of the same kind.
+	// Files are blobs of the store that are GGUF files: a language model, of a split one all parts
+	// in their order, and at most one projector. Given files take the place of those of Base of the
+	// same kind.
 	Files []Digest
-	// Texts are contents of layers by media type: MediaTemplate, MediaSystem, MediaParams, MediaMessages. They take the place of those of Base.
+	// Texts are contents of layers by media type: MediaTemplate, MediaSystem, MediaParams,
+	// MediaMessages. They take the place of those of Base.
 	Texts map[string][]byte
-	// Licenses are texts, which are added to those of Base; one that is there already is not added again.
+	// Licenses are texts, which are added to those of Base; one that is there already is not added
+	// again.
 	Licenses []string
 }
 
-// Compose makes a model of blobs and names it, replacing what had the name. The policy is not looked at.
+// Compose makes a model of blobs and names it, replacing what had the name. The policy is not
+// looked at.
 func (t *Session) Compose(ctx context.Context, name Name, r Recipe) (*Model, error) {
 	m := Manifest{SchemaVersion: 2, MediaType: MediaManifest, Annotations: map[string]string{}}
 	config := &Config{}
@@ -73,11 +78,14 @@ func (t *Session) composeFiles(m *Manifest, config *Config, files []Digest) erro
 		kinds[layer.MediaType] = append(kinds[layer.MediaType], layer)
 	}
 	if len(kinds[MediaProjector]) > 1 {
-		return fmt.Errorf("store: %w: there are %d projectors; give one", ErrUnsupported, len(kinds[MediaProjector]))
+		return fmt.Errorf("store: %w: there are %d projectors; give one", ErrUnsupported,
+			len(kinds[MediaProjector]))
 	}
 	for _, kind := range []string{MediaModel, MediaProjector} {
 		if len(kinds[kind]) > 0 {
-			m.Layers = slices.DeleteFunc(m.Layers, func(d Descriptor) bool { return d.MediaType == kind })
+			m.Layers = slices.DeleteFunc(m.Layers, func(d Descriptor) bool {
+				return d.MediaType == kind
+			})
 			m.Layers = append(m.Layers, kinds[kind]...)
 		}
 	}
@@ -101,7 +109,8 @@ func (t *Session) composeFile(d Digest) (Descriptor, *gguf.File, error) {
 	if err != nil {
 		return Descriptor{}, nil, fmt.Errorf("store: %w", err)
 	}
-	f, err := gguf.Read(blob, info.Size(), string(d)) // a part of a split model alone; what is used of it is in memory
+	// a part of a split model alone; what is used of it is in memory
+	f, err := gguf.Read(blob, info.Size(), string(d))
 	if err != nil {
 		return Descriptor{}, nil, err
 	}
@@ -112,13 +121,17 @@ func (t *Session) composeFile(d Digest) (Descriptor, *gguf.File, error) {
 	return layer, f, nil
 }
 
-// composeText adds a layer of text, in the place of those of its kind or behind them. An empty text takes them away.
-func (t *Session) composeText(ctx context.Context, m *Manifest, mediaType string, data []byte, replace bool) error {
+// composeText adds a layer of text, in the place of those of its kind or behind them. An empty text
+// takes them away.
+func (t *Session) composeText(ctx context.Context, m *Manifest, mediaType string, data []byte,
+	replace bool) error {
 	if len(data) > maxSmallBlob {
 		return fmt.Errorf("store: %w: a text of %d bytes", ErrUnsupported, len(data))
 	}
 	if replace {
-		m.Layers = slices.DeleteFunc(m.Layers, func(d Descriptor) bool { return d.MediaType == mediaType })
+		m.Layers = slices.DeleteFunc(m.Layers, func(d Descriptor) bool {
+			return d.MediaType == mediaType
+		})
 	}
 	if len(data) == 0 {
 		return nil
@@ -127,7 +140,9 @@ func (t *Session) composeText(ctx context.Context, m *Manifest, mediaType string
 	if err != nil {
 		return err
 	}
-	if !replace && slices.ContainsFunc(m.Layers, func(l Descriptor) bool { return l.MediaType == mediaType && l.Digest == d.Digest }) {
+	if !replace && slices.ContainsFunc(m.Layers, func(l Descriptor) bool {
+		return l.MediaType == mediaType && l.Digest == d.Digest
+	}) {
 		return nil
 	}
 	m.Layers = append(m.Layers, d)

@@ -18,7 +18,8 @@ func TestComposeMakesModelsOfBlobsAndOfOtherModels(t *testing.T) {
 	}
 	defer session.Close()
 	var files []Digest
-	for _, path := range []string{"../builtin/mmproj-eyelet-builtin-q8_0.gguf", "../builtin/eyelet-builtin-q8_0.gguf"} {
+	for _, path := range []string{"../builtin/mmproj-eyelet-builtin-q8_0.gguf",
+		"../builtin/eyelet-builtin-q8_0.gguf"} {
 		data, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
@@ -40,22 +41,30 @@ func TestComposeMakesModelsOfBlobsAndOfOtherModels(t *testing.T) {
 		}
 		return n
 	}
-	first, err := session.Compose(t.Context(), name("first"), Recipe{Files: files, Texts: map[string][]byte{MediaSystem: []byte("a"), MediaTemplate: []byte("b")}, Licenses: []string{"c"}})
+	first, err := session.Compose(t.Context(), name("first"),
+		Recipe{Files: files, Texts: map[string][]byte{MediaSystem: []byte("a"),
+			MediaTemplate: []byte("b")}, Licenses: []string{"c"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	config, err := first.Config()
-	if err != nil || config.ModelFamily != "llama" || !slices.Contains(config.ModelFamilies, "clip") || !first.Vision() {
+	if err != nil || config.ModelFamily != "llama" || !slices.Contains(config.ModelFamilies,
+		"clip") || !first.Vision() {
 		t.Errorf("%+v %v", config, err)
 	}
-	if _, err := session.Compose(t.Context(), name("second"), Recipe{Base: first, Texts: map[string][]byte{MediaSystem: []byte("d"), MediaTemplate: nil}, Licenses: []string{"e"}}); err != nil {
+	if _, err := session.Compose(t.Context(), name("second"),
+		Recipe{Base: first, Texts: map[string][]byte{MediaSystem: []byte("d"), MediaTemplate: nil},
+			Licenses: []string{"e"}}); err != nil {
 		t.Fatal(err)
 	}
 	r, err := s.Resolve("second")
-	if err != nil || r.System != "d" || r.Template != "" || !slices.Equal(r.Licenses, []string{"c", "e"}) || r.Projector == "" {
+	if err != nil || r.System != "d" || r.Template != "" || !slices.Equal(r.Licenses,
+		[]string{"c", "e"}) || r.Projector == "" {
 		t.Errorf("%+v %v", r, err)
 	}
-	for what, files := range map[string][]Digest{"a projector alone": files[:1], "two projectors": {files[0], files[0], files[1]}, "a text": {text.Digest}, "what is not there": {DigestOf([]byte("x"))}} {
+	for what, files := range map[string][]Digest{"a projector alone": files[:1],
+		"two projectors": {files[0], files[0], files[1]}, "a text": {text.Digest},
+		"what is not there": {DigestOf([]byte("x"))}} {
 		if _, err := session.Compose(t.Context(), name("third"), Recipe{Files: files}); err == nil {
 			t.Errorf("%s makes a model", what)
 		}

@@ -13,10 +13,11 @@ const (
 	flushStride = 32 << 20 // bytes after which the system is asked to begin writing
 )
 
-// copyHashed copies r to f and to h, which work at the same time on the same chunk while the next one is read. It returns the bytes
-// written; errors of reading and writing are wrapped as they are. Where ctx is done while r waits for data, r has to notice too. progress may be
-// nil.
-func copyHashed(ctx context.Context, f *os.File, h hash.Hash, r io.Reader, limit int64, progress func(n int64)) (total int64, err error) {
+// copyHashed copies r to f and to h, which work at the same time on the same chunk while the next
+// one is read. It returns the bytes written; errors of reading and writing are wrapped as they are.
+// Where ctx is done while r waits for data, r has to notice too. progress may be nil.
+func copyHashed(ctx context.Context, f *os.File, h hash.Hash, r io.Reader, limit int64,
+	progress func(n int64)) (total int64, err error) {
 	type chunk struct {
 		buf []byte
 		err error
@@ -86,8 +87,8 @@ func copyHashed(ctx context.Context, f *os.File, h hash.Hash, r io.Reader, limit
 	}
 }
 
-// fill reads until buf is full or r returns an error. io.ReadFull would call an end in the middle of buf, which is none of a source's faults, by the
-// name that a connection has for breaking.
+// fill reads until buf is full or r returns an error. io.ReadFull would call an end in the middle
+// of buf, which is none of a source's faults, by the name that a connection has for breaking.
 func fill(r io.Reader, buf []byte) (n int, err error) {
 	for n < len(buf) && err == nil {
 		var k int

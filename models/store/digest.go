@@ -13,7 +13,8 @@ const (
 	hexDigits    = 2 * sha256.Size
 )
 
-// Digest is the SHA-256 of a blob or manifest: "sha256:" and 64 hexadecimal digits in lower case, as OCI registries write it.
+// Digest is the SHA-256 of a blob or manifest: "sha256:" and 64 hexadecimal digits in lower case,
+// as OCI registries write it.
 type Digest string
 
 // ParseDigest checks a digest. "sha256-" is taken too, which Ollama writes in file names.

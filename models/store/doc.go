@@ -1,4 +1,5 @@
-// Package store keeps models by content: each file once, under its SHA-256, and small manifests that give names to sets of them.
+// Package store keeps models by content: each file once, under its SHA-256, and small manifests
+// that give names to sets of them.
 //
 //	ROOT/
 //	  blobs/sha256-HEX         a file of a model; its name is the SHA-256 of its bytes
@@ -8,7 +9,8 @@
 //	  lock                     held shared by those who add, exclusively by those who remove
 //	  policy.json              what an operator demands of models that come in; see [Policy]
 //
-// Several names may share blobs. ROOT is EYELET_MODELS, or eyelet/models in the user's data directory ([DefaultRoot]).
+// Several names may share blobs. ROOT is EYELET_MODELS, or eyelet/models in the user's data
+// directory ([DefaultRoot]).
 //
 //	s, err := store.Open(store.Options{})
 //	if err != nil {
@@ -19,22 +21,26 @@
 //
 // # Crashes
 //
-// A blob or manifest appears under its name only when it is complete, checked and on the disk: it is written to a file in partial/, synced,
-// renamed, and the folder is synced. A process or machine that stops at any moment leaves a whole store, and at worst files that
-// nothing refers to, which [Store.GC] removes. [Store.Check] reads everything again; [Store.Repair] removes what is damaged.
+// A blob or manifest appears under its name only when it is complete, checked and on the disk: it
+// is written to a file in partial/, synced, renamed, and the folder is synced. A process or machine
+// that stops at any moment leaves a whole store, and at worst files that nothing refers to, which
+// [Store.GC] removes. [Store.Check] reads everything again; [Store.Repair] removes what is damaged.
 //
 // # Several processes
 //
-// Whoever adds holds the lock shared from its first blob until its manifest stands ([Store.Begin]); garbage collection and repair need it
-// exclusively, so they never take what a running import is about to use. Readers need no lock, and a store on a read-only medium works.
+// Whoever adds holds the lock shared from its first blob until its manifest stands ([Store.Begin]);
+// garbage collection and repair need it exclusively, so they never take what a running import is
+// about to use. Readers need no lock, and a store on a read-only medium works.
 //
 // # Formats
 //
-// Manifests are OCI image manifests with the layer types of Ollama's, so that any OCI registry holds them as they are and Ollama's own
-// store is read by the same code: https://github.com/opencontainers/image-spec and Ollama's docs/ and manifest package. Models in an
-// Ollama store are listed and resolved in place, and nothing there is ever changed.
+// Manifests are OCI image manifests with the layer types of Ollama's, so that any OCI registry
+// holds them as they are and Ollama's own store is read by the same code:
+// https://github.com/opencontainers/image-spec and Ollama's docs/ and manifest package. Models in
+// an Ollama store are listed and resolved in place, and nothing there is ever changed.
 //
-// Nothing in a manifest is believed before it is checked: digests and names become paths, so both are held to a narrow syntax.
+// Nothing in a manifest is believed before it is checked: digests and names become paths, so both
+// are held to a narrow syntax.
 package store
 
 import "errors"
@@ -65,6 +71,7 @@ var (
 	ErrUnusable = errors.New("the file cannot be used")
 	// ErrUnsupported: the model needs what the engine cannot do.
 	ErrUnsupported = errors.New("unsupported model")
-	// ErrKind: the model is of another kind than is asked for, as one that draws pictures and answers no questions.
+	// ErrKind: the model is of another kind than is asked for, as one that draws pictures and
+	// answers no questions.
 	ErrKind = errors.New("another kind of model")
 )

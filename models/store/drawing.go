@@ -9,7 +9,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/diffusion"
 )
 
-// mediaOfPart is the media type of a part of a model that draws, in a file beside the one of MediaDiffusion.
+// mediaOfPart is the media type of a part of a model that draws, in a file beside the one of
+// MediaDiffusion.
 func mediaOfPart(part diffusion.Part) string { return MediaDiffusion + "." + string(part) }
 
 // partsOf finds the files of the parts of a model that draws.
@@ -33,9 +34,12 @@ func (m *Model) partsOf() (diffusion.Parts, error) {
 }
 
 // importDrawing copies the files of a model that draws into the store.
-func (t *Session) importDrawing(ctx context.Context, name Name, file *diffusion.File, files Files, replace bool, progress func(int64)) (*Model, error) {
+func (t *Session) importDrawing(ctx context.Context, name Name, file *diffusion.File, files Files,
+	replace bool, progress func(int64)) (*Model, error) {
 	if files.Projector != "" || files.System != "" {
-		return nil, fmt.Errorf("store: %w: %s draws pictures and takes neither a projector nor a system prompt", ErrKind, files.Model)
+		return nil, fmt.Errorf(
+			"store: %w: %s draws pictures and takes neither a projector nor a system prompt",
+			ErrKind, files.Model)
 	}
 	m := Manifest{SchemaVersion: 2, MediaType: MediaManifest, Annotations: map[string]string{
 		AnnotationImportedFrom: cmp.Or(files.From, filepath.Base(files.Model)),
@@ -56,6 +60,7 @@ func (t *Session) importDrawing(ctx context.Context, name Name, file *diffusion.
 
 // configOfDrawing describes the file of a model that draws in Ollama's words.
 func configOfDrawing(f *diffusion.File) *Config {
-	return &Config{ModelFormat: f.Format, ModelFamily: f.Family, ModelFamilies: []string{f.Family}, ModelType: parametersText(f.Parameters),
-		FileType: f.Type, Architecture: "amd64", OS: "linux"}
+	return &Config{ModelFormat: f.Format, ModelFamily: f.Family, ModelFamilies: []string{f.Family},
+		ModelType: parametersText(f.Parameters),
+		FileType:  f.Type, Architecture: "amd64", OS: "linux"}
 }

@@ -27,7 +27,8 @@ func TestModelsThatDrawAreImportedAndResolved(t *testing.T) {
 	if err := os.WriteFile(licence, []byte("CreativeML Open RAIL-M"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	m, err := s.Import(t.Context(), mustName(t, "sd15"), Files{Model: path, Licenses: []string{licence}}, false, nil)
+	m, err := s.Import(t.Context(), mustName(t, "sd15"),
+		Files{Model: path, Licenses: []string{licence}}, false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +36,8 @@ func TestModelsThatDrawAreImportedAndResolved(t *testing.T) {
 		t.Errorf("its kind is %s", m.Kind())
 	}
 	c, err := m.Config()
-	if err != nil || c.ModelFormat != "safetensors" || c.ModelFamily != "sd1" || c.FileType != "F16" {
+	if err != nil || c.ModelFormat != "safetensors" || c.ModelFamily != "sd1" ||
+		c.FileType != "F16" {
 		t.Errorf("%+v, %v", c, err)
 	}
 	r, err := s.Resolve("sd15")
@@ -52,7 +54,8 @@ func TestModelsThatDrawAreImportedAndResolved(t *testing.T) {
 	if got, err := os.ReadFile(r.Path); err != nil || string(got) != string(want) {
 		t.Errorf("the file is not what was imported: %v", err)
 	}
-	if by, err := s.Resolve("sha256:" + strings.TrimPrefix(filepath.Base(r.Path), "sha256-")[:12]); err != nil || by.Name != r.Name {
+	if by, err := s.Resolve("sha256:" + strings.TrimPrefix(filepath.Base(r.Path),
+		"sha256-")[:12]); err != nil || by.Name != r.Name {
 		t.Errorf("by the digest of its file: %v", err)
 	}
 	report, err := s.Check(t.Context(), CheckOptions{})
@@ -64,10 +67,12 @@ func TestModelsThatDrawAreImportedAndResolved(t *testing.T) {
 func TestModelsThatDrawTakeNoProjector(t *testing.T) {
 	s, files := newStore(t), pair(t, "x")
 	files.Model = drawing(t)
-	if _, err := s.Import(t.Context(), mustName(t, "sd15"), files, false, nil); !errors.Is(err, ErrKind) {
+	if _, err := s.Import(t.Context(), mustName(t, "sd15"), files, false, nil); !errors.Is(err,
+		ErrKind) {
 		t.Errorf("with a projector: %v", err)
 	}
-	if _, err := s.Import(t.Context(), mustName(t, "sd15"), Files{Model: files.Model, System: "be brief"}, false, nil); !errors.Is(err, ErrKind) {
+	if _, err := s.Import(t.Context(), mustName(t, "sd15"), Files{Model: files.Model,
+		System: "be brief"}, false, nil); !errors.Is(err, ErrKind) {
 		t.Errorf("with a system prompt: %v", err)
 	}
 }
@@ -95,14 +100,16 @@ func TestManifestsHoldOneDrawing(t *testing.T) {
 func TestFoldersSayWhatDraws(t *testing.T) {
 	dir := t.TempDir()
 	w := gguf.NewWriter("")
-	for _, name := range []string{"model.diffusion_model.input_blocks.0.0.weight", "first_stage_model.x", "cond_stage_model.x"} {
+	for _, name := range []string{"model.diffusion_model.input_blocks.0.0.weight",
+		"first_stage_model.x", "cond_stage_model.x"} {
 		w.AddTensor(name, gguf.F32, []uint64{1}, make([]byte, 4))
 	}
 	if err := w.WriteFile(filepath.Join(dir, "sd.gguf")); err != nil {
 		t.Fatal(err)
 	}
 	list, err := Folder(dir)
-	if err != nil || len(list.Models) != 0 || len(list.Unusable) != 1 || !strings.Contains(list.Unusable[0].Reason, "draws pictures") {
+	if err != nil || len(list.Models) != 0 || len(list.Unusable) != 1 ||
+		!strings.Contains(list.Unusable[0].Reason, "draws pictures") {
 		t.Errorf("%+v, %v", list, err)
 	}
 }

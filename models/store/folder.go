@@ -37,14 +37,15 @@ type Unusable struct {
 	Err     error  // what was found, wrapped in ErrUnusable
 }
 
-// growing is how long a file that cannot be used is thought to be still being written, after its last change.
+// growing is how long a file that cannot be used is thought to be still being written, after its
+// last change.
 const growing = 3 * time.Second
 
 // Folder lists a folder once; see [FolderReader.Read].
 func Folder(dir string) (*FolderList, error) { return NewFolderReader(dir).Read() }
 
-// FolderReader lists one folder again and again, and remembers what it found in files that have not changed since. Its methods may be
-// called from several goroutines.
+// FolderReader lists one folder again and again, and remembers what it found in files that have not
+// changed since. Its methods may be called from several goroutines.
 type FolderReader struct {
 	dir string
 
@@ -72,9 +73,11 @@ type ggufFile struct {
 	width int // of the rows that a model takes or a projector makes; 0 where the file does not tell
 }
 
-// Read finds the models of the folder: each GGUF file of a language model (of a split one, the first part), with the projector that its name
-// says belongs to it; see [pairProjectors]. A file that is damaged, unreadable, incomplete or no GGUF is listed as such, and keeps no other from
-// being found. Folders inside and hidden files are not looked into. The error is for the folder itself.
+// Read finds the models of the folder: each GGUF file of a language model (of a split one, the
+// first part), with the projector that its name says belongs to it; see [pairProjectors]. A file
+// that is damaged, unreadable, incomplete or no GGUF is listed as such, and keeps no other from
+// being found. Folders inside and hidden files are not looked into. The error is for the folder
+// itself.
 func (r *FolderReader) Read() (*FolderList, error) {
 	entries, err := os.ReadDir(r.dir)
 	if err != nil {
@@ -169,10 +172,12 @@ func (r *FolderReader) probe(path string, group *partGroup) probed {
 		}
 	}
 	if len(group.missing) > 0 {
-		p.err = fmt.Errorf("%w: part %s of %d is missing", fs.ErrNotExist, numbersText(group.missing), group.count)
+		p.err = fmt.Errorf("%w: part %s of %d is missing", fs.ErrNotExist,
+			numbersText(group.missing), group.count)
 		return p
 	}
-	if known, ok := r.seen[path]; ok && known.size == p.size && known.modified.Equal(p.modified) && !errors.Is(known.err, fs.ErrPermission) {
+	if known, ok := r.seen[path]; ok && known.size == p.size && known.modified.Equal(p.modified) &&
+		!errors.Is(known.err, fs.ErrPermission) {
 		return known
 	}
 	p.file, p.err = probeGGUF(path, info)
@@ -229,7 +234,8 @@ func whatElse(path string, otherwise error) error {
 	}
 	head = head[:n]
 	switch text := bytes.ToLower(bytes.TrimSpace(head)); {
-	case bytes.HasPrefix(head, []byte("version https://git-lfs.github.com/spec/")), bytes.HasPrefix(head, []byte("version https://hawser.github.com/spec/")):
+	case bytes.HasPrefix(head, []byte("version https://git-lfs.github.com/spec/")),
+		bytes.HasPrefix(head, []byte("version https://hawser.github.com/spec/")):
 		return fmt.Errorf("%w: a Git LFS pointer, which only stands for the file; \"git lfs pull\" fetches it", gguf.ErrNotGGUF)
 	case bytes.HasPrefix(text, []byte("<!doctype")), bytes.HasPrefix(text, []byte("<html")):
 		return fmt.Errorf("%w: a web page, as of a download that failed", gguf.ErrNotGGUF)
@@ -255,13 +261,16 @@ func linkFault(path string, err error) error {
 
 // unusable describes a file that cannot be used.
 func (r *FolderReader) unusable(path string, group *partGroup, err error) Unusable {
-	u := Unusable{Path: path, Reason: reasonOf(err, path), Err: fmt.Errorf("store: %w: %w", ErrUnusable, err)}
-	unfinished := errors.Is(err, gguf.ErrTruncated) || errors.Is(err, errEmpty) || errors.Is(err, errZeros) || len(group.missing) > 0
+	u := Unusable{Path: path, Reason: reasonOf(err, path), Err: fmt.Errorf("store: %w: %w",
+		ErrUnusable, err)}
+	unfinished := errors.Is(err, gguf.ErrTruncated) || errors.Is(err, errEmpty) ||
+		errors.Is(err, errZeros) || len(group.missing) > 0
 	for _, name := range group.names {
 		if !unfinished {
 			break
 		}
-		if info, err := os.Stat(filepath.Join(r.dir, name)); err == nil && time.Since(info.ModTime()).Abs() < growing && !info.IsDir() {
+		if info, err := os.Stat(filepath.Join(r.dir, name)); err == nil &&
+			time.Since(info.ModTime()).Abs() < growing && !info.IsDir() {
 			u.Growing = true
 		}
 	}
@@ -275,7 +284,8 @@ func (r *FolderReader) unusable(path string, group *partGroup, err error) Unusab
 	return u
 }
 
-// reasonOf words an error of a file without the folder, which clients of a server need not know, and without names of packages and calls.
+// reasonOf words an error of a file without the folder, which clients of a server need not know,
+// and without names of packages and calls.
 func reasonOf(err error, file string) string {
 	var path *fs.PathError
 	text := err.Error()
@@ -308,11 +318,16 @@ func numbersText(numbers []int) string {
 
 // keep leaves only what lies in one file.
 func (l *FolderList) keep(base string) {
-	l.Models = slices.DeleteFunc(l.Models, func(f Files) bool { return filepath.Base(f.Model) != base })
-	l.Unusable = slices.DeleteFunc(l.Unusable, func(u Unusable) bool { return filepath.Base(u.Path) != base })
+	l.Models = slices.DeleteFunc(l.Models, func(f Files) bool {
+		return filepath.Base(f.Model) != base
+	})
+	l.Unusable = slices.DeleteFunc(l.Unusable, func(u Unusable) bool {
+		return filepath.Base(u.Path) != base
+	})
 }
 
-// OnlyModel returns the one model that the folder holds, or an error that says what it holds instead.
+// OnlyModel returns the one model that the folder holds, or an error that says what it holds
+// instead.
 func (l *FolderList) OnlyModel(dir string) (Files, error) {
 	names := func() (names []string) {
 		for _, f := range l.Models {
@@ -324,12 +339,16 @@ func (l *FolderList) OnlyModel(dir string) (Files, error) {
 	case len(l.Models) == 1:
 		return l.Models[0], nil
 	case len(l.Models) > 1:
-		return Files{}, fmt.Errorf("store: %w: %s holds several models (%s); name one", ErrName, dir, strings.Join(names(), ", "))
+		return Files{}, fmt.Errorf("store: %w: %s holds several models (%s); name one", ErrName,
+			dir, strings.Join(names(), ", "))
 	case len(l.Unusable) == 1:
 		u := l.Unusable[0]
 		return Files{}, fmt.Errorf("store: %w: %s: %s", ErrUnusable, u.Path, u.Reason)
 	case len(l.Unusable) > 1:
-		return Files{}, fmt.Errorf("store: %w: %s holds no file that can be used; the first: %s: %s", ErrUnusable, dir, filepath.Base(l.Unusable[0].Path), l.Unusable[0].Reason)
+		return Files{}, fmt.Errorf(
+			"store: %w: %s holds no file that can be used; the first: %s: %s", ErrUnusable, dir,
+			filepath.Base(l.Unusable[0].Path), l.Unusable[0].Reason)
 	}
-	return Files{}, fmt.Errorf("store: %w: %s holds no GGUF file of a language model", ErrNotFound, dir)
+	return Files{}, fmt.Errorf("store: %w: %s holds no GGUF file of a language model", ErrNotFound,
+		dir)
 }

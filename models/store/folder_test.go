@@ -33,20 +33,24 @@ func TestABadFileOfAFolderKeepsNoOtherFromBeingFound(t *testing.T) {
 	writeFile(t, at("half.gguf"), whole[:len(whole)/2])
 	writeFile(t, at("empty.gguf"), "")
 	writeFile(t, at("damaged.gguf"), whole[:8]+strings.Repeat("\xff", 40))
-	writeFile(t, at("pointer.gguf"), "version https://git-lfs.github.com/spec/v1\noid sha256:1234\nsize 5\n")
+	writeFile(t, at("pointer.gguf"),
+		"version https://git-lfs.github.com/spec/v1\noid sha256:1234\nsize 5\n")
 	writeFile(t, at("page.gguf"), "<!DOCTYPE html><html>not found</html>")
 	writeFile(t, at("zeros.gguf"), strings.Repeat("\x00", 4096))
 	writeFile(t, at("words.gguf"), "hello, world")
 	writeFile(t, at("._good.gguf"), "hidden")
 	writeFile(t, at("split-00001-of-00003.gguf"), whole)
 	writeFile(t, at("split-00003-of-00003.gguf"), whole)
-	for _, err := range []error{os.Mkdir(at("folder.gguf"), 0o755), os.Symlink("nowhere.gguf", at("dangling.gguf")),
-		os.Symlink("loop.gguf", at("loop.gguf")), os.Symlink("good.gguf", at("link.gguf")), syscall.Mkfifo(at("pipe.gguf"), 0o644)} {
+	for _, err := range []error{os.Mkdir(at("folder.gguf"), 0o755), os.Symlink("nowhere.gguf",
+		at("dangling.gguf")),
+		os.Symlink("loop.gguf", at("loop.gguf")), os.Symlink("good.gguf", at("link.gguf")),
+		syscall.Mkfifo(at("pipe.gguf"), 0o644)} {
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"half", "empty", "damaged", "pointer", "page", "zeros", "words", "split-00001-of-00003", "split-00003-of-00003"} {
+	for _, name := range []string{"half", "empty", "damaged", "pointer", "page", "zeros", "words",
+		"split-00001-of-00003", "split-00003-of-00003"} {
 		old(t, at(name+".gguf"))
 	}
 	list, err := Folder(dir)
@@ -61,14 +65,19 @@ func TestABadFileOfAFolderKeepsNoOtherFromBeingFound(t *testing.T) {
 		t.Errorf("models: %v", models)
 	}
 	want := map[string]string{
-		"half.gguf": "truncated", "empty.gguf": "an empty file", "damaged.gguf": "", "pointer.gguf": "a Git LFS pointer", "page.gguf": "a web page",
-		"zeros.gguf": "begins with zeros", "words.gguf": "not a GGUF file", "split-00001-of-00003.gguf": "part 2 of 3 is missing",
-		"folder.gguf": "a folder, no file", "dangling.gguf": `a link to "nowhere.gguf", which is not there`, "loop.gguf": "a link that leads back to itself",
-		"pipe.gguf": "no regular file",
+		"half.gguf": "truncated", "empty.gguf": "an empty file", "damaged.gguf": "",
+		"pointer.gguf": "a Git LFS pointer", "page.gguf": "a web page",
+		"zeros.gguf": "begins with zeros", "words.gguf": "not a GGUF file",
+		"split-00001-of-00003.gguf": "part 2 of 3 is missing",
+		"folder.gguf":               "a folder, no file",
+		"dangling.gguf":             `a link to "nowhere.gguf", which is not there`,
+		"loop.gguf":                 "a link that leads back to itself",
+		"pipe.gguf":                 "no regular file",
 	}
 	for _, u := range list.Unusable {
 		reason, ok := want[filepath.Base(u.Path)]
-		if !ok || !strings.Contains(u.Reason, reason) || strings.Contains(u.Reason, dir) || !errors.Is(u.Err, ErrUnusable) {
+		if !ok || !strings.Contains(u.Reason, reason) || strings.Contains(u.Reason, dir) ||
+			!errors.Is(u.Err, ErrUnusable) {
 			t.Errorf("%s: %q, %v", u.Path, u.Reason, u.Err)
 		}
 		if u.Growing {
@@ -93,7 +102,8 @@ func TestAFileThatMayNotBeReadIsListed(t *testing.T) {
 	}
 	storetest.Unprivileged(t, func() {
 		list, err := Folder(dir)
-		if err != nil || len(list.Models) != 1 || len(list.Unusable) != 1 || !strings.Contains(list.Unusable[0].Reason, "permission denied") {
+		if err != nil || len(list.Models) != 1 || len(list.Unusable) != 1 ||
+			!strings.Contains(list.Unusable[0].Reason, "permission denied") {
 			t.Errorf("%+v, %v", list, err)
 		}
 	})
@@ -137,19 +147,25 @@ func writeProjector(t *testing.T, path string, width int) {
 
 func TestAProjectorGoesToTheModelOfItsName(t *testing.T) {
 	for _, c := range []struct{ files, want string }{
-		{"llava.gguf llava-v2.gguf mmproj-llava.gguf mmproj-llava-v2.gguf", "llava>mmproj-llava llava-v2>mmproj-llava-v2"},
+		{"llava.gguf llava-v2.gguf mmproj-llava.gguf mmproj-llava-v2.gguf",
+			"llava>mmproj-llava llava-v2>mmproj-llava-v2"},
 		{"llava.gguf llava-v2.gguf mmproj-llava-v2.gguf", "llava> llava-v2>mmproj-llava-v2"},
 		{"llava.gguf llava-v2.gguf mmproj-llava.gguf", "llava>mmproj-llava llava-v2>mmproj-llava"},
-		{"llava-7b-Q4_K_M.gguf llava-7b-Q8_0.gguf mmproj-llava-7b-f16.gguf", "llava-7b-Q4_K_M>mmproj-llava-7b-f16 llava-7b-Q8_0>mmproj-llava-7b-f16"},
-		{"llava-7b-Q4_K_M.gguf llava-7b-mmproj-f16.gguf llava-7b-mmproj-Q8_0.gguf", "llava-7b-Q4_K_M>llava-7b-mmproj-f16"},
-		{"Llava-V1.5-7B.Q4_K_M.gguf llava-v1.5-7b-mmproj-model-f16.gguf", "Llava-V1.5-7B.Q4_K_M>llava-v1.5-7b-mmproj-model-f16"},
+		{"llava-7b-Q4_K_M.gguf llava-7b-Q8_0.gguf mmproj-llava-7b-f16.gguf",
+			"llava-7b-Q4_K_M>mmproj-llava-7b-f16 llava-7b-Q8_0>mmproj-llava-7b-f16"},
+		{"llava-7b-Q4_K_M.gguf llava-7b-mmproj-f16.gguf llava-7b-mmproj-Q8_0.gguf",
+			"llava-7b-Q4_K_M>llava-7b-mmproj-f16"},
+		{"Llava-V1.5-7B.Q4_K_M.gguf llava-v1.5-7b-mmproj-model-f16.gguf",
+			"Llava-V1.5-7B.Q4_K_M>llava-v1.5-7b-mmproj-model-f16"},
 		{"llama-text.gguf mmproj-llava.gguf", "llama-text>"},
 		{"a.gguf mmproj-axe.gguf", "a>"},
 		{"ggml-model-q4_k.gguf mmproj-model-f16.gguf", "ggml-model-q4_k>mmproj-model-f16"},
 		{"bakllava-q4_0.gguf mmproj.gguf", "bakllava-q4_0>mmproj"},
-		{"bakllava-q4_0.gguf bakllava-q8_0.gguf mmproj-F16.gguf mmproj-F32.gguf", "bakllava-q4_0>mmproj-F16 bakllava-q8_0>mmproj-F16"},
+		{"bakllava-q4_0.gguf bakllava-q8_0.gguf mmproj-F16.gguf mmproj-F32.gguf",
+			"bakllava-q4_0>mmproj-F16 bakllava-q8_0>mmproj-F16"},
 		{"one-q4_0.gguf two-q4_0.gguf mmproj.gguf", "one-q4_0> two-q4_0>"},
-		{"one-q4_0.gguf two-q4_0.gguf mmproj-one-f16.gguf mmproj-two-f16.gguf", "one-q4_0>mmproj-one-f16 two-q4_0>mmproj-two-f16"},
+		{"one-q4_0.gguf two-q4_0.gguf mmproj-one-f16.gguf mmproj-two-f16.gguf",
+			"one-q4_0>mmproj-one-f16 two-q4_0>mmproj-two-f16"},
 		{"narrow=8.gguf mmproj-narrow=16.gguf", "narrow=8>"},
 		{"wide=16.gguf mmproj-wide=16.gguf", "wide=16>mmproj-wide=16"},
 		{"text=8.gguf mmproj=16.gguf", "text=8>"},
@@ -195,11 +211,14 @@ func TestAProjectorGoesToTheModelOfItsName(t *testing.T) {
 }
 
 func TestNumbersOfParametersAsOthersWriteThem(t *testing.T) {
-	p, err := parseParams([]byte(`{"top_k": 5.0, "num_ctx": "4096", "temperature": "0.5", "seed": "9007199254740993", "num_predict": "-1", "stop": "END", "min_p": null, "use_mmap": true}`))
-	if err != nil || *p.TopK != 5 || *p.Context != 4096 || *p.Temperature != 0.5 || *p.Seed != 9007199254740993 || *p.MaxTokens != -1 || p.Stop[0] != "END" || p.MinP != nil {
+	p, err := parseParams(
+		[]byte(`{"top_k": 5.0, "num_ctx": "4096", "temperature": "0.5", "seed": "9007199254740993", "num_predict": "-1", "stop": "END", "min_p": null, "use_mmap": true}`))
+	if err != nil || *p.TopK != 5 || *p.Context != 4096 || *p.Temperature != 0.5 ||
+		*p.Seed != 9007199254740993 || *p.MaxTokens != -1 || p.Stop[0] != "END" || p.MinP != nil {
 		t.Errorf("%+v, %v", p, err)
 	}
-	for _, text := range []string{`{"top_k": 5.5}`, `{"num_ctx": "many"}`, `{"seed": []}`, `{"top_p": "NaN"}`, `{"stop": {"a": 1}}`, `{"num_ctx": 1e300}`, `[]`} {
+	for _, text := range []string{`{"top_k": 5.5}`, `{"num_ctx": "many"}`, `{"seed": []}`,
+		`{"top_p": "NaN"}`, `{"stop": {"a": 1}}`, `{"num_ctx": 1e300}`, `[]`} {
 		if _, err := parseParams([]byte(text)); !errors.Is(err, ErrManifest) {
 			t.Errorf("%s: %v", text, err)
 		}
@@ -213,7 +232,8 @@ func TestNumbersOfParametersAsOthersWriteThem(t *testing.T) {
 
 func TestAHostWithAPortInOllamasManifests(t *testing.T) {
 	root, _ := ollamaStore(t)
-	raw := readFile(t, filepath.Join(root, "manifests", "registry.ollama.ai", "library", "llava", "7b"))
+	raw := readFile(t, filepath.Join(root, "manifests", "registry.ollama.ai", "library", "llava",
+		"7b"))
 	writeFile(t, filepath.Join(root, "manifests", "localhost:5000", "library", "llava", "13b"), raw)
 	s, err := Open(Options{Root: filepath.Join(t.TempDir(), "models"), Ollama: root})
 	if err != nil {
@@ -223,11 +243,13 @@ func TestAHostWithAPortInOllamasManifests(t *testing.T) {
 	if err != nil || r.System != "You look closely." {
 		t.Fatalf("%+v, %v", r, err)
 	}
-	copied, err := s.Copy(t.Context(), "localhost:5000/library/llava:13b", mustName(t, "localhost:5000/team/mine:x"), false)
+	copied, err := s.Copy(t.Context(), "localhost:5000/library/llava:13b",
+		mustName(t, "localhost:5000/team/mine:x"), false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if own, err := s.Resolve("localhost:5000/team/mine:x"); err != nil || own.Digest != copied.Digest || own.Source != SourceStore {
+	if own, err := s.Resolve("localhost:5000/team/mine:x"); err != nil ||
+		own.Digest != copied.Digest || own.Source != SourceStore {
 		t.Errorf("%+v, %v", own, err)
 	}
 	mustBeWhole(t, s)

@@ -10,12 +10,13 @@ import (
 	"time"
 )
 
-// DefaultGrace is the age under which [Store.GC] spares what no manifest refers to: it may be the beginning of an import that somebody will
-// go on with.
+// DefaultGrace is the age under which [Store.GC] spares what no manifest refers to: it may be the
+// beginning of an import that somebody will go on with.
 const DefaultGrace = time.Hour
 
-// GC removes files that no manifest refers to and that are older than grace: blobs, parts of interrupted transfers, temporary files. While
-// models are being added it returns ErrBusy. A manifest that cannot be read might refer to anything: then nothing is removed.
+// GC removes files that no manifest refers to and that are older than grace: blobs, parts of
+// interrupted transfers, temporary files. While models are being added it returns ErrBusy. A
+// manifest that cannot be read might refer to anything: then nothing is removed.
 func (s *Store) GC(grace time.Duration) (Removed, error) {
 	if _, err := os.Stat(s.root); errors.Is(err, fs.ErrNotExist) {
 		return Removed{}, nil
@@ -48,7 +49,8 @@ func olderThan(e os.DirEntry, t time.Time) bool {
 	return err == nil && !info.ModTime().After(t)
 }
 
-// collect removes those of the candidates that no manifest refers to. The caller holds the lock exclusively.
+// collect removes those of the candidates that no manifest refers to. The caller holds the lock
+// exclusively.
 func (s *Store) collect(candidates []Digest) (r Removed, err error) {
 	models, err := s.own()
 	if err != nil {
@@ -107,7 +109,8 @@ func (s *Store) dropViews(used map[string]bool) error {
 	return nil
 }
 
-// sweep removes what writers left behind. The caller holds the lock exclusively, so none is at work.
+// sweep removes what writers left behind. The caller holds the lock exclusively, so none is at
+// work.
 func (s *Store) sweep(before time.Time, r *Removed) error {
 	entries, err := os.ReadDir(s.dir("partial"))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -44,7 +44,8 @@ func pair(t *testing.T, name string) Files {
 	t.Helper()
 	dir := t.TempDir()
 	return Files{
-		Model:     writeModel(t, filepath.Join(dir, name+".gguf"), "llama", map[string]any{"general.name": name}),
+		Model: writeModel(t, filepath.Join(dir, name+".gguf"), "llama",
+			map[string]any{"general.name": name}),
 		Projector: writeModel(t, filepath.Join(dir, "mmproj.gguf"), "clip", nil),
 	}
 }

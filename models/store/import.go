@@ -18,17 +18,22 @@ import (
 
 // Files are the files of which a model is made.
 type Files struct {
-	Model     string          // GGUF file of the language model, any part of a split one; or safetensors or GGUF file of a model that draws
+	// GGUF file of the language model, any part of a split one; or safetensors or GGUF file of a
+	// model that draws
+	Model     string
 	Projector string          // GGUF file of vision tower and projector, "" for a text model
 	Licenses  []string        // text files
 	System    string          // system prompt, "" for none
 	Parts     diffusion.Parts // of a model that draws: parts that are not in its own file
-	From      string          // where they come from, for people; "" for the name of the model's file
+	// where they come from, for people; "" for the name of the model's file
+	From string
 }
 
-// Import copies files into the store under a name. Their headers are checked first, so that nothing is copied that no engine would open.
-// progress, which may be nil, is told of bytes as they are copied.
-func (s *Store) Import(ctx context.Context, name Name, files Files, replace bool, progress func(n int64)) (*Model, error) {
+// Import copies files into the store under a name. Their headers are checked first, so that nothing
+// is copied that no engine would open. progress, which may be nil, is told of bytes as they are
+// copied.
+func (s *Store) Import(ctx context.Context, name Name, files Files, replace bool,
+	progress func(n int64)) (*Model, error) {
 	if err := s.AllowUnsigned("files"); err != nil {
 		return nil, err
 	}
@@ -44,7 +49,8 @@ func (s *Store) Import(ctx context.Context, name Name, files Files, replace bool
 }
 
 // Import is [Store.Import] in this session, without a look at the policy.
-func (t *Session) Import(ctx context.Context, name Name, files Files, replace bool, progress func(n int64)) (*Model, error) {
+func (t *Session) Import(ctx context.Context, name Name, files Files, replace bool,
+	progress func(n int64)) (*Model, error) {
 	drawing, err := diffusion.Inspect(files.Model, files.Parts)
 	if err == nil {
 		return t.importDrawing(ctx, name, drawing, files, replace, progress)
@@ -58,15 +64,19 @@ func (t *Session) Import(ctx context.Context, name Name, files Files, replace bo
 	}
 	defer model.Close()
 	if len(files.Parts) > 0 {
-		return nil, fmt.Errorf("store: %w: %s does not draw pictures and has no part %s", ErrKind, files.Model, files.Parts.List()[0])
+		return nil, fmt.Errorf("store: %w: %s does not draw pictures and has no part %s", ErrKind,
+			files.Model, files.Parts.List()[0])
 	}
 	if model.Architecture() == "clip" {
-		return nil, fmt.Errorf("store: %w: %s is a vision projector; give it as the projector of a language model", ErrUnsupported, files.Model)
+		return nil, fmt.Errorf(
+			"store: %w: %s is a vision projector; give it as the projector of a language model",
+			ErrUnsupported, files.Model)
 	}
 	return t.importFiles(ctx, name, model, files, replace, progress)
 }
 
-func (t *Session) importFiles(ctx context.Context, name Name, model *gguf.File, files Files, replace bool, progress func(int64)) (*Model, error) {
+func (t *Session) importFiles(ctx context.Context, name Name, model *gguf.File, files Files,
+	replace bool, progress func(int64)) (*Model, error) {
 	m := Manifest{SchemaVersion: 2, MediaType: MediaManifest, Annotations: provenance(model)}
 	m.Annotations[AnnotationImportedFrom] = files.From
 	if files.From == "" {
@@ -101,7 +111,8 @@ func (t *Session) importFiles(ctx context.Context, name Name, model *gguf.File, 
 }
 
 // addLayer stores a file and makes it a layer of m.
-func (t *Session) addLayer(ctx context.Context, m *Manifest, path, mediaType string, progress func(int64)) error {
+func (t *Session) addLayer(ctx context.Context, m *Manifest, path, mediaType string,
+	progress func(int64)) error {
 	d, err := t.AddFile(ctx, path, mediaType, progress)
 	if err != nil {
 		return err
@@ -135,10 +146,12 @@ func (t *Session) addLicense(ctx context.Context, path string) (Descriptor, erro
 		return Descriptor{}, fmt.Errorf("store: %w", err)
 	}
 	if len(data) > maxSmallBlob {
-		return Descriptor{}, fmt.Errorf("store: %s: %w: a licence of more than %d bytes", path, ErrUnsupported, maxSmallBlob)
+		return Descriptor{}, fmt.Errorf("store: %s: %w: a licence of more than %d bytes", path,
+			ErrUnsupported, maxSmallBlob)
 	}
 	if !utf8.Valid(data) {
-		return Descriptor{}, fmt.Errorf("store: %s: %w: a licence that is not in UTF-8; convert it", path, ErrUnsupported)
+		return Descriptor{}, fmt.Errorf("store: %s: %w: a licence that is not in UTF-8; convert it",
+			path, ErrUnsupported)
 	}
 	d, err := t.AddBytes(ctx, data, MediaLicense)
 	d.Annotations = map[string]string{AnnotationTitle: filepath.Base(path)}
@@ -146,7 +159,8 @@ func (t *Session) addLicense(ctx context.Context, path string) (Descriptor, erro
 }
 
 // createFrom stores the configuration and names the manifest.
-func (t *Session) createFrom(ctx context.Context, name Name, m *Manifest, config *Config, replace bool) (*Model, error) {
+func (t *Session) createFrom(ctx context.Context, name Name, m *Manifest, config *Config,
+	replace bool) (*Model, error) {
 	config.RootFS.Type, config.RootFS.DiffIDs = "layers", []string{}
 	for _, d := range m.Layers {
 		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, string(d.Digest))
@@ -172,14 +186,16 @@ func checkProjector(path string) error {
 	}
 	defer f.Close()
 	if arch := f.Architecture(); arch != "clip" {
-		return fmt.Errorf("store: %w: %s is a %s model, not a vision projector", ErrUnsupported, path, arch)
+		return fmt.Errorf("store: %w: %s is a %s model, not a vision projector", ErrUnsupported,
+			path, arch)
 	}
 	return nil
 }
 
 // ConfigOf describes a model file in Ollama's words.
 func ConfigOf(f *gguf.File) *Config {
-	c := &Config{ModelFormat: "gguf", ModelFamily: f.Architecture(), ModelFamilies: []string{f.Architecture()}, Architecture: "amd64", OS: "linux"}
+	c := &Config{ModelFormat: "gguf", ModelFamily: f.Architecture(),
+		ModelFamilies: []string{f.Architecture()}, Architecture: "amd64", OS: "linux"}
 	var parameters uint64
 	for _, t := range f.Types() {
 		parameters += t.Elements
@@ -204,7 +220,8 @@ func parametersText(n uint64) string {
 	return fmt.Sprint(n)
 }
 
-// provenance collects what a model file says of its origin and licence, as annotations. The keys are those of GGUF's specification.
+// provenance collects what a model file says of its origin and licence, as annotations. The keys
+// are those of GGUF's specification.
 func provenance(f *gguf.File) map[string]string {
 	a := map[string]string{}
 	set := func(annotation string, keys ...string) {
@@ -220,13 +237,15 @@ func provenance(f *gguf.File) map[string]string {
 	set(AnnotationLicenseLink, "general.license.link")
 	set(AnnotationAuthors, "general.author")
 	set(AnnotationVendor, "general.organization")
-	set(AnnotationSource, "general.source.url", "general.repo_url", "general.url", "general.source.repo_url", "general.source.huggingface.repository")
+	set(AnnotationSource, "general.source.url", "general.repo_url", "general.url",
+		"general.source.repo_url", "general.source.huggingface.repository")
 	set(AnnotationQuantizedBy, "general.quantized_by")
 	var bases []string
 	n, _ := f.Uint("general.base_model.count")
 	for i := range min(n, 16) {
 		for _, key := range []string{"repo_url", "name"} {
-			if text, ok := f.Str(fmt.Sprintf("general.base_model.%d.%s", i, key)); ok && text != "" {
+			if text, ok := f.Str(fmt.Sprintf("general.base_model.%d.%s", i, key)); ok &&
+				text != "" {
 				bases = append(bases, strings.ReplaceAll(text, " ", "-"))
 				break
 			}

@@ -9,17 +9,19 @@ import (
 	"strings"
 )
 
-// LMStudioRoots returns the folders in which LM Studio keeps models by default, as PUBLISHER/MODEL/*.gguf: the present one and an older one.
+// LMStudioRoots returns the folders in which LM Studio keeps models by default, as
+// PUBLISHER/MODEL/*.gguf: the present one and an older one.
 func LMStudioRoots() []string {
 	home, err := os.UserHomeDir()
 	if err != nil || !filepath.IsAbs(home) {
 		return nil
 	}
-	return []string{filepath.Join(home, ".lmstudio", "models"), filepath.Join(home, ".cache", "lm-studio", "models")}
+	return []string{filepath.Join(home, ".lmstudio", "models"), filepath.Join(home, ".cache",
+		"lm-studio", "models")}
 }
 
-// LMStudio finds a model in LM Studio's folders. ref is PUBLISHER/MODEL where that folder holds one language model, or PUBLISHER/MODEL/FILE.gguf.
-// Errors wrap ErrNotFound or ErrName.
+// LMStudio finds a model in LM Studio's folders. ref is PUBLISHER/MODEL where that folder holds one
+// language model, or PUBLISHER/MODEL/FILE.gguf. Errors wrap ErrNotFound or ErrName.
 func LMStudio(ref string, roots ...string) (Files, error) {
 	parts := strings.Split(ref, "/")
 	if len(parts) != 2 && len(parts) != 3 || !filepath.IsLocal(ref) {
@@ -44,5 +46,6 @@ func LMStudio(ref string, roots ...string) (Files, error) {
 		f.From = "lmstudio:" + ref
 		return f, err
 	}
-	return Files{}, fmt.Errorf("store: %w: %s, in %s", ErrNotFound, ref, strings.Join(roots, " or "))
+	return Files{}, fmt.Errorf("store: %w: %s, in %s", ErrNotFound, ref,
+		strings.Join(roots, " or "))
 }

@@ -11,31 +11,42 @@ import (
 
 // Media types of layers, which are Ollama's: what a blob is to the model.
 const (
-	MediaModel     = "application/vnd.ollama.image.model"     // GGUF file of the language model, or a part of it
-	MediaProjector = "application/vnd.ollama.image.projector" // GGUF file of vision tower and projector
-	MediaAdapter   = "application/vnd.ollama.image.adapter"   // LoRA, which the engine does not load from here yet
-	MediaTemplate  = "application/vnd.ollama.image.template"  // Ollama's prompt template, in the language of Go's text/template
-	MediaSystem    = "application/vnd.ollama.image.system"    // system prompt
-	MediaParams    = "application/vnd.ollama.image.params"    // JSON object of sampling parameters; see [Params]
-	MediaMessages  = "application/vnd.ollama.image.messages"  // JSON array of turns that open a conversation
-	MediaLicense   = "application/vnd.ollama.image.license"   // text of a licence
+	// GGUF file of the language model, or a part of it
+	MediaModel = "application/vnd.ollama.image.model"
+	// GGUF file of vision tower and projector
+	MediaProjector = "application/vnd.ollama.image.projector"
+	// LoRA, which the engine does not load from here yet
+	MediaAdapter = "application/vnd.ollama.image.adapter"
+	// Ollama's prompt template, in the language of Go's text/template
+	MediaTemplate = "application/vnd.ollama.image.template"
+	MediaSystem   = "application/vnd.ollama.image.system" // system prompt
+	// JSON object of sampling parameters; see [Params]
+	MediaParams = "application/vnd.ollama.image.params"
+	// JSON array of turns that open a conversation
+	MediaMessages = "application/vnd.ollama.image.messages"
+	MediaLicense  = "application/vnd.ollama.image.license" // text of a licence
 )
 
-// MediaDiffusion is the media type of a model that draws pictures: a file, safetensors or GGUF, that holds its diffusion model and mostly all its parts.
-// Parts in files of their own have its name, a dot and theirs, as in "….diffusion.vae". Ollama has no such layers, and does not take the model for one
-// that answers questions.
+// MediaDiffusion is the media type of a model that draws pictures: a file, safetensors or GGUF,
+// that holds its diffusion model and mostly all its parts. Parts in files of their own have its
+// name, a dot and theirs, as in "….diffusion.vae". Ollama has no such layers, and does not take the
+// model for one that answers questions.
 const MediaDiffusion = "application/vnd.eyelet.image.diffusion"
 
 // Media types of manifests and of the configuration that belongs to one.
 const (
-	MediaManifest       = "application/vnd.oci.image.manifest.v1+json"
-	MediaManifestDocker = "application/vnd.docker.distribution.manifest.v2+json" // what Ollama writes
-	MediaConfig         = "application/vnd.docker.container.image.v1+json"       // [Config], as Ollama names it
+	MediaManifest = "application/vnd.oci.image.manifest.v1+json"
+	// what Ollama writes
+	MediaManifestDocker = "application/vnd.docker.distribution.manifest.v2+json"
+	// [Config], as Ollama names it
+	MediaConfig = "application/vnd.docker.container.image.v1+json"
 )
 
-// Annotations that [Store.Import] makes of what a GGUF file says of itself; the first four are those of the OCI specification.
+// Annotations that [Store.Import] makes of what a GGUF file says of itself; the first four are
+// those of the OCI specification.
 const (
-	AnnotationTitle        = "org.opencontainers.image.title" // of a model: its name; of a layer: its file's name
+	// of a model: its name; of a layer: its file's name
+	AnnotationTitle        = "org.opencontainers.image.title"
 	AnnotationLicenses     = "org.opencontainers.image.licenses"
 	AnnotationAuthors      = "org.opencontainers.image.authors"
 	AnnotationSource       = "org.opencontainers.image.source"
@@ -71,27 +82,32 @@ type Manifest struct {
 	Annotations   map[string]string `json:"annotations,omitempty"`
 }
 
-// Config is what the manifest's config blob says, in Ollama's words. Its fields describe and decide nothing.
+// Config is what the manifest's config blob says, in Ollama's words. Its fields describe and decide
+// nothing.
 type Config struct {
-	ModelFormat   string   `json:"model_format"`             // "gguf", or "safetensors" of a model that draws
-	ModelFamily   string   `json:"model_family"`             // general.architecture; of a model that draws, as "sd1" or "flux"
-	ModelFamilies []string `json:"model_families,omitempty"` // with "clip" where there is a projector
-	ModelType     string   `json:"model_type"`               // count of parameters, as "7.2B"
-	FileType      string   `json:"file_type"`                // quantization, as "Q4_K_M"
-	Architecture  string   `json:"architecture,omitempty"`   // of a computer, which container registries want
-	OS            string   `json:"os,omitempty"`
-	RootFS        struct {
+	// "gguf", or "safetensors" of a model that draws
+	ModelFormat string `json:"model_format"`
+	// general.architecture; of a model that draws, as "sd1" or "flux"
+	ModelFamily string `json:"model_family"`
+	// with "clip" where there is a projector
+	ModelFamilies []string `json:"model_families,omitempty"`
+	ModelType     string   `json:"model_type"` // count of parameters, as "7.2B"
+	FileType      string   `json:"file_type"`  // quantization, as "Q4_K_M"
+	// of a computer, which container registries want
+	Architecture string `json:"architecture,omitempty"`
+	OS           string `json:"os,omitempty"`
+	RootFS       struct {
 		Type    string   `json:"type"`
 		DiffIDs []string `json:"diff_ids"`
 	} `json:"rootfs"`
 }
 
-// ParseManifest reads a manifest and checks it: known version, digests and sizes that can be, at least one file of a language model or one of a
-// model that draws.
-// Errors wrap ErrManifest.
+// ParseManifest reads a manifest and checks it: known version, digests and sizes that can be, at
+// least one file of a language model or one of a model that draws. Errors wrap ErrManifest.
 func ParseManifest(data []byte) (*Manifest, error) {
 	if len(data) > MaxManifest {
-		return nil, fmt.Errorf("store: %w: %d bytes, more than %d", ErrManifest, len(data), MaxManifest)
+		return nil, fmt.Errorf("store: %w: %d bytes, more than %d", ErrManifest, len(data),
+			MaxManifest)
 	}
 	var m Manifest
 	d := json.NewDecoder(bytes.NewReader(data))
@@ -132,7 +148,8 @@ func (m *Manifest) check() error {
 		sizes[d.Digest] = d.Size
 		total += d.Size
 		if isText(d.MediaType) && d.Size > maxSmallBlob {
-			return fmt.Errorf("a blob of type %q has %d bytes, more than %d", d.MediaType, d.Size, maxSmallBlob)
+			return fmt.Errorf("a blob of type %q has %d bytes, more than %d", d.MediaType, d.Size,
+				maxSmallBlob)
 		}
 	}
 	switch drawing := len(m.of(MediaDiffusion)); {
@@ -146,7 +163,8 @@ func (m *Manifest) check() error {
 		case n > 1:
 			return fmt.Errorf("%d layers of type %q", n, mediaOfPart(part))
 		case n > 0 && len(m.of(MediaDiffusion)) == 0:
-			return fmt.Errorf("a layer of type %q without the model that it belongs to", mediaOfPart(part))
+			return fmt.Errorf("a layer of type %q without the model that it belongs to",
+				mediaOfPart(part))
 		}
 	}
 	return nil
@@ -192,7 +210,8 @@ func (m *Manifest) Size() (total int64) {
 	return total
 }
 
-// encode writes the manifest as it is stored. The same manifest always gives the same bytes, and so the same digest.
+// encode writes the manifest as it is stored. The same manifest always gives the same bytes, and so
+// the same digest.
 func (m *Manifest) encode() ([]byte, error) {
 	data, err := json.Marshal(m)
 	if err != nil {

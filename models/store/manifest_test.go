@@ -28,30 +28,39 @@ func TestHostileManifestsAreRefused(t *testing.T) {
 	config := layer(MediaConfig, someDigest, "0")
 	model := layer(MediaModel, someDigest, "0")
 	manifest := func(config string, layers ...string) string {
-		return `{"schemaVersion":2,"config":` + config + `,"layers":[` + strings.Join(layers, ",") + `]}`
+		return `{"schemaVersion":2,"config":` + config + `,"layers":[` + strings.Join(layers, ",") +
+			`]}`
 	}
 	if _, err := ParseManifest([]byte(manifest(config, model))); err != nil {
 		t.Fatalf("the good one: %v", err)
 	}
 	for name, text := range map[string]string{
-		"nothing":                     "",
-		"no JSON":                     "manifest",
-		"an array":                    "[]",
-		"two objects":                 manifest(config, model) + "{}",
-		"another version":             strings.Replace(manifest(config, model), ":2,", ":1,", 1),
-		"another type":                strings.Replace(manifest(config, model), `2,`, `2,"mediaType":"text/html",`, 1),
-		"no layers":                   manifest(config),
-		"no model":                    manifest(config, layer(MediaProjector, someDigest, "0")),
-		"a digest that climbs":        manifest(config, layer(MediaModel, "sha256:../../../../etc/passwd", "0")),
-		"a digest in capitals":        manifest(config, layer(MediaModel, strings.ToUpper(someDigest), "0")),
-		"a digest of another kind":    manifest(config, layer(MediaModel, "md5:d41d8cd98f00b204e9800998ecf8427e", "0")),
-		"a negative size":             manifest(config, layer(MediaModel, someDigest, "-1")),
-		"sizes that overflow":         manifest(config, layer(MediaModel, someDigest, "9223372036854775807")),
-		"a size beyond 64 bits":       manifest(config, layer(MediaModel, someDigest, "99999999999999999999")),
-		"a fraction as size":          manifest(config, layer(MediaModel, someDigest, "1.5")),
-		"two sizes of one blob":       manifest(config, layer(MediaModel, someDigest, "7")),
-		"a text of gigabytes":         manifest(config, model, layer(MediaSystem, "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae", "5000000000")),
-		"too many layers":             manifest(config, strings.Split(strings.Repeat(model+"|", 3000), "|")[:3000]...),
+		"nothing":         "",
+		"no JSON":         "manifest",
+		"an array":        "[]",
+		"two objects":     manifest(config, model) + "{}",
+		"another version": strings.Replace(manifest(config, model), ":2,", ":1,", 1),
+		"another type": strings.Replace(manifest(config, model), `2,`,
+			`2,"mediaType":"text/html",`, 1),
+		"no layers": manifest(config),
+		"no model":  manifest(config, layer(MediaProjector, someDigest, "0")),
+		"a digest that climbs": manifest(config,
+			layer(MediaModel, "sha256:../../../../etc/passwd", "0")),
+		"a digest in capitals": manifest(config,
+			layer(MediaModel, strings.ToUpper(someDigest), "0")),
+		"a digest of another kind": manifest(config,
+			layer(MediaModel, "md5:d41d8cd98f00b204e9800998ecf8427e", "0")),
+		"a negative size": manifest(config, layer(MediaModel, someDigest, "-1")),
+		"sizes that overflow": manifest(config, layer(MediaModel, someDigest,
+			"9223372036854775807")),
+		"a size beyond 64 bits": manifest(config, layer(MediaModel, someDigest,
+			"99999999999999999999")),
+		"a fraction as size":    manifest(config, layer(MediaModel, someDigest, "1.5")),
+		"two sizes of one blob": manifest(config, layer(MediaModel, someDigest, "7")),
+		"a text of gigabytes": manifest(config, model,
+			layer(MediaSystem, "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae", "5000000000")),
+		"too many layers": manifest(config,
+			strings.Split(strings.Repeat(model+"|", 3000), "|")[:3000]...),
 		"a manifest of two megabytes": manifest(config, model) + strings.Repeat(" ", 2<<20),
 	} {
 		if m, err := ParseManifest([]byte(text)); !errors.Is(err, ErrManifest) {
@@ -60,8 +69,8 @@ func TestHostileManifestsAreRefused(t *testing.T) {
 	}
 }
 
-// FuzzManifest checks that no manifest crashes the reader, that what is taken keeps what the store relies on, and that errors are of the
-// documented kind.
+// FuzzManifest checks that no manifest crashes the reader, that what is taken keeps what the store
+// relies on, and that errors are of the documented kind.
 func FuzzManifest(f *testing.F) {
 	f.Add([]byte(ollamaManifest))
 	f.Add([]byte(`{"schemaVersion":2,"config":{"digest":"sha256:x","size":-1},"layers":null}`))
@@ -76,7 +85,8 @@ func FuzzManifest(f *testing.F) {
 		}
 		var total int64
 		for _, d := range m.Blobs() {
-			if back, err := ParseDigest(string(d.Digest)); err != nil || back != d.Digest || d.Size < 0 || total+d.Size < total {
+			if back, err := ParseDigest(string(d.Digest)); err != nil || back != d.Digest ||
+				d.Size < 0 || total+d.Size < total {
 				t.Fatalf("taken: %+v", d)
 			}
 			total += d.Size

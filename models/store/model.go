@@ -49,7 +49,8 @@ func (m *Model) BlobPath(d Descriptor) (string, error) {
 	case err != nil:
 		return "", fmt.Errorf("store: %w", err)
 	case !info.Mode().IsRegular() || info.Size() != d.Size:
-		return "", fmt.Errorf("store: %s: %w: %s has %d bytes, %d were promised", m.Name, ErrDigest, path, info.Size(), d.Size)
+		return "", fmt.Errorf("store: %s: %w: %s has %d bytes, %d were promised", m.Name, ErrDigest,
+			path, info.Size(), d.Size)
 	}
 	return path, nil
 }
@@ -124,8 +125,8 @@ func readModel(path string, name Name, source Source, root string) Model {
 	return m
 }
 
-// own returns the models of the store itself, Ollama's left out, in the order of their names. Files that are named like no manifest are
-// passed over.
+// own returns the models of the store itself, Ollama's left out, in the order of their names. Files
+// that are named like no manifest are passed over.
 func (s *Store) own() ([]Model, error) {
 	entries, err := os.ReadDir(s.dir("manifests"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -149,8 +150,9 @@ func (s *Store) own() ([]Model, error) {
 	return models, nil
 }
 
-// strays returns the manifests whose files are named like no manifest, as when somebody renamed one or another version of the program knew
-// more names. Nobody can ask for them; but what they refer to must not be lost.
+// strays returns the manifests whose files are named like no manifest, as when somebody renamed one
+// or another version of the program knew more names. Nobody can ask for them; but what they refer
+// to must not be lost.
 func (s *Store) strays() ([]Model, error) {
 	entries, err := os.ReadDir(s.dir("manifests"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -161,7 +163,8 @@ func (s *Store) strays() ([]Model, error) {
 		if _, err := nameOfFile(e.Name()); err == nil {
 			continue
 		}
-		m := readModel(filepath.Join(s.dir("manifests"), e.Name()), Name{Path: e.Name()}, SourceStore, s.root)
+		m := readModel(filepath.Join(s.dir("manifests"), e.Name()), Name{Path: e.Name()},
+			SourceStore, s.root)
 		if m.Err == nil {
 			models = append(models, m)
 		}
@@ -169,8 +172,8 @@ func (s *Store) strays() ([]Model, error) {
 	return models, nil
 }
 
-// List returns all models in the order of their names: those of the store, then those of Ollama's whose names the store does not have. A
-// manifest that cannot be used is listed with its error.
+// List returns all models in the order of their names: those of the store, then those of Ollama's
+// whose names the store does not have. A manifest that cannot be used is listed with its error.
 func (s *Store) List() ([]Model, error) {
 	models, err := s.own()
 	if err != nil {
@@ -189,13 +192,15 @@ func (s *Store) List() ([]Model, error) {
 		}
 	}
 	slices.SortStableFunc(models, func(a, b Model) int {
-		return cmp.Or(strings.Compare(string(b.Source), string(a.Source)), strings.Compare(a.Name.String(), b.Name.String()))
+		return cmp.Or(strings.Compare(string(b.Source), string(a.Source)),
+			strings.Compare(a.Name.String(), b.Name.String()))
 	})
 	return models, nil
 }
 
-// Find returns the model that ref means: a name, whose tag is "latest" if there is none; or "sha256:" and the digest of a manifest or of a model
-// file, or at least 8 of its digits. The store's own models come before Ollama's. Errors wrap ErrName or ErrNotFound.
+// Find returns the model that ref means: a name, whose tag is "latest" if there is none; or
+// "sha256:" and the digest of a manifest or of a model file, or at least 8 of its digits. The
+// store's own models come before Ollama's. Errors wrap ErrName or ErrNotFound.
 func (s *Store) Find(ref string) (*Model, error) {
 	prefix, isDigest := digestQuery(ref)
 	if isDigest {
@@ -233,7 +238,8 @@ func (s *Store) findDigest(ref, prefix string) (*Model, error) {
 			continue
 		}
 		if found != nil && found.Digest != m.Digest {
-			return nil, fmt.Errorf("store: %w: %s is the beginning of several digests (%s, %s)", ErrNotFound, ref, found.Name, m.Name)
+			return nil, fmt.Errorf("store: %w: %s is the beginning of several digests (%s, %s)",
+				ErrNotFound, ref, found.Name, m.Name)
 		}
 		if found == nil {
 			found = &m
@@ -251,11 +257,13 @@ func (m *Model) answersTo(prefix string) bool {
 		return true
 	}
 	files := append(m.Manifest.of(MediaModel), m.Manifest.of(MediaDiffusion)...)
-	return slices.ContainsFunc(files, func(d Descriptor) bool { return strings.HasPrefix(d.Digest.Hex(), prefix) })
+	return slices.ContainsFunc(files, func(d Descriptor) bool {
+		return strings.HasPrefix(d.Digest.Hex(), prefix)
+	})
 }
 
-// Config returns what the manifest's configuration says of the model. It describes and decides nothing; what cannot be read is an error that
-// callers may pass over.
+// Config returns what the manifest's configuration says of the model. It describes and decides
+// nothing; what cannot be read is an error that callers may pass over.
 func (m *Model) Config() (c Config, err error) {
 	if m.Err != nil {
 		return c, m.Err

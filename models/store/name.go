@@ -12,14 +12,15 @@ const (
 	maxSegments = 5
 )
 
-// Name is the name of a model: a path of one or more segments and a tag, as in "llava:7b" or "team/llava:7b-q4".
+// Name is the name of a model: a path of one or more segments and a tag, as in "llava:7b" or
+// "team/llava:7b-q4".
 type Name struct {
 	Path string // "llava", "team/llava"
 	Tag  string // "latest" where none was written
 }
 
-// Segments and tags begin with a letter or digit, so that no name is hidden, climbs up or looks like a flag. The first of three or more segments may be
-// a host with a port.
+// Segments and tags begin with a letter or digit, so that no name is hidden, climbs up or looks
+// like a flag. The first of three or more segments may be a host with a port.
 var (
 	hostPattern    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*:[0-9]{1,5}$`)
 	segmentPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
@@ -43,7 +44,8 @@ func ParseName(s string) (Name, error) {
 		return fail(fmt.Sprintf("has more than %d segments", maxSegments))
 	}
 	for i, segment := range segments {
-		if i == 0 && len(segments) > 2 && hostPattern.MatchString(segment) && !strings.Contains(segment, "..") {
+		if i == 0 && len(segments) > 2 && hostPattern.MatchString(segment) &&
+			!strings.Contains(segment, "..") {
 			continue
 		}
 		if !segmentPattern.MatchString(segment) || strings.Contains(segment, "..") {
@@ -71,8 +73,9 @@ var device = regexp.MustCompile(`(?i)^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)`
 // String writes the name with its tag.
 func (n Name) String() string { return n.Path + ":" + n.Tag }
 
-// FileName returns the name of the manifest's file. Slashes become plus signs, which names do not have, so that all manifests lie in
-// one folder, and the colon before a port an equals sign, since Windows has no files with colons.
+// FileName returns the name of the manifest's file. Slashes become plus signs, which names do not
+// have, so that all manifests lie in one folder, and the colon before a port an equals sign, since
+// Windows has no files with colons.
 func (n Name) FileName() string {
 	return strings.NewReplacer("/", "+", ":", "=").Replace(n.Path) + "@" + n.Tag + ".json"
 }
@@ -82,7 +85,8 @@ func nameOfFile(file string) (Name, error) {
 	base, ok := strings.CutSuffix(file, ".json")
 	path, tag, found := strings.Cut(base, "@")
 	if !ok || !found {
-		return Name{}, fmt.Errorf("store: %w: the file %.100q is named like no manifest", ErrName, file)
+		return Name{}, fmt.Errorf("store: %w: the file %.100q is named like no manifest", ErrName,
+			file)
 	}
 	n, err := ParseName(strings.NewReplacer("+", "/", "=", ":").Replace(path) + ":" + tag)
 	if err == nil && n.FileName() != file {

@@ -30,9 +30,12 @@ func TestNames(t *testing.T) {
 		}
 	}
 	for _, s := range []string{
-		"", ":", "a:", ":b", "..", ".", "../a", "a/../b", "a..b", "/etc/passwd", "a//b", "a/", "/a", "-rf", "a:-x", "a/.hidden", "a b", "a\x00b", "a\nb", `a\b`,
-		"a@b", "a+b", "ä", "a:b:c/d", "a:b/c", "a/b/c/d/e/f", strings.Repeat("x", 129), "a:" + strings.Repeat("x", 81), "a:..", "host:5000/a",
-		"con", "NUL", "a/aux/b", "com1", "lpt9.x", "prn.gguf:x", "a:nul", "a.json", "a:b.json", "a:B.JSON", "a@b", "a:b@c",
+		"", ":", "a:", ":b", "..", ".", "../a", "a/../b", "a..b", "/etc/passwd", "a//b", "a/", "/a",
+		"-rf", "a:-x", "a/.hidden", "a b", "a\x00b", "a\nb", `a\b`,
+		"a@b", "a+b", "ä", "a:b:c/d", "a:b/c", "a/b/c/d/e/f", strings.Repeat("x", 129),
+		"a:" + strings.Repeat("x", 81), "a:..", "host:5000/a",
+		"con", "NUL", "a/aux/b", "com1", "lpt9.x", "prn.gguf:x", "a:nul", "a.json", "a:b.json",
+		"a:B.JSON", "a@b", "a:b@c",
 	} {
 		if n, err := ParseName(s); !errors.Is(err, ErrName) {
 			t.Errorf("%q is taken for %q, %v", s, n, err)
@@ -41,7 +44,8 @@ func TestNames(t *testing.T) {
 }
 
 func TestManifestFilesOfOtherNamesAreNone(t *testing.T) {
-	for _, file := range []string{"a.json", "a@b", "a@b.json.tmp", "@b.json", "a@.json", "a++b@c.json", "a@b@c.json", "..@x.json", ".a@b.json"} {
+	for _, file := range []string{"a.json", "a@b", "a@b.json.tmp", "@b.json", "a@.json",
+		"a++b@c.json", "a@b@c.json", "..@x.json", ".a@b.json"} {
 		if n, err := nameOfFile(file); err == nil {
 			t.Errorf("%q is the manifest of %q", file, n)
 		}
@@ -67,7 +71,8 @@ func TestSuggestedNamesAreThoseOfFiles(t *testing.T) {
 func TestDigests(t *testing.T) {
 	// The SHA-256 of nothing, from FIPS 180-4's examples.
 	const empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-	if d := DigestOf(nil); string(d) != "sha256:"+empty || d.FileName() != "sha256-"+empty || d.Short() != "e3b0c44298fc" {
+	if d := DigestOf(nil); string(d) != "sha256:"+empty || d.FileName() != "sha256-"+empty ||
+		d.Short() != "e3b0c44298fc" {
 		t.Errorf("%q, %q, %q", d, d.FileName(), d.Short())
 	}
 	for _, s := range []string{"sha256:" + empty, "sha256-" + empty} {
@@ -75,7 +80,9 @@ func TestDigests(t *testing.T) {
 			t.Errorf("%q: %q, %v", s, d, err)
 		}
 	}
-	for _, s := range []string{"", empty, "sha256:", "sha256:" + empty[1:], "sha256:" + strings.ToUpper(empty), "sha512:" + empty, "sha256:../../" + empty[6:], "sha256:" + empty + "0"} {
+	for _, s := range []string{"", empty, "sha256:", "sha256:" + empty[1:],
+		"sha256:" + strings.ToUpper(empty), "sha512:" + empty, "sha256:../../" + empty[6:],
+		"sha256:" + empty + "0"} {
 		if _, err := ParseDigest(s); !errors.Is(err, ErrManifest) {
 			t.Errorf("%q is taken: %v", s, err)
 		}

@@ -14,8 +14,8 @@ const (
 	ollamaNamespace = "library"
 )
 
-// ollamaRoots returns the folders in which Ollama keeps models: the given one, that of OLLAMA_MODELS, or the default ones of a user and of
-// the system's service.
+// ollamaRoots returns the folders in which Ollama keeps models: the given one, that of
+// OLLAMA_MODELS, or the default ones of a user and of the system's service.
 func ollamaRoots(root string) []string {
 	if root == "" {
 		root = os.Getenv("OLLAMA_MODELS")
@@ -30,8 +30,8 @@ func ollamaRoots(root string) []string {
 	return append(roots, "/usr/share/ollama/.ollama/models")
 }
 
-// refuseOllama returns an error if root is a folder of Ollama's, by its place or by its looks, or has such a one's files by a link: what no
-// manifest of ours refers to would be removed from it.
+// refuseOllama returns an error if root is a folder of Ollama's, by its place or by its looks, or
+// has such a one's files by a link: what no manifest of ours refers to would be removed from it.
 func refuseOllama(root string, ollama []string) error {
 	refuse := func() error {
 		return fmt.Errorf("store: %w: %s holds Ollama's models, which run in place; choose another folder for this store (EYELET_MODELS)", ErrForeign, root)
@@ -62,11 +62,13 @@ func refuseOllama(root string, ollama []string) error {
 	return nil
 }
 
-// listOllama returns the models of an Ollama store: manifests/HOST/NAMESPACE/NAME/TAG, blobs/sha256-HEX.
+// listOllama returns the models of an Ollama store: manifests/HOST/NAMESPACE/NAME/TAG,
+// blobs/sha256-HEX.
 func listOllama(root string) []Model {
 	var models []Model
 	dir := filepath.Join(root, "manifests")
-	// What cannot be read is not listed: the folder is another program's, and it is not ours to complain.
+	// What cannot be read is not listed: the folder is another program's, and it is not ours to
+	// complain.
 	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !d.Type().IsRegular() {
 			return nil

@@ -8,11 +8,15 @@ import (
 	"strings"
 )
 
-// pairProjectors gives each model the projector that its name says belongs to it, or none. Names are compared without "mmproj", the number of a
-// part and, at the end, a quantization: "llava-7b-Q4_K_M.gguf" and "mmproj-llava-7b-f16.gguf" are both llava-7b. The same name comes first,
-// then the longest that begins the other and ends at a separator there: "llava" begins "llava-v2", and not "llavanext". A projector of no
-// name of its own ("mmproj.gguf", "mmproj-model-f16.gguf") is that of the model beside it, if it is the only projector and all models have one
-// name. Where a model's name begins a projector's, that projector is another model's if one fits it better. A projector whose rows have another width than the model takes belongs to another one, whatever its name.
+// pairProjectors gives each model the projector that its name says belongs to it, or none. Names
+// are compared without "mmproj", the number of a part and, at the end, a quantization:
+// "llava-7b-Q4_K_M.gguf" and "mmproj-llava-7b-f16.gguf" are both llava-7b. The same name comes
+// first, then the longest that begins the other and ends at a separator there: "llava" begins
+// "llava-v2", and not "llavanext". A projector of no name of its own ("mmproj.gguf",
+// "mmproj-model-f16.gguf") is that of the model beside it, if it is the only projector and all
+// models have one name. Where a model's name begins a projector's, that projector is another
+// model's if one fits it better. A projector whose rows have another width than the model takes
+// belongs to another one, whatever its name.
 func pairProjectors(models, projectors []ggufFile) []Files {
 	files := make([]Files, len(models))
 	for i, m := range models {
@@ -61,14 +65,15 @@ func fitsBetter(p ggufFile, n int, models []ggufFile) bool {
 	})
 }
 
-// loneProjector returns the only projector if it has no name of its own and can only belong to the one model that is there, in whatever
-// quantizations.
+// loneProjector returns the only projector if it has no name of its own and can only belong to the
+// one model that is there, in whatever quantizations.
 func loneProjector(m ggufFile, models, projectors []ggufFile) string {
 	if len(projectors) == 0 {
 		return ""
 	}
 	for _, p := range projectors {
-		if !namelessProjector(p.path) || coreName(p.path) != coreName(projectors[0].path) || !widthsAgree(m, p) {
+		if !namelessProjector(p.path) || coreName(p.path) != coreName(projectors[0].path) ||
+			!widthsAgree(m, p) {
 			return ""
 		}
 	}
@@ -108,7 +113,8 @@ var (
 	genericNames  = []string{"", "model", "ggml-model", "clip", "vision"}
 )
 
-// coreName is what a file's name says of the model: lower case, one kind of separator, without what says how it is stored.
+// coreName is what a file's name says of the model: lower case, one kind of separator, without what
+// says how it is stored.
 func coreName(path string) string {
 	s := strings.ToLower(filepath.Base(path))
 	s = splitSuffix.ReplaceAllString(strings.TrimSuffix(s, ".gguf"), "")
@@ -131,7 +137,8 @@ func namelessProjector(path string) bool { return slices.Contains(genericNames, 
 func precisionRank(path string) int {
 	s := strings.TrimSuffix(strings.ToLower(filepath.Base(path)), ".gguf")
 	for i, word := range []string{"f16", "bf16", "f32", "q8_0"} {
-		if s == word || strings.HasSuffix(s, "-"+word) || strings.HasSuffix(s, "_"+word) || strings.HasSuffix(s, "."+word) {
+		if s == word || strings.HasSuffix(s, "-"+word) || strings.HasSuffix(s, "_"+word) ||
+			strings.HasSuffix(s, "."+word) {
 			return i
 		}
 	}

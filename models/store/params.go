@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// Params are the sampling parameters that a manifest recommends, in Ollama's names. Nil is what it does not mention.
+// Params are the sampling parameters that a manifest recommends, in Ollama's names. Nil is what it
+// does not mention.
 type Params struct {
 	Temperature      *float32 `json:"temperature,omitempty"`
 	TopK             *int     `json:"top_k,omitempty"`
@@ -25,17 +26,21 @@ type Params struct {
 	Stop             []string `json:"stop,omitempty"`
 }
 
-// parseParams reads a blob of type MediaParams. Other programs write numbers as 5.0 and as "4096", and one text where a list is meant: what has one
-// meaning is taken. Parameters that this package does not know are of no matter.
+// parseParams reads a blob of type MediaParams. Other programs write numbers as 5.0 and as "4096",
+// and one text where a list is meant: what has one meaning is taken. Parameters that this package
+// does not know are of no matter.
 func parseParams(data []byte) (p Params, err error) {
 	var all map[string]json.RawMessage
 	if err := json.Unmarshal(data, &all); err != nil {
 		return Params{}, fmt.Errorf("store: %w: parameters: %w", ErrManifest, err)
 	}
 	for name, field := range map[string]any{
-		"temperature": &p.Temperature, "top_k": &p.TopK, "top_p": &p.TopP, "min_p": &p.MinP, "typical_p": &p.TypicalP,
-		"repeat_penalty": &p.RepeatPenalty, "repeat_last_n": &p.RepeatLastN, "frequency_penalty": &p.FrequencyPenalty,
-		"presence_penalty": &p.PresencePenalty, "seed": &p.Seed, "num_ctx": &p.Context, "num_predict": &p.MaxTokens, "stop": &p.Stop,
+		"temperature": &p.Temperature, "top_k": &p.TopK, "top_p": &p.TopP, "min_p": &p.MinP,
+		"typical_p":      &p.TypicalP,
+		"repeat_penalty": &p.RepeatPenalty, "repeat_last_n": &p.RepeatLastN,
+		"frequency_penalty": &p.FrequencyPenalty,
+		"presence_penalty":  &p.PresencePenalty, "seed": &p.Seed, "num_ctx": &p.Context,
+		"num_predict": &p.MaxTokens, "stop": &p.Stop,
 	} {
 		raw, ok := all[name]
 		if !ok || string(raw) == "null" {
@@ -106,7 +111,8 @@ func paramInteger(raw json.RawMessage, least, most int64) (int64, error) {
 		return n, nil
 	}
 	x, err := paramNumber(raw)
-	if err != nil || x != math.Trunc(x) || x < float64(max(least, -1<<53)) || x > float64(min(most, 1<<53)) {
+	if err != nil || x != math.Trunc(x) || x < float64(max(least, -1<<53)) ||
+		x > float64(min(most, 1<<53)) {
 		return 0, fmt.Errorf("%.40s is no whole number that it can be", raw)
 	}
 	return int64(x), nil

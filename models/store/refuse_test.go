@@ -27,12 +27,14 @@ func TestOllamasFolderIsNoStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	shared := filepath.Join(dir, "shared")
-	if err := errors.Join(os.Mkdir(shared, 0o777), os.Symlink(filepath.Join(root, "blobs"), filepath.Join(shared, "blobs"))); err != nil {
+	if err := errors.Join(os.Mkdir(shared, 0o777), os.Symlink(filepath.Join(root, "blobs"),
+		filepath.Join(shared, "blobs"))); err != nil {
 		t.Fatal(err)
 	}
 	for name, o := range map[string]Options{
-		"by its place":                     {Root: root, Ollama: root},
-		"before Ollama has made it":        {Root: filepath.Join(dir, "none"), Ollama: filepath.Join(dir, "none")},
+		"by its place": {Root: root, Ollama: root},
+		"before Ollama has made it": {Root: filepath.Join(dir, "none"),
+			Ollama: filepath.Join(dir, "none")},
 		"by its looks":                     {Root: root, NoOllama: true},
 		"through a link":                   {Root: link, Ollama: root},
 		"a folder that has its blobs":      {Root: shared, Ollama: root},
@@ -47,7 +49,8 @@ func TestOllamasFolderIsNoStore(t *testing.T) {
 	}
 }
 
-// What is not damaged stays: files of others, files that cannot be read, and blobs of which a manifest is wrong.
+// What is not damaged stays: files of others, files that cannot be read, and blobs of which a
+// manifest is wrong.
 func TestRepairLeavesNeighboursAlone(t *testing.T) {
 	s := newStore(t)
 	mustImport(t, s, "a", pair(t, "a"))
@@ -60,7 +63,8 @@ func TestRepairLeavesNeighboursAlone(t *testing.T) {
 	wrong := writeFile(t, s.manifestPath(mustName(t, "wrong")), string(encodeManifest(t, &m)))
 	for _, quick := range []bool{true, false} {
 		r, err := s.Check(t.Context(), CheckOptions{Quick: quick})
-		if err != nil || len(r.Problems) != 1 || r.Problems[0].Path != wrong || !slices.Equal(r.Problems[0].Names, []Name{mustName(t, "wrong")}) {
+		if err != nil || len(r.Problems) != 1 || r.Problems[0].Path != wrong ||
+			!slices.Equal(r.Problems[0].Names, []Name{mustName(t, "wrong")}) {
 			t.Fatalf("quick %v: %+v, %v", quick, r, err)
 		}
 	}
@@ -81,7 +85,8 @@ func TestRepairLeavesWhatCannotBeReadAlone(t *testing.T) {
 	s := newStore(t)
 	m := mustImport(t, s, "a", pair(t, "a"))
 	mustImport(t, s, "b", Files{Model: pair(t, "b").Model})
-	for _, path := range []string{s.blobPath(m.Manifest.Layers[0].Digest), s.manifestPath(mustName(t, "b"))} {
+	for _, path := range []string{s.blobPath(m.Manifest.Layers[0].Digest),
+		s.manifestPath(mustName(t, "b"))} {
 		if err := os.Chmod(path, 0); err != nil {
 			t.Fatal(err)
 		}
@@ -139,7 +144,8 @@ func TestNamesThatWouldBeOneFileElsewhereAreRefused(t *testing.T) {
 	files := pair(t, "a")
 	mustImport(t, s, "Llava:7b", files)
 	for _, name := range []string{"llava:7b", "Llava:7B"} {
-		if _, err := s.Import(t.Context(), mustName(t, name), files, true, nil); !errors.Is(err, ErrExists) || !strings.Contains(err.Error(), "upper and lower case") {
+		if _, err := s.Import(t.Context(), mustName(t, name), files, true, nil); !errors.Is(err,
+			ErrExists) || !strings.Contains(err.Error(), "upper and lower case") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -153,7 +159,9 @@ func TestANameIsGivenOnce(t *testing.T) {
 	errs := make([]error, 8)
 	for i := range errs {
 		files := Files{Model: pair(t, fmt.Sprint(i)).Model}
-		wg.Go(func() { _, errs[i] = s.Import(t.Context(), Name{Path: "a", Tag: "latest"}, files, false, nil) })
+		wg.Go(func() {
+			_, errs[i] = s.Import(t.Context(), Name{Path: "a", Tag: "latest"}, files, false, nil)
+		})
 	}
 	wg.Wait()
 	done := 0
@@ -174,7 +182,8 @@ func TestALicenceThatIsNoTextIsRefused(t *testing.T) {
 	s := newStore(t)
 	files := pair(t, "a")
 	files.Licenses = []string{writeFile(t, filepath.Join(t.TempDir(), "LICENCE"), "Copyright \xa9")}
-	if _, err := s.Import(t.Context(), mustName(t, "a"), files, false, nil); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "UTF-8") {
+	if _, err := s.Import(t.Context(), mustName(t, "a"), files, false, nil); !errors.Is(err,
+		ErrUnsupported) || !strings.Contains(err.Error(), "UTF-8") {
 		t.Errorf("%v", err)
 	}
 	if left := tree(t, s.dir("blobs")); len(left) > 0 {
@@ -183,7 +192,8 @@ func TestALicenceThatIsNoTextIsRefused(t *testing.T) {
 }
 
 func TestFoldersThatCannotBeSyncedAreTolerated(t *testing.T) {
-	for errno, want := range map[syscall.Errno]bool{syscall.EINVAL: true, syscall.ENOTSUP: true, syscall.EIO: false, syscall.ENOSPC: false} {
+	for errno, want := range map[syscall.Errno]bool{syscall.EINVAL: true, syscall.ENOTSUP: true,
+		syscall.EIO: false, syscall.ENOSPC: false} {
 		if got := cannotSync(&os.PathError{Op: "sync", Path: "blobs", Err: errno}); got != want {
 			t.Errorf("%v: %v", errno, got)
 		}
@@ -203,7 +213,8 @@ func TestWhatDoesNotFitIsRefusedBeforeItComes(t *testing.T) {
 	data := randomBytes(100)
 	huge := Descriptor{Digest: DigestOf([]byte("x")), Size: 1 << 55}
 	small := Descriptor{Digest: DigestOf(data), Size: 100}
-	for name, blobs := range map[string][]Descriptor{"one": {small, huge}, "many": slices.Repeat([]Descriptor{huge}, 600)} {
+	for name, blobs := range map[string][]Descriptor{"one": {small, huge},
+		"many": slices.Repeat([]Descriptor{huge}, 600)} {
 		if err := session.Room(blobs); !errors.Is(err, ErrSpace) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -226,8 +237,8 @@ func TestWhatDoesNotFitIsRefusedBeforeItComes(t *testing.T) {
 	}
 }
 
-// A split model of a store that cannot be written gets its links in the user's cache. Here a file stands where the folder of links would be, which
-// stops root as well.
+// A split model of a store that cannot be written gets its links in the user's cache. Here a file
+// stands where the folder of links would be, which stops root as well.
 func TestASplitModelOpensFromAReadOnlyStore(t *testing.T) {
 	dir, cache := t.TempDir(), t.TempDir()
 	t.Setenv("EYELET_CACHE", cache)
@@ -236,7 +247,8 @@ func TestASplitModelOpensFromAReadOnlyStore(t *testing.T) {
 		w.Set("split.no", uint16(i))
 		w.Set("split.count", uint16(2))
 		w.Set("split.tensors.count", int32(0))
-		if err := w.WriteFile(filepath.Join(dir, fmt.Sprintf("big-%05d-of-00002.gguf", i+1))); err != nil {
+		if err := w.WriteFile(filepath.Join(dir, fmt.Sprintf("big-%05d-of-00002.gguf",
+			i+1))); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -16,18 +16,22 @@ import (
 // Resolved is a model ready to be opened, and what its manifest says beside the files.
 type Resolved struct {
 	Model
-	Path      string          // GGUF file of the language model; the first part of a split one; of KindDraw, the file that draws
+	// GGUF file of the language model; the first part of a split one; of KindDraw, the file that
+	// draws
+	Path      string
 	Projector string          // GGUF file of vision tower and projector, "" for a text model
 	Parts     diffusion.Parts // of KindDraw: parts that are not in the file at Path
 
-	Template string // Ollama's template, in the language of text/template, or one in Jinja; "" for the model's own
+	// Ollama's template, in the language of text/template, or one in Jinja; "" for the model's own
+	Template string
 	System   string // system prompt
 	Params   Params
 	Messages []byte // JSON of turns that open a conversation, or nil
 	Licenses []string
 }
 
-// Resolve finds a model as [Store.Find] does, and its files. Files are looked at for their size alone; [Store.Check] reads them.
+// Resolve finds a model as [Store.Find] does, and its files. Files are looked at for their size
+// alone; [Store.Check] reads them.
 func (s *Store) Resolve(ref string) (*Resolved, error) {
 	m, err := s.Find(ref)
 	if err != nil {
@@ -54,7 +58,8 @@ func (s *Store) OpenModel(m *Model) (*Resolved, error) {
 	}
 	projectors := m.Manifest.of(MediaProjector)
 	if len(projectors) > 1 {
-		return nil, fmt.Errorf("store: %s: %w: it has %d projectors", m.Name, ErrUnsupported, len(projectors))
+		return nil, fmt.Errorf("store: %s: %w: it has %d projectors", m.Name, ErrUnsupported,
+			len(projectors))
 	}
 	if len(projectors) == 1 {
 		if r.Projector, err = m.BlobPath(projectors[0]); err != nil {
@@ -74,7 +79,8 @@ func (r *Resolved) readTexts() error {
 			return err
 		}
 		if !utf8.Valid(data) {
-			return fmt.Errorf("store: %s: %w: the blob %s is not text", r.Name, ErrManifest, d.Digest.Short())
+			return fmt.Errorf("store: %s: %w: the blob %s is not text", r.Name, ErrManifest,
+				d.Digest.Short())
 		}
 		switch d.MediaType {
 		case MediaTemplate:
@@ -94,8 +100,8 @@ func (r *Resolved) readTexts() error {
 	return nil
 }
 
-// modelPath returns the file to open. The parts of a split model must have names that belong together, so links with such names point to
-// their blobs.
+// modelPath returns the file to open. The parts of a split model must have names that belong
+// together, so links with such names point to their blobs.
 func (s *Store) modelPath(m *Model) (string, error) {
 	if drawing := m.Manifest.of(MediaDiffusion); len(drawing) > 0 {
 		return m.BlobPath(drawing[0])
@@ -167,12 +173,14 @@ func linkTo(target, link string) error {
 	return err
 }
 
-// Describe returns what the manifest says of the model's origin, for people: its annotations without those of this package's own use.
+// Describe returns what the manifest says of the model's origin, for people: its annotations
+// without those of this package's own use.
 func (m *Manifest) Describe() map[string]string {
 	d := map[string]string{}
 	for key, value := range m.Annotations {
 		if i := strings.LastIndexByte(key, '.'); i >= 0 && value != "" {
-			d[strings.TrimPrefix(strings.TrimPrefix(key, "org.opencontainers.image."), "org.eyelet.")] = value
+			d[strings.TrimPrefix(strings.TrimPrefix(key, "org.opencontainers.image."),
+				"org.eyelet.")] = value
 		}
 	}
 	return d

@@ -22,19 +22,24 @@ func ollamaStore(t *testing.T) (root string, files Files) {
 		writeFile(t, filepath.Join(root, "blobs", d.Digest.FileName()), string(data))
 		return d
 	}
-	m := &Manifest{SchemaVersion: 2, MediaType: MediaManifestDocker, Config: blob([]byte("{}"), MediaConfig), Layers: []Descriptor{
+	m := &Manifest{SchemaVersion: 2, MediaType: MediaManifestDocker, Config: blob([]byte("{}"),
+		MediaConfig), Layers: []Descriptor{
 		blob([]byte(readFile(t, files.Model)), MediaModel),
 		blob([]byte(readFile(t, files.Projector)), MediaProjector),
 		blob([]byte("{{ .Prompt }}"), MediaTemplate),
 		blob([]byte("You look closely."), MediaSystem),
-		blob([]byte(`{"stop":["</s>"],"temperature":0.25,"num_ctx":2048,"mirostat":0}`), MediaParams),
+		blob([]byte(`{"stop":["</s>"],"temperature":0.25,"num_ctx":2048,"mirostat":0}`),
+			MediaParams),
 		blob([]byte("Licence text"), MediaLicense),
 	}}
 	raw := string(encodeManifest(t, m))
-	writeFile(t, filepath.Join(root, "manifests", "registry.ollama.ai", "library", "llava", "7b"), raw)
-	writeFile(t, filepath.Join(root, "manifests", "registry.ollama.ai", "someone", "llava", "latest"), raw)
+	writeFile(t, filepath.Join(root, "manifests", "registry.ollama.ai", "library", "llava", "7b"),
+		raw)
+	writeFile(t, filepath.Join(root, "manifests", "registry.ollama.ai", "someone", "llava",
+		"latest"), raw)
 	writeFile(t, filepath.Join(root, "manifests", "site.local", "team", "llava", "x"), raw)
-	writeFile(t, filepath.Join(root, "manifests", "registry.ollama.ai", "library", "broken", "latest"), "{")
+	writeFile(t, filepath.Join(root, "manifests", "registry.ollama.ai", "library", "broken",
+		"latest"), "{")
 	writeFile(t, filepath.Join(root, "manifests", "stray"), raw)
 	return root, files
 }
@@ -72,10 +77,13 @@ func TestOllamasModelsAreUsedInPlaceAndNeverChanged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasPrefix(r.Path, root) || readFile(t, r.Path) != readFile(t, files.Model) || readFile(t, r.Projector) != readFile(t, files.Projector) {
+	if !strings.HasPrefix(r.Path, root) || readFile(t, r.Path) != readFile(t, files.Model) ||
+		readFile(t, r.Projector) != readFile(t, files.Projector) {
 		t.Errorf("%q, %q", r.Path, r.Projector)
 	}
-	if r.Template != "{{ .Prompt }}" || r.System != "You look closely." || *r.Params.Temperature != 0.25 || *r.Params.Context != 2048 || r.Params.Stop[0] != "</s>" || r.Params.TopK != nil || r.Licenses[0] != "Licence text" {
+	if r.Template != "{{ .Prompt }}" || r.System != "You look closely." ||
+		*r.Params.Temperature != 0.25 || *r.Params.Context != 2048 || r.Params.Stop[0] != "</s>" ||
+		r.Params.TopK != nil || r.Licenses[0] != "Licence text" {
 		t.Errorf("%+v", r)
 	}
 	if _, err := s.Delete(mustName(t, "llava:7b")); !errors.Is(err, ErrUnsupported) {
@@ -83,13 +91,16 @@ func TestOllamasModelsAreUsedInPlaceAndNeverChanged(t *testing.T) {
 	}
 	for i, get := range []func(to Name) (*Model, error){
 		func(to Name) (*Model, error) { return s.Copy(t.Context(), "llava:7b", to, false) },
-		func(to Name) (*Model, error) { return s.ImportOllama(t.Context(), "llava:7b", to, false, nil) },
+		func(to Name) (*Model, error) {
+			return s.ImportOllama(t.Context(), "llava:7b", to, false, nil)
+		},
 	} {
 		m, err := get(Name{Path: "mine", Tag: fmt.Sprint(i)})
 		if err != nil || m.Digest != r.Digest {
 			t.Fatalf("%+v, %v", m, err)
 		}
-		if own, err := s.Resolve(m.Name.String()); err != nil || !strings.HasPrefix(own.Path, s.root) || own.System != r.System {
+		if own, err := s.Resolve(m.Name.String()); err != nil || !strings.HasPrefix(own.Path,
+			s.root) || own.System != r.System {
 			t.Errorf("%+v, %v", own, err)
 		}
 	}
@@ -111,10 +122,12 @@ func TestAModelOfOllamaThatLacksAFileIsExplained(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Remove(filepath.Join(root, "blobs", DigestOf([]byte(readFile(t, files.Projector))).FileName())); err != nil {
+	if err := os.Remove(filepath.Join(root, "blobs",
+		DigestOf([]byte(readFile(t, files.Projector))).FileName())); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Resolve("llava:7b"); !errors.Is(err, ErrMissing) || !strings.Contains(err.Error(), "llava:7b") {
+	if _, err := s.Resolve("llava:7b"); !errors.Is(err, ErrMissing) ||
+		!strings.Contains(err.Error(), "llava:7b") {
 		t.Errorf("%v", err)
 	}
 }
@@ -136,12 +149,14 @@ func TestFoldersOfOtherPrograms(t *testing.T) {
 		"pub/two/two-q4.gguf":            "two-q4.gguf mmproj-two-f16.gguf",
 	} {
 		f, err := LMStudio(ref, filepath.Join(root, "none"), root)
-		if got := filepath.Base(f.Model) + " " + filepath.Base(f.Projector); err != nil || got != want || f.From != "lmstudio:"+ref {
+		if got := filepath.Base(f.Model) + " " + filepath.Base(f.Projector); err != nil ||
+			got != want || f.From != "lmstudio:"+ref {
 			t.Errorf("%s: %q, %v", ref, got, err)
 		}
 	}
 	for ref, want := range map[string]error{
-		"pub/two": ErrName, "pub/none": ErrNotFound, "pub/llava/none.gguf": ErrNotFound, "llava": ErrName, "../x/y": ErrName, "a/b/c/d": ErrName, "/etc/x": ErrName,
+		"pub/two": ErrName, "pub/none": ErrNotFound, "pub/llava/none.gguf": ErrNotFound,
+		"llava": ErrName, "../x/y": ErrName, "a/b/c/d": ErrName, "/etc/x": ErrName,
 	} {
 		if f, err := LMStudio(ref, root); !errors.Is(err, want) {
 			t.Errorf("%s: %+v, %v; want %v", ref, f, err, want)
@@ -156,7 +171,8 @@ func TestASplitModelOpensByLinks(t *testing.T) {
 		w.Set("split.no", uint16(i))
 		w.Set("split.count", uint16(2))
 		w.Set("split.tensors.count", int32(0))
-		if err := w.WriteFile(filepath.Join(dir, fmt.Sprintf("big-%05d-of-00002.gguf", i+1))); err != nil {
+		if err := w.WriteFile(filepath.Join(dir, fmt.Sprintf("big-%05d-of-00002.gguf",
+			i+1))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -189,11 +205,17 @@ func TestASplitModelOpensByLinks(t *testing.T) {
 func TestWhatAModelSaysOfItsOriginIsKept(t *testing.T) {
 	s := newStore(t)
 	model := writeModel(t, filepath.Join(t.TempDir(), "m.gguf"), "llama", map[string]any{
-		"general.name": "LLaVA", "general.license": "apache-2.0", "general.author": "A. Author", "general.organization": "Lab",
-		"general.source.url": "https://example.org/m", "general.base_model.count": uint32(1), "general.base_model.0.repo_url": "https://example.org/base",
+		"general.name": "LLaVA", "general.license": "apache-2.0", "general.author": "A. Author",
+		"general.organization": "Lab",
+		"general.source.url":   "https://example.org/m", "general.base_model.count": uint32(1),
+		"general.base_model.0.repo_url": "https://example.org/base",
 	})
-	m := mustImport(t, s, "a", Files{Model: model, Licenses: []string{writeFile(t, filepath.Join(t.TempDir(), "LICENCE"), "words")}, System: "Be kind."})
-	want := map[string]string{"title": "LLaVA", "licenses": "apache-2.0", "authors": "A. Author", "vendor": "Lab", "source": "https://example.org/m", "models": "https://example.org/base", "from": "m.gguf"}
+	m := mustImport(t, s, "a",
+		Files{Model: model, Licenses: []string{writeFile(t, filepath.Join(t.TempDir(), "LICENCE"),
+			"words")}, System: "Be kind."})
+	want := map[string]string{"title": "LLaVA", "licenses": "apache-2.0", "authors": "A. Author",
+		"vendor": "Lab", "source": "https://example.org/m", "models": "https://example.org/base",
+		"from": "m.gguf"}
 	got := map[string]string{}
 	for key, value := range m.Manifest.Annotations {
 		got[key[strings.LastIndexByte(key, '.')+1:]] = value
@@ -232,10 +254,13 @@ func TestAPolicyKeepsUnsignedModelsOut(t *testing.T) {
 func TestPoliciesOfTheMachineAndTheStoreBothHold(t *testing.T) {
 	s := newStore(t)
 	defer func(path string) { systemPolicy = path }(systemPolicy)
-	systemPolicy = writeFile(t, filepath.Join(t.TempDir(), "policy.json"), `{"trusted_keys": ["RWa", "RWb"]}`)
-	writeFile(t, s.dir("policy.json"), `{"require_signature": true, "trusted_keys": ["RWb", "RWc"]}`)
+	systemPolicy = writeFile(t, filepath.Join(t.TempDir(), "policy.json"),
+		`{"trusted_keys": ["RWa", "RWb"]}`)
+	writeFile(t, s.dir("policy.json"),
+		`{"require_signature": true, "trusted_keys": ["RWb", "RWc"]}`)
 	p, err := s.Policy()
-	if err != nil || !p.RequireSignature || strings.Join(p.TrustedKeys, " ") != "RWb" || !strings.Contains(p.From(), systemPolicy) {
+	if err != nil || !p.RequireSignature || strings.Join(p.TrustedKeys, " ") != "RWb" ||
+		!strings.Contains(p.From(), systemPolicy) {
 		t.Errorf("%+v, %v", p, err)
 	}
 	writeFile(t, s.dir("policy.json"), `{"trusted_keys": ["RWc"]}`)

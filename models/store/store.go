@@ -14,23 +14,27 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// Options are the options of Open. The zero value opens the user's store and sees the user's Ollama store.
+// Options are the options of Open. The zero value opens the user's store and sees the user's Ollama
+// store.
 type Options struct {
 	// Root is the store's folder; "" means [DefaultRoot]. It need not exist.
 	Root string
-	// Ollama is the folder of Ollama's models; "" means OLLAMA_MODELS, or where Ollama keeps them by default.
+	// Ollama is the folder of Ollama's models; "" means OLLAMA_MODELS, or where Ollama keeps them
+	// by default.
 	Ollama string
 	// NoOllama leaves Ollama's models out.
 	NoOllama bool
 }
 
-// Store is a folder of models. Its methods may be called from several goroutines, and several processes may use one folder.
+// Store is a folder of models. Its methods may be called from several goroutines, and several
+// processes may use one folder.
 type Store struct {
 	root   string
 	ollama []string // folders of Ollama's models, which are only read
 }
 
-// Open names a store. Nothing is created before something is added. Ollama's folder is no store of ours: ErrForeign.
+// Open names a store. Nothing is created before something is added. Ollama's folder is no store of
+// ours: ErrForeign.
 func Open(o Options) (*Store, error) {
 	s := &Store{root: o.Root}
 	if s.root == "" {
@@ -53,13 +57,15 @@ func Open(o Options) (*Store, error) {
 	return s, nil
 }
 
-// DefaultRoot returns the folder that EYELET_MODELS names, or else eyelet/models in the user's data directory (XDG_DATA_HOME).
+// DefaultRoot returns the folder that EYELET_MODELS names, or else eyelet/models in the user's data
+// directory (XDG_DATA_HOME).
 func DefaultRoot() (string, error) {
 	if dir := os.Getenv("EYELET_MODELS"); dir != "" {
 		return filepath.Abs(dir)
 	}
 	if !filepath.IsAbs(xdg.DataHome) {
-		return "", errors.New("store: there is no home directory to keep models in; set EYELET_MODELS to a folder")
+		return "", errors.New(
+			"store: there is no home directory to keep models in; set EYELET_MODELS to a folder")
 	}
 	return filepath.Join(xdg.DataHome, "eyelet", "models"), nil
 }
@@ -67,11 +73,17 @@ func DefaultRoot() (string, error) {
 // Root returns the store's folder.
 func (s *Store) Root() string { return s.root }
 
-func (s *Store) dir(name string) string      { return filepath.Join(s.root, name) }
-func (s *Store) blobPath(d Digest) string    { return filepath.Join(s.root, "blobs", d.FileName()) }
-func (s *Store) partialPath(d Digest) string { return filepath.Join(s.root, "partial", d.FileName()) }
-func (s *Store) manifestPath(n Name) string  { return filepath.Join(s.root, "manifests", n.FileName()) }
-func (s *Store) newLock() *flock.Flock       { return flock.New(s.dir("lock"), flock.SetPermissions(0o666)) }
+func (s *Store) dir(name string) string   { return filepath.Join(s.root, name) }
+func (s *Store) blobPath(d Digest) string { return filepath.Join(s.root, "blobs", d.FileName()) }
+func (s *Store) partialPath(d Digest) string {
+	return filepath.Join(s.root, "partial", d.FileName())
+}
+func (s *Store) manifestPath(n Name) string {
+	return filepath.Join(s.root, "manifests", n.FileName())
+}
+func (s *Store) newLock() *flock.Flock {
+	return flock.New(s.dir("lock"), flock.SetPermissions(0o666))
+}
 func (s *Store) partLock(d Digest) *flock.Flock {
 	return flock.New(s.partialPath(d)+".lock", flock.SetPermissions(0o666))
 }
@@ -97,7 +109,8 @@ func (s *Store) exclusive() (*flock.Flock, error) {
 		return nil, fmt.Errorf("store: locking %s: %w", s.root, err)
 	}
 	if !ok {
-		return nil, fmt.Errorf("store: %s: %w: another process is adding or removing models", s.root, ErrBusy)
+		return nil, fmt.Errorf("store: %s: %w: another process is adding or removing models",
+			s.root, ErrBusy)
 	}
 	return l, nil
 }
@@ -110,7 +123,8 @@ type Session struct {
 	tried []Digest // blobs of which this session may have left parts
 }
 
-// Begin opens a session, after waiting for a garbage collection that is under way. The caller must call Close or Discard.
+// Begin opens a session, after waiting for a garbage collection that is under way. The caller must
+// call Close or Discard.
 func (s *Store) Begin(ctx context.Context) (*Session, error) {
 	if err := s.prepare(); err != nil {
 		return nil, err
@@ -123,8 +137,9 @@ func (s *Store) Begin(ctx context.Context) (*Session, error) {
 	return &Session{s: s, lock: l}, nil
 }
 
-// removeLeftovers removes the temporary files of sessions that were killed, if no session is open: each of them is named anew and nobody goes on
-// from it. The beginnings of blobs of known digest stay. Nothing depends on it, so errors are passed over; GC tells them.
+// removeLeftovers removes the temporary files of sessions that were killed, if no session is open:
+// each of them is named anew and nobody goes on from it. The beginnings of blobs of known digest
+// stay. Nothing depends on it, so errors are passed over; GC tells them.
 func (s *Store) removeLeftovers() {
 	left, _ := filepath.Glob(filepath.Join(s.dir("partial"), "*.tmp"))
 	if len(left) == 0 {
@@ -140,7 +155,8 @@ func (s *Store) removeLeftovers() {
 	}
 }
 
-// Close ends the session. What it added stays, whether a manifest refers to it or not: an interrupted import goes on from it.
+// Close ends the session. What it added stays, whether a manifest refers to it or not: an
+// interrupted import goes on from it.
 func (t *Session) Close() error {
 	if err := t.lock.Close(); err != nil {
 		return fmt.Errorf("store: %w", err)
@@ -148,8 +164,8 @@ func (t *Session) Close() error {
 	return nil
 }
 
-// Discard ends the session and removes the blobs that it brought, unless a manifest refers to them. If other processes use the store, they
-// stay for [Store.GC].
+// Discard ends the session and removes the blobs that it brought, unless a manifest refers to them.
+// If other processes use the store, they stay for [Store.GC].
 func (t *Session) Discard() error {
 	for _, d := range t.tried {
 		t.s.removePartial(d)
@@ -166,17 +182,21 @@ func (t *Session) Discard() error {
 	}
 	defer l.Close()
 	for _, d := range t.tried {
-		_ = os.Remove(t.s.partialPath(d) + ".lock") // nobody holds it: that would take the store's lock
+		// nobody holds it: that would take the store's lock
+		_ = os.Remove(t.s.partialPath(d) + ".lock")
 	}
 	_, err = t.s.collect(t.added)
 	return err
 }
 
 // Has reports whether the store holds the blob that d refers to, in its full size.
-func (t *Session) Has(d Descriptor) bool { return d.Digest.valid() && t.s.hasBlob(d.Digest, d.Size) }
+func (t *Session) Has(d Descriptor) bool {
+	return d.Digest.valid() && t.s.hasBlob(d.Digest, d.Size)
+}
 
-// Room returns an error that wraps ErrSpace if the store's file system has not the space for those of the blobs that are not there. What
-// came of one in an attempt before needs none. Where the system does not tell, there is room.
+// Room returns an error that wraps ErrSpace if the store's file system has not the space for those
+// of the blobs that are not there. What came of one in an attempt before needs none. Where the
+// system does not tell, there is room.
 func (t *Session) Room(blobs []Descriptor) error {
 	var need int64
 	for _, d := range blobs {
@@ -188,12 +208,14 @@ func (t *Session) Room(blobs []Descriptor) error {
 			left -= info.Size()
 		}
 		if left < 0 || left > maxTotalBytes-need {
-			return fmt.Errorf("store: %w: more than %d bytes are needed in %s", ErrSpace, int64(maxTotalBytes), t.s.root)
+			return fmt.Errorf("store: %w: more than %d bytes are needed in %s", ErrSpace,
+				int64(maxTotalBytes), t.s.root)
 		}
 		need += left
 	}
 	if free, known := freeSpace(t.s.root); known && need > free {
-		return fmt.Errorf("store: %w: %d bytes are needed in %s, %d are free", ErrSpace, need, t.s.root, free)
+		return fmt.Errorf("store: %w: %d bytes are needed in %s, %d are free", ErrSpace, need,
+			t.s.root, free)
 	}
 	return nil
 }
@@ -203,8 +225,8 @@ func (s *Store) tempName() string {
 	return filepath.Join(s.root, "partial", fmt.Sprintf("%016x.tmp", rand.Uint64()))
 }
 
-// syncDir makes renames in a folder durable. Some network file systems cannot; there a crash of the machine may undo a rename, which
-// leaves a whole store all the same.
+// syncDir makes renames in a folder durable. Some network file systems cannot; there a crash of the
+// machine may undo a rename, which leaves a whole store all the same.
 func syncDir(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -217,8 +239,8 @@ func syncDir(dir string) error {
 	return nil
 }
 
-// cannotSync reports whether an error of syncing says that this cannot be done here, not that it failed. Some file systems call it an invalid
-// argument, for which package fs has no word.
+// cannotSync reports whether an error of syncing says that this cannot be done here, not that it
+// failed. Some file systems call it an invalid argument, for which package fs has no word.
 func cannotSync(err error) bool {
 	return errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported)
 }

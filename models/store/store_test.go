@@ -29,13 +29,15 @@ func TestModelsShareFiles(t *testing.T) {
 	if r.Models != 2 || r.Blobs != 3 { // model, projector, configuration
 		t.Errorf("%+v", r)
 	}
-	for _, ref := range []string{"a", "a:latest", "team/b:q4", string(first.Digest), "sha256:" + first.Digest.Hex()[:8], string(first.Manifest.Layers[0].Digest)} {
+	for _, ref := range []string{"a", "a:latest", "team/b:q4", string(first.Digest),
+		"sha256:" + first.Digest.Hex()[:8], string(first.Manifest.Layers[0].Digest)} {
 		m, err := s.Resolve(ref)
 		if err != nil {
 			t.Errorf("%s: %v", ref, err)
 			continue
 		}
-		for got, want := range map[string]string{m.Path: files.Model, m.Projector: files.Projector} {
+		for got, want := range map[string]string{m.Path: files.Model,
+			m.Projector: files.Projector} {
 			if a, b := readFile(t, got), readFile(t, want); a != b {
 				t.Errorf("%s: %s has other bytes than %s", ref, got, want)
 			}
@@ -44,7 +46,8 @@ func TestModelsShareFiles(t *testing.T) {
 	if removed, err := s.Delete(mustName(t, "a")); err != nil || removed.Blobs != 0 {
 		t.Errorf("taking the first name away removed %+v, %v", removed, err)
 	}
-	if removed, err := s.Delete(mustName(t, "team/b:q4")); err != nil || removed.Blobs != 3 || removed.Deferred {
+	if removed, err := s.Delete(mustName(t, "team/b:q4")); err != nil || removed.Blobs != 3 ||
+		removed.Deferred {
 		t.Errorf("taking the last name away removed %+v, %v", removed, err)
 	}
 	if left := tree(t, s.dir("blobs")); len(left) > 0 {
@@ -68,7 +71,8 @@ func TestNamesAreNotTakenOverByAccident(t *testing.T) {
 	s := newStore(t)
 	mustImport(t, s, "a", pair(t, "first"))
 	before := tree(t, s.root)
-	if _, err := s.Import(t.Context(), mustName(t, "a"), pair(t, "second"), false, nil); !errors.Is(err, ErrExists) {
+	if _, err := s.Import(t.Context(), mustName(t, "a"), pair(t, "second"), false,
+		nil); !errors.Is(err, ErrExists) {
 		t.Errorf("%v", err)
 	}
 	if after := tree(t, s.root); !maps.Equal(before, after) {
@@ -81,10 +85,12 @@ func TestNamesAreNotTakenOverByAccident(t *testing.T) {
 	if m, err := s.Find("a"); err != nil || m.Digest != second.Digest {
 		t.Errorf("%+v, %v", m, err)
 	}
-	if _, err := s.Import(t.Context(), mustName(t, "builtin"), pair(t, "x"), true, nil); !errors.Is(err, ErrExists) {
+	if _, err := s.Import(t.Context(), mustName(t, "builtin"), pair(t, "x"), true,
+		nil); !errors.Is(err, ErrExists) {
 		t.Errorf("the built-in model's name: %v", err)
 	}
-	if removed, err := s.GC(0); err != nil || removed.Blobs != 2 { // the first model and its configuration; the projector is the same
+	// the first model and its configuration; the projector is the same
+	if removed, err := s.GC(0); err != nil || removed.Blobs != 2 {
 		t.Errorf("%+v, %v", removed, err)
 	}
 	mustBeWhole(t, s)
@@ -153,7 +159,8 @@ func TestImportsRemovalsAndCollectionsAtOnceLeaveAWholeStore(t *testing.T) {
 				if _, err := s.Import(t.Context(), name, all[i%3], true, nil); err != nil {
 					t.Error(err)
 				}
-				if _, err := s.Delete(name); err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, fs.ErrNotExist) {
+				if _, err := s.Delete(name); err != nil && !errors.Is(err, ErrNotFound) &&
+					!errors.Is(err, fs.ErrNotExist) {
 					t.Error(err)
 				}
 				if _, err := s.GC(0); err != nil && !errors.Is(err, ErrBusy) {
@@ -183,9 +190,15 @@ func TestRepairRemovesWhatIsDamaged(t *testing.T) {
 			_, err = f.WriteAt([]byte{'X'}, 0)
 			return err
 		},
-		"a blob cut":     func(s *Store, m *Model) error { return os.Truncate(s.blobPath(m.Manifest.Layers[1].Digest), 3) },
-		"a blob removed": func(s *Store, m *Model) error { return os.Remove(s.blobPath(m.Manifest.Config.Digest)) },
-		"a manifest cut": func(s *Store, m *Model) error { return os.Truncate(s.manifestPath(m.Name), 10) },
+		"a blob cut": func(s *Store, m *Model) error {
+			return os.Truncate(s.blobPath(m.Manifest.Layers[1].Digest), 3)
+		},
+		"a blob removed": func(s *Store, m *Model) error {
+			return os.Remove(s.blobPath(m.Manifest.Config.Digest))
+		},
+		"a manifest cut": func(s *Store, m *Model) error {
+			return os.Truncate(s.manifestPath(m.Name), 10)
+		},
 		"a blob that is a folder": func(s *Store, m *Model) error {
 			path := s.blobPath(m.Manifest.Layers[0].Digest)
 			return errors.Join(os.Remove(path), os.MkdirAll(filepath.Join(path, "x"), 0o777))
@@ -205,7 +218,8 @@ func TestRepairRemovesWhatIsDamaged(t *testing.T) {
 				t.Fatal(err)
 			}
 			r, err := s.Check(t.Context(), CheckOptions{})
-			if err != nil || len(r.Problems) != 1 || !slices.Equal(r.Problems[0].Names, []Name{m.Name}) {
+			if err != nil || len(r.Problems) != 1 || !slices.Equal(r.Problems[0].Names,
+				[]Name{m.Name}) {
 				t.Fatalf("%+v, %v", r, err)
 			}
 			if r, err = s.Repair(t.Context(), CheckOptions{}); err != nil || len(r.Problems) != 1 {
@@ -227,7 +241,8 @@ func TestAnImportIsStoppedByItsContext(t *testing.T) {
 	s := newStore(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := s.Import(ctx, mustName(t, "a"), pair(t, "a"), false, nil); !errors.Is(err, context.Canceled) {
+	if _, err := s.Import(ctx, mustName(t, "a"), pair(t, "a"), false, nil); !errors.Is(err,
+		context.Canceled) {
 		t.Errorf("%v", err)
 	}
 	mustBeWhole(t, s)

@@ -54,7 +54,8 @@ func convertF16(data []byte, dst []float32) error {
 	t := halves()
 	for len(dst) >= 4 && len(data) >= 8 { // four at a time, which halves the cost
 		four, out := binary.LittleEndian.Uint64(data), dst[:4:4]
-		out[0], out[1], out[2], out[3] = t[uint16(four)], t[uint16(four>>16)], t[uint16(four>>32)], t[uint16(four>>48)]
+		out[0], out[1], out[2], out[3] = t[uint16(four)], t[uint16(four>>16)], t[uint16(four>>32)],
+			t[uint16(four>>48)]
 		data, dst = data[8:], dst[4:]
 	}
 	for i := range dst {
@@ -90,7 +91,8 @@ func convertQ80(data []byte, dst []float32) error {
 const convertChunk = 1 << 14
 
 // convertAll converts a tensor on all cores and refuses numbers that are not finite.
-func convertAll(convert func([]byte, []float32) error, t gguf.Type, data []byte, dst []float32) error {
+func convertAll(convert func([]byte, []float32) error, t gguf.Type, data []byte,
+	dst []float32) error {
 	perChunk := convertChunk / t.BlockSize() * t.TypeSize()
 	chunks := (len(dst) + convertChunk - 1) / convertChunk
 	var next atomic.Int64

@@ -7,15 +7,17 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// description says what a tower and its projector are made of: all that the metadata and the names of the tensors tell. One executor,
-// [Native], runs every description, and [Plain] those without the parts that came after SigLIP. Families make one in files of their own
-// (family_*.go), by setting what is not as in a plain transformer. All fields go into the identity.
+// description says what a tower and its projector are made of: all that the metadata and the names
+// of the tensors tell. One executor, [Native], runs every description, and [Plain] those without
+// the parts that came after SigLIP. Families make one in files of their own (family_*.go), by
+// setting what is not as in a plain transformer. All fields go into the identity.
 type description struct {
 	Layout    Layout
 	Family    string // of the tower
 	Projector string // as the file calls it
 
-	// Pictures. A tower for tiles takes pictures of ImageSize alone; else ImageSize is what its positions were learned for, if they were.
+	// Pictures. A tower for tiles takes pictures of ImageSize alone; else ImageSize is what its
+	// positions were learned for, if they were.
 	ImageSize, PatchSize int
 	AnySize              bool
 	Mean, Std            [3]float32
@@ -23,27 +25,30 @@ type description struct {
 
 	// Hidden states.
 	Hidden, FF, Heads int
-	Blocks            int      // stored
-	Eps               float64  // of norms
-	Patch             []string // weights of the patch embedding, added up; the first one's bias goes with them
-	Class             bool     // a class token stands before the patches
-	Positions         positions
-	Rotary            rotary
-	Pre, Post         normKind // of the states before the first block, and behind the last
-	Norm              normKind // in blocks
-	Gated             bool     // the activation is a gate's
-	Activation        string   // of the blocks: a key of activations
-	Biased            []string // parts of a block with a bias
-	FusedQKV          bool
-	Scaled            bool   // what a block adds is scaled by ls1 and ls2
-	Window            int    // side in pixels of the windows that rows attend in; 0 for none
-	Full              []bool // blocks that attend to the whole picture nevertheless
+	Blocks            int     // stored
+	Eps               float64 // of norms
+	// weights of the patch embedding, added up; the first one's bias goes with them
+	Patch      []string
+	Class      bool // a class token stands before the patches
+	Positions  positions
+	Rotary     rotary
+	Pre, Post  normKind // of the states before the first block, and behind the last
+	Norm       normKind // in blocks
+	Gated      bool     // the activation is a gate's
+	Activation string   // of the blocks: a key of activations
+	Biased     []string // parts of a block with a bias
+	FusedQKV   bool
+	Scaled     bool   // what a block adds is scaled by ls1 and ls2
+	Window     int    // side in pixels of the windows that rows attend in; 0 for none
+	Full       []bool // blocks that attend to the whole picture nevertheless
 
-	// Projectors. A token is made of Merge x Merge patches, their rows side by side or, pooled, their mean.
+	// Projectors. A token is made of Merge x Merge patches, their rows side by side or, pooled,
+	// their mean.
 	Merge  int
 	Pooled bool
-	Chains []chain // a token's row is what all of them make, side by side; the first is the projector proper
-	RowEnd string  // tensor of the row that stands between the tokens of two rows of a picture
+	// a token's row is what all of them make, side by side; the first is the projector proper
+	Chains []chain
+	RowEnd string // tensor of the row that stands between the tokens of two rows of a picture
 
 	// What the language model does with the rows.
 	MRoPE bool // positions are rows and columns of the picture
@@ -59,13 +64,14 @@ const (
 	bilinear              // interpolated for each picture, corners on corners
 )
 
-// rotary is rotary positions of two dimensions: the first half of a head's pairs is turned by the patch's row, the other by its column, pair i
-// of n by position · Theta^(-i/n).
+// rotary is rotary positions of two dimensions: the first half of a head's pairs is turned by the
+// patch's row, the other by its column, pair i of n by position · Theta^(-i/n).
 type rotary struct {
 	Theta float64 // 0 for none
 	// Staggered puts the columns' frequencies between those of the rows: (i + 1/2)/n.
 	Staggered bool
-	// Adjacent says that the weights have the numbers of a pair side by side, not half a head apart.
+	// Adjacent says that the weights have the numbers of a pair side by side, not half a head
+	// apart.
 	Adjacent bool
 }
 
@@ -129,7 +135,8 @@ const (
 
 // describe makes the description of a file. The keys are llama.cpp's (tools/mtmd/clip-impl.h).
 func describe(f *gguf.File, order Layout) (*description, error) {
-	d := &description{Layout: order, Eps: 1e-5, Merge: 1, Patch: []string{"v.patch_embd.weight"}, Norm: layerNorm}
+	d := &description{Layout: order, Eps: 1e-5, Merge: 1, Patch: []string{"v.patch_embd.weight"},
+		Norm: layerNorm}
 	family, err := familyOf(f)
 	if err != nil {
 		return nil, err
@@ -165,9 +172,11 @@ func (d *description) check() error {
 	case !d.AnySize && d.patches() > maxPatches:
 		return fmt.Errorf("%d patches; at most %d are supported", d.patches(), maxPatches)
 	case d.Merge < 1 || d.Merge > maxMerge || across%d.Merge != 0:
-		return fmt.Errorf("%d x %d patches become a token of a tile of %d x %d", d.Merge, d.Merge, across, across)
+		return fmt.Errorf("%d x %d patches become a token of a tile of %d x %d", d.Merge, d.Merge,
+			across, across)
 	case d.Rotary.Theta > 0 && d.Hidden/d.Heads%4 != 0:
-		return fmt.Errorf("heads of %d numbers, which rows and columns cannot turn in pairs", d.Hidden/d.Heads)
+		return fmt.Errorf("heads of %d numbers, which rows and columns cannot turn in pairs",
+			d.Hidden/d.Heads)
 	case d.Window > 0 && d.Window/d.PatchSize/d.Merge < 1:
 		return fmt.Errorf("windows of %d pixels of patches of %d", d.Window, d.PatchSize)
 	}
@@ -243,7 +252,8 @@ func number(f *gguf.File, key string, limit, otherwise int) (int, error) {
 }
 
 // blockParts are the linear layers of a block.
-var blockParts = []string{"attn_qkv", "attn_q", "attn_k", "attn_v", "attn_out", "ffn_gate", "ffn_up", "ffn_down"}
+var blockParts = []string{"attn_qkv", "attn_q", "attn_k", "attn_v", "attn_out", "ffn_gate",
+	"ffn_up", "ffn_down"}
 
 // biased lists the parts that have a bias in the first block.
 func biased(f *gguf.File) (list []string) {

@@ -49,10 +49,13 @@ func projectorOf(t testing.TB, g *layouttest.Golden) *gguf.File {
 	return f
 }
 
-// bounds are the largest relative error of a row and the lowest cosine against transformers in float32.
-var bounds = map[nn.Precision]struct{ relative, cosine float64 }{nn.F32: {1e-4, 0.9999999}, nn.BF16: {5e-2, 0.999}, nn.Int8: {0.2, 0.98}}
+// bounds are the largest relative error of a row and the lowest cosine against transformers in
+// float32.
+var bounds = map[nn.Precision]struct{ relative, cosine float64 }{nn.F32: {1e-4, 0.9999999},
+	nn.BF16: {5e-2, 0.999}, nn.Int8: {0.2, 0.98}}
 
-// The tower's own part of [engine.TestFamiliesAreAsInTransformers], in all precisions. EYELET_SLOW=1 takes the large pictures too.
+// The tower's own part of [engine.TestFamiliesAreAsInTransformers], in all precisions.
+// EYELET_SLOW=1 takes the large pictures too.
 func TestFamiliesAreEncodedAsInTransformers(t *testing.T) {
 	most := 100_000
 	if os.Getenv("EYELET_SLOW") != "" {
@@ -70,19 +73,22 @@ func TestFamiliesAreEncodedAsInTransformers(t *testing.T) {
 				done := 0
 				for _, p := range g.Pictures {
 					if p.Refused != "" {
-						if _, err := Preprocess(t.Context(), n, layouttest.Scene(p.W, p.H)); err == nil {
+						if _, err := Preprocess(t.Context(), n, layouttest.Scene(p.W, p.H)); err ==
+							nil {
 							t.Errorf("%d x %d is taken; transformers: %s", p.W, p.H, p.Refused)
 						}
 						continue
 					}
-					if p.Embeddings == nil || p.W*p.H > most || done == 2 && os.Getenv("EYELET_SLOW") == "" {
+					if p.Embeddings == nil || p.W*p.H > most ||
+						done == 2 && os.Getenv("EYELET_SLOW") == "" {
 						continue
 					}
 					done++
 					in := preprocess(t, n, layouttest.Scene(p.W, p.H))
-					if !slices.EqualFunc(in.Tiles, p.Tiles, func(v *imaging.RGB, tile layouttest.Tile) bool {
-						return fmt.Sprintf("%x", sha256.Sum256(v.Pix)) == tile.SHA256
-					}) {
+					if !slices.EqualFunc(in.Tiles, p.Tiles,
+						func(v *imaging.RGB, tile layouttest.Tile) bool {
+							return fmt.Sprintf("%x", sha256.Sum256(v.Pix)) == tile.SHA256
+						}) {
 						t.Errorf("%d x %d: other pixels", p.W, p.H)
 					}
 					rows, err := Encode(t.Context(), n, in)
@@ -100,7 +106,8 @@ func TestFamiliesAreEncodedAsInTransformers(t *testing.T) {
 	}
 }
 
-// worstRow compares rows with those that a golden holds. Where there are more rows, the ends of a picture's rows stand between.
+// worstRow compares rows with those that a golden holds. Where there are more rows, the ends of a
+// picture's rows stand between.
 func worstRow(rows []float32, width int, p layouttest.Picture) (relative, cosine float64) {
 	n, shape := len(rows)/width, p.Embeddings.Shape
 	cols := math.MaxInt
@@ -128,7 +135,8 @@ func worstRow(rows []float32, width int, p layouttest.Picture) (relative, cosine
 func encodeSmall(t testing.TB, n *Native) {
 	t.Helper()
 	side := n.d.PatchSize * n.d.Merge
-	in := &Input{Tokens: n.d.tokensOf(2*side, 3*side), Tiles: []*imaging.RGB{imaging.NewRGB(2*side, 3*side)}}
+	in := &Input{Tokens: n.d.tokensOf(2*side, 3*side),
+		Tiles: []*imaging.RGB{imaging.NewRGB(2*side, 3*side)}}
 	rows, err := Encode(t.Context(), n, in)
 	if err != nil {
 		t.Fatal(err)
@@ -138,7 +146,8 @@ func encodeSmall(t testing.TB, n *Native) {
 	}
 }
 
-// Projector files of every family with one number or tensor changed are an error, or a tower that encodes.
+// Projector files of every family with one number or tensor changed are an error, or a tower that
+// encodes.
 func TestHostileFilesOfFamiliesAreErrors(t *testing.T) {
 	for _, g := range described(t) {
 		if os.Getenv("EYELET_SLOW") == "" && g.Name != "qwen2-5-vl" && g.Name != "mistral3" {
@@ -149,7 +158,8 @@ func TestHostileFilesOfFamiliesAreErrors(t *testing.T) {
 			tried, refused := 0, 0
 			try := func(keys map[string]any, tensors map[string]*tensor) {
 				tried++
-				n, err := LoadNative(editedFile(t, file, keys, tensors), NativeOptions{Precision: nn.F32, Threads: 2})
+				n, err := LoadNative(editedFile(t, file, keys, tensors),
+					NativeOptions{Precision: nn.F32, Threads: 2})
 				if err != nil {
 					refused++
 					return
@@ -160,7 +170,8 @@ func TestHostileFilesOfFamiliesAreErrors(t *testing.T) {
 				}
 			}
 			for _, kv := range file.Keys() {
-				for _, v := range []any{nil, uint32(0), uint32(1), uint32(7), uint32(1 << 31), float32(math.NaN()), "x", []bool{true, true, true, true, true}, []int32{-1}} {
+				for _, v := range []any{nil, uint32(0), uint32(1), uint32(7), uint32(1 << 31),
+					float32(math.NaN()), "x", []bool{true, true, true, true, true}, []int32{-1}} {
 					if kv.Key != "general.architecture" {
 						try(map[string]any{kv.Key: v}, nil)
 					}
@@ -171,12 +182,15 @@ func TestHostileFilesOfFamiliesAreErrors(t *testing.T) {
 					continue
 				}
 				try(nil, map[string]*tensor{old.Name: nil})
-				try(nil, map[string]*tensor{old.Name: {t: old.Type, dims: []uint64{old.Elements()}, data: old.Data()}})
+				try(nil, map[string]*tensor{old.Name: {t: old.Type, dims: []uint64{old.Elements()},
+					data: old.Data()}})
 				turned := slices.Clone(old.Dims)
 				slices.Reverse(turned)
-				try(nil, map[string]*tensor{old.Name: {t: old.Type, dims: turned, data: old.Data()}})
+				try(nil, map[string]*tensor{old.Name: {t: old.Type, dims: turned,
+					data: old.Data()}})
 				if old.Type == gguf.F32 {
-					try(nil, map[string]*tensor{old.Name: floats(int(old.Elements()), float32(math.Inf(1)), 1)})
+					try(nil, map[string]*tensor{old.Name: floats(int(old.Elements()),
+						float32(math.Inf(1)), 1)})
 				}
 			}
 			t.Logf("%d files, %d refusals", tried, refused)

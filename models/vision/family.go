@@ -7,12 +7,15 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// families finish the description of a file, by the kind of its projector: the sizes that all families have are read already, and the rest
-// is that of a plain transformer. Numbers of the file that a family reads itself may be hostile.
+// families finish the description of a file, by the kind of its projector: the sizes that all
+// families have are read already, and the rest is that of a plain transformer. Numbers of the file
+// that a family reads itself may be hostile.
 var families = map[string]func(d *description, f *gguf.File) error{
 	"mlp": describeLLaVA, "linear": describeLLaVA, "janus_pro": describeLLaVA,
-	"gemma3": describeGemma3, "idefics3": describeIdefics3, "internvl": describeInternVL, "pixtral": describePixtral,
-	"qwen2vl_merger": describeQwen2VL, "qwen2.5vl_merger": describeQwen25VL, "qwen3vl_merger": describeQwen3VL,
+	"gemma3": describeGemma3, "idefics3": describeIdefics3, "internvl": describeInternVL,
+	"pixtral":        describePixtral,
+	"qwen2vl_merger": describeQwen2VL, "qwen2.5vl_merger": describeQwen25VL,
+	"qwen3vl_merger": describeQwen3VL,
 }
 
 // Describe returns what the metadata of an mmproj file tells about its tower, without
@@ -53,7 +56,8 @@ func familyOf(f *gguf.File) (func(*description, *gguf.File) error, error) {
 	return family, nil
 }
 
-// refuseKeys gives ErrUnknownTower for a file with keys that change what a family's tower computes in a way that is not known.
+// refuseKeys gives ErrUnknownTower for a file with keys that change what a family's tower computes
+// in a way that is not known.
 func refuseKeys(f *gguf.File, keys ...string) error {
 	for _, key := range keys {
 		if _, ok := f.Lookup("clip.vision." + key); ok {
@@ -78,18 +82,20 @@ func activation(f *gguf.File, gelu, neither string) string {
 	return neither
 }
 
-// idle are tensors that change nothing of what a tower computes: a norm for CLIP's class token alone, and numbers of positions.
+// idle are tensors that change nothing of what a tower computes: a norm for CLIP's class token
+// alone, and numbers of positions.
 var idle = regexp.MustCompile(`^v\.(position_ids|image_newline|post_ln\.(weight|bias))$`)
 
 // blockTensor is the name of a tensor of a block, with the part after its number.
 var blockTensor = regexp.MustCompile(`^v\.blk\.\d+\.(.+)$`)
 
-// refuseOtherTensors gives ErrUnknownTower for a tower with parts that its description does not have: norms of queries, rotary factors, other
-// projectors.
+// refuseOtherTensors gives ErrUnknownTower for a tower with parts that its description does not
+// have: norms of queries, rotary factors, other projectors.
 func (d *description) refuseOtherTensors(f *gguf.File) error {
 	known, parts := d.tensors()
 	for _, t := range f.Tensors() {
-		if len(t.Name) < 3 || t.Name[:2] != "v." && t.Name[:3] != "mm." || known[t.Name] || idle.MatchString(t.Name) {
+		if len(t.Name) < 3 || t.Name[:2] != "v." && t.Name[:3] != "mm." || known[t.Name] ||
+			idle.MatchString(t.Name) {
 			continue
 		}
 		if m := blockTensor.FindStringSubmatch(t.Name); m != nil && parts[m[1]] {
@@ -100,9 +106,12 @@ func (d *description) refuseOtherTensors(f *gguf.File) error {
 	return nil
 }
 
-// tensors are the names of all tensors that the description reads, those of blocks without what comes before the part.
+// tensors are the names of all tensors that the description reads, those of blocks without what
+// comes before the part.
 func (d *description) tensors() (known, parts map[string]bool) {
-	known, parts = map[string]bool{"v.patch_embd.bias": true, "v.position_embd.weight": d.Positions != noPositions, "v.class_embd": d.Class, d.RowEnd: true}, map[string]bool{}
+	known, parts = map[string]bool{"v.patch_embd.bias": true,
+		"v.position_embd.weight": d.Positions != noPositions, "v.class_embd": d.Class,
+		d.RowEnd: true}, map[string]bool{}
 	add := func(to map[string]bool, names ...string) {
 		for _, name := range names {
 			to[name+".weight"], to[name+".bias"] = true, true

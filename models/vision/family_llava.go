@@ -6,8 +6,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// describeLLaVA describes LLaVA's towers: CLIP (Radford et al. 2021), which has a class token, or SigLIP (Zhai et al. 2023), with LLaVA's
-// projector (Liu et al. 2023), or Janus's.
+// describeLLaVA describes LLaVA's towers: CLIP (Radford et al. 2021), which has a class token, or
+// SigLIP (Zhai et al. 2023), with LLaVA's projector (Liu et al. 2023), or Janus's.
 func describeLLaVA(d *description, f *gguf.File) (err error) {
 	if err := refuseKeys(f, "n_wa_pattern", "wa_layer_indexes", "window_size"); err != nil {
 		return err
@@ -25,8 +25,9 @@ func describeLLaVA(d *description, f *gguf.File) (err error) {
 	if _, ok := f.Tensor("v.post_ln.weight"); ok && !d.Class {
 		d.Post = layerNorm
 	}
-	// CLIP and Janus were trained with the exact GELU, SigLIP with the approximation (gelu_pytorch_tanh in its configuration), for which
-	// llama.cpp's older converter, looking for "gelu", leaves both switches off.
+	// CLIP and Janus were trained with the exact GELU, SigLIP with the approximation
+	// (gelu_pytorch_tanh in its configuration), for which llama.cpp's older converter, looking for
+	// "gelu", leaves both switches off.
 	gelu, neither := "gelu_tanh", "gelu_tanh"
 	if d.Class || d.Projector == "janus_pro" {
 		gelu = "gelu"
@@ -46,7 +47,8 @@ func describeLLaVA(d *description, f *gguf.File) (err error) {
 
 // llavaLayers are the projector's linear layers, one, or two with an exact GELU between them.
 func llavaLayers(f *gguf.File, projector string) []part {
-	first, last := part{Name: "mm.0", Bias: true, Activation: "gelu"}, part{Name: "mm.2", Bias: true}
+	first, last := part{Name: "mm.0", Bias: true, Activation: "gelu"},
+		part{Name: "mm.2", Bias: true}
 	switch projector {
 	case "linear":
 		if _, ok := f.Tensor("mm.weight"); ok {

@@ -6,8 +6,9 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// describeQwen describes what the towers of Qwen2-VL, Qwen2.5-VL and Qwen3-VL have in common: pictures of any size; a patch embedding over two
-// frames, which a still picture fills both; rotary positions; and a merger of 2 x 2 patches, normalised one by one.
+// describeQwen describes what the towers of Qwen2-VL, Qwen2.5-VL and Qwen3-VL have in common:
+// pictures of any size; a patch embedding over two frames, which a still picture fills both; rotary
+// positions; and a merger of 2 x 2 patches, normalised one by one.
 func describeQwen(d *description, f *gguf.File) (err error) {
 	if err := refuseKeys(f, "wa_layer_indexes"); err != nil {
 		return err
@@ -35,14 +36,15 @@ func describeQwen2VL(d *description, f *gguf.File) error {
 	}
 	d.Activation = activation(f, "gelu", "quick_gelu")
 	// The converter writes the width of the tower for that of its inner rows.
-	if t, ok := f.Tensor("v.blk.0.ffn_up.weight"); ok && len(t.Dims) == 2 && t.Dims[1] >= 1 && t.Dims[1] <= maxWidth {
+	if t, ok := f.Tensor("v.blk.0.ffn_up.weight"); ok && len(t.Dims) == 2 && t.Dims[1] >= 1 &&
+		t.Dims[1] <= maxWidth {
 		d.FF = int(t.Dims[1])
 	}
 	return describeQwen(d, f)
 }
 
-// describeQwen25VL follows Qwen2_5_VisionTransformerPretrainedModel of transformers 5.24: rows attend in windows of 112 pixels but in every
-// n-th block.
+// describeQwen25VL follows Qwen2_5_VisionTransformerPretrainedModel of transformers 5.24: rows
+// attend in windows of 112 pixels but in every n-th block.
 func describeQwen25VL(d *description, f *gguf.File) (err error) {
 	if err := describeQwen(d, f); err != nil {
 		return err
@@ -62,8 +64,9 @@ func describeQwen25VL(d *description, f *gguf.File) (err error) {
 	return nil
 }
 
-// describeQwen3VL follows Qwen3VLVisionModel of transformers 5.24: learned positions besides, and the states of some blocks, merged in ways
-// of their own, go to the first layers of the language model (deepstack).
+// describeQwen3VL follows Qwen3VLVisionModel of transformers 5.24: learned positions besides, and
+// the states of some blocks, merged in ways of their own, go to the first layers of the language
+// model (deepstack).
 func describeQwen3VL(d *description, f *gguf.File) error {
 	if err := refuseKeys(f, "n_wa_pattern", "window_size"); err != nil {
 		return err
@@ -88,8 +91,10 @@ func describeQwen3VL(d *description, f *gguf.File) error {
 		}
 		name := fmt.Sprintf("v.deepstack.%d.", i)
 		d.Chains = append(d.Chains, chain{
-			Reads: []int{i + 1}, Norm: chainNorm{Name: name + "norm", Kind: layerNorm, Merged: true},
-			Parts: []part{{Name: name + "fc1", Bias: true, Activation: "gelu"}, {Name: name + "fc2", Bias: true}},
+			Reads: []int{i + 1}, Norm: chainNorm{Name: name + "norm", Kind: layerNorm,
+				Merged: true},
+			Parts: []part{{Name: name + "fc1", Bias: true, Activation: "gelu"},
+				{Name: name + "fc2", Bias: true}},
 		})
 	}
 	return nil

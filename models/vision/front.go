@@ -16,11 +16,12 @@ var (
 	errClosed = errors.New("vision: the tower is closed")
 	// errJobClosed is what a closed job answers, errUnfinished one that has no rows yet.
 	errJobClosed  = errors.New("vision: the job is closed")
-	errUnfinished = errors.New("vision: the picture is not fully encoded; advance the job to its end first")
+	errUnfinished = errors.New(
+		"vision: the picture is not fully encoded; advance the job to its end first")
 )
 
-// front is what the implementations of [Encoder] share: the description of the
-// tower, and the layout of pictures: LLaVA's (package llava), or that of another family (package layout).
+// front is what the implementations of [Encoder] share: the description of the tower, and the
+// layout of pictures: LLaVA's (package llava), or that of another family (package layout).
 type front struct {
 	info    Info
 	d       *description
@@ -30,7 +31,8 @@ type front struct {
 	rowEnd  []float32     // what stands between the rows of a picture, or nil
 }
 
-// MaxTokens is the most tokens of a picture in families whose pictures may have any size: Qwen's processors alone allow more, 16384.
+// MaxTokens is the most tokens of a picture in families whose pictures may have any size: Qwen's
+// processors alone allow more, 16384.
 const MaxTokens = 4096
 
 // newFront makes the front of a tower from its metadata. Width and Identity are
@@ -38,7 +40,8 @@ const MaxTokens = 4096
 func newFront(file *gguf.File, d *description, backend, precision string) (front, error) {
 	f := front{d: d, info: Info{
 		Family: d.Family, Projector: d.Projector, Backend: backend, Precision: precision,
-		ImageSize: d.ImageSize, PatchSize: d.PatchSize, TileTokens: d.tokensOf(d.ImageSize, d.ImageSize),
+		ImageSize: d.ImageSize, PatchSize: d.PatchSize, TileTokens: d.tokensOf(d.ImageSize,
+			d.ImageSize),
 		Blocks: d.depth(), Hidden: d.Hidden,
 	}}
 	rule, err := layout.New(file, layout.Options{Tokens: MaxTokens})
@@ -54,7 +57,8 @@ func newFront(file *gguf.File, d *description, backend, precision string) (front
 	}
 	f.layout, err = llava.FromMetadata(llava.Metadata{
 		Size: d.ImageSize, Patch: d.PatchSize, Mean: d.Mean,
-		AspectRatio: d.Tiling.AspectRatio, MergeType: d.Tiling.MergeType, GridPinpoints: d.Tiling.Pinpoints,
+		AspectRatio: d.Tiling.AspectRatio, MergeType: d.Tiling.MergeType,
+		GridPinpoints: d.Tiling.Pinpoints,
 	})
 	if errors.Is(err, llava.ErrUnsupported) {
 		return front{}, fmt.Errorf("%w (%w)", ErrUnknownTower, err)
@@ -74,7 +78,8 @@ func (f *front) setHead(h *head) error {
 		return nil
 	}
 	if h.newline == nil {
-		return fmt.Errorf("vision: no tensor %s, which the merge type spatial_unpad needs", newlineNames[0])
+		return fmt.Errorf("vision: no tensor %s, which the merge type spatial_unpad needs",
+			newlineNames[0])
 	}
 	f.newline = h.newline
 	return nil
@@ -99,13 +104,15 @@ func (f *front) Plan(w, h int) (*Plan, error) {
 	return p, nil
 }
 
-// sameShrunk reports whether a picture is laid out alike when it is decoded to a half, a quarter or an eighth.
+// sameShrunk reports whether a picture is laid out alike when it is decoded to a half, a quarter or
+// an eighth.
 func (f *front) sameShrunk(own llava.Plan, w, h int) bool {
 	if f.layout.Aspect != llava.AnyRes {
 		return true
 	}
 	for n := 2; n <= 8 && w%n == 0 && h%n == 0; n *= 2 {
-		if small, err := f.layout.Plan(w/n, h/n); err == nil && (small.Resolution != own.Resolution || len(small.Rows) != len(own.Rows)) {
+		if small, err := f.layout.Plan(w/n, h/n); err == nil &&
+			(small.Resolution != own.Resolution || len(small.Rows) != len(own.Rows)) {
 			return false
 		}
 	}
@@ -129,7 +136,9 @@ func (f *front) Prepare(ctx context.Context, plan *Plan, img *imaging.RGB) (*Inp
 		return nil, err
 	}
 	if len(tiles) != own.Tiles || len(own.Rows) != plan.Tokens() {
-		return nil, fmt.Errorf("vision: %d x %d pixels are laid out as %d tiles, and the %d x %d of the plan as %d", img.W, img.H, len(tiles), plan.W, plan.H, own.Tiles)
+		return nil, fmt.Errorf(
+			"vision: %d x %d pixels are laid out as %d tiles, and the %d x %d of the plan as %d",
+			img.W, img.H, len(tiles), plan.W, plan.H, own.Tiles)
 	}
 	return &Input{Tokens: len(own.Rows), Parts: 1, Tiles: tiles, plan: own}, nil
 }
@@ -143,7 +152,8 @@ func (f *front) PlanWithin(w, h, tokens int) (plan *Plan, ok bool, err error) {
 	return plan, true, err
 }
 
-// ruleWithin is the family's layout, of a setting that keeps a picture within a bound of tokens unless that is 0.
+// ruleWithin is the family's layout, of a setting that keeps a picture within a bound of tokens
+// unless that is 0.
 func (f *front) ruleWithin(w, h, tokens int) layout.Layout {
 	if b, ok := f.rule.(layout.Bounded); ok && tokens > 0 {
 		return b.Within(w, h, tokens)
@@ -165,7 +175,9 @@ func (f *front) planByRule(w, h, within int) (*Plan, error) {
 			return nil, fmt.Errorf("vision: a view has %w", err)
 		}
 		if n := f.d.tokensOf(v.W, v.H); n != v.Tokens {
-			return nil, fmt.Errorf("vision: the tower makes %d tokens of %d x %d pixels, and the family's layout %d", n, v.W, v.H, v.Tokens)
+			return nil, fmt.Errorf(
+				"vision: the tower makes %d tokens of %d x %d pixels, and the family's layout %d",
+				n, v.W, v.H, v.Tokens)
 		}
 		part := Part{Before: v.Before, Tokens: v.Tokens, Advance: v.Tokens, Whole: f.d.Whole}
 		if f.d.MRoPE {

@@ -80,7 +80,11 @@ func TestNativeTowersOfRealShapeEqualTransformers(t *testing.T) {
 				slow(t)
 			}
 			path := syntheticTower(t, g.Spec, gguf.F16)
-			for precision, b := range map[nn.Precision]struct{ relative, cosine float64 }{nn.F32: {1e-4, 0.99999}, nn.BF16: {5e-2, 0.999}, nn.Int8: {1e-1, 0.995}} {
+			for precision, b := range map[nn.Precision]struct {
+				relative,
+				cosine float64
+			}{nn.F32: {1e-4, 0.99999}, nn.BF16: {5e-2, 0.999},
+				nn.Int8: {1e-1, 0.995}} {
 				n := openNative(t, path, NativeOptions{Precision: precision})
 				tokens := encode(t, n, visiontest.Picture(g.Spec.ImageSize))
 				e := g.relativeError(t, tokens, n.Info().Width)
@@ -103,7 +107,8 @@ func TestTowersOfRealShapeEqualTransformers(t *testing.T) {
 					slow(t)
 				}
 				c := openTower(t, syntheticTower(t, g.Spec, kind), Options{})
-				e := g.relativeError(t, encode(t, c, visiontest.Picture(g.Spec.ImageSize)), c.Info().Width)
+				e := g.relativeError(t, encode(t, c, visiontest.Picture(g.Spec.ImageSize)),
+					c.Info().Width)
 				t.Logf("relative error %.1e", e)
 				if !(e <= 1e-5) {
 					t.Errorf("relative error %g, want at most 1e-5", e)
@@ -154,7 +159,8 @@ func TestTheSpecsOfRealTowersAreTheGoldens(t *testing.T) {
 	for _, g := range readGoldens(t).Real {
 		specs[g.Name] = g.Spec
 	}
-	for name, want := range map[string]visiontest.Spec{"vit-l-14-336": visiontest.ViTL336, "so400m-14-384": visiontest.So400M384} {
+	for name, want := range map[string]visiontest.Spec{"vit-l-14-336": visiontest.ViTL336,
+		"so400m-14-384": visiontest.So400M384} {
 		if specs[name] != want {
 			t.Errorf("%s: the golden is of %+v, visiontest has %+v", name, specs[name], want)
 		}

@@ -27,7 +27,8 @@ func preprocess(t testing.TB, e Encoder, img *imaging.RGB) *Input {
 		t.Fatal(err)
 	}
 	if plan, err := e.Plan(img.W, img.H); err != nil || plan.Tokens() != in.Tokens {
-		t.Errorf("%d x %d pixels: %+v foretold (%v), %d tokens made", img.W, img.H, plan, err, in.Tokens)
+		t.Errorf("%d x %d pixels: %+v foretold (%v), %d tokens made", img.W, img.H, plan, err,
+			in.Tokens)
 	}
 	return in
 }
@@ -36,7 +37,8 @@ func preprocess(t testing.TB, e Encoder, img *imaging.RGB) *Input {
 // tower can take.
 func twoTiles(t testing.TB, e Encoder) *Input {
 	t.Helper()
-	a, b := preprocess(t, e, readPicture(t, "noise.png")), preprocess(t, e, readPicture(t, "seed-chart.png"))
+	a, b := preprocess(t, e, readPicture(t, "noise.png")),
+		preprocess(t, e, readPicture(t, "seed-chart.png"))
 	tiles := append(a.Tiles, b.Tiles...)
 	return &Input{Tokens: len(tiles) * e.Info().TileTokens, Tiles: tiles}
 }
@@ -44,7 +46,8 @@ func twoTiles(t testing.TB, e Encoder) *Input {
 func TestJobsAdvancedInTurnGiveWhatEncodeGives(t *testing.T) {
 	for _, name := range []string{"silu-mlp", "siglip-features"} {
 		c := openTower(t, "testdata/"+name+".gguf", Options{})
-		inputs := []*Input{twoTiles(t, c), preprocess(t, c, readPicture(t, "noise.png")), preprocess(t, c, readPicture(t, "seed-text.png"))}
+		inputs := []*Input{twoTiles(t, c), preprocess(t, c, readPicture(t, "noise.png")),
+			preprocess(t, c, readPicture(t, "seed-text.png"))}
 		var jobs []Job
 		for _, in := range inputs {
 			jobs = append(jobs, begin(t, c, in))
@@ -58,11 +61,13 @@ func TestJobsAdvancedInTurnGiveWhatEncodeGives(t *testing.T) {
 						t.Errorf("%s: rows after %d of %d steps: %v", name, before, total, err)
 					}
 				}
-				if err := job.Advance(t.Context(), i); err != nil { // the first stands still for now
+				// the first stands still for now
+				if err := job.Advance(t.Context(), i); err != nil {
 					t.Fatal(err)
 				}
 				if after, _ := job.Progress(); after != min(before+i, total) {
-					t.Errorf("%s: %d steps take a job from %d to %d of %d", name, i, before, after, total)
+					t.Errorf("%s: %d steps take a job from %d to %d of %d", name, i, before, after,
+						total)
 				} else if after < total && i > 0 {
 					open++
 				}
@@ -93,7 +98,8 @@ func TestTilesAreEncodedEachByItself(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	apart := append(encode(t, c, readPicture(t, "noise.png")), encode(t, c, readPicture(t, "seed-chart.png"))...)
+	apart := append(encode(t, c, readPicture(t, "noise.png")),
+		encode(t, c, readPicture(t, "seed-chart.png"))...)
 	if !slices.Equal(both, apart) {
 		t.Error("two tiles together give other rows than each by itself")
 	}
@@ -204,7 +210,8 @@ func TestBeginRefusesWhatTheTowerCannotTake(t *testing.T) {
 		}
 	}
 	for name, tile := range map[string]*imaging.RGB{
-		"no tile": nil, "a tile of another size": imaging.NewRGB(111, 112), "a misshapen tile": {W: 112, H: 112},
+		"no tile": nil, "a tile of another size": imaging.NewRGB(111, 112),
+		"a misshapen tile": {W: 112, H: 112},
 	} {
 		if _, err := c.Begin(&Input{Tokens: 64, Tiles: []*imaging.RGB{tile}}, 0); err == nil {
 			t.Errorf("Begin takes %s", name)
@@ -229,7 +236,8 @@ func TestAClosedTowerComputesNothing(t *testing.T) {
 	if rows, err := done.Rows(); err != nil || len(rows) != 64*256 {
 		t.Errorf("%d numbers of a job that was done before: %v", len(rows), err)
 	}
-	if _, err := Encode(t.Context(), c, &Input{Tokens: 64, Tiles: []*imaging.RGB{imaging.NewRGB(112, 112)}}); err == nil {
+	if _, err := Encode(t.Context(), c,
+		&Input{Tokens: 64, Tiles: []*imaging.RGB{imaging.NewRGB(112, 112)}}); err == nil {
 		t.Error("Encode works after Close")
 	}
 }

@@ -51,10 +51,11 @@ type (
 
 // embedding makes the first hidden states, n = patches rows or 1 + patches.
 type embedding struct {
-	patch     linear    // hidden x 3·p²; the bias is nil in CLIP proper
-	class     []float32 // hidden; nil where the family has none
-	positions matrix    // n x hidden, or what they are interpolated from; no rows where there are none
-	pre       *norm     // nil where the family has none
+	patch linear    // hidden x 3·p²; the bias is nil in CLIP proper
+	class []float32 // hidden; nil where the family has none
+	// n x hidden, or what they are interpolated from; no rows where there are none
+	positions matrix
+	pre       *norm // nil where the family has none
 }
 
 // block is one transformer block, normalised before attention and before the
@@ -169,7 +170,8 @@ func (l *loader) readEmbedding(d *description) *embedding {
 	return e
 }
 
-// side returns the side of the square of rows that a table is, 1 if it is none: the tensor's own check names what is wrong then.
+// side returns the side of the square of rows that a table is, 1 if it is none: the tensor's own
+// check names what is wrong then.
 func (l *loader) side(name string) int {
 	if t, ok := l.file.Tensor(name); ok && len(t.Dims) >= 2 && t.Dims[1] <= 1<<20 {
 		return max(1, int(math.Sqrt(float64(t.Dims[1]))))
@@ -177,12 +179,14 @@ func (l *loader) side(name string) int {
 	return 1
 }
 
-// readPositions reads the position embeddings, n rows. A file whose table was learned for another square grid of patches than its image
-// size has means them to be interpolated, as Hugging Face's interpolate_pos_encoding does.
+// readPositions reads the position embeddings, n rows. A file whose table was learned for another
+// square grid of patches than its image size has means them to be interpolated, as Hugging Face's
+// interpolate_pos_encoding does.
 func (l *loader) readPositions(d *description, n int) matrix {
 	const name = "v.position_embd.weight"
 	extra := n - d.patches()
-	if t, ok := l.file.Tensor(name); ok && len(t.Dims) >= 2 && t.Dims[1] > uint64(extra) && t.Dims[1] <= maxPatches {
+	if t, ok := l.file.Tensor(name); ok && len(t.Dims) >= 2 && t.Dims[1] > uint64(extra) &&
+		t.Dims[1] <= maxPatches {
 		rows := int(t.Dims[1])
 		from := int(math.Sqrt(float64(rows - extra)))
 		if rows != n && from*from == rows-extra {
@@ -190,7 +194,8 @@ func (l *loader) readPositions(d *description, n int) matrix {
 			if l.err != nil {
 				return matrix{}
 			}
-			positions, err := patch.InterpolatePositions(learned.Data, d.Hidden, extra, from, d.ImageSize/d.PatchSize)
+			positions, err := patch.InterpolatePositions(learned.Data, d.Hidden, extra, from,
+				d.ImageSize/d.PatchSize)
 			if err != nil {
 				l.err = fmt.Errorf("vision: tensor %s: %w", name, err)
 				return matrix{}
@@ -208,7 +213,8 @@ func (l *loader) readBlock(d *description, i int) *block {
 		return l.linear(name(stored), out, in, slices.Contains(d.Biased, part))
 	}
 	up, down := "ffn_up", "ffn_down"
-	if t, ok := l.file.Tensor(name(up) + ".weight"); ok && d.FF != n && len(t.Dims) == 2 && t.Dims[0] == uint64(d.FF) {
+	if t, ok := l.file.Tensor(name(up) + ".weight"); ok && d.FF != n && len(t.Dims) == 2 &&
+		t.Dims[0] == uint64(d.FF) {
 		// Converters up to early 2025 exchanged the two names.
 		up, down = down, up
 	}
@@ -216,7 +222,8 @@ func (l *loader) readBlock(d *description, i int) *block {
 	if d.FusedQKV {
 		b.q, b.k, b.v = layer("attn_qkv", "attn_qkv", 3*n, n).thirds()
 	} else {
-		b.q, b.k, b.v = layer("attn_q", "attn_q", n, n), layer("attn_k", "attn_k", n, n), layer("attn_v", "attn_v", n, n)
+		b.q, b.k, b.v = layer("attn_q", "attn_q", n, n), layer("attn_k", "attn_k", n, n),
+			layer("attn_v", "attn_v", n, n)
 	}
 	b.o = layer("attn_out", "attn_out", n, n)
 	if d.Gated {

@@ -25,7 +25,8 @@ func edited(t testing.TB, keys map[string]any, tensors map[string]*tensor) *gguf
 	return editedTower(t, "quick-mlp", keys, tensors)
 }
 
-func editedTower(t testing.TB, name string, keys map[string]any, tensors map[string]*tensor) *gguf.File {
+func editedTower(t testing.TB, name string, keys map[string]any,
+	tensors map[string]*tensor) *gguf.File {
 	t.Helper()
 	f, err := gguf.Open("testdata/" + name + ".gguf")
 	if err != nil {
@@ -35,7 +36,8 @@ func editedTower(t testing.TB, name string, keys map[string]any, tensors map[str
 	return editedFile(t, f, keys, tensors)
 }
 
-func editedFile(t testing.TB, f *gguf.File, keys map[string]any, tensors map[string]*tensor) *gguf.File {
+func editedFile(t testing.TB, f *gguf.File, keys map[string]any,
+	tensors map[string]*tensor) *gguf.File {
 	t.Helper()
 	w := gguf.NewWriter("clip")
 	for _, kv := range f.Keys() {
@@ -99,7 +101,8 @@ func TestAnUneditedTowerLoads(t *testing.T) {
 	if c.Info() != want {
 		t.Errorf("%+v, want %+v", c.Info(), want)
 	}
-	if want.Family != "clip" || want.Projector != "mlp" || want.Hidden != 32 || want.Width != 24 || want.TileTokens != 16 || want.Blocks != 1 || len(want.Identity) != 64 {
+	if want.Family != "clip" || want.Projector != "mlp" || want.Hidden != 32 || want.Width != 24 ||
+		want.TileTokens != 16 || want.Blocks != 1 || len(want.Identity) != 64 {
 		t.Errorf("%+v", want)
 	}
 }
@@ -135,42 +138,81 @@ func TestLoadingNamesTheFault(t *testing.T) {
 		text    string
 		unknown bool
 	}{
-		{"another architecture", keys{"general.architecture": "llama"}, nil, `not a tower and projector of the kinds that the native encoder knows (general.architecture = "llama")`, true},
-		{"another projector", keys{"clip.projector_type": "resampler"}, nil, "not a tower and projector of the kinds that the native encoder knows (projector_type = resampler)", true},
-		{"a vision projector of its own", keys{"clip.vision.projector_type": "glm4v"}, nil, "(projector_type = glm4v)", true},
-		{"an audio tower", keys{"clip.has_vision_encoder": false}, nil, "clip.has_vision_encoder = false", true},
-		{"windows", keys{"clip.vision.n_wa_pattern": uint32(8)}, nil, "it has a key clip.vision.n_wa_pattern", true},
-		{"norms of queries", nil, tensors{"v.blk.0.attn_q_norm.weight": floats(16, 1, 1)}, "it has a tensor v.blk.0.attn_q_norm.weight", true},
-		{"a projector with norms", nil, tensors{"mm.1.weight": floats(40, 1, 1)}, "it has a tensor mm.1.weight", true},
-		{"a missing class token", nil, tensors{"v.class_embd": nil}, "tensor v.position_embd.weight: dimensions [32 17], want [32 16]", false},
-		{"no image size", keys{"clip.vision.image_size": nil}, nil, "no clip.vision.image_size", false},
-		{"an image size that is no number", keys{"clip.vision.image_size": "28"}, nil, "no clip.vision.image_size", false},
-		{"a patch size of zero", keys{"clip.vision.patch_size": uint32(0)}, nil, "clip.vision.patch_size = 0", false},
-		{"patches larger than the image", keys{"clip.vision.patch_size": uint32(29)}, nil, "patches of 29 pixels in an image of 28", false},
-		{"a patch size other than the tensors'", keys{"clip.vision.patch_size": uint32(9)}, nil, "tensor v.patch_embd.weight: dimensions [7 7 3 32], want [9 9 3 32]", false},
-		{"half a pinpoint", keys{"clip.vision.image_grid_pinpoints": []int32{336}}, nil, "clip.vision.image_grid_pinpoints has 1 numbers", false},
-		{"pinpoints without end", keys{"clip.vision.image_grid_pinpoints": make([]int32, 514)}, nil, "clip.vision.image_grid_pinpoints has 514 numbers", false},
-		{"a pinpoint of no size", keys{"clip.vision.image_grid_pinpoints": []int32{336, 0}}, nil, "clip.vision.image_grid_pinpoints: 336 x 0 pixels", false},
-		{"a huge crop", keys{"clip.vision.image_crop_resolution": uint32(1 << 20)}, nil, "clip.vision.image_crop_resolution = 1048576", false},
-		{"a long name of a merge", keys{"clip.vision.mm_patch_merge_type": strings.Repeat("x", 65)}, nil, "clip.vision.mm_patch_merge_type has 65 bytes", false},
-		{"a newline of another width", nil, tensors{"model.image_newline": floats(23, 1, 1)}, "tensor model.image_newline: dimensions [23], want [24]", false},
-		{"more patches than fit in memory", keys{"clip.vision.image_size": uint32(16384), "clip.vision.patch_size": uint32(1)}, nil, "patches; at most", false},
-		{"heads that do not divide the width", keys{"clip.vision.attention.head_count": uint32(3)}, nil, "3 attention heads do not divide a width of 32", false},
-		{"a huge width", keys{"clip.vision.embedding_length": uint32(1 << 31)}, nil, "clip.vision.embedding_length = 2147483648", false},
-		{"a width other than the tensors'", keys{"clip.vision.embedding_length": uint32(64)}, nil, "tensor v.patch_embd.weight: dimensions", false},
-		{"more blocks than stored", keys{"clip.vision.block_count": uint32(2)}, nil, "tensor v.blk.1.ln1.weight: missing", false},
-		{"an epsilon that is NaN", keys{"clip.vision.attention.layer_norm_epsilon": float32(math.NaN())}, nil, "layer_norm_epsilon = NaN", false},
-		{"a mean of two numbers", keys{"clip.vision.image_mean": []float32{0, 1}}, nil, "clip.vision.image_mean is not three numbers", false},
-		{"a deviation of zero", keys{"clip.vision.image_std": []float32{1, 0, 1}}, nil, "clip.vision.image_std", false},
-		{"a feature layer beyond the blocks", keys{"clip.vision.feature_layer": []int32{2}}, nil, "clip.vision.feature_layer = [2] in a tower of 1 blocks", false},
-		{"a feature layer counted from the end", keys{"clip.vision.feature_layer": []int32{-2}}, nil, "clip.vision.feature_layer = [-2]", false},
-		{"a missing bias", nil, tensors{"v.blk.0.attn_q.bias": nil}, "tensor v.blk.0.attn_q.bias: missing", false},
-		{"a missing projector layer", nil, tensors{"mm.2.weight": nil}, "tensor mm.2.weight: missing", false},
-		{"a bias of the wrong length", nil, tensors{"v.pre_ln.bias": floats(31, 1, 1)}, "tensor v.pre_ln.bias: dimensions [31], want [32]", false},
-		{"a matrix where a vector belongs", nil, tensors{"v.pre_ln.bias": {gguf.F32, []uint64{16, 2}, make([]byte, 128)}}, "tensor v.pre_ln.bias: dimensions [16 2], want [32]", false},
-		{"a NaN", nil, tensors{"v.blk.0.ln2.weight": floats(32, 1, float32(math.NaN()))}, "tensor v.blk.0.ln2.weight: element 31 is NaN", false},
-		{"an infinity", nil, tensors{"mm.2.bias": floats(24, 0, float32(math.Inf(-1)))}, "tensor mm.2.bias: element 23 is -Inf", false},
-		{"a type that stands for no fractions", nil, tensors{"v.blk.0.attn_k.weight": {gguf.I32, []uint64{32, 32}, make([]byte, 4*32*32)}}, "tensor v.blk.0.attn_k.weight: ggml: libggml", false},
+		{"another architecture", keys{"general.architecture": "llama"},
+			nil, `not a tower and projector of the kinds that the native encoder knows (general.architecture = "llama")`, true},
+		{"another projector", keys{"clip.projector_type": "resampler"},
+			nil, "not a tower and projector of the kinds that the native encoder knows (projector_type = resampler)", true},
+		{"a vision projector of its own", keys{"clip.vision.projector_type": "glm4v"}, nil,
+			"(projector_type = glm4v)", true},
+		{"an audio tower", keys{"clip.has_vision_encoder": false}, nil,
+			"clip.has_vision_encoder = false", true},
+		{"windows", keys{"clip.vision.n_wa_pattern": uint32(8)}, nil,
+			"it has a key clip.vision.n_wa_pattern", true},
+		{"norms of queries", nil, tensors{"v.blk.0.attn_q_norm.weight": floats(16, 1, 1)},
+			"it has a tensor v.blk.0.attn_q_norm.weight", true},
+		{"a projector with norms", nil, tensors{"mm.1.weight": floats(40, 1, 1)},
+			"it has a tensor mm.1.weight", true},
+		{"a missing class token", nil, tensors{"v.class_embd": nil},
+			"tensor v.position_embd.weight: dimensions [32 17], want [32 16]", false},
+		{"no image size", keys{"clip.vision.image_size": nil}, nil, "no clip.vision.image_size",
+			false},
+		{"an image size that is no number", keys{"clip.vision.image_size": "28"}, nil,
+			"no clip.vision.image_size", false},
+		{"a patch size of zero", keys{"clip.vision.patch_size": uint32(0)}, nil,
+			"clip.vision.patch_size = 0", false},
+		{"patches larger than the image", keys{"clip.vision.patch_size": uint32(29)}, nil,
+			"patches of 29 pixels in an image of 28", false},
+		{"a patch size other than the tensors'", keys{"clip.vision.patch_size": uint32(9)}, nil,
+			"tensor v.patch_embd.weight: dimensions [7 7 3 32], want [9 9 3 32]", false},
+		{"half a pinpoint", keys{"clip.vision.image_grid_pinpoints": []int32{336}}, nil,
+			"clip.vision.image_grid_pinpoints has 1 numbers", false},
+		{"pinpoints without end", keys{"clip.vision.image_grid_pinpoints": make([]int32, 514)}, nil,
+			"clip.vision.image_grid_pinpoints has 514 numbers", false},
+		{"a pinpoint of no size", keys{"clip.vision.image_grid_pinpoints": []int32{336, 0}}, nil,
+			"clip.vision.image_grid_pinpoints: 336 x 0 pixels", false},
+		{"a huge crop", keys{"clip.vision.image_crop_resolution": uint32(1 << 20)}, nil,
+			"clip.vision.image_crop_resolution = 1048576", false},
+		{"a long name of a merge", keys{"clip.vision.mm_patch_merge_type": strings.Repeat("x", 65)},
+			nil, "clip.vision.mm_patch_merge_type has 65 bytes", false},
+		{"a newline of another width", nil, tensors{"model.image_newline": floats(23, 1, 1)},
+			"tensor model.image_newline: dimensions [23], want [24]", false},
+		{"more patches than fit in memory", keys{"clip.vision.image_size": uint32(16384),
+			"clip.vision.patch_size": uint32(1)}, nil, "patches; at most", false},
+		{"heads that do not divide the width", keys{"clip.vision.attention.head_count": uint32(3)},
+			nil, "3 attention heads do not divide a width of 32", false},
+		{"a huge width", keys{"clip.vision.embedding_length": uint32(1 << 31)}, nil,
+			"clip.vision.embedding_length = 2147483648", false},
+		{"a width other than the tensors'", keys{"clip.vision.embedding_length": uint32(64)}, nil,
+			"tensor v.patch_embd.weight: dimensions", false},
+		{"more blocks than stored", keys{"clip.vision.block_count": uint32(2)}, nil,
+			"tensor v.blk.1.ln1.weight: missing", false},
+		{"an epsilon that is NaN",
+			keys{"clip.vision.attention.layer_norm_epsilon": float32(math.NaN())}, nil,
+			"layer_norm_epsilon = NaN", false},
+		{"a mean of two numbers", keys{"clip.vision.image_mean": []float32{0, 1}}, nil,
+			"clip.vision.image_mean is not three numbers", false},
+		{"a deviation of zero", keys{"clip.vision.image_std": []float32{1, 0, 1}}, nil,
+			"clip.vision.image_std", false},
+		{"a feature layer beyond the blocks", keys{"clip.vision.feature_layer": []int32{2}}, nil,
+			"clip.vision.feature_layer = [2] in a tower of 1 blocks", false},
+		{"a feature layer counted from the end", keys{"clip.vision.feature_layer": []int32{-2}},
+			nil, "clip.vision.feature_layer = [-2]", false},
+		{"a missing bias", nil, tensors{"v.blk.0.attn_q.bias": nil},
+			"tensor v.blk.0.attn_q.bias: missing", false},
+		{"a missing projector layer", nil, tensors{"mm.2.weight": nil},
+			"tensor mm.2.weight: missing", false},
+		{"a bias of the wrong length", nil, tensors{"v.pre_ln.bias": floats(31, 1, 1)},
+			"tensor v.pre_ln.bias: dimensions [31], want [32]", false},
+		{"a matrix where a vector belongs", nil,
+			tensors{"v.pre_ln.bias": {gguf.F32, []uint64{16, 2}, make([]byte, 128)}},
+			"tensor v.pre_ln.bias: dimensions [16 2], want [32]", false},
+		{"a NaN", nil, tensors{"v.blk.0.ln2.weight": floats(32, 1, float32(math.NaN()))},
+			"tensor v.blk.0.ln2.weight: element 31 is NaN", false},
+		{"an infinity", nil, tensors{"mm.2.bias": floats(24, 0, float32(math.Inf(-1)))},
+			"tensor mm.2.bias: element 23 is -Inf", false},
+		{"a type that stands for no fractions", nil,
+			tensors{"v.blk.0.attn_k.weight": {gguf.I32, []uint64{32, 32}, make([]byte, 4*32*32)}},
+			"tensor v.blk.0.attn_k.weight: ggml: libggml", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			mustNotLoad(t, edited(t, c.keys, c.tensors), c.text, c.unknown)
@@ -188,16 +230,30 @@ func TestLoadingASiglipTowerNamesTheFault(t *testing.T) {
 		text        string
 		unknown     bool
 	}{
-		{"a class token too many", "siglip-mlp", nil, tensors{"v.class_embd": floats(32, 1, 1)}, "tensor v.position_embd.weight: dimensions [32 16], want [32 17]", false},
-		{"a patch bias of the wrong length", "siglip-mlp", nil, tensors{"v.patch_embd.bias": floats(33, 1, 1)}, "tensor v.patch_embd.bias: dimensions [33], want [32]", false},
-		{"half a norm after the blocks", "siglip-linear", nil, tensors{"v.post_ln.bias": nil}, "tensor v.post_ln.bias: missing", false},
-		{"half a norm before the blocks", "siglip-mlp", nil, tensors{"v.pre_ln.weight": floats(32, 1, 1)}, "tensor v.pre_ln.bias: missing", false},
-		{"a NaN in the norm after the blocks", "siglip-linear", nil, tensors{"v.post_ln.weight": floats(32, 1, float32(math.NaN()))}, "tensor v.post_ln.weight: element 31 is NaN", false},
-		{"a second patch embedding", "siglip-mlp", nil, tensors{"v.patch_embd.weight.1": floats(32, 1, 1)}, "it has a tensor v.patch_embd.weight.1", true},
-		{"a gate", "siglip-mlp", nil, tensors{"v.blk.2.ffn_gate.weight": floats(32, 1, 1)}, "it has a tensor v.blk.2.ffn_gate.weight", true},
-		{"Janus with LLaVA's projector", "siglip-mlp", keys{"clip.projector_type": "janus_pro"}, nil, "it has a tensor mm.2.", true},
-		{"Gemma 3", "siglip-mlp", keys{"clip.projector_type": "gemma3"}, nil, "(it has a tensor mm.0.weight)", true},
-		{"an infinite newline", "siglip-features", nil, tensors{"model.image_newline": floats(24, 0, float32(math.Inf(1)))}, "tensor model.image_newline: element 23 is +Inf", false},
+		{"a class token too many", "siglip-mlp", nil, tensors{"v.class_embd": floats(32, 1, 1)},
+			"tensor v.position_embd.weight: dimensions [32 16], want [32 17]", false},
+		{"a patch bias of the wrong length", "siglip-mlp", nil,
+			tensors{"v.patch_embd.bias": floats(33, 1, 1)},
+			"tensor v.patch_embd.bias: dimensions [33], want [32]", false},
+		{"half a norm after the blocks", "siglip-linear", nil, tensors{"v.post_ln.bias": nil},
+			"tensor v.post_ln.bias: missing", false},
+		{"half a norm before the blocks", "siglip-mlp", nil,
+			tensors{"v.pre_ln.weight": floats(32, 1, 1)}, "tensor v.pre_ln.bias: missing", false},
+		{"a NaN in the norm after the blocks", "siglip-linear", nil,
+			tensors{"v.post_ln.weight": floats(32, 1, float32(math.NaN()))},
+			"tensor v.post_ln.weight: element 31 is NaN", false},
+		{"a second patch embedding", "siglip-mlp", nil,
+			tensors{"v.patch_embd.weight.1": floats(32, 1, 1)},
+			"it has a tensor v.patch_embd.weight.1", true},
+		{"a gate", "siglip-mlp", nil, tensors{"v.blk.2.ffn_gate.weight": floats(32, 1, 1)},
+			"it has a tensor v.blk.2.ffn_gate.weight", true},
+		{"Janus with LLaVA's projector", "siglip-mlp", keys{"clip.projector_type": "janus_pro"},
+			nil, "it has a tensor mm.2.", true},
+		{"Gemma 3", "siglip-mlp", keys{"clip.projector_type": "gemma3"}, nil,
+			"(it has a tensor mm.0.weight)", true},
+		{"an infinite newline", "siglip-features", nil,
+			tensors{"model.image_newline": floats(24, 0, float32(math.Inf(1)))},
+			"tensor model.image_newline: element 23 is +Inf", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			mustNotLoad(t, editedTower(t, c.tower, c.keys, c.tensors), c.text, c.unknown)
@@ -206,7 +262,8 @@ func TestLoadingASiglipTowerNamesTheFault(t *testing.T) {
 }
 
 func TestPositionsOfAnotherGridAreInterpolated(t *testing.T) {
-	// quick-mlp sees 4 x 4 patches; the table is of 3 x 3, all rows alike, so that any resampling of it is the same as no resampling.
+	// quick-mlp sees 4 x 4 patches; the table is of 3 x 3, all rows alike, so that any resampling
+	// of it is the same as no resampling.
 	flat := func(rows int) *tensor {
 		x := floats(32*rows, 0.25, 0.25)
 		x.dims = []uint64{32, uint64(rows)}
@@ -217,7 +274,9 @@ func TestPositionsOfAnotherGridAreInterpolated(t *testing.T) {
 	for i, rows := range []int{17, 10} {
 		for _, open := range []func(*gguf.File) (Encoder, error){
 			func(f *gguf.File) (Encoder, error) { return LoadPlain(f, Options{}) },
-			func(f *gguf.File) (Encoder, error) { return LoadNative(f, NativeOptions{Precision: nn.F32}) },
+			func(f *gguf.File) (Encoder, error) {
+				return LoadNative(f, NativeOptions{Precision: nn.F32})
+			},
 		} {
 			e, err := open(edited(t, nil, map[string]*tensor{"v.position_embd.weight": flat(rows)}))
 			if err != nil {
@@ -250,7 +309,8 @@ func TestTheActivationFollowsTheFamily(t *testing.T) {
 		{"siglip-mlp", false, false, LibmtmdFault, "quick_gelu"},
 		{"siglip-janus", true, false, AsTrained, "gelu"},
 	} {
-		f := editedTower(t, c.tower, map[string]any{"clip.use_gelu": c.gelu, "clip.use_silu": c.silu}, nil)
+		f := editedTower(t, c.tower, map[string]any{"clip.use_gelu": c.gelu,
+			"clip.use_silu": c.silu}, nil)
 		hp, err := readTower(f, Options{Layout: c.layout})
 		if err != nil {
 			t.Fatal(err)
@@ -266,7 +326,8 @@ func TestTilingIsReadFromTheFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := tiling{Pinpoints: []int64{28, 56, 56, 28}, MergeType: "spatial_unpad", AspectRatio: "anyres", CropResolution: 28}
+	want := tiling{Pinpoints: []int64{28, 56, 56, 28}, MergeType: "spatial_unpad",
+		AspectRatio: "anyres", CropResolution: 28}
 	if !reflect.DeepEqual(hp.Tiling, want) {
 		t.Errorf("%+v, want %+v", hp.Tiling, want)
 	}
@@ -280,7 +341,8 @@ func TestAnOpenErrorNamesTheFile(t *testing.T) {
 	if _, err := OpenPlain("testdata/none.gguf", Options{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a missing file: %v", err)
 	}
-	if _, err := OpenPlain("../builtin/eyelet-builtin-q8_0.gguf", Options{}); !errors.Is(err, ErrUnknownTower) || !strings.Contains(err.Error(), "eyelet-builtin") {
+	if _, err := OpenPlain("../builtin/eyelet-builtin-q8_0.gguf", Options{}); !errors.Is(err,
+		ErrUnknownTower) || !strings.Contains(err.Error(), "eyelet-builtin") {
 		t.Errorf("a language model: %v", err)
 	}
 }
@@ -313,7 +375,8 @@ func TestTypesThatOnlyLibggmlKnowsAreRead(t *testing.T) {
 		}
 		var rows [2][]float32
 		for i, x := range []*tensor{quantized, plain} {
-			n, err := LoadNative(edited(t, nil, map[string]*tensor{"v.blk.0.attn_k.weight": x}), NativeOptions{Precision: nn.F32})
+			n, err := LoadNative(edited(t, nil, map[string]*tensor{"v.blk.0.attn_k.weight": x}),
+				NativeOptions{Precision: nn.F32})
 			if err != nil {
 				t.Fatalf("%v: %v", kind, err)
 			}
@@ -329,10 +392,12 @@ func TestTypesThatOnlyLibggmlKnowsAreRead(t *testing.T) {
 func TestIdentityFollowsTheWeightsAndTheSettings(t *testing.T) {
 	seen := map[string]string{}
 	for name, f := range map[string]*gguf.File{
-		"the tower":         edited(t, nil, nil),
-		"another weight":    edited(t, nil, map[string]*tensor{"v.pre_ln.bias": floats(32, 0, 1)}),
-		"another mean":      edited(t, map[string]any{"clip.vision.image_mean": []float32{0.4, 0.5, 0.61}}, nil),
-		"another epsilon":   edited(t, map[string]any{"clip.vision.attention.layer_norm_epsilon": float32(1e-5)}, nil),
+		"the tower":      edited(t, nil, nil),
+		"another weight": edited(t, nil, map[string]*tensor{"v.pre_ln.bias": floats(32, 0, 1)}),
+		"another mean": edited(t, map[string]any{"clip.vision.image_mean": []float32{0.4, 0.5,
+			0.61}}, nil),
+		"another epsilon": edited(t,
+			map[string]any{"clip.vision.attention.layer_norm_epsilon": float32(1e-5)}, nil),
 		"another name only": edited(t, map[string]any{"general.name": "x"}, nil),
 	} {
 		c, err := LoadPlain(f, Options{})

@@ -11,11 +11,12 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// Native is a vision transformer with its projector over packed weights and the processor's matrix kernels (kernels/patch, kernels/nn). Of
-// LLaVA's towers it computes what [Plain] computes, some tens of times faster.
+// Native is a vision transformer with its projector over packed weights and the processor's matrix
+// kernels (kernels/patch, kernels/nn). Of LLaVA's towers it computes what [Plain] computes, some
+// tens of times faster.
 //
-// Advance computes on the OpenMP team of the calling thread, and must be called from the compute thread of the process. All else may be
-// called from anywhere.
+// Advance computes on the OpenMP team of the calling thread, and must be called from the compute
+// thread of the process. All else may be called from anywhere.
 type Native struct {
 	front
 	plan    *nn.Plan
@@ -56,13 +57,15 @@ func OpenNative(path string, opt NativeOptions) (*Native, error) {
 
 // nativeActivations are the activations of a block by their names in hyperparameters.
 var nativeActivations = map[string]onednn.Activation{
-	"gelu": onednn.GELU, "gelu_tanh": onednn.GELUTanh, "quick_gelu": onednn.QuickGELU, "silu": onednn.SiLU,
+	"gelu": onednn.GELU, "gelu_tanh": onednn.GELUTanh, "quick_gelu": onednn.QuickGELU,
+	"silu": onednn.SiLU,
 }
 
-// LoadNative loads the tower and the projector of every family that this package describes, with the metadata keys and tensor names of
-// llama.cpp's converters (tools/mtmd/clip-impl.h), and packs the weights on all cores. Every tensor's shape is checked, and that its numbers
-// are finite; errors name the key or the tensor. Other towers and projectors give [ErrUnknownTower]. The float32 copies of no more than a few
-// blocks exist at a time; the file may be closed afterwards.
+// LoadNative loads the tower and the projector of every family that this package describes, with
+// the metadata keys and tensor names of llama.cpp's converters (tools/mtmd/clip-impl.h), and packs
+// the weights on all cores. Every tensor's shape is checked, and that its numbers are finite;
+// errors name the key or the tensor. Other towers and projectors give [ErrUnknownTower]. The
+// float32 copies of no more than a few blocks exist at a time; the file may be closed afterwards.
 func LoadNative(f *gguf.File, opt NativeOptions) (*Native, error) {
 	d, err := readTower(f, opt.Options)
 	if err != nil {
@@ -74,11 +77,12 @@ func LoadNative(f *gguf.File, opt NativeOptions) (*Native, error) {
 		return nil, err
 	}
 	cpu := onednn.CPU()
-	// What decides the numbers: a change of this package's or the kernels' arithmetic counts the version up. The instruction set is
-	// part of it, since oneDNN adds up in another order in each.
+	// What decides the numbers: a change of this package's or the kernels' arithmetic counts the
+	// version up. The instruction set is part of it, since oneDNN adds up in another order in each.
 	l := newLoader(f, opt.Options, fmt.Sprintf("native 2 %v %s", precision, cpu.ISA))
 	s := &nativeSink{tower: n, config: nn.Config{
-		Precision: precision, Threads: opt.Threads, Hidden: d.Hidden, Heads: d.Heads, FF: d.FF, Gated: d.Gated, Eps: d.Eps,
+		Precision: precision, Threads: opt.Threads, Hidden: d.Hidden, Heads: d.Heads, FF: d.FF,
+		Gated: d.Gated, Eps: d.Eps,
 		Activation: nativeActivations[d.Activation],
 	}, cores: make(chan struct{}, runtime.GOMAXPROCS(0))}
 	n.blocks = make([]*nn.Block, d.depth())
@@ -108,8 +112,8 @@ type nativeSink struct {
 	err     error // the first of packing
 }
 
-// embedding plans the products as well: not before tensors of the stated sizes were found, so that a file that lies about them costs
-// no memory.
+// embedding plans the products as well: not before tensors of the stated sizes were found, so that
+// a file that lies about them costs no memory.
 func (s *nativeSink) embedding(e *embedding) (err error) {
 	n, d := s.tower, s.tower.d
 	patches := 0
@@ -127,7 +131,8 @@ func (s *nativeSink) embedding(e *embedding) (err error) {
 	n.patches, err = patch.New(patch.Config{
 		PatchSize: d.PatchSize, Hidden: d.Hidden, Mean: d.Mean, Std: d.Std, Patches: patches,
 		Precision: n.plan.Config().Precision, Threads: n.plan.Config().Threads,
-	}, patch.Weights{Patch: e.patch.weight.Data, Bias: e.patch.bias, Class: e.class, ClassLast: d.Layout == LibmtmdFault})
+	}, patch.Weights{Patch: e.patch.weight.Data, Bias: e.patch.bias, Class: e.class,
+		ClassLast: d.Layout == LibmtmdFault})
 	if err == nil && e.pre != nil {
 		n.pre, err = n.plan.NewNorm(normWeights(e.pre))
 	}
@@ -147,7 +152,8 @@ func (s *nativeSink) block(i int, b *block) error {
 		defer func() { <-s.cores }()
 		packed, err := s.tower.plan.NewBlock(nn.BlockWeights{
 			LN1: normWeights(&b.ln1), LN2: normWeights(&b.ln2),
-			Q: linearWeights(b.q), K: linearWeights(b.k), V: linearWeights(b.v), O: linearWeights(b.o),
+			Q: linearWeights(b.q), K: linearWeights(b.k), V: linearWeights(b.v),
+			O:    linearWeights(b.o),
 			Gate: linearWeights(b.gate), Up: linearWeights(b.up), Down: linearWeights(b.down),
 		})
 		s.mu.Lock()
@@ -176,7 +182,8 @@ func (s *nativeSink) head(h *head) (err error) {
 		}
 		var layers []nn.Layer
 		for k, l := range c.layers {
-			layers = append(layers, nn.Layer{LinearWeights: linearWeights(l), Activation: nativeActivations[n.d.Chains[i].Parts[k].Activation]})
+			layers = append(layers, nn.Layer{LinearWeights: linearWeights(l),
+				Activation: nativeActivations[n.d.Chains[i].Parts[k].Activation]})
 		}
 		m, err := n.plan.NewMLP(norm, layers)
 		if err != nil {
@@ -193,7 +200,8 @@ func normWeights(w *norm) nn.NormWeights {
 }
 
 func linearWeights(l linear) nn.LinearWeights {
-	return nn.LinearWeights{Weight: l.weight.Data, Bias: l.bias, In: l.weight.Cols, Out: l.weight.Rows}
+	return nn.LinearWeights{Weight: l.weight.Data, Bias: l.bias, In: l.weight.Cols,
+		Out: l.weight.Rows}
 }
 
 // wrap marks an error of the kernels as the tower's.
@@ -204,11 +212,13 @@ func wrap(err error) error {
 	return nil
 }
 
-// Work is the arithmetic of encoding a picture in floating-point operations, a multiplication and an addition counted as two: 2mnk for a
-// product of m x k by k x n. Norms, softmax and activations are left out; they are below a hundredth.
+// Work is the arithmetic of encoding a picture in floating-point operations, a multiplication and
+// an addition counted as two: 2mnk for a product of m x k by k x n. Norms, softmax and activations
+// are left out; they are below a hundredth.
 type Work struct {
 	Embedding, Blocks, Projector float64
-	Rows, FF                     int // of the tower: rows that attend to each other, width inside the feed-forward network
+	// of the tower: rows that attend to each other, width inside the feed-forward network
+	Rows, FF int
 }
 
 // Work counts the arithmetic of a picture, or a tile, of a size that the tower takes.
@@ -219,7 +229,8 @@ func (n *Native) Work(width, height int) (Work, error) {
 	}
 	s := d.newShape(width, height)
 	rows, hidden, side := float64(s.length()), float64(d.Hidden), float64(d.PatchSize)
-	w := Work{Rows: s.length(), FF: d.FF, Embedding: 2 * float64(s.cols*s.rows) * 3 * side * side * hidden}
+	w := Work{Rows: s.length(), FF: d.FF, Embedding: 2 * float64(s.cols*s.rows) * 3 * side * side *
+		hidden}
 	layers := 2.0
 	if d.Gated {
 		layers = 3

@@ -10,7 +10,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/vision/visiontest"
 )
 
-// BenchmarkViTL336 encodes tiles with a CLIP ViT-L/14 at 336 pixels (LLaVA 1.5's tower) and loads it.
+// BenchmarkViTL336 encodes tiles with a CLIP ViT-L/14 at 336 pixels (LLaVA 1.5's tower) and loads
+// it.
 func BenchmarkViTL336(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "mmproj.gguf")
 	if err := visiontest.ViTL336.WriteFile(path, gguf.F16); err != nil {

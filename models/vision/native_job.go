@@ -11,8 +11,9 @@ import (
 	"github.com/eyelet-engine/eyelet/kernels/nn"
 )
 
-// nativeJob is the encoding of a part of an Input. Its tiles go through the tower in batches, one after the other. A step is the embedding of a
-// batch, a part of one of its blocks, or its projectors.
+// nativeJob is the encoding of a part of an Input. Its tiles go through the tower in batches, one
+// after the other. A step is the embedding of a batch, a part of one of its blocks, or its
+// projectors.
 type nativeJob struct {
 	tower    *Native
 	in       *Input
@@ -27,7 +28,8 @@ type nativeJob struct {
 	closed   bool
 }
 
-// batch is some tiles of the same size, as many as keep all threads busy, and no more, so that steps stay short and memory small.
+// batch is some tiles of the same size, as many as keep all threads busy, and no more, so that
+// steps stay short and memory small.
 type batch struct {
 	first, tiles  int
 	shape         *prepared
@@ -42,8 +44,8 @@ func (b *batch) steps(n *Native) int { return 2 + n.info.Blocks*b.parts }
 // rowsOfThread is how many rows a thread needs to be well used.
 const rowsOfThread = 256
 
-// workOfStep is about the most floating-point operations of a step, so that a scheduler can do other things in between: two blocks of LLaVA's
-// tower over a tile.
+// workOfStep is about the most floating-point operations of a step, so that a scheduler can do
+// other things in between: two blocks of LLaVA's tower over a tile.
 const workOfStep = 3e10
 
 // maxTiles bounds the tiles of a batch.
@@ -60,7 +62,8 @@ func (n *Native) Begin(in *Input, part int) (_ Job, err error) {
 	if n.closed {
 		return nil, errClosed
 	}
-	j := &nativeJob{tower: n, in: in, features: make([]*onednn.Buffer, len(n.chains)), made: make([]*onednn.Buffer, len(n.chains))}
+	j := &nativeJob{tower: n, in: in, features: make([]*onednn.Buffer, len(n.chains)),
+		made: make([]*onednn.Buffer, len(n.chains))}
 	defer func() {
 		if err != nil {
 			j.free()
@@ -82,7 +85,8 @@ func (n *Native) Begin(in *Input, part int) (_ Job, err error) {
 	return j, j.open()
 }
 
-// newBatch plans a batch of the tiles from the first on. What it returns beside an error is to be closed.
+// newBatch plans a batch of the tiles from the first on. What it returns beside an error is to be
+// closed.
 func (n *Native) newBatch(in *Input, first int) (b *batch, err error) {
 	tile := in.Tiles[first]
 	b = &batch{first: first, shape: n.tile}
@@ -95,9 +99,11 @@ func (n *Native) newBatch(in *Input, first int) (b *batch, err error) {
 	rows := b.shape.length()
 	limit := 1 // rotary positions are those of one picture
 	if b.shape.rotary == nil {
-		limit = cmp.Or(n.batchLimit, min((n.plan.Config().Threads*rowsOfThread+rows-1)/rows, maxTiles))
+		limit = cmp.Or(n.batchLimit, min((n.plan.Config().Threads*rowsOfThread+rows-1)/rows,
+			maxTiles))
 	}
-	for b.tiles < limit && first+b.tiles < len(in.Tiles) && in.Tiles[first+b.tiles].W == tile.W && in.Tiles[first+b.tiles].H == tile.H {
+	for b.tiles < limit && first+b.tiles < len(in.Tiles) && in.Tiles[first+b.tiles].W == tile.W &&
+		in.Tiles[first+b.tiles].H == tile.H {
 		b.tiles++
 	}
 	if b.full, err = n.plan.NewAttention(slices.Repeat([]int{rows}, b.tiles)); err != nil {
@@ -123,7 +129,8 @@ func (j *nativeJob) open() (err error) {
 		}
 	}
 	for i, c := range n.d.Chains {
-		if size := 4 * rows * n.d.Hidden * len(c.Reads); len(c.Reads) > 1 && j.features[i].Len() != size {
+		if size := 4 * rows * n.d.Hidden * len(c.Reads); len(c.Reads) > 1 &&
+			j.features[i].Len() != size {
 			j.features[i].Close()
 			if j.features[i], err = onednn.Alloc(size); err != nil {
 				return wrap(err)
@@ -190,7 +197,8 @@ func (j *nativeJob) run() error {
 	n, b := j.tower, j.batches[j.at]
 	switch {
 	case j.step == 0:
-		if err := n.patches.Run(b.shape.grid, j.in.Tiles[b.first:b.first+b.tiles], j.state.Buffer()); err != nil {
+		if err := n.patches.Run(b.shape.grid, j.in.Tiles[b.first:b.first+b.tiles],
+			j.state.Buffer()); err != nil {
 			return err
 		}
 		if n.pre != nil {
@@ -207,7 +215,8 @@ func (j *nativeJob) run() error {
 	if b.windows != nil && !n.d.Full[block] {
 		attention = b.windows
 	}
-	if err := n.plan.RunBlockPart(n.blocks[block], j.state, attention, b.shape.rotary, part, b.parts); err != nil {
+	if err := n.plan.RunBlockPart(n.blocks[block], j.state, attention, b.shape.rotary, part,
+		b.parts); err != nil {
 		return err
 	}
 	if part < b.parts-1 {
@@ -312,7 +321,8 @@ func (j *nativeJob) Rows() ([]float32, error) {
 		return nil, errUnfinished
 	}
 	if n := len(j.out) / j.tower.info.Width; j.in.plan.Tiles == 0 && n != j.in.Tokens {
-		return nil, fmt.Errorf("vision: the tiles make %d tokens; the input says %d", n, j.in.Tokens)
+		return nil, fmt.Errorf("vision: the tiles make %d tokens; the input says %d", n,
+			j.in.Tokens)
 	}
 	return j.tower.assemble(j.in, j.out)
 }

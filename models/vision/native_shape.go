@@ -14,7 +14,8 @@ type prepared struct {
 	rotary *nn.Rotary
 }
 
-// prepare makes ready for pictures of a size. The tower's lock is held, or nobody else knows the tower yet.
+// prepare makes ready for pictures of a size. The tower's lock is held, or nobody else knows the
+// tower yet.
 func (n *Native) prepare(width, height int) (_ *prepared, err error) {
 	p := &prepared{shape: n.d.newShape(width, height)}
 	defer func() {
@@ -22,7 +23,8 @@ func (n *Native) prepare(width, height int) (_ *prepared, err error) {
 			p.close()
 		}
 	}()
-	if p.grid, err = n.patches.NewGrid(width, height, p.order, p.positions(n.d, n.table)); err != nil {
+	if p.grid, err = n.patches.NewGrid(width, height, p.order, p.positions(n.d, n.table)); err !=
+		nil {
 		return nil, wrap(err)
 	}
 	if n.d.Rotary.Theta > 0 {

@@ -34,7 +34,8 @@ func openNative(t testing.TB, path string, opt NativeOptions) *Native {
 	return n
 }
 
-// testTowers are the towers of the goldens: the built-in one and small random ones of both families.
+// testTowers are the towers of the goldens: the built-in one and small random ones of both
+// families.
 func testTowers(t testing.TB) []string {
 	t.Helper()
 	paths, err := filepath.Glob("testdata/*.gguf")
@@ -45,7 +46,8 @@ func testTowers(t testing.TB) []string {
 }
 
 func TestNativeTowersEqualPlainOnes(t *testing.T) {
-	bounds := map[nn.Precision]struct{ relative, cosine float64 }{nn.F32: {1e-5, 1 - 1e-9}, nn.BF16: {3e-2, 0.999}, nn.Int8: {1.5e-1, 0.985}}
+	bounds := map[nn.Precision]struct{ relative, cosine float64 }{nn.F32: {1e-5, 1 - 1e-9},
+		nn.BF16: {3e-2, 0.999}, nn.Int8: {1.5e-1, 0.985}}
 	for _, path := range testTowers(t) {
 		for _, layout := range []Layout{AsTrained, LibmtmdFault} {
 			plain, err := OpenPlain(path, Options{Layout: layout})
@@ -57,8 +59,10 @@ func TestNativeTowersEqualPlainOnes(t *testing.T) {
 			plain.Close()
 			for precision, b := range bounds {
 				for _, threads := range []int{1, 3} {
-					t.Run(fmt.Sprintf("%s/layout %d/%v/%d threads", filepath.Base(path), layout, precision, threads), func(t *testing.T) {
-						n := openNative(t, path, NativeOptions{Options: Options{Layout: layout}, Precision: precision, Threads: threads})
+					t.Run(fmt.Sprintf("%s/layout %d/%v/%d threads", filepath.Base(path), layout,
+						precision, threads), func(t *testing.T) {
+						n := openNative(t, path, NativeOptions{Options: Options{Layout: layout},
+							Precision: precision, Threads: threads})
 						got := encode(t, n, img)
 						e, c := relativeError(got, want), lowestCosine(got, want, n.Info().Width)
 						t.Logf("relative error %.1e, lowest cosine %.6f", e, c)
@@ -76,7 +80,8 @@ func TestSeveralTilesAreEncodedAsEachAlone(t *testing.T) {
 	n := openNative(t, seedTower, NativeOptions{Precision: nn.F32, Threads: 2})
 	in := &Input{}
 	var want []float32
-	for _, name := range []string{"seed-shapes.png", "seed-chart.png", "seed-text.png", "seed-shapes.png", "seed-text.png", "seed-chart.png", "seed-chart.png"} {
+	for _, name := range []string{"seed-shapes.png", "seed-chart.png", "seed-text.png",
+		"seed-shapes.png", "seed-text.png", "seed-chart.png", "seed-chart.png"} {
 		one, err := Preprocess(t.Context(), n, readPicture(t, name))
 		if err != nil {
 			t.Fatal(err)
@@ -166,7 +171,8 @@ func TestTilesAreAssembledWithNewlines(t *testing.T) {
 	row := func(tile, y, x int) []float32 { return rows[((tile*4+y)*4+x)*width:][:width] }
 	var want []float32
 	want = append(want, rows[:16*width]...)
-	for _, y := range []int{1, 2} { // of 4 rows of patches, the picture fills the middle: 28 pixels, 20 of them picture
+	// of 4 rows of patches, the picture fills the middle: 28 pixels, 20 of them picture
+	for _, y := range []int{1, 2} {
 		for x := range 8 {
 			want = append(want, row(1+x/4, y, x%4)...)
 		}

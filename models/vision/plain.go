@@ -36,7 +36,8 @@ type scratch struct {
 
 // activations are the activations of a block by their names in hyperparameters.
 var activations = map[string]ref.Activation[float32]{
-	"gelu": ref.GELU[float32], "gelu_tanh": ref.GELUTanh[float32], "quick_gelu": ref.QuickGELU[float32], "silu": ref.SiLU[float32],
+	"gelu": ref.GELU[float32], "gelu_tanh": ref.GELUTanh[float32],
+	"quick_gelu": ref.QuickGELU[float32], "silu": ref.SiLU[float32],
 }
 
 // OpenPlain loads the tower in an mmproj file; see [LoadPlain].

@@ -77,9 +77,11 @@ func readFloats(t testing.TB, name string) []float32 {
 
 func TestTheFaultyLayoutShiftsPatchesAndRunsOneBlockLess(t *testing.T) {
 	img := readPicture(t, "seed-shapes.png")
-	right, wrong := openTower(t, seedTower, Options{}), openTower(t, seedTower, Options{Layout: LibmtmdFault})
+	right, wrong := openTower(t, seedTower, Options{}),
+		openTower(t, seedTower, Options{Layout: LibmtmdFault})
 	if r, w := right.Info(), wrong.Info(); w.Blocks != r.Blocks-1 || w.Identity == r.Identity {
-		t.Errorf("%d blocks against %d; identities %.8s, %.8s", w.Blocks, r.Blocks, w.Identity, r.Identity)
+		t.Errorf("%d blocks against %d; identities %.8s, %.8s", w.Blocks, r.Blocks, w.Identity,
+			r.Identity)
 	}
 	a, b := encode(t, right, img), encode(t, wrong, img)
 	// The project measured this mean cosine between libmtmd's embeddings and the

@@ -6,7 +6,8 @@ import (
 	"github.com/eyelet-engine/eyelet/kernels/ref"
 )
 
-// thirds cuts a layer that makes queries, keys and values at once. It is zero where the layer could not be read.
+// thirds cuts a layer that makes queries, keys and values at once. It is zero where the layer could
+// not be read.
 func (l linear) thirds() (q, k, v linear) {
 	n := l.weight.Rows / 3
 	if n == 0 {
@@ -21,7 +22,8 @@ func (l linear) thirds() (q, k, v linear) {
 	return q, k, v
 }
 
-// parted reorders the outputs of each head from pairs side by side to the first numbers of all pairs, then the second ones.
+// parted reorders the outputs of each head from pairs side by side to the first numbers of all
+// pairs, then the second ones.
 func (l *linear) parted(heads int) {
 	dim := l.weight.Rows / heads
 	from := func(to int) int {
@@ -55,8 +57,8 @@ func (l *linear) scale(by []float32) {
 	}
 }
 
-// channelsLast reorders the inputs of a layer over merged rows: from all patches of a channel side by side, as a convolution has them, to all
-// channels of a patch.
+// channelsLast reorders the inputs of a layer over merged rows: from all patches of a channel side
+// by side, as a convolution has them, to all channels of a patch.
 func (l *linear) channelsLast(channels int) {
 	patches := l.weight.Cols / channels
 	row := make([]float32, l.weight.Cols)

@@ -5,17 +5,20 @@ import (
 	"math"
 )
 
-// shape is how a tower sees pictures of one size: which patch each row is of, where its tokens stand, and who attends to whom. Rows of the
-// patches of a token stand side by side, and tokens of a window.
+// shape is how a tower sees pictures of one size: which patch each row is of, where its tokens
+// stand, and who attends to whom. Rows of the patches of a token stand side by side, and tokens of
+// a window.
 type shape struct {
 	width, height int // pixels
 	cols, rows    int // patches
 	classes       int // rows before the patches'
 	// order is the patch of each row, counted along the picture's rows; nil in that order.
 	order []int32
-	// places is the place of each token among the picture's, counted along its rows; nil in that order.
+	// places is the place of each token among the picture's, counted along its rows; nil in that
+	// order.
 	places []int
-	// windows are the lengths of the stretches of rows that attend to each other in windows; nil for a tower without.
+	// windows are the lengths of the stretches of rows that attend to each other in windows; nil
+	// for a tower without.
 	windows []int
 }
 
@@ -40,7 +43,8 @@ func (d *description) newShape(width, height int) *shape {
 				for x := left; x < min(left+side, cols); x++ {
 					s.places = append(s.places, y*cols+x)
 					for i := range d.Merge * d.Merge {
-						s.order = append(s.order, int32((y*d.Merge+i/d.Merge)*s.cols+x*d.Merge+i%d.Merge))
+						s.order = append(s.order,
+							int32((y*d.Merge+i/d.Merge)*s.cols+x*d.Merge+i%d.Merge))
 					}
 				}
 			}
@@ -81,7 +85,8 @@ func (s *shape) positions(d *description, table matrix) []float32 {
 	return nil
 }
 
-// bilinear interpolates a square table of positions, its corners on the picture's: fast_pos_embed_interpolate of transformers.
+// bilinear interpolates a square table of positions, its corners on the picture's:
+// fast_pos_embed_interpolate of transformers.
 func (s *shape) bilinear(table matrix) []float32 {
 	side := int(math.Sqrt(float64(table.Rows)))
 	// place is where the i-th of n patches falls: linspace in float32, as there.
@@ -101,7 +106,8 @@ func (s *shape) bilinear(table matrix) []float32 {
 		y, x := s.patch(i)
 		y0, y1, fy := place(y, s.rows)
 		x0, x1, fx := place(x, s.cols)
-		a, b, c, e := table.Row(y0*side+x0), table.Row(y0*side+x1), table.Row(y1*side+x0), table.Row(y1*side+x1)
+		a, b, c, e := table.Row(y0*side+x0), table.Row(y0*side+x1), table.Row(y1*side+x0),
+			table.Row(y1*side+x1)
 		for k := range a {
 			out = append(out, (1-fy)*(1-fx)*a[k]+(1-fy)*fx*b[k]+fy*(1-fx)*c[k]+fy*fx*e[k])
 		}
@@ -134,8 +140,8 @@ func (s *shape) angles(d *description) []float64 {
 	return out
 }
 
-// tokens puts the rows of a picture's tokens, width wide, in the order of the picture, with rowEnd between its rows where that is not nil.
-// It may return rows itself.
+// tokens puts the rows of a picture's tokens, width wide, in the order of the picture, with rowEnd
+// between its rows where that is not nil. It may return rows itself.
 func (s *shape) tokens(d *description, rows, rowEnd []float32, width int) []float32 {
 	if s.places != nil {
 		sorted := make([]float32, len(rows))
@@ -180,7 +186,8 @@ func (d *description) places(width, height int) (list [][4]int32, advance int) {
 func (d *description) checkSize(w, h int) error {
 	if !d.AnySize {
 		if w != d.ImageSize || h != d.ImageSize {
-			return fmt.Errorf("%d x %d pixels; the tower takes %d x %d", w, h, d.ImageSize, d.ImageSize)
+			return fmt.Errorf("%d x %d pixels; the tower takes %d x %d", w, h, d.ImageSize,
+				d.ImageSize)
 		}
 		return nil
 	}
@@ -189,7 +196,8 @@ func (d *description) checkSize(w, h int) error {
 		return fmt.Errorf("%d x %d pixels; the tower takes multiples of %d", w, h, token)
 	}
 	if cols, rows := w/d.PatchSize, h/d.PatchSize; cols > maxPatchesOfPicture/rows {
-		return fmt.Errorf("%d x %d patches; at most %d are supported", cols, rows, maxPatchesOfPicture)
+		return fmt.Errorf("%d x %d patches; at most %d are supported", cols, rows,
+			maxPatchesOfPicture)
 	}
 	return nil
 }

@@ -81,7 +81,8 @@ func (l *loader) outputs(name string, transposed bool) int {
 	if transposed {
 		at = 0
 	}
-	if t, ok := l.file.Tensor(name); ok && len(t.Dims) == 2 && t.Dims[at] >= 1 && t.Dims[at] <= math.MaxInt32 {
+	if t, ok := l.file.Tensor(name); ok && len(t.Dims) == 2 && t.Dims[at] >= 1 &&
+		t.Dims[at] <= math.MaxInt32 {
 		return int(t.Dims[at])
 	}
 	return 1 // the tensor's own check will name what is wrong

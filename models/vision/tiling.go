@@ -32,7 +32,8 @@ func readTiling(f *gguf.File) (t tiling, err error) {
 	const pinpoints, crop = "clip.vision.image_grid_pinpoints", "clip.vision.image_crop_resolution"
 	numbers, _ := f.Ints(pinpoints)
 	if len(numbers)%2 != 0 || len(numbers) > 2*maxPinpoints {
-		return t, fmt.Errorf("%s has %d numbers, want pairs, at most %d", pinpoints, len(numbers), maxPinpoints)
+		return t, fmt.Errorf("%s has %d numbers, want pairs, at most %d", pinpoints, len(numbers),
+			maxPinpoints)
 	}
 	for i := 0; i < len(numbers); i += 2 {
 		a, b := numbers[i], numbers[i+1]
@@ -50,7 +51,8 @@ func readTiling(f *gguf.File) (t tiling, err error) {
 	for _, k := range []struct {
 		key string
 		dst *string
-	}{{"clip.vision.mm_patch_merge_type", &t.MergeType}, {"clip.vision.image_aspect_ratio", &t.AspectRatio}} {
+	}{{"clip.vision.mm_patch_merge_type", &t.MergeType}, {"clip.vision.image_aspect_ratio",
+		&t.AspectRatio}} {
 		s, _ := f.Str(k.key)
 		if len(s) > maxTilingStr {
 			return t, fmt.Errorf("%s has %d bytes", k.key, len(s))

@@ -71,23 +71,24 @@ type Plan struct {
 
 // A Part is a stretch of image tokens: a picture, or a tile of one that has rows of its own.
 type Part struct {
-	// Before is text that the prompt has before the part. It is the template's kind of text: control
-	// tokens in it are meant.
+	// Before is text that the prompt has before the part. It is the template's kind of text:
+	// control tokens in it are meant.
 	Before string
 	// Tokens is the number of image tokens, Advance the number of positions that they take.
 	Tokens, Advance int
-	// Places are the positions of each token, time, row and column counted from where the part begins, and
-	// a fourth that most models leave 0. Nil counts up.
+	// Places are the positions of each token, time, row and column counted from where the part
+	// begins, and a fourth that most models leave 0. Nil counts up.
 	Places [][4]int32
-	// Whole says that the tokens attend to each other in both directions, so that they go through the
-	// language model in one decode.
+	// Whole says that the tokens attend to each other in both directions, so that they go through
+	// the language model in one decode.
 	Whole bool
 }
 
-// Bounded is an [Encoder] that can be asked for fewer tokens where the size of a picture has no effect on them ([layout.Bounded]).
+// Bounded is an [Encoder] that can be asked for fewer tokens where the size of a picture has no
+// effect on them ([layout.Bounded]).
 type Bounded interface {
-	// PlanWithin is Plan with the most tokens up to that many, or the fewest there are. ok is false where the tokens follow from the size
-	// of the picture, which the caller can change.
+	// PlanWithin is Plan with the most tokens up to that many, or the fewest there are. ok is false
+	// where the tokens follow from the size of the picture, which the caller can change.
 	PlanWithin(w, h, tokens int) (plan *Plan, ok bool, err error)
 }
 
@@ -119,7 +120,8 @@ func Preprocess(ctx context.Context, e Encoder, img *imaging.RGB) (*Input, error
 	return PreprocessPicture(ctx, e, &imaging.Picture{RGB: img, OriginalW: img.W, OriginalH: img.H})
 }
 
-// PreprocessPicture plans and prepares a picture that may have been shrunk while it was decoded ([Target]), by the size in its file.
+// PreprocessPicture plans and prepares a picture that may have been shrunk while it was decoded
+// ([Target]), by the size in its file.
 func PreprocessPicture(ctx context.Context, e Encoder, p *imaging.Picture) (*Input, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -199,15 +201,15 @@ type Info struct {
 	Family string
 	// Projector is the kind of projector as the file calls it, such as "mlp" or "gemma3".
 	Projector string
-	// Layout is the treatment of pictures that are not square: "pad", "crop" or "anyres"
-	// (package llava), or a family's rule (package layout); empty where the backend keeps it to itself.
+	// Layout is the treatment of pictures that are not square: "pad", "crop" or "anyres" (package
+	// llava), or a family's rule (package layout); empty where the backend keeps it to itself.
 	Layout string
 	// Backend is the implementation that runs the tower: "plain", "native" or "mtmd".
 	Backend string
 	// Precision is the arithmetic of the matrix products: "f32", "bf16" or "int8".
 	Precision string
-	// ImageSize and PatchSize are the sides of a tile and of a patch, in pixels. Towers that take pictures of any size have an ImageSize to
-	// speak of: that of a usual one.
+	// ImageSize and PatchSize are the sides of a tile and of a patch, in pixels. Towers that take
+	// pictures of any size have an ImageSize to speak of: that of a usual one.
 	ImageSize, PatchSize int
 	// TileTokens is the number of image tokens of one tile, or of a picture of ImageSize.
 	TileTokens int

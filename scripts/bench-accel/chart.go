@@ -61,7 +61,8 @@ func (c *chart) add(path string, tests []test, found results, limit float64) err
 			return err
 		}
 		line.Color = plotutil.Color(c.models)
-		line.Dashes = [][]vg.Length{nil, {vg.Points(6), vg.Points(3)}, {vg.Points(1), vg.Points(3)}}[i]
+		line.Dashes = [][]vg.Length{nil, {vg.Points(6), vg.Points(3)},
+			{vg.Points(1), vg.Points(3)}}[i]
 		c.plot.Add(line)
 		c.plot.Legend.Add(name+[]string{"", ", llama-bench", ", oneDNN's 8-bit rate"}[i], line)
 	}
@@ -69,4 +70,6 @@ func (c *chart) add(path string, tests []test, found results, limit float64) err
 	return nil
 }
 
-func (c *chart) save(path string) error { return c.plot.Save(22*vg.Centimeter, 14*vg.Centimeter, path) }
+func (c *chart) save(path string) error {
+	return c.plot.Save(22*vg.Centimeter, 14*vg.Centimeter, path)
+}

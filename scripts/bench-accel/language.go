@@ -42,7 +42,8 @@ func parseTests(names string) (tests []test, err error) {
 
 // bar is the ratio that a test of a kind of model is to reach.
 func (t test) bar(description string) float64 {
-	if t.prompt && t.n >= 4 && t.n <= 32 && (strings.HasSuffix(description, "Q8_0") || strings.HasSuffix(description, "Q4_K - Medium")) {
+	if t.prompt && t.n >= 4 && t.n <= 32 && (strings.HasSuffix(description, "Q8_0") ||
+		strings.HasSuffix(description, "Q4_K - Medium")) {
 		return 1.8
 	}
 	if t != (test{true, 512}) {
@@ -123,13 +124,15 @@ func ours(ctx context.Context, path string, o *options, found results) error {
 	return nil
 }
 
-// counted tells what the accelerator did, and how that compares with the rate of oneDNN's own products.
+// counted tells what the accelerator did, and how that compares with the rate of oneDNN's own
+// products.
 func counted(n ggml.AcceleratorCounters, took time.Duration, limit float64) string {
 	if n.Calls == 0 {
 		return "nothing for the accelerator"
 	}
 	rate := float64(n.Operations) / n.Time.Seconds() / 1e9
-	return fmt.Sprintf("%d operations, %.0f %% of the time at %.0f GFLOP/s, %.0f %% of oneDNN's", n.Calls, 100*n.Time.Seconds()/took.Seconds(), rate, 100*rate/limit)
+	return fmt.Sprintf("%d operations, %.0f %% of the time at %.0f GFLOP/s, %.0f %% of oneDNN's",
+		n.Calls, 100*n.Time.Seconds()/took.Seconds(), rate, 100*rate/limit)
 }
 
 // run computes n random tokens into an empty context.
@@ -158,7 +161,8 @@ func llamaBench(ctx context.Context, path string, t test, threads int) (float64,
 	if !t.prompt {
 		prompt, generate = 0, t.n
 	}
-	cmd, err := peers.Command(ctx, "llama-bench", "-m", path, "-p", strconv.Itoa(prompt), "-n", strconv.Itoa(generate), "-r", "1", "-t", strconv.Itoa(threads), "-o", "json")
+	cmd, err := peers.Command(ctx, "llama-bench", "-m", path, "-p", strconv.Itoa(prompt), "-n",
+		strconv.Itoa(generate), "-r", "1", "-t", strconv.Itoa(threads), "-o", "json")
 	if err != nil {
 		return 0, err
 	}
@@ -172,7 +176,8 @@ func llamaBench(ctx context.Context, path string, t test, threads int) (float64,
 	var answer []struct {
 		Speeds []float64 `json:"samples_ts"`
 	}
-	if err := json.Unmarshal(out, &answer); err != nil || len(answer) != 1 || len(answer[0].Speeds) != 1 {
+	if err := json.Unmarshal(out, &answer); err != nil || len(answer) != 1 ||
+		len(answer[0].Speeds) != 1 {
 		return 0, fmt.Errorf("llama-bench wrote %q: %v", out, err)
 	}
 	return answer[0].Speeds[0], nil

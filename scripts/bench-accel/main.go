@@ -1,5 +1,6 @@
-// Bench-accel tells what the accelerator (kernels/accel) gains: language models against llama.cpp's own llama-bench, with llama-bench's
-// tests (pp512, pp64, tg128: random tokens into an empty context, nothing sampled), and towers in libmtmd against libmtmd without it.
+// Bench-accel tells what the accelerator (kernels/accel) gains: language models against llama.cpp's
+// own llama-bench, with llama-bench's tests (pp512, pp64, tg128: random tokens into an empty
+// context, nothing sampled), and towers in libmtmd against libmtmd without it.
 //
 //	eval "$(scripts/env)"
 //	go run ./scripts/bench-accel -mmproj build/synth/mmproj-1b-f16.gguf build/synth/llama-1b-f16.gguf build/synth/llama-1b-q4_k_m.gguf
@@ -9,8 +10,8 @@
 //	go run ./scripts/bench-accel -tests pp1,pp2,pp4,pp8,pp16,pp32,pp64,pp128,pp256,pp512 \
 //	  -chart rows.svg build/synth/llama-1b-q4_k_m.gguf build/synth/llama-1b-q8_0.gguf
 //
-// The sides take turns, so that what else the machine does hits all alike. The figures that count are the ratios of the medians; bars are
-// what the accelerator is to reach on them.
+// The sides take turns, so that what else the machine does hits all alike. The figures that count
+// are the ratios of the medians; bars are what the accelerator is to reach on them.
 package main
 
 import (
@@ -47,7 +48,8 @@ func (o *options) measureOneDNN(ctx context.Context) (err error) {
 	if o.int8, err = bench.ProductRate(ctx, s, nn.Int8, o.threads, 10); err != nil {
 		return err
 	}
-	fmt.Printf("oneDNN's own product of %d x %d x %d: bfloat16 %.0f GFLOP/s, 8-bit integers %.0f\n", s.M, s.N, s.K, o.bf16, o.int8)
+	fmt.Printf("oneDNN's own product of %d x %d x %d: bfloat16 %.0f GFLOP/s, 8-bit integers %.0f\n",
+		s.M, s.N, s.K, o.bf16, o.int8)
 	return nil
 }
 
@@ -58,9 +60,12 @@ func main() {
 	flag.BoolVar(&o.strict, "strict", false, "fail if a ratio is below its bar")
 	flag.StringVar(&o.chart, "chart", "", "`file` to write a line chart of prompts' rates to")
 	names := flag.String("tests", "pp512,pp64,tg128", "`tests` of language models")
-	mmproj := flag.String("mmproj", "", "projector `files` to encode a picture with, separated by commas")
-	lm := flag.String("lm", "build/synth/llama-1b-q4_k_m.gguf", "language `model` that the projectors belong to")
-	cache := flag.Uint64("cache", 0, "`bytes` of memory for weights that the accelerator keeps converted")
+	mmproj := flag.String("mmproj", "",
+		"projector `files` to encode a picture with, separated by commas")
+	lm := flag.String("lm", "build/synth/llama-1b-q4_k_m.gguf",
+		"language `model` that the projectors belong to")
+	cache := flag.Uint64("cache", 0,
+		"`bytes` of memory for weights that the accelerator keeps converted")
 	flag.Parse()
 	runtime.LockOSThread() // libgomp keeps a team of workers for each thread that computes
 	ggml.SetAcceleratorCache(*cache)
@@ -81,7 +86,8 @@ func run(o *options, names, mmproj, lm string, models []string) (err error) {
 		return fmt.Errorf("no accelerator: %s", a.Reason)
 	}
 	ctx := context.Background()
-	fmt.Printf("%d threads, libllama %s, libggml %s, %s\n", o.threads, llama.Version(), ggml.Version(), runtime.Version())
+	fmt.Printf("%d threads, libllama %s, libggml %s, %s\n", o.threads, llama.Version(),
+		ggml.Version(), runtime.Version())
 	if err := o.measureOneDNN(ctx); err != nil {
 		return err
 	}
@@ -144,7 +150,8 @@ func (r results) print(title string) (short []string) {
 	fmt.Println(title)
 	for _, x := range r {
 		ratio := median(x.ours) / median(x.theirs)
-		fmt.Printf("  %-7s %s  accelerator %s  peer %s", x.name, x.unit, figures(x.ours), figures(x.theirs))
+		fmt.Printf("  %-7s %s  accelerator %s  peer %s", x.name, x.unit, figures(x.ours),
+			figures(x.theirs))
 		fmt.Printf("  ratio %.3f", ratio)
 		if x.bar > 0 {
 			verdict := "reached"

@@ -39,14 +39,17 @@ func benchTower(ctx context.Context, path, lm string, o *options) (results, erro
 			return nil, err
 		}
 		x.ours = append(x.ours, 1/took.Seconds())
-		x.noteBest(fmt.Sprintf("cosine %.6f, %s", cosine(with, without), counted(ggml.ReadAcceleratorCounters(true), took, o.bf16)))
+		x.noteBest(fmt.Sprintf("cosine %.6f, %s", cosine(with, without),
+			counted(ggml.ReadAcceleratorCounters(true), took, o.bf16)))
 	}
 	return results{x}, nil
 }
 
 // encode loads a projector and encodes a picture with it, after a first time that warms up.
-func encode(ctx context.Context, path string, m *llama.Model, picture mtmd.Bitmap, threads int, accelerated bool) (embeddings []float32, took time.Duration, err error) {
-	c, err := mtmd.New(ctx, path, m, mtmd.Params{Threads: threads, NoGPU: true, NoAccelerator: !accelerated})
+func encode(ctx context.Context, path string, m *llama.Model, picture mtmd.Bitmap, threads int,
+	accelerated bool) (embeddings []float32, took time.Duration, err error) {
+	c, err := mtmd.New(ctx, path, m, mtmd.Params{Threads: threads, NoGPU: true,
+		NoAccelerator: !accelerated})
 	if err != nil {
 		return nil, 0, err
 	}

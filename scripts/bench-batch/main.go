@@ -1,12 +1,14 @@
-// Bench-batch measures what a queue costs, and what a second worker brings, with the built-in model and small pictures:
+// Bench-batch measures what a queue costs, and what a second worker brings, with the built-in model
+// and small pictures:
 //
 //	go run ./scripts/bench-batch                 # queue: 10,000 pictures through the embedded queue and without one, in turns
 //	go run ./scripts/bench-batch -mode workers   # two workers pinned to a core each, against one pinned to one core
 //
-// "queue" asks the same in portions, by turns through the queue and past it, in one process and with the same model, and prints the ratio of
-// the throughputs and how much memory the process took after each portion. "workers" runs build/bin/eyelet, or what -eyelet names, as
-// a queue, workers and submitter of their own, on Linux; the submitter and the queue share the machine with the workers, as they
-// would on one of a site's. Run both on a quiet machine.
+// "queue" asks the same in portions, by turns through the queue and past it, in one process and
+// with the same model, and prints the ratio of the throughputs and how much memory the process took
+// after each portion. "workers" runs build/bin/eyelet, or what -eyelet names, as a queue, workers
+// and submitter of their own, on Linux; the submitter and the queue share the machine with the
+// workers, as they would on one of a site's. Run both on a quiet machine.
 package main
 
 import (
@@ -49,7 +51,8 @@ func main() {
 	flag.StringVar(&o.mode, "mode", "queue", "queue or workers")
 	flag.IntVar(&o.items, "items", 10_000, "pictures")
 	flag.IntVar(&o.portions, "portions", 10, "of the mode queue: portions, each asked both ways")
-	flag.IntVar(&o.parallel, "parallel", engine.DefaultParallel, "pictures that are asked about at a time")
+	flag.IntVar(&o.parallel, "parallel", engine.DefaultParallel,
+		"pictures that are asked about at a time")
 	flag.StringVar(&o.eyelet, "eyelet", "build/bin/eyelet", "of the mode workers: the program")
 	flag.Parse()
 	if err := run(context.Background(), o); err != nil {
@@ -66,7 +69,8 @@ func run(ctx context.Context, o options) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	fmt.Printf("drawing %d pictures\n", 2*o.items)
 	pictures := filepath.Join(dir, "pictures")
-	if err := draw(pictures, 2*o.items); err != nil { // each way has its own, so that none finds a picture in the cache
+	// each way has its own, so that none finds a picture in the cache
+	if err := draw(pictures, 2*o.items); err != nil {
 		return err
 	}
 	switch o.mode {
@@ -86,7 +90,8 @@ func draw(dir string, n int) error {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for i := range n {
 		m := image.NewRGBA(image.Rect(0, 0, 64, 64))
-		back, front := color.RGBA{uint8(rng.Uint32()), uint8(rng.Uint32()), uint8(i), 255}, color.RGBA{uint8(rng.Uint32()), uint8(rng.Uint32()), uint8(i >> 8), 255}
+		back, front := color.RGBA{uint8(rng.Uint32()), uint8(rng.Uint32()), uint8(i), 255},
+			color.RGBA{uint8(rng.Uint32()), uint8(rng.Uint32()), uint8(i >> 8), 255}
 		x, y := rng.IntN(40), rng.IntN(40)
 		for p := range 64 * 64 {
 			c := back
@@ -110,7 +115,8 @@ func name(dir string, i int) string { return filepath.Join(dir, fmt.Sprintf("%06
 
 var body = json.RawMessage(`{"model":"eyelet-builtin","temperature":0,"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"eyelet:0"}},{"type":"text","text":"What color is the background?"}]}]}`)
 
-// queue asks about portions of the pictures, first one way and then the other, the order changing from portion to portion.
+// queue asks about portions of the pictures, first one way and then the other, the order changing
+// from portion to portion.
 func queue(ctx context.Context, o options, dir, pictures string) (err error) {
 	e, err := engine.New(engine.Options{})
 	if err != nil {
@@ -118,7 +124,8 @@ func queue(ctx context.Context, o options, dir, pictures string) (err error) {
 	}
 	pool := engine.NewPool(e, engine.PoolOptions{KeepAlive: -1})
 	defer func() { err = errors.Join(err, pool.Close(), e.Close()) }()
-	s, err := server.New(pool, nil, server.Options{Spec: engine.ModelSpec{Parallel: o.parallel}, Log: slog.New(slog.DiscardHandler)})
+	s, err := server.New(pool, nil, server.Options{Spec: engine.ModelSpec{Parallel: o.parallel},
+		Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}
@@ -136,7 +143,10 @@ func queue(ctx context.Context, o options, dir, pictures string) (err error) {
 	defer worker.Wait()
 	defer stop()
 	w := batch.NewWorker(q, batch.WorkerOptions{
-		Parallel: o.parallel, Folders: []string{"/"}, Answer: s.Answer, Models: func(context.Context) ([]batch.Model, error) { return []batch.Model{model}, nil },
+		Parallel: o.parallel, Folders: []string{"/"}, Answer: s.Answer,
+		Models: func(context.Context) ([]batch.Model, error) {
+			return []batch.Model{model}, nil
+		},
 	})
 	worker.Go(func() { _ = w.Run(working) })
 	through := func(from, to int) (int, error) {
@@ -144,7 +154,10 @@ func queue(ctx context.Context, o options, dir, pictures string) (err error) {
 			Batch: fmt.Sprintf("b%d", from), ByPath: true, Resolve: s.Resolve,
 			Items: func(yield func(batch.Item, error) bool) {
 				for i := from; i < to; i++ {
-					it := batch.Item{ID: strconv.Itoa(i), URL: "/v1/chat/completions", Model: builtin.Name, Body: body, Pictures: []batch.Source{{Name: "p", Path: name(pictures, o.items+i), Page: -1}}}
+					it := batch.Item{ID: strconv.Itoa(i), URL: "/v1/chat/completions",
+						Model: builtin.Name, Body: body,
+						Pictures: []batch.Source{{Name: "p", Path: name(pictures, o.items+i),
+							Page: -1}}}
 					if !yield(it, nil) {
 						return
 					}
@@ -167,7 +180,9 @@ func queue(ctx context.Context, o options, dir, pictures string) (err error) {
 					if i >= to {
 						return
 					}
-					r, fault := s.Answer(ctx, batch.Task{ID: strconv.Itoa(i), URL: "/v1/chat/completions", Model: model, Body: body, Pictures: []batch.File{{Name: "p", Path: name(pictures, i), Page: -1}}})
+					r, fault := s.Answer(ctx, batch.Task{ID: strconv.Itoa(i),
+						URL: "/v1/chat/completions", Model: model, Body: body,
+						Pictures: []batch.File{{Name: "p", Path: name(pictures, i), Page: -1}}})
 					mu.Lock()
 					if fault == nil && r.Status == 200 {
 						good++
@@ -219,7 +234,8 @@ func resident() int64 {
 	return pages * int64(os.Getpagesize())
 }
 
-// workers compares two pinned workers with one: one, two, two, one, so that a drift of the machine hits both.
+// workers compares two pinned workers with one: one, two, two, one, so that a drift of the machine
+// hits both.
 func workers(ctx context.Context, o options, dir, pictures string) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -240,7 +256,8 @@ func workers(ctx context.Context, o options, dir, pictures string) error {
 		_ = cmd.Process.Signal(os.Interrupt)
 		_ = cmd.Wait()
 	}
-	q, err := start(program, "queue", "-q", "--store", filepath.Join(dir, "store"), "--listen", address)
+	q, err := start(program, "queue", "-q", "--store", filepath.Join(dir, "store"), "--listen",
+		address)
 	if err != nil {
 		return err
 	}
@@ -249,23 +266,29 @@ func workers(ctx context.Context, o options, dir, pictures string) error {
 	for round, n := range []int{1, 2, 2, 1} {
 		var running []*exec.Cmd
 		for i := range n {
-			w, err := start("taskset", "-c", strconv.Itoa(i), program, "worker", "-q", "--nats", "nats://"+address, "-t", "1", "--parallel", strconv.Itoa(o.parallel), "--folder", pictures)
+			w, err := start("taskset", "-c", strconv.Itoa(i), program, "worker", "-q", "--nats",
+				"nats://"+address, "-t", "1", "--parallel", strconv.Itoa(o.parallel), "--folder",
+				pictures)
 			if err != nil {
 				return err
 			}
 			running = append(running, w)
 		}
 		submit := func(list, out string) error {
-			cmd := exec.CommandContext(ctx, program, "batch", "-q", "--list", list, "-o", out, "--prompt", "What color is the background?", "--nats", "nats://"+address, "--by-path")
+			cmd := exec.CommandContext(ctx, program, "batch", "-q", "--list", list, "-o", out,
+				"--prompt", "What color is the background?", "--nats", "nats://"+address,
+				"--by-path")
 			cmd.Stderr = os.Stderr
 			return cmd.Run()
 		}
 		warm := filepath.Join(dir, "warm.txt")
 		all := filepath.Join(dir, "all.txt")
-		if err := errors.Join(listed(warm, pictures, min(64, o.items)), listed(all, pictures, o.items)); err != nil {
+		if err := errors.Join(listed(warm, pictures, min(64, o.items)),
+			listed(all, pictures, o.items)); err != nil {
 			return err
 		}
-		if err := submit(warm, filepath.Join(dir, fmt.Sprintf("warm%d.csv", round))); err != nil { // loads the models
+		// loads the models
+		if err := submit(warm, filepath.Join(dir, fmt.Sprintf("warm%d.csv", round))); err != nil {
 			return err
 		}
 		began := time.Now()
@@ -274,12 +297,14 @@ func workers(ctx context.Context, o options, dir, pictures string) error {
 		}
 		took := time.Since(began)
 		times[n] += took
-		fmt.Printf("%d of 4: %d pinned: %.1f pictures a second\n", round+1, n, float64(o.items)/took.Seconds())
+		fmt.Printf("%d of 4: %d pinned: %.1f pictures a second\n", round+1, n,
+			float64(o.items)/took.Seconds())
 		for _, w := range running {
 			end(w)
 		}
 	}
-	fmt.Printf("two workers: %.2f times the throughput of one\n", times[1].Seconds()/times[2].Seconds())
+	fmt.Printf("two workers: %.2f times the throughput of one\n",
+		times[1].Seconds()/times[2].Seconds())
 	return nil
 }
 

@@ -67,7 +67,8 @@ func run(model string, n, rounds, loops, threads int) error {
 				return err
 			}
 			r := &results[i]
-			r.alone, r.busy, r.ratio = append(r.alone, alone), append(r.busy, busy), append(r.ratio, busy/alone)
+			r.alone, r.busy, r.ratio = append(r.alone, alone), append(r.busy, busy),
+				append(r.ratio, busy/alone)
 			fmt.Printf("round %d, %-11s  alone %6.1f tok/s, beside %d busy %6.1f tok/s, ratio %.2f\n", round+1, s.name, alone, loops, busy, busy/alone)
 		}
 	}
@@ -76,7 +77,8 @@ func run(model string, n, rounds, loops, threads int) error {
 	for i, s := range sides {
 		r := &results[i]
 		fmt.Printf("%-11s  alone %6.1f, busy %6.1f (%.1f to %.1f) tok/s; of its own %.2f (%.2f to %.2f), of all threads alone %.2f\n", s.name, median(r.alone),
-			median(r.busy), slices.Min(r.busy), slices.Max(r.busy), median(r.ratio), slices.Min(r.ratio), slices.Max(r.ratio), median(r.busy)/all)
+			median(r.busy), slices.Min(r.busy), slices.Max(r.busy), median(r.ratio),
+			slices.Min(r.ratio), slices.Max(r.ratio), median(r.busy)/all)
 	}
 	return nil
 }

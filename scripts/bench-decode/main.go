@@ -1,10 +1,12 @@
-// Bench-decode compares the speed of cgo/llama with llama.cpp's own llama-bench: the same file, threads and KV type, the same work
-// (one token after the other into an empty context, as llama-bench's tg test does it: random tokens, nothing sampled).
+// Bench-decode compares the speed of cgo/llama with llama.cpp's own llama-bench: the same file,
+// threads and KV type, the same work (one token after the other into an empty context, as
+// llama-bench's tg test does it: random tokens, nothing sampled).
 //
 //	eval "$(scripts/env)"
 //	go run ./scripts/bench-decode models/builtin/eyelet-builtin-q8_0.gguf build/synth/llama-1b-q4_k_m.gguf
 //
-// Both take turns, so that what else the machine does hits both alike. The figure that counts is the ratio of the medians.
+// Both take turns, so that what else the machine does hits both alike. The figure that counts is
+// the ratio of the medians.
 package main
 
 import (
@@ -68,12 +70,14 @@ func compare(path string, n, rounds, reps, threads int) (float64, error) {
 		theirs = append(theirs, speeds...)
 	}
 	ratio := median(ours) / median(theirs)
-	fmt.Printf("%s: %s\n  tg%d, %d threads, KV F16, libllama %s, libggml %s, %s\n", path, about, n, threads, llama.Version(), ggml.Version(), runtime.Version())
+	fmt.Printf("%s: %s\n  tg%d, %d threads, KV F16, libllama %s, libggml %s, %s\n", path, about, n,
+		threads, llama.Version(), ggml.Version(), runtime.Version())
 	fmt.Printf("  cgo/llama    %8.2f tok/s  %s\n  llama-bench  %8.2f tok/s  %s\n  ratio        %8.3f\n", median(ours), spread(ours), median(theirs), spread(theirs), ratio)
 	return ratio, nil
 }
 
-// decode loads the model afresh, as llama-bench does, and times reps runs of n single-token steps after one step to warm up.
+// decode loads the model afresh, as llama-bench does, and times reps runs of n single-token steps
+// after one step to warm up.
 func decode(path string, n, reps, threads int) (speeds []float64, about string, err error) {
 	ctx := context.Background()
 	m, err := llama.LoadModel(ctx, path, llama.ModelParams{})
@@ -111,12 +115,14 @@ func decode(path string, n, reps, threads int) (speeds []float64, about string, 
 		}
 		speeds = append(speeds, float64(n)/time.Since(start).Seconds())
 	}
-	return speeds, fmt.Sprintf("%s, %.0f M parameters, %.1f MB", m.Description(), float64(m.NParams())/1e6, float64(m.Size())/1e6), nil
+	return speeds, fmt.Sprintf("%s, %.0f M parameters, %.1f MB", m.Description(),
+		float64(m.NParams())/1e6, float64(m.Size())/1e6), nil
 }
 
 // llamaBench runs the same in llama.cpp's program.
 func llamaBench(path string, n, reps, threads int) ([]float64, error) {
-	cmd, err := peers.Command(context.Background(), "llama-bench", "-m", path, "-p", "0", "-n", strconv.Itoa(n), "-r", strconv.Itoa(reps),
+	cmd, err := peers.Command(context.Background(), "llama-bench", "-m", path, "-p", "0", "-n",
+		strconv.Itoa(n), "-r", strconv.Itoa(reps),
 		"-t", strconv.Itoa(threads), "-ctk", "f16", "-ctv", "f16", "-o", "json")
 	if err != nil {
 		return nil, err
@@ -145,4 +151,6 @@ func median(x []float64) float64 {
 	return (s[len(s)/2-1] + s[len(s)/2]) / 2
 }
 
-func spread(x []float64) string { return fmt.Sprintf("(%.2f to %.2f)", slices.Min(x), slices.Max(x)) }
+func spread(x []float64) string {
+	return fmt.Sprintf("(%.2f to %.2f)", slices.Min(x), slices.Max(x))
+}

@@ -12,7 +12,8 @@ import (
 	"golang.org/x/image/font/basicfont"
 )
 
-// benchBudget asks about one picture within all its tokens, half of them, and a quarter: the time to the first token should fall as the tokens do.
+// benchBudget asks about one picture within all its tokens, half of them, and a quarter: the time
+// to the first token should fall as the tokens do.
 func benchBudget(ctx context.Context, o *options) error {
 	var data bytes.Buffer
 	if err := jpeg.Encode(&data, scannedPage(basicfont.Face7x13, 0), nil); err != nil {
@@ -43,7 +44,8 @@ func benchBudget(ctx context.Context, o *options) error {
 			fmt.Println("no budget changes the tokens of a picture with this model")
 			return nil
 		}
-		fmt.Printf("%5d image tokens (%.2f of all): first token after %.0f ms (%.2f of that)\n", tokens, float64(tokens)/float64(own), first, first/whole)
+		fmt.Printf("%5d image tokens (%.2f of all): first token after %.0f ms (%.2f of that)\n",
+			tokens, float64(tokens)/float64(own), first, first/whole)
 	}
 	return nil
 }

@@ -1,14 +1,17 @@
-// Bench-documents measures what documents, films and budgets of pictures cost, beside llama.cpp's server where that can do the same:
+// Bench-documents measures what documents, films and budgets of pictures cost, beside llama.cpp's
+// server where that can do the same:
 //
 //	make build && eval "$(scripts/env)"
 //	go run ./scripts/bench-documents scan -pages 100
 //	go run ./scripts/bench-documents film -frames 30 -model LLM.gguf -mmproj MMPROJ.gguf -image-tokens 64
 //	go run ./scripts/bench-documents budget -model LLM.gguf -mmproj MMPROJ.gguf
 //
-// scan makes a PDF file of pages that look scanned, and asks about each: by "eyelet run --jsonl", one at a time and several, and by pdftoppm and
-// llama-server, page by page. film asks twice about frames of a film that ffmpeg makes, in two processes of "eyelet run --session", and twice in a
-// conversation with llama-server. budget asks about one picture within fewer and fewer tokens. Without -model the built-in model answers.
-// pdftoppm (Debian: poppler-utils) and ffmpeg are taken from the PATH, or from where -pdftoppm and -ffmpeg say.
+// scan makes a PDF file of pages that look scanned, and asks about each: by "eyelet run --jsonl",
+// one at a time and several, and by pdftoppm and llama-server, page by page. film asks twice about
+// frames of a film that ffmpeg makes, in two processes of "eyelet run --session", and twice in a
+// conversation with llama-server. budget asks about one picture within fewer and fewer tokens.
+// Without -model the built-in model answers. pdftoppm (Debian: poppler-utils) and ffmpeg are taken
+// from the PATH, or from where -pdftoppm and -ffmpeg say.
 package main
 
 import (
@@ -40,23 +43,28 @@ type options struct {
 }
 
 // benches are what can be measured.
-var benches = map[string]func(context.Context, *options) error{"scan": benchScan, "film": benchFilm, "budget": benchBudget}
+var benches = map[string]func(context.Context, *options) error{
+	"scan": benchScan, "film": benchFilm, "budget": benchBudget}
 
 func main() {
 	var o options
 	f := flag.NewFlagSet("bench-documents", flag.ExitOnError)
-	f.StringVar(&o.eyelet, "eyelet", filepath.Join("build", "bin", "eyelet"), "the `program` eyelet")
+	f.StringVar(&o.eyelet, "eyelet", filepath.Join("build", "bin", "eyelet"),
+		"the `program` eyelet")
 	f.StringVar(&o.pdftoppm, "pdftoppm", "pdftoppm", "the `program` pdftoppm")
 	f.StringVar(&o.ffmpeg, "ffmpeg", "ffmpeg", "the `program` ffmpeg")
-	f.StringVar(&o.model, "model", "", "GGUF `file` of the language model (default: the built-in model)")
+	f.StringVar(&o.model, "model", "",
+		"GGUF `file` of the language model (default: the built-in model)")
 	f.StringVar(&o.projector, "mmproj", "", "GGUF `file` of its projector")
 	f.IntVar(&o.threads, "threads", 2, "compute threads of both sides")
 	f.IntVar(&o.tokens, "tokens", 8, "tokens of an answer, at most")
-	f.IntVar(&o.ctx, "ctx", 0, "cells of the KV cache of both sides (default: each side's own, of the model's training)")
+	f.IntVar(&o.ctx, "ctx", 0,
+		"cells of the KV cache of both sides (default: each side's own, of the model's training)")
 	f.IntVar(&o.pages, "pages", 20, "pages of the scan")
 	f.IntVar(&o.frames, "frames", 30, "frames of the film")
 	f.IntVar(&o.rounds, "rounds", 3, "rounds of budget, of which the median counts")
-	f.StringVar(&o.parallel, "parallel", "1,2,4", "`numbers` of pages that are asked about at a time, separated by commas")
+	f.StringVar(&o.parallel, "parallel", "1,2,4",
+		"`numbers` of pages that are asked about at a time, separated by commas")
 	f.StringVar(&o.imageTokens, "image-tokens", "", "most image tokens of a picture, on both sides")
 	f.BoolVar(&o.oursOnly, "ours-only", false, "leave llama-server out")
 	name := ""
@@ -65,8 +73,10 @@ func main() {
 		_ = f.Parse(os.Args[2:]) // which ends the program over a mistake
 	}
 	bench, ok := benches[name]
-	if !ok || f.NArg() > 0 || (o.model == "") != (o.projector == "") || o.pages < 1 || o.frames < 1 || o.rounds < 1 {
-		fmt.Fprintln(os.Stderr, "usage: bench-documents scan|film|budget [flags]; -model and -mmproj go together")
+	if !ok || f.NArg() > 0 || (o.model == "") != (o.projector == "") || o.pages < 1 ||
+		o.frames < 1 || o.rounds < 1 {
+		fmt.Fprintln(os.Stderr,
+			"usage: bench-documents scan|film|budget [flags]; -model and -mmproj go together")
 		f.PrintDefaults()
 		os.Exit(2)
 	}
@@ -113,7 +123,8 @@ type answer struct {
 
 // command is eyelet run with the model.
 func (o *options) command(ctx context.Context, args ...string) *exec.Cmd {
-	list := []string{"run", "--quiet", "--model", o.model, "--mmproj", o.projector, "--threads", strconv.Itoa(o.threads), "--max-tokens", strconv.Itoa(o.tokens)}
+	list := []string{"run", "--quiet", "--model", o.model, "--mmproj", o.projector, "--threads",
+		strconv.Itoa(o.threads), "--max-tokens", strconv.Itoa(o.tokens)}
 	if o.ctx > 0 {
 		list = append(list, "--ctx", strconv.Itoa(o.ctx))
 	}

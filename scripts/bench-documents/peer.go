@@ -30,7 +30,8 @@ type peer struct {
 	ended chan struct{}
 }
 
-// startPeer returns when llama-server has loaded the model. It answers in the vicuna template, as the built-in model and LLaVA are asked.
+// startPeer returns when llama-server has loaded the model. It answers in the vicuna template, as
+// the built-in model and LLaVA are asked.
 func startPeer(ctx context.Context, o *options) (*peer, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -47,7 +48,8 @@ func startPeer(ctx context.Context, o *options) (*peer, error) {
 		return nil, err
 	}
 	args := []string{
-		"--model", o.model, "--mmproj", o.projector, "--host", "127.0.0.1", "--port", strconv.Itoa(port), "--threads", strconv.Itoa(o.threads), "--parallel", "1",
+		"--model", o.model, "--mmproj", o.projector, "--host", "127.0.0.1", "--port",
+		strconv.Itoa(port), "--threads", strconv.Itoa(o.threads), "--parallel", "1",
 		"--ctx-size", strconv.Itoa(o.ctx), "--chat-template-file", template, "--offline", "--no-ui",
 	}
 	if o.imageTokens != "" {
@@ -66,7 +68,8 @@ func startPeer(ctx context.Context, o *options) (*peer, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	p := &peer{o: o, url: fmt.Sprintf("http://127.0.0.1:%d", port), cmd: cmd, ended: make(chan struct{})}
+	p := &peer{o: o, url: fmt.Sprintf("http://127.0.0.1:%d", port), cmd: cmd,
+		ended: make(chan struct{})}
 	go func() { _ = cmd.Wait(); close(p.ended) }()
 	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		response, err := http.Get(p.url + "/health")
@@ -79,7 +82,8 @@ func startPeer(ctx context.Context, o *options) (*peer, error) {
 		select {
 		case <-p.ended:
 			text, _ := os.ReadFile(log.Name())
-			return nil, fmt.Errorf("llama-server ended before it was ready:\n%s", text[max(0, len(text)-2000):])
+			return nil, fmt.Errorf("llama-server ended before it was ready:\n%s",
+				text[max(0, len(text)-2000):])
 		default:
 		}
 		if time.Now().After(deadline) || ctx.Err() != nil {
@@ -101,9 +105,12 @@ func turn(text string, pictures ...[]byte) object {
 	var content []object
 	for _, data := range pictures {
 		kind := http.DetectContentType(data)
-		content = append(content, object{"type": "image_url", "image_url": object{"url": "data:" + kind + ";base64," + base64.StdEncoding.EncodeToString(data)}})
+		content = append(content, object{"type": "image_url",
+			"image_url": object{"url": "data:" + kind + ";base64," +
+				base64.StdEncoding.EncodeToString(data)}})
 	}
-	return object{"role": "user", "content": append(content, object{"type": "text", "text": "\n" + text})}
+	return object{"role": "user", "content": append(content,
+		object{"type": "text", "text": "\n" + text})}
 }
 
 // reply is what came of a question, with the seconds to the first token.
@@ -116,13 +123,15 @@ type reply struct {
 // ask asks in a stream, so that the first token is seen.
 func (p *peer) ask(ctx context.Context, messages ...object) (r reply, err error) {
 	body, err := json.Marshal(object{
-		"messages": messages, "max_tokens": p.o.tokens, "temperature": 0, "ignore_eos": true, "stream": true, "stream_options": object{"include_usage": true},
+		"messages": messages, "max_tokens": p.o.tokens, "temperature": 0, "ignore_eos": true,
+		"stream": true, "stream_options": object{"include_usage": true},
 	})
 	if err != nil {
 		return r, err
 	}
 	began := time.Now()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url+"/v1/chat/completions", bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url+"/v1/chat/completions",
+		bytes.NewReader(body))
 	if err != nil {
 		return r, err
 	}
@@ -167,7 +176,8 @@ func (p *peer) ask(ctx context.Context, messages ...object) (r reply, err error)
 	return r, lines.Err()
 }
 
-// peerScan draws each page by pdftoppm and asks llama-server about it, one after the other, and returns pages a second.
+// peerScan draws each page by pdftoppm and asks llama-server about it, one after the other, and
+// returns pages a second.
 func (o *options) peerScan(ctx context.Context, file string) (float64, error) {
 	p, err := startPeer(ctx, o)
 	if err != nil {
@@ -177,7 +187,8 @@ func (o *options) peerScan(ctx context.Context, file string) (float64, error) {
 	began := time.Now()
 	for i := 1; i <= o.pages; i++ {
 		n := strconv.Itoa(i)
-		page, err := exec.CommandContext(ctx, o.pdftoppm, "-r", "144", "-f", n, "-l", n, "-png", file).Output()
+		page, err := exec.CommandContext(ctx, o.pdftoppm, "-r", "144", "-f", n, "-l", n, "-png",
+			file).Output()
 		if err != nil {
 			return 0, fmt.Errorf("%s: %w (Debian has it in poppler-utils)", o.pdftoppm, err)
 		}

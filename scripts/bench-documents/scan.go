@@ -29,7 +29,8 @@ import (
 // scanSize is an A4 page at 150 dots an inch.
 var scanSize = image.Pt(1240, 1754)
 
-// scan makes a PDF file of pages as a scanner makes them: grey, uneven paper with noise, lines of text, each page a JPEG.
+// scan makes a PDF file of pages as a scanner makes them: grey, uneven paper with noise, lines of
+// text, each page a JPEG.
 func scan(pages int) ([]byte, error) {
 	ttf, err := opentype.Parse(goregular.TTF)
 	if err != nil {
@@ -52,7 +53,8 @@ func scan(pages int) ([]byte, error) {
 		objects = append(objects,
 			fmt.Sprintf("<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents %d 0 R/Resources<</XObject<</I %d 0 R>>>>>>", n+1, n+2),
 			documenttest.Stream("", "595 0 0 842 0 0 cm /I Do"),
-			documenttest.Stream(fmt.Sprintf("/Type/XObject/Subtype/Image/Width %d/Height %d/BitsPerComponent 8/ColorSpace/DeviceGray/Filter/DCTDecode", scanSize.X, scanSize.Y), data.String()))
+			documenttest.Stream(
+				fmt.Sprintf("/Type/XObject/Subtype/Image/Width %d/Height %d/BitsPerComponent 8/ColorSpace/DeviceGray/Filter/DCTDecode", scanSize.X, scanSize.Y), data.String()))
 	}
 	objects[1] = fmt.Sprintf("<</Type/Pages/Kids[%s]/Count %d>>", kids, pages)
 	return documenttest.Objects(objects...), nil
@@ -64,7 +66,8 @@ func scannedPage(face font.Face, i int) *image.Gray {
 	noise := rand.New(rand.NewPCG(uint64(i), 27))
 	for y := range scanSize.Y {
 		for x := range scanSize.X {
-			page.Pix[y*page.Stride+x] = uint8(236 + 8*x/scanSize.X - 6*y/scanSize.Y + noise.IntN(9) - 4)
+			page.Pix[y*page.Stride+x] = uint8(236 + 8*x/scanSize.X - 6*y/scanSize.Y +
+				noise.IntN(9) - 4)
 		}
 	}
 	d := font.Drawer{Dst: page, Src: image.NewUniform(color.Gray{40}), Face: face}
@@ -72,14 +75,16 @@ func scannedPage(face font.Face, i int) *image.Gray {
 		d.Dot = fixed.P(110, 140+38*line)
 		text := ""
 		for len(text) < 60 {
-			text += []string{"page ", "of ", "a ", "scan ", "with ", "words ", strconv.Itoa(noise.IntN(1000)) + " "}[noise.IntN(7)]
+			text += []string{"page ", "of ", "a ", "scan ", "with ", "words ",
+				strconv.Itoa(noise.IntN(1000)) + " "}[noise.IntN(7)]
 		}
 		if line == 0 {
 			text = fmt.Sprintf("Page %d", i+1)
 		}
 		d.DrawString(text)
 	}
-	draw.Draw(page, image.Rect(110, 1680, 400, 1684), image.NewUniform(color.Gray{90}), image.Point{}, draw.Src)
+	draw.Draw(page, image.Rect(110, 1680, 400, 1684), image.NewUniform(color.Gray{90}),
+		image.Point{}, draw.Src)
 	return page
 }
 
@@ -106,14 +111,16 @@ func benchScan(ctx context.Context, o *options) error {
 	if err := writeTiny(tiny); err != nil {
 		return err
 	}
-	if _, err := o.ask(ctx, "--image", small, scanQuestion); err != nil { // which also compiles the reader of PDF files, once on a machine
+	// which also compiles the reader of PDF files, once on a machine
+	if _, err := o.ask(ctx, "--image", small, scanQuestion); err != nil {
 		return err
 	}
 	idle, err := peakOf(o.command(ctx, "--image", tiny, "--json", scanQuestion))
 	if err != nil {
 		return err
 	}
-	fmt.Printf("a scan of %d pages, %.1f MB; the model alone has %.0f MiB at the highest\n", o.pages, float64(len(data))/1e6, idle)
+	fmt.Printf("a scan of %d pages, %.1f MB; the model alone has %.0f MiB at the highest\n",
+		o.pages, float64(len(data))/1e6, idle)
 	best := 0.0
 	for _, n := range strings.Split(o.parallel, ",") {
 		rate, err := o.scanned(ctx, file, n, idle)
@@ -142,11 +149,14 @@ func writeTiny(path string) error {
 	return os.WriteFile(path, data.Bytes(), 0o600)
 }
 
-// scanned runs eyelet run over all pages, n at a time, and returns pages a second without the time to load the model.
-func (o *options) scanned(ctx context.Context, file, n string, idle float64) (rate float64, err error) {
+// scanned runs eyelet run over all pages, n at a time, and returns pages a second without the time
+// to load the model.
+func (o *options) scanned(ctx context.Context, file, n string,
+	idle float64) (rate float64, err error) {
 	out := filepath.Join(o.folder, "answers-"+n+".jsonl")
 	began := time.Now()
-	peak, err := peakOf(o.command(ctx, "--image", file, "--jsonl", out, "--parallel", n, scanQuestion))
+	peak, err := peakOf(o.command(ctx, "--image", file, "--jsonl", out, "--parallel", n,
+		scanQuestion))
 	took := time.Since(began)
 	if err != nil {
 		return 0, err
@@ -203,7 +213,8 @@ func readAnswers(path string) (list []answer, err error) {
 	return list, lines.Err()
 }
 
-// peakOf runs a command and returns the highest resident memory of its process in MiB, as the system counts it.
+// peakOf runs a command and returns the highest resident memory of its process in MiB, as the
+// system counts it.
 func peakOf(cmd *exec.Cmd) (float64, error) {
 	if err := cmd.Run(); err != nil {
 		return 0, fmt.Errorf("%s: %w", cmd.Path, err)

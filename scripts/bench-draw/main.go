@@ -1,16 +1,19 @@
-// Bench-draw measures what Eyelet adds to stable-diffusion.cpp's own program, and what a running answer notices of a picture that is being drawn.
+// Bench-draw measures what Eyelet adds to stable-diffusion.cpp's own program, and what a running
+// answer notices of a picture that is being drawn.
 //
 //	make && scripts/setup --draw && eval "$(scripts/env)"
 //	go run ./scripts/synth -draw
 //	go run ./scripts/synth -shape 1b -type Q4_K_M
 //	go run ./scripts/bench-draw
 //
-// First, in turns: "sd-cli" with the arguments that Eyelet would give it, and "eyelet draw". Time is that of the whole process, and beside it
-// what all processors were busy with it, which other programs disturb less; memory is the peak of
-// resident memory, of "eyelet draw" with its child's at the same moment.
+// First, in turns: "sd-cli" with the arguments that Eyelet would give it, and "eyelet draw". Time
+// is that of the whole process, and beside it what all processors were busy with it, which other
+// programs disturb less; memory is the peak of resident memory, of "eyelet draw" with its child's
+// at the same moment.
 //
-// Then a server answers a question with a language model, alone, beside a picture that it draws, and beside sd-cli with the same number of threads and the
-// same priority as the server: two programs that share the machine. What counts is the time between two tokens.
+// Then a server answers a question with a language model, alone, beside a picture that it draws,
+// and beside sd-cli with the same number of threads and the same priority as the server: two
+// programs that share the machine. What counts is the time between two tokens.
 package main
 
 import (
@@ -46,9 +49,12 @@ type bench struct {
 func main() {
 	var b bench
 	flag.StringVar(&b.eyelet, "eyelet", "build/bin/eyelet", "the program `file` of Eyelet")
-	flag.StringVar(&b.program, "sd", "build/draw/sd-cli", "the program `file` of stable-diffusion.cpp")
-	flag.StringVar(&b.model, "model", "build/synth/sd15-f16.safetensors", "`file` of a model that draws")
-	flag.StringVar(&b.language, "language", "build/synth/llama-1b-q4_k_m.gguf", "`file` of a language model; empty to leave the second part out")
+	flag.StringVar(&b.program, "sd", "build/draw/sd-cli",
+		"the program `file` of stable-diffusion.cpp")
+	flag.StringVar(&b.model, "model", "build/synth/sd15-f16.safetensors",
+		"`file` of a model that draws")
+	flag.StringVar(&b.language, "language", "build/synth/llama-1b-q4_k_m.gguf",
+		"`file` of a language model; empty to leave the second part out")
 	flag.IntVar(&b.rounds, "rounds", 5, "turns of each side")
 	flag.IntVar(&b.size, "size", 128, "pixels of a side")
 	flag.IntVar(&b.steps, "steps", 4, "steps of a picture")
@@ -87,7 +93,8 @@ func (b *bench) run(ctx context.Context) (err error) {
 
 // byHand is the program as it is called without Eyelet.
 func (b *bench) byHand(ctx context.Context, steps int) *exec.Cmd {
-	args := []string{"-m", b.model, "-p", "a red house", "-W", strconv.Itoa(b.size), "-H", strconv.Itoa(b.size), "--steps", strconv.Itoa(steps), "-s", "42", "-o", "hand.png"}
+	args := []string{"-m", b.model, "-p", "a red house", "-W", strconv.Itoa(b.size), "-H",
+		strconv.Itoa(b.size), "--steps", strconv.Itoa(steps), "-s", "42", "-o", "hand.png"}
 	if b.threads > 0 {
 		args = append(args, "-t", strconv.Itoa(b.threads))
 	}
@@ -98,7 +105,8 @@ func (b *bench) byHand(ctx context.Context, steps int) *exec.Cmd {
 
 // byEyelet is "eyelet draw".
 func (b *bench) byEyelet(ctx context.Context) *exec.Cmd {
-	args := []string{"draw", "a red house", "--model", b.model, "--width", strconv.Itoa(b.size), "--height", strconv.Itoa(b.size),
+	args := []string{"draw", "a red house", "--model", b.model, "--width", strconv.Itoa(b.size),
+		"--height", strconv.Itoa(b.size),
 		"--steps", strconv.Itoa(b.steps), "--seed", "42", "-o", "eyelet.png"}
 	if b.threads > 0 {
 		args = append(args, "-t", strconv.Itoa(b.threads))
@@ -115,12 +123,15 @@ func (b *bench) overhead(ctx context.Context) error {
 		for side, cmd := range []*exec.Cmd{b.byHand(ctx, b.steps), b.byEyelet(ctx)} {
 			seconds, bytes, err := measure(cmd)
 			if err == nil {
-				busy[side] = append(busy[side], (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()) // of children too
+				// of children too
+				busy[side] = append(busy[side],
+					(cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds())
 			}
 			if err != nil {
 				return err
 			}
-			times[side], memories[side] = append(times[side], seconds), append(memories[side], bytes)
+			times[side], memories[side] = append(times[side], seconds),
+				append(memories[side], bytes)
 		}
 	}
 	hand, own := median(times[0]), median(times[1])
@@ -128,12 +139,15 @@ func (b *bench) overhead(ctx context.Context) error {
 	fmt.Printf("%d x %d pixels, %d steps, medians of %d\n", b.size, b.size, b.steps, b.rounds)
 	fmt.Printf("time    sd-cli %.2f s, eyelet draw %.2f s: %+.1f %%\n", hand, own, 100*(own/hand-1))
 	handBusy, ownBusy := median(busy[0]), median(busy[1])
-	fmt.Printf("busy    sd-cli %.2f s, eyelet draw and its child %.2f s: %+.1f %%\n", handBusy, ownBusy, 100*(ownBusy/handBusy-1))
-	fmt.Printf("memory  sd-cli %.0f MB, eyelet draw and its child %.0f MB: %+.1f %%\n", handBytes/1e6, ownBytes/1e6, 100*(ownBytes/handBytes-1))
+	fmt.Printf("busy    sd-cli %.2f s, eyelet draw and its child %.2f s: %+.1f %%\n", handBusy,
+		ownBusy, 100*(ownBusy/handBusy-1))
+	fmt.Printf("memory  sd-cli %.0f MB, eyelet draw and its child %.0f MB: %+.1f %%\n",
+		handBytes/1e6, ownBytes/1e6, 100*(ownBytes/handBytes-1))
 	return nil
 }
 
-// measure runs a program and returns its seconds and the peak of resident memory of it and its children.
+// measure runs a program and returns its seconds and the peak of resident memory of it and its
+// children.
 func measure(cmd *exec.Cmd) (seconds, bytes float64, err error) {
 	var output strings.Builder
 	cmd.Stdout, cmd.Stderr = &output, &output
@@ -163,7 +177,8 @@ func measure(cmd *exec.Cmd) (seconds, bytes float64, err error) {
 	return seconds, bytes, nil
 }
 
-// resident is the memory that a process and those that it started have now, in bytes. Pages of files, as of libraries, count too.
+// resident is the memory that a process and those that it started have now, in bytes. Pages of
+// files, as of libraries, count too.
 func resident(pid int) (bytes float64) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -208,8 +223,12 @@ func (b *bench) beside(ctx context.Context) error {
 		begin func(ctx context.Context) error
 	}{
 		{"alone", nil},
-		{"beside a picture that the server draws", func(ctx context.Context) error { return b.generate(ctx, address) }},
-		{"beside sd-cli as another program", func(ctx context.Context) error { return b.byHand(ctx, long).Run() }},
+		{"beside a picture that the server draws", func(ctx context.Context) error {
+			return b.generate(ctx, address)
+		}},
+		{"beside sd-cli as another program", func(ctx context.Context) error {
+			return b.byHand(ctx, long).Run()
+		}},
 	} {
 		drawing, cancel := context.WithCancel(ctx)
 		var work sync.WaitGroup
@@ -223,14 +242,16 @@ func (b *bench) beside(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("an answer %s: %.0f ms a token, the longest gap %.0f ms\n", c.what, median(gaps), slices.Max(gaps))
+		fmt.Printf("an answer %s: %.0f ms a token, the longest gap %.0f ms\n", c.what, median(gaps),
+			slices.Max(gaps))
 	}
 	return nil
 }
 
 // serve starts "eyelet serve" with the language model and the model that draws.
 func (b *bench) serve(ctx context.Context) (address string, stop func(), err error) {
-	env := append(os.Environ(), "EYELET_DRAW="+b.program, "EYELET_MODELS="+filepath.Join(b.dir, "models"))
+	env := append(os.Environ(), "EYELET_DRAW="+b.program, "EYELET_MODELS="+filepath.Join(b.dir,
+		"models"))
 	load := exec.CommandContext(ctx, b.eyelet, "import", b.model, "--name", "draws", "--quiet")
 	load.Env = env
 	if out, err := load.CombinedOutput(); err != nil {
@@ -242,7 +263,8 @@ func (b *bench) serve(ctx context.Context) (address string, stop func(), err err
 	}
 	address = l.Addr().String()
 	l.Close()
-	args := []string{"serve", "--listen", address, "--model", b.language, "--name", "answers", "--no-ollama", "--quiet"}
+	args := []string{"serve", "--listen", address, "--model", b.language, "--name", "answers",
+		"--no-ollama", "--quiet"}
 	if b.threads > 0 {
 		args = append(args, "--draw-threads", strconv.Itoa(b.threads))
 	}
@@ -267,12 +289,15 @@ func (b *bench) serve(ctx context.Context) (address string, stop func(), err err
 	return "", nil, errors.New("the server does not listen")
 }
 
-// endless is the schema of an answer that ends only where its tokens are counted: a model with random weights may end at once otherwise.
-var endless = map[string]any{"type": "array", "items": map[string]any{"type": "integer"}, "minItems": 900}
+// endless is the schema of an answer that ends only where its tokens are counted: a model with
+// random weights may end at once otherwise.
+var endless = map[string]any{"type": "array", "items": map[string]any{"type": "integer"},
+	"minItems": 900}
 
 // answer has a question answered, and returns the milliseconds between its tokens.
 func (b *bench) answer(ctx context.Context, address string) (gaps []float64, err error) {
-	body, err := post(ctx, address, "/api/generate", map[string]any{"model": "answers", "prompt": "Count", "raw": true, "format": endless,
+	body, err := post(ctx, address, "/api/generate", map[string]any{"model": "answers",
+		"prompt": "Count", "raw": true, "format": endless,
 		"options": map[string]any{"num_predict": b.tokens, "seed": 1}})
 	if err != nil {
 		return nil, err
@@ -288,7 +313,8 @@ func (b *bench) answer(ctx context.Context, address string) (gaps []float64, err
 		}
 	}
 	if len(gaps) < 8 {
-		return nil, fmt.Errorf("the answer has %d tokens, too few to measure (%v)", len(gaps), lines.Err())
+		return nil, fmt.Errorf("the answer has %d tokens, too few to measure (%v)", len(gaps),
+			lines.Err())
 	}
 	return gaps[:len(gaps)-1], nil // the last line is the end of the answer
 }
@@ -296,7 +322,8 @@ func (b *bench) answer(ctx context.Context, address string) (gaps []float64, err
 // generate has the server draw until ctx is done.
 func (b *bench) generate(ctx context.Context, address string) error {
 	for ctx.Err() == nil {
-		body, err := post(ctx, address, "/v1/images/generations", map[string]any{"model": "draws", "prompt": "a red house", "steps": 150, "size": fmt.Sprintf("%dx%[1]d", b.size)})
+		body, err := post(ctx, address, "/v1/images/generations", map[string]any{"model": "draws",
+			"prompt": "a red house", "steps": 150, "size": fmt.Sprintf("%dx%[1]d", b.size)})
 		if err != nil {
 			return err
 		}
@@ -311,7 +338,8 @@ func post(ctx context.Context, address, path string, v any) (io.ReadCloser, erro
 	if err != nil {
 		return nil, err
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+path, bytes.NewReader(data))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+path,
+		bytes.NewReader(data))
 	if err != nil {
 		return nil, err
 	}

@@ -1,10 +1,11 @@
-// Bench-go-llama compares Predict of engine/go-llama.cpp with the engine itself: the same file, settings and text, 128 tokens, nothing left in the
-// cache.
+// Bench-go-llama compares Predict of engine/go-llama.cpp with the engine itself: the same file,
+// settings and text, 128 tokens, nothing left in the cache.
 //
 //	eval "$(scripts/env)"
 //	go run ./scripts/bench-go-llama -least 0.97 build/synth/llama-1b-q4_k_m.gguf
 //
-// Both take turns, so that what else the machine does hits both alike. The figure that counts is the ratio of the medians.
+// Both take turns, so that what else the machine does hits both alike. The figure that counts is
+// the ratio of the medians.
 package main
 
 import (
@@ -42,14 +43,16 @@ func main() {
 	}
 }
 
-// compare prints both speeds in tokens a second and returns that of Predict over that of the engine.
+// compare prints both speeds in tokens a second and returns that of Predict over that of the
+// engine.
 func compare(path string, n, rounds int) (float64, error) {
 	e, err := engine.New(engine.Options{})
 	if err != nil {
 		return 0, err
 	}
 	defer e.Close()
-	m, err := e.Load(context.Background(), engine.ModelSpec{Model: path, Context: 512, GPULayers: -1})
+	m, err := e.Load(context.Background(), engine.ModelSpec{Model: path, Context: 512,
+		GPULayers: -1})
 	if err != nil {
 		return 0, err
 	}
@@ -60,9 +63,11 @@ func compare(path string, n, rounds int) (float64, error) {
 	defer l.Free()
 	seed := uint32(1)
 	direct := func() (tokens int, err error) {
-		r := engine.Request{Prompt: text, MaxTokens: n, Fresh: true, ContextShift: true, Sampling: engine.Sampling{
-			Temperature: 0.8, TopK: 40, TopP: 0.95, RepeatPenalty: 1.1, SpareNewline: true, IgnoreEnd: true, Seed: &seed,
-		}}
+		r := engine.Request{Prompt: text, MaxTokens: n, Fresh: true, ContextShift: true,
+			Sampling: engine.Sampling{
+				Temperature: 0.8, TopK: 40, TopP: 0.95, RepeatPenalty: 1.1, SpareNewline: true,
+				IgnoreEnd: true, Seed: &seed,
+			}}
 		for event, err := range m.Generate(context.Background(), r) {
 			if err != nil {
 				return 0, err
@@ -72,7 +77,8 @@ func compare(path string, n, rounds int) (float64, error) {
 		return tokens, nil
 	}
 	through := func() (tokens int, err error) {
-		_, err = l.Predict(text, llama.SetTokens(n), llama.SetSeed(1), llama.IgnoreEOS, llama.SetTokenCallback(func(string) bool { tokens++; return true }))
+		_, err = l.Predict(text, llama.SetTokens(n), llama.SetSeed(1), llama.IgnoreEOS,
+			llama.SetTokenCallback(func(string) bool { tokens++; return true }))
 		return tokens, err
 	}
 	var speeds [2][]float64

@@ -1,13 +1,14 @@
-// Bench-grammars compares how long JSON schemas take to become grammars with llguidance and xgrammar, on the same schemas, one after another in
-// one run, so that what else the machine does hits all alike; the figures that count are the ratios. It needs a folder of schemas, such as
+// Bench-grammars compares how long JSON schemas take to become grammars with llguidance and
+// xgrammar, on the same schemas, one after another in one run, so that what else the machine does
+// hits all alike; the figures that count are the ratios. It needs a folder of schemas, such as
 // maskbench/data of github.com/guidance-ai/jsonschemabench, and a Python with both packages:
 //
 //	python3 -m venv build/peers && build/peers/bin/pip install llguidance==1.9.1 xgrammar==0.2.9
 //	eval "$(scripts/env)"
 //	go run ./scripts/bench-grammars -python build/peers/bin/python -schemas FOLDER
 //
-// A file is a schema, or an object with one under "schema". Times are the best of -reps builds. Schemas that one of the three refuses count for
-// its acceptance and not for times.
+// A file is a schema, or an object with one under "schema". Times are the best of -reps builds.
+// Schemas that one of the three refuses count for its acceptance and not for times.
 package main
 
 import (
@@ -43,9 +44,11 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.python, "python", "python3", "a Python with llguidance and xgrammar; empty measures this project alone")
+	flag.StringVar(&o.python, "python", "python3",
+		"a Python with llguidance and xgrammar; empty measures this project alone")
 	flag.StringVar(&o.schemas, "schemas", "", "folder of schemas")
-	flag.StringVar(&o.only, "only", "", "take only files whose names begin with one of these, separated by commas")
+	flag.StringVar(&o.only, "only", "",
+		"take only files whose names begin with one of these, separated by commas")
 	flag.IntVar(&o.n, "n", 700, "how many schemas to draw, always the same ones")
 	flag.IntVar(&o.reps, "reps", 3, "builds of each schema, of which the best counts")
 	flag.IntVar(&o.slowest, "slowest", 0, "list so many of the slowest schemas")
@@ -121,7 +124,8 @@ func run(ctx context.Context, o options) error {
 		}
 		for range o.reps {
 			begin := time.Now()
-			s, err := grammar.Compile(ctx, schema, grammar.Options{Limits: grammar.Limits{MaxBytes: 4 << 20}})
+			s, err := grammar.Compile(ctx, schema,
+				grammar.Options{Limits: grammar.Limits{MaxBytes: 4 << 20}})
 			ms := float64(time.Since(begin).Nanoseconds()) / 1e6
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
@@ -156,11 +160,14 @@ func draw(o options) ([]string, error) {
 	}
 	if o.only != "" {
 		files = slices.DeleteFunc(files, func(f string) bool {
-			return !slices.ContainsFunc(strings.Split(o.only, ","), func(p string) bool { return strings.HasPrefix(filepath.Base(f), p) })
+			return !slices.ContainsFunc(strings.Split(o.only, ","), func(p string) bool {
+				return strings.HasPrefix(filepath.Base(f), p)
+			})
 		})
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("%s holds no schemas; -schemas names a folder of JSON files", o.schemas)
+		return nil, fmt.Errorf("%s holds no schemas; -schemas names a folder of JSON files",
+			o.schemas)
 	}
 	r := rand.New(rand.NewPCG(1, 2))
 	r.Shuffle(len(files), func(i, j int) { files[i], files[j] = files[j], files[i] })
@@ -188,7 +195,8 @@ func read(file string) ([]byte, error) {
 
 func report(list []measured, o options) {
 	both := slices.DeleteFunc(slices.Clone(list), func(m measured) bool {
-		return m.ms["eyelet"] == nil || o.python != "" && (m.ms["llguidance"] == nil || m.ms["xgrammar"] == nil)
+		return m.ms["eyelet"] == nil || o.python != "" && (m.ms["llguidance"] == nil ||
+			m.ms["xgrammar"] == nil)
 	})
 	fmt.Printf("%d schemas, %d that all take\n", len(list), len(both))
 	for _, name := range names {
@@ -209,7 +217,8 @@ func report(list []measured, o options) {
 		}
 		slices.Sort(ms)
 		q := func(p int) float64 { return ms[min(len(ms)-1, len(ms)*p/100)] }
-		fmt.Printf("%-10s accepts %d; median %.2f ms, 95 %% %.2f, 99 %% %.2f, longest %.2f\n", name, accepted, q(50), q(95), q(99), q(100))
+		fmt.Printf("%-10s accepts %d; median %.2f ms, 95 %% %.2f, 99 %% %.2f, longest %.2f\n", name,
+			accepted, q(50), q(95), q(99), q(100))
 	}
 	sizes := make([]int, 0, len(list))
 	for _, m := range list {
@@ -219,9 +228,12 @@ func report(list []measured, o options) {
 	}
 	slices.Sort(sizes)
 	if n := len(sizes); n > 0 {
-		fmt.Printf("grammars of eyelet: median %d bytes, 95 %% %d, longest %d\n", sizes[n/2], sizes[n*95/100], sizes[n-1])
+		fmt.Printf("grammars of eyelet: median %d bytes, 95 %% %d, longest %d\n", sizes[n/2],
+			sizes[n*95/100], sizes[n-1])
 	}
-	slices.SortFunc(both, func(a, b measured) int { return cmp.Compare(*b.ms["eyelet"], *a.ms["eyelet"]) })
+	slices.SortFunc(both, func(a, b measured) int {
+		return cmp.Compare(*b.ms["eyelet"], *a.ms["eyelet"])
+	})
 	for _, m := range both[:min(o.slowest, len(both))] {
 		fmt.Printf("%8.2f ms, %7d bytes of %6d: %s\n", *m.ms["eyelet"], m.made, m.bytes, m.file)
 	}

@@ -1,12 +1,14 @@
-// Bench-quantize compares the time and the memory of "eyelet quantize" with llama-quantize's, on the same file, in turns:
+// Bench-quantize compares the time and the memory of "eyelet quantize" with llama-quantize's, on
+// the same file, in turns:
 //
 //	make build && scripts/setup --quiet --peers
 //	eval "$(scripts/env)"
 //	go run ./scripts/synth -shape 1b -type F16          # build/synth/llama-1b-f16.gguf
 //	go run ./scripts/bench-quantize -model build/synth/llama-1b-f16.gguf -type Q4_K_M
 //
-// Both write the same bytes, which it checks. It prints seconds on the clock, of processors, and the highest resident memory, of each round; last the
-// ratios of the medians. The first round, in which the system reads the file, does not count.
+// Both write the same bytes, which it checks. It prints seconds on the clock, of processors, and
+// the highest resident memory, of each round; last the ratios of the medians. The first round, in
+// which the system reads the file, does not count.
 package main
 
 import (
@@ -64,7 +66,8 @@ func run(ctx context.Context, program, model, fileType, folder string, threads, 
 	costs := map[string][]cost{}
 	for round := range rounds + 1 {
 		for _, name := range []string{"llama-quantize", "eyelet"} {
-			cmd := exec.CommandContext(ctx, program, "quantize", "--quiet", "--force", model, "-o", ours, "--type", fileType, "--threads", n)
+			cmd := exec.CommandContext(ctx, program, "quantize", "--quiet", "--force", model, "-o",
+				ours, "--type", fileType, "--threads", n)
 			if name == "llama-quantize" {
 				if cmd, err = peers.Command(ctx, name, model, theirs, fileType, n); err != nil {
 					return err
@@ -74,7 +77,8 @@ func run(ctx context.Context, program, model, fileType, folder string, threads, 
 			if err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
-			fmt.Printf("round %d  %-14s  %6.2f s  %6.2f s of processors  %5d MiB\n", round, name, c.clock.Seconds(), c.cpu.Seconds(), c.peak>>20)
+			fmt.Printf("round %d  %-14s  %6.2f s  %6.2f s of processors  %5d MiB\n", round, name,
+				c.clock.Seconds(), c.cpu.Seconds(), c.peak>>20)
 			if round > 0 {
 				costs[name] = append(costs[name], c)
 			}
@@ -89,10 +93,15 @@ func run(ctx context.Context, program, model, fileType, folder string, threads, 
 		name string
 		of   func(cost) float64
 	}{
-		{"time", func(c cost) float64 { return c.clock.Seconds() }}, {"time of processors", func(c cost) float64 { return c.cpu.Seconds() }},
+		{"time", func(c cost) float64 {
+			return c.clock.Seconds()
+		}}, {"time of processors", func(c cost) float64 {
+			return c.cpu.Seconds()
+		}},
 		{"memory", func(c cost) float64 { return float64(c.peak) }},
 	} {
-		fmt.Printf("eyelet / llama-quantize, %s: %.3f\n", figure.name, median(costs["eyelet"], figure.of)/median(costs["llama-quantize"], figure.of))
+		fmt.Printf("eyelet / llama-quantize, %s: %.3f\n", figure.name,
+			median(costs["eyelet"], figure.of)/median(costs["llama-quantize"], figure.of))
 	}
 	return nil
 }

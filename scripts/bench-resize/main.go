@@ -1,12 +1,14 @@
-// Bench-resize compares the speed of kernels/imaging with Pillow's, resizing the same pictures to the same bytes. Both take turns,
-// so that what else the machine does hits both alike; the figure that counts is the ratio. It needs a Python with Pillow below
-// 12.3 (from there on Pillow's bytes are others):
+// Bench-resize compares the speed of kernels/imaging with Pillow's, resizing the same pictures to
+// the same bytes. Both take turns, so that what else the machine does hits both alike; the figure
+// that counts is the ratio. It needs a Python with Pillow below 12.3 (from there on Pillow's bytes
+// are others):
 //
 //	python3 -m venv build/pillow && build/pillow/bin/pip install pillow==11.3.0
 //	eval "$(scripts/env)"
 //	go run ./scripts/bench-resize -python build/pillow/bin/python
 //
-// Pillow resizes on one thread. "padded" is the way of LLaVA: the picture centred on a square, then resized.
+// Pillow resizes on one thread. "padded" is the way of LLaVA: the picture centred on a square, then
+// resized.
 package main
 
 import (
@@ -52,8 +54,8 @@ var jobs = []job{
 
 var background = [3]uint8{122, 116, 104}
 
-// A figure is what was measured of one job on so many threads of ours: medians in milliseconds, and the median of the turns'
-// ratios, Pillow's time over ours.
+// A figure is what was measured of one job on so many threads of ours: medians in milliseconds, and
+// the median of the turns' ratios, Pillow's time over ours.
 type figure struct {
 	Job      string  `json:"job"`
 	Threads  int     `json:"threads"`
@@ -118,11 +120,13 @@ func run(python string, rounds int, asJSON bool) error {
 		out.SetIndent("", "  ")
 		return out.Encode(map[string]any{"versions": v, "figures": figures})
 	}
-	fmt.Printf("%s on %s, Pillow %s on Python %s, bicubic, medians of %d turns\n", v.Go, v.Machine, v.Pillow, v.Python, rounds)
+	fmt.Printf("%s on %s, Pillow %s on Python %s, bicubic, medians of %d turns\n", v.Go, v.Machine,
+		v.Pillow, v.Python, rounds)
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "threads\tours ms\tPillow ms\tPillow/ours\t  job")
 	for _, f := range figures {
-		fmt.Fprintf(table, "%d\t%.2f\t%.2f\t%.1f\t  %s\n", f.Threads, f.OursMS, f.PillowMS, f.Ratio, f.Job)
+		fmt.Fprintf(table, "%d\t%.2f\t%.2f\t%.1f\t  %s\n", f.Threads, f.OursMS, f.PillowMS, f.Ratio,
+			f.Job)
 	}
 	return table.Flush()
 }
@@ -174,7 +178,8 @@ func (j job) measure(peer *pillow, path string, rounds int) ([]figure, error) {
 				return nil, err
 			}
 			if crc != answer.CRC32 {
-				return nil, fmt.Errorf("the results differ: checksum %08x, Pillow's %08x", crc, answer.CRC32)
+				return nil, fmt.Errorf("the results differ: checksum %08x, Pillow's %08x", crc,
+					answer.CRC32)
 			}
 			ours[i] = append(ours[i], ms)
 			ratios[i] = append(ratios[i], answer.MS/ms)
@@ -182,12 +187,14 @@ func (j job) measure(peer *pillow, path string, rounds int) ([]figure, error) {
 	}
 	var figures []figure
 	for i, threads := range counts {
-		figures = append(figures, figure{j.String(), threads, median(ours[i]), median(theirs), median(ratios[i])})
+		figures = append(figures, figure{j.String(), threads, median(ours[i]), median(theirs),
+			median(ratios[i])})
 	}
 	return figures, nil
 }
 
-// ours is one turn of ours on so many threads: milliseconds a resize and the checksum of the result.
+// ours is one turn of ours on so many threads: milliseconds a resize and the checksum of the
+// result.
 func (j job) ours(src *imaging.RGB, threads int) (float64, uint32, error) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(threads))
 	var out *imaging.RGB
@@ -195,7 +202,8 @@ func (j job) ours(src *imaging.RGB, threads int) (float64, uint32, error) {
 	for range j.reps {
 		var err error
 		if j.padded {
-			out, err = imaging.ResizePadded(context.Background(), src, background, j.toW, j.toH, imaging.Bicubic)
+			out, err = imaging.ResizePadded(context.Background(), src, background, j.toW, j.toH,
+				imaging.Bicubic)
 		} else {
 			out, err = imaging.Resize(src, j.toW, j.toH, imaging.Bicubic)
 		}

@@ -1,12 +1,13 @@
-// Bench-rpc compares a model on two RPC servers with the same model in one process: whether greedy answers have the same tokens, and the speed of prompts and
-// answers.
+// Bench-rpc compares a model on two RPC servers with the same model in one process: whether greedy
+// answers have the same tokens, and the speed of prompts and answers.
 //
 //	make build && eval "$(scripts/env)"
 //	go run ./scripts/synth                                  # build/synth/llama-1b-q4_k_m.gguf
 //	go run ./scripts/bench-rpc -model build/synth/llama-1b-q4_k_m.gguf
 //
-// It starts the servers on the loopback, or takes those that -rpc names. On one machine the servers compute one after the other, so that the ratio is what the
-// protocol costs. Rounds alternate between the two, and the ratios are those of the medians.
+// It starts the servers on the loopback, or takes those that -rpc names. On one machine the servers
+// compute one after the other, so that the ratio is what the protocol costs. Rounds alternate
+// between the two, and the ratios are those of the medians.
 package main
 
 import (
@@ -35,8 +36,10 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.model, "model", "build/synth/llama-1b-q4_k_m.gguf", "GGUF `file` of a language model")
-	flag.StringVar(&o.rpc, "rpc", "", "`servers` to use, as host:port,host:port (default: two are started here)")
+	flag.StringVar(&o.model, "model", "build/synth/llama-1b-q4_k_m.gguf",
+		"GGUF `file` of a language model")
+	flag.StringVar(&o.rpc, "rpc", "",
+		"`servers` to use, as host:port,host:port (default: two are started here)")
 	flag.StringVar(&o.program, "eyelet", "build/bin/eyelet", "eyelet's `program`, which serves")
 	flag.IntVar(&o.prompt, "prompt", 256, "tokens of the prompt, about")
 	flag.IntVar(&o.answer, "answer", 64, "tokens of the answer")
@@ -74,8 +77,10 @@ func run(ctx context.Context, o options) error {
 		tokens          []engine.Token
 		prefill, decode []float64 // tokens a second
 	}{
-		{name: "one process", spec: engine.ModelSpec{Model: o.model, Device: engine.NoDevice, NoSpeculation: true}},
-		{name: "RPC servers", spec: engine.ModelSpec{Model: o.model, RPC: o.rpc, NoSpeculation: true}},
+		{name: "one process", spec: engine.ModelSpec{Model: o.model, Device: engine.NoDevice,
+			NoSpeculation: true}},
+		{name: "RPC servers", spec: engine.ModelSpec{Model: o.model, RPC: o.rpc,
+			NoSpeculation: true}},
 	}
 	for i := range ways {
 		w := &ways[i]
@@ -97,7 +102,8 @@ func run(ctx context.Context, o options) error {
 			}
 			w.prefill = append(w.prefill, float64(n)/t.Prefill.Seconds())
 			w.decode = append(w.decode, float64(len(tokens)-1)/t.Generate.Seconds())
-			fmt.Printf("%s: prompt %.1f tok/s, answer %.1f tok/s\n", w.name, w.prefill[round-1], w.decode[round-1])
+			fmt.Printf("%s: prompt %.1f tok/s, answer %.1f tok/s\n", w.name, w.prefill[round-1],
+				w.decode[round-1])
 		}
 	}
 	for i, t := range ways[0].tokens {
@@ -106,14 +112,18 @@ func run(ctx context.Context, o options) error {
 		}
 	}
 	fmt.Printf("the same %d tokens\n", len(ways[0].tokens))
-	fmt.Printf("prompt: %.1f over RPC, %.1f in one process, %.2f times\n", median(ways[1].prefill), median(ways[0].prefill), median(ways[1].prefill)/median(ways[0].prefill))
-	fmt.Printf("answer: %.1f over RPC, %.1f in one process, %.2f times\n", median(ways[1].decode), median(ways[0].decode), median(ways[1].decode)/median(ways[0].decode))
+	fmt.Printf("prompt: %.1f over RPC, %.1f in one process, %.2f times\n", median(ways[1].prefill),
+		median(ways[0].prefill), median(ways[1].prefill)/median(ways[0].prefill))
+	fmt.Printf("answer: %.1f over RPC, %.1f in one process, %.2f times\n", median(ways[1].decode),
+		median(ways[0].decode), median(ways[1].decode)/median(ways[0].decode))
 	return nil
 }
 
 // ask has one answer made, with nothing of an earlier one.
-func ask(ctx context.Context, m *engine.Model, o options) (tokens []engine.Token, t engine.Timings, prompt int, err error) {
-	r := engine.Request{Prompt: strings.Repeat("What the sea brings, the sea takes. ", o.prompt/10), Fresh: true, MaxTokens: o.answer}
+func ask(ctx context.Context, m *engine.Model,
+	o options) (tokens []engine.Token, t engine.Timings, prompt int, err error) {
+	r := engine.Request{Prompt: strings.Repeat("What the sea brings, the sea takes. ", o.prompt/10),
+		Fresh: true, MaxTokens: o.answer}
 	r.Sampling.IgnoreEnd = true
 	for event, err := range m.Generate(ctx, r) {
 		if err != nil {

@@ -1,12 +1,13 @@
-// Command compare-ollama sends the same requests to Ollama and to Eyelet and prints what differs: status, fields, and the text of greedy answers. It is run
-// by hand; docs/api.md says what the server follows.
+// Command compare-ollama sends the same requests to Ollama and to Eyelet and prints what differs:
+// status, fields, and the text of greedy answers. It is run by hand; docs/api.md says what the
+// server follows.
 //
 //	go run ./scripts/compare-ollama                        builds the pinned Ollama of go.mod, and serves with both
 //	go run ./scripts/compare-ollama -ollama URL -eyelet URL    takes servers that run already
 //
-// Ollama is built of its module, C++ included, which takes minutes, where the module is whole: the archives of the Go module proxy leave out folders named vendor,
-// and with them headers that Ollama 0.17.4 includes. The model is the built-in one, which is put into both under
-// the name "compare".
+// Ollama is built of its module, C++ included, which takes minutes, where the module is whole: the
+// archives of the Go module proxy leave out folders named vendor, and with them headers that Ollama
+// 0.17.4 includes. The model is the built-in one, which is put into both under the name "compare".
 package main
 
 import (
@@ -85,30 +86,48 @@ func requests(image string) []request {
 		return request{"POST", path, `{"model":"compare",` + fields + `}`}
 	}
 	list := []request{
-		{"GET", "/", ""}, {"GET", "/api/version", ""}, {"GET", "/api/tags", ""}, {"GET", "/api/ps", ""}, {"GET", "/api/nothing", ""}, {"GET", "/v1/models", ""}, {"GET", "/v1/models/compare", ""},
-		{"POST", "/api/show", `{"model":"compare"}`}, {"POST", "/api/show", `{"model":"nobody"}`}, {"POST", "/api/show", `{"model":"COMPARE"}`},
-		{"POST", "/api/chat", `{"model":"nobody","messages":[{"role":"user","content":"x"}]}`}, {"POST", "/api/chat", `{`}, {"POST", "/api/chat", ``},
-		{"POST", "/api/copy", `{"source":"nobody","destination":"x"}`}, {"DELETE", "/api/delete", `{"model":"nobody"}`},
-		post("/api/generate", `"stream":false`), post("/api/chat", `"stream":false,"messages":[]`), post("/api/generate", `"keep_alive":0`),
+		{"GET", "/", ""}, {"GET", "/api/version", ""}, {"GET", "/api/tags", ""},
+		{"GET", "/api/ps", ""}, {"GET", "/api/nothing", ""}, {"GET", "/v1/models", ""},
+		{"GET", "/v1/models/compare", ""},
+		{"POST", "/api/show", `{"model":"compare"}`}, {"POST", "/api/show", `{"model":"nobody"}`},
+		{"POST", "/api/show", `{"model":"COMPARE"}`},
+		{"POST", "/api/chat", `{"model":"nobody","messages":[{"role":"user","content":"x"}]}`},
+		{"POST", "/api/chat", `{`}, {"POST", "/api/chat", ``},
+		{"POST", "/api/copy", `{"source":"nobody","destination":"x"}`}, {"DELETE", "/api/delete",
+			`{"model":"nobody"}`},
+		post("/api/generate", `"stream":false`), post("/api/chat", `"stream":false,"messages":[]`),
+		post("/api/generate", `"keep_alive":0`),
 	}
-	for _, prompt := range []string{"What is in this picture?", "What color is the circle?", "What is 2 + 3?"} {
-		for _, more := range []string{`"stream":false`, `"stream":true`, `"stream":false,"raw":true`, `"stream":false,"format":"json"`, `"stream":false,"system":"Be brief."`, `"stream":false,"logprobs":true,"top_logprobs":2`, `"_debug_render_only":true`} {
+	for _, prompt := range []string{"What is in this picture?", "What color is the circle?",
+		"What is 2 + 3?"} {
+		for _, more := range []string{`"stream":false`, `"stream":true`,
+			`"stream":false,"raw":true`, `"stream":false,"format":"json"`,
+			`"stream":false,"system":"Be brief."`,
+			`"stream":false,"logprobs":true,"top_logprobs":2`,
+			`"_debug_render_only":true`} {
 			list = append(list, post("/api/generate", more+`,`+greedy+`,"prompt":"`+prompt+`"`))
-			list = append(list, post("/api/chat", strings.Replace(more, `,"raw":true`, "", 1)+`,`+greedy+`,"messages":[{"role":"user","content":"`+prompt+`"}]`))
+			list = append(list, post("/api/chat", strings.Replace(more, `,"raw":true`, "",
+				1)+`,`+greedy+`,"messages":[{"role":"user","content":"`+prompt+`"}]`))
 		}
 		list = append(list,
-			post("/api/generate", `"stream":false,`+greedy+`,"prompt":"`+prompt+`","images":["`+image+`"]`),
+			post("/api/generate",
+				`"stream":false,`+greedy+`,"prompt":"`+prompt+`","images":["`+image+`"]`),
 			post("/api/chat", `"stream":false,`+greedy+`,"messages":[{"role":"user","content":"`+prompt+`","images":["`+image+`"]}]`),
 			post("/v1/chat/completions", `"temperature":0,"max_tokens":24,"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,`+image+`"}},{"type":"text","text":"`+prompt+`"}]}]`),
 			post("/v1/completions", `"temperature":0,"max_tokens":12,"prompt":"`+prompt+`"`),
-			post("/v1/messages", `"temperature":0,"max_tokens":24,"messages":[{"role":"user","content":"`+prompt+`"}]`),
-			post("/api/embed", `"input":"`+prompt+`"`), post("/api/embeddings", `"prompt":"`+prompt+`"`), post("/v1/embeddings", `"input":["`+prompt+`"]`))
+			post("/v1/messages",
+				`"temperature":0,"max_tokens":24,"messages":[{"role":"user","content":"`+prompt+`"}]`),
+			post("/api/embed", `"input":"`+prompt+`"`),
+			post("/api/embeddings", `"prompt":"`+prompt+`"`),
+			post("/v1/embeddings", `"input":["`+prompt+`"]`))
 	}
-	for _, options := range []string{`{"temperature":"hot"}`, `{"num_ctx":512}`, `{"stop":["a"]}`, `{"top_k":-1}`, `{"seed":-1}`, `{"nonsense":1}`} {
+	for _, options := range []string{`{"temperature":"hot"}`, `{"num_ctx":512}`, `{"stop":["a"]}`,
+		`{"top_k":-1}`, `{"seed":-1}`, `{"nonsense":1}`} {
 		list = append(list, post("/api/generate", `"stream":false,"prompt":"x","options":`+options))
 	}
 	for _, keep := range []string{`"5m"`, `"300"`, `"-1"`, `""`, `300`, `-1`, `"soon"`} {
-		list = append(list, post("/api/generate", `"stream":false,`+greedy+`,"prompt":"x","keep_alive":`+keep))
+		list = append(list, post("/api/generate",
+			`"stream":false,`+greedy+`,"prompt":"x","keep_alive":`+keep))
 	}
 	return list
 }
@@ -152,7 +171,9 @@ func (s *server) send(ctx context.Context, q request) (reply, error) {
 }
 
 // changing are fields that differ from run to run, or name the program.
-var changing = []string{"created_at", "created", "id", "total_duration", "load_duration", "prompt_eval_duration", "eval_duration", "modified_at", "expires_at", "digest", "version", "eyelet", "size", "size_vram", "parent_model", "context", "cached_tokens"}
+var changing = []string{"created_at", "created", "id", "total_duration", "load_duration",
+	"prompt_eval_duration", "eval_duration", "modified_at", "expires_at", "digest", "version",
+	"eyelet", "size", "size_vram", "parent_model", "context", "cached_tokens"}
 
 // flatten writes the leaves of a document, by path. Of long lists the length alone counts.
 func flatten(path string, v any, into map[string]string) {

@@ -45,7 +45,8 @@ func (s *server) start(ctx context.Context) (end func(), err error) {
 	address := l.Addr().String()
 	l.Close()
 	cmd := exec.Command(program, "serve")
-	cmd.Env = append(os.Environ(), "OLLAMA_HOST="+address, "OLLAMA_MODELS="+filepath.Join(dir, "models"), "EYELET_MODELS="+filepath.Join(dir, "models"), "HOME="+dir)
+	cmd.Env = append(os.Environ(), "OLLAMA_HOST="+address, "OLLAMA_MODELS="+filepath.Join(dir,
+		"models"), "EYELET_MODELS="+filepath.Join(dir, "models"), "HOME="+dir)
 	if s.name == "eyelet" {
 		cmd.Args = append(cmd.Args, "--no-ollama", "--quiet")
 	}
@@ -79,15 +80,18 @@ func (s *server) start(ctx context.Context) (end func(), err error) {
 func (s *server) build(ctx context.Context, dir, program string) error {
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, "./cmd/eyelet")
 	if s.name == "ollama" {
-		where, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/ollama/ollama").Output()
+		where, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}",
+			"github.com/ollama/ollama").Output()
 		if err != nil {
 			return fmt.Errorf("the module of Ollama: %w", err)
 		}
-		if _, err := os.Stat(filepath.Join(strings.TrimSpace(string(where)), "llama", "llama.cpp", "vendor", "nlohmann")); err != nil {
+		if _, err := os.Stat(filepath.Join(strings.TrimSpace(string(where)), "llama", "llama.cpp",
+			"vendor", "nlohmann")); err != nil {
 			return errors.New("the module of Ollama lacks llama/llama.cpp/vendor, whose headers its C++ includes: Go's module archives leave folders of that name out; " +
 				"start an Ollama of the same version and give its address with -ollama")
 		}
-		// The module cache cannot be written, and a main program of another module has to be built in its own folder.
+		// The module cache cannot be written, and a main program of another module has to be built
+		// in its own folder.
 		source := filepath.Join(dir, "source")
 		if err := os.CopyFS(source, os.DirFS(strings.TrimSpace(string(where)))); err != nil {
 			return err
@@ -95,7 +99,8 @@ func (s *server) build(ctx context.Context, dir, program string) error {
 		cmd = exec.CommandContext(ctx, "go", "build", "-o", program, ".")
 		cmd.Dir = source
 		cmd.Env = []string{}
-		for _, kv := range os.Environ() { // the flags of scripts/env would link it with our libraries
+		// the flags of scripts/env would link it with our libraries
+		for _, kv := range os.Environ() {
 			if !strings.HasPrefix(kv, "CGO_") && !strings.HasPrefix(kv, "PKG_CONFIG") {
 				cmd.Env = append(cmd.Env, kv)
 			}

@@ -27,7 +27,8 @@ const (
 func builtEyelet(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "eyelet")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../../cmd/eyelet").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program,
+		"../../cmd/eyelet").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	return program
@@ -35,13 +36,18 @@ func builtEyelet(t *testing.T) string {
 
 func TestEveryScenarioWithTheBuiltInModel(t *testing.T) {
 	peers.Require(t, "llama-server")
-	t.Run("over HTTP", func(t *testing.T) { runScenarios(t, options{eyelet: builtEyelet(t)}, "all") })
-	t.Run("in this process", func(t *testing.T) { runScenarios(t, options{engine: true}, "follow-up,gap,gap-mtmd") })
+	t.Run("over HTTP", func(t *testing.T) {
+		runScenarios(t, options{eyelet: builtEyelet(t)}, "all")
+	})
+	t.Run("in this process", func(t *testing.T) {
+		runScenarios(t, options{engine: true}, "follow-up,gap,gap-mtmd")
+	})
 }
 
 // runScenarios wants both sides to have done the same work, and a figure for each row.
 func runScenarios(t *testing.T, o options, names string) {
-	o.model, o.projector, o.threads, o.rounds, o.context, o.slots, o.dir = seedModel, seedProjector, 1, 1, 6144, 6, t.TempDir()
+	o.model, o.projector, o.threads, o.rounds, o.context, o.slots, o.dir = seedModel, seedProjector,
+		1, 1, 6144, 6, t.TempDir()
 	if err := o.check(names, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -68,8 +74,10 @@ func runScenarios(t *testing.T, o options, names string) {
 	}
 	report := r.report(describe(o, us, "test", len(chosen)))
 	for _, l := range report.Rows {
-		// Over HTTP our answers come without the blank that they begin with, a token less in each turn that follows.
-		if a, b := l.OurTokens.Prompt, l.TheirTokens.Prompt; l.Scenario != "gap-mtmd" && (a > b || b-a > b/50 || o.engine && a != b) {
+		// Over HTTP our answers come without the blank that they begin with, a token less in each
+		// turn that follows.
+		if a, b := l.OurTokens.Prompt, l.TheirTokens.Prompt; l.Scenario != "gap-mtmd" && (a > b ||
+			b-a > b/50 || o.engine && a != b) {
 			t.Errorf("%s: prompts of %d tokens here, %d in llama-server", l.Scenario, a, b)
 		}
 		if l.Theirs == nil || *l.Theirs <= 0 {
@@ -96,8 +104,10 @@ func runScenarios(t *testing.T, o options, names string) {
 
 func TestServerThatCannotStartIsReported(t *testing.T) {
 	peers.Require(t, "llama-server")
-	o := options{model: "none.gguf", projector: seedProjector, threads: 1, context: 512, slots: 1, dir: t.TempDir()}
-	if _, err := startServer(t.Context(), o, llamaServer(o, nil)); err == nil || !strings.Contains(err.Error(), "llama-server.log") {
+	o := options{model: "none.gguf", projector: seedProjector, threads: 1, context: 512, slots: 1,
+		dir: t.TempDir()}
+	if _, err := startServer(t.Context(), o, llamaServer(o, nil)); err == nil ||
+		!strings.Contains(err.Error(), "llama-server.log") {
 		t.Errorf("%v, want an error that names the log", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -110,7 +120,8 @@ func TestServerThatCannotStartIsReported(t *testing.T) {
 
 // What HTTP adds is measured on one loaded model.
 func TestCost(t *testing.T) {
-	o := options{model: seedModel, projector: seedProjector, threads: 1, rounds: 1, context: 4096, slots: 4}
+	o := options{model: seedModel, projector: seedProjector, threads: 1, rounds: 1, context: 4096,
+		slots: 4}
 	chosen, err := words(t.Context(), o.model)
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +130,8 @@ func TestCost(t *testing.T) {
 	if err := compareCost(t.Context(), o, chosen, &table); err != nil {
 		t.Fatal(err)
 	}
-	if text := table.String(); strings.Count(text, "tok/s") != 2 || !strings.Contains(text, "TTFT") {
+	if text := table.String(); strings.Count(text, "tok/s") != 2 ||
+		!strings.Contains(text, "TTFT") {
 		t.Error(text)
 	}
 }
@@ -179,7 +191,8 @@ func TestLongestGap(t *testing.T) {
 		{"tokens after the end do not count", at(0, 10, 500), 5, 20, 10},
 		{"no token at all", nil, 5, 25, 20},
 	} {
-		if got := longestGap(c.tokens, at(c.from)[0], at(c.to)[0]); got != time.Duration(c.want)*time.Millisecond {
+		if got := longestGap(c.tokens, at(c.from)[0],
+			at(c.to)[0]); got != time.Duration(c.want)*time.Millisecond {
 			t.Errorf("%s: %v, want %d ms", c.name, got, c.want)
 		}
 	}
@@ -191,13 +204,15 @@ func TestStreamsThatBreakAreErrors(t *testing.T) {
 		`data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":3}}}` + "\n\n"
 	seen := 0
 	r, err := readStream(strings.NewReader(text+"data: [DONE]\n\n"), func() { seen++ })
-	if err != nil || r.text != " red" || r.tokens != 1 || r.prompt != 7 || r.cached != 3 || len(r.at) != 1 || seen != 1 {
+	if err != nil || r.text != " red" || r.tokens != 1 || r.prompt != 7 || r.cached != 3 ||
+		len(r.at) != 1 || seen != 1 {
 		t.Errorf("%+v, %v, %d seen", r, err, seen)
 	}
 	if _, err := readStream(strings.NewReader(text), nil); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("cut off: %v", err)
 	}
-	if _, err := readStream(strings.NewReader(text+"data: {\"error\":{\"message\":\"no room\"}}\n"), nil); err == nil || !strings.Contains(err.Error(), "no room") {
+	if _, err := readStream(strings.NewReader(text+"data: {\"error\":{\"message\":\"no room\"}}\n"),
+		nil); err == nil || !strings.Contains(err.Error(), "no room") {
 		t.Errorf("an error event: %v", err)
 	}
 	if _, err := readStream(strings.NewReader("data: {\n"), nil); err == nil {
@@ -216,16 +231,19 @@ func TestVerdicts(t *testing.T) {
 		{atLeast(0.98), 0.99, 1, true}, {atLeast(0.98), 0.97, 1, false},
 		{below(0.3), 0.3, 0, true}, {below(0.3), 0.31, 9, false},
 	} {
-		l := newLine("", row{"", "", c.bar}, 0, &measured{samples: [][]float64{{c.ours}}}, &measured{samples: [][]float64{{c.theirs}}})
+		l := newLine("", row{"", "", c.bar}, 0, &measured{samples: [][]float64{{c.ours}}},
+			&measured{samples: [][]float64{{c.theirs}}})
 		if l.Met == nil || *l.Met != c.want {
 			t.Errorf("%s: %v against %v: %s", c.bar.text, c.ours, c.theirs, verdict(l.Met))
 		}
 	}
-	failed := newLine("", row{"", "", below(1)}, 0, &measured{samples: [][]float64{{0}}, failed: "waited"}, &measured{})
+	failed := newLine("", row{"", "", below(1)}, 0, &measured{samples: [][]float64{{0}},
+		failed: "waited"}, &measured{})
 	if failed.Met == nil || *failed.Met || failed.Note != "waited" {
 		t.Errorf("%+v: a figure that must not count passes", failed)
 	}
-	alone := newLine("", row{"", "", atMost(1)}, 0, &measured{samples: [][]float64{{0}}}, &measured{})
+	alone := newLine("", row{"", "", atMost(1)}, 0, &measured{samples: [][]float64{{0}}},
+		&measured{})
 	if alone.Met != nil || alone.Ratio != nil {
 		t.Errorf("%+v: a verdict without the other side", alone)
 	}
@@ -234,7 +252,8 @@ func TestVerdicts(t *testing.T) {
 func TestFlags(t *testing.T) {
 	good := options{threads: 1, rounds: 1, slots: 6, context: 512}
 	o := good
-	if err := o.check("text, gap", nil); err != nil || len(o.scenarios) != 2 || o.scenarios[0].name != "text" {
+	if err := o.check("text, gap", nil); err != nil || len(o.scenarios) != 2 ||
+		o.scenarios[0].name != "text" {
 		t.Errorf("%v, %v", o.scenarios, err)
 	}
 	if err := o.check("all", nil); err != nil || len(o.scenarios) != len(scenarios) {
@@ -246,7 +265,9 @@ func TestFlags(t *testing.T) {
 	}
 	o = good
 	o.before = "eyelet"
-	if err := o.check("text,gap", nil); err != nil || o.scenarios[0].rows[0].bar.text != atLeast(0.97).text || o.scenarios[1].rows[0].bar.text != below(0.3).text {
+	if err := o.check("text,gap", nil); err != nil ||
+		o.scenarios[0].rows[0].bar.text != atLeast(0.97).text ||
+		o.scenarios[1].rows[0].bar.text != below(0.3).text {
 		t.Errorf("bars beside another commit: %+v %v", o.scenarios, err)
 	}
 	if scenarios[len(scenarios)-1].rows[0].bar.text == atLeast(0.97).text {

@@ -20,7 +20,8 @@ import (
 // costFirsts is how often each side's time to the first token is taken in a round.
 const costFirsts = 25
 
-// compareCost asks one loaded model through the engine's own API and over HTTP, in turns, and writes what HTTP adds.
+// compareCost asks one loaded model through the engine's own API and over HTTP, in turns, and
+// writes what HTTP adds.
 func compareCost(ctx context.Context, o options, words []llama.Token, w io.Writer) (err error) {
 	direct, over, end, err := openBoth(ctx, o, words)
 	if err != nil {
@@ -47,7 +48,8 @@ func compareCost(ctx context.Context, o options, words []llama.Token, w io.Write
 		}
 		for k := range sides {
 			which := (round + k) % 2
-			// Other questions for each side: both share one cache, which would know the second side's from the first's.
+			// Other questions for each side: both share one cache, which would know the second
+			// side's from the first's.
 			t := &turnOf{side: sides[which], round: 2*round + which}
 			rate, err := textOnly(ctx, t)
 			if err != nil {
@@ -67,12 +69,15 @@ func writeCost(w io.Writer, o options, firsts, rates [2][]float64) error {
 	fmt.Fprintf(t, "%s, %s, %d threads, %d rounds\n\n", processor(), o.model, o.threads, o.rounds)
 	fmt.Fprint(t, "medians\tthe engine's API\tover HTTP\tadded\tbar\tmet\t\n")
 	fmt.Fprintf(t, "the same question again, TTFT\t%.2f ms\t%.2f ms\t%.2f ms\tless than 2 ms\t%s\t\n", median(firsts[0]), median(firsts[1]), added, verdict(new(added < 2)))
-	fmt.Fprintf(t, "text, 8 clients\t%.1f tok/s\t%.1f tok/s\t%.1f %%\tless than 3 %%\t%s\t\n", median(rates[0]), median(rates[1]), lost, verdict(new(lost < 3)))
+	fmt.Fprintf(t, "text, 8 clients\t%.1f tok/s\t%.1f tok/s\t%.1f %%\tless than 3 %%\t%s\t\n",
+		median(rates[0]), median(rates[1]), lost, verdict(new(lost < 3)))
 	return t.Flush()
 }
 
-// openBoth loads one model and opens it twice: as the engine has it, and behind a server on the loopback interface.
-func openBoth(ctx context.Context, o options, words []llama.Token) (direct *ours, over *server, end func() error, err error) {
+// openBoth loads one model and opens it twice: as the engine has it, and behind a server on the
+// loopback interface.
+func openBoth(ctx context.Context, o options,
+	words []llama.Token) (direct *ours, over *server, end func() error, err error) {
 	var ends []func() error
 	end = func() error {
 		var errs []error
@@ -99,8 +104,9 @@ func openBoth(ctx context.Context, o options, words []llama.Token) (direct *ours
 	}
 	spec := direct.spec(engine.EncoderAuto)
 	s, err := httpserver.New(pool, nil, httpserver.Options{
-		Models:    []httpserver.NamedModel{{Name: servedName, Spec: spec}},
-		Spec:      engine.ModelSpec{Parallel: spec.Parallel, GPULayers: spec.GPULayers, Encoder: spec.Encoder},
+		Models: []httpserver.NamedModel{{Name: servedName, Spec: spec}},
+		Spec: engine.ModelSpec{Parallel: spec.Parallel, GPULayers: spec.GPULayers,
+			Encoder: spec.Encoder},
 		NoBuiltin: true, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	if err != nil {
@@ -111,7 +117,8 @@ func openBoth(ctx context.Context, o options, words []llama.Token) (direct *ours
 		return nil, nil, end, err
 	}
 	ends = append(ends, stop)
-	over = &server{o: o, program: eyeletServe(o, words, engine.EncoderAuto, os.TempDir()), url: address, http: http.Client{Transport: &http.Transport{DisableCompression: true}}}
+	over = &server{o: o, program: eyeletServe(o, words, engine.EncoderAuto, os.TempDir()),
+		url: address, http: http.Client{Transport: &http.Transport{DisableCompression: true}}}
 	if _, err := over.ask(ctx, ask(nil, firstQuestion), nil); err != nil { // which loads the model
 		return nil, nil, end, err
 	}

@@ -40,18 +40,22 @@ func llamaServer(o options, words []llama.Token) program {
 				return nil, err
 			}
 			return peers.Command(ctx, "llama-server",
-				"--model", o.model, "--mmproj", o.projector, "--host", at.IP.String(), "--port", strconv.Itoa(at.Port),
-				"--threads", strconv.Itoa(o.threads), "--parallel", strconv.Itoa(o.slots), "--ctx-size", strconv.Itoa(o.context),
+				"--model", o.model, "--mmproj", o.projector, "--host", at.IP.String(), "--port",
+				strconv.Itoa(at.Port),
+				"--threads", strconv.Itoa(o.threads), "--parallel", strconv.Itoa(o.slots),
+				"--ctx-size", strconv.Itoa(o.context),
 				"--chat-template-file", file, "--offline", "--no-ui")
 		},
-		// The line break after a picture, with which LLaVA was trained, is our template's work; llama-server adds none.
+		// The line break after a picture, with which LLaVA was trained, is our template's work;
+		// llama-server adds none.
 		completion: func(q question) object { return completion(q, "\n", bias) },
 	}
 }
 
 type object = map[string]any
 
-// completion is the body of a request of OpenAI's API; after is what stands between a picture and the text behind it.
+// completion is the body of a request of OpenAI's API; after is what stands between a picture and
+// the text behind it.
 func completion(q question, after string, bias any) object {
 	var messages []object
 	if q.system != "" {
@@ -61,7 +65,8 @@ func completion(q question, after string, bias any) object {
 		var content any = t.text
 		if t.picture != nil {
 			url := "data:image/jpeg;base64," + base64.StdEncoding.EncodeToString(t.picture)
-			content = []object{{"type": "image_url", "image_url": object{"url": url}}, {"type": "text", "text": after + t.text}}
+			content = []object{{"type": "image_url", "image_url": object{"url": url}},
+				{"type": "text", "text": after + t.text}}
 		}
 		messages = append(messages, object{"role": "user", "content": content})
 		if i < len(q.turns)-1 {

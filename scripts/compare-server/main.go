@@ -1,6 +1,7 @@
-// Compare-server runs the same conversations through llama.cpp's llama-server and through "eyelet serve", both over HTTP on the loopback
-// interface and in turns, and says how long each takes. With -engine, package engine in this process takes our server's place. With -cost, it says
-// instead what HTTP adds to the time that the engine itself takes.
+// Compare-server runs the same conversations through llama.cpp's llama-server and through "eyelet
+// serve", both over HTTP on the loopback interface and in turns, and says how long each takes. With
+// -engine, package engine in this process takes our server's place. With -cost, it says instead
+// what HTTP adds to the time that the engine itself takes.
 //
 //	make build && eval "$(scripts/env)"
 //	go run ./scripts/compare-server -scenarios new-picture,follow-up
@@ -9,9 +10,10 @@
 //	go run ./scripts/compare-server -rounds 3 -before ../before/build/bin/eyelet
 //	go run ./scripts/compare-server -cost
 //
-// Both sides load the same files, compute with the same number of threads and write answers of 16 tokens at temperature 0. A bias
-// holds both to the same whole words (see [words]), so that no answer ends early, every token has text to see, and an answer that comes back in
-// a conversation is made of the tokens that it was written with.
+// Both sides load the same files, compute with the same number of threads and write answers of 16
+// tokens at temperature 0. A bias holds both to the same whole words (see [words]), so that no
+// answer ends early, every token has text to see, and an answer that comes back in a conversation
+// is made of the tokens that it was written with.
 package main
 
 import (
@@ -45,20 +47,29 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.model, "model", "build/synth/llama-1b-q4_k_m.gguf", "GGUF `file` of the language model")
-	flag.StringVar(&o.projector, "mmproj", "build/synth/mmproj-1b-f16.gguf", "GGUF `file` of the vision tower")
+	flag.StringVar(&o.model, "model", "build/synth/llama-1b-q4_k_m.gguf",
+		"GGUF `file` of the language model")
+	flag.StringVar(&o.projector, "mmproj", "build/synth/mmproj-1b-f16.gguf",
+		"GGUF `file` of the vision tower")
 	flag.IntVar(&o.threads, "threads", 2, "compute threads of both sides")
 	flag.IntVar(&o.rounds, "rounds", 1, "turns of each side")
-	flag.IntVar(&o.context, "ctx", 8192, "cells of the KV cache of both sides; llama-server gives each slot its share")
+	flag.IntVar(&o.context, "ctx", 8192,
+		"cells of the KV cache of both sides; llama-server gives each slot its share")
 	flag.IntVar(&o.slots, "slots", 4, "requests that each side computes at a time")
-	names := flag.String("scenarios", "all", "`names`, separated by commas, of: "+strings.Join(scenarioNames(), ", "))
+	names := flag.String("scenarios", "all",
+		"`names`, separated by commas, of: "+strings.Join(scenarioNames(), ", "))
 	flag.BoolVar(&o.oursOnly, "ours-only", false, "leave llama-server out")
 	flag.BoolVar(&o.json, "json", false, "write JSON instead of a table")
-	flag.BoolVar(&o.engine, "engine", false, "compare package engine, without HTTP, instead of eyelet serve")
-	flag.BoolVar(&o.cost, "cost", false, "compare our server with the engine under it, and nothing else")
-	flag.StringVar(&o.eyelet, "eyelet", filepath.Join("build", "bin", "eyelet"), "the `program` eyelet")
-	flag.StringVar(&o.before, "before", "", "another `program` eyelet, of another commit, in the place of llama-server")
-	flag.StringVar(&o.dir, "dir", filepath.Join("build", "compare-server"), "`folder` for logs and llama-server's template")
+	flag.BoolVar(&o.engine, "engine", false,
+		"compare package engine, without HTTP, instead of eyelet serve")
+	flag.BoolVar(&o.cost, "cost", false,
+		"compare our server with the engine under it, and nothing else")
+	flag.StringVar(&o.eyelet, "eyelet", filepath.Join("build", "bin", "eyelet"),
+		"the `program` eyelet")
+	flag.StringVar(&o.before, "before", "",
+		"another `program` eyelet, of another commit, in the place of llama-server")
+	flag.StringVar(&o.dir, "dir", filepath.Join("build", "compare-server"),
+		"`folder` for logs and llama-server's template")
 	flag.Parse()
 	err := o.check(*names, flag.Args())
 	if err != nil {
@@ -105,13 +116,18 @@ func (o *options) choose(names string, rest []string) error {
 		return errors.New("-threads, -rounds and -slots are 1 at least, -ctx is 512 at least")
 	}
 	if names == "all" { // with the slots that there are
-		o.scenarios = slices.DeleteFunc(slices.Clone(scenarios), func(s scenario) bool { return s.slots > o.slots })
+		o.scenarios = slices.DeleteFunc(slices.Clone(scenarios), func(s scenario) bool {
+			return s.slots > o.slots
+		})
 		return nil
 	}
 	for _, name := range strings.Split(names, ",") {
-		i := slices.IndexFunc(scenarios, func(s scenario) bool { return s.name == strings.TrimSpace(name) })
+		i := slices.IndexFunc(scenarios, func(s scenario) bool {
+			return s.name == strings.TrimSpace(name)
+		})
 		if i < 0 {
-			return fmt.Errorf("unknown scenario %q; there are %s", name, strings.Join(scenarioNames(), ", "))
+			return fmt.Errorf("unknown scenario %q; there are %s", name,
+				strings.Join(scenarioNames(), ", "))
 		}
 		if n := scenarios[i].slots; n > o.slots {
 			return fmt.Errorf("scenario %s needs -slots %d", name, n)
@@ -136,7 +152,8 @@ type peer interface {
 }
 
 // openPeer starts llama-server, or another commit of our own.
-func openPeer(ctx context.Context, o options, chosen []llama.Token) (them peer, version string, err error) {
+func openPeer(ctx context.Context, o options,
+	chosen []llama.Token) (them peer, version string, err error) {
 	if o.before != "" {
 		o.eyelet, o.title = o.before, "eyelet before"
 		them, err = openServed(ctx, o, chosen, engine.EncoderAuto)
@@ -149,7 +166,8 @@ func openPeer(ctx context.Context, o options, chosen []llama.Token) (them peer, 
 	return them, "llama-server " + version, err
 }
 
-// compare opens both sides, runs the scenarios and prints the table. Whatever ends it, llama-server ends with it.
+// compare opens both sides, runs the scenarios and prints the table. Whatever ends it, llama-server
+// ends with it.
 func compare(ctx context.Context, o options) (err error) {
 	chosen, err := words(ctx, o.model)
 	if err != nil {

@@ -41,10 +41,12 @@ func openOurs(ctx context.Context, o options, words []llama.Token) (*ours, error
 	return u, nil
 }
 
-// spec is how the engine loads the model; what bears on how many requests it serves at once belongs here.
+// spec is how the engine loads the model; what bears on how many requests it serves at once belongs
+// here.
 func (u *ours) spec(encoder string) engine.ModelSpec {
 	return engine.ModelSpec{
-		Model: u.o.model, Projector: u.o.projector, Context: u.o.context, GPULayers: llama.NoGPULayers, ChatTemplate: template, Encoder: encoder,
+		Model: u.o.model, Projector: u.o.projector, Context: u.o.context,
+		GPULayers: llama.NoGPULayers, ChatTemplate: template, Encoder: encoder,
 		Parallel: u.o.slots, StateDir: u.state,
 	}
 }
@@ -59,7 +61,8 @@ func (u *ours) withEncoder(ctx context.Context, encoder string) (ourSide, error)
 
 func (u *ours) about() (program, model string) {
 	info := u.model.Info()
-	return fmt.Sprintf("package engine, encoder %s %s", info.Encoder, info.Precision), info.Description
+	return fmt.Sprintf("package engine, encoder %s %s", info.Encoder, info.Precision),
+		info.Description
 }
 
 func (u *ours) name() string { return "eyelet" }

@@ -9,8 +9,8 @@ import (
 	"math/rand/v2"
 )
 
-// picture draws a JPEG of 640 x 480 pixels: a gradient between two colours, discs, and noise as of a sensor. The same labels give the same
-// bytes, others another picture.
+// picture draws a JPEG of 640 x 480 pixels: a gradient between two colours, discs, and noise as of
+// a sensor. The same labels give the same bytes, others another picture.
 func picture(labels ...any) []byte {
 	h := fnv.New64a()
 	fmt.Fprint(h, labels...) // a hash takes whatever is written

@@ -52,7 +52,8 @@ func (r *reply) first() float64 { return r.at[0].Sub(r.began).Seconds() }
 // check wants the whole answer: other lengths would be other work.
 func (r *reply) check(q question) error {
 	if r.tokens != q.tokens || len(r.at) == 0 {
-		return fmt.Errorf("an answer of %d tokens, %d of them with text, want %d: %q", r.tokens, len(r.at), q.tokens, r.text)
+		return fmt.Errorf("an answer of %d tokens, %d of them with text, want %d: %q", r.tokens,
+			len(r.at), q.tokens, r.text)
 	}
 	return nil
 }
@@ -60,8 +61,8 @@ func (r *reply) check(q question) error {
 // side answers questions. It may be asked several at once.
 type side interface {
 	name() string
-	// ask waits for the whole answer. seen is called for each token, from the calling goroutine; it may be nil. When ctx ends, what came so
-	// far is returned with the error.
+	// ask waits for the whole answer. seen is called for each token, from the calling goroutine; it
+	// may be nil. When ctx ends, what came so far is returned with the error.
 	ask(ctx context.Context, q question, seen func()) (reply, error)
 	// restart ends the side and starts it again, as a program that kept what it can keep.
 	restart(ctx context.Context) error
@@ -70,7 +71,8 @@ type side interface {
 // ourSide is one of this project's.
 type ourSide interface {
 	side
-	// withEncoder opens another of the kind, whose vision tower somebody else runs. Closing it leaves this one open.
+	// withEncoder opens another of the kind, whose vision tower somebody else runs. Closing it
+	// leaves this one open.
 	withEncoder(ctx context.Context, encoder string) (ourSide, error)
 	// about is what it is, and what model it has loaded.
 	about() (program, model string)

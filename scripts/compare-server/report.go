@@ -21,19 +21,27 @@ type bar struct {
 }
 
 func timesFaster(n float64) bar {
-	return bar{fmt.Sprintf("%g times faster", n), true, func(ours, theirs float64) bool { return ours*n <= theirs }}
+	return bar{fmt.Sprintf("%g times faster", n), true, func(ours, theirs float64) bool {
+		return ours*n <= theirs
+	}}
 }
 
 func atMost(share float64) bar {
-	return bar{fmt.Sprintf("at most %g of it", share), true, func(ours, theirs float64) bool { return ours <= share*theirs }}
+	return bar{fmt.Sprintf("at most %g of it", share), true, func(ours, theirs float64) bool {
+		return ours <= share*theirs
+	}}
 }
 
 func atLeast(share float64) bar {
-	return bar{fmt.Sprintf("at least %g of it", share), true, func(ours, theirs float64) bool { return ours >= share*theirs }}
+	return bar{fmt.Sprintf("at least %g of it", share), true, func(ours, theirs float64) bool {
+		return ours >= share*theirs
+	}}
 }
 
 func below(limit float64) bar {
-	return bar{fmt.Sprintf("at most %g", limit), false, func(ours, _ float64) bool { return ours <= limit }}
+	return bar{fmt.Sprintf("at most %g", limit), false, func(ours, _ float64) bool {
+		return ours <= limit
+	}}
 }
 
 // setting is what the figures were measured with.
@@ -58,9 +66,11 @@ type setting struct {
 func describe(o options, us ourSide, peer string, words int) setting {
 	ours, model := us.about()
 	return setting{
-		CPU: processor(), Cores: runtime.NumCPU(), Threads: o.threads, Rounds: o.rounds, Model: strings.TrimSuffix(o.model+", "+model, ", "),
+		CPU: processor(), Cores: runtime.NumCPU(), Threads: o.threads, Rounds: o.rounds,
+		Model:     strings.TrimSuffix(o.model+", "+model, ", "),
 		Projector: o.projector, Ours: ours, Context: o.context, Slots: o.slots,
-		Tokens: answerTokens, Words: words, Peer: peer, Libllama: llama.Version(), Go: runtime.Version(),
+		Tokens: answerTokens, Words: words, Peer: peer, Libllama: llama.Version(),
+		Go: runtime.Version(),
 	}
 }
 
@@ -113,7 +123,9 @@ func (r *runner) report(s setting) report {
 			out.Rows = append(out.Rows, newLine(res.scenario.name, row, k, ours, theirs))
 		}
 		if a, b := ours.tokens, theirs.tokens; r.them != nil && a.Prompt != b.Prompt {
-			out.Setting.Notes = append(out.Setting.Notes, fmt.Sprintf("%s: prompts of %d tokens here, %d there", res.scenario.name, a.Prompt, b.Prompt))
+			out.Setting.Notes = append(out.Setting.Notes,
+				fmt.Sprintf("%s: prompts of %d tokens here, %d there", res.scenario.name, a.Prompt,
+					b.Prompt))
 		}
 	}
 	return out
@@ -121,7 +133,8 @@ func (r *runner) report(s setting) report {
 
 // newLine compares row k of both sides.
 func newLine(name string, row row, k int, ours, theirs *measured) line {
-	l := line{Scenario: name, Title: row.title, Unit: row.unit, Bar: row.bar.text, Note: ours.failed, TheirTokens: theirs.tokens, OurTokens: ours.tokens}
+	l := line{Scenario: name, Title: row.title, Unit: row.unit, Bar: row.bar.text,
+		Note: ours.failed, TheirTokens: theirs.tokens, OurTokens: ours.tokens}
 	if k < len(ours.samples) {
 		l.OurAll = ours.samples[k]
 		l.Ours = new(median(l.OurAll))
@@ -170,7 +183,8 @@ func (r report) writeTable(w io.Writer) error {
 		if l.Ratio != nil {
 			ratio = fmt.Sprintf("%.3f", *l.Ratio)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Title, figure(l.TheirAll, l.Unit), figure(l.OurAll, l.Unit), ratio, dash(l.Bar), verdict(l.Met), l.Note)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Title, figure(l.TheirAll, l.Unit),
+			figure(l.OurAll, l.Unit), ratio, dash(l.Bar), verdict(l.Met), l.Note)
 	}
 	if err := t.Flush(); err != nil {
 		return err

@@ -35,7 +35,8 @@ type measured struct {
 	failed  string // why the figures do not count
 }
 
-// tokenCount sums up the prompts of complete answers: sides that did the same work have the same sum.
+// tokenCount sums up the prompts of complete answers: sides that did the same work have the same
+// sum.
 type tokenCount struct {
 	Prompt int `json:"prompt"`
 	Cached int `json:"cached"` // of Prompt, those that were not computed again
@@ -110,7 +111,8 @@ func (r *runner) run(ctx context.Context) error {
 		var first [2]conversation
 		for i := range r.results {
 			for k := range 2 {
-				which := (round + k + 1) % 2 // llama-server begins in the first round, the engine in the next
+				// llama-server begins in the first round, the engine in the next
+				which := (round + k + 1) % 2
 				if err := r.turn(ctx, &r.results[i], which, round, &first[which]); err != nil {
 					return err
 				}
@@ -130,12 +132,15 @@ func (r *runner) sides() [2]side {
 }
 
 // turn runs a scenario once with one side.
-func (r *runner) turn(ctx context.Context, res *result, which, round int, first *conversation) error {
+func (r *runner) turn(ctx context.Context, res *result, which, round int,
+	first *conversation) error {
 	s, m := r.sides()[which], &res.sides[which]
 	switch {
 	case s == nil:
 		return nil
-	case which == theirSide && slices.ContainsFunc(r.o.scenarios, func(s scenario) bool { return s.name == res.scenario.theirs }):
+	case which == theirSide && slices.ContainsFunc(r.o.scenarios, func(s scenario) bool {
+		return s.name == res.scenario.theirs
+	}):
 		return nil // the report takes them from there
 	}
 	if which == oursSide && res.scenario.encoder != "" {
@@ -146,10 +151,12 @@ func (r *runner) turn(ctx context.Context, res *result, which, round int, first 
 		defer other.close()
 		s = other
 	}
-	fmt.Fprintf(os.Stderr, "%s round %d of %d: %s, %s ", time.Now().Format(time.TimeOnly), round+1, r.o.rounds, res.scenario.name, s.name())
+	fmt.Fprintf(os.Stderr, "%s round %d of %d: %s, %s ", time.Now().Format(time.TimeOnly), round+1,
+		r.o.rounds, res.scenario.name, s.name())
 	t := &turnOf{side: s, round: round, scenario: res.scenario.name, first: first}
 	samples, err := res.scenario.run(ctx, t)
-	fmt.Fprintf(os.Stderr, "%.3g, %d tokens of prompts, %d of them cached\n", samples, t.tokens.Prompt, t.tokens.Cached)
+	fmt.Fprintf(os.Stderr, "%.3g, %d tokens of prompts, %d of them cached\n", samples,
+		t.tokens.Prompt, t.tokens.Cached)
 	m.tokens.add(t.tokens)
 	if err != nil {
 		return fmt.Errorf("%s: %w", res.scenario.name, err)

@@ -37,28 +37,41 @@ const repeats = 5
 
 // scenarios are in the order in which they run: the first four go on from one another's picture.
 var scenarios = []scenario{
-	{name: "new-picture", run: newPicture, rows: []row{{"new picture, one client, TTFT", "s", timesFaster(2.5)}}},
-	{name: "follow-up", run: followUp, rows: []row{{"follow-up in the conversation, TTFT", "s", atMost(1.05)}}},
-	{name: "same-words", run: sameWords, rows: []row{{"same picture, new client, same words before it, TTFT", "s", atMost(1.05)}}},
-	{name: "other-words", run: otherWords, rows: []row{{"same picture, new client, other words before it, TTFT", "s", timesFaster(2)}}},
+	{name: "new-picture", run: newPicture, rows: []row{{"new picture, one client, TTFT", "s",
+		timesFaster(2.5)}}},
+	{name: "follow-up", run: followUp, rows: []row{{"follow-up in the conversation, TTFT", "s",
+		atMost(1.05)}}},
+	{name: "same-words", run: sameWords,
+		rows: []row{{"same picture, new client, same words before it, TTFT", "s", atMost(1.05)}}},
+	{name: "other-words", run: otherWords,
+		rows: []row{{"same picture, new client, other words before it, TTFT", "s",
+			timesFaster(2)}}},
 	{name: "one-picture", run: onePicture, rows: []row{
-		{"4 clients, one new picture, wall", "s", timesFaster(5)}, {"4 clients, one new picture, mean TTFT", "s", bar{}}}},
+		{"4 clients, one new picture, wall", "s", timesFaster(5)},
+		{"4 clients, one new picture, mean TTFT", "s", bar{}}}},
 	{name: "four-pictures", run: fourPictures, rows: []row{
-		{"4 clients, 4 new pictures, wall", "s", timesFaster(2)}, {"4 clients, 4 new pictures, mean TTFT", "s", bar{}}}},
-	{name: "gap", run: gap(1, 1, false), rows: gapRows("a text answer is running when a new picture arrives", 0.3, 1.6)},
+		{"4 clients, 4 new pictures, wall", "s", timesFaster(2)},
+		{"4 clients, 4 new pictures, mean TTFT", "s", bar{}}}},
+	{name: "gap", run: gap(1, 1, false),
+		rows: gapRows("a text answer is running when a new picture arrives", 0.3, 1.6)},
 	{name: "gap-mtmd", run: gap(1, 1, false), encoder: engine.EncoderMtmd, theirs: "gap",
 		rows: gapRows("the same with libmtmd as our encoder", 0.3, 1.6)},
-	{name: "gap-four", run: gap(4, 2, false), slots: 6, rows: gapRows("4 text answers are running when 2 new pictures arrive", 0.3, 1.6)},
-	{name: "gap-busy", run: gap(1, 1, true), rows: gapRows("another program keeps a core busy, and a new picture arrives beside a text answer", 0.6, 3)},
+	{name: "gap-four", run: gap(4, 2, false), slots: 6,
+		rows: gapRows("4 text answers are running when 2 new pictures arrive", 0.3, 1.6)},
+	{name: "gap-busy", run: gap(1, 1, true),
+		rows: gapRows("another program keeps a core busy, and a new picture arrives beside a text answer", 0.6, 3)},
 	{name: "restart", run: restart, rows: []row{
-		{"follow-up after a restart with saved state, TTFT", "s", bar{}}, {"the same, of the picture's first TTFT", "", below(0.1)}}},
-	{name: "text", run: textOnly, rows: []row{{"text only, 8 clients, all tokens", "tok/s", atLeast(0.98)}}},
+		{"follow-up after a restart with saved state, TTFT", "s", bar{}},
+		{"the same, of the picture's first TTFT", "", below(0.1)}}},
+	{name: "text", run: textOnly, rows: []row{{"text only, 8 clients, all tokens", "tok/s",
+		atLeast(0.98)}}},
 }
 
 // gapRows are the rows of gap, with the bars of the longest gap in seconds and of the ratio.
 func gapRows(title string, longest, ratio float64) []row {
 	return []row{
-		{title + ", longest gap", "s", below(longest)}, {"a new picture's TTFT with no answer running", "s", bar{}},
+		{title + ", longest gap", "s", below(longest)},
+		{"a new picture's TTFT with no answer running", "s", bar{}},
 		{"its TTFT beside what is running", "s", bar{}}, {"the one by the other", "", below(ratio)},
 	}
 }
@@ -75,8 +88,10 @@ const firstQuestion = "What is in this picture?"
 
 // questions are what is asked next. They are of much the same length.
 var questions = []string{
-	"How many round things are there?", "What colors can you see there?", "What is on the left side of it?", "Is it a photo or a drawing?",
-	"What is the largest thing in it?", "Is the light soft or is it hard?", "What would you call this picture?", "Which part of it is the darkest?",
+	"How many round things are there?", "What colors can you see there?",
+	"What is on the left side of it?", "Is it a photo or a drawing?",
+	"What is the largest thing in it?", "Is the light soft or is it hard?",
+	"What would you call this picture?", "Which part of it is the darkest?",
 }
 
 func newPicture(ctx context.Context, t *turnOf) ([][]float64, error) {
@@ -155,7 +170,8 @@ func fourPictures(ctx context.Context, t *turnOf) ([][]float64, error) {
 	return t.crowd(ctx, list)
 }
 
-// crowd asks all questions at once and returns the time until the last answer is complete, and the mean TTFT.
+// crowd asks all questions at once and returns the time until the last answer is complete, and the
+// mean TTFT.
 func (t *turnOf) crowd(ctx context.Context, list []question) ([][]float64, error) {
 	replies := make([]reply, len(list))
 	errs := make([]error, len(list))
@@ -176,8 +192,9 @@ func (t *turnOf) crowd(ctx context.Context, list []question) ([][]float64, error
 	return [][]float64{{wall}, {mean}}, nil
 }
 
-// gap sends new pictures while nothing runs, lets long answers run, sends other pictures into them, and measures the longest time without a token
-// of a long answer until the last picture's answer is complete. Where busy is set, another program computes on one thread all the time.
+// gap sends new pictures while nothing runs, lets long answers run, sends other pictures into them,
+// and measures the longest time without a token of a long answer until the last picture's answer is
+// complete. Where busy is set, another program computes on one thread all the time.
 func gap(answers, pictures int, busy bool) func(context.Context, *turnOf) ([][]float64, error) {
 	return func(ctx context.Context, t *turnOf) ([][]float64, error) {
 		if busy {
@@ -231,11 +248,13 @@ func (t *turnOf) startLong(ctx context.Context, n int) (*longAnswers, error) {
 	ctx, l.cancel = context.WithCancel(ctx)
 	running := make(chan bool, 2*n)
 	for i := range n {
-		q := ask(nil, fmt.Sprintf("Tell me story number %d, and make it a long one.", n*t.round+i+1))
+		q := ask(nil, fmt.Sprintf("Tell me story number %d, and make it a long one.",
+			n*t.round+i+1))
 		q.tokens = 600 // outlasts the pictures
 		l.done.Go(func() {
 			seen := 0
-			l.replies[i], l.errs[i] = t.side.ask(ctx, q, func() { // not counted: it is cut off sooner or later
+			// not counted: it is cut off sooner or later
+			l.replies[i], l.errs[i] = t.side.ask(ctx, q, func() {
 				if seen++; seen == 8 {
 					running <- true
 				}
@@ -247,7 +266,8 @@ func (t *turnOf) startLong(ctx context.Context, n int) (*longAnswers, error) {
 		if !<-running {
 			l.cancel()
 			l.done.Wait()
-			return nil, fmt.Errorf("a long answer ended before the pictures came: %w", errors.Join(l.errs...))
+			return nil, fmt.Errorf("a long answer ended before the pictures came: %w",
+				errors.Join(l.errs...))
 		}
 	}
 	return l, nil
@@ -272,7 +292,8 @@ func (l *longAnswers) stop(t *turnOf, from, to time.Time) (longest time.Duration
 	return longest, nil
 }
 
-// keepBusy runs another program that computes on one thread and does nothing else, until stop is called.
+// keepBusy runs another program that computes on one thread and does nothing else, until stop is
+// called.
 func keepBusy(ctx context.Context) (stop func(), err error) {
 	c := exec.CommandContext(ctx, "sh", "-c", "while :; do :; done")
 	if err := c.Start(); err != nil {
@@ -281,7 +302,8 @@ func keepBusy(ctx context.Context) (stop func(), err error) {
 	return func() { _ = c.Process.Kill(); _ = c.Wait() }, nil
 }
 
-// longestGap is the longest time without a token between from and to, from the last token before from on. The tokens are in order.
+// longestGap is the longest time without a token between from and to, from the last token before
+// from on. The tokens are in order.
 func longestGap(tokens []time.Time, from, to time.Time) time.Duration {
 	last, longest := from, time.Duration(0)
 	for _, at := range tokens {
@@ -322,7 +344,8 @@ func textOnly(ctx context.Context, t *turnOf) ([][]float64, error) {
 	for client := range clients {
 		wg.Go(func() {
 			for i := range each {
-				text := fmt.Sprintf("Client %d of round %d asks: %s", client, t.round, questions[(client+i)%len(questions)])
+				text := fmt.Sprintf("Client %d of round %d asks: %s", client, t.round,
+					questions[(client+i)%len(questions)])
 				if _, errs[client] = t.ask(ctx, ask(nil, text), nil); errs[client] != nil {
 					return
 				}

@@ -25,7 +25,8 @@ type served struct {
 // servedName is what requests call the model.
 const servedName = "compared"
 
-func openServed(ctx context.Context, o options, words []llama.Token, encoder string) (*served, error) {
+func openServed(ctx context.Context, o options, words []llama.Token,
+	encoder string) (*served, error) {
 	state, err := os.MkdirTemp("", "compare-server-*")
 	if err != nil {
 		return nil, err
@@ -48,9 +49,12 @@ func eyeletServe(o options, words []llama.Token, encoder, state string) program 
 		ready: "/readyz",
 		command: func(ctx context.Context, at *net.TCPAddr) (*exec.Cmd, error) {
 			cmd := exec.CommandContext(ctx, o.eyelet, "serve", "--listen", at.String(),
-				"--model", o.model, "--mmproj", o.projector, "--name", servedName, "--chat-template", template, "--vision-backend", encoder,
-				"--threads", strconv.Itoa(o.threads), "--parallel", strconv.Itoa(o.slots), "--ctx", strconv.Itoa(o.context), "--gpu-layers", "none",
-				"--state-dir", state, "--preload", servedName, "--keep-alive", "-1s", "--no-ollama", "--no-builtin")
+				"--model", o.model, "--mmproj", o.projector, "--name", servedName,
+				"--chat-template", template, "--vision-backend", encoder,
+				"--threads", strconv.Itoa(o.threads), "--parallel", strconv.Itoa(o.slots), "--ctx",
+				strconv.Itoa(o.context), "--gpu-layers", "none",
+				"--state-dir", state, "--preload", servedName, "--keep-alive", "-1s", "--no-ollama",
+				"--no-builtin")
 			cmd.Env = append(cmd.Environ(), "EYELET_MODELS="+state)
 			cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 			cmd.WaitDelay = time.Minute

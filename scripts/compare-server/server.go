@@ -36,11 +36,14 @@ type server struct {
 	err   error         // how it ended; set before ended is closed
 }
 
-// startServer returns when the server has loaded the model. It is ended when ctx ends, by stop, or with this process.
+// startServer returns when the server has loaded the model. It is ended when ctx ends, by stop, or
+// with this process.
 func startServer(ctx context.Context, o options, p program) (*server, error) {
-	// No proxy that the environment names, and a connection for each request: llama-server closes idle ones when it likes, now and then
-	// just as a request is on its way.
-	s := &server{o: o, program: p, http: http.Client{Transport: &http.Transport{DisableCompression: true, DisableKeepAlives: true}}}
+	// No proxy that the environment names, and a connection for each request: llama-server closes
+	// idle ones when it likes, now and then just as a request is on its way.
+	s := &server{o: o, program: p,
+		http: http.Client{Transport: &http.Transport{DisableCompression: true,
+			DisableKeepAlives: true}}}
 	return s, s.start(ctx)
 }
 

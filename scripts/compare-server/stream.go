@@ -17,7 +17,8 @@ func (s *server) ask(ctx context.Context, q question, seen func()) (reply, error
 	if err != nil {
 		return reply{}, err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/v1/chat/completions", bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/v1/chat/completions",
+		bytes.NewReader(body))
 	if err != nil {
 		return reply{}, err
 	}

@@ -14,9 +14,10 @@ const mostWords = 500
 // wordBias is added to the logits of words: more than any two logits of a language model lie apart.
 const wordBias = 100
 
-// words chooses the tokens that answers are made of: whole words of ASCII letters with a space before them, which come back as the same
-// token when their text is tokenized again. Without them, models with random weights would end their answers at once, or write tokens that have
-// no text, which llama-server does not report.
+// words chooses the tokens that answers are made of: whole words of ASCII letters with a space
+// before them, which come back as the same token when their text is tokenized again. Without them,
+// models with random weights would end their answers at once, or write tokens that have no text,
+// which llama-server does not report.
 func words(ctx context.Context, model string) ([]llama.Token, error) {
 	if err := llama.Init(); err != nil {
 		return nil, err
@@ -52,5 +53,7 @@ func words(ctx context.Context, model string) ([]llama.Token, error) {
 
 func isWord(text string) bool {
 	word, ok := strings.CutPrefix(text, " ")
-	return ok && len(word) > 1 && strings.IndexFunc(word, func(r rune) bool { return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') }) < 0
+	return ok && len(word) > 1 && strings.IndexFunc(word, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	}) < 0
 }

@@ -29,8 +29,9 @@ func logProbabilities(logits []float32) {
 	}
 }
 
-// divergence returns the Kullback-Leibler divergence of q from p, both given as logarithms. The terms are written as sums of numbers that are never
-// negative, p log(p/q) - p + q, so that rounding to float32 does not drown a small one.
+// divergence returns the Kullback-Leibler divergence of q from p, both given as logarithms. The
+// terms are written as sums of numbers that are never negative, p log(p/q) - p + q, so that
+// rounding to float32 does not drown a small one.
 func divergence(p, q []float32) float64 {
 	sum := 0.0
 	for i := range p {
@@ -69,7 +70,8 @@ func perplexity(w []window) estimate {
 	return estimate{math.Exp(e.mean), math.Exp(e.mean) * e.err}
 }
 
-// change is by how much the perplexity of a is larger than that of b, as a share; windows are compared in pairs.
+// change is by how much the perplexity of a is larger than that of b, as a share; windows are
+// compared in pairs.
 func change(a, b []window) estimate {
 	d := make([]float64, len(a))
 	for i := range a {
@@ -89,7 +91,8 @@ func tableRow(level string, exact []window, found both) string {
 	row := "| " + level
 	for _, w := range [][]window{found.GGML, found.Accel} {
 		p, c, kl := perplexity(w), change(w, exact), estimateOf(each(w, divergenceOf))
-		row += fmt.Sprintf(" | %.4f | %+.4f ± %.4f %% | %.2e ± %.1e", p.mean, 100*c.mean, 100*c.err, kl.mean, kl.err)
+		row += fmt.Sprintf(" | %.4f | %+.4f ± %.4f %% | %.2e ± %.1e", p.mean, 100*c.mean, 100*c.err,
+			kl.mean, kl.err)
 	}
 	return row + " |\n"
 }

@@ -1,11 +1,14 @@
-// Command exactness measures how far from exact a model computes at each level of instruction sets that this machine has, by ggml alone and with
-// the accelerator, and prints the table of docs/accelerator.md:
+// Command exactness measures how far from exact a model computes at each level of instruction sets
+// that this machine has, by ggml alone and with the accelerator, and prints the table of
+// docs/accelerator.md:
 //
 //	go run ./scripts/exactness [-text FILE,...] [MODEL.gguf ...]
 //
-// Exact are the weights that the file stores, widened to float32 and computed by ggml in float32, with keys and values in float32 as well: a test
-// of cgo/llama holds that to float64. A model reads the text in windows; without -text, it reads one that it has drawn from itself. The standard errors
-// are those of the mean over windows. Levels are set for a process by EYELET_ISA, so each is measured by a process of its own.
+// Exact are the weights that the file stores, widened to float32 and computed by ggml in float32,
+// with keys and values in float32 as well: a test of cgo/llama holds that to float64. A model reads
+// the text in windows; without -text, it reads one that it has drawn from itself. The standard
+// errors are those of the mean over windows. Levels are set for a process by EYELET_ISA, so each is
+// measured by a process of its own.
 package main
 
 import (
@@ -42,10 +45,12 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var o options
-	flag.StringVar(&o.text, "text", "", "files of text, or patterns of names, with commas between them (default: what each model draws from itself)")
+	flag.StringVar(&o.text, "text",
+		"", "files of text, or patterns of names, with commas between them (default: what each model draws from itself)")
 	flag.IntVar(&o.tokens, "tokens", 20480, "tokens to read")
 	flag.IntVar(&o.window, "window", 256, "tokens of a window, which the model reads at once")
-	flag.IntVar(&o.threads, "threads", runtime.GOMAXPROCS(0), "threads that a model computes with; none of the figures depends on them")
+	flag.IntVar(&o.threads, "threads", runtime.GOMAXPROCS(0),
+		"threads that a model computes with; none of the figures depends on them")
 	flag.IntVar(&o.jobs, "jobs", 1, "levels to measure at the same time")
 	flag.StringVar(&o.measure, "measure", "", "used by the program itself")
 	flag.Parse()
@@ -64,7 +69,8 @@ func run(ctx context.Context, o *options, models []string) error {
 		return fmt.Errorf("%d threads, %d levels at a time: give 1 or more", o.threads, o.jobs)
 	}
 	if o.window < 2 || o.tokens < 2*o.window {
-		return fmt.Errorf("%d tokens in windows of %d: give at least two windows of two", o.tokens, o.window)
+		return fmt.Errorf("%d tokens in windows of %d: give at least two windows of two", o.tokens,
+			o.window)
 	}
 	if o.measure != "" {
 		found, err := measureLevel(ctx, o, models[0])
@@ -93,7 +99,8 @@ func measureModel(ctx context.Context, o *options, model string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("\n%s: %d tokens in %d windows; libggml %s\n\n", filepath.Base(model), tokens, len(exact), ggml.Version())
+	fmt.Printf("\n%s: %d tokens in %d windows; libggml %s\n\n", filepath.Base(model), tokens,
+		len(exact), ggml.Version())
 	fmt.Print(tableHead(exact))
 	return measureLevels(ctx, o, dir, model, func(level isa.Level, found both) {
 		fmt.Print(tableRow(level.String(), exact, found))
@@ -101,7 +108,8 @@ func measureModel(ctx context.Context, o *options, model string) error {
 }
 
 // measureLevels shows what each level of this machine came to, in order.
-func measureLevels(ctx context.Context, o *options, dir, model string, show func(isa.Level, both)) error {
+func measureLevels(ctx context.Context, o *options, dir, model string,
+	show func(isa.Level, both)) error {
 	type result struct {
 		level isa.Level
 		found both
@@ -135,7 +143,8 @@ func measureLevels(ctx context.Context, o *options, dir, model string, show func
 }
 
 // measureElsewhere runs this program at a level.
-func measureElsewhere(ctx context.Context, o *options, dir, model string, level isa.Level) (found both, err error) {
+func measureElsewhere(ctx context.Context, o *options, dir, model string,
+	level isa.Level) (found both, err error) {
 	if ctx.Err() != nil {
 		return found, ctx.Err()
 	}
@@ -143,7 +152,8 @@ func measureElsewhere(ctx context.Context, o *options, dir, model string, level 
 	if err != nil {
 		return found, err
 	}
-	cmd := exec.CommandContext(ctx, program, "-measure", dir, "-threads", strconv.Itoa(o.threads), model)
+	cmd := exec.CommandContext(ctx, program, "-measure", dir, "-threads", strconv.Itoa(o.threads),
+		model)
 	cmd.Env = append(os.Environ(), isa.Variable+"="+level.String())
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()

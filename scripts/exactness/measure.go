@@ -19,13 +19,15 @@ import (
 
 // What lies in the folder of a run.
 const (
-	tokensFile  = "tokens.json" // the windows of the text
-	logitsFile  = "exact"       // logarithms of the exact probabilities in float32, place after place
+	tokensFile = "tokens.json" // the windows of the text
+	// logarithms of the exact probabilities in float32, place after place
+	logitsFile  = "exact"
 	widenedFile = "widened.gguf"
 )
 
 // writeExact computes a text exactly, and leaves tokens and probabilities in a folder.
-func writeExact(ctx context.Context, o *options, model, dir string) (tokens int, exact []window, err error) {
+func writeExact(ctx context.Context, o *options, model,
+	dir string) (tokens int, exact []window, err error) {
 	windows, err := textOf(ctx, o, model)
 	if err != nil {
 		return 0, nil, err
@@ -42,7 +44,8 @@ func writeExact(ctx context.Context, o *options, model, dir string) (tokens int,
 		return 0, nil, err
 	}
 	wide := filepath.Join(dir, widenedFile)
-	if err := llama.Quantize(ctx, model, wide, llama.QuantizeParams{Type: f32, AllowRequantize: true}); err != nil {
+	if err := llama.Quantize(ctx, model, wide, llama.QuantizeParams{Type: f32,
+		AllowRequantize: true}); err != nil {
 		return 0, nil, err
 	}
 	f, err := os.Create(filepath.Join(dir, logitsFile))
@@ -52,7 +55,8 @@ func writeExact(ctx context.Context, o *options, model, dir string) (tokens int,
 	defer f.Close()
 	w := bufio.NewWriterSize(f, 1<<20)
 	var sum window
-	err = readWindows(ctx, wide, windows, llama.ContextParams{Threads: o.threads, ExactCache: true, FlashAttention: llama.FlashOff}, func(row []float32, next llama.Token, last bool) error {
+	err = readWindows(ctx, wide, windows, llama.ContextParams{Threads: o.threads, ExactCache: true,
+		FlashAttention: llama.FlashOff}, func(row []float32, next llama.Token, last bool) error {
 		sum.Surprise -= float64(row[next])
 		if last {
 			sum.Surprise /= float64(o.window - 1)
@@ -86,8 +90,10 @@ func textOf(ctx context.Context, o *options, model string) (windows [][]llama.To
 	return slices.Collect(slices.Chunk(tokens, o.window)), nil
 }
 
-// draw lets a model write windows, each from the beginning: of another text a small model is so surprised that its perplexity says nothing.
-func draw(ctx context.Context, o *options, m *llama.Model, n int) (windows [][]llama.Token, err error) {
+// draw lets a model write windows, each from the beginning: of another text a small model is so
+// surprised that its perplexity says nothing.
+func draw(ctx context.Context, o *options, m *llama.Model,
+	n int) (windows [][]llama.Token, err error) {
 	c, err := llama.NewContext(m, llama.ContextParams{NCtx: o.window, Threads: o.threads})
 	if err != nil {
 		return nil, err
@@ -133,8 +139,10 @@ func choose(logits []float32, at float64) llama.Token {
 	return llama.Token(len(p) - 1)
 }
 
-// readWindows lets a model read windows, each at once, and shows the logarithms of its probabilities at each place but the last of a window.
-func readWindows(ctx context.Context, model string, windows [][]llama.Token, p llama.ContextParams, see func(row []float32, next llama.Token, last bool) error) error {
+// readWindows lets a model read windows, each at once, and shows the logarithms of its
+// probabilities at each place but the last of a window.
+func readWindows(ctx context.Context, model string, windows [][]llama.Token, p llama.ContextParams,
+	see func(row []float32, next llama.Token, last bool) error) error {
 	m, err := llama.LoadModel(ctx, model, llama.ModelParams{GPULayers: llama.NoGPULayers})
 	if err != nil {
 		return err
@@ -175,7 +183,8 @@ func readWindows(ctx context.Context, model string, windows [][]llama.Token, p l
 	return nil
 }
 
-// measureLevel reads the text of a run by ggml alone and with the accelerator, at the level that this process is held to.
+// measureLevel reads the text of a run by ggml alone and with the accelerator, at the level that
+// this process is held to.
 func measureLevel(ctx context.Context, o *options, model string) (found both, err error) {
 	text, err := os.ReadFile(filepath.Join(o.measure, tokensFile))
 	if err != nil {
@@ -210,7 +219,8 @@ func measureLevel(ctx context.Context, o *options, model string) (found both, er
 	return found, nil
 }
 
-func compareWindows(ctx context.Context, o *options, model string, windows [][]llama.Token) (list []window, err error) {
+func compareWindows(ctx context.Context, o *options, model string,
+	windows [][]llama.Token) (list []window, err error) {
 	f, err := os.Open(filepath.Join(o.measure, logitsFile))
 	if err != nil {
 		return nil, err
@@ -220,24 +230,25 @@ func compareWindows(ctx context.Context, o *options, model string, windows [][]l
 	var sum window
 	var bytes []byte
 	var want []float32
-	err = readWindows(ctx, model, windows, llama.ContextParams{Threads: o.threads}, func(row []float32, next llama.Token, last bool) error {
-		if bytes == nil {
-			bytes, want = make([]byte, 4*len(row)), make([]float32, len(row))
-		}
-		if _, err := io.ReadFull(r, bytes); err != nil {
-			return err
-		}
-		for i := range want {
-			want[i] = math.Float32frombits(binary.LittleEndian.Uint32(bytes[4*i:]))
-		}
-		n := float64(len(windows[0]) - 1)
-		sum.Surprise, sum.KL = sum.Surprise-float64(row[next])/n, sum.KL+divergence(want, row)/n
-		if last {
-			list, sum = append(list, sum), window{}
-			progress(os.Getenv("EYELET_ISA"), len(list), len(windows))
-		}
-		return nil
-	})
+	err = readWindows(ctx, model, windows, llama.ContextParams{Threads: o.threads},
+		func(row []float32, next llama.Token, last bool) error {
+			if bytes == nil {
+				bytes, want = make([]byte, 4*len(row)), make([]float32, len(row))
+			}
+			if _, err := io.ReadFull(r, bytes); err != nil {
+				return err
+			}
+			for i := range want {
+				want[i] = math.Float32frombits(binary.LittleEndian.Uint32(bytes[4*i:]))
+			}
+			n := float64(len(windows[0]) - 1)
+			sum.Surprise, sum.KL = sum.Surprise-float64(row[next])/n, sum.KL+divergence(want, row)/n
+			if last {
+				list, sum = append(list, sum), window{}
+				progress(os.Getenv("EYELET_ISA"), len(list), len(windows))
+			}
+			return nil
+		})
 	return list, err
 }
 

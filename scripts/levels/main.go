@@ -1,5 +1,5 @@
-// Command levels prints the levels of instruction sets that this processor has, one a line, without "native": those that scripts/test-levels
-// runs tests at.
+// Command levels prints the levels of instruction sets that this processor has, one a line, without
+// "native": those that scripts/test-levels runs tests at.
 package main
 
 import (

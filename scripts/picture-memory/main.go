@@ -1,9 +1,11 @@
-// Picture-memory measures how the memory of "eyelet serve" grows with the number of requests that bring pictures at once: it starts a server for
-// 4 requests and another one for 64, each with a JPEG file of 12 megapixels of its own, and compares the highest resident memory of both.
+// Picture-memory measures how the memory of "eyelet serve" grows with the number of requests that
+// bring pictures at once: it starts a server for 4 requests and another one for 64, each with a
+// JPEG file of 12 megapixels of its own, and compares the highest resident memory of both.
 //
 //	go run ./scripts/picture-memory -eyelet build/bin/eyelet
 //
-// It fails if an answer is lost (neither an answer nor a 503), or if the larger run took more than -most times the memory of the smaller one.
+// It fails if an answer is lost (neither an answer nor a 503), or if the larger run took more than
+// -most times the memory of the smaller one.
 package main
 
 import (
@@ -32,7 +34,8 @@ func main() {
 	few := flag.Int("few", 4, "requests at once of the smaller run")
 	many := flag.Int("many", 64, "requests at once of the larger run")
 	most := flag.Float64("most", 1.3, "most times the memory of the smaller run")
-	quality := flag.Int("quality", 85, "quality of the JPEG files, which decides their size: a server has to keep the files of those who wait")
+	quality := flag.Int("quality",
+		85, "quality of the JPEG files, which decides their size: a server has to keep the files of those who wait")
 	api := flag.String("api", "ollama", "ollama, openai or anthropic: how the questions are asked")
 	flag.Parse()
 	if apis[*api] == nil {
@@ -148,7 +151,8 @@ func warm(ctx context.Context, q question, address string) (err error) {
 	return fmt.Errorf("the server does not answer: %w", err)
 }
 
-// question makes the path and the body of a request about a picture in base64, or about none if that is empty.
+// question makes the path and the body of a request about a picture in base64, or about none if
+// that is empty.
 type question func(picture string) (path string, body map[string]any)
 
 // what is asked, in few tokens.
@@ -163,14 +167,17 @@ var apis = map[string]question{
 		if picture != "" {
 			message["images"] = []string{picture}
 		}
-		return "/api/chat", map[string]any{"model": "builtin", "stream": false, "messages": []any{message}, "options": map[string]any{"num_predict": short}}
+		return "/api/chat", map[string]any{"model": "builtin", "stream": false,
+			"messages": []any{message}, "options": map[string]any{"num_predict": short}}
 	},
 	"openai": func(picture string) (string, map[string]any) {
 		content := []any{map[string]any{"type": "text", "text": what}}
 		if picture != "" {
-			content = append(content, map[string]any{"type": "image_url", "image_url": map[string]any{"url": "data:image/jpeg;base64," + picture}})
+			content = append(content, map[string]any{"type": "image_url",
+				"image_url": map[string]any{"url": "data:image/jpeg;base64," + picture}})
 		}
-		return "/v1/chat/completions", map[string]any{"model": "builtin", "max_tokens": short, "messages": []any{map[string]any{"role": "user", "content": content}}}
+		return "/v1/chat/completions", map[string]any{"model": "builtin", "max_tokens": short,
+			"messages": []any{map[string]any{"role": "user", "content": content}}}
 	},
 	"anthropic": func(picture string) (string, map[string]any) {
 		content := []any{map[string]any{"type": "text", "text": what}}
@@ -178,7 +185,8 @@ var apis = map[string]question{
 			source := map[string]any{"type": "base64", "media_type": "image/jpeg", "data": picture}
 			content = append(content, map[string]any{"type": "image", "source": source})
 		}
-		return "/v1/messages", map[string]any{"model": "builtin", "max_tokens": short, "messages": []any{map[string]any{"role": "user", "content": content}}}
+		return "/v1/messages", map[string]any{"model": "builtin", "max_tokens": short,
+			"messages": []any{map[string]any{"role": "user", "content": content}}}
 	},
 }
 
@@ -189,7 +197,8 @@ func ask(ctx context.Context, q question, address string, picture []byte) (statu
 	if err != nil {
 		return 0, err
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+path, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+path,
+		bytes.NewReader(body))
 	if err != nil {
 		return 0, err
 	}

@@ -1,5 +1,5 @@
-// Registry is the distribution project's container registry, in memory, for tests: what a site runs. It is a module of its own, so that its
-// many dependencies stay out of Eyelet's.
+// Registry is the distribution project's container registry, in memory, for tests: what a site
+// runs. It is a module of its own, so that its many dependencies stay out of Eyelet's.
 //
 //	registry [-cert FILE -key FILE] [-htpasswd FILE]
 //
@@ -24,7 +24,8 @@ import (
 func main() {
 	cert := flag.String("cert", "", "certificate (PEM); with -key, for TLS")
 	key := flag.String("key", "", "its key (PEM)")
-	htpasswd := flag.String("htpasswd", "", "file of users and bcrypt hashes; only they may come in")
+	htpasswd := flag.String("htpasswd", "",
+		"file of users and bcrypt hashes; only they may come in")
 	flag.Parse()
 	if err := serve(*cert, *key, *htpasswd); err != nil {
 		fmt.Fprintln(os.Stderr, "registry:", err)
@@ -37,7 +38,8 @@ func serve(cert, key, htpasswd string) error {
 	config := &configuration.Configuration{Storage: configuration.Storage{"inmemory": configuration.Parameters{}}}
 	config.HTTP.Secret = "tests have none"
 	if htpasswd != "" {
-		config.Auth = configuration.Auth{"htpasswd": configuration.Parameters{"realm": "test", "path": htpasswd}}
+		config.Auth = configuration.Auth{"htpasswd": configuration.Parameters{"realm": "test",
+			"path": htpasswd}}
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -20,18 +20,25 @@ type familyTower struct {
 }
 
 var (
-	clipMean, clipStd = []float32{0.48145467, 0.4578275, 0.40821072}, []float32{0.26862955, 0.2613026, 0.2757771}
-	half              = []float32{0.5, 0.5, 0.5}
+	clipMean, clipStd = []float32{0.48145467, 0.4578275, 0.40821072},
+		[]float32{0.26862955, 0.2613026, 0.2757771}
+	half = []float32{0.5, 0.5, 0.5}
 )
 
-// familyTowers have the sizes of the config.json of Qwen/Qwen2.5-VL-3B-Instruct, google/gemma-3-4b-it and HuggingFaceTB/SmolVLM2-500M.
+// familyTowers have the sizes of the config.json of Qwen/Qwen2.5-VL-3B-Instruct,
+// google/gemma-3-4b-it and HuggingFaceTB/SmolVLM2-500M.
 var familyTowers = map[string]familyTower{
-	"qwen2.5-vl-3b": {kind: "qwen2.5vl_merger", image: 560, patch: 14, layers: 32, heads: 16, width: 1280, ffn: 3420, out: 2048, merge: 2, mean: clipMean, std: clipStd,
+	"qwen2.5-vl-3b": {kind: "qwen2.5vl_merger", image: 560, patch: 14, layers: 32, heads: 16,
+		width: 1280, ffn: 3420, out: 2048, merge: 2, mean: clipMean, std: clipStd,
 		extra: map[string]any{"clip.use_silu": true, "clip.vision.n_wa_pattern": uint32(8)}},
-	"gemma3-4b": {kind: "gemma3", image: 896, patch: 14, layers: 27, heads: 16, width: 1152, ffn: 4304, out: 2560, merge: 4, mean: half, std: half,
+	"gemma3-4b": {kind: "gemma3", image: 896, patch: 14, layers: 27, heads: 16, width: 1152,
+		ffn: 4304, out: 2560, merge: 4, mean: half, std: half,
 		extra: map[string]any{"clip.use_gelu": true}},
-	"smolvlm2-500m": {kind: "idefics3", image: 512, patch: 16, layers: 12, heads: 12, width: 768, ffn: 3072, out: 960, merge: 4, mean: half, std: half,
-		extra: map[string]any{"clip.use_gelu": true, "clip.vision.projector.scale_factor": uint32(4), "clip.vision.preproc_image_size": uint32(2048)}},
+	"smolvlm2-500m": {kind: "idefics3", image: 512, patch: 16, layers: 12, heads: 12, width: 768,
+		ffn: 3072, out: 960, merge: 4, mean: half, std: half,
+		extra: map[string]any{"clip.use_gelu": true,
+			"clip.vision.projector.scale_factor": uint32(4),
+			"clip.vision.preproc_image_size":     uint32(2048)}},
 }
 
 func familyNames() []string { return slices.Sorted(maps.Keys(familyTowers)) }
@@ -46,7 +53,8 @@ func (s familyTower) write(weights *weights) *gguf.Writer {
 	for _, kv := range []struct {
 		key string
 		v   int
-	}{{"image_size", s.image}, {"patch_size", s.patch}, {"embedding_length", s.width}, {"feed_forward_length", s.ffn},
+	}{{"image_size", s.image}, {"patch_size", s.patch}, {"embedding_length", s.width},
+		{"feed_forward_length", s.ffn},
 		{"projection_dim", s.out}, {"block_count", s.layers}, {"attention.head_count", s.heads}} {
 		w.Set("clip.vision."+kv.key, uint32(kv.v))
 	}
@@ -78,7 +86,8 @@ func (s familyTower) tensors(w *gguf.Writer, weights *weights) {
 	} else {
 		weights.zeros(w, "v.patch_embd.bias", d)
 		across := s.image / s.patch
-		weights.constant(w, "v.position_embd.weight", 0.01, d, across*across) // in F32, which libmtmd wants of it
+		// in F32, which libmtmd wants of it
+		weights.constant(w, "v.position_embd.weight", 0.01, d, across*across)
 	}
 	damped := 1 / math.Sqrt(float64(2*s.layers))
 	for i := range s.layers {

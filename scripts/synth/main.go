@@ -1,6 +1,7 @@
-// Synth writes models of real shapes with random weights, for measuring speed and memory where nobody wants to download a real
-// one: a GGUF language model of the Llama architecture and, with -mmproj, a CLIP tower with LLaVA's projector; with -tower, the tower and
-// projector of another family.
+// Synth writes models of real shapes with random weights, for measuring speed and memory where
+// nobody wants to download a real one: a GGUF language model of the Llama architecture and, with
+// -mmproj, a CLIP tower with LLaVA's projector; with -tower, the tower and projector of another
+// family.
 //
 //	eval "$(scripts/env)"
 //	go run ./scripts/synth -shape 1b -type Q4_K_M           # build/synth/llama-1b-q4_k_m.gguf
@@ -9,9 +10,9 @@
 //
 //	go run ./scripts/synth -draw                            # build/synth/sd15-f16.safetensors: Stable Diffusion 1.5
 //
-// The same flags give the same bytes: weights come from a generator seeded by -seed and the tensor's name. The tokenizer is
-// that of the built-in model, padded with unused entries to the size of the vocabulary, so text can be tokenized; what the
-// model answers is noise.
+// The same flags give the same bytes: weights come from a generator seeded by -seed and the
+// tensor's name. The tokenizer is that of the built-in model, padded with unused entries to the
+// size of the vocabulary, so text can be tokenized; what the model answers is noise.
 package main
 
 import (
@@ -32,12 +33,17 @@ import (
 
 func main() {
 	shape := flag.String("shape", "1b", "size of the model: "+strings.Join(shapeNames(), " or "))
-	fileType := flag.String("type", "Q4_K_M", "mixture of tensor types of the language model, or F16")
+	fileType := flag.String("type", "Q4_K_M",
+		"mixture of tensor types of the language model, or F16")
 	mmproj := flag.Bool("mmproj", false, "write the vision tower and projector instead, in F16")
-	draw := flag.Bool("draw", false, "write a model that makes pictures instead: the shapes of Stable Diffusion 1.5, in F16")
-	family := flag.String("tower", "", "write the vision tower and projector of a family instead, in F16: "+strings.Join(familyNames(), " or "))
+	draw := flag.Bool("draw", false,
+		"write a model that makes pictures instead: the shapes of Stable Diffusion 1.5, in F16")
+	family := flag.String("tower", "",
+		"write the vision tower and projector of a family instead, in F16: "+strings.Join(
+			familyNames(), " or "))
 	seed := flag.Uint64("seed", 1, "seed of the weights")
-	tokenizer := flag.String("tokenizer", "models/builtin/eyelet-builtin-q8_0.gguf", "GGUF `file` to take the tokenizer from")
+	tokenizer := flag.String("tokenizer", "models/builtin/eyelet-builtin-q8_0.gguf",
+		"GGUF `file` to take the tokenizer from")
 	out := flag.String("o", "", "output `file` (default build/synth/...)")
 	flag.Parse()
 	if flag.NArg() > 0 {
@@ -68,10 +74,12 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, shapeName, fileType string, mmproj bool, seed uint64, tokenizer, out string) error {
+func run(ctx context.Context, shapeName, fileType string, mmproj bool, seed uint64, tokenizer,
+	out string) error {
 	s, ok := shapes[shapeName]
 	if !ok {
-		return fmt.Errorf("unknown shape %q; give %s", shapeName, strings.Join(shapeNames(), " or "))
+		return fmt.Errorf("unknown shape %q; give %s", shapeName, strings.Join(shapeNames(),
+			" or "))
 	}
 	if out == "" {
 		name := fmt.Sprintf("llama-%s-%s.gguf", shapeName, strings.ToLower(fileType))
@@ -126,12 +134,15 @@ func said(out string, start time.Time) error {
 		return err
 	}
 	report("", 0, 0, "")
-	fmt.Fprintf(os.Stderr, "%s: %.1f MB in %.0f s\n", out, float64(info.Size())/1e6, time.Since(start).Seconds())
+	fmt.Fprintf(os.Stderr, "%s: %.1f MB in %.0f s\n", out, float64(info.Size())/1e6,
+		time.Since(start).Seconds())
 	return nil
 }
 
-// quantized writes the model in F16 first: libllama's quantizer chooses the type of each tensor in a mixture.
-func quantized(ctx context.Context, s shape, weights *weights, tokenizer, fileType, out string) error {
+// quantized writes the model in F16 first: libllama's quantizer chooses the type of each tensor in
+// a mixture.
+func quantized(ctx context.Context, s shape, weights *weights, tokenizer, fileType,
+	out string) error {
 	t, err := llama.ParseFileType(fileType)
 	if err != nil {
 		return err
@@ -144,9 +155,10 @@ func quantized(ctx context.Context, s shape, weights *weights, tokenizer, fileTy
 	if err := ggml.Load(); err != nil {
 		return err
 	}
-	return llama.Quantize(ctx, half, out, llama.QuantizeParams{Type: t, Progress: func(done, total int, tensor string) {
-		report("quantize", done, total, tensor)
-	}})
+	return llama.Quantize(ctx, half, out, llama.QuantizeParams{Type: t,
+		Progress: func(done, total int, tensor string) {
+			report("quantize", done, total, tensor)
+		}})
 }
 
 // writeDrawing writes a model that makes pictures.

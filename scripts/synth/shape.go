@@ -18,22 +18,25 @@ type shape struct {
 	siglip bool // the tower is of SigLIP's kind: no class token, GELU, a norm behind the last layer
 }
 
-// shapes: "1b" is TinyLlama 1.1B (https://huggingface.co/TinyLlama) with the tower of LLaVA 1.5, CLIP ViT-L/14 at 336 pixels, of
-// which converters keep 23 of 24 layers. "1b-siglip" has the sizes of SigLIP so400m/14 at 384 pixels (Zhai et al. 2023) in its place. "tiny"
-// is for trying things out.
+// shapes: "1b" is TinyLlama 1.1B (https://huggingface.co/TinyLlama) with the tower of LLaVA 1.5,
+// CLIP ViT-L/14 at 336 pixels, of which converters keep 23 of 24 layers. "1b-siglip" has the sizes
+// of SigLIP so400m/14 at 384 pixels (Zhai et al. 2023) in its place. "tiny" is for trying things
+// out.
 var shapes = map[string]shape{
 	"tiny": {layers: 2, width: 256, heads: 4, kvHeads: 2, ffn: 768, vocab: 1024,
 		image: 56, patch: 14, towerLayers: 2, towerWidth: 128, towerHeads: 2, towerFFN: 512},
 	"1b": {layers: 22, width: 2048, heads: 32, kvHeads: 4, ffn: 5632, vocab: 32000,
 		image: 336, patch: 14, towerLayers: 23, towerWidth: 1024, towerHeads: 16, towerFFN: 4096},
 	"1b-siglip": {layers: 22, width: 2048, heads: 32, kvHeads: 4, ffn: 5632, vocab: 32000,
-		image: 384, patch: 14, towerLayers: 27, towerWidth: 1152, towerHeads: 16, towerFFN: 4304, siglip: true},
+		image: 384, patch: 14, towerLayers: 27, towerWidth: 1152, towerHeads: 16, towerFFN: 4304,
+		siglip: true},
 }
 
 func shapeNames() []string { return slices.Sorted(maps.Keys(shapes)) }
 
-// language lays out a Llama model in F16 (Touvron et al. 2023): norms before attention and before a SwiGLU feed-forward. Matrices
-// keep the variance of their input; those that write to the residual stream are damped by its depth.
+// language lays out a Llama model in F16 (Touvron et al. 2023): norms before attention and before a
+// SwiGLU feed-forward. Matrices keep the variance of their input; those that write to the residual
+// stream are damped by its depth.
 func language(s shape, weights *weights, tokenizer string) (*gguf.Writer, error) {
 	w := gguf.NewWriter("llama")
 	w.Set("general.name", "synthetic")
@@ -41,8 +44,10 @@ func language(s shape, weights *weights, tokenizer string) (*gguf.Writer, error)
 	for _, kv := range []struct {
 		key string
 		v   int
-	}{{"context_length", 2048}, {"embedding_length", s.width}, {"block_count", s.layers}, {"feed_forward_length", s.ffn},
-		{"attention.head_count", s.heads}, {"attention.head_count_kv", s.kvHeads}, {"rope.dimension_count", s.width / s.heads}, {"vocab_size", s.vocab}} {
+	}{{"context_length", 2048}, {"embedding_length", s.width}, {"block_count", s.layers},
+		{"feed_forward_length", s.ffn},
+		{"attention.head_count", s.heads}, {"attention.head_count_kv", s.kvHeads},
+		{"rope.dimension_count", s.width / s.heads}, {"vocab_size", s.vocab}} {
 		w.Set("llama."+kv.key, uint32(kv.v))
 	}
 	w.Set("llama.attention.layer_norm_rms_epsilon", float32(1e-5))
@@ -80,11 +85,14 @@ func setTokenizer(w *gguf.Writer, path string, vocab int) error {
 	tokens, _ := f.Strings("tokenizer.ggml.tokens")
 	scores, _ := f.Floats("tokenizer.ggml.scores")
 	types, _ := f.Ints("tokenizer.ggml.token_type")
-	if len(tokens) == 0 || len(tokens) > vocab || len(scores) != len(tokens) || len(types) != len(tokens) {
-		return fmt.Errorf("%s has no tokenizer of at most %d entries with scores and types", path, vocab)
+	if len(tokens) == 0 || len(tokens) > vocab || len(scores) != len(tokens) ||
+		len(types) != len(tokens) {
+		return fmt.Errorf("%s has no tokenizer of at most %d entries with scores and types", path,
+			vocab)
 	}
 	const unused = 5 // LLAMA_TOKEN_TYPE_UNUSED in llama.h
-	allTokens, allScores, allTypes := make([]string, vocab), make([]float32, vocab), make([]int32, vocab)
+	allTokens, allScores, allTypes := make([]string, vocab), make([]float32, vocab),
+		make([]int32, vocab)
 	for i := range vocab {
 		if i < len(tokens) {
 			allTokens[i], allScores[i], allTypes[i] = tokens[i], float32(scores[i]), int32(types[i])
@@ -109,8 +117,8 @@ func setTokenizer(w *gguf.Writer, path string, vocab int) error {
 	return nil
 }
 
-// tower lays out a vision transformer of CLIP's kind (Radford et al. 2021), or of SigLIP's, with LLaVA 1.5's projector of two layers, in the
-// tensors and keys that llama.cpp's converter writes.
+// tower lays out a vision transformer of CLIP's kind (Radford et al. 2021), or of SigLIP's, with
+// LLaVA 1.5's projector of two layers, in the tensors and keys that llama.cpp's converter writes.
 func tower(s shape, weights *weights) *gguf.Writer {
 	w := gguf.NewWriter("clip")
 	w.Set("general.name", "synthetic")
@@ -124,12 +132,16 @@ func tower(s shape, weights *weights) *gguf.Writer {
 	for _, kv := range []struct {
 		key string
 		v   int
-	}{{"image_size", s.image}, {"patch_size", s.patch}, {"embedding_length", s.towerWidth}, {"feed_forward_length", s.towerFFN},
-		{"projection_dim", s.width}, {"block_count", s.towerLayers}, {"attention.head_count", s.towerHeads}} {
+	}{{"image_size", s.image}, {"patch_size", s.patch}, {"embedding_length", s.towerWidth},
+		{"feed_forward_length", s.towerFFN},
+		{"projection_dim", s.width}, {"block_count", s.towerLayers}, {"attention.head_count",
+			s.towerHeads}} {
 		w.Set("clip.vision."+kv.key, uint32(kv.v))
 	}
 	w.Set("clip.vision.attention.layer_norm_epsilon", float32(1e-5))
-	mean, std := []float32{0.48145467, 0.4578275, 0.40821072}, []float32{0.26862955, 0.2613026, 0.2757771} // of OpenAI's CLIP
+	// of OpenAI's CLIP
+	mean, std := []float32{0.48145467, 0.4578275, 0.40821072}, []float32{0.26862955, 0.2613026,
+		0.2757771}
 	if s.siglip {
 		mean, std = []float32{0.5, 0.5, 0.5}, []float32{0.5, 0.5, 0.5}
 	}

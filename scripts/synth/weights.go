@@ -13,7 +13,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// weights makes the data of tensors while they are written, so that a model of any size takes no memory.
+// weights makes the data of tensors while they are written, so that a model of any size takes no
+// memory.
 type weights struct {
 	ctx      context.Context
 	seed     uint64
@@ -22,7 +23,8 @@ type weights struct {
 	progress func(done, total int, tensor string)
 }
 
-func (ws *weights) add(w *gguf.Writer, name string, t gguf.Type, dims []int, write func(io.Writer) error) {
+func (ws *weights) add(w *gguf.Writer, name string, t gguf.Type, dims []int,
+	write func(io.Writer) error) {
 	ws.added++
 	d := make([]uint64, len(dims))
 	for i, n := range dims {
@@ -38,8 +40,8 @@ func (ws *weights) add(w *gguf.Writer, name string, t gguf.Type, dims []int, wri
 	})
 }
 
-// matrix adds a tensor in F16 with normally distributed elements of standard deviation scale / sqrt(inputs); all dimensions but
-// the last are inputs.
+// matrix adds a tensor in F16 with normally distributed elements of standard deviation scale /
+// sqrt(inputs); all dimensions but the last are inputs.
 func (ws *weights) matrix(w *gguf.Writer, name string, scale float64, dims ...int) {
 	inputs, n := 1, dims[len(dims)-1]
 	for _, d := range dims[:len(dims)-1] {
@@ -73,8 +75,8 @@ func (ws *weights) constant(w *gguf.Writer, name string, v float32, dims ...int)
 	})
 }
 
-// normalTable holds the quantiles (i + 1/2) / 65536 of a normal distribution in F16: any 16 random bits pick an element, which is
-// many times faster than computing one.
+// normalTable holds the quantiles (i + 1/2) / 65536 of a normal distribution in F16: any 16 random
+// bits pick an element, which is many times faster than computing one.
 func normalTable(deviation float64) ([]byte, error) {
 	quantiles := make([]float32, 1<<16)
 	for i := range quantiles {

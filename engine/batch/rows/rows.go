@@ -58,7 +58,8 @@ type Column struct {
 	Kind Kind
 }
 
-// Cell is a value of a column's kind: string, int64, float64, bool or json.RawMessage; nil for none.
+// Cell is a value of a column's kind: string, int64, float64, bool or json.RawMessage; nil for
+// none.
 type Cell any
 
 // Writer writes rows. Close ends the table, and leaves what it is written to open.
@@ -187,7 +188,8 @@ func newParquet(w io.Writer, columns []Column) *parquetWriter {
 		group.Group[c.Name] = parquet.Optional(node)
 		group.names = append(group.names, c.Name)
 	}
-	return &parquetWriter{w: parquet.NewGenericWriter[any](w, parquet.NewSchema("batch", group), parquet.Compression(&parquet.Zstd), parquet.PageBufferSize(64<<10)), columns: columns}
+	return &parquetWriter{w: parquet.NewGenericWriter[any](w, parquet.NewSchema("batch", group),
+		parquet.Compression(&parquet.Zstd), parquet.PageBufferSize(64<<10)), columns: columns}
 }
 
 // ordered is a group whose fields keep their order.
@@ -239,7 +241,8 @@ func (p *parquetWriter) Write(row []Cell) error {
 
 func (p *parquetWriter) Close() error { return p.w.Close() }
 
-// Convert makes a cell of a JSON value for a column. A value of another kind than the column's has none, and is an error.
+// Convert makes a cell of a JSON value for a column. A value of another kind than the column's has
+// none, and is an error.
 func Convert(value json.RawMessage, k Kind) (Cell, error) {
 	value = bytes.TrimSpace(value)
 	if len(value) == 0 || bytes.Equal(value, []byte("null")) {

@@ -9,7 +9,8 @@ import (
 	"github.com/parquet-go/parquet-go"
 )
 
-var columns = []Column{{"id", Text}, {"count", Integer}, {"price", Number}, {"paid", Boolean}, {"items, all", JSON}}
+var columns = []Column{{"id", Text}, {"count", Integer}, {"price", Number}, {"paid", Boolean},
+	{"items, all", JSON}}
 
 var table = [][]Cell{
 	{"a \"quoted\"\nline", int64(3), 1.5, true, json.RawMessage(`["x",1]`)},
@@ -40,7 +41,8 @@ func TestTextFormats(t *testing.T) {
 `; got != want {
 		t.Errorf("%s", got)
 	}
-	if got, want := string(written(t, CSV)), "id,count,price,paid,\"items, all\"\n\"a \"\"quoted\"\"\nline\",3,1.5,true,\"[\"\"x\"\",1]\"\né,,,,\n"; got != want {
+	if got, want := string(written(t,
+		CSV)), "id,count,price,paid,\"items, all\"\n\"a \"\"quoted\"\"\nline\",3,1.5,true,\"[\"\"x\"\",1]\"\né,,,,\n"; got != want {
 		t.Errorf("%s", got)
 	}
 }
@@ -55,7 +57,8 @@ func TestParquetKeepsOrderKindsAndNulls(t *testing.T) {
 	for _, field := range f.Schema().Fields() {
 		names = append(names, field.Name())
 	}
-	if want := []string{"id", "count", "price", "paid", "items, all"}; !reflect.DeepEqual(names, want) {
+	if want := []string{"id", "count", "price", "paid", "items, all"}; !reflect.DeepEqual(names,
+		want) {
 		t.Errorf("%q", names)
 	}
 	rows := f.RowGroups()[0].Rows()
@@ -65,10 +68,12 @@ func TestParquetKeepsOrderKindsAndNulls(t *testing.T) {
 		t.Fatal(n)
 	}
 	r := got[0]
-	if r[0].String() != table[0][0] || r[1].Int64() != 3 || r[2].Double() != 1.5 || !r[3].Boolean() || r[4].String() != `["x",1]` {
+	if r[0].String() != table[0][0] || r[1].Int64() != 3 || r[2].Double() != 1.5 ||
+		!r[3].Boolean() || r[4].String() != `["x",1]` {
 		t.Errorf("%v", r)
 	}
-	if r = got[1]; r[0].String() != "é" || !r[1].IsNull() || !r[2].IsNull() || !r[3].IsNull() || !r[4].IsNull() {
+	if r = got[1]; r[0].String() != "é" || !r[1].IsNull() || !r[2].IsNull() || !r[3].IsNull() ||
+		!r[4].IsNull() {
 		t.Errorf("%v", r)
 	}
 }
@@ -77,7 +82,8 @@ func TestSchemaColumns(t *testing.T) {
 	got, err := SchemaColumns([]byte(`{"type": "object", "properties": {
 		"total": {"type": "number"}, "currency": {"enum": ["EUR", "USD"]}, "paid": {"type": ["boolean", "null"]}, "lines": {"type": "array"},
 		"n": {"type": "integer"}, "either": {"type": ["string", "integer"]}, "any": true, "name": {"type": "string"}}}`))
-	want := []Column{{"total", Number}, {"currency", Text}, {"paid", Boolean}, {"lines", JSON}, {"n", Integer}, {"either", JSON}, {"any", JSON}, {"name", Text}}
+	want := []Column{{"total", Number}, {"currency", Text}, {"paid", Boolean}, {"lines", JSON},
+		{"n", Integer}, {"either", JSON}, {"any", JSON}, {"name", Text}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v, %v", got, err)
 	}
@@ -95,8 +101,10 @@ func TestConvert(t *testing.T) {
 		want  Cell
 		ok    bool
 	}{
-		{`"x"`, Text, "x", true}, {`3`, Text, nil, false}, {`3`, Integer, int64(3), true}, {`3.0`, Integer, int64(3), true}, {`3.5`, Integer, nil, false},
-		{`1e300`, Integer, nil, false}, {`3.5`, Number, 3.5, true}, {`true`, Boolean, true, true}, {`null`, Number, nil, true}, {``, Text, nil, true},
+		{`"x"`, Text, "x", true}, {`3`, Text, nil, false}, {`3`, Integer, int64(3), true},
+		{`3.0`, Integer, int64(3), true}, {`3.5`, Integer, nil, false},
+		{`1e300`, Integer, nil, false}, {`3.5`, Number, 3.5, true}, {`true`, Boolean, true, true},
+		{`null`, Number, nil, true}, {``, Text, nil, true},
 		{`{ "a" : 1 }`, JSON, json.RawMessage(`{"a":1}`), true}, {`{`, JSON, nil, false},
 	} {
 		got, err := Convert(json.RawMessage(x.value), x.kind)
@@ -107,7 +115,8 @@ func TestConvert(t *testing.T) {
 }
 
 func TestNamesOfFormats(t *testing.T) {
-	for path, want := range map[string]Format{"a.jsonl": JSONLines, "b/c.CSV": CSV, "x.parquet": Parquet, "x.json": "", "x": ""} {
+	for path, want := range map[string]Format{"a.jsonl": JSONLines, "b/c.CSV": CSV,
+		"x.parquet": Parquet, "x.json": "", "x": ""} {
 		if got, err := FormatOf(path); got != want || (err == nil) != (want != "") {
 			t.Errorf("%s: %q, %v", path, got, err)
 		}

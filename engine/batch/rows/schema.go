@@ -9,8 +9,8 @@ import (
 // maxColumns bounds the columns that a schema makes.
 const maxColumns = 1000
 
-// SchemaColumns are the columns that a JSON schema makes: one for each property of its object, in the order in which they stand there. A schema of
-// something else than an object makes none.
+// SchemaColumns are the columns that a JSON schema makes: one for each property of its object, in
+// the order in which they stand there. A schema of something else than an object makes none.
 func SchemaColumns(schema []byte) ([]Column, error) {
 	var object struct {
 		Properties json.RawMessage `json:"properties"`
@@ -67,7 +67,8 @@ func kindOf(property json.RawMessage) Kind {
 	}
 	kind, found := JSON, false
 	for _, t := range types {
-		k, ok := map[string]Kind{"string": Text, "integer": Integer, "number": Number, "boolean": Boolean}[t]
+		k, ok := map[string]Kind{"string": Text, "integer": Integer, "number": Number,
+			"boolean": Boolean}[t]
 		switch {
 		case t == "null":
 		case !ok || found && k != kind:

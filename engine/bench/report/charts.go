@@ -26,7 +26,8 @@ var (
 	faint   = color.RGBA{170, 170, 170, 255}
 	ink     = color.RGBA{40, 40, 40, 255}
 	grid    = color.RGBA{230, 230, 230, 255}
-	palette = []color.RGBA{{86, 180, 233, 255}, {240, 228, 66, 255}, {0, 158, 115, 255}, {213, 94, 0, 255}}
+	palette = []color.RGBA{{86, 180, 233, 255}, {240, 228, 66, 255}, {0, 158, 115, 255},
+		{213, 94, 0, 255}}
 )
 
 // chart is a drawing with what it shows.
@@ -54,13 +55,16 @@ func addGrid(p *plot.Plot) {
 	p.Add(g)
 }
 
-// fonts are those whose letters are as wide as the ones that plot places words by, where a viewer has one of them.
+// fonts are those whose letters are as wide as the ones that plot places words by, where a viewer
+// has one of them.
 const fonts = "Liberation Sans,Arial,Helvetica,sans-serif"
 
-// roomy is a name before something that it must not touch: where a viewer has none of the fonts, letters are up to a sixth wider.
+// roomy is a name before something that it must not touch: where a viewer has none of the fonts,
+// letters are up to a sixth wider.
 func roomy(name string) string { return name + strings.Repeat(" ", 1+len(name)/4) }
 
-// fontFamily matches how vgsvg names fonts, which viewers may not have; fixedSize the size in points, in whose place the page puts its own.
+// fontFamily matches how vgsvg names fonts, which viewers may not have; fixedSize the size in
+// points, in whose place the page puts its own.
 var (
 	fontFamily = regexp.MustCompile(`font-family:[^;"]*`)
 	fixedSize  = regexp.MustCompile(`^<svg width="[^"]*" height="[^"]*"`)
@@ -78,11 +82,12 @@ func svg(p *plot.Plot, width, height vg.Length) (string, error) {
 	if i := bytes.Index(out, []byte("<svg")); i >= 0 {
 		out = out[i:] // the page needs no XML declaration
 	}
-	return fontFamily.ReplaceAllString(fixedSize.ReplaceAllString(string(out), "<svg"), "font-family:"+fonts), nil
+	return fontFamily.ReplaceAllString(fixedSize.ReplaceAllString(string(out), "<svg"),
+		"font-family:"+fonts), nil
 }
 
-// logTicks marks 1, 2 and 5 of each power of ten on an axis of logarithms. plot.LogScale is not used: plot leaves room for the label of
-// an axis where it would be without the logarithm.
+// logTicks marks 1, 2 and 5 of each power of ten on an axis of logarithms. plot.LogScale is not
+// used: plot leaves room for the label of an axis where it would be without the logarithm.
 type logTicks struct{}
 
 // Ticks implements plot.Ticker.
@@ -104,7 +109,8 @@ func (logTicks) Ticks(low, high float64) (list []plot.Tick) {
 }
 
 // pareto draws the divergence over a cost, and the frontier of what no other beats.
-func (v *view) pareto(title, x string, cost func(*bench.Cell) (float64, bool), invert func(float64) float64) (*chart, error) {
+func (v *view) pareto(title, x string, cost func(*bench.Cell) (float64, bool),
+	invert func(float64) float64) (*chart, error) {
 	points := v.points(v.first(), cost)
 	if len(points) < 2 {
 		return nil, nil
@@ -130,7 +136,8 @@ func (v *view) pareto(title, x string, cost func(*bench.Cell) (float64, bool), i
 		if err != nil {
 			return nil, fmt.Errorf("report: %w", err)
 		}
-		s.GlyphStyle = draw.GlyphStyle{Color: faint, Radius: vg.Points(3), Shape: draw.CircleGlyph{}}
+		s.GlyphStyle = draw.GlyphStyle{Color: faint, Radius: vg.Points(3),
+			Shape: draw.CircleGlyph{}}
 		p.Add(s)
 	}
 	l, err := plotter.NewLine(line)
@@ -157,7 +164,8 @@ func (v *view) pareto(title, x string, cost func(*bench.Cell) (float64, bool), i
 			return nil, fmt.Errorf("report: %w", err)
 		}
 		for i := range names.TextStyle {
-			names.TextStyle[i].Font, names.TextStyle[i].Color, names.TextStyle[i].YAlign = labelFont, ink, text.YCenter
+			names.TextStyle[i].Font, names.TextStyle[i].Color,
+				names.TextStyle[i].YAlign = labelFont, ink, text.YCenter
 		}
 		p.Add(names)
 	}
@@ -180,7 +188,8 @@ func (v *view) pointLabel(c *bench.Cell) string {
 // maxBars bounds the rows of a chart.
 const maxBars = 50
 
-// rows are the cells that a chart with a row for each shows, the first on top, and a sentence that tells which those are if it is not all.
+// rows are the cells that a chart with a row for each shows, the first on top, and a sentence that
+// tells which those are if it is not all.
 func (v *view) rows(of func(*bench.Cell) bool) (cells []*bench.Cell, which string) {
 	var all int
 	for i := range v.r.Cells {
@@ -195,7 +204,9 @@ func (v *view) rows(of func(*bench.Cell) bool) (cells []*bench.Cell, which strin
 		}
 	}
 	if len(cells) > maxBars { // those that differ from the base in one file tell most
-		cells = slices.DeleteFunc(cells, func(c *bench.Cell) bool { return c.Model != base.BaseModel && c.Projector != base.BaseProjector })
+		cells = slices.DeleteFunc(cells, func(c *bench.Cell) bool {
+			return c.Model != base.BaseModel && c.Projector != base.BaseProjector
+		})
 		cells = cells[:min(len(cells), maxBars)]
 	}
 	if len(cells) < all {
@@ -249,12 +260,15 @@ func (v *view) stageBars() (*chart, error) {
 	p.X.Min = 0
 	p.X.Max *= 1.4 // room for the legend
 	drawing, err := svg(p, 560, vg.Length(70+20*len(cells)))
-	return &chart{title: "Stages", svg: drawing, comment: "Medians. Loading the model comes before, once." + which, tall: true}, err
+	return &chart{title: "Stages", svg: drawing,
+		comment: "Medians. Loading the model comes before, once." + which, tall: true}, err
 }
 
 // spread draws each repetition of tg128.
 func (v *view) spread() (*chart, error) {
-	cells, which := v.rows(func(c *bench.Cell) bool { return c.Projector == v.r.Cells[0].Projector })
+	cells, which := v.rows(func(c *bench.Cell) bool {
+		return c.Projector == v.r.Cells[0].Projector
+	})
 	if len(cells) == 0 {
 		return nil, nil
 	}
@@ -276,26 +290,32 @@ func (v *view) spread() (*chart, error) {
 		}
 		s.GlyphStyle = draw.GlyphStyle{Color: strong, Radius: vg.Points(3), Shape: draw.RingGlyph{}}
 		if i == 1 {
-			s.GlyphStyle = draw.GlyphStyle{Color: palette[3], Radius: vg.Points(5), Shape: draw.PlusGlyph{}}
+			s.GlyphStyle = draw.GlyphStyle{Color: palette[3], Radius: vg.Points(5),
+				Shape: draw.PlusGlyph{}}
 		}
 		p.Add(s)
 	}
 	p.NominalY(names...)
 	p.X.Min = 0
 	drawing, err := svg(p, 560, vg.Length(70+20*len(cells)))
-	return &chart{title: "Spread", svg: drawing, comment: "Rings: repetitions; plus signs: medians." + which, tall: true}, err
+	return &chart{title: "Spread", svg: drawing,
+		comment: "Rings: repetitions; plus signs: medians." + which, tall: true}, err
 }
 
 // charts are all that there is something to show in.
 func (v *view) charts() (list []chart, err error) {
 	same := func(x float64) float64 { return x }
 	for _, draw := range []func() (*chart, error){
-		func() (*chart, error) { return v.pareto("Quality over size", "MiB of both files", v.sizeOf, same) },
 		func() (*chart, error) {
-			return v.pareto("Quality over speed", "tokens/s (tg128)", tokenTime, func(x float64) float64 { return 1000 / x })
+			return v.pareto("Quality over size", "MiB of both files", v.sizeOf, same)
 		},
 		func() (*chart, error) {
-			return v.pareto("Quality over the wait for a first token", "ms from the question about a photo to the first token", firstToken, same)
+			return v.pareto("Quality over speed", "tokens/s (tg128)", tokenTime,
+				func(x float64) float64 { return 1000 / x })
+		},
+		func() (*chart, error) {
+			return v.pareto("Quality over the wait for a first token",
+				"ms from the question about a photo to the first token", firstToken, same)
 		},
 		v.stageBars, v.spread,
 	} {

@@ -36,7 +36,8 @@ func firstToken(c *bench.Cell) (float64, bool) {
 	return c.Speed.TTFTMS.Median, true
 }
 
-// points are the cells that have a divergence and a cost, cheapest first, those of the frontier marked.
+// points are the cells that have a divergence and a cost, cheapest first, those of the frontier
+// marked.
 func (v *view) points(cells []*bench.Cell, cost func(*bench.Cell) (float64, bool)) (list []point) {
 	for _, c := range cells {
 		kl, _, ok := v.divergence(c)
@@ -45,7 +46,9 @@ func (v *view) points(cells []*bench.Cell, cost func(*bench.Cell) (float64, bool
 			list = append(list, point{cell: c, cost: x, kl: max(kl, least)})
 		}
 	}
-	slices.SortStableFunc(list, func(a, b point) int { return cmp.Or(cmp.Compare(a.cost, b.cost), cmp.Compare(a.kl, b.kl)) })
+	slices.SortStableFunc(list, func(a, b point) int {
+		return cmp.Or(cmp.Compare(a.cost, b.cost), cmp.Compare(a.kl, b.kl))
+	})
 	lowest := 0.0
 	for i := range list {
 		if i == 0 || list[i].kl < lowest {
@@ -55,7 +58,8 @@ func (v *view) points(cells []*bench.Cell, cost func(*bench.Cell) (float64, bool
 	return list
 }
 
-// least is the smallest divergence that charts tell from none: rounding of other batches makes about as much.
+// least is the smallest divergence that charts tell from none: rounding of other batches makes
+// about as much.
 const least = 1e-7
 
 // frontier are the points that no other beats.
@@ -63,7 +67,8 @@ func (v *view) frontier(cells []*bench.Cell, cost func(*bench.Cell) (float64, bo
 	return slices.DeleteFunc(v.points(cells, cost), func(p point) bool { return !p.best })
 }
 
-// first are the cells with the first number of threads and the first batch: those that charts of quality compare.
+// first are the cells with the first number of threads and the first batch: those that charts of
+// quality compare.
 func (v *view) first() (list []*bench.Cell) {
 	for i := range v.r.Cells {
 		c := &v.r.Cells[i]

@@ -25,9 +25,11 @@ func (b box) overlaps(o box) bool {
 	return b.left < o.right && o.left < b.right && b.bottom < o.top && o.bottom < b.top
 }
 
-// place puts a name beside each point where it lies over no other name, no marked point and as few others as there can be: right above, right below,
-// left above or left below. A name without a place is left out; the tables tell those too. Earlier points have the choice.
-func place(p *plot.Plot, points plotter.XYs, labels []string, all plotter.XYs) (out plotter.XYLabels) {
+// place puts a name beside each point where it lies over no other name, no marked point and as few
+// others as there can be: right above, right below, left above or left below. A name without a
+// place is left out; the tables tell those too. Earlier points have the choice.
+func place(p *plot.Plot, points plotter.XYs, labels []string,
+	all plotter.XYs) (out plotter.XYLabels) {
 	perX, perY := plotWidth/(p.X.Max-p.X.Min), plotHeight/(p.Y.Max-p.Y.Min)
 	dot := func(q plotter.XY, radius float64) box {
 		x, y := (q.X-p.X.Min)*perX, (q.Y-p.Y.Min)*perY
@@ -51,7 +53,8 @@ func place(p *plot.Plot, points plotter.XYs, labels []string, all plotter.XYs) (
 			{at.left - 7 - wide, at.bottom + 1, at.left - 7, at.bottom + 1 + size},
 			{at.left - 7 - wide, at.bottom - 1 - size, at.left - 7, at.bottom - 1},
 		} {
-			if b.left < 0 || b.right > plotWidth || b.bottom < 0 || b.top > plotHeight || covers(b, taken) {
+			if b.left < 0 || b.right > plotWidth || b.bottom < 0 || b.top > plotHeight ||
+				covers(b, taken) {
 				continue
 			}
 			n := 0
@@ -69,7 +72,8 @@ func place(p *plot.Plot, points plotter.XYs, labels []string, all plotter.XYs) (
 		}
 		taken = append(taken, *found)
 		out.Labels = append(out.Labels, labels[i])
-		out.XYs = append(out.XYs, plotter.XY{X: p.X.Min + found.left/perX, Y: p.Y.Min + (found.bottom+size/2)/perY})
+		out.XYs = append(out.XYs, plotter.XY{X: p.X.Min + found.left/perX,
+			Y: p.Y.Min + (found.bottom+size/2)/perY})
 	}
 	return out
 }

@@ -31,8 +31,8 @@ type benchTest struct {
 	tokens int
 }
 
-// LlamaBench writes the speeds as llama-bench writes its own, field by field, so that programs that read its output read ours. A test that cells
-// with other projectors share is one row.
+// LlamaBench writes the speeds as llama-bench writes its own, field by field, so that programs that
+// read its output read ours. A test that cells with other projectors share is one row.
 func LlamaBench(w io.Writer, r *bench.Results, format string) error {
 	var tests []benchTest
 	for i := range r.Cells {
@@ -40,7 +40,8 @@ func LlamaBench(w io.Writer, r *bench.Results, format string) error {
 		if c.Speed == nil || c.Speed.TokensOf != "" {
 			continue
 		}
-		tests = append(tests, testOf(r, c, c.Speed.PP512, "pp", bench.PromptTokens), testOf(r, c, c.Speed.TG128, "tg", bench.GenerateTokens))
+		tests = append(tests, testOf(r, c, c.Speed.PP512, "pp", bench.PromptTokens),
+			testOf(r, c, c.Speed.TG128, "tg", bench.GenerateTokens))
 	}
 	b := bufio.NewWriter(w)
 	var err error
@@ -86,7 +87,9 @@ func testOf(r *bench.Results, c *bench.Cell, s *bench.Sample, kind string, token
 		times[i] = ns / x
 	}
 	mean, deviation := meanDeviation(times)
-	text := func(name, value string) benchField { return benchField{name: name, kind: "TEXT", value: value} }
+	text := func(name, value string) benchField {
+		return benchField{name: name, kind: "TEXT", value: value}
+	}
 	whole := func(name string, value int64) benchField {
 		return benchField{name: name, kind: "INTEGER", value: value}
 	}
@@ -97,17 +100,32 @@ func testOf(r *bench.Results, c *bench.Cell, s *bench.Sample, kind string, token
 		}
 		return benchField{name: name, kind: "INTEGER", boolean: true, value: n}
 	}
-	real := func(name string, value float64) benchField { return benchField{name: name, kind: "REAL", value: value} }
-	return benchTest{name: kind + strconv.Itoa(tokens), tokens: tokens, sample: s, fields: []benchField{
-		text("build_commit", "eyelet "+r.Host.Eyelet), whole("build_number", 0), text("cpu_info", r.Host.CPU), text("gpu_info", ""), text("backends", backends),
-		text("model_filename", file.Path), text("model_type", c.Speed.ModelType), whole("model_size", file.TensorBytes), whole("model_n_params", file.Parameters),
-		whole("n_batch", 2048), whole("n_ubatch", int64(c.Batch)), whole("n_threads", int64(c.Threads)), text("cpu_mask", "0x0"), yes("cpu_strict", false), whole("poll", 50),
-		text("type_k", c.KV), text("type_v", c.KV), whole("n_gpu_layers", 0), whole("n_cpu_moe", 0), text("split_mode", "layer"), whole("main_gpu", 0), yes("no_kv_offload", false),
-		whole("flash_attn", -1), text("devices", "auto"), text("tensor_split", "0.00"), text("tensor_buft_overrides", "none"), text("load_mode", "auto"), text("lazy_mode", "auto"),
-		yes("embeddings", false), whole("no_op_offload", 0), yes("no_host", false), yes("repack", true), whole("fit_target", 0), whole("fit_min_ctx", 0),
-		whole("n_prompt", int64(prompt)), whole("n_gen", int64(generate)), whole("n_depth", 0), text("test_time", r.Updated.UTC().Format("2006-01-02T15:04:05Z")),
-		whole("avg_ns", int64(mean)), whole("stddev_ns", int64(deviation)), real("avg_ts", s.Mean), real("stddev_ts", s.StdDev),
-	}}
+	real := func(name string, value float64) benchField {
+		return benchField{name: name, kind: "REAL", value: value}
+	}
+	return benchTest{name: kind + strconv.Itoa(tokens), tokens: tokens, sample: s,
+		fields: []benchField{
+			text("build_commit", "eyelet "+r.Host.Eyelet), whole("build_number", 0),
+			text("cpu_info", r.Host.CPU), text("gpu_info", ""), text("backends", backends),
+			text("model_filename", file.Path), text("model_type", c.Speed.ModelType),
+			whole("model_size", file.TensorBytes), whole("model_n_params", file.Parameters),
+			whole("n_batch", 2048), whole("n_ubatch", int64(c.Batch)),
+			whole("n_threads", int64(c.Threads)), text("cpu_mask", "0x0"), yes("cpu_strict", false),
+			whole("poll", 50),
+			text("type_k", c.KV), text("type_v", c.KV), whole("n_gpu_layers", 0),
+			whole("n_cpu_moe", 0),
+			text("split_mode", "layer"), whole("main_gpu", 0), yes("no_kv_offload", false),
+			whole("flash_attn", -1), text("devices", "auto"), text("tensor_split", "0.00"),
+			text("tensor_buft_overrides", "none"), text("load_mode", "auto"),
+			text("lazy_mode", "auto"),
+			yes("embeddings", false), whole("no_op_offload", 0), yes("no_host", false),
+			yes("repack", true), whole("fit_target", 0), whole("fit_min_ctx", 0),
+			whole("n_prompt", int64(prompt)), whole("n_gen", int64(generate)), whole("n_depth", 0),
+			text("test_time", r.Updated.UTC().Format("2006-01-02T15:04:05Z")),
+			whole("avg_ns", int64(mean)), whole("stddev_ns", int64(deviation)),
+			real("avg_ts", s.Mean),
+			real("stddev_ts", s.StdDev),
+		}}
 }
 
 // meanDeviation returns the mean and the standard deviation, of samples as llama-bench has it.
@@ -235,8 +253,11 @@ func benchMarkdown(w io.Writer, r *bench.Results, tests []benchTest) {
 		for _, field := range t.fields {
 			f[field.name] = field
 		}
-		fmt.Fprintf(w, "| %-30s | %10s | %10s | %-10s | %7v | %6v | %8v | %15s | %20s |\n", markdownText(t.label(f)), benchSize(f["model_size"].value.(int64)), benchParameters(f["model_n_params"].value.(int64)),
-			f["backends"].value, f["n_threads"].value, f["type_k"].value, f["n_ubatch"].value, t.name, fmt.Sprintf("%.2f ± %.2f", t.sample.Mean, t.sample.StdDev))
+		fmt.Fprintf(w, "| %-30s | %10s | %10s | %-10s | %7v | %6v | %8v | %15s | %20s |\n",
+			markdownText(t.label(f)), benchSize(f["model_size"].value.(int64)),
+			benchParameters(f["model_n_params"].value.(int64)),
+			f["backends"].value, f["n_threads"].value, f["type_k"].value, f["n_ubatch"].value,
+			t.name, fmt.Sprintf("%.2f ± %.2f", t.sample.Mean, t.sample.StdDev))
 	}
 	fmt.Fprintf(w, "\nbuild: eyelet %s (libllama %s)\n", r.Host.Eyelet, r.Host.Llama)
 }
@@ -257,12 +278,14 @@ func benchSQL(w io.Writer, tests []benchTest) {
 	for _, f := range tests[0].fields {
 		columns, names = append(columns, "  "+f.name+" "+f.kind), append(names, f.name)
 	}
-	fmt.Fprintf(w, "CREATE TABLE IF NOT EXISTS llama_bench (\n%s\n);\n\n", strings.Join(columns, ",\n"))
+	fmt.Fprintf(w, "CREATE TABLE IF NOT EXISTS llama_bench (\n%s\n);\n\n",
+		strings.Join(columns, ",\n"))
 	for _, t := range tests {
 		values := make([]string, len(t.fields))
 		for i, f := range t.fields {
 			values[i] = "'" + strings.ReplaceAll(f.plain(), "'", "''") + "'"
 		}
-		fmt.Fprintf(w, "INSERT INTO llama_bench (%s) VALUES (%s);\n", strings.Join(names, ", "), strings.Join(values, ", "))
+		fmt.Fprintf(w, "INSERT INTO llama_bench (%s) VALUES (%s);\n", strings.Join(names, ", "),
+			strings.Join(values, ", "))
 	}
 }

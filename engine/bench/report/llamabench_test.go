@@ -18,7 +18,8 @@ const builtinModel = "../../../models/builtin/eyelet-builtin-q8_0.gguf"
 // theirs runs llama-bench on the built-in model.
 func theirs(t *testing.T, format string) string {
 	t.Helper()
-	cmd, err := peers.Command(t.Context(), "llama-bench", "-m", builtinModel, "-p", "4", "-n", "2", "-r", "2", "-t", "1", "-o", format)
+	cmd, err := peers.Command(t.Context(), "llama-bench", "-m", builtinModel, "-p", "4", "-n", "2",
+		"-r", "2", "-t", "1", "-o", format)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +82,8 @@ func TestSpeedsAreWrittenAsLlamaBenchWritesThem(t *testing.T) {
 		}
 	}
 	strip := regexp.MustCompile(`"(f16|layer|auto|none)"|"0x0"`)
-	a, b := kinds(strip.ReplaceAllString(ours(t, "jsonl"), `"-"`)), kinds(strip.ReplaceAllString(theirs(t, "jsonl"), `"-"`))
+	a, b := kinds(strip.ReplaceAllString(ours(t, "jsonl"), `"-"`)),
+		kinds(strip.ReplaceAllString(theirs(t, "jsonl"), `"-"`))
 	if !slices.Equal(a, b) {
 		t.Errorf("JSON\n%v, llama-bench has\n%v", a, b)
 	}
@@ -101,10 +103,13 @@ func TestSpeedsThatCellsShareAreWrittenOnce(t *testing.T) {
 		t.Fatalf("%d objects, %v", len(list), err)
 	}
 	// 0.9, 1 and 1.1 times 100 tokens a second of 512.
-	if x := list[0]; x["n_prompt"] != 512.0 || x["avg_ts"] != 100.0 || x["samples_ns"].([]any)[1] != 5.12e9 || x["avg_ns"].(float64) < 5.15e9 || x["avg_ns"].(float64) > 5.16e9 {
+	if x := list[0]; x["n_prompt"] != 512.0 || x["avg_ts"] != 100.0 ||
+		x["samples_ns"].([]any)[1] != 5.12e9 || x["avg_ns"].(float64) < 5.15e9 ||
+		x["avg_ns"].(float64) > 5.16e9 {
 		t.Errorf("%v", x)
 	}
-	if md := ours(t, "md"); strings.Count(md, "\n") != 2+10+2 || !strings.Contains(md, "100.00 ± 10.00") {
+	if md := ours(t, "md"); strings.Count(md, "\n") != 2+10+2 ||
+		!strings.Contains(md, "100.00 ± 10.00") {
 		t.Error(md)
 	}
 	if LlamaBench(&bytes.Buffer{}, results(0), "xml") == nil {
@@ -117,7 +122,8 @@ func TestSQLIsSQL(t *testing.T) {
 	if err != nil {
 		t.Skip("no python3, whose sqlite3 reads it")
 	}
-	cmd := exec.CommandContext(t.Context(), python, "-c", "import sqlite3, sys; d = sqlite3.connect(':memory:'); d.executescript(sys.stdin.read()); print(d.execute('select count(*), max(avg_ts) from llama_bench').fetchone())")
+	cmd := exec.CommandContext(t.Context(), python,
+		"-c", "import sqlite3, sys; d = sqlite3.connect(':memory:'); d.executescript(sys.stdin.read()); print(d.execute('select count(*), max(avg_ts) from llama_bench').fetchone())")
 	cmd.Stdin = strings.NewReader(ours(t, "sql"))
 	if out, err := cmd.CombinedOutput(); err != nil || string(out) != "(10, 102.0)\n" {
 		t.Errorf("%s, %v", out, err)

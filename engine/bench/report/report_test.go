@@ -20,17 +20,22 @@ import (
 )
 
 func sampleOfThree(x float64) *bench.Sample {
-	return &bench.Sample{Mean: x, Median: x, Low: 0.9 * x, High: 1.1 * x, StdDev: 0.1 * x, Values: []float64{0.9 * x, x, 1.1 * x}}
+	return &bench.Sample{Mean: x, Median: x, Low: 0.9 * x, High: 1.1 * x, StdDev: 0.1 * x,
+		Values: []float64{0.9 * x, x, 1.1 * x}}
 }
 
 // results of three models, one of them the base, with one projector or two. Names try to be markup.
 func results(projectors int) *bench.Results {
-	r := &bench.Results{Format: 1, Complete: true, Commands: []string{`eyelet bench quants '<b>.gguf'`}, Towers: map[string]*bench.TowerQuality{}, Qualities: map[string]*bench.Quality{}}
+	r := &bench.Results{Format: 1, Complete: true,
+		Commands: []string{`eyelet bench quants '<b>.gguf'`},
+		Towers:   map[string]*bench.TowerQuality{}, Qualities: map[string]*bench.Quality{}}
 	r.Setup = bench.Setup{BaseModel: "m-f16", BaseKV: "f16", Text: "words.txt", Reps: 3}
-	r.Models = []bench.ModelFile{{Name: "m-f16", Bytes: 100 << 20}, {Name: "m-q8_0", Bytes: 50 << 20}, {Name: "m-<b>|q2_k</b>", Bytes: 25 << 20}}
+	r.Models = []bench.ModelFile{{Name: "m-f16", Bytes: 100 << 20},
+		{Name: "m-q8_0", Bytes: 50 << 20}, {Name: "m-<b>|q2_k</b>", Bytes: 25 << 20}}
 	for i := range projectors {
 		name := []string{"mmproj-m-f16", "mmproj-m-q8_0"}[i]
-		r.Projectors = append(r.Projectors, bench.ModelFile{Name: name, Bytes: int64(20-10*i) << 20})
+		r.Projectors = append(r.Projectors, bench.ModelFile{Name: name,
+			Bytes: int64(20-10*i) << 20})
 		r.Towers[name] = &bench.TowerQuality{Backend: "native"}
 		r.Setup.BaseProjector = "mmproj-m-f16"
 	}
@@ -40,15 +45,20 @@ func results(projectors int) *bench.Results {
 			names = []string{"mmproj-m-f16", "mmproj-m-q8_0"}[:projectors]
 		}
 		for k, p := range names {
-			c := bench.Cell{Model: m.Name, Projector: p, KV: "f16", Threads: 2, Batch: 512, Speed: &bench.Speed{PP512: sampleOfThree(float64(100 + i)), TG128: sampleOfThree(float64(10 + 10*i))}}
+			c := bench.Cell{Model: m.Name, Projector: p, KV: "f16", Threads: 2, Batch: 512,
+				Speed: &bench.Speed{PP512: sampleOfThree(float64(100 + i)),
+					TG128: sampleOfThree(float64(10 + 10*i))}}
 			q := &bench.Quality{Text: &bench.Distribution{Tokens: 9, Perplexity: 7}}
 			if i+k > 0 {
 				q.Text.Against = &bench.Against{KLMean: 0.001 * float64(1+9*i+k), SameTop: 0.9}
 			}
 			if projectors > 0 {
-				c.Speed.TTFTMS, c.Speed.DecodeImageMS, c.Speed.PreprocessMS, c.Speed.EncodeMS, c.Speed.PrefillMS = sampleOfThree(90), sampleOfThree(5), sampleOfThree(5), sampleOfThree(40), sampleOfThree(40)
+				c.Speed.TTFTMS, c.Speed.DecodeImageMS, c.Speed.PreprocessMS, c.Speed.EncodeMS,
+					c.Speed.PrefillMS = sampleOfThree(90), sampleOfThree(5), sampleOfThree(5),
+					sampleOfThree(40), sampleOfThree(40)
 				q.AfterImage = q.Text
-				q.Answers = &bench.Answers{Exact: bench.Interval{Mean: 0.5, Low: 0.4, High: 0.6, N: 9}}
+				q.Answers = &bench.Answers{Exact: bench.Interval{Mean: 0.5, Low: 0.4, High: 0.6,
+					N: 9}}
 			}
 			r.Cells = append(r.Cells, c)
 			r.Qualities[c.QualityKey()] = q
@@ -70,7 +80,8 @@ func TestAReportIsOnePageWithoutTheNetwork(t *testing.T) {
 	if n := strings.Count(page, "<svg"); n != 5 {
 		t.Errorf("%d charts", n)
 	}
-	if m := regexp.MustCompile(`(src|href)="|<script [^>]|<link|fetch\(|import|url\(`).FindString(strings.ReplaceAll(page, "xmlns:xlink=", "")); m != "" {
+	if m := regexp.MustCompile(`(src|href)="|<script [^>]|<link|fetch\(|import|url\(`).FindString(
+		strings.ReplaceAll(page, "xmlns:xlink=", "")); m != "" {
 		t.Errorf("the page loads something: %s", m)
 	}
 	if strings.Contains(page, "<b>") || !strings.Contains(page, "&lt;b&gt;|q2_k&lt;/b&gt;") {
@@ -89,10 +100,14 @@ func TestAReportIsOnePageWithoutTheNetwork(t *testing.T) {
 			t.Error("a chart has a place that is not a number")
 		}
 	}
-	if i := strings.Index(page, "For 4 GB of memory, closest to the base: m-f16 with mmproj-m-f16: "); i < 0 || i > strings.Index(page, "<svg") {
+	if i := strings.Index(page,
+		"For 4 GB of memory, closest to the base: m-f16 with mmproj-m-f16: "); i < 0 ||
+		i > strings.Index(page, "<svg") {
 		t.Error("the first screen does not say what to take for 4 GB")
 	}
-	for _, text := range []string{"prefers-color-scheme: dark", "aria-sort", "filter rows", "The smallest with a KL divergence below 0.01 after a picture: q8_0 &#43; f16, 70.0 MiB", "eyelet bench quants", `class="best"`} {
+	for _, text := range []string{"prefers-color-scheme: dark", "aria-sort", "filter rows",
+		"The smallest with a KL divergence below 0.01 after a picture: q8_0 &#43; f16, 70.0 MiB",
+		"eyelet bench quants", `class="best"`} {
 		if !strings.Contains(page, text) {
 			t.Errorf("%q is missing", text)
 		}
@@ -133,12 +148,14 @@ func TestOtherFormsHoldTheFigures(t *testing.T) {
 			t.Errorf("%d rows, %v", len(rows), err)
 		}
 		markdown, err := os.ReadFile(filepath.Join(dir, MarkdownFile))
-		if err != nil || !strings.Contains(string(markdown), `| &lt;b>\|q2\_k&lt;/b> |`) || !strings.Contains(string(markdown), "speed of x failed: no luck") {
+		if err != nil || !strings.Contains(string(markdown), `| &lt;b>\|q2\_k&lt;/b> |`) ||
+			!strings.Contains(string(markdown), "speed of x failed: no luck") {
 			t.Errorf("%v\n%s", err, markdown)
 		}
 		var text strings.Builder
 		Terminal(&text, r)
-		if s := text.String(); !strings.Contains(s, "\nQuality\n") || !strings.Contains(s, "\nSpeed\n") || strings.Contains(s, "no\nluck") {
+		if s := text.String(); !strings.Contains(s, "\nQuality\n") ||
+			!strings.Contains(s, "\nSpeed\n") || strings.Contains(s, "no\nluck") {
 			t.Error(s)
 		}
 	}
@@ -160,17 +177,20 @@ func TestAReportOfNothingYet(t *testing.T) {
 }
 
 func TestNamesAreShortened(t *testing.T) {
-	got := shorten([]bench.ModelFile{{Name: "llava-7b-f16"}, {Name: "llava-7b-q4_k_m"}, {Name: "llava-7b-q4_0"}})
+	got := shorten([]bench.ModelFile{{Name: "llava-7b-f16"}, {Name: "llava-7b-q4_k_m"},
+		{Name: "llava-7b-q4_0"}})
 	if got["llava-7b-f16"] != "f16" || got["llava-7b-q4_k_m"] != "q4_k_m" {
 		t.Errorf("%v", got)
 	}
-	if one := shorten([]bench.ModelFile{{Name: "llava-7b-f16"}}); one["llava-7b-f16"] != "llava-7b-f16" {
+	if one := shorten([]bench.ModelFile{{Name: "llava-7b-f16"}}); one["llava-7b-f16"] !=
+		"llava-7b-f16" {
 		t.Errorf("%v", one)
 	}
 }
 
 func TestFiguresHaveFourDigits(t *testing.T) {
-	for x, want := range map[float64]string{0: "0", 0.00001234: "1.23e-05", 0.0123: "0.0123", 1.23456: "1.235", 12.3456: "12.35", 123.456: "123.5", 1234.5: "1234", 1e7: "1.00e+07"} {
+	for x, want := range map[float64]string{0: "0", 0.00001234: "1.23e-05", 0.0123: "0.0123",
+		1.23456: "1.235", 12.3456: "12.35", 123.456: "123.5", 1234.5: "1234", 1e7: "1.00e+07"} {
 		if got := figure(x); got != want {
 			t.Errorf("%v: %s, want %s", x, got, want)
 		}
@@ -189,7 +209,8 @@ func TestChartsTellWhatTheyLeaveOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range list {
-		if c.title == "Stages" && !strings.Contains(c.comment, fmt.Sprintf("%d of the %d combinations", n, 2*n)) {
+		if c.title == "Stages" && !strings.Contains(c.comment,
+			fmt.Sprintf("%d of the %d combinations", n, 2*n)) {
 			t.Errorf("%s: %s", c.title, c.comment)
 		}
 	}
@@ -198,7 +219,10 @@ func TestChartsTellWhatTheyLeaveOut(t *testing.T) {
 		r.Cells = append(r.Cells, r.Cells[n-1]) // differs from the base in both files
 	}
 	few, which := newView(r).rows(func(*bench.Cell) bool { return true })
-	if len(few) >= len(cells) || slices.ContainsFunc(few, func(c *bench.Cell) bool { return c.Model != r.Setup.BaseModel && c.Projector != r.Setup.BaseProjector }) || which == "" {
+	if len(few) >= len(cells) || slices.ContainsFunc(few, func(c *bench.Cell) bool {
+		return c.Model != r.Setup.BaseModel && c.Projector != r.Setup.BaseProjector
+	}) ||
+		which == "" {
 		t.Errorf("%d of %d rows, %q", len(few), len(cells), which)
 	}
 }
@@ -210,7 +234,8 @@ func TestNamesInChartsLieOverNothingThatMatters(t *testing.T) {
 	var labels []string
 	for i := range 24 { // a curve whose points come close to each other
 		q := plotter.XY{X: 3 + float64(i*i)/7, Y: 0.8 - 0.3*float64(i)}
-		points, labels = append(points, q), append(labels, fmt.Sprintf("iq%d_xxs + q4_k_m, KV q8_0", i))
+		points, labels = append(points, q), append(labels, fmt.Sprintf("iq%d_xxs + q4_k_m, KV q8_0",
+			i))
 	}
 	for i := range 200 {
 		all = append(all, plotter.XY{X: float64(i%20) * 5, Y: -7 + float64(i/20)*0.8})

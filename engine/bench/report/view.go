@@ -1,5 +1,5 @@
-// Package report writes what a matrix of quantizations showed: tables for a terminal, a page in HTML that needs no network, the same in
-// Markdown, and all figures as CSV.
+// Package report writes what a matrix of quantizations showed: tables for a terminal, a page in
+// HTML that needs no network, the same in Markdown, and all figures as CSV.
 package report
 
 import (
@@ -37,7 +37,8 @@ func newView(r *bench.Results) *view {
 	return &view{r: r, shortModel: shorten(r.Models), shortTower: shorten(r.Projectors)}
 }
 
-// shorten leaves out the beginning that all names share, up to a separator; a name that would be empty stays.
+// shorten leaves out the beginning that all names share, up to a separator; a name that would be
+// empty stays.
 func shorten(files []bench.ModelFile) map[string]string {
 	out := map[string]string{}
 	prefix := ""
@@ -68,8 +69,8 @@ func (v *view) label(c *bench.Cell) string {
 	return s
 }
 
-// qualityOf returns the divergence that charts show: after a picture where that was measured, else over the text. ok is false for the
-// base, which has none, and for what was not measured.
+// qualityOf returns the divergence that charts show: after a picture where that was measured, else
+// over the text. ok is false for the base, which has none, and for what was not measured.
 func (v *view) divergence(c *bench.Cell) (kl, e float64, ok bool) {
 	q := v.r.Quality(c)
 	if q == nil {

@@ -55,7 +55,8 @@ type pageRow struct {
 	Cells []string
 }
 
-// Write writes report.html, report.md and results.csv into a folder, each of them whole or not at all.
+// Write writes report.html, report.md and results.csv into a folder, each of them whole or not at
+// all.
 func Write(dir string, r *bench.Results) error {
 	v := newView(r)
 	html, err := v.html()
@@ -66,7 +67,8 @@ func Write(dir string, r *bench.Results) error {
 	if err != nil {
 		return err
 	}
-	for name, data := range map[string][]byte{HTMLFile: html, MarkdownFile: v.markdown(), CSVFile: table} {
+	for name, data := range map[string][]byte{HTMLFile: html, MarkdownFile: v.markdown(),
+		CSVFile: table} {
 		if err := writeFile(filepath.Join(dir, name), data); err != nil {
 			return err
 		}
@@ -94,7 +96,8 @@ func (v *view) title() string {
 func commonName(name string) string {
 	if i := strings.LastIndexAny(name, "-."); i > 0 {
 		rest := strings.ToLower(name[i+1:])
-		if strings.HasPrefix(rest, "f16") || strings.HasPrefix(rest, "bf16") || strings.HasPrefix(rest, "f32") || strings.HasPrefix(rest, "q") {
+		if strings.HasPrefix(rest, "f16") || strings.HasPrefix(rest, "bf16") ||
+			strings.HasPrefix(rest, "f32") || strings.HasPrefix(rest, "q") {
 			return name[:i]
 		}
 	}
@@ -127,7 +130,8 @@ func counted(n int, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
-// findings are what a reader wants to know first: the smallest combinations that stay within some divergences.
+// findings are what a reader wants to know first: the smallest combinations that stay within some
+// divergences.
 func (v *view) findings() (list []string) {
 	list = v.advice()
 	points := v.points(v.first(), v.sizeOf)
@@ -137,7 +141,8 @@ func (v *view) findings() (list []string) {
 			continue
 		}
 		p := points[i]
-		text := fmt.Sprintf("The smallest with a KL divergence below %g %s: %s, %.1f MiB", limit, v.divergenceName(), v.pointLabel(p.cell), p.cost)
+		text := fmt.Sprintf("The smallest with a KL divergence below %g %s: %s, %.1f MiB", limit,
+			v.divergenceName(), v.pointLabel(p.cell), p.cost)
 		if s := p.cell.Speed; s != nil {
 			text += fmt.Sprintf(", %s tokens/s", figure(s.TG128.Median))
 		}
@@ -146,7 +151,8 @@ func (v *view) findings() (list []string) {
 	return list
 }
 
-// adviceMemory is the memory that advice is given for without being asked, in bytes: what small machines have to spare.
+// adviceMemory is the memory that advice is given for without being asked, in bytes: what small
+// machines have to spare.
 const adviceMemory = 4e9
 
 // advice names the combination that serves each wish in 4 GB.
@@ -163,7 +169,9 @@ func (v *view) advice() (list []string) {
 		if a.KV != v.r.Setup.BaseKV {
 			name += ", KV cache in " + a.KV
 		}
-		list = append(list, fmt.Sprintf("For 4 GB of memory, %s: %s: %s.", map[bench.Wish]string{bench.Faithful: "closest to the base", bench.Fast: "fastest", bench.Small: "smallest"}[wish], name, strings.Join(a.Reasons, "; ")))
+		list = append(list, fmt.Sprintf("For 4 GB of memory, %s: %s: %s.",
+			map[bench.Wish]string{bench.Faithful: "closest to the base", bench.Fast: "fastest",
+				bench.Small: "smallest"}[wish], name, strings.Join(a.Reasons, "; ")))
 	}
 	return list
 }
@@ -171,32 +179,39 @@ func (v *view) advice() (list []string) {
 // facts tell how it was measured.
 func (v *view) facts() []fact {
 	h, s := v.r.Host, v.r.Setup
-	versions := fmt.Sprintf("eyelet %s, libllama %s, libggml %s, oneDNN %s (%s), %s", h.Eyelet, h.Llama, h.GGML, h.OneDNN, h.ISA, h.Go)
+	versions := fmt.Sprintf("eyelet %s, libllama %s, libggml %s, oneDNN %s (%s), %s", h.Eyelet,
+		h.Llama, h.GGML, h.OneDNN, h.ISA, h.Go)
 	if h.Accelerator != "" {
 		versions += ", accelerator " + h.Accelerator
 	}
 	list := []fact{
-		{"Machine", fmt.Sprintf("%s, %d cores, %.1f GiB, %s", h.CPU, h.Cores, float64(h.Memory)/(1<<30), h.System)},
+		{"Machine", fmt.Sprintf("%s, %d cores, %.1f GiB, %s", h.CPU, h.Cores,
+			float64(h.Memory)/(1<<30), h.System)},
 		{"Versions", versions},
-		{"Measured", v.r.Created.Format("2006-01-02 15:04") + " to " + v.r.Updated.Format("2006-01-02 15:04") + " UTC"},
+		{"Measured", v.r.Created.Format("2006-01-02 15:04") + " to " +
+			v.r.Updated.Format("2006-01-02 15:04") + " UTC"},
 	}
 	if s.Text != "" {
-		list = append(list, fact{"Text", fmt.Sprintf("%s (sha256 %.12s), windows of 512 tokens as llama-perplexity cuts them, the second half of each counts", s.Text, s.TextSHA256)})
+		list = append(list, fact{"Text",
+			fmt.Sprintf("%s (sha256 %.12s), windows of 512 tokens as llama-perplexity cuts them, the second half of each counts", s.Text, s.TextSHA256)})
 	}
 	if s.Questions != "" && len(v.r.Projectors) > 0 {
 		n := "all"
 		if s.Count > 0 {
 			n = fmt.Sprintf("%d, drawn with seed %d", s.Count, s.Seed)
 		}
-		list = append(list, fact{"Questions", fmt.Sprintf("%s: %s (sha256 %.12s)", s.Questions, n, s.QuestionsSHA)})
+		list = append(list, fact{"Questions", fmt.Sprintf("%s: %s (sha256 %.12s)", s.Questions, n,
+			s.QuestionsSHA)})
 	}
 	if slices.ContainsFunc(v.r.Cells, func(c bench.Cell) bool { return c.Speed != nil }) {
-		list = append(list, fact{"Repetitions", fmt.Sprintf("%d of each speed, after one that does not count", s.Reps)})
+		list = append(list, fact{"Repetitions",
+			fmt.Sprintf("%d of each speed, after one that does not count", s.Reps)})
 	} else {
 		list = append(list, fact{"Speed", "not measured"})
 	}
 	for _, f := range append(slices.Clone(v.r.Models), v.r.Projectors...) {
-		list = append(list, fact{f.Name, fmt.Sprintf("%s, %.1f MiB, %.12s", cmp.Or(f.Type, "of mixed types"), float64(f.Bytes)/(1<<20), f.Identity)})
+		list = append(list, fact{f.Name, fmt.Sprintf("%s, %.1f MiB, %.12s",
+			cmp.Or(f.Type, "of mixed types"), float64(f.Bytes)/(1<<20), f.Identity)})
 	}
 	return list
 }
@@ -217,7 +232,8 @@ func (v *view) notes() (list []string) {
 }
 
 func (v *view) html() ([]byte, error) {
-	p := page{Title: v.title(), Summary: v.summary(), Findings: v.findings(), Notes: v.notes(), Facts: v.facts(), Commands: v.r.Commands}
+	p := page{Title: v.title(), Summary: v.summary(), Findings: v.findings(), Notes: v.notes(),
+		Facts: v.facts(), Commands: v.r.Commands}
 	charts, err := v.charts()
 	if err != nil {
 		return nil, err
@@ -228,12 +244,14 @@ func (v *view) html() ([]byte, error) {
 		if c.tall {
 			list = &p.Tall
 		}
-		*list = append(*list, pageChart{Title: c.title, Comment: c.comment, SVG: template.HTML(c.svg)})
+		*list = append(*list, pageChart{Title: c.title, Comment: c.comment,
+			SVG: template.HTML(c.svg)})
 	}
 	for _, t := range v.tables() {
 		p.Tables = append(p.Tables, t.page())
 	}
-	for _, t := range []table{tensorTable("Tensors of the language models", v.r.Models, v.shortModel), tensorTable("Tensors of the projectors", v.r.Projectors, v.shortTower)} {
+	for _, t := range []table{tensorTable("Tensors of the language models", v.r.Models,
+		v.shortModel), tensorTable("Tensors of the projectors", v.r.Projectors, v.shortTower)} {
 		if len(t.rows) > 0 {
 			p.Tensors = append(p.Tensors, t.page())
 		}
@@ -256,7 +274,8 @@ func (t table) page() pageTable {
 
 // markdownText keeps text from ending a table's cell, and from being markup.
 func markdownText(s string) string {
-	return strings.NewReplacer("|", `\|`, "*", `\*`, "_", `\_`, "<", "&lt;", "`", "\\`", "\n", " ").Replace(s)
+	return strings.NewReplacer("|", `\|`, "*", `\*`, "_", `\_`, "<", "&lt;", "`", "\\`", "\n",
+		" ").Replace(s)
 }
 
 func (v *view) markdown() []byte {
@@ -329,7 +348,8 @@ func terminalText(s string) string {
 	}, s)
 }
 
-// csv is a row for each cell, all figures in plain units: bytes, milliseconds, tokens a second, nats.
+// csv is a row for each cell, all figures in plain units: bytes, milliseconds, tokens a second,
+// nats.
 func (v *view) csv() ([]byte, error) {
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)

@@ -22,20 +22,22 @@ func iou(a, b Box) float64 {
 	return 0
 }
 
-// boxMetric is RefCOCO's (Kazemzadeh et al. 2014; Yu et al. 2016): a box is right if it overlaps the right one by half.
-// The mean overlap comes beside it.
+// boxMetric is RefCOCO's (Kazemzadeh et al. 2014; Yu et al. 2016): a box is right if it overlaps
+// the right one by half. The mean overlap comes beside it.
 func boxMetric(said string, q *Question) []float64 {
 	overlap := iou(q.Box, boxIn(said))
 	return []float64{truth(overlap >= 0.5), max(0, overlap)}
 }
 
-var fourNumbers = regexp.MustCompile(`\[\s*(-?\d+(?:\.\d+)?),\s*(-?\d+(?:\.\d+)?),\s*(-?\d+(?:\.\d+)?),\s*(-?\d+(?:\.\d+)?)\s*\]`)
+var fourNumbers = regexp.MustCompile(
+	`\[\s*(-?\d+(?:\.\d+)?),\s*(-?\d+(?:\.\d+)?),\s*(-?\d+(?:\.\d+)?),\s*(-?\d+(?:\.\d+)?)\s*\]`)
 
 // boxIn is the first box in an answer, four numbers in square brackets; the empty box for none.
 func boxIn(said string) (b Box) {
 	if m := fourNumbers.FindStringSubmatch(said); m != nil {
 		for i := range b {
-			b[i], _ = strconv.ParseFloat(m[i+1], 64) // digits only; a number out of range is infinite
+			// digits only; a number out of range is infinite
+			b[i], _ = strconv.ParseFloat(m[i+1], 64)
 		}
 	}
 	return b

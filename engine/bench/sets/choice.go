@@ -8,9 +8,10 @@ import (
 	"strings"
 )
 
-// choiceAccuracy is MMMU's (Yue et al. 2024): of a question with choices, the letter that the answer names must be the
-// right one; of an open question, a right answer must stand in the decisive part of what was said. Rules and their order
-// are those of MMMU's eval_utils.py, which draws a letter by lot where the answer names none; here that is wrong.
+// choiceAccuracy is MMMU's (Yue et al. 2024): of a question with choices, the letter that the
+// answer names must be the right one; of an open question, a right answer must stand in the
+// decisive part of what was said. Rules and their order are those of MMMU's eval_utils.py, which
+// draws a letter by lot where the answer names none; here that is wrong.
 func choiceAccuracy(said string, q *Question) float64 {
 	if len(q.Choices) == 0 {
 		return truth(openRight(said, q.Answers))
@@ -21,8 +22,9 @@ func choiceAccuracy(said string, q *Question) float64 {
 // letterOf is the letter of a choice.
 func letterOf(i int) string { return string(rune('A' + i)) }
 
-// chosenLetter is the letter of the choice that an answer names, "" for none. It looks for "(A)", then "A ", then "A.",
-// and in longer answers for the words of a choice; of several the last one counts.
+// chosenLetter is the letter of the choice that an answer names, "" for none. It looks for "(A)",
+// then "A ", then "A.", and in longer answers for the words of a choice; of several the last one
+// counts.
 func chosenLetter(said string, choices []string) string {
 	for _, mark := range []string{",", ".", "!", "?", ";", ":", "'"} {
 		said = strings.Trim(said, mark)
@@ -37,7 +39,9 @@ func chosenLetter(said string, choices []string) string {
 			}
 		}
 		if len(found) > 0 {
-			return lastOf(found, func(letter string) int { return strings.LastIndex(said, strings.ReplaceAll(f.place, "%", letter)) })
+			return lastOf(found, func(letter string) int {
+				return strings.LastIndex(said, strings.ReplaceAll(f.place, "%", letter))
+			})
 		}
 	}
 	if len(strings.Fields(said)) <= 5 {
@@ -50,7 +54,9 @@ func chosenLetter(said string, choices []string) string {
 			found = append(found, letterOf(i))
 		}
 	}
-	return lastOf(found, func(letter string) int { return strings.LastIndex(text, lower(choices[letter[0]-'A'])) })
+	return lastOf(found, func(letter string) int {
+		return strings.LastIndex(text, lower(choices[letter[0]-'A']))
+	})
 }
 
 // lastOf is the element whose place is the farthest, the first of those in one place; "" for none.
@@ -64,8 +70,8 @@ func lastOf(list []string, place func(string) int) (last string) {
 	return last
 }
 
-// plainLetter is AI2D's exact match of the letter in lmms-eval: a letter with a full stop at the start of the answer, or
-// the answer as a whole, but for case and punctuation.
+// plainLetter is AI2D's exact match of the letter in lmms-eval: a letter with a full stop at the
+// start of the answer, or the answer as a whole, but for case and punctuation.
 func plainLetter(said string, q *Question) float64 {
 	if m := leadingLetter.FindStringSubmatch(said); m != nil {
 		said = m[1]
@@ -78,7 +84,9 @@ func plainLetter(said string, q *Question) float64 {
 			return r
 		}, lower(s))
 	}
-	return truth(slices.ContainsFunc(q.Answers, func(right string) bool { return clean(said) == clean(right) }))
+	return truth(slices.ContainsFunc(q.Answers, func(right string) bool {
+		return clean(said) == clean(right)
+	}))
 }
 
 var leadingLetter = regexp.MustCompile(`^\s*([A-Z])\.`)
@@ -112,8 +120,8 @@ func openRight(said string, answers []string) bool {
 // numberMark begins the form of a number, so that it equals no text.
 const numberMark = "\x00"
 
-// plainForms are what a text is compared as: a number with two decimals, a text in small letters, a single character
-// with a space before or after it.
+// plainForms are what a text is compared as: a number with two decimals, a text in small letters, a
+// single character with a space before or after it.
 func plainForms(s string) []string {
 	s = strings.TrimSpace(s)
 	if x, ok := pythonFloat(strings.ReplaceAll(s, ",", "")); ok {
@@ -131,7 +139,8 @@ func plainForms(s string) []string {
 }
 
 // keyWords announce the answer in a sentence; in the last one an equals sign does so too.
-var keyWords = []string{"could be ", "so ", "is ", "thus ", "therefore ", "final ", "answer ", "result "}
+var keyWords = []string{"could be ", "so ", "is ", "thus ", "therefore ", "final ", "answer ",
+	"result "}
 
 // The three forms of numbers: with commas, scientific, plain.
 var (
@@ -139,8 +148,8 @@ var (
 	scientificNumber = regexp.MustCompile(`-?\d+(?:\.\d+)?[eE][+-]?\d+`)
 )
 
-// decisive are the parts of an answer that decide, in their plain forms: what follows the last key word of each
-// sentence, or all of it, and the numbers in them.
+// decisive are the parts of an answer that decide, in their plain forms: what follows the last key
+// word of each sentence, or all of it, and the numbers in them.
 func decisive(said string) (list []string) {
 	text := lower(strings.Trim(strings.TrimSpace(said), "."))
 	var keys []string
@@ -156,7 +165,8 @@ func decisive(said string) (list []string) {
 			if at < 0 {
 				continue
 			}
-			if tail := strings.TrimSpace(line[at+len(word):]); shortest == "" || len([]rune(tail)) < len([]rune(shortest)) {
+			if tail := strings.TrimSpace(line[at+len(word):]); shortest == "" ||
+				len([]rune(tail)) < len([]rune(shortest)) {
 				shortest = tail
 			}
 		}

@@ -34,7 +34,8 @@ func jsonColumns(path string) (columns []string, err error) {
 	return columns, err
 }
 
-// eachJSON reads the records of a file: an array of objects, an object whose "data" or "annotations" is one, or an object a line.
+// eachJSON reads the records of a file: an array of objects, an object whose "data" or
+// "annotations" is one, or an object a line.
 func eachJSON(path string, f func(record) error) error {
 	file, err := os.Open(path)
 	if err != nil {
@@ -91,7 +92,9 @@ func recordOf(data []byte) (r record, err error) {
 // jsonArray reads the objects of an array, or of that in an object.
 func jsonArray(in io.Reader, f func(record) error) error {
 	d := json.NewDecoder(bufio.NewReaderSize(in, 1<<16))
-	damaged := func(err error) error { return fmt.Errorf("%w: it is damaged JSON: %w", ErrSet, err) }
+	damaged := func(err error) error {
+		return fmt.Errorf("%w: it is damaged JSON: %w", ErrSet, err)
+	}
 	t, err := d.Token()
 	if err != nil {
 		return damaged(err)

@@ -42,7 +42,8 @@ type Part struct {
 	Picture *Picture
 }
 
-// Prompts as lmms-eval 0.7.3 words them, whose scores others publish. A model was often trained with these very words.
+// Prompts as lmms-eval 0.7.3 words them, whose scores others publish. A model was often trained
+// with these very words.
 const (
 	shortAnswer  = "\nAnswer the question using a single word or phrase."
 	singleWord   = "\nAnswer the question with a single word."
@@ -66,24 +67,33 @@ var Layouts = []*Layout{
 		read: readTextVQA,
 	}, {
 		Name: "docvqa", Title: "DocVQA", MaxTokens: 32, Splits: usualSplits,
-		Metric:  single("anls", "Biten et al. 2019; Mathew et al. 2021", anlsScore),
-		columns: []string{"questionId", "question", "answers", "question_types", "answer_type", "image_local_name"},
-		fits:    func(has func(string) bool) bool { return has("questionId") && has("question") && has("answers") },
-		read:    readDocVQA,
-	}, {
-		Name: "chartqa", Title: "ChartQA", MaxTokens: 16, Splits: []string{"test", "validation", "val", "lite", "train", ""},
-		Metric:  single("relaxed_accuracy", "Masry et al. 2022", relaxedAccuracy),
-		columns: []string{"type", "question", "answer", "query", "label", "imgname", "human_or_machine"},
+		Metric: single("anls", "Biten et al. 2019; Mathew et al. 2021", anlsScore),
+		columns: []string{"questionId", "question", "answers", "question_types", "answer_type",
+			"image_local_name"},
 		fits: func(has func(string) bool) bool {
-			return has("query") && has("label") || has("type") && has("question") && has("answer") && !has("dataset") && !has("dataset_name") && !has("question_type")
+			return has("questionId") && has("question") &&
+				has("answers")
+		},
+		read: readDocVQA,
+	}, {
+		Name: "chartqa", Title: "ChartQA", MaxTokens: 16, Splits: []string{"test", "validation",
+			"val", "lite", "train", ""},
+		Metric: single("relaxed_accuracy", "Masry et al. 2022", relaxedAccuracy),
+		columns: []string{"type", "question", "answer", "query", "label", "imgname",
+			"human_or_machine"},
+		fits: func(has func(string) bool) bool {
+			return has("query") && has("label") || has("type") && has("question") &&
+				has("answer") && !has("dataset") && !has("dataset_name") && !has("question_type")
 		},
 		read: readChartQA,
 	}, {
 		Name: "ocrbench", Title: "OCRBench", MaxTokens: 128, Splits: []string{"test", "lite", ""},
-		Metric:  single("ocrbench_accuracy", "Liu et al. 2023", containment),
-		columns: []string{"dataset", "dataset_name", "question", "question_type", "type", "answer", "answers", "image_path", "id"},
+		Metric: single("ocrbench_accuracy", "Liu et al. 2023", containment),
+		columns: []string{"dataset", "dataset_name", "question", "question_type", "type", "answer",
+			"answers", "image_path", "id"},
 		fits: func(has func(string) bool) bool {
-			return (has("dataset") || has("dataset_name")) && has("question") && (has("question_type") || has("type")) && (has("answer") || has("answers"))
+			return (has("dataset") || has("dataset_name")) && has("question") &&
+				(has("question_type") || has("type")) && (has("answer") || has("answers"))
 		},
 		read: readOCRBench,
 	}, {
@@ -91,23 +101,32 @@ var Layouts = []*Layout{
 		Metric:  single("accuracy", "Yue et al. 2024", choiceAccuracy),
 		columns: []string{"id", "question", "options", "answer", "question_type"},
 		fits: func(has func(string) bool) bool {
-			return has("options") && has("answer") && has("question") && (has("image_1") || has("question_type"))
+			return has("options") && has("answer") && has("question") && (has("image_1") ||
+				has("question_type"))
 		},
 		read: readMMMU,
 	}, {
-		Name: "choice", Title: "multiple choice", MaxTokens: 16, Splits: []string{"test", "validation", "val", "dev", "lite", "train", ""},
-		Metric:  single("exact_match", "the letter, as lmms-eval scores AI2D", plainLetter),
-		columns: []string{"id", "index", "question", "hint", "options", "choices", "answer", "A", "B", "C", "D", "E", "F", "category"},
+		Name: "choice", Title: "multiple choice", MaxTokens: 16, Splits: []string{"test",
+			"validation", "val", "dev", "lite", "train", ""},
+		Metric: single("exact_match", "the letter, as lmms-eval scores AI2D", plainLetter),
+		columns: []string{"id", "index", "question", "hint", "options", "choices", "answer", "A",
+			"B", "C", "D", "E", "F", "category"},
 		fits: func(has func(string) bool) bool {
-			return has("question") && has("answer") && (has("options") || has("choices") || has("A") && has("B"))
+			return has("question") && has("answer") && (has("options") || has("choices") ||
+				has("A") && has("B"))
 		},
 		read: readChoice,
 	}, {
 		Name: "refcoco", Title: "RefCOCO", MaxTokens: 256, Splits: usualSplits,
-		Metric:  Metric{Names: []string{"accuracy_at_iou_0.5", "mean_iou"}, Source: "Kazemzadeh et al. 2014; Yu et al. 2016", score: boxMetric},
-		columns: []string{"question_id", "question", "answer", "bbox", "sent", "width", "height", "file_name"},
-		fits:    func(has func(string) bool) bool { return has("bbox") && (has("answer") || has("sent")) },
-		read:    readRefCOCO,
+		Metric: Metric{Names: []string{"accuracy_at_iou_0.5", "mean_iou"},
+			Source: "Kazemzadeh et al. 2014; Yu et al. 2016", score: boxMetric},
+		columns: []string{"question_id", "question", "answer", "bbox", "sent", "width", "height",
+			"file_name"},
+		fits: func(has func(string) bool) bool {
+			return has("bbox") && (has("answer") ||
+				has("sent"))
+		},
+		read: readRefCOCO,
 	},
 }
 
@@ -123,7 +142,8 @@ func LayoutNamed(name string) *Layout {
 
 // ask is the usual question: the picture, then the text.
 func ask(id, kind string, picture *Picture, text string, answers []string) Question {
-	return Question{ID: id, Kind: kind, Parts: []Part{{Picture: picture}, {Text: text}}, Answers: answers}
+	return Question{ID: id, Kind: kind, Parts: []Part{{Picture: picture}, {Text: text}},
+		Answers: answers}
 }
 
 // noAnswers is the error for a split whose answers are not published.
@@ -131,7 +151,8 @@ func noAnswers(id string) error {
 	return fmt.Errorf("%w: question %s has no answer; the answers of test splits are often not published: name another with --split", ErrSet, id)
 }
 
-// readTextVQA reads lmms-lab/textvqa and the authors' TextVQA_0.5.1_*.json, whose pictures are named by image_id.
+// readTextVQA reads lmms-lab/textvqa and the authors' TextVQA_0.5.1_*.json, whose pictures are
+// named by image_id.
 func readTextVQA(r record, s *source) ([]Question, error) {
 	id, answers := r.text("question_id"), r.texts("answers")
 	if len(answers) == 0 || !slices.ContainsFunc(answers, func(a string) bool { return a != "" }) {
@@ -144,7 +165,8 @@ func readTextVQA(r record, s *source) ([]Question, error) {
 	return []Question{ask(id, "", p, capitalized(r.text("question"))+shortAnswer, answers)}, nil
 }
 
-// capitalized is a text in small letters with a capital first, as lmms-eval asks TextVQA's questions.
+// capitalized is a text in small letters with a capital first, as lmms-eval asks TextVQA's
+// questions.
 func capitalized(s string) string {
 	first, size := utf8.DecodeRuneInString(s)
 	if size == 0 {
@@ -153,7 +175,8 @@ func capitalized(s string) string {
 	return string(unicode.ToTitle(first)) + lower(s[size:])
 }
 
-// readDocVQA reads lmms-lab/DocVQA, InfographicVQA in the same folder, and the authors' val_v1.0.json.
+// readDocVQA reads lmms-lab/DocVQA, InfographicVQA in the same folder, and the authors'
+// val_v1.0.json.
 func readDocVQA(r record, s *source) ([]Question, error) {
 	id, answers := r.text("questionId"), r.texts("answers")
 	if len(answers) == 0 {
@@ -164,10 +187,12 @@ func readDocVQA(r record, s *source) ([]Question, error) {
 		return nil, err
 	}
 	kinds := append(r.texts("question_types"), r.texts("answer_type")...)
-	return []Question{ask(id, strings.Join(kinds, ", "), p, r.text("question")+shortAnswer, answers)}, nil
+	return []Question{ask(id, strings.Join(kinds, ", "), p, r.text("question")+shortAnswer,
+		answers)}, nil
 }
 
-// readChartQA reads lmms-lab/ChartQA, HuggingFaceM4/ChartQA, and the authors' test_human.json and test_augmented.json.
+// readChartQA reads lmms-lab/ChartQA, HuggingFaceM4/ChartQA, and the authors' test_human.json and
+// test_augmented.json.
 func readChartQA(r record, s *source) ([]Question, error) {
 	question, answers, kind := r.text("question"), r.texts("answer"), r.text("type")
 	if r.has("query") {
@@ -196,7 +221,9 @@ func readOCRBench(r record, s *source) ([]Question, error) {
 	if r.has("dataset_name") {
 		kind, answers, from = r.text("type"), r.texts("answers"), r.text("dataset_name")
 	}
-	if len(answers) == 0 || slices.ContainsFunc(answers, func(a string) bool { return strings.TrimSpace(a) == "" }) {
+	if len(answers) == 0 || slices.ContainsFunc(answers, func(a string) bool {
+		return strings.TrimSpace(a) == ""
+	}) {
 		return nil, noAnswers(s.rowID())
 	}
 	p, err := s.picture(r, "image", r.text("image_path"))
@@ -242,7 +269,9 @@ func readMMMU(r record, s *source) ([]Question, error) {
 		text += "\n\n" + strings.TrimPrefix(shortAnswer, "\n")
 	}
 	var err error
-	q.Parts, err = interleave(text, func(n string) (*Picture, error) { return s.picture(r, "image_"+n, "") })
+	q.Parts, err = interleave(text, func(n string) (*Picture, error) {
+		return s.picture(r, "image_"+n, "")
+	})
 	return []Question{q}, err
 }
 
@@ -269,7 +298,8 @@ func interleave(text string, picture func(n string) (*Picture, error)) (parts []
 
 // choicesOf are the choices of a question, as a list or as Python prints one.
 func choicesOf(r record, column string) (list []string, err error) {
-	if list = r.texts(column); len(list) == 1 && strings.HasPrefix(strings.TrimSpace(list[0]), "[") {
+	if list = r.texts(column); len(list) == 1 && strings.HasPrefix(strings.TrimSpace(list[0]),
+		"[") {
 		if list, err = pythonList(list[0]); err != nil {
 			return nil, err
 		}
@@ -289,7 +319,8 @@ func choiceLines(choices []string) string {
 	return strings.Join(lines, "\n")
 }
 
-// readChoice reads AI2D and its like: choices in a list, or in columns A, B, C and so on; the answer as a letter, or as a number from 0.
+// readChoice reads AI2D and its like: choices in a list, or in columns A, B, C and so on; the
+// answer as a letter, or as a number from 0.
 func readChoice(r record, s *source) ([]Question, error) {
 	var choices []string
 	var err error
@@ -329,8 +360,9 @@ func readChoice(r record, s *source) ([]Question, error) {
 	return []Question{q}, nil
 }
 
-// readRefCOCO reads lmms-lab/RefCOCO and its sisters, whose boxes are left, top, width and height and whose rows have several sentences, and lines
-// with "sent", "bbox" as left, top, right and bottom, and the picture's size, as Qwen-VL's evaluation takes them.
+// readRefCOCO reads lmms-lab/RefCOCO and its sisters, whose boxes are left, top, width and height
+// and whose rows have several sentences, and lines with "sent", "bbox" as left, top, right and
+// bottom, and the picture's size, as Qwen-VL's evaluation takes them.
 func readRefCOCO(r record, s *source) ([]Question, error) {
 	b, err := r.numbers("bbox", 4)
 	if err != nil {
@@ -344,7 +376,8 @@ func readRefCOCO(r record, s *source) ([]Question, error) {
 		if errW != nil || errH != nil || w <= 0 || h <= 0 {
 			return nil, fmt.Errorf("%w: the size of the picture is missing", ErrSet)
 		}
-		sentences, box, pixels = []string{r.text("sent")}, Box{b[0] / w, b[1] / h, b[2] / w, b[3] / h}, false
+		sentences, box, pixels = []string{r.text("sent")}, Box{b[0] / w, b[1] / h, b[2] / w,
+			b[3] / h}, false
 	}
 	if !(box[2] > box[0] && box[3] > box[1]) {
 		return nil, fmt.Errorf("%w: a box is empty", ErrSet)

@@ -7,7 +7,8 @@ import (
 	"golang.org/x/text/language"
 )
 
-// A Metric scores an answer. Scores are from 0 to 1, in the order of Names; the first is what the set is known by.
+// A Metric scores an answer. Scores are from 0 to 1, in the order of Names; the first is what the
+// set is known by.
 type Metric struct {
 	Names  []string
 	Source string // where it is defined
@@ -19,7 +20,8 @@ func (m *Metric) Score(said string, q *Question) []float64 { return m.score(said
 
 // single is a metric of one score.
 func single(name, source string, score func(said string, q *Question) float64) Metric {
-	return Metric{Names: []string{name}, Source: source, score: func(said string, q *Question) []float64 {
+	return Metric{Names: []string{name}, Source: source, score: func(said string,
+		q *Question) []float64 {
 		return []float64{score(said, q)}
 	}}
 }
@@ -36,16 +38,18 @@ func truth(yes bool) float64 {
 	return 0
 }
 
-// anlsScore is the normalised Levenshtein similarity to the nearest right answer, and 0 where that is below a half
-// (Biten et al. 2019, "Scene Text Visual Question Answering"). As in the set's own script, the distance is that of
-// small letters with single spaces, and its divisor the length of the longer text as it stands.
+// anlsScore is the normalised Levenshtein similarity to the nearest right answer, and 0 where that
+// is below a half (Biten et al. 2019, "Scene Text Visual Question Answering"). As in the set's own
+// script, the distance is that of small letters with single spaces, and its divisor the length of
+// the longer text as it stands.
 func anlsScore(said string, q *Question) float64 {
 	least := 1.0
 	for i, right := range q.Answers {
 		longest := max(len([]rune(upper(right))), len([]rune(upper(said))))
 		share := 0.0
 		if longest > 0 {
-			share = float64(levenshtein([]rune(plainSpaces(right)), []rune(plainSpaces(said)))) / float64(longest)
+			share = float64(levenshtein([]rune(plainSpaces(right)), []rune(plainSpaces(said)))) /
+				float64(longest)
 		}
 		if i == 0 || share < least {
 			least = share
@@ -81,8 +85,9 @@ func levenshtein(a, b []rune) int {
 	return row[len(b)]
 }
 
-// relaxedAccuracy allows a number to be off by a twentieth of the right one; other answers must be equal but for case
-// (Masry et al. 2022, "ChartQA", section 5.1, after Methani et al. 2020, "PlotQA").
+// relaxedAccuracy allows a number to be off by a twentieth of the right one; other answers must be
+// equal but for case (Masry et al. 2022, "ChartQA", section 5.1, after Methani et al. 2020,
+// "PlotQA").
 func relaxedAccuracy(said string, q *Question) float64 {
 	for _, right := range q.Answers {
 		x, isNumber := percentOrNumber(said)
@@ -114,8 +119,9 @@ func percentOrNumber(s string) (float64, bool) {
 	return pythonFloat(s)
 }
 
-// containment asks whether a right answer stands in what was said (Liu et al. 2023, "OCRBench"): in small letters with
-// line breaks as spaces, and for formulas (HME100k) without any spaces. Letters of full width count as plain ones.
+// containment asks whether a right answer stands in what was said (Liu et al. 2023, "OCRBench"): in
+// small letters with line breaks as spaces, and for formulas (HME100k) without any spaces. Letters
+// of full width count as plain ones.
 func containment(said string, q *Question) float64 {
 	clean := func(s string) string {
 		return strings.ReplaceAll(strings.TrimSpace(lower(strings.Map(halfWidth, s))), "\n", " ")

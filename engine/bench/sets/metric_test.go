@@ -110,7 +110,8 @@ func TestBoxesOverlapAsLMMsEvalComputes(t *testing.T) {
 }
 
 func TestBoxesThatCannotBeMeasuredScoreNothing(t *testing.T) {
-	for _, said := range []string{"", "[0, 0, 0, 0]", "[1, 1, 0, 0]", "[-" + nines() + ", 0, " + nines() + ", 1]"} {
+	for _, said := range []string{"", "[0, 0, 0, 0]", "[1, 1, 0, 0]", "[-" + nines() + ", 0, " +
+		nines() + ", 1]"} {
 		for i, s := range boxMetric(said, &Question{Box: Box{0, 0, 1, 1}}) {
 			if math.IsNaN(s) || s < 0 || s > 1 {
 				t.Errorf("%q: score %d is %v", said, i, s)

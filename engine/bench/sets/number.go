@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// pythonFloat reads a number as Python's float() does, which the metrics' own scripts use: spaces around it, underscores
-// between digits, inf and nan, but no hexadecimal.
+// pythonFloat reads a number as Python's float() does, which the metrics' own scripts use: spaces
+// around it, underscores between digits, inf and nan, but no hexadecimal.
 func pythonFloat(s string) (float64, bool) {
 	s = strings.TrimSpace(s)
 	if strings.ContainsAny(s, "xXpP") {

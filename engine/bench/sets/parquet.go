@@ -17,8 +17,8 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// The bounds of a Parquet file: bytes of its table, of a page once unpacked, values of a page. Writers put a row group's pictures into one
-// page, some hundred megabytes.
+// The bounds of a Parquet file: bytes of its table, of a page once unpacked, values of a page.
+// Writers put a row group's pictures into one page, some hundred megabytes.
 const (
 	maxFooter     = 16 << 20
 	maxPage       = 1 << 30
@@ -72,11 +72,13 @@ func openParquet(path string) (p *parquetFile, err error) {
 	if err := checkFooter(f, info.Size()); err != nil {
 		return nil, err
 	}
-	opened, err := parquet.OpenFile(f, info.Size(), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+	opened, err := parquet.OpenFile(f, info.Size(), parquet.SkipPageIndex(true),
+		parquet.SkipBloomFilters(true))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSet, err)
 	}
-	return &parquetFile{name: path, f: f, size: info.Size(), p: opened, valid: map[[2]int]error{}}, nil
+	return &parquetFile{name: path, f: f, size: info.Size(), p: opened, valid: map[[2]int]error{}},
+		nil
 }
 
 // checkFooter walks the table at the file's end before a reader reserves memory for what it claims.
@@ -91,7 +93,8 @@ func checkFooter(f io.ReaderAt, size int64) error {
 	n := int64(binary.LittleEndian.Uint32(tail[:4]))
 	switch {
 	case string(tail[4:]) != "PAR1":
-		return fmt.Errorf("%w: it does not end as a Parquet file does; was it copied whole?", ErrSet)
+		return fmt.Errorf("%w: it does not end as a Parquet file does; was it copied whole?",
+			ErrSet)
 	case n > size-12 || n > maxFooter:
 		return errThrift
 	}
@@ -111,7 +114,8 @@ func (p *parquetFile) columns() (names []string) {
 }
 
 // records reads the wanted columns of all rows. Pictures are left where they are.
-func (p *parquetFile) records(wanted func(column string) bool, limit int) (list []record, err error) {
+func (p *parquetFile) records(wanted func(column string) bool, limit int) (list []record,
+	err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("%w: %v", ErrSet, r)
@@ -131,7 +135,8 @@ func (p *parquetFile) records(wanted func(column string) bool, limit int) (list 
 			name := path[0]
 			switch {
 			case !wanted(name):
-			case len(path) == 2 && path[1] == "bytes" || len(path) == 1 && pictureColumn(name) && p.binary(column):
+			case len(path) == 2 && path[1] == "bytes" || len(path) == 1 && pictureColumn(name) &&
+				p.binary(column):
 				for i, r := range rows {
 					r[name] = &parquetPicture{file: p, group: g, row: i, column: column}
 				}
@@ -155,7 +160,8 @@ func pictureColumn(name string) bool {
 func (p *parquetFile) binary(column int) bool {
 	path := p.p.Schema().Columns()[column]
 	leaf, ok := p.p.Schema().Lookup(path...)
-	return ok && leaf.Node.Type().Kind() == parquet.ByteArray && leaf.Node.Type().LogicalType() == nil
+	return ok && leaf.Node.Type().Kind() == parquet.ByteArray && leaf.Node.Type().LogicalType() ==
+		nil
 }
 
 // column reads the values of a leaf into the rows of a row group.
@@ -314,8 +320,8 @@ func (p *parquetFile) keepPage(q *parquetPicture) error {
 	}
 }
 
-// check walks the page headers of a column chunk, and refuses pages whose claims would make a reader reserve more memory than they are worth.
-// It wants p.mu, or that nobody else reads.
+// check walks the page headers of a column chunk, and refuses pages whose claims would make a
+// reader reserve more memory than they are worth. It wants p.mu, or that nobody else reads.
 func (p *parquetFile) check(g, column int) error {
 	key := [2]int{g, column}
 	err, ok := p.valid[key]
@@ -355,7 +361,8 @@ func (p *parquetFile) checkChunk(m *format.ColumnMetaData) error {
 			return err
 		}
 		at += int64(size)
-		if h.packed < 0 || h.packed > end-at || h.unpacked < 0 || h.unpacked > maxPage || h.values < 0 || h.values > maxPageValues {
+		if h.packed < 0 || h.packed > end-at || h.unpacked < 0 || h.unpacked > maxPage ||
+			h.values < 0 || h.values > maxPageValues {
 			return fmt.Errorf("%w: a page claims too much", ErrSet)
 		}
 		if err := p.checkPacked(m.Codec, at, h); err != nil {
@@ -416,7 +423,8 @@ func (p *parquetFile) checkPacked(codec format.CompressionCodec, at int64, h pag
 		}
 		return nil
 	case format.Zstd:
-		z, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxPage), zstd.WithDecoderMaxWindow(128<<20))
+		z, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1),
+			zstd.WithDecoderMaxMemory(maxPage), zstd.WithDecoderMaxWindow(128<<20))
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrSet, err)
 		}
@@ -429,7 +437,8 @@ func (p *parquetFile) checkPacked(codec format.CompressionCodec, at int64, h pag
 		}
 		return unpacksTo(z, want, wrong)
 	}
-	return fmt.Errorf("%w: its pages are packed as %s; snappy, zstd and gzip are read", ErrSet, codec)
+	return fmt.Errorf("%w: its pages are packed as %s; snappy, zstd and gzip are read", ErrSet,
+		codec)
 }
 
 // unpacksTo reads a stream to its end, and no further than it should go.

@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// plainNumbers finds what the expression -?(?:\d+\.\d+|\.\d+|\d+\b)(?![eE][+-]?\d+)(?![,\d]) finds, which looks ahead, and Go's expressions
-// do not: numbers without commas and exponents.
+// plainNumbers finds what the expression -?(?:\d+\.\d+|\.\d+|\d+\b)(?![eE][+-]?\d+)(?![,\d]) finds,
+// which looks ahead, and Go's expressions do not: numbers without commas and exponents.
 func plainNumbers(s string) (list []string) {
 	for i := 0; i < len(s); {
 		if end := plainNumberAt(s, i); end > i {

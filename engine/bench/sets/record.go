@@ -12,7 +12,8 @@ import (
 // ErrSet marks a fault in the files of a set.
 var ErrSet = errors.New("bad question set")
 
-// record is a row of a set: strings, numbers (float64, int64, json.Number), booleans, lists ([]any) and pictures.
+// record is a row of a set: strings, numbers (float64, int64, json.Number), booleans, lists ([]any)
+// and pictures.
 type record map[string]any
 
 // has reports whether a column is there and not null.
@@ -79,7 +80,8 @@ func (r record) numbers(column string, n int) ([]float64, error) {
 	return list, nil
 }
 
-// pythonList reads a list of texts as Python prints it, which MMMU stores its choices as: ['a', "b's"].
+// pythonList reads a list of texts as Python prints it, which MMMU stores its choices as: ['a',
+// "b's"].
 func pythonList(s string) (list []string, err error) {
 	bad := fmt.Errorf("%w: %.60q is no list of texts", ErrSet, s)
 	s = strings.TrimSpace(s)
@@ -105,7 +107,8 @@ func pythonList(s string) (list []string, err error) {
 	return list, nil
 }
 
-// pythonText reads the text that s begins with, in quotes of either kind, or a number, which counts as its digits.
+// pythonText reads the text that s begins with, in quotes of either kind, or a number, which counts
+// as its digits.
 func pythonText(s string) (text, rest string, ok bool) {
 	if s[0] != '\'' && s[0] != '"' {
 		end := strings.IndexByte(s, ',')

@@ -30,7 +30,8 @@ type Set struct {
 	Folder    string
 	Split     string // "" where the files name none
 	Questions []Question
-	// Missing counts the files that are not there of a set in numbered files, as in "00000-of-00003".
+	// Missing counts the files that are not there of a set in numbered files, as in
+	// "00000-of-00003".
 	Missing int
 
 	files []*parquetFile
@@ -64,7 +65,8 @@ func (p *Picture) Read() ([]byte, error) {
 	return data, nil
 }
 
-// Sized returns a question for a box with that box in shares of the picture's sides. Other questions come back as they are.
+// Sized returns a question for a box with that box in shares of the picture's sides. Other
+// questions come back as they are.
 func (q Question) Sized(pictures [][]byte) (Question, error) {
 	if !q.pixels || len(pictures) == 0 {
 		return q, nil
@@ -114,7 +116,9 @@ type folder struct {
 	pictures map[string][]string // paths by base name without extension, in small letters
 }
 
-// lookInto lists the files of a folder, or of that which a file lies in, with this file as the only table. Links to files are followed, as Hugging Face's cache is made of them; those to folders are not.
+// lookInto lists the files of a folder, or of that which a file lies in, with this file as the only
+// table. Links to files are followed, as Hugging Face's cache is made of them; those to folders are
+// not.
 func lookInto(ctx context.Context, root string) (*folder, error) {
 	f := &folder{pictures: map[string][]string{}}
 	info, err := os.Stat(root)
@@ -135,7 +139,8 @@ func lookInto(ctx context.Context, root string) (*folder, error) {
 		}
 		relative, _ := filepath.Rel(root, path) // WalkDir's paths begin with root
 		if d.IsDir() {
-			if path != root && (strings.HasPrefix(d.Name(), ".") || strings.Count(filepath.ToSlash(relative), "/") >= maxDepth) {
+			if path != root && (strings.HasPrefix(d.Name(), ".") ||
+				strings.Count(filepath.ToSlash(relative), "/") >= maxDepth) {
 				return fs.SkipDir
 			}
 			return nil
@@ -162,8 +167,9 @@ func pictureKeyOf(name string) string {
 	return strings.ToLower(strings.TrimSuffix(base, filepath.Ext(base)))
 }
 
-// picture finds the file that a name in a table stands for: of those with its base name, the one that shares the most of the name's own folders,
-// then the one nearest to the table. So no name leads out of the folder.
+// picture finds the file that a name in a table stands for: of those with its base name, the one
+// that shares the most of the name's own folders, then the one nearest to the table. So no name
+// leads out of the folder.
 func (f *folder) picture(name, near string) (string, error) {
 	found := f.pictures[pictureKeyOf(name)]
 	if !pictureExtension(name) { // TextVQA's image_id has no extension
@@ -173,7 +179,8 @@ func (f *folder) picture(name, near string) (string, error) {
 		return "", fmt.Errorf("%w: there is no picture %.120q in the folder", ErrSet, name)
 	}
 	return slices.MaxFunc(found, func(a, b string) int {
-		return cmp.Or(cmp.Compare(commonEnd(a, name), commonEnd(b, name)), cmp.Compare(commonStart(a, near), commonStart(b, near)), cmp.Compare(b, a))
+		return cmp.Or(cmp.Compare(commonEnd(a, name), commonEnd(b, name)),
+			cmp.Compare(commonStart(a, near), commonStart(b, near)), cmp.Compare(b, a))
 	}), nil
 }
 
@@ -203,7 +210,8 @@ func commonStart(a, b string) (n int) {
 	return n
 }
 
-var splitName = regexp.MustCompile(`(?i)(?:^|[^a-z])(training|train|validation|val|dev|testA|testB|test|lite)(?:$|[^a-z])`)
+var splitName = regexp.MustCompile(
+	`(?i)(?:^|[^a-z])(training|train|validation|val|dev|testA|testB|test|lite)(?:$|[^a-z])`)
 
 // splitOf is the split that a file's name or its folders tell, the nearest first.
 func splitOf(relative string) string {
@@ -232,7 +240,8 @@ type table struct {
 	file   *parquetFile // nil for JSON
 }
 
-// Open reads a set in a folder. layout and split may be "", and are then found. Errors wrap ErrSet, or tell what could not be read.
+// Open reads a set in a folder. layout and split may be "", and are then found. Errors wrap ErrSet,
+// or tell what could not be read.
 func Open(ctx context.Context, root, layout, split string) (opened *Set, err error) {
 	want := LayoutNamed(layout)
 	if layout != "" && want == nil {
@@ -295,14 +304,16 @@ func missing(tables []table) (n int) {
 }
 
 // tables are the files of questions in a folder.
-func (set *Set) tables(ctx context.Context, dir *folder, root string, want *Layout) (list []table, err error) {
+func (set *Set) tables(ctx context.Context, dir *folder, root string,
+	want *Layout) (list []table, err error) {
 	var fault error
 	for _, path := range dir.tables {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		relative, _ := filepath.Rel(root, path)
-		t := table{source: source{path: path, relative: relative, split: splitOf(relative), folder: dir}}
+		t := table{source: source{path: path, relative: relative, split: splitOf(relative),
+			folder: dir}}
 		var columns []string
 		if strings.EqualFold(filepath.Ext(path), ".parquet") {
 			if t.file, err = openParquet(path); err != nil {
@@ -318,7 +329,9 @@ func (set *Set) tables(ctx context.Context, dir *folder, root string, want *Layo
 			continue
 		}
 		for _, l := range Layouts {
-			if (want == nil || l == want) && l.fits(func(c string) bool { return slices.Contains(columns, c) }) {
+			if (want == nil || l == want) && l.fits(func(c string) bool {
+				return slices.Contains(columns, c)
+			}) {
 				t.layout = l
 				list = append(list, t)
 				break
@@ -340,7 +353,8 @@ func (set *Set) tables(ctx context.Context, dir *folder, root string, want *Layo
 		if want != nil {
 			name = want.Title + "'s layout"
 		}
-		return nil, fmt.Errorf("sets: %s: %w: no Parquet or JSON file in it has %s", root, ErrSet, name)
+		return nil, fmt.Errorf("sets: %s: %w: no Parquet or JSON file in it has %s", root, ErrSet,
+			name)
 	}
 	return list, nil
 }
@@ -377,7 +391,8 @@ func (set *Set) choose(list []table, split string) (chosen []table, err error) {
 	}
 	if len(chosen) == 0 {
 		slices.Sort(splits)
-		return nil, fmt.Errorf("sets: %s: %w: there is no split %q; there is %s", set.Folder, ErrSet, split, strings.Join(splits, ", "))
+		return nil, fmt.Errorf("sets: %s: %w: there is no split %q; there is %s", set.Folder,
+			ErrSet, split, strings.Join(splits, ", "))
 	}
 	return chosen, nil
 }
@@ -398,7 +413,8 @@ func (set *Set) readTable(ctx context.Context, t *table, seen map[string]bool) e
 				q.ID = t.rowID() + ":" + q.ID
 			}
 			if len(set.Questions) == maxQuestions || seen[q.ID] {
-				return fmt.Errorf("row %d: %w: more than %d questions, or two with the same name", t.row, ErrSet, maxQuestions)
+				return fmt.Errorf("row %d: %w: more than %d questions, or two with the same name",
+					t.row, ErrSet, maxQuestions)
 			}
 			seen[q.ID] = true
 			set.Questions = append(set.Questions, q)
@@ -408,7 +424,9 @@ func (set *Set) readTable(ctx context.Context, t *table, seen map[string]bool) e
 	if t.file == nil {
 		return eachJSON(t.path, add)
 	}
-	rows, err := t.file.records(func(c string) bool { return slices.Contains(t.layout.columns, c) || pictureColumn(c) }, maxQuestions)
+	rows, err := t.file.records(func(c string) bool {
+		return slices.Contains(t.layout.columns, c) || pictureColumn(c)
+	}, maxQuestions)
 	if err != nil {
 		return err
 	}
@@ -420,7 +438,8 @@ func (set *Set) readTable(ctx context.Context, t *table, seen map[string]bool) e
 	return nil
 }
 
-// Sample keeps n of the questions, the same for the same seed, in their order; all if n is 0 or there are no more.
+// Sample keeps n of the questions, the same for the same seed, in their order; all if n is 0 or
+// there are no more.
 func (set *Set) Sample(n int, seed uint64) {
 	if n <= 0 || n >= len(set.Questions) {
 		return

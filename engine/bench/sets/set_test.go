@@ -17,7 +17,8 @@ import (
 
 func open(t *testing.T, layout, split string, parts ...string) *Set {
 	t.Helper()
-	set, err := Open(t.Context(), filepath.Join(append([]string{"testdata"}, parts...)...), layout, split)
+	set, err := Open(t.Context(), filepath.Join(append([]string{"testdata"}, parts...)...), layout,
+		split)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,8 +66,10 @@ func TestSetsAreReadAlikeFromParquetAndFromTheAuthorsFiles(t *testing.T) {
 	} {
 		t.Run(tt.layout, func(t *testing.T) {
 			a, b := open(t, "", "", tt.parquet), open(t, "", "", tt.authors)
-			if a.Layout.Name != tt.layout || b.Layout != a.Layout || b.Split != tt.split || a.Missing != 0 {
-				t.Fatalf("layouts %s and %s, splits %q and %q", a.Layout.Name, b.Layout.Name, a.Split, b.Split)
+			if a.Layout.Name != tt.layout || b.Layout != a.Layout || b.Split != tt.split ||
+				a.Missing != 0 {
+				t.Fatalf("layouts %s and %s, splits %q and %q", a.Layout.Name, b.Layout.Name,
+					a.Split, b.Split)
 			}
 			if len(a.Questions) < 4 || len(a.Questions) != len(b.Questions) {
 				t.Fatalf("%d and %d questions", len(a.Questions), len(b.Questions))
@@ -86,8 +89,11 @@ func TestSetsAreReadAlikeFromParquetAndFromTheAuthorsFiles(t *testing.T) {
 
 func TestEveryLayoutIsFoundByItsColumns(t *testing.T) {
 	for folder, want := range map[string]string{
-		"textvqa": "textvqa", "textvqa-json": "textvqa", "docvqa": "docvqa", "docvqa-json": "docvqa", "chartqa": "chartqa", "chartqa-m4": "chartqa", "chartqa-json": "chartqa",
-		"ocrbench": "ocrbench", "ocrbench-json": "ocrbench", "mmmu": "mmmu", "choice": "choice", "choice-columns": "choice", "refcoco": "refcoco", "refcoco-json": "refcoco",
+		"textvqa": "textvqa", "textvqa-json": "textvqa", "docvqa": "docvqa",
+		"docvqa-json": "docvqa", "chartqa": "chartqa", "chartqa-m4": "chartqa",
+		"chartqa-json": "chartqa",
+		"ocrbench":     "ocrbench", "ocrbench-json": "ocrbench", "mmmu": "mmmu", "choice": "choice",
+		"choice-columns": "choice", "refcoco": "refcoco", "refcoco-json": "refcoco",
 	} {
 		set := open(t, "", "", folder)
 		if set.Layout.Name != want {
@@ -116,10 +122,14 @@ func TestMMMUPutsPicturesWhereTheTextNamesThem(t *testing.T) {
 		byID[q.ID] = q
 	}
 	first := byID["validation_Art_1"]
-	if want := []string{first.Answers[0], "no", `it's none of "these"`, `a\b`, "5"}; first.Kind != "Art" || !reflect.DeepEqual(append([]string{"A"}, first.Choices...), want) {
+	if want := []string{first.Answers[0], "no", `it's none of "these"`, `a\b`,
+		"5"}; first.Kind != "Art" || !reflect.DeepEqual(append([]string{"A"}, first.Choices...),
+		want) {
 		t.Errorf("%+v", first)
 	}
-	if open := byID["validation_Art_4"]; len(open.Choices) != 0 || len(open.Answers) != 2 || open.Answers[1] != "12.50" || !strings.HasSuffix(open.Parts[1].Text, "single word or phrase.") {
+	if open := byID["validation_Art_4"]; len(open.Choices) != 0 || len(open.Answers) != 2 ||
+		open.Answers[1] != "12.50" || !strings.HasSuffix(open.Parts[1].Text,
+		"single word or phrase.") {
 		t.Errorf("%+v", open)
 	}
 	last := byID["validation_Math_1"]
@@ -131,7 +141,8 @@ func TestMMMUPutsPicturesWhereTheTextNamesThem(t *testing.T) {
 			shape = append(shape, p.Text)
 		}
 	}
-	if len(shape) != 9 || shape[0] != "Compare" || shape[1] != "picture" || shape[2] != "with" || shape[3] != "picture" || shape[6] != "B." {
+	if len(shape) != 9 || shape[0] != "Compare" || shape[1] != "picture" || shape[2] != "with" ||
+		shape[3] != "picture" || shape[6] != "B." {
 		t.Errorf("%q", shape)
 	}
 	got, other := pixels(t, last), pixels(t, byID["validation_Art_1"])
@@ -159,7 +170,8 @@ func TestRefCOCOAsksForEachSentenceAndKnowsTheBoxInShares(t *testing.T) {
 				t.Errorf("side %d is at %v, want %v", i, q.Box[i], want)
 			}
 		}
-		if got := s.Layout.Metric.Score("It is at [0.1, 0.2, 0.6, 0.45].", &q); got[0] != 1 || got[1] < 0.999 {
+		if got := s.Layout.Metric.Score("It is at [0.1, 0.2, 0.6, 0.45].", &q); got[0] != 1 ||
+			got[1] < 0.999 {
 			t.Errorf("the right box scores %v", got)
 		}
 	}
@@ -170,7 +182,8 @@ func TestASplitWithoutPublishedAnswersIsRefused(t *testing.T) {
 	if !errors.Is(err, ErrSet) || !strings.Contains(err.Error(), "--split") {
 		t.Errorf("%v", err)
 	}
-	if _, err = Open(t.Context(), filepath.Join("testdata", "textvqa"), "", "dev"); !errors.Is(err, ErrSet) || !strings.Contains(err.Error(), "validation") {
+	if _, err = Open(t.Context(), filepath.Join("testdata", "textvqa"), "", "dev"); !errors.Is(err,
+		ErrSet) || !strings.Contains(err.Error(), "validation") {
 		t.Errorf("%v", err)
 	}
 }
@@ -179,7 +192,8 @@ func TestSampleKeepsTheSameQuestions(t *testing.T) {
 	a, b := open(t, "", "", "ocrbench"), open(t, "", "", "ocrbench")
 	a.Sample(3, 7)
 	b.Sample(3, 7)
-	if len(a.Questions) != 3 || a.Questions[0].ID != b.Questions[0].ID || a.Questions[2].ID != b.Questions[2].ID {
+	if len(a.Questions) != 3 || a.Questions[0].ID != b.Questions[0].ID ||
+		a.Questions[2].ID != b.Questions[2].ID {
 		t.Errorf("%v and %v", a.Questions, b.Questions)
 	}
 }
@@ -216,7 +230,8 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		{filepath.Join("testdata", "ocrbench"), "refcoco", "RefCOCO's layout"},
 		{filepath.Join("testdata", "ocrbench"), "vizwiz", "no layout"},
 	} {
-		if _, err := Open(t.Context(), tt.dir, tt.layout, ""); !errors.Is(err, ErrSet) || !strings.Contains(err.Error(), tt.text) {
+		if _, err := Open(t.Context(), tt.dir, tt.layout, ""); !errors.Is(err, ErrSet) ||
+			!strings.Contains(err.Error(), tt.text) {
 			t.Errorf("%s: %v, want %q", tt.dir, err, tt.text)
 		}
 	}
@@ -228,7 +243,8 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Open(ctx, filepath.Join("testdata", "ocrbench"), "", ""); !errors.Is(err, context.Canceled) {
+	if _, err := Open(ctx, filepath.Join("testdata", "ocrbench"), "", ""); !errors.Is(err,
+		context.Canceled) {
 		t.Errorf("%v", err)
 	}
 }
@@ -236,7 +252,8 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 func TestMissingFilesOfASeriesAreCounted(t *testing.T) {
 	dir := copySet(t, "chartqa")
 	old := filepath.Join(dir, "data", "test-00000-of-00001.parquet")
-	if err := os.Rename(old, filepath.Join(dir, "data", "test-00001-of-00003-abc.parquet")); err != nil {
+	if err := os.Rename(old, filepath.Join(dir, "data", "test-00001-of-00003-abc.parquet")); err !=
+		nil {
 		t.Fatal(err)
 	}
 	set, err := Open(t.Context(), dir, "", "")
@@ -252,7 +269,8 @@ func TestNamesOfPicturesStayInTheFolder(t *testing.T) {
 	inside := filepath.Join(dir, "set")
 	for path, text := range map[string]string{
 		outside: "x",
-		filepath.Join(inside, "test", "test_human.json"): `[{"imgname": "../../secret.png", "query": "What?", "label": "this"}]`,
+		filepath.Join(inside, "test",
+			"test_human.json"): `[{"imgname": "../../secret.png", "query": "What?", "label": "this"}]`,
 	} {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -263,10 +281,12 @@ func TestNamesOfPicturesStayInTheFolder(t *testing.T) {
 	}
 	for _, name := range []string{"../../secret.png", outside} {
 		text := fmt.Sprintf(`[{"imgname": %q, "query": "What?", "label": "this"}]`, name)
-		if err := os.WriteFile(filepath.Join(inside, "test", "test_human.json"), []byte(text), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(inside, "test", "test_human.json"), []byte(text),
+			0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Open(t.Context(), inside, "", ""); !errors.Is(err, ErrSet) || !strings.Contains(err.Error(), "no picture") {
+		if _, err := Open(t.Context(), inside, "", ""); !errors.Is(err, ErrSet) ||
+			!strings.Contains(err.Error(), "no picture") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -293,7 +313,8 @@ func TestPythonListsAreRead(t *testing.T) {
 // damaged is a Parquet file with a part of it changed.
 func damaged(t testing.TB, change func(data []byte) []byte) string {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join("testdata", "ocrbench", "data", "test-00000-of-00001.parquet"))
+	data, err := os.ReadFile(filepath.Join("testdata", "ocrbench", "data",
+		"test-00000-of-00001.parquet"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -326,12 +347,14 @@ func readAll(ctx context.Context, path string) (allocated uint64, err error) {
 }
 
 func TestClaimsOfAParquetFileReserveNoMemory(t *testing.T) {
-	// A list of the table that claims 2^31 elements: its schema's list begins after field 1, the version.
+	// A list of the table that claims 2^31 elements: its schema's list begins after field 1, the
+	// version.
 	path := damaged(t, func(data []byte) []byte {
 		n := binary.LittleEndian.Uint32(data[len(data)-8:])
 		footer := data[len(data)-8-int(n) : len(data)-8]
 		at := bytes.IndexByte(footer, 0x19) // a list in the field after the last
-		footer = append(append(append([]byte{}, footer[:at+1]...), 0xfc, 0xff, 0xff, 0xff, 0xff, 0x07), footer[at+2:]...)
+		footer = append(append(append([]byte{}, footer[:at+1]...), 0xfc, 0xff, 0xff, 0xff, 0xff,
+			0x07), footer[at+2:]...)
 		out := append(bytes.Clone(data[:len(data)-8-int(n)]), footer...)
 		out = binary.LittleEndian.AppendUint32(out, uint32(len(footer)))
 		return append(out, "PAR1"...)
@@ -349,9 +372,11 @@ func TestClaimsOfAParquetFileReserveNoMemory(t *testing.T) {
 	}
 }
 
-// FuzzParquet damages bytes of a good file: there is an error or a set, and no more memory than the file is worth.
+// FuzzParquet damages bytes of a good file: there is an error or a set, and no more memory than the
+// file is worth.
 func FuzzParquet(f *testing.F) {
-	good, err := os.ReadFile(filepath.Join("testdata", "ocrbench", "data", "test-00000-of-00001.parquet"))
+	good, err := os.ReadFile(filepath.Join("testdata", "ocrbench", "data",
+		"test-00000-of-00001.parquet"))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -378,7 +403,8 @@ func FuzzJSON(f *testing.F) {
 	f.Add([]byte(`[{"imgname": "a.png", "query": "What?", "label": "5%"}]`), false)
 	f.Add([]byte(`{"image": "a.png", "sent": "it", "bbox": [1, 2, 3, 4], "width": 5, "height": 6}`+"\n"), true)
 	f.Add([]byte(`[{"dataset_name": "x", "type": "y", "image_path": "a.png", "question": "?", "answers": "1"}]`), false)
-	f.Add([]byte(`[{"question": "?", "options": "['a', 'b']", "answer": 0, "image": "a.png"}]`), false)
+	f.Add([]byte(`[{"question": "?", "options": "['a', 'b']", "answer": 0, "image": "a.png"}]`),
+		false)
 	f.Fuzz(func(t *testing.T, data []byte, lines bool) {
 		dir, name := t.TempDir(), "val.json"
 		if lines {

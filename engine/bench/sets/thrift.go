@@ -5,14 +5,16 @@ import (
 	"fmt"
 )
 
-// compact walks values in Thrift's compact protocol, which Parquet writes its tables and page headers in, and checks that
-// no list or text claims more than there is: readers reserve what is claimed. It follows
+// compact walks values in Thrift's compact protocol, which Parquet writes its tables and page
+// headers in, and checks that no list or text claims more than there is: readers reserve what is
+// claimed. It follows
 // https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md.
 type compact struct {
 	data     []byte
 	at       int
 	elements int // of lists, so far
-	// number, if not nil, is told each number with the ids of the fields that lead to it, lists left out.
+	// number, if not nil, is told each number with the ids of the fields that lead to it, lists
+	// left out.
 	number func(path []int, value int64)
 	path   []int
 }

@@ -6,8 +6,9 @@ import (
 	"unicode/utf8"
 )
 
-// vqaAccuracy is the accuracy of VQA (Antol et al. 2015), which TextVQA (Singh et al. 2019) uses: over all choices of
-// all but one of the ten people's answers, the mean of min(1, agreeing answers / 3), after the normalisation of EvalAI.
+// vqaAccuracy is the accuracy of VQA (Antol et al. 2015), which TextVQA (Singh et al. 2019) uses:
+// over all choices of all but one of the ten people's answers, the mean of min(1, agreeing answers
+// / 3), after the normalisation of EvalAI.
 func vqaAccuracy(said string, q *Question) float64 {
 	if len(q.Answers) == 0 {
 		return 0
@@ -31,8 +32,8 @@ func vqaAccuracy(said string, q *Question) float64 {
 	return sum / float64(len(q.Answers))
 }
 
-// evalAI normalises an answer as EvalAI does for TextVQA: class EvalAIAnswerProcessor of facebookresearch/mmf
-// (pythia/tasks/processors.py), which lmms-eval uses as well.
+// evalAI normalises an answer as EvalAI does for TextVQA: class EvalAIAnswerProcessor of
+// facebookresearch/mmf (pythia/tasks/processors.py), which lmms-eval uses as well.
 func evalAI(s string) string {
 	s = lower(s)
 	s = strings.ReplaceAll(strings.ReplaceAll(s, ",", ""), "?", "")
@@ -59,12 +60,12 @@ func evalAI(s string) string {
 // punctuation are the marks that do not count. Commas and question marks are gone before.
 const punctuation = ";/[]\"{}()=+\\_-><@`!"
 
-// mostStops is how many full stops the normalisation takes away at most: its script hands a flag of 32 to a parameter
-// that counts.
+// mostStops is how many full stops the normalisation takes away at most: its script hands a flag of
+// 32 to a parameter that counts.
 const mostStops = 32
 
-// withoutPunctuation drops a mark where it stands beside a space anywhere in the text, and else makes it a space. Full
-// stops go unless a digit follows.
+// withoutPunctuation drops a mark where it stands beside a space anywhere in the text, and else
+// makes it a space. Full stops go unless a digit follows.
 func withoutPunctuation(s string) string {
 	out := s
 	for _, p := range strings.Split(punctuation, "") {
@@ -77,7 +78,8 @@ func withoutPunctuation(s string) string {
 	var b strings.Builder
 	stops := 0
 	for i := range len(out) {
-		if out[i] == '.' && stops < mostStops && !startsWithDigit(out[i+1:]) && !strings.HasSuffix(out[:i], "<=d") {
+		if out[i] == '.' && stops < mostStops && !startsWithDigit(out[i+1:]) &&
+			!strings.HasSuffix(out[:i], "<=d") {
 			stops++
 			continue
 		}
@@ -93,10 +95,12 @@ func startsWithDigit(s string) bool {
 
 // numberWords are numbers in words, as digits.
 var numberWords = map[string]string{
-	"none": "0", "zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9", "ten": "10",
+	"none": "0", "zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5",
+	"six": "6", "seven": "7", "eight": "8", "nine": "9", "ten": "10",
 }
 
-// contractions give back the apostrophe that a contraction lacks: each of its forms with one left out.
+// contractions give back the apostrophe that a contraction lacks: each of its forms with one left
+// out.
 var contractions = func() map[string]string {
 	table := map[string]string{"somebody'd": "somebodyd"} // so it stands in VQA's own table
 	for _, full := range strings.Fields(contracted) {

@@ -69,7 +69,8 @@ func TestWhatACrashLeavesIsCleanedAndWhatIsForeignIsLeft(t *testing.T) {
 		}
 	}
 	for name, data := range left {
-		if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || !bytes.Equal(got, data) {
+		if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil ||
+			!bytes.Equal(got, data) {
 			t.Errorf("%s is not as it was: %v", name, err)
 		}
 		if !strings.Contains(log.String(), name) {
@@ -79,7 +80,8 @@ func TestWhatACrashLeavesIsCleanedAndWhatIsForeignIsLeft(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, folder)); err != nil {
 		t.Error(err)
 	}
-	if st := store.Stats(); st.Entries != 1 || st.Damaged != 1 || !strings.Contains(log.String(), fileOf(bad)) {
+	if st := store.Stats(); st.Entries != 1 || st.Damaged != 1 || !strings.Contains(log.String(),
+		fileOf(bad)) {
 		t.Errorf("%+v, %s", st, &log)
 	}
 }
@@ -124,12 +126,13 @@ func TestADamagedStateIsFoundAndRemoved(t *testing.T) {
 	checkFolder(t, store)
 }
 
-// TestAFullDisk runs itself in a process that may write files of 100 000 bytes, so that the kernel cuts a write short as a full disk
-// does: with an error in the middle of a file.
+// TestAFullDisk runs itself in a process that may write files of 100 000 bytes, so that the kernel
+// cuts a write short as a full disk does: with an error in the middle of a file.
 func TestAFullDisk(t *testing.T) {
 	if dir := os.Getenv("DISK_TEST_FOLDER"); dir != "" {
 		signal.Ignore(syscall.SIGXFSZ)
-		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 100000, Max: 100000}); err != nil {
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 100000,
+			Max: 100000}); err != nil {
 			t.Fatal(err)
 		}
 		store := openStore(t, dir, Options{})
@@ -151,7 +154,8 @@ func TestAFullDisk(t *testing.T) {
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^TestAFullDisk$", "-test.v")
 	cmd.Env = append(os.Environ(), "DISK_TEST_FOLDER="+t.TempDir())
-	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "the full disk was seen") {
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out),
+		"the full disk was seen") {
 		t.Fatalf("%v\n%s", err, out)
 	}
 }

@@ -1,9 +1,10 @@
 // Package disk saves sequences of a KV cache to files and finds them again, after a restart too.
 //
-// A [Snapshot] is what one file holds: the items of a sequence, their positions, the hashes of its pictures and the state of its cells.
-// A [Store] is a folder of such files under a limit of bytes. It is a cache whose entries are evicted, least recently used first, and
-// it holds sessions, which have a name and stay until they are removed. [Store.Longest] finds the file that shares the longest prefix
-// with a new prompt, pictures included, without touching the disk.
+// A [Snapshot] is what one file holds: the items of a sequence, their positions, the hashes of its
+// pictures and the state of its cells. A [Store] is a folder of such files under a limit of bytes.
+// It is a cache whose entries are evicted, least recently used first, and it holds sessions, which
+// have a name and stay until they are removed. [Store.Longest] finds the file that shares the
+// longest prefix with a new prompt, pictures included, without touching the disk.
 //
 // # Files
 //
@@ -32,14 +33,17 @@
 //	next        int32: the position after the last
 //	whole       uint32 count w, then w times two uint32: ranges of items that cannot be cut
 //
-// Pictures are numbered in the order in which items first name them, so that equal snapshots are equal files.
+// Pictures are numbered in the order in which items first name them, so that equal snapshots are
+// equal files.
 //
-// The checksums are there for damage, not for forgery: whoever can write into the folder could compute a stronger sum as well. So the
-// reader believes nothing because a sum is right, and checks each count before it allocates memory for it.
+// The checksums are there for damage, not for forgery: whoever can write into the folder could
+// compute a stronger sum as well. So the reader believes nothing because a sum is right, and checks
+// each count before it allocates memory for it.
 //
 // # Two processes
 //
-// The first process to open a folder locks it (flock, which falls with the process) and writes to it. Others that open it meanwhile
-// read what they find there and write nothing: [Store.Put] and [Store.Remove] are [ErrReadOnly], and what the first evicts under
-// their hands is a failed Load, after which the prompt is computed as if it had not been there.
+// The first process to open a folder locks it (flock, which falls with the process) and writes to
+// it. Others that open it meanwhile read what they find there and write nothing: [Store.Put] and
+// [Store.Remove] are [ErrReadOnly], and what the first evicts under their hands is a failed Load,
+// after which the prompt is computed as if it had not been there.
 package disk

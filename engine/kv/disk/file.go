@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// WriteFile writes a snapshot to a file of its own, whole or not at all. A file of that name is replaced.
+// WriteFile writes a snapshot to a file of its own, whole or not at all. A file of that name is
+// replaced.
 func WriteFile(path string, s *Snapshot) error {
 	if err := s.check(); err != nil {
 		return fmt.Errorf("disk: %w", err)
@@ -28,7 +29,8 @@ func WriteFile(path string, s *Snapshot) error {
 	return nil
 }
 
-// ReadFile reads what WriteFile has written for a model. Errors are ErrForeign, ErrDamaged, ErrModel or the operating system's.
+// ReadFile reads what WriteFile has written for a model. Errors are ErrForeign, ErrDamaged,
+// ErrModel or the operating system's.
 func ReadFile(path, model string) (*Snapshot, error) {
 	info, err := os.Stat(path) // before it is opened, which would wait at a pipe
 	if err != nil {

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// The methods here change what the store knows of its folder, and are called with its mutex held, but for sweep.
+// The methods here change what the store knows of its folder, and are called with its mutex held,
+// but for sweep.
 
 func (s *Store) writable() error {
 	switch {
@@ -27,7 +28,8 @@ func (s *Store) writable() error {
 func (s *Store) touch(r *record) {
 	s.use(r)
 	if s.lock != nil {
-		_ = os.Chtimes(s.path(r.file), time.Time{}, time.Now()) // a file that is gone is found out by who reads it
+		// a file that is gone is found out by who reads it
+		_ = os.Chtimes(s.path(r.file), time.Time{}, time.Now())
 	}
 }
 
@@ -53,8 +55,9 @@ func (s *Store) forget(r *record) {
 	s.index.remove(r)
 }
 
-// discard takes a record out and returns what its file is called now, for sweep to remove it: removing hundreds of megabytes takes a
-// while, and the old name may be given to another file before.
+// discard takes a record out and returns what its file is called now, for sweep to remove it:
+// removing hundreds of megabytes takes a while, and the old name may be given to another file
+// before.
 func (s *Store) discard(r *record) (trash []string) {
 	s.forget(r)
 	if s.lock == nil || s.closed {
@@ -79,7 +82,8 @@ func (s *Store) sweep(trash []string) {
 	}
 }
 
-// replacedBy returns the records that r makes superfluous: the one with its file name, and entries of the cache it serves in full.
+// replacedBy returns the records that r makes superfluous: the one with its file name, and entries
+// of the cache it serves in full.
 func (s *Store) replacedBy(r *record) []*record {
 	var old []*record
 	if same := s.files[r.file]; same != nil {
@@ -93,7 +97,8 @@ func (s *Store) replacedBy(r *record) []*record {
 	return old
 }
 
-// makeRoom evicts entries until size bytes more fit under the limit once the replaced records are gone, or none if that cannot be.
+// makeRoom evicts entries until size bytes more fit under the limit once the replaced records are
+// gone, or none if that cannot be.
 func (s *Store) makeRoom(size int64, replaced []*record) (trash []string, err error) {
 	free := s.opt.Bytes - s.stats.Bytes - s.pending
 	for _, r := range replaced {
@@ -105,7 +110,8 @@ func (s *Store) makeRoom(size int64, replaced []*record) (trash []string, err er
 		most += r.bytes
 	}
 	if size > most {
-		return nil, fmt.Errorf("%w of %d bytes: %d, beside %d that must stay", ErrNoRoom, s.opt.Bytes, size, s.opt.Bytes-most)
+		return nil, fmt.Errorf("%w of %d bytes: %d, beside %d that must stay", ErrNoRoom,
+			s.opt.Bytes, size, s.opt.Bytes-most)
 	}
 	return s.evict(entries, size-free), nil
 }

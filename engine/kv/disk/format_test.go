@@ -23,7 +23,8 @@ func TestSnapshotsReadAsTheyWereWritten(t *testing.T) {
 		here.Number(key(rapid.IntRange(0, 3).Draw(t, "first here")))
 		there.Number(key(rapid.IntRange(0, 3).Draw(t, "first there")))
 		p := drawPrompt(t, &here)
-		s := &Snapshot{Model: testModel, Saved: time.Unix(0, rapid.Int64Range(1, math.MaxInt64).Draw(t, "saved"))}
+		s := &Snapshot{Model: testModel,
+			Saved: time.Unix(0, rapid.Int64Range(1, math.MaxInt64).Draw(t, "saved"))}
 		s.Name = rapid.SampledFrom([]string{"", "x", "ein Gespräch"}).Draw(t, "name")
 		s.State = rapid.SliceOfN(rapid.Byte(), 1, 40).Draw(t, "state")
 		if err := s.SetPrompt(p, &here); err != nil {
@@ -49,7 +50,8 @@ func TestSnapshotsReadAsTheyWereWritten(t *testing.T) {
 			t.Fatal("written again, it is another file")
 		}
 		q := got.PromptFor(&there)
-		if len(q.Items) != len(p.Items) || !slices.Equal(q.Pos, p.Pos) || q.Next != p.Next || !slices.Equal(q.Whole, p.Whole) {
+		if len(q.Items) != len(p.Items) || !slices.Equal(q.Pos, p.Pos) || q.Next != p.Next ||
+			!slices.Equal(q.Whole, p.Whole) {
 			t.Fatalf("%v, not %v", q, p)
 		}
 		for i, it := range q.Items {
@@ -62,8 +64,8 @@ func TestSnapshotsReadAsTheyWereWritten(t *testing.T) {
 	})
 }
 
-// TestFormat compares a file with bytes put together by hand from the description in doc.go. The two checksums were computed by
-// another implementation of CRC-32C (bitwise, below).
+// TestFormat compares a file with bytes put together by hand from the description in doc.go. The
+// two checksums were computed by another implementation of CRC-32C (bitwise, below).
 func TestFormat(t *testing.T) {
 	var pictures kv.Pictures
 	p := tokens(258)
@@ -89,7 +91,8 @@ func TestFormat(t *testing.T) {
 		return b
 	}
 	want := binary.LittleEndian.AppendUint32(unhex(fixed), bitwiseCRC(unhex(body)))
-	want = binary.LittleEndian.AppendUint32(want, bitwiseCRC(append(slices.Clone(want), unhex(head)...)))
+	want = binary.LittleEndian.AppendUint32(want,
+		bitwiseCRC(append(slices.Clone(want), unhex(head)...)))
 	want = append(want, unhex(head+body)...)
 	if got := fileBytes(s); !bytes.Equal(got, want) {
 		t.Errorf("% x\nnot\n% x", got, want)
@@ -116,11 +119,13 @@ func TestEveryTruncationIsAnError(t *testing.T) {
 	b := fileBytes(mixed(t))
 	for n := range b {
 		_, err := readBytes(b[:n])
-		if want := n < 12; want && !errors.Is(err, ErrForeign) || !want && !errors.Is(err, ErrDamaged) {
+		if want := n < 12; want && !errors.Is(err, ErrForeign) ||
+			!want && !errors.Is(err, ErrDamaged) {
 			t.Errorf("the first %d bytes: %v", n, err)
 		}
 		// A file that shrinks while it is read.
-		if _, _, err := readSnapshot(bytes.NewReader(b[:n]), int64(len(b)), testModel); !errors.Is(err, ErrDamaged) {
+		if _, _, err := readSnapshot(bytes.NewReader(b[:n]), int64(len(b)),
+			testModel); !errors.Is(err, ErrDamaged) {
 			t.Errorf("shrunk to %d bytes: %v", n, err)
 		}
 	}
@@ -135,7 +140,8 @@ func TestEveryFlippedBitIsAnError(t *testing.T) {
 		c := slices.Clone(b)
 		c[i/8] ^= 1 << (i % 8)
 		_, err := readBytes(c)
-		if want := i < 8*12; want && !errors.Is(err, ErrForeign) || !want && !errors.Is(err, ErrDamaged) {
+		if want := i < 8*12; want && !errors.Is(err, ErrForeign) ||
+			!want && !errors.Is(err, ErrDamaged) {
 			t.Errorf("bit %d of byte %d: %v", i%8, i/8, err)
 		}
 	}
@@ -153,20 +159,22 @@ func reseal(b []byte) {
 	sealHead(b[:end:end], crc32.Checksum(b[end:], castagnoli))
 }
 
-// TestEveryLyingNumberIsAnErrorOrHarmless sets each four bytes of a file to numbers that break careless readers, and makes the sums
-// right.
+// TestEveryLyingNumberIsAnErrorOrHarmless sets each four bytes of a file to numbers that break
+// careless readers, and makes the sums right.
 func TestEveryLyingNumberIsAnErrorOrHarmless(t *testing.T) {
 	b := fileBytes(mixed(t))
 	refused := 0
 	for i := 8; i+4 <= len(b); i++ {
-		for _, n := range []uint32{0, 1, math.MaxInt32, 1 << 31, math.MaxUint32, uint32(len(b)), uint32(len(b) - i)} {
+		for _, n := range []uint32{0, 1, math.MaxInt32, 1 << 31, math.MaxUint32, uint32(len(b)),
+			uint32(len(b) - i)} {
 			c := slices.Clone(b)
 			binary.LittleEndian.PutUint32(c[i:], n)
 			reseal(c)
 			s, err := readBytes(c)
 			if err != nil {
 				refused++
-				if !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrForeign) && !errors.Is(err, ErrModel) {
+				if !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrForeign) && !errors.Is(err,
+					ErrModel) {
 					t.Errorf("%d at byte %d: an error of no kind: %v", n, i, err)
 				}
 				continue
@@ -188,25 +196,49 @@ func TestFaultsAreNamed(t *testing.T) {
 		says   string
 	}{
 		{"no model", func(s *Snapshot) { s.Model = "" }, "identity of 0 bytes"},
-		{"a long model", func(s *Snapshot) { s.Model = strings.Repeat("m", maxModel+1) }, "identity of 1025 bytes"},
+		{"a long model", func(s *Snapshot) {
+			s.Model = strings.Repeat("m", maxModel+1)
+		}, "identity of 1025 bytes"},
 		{"a bad name", func(s *Snapshot) { s.Name = "../x" }, "slash"},
 		{"no state", func(s *Snapshot) { s.State = nil }, "no state"},
 		{"no items", func(s *Snapshot) { s.Prompt = kv.Prompt{} }, "0 items"},
-		{"too few positions", func(s *Snapshot) { s.Prompt.Pos = s.Prompt.Pos[1:] }, "8 positions for 9 items"},
+		{"too few positions", func(s *Snapshot) {
+			s.Prompt.Pos = s.Prompt.Pos[1:]
+		}, "8 positions for 9 items"},
 		{"a negative position", func(s *Snapshot) { s.Prompt.Pos[0] = -1 }, "position -1"},
-		{"a falling position", func(s *Snapshot) { s.Prompt.Pos[2] = 0 }, "item 2 stands at position 0, after 1"},
-		{"a next position that is taken", func(s *Snapshot) { s.Prompt.Next = s.Prompt.Pos[8] }, "next position"},
+		{"a falling position", func(s *Snapshot) {
+			s.Prompt.Pos[2] = 0
+		}, "item 2 stands at position 0, after 1"},
+		{"a next position that is taken", func(s *Snapshot) {
+			s.Prompt.Next = s.Prompt.Pos[8]
+		}, "next position"},
 		{"a negative token", func(s *Snapshot) { s.Prompt.Items[1].Value = -1 }, "token or row -1"},
 		{"an empty whole", func(s *Snapshot) { s.Prompt.Whole = [][2]int{{1, 1}} }, "as a whole"},
-		{"wholes that overlap", func(s *Snapshot) { s.Prompt.Whole = [][2]int{{3, 6}, {5, 7}} }, "items 5 to 7 of 9"},
-		{"wholes in the wrong order", func(s *Snapshot) { s.Prompt.Whole = [][2]int{{3, 6}, {0, 1}} }, "items 0 to 1"},
-		{"a whole past the end", func(s *Snapshot) { s.Prompt.Whole = [][2]int{{3, 10}} }, "items 3 to 10"},
-		{"a negative whole", func(s *Snapshot) { s.Prompt.Whole = [][2]int{{-1, 4}} }, "to 4 of 9 as a whole"},
-		{"a picture without a key", func(s *Snapshot) { s.Keys = s.Keys[:1] }, "item 7 is of picture 2"},
-		{"a key without a picture", func(s *Snapshot) { s.Keys = append(s.Keys, key(5)) }, "3 pictures, of which items name 2"},
+		{"wholes that overlap", func(s *Snapshot) {
+			s.Prompt.Whole = [][2]int{{3, 6}, {5, 7}}
+		}, "items 5 to 7 of 9"},
+		{"wholes in the wrong order", func(s *Snapshot) {
+			s.Prompt.Whole = [][2]int{{3, 6}, {0, 1}}
+		}, "items 0 to 1"},
+		{"a whole past the end", func(s *Snapshot) {
+			s.Prompt.Whole = [][2]int{{3, 10}}
+		}, "items 3 to 10"},
+		{"a negative whole", func(s *Snapshot) {
+			s.Prompt.Whole = [][2]int{{-1, 4}}
+		}, "to 4 of 9 as a whole"},
+		{"a picture without a key", func(s *Snapshot) {
+			s.Keys = s.Keys[:1]
+		}, "item 7 is of picture 2"},
+		{"a key without a picture", func(s *Snapshot) {
+			s.Keys = append(s.Keys, key(5))
+		}, "3 pictures, of which items name 2"},
 		{"a key twice", func(s *Snapshot) { s.Keys[1] = s.Keys[0] }, "picture 2 is there twice"},
-		{"pictures out of order", func(s *Snapshot) { s.Prompt.Items[3].Picture = 2 }, "picture 2, where 1"},
-		{"a huge picture number", func(s *Snapshot) { s.Prompt.Items[8].Picture = math.MaxUint32 }, "picture 4294967295"},
+		{"pictures out of order", func(s *Snapshot) {
+			s.Prompt.Items[3].Picture = 2
+		}, "picture 2, where 1"},
+		{"a huge picture number", func(s *Snapshot) {
+			s.Prompt.Items[8].Picture = math.MaxUint32
+		}, "picture 4294967295"},
 	}
 	dir := t.TempDir()
 	store := openStore(t, dir, Options{})
@@ -221,7 +253,8 @@ func TestFaultsAreNamed(t *testing.T) {
 				return // the format cannot say it
 			}
 			_, err := readBytes(fileBytes(s))
-			if !errors.Is(err, ErrDamaged) || len(s.Model) <= maxModel && !strings.Contains(err.Error(), test.says) {
+			if !errors.Is(err, ErrDamaged) || len(s.Model) <= maxModel &&
+				!strings.Contains(err.Error(), test.says) {
 				t.Errorf("read: %v, which does not say %q", err, test.says)
 			}
 		})
@@ -233,20 +266,23 @@ func TestSetPromptRefusesNumbersWithoutKey(t *testing.T) {
 	p := tokens(1)
 	picture(p, 3, 2, false)
 	var s Snapshot
-	if err := s.SetPrompt(p, &kv.Pictures{}); err == nil || !strings.Contains(err.Error(), "picture 3") {
+	if err := s.SetPrompt(p, &kv.Pictures{}); err == nil || !strings.Contains(err.Error(),
+		"picture 3") {
 		t.Error(err)
 	}
 }
 
 func TestAnotherModelIsRefused(t *testing.T) {
 	b := fileBytes(mixed(t))
-	if _, _, err := readSnapshot(bytes.NewReader(b), int64(len(b)), "another"); !errors.Is(err, ErrModel) {
+	if _, _, err := readSnapshot(bytes.NewReader(b), int64(len(b)), "another"); !errors.Is(err,
+		ErrModel) {
 		t.Error(err)
 	}
 }
 
-// FuzzRead checks that no file crashes the reader or makes it allocate more than a multiple of its size, that errors are of the
-// documented kinds, and that what was read is written as it was. Each input is read as it is and with its sums made right.
+// FuzzRead checks that no file crashes the reader or makes it allocate more than a multiple of its
+// size, that errors are of the documented kinds, and that what was read is written as it was. Each
+// input is read as it is and with its sums made right.
 func FuzzRead(f *testing.F) {
 	s := mixed(f)
 	f.Add(fileBytes(s))
@@ -264,7 +300,8 @@ func FuzzRead(f *testing.F) {
 				t.Fatalf("%d bytes allocated for a file of %d", n, len(b))
 			}
 			if err != nil {
-				if !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrForeign) && !errors.Is(err, ErrModel) {
+				if !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrForeign) && !errors.Is(err,
+					ErrModel) {
 					t.Fatalf("an error of no kind: %v", err)
 				}
 				continue
@@ -277,7 +314,8 @@ func FuzzRead(f *testing.F) {
 			}
 			var pictures kv.Pictures
 			var again Snapshot
-			if err := again.SetPrompt(s.PromptFor(&pictures), &pictures); err != nil || !samePrompt(&again.Prompt, &s.Prompt) {
+			if err := again.SetPrompt(s.PromptFor(&pictures), &pictures); err != nil ||
+				!samePrompt(&again.Prompt, &s.Prompt) {
 				t.Fatalf("renumbered and back: %v (%v)", again.Prompt, err)
 			}
 		}

@@ -43,7 +43,8 @@ func count(from, to int) []int {
 	return ids
 }
 
-// picture appends rows of a picture. If whole is set they share a position, as with M-RoPE, and cannot be cut.
+// picture appends rows of a picture. If whole is set they share a position, as with M-RoPE, and
+// cannot be cut.
 func picture(p *kv.Prompt, number uint32, rows int, whole bool) {
 	from := len(p.Items)
 	for i := range rows {
@@ -112,7 +113,8 @@ func readBytes(b []byte) (*Snapshot, error) {
 func same(a, b *Snapshot) error {
 	switch {
 	case a.Model != b.Model || a.Name != b.Name || !a.Saved.Equal(b.Saved):
-		return fmt.Errorf("%q %q %v, not %q %q %v", a.Model, a.Name, a.Saved, b.Model, b.Name, b.Saved)
+		return fmt.Errorf("%q %q %v, not %q %q %v", a.Model, a.Name, a.Saved, b.Model, b.Name,
+			b.Saved)
 	case !slices.Equal(a.Keys, b.Keys):
 		return fmt.Errorf("keys %x, not %x", a.Keys, b.Keys)
 	case !samePrompt(&a.Prompt, &b.Prompt):
@@ -129,7 +131,8 @@ func same(a, b *Snapshot) error {
 }
 
 func samePrompt(a, b *kv.Prompt) bool {
-	return slices.Equal(a.Items, b.Items) && slices.Equal(a.Pos, b.Pos) && a.Next == b.Next && slices.Equal(a.Whole, b.Whole)
+	return slices.Equal(a.Items, b.Items) && slices.Equal(a.Pos, b.Pos) && a.Next == b.Next &&
+		slices.Equal(a.Whole, b.Whole)
 }
 
 // drawPrompt makes prompts that share prefixes often.
@@ -204,7 +207,8 @@ func checkFolder(t testing.TB, s *Store) {
 	names, size := listing(t, s.dir)
 	st := s.Stats()
 	if st.Entries != len(names) || st.Bytes != size {
-		t.Fatalf("the store knows %d files of %d bytes, the folder has %d of %d: %s", st.Entries, st.Bytes, len(names), size, strings.Join(names, " "))
+		t.Fatalf("the store knows %d files of %d bytes, the folder has %d of %d: %s", st.Entries,
+			st.Bytes, len(names), size, strings.Join(names, " "))
 	}
 	for _, name := range names {
 		if s.files[name] == nil {

@@ -12,8 +12,9 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/kv"
 )
 
-// index finds the record with the longest common prefix. Records stand in the lexical order of their items: the one that shares most
-// with a prompt is then beside the place where the prompt would stand, and a binary search finds it.
+// index finds the record with the longest common prefix. Records stand in the lexical order of
+// their items: the one that shares most with a prompt is then beside the place where the prompt
+// would stand, and a binary search finds it.
 type index struct {
 	numbers map[kv.Key]uint32    // of the pictures of records
 	used    map[uint32]*numbered // by number
@@ -51,7 +52,8 @@ type prompt struct {
 // unknown stands for the pictures of a prompt that no record has.
 const unknown = math.MaxUint32
 
-// prompt numbers the pictures of p, of which key returns the keys. Pictures that are new to the index get a number if add is set.
+// prompt numbers the pictures of p, of which key returns the keys. Pictures that are new to the
+// index get a number if add is set.
 func (x *index) prompt(p *kv.Prompt, key func(uint32) (kv.Key, bool), add bool) prompt {
 	q := prompt{items: make([]kv.Item, len(p.Items)), whole: p.Whole}
 	from, to := uint32(0), uint32(0)
@@ -112,7 +114,9 @@ func compare(a, b []kv.Item) int {
 
 // place returns where items belong: before the first record that is not less.
 func (x *index) place(items []kv.Item) int {
-	return sort.Search(len(x.sorted), func(i int) bool { return compare(x.sorted[i].items, items) >= 0 })
+	return sort.Search(len(x.sorted), func(i int) bool {
+		return compare(x.sorted[i].items, items) >= 0
+	})
 }
 
 // count notes that one record more or less shows its pictures.
@@ -126,10 +130,12 @@ func (x *index) count(r *record, by int) {
 	}
 }
 
-// recentNumbers of pictures are kept though no record shows them: that of a record which is being written is not there yet.
+// recentNumbers of pictures are kept though no record shows them: that of a record which is being
+// written is not there yet.
 const recentNumbers = 1024
 
-// sweep takes back the numbers, which are not given again, of pictures that no record shows any more. It runs once in so many numbers.
+// sweep takes back the numbers, which are not given again, of pictures that no record shows any
+// more. It runs once in so many numbers.
 func (x *index) sweep() {
 	if x.last-x.swept < recentNumbers {
 		return
@@ -171,8 +177,9 @@ func (x *index) remove(r *record) {
 	x.count(r, -1)
 }
 
-// near yields the records that share a prefix with items, and its length: first those before the place of items, then those from there
-// on, each time with falling lengths. least is asked before each: records that share less are not wanted.
+// near yields the records that share a prefix with items, and its length: first those before the
+// place of items, then those from there on, each time with falling lengths. least is asked before
+// each: records that share less are not wanted.
 func (x *index) near(items []kv.Item, least func() int) iter.Seq2[*record, int] {
 	return func(yield func(*record, int) bool) {
 		at := x.place(items)
@@ -197,7 +204,8 @@ func (x *index) near(items []kv.Item, least func() int) iter.Seq2[*record, int] 
 	}
 }
 
-// longest returns the record that serves the longest prefix of q, the smallest of them, and the length; nil and 0 if none does.
+// longest returns the record that serves the longest prefix of q, the smallest of them, and the
+// length; nil and 0 if none does.
 func (x *index) longest(q *prompt, whole bool) (best *record, n int) {
 	for r, common := range x.near(q.items, func() int { return n }) {
 		m := serves(&r.prompt, q, common, whole)
@@ -212,15 +220,17 @@ func (x *index) longest(q *prompt, whole bool) (best *record, n int) {
 func (x *index) within(r *record, whole bool) iter.Seq[*record] {
 	return func(yield func(*record) bool) {
 		for other, n := range x.near(r.items, func() int { return 1 }) {
-			if n == len(other.items) && serves(&r.prompt, &other.prompt, n, whole) == n && !yield(other) {
+			if n == len(other.items) && serves(&r.prompt, &other.prompt, n, whole) == n &&
+				!yield(other) {
 				return
 			}
 		}
 	}
 }
 
-// serves returns how many items of q the cells of r give, where they have n items in common: the items must stand at the same
-// positions, and neither prompt may be cut inside what is a whole. If whole is set, r itself cannot be cut.
+// serves returns how many items of q the cells of r give, where they have n items in common: the
+// items must stand at the same positions, and neither prompt may be cut inside what is a whole. If
+// whole is set, r itself cannot be cut.
 func serves(r, q *prompt, n int, whole bool) int {
 	if r.pos != nil || q.pos != nil {
 		for i := range n {

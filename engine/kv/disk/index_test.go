@@ -10,8 +10,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// served is serves in its plain form: the largest n such that the first n items of both are the same at the same positions and both
-// may be cut there.
+// served is serves in its plain form: the largest n such that the first n items of both are the
+// same at the same positions and both may be cut there.
 func served(r, q *kv.Prompt, whole bool) int {
 	for n := min(len(r.Items), len(q.Items)); n > 0; n-- {
 		equal := true
@@ -25,7 +25,8 @@ func served(r, q *kv.Prompt, whole bool) int {
 	return 0
 }
 
-// TestLongestIsTheLongest compares the index with a look at every record, while records come and go.
+// TestLongestIsTheLongest compares the index with a look at every record, while records come and
+// go.
 func TestLongestIsTheLongest(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var pictures kv.Pictures
@@ -39,13 +40,16 @@ func TestLongestIsTheLongest(t *testing.T) {
 				x.remove(r)
 				delete(prompts, r)
 			} else {
-				r := &record{prompt: x.prompt(p, pictures.Key, true), bytes: rapid.Int64Range(1, 9).Draw(t, "bytes")}
+				r := &record{prompt: x.prompt(p, pictures.Key, true), bytes: rapid.Int64Range(1,
+					9).Draw(t, "bytes")}
 				x.add(r)
 				prompts[r] = p
 			}
 			for i, r := range x.sorted {
-				if i > 0 && (compare(x.sorted[i-1].items, r.items) > 0 || r.shared != common(x.sorted[i-1].items, r.items)) {
-					t.Fatalf("record %d is out of order, or shares other than %d items", i, r.shared)
+				if i > 0 && (compare(x.sorted[i-1].items, r.items) > 0 ||
+					r.shared != common(x.sorted[i-1].items, r.items)) {
+					t.Fatalf("record %d is out of order, or shares other than %d items", i,
+						r.shared)
 				}
 			}
 			p = drawPrompt(t, &pictures)
@@ -66,7 +70,8 @@ func TestLongestIsTheLongest(t *testing.T) {
 					found[other] = true
 				}
 				for other := range prompts {
-					if want := served(prompts[r], prompts[other], whole) == len(prompts[other].Items); want != found[other] {
+					if want := served(prompts[r], prompts[other],
+						whole) == len(prompts[other].Items); want != found[other] {
 						t.Fatalf("%v is within %v: %v", prompts[other], prompts[r], found[other])
 					}
 				}

@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lock locks the file at path, which it makes if need be, for this process and until it is closed. It returns nil if another has it.
+// lock locks the file at path, which it makes if need be, for this process and until it is closed.
+// It returns nil if another has it.
 func lock(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

@@ -14,16 +14,18 @@ import (
 // maxName is the most bytes that the name of a session has.
 const maxName = 100
 
-// CheckName checks the name of a session, which comes from outside: 1 to 100 bytes of printable UTF-8, not only dots, without slash and
-// backslash, without spaces at its ends. File names are made of hashes, so that no name can leave the folder; the rule keeps names
-// usable in addresses and lists.
+// CheckName checks the name of a session, which comes from outside: 1 to 100 bytes of printable
+// UTF-8, not only dots, without slash and backslash, without spaces at its ends. File names are
+// made of hashes, so that no name can leave the folder; the rule keeps names usable in addresses
+// and lists.
 func CheckName(name string) error {
 	fault := ""
 	switch {
 	case name == "":
 		fault = "is empty"
 	case len(name) > maxName:
-		return fmt.Errorf("disk: a session name of %d bytes, where at most %d may be", len(name), maxName)
+		return fmt.Errorf("disk: a session name of %d bytes, where at most %d may be", len(name),
+			maxName)
 	case !utf8.ValidString(name):
 		fault = "is not UTF-8"
 	case strings.Trim(name, ".") == "":
@@ -48,7 +50,8 @@ var (
 
 const lockName = "lock"
 
-// fileOf returns the name of the file of a snapshot: of a session the hash of its name, else the hash of what the cells stand for.
+// fileOf returns the name of the file of a snapshot: of a session the hash of its name, else the
+// hash of what the cells stand for.
 func fileOf(s *Snapshot) string {
 	h := sha256.New()
 	if s.Name != "" {

@@ -19,7 +19,9 @@ func TestNumbersOfPicturesGoWithTheirRecords(t *testing.T) {
 			p.Pos = append(p.Pos, p.Next)
 			p.Next++
 		}
-		r := &record{prompt: x.prompt(p, func(n uint32) (kv.Key, bool) { return key(int(n)), true }, true)}
+		r := &record{prompt: x.prompt(p, func(n uint32) (kv.Key, bool) {
+			return key(int(n)), true
+		}, true)}
 		if i%2 == 0 {
 			continue // it could not be written
 		}
@@ -44,6 +46,7 @@ func TestNumbersOfPicturesGoWithTheirRecords(t *testing.T) {
 		shown = x.used[r.items[0].Picture].records
 	}
 	if shown != len(records) || most > 3*recentNumbers {
-		t.Errorf("%d of %d records show the first picture; up to %d numbers were known", shown, len(records), most)
+		t.Errorf("%d of %d records show the first picture; up to %d numbers were known", shown,
+			len(records), most)
 	}
 }

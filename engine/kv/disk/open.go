@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// Open opens a folder, which it makes if need be for its owner only, and reads the heads of the files in it. Files that are not the
-// store's are left alone; those that are and are damaged, and those that a crash left half-written, are removed.
+// Open opens a folder, which it makes if need be for its owner only, and reads the heads of the
+// files in it. Files that are not the store's are left alone; those that are and are damaged, and
+// those that a crash left half-written, are removed.
 func Open(dir string, opt Options) (*Store, error) {
 	if opt.Bytes == 0 {
 		opt.Bytes = DefaultBytes
@@ -21,7 +22,8 @@ func Open(dir string, opt Options) (*Store, error) {
 	case opt.Bytes < 0:
 		return nil, fmt.Errorf("disk: a limit of %d bytes", opt.Bytes)
 	case opt.Model == "" || len(opt.Model) > maxModel:
-		return nil, fmt.Errorf("disk: a model identity of %d bytes, where 1 to %d may be", len(opt.Model), maxModel)
+		return nil, fmt.Errorf("disk: a model identity of %d bytes, where 1 to %d may be",
+			len(opt.Model), maxModel)
 	}
 	s := &Store{dir: dir, opt: opt, log: opt.Logger, files: map[string]*record{}}
 	if s.log == nil {
@@ -42,13 +44,15 @@ func Open(dir string, opt Options) (*Store, error) {
 	if s.lock != nil {
 		s.sweep(append(trash, s.shrink()...))
 		if s.stats.Bytes > opt.Bytes {
-			s.log.Warn("Saved sessions are over the limit", "folder", dir, "bytes", s.stats.Bytes, "limit", opt.Bytes)
+			s.log.Warn("Saved sessions are over the limit", "folder", dir, "bytes", s.stats.Bytes,
+				"limit", opt.Bytes)
 		}
 	}
 	return s, nil
 }
 
-// scan reads the folder, in the order in which its files were last used, and returns the files that its owner should remove.
+// scan reads the folder, in the order in which its files were last used, and returns the files that
+// its owner should remove.
 func (s *Store) scan() (trash []string, err error) {
 	files, err := os.ReadDir(s.dir)
 	if err != nil {
@@ -73,7 +77,9 @@ func (s *Store) scan() (trash []string, err error) {
 			s.log.Info("A file that is no saved sequence is left alone", "file", s.path(name))
 		}
 	}
-	slices.SortStableFunc(ours, func(a, b found) int { return cmp.Compare(a.used.UnixNano(), b.used.UnixNano()) })
+	slices.SortStableFunc(ours, func(a, b found) int {
+		return cmp.Compare(a.used.UnixNano(), b.used.UnixNano())
+	})
 	for _, f := range ours {
 		r, err := s.readRecord(f.name)
 		switch {
@@ -84,7 +90,8 @@ func (s *Store) scan() (trash []string, err error) {
 			s.log.Warn("A saved sequence is damaged", "file", s.path(f.name), "error", err)
 			trash = append(trash, s.path(f.name))
 		case !errors.Is(err, fs.ErrNotExist):
-			s.log.Warn("A file that is no saved sequence is left alone", "file", s.path(f.name), "error", err)
+			s.log.Warn("A file that is no saved sequence is left alone", "file", s.path(f.name),
+				"error", err)
 		}
 	}
 	return trash, nil
@@ -108,7 +115,8 @@ func (s *Store) readRecord(name string) (*record, error) {
 	if own := fileOf(&h.Snapshot); own != name {
 		return nil, fmt.Errorf("%w: its name should be %s", ErrForeign, own)
 	}
-	r := &record{file: name, model: h.Model, name: h.Name, saved: h.Saved, bytes: h.size, sum: h.sum}
+	r := &record{file: name, model: h.Model, name: h.Name, saved: h.Saved, bytes: h.size,
+		sum: h.sum}
 	if r.model == s.opt.Model {
 		r.prompt = s.index.prompt(&h.Prompt, h.key, true)
 	}

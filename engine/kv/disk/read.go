@@ -40,8 +40,8 @@ func readAll(r io.ReaderAt, b []byte, off int64) error {
 	return err
 }
 
-// readHeader reads and checks all but the embeddings and the state of a file of the given size. Memory is allocated in proportion to
-// the bytes that are there, whatever they claim.
+// readHeader reads and checks all but the embeddings and the state of a file of the given size.
+// Memory is allocated in proportion to the bytes that are there, whatever they claim.
 func readHeader(r io.ReaderAt, size int64) (*header, error) {
 	var fixed [fixedSize]byte
 	got := fixed[:min(size, fixedSize)]
@@ -53,7 +53,8 @@ func readHeader(r io.ReaderAt, size int64) (*header, error) {
 		return nil, fmt.Errorf("%w: it does not begin as one", ErrForeign)
 	}
 	if v := le.Uint32(got[8:]); v != version {
-		return nil, fmt.Errorf("%w: version %d of the format, where this program knows %d", ErrForeign, v, version)
+		return nil, fmt.Errorf("%w: version %d of the format, where this program knows %d",
+			ErrForeign, v, version)
 	}
 	if size < fixedSize || size > math.MaxInt {
 		return nil, damaged("a file of %d bytes", size)
@@ -66,7 +67,8 @@ func readHeader(r io.ReaderAt, size int64) (*header, error) {
 	if err := readAll(r, head, 0); err != nil {
 		return nil, err
 	}
-	h := &header{size: size, body: fixedSize + n, bodySum: le.Uint32(head[bodySumOffset:]), sum: le.Uint32(head[sumOffset:])}
+	h := &header{size: size, body: fixedSize + n, bodySum: le.Uint32(head[bodySumOffset:]),
+		sum: le.Uint32(head[sumOffset:])}
 	if headSum(head) != h.sum {
 		return nil, damaged("the checksum of the head differs")
 	}
@@ -97,7 +99,8 @@ func (h *header) parse(head []byte, state uint64) error {
 	for i := range h.floats {
 		n := c.u64()
 		if n > left/4 {
-			return damaged("picture %d has %d embeddings in a file that has %d bytes left", i+1, n, left)
+			return damaged("picture %d has %d embeddings in a file that has %d bytes left", i+1, n,
+				left)
 		}
 		left -= 4 * n
 		h.floats[i] = int(n)

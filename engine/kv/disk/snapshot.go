@@ -10,10 +10,11 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/kv"
 )
 
-// Snapshot is a sequence of the KV cache as a file holds it. It refers to nothing of the process that made it, so that it can be
-// written and read by any goroutine while the cache goes on.
+// Snapshot is a sequence of the KV cache as a file holds it. It refers to nothing of the process
+// that made it, so that it can be written and read by any goroutine while the cache goes on.
 type Snapshot struct {
-	// Model is the identity of whatever decides what is in the cells: the model file, the cache types.
+	// Model is the identity of whatever decides what is in the cells: the model file, the cache
+	// types.
 	Model string
 	// Name is the name of the session; empty for an entry of the cache.
 	Name string
@@ -35,7 +36,8 @@ const (
 	maxItems = 1 << 22
 )
 
-// SetPrompt sets Prompt and Keys to p, whose pictures are numbered by pictures. It is for the goroutine that owns pictures.
+// SetPrompt sets Prompt and Keys to p, whose pictures are numbered by pictures. It is for the
+// goroutine that owns pictures.
 func (s *Snapshot) SetPrompt(p *kv.Prompt, pictures *kv.Pictures) error {
 	items := slices.Clone(p.Items)
 	numbers := map[uint32]uint32{0: 0}
@@ -53,19 +55,21 @@ func (s *Snapshot) SetPrompt(p *kv.Prompt, pictures *kv.Pictures) error {
 		}
 		items[i].Picture = n
 	}
-	s.Prompt = kv.Prompt{Items: items, Pos: slices.Clone(p.Pos), Next: p.Next, Whole: slices.Clone(p.Whole)}
+	s.Prompt = kv.Prompt{Items: items, Pos: slices.Clone(p.Pos), Next: p.Next,
+		Whole: slices.Clone(p.Whole)}
 	s.Keys = keys
 	return nil
 }
 
-// PromptFor returns a copy of Prompt whose pictures are numbered by pictures. It is for the goroutine that owns pictures, and for
-// snapshots that SetPrompt or Load filled in.
+// PromptFor returns a copy of Prompt whose pictures are numbered by pictures. It is for the
+// goroutine that owns pictures, and for snapshots that SetPrompt or Load filled in.
 func (s *Snapshot) PromptFor(pictures *kv.Pictures) *kv.Prompt {
 	numbers := make([]uint32, len(s.Keys)+1)
 	for i, k := range s.Keys {
 		numbers[i+1] = pictures.Number(k)
 	}
-	p := &kv.Prompt{Items: slices.Clone(s.Prompt.Items), Pos: slices.Clone(s.Prompt.Pos), Next: s.Prompt.Next, Whole: slices.Clone(s.Prompt.Whole)}
+	p := &kv.Prompt{Items: slices.Clone(s.Prompt.Items), Pos: slices.Clone(s.Prompt.Pos),
+		Next: s.Prompt.Next, Whole: slices.Clone(s.Prompt.Whole)}
 	for i := range p.Items {
 		p.Items[i].Picture = numbers[p.Items[i].Picture]
 	}
@@ -76,7 +80,8 @@ func (s *Snapshot) PromptFor(pictures *kv.Pictures) *kv.Prompt {
 func (s *Snapshot) check() error {
 	switch {
 	case s.Model == "" || len(s.Model) > maxModel:
-		return fmt.Errorf("a model identity of %d bytes, where 1 to %d may be", len(s.Model), maxModel)
+		return fmt.Errorf("a model identity of %d bytes, where 1 to %d may be", len(s.Model),
+			maxModel)
 	case len(s.State) == 0:
 		return errors.New("no state")
 	}
@@ -123,7 +128,8 @@ func checkPrompt(p *kv.Prompt) error {
 	return nil
 }
 
-// checkKeys checks that items name all of keys and nothing else, in their order, and that no key is there twice.
+// checkKeys checks that items name all of keys and nothing else, in their order, and that no key is
+// there twice.
 func checkKeys(items []kv.Item, keys []kv.Key) error {
 	named := 0
 	for i, it := range items {
@@ -131,7 +137,8 @@ func checkKeys(items []kv.Item, keys []kv.Key) error {
 			named++
 		}
 		if int64(it.Picture) > int64(named) || named > len(keys) {
-			return fmt.Errorf("item %d is of picture %d, where %d of %d can be the next", i, it.Picture, named, len(keys))
+			return fmt.Errorf("item %d is of picture %d, where %d of %d can be the next", i,
+				it.Picture, named, len(keys))
 		}
 	}
 	if named < len(keys) {

@@ -16,13 +16,15 @@ import (
 
 // Options say how a folder is used.
 type Options struct {
-	// Model is the identity of the model whose snapshots are read and written; see [Snapshot]. Files of other models in the folder
-	// are never given out, but they count against the limit, and those without a name are evicted in their turn.
+	// Model is the identity of the model whose snapshots are read and written; see [Snapshot].
+	// Files of other models in the folder are never given out, but they count against the limit,
+	// and those without a name are evicted in their turn.
 	Model string
-	// Bytes is the limit on the size of all files together; 0 means DefaultBytes. Folders that are over it at Open lose entries.
+	// Bytes is the limit on the size of all files together; 0 means DefaultBytes. Folders that are
+	// over it at Open lose entries.
 	Bytes int64
-	// WholeOnly says that the model's cells cannot be cut at the end, as with recurrent models and sliding windows: a snapshot then
-	// serves only prompts that begin with all of its items.
+	// WholeOnly says that the model's cells cannot be cut at the end, as with recurrent models and
+	// sliding windows: a snapshot then serves only prompts that begin with all of its items.
 	WholeOnly bool
 	// Logger is told of files that are left alone or removed; nil means slog.Default().
 	Logger *slog.Logger
@@ -58,8 +60,8 @@ type Stats struct {
 	Damaged int64 // files found damaged
 }
 
-// Store is a folder of snapshots. Its methods may be called by several goroutines at once; none reads or writes a file while another
-// waits to look something up.
+// Store is a folder of snapshots. Its methods may be called by several goroutines at once; none
+// reads or writes a file while another waits to look something up.
 type Store struct {
 	dir   string
 	opt   Options
@@ -75,10 +77,11 @@ type Store struct {
 	closed  bool
 }
 
-// Put saves a snapshot, whole or not at all; it must not change meanwhile. A snapshot with a name replaces the session of that name.
-// One without is not written if a file serves all of its items already. Entries of the cache all of whose items the new file serves are
-// removed, and the least recently used others where the limit demands it. If the sessions leave no room, the error is [ErrNoRoom], and
-// nothing is evicted.
+// Put saves a snapshot, whole or not at all; it must not change meanwhile. A snapshot with a name
+// replaces the session of that name. One without is not written if a file serves all of its items
+// already. Entries of the cache all of whose items the new file serves are removed, and the least
+// recently used others where the limit demands it. If the sessions leave no room, the error is
+// [ErrNoRoom], and nothing is evicted.
 func (s *Store) Put(snap *Snapshot) error {
 	if err := s.put(snap); err != nil {
 		err = fmt.Errorf("disk: save %s: %w", title(snap.Name), err)
@@ -88,15 +91,16 @@ func (s *Store) Put(snap *Snapshot) error {
 	return nil
 }
 
-// failed counts a snapshot that could not be written, and logs the first one: a full disk would fill the log as well. Of a session, who asked
-// for it is told, and the log is not.
+// failed counts a snapshot that could not be written, and logs the first one: a full disk would
+// fill the log as well. Of a session, who asked for it is told, and the log is not.
 func (s *Store) failed(err error, session string) {
 	s.mu.Lock()
 	s.stats.Failed++
 	first := s.stats.Failed == 1 && session == ""
 	s.mu.Unlock()
 	if first && !errors.Is(err, ErrReadOnly) && !errors.Is(err, os.ErrClosed) {
-		s.log.Warn("A conversation could not be saved; others that fail are only counted", "error", err)
+		s.log.Warn("A conversation could not be saved; others that fail are only counted", "error",
+			err)
 	}
 }
 
@@ -119,7 +123,8 @@ func (s *Store) put(snap *Snapshot) error {
 		saved = time.Now()
 	}
 	head, size := encodeHead(snap, saved)
-	r := &record{file: fileOf(snap), model: snap.Model, name: snap.Name, saved: time.Unix(0, saved.UnixNano()), bytes: size}
+	r := &record{file: fileOf(snap), model: snap.Model, name: snap.Name,
+		saved: time.Unix(0, saved.UnixNano()), bytes: size}
 	trash, covered, err := s.reserve(r, snap)
 	s.sweep(trash)
 	if err != nil || covered {
@@ -130,7 +135,8 @@ func (s *Store) put(snap *Snapshot) error {
 	trash, err = s.commit(r, tmp, err)
 	s.sweep(trash)
 	if err == nil {
-		_ = syncDir(s.dir) // the file is in place: a folder that cannot be synced only makes that less durable
+		// the file is in place: a folder that cannot be synced only makes that less durable
+		_ = syncDir(s.dir)
 	}
 	return err
 }
@@ -161,7 +167,8 @@ func (s *Store) reserve(r *record, snap *Snapshot) (trash []string, covered bool
 	return trash, false, err
 }
 
-// commit gives the file its name, unless writing it failed, and takes it up in place of what it replaces.
+// commit gives the file its name, unless writing it failed, and takes it up in place of what it
+// replaces.
 func (s *Store) commit(r *record, tmp string, failed error) (trash []string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -188,10 +195,12 @@ func (s *Store) commit(r *record, tmp string, failed error) (trash []string, err
 	return append(trash, s.shrink()...), nil // another Put may have counted on the same room
 }
 
-// Longest returns the file that serves the longest prefix of p, and how many items of it; 0 if no file serves any. It is for the
-// goroutine that owns pictures, and reads no file. Of several such files it returns the smallest.
+// Longest returns the file that serves the longest prefix of p, and how many items of it; 0 if no
+// file serves any. It is for the goroutine that owns pictures, and reads no file. Of several such
+// files it returns the smallest.
 //
-// The prefix ends where both p and the sequence in the file may be cut, and all of its items stand at the positions that p gives them.
+// The prefix ends where both p and the sequence in the file may be cut, and all of its items stand
+// at the positions that p gives them.
 func (s *Store) Longest(p *kv.Prompt, pictures *kv.Pictures) (Entry, int) {
 	if len(p.Pos) != len(p.Items) {
 		return Entry{}, 0
@@ -206,8 +215,9 @@ func (s *Store) Longest(p *kv.Prompt, pictures *kv.Pictures) (Entry, int) {
 	return r.entry(), n
 }
 
-// Load reads the snapshot of an entry, which then is the one used most recently. If the file was evicted or replaced since the entry
-// was returned, the error is [fs.ErrNotExist]; if it is damaged, [ErrDamaged], and it is removed.
+// Load reads the snapshot of an entry, which then is the one used most recently. If the file was
+// evicted or replaced since the entry was returned, the error is [fs.ErrNotExist]; if it is
+// damaged, [ErrDamaged], and it is removed.
 func (s *Store) Load(e Entry) (*Snapshot, error) {
 	r, err := s.begin(e)
 	var snap *Snapshot
@@ -291,7 +301,8 @@ func (s *Store) Names() []string {
 	return names
 }
 
-// Get returns the entry of a session: [fs.ErrNotExist] if there is none of that name, [ErrModel] if another model made it.
+// Get returns the entry of a session: [fs.ErrNotExist] if there is none of that name, [ErrModel] if
+// another model made it.
 func (s *Store) Get(name string) (Entry, error) {
 	r, err := s.session(name)
 	if err == nil && r.model != s.opt.Model {
@@ -314,7 +325,8 @@ func (s *Store) session(name string) (*record, error) {
 	return nil, fs.ErrNotExist
 }
 
-// Remove removes a session, of whichever model. If there is none of that name, the error is [fs.ErrNotExist].
+// Remove removes a session, of whichever model. If there is none of that name, the error is
+// [fs.ErrNotExist].
 func (s *Store) Remove(name string) error {
 	r, err := s.session(name)
 	if err == nil {
@@ -356,7 +368,8 @@ func (s *Store) Stats() Stats {
 	return st
 }
 
-// Close gives the folder back. A Put that is under way then fails, and leaves nothing. A second call does nothing.
+// Close gives the folder back. A Put that is under way then fails, and leaves nothing. A second
+// call does nothing.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -373,7 +386,8 @@ func (s *Store) Close() error {
 func (s *Store) path(file string) string { return filepath.Join(s.dir, file) }
 
 func (r *record) entry() Entry {
-	return Entry{Name: r.name, Items: len(r.items), Bytes: r.bytes, Saved: r.saved, file: r.file, sum: r.sum}
+	return Entry{Name: r.name, Items: len(r.items), Bytes: r.bytes, Saved: r.saved, file: r.file,
+		sum: r.sum}
 }
 
 // key is Pictures.Key for the pictures of a snapshot.

@@ -44,7 +44,8 @@ func TestAnEntryIsFoundAgainAfterARestart(t *testing.T) {
 	if _, n = store.Longest(p, &pictures); n != 3 {
 		t.Errorf("%d items before a picture that differs, not 3", n)
 	}
-	if st := store.Stats(); st.Entries != 1 || st.Sessions != 1 || st.Loads != 1 || st.Limit != DefaultBytes || st.ReadOnly {
+	if st := store.Stats(); st.Entries != 1 || st.Sessions != 1 || st.Loads != 1 ||
+		st.Limit != DefaultBytes || st.ReadOnly {
 		t.Errorf("%+v", st)
 	}
 }
@@ -124,7 +125,8 @@ func TestSessionsStayAndCount(t *testing.T) {
 	mustPut(t, store, snapshot(t, tokens(1), &pictures, "a", state))
 	mustPut(t, store, snapshot(t, tokens(2), &pictures, "b", state))
 	mustPut(t, store, snapshot(t, tokens(3), &pictures, "", state))
-	if err := store.Put(snapshot(t, tokens(4), &pictures, "", 3*state)); !errors.Is(err, ErrNoRoom) {
+	if err := store.Put(snapshot(t, tokens(4), &pictures, "", 3*state)); !errors.Is(err,
+		ErrNoRoom) {
 		t.Fatal(err)
 	}
 	if _, n := store.Longest(tokens(3), &pictures); n != 1 {
@@ -138,7 +140,8 @@ func TestSessionsStayAndCount(t *testing.T) {
 		t.Fatal("a session did not take the place of an entry")
 	}
 	for _, name := range []string{"", "d"} {
-		if err := store.Put(snapshot(t, tokens(6), &pictures, name, state)); !errors.Is(err, ErrNoRoom) {
+		if err := store.Put(snapshot(t, tokens(6), &pictures, name, state)); !errors.Is(err,
+			ErrNoRoom) {
 			t.Fatal(err)
 		}
 	}
@@ -175,7 +178,9 @@ func TestAnEntryReplacesItsPrefixes(t *testing.T) {
 	for _, whole := range []bool{false, true} {
 		t.Run(fmt.Sprint("whole only ", whole), func(t *testing.T) {
 			store := openStore(t, t.TempDir(), Options{WholeOnly: whole})
-			put := func(name string, p *kv.Prompt) { mustPut(t, store, snapshot(t, p, &pictures, name, 10)) }
+			put := func(name string, p *kv.Prompt) {
+				mustPut(t, store, snapshot(t, p, &pictures, name, 10))
+			}
 			put("", tokens(1, 2))
 			put("session", tokens(1, 2))
 			put("", tokens(1, 3))
@@ -188,7 +193,8 @@ func TestAnEntryReplacesItsPrefixes(t *testing.T) {
 			put("", tokens(1, 2)) // in the session
 			put("", over)
 			checkFolder(t, store)
-			if st := store.Stats(); st.Entries != 4 || st.Puts != 5 || st.Covered != 2 || st.Evicted != 0 {
+			if st := store.Stats(); st.Entries != 4 || st.Puts != 5 || st.Covered != 2 ||
+				st.Evicted != 0 {
 				t.Errorf("%+v", st)
 			}
 			put("", tokens(1, 3, 4))
@@ -206,14 +212,17 @@ func TestAnEntryReplacesItsPrefixes(t *testing.T) {
 }
 
 func TestNames(t *testing.T) {
-	for _, name := range []string{"a", "my session", "a.b", "..a", "Gespräch über 🐈", strings.Repeat("n", 100)} {
+	for _, name := range []string{"a", "my session", "a.b", "..a", "Gespräch über 🐈",
+		strings.Repeat("n", 100)} {
 		if err := CheckName(name); err != nil {
 			t.Error(err)
 		}
 	}
 	for name, says := range map[string]string{
-		"": "empty", ".": "dots", "..": "dots", "a/b": "slash", `a\b`: "slash", "/": "slash", "a\x00": "printed", "a\n": "ends with a space",
-		"a\nb": "printed", " a": "space", "a\u200b": "printed", "\xff": "UTF-8", strings.Repeat("n", 101): "101 bytes",
+		"": "empty", ".": "dots", "..": "dots", "a/b": "slash", `a\b`: "slash", "/": "slash",
+		"a\x00": "printed", "a\n": "ends with a space",
+		"a\nb": "printed", " a": "space", "a\u200b": "printed", "\xff": "UTF-8",
+		strings.Repeat("n", 101): "101 bytes",
 	} {
 		if err := CheckName(name); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: %v, which does not say %q", name, err, says)
@@ -253,7 +262,8 @@ func TestFilesOfAnotherModel(t *testing.T) {
 			t.Errorf("token %d was found in cells of another model", id)
 		}
 	}
-	if _, err := store.Get("theirs"); !errors.Is(err, ErrModel) || !strings.Contains(err.Error(), "made by another model") {
+	if _, err := store.Get("theirs"); !errors.Is(err, ErrModel) || !strings.Contains(err.Error(),
+		"made by another model") {
 		t.Error(err)
 	}
 	if err := store.Put(snapshot(t, tokens(3), &pictures, "", 10)); !errors.Is(err, ErrModel) {
@@ -266,7 +276,8 @@ func TestFilesOfAnotherModel(t *testing.T) {
 	}
 	s.Name = "ours"
 	mustPut(t, store, s) // the entry of the other model makes room
-	if st := store.Stats(); st.Entries != 2 || st.Evicted != 1 || !slices.Equal(store.Names(), []string{"ours", "theirs"}) {
+	if st := store.Stats(); st.Entries != 2 || st.Evicted != 1 || !slices.Equal(store.Names(),
+		[]string{"ours", "theirs"}) {
 		t.Errorf("%+v", st)
 	}
 	checkFolder(t, store)
@@ -286,7 +297,8 @@ func TestASecondProcessReads(t *testing.T) {
 	if err := os.WriteFile(half, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	second := openStore(t, dir, Options{Bytes: 1}) // flock is of the open file, so that one process can stand for two
+	// flock is of the open file, so that one process can stand for two
+	second := openStore(t, dir, Options{Bytes: 1})
 	if !second.Stats().ReadOnly || first.Stats().ReadOnly {
 		t.Fatal("both write, or neither")
 	}
@@ -338,7 +350,8 @@ func TestAfterClose(t *testing.T) {
 		}
 	}
 	_, loaded := store.Load(e)
-	for _, err := range []error{loaded, store.Put(snapshot(t, tokens(2), &kv.Pictures{}, "", 10)), store.Remove("x")} {
+	for _, err := range []error{loaded, store.Put(snapshot(t, tokens(2), &kv.Pictures{}, "", 10)),
+		store.Remove("x")} {
 		if !errors.Is(err, os.ErrClosed) {
 			t.Error(err)
 		}
@@ -347,7 +360,8 @@ func TestAfterClose(t *testing.T) {
 }
 
 func TestOptionsAreChecked(t *testing.T) {
-	for _, opt := range []Options{{}, {Model: "m", Bytes: -1}, {Model: strings.Repeat("m", maxModel+1)}} {
+	for _, opt := range []Options{{}, {Model: "m", Bytes: -1},
+		{Model: strings.Repeat("m", maxModel+1)}} {
 		if _, err := Open(t.TempDir(), opt); err == nil {
 			t.Errorf("%+v was accepted", opt)
 		}
@@ -361,7 +375,8 @@ func TestOptionsAreChecked(t *testing.T) {
 	}
 }
 
-// TestManyAtOnce puts, finds, loads and removes from many goroutines, under a limit that evicts all the time.
+// TestManyAtOnce puts, finds, loads and removes from many goroutines, under a limit that evicts all
+// the time.
 func TestManyAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	store := openStore(t, dir, Options{Bytes: 30000})
@@ -399,7 +414,8 @@ func TestManyAtOnce(t *testing.T) {
 					}
 				}
 				if i%20 == 19 {
-					if err := store.Remove(fmt.Sprint("session ", g%3)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+					if err := store.Remove(fmt.Sprint("session ", g%3)); err != nil &&
+						!errors.Is(err, fs.ErrNotExist) {
 						t.Error(err)
 					}
 				}

@@ -18,8 +18,9 @@ const (
 	bodySumOffset = 32
 )
 
-// castagnoli is CRC-32C, for which processors have an instruction: it runs at the speed of memory, ten times that of SHA-256 with the
-// instructions that processors have for that, and states are up to hundreds of megabytes.
+// castagnoli is CRC-32C, for which processors have an instruction: it runs at the speed of memory,
+// ten times that of SHA-256 with the instructions that processors have for that, and states are up
+// to hundreds of megabytes.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func appendString(b []byte, s string) []byte {
@@ -27,12 +28,13 @@ func appendString(b []byte, s string) []byte {
 	return append(b, s...)
 }
 
-// encodeHead returns the fixed part and the head of the file of a snapshot that was checked, and the size of the file. The sums are
-// still missing.
+// encodeHead returns the fixed part and the head of the file of a snapshot that was checked, and
+// the size of the file. The sums are still missing.
 func encodeHead(s *Snapshot, saved time.Time) (head []byte, size int64) {
 	le := binary.LittleEndian
 	items := s.Prompt.Items
-	b := make([]byte, fixedSize, fixedSize+len(s.Model)+len(s.Name)+40*len(s.Keys)+12*len(items)+8*len(s.Prompt.Whole)+24)
+	b := make([]byte, fixedSize,
+		fixedSize+len(s.Model)+len(s.Name)+40*len(s.Keys)+12*len(items)+8*len(s.Prompt.Whole)+24)
 	b = appendString(b, s.Model)
 	b = appendString(b, s.Name)
 	b = le.AppendUint32(b, uint32(len(s.Keys)))
@@ -81,7 +83,8 @@ func headSum(head []byte) uint32 {
 	return crc32.Update(crc32.Checksum(head[:sumOffset], castagnoli), castagnoli, head[fixedSize:])
 }
 
-// chunkSize is how much is summed or converted at a time, so that it is still in the processor's cache when it is copied.
+// chunkSize is how much is summed or converted at a time, so that it is still in the processor's
+// cache when it is copied.
 const chunkSize = 256 << 10
 
 // writeBody writes what follows the head.
@@ -111,8 +114,8 @@ func sumBody(s *Snapshot) uint32 {
 	return h.Sum32()
 }
 
-// writeTemp writes a whole file under a temporary name beside path, readable by its owner only, and syncs it to the disk. After an
-// error nothing is left.
+// writeTemp writes a whole file under a temporary name beside path, readable by its owner only, and
+// syncs it to the disk. After an error nothing is left.
 func writeTemp(path string, head []byte, s *Snapshot) (tmp string, err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
 	if err != nil {

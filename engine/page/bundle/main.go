@@ -1,5 +1,6 @@
-// Command bundle makes the page's files of its sources: "go generate ./engine/page". It needs the npm packages that scripts/npm-page
-// brings, and writes what the package embeds. With -check it writes nothing, and fails if the files are not what the sources make.
+// Command bundle makes the page's files of its sources: "go generate ./engine/page". It needs the
+// npm packages that scripts/npm-page brings, and writes what the package embeds. With -check it
+// writes nothing, and fails if the files are not what the sources make.
 package main
 
 import (
@@ -70,7 +71,8 @@ func bundle(src, packages string) (map[string][]byte, error) {
 		TsconfigRaw:       "{}",
 	})
 	if len(result.Errors) > 0 {
-		lines := api.FormatMessages(result.Errors, api.FormatMessagesOptions{Kind: api.ErrorMessage})
+		lines := api.FormatMessages(result.Errors,
+			api.FormatMessagesOptions{Kind: api.ErrorMessage})
 		return nil, errors.New(lines[0])
 	}
 	made := map[string][]byte{}
@@ -114,7 +116,8 @@ func compare(folder string, made map[string][]byte) error {
 	}
 	for _, entry := range have {
 		if _, ok := made[entry.Name()]; !ok {
-			return fmt.Errorf("%s is not made of the sources any more; delete it", filepath.Join(folder, entry.Name()))
+			return fmt.Errorf("%s is not made of the sources any more; delete it",
+				filepath.Join(folder, entry.Name()))
 		}
 	}
 	for name, data := range made {
@@ -123,7 +126,8 @@ func compare(folder string, made map[string][]byte) error {
 			return err
 		}
 		if !bytes.Equal(old, data) {
-			return fmt.Errorf("%s is not what the sources make; run go generate ./engine/page", filepath.Join(folder, name))
+			return fmt.Errorf("%s is not what the sources make; run go generate ./engine/page",
+				filepath.Join(folder, name))
 		}
 	}
 	return nil

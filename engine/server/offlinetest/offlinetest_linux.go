@@ -14,12 +14,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// variable tells a test process that it runs in a network namespace of its own, and has to make its loopback interface work.
+// variable tells a test process that it runs in a network namespace of its own, and has to make its
+// loopback interface work.
 const variable = "EYELET_TEST_OFFLINE"
 
-// Run runs the tests of the calling package again, those that the arguments of the test binary select, in a network namespace with loopback alone. It fails
-// the test if one of them fails, or if fewer than least pass. It skips the test where no namespace can be made. Within such a run it checks
-// that there is no network, and returns.
+// Run runs the tests of the calling package again, those that the arguments of the test binary
+// select, in a network namespace with loopback alone. It fails the test if one of them fails, or if
+// fewer than least pass. It skips the test where no namespace can be made. Within such a run it
+// checks that there is no network, and returns.
 func Run(t *testing.T, least int, args ...string) {
 	t.Helper()
 	if os.Getenv(variable) != "" {
@@ -34,7 +36,8 @@ func Run(t *testing.T, least int, args ...string) {
 		t.Skipf("namespaces cannot be made here: %v", err)
 	}
 	cmd := command(t, os.Args[0], append([]string{"-test.count=1", "-test.v"}, args...)...)
-	cmd.Env = append(os.Environ(), variable+"=1", "EYELET_SLOW=") // the slow ones are slow enough once
+	// the slow ones are slow enough once
+	cmd.Env = append(os.Environ(), variable+"=1", "EYELET_SLOW=")
 	out, err := cmd.CombinedOutput()
 	passed := bytes.Count(out, []byte("\n--- PASS:"))
 	if err != nil || passed < least {
@@ -45,9 +48,12 @@ func Run(t *testing.T, least int, args ...string) {
 
 // command is a command that starts in a network namespace of its own.
 func command(t *testing.T, name string, args ...string) *exec.Cmd {
-	self := func(id int) []syscall.SysProcIDMap { return []syscall.SysProcIDMap{{HostID: id, Size: 1}} }
+	self := func(id int) []syscall.SysProcIDMap {
+		return []syscall.SysProcIDMap{{HostID: id, Size: 1}}
+	}
 	cmd := exec.CommandContext(t.Context(), name, args...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET, UidMappings: self(os.Getuid()), GidMappings: self(os.Getgid())}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
+		UidMappings: self(os.Getuid()), GidMappings: self(os.Getgid())}
 	return cmd
 }
 

@@ -20,8 +20,8 @@ import (
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 )
 
-// ErrLocked says that a PDF file needs a password, or is encrypted in a way that is not supported. Its text says what to do. It
-// is a kind of imaging.ErrDamaged.
+// ErrLocked says that a PDF file needs a password, or is encrypted in a way that is not supported.
+// Its text says what to do. It is a kind of imaging.ErrDamaged.
 var ErrLocked = fmt.Errorf("%w: locked", imaging.ErrDamaged)
 
 // Document is an opened file. It may be used by several goroutines.
@@ -30,9 +30,9 @@ type Document struct {
 	pdf  *pdf
 }
 
-// Open reads how many pages a file has. The limits of opt are those of all pages, and data must stay as it is.
-// Errors match the kinds of package imaging. The first PDF file of a process takes a while: its reader is
-// compiled, or read from the cache folder.
+// Open reads how many pages a file has. The limits of opt are those of all pages, and data must
+// stay as it is. Errors match the kinds of package imaging. The first PDF file of a process takes a
+// while: its reader is compiled, or read from the cache folder.
 func Open(ctx context.Context, data []byte, opt imaging.Options) (*Document, error) {
 	if IsPDF(data) {
 		p, err := openPDF(ctx, data, opt)
@@ -51,7 +51,8 @@ func Open(ctx context.Context, data []byte, opt imaging.Options) (*Document, err
 	return &Document{file: f}, nil
 }
 
-// HeadSize is how many of a file's first bytes say what it is: the header of a PDF file may begin so far into it.
+// HeadSize is how many of a file's first bytes say what it is: the header of a PDF file may begin
+// so far into it.
 const HeadSize = 1024
 
 // IsPDF knows PDF files, whose header may have something before it.
@@ -59,8 +60,9 @@ func IsPDF(data []byte) bool {
 	return bytes.Contains(data[:min(len(data), HeadSize)], []byte("%PDF-")) && !imaging.Known(data)
 }
 
-// Paged reports whether the file that begins with head is of a format with pages, PDF or TIFF, each of which
-// stands for itself, unlike the frames of an animation. It looks at [HeadSize] bytes at most.
+// Paged reports whether the file that begins with head is of a format with pages, PDF or TIFF, each
+// of which stands for itself, unlike the frames of an animation. It looks at [HeadSize] bytes at
+// most.
 func Paged(head []byte) bool { return IsPDF(head) || imaging.IsTIFF(head) }
 
 // Format is the name of the file's format.
@@ -87,8 +89,8 @@ func (d *Document) Moving() bool {
 	return d.Format() != "TIFF"
 }
 
-// Header returns what is known of a page, counted from 0, before it is decoded. A page of a PDF file has 144 dots an inch,
-// fewer if it is very large.
+// Header returns what is known of a page, counted from 0, before it is decoded. A page of a PDF
+// file has 144 dots an inch, fewer if it is very large.
 func (d *Document) Header(ctx context.Context, i int, r Render) (imaging.Header, error) {
 	if d.pdf != nil {
 		return d.pdf.header(ctx, i, r)
@@ -121,7 +123,8 @@ func (d *Document) Decode(ctx context.Context, i int, r Render) (*imaging.Pictur
 }
 
 // Decode opens a file and decodes one page, counted from 0.
-func Decode(ctx context.Context, data []byte, page int, opt imaging.Options) (*imaging.Picture, error) {
+func Decode(ctx context.Context, data []byte, page int,
+	opt imaging.Options) (*imaging.Picture, error) {
 	d, err := Open(ctx, data, opt)
 	if err != nil {
 		return nil, err

@@ -57,8 +57,10 @@ func TestPDFPagesAreThoseOfPoppler(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if h, err := d.Header(ctx, i, Render{}); err != nil || h.W != want.W || h.H != want.H || p.W != h.W || p.H != h.H || p.OriginalW != h.W {
-					t.Fatalf("page %d has %d x %d pixels and is stated as %+v (%v), want %d x %d", i+1, p.W, p.H, h, err, want.W, want.H)
+				if h, err := d.Header(ctx, i, Render{}); err != nil || h.W != want.W ||
+					h.H != want.H || p.W != h.W || p.H != h.H || p.OriginalW != h.W {
+					t.Fatalf("page %d has %d x %d pixels and is stated as %+v (%v), want %d x %d",
+						i+1, p.W, p.H, h, err, want.W, want.H)
 				}
 				r, err := zlib.NewReader(bytes.NewReader(want.RGB))
 				if err != nil {
@@ -69,13 +71,15 @@ func TestPDFPagesAreThoseOfPoppler(t *testing.T) {
 					t.Fatal(err)
 				}
 				mean, worst := distance(p.RGB, squares)
-				t.Logf("page %d: squares differ by %.2f of 255 in the mean, %.0f at most", i+1, mean, worst)
+				t.Logf("page %d: squares differ by %.2f of 255 in the mean, %.0f at most", i+1,
+					mean, worst)
 				limit := 64.0 // half a square of letters, which the two fit into lines differently
 				if c.File == "form.pdf" {
 					limit = 128 // Poppler's highlighter has round ends
 				}
 				if mean > 3 || worst > limit {
-					t.Errorf("page %d: squares differ by %.2f of 255 in the mean, %.0f at most", i+1, mean, worst)
+					t.Errorf("page %d: squares differ by %.2f of 255 in the mean, %.0f at most",
+						i+1, mean, worst)
 				}
 			}
 		})
@@ -123,14 +127,16 @@ func TestAPDFPageIsDrawnAtTheSizeThatIsSeen(t *testing.T) {
 			t.Fatal(err)
 		}
 		if abs(p.W-c.w) > 1 || abs(p.H-c.h) > 1 || p.OriginalW != 480 || p.OriginalH != 320 {
-			t.Errorf("%d x %d pixels, of %d x %d, want %d x %d", p.W, p.H, p.OriginalW, p.OriginalH, c.w, c.h)
+			t.Errorf("%d x %d pixels, of %d x %d, want %d x %d", p.W, p.H, p.OriginalW, p.OriginalH,
+				c.w, c.h)
 		}
 	}
 }
 
 func TestAPDFPageHasAMostOfPixels(t *testing.T) {
 	p := &pdf{opt: imaging.Options{MaxPixels: 1_000_000}}
-	for _, c := range [][3]float64{{480, 320, 100}, {1e9, 1, 1}, {1, 1e9, 1}, {1e-3, 1e-3, 1}, {5000, 5000, 1e6}} {
+	for _, c := range [][3]float64{{480, 320, 100}, {1e9, 1, 1}, {1, 1e9, 1}, {1e-3, 1e-3, 1},
+		{5000, 5000, 1e6}} {
 		if w, h := p.scaled(c[0], c[1], c[2]); w < 1 || h < 1 || w*h > 1_000_000 {
 			t.Errorf("%v times %v is %d x %d", c[:2], c[2], w, h)
 		}
@@ -159,11 +165,13 @@ func TestPagesOfAPDFAreDrawnSideBySide(t *testing.T) {
 	group.Wait()
 }
 
-// page is a PDF file of one page with a content stream, a resources dictionary and further objects from number 5 on.
+// page is a PDF file of one page with a content stream, a resources dictionary and further objects
+// from number 5 on.
 func page(box, content, resources string, more ...string) []byte {
 	return documenttest.Objects(append([]string{
 		"<</Type/Catalog/Pages 2 0 R>>", "<</Type/Pages/Kids[3 0 R]/Count 1>>",
-		"<</Type/Page/Parent 2 0 R/MediaBox[" + box + "]/Contents 4 0 R/Resources<<" + resources + ">>>>",
+		"<</Type/Page/Parent 2 0 R/MediaBox[" + box + "]/Contents 4 0 R/Resources<<" + resources +
+			">>>>",
 		documenttest.Stream("", content),
 	}, more...)...)
 }
@@ -176,20 +184,26 @@ func TestDamagedPDFsAreRefusedWithTheReason(t *testing.T) {
 		kind error
 		want string
 	}{
-		"cut in its header":   {whole[:20], imaging.ErrDamaged, "corrupt or truncated PDF"},
-		"noise":               {append([]byte("%PDF-1.4\n"), bytes.Repeat([]byte{7, 200, 13, 0}, 5000)...), imaging.ErrDamaged, "corrupt or truncated PDF"},
-		"locked":              {read(t, "locked.pdf"), imaging.ErrDamaged, "needs a password"},
-		"without pages":       {documenttest.Objects("<</Type/Catalog/Pages 2 0 R>>", "<</Type/Pages/Kids[]/Count 0>>"), imaging.ErrDamaged, "without pages"},
-		"pages in a circle":   {documenttest.Objects("<</Type/Catalog/Pages 2 0 R>>", "<</Type/Pages/Kids[2 0 R]/Count 1>>"), imaging.ErrDamaged, "PDF"},
-		"lies about its size": {documenttest.Objects("<</Type/Catalog/Pages 2 0 R>>", "<</Type/Pages/Kids[]/Count 2000000000>>"), nil, "PDF"},
-		"over the file limit": {append(bytes.Clone(whole), make([]byte, 1<<20)...), imaging.ErrTooLarge, "limit is"},
+		"cut in its header": {whole[:20], imaging.ErrDamaged, "corrupt or truncated PDF"},
+		"noise": {append([]byte("%PDF-1.4\n"), bytes.Repeat([]byte{7, 200, 13, 0},
+			5000)...), imaging.ErrDamaged, "corrupt or truncated PDF"},
+		"locked": {read(t, "locked.pdf"), imaging.ErrDamaged, "needs a password"},
+		"without pages": {documenttest.Objects("<</Type/Catalog/Pages 2 0 R>>",
+			"<</Type/Pages/Kids[]/Count 0>>"), imaging.ErrDamaged, "without pages"},
+		"pages in a circle": {documenttest.Objects("<</Type/Catalog/Pages 2 0 R>>",
+			"<</Type/Pages/Kids[2 0 R]/Count 1>>"), imaging.ErrDamaged, "PDF"},
+		"lies about its size": {documenttest.Objects("<</Type/Catalog/Pages 2 0 R>>",
+			"<</Type/Pages/Kids[]/Count 2000000000>>"), nil, "PDF"},
+		"over the file limit": {append(bytes.Clone(whole), make([]byte, 1<<20)...),
+			imaging.ErrTooLarge, "limit is"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, err := Open(ctx, c.data, imaging.Options{MaxBytes: 1 << 20})
 			if err == nil {
 				_, err = d.Decode(ctx, d.Len()-1, Render{})
 			}
-			if err == nil || !imaging.IsFault(err) || c.kind != nil && !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.want) {
+			if err == nil || !imaging.IsFault(err) || c.kind != nil && !errors.Is(err, c.kind) ||
+				!strings.Contains(err.Error(), c.want) {
 				t.Errorf("got error %v, want %q", err, c.want)
 			}
 		})
@@ -214,7 +228,8 @@ func TestDamagedPDFsAreRefusedWithTheReason(t *testing.T) {
 
 func TestHugePagesAreDrawnSmall(t *testing.T) {
 	ctx := context.Background()
-	for _, box := range []string{"0 0 14400 14400", "0 0 100000000 100", "0 0 1 100000000", "0 0 0.001 0.001"} {
+	for _, box := range []string{"0 0 14400 14400", "0 0 100000000 100", "0 0 1 100000000",
+		"0 0 0.001 0.001"} {
 		d, err := Open(ctx, page(box, "1 0 0 rg 0 0 50 50 re f", ""), imaging.Options{})
 		if err != nil {
 			t.Fatal(err)
@@ -224,7 +239,8 @@ func TestHugePagesAreDrawnSmall(t *testing.T) {
 			t.Errorf("%s: %+v, %v", box, h, err)
 			continue
 		}
-		if p, err := d.Decode(ctx, 0, Render{Target: imaging.Within(200)}); err == nil && p.Check() != nil {
+		if p, err := d.Decode(ctx, 0, Render{Target: imaging.Within(200)}); err == nil &&
+			p.Check() != nil {
 			t.Error(box, p.Check())
 		}
 	}
@@ -239,7 +255,8 @@ func TestDrawingIsBoundedInMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 * cap(readers.places) {
-		if _, err := d.Decode(ctx, 0, Render{Target: imaging.Within(6000)}); !errors.Is(err, imaging.ErrDamaged) || !strings.Contains(err.Error(), "more than 24 MiB of memory") {
+		if _, err := d.Decode(ctx, 0, Render{Target: imaging.Within(6000)}); !errors.Is(err,
+			imaging.ErrDamaged) || !strings.Contains(err.Error(), "more than 24 MiB of memory") {
 			t.Errorf("got error %v", err)
 		}
 	}
@@ -258,13 +275,16 @@ func TestAPictureThatInflatesIsDrawnOrRefused(t *testing.T) {
 		}
 	}
 	z.Close()
-	bomb := documenttest.Stream(fmt.Sprintf("/Type/XObject/Subtype/Image/Width %d/Height %d/BitsPerComponent 8/ColorSpace/DeviceRGB/Filter/FlateDecode", w, h), zeros.String())
+	bomb := documenttest.Stream(
+		fmt.Sprintf("/Type/XObject/Subtype/Image/Width %d/Height %d/BitsPerComponent 8/ColorSpace/DeviceRGB/Filter/FlateDecode", w, h), zeros.String())
 	ctx := context.Background()
-	d, err := Open(ctx, page("0 0 100 100", "100 0 0 100 0 0 cm /I Do", "/XObject<</I 5 0 R>>", bomb), imaging.Options{})
+	d, err := Open(ctx, page("0 0 100 100", "100 0 0 100 0 0 cm /I Do", "/XObject<</I 5 0 R>>",
+		bomb), imaging.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p, err := d.Decode(ctx, 0, Render{}); err == nil && p.Check() != nil || err != nil && !imaging.IsFault(err) {
+	if p, err := d.Decode(ctx, 0, Render{}); err == nil && p.Check() != nil ||
+		err != nil && !imaging.IsFault(err) {
 		t.Error(err)
 	}
 }
@@ -274,11 +294,15 @@ func endless() []byte {
 	const deep = 12
 	var forms []string
 	for i := range deep {
-		content, resources := strings.Repeat("/F Do ", 10), fmt.Sprintf("/XObject<</F %d 0 R>>", 6+i)
+		content, resources := strings.Repeat("/F Do ", 10), fmt.Sprintf("/XObject<</F %d 0 R>>",
+			6+i)
 		if i == deep-1 {
 			content, resources = "0 0 10 10 re f", ""
 		}
-		forms = append(forms, documenttest.Stream(fmt.Sprintf("/Type/XObject/Subtype/Form/BBox[0 0 100 100]/Resources<<%s>>", resources), content))
+		forms = append(forms,
+			documenttest.Stream(
+				fmt.Sprintf("/Type/XObject/Subtype/Form/BBox[0 0 100 100]/Resources<<%s>>",
+					resources), content))
 	}
 	return page("0 0 100 100", "/F Do", "/XObject<</F 5 0 R>>", forms...)
 }
@@ -309,7 +333,8 @@ func TestDrawingIsBoundedInTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	pageTime = 200 * time.Millisecond
-	if _, err := d.Decode(context.Background(), 0, Render{}); !errors.Is(err, imaging.ErrTooLarge) || !strings.Contains(err.Error(), "takes longer than") {
+	if _, err := d.Decode(context.Background(), 0, Render{}); !errors.Is(err,
+		imaging.ErrTooLarge) || !strings.Contains(err.Error(), "takes longer than") {
 		t.Errorf("got error %v", err)
 	}
 }
@@ -326,7 +351,8 @@ func TestDrawingAllPagesIsBoundedInTime(t *testing.T) {
 		}
 		d.pdf.took(pageTime - time.Second)
 	}
-	if _, err := d.Decode(context.Background(), 0, Render{}); !errors.Is(err, imaging.ErrTooLarge) || !strings.Contains(err.Error(), "too long to draw") {
+	if _, err := d.Decode(context.Background(), 0, Render{}); !errors.Is(err,
+		imaging.ErrTooLarge) || !strings.Contains(err.Error(), "too long to draw") {
 		t.Errorf("got error %v", err)
 	}
 	quick, err := Open(context.Background(), read(t, "pages.pdf"), imaging.Options{})
@@ -353,14 +379,16 @@ func TestOtherThanPicturesAreRefusedWithAHint(t *testing.T) {
 		"HTML":      {"<html><body></body></html>", "not an image"},
 		"nothing":   {"", "the file is empty"},
 	} {
-		if _, err := Open(context.Background(), []byte(c.data), imaging.Options{}); !errors.Is(err, imaging.ErrNotImage) || !strings.Contains(err.Error(), c.want) {
+		if _, err := Open(context.Background(), []byte(c.data), imaging.Options{}); !errors.Is(err,
+			imaging.ErrNotImage) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got error %v, want %q", name, err, c.want)
 		}
 	}
 }
 
 func FuzzPDF(f *testing.F) {
-	for _, name := range []string{"pages.pdf", "colours.pdf", "form.pdf", "turned.pdf", "owner.pdf"} {
+	for _, name := range []string{"pages.pdf", "colours.pdf", "form.pdf", "turned.pdf",
+		"owner.pdf"} {
 		f.Add(read(f, name))
 	}
 	f.Add(endless())

@@ -20,22 +20,23 @@ import (
 )
 
 const (
-	// dotsPerPoint is the size that a page has where nothing asks for another: 144 dots an inch. Text of 8 points
-	// is then 16 pixels high.
+	// dotsPerPoint is the size that a page has where nothing asks for another: 144 dots an inch.
+	// Text of 8 points is then 16 pixels high.
 	dotsPerPoint = 2
 	// maxPagePixels bounds a drawn page.
 	maxPagePixels = 24_000_000
 )
 
-// pageTime bounds the time to draw a page, and usualTime what the pages of a file may take on the average, beyond the first: a file of many pages
-// that each take nearly all of pageTime is given up.
+// pageTime bounds the time to draw a page, and usualTime what the pages of a file may take on the
+// average, beyond the first: a file of many pages that each take nearly all of pageTime is given
+// up.
 var (
 	pageTime  = 30 * time.Second
 	usualTime = 5 * time.Second
 )
 
-// pdf is a PDF file. Each page is drawn by a fresh instance of the reader, which takes some milliseconds
-// to make, so that a file can harm nothing but itself.
+// pdf is a PDF file. Each page is drawn by a fresh instance of the reader, which takes some
+// milliseconds to make, so that a file can harm nothing but itself.
 type pdf struct {
 	data  []byte
 	opt   imaging.Options
@@ -64,7 +65,8 @@ func (p *pdf) took(d time.Duration) {
 func openPDF(ctx context.Context, data []byte, opt imaging.Options) (*pdf, error) {
 	p := &pdf{data: data, opt: opt.WithDefaults()}
 	if int64(len(data)) > p.opt.MaxBytes {
-		return nil, imaging.Fault(imaging.ErrTooLarge, "the file has %d bytes; the limit is %d", len(data), p.opt.MaxBytes)
+		return nil, imaging.Fault(imaging.ErrTooLarge, "the file has %d bytes; the limit is %d",
+			len(data), p.opt.MaxBytes)
 	}
 	err := p.with(ctx, func(in pdfium.Pdfium, doc references.FPDF_DOCUMENT) error {
 		n, err := in.FPDF_GetPageCount(&requests.FPDF_GetPageCount{Document: doc})
@@ -80,14 +82,16 @@ func openPDF(ctx context.Context, data []byte, opt imaging.Options) (*pdf, error
 	case p.pages < 1:
 		return nil, imaging.Fault(imaging.ErrDamaged, "PDF without pages")
 	case p.pages > p.opt.MaxFrames:
-		return nil, imaging.Fault(imaging.ErrTooLarge, "PDF of %d pages; the limit is %d", p.pages, p.opt.MaxFrames)
+		return nil, imaging.Fault(imaging.ErrTooLarge, "PDF of %d pages; the limit is %d", p.pages,
+			p.opt.MaxFrames)
 	}
 	return p, nil
 }
 
-// with calls f with a reader that has the file open, and ends the reader. One that takes too long, or too much memory,
-// or whose ctx is done, is stopped.
-func (p *pdf) with(ctx context.Context, f func(pdfium.Pdfium, references.FPDF_DOCUMENT) error) error {
+// with calls f with a reader that has the file open, and ends the reader. One that takes too long,
+// or too much memory, or whose ctx is done, is stopped.
+func (p *pdf) with(ctx context.Context,
+	f func(pdfium.Pdfium, references.FPDF_DOCUMENT) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -101,7 +105,8 @@ func (p *pdf) with(ctx context.Context, f func(pdfium.Pdfium, references.FPDF_DO
 	}
 	most := p.left()
 	if most <= 0 {
-		return imaging.Fault(imaging.ErrTooLarge, "PDF: its pages take too long to draw, more than %v each", usualTime)
+		return imaging.Fault(imaging.ErrTooLarge,
+			"PDF: its pages take too long to draw, more than %v each", usualTime)
 	}
 	limited, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
@@ -120,20 +125,23 @@ func (p *pdf) with(ctx context.Context, f func(pdfium.Pdfium, references.FPDF_DO
 		}
 	}
 	if broken(err) {
-		// The reader may have grown to all that it may take, which would count for the process until long after.
+		// The reader may have grown to all that it may take, which would count for the process
+		// until long after.
 		debug.FreeOSMemory()
 	}
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case limited.Err() != nil:
-		return imaging.Fault(imaging.ErrTooLarge, "PDF: drawing takes longer than %v", most.Round(time.Millisecond))
+		return imaging.Fault(imaging.ErrTooLarge, "PDF: drawing takes longer than %v",
+			most.Round(time.Millisecond))
 	}
 	return describe(err)
 }
 
 // use opens the file. A fault of the reader's can show itself as a panic.
-func (p *pdf) use(in pdfium.Pdfium, f func(pdfium.Pdfium, references.FPDF_DOCUMENT) error) (err error) {
+func (p *pdf) use(in pdfium.Pdfium, f func(pdfium.Pdfium, references.FPDF_DOCUMENT) error) (
+	err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			err = fmt.Errorf("its reader failed: %v", fault)
@@ -153,7 +161,8 @@ func broken(err error) bool {
 		return false
 	}
 	for _, known := range []error{
-		pdferrors.ErrPassword, pdferrors.ErrSecurity, pdferrors.ErrFormat, pdferrors.ErrFile, pdferrors.ErrPage,
+		pdferrors.ErrPassword, pdferrors.ErrSecurity, pdferrors.ErrFormat, pdferrors.ErrFile,
+		pdferrors.ErrPage,
 	} {
 		if errors.Is(err, known) {
 			return false
@@ -162,8 +171,8 @@ func broken(err error) bool {
 	return true
 }
 
-// describe words an error of the reader. What a broken one says is a trace of its stack, which helps nobody who has
-// the file.
+// describe words an error of the reader. What a broken one says is a trace of its stack, which
+// helps nobody who has the file.
 func describe(err error) error {
 	switch {
 	case err == nil:
@@ -173,18 +182,21 @@ func describe(err error) error {
 	case errors.Is(err, pdferrors.ErrPassword):
 		return imaging.Fault(ErrLocked, "PDF that needs a password; save it without one")
 	case errors.Is(err, pdferrors.ErrSecurity):
-		return imaging.Fault(ErrLocked, "PDF whose encryption is not supported; save it without one")
+		return imaging.Fault(ErrLocked,
+			"PDF whose encryption is not supported; save it without one")
 	case errors.Is(err, pdferrors.ErrFormat), errors.Is(err, pdferrors.ErrFile):
 		return imaging.Fault(imaging.ErrDamaged, "corrupt or truncated PDF")
 	case errors.Is(err, pdferrors.ErrPage):
 		return imaging.Fault(imaging.ErrDamaged, "PDF: the page is damaged")
 	}
-	return imaging.Fault(imaging.ErrDamaged, "PDF: it is damaged, or takes more than %d MiB of memory", readers.memory>>20)
+	return imaging.Fault(imaging.ErrDamaged,
+		"PDF: it is damaged, or takes more than %d MiB of memory", readers.memory>>20)
 }
 
 func (p *pdf) check(i int) error {
 	if i < 0 || i >= p.pages {
-		return imaging.Fault(imaging.ErrNoPage, "the PDF has %d pages; there is no page %d", p.pages, i+1)
+		return imaging.Fault(imaging.ErrNoPage, "the PDF has %d pages; there is no page %d",
+			p.pages, i+1)
 	}
 	return nil
 }
@@ -206,7 +218,8 @@ func (p *pdf) header(ctx context.Context, i int, r Render) (h imaging.Header, er
 	return h, nil
 }
 
-// readerBytes is about what a reader takes beside the file and the page, a scan in the page included.
+// readerBytes is about what a reader takes beside the file and the page, a scan in the page
+// included.
 const readerBytes = 48 << 20
 
 func (p *pdf) sizeOf(in pdfium.Pdfium, doc references.FPDF_DOCUMENT, i int) (w, h int, err error) {
@@ -229,11 +242,12 @@ func (p *pdf) scaled(w, h, s float64) (int, int) {
 	}
 	s = math.Sqrt(limit / w / h)
 	w, h = max(1, math.Floor(w*s)), max(1, math.Floor(h*s))
-	return int(max(1, min(w, limit/h))), int(max(1, min(h, limit/w))) // what is thinner than a pixel is one
+	// what is thinner than a pixel is one
+	return int(max(1, min(w, limit/h))), int(max(1, min(h, limit/w)))
 }
 
-// scaleFor is how much larger than its size a page is drawn: as large as the target, or somewhat larger where that
-// is less than the page's size, as photos are decoded.
+// scaleFor is how much larger than its size a page is drawn: as large as the target, or somewhat
+// larger where that is less than the page's size, as photos are decoded.
 func scaleFor(w, h int, r Render) float64 {
 	if r.Target == nil || r.Exact {
 		return 1
@@ -269,22 +283,27 @@ func (p *pdf) decode(ctx context.Context, i int, r Render) (out *imaging.Picture
 	return out, nil
 }
 
-// draw draws a page, with its annotations and what forms are filled in with, over paper of one colour.
-func draw(in pdfium.Pdfium, doc references.FPDF_DOCUMENT, i, w, h int, paper [3]uint8) (*imaging.RGB, error) {
+// draw draws a page, with its annotations and what forms are filled in with, over paper of one
+// colour.
+func draw(in pdfium.Pdfium, doc references.FPDF_DOCUMENT, i, w, h int,
+	paper [3]uint8) (*imaging.RGB, error) {
 	page, err := in.FPDF_LoadPage(&requests.FPDF_LoadPage{Document: doc, Index: i})
 	if err != nil {
 		return nil, err
 	}
-	bitmap, err := in.FPDFBitmap_CreateEx(&requests.FPDFBitmap_CreateEx{Width: w, Height: h, Format: enums.FPDF_BITMAP_FORMAT_BGRX, Pointer: uint64(0)})
+	bitmap, err := in.FPDFBitmap_CreateEx(&requests.FPDFBitmap_CreateEx{Width: w, Height: h,
+		Format: enums.FPDF_BITMAP_FORMAT_BGRX, Pointer: uint64(0)})
 	if err != nil {
 		return nil, err
 	}
 	colour := uint64(0xff)<<24 | uint64(paper[0])<<16 | uint64(paper[1])<<8 | uint64(paper[2])
-	if _, err := in.FPDFBitmap_FillRect(&requests.FPDFBitmap_FillRect{Bitmap: bitmap.Bitmap, Width: w, Height: h, Color: colour}); err != nil {
+	if _, err := in.FPDFBitmap_FillRect(&requests.FPDFBitmap_FillRect{Bitmap: bitmap.Bitmap,
+		Width: w, Height: h, Color: colour}); err != nil {
 		return nil, err
 	}
 	if _, err := in.FPDF_RenderPageBitmap(&requests.FPDF_RenderPageBitmap{
-		Bitmap: bitmap.Bitmap, Page: requests.Page{ByReference: &page.Page}, SizeX: w, SizeY: h, Flags: enums.FPDF_RENDER_FLAG_ANNOT,
+		Bitmap: bitmap.Bitmap, Page: requests.Page{ByReference: &page.Page}, SizeX: w, SizeY: h,
+		Flags: enums.FPDF_RENDER_FLAG_ANNOT,
 	}); err != nil {
 		return nil, err
 	}
@@ -310,30 +329,36 @@ func draw(in pdfium.Pdfium, doc references.FPDF_DOCUMENT, i, w, h int, paper [3]
 }
 
 // fillIn draws the fields of a form with their contents, which are no part of the page.
-func fillIn(in pdfium.Pdfium, doc references.FPDF_DOCUMENT, page references.FPDF_PAGE, bitmap references.FPDF_BITMAP, w, h int) error {
+func fillIn(in pdfium.Pdfium, doc references.FPDF_DOCUMENT, page references.FPDF_PAGE,
+	bitmap references.FPDF_BITMAP, w, h int) error {
 	kind, err := in.FPDF_GetFormType(&requests.FPDF_GetFormType{Document: doc})
 	if err != nil || kind.FormType == enums.FPDF_FORMTYPE_NONE {
 		return err
 	}
-	form, err := in.FPDFDOC_InitFormFillEnvironment(&requests.FPDFDOC_InitFormFillEnvironment{Document: doc, FormFillInfo: nobody})
+	form, err := in.FPDFDOC_InitFormFillEnvironment(
+		&requests.FPDFDOC_InitFormFillEnvironment{Document: doc, FormFillInfo: nobody})
 	if err != nil {
 		return err
 	}
 	_, err = in.FPDF_FFLDraw(&requests.FPDF_FFLDraw{
-		FormHandle: form.FormHandle, Bitmap: bitmap, Page: requests.Page{ByReference: &page}, SizeX: w, SizeY: h, Flags: enums.FPDF_RENDER_FLAG_ANNOT,
+		FormHandle: form.FormHandle, Bitmap: bitmap, Page: requests.Page{ByReference: &page},
+		SizeX: w, SizeY: h, Flags: enums.FPDF_RENDER_FLAG_ANNOT,
 	})
-	_, exit := in.FPDFDOC_ExitFormFillEnvironment(&requests.FPDFDOC_ExitFormFillEnvironment{FormHandle: form.FormHandle})
+	_, exit := in.FPDFDOC_ExitFormFillEnvironment(
+		&requests.FPDFDOC_ExitFormFillEnvironment{FormHandle: form.FormHandle})
 	return errors.Join(err, exit)
 }
 
 // nobody is the person at a form that is only looked at: nothing that it asks for happens.
 var nobody = structs.FPDF_FORMFILLINFO{
-	FFI_Invalidate:         func(references.FPDF_PAGE, float64, float64, float64, float64) {},
-	FFI_SetCursor:          func(enums.FXCT) {},
-	FFI_SetTimer:           func(int, func(int)) int { return 1 },
-	FFI_KillTimer:          func(int) {},
-	FFI_GetLocalTime:       func() structs.FPDF_SYSTEMTIME { return structs.FPDF_SYSTEMTIME{} },
-	FFI_GetPage:            func(references.FPDF_DOCUMENT, int) *references.FPDF_PAGE { return nil },
+	FFI_Invalidate:   func(references.FPDF_PAGE, float64, float64, float64, float64) {},
+	FFI_SetCursor:    func(enums.FXCT) {},
+	FFI_SetTimer:     func(int, func(int)) int { return 1 },
+	FFI_KillTimer:    func(int) {},
+	FFI_GetLocalTime: func() structs.FPDF_SYSTEMTIME { return structs.FPDF_SYSTEMTIME{} },
+	FFI_GetPage: func(references.FPDF_DOCUMENT, int) *references.FPDF_PAGE {
+		return nil
+	},
 	FFI_GetRotation:        func(references.FPDF_PAGE) enums.FPDF_PAGE_ROTATION { return 0 },
 	FFI_ExecuteNamedAction: func(string) {},
 }

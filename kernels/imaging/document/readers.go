@@ -22,8 +22,8 @@ const readerMemory = 512 << 20
 // wasmPage is the unit that WebAssembly counts memory in.
 const wasmPage = 64 << 10
 
-// readers makes readers of PDF files: PDFium, compiled to WebAssembly, which reaches nothing but its own memory and the
-// fonts of the system.
+// readers makes readers of PDF files: PDFium, compiled to WebAssembly, which reaches nothing but
+// its own memory and the fonts of the system.
 var readers = newPool(readerMemory)
 
 type pool struct {
@@ -58,7 +58,8 @@ func (p *pool) instance(ctx context.Context) (pdfium.Pdfium, error) {
 	return in, nil
 }
 
-// prepare waits until the program is compiled, or read from the cache folder. Nothing stops that once it has begun.
+// prepare waits until the program is compiled, or read from the cache folder. Nothing stops that
+// once it has begun.
 func (p *pool) prepare(ctx context.Context) error {
 	p.once.Do(func() {
 		p.ready = make(chan struct{})
@@ -77,7 +78,8 @@ func (p *pool) prepare(ctx context.Context) error {
 
 func (p *pool) compile() (pdfium.Pool, error) {
 	config := wazero.NewRuntimeConfig().
-		WithCoreFeatures(api.CoreFeaturesV2 | experimental.CoreFeaturesExceptionHandling). // which PDFium is compiled for
+		// which PDFium is compiled for
+		WithCoreFeatures(api.CoreFeaturesV2 | experimental.CoreFeaturesExceptionHandling).
 		WithCloseOnContextDone(true).
 		WithMemoryLimitPages(uint32(p.memory / wasmPage))
 	if dir, err := compiledFolder(); err == nil {
@@ -104,8 +106,10 @@ func (p *pool) compile() (pdfium.Pool, error) {
 	return instances, nil
 }
 
-// fontFolders hold the fonts that PDFium takes for those that a file names and does not bring along.
-var fontFolders = []string{"/usr/share/fonts", "/usr/share/X11/fonts/Type1", "/usr/share/X11/fonts/TTF", "/usr/local/share/fonts"}
+// fontFolders hold the fonts that PDFium takes for those that a file names and does not bring
+// along.
+var fontFolders = []string{"/usr/share/fonts", "/usr/share/X11/fonts/Type1",
+	"/usr/share/X11/fonts/TTF", "/usr/local/share/fonts"}
 
 // cacheFolder is that of models/builtin, which lies on a floor above.
 func cacheFolder() (string, error) {
@@ -126,8 +130,8 @@ func compiledFolder() (string, error) {
 	return dir, os.MkdirAll(dir, 0o700)
 }
 
-// Prepared reports whether PDF files can be opened without the wait of some seconds in which their reader is
-// compiled, once on a machine.
+// Prepared reports whether PDF files can be opened without the wait of some seconds in which their
+// reader is compiled, once on a machine.
 func Prepared() bool {
 	dir, err := compiledFolder()
 	if err != nil {

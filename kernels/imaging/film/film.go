@@ -1,6 +1,6 @@
-// Package film takes single frames out of videos with ffmpeg, if that is installed. Only the frames that are asked for are
-// decoded, each by a process of its own that is bounded in time and output, knows the file's format beforehand and may open
-// nothing but the file.
+// Package film takes single frames out of videos with ffmpeg, if that is installed. Only the frames
+// that are asked for are decoded, each by a process of its own that is bounded in time and output,
+// knows the file's format beforehand and may open nothing but the file.
 package film
 
 import (
@@ -27,7 +27,8 @@ import (
 type Options struct {
 	// Frames is the most frames; 0 means DefaultFrames, or with FPS no limit but MaxFrames.
 	Frames int
-	// FPS takes so many frames a second, from From on, in the place of frames that are evenly spread.
+	// FPS takes so many frames a second, from From on, in the place of frames that are evenly
+	// spread.
 	FPS float64
 	// Scenes takes the frames with which a new scene begins, and the first one.
 	Scenes bool
@@ -76,7 +77,8 @@ func Open(ctx context.Context, path string) (*Film, error) {
 		return nil, err
 	}
 	f := &Film{path: path, format: format}
-	out, err := f.run(ctx, "ffprobe", frameTime, 1<<20, []string{"-select_streams", "v:0", "-show_entries", "stream=duration,avg_frame_rate:format=duration", "-of", "json"}, nil)
+	out, err := f.run(ctx, "ffprobe", frameTime, 1<<20, []string{"-select_streams", "v:0",
+		"-show_entries", "stream=duration,avg_frame_rate:format=duration", "-of", "json"}, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -113,14 +115,15 @@ func seconds(text string) time.Duration {
 	return time.Duration(v * float64(time.Second))
 }
 
-// Is reports whether a file is a film: by its first bytes, and of a row of JPEG pictures by its name too, as it begins like a single one. Files that
-// cannot be read are none.
+// Is reports whether a file is a film: by its first bytes, and of a row of JPEG pictures by its
+// name too, as it begins like a single one. Files that cannot be read are none.
 func Is(path string) bool {
 	_, err := formatOf(path)
 	return err == nil
 }
 
-// formatOf tells ffmpeg's name for the format of a file, by its first bytes: a playlist, which could name other files, has none.
+// formatOf tells ffmpeg's name for the format of a file, by its first bytes: a playlist, which
+// could name other files, has none.
 func formatOf(path string) (string, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -159,11 +162,13 @@ func (f *Film) Times(ctx context.Context, o Options) ([]time.Duration, error) {
 	case o.FPS < 0 || math.IsNaN(o.FPS) || o.Frames < 0 || o.From < 0 || o.To < 0:
 		return nil, errors.New("frames, frames a second and times must not be negative")
 	case f.length > 0 && o.From >= f.length:
-		return nil, fmt.Errorf("the video is %v long; nothing is left from %v on", f.length.Round(time.Millisecond), o.From)
+		return nil, fmt.Errorf("the video is %v long; nothing is left from %v on",
+			f.length.Round(time.Millisecond), o.From)
 	case o.To > 0 && o.To <= o.From:
 		return nil, fmt.Errorf("the part from %v to %v is empty", o.From, o.To)
 	case o.Frames > MaxFrames:
-		return nil, fmt.Errorf("%d frames are too many; at most %d can be taken", o.Frames, MaxFrames)
+		return nil, fmt.Errorf("%d frames are too many; at most %d can be taken", o.Frames,
+			MaxFrames)
 	}
 	if end == 0 { // of unknown length, as of a stream that was recorded
 		return []time.Duration{o.From}, nil
@@ -202,17 +207,24 @@ func (f *Film) steady(o Options, span time.Duration) ([]time.Duration, error) {
 			return times, nil
 		}
 		if i == most {
-			return nil, fmt.Errorf("%v frames a second are over %d in %v; take fewer, or a part (--from, --to)", o.FPS, most, span.Round(time.Millisecond))
+			return nil, fmt.Errorf(
+				"%v frames a second are over %d in %v; take fewer, or a part (--from, --to)", o.FPS,
+				most, span.Round(time.Millisecond))
 		}
 		times = append(times, o.From+t)
 	}
 }
 
-// scenes finds where scenes begin: where a frame differs much from the one before. The first frame counts.
+// scenes finds where scenes begin: where a frame differs much from the one before. The first frame
+// counts.
 func (f *Film) scenes(ctx context.Context, o Options, end time.Duration) ([]time.Duration, error) {
-	const differs = 0.3 // ffmpeg's measure, from 0 to 1; 0.3 to 0.5 is what its documentation calls sane
-	out, err := f.run(ctx, "ffmpeg", sceneTime, 1<<20, []string{"-ss", decimal(o.From), "-t", decimal(end - o.From)},
-		[]string{"-an", "-vf", fmt.Sprintf("scale=320:-2,select='gt(scene,%v)',metadata=print:file=-", differs), "-f", "null", "-"})
+	// ffmpeg's measure, from 0 to 1; 0.3 to 0.5 is what its documentation calls sane
+	const differs = 0.3
+	out, err := f.run(ctx, "ffmpeg", sceneTime, 1<<20, []string{"-ss", decimal(o.From), "-t",
+		decimal(end - o.From)},
+		[]string{"-an", "-vf",
+			fmt.Sprintf("scale=320:-2,select='gt(scene,%v)',metadata=print:file=-", differs), "-f",
+			"null", "-"})
 	if err != nil {
 		return nil, err
 	}
@@ -234,32 +246,40 @@ func decimal(t time.Duration) string { return strconv.FormatFloat(t.Seconds(), '
 
 // Frame takes the frame that is seen at a time.
 func (f *Film) Frame(ctx context.Context, at time.Duration) (Frame, error) {
-	size := fmt.Sprintf("scale='if(gte(iw,ih),min(%[1]d,iw),-2)':'if(gte(iw,ih),-2,min(%[1]d,ih))'", maxSide)
+	size := fmt.Sprintf("scale='if(gte(iw,ih),min(%[1]d,iw),-2)':'if(gte(iw,ih),-2,min(%[1]d,ih))'",
+		maxSide)
 	before, behind := []string{"-ss", decimal(at)}, []string(nil)
 	if slices.Contains([]string{"mpeg", "mpegvideo", "mjpeg"}, f.format) {
-		before, behind = nil, before // there is no index to find a frame by: all before it are decoded
+		// there is no index to find a frame by: all before it are decoded
+		before, behind = nil, before
 	}
 	out, err := f.run(ctx, "ffmpeg", frameTime, maxFrameBytes, before, append(behind,
-		"-map", "0:v:0", "-frames:v", "1", "-vf", size, "-pix_fmt", "rgb24", "-c:v", "png", "-f", "image2pipe", "-"))
+		"-map", "0:v:0", "-frames:v", "1", "-vf", size, "-pix_fmt", "rgb24", "-c:v", "png", "-f",
+		"image2pipe", "-"))
 	if err != nil {
 		return Frame{}, err
 	}
 	if len(out) == 0 {
-		return Frame{}, fmt.Errorf("there is no frame at %v; the video may be cut off", at.Round(time.Millisecond))
+		return Frame{}, fmt.Errorf("there is no frame at %v; the video may be cut off",
+			at.Round(time.Millisecond))
 	}
 	return Frame{Time: at, PNG: out}, nil
 }
 
-// run runs a program of ffmpeg's over the film: options for its input come before it, those for the output behind it.
-func (f *Film) run(ctx context.Context, program string, limit time.Duration, most int64, before, behind []string) ([]byte, error) {
+// run runs a program of ffmpeg's over the film: options for its input come before it, those for the
+// output behind it.
+func (f *Film) run(ctx context.Context, program string, limit time.Duration, most int64, before,
+	behind []string) ([]byte, error) {
 	path, err := exec.LookPath(program)
 	if err != nil {
 		return nil, ErrNoProgram
 	}
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	// The name goes as a file's, so that none that begins as an option or an address is taken for one.
-	args := append([]string{"-v", "error", "-protocol_whitelist", "file,pipe", "-f", f.format, "-max_pixels", strconv.Itoa(maxPixels)}, before...)
+	// The name goes as a file's, so that none that begins as an option or an address is taken for
+	// one.
+	args := append([]string{"-v", "error", "-protocol_whitelist", "file,pipe", "-f", f.format,
+		"-max_pixels", strconv.Itoa(maxPixels)}, before...)
 	if program == "ffmpeg" {
 		args = append([]string{"-nostdin"}, args...)
 	}
@@ -288,7 +308,9 @@ func (f *Film) run(ctx context.Context, program string, limit time.Duration, mos
 	case limited.Err() != nil:
 		return nil, fmt.Errorf("%s takes longer than %v", program, limit)
 	case err != nil:
-		return nil, fmt.Errorf("the video is damaged, or of a kind that this ffmpeg does not read: %s", firstLine(complaint.String(), f.path))
+		return nil, fmt.Errorf(
+			"the video is damaged, or of a kind that this ffmpeg does not read: %s", firstLine(
+				complaint.String(), f.path))
 	}
 	return out, readErr
 }
@@ -296,7 +318,8 @@ func (f *Film) run(ctx context.Context, program string, limit time.Duration, mos
 // speaker is the part of ffmpeg that complains, as "[mov,mp4,m4a,3gp,3g2,mj2 @ 0x55d0c8e3a2c0] ".
 var speaker = regexp.MustCompile(`^(?:\[[^\]]* @ 0x[0-9a-f]+\] *)+`)
 
-// firstLine is the first line of a complaint, without the file's name, which errors have already, and without the part of ffmpeg that complains.
+// firstLine is the first line of a complaint, without the file's name, which errors have already,
+// and without the part of ffmpeg that complains.
 func firstLine(text, path string) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
 	line = speaker.ReplaceAllString(line, "")

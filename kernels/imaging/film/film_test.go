@@ -51,13 +51,16 @@ func colourOf(t *testing.T, data []byte) string {
 		}
 		return 0
 	}
-	return map[[3]int]string{{1, 0, 0}: "red", {0, 1, 0}: "lime", {0, 0, 1}: "blue", {1, 1, 0}: "yellow"}[[3]int{bit(c.R), bit(c.G), bit(c.B)}]
+	return map[[3]int]string{{1, 0, 0}: "red", {0, 1, 0}: "lime", {0, 0, 1}: "blue",
+		{1, 1, 0}: "yellow"}[[3]int{bit(c.R), bit(c.G), bit(c.B)}]
 }
 
 func TestFramesAreThoseOfTheirTimes(t *testing.T) {
 	for name, codec := range map[string][]string{
-		"film.mp4": {"-c:v", "mpeg4"}, "film.mkv": {"-c:v", "mpeg4"}, "film.avi": {"-c:v", "mjpeg"}, "film.mov": {"-c:v", "mjpeg", "-pix_fmt", "yuvj420p"},
-		"film.webm": {"-c:v", "libvpx"}, "film.mpg": {"-c:v", "mpeg1video", "-r", "25"}, "film.flv": {"-c:v", "flv"},
+		"film.mp4": {"-c:v", "mpeg4"}, "film.mkv": {"-c:v", "mpeg4"}, "film.avi": {"-c:v", "mjpeg"},
+		"film.mov":  {"-c:v", "mjpeg", "-pix_fmt", "yuvj420p"},
+		"film.webm": {"-c:v", "libvpx"}, "film.mpg": {"-c:v", "mpeg1video", "-r", "25"},
+		"film.flv": {"-c:v", "flv"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx := context.Background()
@@ -117,17 +120,21 @@ func TestTimes(t *testing.T) {
 			t.Errorf("%+v: got %v, %v, want %v", c.o, got, err, c.want)
 		}
 	}
-	if got, err := f.Times(context.Background(), Options{}); err != nil || len(got) != DefaultFrames {
+	if got, err := f.Times(context.Background(), Options{}); err != nil ||
+		len(got) != DefaultFrames {
 		t.Error(got, err)
 	}
-	if got, err := (&Film{length: 100 * time.Millisecond, rate: 25}).Times(context.Background(), Options{Frames: 30}); err != nil || len(got) != 2 {
+	if got, err := (&Film{length: 100 * time.Millisecond, rate: 25}).Times(context.Background(),
+		Options{Frames: 30}); err != nil || len(got) != 2 {
 		t.Errorf("two frames are all there is: %v, %v", got, err)
 	}
 	for want, o := range map[string]Options{
-		"nothing is left": {From: 10 * time.Second}, "is empty": {From: 3 * time.Second, To: 2 * time.Second}, "too many": {Frames: 257},
+		"nothing is left": {From: 10 * time.Second}, "is empty": {From: 3 * time.Second,
+			To: 2 * time.Second}, "too many": {Frames: 257},
 		"over 256": {FPS: 100}, "negative": {FPS: -1},
 	} {
-		if _, err := f.Times(context.Background(), o); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := f.Times(context.Background(), o); err == nil || !strings.Contains(err.Error(),
+			want) {
 			t.Errorf("%+v: got error %v, want %q", o, err, want)
 		}
 	}
@@ -169,10 +176,12 @@ func TestDamagedFilmsAreRefused(t *testing.T) {
 		data []byte
 		want string
 	}{
-		"cut.mp4":       {data[:len(data)/2], "damaged"},
-		"empty.mp4":     {nil, "empty"},
-		"picture.mp4":   {still.Bytes(), "no video that is known"},
-		"playlist.mp4":  {[]byte("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://127.0.0.1/x.ts\n"), "no video that is known"},
+		"cut.mp4":     {data[:len(data)/2], "damaged"},
+		"empty.mp4":   {nil, "empty"},
+		"picture.mp4": {still.Bytes(), "no video that is known"},
+		"playlist.mp4": {[]byte(
+			"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://127.0.0.1/x.ts\n"),
+			"no video that is known"},
 		"-v.mp4":        {data[:40], "damaged"},
 		"http:--x.webm": {append([]byte("\x1a\x45\xdf\xa3"), make([]byte, 100)...), "damaged"},
 	} {
@@ -204,11 +213,13 @@ func TestDamagedFilmsAreRefused(t *testing.T) {
 
 func TestWithoutFFmpegTheErrorSaysWhatToInstall(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "film.webm")
-	if err := os.WriteFile(path, []byte("\x1a\x45\xdf\xa3\x01\x00\x00\x00\x00"), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte("\x1a\x45\xdf\xa3\x01\x00\x00\x00\x00"),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", t.TempDir())
-	if _, err := Open(context.Background(), path); !errors.Is(err, ErrNoProgram) || !strings.Contains(err.Error(), "apt install ffmpeg") {
+	if _, err := Open(context.Background(), path); !errors.Is(err, ErrNoProgram) ||
+		!strings.Contains(err.Error(), "apt install ffmpeg") {
 		t.Error(err)
 	}
 }

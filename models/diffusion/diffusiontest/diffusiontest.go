@@ -1,6 +1,7 @@
-// Package diffusiontest writes files of models that make pictures, for tests and benchmarks. [WriteSD15] writes all tensors of Stable Diffusion 1.5
-// in their shapes with random weights: what comes out is noise, made by as much arithmetic as a picture of a trained model takes. [WriteTiny] writes
-// a file of a few bytes that is recognized as such a model and can draw nothing.
+// Package diffusiontest writes files of models that make pictures, for tests and benchmarks.
+// [WriteSD15] writes all tensors of Stable Diffusion 1.5 in their shapes with random weights: what
+// comes out is noise, made by as much arithmetic as a picture of a trained model takes. [WriteTiny]
+// writes a file of a few bytes that is recognized as such a model and can draw nothing.
 package diffusiontest
 
 import (
@@ -37,18 +38,20 @@ func WriteTiny(path string) error {
 	return write(path, []Tensor{
 		{"model.diffusion_model.input_blocks.0.0.weight", []int{1}},
 		{"first_stage_model.decoder.conv_in.weight", []int{1}},
-		{"cond_stage_model.transformer.text_model.embeddings.token_embedding.weight", []int{1, 768}},
+		{"cond_stage_model.transformer.text_model.embeddings.token_embedding.weight",
+			[]int{1, 768}},
 	}, 1)
 }
 
 // WriteSD15 writes a file of 2.1 GB. The same seed makes the same file.
 func WriteSD15(path string, seed uint64) error { return write(path, SD15(), seed) }
 
-// WriteTinyParts writes files into a folder that have names of the tensors of FLUX, each part in a file of its own: the diffusion model as flux.safetensors,
-// the others by the names of their parts.
+// WriteTinyParts writes files into a folder that have names of the tensors of FLUX, each part in a
+// file of its own: the diffusion model as flux.safetensors, the others by the names of their parts.
 func WriteTinyParts(dir string) (model string, parts diffusion.Parts, err error) {
 	model, parts = filepath.Join(dir, "flux.safetensors"), diffusion.Parts{}
-	if err := write(model, []Tensor{{"double_blocks.0.img_attn.qkv.weight", []int{1}}}, 1); err != nil {
+	if err := write(model, []Tensor{{"double_blocks.0.img_attn.qkv.weight", []int{1}}},
+		1); err != nil {
 		return "", nil, err
 	}
 	for part, tensor := range map[diffusion.Part]Tensor{
@@ -118,8 +121,8 @@ func writeHeader(w io.Writer, tensors []Tensor) error {
 	return err
 }
 
-// writeWeights writes what keeps activations near 1 from layer to layer: norms of 1, biases of 0, and elsewhere values that are spread evenly with
-// the variance 1/inputs.
+// writeWeights writes what keeps activations near 1 from layer to layer: norms of 1, biases of 0,
+// and elsewhere values that are spread evenly with the variance 1/inputs.
 func writeWeights(w io.Writer, t *Tensor, r *rand.Rand) error {
 	n := t.elements()
 	data := make([]byte, 2*n)
@@ -147,7 +150,8 @@ func writeWeights(w io.Writer, t *Tensor, r *rand.Rand) error {
 	return err
 }
 
-// float16 rounds to the nearest number of half precision with a magnitude from 2^-14 to 65504, and what is smaller to 0.
+// float16 rounds to the nearest number of half precision with a magnitude from 2^-14 to 65504, and
+// what is smaller to 0.
 func float16(x float64) uint16 {
 	bits := math.Float32bits(float32(x))
 	sign := uint16(bits >> 16 & 0x8000)

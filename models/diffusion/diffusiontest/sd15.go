@@ -2,7 +2,8 @@ package diffusiontest
 
 import "fmt"
 
-// The sizes of Stable Diffusion 1.5, from v1-inference.yaml of https://github.com/CompVis/stable-diffusion.
+// The sizes of Stable Diffusion 1.5, from v1-inference.yaml of
+// https://github.com/CompVis/stable-diffusion.
 const (
 	unetWidth    = 320 // channels of the U-net's first level
 	unetTime     = 1280
@@ -22,7 +23,8 @@ var multiples = [levels]int{1, 2, 4, 4}
 // list collects tensors.
 type list struct{ tensors []Tensor }
 
-// SD15 lists the tensors of Stable Diffusion 1.5 as its published file names them, the indices of positions apart, which are no weights.
+// SD15 lists the tensors of Stable Diffusion 1.5 as its published file names them, the indices of
+// positions apart, which are no weights.
 func SD15() []Tensor {
 	var l list
 	l.unet("model.diffusion_model.")
@@ -33,7 +35,8 @@ func SD15() []Tensor {
 
 func (l *list) add(name string, shape ...int) { l.tensors = append(l.tensors, Tensor{name, shape}) }
 
-// both adds the weights of a layer and its bias, which has as many values as the weights' first dimension.
+// both adds the weights of a layer and its bias, which has as many values as the weights' first
+// dimension.
 func (l *list) both(name string, shape ...int) {
 	l.add(name+".weight", shape...)
 	l.add(name+".bias", shape[0])
@@ -124,11 +127,13 @@ func (l *list) vae(p string) {
 	channels := vaeWidth
 	for level, multiple := range multiples {
 		for i := range 2 {
-			l.vaeBlock(fmt.Sprintf("%sencoder.down.%d.block.%d.", p, level, i), channels, vaeWidth*multiple)
+			l.vaeBlock(fmt.Sprintf("%sencoder.down.%d.block.%d.", p, level, i), channels,
+				vaeWidth*multiple)
 			channels = vaeWidth * multiple
 		}
 		if level < levels-1 {
-			l.conv(fmt.Sprintf("%sencoder.down.%d.downsample.conv", p, level), channels, channels, 3)
+			l.conv(fmt.Sprintf("%sencoder.down.%d.downsample.conv", p, level), channels, channels,
+				3)
 		}
 	}
 	l.vaeMiddle(p+"encoder.mid.", deep)
@@ -141,7 +146,8 @@ func (l *list) vae(p string) {
 	l.vaeMiddle(p+"decoder.mid.", deep)
 	for level := levels - 1; level >= 0; level-- {
 		for i := range 3 {
-			l.vaeBlock(fmt.Sprintf("%sdecoder.up.%d.block.%d.", p, level, i), channels, vaeWidth*multiples[level])
+			l.vaeBlock(fmt.Sprintf("%sdecoder.up.%d.block.%d.", p, level, i), channels,
+				vaeWidth*multiples[level])
 			channels = vaeWidth * multiples[level]
 		}
 		if level > 0 {

@@ -1,4 +1,5 @@
-// Package grammartest draws JSON schemas for property tests: of what package grammar makes of them, and of what a model then writes.
+// Package grammartest draws JSON schemas for property tests: of what package grammar makes of them,
+// and of what a model then writes.
 package grammartest
 
 import (
@@ -9,8 +10,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Schema draws a schema of keywords that package grammar knows: nested objects, arrays, enums, unions, patterns, formats, numbers with
-// ranges. Some are unsatisfiable, or unions of which a value may match two.
+// Schema draws a schema of keywords that package grammar knows: nested objects, arrays, enums,
+// unions, patterns, formats, numbers with ranges. Some are unsatisfiable, or unions of which a
+// value may match two.
 func Schema(t *rapid.T) []byte {
 	root := map[string]any{"allOf": []any{draw(t, 0)}, "$defs": map[string]any{"d": draw(t, 1)}}
 	schema, err := json.Marshal(root)
@@ -26,7 +28,8 @@ type kind func(t *rapid.T, depth int) any
 func draw(t *rapid.T, depth int) any {
 	kinds := []kind{text, number, number, enum, pattern, boolean, format, constant, types, multiple}
 	if depth < 3 {
-		kinds = append(kinds, object, object, array, tuple, union, union, reference, tagged, names, opposite, conditional, dependent, distinct, containing, presence)
+		kinds = append(kinds, object, object, array, tuple, union, union, reference, tagged, names,
+			opposite, conditional, dependent, distinct, containing, presence)
 	}
 	return kinds[rapid.IntRange(0, len(kinds)-1).Draw(t, "kind")](t, depth)
 }
@@ -52,7 +55,8 @@ func number(t *rapid.T, _ int) any {
 		s[rapid.SampledFrom([]string{"minimum", "exclusiveMinimum"}).Draw(t, "key")] = at(lo)
 	}
 	if rapid.Bool().Draw(t, "high") {
-		s[rapid.SampledFrom([]string{"maximum", "exclusiveMaximum"}).Draw(t, "key")] = at(lo + rapid.IntRange(0, 3000).Draw(t, "span"))
+		s[rapid.SampledFrom([]string{"maximum", "exclusiveMaximum"}).Draw(t, "key")] = at(lo +
+			rapid.IntRange(0, 3000).Draw(t, "span"))
 	}
 	return s
 }
@@ -67,7 +71,8 @@ func enum(t *rapid.T, _ int) any {
 }
 
 func constant(t *rapid.T, _ int) any {
-	return map[string]any{"const": rapid.SampledFrom([]any{"x", "", "\u2028\"", 0, -1.25, true, nil, []any{},
+	return map[string]any{"const": rapid.SampledFrom([]any{"x", "", "\u2028\"", 0, -1.25, true, nil,
+		[]any{},
 		map[string]any{"k": []any{1, "v"}}}).Draw(t, "const")}
 }
 
@@ -77,17 +82,21 @@ func reference(*rapid.T, int) any { return map[string]any{"$ref": "#/$defs/d"} }
 
 func pattern(t *rapid.T, _ int) any {
 	return map[string]any{"type": "string", "minLength": few(t, "lo"),
-		"pattern": rapid.SampledFrom([]string{`^[a-c]+$`, `x\d`, `^(ab|c){2,3}`, `^\S+@\w*$`, `[^a-z\s]`, `^"\\?"$`, `a.b|^$`}).Draw(t, "pattern")}
+		"pattern": rapid.SampledFrom([]string{`^[a-c]+$`, `x\d`, `^(ab|c){2,3}`, `^\S+@\w*$`,
+			`[^a-z\s]`, `^"\\?"$`, `a.b|^$`}).Draw(t, "pattern")}
 }
 
 func format(t *rapid.T, _ int) any {
-	return map[string]any{"type": "string", "format": rapid.SampledFrom([]string{"date", "time", "date-time", "email", "ipv4", "ipv6", "uuid",
+	return map[string]any{"type": "string", "format": rapid.SampledFrom([]string{"date", "time",
+		"date-time", "email", "ipv4", "ipv6", "uuid",
 		"uri", "hostname"}).Draw(t, "format")}
 }
 
 func types(t *rapid.T, _ int) any {
-	other := rapid.SampledFrom([]string{"string", "integer", "number", "boolean", "array", "object"}).Draw(t, "type")
-	return map[string]any{"type": []any{"null", other}, "maxLength": few(t, "length"), "minimum": few(t, "min")}
+	other := rapid.SampledFrom([]string{"string", "integer", "number", "boolean", "array",
+		"object"}).Draw(t, "type")
+	return map[string]any{"type": []any{"null", other}, "maxLength": few(t, "length"),
+		"minimum": few(t, "min")}
 }
 
 func object(t *rapid.T, depth int) any {
@@ -120,17 +129,21 @@ func object(t *rapid.T, depth int) any {
 }
 
 func names(t *rapid.T, depth int) any {
-	return map[string]any{"type": "object", "propertyNames": map[string]any{"pattern": "^[a-z]{1,3}$"},
-		"additionalProperties": draw(t, depth+1), "minProperties": few(t, "min"), "maxProperties": 3 + few(t, "max")}
+	return map[string]any{"type": "object",
+		"propertyNames":        map[string]any{"pattern": "^[a-z]{1,3}$"},
+		"additionalProperties": draw(t, depth+1), "minProperties": few(t, "min"),
+		"maxProperties": 3 + few(t, "max")}
 }
 
 func array(t *rapid.T, depth int) any {
 	lo := few(t, "shortest")
-	return map[string]any{"type": "array", "items": draw(t, depth+1), "minItems": lo, "maxItems": lo + few(t, "more")}
+	return map[string]any{"type": "array", "items": draw(t, depth+1), "minItems": lo,
+		"maxItems": lo + few(t, "more")}
 }
 
 func tuple(t *rapid.T, depth int) any {
-	return map[string]any{"type": "array", "prefixItems": []any{draw(t, depth+1), draw(t, depth+1)}, "minItems": few(t, "shortest")}
+	return map[string]any{"type": "array", "prefixItems": []any{draw(t, depth+1), draw(t, depth+1)},
+		"minItems": few(t, "shortest")}
 }
 
 func union(t *rapid.T, depth int) any {
@@ -142,7 +155,8 @@ func union(t *rapid.T, depth int) any {
 func tagged(t *rapid.T, depth int) any {
 	branch := func(tag string) any {
 		return map[string]any{"type": "object", "required": []any{"kind"},
-			"properties": map[string]any{"kind": map[string]any{"const": tag}, "value": draw(t, depth+1)}}
+			"properties": map[string]any{"kind": map[string]any{"const": tag},
+				"value": draw(t, depth+1)}}
 	}
 	return map[string]any{"oneOf": []any{branch("a"), branch("b")}}
 }
@@ -152,28 +166,35 @@ func opposite(t *rapid.T, depth int) any {
 }
 
 func conditional(t *rapid.T, depth int) any {
-	return map[string]any{"if": draw(t, depth+1), "then": draw(t, depth+1), "else": draw(t, depth+1)}
+	return map[string]any{"if": draw(t, depth+1), "then": draw(t, depth+1),
+		"else": draw(t, depth+1)}
 }
 
 func dependent(t *rapid.T, depth int) any {
-	return map[string]any{"type": "object", "properties": map[string]any{"a": draw(t, depth+1), "b": true, "c": true},
-		"dependentRequired": map[string]any{"a": []any{"b"}, "b": []any{"d"}}, "dependentSchemas": map[string]any{"c": draw(t, depth+1)}}
+	return map[string]any{"type": "object", "properties": map[string]any{"a": draw(t, depth+1),
+		"b": true, "c": true},
+		"dependentRequired": map[string]any{"a": []any{"b"}, "b": []any{"d"}},
+		"dependentSchemas":  map[string]any{"c": draw(t, depth+1)}}
 }
 
 func distinct(t *rapid.T, depth int) any {
-	return map[string]any{"type": "array", "items": draw(t, depth+1), "uniqueItems": true, "maxItems": few(t, "most")}
+	return map[string]any{"type": "array", "items": draw(t, depth+1), "uniqueItems": true,
+		"maxItems": few(t, "most")}
 }
 
 func containing(t *rapid.T, depth int) any {
-	return map[string]any{"type": "array", "items": draw(t, depth+1), "contains": draw(t, depth+1), "minContains": few(t, "least")}
+	return map[string]any{"type": "array", "items": draw(t, depth+1), "contains": draw(t, depth+1),
+		"minContains": few(t, "least")}
 }
 
 // presence is a union over which properties there are.
 func presence(t *rapid.T, _ int) any {
 	asks := func() any {
-		return map[string]any{"required": rapid.SampledFrom([][]any{{"a"}, {"b"}, {"a", "c"}, {}}).Draw(t, "asked")}
+		return map[string]any{"required": rapid.SampledFrom([][]any{{"a"}, {"b"}, {"a", "c"},
+			{}}).Draw(t, "asked")}
 	}
 	key := rapid.SampledFrom([]string{"anyOf", "oneOf"}).Draw(t, "key")
-	return map[string]any{"type": "object", "properties": map[string]any{"a": true, "b": map[string]any{"type": "null"}, "c": true},
+	return map[string]any{"type": "object", "properties": map[string]any{"a": true,
+		"b": map[string]any{"type": "null"}, "c": true},
 		key: []any{asks(), asks(), asks()}, "not": map[string]any{"required": []any{"b", "c"}}}
 }

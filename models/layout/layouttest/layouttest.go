@@ -1,5 +1,6 @@
-// Package layouttest has the bench of truth of the vision families for tests: what transformers makes of six pictures with a tiny random
-// model of each family, and the models' files. scripts/golden/families.py writes it.
+// Package layouttest has the bench of truth of the vision families for tests: what transformers
+// makes of six pictures with a tiny random model of each family, and the models' files.
+// scripts/golden/families.py writes it.
 package layouttest
 
 import (
@@ -39,8 +40,9 @@ type Picture struct {
 		Norm  float64
 		Rows  map[string][]float32
 	}
-	// Positions are those of M-RoPE: of the last token, and the sums over all, in time, rows and columns; and a hash over all, those in time
-	// first, as 32-bit integers. Nil for other families.
+	// Positions are those of M-RoPE: of the last token, and the sums over all, in time, rows and
+	// columns; and a hash over all, those in time first, as 32-bit integers. Nil for other
+	// families.
 	Positions *struct {
 		Last, Sums [3]int
 		SHA256     string
@@ -155,7 +157,8 @@ func (g *Golden) Write(dir string) (model, projector string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	model, projector = filepath.Join(dir, g.Name+".gguf"), filepath.Join(dir, "mmproj-"+g.Name+".gguf")
+	model, projector = filepath.Join(dir, g.Name+".gguf"),
+		filepath.Join(dir, "mmproj-"+g.Name+".gguf")
 	if err := os.WriteFile(model, m, 0o600); err != nil {
 		return "", "", err
 	}

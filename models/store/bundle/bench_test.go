@@ -9,11 +9,13 @@ import (
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
-// BenchmarkImport imports a bundle of a gigabyte into an empty store: reading, hashing, writing and syncing. Beside it, the system's sha256sum reads the
-// same file, which is what people would do to be sure of it.
+// BenchmarkImport imports a bundle of a gigabyte into an empty store: reading, hashing, writing and
+// syncing. Beside it, the system's sha256sum reads the same file, which is what people would do to
+// be sure of it.
 func BenchmarkImport(b *testing.B) {
 	m := addModel(b, newStore(b), "a", 1e9, 4000)
-	path := export(b, filepath.Join(b.TempDir(), "a.eyb"), ExportOptions{Models: []*store.Model{m}})[0]
+	path := export(b, filepath.Join(b.TempDir(), "a.eyb"),
+		ExportOptions{Models: []*store.Model{m}})[0]
 	b.Run("eyelet", func(b *testing.B) {
 		b.SetBytes(m.Manifest.Size())
 		for b.Loop() {

@@ -34,25 +34,29 @@ func TestWhatIsExportedComesBack(t *testing.T) {
 			if len(files) < c.args {
 				t.Errorf("made %v", files)
 			}
-			for _, first := range []string{files[0], filepath.Join(dir, c.path), files[len(files)-1]} {
+			for _, first := range []string{files[0], filepath.Join(dir, c.path),
+				files[len(files)-1]} {
 				s := newStore(t)
 				r, err := importFrom(t, s, first, ImportOptions{})
 				if err != nil {
 					t.Fatal(err)
 				}
-				if len(r.Models) != 2 || r.Models[0].Digest != a.Digest || r.Models[1].Name != b.Name || r.Signed {
+				if len(r.Models) != 2 || r.Models[0].Digest != a.Digest ||
+					r.Models[1].Name != b.Name || r.Signed {
 					t.Errorf("%+v", r)
 				}
 				if report := mustBeWhole(t, s); report.Unused != 0 || report.Models != 2 {
 					t.Errorf("%+v", report)
 				}
-				if again, err := importFrom(t, s, first, ImportOptions{}); err != nil || len(again.Models) != 2 {
+				if again, err := importFrom(t, s, first, ImportOptions{}); err != nil ||
+					len(again.Models) != 2 {
 					t.Errorf("a second time: %v", err)
 				}
 			}
 		})
 	}
-	if info, plain := stat(t, filepath.Join(dir, "packed.eyb")), stat(t, filepath.Join(dir, "plain.eyb")); info.Size() > plain.Size()-200_000 {
+	if info, plain := stat(t, filepath.Join(dir, "packed.eyb")),
+		stat(t, filepath.Join(dir, "plain.eyb")); info.Size() > plain.Size()-200_000 {
 		t.Errorf("packed it has %d bytes, plain %d", info.Size(), plain.Size())
 	}
 }
@@ -66,14 +70,17 @@ func stat(t *testing.T, path string) os.FileInfo {
 	return info
 }
 
-// The system's tar, which knows nothing of us, must unpack a bundle to a store that can be used as it is.
+// The system's tar, which knows nothing of us, must unpack a bundle to a store that can be used as
+// it is.
 func TestTarUnpacksABundleToAStore(t *testing.T) {
 	from := newStore(t)
 	a := addModel(t, from, "a", 300_000, 400_000)
 	dir := t.TempDir()
-	files := export(t, filepath.Join(dir, "a.eyb"), ExportOptions{Models: []*store.Model{a}, Plain: true, VolumeSize: 200_000})
+	files := export(t, filepath.Join(dir, "a.eyb"), ExportOptions{Models: []*store.Model{a},
+		Plain: true, VolumeSize: 200_000})
 	out := t.TempDir()
-	cmd := exec.Command("sh", append([]string{"-c", `cat "$@" | tar -xf - -C "$0"`, out}, files...)...)
+	cmd := exec.Command("sh", append([]string{"-c", `cat "$@" | tar -xf - -C "$0"`, out},
+		files...)...)
 	if text, err := cmd.CombinedOutput(); err != nil || len(text) > 0 {
 		t.Fatalf("tar: %v: %s", err, text)
 	}
@@ -95,12 +102,14 @@ func TestABundleComesThroughAStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newStore(t)
-	if _, err := Import(t.Context(), s, StreamSource(iotest.HalfReader(bytes.NewReader(b.Bytes()))), ImportOptions{}); err != nil {
+	if _, err := Import(t.Context(), s, StreamSource(iotest.HalfReader(bytes.NewReader(b.Bytes()))),
+		ImportOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	mustBeWhole(t, s)
 	s = newStore(t)
-	if _, err := Import(t.Context(), s, StreamSource(bytes.NewReader(b.Bytes()[:b.Len()/2])), ImportOptions{}); !errors.Is(err, ErrBundle) || len(left(t, s)) > 0 {
+	if _, err := Import(t.Context(), s, StreamSource(bytes.NewReader(b.Bytes()[:b.Len()/2])),
+		ImportOptions{}); !errors.Is(err, ErrBundle) || len(left(t, s)) > 0 {
 		t.Errorf("a stream that ends: %v, left %v", err, left(t, s))
 	}
 }
@@ -108,7 +117,8 @@ func TestABundleComesThroughAStream(t *testing.T) {
 func TestAnInterruptedImportGoesOn(t *testing.T) {
 	from := newStore(t)
 	a := addModel(t, from, "a", 5<<20, 3<<20)
-	path := export(t, filepath.Join(t.TempDir(), "a.eyb"), ExportOptions{Models: []*store.Model{a}})[0]
+	path := export(t, filepath.Join(t.TempDir(), "a.eyb"),
+		ExportOptions{Models: []*store.Model{a}})[0]
 	s := newStore(t)
 	for i := range 6 {
 		src, err := OpenSource(path)
@@ -151,8 +161,10 @@ func TestAMediumThatCannotBeReadKeepsWhatCame(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newStore(t)
-	broken := io.MultiReader(bytes.NewReader(b.Bytes()[:2<<20]), iotest.ErrReader(os.ErrDeadlineExceeded))
-	if _, err := Import(t.Context(), s, StreamSource(broken), ImportOptions{}); !errors.Is(err, os.ErrDeadlineExceeded) || len(left(t, s)) == 0 {
+	broken := io.MultiReader(bytes.NewReader(b.Bytes()[:2<<20]),
+		iotest.ErrReader(os.ErrDeadlineExceeded))
+	if _, err := Import(t.Context(), s, StreamSource(broken), ImportOptions{}); !errors.Is(err,
+		os.ErrDeadlineExceeded) || len(left(t, s)) == 0 {
 		t.Errorf("%v, left %v", err, left(t, s))
 	}
 	if _, err := Import(t.Context(), s, StreamSource(&b), ImportOptions{}); err != nil {
@@ -176,7 +188,8 @@ func TestADamagedStoreMakesNoBundle(t *testing.T) {
 		data[len(data)-1] ^= 1
 		writeFile(t, path, data)
 		dir := t.TempDir()
-		if _, err := Export(t.Context(), filepath.Join(dir, "a.eyb"), ExportOptions{Models: []*store.Model{a}}); !errors.Is(err, store.ErrDigest) {
+		if _, err := Export(t.Context(), filepath.Join(dir, "a.eyb"),
+			ExportOptions{Models: []*store.Model{a}}); !errors.Is(err, store.ErrDigest) {
 			t.Errorf("%s: %v", what, err)
 		}
 		if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
@@ -204,11 +217,13 @@ func TestAnInterruptedExportLeavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := ExportOptions{Models: []*store.Model{a}, Program: folder, Key: &secret, VolumeSize: 1 << 20}
+	o := ExportOptions{Models: []*store.Model{a}, Program: folder, Key: &secret,
+		VolumeSize: 1 << 20}
 	var total int64
 	o.Progress = func(n int64) { total += n }
 	export(t, filepath.Join(t.TempDir(), "a.eyb"), o)
-	for _, at := range []int64{1, total / 2, total} { // the last is behind all files, before the signatures
+	// the last is behind all files, before the signatures
+	for _, at := range []int64{1, total / 2, total} {
 		dir := t.TempDir()
 		ctx, cancel := context.WithCancel(t.Context())
 		var seen int64
@@ -217,7 +232,8 @@ func TestAnInterruptedExportLeavesNothing(t *testing.T) {
 				cancel()
 			}
 		}
-		if _, err := Export(ctx, filepath.Join(dir, "a.eyb"), o); !errors.Is(err, context.Canceled) {
+		if _, err := Export(ctx, filepath.Join(dir, "a.eyb"), o); !errors.Is(err,
+			context.Canceled) {
 			t.Errorf("after %d bytes: %v", at, err)
 		}
 		cancel()
@@ -227,7 +243,8 @@ func TestAnInterruptedExportLeavesNothing(t *testing.T) {
 	}
 }
 
-// A folder that stands where a file should be stays, and no other file of the bundle does, nor a signature.
+// A folder that stands where a file should be stays, and no other file of the bundle does, nor a
+// signature.
 func TestAnExportThatCannotTakeItsPlaceLeavesNothing(t *testing.T) {
 	s := newStore(t)
 	a := addModel(t, s, "a", 300_000, 4000)
@@ -250,11 +267,14 @@ func TestAnExportThatCannotTakeItsPlaceLeavesNothing(t *testing.T) {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		made, err := Export(t.Context(), filepath.Join(dir, "a.eyb"), ExportOptions{Models: []*store.Model{a}, Program: folder, Key: &secret, VolumeSize: volume})
+		made, err := Export(t.Context(), filepath.Join(dir, "a.eyb"),
+			ExportOptions{Models: []*store.Model{a}, Program: folder, Key: &secret,
+				VolumeSize: volume})
 		if err == nil || len(made) > 0 {
 			t.Errorf("%s: made %v, %v", name, made, err)
 		}
-		if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 || entries[0].Name() != name {
+		if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 ||
+			entries[0].Name() != name {
 			t.Errorf("%s: left: %v, %v", name, entries, err)
 		}
 	}
@@ -264,7 +284,8 @@ func TestMissingVolumesAreNamed(t *testing.T) {
 	from := newStore(t)
 	a := addModel(t, from, "a", 500_000, 4000)
 	dir := t.TempDir()
-	files := export(t, filepath.Join(dir, "a.eyb"), ExportOptions{Models: []*store.Model{a}, VolumeSize: 100_000})
+	files := export(t, filepath.Join(dir, "a.eyb"), ExportOptions{Models: []*store.Model{a},
+		VolumeSize: 100_000})
 	for _, i := range []int{2, 4} {
 		if err := os.Rename(files[i], files[i]+".away"); err != nil {
 			t.Fatal(err)
@@ -272,7 +293,8 @@ func TestMissingVolumesAreNamed(t *testing.T) {
 	}
 	s := newStore(t)
 	_, err := importFrom(t, s, files[0], ImportOptions{})
-	if !errors.Is(err, ErrBundle) || !strings.Contains(err.Error(), "a.eyb.003, ") || !strings.Contains(err.Error(), "a.eyb.005") || strings.Contains(err.Error(), "a.eyb.004") {
+	if !errors.Is(err, ErrBundle) || !strings.Contains(err.Error(), "a.eyb.003, ") ||
+		!strings.Contains(err.Error(), "a.eyb.005") || strings.Contains(err.Error(), "a.eyb.004") {
 		t.Errorf("%v", err)
 	}
 	if l := left(t, s); len(l) > 0 {
@@ -282,7 +304,8 @@ func TestMissingVolumesAreNamed(t *testing.T) {
 
 func TestAProgramTravelsAlong(t *testing.T) {
 	dir := t.TempDir()
-	for name, mode := range map[string]os.FileMode{"eyelet": 0o755, "bin/eyelet.bin": 0o755, "lib/libc++.so.6": 0o644, "LICENSE": 0o644, "models/blobs/x": 0o644, "index.json": 0o644} {
+	for name, mode := range map[string]os.FileMode{"eyelet": 0o755, "bin/eyelet.bin": 0o755,
+		"lib/libc++.so.6": 0o644, "LICENSE": 0o644, "models/blobs/x": 0o644, "index.json": 0o644} {
 		if err := os.Chmod(writeFile(t, filepath.Join(dir, name), []byte(name)), mode); err != nil {
 			t.Fatal(err)
 		}
@@ -293,18 +316,21 @@ func TestAProgramTravelsAlong(t *testing.T) {
 	}
 	from := newStore(t)
 	a := addModel(t, from, "a", 100_000, 400_000)
-	path := export(t, filepath.Join(t.TempDir(), "a.eyb"), ExportOptions{Models: []*store.Model{a}, Program: program, Documents: []Document{{"sbom.spdx.json", []byte("{}")}}})[0]
+	path := export(t, filepath.Join(t.TempDir(), "a.eyb"), ExportOptions{Models: []*store.Model{a},
+		Program: program, Documents: []Document{{"sbom.spdx.json", []byte("{}")}}})[0]
 	var got []string
 	for _, e := range readTar(t, path) {
 		got = append(got, strings.TrimPrefix(e.Name, folder))
 		if strings.HasPrefix(e.Name, folder+"packed/") {
 			t.Errorf("%s is packed, and could not be run where tar unpacks it", e.Name)
 		}
-		if runs := e.Mode&0o111 != 0; runs != strings.HasSuffix(e.Name, "/eyelet") && runs != strings.HasSuffix(e.Name, ".bin") {
+		if runs := e.Mode&0o111 != 0; runs != strings.HasSuffix(e.Name, "/eyelet") &&
+			runs != strings.HasSuffix(e.Name, ".bin") {
 			t.Errorf("%s has the mode %o", e.Name, e.Mode)
 		}
 	}
-	if list := strings.Join(got, " "); !strings.HasSuffix(list, "LICENSE bin/eyelet.bin eyelet lib/libc++.so.6 sbom.spdx.json") {
+	if list := strings.Join(got, " "); !strings.HasSuffix(list,
+		"LICENSE bin/eyelet.bin eyelet lib/libc++.so.6 sbom.spdx.json") {
 		t.Errorf("%s", list)
 	}
 	s := newStore(t)

@@ -24,12 +24,13 @@ type Document struct {
 // ExportOptions say what a bundle holds. Models or Program must be there.
 type ExportOptions struct {
 	Models     []*store.Model
-	Program    *Folder     // nil for models alone
-	Documents  []Document  // in the order in which they are written
-	Key        *SecretKey  // signs the bundle; nil for an unsigned one
-	VolumeSize int64       // bytes of a volume; 0 for one file
-	Plain      bool        // pack nothing with zstd; so it is with a program, whose models must run where tar unpacks them
-	Progress   func(int64) // is told of bytes as they are written; may be nil
+	Program    *Folder    // nil for models alone
+	Documents  []Document // in the order in which they are written
+	Key        *SecretKey // signs the bundle; nil for an unsigned one
+	VolumeSize int64      // bytes of a volume; 0 for one file
+	// pack nothing with zstd; so it is with a program, whose models must run where tar unpacks them
+	Plain    bool
+	Progress func(int64) // is told of bytes as they are written; may be nil
 }
 
 // member is a file of the bundle that is being made.
@@ -63,8 +64,9 @@ func digestOf(h hash.Hash) store.Digest {
 	return store.Digest("sha256:" + hex.EncodeToString(h.Sum(nil)))
 }
 
-// Export writes a bundle to path, or in volumes to path.001 and so on. The files appear under their names when all are complete. It returns them.
-// Every file of a model is compared with its digest on the way: a damaged store makes no bundle.
+// Export writes a bundle to path, or in volumes to path.001 and so on. The files appear under their
+// names when all are complete. It returns them. Every file of a model is compared with its digest
+// on the way: a damaged store makes no bundle.
 func Export(ctx context.Context, path string, o ExportOptions) ([]string, error) {
 	scratch, err := os.MkdirTemp(dirOf(path), ".eyelet-export-*")
 	if err != nil {
@@ -83,7 +85,8 @@ func Export(ctx context.Context, path string, o ExportOptions) ([]string, error)
 	return w.finish(ctx, o.wholeKey())
 }
 
-// wholeKey is the key that signs the file as a whole too: only minisign and tar read a bundle on a machine that has no Eyelet yet.
+// wholeKey is the key that signs the file as a whole too: only minisign and tar read a bundle on a
+// machine that has no Eyelet yet.
 func (o *ExportOptions) wholeKey() *SecretKey {
 	if o.Program == nil {
 		return nil
@@ -105,9 +108,11 @@ func ExportStream(ctx context.Context, w io.Writer, o ExportOptions) error {
 	return o.write(ctx, w, index, members)
 }
 
-// plan lists what will be written. What is packed is packed into scratch first, since the index must know its size.
+// plan lists what will be written. What is packed is packed into scratch first, since the index
+// must know its size.
 func (o *ExportOptions) plan(ctx context.Context, scratch string) (*Index, []member, error) {
-	index := &Index{Format: formatName, Version: formatVersion, VolumeSize: o.VolumeSize, Models: []Entry{}}
+	index := &Index{Format: formatName, Version: formatVersion, VolumeSize: o.VolumeSize,
+		Models: []Entry{}}
 	var manifests, blobs []member
 	seen := map[store.Digest]bool{}
 	names := map[store.Name]bool{}
@@ -119,9 +124,11 @@ func (o *ExportOptions) plan(ctx context.Context, scratch string) (*Index, []mem
 			continue
 		}
 		names[m.Name] = true
-		index.Models = append(index.Models, Entry{Name: m.Name.String(), Digest: m.Digest, Size: m.Manifest.Size(), Origin: m.Manifest.Describe()})
+		index.Models = append(index.Models, Entry{Name: m.Name.String(), Digest: m.Digest,
+			Size: m.Manifest.Size(), Origin: m.Manifest.Describe()})
 		manifests = append(manifests, member{
-			File: File{Path: manifestDir + m.Name.FileName(), Kind: kindManifest, Size: int64(len(m.Raw())), Digest: m.Digest}, open: openBytes(m.Raw()),
+			File: File{Path: manifestDir + m.Name.FileName(), Kind: kindManifest,
+				Size: int64(len(m.Raw())), Digest: m.Digest}, open: openBytes(m.Raw()),
 		})
 		for _, d := range m.Manifest.Blobs() {
 			if seen[d.Digest] {
@@ -145,7 +152,8 @@ func (o *ExportOptions) plan(ctx context.Context, scratch string) (*Index, []mem
 		members = append(members, program...)
 	}
 	for _, d := range o.Documents {
-		members = append(members, member{File: File{Path: d.Path, Kind: kindDocument, Size: int64(len(d.Data)), Digest: store.DigestOf(d.Data)}, open: openBytes(d.Data)})
+		members = append(members, member{File: File{Path: d.Path, Kind: kindDocument,
+			Size: int64(len(d.Data)), Digest: store.DigestOf(d.Data)}, open: openBytes(d.Data)})
 	}
 	for _, m := range members {
 		index.Files = append(index.Files, m.File)
@@ -160,12 +168,14 @@ func (o *ExportOptions) plan(ctx context.Context, scratch string) (*Index, []mem
 }
 
 // blob decides how a file of a model travels.
-func (o *ExportOptions) blob(ctx context.Context, m *store.Model, d store.Descriptor, scratch string) (member, error) {
+func (o *ExportOptions) blob(ctx context.Context, m *store.Model, d store.Descriptor,
+	scratch string) (member, error) {
 	path, err := m.BlobPath(d)
 	if err != nil {
 		return member{}, err
 	}
-	plain := member{File: File{Path: blobDir + d.Digest.FileName(), Kind: kindBlob, Size: d.Size, Digest: d.Digest}, open: openFile(path)}
+	plain := member{File: File{Path: blobDir + d.Digest.FileName(), Kind: kindBlob, Size: d.Size,
+		Digest: d.Digest}, open: openFile(path)}
 	if o.Plain || o.Program != nil {
 		return plain, nil
 	}
@@ -176,12 +186,14 @@ func (o *ExportOptions) blob(ctx context.Context, m *store.Model, d store.Descri
 	if packed == "" {
 		return plain, nil
 	}
-	f := File{Path: packedDir + d.Digest.FileName() + packedSuffix, Kind: kindBlob, Size: size, Digest: d.Digest, Encoding: encodingZstd, Unpacked: d.Size}
+	f := File{Path: packedDir + d.Digest.FileName() + packedSuffix, Kind: kindBlob, Size: size,
+		Digest: d.Digest, Encoding: encodingZstd, Unpacked: d.Size}
 	return member{File: f, open: openFile(packed)}, nil
 }
 
 // write writes index, signature and members.
-func (o *ExportOptions) write(ctx context.Context, w io.Writer, index *Index, members []member) error {
+func (o *ExportOptions) write(ctx context.Context, w io.Writer, index *Index,
+	members []member) error {
 	data, err := json.MarshalIndent(index, "", " ")
 	if err != nil {
 		return fmt.Errorf("bundle: %w", err)
@@ -189,13 +201,15 @@ func (o *ExportOptions) write(ctx context.Context, w io.Writer, index *Index, me
 	if len(data) > maxIndex {
 		return fmt.Errorf("bundle: an index of %d bytes, more than %d", len(data), maxIndex)
 	}
-	head := []member{{File: File{Path: indexName, Size: int64(len(data)), Digest: store.DigestOf(data)}, open: openBytes(data)}}
+	head := []member{{File: File{Path: indexName, Size: int64(len(data)),
+		Digest: store.DigestOf(data)}, open: openBytes(data)}}
 	if o.Key != nil {
 		signature, err := sign(*o.Key, bytes.NewReader(data), "index of an eyelet bundle")
 		if err != nil {
 			return err
 		}
-		head = append(head, member{File: File{Path: signatureName, Size: int64(len(signature)), Digest: store.DigestOf(signature)}, open: openBytes(signature)})
+		head = append(head, member{File: File{Path: signatureName, Size: int64(len(signature)),
+			Digest: store.DigestOf(signature)}, open: openBytes(signature)})
 	}
 	for _, m := range append(head, members...) {
 		if err := writeMember(ctx, w, m, o.Progress); err != nil {

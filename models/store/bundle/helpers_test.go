@@ -27,7 +27,8 @@ func newStore(t testing.TB) *store.Store {
 	return s
 }
 
-// addModel imports a model whose file has random bytes and zeros: the first are not packed, the second are.
+// addModel imports a model whose file has random bytes and zeros: the first are not packed, the
+// second are.
 func addModel(t testing.TB, s *store.Store, name string, random, zeros int) *store.Model {
 	t.Helper()
 	dir := t.TempDir()
@@ -52,7 +53,8 @@ func addModel(t testing.TB, s *store.Store, name string, random, zeros int) *sto
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := s.Import(t.Context(), n, store.Files{Model: write("m.gguf", "llama", noise), Projector: write("p.gguf", "clip", thin)}, false, nil)
+	m, err := s.Import(t.Context(), n, store.Files{Model: write("m.gguf", "llama", noise),
+		Projector: write("p.gguf", "clip", thin)}, false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,8 @@ type hostile struct {
 	make func(t *testing.T, good []entry) []byte
 }
 
-// wantInStream is what errors say in the place of want of a bundle that comes through a stream, whose later headers cannot be looked at first.
+// wantInStream is what errors say in the place of want of a bundle that comes through a stream,
+// whose later headers cannot be looked at first.
 var wantInStream = map[string]string{"a file twice, in the middle": "the manifest says"}
 
 // change makes a hostile bundle by changing members.
@@ -63,7 +64,8 @@ func lastBlob(x *Index) *File {
 	return nil
 }
 
-// bomb replaces the packed file by one that unpacks to n zeros, of which the index tells what claim says.
+// bomb replaces the packed file by one that unpacks to n zeros, of which the index tells what claim
+// says.
 func bomb(n int, claim func(f *File, packed []byte)) func(t *testing.T, good []entry) []byte {
 	return change(func(t *testing.T, e []entry) []entry {
 		w, err := zstd.NewWriter(nil)
@@ -85,63 +87,100 @@ func bomb(n int, claim func(f *File, packed []byte)) func(t *testing.T, good []e
 }
 
 var hostileBundles = []hostile{
-	{"a path that climbs", "leads out of its folder", extra(tar.Header{Name: folder + "../../etc/cron.d/x", Typeflag: tar.TypeReg})},
-	{"a path that climbs, in the index", "leads out of its folder", reIndex(func(x *Index) { lastBlob(x).Path = "../../x" })},
-	{"a path that climbs through a name", "bad model name", reIndex(func(x *Index) { x.Models[0].Name = "../../x" })},
-	{"an absolute path", "absolute path", extra(tar.Header{Name: "/etc/cron.d/x", Typeflag: tar.TypeReg})},
-	{"an absolute path, in the index", "absolute path", reIndex(func(x *Index) { lastBlob(x).Path = "/etc/x" })},
+	{"a path that climbs", "leads out of its folder",
+		extra(tar.Header{Name: folder + "../../etc/cron.d/x", Typeflag: tar.TypeReg})},
+	{"a path that climbs, in the index", "leads out of its folder", reIndex(func(x *Index) {
+		lastBlob(x).Path = "../../x"
+	})},
+	{"a path that climbs through a name", "bad model name", reIndex(func(x *Index) {
+		x.Models[0].Name = "../../x"
+	})},
+	{"an absolute path", "absolute path",
+		extra(tar.Header{Name: "/etc/cron.d/x", Typeflag: tar.TypeReg})},
+	{"an absolute path, in the index", "absolute path", reIndex(func(x *Index) {
+		lastBlob(x).Path = "/etc/x"
+	})},
 	{"a symbolic link", "symbolic link", instead(tar.TypeSymlink, "/etc/passwd")},
 	{"a hard link", "hard link", instead(tar.TypeLink, "/etc/passwd")},
 	{"a device", "a device", instead(tar.TypeChar, "")},
 	{"a pipe", "a pipe", instead(tar.TypeFifo, "")},
 	{"a folder", "a folder", extra(tar.Header{Name: folder + "x/", Typeflag: tar.TypeDir})},
-	{"a file outside the folder", "outside the folder", extra(tar.Header{Name: "x", Typeflag: tar.TypeReg})},
-	{"a file that is not in the index", "not in its index", extra(tar.Header{Name: folder + "x", Typeflag: tar.TypeReg})},
-	{"a file twice", "comes twice", change(func(t *testing.T, e []entry) []entry { return append(e, e[len(e)-1]) })},
+	{"a file outside the folder", "outside the folder",
+		extra(tar.Header{Name: "x", Typeflag: tar.TypeReg})},
+	{"a file that is not in the index", "not in its index",
+		extra(tar.Header{Name: folder + "x", Typeflag: tar.TypeReg})},
+	{"a file twice", "comes twice", change(func(t *testing.T, e []entry) []entry {
+		return append(e, e[len(e)-1])
+	})},
 	{"a file twice, in the middle", "comes twice", change(func(t *testing.T, e []entry) []entry {
 		i := find(t, e, blobDir)
 		e[i+1] = e[i]
 		return editIndex(t, e, func(x *Index) { x.Files[i].Size = x.Files[i-1].Size })
 	})},
-	{"a file twice, in the index", "listed twice", reIndex(func(x *Index) { x.Files = append(x.Files, *lastBlob(x)) })},
-	{"files in another order", "not what its index lists here", change(func(t *testing.T, e []entry) []entry {
-		i := find(t, e, blobDir)
-		e[i], e[i+1] = e[i+1], e[i]
-		return e
+	{"a file twice, in the index", "listed twice", reIndex(func(x *Index) {
+		x.Files = append(x.Files, *lastBlob(x))
 	})},
-	{"a file larger than announced", "its index says", change(func(t *testing.T, e []entry) []entry {
-		i := find(t, e, blobDir)
-		e[i].data = append(e[i].data, 'x') // its padding has room
-		return e
+	{"files in another order", "not what its index lists here",
+		change(func(t *testing.T, e []entry) []entry {
+			i := find(t, e, blobDir)
+			e[i], e[i+1] = e[i+1], e[i]
+			return e
+		})},
+	{"a file larger than announced", "its index says",
+		change(func(t *testing.T, e []entry) []entry {
+			i := find(t, e, blobDir)
+			e[i].data = append(e[i].data, 'x') // its padding has room
+			return e
+		})},
+	{"a blob of another size than its manifest says", "the manifest says",
+		change(func(t *testing.T, e []entry) []entry {
+			i := find(t, e, blobDir)
+			e[i].data = append(e[i].data, 'x')
+			return editIndex(t, e, func(x *Index) { x.Files[i-1].Size++ })
+		})},
+	{"petabytes announced", "has a size of", reIndex(func(x *Index) {
+		lastBlob(x).Size = 1 << 51
 	})},
-	{"a blob of another size than its manifest says", "the manifest says", change(func(t *testing.T, e []entry) []entry {
-		i := find(t, e, blobDir)
-		e[i].data = append(e[i].data, 'x')
-		return editIndex(t, e, func(x *Index) { x.Files[i-1].Size++ })
+	{"petabytes announced by many", "more than 1125899906842624 bytes", reIndex(func(x *Index) {
+		lastBlob(x).Unpacked, lastBlob(x).Size = 1<<50, 1<<49
 	})},
-	{"petabytes announced", "has a size of", reIndex(func(x *Index) { lastBlob(x).Size = 1 << 51 })},
-	{"petabytes announced by many", "more than 1125899906842624 bytes", reIndex(func(x *Index) { lastBlob(x).Unpacked, lastBlob(x).Size = 1<<50, 1<<49 })},
-	{"more announced than numbers hold", "more than 1125899906842624 bytes", reIndex(func(x *Index) {
-		for i := range 9000 { // packed, each of the largest size, and unpacked of hardly any
-			d := store.DigestOf([]byte{byte(i), byte(i >> 8)})
-			x.Files = append(x.Files, File{Path: packedDir + d.FileName() + packedSuffix, Kind: kindBlob, Size: maxTotal, Digest: d, Encoding: encodingZstd, Unpacked: 1})
-		}
+	{"more announced than numbers hold", "more than 1125899906842624 bytes",
+		reIndex(func(x *Index) {
+			for i := range 9000 { // packed, each of the largest size, and unpacked of hardly any
+				d := store.DigestOf([]byte{byte(i), byte(i >> 8)})
+				x.Files = append(x.Files, File{Path: packedDir + d.FileName() + packedSuffix,
+					Kind: kindBlob, Size: maxTotal, Digest: d, Encoding: encodingZstd, Unpacked: 1})
+			}
+		})},
+	{"a model of a negative size", "has a size of", reIndex(func(x *Index) {
+		x.Models[0].Size = -1
 	})},
-	{"a model of a negative size", "has a size of", reIndex(func(x *Index) { x.Models[0].Size = -1 })},
 	{"manifests that fill the memory", "manifests of more than", reIndex(func(x *Index) {
 		first := x.Files[0]
 		x.Files = nil
 		for i := range 100 {
 			f := first
-			f.Path, f.Size = manifestDir+"x"+strings.Repeat("y", i%50)+"@"+string(rune('a'+i/50))+".json", store.MaxManifest
+			f.Path, f.Size = manifestDir+"x"+strings.Repeat("y",
+				i%50)+"@"+string(rune('a'+i/50))+".json", store.MaxManifest
 			x.Files = append(x.Files, f)
 		}
 	})},
-	{"a name that Windows keeps", "keeps for a device", reIndex(func(x *Index) { x.Models[0].Name = "nul" })},
-	{"a bundle that is cut", "truncated", func(t *testing.T, good []entry) []byte { data := tarBytes(t, good); return data[:len(data)/2] }},
-	{"a bundle that is cut in its index", "truncated", func(t *testing.T, good []entry) []byte { return tarBytes(t, good)[:700] }},
-	{"a bundle without its end", "truncated", func(t *testing.T, good []entry) []byte { data := tarBytes(t, good); return data[:len(data)-1024] }},
-	{"something behind the end", "something follows its end", func(t *testing.T, good []entry) []byte { return append(tarBytes(t, good), "x"...) }},
+	{"a name that Windows keeps", "keeps for a device", reIndex(func(x *Index) {
+		x.Models[0].Name = "nul"
+	})},
+	{"a bundle that is cut", "truncated", func(t *testing.T, good []entry) []byte {
+		data := tarBytes(t, good)
+		return data[:len(data)/2]
+	}},
+	{"a bundle that is cut in its index", "truncated", func(t *testing.T, good []entry) []byte {
+		return tarBytes(t, good)[:700]
+	}},
+	{"a bundle without its end", "truncated", func(t *testing.T, good []entry) []byte {
+		data := tarBytes(t, good)
+		return data[:len(data)-1024]
+	}},
+	{"something behind the end", "something follows its end",
+		func(t *testing.T, good []entry) []byte { return append(tarBytes(t, good), "x"...) }},
 	{"other bytes in a blob", "digest", change(func(t *testing.T, e []entry) []entry {
 		i := find(t, e, blobDir)
 		e[i].data = bytes.Clone(e[i].data)
@@ -161,34 +200,52 @@ var hostileBundles = []hostile{
 			x.Models[0].Digest = x.Files[i-1].Digest
 		})
 	})},
-	{"a blob that is lacking", "neither in it nor in the store", change(func(t *testing.T, e []entry) []entry {
-		i := find(t, e, blobDir)
-		e = append(e[:i], e[i+1:]...)
-		return editIndex(t, e, func(x *Index) { x.Files = append(x.Files[:i-1], x.Files[i:]...) })
+	{"a blob that is lacking", "neither in it nor in the store",
+		change(func(t *testing.T, e []entry) []entry {
+			i := find(t, e, blobDir)
+			e = append(e[:i], e[i+1:]...)
+			return editIndex(t, e, func(x *Index) {
+				x.Files = append(x.Files[:i-1], x.Files[i:]...)
+			})
+		})},
+	{"a blob that no manifest needs", "no manifest needs",
+		change(func(t *testing.T, e []entry) []entry {
+			h := e[find(t, e, blobDir)]
+			h.data = []byte("malware")
+			d := store.DigestOf(h.data)
+			h.Name = folder + blobDir + d.FileName()
+			e = append(e, h)
+			return editIndex(t, e, func(x *Index) {
+				x.Files = append(x.Files, File{Path: blobDir + d.FileName(), Kind: kindBlob,
+					Size:   7,
+					Digest: d})
+			})
+		})},
+	{"a bomb that the index admits", "fold", bomb(16<<20, func(f *File, packed []byte) {
+		f.Unpacked = 16 << 20
 	})},
-	{"a blob that no manifest needs", "no manifest needs", change(func(t *testing.T, e []entry) []entry {
-		h := e[find(t, e, blobDir)]
-		h.data = []byte("malware")
-		d := store.DigestOf(h.data)
-		h.Name = folder + blobDir + d.FileName()
-		e = append(e, h)
-		return editIndex(t, e, func(x *Index) {
-			x.Files = append(x.Files, File{Path: blobDir + d.FileName(), Kind: kindBlob, Size: 7, Digest: d})
-		})
-	})},
-	{"a bomb that the index admits", "fold", bomb(16<<20, func(f *File, packed []byte) { f.Unpacked = 16 << 20 })},
 	{"a bomb that the index denies", "more than", bomb(16<<20, func(f *File, packed []byte) {})},
 	{"packed bytes that are none", "unpacking", change(func(t *testing.T, e []entry) []entry {
 		i := find(t, e, packedDir)
 		e[i].data = bytes.Repeat([]byte("x"), len(e[i].data))
 		return e
 	})},
-	{"no index first", "not with its index", change(func(t *testing.T, e []entry) []entry { return e[1:] })},
+	{"no index first", "not with its index", change(func(t *testing.T, e []entry) []entry {
+		return e[1:]
+	})},
 	{"an index of another version", "version 2", reIndex(func(x *Index) { x.Version = 2 })},
-	{"an index that is no JSON", "its index", change(func(t *testing.T, e []entry) []entry { e[0].data = []byte("index"); return e })},
-	{"a program among the models", "among the models", reIndex(func(x *Index) { f := lastBlob(x); f.Kind, f.Path, f.Encoding = kindProgram, "models/blobs/x", "" })},
+	{"an index that is no JSON", "its index", change(func(t *testing.T, e []entry) []entry {
+		e[0].data = []byte("index")
+		return e
+	})},
+	{"a program among the models", "among the models", reIndex(func(x *Index) {
+		f := lastBlob(x)
+		f.Kind, f.Path, f.Encoding = kindProgram, "models/blobs/x", ""
+	})},
 	{"a manifest of no model", "manifest of no model", reIndex(func(x *Index) { x.Models = nil })},
-	{"a picture", "header that is none", func(*testing.T, []entry) []byte { return append([]byte("\x89PNG\r\n"), make([]byte, 2000)...) }},
+	{"a picture", "header that is none", func(*testing.T, []entry) []byte {
+		return append([]byte("\x89PNG\r\n"), make([]byte, 2000)...)
+	}},
 	{"nothing", "truncated", func(*testing.T, []entry) []byte { return nil }},
 	{"zeros", "not with its index", func(*testing.T, []entry) []byte { return make([]byte, 4096) }},
 }
@@ -196,22 +253,26 @@ var hostileBundles = []hostile{
 func TestHostileBundlesAreRefusedAndLeaveNothing(t *testing.T) {
 	from := newStore(t)
 	a := addModel(t, from, "a", 300_000, 400_000)
-	path := export(t, filepath.Join(t.TempDir(), "a.eyb"), ExportOptions{Models: []*store.Model{a}})[0]
+	path := export(t, filepath.Join(t.TempDir(), "a.eyb"),
+		ExportOptions{Models: []*store.Model{a}})[0]
 	for _, h := range hostileBundles {
 		t.Run(h.name, func(t *testing.T) {
 			dir := t.TempDir()
 			data := h.make(t, readTar(t, path))
-			s, err := store.Open(store.Options{Root: filepath.Join(dir, "a", "b", "models"), NoOllama: true})
+			s, err := store.Open(store.Options{Root: filepath.Join(dir, "a", "b", "models"),
+				NoOllama: true})
 			if err != nil {
 				t.Fatal(err)
 			}
 			file := writeFile(t, filepath.Join(dir, "x.eyb"), data)
 			_, fromFile := importFrom(t, s, file, ImportOptions{})
-			_, fromStream := Import(t.Context(), s, StreamSource(bytes.NewReader(data)), ImportOptions{})
+			_, fromStream := Import(t.Context(), s, StreamSource(bytes.NewReader(data)),
+				ImportOptions{})
 			if fromFile == nil || !strings.Contains(fromFile.Error(), h.want) {
 				t.Errorf("from a file: refused for %v, want %q", fromFile, h.want)
 			}
-			if want := cmp.Or(wantInStream[h.name], h.want); fromStream == nil || !strings.Contains(fromStream.Error(), want) {
+			if want := cmp.Or(wantInStream[h.name], h.want); fromStream == nil ||
+				!strings.Contains(fromStream.Error(), want) {
 				t.Errorf("from a stream: refused for %v, want %q", fromStream, want)
 			}
 			if l := left(t, s); len(l) > 0 {
@@ -238,16 +299,22 @@ func TestSignatures(t *testing.T) {
 		t.Fatal(err)
 	}
 	asked := 0
-	secret, err := ReadSecretKey(filepath.Join(keys, "site"), func() (string, error) { asked++; return "", nil })
+	secret, err := ReadSecretKey(filepath.Join(keys, "site"), func() (string, error) {
+		asked++
+		return "", nil
+	})
 	if err != nil || asked > 0 {
 		t.Fatalf("%v, asked %d times", err, asked)
 	}
 	from := newStore(t)
 	a := addModel(t, from, "a", 3000, 4000)
 	dir := t.TempDir()
-	signed := export(t, filepath.Join(dir, "signed.eyb"), ExportOptions{Models: []*store.Model{a}, Key: &secret})[0]
-	unsigned := export(t, filepath.Join(dir, "unsigned.eyb"), ExportOptions{Models: []*store.Model{a}})[0]
-	forged := writeFile(t, filepath.Join(dir, "forged.eyb"), tarBytes(t, editIndex(t, readTar(t, signed), func(x *Index) { x.Models[0].Name = "b" })))
+	signed := export(t, filepath.Join(dir, "signed.eyb"), ExportOptions{Models: []*store.Model{a},
+		Key: &secret})[0]
+	unsigned := export(t, filepath.Join(dir, "unsigned.eyb"),
+		ExportOptions{Models: []*store.Model{a}})[0]
+	forged := writeFile(t, filepath.Join(dir, "forged.eyb"),
+		tarBytes(t, editIndex(t, readTar(t, signed), func(x *Index) { x.Models[0].Name = "b" })))
 	garbled := readTar(t, signed)
 	garbled[1].data = []byte("words")
 	noSignature := writeFile(t, filepath.Join(dir, "words.eyb"), tarBytes(t, garbled))
@@ -270,14 +337,21 @@ func TestSignatures(t *testing.T) {
 		{"not signed, with a key given", unsigned, "", []PublicKey{public}, "not signed"},
 		{"forged", forged, "", []PublicKey{public}, "did not sign"},
 		{"a signature that is none", noSignature, "", []PublicKey{public}, "no signature"},
-		{"policy: signed by a trusted key", signed, `{"require_signature":true,"trusted_keys":["` + word + `"]}`, nil, ""},
-		{"policy: not signed", unsigned, `{"require_signature":true,"trusted_keys":["` + word + `"]}`, nil, "not signed"},
+		{"policy: signed by a trusted key", signed, `{"require_signature":true,"trusted_keys":["` +
+			word + `"]}`, nil, ""},
+		{"policy: not signed", unsigned, `{"require_signature":true,"trusted_keys":["` + word +
+			`"]}`, nil, "not signed"},
 		{"policy: forged", forged, `{"trusted_keys":["` + word + `"]}`, nil, "did not sign"},
-		{"policy: signed by another key", signed, `{"trusted_keys":["` + other.String() + `"]}`, nil, "not trusted"},
-		{"policy: a given key that is not trusted", signed, `{"trusted_keys":["` + other.String() + `"]}`, []PublicKey{public}, "does not trust the given key"},
-		{"policy: a signature demanded, no key", signed, `{"require_signature":true}`, nil, "--verify-key"},
-		{"policy: a signature demanded, a key given", signed, `{"require_signature":true}`, []PublicKey{public}, ""},
-		{"policy: a key that is none", signed, `{"trusted_keys":["RWx"]}`, nil, "no minisign public key"},
+		{"policy: signed by another key", signed, `{"trusted_keys":["` + other.String() + `"]}`,
+			nil, "not trusted"},
+		{"policy: a given key that is not trusted", signed, `{"trusted_keys":["` + other.String() +
+			`"]}`, []PublicKey{public}, "does not trust the given key"},
+		{"policy: a signature demanded, no key", signed, `{"require_signature":true}`, nil,
+			"--verify-key"},
+		{"policy: a signature demanded, a key given", signed, `{"require_signature":true}`,
+			[]PublicKey{public}, ""},
+		{"policy: a key that is none", signed, `{"trusted_keys":["RWx"]}`, nil,
+			"no minisign public key"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStore(t)
@@ -287,7 +361,8 @@ func TestSignatures(t *testing.T) {
 			before := len(left(t, s))
 			r, err := importFrom(t, s, c.path, ImportOptions{Keys: c.keys})
 			if c.want == "" {
-				if err != nil || len(r.Models) != 1 || (r.Signer != nil) != (c.keys != nil || c.policy != "") {
+				if err != nil || len(r.Models) != 1 || (r.Signer != nil) != (c.keys != nil ||
+					c.policy != "") {
 					t.Errorf("%+v, %v", r, err)
 				}
 				return
@@ -319,10 +394,14 @@ func TestASecretKeyNeedsItsPassword(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ReadSecretKey(path, func() (string, error) { return "wrong", nil }); !errors.Is(err, ErrPassword) {
+	if _, err := ReadSecretKey(path, func() (string, error) {
+		return "wrong", nil
+	}); !errors.Is(err, ErrPassword) {
 		t.Errorf("a wrong password: %v", err)
 	}
-	if key, err := ReadSecretKey(path, func() (string, error) { return "a password", nil }); err != nil || !public.Equal(key.Public()) {
+	if key, err := ReadSecretKey(path, func() (string, error) {
+		return "a password", nil
+	}); err != nil || !public.Equal(key.Public()) {
 		t.Errorf("the right password: %v", err)
 	}
 }
@@ -344,7 +423,8 @@ func TestABundleWithAProgramIsSignedWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := export(t, filepath.Join(t.TempDir(), "a.eyb"), ExportOptions{Program: program, Key: &secret})[0]
+	path := export(t, filepath.Join(t.TempDir(), "a.eyb"), ExportOptions{Program: program,
+		Key: &secret})[0]
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

@@ -13,7 +13,8 @@ import (
 
 // ImportOptions are the options of Import.
 type ImportOptions struct {
-	Keys     []PublicKey   // one of which must have signed the bundle; none leaves that to the store's policy
+	// one of which must have signed the bundle; none leaves that to the store's policy
+	Keys     []PublicKey
 	Replace  bool          // names that are taken stand for the new models from then on
 	Begin    func(*Index)  // is called when the index has been accepted; may be nil
 	Progress func(n int64) // is told of bytes of models as they are checked; may be nil
@@ -41,11 +42,14 @@ type importer struct {
 	seen   map[string]bool        // members that were passed
 }
 
-// Import brings the models of a bundle into a store: all of them, under their names, or none. Errors that wrap ErrBundle, ErrSignature
-// or those of package store mean that the bundle was refused and nothing is left of it. After any other, an interruption or a medium that
-// cannot be read, the files that were complete stay, and a part of the next one, for another attempt to go on from.
+// Import brings the models of a bundle into a store: all of them, under their names, or none.
+// Errors that wrap ErrBundle, ErrSignature or those of package store mean that the bundle was
+// refused and nothing is left of it. After any other, an interruption or a medium that cannot be
+// read, the files that were complete stay, and a part of the next one, for another attempt to go on
+// from.
 func Import(ctx context.Context, s *store.Store, src *Source, o ImportOptions) (*Result, error) {
-	im := &importer{src: src, o: o, s: s, result: &Result{}, raw: map[string][]byte{}, needed: map[store.Digest]int64{}, seen: map[string]bool{}}
+	im := &importer{src: src, o: o, s: s, result: &Result{}, raw: map[string][]byte{},
+		needed: map[store.Digest]int64{}, seen: map[string]bool{}}
 	total, err := im.begin()
 	if err != nil {
 		return nil, err
@@ -74,7 +78,8 @@ func Import(ctx context.Context, s *store.Store, src *Source, o ImportOptions) (
 
 // refused reports whether an error is the bundle's fault.
 func (im *importer) refused(err error) bool {
-	for _, target := range []error{ErrBundle, ErrSignature, store.ErrSpace, store.ErrDigest, store.ErrManifest, store.ErrMissing, store.ErrExists, store.ErrName} {
+	for _, target := range []error{ErrBundle, ErrSignature, store.ErrSpace, store.ErrDigest,
+		store.ErrManifest, store.ErrMissing, store.ErrExists, store.ErrName} {
 		if errors.Is(err, target) {
 			return true
 		}
@@ -97,7 +102,8 @@ func (im *importer) begin() (total int64, err error) {
 		return 0, err
 	}
 	if path != indexName || size > maxIndex {
-		return 0, fmt.Errorf("bundle: %w: it begins with %.200q of %d bytes, not with its index", ErrBundle, path, size)
+		return 0, fmt.Errorf("bundle: %w: it begins with %.200q of %d bytes, not with its index",
+			ErrBundle, path, size)
 	}
 	data, err := im.small(size)
 	if err != nil {
@@ -154,8 +160,8 @@ func (im *importer) small(size int64) ([]byte, error) {
 	return data, skipTo(im.src, padding(size))
 }
 
-// survey compares all headers of the tar with the index before anything is written, unless the bundle is a stream, and its size with what total
-// promises.
+// survey compares all headers of the tar with the index before anything is written, unless the
+// bundle is a stream, and its size with what total promises.
 func (im *importer) survey(total int64) error {
 	if im.src.stream != nil {
 		return nil
@@ -185,7 +191,8 @@ func (im *importer) checkNames() error {
 	for _, e := range im.index.Models {
 		m, err := im.s.Find(e.manifest.String())
 		if err == nil && m.Source == store.SourceStore && m.Digest != e.Digest && !im.o.Replace {
-			return fmt.Errorf("bundle: %w: %s is %s in the store, %s in the bundle", store.ErrExists, e.manifest, m.Digest.Short(), e.Digest.Short())
+			return fmt.Errorf("bundle: %w: %s is %s in the store, %s in the bundle",
+				store.ErrExists, e.manifest, m.Digest.Short(), e.Digest.Short())
 		}
 	}
 	return nil
@@ -215,7 +222,8 @@ func (im *importer) readAll(ctx context.Context) error {
 		return err
 	}
 	for _, e := range im.index.Models {
-		m, err := im.session.Create(e.manifest, im.raw[manifestDir+e.manifest.FileName()], im.o.Replace)
+		m, err := im.session.Create(e.manifest, im.raw[manifestDir+e.manifest.FileName()],
+			im.o.Replace)
 		if err != nil {
 			return err
 		}
@@ -236,9 +244,11 @@ func (im *importer) checkHeader(f *File) error {
 	case path == "":
 		return fmt.Errorf("bundle: %w: it ends before %q", ErrBundle, f.Path)
 	case path != f.Path:
-		return fmt.Errorf("bundle: %w: %.200q is not what its index lists here, %q", ErrBundle, path, f.Path)
+		return fmt.Errorf("bundle: %w: %.200q is not what its index lists here, %q", ErrBundle,
+			path, f.Path)
 	case size != f.Size:
-		return fmt.Errorf("bundle: %w: %q has %d bytes, its index says %d", ErrBundle, path, size, f.Size)
+		return fmt.Errorf("bundle: %w: %q has %d bytes, its index says %d", ErrBundle, path, size,
+			f.Size)
 	}
 	im.seen[path] = true
 	return nil
@@ -277,7 +287,8 @@ func (im *importer) readManifest(f *File) error {
 		return truncated(err)
 	}
 	if got := store.DigestOf(data); got != f.Digest {
-		return fmt.Errorf("bundle: %w: %w: %q has the digest %s", ErrBundle, store.ErrDigest, f.Path, got)
+		return fmt.Errorf("bundle: %w: %w: %q has the digest %s", ErrBundle, store.ErrDigest,
+			f.Path, got)
 	}
 	m, err := store.ParseManifest(data)
 	if err != nil {
@@ -285,7 +296,8 @@ func (im *importer) readManifest(f *File) error {
 	}
 	for _, d := range m.Blobs() {
 		if n, ok := im.needed[d.Digest]; ok && n != d.Size {
-			return fmt.Errorf("bundle: %w: two manifests give %s two sizes", ErrBundle, d.Digest.Short())
+			return fmt.Errorf("bundle: %w: two manifests give %s two sizes", ErrBundle,
+				d.Digest.Short())
 		}
 		im.needed[d.Digest] = d.Size
 	}
@@ -293,7 +305,8 @@ func (im *importer) readManifest(f *File) error {
 	return nil
 }
 
-// checkNeeds compares what the manifests want with what the bundle and the store have, and what is to be written with the space there is.
+// checkNeeds compares what the manifests want with what the bundle and the store have, and what is
+// to be written with the space there is.
 func (im *importer) checkNeeds() error {
 	var blobs []store.Descriptor
 	there := map[store.Digest]bool{}
@@ -306,7 +319,8 @@ func (im *importer) checkNeeds() error {
 			return fmt.Errorf("bundle: %w: no manifest needs %q", ErrBundle, f.Path)
 		}
 		if size != f.contentSize() {
-			return fmt.Errorf("bundle: %w: %q holds %d bytes, the manifest says %d", ErrBundle, f.Path, f.contentSize(), size)
+			return fmt.Errorf("bundle: %w: %q holds %d bytes, the manifest says %d", ErrBundle,
+				f.Path, f.contentSize(), size)
 		}
 		if there[f.Digest] {
 			return fmt.Errorf("bundle: %w: the contents of %q come twice", ErrBundle, f.Path)
@@ -316,7 +330,8 @@ func (im *importer) checkNeeds() error {
 	}
 	for d, size := range im.needed {
 		if !there[d] && !im.session.Has(store.Descriptor{Digest: d, Size: size}) {
-			return fmt.Errorf("bundle: %w: %w: %s of %d bytes is neither in it nor in the store", ErrBundle, store.ErrMissing, d, size)
+			return fmt.Errorf("bundle: %w: %w: %s of %d bytes is neither in it nor in the store",
+				ErrBundle, store.ErrMissing, d, size)
 		}
 	}
 	return im.session.Room(blobs)
@@ -325,7 +340,9 @@ func (im *importer) checkNeeds() error {
 // readBlob stores a file of a model. What is there already is passed over.
 func (im *importer) readBlob(ctx context.Context, f *File, start int64) error {
 	d := store.Descriptor{Digest: f.Digest, Size: f.contentSize()}
-	err := im.session.Receive(ctx, d, func(offset int64) (io.ReadCloser, error) { return im.openBlob(f, start, offset) }, im.o.Progress)
+	err := im.session.Receive(ctx, d, func(offset int64) (io.ReadCloser, error) {
+		return im.openBlob(f, start, offset)
+	}, im.o.Progress)
 	switch {
 	case err == nil || ctx.Err() != nil:
 		return err
@@ -361,11 +378,13 @@ func (im *importer) openBlob(f *File, start, offset int64) (io.ReadCloser, error
 // readOther checks what is not for the store: the program, documents.
 func (im *importer) readOther(ctx context.Context, f *File) error {
 	h := sha256.New()
-	if _, err := io.Copy(h, contextReader{ctx, &whole{io.LimitedReader{R: im.src, N: f.Size}}}); err != nil {
+	if _, err := io.Copy(h,
+		contextReader{ctx, &whole{io.LimitedReader{R: im.src, N: f.Size}}}); err != nil {
 		return err
 	}
 	if got := "sha256:" + hex.EncodeToString(h.Sum(nil)); got != string(f.Digest) {
-		return fmt.Errorf("bundle: %w: %w: %q has the digest %s", ErrBundle, store.ErrDigest, f.Path, got)
+		return fmt.Errorf("bundle: %w: %w: %q has the digest %s", ErrBundle, store.ErrDigest,
+			f.Path, got)
 	}
 	return nil
 }

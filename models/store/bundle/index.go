@@ -12,14 +12,16 @@ import (
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
-// Index lists what is in a bundle. It is the one file that is signed; the digests in it hold the rest.
+// Index lists what is in a bundle. It is the one file that is signed; the digests in it hold the
+// rest.
 type Index struct {
-	Format     string   `json:"format"`  // "eyelet-bundle"
-	Version    int      `json:"version"` // 1
-	Models     []Entry  `json:"models"`
-	Program    *Program `json:"program,omitempty"`
-	VolumeSize int64    `json:"volume_size,omitempty"` // bytes of every volume but the last; 0 for a bundle in one file
-	Files      []File   `json:"files"`                 // in the order of the tar, manifests first
+	Format  string   `json:"format"`  // "eyelet-bundle"
+	Version int      `json:"version"` // 1
+	Models  []Entry  `json:"models"`
+	Program *Program `json:"program,omitempty"`
+	// bytes of every volume but the last; 0 for a bundle in one file
+	VolumeSize int64  `json:"volume_size,omitempty"`
+	Files      []File `json:"files"` // in the order of the tar, manifests first
 }
 
 // Entry is a model of a bundle.
@@ -92,7 +94,8 @@ func (x *Index) check() error {
 	case x.Format != formatName:
 		return fmt.Errorf("its index is of the format %.100q", x.Format)
 	case x.Version != formatVersion:
-		return fmt.Errorf("its index is of version %d, this program knows %d", x.Version, formatVersion)
+		return fmt.Errorf("its index is of version %d, this program knows %d", x.Version,
+			formatVersion)
 	case len(x.Files) > maxFiles:
 		return fmt.Errorf("%d files, more than %d", len(x.Files), maxFiles)
 	case x.VolumeSize != 0 && (x.VolumeSize < minVolume || x.VolumeSize > maxTotal):
@@ -111,7 +114,8 @@ func (x *Index) check() error {
 			return fmt.Errorf("%q is listed twice", f.Path)
 		}
 		seen[strings.ToLower(f.Path)] = true
-		// Both sizes count: what is packed may claim to unpack to little. Neither is more than maxTotal, so that sums stay far below 1<<63.
+		// Both sizes count: what is packed may claim to unpack to little. Neither is more than
+		// maxTotal, so that sums stay far below 1<<63.
 		if total += max(f.Size, f.contentSize()); total > maxTotal {
 			return fmt.Errorf("more than %d bytes", int64(maxTotal))
 		}
@@ -162,7 +166,8 @@ func (f *File) check() error {
 	if err := checkPath(f.Path); err != nil {
 		return err
 	}
-	if _, err := store.ParseDigest(string(f.Digest)); err != nil || strings.HasPrefix(string(f.Digest), "sha256-") {
+	if _, err := store.ParseDigest(string(f.Digest)); err != nil ||
+		strings.HasPrefix(string(f.Digest), "sha256-") {
 		return fmt.Errorf("%q has the digest %.100q", f.Path, f.Digest)
 	}
 	if f.Size < 0 || f.Size > maxTotal || f.Unpacked < 0 || f.Unpacked > maxTotal {
@@ -180,7 +185,8 @@ func (f *File) check() error {
 	case f.Kind == kindBlob && f.Encoding == encodingZstd:
 		want = packedDir + f.Digest.FileName() + packedSuffix
 		if f.Unpacked/maxRatio > f.Size {
-			return fmt.Errorf("%q would grow from %d bytes to %d, more than %d-fold", f.Path, f.Size, f.Unpacked, maxRatio)
+			return fmt.Errorf("%q would grow from %d bytes to %d, more than %d-fold", f.Path,
+				f.Size, f.Unpacked, maxRatio)
 		}
 	case (f.Kind == kindProgram || f.Kind == kindDocument) && f.Encoding == "":
 		if first, _, _ := strings.Cut(f.Path, "/"); first == "models" || first == "packed" {
@@ -188,7 +194,8 @@ func (f *File) check() error {
 		}
 		want = f.Path
 	default:
-		return fmt.Errorf("%q is of the kind %.100q and encoding %.100q", f.Path, f.Kind, f.Encoding)
+		return fmt.Errorf("%q is of the kind %.100q and encoding %.100q", f.Path, f.Kind,
+			f.Encoding)
 	}
 	if f.Path != want {
 		return fmt.Errorf("%q lies at the wrong place", f.Path)

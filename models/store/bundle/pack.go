@@ -21,9 +21,11 @@ const (
 	maxWindow   = 8 << 20  // bytes that unpacking may take for its window
 )
 
-// pack compresses a file, and holds it to its digest, into scratch if that saves a tenth of it, by the looks of a few samples and then in truth. It returns "" where it does
-// not: weights of four bits hardly get smaller.
-func pack(ctx context.Context, path string, want store.Digest, scratch string) (packed string, size int64, err error) {
+// pack compresses a file, and holds it to its digest, into scratch if that saves a tenth of it, by
+// the looks of a few samples and then in truth. It returns "" where it does not: weights of four
+// bits hardly get smaller.
+func pack(ctx context.Context, path string, want store.Digest,
+	scratch string) (packed string, size int64, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return "", 0, fmt.Errorf("bundle: %w", err)
@@ -91,7 +93,8 @@ func compress(ctx context.Context, w io.Writer, r io.Reader) (int64, error) {
 
 // unpack returns a reader of what a packed file holds.
 func unpack(r io.Reader) (io.ReadCloser, error) {
-	d, err := zstd.NewReader(r, zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderConcurrency(2))
+	d, err := zstd.NewReader(r, zstd.WithDecoderMaxWindow(maxWindow),
+		zstd.WithDecoderConcurrency(2))
 	if err != nil {
 		return nil, fmt.Errorf("bundle: %w: %w", ErrBundle, err)
 	}

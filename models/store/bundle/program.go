@@ -19,12 +19,15 @@ type Folder struct {
 	files   []string // relative, with slashes
 }
 
-// OpenProgram looks at a folder: it must have the launcher and the program, and regular files alone.
+// OpenProgram looks at a folder: it must have the launcher and the program, and regular files
+// alone.
 func OpenProgram(dir string, about Program) (*Folder, error) {
 	p := &Folder{Dir: dir, Program: about}
 	for _, name := range []string{"eyelet", "bin/eyelet.bin"} {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || !info.Mode().IsRegular() {
-			return nil, fmt.Errorf("bundle: %s is no folder of the program, it has no %s; \"make bundle\" makes one", dir, name)
+			return nil, fmt.Errorf(
+				"bundle: %s is no folder of the program, it has no %s; \"make bundle\" makes one",
+				dir, name)
 		}
 	}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -37,7 +40,8 @@ func OpenProgram(dir string, about Program) (*Folder, error) {
 		}
 		rel = filepath.ToSlash(rel)
 		switch first, _, _ := strings.Cut(rel, "/"); {
-		case first == "models", first == "packed", first == indexName, first == signatureName, strings.HasPrefix(first, "sbom."):
+		case first == "models", first == "packed", first == indexName, first == signatureName,
+			strings.HasPrefix(first, "sbom."):
 			// What a program that was unpacked from a bundle has beside it.
 			if d.IsDir() {
 				return fs.SkipDir
@@ -72,7 +76,8 @@ func (p *Folder) describe(ctx context.Context) ([]member, error) {
 		if err != nil {
 			return nil, fmt.Errorf("bundle: %w", err)
 		}
-		f := File{Path: rel, Kind: kindProgram, Size: info.Size(), Digest: digest, Executable: info.Mode()&0o111 != 0}
+		f := File{Path: rel, Kind: kindProgram, Size: info.Size(), Digest: digest,
+			Executable: info.Mode()&0o111 != 0}
 		members = append(members, member{File: f, open: openFile(path)})
 	}
 	return members, nil

@@ -38,8 +38,8 @@ func ParsePublicKey(s string) (PublicKey, error) {
 	return key, nil
 }
 
-// ReadSecretKey reads a minisign secret key from a file. password is asked only where the key is encrypted. Errors wrap ErrPassword or
-// ErrSignature.
+// ReadSecretKey reads a minisign secret key from a file. password is asked only where the key is
+// encrypted. Errors wrap ErrPassword or ErrSignature.
 func ReadSecretKey(path string, password func() (string, error)) (key SecretKey, err error) {
 	data, err := readSmall(path)
 	if err != nil {
@@ -61,12 +61,15 @@ func ReadSecretKey(path string, password func() (string, error)) (key SecretKey,
 	return key, nil
 }
 
-// NewKey writes a new key pair in minisign's format: the secret one to path, for its owner's eyes only and encrypted if there is a password, and the
-// public one to path.pub. Files that are there are not replaced.
+// NewKey writes a new key pair in minisign's format: the secret one to path, for its owner's eyes
+// only and encrypted if there is a password, and the public one to path.pub. Files that are there
+// are not replaced.
 func NewKey(path, password string) (PublicKey, error) {
 	for _, file := range []string{path, path + ".pub"} {
 		if _, err := os.Lstat(file); err == nil {
-			return PublicKey{}, fmt.Errorf("bundle: %s is there already, and a key is never replaced; choose another name", file)
+			return PublicKey{}, fmt.Errorf(
+				"bundle: %s is there already, and a key is never replaced; choose another name",
+				file)
 		}
 	}
 	public, secret, err := minisign.GenerateKey(nil)
@@ -120,7 +123,8 @@ func sign(key SecretKey, r io.Reader, comment string) ([]byte, error) {
 	return hashed.SignWithComments(key, comment, "signature by eyelet, for minisign"), nil
 }
 
-// signers returns the keys of which one must have signed, and why a bundle without a signature is refused, "" if it is not.
+// signers returns the keys of which one must have signed, and why a bundle without a signature is
+// refused, "" if it is not.
 func signers(policy store.Policy, given []PublicKey) (keys []PublicKey, demand string, err error) {
 	if len(given) > 0 {
 		demand = "a key was given that must have signed it"
@@ -132,7 +136,9 @@ func signers(policy store.Policy, given []PublicKey) (keys []PublicKey, demand s
 	for _, text := range policy.TrustedKeys {
 		var key PublicKey
 		if err := key.UnmarshalText([]byte(text)); err != nil {
-			return nil, "", fmt.Errorf("bundle: %w: %s trusts %.100q, which is no minisign public key", store.ErrPolicy, policy.From(), text)
+			return nil, "", fmt.Errorf(
+				"bundle: %w: %s trusts %.100q, which is no minisign public key", store.ErrPolicy,
+				policy.From(), text)
 		}
 		trusted = append(trusted, key)
 	}
@@ -150,13 +156,14 @@ func signers(policy store.Policy, given []PublicKey) (keys []PublicKey, demand s
 		}
 	}
 	if len(keys) == 0 {
-		return nil, "", fmt.Errorf("bundle: %w: %s does not trust the given key", store.ErrPolicy, policy.From())
+		return nil, "", fmt.Errorf("bundle: %w: %s does not trust the given key", store.ErrPolicy,
+			policy.From())
 	}
 	return keys, demand, nil
 }
 
-// checkSignature returns the key that signed the index, nil if nobody asked for one. signature is nil for a bundle without; demand says why there
-// must be one.
+// checkSignature returns the key that signed the index, nil if nobody asked for one. signature is
+// nil for a bundle without; demand says why there must be one.
 func checkSignature(index, signature []byte, keys []PublicKey, demand string) (*PublicKey, error) {
 	switch {
 	case signature == nil && demand != "":
@@ -164,7 +171,9 @@ func checkSignature(index, signature []byte, keys []PublicKey, demand string) (*
 	case signature == nil || len(keys) == 0 && demand == "":
 		return nil, nil
 	case len(keys) == 0:
-		return nil, fmt.Errorf("bundle: %w: a signature is demanded and no key is trusted; name one with --verify-key", ErrSignature)
+		return nil, fmt.Errorf(
+			"bundle: %w: a signature is demanded and no key is trusted; name one with --verify-key",
+			ErrSignature)
 	}
 	var s minisign.Signature
 	if err := s.UnmarshalText(signature); err != nil {
@@ -175,9 +184,11 @@ func checkSignature(index, signature []byte, keys []PublicKey, demand string) (*
 			continue
 		}
 		if !minisign.Verify(key, index, signature) {
-			return nil, fmt.Errorf("bundle: %w: the key %X did not sign this index", ErrSignature, key.ID())
+			return nil, fmt.Errorf("bundle: %w: the key %X did not sign this index", ErrSignature,
+				key.ID())
 		}
 		return &key, nil
 	}
-	return nil, fmt.Errorf("bundle: %w: it is signed by the key %X, which is not trusted", ErrSignature, s.KeyID)
+	return nil, fmt.Errorf("bundle: %w: it is signed by the key %X, which is not trusted",
+		ErrSignature, s.KeyID)
 }

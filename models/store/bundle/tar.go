@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// blockSize is tar's unit: headers take one block, files are padded to whole ones, two zero blocks end the archive.
+// blockSize is tar's unit: headers take one block, files are padded to whole ones, two zero blocks
+// end the archive.
 const blockSize = 512
 
 func padding(size int64) int64 { return -size & (blockSize - 1) }
@@ -18,15 +19,18 @@ func padding(size int64) int64 { return -size & (blockSize - 1) }
 // memberSize returns the bytes of a member with its header and padding.
 func memberSize(size int64) int64 { return blockSize + size + padding(size) }
 
-// made is the time of all members: the same files give the same bundle. Nought would be warned of by tar.
+// made is the time of all members: the same files give the same bundle. Nought would be warned of
+// by tar.
 var made = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// maxUstar is the largest size that the plain header can say; beyond, the number is written as GNU tar does.
+// maxUstar is the largest size that the plain header can say; beyond, the number is written as GNU
+// tar does.
 const maxUstar = 1<<33 - 1
 
 // header returns the block that begins a member.
 func header(path string, size int64, executable bool) ([]byte, error) {
-	h := &tar.Header{Typeflag: tar.TypeReg, Name: folder + path, Size: size, Mode: 0o644, ModTime: made, Format: tar.FormatUSTAR}
+	h := &tar.Header{Typeflag: tar.TypeReg, Name: folder + path, Size: size, Mode: 0o644,
+		ModTime: made, Format: tar.FormatUSTAR}
 	if executable {
 		h.Mode = 0o755
 	}
@@ -45,13 +49,15 @@ func header(path string, size int64, executable bool) ([]byte, error) {
 
 // What other members than regular files are called in errors.
 var typeNames = map[byte]string{
-	tar.TypeLink: "a hard link", tar.TypeSymlink: "a symbolic link", tar.TypeChar: "a device", tar.TypeBlock: "a device", tar.TypeDir: "a folder",
-	tar.TypeFifo: "a pipe", tar.TypeXHeader: "an extended header", tar.TypeXGlobalHeader: "an extended header", tar.TypeGNUSparse: "a sparse file",
+	tar.TypeLink: "a hard link", tar.TypeSymlink: "a symbolic link", tar.TypeChar: "a device",
+	tar.TypeBlock: "a device", tar.TypeDir: "a folder",
+	tar.TypeFifo: "a pipe", tar.TypeXHeader: "an extended header",
+	tar.TypeXGlobalHeader: "an extended header", tar.TypeGNUSparse: "a sparse file",
 	tar.TypeGNULongName: "a long name", tar.TypeGNULongLink: "a long link",
 }
 
-// readHeader reads the header of the next member: a regular file in the bundle's folder. It returns the path in that folder, "" at the end of
-// the archive.
+// readHeader reads the header of the next member: a regular file in the bundle's folder. It returns
+// the path in that folder, "" at the end of the archive.
 func readHeader(r io.Reader) (path string, size int64, err error) {
 	block := make([]byte, blockSize)
 	if _, err := io.ReadFull(r, block); err != nil {

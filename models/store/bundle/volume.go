@@ -31,8 +31,9 @@ type Source struct {
 	at     int // index of the file at offset
 }
 
-// OpenSource opens the bundle at path. Of a bundle in volumes, path is that of any volume, or without the number; those that lie beside it
-// are opened too. Whether all are there is known when the index has been read.
+// OpenSource opens the bundle at path. Of a bundle in volumes, path is that of any volume, or
+// without the number; those that lie beside it are opened too. Whether all are there is known when
+// the index has been read.
 func OpenSource(path string) (*Source, error) {
 	s := &Source{path: path}
 	_, err := os.Stat(path)
@@ -134,8 +135,8 @@ func (s *Source) seekTo(offset int64) error {
 	return err
 }
 
-// checkVolumes compares the files with the volumes that the index promises for a bundle of total bytes. What is too much is found when
-// the end is read.
+// checkVolumes compares the files with the volumes that the index promises for a bundle of total
+// bytes. What is too much is found when the end is read.
 func (s *Source) checkVolumes(x *Index, total int64) error {
 	if !s.split {
 		if x.VolumeSize != 0 && s.size() < total {
@@ -154,11 +155,13 @@ func (s *Source) checkVolumes(x *Index, total int64) error {
 		}
 	}
 	if len(s.files) < count {
-		return fmt.Errorf("bundle: %w: of %d volumes, missing are: %s; all must lie in one folder", ErrBundle, count, strings.Join(missing, ", "))
+		return fmt.Errorf("bundle: %w: of %d volumes, missing are: %s; all must lie in one folder",
+			ErrBundle, count, strings.Join(missing, ", "))
 	}
 	for i, size := range s.sizes {
 		if i < count-1 && size != x.VolumeSize {
-			return fmt.Errorf("bundle: %w: %s has %d bytes, not %d; copy it again", ErrBundle, volumeName(s.path, i), size, x.VolumeSize)
+			return fmt.Errorf("bundle: %w: %s has %d bytes, not %d; copy it again", ErrBundle,
+				volumeName(s.path, i), size, x.VolumeSize)
 		}
 	}
 	return nil

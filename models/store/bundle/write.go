@@ -77,7 +77,8 @@ func (w *volumeWriter) finish(ctx context.Context, key *SecretKey) (made []strin
 			return nil, fmt.Errorf("bundle: %w", err)
 		}
 	}
-	// Signing reads everything again and may be interrupted: it comes before any file gets its name.
+	// Signing reads everything again and may be interrupted: it comes before any file gets its
+	// name.
 	if key != nil {
 		for i, file := range w.files {
 			if err := signFile(ctx, *key, file, filepath.Base(w.name(i))); err != nil {
@@ -137,8 +138,8 @@ func (w *volumeWriter) name(i int) string {
 // signedSuffix is what minisign adds to a file's name for its signature.
 const signedSuffix = ".minisig"
 
-// signFile signs a file as minisign -S does, so that minisign -V checks it where there is no Eyelet yet. The signature is path.minisig; name is
-// what the file will be called.
+// signFile signs a file as minisign -S does, so that minisign -V checks it where there is no Eyelet
+// yet. The signature is path.minisig; name is what the file will be called.
 func signFile(ctx context.Context, key SecretKey, path, name string) error {
 	f, err := os.Open(path)
 	if err != nil {

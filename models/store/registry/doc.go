@@ -1,11 +1,13 @@
-// Package registry moves models between a store and places inside a site: an OCI registry, or a store that a web server or a folder
-// offers as it is (a mirror).
+// Package registry moves models between a store and places inside a site: an OCI registry, or a
+// store that a web server or a folder offers as it is (a mirror).
 //
-// Manifests of the store are OCI manifests, so a registry holds them under the same digests. Blobs are received by [store.Session.Receive]:
-// checked while they come, and gone on with after an interruption where the other side can begin in the middle.
+// Manifests of the store are OCI manifests, so a registry holds them under the same digests. Blobs
+// are received by [store.Session.Receive]: checked while they come, and gone on with after an
+// interruption where the other side can begin in the middle.
 //
-// Nothing is contacted but the host that the caller named, and hosts that the caller allowed: what a server redirects to, and where it sends
-// for a token, is refused otherwise, and proxies of the environment are not used.
+// Nothing is contacted but the host that the caller named, and hosts that the caller allowed: what
+// a server redirects to, and where it sends for a token, is refused otherwise, and proxies of the
+// environment are not used.
 package registry
 
 import (
@@ -48,9 +50,11 @@ type Remote interface {
 	Blob(ctx context.Context, d store.Descriptor, offset int64) (io.ReadCloser, error)
 }
 
-// Pull brings a model from a remote into a store, under a name. Its files are checked while they come; after an interruption, the next
-// attempt goes on from what came. progress, which may be nil, is told of bytes as they are there.
-func Pull(ctx context.Context, s *store.Store, from Remote, name store.Name, replace bool, begin func(total int64), progress func(n int64)) (*store.Model, error) {
+// Pull brings a model from a remote into a store, under a name. Its files are checked while they
+// come; after an interruption, the next attempt goes on from what came. progress, which may be nil,
+// is told of bytes as they are there.
+func Pull(ctx context.Context, s *store.Store, from Remote, name store.Name, replace bool,
+	begin func(total int64), progress func(n int64)) (*store.Model, error) {
 	if err := s.AllowUnsigned("models of registries and mirrors"); err != nil {
 		return nil, err
 	}
@@ -62,8 +66,10 @@ func Pull(ctx context.Context, s *store.Store, from Remote, name store.Name, rep
 	if err != nil {
 		return nil, err
 	}
-	if old, err := s.Find(name.String()); err == nil && old.Source == store.SourceStore && !replace && old.Digest != store.DigestOf(raw) {
-		return nil, fmt.Errorf("registry: %w: %s is %s in the store, %s there", store.ErrExists, name, old.Digest.Short(), store.DigestOf(raw).Short())
+	if old, err := s.Find(name.String()); err == nil && old.Source == store.SourceStore &&
+		!replace && old.Digest != store.DigestOf(raw) {
+		return nil, fmt.Errorf("registry: %w: %s is %s in the store, %s there", store.ErrExists,
+			name, old.Digest.Short(), store.DigestOf(raw).Short())
 	}
 	if begin != nil {
 		begin(m.Size())
@@ -79,9 +85,12 @@ func Pull(ctx context.Context, s *store.Store, from Remote, name store.Name, rep
 	return made, errors.Join(err, t.Close())
 }
 
-func pull(ctx context.Context, t *store.Session, from Remote, m *store.Manifest, raw []byte, name store.Name, replace bool, progress func(int64)) (*store.Model, error) {
+func pull(ctx context.Context, t *store.Session, from Remote, m *store.Manifest, raw []byte,
+	name store.Name, replace bool, progress func(int64)) (*store.Model, error) {
 	for _, d := range m.Blobs() {
-		err := t.Receive(ctx, d, func(offset int64) (io.ReadCloser, error) { return from.Blob(ctx, d, offset) }, progress)
+		err := t.Receive(ctx, d, func(offset int64) (io.ReadCloser, error) {
+			return from.Blob(ctx, d, offset)
+		}, progress)
 		if err != nil {
 			return nil, err
 		}
@@ -89,9 +98,11 @@ func pull(ctx context.Context, t *store.Session, from Remote, m *store.Manifest,
 	return t.Create(name, raw, replace)
 }
 
-// newClient returns an HTTP client that trusts and contacts what the options say, and host by scheme, "https" or "http".
+// newClient returns an HTTP client that trusts and contacts what the options say, and host by
+// scheme, "https" or "http".
 func newClient(scheme, host string, o Options) (*http.Client, error) {
-	transport := &http.Transport{TLSHandshakeTimeout: 20 * time.Second, ResponseHeaderTimeout: 2 * time.Minute, IdleConnTimeout: time.Minute, MaxIdleConnsPerHost: 4,
+	transport := &http.Transport{TLSHandshakeTimeout: 20 * time.Second, ResponseHeaderTimeout: 2 *
+		time.Minute, IdleConnTimeout: time.Minute, MaxIdleConnsPerHost: 4,
 		DisableCompression: true} // what is unpacked unasked has no size that could be compared
 	if o.CAFile != "" {
 		pool, err := x509.SystemCertPool()
@@ -103,14 +114,17 @@ func newClient(scheme, host string, o Options) (*http.Client, error) {
 			return nil, fmt.Errorf("registry: %w", err)
 		}
 		if !pool.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("registry: %w: %s holds no certificate (PEM)", ErrRemote, o.CAFile)
+			return nil, fmt.Errorf("registry: %w: %s holds no certificate (PEM)", ErrRemote,
+				o.CAFile)
 		}
 		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
-	return &http.Client{Transport: &confined{transport, scheme, append([]string{host}, o.AllowHosts...)}}, nil
+	return &http.Client{Transport: &confined{transport, scheme,
+		append([]string{host}, o.AllowHosts...)}}, nil
 }
 
-// confined refuses requests to other hosts than those that were named, and such without TLS where the named one has it.
+// confined refuses requests to other hosts than those that were named, and such without TLS where
+// the named one has it.
 type confined struct {
 	http.RoundTripper
 	scheme string
@@ -119,11 +133,15 @@ type confined struct {
 
 func (c *confined) RoundTrip(r *http.Request) (*http.Response, error) {
 	if c.scheme == "https" && r.URL.Scheme != "https" {
-		return nil, fmt.Errorf("%w: %s sends us to %s://%s, which is not encrypted", ErrHost, c.hosts[0], r.URL.Scheme, r.URL.Host)
+		return nil, fmt.Errorf("%w: %s sends us to %s://%s, which is not encrypted", ErrHost,
+			c.hosts[0], r.URL.Scheme, r.URL.Host)
 	}
-	named := func(host string) bool { return withPort(r.URL.Scheme, host) == withPort(r.URL.Scheme, r.URL.Host) }
+	named := func(host string) bool {
+		return withPort(r.URL.Scheme, host) == withPort(r.URL.Scheme, r.URL.Host)
+	}
 	if !slices.ContainsFunc(c.hosts, named) {
-		return nil, fmt.Errorf("%w: %s sends us to %s; --allow-host %s allows that", ErrHost, c.hosts[0], r.URL.Host, r.URL.Host)
+		return nil, fmt.Errorf("%w: %s sends us to %s; --allow-host %s allows that", ErrHost,
+			c.hosts[0], r.URL.Host, r.URL.Host)
 	}
 	return c.RoundTripper.RoundTrip(r)
 }

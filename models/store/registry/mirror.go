@@ -11,7 +11,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
-// Mirror is a store that a web server offers as plain files: manifests/NAME@TAG.json and blobs/sha256-HEX below a URL.
+// Mirror is a store that a web server offers as plain files: manifests/NAME@TAG.json and
+// blobs/sha256-HEX below a URL.
 type Mirror struct {
 	base   *url.URL
 	name   store.Name
@@ -23,7 +24,8 @@ type Mirror struct {
 func OpenMirror(base string, name store.Name, o Options) (*Mirror, error) {
 	u, err := url.Parse(base)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, fmt.Errorf("registry: %w: %.200q is no address of a web server", store.ErrName, base)
+		return nil, fmt.Errorf("registry: %w: %.200q is no address of a web server", store.ErrName,
+			base)
 	}
 	client, err := newClient(u.Scheme, u.Host, o)
 	if err != nil {
@@ -47,7 +49,8 @@ func (m *Mirror) Manifest(ctx context.Context) ([]byte, error) {
 }
 
 // Blob implements [Remote].
-func (m *Mirror) Blob(ctx context.Context, d store.Descriptor, offset int64) (io.ReadCloser, error) {
+func (m *Mirror) Blob(ctx context.Context, d store.Descriptor,
+	offset int64) (io.ReadCloser, error) {
 	if offset == d.Size && offset > 0 {
 		return http.NoBody, nil // no server answers a range of nothing
 	}
@@ -62,8 +65,10 @@ func (m *Mirror) Blob(ctx context.Context, d store.Descriptor, offset int64) (io
 	return body, nil
 }
 
-// get requests a file from an offset and tells where the answer begins: at the offset, or at 0 where the server knows no ranges.
-func (m *Mirror) get(ctx context.Context, offset int64, path ...string) (body io.ReadCloser, begins int64, err error) {
+// get requests a file from an offset and tells where the answer begins: at the offset, or at 0
+// where the server knows no ranges.
+func (m *Mirror) get(ctx context.Context, offset int64,
+	path ...string) (body io.ReadCloser, begins int64, err error) {
 	u := m.base.JoinPath(path...)
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {

@@ -20,23 +20,28 @@ import (
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
-// Repository is a repository of an OCI registry (https://github.com/opencontainers/distribution-spec) and a tag or digest in it.
+// Repository is a repository of an OCI registry
+// (https://github.com/opencontainers/distribution-spec) and a tag or digest in it.
 type Repository struct {
 	repo *remote.Repository
 	ref  orasregistry.Reference
 }
 
-// IsReference reports whether ref names a registry: its first part is a host, with a dot or a port, or localhost.
+// IsReference reports whether ref names a registry: its first part is a host, with a dot or a port,
+// or localhost.
 func IsReference(ref string) bool {
 	host, path, found := strings.Cut(ref, "/")
-	return found && path != "" && (strings.ContainsAny(host, ".:") || host == "localhost") && !strings.HasPrefix(host, ".")
+	return found && path != "" && (strings.ContainsAny(host, ".:") || host == "localhost") &&
+		!strings.HasPrefix(host, ".")
 }
 
-// OpenRepository names a repository as HOST[:PORT]/PATH[:TAG|@DIGEST]; the tag is "latest" if there is none. Users and passwords are those that
-// docker's configuration holds for the host (DOCKER_CONFIG, or ~/.docker/config.json, with its credential helpers). Nothing is contacted yet.
+// OpenRepository names a repository as HOST[:PORT]/PATH[:TAG|@DIGEST]; the tag is "latest" if there
+// is none. Users and passwords are those that docker's configuration holds for the host
+// (DOCKER_CONFIG, or ~/.docker/config.json, with its credential helpers). Nothing is contacted yet.
 func OpenRepository(ref string, o Options) (*Repository, error) {
 	if !IsReference(ref) {
-		return nil, fmt.Errorf("registry: %w: %.200q names no registry; write HOST/PATH:TAG", store.ErrName, ref)
+		return nil, fmt.Errorf("registry: %w: %.200q names no registry; write HOST/PATH:TAG",
+			store.ErrName, ref)
 	}
 	parsed, err := orasregistry.ParseReference(ref)
 	if err != nil {
@@ -63,8 +68,8 @@ func OpenRepository(ref string, o Options) (*Repository, error) {
 	}
 	c := &auth.Client{
 		Client: client, Credential: credentials.Credential(docker), Cache: auth.NewCache(),
-		// The library would ask a name server where the host of a realm lies, before we can refuse the host. Which hosts may be asked for tokens,
-		// loopback or not, is said by name.
+		// The library would ask a name server where the host of a realm lies, before we can refuse
+		// the host. Which hosts may be asked for tokens, loopback or not, is said by name.
 		BlockedRealmPrefixes: []netip.Prefix{},
 	}
 	if o.UserAgent != "" {
@@ -77,7 +82,8 @@ func OpenRepository(ref string, o Options) (*Repository, error) {
 // Name is what a model from here is called in a store: path and tag. Of a digest there is none.
 func (r *Repository) Name() (store.Name, error) {
 	if r.ref.ValidateReferenceAsDigest() == nil {
-		return store.Name{}, fmt.Errorf("registry: %w: a digest is no name; give one", store.ErrName)
+		return store.Name{}, fmt.Errorf("registry: %w: a digest is no name; give one",
+			store.ErrName)
 	}
 	return store.ParseName(r.ref.Repository + ":" + r.ref.Reference)
 }
@@ -97,13 +103,15 @@ func (r *Repository) Manifest(ctx context.Context) ([]byte, error) {
 		return nil, r.explain(err)
 	}
 	if got := store.DigestOf(data); string(got) != desc.Digest.String() {
-		return nil, fmt.Errorf("registry: %w: the manifest %s has the digest %s", store.ErrDigest, desc.Digest, got)
+		return nil, fmt.Errorf("registry: %w: the manifest %s has the digest %s", store.ErrDigest,
+			desc.Digest, got)
 	}
 	return data, nil
 }
 
 // Blob implements [Remote].
-func (r *Repository) Blob(ctx context.Context, d store.Descriptor, offset int64) (io.ReadCloser, error) {
+func (r *Repository) Blob(ctx context.Context, d store.Descriptor,
+	offset int64) (io.ReadCloser, error) {
 	body, err := r.repo.Blobs().Fetch(ctx, ociDescriptor(d))
 	if err != nil {
 		return nil, r.explain(err)
@@ -123,8 +131,8 @@ func (r *Repository) Blob(ctx context.Context, d store.Descriptor, offset int64)
 	return body, nil
 }
 
-// Push gives the registry a model: what it lacks of the files, then the manifest under the reference. progress, which may be nil, is told of
-// bytes as they are there.
+// Push gives the registry a model: what it lacks of the files, then the manifest under the
+// reference. progress, which may be nil, is told of bytes as they are there.
 func (r *Repository) Push(ctx context.Context, m *store.Model, progress func(n int64)) error {
 	if err := m.Complete(); err != nil {
 		return err
@@ -138,14 +146,17 @@ func (r *Repository) Push(ctx context.Context, m *store.Model, progress func(n i
 	if mediaType == "" {
 		mediaType = store.MediaManifest
 	}
-	desc := ocispec.Descriptor{MediaType: mediaType, Digest: digest.Digest(m.Digest), Size: int64(len(m.Raw()))}
-	if err := r.repo.PushReference(ctx, desc, bytes.NewReader(m.Raw()), r.ref.Reference); err != nil {
+	desc := ocispec.Descriptor{MediaType: mediaType, Digest: digest.Digest(m.Digest),
+		Size: int64(len(m.Raw()))}
+	if err := r.repo.PushReference(ctx, desc, bytes.NewReader(m.Raw()), r.ref.Reference); err !=
+		nil {
 		return r.explain(err)
 	}
 	return nil
 }
 
-func (r *Repository) pushBlob(ctx context.Context, m *store.Model, d store.Descriptor, progress func(int64)) error {
+func (r *Repository) pushBlob(ctx context.Context, m *store.Model, d store.Descriptor,
+	progress func(int64)) error {
 	desc := ociDescriptor(d)
 	there, err := r.repo.Blobs().Exists(ctx, desc)
 	if err != nil {

@@ -18,13 +18,15 @@ import (
 
 func TestModelsGoThroughARegistryWithTLSAndAPassword(t *testing.T) {
 	cert, key := certificate(t)
-	users := writeFile(t, filepath.Join(t.TempDir(), "htpasswd"), []byte("site:"+bcryptOfSecret+"\n"))
+	users := writeFile(t, filepath.Join(t.TempDir(), "htpasswd"),
+		[]byte("site:"+bcryptOfSecret+"\n"))
 	host := startRegistry(t, "-cert", cert, "-key", key, "-htpasswd", users)
 	config := t.TempDir()
 	t.Setenv("DOCKER_CONFIG", config)
 	login := func(password string) {
 		word := base64.StdEncoding.EncodeToString([]byte("site:" + password))
-		writeFile(t, filepath.Join(config, "config.json"), []byte(`{"auths":{"`+host+`":{"auth":"`+word+`"}}}`))
+		writeFile(t, filepath.Join(config, "config.json"),
+			[]byte(`{"auths":{"`+host+`":{"auth":"`+word+`"}}}`))
 	}
 	open := func(ref string, o Options) *Repository {
 		r, err := OpenRepository(host+"/"+ref, o)
@@ -38,18 +40,22 @@ func TestModelsGoThroughARegistryWithTLSAndAPassword(t *testing.T) {
 	m := addModel(t, from, "llava:7b")
 
 	login("secret")
-	if err := open("models/llava:7b", Options{}).Push(t.Context(), m, nil); !errors.Is(err, ErrRemote) || !strings.Contains(err.Error(), "certificate") {
+	if err := open("models/llava:7b", Options{}).Push(t.Context(), m, nil); !errors.Is(err,
+		ErrRemote) || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("without the site's certificate: %v", err)
 	}
 	login("guess")
-	if err := open("models/llava:7b", trusting).Push(t.Context(), m, nil); !errors.Is(err, ErrRemote) || !strings.Contains(err.Error(), "401") {
+	if err := open("models/llava:7b", trusting).Push(t.Context(), m, nil); !errors.Is(err,
+		ErrRemote) || !strings.Contains(err.Error(), "401") {
 		t.Errorf("with a wrong password: %v", err)
 	}
 	login("secret")
 	var pushed int64
 	for range 2 { // the second time all is there
 		pushed = 0
-		if err := open("models/llava:7b", trusting).Push(t.Context(), m, func(n int64) { pushed += n }); err != nil {
+		if err := open("models/llava:7b", trusting).Push(t.Context(), m, func(n int64) {
+			pushed += n
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -68,10 +74,12 @@ func TestModelsGoThroughARegistryWithTLSAndAPassword(t *testing.T) {
 		}
 	}
 	mustBeWhole(t, to)
-	if _, err := Pull(t.Context(), to, open("models/none", trusting), name, false, nil, nil); !errors.Is(err, store.ErrNotFound) {
+	if _, err := Pull(t.Context(), to, open("models/none", trusting), name, false, nil,
+		nil); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("a missing model: %v", err)
 	}
-	if _, err := open("models/llava@"+string(m.Digest), trusting).Name(); !errors.Is(err, store.ErrName) {
+	if _, err := open("models/llava@"+string(m.Digest), trusting).Name(); !errors.Is(err,
+		store.ErrName) {
 		t.Errorf("the name of a digest: %v", err)
 	}
 }
@@ -101,7 +109,8 @@ func TestAnInterruptedPullGoesOn(t *testing.T) {
 			w.Header().Set("Location", strings.Replace(location, host, r.Host, 1))
 		}
 		w.WriteHeader(response.StatusCode)
-		if r.Method == http.MethodGet && strings.Contains(r.URL.Path, m.Manifest.Layers[0].Digest.Hex()) {
+		if r.Method == http.MethodGet && strings.Contains(r.URL.Path,
+			m.Manifest.Layers[0].Digest.Hex()) {
 			offsets = append(offsets, r.Header.Get("Range"))
 			if !broken {
 				broken = true
@@ -112,7 +121,8 @@ func TestAnInterruptedPullGoesOn(t *testing.T) {
 		_, _ = io.Copy(w, response.Body)
 	}))
 	defer front.Close()
-	r, err := OpenRepository(strings.TrimPrefix(front.URL, "http://")+"/a:latest", Options{PlainHTTP: true})
+	r, err := OpenRepository(strings.TrimPrefix(front.URL, "http://")+"/a:latest",
+		Options{PlainHTTP: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +138,8 @@ func TestAnInterruptedPullGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustBeWhole(t, to)
-	if last := offsets[len(offsets)-1]; !strings.HasPrefix(last, "bytes=") || strings.HasPrefix(last, "bytes=0-") {
+	if last := offsets[len(offsets)-1]; !strings.HasPrefix(last, "bytes=") ||
+		strings.HasPrefix(last, "bytes=0-") {
 		t.Errorf("requested: %q", offsets)
 	}
 }
@@ -143,7 +154,8 @@ func TestAWebServerOfAStoreIsAMirror(t *testing.T) {
 		http.StripPrefix("/site", files).ServeHTTP(w, r)
 	}))
 	defer server.Close()
-	ca := writeFile(t, filepath.Join(t.TempDir(), "ca.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+	ca := writeFile(t, filepath.Join(t.TempDir(), "ca.pem"),
+		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
 	// Half of the file is there from an attempt before.
 	d := m.Manifest.Layers[0]
 	data := readBlob(t, m, d)
@@ -173,7 +185,8 @@ func TestAWebServerOfAStoreIsAMirror(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Pull(t.Context(), to, none, m.Name, false, nil, nil); !errors.Is(err, store.ErrNotFound) {
+	if _, err := Pull(t.Context(), to, none, m.Name, false, nil, nil); !errors.Is(err,
+		store.ErrNotFound) {
 		t.Errorf("a missing model: %v", err)
 	}
 }
@@ -198,7 +211,9 @@ func readBlob(t *testing.T, m *store.Model, d store.Descriptor) []byte {
 
 func TestNoOtherHostIsContacted(t *testing.T) {
 	contacted := 0
-	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { contacted++ }))
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		contacted++
+	}))
 	defer elsewhere.Close()
 	named := httptest.NewServer(http.RedirectHandler(elsewhere.URL, http.StatusTemporaryRedirect))
 	defer named.Close()
@@ -207,12 +222,14 @@ func TestNoOtherHostIsContacted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	repository, err := OpenRepository(strings.TrimPrefix(named.URL, "http://")+"/a", Options{PlainHTTP: true})
+	repository, err := OpenRepository(strings.TrimPrefix(named.URL, "http://")+"/a",
+		Options{PlainHTTP: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, from := range []Remote{mirror, repository} {
-		if _, err := Pull(t.Context(), s, from, mustName(t, "a"), false, nil, nil); !errors.Is(err, ErrHost) || !strings.Contains(err.Error(), "--allow-host") {
+		if _, err := Pull(t.Context(), s, from, mustName(t, "a"), false, nil, nil); !errors.Is(err,
+			ErrHost) || !strings.Contains(err.Error(), "--allow-host") {
 			t.Errorf("%v", err)
 		}
 	}
@@ -221,8 +238,8 @@ func TestNoOtherHostIsContacted(t *testing.T) {
 	}
 }
 
-// A registry says where tokens are given (its realm). Password and question must not go to a host that nobody named, and no name server may be
-// asked about it.
+// A registry says where tokens are given (its realm). Password and question must not go to a host
+// that nobody named, and no name server may be asked about it.
 func TestNoOtherHostIsAskedForATokenUnlessAllowed(t *testing.T) {
 	var passwords []string
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -248,7 +265,8 @@ func TestNoOtherHostIsAskedForATokenUnlessAllowed(t *testing.T) {
 	config := t.TempDir()
 	t.Setenv("DOCKER_CONFIG", config)
 	word := base64.StdEncoding.EncodeToString([]byte("site:secret"))
-	writeFile(t, filepath.Join(config, "config.json"), []byte(`{"auths":{"`+host+`":{"auth":"`+word+`"}}}`))
+	writeFile(t, filepath.Join(config, "config.json"),
+		[]byte(`{"auths":{"`+host+`":{"auth":"`+word+`"}}}`))
 	ask := func(o Options) error {
 		o.PlainHTTP = true
 		r, err := OpenRepository(host+"/a", o)
@@ -259,8 +277,10 @@ func TestNoOtherHostIsAskedForATokenUnlessAllowed(t *testing.T) {
 		return err
 	}
 	port := elsewhere.URL[strings.LastIndexByte(elsewhere.URL, ':'):]
-	for _, realm = range []string{elsewhere.URL + "/token", "http://localhost" + port + "/token", "http://tokens.invalid/token", "http://[::1]" + port} {
-		if err := ask(Options{}); !errors.Is(err, ErrHost) || !strings.Contains(err.Error(), "--allow-host") {
+	for _, realm = range []string{elsewhere.URL + "/token", "http://localhost" + port + "/token",
+		"http://tokens.invalid/token", "http://[::1]" + port} {
+		if err := ask(Options{}); !errors.Is(err, ErrHost) || !strings.Contains(err.Error(),
+			"--allow-host") {
 			t.Errorf("%s: %v", realm, err)
 		}
 	}
@@ -273,23 +293,29 @@ func TestNoOtherHostIsAskedForATokenUnlessAllowed(t *testing.T) {
 		t.Fatalf("another host was given %q", passwords)
 	}
 	realm = "http://localhost" + port + "/token"
-	if err := ask(Options{AllowHosts: []string{"LOCALHOST" + port}}); err != nil || len(passwords) != 1 || passwords[0] != "secret" {
+	if err := ask(Options{AllowHosts: []string{"LOCALHOST" + port}}); err != nil ||
+		len(passwords) != 1 || passwords[0] != "secret" {
 		t.Errorf("%v; given %q", err, passwords)
 	}
 }
 
 func TestTLSIsNotLeftOnTheWay(t *testing.T) {
 	contacted := 0
-	plain := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { contacted++ }))
+	plain := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		contacted++
+	}))
 	defer plain.Close()
 	server := httptest.NewTLSServer(http.RedirectHandler(plain.URL, http.StatusTemporaryRedirect))
 	defer server.Close()
-	ca := writeFile(t, filepath.Join(t.TempDir(), "ca.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
-	mirror, err := OpenMirror(server.URL, mustName(t, "a"), Options{CAFile: ca, AllowHosts: []string{strings.TrimPrefix(plain.URL, "http://")}})
+	ca := writeFile(t, filepath.Join(t.TempDir(), "ca.pem"),
+		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+	mirror, err := OpenMirror(server.URL, mustName(t, "a"),
+		Options{CAFile: ca, AllowHosts: []string{strings.TrimPrefix(plain.URL, "http://")}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := mirror.Manifest(t.Context()); !errors.Is(err, ErrHost) || !strings.Contains(err.Error(), "not encrypted") || contacted > 0 {
+	if _, err := mirror.Manifest(t.Context()); !errors.Is(err, ErrHost) ||
+		!strings.Contains(err.Error(), "not encrypted") || contacted > 0 {
 		t.Errorf("%v; contacted %d times", err, contacted)
 	}
 }
@@ -297,7 +323,8 @@ func TestTLSIsNotLeftOnTheWay(t *testing.T) {
 func TestAModelThatDoesNotFitIsNotBegun(t *testing.T) {
 	from := newStore(t)
 	m := addModel(t, from, "a")
-	raw := strings.Replace(string(m.Raw()), `"size":`+strconv.FormatInt(m.Manifest.Layers[0].Size, 10), `"size":1125899906842624`, 1)
+	raw := strings.Replace(string(m.Raw()), `"size":`+strconv.FormatInt(m.Manifest.Layers[0].Size,
+		10), `"size":1125899906842624`, 1)
 	asked := 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if asked++; strings.Contains(r.URL.Path, "manifests") {
@@ -309,7 +336,8 @@ func TestAModelThatDoesNotFitIsNotBegun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Pull(t.Context(), newStore(t), mirror, m.Name, false, nil, nil); !errors.Is(err, store.ErrSpace) || asked != 1 {
+	if _, err := Pull(t.Context(), newStore(t), mirror, m.Name, false, nil, nil); !errors.Is(err,
+		store.ErrSpace) || asked != 1 {
 		t.Errorf("%v; asked %d times", err, asked)
 	}
 }
@@ -331,7 +359,8 @@ func TestAServerThatLiesIsFoundOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newStore(t)
-	if _, err := Pull(t.Context(), s, mirror, m.Name, false, nil, nil); !errors.Is(err, store.ErrDigest) {
+	if _, err := Pull(t.Context(), s, mirror, m.Name, false, nil, nil); !errors.Is(err,
+		store.ErrDigest) {
 		t.Errorf("%v", err)
 	}
 	if _, err := s.Find("a"); !errors.Is(err, store.ErrNotFound) {
@@ -342,14 +371,16 @@ func TestAServerThatLiesIsFoundOut(t *testing.T) {
 
 func TestReferences(t *testing.T) {
 	for ref, want := range map[string]bool{
-		"registry.site/llava": true, "localhost/llava:7b": true, "host:5000/team/llava": true, "llava": false, "team/llava": false, "team/llava:7b": false,
+		"registry.site/llava": true, "localhost/llava:7b": true, "host:5000/team/llava": true,
+		"llava": false, "team/llava": false, "team/llava:7b": false,
 		"./llava": false, "../x/y": false, "": false, "host.site/": false,
 	} {
 		if got := IsReference(ref); got != want {
 			t.Errorf("%q: %v", ref, got)
 		}
 	}
-	for _, ref := range []string{"team/llava", "host:5000/UPPER", "host:5000/a:b:c", "host:5000/../a", "host:5000/a@sha256:x"} {
+	for _, ref := range []string{"team/llava", "host:5000/UPPER", "host:5000/a:b:c",
+		"host:5000/../a", "host:5000/a@sha256:x"} {
 		if r, err := OpenRepository(ref, Options{}); !errors.Is(err, store.ErrName) {
 			t.Errorf("%q: %+v, %v", ref, r, err)
 		}

@@ -1,8 +1,10 @@
-// Package sbom writes bills of materials of the program and of models, in the two formats that inventories read: SPDX 2.3
-// (https://spdx.github.io/spdx-spec/v2.3/) and CycloneDX 1.6 (https://cyclonedx.org/docs/1.6/json/), both as JSON.
+// Package sbom writes bills of materials of the program and of models, in the two formats that
+// inventories read: SPDX 2.3 (https://spdx.github.io/spdx-spec/v2.3/) and CycloneDX 1.6
+// (https://cyclonedx.org/docs/1.6/json/), both as JSON.
 //
-// A model's parts are the files of its manifest with their SHA-256; its licence, author and source are what its own metadata
-// claims: nobody has verified them, and a bill says so by keeping them as declared.
+// A model's parts are the files of its manifest with their SHA-256; its licence, author and source
+// are what its own metadata claims: nobody has verified them, and a bill says so by keeping them as
+// declared.
 package sbom
 
 import (
@@ -60,7 +62,8 @@ func (b *Bill) name() string {
 	return strings.Join(names, ", ")
 }
 
-// fileName is what a layer is called: the name of the file that it was imported from, else what it is.
+// fileName is what a layer is called: the name of the file that it was imported from, else what it
+// is.
 func fileName(d store.Descriptor) string {
 	if title := d.Annotations[store.AnnotationTitle]; title != "" {
 		return title
@@ -68,11 +71,15 @@ func fileName(d store.Descriptor) string {
 	return d.MediaType[strings.LastIndexByte(d.MediaType, '.')+1:] + "-" + d.Digest.Short()
 }
 
-// knownLicenses are the identifiers of the SPDX list that models and libraries use; other names are no SPDX identifiers, and are kept as they are.
+// knownLicenses are the identifiers of the SPDX list that models and libraries use; other names are
+// no SPDX identifiers, and are kept as they are.
 var knownLicenses = []string{
-	"Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MPL-2.0", "CC0-1.0", "CC-BY-4.0", "CC-BY-SA-4.0", "CC-BY-NC-4.0", "CC-BY-NC-SA-4.0",
-	"CC-BY-NC-ND-4.0", "GPL-2.0-only", "GPL-3.0-only", "GPL-3.0-or-later", "LGPL-2.1-or-later", "LGPL-3.0-only", "AGPL-3.0-only", "AFL-3.0", "Unlicense", "IJG",
-	"BSL-1.0", "ECL-2.0", "OFL-1.1", "Artistic-2.0", "MS-PL", "Zlib", "WTFPL", "CDLA-Permissive-2.0",
+	"Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MPL-2.0", "CC0-1.0", "CC-BY-4.0",
+	"CC-BY-SA-4.0", "CC-BY-NC-4.0", "CC-BY-NC-SA-4.0",
+	"CC-BY-NC-ND-4.0", "GPL-2.0-only", "GPL-3.0-only", "GPL-3.0-or-later", "LGPL-2.1-or-later",
+	"LGPL-3.0-only", "AGPL-3.0-only", "AFL-3.0", "Unlicense", "IJG",
+	"BSL-1.0", "ECL-2.0", "OFL-1.1", "Artistic-2.0", "MS-PL", "Zlib", "WTFPL",
+	"CDLA-Permissive-2.0",
 }
 
 // spdxID returns the SPDX identifier that a licence's name means, whatever its capitals.

@@ -22,7 +22,8 @@ func bill(t *testing.T) *Bill {
 		t.Fatal(err)
 	}
 	var models []*store.Model
-	for name, license := range map[string]string{"known:a": "apache-2.0", "unknown:b": "llama 2 community", "silent:c": ""} {
+	for name, license := range map[string]string{"known:a": "apache-2.0",
+		"unknown:b": "llama 2 community", "silent:c": ""} {
 		w := gguf.NewWriter("llama")
 		w.Set("general.license", license)
 		w.Set("general.author", "A. Author")
@@ -42,9 +43,11 @@ func bill(t *testing.T) *Bill {
 		models = append(models, m)
 	}
 	return &Bill{
-		Program: &Component{Name: "eyelet", Version: "1.2", License: "MIT", PURL: "pkg:golang/github.com/eyelet-engine/eyelet@1.2"},
-		Parts:   []Component{{Name: "libllama", Version: "0.7", License: "MIT", PURL: "pkg:deb/debian/libllama0@0.7"}, {Name: "odd", License: "Odd Licence"}},
-		Models:  models, Tool: "eyelet-1.2", Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+		Program: &Component{Name: "eyelet", Version: "1.2", License: "MIT",
+			PURL: "pkg:golang/github.com/eyelet-engine/eyelet@1.2"},
+		Parts: []Component{{Name: "libllama", Version: "0.7", License: "MIT",
+			PURL: "pkg:deb/debian/libllama0@0.7"}, {Name: "odd", License: "Odd Licence"}},
+		Models: models, Tool: "eyelet-1.2", Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 	}
 }
 
@@ -71,7 +74,9 @@ func TestSPDXIsReadBack(t *testing.T) {
 		licenses[p.PackageName] = p.PackageLicenseDeclared
 		sums += len(p.PackageChecksums)
 	}
-	for name, want := range map[string]string{"eyelet": "MIT", "odd": "LicenseRef-Odd-Licence", "known:a": "Apache-2.0", "unknown:b": "LicenseRef-llama-2-community", "silent:c": "NOASSERTION"} {
+	for name, want := range map[string]string{"eyelet": "MIT", "odd": "LicenseRef-Odd-Licence",
+		"known:a": "Apache-2.0", "unknown:b": "LicenseRef-llama-2-community",
+		"silent:c": "NOASSERTION"} {
 		if licenses[name] != want {
 			t.Errorf("%s is under %q, want %q", name, licenses[name], want)
 		}
@@ -87,10 +92,12 @@ func TestCycloneDXIsReadBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	var bom cdx.BOM
-	if err := cdx.NewBOMDecoder(bytes.NewReader(data), cdx.BOMFileFormatJSON).Decode(&bom); err != nil {
+	if err := cdx.NewBOMDecoder(bytes.NewReader(data), cdx.BOMFileFormatJSON).Decode(&bom); err !=
+		nil {
 		t.Fatal(err)
 	}
-	if bom.SpecVersion != cdx.SpecVersion1_6 || bom.Metadata.Component.Name != "eyelet" || len(*bom.Components) != 5 {
+	if bom.SpecVersion != cdx.SpecVersion1_6 || bom.Metadata.Component.Name != "eyelet" ||
+		len(*bom.Components) != 5 {
 		t.Errorf("%+v", bom)
 	}
 	refs := map[string]bool{}
@@ -102,10 +109,12 @@ func TestCycloneDXIsReadBack(t *testing.T) {
 		if c.Type != cdx.ComponentTypeMachineLearningModel {
 			continue
 		}
-		if c.Hashes == nil || c.Components == nil || len(*c.Components) != 1 || (*c.Components)[0].Name != "model \"x\".gguf" {
+		if c.Hashes == nil || c.Components == nil || len(*c.Components) != 1 ||
+			(*c.Components)[0].Name != "model \"x\".gguf" {
 			t.Errorf("%+v", c)
 		}
-		if want := map[string]bool{"known": true, "unknown": true}[c.Name]; want != (c.Licenses != nil) {
+		if want := map[string]bool{"known": true, "unknown": true}[c.Name]; want !=
+			(c.Licenses != nil) {
 			t.Errorf("%s: licences %v", c.Name, c.Licenses)
 		}
 	}

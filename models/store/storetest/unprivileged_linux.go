@@ -8,8 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Unprivileged calls f, and returns when it has returned, on a thread that has to obey the permissions of files though root runs it; so have the
-// programs that f starts. f runs on a goroutine of its own: FailNow would not end the test.
+// Unprivileged calls f, and returns when it has returned, on a thread that has to obey the
+// permissions of files though root runs it; so have the programs that f starts. f runs on a
+// goroutine of its own: FailNow would not end the test.
 func Unprivileged(t testing.TB, f func()) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -30,7 +31,8 @@ func Unprivileged(t testing.TB, f func()) {
 	}
 }
 
-// dropOverrides takes the capabilities that pass over the permissions of files from the calling thread, and from programs that it starts.
+// dropOverrides takes the capabilities that pass over the permissions of files from the calling
+// thread, and from programs that it starts.
 func dropOverrides() error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var sets [2]unix.CapUserData
@@ -38,7 +40,8 @@ func dropOverrides() error {
 		return err
 	}
 	for _, c := range []int{unix.CAP_DAC_OVERRIDE, unix.CAP_DAC_READ_SEARCH} {
-		if sets[0].Permitted&(1<<c) != 0 { // without it, there is nothing to hand to programs either
+		// without it, there is nothing to hand to programs either
+		if sets[0].Permitted&(1<<c) != 0 {
 			if err := unix.Prctl(unix.PR_CAPBSET_DROP, uintptr(c), 0, 0, 0); err != nil {
 				return err
 			}

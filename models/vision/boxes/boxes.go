@@ -1,14 +1,17 @@
-// Package boxes reads where in a picture things are out of what vision-language models answer, back in pixels of the original picture, and draws it.
+// Package boxes reads where in a picture things are out of what vision-language models answer, back
+// in pixels of the original picture, and draws it.
 //
-// Families write places in notations of their own, in numbers that count across what their tower sees: Qwen2.5-VL in pixels of the
-// resized picture, Qwen2-VL, Qwen3-VL, InternVL, GLM-4V and Gemma 3 in thousandths, LLaVA in fractions of the padded square. A [Frame] says
-// which, and [Find] reads an answer by it:
+// Families write places in notations of their own, in numbers that count across what their tower
+// sees: Qwen2.5-VL in pixels of the resized picture, Qwen2-VL, Qwen3-VL, InternVL, GLM-4V and Gemma
+// 3 in thousandths, LLaVA in fractions of the padded square. A [Frame] says which, and [Find] reads
+// an answer by it:
 //
 //	frame := boxes.FrameOf(tower.Info(), plan, 4000, 3000)
 //	marks := boxes.Find(answer, frame)
 //	boxes.Draw(picture, marks)
 //
-// The page reads answers by the same rules (engine/page/src/boxes.ts); testdata/cases.json holds both to the same marks.
+// The page reads answers by the same rules (engine/page/src/boxes.ts); testdata/cases.json holds
+// both to the same marks.
 package boxes
 
 import (
@@ -32,24 +35,29 @@ type Frame struct {
 	// Width and Height are the sides of the upright original picture.
 	Width  int `json:"width"`
 	Height int `json:"height"`
-	// View is what the numbers count across, in pixels of the original: left, top, width and height. It goes beyond a picture that is
-	// padded.
+	// View is what the numbers count across, in pixels of the original: left, top, width and
+	// height. It goes beyond a picture that is padded.
 	View [4]float64 `json:"view"`
-	// Units are the numbers at the right and the lower end of the view; zero where the family has no custom, and the numbers themselves say it.
+	// Units are the numbers at the right and the lower end of the view; zero where the family has
+	// no custom, and the numbers themselves say it.
 	Units [2]float64 `json:"units"`
 	// Upright says that points have their row first, as boxes in box_2d do in every family.
 	Upright bool `json:"upright,omitempty"`
 }
 
 // customs are the families whose answers count in thousandths.
-var customs = map[string]bool{"qwen2vl_merger": true, "qwen3vl_merger": true, "glm4v": true, "internvl": true, "gemma3": true, "gemma4v": true}
+var customs = map[string]bool{"qwen2vl_merger": true, "qwen3vl_merger": true, "glm4v": true,
+	"internvl": true, "gemma3": true, "gemma4v": true}
 
-// FrameOf returns the frame of answers of a tower's model about a picture of w by h pixels, of which the tower has a plan: maybe one of a picture
-// that was resized before, to stay within a budget.
+// FrameOf returns the frame of answers of a tower's model about a picture of w by h pixels, of
+// which the tower has a plan: maybe one of a picture that was resized before, to stay within a
+// budget.
 //
-// Sources: the cookbooks on spatial understanding in https://github.com/QwenLM/Qwen3-VL (absolute pixels "after the processor" in issue 676,
-// thousandths for Qwen3-VL), the chat data format in https://internvl.readthedocs.io, https://github.com/zai-org/GLM-V, and for LLaVA
-// https://github.com/haotian-liu/LLaVA/issues/606: its training data count across the square that pictures are padded to.
+// Sources: the cookbooks on spatial understanding in https://github.com/QwenLM/Qwen3-VL (absolute
+// pixels "after the processor" in issue 676, thousandths for Qwen3-VL), the chat data format in
+// https://internvl.readthedocs.io, https://github.com/zai-org/GLM-V, and for LLaVA
+// https://github.com/haotian-liu/LLaVA/issues/606: its training data count across the square that
+// pictures are padded to.
 func FrameOf(info vision.Info, plan *vision.Plan, w, h int) Frame {
 	fw, fh := float64(w), float64(h)
 	f := Frame{Width: w, Height: h, View: [4]float64{0, 0, fw, fh}}
@@ -76,14 +84,17 @@ func square(w, h, side float64) [4]float64 {
 
 // place is what an answer says of a box or a point, before it is known what its numbers count.
 type place struct {
-	at     [4]float64 // left, top, right, bottom
-	units  [2]float64 // numbers across the view; zero for those of the whole answer
-	label  string
-	point  bool
-	inText bool // in the tags of a family, where numbers above 1 are thousandths if the family does not say otherwise
+	at    [4]float64 // left, top, right, bottom
+	units [2]float64 // numbers across the view; zero for those of the whole answer
+	label string
+	point bool
+	// in the tags of a family, where numbers above 1 are thousandths if the family does not say
+	// otherwise
+	inText bool
 }
 
-// Find returns the boxes and points that an answer names, in its order for each notation. What lies outside of the picture is left out or cut off.
+// Find returns the boxes and points that an answer names, in its order for each notation. What lies
+// outside of the picture is left out or cut off.
 func Find(answer string, f Frame) []Mark {
 	if f.Width <= 0 || f.Height <= 0 {
 		return nil
@@ -106,9 +117,10 @@ func Find(answer string, f Frame) []Mark {
 	return marks
 }
 
-// scale tells, of all places of an answer at once, what their numbers count: fractions are seen from the numbers themselves; else it is what the
-// family does; and where it has no custom, or keeps to fractions in vain, thousandths if a number lies outside of the picture and none above 1000,
-// and pixels of the original otherwise.
+// scale tells, of all places of an answer at once, what their numbers count: fractions are seen
+// from the numbers themselves; else it is what the family does; and where it has no custom, or
+// keeps to fractions in vain, thousandths if a number lies outside of the picture and none above
+// 1000, and pixels of the original otherwise.
 func scale(places []place, f Frame) (units [2]float64, view [4]float64) {
 	fractions, broken, outside, most := true, false, false, 0.0
 	for _, p := range places {
@@ -147,8 +159,11 @@ func mark(p place, units [2]float64, view [4]float64, f Frame) (Mark, bool) {
 	left, right := math.Min(at[0], at[2]), math.Max(at[0], at[2])
 	top, bottom := math.Min(at[1], at[3]), math.Max(at[1], at[3])
 	if p.point {
-		return Mark{X: left, Y: top, Label: p.label, Point: true}, left >= 0 && left <= w && top >= 0 && top <= h
+		return Mark{X: left, Y: top, Label: p.label, Point: true}, left >= 0 && left <= w &&
+			top >= 0 && top <= h
 	}
-	left, top, right, bottom = math.Max(left, 0), math.Max(top, 0), math.Min(right, w), math.Min(bottom, h)
-	return Mark{X: left, Y: top, Width: right - left, Height: bottom - top, Label: p.label}, right > left && bottom > top
+	left, top, right, bottom = math.Max(left, 0), math.Max(top, 0), math.Min(right, w),
+		math.Min(bottom, h)
+	return Mark{X: left, Y: top, Width: right - left, Height: bottom - top, Label: p.label},
+		right > left && bottom > top
 }

@@ -14,16 +14,19 @@ import (
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 )
 
-// colours are those of marks, one a label: the palette of Okabe and Ito (2008), which people see apart who see colours otherwise, less its black.
+// colours are those of marks, one a label: the palette of Okabe and Ito (2008), which people see
+// apart who see colours otherwise, less its black.
 var colours = []color.RGBA{
-	{213, 94, 0, 255}, {0, 114, 178, 255}, {0, 158, 115, 255}, {204, 121, 167, 255}, {230, 159, 0, 255}, {86, 180, 233, 255}, {240, 228, 66, 255},
+	{213, 94, 0, 255}, {0, 114, 178, 255}, {0, 158, 115, 255}, {204, 121, 167, 255},
+	{230, 159, 0, 255}, {86, 180, 233, 255}, {240, 228, 66, 255},
 }
 
 // longestLabel is how many characters of a label are written.
 const longestLabel = 60
 
-// Draw returns a copy of the original picture with marks drawn on it: boxes as lines around what they hold, points as discs, labels beside them on
-// their colour. Marks of one label have one colour.
+// Draw returns a copy of the original picture with marks drawn on it: boxes as lines around what
+// they hold, points as discs, labels beside them on their colour. Marks of one label have one
+// colour.
 func Draw(img *imaging.RGB, marks []Mark) *image.RGBA {
 	out := image.NewRGBA(image.Rect(0, 0, img.W, img.H))
 	for i := range img.W * img.H {
@@ -54,10 +57,13 @@ func Draw(img *imaging.RGB, marks []Mark) *image.RGBA {
 // outline draws the four sides of a box, inside of it, over at least a pixel.
 func outline(out *image.RGBA, m Mark, width int, c color.RGBA) {
 	left, top := int(math.Floor(m.X)), int(math.Floor(m.Y))
-	right, bottom := max(left+1, int(math.Ceil(m.X+m.Width))), max(top+1, int(math.Ceil(m.Y+m.Height)))
+	right, bottom := max(left+1, int(math.Ceil(m.X+m.Width))),
+		max(top+1, int(math.Ceil(m.Y+m.Height)))
 	for _, r := range []image.Rectangle{
-		image.Rect(left, top, right, min(top+width, bottom)), image.Rect(left, max(bottom-width, top), right, bottom),
-		image.Rect(left, top, min(left+width, right), bottom), image.Rect(max(right-width, left), top, right, bottom),
+		image.Rect(left, top, right, min(top+width, bottom)),
+		image.Rect(left, max(bottom-width, top), right, bottom),
+		image.Rect(left, top, min(left+width, right), bottom), image.Rect(max(right-width, left),
+			top, right, bottom),
 	} {
 		draw.Draw(out, r, image.NewUniform(c), image.Point{}, draw.Src)
 	}
@@ -65,7 +71,8 @@ func outline(out *image.RGBA, m Mark, width int, c color.RGBA) {
 
 // disc fills a circle.
 func disc(out *image.RGBA, x, y, radius float64, c color.RGBA) {
-	r := image.Rect(int(x-radius)-1, int(y-radius)-1, int(x+radius)+2, int(y+radius)+2).Intersect(out.Bounds())
+	r := image.Rect(int(x-radius)-1, int(y-radius)-1, int(x+radius)+2,
+		int(y+radius)+2).Intersect(out.Bounds())
 	for py := r.Min.Y; py < r.Max.Y; py++ {
 		for px := r.Min.X; px < r.Max.X; px++ {
 			if math.Hypot(float64(px)+0.5-x, float64(py)+0.5-y) <= radius {
@@ -80,14 +87,16 @@ func labelFace(pixels float64) font.Face {
 	f, err := opentype.Parse(goregular.TTF)
 	if err == nil {
 		var face font.Face
-		if face, err = opentype.NewFace(f, &opentype.FaceOptions{Size: pixels, DPI: 72, Hinting: font.HintingFull}); err == nil {
+		if face, err = opentype.NewFace(f, &opentype.FaceOptions{Size: pixels, DPI: 72,
+			Hinting: font.HintingFull}); err == nil {
 			return face
 		}
 	}
 	panic(err) // the font is part of the program
 }
 
-// write writes a mark's label above it, or below its upper side where there is no room above, black or white on the mark's colour.
+// write writes a mark's label above it, or below its upper side where there is no room above, black
+// or white on the mark's colour.
 func write(out *image.RGBA, face font.Face, m Mark, c color.RGBA) {
 	label := []rune(m.Label)
 	if len(label) == 0 {
@@ -105,11 +114,13 @@ func write(out *image.RGBA, face font.Face, m Mark, c color.RGBA) {
 	if top < 0 {
 		top = min(int(m.Y), max(0, out.Rect.Dy()-h))
 	}
-	draw.Draw(out, image.Rect(left, top, left+w+2*pad, top+h), image.NewUniform(c), image.Point{}, draw.Src)
+	draw.Draw(out, image.Rect(left, top, left+w+2*pad, top+h), image.NewUniform(c), image.Point{},
+		draw.Src)
 	ink := color.RGBA{255, 255, 255, 255}
 	if 299*int(c.R)+587*int(c.G)+114*int(c.B) > 128*1000 {
 		ink = color.RGBA{0, 0, 0, 255}
 	}
-	d := font.Drawer{Dst: out, Src: image.NewUniform(ink), Face: face, Dot: fixed.P(left+pad, top+metrics.Ascent.Ceil())}
+	d := font.Drawer{Dst: out, Src: image.NewUniform(ink), Face: face,
+		Dot: fixed.P(left+pad, top+metrics.Ascent.Ceil())}
 	d.DrawString(text)
 }

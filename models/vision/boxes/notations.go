@@ -20,7 +20,8 @@ func read(answer string, f Frame) []place {
 	return append(places, objects(rest, f)...)
 }
 
-// without is a text with blanks where the matches of an expression stand, which others are not to read again.
+// without is a text with blanks where the matches of an expression stand, which others are not to
+// read again.
 func without(text string, matches [][]int) string {
 	b := []byte(text)
 	for _, m := range matches {
@@ -47,8 +48,9 @@ var (
 	fourDigits   = regexp.MustCompile(`\d{4}`)
 )
 
-// locations reads PaliGemma's notation: four <locNNNN> of 1024 steps, in the order top, left, bottom, right, then the name
-// (https://github.com/google-research/big_vision, big_vision/configs/proj/paligemma/README.md).
+// locations reads PaliGemma's notation: four <locNNNN> of 1024 steps, in the order top, left,
+// bottom, right, then the name (https://github.com/google-research/big_vision,
+// big_vision/configs/proj/paligemma/README.md).
 func locations(text string) (places []place, rest string) {
 	matches := locationTags.FindAllStringSubmatchIndex(text, -1)
 	for _, m := range matches {
@@ -67,9 +69,11 @@ var (
 	plainNumber = regexp.MustCompile(`^-?\d+(?:\.\d+)?$`)
 )
 
-// tags reads places between tags: Qwen-VL's and Qwen2-VL's <ref>name</ref><box>(x1,y1),(x2,y2)</box> with bars or without, MiniCPM-V's
-// <box>x1 y1 x2 y2</box>, InternVL's <box>[[x1,y1,x2,y2],…]</box>, GLM-4V's <|begin_of_box|>[x1,y1,x2,y2]<|end_of_box|>, DeepSeek-VL2's
-// <|det|>[[x1,y1,x2,y2]]<|/det|> (of 999 steps), <point>x y</point>, <quad> of four corners.
+// tags reads places between tags: Qwen-VL's and Qwen2-VL's
+// <ref>name</ref><box>(x1,y1),(x2,y2)</box> with bars or without, MiniCPM-V's <box>x1 y1 x2
+// y2</box>, InternVL's <box>[[x1,y1,x2,y2],…]</box>, GLM-4V's
+// <|begin_of_box|>[x1,y1,x2,y2]<|end_of_box|>, DeepSeek-VL2's <|det|>[[x1,y1,x2,y2]]<|/det|> (of
+// 999 steps), <point>x y</point>, <quad> of four corners.
 func tags(text string) (places []place, rest string) {
 	matches := placeTags.FindAllStringSubmatchIndex(text, -1)
 	for _, m := range matches {
@@ -84,7 +88,8 @@ func tags(text string) (places []place, rest string) {
 		}
 		size := map[string]int{"box": 4, "det": 4, "quad": 8, "point": 2}[kind]
 		for ; len(all) >= size; all = all[size:] {
-			p := place{at: around(all[:size]), label: trim(group(text, m, 1)), point: size == 2, inText: true}
+			p := place{at: around(all[:size]), label: trim(group(text, m, 1)), point: size == 2,
+				inText: true}
 			if kind == "det" {
 				p.units = [2]float64{999, 999}
 			}
@@ -110,7 +115,8 @@ var (
 	attributes = regexp.MustCompile(`([a-z]+)(\d*)="([^"]*)"`)
 )
 
-// points reads Molmo's notation, in hundredths: <point x="12.5" y="40.0" alt="name">name</point> and <points x1="…" y1="…" x2="…" …>.
+// points reads Molmo's notation, in hundredths: <point x="12.5" y="40.0" alt="name">name</point>
+// and <points x1="…" y1="…" x2="…" …>.
 func points(text string) (places []place, rest string) {
 	matches := pointTags.FindAllStringSubmatchIndex(text, -1)
 	for _, m := range matches {
@@ -132,7 +138,8 @@ func points(text string) (places []place, rest string) {
 		}
 		for _, n := range order {
 			if v, ok := y[n]; ok {
-				places = append(places, place{at: [4]float64{x[n], v, x[n], v}, units: [2]float64{100, 100}, label: label, point: true})
+				places = append(places, place{at: [4]float64{x[n], v, x[n], v},
+					units: [2]float64{100, 100}, label: label, point: true})
 			}
 		}
 	}
@@ -145,8 +152,8 @@ const maxHeight = 16
 // span is a stretch of text between a bracket and the one that ends it.
 type span struct{ from, to, height int }
 
-// spans finds what may be JSON values in a text, in the order of their beginnings, outer ones before inner ones. In an answer that was cut
-// off, those that are whole are left.
+// spans finds what may be JSON values in a text, in the order of their beginnings, outer ones
+// before inner ones. In an answer that was cut off, those that are whole are left.
 func spans(text string) (found []span) {
 	type open struct{ at, height int }
 	var stack []open
@@ -200,11 +207,13 @@ func objects(text string, f Frame) (places []place) {
 	return places
 }
 
-// walk reads the places of a value and of those in it. Lists of four fractions that stand outside of objects are LLaVA's boxes.
+// walk reads the places of a value and of those in it. Lists of four fractions that stand outside
+// of objects are LLaVA's boxes.
 func walk(value any, f Frame, bare bool) (places []place) {
 	switch v := value.(type) {
 	case []any:
-		if at, ok := numbers(v, 4); ok && bare && slices.Max(at) <= 1 && slices.Min(at) >= 0 && slices.ContainsFunc(at, func(x float64) bool { return x != math.Trunc(x) }) {
+		if at, ok := numbers(v, 4); ok && bare && slices.Max(at) <= 1 && slices.Min(at) >= 0 &&
+			slices.ContainsFunc(at, func(x float64) bool { return x != math.Trunc(x) }) {
 			return []place{{at: [4]float64(at)}}
 		}
 		for _, inner := range v {
@@ -229,12 +238,15 @@ var (
 	labelNames = []string{"label", "name", "text", "text_content", "class", "object"}
 	boxNames   = []string{"bbox_2d", "bbox", "box"}
 	pointNames = []string{"point_2d", "point"}
-	cornerSets = [][4]string{{"x1", "y1", "x2", "y2"}, {"xmin", "ymin", "xmax", "ymax"}, {"x_min", "y_min", "x_max", "y_max"}, {"left", "top", "right", "bottom"}}
-	sizeSets   = [][4]string{{"x", "y", "w", "h"}, {"x", "y", "width", "height"}, {"left", "top", "width", "height"}}
+	cornerSets = [][4]string{{"x1", "y1", "x2", "y2"}, {"xmin", "ymin", "xmax", "ymax"},
+		{"x_min", "y_min", "x_max", "y_max"}, {"left", "top", "right", "bottom"}}
+	sizeSets = [][4]string{{"x", "y", "w", "h"}, {"x", "y", "width", "height"},
+		{"left", "top", "width", "height"}}
 )
 
-// object reads the places that one object names: Qwen's bbox_2d and point_2d, box_2d of Gemma and Gemini, which is [top, left, bottom, right] in
-// thousandths (https://ai.google.dev/gemini-api/docs/image-understanding), and corners or sizes by name.
+// object reads the places that one object names: Qwen's bbox_2d and point_2d, box_2d of Gemma and
+// Gemini, which is [top, left, bottom, right] in thousandths
+// (https://ai.google.dev/gemini-api/docs/image-understanding), and corners or sizes by name.
 func object(o map[string]any, f Frame) (places []place) {
 	label := ""
 	for _, name := range labelNames {
@@ -247,13 +259,15 @@ func object(o map[string]any, f Frame) (places []place) {
 		places = append(places, place{at: [4]float64(at), label: label})
 	}
 	for _, at := range lists(o["box_2d"], 4) {
-		places = append(places, place{at: [4]float64{at[1], at[0], at[3], at[2]}, units: [2]float64{1000, 1000}, label: label})
+		places = append(places, place{at: [4]float64{at[1], at[0], at[3], at[2]},
+			units: [2]float64{1000, 1000}, label: label})
 	}
 	for _, at := range lists(first(o, pointNames), 2) {
 		if f.Upright {
 			at[0], at[1] = at[1], at[0]
 		}
-		places = append(places, place{at: [4]float64{at[0], at[1], at[0], at[1]}, label: label, point: true})
+		places = append(places, place{at: [4]float64{at[0], at[1], at[0], at[1]}, label: label,
+			point: true})
 	}
 	for _, set := range cornerSets {
 		if at, ok := numbers([]any{o[set[0]], o[set[1]], o[set[2]], o[set[3]]}, 4); ok {
@@ -262,7 +276,8 @@ func object(o map[string]any, f Frame) (places []place) {
 	}
 	for _, set := range sizeSets {
 		if at, ok := numbers([]any{o[set[0]], o[set[1]], o[set[2]], o[set[3]]}, 4); ok {
-			return append(places, place{at: [4]float64{at[0], at[1], at[0] + at[2], at[1] + at[3]}, label: label})
+			return append(places, place{at: [4]float64{at[0], at[1], at[0] + at[2], at[1] + at[3]},
+				label: label})
 		}
 	}
 	return places

@@ -22,7 +22,8 @@ func projectorKind(f *gguf.File) string {
 	return "mlp"
 }
 
-// family names the tower. Behind LLaVA's projectors stands one of two families, of which CLIP has a class token.
+// family names the tower. Behind LLaVA's projectors stands one of two families, of which CLIP has a
+// class token.
 func family(f *gguf.File, projector string) string {
 	_, class := f.Tensor("v.class_embd")
 	switch projector {
@@ -35,11 +36,13 @@ func family(f *gguf.File, projector string) string {
 	return projector
 }
 
-// checkNumbers refuses metadata over which libggml or libmtmd abort the process, beyond what vision.CheckTower knows: epsilons that are no
-// positive number, and numbers of patches to merge into one token that do not come out even.
+// checkNumbers refuses metadata over which libggml or libmtmd abort the process, beyond what
+// vision.CheckTower knows: epsilons that are no positive number, and numbers of patches to merge
+// into one token that do not come out even.
 func checkNumbers(f *gguf.File, projector string) error {
 	for _, kv := range f.Keys() {
-		if x, ok := kv.Value.Float(); ok && strings.HasSuffix(kv.Key, "epsilon") && (math.IsNaN(x) || math.IsInf(x, 0) || x < 0) {
+		if x, ok := kv.Value.Float(); ok && strings.HasSuffix(kv.Key, "epsilon") &&
+			(math.IsNaN(x) || math.IsInf(x, 0) || x < 0) {
 			return fmt.Errorf("%s is %v", kv.Key, x)
 		}
 	}
@@ -52,7 +55,8 @@ func checkNumbers(f *gguf.File, projector string) error {
 	case "pixtral":
 		width, _ := f.Uint("clip.vision.embedding_length")
 		n, _ := f.Uint("clip.vision.spatial_merge_size")
-		if t, ok := f.Tensor("mm.patch_merger.weight"); ok && (n > 1<<8 || len(t.Dims) != 2 || t.Dims[0] != width*n*n) {
+		if t, ok := f.Tensor("mm.patch_merger.weight"); ok && (n > 1<<8 || len(t.Dims) != 2 ||
+			t.Dims[0] != width*n*n) {
 			return fmt.Errorf("clip.vision.spatial_merge_size is %d, and tensor %s has dimensions %v", n, t.Name, t.Dims)
 		}
 	}
@@ -60,18 +64,21 @@ func checkNumbers(f *gguf.File, projector string) error {
 	case "gemma3", "idefics3", "internvl", "llama4":
 		size, _ := f.Uint("clip.vision.image_size")
 		patch, _ := f.Uint("clip.vision.patch_size")
-		if n, ok := f.Uint("clip.vision.projector.scale_factor"); ok && (n == 0 || size/patch%n != 0) {
+		if n, ok := f.Uint("clip.vision.projector.scale_factor"); ok && (n == 0 ||
+			size/patch%n != 0) {
 			return fmt.Errorf("clip.vision.projector.scale_factor %d does not divide the %d patches of a side", n, size/patch)
 		}
 	case "qwen2vl_merger", "qwen2.5vl_merger", "qwen3vl_merger":
 		if n, ok := f.Uint("clip.vision.spatial_merge_size"); ok && n != 2 {
-			return fmt.Errorf("clip.vision.spatial_merge_size is %d, and a %s merges 2", n, projector)
+			return fmt.Errorf("clip.vision.spatial_merge_size is %d, and a %s merges 2", n,
+				projector)
 		}
 	}
 	return nil
 }
 
-// embeddingWidth returns the width of the projector's rows as well as the file tells it, 0 if it does not.
+// embeddingWidth returns the width of the projector's rows as well as the file tells it, 0 if it
+// does not.
 func embeddingWidth(f *gguf.File) int {
 	if w := f.ProjectorWidth(); w > 0 && w <= maxWidth {
 		return w
@@ -83,7 +90,8 @@ func embeddingWidth(f *gguf.File) int {
 	return int(n)
 }
 
-// identity names a tower by its kind and a hash of the file: another file in the same place makes other embeddings.
+// identity names a tower by its kind and a hash of the file: another file in the same place makes
+// other embeddings.
 func identity(ctx context.Context, f *gguf.File, projector string) (string, error) {
 	sum := sha256.New()
 	for _, part := range f.Parts() {

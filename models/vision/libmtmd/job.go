@@ -12,7 +12,8 @@ import (
 
 var (
 	errJobClosed  = errors.New("libmtmd: the job is closed")
-	errUnfinished = errors.New("libmtmd: the picture is not fully encoded; advance the job to its end first")
+	errUnfinished = errors.New(
+		"libmtmd: the picture is not fully encoded; advance the job to its end first")
 )
 
 // prepared is what the library keeps of a picture, behind a [vision.Input]: a chunk for each part.
@@ -30,7 +31,8 @@ func (p *prepared) Close() (err error) {
 	return err
 }
 
-// add lets the library take a picture in, and keeps the chunks of its parts from the given one on, counted from the last if that is negative.
+// add lets the library take a picture in, and keeps the chunks of its parts from the given one on,
+// counted from the last if that is negative.
 func (e *Encoder) add(p *prepared, img *imaging.RGB, from int) error {
 	if err := img.Check(); err != nil {
 		return err
@@ -53,7 +55,8 @@ func (e *Encoder) add(p *prepared, img *imaging.RGB, from int) error {
 }
 
 // Prepare implements [vision.Encoder].
-func (e *Encoder) Prepare(ctx context.Context, plan *vision.Plan, img *imaging.RGB) (in *vision.Input, err error) {
+func (e *Encoder) Prepare(ctx context.Context, plan *vision.Plan,
+	img *imaging.RGB) (in *vision.Input, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -82,18 +85,22 @@ func (e *Encoder) Prepare(ctx context.Context, plan *vision.Plan, img *imaging.R
 		in.ForeignBytes += int64(4 * len(view.Pix)) // the library keeps floats
 	}
 	if len(p.parts) != len(plan.Parts) {
-		return in, fmt.Errorf("libmtmd makes %d parts of %d x %d pixels, and %d of such a picture without pixels", len(p.parts), img.W, img.H, len(plan.Parts))
+		return in, fmt.Errorf(
+			"libmtmd makes %d parts of %d x %d pixels, and %d of such a picture without pixels",
+			len(p.parts), img.W, img.H, len(plan.Parts))
 	}
 	for i, c := range p.parts {
 		if n := plan.Parts[i].Tokens; c.NTokens != n {
-			return in, fmt.Errorf("libmtmd makes %d tokens of part %d, and %d of such a picture without pixels", c.NTokens, i, n)
+			return in, fmt.Errorf(
+				"libmtmd makes %d tokens of part %d, and %d of such a picture without pixels",
+				c.NTokens, i, n)
 		}
 	}
 	return in, nil
 }
 
-// ownPart is the first part to keep of a picture that is a tile already: the last, where a layout has cut it, since what libmtmd cuts of it
-// besides comes before.
+// ownPart is the first part to keep of a picture that is a tile already: the last, where a layout
+// has cut it, since what libmtmd cuts of it besides comes before.
 func (e *Encoder) ownPart() int {
 	if e.rule != nil {
 		return -1
@@ -101,7 +108,8 @@ func (e *Encoder) ownPart() int {
 	return 0
 }
 
-// job encodes chunks, one after the other. A step is a piece of the library's graph; how many there will be is not known before the end.
+// job encodes chunks, one after the other. A step is a piece of the library's graph; how many there
+// will be is not known before the end.
 type job struct {
 	tower  *Encoder
 	chunks []*mtmd.Chunk
@@ -113,7 +121,8 @@ type job struct {
 	closed bool
 }
 
-// Begin implements [vision.Encoder]. An Input of tiles alone makes the rows of one after those of the other.
+// Begin implements [vision.Encoder]. An Input of tiles alone makes the rows of one after those of
+// the other.
 func (e *Encoder) Begin(in *vision.Input, part int) (_ vision.Job, err error) {
 	p, ok := in.Foreign.(*prepared)
 	e.mu.Lock()
@@ -143,12 +152,14 @@ func (e *Encoder) Begin(in *vision.Input, part int) (_ vision.Job, err error) {
 	}
 	if tokens != in.Tokens {
 		j.Close()
-		return nil, fmt.Errorf("libmtmd: the input says %d tokens; its pictures make %d", in.Tokens, tokens)
+		return nil, fmt.Errorf("libmtmd: the input says %d tokens; its pictures make %d", in.Tokens,
+			tokens)
 	}
 	return j, nil
 }
 
-// unknownSteps is more than the library takes for any chunk: the number of steps is known at the end alone.
+// unknownSteps is more than the library takes for any chunk: the number of steps is known at the
+// end alone.
 const unknownSteps = 1 << 16
 
 // Progress implements [vision.Job]. Until the job is done, its total is more than what will be.

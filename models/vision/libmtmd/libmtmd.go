@@ -1,14 +1,16 @@
-// Package libmtmd lets libmtmd of llama.cpp run the towers of vision models, behind the interface that the towers of this project have:
+// Package libmtmd lets libmtmd of llama.cpp run the towers of vision models, behind the interface
+// that the towers of this project have:
 //
 //	enc, err := libmtmd.Open(ctx, "mmproj.gguf", libmtmd.Options{})
 //	plan, err := enc.Plan(4000, 3000)
 //	in, err := enc.Prepare(ctx, plan, picture)
 //	rows, err := vision.Encode(ctx, enc, in)
 //
-// It knows the families that package vision does not: those of Qwen-VL, Gemma 3, SmolVLM, InternVL, Pixtral and others. Pictures are laid
-// out by package layout, and libmtmd gets views that its own rule leaves as they are. Families that package layout does not know are laid
-// out by libmtmd. It also runs the towers that package vision knows, for comparisons, though CLIP towers not as they were trained: see
-// [vision.LibmtmdFault].
+// It knows the families that package vision does not: those of Qwen-VL, Gemma 3, SmolVLM, InternVL,
+// Pixtral and others. Pictures are laid out by package layout, and libmtmd gets views that its own
+// rule leaves as they are. Families that package layout does not know are laid out by libmtmd. It
+// also runs the towers that package vision knows, for comparisons, though CLIP towers not as they
+// were trained: see [vision.LibmtmdFault].
 package libmtmd
 
 import (
@@ -27,11 +29,12 @@ import (
 	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
-// Encoder is a [vision.Encoder] over libmtmd. A step of its jobs is one stretch of image tokens, which is one tile in families that cut
-// pictures and the whole picture in others; when the context is done, a step is given up within a few nodes of the graph and begins anew
-// at the next call.
+// Encoder is a [vision.Encoder] over libmtmd. A step of its jobs is one stretch of image tokens,
+// which is one tile in families that cut pictures and the whole picture in others; when the context
+// is done, a step is given up within a few nodes of the graph and begins anew at the next call.
 //
-// Advance computes on the OpenMP team of the calling thread, and must be called from the compute thread of the process.
+// Advance computes on the OpenMP team of the calling thread, and must be called from the compute
+// thread of the process.
 type Encoder struct {
 	info    vision.Info
 	c       *mtmd.Context
@@ -48,16 +51,20 @@ type Encoder struct {
 type Options struct {
 	// Threads is the number of compute threads; 0 means GOMAXPROCS.
 	Threads int
-	// Model is the language model that the tower belongs to. It can be closed once the Encoder is. Nil lets a stand-in without layers
-	// take its place, of the width that the projector wants: the embeddings are the same.
+	// Model is the language model that the tower belongs to. It can be closed once the Encoder is.
+	// Nil lets a stand-in without layers take its place, of the width that the projector wants: the
+	// embeddings are the same.
 	Model *llama.Model
-	// Devices are those that may compute, of which the first does; nil means the GPUs of Model, an empty list the CPU.
+	// Devices are those that may compute, of which the first does; nil means the GPUs of Model, an
+	// empty list the CPU.
 	Devices []ggml.Device
 	// NoAccelerator lets ggml's own CPU backend compute alone.
 	NoAccelerator bool
-	// Collector, if not nil, adds up the inputs of the tower's matrices; see llama.NewTowerCollector. It must outlive the Encoder.
+	// Collector, if not nil, adds up the inputs of the tower's matrices; see
+	// llama.NewTowerCollector. It must outlive the Encoder.
 	Collector *llama.Collector
-	// AsIs leaves the layout of pictures to libmtmd in families that package layout knows too, and reads the file as it stands.
+	// AsIs leaves the layout of pictures to libmtmd in families that package layout knows too, and
+	// reads the file as it stands.
 	AsIs bool
 }
 
@@ -65,7 +72,9 @@ type Options struct {
 func (opt *Options) place(params *mtmd.Params) {
 	gpus := opt.Devices
 	if gpus == nil { // towers are computed on this machine
-		gpus = slices.DeleteFunc(slices.Clone(opt.Model.GPUs()), func(d ggml.Device) bool { return d.Remote != nil })
+		gpus = slices.DeleteFunc(slices.Clone(opt.Model.GPUs()), func(d ggml.Device) bool {
+			return d.Remote != nil
+		})
 	}
 	if params.NoGPU = len(gpus) == 0; !params.NoGPU {
 		params.Device = &gpus[0]
@@ -73,19 +82,22 @@ func (opt *Options) place(params *mtmd.Params) {
 }
 
 var (
-	// ErrVocabulary is the error of a language model without a token that a family writes beside pictures.
+	// ErrVocabulary is the error of a language model without a token that a family writes beside
+	// pictures.
 	ErrVocabulary = errors.New("the language model lacks a token of this projector")
 	// errClosed is what a closed encoder answers.
 	errClosed = errors.New("libmtmd: the tower is closed")
 )
 
-// maxVariableTokens is the most tokens of a picture in families whose pictures have any size. libmtmd masks the attention of all patches,
-// four a token, with a matrix of them squared: 1 GB at this size, 15 GB for the 16384 tokens that Qwen's processor allows.
+// maxVariableTokens is the most tokens of a picture in families whose pictures have any size.
+// libmtmd masks the attention of all patches, four a token, with a matrix of them squared: 1 GB at
+// this size, 15 GB for the 16384 tokens that Qwen's processor allows.
 const maxVariableTokens = 4096
 
-// Open loads the tower in an mmproj file so that each picture is computed as the model was trained: where libmtmd would read the file
-// wrongly, it gets a mended copy, which is in the folder for temporary files until it is loaded. Errors name the file and what is wrong with
-// it; numbers in it that would make the library abort the process are refused.
+// Open loads the tower in an mmproj file so that each picture is computed as the model was trained:
+// where libmtmd would read the file wrongly, it gets a mended copy, which is in the folder for
+// temporary files until it is loaded. Errors name the file and what is wrong with it; numbers in it
+// that would make the library abort the process are refused.
 func Open(ctx context.Context, path string, opt Options) (*Encoder, error) {
 	e, err := load(ctx, path, opt)
 	if err == nil {
@@ -111,7 +123,8 @@ func load(ctx context.Context, path string, opt Options) (e *Encoder, err error)
 	if err := checkTypes(f, opt.AsIs); err != nil {
 		return nil, err
 	}
-	params := mtmd.Params{Threads: opt.Threads, NoAccelerator: opt.NoAccelerator, Observer: opt.Collector}
+	params := mtmd.Params{Threads: opt.Threads, NoAccelerator: opt.NoAccelerator,
+		Observer: opt.Collector}
 	if !opt.AsIs {
 		if err := e.chooseLayout(f, &params); err != nil {
 			return nil, err
@@ -140,7 +153,8 @@ func load(ctx context.Context, path string, opt Options) (e *Encoder, err error)
 	return e, nil
 }
 
-// chooseLayout finds the layout of the file's family, and says what to say of it where package layout has none.
+// chooseLayout finds the layout of the file's family, and says what to say of it where package
+// layout has none.
 func (e *Encoder) chooseLayout(f *gguf.File, params *mtmd.Params) (err error) {
 	e.rule, err = layout.New(f, layout.Options{Tokens: maxVariableTokens})
 	switch {
@@ -161,8 +175,9 @@ func (e *Encoder) chooseLayout(f *gguf.File, params *mtmd.Params) (err error) {
 	return err
 }
 
-// probe plans a picture of the tower's own size, for the tokens of a tile, and a large one of a shape that families with tiles cut: for what
-// must go through in one decode, and whether libmtmd takes the views of the family's layout as they are.
+// probe plans a picture of the tower's own size, for the tokens of a tile, and a large one of a
+// shape that families with tiles cut: for what must go through in one decode, and whether libmtmd
+// takes the views of the family's layout as they are.
 func (e *Encoder) probe() error {
 	if !e.c.Capabilities().Vision {
 		return errors.New("it has no vision tower")
@@ -183,18 +198,21 @@ func (e *Encoder) probe() error {
 		case e.rule != nil:
 			e.info.Whole = e.rule.MaxTokens()
 		default:
-			e.info.Whole = max(e.info.Whole, p.Tokens+p.Tokens/4) // pictures of other shapes can have some more
+			// pictures of other shapes can have some more
+			e.info.Whole = max(e.info.Whole, p.Tokens+p.Tokens/4)
 		}
 	}
 	return nil
 }
 
-// Info implements [vision.Encoder]. Family is the kind of projector where that is all that is known of the tower. Precision is the tensor
-// type that most of the weights have, in small letters: products are computed as the library sees fit for it. TileTokens
-// are those of a picture of ImageSize.
+// Info implements [vision.Encoder]. Family is the kind of projector where that is all that is known
+// of the tower. Precision is the tensor type that most of the weights have, in small letters:
+// products are computed as the library sees fit for it. TileTokens are those of a picture of
+// ImageSize.
 func (e *Encoder) Info() vision.Info { return e.info }
 
-// Plan implements [vision.Encoder]. Sizes that the library or the family's processor refuses are errors.
+// Plan implements [vision.Encoder]. Sizes that the library or the family's processor refuses are
+// errors.
 func (e *Encoder) Plan(w, h int) (*vision.Plan, error) {
 	if e.rule == nil {
 		return e.own(w, h)
@@ -211,7 +229,8 @@ func (e *Encoder) PlanWithin(w, h, tokens int) (plan *vision.Plan, ok bool, err 
 	return plan, true, err
 }
 
-// ruleWithin is the family's layout, of a setting that keeps a picture within a bound of tokens unless that is 0.
+// ruleWithin is the family's layout, of a setting that keeps a picture within a bound of tokens
+// unless that is 0.
 func (e *Encoder) ruleWithin(w, h, tokens int) layout.Layout {
 	if b, ok := e.rule.(layout.Bounded); ok && tokens > 0 {
 		return b.Within(w, h, tokens)
@@ -233,10 +252,13 @@ func (e *Encoder) planByRule(w, h, within int) (*vision.Plan, error) {
 		if err != nil {
 			return nil, err
 		}
-		// What libmtmd writes around the view is left out, and so are the tiles that it cuts of it besides: the view itself comes last.
+		// What libmtmd writes around the view is left out, and so are the tiles that it cuts of it
+		// besides: the view itself comes last.
 		part := own.Parts[len(own.Parts)-1]
 		if part.Tokens != v.Tokens {
-			return nil, fmt.Errorf("libmtmd makes %d tokens of %d x %d pixels, and a %s projector's own processor %d", part.Tokens, v.W, v.H, e.info.Projector, v.Tokens)
+			return nil, fmt.Errorf(
+				"libmtmd makes %d tokens of %d x %d pixels, and a %s projector's own processor %d",
+				part.Tokens, v.W, v.H, e.info.Projector, v.Tokens)
 		}
 		part.Before = v.Before
 		p.Parts = append(p.Parts, part)
@@ -287,7 +309,8 @@ func (e *Encoder) planOf(chunks *mtmd.Chunks) (*vision.Plan, error) {
 	for _, c := range chunks.List() {
 		if c.Kind == mtmd.Text {
 			if e.rule != nil || e.standIn {
-				continue // the family's layout says what stands there, and a stand-in has no such tokens
+				// the family's layout says what stands there, and a stand-in has no such tokens
+				continue
 			}
 			more, err := e.text(c.Tokens)
 			if err != nil {
@@ -325,8 +348,10 @@ func placesOf(c *mtmd.Chunk) ([][4]int32, error) {
 			places[i][k] = int32(p[k])
 			counts = counts && (places[i][k] == int32(i) || k == 3)
 		}
-		if !counts && (next[i] != [4]llama.Pos{p[0] + 1, p[1] + 1, p[2] + 1, p[3]} || at[0][0] != 0) {
-			return nil, fmt.Errorf("libmtmd places token %d at %v, and at %v one position further on", i, p, next[i])
+		if !counts && (next[i] != [4]llama.Pos{p[0] + 1, p[1] + 1, p[2] + 1, p[3]} ||
+			at[0][0] != 0) {
+			return nil, fmt.Errorf(
+				"libmtmd places token %d at %v, and at %v one position further on", i, p, next[i])
 		}
 	}
 	if counts {
@@ -340,7 +365,8 @@ func (e *Encoder) text(tokens []llama.Token) (string, error) {
 	var b strings.Builder
 	for _, t := range tokens {
 		if t == llama.NoToken {
-			return "", fmt.Errorf("%w: one that a %s projector writes beside pictures, after %q", ErrVocabulary, e.info.Projector, b.String())
+			return "", fmt.Errorf("%w: one that a %s projector writes beside pictures, after %q",
+				ErrVocabulary, e.info.Projector, b.String())
 		}
 		b.Write(e.model.Vocab().Piece(t, true))
 	}
@@ -385,20 +411,24 @@ func (e *Encoder) Close() error {
 	return err
 }
 
-// describe checks a projector file and reads what its metadata tells: faults over which the library aborts the process, or reads where nothing
-// is, are errors that name them. width is what the projector's rows seem to have, 0 if nothing tells. Identity is a hash of the whole file:
-// another file in the same place makes other embeddings.
+// describe checks a projector file and reads what its metadata tells: faults over which the library
+// aborts the process, or reads where nothing is, are errors that name them. width is what the
+// projector's rows seem to have, 0 if nothing tells. Identity is a hash of the whole file: another
+// file in the same place makes other embeddings.
 func describe(ctx context.Context, f *gguf.File) (info vision.Info, width int, err error) {
 	if arch := f.Architecture(); arch != "clip" {
-		return info, 0, fmt.Errorf("a model of the architecture %q, not a vision projector; give the mmproj file", arch)
+		return info, 0, fmt.Errorf(
+			"a model of the architecture %q, not a vision projector; give the mmproj file", arch)
 	}
 	if err := vision.CheckTower(f); err != nil {
 		return info, 0, err
 	}
-	number := func(key string) int { n, _ := f.Uint("clip.vision." + key); return int(n) } // CheckTower has bounded them
+	// CheckTower has bounded them
+	number := func(key string) int { n, _ := f.Uint("clip.vision." + key); return int(n) }
 	info = vision.Info{
-		Projector: projectorKind(f), Backend: "mtmd", ImageSize: number("image_size"), PatchSize: number("patch_size"),
-		Blocks: number("block_count"), Hidden: number("embedding_length"),
+		Projector: projectorKind(f), Backend: "mtmd", ImageSize: number("image_size"),
+		PatchSize: number("patch_size"),
+		Blocks:    number("block_count"), Hidden: number("embedding_length"),
 	}
 	if err := checkNumbers(f, info.Projector); err != nil {
 		return info, 0, err

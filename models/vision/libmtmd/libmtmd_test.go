@@ -94,7 +94,8 @@ func TestRowsAreThoseOfThePlainTowerInLibmtmdsLayout(t *testing.T) {
 	}
 	defer plain.Close()
 	img := readPicture(t, demoPicture)
-	// libmtmd rounds activations to 8 bits, 32 with one scale: those beside the places of patches, which are large, lose most.
+	// libmtmd rounds activations to 8 bits, 32 with one scale: those beside the places of patches,
+	// which are large, lose most.
 	if c := lowestCosine(t, encode(t, e, img), encode(t, plain, img), e.Info().Width); c < 0.998 {
 		t.Errorf("the lowest cosine is %v", c)
 	}
@@ -131,8 +132,10 @@ func TestInfoDescribesTheTower(t *testing.T) {
 	identity := info.Identity
 	info.Identity = ""
 	want := vision.Info{
-		Family: "clip", Projector: "mlp", Backend: "mtmd", Precision: "q8_0", ImageSize: 112, PatchSize: 14, TileTokens: 64, Blocks: 6,
-		Hidden: 256, Width: 256, Caution: "libmtmd computes this tower with wrong positions; the native encoder computes it as it was trained",
+		Family: "clip", Projector: "mlp", Backend: "mtmd", Precision: "q8_0", ImageSize: 112,
+		PatchSize: 14, TileTokens: 64, Blocks: 6,
+		Hidden: 256, Width: 256,
+		Caution: "libmtmd computes this tower with wrong positions; the native encoder computes it as it was trained",
 	}
 	if info != want {
 		t.Errorf("%+v\nwant %+v", info, want)
@@ -194,7 +197,8 @@ func TestAJobAdvancesAStretchAtATime(t *testing.T) {
 		t.Fatal(err)
 	}
 	half := len(rows) / 2
-	if want := encode(t, e, img); !slices.Equal(rows[:half], want) || !slices.Equal(rows[half:], want) {
+	if want := encode(t, e, img); !slices.Equal(rows[:half], want) || !slices.Equal(rows[half:],
+		want) {
 		t.Error("two pictures in one job give other rows than each alone")
 	}
 	job.Close()
@@ -234,14 +238,16 @@ func TestTokensAreForetold(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if p, err := e.Plan(size[0], size[1]); err != nil || p.Tokens() != in.Tokens || in.Tokens != 64 {
+		if p, err := e.Plan(size[0], size[1]); err != nil || p.Tokens() != in.Tokens ||
+			in.Tokens != 64 {
 			t.Errorf("%v: %+v foretold (%v), %d tokens made", size, p, err, in.Tokens)
 		}
 		if err := in.Close(); err != nil {
 			t.Error(err)
 		}
 	}
-	for _, size := range [][2]int{{0, 5}, {-1, -1}, {1, 1}, {1 << 30, 1 << 30}, {math.MaxInt, 2}, {5000, 1}} {
+	for _, size := range [][2]int{{0, 5}, {-1, -1}, {1, 1}, {1 << 30, 1 << 30}, {math.MaxInt, 2},
+		{5000, 1}} {
 		if p, err := e.Plan(size[0], size[1]); err == nil {
 			t.Errorf("%v: %+v", size, p)
 		}
@@ -327,7 +333,8 @@ func TestFilesThatHoldNoTowerAreErrors(t *testing.T) {
 	}
 }
 
-// libmtmd aborts the process over some of these files. What is asked here is that the test lives to its end.
+// libmtmd aborts the process over some of these files. What is asked here is that the test lives to
+// its end.
 func TestHostileNumbersAreErrorsOrHarmless(t *testing.T) {
 	f, err := gguf.Open(seedProjector)
 	if err != nil {

@@ -12,7 +12,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// A change is one to a projector file without which libmtmd computes something else than the model was trained to.
+// A change is one to a projector file without which libmtmd computes something else than the model
+// was trained to.
 type change struct {
 	keys   map[string]any  // set in the metadata
 	tensor string          // replaced, "" for none
@@ -43,18 +44,22 @@ func familyChanges(f *gguf.File) *change {
 		_, gelu := f.Lookup("clip.use_gelu")
 		_, silu := f.Lookup("clip.use_silu")
 		if !gelu && !silu {
-			// llama.cpp's converter writes neither for Gemma 4, and libmtmd then takes QuickGELU; Gemma 4 has gelu_pytorch_tanh.
+			// llama.cpp's converter writes neither for Gemma 4, and libmtmd then takes QuickGELU;
+			// Gemma 4 has gelu_pytorch_tanh.
 			return &change{keys: map[string]any{"clip.use_gelu": true}}
 		}
 	case "internvl":
-		// libmtmd 0.7 appends the class token behind the patches while the table of positions has it first (llama.cpp #25814). The projector
-		// leaves it out, so with its row moved to the end all is as trained.
+		// libmtmd 0.7 appends the class token behind the patches while the table of positions has
+		// it first (llama.cpp #25814). The projector leaves it out, so with its row moved to the
+		// end all is as trained.
 		_, class := f.Tensor("v.class_embd")
-		if t, ok := f.Tensor("v.position_embd.weight"); ok && class && classTokenLast() && len(t.Dims) >= 2 && t.Dims[1] > 1 {
+		if t, ok := f.Tensor("v.position_embd.weight"); ok && class && classTokenLast() &&
+			len(t.Dims) >= 2 && t.Dims[1] > 1 {
 			return &change{tensor: t.Name, write: moveFirstRowLast}
 		}
 	case "idefics3":
-		// Tiles are handed over one by one. As the file stands, libmtmd would enlarge each to a whole picture and cut that again, for nothing.
+		// Tiles are handed over one by one. As the file stands, libmtmd would enlarge each to a
+		// whole picture and cut that again, for nothing.
 		size, _ := f.Uint("clip.vision.image_size")
 		if n, ok := f.Uint("clip.vision.preproc_image_size"); ok && size > 0 && n != size {
 			return &change{keys: map[string]any{"clip.vision.preproc_image_size": uint32(size)}}
@@ -63,7 +68,8 @@ func familyChanges(f *gguf.File) *change {
 	return nil
 }
 
-// classTokenLast reports whether the libmtmd of this process is one that appends class tokens. Which version ends that is not known yet.
+// classTokenLast reports whether the libmtmd of this process is one that appends class tokens.
+// Which version ends that is not known yet.
 func classTokenLast() bool { return strings.HasPrefix(llama.Version(), "0.7.") }
 
 // moveFirstRowLast writes n rows from the second on, then the first.
@@ -76,14 +82,16 @@ func moveFirstRowLast(rows *io.SectionReader, n int, to io.Writer) error {
 	return err
 }
 
-// mend returns the path of a file that libmtmd reads as the model was trained: the file's own, or that of a copy, which remove removes.
+// mend returns the path of a file that libmtmd reads as the model was trained: the file's own, or
+// that of a copy, which remove removes.
 func mend(ctx context.Context, f *gguf.File) (path string, remove func(), err error) {
 	c := changes(f)
 	if c == nil {
 		return f.Path(), func() {}, nil
 	}
 	if path, err = c.copy(ctx, f); err != nil {
-		return "", nil, fmt.Errorf("mending a copy in %s (TMPDIR chooses another folder): %w", os.TempDir(), err)
+		return "", nil, fmt.Errorf("mending a copy in %s (TMPDIR chooses another folder): %w",
+			os.TempDir(), err)
 	}
 	return path, func() { os.Remove(path) }, nil
 }
@@ -124,7 +132,8 @@ func (m *change) copy(ctx context.Context, f *gguf.File) (path string, err error
 				if err := widen(t, &wide); err != nil {
 					return err
 				}
-				return m.write(io.NewSectionReader(bytes.NewReader(wide.Bytes()), 0, int64(wide.Len())), int(t.Dims[1]), to)
+				return m.write(io.NewSectionReader(bytes.NewReader(wide.Bytes()), 0,
+					int64(wide.Len())), int(t.Dims[1]), to)
 			case t.Name == m.tensor:
 				return m.write(t.Reader(), int(t.Dims[1]), to)
 			case typ != t.Type:

@@ -12,7 +12,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
-// HasSound reports whether a projector file has an encoder of sounds, HasVision whether it has a vision tower. Files from before the keys have a tower.
+// HasSound reports whether a projector file has an encoder of sounds, HasVision whether it has a
+// vision tower. Files from before the keys have a tower.
 func HasSound(f *gguf.File) bool {
 	has, _ := f.Bool("clip.has_audio_encoder")
 	return has
@@ -24,13 +25,15 @@ func HasVision(f *gguf.File) bool {
 	return has || !ok && !HasSound(f)
 }
 
-// Ears is the encoder of sounds in a projector file. What it makes of a sound is encoded as the parts of a picture are.
+// Ears is the encoder of sounds in a projector file. What it makes of a sound is encoded as the
+// parts of a picture are.
 type Ears struct {
 	e    *Encoder
 	rate int
 }
 
-// OpenEars loads the encoder of sounds of an mmproj file for a language model. Errors name the file.
+// OpenEars loads the encoder of sounds of an mmproj file for a language model. Errors name the
+// file.
 func OpenEars(ctx context.Context, path string, opt Options) (*Ears, error) {
 	ears, err := loadEars(ctx, path, opt)
 	if err == nil {
@@ -73,11 +76,13 @@ func loadEars(ctx context.Context, path string, opt Options) (*Ears, error) {
 	return &Ears{e: e, rate: caps.AudioSampleRate}, nil
 }
 
-// checkEars compares the numbers that a file states about its encoder with bounds and with its tensors, beyond which libmtmd aborts or reads where
-// nothing is, and returns the kind of its projector.
+// checkEars compares the numbers that a file states about its encoder with bounds and with its
+// tensors, beyond which libmtmd aborts or reads where nothing is, and returns the kind of its
+// projector.
 func checkEars(f *gguf.File) (kind string, err error) {
 	if arch := f.Architecture(); arch != "clip" {
-		return "", fmt.Errorf("a model of the architecture %q, not a projector; give the mmproj file", arch)
+		return "", fmt.Errorf(
+			"a model of the architecture %q, not a projector; give the mmproj file", arch)
 	}
 	for _, key := range []string{"clip.audio.projector_type", "clip.projector_type"} {
 		if kind, _ = f.Str(key); kind != "" {
@@ -90,7 +95,8 @@ func checkEars(f *gguf.File) (kind string, err error) {
 	number := func(key string, low, high uint64) (uint64, error) {
 		n, ok := f.Uint("clip.audio." + key)
 		if !ok || n < low || n > high {
-			return 0, fmt.Errorf("clip.audio.%s is missing or not between %d and %d", key, low, high)
+			return 0, fmt.Errorf("clip.audio.%s is missing or not between %d and %d", key, low,
+				high)
 		}
 		return n, nil
 	}
@@ -109,38 +115,52 @@ func checkEars(f *gguf.File) (kind string, err error) {
 	if heads, err := number("attention.head_count", 1, width); err != nil {
 		return "", err
 	} else if width%heads != 0 {
-		return "", fmt.Errorf("clip.audio.attention.head_count %d does not divide the width %d", heads, width)
+		return "", fmt.Errorf("clip.audio.attention.head_count %d does not divide the width %d",
+			heads, width)
 	}
 	for _, kv := range f.Keys() {
-		if x, ok := kv.Value.Float(); ok && strings.HasSuffix(kv.Key, "epsilon") && (math.IsNaN(x) || math.IsInf(x, 0) || x < 0) {
+		if x, ok := kv.Value.Float(); ok && strings.HasSuffix(kv.Key, "epsilon") &&
+			(math.IsNaN(x) || math.IsInf(x, 0) || x < 0) {
 			return "", fmt.Errorf("%s is %v", kv.Key, x)
 		}
 	}
 	if n, ok := f.Uint("clip.audio.projector.stack_factor"); ok && (n < 1 || n > 64) {
 		return "", fmt.Errorf("clip.audio.projector.stack_factor is %d", n)
 	} else if ok && (3000+n-1)/n/2 != (1500+n-1)/n {
-		// libmtmd 0.7 rounds the frames of 30 seconds before it halves them, and its graph afterwards; it ends the process where that differs.
-		return "", fmt.Errorf("clip.audio.projector.stack_factor is %d, which libmtmd 0.7 does not compute", n)
+		// libmtmd 0.7 rounds the frames of 30 seconds before it halves them, and its graph
+		// afterwards; it ends the process where that differs.
+		return "", fmt.Errorf(
+			"clip.audio.projector.stack_factor is %d, which libmtmd 0.7 does not compute", n)
 	}
-	// Whisper's encoder, which most families have: kernels over the bins of the spectrum, positions, and blocks of the width.
+	// Whisper's encoder, which most families have: kernels over the bins of the spectrum,
+	// positions, and blocks of the width.
 	for _, name := range []string{"a.conv1d.1.weight", "a.conv1d.2.weight"} {
 		if t, ok := f.Tensor(name); ok && t.Type != gguf.F16 {
-			return "", fmt.Errorf("tensor %s is stored as %v, and ggml takes kernels in F16", name, t.Type)
+			return "", fmt.Errorf("tensor %s is stored as %v, and ggml takes kernels in F16", name,
+				t.Type)
 		}
 	}
-	if t, ok := f.Tensor("a.conv1d.1.weight"); ok && (len(t.Dims) != 3 || t.Dims[1] != bins || t.Dims[2] != width) {
-		return "", fmt.Errorf("tensor %s has dimensions %v, which do not fit %d bins and a width of %d", t.Name, t.Dims, bins, width)
+	if t, ok := f.Tensor("a.conv1d.1.weight"); ok && (len(t.Dims) != 3 || t.Dims[1] != bins ||
+		t.Dims[2] != width) {
+		return "", fmt.Errorf(
+			"tensor %s has dimensions %v, which do not fit %d bins and a width of %d", t.Name,
+			t.Dims, bins, width)
 	}
-	if t, ok := f.Tensor("a.conv1d.2.weight"); ok && (len(t.Dims) != 3 || t.Dims[1] != width || t.Dims[2] != width) {
-		return "", fmt.Errorf("tensor %s has dimensions %v, which do not fit a width of %d", t.Name, t.Dims, width)
+	if t, ok := f.Tensor("a.conv1d.2.weight"); ok && (len(t.Dims) != 3 || t.Dims[1] != width ||
+		t.Dims[2] != width) {
+		return "", fmt.Errorf("tensor %s has dimensions %v, which do not fit a width of %d", t.Name,
+			t.Dims, width)
 	}
-	if t, ok := f.Tensor("a.position_embd.weight"); ok && (len(t.Dims) != 2 || t.Dims[0] != width || t.Dims[1] < 1500) {
+	if t, ok := f.Tensor("a.position_embd.weight"); ok && (len(t.Dims) != 2 || t.Dims[0] != width ||
+		t.Dims[1] < 1500) {
 		return "", fmt.Errorf("tensor %s has dimensions %v, which do not fit a width of %d and the 1500 positions of 30 seconds", t.Name, t.Dims, width)
 	}
 	for i := range blocks {
 		for _, norm := range []string{"ln1", "ln2"} {
-			if t, ok := f.Tensor(fmt.Sprintf("a.blk.%d.%s.weight", i, norm)); ok && t.Dims[0] != width {
-				return "", fmt.Errorf("tensor %s has dimensions %v, which do not fit a width of %d", t.Name, t.Dims, width)
+			if t, ok := f.Tensor(fmt.Sprintf("a.blk.%d.%s.weight", i, norm)); ok &&
+				t.Dims[0] != width {
+				return "", fmt.Errorf("tensor %s has dimensions %v, which do not fit a width of %d",
+					t.Name, t.Dims, width)
 			}
 		}
 	}
@@ -153,7 +173,8 @@ func (s *Ears) Info() vision.Info { return s.e.info }
 // Rate is how many samples a second the encoder takes.
 func (s *Ears) Rate() int { return s.rate }
 
-// Hear lets the library take a sound in, one channel at Rate, and says what the prompt has in its place. The input is the caller's to close.
+// Hear lets the library take a sound in, one channel at Rate, and says what the prompt has in its
+// place. The input is the caller's to close.
 func (s *Ears) Hear(ctx context.Context, samples []float32) (*vision.Plan, *vision.Input, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
@@ -171,7 +192,8 @@ func (s *Ears) Hear(ctx context.Context, samples []float32) (*vision.Plan, *visi
 		return nil, nil, errors.Join(err, chunks.Close())
 	}
 	p := &prepared{owners: []*mtmd.Chunks{chunks}, parts: pictureChunks(chunks)}
-	return plan, &vision.Input{Tokens: plan.Tokens(), Parts: len(p.parts), Foreign: p, ForeignBytes: int64(4 * len(samples))}, nil
+	return plan, &vision.Input{Tokens: plan.Tokens(), Parts: len(p.parts), Foreign: p,
+		ForeignBytes: int64(4 * len(samples))}, nil
 }
 
 // Begin is that of [vision.Encoder].

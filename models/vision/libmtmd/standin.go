@@ -18,12 +18,14 @@ import (
 // maxWidth bounds the rows of a projector, far above any model's.
 const maxWidth = 1 << 16
 
-// wrongWidth is what libmtmd says when projector and language model do not fit. It knows the width of every family.
+// wrongWidth is what libmtmd says when projector and language model do not fit. It knows the width
+// of every family.
 var wrongWidth = regexp.MustCompile(`mmproj \(n_embd = (\d+)\)`)
 
-// openBesideStandIn loads a tower beside a stand-in for its language model. If the width was guessed wrong, libmtmd's refusal names
-// the right one.
-func openBesideStandIn(ctx context.Context, path string, width int, params mtmd.Params) (*mtmd.Context, *llama.Model, error) {
+// openBesideStandIn loads a tower beside a stand-in for its language model. If the width was
+// guessed wrong, libmtmd's refusal names the right one.
+func openBesideStandIn(ctx context.Context, path string, width int,
+	params mtmd.Params) (*mtmd.Context, *llama.Model, error) {
 	width = max(width, 1)
 	for again := false; ; again = true {
 		model, err := standIn(ctx, width)
@@ -47,8 +49,9 @@ func openBesideStandIn(ctx context.Context, path string, width int, params mtmd.
 	}
 }
 
-// standIn makes a language model of a given width: a vocabulary with embeddings that are all zero, and one layer of the least size. It
-// cannot say anything; libmtmd asks a model for its width, the way it counts positions, and its tokens.
+// standIn makes a language model of a given width: a vocabulary with embeddings that are all zero,
+// and one layer of the least size. It cannot say anything; libmtmd asks a model for its width, the
+// way it counts positions, and its tokens.
 func standIn(ctx context.Context, width int) (*llama.Model, error) {
 	dir, err := os.MkdirTemp("", "eyelet-*")
 	if err != nil {
@@ -60,7 +63,8 @@ func standIn(ctx context.Context, width int) (*llama.Model, error) {
 		return nil, fmt.Errorf("a stand-in for the language model: %w", err)
 	}
 	// Read, not mapped: the file goes away.
-	m, err := llama.LoadModel(ctx, path, llama.ModelParams{GPULayers: llama.NoGPULayers, LoadMode: llama.LoadRead})
+	m, err := llama.LoadModel(ctx, path, llama.ModelParams{GPULayers: llama.NoGPULayers,
+		LoadMode: llama.LoadRead})
 	if err != nil {
 		return nil, fmt.Errorf("a stand-in for the language model: %w", err)
 	}
@@ -80,8 +84,10 @@ func writeStandIn(path string, width int) error {
 		key   string
 		value uint32
 	}{
-		{"context_length", 64}, {"embedding_length", uint32(width)}, {"block_count", 1}, {"feed_forward_length", standInFF},
-		{"attention.head_count", 1}, {"attention.head_count_kv", 1}, {"attention.key_length", standInHead},
+		{"context_length", 64}, {"embedding_length", uint32(width)}, {"block_count", 1},
+		{"feed_forward_length", standInFF},
+		{"attention.head_count", 1}, {"attention.head_count_kv", 1}, {"attention.key_length",
+			standInHead},
 		{"attention.value_length", standInHead}, {"rope.dimension_count", standInHead},
 	} {
 		w.Set("llama."+kv.key, kv.value)
@@ -135,15 +141,20 @@ const (
 	tokenByte    = 6
 )
 
-// specialTokens are what families write around pictures and tiles (llama.cpp, tools/mtmd/mtmd.cpp): libmtmd looks them up while it
-// loads a tower, and may refuse a model that lacks them.
+// specialTokens are what families write around pictures and tiles (llama.cpp, tools/mtmd/mtmd.cpp):
+// libmtmd looks them up while it loads a tower, and may refuse a model that lacks them.
 var specialTokens = []string{
-	"<image>", "</image>", "<slice>", "</slice>", "<image_id>", "</image_id>", "<|image>", "<image|>", "<vision>", "</vision>",
-	"<|vision_start|>", "<|vision_end|>", "<|image_start|>", "<|image_end|>", "<|image_pad|>", "<|image|>",
-	"<start_of_image>", "<end_of_image>", "<image_soft_token>", "<fake_token_around_image>", "<global-img>",
-	"<im_start>", "<im_end>", "<patch_start>", "<patch_end>", "<patch_newline>", "<|tile_x_separator|>", "<|tile_y_separator|>", "<|patch|>",
+	"<image>", "</image>", "<slice>", "</slice>", "<image_id>", "</image_id>", "<|image>",
+	"<image|>", "<vision>", "</vision>",
+	"<|vision_start|>", "<|vision_end|>", "<|image_start|>", "<|image_end|>", "<|image_pad|>",
+	"<|image|>",
+	"<start_of_image>", "<end_of_image>", "<image_soft_token>", "<fake_token_around_image>",
+	"<global-img>",
+	"<im_start>", "<im_end>", "<patch_start>", "<patch_end>", "<patch_newline>",
+	"<|tile_x_separator|>", "<|tile_y_separator|>", "<|patch|>",
 	"<|START_OF_IMG|>", "<|END_OF_IMG|>", "<|IMG_LINE_BREAK|>", "<|IMAGE_START|>", "<|IMAGE_END|>",
-	"<|media_start|>", "<|media_end|>", "<|media_begin|>", "<|begin_of_image|>", "<|end_of_image|>", "<|im_start|>", "<|im_end|>",
+	"<|media_start|>", "<|media_end|>", "<|media_begin|>", "<|begin_of_image|>", "<|end_of_image|>",
+	"<|im_start|>", "<|im_end|>",
 	"<|endofimg|>", "<|img_thumbnail|>", "<img>", "</img>", "[IMG]", "[IMG_BREAK]", "[IMG_END]",
 	"<|audio_bos|>", "<|audio_eos|>", "<|audio_start|>", "<|audio_end|>", "<|audio>", "<audio|>",
 }

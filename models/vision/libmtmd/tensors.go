@@ -7,9 +7,10 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// checkTensors refuses towers that lack tensors which libmtmd reads without looking whether they are there, or have them in shapes
-// that libggml aborts the process over. It knows the plain transformers with learnt positions and LLaVA's projectors; in other families
-// libmtmd itself finds most faults.
+// checkTensors refuses towers that lack tensors which libmtmd reads without looking whether they
+// are there, or have them in shapes that libggml aborts the process over. It knows the plain
+// transformers with learnt positions and LLaVA's projectors; in other families libmtmd itself finds
+// most faults.
 func checkTensors(f *gguf.File, projector string) error {
 	switch projector {
 	case "mlp", "linear", "janus_pro", "gemma3", "idefics3", "internvl":
@@ -65,7 +66,8 @@ func checkBlock(f *gguf.File, prefix string, width uint64) error {
 	if err := checkShape(f, prefix+"attn_out.weight", width, width); err != nil {
 		return err
 	}
-	// Converters up to early 2025 exchanged the names of the two layers between which the rows are wide.
+	// Converters up to early 2025 exchanged the names of the two layers between which the rows are
+	// wide.
 	up, haveUp := f.Tensor(prefix + "ffn_up.weight")
 	down, haveDown := f.Tensor(prefix + "ffn_down.weight")
 	if !haveUp || !haveDown || len(up.Dims) != 2 || len(down.Dims) != 2 {
@@ -75,7 +77,8 @@ func checkBlock(f *gguf.File, prefix string, width uint64) error {
 		up, down = down, up
 	}
 	if up.Dims[0] != width || down.Dims[1] != width || up.Dims[1] != down.Dims[0] {
-		return fmt.Errorf("tensors %s and %s with dimensions %v and %v do not follow each other", up.Name, down.Name, up.Dims, down.Dims)
+		return fmt.Errorf("tensors %s and %s with dimensions %v and %v do not follow each other",
+			up.Name, down.Name, up.Dims, down.Dims)
 	}
 	return nil
 }
@@ -89,7 +92,8 @@ func checkLLaVA(f *gguf.File, projector string, width uint64) error {
 	for _, name := range layers {
 		t, ok := f.Tensor(name + ".weight")
 		if !ok || len(t.Dims) != 2 || t.Dims[0] != width {
-			return fmt.Errorf("the tensor %s.weight is missing or not a matrix from %d numbers", name, width)
+			return fmt.Errorf("the tensor %s.weight is missing or not a matrix from %d numbers",
+				name, width)
 		}
 		width = t.Dims[1]
 		if err := checkShape(f, name+".bias", width); err != nil {

@@ -14,15 +14,17 @@ import (
 // maxWidened is the most elements of a tensor that is widened, far above any table of positions.
 const maxWidened = 1 << 27
 
-// wrongType tells a tensor of a type over which libggml aborts the process: it adds, multiplies and joins vectors and tables in float32 alone,
-// takes convolutions' weights in float32 and float16, and turns no quantized matrix round, as libmtmd does Gemma 3's.
+// wrongType tells a tensor of a type over which libggml aborts the process: it adds, multiplies and
+// joins vectors and tables in float32 alone, takes convolutions' weights in float32 and float16,
+// and turns no quantized matrix round, as libmtmd does Gemma 3's.
 func wrongType(projector string, t *gguf.Tensor) bool {
 	if t.Type == gguf.F32 {
 		return false
 	}
 	switch t.Name {
 	case "v.position_embd.weight":
-		return projector != "mlp" && projector != "linear" // whose rows are looked up, which libggml does in any type
+		// whose rows are looked up, which libggml does in any type
+		return projector != "mlp" && projector != "linear"
 	case "mm.input_projection.weight":
 		return t.Type != gguf.F16 && t.Type != gguf.BF16
 	}
@@ -47,11 +49,13 @@ func wrongTypes(f *gguf.File) (list []*gguf.Tensor) {
 	return list
 }
 
-// checkTypes refuses a file whose tensors libmtmd would have to read as they stand and cannot, or that are too large to be widened.
+// checkTypes refuses a file whose tensors libmtmd would have to read as they stand and cannot, or
+// that are too large to be widened.
 func checkTypes(f *gguf.File, asIs bool) error {
 	for _, t := range wrongTypes(f) {
 		if asIs || t.Elements() > maxWidened {
-			return fmt.Errorf("tensor %s of %d elements is of type %s, where libmtmd needs F32", t.Name, t.Elements(), t.Type)
+			return fmt.Errorf("tensor %s of %d elements is of type %s, where libmtmd needs F32",
+				t.Name, t.Elements(), t.Type)
 		}
 	}
 	return nil

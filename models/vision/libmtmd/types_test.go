@@ -16,7 +16,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
-// halve copies a projector with those tensors of float32 in float16 or bfloat16 that pick names, and returns how many they were.
+// halve copies a projector with those tensors of float32 in float16 or bfloat16 that pick names,
+// and returns how many they were.
 func halve(t *testing.T, from, to string, pick func(x *gguf.Tensor) gguf.Type) (n int) {
 	t.Helper()
 	f, err := gguf.Open(from)
@@ -39,7 +40,8 @@ func halve(t *testing.T, from, to string, pick func(x *gguf.Tensor) gguf.Type) (
 			for i := 0; i < len(data); i += 4 {
 				bits := binary.LittleEndian.Uint32(data[i:])
 				if typ == gguf.F16 {
-					halves = binary.LittleEndian.AppendUint16(halves, float16.Fromfloat32(math.Float32frombits(bits)).Bits())
+					halves = binary.LittleEndian.AppendUint16(halves,
+						float16.Fromfloat32(math.Float32frombits(bits)).Bits())
 				} else {
 					halves = binary.LittleEndian.AppendUint16(halves, uint16(bits>>16))
 				}
@@ -74,15 +76,17 @@ func rowsOf(t *testing.T, path string) []float32 {
 	return rows
 }
 
-// libggml aborts the process over vectors, tables of positions and convolutions of other types than it computes with. The weights of the bench
-// are the same numbers in float16 and bfloat16, so that the rows must be as well.
+// libggml aborts the process over vectors, tables of positions and convolutions of other types than
+// it computes with. The weights of the bench are the same numbers in float16 and bfloat16, so that
+// the rows must be as well.
 func TestTensorsOfTypesThatLibmtmdCannotComputeWithAreWidened(t *testing.T) {
 	all, err := layouttest.Families()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, g := range all {
-		if os.Getenv("EYELET_SLOW") == "" && !slices.Contains([]string{"gemma3", "internvl3", "qwen3-vl", "pixtral"}, g.Name) {
+		if os.Getenv("EYELET_SLOW") == "" && !slices.Contains([]string{"gemma3", "internvl3",
+			"qwen3-vl", "pixtral"}, g.Name) {
 			continue
 		}
 		t.Run(g.Name, func(t *testing.T) {
@@ -114,7 +118,8 @@ func TestTensorsOfTypesThatLibmtmdCannotComputeWithAreWidened(t *testing.T) {
 			if got, want := rowsOf(t, half), rowsOf(t, projector); !slices.Equal(got, want) {
 				t.Error("other rows")
 			}
-			if e, err := Open(t.Context(), half, Options{AsIs: true}); err == nil || !strings.Contains(err.Error(), "where libmtmd needs F32") {
+			if e, err := Open(t.Context(), half, Options{AsIs: true}); err == nil ||
+				!strings.Contains(err.Error(), "where libmtmd needs F32") {
 				if err == nil {
 					e.Close()
 				}
@@ -124,11 +129,13 @@ func TestTensorsOfTypesThatLibmtmdCannotComputeWithAreWidened(t *testing.T) {
 	}
 }
 
-// Tables of positions in other types than float32 are looked up in LLaVA's towers and added in Janus's.
+// Tables of positions in other types than float32 are looked up in LLaVA's towers and added in
+// Janus's.
 func TestPositionsOfOtherTypesAreComputedAlike(t *testing.T) {
 	for _, name := range []string{"siglip-mlp", "quick-mlp", "siglip-janus"} {
 		t.Run(name, func(t *testing.T) {
-			from, wide := filepath.Join("..", "testdata", name+".gguf"), filepath.Join(t.TempDir(), "wide.gguf")
+			from, wide := filepath.Join("..", "testdata", name+".gguf"), filepath.Join(t.TempDir(),
+				"wide.gguf")
 			f, err := gguf.Open(from)
 			if err != nil {
 				t.Fatal(err)

@@ -35,10 +35,12 @@ type Spec struct {
 var (
 	// ViTL336 is CLIP ViT-L/14 at 336 pixels, the tower of LLaVA 1.5 and 1.6: 23 of its
 	// 24 blocks, which are those that LLaVA reads. It has 300 million weights.
-	ViTL336 = Spec{Family: "clip", ImageSize: 336, PatchSize: 14, Hidden: 1024, FF: 4096, Heads: 16, Blocks: 23, Width: 2048, Activation: "quick_gelu"}
+	ViTL336 = Spec{Family: "clip", ImageSize: 336, PatchSize: 14, Hidden: 1024, FF: 4096, Heads: 16,
+		Blocks: 23, Width: 2048, Activation: "quick_gelu"}
 	// So400M384 is SigLIP so400m/14 at 384 pixels, the tower of LLaVA-OneVision, with 26
 	// of its 27 blocks. It has 400 million weights, and heads 72 wide.
-	So400M384 = Spec{Family: "siglip", ImageSize: 384, PatchSize: 14, Hidden: 1152, FF: 4304, Heads: 16, Blocks: 26, Width: 896, Activation: "gelu"}
+	So400M384 = Spec{Family: "siglip", ImageSize: 384, PatchSize: 14, Hidden: 1152, FF: 4304,
+		Heads: 16, Blocks: 26, Width: 896, Activation: "gelu"}
 )
 
 // WriteFile writes the tower as an mmproj file. Matrices are stored as t, F16 or F32;
@@ -59,7 +61,9 @@ func (s Spec) WriteFile(path string, t gguf.Type) error {
 		for i, v := range dims {
 			n, d[i] = n*v, uint64(v)
 		}
-		w.AddTensorFunc(name, kind, d, func(out io.Writer) error { return write(out, name, dims, n, kind) })
+		w.AddTensorFunc(name, kind, d, func(out io.Writer) error {
+			return write(out, name, dims, n, kind)
+		})
 	})
 	return w.WriteFile(path)
 }
@@ -73,13 +77,15 @@ func (s Spec) metadata(w *gguf.Writer) {
 	for _, kv := range []struct {
 		key string
 		n   int
-	}{{"image_size", s.ImageSize}, {"patch_size", s.PatchSize}, {"embedding_length", s.Hidden}, {"feed_forward_length", s.FF},
+	}{{"image_size", s.ImageSize}, {"patch_size", s.PatchSize}, {"embedding_length", s.Hidden},
+		{"feed_forward_length", s.FF},
 		{"projection_dim", s.Width}, {"block_count", s.Blocks}, {"attention.head_count", s.Heads}} {
 		w.Set("clip.vision."+kv.key, uint32(kv.n))
 	}
 	eps, mean, std := float32(1e-6), []float32{0.5, 0.5, 0.5}, []float32{0.5, 0.5, 0.5}
 	if s.Family == "clip" {
-		eps, mean, std = 1e-5, []float32{0.48145466, 0.4578275, 0.40821073}, []float32{0.26862954, 0.26130258, 0.27577711}
+		eps, mean, std = 1e-5, []float32{0.48145466, 0.4578275, 0.40821073},
+			[]float32{0.26862954, 0.26130258, 0.27577711}
 	}
 	w.Set("clip.vision.attention.layer_norm_epsilon", eps)
 	w.Set("clip.vision.image_mean", mean)

@@ -70,7 +70,8 @@ func readSizes(data []byte) (head header, err error) {
 	}
 	info = info[:size]
 	if size == coreHeader {
-		head.w, head.h = int(binary.LittleEndian.Uint16(info[4:])), int(binary.LittleEndian.Uint16(info[6:]))
+		head.w, head.h = int(binary.LittleEndian.Uint16(info[4:])),
+			int(binary.LittleEndian.Uint16(info[6:]))
 		head.bits = int(binary.LittleEndian.Uint16(info[10:]))
 		return head, nil
 	}

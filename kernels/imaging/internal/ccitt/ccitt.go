@@ -43,7 +43,8 @@ type Decoder struct {
 // NewDecoder returns a decoder of a page of so many columns, the first bit of each byte
 // being its highest.
 func NewDecoder(data []byte, scheme Scheme, width int) *Decoder {
-	return &Decoder{in: bitReader{data: data}, scheme: scheme, width: width, above: []int{width, width}}
+	return &Decoder{in: bitReader{data: data}, scheme: scheme, width: width,
+		above: []int{width, width}}
 }
 
 // Next decodes a row into dst, (width+7)/8 bytes whose highest bit comes first; a black
@@ -174,7 +175,8 @@ func (d *Decoder) differences() error {
 		for first > 0 && d.above[first-1] > at {
 			first--
 		}
-		for first < len(d.above)-1 && (first&1 != colour || d.above[first] < at || d.above[first] == at && begun) {
+		for first < len(d.above)-1 && (first&1 != colour || d.above[first] < at ||
+			d.above[first] == at && begun) {
 			first++
 		}
 		b1 := d.above[min(first, len(d.above)-1)]

@@ -152,7 +152,8 @@ func (p *picture) yCbCrConversion() func(dst []byte, y, cb, cr byte) {
 		}
 		return other
 	}
-	red, green, blue := number(tagYCbCrCoefficients, 0, 0.299), number(tagYCbCrCoefficients, 1, 0.587), number(tagYCbCrCoefficients, 2, 0.114)
+	red, green, blue := number(tagYCbCrCoefficients, 0, 0.299), number(tagYCbCrCoefficients, 1,
+		0.587), number(tagYCbCrCoefficients, 2, 0.114)
 	if green == 0 {
 		red, green, blue = 0.299, 0.587, 0.114
 	}

@@ -35,9 +35,12 @@ var knownCompressions = map[int]bool{
 }
 
 var refusedCompressions = map[int]string{
-	6: "old-style JPEG", 9: "JBIG", 10: "JBIG", 32766: "NeXT", 32771: "word-aligned fax", 32809: "ThunderScan",
-	32908: "PixarFilm", 32909: "PixarLog", 33003: "JPEG 2000", 33005: "JPEG 2000", 34661: "JBIG", 34676: "SGI LogLuv",
-	34677: "SGI LogLuv", 34712: "JPEG 2000", 34887: "LERC", 34892: "lossy JPEG of DNG", 34925: "LZMA",
+	6: "old-style JPEG", 9: "JBIG", 10: "JBIG", 32766: "NeXT", 32771: "word-aligned fax",
+	32809: "ThunderScan",
+	32908: "PixarFilm", 32909: "PixarLog", 33003: "JPEG 2000", 33005: "JPEG 2000", 34661: "JBIG",
+	34676: "SGI LogLuv",
+	34677: "SGI LogLuv", 34712: "JPEG 2000", 34887: "LERC", 34892: "lossy JPEG of DNG",
+	34925: "LZMA",
 	50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL",
 }
 
@@ -117,7 +120,8 @@ func (p *picture) rows(data []byte, width int) (rowReader, error) {
 	case packBits:
 		return plain(&packBitsReader{in: bufio.NewReader(bytes.NewReader(data))}), nil
 	case zstdCompression:
-		r, err := zstd.NewReader(bytes.NewReader(data), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(8<<20))
+		r, err := zstd.NewReader(bytes.NewReader(data), zstd.WithDecoderConcurrency(1),
+			zstd.WithDecoderMaxWindow(8<<20))
 		if err != nil {
 			return nil, err
 		}

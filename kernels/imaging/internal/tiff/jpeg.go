@@ -37,12 +37,14 @@ func (p *picture) readJPEG() error {
 			return err
 		}
 		x0, y0, w, h := p.area(cell)
-		pix, gotW, gotH, err := decodeJPEG(bytes.Join([][]byte{head, tables, own}, nil), p.cellW, p.cellH)
+		pix, gotW, gotH, err := decodeJPEG(bytes.Join([][]byte{head, tables, own}, nil), p.cellW,
+			p.cellH)
 		if err != nil {
 			return err
 		}
 		if gotW < w || gotH < h {
-			return raster.Corrupt("a strip or tile of %d x %d pixels holds %d x %d", w, h, gotW, gotH)
+			return raster.Corrupt("a strip or tile of %d x %d pixels holds %d x %d", w, h, gotW,
+				gotH)
 		}
 		for y := range h {
 			copy(p.pix[3*((y0+y)*p.w+x0):][:3*w], pix[3*y*gotW:])
@@ -101,7 +103,8 @@ func segments(data []byte) ([]byte, error) {
 func decodeJPEG(data []byte, maxW, maxH int) (pix []byte, w, h int, err error) {
 	if jpeg.Available {
 		// A strip may state more rows than it is told to have; the pixels are bounded all the same.
-		return jpeg.Decode(context.Background(), data, jpeg.Options{MaxPixels: int64(maxW+64) * int64(maxH+64)})
+		return jpeg.Decode(context.Background(), data, jpeg.Options{MaxPixels: int64(maxW+64) *
+			int64(maxH+64)})
 	}
 	c, err := stdjpeg.DecodeConfig(bytes.NewReader(data))
 	if err != nil {

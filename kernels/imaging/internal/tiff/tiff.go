@@ -171,7 +171,8 @@ func (p *picture) describeSamples() error {
 		return raster.Corrupt("%d samples a pixel, which are too few for its colours", p.samples)
 	}
 	if p.samples > maxSamples {
-		return raster.Unsupported("%d samples a pixel; at most %d are supported", p.samples, maxSamples)
+		return raster.Unsupported("%d samples a pixel; at most %d are supported", p.samples,
+			maxSamples)
 	}
 	p.bits = p.Int(tagBitsPerSample, 1)
 	for i := range min(p.count(tagBitsPerSample), p.samples) {
@@ -263,21 +264,28 @@ func (p *picture) checkCombination() error {
 		return raster.Unsupported("fax compression in uncompressed mode is not supported")
 	case p.compression == jpegCompression && p.photometric == cmyk:
 		return raster.Unsupported("JPEG compression of CMYK is not supported")
-	case p.compression == jpegCompression && (p.bits != 8 || p.samples != p.colour || p.planar && p.samples > 1):
-		return raster.Unsupported("JPEG compression of %d samples of %d bits is not supported", p.samples, p.bits)
+	case p.compression == jpegCompression && (p.bits != 8 || p.samples != p.colour ||
+		p.planar && p.samples > 1):
+		return raster.Unsupported("JPEG compression of %d samples of %d bits is not supported",
+			p.samples, p.bits)
 	case p.compression == jpegCompression && p.photometric == palette:
 		return raster.Unsupported("JPEG compression of a palette's indices is not supported")
-	case p.photometric == yCbCr && p.compression != jpegCompression && (p.bits != 8 || p.samples != 3 || p.planar):
-		return raster.Unsupported("Y'CbCr colours in planes or of %d samples of %d bits are not supported", p.samples, p.bits)
+	case p.photometric == yCbCr && p.compression != jpegCompression && (p.bits != 8 ||
+		p.samples != 3 || p.planar):
+		return raster.Unsupported(
+			"Y'CbCr colours in planes or of %d samples of %d bits are not supported", p.samples,
+			p.bits)
 	case p.photometric == palette && p.count(tagColorMap) < 3<<p.bits:
-		return raster.Corrupt("a palette of %d values, where %d are needed", p.count(tagColorMap), 3<<p.bits)
+		return raster.Corrupt("a palette of %d values, where %d are needed", p.count(tagColorMap),
+			3<<p.bits)
 	}
 	if p.predicts() {
 		switch p.predictor {
 		case 1:
 		case 2:
 			if p.bits != 8 && p.bits != 16 {
-				return raster.Unsupported("a predictor over samples of %d bits is not supported", p.bits)
+				return raster.Unsupported("a predictor over samples of %d bits is not supported",
+					p.bits)
 			}
 		case 3:
 			return raster.Unsupported("the floating-point predictor is not supported")

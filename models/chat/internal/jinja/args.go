@@ -24,8 +24,8 @@ type signature struct {
 	more, kw   bool // takes further arguments, and further names
 }
 
-// takes reads a signature: names of parameters, a question mark behind those that may be left out; "/" first where Python takes them by position
-// only; "*" and "**" last for further ones.
+// takes reads a signature: names of parameters, a question mark behind those that may be left out;
+// "/" first where Python takes them by position only; "*" and "**" last for further ones.
 func takes(spec string) signature {
 	var s signature
 	for _, f := range strings.Fields(spec) {

@@ -41,7 +41,8 @@ type (
 	binExpr struct {
 		op   string
 		l, r expr
-		// loose says that jinja2 writes the left side of a power into Python code as a bare number, whose sign then binds less than the power.
+		// loose says that jinja2 writes the left side of a power into Python code as a bare number,
+		// whose sign then binds less than the power.
 		loose bool
 	}
 	concatExpr  struct{ items []expr }
@@ -97,7 +98,8 @@ type (
 		params   []string
 		defaults []expr // of the last parameters
 		body     []stmt
-		// What the body reads beside its parameters: then the macro takes a caller, further names and further arguments.
+		// What the body reads beside its parameters: then the macro takes a caller, further names
+		// and further arguments.
 		caller, kwargs, varargs bool
 	}
 	callStmt struct { // {% call(params) fn(args) %}
@@ -135,7 +137,8 @@ type (
 	continueStmt struct{}
 )
 
-// target is where for and set put a value: a name, a namespace's attribute, or several targets that unpack it.
+// target is where for and set put a value: a name, a namespace's attribute, or several targets that
+// unpack it.
 type target struct {
 	name string
 	attr string

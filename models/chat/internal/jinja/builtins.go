@@ -13,7 +13,9 @@ var builtins = sync.OnceValue(func() *scope {
 	s := &scope{}
 	def := func(name, spec string, f func(c call) Value) *Func {
 		sig := takes(spec)
-		fn := &Func{name: name, call: func(in *interp, args []Value, kw *Dict) Value { return f(in.bind(name, &sig, args, kw)) }}
+		fn := &Func{name: name, call: func(in *interp, args []Value, kw *Dict) Value {
+			return f(in.bind(name, &sig, args, kw))
+		}}
 		s.set(name, fn)
 		return fn
 	}
@@ -27,7 +29,9 @@ var builtins = sync.OnceValue(func() *scope {
 		return d
 	})
 	keys := takes("/ keys value?")
-	def("dict", "/ values? **", func(c call) Value { return c.in.dictOf(c) }).attrs = map[string]Value{
+	def("dict", "/ values? **", func(c call) Value {
+		return c.in.dictOf(c)
+	}).attrs = map[string]Value{
 		"fromkeys": &Func{name: "fromkeys", call: func(in *interp, args []Value, kw *Dict) Value {
 			return in.fromKeys(in.bind("fromkeys", &keys, args, kw))
 		}},
@@ -77,7 +81,8 @@ func rangeOf(c call) Value {
 	if n.Cmp(big.NewInt(maxRange)) > 0 {
 		in.overLimit("range of more than %d", maxRange)
 	}
-	l := &List{kind: rangeList, Items: make([]Value, n.Int64()), bounds: [3]int64{start.Int64(), stop.Int64(), step.Int64()}}
+	l := &List{kind: rangeList, Items: make([]Value, n.Int64()), bounds: [3]int64{start.Int64(),
+		stop.Int64(), step.Int64()}}
 	in.spend(len(l.Items) * valueCost)
 	x := new(big.Int).Set(start)
 	for i := range l.Items {
@@ -123,7 +128,10 @@ func newCycler(c call) Value {
 	}
 	items, at, none := c.more, 0, takes("")
 	does := func(name string, f func() Value) Value {
-		return &Func{name: name, call: func(in *interp, args []Value, kw *Dict) Value { in.bind(name, &none, args, kw); return f() }}
+		return &Func{name: name, call: func(in *interp, args []Value, kw *Dict) Value {
+			in.bind(name, &none, args, kw)
+			return f()
+		}}
 	}
 	return &object{typ: "Cycler", attr: func(name string) (Value, bool) {
 		switch name {
@@ -134,7 +142,11 @@ func newCycler(c call) Value {
 		case "current":
 			return items[at], true
 		case "next":
-			return does(name, func() Value { v := items[at]; at = (at + 1) % len(items); return v }), true
+			return does(name, func() Value {
+				v := items[at]
+				at = (at + 1) % len(items)
+				return v
+			}), true
 		case "reset":
 			return does(name, func() Value { at = 0; return nil }), true
 		}
@@ -169,13 +181,16 @@ func newJoiner(c call) Value {
 
 // layouts are strftime's conversions that package time has, in the C locale.
 var layouts = map[byte]string{
-	'a': "Mon", 'A': "Monday", 'b': "Jan", 'B': "January", 'h': "Jan", 'c': "Mon Jan _2 15:04:05 2006", 'd': "02", 'D': "01/02/06",
-	'e': "_2", 'F': "2006-01-02", 'H': "15", 'I': "03", 'm': "01", 'M': "04", 'p': "PM", 'P': "pm", 'r': "03:04:05 PM", 'R': "15:04",
+	'a': "Mon", 'A': "Monday", 'b': "Jan", 'B': "January", 'h': "Jan",
+	'c': "Mon Jan _2 15:04:05 2006", 'd': "02", 'D': "01/02/06",
+	'e': "_2", 'F': "2006-01-02", 'H': "15", 'I': "03", 'm': "01", 'M': "04", 'p': "PM", 'P': "pm",
+	'r': "03:04:05 PM", 'R': "15:04",
 	'S': "05", 'T': "15:04:05", 'x': "01/02/06", 'X': "15:04:05", 'y': "06", 'Y': "2006",
 }
 
-// strftime formats a time without zone as Python does on glibc, in the C locale: - drops a number's padding, _ pads with blanks, 0 with zeros, ^ makes
-// capitals; E and O, for other calendars, change nothing.
+// strftime formats a time without zone as Python does on glibc, in the C locale: - drops a number's
+// padding, _ pads with blanks, 0 with zeros, ^ makes capitals; E and O, for other calendars, change
+// nothing.
 func strftime(t time.Time, format string) string {
 	var b strings.Builder
 	for i := 0; i < len(format); i++ {
@@ -189,7 +204,8 @@ func strftime(t time.Time, format string) string {
 		}
 		fits := "" // what may follow E or O
 		if i < len(format) && (format[i] == 'E' || format[i] == 'O') {
-			fits = map[byte]string{'E': "cCnpPrRtTuxXyYzZ%", 'O': "bBCdegGhHIjklmMnpPrRStTuUVwWyzZ%"}[format[i]]
+			fits = map[byte]string{'E': "cCnpPrRtTuxXyYzZ%",
+				'O': "bBCdegGhHIjklmMnpPrRStTuUVwWyzZ%"}[format[i]]
 			i++
 		}
 		if i >= len(format) {

@@ -1,9 +1,11 @@
 package jinja
 
 // contextual are the filters that jinja2 does not evaluate when it compiles.
-var contextual = map[string]bool{"map": true, "select": true, "reject": true, "selectattr": true, "rejectattr": true, "random": true}
+var contextual = map[string]bool{"map": true, "select": true, "reject": true, "selectattr": true,
+	"rejectattr": true, "random": true}
 
-// constant reports whether an expression has no variables and no calls, so that jinja2 evaluates it when it compiles.
+// constant reports whether an expression has no variables and no calls, so that jinja2 evaluates it
+// when it compiles.
 func constant(x expr) bool {
 	all := func(xs []expr) bool {
 		for _, x := range xs {
@@ -14,7 +16,8 @@ func constant(x expr) bool {
 		return true
 	}
 	args := func(a *callArgs) bool {
-		return all(a.pos) && all(a.kw) && (a.more == nil || constant(a.more)) && (a.dict == nil || constant(a.dict))
+		return all(a.pos) && all(a.kw) && (a.more == nil || constant(a.more)) && (a.dict == nil ||
+			constant(a.dict))
 	}
 	switch x := x.(type) {
 	case nil, *literal:

@@ -26,7 +26,8 @@ func (in *interp) evalOne(x expr, sc *scope) Value {
 				return NewText(v.String(), Source{Index: in.image})
 			}
 		case float64:
-			if math.IsInf(v, 0) && !in.constant { // jinja2 writes it into Python code as the name inf
+			// jinja2 writes it into Python code as the name inf
+			if math.IsInf(v, 0) && !in.constant {
 				in.fail("inf is undefined")
 			}
 		}
@@ -132,7 +133,8 @@ func (in *interp) evalAll(xs []expr, sc *scope) []Value {
 	return out
 }
 
-// args evaluates arguments; kw is nil where none has a name. A caller that is not nil is one of them.
+// args evaluates arguments; kw is nil where none has a name. A caller that is not nil is one of
+// them.
 func (in *interp) args(a *callArgs, sc *scope, caller *Func) (args []Value, kw *Dict) {
 	args = in.evalAll(a.pos, sc)
 	if a.more != nil {
@@ -319,7 +321,8 @@ func runeOffset(s string, n int) int {
 	return len(s)
 }
 
-// bound evaluates a part of a slice; a number beyond 64 bits is as good as the largest, and what is no number a misfit.
+// bound evaluates a part of a slice; a number beyond 64 bits is as good as the largest, and what is
+// no number a misfit.
 func (in *interp) bound(x expr, sc *scope, misfit *bool) *int64 {
 	if x == nil {
 		return nil
@@ -343,7 +346,8 @@ func (in *interp) bound(x expr, sc *scope, misfit *bool) *int64 {
 func (in *interp) slice(x *sliceExpr, sc *scope) Value {
 	v := in.eval(x.obj, sc)
 	misfit := false
-	start, stop, stepBy := in.bound(x.start, sc, &misfit), in.bound(x.stop, sc, &misfit), in.bound(x.step, sc, &misfit)
+	start, stop, stepBy := in.bound(x.start, sc, &misfit), in.bound(x.stop, sc, &misfit),
+		in.bound(x.step, sc, &misfit)
 	step := int64(1)
 	if stepBy != nil {
 		step = *stepBy

@@ -222,7 +222,8 @@ func (in *interp) forLoop(s *forStmt, v Value, sc *scope, depth int64) flow {
 	if whole || s.other == nil {
 		return flowOn
 	}
-	return in.exec(s.other, sc.inner()) // jinja2 comes here too when each turn was left by break or continue
+	// jinja2 comes here too when each turn was left by break or continue
+	return in.exec(s.other, sc.inner())
 }
 
 // loop is the variable of that name.
@@ -290,7 +291,8 @@ func (l *loop) attr(name string) Value {
 	return Undefined{"loop." + name}
 }
 
-// macro makes a macro callable, as jinja2.runtime.Macro; its body sees the scope it stands in, and escapes as that does.
+// macro makes a macro callable, as jinja2.runtime.Macro; its body sees the scope it stands in, and
+// escapes as that does.
 func (in *interp) macro(s *macroStmt, sc *scope) *Func {
 	escapes := in.autoescape
 	names := make([]Value, len(s.params))
@@ -298,7 +300,8 @@ func (in *interp) macro(s *macroStmt, sc *scope) *Func {
 		names[i] = wrote(name)
 	}
 	fn := &Func{name: s.name, attrs: map[string]Value{
-		"name": wrote(s.name), "arguments": tuple(names...), "caller": s.caller, "catch_kwargs": s.kwargs, "catch_varargs": s.varargs,
+		"name": wrote(s.name), "arguments": tuple(names...), "caller": s.caller,
+		"catch_kwargs": s.kwargs, "catch_varargs": s.varargs,
 	}}
 	if s.name == "" {
 		fn.attrs["name"] = nil

@@ -13,15 +13,18 @@ type filter struct {
 	call func(c call, v Value) Value
 }
 
-// filters by name: all of Jinja 3.1, with Hugging Face's tojson. The table is filled in init, as entries that run other filters refer to it.
+// filters by name: all of Jinja 3.1, with Hugging Face's tojson. The table is filled in init, as
+// entries that run other filters refer to it.
 var filters map[string]filter
 
 func init() {
 	filters = map[string]filter{
-		"abs":            {takes(""), filterAbs},
-		"attr":           {takes("name"), filterAttr},
-		"batch":          {takes("linecount fill_with?"), filterBatch},
-		"capitalize":     {takes(""), func(c call, v Value) Value { return capitalize(c.in.soft(v)) }},
+		"abs":   {takes(""), filterAbs},
+		"attr":  {takes("name"), filterAttr},
+		"batch": {takes("linecount fill_with?"), filterBatch},
+		"capitalize": {takes(""), func(c call, v Value) Value {
+			return capitalize(c.in.soft(v))
+		}},
 		"center":         {takes("width?"), filterCenter},
 		"count":          {takes(""), filterLength},
 		"d":              {takes("default_value? boolean?"), filterDefault},
@@ -32,46 +35,70 @@ func init() {
 		"filesizeformat": {takes("binary?"), filterFileSize},
 		"first":          {takes(""), filterFirst},
 		"float":          {takes("default?"), filterFloat},
-		"forceescape":    {takes(""), func(c call, v Value) Value { return c.in.escape(c.in.str(v)) }},
-		"format":         {takes("* **"), filterFormat},
-		"groupby":        {takes("attribute default? case_sensitive?"), filterGroupBy},
-		"indent":         {takes("width? first? blank?"), filterIndent},
-		"int":            {takes("default? base?"), filterInt},
-		"items":          {takes(""), filterItems},
-		"join":           {takes("d? attribute?"), filterJoin},
-		"last":           {takes(""), filterLast},
-		"length":         {takes(""), filterLength},
-		"list":           {takes(""), func(c call, v Value) Value { return c.in.list(slices.Clone(c.in.iterate(v))) }},
-		"lower":          {takes(""), func(c call, v Value) Value { return c.in.soft(v).mapSpans(lower) }},
-		"map":            {takes("* **"), filterMap},
-		"max":            {takes("case_sensitive? attribute?"), func(c call, v Value) Value { return extreme(c, v, true) }},
-		"min":            {takes("case_sensitive? attribute?"), func(c call, v Value) Value { return extreme(c, v, false) }},
-		"pprint":         {takes(""), filterPPrint},
-		"random":         {takes(""), unrepeatable("random")},
-		"reject":         {takes("* **"), func(c call, v Value) Value { return choose(c, v, false, false) }},
-		"rejectattr":     {takes("* **"), func(c call, v Value) Value { return choose(c, v, true, false) }},
-		"replace":        {takes("old new count?"), filterReplace},
-		"reverse":        {takes(""), filterReverse},
-		"round":          {takes("precision? method?"), filterRound},
-		"safe":           {takes(""), func(c call, v Value) Value { return c.in.soft(v).marked() }},
-		"select":         {takes("* **"), func(c call, v Value) Value { return choose(c, v, false, true) }},
-		"selectattr":     {takes("* **"), func(c call, v Value) Value { return choose(c, v, true, true) }},
-		"slice":          {takes("slices fill_with?"), filterSlice},
-		"sort":           {takes("reverse? case_sensitive? attribute?"), filterSort},
-		"string":         {takes(""), func(c call, v Value) Value { return c.in.soft(v) }},
-		"striptags":      {takes(""), filterStripTags},
-		"sum":            {takes("attribute? start?"), filterSum},
-		"title":          {takes(""), func(c call, v Value) Value { return titleFilter(c.in.soft(v)) }},
-		"tojson":         {takes("ensure_ascii? indent? separators? sort_keys?"), filterToJSON},
-		"trim":           {takes("chars?"), filterTrim},
-		"truncate":       {takes("length? killwords? end? leeway?"), filterTruncate},
-		"unique":         {takes("case_sensitive? attribute?"), filterUnique},
-		"upper":          {takes(""), func(c call, v Value) Value { return c.in.soft(v).mapSpans(upper) }},
-		"urlencode":      {takes(""), filterURLEncode},
-		"urlize":         {takes("trim_url_limit? nofollow? target? rel? extra_schemes?"), filterURLize},
-		"wordcount":      {takes(""), filterWordCount},
-		"wordwrap":       {takes("width? break_long_words? wrapstring? break_on_hyphens?"), filterWordWrap},
-		"xmlattr":        {takes("autospace?"), filterXMLAttr},
+		"forceescape": {takes(""), func(c call, v Value) Value {
+			return c.in.escape(c.in.str(v))
+		}},
+		"format":  {takes("* **"), filterFormat},
+		"groupby": {takes("attribute default? case_sensitive?"), filterGroupBy},
+		"indent":  {takes("width? first? blank?"), filterIndent},
+		"int":     {takes("default? base?"), filterInt},
+		"items":   {takes(""), filterItems},
+		"join":    {takes("d? attribute?"), filterJoin},
+		"last":    {takes(""), filterLast},
+		"length":  {takes(""), filterLength},
+		"list": {takes(""), func(c call, v Value) Value {
+			return c.in.list(slices.Clone(c.in.iterate(v)))
+		}},
+		"lower": {takes(""), func(c call, v Value) Value {
+			return c.in.soft(v).mapSpans(lower)
+		}},
+		"map": {takes("* **"), filterMap},
+		"max": {takes("case_sensitive? attribute?"), func(c call, v Value) Value {
+			return extreme(c, v, true)
+		}},
+		"min": {takes("case_sensitive? attribute?"), func(c call, v Value) Value {
+			return extreme(c, v, false)
+		}},
+		"pprint": {takes(""), filterPPrint},
+		"random": {takes(""), unrepeatable("random")},
+		"reject": {takes("* **"), func(c call, v Value) Value {
+			return choose(c, v, false, false)
+		}},
+		"rejectattr": {takes("* **"), func(c call, v Value) Value {
+			return choose(c, v, true, false)
+		}},
+		"replace": {takes("old new count?"), filterReplace},
+		"reverse": {takes(""), filterReverse},
+		"round":   {takes("precision? method?"), filterRound},
+		"safe":    {takes(""), func(c call, v Value) Value { return c.in.soft(v).marked() }},
+		"select": {takes("* **"), func(c call, v Value) Value {
+			return choose(c, v, false, true)
+		}},
+		"selectattr": {takes("* **"), func(c call, v Value) Value {
+			return choose(c, v, true, true)
+		}},
+		"slice":     {takes("slices fill_with?"), filterSlice},
+		"sort":      {takes("reverse? case_sensitive? attribute?"), filterSort},
+		"string":    {takes(""), func(c call, v Value) Value { return c.in.soft(v) }},
+		"striptags": {takes(""), filterStripTags},
+		"sum":       {takes("attribute? start?"), filterSum},
+		"title": {takes(""), func(c call, v Value) Value {
+			return titleFilter(c.in.soft(v))
+		}},
+		"tojson":   {takes("ensure_ascii? indent? separators? sort_keys?"), filterToJSON},
+		"trim":     {takes("chars?"), filterTrim},
+		"truncate": {takes("length? killwords? end? leeway?"), filterTruncate},
+		"unique":   {takes("case_sensitive? attribute?"), filterUnique},
+		"upper": {takes(""), func(c call, v Value) Value {
+			return c.in.soft(v).mapSpans(upper)
+		}},
+		"urlencode": {takes(""), filterURLEncode},
+		"urlize": {takes("trim_url_limit? nofollow? target? rel? extra_schemes?"),
+			filterURLize},
+		"wordcount": {takes(""), filterWordCount},
+		"wordwrap": {takes("width? break_long_words? wrapstring? break_on_hyphens?"),
+			filterWordWrap},
+		"xmlattr": {takes("autospace?"), filterXMLAttr},
 	}
 }
 

@@ -329,8 +329,9 @@ func (f *fieldFormat) float(x float64, verb rune) (head, digits string) {
 	return head, digits
 }
 
-// general is C's %g: the shorter of plain and exponent, without trailing zeros unless they are kept. With point, a plain number below the precision
-// has a fraction, as Python writes floats without a type.
+// general is C's %g: the shorter of plain and exponent, without trailing zeros unless they are
+// kept. With point, a plain number below the precision has a fraction, as Python writes floats
+// without a type.
 func general(x float64, precision int, keep, point bool) string {
 	s := strconv.FormatFloat(x, 'e', precision-1, 64)
 	i := strings.IndexByte(s, 'e')
@@ -370,8 +371,10 @@ func (f *fieldFormat) padNumber(head, digits string) Text {
 	return f.padText(wrote(head + digits))
 }
 
-// fieldSpec is the specification of str.format: https://docs.python.org/3/library/string.html#formatspec.
-var fieldSpec = regexp.MustCompile(`(?s)^(?:(.)?([<>=^]))?([-+ ]?)(z?)(#?)(0?)(\d*)([,_]?)(?:\.(\d+))?([a-zA-Z%]?)$`)
+// fieldSpec is the specification of str.format:
+// https://docs.python.org/3/library/string.html#formatspec.
+var fieldSpec = regexp.MustCompile(
+	`(?s)^(?:(.)?([<>=^]))?([-+ ]?)(z?)(#?)(0?)(\d*)([,_]?)(?:\.(\d+))?([a-zA-Z%]?)$`)
 
 // formatValue is Python's format(v, spec).
 func (in *interp) formatValue(v Value, spec string) Text {
@@ -433,7 +436,8 @@ func (in *interp) formatValue(v Value, spec string) Text {
 
 // specText formats a string.
 func (f *fieldFormat) specText(t Text, m []string, verb rune) Text {
-	if verb != 0 && verb != 's' || m[2] == "=" || m[3] != "" || m[4] != "" || m[5] != "" || m[8] != "" {
+	if verb != 0 && verb != 's' || m[2] == "=" || m[3] != "" || m[4] != "" || m[5] != "" ||
+		m[8] != "" {
 		f.in.fail("invalid format specifier for a string")
 	}
 	if m[6] != "" && m[1] == "" {
@@ -538,7 +542,8 @@ func (f *fieldFormat) grouped(digits string, head int, verb rune) string {
 	return b.String() + rest
 }
 
-// formatMethod is str.format: named and numbered fields with attributes and items, conversions and specifications.
+// formatMethod is str.format: named and numbered fields with attributes and items, conversions and
+// specifications.
 func (in *interp) formatMethod(t Text, args []Value, kw *Dict) Text {
 	f := fields{in: in, args: args, kw: kw, markup: t.markup}
 	out := f.format(t, 2)
@@ -588,7 +593,8 @@ func (f *fields) format(t Text, depth int) Text {
 			case '}':
 				open--
 			case '[': // a key may hold what it likes
-				if k := strings.IndexByte(s[end:], ']'); k > 0 && !strings.ContainsAny(s[i+1:end], "!:") {
+				if k := strings.IndexByte(s[end:], ']'); k > 0 && !strings.ContainsAny(s[i+1:end],
+					"!:") {
 					end += k
 				}
 			}
@@ -605,7 +611,8 @@ var fieldParts = regexp.MustCompile(`(?s)^((?:[^!:\[]|\[[^\]]*\])*)(?:!(.*?))?(?
 func (f *fields) field(field string, depth int) Text {
 	in := f.in
 	m := fieldParts.FindStringSubmatch(field)
-	if m == nil || strings.Contains(field, "!") && !strings.Contains(m[1], "!") && !strings.Contains(m[3], "!") && len(m[2]) != 1 {
+	if m == nil || strings.Contains(field, "!") && !strings.Contains(m[1], "!") &&
+		!strings.Contains(m[3], "!") && len(m[2]) != 1 {
 		in.fail("malformed field %q in format string", field)
 	}
 	v := f.value(m[1])
@@ -691,7 +698,8 @@ func (f *fields) value(name string) Value {
 	return v
 }
 
-// pad fills up to width characters before and/or after. Where it centres, format puts an odd one after, and str.center before if the width is odd.
+// pad fills up to width characters before and/or after. Where it centres, format puts an odd one
+// after, and str.center before if the width is odd.
 func pad(t Text, width int, fill rune, before, after, format bool) Text {
 	n := width - utf8.RuneCountInString(t.String())
 	if n <= 0 {

@@ -38,7 +38,8 @@ func readGolden(t testing.TB, path string) (g golden, vars *Dict, now time.Time)
 		t.Fatal(err)
 	}
 	vars = v.(*Dict)
-	for name, v := range map[string]Value{"messages": &List{}, "tools": nil, "documents": nil, "add_generation_prompt": false} {
+	for name, v := range map[string]Value{"messages": &List{}, "tools": nil, "documents": nil,
+		"add_generation_prompt": false} {
 		vars.Set(name, v)
 	}
 	return g, vars, now
@@ -66,7 +67,8 @@ func (c *goldenCase) check(t testing.TB, vars *Dict, now time.Time) (ok bool) {
 	return false
 }
 
-// TestTemplatesRenderAsHuggingFaceRendersThem compares each language feature with Jinja 3.1 in transformers' set-up.
+// TestTemplatesRenderAsHuggingFaceRendersThem compares each language feature with Jinja 3.1 in
+// transformers' set-up.
 func TestTemplatesRenderAsHuggingFaceRendersThem(t *testing.T) {
 	for _, path := range []string{"testdata/golden.json", "testdata/generated.json"} {
 		g, vars, now := readGolden(t, path)

@@ -37,8 +37,8 @@ type Options struct {
 // Result is what a run wrote.
 type Result struct {
 	Text Text
-	// PrintedMarked says that a marked list or an image item was printed as a whole, in Python's notation: the
-	// template took it for a string.
+	// PrintedMarked says that a marked list or an image item was printed as a whole, in Python's
+	// notation: the template took it for a string.
 	PrintedMarked bool
 }
 
@@ -76,10 +76,11 @@ type interp struct {
 	printedMarked bool
 }
 
-// Run renders the program with the given variables. It returns an [*Error] when the template fails, a bound is hit, or
-// ctx ends; a run does not outlive ctx by more than a few milliseconds.
+// Run renders the program with the given variables. It returns an [*Error] when the template fails,
+// a bound is hit, or ctx ends; a run does not outlive ctx by more than a few milliseconds.
 func (p *Program) Run(ctx context.Context, vars *Dict, opts Options) (res Result, err error) {
-	in := &interp{ctx: ctx, now: opts.Now, limit: opts.MaxOutput, maxSteps: opts.MaxSteps, out: &builder{}}
+	in := &interp{ctx: ctx, now: opts.Now, limit: opts.MaxOutput, maxSteps: opts.MaxSteps,
+		out: &builder{}}
 	if in.maxSteps <= 0 {
 		in.maxSteps = maxSteps
 	}
@@ -93,7 +94,9 @@ func (p *Program) Run(ctx context.Context, vars *Dict, opts Options) (res Result
 	defer func() {
 		if r := recover(); r != nil {
 			e, ok := r.(*Error)
-			if !ok { // a fault of ours, which a template from an unknown file must not turn into the end of the process
+			// a fault of ours, which a template from an unknown file must not turn into the end of
+			// the process
+			if !ok {
 				e = &Error{Line: in.line, Msg: fmt.Sprintf("%s: %v", Fault, r)}
 			}
 			res, err = Result{}, e
@@ -145,7 +148,8 @@ func (in *interp) look() {
 // spend charges n bytes to the run's memory.
 func (in *interp) spend(n int) {
 	if in.memory -= n; n < 0 || in.memory < 0 {
-		in.overLimit("template makes more than %d bytes of strings and lists", in.limit*memFactor+memFloor)
+		in.overLimit("template makes more than %d bytes of strings and lists",
+			in.limit*memFactor+memFloor)
 	}
 	in.workOn(n)
 }

@@ -14,8 +14,9 @@ import (
 	"unicode/utf16"
 )
 
-// filterToJSON is Hugging Face's tojson: json.dumps(x, ensure_ascii=False, indent=None, separators=None,
-// sort_keys=False), with no HTML escaping. The result counts as data where the value held any.
+// filterToJSON is Hugging Face's tojson: json.dumps(x, ensure_ascii=False, indent=None,
+// separators=None, sort_keys=False), with no HTML escaping. The result counts as data where the
+// value held any.
 func filterToJSON(c call, v Value) Value {
 	w := jsonWriter{in: c.in, item: ", ", key: ": ", ascii: c.flag(0), sorted: c.flag(3)}
 	if ind, ok := c.given(1); ok {
@@ -185,8 +186,8 @@ func (w *jsonWriter) str(s string) {
 	w.b.WriteByte('"')
 }
 
-// FromJSON turns JSON into a value whose strings count as data; objects keep the order of their keys. Numbers are
-// read as Python reads them.
+// FromJSON turns JSON into a value whose strings count as data; objects keep the order of their
+// keys. Numbers are read as Python reads them.
 func FromJSON(raw []byte) (Value, error) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
@@ -200,7 +201,8 @@ func FromJSON(raw []byte) (Value, error) {
 	return v, nil
 }
 
-// parseNumber reads a number as Python's json does: without fraction and exponent it is an integer of any size, and a float may be infinite.
+// parseNumber reads a number as Python's json does: without fraction and exponent it is an integer
+// of any size, and a float may be infinite.
 func parseNumber(s string) (Value, error) {
 	if strings.ContainsAny(s, ".eE") {
 		f, err := strconv.ParseFloat(s, 64)

@@ -30,8 +30,8 @@ type token struct {
 	line int
 }
 
-// lexer cuts a template into tokens, settling whitespace control on the way, as jinja2.lexer does with trim_blocks and
-// lstrip_blocks set and keep_trailing_newline not.
+// lexer cuts a template into tokens, settling whitespace control on the way, as jinja2.lexer does
+// with trim_blocks and lstrip_blocks set and keep_trailing_newline not.
 type lexer struct {
 	src      string
 	pos      int
@@ -66,7 +66,8 @@ func (l *lexer) advance(n int) {
 	l.pos += n
 }
 
-// nextTag returns the offset of the next {{, {% or {# from the current position, -1 when there is none.
+// nextTag returns the offset of the next {{, {% or {# from the current position, -1 when there is
+// none.
 func (l *lexer) nextTag() int {
 	rest := l.src[l.pos:]
 	for at := 0; ; {
@@ -163,8 +164,8 @@ func (l *lexer) comment() error {
 	return nil
 }
 
-// rawOpening returns how many bytes "raw %}" takes here, 0 when this is no raw tag. A dash before the end is left for
-// raw to see.
+// rawOpening returns how many bytes "raw %}" takes here, 0 when this is no raw tag. A dash before
+// the end is left for raw to see.
 func (l *lexer) rawOpening() int {
 	rest := l.src[l.pos:]
 	s := strings.TrimLeftFunc(rest, isSpace)
@@ -299,8 +300,10 @@ func operator(s string) string {
 
 // Numbers, as jinja2.lexer has them. A float does not follow a dot.
 var (
-	floatToken = regexp.MustCompile(`^(?i)(?:\d+_)*\d+(?:(?:\.(?:\d+_)*\d+)?e[+\-]?(?:\d+_)*\d+|\.(?:\d+_)*\d+)`)
-	intToken   = regexp.MustCompile(`^(?i)(?:0b(?:_?[0-1])+|0o(?:_?[0-7])+|0x(?:_?[\da-f])+|[1-9](?:_?\d)*|0(?:_?0)*)`)
+	floatToken = regexp.MustCompile(
+		`^(?i)(?:\d+_)*\d+(?:(?:\.(?:\d+_)*\d+)?e[+\-]?(?:\d+_)*\d+|\.(?:\d+_)*\d+)`)
+	intToken = regexp.MustCompile(
+		`^(?i)(?:0b(?:_?[0-1])+|0o(?:_?[0-7])+|0x(?:_?[\da-f])+|[1-9](?:_?\d)*|0(?:_?0)*)`)
 )
 
 func (l *lexer) number() {
@@ -334,12 +337,14 @@ func (l *lexer) str() error {
 	return l.errorf("string is not closed")
 }
 
-// unescape resolves Python's escape sequences; an unknown one stays as it is, backslash included. Names of characters are not resolved.
+// unescape resolves Python's escape sequences; an unknown one stays as it is, backslash included.
+// Names of characters are not resolved.
 func unescape(s string) (string, bool) {
 	if strings.IndexByte(s, '\\') < 0 {
 		return s, true
 	}
-	simple := map[byte]string{'n': "\n", 't': "\t", 'r': "\r", '\\': "\\", '\'': "'", '"': "\"", 'a': "\a", 'b': "\b",
+	simple := map[byte]string{'n': "\n", 't': "\t", 'r': "\r", '\\': "\\", '\'': "'", '"': "\"",
+		'a': "\a", 'b': "\b",
 		'f': "\f", 'v': "\v", '\n': ""}
 	width := map[byte]int{'x': 2, 'u': 4, 'U': 8}
 	var b strings.Builder
@@ -391,7 +396,8 @@ func unescape(s string) (string, bool) {
 	return b.String(), true
 }
 
-// escapedRune is what Python's codec leaves of a character behind a backslash: its own escape without that.
+// escapedRune is what Python's codec leaves of a character behind a backslash: its own escape
+// without that.
 func escapedRune(r rune) string {
 	switch {
 	case r < 0x100:

@@ -219,7 +219,8 @@ func (w *wrapper) wrap(t Text) []Text {
 				line, chunks = append(line, chunks[0]), chunks[1:]
 			}
 		}
-		if last := len(line) - 1; last >= 0 && strings.TrimFunc(line[last].String(), isSpace) == "" {
+		if last := len(line) - 1; last >= 0 && strings.TrimFunc(line[last].String(),
+			isSpace) == "" {
 			line = line[:last]
 		}
 		if len(line) > 0 {
@@ -229,7 +230,8 @@ func (w *wrapper) wrap(t Text) []Text {
 	return lines
 }
 
-// breakAt is where a word that is too long breaks: after the last hyphen that fits and does not begin it, else where the line is full.
+// breakAt is where a word that is too long breaks: after the last hyphen that fits and does not
+// begin it, else where the line is full.
 func (w *wrapper) breakAt(s string, space int) int {
 	end := runeOffset(s, space)
 	if w.hyphens && utf8.RuneCountInString(s) > space {
@@ -276,15 +278,17 @@ func (w *wrapper) chunks(t Text) (out []Text) {
 	return out
 }
 
-// hyphenBreaks are the places in a word after which textwrap breaks it: after a hyphen between letters, two of them on each side, and around a dash of
-// two or more.
+// hyphenBreaks are the places in a word after which textwrap breaks it: after a hyphen between
+// letters, two of them on each side, and around a dash of two or more.
 func hyphenBreaks(word string) (at []int) {
 	rs := []rune(word)
 	offset := make([]int, len(rs)+1)
 	for i, r := range rs {
 		offset[i+1] = offset[i] + utf8.RuneLen(r)
 	}
-	letter := func(i int) bool { return i >= 0 && i < len(rs) && isWord(rs[i]) && !isDecimal(rs[i]) }
+	letter := func(i int) bool {
+		return i >= 0 && i < len(rs) && isWord(rs[i]) && !isDecimal(rs[i])
+	}
 	punctuated := func(i int) bool {
 		return i >= 0 && i < len(rs) && (isWord(rs[i]) || strings.ContainsRune("!\"'&.,?", rs[i]))
 	}
@@ -299,7 +303,8 @@ func hyphenBreaks(word string) (at []int) {
 		switch {
 		case n-i >= 2 && punctuated(i-1) && n < len(rs) && isWord(rs[n]):
 			at = append(at, offset[i], offset[n])
-		case n-i == 1 && (letter(i-1) && letter(i-2) || letter(i-1) && i >= 2 && rs[i-2] == '-') && letter(n) && (letter(n+1) || n+1 < len(rs) && rs[n+1] == '-' && letter(n+2)):
+		case n-i == 1 && (letter(i-1) && letter(i-2) || letter(i-1) && i >= 2 && rs[i-2] == '-') &&
+			letter(n) && (letter(n+1) || n+1 < len(rs) && rs[n+1] == '-' && letter(n+2)):
 			at = append(at, offset[n])
 		}
 		i = n - 1

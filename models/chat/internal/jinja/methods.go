@@ -15,7 +15,8 @@ type method[T any] struct {
 	call func(c call, v T) Value
 }
 
-// attribute is getattr(v, name) for what Python's own types have: methods, and the few properties of numbers.
+// attribute is getattr(v, name) for what Python's own types have: methods, and the few properties
+// of numbers.
 func (in *interp) attribute(v Value, name string) (Value, bool) {
 	switch v := v.(type) {
 	case Text:
@@ -38,7 +39,8 @@ func (in *interp) attribute(v Value, name string) (Value, bool) {
 				return v.bounds[i], true
 			}
 		}
-		if m, ok := listMethods[name]; ok && (v.kind == plainList || name != "copy" && v.kind <= rangeList) {
+		if m, ok := listMethods[name]; ok && (v.kind == plainList ||
+			name != "copy" && v.kind <= rangeList) {
 			return bound(name, m, v, false), true
 		}
 		if v.kind == plainList && listChanges[name] {
@@ -52,7 +54,8 @@ func (in *interp) attribute(v Value, name string) (Value, bool) {
 		x, ok := v.attrs[name]
 		return x, ok
 	}
-	if strings.HasPrefix(name, "__") && (name == "__class__" || name == "__doc__" || name == "__str__" || name == "__repr__" || name == "__len__") {
+	if strings.HasPrefix(name, "__") && (name == "__class__" || name == "__doc__" ||
+		name == "__str__" || name == "__repr__" || name == "__len__") {
 		return Undefined{name}, true
 	}
 	return nil, false
@@ -80,7 +83,10 @@ func (in *interp) numberAttribute(v Value, name string) (Value, bool) {
 	f, isFloat := v.(float64)
 	f0 := func(x func() Value) (Value, bool) {
 		sig := takes("")
-		return &Func{name: name, call: func(in *interp, args []Value, kw *Dict) Value { in.bind(name, &sig, args, kw); return x() }}, true
+		return &Func{name: name, call: func(in *interp, args []Value, kw *Dict) Value {
+			in.bind(name, &sig, args, kw)
+			return x()
+		}}, true
 	}
 	switch {
 	case name == "real":
@@ -123,16 +129,22 @@ var (
 	textMethods map[string]method[Text]
 	dictMethods map[string]method[*Dict]
 	listMethods map[string]method[*List]
-	dictChanges = map[string]bool{"clear": true, "pop": true, "popitem": true, "setdefault": true, "update": true}
-	listChanges = map[string]bool{"append": true, "clear": true, "extend": true, "insert": true, "pop": true, "remove": true, "reverse": true, "sort": true}
+	dictChanges = map[string]bool{"clear": true, "pop": true, "popitem": true, "setdefault": true,
+		"update": true}
+	listChanges = map[string]bool{"append": true, "clear": true, "extend": true, "insert": true,
+		"pop": true, "remove": true, "reverse": true, "sort": true}
 )
 
 func init() {
 	dictMethods = map[string]method[*Dict]{
-		"items":  {takes(""), func(c call, d *Dict) Value { return c.in.pairs(d, itemsView) }},
-		"keys":   {takes(""), func(c call, d *Dict) Value { return c.in.listOf(keysView, slices.Clone(d.keys)) }},
-		"values": {takes(""), func(c call, d *Dict) Value { return c.in.listOf(valuesView, slices.Clone(d.vals)) }},
-		"copy":   {takes(""), func(c call, d *Dict) Value { return c.in.copyDict(d) }},
+		"items": {takes(""), func(c call, d *Dict) Value { return c.in.pairs(d, itemsView) }},
+		"keys": {takes(""), func(c call, d *Dict) Value {
+			return c.in.listOf(keysView, slices.Clone(d.keys))
+		}},
+		"values": {takes(""), func(c call, d *Dict) Value {
+			return c.in.listOf(valuesView, slices.Clone(d.vals))
+		}},
+		"copy": {takes(""), func(c call, d *Dict) Value { return c.in.copyDict(d) }},
 		"get": {takes("/ key default?"), func(c call, d *Dict) Value {
 			c.in.hashable(c.vals[0])
 			if v, ok := d.lookup(c.vals[0]); ok {
@@ -140,10 +152,14 @@ func init() {
 			}
 			return c.or(1, nil)
 		}},
-		"fromkeys": {takes("/ keys value?"), func(c call, _ *Dict) Value { return c.in.fromKeys(c) }},
+		"fromkeys": {takes("/ keys value?"), func(c call, _ *Dict) Value {
+			return c.in.fromKeys(c)
+		}},
 	}
 	listMethods = map[string]method[*List]{
-		"copy": {takes(""), func(c call, l *List) Value { return c.in.list(slices.Clone(l.Items)) }},
+		"copy": {takes(""), func(c call, l *List) Value {
+			return c.in.list(slices.Clone(l.Items))
+		}},
 		"index": {takes("/ value start? stop?"), func(c call, l *List) Value {
 			if _, from := c.arg(1); from && l.kind == rangeList {
 				c.in.fail("range.index takes one argument")
@@ -204,29 +220,55 @@ func (c *call) span(i, n int) (lo, hi int) {
 // stringMethods are those of Python's str, without those for bytes.
 func stringMethods() map[string]method[Text] {
 	m := map[string]method[Text]{
-		"casefold":     {takes(""), func(c call, t Text) Value { return t.mapSpans(fold) }},
-		"upper":        {takes(""), func(c call, t Text) Value { return t.mapSpans(upper) }},
-		"lower":        {takes(""), func(c call, t Text) Value { return t.mapSpans(lower) }},
-		"capitalize":   {takes(""), func(c call, t Text) Value { return capitalize(t) }},
-		"title":        {takes(""), func(c call, t Text) Value { return title(t) }},
-		"swapcase":     {takes(""), func(c call, t Text) Value { return swapCase(t) }},
-		"split":        {takes("sep? maxsplit?"), func(c call, t Text) Value { return splitMethod(c, t, false) }},
-		"rsplit":       {takes("sep? maxsplit?"), func(c call, t Text) Value { return splitMethod(c, t, true) }},
-		"splitlines":   {takes("keepends?"), splitLinesMethod},
-		"partition":    {takes("/ sep"), func(c call, t Text) Value { return partition(c, t, false) }},
-		"rpartition":   {takes("/ sep"), func(c call, t Text) Value { return partition(c, t, true) }},
-		"startswith":   {takes("/ prefix start? end?"), func(c call, t Text) Value { return affix(c, t, strings.HasPrefix) }},
-		"endswith":     {takes("/ suffix start? end?"), func(c call, t Text) Value { return affix(c, t, strings.HasSuffix) }},
-		"replace":      {takes("/ old new count?"), replaceMethod},
-		"removeprefix": {takes("/ prefix"), func(c call, t Text) Value { return removeAffix(c, t, true) }},
-		"removesuffix": {takes("/ suffix"), func(c call, t Text) Value { return removeAffix(c, t, false) }},
-		"find":         {takes("/ sub start? end?"), func(c call, t Text) Value { return find(c, t, false) }},
-		"rfind":        {takes("/ sub start? end?"), func(c call, t Text) Value { return find(c, t, true) }},
-		"index":        {takes("/ sub start? end?"), func(c call, t Text) Value { return mustFind(c, t, false) }},
-		"rindex":       {takes("/ sub start? end?"), func(c call, t Text) Value { return mustFind(c, t, true) }},
-		"count":        {takes("/ sub start? end?"), countMethod},
-		"join":         {takes("/ iterable"), joinMethod},
-		"format":       {takes("* **"), func(c call, t Text) Value { return c.in.formatMethod(t, c.more, c.kw) }},
+		"casefold":   {takes(""), func(c call, t Text) Value { return t.mapSpans(fold) }},
+		"upper":      {takes(""), func(c call, t Text) Value { return t.mapSpans(upper) }},
+		"lower":      {takes(""), func(c call, t Text) Value { return t.mapSpans(lower) }},
+		"capitalize": {takes(""), func(c call, t Text) Value { return capitalize(t) }},
+		"title":      {takes(""), func(c call, t Text) Value { return title(t) }},
+		"swapcase":   {takes(""), func(c call, t Text) Value { return swapCase(t) }},
+		"split": {takes("sep? maxsplit?"), func(c call, t Text) Value {
+			return splitMethod(c, t, false)
+		}},
+		"rsplit": {takes("sep? maxsplit?"), func(c call, t Text) Value {
+			return splitMethod(c, t, true)
+		}},
+		"splitlines": {takes("keepends?"), splitLinesMethod},
+		"partition": {takes("/ sep"), func(c call, t Text) Value {
+			return partition(c, t, false)
+		}},
+		"rpartition": {takes("/ sep"), func(c call, t Text) Value {
+			return partition(c, t, true)
+		}},
+		"startswith": {takes("/ prefix start? end?"), func(c call, t Text) Value {
+			return affix(c, t, strings.HasPrefix)
+		}},
+		"endswith": {takes("/ suffix start? end?"), func(c call, t Text) Value {
+			return affix(c, t, strings.HasSuffix)
+		}},
+		"replace": {takes("/ old new count?"), replaceMethod},
+		"removeprefix": {takes("/ prefix"), func(c call, t Text) Value {
+			return removeAffix(c, t, true)
+		}},
+		"removesuffix": {takes("/ suffix"), func(c call, t Text) Value {
+			return removeAffix(c, t, false)
+		}},
+		"find": {takes("/ sub start? end?"), func(c call, t Text) Value {
+			return find(c, t, false)
+		}},
+		"rfind": {takes("/ sub start? end?"), func(c call, t Text) Value {
+			return find(c, t, true)
+		}},
+		"index": {takes("/ sub start? end?"), func(c call, t Text) Value {
+			return mustFind(c, t, false)
+		}},
+		"rindex": {takes("/ sub start? end?"), func(c call, t Text) Value {
+			return mustFind(c, t, true)
+		}},
+		"count": {takes("/ sub start? end?"), countMethod},
+		"join":  {takes("/ iterable"), joinMethod},
+		"format": {takes("* **"), func(c call, t Text) Value {
+			return c.in.formatMethod(t, c.more, c.kw)
+		}},
 		"format_map": {takes("/ mapping"), func(c call, t Text) Value {
 			d, ok := c.vals[0].(*Dict)
 			if !ok || d.ns {
@@ -234,15 +276,22 @@ func stringMethods() map[string]method[Text] {
 			}
 			return c.in.formatMethod(t, nil, d)
 		}},
-		"ljust":      {takes("/ width fill?"), func(c call, t Text) Value { return padMethod(c, t, false, true) }},
-		"rjust":      {takes("/ width fill?"), func(c call, t Text) Value { return padMethod(c, t, true, false) }},
-		"center":     {takes("/ width fill?"), func(c call, t Text) Value { return padMethod(c, t, true, true) }},
+		"ljust": {takes("/ width fill?"), func(c call, t Text) Value {
+			return padMethod(c, t, false, true)
+		}},
+		"rjust": {takes("/ width fill?"), func(c call, t Text) Value {
+			return padMethod(c, t, true, false)
+		}},
+		"center": {takes("/ width fill?"), func(c call, t Text) Value {
+			return padMethod(c, t, true, true)
+		}},
 		"zfill":      {takes("/ width"), zfill},
 		"expandtabs": {takes("tabsize?"), expandTabs},
 		"translate":  {takes("/ table"), translate},
 		"maketrans":  {takes("/ x y? z?"), makeTrans},
 	}
-	for name, ends := range map[string][2]bool{"strip": {true, true}, "lstrip": {true, false}, "rstrip": {false, true}} {
+	for name, ends := range map[string][2]bool{"strip": {true, true}, "lstrip": {true, false},
+		"rstrip": {false, true}} {
 		m[name] = method[Text]{takes("/ chars?"), func(c call, t Text) Value {
 			set := ""
 			if _, ok := c.given(0); ok {
@@ -254,14 +303,23 @@ func stringMethods() map[string]method[Text] {
 		}}
 	}
 	every := func(is func(rune) bool) func(string) bool {
-		return func(s string) bool { return s != "" && strings.IndexFunc(s, func(r rune) bool { return !is(r) }) < 0 }
+		return func(s string) bool {
+			return s != "" && strings.IndexFunc(s, func(r rune) bool { return !is(r) }) < 0
+		}
 	}
 	for name, is := range map[string]func(string) bool{
-		"isdigit": every(isDigit), "isdecimal": every(isDecimal), "isnumeric": every(isNumeric), "isalpha": every(unicode.IsLetter),
-		"isalnum": every(isAlnum), "isspace": every(isSpace), "isupper": isUpper, "islower": isLower, "istitle": isTitle, "isascii": isASCII,
-		"isidentifier": isIdentifier, "isprintable": func(s string) bool { return s == "" || every(unicode.IsPrint)(s) },
+		"isdigit": every(isDigit), "isdecimal": every(isDecimal), "isnumeric": every(isNumeric),
+		"isalpha": every(unicode.IsLetter),
+		"isalnum": every(isAlnum), "isspace": every(isSpace), "isupper": isUpper,
+		"islower": isLower, "istitle": isTitle, "isascii": isASCII,
+		"isidentifier": isIdentifier, "isprintable": func(s string) bool {
+			return s == "" || every(unicode.IsPrint)(s)
+		},
 	} {
-		m[name] = method[Text]{takes(""), func(c call, t Text) Value { c.in.work(t); return is(t.String()) }}
+		m[name] = method[Text]{takes(""), func(c call, t Text) Value {
+			c.in.work(t)
+			return is(t.String())
+		}}
 	}
 	for name, x := range m { // every method looks through its text
 		run := x.call
@@ -336,8 +394,8 @@ func partition(c call, t Text, last bool) Value {
 	return c.in.listOf(tupleList, parts)
 }
 
-// cutTo is the part of t between the optional start and end, and the number of characters before it. ok is false where the start lies beyond the
-// end, in which not even an empty string is found.
+// cutTo is the part of t between the optional start and end, and the number of characters before
+// it. ok is false where the start lies beyond the end, in which not even an empty string is found.
 func cutTo(c *call, t Text) (part Text, before int, ok bool) {
 	_, start := c.given(1)
 	_, end := c.given(2)

@@ -12,8 +12,9 @@ import (
 
 // Bounds of integers, which grow as Python's do.
 const (
-	maxBits   = 1 << 18 // of a number that is computed
-	maxDigits = 4300    // of a number that is written or read in decimal: CPython's sys.int_info.default_max_str_digits
+	maxBits = 1 << 18 // of a number that is computed
+	// of a number that is written or read in decimal: CPython's sys.int_info.default_max_str_digits
+	maxDigits = 4300
 )
 
 // whole returns n as the interpreter keeps it: int64 where that is enough.
@@ -287,10 +288,12 @@ func (in *interp) floatArith(op string, x, y float64) Value {
 	return z
 }
 
-// power is C's pow, correctly rounded as glibc's nearly always is: math.Pow is off in the last digit now and then.
+// power is C's pow, correctly rounded as glibc's nearly always is: math.Pow is off in the last
+// digit now and then.
 func power(x, y float64) float64 {
 	z := math.Pow(x, y)
-	if y == 0 || math.IsNaN(y) || x <= 0 && y != math.Trunc(y) || x == 0 || math.Abs(y) > 1<<20 || z == 0 || math.IsInf(z, 0) || math.IsNaN(z) || math.Abs(z) < 1e-300 {
+	if y == 0 || math.IsNaN(y) || x <= 0 && y != math.Trunc(y) || x == 0 || math.Abs(y) > 1<<20 ||
+		z == 0 || math.IsInf(z, 0) || math.IsNaN(z) || math.Abs(z) < 1e-300 {
 		return z
 	}
 	const precision = 320 // bits, of which raising to a power of 53 bits loses 60
@@ -373,8 +376,10 @@ func decimal(v Value) (string, error) {
 	return s, nil
 }
 
-// intDigits is what Python's int takes of a string: a sign, a prefix for the base, digits that may be set apart by single underscores.
-var intDigits = regexp.MustCompile(`^[+-]?(?:0[xX]_?|0[oO]_?|0[bB]_?)?[0-9a-zA-Z]+(?:_[0-9a-zA-Z]+)*$`)
+// intDigits is what Python's int takes of a string: a sign, a prefix for the base, digits that may
+// be set apart by single underscores.
+var intDigits = regexp.MustCompile(
+	`^[+-]?(?:0[xX]_?|0[oO]_?|0[bB]_?)?[0-9a-zA-Z]+(?:_[0-9a-zA-Z]+)*$`)
 
 // parseInt is Python's int of a string.
 func parseInt(s string, base int) (Value, bool) {
@@ -430,7 +435,8 @@ func asciiDigits(s string) string {
 }
 
 // floatText is what Python's float takes of a string.
-var floatText = regexp.MustCompile(`(?i)^[+-]?(?:(?:\d+(?:_\d+)*)?\.?(?:\d+(?:_\d+)*)?(?:e[+-]?\d+(?:_\d+)*)?|inf|infinity|nan)$`)
+var floatText = regexp.MustCompile(
+	`(?i)^[+-]?(?:(?:\d+(?:_\d+)*)?\.?(?:\d+(?:_\d+)*)?(?:e[+-]?\d+(?:_\d+)*)?|inf|infinity|nan)$`)
 
 // parseFloat is Python's float of a string.
 func parseFloat(s string) (float64, bool) {

@@ -22,7 +22,8 @@ type Program struct {
 // Parse reads a template. Its errors are of type [*Error] and name the line.
 func Parse(source string) (*Program, error) {
 	if len(source) > maxSource {
-		return nil, &Error{Msg: fmt.Sprintf("template of %d bytes is over the limit of %d", len(source), maxSource)}
+		return nil, &Error{Msg: fmt.Sprintf("template of %d bytes is over the limit of %d",
+			len(source), maxSource)}
 	}
 	toks, err := lex(source)
 	if err != nil {
@@ -36,7 +37,8 @@ func Parse(source string) (*Program, error) {
 	return &Program{body, p.blocks}, nil
 }
 
-// parser is a recursive descent over jinja2.parser's grammar. Faults travel as panics of *Error as far as run.
+// parser is a recursive descent over jinja2.parser's grammar. Faults travel as panics of *Error as
+// far as run.
 type parser struct {
 	toks   []token
 	at     int
@@ -45,7 +47,8 @@ type parser struct {
 	macros []*macroStmt // around the current place
 	loops  int          // around the current place, in the same function
 	soft   bool         // below an if, with no other block between
-	// unknown are the filters and tests that there are none of. Below an if they fail where they run, elsewhere the template does not parse.
+	// unknown are the filters and tests that there are none of. Below an if they fail where they
+	// run, elsewhere the template does not parse.
 	unknown []unknownName
 }
 
@@ -160,7 +163,8 @@ func (p *parser) tupleEnds(names ...string) bool {
 	return k == tokBlockEnd || k == tokVarEnd || p.isOp(")") || len(names) > 0 && p.isName(names...)
 }
 
-// tuple parses expressions split by commas; one alone is itself, and none at all only stands in brackets of its own.
+// tuple parses expressions split by commas; one alone is itself, and none at all only stands in
+// brackets of its own.
 func (p *parser) tuple(parse func() expr, brackets bool, ends ...string) expr {
 	var items []expr
 	isTuple := false
@@ -549,7 +553,8 @@ func (p *parser) test(x expr) expr {
 	switch k := p.cur().kind; {
 	case p.skipOp("("):
 		t.args = p.args()
-	case k == tokString || k == tokInt || k == tokFloat || p.isOp("[", "{"), k == tokName && !p.isName("else", "or", "and"):
+	case k == tokString || k == tokInt || k == tokFloat || p.isOp("[", "{"),
+		k == tokName && !p.isName("else", "or", "and"):
 		if p.isName("is") {
 			p.fail("tests cannot be chained with is")
 		}

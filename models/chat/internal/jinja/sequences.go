@@ -63,7 +63,8 @@ func filterReverse(c call, v Value) Value {
 	return c.in.each("reverse_iterator", items, nil)
 }
 
-// each is an iterator over items, through f where that is not nil; f says whether there is an element.
+// each is an iterator over items, through f where that is not nil; f says whether there is an
+// element.
 func (in *interp) each(typ string, items []Value, f func(Value) (Value, bool)) *iterator {
 	i := 0
 	return &iterator{typ: typ, next: func() (Value, bool) {
@@ -82,7 +83,8 @@ func (in *interp) each(typ string, items []Value, f func(Value) (Value, bool)) *
 	}}
 }
 
-// lazily is an iterator that is made when it is first asked for an element, as a Python generator runs nothing before.
+// lazily is an iterator that is made when it is first asked for an element, as a Python generator
+// runs nothing before.
 func (in *interp) lazily(make func() *iterator) *iterator {
 	var it *iterator
 	return &iterator{typ: "generator", next: func() (Value, bool) {
@@ -93,7 +95,8 @@ func (in *interp) lazily(make func() *iterator) *iterator {
 	}}
 }
 
-// path follows an attribute path such as function.name or 0.text; absent, if it is not nil, takes the place of each step that leads nowhere.
+// path follows an attribute path such as function.name or 0.text; absent, if it is not nil, takes
+// the place of each step that leads nowhere.
 func (in *interp) path(v Value, path, absent Value) Value {
 	t, ok := path.(Text)
 	if !ok {
@@ -108,7 +111,8 @@ func (in *interp) path(v Value, path, absent Value) Value {
 		return v
 	}
 	for _, name := range strings.Split(t.String(), ".") {
-		if n, err := strconv.ParseInt(name, 10, 64); err == nil && name[0] != '-' && name[0] != '+' {
+		if n, err := strconv.ParseInt(name, 10, 64); err == nil && name[0] != '-' &&
+			name[0] != '+' {
 			v = in.item(v, n)
 		} else {
 			v = in.item(v, wrote(name))
@@ -182,7 +186,10 @@ func filterJoin(c call, v Value) Value {
 		return in.join(items, in.str(d))
 	}
 	sep := in.soft(d)
-	if sep.markup || slices.ContainsFunc(items, func(x Value) bool { t, ok := x.(Text); return ok && t.markup }) {
+	if sep.markup || slices.ContainsFunc(items, func(x Value) bool {
+		t, ok := x.(Text)
+		return ok && t.markup
+	}) {
 		return in.joinEscaped(items, in.escape(sep))
 	}
 	return in.join(items, sep)
@@ -221,7 +228,9 @@ func filterMap(c call, v Value) Value {
 			if len(c.kw.keys) > 1 && !(given && len(c.kw.keys) == 2) {
 				in.fail("map got an argument that it does not know")
 			}
-			return in.each("generator", in.iterate(v), func(x Value) (Value, bool) { return in.path(x, attr, absent), true })
+			return in.each("generator", in.iterate(v), func(x Value) (Value, bool) {
+				return in.path(x, attr, absent), true
+			})
 		}
 		if len(c.more) == 0 {
 			in.fail("map needs the name of a filter")
@@ -351,7 +360,8 @@ func extreme(c call, v Value, greatest bool) Value {
 	items := in.iterate(v)
 	for i, x := range items {
 		key := sortKey(in.path(x, attr, nil), fold)
-		if i == 0 || greatest && in.less(best.key, key, false, 0) || !greatest && in.less(key, best.key, false, 0) {
+		if i == 0 || greatest && in.less(best.key, key, false, 0) || !greatest && in.less(key,
+			best.key, false, 0) {
 			best = keyed{key, x}
 		}
 		in.step()

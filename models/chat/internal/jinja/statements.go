@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// block parses statements up to one of the given end tags, which it enters, or to the end of the template.
+// block parses statements up to one of the given end tags, which it enters, or to the end of the
+// template.
 func (p *parser) block(ends ...string) (body []stmt, end string) {
 	p.enter()
 	defer p.leave()
@@ -38,7 +39,8 @@ func (p *parser) opens() {
 	p.want(tokBlockEnd)
 }
 
-// body parses from the end of an opening tag to a lone end tag, and closes that. Below an if, only what stands directly there is soft.
+// body parses from the end of an opening tag to a lone end tag, and closes that. Below an if, only
+// what stands directly there is soft.
 func (p *parser) body(end string) []stmt {
 	p.opens()
 	b := p.hard(func() []stmt { b, _ := p.block(end); return b })
@@ -186,7 +188,9 @@ func (p *parser) forStmt(line int) stmt {
 // storesLoop refuses what writes to the variable loop between a place and this one.
 func (p *parser) storesLoop(from int) {
 	for i := from; i+1 < p.at; i++ {
-		if t := p.toks[i]; t.kind == tokName && t.val == "set" && p.toks[i-1].kind == tokBlockBegin && p.toks[i+1].kind == tokName && p.toks[i+1].val == "loop" {
+		if t := p.toks[i]; t.kind == tokName && t.val == "set" &&
+			p.toks[i-1].kind == tokBlockBegin && p.toks[i+1].kind == tokName &&
+			p.toks[i+1].val == "loop" {
 			if n := p.toks[i+2]; n.kind != tokOp || n.val != "." {
 				p.fail("cannot assign to the loop variable")
 			}
@@ -356,7 +360,8 @@ func (p *parser) storeName() string {
 	return name
 }
 
-// target parses name, namespace.attribute where that is allowed, or several of them, with commas or in brackets.
+// target parses name, namespace.attribute where that is allowed, or several of them, with commas or
+// in brackets.
 func (p *parser) target(namespace bool, ends ...string) target {
 	var many []target
 	isTuple := false

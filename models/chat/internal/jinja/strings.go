@@ -26,7 +26,8 @@ func strip(t Text, set string, left, right bool) Text {
 	return t.slice(lo, hi)
 }
 
-// mapRunes rewrites characters one by one; f sees the character before, 0 at the start. Pictures stay as they are.
+// mapRunes rewrites characters one by one; f sees the character before, 0 at the start. Pictures
+// stay as they are.
 func mapRunes(t Text, f func(prev, r rune) string) Text {
 	var b builder
 	var prev rune
@@ -55,14 +56,17 @@ func title(t Text) Text {
 	return byWords(t, func(prev, _ rune) bool { return !isCased(prev) }, titleRune)
 }
 
-// titleFilter is Jinja's title filter, which starts words after spaces, dashes and opening brackets only.
+// titleFilter is Jinja's title filter, which starts words after spaces, dashes and opening brackets
+// only.
 func titleFilter(t Text) Text {
-	starts := func(prev, _ rune) bool { return prev == 0 || isSpace(prev) || strings.ContainsRune("-({[<", prev) }
+	starts := func(prev, _ rune) bool {
+		return prev == 0 || isSpace(prev) || strings.ContainsRune("-({[<", prev)
+	}
 	return byWords(t, starts, func(r rune) string { return upper(string(r)) }).plain()
 }
 
-// byWords rewrites the first character of each word with first, and makes the rest lower case as a whole, as the end of a word has a form of its own
-// in Greek.
+// byWords rewrites the first character of each word with first, and makes the rest lower case as a
+// whole, as the end of a word has a form of its own in Greek.
 func byWords(t Text, starts func(prev, r rune) bool, first func(rune) string) Text {
 	var b builder
 	var prev rune
@@ -131,7 +135,8 @@ func (in *interp) replace(t, old, repl Text, count int) Text {
 	return b.done()
 }
 
-// split is str.split (right: str.rsplit). sep "" splits at runs of whitespace and drops empty pieces.
+// split is str.split (right: str.rsplit). sep "" splits at runs of whitespace and drops empty
+// pieces.
 func (in *interp) split(t Text, sep string, limit int, right bool) *List {
 	s := t.String()
 	var cuts [][2]int // the separators' places
@@ -180,7 +185,8 @@ func (in *interp) split(t Text, sep string, limit int, right bool) *List {
 	return in.list(append(items, t.slice(at, len(s))))
 }
 
-// separators finds a separator from the left, or from the right, where it overlaps itself in other places.
+// separators finds a separator from the left, or from the right, where it overlaps itself in other
+// places.
 func (in *interp) separators(s, sep string, right bool) (cuts [][2]int) {
 	if !right {
 		for at := 0; ; {
@@ -238,7 +244,8 @@ func splitLines(t Text, keep bool) []Text {
 	return out
 }
 
-// escape is markupsafe's: HTML's special characters become entities, unless the value is markup already.
+// escape is markupsafe's: HTML's special characters become entities, unless the value is markup
+// already.
 func (in *interp) escape(v Value) Text {
 	t := in.soft(v)
 	if !t.markup {
@@ -247,4 +254,5 @@ func (in *interp) escape(v Value) Text {
 	return in.own(t.marked())
 }
 
-var htmlEntities = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "'", "&#39;", `"`, "&#34;")
+var htmlEntities = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "'", "&#39;", `"`,
+	"&#34;")

@@ -43,21 +43,33 @@ func init() {
 		"escaped":   kind("Markup"),
 		"true":      {takes(""), func(_ call, v Value) Value { return v == true }},
 		"false":     {takes(""), func(_ call, v Value) Value { return v == false }},
-		"even":      {takes(""), func(c call, v Value) Value { return c.in.equal(modulo(c, v, int64(2)), int64(0), 0) }},
-		"odd":       {takes(""), func(c call, v Value) Value { return c.in.equal(modulo(c, v, int64(2)), int64(1), 0) }},
+		"even": {takes(""), func(c call, v Value) Value {
+			return c.in.equal(modulo(c, v, int64(2)), int64(0), 0)
+		}},
+		"odd": {takes(""), func(c call, v Value) Value {
+			return c.in.equal(modulo(c, v, int64(2)), int64(1), 0)
+		}},
 		"divisibleby": {takes("num"), func(c call, v Value) Value {
 			return c.in.equal(modulo(c, v, c.vals[0]), int64(0), 0)
 		}},
 		"lower":  text(isLower),
 		"upper":  text(isUpper),
 		"sameas": {takes("other"), func(c call, v Value) Value { return same(v, c.vals[0]) }},
-		"in":     {takes("seq"), func(c call, v Value) Value { return c.in.contains(c.vals[0], v) }},
-		"filter": {takes(""), func(c call, v Value) Value { _, ok := filters[c.name(v)]; return ok }},
-		"test":   {takes(""), func(c call, v Value) Value { _, ok := tests[c.name(v)]; return ok }},
+		"in": {takes("seq"), func(c call, v Value) Value {
+			return c.in.contains(c.vals[0], v)
+		}},
+		"filter": {takes(""), func(c call, v Value) Value {
+			_, ok := filters[c.name(v)]
+			return ok
+		}},
+		"test": {takes(""), func(c call, v Value) Value { _, ok := tests[c.name(v)]; return ok }},
 	}
-	for op, names := range map[string]string{"==": "eq equalto", "!=": "ne", "<": "lt lessthan", "<=": "le", ">": "gt greaterthan", ">=": "ge"} {
+	for op, names := range map[string]string{"==": "eq equalto", "!=": "ne", "<": "lt lessthan",
+		"<=": "le", ">": "gt greaterthan", ">=": "ge"} {
 		for _, name := range append(strings.Fields(names), op) {
-			tests[name] = test{takes("/ other"), func(c call, v Value) Value { return c.in.compare(op, v, c.vals[0]) }}
+			tests[name] = test{takes("/ other"), func(c call, v Value) Value {
+				return c.in.compare(op, v, c.vals[0])
+			}}
 		}
 	}
 }

@@ -14,8 +14,9 @@ const (
 	Image
 )
 
-// Source is the origin of a span. Index is free for the caller in Data and Image spans. In Template spans the
-// interpreter sets it to the number of the image item (see [Dict.Image]) whose loop iteration wrote the text, else 0.
+// Source is the origin of a span. Index is free for the caller in Data and Image spans. In Template
+// spans the interpreter sets it to the number of the image item (see [Dict.Image]) whose loop
+// iteration wrote the text, else 0.
 type Source struct {
 	Kind  Kind
 	Index int32
@@ -27,15 +28,16 @@ type Span struct {
 	Source Source
 }
 
-// Text is an immutable string that remembers the source of each of its characters. Neighbouring spans differ in source
-// and none is empty.
+// Text is an immutable string that remembers the source of each of its characters. Neighbouring
+// spans differ in source and none is empty.
 type Text struct {
 	spans  []Span
 	size   int
 	markup bool // HTML that is safe to print as it is: markupsafe.Markup
 }
 
-// NewText returns s as a Text with one source. Bytes that are no UTF-8, which Python's strings cannot hold, become U+FFFD.
+// NewText returns s as a Text with one source. Bytes that are no UTF-8, which Python's strings
+// cannot hold, become U+FFFD.
 func NewText(s string, src Source) Text {
 	s = strings.ToValidUTF8(s, "\ufffd")
 	if s == "" {
@@ -122,8 +124,8 @@ func (t Text) mapSpans(f func(string) string) Text {
 	return out
 }
 
-// dominant is the source for text derived from t as a whole (JSON, repr): Data where t holds any that is not the
-// template's own.
+// dominant is the source for text derived from t as a whole (JSON, repr): Data where t holds any
+// that is not the template's own.
 func (t Text) dominant() Source {
 	for _, s := range t.spans {
 		if s.Source.Kind != Template {
@@ -133,7 +135,8 @@ func (t Text) dominant() Source {
 	return Source{}
 }
 
-// builder puts a Text together. The last span grows in a buffer, so that many small pieces cost linear time.
+// builder puts a Text together. The last span grows in a buffer, so that many small pieces cost
+// linear time.
 type builder struct {
 	spans []Span
 	buf   strings.Builder

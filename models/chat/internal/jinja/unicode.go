@@ -12,7 +12,8 @@ import (
 // isSpace is Python's str.isspace.
 func isSpace(r rune) bool { return unicode.IsSpace(r) || r >= 0x1c && r <= 0x1f }
 
-// upper, lower and fold follow Unicode's full mappings, as Python does: one character may become several.
+// upper, lower and fold follow Unicode's full mappings, as Python does: one character may become
+// several.
 func upper(s string) string { return byCase(s, strings.ToUpper, cases.Upper(language.Und)) }
 func lower(s string) string { return byCase(s, strings.ToLower, cases.Lower(language.Und)) }
 func fold(s string) string  { return byCase(s, strings.ToLower, cases.Fold()) }
@@ -46,9 +47,13 @@ func isASCII(s string) bool {
 	return true
 }
 
-func isLowerRune(r rune) bool { return unicode.IsLower(r) || unicode.Is(unicode.Other_Lowercase, r) }
-func isUpperRune(r rune) bool { return unicode.IsUpper(r) || unicode.Is(unicode.Other_Uppercase, r) }
-func isCased(r rune) bool     { return isLowerRune(r) || isUpperRune(r) || unicode.IsTitle(r) }
+func isLowerRune(r rune) bool {
+	return unicode.IsLower(r) || unicode.Is(unicode.Other_Lowercase, r)
+}
+func isUpperRune(r rune) bool {
+	return unicode.IsUpper(r) || unicode.Is(unicode.Other_Uppercase, r)
+}
+func isCased(r rune) bool { return isLowerRune(r) || isUpperRune(r) || unicode.IsTitle(r) }
 
 // isLower and isUpper are Python's: something has a case, and nothing has the other.
 func isLower(s string) bool { return oneCase(s, isLowerRune) }
@@ -88,7 +93,8 @@ func isTitle(s string) bool {
 	return cased
 }
 
-// digits has the characters of Unicode's Numeric_Type=Digit that are no decimal digits, and numerals has the numbers among Han characters.
+// digits has the characters of Unicode's Numeric_Type=Digit that are no decimal digits, and
+// numerals has the numbers among Han characters.
 var (
 	digits = rangesOf("\u00b2\u00b3\u00b9\u1369-\u1371\u19da\u2070\u2074-\u2079\u2080-\u2089\u2460-\u2468\u2474-\u247c\u2488-\u2490\u24ea\u24f5-\u24fd" +
 		"\u24ff\u2776-\u277e\u2780-\u2788\u278a-\u2792\U00010a40-\U00010a43\U00010e60-\U00010e68\U00011052-\U0001105a\U0001f100-\U0001f10a")
@@ -132,7 +138,8 @@ func isWord(r rune) bool    { return r == '_' || isAlnum(r) }
 func isIdentifier(s string) bool {
 	for i, r := range s {
 		start := r == '_' || unicode.IsLetter(r) || unicode.Is(unicode.Nl, r)
-		if !start && (i == 0 || !isDecimal(r) && !unicode.In(r, unicode.Mn, unicode.Mc, unicode.Pc)) {
+		if !start && (i == 0 || !isDecimal(r) && !unicode.In(r, unicode.Mn, unicode.Mc,
+			unicode.Pc)) {
 			return false
 		}
 	}

@@ -8,12 +8,13 @@ import (
 	"strings"
 )
 
-// Value is what a template computes with: nil (None), [Undefined], bool, int64, *big.Int where 64 bits are too few, float64, [Text], *[List],
-// *[Dict], *Func, and what only the interpreter makes: iterators, loops and objects.
+// Value is what a template computes with: nil (None), [Undefined], bool, int64, *big.Int where 64
+// bits are too few, float64, [Text], *[List], *[Dict], *Func, and what only the interpreter makes:
+// iterators, loops and objects.
 type Value any
 
-// Undefined is the value of a missing name, attribute or item: it prints as nothing, is false and empty, and fails when used
-// otherwise, as jinja2.Undefined does.
+// Undefined is the value of a missing name, attribute or item: it prints as nothing, is false and
+// empty, and fails when used otherwise, as jinja2.Undefined does.
 type Undefined struct{ Name string }
 
 // listKind tells sequences apart that Python prints, compares and subscripts in different ways.
@@ -31,7 +32,8 @@ const (
 // List is a Python list, tuple or range, or the view of a dict.
 type List struct {
 	Items []Value
-	// Marked lists are watched: a template that prints one as a whole (Python's repr) sets [Result.PrintedMarked].
+	// Marked lists are watched: a template that prints one as a whole (Python's repr) sets
+	// [Result.PrintedMarked].
 	Marked bool
 	kind   listKind
 	group  bool     // a tuple of groupby, whose elements have names
@@ -49,8 +51,8 @@ type Dict struct {
 	vals  []Value
 	index map[string]int
 	ns    bool // a namespace: attributes are the items, set may write them
-	// Image is n > 0 where the dict is the caller's n-th image item: what a template writes in the loop iteration
-	// over it gets this number as the Index of its Template spans.
+	// Image is n > 0 where the dict is the caller's n-th image item: what a template writes in the
+	// loop iteration over it gets this number as the Index of its Template spans.
 	Image int32
 }
 
@@ -135,7 +137,8 @@ func (d *Dict) lookup(key Value) (Value, bool) {
 	return d.vals[i], true
 }
 
-// hashKey maps keys that Python holds equal to the same string. ok is false for what Python cannot hash.
+// hashKey maps keys that Python holds equal to the same string. ok is false for what Python cannot
+// hash.
 func hashKey(v Value) (key string, ok bool) {
 	switch v := v.(type) {
 	case Text:
@@ -228,7 +231,8 @@ func typeName(v Value) string {
 		}
 		return "str"
 	case *List:
-		return [...]string{"list", "tuple", "range", "dict_keys", "dict_values", "dict_items"}[v.kind]
+		return [...]string{"list", "tuple", "range", "dict_keys", "dict_values",
+			"dict_items"}[v.kind]
 	case *Dict:
 		if v.ns {
 			return "Namespace"
