@@ -1,8 +1,10 @@
-// States what the bindings under cgo/ need of libllama, libmtmd and libggml. scripts/setup compiles it against the headers that it
-// found (g++ -std=c++17 -fsyntax-only), so that a library which no longer fits is reported by the name of what changed.
+// States what the bindings under cgo/ need of libllama, libmtmd and libggml. scripts/setup compiles
+// it against the headers that it found (g++ -std=c++17 -fsyntax-only), so that a library which no
+// longer fits is reported by the name of what changed.
 //
-// cgo converts between integers of any width and drops const, so a changed signature could compile in Go and go wrong at run time:
-// here types must be the same to the letter. Add a line for whatever a binding starts to use.
+// cgo converts between integers of any width and drops const, so a changed signature could compile
+// in Go and go wrong at run time: here types must be the same to the letter. Add a line for
+// whatever a binding starts to use.
 #include <ggml-backend.h>
 #include <ggml.h>
 #include <llama.h>
@@ -13,8 +15,10 @@
 #include <cstdint>
 #include <type_traits>
 
-#define FUNCTION(name, ...) static_assert(std::is_same_v<decltype(name), __VA_ARGS__>, #name " has another signature")
-#define FIELD(type, of, name) static_assert(std::is_same_v<decltype(of::name), type>, #of "::" #name " has another type")
+#define FUNCTION(name, ...)                                                                        \
+  static_assert(std::is_same_v<decltype(name), __VA_ARGS__>, #name " has another signature")
+#define FIELD(type, of, name)                                                                      \
+  static_assert(std::is_same_v<decltype(of::name), type>, #of "::" #name " has another type")
 #define VALUE(name, value) static_assert(name == value, #name " is no longer " #value)
 
 // Functions of ggml.h and ggml-backend.h.
@@ -34,7 +38,8 @@ FUNCTION(ggml_commit, const char*());
 FUNCTION(ggml_is_quantized, bool(enum ggml_type));
 FUNCTION(ggml_log_set, void(ggml_log_callback, void*));
 FUNCTION(ggml_nbytes, size_t(const struct ggml_tensor*));
-FUNCTION(ggml_quantize_chunk, size_t(enum ggml_type, const float*, void*, int64_t, int64_t, int64_t, const float*));
+FUNCTION(ggml_quantize_chunk,
+         size_t(enum ggml_type, const float *, void *, int64_t, int64_t, int64_t, const float *));
 FUNCTION(ggml_quantize_free, void());
 FUNCTION(ggml_quantize_requires_imatrix, bool(enum ggml_type));
 FUNCTION(ggml_set_abort_callback, ggml_abort_callback_t(ggml_abort_callback_t));
@@ -45,7 +50,8 @@ FUNCTION(ggml_version, const char*());
 // Functions of llama.h.
 FUNCTION(llama_adapter_lora_free, void(llama_adapter_lora*));
 FUNCTION(llama_adapter_lora_init, llama_adapter_lora*(llama_model*, const char*));
-FUNCTION(llama_adapter_meta_val_str, int32_t(const llama_adapter_lora*, const char*, char*, size_t));
+FUNCTION(llama_adapter_meta_val_str,
+         int32_t(const llama_adapter_lora *, const char *, char *, size_t));
 FUNCTION(llama_backend_init, void());
 FUNCTION(llama_batch_ext_add_embd, int32_t(llama_batch_ext*, llama_seq_id, llama_embd));
 FUNCTION(llama_batch_ext_add_seq, bool(llama_batch_ext*, int32_t, llama_seq_id));
@@ -57,7 +63,8 @@ FUNCTION(llama_batch_ext_set_output_logits, bool(llama_batch_ext*, int32_t, bool
 FUNCTION(llama_batch_ext_set_pos, bool(llama_batch_ext*, int32_t, const llama_pos*));
 FUNCTION(llama_context_default_params, llama_context_params());
 FUNCTION(llama_decode, int32_t(llama_context*, llama_batch));
-FUNCTION(llama_detokenize, int32_t(const llama_vocab*, const llama_token*, int32_t, char*, int32_t, bool, bool));
+FUNCTION(llama_detokenize,
+         int32_t(const llama_vocab *, const llama_token *, int32_t, char *, int32_t, bool, bool));
 FUNCTION(llama_encode, int32_t(llama_context*, llama_batch));
 FUNCTION(llama_free, void(llama_context*));
 FUNCTION(llama_ftype_name, const char*(enum llama_ftype));
@@ -73,7 +80,8 @@ FUNCTION(llama_max_parallel_sequences, size_t());
 FUNCTION(llama_memory_can_shift, bool(llama_memory_t));
 FUNCTION(llama_memory_clear, void(llama_memory_t, bool));
 FUNCTION(llama_memory_seq_add, void(llama_memory_t, llama_seq_id, llama_pos, llama_pos, llama_pos));
-FUNCTION(llama_memory_seq_cp, void(llama_memory_t, llama_seq_id, llama_seq_id, llama_pos, llama_pos));
+FUNCTION(llama_memory_seq_cp,
+         void(llama_memory_t, llama_seq_id, llama_seq_id, llama_pos, llama_pos));
 FUNCTION(llama_memory_seq_div, void(llama_memory_t, llama_seq_id, llama_pos, llama_pos, int));
 FUNCTION(llama_memory_seq_keep, void(llama_memory_t, llama_seq_id));
 FUNCTION(llama_memory_seq_pos_max, llama_pos(llama_memory_t, llama_seq_id));
@@ -105,7 +113,8 @@ FUNCTION(llama_model_n_head_kv, int32_t(const llama_model*));
 FUNCTION(llama_model_n_layer, int32_t(const llama_model*));
 FUNCTION(llama_model_n_params, uint64_t(const llama_model*));
 FUNCTION(llama_model_n_swa, int32_t(const llama_model*));
-FUNCTION(llama_model_quantize, uint32_t(const char*, const char*, const llama_model_quantize_params*));
+FUNCTION(llama_model_quantize,
+         uint32_t(const char *, const char *, const llama_model_quantize_params *));
 FUNCTION(llama_model_quantize_default_params, llama_model_quantize_params());
 FUNCTION(llama_model_rope_type, enum llama_rope_type(const llama_model*));
 FUNCTION(llama_model_size, uint64_t(const llama_model*));
@@ -133,9 +142,12 @@ FUNCTION(llama_sampler_free, void(llama_sampler*));
 FUNCTION(llama_sampler_get_seed, uint32_t(const llama_sampler*));
 FUNCTION(llama_sampler_init_adaptive_p, llama_sampler*(float, float, uint32_t));
 FUNCTION(llama_sampler_init_dist, llama_sampler*(uint32_t));
-FUNCTION(llama_sampler_init_dry, llama_sampler*(const llama_vocab*, float, float, int32_t, int32_t, const char**, size_t));
+FUNCTION(llama_sampler_init_dry, llama_sampler *(const llama_vocab *, float, float, int32_t,
+                                                 int32_t, const char **, size_t));
 FUNCTION(llama_sampler_init_grammar, llama_sampler*(const llama_vocab*, const char*, const char*));
-FUNCTION(llama_sampler_init_grammar_lazy_patterns, llama_sampler*(const llama_vocab*, const char*, const char*, const char**, size_t, const llama_token*, size_t));
+FUNCTION(llama_sampler_init_grammar_lazy_patterns,
+         llama_sampler *(const llama_vocab *, const char *, const char *, const char **, size_t,
+                         const llama_token *, size_t));
 FUNCTION(llama_sampler_init_greedy, llama_sampler*());
 FUNCTION(llama_sampler_init_infill, llama_sampler*(const llama_vocab*));
 FUNCTION(llama_sampler_init_logit_bias, llama_sampler*(int32_t, int32_t, const llama_logit_bias*));
@@ -155,14 +167,18 @@ FUNCTION(llama_sampler_reset, void(llama_sampler*));
 FUNCTION(llama_set_adapters_lora, int32_t(llama_context*, llama_adapter_lora**, size_t, float*));
 FUNCTION(llama_set_causal_attn, void(llama_context*, bool));
 FUNCTION(llama_set_n_threads, void(llama_context*, int32_t, int32_t));
-FUNCTION(llama_state_seq_get_data_ext, size_t(llama_context*, uint8_t*, size_t, llama_seq_id, llama_state_seq_flags));
+FUNCTION(llama_state_seq_get_data_ext,
+         size_t(llama_context *, uint8_t *, size_t, llama_seq_id, llama_state_seq_flags));
 FUNCTION(llama_state_seq_get_size_ext, size_t(llama_context*, llama_seq_id, llama_state_seq_flags));
-FUNCTION(llama_state_seq_set_data_ext, size_t(llama_context*, const uint8_t*, size_t, llama_seq_id, llama_state_seq_flags));
+FUNCTION(llama_state_seq_set_data_ext,
+         size_t(llama_context *, const uint8_t *, size_t, llama_seq_id, llama_state_seq_flags));
 FUNCTION(llama_supports_gpu_offload, bool());
 FUNCTION(llama_supports_mmap, bool());
 FUNCTION(llama_synchronize, void(llama_context*));
-FUNCTION(llama_token_to_piece, int32_t(const llama_vocab*, llama_token, char*, int32_t, int32_t, bool));
-FUNCTION(llama_tokenize, int32_t(const llama_vocab*, const char*, int32_t, llama_token*, int32_t, bool, bool));
+FUNCTION(llama_token_to_piece,
+         int32_t(const llama_vocab *, llama_token, char *, int32_t, int32_t, bool));
+FUNCTION(llama_tokenize,
+         int32_t(const llama_vocab *, const char *, int32_t, llama_token *, int32_t, bool, bool));
 FUNCTION(llama_version, const char*());
 FUNCTION(llama_vocab_bos, llama_token(const llama_vocab*));
 FUNCTION(llama_vocab_eos, llama_token(const llama_vocab*));
@@ -203,8 +219,10 @@ FUNCTION(mtmd_get_audio_sample_rate, int(const mtmd_context*));
 FUNCTION(mtmd_get_marker, const char*(const mtmd_context*));
 FUNCTION(mtmd_get_output_embd, float*(mtmd_context*));
 FUNCTION(mtmd_helper_log_set, void(ggml_log_callback, void*));
-FUNCTION(mtmd_image_tokens_get_decoder_pos, mtmd_decoder_pos(const mtmd_image_tokens*, llama_pos, size_t));
-FUNCTION(mtmd_init_from_file, mtmd_context*(const char*, const llama_model*, const mtmd_context_params));
+FUNCTION(mtmd_image_tokens_get_decoder_pos,
+         mtmd_decoder_pos(const mtmd_image_tokens *, llama_pos, size_t));
+FUNCTION(mtmd_init_from_file,
+         mtmd_context *(const char *, const llama_model *, const mtmd_context_params));
 FUNCTION(mtmd_input_chunk_get_id, const char*(const mtmd_input_chunk*));
 FUNCTION(mtmd_input_chunk_get_n_pos, llama_pos(const mtmd_input_chunk*));
 FUNCTION(mtmd_input_chunk_get_n_tokens, size_t(const mtmd_input_chunk*));
@@ -217,7 +235,8 @@ FUNCTION(mtmd_input_chunks_init, mtmd_input_chunks*());
 FUNCTION(mtmd_input_chunks_size, size_t(const mtmd_input_chunks*));
 FUNCTION(mtmd_support_audio, bool(const mtmd_context*));
 FUNCTION(mtmd_support_vision, bool(const mtmd_context*));
-FUNCTION(mtmd_tokenize, int32_t(const mtmd_context*, mtmd_input_chunks*, const mtmd_input_text*, const mtmd_bitmap* const*, size_t));
+FUNCTION(mtmd_tokenize, int32_t(const mtmd_context *, mtmd_input_chunks *, const mtmd_input_text *,
+                                const mtmd_bitmap *const *, size_t));
 
 // Fields of structs.
 FIELD(const char*, ggml_backend_dev_props, name);
@@ -345,11 +364,17 @@ FIELD(uint32_t, mtmd_decoder_pos, y);
 FIELD(uint32_t, mtmd_decoder_pos, z);
 
 // Types that Go mirrors by size.
-static_assert(sizeof(llama_token) == 4 && sizeof(llama_pos) == 4 && sizeof(llama_seq_id) == 4, "llama_token, llama_pos or llama_seq_id is no longer 32 bits wide");
-static_assert(std::is_same_v<ggml_log_callback, void (*)(enum ggml_log_level, const char*, void*)>, "ggml_log_callback has another signature");
-static_assert(std::is_same_v<ggml_abort_callback, bool (*)(void*)>, "ggml_abort_callback has another signature");
-static_assert(std::is_same_v<ggml_abort_callback_t, void (*)(const char*)>, "ggml_abort_callback_t has another signature");
-static_assert(std::is_same_v<llama_progress_callback, bool (*)(float, void*)>, "llama_progress_callback has another signature");
+static_assert(sizeof(llama_token) == 4 && sizeof(llama_pos) == 4 && sizeof(llama_seq_id) == 4,
+              "llama_token, llama_pos or llama_seq_id is no longer 32 bits wide");
+static_assert(
+    std::is_same_v<ggml_log_callback, void (*)(enum ggml_log_level, const char *, void *)>,
+    "ggml_log_callback has another signature");
+static_assert(std::is_same_v<ggml_abort_callback, bool (*)(void *)>,
+              "ggml_abort_callback has another signature");
+static_assert(std::is_same_v<ggml_abort_callback_t, void (*)(const char *)>,
+              "ggml_abort_callback_t has another signature");
+static_assert(std::is_same_v<llama_progress_callback, bool (*)(float, void *)>,
+              "llama_progress_callback has another signature");
 
 // Values that Go counts by itself.
 VALUE(LLAMA_LOAD_MODE_AUTO, -1);
@@ -370,31 +395,124 @@ VALUE(LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY, 1);
 
 // Constants that must be there, whatever their value.
 constexpr long long constants[] = {
-    GGML_BACKEND_DEVICE_TYPE_ACCEL, GGML_BACKEND_DEVICE_TYPE_CPU, GGML_BACKEND_DEVICE_TYPE_GPU,
-    GGML_BACKEND_DEVICE_TYPE_IGPU, GGML_BACKEND_DEVICE_TYPE_META, GGML_LOG_LEVEL_CONT, GGML_LOG_LEVEL_DEBUG,
-    GGML_LOG_LEVEL_ERROR, GGML_LOG_LEVEL_WARN, GGML_MAX_N_THREADS, GGML_TYPE_BF16, GGML_TYPE_COUNT, GGML_TYPE_F16,
-    GGML_TYPE_F32, GGML_TYPE_F64, GGML_TYPE_I16, GGML_TYPE_I32, GGML_TYPE_I64, GGML_TYPE_I8, GGML_TYPE_IQ1_M,
-    GGML_TYPE_IQ1_S, GGML_TYPE_IQ2_S, GGML_TYPE_IQ2_XS, GGML_TYPE_IQ2_XXS, GGML_TYPE_IQ3_S, GGML_TYPE_IQ3_XXS,
-    GGML_TYPE_IQ4_NL, GGML_TYPE_IQ4_XS, GGML_TYPE_MXFP4, GGML_TYPE_NVFP4, GGML_TYPE_Q1_0, GGML_TYPE_Q2_0,
-    GGML_TYPE_Q2_K, GGML_TYPE_Q3_K, GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q4_K, GGML_TYPE_Q5_0, GGML_TYPE_Q5_1,
-    GGML_TYPE_Q5_K, GGML_TYPE_Q6_K, GGML_TYPE_Q8_0, GGML_TYPE_Q8_1, GGML_TYPE_Q8_K, GGML_TYPE_TQ1_0, GGML_TYPE_TQ2_0,
-    LLAMA_ATTENTION_TYPE_NON_CAUSAL, LLAMA_DEFAULT_SEED, LLAMA_FLASH_ATTN_TYPE_AUTO, LLAMA_FLASH_ATTN_TYPE_DISABLED,
-    LLAMA_FLASH_ATTN_TYPE_ENABLED, LLAMA_FTYPE_ALL_F32, LLAMA_FTYPE_MOSTLY_BF16, LLAMA_FTYPE_MOSTLY_F16,
-    LLAMA_FTYPE_MOSTLY_IQ1_M, LLAMA_FTYPE_MOSTLY_IQ1_S, LLAMA_FTYPE_MOSTLY_IQ2_M, LLAMA_FTYPE_MOSTLY_IQ2_S,
-    LLAMA_FTYPE_MOSTLY_IQ2_XS, LLAMA_FTYPE_MOSTLY_IQ2_XXS, LLAMA_FTYPE_MOSTLY_IQ3_M, LLAMA_FTYPE_MOSTLY_IQ3_S,
-    LLAMA_FTYPE_MOSTLY_IQ3_XS, LLAMA_FTYPE_MOSTLY_IQ3_XXS, LLAMA_FTYPE_MOSTLY_IQ4_NL, LLAMA_FTYPE_MOSTLY_IQ4_XS,
-    LLAMA_FTYPE_MOSTLY_MXFP4_MOE, LLAMA_FTYPE_MOSTLY_Q1_0, LLAMA_FTYPE_MOSTLY_Q2_0, LLAMA_FTYPE_MOSTLY_Q2_K,
-    LLAMA_FTYPE_MOSTLY_Q2_K_S, LLAMA_FTYPE_MOSTLY_Q3_K_L, LLAMA_FTYPE_MOSTLY_Q3_K_M, LLAMA_FTYPE_MOSTLY_Q3_K_S,
-    LLAMA_FTYPE_MOSTLY_Q4_0, LLAMA_FTYPE_MOSTLY_Q4_1, LLAMA_FTYPE_MOSTLY_Q4_K_M, LLAMA_FTYPE_MOSTLY_Q4_K_S,
-    LLAMA_FTYPE_MOSTLY_Q5_0, LLAMA_FTYPE_MOSTLY_Q5_1, LLAMA_FTYPE_MOSTLY_Q5_K_M, LLAMA_FTYPE_MOSTLY_Q5_K_S,
-    LLAMA_FTYPE_MOSTLY_Q6_K, LLAMA_FTYPE_MOSTLY_Q8_0, LLAMA_FTYPE_MOSTLY_TQ1_0, LLAMA_FTYPE_MOSTLY_TQ2_0,
-    LLAMA_KV_OVERRIDE_TYPE_BOOL, LLAMA_KV_OVERRIDE_TYPE_FLOAT, LLAMA_KV_OVERRIDE_TYPE_INT,
-    LLAMA_KV_OVERRIDE_TYPE_STR, LLAMA_POOLING_TYPE_NONE, LLAMA_POOLING_TYPE_RANK, LLAMA_PROCESS_TYPE_DECODE,
-    LLAMA_ROPE_TYPE_IMROPE, LLAMA_ROPE_TYPE_MROPE, LLAMA_ROPE_TYPE_NEOX, LLAMA_ROPE_TYPE_NONE, LLAMA_ROPE_TYPE_NORM,
-    LLAMA_ROPE_TYPE_VISION, LLAMA_SPLIT_MODE_LAYER, LLAMA_SPLIT_MODE_NONE, LLAMA_SPLIT_MODE_ROW,
-    LLAMA_SPLIT_MODE_TENSOR, LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY, LLAMA_TOKEN_ATTR_BYTE, LLAMA_TOKEN_ATTR_CONTROL,
-    LLAMA_TOKEN_ATTR_NORMAL, LLAMA_TOKEN_ATTR_UNKNOWN, LLAMA_TOKEN_ATTR_UNUSED, LLAMA_TOKEN_ATTR_USER_DEFINED,
-    LLAMA_VOCAB_TYPE_BPE, LLAMA_VOCAB_TYPE_NONE, LLAMA_VOCAB_TYPE_RWKV, LLAMA_VOCAB_TYPE_SPM, LLAMA_VOCAB_TYPE_UGM,
-    LLAMA_VOCAB_TYPE_WPM, MTMD_INPUT_CHUNK_TYPE_AUDIO, MTMD_INPUT_CHUNK_TYPE_COUNT, MTMD_INPUT_CHUNK_TYPE_IMAGE,
+    GGML_BACKEND_DEVICE_TYPE_ACCEL,
+    GGML_BACKEND_DEVICE_TYPE_CPU,
+    GGML_BACKEND_DEVICE_TYPE_GPU,
+    GGML_BACKEND_DEVICE_TYPE_IGPU,
+    GGML_BACKEND_DEVICE_TYPE_META,
+    GGML_LOG_LEVEL_CONT,
+    GGML_LOG_LEVEL_DEBUG,
+    GGML_LOG_LEVEL_ERROR,
+    GGML_LOG_LEVEL_WARN,
+    GGML_MAX_N_THREADS,
+    GGML_TYPE_BF16,
+    GGML_TYPE_COUNT,
+    GGML_TYPE_F16,
+    GGML_TYPE_F32,
+    GGML_TYPE_F64,
+    GGML_TYPE_I16,
+    GGML_TYPE_I32,
+    GGML_TYPE_I64,
+    GGML_TYPE_I8,
+    GGML_TYPE_IQ1_M,
+    GGML_TYPE_IQ1_S,
+    GGML_TYPE_IQ2_S,
+    GGML_TYPE_IQ2_XS,
+    GGML_TYPE_IQ2_XXS,
+    GGML_TYPE_IQ3_S,
+    GGML_TYPE_IQ3_XXS,
+    GGML_TYPE_IQ4_NL,
+    GGML_TYPE_IQ4_XS,
+    GGML_TYPE_MXFP4,
+    GGML_TYPE_NVFP4,
+    GGML_TYPE_Q1_0,
+    GGML_TYPE_Q2_0,
+    GGML_TYPE_Q2_K,
+    GGML_TYPE_Q3_K,
+    GGML_TYPE_Q4_0,
+    GGML_TYPE_Q4_1,
+    GGML_TYPE_Q4_K,
+    GGML_TYPE_Q5_0,
+    GGML_TYPE_Q5_1,
+    GGML_TYPE_Q5_K,
+    GGML_TYPE_Q6_K,
+    GGML_TYPE_Q8_0,
+    GGML_TYPE_Q8_1,
+    GGML_TYPE_Q8_K,
+    GGML_TYPE_TQ1_0,
+    GGML_TYPE_TQ2_0,
+    LLAMA_ATTENTION_TYPE_NON_CAUSAL,
+    LLAMA_DEFAULT_SEED,
+    LLAMA_FLASH_ATTN_TYPE_AUTO,
+    LLAMA_FLASH_ATTN_TYPE_DISABLED,
+    LLAMA_FLASH_ATTN_TYPE_ENABLED,
+    LLAMA_FTYPE_ALL_F32,
+    LLAMA_FTYPE_MOSTLY_BF16,
+    LLAMA_FTYPE_MOSTLY_F16,
+    LLAMA_FTYPE_MOSTLY_IQ1_M,
+    LLAMA_FTYPE_MOSTLY_IQ1_S,
+    LLAMA_FTYPE_MOSTLY_IQ2_M,
+    LLAMA_FTYPE_MOSTLY_IQ2_S,
+    LLAMA_FTYPE_MOSTLY_IQ2_XS,
+    LLAMA_FTYPE_MOSTLY_IQ2_XXS,
+    LLAMA_FTYPE_MOSTLY_IQ3_M,
+    LLAMA_FTYPE_MOSTLY_IQ3_S,
+    LLAMA_FTYPE_MOSTLY_IQ3_XS,
+    LLAMA_FTYPE_MOSTLY_IQ3_XXS,
+    LLAMA_FTYPE_MOSTLY_IQ4_NL,
+    LLAMA_FTYPE_MOSTLY_IQ4_XS,
+    LLAMA_FTYPE_MOSTLY_MXFP4_MOE,
+    LLAMA_FTYPE_MOSTLY_Q1_0,
+    LLAMA_FTYPE_MOSTLY_Q2_0,
+    LLAMA_FTYPE_MOSTLY_Q2_K,
+    LLAMA_FTYPE_MOSTLY_Q2_K_S,
+    LLAMA_FTYPE_MOSTLY_Q3_K_L,
+    LLAMA_FTYPE_MOSTLY_Q3_K_M,
+    LLAMA_FTYPE_MOSTLY_Q3_K_S,
+    LLAMA_FTYPE_MOSTLY_Q4_0,
+    LLAMA_FTYPE_MOSTLY_Q4_1,
+    LLAMA_FTYPE_MOSTLY_Q4_K_M,
+    LLAMA_FTYPE_MOSTLY_Q4_K_S,
+    LLAMA_FTYPE_MOSTLY_Q5_0,
+    LLAMA_FTYPE_MOSTLY_Q5_1,
+    LLAMA_FTYPE_MOSTLY_Q5_K_M,
+    LLAMA_FTYPE_MOSTLY_Q5_K_S,
+    LLAMA_FTYPE_MOSTLY_Q6_K,
+    LLAMA_FTYPE_MOSTLY_Q8_0,
+    LLAMA_FTYPE_MOSTLY_TQ1_0,
+    LLAMA_FTYPE_MOSTLY_TQ2_0,
+    LLAMA_KV_OVERRIDE_TYPE_BOOL,
+    LLAMA_KV_OVERRIDE_TYPE_FLOAT,
+    LLAMA_KV_OVERRIDE_TYPE_INT,
+    LLAMA_KV_OVERRIDE_TYPE_STR,
+    LLAMA_POOLING_TYPE_NONE,
+    LLAMA_POOLING_TYPE_RANK,
+    LLAMA_PROCESS_TYPE_DECODE,
+    LLAMA_ROPE_TYPE_IMROPE,
+    LLAMA_ROPE_TYPE_MROPE,
+    LLAMA_ROPE_TYPE_NEOX,
+    LLAMA_ROPE_TYPE_NONE,
+    LLAMA_ROPE_TYPE_NORM,
+    LLAMA_ROPE_TYPE_VISION,
+    LLAMA_SPLIT_MODE_LAYER,
+    LLAMA_SPLIT_MODE_NONE,
+    LLAMA_SPLIT_MODE_ROW,
+    LLAMA_SPLIT_MODE_TENSOR,
+    LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY,
+    LLAMA_TOKEN_ATTR_BYTE,
+    LLAMA_TOKEN_ATTR_CONTROL,
+    LLAMA_TOKEN_ATTR_NORMAL,
+    LLAMA_TOKEN_ATTR_UNKNOWN,
+    LLAMA_TOKEN_ATTR_UNUSED,
+    LLAMA_TOKEN_ATTR_USER_DEFINED,
+    LLAMA_VOCAB_TYPE_BPE,
+    LLAMA_VOCAB_TYPE_NONE,
+    LLAMA_VOCAB_TYPE_RWKV,
+    LLAMA_VOCAB_TYPE_SPM,
+    LLAMA_VOCAB_TYPE_UGM,
+    LLAMA_VOCAB_TYPE_WPM,
+    MTMD_INPUT_CHUNK_TYPE_AUDIO,
+    MTMD_INPUT_CHUNK_TYPE_COUNT,
+    MTMD_INPUT_CHUNK_TYPE_IMAGE,
     MTMD_INPUT_CHUNK_TYPE_TEXT,
 };

@@ -1,5 +1,6 @@
-// A library that is loaded before Debian's Node.js where that runs from a sysroot (-DROOT) and not from /usr. Node.js reads some of its own
-// parts from an absolute path when it starts; here they are read from the sysroot instead.
+// A library that is loaded before Debian's Node.js where that runs from a sysroot (-DROOT) and not
+// from /usr. Node.js reads some of its own parts from an absolute path when it starts; here they
+// are read from the sysroot instead.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdarg.h>
@@ -19,7 +20,9 @@ int open64(const char *path, int flags, ...) {
     va_end(more);
   }
   char moved[4096];
-  if (strncmp(path, parts, sizeof parts - 1) == 0 && snprintf(moved, sizeof moved, "%s%s", ROOT, path) < (int)sizeof moved) path = moved;
+  if (strncmp(path, parts, sizeof parts - 1) == 0 &&
+      snprintf(moved, sizeof moved, "%s%s", ROOT, path) < (int)sizeof moved)
+    path = moved;
   return (int)syscall(SYS_openat, AT_FDCWD, path, flags | O_LARGEFILE, mode);
 }
 

@@ -20,7 +20,8 @@ typedef struct {
   eyelet_accel_path_name_t path_name;
 } eyelet_accel;
 
-// eyelet_accel_find asks a registry for the functions; false if one is missing, or they are of another version than accel.h.
+// eyelet_accel_find asks a registry for the functions; false if one is missing, or they are of
+// another version than accel.h.
 bool eyelet_accel_find(ggml_backend_reg_t reg, eyelet_accel *f);
 
 // Go cannot call through pointers.
@@ -31,12 +32,15 @@ void eyelet_accel_call_set_force(const eyelet_accel *f, int rows, int path);
 void eyelet_accel_call_set_cache(const eyelet_accel *f, uint64_t bytes);
 void eyelet_accel_call_forget(const eyelet_accel *f);
 void eyelet_accel_call_counters(const eyelet_accel *f, struct eyelet_accel_counters *c, bool reset);
-bool eyelet_accel_call_measure(const eyelet_accel *f, int type, int step, int threads, double nanoseconds[eyelet_accel_rounds][eyelet_accel_paths]);
+bool eyelet_accel_call_measure(const eyelet_accel *f, int type, int step, int threads,
+                               double nanoseconds[eyelet_accel_rounds][eyelet_accel_paths]);
 bool eyelet_accel_call_reads_repacked(const eyelet_accel *f, int type);
-bool eyelet_accel_call_set_choice(const eyelet_accel *f, int type, int step, bool repacked, int path);
+bool eyelet_accel_call_set_choice(const eyelet_accel *f, int type, int step, bool repacked,
+                                  int path);
 const char *eyelet_accel_call_path_name(const eyelet_accel *f, int path);
 
-// eyelet_weight_bytes adds the bytes of the matrices in a GGUF file to bytes, by type. False if the file cannot be read.
+// eyelet_weight_bytes adds the bytes of the matrices in a GGUF file to bytes, by type. False if the
+// file cannot be read.
 bool eyelet_weight_bytes(const char *path, int64_t bytes[GGML_TYPE_COUNT]);
 
 #endif

@@ -56,8 +56,10 @@ static void enter(unsigned high, unsigned low) {
 static eyelet_fiber *create(void (*run)(void *), void *arg) {
   eyelet_fiber *f = calloc(1, sizeof *f);
   if (f == NULL) return NULL;
-  f->memory = mmap(NULL, guardSize + stackSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (f->memory == MAP_FAILED || mprotect(f->memory, guardSize, PROT_NONE) != 0 || getcontext(&f->self) != 0) {
+  f->memory =
+      mmap(NULL, guardSize + stackSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (f->memory == MAP_FAILED || mprotect(f->memory, guardSize, PROT_NONE) != 0 ||
+      getcontext(&f->self) != 0) {
     if (f->memory != MAP_FAILED) munmap(f->memory, guardSize + stackSize);
     free(f);
     return NULL;
@@ -68,7 +70,8 @@ static eyelet_fiber *create(void (*run)(void *), void *arg) {
   f->self.uc_stack.ss_sp = f->memory + guardSize;
   f->self.uc_stack.ss_size = stackSize;
   f->self.uc_link = &f->caller;
-  makecontext(&f->self, (void (*)(void))enter, 2, (unsigned)((uintptr_t)f >> 16 >> 16), (unsigned)(uintptr_t)f);
+  makecontext(&f->self, (void (*)(void))enter, 2, (unsigned)((uintptr_t)f >> 16 >> 16),
+              (unsigned)(uintptr_t)f);
   return f;
 }
 

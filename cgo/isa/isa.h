@@ -1,6 +1,7 @@
-// The level of instruction sets that a process computes with, for every kernel that has more than one form: EYELET_ISA names it, and
-// without that it is all that the processor has. It is a header so that kernels in C, and the accelerator's library, which other programs
-// load too, ask without going through Go.
+// The level of instruction sets that a process computes with, for every kernel that has more than
+// one form: EYELET_ISA names it, and without that it is all that the processor has. It is a header
+// so that kernels in C, and the accelerator's library, which other programs load too, ask without
+// going through Go.
 #ifndef EYELET_ISA_H
 #define EYELET_ISA_H
 
@@ -8,7 +9,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
-// The levels, each a set of instructions that processors came with. Their order is that of Level in isa.go.
+// The levels, each a set of instructions that processors came with. Their order is that of Level in
+// isa.go.
 enum {
   eyelet_isa_plain,   // what the compiler takes for granted: SSE2 on x86-64
   eyelet_isa_avx2,    // AVX2, FMA, F16C and BMI2: desktops since 2013
@@ -21,7 +23,8 @@ enum {
   eyelet_isa_unknown  // EYELET_ISA names none of these
 };
 
-// The attributes of functions that compilers vectorise for a level: x86-64-v3 and v4 of the System V ABI. They are there where compilers know them.
+// The attributes of functions that compilers vectorise for a level: x86-64-v3 and v4 of the System
+// V ABI. They are there where compilers know them.
 #if defined(__x86_64__) && defined(__GNUC__)
 #define EYELET_TARGET_AVX2 __attribute__((target("arch=x86-64-v3")))
 #define EYELET_TARGET_AVX512 __attribute__((target("arch=x86-64-v4")))
@@ -29,7 +32,8 @@ enum {
 
 // eyelet_isa_name returns the name of a level, NULL if there is none.
 static inline const char *eyelet_isa_name(int level) {
-  static const char *const names[] = {"plain", "avx2", "avxvnni", "avx512", "vnni", "bf16", "amx", "native"};
+  static const char *const names[] = {"plain", "avx2", "avxvnni", "avx512",
+                                      "vnni",  "bf16", "amx",     "native"};
   return level >= 0 && level < eyelet_isa_unknown ? names[level] : NULL;
 }
 
@@ -38,8 +42,10 @@ static inline bool eyelet_isa_includes(int level, int other) {
   if (level == eyelet_isa_native || level == other || other == eyelet_isa_plain)
     return true;
   if (other == eyelet_isa_avxvnni)
-    return level == eyelet_isa_amx; // the first processors with tiles have it too, those with AVX-512 alone do not
-  return level != eyelet_isa_plain && level != eyelet_isa_unknown && (level != eyelet_isa_avxvnni || other == eyelet_isa_avx2) && other < level;
+    // the first processors with tiles have it too, those with AVX-512 alone do not
+    return level == eyelet_isa_amx;
+  return level != eyelet_isa_plain && level != eyelet_isa_unknown &&
+         (level != eyelet_isa_avxvnni || other == eyelet_isa_avx2) && other < level;
 }
 
 // eyelet_isa_present tells whether the processor, and the system on it, has a level.
@@ -47,8 +53,10 @@ static inline bool eyelet_isa_present(int level) {
 #if defined(__x86_64__) && defined(__GNUC__)
   __builtin_cpu_init();
 #define EYELET_HAS(feature) __builtin_cpu_supports(feature)
-  const bool avx2 = EYELET_HAS("avx2") && EYELET_HAS("fma") && EYELET_HAS("f16c") && EYELET_HAS("bmi2");
-  const bool avx512 = avx2 && EYELET_HAS("avx512f") && EYELET_HAS("avx512cd") && EYELET_HAS("avx512bw") && EYELET_HAS("avx512dq") && EYELET_HAS("avx512vl");
+  const bool avx2 =
+      EYELET_HAS("avx2") && EYELET_HAS("fma") && EYELET_HAS("f16c") && EYELET_HAS("bmi2");
+  const bool avx512 = avx2 && EYELET_HAS("avx512f") && EYELET_HAS("avx512cd") &&
+                      EYELET_HAS("avx512bw") && EYELET_HAS("avx512dq") && EYELET_HAS("avx512vl");
   const bool vnni = avx512 && EYELET_HAS("avx512vnni"), bf16 = vnni && EYELET_HAS("avx512bf16");
   switch (level) {
   case eyelet_isa_avx2: return avx2;
@@ -56,7 +64,8 @@ static inline bool eyelet_isa_present(int level) {
   case eyelet_isa_avx512: return avx512;
   case eyelet_isa_vnni: return vnni;
   case eyelet_isa_bf16: return bf16;
-  case eyelet_isa_amx: return bf16 && EYELET_HAS("amx-tile") && EYELET_HAS("amx-int8") && EYELET_HAS("amx-bf16");
+  case eyelet_isa_amx:
+    return bf16 && EYELET_HAS("amx-tile") && EYELET_HAS("amx-int8") && EYELET_HAS("amx-bf16");
   }
 #undef EYELET_HAS
   return level == eyelet_isa_plain || level == eyelet_isa_native;
@@ -65,7 +74,8 @@ static inline bool eyelet_isa_present(int level) {
 #endif
 }
 
-// eyelet_isa_named returns the level of a name, in letters of either case; "" and NULL stand for native.
+// eyelet_isa_named returns the level of a name, in letters of either case; "" and NULL stand for
+// native.
 static inline int eyelet_isa_named(const char *name) {
   if (!name || !*name)
     return eyelet_isa_native;
@@ -86,16 +96,18 @@ static inline int eyelet_isa_chosen(void) {
   return level;
 }
 
-// eyelet_isa_valid tells whether EYELET_ISA names a level that the processor has. Programs end where it does not; what asks for a kernel all
-// the same gets the processor's best.
+// eyelet_isa_valid tells whether EYELET_ISA names a level that the processor has. Programs end
+// where it does not; what asks for a kernel all the same gets the processor's best.
 static inline bool eyelet_isa_valid(void) {
   const int level = eyelet_isa_chosen();
   return level != eyelet_isa_unknown && eyelet_isa_present(level);
 }
 
-// eyelet_isa_allows tells whether kernels of a level may run: the processor has it, and the chosen level includes it.
+// eyelet_isa_allows tells whether kernels of a level may run: the processor has it, and the chosen
+// level includes it.
 static inline bool eyelet_isa_allows(int level) {
-  return eyelet_isa_present(level) && eyelet_isa_includes(eyelet_isa_valid() ? eyelet_isa_chosen() : eyelet_isa_native, level);
+  return eyelet_isa_present(level) &&
+         eyelet_isa_includes(eyelet_isa_valid() ? eyelet_isa_chosen() : eyelet_isa_native, level);
 }
 
 #endif

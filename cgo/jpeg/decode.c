@@ -57,7 +57,8 @@ static void on_error(j_common_ptr cinfo) {
     fail(cinfo->client_data, status_of(cinfo->err->msg_code), text);
 }
 
-// libjpeg fills what is missing with grey and warns. Where a warning means that pixels are lost, it is an error here.
+// libjpeg fills what is missing with grey and warns. Where a warning means that pixels are lost, it
+// is an error here.
 static void on_message(j_common_ptr cinfo, int level) {
     if (level >= 0) return; // a trace
     switch (cinfo->err->msg_code) {
@@ -75,7 +76,8 @@ static void on_output(j_common_ptr cinfo) { (void) cinfo; }
 // Called for each row of blocks, while coefficients are read and while pixels are written.
 static void on_progress(j_common_ptr cinfo) {
     decoder* d = cinfo->client_data;
-    if (__atomic_load_n(d->params->cancel, __ATOMIC_RELAXED)) fail(d, EYELET_JPEG_CANCELLED, "cancelled");
+    if (__atomic_load_n(d->params->cancel, __ATOMIC_RELAXED))
+      fail(d, EYELET_JPEG_CANCELLED, "cancelled");
     if (d->cinfo.input_scan_number > d->params->max_scans) {
         char text[EYELET_JPEG_TEXT];
         snprintf(text, sizeof text, "more than %d scans", (int) d->params->max_scans);
@@ -91,8 +93,8 @@ static void read_header(decoder* d, const uint8_t* data, size_t size) {
     jpeg_read_header(&d->cinfo, TRUE);
 }
 
-// As Pillow's conversion of CMYK, whose products of two bytes are divided by 255 with rounding. Adobe's programs store these
-// files inverted, and say so by their marker.
+// As Pillow's conversion of CMYK, whose products of two bytes are divided by 255 with rounding.
+// Adobe's programs store these files inverted, and say so by their marker.
 static void cmyk_to_rgb(uint8_t* dst, const uint8_t* src, int width, int inverted) {
     const unsigned flip = inverted ? 255 : 0;
     for (int x = 0; x < width; x++, src += 4, dst += 3) {
@@ -111,7 +113,8 @@ static void read_rows(decoder* d, uint8_t* dst) {
         while (c->output_scanline < c->output_height) {
             JSAMPROW rows[8];
             JDIMENSION n = 0;
-            for (; n < 8 && c->output_scanline + n < c->output_height; n++) rows[n] = dst + (c->output_scanline + n) * stride;
+            for (; n < 8 && c->output_scanline + n < c->output_height; n++)
+              rows[n] = dst + (c->output_scanline + n) * stride;
             jpeg_read_scanlines(c, rows, n);
         }
         return;
@@ -119,7 +122,8 @@ static void read_rows(decoder* d, uint8_t* dst) {
     JSAMPARRAY row = c->mem->alloc_sarray((j_common_ptr) c, JPOOL_IMAGE, c->output_width * 4, 1);
     while (c->output_scanline < c->output_height) {
         uint8_t* to = dst + c->output_scanline * stride;
-        if (jpeg_read_scanlines(c, row, 1) == 1) cmyk_to_rgb(to, row[0], (int) c->output_width, c->saw_Adobe_marker);
+        if (jpeg_read_scanlines(c, row, 1) == 1)
+          cmyk_to_rgb(to, row[0], (int)c->output_width, c->saw_Adobe_marker);
     }
 }
 
@@ -168,30 +172,31 @@ static int end(decoder* d) {
     return status;
 }
 
-int eyelet_jpeg_read_header(const uint8_t* data, size_t size, eyelet_jpeg_header* header, char text[EYELET_JPEG_TEXT]) {
-    decoder* d = new_decoder(text);
-    if (!d) return EYELET_JPEG_TOO_LARGE;
-    if (setjmp(d->out) == 0) {
-        read_header(d, data, size);
-        header->width       = (int32_t) d->cinfo.image_width;
-        header->height      = (int32_t) d->cinfo.image_height;
-        header->components  = d->cinfo.num_components;
-        header->precision   = d->cinfo.data_precision;
-        header->progressive = d->cinfo.progressive_mode != 0;
-    }
-    return end(d);
+int eyelet_jpeg_read_header(const uint8_t *data, size_t size, eyelet_jpeg_header *header,
+                            char text[EYELET_JPEG_TEXT]) {
+  decoder *d = new_decoder(text);
+  if (!d) return EYELET_JPEG_TOO_LARGE;
+  if (setjmp(d->out) == 0) {
+    read_header(d, data, size);
+    header->width = (int32_t)d->cinfo.image_width;
+    header->height = (int32_t)d->cinfo.image_height;
+    header->components = d->cinfo.num_components;
+    header->precision = d->cinfo.data_precision;
+    header->progressive = d->cinfo.progressive_mode != 0;
+  }
+  return end(d);
 }
 
-int eyelet_jpeg_decode(const uint8_t* data, size_t size, const eyelet_jpeg_params* params, uint8_t* dst, int32_t width,
-                       int32_t height, char text[EYELET_JPEG_TEXT]) {
-    decoder* d = new_decoder(text);
-    if (!d) return EYELET_JPEG_TOO_LARGE;
-    d->params = params;
-    if (setjmp(d->out) == 0) {
-        read_header(d, data, size);
-        decode(d, dst, width, height);
-    }
-    return end(d);
+int eyelet_jpeg_decode(const uint8_t *data, size_t size, const eyelet_jpeg_params *params,
+                       uint8_t *dst, int32_t width, int32_t height, char text[EYELET_JPEG_TEXT]) {
+  decoder *d = new_decoder(text);
+  if (!d) return EYELET_JPEG_TOO_LARGE;
+  d->params = params;
+  if (setjmp(d->out) == 0) {
+    read_header(d, data, size);
+    decode(d, dst, width, height);
+  }
+  return end(d);
 }
 
 int eyelet_jpeg_version(void) { return LIBJPEG_TURBO_VERSION_NUMBER; }

@@ -1,5 +1,5 @@
-// Decoding of one JPEG file with libjpeg-turbo. Every call is complete in itself: nothing of libjpeg outlives it, no jump leaves
-// it, and no fault of the file ends the process.
+// Decoding of one JPEG file with libjpeg-turbo. Every call is complete in itself: nothing of
+// libjpeg outlives it, no jump leaves it, and no fault of the file ends the process.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -28,13 +28,15 @@ typedef struct {
 
 enum { EYELET_JPEG_TEXT = 256 }; // room for a text of a fault, at least libjpeg's JMSG_LENGTH_MAX
 
-// Reads the markers before the first scan. text names the fault where the result is not EYELET_JPEG_OK.
-int eyelet_jpeg_read_header(const uint8_t* data, size_t size, eyelet_jpeg_header* header, char text[EYELET_JPEG_TEXT]);
+// Reads the markers before the first scan. text names the fault where the result is not
+// EYELET_JPEG_OK.
+int eyelet_jpeg_read_header(const uint8_t *data, size_t size, eyelet_jpeg_header *header,
+                            char text[EYELET_JPEG_TEXT]);
 
-// Decodes into dst: height rows of 3*width bytes, where these sides are those of the scaled picture, which libjpeg rounds up.
-// Other sides than these are a fault.
-int eyelet_jpeg_decode(const uint8_t* data, size_t size, const eyelet_jpeg_params* params, uint8_t* dst, int32_t width,
-                       int32_t height, char text[EYELET_JPEG_TEXT]);
+// Decodes into dst: height rows of 3*width bytes, where these sides are those of the scaled
+// picture, which libjpeg rounds up. Other sides than these are a fault.
+int eyelet_jpeg_decode(const uint8_t *data, size_t size, const eyelet_jpeg_params *params,
+                       uint8_t *dst, int32_t width, int32_t height, char text[EYELET_JPEG_TEXT]);
 
 // Returns the version of the headers that this was compiled with, as in 3001003 for 3.1.3.
 int eyelet_jpeg_version(void);

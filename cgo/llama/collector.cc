@@ -38,8 +38,8 @@ std::string name_of(const ggml_tensor * t) {
     return to == nullptr ? std::string(from + 1) : std::string(from + 1, to);
 }
 
-// wanted tells products of a layer's weights with activations; the output matrix, which every mixture treats apart, is left out. Of a
-// tower, the projector's matrices are wanted too.
+// wanted tells products of a layer's weights with activations; the output matrix, which every
+// mixture treats apart, is left out. Of a tower, the projector's matrices are wanted too.
 bool wanted(const shim_collector * c, const ggml_tensor * t) {
     if (t->op != GGML_OP_MUL_MAT && t->op != GGML_OP_MUL_MAT_ID) {
         return false;
@@ -95,12 +95,14 @@ void collect(shim_collector * c, const ggml_tensor * t) {
         throw std::runtime_error("a matrix of another shape has the same name");
     }
     if (t->op == GGML_OP_MUL_MAT) {
-        // Where there are more inputs than matrices, as with heads that share keys, neighbours go through the same one.
+        // Where there are more inputs than matrices, as with heads that share keys, neighbours go
+        // through the same one.
         const int64_t share2 = in->ne[2] / weights->ne[2], share3 = in->ne[3] / weights->ne[3];
         for (int64_t i3 = 0; i3 < in->ne[3]; i3++) {
             for (int64_t i2 = 0; i2 < in->ne[2]; i2++) {
                 for (int64_t i1 = 0; i1 < in->ne[1]; i1++) {
-                    add(s, i3 / share3 * weights->ne[2] + i2 / share2, data + i1 * in->nb[1] + i2 * in->nb[2] + i3 * in->nb[3], columns);
+                  add(s, i3 / share3 * weights->ne[2] + i2 / share2,
+                      data + i1 * in->nb[1] + i2 * in->nb[2] + i3 * in->nb[3], columns);
                 }
             }
         }
@@ -158,18 +160,19 @@ size_t shim_collector_size(const shim_collector * c, bool * failed) {
     return c->entries.size();
 }
 
-void shim_collector_entry(const shim_collector * c, size_t i, const char ** name, const float ** squares, const float ** values,
-                          size_t * n_squares, const float ** counts, size_t * n_counts) {
-    auto at = c->entries.begin();
-    for (; i > 0; i--) {
-        ++at;
-    }
-    *name = at->first.c_str();
-    *squares = at->second.squares.data();
-    *values = at->second.values.data();
-    *n_squares = at->second.squares.size();
-    *counts = at->second.counts.data();
-    *n_counts = at->second.counts.size();
+void shim_collector_entry(const shim_collector *c, size_t i, const char **name,
+                          const float **squares, const float **values, size_t *n_squares,
+                          const float **counts, size_t *n_counts) {
+  auto at = c->entries.begin();
+  for (; i > 0; i--) {
+    ++at;
+  }
+  *name = at->first.c_str();
+  *squares = at->second.squares.data();
+  *values = at->second.values.data();
+  *n_squares = at->second.squares.size();
+  *counts = at->second.counts.data();
+  *n_counts = at->second.counts.size();
 }
 
 void * shim_collector_callback(void) { return reinterpret_cast<void *>(shim_collect); }

@@ -1,4 +1,5 @@
-// Decodes that are computed bit by bit: the graph's scheduler shows nodes, after which the fiber that computes may pause.
+// Decodes that are computed bit by bit: the graph's scheduler shows nodes, after which the fiber
+// that computes may pause.
 #include "steps.h"
 
 #include <algorithm>
@@ -12,14 +13,15 @@ namespace {
 
 using timer = std::chrono::steady_clock;
 
-// pieceTime is how long the nodes should take, in seconds, that are computed between two places where a decode can pause. A node that takes
-// longer is a piece by itself.
+// pieceTime is how long the nodes should take, in seconds, that are computed between two places
+// where a decode can pause. A node that takes longer is a piece by itself.
 constexpr double pieceTime = 0.01;
 
 // Before anything was measured, multiplications and additions in a second.
 constexpr double firstSpeed = 2e10;
 
-// work counts the multiplications and additions of a node; element-wise operations, which wait for memory, as if they did some.
+// work counts the multiplications and additions of a node; element-wise operations, which wait for
+// memory, as if they did some.
 double work(const ggml_tensor * t) {
     const ggml_tensor *a = t->src[0], *b = t->src[1];
     switch (t->op) {
@@ -52,7 +54,8 @@ struct shim_steps {
     std::string error;
 
     double speed = firstSpeed;  // measured, of graphs of this context
-    double asked = 0;           // work of the nodes that are to be computed before the next that is shown
+    // work of the nodes that are to be computed before the next that is shown
+    double asked = 0;
     timer::time_point from;     // when they were begun
     double longest = 0;
 };
@@ -120,17 +123,18 @@ bool shim_steps_begin(shim_steps * s, struct llama_context * ctx, struct llama_b
     return s->fiber != nullptr;
 }
 
-int shim_steps_advance(shim_steps * s, double seconds, bool aborted, bool * ok, int32_t * rc, char * err, size_t cap) {
-    const int over = s->fibers->resume(s->fiber, seconds, aborted);
-    if (over != 1) {
-        return over;
-    }
-    s->fibers->destroy(s->fiber);
-    s->fiber = nullptr;
-    *ok = s->ok;
-    *rc = s->rc;
-    std::snprintf(err, cap, "%s", s->error.c_str());
-    return 1;
+int shim_steps_advance(shim_steps *s, double seconds, bool aborted, bool *ok, int32_t *rc,
+                       char *err, size_t cap) {
+  const int over = s->fibers->resume(s->fiber, seconds, aborted);
+  if (over != 1) {
+    return over;
+  }
+  s->fibers->destroy(s->fiber);
+  s->fiber = nullptr;
+  *ok = s->ok;
+  *rc = s->rc;
+  std::snprintf(err, cap, "%s", s->error.c_str());
+  return 1;
 }
 
 double shim_steps_longest(const shim_steps * s) { return s->longest; }

@@ -37,7 +37,8 @@ struct shim_mtmd_watch {
 
 namespace {
 
-// guard runs f and turns whatever it throws into text: an exception that unwinds into Go's stack is undefined behaviour.
+// guard runs f and turns whatever it throws into text: an exception that unwinds into Go's stack is
+// undefined behaviour.
 template <class F>
 bool guard(char *err, size_t cap, F f) noexcept {
   try {
@@ -51,8 +52,9 @@ bool guard(char *err, size_t cap, F f) noexcept {
   return false;
 }
 
-// pieceWork ends a piece, after which an encoding can pause for others to compute, in multiplications and additions: some twentieth of a second
-// on two slow cores. A larger node is a piece's last.
+// pieceWork ends a piece, after which an encoding can pause for others to compute, in
+// multiplications and additions: some twentieth of a second on two slow cores. A larger node is a
+// piece's last.
 constexpr double pieceWork = 1e9;
 
 // workOf counts the multiplications and additions of the nodes that take time.
@@ -68,23 +70,29 @@ double workOf(const struct ggml_tensor *t) {
   }
 }
 
-// clearUnwritten fills with zeros what a node reads of memory that nobody ever wrote: a tensor in a graph's buffer that is neither the
-// result of a node nor an input. libmtmd's graph of Pixtral multiplies such a tensor by zero to get zeros for the ends of rows, which makes
-// NaN of whatever infinities and NaN the memory held before. A leaf's memory is its own from the graph's beginning to its last reader.
+// clearUnwritten fills with zeros what a node reads of memory that nobody ever wrote: a tensor in a
+// graph's buffer that is neither the result of a node nor an input. libmtmd's graph of Pixtral
+// multiplies such a tensor by zero to get zeros for the ends of rows, which makes NaN of whatever
+// infinities and NaN the memory held before. A leaf's memory is its own from the graph's beginning
+// to its last reader.
 void clearUnwritten(const struct ggml_tensor *t) {
   for (auto *s : t->src) {
     if (s == nullptr) continue;
     if (s->view_src != nullptr) s = s->view_src;
-    if (s->op != GGML_OP_NONE || (s->flags & (GGML_TENSOR_FLAG_INPUT | GGML_TENSOR_FLAG_PARAM)) != 0 || s->buffer == nullptr) continue;
+    if (s->op != GGML_OP_NONE ||
+        (s->flags & (GGML_TENSOR_FLAG_INPUT | GGML_TENSOR_FLAG_PARAM)) != 0 || s->buffer == nullptr)
+      continue;
     if (ggml_backend_buffer_get_usage(s->buffer) != GGML_BACKEND_BUFFER_USAGE_COMPUTE) continue;
     static constexpr char zeros[4096] = {};
-    for (size_t at = 0, n = ggml_nbytes(s); at < n; at += sizeof zeros) ggml_backend_tensor_set(s, zeros, at, std::min(sizeof zeros, n - at));
+    for (size_t at = 0, n = ggml_nbytes(s); at < n; at += sizeof zeros)
+      ggml_backend_tensor_set(s, zeros, at, std::min(sizeof zeros, n - at));
   }
 }
 
-// node is a ggml_backend_sched_eval_callback. Asked about a node, it wants to see the last of each piece, so that the scheduler
-// computes those between in one go; shown one, it answers whether to carry on. Once stopped it wants to see all, since the
-// scheduler leaves only the current part of a graph that is split over several backends.
+// node is a ggml_backend_sched_eval_callback. Asked about a node, it wants to see the last of each
+// piece, so that the scheduler computes those between in one go; shown one, it answers whether to
+// carry on. Once stopped it wants to see all, since the scheduler leaves only the current part of a
+// graph that is split over several backends.
 bool node(struct ggml_tensor *t, bool ask, void *user) {
   auto *w = static_cast<shim_mtmd_watch *>(user);
   if (ask) clearUnwritten(t);
@@ -100,7 +108,9 @@ bool node(struct ggml_tensor *t, bool ask, void *user) {
   }
   if (w->observer != nullptr && !w->stopped) w->observer(t, false, w->observer_data);
   if (!w->stopped && w->fiber != nullptr) {
-    w->longest = std::max(w->longest, std::chrono::duration<double>(std::chrono::steady_clock::now() - w->from).count());
+    w->longest =
+        std::max(w->longest,
+                 std::chrono::duration<double>(std::chrono::steady_clock::now() - w->from).count());
     w->fibers->pause(w->fiber, w->longest);
   }
   if (!w->stopped) {
@@ -109,7 +119,9 @@ bool node(struct ggml_tensor *t, bool ask, void *user) {
   return !w->stopped;
 }
 
-bool progress(float fraction, void *user) { return eyeletMtmdProgress(fraction, *static_cast<uintptr_t *>(user)); }
+bool progress(float fraction, void *user) {
+  return eyeletMtmdProgress(fraction, *static_cast<uintptr_t *>(user));
+}
 
 }  // namespace
 
@@ -145,8 +157,9 @@ void shim_mtmd_log_install(void *callback) {
   mtmd_helper_log_set(reinterpret_cast<ggml_log_callback>(callback), nullptr);
 }
 
-bool shim_mtmd_init(const char *path, const struct llama_model *model, struct mtmd_context_params params,
-                    shim_mtmd_watch *watch, uintptr_t handle, mtmd_context **out, char *err, size_t cap) {
+bool shim_mtmd_init(const char *path, const struct llama_model *model,
+                    struct mtmd_context_params params, shim_mtmd_watch *watch, uintptr_t handle,
+                    mtmd_context **out, char *err, size_t cap) {
   params.cb_eval = node;
   params.cb_eval_user_data = watch;
   params.progress_callback = progress;
@@ -154,24 +167,25 @@ bool shim_mtmd_init(const char *path, const struct llama_model *model, struct mt
   return guard(err, cap, [&] { *out = mtmd_init_from_file(path, model, params); });
 }
 
-bool shim_mtmd_image(uint32_t nx, uint32_t ny, const unsigned char *rgb, const char *id, mtmd_bitmap **out, char *err,
-                     size_t cap) {
+bool shim_mtmd_image(uint32_t nx, uint32_t ny, const unsigned char *rgb, const char *id,
+                     mtmd_bitmap **out, char *err, size_t cap) {
   return guard(err, cap, [&] {
     *out = mtmd_bitmap_init(nx, ny, rgb);
     mtmd_bitmap_set_id(*out, id);
   });
 }
 
-bool shim_mtmd_audio(size_t n, const float *samples, const char *id, mtmd_bitmap **out, char *err, size_t cap) {
+bool shim_mtmd_audio(size_t n, const float *samples, const char *id, mtmd_bitmap **out, char *err,
+                     size_t cap) {
   return guard(err, cap, [&] {
     *out = mtmd_bitmap_init_from_audio(n, samples);
     mtmd_bitmap_set_id(*out, id);
   });
 }
 
-bool shim_mtmd_tokenize(const mtmd_context *ctx, const char *text, size_t len, bool add_special, bool parse_special,
-                        const mtmd_bitmap *const *bitmaps, size_t n, mtmd_input_chunks **out, int32_t *rc, char *err,
-                        size_t cap) {
+bool shim_mtmd_tokenize(const mtmd_context *ctx, const char *text, size_t len, bool add_special,
+                        bool parse_special, const mtmd_bitmap *const *bitmaps, size_t n,
+                        mtmd_input_chunks **out, int32_t *rc, char *err, size_t cap) {
   return guard(err, cap, [&] {
     mtmd::input_chunks_ptr chunks(mtmd_input_chunks_init());
     mtmd_input_text input{text, len, add_special, parse_special};
@@ -195,7 +209,8 @@ bool shim_mtmd_begin(shim_mtmd_watch *w, mtmd_context *ctx, const mtmd_input_chu
   return w->fiber != nullptr;
 }
 
-int shim_mtmd_advance(shim_mtmd_watch *w, double seconds, bool *ok, int32_t *rc, char *err, size_t cap) {
+int shim_mtmd_advance(shim_mtmd_watch *w, double seconds, bool *ok, int32_t *rc, char *err,
+                      size_t cap) {
   const int over = w->fibers->resume(w->fiber, seconds, true);
   if (over != 1) return over;
   w->fibers->destroy(w->fiber);

@@ -8,7 +8,8 @@
 
 namespace {
 
-// guard turns whatever f throws into a status: an exception that unwinds into Go's stack is undefined behaviour.
+// guard turns whatever f throws into a status: an exception that unwinds into Go's stack is
+// undefined behaviour.
 template <class F>
 dnnl_status_t guard(F f) noexcept {
   try {
@@ -20,7 +21,8 @@ dnnl_status_t guard(F f) noexcept {
   }
 }
 
-// Threads sets the number of threads that oneDNN plans a primitive for, which is OpenMP's for the calling thread.
+// Threads sets the number of threads that oneDNN plans a primitive for, which is OpenMP's for the
+// calling thread.
 class Threads {
  public:
   explicit Threads(int n) : before_(omp_get_max_threads()) { omp_set_num_threads(n); }
@@ -67,40 +69,49 @@ dnnl_status_t memory(dnnl_memory_t *out, const_dnnl_memory_desc_t desc, dnnl_eng
 
 dnnl_status_t make_attr(Attr &attr, const eyelet_matmul_desc *d) {
   TRY(dnnl_primitive_attr_create(attr.out()));
-  // The caller brings scratch memory: the library's own would be shared by threads that run the same primitive.
+  // The caller brings scratch memory: the library's own would be shared by threads that run the
+  // same primitive.
   TRY(dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user));
   if (!d || (!d->sum && d->activation == dnnl_alg_kind_undef)) return dnnl_success;
   PostOps ops;
   TRY(dnnl_post_ops_create(ops.out()));
   if (d->sum) TRY(dnnl_post_ops_append_sum(ops, 1.0f, 0, dnnl_data_type_undef));
-  if (d->activation != dnnl_alg_kind_undef) TRY(dnnl_post_ops_append_eltwise(ops, d->activation, d->alpha, 0));
+  if (d->activation != dnnl_alg_kind_undef)
+    TRY(dnnl_post_ops_append_eltwise(ops, d->activation, d->alpha, 0));
   return dnnl_primitive_attr_set_post_ops(attr, ops);
 }
 
 void free_slots(eyelet_dnnl_slot *slot, int n) {
   for (int i = 0; slot && i < n; i++) {
-    for (dnnl_memory_t m : {slot[i].src, slot[i].weights, slot[i].bias, slot[i].dst, slot[i].scratch})
+    for (dnnl_memory_t m :
+         {slot[i].src, slot[i].weights, slot[i].bias, slot[i].dst, slot[i].scratch})
       if (m) dnnl_memory_destroy(m);
     if (slot[i].stream) dnnl_stream_destroy(slot[i].stream);
   }
   std::free(slot);
 }
 
-dnnl_status_t matmul_make(eyelet_matmul *m, dnnl_engine_t engine, const eyelet_matmul_desc *d, int slots, int threads) {
+dnnl_status_t matmul_make(eyelet_matmul *m, dnnl_engine_t engine, const eyelet_matmul_desc *d,
+                          int slots, int threads) {
   Threads plan(threads);
-  const dnnl_dims_t src_dims = {d->m, d->k}, weights_dims = {d->k, d->n}, dst_dims = {d->m, d->n}, bias_dims = {1, d->n};
+  const dnnl_dims_t src_dims = {d->m, d->k}, weights_dims = {d->k, d->n}, dst_dims = {d->m, d->n},
+                    bias_dims = {1, d->n};
   const dnnl_dims_t src_strides = {d->src_stride, 1}, dst_strides = {d->dst_stride, 1};
   Desc src, weights, dst, bias;
   TRY(dnnl_memory_desc_create_with_strides(src.out(), 2, src_dims, d->src, src_strides));
-  TRY(dnnl_memory_desc_create_with_tag(weights.out(), 2, weights_dims, d->weights, dnnl_format_tag_any));
+  TRY(dnnl_memory_desc_create_with_tag(weights.out(), 2, weights_dims, d->weights,
+                                       dnnl_format_tag_any));
   TRY(dnnl_memory_desc_create_with_strides(dst.out(), 2, dst_dims, d->dst, dst_strides));
   TRY(dnnl_memory_desc_create_with_tag(bias.out(), 2, bias_dims, dnnl_f32, dnnl_ab));
   Attr attr;
   TRY(make_attr(attr, d));
   PrimitiveDesc pd;
-  TRY(dnnl_matmul_primitive_desc_create(pd.out(), engine, src, weights, d->bias ? static_cast<dnnl_memory_desc_t>(bias) : nullptr, dst, attr));
+  TRY(dnnl_matmul_primitive_desc_create(pd.out(), engine, src, weights,
+                                        d->bias ? static_cast<dnnl_memory_desc_t>(bias) : nullptr,
+                                        dst, attr));
   TRY(dnnl_primitive_create(&m->primitive, pd));
-  TRY(dnnl_memory_desc_clone(&m->packed, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0)));
+  TRY(dnnl_memory_desc_clone(&m->packed,
+                             dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0)));
   const_dnnl_memory_desc_t scratch = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
   m->packed_bytes = dnnl_memory_desc_get_size(m->packed);
   m->scratch_bytes = dnnl_memory_desc_get_size(scratch);
@@ -120,7 +131,8 @@ dnnl_status_t matmul_make(eyelet_matmul *m, dnnl_engine_t engine, const eyelet_m
   return dnnl_success;
 }
 
-dnnl_status_t reorder_make(eyelet_reorder *r, dnnl_engine_t engine, const_dnnl_memory_desc_t from, const_dnnl_memory_desc_t to, int slots) {
+dnnl_status_t reorder_make(eyelet_reorder *r, dnnl_engine_t engine, const_dnnl_memory_desc_t from,
+                           const_dnnl_memory_desc_t to, int slots) {
   Threads plan(1);
   Attr attr;
   TRY(make_attr(attr, nullptr));
@@ -150,14 +162,16 @@ dnnl_status_t eyelet_dnnl_engine(dnnl_engine_t *engine) {
   return guard([&] { return dnnl_engine_create(engine, dnnl_cpu, 0); });
 }
 
-dnnl_status_t eyelet_matmul_make(eyelet_matmul *m, dnnl_engine_t engine, const eyelet_matmul_desc *d, int slots) {
+dnnl_status_t eyelet_matmul_make(eyelet_matmul *m, dnnl_engine_t engine,
+                                 const eyelet_matmul_desc *d, int slots) {
   *m = {};
   dnnl_status_t status = guard([&] { return matmul_make(m, engine, d, slots, 1); });
   if (status != dnnl_success) eyelet_matmul_free(m);
   return status;
 }
 
-dnnl_status_t eyelet_matmul_make_threaded(eyelet_matmul *m, dnnl_engine_t engine, const eyelet_matmul_desc *d, int threads) {
+dnnl_status_t eyelet_matmul_make_threaded(eyelet_matmul *m, dnnl_engine_t engine,
+                                          const eyelet_matmul_desc *d, int threads) {
   *m = {};
   dnnl_status_t status = guard([&] { return matmul_make(m, engine, d, 1, threads); });
   if (status != dnnl_success) eyelet_matmul_free(m);
@@ -171,8 +185,9 @@ void eyelet_matmul_free(eyelet_matmul *m) {
   *m = {};
 }
 
-dnnl_status_t eyelet_matmul_packer(eyelet_reorder *r, dnnl_engine_t engine, const eyelet_matmul *m, int64_t k, int64_t n,
-                                   dnnl_data_type_t type, int64_t k_stride, int64_t n_stride, int slots) {
+dnnl_status_t eyelet_matmul_packer(eyelet_reorder *r, dnnl_engine_t engine, const eyelet_matmul *m,
+                                   int64_t k, int64_t n, dnnl_data_type_t type, int64_t k_stride,
+                                   int64_t n_stride, int slots) {
   *r = {};
   dnnl_status_t status = guard([&]() -> dnnl_status_t {
     const dnnl_dims_t dims = {k, n}, strides = {k_stride, n_stride};
@@ -190,11 +205,12 @@ void eyelet_reorder_free(eyelet_reorder *r) {
   *r = {};
 }
 
-dnnl_status_t eyelet_matmul_once(const eyelet_matmul *m, const void *src, const void *weights, const float *bias, void *dst,
-                                 void *scratch, int threads) {
+dnnl_status_t eyelet_matmul_once(const eyelet_matmul *m, const void *src, const void *weights,
+                                 const float *bias, void *dst, void *scratch, int threads) {
   return guard([&] {
     Threads run(threads);
-    // A threaded plan runs on a team of oneDNN's, whose tiles ggml may have configured, too: see tiles.h.
+    // A threaded plan runs on a team of oneDNN's, whose tiles ggml may have configured, too: see
+    // tiles.h.
     std::vector<eyelet_tiles> tiles(threads);
 #pragma omp parallel num_threads(threads) if (threads > 1)
     eyelet_tiles_keep(&tiles[omp_get_thread_num()]);
@@ -205,7 +221,8 @@ dnnl_status_t eyelet_matmul_once(const eyelet_matmul *m, const void *src, const 
   });
 }
 
-dnnl_status_t eyelet_reorder_once(const eyelet_reorder *r, int slot, const void *src, void *dst, void *scratch) {
+dnnl_status_t eyelet_reorder_once(const eyelet_reorder *r, int slot, const void *src, void *dst,
+                                  void *scratch) {
   return guard([&] {
     Threads run(1);
     return eyelet_reorder_run(r, slot, src, dst, scratch);

@@ -18,18 +18,25 @@ typedef struct {
   float alpha;
 } eyelet_matmul_desc;
 
-// All of these return a status; what they make is zeroed on failure. None lets a C++ exception through.
+// All of these return a status; what they make is zeroed on failure. None lets a C++ exception
+// through.
 dnnl_status_t eyelet_dnnl_engine(dnnl_engine_t *engine);
-dnnl_status_t eyelet_matmul_make(eyelet_matmul *m, dnnl_engine_t engine, const eyelet_matmul_desc *d, int slots);
+dnnl_status_t eyelet_matmul_make(eyelet_matmul *m, dnnl_engine_t engine,
+                                 const eyelet_matmul_desc *d, int slots);
 void eyelet_matmul_free(eyelet_matmul *m);
 // A reorder from a k x n matrix (strides in elements) to the layout that m wants for its weights.
-dnnl_status_t eyelet_matmul_packer(eyelet_reorder *r, dnnl_engine_t engine, const eyelet_matmul *m, int64_t k, int64_t n,
-                                   dnnl_data_type_t type, int64_t k_stride, int64_t n_stride, int slots);
+dnnl_status_t eyelet_matmul_packer(eyelet_reorder *r, dnnl_engine_t engine, const eyelet_matmul *m,
+                                   int64_t k, int64_t n, dnnl_data_type_t type, int64_t k_stride,
+                                   int64_t n_stride, int slots);
 void eyelet_reorder_free(eyelet_reorder *r);
-// Whole products outside of kernels, on as many threads as oneDNN likes: the yardstick of benchmarks.
-dnnl_status_t eyelet_matmul_make_threaded(eyelet_matmul *m, dnnl_engine_t engine, const eyelet_matmul_desc *d, int threads);
-dnnl_status_t eyelet_matmul_once(const eyelet_matmul *m, const void *src, const void *weights, const float *bias, void *dst, void *scratch, int threads);
-dnnl_status_t eyelet_reorder_once(const eyelet_reorder *r, int slot, const void *src, void *dst, void *scratch);
+// Whole products outside of kernels, on as many threads as oneDNN likes: the yardstick of
+// benchmarks.
+dnnl_status_t eyelet_matmul_make_threaded(eyelet_matmul *m, dnnl_engine_t engine,
+                                          const eyelet_matmul_desc *d, int threads);
+dnnl_status_t eyelet_matmul_once(const eyelet_matmul *m, const void *src, const void *weights,
+                                 const float *bias, void *dst, void *scratch, int threads);
+dnnl_status_t eyelet_reorder_once(const eyelet_reorder *r, int slot, const void *src, void *dst,
+                                  void *scratch);
 
 #ifdef __cplusplus
 }

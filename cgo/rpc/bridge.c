@@ -15,14 +15,16 @@ int eyelet_rpc_protocol(void) {
 }
 
 ggml_backend_reg_t eyelet_rpc_add(ggml_backend_reg_t rpc, const char *endpoint) {
-  ggml_backend_reg_t (*add)(const char *) =
-      (ggml_backend_reg_t (*)(const char *))ggml_backend_reg_get_proc_address(rpc, "ggml_backend_rpc_add_server");
+  ggml_backend_reg_t (*add)(const char *) = (ggml_backend_reg_t (*)(
+      const char *))ggml_backend_reg_get_proc_address(rpc, "ggml_backend_rpc_add_server");
   return add == NULL ? NULL : add(endpoint);
 }
 
-bool eyelet_rpc_serve(ggml_backend_reg_t rpc, const char *endpoint, size_t threads, size_t n, ggml_backend_dev_t *devices) {
-  void (*start)(const char *, const char *, size_t, size_t, ggml_backend_dev_t *) = (void (*)(const char *, const char *, size_t, size_t,
-      ggml_backend_dev_t *))ggml_backend_reg_get_proc_address(rpc, "ggml_backend_rpc_start_server");
+bool eyelet_rpc_serve(ggml_backend_reg_t rpc, const char *endpoint, size_t threads, size_t n,
+                      ggml_backend_dev_t *devices) {
+  void (*start)(const char *, const char *, size_t, size_t, ggml_backend_dev_t *) =
+      (void (*)(const char *, const char *, size_t, size_t, ggml_backend_dev_t *))
+          ggml_backend_reg_get_proc_address(rpc, "ggml_backend_rpc_start_server");
   if (start == NULL) return false;
   start(endpoint, NULL, threads, n, devices);
   return true;

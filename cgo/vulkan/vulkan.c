@@ -4,7 +4,8 @@
 #include <stddef.h>
 #include <string.h>
 
-// The few declarations of the Vulkan 1.0 specification that are needed, so that building takes no headers of Vulkan.
+// The few declarations of the Vulkan 1.0 specification that are needed, so that building takes no
+// headers of Vulkan.
 typedef struct instance *instance;
 typedef struct physical *physical;
 typedef void (*function)(void);
@@ -21,7 +22,8 @@ struct instance_info {
 
 enum { instance_create_info = 1, success = 0, incomplete = 5, incompatible_driver = -9 };
 
-// VkPhysicalDeviceProperties begins with what eyelet_vulkan_device has and is 824 bytes long; this is room for it.
+// VkPhysicalDeviceProperties begins with what eyelet_vulkan_device has and is 824 bytes long; this
+// is room for it.
 union properties {
   struct eyelet_vulkan_device head;
   uint64_t room[256];
@@ -29,16 +31,21 @@ union properties {
 
 static int list(function (*find)(instance, const char *), struct eyelet_vulkan_device *devices) {
   int (*create)(const struct instance_info *, const void *, instance *) =
-      (int (*)(const struct instance_info *, const void *, instance *))find(NULL, "vkCreateInstance");
+      (int (*)(const struct instance_info *, const void *, instance *))find(NULL,
+                                                                            "vkCreateInstance");
   if (create == NULL) return eyelet_vulkan_failed;
   const struct instance_info info = {.type = instance_create_info};
   instance vulkan = NULL;
   int code = create(&info, NULL, &vulkan);
-  if (code != success) return code == incompatible_driver ? eyelet_vulkan_no_driver : eyelet_vulkan_failed;
+  if (code != success)
+    return code == incompatible_driver ? eyelet_vulkan_no_driver : eyelet_vulkan_failed;
 
-  int (*enumerate)(instance, uint32_t *, physical *) = (int (*)(instance, uint32_t *, physical *))find(vulkan, "vkEnumeratePhysicalDevices");
-  void (*describe)(physical, union properties *) = (void (*)(physical, union properties *))find(vulkan, "vkGetPhysicalDeviceProperties");
-  void (*destroy)(instance, const void *) = (void (*)(instance, const void *))find(vulkan, "vkDestroyInstance");
+  int (*enumerate)(instance, uint32_t *, physical *) =
+      (int (*)(instance, uint32_t *, physical *))find(vulkan, "vkEnumeratePhysicalDevices");
+  void (*describe)(physical, union properties *) =
+      (void (*)(physical, union properties *))find(vulkan, "vkGetPhysicalDeviceProperties");
+  void (*destroy)(instance, const void *) =
+      (void (*)(instance, const void *))find(vulkan, "vkDestroyInstance");
   physical found[eyelet_vulkan_most];
   uint32_t n = eyelet_vulkan_most;
   int result = eyelet_vulkan_failed;
@@ -60,7 +67,8 @@ static int list(function (*find)(instance, const char *), struct eyelet_vulkan_d
 int eyelet_vulkan_devices(struct eyelet_vulkan_device *devices) {
   void *loader = dlopen("libvulkan.so.1", RTLD_NOW | RTLD_LOCAL);
   if (loader == NULL) return eyelet_vulkan_no_loader;
-  function (*find)(instance, const char *) = (function(*)(instance, const char *))dlsym(loader, "vkGetInstanceProcAddr");
+  function (*find)(instance, const char *) =
+      (function (*)(instance, const char *))dlsym(loader, "vkGetInstanceProcAddr");
   const int result = find == NULL ? eyelet_vulkan_failed : list(find, devices);
   dlclose(loader);
   return result;

@@ -15,7 +15,8 @@ struct eyelet_vulkan_device {
   char name[256];
 };
 
-// eyelet_vulkan_devices writes what the system's Vulkan loader lists, and returns how many, or one of the codes above.
+// eyelet_vulkan_devices writes what the system's Vulkan loader lists, and returns how many, or one
+// of the codes above.
 int eyelet_vulkan_devices(struct eyelet_vulkan_device *devices);
 
 #endif

@@ -12,28 +12,33 @@ INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 INLINE int64_t blocks_of(int64_t n, int64_t unit) { return (n + unit - 1) / unit; }
 
-// Keys of a block: its keys, values and scores fit the second cache with room to spare, the scores of a panel (15 KiB) the first.
+// Keys of a block: its keys, values and scores fit the second cache with room to spare, the scores
+// of a panel (15 KiB) the first.
 enum { block_keys = 240, value_stride = block_keys + 16 };
 
-// Queries of a task share the conversion of keys and values: at least so many, where there is work enough for all threads. Their state
-// is bounded to state_numbers.
+// Queries of a task share the conversion of keys and values: at least so many, where there is work
+// enough for all threads. Their state is bounded to state_numbers.
 enum { task_queries = 128, most_queries = 1024, state_numbers = 1 << 18, most_width = 4096 };
 
 static const float log2e = 1.44269504f;
 
-// The operation, and how it is cut up. The panels of one head of keys are numbered query panel by query panel, the heads of queries
-// that share it running fastest; a task takes some of them in a row.
+// The operation, and how it is cut up. The panels of one head of keys are numbered query panel by
+// query panel, the heads of queries that share it running fastest; a task takes some of them in a
+// row.
 typedef struct {
   const struct ggml_tensor *q, *k, *v, *mask, *sinks;
   struct ggml_tensor *out;
   const fgemm_kernels *f;
   const attention_kernels *a;
-  int64_t width, value_width, queries, keys, heads, group; // group: heads of queries to a head of keys
-  int64_t panels, parts, most_panels;                      // panels of a head of keys, the tasks they are cut into, panels of a task
+  // group: heads of queries to a head of keys
+  int64_t width, value_width, queries, keys, heads, group;
+  // panels of a head of keys, the tasks they are cut into, panels of a task
+  int64_t panels, parts, most_panels;
   float scale, softcap, max_bias;
 } attention;
 
-// The part of a block of keys that a panel of queries may see. Where `clear`, the mask is zero for all of it.
+// The part of a block of keys that a panel of queries may see. Where `clear`, the mask is zero for
+// all of it.
 typedef struct {
   const char *mask; // of the first query and key of the block
   int64_t first, end;
@@ -60,7 +65,9 @@ void eyelet_attention_free(void) { fgemm_release(&scratch); }
 // ---- what is supported ----
 
 static ggml_to_float_t to_float_of(enum ggml_type t) {
-  return t == GGML_TYPE_F32 || t == GGML_TYPE_F16 || t == GGML_TYPE_BF16 ? NULL : ggml_get_type_traits(t)->to_float;
+  return t == GGML_TYPE_F32 || t == GGML_TYPE_F16 || t == GGML_TYPE_BF16
+             ? NULL
+             : ggml_get_type_traits(t)->to_float;
 }
 
 // Whether a tensor has rows that can be widened.
@@ -68,39 +75,55 @@ static bool has_rows(const struct ggml_tensor *t) {
   bool plain = t->type == GGML_TYPE_F32 || t->type == GGML_TYPE_F16 || t->type == GGML_TYPE_BF16;
   if (t->ne[0] < 1 || t->ne[0] > most_width || t->ne[1] < 1 || t->ne[2] < 1 || t->ne[3] < 1)
     return false;
-  return (plain || to_float_of(t->type)) && t->nb[0] == ggml_type_size(t->type) && t->ne[0] % ggml_blck_size(t->type) == 0;
+  return (plain || to_float_of(t->type)) && t->nb[0] == ggml_type_size(t->type) &&
+         t->ne[0] % ggml_blck_size(t->type) == 0;
 }
 
-static bool aligned(const struct ggml_tensor *t, size_t unit) { return t->nb[1] % unit == 0 && t->nb[2] % unit == 0 && t->nb[3] % unit == 0; }
+static bool aligned(const struct ggml_tensor *t, size_t unit) {
+  return t->nb[1] % unit == 0 && t->nb[2] % unit == 0 && t->nb[3] % unit == 0;
+}
 
 bool eyelet_attention_supports(const struct ggml_tensor *op) {
   if (op->op != GGML_OP_FLASH_ATTN_EXT)
     return false;
-  const struct ggml_tensor *q = op->src[0], *k = op->src[1], *v = op->src[2], *mask = op->src[3], *sinks = op->src[4];
-  if (!q || !k || !v || !has_rows(q) || !has_rows(k) || !has_rows(v) || q->type != GGML_TYPE_F32 || op->type != GGML_TYPE_F32 || op->nb[0] != sizeof(float))
+  const struct ggml_tensor *q = op->src[0], *k = op->src[1], *v = op->src[2], *mask = op->src[3],
+                           *sinks = op->src[4];
+  if (!q || !k || !v || !has_rows(q) || !has_rows(k) || !has_rows(v) || q->type != GGML_TYPE_F32 ||
+      op->type != GGML_TYPE_F32 || op->nb[0] != sizeof(float))
     return false;
   if (!aligned(q, sizeof(float)) || !aligned(op, sizeof(float)) || !aligned(k, 2) || !aligned(v, 2))
     return false;
-  if (q->ne[0] != k->ne[0] || k->ne[1] != v->ne[1] || k->ne[2] != v->ne[2] || k->ne[3] != v->ne[3] || q->ne[2] % k->ne[2] || q->ne[3] % k->ne[3])
+  if (q->ne[0] != k->ne[0] || k->ne[1] != v->ne[1] || k->ne[2] != v->ne[2] ||
+      k->ne[3] != v->ne[3] || q->ne[2] % k->ne[2] || q->ne[3] % k->ne[3])
     return false;
-  if (op->ne[0] != v->ne[0] || op->ne[1] != q->ne[2] || op->ne[2] != q->ne[1] || op->ne[3] != q->ne[3])
+  if (op->ne[0] != v->ne[0] || op->ne[1] != q->ne[2] || op->ne[2] != q->ne[1] ||
+      op->ne[3] != q->ne[3])
     return false;
-  if (mask && (mask->type != GGML_TYPE_F16 || mask->nb[0] != 2 || !aligned(mask, 2) || mask->ne[0] < k->ne[1] || mask->ne[1] < q->ne[1] ||
-               q->ne[2] % mask->ne[2] || q->ne[3] % mask->ne[3]))
+  if (mask && (mask->type != GGML_TYPE_F16 || mask->nb[0] != 2 || !aligned(mask, 2) ||
+               mask->ne[0] < k->ne[1] || mask->ne[1] < q->ne[1] || q->ne[2] % mask->ne[2] ||
+               q->ne[3] % mask->ne[3]))
     return false;
-  return !sinks || (sinks->type == GGML_TYPE_F32 && sinks->ne[0] == q->ne[2] && ggml_nelements(sinks) == q->ne[2] && sinks->nb[0] == sizeof(float));
+  return !sinks || (sinks->type == GGML_TYPE_F32 && sinks->ne[0] == q->ne[2] &&
+                    ggml_nelements(sinks) == q->ne[2] && sinks->nb[0] == sizeof(float));
 }
 
 // ---- planning ----
 
 static attention plan(struct ggml_tensor *op, int threads) {
-  attention t = {.q = op->src[0], .k = op->src[1], .v = op->src[2], .mask = op->src[3], .sinks = op->src[4], .out = op, .f = fgemm_chosen()};
+  attention t = {.q = op->src[0],
+                 .k = op->src[1],
+                 .v = op->src[2],
+                 .mask = op->src[3],
+                 .sinks = op->src[4],
+                 .out = op,
+                 .f = fgemm_chosen()};
   t.a = &attention_plain;
 #ifdef FGEMM_X86
   if (t.f != &fgemm_plain)
     t.a = &attention_avx2;
 #endif
-  t.width = t.q->ne[0], t.value_width = t.v->ne[0], t.queries = t.q->ne[1], t.keys = t.k->ne[1], t.heads = t.q->ne[2];
+  t.width = t.q->ne[0], t.value_width = t.v->ne[0], t.queries = t.q->ne[1], t.keys = t.k->ne[1],
+  t.heads = t.q->ne[2];
   t.group = t.heads / t.k->ne[2];
   memcpy(&t.scale, op->op_params, sizeof t.scale);
   memcpy(&t.max_bias, op->op_params + 1, sizeof t.max_bias);
@@ -108,14 +131,17 @@ static attention plan(struct ggml_tensor *op, int threads) {
 
   int64_t lanes = t.f->width, others = t.k->ne[2] * t.q->ne[3];
   t.panels = t.group * blocks_of(t.queries, lanes);
-  int64_t most = larger(smaller(most_queries, state_numbers / (t.width + t.value_width)) / lanes, 1);
-  int64_t wanted = smaller(blocks_of(4 * threads, others), larger(t.panels * lanes / task_queries, blocks_of(threads, others)));
+  int64_t most =
+      larger(smaller(most_queries, state_numbers / (t.width + t.value_width)) / lanes, 1);
+  int64_t wanted = smaller(blocks_of(4 * threads, others),
+                           larger(t.panels * lanes / task_queries, blocks_of(threads, others)));
   t.parts = smaller(t.panels, larger(blocks_of(t.panels, most), wanted));
   t.most_panels = blocks_of(t.panels, t.parts);
   return t;
 }
 
-// Lays out the scratch memory of a thread from base, NULL to measure, and returns its size in bytes.
+// Lays out the scratch memory of a thread from base, NULL to measure, and returns its size in
+// bytes.
 static size_t lay_out(const attention *t, char *base, space *s) {
   size_t used = 0;
   int64_t lanes = t->f->width;
@@ -148,14 +174,16 @@ typedef struct {
 
 static panel panel_of(const attention *t, int64_t batch, int64_t key_head, int64_t i) {
   int64_t query = i / t->group * t->f->width;
-  return (panel){batch, key_head * t->group + i % t->group, query, smaller(t->f->width, t->queries - query)};
+  return (panel){batch, key_head * t->group + i % t->group, query,
+                 smaller(t->f->width, t->queries - query)};
 }
 
 static const char *row_of(const struct ggml_tensor *t, int64_t row, int64_t head, int64_t batch) {
   return (const char *)t->data + row * t->nb[1] + head * t->nb[2] + batch * t->nb[3];
 }
 
-// ALiBi's slope of a head (O. Press et al., Train Short, Test Long, 2021), as ggml has it for numbers of heads that are no power of two.
+// ALiBi's slope of a head (O. Press et al., Train Short, Test Long, 2021), as ggml has it for
+// numbers of heads that are no power of two.
 static float slope_of(const attention *t, int64_t head) {
   if (!(t->max_bias > 0))
     return 1;
@@ -171,7 +199,9 @@ static float slope_of(const attention *t, int64_t head) {
 static span see(const attention *t, const panel *p, int64_t key, int64_t keys) {
   if (!t->mask)
     return (span){NULL, 0, keys, true};
-  span s = {row_of(t->mask, p->query, p->head % t->mask->ne[2], p->batch % t->mask->ne[3]) + 2 * key, keys, 0, true};
+  span s = {row_of(t->mask, p->query, p->head % t->mask->ne[2], p->batch % t->mask->ne[3]) +
+                2 * key,
+            keys, 0, true};
   const uint16_t hidden = 0xfc00; // minus infinity
   uint16_t seen[block_keys] = {0}, some[block_keys] = {0};
   for (int64_t r = 0; r < p->queries; r++) {
@@ -192,14 +222,17 @@ static span see(const attention *t, const panel *p, int64_t key, int64_t keys) {
 }
 
 // Converts keys [first, end) of the block that begins at key, and transposes their values.
-static void widen_block(const attention *t, space *s, int64_t head, int64_t batch, int64_t key, int64_t first, int64_t end) {
+static void widen_block(const attention *t, space *s, int64_t head, int64_t batch, int64_t key,
+                        int64_t first, int64_t end) {
   ggml_to_float_t k = to_float_of(t->k->type), v = to_float_of(t->v->type);
   for (int64_t i = first; i < end; i++)
-    fgemm_widen(t->f, t->k->type, k, s->k + i * t->width, row_of(t->k, key + i, head, batch), t->width);
+    fgemm_widen(t->f, t->k->type, k, s->k + i * t->width, row_of(t->k, key + i, head, batch),
+                t->width);
   for (int64_t i = first; i < end; i += 16) {
     int64_t n = smaller(16, end - i);
     for (int64_t j = 0; j < n; j++)
-      fgemm_widen(t->f, t->v->type, v, s->rows + j * t->value_width, row_of(t->v, key + i + j, head, batch), t->value_width);
+      fgemm_widen(t->f, t->v->type, v, s->rows + j * t->value_width,
+                  row_of(t->v, key + i + j, head, batch), t->value_width);
     t->f->transpose(s->v + i, value_stride, s->rows, t->value_width, n, t->value_width);
   }
 }
@@ -208,7 +241,8 @@ static void widen_block(const attention *t, space *s, int64_t head, int64_t batc
 static void widen_mask(const attention *t, space *s, const panel *p, const span *seen) {
   int64_t keys = seen->end - seen->first;
   for (int64_t r = 0; r < p->queries; r++)
-    t->f->widen_f16(s->rows + r * keys, (const uint16_t *)(seen->mask + r * t->mask->nb[1]) + seen->first, keys);
+    t->f->widen_f16(s->rows + r * keys,
+                    (const uint16_t *)(seen->mask + r * t->mask->nb[1]) + seen->first, keys);
   fgemm_pack(t->f, s->mask, s->rows, keys, p->queries, keys);
 }
 
@@ -226,13 +260,16 @@ static void score(const attention *t, space *s, const panel *p, const span *seen
 static void attend(const attention *t, space *s, int64_t i, const span *seen) {
   int lanes = t->f->width;
   int64_t keys = seen->end - seen->first;
-  float *largest = s->largest + i * lanes, *sum = s->sum + i * lanes, *out = s->out + i * lanes * t->value_width;
-  float top[fgemm_max_width], shrink[fgemm_max_width], added[fgemm_max_width], ignored[fgemm_max_width];
+  float *largest = s->largest + i * lanes, *sum = s->sum + i * lanes,
+        *out = s->out + i * lanes * t->value_width;
+  float top[fgemm_max_width], shrink[fgemm_max_width], added[fgemm_max_width],
+      ignored[fgemm_max_width];
   memcpy(shrink, largest, sizeof *shrink * lanes);
   t->a->raise(largest, s->scores, keys, lanes);
   bool shrinks = false, begun = false;
   for (int c = 0; c < lanes; c++) {
-    top[c] = largest[c] == -INFINITY ? 0 : largest[c]; // all keys hidden so far: no difference of infinities
+    // all keys hidden so far: no difference of infinities
+    top[c] = largest[c] == -INFINITY ? 0 : largest[c];
     shrinks = shrinks || shrink[c] != largest[c];
     begun = begun || shrink[c] != -INFINITY;
   }
@@ -248,7 +285,8 @@ static void attend(const attention *t, space *s, int64_t i, const span *seen) {
 // Divides by the sums, sinks included, and stores.
 static void finish(const attention *t, space *s, const panel *p, int64_t i) {
   int lanes = t->f->width;
-  float *largest = s->largest + i * lanes, *sum = s->sum + i * lanes, *out = s->out + i * lanes * t->value_width, by[fgemm_max_width];
+  float *largest = s->largest + i * lanes, *sum = s->sum + i * lanes,
+        *out = s->out + i * lanes * t->value_width, by[fgemm_max_width];
   for (int c = 0; c < lanes; c++) {
     float total = sum[c], shrink = 1;
     if (t->sinks) {
@@ -259,15 +297,18 @@ static void finish(const attention *t, space *s, const panel *p, int64_t i) {
     by[c] = total == 0 ? 0 : shrink / total;
   }
   t->a->scale(out, t->value_width, lanes, by);
-  char *to = (char *)t->out->data + p->head * t->out->nb[1] + p->query * t->out->nb[2] + p->batch * t->out->nb[3];
-  t->f->transpose((float *)to, t->out->nb[2] / sizeof(float), out, lanes, t->value_width, p->queries);
+  char *to = (char *)t->out->data + p->head * t->out->nb[1] + p->query * t->out->nb[2] +
+             p->batch * t->out->nb[3];
+  t->f->transpose((float *)to, t->out->nb[2] / sizeof(float), out, lanes, t->value_width,
+                  p->queries);
 }
 
 // Packs the queries of a panel, multiplied by what all scores are.
 static void begin(const attention *t, space *s, const panel *p, int64_t i) {
   int lanes = t->f->width;
   float *q = s->q + i * lanes * t->width, by[fgemm_max_width];
-  fgemm_pack(t->f, q, (const float *)row_of(t->q, p->query, p->head, p->batch), t->q->nb[1] / sizeof(float), p->queries, t->width);
+  fgemm_pack(t->f, q, (const float *)row_of(t->q, p->query, p->head, p->batch),
+             t->q->nb[1] / sizeof(float), p->queries, t->width);
   for (int c = 0; c < lanes; c++) {
     by[c] = t->softcap != 0 ? t->scale / t->softcap : t->scale * log2e;
     s->largest[i * lanes + c] = -INFINITY;
@@ -278,7 +319,8 @@ static void begin(const attention *t, space *s, const panel *p, int64_t i) {
 }
 
 // Computes panels [first, end) of a head of keys.
-static void run_panels(const attention *t, space *s, int64_t batch, int64_t head, int64_t first, int64_t end) {
+static void run_panels(const attention *t, space *s, int64_t batch, int64_t head, int64_t first,
+                       int64_t end) {
   int64_t key_batch = batch / (t->q->ne[3] / t->k->ne[3]);
   for (int64_t i = first; i < end; i++) {
     panel p = panel_of(t, batch, head, i);
@@ -288,7 +330,8 @@ static void run_panels(const attention *t, space *s, int64_t batch, int64_t head
     int64_t keys = smaller(block_keys, t->keys - key), low = keys, high = 0;
     for (int64_t i = first; i < end; i++) {
       panel p = panel_of(t, batch, head, i);
-      bool same = i > first && i % t->group && (!t->mask || t->mask->ne[2] == 1); // as for the head before
+      // as for the head before
+      bool same = i > first && i % t->group && (!t->mask || t->mask->ne[2] == 1);
       span seen = same ? s->spans[i - first - 1] : see(t, &p, key, keys);
       s->spans[i - first] = seen;
       low = smaller(low, seen.first), high = larger(high, seen.end);
@@ -327,11 +370,13 @@ bool eyelet_attention_run(struct ggml_tensor *op, int threads) {
 #pragma omp parallel num_threads(threads) private(s)
   {
     lay_out(&t, base + bytes * omp_get_thread_num(), &s);
-    // The last queries first: a causal mask lets them see the most keys, and what takes longest is best begun early.
+    // The last queries first: a causal mask lets them see the most keys, and what takes longest is
+    // best begun early.
 #pragma omp for schedule(dynamic, 1)
     for (int64_t task = 0; task < t.parts * others; task++) {
       int64_t part = t.parts - 1 - task / others, other = task % others;
-      run_panels(&t, &s, other / heads, other % heads, t.panels * part / t.parts, t.panels * (part + 1) / t.parts);
+      run_panels(&t, &s, other / heads, other % heads, t.panels * part / t.parts,
+                 t.panels * (part + 1) / t.parts);
     }
   }
   return true;
@@ -341,13 +386,15 @@ bool eyelet_attention_run(struct ggml_tensor *op, int threads) {
 
 enum { few = 256 }; // numbers that are converted at a time: a whole number of blocks of any type
 
-static void widen_part(const attention *t, const struct ggml_tensor *of, int64_t row, int64_t head, int64_t batch, int64_t first, int64_t n, float *to) {
+static void widen_part(const attention *t, const struct ggml_tensor *of, int64_t row, int64_t head,
+                       int64_t batch, int64_t first, int64_t n, float *to) {
   const char *from = row_of(of, row, head, batch) + ggml_row_size(of->type, first);
   fgemm_widen(t->f, of->type, to_float_of(of->type), to, from, n);
 }
 
 // The score of a key, as an exponent of two.
-static float score_of(const attention *t, const float *q, int64_t head, int64_t key_batch, int64_t key, float mask) {
+static float score_of(const attention *t, const float *q, int64_t head, int64_t key_batch,
+                      int64_t key, float mask) {
   float sum = 0, part[few];
   for (int64_t first = 0; first < t->width; first += few) {
     int64_t n = smaller(few, t->width - first);
@@ -362,15 +409,22 @@ static float score_of(const attention *t, const float *q, int64_t head, int64_t 
 }
 
 static void attend_alone(const attention *t, int64_t query, int64_t head, int64_t batch) {
-  float *out = (float *)((char *)t->out->data + head * t->out->nb[1] + query * t->out->nb[2] + batch * t->out->nb[3]), part[few];
+  float *out = (float *)((char *)t->out->data + head * t->out->nb[1] + query * t->out->nb[2] +
+                         batch * t->out->nb[3]),
+        part[few];
   const float *q = (const float *)row_of(t->q, query, head, batch);
   int64_t key_batch = batch / (t->q->ne[3] / t->k->ne[3]);
-  float largest = t->sinks ? ((const float *)t->sinks->data)[head] * log2e : -INFINITY, sum = t->sinks ? 1 : 0, slope = slope_of(t, head);
+  float largest = t->sinks ? ((const float *)t->sinks->data)[head] * log2e : -INFINITY,
+        sum = t->sinks ? 1 : 0, slope = slope_of(t, head);
   memset(out, 0, sizeof *out * t->value_width);
   for (int64_t key = 0; key < t->keys; key++) {
     float mask = 0;
     if (t->mask)
-      t->f->widen_f16(&mask, (const uint16_t *)row_of(t->mask, query, head % t->mask->ne[2], batch % t->mask->ne[3]) + key, 1);
+      t->f->widen_f16(
+          &mask,
+          (const uint16_t *)row_of(t->mask, query, head % t->mask->ne[2], batch % t->mask->ne[3]) +
+              key,
+          1);
     if (mask == -INFINITY)
       continue;
     float s = score_of(t, q, head, key_batch, key, slope * mask), top = fmaxf(s, largest);

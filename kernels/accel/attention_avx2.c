@@ -1,4 +1,5 @@
-// The inner loops of softmax for AVX2 and FMA. They are a tenth of attention's work, so that processors with wider vectors use them too.
+// The inner loops of softmax for AVX2 and FMA. They are a tenth of attention's work, so that
+// processors with wider vectors use them too.
 #include "attention_parts.h"
 
 #ifdef FGEMM_X86
@@ -23,7 +24,8 @@ AVX2 INLINE __m256 exp2_avx2(__m256 x) {
   const __m256 lowest = _mm256_set1_ps(-126), magic = _mm256_set1_ps(ATTENTION_MAGIC);
   const __m256 keep = _mm256_cmp_ps(x, lowest, _CMP_NLT_UQ);
   x = _mm256_max_ps(lowest, x);
-  const __m256 shifted = _mm256_add_ps(x, magic), f = _mm256_sub_ps(x, _mm256_sub_ps(shifted, magic));
+  const __m256 shifted = _mm256_add_ps(x, magic),
+               f = _mm256_sub_ps(x, _mm256_sub_ps(shifted, magic));
   __m256 y = _mm256_set1_ps(p[5]);
 #pragma GCC unroll 5
   for (int i = 4; i >= 0; i--)
@@ -51,7 +53,8 @@ AVX2 static void scale_avx2(float *s, int64_t n, int width, const float *by) {
   for (int c = 0; c < width; c += 8) {
     const __m256 factor = _mm256_loadu_ps(by + c);
     for (int64_t i = 0; i < n; i++)
-      _mm256_storeu_ps(s + i * width + c, _mm256_mul_ps(_mm256_loadu_ps(s + i * width + c), factor));
+      _mm256_storeu_ps(s + i * width + c,
+                       _mm256_mul_ps(_mm256_loadu_ps(s + i * width + c), factor));
   }
 }
 
@@ -68,7 +71,8 @@ AVX2 static void cap_avx2(float *s, int64_t n, float cap) {
 // n is a multiple of 8.
 AVX2 static void add_avx2(float *s, const float *mask, int64_t n, float slope) {
   for (int64_t i = 0; i < n; i += 8)
-    _mm256_storeu_ps(s + i, _mm256_fmadd_ps(_mm256_set1_ps(slope), _mm256_loadu_ps(mask + i), _mm256_loadu_ps(s + i)));
+    _mm256_storeu_ps(s + i, _mm256_fmadd_ps(_mm256_set1_ps(slope), _mm256_loadu_ps(mask + i),
+                                            _mm256_loadu_ps(s + i)));
 }
 
 const attention_kernels attention_avx2 = {raise_avx2, power_avx2, scale_avx2, cap_avx2, add_avx2};

@@ -23,7 +23,8 @@ static float exp2_plain(float x) {
   return x < -126.0f ? 0 : y * power;
 }
 
-static void power_plain(float *restrict s, int64_t n, int width, const float *restrict largest, float *restrict sum) {
+static void power_plain(float *restrict s, int64_t n, int width, const float *restrict largest,
+                        float *restrict sum) {
   memset(sum, 0, sizeof *sum * width);
   for (int64_t i = 0; i < n; i++)
     for (int c = 0; c < width; c++) {
@@ -52,4 +53,5 @@ static void add_plain(float *restrict s, const float *restrict mask, int64_t n, 
     s[i] += slope * mask[i];
 }
 
-const attention_kernels attention_plain = {raise_plain, power_plain, scale_plain, cap_plain, add_plain};
+const attention_kernels attention_plain = {raise_plain, power_plain, scale_plain, cap_plain,
+                                           add_plain};

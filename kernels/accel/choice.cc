@@ -15,8 +15,9 @@ constexpr int8_t unknown = -1;
 // Before anything is measured, products are taken from this many rows on.
 constexpr int64_t rows_unmeasured = 64;
 
-// Attention is taken from this many queries on, where blocks of them share the keys that they read. No measurement here came out the other
-// way for as many; for a single query ggml splits the keys among threads, which attention.h does not.
+// Attention is taken from this many queries on, where blocks of them share the keys that they read.
+// No measurement here came out the other way for as many; for a single query ggml splits the keys
+// among threads, which attention.h does not.
 constexpr int64_t queries_of_attention = 16;
 
 // Products of fewer multiplications are not worth a split of the graph, which costs some 10 µs.
@@ -60,7 +61,8 @@ Path first_path(ggml_type type, Layout layout, int64_t n, int64_t k) {
 }
 
 Path choose(ggml_type type, Layout layout, int64_t m, int64_t n, int64_t k, int64_t count) {
-  if (!enabled.load(std::memory_order_relaxed) || type < 0 || type >= GGML_TYPE_COUNT || m < 1) return Path::ggml;
+  if (!enabled.load(std::memory_order_relaxed) || type < 0 || type >= GGML_TYPE_COUNT || m < 1)
+    return Path::ggml;
   if (const int rows = forced_rows.load(std::memory_order_relaxed); rows > 0)
     return m >= rows ? choose_forced(type, layout, n, k) : Path::ggml;
   if (n < 16 || k < 16) return Path::ggml;
@@ -68,7 +70,8 @@ Path choose(ggml_type type, Layout layout, int64_t m, int64_t n, int64_t k, int6
     m = int64_t{1} << (row_steps - 1);
   else if (m < least_rows || static_cast<double>(m) * n * k * count < least_work)
     return Path::ggml;
-  const int8_t known = table.path[static_cast<int>(layout)][type][step_of(m)].load(std::memory_order_relaxed);
+  const int8_t known =
+      table.path[static_cast<int>(layout)][type][step_of(m)].load(std::memory_order_relaxed);
   if (known == unknown) return m >= rows_unmeasured ? first_path(type, layout, n, k) : Path::ggml;
   const Path path = static_cast<Path>(known);
   if (path == Path::ggml || can_run(path, type, layout, n, k)) return path;
@@ -91,7 +94,9 @@ void set_enabled(bool on) { enabled = on; }
 void set_uniform(bool on) { uniform = on; }
 
 bool set_choice(int type, int step, bool repacked, int path) {
-  if (type < 0 || type >= GGML_TYPE_COUNT || step < 0 || step >= row_steps || path < 0 || path >= paths) return false;
+  if (type < 0 || type >= GGML_TYPE_COUNT || step < 0 || step >= row_steps || path < 0 ||
+      path >= paths)
+    return false;
   table.path[repacked][type][step] = static_cast<int8_t>(path);
   return true;
 }

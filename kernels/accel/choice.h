@@ -9,31 +9,35 @@ namespace eyelet {
 // The numbers of rows (m) that are measured: 1, 2, 4 … 128. Above, the last one's winner stays.
 constexpr int row_steps = 8;
 
-// A single row is bound by reading the weights, and no path of ours gains what the split of the graph costs.
+// A single row is bound by reading the weights, and no path of ours gains what the split of the
+// graph costs.
 constexpr int64_t least_rows = 2;
 
-// choose returns the path for count products of m rows that are computed at once, Path::ggml where the accelerator is to stay out. It may be
-// called from several threads.
+// choose returns the path for count products of m rows that are computed at once, Path::ggml where
+// the accelerator is to stay out. It may be called from several threads.
 Path choose(ggml_type type, Layout layout, int64_t m, int64_t n, int64_t k, int64_t count);
 
-// first_path returns the path that products are computed with where nothing was measured; Path::ggml only if no path can.
+// first_path returns the path that products are computed with where nothing was measured;
+// Path::ggml only if no path can.
 Path first_path(ggml_type type, Layout layout, int64_t n, int64_t k);
 
-// choose_attention tells whether a GGML_OP_FLASH_ATTN_EXT is taken. Attention has a path of its own (attention.h).
+// choose_attention tells whether a GGML_OP_FLASH_ATTN_EXT is taken. Attention has a path of its own
+// (attention.h).
 bool choose_attention(const ggml_tensor *op);
 
-// set_force makes choose take every product of at least rows rows that a path can run, whatever the table says; 0 ends that. The path is
-// the one named, or the first that can.
+// set_force makes choose take every product of at least rows rows that a path can run, whatever the
+// table says; 0 ends that. The path is the one named, or the first that can.
 void set_force(int rows, Path path);
 
 // set_enabled switches the accelerator on or off for graphs that are made from now on.
 void set_enabled(bool on);
 
-// set_uniform makes choose and choose_attention decide as for the largest number of rows, whatever there is, on the calling thread.
+// set_uniform makes choose and choose_attention decide as for the largest number of rows, whatever
+// there is, on the calling thread.
 void set_uniform(bool on);
 
-// set_choice writes an entry of the table: what products of 2^step rows, up to twice as many, are computed with where weights are repacked or
-// not. False if there is no such entry or path.
+// set_choice writes an entry of the table: what products of 2^step rows, up to twice as many, are
+// computed with where weights are repacked or not. False if there is no such entry or path.
 bool set_choice(int type, int step, bool repacked, int path);
 
 // get_choice returns the entry of the table as a Path, -1 if there is no such entry.

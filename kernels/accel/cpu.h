@@ -1,4 +1,5 @@
-// ggml's CPU backend, as the accelerator asks it: by names, since its library is loaded at run time.
+// ggml's CPU backend, as the accelerator asks it: by names, since its library is loaded at run
+// time.
 #ifndef EYELET_ACCEL_CPU_H
 #define EYELET_ACCEL_CPU_H
 
@@ -17,19 +18,23 @@ struct Delete {
 template <class T>
 using Owned = std::unique_ptr<T, Delete>;
 
-// cpu_function returns a function of the CPU backend, null if that is not loaded or has none of the name.
+// cpu_function returns a function of the CPU backend, null if that is not loaded or has none of the
+// name.
 template <class F>
 F cpu_function(const char *name) {
   ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
-  return cpu ? reinterpret_cast<F>(ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(cpu), name)) : nullptr;
+  return cpu ? reinterpret_cast<F>(
+                   ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(cpu), name))
+             : nullptr;
 }
 
-// find_extra_buffers returns the first of the buffer types in which the CPU backend keeps weights in forms of its own that f is true of, null if
-// there is none.
+// find_extra_buffers returns the first of the buffer types in which the CPU backend keeps weights
+// in forms of its own that f is true of, null if there is none.
 template <class F>
 ggml_backend_buffer_type_t find_extra_buffers(F f) {
   auto extra = cpu_function<ggml_backend_dev_get_extra_bufts_t>("ggml_backend_dev_get_extra_bufts");
-  ggml_backend_buffer_type_t *list = extra ? extra(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU)) : nullptr;
+  ggml_backend_buffer_type_t *list =
+      extra ? extra(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU)) : nullptr;
   for (; list && *list; list++)
     if (f(*list)) return *list;
   return nullptr;

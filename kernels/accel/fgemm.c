@@ -44,13 +44,15 @@ bool eyelet_fgemm_use(const char *isa) {
   return f;
 }
 
-void fgemm_pack(const fgemm_kernels *f, float *panel, const float *x, size_t stride, int64_t n, int64_t k) {
+void fgemm_pack(const fgemm_kernels *f, float *panel, const float *x, size_t stride, int64_t n,
+                int64_t k) {
   if (n < f->width)
     memset(panel, 0, sizeof *panel * f->width * k);
   f->transpose(panel, f->width, x, stride, n, k);
 }
 
-void fgemm_widen(const fgemm_kernels *f, int type, void (*to_float)(const void *, float *, int64_t), float *dst, const void *src, int64_t n) {
+void fgemm_widen(const fgemm_kernels *f, int type, void (*to_float)(const void *, float *, int64_t),
+                 float *dst, const void *src, int64_t n) {
   if (to_float)
     to_float(src, dst, n);
   else if (type == fgemm_f16)
@@ -85,9 +87,17 @@ void eyelet_fgemm_free(void) { fgemm_release(&scratch); }
 
 // ---- blocks ----
 
-// A block of weights, up to `deep` numbers of up to `tall` rows, stays in the second cache (120 KiB) while all of x passes by, a panel
-// of x of that depth at a time, which stays in the first cache (16 KiB). Of x, no more is packed at a time than stays in the third.
-enum { deep = 256, tall = 120, stride = deep + 16, most_columns = 1024, most_packed = 1 << 22, most_k = 1 << 18 };
+// A block of weights, up to `deep` numbers of up to `tall` rows, stays in the second cache (120
+// KiB) while all of x passes by, a panel of x of that depth at a time, which stays in the first
+// cache (16 KiB). Of x, no more is packed at a time than stays in the third.
+enum {
+  deep = 256,
+  tall = 120,
+  stride = deep + 16,
+  most_columns = 1024,
+  most_packed = 1 << 22,
+  most_k = 1 << 18
+};
 
 // How a product is cut up.
 typedef struct {
@@ -97,14 +107,20 @@ typedef struct {
   int64_t depth;   // of a block of weights
   int row_tasks, panel_tasks;
   float *packed, *blocks;
-  size_t block; // numbers of scratch memory of a thread: a block of weights, and the sums of its rows for all panels
+  // numbers of scratch memory of a thread: a block of weights, and the sums of its rows for all
+  // panels
+  size_t block;
 } plan;
 
 INLINE int64_t blocks_of(int64_t n, int64_t unit) { return (n + unit - 1) / unit; }
 
-static bool native(int type) { return type == fgemm_f32 || type == fgemm_f16 || type == fgemm_bf16; }
+static bool native(int type) {
+  return type == fgemm_f32 || type == fgemm_f16 || type == fgemm_bf16;
+}
 
-bool eyelet_fgemm_supports(int ggml_type, int64_t k) { return native(ggml_type) && k >= 1 && k <= most_k; }
+bool eyelet_fgemm_supports(int ggml_type, int64_t k) {
+  return native(ggml_type) && k >= 1 && k <= most_k;
+}
 
 static bool takes(const struct eyelet_fgemm *g) {
   if (!g->to_float)
@@ -141,7 +157,8 @@ static const char *weight(const struct eyelet_fgemm *g, int64_t row, int64_t k) 
 static void run_task(const plan *p, int task, float *scratch, int64_t first, int64_t columns) {
   const struct eyelet_fgemm *g = p->g;
   const fgemm_kernels *f = p->f;
-  int64_t part = task / p->panel_tasks, from = g->n * part / p->row_tasks, rows = g->n * (part + 1) / p->row_tasks - from;
+  int64_t part = task / p->panel_tasks, from = g->n * part / p->row_tasks,
+          rows = g->n * (part + 1) / p->row_tasks - from;
   int64_t panels = blocks_of(columns, f->width);
   part = task % p->panel_tasks;
   int64_t panel = panels * part / p->panel_tasks, end = panels * (part + 1) / p->panel_tasks;
@@ -151,15 +168,18 @@ static void run_task(const plan *p, int task, float *scratch, int64_t first, int
     size_t bytes = (size_t)(weight(g, 0, k + depth) - weight(g, 0, k));
     for (int64_t r = 0; r < rows; r++) {
       const char *w = weight(g, from + r, k);
-      for (size_t i = 0; i < bytes; i += 64) // parts of rows are too short for the processor to see where the next begins
+      // parts of rows are too short for the processor to see where the next begins
+      for (size_t i = 0; i < bytes; i += 64)
         __builtin_prefetch(w + 2 * g->w_stride + i);
       fgemm_widen(f, g->type, g->to_float, weights + r * stride, w, depth);
     }
     for (int64_t i = panel; i < end; i++)
-      f->multiply(weights, stride, rows, p->packed + (i * g->k + k) * f->width, depth, sums + i * rows * f->width, k > 0);
+      f->multiply(weights, stride, rows, p->packed + (i * g->k + k) * f->width, depth,
+                  sums + i * rows * f->width, k > 0);
   }
   for (int64_t i = panel; i < end; i++)
-    f->transpose(g->y + (first + i * f->width) * g->y_stride + from, g->y_stride, sums + i * rows * f->width, f->width, rows,
+    f->transpose(g->y + (first + i * f->width) * g->y_stride + from, g->y_stride,
+                 sums + i * rows * f->width, f->width, rows,
                  smaller(f->width, columns - i * f->width));
 }
 
@@ -172,7 +192,8 @@ static void run_team(const plan *p) {
     int64_t columns = smaller(p->columns, g->m - first);
 #pragma omp for
     for (int64_t c = 0; c < columns; c += f->width)
-      fgemm_pack(f, p->packed + c * g->k, g->x + (first + c) * g->x_stride, g->x_stride, smaller(f->width, columns - c), g->k);
+      fgemm_pack(f, p->packed + c * g->k, g->x + (first + c) * g->x_stride, g->x_stride,
+                 smaller(f->width, columns - c), g->k);
 #pragma omp for schedule(dynamic, 1)
     for (int task = 0; task < p->row_tasks * p->panel_tasks; task++)
       run_task(p, task, scratch, first, columns);

@@ -11,8 +11,10 @@
 
 enum { width = 16, rows = 6 };
 
-// A tile of up to 6 rows and a panel of 16 columns: 12 sums, 2 vectors of the panel and a broadcast number fill 15 of 16 registers.
-AVX2 INLINE void multiply_tile(const float *a, size_t stride, const int n, const float *b, int64_t k, float *c, bool add) {
+// A tile of up to 6 rows and a panel of 16 columns: 12 sums, 2 vectors of the panel and a broadcast
+// number fill 15 of 16 registers.
+AVX2 INLINE void multiply_tile(const float *a, size_t stride, const int n, const float *b,
+                               int64_t k, float *c, bool add) {
   const float *const a3 = a + 3 * stride;
   __m256 sum[rows][2];
 #pragma GCC unroll 6
@@ -40,13 +42,17 @@ AVX2 INLINE void multiply_tile(const float *a, size_t stride, const int n, const
   AVX2 static void multiply_##n(const float *a, size_t stride, const float *b, int64_t k, float *c, bool add) {             \
     multiply_tile(a, stride, n, b, k, c, add);                                                                               \
   }
-TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6)
+TILE(1)
+TILE(2) TILE(3) TILE(4) TILE(5) TILE(6)
 
-static void multiply(const float *a, size_t stride, int64_t n, const float *b, int64_t k, float *c, bool add) {
+    static void multiply(const float *a, size_t stride, int64_t n, const float *b, int64_t k,
+                         float *c, bool add) {
   typedef void tile(const float *, size_t, const float *, int64_t, float *, bool);
-  static tile *const tiles[] = {NULL, multiply_1, multiply_2, multiply_3, multiply_4, multiply_5, multiply_6};
+  static tile *const tiles[] = {NULL,       multiply_1, multiply_2, multiply_3,
+                                multiply_4, multiply_5, multiply_6};
   while (n > 0) {
-    // 4 rows are enough to keep the units busy, so what 6 does not divide ends in two tiles of 3 to 5.
+    // 4 rows are enough to keep the units busy, so what 6 does not divide ends in two tiles of 3 to
+    // 5.
     int take = n >= 10 || n == 6 ? rows : n > rows ? (int)(n + 1) / 2 : (int)n;
     tiles[take](a, stride, b, k, c, add);
     a += take * stride, c += take * width, n -= take;
@@ -57,10 +63,12 @@ static void multiply(const float *a, size_t stride, int64_t n, const float *b, i
 AVX2 INLINE void transpose_8x8(float *dst, size_t dst_stride, const float *src, size_t src_stride) {
   __m256 r[8], p[8];
 #pragma GCC unroll 8
-  for (int i = 0; i < 4; i++) { // rows i and i+4 side by side, first their left halves, then their right
+  // rows i and i+4 side by side, first their left halves, then their right
+  for (int i = 0; i < 4; i++) {
     const float *low = src + i * src_stride, *high = src + (i + 4) * src_stride;
     r[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(low)), _mm_loadu_ps(high), 1);
-    r[i + 4] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(low + 4)), _mm_loadu_ps(high + 4), 1);
+    r[i + 4] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(low + 4)),
+                                    _mm_loadu_ps(high + 4), 1);
   }
 #pragma GCC unroll 8
   for (int i = 0; i < 8; i += 4) {
@@ -78,7 +86,8 @@ AVX2 INLINE void transpose_8x8(float *dst, size_t dst_stride, const float *src, 
   }
 }
 
-AVX2 static void transpose(float *dst, size_t dst_stride, const float *src, size_t src_stride, int64_t rows, int64_t columns) {
+AVX2 static void transpose(float *dst, size_t dst_stride, const float *src, size_t src_stride,
+                           int64_t rows, int64_t columns) {
   int64_t r = 0;
   for (; r + 8 <= rows; r += 8) {
     int64_t c = 0;
@@ -117,18 +126,21 @@ const fgemm_kernels fgemm_avx2 = {"avx2", width, rows, multiply, transpose, wide
 
 // ---- AVX-512 ----
 
-// Only the product differs, and the panels are twice as wide: 14 rows of two vectors are 28 sums of 32 registers.
+// Only the product differs, and the panels are twice as wide: 14 rows of two vectors are 28 sums of
+// 32 registers.
 #define AVX512 __attribute__((target("avx2,fma,avx512f")))
 
 enum { wide_width = 32, wide_rows = 14 };
 
-AVX512 INLINE void multiply_wide(const float *a, size_t stride, const int n, const float *b, int64_t k, float *c, bool add) {
+AVX512 INLINE void multiply_wide(const float *a, size_t stride, const int n, const float *b,
+                                 int64_t k, float *c, bool add) {
   __m512 sum[wide_rows][2];
 #pragma GCC unroll 14
   for (int r = 0; r < n; r++)
     sum[r][0] = sum[r][1] = _mm512_setzero_ps();
   for (int64_t i = 0; i < k; i++) {
-    const __m512 b0 = _mm512_loadu_ps(b + i * wide_width), b1 = _mm512_loadu_ps(b + i * wide_width + 16);
+    const __m512 b0 = _mm512_loadu_ps(b + i * wide_width),
+                 b1 = _mm512_loadu_ps(b + i * wide_width + 16);
 #pragma GCC unroll 14
     for (int r = 0; r < n; r++) {
       const __m512 x = _mm512_set1_ps(a[r * stride + i]);
@@ -148,20 +160,26 @@ AVX512 INLINE void multiply_wide(const float *a, size_t stride, const int n, con
   AVX512 static void multiply_wide_##n(const float *a, size_t stride, const float *b, int64_t k, float *c, bool add) {      \
     multiply_wide(a, stride, n, b, k, c, add);                                                                               \
   }
-WIDE_TILE(1) WIDE_TILE(2) WIDE_TILE(4) WIDE_TILE(6) WIDE_TILE(8) WIDE_TILE(10) WIDE_TILE(12) WIDE_TILE(14)
+WIDE_TILE(1)
+WIDE_TILE(2) WIDE_TILE(4) WIDE_TILE(6) WIDE_TILE(8) WIDE_TILE(10) WIDE_TILE(12) WIDE_TILE(14)
 
-static void multiply_avx512(const float *a, size_t stride, int64_t n, const float *b, int64_t k, float *c, bool add) {
+    static void multiply_avx512(const float *a, size_t stride, int64_t n, const float *b, int64_t k,
+                                float *c, bool add) {
   typedef void tile(const float *, size_t, const float *, int64_t, float *, bool);
-  static tile *const tiles[] = {multiply_wide_1, multiply_wide_2,  multiply_wide_4,  multiply_wide_6,
-                                multiply_wide_8, multiply_wide_10, multiply_wide_12, multiply_wide_14};
+  static tile *const tiles[] = {multiply_wide_1,  multiply_wide_2, multiply_wide_4,
+                                multiply_wide_6,  multiply_wide_8, multiply_wide_10,
+                                multiply_wide_12, multiply_wide_14};
   while (n > 0) {
-    int take = n >= wide_rows + 8 || n == wide_rows ? wide_rows : n > wide_rows ? (int)(n + 1) / 2 : (int)n;
+    int take = n >= wide_rows + 8 || n == wide_rows ? wide_rows
+               : n > wide_rows                      ? (int)(n + 1) / 2
+                                                    : (int)n;
     take = take > 1 ? take / 2 * 2 : 1;
     tiles[take / 2](a, stride, b, k, c, add);
     a += take * stride, c += take * wide_width, n -= take;
   }
 }
 
-const fgemm_kernels fgemm_avx512 = {"avx512", wide_width, wide_rows, multiply_avx512, transpose, widen_f16, widen_bf16};
+const fgemm_kernels fgemm_avx512 = {"avx512",  wide_width, wide_rows, multiply_avx512,
+                                    transpose, widen_f16,  widen_bf16};
 
 #endif

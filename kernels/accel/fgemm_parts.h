@@ -1,11 +1,13 @@
 // The inner loops of float32 products, which attention uses too.
 //
-// All of them know matrices in two forms: rows, at any stride, and panels. A panel is `width` columns of numbers that lie side by side:
-// number k of column c is panel[k * width + c]. The product of some rows a and a panel b is a panel again:
+// All of them know matrices in two forms: rows, at any stride, and panels. A panel is `width`
+// columns of numbers that lie side by side: number k of column c is panel[k * width + c]. The
+// product of some rows a and a panel b is a panel again:
 //
 //	c[r][column] = sum over k of a[r][k] * b[k][column]
 //
-// so the vectors of the processor hold columns, and numbers of rows are broadcast to them. Nothing has to be added up across a vector.
+// so the vectors of the processor hold columns, and numbers of rows are broadcast to them. Nothing
+// has to be added up across a vector.
 #ifndef EYELET_FGEMM_PARTS_H
 #define EYELET_FGEMM_PARTS_H
 
@@ -21,9 +23,11 @@ typedef struct {
   int width; // of a panel
   int rows;  // that a product should best take at a time
   // The product of n rows and a panel over k numbers. Adds to c, or sets it.
-  void (*multiply)(const float *a, size_t stride, int64_t n, const float *b, int64_t k, float *c, bool add);
+  void (*multiply)(const float *a, size_t stride, int64_t n, const float *b, int64_t k, float *c,
+                   bool add);
   // dst[c][r] = src[r][c].
-  void (*transpose)(float *dst, size_t dst_stride, const float *src, size_t src_stride, int64_t rows, int64_t columns);
+  void (*transpose)(float *dst, size_t dst_stride, const float *src, size_t src_stride,
+                    int64_t rows, int64_t columns);
   void (*widen_f16)(float *dst, const uint16_t *src, int64_t n);
   void (*widen_bf16)(float *dst, const uint16_t *src, int64_t n);
 } fgemm_kernels;
@@ -38,10 +42,13 @@ extern const fgemm_kernels fgemm_avx2, fgemm_avx512;
 const fgemm_kernels *fgemm_chosen(void);
 
 // Packs n rows of k numbers into a panel; columns that have no row are zeros.
-void fgemm_pack(const fgemm_kernels *f, float *panel, const float *x, size_t stride, int64_t n, int64_t k);
+void fgemm_pack(const fgemm_kernels *f, float *panel, const float *x, size_t stride, int64_t n,
+                int64_t k);
 
-// Converts n numbers of a type to float32, with to_float if that is not NULL; else the type is one of the three above.
-void fgemm_widen(const fgemm_kernels *f, int type, void (*to_float)(const void *, float *, int64_t), float *dst, const void *src, int64_t n);
+// Converts n numbers of a type to float32, with to_float if that is not NULL; else the type is one
+// of the three above.
+void fgemm_widen(const fgemm_kernels *f, int type, void (*to_float)(const void *, float *, int64_t),
+                 float *dst, const void *src, int64_t n);
 
 // Memory that is kept from call to call and grows. It lies on a cache line.
 typedef struct {

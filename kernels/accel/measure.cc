@@ -17,17 +17,21 @@
 namespace eyelet {
 namespace {
 
-static_assert(eyelet_accel_paths == paths + 1 && eyelet_accel_steps == row_steps, "accel.h and product.h disagree");
+static_assert(eyelet_accel_paths == paths + 1 && eyelet_accel_steps == row_steps,
+              "accel.h and product.h disagree");
 
 // The width of a row, a multiple of every block size.
 constexpr int64_t width = 2048;
 
-// Products of few rows are bound by reading the weights: those must not fit into a cache. More rows get fewer weights, so that no
-// measurement takes long.
-int64_t weight_rows(int step) { return step < 4 ? 16384 : step == 4 ? 8192 : step == 5 ? 4096 : 1024; }
+// Products of few rows are bound by reading the weights: those must not fit into a cache. More rows
+// get fewer weights, so that no measurement takes long.
+int64_t weight_rows(int step) {
+  return step < 4 ? 16384 : step == 4 ? 8192 : step == 5 ? 4096 : 1024;
+}
 
-// A path that took more than this many times what the fastest took, in each of the first trials rounds, is not timed again. One round would not do: another
-// program may have had the processor just then.
+// A path that took more than this many times what the fastest took, in each of the first trials
+// rounds, is not timed again. One round would not do: another program may have had the processor
+// just then.
 constexpr double hopeless = 2;
 constexpr int trials = 2;
 
@@ -58,13 +62,15 @@ std::vector<char> weights(ggml_type type, int64_t rows) {
 // ByGGML is a product computed by the CPU backend, with weights in buffers of a type.
 class ByGGML {
  public:
-  // make returns false if the backend does not compute such a product, or not with weights in such buffers.
+  // make returns false if the backend does not compute such a product, or not with weights in such
+  // buffers.
   bool make(ggml_backend_buffer_type_t buffers, const Product &p, int threads) {
     cpu_.reset(ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr));
     auto set_threads = cpu_function<ggml_backend_set_n_threads_t>("ggml_backend_set_n_threads");
     if (!cpu_ || !set_threads) return false;
     set_threads(cpu_.get(), threads);
-    const ggml_init_params params = {16 * ggml_tensor_overhead() + ggml_graph_overhead(), nullptr, true};
+    const ggml_init_params params = {16 * ggml_tensor_overhead() + ggml_graph_overhead(), nullptr,
+                                     true};
     of_weights_.reset(ggml_init(params));
     of_rest_.reset(ggml_init(params));
     if (!of_weights_ || !of_rest_) return false;
@@ -74,9 +80,11 @@ class ByGGML {
     graph_ = ggml_new_graph(of_rest_.get());
     ggml_build_forward_expand(graph_, c);
     buffer_.reset(ggml_backend_alloc_ctx_tensors_from_buft(of_weights_.get(), buffers));
-    rest_.reset(ggml_backend_alloc_ctx_tensors_from_buft(of_rest_.get(), ggml_backend_cpu_buffer_type()));
+    rest_.reset(
+        ggml_backend_alloc_ctx_tensors_from_buft(of_rest_.get(), ggml_backend_cpu_buffer_type()));
     if (!buffer_ || !rest_ || !ggml_backend_supports_op(cpu_.get(), c)) return false;
-    // Buffers that repack leave the types that they cannot repack alone, and a product of those is not theirs.
+    // Buffers that repack leave the types that they cannot repack alone, and a product of those is
+    // not theirs.
     if (buffers != ggml_backend_cpu_buffer_type() && !a->extra) return false;
     ggml_backend_tensor_set(a, p.w, 0, p.n * p.w_stride);
     ggml_backend_tensor_set(b, p.x, 0, p.m * p.x_stride * sizeof(float));
@@ -98,15 +106,19 @@ struct Contender {
   std::function<bool()> run;
 };
 
-// time_rounds lets contenders take turns. ggml's, which others are compared with, are never left out.
-void time_rounds(std::vector<Contender> &contenders, double nanoseconds[eyelet_accel_rounds][eyelet_accel_paths]) {
+// time_rounds lets contenders take turns. ggml's, which others are compared with, are never left
+// out.
+void time_rounds(std::vector<Contender> &contenders,
+                 double nanoseconds[eyelet_accel_rounds][eyelet_accel_paths]) {
   double nearest[eyelet_accel_paths] = {};  // of a path to the fastest of a round, as a ratio
   for (int round = 0; round < eyelet_accel_rounds; round++) {
     double least = 0;
     for (const Contender &c : contenders) {
       const auto start = std::chrono::steady_clock::now();
       if (!c.run()) continue;
-      const double took = std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count();
+      const double took =
+          std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start)
+              .count();
       nanoseconds[round][c.path] = took;
       if (least == 0 || took < least) least = took;
     }
@@ -116,35 +128,55 @@ void time_rounds(std::vector<Contender> &contenders, double nanoseconds[eyelet_a
     }
     if (round + 1 != trials) continue;
     contenders.erase(std::remove_if(contenders.begin(), contenders.end(),
-                                    [&](const Contender &c) { return c.path != 0 && c.path != paths && nearest[c.path] > hopeless; }),
+                                    [&](const Contender &c) {
+                                      return c.path != 0 && c.path != paths &&
+                                             nearest[c.path] > hopeless;
+                                    }),
                      contenders.end());
   }
 }
 
 }  // namespace
 
-bool measure(int number, int step, int threads, double nanoseconds[eyelet_accel_rounds][eyelet_accel_paths]) {
+bool measure(int number, int step, int threads,
+             double nanoseconds[eyelet_accel_rounds][eyelet_accel_paths]) {
   const ggml_type type = static_cast<ggml_type>(number);
-  if (number < 0 || number >= GGML_TYPE_COUNT || step < 0 || step >= row_steps || threads < 1 || ggml_blck_size(type) <= 0 ||
-      width % ggml_blck_size(type) != 0 || !can_run(Path::onednn_f32, type, Layout::rows, 1, width))
+  if (number < 0 || number >= GGML_TYPE_COUNT || step < 0 || step >= row_steps || threads < 1 ||
+      ggml_blck_size(type) <= 0 || width % ggml_blck_size(type) != 0 ||
+      !can_run(Path::onednn_f32, type, Layout::rows, 1, width))
     return false;
   const int64_t m = int64_t{1} << step, n = weight_rows(step);
   const std::vector<char> w = weights(type, n);
   std::vector<float> x(m * width), y(m * n);
   random(x);
-  const Product p = {type, m, n, width, w.data(), ggml_row_size(type, width), x.data(), width, y.data(), static_cast<size_t>(n), Layout::rows, false};
-  for (int round = 0; round < eyelet_accel_rounds; round++) std::fill_n(nanoseconds[round], eyelet_accel_paths, 0.0);
+  const Product p = {type,
+                     m,
+                     n,
+                     width,
+                     w.data(),
+                     ggml_row_size(type, width),
+                     x.data(),
+                     width,
+                     y.data(),
+                     static_cast<size_t>(n),
+                     Layout::rows,
+                     false};
+  for (int round = 0; round < eyelet_accel_rounds; round++)
+    std::fill_n(nanoseconds[round], eyelet_accel_paths, 0.0);
   std::vector<Contender> contenders;
   ByGGML plain, repacked;
-  if (plain.make(ggml_backend_cpu_buffer_type(), p, threads)) contenders.push_back({0, [&] { return plain.run(); }});
-  find_extra_buffers([&](ggml_backend_buffer_type_t buffers) { // the first of the buffer types that repacks such weights
+  if (plain.make(ggml_backend_cpu_buffer_type(), p, threads))
+    contenders.push_back({0, [&] { return plain.run(); }});
+  // the first of the buffer types that repacks such weights
+  find_extra_buffers([&](ggml_backend_buffer_type_t buffers) {
     if (!repacked.make(buffers, p, threads)) return false;
     contenders.push_back({paths, [&] { return repacked.run(); }});
     return true;
   });
   for (const Path path : {Path::integers, Path::onednn_bf16, Path::floats, Path::onednn_f32})
     if (m >= least_rows && can_run(path, type, Layout::rows, n, width) && run(path, &p, 1, threads))
-      contenders.push_back({static_cast<int>(path), [&p, path, threads] { return run(path, &p, 1, threads); }});
+      contenders.push_back(
+          {static_cast<int>(path), [&p, path, threads] { return run(path, &p, 1, threads); }});
   time_rounds(contenders, nanoseconds);
   return true;
 }

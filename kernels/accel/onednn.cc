@@ -1,8 +1,9 @@
-// Products by oneDNN: blocks of weight rows are converted to float32 or bfloat16 by the thread that multiplies them, so that a block is
-// read from its own cache, and the cost of converting it is shared by all rows of x.
+// Products by oneDNN: blocks of weight rows are converted to float32 or bfloat16 by the thread that
+// multiplies them, so that a block is read from its own cache, and the cost of converting it is
+// shared by all rows of x.
 //
-// Primitives are planned for one thread and the blocks handed out one by one: oneDNN's own splitting leaves threads idle for many
-// shapes (577 x 1024 x 1024 stays on one).
+// Primitives are planned for one thread and the blocks handed out one by one: oneDNN's own
+// splitting leaves threads idle for many shapes (577 x 1024 x 1024 stays on one).
 #include <oneapi/dnnl/dnnl.h>
 #include <omp.h>
 
@@ -36,7 +37,8 @@ namespace {
 // m, n, k, strides of x and y, bf16, packed weights.
 using Shape = std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, bool, bool>;
 
-// A product planned for one thread: x (m x k) times a block of n rows of weights, each of k numbers.
+// A product planned for one thread: x (m x k) times a block of n rows of weights, each of k
+// numbers.
 struct Plan {
   Handle<dnnl_primitive_t, dnnl_primitive_destroy> primitive;
   Desc x, w, y, scratch;
@@ -55,13 +57,18 @@ bool make(Plan &plan, const Shape &shape) {
   const bool ok =
       dnnl_memory_desc_create_with_strides(&plan.x.p, 2, x_dims, type, x_strides) == dnnl_success &&
       (packed ? dnnl_memory_desc_clone(&plan.w.p, packed_desc(n, k, bf16))
-              : dnnl_memory_desc_create_with_strides(&plan.w.p, 2, w_dims, type, w_strides)) == dnnl_success &&
-      dnnl_memory_desc_create_with_strides(&plan.y.p, 2, y_dims, dnnl_f32, y_strides) == dnnl_success &&
+              : dnnl_memory_desc_create_with_strides(&plan.w.p, 2, w_dims, type, w_strides)) ==
+          dnnl_success &&
+      dnnl_memory_desc_create_with_strides(&plan.y.p, 2, y_dims, dnnl_f32, y_strides) ==
+          dnnl_success &&
       dnnl_primitive_attr_create(&attr.p) == dnnl_success &&
       dnnl_primitive_attr_set_scratchpad_mode(attr.p, dnnl_scratchpad_mode_user) == dnnl_success &&
-      dnnl_matmul_primitive_desc_create(&desc.p, engine(), plan.x.p, plan.w.p, nullptr, plan.y.p, attr.p) == dnnl_success &&
+      dnnl_matmul_primitive_desc_create(&desc.p, engine(), plan.x.p, plan.w.p, nullptr, plan.y.p,
+                                        attr.p) == dnnl_success &&
       dnnl_primitive_create(&plan.primitive.p, desc.p) == dnnl_success &&
-      dnnl_memory_desc_clone(&plan.scratch.p, dnnl_primitive_desc_query_md(desc.p, dnnl_query_scratchpad_md, 0)) == dnnl_success;
+      dnnl_memory_desc_clone(&plan.scratch.p,
+                             dnnl_primitive_desc_query_md(desc.p, dnnl_query_scratchpad_md, 0)) ==
+          dnnl_success;
   omp_set_num_threads(before);
   if (ok) plan.scratch_bytes = dnnl_memory_desc_get_size(plan.scratch.p);
   return ok;
@@ -73,8 +80,8 @@ struct Worker {
   Handle<dnnl_stream_t, dnnl_stream_destroy> stream;
 };
 
-// Plans are kept, up to eyelet_onednn_max_plans: prompts have many lengths, and a model a few shapes of weights for each. The one that was used longest ago
-// makes room.
+// Plans are kept, up to eyelet_onednn_max_plans: prompts have many lengths, and a model a few
+// shapes of weights for each. The one that was used longest ago makes room.
 struct Kept {
   std::unique_ptr<Plan> plan;
   uint64_t used = 0;
@@ -101,7 +108,9 @@ const Plan *plan_for(const Shape &shape) {
     if (!make(*plan, shape)) return nullptr;
     s.made++;
     if (s.plans.size() >= eyelet_onednn_max_plans)
-      s.plans.erase(std::min_element(s.plans.begin(), s.plans.end(), [](auto &a, auto &b) { return a.second.used < b.second.used; }));
+      s.plans.erase(std::min_element(s.plans.begin(), s.plans.end(), [](auto &a, auto &b) {
+        return a.second.used < b.second.used;
+      }));
     found = s.plans.emplace(shape, Kept{std::move(plan), 0}).first;
   }
   found->second.used = ++s.uses;
@@ -111,13 +120,16 @@ const Plan *plan_for(const Shape &shape) {
 bool execute(const Plan &plan, Worker &worker, const void *x, const void *w, float *y) {
   void *scratch = worker.scratch.reserve(plan.scratch_bytes + 64);
   Memory mx, mw, my, ms;
-  if (!scratch || dnnl_memory_create(&mx.p, plan.x.p, engine(), const_cast<void *>(x)) != dnnl_success ||
+  if (!scratch ||
+      dnnl_memory_create(&mx.p, plan.x.p, engine(), const_cast<void *>(x)) != dnnl_success ||
       dnnl_memory_create(&mw.p, plan.w.p, engine(), const_cast<void *>(w)) != dnnl_success ||
       dnnl_memory_create(&my.p, plan.y.p, engine(), y) != dnnl_success ||
       dnnl_memory_create(&ms.p, plan.scratch.p, engine(), scratch) != dnnl_success)
     return false;
-  const dnnl_exec_arg_t args[] = {
-      {DNNL_ARG_SRC, mx.p}, {DNNL_ARG_WEIGHTS, mw.p}, {DNNL_ARG_DST, my.p}, {DNNL_ARG_SCRATCHPAD, ms.p}};
+  const dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, mx.p},
+                                  {DNNL_ARG_WEIGHTS, mw.p},
+                                  {DNNL_ARG_DST, my.p},
+                                  {DNNL_ARG_SCRATCHPAD, ms.p}};
   return eyelet_dnnl_execute(plan.primitive.p, worker.stream.p, 4, args) == dnnl_success;
 }
 
@@ -149,7 +161,8 @@ int64_t block_rows(int64_t n, int64_t k, size_t count, int threads) {
   int64_t rows = 512 * 1024 / (k * 4) / 16 * 16;
   rows = rows < 32 ? 32 : rows > 256 ? 256 : rows;
   // Enough blocks that no thread waits long for the last one.
-  while (rows > 32 && static_cast<int64_t>(count) * ((n + rows - 1) / rows) < 4 * threads) rows /= 2;
+  while (rows > 32 && static_cast<int64_t>(count) * ((n + rows - 1) / rows) < 4 * threads)
+    rows /= 2;
   return rows < n ? rows : n;
 }
 
@@ -165,7 +178,8 @@ bool run_onednn(bool bf16, const Product *products, size_t count, int threads) {
   const Product &p0 = products[0];
   while (static_cast<int>(s.workers.size()) < threads) {
     auto worker = std::make_unique<Worker>();
-    if (dnnl_stream_create(&worker->stream.p, engine(), dnnl_stream_default_flags) != dnnl_success) return false;
+    if (dnnl_stream_create(&worker->stream.p, engine(), dnnl_stream_default_flags) != dnnl_success)
+      return false;
     s.workers.push_back(std::move(worker));
   }
   uint16_t *rounded = nullptr;
@@ -176,11 +190,17 @@ bool run_onednn(bool bf16, const Product *products, size_t count, int threads) {
   }
 
   const Packed *packed = count == 1 ? packed_weights(p0, bf16, threads) : nullptr;
-  const int64_t rows = packed ? packed->rows : block_rows(p0.n, p0.k, count, threads), blocks = (p0.n + rows - 1) / rows;
-  // Plans are made before the team starts: the map is shared. A block is as wide as all others, but for the last of each product.
-  const int64_t x_stride = bf16 ? p0.k : static_cast<int64_t>(p0.x_stride), y_stride = static_cast<int64_t>(p0.y_stride);
+  const int64_t rows = packed ? packed->rows : block_rows(p0.n, p0.k, count, threads),
+                blocks = (p0.n + rows - 1) / rows;
+  // Plans are made before the team starts: the map is shared. A block is as wide as all others, but
+  // for the last of each product.
+  const int64_t x_stride = bf16 ? p0.k : static_cast<int64_t>(p0.x_stride),
+                y_stride = static_cast<int64_t>(p0.y_stride);
   const Plan *whole = plan_for({p0.m, rows, p0.k, x_stride, y_stride, bf16, packed != nullptr});
-  const Plan *last = p0.n % rows == 0 ? whole : plan_for({p0.m, p0.n % rows, p0.k, x_stride, y_stride, bf16, packed != nullptr});
+  const Plan *last =
+      p0.n % rows == 0
+          ? whole
+          : plan_for({p0.m, p0.n % rows, p0.k, x_stride, y_stride, bf16, packed != nullptr});
   if (!whole || !last) return false;
 
   std::atomic<int64_t> next_row{0}, next{0};
@@ -199,7 +219,8 @@ bool run_onednn(bool bf16, const Product *products, size_t count, int threads) {
       const Product &p = products[i];
       const int64_t first = job % blocks * rows, here = first + rows <= p.n ? rows : p.n - first;
       const void *x = bf16 ? static_cast<const void *>(rounded + i * p.m * p.k) : p.x;
-      const void *w = packed ? packed->blocks + first / rows * packed->block_bytes : block_of(p, first, here, bf16, worker.weights);
+      const void *w = packed ? packed->blocks + first / rows * packed->block_bytes
+                             : block_of(p, first, here, bf16, worker.weights);
       if (!w || !execute(here == rows ? *whole : *last, worker, x, w, p.y + first)) ok = false;
     }
   }

@@ -53,12 +53,13 @@ class Scratch {
 // engine returns that of the CPU, null if oneDNN makes none.
 dnnl_engine_t engine();
 
-// block_rows returns how many rows of n, each of k numbers, are a block of the weights of count products: few enough that a block stays in the
-// second-level cache, and that there are enough blocks for all threads.
+// block_rows returns how many rows of n, each of k numbers, are a block of the weights of count
+// products: few enough that a block stays in the second-level cache, and that there are enough
+// blocks for all threads.
 int64_t block_rows(int64_t n, int64_t k, size_t count, int threads);
 
-// block_of returns rows of weights as the product's type: as they lie in memory where they are of that type and dense, else converted into memory
-// of the caller's. Null if memory is short.
+// block_of returns rows of weights as the product's type: as they lie in memory where they are of
+// that type and dense, else converted into memory of the caller's. Null if memory is short.
 const void *block_of(const Product &p, int64_t first, int64_t rows, bool bf16, Scratch &converted);
 
 }  // namespace eyelet

@@ -15,12 +15,16 @@ namespace {
 
 std::atomic<bool> starved{false};
 
-// The largest dimension of a tensor that is taken: products of two fit into 64 bits with room to spare.
+// The largest dimension of a tensor that is taken: products of two fit into 64 bits with room to
+// spare.
 constexpr int64_t most_elements = int64_t{1} << 31;
 
-// Rows that can be read as they lie: their elements stand one after the other, rows do not overlap, and all begin where their type may.
+// Rows that can be read as they lie: their elements stand one after the other, rows do not overlap,
+// and all begin where their type may.
 bool has_rows(const ggml_tensor *t) {
-  const size_t unit = t->type == GGML_TYPE_F32 || t->type == GGML_TYPE_I32 ? 4 : ggml_type_size(t->type) % 2 == 0 ? 2 : 1;
+  const size_t unit = t->type == GGML_TYPE_F32 || t->type == GGML_TYPE_I32 ? 4
+                      : ggml_type_size(t->type) % 2 == 0                   ? 2
+                                                                           : 1;
   if (t->nb[0] != ggml_type_size(t->type) || t->view_offs % unit != 0) return false;
   for (int i = 0; i < 4; i++)
     if (t->ne[i] < 1 || t->ne[i] > most_elements || t->nb[i] % unit != 0) return false;
@@ -33,7 +37,8 @@ const ggml_tensor *root_of(const ggml_tensor *t) { return t->view_src ? t->view_
 bool overlap(const ggml_tensor *a, const ggml_tensor *b) {
   if (root_of(a) == root_of(b)) return true;
   if (!a->data || !b->data) return false;
-  const char *from_a = static_cast<const char *>(a->data), *from_b = static_cast<const char *>(b->data);
+  const char *from_a = static_cast<const char *>(a->data),
+             *from_b = static_cast<const char *>(b->data);
   return from_a < from_b + ggml_nbytes(b) && from_b < from_a + ggml_nbytes(a);
 }
 
@@ -46,11 +51,12 @@ bool stands_apart(const ggml_tensor *op) {
 
 bool sources_fit(const ggml_tensor *op) {
   const ggml_tensor *w = op->src[0], *x = op->src[1];
-  return w && x && x->type == GGML_TYPE_F32 && op->type == GGML_TYPE_F32 && has_rows(w) && has_rows(x) && has_rows(op) && stands_apart(op);
+  return w && x && x->type == GGML_TYPE_F32 && op->type == GGML_TYPE_F32 && has_rows(w) &&
+         has_rows(x) && has_rows(op) && stands_apart(op);
 }
 
-// The matrices of a MUL_MAT that are multiplied one by one, and the rows of each. Heads of a query that share a matrix of keys, one after
-// the other in memory, are one product.
+// The matrices of a MUL_MAT that are multiplied one by one, and the rows of each. Heads of a query
+// that share a matrix of keys, one after the other in memory, are one product.
 struct Batch {
   int64_t rows, inner, outer;
 };
@@ -66,7 +72,8 @@ Batch batch_of(const ggml_tensor *op) {
   return b;
 }
 
-// Graphs may ask that nothing is rounded to fewer bits than float32 has, as those of attention do whose scores would overflow.
+// Graphs may ask that nothing is rounded to fewer bits than float32 has, as those of attention do
+// whose scores would overflow.
 Path exact(Path path, const ggml_tensor *op) {
   return path == Path::onednn_bf16 && op->op_params[0] == GGML_PREC_F32 ? Path::onednn_f32 : path;
 }
@@ -85,7 +92,8 @@ bool is_constant(const ggml_tensor *w) {
   return buffer && ggml_backend_buffer_get_usage(buffer) == GGML_BACKEND_BUFFER_USAGE_WEIGHTS;
 }
 
-Product product_of(const ggml_tensor *w, Layout layout, int64_t w2, int64_t w3, int64_t rows, const float *x, size_t x_bytes, float *y, size_t y_bytes) {
+Product product_of(const ggml_tensor *w, Layout layout, int64_t w2, int64_t w3, int64_t rows,
+                   const float *x, size_t x_bytes, float *y, size_t y_bytes) {
   return {w->type,
           rows,
           w->ne[1],
@@ -101,7 +109,8 @@ Product product_of(const ggml_tensor *w, Layout layout, int64_t w2, int64_t w3, 
 }
 
 const float *numbers(const ggml_tensor *t, int64_t i1, int64_t i2, int64_t i3) {
-  return reinterpret_cast<const float *>(static_cast<const char *>(t->data) + i1 * t->nb[1] + i2 * t->nb[2] + i3 * t->nb[3]);
+  return reinterpret_cast<const float *>(static_cast<const char *>(t->data) + i1 * t->nb[1] +
+                                         i2 * t->nb[2] + i3 * t->nb[3]);
 }
 
 float *numbers(ggml_tensor *t, int64_t i1, int64_t i2, int64_t i3) {
@@ -116,11 +125,12 @@ void each_product(ggml_tensor *op, Layout layout, F f) {
   const int64_t step = x->ne[2] / b.inner;  // planes of x in a product
   for (int64_t i3 = 0; i3 < b.outer; i3++)
     for (int64_t i2 = 0; i2 < x->ne[2]; i2 += step)
-      f(product_of(w, layout, i2 * w->ne[2] / x->ne[2], i3 * w->ne[3] / x->ne[3], b.rows, numbers(x, 0, i2, i3), x->nb[1], numbers(op, 0, i2, i3),
-                   op->nb[1]));
+      f(product_of(w, layout, i2 * w->ne[2] / x->ne[2], i3 * w->ne[3] / x->ne[3], b.rows,
+                   numbers(x, 0, i2, i3), x->nb[1], numbers(op, 0, i2, i3), op->nb[1]));
 }
 
-// or_any returns a path that is not ggml's: what was measured may have changed since the operation was taken, and it has to be computed.
+// or_any returns a path that is not ggml's: what was measured may have changed since the operation
+// was taken, and it has to be computed.
 Path or_any(Path path, const ggml_tensor *op, Layout layout) {
   const ggml_tensor *w = op->src[0];
   return path != Path::ggml ? path : exact(first_path(w->type, layout, w->ne[1], w->ne[0]), op);
@@ -133,14 +143,15 @@ void compute_mul_mat(ggml_tensor *op, int threads) {
   try {
     std::vector<Product> products;
     each_product(op, layout, [&](const Product &p) { products.push_back(p); });
-    ok = !starved && run(or_any(choose_mul_mat(op), op, layout), products.data(), products.size(), threads);
+    ok = !starved &&
+         run(or_any(choose_mul_mat(op), op, layout), products.data(), products.size(), threads);
   } catch (const std::bad_alloc &) {
   }
   if (!ok) each_product(op, layout, [&](const Product &p) { run_plain(p, threads); });
 }
 
-// A MUL_MAT_ID multiplies each row of x with the matrix of the expert that the router chose for it. How many rows an expert gets is known
-// when it is computed; before, only their mean.
+// A MUL_MAT_ID multiplies each row of x with the matrix of the expert that the router chose for it.
+// How many rows an expert gets is known when it is computed; before, only their mean.
 Path choose_mul_mat_id(const ggml_tensor *op) {
   const ggml_tensor *w = op->src[0], *ids = op->src[2];
   const int64_t rows = ids->ne[0] * ids->ne[1], mean = (rows + w->ne[2] - 1) / w->ne[2];
@@ -155,14 +166,17 @@ struct Routed {
   float *y;
 };
 
-// each_routed calls f with the expert of each row of a MUL_MAT_ID, and the row. False if there is no such expert.
+// each_routed calls f with the expert of each row of a MUL_MAT_ID, and the row. False if there is
+// no such expert.
 template <class F>
 bool each_routed(ggml_tensor *op, F f) {
   const ggml_tensor *w = op->src[0], *x = op->src[1], *ids = op->src[2];
   for (int64_t token = 0; token < ids->ne[1]; token++)
     for (int64_t slot = 0; slot < ids->ne[0]; slot++) {
       int32_t expert;
-      std::memcpy(&expert, static_cast<const char *>(ids->data) + slot * ids->nb[0] + token * ids->nb[1], sizeof expert);
+      std::memcpy(&expert,
+                  static_cast<const char *>(ids->data) + slot * ids->nb[0] + token * ids->nb[1],
+                  sizeof expert);
       if (expert < 0 || expert >= w->ne[2]) return false;
       f(expert, Routed{numbers(x, slot % x->ne[1], token, 0), numbers(op, slot, token, 0)});
     }
@@ -183,7 +197,8 @@ bool run_experts(ggml_tensor *op, Layout layout, int threads) {
     gathered.resize(m * k);
     result.resize(m * n);
     for (int64_t i = 0; i < m; i++) std::memcpy(&gathered[i * k], rows[i].x, k * sizeof(float));
-    const Product p = product_of(w, layout, e, 0, m, gathered.data(), k * sizeof(float), result.data(), n * sizeof(float));
+    const Product p = product_of(w, layout, e, 0, m, gathered.data(), k * sizeof(float),
+                                 result.data(), n * sizeof(float));
     if (!run(path, &p, 1, threads)) return false;
     for (int64_t i = 0; i < m; i++) std::memcpy(rows[i].y, &result[i * n], n * sizeof(float));
   }
@@ -200,20 +215,26 @@ bool compute_mul_mat_id(ggml_tensor *op, int threads) {
     ok = !starved && run_experts(op, layout, threads);
   } catch (const std::bad_alloc &) {
   }
-  if (!ok) each_routed(op, [&](int32_t expert, Routed r) { run_plain(product_of(w, layout, expert, 0, 1, r.x, 0, r.y, 0), threads); });
+  if (!ok)
+    each_routed(op, [&](int32_t expert, Routed r) {
+      run_plain(product_of(w, layout, expert, 0, 1, r.x, 0, r.y, 0), threads);
+    });
   return true;
 }
 
 bool fits_mul_mat(const ggml_tensor *op) {
   const ggml_tensor *w = op->src[0], *x = op->src[1];
-  return sources_fit(op) && w->ne[0] == x->ne[0] && x->ne[2] % w->ne[2] == 0 && x->ne[3] % w->ne[3] == 0 && op->ne[0] == w->ne[1] &&
-         op->ne[1] == x->ne[1] && op->ne[2] == x->ne[2] && op->ne[3] == x->ne[3];
+  return sources_fit(op) && w->ne[0] == x->ne[0] && x->ne[2] % w->ne[2] == 0 &&
+         x->ne[3] % w->ne[3] == 0 && op->ne[0] == w->ne[1] && op->ne[1] == x->ne[1] &&
+         op->ne[2] == x->ne[2] && op->ne[3] == x->ne[3];
 }
 
 bool fits_mul_mat_id(const ggml_tensor *op) {
   const ggml_tensor *w = op->src[0], *x = op->src[1], *ids = op->src[2];
-  return sources_fit(op) && ids && ids->type == GGML_TYPE_I32 && has_rows(ids) && w->ne[0] == x->ne[0] && w->ne[3] == 1 && x->ne[3] == 1 &&
-         ids->ne[2] == 1 && ids->ne[3] == 1 && ids->ne[1] == x->ne[2] && op->ne[0] == w->ne[1] && op->ne[1] == ids->ne[0] && op->ne[2] == ids->ne[1];
+  return sources_fit(op) && ids && ids->type == GGML_TYPE_I32 && has_rows(ids) &&
+         w->ne[0] == x->ne[0] && w->ne[3] == 1 && x->ne[3] == 1 && ids->ne[2] == 1 &&
+         ids->ne[3] == 1 && ids->ne[1] == x->ne[2] && op->ne[0] == w->ne[1] &&
+         op->ne[1] == ids->ne[0] && op->ne[2] == ids->ne[1];
 }
 
 }  // namespace

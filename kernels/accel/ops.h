@@ -6,8 +6,8 @@
 
 namespace eyelet {
 
-// takes tells whether the accelerator computes an operation, by its shapes and types alone: it may be asked before there is any data.
-// It may be called from several threads.
+// takes tells whether the accelerator computes an operation, by its shapes and types alone: it may
+// be asked before there is any data. It may be called from several threads.
 bool takes(const ggml_tensor *op);
 
 // starve lets compute do without memory from now on, for tests.

@@ -14,7 +14,8 @@
 namespace eyelet {
 namespace {
 
-// The rows of activations that oneDNN is told of when it chooses an order. It reads the same for any number.
+// The rows of activations that oneDNN is told of when it chooses an order. It reads the same for
+// any number.
 constexpr int64_t typical_rows = 256;
 
 // What is packed: address, type, rows, numbers in a row, bytes from row to row, bf16.
@@ -28,7 +29,8 @@ struct Entry {
 struct Store {
   size_t limit = 0, bytes = 0;
   std::map<Key, Entry> entries;
-  std::map<std::tuple<int64_t, int64_t, bool>, Desc> descs;  // of blocks, by rows, numbers in a row, bf16
+  // of blocks, by rows, numbers in a row, bf16
+  std::map<std::tuple<int64_t, int64_t, bool>, Desc> descs;
 };
 
 Store &store() {
@@ -46,10 +48,13 @@ dnnl_memory_desc_t chosen_desc(int64_t n, int64_t k, bool bf16) {
   const int before = omp_get_max_threads();
   omp_set_num_threads(1);  // as products of blocks are planned
   if (dnnl_memory_desc_create_with_tag(&x.p, 2, x_dims, type, dnnl_ab) == dnnl_success &&
-      dnnl_memory_desc_create_with_tag(&w.p, 2, w_dims, type, dnnl_format_tag_any) == dnnl_success &&
+      dnnl_memory_desc_create_with_tag(&w.p, 2, w_dims, type, dnnl_format_tag_any) ==
+          dnnl_success &&
       dnnl_memory_desc_create_with_tag(&y.p, 2, y_dims, dnnl_f32, dnnl_ab) == dnnl_success &&
-      dnnl_matmul_primitive_desc_create(&product.p, engine(), x.p, w.p, nullptr, y.p, nullptr) == dnnl_success &&
-      dnnl_memory_desc_clone(&chosen, dnnl_primitive_desc_query_md(product.p, dnnl_query_weights_md, 0)) != dnnl_success)
+      dnnl_matmul_primitive_desc_create(&product.p, engine(), x.p, w.p, nullptr, y.p, nullptr) ==
+          dnnl_success &&
+      dnnl_memory_desc_clone(&chosen, dnnl_primitive_desc_query_md(product.p, dnnl_query_weights_md,
+                                                                   0)) != dnnl_success)
     chosen = nullptr;
   omp_set_num_threads(before);
   return chosen;
@@ -68,20 +73,26 @@ bool plan(Packing &p, int64_t n, int64_t k, bool bf16) {
   const int before = omp_get_max_threads();
   omp_set_num_threads(1);
   p.to = packed_desc(n, k, bf16);
-  const bool ok = p.to && dnnl_memory_desc_create_with_strides(&p.from.p, 2, dims, bf16 ? dnnl_bf16 : dnnl_f32, strides) == dnnl_success &&
-                  dnnl_reorder_primitive_desc_create(&desc.p, p.from.p, engine(), p.to, engine(), nullptr) == dnnl_success &&
+  const bool ok = p.to &&
+                  dnnl_memory_desc_create_with_strides(
+                      &p.from.p, 2, dims, bf16 ? dnnl_bf16 : dnnl_f32, strides) == dnnl_success &&
+                  dnnl_reorder_primitive_desc_create(&desc.p, p.from.p, engine(), p.to, engine(),
+                                                     nullptr) == dnnl_success &&
                   dnnl_primitive_create(&p.reorder.p, desc.p) == dnnl_success;
   omp_set_num_threads(before);
   return ok;
 }
 
 // pack_block converts and reorders one block on the calling thread.
-bool pack_block(const Packing &packing, const Product &p, int64_t first, int64_t rows, bool bf16, Scratch &converted, void *to) {
+bool pack_block(const Packing &packing, const Product &p, int64_t first, int64_t rows, bool bf16,
+                Scratch &converted, void *to) {
   Handle<dnnl_stream_t, dnnl_stream_destroy> stream;
   Memory source, result;
   const void *block = block_of(p, first, rows, bf16, converted);
-  if (!block || dnnl_stream_create(&stream.p, engine(), dnnl_stream_default_flags) != dnnl_success ||
-      dnnl_memory_create(&source.p, packing.from.p, engine(), const_cast<void *>(block)) != dnnl_success ||
+  if (!block ||
+      dnnl_stream_create(&stream.p, engine(), dnnl_stream_default_flags) != dnnl_success ||
+      dnnl_memory_create(&source.p, packing.from.p, engine(), const_cast<void *>(block)) !=
+          dnnl_success ||
       dnnl_memory_create(&result.p, packing.to, engine(), to) != dnnl_success)
     return false;
   const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, source.p}, {DNNL_ARG_TO, result.p}};
@@ -93,10 +104,12 @@ void pack(Entry &entry, const Product &p, bool bf16, int threads) {
   Store &s = store();
   Packed &packed = entry.packed;
   packed.rows = block_rows(p.n, p.k, 1, threads);
-  const int64_t blocks = (p.n + packed.rows - 1) / packed.rows, left = p.n - (blocks - 1) * packed.rows;
+  const int64_t blocks = (p.n + packed.rows - 1) / packed.rows,
+                left = p.n - (blocks - 1) * packed.rows;
   Packing whole, last;
   if (!plan(whole, packed.rows, p.k, bf16) || !plan(last, left, p.k, bf16)) return;
-  packed.block_bytes = std::max(dnnl_memory_desc_get_size(whole.to), dnnl_memory_desc_get_size(last.to));
+  packed.block_bytes =
+      std::max(dnnl_memory_desc_get_size(whole.to), dnnl_memory_desc_get_size(last.to));
   packed.block_bytes = (packed.block_bytes + 63) / 64 * 64;
   const size_t bytes = packed.block_bytes * blocks;
   if (bytes > s.limit || s.bytes > s.limit - bytes) return;
@@ -109,7 +122,8 @@ void pack(Entry &entry, const Product &p, bool bf16, int threads) {
 #pragma omp for schedule(dynamic, 1)
     for (int64_t b = 0; b < blocks; b++) {
       const bool is_last = b == blocks - 1;
-      if (!pack_block(is_last ? last : whole, p, b * packed.rows, is_last ? left : packed.rows, bf16, converted, to + b * packed.block_bytes))
+      if (!pack_block(is_last ? last : whole, p, b * packed.rows, is_last ? left : packed.rows,
+                      bf16, converted, to + b * packed.block_bytes))
         ok = false;
     }
   }

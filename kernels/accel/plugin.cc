@@ -1,4 +1,5 @@
-// The library as libggml sees it: one registry with one device of type accelerator, which computes on host memory.
+// The library as libggml sees it: one registry with one device of type accelerator, which computes
+// on host memory.
 #include "plugin.h"
 
 #include <oneapi/dnnl/dnnl.h>
@@ -26,11 +27,13 @@ namespace {
 std::atomic<int> default_threads{0};
 std::atomic<uint64_t> calls{0}, rows{0}, operations{0}, declined{0}, nanoseconds{0}, kept{0};
 
-// One graph is computed at a time: paths keep scratch memory, and two teams would only get in each other's way.
+// One graph is computed at a time: paths keep scratch memory, and two teams would only get in each
+// other's way.
 std::mutex computing;
 int backends = 0;  // guarded by computing
 
-// leave_scratch ends a use of scratch memory, which stays for the next as long as there is a backend. computing is held.
+// leave_scratch ends a use of scratch memory, which stays for the next as long as there is a
+// backend. computing is held.
 void leave_scratch() {
   if (backends == 0) release_scratch();
   kept = kept_scratch();
@@ -48,17 +51,20 @@ int threads_of(const Context &c) {
 }
 
 bool is_product(const ggml_tensor *op) {
-  return op->op == GGML_OP_MUL_MAT || op->op == GGML_OP_MUL_MAT_ID || op->op == GGML_OP_FLASH_ATTN_EXT;
+  return op->op == GGML_OP_MUL_MAT || op->op == GGML_OP_MUL_MAT_ID ||
+         op->op == GGML_OP_FLASH_ATTN_EXT;
 }
 
 void count(const ggml_tensor *op, std::chrono::steady_clock::duration took) {
   using std::chrono::nanoseconds;
   calls.fetch_add(1, std::memory_order_relaxed);
-  eyelet::nanoseconds.fetch_add(std::chrono::duration_cast<nanoseconds>(took).count(), std::memory_order_relaxed);
+  eyelet::nanoseconds.fetch_add(std::chrono::duration_cast<nanoseconds>(took).count(),
+                                std::memory_order_relaxed);
   if (op->op == GGML_OP_FLASH_ATTN_EXT) {
     const ggml_tensor *q = op->src[0], *k = op->src[1], *v = op->src[2];
     rows.fetch_add(ggml_nrows(q), std::memory_order_relaxed);
-    operations.fetch_add(2 * ggml_nrows(q) * k->ne[1] * (k->ne[0] + v->ne[0]), std::memory_order_relaxed);
+    operations.fetch_add(2 * ggml_nrows(q) * k->ne[1] * (k->ne[0] + v->ne[0]),
+                         std::memory_order_relaxed);
     return;
   }
   rows.fetch_add(ggml_nrows(op), std::memory_order_relaxed);
@@ -82,7 +88,8 @@ ggml_status compute_graph(Backend *backend, ggml_cgraph *graph) {
   const int threads = threads_of(*static_cast<Context *>(backend->context));
   for (int i = 0; i < ggml_graph_n_nodes(graph); i++) {
     ggml_tensor *op = ggml_graph_node(graph, i);
-    if (!is_product(op) || (op->flags & GGML_TENSOR_FLAG_COMPUTE) == 0 || ggml_nelements(op) == 0) continue;
+    if (!is_product(op) || (op->flags & GGML_TENSOR_FLAG_COMPUTE) == 0 || ggml_nelements(op) == 0)
+      continue;
     const auto start = std::chrono::steady_clock::now();
     if (!compute(op, threads)) return GGML_STATUS_FAILED;
     count(op, std::chrono::steady_clock::now() - start);
@@ -102,7 +109,8 @@ ggml_status backend_compute(Backend *backend, ggml_cgraph *graph) {
 }
 
 // Random bytes: tells our backends from others'.
-ggml_guid identity = {0x6e, 0x1b, 0x9d, 0x52, 0xc4, 0x08, 0x4f, 0x37, 0xa1, 0x7a, 0x3c, 0xe5, 0x90, 0x2d, 0x66, 0xfb};
+ggml_guid identity = {0x6e, 0x1b, 0x9d, 0x52, 0xc4, 0x08, 0x4f, 0x37,
+                      0xa1, 0x7a, 0x3c, 0xe5, 0x90, 0x2d, 0x66, 0xfb};
 
 // The device.
 
@@ -112,14 +120,16 @@ const char *device_description(Device *) {
   static char text[64];
   static const bool done = [] {
     const dnnl_version_t *v = dnnl_version();
-    std::snprintf(text, sizeof text, "matrix products by Eyelet and oneDNN %d.%d.%d", v->major, v->minor, v->patch);
+    std::snprintf(text, sizeof text, "matrix products by Eyelet and oneDNN %d.%d.%d", v->major,
+                  v->minor, v->patch);
     return true;
   }();
   (void)done;
   return text;
 }
 
-void device_memory(Device *, size_t *free, size_t *total) { *free = *total = 0; }  // the CPU's, which its own device reports
+// the CPU's, which its own device reports
+void device_memory(Device *, size_t *free, size_t *total) { *free = *total = 0; }
 enum ggml_backend_dev_type device_type(Device *) { return GGML_BACKEND_DEVICE_TYPE_ACCEL; }
 
 void device_properties(Device *device, ggml_backend_dev_props *props) {
@@ -157,11 +167,14 @@ ggml_backend_buffer_t device_buffer_from_pointer(Device *, void *p, size_t size,
 
 bool device_supports_op(Device *, const ggml_tensor *op) {
   const bool yes = takes(op);
-  if (!yes && (op->op == GGML_OP_MUL_MAT || op->op == GGML_OP_MUL_MAT_ID)) declined.fetch_add(1, std::memory_order_relaxed);
+  if (!yes && (op->op == GGML_OP_MUL_MAT || op->op == GGML_OP_MUL_MAT_ID))
+    declined.fetch_add(1, std::memory_order_relaxed);
   return yes;
 }
 
-bool device_supports_buffer_type(Device *, ggml_backend_buffer_type_t type) { return reads_buffers_of(type); }
+bool device_supports_buffer_type(Device *, ggml_backend_buffer_type_t type) {
+  return reads_buffers_of(type);
+}
 bool device_offload_op(Device *, const ggml_tensor *) { return false; }
 
 // Functions by name.
@@ -179,14 +192,19 @@ void read_counters(eyelet_accel_counters *c, bool reset) {
   if (reset) calls = rows = operations = declined = nanoseconds = 0;
 }
 
-bool reads(int type) { return type >= 0 && type < GGML_TYPE_COUNT && reads_repacked(static_cast<ggml_type>(type)); }
+bool reads(int type) {
+  return type >= 0 && type < GGML_TYPE_COUNT && reads_repacked(static_cast<ggml_type>(type));
+}
 void force_path(int least, int path) {
   starve(least > 0 && path == eyelet_accel_starved);
   set_force(least, path > 0 && path < paths ? static_cast<Path>(path) : Path::ggml);
 }
-const char *path_name(int path) { return path >= 0 && path < paths ? name_of(static_cast<Path>(path)) : nullptr; }
+const char *path_name(int path) {
+  return path >= 0 && path < paths ? name_of(static_cast<Path>(path)) : nullptr;
+}
 
-bool measure_path(int type, int step, int threads, double times[eyelet_accel_rounds][eyelet_accel_paths]) {
+bool measure_path(int type, int step, int threads,
+                  double times[eyelet_accel_rounds][eyelet_accel_paths]) {
   const std::lock_guard<std::mutex> lock(computing);
   bool ok = false;
   try {
@@ -242,16 +260,18 @@ const char *registry_name(Registry *) { return "Eyelet"; }
 size_t registry_device_count(Registry *) { return 1; }
 Device *registry_device(Registry *, size_t index) { return index == 0 ? &device : nullptr; }
 
-Registry registry = {oldest_interface, {registry_name, registry_device_count, registry_device, procedure}, nullptr};
+Registry registry = {
+    oldest_interface, {registry_name, registry_device_count, registry_device, procedure}, nullptr};
 
-Device device = {{device_name, device_description, device_memory, device_type, device_properties, device_init, device_buffer_type, nullptr,
-                  device_buffer_from_pointer, device_supports_op, device_supports_buffer_type, device_offload_op, nullptr, nullptr,
-                  nullptr},
+Device device = {{device_name, device_description, device_memory, device_type, device_properties,
+                  device_init, device_buffer_type, nullptr, device_buffer_from_pointer,
+                  device_supports_op, device_supports_buffer_type, device_offload_op, nullptr,
+                  nullptr, nullptr},
                  &registry,
                  nullptr};
 
-// The version of the interface that this libggml speaks: that of the CPU backend, which comes from the same build and is loaded first.
-// Without one, the oldest is claimed, and the loader decides.
+// The version of the interface that this libggml speaks: that of the CPU backend, which comes from
+// the same build and is loaded first. Without one, the oldest is claimed, and the loader decides.
 int interface_version() {
   ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
   ggml_backend_reg_t reg = cpu ? ggml_backend_dev_backend_reg(cpu) : nullptr;

@@ -1,8 +1,10 @@
-// The interface between libggml and a backend library, stated from what libggml 0.27 expects of one: Debian's package installs the
-// header for users of backends, not the one for backends. A registry begins with the version of the interface; ggml's loader turns
-// away a library of another version than its own.
+// The interface between libggml and a backend library, stated from what libggml 0.27 expects of
+// one: Debian's package installs the header for users of backends, not the one for backends. A
+// registry begins with the version of the interface; ggml's loader turns away a library of another
+// version than its own.
 //
-// Versions 3 to 6 keep the order of what is used here. Null stands for what a backend may leave out, or never meets.
+// Versions 3 to 6 keep the order of what is used here. Null stands for what a backend may leave
+// out, or never meets.
 #ifndef EYELET_ACCEL_PLUGIN_H
 #define EYELET_ACCEL_PLUGIN_H
 
@@ -42,7 +44,8 @@ struct DeviceFunctions {
   Backend *(*init)(Device *, const char *params);
   ggml_backend_buffer_type_t (*buffer_type)(Device *);
   ggml_backend_buffer_type_t (*host_buffer_type)(Device *);
-  ggml_backend_buffer_t (*buffer_from_host_pointer)(Device *, void *, size_t size, size_t max_tensor_size);
+  ggml_backend_buffer_t (*buffer_from_host_pointer)(Device *, void *, size_t size,
+                                                    size_t max_tensor_size);
   bool (*supports_op)(Device *, const ggml_tensor *op);
   bool (*supports_buffer_type)(Device *, ggml_backend_buffer_type_t);
   bool (*offload_op)(Device *, const ggml_tensor *op);
@@ -58,7 +61,8 @@ struct Device {
 struct BackendFunctions {
   const char *(*name)(Backend *);
   void (*free)(Backend *);
-  Unused set_tensor_async, get_tensor_async, set_tensor_2d_async, get_tensor_2d_async, copy_tensor_async;
+  Unused set_tensor_async, get_tensor_async, set_tensor_2d_async, get_tensor_2d_async,
+      copy_tensor_async;
   void (*synchronize)(Backend *);
   Unused plan_create, plan_free, plan_update, plan_compute;
   ggml_status (*graph_compute)(Backend *, ggml_cgraph *);

@@ -19,14 +19,19 @@ bool has_f16c() {
   return has;
 }
 
-__attribute__((target("avx2,f16c"))) void floats_of_f16(const uint16_t *from, float *to, int64_t n) {
+__attribute__((target("avx2,f16c"))) void floats_of_f16(const uint16_t *from, float *to,
+                                                        int64_t n) {
   int64_t i = 0;
-  for (; i + 8 <= n; i += 8) _mm256_storeu_ps(to + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i *>(from + i))));
+  for (; i + 8 <= n; i += 8)
+    _mm256_storeu_ps(to + i,
+                     _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i *>(from + i))));
   for (; i < n; i++) to[i] = _cvtsh_ss(from[i]);
 }
 #endif
 
-bool known(ggml_type type) { return type == GGML_TYPE_F32 || ggml_get_type_traits(type)->to_float != nullptr; }
+bool known(ggml_type type) {
+  return type == GGML_TYPE_F32 || ggml_get_type_traits(type)->to_float != nullptr;
+}
 
 }  // namespace
 
@@ -47,18 +52,24 @@ void to_floats(ggml_type type, const void *from, float *to, int64_t n) {
     return;
   }
 #if defined(__x86_64__)
-  if (type == GGML_TYPE_F16 && has_f16c()) return floats_of_f16(static_cast<const uint16_t *>(from), to, n);
+  if (type == GGML_TYPE_F16 && has_f16c())
+    return floats_of_f16(static_cast<const uint16_t *>(from), to, n);
 #endif
   ggml_get_type_traits(type)->to_float(from, to, n);
 }
 
 bool can_run(Path path, ggml_type type, Layout layout, int64_t n, int64_t k) {
-  if (type < 0 || type >= GGML_TYPE_COUNT || n < 1 || k < 1 || k > most_depth || ggml_blck_size(type) < 1 || k % ggml_blck_size(type) != 0) return false;
-  if (layout == Layout::interleaved) return path == Path::ggml || (path == Path::integers && eyelet_qgemm_supports_interleaved(type, k, n));
+  if (type < 0 || type >= GGML_TYPE_COUNT || n < 1 || k < 1 || k > most_depth ||
+      ggml_blck_size(type) < 1 || k % ggml_blck_size(type) != 0)
+    return false;
+  if (layout == Layout::interleaved)
+    return path == Path::ggml ||
+           (path == Path::integers && eyelet_qgemm_supports_interleaved(type, k, n));
   switch (path) {
     case Path::ggml: return true;
     case Path::integers: return eyelet_qgemm_supports(type, k, n);
-    case Path::floats: return (eyelet_fgemm_supports(type, k) || (known(type) && type != GGML_TYPE_F32));
+    case Path::floats:
+      return (eyelet_fgemm_supports(type, k) || (known(type) && type != GGML_TYPE_F32));
     case Path::onednn_f32: return known(type);
     case Path::onednn_bf16: return known(type) && onednn_has_bf16();
   }
@@ -76,14 +87,36 @@ bool run(Path path, const Product *products, size_t count, int threads) {
   for (size_t i = 0; i < count; i++) {
     const Product &p = products[i];
     if (path == Path::integers) {
-      const eyelet_qgemm g = {p.type, p.m, p.n, p.k, p.w, p.w_stride, p.x, p.x_stride, p.y, p.y_stride, p.layout == Layout::interleaved};
+      const eyelet_qgemm g = {p.type,
+                              p.m,
+                              p.n,
+                              p.k,
+                              p.w,
+                              p.w_stride,
+                              p.x,
+                              p.x_stride,
+                              p.y,
+                              p.y_stride,
+                              p.layout == Layout::interleaved};
       if (!eyelet_qgemm_run(&g, threads)) return false;
     } else {
       const ggml_type_traits *traits = ggml_get_type_traits(p.type);
-      const eyelet_fgemm g = {p.type,    p.m, p.n,        p.k,
-                              p.w,       p.w_stride, p.x, p.x_stride,
-                              p.y,       p.y_stride, eyelet_fgemm_supports(p.type, p.k) ? nullptr : reinterpret_cast<decltype(eyelet_fgemm::to_float)>(traits->to_float),
-                              traits->blck_size, traits->type_size};
+      const eyelet_fgemm g = {
+          p.type,
+          p.m,
+          p.n,
+          p.k,
+          p.w,
+          p.w_stride,
+          p.x,
+          p.x_stride,
+          p.y,
+          p.y_stride,
+          eyelet_fgemm_supports(p.type, p.k)
+              ? nullptr
+              : reinterpret_cast<decltype(eyelet_fgemm::to_float)>(traits->to_float),
+          traits->blck_size,
+          traits->type_size};
       if (!eyelet_fgemm_run(&g, threads)) return false;
     }
   }
@@ -102,7 +135,8 @@ void weights_of(const Product &p, int64_t row, int64_t first, int64_t count, flo
     return;
   }
   alignas(8) char block[most_block];
-  interleaved_row(p.type, static_cast<const char *>(p.w) + row / 8 * 8 * p.w_stride + 8 * at, static_cast<int>(row % 8), block);
+  interleaved_row(p.type, static_cast<const char *>(p.w) + row / 8 * 8 * p.w_stride + 8 * at,
+                  static_cast<int>(row % 8), block);
   to_floats(p.type, block, to, count);
 }
 
@@ -133,6 +167,8 @@ void release_scratch() {
   eyelet_attention_free();
 }
 
-size_t kept_scratch() { return kept_by_onednn() + eyelet_qgemm_kept() + eyelet_fgemm_kept() + eyelet_attention_kept(); }
+size_t kept_scratch() {
+  return kept_by_onednn() + eyelet_qgemm_kept() + eyelet_fgemm_kept() + eyelet_attention_kept();
+}
 
 }  // namespace eyelet

@@ -26,7 +26,8 @@ struct Product {
   float *y;         // m rows
   size_t y_stride;  // numbers from row to row
   Layout layout;    // of w
-  bool constant;    // what stands at w stays the same as long as a context or projector computes with it
+  // what stands at w stays the same as long as a context or projector computes with it
+  bool constant;
 };
 
 // A way of computing products. The numbers stand in calibration files.
@@ -41,14 +42,16 @@ constexpr int paths = 5;
 
 const char *name_of(Path path);
 
-// The longest rows that are taken. All paths can: integer sums go over 256 numbers at most before they become floats, and memory is bounded.
+// The longest rows that are taken. All paths can: integer sums go over 256 numbers at most before
+// they become floats, and memory is bounded.
 constexpr int64_t most_depth = int64_t{1} << 18;
 
 // can_run tells whether a path takes products of such weights on this processor.
 bool can_run(Path path, ggml_type type, Layout layout, int64_t n, int64_t k);
 
-// run computes products that share everything but addresses, on a team of threads. One call at a time. It returns false when memory is short or oneDNN
-// has no kernel; what then stands in y is undefined.
+// run computes products that share everything but addresses, on a team of threads. One call at a
+// time. It returns false when memory is short or oneDNN has no kernel; what then stands in y is
+// undefined.
 bool run(Path path, const Product *products, size_t count, int threads);
 
 // run_plain computes any product that a path can run, slowly and without taking memory.

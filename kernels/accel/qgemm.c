@@ -8,8 +8,9 @@
 #include "qgemm_few.h"
 #include "qgemm_parts.h"
 
-// A thread takes so many panels at a time, and multiplies a panel, of so many numbers along k that it stays near the first cache, with all
-// rows before the next; of the rows, as many as stay in the third cache.
+// A thread takes so many panels at a time, and multiplies a panel, of so many numbers along k that
+// it stays near the first cache, with all rows before the next; of the rows, as many as stay in the
+// third cache.
 enum { block_panels = 16, block_depth = 1024, slab_bytes = 16 << 20 };
 
 // Up to so many rows, weights are unpacked for each tile, if there are kernels that do.
@@ -139,7 +140,8 @@ static char *tile_at(const slab *s, int64_t t, int64_t piece, int64_t pieces) {
 
 static void pack_tile(const slab *s, int64_t t, int64_t piece) {
   const int64_t pieces = least(s->depth, s->pieces - piece), row = tile_start(s, t);
-  s->kernels->pack_rows(s->g->type, tile_at(s, t, piece, pieces), s->g->x + (s->first + row) * s->g->x_stride + piece * s->shape.depth,
+  s->kernels->pack_rows(s->g->type, tile_at(s, t, piece, pieces),
+                        s->g->x + (s->first + row) * s->g->x_stride + piece * s->shape.depth,
                         s->g->x_stride, tile_start(s, t + 1) - row, pieces);
 }
 
@@ -328,7 +330,9 @@ static bool run(const struct eyelet_qgemm *g, int threads) {
 }
 
 bool eyelet_qgemm_run(const struct eyelet_qgemm *g, int threads) {
-  if (!(g->interleaved ? eyelet_qgemm_supports_interleaved : eyelet_qgemm_supports)(g->type, g->k, g->n) || g->m < 0 || threads < 1)
+  if (!(g->interleaved ? eyelet_qgemm_supports_interleaved : eyelet_qgemm_supports)(g->type, g->k,
+                                                                                    g->n) ||
+      g->m < 0 || threads < 1)
     return false;
   if (g->m == 0 || g->n == 0)
     return true;

@@ -1,9 +1,12 @@
-// Products of quantized weights and float activations, for batches of rows: y[m][n] = sum over k of x[m][k] * w[n][k].
+// Products of quantized weights and float activations, for batches of rows: y[m][n] = sum over k of
+// x[m][k] * w[n][k].
 //
-// The weights are rows of ggml's blocks as they lie in memory. A panel of 16 of them at a time is unpacked into integers that lie as
-// the instructions want them, and used for all rows of x. The activations are rounded to integers: where blocks have 256 weights, to 8 bits
-// with a scale for each 256 of a row, as ggml's CPU backend rounds them; where they have 32, with a scale for each 32, to 8 bits as ggml
-// does, or, for weights of 8 bits (Q8_0, IQ4_NL) on processors without VNNI, to 16.
+// The weights are rows of ggml's blocks as they lie in memory. A panel of 16 of them at a time is
+// unpacked into integers that lie as the instructions want them, and used for all rows of x. The
+// activations are rounded to integers: where blocks have 256 weights, to 8 bits with a scale for
+// each 256 of a row, as ggml's CPU backend rounds them; where they have 32, with a scale for each
+// 32, to 8 bits as ggml does, or, for weights of 8 bits (Q8_0, IQ4_NL) on processors without VNNI,
+// to 16.
 #ifndef EYELET_QGEMM_H
 #define EYELET_QGEMM_H
 
@@ -25,8 +28,8 @@ struct eyelet_qgemm {
   float *y;        // m rows of n numbers
   size_t y_stride; // numbers from row to row of y
 
-  // Whether 8 rows of w at a time are interleaved, as ggml's CPU backend repacks them (qgemm_avx2_interleaved.c): they take the place of 8
-  // rows as they were before.
+  // Whether 8 rows of w at a time are interleaved, as ggml's CPU backend repacks them
+  // (qgemm_avx2_interleaved.c): they take the place of 8 rows as they were before.
   bool interleaved;
 };
 
@@ -36,17 +39,20 @@ bool eyelet_qgemm_supports(int ggml_type, int64_t k, int64_t n);
 // Whether eyelet_qgemm_run takes such weights interleaved.
 bool eyelet_qgemm_supports_interleaved(int ggml_type, int64_t k, int64_t n);
 
-// Computes the product on a team of threads of its own. Returns false, with nothing written, if the functions above would or memory
-// is short. An infinity or a NaN in a row of x makes the whole row of y NaN. One call at a time: others wait.
+// Computes the product on a team of threads of its own. Returns false, with nothing written, if the
+// functions above would or memory is short. An infinity or a NaN in a row of x makes the whole row
+// of y NaN. One call at a time: others wait.
 bool eyelet_qgemm_run(const struct eyelet_qgemm *g, int threads);
 
 // The instructions that eyelet_qgemm_run uses here: "vnni", "avx2" or "plain".
 const char *eyelet_qgemm_isa(void);
 
-// Makes eyelet_qgemm_run use other instructions, for tests; NULL for the best. Returns false if the processor lacks them.
+// Makes eyelet_qgemm_run use other instructions, for tests; NULL for the best. Returns false if the
+// processor lacks them.
 bool eyelet_qgemm_use(const char *isa);
 
-// Frees the scratch memory, which eyelet_qgemm_run otherwise keeps: some 16 MiB, and 40 KiB a thread; more if k is above a million.
+// Frees the scratch memory, which eyelet_qgemm_run otherwise keeps: some 16 MiB, and 40 KiB a
+// thread; more if k is above a million.
 void eyelet_qgemm_free(void);
 
 // The bytes of that memory now.

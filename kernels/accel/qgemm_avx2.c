@@ -11,8 +11,9 @@ enum { most_rows = 6 }; // of a tile
 #define AVX2 __attribute__((target("avx2,fma,f16c")))
 #define INLINE AVX2 static inline __attribute__((always_inline))
 
-// What a step does. The sums of 6 rows and 16 columns take 12 registers of 16, and the other four are all used too: compilers, which know
-// that integers may be added up in any order, mix rows and run out of registers, so steps are in assembly.
+// What a step does. The sums of 6 rows and 16 columns take 12 registers of 16, and the other four
+// are all used too: compilers, which know that integers may be added up in any order, mix rows and
+// run out of registers, so steps are in assembly.
 typedef enum { bytes_first, bytes_next, pairs_first, pairs_next } kind;
 
 // The step of a row.
@@ -30,12 +31,14 @@ INLINE void multiply_row(kind k, const char *x, __m256i w0, __m256i w1, __m256i 
                      : "x"(w0), "x"(w1), "m"(*(const int32_t *)x));
     break;
   case bytes_next:
-    __asm__ volatile("vpbroadcastd %6, %2\n\tvpmaddubsw %2, %4, %3\n\tvpmaddubsw %2, %5, %2\n\tvpaddw %3, %0, %0\n\tvpaddw %2, %1, %1"
+    __asm__ volatile("vpbroadcastd %6, %2\n\tvpmaddubsw %2, %4, %3\n\tvpmaddubsw %2, %5, "
+                     "%2\n\tvpaddw %3, %0, %0\n\tvpaddw %2, %1, %1"
                      : "+x"(sum[0]), "+x"(sum[1]), "=&x"(a), "=&x"(b)
                      : "x"(w0), "x"(w1), "m"(*(const int32_t *)x));
     break;
   case pairs_next:
-    __asm__ volatile("vpbroadcastd %6, %2\n\tvpmaddwd %2, %4, %3\n\tvpmaddwd %2, %5, %2\n\tvpaddd %3, %0, %0\n\tvpaddd %2, %1, %1"
+    __asm__ volatile("vpbroadcastd %6, %2\n\tvpmaddwd %2, %4, %3\n\tvpmaddwd %2, %5, %2\n\tvpaddd "
+                     "%3, %0, %0\n\tvpaddd %2, %1, %1"
                      : "+x"(sum[0]), "+x"(sum[1]), "=&x"(a), "=&x"(b)
                      : "x"(w0), "x"(w1), "m"(*(const int32_t *)x));
     break;
@@ -43,10 +46,12 @@ INLINE void multiply_row(kind k, const char *x, __m256i w0, __m256i w1, __m256i 
 }
 
 // A number of steps.
-INLINE void multiply_steps(kind first, kind next, int steps, int r, const char *x, const char *w, __m256i sum[most_rows][2]) {
+INLINE void multiply_steps(kind first, kind next, int steps, int r, const char *x, const char *w,
+                           __m256i sum[most_rows][2]) {
 #pragma GCC unroll 16
   for (int s = 0; s < steps; s++) {
-    const __m256i w0 = _mm256_load_si256((const __m256i *)(w + 64 * s)), w1 = _mm256_load_si256((const __m256i *)(w + 64 * s + 32));
+    const __m256i w0 = _mm256_load_si256((const __m256i *)(w + 64 * s)),
+                  w1 = _mm256_load_si256((const __m256i *)(w + 64 * s + 32));
 #pragma GCC unroll 6
     for (int i = 0; i < r; i++)
       multiply_row(s ? next : first, x + 4 * (s * r + i), w0, w1, sum[i]);
@@ -77,25 +82,30 @@ INLINE void put(float *y, size_t stride, const sums *sum, int r, bool add) {
 }
 
 // Adds integers, times the factors of columns and rows.
-INLINE void scale(sums *sum, __m256i dots[most_rows][2], int r, const float *columns, const float *rows) {
+INLINE void scale(sums *sum, __m256i dots[most_rows][2], int r, const float *columns,
+                  const float *rows) {
 #pragma GCC unroll 6
   for (int i = 0; i < r; i++)
 #pragma GCC unroll 2
     for (int c = 0; c < 2; c++) {
-      const __m256 by = _mm256_mul_ps(_mm256_load_ps(columns + 8 * c), _mm256_broadcast_ss(rows + i));
+      const __m256 by =
+          _mm256_mul_ps(_mm256_load_ps(columns + 8 * c), _mm256_broadcast_ss(rows + i));
       sum->f[i][c] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots[i][c]), by, sum->f[i][c]);
     }
 }
 
-// Sums of 16 bits take two products a step: of 4-bit weights those of a whole piece (15 * 127 * 16 = 30480), of 5-bit weights those of
-// 4 steps (31 * 127 * 8 = 31496), of 6-bit weights those of 2 (63 * 127 * 4 = 32004). After fold steps they are taken to 32 bits.
+// Sums of 16 bits take two products a step: of 4-bit weights those of a whole piece (15 * 127 * 16
+// = 30480), of 5-bit weights those of 4 steps (31 * 127 * 8 = 31496), of 6-bit weights those of 2
+// (63 * 127 * 4 = 32004). After fold steps they are taken to 32 bits.
 
-INLINE void multiply_bytes(int fold, const char *tile, int r, const char *panel, int64_t pieces, float *y, size_t stride, bool add) {
+INLINE void multiply_bytes(int fold, const char *tile, int r, const char *panel, int64_t pieces,
+                           float *y, size_t stride, bool add) {
   const __m256i ones = _mm256_set1_epi16(1);
   sums sum = {0};
   fetch(y, stride, r);
   for (int64_t p = 0; p < pieces; p++, panel += qgemm_bytes_offsets + 64, tile += 40 * r) {
-    const float *scales = (const float *)(panel + qgemm_bytes_scales), *offsets = (const float *)(panel + qgemm_bytes_offsets);
+    const float *scales = (const float *)(panel + qgemm_bytes_scales),
+                *offsets = (const float *)(panel + qgemm_bytes_offsets);
     const float *x = (const float *)(tile + 32 * r), *xsum = x + r;
     __m256i dot[most_rows][2], half[most_rows][2];
     IN_MEMORY(sum);
@@ -108,7 +118,8 @@ INLINE void multiply_bytes(int fold, const char *tile, int r, const char *panel,
       sums first;
       memcpy(&first, dot, sizeof *dot * r);
       IN_MEMORY(first);
-      multiply_steps(bytes_first, bytes_next, fold, r, tile + 4 * fold * r, panel + 64 * fold, half);
+      multiply_steps(bytes_first, bytes_next, fold, r, tile + 4 * fold * r, panel + 64 * fold,
+                     half);
 #pragma GCC unroll 6
       for (int i = 0; i < r; i++)
         for (int c = 0; c < 2; c++)
@@ -118,31 +129,36 @@ INLINE void multiply_bytes(int fold, const char *tile, int r, const char *panel,
 #pragma GCC unroll 6
     for (int i = 0; i < r; i++)
       for (int c = 0; c < 2; c++)
-        sum.f[i][c] = _mm256_fnmadd_ps(_mm256_load_ps(offsets + 8 * c), _mm256_broadcast_ss(xsum + i), sum.f[i][c]);
+        sum.f[i][c] = _mm256_fnmadd_ps(_mm256_load_ps(offsets + 8 * c),
+                                       _mm256_broadcast_ss(xsum + i), sum.f[i][c]);
   }
   put(y, stride, &sum, r, add);
 }
 
-INLINE void multiply_shorts(const char *tile, int r, const char *panel, int64_t pieces, float *y, size_t stride, bool add) {
+INLINE void multiply_shorts(const char *tile, int r, const char *panel, int64_t pieces, float *y,
+                            size_t stride, bool add) {
   sums sum = {0};
   fetch(y, stride, r);
   for (int64_t p = 0; p < pieces; p++, panel += qgemm_shorts_scales + 64, tile += 68 * r) {
     __m256i dot[most_rows][2];
     IN_MEMORY(sum);
     multiply_steps(pairs_first, pairs_next, 16, r, tile, panel, dot);
-    scale(&sum, dot, r, (const float *)(panel + qgemm_shorts_scales), (const float *)(tile + 64 * r));
+    scale(&sum, dot, r, (const float *)(panel + qgemm_shorts_scales),
+          (const float *)(tile + 64 * r));
   }
   put(y, stride, &sum, r, add);
 }
 
-// The integer scales come in where 16 bits become 32. Where one factor is for both (same), the offsets are the first to be added up.
-INLINE void multiply_supers(int subs, int fold, bool same, const char *tile, int r, const char *panel, int64_t pieces, float *y,
-                            size_t stride, bool add) {
+// The integer scales come in where 16 bits become 32. Where one factor is for both (same), the
+// offsets are the first to be added up.
+INLINE void multiply_supers(int subs, int fold, bool same, const char *tile, int r,
+                            const char *panel, int64_t pieces, float *y, size_t stride, bool add) {
   sums sum = {0}, total;
   fetch(y, stride, r);
   for (int64_t p = 0; p < pieces; p++, tile += (256 + 2 * subs + 4) * r) {
     const char *scales = panel + qgemm_supers_scales, *offsets = scales + 64 * subs;
-    const float *d = (const float *)(offsets + 32 * subs), *x = (const float *)(tile + (256 + 2 * subs) * r);
+    const float *d = (const float *)(offsets + 32 * subs),
+                *x = (const float *)(tile + (256 + 2 * subs) * r);
     __m256i dot[most_rows][2];
     IN_MEMORY(sum);
     multiply_steps(pairs_first, pairs_next, subs / 2, r, tile + 256 * r, offsets, dot);
@@ -157,7 +173,8 @@ INLINE void multiply_supers(int subs, int fold, bool same, const char *tile, int
       for (int s = 0; s < 64 / subs; s += fold, steps += 4 * fold * r, panel += 64 * fold) {
         IN_MEMORY(total);
         multiply_steps(bytes_first, bytes_next, fold, r, steps, panel, dot);
-        const __m256i s0 = _mm256_load_si256((const __m256i *)scales), s1 = _mm256_load_si256((const __m256i *)(scales + 32));
+        const __m256i s0 = _mm256_load_si256((const __m256i *)scales),
+                      s1 = _mm256_load_si256((const __m256i *)(scales + 32));
 #pragma GCC unroll 6
         for (int i = 0; i < r; i++) {
           total.i[i][0] = _mm256_add_epi32(total.i[i][0], _mm256_madd_epi16(dot[i][0], s0));
@@ -195,7 +212,8 @@ KERNEL(multiply_4_k, multiply_supers, 8 COMMA 8 COMMA false COMMA)
 KERNEL(multiply_5_k, multiply_supers, 8 COMMA 4 COMMA false COMMA)
 KERNEL(multiply_6_k, multiply_supers, 16 COMMA 2 COMMA true COMMA)
 
-static void multiply(int type, const char *tile, int r, const char *panel, int64_t pieces, float *y, size_t stride, bool add) {
+static void multiply(int type, const char *tile, int r, const char *panel, int64_t pieces, float *y,
+                     size_t stride, bool add) {
   switch (type) {
   case qgemm_q4_0:
   case qgemm_q4_1: multiply_4(tile, r, panel, pieces, y, stride, add); break;
@@ -216,11 +234,21 @@ static bool present(void) { return eyelet_isa_allows(eyelet_isa_avx2); }
 static qgemm_shape shape(int type) {
   switch (qgemm_layout_of(type)) {
   case qgemm_shorts: return (qgemm_shape){32, 64 + 4, qgemm_shorts_scales + 64};
-  case qgemm_supers16: return (qgemm_shape){256, 256 + 32 + 4, qgemm_supers_scales + 16 * 64 + 8 * 64 + 128};
-  case qgemm_supers32: return (qgemm_shape){256, 256 + 16 + 4, qgemm_supers_scales + 8 * 64 + 4 * 64 + 128};
+  case qgemm_supers16:
+    return (qgemm_shape){256, 256 + 32 + 4, qgemm_supers_scales + 16 * 64 + 8 * 64 + 128};
+  case qgemm_supers32:
+    return (qgemm_shape){256, 256 + 16 + 4, qgemm_supers_scales + 8 * 64 + 4 * 64 + 128};
   default: return (qgemm_shape){32, 32 + 8, qgemm_bytes_offsets + 64};
   }
 }
 
-const qgemm_kernels qgemm_avx2 = {"avx2", present, most_rows, shape, qgemm_avx2_pack_rows, qgemm_avx2_pack_panel, qgemm_avx2_pack_interleaved, multiply, NULL};
+const qgemm_kernels qgemm_avx2 = {"avx2",
+                                  present,
+                                  most_rows,
+                                  shape,
+                                  qgemm_avx2_pack_rows,
+                                  qgemm_avx2_pack_panel,
+                                  qgemm_avx2_pack_interleaved,
+                                  multiply,
+                                  NULL};
 #endif

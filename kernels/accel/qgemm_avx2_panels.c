@@ -1,5 +1,5 @@
-// Weights for AVX2: blocks of 16 rows taken apart, and laid out as in qgemm_avx2.h. Bytes of blocks are transposed before their bits are
-// taken apart, as there are fewer of them then.
+// Weights for AVX2: blocks of 16 rows taken apart, and laid out as in qgemm_avx2.h. Bytes of blocks
+// are transposed before their bits are taken apart, as there are fewer of them then.
 #include "qgemm_avx2.h"
 
 #ifdef QGEMM_X86
@@ -47,7 +47,8 @@ INLINE void columns4(const char *const *rows, size_t offset, __m256i v[4]) {
   __m256i a[4], b[4];
 #pragma GCC unroll 4
   for (int i = 0; i < 4; i++) {
-    const __m128i low = _mm_loadu_si128((const __m128i *)(rows[i] + offset)), high = _mm_loadu_si128((const __m128i *)(rows[i + 4] + offset));
+    const __m128i low = _mm_loadu_si128((const __m128i *)(rows[i] + offset)),
+                  high = _mm_loadu_si128((const __m128i *)(rows[i + 4] + offset));
     a[i] = _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
   }
   for (int i = 0; i < 4; i += 2) {
@@ -71,8 +72,8 @@ INLINE __m256 floats(const char *const *rows, size_t offset) {
 
 // ---- blocks of 32 ----
 
-// What is common to the blocks of 32: where in a block its parts are. The offsets of weights are a multiple of their scale, or stand in the
-// block, with the other sign.
+// What is common to the blocks of 32: where in a block its parts are. The offsets of weights are a
+// multiple of their scale, or stand in the block, with the other sign.
 typedef struct {
   int bytes, minimum, fifth, codes, center;
 } block;
@@ -80,8 +81,10 @@ typedef struct {
 // The bit of 4 times 8 weights that comes above the other four: bits is 32 of them for each column.
 INLINE __m256i fifth(__m256i bits, int step) {
   const __m256i of = _mm256_set1_epi32(step & 1 ? (int)0x80402010 : 0x08040201);
-  const __m256i byte = _mm256_add_epi8(_mm256_set_epi32(0x1c1c1c1c, 0x18181818, 0x14141414, 0x10101010, 0x0c0c0c0c, 0x08080808, 0x04040404, 0),
-                                       _mm256_set1_epi8(step / 2));
+  const __m256i byte =
+      _mm256_add_epi8(_mm256_set_epi32(0x1c1c1c1c, 0x18181818, 0x14141414, 0x10101010, 0x0c0c0c0c,
+                                       0x08080808, 0x04040404, 0),
+                      _mm256_set1_epi8(step / 2));
   return and(_mm256_cmpeq_epi8(_mm256_and_si256(_mm256_shuffle_epi8(bits, byte), of), of), 16);
 }
 
@@ -108,8 +111,9 @@ INLINE void pack_bytes(block b, char *panel, pointers rows, int64_t first, int64
         store(to + 64 * s, b.fifth ? _mm256_or_si256(q, fifth(bits, s)) : q);
       }
       const __m256 scale = floats(eight, at);
-      const __m256 offset = b.minimum ? _mm256_sub_ps(_mm256_setzero_ps(), floats(eight, at + b.minimum))
-                                      : _mm256_mul_ps(scale, _mm256_set1_ps(b.center));
+      const __m256 offset = b.minimum
+                                ? _mm256_sub_ps(_mm256_setzero_ps(), floats(eight, at + b.minimum))
+                                : _mm256_mul_ps(scale, _mm256_set1_ps(b.center));
       _mm256_store_ps((float *)(to + qgemm_bytes_scales), scale);
       _mm256_store_ps((float *)(to + qgemm_bytes_offsets), offset);
     }
@@ -137,8 +141,10 @@ INLINE void signed8(bool table, const char *const *eight, size_t at, __m256i v[8
 }
 
 // Packs such blocks widened, or, as bytes, 128 higher.
-INLINE void pack_signed8(bool table, bool wide, char *panel, pointers rows, int64_t first, int64_t pieces) {
-  const int scales = wide ? qgemm_shorts_scales : qgemm_bytes_scales, piece = wide ? qgemm_shorts_scales + 64 : qgemm_bytes_offsets + 64;
+INLINE void pack_signed8(bool table, bool wide, char *panel, pointers rows, int64_t first,
+                         int64_t pieces) {
+  const int scales = wide ? qgemm_shorts_scales : qgemm_bytes_scales,
+            piece = wide ? qgemm_shorts_scales + 64 : qgemm_bytes_offsets + 64;
   for (int64_t p = first; p < first + pieces; p++, panel += piece)
     for (int half = 0; half < 2; half++) {
       const char *const *eight = rows + 8 * half;
@@ -167,13 +173,15 @@ INLINE void pack_signed(bool table, char *panel, pointers rows, int64_t first, i
 // ---- blocks of 256 ----
 
 // Stores the 8 steps of 32 weights: bits of low, and bits of high above them.
-INLINE void put32(char *to, const __m256i low[8], int low_shift, int low_bits, const __m256i high[8], int high_shift, int high_bits) {
+INLINE void put32(char *to, const __m256i low[8], int low_shift, int low_bits,
+                  const __m256i high[8], int high_shift, int high_bits) {
 #pragma GCC unroll 8
   for (int s = 0; s < 8; s++) {
     __m256i q = and(_mm256_srli_epi16(low[s], low_shift), (1 << low_bits) - 1);
     if (high_bits) {
       const int mask = ((1 << high_bits) - 1) << low_bits, shift = high_shift - low_bits;
-      const __m256i h = shift > 0 ? _mm256_srli_epi16(high[s], shift) : _mm256_slli_epi16(high[s], -shift);
+      const __m256i h =
+          shift > 0 ? _mm256_srli_epi16(high[s], shift) : _mm256_slli_epi16(high[s], -shift);
       q = _mm256_or_si256(q, and(h, mask));
     }
     store(to + 64 * s, q);
@@ -198,7 +206,8 @@ INLINE void put_integers(char *to, const integers *n, int subs) {
     columns4(scales, 0, v);
 #pragma GCC unroll 8
   for (int s = 0; s < subs / 2; s++) { // two scales, each twice
-    const __m256i low = _mm256_and_si256(v[s], _mm256_set1_epi32(0xffff)), high = _mm256_srli_epi32(v[s], 16);
+    const __m256i low = _mm256_and_si256(v[s], _mm256_set1_epi32(0xffff)),
+                  high = _mm256_srli_epi32(v[s], 16);
     store(to + 128 * s, _mm256_or_si256(low, _mm256_slli_epi32(low, 16)));
     store(to + 128 * s + 64, _mm256_or_si256(high, _mm256_slli_epi32(high, 16)));
   }
@@ -217,7 +226,8 @@ INLINE void put_floats(char *to, __m256 d, __m256 e) {
   _mm256_store_ps((float *)(to + 64), _mm256_sub_ps(_mm256_setzero_ps(), e));
 }
 
-// The 6-bit scales and offsets of Q4_K and Q5_K: the first four of each whole, of the last four 4 bits and, above the first four, 2.
+// The 6-bit scales and offsets of Q4_K and Q5_K: the first four of each whole, of the last four 4
+// bits and, above the first four, 2.
 INLINE void integers_k(integers *n, int c, const char *b) {
   uint32_t w[3];
   memcpy(w, b + 4, sizeof w);
@@ -289,8 +299,9 @@ INLINE __m128i scales_q3_k(const char *p) {
   uint32_t w[3];
   memcpy(w, p, sizeof w);
   const uint32_t low = 0x0f0f0f0f, two = 0x03030303;
-  const __m128i six = _mm_setr_epi32((w[0] & low) | (w[2] & two) << 4, (w[1] & low) | (w[2] >> 2 & two) << 4,
-                                     (w[0] >> 4 & low) | (w[2] >> 4 & two) << 4, (w[1] >> 4 & low) | (w[2] >> 6 & two) << 4);
+  const __m128i six = _mm_setr_epi32(
+      (w[0] & low) | (w[2] & two) << 4, (w[1] & low) | (w[2] >> 2 & two) << 4,
+      (w[0] >> 4 & low) | (w[2] >> 4 & two) << 4, (w[1] >> 4 & low) | (w[2] >> 6 & two) << 4);
   return _mm_sub_epi8(six, _mm_set1_epi8(32));
 }
 
@@ -335,8 +346,10 @@ INLINE void pack_q2_k(char *to, const char *const *rows, size_t at) {
 
 // ---- types ----
 
-#define BLOCKS_OF_32(NAME, PACK, HOW)                                                                                                    \
-  AVX2 static void NAME(char *panel, pointers rows, int64_t first, int64_t pieces) { PACK(HOW, panel, rows, first, pieces); }
+#define BLOCKS_OF_32(NAME, PACK, HOW)                                                              \
+  AVX2 static void NAME(char *panel, pointers rows, int64_t first, int64_t pieces) {               \
+    PACK(HOW, panel, rows, first, pieces);                                                         \
+  }
 
 #define BLOCKS_OF_256(NAME, PACK, BYTES, SUBS)                                                                                           \
   AVX2 static void NAME(char *panel, pointers rows, int64_t first, int64_t pieces) {                                                   \
@@ -359,7 +372,8 @@ BLOCKS_OF_256(panel_q4_k, pack_q4_k, 144, 8)
 BLOCKS_OF_256(panel_q5_k, pack_q5_k, 176, 8)
 BLOCKS_OF_256(panel_q6_k, pack_q6_k, 210, 16)
 
-void qgemm_avx2_pack_panel(int type, char *panel, const char *const *rows, int64_t first, int64_t pieces) {
+void qgemm_avx2_pack_panel(int type, char *panel, const char *const *rows, int64_t first,
+                           int64_t pieces) {
   switch (type) {
   case qgemm_q4_0: panel_q4_0(panel, rows, first, pieces); break;
   case qgemm_q4_1: panel_q4_1(panel, rows, first, pieces); break;
@@ -375,7 +389,8 @@ void qgemm_avx2_pack_panel(int type, char *panel, const char *const *rows, int64
   }
 }
 
-void qgemm_avx2_pack_signed(int type, char *panel, const char *const *rows, int64_t first, int64_t pieces) {
+void qgemm_avx2_pack_signed(int type, char *panel, const char *const *rows, int64_t first,
+                            int64_t pieces) {
   if (type == qgemm_iq4_nl)
     signed_iq4_nl(panel, rows, first, pieces);
   else

@@ -1,4 +1,5 @@
-// What the parts of qgemm share: the types, and the functions that differ from one set of instructions to another.
+// What the parts of qgemm share: the types, and the functions that differ from one set of
+// instructions to another.
 #ifndef EYELET_QGEMM_PARTS_H
 #define EYELET_QGEMM_PARTS_H
 
@@ -40,13 +41,15 @@ typedef struct {
   qgemm_shape (*shape)(int type);
   // Packs a number of pieces of r rows of x.
   void (*pack_rows)(int type, char *tile, const float *x, size_t stride, int r, int64_t pieces);
-  // Packs pieces [first, first + pieces) of 16 rows of weights; rows points at them, the last repeated where there are fewer. Of types
-  // with blocks of 256, it is given whole blocks.
+  // Packs pieces [first, first + pieces) of 16 rows of weights; rows points at them, the last
+  // repeated where there are fewer. Of types with blocks of 256, it is given whole blocks.
   void (*pack_panel)(int type, char *panel, const char *const *rows, int64_t first, int64_t pieces);
   // The same of two groups of 8 interleaved rows; NULL if there is no such function.
-  void (*pack_interleaved)(int type, char *panel, const char *const groups[2], int64_t first, int64_t pieces);
+  void (*pack_interleaved)(int type, char *panel, const char *const groups[2], int64_t first,
+                           int64_t pieces);
   // The product of a tile of r rows and a panel. Adds to y, or sets it.
-  void (*multiply)(int type, const char *tile, int r, const char *panel, int64_t pieces, float *y, size_t stride, bool add);
+  void (*multiply)(int type, const char *tile, int r, const char *panel, int64_t pieces, float *y,
+                   size_t stride, bool add);
   const struct qgemm_few *few; // for few rows (qgemm_few.h); NULL if there are none
 } qgemm_kernels;
 
@@ -59,8 +62,9 @@ extern const qgemm_kernels qgemm_avx2, qgemm_vnni;
 // The values of IQ4_NL's 16 codes.
 #define QGEMM_IQ4_NL -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113
 
-// Sets what to multiply numbers of magnitudes up to most by, for integers up to limit, and what these stand for. Of numbers so small that
-// the factor would overflow nothing is left; where there is an infinity or a NaN the product becomes a NaN.
+// Sets what to multiply numbers of magnitudes up to most by, for integers up to limit, and what
+// these stand for. Of numbers so small that the factor would overflow nothing is left; where there
+// is an infinity or a NaN the product becomes a NaN.
 static inline void qgemm_scale(float most, float limit, float *by, float *scale) {
   const bool finite = most <= 0x1.fffffep127f, counts = finite && most > 1e-34f;
   *by = counts ? limit / most : 0;

@@ -1,7 +1,9 @@
-// The kernels in plain C: as simple as can be, for processors without others and to compare others with.
+// The kernels in plain C: as simple as can be, for processors without others and to compare others
+// with.
 //
-// Of 32 numbers along k, a row of a tile has 32 integers of 16 bits, a scale and the sums of both halves; a column of a panel has 32 integers
-// of 16 bits, a scale, and an offset for each half: w = scale * q - offset.
+// Of 32 numbers along k, a row of a tile has 32 integers of 16 bits, a scale and the sums of both
+// halves; a column of a panel has 32 integers of 16 bits, a scale, and an offset for each half: w =
+// scale * q - offset.
 #include <math.h>
 #include <string.h>
 
@@ -108,7 +110,8 @@ static void unpack_3(const uint8_t *b, int group, weights *w) {
   w->offset[0] = w->offset[1] = 0;
   for (int i = 0; i < 32; i++) {
     const int sub = 2 * group + i / 16;
-    const int s = (b[96 + sub % 8] >> sub / 8 * 4 & 15) | (b[104 + sub % 4] >> sub / 4 * 2 & 3) << 4;
+    const int s = (b[96 + sub % 8] >> sub / 8 * 4 & 15) | (b[104 + sub % 4] >> sub / 4 * 2 & 3)
+                                                              << 4;
     const int q = (b[32 + group / 4 * 32 + i] >> 2 * (group % 4) & 3) | (b[i] >> group & 1) << 2;
     w->q[i] = (q - 4) * (s - 32);
   }
@@ -141,7 +144,8 @@ static void unpack(int type, const uint8_t *row, int64_t piece, weights *w) {
   }
 }
 
-static void pack_panel(int type, char *panel, const char *const *rows, int64_t first, int64_t pieces) {
+static void pack_panel(int type, char *panel, const char *const *rows, int64_t first,
+                       int64_t pieces) {
   weights *w = (weights *)panel;
   for (int64_t p = first; p < first + pieces; p++)
     for (int c = 0; c < qgemm_columns; c++)
@@ -172,7 +176,8 @@ static void pack_rows(int type, char *tile, const float *x, size_t stride, int r
 
 // ---- products ----
 
-static void multiply(int type, const char *tile, int r, const char *panel, int64_t pieces, float *y, size_t stride, bool add) {
+static void multiply(int type, const char *tile, int r, const char *panel, int64_t pieces, float *y,
+                     size_t stride, bool add) {
   for (int i = 0; i < r; i++)
     for (int c = 0; c < qgemm_columns; c++) {
       const activations *a = (const activations *)tile + i;
@@ -191,6 +196,9 @@ static void multiply(int type, const char *tile, int r, const char *panel, int64
 
 static bool present(void) { return true; }
 
-static qgemm_shape shape(int type) { return (qgemm_shape){32, sizeof(activations), qgemm_columns * sizeof(weights)}; }
+static qgemm_shape shape(int type) {
+  return (qgemm_shape){32, sizeof(activations), qgemm_columns * sizeof(weights)};
+}
 
-const qgemm_kernels qgemm_plain = {"plain", present, 6, shape, pack_rows, pack_panel, NULL, multiply, NULL};
+const qgemm_kernels qgemm_plain = {"plain",    present, 6,        shape, pack_rows,
+                                   pack_panel, NULL,    multiply, NULL};

@@ -1,8 +1,10 @@
-// Integer products for AVX-512 with VNNI: an instruction multiplies 64 bytes without sign with 64 bytes with sign and adds them up in 32 bits,
-// four by four (vpdpbusd). The sums of 12 rows and 16 columns take 12 registers of 32.
+// Integer products for AVX-512 with VNNI: an instruction multiplies 64 bytes without sign with 64
+// bytes with sign and adds them up in 32 bits, four by four (vpdpbusd). The sums of 12 rows and 16
+// columns take 12 registers of 32.
 //
-// Tiles and panels lie in memory as in qgemm_avx2.h, but values of 8 bits with sign are stored without, 128 higher, as qgemm_bytes; and where
-// all values of a type are stored higher, sums start from what takes that away again.
+// Tiles and panels lie in memory as in qgemm_avx2.h, but values of 8 bits with sign are stored
+// without, 128 higher, as qgemm_bytes; and where all values of a type are stored higher, sums start
+// from what takes that away again.
 #include "qgemm_avx2.h"
 #include "qgemm_few.h"
 
@@ -31,7 +33,8 @@ INLINE __m512i add_pairs(__m512i sum, __m512i w, const char *x) {
 INLINE __m512i load(const void *p) { return _mm512_load_si512(p); }
 
 // A number of steps of bytes, from zero or from integers of the rows.
-INLINE void multiply_steps(int steps, int r, const char *x, const char *w, const int32_t *start, __m512i sum[most_rows]) {
+INLINE void multiply_steps(int steps, int r, const char *x, const char *w, const int32_t *start,
+                           __m512i sum[most_rows]) {
 #pragma GCC unroll 12
   for (int i = 0; i < r; i++)
     sum[i] = start ? _mm512_set1_epi32(start[i]) : _mm512_setzero_si512();
@@ -45,10 +48,12 @@ INLINE void multiply_steps(int steps, int r, const char *x, const char *w, const
 }
 
 // Adds integers, times the factors of columns and rows.
-INLINE void scale(__m512 sum[most_rows], const __m512i dots[most_rows], int r, __m512 columns, const float *rows) {
+INLINE void scale(__m512 sum[most_rows], const __m512i dots[most_rows], int r, __m512 columns,
+                  const float *rows) {
 #pragma GCC unroll 12
   for (int i = 0; i < r; i++)
-    sum[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[i]), _mm512_mul_ps(columns, _mm512_set1_ps(rows[i])), sum[i]);
+    sum[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[i]),
+                             _mm512_mul_ps(columns, _mm512_set1_ps(rows[i])), sum[i]);
 }
 
 // Rows of y lie far apart, and nothing else has asked for them when they are written.
@@ -68,7 +73,8 @@ INLINE void put(float *y, size_t stride, const __m512 sum[most_rows], int r, boo
   }
 }
 
-INLINE void multiply_bytes(bool centered, const char *tile, int r, const char *panel, int64_t pieces, float *y, size_t stride, bool add) {
+INLINE void multiply_bytes(bool centered, const char *tile, int r, const char *panel,
+                           int64_t pieces, float *y, size_t stride, bool add) {
   __m512 sum[most_rows];
   begin(sum, y, stride, r);
   for (int64_t p = 0; p < pieces; p++, panel += qgemm_bytes_offsets + 64, tile += 40 * r) {
@@ -87,12 +93,14 @@ INLINE void multiply_bytes(bool centered, const char *tile, int r, const char *p
 }
 
 // Where one factor is for both (same), the offsets are the first to be added up.
-INLINE void multiply_supers(int subs, bool same, const char *tile, int r, const char *panel, int64_t pieces, float *y, size_t stride, bool add) {
+INLINE void multiply_supers(int subs, bool same, const char *tile, int r, const char *panel,
+                            int64_t pieces, float *y, size_t stride, bool add) {
   __m512 sum[most_rows];
   begin(sum, y, stride, r);
   for (int64_t p = 0; p < pieces; p++, tile += (256 + 2 * subs + 4) * r) {
     const char *scales = panel + qgemm_supers_scales, *offsets = scales + 64 * subs;
-    const float *d = (const float *)(offsets + 32 * subs), *x = (const float *)(tile + (256 + 2 * subs) * r);
+    const float *d = (const float *)(offsets + 32 * subs),
+                *x = (const float *)(tile + (256 + 2 * subs) * r);
     __m512i total[most_rows], dot[most_rows];
 #pragma GCC unroll 12
     for (int i = 0; i < r; i++)
@@ -123,7 +131,8 @@ INLINE void multiply_supers(int subs, bool same, const char *tile, int r, const 
   put(y, stride, sum, r, add);
 }
 
-#define EACH(ROWS) ROWS(1) ROWS(2) ROWS(3) ROWS(4) ROWS(5) ROWS(6) ROWS(7) ROWS(8) ROWS(9) ROWS(10) ROWS(11) ROWS(12)
+#define EACH(ROWS)                                                                                 \
+  ROWS(1) ROWS(2) ROWS(3) ROWS(4) ROWS(5) ROWS(6) ROWS(7) ROWS(8) ROWS(9) ROWS(10) ROWS(11) ROWS(12)
 #define CASE(r) case r: CALL(r); break;
 #define KERNEL(NAME)                                                                                                                     \
   VNNI static void NAME(const char *tile, int rows, const char *panel, int64_t pieces, float *y, size_t stride, bool add) {            \
@@ -146,7 +155,8 @@ KERNEL(multiply_2_k)
 KERNEL(multiply_6_k)
 #undef CALL
 
-static void multiply(int type, const char *tile, int r, const char *panel, int64_t pieces, float *y, size_t stride, bool add) {
+static void multiply(int type, const char *tile, int r, const char *panel, int64_t pieces, float *y,
+                     size_t stride, bool add) {
   switch (type) {
   case qgemm_q4_k:
   case qgemm_q5_k: multiply_4_k(tile, r, panel, pieces, y, stride, add); break;
@@ -173,7 +183,8 @@ static int center(int type) {
 static bool present(void) { return eyelet_isa_allows(eyelet_isa_vnni); }
 
 static qgemm_shape shape(int type) {
-  return qgemm_layout_of(type) == qgemm_shorts ? (qgemm_shape){32, 32 + 8, qgemm_bytes_offsets + 64} : qgemm_avx2.shape(type);
+  return qgemm_layout_of(type) == qgemm_shorts ? (qgemm_shape){32, 32 + 8, qgemm_bytes_offsets + 64}
+                                               : qgemm_avx2.shape(type);
 }
 
 static void pack_rows(int type, char *tile, const float *x, size_t stride, int r, int64_t pieces) {
@@ -183,12 +194,15 @@ static void pack_rows(int type, char *tile, const float *x, size_t stride, int r
     qgemm_avx2_pack_rows(type, tile, x, stride, r, pieces);
 }
 
-static void pack_panel(int type, char *panel, const char *const *rows, int64_t first, int64_t pieces) {
+static void pack_panel(int type, char *panel, const char *const *rows, int64_t first,
+                       int64_t pieces) {
   if (qgemm_layout_of(type) == qgemm_shorts)
     qgemm_avx2_pack_signed(type, panel, rows, first, pieces);
   else
     qgemm_avx2_pack_panel(type, panel, rows, first, pieces);
 }
 
-const qgemm_kernels qgemm_vnni = {"vnni", present, most_rows, shape, pack_rows, pack_panel, qgemm_avx2_pack_interleaved, multiply, &qgemm_vnni_few};
+const qgemm_kernels qgemm_vnni = {
+    "vnni",   present,        most_rows, shape, pack_rows, pack_panel, qgemm_avx2_pack_interleaved,
+    multiply, &qgemm_vnni_few};
 #endif

@@ -5,7 +5,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
-// An arena hands out the scratch memory of a thread; nothing is given back before the task ends. With a null base it only counts.
+// An arena hands out the scratch memory of a thread; nothing is given back before the task ends.
+// With a null base it only counts.
 typedef struct {
   char *base;
   size_t used;
@@ -17,7 +18,9 @@ static void *take(arena *a, size_t n) {
   return p;
 }
 
-static arena scratch_of(const nn_team *t, int thread) { return (arena){t->scratch + t->scratch_bytes * thread, 0}; }
+static arena scratch_of(const nn_team *t, int thread) {
+  return (arena){t->scratch + t->scratch_bytes * thread, 0};
+}
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
@@ -53,20 +56,25 @@ static size_t library_bytes(const nn_linear *l) {
   return larger(l->product->scratch_bytes, l->narrow ? l->narrow->scratch_bytes : 0);
 }
 
-// linear8 runs the product chunk by chunk and finishes the sums of each while they are in the cache.
-static int linear8(const nn_team *t, int me, const nn_linear *l, const operand *o, void *y, sink to, arena a) {
+// linear8 runs the product chunk by chunk and finishes the sums of each while they are in the
+// cache.
+static int linear8(const nn_team *t, int me, const nn_linear *l, const operand *o, void *y, sink to,
+                   arena a) {
   int32_t *acc = take(&a, sizeof *acc * t->block * l->chunk);
   float *row = take(&a, sizeof *row * l->chunk);
   void *library = take(&a, library_bytes(l));
   for (int c = 0; c < l->chunks; c++) {
     int first = c * l->chunk, n = l->out - first < l->chunk ? l->out - first : l->chunk;
     const eyelet_matmul *m = n < l->chunk ? l->narrow : l->product;
-    int status = eyelet_matmul_run(m, me, o->rows, (const char *)l->packed + (size_t)c * l->product->packed_bytes, NULL, acc, library);
+    int status = eyelet_matmul_run(m, me, o->rows,
+                                   (const char *)l->packed + (size_t)c * l->product->packed_bytes,
+                                   NULL, acc, library);
     if (status != dnnl_success)
       return status;
     for (int r = 0; r < t->block; r++) {
       size_t at = (size_t)r * l->out + first;
-      nn_row_dequantize(row, acc + (size_t)r * n, o->range[r], l->column + first, l->sum + first, l->bias + first, n);
+      nn_row_dequantize(row, acc + (size_t)r * n, o->range[r], l->column + first, l->sum + first,
+                        l->bias + first, n);
       nn_row_activate(row, n, l->activation);
       switch (to) {
       case STORE:
@@ -84,18 +92,24 @@ static int linear8(const nn_team *t, int me, const nn_linear *l, const operand *
   return dnnl_success;
 }
 
-// linear_panels takes one block of rows through a layer in panels. Activations are float32 where there are panels.
-static void linear_panels(const nn_team *t, const nn_linear *l, const operand *o, float *y, sink to, arena a) {
+// linear_panels takes one block of rows through a layer in panels. Activations are float32 where
+// there are panels.
+static void linear_panels(const nn_team *t, const nn_linear *l, const operand *o, float *y, sink to,
+                          arena a) {
   nn_finish f = {l->bias, l->activation, to == ADD, to == STORE && t->store == NN_ROUNDED};
   if (is8(l))
-    nn_panels8_run(o->rows, o->range, l->packed, l->column, l->sum, take(&a, sizeof(int32_t) * t->block * NN_PANEL), y, l->out, t->block, l->out,
+    nn_panels8_run(o->rows, o->range, l->packed, l->column, l->sum,
+                   take(&a, sizeof(int32_t) * t->block * NN_PANEL), y, l->out, t->block, l->out,
                    l->in, f);
   else
-    nn_panels_run(o->rows, l->in, l->packed, y, l->out, t->block, l->out, l->in, f, take(&a, nn_panels_scratch(t->block)));
+    nn_panels_run(o->rows, l->in, l->packed, y, l->out, t->block, l->out, l->in, f,
+                  take(&a, nn_panels_scratch(t->block)));
 }
 
-// linear takes one block of rows through a layer. The arena is passed by value: what is taken here is free again afterwards.
-static int linear(const nn_team *t, int me, const nn_linear *l, const operand *o, void *y, sink to, arena a) {
+// linear takes one block of rows through a layer. The arena is passed by value: what is taken here
+// is free again afterwards.
+static int linear(const nn_team *t, int me, const nn_linear *l, const operand *o, void *y, sink to,
+                  arena a) {
   if (!l->product) {
     linear_panels(t, l, o, y, to, a);
     return dnnl_success;
@@ -124,8 +138,10 @@ static size_t linear_scratch(const nn_team *t, const nn_linear *l) {
   return a.used;
 }
 
-// stored_operand converts a block of stored activations to the operand of the next layer. Floats are read where they are.
-static operand stored_operand(const nn_team *t, const nn_linear *l, void *stored, float *row, arena *a) {
+// stored_operand converts a block of stored activations to the operand of the next layer. Floats
+// are read where they are.
+static operand stored_operand(const nn_team *t, const nn_linear *l, void *stored, float *row,
+                              arena *a) {
   if (!is8(l))
     return (operand){stored, NULL};
   operand o = take_operand(t, l, a);
@@ -145,9 +161,12 @@ static void normalise(float *dst, const float *x, const nn_norm *norm, int n) {
       nn_row_norm(dst + at, x + at, norm->gain, norm->bias, norm->n, norm->eps);
 }
 
-// rotate turns the queries and keys of a stored row: 2 * hidden numbers, of which row has room for as many.
-static void rotate(const nn_team *t, const nn_rotary *rotary, void *stored, float *row, int hidden, size_t at) {
-  const float *cosines = rotary->cosines + at * rotary->half, *sines = rotary->sines + at * rotary->half;
+// rotate turns the queries and keys of a stored row: 2 * hidden numbers, of which row has room for
+// as many.
+static void rotate(const nn_team *t, const nn_rotary *rotary, void *stored, float *row, int hidden,
+                   size_t at) {
+  const float *cosines = rotary->cosines + at * rotary->half,
+              *sines = rotary->sines + at * rotary->half;
   float *x = t->store == NN_BF16 ? row : stored;
   if (x == row)
     nn_row_get(row, stored, 2 * hidden, t->store);
@@ -157,7 +176,8 @@ static void rotate(const nn_team *t, const nn_rotary *rotary, void *stored, floa
 }
 
 // before_attention: q, k, v = qkv(norm x) for one block of rows.
-static int before_attention(const nn_team *t, int me, const nn_block *b, const nn_rotary *rotary, nn_state *s, int block) {
+static int before_attention(const nn_team *t, int me, const nn_block *b, const nn_rotary *rotary,
+                            nn_state *s, int block) {
   arena a = scratch_of(t, me);
   int hidden = b->qkv.in;
   float *row = take(&a, sizeof *row * hidden * 2);
@@ -176,7 +196,8 @@ static int before_attention(const nn_team *t, int me, const nn_block *b, const n
   return status;
 }
 
-// feed computes act(gate) * up of a block of rows of gate and up, stored one behind the other, and makes them the operand of down.
+// feed computes act(gate) * up of a block of rows of gate and up, stored one behind the other, and
+// makes them the operand of down.
 static operand feed(const nn_team *t, const nn_block *b, char *stored, float *row, arena *a) {
   int wide = b->down.in;
   size_t size = (size_t)wide * nn_store_bytes(t->store);
@@ -190,8 +211,8 @@ static operand feed(const nn_team *t, const nn_block *b, char *stored, float *ro
   return o;
 }
 
-// after_attention: x += out(mixed); x += down(act(up(norm x))) for one block of rows. The wide rows between up and down never leave
-// the thread.
+// after_attention: x += out(mixed); x += down(act(up(norm x))) for one block of rows. The wide rows
+// between up and down never leave the thread.
 static int after_attention(const nn_team *t, int me, const nn_block *b, nn_state *s, int block) {
   arena a = scratch_of(t, me);
   int hidden = b->up.in, wide = b->up.out, size = nn_store_bytes(t->store);
@@ -227,14 +248,16 @@ size_t nn_block_scratch(const nn_team *t, const nn_block *b) {
   take_operand(t, &b->qkv, &a);
   take_operand(t, &b->out, &a);
   take_operand(t, &b->down, &a);
-  return a.used + larger(larger(linear_scratch(t, &b->qkv), linear_scratch(t, &b->out)), larger(linear_scratch(t, &b->up), linear_scratch(t, &b->down)));
+  return a.used + larger(larger(linear_scratch(t, &b->qkv), linear_scratch(t, &b->out)),
+                         larger(linear_scratch(t, &b->up), linear_scratch(t, &b->down)));
 }
 
 // What a thread needs for the attention of one head.
 typedef struct {
   void *k, *v;   // packed
   float *scores; // block * tokens
-  void *weights; // the scores' softmax as stored activations; the scores themselves where those are float32
+  // the scores' softmax as stored activations; the scores themselves where those are float32
+  void *weights;
   float *mixed;  // block * head_dim
   void *product; // scratch memory of the products
 } head_scratch;
@@ -242,13 +265,16 @@ typedef struct {
 static head_scratch take_head(const nn_team *t, const nn_attention *h, arena *a) {
   head_scratch s;
   int panels = !h->scores;
-  s.k = take(a, panels ? sizeof(float) * nn_panels_size(h->head_dim, h->tokens) : h->scores->packed_bytes);
-  s.v = take(a, panels ? sizeof(float) * nn_panels_size(h->tokens, h->head_dim) : h->mix->packed_bytes);
+  s.k = take(a, panels ? sizeof(float) * nn_panels_size(h->head_dim, h->tokens)
+                       : h->scores->packed_bytes);
+  s.v = take(a, panels ? sizeof(float) * nn_panels_size(h->tokens, h->head_dim)
+                       : h->mix->packed_bytes);
   s.scores = take(a, sizeof *s.scores * h->block * h->tokens);
   s.weights = t->store == NN_BF16 ? take(a, (size_t)h->block * h->tokens * 2) : s.scores;
   s.mixed = take(a, sizeof *s.mixed * h->block * h->head_dim);
   s.product = take(a, panels ? nn_panels_scratch(h->block)
-                             : larger(larger(h->scores->scratch_bytes, h->mix->scratch_bytes), larger(h->pack_k->scratch_bytes, h->pack_v->scratch_bytes)));
+                             : larger(larger(h->scores->scratch_bytes, h->mix->scratch_bytes),
+                                      larger(h->pack_k->scratch_bytes, h->pack_v->scratch_bytes)));
   return s;
 }
 
@@ -258,7 +284,8 @@ size_t nn_attention_scratch(const nn_team *t, const nn_attention *h) {
   return a.used;
 }
 
-// pack_head packs the keys and values of a head, which stand behind its queries. The right-hand side of the scores is k transposed.
+// pack_head packs the keys and values of a head, which stand behind its queries. The right-hand
+// side of the scores is k transposed.
 static int pack_head(int me, const nn_attention *h, const char *q, int size, head_scratch s) {
   size_t hidden = (size_t)h->heads * h->head_dim;
   const char *k = q + hidden * size, *v = q + 2 * hidden * size;
@@ -275,21 +302,24 @@ static int pack_head(int me, const nn_attention *h, const char *q, int size, hea
 static int score(int me, const nn_attention *h, const void *q, head_scratch s) {
   if (h->scores)
     return eyelet_matmul_run(h->scores, me, q, s.k, NULL, s.scores, s.product);
-  nn_panels_run(q, h->stride, s.k, s.scores, h->tokens, h->block, h->tokens, h->head_dim, (nn_finish){0}, s.product);
+  nn_panels_run(q, h->stride, s.k, s.scores, h->tokens, h->block, h->tokens, h->head_dim,
+                (nn_finish){0}, s.product);
   return dnnl_success;
 }
 
 static int mix(int me, const nn_attention *h, head_scratch s) {
   if (h->mix)
     return eyelet_matmul_run(h->mix, me, s.weights, s.v, NULL, s.mixed, s.product);
-  nn_panels_run(s.weights, h->tokens, s.v, s.mixed, h->head_dim, h->block, h->head_dim, h->tokens, (nn_finish){0}, s.product);
+  nn_panels_run(s.weights, h->tokens, s.v, s.mixed, h->head_dim, h->block, h->head_dim, h->tokens,
+                (nn_finish){0}, s.product);
   return dnnl_success;
 }
 
-// attend computes softmax(q k' / sqrt(head_dim)) v of one head of one stretch, a block of queries at a time: no more than block * tokens
-// scores exist in a thread. The last block begins early enough to be whole; the rows it shares with the one before come out
-// the same.
-static int attend(const nn_team *t, int me, const nn_stretch *stretch, const char *qkv, char *mixed, int head) {
+// attend computes softmax(q k' / sqrt(head_dim)) v of one head of one stretch, a block of queries
+// at a time: no more than block * tokens scores exist in a thread. The last block begins early
+// enough to be whole; the rows it shares with the one before come out the same.
+static int attend(const nn_team *t, int me, const nn_stretch *stretch, const char *qkv, char *mixed,
+                  int head) {
   const nn_attention *h = stretch->attention;
   arena a = scratch_of(t, me);
   head_scratch s = take_head(t, h, &a);
@@ -304,11 +334,14 @@ static int attend(const nn_team *t, int me, const nn_stretch *stretch, const cha
       break;
     float sums[h->block];
     for (int r = 0; r < h->block; r++)
-      sums[r] = nn_row_softmax((char *)s.weights + (size_t)r * h->tokens * size, s.scores + (size_t)r * h->tokens, h->tokens, scale, t->store);
+      sums[r] = nn_row_softmax((char *)s.weights + (size_t)r * h->tokens * size,
+                               s.scores + (size_t)r * h->tokens, h->tokens, scale, t->store);
     status = mix(me, h, s);
-    char *out = mixed + (((size_t)stretch->first + first) * hidden + (size_t)head * h->head_dim) * size;
+    char *out =
+        mixed + (((size_t)stretch->first + first) * hidden + (size_t)head * h->head_dim) * size;
     for (int r = 0; r < h->block; r++)
-      nn_row_scale(out + (size_t)r * hidden * size, s.mixed + (size_t)r * h->head_dim, 1.0f / sums[r], h->head_dim, t->store);
+      nn_row_scale(out + (size_t)r * hidden * size, s.mixed + (size_t)r * h->head_dim,
+                   1.0f / sums[r], h->head_dim, t->store);
   }
   return status;
 }
@@ -323,12 +356,14 @@ static void keep(atomic_int *first, int status) {
 static int blocks_of(const nn_team *t, int rows) { return (rows + t->block - 1) / t->block; }
 
 // attend_to is attend for a number that counts the heads of all stretches.
-static int attend_to(const nn_team *t, int me, const nn_stretch *stretches, const void *qkv, void *mixed, int i) {
+static int attend_to(const nn_team *t, int me, const nn_stretch *stretches, const void *qkv,
+                     void *mixed, int i) {
   int heads = stretches->attention->heads;
   return attend(t, me, stretches + i / heads, qkv, mixed, i % heads);
 }
 
-int nn_run_block(const nn_team *t, const nn_stretch *stretches, const nn_rotary *rotary, const nn_block *b, nn_state *s, nn_share share) {
+int nn_run_block(const nn_team *t, const nn_stretch *stretches, const nn_rotary *rotary,
+                 const nn_block *b, nn_state *s, nn_share share) {
   atomic_int status = dnnl_success;
 #pragma omp parallel num_threads(t->threads)
   {
@@ -346,7 +381,8 @@ int nn_run_block(const nn_team *t, const nn_stretch *stretches, const nn_rotary 
   return status;
 }
 
-int nn_run_attention(const nn_team *t, const nn_stretch *stretches, int n, const void *qkv, void *mixed) {
+int nn_run_attention(const nn_team *t, const nn_stretch *stretches, int n, const void *qkv,
+                     void *mixed) {
   atomic_int status = dnnl_success;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(t->threads)
   for (int i = 0; i < n * stretches->attention->heads; i++)
@@ -378,7 +414,8 @@ typedef struct {
 
 // read_row sets row to a row of an MLP's input, of n numbers: the mean of pool rows.
 static void read_row(float *row, const nn_source *s, int at, int n) {
-  const float *x = s->x + ((size_t)(at / s->group) * s->stride + s->skip) * s->unit + (size_t)(at % s->group) * s->pool * n;
+  const float *x = s->x + ((size_t)(at / s->group) * s->stride + s->skip) * s->unit +
+                   (size_t)(at % s->group) * s->pool * n;
   memcpy(row, x, sizeof *row * n);
   for (int i = 1; i < s->pool; i++)
     nn_row_add(row, x + (size_t)i * n, n);
@@ -428,7 +465,8 @@ size_t nn_mlp_scratch(const nn_team *t, const nn_linear *linears, int n) {
   return a.used + most;
 }
 
-int nn_run_mlp(const nn_team *t, const nn_norm *norm, const nn_linear *linears, int n, nn_source source, float *y) {
+int nn_run_mlp(const nn_team *t, const nn_norm *norm, const nn_linear *linears, int n,
+               nn_source source, float *y) {
   mlp m = {norm, linears, n, source, y};
   atomic_int status = dnnl_success;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(t->threads)

@@ -1,5 +1,6 @@
-// The regions of a transformer: each nn_run_ function is one OpenMP parallel region. Rows are split into blocks of a fixed height, for
-// which the products are planned; a thread takes a block through everything that needs no other rows.
+// The regions of a transformer: each nn_run_ function is one OpenMP parallel region. Rows are split
+// into blocks of a fixed height, for which the products are planned; a thread takes a block through
+// everything that needs no other rows.
 #ifndef EYELET_NN_H
 #define EYELET_NN_H
 
@@ -13,9 +14,10 @@ typedef struct {
   nn_activation activation;
   const float *bias; // out numbers; never NULL
   const void *packed;
-  // The library's products, NULL where weights are packed in panels. Over float weights, one product stores its result itself, bias and
-  // activation fused (and x added, for a residual). Over 8-bit weights there are products over chunks of columns, packed one after the
-  // other, whose 32-bit sums stay in the cache until they are scaled.
+  // The library's products, NULL where weights are packed in panels. Over float weights, one
+  // product stores its result itself, bias and activation fused (and x added, for a residual). Over
+  // 8-bit weights there are products over chunks of columns, packed one after the other, whose
+  // 32-bit sums stay in the cache until they are scaled.
   const eyelet_matmul *product;
   const eyelet_matmul *narrow; // the last chunk, where it is narrower
   int chunks, chunk;
@@ -39,7 +41,8 @@ typedef struct {
   const nn_attention *attention;
 } nn_stretch;
 
-// Rotary positions: pair i of a head's queries and keys, (x[i], x[half + i]), is turned by an angle that the row has for it.
+// Rotary positions: pair i of a head's queries and keys, (x[i], x[half + i]), is turned by an angle
+// that the row has for it.
 typedef struct {
   int half;                     // pairs of a head; 0 for none
   const float *cosines, *sines; // half numbers for each row
@@ -77,29 +80,34 @@ typedef struct {
 
 // These return the first failure of a primitive, dnnl_success if there was none.
 
-// A share of the work of a block: rows are blocks of rows, heads are pairs of a stretch and a head. Shares are run in turn.
+// A share of the work of a block: rows are blocks of rows, heads are pairs of a stretch and a head.
+// Shares are run in turn.
 typedef struct {
   int rows_before, rows_before_end; // of the queries, keys and values
   int heads, heads_end;             // of the attention
   int rows_after, rows_after_end;   // of what follows
 } nn_share;
 
-// x = x + out(attention(qkv(norm x))); x = x + down(act(up(norm x))), or down(act(gate(norm x)) * up(norm x)) where it is gated. The queries
-// and keys of a row are turned by its rotary positions.
-int nn_run_block(const nn_team *t, const nn_stretch *stretches, const nn_rotary *rotary, const nn_block *b, nn_state *s, nn_share share);
+// x = x + out(attention(qkv(norm x))); x = x + down(act(up(norm x))), or down(act(gate(norm x)) *
+// up(norm x)) where it is gated. The queries and keys of a row are turned by its rotary positions.
+int nn_run_block(const nn_team *t, const nn_stretch *stretches, const nn_rotary *rotary,
+                 const nn_block *b, nn_state *s, nn_share share);
 
-// Which rows an MLP reads. Row r of its input begins at number ((r / group) * stride + skip) * unit + r % group * pool * in of x; it is the
-// mean of pool rows of `in` numbers.
+// Which rows an MLP reads. Row r of its input begins at number ((r / group) * stride + skip) * unit
+// + r % group * pool * in of x; it is the mean of pool rows of `in` numbers.
 typedef struct {
   const float *x;
   int rows, group, stride, skip, unit, pool;
 } nn_source;
 
-// y = linears[n-1](... linears[0](norm(x))), the norm left out where its gain is NULL; it may be narrower than a row, and then takes the
-// row part by part. y has room for whole blocks; the last linear stores float32 and the ones before it activations.
-int nn_run_mlp(const nn_team *t, const nn_norm *norm, const nn_linear *linears, int n, nn_source source, float *y);
+// y = linears[n-1](... linears[0](norm(x))), the norm left out where its gain is NULL; it may be
+// narrower than a row, and then takes the row part by part. y has room for whole blocks; the last
+// linear stores float32 and the ones before it activations.
+int nn_run_mlp(const nn_team *t, const nn_norm *norm, const nn_linear *linears, int n,
+               nn_source source, float *y);
 
-int nn_run_attention(const nn_team *t, const nn_stretch *stretches, int n, const void *qkv, void *mixed);
+int nn_run_attention(const nn_team *t, const nn_stretch *stretches, int n, const void *qkv,
+                     void *mixed);
 int nn_run_norm(const nn_team *t, const nn_norm *norm, float *x, int rows);
 
 // Bytes of scratch memory that a thread needs.

@@ -11,15 +11,18 @@
 
 int nn_panels_supported(void) { return eyelet_isa_allows(eyelet_isa_avx2); }
 
-// Tiles have up to this many rows: with 16 columns, that many rows of sums, a row of weights and one number fill the 16 registers.
+// Tiles have up to this many rows: with 16 columns, that many rows of sums, a row of weights and
+// one number fill the 16 registers.
 enum { TILE = 6 };
 
-// Panels are cut into pieces of at most this depth, which stay in the first cache while all rows pass by.
+// Panels are cut into pieces of at most this depth, which stay in the first cache while all rows
+// pass by.
 enum { DEPTH = 256, DEPTH8 = 1024 };
 
 static int panels(int n) { return (n + NN_PANEL - 1) / NN_PANEL; }
 
-// pieces cuts n into equal pieces of at most size, and returns how many there are; piece i begins at begin(i).
+// pieces cuts n into equal pieces of at most size, and returns how many there are; piece i begins
+// at begin(i).
 static int pieces(int n, int size) { return (n + size - 1) / size; }
 static int begin(int i, int n, int count) { return (int)((int64_t)i * n / count); }
 
@@ -75,8 +78,8 @@ AVX2_INLINE void round16(float *x) {
     x[i] = from_bf16(to_bf16(x[i]));
 }
 
-// step adds the product of a column of a and a row of a panel. (Sums are added to in assembly, as below: compilers mix the rows, for which
-// there are no registers.)
+// step adds the product of a column of a and a row of a panel. (Sums are added to in assembly, as
+// below: compilers mix the rows, for which there are no registers.)
 AVX2_INLINE void step(int rows, const float *a, size_t lda, const float *b, __m256 sums[TILE][2]) {
   __m256 b0 = _mm256_load_ps(b), b1 = _mm256_load_ps(b + 8);
 #pragma GCC unroll 6
@@ -87,10 +90,13 @@ AVX2_INLINE void step(int rows, const float *a, size_t lda, const float *b, __m2
   }
 }
 
-// tile adds the product of rows of a and a piece of a panel to a tile of c, or to bias where c holds nothing yet.
-AVX2_INLINE void tile(int rows, const float *a, size_t lda, const float *b, int k, float *c, size_t ldc, int load, const float *bias) {
+// tile adds the product of rows of a and a piece of a panel to a tile of c, or to bias where c
+// holds nothing yet.
+AVX2_INLINE void tile(int rows, const float *a, size_t lda, const float *b, int k, float *c,
+                      size_t ldc, int load, const float *bias) {
   __m256 sums[TILE][2];
-  __m256 bias0 = bias ? _mm256_loadu_ps(bias) : _mm256_setzero_ps(), bias1 = bias ? _mm256_loadu_ps(bias + 8) : _mm256_setzero_ps();
+  __m256 bias0 = bias ? _mm256_loadu_ps(bias) : _mm256_setzero_ps(),
+         bias1 = bias ? _mm256_loadu_ps(bias + 8) : _mm256_setzero_ps();
 #pragma GCC unroll 6
   for (int r = 0; r < rows; r++) {
     _mm_prefetch((const char *)(c + r * ldc), _MM_HINT_T0); // rows of c lie far apart
@@ -109,11 +115,13 @@ AVX2_INLINE void tile(int rows, const float *a, size_t lda, const float *b, int 
   for (int r = 0; r < rows; r++) {
     float *to = c + r * ldc;
     _mm256_storeu_ps(to, load ? _mm256_add_ps(sums[r][0], _mm256_loadu_ps(to)) : sums[r][0]);
-    _mm256_storeu_ps(to + 8, load ? _mm256_add_ps(sums[r][1], _mm256_loadu_ps(to + 8)) : sums[r][1]);
+    _mm256_storeu_ps(to + 8,
+                     load ? _mm256_add_ps(sums[r][1], _mm256_loadu_ps(to + 8)) : sums[r][1]);
   }
 }
 
-AVX2 static void tile_of(int rows, const float *a, size_t lda, const float *b, int k, float *c, size_t ldc, int load, const float *bias) {
+AVX2 static void tile_of(int rows, const float *a, size_t lda, const float *b, int k, float *c,
+                         size_t ldc, int load, const float *bias) {
   switch (rows) {
   case 1:
     tile(1, a, lda, b, k, c, ldc, load, bias);
@@ -156,12 +164,14 @@ static inline void ahead(const void *next, size_t bytes, int share, int shares) 
     _mm_prefetch((const char *)next + i, _MM_HINT_T1);
 }
 
-// Rows of a are copied to these many numbers apart: a distance that is no power of two, as far as caches care.
+// Rows of a are copied to these many numbers apart: a distance that is no power of two, as far as
+// caches care.
 enum { COPY_STRIDE = DEPTH + NN_PANEL };
 
 size_t nn_panels_scratch(int m) { return sizeof(float) * m * COPY_STRIDE; }
 
-void nn_panels_run(const float *a, size_t lda, const float *packed, float *c, size_t ldc, int m, int n, int k, nn_finish f, float *scratch) {
+void nn_panels_run(const float *a, size_t lda, const float *packed, float *c, size_t ldc, int m,
+                   int n, int k, nn_finish f, float *scratch) {
   int depths = pieces(k, DEPTH), tiles = pieces(m, TILE), ends = f.activation != NN_NONE || f.round;
   float edge[TILE * NN_PANEL] = {0}, edge_bias[NN_PANEL] = {0};
   for (int d = 0; d < depths; d++) {
@@ -180,7 +190,8 @@ void nn_panels_run(const float *a, size_t lda, const float *packed, float *c, si
         ahead(packed + (size_t)depth * NN_PANEL, sizeof *packed * depth * NN_PANEL, t, tiles);
         if (at == edge && load)
           copy_tile(edge, NN_PANEL, to, ldc, rows, columns);
-        tile_of(rows, scratch + row * COPY_STRIDE, COPY_STRIDE, packed, depth, at, stride, load, bias);
+        tile_of(rows, scratch + row * COPY_STRIDE, COPY_STRIDE, packed, depth, at, stride, load,
+                bias);
         if (last && ends)
           finish_tile(rows, at, stride, f);
         if (at == edge)
@@ -190,7 +201,8 @@ void nn_panels_run(const float *a, size_t lda, const float *packed, float *c, si
   }
 }
 
-// Weights of four rows and 16 columns stand together, a column after the other: what vpmaddubsw and vpmaddwd take.
+// Weights of four rows and 16 columns stand together, a column after the other: what vpmaddubsw and
+// vpmaddwd take.
 static int padded_depth(int k) { return (k + 3) / 4 * 4; }
 
 size_t nn_panels8_size(int k, int n) { return (size_t)padded_depth(k) * panels(n) * NN_PANEL; }
@@ -211,13 +223,16 @@ AVX2_INLINE __m256i broadcast4(const uint8_t *p) {
   return _mm256_set1_epi32(v);
 }
 
-// tile8 adds the product of rows of a and a piece of a panel to a tile of sums, or sets the tile where load is 0.
-AVX2_INLINE void tile8(int rows, const uint8_t *a, size_t lda, const int8_t *b, int k, int32_t *c, int load) {
+// tile8 adds the product of rows of a and a piece of a panel to a tile of sums, or sets the tile
+// where load is 0.
+AVX2_INLINE void tile8(int rows, const uint8_t *a, size_t lda, const int8_t *b, int k, int32_t *c,
+                       int load) {
   __m256i sums[TILE][2], ones = _mm256_set1_epi16(1);
 #pragma GCC unroll 6
   for (int r = 0; r < rows; r++) {
     sums[r][0] = load ? _mm256_loadu_si256((__m256i *)(c + r * NN_PANEL)) : _mm256_setzero_si256();
-    sums[r][1] = load ? _mm256_loadu_si256((__m256i *)(c + r * NN_PANEL + 8)) : _mm256_setzero_si256();
+    sums[r][1] =
+        load ? _mm256_loadu_si256((__m256i *)(c + r * NN_PANEL + 8)) : _mm256_setzero_si256();
   }
   for (int i = 0; i < k; i += 4, a += 4, b += 4 * NN_PANEL) {
     const __m256i *w = (const __m256i *)b;
@@ -225,7 +240,8 @@ AVX2_INLINE void tile8(int rows, const uint8_t *a, size_t lda, const int8_t *b, 
 #pragma GCC unroll 6
     for (int r = 0; r < rows; r++) {
       __m256i x = broadcast4(a + r * lda);
-      __m256i p0 = _mm256_madd_epi16(_mm256_maddubs_epi16(x, b0), ones), p1 = _mm256_madd_epi16(_mm256_maddubs_epi16(x, b1), ones);
+      __m256i p0 = _mm256_madd_epi16(_mm256_maddubs_epi16(x, b0), ones),
+              p1 = _mm256_madd_epi16(_mm256_maddubs_epi16(x, b1), ones);
       __asm__ volatile("vpaddd %1, %0, %0" : "+x"(sums[r][0]) : "x"(p0));
       __asm__ volatile("vpaddd %1, %0, %0" : "+x"(sums[r][1]) : "x"(p1));
     }
@@ -237,7 +253,8 @@ AVX2_INLINE void tile8(int rows, const uint8_t *a, size_t lda, const int8_t *b, 
   }
 }
 
-AVX2 static void tile8_of(int rows, const uint8_t *a, size_t lda, const int8_t *b, int k, int32_t *c, int load) {
+AVX2 static void tile8_of(int rows, const uint8_t *a, size_t lda, const int8_t *b, int k,
+                          int32_t *c, int load) {
   switch (rows) {
   case 1:
     tile8(1, a, lda, b, k, c, load);
@@ -261,8 +278,9 @@ AVX2 static void tile8_of(int rows, const uint8_t *a, size_t lda, const int8_t *
 }
 
 // finish8 takes the sums of m rows of a panel to c.
-AVX2 static void finish8(const int32_t *sums, const nn_range *rows, const float *column, const int32_t *sum, float *c, size_t ldc, int m,
-                         int columns, nn_finish f) {
+AVX2 static void finish8(const int32_t *sums, const nn_range *rows, const float *column,
+                         const int32_t *sum, float *c, size_t ldc, int m, int columns,
+                         nn_finish f) {
   float scales[NN_PANEL] = {0}, bias[NN_PANEL] = {0}, y[NN_PANEL];
   int32_t total[NN_PANEL] = {0};
   memcpy(scales, column, sizeof *scales * columns);
@@ -290,8 +308,9 @@ AVX2 static void finish8(const int32_t *sums, const nn_range *rows, const float 
   }
 }
 
-void nn_panels8_run(const uint8_t *a, const nn_range *rows, const int8_t *packed, const float *column, const int32_t *sum, int32_t *sums,
-                    float *c, size_t ldc, int m, int n, int k, nn_finish f) {
+void nn_panels8_run(const uint8_t *a, const nn_range *rows, const int8_t *packed,
+                    const float *column, const int32_t *sum, int32_t *sums, float *c, size_t ldc,
+                    int m, int n, int k, nn_finish f) {
   int padded = padded_depth(k), tiles = pieces(m, TILE);
   for (int p = 0; p < n; p += NN_PANEL, packed += (size_t)padded * NN_PANEL) {
     for (int first = 0; first < padded; first += DEPTH8) {
@@ -299,7 +318,8 @@ void nn_panels8_run(const uint8_t *a, const nn_range *rows, const int8_t *packed
       for (int t = 0; t < tiles; t++) {
         int row = begin(t, m, tiles), height = begin(t + 1, m, tiles) - row;
         ahead(packed + (size_t)(first + depth) * NN_PANEL, (size_t)depth * NN_PANEL, t, tiles);
-        tile8_of(height, a + (size_t)row * k + first, k, packed + (size_t)first * NN_PANEL, depth, sums + row * NN_PANEL, first > 0);
+        tile8_of(height, a + (size_t)row * k + first, k, packed + (size_t)first * NN_PANEL, depth,
+                 sums + row * NN_PANEL, first > 0);
       }
     }
     nn_finish g = f;
@@ -314,10 +334,12 @@ int nn_panels_supported(void) { return 0; }
 size_t nn_panels_size(int k, int n) { return 0; }
 void nn_panels_pack(float *dst, const float *src, size_t k_stride, size_t n_stride, int k, int n) {}
 size_t nn_panels_scratch(int m) { return 0; }
-void nn_panels_run(const float *a, size_t lda, const float *packed, float *c, size_t ldc, int m, int n, int k, nn_finish f, float *scratch) {}
+void nn_panels_run(const float *a, size_t lda, const float *packed, float *c, size_t ldc, int m,
+                   int n, int k, nn_finish f, float *scratch) {}
 size_t nn_panels8_size(int k, int n) { return 0; }
 void nn_panels8_pack(int8_t *dst, const int8_t *src, int k, int n) {}
-void nn_panels8_run(const uint8_t *a, const nn_range *rows, const int8_t *packed, const float *column, const int32_t *sum, int32_t *sums,
-                    float *c, size_t ldc, int m, int n, int k, nn_finish f) {}
+void nn_panels8_run(const uint8_t *a, const nn_range *rows, const int8_t *packed,
+                    const float *column, const int32_t *sum, int32_t *sums, float *c, size_t ldc,
+                    int m, int n, int k, nn_finish f) {}
 
 #endif

@@ -1,6 +1,7 @@
-// Matrix products of our own for processors with AVX2 and FMA but no AVX-512, VNNI or bfloat16: there they beat the library's
-// (docs/measurements.md). Weights are packed once, in panels of 16 columns, so that the innermost loop reads them in one stream and keeps a tile of
-// sums in registers (Goto and van de Geijn 2008; Van Zee and van de Geijn 2015).
+// Matrix products of our own for processors with AVX2 and FMA but no AVX-512, VNNI or bfloat16:
+// there they beat the library's (docs/measurements.md). Weights are packed once, in panels of 16
+// columns, so that the innermost loop reads them in one stream and keeps a tile of sums in
+// registers (Goto and van de Geijn 2008; Van Zee and van de Geijn 2015).
 #ifndef EYELET_NN_PANELS_H
 #define EYELET_NN_PANELS_H
 
@@ -10,10 +11,12 @@
 // The columns of a panel; weights have room for whole panels.
 enum { NN_PANEL = 16 };
 
-// nn_panels_supported reports whether the processor can run the functions below, at the level that it is held to.
+// nn_panels_supported reports whether the processor can run the functions below, at the level that
+// it is held to.
 int nn_panels_supported(void);
 
-// What becomes of the sums of a product: c = act(sums + bias), or, without an activation, c += sums + bias.
+// What becomes of the sums of a product: c = act(sums + bias), or, without an activation, c += sums
+// + bias.
 typedef struct {
   const float *bias; // a number for each column; NULL for none
   nn_activation activation;
@@ -21,24 +24,27 @@ typedef struct {
   int round; // to bfloat16
 } nn_finish;
 
-// nn_panels_pack copies a k x n matrix whose element (i, j) stands at src + i * k_stride + j * n_stride; dst has nn_panels_size(k, n)
-// numbers, and stands at a multiple of 32 bytes.
+// nn_panels_pack copies a k x n matrix whose element (i, j) stands at src + i * k_stride + j *
+// n_stride; dst has nn_panels_size(k, n) numbers, and stands at a multiple of 32 bytes.
 size_t nn_panels_size(int k, int n);
 void nn_panels_pack(float *dst, const float *src, size_t k_stride, size_t n_stride, int k, int n);
 
-// nn_panels_run computes c = finish(a * packed): a is m x k with rows lda numbers apart, c m x n with rows ldc apart. scratch has
-// nn_panels_scratch(m) bytes.
+// nn_panels_run computes c = finish(a * packed): a is m x k with rows lda numbers apart, c m x n
+// with rows ldc apart. scratch has nn_panels_scratch(m) bytes.
 size_t nn_panels_scratch(int m);
-void nn_panels_run(const float *a, size_t lda, const float *packed, float *c, size_t ldc, int m, int n, int k, nn_finish f, float *scratch);
+void nn_panels_run(const float *a, size_t lda, const float *packed, float *c, size_t ldc, int m,
+                   int n, int k, nn_finish f, float *scratch);
 
 // The same for 8-bit weights: src holds n rows of k, and dst has nn_panels8_size(k, n) bytes.
 size_t nn_panels8_size(int k, int n);
 void nn_panels8_pack(int8_t *dst, const int8_t *src, int k, int n);
 
-// nn_panels8_run computes c = finish(rows[r].scale * column[j] * (a * packed - rows[r].zero * sum[j])) over numbers of at most 7 bits in a, so
-// that no pair of products overflows 16 bits. a's rows are k bytes apart; up to 3 bytes after the last one are read. sums has room for
-// m * NN_PANEL numbers.
-void nn_panels8_run(const uint8_t *a, const nn_range *rows, const int8_t *packed, const float *column, const int32_t *sum, int32_t *sums,
-                    float *c, size_t ldc, int m, int n, int k, nn_finish f);
+// nn_panels8_run computes c = finish(rows[r].scale * column[j] * (a * packed - rows[r].zero *
+// sum[j])) over numbers of at most 7 bits in a, so that no pair of products overflows 16 bits. a's
+// rows are k bytes apart; up to 3 bytes after the last one are read. sums has room for m * NN_PANEL
+// numbers.
+void nn_panels8_run(const uint8_t *a, const nn_range *rows, const int8_t *packed,
+                    const float *column, const int32_t *sum, int32_t *sums, float *c, size_t ldc,
+                    int m, int n, int k, nn_finish f);
 
 #endif

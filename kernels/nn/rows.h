@@ -18,7 +18,8 @@ typedef enum { NN_NONE, NN_QUICK_GELU, NN_GELU, NN_GELU_TANH, NN_SILU } nn_activ
 static inline int nn_store_bytes(nn_store s) { return s == NN_BF16 ? 2 : 4; }
 
 // nn_row_norm computes dst = (x - mean(x)) / sqrt(var(x) + eps) * gain + bias over n elements.
-void nn_row_norm(float *dst, const float *x, const float *gain, const float *bias, int n, float eps);
+void nn_row_norm(float *dst, const float *x, const float *gain, const float *bias, int n,
+                 float eps);
 
 // nn_row_rms_norm computes dst = x / sqrt(mean(x x) + eps) * gain over n elements.
 void nn_row_rms_norm(float *dst, const float *x, const float *gain, int n, float eps);
@@ -42,22 +43,25 @@ typedef struct {
   int32_t zero;
 } nn_range;
 
-// nn_row_quantize stores numbers as integers from 0 to limit, so that their range, with 0 in it, fills that of the integers.
+// nn_row_quantize stores numbers as integers from 0 to limit, so that their range, with 0 in it,
+// fills that of the integers.
 nn_range nn_row_quantize(uint8_t *dst, const float *x, int n, int limit);
 
-// nn_row_dequantize computes dst = row.scale * column[i] * (acc[i] - row.zero * sum[i]) + bias[i]: the end of an 8-bit product, sum[i]
-// being the sum of the weights of column i.
-void nn_row_dequantize(float *dst, const int32_t *acc, nn_range row, const float *column, const int32_t *sum, const float *bias, int n);
+// nn_row_dequantize computes dst = row.scale * column[i] * (acc[i] - row.zero * sum[i]) + bias[i]:
+// the end of an 8-bit product, sum[i] being the sum of the weights of column i.
+void nn_row_dequantize(float *dst, const int32_t *acc, nn_range row, const float *column,
+                       const int32_t *sum, const float *bias, int n);
 
-// nn_channel_quantize rounds the weights of an output channel to multiples of their largest magnitude over 127. It returns that step, and the
-// sum of the integers.
+// nn_channel_quantize rounds the weights of an output channel to multiples of their largest
+// magnitude over 127. It returns that step, and the sum of the integers.
 float nn_channel_quantize(int8_t *dst, const float *w, int n, int32_t *sum);
 
 // nn_row_activate applies an activation in place, nn_row_add adds x to dst.
 void nn_row_activate(float *x, int n, nn_activation a);
 void nn_row_add(float *dst, const float *x, int n);
 
-// nn_row_softmax stores exp((x - max(x)) * scale) as s and returns the sum of what it stored. x may be dst.
+// nn_row_softmax stores exp((x - max(x)) * scale) as s and returns the sum of what it stored. x may
+// be dst.
 float nn_row_softmax(void *dst, float *x, int n, float scale, nn_store s);
 
 // nn_row_scale stores x * f as s.

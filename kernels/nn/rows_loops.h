@@ -1,7 +1,10 @@
-// The loops of rows.c, plain C that compilers vectorise. rows.c includes this file once for each level of instruction sets that it has them compiled
-// for, with TARGET, the attribute of their functions, and LEVEL, which makes a name of the level's own.
+// The loops of rows.c, plain C that compilers vectorise. rows.c includes this file once for each
+// level of instruction sets that it has them compiled for, with TARGET, the attribute of their
+// functions, and LEVEL, which makes a name of the level's own.
 
-TARGET static void LEVEL(norm)(float *restrict dst, const float *restrict x, const float *restrict gain, const float *restrict bias, int n, float eps) {
+TARGET static void LEVEL(norm)(float *restrict dst, const float *restrict x,
+                               const float *restrict gain, const float *restrict bias, int n,
+                               float eps) {
   float sum = 0;
 #pragma omp simd reduction(+ : sum)
   for (int i = 0; i < n; i++)
@@ -16,7 +19,8 @@ TARGET static void LEVEL(norm)(float *restrict dst, const float *restrict x, con
     dst[i] = (x[i] - mean) * f * gain[i] + bias[i];
 }
 
-TARGET static void LEVEL(rms_norm)(float *restrict dst, const float *restrict x, const float *restrict gain, int n, float eps) {
+TARGET static void LEVEL(rms_norm)(float *restrict dst, const float *restrict x,
+                                   const float *restrict gain, int n, float eps) {
   float square = 0;
 #pragma omp simd reduction(+ : square)
   for (int i = 0; i < n; i++)
@@ -27,7 +31,9 @@ TARGET static void LEVEL(rms_norm)(float *restrict dst, const float *restrict x,
     dst[i] = x[i] * f * gain[i];
 }
 
-TARGET static void LEVEL(rotate)(float *restrict a, float *restrict b, const float *restrict cosines, const float *restrict sines, int n) {
+TARGET static void LEVEL(rotate)(float *restrict a, float *restrict b,
+                                 const float *restrict cosines, const float *restrict sines,
+                                 int n) {
 #pragma omp simd
   for (int i = 0; i < n; i++) {
     float x = a[i], y = b[i];
@@ -60,7 +66,8 @@ TARGET static void LEVEL(round)(float *x, int n) {
     x[i] = from_bf16(to_bf16(x[i]));
 }
 
-TARGET static nn_range LEVEL(quantize)(uint8_t *restrict dst, const float *restrict x, int n, int limit) {
+TARGET static nn_range LEVEL(quantize)(uint8_t *restrict dst, const float *restrict x, int n,
+                                       int limit) {
   float low = 0, high = 0;
 #pragma omp simd reduction(min : low) reduction(max : high)
   for (int i = 0; i < n; i++) {
@@ -83,8 +90,9 @@ TARGET static nn_range LEVEL(quantize)(uint8_t *restrict dst, const float *restr
   return (nn_range){(high - low) / limit, zero};
 }
 
-TARGET static void LEVEL(dequantize)(float *restrict dst, const int32_t *restrict acc, nn_range row, const float *restrict column,
-                              const int32_t *restrict sum, const float *restrict bias, int n) {
+TARGET static void LEVEL(dequantize)(float *restrict dst, const int32_t *restrict acc, nn_range row,
+                                     const float *restrict column, const int32_t *restrict sum,
+                                     const float *restrict bias, int n) {
 #pragma omp simd
   for (int i = 0; i < n; i++)
     dst[i] = row.scale * column[i] * (float)(acc[i] - row.zero * sum[i]) + bias[i];
@@ -139,13 +147,15 @@ TARGET static void LEVEL(scale)(float *dst, const float *x, float f, int n) {
     dst[i] = x[i] * f;
 }
 
-TARGET static void LEVEL(scale_bf16)(uint16_t *restrict dst, const float *restrict x, float f, int n) {
+TARGET static void LEVEL(scale_bf16)(uint16_t *restrict dst, const float *restrict x, float f,
+                                     int n) {
 #pragma omp simd
   for (int i = 0; i < n; i++)
     dst[i] = to_bf16(x[i] * f);
 }
 
-TARGET static float LEVEL(quantize_channel)(int8_t *restrict dst, const float *restrict w, int n, int32_t *sum) {
+TARGET static float LEVEL(quantize_channel)(int8_t *restrict dst, const float *restrict w, int n,
+                                            int32_t *sum) {
   float largest = 0;
 #pragma omp simd reduction(max : largest)
   for (int i = 0; i < n; i++) {
@@ -171,8 +181,10 @@ TARGET static float LEVEL(quantize_channel)(int8_t *restrict dst, const float *r
 }
 
 static const loops LEVEL(loops) = {
-    LEVEL(norm), LEVEL(rms_norm), LEVEL(rotate), LEVEL(multiply), LEVEL(put_bf16), LEVEL(get_bf16), LEVEL(round),
-    LEVEL(quantize), LEVEL(dequantize), LEVEL(quick_gelu), LEVEL(silu),
-    LEVEL(gelu), LEVEL(gelu_tanh), LEVEL(add), LEVEL(softmax),
-    LEVEL(scale), LEVEL(scale_bf16), LEVEL(quantize_channel),
+    LEVEL(norm),       LEVEL(rms_norm),   LEVEL(rotate),
+    LEVEL(multiply),   LEVEL(put_bf16),   LEVEL(get_bf16),
+    LEVEL(round),      LEVEL(quantize),   LEVEL(dequantize),
+    LEVEL(quick_gelu), LEVEL(silu),       LEVEL(gelu),
+    LEVEL(gelu_tanh),  LEVEL(add),        LEVEL(softmax),
+    LEVEL(scale),      LEVEL(scale_bf16), LEVEL(quantize_channel),
 };

@@ -8,14 +8,15 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-// GCC assumes that comparisons may trap, and then vectorises no loop that clamps. (As a pragma, since cgo takes no such flag; clang
-// assumes no traps.)
+// GCC assumes that comparisons may trap, and then vectorises no loop that clamps. (As a pragma,
+// since cgo takes no such flag; clang assumes no traps.)
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize("no-trapping-math", "no-math-errno")
 #endif
 
-// fast_exp is e^x to 2 units in the last place for x <= 88: x = n ln 2 + r, a polynomial for e^r (the coefficients are those of
-// Cephes' expf, S. L. Moshier), and n added to the exponent. Below -87 it returns e^-87.
+// fast_exp is e^x to 2 units in the last place for x <= 88: x = n ln 2 + r, a polynomial for e^r
+// (the coefficients are those of Cephes' expf, S. L. Moshier), and n added to the exponent. Below
+// -87 it returns e^-87.
 INLINE float fast_exp(float x) {
   const float magic = 12582912.0f; // 1.5 * 2^23: adding and subtracting it rounds to an integer
   x = x < -87.0f ? -87.0f : x;

@@ -28,13 +28,15 @@ typedef struct {
   int rows;               // patches, and one for the class token if there is one
   int class_row;          // where it stands, -1 for none
   int first;              // row of the first patch
-  const int32_t *order;   // the number of each row's patch, counted along the tile's rows; NULL for that order
+  // the number of each row's patch, counted along the tile's rows; NULL for that order
+  const int32_t *order;
   const float *positions; // rows * hidden, added; NULL for none
 } patch_grid;
 
-// patch_run computes x, tiles * rows * hidden, of tiles of RGB pixels. It is one OpenMP parallel region and returns the first failure of a
-// product, or dnnl_success.
-int patch_run(const patch_embedding *e, const patch_grid *g, const uint8_t *pixels, int tiles, float *x);
+// patch_run computes x, tiles * rows * hidden, of tiles of RGB pixels. It is one OpenMP parallel
+// region and returns the first failure of a product, or dnnl_success.
+int patch_run(const patch_embedding *e, const patch_grid *g, const uint8_t *pixels, int tiles,
+              float *x);
 
 // patch_scratch returns the bytes of scratch memory that a thread needs.
 size_t patch_scratch(const patch_embedding *e);

@@ -1,13 +1,17 @@
-// The loops of patch.c, plain C that compilers vectorise, included once for each level of instruction sets: see rows_loops.h of kernels/nn.
+// The loops of patch.c, plain C that compilers vectorise, included once for each level of
+// instruction sets: see rows_loops.h of kernels/nn.
 
-TARGET static void LEVEL(fill_f32)(float *restrict dst, const uint8_t *restrict pixels, const int16_t *restrict centre, int n) {
+TARGET static void LEVEL(fill_f32)(float *restrict dst, const uint8_t *restrict pixels,
+                                   const int16_t *restrict centre, int n) {
 #pragma omp simd
   for (int i = 0; i < n; i++)
     dst[i] = (float)(pixels[i] - centre[i]);
 }
 
-// The differences are integers of at most 8 bits and a sign, which bfloat16 holds exactly: cutting off is no rounding.
-TARGET static void LEVEL(fill_bf16)(uint16_t *restrict dst, const uint8_t *restrict pixels, const int16_t *restrict centre, int n) {
+// The differences are integers of at most 8 bits and a sign, which bfloat16 holds exactly: cutting
+// off is no rounding.
+TARGET static void LEVEL(fill_bf16)(uint16_t *restrict dst, const uint8_t *restrict pixels,
+                                    const int16_t *restrict centre, int n) {
 #pragma omp simd
   for (int i = 0; i < n; i++) {
     float f = (float)(pixels[i] - centre[i]);
@@ -17,7 +21,8 @@ TARGET static void LEVEL(fill_bf16)(uint16_t *restrict dst, const uint8_t *restr
   }
 }
 
-TARGET static void LEVEL(add)(float *restrict dst, const float *restrict a, const float *restrict b, int n) {
+TARGET static void LEVEL(add)(float *restrict dst, const float *restrict a, const float *restrict b,
+                              int n) {
 #pragma omp simd
   for (int i = 0; i < n; i++)
     dst[i] = a[i] + b[i];

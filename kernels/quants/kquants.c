@@ -6,18 +6,21 @@
 #include <immintrin.h>
 #include <string.h>
 
-// ggml searches the scale of each sub-block one after the other, and adds in the order of its values. Here eight sub-blocks take the eight lanes
-// of a register and go through the same operations in the same order, so that each lane rounds as ggml does. Multiplications and additions must
-// not be fused: hence no FMA among the instructions.
+// ggml searches the scale of each sub-block one after the other, and adds in the order of its
+// values. Here eight sub-blocks take the eight lanes of a register and go through the same
+// operations in the same order, so that each lane rounds as ggml does. Multiplications and
+// additions must not be fused: hence no FMA among the instructions.
 #define KERNEL __attribute__((target("avx2,f16c")))
 #define INLINE static inline __attribute__((always_inline, target("avx2,f16c")))
 
 int kquants_supported(void) { return eyelet_isa_allows(eyelet_isa_avx2); }
 
-// nearest rounds to the nearest whole number, halves to the even one, by the trick that ggml uses: what lies beyond 2^22 comes out the same, too.
+// nearest rounds to the nearest whole number, halves to the even one, by the trick that ggml uses:
+// what lies beyond 2^22 comes out the same, too.
 INLINE __m256i nearest(__m256 x) {
   __m256i bits = _mm256_castps_si256(_mm256_add_ps(x, _mm256_set1_ps(12582912.f)));
-  return _mm256_sub_epi32(_mm256_and_si256(bits, _mm256_set1_epi32(0x007fffff)), _mm256_set1_epi32(0x00400000));
+  return _mm256_sub_epi32(_mm256_and_si256(bits, _mm256_set1_epi32(0x007fffff)),
+                          _mm256_set1_epi32(0x00400000));
 }
 
 static inline int nearest1(float x) {
@@ -33,7 +36,9 @@ INLINE __m256i clamp(__m256i x, int low, int high) {
 
 INLINE __m256 absolute(__m256 x) { return _mm256_andnot_ps(_mm256_set1_ps(-0.f), x); }
 
-INLINE uint16_t half(float x) { return (uint16_t)_mm_extract_epi16(_mm_cvtps_ph(_mm_set_ss(x), _MM_FROUND_TO_NEAREST_INT), 0); }
+INLINE uint16_t half(float x) {
+  return (uint16_t)_mm_extract_epi16(_mm_cvtps_ph(_mm_set_ss(x), _MM_FROUND_TO_NEAREST_INT), 0);
+}
 
 INLINE float whole(uint16_t h) { return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(h))); }
 
@@ -44,11 +49,16 @@ INLINE void lanes(const float *x, int n, __m256 *out) {
     out[i] = _mm256_i32gather_ps(x + i, at, 4);
 }
 
-// levels writes the level of each value for a scale and a minimum, lane by lane: what is left where a sub-block's scale rounds to nothing.
-INLINE void levels(const __m256 *x, int n, __m256 inverse, __m256 from, int low, int high, __m256i add, uint8_t *l) {
+// levels writes the level of each value for a scale and a minimum, lane by lane: what is left where
+// a sub-block's scale rounds to nothing.
+INLINE void levels(const __m256 *x, int n, __m256 inverse, __m256 from, int low, int high,
+                   __m256i add, uint8_t *l) {
   for (int i = 0; i < n; i++) {
     int32_t eight[8];
-    _mm256_storeu_si256((__m256i *)eight, _mm256_add_epi32(clamp(nearest(_mm256_mul_ps(inverse, _mm256_sub_ps(x[i], from))), low, high), add));
+    _mm256_storeu_si256(
+        (__m256i *)eight,
+        _mm256_add_epi32(
+            clamp(nearest(_mm256_mul_ps(inverse, _mm256_sub_ps(x[i], from))), low, high), add));
     for (int k = 0; k < 8; k++)
       l[k * n + i] = (uint8_t)eight[k];
   }
@@ -61,9 +71,11 @@ typedef struct {
   __m256 flat; // sub-blocks of equal values
 } affine;
 
-// search_affine finds scales and minima of eight sub-blocks of 32 values: a first guess from the range, then steps of the inverse scale, each with
-// the least squares of its levels, weighted by how large values are.
-KERNEL static void search_affine(const float *values, int most, float first, float step, int steps, affine *a) {
+// search_affine finds scales and minima of eight sub-blocks of 32 values: a first guess from the
+// range, then steps of the inverse scale, each with the least squares of its levels, weighted by
+// how large values are.
+KERNEL static void search_affine(const float *values, int most, float first, float step, int steps,
+                                 affine *a) {
   const __m256 zero = _mm256_setzero_ps();
   __m256 weight[32], level[32], *x = a->x;
   lanes(values, 32, x);
@@ -87,15 +99,18 @@ KERNEL static void search_affine(const float *values, int most, float first, flo
   __m256 scale = _mm256_div_ps(_mm256_set1_ps(1), inverse), best = zero;
   a->inverse = inverse, a->from = min;
   for (int i = 0; i < 32; i++) {
-    __m256 l = _mm256_cvtepi32_ps(clamp(nearest(_mm256_mul_ps(inverse, _mm256_sub_ps(x[i], min))), 0, most));
+    __m256 l = _mm256_cvtepi32_ps(
+        clamp(nearest(_mm256_mul_ps(inverse, _mm256_sub_ps(x[i], min))), 0, most));
     __m256 diff = _mm256_sub_ps(_mm256_add_ps(_mm256_mul_ps(scale, l), min), x[i]);
     best = _mm256_add_ps(best, _mm256_mul_ps(weight[i], _mm256_mul_ps(diff, diff)));
   }
   for (int s = 0; s <= steps; s++) {
-    inverse = _mm256_div_ps(_mm256_set1_ps(first + step * (float)s + (float)most), _mm256_sub_ps(max, min));
+    inverse = _mm256_div_ps(_mm256_set1_ps(first + step * (float)s + (float)most),
+                            _mm256_sub_ps(max, min));
     __m256 sum_l = zero, sum_l2 = zero, sum_xl = zero;
     for (int i = 0; i < 32; i++) {
-      __m256 l = _mm256_cvtepi32_ps(clamp(nearest(_mm256_mul_ps(inverse, _mm256_sub_ps(x[i], min))), 0, most));
+      __m256 l = _mm256_cvtepi32_ps(
+          clamp(nearest(_mm256_mul_ps(inverse, _mm256_sub_ps(x[i], min))), 0, most));
       level[i] = l;
       __m256 wl = _mm256_mul_ps(weight[i], l);
       sum_l = _mm256_add_ps(sum_l, wl);
@@ -104,8 +119,10 @@ KERNEL static void search_affine(const float *values, int most, float first, flo
     }
     __m256 determinant = _mm256_sub_ps(_mm256_mul_ps(sum_w, sum_l2), _mm256_mul_ps(sum_l, sum_l));
     __m256 fits = _mm256_cmp_ps(determinant, zero, _CMP_GT_OQ);
-    __m256 try_scale = _mm256_div_ps(_mm256_sub_ps(_mm256_mul_ps(sum_w, sum_xl), _mm256_mul_ps(sum_x, sum_l)), determinant);
-    __m256 try_min = _mm256_div_ps(_mm256_sub_ps(_mm256_mul_ps(sum_l2, sum_x), _mm256_mul_ps(sum_l, sum_xl)), determinant);
+    __m256 try_scale = _mm256_div_ps(
+        _mm256_sub_ps(_mm256_mul_ps(sum_w, sum_xl), _mm256_mul_ps(sum_x, sum_l)), determinant);
+    __m256 try_min = _mm256_div_ps(
+        _mm256_sub_ps(_mm256_mul_ps(sum_l2, sum_x), _mm256_mul_ps(sum_l, sum_xl)), determinant);
     __m256 above = _mm256_cmp_ps(try_min, zero, _CMP_GT_OQ);
     try_scale = _mm256_blendv_ps(try_scale, _mm256_div_ps(sum_xl, sum_l2), above);
     try_min = _mm256_blendv_ps(try_min, zero, above);
@@ -122,11 +139,14 @@ KERNEL static void search_affine(const float *values, int most, float first, flo
     min = _mm256_blendv_ps(min, try_min, better);
   }
   _mm256_storeu_ps(a->scale, _mm256_andnot_ps(a->flat, scale));
-  _mm256_storeu_ps(a->min, _mm256_xor_ps(_mm256_blendv_ps(min, flat_min, a->flat), _mm256_set1_ps(-0.f)));
+  _mm256_storeu_ps(a->min,
+                   _mm256_xor_ps(_mm256_blendv_ps(min, flat_min, a->flat), _mm256_set1_ps(-0.f)));
 }
 
-// affine_block writes the head of a super-block, d, dmin and twelve bytes of scales and minima in 6 bits, and the level of each value.
-KERNEL static void affine_block(const float *x, int most, float first, float step, int steps, uint8_t *y, uint8_t *level) {
+// affine_block writes the head of a super-block, d, dmin and twelve bytes of scales and minima in 6
+// bits, and the level of each value.
+KERNEL static void affine_block(const float *x, int most, float first, float step, int steps,
+                                uint8_t *y, uint8_t *level) {
   affine a;
   search_affine(x, most, first, step, steps, &a);
   float max_scale = 0, max_min = 0;
@@ -134,11 +154,13 @@ KERNEL static void affine_block(const float *x, int most, float first, float ste
     max_scale = a.scale[j] > max_scale ? a.scale[j] : max_scale;
     max_min = a.min[j] > max_min ? a.min[j] : max_min;
   }
-  float inverse_scale = max_scale > 0 ? 63.f / max_scale : 0.f, inverse_min = max_min > 0 ? 63.f / max_min : 0.f;
+  float inverse_scale = max_scale > 0 ? 63.f / max_scale : 0.f,
+        inverse_min = max_min > 0 ? 63.f / max_min : 0.f;
   uint8_t sc[8], mn[8], *packed = y + 4;
   memset(packed, 0, 12);
   for (int j = 0; j < 8; j++) {
-    uint8_t s = (uint8_t)nearest1(inverse_scale * a.scale[j]), m = (uint8_t)nearest1(inverse_min * a.min[j]);
+    uint8_t s = (uint8_t)nearest1(inverse_scale * a.scale[j]),
+            m = (uint8_t)nearest1(inverse_min * a.min[j]);
     sc[j] = s = s > 63 ? 63 : s;
     mn[j] = m = m > 63 ? 63 : m;
     if (j < 4) {
@@ -174,7 +196,9 @@ KERNEL static void affine_block(const float *x, int most, float first, float ste
     __m256 by = _mm256_set1_ps(scale), min = _mm256_set1_ps(whole(dmin) * (float)mn[j]);
     for (int i = 32 * j; i < 32 * (j + 1); i += 8) {
       int32_t eight[8];
-      _mm256_storeu_si256((__m256i *)eight, clamp(nearest(_mm256_div_ps(_mm256_add_ps(_mm256_loadu_ps(x + i), min), by)), 0, most));
+      _mm256_storeu_si256(
+          (__m256i *)eight,
+          clamp(nearest(_mm256_div_ps(_mm256_add_ps(_mm256_loadu_ps(x + i), min), by)), 0, most));
       for (int k = 0; k < 8; k++)
         level[i + k] = (uint8_t)eight[k];
     }
@@ -217,8 +241,9 @@ typedef struct {
   __m256 nothing; // sub-blocks without a value of any size
 } symmetric;
 
-// search_symmetric finds scales of eight sub-blocks of 16 values, without minima: the scale of the largest value, then steps around it, each with
-// the least squares of its levels, weighted by the squares of values.
+// search_symmetric finds scales of eight sub-blocks of 16 values, without minima: the scale of the
+// largest value, then steps around it, each with the least squares of its levels, weighted by the
+// squares of values.
 KERNEL static void search_symmetric(const float *values, symmetric *s) {
   enum { most = 32 };
   const __m256 zero = _mm256_setzero_ps();
@@ -247,8 +272,10 @@ KERNEL static void search_symmetric(const float *values, symmetric *s) {
     }
     __m256 some = _mm256_cmp_ps(sum_l2, zero, _CMP_GT_OQ);
     __m256 try_scale = _mm256_and_ps(some, _mm256_div_ps(sum_xl, sum_l2));
-    __m256 better = step == -10 ? _mm256_cmp_ps(zero, zero, _CMP_EQ_OQ)
-                                : _mm256_and_ps(some, _mm256_cmp_ps(_mm256_mul_ps(sum_xl, sum_xl), _mm256_mul_ps(best, sum_l2), _CMP_GT_OQ));
+    __m256 better =
+        step == -10 ? _mm256_cmp_ps(zero, zero, _CMP_EQ_OQ)
+                    : _mm256_and_ps(some, _mm256_cmp_ps(_mm256_mul_ps(sum_xl, sum_xl),
+                                                        _mm256_mul_ps(best, sum_l2), _CMP_GT_OQ));
     scale = _mm256_blendv_ps(scale, try_scale, better);
     best = _mm256_blendv_ps(best, _mm256_mul_ps(try_scale, sum_xl), better);
     s->inverse = _mm256_blendv_ps(s->inverse, inverse, better);
@@ -301,7 +328,9 @@ KERNEL void kquants_q6_K(const float *x, uint8_t *y, size_t n) {
           continue;
         for (int i = 16 * j; i < 16 * (j + 1); i += 8) {
           int32_t eight[8];
-          __m256i q = clamp(nearest(_mm256_div_ps(_mm256_loadu_ps(x + 128 * h + i), _mm256_set1_ps(by))), -32, 31);
+          __m256i q =
+              clamp(nearest(_mm256_div_ps(_mm256_loadu_ps(x + 128 * h + i), _mm256_set1_ps(by))),
+                    -32, 31);
           _mm256_storeu_si256((__m256i *)eight, q);
           for (int k = 0; k < 8; k++)
             l[i + k] = (uint8_t)(eight[k] + 32);
@@ -314,7 +343,8 @@ KERNEL void kquants_q6_K(const float *x, uint8_t *y, size_t n) {
       for (int k = 0; k < 32; k++) {
         low[k] = (uint8_t)((l[k] & 15) | (l[k + 64] & 15) << 4);
         low[k + 32] = (uint8_t)((l[k + 32] & 15) | (l[k + 96] & 15) << 4);
-        high[k] = (uint8_t)(l[k] >> 4 | (l[k + 32] >> 4) << 2 | (l[k + 64] >> 4) << 4 | (l[k + 96] >> 4) << 6);
+        high[k] = (uint8_t)(l[k] >> 4 | (l[k + 32] >> 4) << 2 | (l[k + 64] >> 4) << 4 |
+                            (l[k + 96] >> 4) << 6);
       }
     }
   }
@@ -350,6 +380,8 @@ void kquants_q5_K(const float *x, uint8_t *y, size_t n) { (void)x, (void)y, (voi
 void kquants_q6_K(const float *x, uint8_t *y, size_t n) { (void)x, (void)y, (void)n; }
 void kquants_from_f16(const uint16_t *x, float *y, size_t n) { (void)x, (void)y, (void)n; }
 void kquants_from_bf16(const uint16_t *x, float *y, size_t n) { (void)x, (void)y, (void)n; }
-int kquants_within(const float *x, size_t n, float limit) { return (void)x, (void)n, (void)limit, 0; }
+int kquants_within(const float *x, size_t n, float limit) {
+  return (void)x, (void)n, (void)limit, 0;
+}
 
 #endif

@@ -1,4 +1,5 @@
-// K-quants of rows of floats, the bytes that ggml's own routines write (ggml/src/ggml-quants.c: quantize_row_q4_K_ref, _q5_K_ref, _q6_K_ref).
+// K-quants of rows of floats, the bytes that ggml's own routines write (ggml/src/ggml-quants.c:
+// quantize_row_q4_K_ref, _q5_K_ref, _q6_K_ref).
 #ifndef EYELET_KQUANTS_H
 #define EYELET_KQUANTS_H
 

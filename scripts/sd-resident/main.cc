@@ -1,15 +1,17 @@
-// sd-resident keeps one model of stable-diffusion.cpp loaded and draws what it is asked for on its standard input: the child of Eyelet's
-// server. It is that project's own command-line program, sd-cli, called again and again in one process with the model left open between the
-// calls, so what it draws is what sd-cli draws, byte for byte.
+// sd-resident keeps one model of stable-diffusion.cpp loaded and draws what it is asked for on its
+// standard input: the child of Eyelet's server. It is that project's own command-line program,
+// sd-cli, called again and again in one process with the model left open between the calls, so what
+// it draws is what sd-cli draws, byte for byte.
 //
-// There is no network and no address: only whoever started it holds the other ends of its pipes. A request is a count and so many strings,
-// each a length and its bytes; counts and lengths are 32 bits, least byte first. The first string is the folder to work in, the others are
-// sd-cli's arguments. When the pictures lie in the folder, the byte '1' is written to file descriptor 3. A request that fails ends the
-// process with sd-cli's exit code, and so does, with 0, the end of the standard input. Arguments about the model count in the first request
-// alone.
+// There is no network and no address: only whoever started it holds the other ends of its pipes. A
+// request is a count and so many strings, each a length and its bytes; counts and lengths are 32
+// bits, least byte first. The first string is the folder to work in, the others are sd-cli's
+// arguments. When the pictures lie in the folder, the byte '1' is written to file descriptor 3. A
+// request that fails ends the process with sd-cli's exit code, and so does, with 0, the end of the
+// standard input. Arguments about the model count in the first request alone.
 //
-// Beside the model itself sd-cli's memory is given back after each request. The text encoders and the VAE's encoder stay, which sd-cli alone
-// frees or does not load.
+// Beside the model itself sd-cli's memory is given back after each request. The text encoders and
+// the VAE's encoder stay, which sd-cli alone frees or does not load.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -43,7 +45,8 @@ void leave(sd_ctx_t*) {}
 constexpr uint32_t max_strings = 256;
 constexpr uint32_t max_bytes   = 1 << 20;
 
-// read_all returns false at the end of the input, which within a request is an error of the caller's.
+// read_all returns false at the end of the input, which within a request is an error of the
+// caller's.
 bool read_all(void* to, size_t n) { return fread(to, 1, n, stdin) == n; }
 
 bool read_number(uint32_t& n) {
