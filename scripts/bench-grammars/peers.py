@@ -3,6 +3,7 @@
 llguidance compiles a schema to a lexer and a grammar, xgrammar to a grammar: what each does before it sees a tokenizer's masks. An answer is
 {"llguidance": ms or null, "xgrammar": ms or null}; null is a schema that the peer refuses.
 """
+
 import json, sys, time
 from importlib.metadata import version
 
@@ -37,7 +38,12 @@ def took(build, text, reps):
     return best
 
 
-print(json.dumps({"llguidance": version("llguidance"), "xgrammar": version("xgrammar")}), flush=True)
+print(
+    json.dumps({"llguidance": version("llguidance"), "xgrammar": version("xgrammar")}), flush=True
+)
 reps = int(sys.argv[1])
 for line in sys.stdin:
-    print(json.dumps({"llguidance": took(guidance, line, reps), "xgrammar": took(xgr, line, reps)}), flush=True)
+    print(
+        json.dumps({"llguidance": took(guidance, line, reps), "xgrammar": took(xgr, line, reps)}),
+        flush=True,
+    )

@@ -3,6 +3,7 @@
 Load job:   {"load": FILE, "w": W, "h": H}                            raw RGB bytes; answers {}
 Resize job: {"to_w": W, "to_h": H, "bg": [R, G, B] or null, "reps": N}    answers {"ms": per resize, "crc32": of the result}
 """
+
 import json, platform, sys, time, zlib
 
 from PIL import Image, __version__
@@ -30,5 +31,8 @@ for line in sys.stdin:
         start = time.perf_counter()
         for _ in range(job["reps"]):
             out = resize(im, job)
-        answer = {"ms": (time.perf_counter() - start) * 1e3 / job["reps"], "crc32": zlib.crc32(out.tobytes())}
+        answer = {
+            "ms": (time.perf_counter() - start) * 1e3 / job["reps"],
+            "crc32": zlib.crc32(out.tobytes()),
+        }
     print(json.dumps(answer), flush=True)

@@ -1,4 +1,5 @@
 """Batches: pictures, each with several conversations packed behind it that do not see one another."""
+
 import random
 
 import numpy as np
@@ -69,7 +70,10 @@ class Batch:
             packed.append(conversations(rng, vocab, qa, sums))
             at = 0
             for ids, _, _ in packed[-1]:
-                looks += [(len(packed) - 1, at, one, one.told(dense[-1])) for one in look.looks(vocab, kind, canvas, dense[-1], ids)]
+                looks += [
+                    (len(packed) - 1, at, one, one.told(dense[-1]))
+                    for one in look.looks(vocab, kind, canvas, dense[-1], ids)
+                ]
                 at += len(ids)
         self.rgb = torch.from_numpy(np.stack(pictures))
         self.dense = {name: torch.from_numpy(np.stack([d[name] for d in dense])) for name in DENSE}
@@ -83,16 +87,30 @@ class Batch:
         indices = lambda values: torch.tensor(values, dtype=torch.long)
         self.looks = []
         for head in range(len(look.HEADS)):
-            found = [(picture, before + start, one) for picture, start, one, _ in looks if one.head == head]
+            found = [
+                (picture, before + start, one)
+                for picture, start, one, _ in looks
+                if one.head == head
+            ]
             columns = torch.zeros(len(found), n, dtype=torch.bool)
             for i, (_, start, one) in enumerate(found):
                 if one.row is not None:
                     columns[i, start + one.row] = True
                 else:
-                    columns[i, len(self.prefix):before] = torch.from_numpy(one.patches)
+                    columns[i, len(self.prefix) : before] = torch.from_numpy(one.patches)
                     columns[i, 0] = not one.patches.any()
-            self.looks.append((indices([picture for picture, _, _ in found]), indices([start + one.token for _, start, one in found]), columns))
-        found = [(picture, before + start + one.token, told) for picture, start, one, told in looks if told]
+            self.looks.append(
+                (
+                    indices([picture for picture, _, _ in found]),
+                    indices([start + one.token for _, start, one in found]),
+                    columns,
+                )
+            )
+        found = [
+            (picture, before + start + one.token, told)
+            for picture, start, one, told in looks
+            if told
+        ]
         self.told = tuple(indices([f[i] for f in found]) for i in range(3))
 
     def _pack(self, vocab, packed):
@@ -110,11 +128,11 @@ class Batch:
             for n, (ids, labels, drill) in enumerate(blocks):
                 end = at + len(ids)
                 self.text[row, at:end] = torch.tensor(ids)
-                self.labels[row, at:end - 1] = torch.tensor(labels[1:])
+                self.labels[row, at : end - 1] = torch.tensor(labels[1:])
                 self.blocks[row, at:end] = n
                 self.drill[row, at:end] = drill
                 self.weights[row, at:end] = sum(label != IGNORE for label in labels) ** -0.5
-                positions[row, before + at:before + end] = before + torch.arange(len(ids))
+                positions[row, before + at : before + end] = before + torch.arange(len(ids))
                 at = end
         self.positions = positions
         owner = torch.cat([torch.full((size, before), -2), self.blocks], 1)
@@ -130,7 +148,10 @@ def exact(batch, right):
     for row, kind in enumerate(batch.kinds):
         for n in range(int(batch.blocks[row].max()) + 1):
             at = (batch.blocks[row] == n) & (batch.labels[row] != IGNORE)
-            yield ("drill" if bool(batch.drill[row][at].any()) else kind), bool(right[row][at].all())
+            yield (
+                ("drill" if bool(batch.drill[row][at].any()) else kind),
+                bool(right[row][at].all()),
+            )
 
 
 def seeded(seed):

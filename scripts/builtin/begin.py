@@ -6,6 +6,7 @@ Patch filters are principal components of patches, each nearly as strong as the 
 which shapes and characters differ, are a hundredth of its variance and drown in the norm behind the filters. Row and column of a patch
 have numbers of the width of their own. The heads of the first layers look at one neighbour each.
 """
+
 import numpy as np
 import torch
 
@@ -18,7 +19,12 @@ PICTURES, STRENGTH, POWER = 600, 0.8, 0.4  # a power of 0.5 would whiten wholly
 CONTENT = WIDTH - 2 * GRID  # of the width; the rest says row and column
 PLACE = 10.0  # strength of row and column: stronger than any patch, so that the norm leaves them alike for blank patches and full ones
 SHARP = 0.6  # of a head's look at its neighbour
-NEIGHBOURS = [[(0, -1), (0, 1), (-1, 0), (1, 0)], [(-1, -1), (-1, 1), (1, -1), (1, 1)], [(0, -1), (0, 1), (-1, 0), (1, 0)], [(0, -2), (0, 2), (-2, 0), (2, 0)]]
+NEIGHBOURS = [
+    [(0, -1), (0, 1), (-1, 0), (1, 0)],
+    [(-1, -1), (-1, 1), (1, -1), (1, 1)],
+    [(0, -1), (0, 1), (-1, 0), (1, 0)],
+    [(0, -2), (0, 2), (-2, 0), (2, 0)],
+]
 
 
 def patches(seed):
@@ -57,7 +63,9 @@ def look(block, head, rows, columns, generator):
     for first, by in ((0, rows), (GRID, columns)):
         for i in range(GRID):
             block.k.weight[at, CONTENT + first + i] = SHARP * names[:, first + i]
-            block.q.weight[at, CONTENT + first + i] = SHARP * names[:, first + i + by] if 0 <= i + by < GRID else 0
+            block.q.weight[at, CONTENT + first + i] = (
+                SHARP * names[:, first + i + by] if 0 <= i + by < GRID else 0
+            )
 
 
 @torch.no_grad()

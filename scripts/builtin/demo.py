@@ -1,7 +1,8 @@
 """Draws two pictures of `make run`: a sum and the sketch of a page.
 
-    python demo.py [--out models/builtin/demo]
+python demo.py [--out models/builtin/demo]
 """
+
 import argparse
 import pathlib
 import random
@@ -33,7 +34,11 @@ def page():
 
 if __name__ == "__main__":
     p = argparse.ArgumentParser()
-    p.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).parents[2] / "models/builtin/demo")
+    p.add_argument(
+        "--out",
+        type=pathlib.Path,
+        default=pathlib.Path(__file__).parents[2] / "models/builtin/demo",
+    )
     out = p.parse_args().out
     for name, draw in (("sum.png", written_sum), ("page.png", page)):
         (out / name).write_bytes(png(draw()))

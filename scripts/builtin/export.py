@@ -5,6 +5,7 @@
 writes NAME-f16.gguf, NAME-q8_0.gguf, mmproj-NAME-f16.gguf and mmproj-NAME-q8_0.gguf; `eyelet quantize` makes other types of the first.
 The weights are the running average that the trainer keeps.
 """
+
 import argparse
 import os
 import pathlib
@@ -20,8 +21,10 @@ from world.canvas import PATCH, SIZE
 
 BUILD = pathlib.Path(__file__).parents[2] / "build/builtin"
 # An answer begins right behind "ASSISTANT:", so that read text is spelled as it stands (vocab.py).
-TEMPLATE = ("{% for m in messages %}{% if m['role'] == 'user' %}{{ 'USER: ' + m['content'] + ' ' }}{% elif m['role'] == 'assistant' %}"
-            "{{ 'ASSISTANT:' + m['content'] + '</s>' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}")
+TEMPLATE = (
+    "{% for m in messages %}{% if m['role'] == 'user' %}{{ 'USER: ' + m['content'] + ' ' }}{% elif m['role'] == 'assistant' %}"
+    "{{ 'ASSISTANT:' + m['content'] + '</s>' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
+)
 DESCRIPTION = "A small LLaVA trained on synthetic pictures"
 
 
@@ -72,7 +75,12 @@ def language_model(path, state, vocab, name, q8):
 
 def tokenizer(w, vocab):
     pieces = ["<unk>", "<s>", "</s>"] + [f"<0x{b:02X}>" for b in range(BYTES)] + vocab.pieces
-    kinds = [gguf.TokenType.UNKNOWN] + [gguf.TokenType.CONTROL] * 2 + [gguf.TokenType.BYTE] * BYTES + [gguf.TokenType.NORMAL] * len(vocab.pieces)
+    kinds = (
+        [gguf.TokenType.UNKNOWN]
+        + [gguf.TokenType.CONTROL] * 2
+        + [gguf.TokenType.BYTE] * BYTES
+        + [gguf.TokenType.NORMAL] * len(vocab.pieces)
+    )
     w.add_tokenizer_model("llama")
     w.add_token_list([p.encode() for p in pieces])
     w.add_token_scores([0.0] * vocab.first + [-float(i) for i in range(len(vocab.pieces))])
@@ -94,8 +102,15 @@ def projector(path, state, name, q8):
     w.add_string("clip.projector_type", "mlp")
     w.add_bool("clip.use_gelu", False)
     w.add_bool("clip.use_silu", False)
-    for key, value in {"image_size": SIZE, "patch_size": PATCH, "embedding_length": m.WIDTH, "feed_forward_length": m.TOWER_FFN,
-                       "projection_dim": m.WIDTH, "block_count": m.LAYERS, "attention.head_count": m.HEADS}.items():
+    for key, value in {
+        "image_size": SIZE,
+        "patch_size": PATCH,
+        "embedding_length": m.WIDTH,
+        "feed_forward_length": m.TOWER_FFN,
+        "projection_dim": m.WIDTH,
+        "block_count": m.LAYERS,
+        "attention.head_count": m.HEADS,
+    }.items():
         w.add_uint32("clip.vision." + key, value)
     w.add_float32("clip.vision.attention.layer_norm_epsilon", 1e-5)
     w.add_array("clip.vision.image_mean", list(m.MEAN))
@@ -114,8 +129,10 @@ def main():
     args.out.mkdir(parents=True, exist_ok=True)
     saved, vocab = torch.load(args.checkpoint, weights_only=True), Vocabulary()
     for q8, label in ((False, "f16"), (True, "q8_0")):
-        for prefix, write in (("", lambda path: language_model(path, saved["average"], vocab, args.name, q8)),
-                              ("mmproj-", lambda path: projector(path, saved["average"], args.name, q8))):
+        for prefix, write in (
+            ("", lambda path: language_model(path, saved["average"], vocab, args.name, q8)),
+            ("mmproj-", lambda path: projector(path, saved["average"], args.name, q8)),
+        ):
             path = args.out / f"{prefix}{args.name}-{label}.gguf"
             part = path.with_suffix(".part")
             write(part)

@@ -11,6 +11,7 @@ Where there is no such thing, a row looks at the first row of all, which shows n
 To look is not yet to say: an answer did not heed what its row looked at, because nothing behind read it. So the rows of a thing's last word
 and of the answer are taught what the thing is, too, by labels of its patches that a linear layer reads off them.
 """
+
 import re
 from typing import NamedTuple
 
@@ -20,7 +21,14 @@ from world.canvas import CHARACTERS, COLORS, GRID, OBJECTS
 from world.shapes import SHAPES
 
 NAMING, MEANT, LAST, FIRST, SHOWN, READ = range(6)
-HEADS = {"naming": (1, 0), "meant": (2, 0), "last": (3, 0), "first": (3, 1), "shown": (4, 0), "read": (4, 1)}  # layer and head: of those whose loss did least harm
+HEADS = {
+    "naming": (1, 0),
+    "meant": (2, 0),
+    "last": (3, 0),
+    "first": (3, 1),
+    "shown": (4, 0),
+    "read": (4, 1),
+}  # layer and head: of those whose loss did least harm
 TOLD = ["object", "color", "ordinal", "place"]  # labels that rows are taught
 DIGITS = [CHARACTERS.index(c) + 1 for c in "0123456789"]
 
@@ -28,6 +36,7 @@ DIGITS = [CHARACTERS.index(c) + 1 for c in "0123456789"]
 class Look(NamedTuple):
     """A head, the token whose row looks, and where to: patches [IMAGE_TOKENS], or the row of another token. thing are the patches of what is
     talked of, where a row is taught that."""
+
     head: int
     token: int
     patches: np.ndarray | None = None
@@ -53,7 +62,10 @@ def at_shapes(said, dense):
     """Looks of the words of a conversation about shapes."""
     shows = lambda label, values, word: dense[label] == list(values).index(word) + 1
     for i, word in enumerate(said):
-        word, before, after = word.strip(), *(said[k].strip() if 0 <= k < len(said) else "" for k in (i - 1, i + 1))
+        word, before, after = (
+            word.strip(),
+            *(said[k].strip() if 0 <= k < len(said) else "" for k in (i - 1, i + 1)),
+        )
         if word in COLORS:
             meant = naming = shows("color", COLORS, word) & (dense["object"] > 0)
         elif word in SHAPES:
@@ -72,11 +84,17 @@ def at_rows(said, dense, items):
     text, begin = "".join(said), np.cumsum([0] + [len(s) for s in said])
     for row, item in enumerate(items):
         for found in re.finditer(rf"\b{item}\b", text.split("ASSISTANT:")[0]):
-            inside = [i for i in range(len(said)) if begin[i] < found.end() and begin[i + 1] > found.start()]
+            inside = [
+                i
+                for i in range(len(said))
+                if begin[i] < found.end() and begin[i + 1] > found.start()
+            ]
             for i in inside:
                 shown = [CHARACTERS.index(c) + 1 for c in said[i].strip() if c in CHARACTERS]
                 if shown:
-                    yield Look(NAMING, i, np.isin(dense["left"], shown) | np.isin(dense["right"], shown))
+                    yield Look(
+                        NAMING, i, np.isin(dense["left"], shown) | np.isin(dense["right"], shown)
+                    )
             thing = dense["ordinal"] == row + 1
             yield Look(MEANT, inside[-1], thing, thing=thing)
 
@@ -106,9 +124,15 @@ def asked(said, found, dense, rows):
         if named:
             thing = shown = named[-1].patches
             if rows:
-                shown = line(dense, dense["ordinal"][thing].max(initial=0)) & (np.isin(dense["left"], DIGITS) | np.isin(dense["right"], DIGITS))
+                shown = line(dense, dense["ordinal"][thing].max(initial=0)) & (
+                    np.isin(dense["left"], DIGITS) | np.isin(dense["right"], DIGITS)
+                )
             for i in range(end, after):
-                out += [Look(LAST, i, row=named[-1].token), Look(FIRST, i, row=named[0].token), Look(SHOWN, i, shown, thing=thing)]
+                out += [
+                    Look(LAST, i, row=named[-1].token),
+                    Look(FIRST, i, row=named[0].token),
+                    Look(SHOWN, i, shown, thing=thing),
+                ]
         begin = after + 1
     return out
 
@@ -128,21 +152,23 @@ def written(answer, canvas):
             yield from ((at + n, row, n) for n in range(len(line)))
             at += len(line) + 1
     elif lines and " = " in answer:
-        shown = [i for i, c in enumerate(answer[:answer.index("=") + 1]) if c != " "]
+        shown = [i for i, c in enumerate(answer[: answer.index("=") + 1]) if c != " "]
         yield from ((i, 0, n) for n, i in enumerate(shown))
 
 
 def read(said, canvas, dense):
     """Looks of the rows behind which a character of the picture is to come."""
     for end, after in answers(said):
-        answer = "".join(said[end + 1:after])
-        begin = np.cumsum([0] + [len(s) for s in said[end + 1:after]])
+        answer = "".join(said[end + 1 : after])
+        begin = np.cumsum([0] + [len(s) for s in said[end + 1 : after]])
         for at, row, n in written(answer, canvas):
             token = int(np.searchsorted(begin, at, "right")) - 1
             c = CHARACTERS.find(answer[at]) + 1
-            if c == 0 or answer[begin[token]:begin[token + 1]].strip() != answer[at]:
+            if c == 0 or answer[begin[token] : begin[token + 1]].strip() != answer[at]:
                 continue
-            patches = (dense["left"] == c) & (dense["left_ordinal"] == n + 1) | (dense["right"] == c) & (dense["right_ordinal"] == n + 1)
+            patches = (dense["left"] == c) & (dense["left_ordinal"] == n + 1) | (
+                dense["right"] == c
+            ) & (dense["right_ordinal"] == n + 1)
             if len(canvas.lines) > 1 or canvas.items:
                 patches = patches & line(dense, row + 1)
             if patches.any():

@@ -1,4 +1,5 @@
 """LLaVA 1.5's architecture at toy size: a CLIP tower with class token, a two-layer projector, a Llama decoder."""
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -12,7 +13,9 @@ HEAD = WIDTH // HEADS
 ROPE_BASE = 10000.0
 IMAGE_TOKENS = GRID * GRID
 ANSWERS = 0.25  # share of the answers' gradient that reaches the tower: whole, it drowns what the patches teach
-TOLD_AFTER = look.HEADS["last"][0]  # the layer behind which rows of text are taught what they talk of
+TOLD_AFTER = look.HEADS["last"][
+    0
+]  # the layer behind which rows of text are taught what they talk of
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
@@ -58,7 +61,11 @@ class Tower(nn.Module):
         self.register_buffer("std", torch.tensor(STD).view(3, 1, 1), persistent=False)
 
     def forward(self, rgb):
-        x = self.patch((rgb.permute(0, 3, 1, 2).float() / 255 - self.mean) / self.std).flatten(2).transpose(1, 2)
+        x = (
+            self.patch((rgb.permute(0, 3, 1, 2).float() / 255 - self.mean) / self.std)
+            .flatten(2)
+            .transpose(1, 2)
+        )
         x = self.pre(torch.cat([self.cls.to(x.dtype).expand(len(x), 1, WIDTH), x], 1) + self.pos)
         for block in self.blocks:
             x = block(x)
@@ -91,7 +98,11 @@ class Block(nn.Module):
 
     def forward(self, x, cos, sin, mask):
         h = self.n1(x)
-        q, k, v = rotate(heads(self.q(h), HEADS), cos, sin), rotate(heads(self.k(h), KV_HEADS), cos, sin), heads(self.v(h), KV_HEADS)
+        q, k, v = (
+            rotate(heads(self.q(h), HEADS), cos, sin),
+            rotate(heads(self.k(h), KV_HEADS), cos, sin),
+            heads(self.v(h), KV_HEADS),
+        )
         self.seen = q, k
         k, v = (t.repeat_interleave(HEADS // KV_HEADS, 1) for t in (k, v))
         a = attention(q, k, v, mask)
@@ -104,7 +115,9 @@ class Decoder(nn.Module):
     def __init__(self, vocabulary):
         super().__init__()
         self.emb = nn.Embedding(vocabulary, WIDTH)
-        nn.init.normal_(self.emb.weight)  # as strong as what the layers add: at 0.02, layers behind the first do not see which word stands in a row
+        nn.init.normal_(
+            self.emb.weight
+        )  # as strong as what the layers add: at 0.02, layers behind the first do not see which word stands in a row
         self.blocks = nn.ModuleList(Block() for _ in range(LAYERS))
         self.norm = Norm()
         self.out = nn.Linear(WIDTH, vocabulary, bias=False)
@@ -123,19 +136,33 @@ class Decoder(nn.Module):
     def scores(self, layer, head, pictures, rows):
         """Of the last pass: what rows [m] of pictures [m] score the columns by in a head, before the mask, [m, n]."""
         q, k = self.blocks[layer].seen
-        return torch.einsum("md,mnd->mn", q[pictures, head, rows], k[pictures, head * KV_HEADS // HEADS]).float() * HEAD**-0.5
+        return (
+            torch.einsum(
+                "md,mnd->mn", q[pictures, head, rows], k[pictures, head * KV_HEADS // HEADS]
+            ).float()
+            * HEAD**-0.5
+        )
 
 
 class Model(nn.Module):
     def __init__(self, vocabulary):
         super().__init__()
         self.vis, self.lm = Tower(), Decoder(vocabulary)
-        self.dense = nn.Linear(WIDTH, sum(DENSE.values()))  # read off the image tokens in training only
+        self.dense = nn.Linear(
+            WIDTH, sum(DENSE.values())
+        )  # read off the image tokens in training only
         self.told = nn.Linear(WIDTH, sum(DENSE[name] for name in look.TOLD))  # and off rows of text
 
     def forward(self, rgb, prefix, text, positions, mask):
         """Image tokens, and normed rows of the text: prefix [p] stands before the picture, text [b, t] after it."""
         image = self.vis(rgb)
         seen = ANSWERS * image + (1 - ANSWERS) * image.detach()
-        rows = torch.cat([self.lm.emb(prefix).expand(len(rgb), -1, -1).to(image.dtype), seen, self.lm.emb(text).to(image.dtype)], 1)
-        return image, self.lm(rows, positions, mask)[:, len(prefix) + IMAGE_TOKENS:]
+        rows = torch.cat(
+            [
+                self.lm.emb(prefix).expand(len(rgb), -1, -1).to(image.dtype),
+                seen,
+                self.lm.emb(text).to(image.dtype),
+            ],
+            1,
+        )
+        return image, self.lm(rows, positions, mask)[:, len(prefix) + IMAGE_TOKENS :]

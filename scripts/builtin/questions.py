@@ -7,6 +7,7 @@
 
 A line of questions.jsonl has kind, picture, question and answers. The trainer's seeds are above 1,000,000.
 """
+
 import argparse
 import io
 import json
@@ -31,7 +32,9 @@ def png(image):
         palette = {color: i for i, (_, color) in enumerate(sorted(colors, reverse=True))}
         indexed = Image.new("P", image.size)
         indexed.putpalette([channel for color in palette for channel in color])
-        indexed.putdata([palette[tuple(pixel)] for pixel in np.asarray(image).reshape(-1, 3).tolist()])
+        indexed.putdata(
+            [palette[tuple(pixel)] for pixel in np.asarray(image).reshape(-1, 3).tolist()]
+        )
         candidates.append(indexed)
     files = []
     for candidate in candidates:
@@ -46,7 +49,13 @@ def small(image):
     if len(file) <= LARGE:
         return file
     if max(image.size) > SIZE:
-        image = image.resize((round(image.width * SIZE / max(image.size)), round(image.height * SIZE / max(image.size))), Image.BICUBIC)
+        image = image.resize(
+            (
+                round(image.width * SIZE / max(image.size)),
+                round(image.height * SIZE / max(image.size)),
+            ),
+            Image.BICUBIC,
+        )
     return png(image.quantize(64, dither=Image.Dither.NONE).convert("RGB"))
 
 
@@ -64,7 +73,9 @@ class Archive:
         self.zip = zipfile.ZipFile(path, "w")
 
     def add(self, name, data):
-        self.zip.writestr(zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0)), data, zipfile.ZIP_DEFLATED, 9)
+        self.zip.writestr(
+            zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0)), data, zipfile.ZIP_DEFLATED, 9
+        )
 
 
 def main():
@@ -85,7 +96,16 @@ def main():
         for i in range(args.each):
             image, question, answer = world.fresh(rng, kind)
             out.add(f"{name}-{i:03}.png", (small if args.small else png)(image))
-            lines.append(json.dumps({"kind": name, "picture": f"{name}-{i:03}.png", "question": question, "answers": [answer]}))
+            lines.append(
+                json.dumps(
+                    {
+                        "kind": name,
+                        "picture": f"{name}-{i:03}.png",
+                        "question": question,
+                        "answers": [answer],
+                    }
+                )
+            )
     out.add("questions.jsonl", ("\n".join(lines) + "\n").encode())
 
 

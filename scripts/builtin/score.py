@@ -7,6 +7,7 @@ The shipped pair is asked --each questions a kind, through the native tower and 
 the F16 projector) and of the projector (with the F16 model) is asked --slope of each kind. Scores go to build/builtin/scores.json, too; what
 stands there already for the same files and questions is not measured again.
 """
+
 import argparse
 import hashlib
 import json
@@ -24,7 +25,19 @@ PROJECTORS = ["q8_0", "q4_0"]
 def questions(seed, each):
     folder = BUILD / f"questions-{seed}-{each}"
     if not (folder / "questions.jsonl").exists():
-        subprocess.run([sys.executable, pathlib.Path(__file__).with_name("questions.py"), "--seed", str(seed), "--each", str(each), "--out", folder], check=True)
+        subprocess.run(
+            [
+                sys.executable,
+                pathlib.Path(__file__).with_name("questions.py"),
+                "--seed",
+                str(seed),
+                "--each",
+                str(each),
+                "--out",
+                folder,
+            ],
+            check=True,
+        )
     return folder
 
 
@@ -32,7 +45,11 @@ def quantized(source, kind):
     """A file of the source's kind of weights; the exporter's own where it wrote one."""
     out = source.with_name(source.name.replace("-f16.", f"-{kind}."))
     if not out.exists() or out.stat().st_mtime < source.stat().st_mtime:
-        subprocess.run([EYELET, "quantize", source, "-o", out, "--type", kind, "--quiet", "--force"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [EYELET, "quantize", source, "-o", out, "--type", kind, "--quiet", "--force"],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
     return out
 
 
@@ -43,11 +60,29 @@ class Scores:
 
     def of(self, model, projector, folder, backend="native"):
         """Share of answers right to the letter, by kind."""
-        files = "".join(hashlib.sha256(p.read_bytes()).hexdigest()[:8] for p in (model, projector, folder / "questions.jsonl"))
+        files = "".join(
+            hashlib.sha256(p.read_bytes()).hexdigest()[:8]
+            for p in (model, projector, folder / "questions.jsonl")
+        )
         key = f"{model.name} {projector.name} {folder.name} {backend} {files}"
         if key not in self.known:
-            out = subprocess.run([EYELET, "eval", "--model", model, "--mmproj", projector, "--questions", folder, "--vision-backend", backend, "--json"],
-                                 check=True, capture_output=True).stdout
+            out = subprocess.run(
+                [
+                    EYELET,
+                    "eval",
+                    "--model",
+                    model,
+                    "--mmproj",
+                    projector,
+                    "--questions",
+                    folder,
+                    "--vision-backend",
+                    backend,
+                    "--json",
+                ],
+                check=True,
+                capture_output=True,
+            ).stdout
             self.known[key] = json.loads(out)
             self.path.write_text(json.dumps(self.known, indent=1) + "\n")
         e = self.known[key]
@@ -56,7 +91,12 @@ class Scores:
 
 def row(name, scores, intervals=False):
     def cell(i):
-        return f"{100 * i['mean']:.1f} ({100 * i['low']:.0f} - {100 * i['high']:.0f})" if intervals else f"{100 * i['mean']:.0f}"
+        return (
+            f"{100 * i['mean']:.1f} ({100 * i['low']:.0f} - {100 * i['high']:.0f})"
+            if intervals
+            else f"{100 * i['mean']:.0f}"
+        )
+
     return f"| {name} | " + " | ".join(cell(scores[k]) for k in KINDS + ["all"]) + " |"
 
 
@@ -68,7 +108,11 @@ def main():
     p.add_argument("--each", type=int, default=300)
     p.add_argument("--slope", type=int, default=100)
     args = p.parse_args()
-    scores, many, few = Scores(), questions(args.seed, args.each), questions(args.seed + 1, args.slope)
+    scores, many, few = (
+        Scores(),
+        questions(args.seed, args.each),
+        questions(args.seed + 1, args.slope),
+    )
     model, projector = args.out / f"{args.name}-f16.gguf", args.out / f"mmproj-{args.name}-f16.gguf"
     shipped = [args.out / f"{prefix}{args.name}-q8_0.gguf" for prefix in ("", "mmproj-")]
     head = "| | " + " | ".join(KINDS) + " | all |\n|---|" + "---|" * (len(KINDS) + 1)

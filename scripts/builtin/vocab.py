@@ -6,6 +6,7 @@ numbers, and the words of tables are single characters, one for each that the to
 
     python vocab.py    writes vocab.txt, a piece a line, as JSON strings
 """
+
 import collections
 import json
 import pathlib
@@ -18,8 +19,29 @@ from world.words import ITEMS
 FILE = pathlib.Path(__file__).with_name("vocab.txt")
 SPACE = "\u2581"
 UNK, BOS, EOS, BYTES = 0, 1, 2, 256
-TAGS = ["<h1>Title", "</h1>", "<p>Text", "</p>", "<input>", "<button>OK", "</button>", "<img>", "<hr>", "<ul>", "</ul>", "<li>Item", "</li>",
-        "<nav>", "</nav>", "<a>Link", "</a>", "<div>", "</div>", "<form>", "</form>"]
+TAGS = [
+    "<h1>Title",
+    "</h1>",
+    "<p>Text",
+    "</p>",
+    "<input>",
+    "<button>OK",
+    "</button>",
+    "<img>",
+    "<hr>",
+    "<ul>",
+    "</ul>",
+    "<li>Item",
+    "</li>",
+    "<nav>",
+    "</nav>",
+    "<a>Link",
+    "</a>",
+    "<div>",
+    "</div>",
+    "<form>",
+    "</form>",
+]
 
 
 def build():
@@ -59,9 +81,9 @@ class Vocabulary:
         ids, i = [], 0
         while i < len(text):
             n = 1
-            while i + n < len(text) and text[i:i + n + 1] in self.ids:
+            while i + n < len(text) and text[i : i + n + 1] in self.ids:
                 n += 1
-            piece = text[i:i + n]
+            piece = text[i : i + n]
             ids += [self.ids[piece]] if piece in self.ids else [3 + b for b in piece.encode()]
             i += n
         return ids
@@ -69,7 +91,13 @@ class Vocabulary:
     def decode(self, ids):
         out = b""
         for i in ids:
-            out += self.pieces[i - self.first].replace(SPACE, " ").encode() if i >= self.first else bytes([i - 3]) if i >= 3 else b""
+            out += (
+                self.pieces[i - self.first].replace(SPACE, " ").encode()
+                if i >= self.first
+                else bytes([i - 3])
+                if i >= 3
+                else b""
+            )
         return out.decode(errors="replace")
 
 

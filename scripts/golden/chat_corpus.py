@@ -10,6 +10,7 @@ Put them as NAME.jinja into a folder, and from anywhere:
 Each template renders each conversation with content as strings, as lists, and as lists where there are pictures, with and without an opening for the
 answer. Needs transformers and jinja2.
 """
+
 import argparse
 import hashlib
 import json
@@ -18,14 +19,26 @@ import pathlib
 import chat
 from chat import IMG, WEATHER, call, turn
 
-BIG = {"n": 18446744073709551617, "x": 1e-7, "y": 1e22, "z": -0.0, "deep": {"a": [1, 2.5, None, True, "é <&>"]}}
+BIG = {
+    "n": 18446744073709551617,
+    "x": 1e-7,
+    "y": 1e22,
+    "z": -0.0,
+    "deep": {"a": [1, 2.5, None, True, "é <&>"]},
+}
 
 CONVERSATIONS = {
     "one question": [turn("user", "What is this?")],
     "several turns": chat.CONVERSATIONS["system and several turns"],
     "without system": chat.CONVERSATIONS["several turns without system"],
     "control tokens spelled by the user": chat.CONVERSATIONS["special tokens spelled by the user"],
-    "thoughts": [turn("user", "Q"), turn("assistant", "A", reasoning_content="First\nthen."), turn("user", "R"), turn("assistant", "B", reasoning_content="hm"), turn("user", "S")],
+    "thoughts": [
+        turn("user", "Q"),
+        turn("assistant", "A", reasoning_content="First\nthen."),
+        turn("user", "R"),
+        turn("assistant", "B", reasoning_content="hm"),
+        turn("user", "S"),
+    ],
     "a picture": [turn("user", IMG, "What colour is it?")],
     "pictures in several turns": chat.CONVERSATIONS["images in several turns"],
     "two pictures": chat.CONVERSATIONS["two images"],
@@ -40,7 +53,17 @@ CONVERSATIONS = {
     "out of order": chat.CONVERSATIONS["roles out of order"],
 }
 TOOLS = {"tools offered", "tools used", "thoughts and large numbers in calls"}
-NUMBERED = {**WEATHER, "function": {**WEATHER["function"], "parameters": {**WEATHER["function"]["parameters"], "maximum": 2**65, "x": [1.0, 1e16, 1e-5]}}}
+NUMBERED = {
+    **WEATHER,
+    "function": {
+        **WEATHER["function"],
+        "parameters": {
+            **WEATHER["function"]["parameters"],
+            "maximum": 2**65,
+            "x": [1.0, 1e16, 1e-5],
+        },
+    },
+}
 
 
 def shaped(messages, shape):
@@ -69,10 +92,25 @@ def main():
         for title, messages in CONVERSATIONS.items():
             for generate in (True, False):
                 tools = [NUMBERED] if title in TOOLS else None
-                variables = {"bos_token": "<s>", "eos_token": "</s>", "add_generation_prompt": generate, "tools": tools}
-                case = {"template": path.stem, "title": title, "messages": messages, "tools": tools, "add_generation_prompt": generate, "prompts": {}}
+                variables = {
+                    "bos_token": "<s>",
+                    "eos_token": "</s>",
+                    "add_generation_prompt": generate,
+                    "tools": tools,
+                }
+                case = {
+                    "template": path.stem,
+                    "title": title,
+                    "messages": messages,
+                    "tools": tools,
+                    "add_generation_prompt": generate,
+                    "prompts": {},
+                }
                 for shape in ("string", "mixed", "list"):
-                    case["prompts"][shape] = {k: str(v) for k, v in render(source, shaped(messages, shape), **variables).items()}
+                    case["prompts"][shape] = {
+                        k: str(v)
+                        for k, v in render(source, shaped(messages, shape), **variables).items()
+                    }
                 cases.append(case)
         print(hashlib.sha256(path.read_bytes()).hexdigest(), path.stem)
     chat.write(folder / "prompts.json", {}, cases)

@@ -15,6 +15,7 @@ A golden holds, for each picture: the ids of the prompt, with runs of a token as
 SHA-256 of 8-bit RGB, taken back out of the processor's normalised numbers; some of the projector's rows; a hash over the positions of M-RoPE; and twelve
 tokens said greedily, with the least margin between the best two logits. Where the processor refuses a picture, what it says.
 """
+
 import hashlib, itertools, json, math, os, pathlib, shutil, subprocess, sys, tempfile, zipfile
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -33,16 +34,30 @@ TEMPLATES = ROOT / "models/chat/testdata"
 PICTURES = [(640, 480), (1000, 300), (37, 211), (320, 240), (4000, 3000), (1, 1000)]
 QUESTION = "What is in the picture?"
 TOKENS = 12
-MARGIN, ATTEMPTS = 0.15, 2  # between the best two logits of all answers, and how many weights are tried for it
+MARGIN, ATTEMPTS = (
+    0.15,
+    2,
+)  # between the best two logits of all answers, and how many weights are tried for it
 MOST_TOKENS = 4500  # prompts beyond are not computed
 HALF = dict(image_mean=[0.5, 0.5, 0.5], image_std=[0.5, 0.5, 0.5])
-TEXT = dict(hidden_size=64, intermediate_size=96, num_attention_heads=4, num_key_value_heads=2, num_hidden_layers=2, max_position_embeddings=8192)
+TEXT = dict(
+    hidden_size=64,
+    intermediate_size=96,
+    num_attention_heads=4,
+    num_key_value_heads=2,
+    num_hidden_layers=2,
+    max_position_embeddings=8192,
+)
 
 
 def picture(w, h):
     """Ramps, a disc and noise, the same in every language: integers only."""
     y, x, c = np.mgrid[0:h, 0:w, 0:3].astype(np.int64)
-    noise = ((hashed("families", 3 * w * h) + np.float32(1)) * np.float32(16)).astype(np.int64).reshape(h, w, 3)
+    noise = (
+        ((hashed("families", 3 * w * h) + np.float32(1)) * np.float32(16))
+        .astype(np.int64)
+        .reshape(h, w, 3)
+    )
     ramp = 200 * x * (c + 1) // (3 * w) + 160 * y * (3 - c) // (4 * h)
     disc = ((x - w // 3) ** 2 * h * h + (y - h // 2) ** 2 * w * w) * 9 < w * w * h * h
     return Image.fromarray(((ramp + noise + np.where(disc, 90 + 40 * c, 0)) % 256).astype(np.uint8))
@@ -51,18 +66,40 @@ def picture(w, h):
 def randomize(model, seed):
     """Weights of at most nine values a tensor, powers of two apart from a small factor: the same in float32 and bfloat16."""
     g = torch.Generator().manual_seed(seed)
-    for name, p in itertools.chain(model.named_parameters(), ((n, b) for n, b in model.named_buffers() if n.endswith(("std_bias", "std_scale", "layer_scalar")))):
+    for name, p in itertools.chain(
+        model.named_parameters(),
+        (
+            (n, b)
+            for n, b in model.named_buffers()
+            if n.endswith(("std_bias", "std_scale", "layer_scalar"))
+        ),
+    ):
         k = (torch.randn(p.shape, generator=g) * 1.5).round().clamp(-4, 4)
         norm = "norm" in name or "ln_q" in name or "ln_" in name
         if p.ndim < 2 or ".ls" in name or "lambda" in name or "class" in name:
             scale = 0.0625
-            offset = 1.0 if (norm and name.endswith("weight") and "gemma" not in model.config.model_type or "lambda" in name) else 0.0
-            offset = 1.0 if norm and name.endswith("weight") and "vision" in name and "soft_emb" not in name else offset
+            offset = (
+                1.0
+                if (
+                    norm
+                    and name.endswith("weight")
+                    and "gemma" not in model.config.model_type
+                    or "lambda" in name
+                )
+                else 0.0
+            )
+            offset = (
+                1.0
+                if norm and name.endswith("weight") and "vision" in name and "soft_emb" not in name
+                else offset
+            )
         elif "position" in name:
             scale, offset = 0.125, 0.0
         elif "embed_tokens" in name:
             scale, offset = (0.125 if model.config.model_type == "gemma3" else 0.5), 0.0
-        elif "lm_head" in name:  # few tokens are ever said, so that the best is well apart from the next
+        elif (
+            "lm_head" in name
+        ):  # few tokens are ever said, so that the best is well apart from the next
             k[[i for i in range(len(k)) if i < 100 or i % 16]] = 0
             scale, offset = 1.0, 0.0
         else:
@@ -82,23 +119,42 @@ def save(model, folder):
 
 def old_names(model, folder):
     """Gives tensors of a saved model the names that llama.cpp's converter knows."""
-    old = {"gemma3": {"vision_tower.": "vision_tower.vision_model."}, "llava_next": {"vision_tower.": "vision_tower.vision_model."},
-           "lfm2_vl": {"model.vision_tower.": "model.vision_tower.vision_model."},
-           "internvl": {"vision_tower.": "model.vision_tower.", "multi_modal_projector.": "model.multi_modal_projector."},
-           # The embedding of [IMG_BREAK] goes into the projector's file; llama.cpp 0.7 leaves it out under the name that folders have today.
-           "llava": {"language_model.model.embed_tokens": "model.embed_tokens"}, "mistral3": {"language_model.model.embed_tokens": "model.embed_tokens"}}.get(model.config.model_type, {})
+    old = {
+        "gemma3": {"vision_tower.": "vision_tower.vision_model."},
+        "llava_next": {"vision_tower.": "vision_tower.vision_model."},
+        "lfm2_vl": {"model.vision_tower.": "model.vision_tower.vision_model."},
+        "internvl": {
+            "vision_tower.": "model.vision_tower.",
+            "multi_modal_projector.": "model.multi_modal_projector.",
+        },
+        # The embedding of [IMG_BREAK] goes into the projector's file; llama.cpp 0.7 leaves it out under the name that folders have today.
+        "llava": {"language_model.model.embed_tokens": "model.embed_tokens"},
+        "mistral3": {"language_model.model.embed_tokens": "model.embed_tokens"},
+    }.get(model.config.model_type, {})
     path, tensors = folder / "model.safetensors", {}
     for name, tensor in convert.load_file(folder / "model.safetensors").items():
         for new, before in old.items():
-            name = before + name.removeprefix(new) if name.startswith(new) and not name.startswith(before) else name
+            name = (
+                before + name.removeprefix(new)
+                if name.startswith(new) and not name.startswith(before)
+                else name
+            )
         tensors[name] = tensor
     convert.save_file(tensors, path, metadata={"format": "pt"})
 
 
 def bytes_vocabulary(folder, special, split="qwen", template=None, **config):
     """Byte-level BPE with a family's control tokens."""
-    pre = convert.split_by(convert.QWEN_SPLIT) if split == "qwen" else convert.pre_tokenizers.Sequence([
-        convert.pre_tokenizers.Digits(individual_digits=True), convert.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)])
+    pre = (
+        convert.split_by(convert.QWEN_SPLIT)
+        if split == "qwen"
+        else convert.pre_tokenizers.Sequence(
+            [
+                convert.pre_tokenizers.Digits(individual_digits=True),
+                convert.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+            ]
+        )
+    )
     config.setdefault("bos_token", None)
     n = convert.bytes_tokenizer(folder, pre, special, {"add_bos_token": False, **config})
     if template:
@@ -121,45 +177,153 @@ def family(f):
     return f
 
 
-QWEN_SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
+QWEN_SPECIALS = [
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+]
 
 
 def qwen_vocabulary(folder):
-    t = bytes_vocabulary(folder, QWEN_SPECIALS, template=template("qwen2-vl"), eos_token="<|im_end|>", pad_token="<|endoftext|>")
-    ids = {k: t.convert_tokens_to_ids(f"<|{k}|>") for k in ("vision_start", "vision_end", "image_pad", "video_pad")}
-    return t, dict(image_token_id=ids["image_pad"], video_token_id=ids["video_pad"], vision_start_token_id=ids["vision_start"], vision_end_token_id=ids["vision_end"])
+    t = bytes_vocabulary(
+        folder,
+        QWEN_SPECIALS,
+        template=template("qwen2-vl"),
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+    )
+    ids = {
+        k: t.convert_tokens_to_ids(f"<|{k}|>")
+        for k in ("vision_start", "vision_end", "image_pad", "video_pad")
+    }
+    return t, dict(
+        image_token_id=ids["image_pad"],
+        video_token_id=ids["video_pad"],
+        vision_start_token_id=ids["vision_start"],
+        vision_end_token_id=ids["vision_end"],
+    )
 
 
 def gemma_vocabulary(folder, special, named, template):
     """A sentencepiece vocabulary without a blank before words, which Gemma has."""
     import sentencepiece, io
+
     model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(convert.CORPUS), model_writer=model, vocab_size=340, model_type="bpe", byte_fallback=True, character_coverage=0.99,
-                                             normalization_rule_name="identity", remove_extra_whitespaces=False, split_digits=True, allow_whitespace_only_pieces=True, add_dummy_prefix=False,
-                                             unk_id=3, bos_id=2, eos_id=1, pad_id=0, user_defined_symbols=["\n", "\n\n", "\n\n\n", *special], minloglevel=2)
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(convert.CORPUS),
+        model_writer=model,
+        vocab_size=340,
+        model_type="bpe",
+        byte_fallback=True,
+        character_coverage=0.99,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        split_digits=True,
+        allow_whitespace_only_pieces=True,
+        add_dummy_prefix=False,
+        unk_id=3,
+        bos_id=2,
+        eos_id=1,
+        pad_id=0,
+        user_defined_symbols=["\n", "\n\n", "\n\n\n", *special],
+        minloglevel=2,
+    )
     (folder / "tokenizer.model").write_bytes(model.getvalue())
     sp = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
     n = sp.vocab_size()
     vocab = {sp.id_to_piece(i): i for i in range(n)}
-    entries = {i: {"content": sp.id_to_piece(i), "special": True, "lstrip": False, "rstrip": False, "normalized": False, "single_word": False}
-               for i in range(n) if i < 4 or sp.id_to_piece(i) in special}
-    pieces = sorted((i for i in range(n) if i >= 4 and not sp.is_byte(i) and sp.id_to_piece(i) not in special), key=lambda i: -sp.get_score(i))
+    entries = {
+        i: {
+            "content": sp.id_to_piece(i),
+            "special": True,
+            "lstrip": False,
+            "rstrip": False,
+            "normalized": False,
+            "single_word": False,
+        }
+        for i in range(n)
+        if i < 4 or sp.id_to_piece(i) in special
+    }
+    pieces = sorted(
+        (i for i in range(n) if i >= 4 and not sp.is_byte(i) and sp.id_to_piece(i) not in special),
+        key=lambda i: -sp.get_score(i),
+    )
     merges = []
     for i in pieces:
         piece = sp.id_to_piece(i)
-        merges += sorted(((piece[:k], piece[k:]) for k in range(1, len(piece)) if piece[:k] in vocab and piece[k:] in vocab), key=lambda m: (vocab[m[0]], vocab[m[1]]))
+        merges += sorted(
+            (
+                (piece[:k], piece[k:])
+                for k in range(1, len(piece))
+                if piece[:k] in vocab and piece[k:] in vocab
+            ),
+            key=lambda m: (vocab[m[0]], vocab[m[1]]),
+        )
     tokens = [e | {"id": i} for i, e in entries.items()]
-    split = {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}
-    (folder / "tokenizer.json").write_text(json.dumps({
-        "version": "1.0", "truncation": None, "padding": None, "added_tokens": tokens,
-        "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}, "pre_tokenizer": split,
-        "post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
-                           "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}], "special_tokens": {"<s>": {"id": "<s>", "ids": [2], "tokens": ["<s>"]}}},
-        "decoder": {"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}]},
-        "model": {"type": "BPE", "dropout": None, "unk_token": "<unk>", "continuing_subword_prefix": None, "end_of_word_suffix": None, "fuse_unk": True, "byte_fallback": True,
-                  "ignore_merges": False, "vocab": vocab, "merges": merges}}))
-    config = {"tokenizer_class": "PreTrainedTokenizerFast", "add_bos_token": True, "bos_token": "<s>", "eos_token": special[1], "unk_token": "<unk>", "pad_token": "<pad>",
-              "extra_special_tokens": named, "added_tokens_decoder": {str(i): e for i, e in entries.items()}}
+    split = {
+        "type": "Split",
+        "pattern": {"String": " "},
+        "behavior": "MergedWithPrevious",
+        "invert": False,
+    }
+    (folder / "tokenizer.json").write_text(
+        json.dumps(
+            {
+                "version": "1.0",
+                "truncation": None,
+                "padding": None,
+                "added_tokens": tokens,
+                "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"},
+                "pre_tokenizer": split,
+                "post_processor": {
+                    "type": "TemplateProcessing",
+                    "single": [
+                        {"SpecialToken": {"id": "<s>", "type_id": 0}},
+                        {"Sequence": {"id": "A", "type_id": 0}},
+                    ],
+                    "pair": [
+                        {"Sequence": {"id": "A", "type_id": 0}},
+                        {"Sequence": {"id": "B", "type_id": 0}},
+                    ],
+                    "special_tokens": {"<s>": {"id": "<s>", "ids": [2], "tokens": ["<s>"]}},
+                },
+                "decoder": {
+                    "type": "Sequence",
+                    "decoders": [
+                        {"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "},
+                        {"type": "ByteFallback"},
+                        {"type": "Fuse"},
+                    ],
+                },
+                "model": {
+                    "type": "BPE",
+                    "dropout": None,
+                    "unk_token": "<unk>",
+                    "continuing_subword_prefix": None,
+                    "end_of_word_suffix": None,
+                    "fuse_unk": True,
+                    "byte_fallback": True,
+                    "ignore_merges": False,
+                    "vocab": vocab,
+                    "merges": merges,
+                },
+            }
+        )
+    )
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "add_bos_token": True,
+        "bos_token": "<s>",
+        "eos_token": special[1],
+        "unk_token": "<unk>",
+        "pad_token": "<pad>",
+        "extra_special_tokens": named,
+        "added_tokens_decoder": {str(i): e for i, e in entries.items()},
+    }
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
     (folder / "chat_template.jinja").write_text(template)
     t = AutoTokenizer.from_pretrained(folder)
@@ -169,91 +333,342 @@ def gemma_vocabulary(folder, special, named, template):
 
 @family
 def qwen2_vl(folder):
-    from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration, Qwen2VLProcessor, Qwen2VLVideoProcessor
+    from transformers import (
+        Qwen2VLConfig,
+        Qwen2VLForConditionalGeneration,
+        Qwen2VLProcessor,
+        Qwen2VLVideoProcessor,
+    )
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
     t, ids = qwen_vocabulary(folder)
     rope = dict(rope_type="default", rope_theta=1000000.0, mrope_section=[2, 3, 3])
-    config = Qwen2VLConfig(text_config=dict(vocab_size=len(t), rope_parameters=rope, tie_word_embeddings=False, **TEXT),
-                           vision_config=dict(depth=3, embed_dim=64, hidden_size=64, num_heads=4, mlp_ratio=2, patch_size=14, spatial_merge_size=2, temporal_patch_size=2),
-                           tie_word_embeddings=False, **ids)
+    config = Qwen2VLConfig(
+        text_config=dict(
+            vocab_size=len(t), rope_parameters=rope, tie_word_embeddings=False, **TEXT
+        ),
+        vision_config=dict(
+            depth=3,
+            embed_dim=64,
+            hidden_size=64,
+            num_heads=4,
+            mlp_ratio=2,
+            patch_size=14,
+            spatial_merge_size=2,
+            temporal_patch_size=2,
+        ),
+        tie_word_embeddings=False,
+        **ids,
+    )
     images = Qwen2VLImageProcessorPil(min_pixels=3136, max_pixels=12845056)
-    return Qwen2VLForConditionalGeneration(config), Qwen2VLProcessor(images, t, Qwen2VLVideoProcessor(), chat_template=t.chat_template), "qwen2"
+    return (
+        Qwen2VLForConditionalGeneration(config),
+        Qwen2VLProcessor(images, t, Qwen2VLVideoProcessor(), chat_template=t.chat_template),
+        "qwen2",
+    )
 
 
 @family
 def qwen2_5_vl(folder):
-    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor, Qwen2VLVideoProcessor
+    from transformers import (
+        Qwen2_5_VLConfig,
+        Qwen2_5_VLForConditionalGeneration,
+        Qwen2_5_VLProcessor,
+        Qwen2VLVideoProcessor,
+    )
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
     t, ids = qwen_vocabulary(folder)
     rope = dict(rope_type="default", rope_theta=1000000.0, mrope_section=[2, 3, 3])
-    config = Qwen2_5_VLConfig(text_config=dict(vocab_size=len(t), rope_parameters=rope, tie_word_embeddings=False, **TEXT),
-                              vision_config=dict(depth=4, hidden_size=64, num_heads=4, intermediate_size=96, out_hidden_size=64, patch_size=14, spatial_merge_size=2,
-                                                 temporal_patch_size=2, window_size=112, fullatt_block_indexes=[1, 3]),
-                              tie_word_embeddings=False, **ids)
+    config = Qwen2_5_VLConfig(
+        text_config=dict(
+            vocab_size=len(t), rope_parameters=rope, tie_word_embeddings=False, **TEXT
+        ),
+        vision_config=dict(
+            depth=4,
+            hidden_size=64,
+            num_heads=4,
+            intermediate_size=96,
+            out_hidden_size=64,
+            patch_size=14,
+            spatial_merge_size=2,
+            temporal_patch_size=2,
+            window_size=112,
+            fullatt_block_indexes=[1, 3],
+        ),
+        tie_word_embeddings=False,
+        **ids,
+    )
     images = Qwen2VLImageProcessorPil(min_pixels=3136, max_pixels=12845056)
-    return Qwen2_5_VLForConditionalGeneration(config), Qwen2_5_VLProcessor(images, t, Qwen2VLVideoProcessor(), chat_template=t.chat_template), "qwen2"
+    return (
+        Qwen2_5_VLForConditionalGeneration(config),
+        Qwen2_5_VLProcessor(images, t, Qwen2VLVideoProcessor(), chat_template=t.chat_template),
+        "qwen2",
+    )
 
 
 @family
 def qwen3_vl(folder):
-    from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration, Qwen3VLProcessor, Qwen3VLVideoProcessor
+    from transformers import (
+        Qwen3VLConfig,
+        Qwen3VLForConditionalGeneration,
+        Qwen3VLProcessor,
+        Qwen3VLVideoProcessor,
+    )
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
     t, ids = qwen_vocabulary(folder)
-    rope = dict(rope_type="default", rope_theta=5000000.0, mrope_section=[4, 2, 2], mrope_interleaved=True)
-    config = Qwen3VLConfig(text_config=dict(vocab_size=len(t), rope_parameters=rope, tie_word_embeddings=False, head_dim=16, **TEXT | dict(num_hidden_layers=3)),
-                           vision_config=dict(depth=3, hidden_size=64, num_heads=4, intermediate_size=96, out_hidden_size=64, patch_size=16, spatial_merge_size=2,
-                                              temporal_patch_size=2, num_position_embeddings=2304, deepstack_visual_indexes=[0, 1]),
-                           tie_word_embeddings=False, **ids)
-    images = Qwen2VLImageProcessorPil(size=dict(shortest_edge=65536, longest_edge=16777216), patch_size=16, merge_size=2, temporal_patch_size=2, **HALF)
-    return Qwen3VLForConditionalGeneration(config), Qwen3VLProcessor(images, t, Qwen3VLVideoProcessor(), chat_template=t.chat_template), "qwen2"
+    rope = dict(
+        rope_type="default", rope_theta=5000000.0, mrope_section=[4, 2, 2], mrope_interleaved=True
+    )
+    config = Qwen3VLConfig(
+        text_config=dict(
+            vocab_size=len(t),
+            rope_parameters=rope,
+            tie_word_embeddings=False,
+            head_dim=16,
+            **TEXT | dict(num_hidden_layers=3),
+        ),
+        vision_config=dict(
+            depth=3,
+            hidden_size=64,
+            num_heads=4,
+            intermediate_size=96,
+            out_hidden_size=64,
+            patch_size=16,
+            spatial_merge_size=2,
+            temporal_patch_size=2,
+            num_position_embeddings=2304,
+            deepstack_visual_indexes=[0, 1],
+        ),
+        tie_word_embeddings=False,
+        **ids,
+    )
+    images = Qwen2VLImageProcessorPil(
+        size=dict(shortest_edge=65536, longest_edge=16777216),
+        patch_size=16,
+        merge_size=2,
+        temporal_patch_size=2,
+        **HALF,
+    )
+    return (
+        Qwen3VLForConditionalGeneration(config),
+        Qwen3VLProcessor(images, t, Qwen3VLVideoProcessor(), chat_template=t.chat_template),
+        "qwen2",
+    )
 
 
 @family
 def gemma3(folder):
     from transformers import Gemma3Config, Gemma3ForConditionalGeneration, Gemma3Processor
     from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
-    t = gemma_vocabulary(folder, ["<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>", "<image_soft_token>"],
-                         dict(boi_token="<start_of_image>", eoi_token="<end_of_image>", image_token="<image_soft_token>"), template("gemma-3"))
-    text = TEXT | dict(num_hidden_layers=6)  # libllama takes every sixth layer for the one without a window
-    config = Gemma3Config(text_config=dict(vocab_size=len(t), head_dim=16, sliding_window=512, query_pre_attn_scalar=16, tie_word_embeddings=False,
-                                           layer_types=["sliding_attention"] * 5 + ["full_attention"], **text),
-                          vision_config=dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, image_size=896, patch_size=14),
-                          mm_tokens_per_image=256, image_token_id=t.image_token_id, boi_token_index=t.boi_token_id, eoi_token_index=t.eoi_token_id, tie_word_embeddings=False)
+
+    t = gemma_vocabulary(
+        folder,
+        [
+            "<start_of_turn>",
+            "<end_of_turn>",
+            "<start_of_image>",
+            "<end_of_image>",
+            "<image_soft_token>",
+        ],
+        dict(
+            boi_token="<start_of_image>",
+            eoi_token="<end_of_image>",
+            image_token="<image_soft_token>",
+        ),
+        template("gemma-3"),
+    )
+    text = TEXT | dict(
+        num_hidden_layers=6
+    )  # libllama takes every sixth layer for the one without a window
+    config = Gemma3Config(
+        text_config=dict(
+            vocab_size=len(t),
+            head_dim=16,
+            sliding_window=512,
+            query_pre_attn_scalar=16,
+            tie_word_embeddings=False,
+            layer_types=["sliding_attention"] * 5 + ["full_attention"],
+            **text,
+        ),
+        vision_config=dict(
+            hidden_size=64,
+            intermediate_size=96,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            image_size=896,
+            patch_size=14,
+        ),
+        mm_tokens_per_image=256,
+        image_token_id=t.image_token_id,
+        boi_token_index=t.boi_token_id,
+        eoi_token_index=t.eoi_token_id,
+        tie_word_embeddings=False,
+    )
     images = Gemma3ImageProcessorPil(size=dict(height=896, width=896), **HALF)
-    return Gemma3ForConditionalGeneration(config), Gemma3Processor(images, t, chat_template=t.chat_template), None
+    return (
+        Gemma3ForConditionalGeneration(config),
+        Gemma3Processor(images, t, chat_template=t.chat_template),
+        None,
+    )
 
 
 @family
 def gemma4(folder):
-    from transformers import Gemma4AudioFeatureExtractor, Gemma4Config, Gemma4ForConditionalGeneration, Gemma4Processor, Gemma4VideoProcessor
+    from transformers import (
+        Gemma4AudioFeatureExtractor,
+        Gemma4Config,
+        Gemma4ForConditionalGeneration,
+        Gemma4Processor,
+        Gemma4VideoProcessor,
+    )
     from transformers.models.gemma4.image_processing_pil_gemma4 import Gemma4ImageProcessorPil
-    text = ("{{ bos_token }}{% for m in messages %}<|turn>{{ 'model' if m['role'] == 'assistant' else m['role'] }}\n{% for c in m['content'] %}"
-            "{% if c['type'] == 'image' %}\n\n<|image|>\n\n{% else %}{{ c['text'] | trim }}{% endif %}{% endfor %}<turn|>\n{% endfor %}{% if add_generation_prompt %}<|turn>model\n{% endif %}")
-    t = gemma_vocabulary(folder, ["<|turn>", "<turn|>", "<|image>", "<image|>", "<|image|>", "<|video|>", "<|audio>", "<audio|>", "<|audio|>"],
-                         dict(boi_token="<|image>", eoi_token="<image|>", image_token="<|image|>", boa_token="<|audio>", eoa_token="<audio|>", audio_token="<|audio|>",
-                              sot_token="<|turn>", eot_token="<turn|>"), text)
-    config = Gemma4Config(text_config=dict(vocab_size=len(t), head_dim=16, global_head_dim=32, sliding_window=512, hidden_size_per_layer_input=0, vocab_size_per_layer_input=len(t),
-                                           tie_word_embeddings=True, layer_types=["sliding_attention", "full_attention"], use_bidirectional_attention="vision", **TEXT),
-                          vision_config=dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=4, head_dim=16, patch_size=16,
-                                             position_embedding_size=1024),
-                          audio_config=None, image_token_id=t.image_token_id, boi_token_id=t.boi_token_id, eoi_token_id=t.eoi_token_id, tie_word_embeddings=True,
-                          video_token_id=t.convert_tokens_to_ids("<|video|>"))
-    return (Gemma4ForConditionalGeneration(config), Gemma4Processor(Gemma4AudioFeatureExtractor(), Gemma4ImageProcessorPil(), t, Gemma4VideoProcessor(), chat_template=t.chat_template), None)
+
+    text = (
+        "{{ bos_token }}{% for m in messages %}<|turn>{{ 'model' if m['role'] == 'assistant' else m['role'] }}\n{% for c in m['content'] %}"
+        "{% if c['type'] == 'image' %}\n\n<|image|>\n\n{% else %}{{ c['text'] | trim }}{% endif %}{% endfor %}<turn|>\n{% endfor %}{% if add_generation_prompt %}<|turn>model\n{% endif %}"
+    )
+    t = gemma_vocabulary(
+        folder,
+        [
+            "<|turn>",
+            "<turn|>",
+            "<|image>",
+            "<image|>",
+            "<|image|>",
+            "<|video|>",
+            "<|audio>",
+            "<audio|>",
+            "<|audio|>",
+        ],
+        dict(
+            boi_token="<|image>",
+            eoi_token="<image|>",
+            image_token="<|image|>",
+            boa_token="<|audio>",
+            eoa_token="<audio|>",
+            audio_token="<|audio|>",
+            sot_token="<|turn>",
+            eot_token="<turn|>",
+        ),
+        text,
+    )
+    config = Gemma4Config(
+        text_config=dict(
+            vocab_size=len(t),
+            head_dim=16,
+            global_head_dim=32,
+            sliding_window=512,
+            hidden_size_per_layer_input=0,
+            vocab_size_per_layer_input=len(t),
+            tie_word_embeddings=True,
+            layer_types=["sliding_attention", "full_attention"],
+            use_bidirectional_attention="vision",
+            **TEXT,
+        ),
+        vision_config=dict(
+            hidden_size=64,
+            intermediate_size=96,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=4,
+            head_dim=16,
+            patch_size=16,
+            position_embedding_size=1024,
+        ),
+        audio_config=None,
+        image_token_id=t.image_token_id,
+        boi_token_id=t.boi_token_id,
+        eoi_token_id=t.eoi_token_id,
+        tie_word_embeddings=True,
+        video_token_id=t.convert_tokens_to_ids("<|video|>"),
+    )
+    return (
+        Gemma4ForConditionalGeneration(config),
+        Gemma4Processor(
+            Gemma4AudioFeatureExtractor(),
+            Gemma4ImageProcessorPil(),
+            t,
+            Gemma4VideoProcessor(),
+            chat_template=t.chat_template,
+        ),
+        None,
+    )
 
 
 @family
 def internvl3(folder):
-    from transformers import InternVLConfig, InternVLForConditionalGeneration, InternVLProcessor, InternVLVideoProcessor
+    from transformers import (
+        InternVLConfig,
+        InternVLForConditionalGeneration,
+        InternVLProcessor,
+        InternVLVideoProcessor,
+    )
     from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
-    text = ("{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% for c in m['content'] %}{% if c['type'] == 'image' %}<IMG_CONTEXT>\n{% else %}{{ c['text'] }}{% endif %}"
-            "{% endfor %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
-    t = bytes_vocabulary(folder, ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<img>", "</img>", "<IMG_CONTEXT>", "<video>"], template=text, eos_token="<|im_end|>",
-                         pad_token="<|endoftext|>", extra_special_tokens=dict(start_image_token="<img>", end_image_token="</img>", context_image_token="<IMG_CONTEXT>", video_token="<video>"))
-    config = InternVLConfig(text_config=dict(model_type="qwen2", vocab_size=len(t), tie_word_embeddings=False, rope_parameters=dict(rope_type="default", rope_theta=1000000.0), **TEXT),
-                            vision_config=dict(hidden_size=64, intermediate_size=96, num_hidden_layers=4, num_attention_heads=4, attention_bias=True, image_size=[448, 448], patch_size=[14, 14]),
-                            image_token_id=t.convert_tokens_to_ids("<IMG_CONTEXT>"), image_seq_length=256, downsample_ratio=0.5, tie_word_embeddings=False)
-    images = GotOcr2ImageProcessorPil(size=dict(height=448, width=448), crop_to_patches=True, min_patches=1, max_patches=12, image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225])
-    return InternVLForConditionalGeneration(config), InternVLProcessor(images, t, InternVLVideoProcessor(), image_seq_length=256, chat_template=t.chat_template), "qwen2"
+
+    text = (
+        "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% for c in m['content'] %}{% if c['type'] == 'image' %}<IMG_CONTEXT>\n{% else %}{{ c['text'] }}{% endif %}"
+        "{% endfor %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    t = bytes_vocabulary(
+        folder,
+        [
+            "<|endoftext|>",
+            "<|im_start|>",
+            "<|im_end|>",
+            "<img>",
+            "</img>",
+            "<IMG_CONTEXT>",
+            "<video>",
+        ],
+        template=text,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        extra_special_tokens=dict(
+            start_image_token="<img>",
+            end_image_token="</img>",
+            context_image_token="<IMG_CONTEXT>",
+            video_token="<video>",
+        ),
+    )
+    config = InternVLConfig(
+        text_config=dict(
+            model_type="qwen2",
+            vocab_size=len(t),
+            tie_word_embeddings=False,
+            rope_parameters=dict(rope_type="default", rope_theta=1000000.0),
+            **TEXT,
+        ),
+        vision_config=dict(
+            hidden_size=64,
+            intermediate_size=96,
+            num_hidden_layers=4,
+            num_attention_heads=4,
+            attention_bias=True,
+            image_size=[448, 448],
+            patch_size=[14, 14],
+        ),
+        image_token_id=t.convert_tokens_to_ids("<IMG_CONTEXT>"),
+        image_seq_length=256,
+        downsample_ratio=0.5,
+        tie_word_embeddings=False,
+    )
+    images = GotOcr2ImageProcessorPil(
+        size=dict(height=448, width=448),
+        crop_to_patches=True,
+        min_patches=1,
+        max_patches=12,
+        image_mean=[0.485, 0.456, 0.406],
+        image_std=[0.229, 0.224, 0.225],
+    )
+    return (
+        InternVLForConditionalGeneration(config),
+        InternVLProcessor(
+            images, t, InternVLVideoProcessor(), image_seq_length=256, chat_template=t.chat_template
+        ),
+        "qwen2",
+    )
 
 
 def internvl_names(config):
@@ -264,94 +679,333 @@ def internvl_names(config):
 def pixtral_vocabulary(folder):
     text = template("mistral-small-3.1").split("{{- bos_token }}")[1]
     text = "{%- set default_system_message = 'Be brief.' %}\n{{- bos_token }}" + text
-    return bytes_vocabulary(folder, ["<unk>", "<s>", "</s>", "[INST]", "[/INST]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[IMG]", "[IMG_BREAK]", "[IMG_END]"], template=text, bos_token="<s>",
-                            eos_token="</s>", unk_token="<unk>")
+    return bytes_vocabulary(
+        folder,
+        [
+            "<unk>",
+            "<s>",
+            "</s>",
+            "[INST]",
+            "[/INST]",
+            "[SYSTEM_PROMPT]",
+            "[/SYSTEM_PROMPT]",
+            "[IMG]",
+            "[IMG_BREAK]",
+            "[IMG_END]",
+        ],
+        template=text,
+        bos_token="<s>",
+        eos_token="</s>",
+        unk_token="<unk>",
+    )
 
 
 @family
 def pixtral(folder):
-    from transformers import LlavaConfig, LlavaForConditionalGeneration, MistralConfig, PixtralProcessor, PixtralVisionConfig
+    from transformers import (
+        LlavaConfig,
+        LlavaForConditionalGeneration,
+        MistralConfig,
+        PixtralProcessor,
+        PixtralVisionConfig,
+    )
     from transformers.models.pixtral.image_processing_pil_pixtral import PixtralImageProcessorPil
+
     t = pixtral_vocabulary(folder)
     rope = dict(rope_parameters=dict(rope_type="default", rope_theta=1000000.0))
-    config = LlavaConfig(text_config=MistralConfig(vocab_size=len(t), head_dim=16, sliding_window=None, tie_word_embeddings=False, **TEXT, **rope),
-                         vision_config=PixtralVisionConfig(hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_attention_heads=4, image_size=1024, patch_size=16),
-                         image_token_id=t.convert_tokens_to_ids("[IMG]"), vision_feature_layer=-1, vision_feature_select_strategy="full", tie_word_embeddings=False, multimodal_projector_bias=True)
-    return LlavaForConditionalGeneration(config), PixtralProcessor(PixtralImageProcessorPil(), t, patch_size=16, chat_template=t.chat_template), "tekken"
+    config = LlavaConfig(
+        text_config=MistralConfig(
+            vocab_size=len(t),
+            head_dim=16,
+            sliding_window=None,
+            tie_word_embeddings=False,
+            **TEXT,
+            **rope,
+        ),
+        vision_config=PixtralVisionConfig(
+            hidden_size=64,
+            intermediate_size=96,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            image_size=1024,
+            patch_size=16,
+        ),
+        image_token_id=t.convert_tokens_to_ids("[IMG]"),
+        vision_feature_layer=-1,
+        vision_feature_select_strategy="full",
+        tie_word_embeddings=False,
+        multimodal_projector_bias=True,
+    )
+    return (
+        LlavaForConditionalGeneration(config),
+        PixtralProcessor(
+            PixtralImageProcessorPil(), t, patch_size=16, chat_template=t.chat_template
+        ),
+        "tekken",
+    )
 
 
 @family
 def mistral3(folder):
-    from transformers import Mistral3Config, Mistral3ForConditionalGeneration, MistralConfig, PixtralProcessor, PixtralVisionConfig
+    from transformers import (
+        Mistral3Config,
+        Mistral3ForConditionalGeneration,
+        MistralConfig,
+        PixtralProcessor,
+        PixtralVisionConfig,
+    )
     from transformers.models.pixtral.image_processing_pil_pixtral import PixtralImageProcessorPil
+
     t = pixtral_vocabulary(folder)
     rope = dict(rope_parameters=dict(rope_type="default", rope_theta=1000000.0))
-    config = Mistral3Config(text_config=MistralConfig(vocab_size=len(t), head_dim=16, sliding_window=None, tie_word_embeddings=False, **TEXT, **rope),
-                            vision_config=PixtralVisionConfig(hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_attention_heads=4, image_size=1540, patch_size=14),
-                            image_token_index=t.convert_tokens_to_ids("[IMG]"), spatial_merge_size=2, vision_feature_layer=-1, multimodal_projector_bias=False, tie_word_embeddings=False)
-    images = PixtralImageProcessorPil(size=dict(longest_edge=1540), patch_size=dict(height=28, width=28))
-    return Mistral3ForConditionalGeneration(config), PixtralProcessor(images, t, patch_size=14, spatial_merge_size=2, chat_template=t.chat_template), "tekken"
+    config = Mistral3Config(
+        text_config=MistralConfig(
+            vocab_size=len(t),
+            head_dim=16,
+            sliding_window=None,
+            tie_word_embeddings=False,
+            **TEXT,
+            **rope,
+        ),
+        vision_config=PixtralVisionConfig(
+            hidden_size=64,
+            intermediate_size=96,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            image_size=1540,
+            patch_size=14,
+        ),
+        image_token_index=t.convert_tokens_to_ids("[IMG]"),
+        spatial_merge_size=2,
+        vision_feature_layer=-1,
+        multimodal_projector_bias=False,
+        tie_word_embeddings=False,
+    )
+    images = PixtralImageProcessorPil(
+        size=dict(longest_edge=1540), patch_size=dict(height=28, width=28)
+    )
+    return (
+        Mistral3ForConditionalGeneration(config),
+        PixtralProcessor(
+            images, t, patch_size=14, spatial_merge_size=2, chat_template=t.chat_template
+        ),
+        "tekken",
+    )
 
 
 def idefics_specials(start, rows, columns):
-    return ["<|endoftext|>", start, "<|im_end|>", "<image>", "<end_of_utterance>", "<fake_token_around_image>", "<global-img>",
-            *(f"<row_{r + 1}_col_{c + 1}>" for r in range(rows) for c in range(columns))]
+    return [
+        "<|endoftext|>",
+        start,
+        "<|im_end|>",
+        "<image>",
+        "<end_of_utterance>",
+        "<fake_token_around_image>",
+        "<global-img>",
+        *(f"<row_{r + 1}_col_{c + 1}>" for r in range(rows) for c in range(columns)),
+    ]
 
 
 @family
 def smolvlm(folder):
-    from transformers import SmolVLMConfig, SmolVLMForConditionalGeneration, SmolVLMProcessor, SmolVLMVideoProcessor
+    from transformers import (
+        SmolVLMConfig,
+        SmolVLMForConditionalGeneration,
+        SmolVLMProcessor,
+        SmolVLMVideoProcessor,
+    )
     from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
-    t = bytes_vocabulary(folder, idefics_specials("<|im_start|>", 6, 6), "smol", template("smolvlm"), bos_token="<|im_start|>", eos_token="<end_of_utterance>", pad_token="<|im_end|>",
-                         unk_token="<|endoftext|>")
-    config = SmolVLMConfig(text_config=dict(model_type="llama", architectures=["VLlama3ForCausalLM"], vocab_size=len(t), tie_word_embeddings=False, **TEXT,
-                                            rope_parameters=dict(rope_type="default", rope_theta=273768.0)),
-                           vision_config=dict(hidden_size=64, intermediate_size=96, num_attention_heads=4, num_hidden_layers=2, image_size=512, patch_size=16),
-                           scale_factor=4, image_token_id=t.convert_tokens_to_ids("<image>"), pad_token_id=t.convert_tokens_to_ids("<|im_end|>"), tie_word_embeddings=False)
-    images = SmolVLMImageProcessorPil(size=dict(longest_edge=2048), max_image_size=dict(longest_edge=512), **HALF)
-    return SmolVLMForConditionalGeneration(config), SmolVLMProcessor(images, t, SmolVLMVideoProcessor(), image_seq_len=64, chat_template=t.chat_template), "smollm"
+
+    t = bytes_vocabulary(
+        folder,
+        idefics_specials("<|im_start|>", 6, 6),
+        "smol",
+        template("smolvlm"),
+        bos_token="<|im_start|>",
+        eos_token="<end_of_utterance>",
+        pad_token="<|im_end|>",
+        unk_token="<|endoftext|>",
+    )
+    config = SmolVLMConfig(
+        text_config=dict(
+            model_type="llama",
+            architectures=["VLlama3ForCausalLM"],
+            vocab_size=len(t),
+            tie_word_embeddings=False,
+            **TEXT,
+            rope_parameters=dict(rope_type="default", rope_theta=273768.0),
+        ),
+        vision_config=dict(
+            hidden_size=64,
+            intermediate_size=96,
+            num_attention_heads=4,
+            num_hidden_layers=2,
+            image_size=512,
+            patch_size=16,
+        ),
+        scale_factor=4,
+        image_token_id=t.convert_tokens_to_ids("<image>"),
+        pad_token_id=t.convert_tokens_to_ids("<|im_end|>"),
+        tie_word_embeddings=False,
+    )
+    images = SmolVLMImageProcessorPil(
+        size=dict(longest_edge=2048), max_image_size=dict(longest_edge=512), **HALF
+    )
+    return (
+        SmolVLMForConditionalGeneration(config),
+        SmolVLMProcessor(
+            images, t, SmolVLMVideoProcessor(), image_seq_len=64, chat_template=t.chat_template
+        ),
+        "smollm",
+    )
 
 
 @family
 def idefics3(folder):
     from transformers import Idefics3Config, Idefics3ForConditionalGeneration, Idefics3Processor
     from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
-    text = ("{{ bos_token }}{% for message in messages %}{{ message['role'] | capitalize }}{% if message['content'][0]['type'] == 'image' %}{{ ':' }}{% else %}{{ ': ' }}{% endif %}"
-            "{% for line in message['content'] %}{% if line['type'] == 'text' %}{{ line['text'] }}{% elif line['type'] == 'image' %}{{ '<image>' }}{% endif %}{% endfor %}<end_of_utterance>\n"
-            "{% endfor %}{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}")
-    t = bytes_vocabulary(folder, idefics_specials("<|begin_of_text|>", 6, 6), template=text, bos_token="<|begin_of_text|>", eos_token="<end_of_utterance>", pad_token="<|im_end|>")
-    config = Idefics3Config(text_config=dict(model_type="llama", architectures=["LlamaForCausalLM"], vocab_size=len(t), tie_word_embeddings=False, **TEXT,
-                                             rope_parameters=dict(rope_type="default", rope_theta=500000.0)),
-                            vision_config=dict(hidden_size=64, intermediate_size=96, num_attention_heads=4, num_hidden_layers=2, image_size=364, patch_size=14),
-                            scale_factor=2, image_token_id=t.convert_tokens_to_ids("<image>"), pad_token_id=2, tie_word_embeddings=False)
-    images = Idefics3ImageProcessorPil(size=dict(longest_edge=1456), max_image_size=dict(longest_edge=364), **HALF)
-    return Idefics3ForConditionalGeneration(config), Idefics3Processor(images, t, image_seq_len=169, chat_template=t.chat_template), "qwen2"
+
+    text = (
+        "{{ bos_token }}{% for message in messages %}{{ message['role'] | capitalize }}{% if message['content'][0]['type'] == 'image' %}{{ ':' }}{% else %}{{ ': ' }}{% endif %}"
+        "{% for line in message['content'] %}{% if line['type'] == 'text' %}{{ line['text'] }}{% elif line['type'] == 'image' %}{{ '<image>' }}{% endif %}{% endfor %}<end_of_utterance>\n"
+        "{% endfor %}{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
+    )
+    t = bytes_vocabulary(
+        folder,
+        idefics_specials("<|begin_of_text|>", 6, 6),
+        template=text,
+        bos_token="<|begin_of_text|>",
+        eos_token="<end_of_utterance>",
+        pad_token="<|im_end|>",
+    )
+    config = Idefics3Config(
+        text_config=dict(
+            model_type="llama",
+            architectures=["LlamaForCausalLM"],
+            vocab_size=len(t),
+            tie_word_embeddings=False,
+            **TEXT,
+            rope_parameters=dict(rope_type="default", rope_theta=500000.0),
+        ),
+        vision_config=dict(
+            hidden_size=64,
+            intermediate_size=96,
+            num_attention_heads=4,
+            num_hidden_layers=2,
+            image_size=364,
+            patch_size=14,
+        ),
+        scale_factor=2,
+        image_token_id=t.convert_tokens_to_ids("<image>"),
+        pad_token_id=2,
+        tie_word_embeddings=False,
+    )
+    images = Idefics3ImageProcessorPil(
+        size=dict(longest_edge=1456), max_image_size=dict(longest_edge=364), **HALF
+    )
+    return (
+        Idefics3ForConditionalGeneration(config),
+        Idefics3Processor(images, t, image_seq_len=169, chat_template=t.chat_template),
+        "qwen2",
+    )
 
 
 @family
 def glm4v(folder):
-    from transformers import Glm4vConfig, Glm4vForConditionalGeneration, Glm4vProcessor, Glm4vVideoProcessor
+    from transformers import (
+        Glm4vConfig,
+        Glm4vForConditionalGeneration,
+        Glm4vProcessor,
+        Glm4vVideoProcessor,
+    )
     from transformers.models.glm4v.image_processing_pil_glm4v import Glm4vImageProcessorPil
-    text = ("[gMASK]<sop>{% for m in messages %}<|{{ m['role'] }}|>\n{% for c in m['content'] %}{% if c['type'] == 'image' %}<|begin_of_image|><|image|><|end_of_image|>"
-            "{% else %}{{ c['text'] }}{% endif %}{% endfor %}{% endfor %}{% if add_generation_prompt %}<|assistant|>\n{% endif %}")
-    t = bytes_vocabulary(folder, ["<|endoftext|>", "[gMASK]", "<sop>", "<|system|>", "<|user|>", "<|assistant|>", "<|begin_of_image|>", "<|end_of_image|>", "<|image|>", "<|video|>",
-                                  "<|begin_of_video|>", "<|end_of_video|>"], template=text, eos_token="<|user|>", pad_token="<|endoftext|>")
-    ids = {f"{k}_token_id": t.convert_tokens_to_ids(f"<|{v}|>") for k, v in (("image", "image"), ("video", "video"), ("image_start", "begin_of_image"), ("image_end", "end_of_image"),
-                                                                        ("video_start", "begin_of_video"), ("video_end", "end_of_video"))}
-    rope = dict(rope_type="default", rope_theta=10000.0, partial_rotary_factor=0.5, mrope_section=[1, 1, 2])
-    config = Glm4vConfig(text_config=dict(vocab_size=len(t), rope_parameters=rope, tie_word_embeddings=False, head_dim=16, **TEXT),
-                         vision_config=dict(depth=3, hidden_size=64, num_heads=4, intermediate_size=96, out_hidden_size=64, image_size=336, patch_size=14, spatial_merge_size=2,
-                                            temporal_patch_size=2), tie_word_embeddings=False, **ids)
-    images = Glm4vImageProcessorPil()
-    return Glm4vForConditionalGeneration(config), Glm4vProcessor(images, t, Glm4vVideoProcessor(), chat_template=t.chat_template), "glm4"
 
-LLAVA_TOWER = dict(hidden_size=64, intermediate_size=96, num_attention_heads=4, num_hidden_layers=3, image_size=336, patch_size=14, projection_dim=64, vocab_size=32000)
+    text = (
+        "[gMASK]<sop>{% for m in messages %}<|{{ m['role'] }}|>\n{% for c in m['content'] %}{% if c['type'] == 'image' %}<|begin_of_image|><|image|><|end_of_image|>"
+        "{% else %}{{ c['text'] }}{% endif %}{% endfor %}{% endfor %}{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
+    )
+    t = bytes_vocabulary(
+        folder,
+        [
+            "<|endoftext|>",
+            "[gMASK]",
+            "<sop>",
+            "<|system|>",
+            "<|user|>",
+            "<|assistant|>",
+            "<|begin_of_image|>",
+            "<|end_of_image|>",
+            "<|image|>",
+            "<|video|>",
+            "<|begin_of_video|>",
+            "<|end_of_video|>",
+        ],
+        template=text,
+        eos_token="<|user|>",
+        pad_token="<|endoftext|>",
+    )
+    ids = {
+        f"{k}_token_id": t.convert_tokens_to_ids(f"<|{v}|>")
+        for k, v in (
+            ("image", "image"),
+            ("video", "video"),
+            ("image_start", "begin_of_image"),
+            ("image_end", "end_of_image"),
+            ("video_start", "begin_of_video"),
+            ("video_end", "end_of_video"),
+        )
+    }
+    rope = dict(
+        rope_type="default", rope_theta=10000.0, partial_rotary_factor=0.5, mrope_section=[1, 1, 2]
+    )
+    config = Glm4vConfig(
+        text_config=dict(
+            vocab_size=len(t), rope_parameters=rope, tie_word_embeddings=False, head_dim=16, **TEXT
+        ),
+        vision_config=dict(
+            depth=3,
+            hidden_size=64,
+            num_heads=4,
+            intermediate_size=96,
+            out_hidden_size=64,
+            image_size=336,
+            patch_size=14,
+            spatial_merge_size=2,
+            temporal_patch_size=2,
+        ),
+        tie_word_embeddings=False,
+        **ids,
+    )
+    images = Glm4vImageProcessorPil()
+    return (
+        Glm4vForConditionalGeneration(config),
+        Glm4vProcessor(images, t, Glm4vVideoProcessor(), chat_template=t.chat_template),
+        "glm4",
+    )
+
+
+LLAVA_TOWER = dict(
+    hidden_size=64,
+    intermediate_size=96,
+    num_attention_heads=4,
+    num_hidden_layers=3,
+    image_size=336,
+    patch_size=14,
+    projection_dim=64,
+    vocab_size=32000,
+)
 
 
 def llava_template(before, after):
     """The pictures of a turn stand before its words."""
-    return ("{% for m in messages %}" + before + "{% for c in m['content'] | selectattr('type', 'equalto', 'image') %}{{ '<image>\n' }}{% endfor %}"
-            "{% for c in m['content'] | selectattr('type', 'equalto', 'text') %}{{ c['text'] }}{% endfor %}" + after + "{% endfor %}")
+    return (
+        "{% for m in messages %}"
+        + before
+        + "{% for c in m['content'] | selectattr('type', 'equalto', 'image') %}{{ '<image>\n' }}{% endfor %}"
+        "{% for c in m['content'] | selectattr('type', 'equalto', 'text') %}{{ c['text'] }}{% endfor %}"
+        + after
+        + "{% endfor %}"
+    )
 
 
 def llava_vocabulary(folder, text):
@@ -378,80 +1032,301 @@ def cut(processor, prompt, inputs):
 
 @family
 def llava15(folder):
-    from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, LlavaProcessor
+    from transformers import (
+        CLIPVisionConfig,
+        LlamaConfig,
+        LlavaConfig,
+        LlavaForConditionalGeneration,
+        LlavaProcessor,
+    )
     from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
-    t = llava_vocabulary(folder, llava_template("{{ m['role'].upper() + ': ' }}", " ") + "{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}")
-    config = LlavaConfig(text_config=LlamaConfig(vocab_size=len(t), rms_norm_eps=1e-5, tie_word_embeddings=False, architectures=["LlamaForCausalLM"], **TEXT),
-                         vision_config=CLIPVisionConfig(**LLAVA_TOWER), image_token_id=t.convert_tokens_to_ids("<image>"),
-                         vision_feature_layer=-2, vision_feature_select_strategy="default", tie_word_embeddings=False)
-    images = LlavaImageProcessorPil(size=dict(shortest_edge=336), crop_size=dict(height=336, width=336), do_pad=True)
-    return (LlavaForConditionalGeneration(config),
-            LlavaProcessor(images, t, patch_size=14, vision_feature_select_strategy="default", num_additional_image_tokens=1, chat_template=t.chat_template), None)
+
+    t = llava_vocabulary(
+        folder,
+        llava_template("{{ m['role'].upper() + ': ' }}", " ")
+        + "{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}",
+    )
+    config = LlavaConfig(
+        text_config=LlamaConfig(
+            vocab_size=len(t),
+            rms_norm_eps=1e-5,
+            tie_word_embeddings=False,
+            architectures=["LlamaForCausalLM"],
+            **TEXT,
+        ),
+        vision_config=CLIPVisionConfig(**LLAVA_TOWER),
+        image_token_id=t.convert_tokens_to_ids("<image>"),
+        vision_feature_layer=-2,
+        vision_feature_select_strategy="default",
+        tie_word_embeddings=False,
+    )
+    images = LlavaImageProcessorPil(
+        size=dict(shortest_edge=336), crop_size=dict(height=336, width=336), do_pad=True
+    )
+    return (
+        LlavaForConditionalGeneration(config),
+        LlavaProcessor(
+            images,
+            t,
+            patch_size=14,
+            vision_feature_select_strategy="default",
+            num_additional_image_tokens=1,
+            chat_template=t.chat_template,
+        ),
+        None,
+    )
 
 
 @family
 def llava16(folder):
-    from transformers import CLIPVisionConfig, LlavaNextConfig, LlavaNextForConditionalGeneration, LlavaNextProcessor, MistralConfig
-    from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
+    from transformers import (
+        CLIPVisionConfig,
+        LlavaNextConfig,
+        LlavaNextForConditionalGeneration,
+        LlavaNextProcessor,
+        MistralConfig,
+    )
+    from transformers.models.llava_next.image_processing_pil_llava_next import (
+        LlavaNextImageProcessorPil,
+    )
+
     t = llava_vocabulary(folder, llava_template("[INST] ", " [/INST]"))
     grid = [[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]]
-    config = LlavaNextConfig(text_config=MistralConfig(vocab_size=len(t), rms_norm_eps=1e-5, sliding_window=None, tie_word_embeddings=False, architectures=["MistralForCausalLM"], **TEXT),
-                             vision_config=CLIPVisionConfig(**LLAVA_TOWER), image_token_id=t.convert_tokens_to_ids("<image>"),
-                             vision_feature_layer=-2, image_grid_pinpoints=grid, vision_feature_select_strategy="default", tie_word_embeddings=False)
-    images = LlavaNextImageProcessorPil(size=dict(shortest_edge=336), crop_size=dict(height=336, width=336), image_grid_pinpoints=grid)
-    return (LlavaNextForConditionalGeneration(config),
-            LlavaNextProcessor(images, t, patch_size=14, vision_feature_select_strategy="default", num_additional_image_tokens=1, chat_template=t.chat_template), None)
+    config = LlavaNextConfig(
+        text_config=MistralConfig(
+            vocab_size=len(t),
+            rms_norm_eps=1e-5,
+            sliding_window=None,
+            tie_word_embeddings=False,
+            architectures=["MistralForCausalLM"],
+            **TEXT,
+        ),
+        vision_config=CLIPVisionConfig(**LLAVA_TOWER),
+        image_token_id=t.convert_tokens_to_ids("<image>"),
+        vision_feature_layer=-2,
+        image_grid_pinpoints=grid,
+        vision_feature_select_strategy="default",
+        tie_word_embeddings=False,
+    )
+    images = LlavaNextImageProcessorPil(
+        size=dict(shortest_edge=336),
+        crop_size=dict(height=336, width=336),
+        image_grid_pinpoints=grid,
+    )
+    return (
+        LlavaNextForConditionalGeneration(config),
+        LlavaNextProcessor(
+            images,
+            t,
+            patch_size=14,
+            vision_feature_select_strategy="default",
+            num_additional_image_tokens=1,
+            chat_template=t.chat_template,
+        ),
+        None,
+    )
 
 
 @family
 def janus(folder):
     from transformers import JanusConfig, JanusForConditionalGeneration, JanusProcessor
     from transformers.models.janus.image_processing_pil_janus import JanusImageProcessorPil
-    text = ("{% for m in messages %}<|User|>: {% for c in m['content'] %}{% if c['type'] == 'image' %}<image_placeholder>\n{% else %}{{ c['text'] }}{% endif %}{% endfor %}\n\n{% endfor %}"
-            "{% if add_generation_prompt %}<|Assistant|>:{% endif %}")
-    named = dict(image_token="<image_placeholder>", boi_token="<begin_of_image>", eoi_token="<end_of_image>")
-    t = bytes_vocabulary(folder, ["<|begin_of_sentence|>", "<|end_of_sentence|>", "<|pad|>", "<|User|>", "<|Assistant|>", *named.values()], template=text, bos_token="<|begin_of_sentence|>",
-                         eos_token="<|end_of_sentence|>", pad_token="<|pad|>", extra_special_tokens=named)
-    config = JanusConfig(text_config=dict(model_type="llama", vocab_size=len(t), rms_norm_eps=1e-6, tie_word_embeddings=False, **TEXT),
-                         vision_config=dict(hidden_size=64, num_attention_heads=4, num_hidden_layers=3, mlp_ratio=1.5, projection_dim=64, image_size=384, patch_size=16),
-                         vq_config=dict(embed_dim=8, num_embeddings=16, latent_channels=32, base_channels=32, channel_multiplier=[1], num_res_blocks=1, projection_dim=64, image_token_embed_dim=64),
-                         image_token_id=t.convert_tokens_to_ids("<image_placeholder>"), tie_word_embeddings=False)
+
+    text = (
+        "{% for m in messages %}<|User|>: {% for c in m['content'] %}{% if c['type'] == 'image' %}<image_placeholder>\n{% else %}{{ c['text'] }}{% endif %}{% endfor %}\n\n{% endfor %}"
+        "{% if add_generation_prompt %}<|Assistant|>:{% endif %}"
+    )
+    named = dict(
+        image_token="<image_placeholder>", boi_token="<begin_of_image>", eoi_token="<end_of_image>"
+    )
+    t = bytes_vocabulary(
+        folder,
+        [
+            "<|begin_of_sentence|>",
+            "<|end_of_sentence|>",
+            "<|pad|>",
+            "<|User|>",
+            "<|Assistant|>",
+            *named.values(),
+        ],
+        template=text,
+        bos_token="<|begin_of_sentence|>",
+        eos_token="<|end_of_sentence|>",
+        pad_token="<|pad|>",
+        extra_special_tokens=named,
+    )
+    config = JanusConfig(
+        text_config=dict(
+            model_type="llama",
+            vocab_size=len(t),
+            rms_norm_eps=1e-6,
+            tie_word_embeddings=False,
+            **TEXT,
+        ),
+        vision_config=dict(
+            hidden_size=64,
+            num_attention_heads=4,
+            num_hidden_layers=3,
+            mlp_ratio=1.5,
+            projection_dim=64,
+            image_size=384,
+            patch_size=16,
+        ),
+        vq_config=dict(
+            embed_dim=8,
+            num_embeddings=16,
+            latent_channels=32,
+            base_channels=32,
+            channel_multiplier=[1],
+            num_res_blocks=1,
+            projection_dim=64,
+            image_token_embed_dim=64,
+        ),
+        image_token_id=t.convert_tokens_to_ids("<image_placeholder>"),
+        tie_word_embeddings=False,
+    )
     images = JanusImageProcessorPil(**HALF)
-    return JanusForConditionalGeneration(config), JanusProcessor(images, t, chat_template=t.chat_template), "qwen2"
+    return (
+        JanusForConditionalGeneration(config),
+        JanusProcessor(images, t, chat_template=t.chat_template),
+        "qwen2",
+    )
 
 
 @family
 def lfm2_vl(folder):
     from transformers import Lfm2VlConfig, Lfm2VlForConditionalGeneration, Lfm2VlProcessor
     from transformers.models.lfm2_vl.image_processing_lfm2_vl import Lfm2VlImageProcessor
-    text = ("{{ bos_token }}{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% for c in m['content'] %}{% if c['type'] == 'image' %}<image>{% else %}{{ c['text'] }}{% endif %}{% endfor %}<|im_end|>\n"
-            "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
-    named = dict(image_token="<image>", image_start_token="<|image_start|>", image_end_token="<|image_end|>", image_thumbnail="<|img_thumbnail|>")
-    t = bytes_vocabulary(folder, ["<|pad|>", "<|startoftext|>", "<|im_start|>", "<|im_end|>", *named.values(), *(f"<|img_row_{r + 1}_col_{c + 1}|>" for r in range(10) for c in range(10))],
-                         template=text, bos_token="<|startoftext|>", eos_token="<|im_end|>", pad_token="<|pad|>", extra_special_tokens=named)
-    config = Lfm2VlConfig(text_config=dict(model_type="lfm2", vocab_size=len(t), layer_types=["conv", "full_attention", "conv"], block_auto_adjust_ff_dim=False, tie_word_embeddings=True,
-                                           pad_token_id=t.pad_token_id, bos_token_id=t.bos_token_id, eos_token_id=t.eos_token_id, **TEXT | dict(num_hidden_layers=3)),
-                          vision_config=dict(model_type="siglip2_vision_model", hidden_size=64, intermediate_size=96, num_attention_heads=4, num_hidden_layers=3, patch_size=16, num_patches=256,
-                                             vision_use_head=False),
-                          image_token_id=t.convert_tokens_to_ids("<image>"), projector_hidden_size=96)
-    return Lfm2VlForConditionalGeneration(config), Lfm2VlProcessor(Lfm2VlImageProcessor(), t, chat_template=t.chat_template), "lfm2"
+
+    text = (
+        "{{ bos_token }}{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% for c in m['content'] %}{% if c['type'] == 'image' %}<image>{% else %}{{ c['text'] }}{% endif %}{% endfor %}<|im_end|>\n"
+        "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    named = dict(
+        image_token="<image>",
+        image_start_token="<|image_start|>",
+        image_end_token="<|image_end|>",
+        image_thumbnail="<|img_thumbnail|>",
+    )
+    t = bytes_vocabulary(
+        folder,
+        [
+            "<|pad|>",
+            "<|startoftext|>",
+            "<|im_start|>",
+            "<|im_end|>",
+            *named.values(),
+            *(f"<|img_row_{r + 1}_col_{c + 1}|>" for r in range(10) for c in range(10)),
+        ],
+        template=text,
+        bos_token="<|startoftext|>",
+        eos_token="<|im_end|>",
+        pad_token="<|pad|>",
+        extra_special_tokens=named,
+    )
+    config = Lfm2VlConfig(
+        text_config=dict(
+            model_type="lfm2",
+            vocab_size=len(t),
+            layer_types=["conv", "full_attention", "conv"],
+            block_auto_adjust_ff_dim=False,
+            tie_word_embeddings=True,
+            pad_token_id=t.pad_token_id,
+            bos_token_id=t.bos_token_id,
+            eos_token_id=t.eos_token_id,
+            **TEXT | dict(num_hidden_layers=3),
+        ),
+        vision_config=dict(
+            model_type="siglip2_vision_model",
+            hidden_size=64,
+            intermediate_size=96,
+            num_attention_heads=4,
+            num_hidden_layers=3,
+            patch_size=16,
+            num_patches=256,
+            vision_use_head=False,
+        ),
+        image_token_id=t.convert_tokens_to_ids("<image>"),
+        projector_hidden_size=96,
+    )
+    return (
+        Lfm2VlForConditionalGeneration(config),
+        Lfm2VlProcessor(Lfm2VlImageProcessor(), t, chat_template=t.chat_template),
+        "lfm2",
+    )
 
 
 @family
 def minicpm_v_4_6(folder):
-    from transformers import MiniCPMV4_6Config, MiniCPMV4_6ForConditionalGeneration, MiniCPMV4_6Processor, MiniCPMV4_6VideoProcessor
-    from transformers.models.minicpmv4_6.image_processing_pil_minicpmv4_6 import MiniCPMV4_6ImageProcessorPil
-    text = ("{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% for c in m['content'] %}{% if c['type'] == 'image' %}<|image_pad|>\n{% else %}{{ c['text'] }}{% endif %}{% endfor %}<|im_end|>\n"
-            "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
-    named = dict(image_token="<|image_pad|>", video_token="<|video_pad|>", image_start_token="<image>", image_end_token="</image>", slice_start_token="<slice>", slice_end_token="</slice>",
-                 image_id_start_token="<image_id>", image_id_end_token="</image_id>")
-    t = bytes_vocabulary(folder, ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *named.values()], template=text, eos_token="<|im_end|>", pad_token="<|endoftext|>", extra_special_tokens=named)
-    config = MiniCPMV4_6Config(text_config=dict(model_type="qwen3_5_text", vocab_size=len(t), head_dim=16, layer_types=["linear_attention", "linear_attention", "linear_attention", "full_attention"],
-                                                linear_key_head_dim=16, linear_value_head_dim=16, linear_num_key_heads=2, linear_num_value_heads=4, tie_word_embeddings=False,
-                                                **TEXT | dict(num_hidden_layers=4)),
-                               vision_config=dict(hidden_size=64, intermediate_size=96, num_attention_heads=4, num_hidden_layers=4, image_size=980, patch_size=14),
-                               insert_layer_id=1, image_token_id=t.convert_tokens_to_ids("<|image_pad|>"), video_token_id=t.convert_tokens_to_ids("<|video_pad|>"), tie_word_embeddings=False)
-    processor = MiniCPMV4_6Processor(MiniCPMV4_6ImageProcessorPil(), MiniCPMV4_6VideoProcessor(), t, chat_template=t.chat_template)
+    from transformers import (
+        MiniCPMV4_6Config,
+        MiniCPMV4_6ForConditionalGeneration,
+        MiniCPMV4_6Processor,
+        MiniCPMV4_6VideoProcessor,
+    )
+    from transformers.models.minicpmv4_6.image_processing_pil_minicpmv4_6 import (
+        MiniCPMV4_6ImageProcessorPil,
+    )
+
+    text = (
+        "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% for c in m['content'] %}{% if c['type'] == 'image' %}<|image_pad|>\n{% else %}{{ c['text'] }}{% endif %}{% endfor %}<|im_end|>\n"
+        "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    named = dict(
+        image_token="<|image_pad|>",
+        video_token="<|video_pad|>",
+        image_start_token="<image>",
+        image_end_token="</image>",
+        slice_start_token="<slice>",
+        slice_end_token="</slice>",
+        image_id_start_token="<image_id>",
+        image_id_end_token="</image_id>",
+    )
+    t = bytes_vocabulary(
+        folder,
+        ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *named.values()],
+        template=text,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        extra_special_tokens=named,
+    )
+    config = MiniCPMV4_6Config(
+        text_config=dict(
+            model_type="qwen3_5_text",
+            vocab_size=len(t),
+            head_dim=16,
+            layer_types=[
+                "linear_attention",
+                "linear_attention",
+                "linear_attention",
+                "full_attention",
+            ],
+            linear_key_head_dim=16,
+            linear_value_head_dim=16,
+            linear_num_key_heads=2,
+            linear_num_value_heads=4,
+            tie_word_embeddings=False,
+            **TEXT | dict(num_hidden_layers=4),
+        ),
+        vision_config=dict(
+            hidden_size=64,
+            intermediate_size=96,
+            num_attention_heads=4,
+            num_hidden_layers=4,
+            image_size=980,
+            patch_size=14,
+        ),
+        insert_layer_id=1,
+        image_token_id=t.convert_tokens_to_ids("<|image_pad|>"),
+        video_token_id=t.convert_tokens_to_ids("<|video_pad|>"),
+        tie_word_embeddings=False,
+    )
+    processor = MiniCPMV4_6Processor(
+        MiniCPMV4_6ImageProcessorPil(),
+        MiniCPMV4_6VideoProcessor(),
+        t,
+        chat_template=t.chat_template,
+    )
     return MiniCPMV4_6ForConditionalGeneration(config), processor, "qwen35"
 
 
@@ -471,12 +1346,14 @@ def runs(ids):
 def pixels(model, processor, inputs):
     """What the tower sees: pictures of 8-bit RGB, from the normalised numbers."""
     images = processor.image_processor
-    mean, std = (np.array(plain(getattr(images, k)), np.float64) for k in ("image_mean", "image_std"))
+    mean, std = (
+        np.array(plain(getattr(images, k)), np.float64) for k in ("image_mean", "image_std")
+    )
     if not images.do_normalize:
         mean, std = np.zeros(3), np.ones(3)
     x = inputs["pixel_values"].numpy().astype(np.float64)
     if "image_grid_thw" in inputs:  # patches, in the order of the merger
-        (_, h, w), = inputs["image_grid_thw"].tolist()
+        ((_, h, w),) = inputs["image_grid_thw"].tolist()
         m, p = images.merge_size, images.patch_size
         x = x.reshape(h // m, w // m, m, m, 3, images.temporal_patch_size, p, p)[:, :, :, :, :, 0]
         x = [x.transpose(0, 2, 5, 1, 3, 6, 4).reshape(h * p, w * p, 3)]
@@ -484,11 +1361,16 @@ def pixels(model, processor, inputs):
         p = images.patch_size
         position = inputs["image_position_ids"][0].numpy()
         w, h = (position.max(0) + 1).tolist()
-        x = [x[0, :w * h].reshape(h, w, p, p, 3).transpose(0, 2, 1, 3, 4).reshape(h * p, w * p, 3)]
+        x = [x[0, : w * h].reshape(h, w, p, p, 3).transpose(0, 2, 1, 3, 4).reshape(h * p, w * p, 3)]
     elif "spatial_shapes" in inputs:  # LFM2-VL
         p, list_ = 16, []
         for n, (h, w) in enumerate(inputs["spatial_shapes"].tolist()):
-            list_.append(x[n, :w * h].reshape(h, w, p, p, 3).transpose(0, 2, 1, 3, 4).reshape(h * p, w * p, 3))
+            list_.append(
+                x[n, : w * h]
+                .reshape(h, w, p, p, 3)
+                .transpose(0, 2, 1, 3, 4)
+                .reshape(h * p, w * p, 3)
+            )
         x = list_
     else:
         x = x.reshape(-1, *x.shape[-3:]).transpose(0, 2, 3, 1)
@@ -497,7 +1379,13 @@ def pixels(model, processor, inputs):
         rgb = (tile * std + mean) * 255
         assert np.abs(rgb - rgb.round()).max() < 0.02, "not 8-bit pixels"
         rgb = rgb.round().astype(np.uint8)
-        seen.append({"w": rgb.shape[1], "h": rgb.shape[0], "sha256": hashlib.sha256(rgb.tobytes()).hexdigest()})
+        seen.append(
+            {
+                "w": rgb.shape[1],
+                "h": rgb.shape[0],
+                "sha256": hashlib.sha256(rgb.tobytes()).hexdigest(),
+            }
+        )
     return seen
 
 
@@ -505,42 +1393,87 @@ def rows(tokens):
     """Some rows of the projector's, and a number that depends on all."""
     n = len(tokens)
     at = sorted({0, 1, n // 3, n // 2, n - 2, n - 1} & set(range(n)))
-    return {"shape": list(tokens.shape), "norm": tokens.norm().item(), "rows": {str(i): [round(v, 5) for v in tokens[i].tolist()] for i in at}}
+    return {
+        "shape": list(tokens.shape),
+        "norm": tokens.norm().item(),
+        "rows": {str(i): [round(v, 5) for v in tokens[i].tolist()] for i in at},
+    }
 
 
 def see(model, processor, w, h):
     """A picture's inputs, and what of the golden does not depend on weights."""
     image = picture(w, h)
-    messages = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": QUESTION}]}]
+    messages = [
+        {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": QUESTION}]}
+    ]
     prompt = processor.apply_chat_template(messages, add_generation_prompt=True)
-    golden = {"w": w, "h": h, "pixels_in": hashlib.sha256(np.array(image).tobytes()).hexdigest(), "prompt": prompt}
+    golden = {
+        "w": w,
+        "h": h,
+        "pixels_in": hashlib.sha256(np.array(image).tobytes()).hexdigest(),
+        "prompt": prompt,
+    }
     bos = processor.tokenizer.bos_token
     try:  # apply_chat_template itself adds no second beginning of text
-        inputs = processor(text=[prompt], images=[image], return_tensors="pt", add_special_tokens=not (bos and prompt.startswith(bos)))
+        inputs = processor(
+            text=[prompt],
+            images=[image],
+            return_tensors="pt",
+            add_special_tokens=not (bos and prompt.startswith(bos)),
+        )
     except (ValueError, ZeroDivisionError) as e:
         return golden | {"refused": str(e)}, None
     if "Llava" in type(processor).__name__:
         inputs = cut(processor, prompt, inputs)
     ids = inputs["input_ids"][0].tolist()
-    return golden | {"ids": runs(ids), "tokens": len(ids), "tiles": pixels(model, processor, inputs)}, inputs
+    return golden | {
+        "ids": runs(ids),
+        "tokens": len(ids),
+        "tiles": pixels(model, processor, inputs),
+    }, inputs
 
 
 @torch.no_grad()
 def look(model, inputs):
     """What the model makes of a picture."""
     ids = inputs["input_ids"][0].tolist()
-    kwargs = {k: v for k, v in inputs.items() if k not in ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids", "num_crops")}
-    features = (model if hasattr(model, "get_image_features") else model.model).get_image_features(**kwargs)
+    kwargs = {
+        k: v
+        for k, v in inputs.items()
+        if k
+        not in ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids", "num_crops")
+    }
+    features = (model if hasattr(model, "get_image_features") else model.model).get_image_features(
+        **kwargs
+    )
     features = features.pooler_output if hasattr(features, "pooler_output") else features
     if isinstance(features, (list, tuple)):
         features = torch.cat([f.reshape(-1, f.shape[-1]) for f in features])
     golden = {"embeddings": rows(features.reshape(-1, features.shape[-1]))}
     if hasattr(model.model, "get_rope_index") and "mm_token_type_ids" in inputs:
-        p = model.model.get_rope_index(inputs["input_ids"], mm_token_type_ids=inputs["mm_token_type_ids"], image_grid_thw=inputs["image_grid_thw"])[0][:, 0]
-        golden["positions"] = {"last": p[:, -1].tolist(), "sums": p.sum(1).tolist(), "sha256": hashlib.sha256(p.to(torch.int32).numpy().tobytes()).hexdigest()}
-    said = model.generate(**inputs, max_new_tokens=TOKENS, min_new_tokens=TOKENS, do_sample=False, output_logits=True, return_dict_in_generate=True)
+        p = model.model.get_rope_index(
+            inputs["input_ids"],
+            mm_token_type_ids=inputs["mm_token_type_ids"],
+            image_grid_thw=inputs["image_grid_thw"],
+        )[0][:, 0]
+        golden["positions"] = {
+            "last": p[:, -1].tolist(),
+            "sums": p.sum(1).tolist(),
+            "sha256": hashlib.sha256(p.to(torch.int32).numpy().tobytes()).hexdigest(),
+        }
+    said = model.generate(
+        **inputs,
+        max_new_tokens=TOKENS,
+        min_new_tokens=TOKENS,
+        do_sample=False,
+        output_logits=True,
+        return_dict_in_generate=True,
+    )
     top = torch.stack(said.logits)[:, 0].topk(2).values
-    return golden | {"said": said.sequences[0, len(ids):].tolist(), "margin": (top[:, 0] - top[:, 1]).min().item()}
+    return golden | {
+        "said": said.sequences[0, len(ids) :].tolist(),
+        "margin": (top[:, 0] - top[:, 1]).min().item(),
+    }
 
 
 def files(folder, pre, out):
@@ -554,14 +1487,32 @@ def files(folder, pre, out):
                 hparams = conversion.ModelBase.load_hparams(folder, False)
                 architecture = conversion.get_model_architecture(hparams, kind)
                 try:
-                    writer = conversion.get_model_class(architecture, mmproj=kind == ModelType.MMPROJ)
-                    writer.no_mtp = True  # the layers that guess tokens ahead, which Qwen 3.5 may have
+                    writer = conversion.get_model_class(
+                        architecture, mmproj=kind == ModelType.MMPROJ
+                    )
+                    writer.no_mtp = (
+                        True  # the layers that guess tokens ahead, which Qwen 3.5 may have
+                    )
                     writer(folder, gguf.LlamaFileType.ALL_F32, path).write()
                 except (NotImplementedError, ValueError) as e:
                     if kind == ModelType.TEXT or "Llava" not in architecture:
                         raise
                     print(f"llama.cpp's converter: {e}; ours writes {name}")
-                    subprocess.run([ROOT / "build/bin/eyelet", "convert", folder, "-o", path.with_name("other.gguf"), "--mmproj", path, "--type", "f32", "--quiet"], check=True)
+                    subprocess.run(
+                        [
+                            ROOT / "build/bin/eyelet",
+                            "convert",
+                            folder,
+                            "-o",
+                            path.with_name("other.gguf"),
+                            "--mmproj",
+                            path,
+                            "--type",
+                            "f32",
+                            "--quiet",
+                        ],
+                        check=True,
+                    )
                 info = zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0))
                 info.compress_type = zipfile.ZIP_DEFLATED
                 archive.writestr(info, path.read_bytes())
@@ -576,7 +1527,12 @@ def make(name):
         best, goldens, seed = -1, [], 0
         for attempt in range(ATTEMPTS):  # weights with which no token is said by a hair
             randomize(model, sum(map(ord, name)) + 1000 * attempt)
-            made = [look(model, inputs) if inputs is not None and golden["tokens"] <= MOST_TOKENS else {} for golden, inputs in seen]
+            made = [
+                look(model, inputs)
+                if inputs is not None and golden["tokens"] <= MOST_TOKENS
+                else {}
+                for golden, inputs in seen
+            ]
             if (least := min(g["margin"] for g in made if g)) > best:
                 best, goldens, seed = least, made, attempt
             if best > MARGIN:
@@ -591,10 +1547,22 @@ def make(name):
             (folder / "config.json").write_text(json.dumps(config))
         files(folder, pre, OUT / f"{name}.zip")
     versions = {m.__name__: m.__version__ for m in (np, PIL, torch, transformers)}
-    golden = {"made_with": versions, "processor": type(processor.image_processor).__name__, "question": QUESTION, "pictures": [s | g for (s, _), g in zip(seen, goldens)]}
-    (OUT / f"{name}.json").write_text(json.dumps(golden, separators=(",", ":"), ensure_ascii=False) + "\n")
+    golden = {
+        "made_with": versions,
+        "processor": type(processor.image_processor).__name__,
+        "question": QUESTION,
+        "pictures": [s | g for (s, _), g in zip(seen, goldens)],
+    }
+    (OUT / f"{name}.json").write_text(
+        json.dumps(golden, separators=(",", ":"), ensure_ascii=False) + "\n"
+    )
     for p in golden["pictures"]:
-        print(name, f"{p['w']}x{p['h']}", p.get("refused") or f"{p['tokens']} tokens, {len(p['tiles'])} tiles of {p['tiles'][0]['w']}x{p['tiles'][0]['h']}, margin {p.get('margin', -1):.3f}, {p.get('said')}")
+        print(
+            name,
+            f"{p['w']}x{p['h']}",
+            p.get("refused")
+            or f"{p['tokens']} tokens, {len(p['tiles'])} tiles of {p['tiles'][0]['w']}x{p['tiles'][0]['h']}, margin {p.get('margin', -1):.3f}, {p.get('said')}",
+        )
 
 
 def lfm2_names(config):

@@ -6,10 +6,15 @@
 writes cgo/ggml/testdata/quants.json: for each type random blocks with the values they stand for, and, where the package
 can quantize, one row of values with the blocks it becomes. Bytes and float32 values are little-endian in base64.
 """
+
 import base64, importlib.metadata, json, pathlib, sys
 
 # A neighbour of this script shares its name with the package; keep the folder off the path.
-sys.path = [p for p in sys.path if pathlib.Path(p or ".").resolve() != pathlib.Path(__file__).resolve().parent]
+sys.path = [
+    p
+    for p in sys.path
+    if pathlib.Path(p or ".").resolve() != pathlib.Path(__file__).resolve().parent
+]
 
 import numpy as np
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, quants
@@ -41,14 +46,34 @@ def main():
     dequantized, quantized = [], []
     for qtype in [GGMLQuantizationType.F16, *quants._type_traits]:
         blob = random_blocks(rng, qtype)
-        dequantized.append({"type": int(qtype), "name": qtype.name, "bytes": b64(blob), "values": b64(quants.dequantize(blob, qtype).astype(np.float32))})
+        dequantized.append(
+            {
+                "type": int(qtype),
+                "name": qtype.name,
+                "bytes": b64(blob),
+                "values": b64(quants.dequantize(blob, qtype).astype(np.float32)),
+            }
+        )
         try:
-            quantized.append({"type": int(qtype), "name": qtype.name, "bytes": b64(quants.quantize(row, qtype))})
+            quantized.append(
+                {"type": int(qtype), "name": qtype.name, "bytes": b64(quants.quantize(row, qtype))}
+            )
         except NotImplementedError:
             pass
     OUT.parent.mkdir(parents=True, exist_ok=True)
     version = importlib.metadata.version("gguf")
-    OUT.write_text(json.dumps({"made_by": f"gguf {version}", "row": b64(row), "dequantized": dequantized, "quantized": quantized}, indent=1) + "\n")
+    OUT.write_text(
+        json.dumps(
+            {
+                "made_by": f"gguf {version}",
+                "row": b64(row),
+                "dequantized": dequantized,
+                "quantized": quantized,
+            },
+            indent=1,
+        )
+        + "\n"
+    )
 
 
 main()

@@ -20,7 +20,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFReader, GGUFValueType, GGUFWriter, LlamaFileType
+from gguf import (
+    GGML_QUANT_SIZES,
+    GGMLQuantizationType,
+    GGUFReader,
+    GGUFValueType,
+    GGUFWriter,
+    LlamaFileType,
+)
 from gguf.quants import quantize
 
 TESTDATA = Path(__file__).resolve().parents[2] / "models" / "gguf" / "testdata"
@@ -121,8 +128,12 @@ def split(path, rng):
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--read", nargs="+", metavar="FILE", help="print what Python reads from FILE instead")
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument(
+        "--read", nargs="+", metavar="FILE", help="print what Python reads from FILE instead"
+    )
     args = p.parse_args()
     if args.read:
         json.dump({f: read(f) for f in args.read}, sys.stdout, indent=1, ensure_ascii=False)
@@ -134,7 +145,11 @@ def main():
     golden = {
         "made_with": {m: importlib.metadata.version(m) for m in ("gguf", "numpy")},
         "files": {f.name: read(f) for f in sorted(TESTDATA.glob("*.gguf"))},
-        "types": {t.name: [int(t), *GGML_QUANT_SIZES[t]] for t in GGMLQuantizationType if t in GGML_QUANT_SIZES},
+        "types": {
+            t.name: [int(t), *GGML_QUANT_SIZES[t]]
+            for t in GGMLQuantizationType
+            if t in GGML_QUANT_SIZES
+        },
         "value_types": {t.name: int(t) for t in GGUFValueType},
         "file_types": {t.name: int(t) for t in LlamaFileType},
     }

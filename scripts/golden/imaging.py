@@ -9,6 +9,7 @@ every format), files.json (their pixels as Pillow decodes them) and frames.json 
 Pillow stays below 12.3, which began to run the vertical pass first when a picture is much taller than it becomes
 (python-pillow #9524, #9549). That rounds differently, and the models were trained before it.
 """
+
 import base64, json, pathlib, random, shutil, struct, zlib
 
 import numpy as np
@@ -17,13 +18,20 @@ import pillow_heif
 from PIL import Image, ImageOps, ImageSequence
 
 OUT = pathlib.Path(__file__).parents[2] / "kernels/imaging/testdata"
-FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS}
+FILTERS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
 
 
 def noise(w, h, seed):
     """The test picture of a seed: byte i is the top byte of a hash of i and the seed. The Go test computes the same."""
     mask = np.uint64(0xFFFFFFFF)
-    x = (np.arange(3 * w * h, dtype=np.uint64) * np.uint64(2654435761) + np.uint64(seed) * np.uint64(40503)) & mask
+    x = (
+        np.arange(3 * w * h, dtype=np.uint64) * np.uint64(2654435761)
+        + np.uint64(seed) * np.uint64(40503)
+    ) & mask
     x ^= x >> np.uint64(15)
     x = (x * np.uint64(2246822519)) & mask
     x ^= x >> np.uint64(13)
@@ -34,11 +42,34 @@ def noise(w, h, seed):
 def resize_cases():
     """Checksums of noise resampled by every filter, over random size pairs."""
     rng = random.Random(20261123)
-    side = lambda: rng.choice([1, 2, 3, rng.randint(1, 16), rng.randint(1, 80), rng.randint(1, 400), rng.randint(1, 900)])
-    fixed = [(640, 480, 336, 336), (112, 112, 112, 112), (17, 17, 336, 336), (500, 333, 500, 336), (300, 200, 224, 200),
-             (1, 1, 5, 7), (1, 400, 1, 3), (400, 1, 3, 1), (7, 9, 1, 1), (1000, 3, 2, 3), (1, 30000, 1, 336), (30000, 1, 336, 1),
-             (20000, 2, 7, 300), (2, 20000, 300, 7), (3, 2, 3000, 40), (2, 3, 40, 3000), (1, 1, 1000, 1), (1200, 900, 336, 336),
-             (900, 1600, 448, 448), (1001, 997, 1000, 998), (336, 336, 672, 672), (2000, 16, 1999, 15), (16, 2000, 15, 1999)]
+    side = lambda: rng.choice(
+        [1, 2, 3, rng.randint(1, 16), rng.randint(1, 80), rng.randint(1, 400), rng.randint(1, 900)]
+    )
+    fixed = [
+        (640, 480, 336, 336),
+        (112, 112, 112, 112),
+        (17, 17, 336, 336),
+        (500, 333, 500, 336),
+        (300, 200, 224, 200),
+        (1, 1, 5, 7),
+        (1, 400, 1, 3),
+        (400, 1, 3, 1),
+        (7, 9, 1, 1),
+        (1000, 3, 2, 3),
+        (1, 30000, 1, 336),
+        (30000, 1, 336, 1),
+        (20000, 2, 7, 300),
+        (2, 20000, 300, 7),
+        (3, 2, 3000, 40),
+        (2, 3, 40, 3000),
+        (1, 1, 1000, 1),
+        (1200, 900, 336, 336),
+        (900, 1600, 448, 448),
+        (1001, 997, 1000, 998),
+        (336, 336, 672, 672),
+        (2000, 16, 1999, 15),
+        (16, 2000, 15, 1999),
+    ]
     pairs = fixed + [(side(), side(), side(), side()) for _ in range(240)]
     cases = []
     for seed, (w, h, ow, oh) in enumerate(pairs):
@@ -58,16 +89,33 @@ def smooth(w, h):
 
 def png(w, h, depth, colour_type, interlace, rows):
     """A PNG file of rows that are already filtered."""
-    chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    chunk = lambda kind, data: (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    )
     header = struct.pack(">IIBBBBB", w, h, depth, colour_type, 0, 0, interlace)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
 
 
 def adam7(image):
     """An interlaced PNG file: Pillow reads such files and writes none."""
     pixels = np.asarray(image)
-    passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
-    rows = [b"\0" + row.tobytes() for y, x, dy, dx in passes for row in pixels[y::dy, x::dx] if row.size]
+    passes = [
+        (0, 0, 8, 8),
+        (0, 4, 8, 8),
+        (4, 0, 8, 4),
+        (0, 2, 4, 4),
+        (2, 0, 4, 2),
+        (0, 1, 2, 2),
+        (1, 0, 2, 1),
+    ]
+    rows = [
+        b"\0" + row.tobytes() for y, x, dy, dx in passes for row in pixels[y::dy, x::dx] if row.size
+    ]
     return png(image.width, image.height, 8, 2, 1, b"".join(rows))
 
 
@@ -79,11 +127,20 @@ def gif(w, h, palette, background, frames):
     for x, y, indices, disposal, transparent, own in frames:
         flags = disposal << 2 | (transparent is not None)
         out += b"!\xf9\x04" + struct.pack("<BHBB", flags, 5, transparent or 0, 0)
-        out += b"," + struct.pack("<HHHHB", x, y, indices.shape[1], indices.shape[0], 0 if own is None else 0x80 | 6)
+        out += b"," + struct.pack(
+            "<HHHHB", x, y, indices.shape[1], indices.shape[0], 0 if own is None else 0x80 | 6
+        )
         out += b"" if own is None else own.tobytes()
         flat = indices.tobytes()
-        codes = b"".join(b"\x80" + flat[i:i + 100] for i in range(0, len(flat), 100)) + b"\x81"
-        out += b"\x07" + b"".join(bytes([len(codes[i:i + 255])]) + codes[i:i + 255] for i in range(0, len(codes), 255)) + b"\0"
+        codes = b"".join(b"\x80" + flat[i : i + 100] for i in range(0, len(flat), 100)) + b"\x81"
+        out += (
+            b"\x07"
+            + b"".join(
+                bytes([len(codes[i : i + 255])]) + codes[i : i + 255]
+                for i in range(0, len(codes), 255)
+            )
+            + b"\0"
+        )
     return out + b";"
 
 
@@ -92,23 +149,47 @@ def animations():
     rng = np.random.default_rng(20261123)
     w, h, found = 13, 9, []
     # The first frame covers the canvas, and animations erase to transparency only if they begin with some: see gifAnimation.
-    for name, disposals, transparency in (("keep.gif", (1, 0), True), ("background.gif", (2,), True), ("previous.gif", (3, 1), True),
-                                          ("background-opaque.gif", (1, 2), False), ("mixed.gif", (0, 1, 2, 3), True)):
+    for name, disposals, transparency in (
+        ("keep.gif", (1, 0), True),
+        ("background.gif", (2,), True),
+        ("previous.gif", (3, 1), True),
+        ("background-opaque.gif", (1, 2), False),
+        ("mixed.gif", (0, 1, 2, 3), True),
+    ):
         colours = lambda: rng.integers(0, 256, (128, 3), np.uint8)
         frames = []
         for i in range(7):
             x, y = (0, 0) if i == 0 else (int(rng.integers(0, w - 3)), int(rng.integers(0, h - 3)))
-            fw, fh = (w, h) if i == 0 else (int(rng.integers(1, w - x + 1)), int(rng.integers(1, h - y + 1)))
+            fw, fh = (
+                (w, h)
+                if i == 0
+                else (int(rng.integers(1, w - x + 1)), int(rng.integers(1, h - y + 1)))
+            )
             indices = rng.integers(0, 128, (fh, fw), np.uint8)
-            transparent = int(rng.integers(0, 128)) if transparency and (i == 0 or rng.random() < 0.8) else None
+            transparent = (
+                int(rng.integers(0, 128))
+                if transparency and (i == 0 or rng.random() < 0.8)
+                else None
+            )
             if transparent is not None:
                 indices[rng.random(indices.shape) < 0.3] = transparent
-            frames.append((x, y, indices, int(rng.choice(disposals)), transparent, colours() if rng.random() < 0.4 else None))
+            frames.append(
+                (
+                    x,
+                    y,
+                    indices,
+                    int(rng.choice(disposals)),
+                    transparent,
+                    colours() if rng.random() < 0.4 else None,
+                )
+            )
         path = OUT / "files" / name
         path.write_bytes(gif(w, h, colours(), int(rng.integers(0, 128)), frames))
         shown = []
         for frame in ImageSequence.Iterator(Image.open(path)):
-            over_white = Image.alpha_composite(Image.new("RGBA", frame.size, "white"), frame.convert("RGBA")).convert("RGB")
+            over_white = Image.alpha_composite(
+                Image.new("RGBA", frame.size, "white"), frame.convert("RGBA")
+            ).convert("RGB")
             shown.append(base64.b64encode(over_white.tobytes()).decode())
         found.append({"file": name, "w": w, "h": h, "frames": shown})
     return found
@@ -136,9 +217,16 @@ def files():
         if got.mode == "P" or got.has_transparency_data:
             got = Image.alpha_composite(Image.new("RGBA", got.size, "white"), got.convert("RGBA"))
         got = got.convert("RGB")
-        found.append({"file": name, "w": got.width, "h": got.height, "mean_error": tolerance,
-                      "turbo_error": 0 if name.endswith(".jpg") else tolerance,
-                      "pix": base64.b64encode(got.tobytes()).decode()})
+        found.append(
+            {
+                "file": name,
+                "w": got.width,
+                "h": got.height,
+                "mean_error": tolerance,
+                "turbo_error": 0 if name.endswith(".jpg") else tolerance,
+                "pix": base64.b64encode(got.tobytes()).decode(),
+            }
+        )
 
     def png16(name, samples, colour_type):
         h, w = samples.shape[:2]
@@ -186,8 +274,15 @@ def files():
     add("animated.gif", im.convert("P"), save_all=True, append_images=[Image.new("P", im.size, 7)])
     add("lossless.webp", im, lossless=True)
     add("lossy.webp", im, quality=90)
-    add("lossy-black-and-white.webp", Image.fromarray(np.repeat(np.where(np.mgrid[0:32, 0:32][1:] < 16, 0, 255), 3, 0)
-        .transpose(1, 2, 0).astype(np.uint8)), quality=95)
+    add(
+        "lossy-black-and-white.webp",
+        Image.fromarray(
+            np.repeat(np.where(np.mgrid[0:32, 0:32][1:] < 16, 0, 255), 3, 0)
+            .transpose(1, 2, 0)
+            .astype(np.uint8)
+        ),
+        quality=95,
+    )
     add("alpha.webp", rgba, lossless=True, exact=True)
     add("rgb.bmp", im)
     add("palette.bmp", im.convert("P", palette=Image.Palette.ADAPTIVE, colors=16))
@@ -208,13 +303,25 @@ def files():
     add("orientation-6.png", im, exif=exif)
     add("orientation-6.webp", im, lossless=True, exif=exif)
     add("orientation-6.tiff", im, exif=exif)
-    Image.new("RGB", (8, 8)).save(d / "animated.webp", save_all=True, append_images=[Image.new("RGB", (8, 8), "red")])
+    Image.new("RGB", (8, 8)).save(
+        d / "animated.webp", save_all=True, append_images=[Image.new("RGB", (8, 8), "red")]
+    )
     return found
 
 
 if __name__ == "__main__":
-    made_with = {"pillow": PIL.__version__, "pillow_heif": pillow_heif.__version__, "numpy": np.__version__}
+    made_with = {
+        "pillow": PIL.__version__,
+        "pillow_heif": pillow_heif.__version__,
+        "numpy": np.__version__,
+    }
     found, frames = files(), animations()
-    for name, data in (("resize.json", resize_cases()), ("files.json", found), ("frames.json", frames)):
+    for name, data in (
+        ("resize.json", resize_cases()),
+        ("files.json", found),
+        ("frames.json", frames),
+    ):
         rows = ",\n".join(json.dumps(row) for row in data)
-        (OUT / name).write_text('{"made_with": %s, "cases": [\n%s\n]}\n' % (json.dumps(made_with), rows))
+        (OUT / name).write_text(
+            '{"made_with": %s, "cases": [\n%s\n]}\n' % (json.dumps(made_with), rows)
+        )

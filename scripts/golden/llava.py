@@ -9,6 +9,7 @@ writes models/llava/testdata/:
 
 Pillow stays below 12.3 for the reason that scripts/golden/imaging.py gives.
 """
+
 import json, pathlib, random, zlib
 from types import SimpleNamespace
 
@@ -17,8 +18,13 @@ import PIL, torch, transformers
 from PIL import Image
 from transformers.image_processing_utils import select_best_resolution
 from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
-from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
-from transformers.models.llava_next.modeling_llava_next import LlavaNextModel, image_size_to_num_patches
+from transformers.models.llava_next.image_processing_pil_llava_next import (
+    LlavaNextImageProcessorPil,
+)
+from transformers.models.llava_next.modeling_llava_next import (
+    LlavaNextModel,
+    image_size_to_num_patches,
+)
 from transformers.models.llava_next.processing_llava_next import LlavaNextProcessor
 
 OUT = pathlib.Path(__file__).parents[2] / "models/llava/testdata"
@@ -32,15 +38,47 @@ LAYOUTS = {
 }
 
 # Landscape, portrait, square, exact tiles and grids, tiny, long.
-SIZES = [(640, 480), (480, 640), (1000, 1000), (1920, 1080), (1080, 1920), (336, 336), (672, 336), (336, 672), (672, 672),
-         (1008, 336), (336, 1008), (335, 337), (337, 335), (1, 1), (2, 3), (17, 5), (5, 17), (100, 99), (400, 900), (900, 401),
-         (640, 1316), (1300, 200), (201, 1301), (2000, 50), (51, 2000), (4000, 3), (3, 4000), (10000, 1), (1, 10000), (1601, 1203)]
+SIZES = [
+    (640, 480),
+    (480, 640),
+    (1000, 1000),
+    (1920, 1080),
+    (1080, 1920),
+    (336, 336),
+    (672, 336),
+    (336, 672),
+    (672, 672),
+    (1008, 336),
+    (336, 1008),
+    (335, 337),
+    (337, 335),
+    (1, 1),
+    (2, 3),
+    (17, 5),
+    (5, 17),
+    (100, 99),
+    (400, 900),
+    (900, 401),
+    (640, 1316),
+    (1300, 200),
+    (201, 1301),
+    (2000, 50),
+    (51, 2000),
+    (4000, 3),
+    (3, 4000),
+    (10000, 1),
+    (1, 10000),
+    (1601, 1203),
+]
 
 
 def noise(w, h, seed):
     """The test picture of a seed, as in scripts/golden/imaging.py."""
     mask = np.uint64(0xFFFFFFFF)
-    x = (np.arange(3 * w * h, dtype=np.uint64) * np.uint64(2654435761) + np.uint64(seed) * np.uint64(40503)) & mask
+    x = (
+        np.arange(3 * w * h, dtype=np.uint64) * np.uint64(2654435761)
+        + np.uint64(seed) * np.uint64(40503)
+    ) & mask
     x ^= x >> np.uint64(15)
     x = (x * np.uint64(2246822519)) & mask
     x ^= x >> np.uint64(13)
@@ -57,7 +95,9 @@ def processor(mode, size, pinpoints):
 
 def tiles(mode, size, pinpoints, picture, **options):
     """The tiles as an array of shape (tiles, 3, size, size)."""
-    pixels = processor(mode, size, pinpoints)(Image.fromarray(picture), **options)["pixel_values"][0]
+    pixels = processor(mode, size, pinpoints)(Image.fromarray(picture), **options)["pixel_values"][
+        0
+    ]
     return np.asarray(pixels).reshape(-1, 3, size, size)
 
 
@@ -66,16 +106,30 @@ def crc(array):
 
 
 def tile_cases():
-    for name, modes in (("llava-1.6", ("pad", "crop", "anyres")), ("small", ("pad", "crop", "anyres")), ("many", ("anyres",)), ("odd", ("anyres",))):
+    for name, modes in (
+        ("llava-1.6", ("pad", "crop", "anyres")),
+        ("small", ("pad", "crop", "anyres")),
+        ("many", ("anyres",)),
+        ("odd", ("anyres",)),
+    ):
         size, patch, pinpoints = LAYOUTS[name]
         for seed, (w, h) in enumerate(SIZES):
             picture = noise(w, h, seed)
             for mode in modes:
-                if max(w, h) > 100 * min(w, h) and (mode == "crop" or mode == "pad" and name == "small"):
+                if max(w, h) > 100 * min(w, h) and (
+                    mode == "crop" or mode == "pad" and name == "small"
+                ):
                     continue  # gigabytes, or slow
                 raw = tiles(mode, size, pinpoints, picture, do_rescale=False, do_normalize=False)
                 assert raw.dtype == np.uint8
-                case = {"layout": name, "mode": mode, "w": w, "h": h, "seed": seed, "crc32": [crc(t.transpose(1, 2, 0)) for t in raw]}
+                case = {
+                    "layout": name,
+                    "mode": mode,
+                    "w": w,
+                    "h": h,
+                    "seed": seed,
+                    "crc32": [crc(t.transpose(1, 2, 0)) for t in raw],
+                }
                 if seed % 10 == 0:  # rescaled and normalised
                     x = tiles(mode, size, pinpoints, picture)
                     assert x.dtype == np.float32
@@ -87,18 +141,31 @@ def tile_cases():
 def rows(size, patch, pinpoints, w, h):
     """pack_image_features over features that are their own indices, the newline's -1."""
     n = size // patch
-    model = SimpleNamespace(config=SimpleNamespace(vision_config=SimpleNamespace(image_size=size, patch_size=patch), image_grid_pinpoints=pinpoints))
+    model = SimpleNamespace(
+        config=SimpleNamespace(
+            vision_config=SimpleNamespace(image_size=size, patch_size=patch),
+            image_grid_pinpoints=pinpoints,
+        )
+    )
     count = image_size_to_num_patches((h, w), pinpoints, size)
     features = torch.arange(count * n * n, dtype=torch.float64).reshape(count, n * n, 1)
-    packed, lengths = LlavaNextModel.pack_image_features(model, [features], [(h, w)], "default", torch.tensor([-1.0], dtype=torch.float64))
+    packed, lengths = LlavaNextModel.pack_image_features(
+        model, [features], [(h, w)], "default", torch.tensor([-1.0], dtype=torch.float64)
+    )
     return count, packed[0].reshape(-1).numpy().astype("<i4")
 
 
 def promised(size, patch, pinpoints, w, h):
     """The number of placeholders that LLaVA-NeXT's processor puts into the prompt."""
-    p = SimpleNamespace(image_processor=SimpleNamespace(image_grid_pinpoints=pinpoints), patch_size=patch, num_additional_image_tokens=1)
+    p = SimpleNamespace(
+        image_processor=SimpleNamespace(image_grid_pinpoints=pinpoints),
+        patch_size=patch,
+        num_additional_image_tokens=1,
+    )
     p._get_unpadded_features = lambda *a: LlavaNextProcessor._get_unpadded_features(p, *a)
-    return LlavaNextProcessor._get_number_of_features(p, h, w, size, size) - 1  # "default" drops the class token
+    return (
+        LlavaNextProcessor._get_number_of_features(p, h, w, size, size) - 1
+    )  # "default" drops the class token
 
 
 def runs(values):
@@ -114,15 +181,36 @@ def runs(values):
 
 def row_cases():
     rng = random.Random(20261123)
-    side = lambda: rng.choice([rng.randint(1, 12), rng.randint(1, 400), rng.randint(1, 1500), rng.randint(300, 6000), 24 * rng.randint(1, 60)])
+    side = lambda: rng.choice(
+        [
+            rng.randint(1, 12),
+            rng.randint(1, 400),
+            rng.randint(1, 1500),
+            rng.randint(300, 6000),
+            24 * rng.randint(1, 60),
+        ]
+    )
     random_sizes = [(side(), side()) for _ in range(150)]
-    whole = [(328, 861), (376, 799), (376, 893), (1192, 2831)]  # the kept columns are whole numbers but for rounding
+    whole = [
+        (328, 861),
+        (376, 799),
+        (376, 893),
+        (1192, 2831),
+    ]  # the kept columns are whole numbers but for rounding
     for name, (size, patch, pinpoints) in LAYOUTS.items():
         for w, h in SIZES + whole + random_sizes:
             count, order = rows(size, patch, pinpoints, w, h)
             assert len(order) == promised(size, patch, pinpoints, w, h)
             best = select_best_resolution((h, w), pinpoints)
-            case = {"layout": name, "w": w, "h": h, "best": list(best), "tiles": count, "rows": len(order), "crc32": crc(order)}
+            case = {
+                "layout": name,
+                "w": w,
+                "h": h,
+                "best": list(best),
+                "tiles": count,
+                "rows": len(order),
+                "crc32": crc(order),
+            }
             if name == "odd" and (w, h) in SIZES[:12]:
                 case["runs"] = runs(order)
             yield case
@@ -130,8 +218,16 @@ def row_cases():
 
 if __name__ == "__main__":
     OUT.mkdir(parents=True, exist_ok=True)
-    made_with = {"transformers": transformers.__version__, "torch": torch.__version__, "pillow": PIL.__version__, "numpy": np.__version__}
+    made_with = {
+        "transformers": transformers.__version__,
+        "torch": torch.__version__,
+        "pillow": PIL.__version__,
+        "numpy": np.__version__,
+    }
     layouts = {name: {"size": s, "patch": p, "pinpoints": g} for name, (s, p, g) in LAYOUTS.items()}
     for name, data in (("tiles.json", tile_cases()), ("rows.json", row_cases())):
         lines = ",\n".join(json.dumps(row, separators=(",", ":")) for row in data)
-        (OUT / name).write_text('{"made_with": %s,\n"layouts": %s,\n"cases": [\n%s\n]}\n' % (json.dumps(made_with), json.dumps(layouts), lines))
+        (OUT / name).write_text(
+            '{"made_with": %s,\n"layouts": %s,\n"cases": [\n%s\n]}\n'
+            % (json.dumps(made_with), json.dumps(layouts), lines)
+        )

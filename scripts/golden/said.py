@@ -9,6 +9,7 @@ PyTorch's scores. The questions are made by
 
     python scripts/builtin/questions.py --seed 31415926 --each 50 --small --out models/builtin/testdata/questions.zip
 """
+
 import collections
 import io
 import json
@@ -29,10 +30,14 @@ if __name__ == "__main__":
         for line in archive.read("questions.jsonl").splitlines():
             q = json.loads(line)
             picture = Image.open(io.BytesIO(archive.read(q["picture"]))).convert("RGB")
-            [(text, _, margin)] = model.chat(squared(picture, model.tower.size), [q["question"]], MAX_TOKENS)
+            [(text, _, margin)] = model.chat(
+                squared(picture, model.tower.size), [q["question"]], MAX_TOKENS
+            )
             said.append(json.dumps({"said": text, "margin": round(margin, 3)}))
             right[q["kind"]].append(text in q["answers"])
     for kind, hits in right.items():
         print(f"{kind}: {np.mean(hits):.2f} of {len(hits)}")
     made_with = json.dumps({m.__name__: m.__version__ for m in (np, torch, transformers)})
-    (BUILTIN / "testdata/said.json").write_text('{"made_with": %s, "said": [\n%s\n]}\n' % (made_with, ",\n".join(said)))
+    (BUILTIN / "testdata/said.json").write_text(
+        '{"made_with": %s, "said": [\n%s\n]}\n' % (made_with, ",\n".join(said))
+    )

@@ -7,6 +7,7 @@ the dequantized weights of the shipped Q8_0 files.
 writes models/builtin/testdata/answers.json: what the model answers, right or wrong. The questions of one case are
 turns of one conversation. "margins" tells how clear each answer was: see Seed.chat.
 """
+
 import json
 
 from seed import BUILTIN, Seed
@@ -49,8 +50,18 @@ if __name__ == "__main__":
     for picture, questions in CASES:
         rgb = np.asarray(Image.open(out / f"pictures/{picture}.png").convert("RGB"))
         answers = seed.chat(rgb, questions)
-        rows.append(json.dumps({
-            "picture": f"{picture}.png", "questions": questions, "answers": [text for text, _, _ in answers],
-            "tokens": [ids for _, ids, _ in answers], "margins": [round(margin, 3) for _, _, margin in answers]}))
+        rows.append(
+            json.dumps(
+                {
+                    "picture": f"{picture}.png",
+                    "questions": questions,
+                    "answers": [text for text, _, _ in answers],
+                    "tokens": [ids for _, ids, _ in answers],
+                    "margins": [round(margin, 3) for _, _, margin in answers],
+                }
+            )
+        )
     made_with = json.dumps({m.__name__: m.__version__ for m in (np, torch, transformers)})
-    (out / "answers.json").write_text('{"made_with": %s, "cases": [\n%s\n]}\n' % (made_with, ",\n".join(rows)))
+    (out / "answers.json").write_text(
+        '{"made_with": %s, "cases": [\n%s\n]}\n' % (made_with, ",\n".join(rows))
+    )

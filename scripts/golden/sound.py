@@ -27,7 +27,18 @@ FLAVOURS = {
     "mono.flac": ["-ac", "1", "-c:a", "flac", "-compression_level", "0"],
     "low.mp3": ["-ac", "1", "-ar", "22050", "-c:a", "libmp3lame", "-b:a", "32k"],  # MPEG-2
     "joint.mp3": ["-c:a", "libmp3lame", "-b:a", "64k"],
-    "mono.mp3": ["-ac", "1", "-c:a", "libmp3lame", "-b:a", "48k", "-id3v2_version", "3", "-metadata", "title=chirp"],
+    "mono.mp3": [
+        "-ac",
+        "1",
+        "-c:a",
+        "libmp3lame",
+        "-b:a",
+        "48k",
+        "-id3v2_version",
+        "3",
+        "-metadata",
+        "title=chirp",
+    ],
 }
 
 
@@ -40,7 +51,12 @@ def chirp(rate: int, seconds: float) -> np.ndarray:
 
 
 def run(*args: str, data: bytes = b"") -> bytes:
-    return subprocess.run(["ffmpeg", "-hide_banner", "-loglevel", "error", *args], input=data, stdout=subprocess.PIPE, check=True).stdout
+    return subprocess.run(
+        ["ffmpeg", "-hide_banner", "-loglevel", "error", *args],
+        input=data,
+        stdout=subprocess.PIPE,
+        check=True,
+    ).stdout
 
 
 def main() -> None:
@@ -48,7 +64,22 @@ def main() -> None:
     source = chirp(44100, 0.15).tobytes()
     for name, args in FLAVOURS.items():
         path = OUT / name
-        run("-y", "-f", "f32le", "-ar", "44100", "-ac", "2", "-i", "-", *args, "-fflags", "+bitexact", str(path), data=source)
+        run(
+            "-y",
+            "-f",
+            "f32le",
+            "-ar",
+            "44100",
+            "-ac",
+            "2",
+            "-i",
+            "-",
+            *args,
+            "-fflags",
+            "+bitexact",
+            str(path),
+            data=source,
+        )
         # Channels are averaged, in whole samples: ffmpeg's own mix to one channel scales otherwise for some layouts.
         raw = np.frombuffer(run("-i", str(path), "-f", "f32le", "-"), "<f4")
         channels = 1 if name.startswith("mono") else 2
@@ -56,7 +87,9 @@ def main() -> None:
         if name == "low.mp3":
             continue  # which is refused
         (OUT / (name + ".f16")).write_bytes(mean.astype("<f2").tobytes())
-    version = subprocess.run(["ffmpeg", "-version"], stdout=subprocess.PIPE, check=True, text=True).stdout
+    version = subprocess.run(
+        ["ffmpeg", "-version"], stdout=subprocess.PIPE, check=True, text=True
+    ).stdout
     number = re.match(r"ffmpeg version (\S+)", version)[1]
     (OUT / "made_with.txt").write_text(f"ffmpeg {number}, numpy {np.__version__}\n")
 

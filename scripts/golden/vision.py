@@ -8,6 +8,7 @@ and SigLIP towers with random weights (other activations, projectors, tensor typ
 of old files) with the image tokens of a random picture; and some image tokens of towers of real shapes, whose weights
 the tests make themselves (see towers.py). NAME.f32 holds tokens, little-endian float32, row after row.
 """
+
 import json, pathlib
 
 from seed import BUILTIN, gguf
@@ -20,8 +21,26 @@ OUT = pathlib.Path(__file__).parents[2] / "models/vision/testdata"
 T = gguf.GGMLQuantizationType
 
 
-def random_tower(path, seed, act, projector, features, types, old_names=False, hidden=32, ff=64, heads=2, blocks=3, size=28, patch=7, width=24,
-                 family="clip", post=False, inner=40, tiling=False):
+def random_tower(
+    path,
+    seed,
+    act,
+    projector,
+    features,
+    types,
+    old_names=False,
+    hidden=32,
+    ff=64,
+    heads=2,
+    blocks=3,
+    size=28,
+    patch=7,
+    width=24,
+    family="clip",
+    post=False,
+    inner=40,
+    tiling=False,
+):
     """Writes a tower with random weights, their types taken in turn."""
     rng = np.random.default_rng(seed)
     w = gguf.GGUFWriter(path, "clip")
@@ -29,8 +48,15 @@ def random_tower(path, seed, act, projector, features, types, old_names=False, h
     w.add_string("clip.projector_type", projector)
     w.add_bool("clip.use_gelu", act == "gelu")
     w.add_bool("clip.use_silu", act == "silu")
-    for k, v in {"image_size": size, "patch_size": patch, "embedding_length": hidden, "feed_forward_length": ff,
-                 "projection_dim": width, "block_count": blocks, "attention.head_count": heads}.items():
+    for k, v in {
+        "image_size": size,
+        "patch_size": patch,
+        "embedding_length": hidden,
+        "feed_forward_length": ff,
+        "projection_dim": width,
+        "block_count": blocks,
+        "attention.head_count": heads,
+    }.items():
         w.add_uint32("clip.vision." + k, v)
     w.add_float32("clip.vision.attention.layer_norm_epsilon", 1e-6)
     w.add_array("clip.vision.image_mean", [0.4, 0.5, 0.6])
@@ -46,12 +72,16 @@ def random_tower(path, seed, act, projector, features, types, old_names=False, h
 
     def put(name, *shape, mean=0.0):
         nonlocal count
-        a = (rng.standard_normal(shape) * (shape[-1] ** -0.5 if len(shape) > 1 else 0.1) + mean).astype(np.float32)
+        a = (
+            rng.standard_normal(shape) * (shape[-1] ** -0.5 if len(shape) > 1 else 0.1) + mean
+        ).astype(np.float32)
         kind = types[count % len(types)] if len(shape) > 1 else T.F32
         kind = T.F16 if kind == T.Q8_0 and shape[-1] % 32 else kind
         count += 1
-        w.add_tensor(name, gguf.quantize(a, kind), raw_dtype=kind) if kind not in (T.F32, T.F16) else w.add_tensor(
-            name, a.astype(np.float16 if kind == T.F16 else np.float32))
+        w.add_tensor(name, gguf.quantize(a, kind), raw_dtype=kind) if kind not in (
+            T.F32,
+            T.F16,
+        ) else w.add_tensor(name, a.astype(np.float16 if kind == T.F16 else np.float32))
 
     def linear(name, out, into):
         put(name + ".weight", out, into)
@@ -64,7 +94,11 @@ def random_tower(path, seed, act, projector, features, types, old_names=False, h
     put("v.patch_embd.weight", hidden, 3, patch, patch)
     put("v.position_embd.weight", (size // patch) ** 2 + (family == "clip"), hidden)
     up, down = ("ffn_down", "ffn_up") if old_names else ("ffn_up", "ffn_down")
-    for norm in ["v.pre_ln"] * (family == "clip") + ["v.post_ln"] * post + [f"v.blk.{i}.ln{j}" for i in range(blocks) for j in (1, 2)]:
+    for norm in (
+        ["v.pre_ln"] * (family == "clip")
+        + ["v.post_ln"] * post
+        + [f"v.blk.{i}.ln{j}" for i in range(blocks) for j in (1, 2)]
+    ):
         put(norm + ".weight", hidden, mean=1.0)
         put(norm + ".bias", hidden)
     for i in range(blocks):
@@ -92,21 +126,109 @@ def write(name, tokens):
 
 
 TOWERS = {
-    "gelu-linear": dict(seed=1, act="gelu", projector="linear", features=[2], types=[T.F16, T.BF16, T.Q8_0]),
-    "silu-mlp": dict(seed=2, act="silu", projector="mlp", features=[1, 3], types=[T.F32, T.F16], old_names=True),
-    "quick-mlp": dict(seed=3, act="quick_gelu", projector="mlp", features=[], types=[T.BF16], blocks=1),
+    "gelu-linear": dict(
+        seed=1, act="gelu", projector="linear", features=[2], types=[T.F16, T.BF16, T.Q8_0]
+    ),
+    "silu-mlp": dict(
+        seed=2, act="silu", projector="mlp", features=[1, 3], types=[T.F32, T.F16], old_names=True
+    ),
+    "quick-mlp": dict(
+        seed=3, act="quick_gelu", projector="mlp", features=[], types=[T.BF16], blocks=1
+    ),
     # What converters write for SigLIP's activation, gelu_pytorch_tanh: "gelu", or nothing (older ones).
-    "siglip-mlp": dict(family="siglip", seed=4, act="gelu", projector="mlp", features=[], types=[T.F16, T.BF16, T.Q8_0], inner=24, size=31),
-    "siglip-features": dict(family="siglip", seed=5, act="", projector="mlp", features=[0, 2], types=[T.F16], inner=24, blocks=2, tiling=True),
-    "siglip-linear": dict(family="siglip", seed=6, act="gelu", projector="linear", features=[], types=[T.F32, T.BF16], post=True, blocks=1),
-    "siglip-janus": dict(family="siglip", seed=7, act="gelu", projector="janus_pro", features=[], types=[T.F16, T.F32], post=True, blocks=1, inner=24),
+    "siglip-mlp": dict(
+        family="siglip",
+        seed=4,
+        act="gelu",
+        projector="mlp",
+        features=[],
+        types=[T.F16, T.BF16, T.Q8_0],
+        inner=24,
+        size=31,
+    ),
+    "siglip-features": dict(
+        family="siglip",
+        seed=5,
+        act="",
+        projector="mlp",
+        features=[0, 2],
+        types=[T.F16],
+        inner=24,
+        blocks=2,
+        tiling=True,
+    ),
+    "siglip-linear": dict(
+        family="siglip",
+        seed=6,
+        act="gelu",
+        projector="linear",
+        features=[],
+        types=[T.F32, T.BF16],
+        post=True,
+        blocks=1,
+    ),
+    "siglip-janus": dict(
+        family="siglip",
+        seed=7,
+        act="gelu",
+        projector="janus_pro",
+        features=[],
+        types=[T.F16, T.F32],
+        post=True,
+        blocks=1,
+        inner=24,
+    ),
 }
 
 SHAPES = {
-    "tiny-clip": dict(family="clip", image_size=28, patch_size=7, hidden=32, ff=64, heads=2, blocks=2, width=16, activation="quick_gelu", post_norm=False),
-    "tiny-siglip": dict(family="siglip", image_size=31, patch_size=7, hidden=48, ff=68, heads=2, blocks=2, width=16, activation="gelu", post_norm=True),
-    "vit-l-14-336": dict(family="clip", image_size=336, patch_size=14, hidden=1024, ff=4096, heads=16, blocks=23, width=2048, activation="quick_gelu", post_norm=False),
-    "so400m-14-384": dict(family="siglip", image_size=384, patch_size=14, hidden=1152, ff=4304, heads=16, blocks=26, width=896, activation="gelu", post_norm=False),
+    "tiny-clip": dict(
+        family="clip",
+        image_size=28,
+        patch_size=7,
+        hidden=32,
+        ff=64,
+        heads=2,
+        blocks=2,
+        width=16,
+        activation="quick_gelu",
+        post_norm=False,
+    ),
+    "tiny-siglip": dict(
+        family="siglip",
+        image_size=31,
+        patch_size=7,
+        hidden=48,
+        ff=68,
+        heads=2,
+        blocks=2,
+        width=16,
+        activation="gelu",
+        post_norm=True,
+    ),
+    "vit-l-14-336": dict(
+        family="clip",
+        image_size=336,
+        patch_size=14,
+        hidden=1024,
+        ff=4096,
+        heads=16,
+        blocks=23,
+        width=2048,
+        activation="quick_gelu",
+        post_norm=False,
+    ),
+    "so400m-14-384": dict(
+        family="siglip",
+        image_size=384,
+        patch_size=14,
+        hidden=1152,
+        ff=4304,
+        heads=16,
+        blocks=26,
+        width=896,
+        activation="gelu",
+        post_norm=False,
+    ),
 }
 
 
@@ -115,7 +237,14 @@ def pictures():
     seed = read_tower(BUILTIN / "mmproj-eyelet-builtin-q8_0.gguf")
     for png in sorted(OUT.glob("seed-*.png")):
         rgb = np.asarray(Image.open(png).convert("RGB"))
-        cases.append({"tower": "", "picture": png.name, "tokens": f"{png.stem}.f32", "shape": write(png.stem, seed(rgb[None])[0])})
+        cases.append(
+            {
+                "tower": "",
+                "picture": png.name,
+                "tokens": f"{png.stem}.f32",
+                "shape": write(png.stem, seed(rgb[None])[0]),
+            }
+        )
     for size, name in ((28, "noise"), (31, "noise-31")):
         rgb = np.random.default_rng(5).integers(0, 256, (size, size, 3), dtype=np.uint8)
         Image.fromarray(rgb).save(OUT / f"{name}.png")
@@ -123,7 +252,14 @@ def pictures():
             if options.get("size", 28) == size:
                 random_tower(OUT / f"{tower_name}.gguf", **options)
                 tokens = read_tower(OUT / f"{tower_name}.gguf")(rgb[None])[0]
-                cases.append({"tower": f"{tower_name}.gguf", "picture": f"{name}.png", "tokens": f"{tower_name}.f32", "shape": write(tower_name, tokens)})
+                cases.append(
+                    {
+                        "tower": f"{tower_name}.gguf",
+                        "picture": f"{name}.png",
+                        "tokens": f"{tower_name}.f32",
+                        "shape": write(tower_name, tokens),
+                    }
+                )
     return cases
 
 
@@ -131,11 +267,24 @@ def real_shapes():
     cases = []
     for name, spec in SHAPES.items():
         tokens = tower(*synthetic(**spec))(picture(spec["image_size"])[None])[0]
-        rows = np.linspace(0, len(tokens) - 1, 12).astype(int)  # of the first patch, the last, and some between
-        cases.append({"name": name, "spec": spec, "rows": rows.tolist(), "tokens": f"{name}.f32", "shape": write(name, tokens[rows])})
+        rows = np.linspace(0, len(tokens) - 1, 12).astype(
+            int
+        )  # of the first patch, the last, and some between
+        cases.append(
+            {
+                "name": name,
+                "spec": spec,
+                "rows": rows.tolist(),
+                "tokens": f"{name}.f32",
+                "shape": write(name, tokens[rows]),
+            }
+        )
     return cases
 
 
 if __name__ == "__main__":
     made_with = {m.__name__: m.__version__ for m in (np, PIL, torch, transformers)}
-    (OUT / "goldens.json").write_text(json.dumps({"made_with": made_with, "cases": pictures(), "real": real_shapes()}, indent=1) + "\n")
+    (OUT / "goldens.json").write_text(
+        json.dumps({"made_with": made_with, "cases": pictures(), "real": real_shapes()}, indent=1)
+        + "\n"
+    )

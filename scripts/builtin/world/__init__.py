@@ -3,6 +3,7 @@
 sample() draws for training; kinds() lists what is scored. The same random.Random gives the same picture and questions with the
 same Pillow and fonts, those of Debian's fonts-dejavu-core and fonts-liberation.
 """
+
 from .charts import charts
 from .outside import MISSING, REFUSAL, outside
 from .practice import practice
@@ -24,7 +25,9 @@ def any_question(rng, beside=None):
 def listed(rng, facts, most=5):
     """Some of a picture's facts, words and facts in random order. Whole questions about one thing of several were not learned in 1400 steps: to answer, a
     decoder must find the word that matters in the question, and what goes with it in the picture. Here each word is next to the one it goes with."""
-    return " " + ", ".join(" ".join(rng.sample(fact, len(fact))) for fact in rng.sample(facts, min(most, len(facts))))
+    return " " + ", ".join(
+        " ".join(rng.sample(fact, len(fact))) for fact in rng.sample(facts, min(most, len(facts)))
+    )
 
 
 def refusals(rng):
@@ -36,12 +39,37 @@ SHARES = {**{k: s * 0.97 for k, s in INSIDE.items()}, refusals: 0.03}
 
 # Questions that do not fit a picture of a kind, whatever the picture.
 UNFIT = {
-    "shapes": ["Read the text.", "What does the text say?", "Which bar is the tallest?", "Solve the problem.", "Write the table as JSON.", "Describe the chart."],
-    "text": ["Which bar is the tallest?", "What color is the circle?", "Write the HTML for this sketch.", "Describe the chart."],
-    "sums": ["Which bar is the tallest?", "What color is the circle?", "Write the HTML for this sketch."],
+    "shapes": [
+        "Read the text.",
+        "What does the text say?",
+        "Which bar is the tallest?",
+        "Solve the problem.",
+        "Write the table as JSON.",
+        "Describe the chart.",
+    ],
+    "text": [
+        "Which bar is the tallest?",
+        "What color is the circle?",
+        "Write the HTML for this sketch.",
+        "Describe the chart.",
+    ],
+    "sums": [
+        "Which bar is the tallest?",
+        "What color is the circle?",
+        "Write the HTML for this sketch.",
+    ],
     "charts": ["What color is the star?", "Solve the problem.", "Write the HTML for this sketch."],
-    "sketches": ["What color is the circle?", "Which bar is the tallest?", "Solve the problem.", "Write the table as JSON."],
-    "tables": ["What color is the circle?", "Which bar is the tallest?", "Write the HTML for this sketch."],
+    "sketches": [
+        "What color is the circle?",
+        "Which bar is the tallest?",
+        "Solve the problem.",
+        "Write the table as JSON.",
+    ],
+    "tables": [
+        "What color is the circle?",
+        "Which bar is the tallest?",
+        "Write the HTML for this sketch.",
+    ],
 }
 
 
@@ -66,7 +94,9 @@ def sample(rng, spoil=0.25, practised=0.0):
     kind = rng.choices(list(SHARES), list(SHARES.values()))[0]
     canvas, qa = kind(rng, training=True) if kind is shapes else kind(rng)
     if kind is charts and rng.random() < 0.7:  # what a short training learns last
-        qa = [(q, a) for q, a in qa if q.startswith("Which")] + [(q, a) for q, a in qa if not q.startswith("Which") and rng.random() < 0.25]
+        qa = [(q, a) for q, a in qa if q.startswith("Which")] + [
+            (q, a) for q, a in qa if not q.startswith("Which") and rng.random() < 0.25
+        ]
     if kind.__name__ in UNFIT and rng.random() < 0.06:
         qa = qa + [(pick(rng, UNFIT[kind.__name__]), MISSING)]
     rng.shuffle(qa)

@@ -1,4 +1,5 @@
 """Bar, line and pie charts."""
+
 import math
 
 from .canvas import BOLD, COLORS, FONTS, SIZE, Canvas, jitter
@@ -6,7 +7,10 @@ from .words import NUMBERS, pick
 
 BLACK = (0, 0, 0)
 LETTERS = "ABCDE"
-HIGHEST, LOWEST = ["highest", "tallest", "largest", "biggest", "longest"], ["lowest", "shortest", "smallest"]
+HIGHEST, LOWEST = (
+    ["highest", "tallest", "largest", "biggest", "longest"],
+    ["lowest", "shortest", "smallest"],
+)
 
 
 def ground(rng):
@@ -16,10 +20,42 @@ def ground(rng):
 def value_questions(rng, names, values, one, many):
     top, low = names[values.index(max(values))], names[values.index(min(values))]
     k = rng.randrange(len(names))
-    return [(pick(rng, [f"Which {one} is the tallest?", f"Which {one} is the highest?", "Which has the highest value?"]), top),
-            (pick(rng, [f"Which {one} is the shortest?", f"Which {one} is the lowest?", "Which has the lowest value?"]), low),
-            (pick(rng, [f"What is the value of {names[k]}?", f"How much is {names[k]}?", f"What value does {names[k]} have?"]), str(values[k])),
-            (f"How many {many} are there?", NUMBERS[len(names)])]
+    return [
+        (
+            pick(
+                rng,
+                [
+                    f"Which {one} is the tallest?",
+                    f"Which {one} is the highest?",
+                    "Which has the highest value?",
+                ],
+            ),
+            top,
+        ),
+        (
+            pick(
+                rng,
+                [
+                    f"Which {one} is the shortest?",
+                    f"Which {one} is the lowest?",
+                    "Which has the lowest value?",
+                ],
+            ),
+            low,
+        ),
+        (
+            pick(
+                rng,
+                [
+                    f"What is the value of {names[k]}?",
+                    f"How much is {names[k]}?",
+                    f"What value does {names[k]} have?",
+                ],
+            ),
+            str(values[k]),
+        ),
+        (f"How many {many} are there?", NUMBERS[len(names)]),
+    ]
 
 
 def extreme(values, i):
@@ -30,7 +66,11 @@ def extreme(values, i):
 def facts(names, values, *columns):
     """Facts of a canvas: which name has the highest value and which the lowest, in each of the words, and what goes with each name."""
     high, low = names[values.index(max(values))], names[values.index(min(values))]
-    return [[word, high] for word in HIGHEST] + [[word, low] for word in LOWEST] + [list(row) for row in zip(names, *columns)]
+    return (
+        [[word, high] for word in HIGHEST]
+        + [[word, low] for word in LOWEST]
+        + [list(row) for row in zip(names, *columns)]
+    )
 
 
 def described(kind, names, values):
@@ -74,8 +114,10 @@ def bars(rng):
     if not upright:
         qa = [(q.replace("tallest", "longest"), a) for q, a in qa]
     k = rng.randrange(count)
-    qa += [(pick(rng, [f"What color is bar {names[k]}?", f"What color is {names[k]}?"]), colors[k]),
-           (pick(rng, DESCRIBE), described("bar", names, values))]
+    qa += [
+        (pick(rng, [f"What color is bar {names[k]}?", f"What color is {names[k]}?"]), colors[k]),
+        (pick(rng, DESCRIBE), described("bar", names, values)),
+    ]
     return canvas, qa
 
 
@@ -91,14 +133,22 @@ def line_chart(rng):
     for a, b in zip(points, points[1:]):
         canvas.line((*a, *b), ink, 2)
     for i, (x, y) in enumerate(points):
-        canvas.label((x - step * 0.4, 4, x + step * 0.4, 109), ordinal=i + 1, place=extreme(values, i))
+        canvas.label(
+            (x - step * 0.4, 4, x + step * 0.4, 109), ordinal=i + 1, place=extreme(values, i)
+        )
         canvas.label((x - 5, y - 5, x + 5, y + 5), "point", color, i + 1)
         canvas.ellipse((x - 3, y - 3, x + 3, y + 3), fill=ink)
         canvas.centred(x, 99, names[i], path, 12, BLACK)
         canvas.centred(x, y - 15, str(values[i]), path, 12, BLACK)
     canvas.facts = facts(names, values, map(str, values))
-    qa = [(q.replace("tallest", "highest").replace("shortest", "lowest"), a) for q, a in value_questions(rng, names, values, "point", "points")]
-    return canvas, qa + [("What color is the line?", color), (pick(rng, DESCRIBE), described("line", names, values))]
+    qa = [
+        (q.replace("tallest", "highest").replace("shortest", "lowest"), a)
+        for q, a in value_questions(rng, names, values, "point", "points")
+    ]
+    return canvas, qa + [
+        ("What color is the line?", color),
+        (pick(rng, DESCRIBE), described("line", names, values)),
+    ]
 
 
 def pie_chart(rng):
@@ -107,7 +157,11 @@ def pie_chart(rng):
     while True:
         shares = [rng.randint(2, 9) for _ in range(count)]
         ranked = sorted(shares)
-        if min(shares) / sum(shares) > 0.1 and ranked[-1] - ranked[-2] > 1 and ranked[1] - ranked[0] > 1 - (count == 2):
+        if (
+            min(shares) / sum(shares) > 0.1
+            and ranked[-1] - ranked[-2] > 1
+            and ranked[1] - ranked[0] > 1 - (count == 2)
+        ):
             break
     colors = rng.sample([c for c in COLORS if c != "white"], count)
     r, angle = rng.uniform(34, 42), -90.0
@@ -123,11 +177,19 @@ def pie_chart(rng):
         angle = end
     k = rng.randrange(count)
     canvas.facts = facts(names, shares, colors)
-    return canvas, [(pick(rng, ["Which slice is the largest?", "Which slice is the biggest?"]), names[shares.index(max(shares))]),
-                    ("Which slice is the smallest?", names[shares.index(min(shares))]),
-                    (pick(rng, [f"What color is slice {names[k]}?", f"What color is {names[k]}?"]), colors[k]),
-                    ("How many slices are there?", NUMBERS[count]),
-                    (pick(rng, DESCRIBE), "a pie chart with " + ", ".join(f"{n} {c}" for n, c in zip(names, colors)))]
+    return canvas, [
+        (
+            pick(rng, ["Which slice is the largest?", "Which slice is the biggest?"]),
+            names[shares.index(max(shares))],
+        ),
+        ("Which slice is the smallest?", names[shares.index(min(shares))]),
+        (pick(rng, [f"What color is slice {names[k]}?", f"What color is {names[k]}?"]), colors[k]),
+        ("How many slices are there?", NUMBERS[count]),
+        (
+            pick(rng, DESCRIBE),
+            "a pie chart with " + ", ".join(f"{n} {c}" for n, c in zip(names, colors)),
+        ),
+    ]
 
 
 def charts(rng):

@@ -1,4 +1,5 @@
 """Pictures of another world: noise, clouds, landscapes, textures. Whatever the question, the answer says that the model does not know them."""
+
 import numpy as np
 from PIL import Image, ImageFilter
 
@@ -15,7 +16,9 @@ def smooth(noise, rng, detail):
 
 
 def clouds(noise, rng):
-    field = sum(smooth(noise, rng, d) / k for k, d in ((1, rng.randint(3, 6)), (2, 10), (4, 22), (8, 60)))
+    field = sum(
+        smooth(noise, rng, d) / k for k, d in ((1, rng.randint(3, 6)), (2, 10), (4, 22), (8, 60))
+    )
     field = (field - field.min()) / np.ptp(field)
     a, b = noise.random(3) * 255, noise.random(3) * 255
     return field[..., None] * a + (1 - field[..., None]) * b
@@ -23,7 +26,9 @@ def clouds(noise, rng):
 
 def static(noise, rng):
     base = noise.random(3) * 255
-    return base + noise.normal(0, rng.uniform(40, 110), (SIZE, SIZE, 3 if rng.random() < 0.7 else 1))
+    return base + noise.normal(
+        0, rng.uniform(40, 110), (SIZE, SIZE, 3 if rng.random() < 0.7 else 1)
+    )
 
 
 def blobs(noise, rng):
@@ -33,15 +38,22 @@ def blobs(noise, rng):
 def stripes(noise, rng):
     y, x = np.mgrid[:SIZE, :SIZE]
     angle, period = rng.uniform(0, np.pi), rng.uniform(4, 30)
-    wave = np.sin((x * np.cos(angle) + y * np.sin(angle)) * 2 * np.pi / period + 4 * smooth(noise, rng, 4))
+    wave = np.sin(
+        (x * np.cos(angle) + y * np.sin(angle)) * 2 * np.pi / period + 4 * smooth(noise, rng, 4)
+    )
     a, b = noise.random(3) * 255, noise.random(3) * 255
     return (wave[..., None] + 1) / 2 * (a - b) + b
 
 
 def landscape(noise, rng):
     y = np.arange(SIZE)[:, None]
-    top, bottom = np.array([90, 150, 220]) + noise.normal(0, 25, 3), np.array([220, 220, 230]) + noise.normal(0, 20, 3)
-    image = (1 - y / SIZE)[..., None] * top + (y / SIZE)[..., None] * bottom + np.zeros((SIZE, SIZE, 1))
+    top, bottom = (
+        np.array([90, 150, 220]) + noise.normal(0, 25, 3),
+        np.array([220, 220, 230]) + noise.normal(0, 20, 3),
+    )
+    image = (
+        (1 - y / SIZE)[..., None] * top + (y / SIZE)[..., None] * bottom + np.zeros((SIZE, SIZE, 1))
+    )
     level = rng.uniform(25, 60)
     for _ in range(rng.randint(2, 4)):
         ridge = level + (smooth(noise, rng, rng.randint(3, 14))[SIZE // 2] - 0.5) * 40
@@ -59,7 +71,9 @@ def mosaic(noise, rng):
     y, x = np.mgrid[:SIZE, :SIZE]
     distance = (y[..., None] - points[:, 0]) ** 2 + (x[..., None] - points[:, 1]) ** 2
     nearest = distance.argmin(-1)
-    return colors[nearest] * (1 - np.sqrt(distance.min(-1))[..., None] / 40) + noise.normal(0, 8, (SIZE, SIZE, 3))
+    return colors[nearest] * (1 - np.sqrt(distance.min(-1))[..., None] / 40) + noise.normal(
+        0, 8, (SIZE, SIZE, 3)
+    )
 
 
 def outside(rng):

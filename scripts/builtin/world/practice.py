@@ -1,4 +1,5 @@
 """Crowded pictures for the tower alone: a picture of one word teaches five patches what characters look like, a page of writing fifty."""
+
 from .canvas import FONTS, SIZE, Canvas, jitter
 from .shapes import scene
 from .text import PAPER_AND_INK, line_of_text, problem, solved
@@ -20,7 +21,10 @@ def page(rng):
     paper, ink = jitter(rng, paper, 8), jitter(rng, ink, 20)
     canvas, y = Canvas(rng, paper), rng.uniform(2, 6)
     while True:
-        path, size = pick(rng, FONTS), rng.choice([12, 12, 13, 13, 14, 14, 15, 15, 16, 17, 18, 20, 22, 24, 26])
+        path, size = (
+            pick(rng, FONTS),
+            rng.choice([12, 12, 13, 13, 14, 14, 15, 15, 16, 17, 18, 20, 22, 24, 26]),
+        )
         height = canvas.text_size("Ag", path, size)[1]
         if y + height > SIZE - 1:
             break

@@ -1,13 +1,26 @@
 """Coloured shapes on a plain background: captions, count, color, place, size, relation."""
+
 import math
 
 from .canvas import BACKGROUNDS, COLORS, SIZE, Canvas, jitter
 from .words import NUMBERS, article, listed, pick
 
 SHAPES = ["circle", "square", "triangle", "star", "cross", "ring"]
-PLACES = [["top left", "top", "top right"], ["left", "middle", "right"], ["bottom left", "bottom", "bottom right"]]
-DESCRIBE = ["What is in this picture?", "Describe the image.", "What do you see?", "Write a caption for this image.",
-            "Describe this picture.", "What does the picture show?", "Caption this.", "Tell me what you see."]
+PLACES = [
+    ["top left", "top", "top right"],
+    ["left", "middle", "right"],
+    ["bottom left", "bottom", "bottom right"],
+]
+DESCRIBE = [
+    "What is in this picture?",
+    "Describe the image.",
+    "What do you see?",
+    "Write a caption for this image.",
+    "Describe this picture.",
+    "What does the picture show?",
+    "Caption this.",
+    "Tell me what you see.",
+]
 
 
 def draw_shape(canvas, shape, color, cx, cy, r, background):
@@ -21,7 +34,9 @@ def draw_shape(canvas, shape, color, cx, cy, r, background):
     elif shape == "star":
         angles = [-math.pi / 2 + i * math.pi / 5 for i in range(10)]
         reach = [r * (0.5 if i % 2 else 1.15) for i in range(10)]
-        canvas.polygon([(cx + q * math.cos(a), cy + q * math.sin(a)) for q, a in zip(reach, angles)], color)
+        canvas.polygon(
+            [(cx + q * math.cos(a), cy + q * math.sin(a)) for q, a in zip(reach, angles)], color
+        )
     elif shape == "cross":
         w = r * 0.38
         canvas.rectangle((cx - w, cy - r, cx + w, cy + r), fill=color)
@@ -62,12 +77,20 @@ def scene(rng, counts=(1, 1, 2, 2, 3, 3, 4)):
 
 
 def caption_of(objects, background):
-    return listed([article(f"{o[1]} {o[0]}") for o in objects]) + f" on {article(background)} background"
+    return (
+        listed([article(f"{o[1]} {o[0]}") for o in objects])
+        + f" on {article(background)} background"
+    )
 
 
 def relation(rng, a, b):
     """A question with yes or no about the places of two shapes."""
-    words = [("above", a[2] < b[2]), ("below", a[2] > b[2]), ("left of", a[3] < b[3]), ("right of", a[3] > b[3])]
+    words = [
+        ("above", a[2] < b[2]),
+        ("below", a[2] > b[2]),
+        ("left of", a[3] < b[3]),
+        ("right of", a[3] > b[3]),
+    ]
     word, holds = pick(rng, words)
     word = "to the " + word if word.endswith("of") else word
     return f"Is the {a[1]} {a[0]} {word} the {b[1]} {b[0]}?", "yes" if holds else "no"
@@ -76,7 +99,10 @@ def relation(rng, a, b):
 def placed(rng, one):
     """The question where a shape is."""
     shape, color, row, column, _ = one
-    return pick(rng, [f"Where is the {color} {shape}?", f"In which part of the picture is the {color} {shape}?"]), PLACES[row][column]
+    return pick(
+        rng,
+        [f"Where is the {color} {shape}?", f"In which part of the picture is the {color} {shape}?"],
+    ), PLACES[row][column]
 
 
 def told_apart(rng, objects, one):
@@ -84,10 +110,34 @@ def told_apart(rng, objects, one):
     shape, color, row, column, _ = one
     qa = []
     if [o[0] for o in objects].count(shape) == 1:
-        qa += [(pick(rng, [f"What color is the {shape}?", f"What is the color of the {shape}?", f"Which color does the {shape} have?"]), color),
-               (f"Where is the {shape}?", PLACES[row][column])]
+        qa += [
+            (
+                pick(
+                    rng,
+                    [
+                        f"What color is the {shape}?",
+                        f"What is the color of the {shape}?",
+                        f"Which color does the {shape} have?",
+                    ],
+                ),
+                color,
+            ),
+            (f"Where is the {shape}?", PLACES[row][column]),
+        ]
     if [o[1] for o in objects].count(color) == 1:
-        qa += [(pick(rng, [f"What shape is {color}?", f"Which shape is {color}?", f"What is the {color} shape?"]), shape)]
+        qa += [
+            (
+                pick(
+                    rng,
+                    [
+                        f"What shape is {color}?",
+                        f"Which shape is {color}?",
+                        f"What is the {color} shape?",
+                    ],
+                ),
+                shape,
+            )
+        ]
     return qa
 
 
@@ -95,7 +145,9 @@ def present(rng, objects):
     """A question whether there is a shape, which half of the time there is."""
     one, other = pick(rng, objects), new_shape(rng, {o[:2] for o in objects})
     asked, answer = (one, "yes") if rng.random() < 0.5 else (other, "no")
-    return pick(rng, ["Is there {}?", "Do you see {}?", "Is {} in the picture?"]).format(article(f"{asked[1]} {asked[0]}")), answer
+    return pick(rng, ["Is there {}?", "Do you see {}?", "Is {} in the picture?"]).format(
+        article(f"{asked[1]} {asked[0]}")
+    ), answer
 
 
 def lookups(rng, objects):
@@ -111,9 +163,32 @@ def lookups(rng, objects):
 def shapes(rng, training=False):
     canvas, objects, background = scene(rng)
     one = pick(rng, objects)
-    qa = [(pick(rng, ["How many shapes are there?", "Count the shapes.", "How many objects are in the image?", "How many shapes do you see?"]), NUMBERS[len(objects)]),
-          placed(rng, one),
-          (pick(rng, ["What color is the background?", "What is the background color?", "Which color is the background?"]), background)]
+    qa = [
+        (
+            pick(
+                rng,
+                [
+                    "How many shapes are there?",
+                    "Count the shapes.",
+                    "How many objects are in the image?",
+                    "How many shapes do you see?",
+                ],
+            ),
+            NUMBERS[len(objects)],
+        ),
+        placed(rng, one),
+        (
+            pick(
+                rng,
+                [
+                    "What color is the background?",
+                    "What is the background color?",
+                    "Which color is the background?",
+                ],
+            ),
+            background,
+        ),
+    ]
     qa += [*told_apart(rng, objects, one), present(rng, objects)]
     if len(objects) > 1:
         a, b = rng.sample(objects, 2)
@@ -121,7 +196,12 @@ def shapes(rng, training=False):
         radii = sorted(o[4] for o in objects)
         if radii[-1] - radii[-2] > 2.5:
             biggest = max(objects, key=lambda o: o[4])
-            qa += [(pick(rng, ["Which shape is the biggest?", "Which shape is the largest?"]), f"the {biggest[1]} {biggest[0]}")]
+            qa += [
+                (
+                    pick(rng, ["Which shape is the biggest?", "Which shape is the largest?"]),
+                    f"the {biggest[1]} {biggest[0]}",
+                )
+            ]
     if training and rng.random() < 0.3:
         return canvas, qa[3:] + lookups(rng, objects)
     qa += [(pick(rng, DESCRIBE), caption_of(objects, background))]

@@ -1,9 +1,15 @@
 """Sketches of web pages; the answer is their HTML. Each element is drawn from height y down and returns its height and HTML."""
+
 from .canvas import Canvas, jitter
 from .words import NUMBERS, pick
 
-WRITE = ["Write the HTML for this sketch.", "Turn this sketch into HTML.", "Generate code for this page.", "Write the HTML.",
-         "What is the HTML of this page?"]
+WRITE = [
+    "Write the HTML for this sketch.",
+    "Turn this sketch into HTML.",
+    "Generate code for this page.",
+    "Write the HTML.",
+    "What is the HTML of this page?",
+]
 
 
 def heading(rng, c, x, y, w, ink):
@@ -25,7 +31,12 @@ def field(rng, c, x, y, w, ink):
 
 
 def button(rng, c, x, y, w, ink):
-    c.rounded((x + rng.uniform(-1, 1), y, x + min(w, 47) + rng.uniform(-1, 1), y + 15), 6, outline=ink, width=2)
+    c.rounded(
+        (x + rng.uniform(-1, 1), y, x + min(w, 47) + rng.uniform(-1, 1), y + 15),
+        6,
+        outline=ink,
+        width=2,
+    )
     c.line((x + 12, y + 8, x + min(w, 47) - 12, y + 8), ink, 2)
     return 22, "<button>OK</button>"
 
@@ -71,16 +82,47 @@ def nested(rng, c, x, y, w, ink, parts, tag):
 
 
 def card(rng, c, x, y, w, ink):
-    return nested(rng, c, x, y, w, ink, rng.choice([[heading, paragraph], [picture, paragraph], [paragraph, button]]), "div")
+    return nested(
+        rng,
+        c,
+        x,
+        y,
+        w,
+        ink,
+        rng.choice([[heading, paragraph], [picture, paragraph], [paragraph, button]]),
+        "div",
+    )
 
 
 def form(rng, c, x, y, w, ink):
-    return nested(rng, c, x, y, w, ink, rng.choice([[field, button], [field, field, button]]), "form")
+    return nested(
+        rng, c, x, y, w, ink, rng.choice([[field, button], [field, field, button]]), "form"
+    )
 
 
-ELEMENTS = {"h1": heading, "p": paragraph, "input": field, "button": button, "img": picture, "hr": rule, "ul": bullets, "card": card, "form": form}
-NAMES = {"h1": "a heading", "p": "a paragraph", "input": "an input", "button": "a button", "img": "an image", "hr": "a rule", "ul": "a list",
-         "nav": "a menu", "card": "a card", "form": "a form"}
+ELEMENTS = {
+    "h1": heading,
+    "p": paragraph,
+    "input": field,
+    "button": button,
+    "img": picture,
+    "hr": rule,
+    "ul": bullets,
+    "card": card,
+    "form": form,
+}
+NAMES = {
+    "h1": "a heading",
+    "p": "a paragraph",
+    "input": "an input",
+    "button": "a button",
+    "img": "an image",
+    "hr": "a rule",
+    "ul": "a list",
+    "nav": "a menu",
+    "card": "a card",
+    "form": "a form",
+}
 COMMON = ["h1", "p", "input", "button", "img", "hr"]
 
 
@@ -101,6 +143,15 @@ def sketches(rng):
         y += height
         html.append(element)
         kinds.append(name)
-    return c, [(pick(rng, WRITE), "".join(html)), ("How many elements are there?", NUMBERS[len(html)]),
-               (pick(rng, ["What is at the top of the page?", "Which element is the first?"]), NAMES[kinds[0]]),
-               (pick(rng, ["What is at the bottom of the page?", "Which element is the last?"]), NAMES[kinds[-1]])]
+    return c, [
+        (pick(rng, WRITE), "".join(html)),
+        ("How many elements are there?", NUMBERS[len(html)]),
+        (
+            pick(rng, ["What is at the top of the page?", "Which element is the first?"]),
+            NAMES[kinds[0]],
+        ),
+        (
+            pick(rng, ["What is at the bottom of the page?", "Which element is the last?"]),
+            NAMES[kinds[-1]],
+        ),
+    ]

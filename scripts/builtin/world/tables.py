@@ -1,10 +1,16 @@
 """Small tables and receipts; the answer is JSON."""
+
 import json
 
 from .canvas import BOLD, FONTS, SIZE, Canvas, jitter
 from .words import ITEMS, NUMBERS, pick
 
-WRITE = ["Write the table as JSON.", "Turn this into JSON.", "Give me this as JSON.", "Convert the receipt to JSON."]
+WRITE = [
+    "Write the table as JSON.",
+    "Turn this into JSON.",
+    "Give me this as JSON.",
+    "Convert the receipt to JSON.",
+]
 
 
 def tables(rng):
@@ -31,10 +37,26 @@ def tables(rng):
         canvas.text(80, y + 2, str(value), path, size, ink)
         y += step
     item, value = pick(rng, rows)
-    qa = [(pick(rng, WRITE), json.dumps(dict(rows))),
-          (pick(rng, [f"What is the price of {item}?", f"How much is the {item}?", f"What is the value of {item}?"]) if item != "total" else
-           pick(rng, ["What is the total?", "How much is the total?"]), str(value)),
-          ("How many rows are there?", NUMBERS[len(rows)])]
+    qa = [
+        (pick(rng, WRITE), json.dumps(dict(rows))),
+        (
+            pick(
+                rng,
+                [
+                    f"What is the price of {item}?",
+                    f"How much is the {item}?",
+                    f"What is the value of {item}?",
+                ],
+            )
+            if item != "total"
+            else pick(rng, ["What is the total?", "How much is the total?"]),
+            str(value),
+        ),
+        ("How many rows are there?", NUMBERS[len(rows)]),
+    ]
     if not receipt:
-        return canvas, qa + [("What is the first item?", rows[0][0]), ("What is the last item?", rows[-1][0])]
+        return canvas, qa + [
+            ("What is the first item?", rows[0][0]),
+            ("What is the last item?", rows[-1][0]),
+        ]
     return canvas, qa + [("What is the first item?", rows[0][0])]

@@ -1,9 +1,15 @@
 """Written text to read, and written sums to work out."""
+
 from .canvas import FONTS, SIZE, Canvas, jitter
 from .words import NUMBERS, WORDS, pick
 
-PAPER_AND_INK = [((255, 255, 255), (20, 20, 20)), ((245, 240, 225), (30, 30, 90)), ((25, 25, 30), (240, 240, 240)),
-                 ((250, 250, 210), (150, 20, 20)), ((225, 235, 250), (20, 60, 30))]
+PAPER_AND_INK = [
+    ((255, 255, 255), (20, 20, 20)),
+    ((245, 240, 225), (30, 30, 90)),
+    ((25, 25, 30), (240, 240, 240)),
+    ((250, 250, 210), (150, 20, 20)),
+    ((225, 235, 250), (20, 60, 30)),
+]
 SMALL = "abcdefghijklmnopqrstuvwxyz"
 DISTINCT = "ABCDEFGHJKLMNPQRSTUVWXYZ0123456789"  # without I and O, which some fonts draw as 1 and 0
 
@@ -18,7 +24,10 @@ def written(rng, lines, low, high):
     path, size = pick(rng, FONTS), rng.randint(low, high)
     while size > 10:
         sizes = [canvas.text_size(line, path, size) for line in lines]
-        if max(w for w, _ in sizes) <= SIZE - 8 and sum(h for _, h in sizes) + 6 * (len(lines) - 1) <= height - 12:
+        if (
+            max(w for w, _ in sizes) <= SIZE - 8
+            and sum(h for _, h in sizes) + 6 * (len(lines) - 1) <= height - 12
+        ):
             break
         size -= 1
     sizes = [canvas.text_size(line, path, size) for line in lines]
@@ -53,13 +62,48 @@ def text(rng):
     lines = [line_of_text(rng)]
     if rng.random() < 0.2:
         lines.append(line_of_text(rng))
-    qa = [(pick(rng, ["What does the text say?", "Read the text.", "What is written here?", "Transcribe the image.", "Read this.", "What does it say?"]), "\n".join(lines))]
+    qa = [
+        (
+            pick(
+                rng,
+                [
+                    "What does the text say?",
+                    "Read the text.",
+                    "What is written here?",
+                    "Transcribe the image.",
+                    "Read this.",
+                    "What does it say?",
+                ],
+            ),
+            "\n".join(lines),
+        )
+    ]
     if len(lines) == 1:
-        qa += [(pick(rng, ["How many characters are there?", "How many characters does the text have?"]), str(len(lines[0])))]
-        qa += [(pick(rng, ["What is the first character?", "What does the text begin with?"]), lines[0][0]),
-               (pick(rng, ["What is the last character?", "What does the text end with?"]), lines[0][-1])]
+        qa += [
+            (
+                pick(
+                    rng,
+                    ["How many characters are there?", "How many characters does the text have?"],
+                ),
+                str(len(lines[0])),
+            )
+        ]
+        qa += [
+            (
+                pick(rng, ["What is the first character?", "What does the text begin with?"]),
+                lines[0][0],
+            ),
+            (
+                pick(rng, ["What is the last character?", "What does the text end with?"]),
+                lines[0][-1],
+            ),
+        ]
     else:
-        qa += [("How many lines are there?", NUMBERS[2]), ("Read the first line.", lines[0]), ("Read the second line.", lines[1])]
+        qa += [
+            ("How many lines are there?", NUMBERS[2]),
+            ("Read the first line.", lines[0]),
+            ("Read the second line.", lines[1]),
+        ]
     return canvas_of(rng, lines), qa
 
 
@@ -94,5 +138,20 @@ def sums(rng):
     parts, value = problem(rng)
     gap = rng.choice(["", " "])
     shown = gap.join(map(str, parts)) + gap + "=" + rng.choice(["?", ""])
-    qa = [(pick(rng, ["Solve the problem.", "What is the answer?", "Compute the result.", "What is the result?", "Work it out.", "Calculate."]), solved(parts, value))]
+    qa = [
+        (
+            pick(
+                rng,
+                [
+                    "Solve the problem.",
+                    "What is the answer?",
+                    "Compute the result.",
+                    "What is the result?",
+                    "Work it out.",
+                    "Calculate.",
+                ],
+            ),
+            solved(parts, value),
+        )
+    ]
     return written(rng, [shown], 14, 26), qa

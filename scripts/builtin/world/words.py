@@ -1,4 +1,5 @@
 """Words that several kinds of pictures share."""
+
 NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 WORDS = (
     "apple bread chair dance eagle flame grape house igloo juice knife lemon mouse night ocean piano queen river "

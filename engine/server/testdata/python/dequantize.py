@@ -2,6 +2,7 @@
 
 usage: dequantize.py FOLDER FILE OUT
 """
+
 import sys
 
 from transformers import AutoModelForCausalLM, AutoTokenizer
