@@ -22,7 +22,7 @@ const NoDevice = "none"
 var ErrDevice = errors.New("engine: no such device")
 
 // ErrDeviceLost marks a device on another machine that cannot be reached, or was lost while it
-// computed. A model with layers there answers nothing any more; a [Pool] loads it anew when it is
+// computed. A model with layers there answers nothing any more; a pool loads it anew when it is
 // next asked for.
 var ErrDeviceLost = llama.ErrDeviceLost
 

@@ -20,6 +20,7 @@ import (
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/batch"
 	"github.com/eyelet-engine/eyelet/engine/batch/rows"
+	"github.com/eyelet-engine/eyelet/engine/pool"
 	"github.com/eyelet-engine/eyelet/engine/server"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/models/builtin"
@@ -322,7 +323,7 @@ func (o *batchOptions) item(e batchEntry) (batch.Item, error) {
 // localMachine is this program as one that carries tasks out.
 type localMachine struct {
 	engine *engine.Engine
-	pool   *engine.Pool
+	pool   *pool.Pool
 	server *server.Server
 }
 
@@ -346,11 +347,11 @@ func openMachine(o machineOptions) (*localMachine, error) {
 	if m.engine, err = engine.New(engine.Options{Threads: o.threads}); err != nil {
 		return nil, err
 	}
-	pool := engine.PoolOptions{KeepAlive: -1}
+	kept := pool.Options{KeepAlive: -1}
 	if memory, ok := readMemory(os.DirFS("/")); ok {
-		pool.Bytes = int64(memory.Available / 100 * 85) //nolint:gosec // no machine has that much
+		kept.Bytes = int64(memory.Available / 100 * 85) //nolint:gosec // no machine has that much
 	}
-	m.pool = engine.NewPool(m.engine, pool)
+	m.pool = pool.New(m.engine, kept)
 	m.server, err = server.New(m.pool, models, server.Options{
 		Models: o.models, Spec: o.spec, ReadOnly: true, Log: o.log, Version: versions().Eyelet,
 		Limits: server.Limits{ImageBytes: imaging.DefaultMaxBytes, Body: 128 << 20,

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/pool"
 	"github.com/eyelet-engine/eyelet/engine/server"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
@@ -52,7 +53,7 @@ const serveExample = `  eyelet serve
 // serveOptions are the flags of serve.
 type serveOptions struct {
 	server   server.Options
-	pool     engine.PoolOptions
+	pool     pool.Options
 	model    server.NamedModel
 	listen   string
 	threads  int
@@ -105,7 +106,7 @@ func (o *serveOptions) flags(cmd *cobra.Command) {
 		"", "folder for files and batches of OpenAI's API; off for none (default: batches in EYELET_STATE, "+stateDirText+")")
 	f.StringArrayVar(&o.server.Preload, "preload", nil,
 		"model to load at once; may be repeated; /readyz waits for it")
-	f.DurationVar(&o.pool.KeepAlive, "keep-alive", engine.DefaultKeepAlive,
+	f.DurationVar(&o.pool.KeepAlive, "keep-alive", pool.DefaultKeepAlive,
 		"how long a model stays loaded that nobody uses; -1s for ever")
 	f.IntVar(&o.pool.Max, "max-models", 0,
 		"most models that are loaded at a time (default: no limit)")
@@ -194,7 +195,7 @@ func serve(cmd *cobra.Command, o *serveOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
-	pool := engine.NewPool(e, o.pool)
+	pool := pool.New(e, o.pool)
 	defer func() { err = errors.Join(err, pool.Close()) }()
 	s, err := server.New(pool, models, o.server)
 	if err != nil {

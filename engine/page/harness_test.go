@@ -24,6 +24,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/pool"
 	"github.com/eyelet-engine/eyelet/engine/server"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
@@ -69,7 +70,7 @@ func serve(t testing.TB, at string, change ...func(*server.Options)) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool := engine.NewPool(e, engine.PoolOptions{})
+	pool := pool.New(e, pool.Options{})
 	st, err := store.Open(store.Options{Root: t.TempDir(), NoOllama: true})
 	if err != nil {
 		t.Fatal(err)

@@ -2,7 +2,7 @@
 // APIs, and what an operator needs beside them.
 //
 //	e, err := engine.New(engine.Options{})
-//	pool := engine.NewPool(e, engine.PoolOptions{})
+//	pool := pool.New(e, pool.Options{})
 //	s, err := server.New(pool, models, server.Options{})
 //	listener, err := net.Listen("tcp", "127.0.0.1:11434")
 //	err = s.Serve(ctx, listener) // until ctx is done

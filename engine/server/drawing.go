@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/draw"
+	"github.com/eyelet-engine/eyelet/engine/pool"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
@@ -92,7 +92,7 @@ func (d *drawing) draw(ctx context.Context, m *model, r *draw.Request,
 
 // drawWith draws with the child that an earlier request left in the memory, or with a new one,
 // which it leaves there. Where the program cannot stay, its child draws for this request alone.
-func (d *drawing) drawWith(ctx context.Context, program *draw.Program, memory *engine.Reservation,
+func (d *drawing) drawWith(ctx context.Context, program *draw.Program, memory *pool.Reservation,
 	key string, file *draw.Model, r *draw.Request,
 	progress func(draw.Progress)) (*draw.Drawing, error) {
 	nice := *program
@@ -144,7 +144,7 @@ func (ms *models) thatDraws(ref string) (*model, error) {
 	switch len(all) {
 	case 0:
 		return nil, &failure{status: http.StatusNotFound, kind: kindNoModel, param: "model",
-			text: "the server has no model that draws pictures", cause: engine.ErrUnknownModel}
+			text: "the server has no model that draws pictures", cause: pool.ErrUnknownModel}
 	case 1:
 		return all[0], nil
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/pool"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
@@ -72,7 +73,7 @@ func busyFailure(format string, args ...any) *failure {
 func missingModel(name string) *failure {
 	return &failure{status: http.StatusNotFound, kind: kindNoModel,
 		text: fmt.Sprintf("model '%.200s' not found", name), param: "model",
-		cause: fmt.Errorf("%w: %.200q", engine.ErrUnknownModel, name)}
+		cause: fmt.Errorf("%w: %.200q", pool.ErrUnknownModel, name)}
 }
 
 // errShutdown is why requests end when the server does.
@@ -94,7 +95,7 @@ var classes = []struct {
 		"the server may not read or write a file that this needs; the operator has to allow it"},
 	{http.StatusServiceUnavailable, kindBusy, []error{engine.ErrBusy, engine.ErrClosed,
 		engine.ErrDeviceLost, errShutdown, store.ErrBusy}, ""},
-	{http.StatusNotFound, kindNoModel, []error{engine.ErrUnknownModel, store.ErrNotFound}, ""},
+	{http.StatusNotFound, kindNoModel, []error{pool.ErrUnknownModel, store.ErrNotFound}, ""},
 	{http.StatusBadRequest, kindContext, []error{engine.ErrContextLength, llama.ErrNoRoom}, ""},
 	{http.StatusBadRequest, kindRequest, []error{engine.ErrRequest, engine.ErrImage,
 		engine.ErrNoVision, store.ErrName, store.ErrDigest, store.ErrExists}, ""},

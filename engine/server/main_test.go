@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/pool"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
@@ -74,7 +75,7 @@ func serveAs(t testing.TB, setUp func(*Server), change ...func(*Options)) *testS
 	if ts.engine, err = engine.New(engine.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	pool := engine.NewPool(ts.engine, engine.PoolOptions{})
+	pool := pool.New(ts.engine, pool.Options{})
 	if ts.store, err = store.Open(store.Options{Root: t.TempDir(), NoOllama: true}); err != nil {
 		t.Fatal(err)
 	}

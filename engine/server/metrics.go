@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/pool"
 	"github.com/eyelet-engine/eyelet/engine/sched"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
@@ -176,18 +176,18 @@ func (c *modelCollector) Describe(out chan<- *prometheus.Desc) {
 // Collect implements [prometheus.Collector].
 func (c *modelCollector) Collect(out chan<- prometheus.Metric) {
 	for _, l := range c.s.models.loaded() {
-		if l.State != engine.PoolReady {
+		if l.State != pool.Ready {
 			continue
 		}
-		stats, ok := c.s.pool.Stats(l.PoolModel.Name)
+		stats, ok := c.s.pool.Stats(l.Status.Name)
 		if !ok {
 			continue // unloaded meanwhile
 		}
 		labels := []string{l.name, store.Digest(l.digest).Short(),
-			strconv.Itoa(l.PoolModel.Info.Context)}
+			strconv.Itoa(l.Status.Info.Context)}
 		out <- prometheus.MustNewConstMetric(modelMemory, prometheus.GaugeValue, float64(l.Bytes),
 			labels...)
-		for _, d := range l.PoolModel.Info.Devices {
+		for _, d := range l.Status.Info.Devices {
 			out <- prometheus.MustNewConstMetric(modelDevice, prometheus.GaugeValue,
 				float64(d.Bytes), l.name, d.Device, d.Server)
 		}

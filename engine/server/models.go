@@ -15,6 +15,7 @@ import (
 	"github.com/ollama/ollama/api"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/pool"
 	"github.com/eyelet-engine/eyelet/models/builtin"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
@@ -73,7 +74,7 @@ func (m *model) withoutOpening() *model {
 // models finds models by name and lends them. Names given by the operator come first, then those of
 // the folder, of the store, of Ollama's, and the built-in model last.
 type models struct {
-	pool    *engine.Pool
+	pool    *pool.Pool
 	store   *store.Store // may be nil
 	options *Options
 	limits  Limits
@@ -91,7 +92,7 @@ type models struct {
 	extracted [2]string // files of the built-in model; empty before it was asked for
 }
 
-func newModels(pool *engine.Pool, st *store.Store, options *Options,
+func newModels(pool *pool.Pool, st *store.Store, options *Options,
 	limits Limits) (*models, error) {
 	m := &models{log: cmp.Or(options.Log, slog.Default()), pool: pool, store: st, options: options,
 		limits: limits, fixed: map[string]NamedModel{}, found: map[string]foundModel{},
@@ -116,7 +117,7 @@ func newModels(pool *engine.Pool, st *store.Store, options *Options,
 }
 
 // find returns the model of a name, a tag of "latest" left out or not, or of a digest. Errors wrap
-// engine.ErrUnknownModel, store.ErrNotFound, or say what is wrong with the model.
+// pool.ErrUnknownModel, store.ErrNotFound, or say what is wrong with the model.
 func (ms *models) find(ref string) (*model, error) {
 	if ref == "" {
 		return nil, refuseField("model", "the request names no model")
@@ -128,7 +129,7 @@ func (ms *models) find(ref string) (*model, error) {
 		return known.model, nil
 	}
 	m, err := ms.search(bareName(ref))
-	if errors.Is(err, engine.ErrUnknownModel) || errors.Is(err, store.ErrNotFound) {
+	if errors.Is(err, pool.ErrUnknownModel) || errors.Is(err, store.ErrNotFound) {
 		if folded := ms.folded(bareName(ref)); folded != nil {
 			m, err = folded, nil
 		}

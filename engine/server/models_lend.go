@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/pool"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
 // lease is the right to use a model until release.
 type lease struct {
-	*engine.Lease
+	*pool.Lease
 	*model
 	load time.Duration // that this request waited for the model
 }
@@ -67,7 +68,7 @@ func (ms *models) called(key string, m *model) {
 	if len(ms.inPool) >= mostNames {
 		list := ms.pool.List()
 		maps.DeleteFunc(ms.inPool, func(name string, _ *model) bool {
-			return !slices.ContainsFunc(list, func(p engine.PoolModel) bool {
+			return !slices.ContainsFunc(list, func(p pool.Status) bool {
 				return p.Name == name
 			})
 		})
@@ -111,7 +112,7 @@ func (ms *models) key(m *model, contextLength int) (string, engine.ModelSpec, er
 // loadedModel is a model that takes memory.
 type loadedModel struct {
 	*model
-	engine.PoolModel
+	pool.Status
 }
 
 // loaded lists the models that take memory.
@@ -132,7 +133,7 @@ func (ms *models) loaded() []loadedModel {
 func (ms *models) unload(m *model) {
 	for _, l := range ms.loaded() {
 		if l.digest == m.digest {
-			_ = ms.pool.Unload(l.PoolModel.Name) // gone meanwhile, or the pool is closed
+			_ = ms.pool.Unload(l.Status.Name) // gone meanwhile, or the pool is closed
 		}
 	}
 }

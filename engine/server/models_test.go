@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/pool"
 	"github.com/eyelet-engine/eyelet/models/builtin"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
@@ -61,8 +61,8 @@ func TestModelsAreFoundByTheNamesOfAllSources(t *testing.T) {
 	if m, err := ts.models.find("shelf:v1"); err != nil || m.system() != "Be brief." {
 		t.Errorf("%+v %v", m, err)
 	}
-	for ref, want := range map[string]error{"nothing": engine.ErrUnknownModel,
-		"shelf": engine.ErrUnknownModel, "../../etc/passwd": store.ErrName,
+	for ref, want := range map[string]error{"nothing": pool.ErrUnknownModel,
+		"shelf": pool.ErrUnknownModel, "../../etc/passwd": store.ErrName,
 		"/etc/passwd": store.ErrName, seedModel: store.ErrName} {
 		if _, err := ts.models.find(ref); !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", ref, err, want)
@@ -100,7 +100,7 @@ func TestALeaseLoadsAModelAndItsKeepAliveUnloadsIt(t *testing.T) {
 	}
 	l.Release()
 	if loaded := ts.models.loaded(); len(loaded) != 1 || loaded[0].name != "seed:latest" ||
-		loaded[0].State != engine.PoolReady || !loaded[0].Expires.IsZero() {
+		loaded[0].State != pool.Ready || !loaded[0].Expires.IsZero() {
 		t.Fatalf("%+v", loaded)
 	}
 	ts.models.unload(m)

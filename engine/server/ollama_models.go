@@ -16,7 +16,7 @@ import (
 	"github.com/ollama/ollama/api"
 	ollama "github.com/ollama/ollama/types/model"
 
-	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/pool"
 	templates "github.com/eyelet-engine/eyelet/models/chat"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/reply"
@@ -94,12 +94,12 @@ func (m *model) details() api.ModelDetails {
 func (s *Server) ollamaPs(w http.ResponseWriter, _ *http.Request) error {
 	list := api.ProcessResponse{Models: []api.ProcessModelResponse{}}
 	for _, l := range s.models.loaded() {
-		if l.State == engine.PoolUnloading {
+		if l.State == pool.Unloading {
 			continue
 		}
 		m := api.ProcessModelResponse{Name: l.name, Model: l.name, Size: l.Bytes, Digest: l.digest,
-			Details: l.details(), ExpiresAt: l.Expires, ContextLength: l.PoolModel.Info.Context}
-		for _, d := range l.PoolModel.Info.Devices {
+			Details: l.details(), ExpiresAt: l.Expires, ContextLength: l.Status.Info.Context}
+		for _, d := range l.Status.Info.Devices {
 			m.SizeVRAM += d.Bytes
 			if !d.Shared {
 				m.Size += d.Bytes

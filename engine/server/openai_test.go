@@ -318,7 +318,7 @@ func (ts *testServer) idle(t testing.TB) {
 		if ts.busy.Load() == 0 {
 			running := 0
 			for _, l := range ts.models.loaded() {
-				running += l.PoolModel.Leases
+				running += l.Status.Leases
 			}
 			if running == 0 {
 				return

@@ -15,6 +15,7 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/draw"
+	"github.com/eyelet-engine/eyelet/engine/pool"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
@@ -46,7 +47,7 @@ func (s *Server) pageModels(w http.ResponseWriter, r *http.Request) error {
 	}
 	loaded := map[string]bool{}
 	for _, l := range s.models.loaded() {
-		loaded[l.digest] = loaded[l.digest] || l.State == engine.PoolReady
+		loaded[l.digest] = loaded[l.digest] || l.State == pool.Ready
 	}
 	list := make([]pageModel, 0, len(all))
 	drawing := "" // why nothing can be drawn
@@ -125,12 +126,12 @@ func (s *Server) pageState(w http.ResponseWriter, _ *http.Request) error {
 	work, models := []pageWork{}, int64(0)
 	for _, l := range s.models.loaded() {
 		models += l.Bytes
-		stats, ok := s.pool.Stats(l.PoolModel.Name)
+		stats, ok := s.pool.Stats(l.Status.Name)
 		if !ok {
 			continue
 		}
 		work = append(work, pageWork{
-			Name: l.name, Bytes: l.Bytes, Context: l.PoolModel.Info.Context, Waiting: stats.Waiting,
+			Name: l.name, Bytes: l.Bytes, Context: l.Status.Info.Context, Waiting: stats.Waiting,
 			Reading: stats.Reading, Writing: stats.Writing,
 			Tokens: stats.Tokens, PromptTokens: stats.PromptItems, CachedTokens: stats.CachedItems,
 			Cells: stats.Cells.Cells, CellsRunning: stats.Cells.Running,

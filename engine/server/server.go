@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/pool"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
@@ -114,7 +115,7 @@ type Server struct {
 	options  Options
 	limits   Limits
 	log      *slog.Logger
-	pool     *engine.Pool
+	pool     *pool.Pool
 	models   *models
 	gate     *gate
 	pictures *pictureSource
@@ -136,7 +137,7 @@ type Server struct {
 // New makes a server over the models of a pool. models may be nil for a server without a store. The
 // pool and its engine are the caller's to close, after Serve has returned. Errors are those of
 // Options.
-func New(pool *engine.Pool, models *store.Store, options Options) (*Server, error) {
+func New(pool *pool.Pool, models *store.Store, options Options) (*Server, error) {
 	s := &Server{options: options, limits: options.Limits.withDefaults(max(options.Spec.Context,
 		options.Context)), log: options.Log, pool: pool}
 	if s.log == nil {

@@ -164,7 +164,7 @@ func settle(t *testing.T, ts *testServer) state {
 	for range 4000 {
 		what = ""
 		for _, l := range ts.models.loaded() {
-			s, _ := ts.pool.Stats(l.PoolModel.Name)
+			s, _ := ts.pool.Stats(l.Status.Name)
 			if s.Waiting+s.Reading+s.Writing > 0 || s.Cells.Running > 0 || s.Cells.Active > 0 ||
 				l.Leases > 0 || s.Faults > 0 {
 				what = fmt.Sprintf("%d waiting, %d reading, %d writing, %d cells running, %d leases, %d faults", s.Waiting, s.Reading, s.Writing, s.Cells.Running, l.Leases, s.Faults)

@@ -34,6 +34,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/batch"
+	"github.com/eyelet-engine/eyelet/engine/pool"
 	"github.com/eyelet-engine/eyelet/engine/server"
 	"github.com/eyelet-engine/eyelet/models/builtin"
 )
@@ -122,7 +123,7 @@ func queue(ctx context.Context, o options, dir, pictures string) (err error) {
 	if err != nil {
 		return err
 	}
-	pool := engine.NewPool(e, engine.PoolOptions{KeepAlive: -1})
+	pool := pool.New(e, pool.Options{KeepAlive: -1})
 	defer func() { err = errors.Join(err, pool.Close(), e.Close()) }()
 	s, err := server.New(pool, nil, server.Options{Spec: engine.ModelSpec{Parallel: o.parallel},
 		Log: slog.New(slog.DiscardHandler)})

@@ -14,6 +14,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/pool"
 	httpserver "github.com/eyelet-engine/eyelet/engine/server"
 )
 
@@ -96,7 +97,7 @@ func openBoth(ctx context.Context, o options,
 		return nil, nil, end, err
 	}
 	ends = append(ends, e.Close)
-	pool := engine.NewPool(e, engine.PoolOptions{KeepAlive: -1})
+	pool := pool.New(e, pool.Options{KeepAlive: -1})
 	ends = append(ends, pool.Close)
 	direct = &ours{o: o, engine: e, bias: map[engine.Token]float32{}}
 	for _, t := range words {

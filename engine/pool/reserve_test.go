@@ -1,4 +1,4 @@
-package engine
+package pool
 
 import (
 	"context"
@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/eyelet-engine/eyelet/engine"
 )
 
 // reserveLater calls Reserve in a goroutine, and returns when it has come to wait.
@@ -20,7 +22,7 @@ func reserveLater(ctx context.Context, p *Pool, name string, bytes int64) chan e
 }
 
 func TestReservedMemoryCounts(t *testing.T) {
-	inPool(t, PoolOptions{Bytes: 30, KeepAlive: -1}, func(t *testing.T, p *Pool, fake *fakeLoader) {
+	inPool(t, Options{Bytes: 30, KeepAlive: -1}, func(t *testing.T, p *Pool, fake *fakeLoader) {
 		mustUse(t, p, "a").Release()
 		b := mustUse(t, p, "b")
 		wantEvents(t, fake, "load a, load b")
@@ -31,7 +33,7 @@ func TestReservedMemoryCounts(t *testing.T) {
 		wantEvents(t, fake, "close a")
 		list := p.List()
 		if len(list) != 2 || list[1].Name != "draw" || list[1].Bytes != 20 ||
-			list[1].State != PoolReady || list[1].Leases != 1 {
+			list[1].State != Ready || list[1].Leases != 1 {
 			t.Errorf("listed %+v", list)
 		}
 		if _, ok := p.Stats("draw"); ok {
@@ -61,7 +63,7 @@ func TestReservedMemoryCounts(t *testing.T) {
 }
 
 func TestReservedMemoryIsWaitedFor(t *testing.T) {
-	inPool(t, PoolOptions{Bytes: 30}, func(t *testing.T, p *Pool, _ *fakeLoader) {
+	inPool(t, Options{Bytes: 30}, func(t *testing.T, p *Pool, _ *fakeLoader) {
 		a := mustUse(t, p, "a")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -86,14 +88,14 @@ func TestReservedMemoryIsWaitedFor(t *testing.T) {
 		if err := p.Close(); err != nil {
 			t.Error(err)
 		}
-		if err := <-second; !errors.Is(err, ErrClosed) {
+		if err := <-second; !errors.Is(err, engine.ErrClosed) {
 			t.Errorf("of a closed pool: %v", err)
 		}
 	})
 }
 
 func TestMoreThanAllMemoryIsReservedAlone(t *testing.T) {
-	inPool(t, PoolOptions{Bytes: 30}, func(t *testing.T, p *Pool, _ *fakeLoader) {
+	inPool(t, Options{Bytes: 30}, func(t *testing.T, p *Pool, _ *fakeLoader) {
 		r, err := p.Reserve(t.Context(), "draw", 1000)
 		if err != nil {
 			t.Fatal(err)
@@ -125,7 +127,7 @@ func mustReserve(t *testing.T, p *Pool) *Reservation {
 }
 
 func TestWhatIsKeptIsThereAgain(t *testing.T) {
-	inPool(t, PoolOptions{Bytes: 30, KeepAlive: time.Minute}, func(t *testing.T, p *Pool,
+	inPool(t, Options{Bytes: 30, KeepAlive: time.Minute}, func(t *testing.T, p *Pool,
 		_ *fakeLoader) {
 		var kept closer
 		r := mustReserve(t, p)
@@ -136,7 +138,7 @@ func TestWhatIsKeptIsThereAgain(t *testing.T) {
 		r.Release()
 		list := p.List()
 		if len(list) != 1 || list[0].Bytes != 5 || list[0].Leases != 0 ||
-			list[0].State != PoolReady || list[0].Expires.IsZero() {
+			list[0].State != Ready || list[0].Expires.IsZero() {
 			t.Errorf("listed %+v", list)
 		}
 		time.Sleep(59 * time.Second)
@@ -173,7 +175,7 @@ func TestWhatIsKeptGoesForOthers(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inPool(t, PoolOptions{Bytes: 30, KeepAlive: -1}, func(t *testing.T, p *Pool,
+			inPool(t, Options{Bytes: 30, KeepAlive: -1}, func(t *testing.T, p *Pool,
 				_ *fakeLoader) {
 				var kept closer
 				mustReserve(t, p).Keep(&kept, 5)
@@ -185,7 +187,7 @@ func TestWhatIsKeptGoesForOthers(t *testing.T) {
 			})
 		})
 	}
-	inPool(t, PoolOptions{Bytes: 30}, func(t *testing.T, p *Pool, _ *fakeLoader) {
+	inPool(t, Options{Bytes: 30}, func(t *testing.T, p *Pool, _ *fakeLoader) {
 		var kept closer
 		r := mustReserve(t, p)
 		if err := p.Close(); err != nil {

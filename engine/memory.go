@@ -16,10 +16,7 @@ import (
 // Memory estimates the bytes of memory that a model takes once it is loaded, without what lies in
 // that of devices: its files, its KV cache, the buffers that it computes in, and the pictures that
 // are decoded for it. Errors are those of its files and options.
-func (spec *ModelSpec) Memory() (int64, error) { return spec.bytes() }
-
-// bytes estimates the memory of a model before it is loaded.
-func (spec *ModelSpec) bytes() (int64, error) {
+func (spec *ModelSpec) Memory() (int64, error) {
 	params, err := spec.contextParams()
 	if err != nil {
 		return 0, err

@@ -1,9 +1,11 @@
-package engine
+package pool
 
 import (
 	"context"
 	"errors"
 	"io"
+
+	"github.com/eyelet-engine/eyelet/engine"
 )
 
 // Reserve counts memory of the pool for a while that no model of its engine takes, as that of a
@@ -11,10 +13,10 @@ import (
 // others use, as Use does. The name is listed like a model's and stands for one reservation at a
 // time: another call with it waits for the first to be released.
 //
-// Errors are ctx's own, ErrClosed, or those of a name that a model has.
+// Errors are ctx's own, engine.ErrClosed, or those of a name that a model has.
 func (p *Pool) Reserve(ctx context.Context, name string, bytes int64) (*Reservation, error) {
 	if bytes < 0 {
-		return nil, errors.New("engine: a negative number of bytes is reserved")
+		return nil, errors.New("pool: a negative number of bytes is reserved")
 	}
 	for {
 		if err := ctx.Err(); err != nil {
@@ -79,17 +81,17 @@ func (r *Reservation) Keep(what io.Closer, bytes int64) {
 // enqueueReserve takes over what was kept under the name, if the memory can be had at once; or puts
 // a waiter for memory into the queue; or returns what is closed when the name is free.
 func (p *Pool) enqueueReserve(name string,
-	bytes int64) (r *Reservation, w *poolWaiter, gone <-chan struct{}, err error) {
+	bytes int64) (r *Reservation, w *waiter, gone <-chan struct{}, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		return nil, nil, nil, ErrClosed
+		return nil, nil, nil, engine.ErrClosed
 	}
 	if e := p.entries[name]; e != nil {
 		if e.reserved == nil {
-			return nil, nil, nil, errors.New("engine: the name of a model is reserved")
+			return nil, nil, nil, errors.New("pool: the name of a model is reserved")
 		}
-		if e.state != PoolReady || e.leases > 0 {
+		if e.state != Ready || e.leases > 0 {
 			return nil, nil, e.reserved, nil
 		}
 		// those who wait come first, and may need this very memory
@@ -103,9 +105,9 @@ func (p *Pool) enqueueReserve(name string,
 		r.lease = &Lease{pool: p, entry: e}
 		return r, nil, nil, nil
 	}
-	e := &poolEntry{name: name, bytes: bytes, reserved: make(chan struct{})}
+	e := &entry{name: name, bytes: bytes, reserved: make(chan struct{})}
 	p.entries[name] = e
-	w = &poolWaiter{entry: e, result: make(chan poolResult, 1)}
+	w = &waiter{entry: e, result: make(chan result, 1)}
 	p.queue = append(p.queue, w)
 	e.waiting++
 	p.schedule()
@@ -113,7 +115,7 @@ func (p *Pool) enqueueReserve(name string,
 }
 
 // fits reports whether an entry can have so many bytes with all others as they are.
-func (p *Pool) fits(e *poolEntry, bytes int64) bool {
+func (p *Pool) fits(e *entry, bytes int64) bool {
 	others, n := int64(0), 0
 	for _, other := range p.entries {
 		if other.state != "" && other != e {
@@ -124,6 +126,6 @@ func (p *Pool) fits(e *poolEntry, bytes int64) bool {
 }
 
 // grant hands the memory to the one who waits for it.
-func (p *Pool) grant(e *poolEntry) {
-	e.state, e.keep, e.drop = PoolReady, 0, false
+func (p *Pool) grant(e *entry) {
+	e.state, e.keep, e.drop = Ready, 0, false
 }

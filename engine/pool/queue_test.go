@@ -1,4 +1,4 @@
-package engine
+package pool
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/eyelet-engine/eyelet/engine"
 )
 
 // Clients come and go as a seed says. Nothing that fakeLoader watches may happen, each gets a lease
@@ -34,7 +36,7 @@ func TestPoolSchedules(t *testing.T) {
 		clients := rapid.IntRange(1, 12).Draw(r, "clients")
 		var problems []string
 		synctest.Test(t, func(t *testing.T) {
-			problems = runPoolSchedule(t, fake, PoolOptions{KeepAlive: keep, Bytes: fake.limit,
+			problems = runPoolSchedule(t, fake, Options{KeepAlive: keep, Bytes: fake.limit,
 				Max: fake.max}, names, fails, seed, clients, &served, &late)
 		})
 		for _, s := range problems {
@@ -49,7 +51,7 @@ func TestPoolSchedules(t *testing.T) {
 var errFake = errors.New("fake")
 
 // runPoolSchedule lets clients use models at random.
-func runPoolSchedule(t *testing.T, fake *fakeLoader, options PoolOptions, names []string,
+func runPoolSchedule(t *testing.T, fake *fakeLoader, options Options, names []string,
 	fails bool, seed uint64, clients int, served, late *int) []string {
 	chance := rand.New(rand.NewPCG(seed, 0))
 	if fails {
@@ -62,7 +64,7 @@ func runPoolSchedule(t *testing.T, fake *fakeLoader, options PoolOptions, names 
 	}
 	p := newPool(fake, options)
 	for _, name := range names {
-		p.Register(name, ModelSpec{Model: name})
+		p.Register(name, engine.ModelSpec{Model: name})
 	}
 	note := func(format string, args ...any) {
 		fake.mu.Lock()
@@ -114,7 +116,7 @@ func runPoolSchedule(t *testing.T, fake *fakeLoader, options PoolOptions, names 
 	wg.Wait()
 	synctest.Wait()
 	for _, m := range p.List() {
-		if m.Leases != 0 || m.State == PoolLoading && !fake.deaf {
+		if m.Leases != 0 || m.State == Loading && !fake.deaf {
 			note("at rest: %+v", m)
 		}
 	}

@@ -1,4 +1,4 @@
-package engine
+package pool
 
 import (
 	"context"
@@ -7,16 +7,18 @@ import (
 	"io"
 	"slices"
 	"time"
+
+	"github.com/eyelet-engine/eyelet/engine"
 )
 
-// poolEntry is a model of a pool. Its state goes from "" over loading, ready and unloading back to
+// entry is a model of a pool. Its state goes from "" over loading, ready and unloading back to
 // "".
-type poolEntry struct {
+type entry struct {
 	name  string
-	spec  ModelSpec
+	spec  engine.ModelSpec
 	bytes int64
-	state PoolState
-	model *Model // while ready; nil where memory is reserved
+	state State
+	model *engine.Model // while ready; nil where memory is reserved
 
 	// of memory that no model takes: closed when it is given back; nil for a model
 	reserved chan struct{}
@@ -36,24 +38,24 @@ type poolEntry struct {
 	abandoned bool               // the load was cancelled, since nobody waited for it any more
 }
 
-// poolWaiter is a call of Use.
-type poolWaiter struct {
-	entry *poolEntry
+// waiter is a call of Use.
+type waiter struct {
+	entry *entry
 	// holds one; sent to when the waiter leaves the queue, under the pool's lock
-	result chan poolResult
+	result chan result
 }
 
-type poolResult struct {
+type result struct {
 	lease *Lease
 	err   error
 }
 
 // enqueue puts a waiter at the end of the queue. Files are looked at only for models that nobody
 // has asked for. A nil spec is that of the name.
-func (p *Pool) enqueue(name string, spec *ModelSpec) (*poolWaiter, error) {
+func (p *Pool) enqueue(name string, spec *engine.ModelSpec) (*waiter, error) {
 	w, err := p.join(name, nil)
 	if w == nil && err == nil {
-		var found *poolEntry
+		var found *entry
 		if found, err = p.find(name, spec); err == nil {
 			w, err = p.join(name, found)
 		}
@@ -63,11 +65,11 @@ func (p *Pool) enqueue(name string, spec *ModelSpec) (*poolWaiter, error) {
 
 // join is enqueue for a model that has an entry, or that was found meanwhile. It returns nil and no
 // error where there is neither.
-func (p *Pool) join(name string, found *poolEntry) (*poolWaiter, error) {
+func (p *Pool) join(name string, found *entry) (*waiter, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		return nil, ErrClosed
+		return nil, engine.ErrClosed
 	}
 	e := p.entries[name]
 	if e == nil {
@@ -79,7 +81,7 @@ func (p *Pool) join(name string, found *poolEntry) (*poolWaiter, error) {
 	if e.reserved != nil {
 		return nil, fmt.Errorf("%w: %q is no model", ErrUnknownModel, name)
 	}
-	w := &poolWaiter{entry: e, result: make(chan poolResult, 1)}
+	w := &waiter{entry: e, result: make(chan result, 1)}
 	p.queue = append(p.queue, w)
 	e.waiting++
 	p.schedule()
@@ -87,7 +89,7 @@ func (p *Pool) join(name string, found *poolEntry) (*poolWaiter, error) {
 }
 
 // find says what to load for a name, and how much memory that takes.
-func (p *Pool) find(name string, given *ModelSpec) (*poolEntry, error) {
+func (p *Pool) find(name string, given *engine.ModelSpec) (*entry, error) {
 	p.mu.Lock()
 	spec, ok := p.specs[name]
 	p.mu.Unlock()
@@ -107,18 +109,18 @@ func (p *Pool) find(name string, given *ModelSpec) (*poolEntry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &poolEntry{name: name, spec: spec, bytes: bytes}, nil
+	return &entry{name: name, spec: spec, bytes: bytes}, nil
 }
 
 // leave takes a waiter who gave up out of the queue, or returns the lease that came at the same
 // moment.
-func (p *Pool) leave(w *poolWaiter) {
+func (p *Pool) leave(w *waiter) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if i := slices.Index(p.queue, w); i >= 0 {
 		p.remove(i)
 		e := w.entry
-		if e.state == PoolLoading && e.waiting == 0 {
+		if e.state == Loading && e.waiting == 0 {
 			e.abandoned = true
 			e.cancel()
 		}
@@ -139,7 +141,7 @@ func (p *Pool) remove(i int) {
 }
 
 // forget drops an entry that stands for nothing.
-func (p *Pool) forget(e *poolEntry) {
+func (p *Pool) forget(e *entry) {
 	if e.state == "" && e.waiting == 0 && p.entries[e.name] == e {
 		delete(p.entries, e.name)
 		if e.reserved != nil {
@@ -161,16 +163,16 @@ func (p *Pool) schedule() {
 		w := p.queue[i]
 		e := w.entry
 		switch {
-		case e.state == PoolReady && e.lost():
+		case e.state == Ready && e.lost():
 			if e.leases == 0 {
 				p.unload(e)
 			}
 			promised = true // it will be loaded again
-		case e.state == PoolReady:
+		case e.state == Ready:
 			p.remove(i)
 			p.lend(w)
 			continue
-		case e.state == PoolUnloading:
+		case e.state == Unloading:
 			promised = true // it will be loaded again
 		case e.state == "" && !promised:
 			switch p.makeRoom(e) {
@@ -191,17 +193,17 @@ func (p *Pool) schedule() {
 }
 
 // lost tells whether a ready model can answer nothing any more.
-func (e *poolEntry) lost() bool { return e.model != nil && e.model.Lost() != nil }
+func (e *entry) lost() bool { return e.model != nil && e.model.Lost() != nil }
 
 // lend gives a waiter a lease of a model that is ready.
-func (p *Pool) lend(w *poolWaiter) {
+func (p *Pool) lend(w *waiter) {
 	e := w.entry
 	p.occupy(e)
-	w.result <- poolResult{lease: &Lease{Model: e.model, pool: p, entry: e}}
+	w.result <- result{lease: &Lease{Model: e.model, pool: p, entry: e}}
 }
 
 // occupy counts a lease more.
-func (p *Pool) occupy(e *poolEntry) {
+func (p *Pool) occupy(e *entry) {
 	e.stopTimer()
 	e.since = time.Time{}
 	e.leases++
@@ -218,21 +220,21 @@ const (
 
 // makeRoom unloads what is idle, the longest idle first, as far as a model needs the memory. Where
 // models in use take too much, nothing is unloaded in vain.
-func (p *Pool) makeRoom(e *poolEntry) room {
+func (p *Pool) makeRoom(e *entry) room {
 	bytes, n := int64(0), 0          // of models that take memory
 	staying, stay := int64(0), 0     // without those that are being unloaded
 	required, require := int64(0), 0 // without those that nobody uses
-	var idle []*poolEntry
+	var idle []*entry
 	for _, other := range p.entries {
 		if other.state == "" {
 			continue
 		}
 		bytes, n = bytes+other.bytes, n+1
-		if other.state == PoolUnloading {
+		if other.state == Unloading {
 			continue
 		}
 		staying, stay = staying+other.bytes, stay+1
-		if other.state == PoolReady && other.leases == 0 {
+		if other.state == Ready && other.leases == 0 {
 			idle = append(idle, other)
 			continue
 		}
@@ -248,7 +250,7 @@ func (p *Pool) makeRoom(e *poolEntry) room {
 	case !fits(required, require):
 		return roomTaken
 	}
-	slices.SortFunc(idle, func(a, b *poolEntry) int { return a.since.Compare(b.since) })
+	slices.SortFunc(idle, func(a, b *entry) int { return a.since.Compare(b.since) })
 	for _, other := range idle {
 		if fits(staying, stay) {
 			break
@@ -260,9 +262,9 @@ func (p *Pool) makeRoom(e *poolEntry) room {
 }
 
 // load begins to load a model.
-func (p *Pool) load(e *poolEntry) {
+func (p *Pool) load(e *entry) {
 	ctx, cancel := context.WithCancel(context.Background())
-	e.state, e.cancel, e.abandoned, e.drop, e.keep = PoolLoading, cancel, false, false,
+	e.state, e.cancel, e.abandoned, e.drop, e.keep = Loading, cancel, false, false,
 		p.options.KeepAlive
 	p.work.Go(func() {
 		m, err := p.loader.load(ctx, e.spec)
@@ -275,7 +277,7 @@ func (p *Pool) load(e *poolEntry) {
 }
 
 // loaded takes over what a load brought. It returns false if the model has to be closed.
-func (p *Pool) loaded(e *poolEntry, m *Model, err error) bool {
+func (p *Pool) loaded(e *entry, m *engine.Model, err error) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -292,29 +294,29 @@ func (p *Pool) loaded(e *poolEntry, m *Model, err error) bool {
 		p.schedule()
 		return true
 	}
-	e.state, e.model = PoolReady, m
+	e.state, e.model = Ready, m
 	p.schedule()
 	// nobody waits any more, or only behind one who needs memory
-	if e.state == PoolReady && e.leases == 0 {
+	if e.state == Ready && e.leases == 0 {
 		p.rest(e)
 	}
 	return true
 }
 
 // fail hands an error to all who wait for a model.
-func (p *Pool) fail(e *poolEntry, err error) {
-	p.queue = slices.DeleteFunc(p.queue, func(w *poolWaiter) bool {
+func (p *Pool) fail(e *entry, err error) {
+	p.queue = slices.DeleteFunc(p.queue, func(w *waiter) bool {
 		if w.entry != e {
 			return false
 		}
 		e.waiting--
-		w.result <- poolResult{err: err}
+		w.result <- result{err: err}
 		return true
 	})
 }
 
 // release takes a lease back.
-func (p *Pool) release(e *poolEntry) {
+func (p *Pool) release(e *entry) {
 	if e.leases--; e.leases == 0 {
 		p.rest(e)
 	}
@@ -322,7 +324,7 @@ func (p *Pool) release(e *poolEntry) {
 }
 
 // rest begins the time that a model without leases stays loaded.
-func (p *Pool) rest(e *poolEntry) {
+func (p *Pool) rest(e *entry) {
 	e.since = time.Now()
 	switch {
 	case e.drop || e.keep == 0 || e.lost() || e.reserved != nil && e.kept == nil:
@@ -335,15 +337,15 @@ func (p *Pool) rest(e *poolEntry) {
 
 // expire unloads a model whose time has come. A timer may fire just as the model is lent or loaded
 // again; its time is another then.
-func (p *Pool) expire(e *poolEntry) {
+func (p *Pool) expire(e *entry) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.closed && e.state == PoolReady && !e.expires.IsZero() && !time.Now().Before(e.expires) {
+	if !p.closed && e.state == Ready && !e.expires.IsZero() && !time.Now().Before(e.expires) {
 		p.unload(e)
 	}
 }
 
-func (e *poolEntry) stopTimer() {
+func (e *entry) stopTimer() {
 	if e.timer != nil {
 		e.timer.Stop()
 	}
@@ -351,7 +353,7 @@ func (e *poolEntry) stopTimer() {
 }
 
 // unload closes a model that nobody uses.
-func (p *Pool) unload(e *poolEntry) {
+func (p *Pool) unload(e *entry) {
 	e.stopTimer()
 	if e.reserved != nil && e.kept == nil {
 		e.state, e.since = "", time.Time{}
@@ -359,7 +361,7 @@ func (p *Pool) unload(e *poolEntry) {
 		return // whoever gave it back serves the queue
 	}
 	m, kept := e.model, e.kept
-	e.state, e.model, e.kept = PoolUnloading, nil, nil
+	e.state, e.model, e.kept = Unloading, nil, nil
 	p.work.Go(func() {
 		// The memory is gone whatever closing says.
 		if kept != nil {

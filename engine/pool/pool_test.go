@@ -1,27 +1,30 @@
-package engine
+package pool
 
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/eyelet-engine/eyelet/engine"
 )
 
 func TestPoolLoadsOnceForAllWhoWait(t *testing.T) {
-	inPool(t, PoolOptions{}, func(t *testing.T, p *Pool, fake *fakeLoader) {
+	inPool(t, Options{}, func(t *testing.T, p *Pool, fake *fakeLoader) {
 		began := time.Now()
-		var waiting []chan poolResult
+		var waiting []chan result
 		for range 5 {
 			waiting = append(waiting, useLater(t.Context(), p, "a"))
 		}
-		if l := p.List(); len(l) != 1 || l[0].Name != "a" || l[0].State != PoolLoading ||
+		if l := p.List(); len(l) != 1 || l[0].Name != "a" || l[0].State != Loading ||
 			l[0].Bytes != 10 {
 			t.Errorf("%+v while loading", l)
 		}
-		var first *Model
+		var first *engine.Model
 		for _, c := range waiting {
 			r := <-c
 			if r.err != nil || first != nil && r.lease.Model != first {
@@ -34,7 +37,7 @@ func TestPoolLoadsOnceForAllWhoWait(t *testing.T) {
 			t.Errorf("took %v, want one load of %v", took, fake.loads)
 		}
 		wantEvents(t, fake, "load a")
-		if l := p.List(); len(l) != 1 || l[0].State != PoolReady || l[0].Leases != 5 ||
+		if l := p.List(); len(l) != 1 || l[0].State != Ready || l[0].Leases != 5 ||
 			!l[0].Since.IsZero() || !l[0].Expires.IsZero() {
 			t.Errorf("%+v while in use", l)
 		}
@@ -56,7 +59,7 @@ func TestPoolKeepsModelsForATime(t *testing.T) {
 		{"for ever, as the lease says", time.Minute, []time.Duration{-1}, -1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			inPool(t, PoolOptions{KeepAlive: c.options}, func(t *testing.T, p *Pool,
+			inPool(t, Options{KeepAlive: c.options}, func(t *testing.T, p *Pool,
 				fake *fakeLoader) {
 				l := mustUse(t, p, "a")
 				time.Sleep(time.Hour) // no time runs while it is used
@@ -86,7 +89,7 @@ func TestPoolKeepsModelsForATime(t *testing.T) {
 					want = "close a"
 				}
 				wantEvents(t, fake, want)
-				if l := p.List(); len(l) != 1 || l[0].State != PoolUnloading {
+				if l := p.List(); len(l) != 1 || l[0].State != Unloading {
 					t.Errorf("%+v while unloading", l)
 				}
 				time.Sleep(fake.closes)
@@ -100,7 +103,7 @@ func TestPoolKeepsModelsForATime(t *testing.T) {
 }
 
 func TestPoolUseBeginsTheTimeAnew(t *testing.T) {
-	inPool(t, PoolOptions{KeepAlive: time.Minute}, func(t *testing.T, p *Pool, fake *fakeLoader) {
+	inPool(t, Options{KeepAlive: time.Minute}, func(t *testing.T, p *Pool, fake *fakeLoader) {
 		for range 10 {
 			mustUse(t, p, "a").Release()
 			time.Sleep(59 * time.Second)
@@ -116,7 +119,7 @@ func TestPoolUseBeginsTheTimeAnew(t *testing.T) {
 }
 
 func TestPoolUnloadsTheLongestIdleForOthers(t *testing.T) {
-	inPool(t, PoolOptions{KeepAlive: -1, Bytes: 25}, func(t *testing.T, p *Pool, fake *fakeLoader) {
+	inPool(t, Options{KeepAlive: -1, Bytes: 25}, func(t *testing.T, p *Pool, fake *fakeLoader) {
 		a := mustUse(t, p, "a")
 		mustUse(t, p, "b").Release()
 		time.Sleep(time.Second)
@@ -131,7 +134,7 @@ func TestPoolUnloadsTheLongestIdleForOthers(t *testing.T) {
 		mustUse(t, p, "b").Release()
 		wantEvents(t, fake, "close big, load b")
 	})
-	inPool(t, PoolOptions{KeepAlive: -1, Max: 1}, func(t *testing.T, p *Pool, fake *fakeLoader) {
+	inPool(t, Options{KeepAlive: -1, Max: 1}, func(t *testing.T, p *Pool, fake *fakeLoader) {
 		mustUse(t, p, "a").Release()
 		mustUse(t, p, "b").Release()
 		wantEvents(t, fake, "load a, close a, load b")
@@ -139,7 +142,7 @@ func TestPoolUnloadsTheLongestIdleForOthers(t *testing.T) {
 }
 
 func TestPoolWaitsForModelsInUseInTurn(t *testing.T) {
-	inPool(t, PoolOptions{KeepAlive: -1, Max: 2}, func(t *testing.T, p *Pool, fake *fakeLoader) {
+	inPool(t, Options{KeepAlive: -1, Max: 2}, func(t *testing.T, p *Pool, fake *fakeLoader) {
 		a, b := mustUse(t, p, "a"), mustUse(t, p, "b")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
@@ -170,7 +173,7 @@ func TestPoolWaitsForModelsInUseInTurn(t *testing.T) {
 
 // Nobody else does anything when the one who waits for memory gives up.
 func TestPoolGoesOnWhenTheFirstGivesUp(t *testing.T) {
-	inPool(t, PoolOptions{Max: 2}, func(t *testing.T, p *Pool, fake *fakeLoader) {
+	inPool(t, Options{Max: 2}, func(t *testing.T, p *Pool, fake *fakeLoader) {
 		a, b := mustUse(t, p, "a"), mustUse(t, p, "b")
 		defer a.Release()
 		defer b.Release()
@@ -186,7 +189,7 @@ func TestPoolGoesOnWhenTheFirstGivesUp(t *testing.T) {
 }
 
 func TestPoolTakesBackALeaseThatComesTooLate(t *testing.T) {
-	inPool(t, PoolOptions{}, func(t *testing.T, p *Pool, fake *fakeLoader) {
+	inPool(t, Options{}, func(t *testing.T, p *Pool, fake *fakeLoader) {
 		w, err := p.enqueue("a", nil)
 		if err != nil {
 			t.Fatal(err)
@@ -204,7 +207,7 @@ func TestPoolTakesBackALeaseThatComesTooLate(t *testing.T) {
 }
 
 func TestPoolServesOthersWhileItLoadsAndUnloads(t *testing.T) {
-	inPool(t, PoolOptions{KeepAlive: -1, Max: 2}, func(t *testing.T, p *Pool, fake *fakeLoader) {
+	inPool(t, Options{KeepAlive: -1, Max: 2}, func(t *testing.T, p *Pool, fake *fakeLoader) {
 		fake.closes = time.Hour
 		mustUse(t, p, "b").Release()
 		mustUse(t, p, "a").Release()
@@ -223,7 +226,7 @@ func TestPoolServesOthersWhileItLoadsAndUnloads(t *testing.T) {
 }
 
 func TestPoolLoadEndsWithTheLastWhoWaits(t *testing.T) {
-	inPool(t, PoolOptions{}, func(t *testing.T, p *Pool, fake *fakeLoader) {
+	inPool(t, Options{}, func(t *testing.T, p *Pool, fake *fakeLoader) {
 		fake.loads = time.Hour
 		ctx, cancel := context.WithCancel(t.Context())
 		one, two := useLater(ctx, p, "a"), useLater(t.Context(), p, "a")
@@ -249,7 +252,7 @@ func TestPoolLoadEndsWithTheLastWhoWaits(t *testing.T) {
 // Who comes while a load is being cancelled must not get that load's error.
 func TestPoolLoadsAgainAfterACancelledLoad(t *testing.T) {
 	for _, deaf := range []bool{false, true} {
-		inPool(t, PoolOptions{}, func(t *testing.T, p *Pool, fake *fakeLoader) {
+		inPool(t, Options{}, func(t *testing.T, p *Pool, fake *fakeLoader) {
 			fake.deaf = deaf
 			ctx, cancel := context.WithCancel(t.Context())
 			w, err := p.enqueue("a", nil)
@@ -273,11 +276,11 @@ func TestPoolLoadsAgainAfterACancelledLoad(t *testing.T) {
 
 func TestPoolErrors(t *testing.T) {
 	broken, lost := errors.New("broken"), errors.New("lost")
-	options := PoolOptions{Resolve: func(name string) (ModelSpec, error) {
+	options := Options{Resolve: func(name string) (engine.ModelSpec, error) {
 		if name == "found" {
-			return ModelSpec{Model: "c"}, nil
+			return engine.ModelSpec{Model: "c"}, nil
 		}
-		return ModelSpec{}, lost
+		return engine.ModelSpec{}, lost
 	}}
 	inPool(t, options, func(t *testing.T, p *Pool, fake *fakeLoader) {
 		fake.failing = func(name string) error {
@@ -287,7 +290,7 @@ func TestPoolErrors(t *testing.T) {
 			return nil
 		}
 		one, two := useLater(t.Context(), p, "a"), useLater(t.Context(), p, "a")
-		for _, c := range []chan poolResult{one, two} {
+		for _, c := range []chan result{one, two} {
 			if r := <-c; !errors.Is(r.err, broken) {
 				t.Error(r.err)
 			}
@@ -296,8 +299,8 @@ func TestPoolErrors(t *testing.T) {
 		fake.failing = nil
 		mustUse(t, p, "a").Release() // an error is not kept
 		mustUse(t, p, "found").Release()
-		p.Register("damaged", ModelSpec{Model: "no such file"})
-		for name, want := range map[string]error{"none": lost, "damaged": ErrModelFile} {
+		p.Register("damaged", engine.ModelSpec{Model: "no such file"})
+		for name, want := range map[string]error{"none": lost, "damaged": engine.ErrModelFile} {
 			if _, err := p.Use(t.Context(), name); !errors.Is(err, want) {
 				t.Errorf("%s: %v, want %v", name, err, want)
 			}
@@ -311,7 +314,7 @@ func TestPoolErrors(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	inPool(t, PoolOptions{}, func(t *testing.T, p *Pool, _ *fakeLoader) {
+	inPool(t, Options{}, func(t *testing.T, p *Pool, _ *fakeLoader) {
 		if _, err := p.Use(t.Context(), "none"); !errors.Is(err, ErrUnknownModel) {
 			t.Error(err)
 		}
@@ -319,7 +322,7 @@ func TestPoolErrors(t *testing.T) {
 }
 
 func TestPoolUnload(t *testing.T) {
-	inPool(t, PoolOptions{KeepAlive: -1}, func(t *testing.T, p *Pool, fake *fakeLoader) {
+	inPool(t, Options{KeepAlive: -1}, func(t *testing.T, p *Pool, fake *fakeLoader) {
 		l := mustUse(t, p, "a")
 		if err := p.Unload("a"); err != nil {
 			t.Error(err)
@@ -344,23 +347,23 @@ func TestPoolUnload(t *testing.T) {
 }
 
 func TestPoolCloseEndsWaiting(t *testing.T) {
-	inPool(t, PoolOptions{Max: 2}, func(t *testing.T, p *Pool, fake *fakeLoader) {
+	inPool(t, Options{Max: 2}, func(t *testing.T, p *Pool, fake *fakeLoader) {
 		fake.deaf = true
 		a := mustUse(t, p, "a")
 		loading, blocked := useLater(t.Context(), p, "b"), useLater(t.Context(), p, "c")
 		if err := p.Close(); err != nil {
 			t.Error(err)
 		}
-		for _, c := range []chan poolResult{loading, blocked} {
-			if r := <-c; !errors.Is(r.err, ErrClosed) {
+		for _, c := range []chan result{loading, blocked} {
+			if r := <-c; !errors.Is(r.err, engine.ErrClosed) {
 				t.Error(r.err)
 			}
 		}
 		a.Release()
-		if _, err := p.Use(t.Context(), "a"); !errors.Is(err, ErrClosed) {
+		if _, err := p.Use(t.Context(), "a"); !errors.Is(err, engine.ErrClosed) {
 			t.Error(err)
 		}
-		if err := p.Unload("a"); !errors.Is(err, ErrClosed) {
+		if err := p.Unload("a"); !errors.Is(err, engine.ErrClosed) {
 			t.Error(err)
 		}
 		if len(fake.held) > 0 || len(p.List()) > 0 {
@@ -369,24 +372,34 @@ func TestPoolCloseEndsWaiting(t *testing.T) {
 	})
 }
 
+const (
+	builtin   = "../../models/builtin/"
+	seedModel = builtin + "eyelet-builtin-q8_0.gguf"
+)
+
 func TestPoolWithTheBuiltInModel(t *testing.T) {
-	e, err := New(Options{})
+	e, err := engine.New(engine.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	spec := ModelSpec{Model: seedModel, Projector: seedProjector, Context: 512}
-	bytes, err := spec.bytes()
+	spec := engine.ModelSpec{Model: seedModel,
+		Projector: builtin + "mmproj-eyelet-builtin-q8_0.gguf", Context: 512}
+	bytes, err := spec.Memory()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := NewPool(e, PoolOptions{Bytes: 2*bytes + 1})
+	p := New(e, Options{Bytes: 2*bytes + 1})
 	defer p.Close()
 	names := []string{"one", "two", "three"}
 	for _, name := range names {
 		p.Register(name, spec)
 	}
-	image := picture(t, "shape-4.png")
+	image, err := engine.ImageFile(builtin + "testdata/pictures/shape-4.png")
+	if err != nil {
+		t.Fatal(err)
+	}
+	question := engine.User(engine.Picture(image), engine.Text("What color is the background?"))
 	var wg sync.WaitGroup
 	for client := range 6 {
 		wg.Go(func() {
@@ -396,11 +409,16 @@ func TestPoolWithTheBuiltInModel(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				a, err := collect(t.Context(), l.Model,
-					Request{Messages: []Message{User(Picture(image),
-						Text("What color is the background?"))}})
-				if err != nil || a.text != "cyan" {
-					t.Errorf("%q, %v", a.text, err)
+				text := ""
+				for event, err := range l.Model.Generate(t.Context(), engine.Request{
+					Messages: []engine.Message{question}}) {
+					if err != nil {
+						t.Error(err)
+					}
+					text += event.Text
+				}
+				if text != "cyan" {
+					t.Errorf("%q", text)
 				}
 				l.Release()
 			}
@@ -408,13 +426,21 @@ func TestPoolWithTheBuiltInModel(t *testing.T) {
 	}
 	wg.Wait()
 	list := p.List()
-	if len(list) == 0 || len(list) > 2 || slices.ContainsFunc(list, func(m PoolModel) bool {
-		return m.State == PoolReady && m.Info.Context != 512
+	if len(list) == 0 || len(list) > 2 || slices.ContainsFunc(list, func(m Status) bool {
+		return m.State == Ready && m.Info.Context != 512
 	}) {
 		t.Errorf("%+v", list)
 	}
-	p.Register("damaged", ModelSpec{Model: damaged(t, seedModel, 1000000)})
-	if _, err := p.Use(t.Context(), "damaged"); !errors.Is(err, ErrModelFile) {
+	data, err := os.ReadFile(seedModel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged := t.TempDir() + "/damaged.gguf"
+	if err := os.WriteFile(damaged, data[:1000000], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.Register("damaged", engine.ModelSpec{Model: damaged})
+	if _, err := p.Use(t.Context(), "damaged"); !errors.Is(err, engine.ErrModelFile) {
 		t.Errorf("a damaged file: %v", err)
 	}
 }

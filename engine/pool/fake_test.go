@@ -1,4 +1,4 @@
-package engine
+package pool
 
 import (
 	"context"
@@ -8,7 +8,13 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/eyelet-engine/eyelet/engine"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // fakeLoader loads models of nothing in virtual time, and watches what the pool may not do. A
 // spec's Model is its name.
@@ -23,8 +29,8 @@ type fakeLoader struct {
 
 	mu     sync.Mutex
 	held   map[string]bool // loading, loaded or closing
-	names  map[*Model]string
-	leases map[*Model]int
+	names  map[*engine.Model]string
+	leases map[*engine.Model]int
 	log    []string
 	faults []string
 }
@@ -32,7 +38,7 @@ type fakeLoader struct {
 func newFakeLoader() *fakeLoader {
 	return &fakeLoader{
 		sizes: map[string]int64{}, loads: time.Second, closes: 100 * time.Millisecond,
-		held: map[string]bool{}, names: map[*Model]string{}, leases: map[*Model]int{},
+		held: map[string]bool{}, names: map[*engine.Model]string{}, leases: map[*engine.Model]int{},
 	}
 }
 
@@ -40,15 +46,15 @@ func (f *fakeLoader) faultf(format string, args ...any) {
 	f.faults = append(f.faults, fmt.Sprintf(format, args...))
 }
 
-func (f *fakeLoader) bytes(spec ModelSpec) (int64, error) {
+func (f *fakeLoader) bytes(spec engine.ModelSpec) (int64, error) {
 	n, ok := f.sizes[spec.Model]
 	if !ok {
-		return 0, ErrModelFile
+		return 0, engine.ErrModelFile
 	}
 	return n, nil
 }
 
-func (f *fakeLoader) load(ctx context.Context, spec ModelSpec) (*Model, error) {
+func (f *fakeLoader) load(ctx context.Context, spec engine.ModelSpec) (*engine.Model, error) {
 	f.mu.Lock()
 	if f.held[spec.Model] {
 		f.faultf("%s is loaded twice", spec.Model)
@@ -80,12 +86,12 @@ func (f *fakeLoader) load(ctx context.Context, spec ModelSpec) (*Model, error) {
 		delete(f.held, spec.Model)
 		return nil, err
 	}
-	m := &Model{}
+	m := &engine.Model{}
 	f.names[m] = spec.Model
 	return m, nil
 }
 
-func (f *fakeLoader) close(m *Model) error {
+func (f *fakeLoader) close(m *engine.Model) error {
 	f.mu.Lock()
 	name := f.names[m]
 	if f.leases[m] != 0 {
@@ -129,14 +135,14 @@ func (f *fakeLoader) events() string {
 }
 
 // inPool runs f in virtual time with a pool over models a, b, c of 10 bytes and big of 100.
-func inPool(t *testing.T, options PoolOptions, f func(t *testing.T, p *Pool, fake *fakeLoader)) {
+func inPool(t *testing.T, options Options, f func(t *testing.T, p *Pool, fake *fakeLoader)) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := newFakeLoader()
 		fake.sizes = map[string]int64{"a": 10, "b": 10, "c": 10, "big": 100}
 		fake.limit, fake.max = options.Bytes, options.Max
 		p := newPool(fake, options)
 		for name := range fake.sizes {
-			p.Register(name, ModelSpec{Model: name})
+			p.Register(name, engine.ModelSpec{Model: name})
 		}
 		defer func() {
 			if err := p.Close(); err != nil {
@@ -163,11 +169,11 @@ func mustUse(t *testing.T, p *Pool, name string) *Lease {
 }
 
 // useLater calls Use in a goroutine, and returns when it has come to wait.
-func useLater(ctx context.Context, p *Pool, name string) chan poolResult {
-	c := make(chan poolResult, 1)
+func useLater(ctx context.Context, p *Pool, name string) chan result {
+	c := make(chan result, 1)
 	go func() {
 		l, err := p.Use(ctx, name)
-		c <- poolResult{l, err}
+		c <- result{l, err}
 	}()
 	synctest.Wait()
 	return c

@@ -1,4 +1,10 @@
-package engine
+// Package pool keeps several models of one engine in memory: each is loaded when somebody asks for
+// it, lent to all who ask, and unloaded when nobody has asked for a while or when another model
+// needs its memory.
+//
+// A [Pool] is a queue of waiters over a map of entries, under one lock. pool.go has what callers
+// see, queue.go decides who is served next, and reserve.go counts memory that no model takes.
+package pool
 
 import (
 	"context"
@@ -11,18 +17,19 @@ import (
 	"sync"
 	"time"
 
+	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/sched"
 )
 
 // ErrUnknownModel marks a name for which a [Pool] has no model.
-var ErrUnknownModel = errors.New("engine: unknown model")
+var ErrUnknownModel = errors.New("pool: unknown model")
 
 // DefaultKeepAlive is how long a pool keeps a model that nobody uses.
 const DefaultKeepAlive = 5 * time.Minute
 
-// PoolOptions are the options of NewPool. The zero value keeps any number of models, each for
+// Options are the options of New. The zero value keeps any number of models, each for
 // DefaultKeepAlive.
-type PoolOptions struct {
+type Options struct {
 	// KeepAlive is how long a model stays loaded after its last lease was released: 0 means
 	// DefaultKeepAlive, negative for as long as there is room. [Lease.KeepAlive] sets another time.
 	KeepAlive time.Duration
@@ -33,17 +40,17 @@ type PoolOptions struct {
 	Max int
 	// Resolve finds the model of a name that was not registered. It may be called from several
 	// goroutines. Its error is what Use returns; with no Resolve, such names are unknown.
-	Resolve func(name string) (ModelSpec, error)
+	Resolve func(name string) (engine.ModelSpec, error)
 }
 
-// Pool keeps several models of one Engine, loaded when they are asked for and unloaded when nobody
+// Pool keeps several models of one engine, loaded when they are asked for and unloaded when nobody
 // has asked for a while, or when others need their memory. Its methods may be called from many
 // goroutines.
 //
-//	pool := engine.NewPool(e, engine.PoolOptions{Bytes: 16 << 30})
-//	defer pool.Close()
-//	pool.Register("llava", engine.ModelSpec{Model: "llava.gguf", Projector: "mmproj.gguf"})
-//	lease, err := pool.Use(ctx, "llava")
+//	models := pool.New(e, pool.Options{Bytes: 16 << 30})
+//	defer models.Close()
+//	models.Register("llava", engine.ModelSpec{Model: "llava.gguf", Projector: "mmproj.gguf"})
+//	lease, err := models.Use(ctx, "llava")
 //	if err != nil {
 //		return err
 //	}
@@ -54,50 +61,50 @@ type PoolOptions struct {
 // is counted from the moment a load begins until an unload is complete, by the size of the files
 // and estimates of the KV cache and of what is computed in.
 type Pool struct {
-	loader  poolLoader
-	options PoolOptions
+	loader  loader
+	options Options
 
 	mu      sync.Mutex
-	specs   map[string]ModelSpec  // what was registered
-	entries map[string]*poolEntry // models that are loaded, loading or unloading, or waited for
-	queue   []*poolWaiter         // in the order in which they came
+	specs   map[string]engine.ModelSpec // what was registered
+	entries map[string]*entry           // models that are loaded, loading or unloading, or waited for
+	queue   []*waiter                   // in the order in which they came
 	closed  bool
 	work    sync.WaitGroup // loads and unloads under way; added to under mu while the pool is open
 	once    sync.Once
 	err     error // of Close
 }
 
-// poolLoader is what a pool does with models. Tests put another in its place.
-type poolLoader interface {
-	bytes(spec ModelSpec) (int64, error)
-	load(ctx context.Context, spec ModelSpec) (*Model, error)
-	close(m *Model) error
+// loader is what a pool does with models. Tests put another in its place.
+type loader interface {
+	bytes(spec engine.ModelSpec) (int64, error)
+	load(ctx context.Context, spec engine.ModelSpec) (*engine.Model, error)
+	close(m *engine.Model) error
 }
 
-// engineLoader is the poolLoader of an Engine.
-type engineLoader struct{ engine *Engine }
+// engineLoader is the loader of an Engine.
+type engineLoader struct{ engine *engine.Engine }
 
-func (l engineLoader) bytes(spec ModelSpec) (int64, error) { return spec.bytes() }
-func (l engineLoader) close(m *Model) error                { return m.Close() }
-func (l engineLoader) load(ctx context.Context, spec ModelSpec) (*Model, error) {
+func (l engineLoader) bytes(spec engine.ModelSpec) (int64, error) { return spec.Memory() }
+func (l engineLoader) close(m *engine.Model) error                { return m.Close() }
+func (l engineLoader) load(ctx context.Context, spec engine.ModelSpec) (*engine.Model, error) {
 	return l.engine.Load(ctx, spec)
 }
 
-// NewPool makes a pool over e. Models that were opened otherwise are not its concern. Close the
+// New makes a pool over e. Models that were opened otherwise are not its concern. Close the
 // pool before the engine.
-func NewPool(e *Engine, options PoolOptions) *Pool { return newPool(engineLoader{e}, options) }
+func New(e *engine.Engine, options Options) *Pool { return newPool(engineLoader{e}, options) }
 
-func newPool(l poolLoader, options PoolOptions) *Pool {
+func newPool(l loader, options Options) *Pool {
 	if options.KeepAlive == 0 {
 		options.KeepAlive = DefaultKeepAlive
 	}
-	return &Pool{loader: l, options: options, specs: map[string]ModelSpec{},
-		entries: map[string]*poolEntry{}}
+	return &Pool{loader: l, options: options, specs: map[string]engine.ModelSpec{},
+		entries: map[string]*entry{}}
 }
 
 // Register gives a model a name, before what Resolve would find. A model that is loaded under this
 // name, or waited for, stays what it is until it has been unloaded.
-func (p *Pool) Register(name string, spec ModelSpec) {
+func (p *Pool) Register(name string, spec engine.ModelSpec) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.specs[name] = spec
@@ -110,7 +117,7 @@ func (p *Pool) Register(name string, spec ModelSpec) {
 // goroutine that holds a lease must not wait for another. A load goes on as long as anybody waits
 // for it.
 //
-// Errors are ctx's own, ErrClosed, ErrUnknownModel, or those of Resolve and [Engine.Load].
+// Errors are ctx's own, engine.ErrClosed, ErrUnknownModel, or those of Resolve and [engine.Engine.Load].
 func (p *Pool) Use(ctx context.Context, name string) (*Lease, error) {
 	return p.use(ctx, name, nil)
 }
@@ -118,11 +125,11 @@ func (p *Pool) Use(ctx context.Context, name string) (*Lease, error) {
 // UseSpec is Use for a model that needs no registration: it is loaded as spec says, unless it is
 // there already under that name. Nothing is kept of the name beyond the model's own time in the
 // pool.
-func (p *Pool) UseSpec(ctx context.Context, name string, spec ModelSpec) (*Lease, error) {
+func (p *Pool) UseSpec(ctx context.Context, name string, spec engine.ModelSpec) (*Lease, error) {
 	return p.use(ctx, name, &spec)
 }
 
-func (p *Pool) use(ctx context.Context, name string, spec *ModelSpec) (*Lease, error) {
+func (p *Pool) use(ctx context.Context, name string, spec *engine.ModelSpec) (*Lease, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -141,10 +148,10 @@ func (p *Pool) use(ctx context.Context, name string, spec *ModelSpec) (*Lease, e
 
 // Lease is the right to use a model. A pool does not unload a model while there is a lease of it.
 type Lease struct {
-	Model *Model // not to be closed, nor used after Release
+	Model *engine.Model // not to be closed, nor used after Release
 
 	pool  *Pool
-	entry *poolEntry
+	entry *entry
 	keep  *time.Duration // nil for what applies anyway
 	done  bool
 }
@@ -179,24 +186,24 @@ func (l *Lease) Release() {
 	}
 }
 
-// PoolState is what a pool is doing with a model.
-type PoolState string
+// State is what a pool is doing with a model.
+type State string
 
 // Pool states.
 const (
-	PoolLoading   PoolState = "loading"
-	PoolReady     PoolState = "ready"
-	PoolUnloading PoolState = "unloading"
+	Loading   State = "loading"
+	Ready     State = "ready"
+	Unloading State = "unloading"
 )
 
-// PoolModel is a model in a pool's list.
-type PoolModel struct {
+// Status is a model in a pool's list.
+type Status struct {
 	Name   string
-	State  PoolState
-	Info   Info      // of a model that is ready
-	Bytes  int64     // memory that it is counted with
-	Leases int       // not released yet
-	Since  time.Time // when it came to rest; zero while it is used
+	State  State
+	Info   engine.Info // of a model that is ready
+	Bytes  int64       // memory that it is counted with
+	Leases int         // not released yet
+	Since  time.Time   // when it came to rest; zero while it is used
 	// when it will be unloaded if nobody asks for it; zero for never, and while it is used
 	Expires time.Time
 	// how long it stays after its last lease, as far as is known; negative for as long as there is
@@ -205,22 +212,22 @@ type PoolModel struct {
 }
 
 // List lists the models that take memory, by name.
-func (p *Pool) List() []PoolModel {
+func (p *Pool) List() []Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var list []PoolModel
-	for _, e := range slices.SortedFunc(maps.Values(p.entries), func(a, b *poolEntry) int {
+	var list []Status
+	for _, e := range slices.SortedFunc(maps.Values(p.entries), func(a, b *entry) int {
 		return strings.Compare(a.name, b.name)
 	}) {
 		if e.state == "" {
 			continue
 		}
-		m := PoolModel{Name: e.name, State: e.state, Bytes: e.bytes, Leases: e.leases,
+		m := Status{Name: e.name, State: e.state, Bytes: e.bytes, Leases: e.leases,
 			Since: e.since, Expires: e.expires, Keep: e.keep}
 		if e.asked != nil {
 			m.Keep = *e.asked
 		}
-		if e.state == PoolReady && e.model != nil {
+		if e.state == Ready && e.model != nil {
 			m.Info = e.model.Info()
 		}
 		list = append(list, m)
@@ -228,16 +235,15 @@ func (p *Pool) List() []PoolModel {
 	return list
 }
 
-// Limit returns PoolOptions.Bytes.
+// Limit returns Options.Bytes.
 func (p *Pool) Limit() int64 { return p.options.Bytes }
 
 // Stats returns what a loaded model's scheduler, cache and encoder did so far. It is no use of the
-// model, which may be unloaded meanwhile; ok is false if it is not loaded. It waits for the end of
-// what is being computed.
+// model, which may be unloaded meanwhile; ok is false if it is not loaded.
 func (p *Pool) Stats(name string) (stats sched.Stats, ok bool) {
 	p.mu.Lock()
 	e := p.entries[name]
-	if e == nil || e.state != PoolReady || e.model == nil {
+	if e == nil || e.state != Ready || e.model == nil {
 		p.mu.Unlock()
 		return stats, false
 	}
@@ -255,35 +261,35 @@ func (p *Pool) Unload(name string) error {
 	e := p.entries[name]
 	switch {
 	case p.closed:
-		return ErrClosed
+		return engine.ErrClosed
 	case e == nil || e.state == "":
 		return fmt.Errorf("%w: %q is not loaded", ErrUnknownModel, name)
 	}
 	e.drop = true
-	if e.state == PoolReady && e.leases == 0 {
+	if e.state == Ready && e.leases == 0 {
 		p.unload(e)
 	}
 	return nil
 }
 
-// Close unloads all models; requests that run on them end with ErrClosed, and so do calls of Use
+// Close unloads all models; requests that run on them end with engine.ErrClosed, and so do calls of Use
 // that wait. It returns when the memory is free. A second call returns the same.
 func (p *Pool) Close() error {
 	p.once.Do(func() {
 		p.mu.Lock()
 		p.closed = true
 		for _, w := range p.queue {
-			w.result <- poolResult{err: ErrClosed}
+			w.result <- result{err: engine.ErrClosed}
 		}
 		p.queue = nil
-		var loaded []*Model
+		var loaded []*engine.Model
 		var kept []io.Closer
 		for _, e := range p.entries {
 			e.stopTimer()
 			switch e.state {
-			case PoolLoading:
+			case Loading:
 				e.cancel()
-			case PoolReady:
+			case Ready:
 				if e.model != nil {
 					loaded = append(loaded, e.model)
 				}

@@ -22,13 +22,13 @@ func TestMemoryOfAModelIsEstimated(t *testing.T) {
 	for _, cache := range []string{"f16", "q8_0"} {
 		// nobody to read beside
 		spec := ModelSpec{Model: seedModel, Context: 512, CacheType: cache, Parallel: 1}
-		small, err := spec.bytes()
+		small, err := spec.Memory()
 		if err != nil {
 			t.Fatal(err)
 		}
 		spec.Context = 0 // what the model was trained for
 		m := open(t, func(s *ModelSpec) { *s = spec })
-		large, err := spec.bytes()
+		large, err := spec.Memory()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,7 +53,7 @@ func TestMemoryOfAModelIsEstimated(t *testing.T) {
 				estimate, perCell, held)
 		}
 		spec.Parallel = 0
-		if both, err := spec.bytes(); err != nil ||
+		if both, err := spec.Memory(); err != nil ||
 			float64(both-large) < estimate*float64(m.Info().Context) ||
 			float64(both-large) > 2*estimate*float64(m.Info().Context)+16<<20 {
 			t.Errorf("%s: a reader adds %d bytes, %v", cache, both-large, err)
@@ -66,7 +66,7 @@ func TestMemoryOfAModelIsEstimated(t *testing.T) {
 	spec := ModelSpec{Model: rewrite(t, seedModel, t.TempDir()+"/huge.gguf",
 		map[string]any{"llama.attention.key_length": uint32(math.MaxUint32),
 			"llama.block_count": uint32(math.MaxUint32)}, nil), Context: 1 << 24}
-	if n, err := spec.bytes(); !errors.Is(err, ErrModelFile) {
+	if n, err := spec.Memory(); !errors.Is(err, ErrModelFile) {
 		t.Errorf("absurd metadata: %d bytes, %v", n, err)
 	}
 }
@@ -116,7 +116,7 @@ func TestComputeBuffersAreEstimated(t *testing.T) {
 
 func TestDecodedPicturesAndSecondContextsCountAsMemory(t *testing.T) {
 	bytes := func(spec ModelSpec) int64 {
-		n, err := spec.bytes()
+		n, err := spec.Memory()
 		if err != nil {
 			t.Fatal(err)
 		}
