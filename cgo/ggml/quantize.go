@@ -5,7 +5,9 @@ package ggml
 // static void eyelet_to_float(enum ggml_type type, const void *src, float *dst, int64_t n) {
 //   ggml_get_type_traits(type)->to_float(src, dst, n);
 // }
-// static bool eyelet_has_to_float(enum ggml_type type) { return ggml_get_type_traits(type)->to_float != NULL; }
+// static bool eyelet_has_to_float(enum ggml_type type) {
+//   return ggml_get_type_traits(type)->to_float != NULL;
+// }
 import "C"
 
 import (

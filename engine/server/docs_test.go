@@ -155,7 +155,8 @@ func TestAnswersAreWhatOpenAPISays(t *testing.T) {
 			continue
 		}
 		in := &openapi3filter.RequestValidationInput{Request: r, Route: route, PathParams: params,
-			Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc}}
+			Options: &openapi3filter.Options{
+				AuthenticationFunc: openapi3filter.NoopAuthenticationFunc}}
 		if err := openapi3filter.ValidateRequest(t.Context(), in); err != nil {
 			t.Errorf("%s %s: %v", c.method, c.path, err)
 		}

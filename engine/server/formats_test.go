@@ -167,7 +167,8 @@ func TestFunctionsAreToolsOfAnEarlierShape(t *testing.T) {
 	//lint:ignore SA1019 the shape of then is what is tested
 	q.Functions = []openai.ChatCompletionNewParamsFunction{{Name: "paint",
 		Description: openai.String("Paint."), Parameters: paint.Parameters}, {Name: "erase"}}
-	q.FunctionCall = openai.ChatCompletionNewParamsFunctionCallUnion{OfFunctionCallOption: &openai.ChatCompletionFunctionCallOptionParam{Name: "paint"}}
+	q.FunctionCall = openai.ChatCompletionNewParamsFunctionCallUnion{
+		OfFunctionCallOption: &openai.ChatCompletionFunctionCallOptionParam{Name: "paint"}}
 	a, err := c.Chat.Completions.New(t.Context(), q)
 	if err != nil || a.Choices[0].FinishReason != "function_call" ||
 		len(a.Choices[0].Message.ToolCalls) != 0 {
@@ -194,7 +195,8 @@ func TestFunctionsAreToolsOfAnEarlierShape(t *testing.T) {
 	// What the function returned goes back in the shape of then, a second call too.
 	q.Messages = append(q.Messages, a.Choices[0].Message.ToParam(),
 		openai.ChatCompletionMessageParamOfFunction("red paint", "paint"))
-	q.FunctionCall = openai.ChatCompletionNewParamsFunctionCallUnion{OfFunctionCallMode: openai.String("none")}
+	q.FunctionCall = openai.ChatCompletionNewParamsFunctionCallUnion{
+		OfFunctionCallMode: openai.String("none")}
 	b, err := c.Chat.Completions.New(t.Context(), q)
 	if err != nil || b.Choices[0].FinishReason == "function_call" ||
 		b.Usage.PromptTokens < a.Usage.PromptTokens-200 {
@@ -205,7 +207,8 @@ func TestFunctionsAreToolsOfAnEarlierShape(t *testing.T) {
 		t.Errorf("%d %s", r.status, r.text)
 	}
 	for more, names := range map[string]string{
-		`,"function_call":{"name":"paint"}`:                                                     "function_call",
+		`,"function_call":{"name":"paint"}`: "function_call",
+
 		`,"functions":[{"name":"paint"}],"function_call":"must"`:                                "function_call",
 		`,"functions":[{"name":"paint"}],"function_call":{"name":"erase"}`:                      "erase",
 		`,"functions":[{"name":"paint"}],"tools":[{"type":"function","function":{"name":"a"}}]`: "functions",

@@ -110,7 +110,10 @@ func TestResponsesToolsAndFormats(t *testing.T) {
 	items := append(q.Input.OfInputItemList,
 		responses.ResponseInputItemParamOfFunctionCall(call.Arguments, call.CallID, call.Name),
 		responses.ResponseInputItemUnionParam{
-			OfFunctionCallOutput: &responses.ResponseInputItemFunctionCallOutputParam{CallID: openai.String(call.CallID), Output: responses.ResponseInputItemFunctionCallOutputOutputUnionParam{OfString: openai.String("painted")}}})
+			OfFunctionCallOutput: &responses.ResponseInputItemFunctionCallOutputParam{
+				CallID: openai.String(call.CallID),
+				Output: responses.ResponseInputItemFunctionCallOutputOutputUnionParam{
+					OfString: openai.String("painted")}}})
 	q = responses.ResponseNewParams{Model: "seed",
 		Input: responses.ResponseNewParamsInputUnion{OfInputItemList: items}}
 	q.Text.Format = responses.ResponseFormatTextConfigParamOfJSONSchema("sides",

@@ -123,8 +123,9 @@ func TestOpenAIChatChoices(t *testing.T) {
 
 var paintTool = openai.ChatCompletionFunctionTool(shared.FunctionDefinitionParam{Name: "paint",
 	Description: openai.String("Paint a shape."), Parameters: map[string]any{
-		"type": "object", "properties": map[string]any{"color": map[string]any{"enum": []string{"red",
-			"cyan"}}, "size": map[string]any{"type": "integer", "minimum": 1, "maximum": 99}},
+		"type": "object", "properties": map[string]any{
+			"color": map[string]any{"enum": []string{"red", "cyan"}},
+			"size":  map[string]any{"type": "integer", "minimum": 1, "maximum": 99}},
 		"required": []string{"color", "size"}, "additionalProperties": false,
 	}})
 
@@ -186,9 +187,15 @@ func TestOpenAIStructuredOutput(t *testing.T) {
 	q := asks(t, "shape-4.png", "What is in this picture?")
 	q.Temperature, q.Seed = openai.Float(2), openai.Int(3)
 	q.ResponseFormat.OfJSONSchema =
-		&shared.ResponseFormatJSONSchemaParam{JSONSchema: shared.ResponseFormatJSONSchemaJSONSchemaParam{Name: "shape", Schema: map[string]any{
-			"type": "object", "properties": map[string]any{"shape": map[string]any{"enum": []string{"circle", "star"}}, "sides": map[string]any{"type": "array", "items": map[string]any{"type": "integer", "minimum": 3, "maximum": 5}, "maxItems": 3}},
-			"required": []string{"shape", "sides"}}}}
+		&shared.ResponseFormatJSONSchemaParam{
+			JSONSchema: shared.ResponseFormatJSONSchemaJSONSchemaParam{
+				Name: "shape", Schema: map[string]any{
+					"type": "object", "properties": map[string]any{
+						"shape": map[string]any{"enum": []string{"circle", "star"}},
+						"sides": map[string]any{"type": "array", "maxItems": 3,
+							"items": map[string]any{
+								"type": "integer", "minimum": 3, "maximum": 5}}},
+					"required": []string{"shape", "sides"}}}}
 	a, err := ts.openaiClient().Chat.Completions.New(t.Context(), q)
 	if err != nil {
 		t.Fatal(err)
@@ -359,7 +366,9 @@ func TestOpenAICompletions(t *testing.T) {
 	c := ts.openaiClient()
 	q := openai.CompletionNewParams{Model: "seed", Temperature: openai.Float(0),
 		MaxTokens: openai.Int(6), Logprobs: openai.Int(2),
-		Prompt: openai.CompletionNewParamsPromptUnion{OfArrayOfStrings: []string{"USER: What color is it? ASSISTANT:", "USER: What is it? ASSISTANT:"}}}
+		Prompt: openai.CompletionNewParamsPromptUnion{
+			OfArrayOfStrings: []string{"USER: What color is it? ASSISTANT:",
+				"USER: What is it? ASSISTANT:"}}}
 	a, err := c.Completions.New(t.Context(), q)
 	if err != nil || len(a.Choices) != 2 || a.Choices[0].Text == "" ||
 		len(a.Choices[0].Logprobs.Tokens) == 0 || a.Usage.TotalTokens == 0 {

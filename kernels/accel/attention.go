@@ -12,17 +12,27 @@ package accel
 //   bool sinks, interleaved;
 // } attention_shape;
 //
-// // rows makes a tensor of rows for each head. Interleaved, the heads of a row lie side by side, as projections and caches have them.
-// static struct ggml_tensor *rows(struct ggml_context *c, enum ggml_type t, int64_t width, int64_t n, int64_t heads, int64_t batch, bool interleaved) {
-//   return interleaved ? ggml_permute(c, ggml_new_tensor_4d(c, t, width, heads, n, batch), 0, 2, 1, 3) : ggml_new_tensor_4d(c, t, width, n, heads, batch);
+// // rows makes a tensor of rows for each head. Interleaved, the heads of a row lie side by side,
+// // as projections and caches have them.
+// static struct ggml_tensor *rows(struct ggml_context *c, enum ggml_type t, int64_t width,
+//                                 int64_t n, int64_t heads, int64_t batch, bool interleaved) {
+//   return interleaved
+//              ? ggml_permute(c, ggml_new_tensor_4d(c, t, width, heads, n, batch), 0, 2, 1, 3)
+//              : ggml_new_tensor_4d(c, t, width, n, heads, batch);
 // }
 //
 // static struct ggml_tensor *make_attention(struct ggml_context *c, const attention_shape *s) {
 //   struct ggml_tensor *q = rows(c, GGML_TYPE_F32, s->width, s->queries, s->heads, s->batch, true);
-//   struct ggml_tensor *k = rows(c, s->key_type, s->width, s->keys, s->key_heads, s->batch, s->interleaved);
-//   struct ggml_tensor *v = rows(c, s->value_type, s->value_width, s->keys, s->key_heads, s->batch, s->interleaved);
-//   struct ggml_tensor *mask = s->mask_heads ? ggml_new_tensor_4d(c, GGML_TYPE_F16, s->keys, s->queries, s->mask_heads, s->mask_batch) : NULL;
-//   struct ggml_tensor *op = ggml_flash_attn_ext(c, q, k, v, mask, s->scale, s->max_bias, s->softcap);
+//   struct ggml_tensor *k =
+//       rows(c, s->key_type, s->width, s->keys, s->key_heads, s->batch, s->interleaved);
+//   struct ggml_tensor *v =
+//       rows(c, s->value_type, s->value_width, s->keys, s->key_heads, s->batch, s->interleaved);
+//   struct ggml_tensor *mask = s->mask_heads
+//                                  ? ggml_new_tensor_4d(c, GGML_TYPE_F16, s->keys, s->queries,
+//                                                       s->mask_heads, s->mask_batch)
+//                                  : NULL;
+//   struct ggml_tensor *op =
+//       ggml_flash_attn_ext(c, q, k, v, mask, s->scale, s->max_bias, s->softcap);
 //   if (s->sinks)
 //     ggml_flash_attn_ext_add_sinks(op, ggml_new_tensor_1d(c, GGML_TYPE_F32, s->heads));
 //   return op;
@@ -33,7 +43,9 @@ package accel
 //   if (!cpu)
 //     return false;
 //   ggml_backend_reg_t reg = ggml_backend_dev_backend_reg(ggml_backend_get_device(cpu));
-//   ggml_backend_set_n_threads_t set = (ggml_backend_set_n_threads_t)ggml_backend_reg_get_proc_address(reg, "ggml_backend_set_n_threads");
+//   ggml_backend_set_n_threads_t set =
+//       (ggml_backend_set_n_threads_t)ggml_backend_reg_get_proc_address(
+//           reg, "ggml_backend_set_n_threads");
 //   if (set)
 //     set(cpu, threads);
 //   bool ok = ggml_backend_graph_compute(cpu, graph) == GGML_STATUS_SUCCESS;

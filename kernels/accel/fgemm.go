@@ -10,8 +10,8 @@ package accel
 // #include <stdlib.h>
 // #include "fgemm.h"
 //
-// static bool run_fgemm(int type, int64_t m, int64_t n, int64_t k, const void *w, size_t w_stride, const float *x, size_t x_stride,
-//                       float *y, size_t y_stride, int threads) {
+// static bool run_fgemm(int type, int64_t m, int64_t n, int64_t k, const void *w, size_t w_stride,
+//                       const float *x, size_t x_stride, float *y, size_t y_stride, int threads) {
 //   struct eyelet_fgemm g = {type, m, n, k, w, w_stride, x, x_stride, y, y_stride, NULL, 1, 0};
 //   if (!eyelet_fgemm_supports(type, k)) {
 //     g.to_float = ggml_get_type_traits(type)->to_float;

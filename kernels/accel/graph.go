@@ -18,35 +18,42 @@ package accel
 // // The library that libggml would load, which this program holds as well.
 // ggml_backend_reg_t ggml_backend_init(void);
 //
-// static ggml_backend_dev_t the_device(void) { return ggml_backend_reg_dev_get(ggml_backend_init(), 0); }
+// static ggml_backend_dev_t the_device(void) {
+//   return ggml_backend_reg_dev_get(ggml_backend_init(), 0);
+// }
 //
 // static void force(int rows, int path) {
-//   eyelet_accel_set_force_t f = (eyelet_accel_set_force_t)ggml_backend_reg_get_proc_address(ggml_backend_init(), "eyelet_accel_set_force");
+//   eyelet_accel_set_force_t f = (eyelet_accel_set_force_t)ggml_backend_reg_get_proc_address(
+//       ggml_backend_init(), "eyelet_accel_set_force");
 //   f(rows, path);
 // }
 //
 // static void read_counters(struct eyelet_accel_counters *c) {
-//   eyelet_accel_counters_t f = (eyelet_accel_counters_t)ggml_backend_reg_get_proc_address(ggml_backend_init(), "eyelet_accel_counters");
+//   eyelet_accel_counters_t f = (eyelet_accel_counters_t)ggml_backend_reg_get_proc_address(
+//       ggml_backend_init(), "eyelet_accel_counters");
 //   f(c, true);
 // }
 //
 // static bool reads_repacked(int type) {
 //   eyelet_accel_reads_repacked_t f =
-//       (eyelet_accel_reads_repacked_t)ggml_backend_reg_get_proc_address(ggml_backend_init(), "eyelet_accel_reads_repacked");
+//       (eyelet_accel_reads_repacked_t)ggml_backend_reg_get_proc_address(
+//           ggml_backend_init(), "eyelet_accel_reads_repacked");
 //   return f(type);
 // }
 //
 // // A backend keeps scratch memory and plans as long as it is there.
 // static ggml_backend_t hold(void) { return ggml_backend_dev_init(the_device(), NULL); }
 //
-// // Whether the device takes an operation whose result is a view of one of its sources, or has memory that begins so many bytes behind the begin of
-// // the source's. Nothing is computed.
+// // Whether the device takes an operation whose result is a view of one of its sources, or has
+// // memory that begins so many bytes behind the begin of the source's. Nothing is computed.
 // static bool takes_over(bool attention, int source, bool view, ptrdiff_t behind) {
 //   struct ggml_context *ctx = ggml_init((struct ggml_init_params){1 << 20, NULL, false});
 //   if (!ctx) return false;
-//   struct ggml_tensor *a = ggml_new_tensor_2d(ctx, GGML_TYPE_F32, 64, 64), *b = ggml_new_tensor_2d(ctx, GGML_TYPE_F32, 64, 64);
+//   struct ggml_tensor *a = ggml_new_tensor_2d(ctx, GGML_TYPE_F32, 64, 64),
+//                      *b = ggml_new_tensor_2d(ctx, GGML_TYPE_F32, 64, 64);
 //   struct ggml_tensor *c = ggml_new_tensor_2d(ctx, GGML_TYPE_F32, 64, 64);
-//   struct ggml_tensor *op = attention ? ggml_flash_attn_ext(ctx, a, b, c, NULL, 1, 0, 0) : ggml_mul_mat(ctx, a, b);
+//   struct ggml_tensor *op =
+//       attention ? ggml_flash_attn_ext(ctx, a, b, c, NULL, 1, 0, 0) : ggml_mul_mat(ctx, a, b);
 //   if (view) op->view_src = op->src[source];
 //   if (behind) op->data = (char *)op->src[source]->data + behind;
 //   const bool takes = ggml_backend_dev_supports_op(the_device(), op);
@@ -55,9 +62,11 @@ package accel
 // }
 //
 // static struct ggml_tensor *source(struct ggml_context *ctx, const operand *o) {
-//   struct ggml_tensor *t = ggml_new_tensor_4d(ctx, o->type, o->whole[0], o->whole[1], o->whole[2], o->whole[3]);
+//   struct ggml_tensor *t =
+//       ggml_new_tensor_4d(ctx, o->type, o->whole[0], o->whole[1], o->whole[2], o->whole[3]);
 //   memcpy(t->data, o->data, ggml_nbytes(t));
-//   t = ggml_view_4d(ctx, t, o->ne[0], o->ne[1], o->ne[2], o->ne[3], t->nb[1], t->nb[2], t->nb[3], 0);
+//   t = ggml_view_4d(ctx, t, o->ne[0], o->ne[1], o->ne[2], o->ne[3], t->nb[1], t->nb[2], t->nb[3],
+//                    0);
 //   return ggml_permute(ctx, t, o->permute[0], o->permute[1], o->permute[2], o->permute[3]);
 // }
 //
@@ -65,15 +74,20 @@ package accel
 // static ggml_backend_buffer_type_t repacking(void) {
 //   ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
 //   ggml_backend_dev_get_extra_bufts_t get =
-//       cpu ? (ggml_backend_dev_get_extra_bufts_t)ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(cpu), "ggml_backend_dev_get_extra_bufts") : NULL;
+//       cpu ? (ggml_backend_dev_get_extra_bufts_t)ggml_backend_reg_get_proc_address(
+//                 ggml_backend_dev_backend_reg(cpu), "ggml_backend_dev_get_extra_bufts")
+//           : NULL;
 //   for (ggml_backend_buffer_type_t *list = get ? get(cpu) : NULL; list && *list; list++)
 //     if (!strcmp(ggml_backend_buft_name(*list), "CPU_REPACK")) return *list;
 //   return NULL;
 // }
 //
-// // Weights as the CPU backend repacks them, in a context without memory of its own; NULL if it does not.
-// static struct ggml_tensor *repacked(struct ggml_context *ctx, const operand *o, ggml_backend_buffer_t *buffer) {
-//   struct ggml_tensor *t = ggml_new_tensor_4d(ctx, o->type, o->ne[0], o->ne[1], o->ne[2], o->ne[3]);
+// // Weights as the CPU backend repacks them, in a context without memory of its own; NULL if it
+// // does not.
+// static struct ggml_tensor *repacked(struct ggml_context *ctx, const operand *o,
+//                                     ggml_backend_buffer_t *buffer) {
+//   struct ggml_tensor *t =
+//       ggml_new_tensor_4d(ctx, o->type, o->ne[0], o->ne[1], o->ne[2], o->ne[3]);
 //   *buffer = repacking() ? ggml_backend_alloc_ctx_tensors_from_buft(ctx, repacking()) : NULL;
 //   if (!*buffer || !t->extra) return NULL;
 //   ggml_backend_tensor_set(t, o->data, 0, ggml_nbytes(t));
@@ -83,33 +97,46 @@ package accel
 // enum { declined, computed, failed };
 //
 // static void set_cache(uint64_t bytes) {
-//   ((eyelet_accel_set_cache_t)ggml_backend_reg_get_proc_address(ggml_backend_init(), "eyelet_accel_set_cache"))(bytes);
+//   ((eyelet_accel_set_cache_t)ggml_backend_reg_get_proc_address(ggml_backend_init(),
+//                                                                "eyelet_accel_set_cache"))(bytes);
 // }
 //
-// static void forget(void) { ((eyelet_accel_forget_t)ggml_backend_reg_get_proc_address(ggml_backend_init(), "eyelet_accel_forget"))(); }
+// static void forget(void) {
+//   ((eyelet_accel_forget_t)ggml_backend_reg_get_proc_address(ggml_backend_init(),
+//                                                             "eyelet_accel_forget"))();
+// }
 //
 // static uint64_t kept(void) {
 //   struct eyelet_accel_counters c;
-//   ((eyelet_accel_counters_t)ggml_backend_reg_get_proc_address(ggml_backend_init(), "eyelet_accel_counters"))(&c, false);
+//   ((eyelet_accel_counters_t)ggml_backend_reg_get_proc_address(
+//       ggml_backend_init(), "eyelet_accel_counters"))(&c, false);
 //   return c.kept;
 // }
 //
-// static int compute_into(ggml_backend_t backend, struct ggml_cgraph *graph, const struct ggml_tensor *c, float *y, size_t ny) {
-//   if (ggml_backend_graph_compute(backend, graph) != GGML_STATUS_SUCCESS || (size_t)ggml_nelements(c) != ny) return failed;
+// static int compute_into(ggml_backend_t backend, struct ggml_cgraph *graph,
+//                         const struct ggml_tensor *c, float *y, size_t ny) {
+//   if (ggml_backend_graph_compute(backend, graph) != GGML_STATUS_SUCCESS ||
+//       (size_t)ggml_nelements(c) != ny)
+//     return failed;
 //   memcpy(y, c->data, ny * sizeof *y);
 //   return computed;
 // }
 //
-// // Computes w * x three times, with w in a buffer of weights: as it is; after its bytes have become those of other, which no model does; and then
-// // after what is kept was forgotten. kept_bytes is what was kept before the last.
-// static int run_changing(const operand *w, const void *other, const operand *x, int threads, size_t room, float *y, size_t ny, uint64_t *kept_bytes) {
-//   struct ggml_context *ctx = ggml_init((struct ggml_init_params){room + ggml_graph_overhead(), NULL, false});
-//   struct ggml_context *aside = ggml_init((struct ggml_init_params){2 * ggml_tensor_overhead(), NULL, true});
+// // Computes w * x three times, with w in a buffer of weights: as it is; after its bytes have
+// // become those of other, which no model does; and then after what is kept was forgotten.
+// // kept_bytes is what was kept before the last.
+// static int run_changing(const operand *w, const void *other, const operand *x, int threads,
+//                         size_t room, float *y, size_t ny, uint64_t *kept_bytes) {
+//   struct ggml_context *ctx =
+//       ggml_init((struct ggml_init_params){room + ggml_graph_overhead(), NULL, false});
+//   struct ggml_context *aside =
+//       ggml_init((struct ggml_init_params){2 * ggml_tensor_overhead(), NULL, true});
 //   ggml_backend_buffer_t buffer = NULL;
 //   ggml_backend_t backend = ggml_backend_dev_init(the_device(), NULL);
 //   int result = failed;
 //   if (ctx && aside && backend) {
-//     struct ggml_tensor *a = ggml_new_tensor_4d(aside, w->type, w->ne[0], w->ne[1], w->ne[2], w->ne[3]);
+//     struct ggml_tensor *a =
+//         ggml_new_tensor_4d(aside, w->type, w->ne[0], w->ne[1], w->ne[2], w->ne[3]);
 //     buffer = ggml_backend_alloc_ctx_tensors_from_buft(aside, ggml_backend_cpu_buffer_type());
 //     ggml_backend_buffer_set_usage(buffer, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
 //     ggml_backend_tensor_set(a, w->data, 0, ggml_nbytes(a));
@@ -117,9 +144,12 @@ package accel
 //     struct ggml_cgraph *graph = ggml_new_graph(ctx);
 //     ggml_build_forward_expand(graph, c);
 //     ggml_backend_set_n_threads_t set_threads =
-//         (ggml_backend_set_n_threads_t)ggml_backend_reg_get_proc_address(ggml_backend_init(), "ggml_backend_set_n_threads");
+//         (ggml_backend_set_n_threads_t)ggml_backend_reg_get_proc_address(
+//             ggml_backend_init(), "ggml_backend_set_n_threads");
 //     set_threads(backend, threads);
-//     result = ggml_backend_dev_supports_op(the_device(), c) ? compute_into(backend, graph, c, y, ny) : declined;
+//     result = ggml_backend_dev_supports_op(the_device(), c)
+//                  ? compute_into(backend, graph, c, y, ny)
+//                  : declined;
 //     ggml_backend_tensor_set(a, other, 0, ggml_nbytes(a));
 //     if (result == computed) result = compute_into(backend, graph, c, y + ny, ny);
 //     *kept_bytes = kept();
@@ -136,27 +166,36 @@ package accel
 // }
 //
 // // Computes w * x, or, with ids, that of each row's expert.
-// static int run_in(struct ggml_context *ctx, struct ggml_tensor *a, const operand *x, const operand *ids, int threads, float *y, size_t ny) {
+// static int run_in(struct ggml_context *ctx, struct ggml_tensor *a, const operand *x,
+//                   const operand *ids, int threads, float *y, size_t ny) {
 //   struct ggml_tensor *b = source(ctx, x);
-//   struct ggml_tensor *c = ids ? ggml_mul_mat_id(ctx, a, b, source(ctx, ids)) : ggml_mul_mat(ctx, a, b);
+//   struct ggml_tensor *c =
+//       ids ? ggml_mul_mat_id(ctx, a, b, source(ctx, ids)) : ggml_mul_mat(ctx, a, b);
 //   int result = declined;
 //   if (ggml_backend_dev_supports_op(the_device(), c)) {
 //     struct ggml_cgraph *graph = ggml_new_graph(ctx);
 //     ggml_build_forward_expand(graph, c);
 //     ggml_backend_t backend = ggml_backend_dev_init(the_device(), NULL);
 //     ggml_backend_set_n_threads_t set_threads =
-//         (ggml_backend_set_n_threads_t)ggml_backend_reg_get_proc_address(ggml_backend_init(), "ggml_backend_set_n_threads");
+//         (ggml_backend_set_n_threads_t)ggml_backend_reg_get_proc_address(
+//             ggml_backend_init(), "ggml_backend_set_n_threads");
 //     set_threads(backend, threads);
-//     result = ggml_backend_graph_compute(backend, graph) == GGML_STATUS_SUCCESS && (size_t)ggml_nelements(c) == ny ? computed : failed;
+//     result = ggml_backend_graph_compute(backend, graph) == GGML_STATUS_SUCCESS &&
+//                      (size_t)ggml_nelements(c) == ny
+//                  ? computed
+//                  : failed;
 //     if (result == computed) memcpy(y, c->data, ny * sizeof *y);
 //     ggml_backend_free(backend);
 //   }
 //   return result;
 // }
 //
-// static int run_graph(const operand *w, bool repack, const operand *x, const operand *ids, int threads, size_t room, float *y, size_t ny) {
-//   struct ggml_context *ctx = ggml_init((struct ggml_init_params){room + ggml_graph_overhead(), NULL, false});
-//   struct ggml_context *aside = ggml_init((struct ggml_init_params){2 * ggml_tensor_overhead(), NULL, true});
+// static int run_graph(const operand *w, bool repack, const operand *x, const operand *ids,
+//                      int threads, size_t room, float *y, size_t ny) {
+//   struct ggml_context *ctx =
+//       ggml_init((struct ggml_init_params){room + ggml_graph_overhead(), NULL, false});
+//   struct ggml_context *aside =
+//       ggml_init((struct ggml_init_params){2 * ggml_tensor_overhead(), NULL, true});
 //   ggml_backend_buffer_t buffer = NULL;
 //   int result = failed;
 //   if (ctx && aside) {

@@ -5,15 +5,18 @@ package accel
 // #include <string.h>
 // #include "qgemm.h"
 //
-// static bool run_qgemm(int type, int64_t m, int64_t n, int64_t k, const void *w, size_t w_stride, const float *x, size_t x_stride,
-//                       float *y, size_t y_stride, int threads) {
+// static bool run_qgemm(int type, int64_t m, int64_t n, int64_t k, const void *w, size_t w_stride,
+//                       const float *x, size_t x_stride, float *y, size_t y_stride, int threads) {
 //   const struct eyelet_qgemm g = {type, m, n, k, w, w_stride, x, x_stride, y, y_stride, false};
 //   return eyelet_qgemm_run(&g, threads);
 // }
 //
-// static bool compute(ggml_backend_t cpu, struct ggml_context *c, struct ggml_tensor *op, int threads) {
+// static bool compute(ggml_backend_t cpu, struct ggml_context *c, struct ggml_tensor *op,
+//                     int threads) {
 //   ggml_backend_reg_t reg = ggml_backend_dev_backend_reg(ggml_backend_get_device(cpu));
-//   ggml_backend_set_n_threads_t set = (ggml_backend_set_n_threads_t)ggml_backend_reg_get_proc_address(reg, "ggml_backend_set_n_threads");
+//   ggml_backend_set_n_threads_t set =
+//       (ggml_backend_set_n_threads_t)ggml_backend_reg_get_proc_address(
+//           reg, "ggml_backend_set_n_threads");
 //   if (set)
 //     set(cpu, threads);
 //   struct ggml_cgraph *graph = ggml_new_graph_custom(c, 8, false);
@@ -22,12 +25,14 @@ package accel
 // }
 //
 // // Computes a product with ggml's CPU backend. Rows follow on each other, w_bytes of them in w.
-// static bool run_peer(int type, int64_t m, int64_t n, int64_t k, const void *w, size_t w_bytes, const float *x, float *y, int threads) {
+// static bool run_peer(int type, int64_t m, int64_t n, int64_t k, const void *w, size_t w_bytes,
+//                      const float *x, float *y, int threads) {
 //   const size_t bytes = w_bytes + sizeof(float) * (m * k + m * n) + (1 << 20);
 //   struct ggml_context *c = ggml_init((struct ggml_init_params){bytes, NULL, false});
 //   if (!c)
 //     return false;
-//   struct ggml_tensor *a = ggml_new_tensor_2d(c, type, k, n), *b = ggml_new_tensor_2d(c, GGML_TYPE_F32, k, m);
+//   struct ggml_tensor *a = ggml_new_tensor_2d(c, type, k, n),
+//                      *b = ggml_new_tensor_2d(c, GGML_TYPE_F32, k, m);
 //   struct ggml_tensor *op = ggml_mul_mat(c, a, b);
 //   memcpy(a->data, w, w_bytes);
 //   memcpy(b->data, x, sizeof(float) * m * k);

@@ -66,7 +66,9 @@ func TestGoTemplatesRenderAsInOllama(t *testing.T) {
 			{Role: "assistant", Content: "So.", Thinking: "Hm."}, {Role: "user", Content: "And?"},
 			{Role: "user", Content: "Well?"}},
 		"calls": {{Role: "user", Content: "Paint."},
-			{Role: "assistant", ToolCalls: []api.ToolCall{{Function: api.ToolCallFunction{Name: "paint", Arguments: args}}}}, {Role: "tool", ToolName: "paint", Content: "done"}},
+			{Role: "assistant", ToolCalls: []api.ToolCall{
+				{Function: api.ToolCallFunction{Name: "paint", Arguments: args}}}},
+			{Role: "tool", ToolName: "paint", Content: "done"}},
 	}
 	for name, source := range goTemplates {
 		theirs, err := ollama.Parse(source)

@@ -35,7 +35,8 @@ func main() {
 
 func serve(cert, key, htpasswd string) error {
 	logrus.SetLevel(logrus.FatalLevel) // it takes questions for what is not there as errors
-	config := &configuration.Configuration{Storage: configuration.Storage{"inmemory": configuration.Parameters{}}}
+	config := &configuration.Configuration{
+		Storage: configuration.Storage{"inmemory": configuration.Parameters{}}}
 	config.HTTP.Secret = "tests have none"
 	if htpasswd != "" {
 		config.Auth = configuration.Auth{"htpasswd": configuration.Parameters{"realm": "test",

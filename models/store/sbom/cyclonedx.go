@@ -18,7 +18,8 @@ func (b *Bill) CycloneDX() ([]byte, error) {
 		id[15:18], id[18:30])
 	bom.Metadata = &cdx.Metadata{
 		Timestamp: b.Time.UTC().Format(time.RFC3339),
-		Tools:     &cdx.ToolsChoice{Components: &[]cdx.Component{{Type: cdx.ComponentTypeApplication, Name: b.Tool}}},
+		Tools: &cdx.ToolsChoice{Components: &[]cdx.Component{
+			{Type: cdx.ComponentTypeApplication, Name: b.Tool}}},
 	}
 	components := []cdx.Component{}
 	dependencies := []cdx.Dependency{}
