@@ -1,6 +1,7 @@
 package document
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -147,13 +148,20 @@ func (p *pdf) use(in pdfium.Pdfium, f func(pdfium.Pdfium, references.FPDF_DOCUME
 			err = fmt.Errorf("its reader failed: %v", fault)
 		}
 	}()
-	data := p.data
-	doc, err := in.OpenDocument(&requests.OpenDocument{File: &data})
+	// The reader asks for what it needs of the file, instead of holding a copy of it. The library
+	// keeps what it asks of for as long as the process runs if it is stopped in mid-page.
+	file := &lentFile{bytes.NewReader(p.data)}
+	defer func() { *file = lentFile{bytes.NewReader(nil)} }()
+	doc, err := in.OpenDocument(&requests.OpenDocument{FileReader: file,
+		FileReaderSize: int64(len(p.data))})
 	if err != nil {
 		return err
 	}
 	return f(in, doc.Document)
 }
+
+// lentFile is a file that can be taken back from who keeps it.
+type lentFile struct{ *bytes.Reader }
 
 // broken reports whether an error leaves a reader in a state that nobody knows.
 func broken(err error) bool {
@@ -214,7 +222,7 @@ func (p *pdf) header(ctx context.Context, i int, r Render) (h imaging.Header, er
 		return imaging.Header{}, err
 	}
 	dw, dh := p.scaled(float64(h.W), float64(h.H), scaleFor(h.W, h.H, r))
-	h.Bytes = readerBytes + 2*int64(len(p.data)) + 7*int64(dw)*int64(dh)
+	h.Bytes = readerBytes + 7*int64(dw)*int64(dh)
 	return h, nil
 }
 
