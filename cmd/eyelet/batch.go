@@ -343,6 +343,7 @@ func openMachine(o machineOptions) (*localMachine, error) {
 	if err := o.spec.CheckDevice(); err != nil {
 		return nil, err
 	}
+	o.spec.ImageBytes = cmp.Or(o.spec.ImageBytes, batch.PictureCache)
 	m := &localMachine{}
 	if m.engine, err = engine.New(engine.Options{Threads: o.threads}); err != nil {
 		return nil, err

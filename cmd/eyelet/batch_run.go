@@ -274,7 +274,7 @@ func (r *batchRun) items() iter.Seq2[batch.Item, error] {
 func (r *batchRun) openQueue() (*batch.Queue, error) {
 	if r.o.queue.url == "" {
 		q, err := batch.Embed(r.path("queue"), batch.EmbedOptions{Sync: r.o.sync,
-			AckWait: r.o.queue.connect.AckWait})
+			AckWait: r.o.queue.connect.AckWait, Log: func(text string) { r.say("%s", text) }})
 		if errors.Is(err, batch.ErrInUse) {
 			return nil, inputf("%s: another eyelet batch works on it", r.dir)
 		}

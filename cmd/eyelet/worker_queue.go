@@ -44,6 +44,7 @@ func newQueueCommand() *cobra.Command {
 					return err
 				}
 			}
+			o.Log = func(text string) { fmt.Fprintf(cmd.ErrOrStderr(), "eyelet: %s\n", text) }
 			return batch.Serve(cmd.Context(), o, func(address string) {
 				if !flagSet(cmd, "quiet") {
 					fmt.Fprintf(cmd.ErrOrStderr(), "eyelet: the queue listens at nats://%s\n",

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,7 +15,6 @@ import (
 	natsd "github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"golang.org/x/sys/unix"
 )
 
 var (
@@ -32,8 +30,10 @@ var (
 type Queue struct {
 	nc       *nats.Conn
 	js       jetstream.JetStream
-	embedded *natsd.Server // nil for a queue elsewhere
+	embedded *natsd.Server // nil for a queue elsewhere, as are the next three
+	disk     *storeDisk
 	lock     *flock.Flock
+	healing  func() // ends what watches the disk, and waits
 	replicas int
 	ackWait  time.Duration
 	close    sync.Once
@@ -45,8 +45,9 @@ type Queue struct {
 
 // EmbedOptions are the options of Embed.
 type EmbedOptions struct {
-	// Room is the most bytes that the store takes; 0 for nine tenths of what is free on its disk. A
-	// full disk would end the queue, a full store refuses one message.
+	// Room is the most bytes that the store takes; 0 for as many as its disk has, but for some that
+	// stay free. A message that does not fit is refused. Where the disk is full, whoever fills it,
+	// the queue waits until there is room.
 	Room int64
 	// Sync has each message reach the disk before it counts as stored, which outlives a power
 	// failure and costs some milliseconds each. Without it, what was stored outlives the end of the
@@ -54,6 +55,8 @@ type EmbedOptions struct {
 	Sync bool
 	// AckWait is how long a job stays with a worker that says nothing; 0 for DefaultAckWait.
 	AckWait time.Duration
+	// Log is told of a full disk, and that there is room again; nil for nobody.
+	Log func(text string)
 }
 
 // DefaultAckWait is how long a job stays with a worker that says nothing, where nothing else is
@@ -95,20 +98,18 @@ func lockStore(dir string) (*flock.Flock, error) {
 const startTime = 2 * time.Minute
 
 func embed(dir string, o EmbedOptions) (*Queue, error) {
-	room := o.Room
-	if room == 0 {
-		room = freeBytes(dir) / 10 * 9
-	}
+	disk := newStoreDisk(dir)
 	s, err := natsd.NewServer(&natsd.Options{
 		ServerName: "eyelet", DontListen: true, NoSigs: true, NoLog: true, NoSystemAccount: true,
-		JetStream: true, StoreDir: dir, JetStreamMaxStore: room, JetStreamMaxMemory: 64 << 20,
-		SyncAlways: o.Sync, DisableJetStreamBanner: true,
+		JetStream: true, StoreDir: dir, JetStreamMaxStore: cmp.Or(o.Room, unbounded),
+		JetStreamMaxMemory: 64 << 20,
+		SyncAlways:         o.Sync, DisableJetStreamBanner: true,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrQueue, err)
 	}
 	// Without this, a store that cannot be read is told to nobody but a log.
-	note := &logNote{}
+	note := &logNote{hear: disk.hear}
 	s.SetLoggerV2(note, false, false, false)
 	s.Start()
 	fail := func(err error) (*Queue, error) {
@@ -132,9 +133,20 @@ func embed(dir string, o EmbedOptions) (*Queue, error) {
 		nc.Close()
 		return fail(err)
 	}
-	q.embedded = s
+	q.embedded, q.disk = s, disk
+	watching, stop := context.WithCancel(context.Background())
+	var over sync.WaitGroup
+	say := o.Log
+	if say == nil {
+		say = func(string) {}
+	}
+	over.Go(func() { disk.heal(watching, s, say) })
+	q.healing = func() { stop(); over.Wait() }
 	return q, nil
 }
+
+// unbounded is a limit of a store that its disk bounds.
+const unbounded = 1 << 60
 
 // started waits until a server is ready, or has said that it cannot be.
 func started(s *natsd.Server, note *logNote) bool {
@@ -151,16 +163,6 @@ func started(s *natsd.Server, note *logNote) bool {
 
 // startPause is how often a server that starts is looked at.
 const startPause = 100 * time.Millisecond
-
-// freeBytes is what is free on the disk of a folder, for whoever asks.
-func freeBytes(dir string) int64 {
-	var st unix.Statfs_t
-	if unix.Statfs(dir, &st) != nil || st.Bsize <= 0 {
-		return math.MaxInt64
-	}
-	free := uint64(st.Bavail) * uint64(st.Bsize) //nolint:unconvert // the types differ between systems
-	return int64(min(free, math.MaxInt64))       //nolint:gosec // bounded
-}
 
 // ConnectOptions say how to reach the queue of a site. What they leave out, the address may hold,
 // as nats://user:password@host.
@@ -267,6 +269,7 @@ func (q *Queue) Embedded() bool { return q.embedded != nil }
 func (q *Queue) Close() error {
 	q.close.Do(func() {
 		if q.embedded != nil {
+			q.healing()
 			q.giveBack()
 		}
 		q.nc.Close()
@@ -297,6 +300,7 @@ func (q *Queue) giveBack() {
 
 // logNote keeps the first error that a server inside this program logs, or the one that ends it.
 type logNote struct {
+	hear  func(line string) // is told of all errors; nil for nobody
 	mu    sync.Mutex
 	line  string
 	grave bool // the server ends because of it
@@ -315,10 +319,14 @@ func (n *logNote) fatal() bool {
 }
 
 func (n *logNote) keep(grave bool, format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	if n.hear != nil {
+		n.hear(line)
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.line == "" || grave && !n.grave {
-		n.line, n.grave = fmt.Sprintf(format, args...), grave
+		n.line, n.grave = line, grave
 	}
 }
 
@@ -329,9 +337,6 @@ func (n *logNote) Tracef(string, ...any)             {}
 func (n *logNote) Fatalf(format string, args ...any) { n.keep(true, format, args...) }
 func (n *logNote) Errorf(format string, args ...any) { n.keep(false, format, args...) }
 
-// broken reports whether an embedded queue has ended by itself, as it does when its disk is full.
-func (q *Queue) broken() bool { return q.embedded != nil && !q.embedded.JetStreamEnabled() }
-
 // Pauses between tries to reach a queue.
 const (
 	firstPause = 100 * time.Millisecond
@@ -339,7 +344,7 @@ const (
 )
 
 // retry does something with the queue until it works. A queue elsewhere may come back, however long
-// it takes; one inside the program does not, and what was refused for a reason stays refused.
+// it takes, and a full disk may get room; else what was refused for a reason stays refused.
 func (q *Queue) retry(ctx context.Context, tell func(error), do func() error) error {
 	pause := firstPause
 	for {
@@ -350,9 +355,7 @@ func (q *Queue) retry(ctx context.Context, tell func(error), do func() error) er
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		_, refused := errors.AsType[*jetstream.APIError](err)
-		if q.embedded != nil || !errors.Is(err, ErrQueue) || refused && q.nc.IsConnected() &&
-			!passing(err) {
+		if !errors.Is(err, errFull) && !q.mayComeBack(err) {
 			return err
 		}
 		if tell != nil {
@@ -365,6 +368,13 @@ func (q *Queue) retry(ctx context.Context, tell func(error), do func() error) er
 		}
 		pause = min(2*pause, lastPause)
 	}
+}
+
+// mayComeBack reports whether an error is one of a queue elsewhere that is away for a time.
+func (q *Queue) mayComeBack(err error) bool {
+	_, refused := errors.AsType[*jetstream.APIError](err)
+	return q.embedded == nil && errors.Is(err, ErrQueue) &&
+		(!refused || !q.nc.IsConnected() || passing(err))
 }
 
 // passing reports whether a cluster refused because it is just choosing a leader or starting.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	natsd "github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -17,6 +18,8 @@ type ServeOptions struct {
 	Port   int    // 0 for any
 	Config string // file of NATS's configuration; what it says comes before the fields above
 	Sync   bool   // as in EmbedOptions
+	// Log is told of a full disk, and that there is room again; nil for nobody.
+	Log func(text string)
 }
 
 // Serve runs a queue that others reach, a NATS server with JetStream, until ctx is done. It calls
@@ -49,7 +52,8 @@ func Serve(ctx context.Context, o ServeOptions, ready func(address string)) erro
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrQueue, err)
 	}
-	note := &logNote{}
+	disk := newStoreDisk(options.StoreDir)
+	note := &logNote{hear: disk.hear}
 	s.SetLoggerV2(note, false, false, false)
 	s.Start()
 	defer s.WaitForShutdown()
@@ -58,6 +62,15 @@ func Serve(ctx context.Context, o ServeOptions, ready func(address string)) erro
 		return fmt.Errorf("%w: it does not start: %s", ErrQueue,
 			cmp.Or(note.text(), "no reason is known"))
 	}
+	say := o.Log
+	if say == nil {
+		say = func(string) {}
+	}
+	watching, stop := context.WithCancel(ctx)
+	var healing sync.WaitGroup
+	defer healing.Wait()
+	defer stop()
+	healing.Go(func() { disk.heal(watching, s, say) })
 	ready(s.Addr().String())
 	ended := make(chan struct{})
 	go func() { s.WaitForShutdown(); close(ended) }()

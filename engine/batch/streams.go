@@ -166,6 +166,9 @@ func (q *Queue) put(ctx context.Context, batch, name string, data []byte) error 
 	if info, err := b.GetInfo(ctx, name); err == nil && info.Size == uint64(len(data)) {
 		return nil
 	}
+	if err := q.fits(len(data)); err != nil {
+		return err
+	}
 	if _, err := b.PutBytes(ctx, name, data); err != nil {
 		return q.fault("storing "+name, err)
 	}
@@ -229,6 +232,11 @@ func (q *Queue) keep(ctx context.Context, batch string, r stored) error {
 	if err != nil {
 		return fmt.Errorf("batch: %w", err)
 	}
+	if r.Error == nil { // a reason may take of what is kept free
+		if err := q.fits(len(data)); err != nil {
+			return err
+		}
+	}
 	hash := hashOf(r.CustomID)
 	if _, err := q.js.Publish(ctx, resultSubject+batch+"."+hash, data); err != nil &&
 		!isDouble(err) {
@@ -240,6 +248,21 @@ func (q *Queue) keep(ctx context.Context, batch string, r stored) error {
 	}
 	_ = q.nc.Publish(doneSubject+batch, []byte(state+hash)) // a hint: who misses it looks
 	return nil
+}
+
+// over reports whether a batch has no place for results any more, so that nobody wants them.
+func (q *Queue) over(ctx context.Context, batch string) bool {
+	_, err := q.js.Stream(ctx, resultsStream+batch)
+	return errors.Is(err, jetstream.ErrStreamNotFound)
+}
+
+// fits is nil where the disk of a queue inside this program has room for so many bytes more; of
+// others the server says it.
+func (q *Queue) fits(size int) error {
+	if q.disk == nil {
+		return nil
+	}
+	return q.disk.fits(size)
 }
 
 // resultsOf is the stream of a batch's results.
@@ -342,8 +365,8 @@ func (q *Queue) fault(what string, err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err
-	case q.embedded != nil && !q.embedded.JetStreamEnabled():
-		return fmt.Errorf("%w: its disk is full; make room, and start again", ErrNoRoom)
+	case q.disk != nil && (q.disk.sick.Load() || !q.embedded.JetStreamEnabled()):
+		return q.disk.full()
 	}
 	api, ok := errors.AsType[*jetstream.APIError](err)
 	if ok && (api.Code == 503 && strings.Contains(api.Description, "resource") ||

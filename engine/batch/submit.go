@@ -232,8 +232,8 @@ func (b *submitter) one(ctx context.Context, item Item) error {
 		return nil
 	}
 	return b.retry(ctx, func() error {
-		return b.q.keep(ctx, b.Batch, stored{Result: Result{ID: resultID(b.Batch, hash),
-			CustomID: item.ID, Error: fault}})
+		return untilRoom(b.q.keep(ctx, b.Batch, stored{Result: Result{ID: resultID(b.Batch, hash),
+			CustomID: item.ID, Error: fault}}))
 	})
 }
 
@@ -316,6 +316,9 @@ func (b *submitter) publish(ctx context.Context, item Item, hash string,
 
 // send publishes a job and wakes a worker. One that waits already is no error.
 func (b *submitter) send(ctx context.Context, m *nats.Msg) error {
+	if err := b.q.fits(len(m.Data)); err != nil {
+		return err
+	}
 	if _, err := b.q.js.PublishMsg(ctx, m); err != nil && !isDouble(err) {
 		return b.q.fault("submitting", err)
 	}
@@ -413,7 +416,7 @@ func (b *submitter) object(ctx context.Context, p *pending, name string,
 func (b *submitter) roomFor(ctx context.Context, do func() error) (*Fault, error) {
 	for {
 		err := b.retry(ctx, do)
-		if !errors.Is(err, ErrNoRoom) || b.q.broken() {
+		if !errors.Is(err, ErrNoRoom) {
 			return nil, err
 		}
 		if b.left() <= 1 {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -53,17 +54,27 @@ type WorkerOptions struct {
 	Log func(text string)
 }
 
+// PictureCache is how many bytes of embeddings a machine that works for batches needs to keep: those
+// of pictures about which there are several questions, which come one after the other.
+const PictureCache = 64 << 20
+
 // Worker carries out the jobs of a queue.
 type Worker struct {
 	q *Queue
 	WorkerOptions
 
-	mu      sync.Mutex // held by the one task that looks for a job
+	places chan struct{} // has a token for each task that is being answered
+	ahead  chan struct{} // has one for each job that waits for a place
+	quick  atomic.Bool   // whether the last answer came soon
+
+	// What follows is used by the one goroutine that looks for jobs.
 	lanes   []lane
 	at      int // the lane that had the last job
 	looked  time.Time
 	refused map[string]bool // streams of models that are not here, as the log says
 	wake    chan struct{}
+
+	told atomic.Int64 // when a wait was last told of
 
 	count sync.Mutex
 	busy  int
@@ -71,18 +82,14 @@ type Worker struct {
 	known []Model
 }
 
-// lane is a slot of a model's stream.
-type lane struct {
-	consumer jetstream.Consumer
-	model    Model
-}
-
 const (
-	lanesAge  = 2 * time.Second // after which a worker without work looks for new streams
-	idlePause = time.Second     // between looks for work where nothing is heard
 	// deliveries beyond the tries after which a job is taken for one that ends its worker
 	deaths    = 10
 	firstWait = time.Second // before a job is tried again
+	// An answer that takes less is quick: the next jobs are then fetched before a place is free,
+	// because some milliseconds without work count. Where answers take longer, a job that waits
+	// here would be one that an idle worker elsewhere does not get.
+	quickAnswer = time.Second
 )
 
 // NewWorker makes a worker. Run starts it.
@@ -93,11 +100,12 @@ func NewWorker(q *Queue, o WorkerOptions) *Worker {
 	if o.Log == nil {
 		o.Log = func(string) {}
 	}
-	return &Worker{q: q, WorkerOptions: o, refused: map[string]bool{}, wake: make(chan struct{}, 1)}
+	return &Worker{q: q, WorkerOptions: o, places: make(chan struct{}, o.Parallel),
+		ahead: make(chan struct{}, o.Parallel), refused: map[string]bool{}, wake: make(chan struct{}, 1)}
 }
 
 // Run carries out jobs until ctx is done. Those in hand are then given back at once. It returns an
-// error only if it could not begin, or if the queue inside this program has ended.
+// error only if it could not begin.
 func (w *Worker) Run(ctx context.Context) error {
 	woken, err := w.q.nc.Subscribe(wakeSubject, func(*nats.Msg) {
 		select {
@@ -121,25 +129,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	if w.known, err = w.Models(ctx); err != nil {
 		return err
 	}
-	var tasks sync.WaitGroup
-	failed := make(chan error, w.Parallel)
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	for range w.Parallel {
-		tasks.Go(func() {
-			if err := w.loop(ctx); err != nil {
-				failed <- err
-				stop()
-			}
-		})
-	}
-	tasks.Wait()
-	select {
-	case err := <-failed:
-		return err
-	default:
-		return nil
-	}
+	w.loop(ctx)
+	return nil
 }
 
 // WorkerState is what a worker says of itself.
@@ -182,123 +173,74 @@ func (q *Queue) Workers(ctx context.Context, d time.Duration) ([]WorkerState, er
 	}
 }
 
-// loop carries out one task after the other.
-func (w *Worker) loop(ctx context.Context) error {
-	for ctx.Err() == nil {
-		m, from, err := w.next(ctx)
-		if err != nil {
-			return err
-		}
-		if m != nil {
-			w.work(ctx, m, from)
+// loop fetches jobs and carries each out beside the others. What a job needs of the queue, before
+// and after its answer, is done while others are answered.
+func (w *Worker) loop(ctx context.Context) {
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	// Bounds the jobs whose results wait to be stored, as while the queue is away.
+	hand := make(chan struct{}, 2*w.Parallel+cap(w.ahead))
+	take := func(room chan struct{}) bool {
+		select {
+		case room <- struct{}{}:
+			return true
+		case <-ctx.Done():
+			return false
 		}
 	}
+	for take(hand) {
+		wait := w.places
+		if w.quick.Load() {
+			wait = w.ahead
+		}
+		if !take(wait) {
+			return
+		}
+		m, from := w.next(ctx)
+		if m == nil {
+			return
+		}
+		tasks.Go(func() {
+			defer func() { <-hand }()
+			w.work(ctx, m, from, wait)
+		})
+	}
+}
+
+// place is what a job holds while it is being answered, or waits for that.
+type place struct {
+	w    *Worker
+	held chan struct{} // the channel that has its token, nil for none
+}
+
+// take waits for a place among those that are answered.
+func (p *place) take(ctx context.Context) error {
+	if p.held == p.w.places {
+		return nil
+	}
+	select {
+	case p.w.places <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	p.leave()
+	p.held = p.w.places
 	return nil
 }
 
-// next waits for a job: first in the lane that had the last one. It returns nil where ctx is done.
-func (w *Worker) next(ctx context.Context) (jetstream.Msg, lane, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for ctx.Err() == nil {
-		if w.q.broken() {
-			return nil, lane{}, w.q.fault("working", ErrQueue)
-		}
-		for i := range w.lanes {
-			at := (w.at + i) % len(w.lanes)
-			if m := w.fetch(w.lanes[at].consumer); m != nil {
-				w.at = at
-				return m, w.lanes[at], nil
-			}
-		}
-		if time.Since(w.looked) > lanesAge {
-			w.looked = time.Now()
-			if w.look(ctx) {
-				continue
-			}
-		}
-		select {
-		case <-w.wake:
-			if len(w.lanes) == 0 {
-				w.looked = time.Time{}
-			}
-		case <-time.After(idlePause):
-		case <-ctx.Done():
-		}
+// leave gives the place to another job. Leaving again does nothing.
+func (p *place) leave() {
+	if p.held != nil {
+		<-p.held
+		p.held = nil
 	}
-	return nil, lane{}, nil
-}
-
-// fetch takes a job from a consumer, nil if it has none now.
-func (w *Worker) fetch(c jetstream.Consumer) jetstream.Msg {
-	got, err := c.FetchNoWait(1)
-	if err != nil {
-		return nil // the queue is away: looked at again after a pause
-	}
-	var m jetstream.Msg
-	for m = range got.Messages() { //nolint:revive // one at most
-	}
-	return m
-}
-
-// look finds the streams of the models that are here. It reports whether there are others than
-// before.
-func (w *Worker) look(ctx context.Context) (changed bool) {
-	models, err := w.Models(ctx)
-	if err != nil {
-		w.Log("the models cannot be listed: " + err.Error())
-		return false
-	}
-	w.count.Lock()
-	w.known = models
-	w.count.Unlock()
-	var lanes []lane
-	streams := w.q.js.ListStreams(ctx, jetstream.WithStreamListSubject(jobsSubject+">"))
-	for info := range streams.Info() {
-		name, digest := info.Config.Metadata["eyelet_model"], info.Config.Metadata["eyelet_digest"]
-		var model Model
-		for _, m := range models {
-			if m.Digest == digest {
-				model = m
-				break
-			}
-		}
-		if model.Digest == "" || info.Config.Name != jobsStream+model.key() {
-			if !w.refused[info.Config.Name] && info.State.Msgs > 0 {
-				w.refused[info.Config.Name] = true
-				w.Log(fmt.Sprintf("jobs wait for the model %.200q (%.12s…), which is not here; bring it with \"eyelet import\" or \"eyelet pull\"", name, digest))
-			}
-			continue
-		}
-		delete(w.refused, info.Config.Name)
-		for i := range slots {
-			c, err := w.q.js.Consumer(ctx, info.Config.Name, slotName(i))
-			if err != nil {
-				continue // being made: there the next time
-			}
-			lanes = append(lanes, lane{c, model})
-		}
-	}
-	if streams.Err() != nil {
-		return false
-	}
-	changed = len(lanes) != len(w.lanes)
-	for i := range lanes {
-		changed = changed || lanes[i].model != w.lanes[i].model
-	}
-	if changed {
-		// Workers begin in lanes of their own, so that they meet no sooner than they must.
-		w.lanes, w.at = lanes, 0
-		if len(lanes) > 0 {
-			w.at = int(time.Now().UnixNano()/1000) % len(lanes)
-		}
-	}
-	return changed
 }
 
 // work carries out one job: it ends with its result stored and the job acknowledged, or with the
-// job given back.
-func (w *Worker) work(ctx context.Context, m jetstream.Msg, from lane) {
+// job given back. wait is the channel that has a token for it.
+func (w *Worker) work(ctx context.Context, m jetstream.Msg, from lane, wait chan struct{}) {
+	at := &place{w, wait}
+	defer at.leave()
 	w.count.Lock()
 	w.busy++
 	w.count.Unlock()
@@ -336,7 +278,7 @@ func (w *Worker) work(ctx context.Context, m jetstream.Msg, from lane) {
 	if meta.NumDelivered > uint64(max(j.Tries, 1)+deaths) {
 		r.Error = &Fault{"worker_lost",
 			fmt.Sprintf("the job was given to workers %d times, and none of them lived to answer it", meta.NumDelivered-1)}
-	} else if r.Response, r.Error, err = w.answer(ctx, j, from.model); ctx.Err() != nil {
+	} else if r.Response, r.Error, err = w.answer(ctx, j, from.model, at); ctx.Err() != nil {
 		_ = m.Nak()
 		_ = w.q.nc.FlushTimeout(time.Second)
 		return
@@ -349,6 +291,7 @@ func (w *Worker) work(ctx context.Context, m jetstream.Msg, from lane) {
 	} else if err != nil {
 		r.Error = &Fault{"queue", err.Error()}
 	}
+	at.leave()
 	if !last && (err != nil || passes(r.Response)) {
 		_ = m.NakWithDelay(firstWait << min(meta.NumDelivered-1, 6))
 		return
@@ -366,18 +309,22 @@ func passes(r *Response) bool {
 		r.Status == http.StatusRequestTimeout)
 }
 
-// keep stores a result, however long the queue is away. It gives up where ctx is done.
+// keep stores a result, however long the queue is away or full. It gives up where ctx is done.
 func (w *Worker) keep(ctx context.Context, j job, r stored) bool {
-	err := w.q.retry(ctx, nil, func() error { return w.q.keep(ctx, j.Batch, r) })
-	if errors.Is(err, ErrNoRoom) && !w.q.broken() {
-		// The store takes no answer; a reason is shorter.
+	store := func() error {
+		err := w.q.keep(ctx, j.Batch, r)
+		if (errors.Is(err, jetstream.ErrNoStreamResponse) ||
+			errors.Is(err, jetstream.ErrStreamNotFound)) && w.q.over(ctx, j.Batch) {
+			return nil // nobody wants it
+		}
+		return err
+	}
+	err := w.q.retry(ctx, w.tell, store)
+	if errors.Is(err, ErrNoRoom) {
+		// The store takes no answer of this size; a reason is shorter.
 		r.Response, r.Object = nil, ""
 		r.Error = &Fault{"no_room", "the queue has no room for the answer"}
-		err = w.q.keep(ctx, j.Batch, r)
-	}
-	if errors.Is(err, jetstream.ErrNoStreamResponse) ||
-		errors.Is(err, jetstream.ErrStreamNotFound) {
-		return true // nobody wants it: the batch is over
+		err = w.q.retry(ctx, w.tell, func() error { return untilRoom(store()) })
 	}
 	if err != nil && ctx.Err() == nil {
 		w.Log("a result cannot be stored: " + err.Error())
@@ -385,6 +332,17 @@ func (w *Worker) keep(ctx context.Context, j job, r stored) bool {
 	}
 	return err == nil
 }
+
+// tell logs what the worker waits for, now and then.
+func (w *Worker) tell(err error) {
+	now := time.Now().UnixNano()
+	if last := w.told.Load(); now-last > int64(tellTime) && w.told.CompareAndSwap(last, now) {
+		w.Log(err.Error() + "; waiting")
+	}
+}
+
+// tellTime is how often a wait is told of.
+const tellTime = 30 * time.Second
 
 // beat tells the queue that a job is being worked on, until the returned function is called.
 func beat(ctx context.Context, m jetstream.Msg, every time.Duration) (stop func()) {
@@ -420,8 +378,10 @@ func (j *job) check(subject string) error {
 	return nil
 }
 
-// answer fetches what a job needs and has it carried out. An error is one of the queue.
-func (w *Worker) answer(ctx context.Context, j job, model Model) (*Response, *Fault, error) {
+// answer fetches what a job needs and has it carried out when there is a place. An error is one of
+// the queue.
+func (w *Worker) answer(ctx context.Context, j job, model Model,
+	at *place) (*Response, *Fault, error) {
 	t := Task{Batch: j.Batch, ID: j.ID, URL: j.URL, Model: model, Body: j.Body}
 	if j.Object != "" {
 		var err error
@@ -444,7 +404,12 @@ func (w *Worker) answer(ctx context.Context, j job, model Model) (*Response, *Fa
 		}
 		t.Pictures = append(t.Pictures, f)
 	}
+	if err := at.take(ctx); err != nil {
+		return nil, nil, err
+	}
+	began := time.Now()
 	r, fault := w.Answer(ctx, t)
+	w.quick.Store(time.Since(began) < quickAnswer)
 	return r, fault, nil
 }
 
