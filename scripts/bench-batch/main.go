@@ -27,10 +27,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"runtime/pprof"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/batch"
@@ -45,6 +49,8 @@ type options struct {
 	portions int
 	parallel int
 	eyelet   string
+	// files for profiles of the mode queue, "" for none
+	cpuProfile, heapProfile string
 }
 
 func main() {
@@ -55,6 +61,10 @@ func main() {
 	flag.IntVar(&o.parallel, "parallel", engine.DefaultParallel,
 		"pictures that are asked about at a time")
 	flag.StringVar(&o.eyelet, "eyelet", "build/bin/eyelet", "of the mode workers: the program")
+	flag.StringVar(&o.cpuProfile, "cpuprofile", "",
+		"of the mode queue: `file` for a profile of the portions")
+	flag.StringVar(&o.heapProfile, "heapprofile", "",
+		"of the mode queue: `file` for a profile of the memory in use at the end")
 	flag.Parse()
 	if err := run(context.Background(), o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench-batch:", err)
@@ -125,7 +135,8 @@ func queue(ctx context.Context, o options, dir, pictures string) (err error) {
 	}
 	pool := pool.New(e, pool.Options{KeepAlive: -1})
 	defer func() { err = errors.Join(err, pool.Close(), e.Close()) }()
-	s, err := server.New(pool, nil, server.Options{Spec: engine.ModelSpec{Parallel: o.parallel},
+	s, err := server.New(pool, nil, server.Options{Spec: engine.ModelSpec{Parallel: o.parallel,
+		ImageBytes: batch.PictureCache},
 		Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
@@ -198,7 +209,12 @@ func queue(ctx context.Context, o options, dir, pictures string) (err error) {
 	if _, err := past(0, 1); err != nil { // loads the model
 		return err
 	}
-	var times [2]time.Duration
+	end, err := profile(o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, end()) }()
+	var times, computed [2]time.Duration
 	size := o.items / o.portions
 	for p := range o.portions {
 		for turn := range 2 {
@@ -207,7 +223,7 @@ func queue(ctx context.Context, o options, dir, pictures string) (err error) {
 			if way == 1 {
 				do = through
 			}
-			began := time.Now()
+			began, before := time.Now(), processorTime()
 			good, err := do(p*size, (p+1)*size)
 			if err != nil {
 				return err
@@ -216,12 +232,57 @@ func queue(ctx context.Context, o options, dir, pictures string) (err error) {
 				return fmt.Errorf("%d of %d were answered", good, size)
 			}
 			times[way] += time.Since(began)
+			computed[way] += processorTime() - before
 		}
-		fmt.Printf("portion %2d: without a queue %v, through it %v so far; resident memory %d MiB\n", p+1, times[0].Round(time.Millisecond), times[1].Round(time.Millisecond), resident()>>20)
+		fmt.Printf("portion %2d: without a queue %v, through it %v so far; resident memory %d MiB\n",
+			p+1, times[0].Round(time.Millisecond), times[1].Round(time.Millisecond),
+			resident()>>20)
 	}
 	n := float64(size * o.portions)
-	fmt.Printf("%d pictures: %.1f a second without a queue, %.1f through it: %.3f of the throughput\n", int(n), n/times[0].Seconds(), n/times[1].Seconds(), times[0].Seconds()/times[1].Seconds())
+	fmt.Printf("%d pictures: %.1f a second without a queue, %.1f through it: %.3f of the throughput\n",
+		int(n), n/times[0].Seconds(), n/times[1].Seconds(), times[0].Seconds()/times[1].Seconds())
+	fmt.Printf("processor time: %.2f ms a picture without a queue, %.2f through it\n",
+		computed[0].Seconds()*1000/n, computed[1].Seconds()*1000/n)
 	return nil
+}
+
+// profile begins the profiles that are asked for. The function that it returns ends them.
+func profile(o options) (end func() error, err error) {
+	var cpu *os.File
+	if o.cpuProfile != "" {
+		if cpu, err = os.Create(o.cpuProfile); err != nil {
+			return nil, err
+		}
+		if err := pprof.StartCPUProfile(cpu); err != nil {
+			return nil, err
+		}
+	}
+	return func() error {
+		if cpu != nil {
+			pprof.StopCPUProfile()
+			if err := cpu.Close(); err != nil {
+				return err
+			}
+		}
+		if o.heapProfile == "" {
+			return nil
+		}
+		heap, err := os.Create(o.heapProfile)
+		if err != nil {
+			return err
+		}
+		runtime.GC()
+		return errors.Join(pprof.Lookup("heap").WriteTo(heap, 0), heap.Close())
+	}, nil
+}
+
+// processorTime is what this process has computed, with all its threads.
+func processorTime() time.Duration {
+	var u unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // resident is the memory that this process has, in bytes; 0 where that cannot be known.
