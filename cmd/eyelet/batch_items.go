@@ -34,6 +34,14 @@ type batchEntry struct {
 	Fault    string `json:"fault,omitempty"`
 }
 
+// image is what the picture is called in the output, "" where the item has none.
+func (e *batchEntry) image() string {
+	if e.Path == "" {
+		return ""
+	}
+	return cmp.Or(e.Name, e.ID)
+}
+
 // batchLists reads inputs and writes entries, each under a name of its own.
 type batchLists struct {
 	cmd     *cobra.Command
@@ -41,12 +49,14 @@ type batchLists struct {
 	w       *json.Encoder
 	names   map[[16]byte]struct{}
 	entries int
+	ids     bool // there are lines with ids of their own
 }
 
 // add writes an entry.
 func (l *batchLists) add(e batchEntry) error {
 	e.ID = string([]rune(e.ID)) // names of files may be no UTF-8, which JSON knows alone
 	if len(e.ID) > batch.MaxID {
+		e.Name = cmp.Or(e.Name, e.ID)
 		sum := sha256.Sum256([]byte(e.ID))
 		e.ID = fmt.Sprintf("%.400s…%x", e.ID, sum[:16])
 	}
@@ -192,6 +202,7 @@ func (l *batchLists) lines(path string) error {
 			return inputf("%s, line %d has no question, and there is no --prompt", path, n)
 		}
 		if o.Image == "" {
+			l.ids = true
 			return atLine(l.add(batchEntry{ID: cmp.Or(o.ID, fmt.Sprintf("%d", n)), Page: -1,
 				Question: o.Question}))
 		}
@@ -205,6 +216,7 @@ func (l *batchLists) lines(path string) error {
 		}
 		name := strings.TrimSuffix(o.Image, "#"+own)
 		id := o.ID
+		l.ids = l.ids || id != ""
 		if id == "" {
 			if id = name; o.Question != "" { // there may be several about one picture
 				id = fmt.Sprintf("%d %s", n, name)

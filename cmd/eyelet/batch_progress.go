@@ -16,13 +16,16 @@ type batchProgress struct {
 	ok     int
 	failed int
 	known  int
-	began  time.Time // when the first new result came
+	began  time.Time // when asking about what was not known began
 	stop   chan struct{}
 	over   sync.WaitGroup
 }
 
-// reportTime is how often a line tells of progress where there is no terminal.
-const reportTime = 30 * time.Second
+// A line tells of progress where there is no terminal: soon after the beginning, then at times.
+const (
+	firstReport = 5 * time.Second
+	reportTime  = 30 * time.Second
+)
 
 func (r *batchRun) progress() *batchProgress {
 	p := &batchProgress{r: r, began: time.Now(), stop: make(chan struct{})}
@@ -31,7 +34,7 @@ func (r *batchRun) progress() *batchProgress {
 	case isTerminal(r.cmd.ErrOrStderr()):
 		p.bar = progressbar.NewOptions(r.state.Items,
 			progressbar.OptionSetWriter(r.cmd.ErrOrStderr()),
-			progressbar.OptionSetDescription("items"), progressbar.OptionShowCount(),
+			progressbar.OptionSetDescription(barName(0)), progressbar.OptionShowCount(),
 			progressbar.OptionShowIts(), progressbar.OptionSetPredictTime(true),
 			progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond))
 		_ = p.bar.RenderBlank()
@@ -50,36 +53,64 @@ func (p *batchProgress) done(ok, known bool) {
 	} else {
 		p.failed++
 	}
-	if known {
+	switch {
+	case known:
 		p.known++
 		p.began = time.Now()
-	}
-	if p.bar != nil {
+		if p.bar != nil { // which counts, and times, what is asked now
+			p.bar.ChangeMax(max(p.r.state.Items-p.known, 1))
+			p.bar.Describe(barName(p.known))
+		}
+	case p.bar != nil:
+		if p.ok+p.failed == p.known+1 {
+			p.bar.Reset() // the time that what is known took is no part of the rate
+		}
 		_ = p.bar.Add(1)
 	}
 	p.r.count.OK, p.r.count.Failed = p.ok, p.failed // for what is said after Ctrl-C
 }
 
+// barName is what the bar counts.
+func barName(known int) string {
+	if known == 0 {
+		return "items"
+	}
+	return fmt.Sprintf("items beside %d known", known)
+}
+
+// report tells of progress until the end.
 func (p *batchProgress) report() {
-	tick := time.NewTicker(reportTime)
-	defer tick.Stop()
+	next := time.NewTimer(firstReport)
+	defer next.Stop()
 	for {
 		select {
 		case <-p.stop:
 			return
-		case <-tick.C:
-			p.mu.Lock()
-			done, fresh := p.ok+p.failed, p.ok+p.failed-p.known
-			rate := float64(fresh) / time.Since(p.began).Seconds()
-			text := fmt.Sprintf("%d of %d, %d failed", done, p.r.state.Items, p.failed)
-			if fresh > 0 {
-				left := time.Duration(float64(p.r.state.Items-done) / rate * float64(time.Second))
-				text += fmt.Sprintf(", %.3g a second, %s to go", rate, left.Round(time.Second))
-			}
-			p.mu.Unlock()
-			p.r.say("%s", text)
+		case <-next.C:
+			p.r.say("%s", p.line(time.Now()))
+			next.Reset(reportTime)
 		}
 	}
+}
+
+// line says how far the batch is at a time, and how long it will take.
+func (p *batchProgress) line(now time.Time) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	done, fresh := p.ok+p.failed, p.ok+p.failed-p.known
+	text := fmt.Sprintf("%d of %d done", done, p.r.state.Items)
+	if p.known > 0 {
+		text += fmt.Sprintf(", %d of them before", p.known)
+	}
+	if p.failed > 0 {
+		text += fmt.Sprintf(", %d failed", p.failed)
+	}
+	if took := now.Sub(p.began).Seconds(); fresh > 0 && took > 0 {
+		rate := float64(fresh) / took
+		left := time.Duration(float64(p.r.state.Items-done) / rate * float64(time.Second))
+		text += fmt.Sprintf(", %.3g a second, %s to go", rate, left.Round(time.Second))
+	}
+	return text
 }
 
 func (p *batchProgress) end() {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/batch"
 )
 
@@ -28,7 +29,8 @@ type batchState struct {
 	Batch   string `json:"batch"`   // its name in the queue
 	Request string `json:"request"` // a hash of what is asked about what
 	Items   int    `json:"items"`
-	Ended   bool   `json:"ended"` // all items have results, some of them failures
+	IDs     bool   `json:"ids,omitempty"` // items have ids that are not the names of their pictures
+	Ended   bool   `json:"ended"`         // all items have results, some of them failures
 }
 
 const batchFormat = 1
@@ -47,7 +49,8 @@ type batchRun struct {
 	count   batch.Count
 	fresh   bool // no run before this one began it
 
-	firstFault string // of the items without an answer
+	firstFault string         // of the items without an answer
+	codes      map[string]int // how many have which code
 
 	seen   sync.Mutex
 	models []batch.Model // that items have named
@@ -155,8 +158,8 @@ func (r *batchRun) begin(request string) error {
 		return errors.Join(err, r.abandon())
 	}
 	sum := sha256.Sum256(fmt.Append(nil, request, r.dir, os.Getpid(), r.began.UnixNano()))
-	r.state = batchState{Format: batchFormat, Batch: "cli-" + hex.EncodeToString(sum[:8]),
-		Request: request, Items: items}
+	r.state.Format, r.state.Batch = batchFormat, "cli-"+hex.EncodeToString(sum[:8])
+	r.state.Request, r.state.Items = request, items
 	return r.save()
 }
 
@@ -211,6 +214,7 @@ func (r *batchRun) list(path string) (int, error) {
 		return len(names), nil
 	}
 	l := &batchLists{cmd: r.cmd, o: r.o, names: names}
+	defer func() { r.state.IDs = l.ids }()
 	err := writeAtomically(path, func(w io.Writer) error {
 		l.w = json.NewEncoder(w)
 		l.w.SetEscapeHTML(false)
@@ -400,13 +404,25 @@ func (r *batchRun) sum(failures string) error {
 		if r.count.OK > 0 {
 			where += ", " + r.o.output + " has the others"
 		}
-		return &inputError{
-			err: fmt.Errorf("%d of %d could not be answered (the first: %s); %s", r.count.Failed,
-				r.count.Items, r.firstFault, where),
-			remedy: "the same command asks about them again",
-		}
+		err := fmt.Errorf("%d of %d could not be answered (the first: %s); %s", r.count.Failed,
+			r.count.Items, r.firstFault, where)
+		return &inputError{err: r.kindOf(err), remedy: "the same command asks about them again"}
 	}
 	return nil
+}
+
+// capacityFault is an error about items that all failed for want of memory, context or disk.
+type capacityFault struct{ error }
+
+// Unwrap gives it the exit code of its kind.
+func (capacityFault) Unwrap() error { return engine.ErrContextLength }
+
+// kindOf is an error about the items that failed, of the kind that these have in common.
+func (r *batchRun) kindOf(err error) error {
+	if r.codes["context_length_exceeded"]+r.codes["no_room"] == r.count.Failed {
+		return capacityFault{err}
+	}
+	return err
 }
 
 // discard removes the state of the batch, and what the queue of a site holds of it.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/parquet-go/parquet-go"
 )
@@ -150,11 +151,13 @@ func TestLinesOfOurOwnAndLists(t *testing.T) {
 	out := filepath.Join(dir, "out.csv")
 	eyelet(t, "batch", in, "-o", out, "-q").mustFail(t, 3, "2 of 4")
 	if text := readFile(t, dir+"/out.csv.failures.jsonl"); !strings.Contains(text,
-		"gone.png: no such file") || !strings.Contains(text, "bad picture: not an image") {
+		"gone.png: no such file") || !strings.Contains(text, "bad picture: not an image") ||
+		!strings.Contains(text, `"id":"third","image":"gone.png"`) {
 		t.Errorf("%s", text)
 	}
-	if text := readFile(t, out); !strings.Contains(text, "1 a.png,cyan,") ||
-		!strings.Contains(text, "second,orange,") {
+	if text := readFile(t, out); !strings.HasPrefix(text, "id,image,text,") ||
+		!strings.Contains(text, "1 a.png,a.png,cyan,") ||
+		!strings.Contains(text, "second,a.png,orange,") {
 		t.Errorf("%s", text)
 	}
 	list := invocation{args: []string{"batch", "--list", "-", "-o", dir + "/list.csv", "--prompt",
@@ -167,6 +170,30 @@ func TestLinesOfOurOwnAndLists(t *testing.T) {
 		&dry) != nil || dry.Items != 4 || dry.Failed != 2 || dry.ImageTokens != 256 ||
 		dry.Seconds <= 0 {
 		t.Errorf("%+v", o)
+	}
+}
+
+// What all items lack has the exit code of its kind.
+func TestABatchWhoseItemsAreAllTooLong(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	writeFile(t, dir+"/a.png", readFile(t, orange))
+	out := filepath.Join(t.TempDir(), "out.csv")
+	eyelet(t, "batch", dir, "-o", out, "--prompt", strings.Repeat("word ", 5000), "-q").mustFail(t,
+		5, "1 of 1 could not be answered")
+}
+
+func TestLinesOfProgress(t *testing.T) {
+	now := time.Now()
+	p := &batchProgress{r: &batchRun{state: batchState{Items: 1000}}, ok: 590, failed: 10,
+		known: 400, began: now.Add(-100 * time.Second)}
+	want := "600 of 1000 done, 400 of them before, 10 failed, 2 a second, 3m20s to go"
+	if got := p.line(now); got != want {
+		t.Errorf("%q; want %q", got, want)
+	}
+	p = &batchProgress{r: &batchRun{state: batchState{Items: 3}}, began: now}
+	if got := p.line(now); got != "0 of 3 done" {
+		t.Errorf("%q", got)
 	}
 }
 

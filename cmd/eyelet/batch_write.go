@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,7 +18,7 @@ import (
 // write writes output and failures, each whole or not at all, in the order of the inputs.
 func (r *batchRun) write(failures string) error {
 	return writeAtomically(r.o.output, func(out io.Writer) error {
-		r.firstFault = ""
+		r.firstFault, r.codes = "", map[string]int{}
 		err := writeAtomically(failures, func(reasons io.Writer) error {
 			return r.results(out, reasons)
 		})
@@ -32,9 +33,9 @@ func (r *batchRun) write(failures string) error {
 
 // results writes each item's result to where it belongs.
 func (r *batchRun) results(out, reasons io.Writer) error {
-	t := &batchTable{o: r.o}
+	t := &batchTable{o: r.o, ids: r.state.IDs}
 	var err error
-	if t.columns, t.properties, err = r.o.columns(); err != nil {
+	if t.columns, t.properties, err = r.o.columns(t.ids); err != nil {
 		return err
 	}
 	lines := json.NewEncoder(reasons)
@@ -48,7 +49,8 @@ func (r *batchRun) results(out, reasons io.Writer) error {
 			return err
 		}
 	}
-	write := func(id, question string) error {
+	write := func(e batchEntry) error {
+		id := e.ID
 		result, ok, err := r.queue.Result(r.ctx, r.state.Batch, id)
 		switch {
 		case err != nil:
@@ -58,6 +60,7 @@ func (r *batchRun) results(out, reasons io.Writer) error {
 				id)
 		case !result.OK():
 			code, text := result.Reason()
+			r.codes[code]++
 			if !r.o.openai {
 				text = thePicture.ReplaceAllString(text, "")
 			}
@@ -69,11 +72,15 @@ func (r *batchRun) results(out, reasons io.Writer) error {
 			if r.o.openai {
 				return lines.Encode(result)
 			}
-			return lines.Encode(map[string]string{"image": id, "code": code, "error": text})
+			reason := map[string]string{"image": e.image(), "code": code, "error": text}
+			if t.ids {
+				reason["id"] = id
+			}
+			return lines.Encode(reason)
 		case plain:
 			return raw.Encode(result)
 		}
-		row, err := t.row(&result, question)
+		row, err := t.row(&result, e)
 		if err != nil {
 			return err
 		}
@@ -82,7 +89,7 @@ func (r *batchRun) results(out, reasons io.Writer) error {
 	if r.o.openai {
 		for it, err := range r.items() {
 			if err == nil {
-				err = write(it.ID, "")
+				err = write(batchEntry{ID: it.ID})
 			}
 			if err != nil {
 				return err
@@ -91,11 +98,8 @@ func (r *batchRun) results(out, reasons io.Writer) error {
 	} else {
 		for e, err := range entriesOf(r.ctx, r.path("items.jsonl")) {
 			if err == nil {
-				question := e.Question
-				if question == "" {
-					question = r.o.prompt
-				}
-				err = write(e.ID, question)
+				e.Question = cmp.Or(e.Question, r.o.prompt)
+				err = write(e)
 			}
 			if err != nil {
 				return err
@@ -114,13 +118,14 @@ var thePicture = regexp.MustCompile(`(?:picture|file) 1 \(message \d+\): `)
 // batchTable makes rows of results.
 type batchTable struct {
 	o          *batchOptions
+	ids        bool // there is a column for them beside that for pictures
 	columns    []rows.Column
 	properties []rows.Column // of the schema, under their own names
 }
 
 // columns are those of the table: the item, what the schema asks for, the text where that has no
 // columns, and what it cost.
-func (o *batchOptions) columns() (columns, properties []rows.Column, err error) {
+func (o *batchOptions) columns(ids bool) (columns, properties []rows.Column, err error) {
 	if properties, err = rows.SchemaColumns(o.schemaJSON); err != nil {
 		return nil, nil, err
 	}
@@ -138,6 +143,9 @@ func (o *batchOptions) columns() (columns, properties []rows.Column, err error) 
 	if o.openai {
 		add("custom_id", rows.Text)
 	} else {
+		if ids {
+			add("id", rows.Text)
+		}
 		add("image", rows.Text)
 	}
 	columns = append(columns, properties...)
@@ -175,12 +183,17 @@ type answerBody struct {
 	} `json:"usage"`
 }
 
-func (t *batchTable) row(result *batch.Result, question string) ([]rows.Cell, error) {
+func (t *batchTable) row(result *batch.Result, e batchEntry) ([]rows.Cell, error) {
 	var body answerBody
 	if err := json.Unmarshal(result.Response.Body, &body); err != nil && !t.o.openai {
 		return nil, fmt.Errorf("the answer about %q is damaged: %w", result.CustomID, err)
 	}
 	row := []rows.Cell{result.CustomID}
+	if t.ids {
+		row = append(row, e.image())
+	} else if !t.o.openai {
+		row[0] = e.image()
+	}
 	var text, finish rows.Cell
 	if len(body.Choices) > 0 {
 		c := body.Choices[0]
@@ -205,7 +218,7 @@ func (t *batchTable) row(result *batch.Result, question string) ([]rows.Cell, er
 	}
 	row = append(append(row, cells...), text)
 	if !t.o.openai {
-		row = append(row, question)
+		row = append(row, e.Question)
 	}
 	row = append(row, body.Model, finish, body.Usage.Prompt, body.Usage.Details.Image,
 		body.Usage.Completion)
