@@ -9,9 +9,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/parquet-go/parquet-go"
+
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/batch"
 )
 
 func TestABatchOfAFolder(t *testing.T) {
@@ -165,7 +166,7 @@ func TestLinesOfOurOwnAndLists(t *testing.T) {
 	if list.code != 0 || !strings.Contains(readFile(t, dir+"/list.csv"), "/a.png,cyan,") {
 		t.Errorf("%+v", list)
 	}
-	var dry dryReport
+	var dry batch.DryReport
 	if o := eyelet(t, "batch", in, "--dry-run", "--json"); json.Unmarshal([]byte(o.stdout),
 		&dry) != nil || dry.Items != 4 || dry.Failed != 2 || dry.ImageTokens != 256 ||
 		dry.Seconds <= 0 {
@@ -181,20 +182,6 @@ func TestABatchWhoseItemsAreAllTooLong(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out.csv")
 	eyelet(t, "batch", dir, "-o", out, "--prompt", strings.Repeat("word ", 5000), "-q").mustFail(t,
 		5, "1 of 1 could not be answered")
-}
-
-func TestLinesOfProgress(t *testing.T) {
-	now := time.Now()
-	p := &batchProgress{r: &batchRun{state: batchState{Items: 1000}}, ok: 590, failed: 10,
-		known: 400, began: now.Add(-100 * time.Second)}
-	want := "600 of 1000 done, 400 of them before, 10 failed, 2 a second, 3m20s to go"
-	if got := p.line(now); got != want {
-		t.Errorf("%q; want %q", got, want)
-	}
-	p = &batchProgress{r: &batchRun{state: batchState{Items: 3}}, began: now}
-	if got := p.line(now); got != "0 of 3 done" {
-		t.Errorf("%q", got)
-	}
 }
 
 func TestWrongBatches(t *testing.T) {

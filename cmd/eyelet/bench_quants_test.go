@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 	"github.com/eyelet-engine/eyelet/engine/bench"
 )
 
@@ -120,14 +121,6 @@ func TestBenchQuantsSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestCommandLinesAreQuotedForAShell(t *testing.T) {
-	t.Parallel()
-	if got := commandLine([]string{"/usr/bin/eyelet", "bench", "a b", "it's", "", "x"}); got !=
-		`eyelet bench 'a b' 'it'\''s' '' x` {
-		t.Error(got)
-	}
-}
-
 func TestBenchQuantsKeepsWhatThereIsWhenInterrupted(t *testing.T) {
 	t.Parallel()
 	out := filepath.Join(t.TempDir(), "out")
@@ -153,7 +146,7 @@ func TestBenchQuantsKeepsWhatThereIsWhenInterrupted(t *testing.T) {
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	if code := exitStatus(t, cmd.Wait()); code != exitInterrupted ||
+	if code := exitStatus(t, cmd.Wait()); code != cli.ExitInterrupted ||
 		!strings.Contains(stderr.String(), "holds what was measured; the same command goes on") {
 		t.Errorf("exit code %d, %s", code, stderr.String())
 	}

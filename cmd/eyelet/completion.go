@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 )
 
 const completionLong = `Prints a script that teaches a shell to complete eyelet's commands and flags.`
@@ -28,14 +30,14 @@ func newCompletionCommand() *cobra.Command {
 		Example:   completionExample,
 		ValidArgs: shells,
 		Args: func(cmd *cobra.Command, args []string) error {
-			if err := wantArgs("SHELL")(cmd, args); err != nil {
+			if err := cli.ExactArgs("SHELL")(cmd, args); err != nil {
 				return err
 			}
 			if !slices.Contains(shells, args[0]) {
-				return &usageError{
-					err: fmt.Errorf("there is no completion for %q, only for %s", args[0],
+				return &cli.UsageError{
+					Err: fmt.Errorf("there is no completion for %q, only for %s", args[0],
 						strings.Join(shells, ", ")),
-					command: cmd.CommandPath(),
+					Command: cmd.CommandPath(),
 				}
 			}
 			return nil

@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/models"
 )
 
 const hfFolders = "../../models/convert/testdata"
@@ -16,7 +18,7 @@ func TestConvertWritesAModelThatRuns(t *testing.T) {
 	if o.code != 0 || o.stderr != "" {
 		t.Fatalf("%+v", o)
 	}
-	var c Conversion
+	var c models.Conversion
 	strictly(t, o.stdout, &c)
 	projector := filepath.Join(filepath.Dir(out), "mmproj-llava.gguf")
 	if c.Architecture != "LlavaForConditionalGeneration" || c.Type != "q8_0" ||
@@ -24,7 +26,7 @@ func TestConvertWritesAModelThatRuns(t *testing.T) {
 		c.Projector == nil || c.Projector.File != projector || c.Projector.Tensors != 41 {
 		t.Errorf("%+v", c)
 	}
-	for _, f := range []ConvertedFile{c.Model, *c.Projector} {
+	for _, f := range []models.ConvertedFile{c.Model, *c.Projector} {
 		if info, err := os.Stat(f.File); err != nil || info.Size() != f.Bytes {
 			t.Errorf("%s: %v", f.File, err)
 		}

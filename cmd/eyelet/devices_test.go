@@ -4,16 +4,16 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
-	"testing/fstest"
 
 	"github.com/eyelet-engine/eyelet/cgo/peers"
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/machine"
 )
 
 // computed is what a run said and how it computed.
@@ -47,7 +47,7 @@ func computeWith(t *testing.T, env []string, flags ...string) computed {
 			c.accelerator = timesOfCounters.ReplaceAllString(strings.TrimSpace(line), "")
 		}
 	}
-	if c.code != exitOK || c.answer == "" || c.accelerator == "" {
+	if c.code != cli.ExitOK || c.answer == "" || c.accelerator == "" {
 		t.Fatalf("%v %v: exit code %d: %s", env, flags, o.code,
 			o.stderr[max(0, len(o.stderr)-4000):])
 	}
@@ -78,11 +78,11 @@ func TestBackendsWithoutDevicesChangeNothing(t *testing.T) {
 			}
 			o := invocation{args: []string{"doctor", "--json"}, env: append(environment(),
 				env...)}.run(t)
-			var d Diagnosis
-			if err := json.Unmarshal([]byte(o.stdout), &d); err != nil || o.code != exitOK {
+			var d machine.Diagnosis
+			if err := json.Unmarshal([]byte(o.stdout), &d); err != nil || o.code != cli.ExitOK {
 				t.Fatalf("exit code %d, %v: %s", o.code, err, o.stdout)
 			}
-			i := slices.IndexFunc(d.Checks, func(c Check) bool { return c.Name == "gpu" })
+			i := slices.IndexFunc(d.Checks, func(c machine.Check) bool { return c.Name == "gpu" })
 			said := map[string]string{"rpc": "has no server", "vulkan": "no Vulkan driver"}[kind]
 			if i < 0 || !strings.Contains(d.Checks[i].Detail, said) || len(d.GPUs) > 0 {
 				t.Errorf("the doctor does not say %q: %s", said, o.stdout)
@@ -93,12 +93,12 @@ func TestBackendsWithoutDevicesChangeNothing(t *testing.T) {
 
 func TestDevicesAreListedAndNamed(t *testing.T) {
 	o := eyelet(t, "devices", "--json")
-	var list []Compute
-	if err := json.Unmarshal([]byte(o.stdout), &list); err != nil || o.code != exitOK {
+	var list []machine.Compute
+	if err := json.Unmarshal([]byte(o.stdout), &list); err != nil || o.code != cli.ExitOK {
 		t.Fatalf("exit code %d, %v: %s", o.code, err, o.stdout)
 	}
-	if !slices.ContainsFunc(list, func(c Compute) bool {
-		return c.Kind == kindCPU && c.Used && c.MemoryTotal > 0 && c.Description != ""
+	if !slices.ContainsFunc(list, func(c machine.Compute) bool {
+		return c.Kind == "cpu" && c.Used && c.MemoryTotal > 0 && c.Description != ""
 	}) {
 		t.Errorf("no CPU in %s", o.stdout)
 	}
@@ -107,72 +107,15 @@ func TestDevicesAreListedAndNamed(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 	}
-	if o := eyelet(t, "devices"); o.code != exitOK || !strings.HasPrefix(o.stdout, "NAME") ||
+	if o := eyelet(t, "devices"); o.code != cli.ExitOK || !strings.HasPrefix(o.stdout, "NAME") ||
 		!strings.Contains(o.stdout, "CPU") {
 		t.Errorf("exit code %d: %s", o.code, o.stdout)
 	}
 	env := append(environment(), "EYELET_BACKENDS="+peers.BackendsWith(t))
 	for _, args := range [][]string{{"run", "--device", "Vulkan7", "What is this?"},
 		{"serve", "--listen", "unix:" + filepath.Join(t.TempDir(), "s"), "--device", "Vulkan7"}} {
-		invocation{args: args, env: env}.run(t).mustFail(t, exitUsage, `no device "Vulkan7"`,
+		invocation{args: args, env: env}.run(t).mustFail(t, cli.ExitUsage, `no device "Vulkan7"`,
 			"give none or cpu", "eyelet devices")
-	}
-}
-
-func TestLayersOnGPUsAreCountedAsInLlamaCpp(t *testing.T) {
-	for text, want := range map[string]int{"all": 0, "ALL": 0, "auto": 0, "none": -1, "0": -1,
-		"-1": -1, "1": 1, "99": 99} {
-		var n layerCount
-		if err := n.Set(text); err != nil || int(n) != want {
-			t.Errorf("%q is %d, %v; want %d", text, n, err, want)
-		}
-	}
-	for _, text := range []string{"", "some", "-2", "1.5", "99999999999"} {
-		if err := new(layerCount).Set(text); err == nil {
-			t.Errorf("%q was taken", text)
-		}
-	}
-}
-
-func TestCardsThatAreNotUsedHaveAReason(t *testing.T) {
-	file := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text + "\n")} }
-	root := fstest.MapFS{
-		"sys/bus/pci/devices/0000:00:02.0/class":  file("0x030000"),
-		"sys/bus/pci/devices/0000:00:02.0/vendor": file("0x8086"),
-		"sys/bus/pci/devices/0000:00:02.0/device": file("0x9a49"),
-		"sys/bus/pci/devices/0000:00:02.0/driver": {Data: []byte(
-			"../../../../bus/pci/drivers/i915"), Mode: fs.ModeSymlink},
-		"sys/bus/pci/devices/0000:01:00.0/class":  file("0x030200"),
-		"sys/bus/pci/devices/0000:01:00.0/vendor": file("0x10de"),
-		"sys/bus/pci/devices/0000:01:00.0/device": file("0x2684"),
-		"sys/bus/pci/devices/0000:02:00.0/class":  file("0x020000"), // a network card
-	}
-	cards := pciDisplays(root)
-	if len(cards) != 2 || cards[0].driver != "i915" || cards[1].driver != "" ||
-		!strings.Contains(cards[1].String(), "NVIDIA graphics 10de:2684") {
-		t.Fatalf("%+v", cards)
-	}
-	for _, test := range []struct {
-		card     int
-		backends []string
-		missing  error
-		want     string
-	}{
-		{0, []string{"CPU", "Vulkan"}, os.ErrNotExist, "mesa-vulkan-drivers"},
-		{0, []string{"CPU", "RPC"}, nil, "ggml has no backend"},
-		{0, []string{"CPU", "Vulkan"}, nil, "no Vulkan driver lists it"},
-		{1, []string{"CPU", "Vulkan"}, nil, "the kernel has no driver"},
-	} {
-		if got := cards[test.card].reason(test.backends, test.missing); !strings.Contains(got,
-			test.want) {
-			t.Errorf("card %d with %v: %q, want %q", test.card, test.backends, got, test.want)
-		}
-	}
-	check := gpuCheck([]Compute{{Kind: kindGPU, Description: "a card",
-		Reason: "the kernel has no driver for it"}}, []string{"CPU"}, nil, nil)
-	if check.Status != "note" || !strings.Contains(check.Detail, "the kernel has no driver") ||
-		check.Remedy == "" {
-		t.Errorf("%+v", check)
 	}
 }
 
@@ -217,7 +160,7 @@ func TestTheAnswerIsTheSameOnADevice(t *testing.T) {
 	}
 	software := invocation{args: []string{"doctor"}, env: append(environment(), env[0],
 		env[2])}.run(t)
-	if software.code != exitOK || !strings.Contains(software.stdout,
+	if software.code != cli.ExitOK || !strings.Contains(software.stdout,
 		"it is a program on the CPU") || strings.Contains(software.stdout, "no Vulkan driver") {
 		t.Errorf("doctor: %d: %s", software.code, software.stdout)
 	}
@@ -228,5 +171,5 @@ func TestTheAnswerIsTheSameOnADevice(t *testing.T) {
 	}
 	env = append(environment(), env...)
 	invocation{args: []string{"run", "--device", "gpu", "Hello?"}, env: env}.run(t).mustFail(t,
-		exitUsage, `no device "gpu"`, "Vulkan0")
+		cli.ExitUsage, `no device "gpu"`, "Vulkan0")
 }

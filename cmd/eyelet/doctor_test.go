@@ -8,17 +8,18 @@ import (
 	"testing"
 	"time"
 
-	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/isa"
 	"github.com/eyelet-engine/eyelet/cgo/peers"
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/machine"
 )
 
 func TestDoctorFindsThisMachineWell(t *testing.T) {
 	code, out, errs := command(t, "doctor", "--json")
-	if code != exitOK || errs != "" {
+	if code != cli.ExitOK || errs != "" {
 		t.Fatalf("exit code %d, stderr %q, stdout %s", code, errs, out)
 	}
-	var d Diagnosis
+	var d machine.Diagnosis
 	if err := json.Unmarshal([]byte(out), &d); err != nil {
 		t.Fatal(err)
 	}
@@ -51,8 +52,8 @@ func TestTheProgramIsHeldToALevelOfInstructionSets(t *testing.T) {
 	}
 	for _, level := range isa.Levels() {
 		o := held(level.String(), "doctor", "--json")
-		var d Diagnosis
-		if err := json.Unmarshal([]byte(o.stdout), &d); err != nil || o.code != exitOK {
+		var d machine.Diagnosis
+		if err := json.Unmarshal([]byte(o.stdout), &d); err != nil || o.code != cli.ExitOK {
 			t.Fatalf("%v: exit code %d, %v: %s", level, o.code, err, o.stdout)
 		}
 		if d.CPU.Level != level.String() || len(d.CPU.Levels) != len(isa.Levels()) ||
@@ -65,12 +66,12 @@ func TestTheProgramIsHeldToALevelOfInstructionSets(t *testing.T) {
 	}
 	for _, args := range [][]string{{"run", "--demo"}, {"list"}, {"doctor"}} {
 		o := held("avx3", args...)
-		if text := o.stdout + o.stderr; o.code == exitOK || !strings.Contains(text, "avx3") ||
+		if text := o.stdout + o.stderr; o.code == cli.ExitOK || !strings.Contains(text, "avx3") ||
 			!strings.Contains(text, "native") || !strings.Contains(text, isa.Variable) {
 			t.Errorf("%v at no level: exit code %d: %s", args, o.code, text)
 		}
 	}
-	if o := held("avx3", "run", "--demo"); o.code != exitUsage || o.stdout != "" {
+	if o := held("avx3", "run", "--demo"); o.code != cli.ExitUsage || o.stdout != "" {
 		t.Errorf("a level that does not exist: exit code %d", o.code)
 	}
 }
@@ -80,12 +81,13 @@ func TestDoctorCalibrates(t *testing.T) {
 	env := append(environment(), "EYELET_CACHE="+t.TempDir())
 	for _, args := range [][]string{{"doctor", "--calibrate", "--json"}, {"doctor", "--json"}} {
 		o := invocation{args: args, env: env}.run(t)
-		var d Diagnosis
-		if err := json.Unmarshal([]byte(o.stdout), &d); err != nil || o.code != exitOK {
+		var d machine.Diagnosis
+		if err := json.Unmarshal([]byte(o.stdout), &d); err != nil || o.code != cli.ExitOK {
 			t.Fatalf("%v: exit code %d, %v: %s", args, o.code, err, o.stdout)
 		}
-		if len(d.Calibration) != len(commonTypes) {
-			t.Errorf("%v: %d types are known, want %d", args, len(d.Calibration), len(commonTypes))
+		const commonTypes = 5
+		if len(d.Calibration) != commonTypes {
+			t.Errorf("%v: %d types are known, want %d", args, len(d.Calibration), commonTypes)
 		}
 		for _, c := range d.Calibration {
 			if len(c.Choices) == 0 || time.Since(c.When) > time.Hour {
@@ -101,24 +103,6 @@ func TestDoctorCalibrates(t *testing.T) {
 	}
 }
 
-func TestCalibrationText(t *testing.T) {
-	now := time.Now()
-	m := ggml.Calibrated{Type: ggml.Q4_K, When: now.Add(-3 * time.Hour),
-		Choices: []ggml.Choice{{Rows: 1, Path: "ggml", Of: 1, AtMost: 1},
-			{Rows: 16, Path: "integers", Of: 0.9, AtMost: 0.97}, {Rows: 128, Path: "integers",
-				Of:     0.42,
-				AtMost: 0.45}}}
-	if got, want := calibrationText(m, now),
-		"q4_K: integers from 16 rows (at 128 rows 0.42 of ggml's time, at most 0.45), 3 h ago"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	m.Choices, m.Busy, m.When = m.Choices[:1], true, now.Add(-time.Second)
-	if got, want := calibrationText(m, now), "q4_K: ggml, moments ago, on a busy machine"; got !=
-		want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-}
-
 func TestDoctorNotesACacheThatCannotBeWritten(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
@@ -127,7 +111,7 @@ func TestDoctorNotesACacheThatCannotBeWritten(t *testing.T) {
 	t.Setenv("EYELET_CACHE", filepath.Join(file, "cache"))
 	t.Setenv("TMPDIR", t.TempDir())
 	code, out, _ := command(t, "doctor")
-	if code != exitOK || !strings.Contains(out, "note    cache") ||
+	if code != cli.ExitOK || !strings.Contains(out, "note    cache") ||
 		!strings.Contains(out, "EYELET_CACHE") {
 		t.Errorf("exit code %d: %s", code, out)
 	}
@@ -141,33 +125,7 @@ func TestDoctorFailsWhenTheModelCannotBeExtracted(t *testing.T) {
 	t.Setenv("EYELET_CACHE", filepath.Join(file, "cache"))
 	t.Setenv("TMPDIR", file)
 	code, out, errs := command(t, "doctor")
-	if code != exitFailure || errs != "" || !strings.Contains(out, "failed  self-test") {
+	if code != cli.ExitFailure || errs != "" || !strings.Contains(out, "failed  self-test") {
 		t.Errorf("exit code %d, stderr %q: %s", code, errs, out)
-	}
-}
-
-func TestAFailedCheckMakesTheDiagnosisBad(t *testing.T) {
-	var out strings.Builder
-	d := &Diagnosis{OK: true, progress: &out}
-	d.add(Check{Name: "a", Status: "note", Detail: "x", Remedy: "do y"})
-	if !d.OK || !strings.Contains(out.String(), "→ do y") {
-		t.Errorf("after a note: %v, %q", d.OK, out.String())
-	}
-	d.add(Check{Name: "b", Status: "failed", Detail: "z"})
-	d.add(Check{Name: "c", Status: "ok", Detail: "z"})
-	if d.OK {
-		t.Error("a failed check left the diagnosis good")
-	}
-}
-
-func TestSameRelease(t *testing.T) {
-	for _, test := range []struct {
-		version, release string
-		want             bool
-	}{{"0.7.0", "0.7", true}, {"0.7", "0.7", true}, {"0.7.12", "0.7", true},
-		{"0.70.0", "0.7", false}, {"1.0.7", "0.7", false}, {"", "0.7", false}} {
-		if got := sameRelease(test.version, test.release); got != test.want {
-			t.Errorf("sameRelease(%q, %q) = %v", test.version, test.release, got)
-		}
 	}
 }

@@ -2,8 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
-	"fmt"
 	"image"
 	"image/color"
 	"image/gif"
@@ -11,9 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/kernels/imaging/document/documenttest"
 )
@@ -73,7 +69,7 @@ func TestRunAnswersAboutTheChosenPages(t *testing.T) {
 	eyelet(t, "run", "--image", doc, "--frames", "2", background).mustFail(t, 2,
 		"no video and no animation")
 	eyelet(t, "run", "--pages", "2", background).mustFail(t, 2, "--image")
-	many := make([]string, maxPagesAtOnce+1)
+	many := make([]string, 20+1)
 	for i := range many {
 		many[i] = orange
 	}
@@ -179,120 +175,6 @@ func TestFlagsOfVideosAreNotIgnored(t *testing.T) {
 	}
 	eyelet(t, "run", "--image", moving+"#2", "--frames", "2", background).mustFail(t, 2,
 		"by number")
-}
-
-// Ctrl-C is told as such, whatever was being read.
-func TestInterruptionsOfReadingAreNoFaultsOfFiles(t *testing.T) {
-	t.Parallel()
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	for _, path := range []string{orange, pdfOf(t, orange)} {
-		_, err := pictureFile(ctx, path)
-		picture, readError := imageFile(path)
-		if readError != nil {
-			t.Fatal(readError)
-		}
-		_, openError := openDocument(ctx, picture)
-		for _, err := range []error{err, openError} {
-			if exitCode(err) != exitInterrupted || describe(err) != "interrupted" {
-				t.Errorf("%s: %v", path, err)
-			}
-		}
-	}
-}
-
-func TestConversationsKeepTheirPages(t *testing.T) {
-	data := []byte(readFile(t, pdfOf(t, orange, pinkStar)))
-	d, err := engine.OpenDocument(context.Background(), "doc.pdf", data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "talk.json")
-	said := []engine.Message{engine.User(engine.Picture(d.Page(0)), engine.Picture(d.Page(1)),
-		engine.Text("What is this?")), engine.Assistant("Two pages.")}
-	if err := saveConversation(path, "m", said); err != nil {
-		t.Fatal(err)
-	}
-	got, err := loadConversation(t.Context(), path)
-	if err != nil || len(got) != 2 || len(got[0].Content) != 3 {
-		t.Fatal(got, err)
-	}
-	for i, c := range got[0].Content[:2] {
-		if c.Image == nil || c.Image.Page != i || !bytes.Equal(c.Image.Data, data) ||
-			c.Image.Name != fmt.Sprintf("doc.pdf#%d", i+1) {
-			t.Errorf("picture %d: %+v", i, c.Image)
-		}
-	}
-	if n := len(readFile(t, path)); n > 2*len(data) {
-		t.Errorf("%d bytes hold a file of %d bytes more than once", n, len(data))
-	}
-	text := strings.Replace(readFile(t, path), `"same": 1`, `"same": 3`, 1)
-	if text == readFile(t, path) {
-		t.Fatal("no picture is the same file as another")
-	}
-	writeFile(t, path, text)
-	if _, err := loadConversation(t.Context(), path); err == nil || !strings.Contains(err.Error(),
-		"number 3, of 1") {
-		t.Error(err)
-	}
-}
-
-func TestPagesAndTimesAreRead(t *testing.T) {
-	for text, want := range map[string]string{"3": "[{3 3}]", "3-5": "[{3 5}]", "8-": "[{8 0}]",
-		"-2": "[{1 2}]", "1, 4-6": "[{1 1} {4 6}]"} {
-		if got, err := parsePages(text); err != nil || fmt.Sprint(got) != want {
-			t.Errorf("%q: %v, %v", text, got, err)
-		}
-	}
-	for _, text := range []string{"", "0", "-", "5-3", "1,,2", "a", "1-b", "99999999999999999999",
-		"1--2"} {
-		if got, err := parsePages(text); err == nil {
-			t.Errorf("%q: %v", text, got)
-		}
-	}
-	for text, want := range map[string]time.Duration{"": 0, "12.5": 12500 * time.Millisecond,
-		"1:02": 62 * time.Second, "1:02:03.5": 3723500 * time.Millisecond,
-		"1h2m": 62 * time.Minute} {
-		if got, err := clock("--from", text); err != nil || got != want {
-			t.Errorf("%q: %v, %v", text, got, err)
-		}
-	}
-	for _, text := range []string{"x", "-1", "1:60", "1:2:3:4", "NaN", "1e99", "-1s"} {
-		if got, err := clock("--from", text); err == nil {
-			t.Errorf("%q: %v", text, got)
-		}
-	}
-	dir := t.TempDir()
-	odd := writeFile(t, dir+"/a#2", "")
-	for path, want := range map[string][2]string{odd: {odd, ""}, dir + "/b.pdf#2": {dir + "/b.pdf",
-		"2"}, dir + "/b#c.pdf": {dir + "/b#c.pdf", ""}, "#2": {"#2", ""},
-		"b.pdf#": {"b.pdf#", ""}} {
-		if file, pages, err := splitPages(path); file != want[0] || pages != want[1] || err != nil {
-			t.Errorf("%q: %q, %q, %v", path, file, pages, err)
-		}
-	}
-	if got := fmt.Sprint(spread(3, 9), spread(2, 2), spread(1, 5)); got != "[1 4 7] [0 1] [2]" {
-		t.Error(got)
-	}
-}
-
-func TestBudgetsAreRead(t *testing.T) {
-	for text, want := range map[string]engine.Budget{"": {}, "256": {Max: 256},
-		"64-512": {Min: 64, Max: 512}, "64-": {Min: 64}} {
-		if got, err := parseBudget(text); err != nil || got != want {
-			t.Errorf("%q: %+v, %v", text, got, err)
-		}
-	}
-	for _, text := range []string{"-", "0", "-5", "-512", "x", "5-4", "1-2-3", "99999999999",
-		"1.5"} {
-		if got, err := parseBudget(text); err == nil {
-			t.Errorf("%q: %+v", text, got)
-		}
-	}
-	if _, err := parseBudget("100000000"); err == nil || !strings.Contains(err.Error(),
-		"up to 1048576") {
-		t.Error(err)
-	}
 }
 
 // A model that gives every picture the same number of tokens says that bounds change nothing.

@@ -9,6 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/draw"
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/models"
 	"github.com/eyelet-engine/eyelet/models/diffusion"
 	"github.com/eyelet-engine/eyelet/models/diffusion/diffusiontest"
 )
@@ -47,12 +50,14 @@ func TestDrawWritesPictures(t *testing.T) {
 	out := filepath.Join(dir, "house.png")
 	o := invocation{args: []string{"draw", "a red house", "-o", out, "--size", "128x64", "--steps",
 		"2", "--seed", "7", "--count", "2", "--json"}, env: env}.run(t)
-	var d DrawnPictures
+	var d draw.DrawnPictures
 	if err := json.Unmarshal([]byte(o.stdout), &d); err != nil || o.code != 0 || o.stderr != "" {
 		t.Fatalf("%+v, %v", o, err)
 	}
-	want := []DrawnPicture{{filepath.Join(dir, "house-1.png"), 7},
-		{filepath.Join(dir, "house-2.png"), 8}}
+	want := []draw.DrawnPicture{
+		{File: filepath.Join(dir, "house-1.png"), Seed: 7},
+		{File: filepath.Join(dir, "house-2.png"), Seed: 8},
+	}
 	if !slices.Equal(d.Pictures, want) || d.Width != 128 || d.Height != 64 || d.Model != "tiny" ||
 		d.Family != "sd1" {
 		t.Errorf("%+v", d)
@@ -82,34 +87,34 @@ func TestDrawSaysWhatIsWrong(t *testing.T) {
 		code int
 		text string
 	}{
-		{[]string{"x", "-o", out}, exitFailure, "out of luck"},
-		{[]string{" ", "-o", out}, exitUsage, "no text"},
-		{[]string{}, exitUsage, "TEXT is missing"},
-		{[]string{"x", "y"}, exitUsage, "unexpected argument"},
-		{[]string{"x", "-o", "x.jpg"}, exitUsage, ".png"},
-		{[]string{"x", "-o", filepath.Join(dir, "none", "x.png")}, exitInput, "no folder"},
-		{[]string{"x", "--size", "64"}, exitUsage, "512x512"},
-		{[]string{"x", "--size", "0x64"}, exitUsage, "cannot be"},
-		{[]string{"x", "--size", "70x64"}, exitUsage, "multiples of 64"},
-		{[]string{"x", "--width", "64"}, exitUsage, "go together"},
-		{[]string{"x", "--width", "64", "--height", "64", "--size", "64x64"}, exitUsage,
+		{[]string{"x", "-o", out}, cli.ExitFailure, "out of luck"},
+		{[]string{" ", "-o", out}, cli.ExitUsage, "no text"},
+		{[]string{}, cli.ExitUsage, "TEXT is missing"},
+		{[]string{"x", "y"}, cli.ExitUsage, "unexpected argument"},
+		{[]string{"x", "-o", "x.jpg"}, cli.ExitUsage, ".png"},
+		{[]string{"x", "-o", filepath.Join(dir, "none", "x.png")}, cli.ExitInput, "no folder"},
+		{[]string{"x", "--size", "64"}, cli.ExitUsage, "512x512"},
+		{[]string{"x", "--size", "0x64"}, cli.ExitUsage, "cannot be"},
+		{[]string{"x", "--size", "70x64"}, cli.ExitUsage, "multiples of 64"},
+		{[]string{"x", "--width", "64"}, cli.ExitUsage, "go together"},
+		{[]string{"x", "--width", "64", "--height", "64", "--size", "64x64"}, cli.ExitUsage,
 			"one or the others"},
-		{[]string{"x", "--width", "-64", "--height", "64"}, exitUsage, "cannot be"},
-		{[]string{"x", "--steps", "0"}, exitUsage, "1 or more"},
-		{[]string{"x", "--steps", "9999"}, exitUsage, "steps"},
-		{[]string{"x", "--count", "99"}, exitUsage, "pictures"},
-		{[]string{"x", "--seed", "-1"}, exitUsage, "seed"},
-		{[]string{"x", "--guidance", "NaN"}, exitUsage, "guidance"},
-		{[]string{"x", "--strength", "0.5"}, exitUsage, "begin with"},
-		{[]string{"x", "--mask", orange}, exitUsage, "mask"},
-		{[]string{"x", "--init", orange, "--strength", "0"}, exitUsage, "strength"},
-		{[]string{"x", "--init", filepath.Join(dir, "none.png")}, exitInput, "none.png"},
-		{[]string{"x", "--threads", "-1"}, exitUsage, "threads"},
-		{[]string{"x", "--model", "none"}, exitInput, "no model"},
-		{[]string{"x", "--model", "builtin"}, exitMismatch,
+		{[]string{"x", "--width", "-64", "--height", "64"}, cli.ExitUsage, "cannot be"},
+		{[]string{"x", "--steps", "0"}, cli.ExitUsage, "1 or more"},
+		{[]string{"x", "--steps", "9999"}, cli.ExitUsage, "steps"},
+		{[]string{"x", "--count", "99"}, cli.ExitUsage, "pictures"},
+		{[]string{"x", "--seed", "-1"}, cli.ExitUsage, "seed"},
+		{[]string{"x", "--guidance", "NaN"}, cli.ExitUsage, "guidance"},
+		{[]string{"x", "--strength", "0.5"}, cli.ExitUsage, "begin with"},
+		{[]string{"x", "--mask", orange}, cli.ExitUsage, "mask"},
+		{[]string{"x", "--init", orange, "--strength", "0"}, cli.ExitUsage, "strength"},
+		{[]string{"x", "--init", filepath.Join(dir, "none.png")}, cli.ExitInput, "none.png"},
+		{[]string{"x", "--threads", "-1"}, cli.ExitUsage, "threads"},
+		{[]string{"x", "--model", "none"}, cli.ExitInput, "no model"},
+		{[]string{"x", "--model", "builtin"}, cli.ExitMismatch,
 			"answers questions and draws no pictures"},
-		{[]string{"x", "--model", seedModel}, exitMismatch, "no model that draws"},
-		{[]string{"x", "--json", "-o", "-"}, exitUsage, "stdout"},
+		{[]string{"x", "--model", seedModel}, cli.ExitMismatch, "no model that draws"},
+		{[]string{"x", "--json", "-o", "-"}, cli.ExitUsage, "stdout"},
 	} {
 		o := invocation{args: append([]string{"draw"}, c.args...), env: env}.run(t)
 		o.mustFail(t, c.code, c.text)
@@ -124,15 +129,15 @@ func TestDrawWithoutAProgramSaysWhatToDo(t *testing.T) {
 	env, _ := drawer(t, "")
 	env = append(env, "PATH="+t.TempDir())
 	invocation{args: []string{"draw", "x", "--model", "none"}, env: env}.run(t).mustFail(t,
-		exitFailure, "scripts/setup --draw")
-	invocation{args: []string{"draw", "x"}, env: env}.run(t).mustFail(t, exitFailure,
+		cli.ExitFailure, "scripts/setup --draw")
+	invocation{args: []string{"draw", "x"}, env: env}.run(t).mustFail(t, cli.ExitFailure,
 		"scripts/setup --draw", "EYELET_DRAW")
 	env = append(env, "EYELET_DRAW=/nonexistent/sd-cli")
-	invocation{args: []string{"draw", "x"}, env: env}.run(t).mustFail(t, exitInput,
+	invocation{args: []string{"draw", "x"}, env: env}.run(t).mustFail(t, cli.ExitInput,
 		"EYELET_DRAW names no program that draws: /nonexistent/sd-cli: no such file or directory")
 	if _, err := exec.LookPath("true"); err == nil {
 		env = append(env, "EYELET_DRAW=true", "PATH="+os.Getenv("PATH"))
-		invocation{args: []string{"draw", "x"}, env: env}.run(t).mustFail(t, exitFailure,
+		invocation{args: []string{"draw", "x"}, env: env}.run(t).mustFail(t, cli.ExitFailure,
 			"not stable-diffusion.cpp")
 	}
 }
@@ -144,9 +149,9 @@ func TestModelsThatDrawAreShownAndRefused(t *testing.T) {
 	t.Parallel()
 	env, dir := drawer(t, "")
 	run := func(args ...string) outcome { return invocation{args: args, env: env}.run(t) }
-	var list []ListedModel
+	var list []models.ListedModel
 	if o := run("list", "--json"); json.Unmarshal([]byte(o.stdout), &list) != nil ||
-		!slices.ContainsFunc(list, func(m ListedModel) bool {
+		!slices.ContainsFunc(list, func(m models.ListedModel) bool {
 			return m.Name == "tiny:latest" && m.Kind == "draw" && m.Family == "sd1" && !m.Vision
 		}) {
 		t.Errorf("%+v", o)
@@ -154,7 +159,7 @@ func TestModelsThatDrawAreShownAndRefused(t *testing.T) {
 	if o := run("list"); !strings.Contains(o.stdout, "draws") {
 		t.Errorf("%+v", o)
 	}
-	var s DrawingSummary
+	var s models.DrawingSummary
 	if o := run("show", "tiny", "--json"); json.Unmarshal([]byte(o.stdout), &s) != nil ||
 		s.Kind != "draw" || s.Side != 512 || s.Stored == nil {
 		t.Errorf("%+v", o)
@@ -165,16 +170,16 @@ func TestModelsThatDrawAreShownAndRefused(t *testing.T) {
 	}
 	for _, args := range [][]string{{"run", "tiny", "hello"}, {"run", "--model", "tiny", "hello"},
 		{"encode", "--mmproj", "tiny", orange}} {
-		run(args...).mustFail(t, exitMismatch, "draws pictures", "eyelet draw")
+		run(args...).mustFail(t, cli.ExitMismatch, "draws pictures", "eyelet draw")
 	}
 	file := filepath.Join(dir, "tiny.safetensors")
-	run("run", "--model", file, "hello").mustFail(t, exitMismatch, file, "draws pictures",
+	run("run", "--model", file, "hello").mustFail(t, cli.ExitMismatch, file, "draws pictures",
 		"eyelet draw --model "+file)
 	weights := writeFile(t, filepath.Join(dir, "hf", "model.safetensors"),
 		"\x02\x00\x00\x00\x00\x00\x00\x00{}")
-	run("run", "--model", weights, "hello").mustFail(t, exitInput, weights,
+	run("run", "--model", weights, "hello").mustFail(t, cli.ExitInput, weights,
 		"eyelet convert "+filepath.Dir(weights))
-	run("run", "--model", filepath.Dir(weights), "hello").mustFail(t, exitInput,
+	run("run", "--model", filepath.Dir(weights), "hello").mustFail(t, cli.ExitInput,
 		"eyelet convert "+filepath.Dir(weights))
 	bundle := filepath.Join(dir, "x.eyb")
 	if o := run("export", "tiny", "-o", bundle, "--quiet"); o.code != 0 {
@@ -240,16 +245,16 @@ func TestPartsOfAModelThatDraws(t *testing.T) {
 		code int
 		text string
 	}{
-		{[]string{"draw", "x", "--model", model}, exitInput, "--clip_l and --t5xxl and --vae"},
-		{[]string{"draw", "x", "--model", "flux", "--vae", parts[diffusion.VAE]}, exitUsage,
+		{[]string{"draw", "x", "--model", model}, cli.ExitInput, "--clip_l and --t5xxl and --vae"},
+		{[]string{"draw", "x", "--model", "flux", "--vae", parts[diffusion.VAE]}, cli.ExitUsage,
 			"eyelet import"},
-		{[]string{"draw", "x", "--model", model, "--vae", "none"}, exitInput, "none"},
-		{[]string{"import", model}, exitInput, "--clip_l and --t5xxl and --vae"},
-		{[]string{"import", seedModel, "--vae", parts[diffusion.VAE]}, exitMismatch,
+		{[]string{"draw", "x", "--model", model, "--vae", "none"}, cli.ExitInput, "none"},
+		{[]string{"import", model}, cli.ExitInput, "--clip_l and --t5xxl and --vae"},
+		{[]string{"import", seedModel, "--vae", parts[diffusion.VAE]}, cli.ExitMismatch,
 			"does not draw"},
-		{[]string{"import", bundle, "--vae", parts[diffusion.VAE]}, exitUsage, "is none"},
-		{[]string{"import", parts[diffusion.VAE]}, exitInput, "a VAE alone"},
-		{[]string{"run", "--model", model, "x"}, exitMismatch, "draws pictures"},
+		{[]string{"import", bundle, "--vae", parts[diffusion.VAE]}, cli.ExitUsage, "is none"},
+		{[]string{"import", parts[diffusion.VAE]}, cli.ExitInput, "a VAE alone"},
+		{[]string{"run", "--model", model, "x"}, cli.ExitMismatch, "draws pictures"},
 	} {
 		invocation{args: c.args, env: env}.run(t).mustFail(t, c.code, c.text)
 	}

@@ -16,6 +16,8 @@ import (
 
 	"github.com/eyelet-engine/eyelet/models/vision"
 
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/encode"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 )
 
@@ -98,7 +100,7 @@ func TestEncodeOfSeveralPicturesNumbersTheFiles(t *testing.T) {
 	if o.code != 0 || o.stderr != "" {
 		t.Fatalf("%+v", o)
 	}
-	var e Encoding
+	var e encode.Encoding
 	strictly(t, o.stdout, &e)
 	if e.Tower.Backend != "mtmd" || e.Tower.Precision != "q8_0" || e.Tower.Width != 256 ||
 		e.Machine.ISA == "" || len(e.Pictures) != 2 {
@@ -123,35 +125,11 @@ func TestEncodeRunsTheBuiltInTowerByDefault(t *testing.T) {
 	t.Parallel()
 	o := eyelet(t, "encode", "--backend", "plain", "--json",
 		filepath.Join(demo, "orange-circle.png"))
-	var e Encoding
+	var e encode.Encoding
 	strictly(t, o.stdout, &e)
 	if o.code != 0 || e.Tower.Backend != "plain" || e.Tower.Blocks != 6 || !strings.Contains(e.File,
 		"mmproj-eyelet-builtin") {
 		t.Errorf("%+v", o)
-	}
-}
-
-func TestNpyFilesAreTheFormatsOwnBytes(t *testing.T) {
-	t.Parallel()
-	var out bytes.Buffer
-	if err := formatNpy(&out, []float32{1, 2, 3, 4, 5, -6}, 3); err != nil {
-		t.Fatal(err)
-	}
-	// What numpy.save writes for numpy.array([[1, 2, 3], [4, 5, -6]], dtype="<f4").
-	want := "\x93NUMPY\x01\x00\x76\x00{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }" +
-		strings.Repeat(" ", 58) + "\n" +
-		"\x00\x00\x80\x3f\x00\x00\x00\x40\x00\x00\x40\x40\x00\x00\x80\x40\x00\x00\xa0\x40\x00\x00\xc0\xc0"
-	if out.String() != want {
-		t.Errorf("%q\nwant %q", out.String(), want)
-	}
-	for i, c := range []struct {
-		path string
-		n    int
-		want string
-	}{{"x.npy", 1, "x.npy"}, {"x.npy", 2, "x-2.npy"}, {"d.e/x", 2, "d.e/x-2"}} {
-		if got := npyName(c.path, 1, c.n); got != c.want {
-			t.Errorf("%d: %q, want %q", i, got, c.want)
-		}
 	}
 }
 
@@ -209,7 +187,7 @@ func TestAnInterruptedBenchEndsWithItsCode(t *testing.T) {
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	if code := exitStatus(t, cmd.Wait()); code != exitInterrupted || stdout.Len() > 0 ||
+	if code := exitStatus(t, cmd.Wait()); code != cli.ExitInterrupted || stdout.Len() > 0 ||
 		stderr.String() != "eyelet: interrupted\n" {
 		t.Errorf("exit code %d, stdout %q, stderr %q", code, stdout.String(), stderr.String())
 	}

@@ -12,6 +12,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/models"
 )
 
 func TestABundleCarriesModelsFromOneMachineToAnother(t *testing.T) {
@@ -25,7 +28,7 @@ func TestABundleCarriesModelsFromOneMachineToAnother(t *testing.T) {
 		"--sbom", "spdx,cyclonedx", "--volume-size", "2M", "-o", file)
 	b := newMachine(t)
 	b.eyelet(t, "import", file+".001", "--verify-key",
-		filepath.Join(dir, "other.key.pub")).mustFail(t, exitInput, "not trusted")
+		filepath.Join(dir, "other.key.pub")).mustFail(t, cli.ExitInput, "not trusted")
 	o := b.eyelet(t, "import", file+".002", "--verify-key", filepath.Join(dir, "site.key.pub"))
 	if o.code != 0 || !strings.Contains(o.stderr,
 		"team/seed:q8, eyelet-builtin:latest: there and checked.") || !strings.Contains(o.stderr,
@@ -40,7 +43,7 @@ func TestABundleCarriesModelsFromOneMachineToAnother(t *testing.T) {
 	if err := os.Rename(file+".003", file+".away"); err != nil {
 		t.Fatal(err)
 	}
-	newMachine(t).eyelet(t, "import", file).mustFail(t, exitInput, "missing are: ",
+	newMachine(t).eyelet(t, "import", file).mustFail(t, cli.ExitInput, "missing are: ",
 		"models.eyb.003")
 }
 
@@ -67,9 +70,9 @@ func TestAPolicyDemandsSignatures(t *testing.T) {
 		filepath.Join(dir, "site.key"))
 	writeFile(t, filepath.Join(b.store(), "policy.json"),
 		`{"require_signature": true, "trusted_keys": ["`+key+`"]}`)
-	b.eyelet(t, "import", filepath.Join(dir, "unsigned.eyb")).mustFail(t, exitInput, "not signed",
+	b.eyelet(t, "import", filepath.Join(dir, "unsigned.eyb")).mustFail(t, cli.ExitInput, "not signed",
 		"policy.json demands that")
-	b.eyelet(t, "import", seedModel, "--name", "x").mustFail(t, exitInput, "policy.json",
+	b.eyelet(t, "import", seedModel, "--name", "x").mustFail(t, cli.ExitInput, "policy.json",
 		"only signed bundles")
 	b.must(t, "import", filepath.Join(dir, "signed.eyb"))
 }
@@ -89,7 +92,7 @@ func TestLicencesTravelAndAreShown(t *testing.T) {
 	if out := b.must(t, "show", "seed"); !strings.Contains(out, "Licence of the model") {
 		t.Error(out)
 	}
-	b.eyelet(t, "show", "--license", seedModel).mustFail(t, exitInput, "--license")
+	b.eyelet(t, "show", "--license", seedModel).mustFail(t, cli.ExitInput, "--license")
 }
 
 // What an export puts aside is gone when it fails.
@@ -113,10 +116,10 @@ func TestThePolicyHoldsForPushAndPull(t *testing.T) {
 	m.must(t, "import", seedModel, "--name", "seed")
 	m.must(t, "push", "seed", "--to", open)
 	writeFile(t, filepath.Join(guarded, "policy.json"), `{"require_signature": true}`)
-	m.eyelet(t, "push", "seed", "--to", guarded).mustFail(t, exitInput, "only signed bundles")
+	m.eyelet(t, "push", "seed", "--to", guarded).mustFail(t, cli.ExitInput, "only signed bundles")
 	b := newMachine(t)
 	writeFile(t, filepath.Join(b.store(), "policy.json"), `{"require_signature": true}`)
-	b.eyelet(t, "pull", "seed", "--from", open).mustFail(t, exitInput, "only signed bundles")
+	b.eyelet(t, "pull", "seed", "--from", open).mustFail(t, cli.ExitInput, "only signed bundles")
 	for _, dir := range []string{guarded, b.store()} {
 		if files := contents(t, dir); len(files) != 1 {
 			t.Errorf("%s: %v", dir, files)
@@ -132,7 +135,7 @@ func TestOllamasFolderIsNeverTheStore(t *testing.T) {
 	m.env = append(m.env, "EYELET_MODELS="+root)
 	for _, args := range [][]string{{"list"}, {"store", "gc", "--all"},
 		{"store", "check", "--repair"}, {"import", seedModel, "--name", "x"}, {"rm", "seed"}} {
-		m.eyelet(t, args...).mustFail(t, exitInput, "Ollama", "EYELET_MODELS")
+		m.eyelet(t, args...).mustFail(t, cli.ExitInput, "Ollama", "EYELET_MODELS")
 	}
 	newMachine(t).eyelet(t, "push", "builtin", "--to", root)
 	if after := contents(t, root); len(after) != len(before) {
@@ -253,7 +256,7 @@ func TestKilledImportsRemovalsAndCollectionsLeaveAWholeStore(t *testing.T) {
 			killed[k]++
 		}
 		cancel()
-		var r StoreReport
+		var r models.StoreReport
 		strictly(t, m.must(t, "store", "check", "--json"), &r)
 		if !r.OK {
 			t.Fatalf("after %v was killed at %v of %v: %+v", commands[k], moment, took[k], r)

@@ -122,34 +122,6 @@ func TestAFolderRunTellsWhatItLeavesOut(t *testing.T) {
 	}
 }
 
-// A run that ends before its first answer leaves no file, and does not speak of one.
-func TestAFileOfNoAnswersIsKnown(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "out.jsonl")
-	for _, want := range []bool{false, true} {
-		a, err := openAnswers(path, background)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := a.begin("m"); err != nil || a.any() {
-			t.Fatal(err, a.any())
-		}
-		if want {
-			if err := a.add(folderLine{Image: "a.png", Question: background, Model: "m"}); err !=
-				nil {
-				t.Fatal(err)
-			}
-		}
-		if err := a.close(); err != nil || a.any() != want {
-			t.Errorf("%v, %v", err, a.any())
-		}
-	}
-	a, err := openAnswers(path, background)
-	if err != nil || !a.any() {
-		t.Fatal(err)
-	}
-	a.close()
-}
-
 func TestHalfALastLineIsCutOff(t *testing.T) {
 	t.Parallel()
 	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out.jsonl")

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 )
 
 func TestEveryCommandHasAnExampleThatNamesIt(t *testing.T) {
@@ -33,8 +35,8 @@ func TestHelpListsTheExitCodes(t *testing.T) {
 	if o.code != 0 || o.stderr != "" {
 		t.Fatalf("%+v", o)
 	}
-	for _, code := range []int{exitOK, exitFailure, exitUsage, exitInput, exitMismatch,
-		exitCapacity, exitInterrupted} {
+	for _, code := range []int{cli.ExitOK, cli.ExitFailure, cli.ExitUsage, cli.ExitInput, cli.ExitMismatch,
+		cli.ExitCapacity, cli.ExitInterrupted} {
 		if !strings.Contains(o.stdout, fmt.Sprintf("\n  %3d  ", code)) {
 			t.Errorf("code %d is not listed in %s", code, o.stdout)
 		}

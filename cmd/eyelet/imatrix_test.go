@@ -3,6 +3,8 @@ package main
 import (
 	"path/filepath"
 	"testing"
+
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/models"
 )
 
 func TestImatrixFeedsQuantize(t *testing.T) {
@@ -13,7 +15,7 @@ func TestImatrixFeedsQuantize(t *testing.T) {
 	if o.code != 0 || o.stderr != "" {
 		t.Fatalf("%+v", o)
 	}
-	var r ImatrixReport
+	var r models.ImatrixReport
 	strictly(t, o.stdout, &r)
 	if r.Matrices != 42 || r.Chunks != 5 || r.Out != out || len(r.Datasets) != 1 {
 		t.Errorf("%+v", r)
@@ -38,14 +40,14 @@ func TestImatrixOfATowerFeedsQuantize(t *testing.T) {
 	if o.code != 0 || o.stderr != "" {
 		t.Fatalf("%+v", o)
 	}
-	var r ImatrixReport
+	var r models.ImatrixReport
 	strictly(t, o.stdout, &r)
 	if r.Matrices != 32 || r.Chunks != 2 || len(r.Datasets) != 2 {
 		t.Errorf("%+v", r)
 	}
 	measured := func(flags ...string) float64 {
 		t.Helper()
-		var q Quantization
+		var q models.Quantization
 		o := eyelet(t, append([]string{"quantize", seedProjector, "-o", tower, "--type", "q2_k",
 			"--force", "--json", "--measure", "--image", filepath.Join("..", "..", "models",
 				"builtin", "demo", "black-star.png")}, flags...)...)

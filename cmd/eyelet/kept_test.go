@@ -9,10 +9,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 )
 
 // inState is a run of the program with a state folder.
@@ -115,7 +116,7 @@ func TestASessionOnAFullDiskSaysWhatIsKept(t *testing.T) {
 		t.Errorf("room for the text alone: exit code %d, %q, kept %q", code, said, kept)
 	}
 	code, said, kept = onFullDisk(t, "65536", slices.Clone(ask)...)
-	if code != exitCapacity || !strings.HasPrefix(said,
+	if code != cli.ExitCapacity || !strings.HasPrefix(said,
 		"pink\neyelet: the session tour is not kept") || strings.Count(said, "\n") != 2 ||
 		strings.Contains(said, "is kept") || strings.Contains(kept, "tour") {
 		t.Errorf("room for nothing: exit code %d, %q, kept %q", code, said, kept)
@@ -149,7 +150,13 @@ func TestStatsAndTraceTellWhatHappened(t *testing.T) {
 	}
 	var seen []string
 	for line := range strings.Lines(readFile(t, path)) {
-		var l traceLine
+		var l struct {
+			At      time.Time `json:"at"`
+			Request int       `json:"request"`
+			What    string    `json:"what"`
+			Items   int       `json:"items"`
+			TookMS  float64   `json:"took_ms"`
+		}
 		strictly(t, line, &l)
 		if l.At.IsZero() || l.Request != 1 {
 			t.Errorf("%+v", l)
@@ -159,28 +166,5 @@ func TestStatsAndTraceTellWhatHappened(t *testing.T) {
 	if got := strings.Join(seen, " "); !strings.HasPrefix(got, "queued admitted") ||
 		!strings.Contains(got, "rows") || !strings.HasSuffix(got, "ended") {
 		t.Errorf("the trace is %q", got)
-	}
-}
-
-// Frames stand between the words that tell their times, and pictures have their bounds of tokens:
-// both are part of what a conversation costs when it goes on.
-func TestSavedConversationsKeepOrderAndBounds(t *testing.T) {
-	picture, err := engine.ImageFile(filepath.Join(demo, "black-star.png"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	picture.Tokens = engine.Budget{Min: 16, Max: 64}
-	message := engine.User(engine.Text("<0.5 seconds>"), engine.Picture(picture),
-		engine.Text("What is this?"))
-	message.KeepOrder = true
-	path := filepath.Join(t.TempDir(), "chat.json")
-	if err := saveConversation(path, "m", []engine.Message{message,
-		engine.Assistant("A star.")}); err != nil {
-		t.Fatal(err)
-	}
-	got, err := loadConversation(t.Context(), path)
-	if err != nil || len(got) != 2 || !got[0].KeepOrder || got[1].KeepOrder ||
-		got[0].Content[1].Image.Tokens != picture.Tokens {
-		t.Fatalf("%+v, %v", got, err)
 	}
 }

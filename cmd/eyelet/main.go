@@ -7,8 +7,10 @@
 //	eyelet show model.gguf
 //	eyelet doctor
 //
-// "eyelet help" lists the commands and the exit codes. Each command has a file of its own here: the
-// floors below do the work.
+// "eyelet help" lists the commands and the exit codes. Here is the root of them. The commands stand
+// under internal, in a package for each audience, a file for each command: chat, batch, serve,
+// models, measure, machine, draw and encode. What they share is in cli and pictures. The floors
+// below do the work.
 package main
 
 import (
@@ -16,10 +18,16 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 )
 
+// version is set by the build (-ldflags "-X main.version=…").
+var version string
+
 func main() {
-	ctx, stop := withInterrupts(context.Background(), os.Exit)
+	cli.Version = version
+	ctx, stop := cli.WithInterrupts(context.Background(), os.Exit)
 	code := execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -34,8 +42,8 @@ func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
-	if message := describe(err); message != "" {
+	if message := cli.Describe(err); message != "" {
 		fmt.Fprintf(stderr, "eyelet: %s\n", message)
 	}
-	return exitCode(err)
+	return cli.ExitCode(err)
 }

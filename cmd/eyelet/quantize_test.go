@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/models"
 )
 
 func TestQuantizeWritesModelsThatRun(t *testing.T) {
@@ -18,7 +20,7 @@ func TestQuantizeWritesModelsThatRun(t *testing.T) {
 	if o.code != 0 || o.stderr != "" {
 		t.Fatalf("%+v", o)
 	}
-	var q Quantization
+	var q models.Quantization
 	strictly(t, o.stdout, &q)
 	types := map[string]string{}
 	for _, x := range q.Tensors {
@@ -61,7 +63,7 @@ func TestQuantizeSearchesWithinAnErrorAndASize(t *testing.T) {
 		if o.code != 0 {
 			t.Fatalf("%+v", o)
 		}
-		var q Quantization
+		var q models.Quantization
 		strictly(t, o.stdout, &q)
 		if q.Error == nil || q.Error.Relative <= 0 || q.Error.Relative > tt.error ||
 			q.Bytes > 4_500_000 || q.Out != "" || q.Type != "mixed" {
@@ -123,22 +125,6 @@ func TestQuantizeSaysWhatIsWrong(t *testing.T) {
 	}
 	if files, _ := os.ReadDir(dir); len(files) != 0 {
 		t.Errorf("left behind: %v", files)
-	}
-}
-
-func TestSizesAreRead(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]int64{"300MB": 300e6, "280 MiB": 280 << 20, "1.5G": 15e8,
-		"12": 12} {
-		if n, err := parseSize(text); err != nil || n != want {
-			t.Errorf("%s: %d, %v", text, n, err)
-		}
-	}
-	for _, text := range []string{"", "MB", "-1MB", "0", "3XB", "1e30GB",
-		strings.Repeat("9", 400)} {
-		if n, err := parseSize(text); err == nil {
-			t.Errorf("%q is %d", text, n)
-		}
 	}
 }
 

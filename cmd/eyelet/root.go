@@ -3,12 +3,20 @@ package main
 import (
 	"fmt"
 	"log/slog"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/isa"
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/batch"
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/chat"
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/draw"
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/encode"
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/machine"
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/measure"
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/models"
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/serve"
 )
 
 const rootLong = `Eyelet runs vision-language models on this machine: it answers questions about
@@ -67,7 +75,7 @@ func newRootCommand() *cobra.Command {
 		SilenceErrors:              true,
 		SilenceUsage:               true,
 		SuggestionsMinimumDistance: 2,
-		Args:                       knownCommand,
+		Args:                       cli.KnownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmd.Help()
 		},
@@ -76,10 +84,10 @@ func newRootCommand() *cobra.Command {
 			if _, err := isa.Chosen(); err != nil && cmd.Name() != "doctor" {
 				return err
 			}
-			if flagSet(cmd, "no-accel") {
+			if cli.BoolFlag(cmd, "no-accel") {
 				ggml.SwitchOffAccelerator()
 			}
-			if err := setAcceleratorCache(cmd); err != nil {
+			if err := cli.SetAcceleratorCache(cmd); err != nil {
 				return err
 			}
 			return startLogging(cmd)
@@ -94,25 +102,25 @@ func newRootCommand() *cobra.Command {
 	root.PersistentFlags().String("accel-cache",
 		"", "memory for weights in F16, BF16 or F32 that the accelerator keeps converted, as 2G: prompts are read faster (default none)")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &usageError{err: err, command: cmd.CommandPath()}
+		return &cli.UsageError{Err: err, Command: cmd.CommandPath()}
 	})
-	root.AddCommand(newRunCommand(), newBatchCommand(), newWorkerCommand(), newQueueCommand(),
-		newServeCommand(), newOpenCommand(), newEncodeCommand(), newEvalCommand(), newDrawCommand(),
-		newListCommand(), newShowCommand(), newImportCommand(), newExportCommand(),
-		newPushCommand(),
-		newPullCommand(), newConvertCommand(), newQuantizeCommand(), newImatrixCommand(),
-		newCpCommand(), newRmCommand(), newStoreCommand(), newSBOMCommand(), newBenchCommand(),
-		newAdviseCommand(), newDevicesCommand(), newRPCCommand(), newDoctorCommand(),
-		newVersionCommand(), newCompletionCommand())
+	root.AddCommand(chat.NewRunCommand(), batch.NewBatchCommand(), batch.NewWorkerCommand(), batch.NewQueueCommand(),
+		serve.NewServeCommand(), serve.NewOpenCommand(), encode.NewEncodeCommand(), measure.NewEvalCommand(), draw.NewDrawCommand(),
+		models.NewListCommand(), models.NewShowCommand(), models.NewImportCommand(), models.NewExportCommand(),
+		models.NewPushCommand(),
+		models.NewPullCommand(), models.NewConvertCommand(), models.NewQuantizeCommand(), models.NewImatrixCommand(),
+		models.NewCpCommand(), models.NewRmCommand(), models.NewStoreCommand(), models.NewSBOMCommand(), measure.NewBenchCommand(),
+		measure.NewAdviseCommand(), machine.NewDevicesCommand(), machine.NewRPCCommand(), machine.NewDoctorCommand(),
+		machine.NewVersionCommand(), newCompletionCommand())
 	return root
 }
 
 // startLogging sets up slog and the log of the C libraries as --verbose and --quiet ask.
 func startLogging(cmd *cobra.Command) error {
-	verbose, quiet := flagSet(cmd, "verbose"), flagSet(cmd, "quiet")
+	verbose, quiet := cli.BoolFlag(cmd, "verbose"), cli.BoolFlag(cmd, "quiet")
 	if verbose && quiet {
-		return &usageError{err: fmt.Errorf("--verbose and --quiet contradict each other"),
-			command: cmd.CommandPath()}
+		return &cli.UsageError{Err: fmt.Errorf("--verbose and --quiet contradict each other"),
+			Command: cmd.CommandPath()}
 	}
 	level := slog.LevelWarn
 	switch {
@@ -129,38 +137,4 @@ func startLogging(cmd *cobra.Command) error {
 		ggml.SetLogger(nil) // the errors that matter come back as errors
 	}
 	return nil
-}
-
-// flagSet returns the value of a boolean flag, false for a command that does not have it.
-func flagSet(cmd *cobra.Command, name string) bool {
-	set, err := cmd.Flags().GetBool(name)
-	return err == nil && set
-}
-
-// knownCommand refuses arguments of the root command, all of which are misspelt commands.
-func knownCommand(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	err := fmt.Errorf("there is no command %q", args[0])
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		err = fmt.Errorf("%w, did you mean %s?", err, strings.Join(near, " or "))
-	}
-	return &usageError{err: err, command: cmd.CommandPath()}
-}
-
-// wantArgs refuses any number of arguments but that of the given names.
-func wantArgs(names ...string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		var err error
-		switch {
-		case len(args) < len(names):
-			err = fmt.Errorf("%s is missing", names[len(args)])
-		case len(args) > len(names):
-			err = fmt.Errorf("unexpected argument %q", args[len(names)])
-		default:
-			return nil
-		}
-		return &usageError{err: err, command: cmd.CommandPath()}
-	}
 }

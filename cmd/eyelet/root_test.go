@@ -2,12 +2,14 @@ package main
 
 import (
 	"encoding/json"
-	"os"
+	"fmt"
 	"os/exec"
 	"regexp"
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 )
 
 func TestMistakesOnTheCommandLineAreExplainedInOneLine(t *testing.T) {
@@ -31,8 +33,8 @@ func TestMistakesOnTheCommandLineAreExplainedInOneLine(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			code, out, errs := command(t, test.args...)
-			if code != exitUsage {
-				t.Errorf("exit code %d, want %d", code, exitUsage)
+			if code != cli.ExitUsage {
+				t.Errorf("exit code %d, want %d", code, cli.ExitUsage)
 			}
 			if out != "" {
 				t.Errorf("stdout %q", out)
@@ -49,7 +51,7 @@ func TestHelpGoesToStdout(t *testing.T) {
 	for _, args := range [][]string{{}, {"--help"}, {"help"}, {"show", "--help"}, {"doctor", "-h"},
 		{"completion", "--help"}} {
 		code, out, errs := command(t, args...)
-		if code != exitOK || errs != "" || !strings.Contains(out, "Usage:") {
+		if code != cli.ExitOK || errs != "" || !strings.Contains(out, "Usage:") {
 			t.Errorf("eyelet %v: exit code %d, stderr %q, stdout %q", args, code, errs, out)
 		}
 	}
@@ -61,7 +63,7 @@ func TestCompletionScriptsAreForTheirShells(t *testing.T) {
 		"powershell": "Register-ArgumentCompleter",
 	} {
 		code, out, errs := command(t, "completion", shell)
-		if code != exitOK || errs != "" || !strings.Contains(out, mark) {
+		if code != cli.ExitOK || errs != "" || !strings.Contains(out, mark) {
 			t.Errorf("completion %s: exit code %d, stderr %q, %d bytes", shell, code, errs,
 				len(out))
 		}
@@ -73,14 +75,14 @@ func TestCompletionScriptsAreForTheirShells(t *testing.T) {
 		t.Errorf("bash does not parse the script: %v: %s", err, msg)
 	}
 	code, out, _ := command(t, "__complete", "sho")
-	if code != exitOK || !strings.HasPrefix(out, "show\t") {
+	if code != cli.ExitOK || !strings.HasPrefix(out, "show\t") {
 		t.Errorf("completing sho: exit code %d, %q", code, out)
 	}
 }
 
 func TestVersionTellsAllVersions(t *testing.T) {
 	code, out, errs := command(t, "version", "--json")
-	if code != exitOK || errs != "" {
+	if code != cli.ExitOK || errs != "" {
 		t.Fatalf("exit code %d, stderr %q", code, errs)
 	}
 	var v map[string]string
@@ -104,16 +106,11 @@ func TestVersionTellsAllVersions(t *testing.T) {
 	}
 }
 
-func TestTheTestedVersionsAreThoseOfTheSetUp(t *testing.T) {
-	list, err := os.ReadFile("../../scripts/versions.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for pattern, want := range map[string]string{`(?m)^libllama-dev (?:\d+:)?(\d+\.\d+)\.`: testedLlama,
-		`(?m)^libggml-dev (?:\d+:)?(\d+\.\d+)\.`: testedGGML} {
-		found := regexp.MustCompile(pattern).FindSubmatch(list)
-		if found == nil || string(found[1]) != want {
-			t.Errorf("scripts/versions.txt has %q, the doctor was told %q", found, want)
+func TestEveryExitCodeIsInTheHelp(t *testing.T) {
+	for _, code := range []int{cli.ExitOK, cli.ExitFailure, cli.ExitUsage, cli.ExitInput, cli.ExitMismatch,
+		cli.ExitCapacity, cli.ExitInterrupted} {
+		if !strings.Contains(rootLong, fmt.Sprintf("\n%5d  ", code)) {
+			t.Errorf("exit code %d is not in the help", code)
 		}
 	}
 }

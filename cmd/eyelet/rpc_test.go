@@ -18,6 +18,8 @@ import (
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/peers"
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/machine"
 )
 
 // rpcEnvironment is that of processes with the RPC backend, without which the test ends as
@@ -144,11 +146,11 @@ func TestAnswersOverTwoServersAreThoseOfOneProcess(t *testing.T) {
 			"What is in this picture?"}, flags...), env: env}.run(t)
 	}
 	want := ask("--device", "none")
-	if want.code != exitOK || want.stdout == "" {
+	if want.code != cli.ExitOK || want.stdout == "" {
 		t.Fatalf("%+v", want)
 	}
 	got := ask("--rpc", servers, "--verbose")
-	if got.code != exitOK || got.stdout != want.stdout || !strings.Contains(got.stderr,
+	if got.code != cli.ExitOK || got.stdout != want.stdout || !strings.Contains(got.stderr,
 		"offloaded 7/7 layers") || !strings.Contains(got.stderr, "using device RPC1") {
 		t.Errorf("exit code %d, %q; want %q; %s", got.code, got.stdout, want.stdout,
 			offloadLine.FindString(got.stderr))
@@ -158,7 +160,7 @@ func TestAnswersOverTwoServersAreThoseOfOneProcess(t *testing.T) {
 		"offloaded 3/7 layers") || strings.Contains(one.stderr, "using device RPC1") {
 		t.Errorf("exit code %d, %q: %s", one.code, one.stdout, offloadLine.FindString(one.stderr))
 	}
-	ask("--rpc", servers, "--tensor-split", "1").mustFail(t, exitUsage,
+	ask("--rpc", servers, "--tensor-split", "1").mustFail(t, cli.ExitUsage,
 		"1 shares are given for 2 devices: RPC0, RPC1")
 	if uneven := ask("--rpc", servers, "--tensor-split", "0,1", "--verbose"); uneven.stdout !=
 		want.stdout || strings.Contains(uneven.stderr, "RPC0[127.0.0.1] model buffer") {
@@ -166,25 +168,25 @@ func TestAnswersOverTwoServersAreThoseOfOneProcess(t *testing.T) {
 			offloadLine.FindString(uneven.stderr))
 	}
 	small := startRPC(t, env, "--threads", "1", "--memory", "8M")
-	if part := ask("--rpc", small); part.code != exitOK || part.stdout != want.stdout ||
+	if part := ask("--rpc", small); part.code != cli.ExitOK || part.stdout != want.stdout ||
 		strings.Count(part.stderr, "\n") != 1 || !strings.Contains(part.stderr,
 		" of 7 layers of") || !strings.Contains(part.stderr, "lie on RPC0") {
 		t.Errorf("in 8 MiB: exit code %d, %q, %q", part.code, part.stdout, part.stderr)
 	}
-	var list []Compute
+	var list []machine.Compute
 	o := invocation{args: []string{"devices", "--json", "--rpc", servers}, env: env}.run(t)
 	if err := json.Unmarshal([]byte(o.stdout), &list); err != nil || len(list) < 3 {
 		t.Fatalf("exit code %d, %v: %s %s", o.code, err, o.stdout, o.stderr)
 	}
-	if last := list[len(list)-1]; last.Kind != kindRemote || last.Name != "RPC1" ||
+	if last := list[len(list)-1]; last.Kind != "remote" || last.Name != "RPC1" ||
 		last.MemoryTotal != 64<<20 || !strings.Contains(servers, last.Server) {
 		t.Errorf("%+v", last)
 	}
-	ask("--rpc", servers, "--device", "none").mustFail(t, exitUsage, "on no device")
-	ask("--rpc", servers, "--device", "RPC2").mustFail(t, exitUsage, `no device "RPC2"`,
+	ask("--rpc", servers, "--device", "none").mustFail(t, cli.ExitUsage, "on no device")
+	ask("--rpc", servers, "--device", "RPC2").mustFail(t, cli.ExitUsage, `no device "RPC2"`,
 		"RPC0, RPC1")
-	ask("--rpc", "here").mustFail(t, exitFailure, "here:50052 cannot be reached")
-	ask("--rpc", "127.0.0.1:99999").mustFail(t, exitUsage, "HOST:PORT")
+	ask("--rpc", "here").mustFail(t, cli.ExitFailure, "here:50052 cannot be reached")
+	ask("--rpc", "127.0.0.1:99999").mustFail(t, cli.ExitUsage, "HOST:PORT")
 }
 
 // A model is spread over two servers, of which the connection to one breaks at a random moment. The
@@ -264,21 +266,13 @@ func TestAServerOutlivesTheMachinesThatItUses(t *testing.T) {
 func TestRPCIsNotOfferedToTheNetworkUnasked(t *testing.T) {
 	for _, listen := range []string{"0.0.0.0", "[::]:7", "example.org", ":50052",
 		"192.168.0.1:50052"} {
-		eyelet(t, "rpc", "--listen", listen).mustFail(t, exitUsage,
+		eyelet(t, "rpc", "--listen", listen).mustFail(t, cli.ExitUsage,
 			"no passwords and no encryption", "--trust-network")
 	}
-	eyelet(t, "rpc", "--listen", "a:b:c").mustFail(t, exitUsage, `--listen is "a:b:c"`)
-	eyelet(t, "rpc", "--memory", "1K").mustFail(t, exitUsage, `--memory is "1K"`)
-	eyelet(t, "rpc", "--listen", "127.0.0.1:x").mustFail(t, exitUsage, "HOST:PORT")
-	eyelet(t, "rpc", "--device", "GPU9").mustFail(t, exitUsage, `no device "GPU9"`)
-	var o rpcOptions
-	for text, want := range map[string]string{"127.0.0.1": "127.0.0.1:50052",
-		"localhost:1": "localhost:1", "::1": "[::1]:50052", "[::1]:9": "[::1]:9"} {
-		o.listen = text
-		if got, err := o.address(); err != nil || got != want {
-			t.Errorf("%s: %s, %v", text, got, err)
-		}
-	}
+	eyelet(t, "rpc", "--listen", "a:b:c").mustFail(t, cli.ExitUsage, `--listen is "a:b:c"`)
+	eyelet(t, "rpc", "--memory", "1K").mustFail(t, cli.ExitUsage, `--memory is "1K"`)
+	eyelet(t, "rpc", "--listen", "127.0.0.1:x").mustFail(t, cli.ExitUsage, "HOST:PORT")
+	eyelet(t, "rpc", "--device", "GPU9").mustFail(t, cli.ExitUsage, `no device "GPU9"`)
 }
 
 // A worker that dies is replaced for the next client.
@@ -288,7 +282,7 @@ func TestAWorkerThatDiesIsReplaced(t *testing.T) {
 	devices := func() outcome {
 		return invocation{args: []string{"devices", "--rpc", address}, env: env}.run(t)
 	}
-	if o := devices(); o.code != exitOK {
+	if o := devices(); o.code != cli.ExitOK {
 		t.Fatalf("%+v", o)
 	}
 	workers, err := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -311,7 +305,7 @@ func TestAWorkerThatDiesIsReplaced(t *testing.T) {
 	if !killed {
 		t.Fatal("no worker was found")
 	}
-	if o := devices(); o.code != exitOK || !strings.Contains(o.stdout, "RPC0") {
+	if o := devices(); o.code != cli.ExitOK || !strings.Contains(o.stdout, "RPC0") {
 		t.Errorf("%+v", o)
 	}
 }

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/ollama/ollama/api"
+
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 )
 
 // served is a running "eyelet serve".
@@ -176,7 +178,7 @@ func TestServeDemandsKeysAndKeepsThemOutOfTheLog(t *testing.T) {
 		}
 		secrets = append(secrets, strings.TrimSpace(o.stdout))
 	}
-	if o := eyelet(t, "serve", "key", "laptop", "--keys", keys); o.code != exitInput {
+	if o := eyelet(t, "serve", "key", "laptop", "--keys", keys); o.code != cli.ExitInput {
 		t.Errorf("the same name again: %+v", o)
 	}
 	if info, err := os.Stat(keys); err != nil || info.Mode().Perm() != 0o600 {
@@ -229,21 +231,21 @@ func TestServeTellsWhatIsWrongBeforeItListens(t *testing.T) {
 		code int
 		says string
 	}{
-		{"a projector alone", []string{"--mmproj", "a.gguf"}, exitUsage, "--model"},
-		{"a model that is not there", []string{"--model", "nothing.gguf"}, exitInput,
+		{"a projector alone", []string{"--mmproj", "a.gguf"}, cli.ExitUsage, "--model"},
+		{"a model that is not there", []string{"--model", "nothing.gguf"}, cli.ExitInput,
 			"nothing.gguf"},
-		{"a certificate alone", []string{"--tls-cert", "a.pem"}, exitUsage, "--tls-key"},
+		{"a certificate alone", []string{"--tls-cert", "a.pem"}, cli.ExitUsage, "--tls-key"},
 		{"a certificate that is not there", []string{"--tls-cert", "a.pem", "--tls-key", "b.pem"},
-			exitInput, "a.pem"},
-		{"no keys", []string{"--keys", empty}, exitInput, "holds no key"},
-		{"a host that is none", []string{"--allow-host", "http://a"}, exitFailure, "http://a"},
-		{"a size that is none", []string{"--max-body", "much"}, exitUsage, "--max-body"},
-		{"an address in use", []string{"--listen", taken.Addr().String()}, exitFailure, "--listen"},
-		{"a folder that is not there", []string{"--models-dir", "/nonexistent"}, exitInput,
+			cli.ExitInput, "a.pem"},
+		{"no keys", []string{"--keys", empty}, cli.ExitInput, "holds no key"},
+		{"a host that is none", []string{"--allow-host", "http://a"}, cli.ExitFailure, "http://a"},
+		{"a size that is none", []string{"--max-body", "much"}, cli.ExitUsage, "--max-body"},
+		{"an address in use", []string{"--listen", taken.Addr().String()}, cli.ExitFailure, "--listen"},
+		{"a folder that is not there", []string{"--models-dir", "/nonexistent"}, cli.ExitInput,
 			"/nonexistent"},
-		{"a folder of batches that is a file", []string{"--batches", empty}, exitInput,
+		{"a folder of batches that is a file", []string{"--batches", empty}, cli.ExitInput,
 			"--batches " + empty + ": not a directory"},
-		{"no parallel requests", []string{"--parallel", "0"}, exitUsage, "--parallel"},
+		{"no parallel requests", []string{"--parallel", "0"}, cli.ExitUsage, "--parallel"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -252,51 +254,6 @@ func TestServeTellsWhatIsWrongBeforeItListens(t *testing.T) {
 				t.Errorf("%+v, want %d and %q", o, c.code, c.says)
 			}
 		})
-	}
-}
-
-func TestServeUnderstandsOllamasEnvironment(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		env        map[string]string
-		args       []string
-		flag, want string // "" for an error
-	}{
-		{map[string]string{}, nil, "listen", defaultListen},
-		{map[string]string{"OLLAMA_HOST": "0.0.0.0"}, nil, "listen", "0.0.0.0:11434"},
-		{map[string]string{"OLLAMA_HOST": ":8080"}, nil, "listen", ":8080"},
-		{map[string]string{"OLLAMA_HOST": "http://10.0.0.7"}, nil, "listen", "10.0.0.7:80"},
-		{map[string]string{"OLLAMA_HOST": "https://10.0.0.7:99/x"}, nil, "listen", "10.0.0.7:99"},
-		{map[string]string{"OLLAMA_HOST": "[::1]"}, nil, "listen", "[::1]:11434"},
-		{map[string]string{"OLLAMA_HOST": `"host.example"`}, nil, "listen", "host.example:11434"},
-		{map[string]string{"OLLAMA_HOST": "a:b"}, nil, "listen", ""},
-		{map[string]string{"OLLAMA_HOST": "ftp://a"}, nil, "listen", ""},
-		{map[string]string{"OLLAMA_HOST": "a", "EYELET_HOST": "b"}, nil, "listen", "b:11434"},
-		{map[string]string{"EYELET_HOST": "b"}, []string{"--listen", "c:1"}, "listen", "c:1"},
-		{map[string]string{"OLLAMA_KEEP_ALIVE": "600"}, nil, "keep-alive", "10m0s"},
-		{map[string]string{"OLLAMA_KEEP_ALIVE": "-1"}, nil, "keep-alive", "-1s"},
-		{map[string]string{"OLLAMA_KEEP_ALIVE": "2h"}, nil, "keep-alive", "2h0m0s"},
-		{map[string]string{"OLLAMA_KEEP_ALIVE": "0"}, nil, "keep-alive", "0s"},
-		{map[string]string{"OLLAMA_KEEP_ALIVE": "soon"}, nil, "keep-alive", ""},
-		{map[string]string{"OLLAMA_NUM_PARALLEL": "3"}, nil, "parallel", "3"},
-		{map[string]string{"OLLAMA_NUM_PARALLEL": "0"}, nil, "parallel", "4"},
-		{map[string]string{"OLLAMA_NUM_PARALLEL": "many"}, nil, "parallel", ""},
-		{map[string]string{"OLLAMA_CONTEXT_LENGTH": "8192"}, nil, "default-ctx", "8192"},
-		{map[string]string{"OLLAMA_MAX_QUEUE": "7"}, nil, "queue", "7"},
-		{map[string]string{"OLLAMA_MAX_LOADED_MODELS": "2"}, nil, "max-models", "2"},
-		{map[string]string{"OLLAMA_KV_CACHE_TYPE": "q8_0"}, nil, "cache-type", "q8_0"},
-		{map[string]string{"OLLAMA_ORIGINS": "http://a.example,https://b.example"}, nil,
-			"allow-origin", "[http://a.example,https://b.example]"},
-	} {
-		cmd := newServeCommand()
-		if err := cmd.ParseFlags(c.args); err != nil {
-			t.Fatal(err)
-		}
-		err := applyEnvironment(cmd.Flags(), func(name string) string { return c.env[name] })
-		if got := cmd.Flags().Lookup(c.flag).Value.String(); c.want == "" &&
-			exitCode(err) != exitUsage || c.want != "" && (err != nil || got != c.want) {
-			t.Errorf("%v %v: --%s is %q %v, want %q", c.env, c.args, c.flag, got, err, c.want)
-		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/models"
 	"github.com/eyelet-engine/eyelet/models/layout/layouttest"
 )
 
@@ -35,7 +36,7 @@ func TestShowSaysWhatAPictureCosts(t *testing.T) {
 		model, projector := familyFiles(t, name)
 		code, out, errs := command(t, "show", model, "--mmproj", projector, "--picture", star,
 			"--json")
-		var got PictureCosts
+		var got models.PictureCosts
 		if err := json.Unmarshal([]byte(out), &got); err != nil || code != 0 {
 			t.Fatalf("%s: %d, %v, %q", name, code, err, errs)
 		}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/models"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
@@ -41,8 +43,8 @@ func TestShowJSONDescribesTheSeedModel(t *testing.T) {
 			ElementType string `json:"element_type"`
 			Value       any
 		}
-		Types   []TypeSummary
-		Tensors []TensorItem
+		Types   []models.TypeSummary
+		Tensors []models.TensorItem
 	}
 	if err := json.Unmarshal([]byte(out), &got); err != nil {
 		t.Fatal(err)
@@ -162,7 +164,7 @@ func TestShowRefusesBadFiles(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			code, out, errs := command(t, "show", test.path)
-			if code != exitInput || out != "" {
+			if code != cli.ExitInput || out != "" {
 				t.Errorf("exit code %d, stdout %q", code, out)
 			}
 			if !strings.HasPrefix(errs, "eyelet: ") || strings.Count(errs, "\n") != 1 ||

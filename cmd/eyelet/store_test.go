@@ -7,29 +7,32 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/encode"
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/models"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
-// machine is a user with a home of their own: a store, other programs' folders.
-type machine struct {
+// computer is the machine of a user with a home of their own: a store, other programs' folders.
+type computer struct {
 	home string
 	env  []string
 }
 
-func newMachine(t *testing.T) *machine {
+func newMachine(t *testing.T) *computer {
 	t.Helper()
 	home := t.TempDir()
-	return &machine{home: home, env: []string{"HOME=" + home, "EYELET_CACHE=" + cacheDir,
+	return &computer{home: home, env: []string{"HOME=" + home, "EYELET_CACHE=" + cacheDir,
 		"TMPDIR=" + os.TempDir(), "PATH=" + os.Getenv("PATH"), "TERM=xterm"}}
 }
 
-func (m *machine) eyelet(t *testing.T, args ...string) outcome {
+func (m *computer) eyelet(t *testing.T, args ...string) outcome {
 	t.Helper()
 	return invocation{args: args, env: m.env}.run(t)
 }
 
 // must runs a command that has to go well, and returns what it printed.
-func (m *machine) must(t *testing.T, args ...string) string {
+func (m *computer) must(t *testing.T, args ...string) string {
 	t.Helper()
 	o := m.eyelet(t, args...)
 	if o.code != 0 {
@@ -38,16 +41,16 @@ func (m *machine) must(t *testing.T, args ...string) string {
 	return o.stdout
 }
 
-func (m *machine) store() string {
+func (m *computer) store() string {
 	return filepath.Join(m.home, ".local", "share", "eyelet", "models")
 }
 
-// list returns the names and sources that the machine lists.
-func (m *machine) list(t *testing.T) map[string]ListedModel {
+// list returns the names and sources that the computer lists.
+func (m *computer) list(t *testing.T) map[string]models.ListedModel {
 	t.Helper()
-	var items []ListedModel
+	var items []models.ListedModel
 	strictly(t, m.must(t, "list", "--json"), &items)
-	byName := map[string]ListedModel{}
+	byName := map[string]models.ListedModel{}
 	for _, item := range items {
 		byName[item.Name] = item
 	}
@@ -85,7 +88,7 @@ func TestAModelIsImportedListedShownRunCopiedAndRemoved(t *testing.T) {
 		!strings.Contains(out, item.Digest) {
 		t.Errorf("show --json: %.300s", out)
 	}
-	var e Encoding
+	var e encode.Encoding
 	strictly(t, m.must(t, "encode", "--json", "--mmproj", "seed:q8", circle), &e)
 	if len(e.Pictures) != 1 || e.Pictures[0].Tokens != 64 {
 		t.Errorf("%+v", e)
@@ -93,7 +96,7 @@ func TestAModelIsImportedListedShownRunCopiedAndRemoved(t *testing.T) {
 	m.must(t, "cp", "seed:q8", "team/seed")
 	m.must(t, "rm", "seed:q8")
 	m.eyelet(t, "run", "team/seed", "--image", circle, circleQuestion).mustSay(t, "orange")
-	var r StoreReport
+	var r models.StoreReport
 	strictly(t, m.must(t, "store", "check", "--json"), &r)
 	if !r.OK || r.Models != 1 || r.Blobs != 3 || r.Store != m.store() {
 		t.Errorf("%+v", r)
@@ -123,7 +126,7 @@ func TestADamagedStoreIsReportedAndRepaired(t *testing.T) {
 		writeFile(t, path, string(data))
 	}
 	o := m.eyelet(t, "store", "check")
-	if o.code != exitFailure || !strings.Contains(o.stdout, "text:latest cannot be used") ||
+	if o.code != cli.ExitFailure || !strings.Contains(o.stdout, "text:latest cannot be used") ||
 		!strings.Contains(o.stdout, "--repair") {
 		t.Errorf("%+v", o)
 	}
@@ -140,7 +143,7 @@ func TestADamagedStoreIsReportedAndRepaired(t *testing.T) {
 const goTemplate = "USER: {{ .Prompt }} ASSISTANT:{{ .Response }}</s>"
 
 // ollama lays the built-in model out as Ollama would have it, with parameters and a template.
-func (m *machine) ollama(t *testing.T, name, params, template string) string {
+func (m *computer) ollama(t *testing.T, name, params, template string) string {
 	t.Helper()
 	root := filepath.Join(m.home, ".ollama", "models")
 	blob := func(data, mediaType string) string {
@@ -194,7 +197,7 @@ func TestOllamasModelsRunInPlaceWithTheirParameters(t *testing.T) {
 		"What is in this picture?").mustSay(t, "an orange circle on a cyan ")
 	m.eyelet(t, "run", "bakllava", "--image", circle, "--max-tokens", "100", "--stop", "xyz",
 		"What is in this picture?").mustSay(t, "an orange circle on a cyan background")
-	m.eyelet(t, "rm", "bakllava").mustFail(t, exitInput, "Ollama")
+	m.eyelet(t, "rm", "bakllava").mustFail(t, cli.ExitInput, "Ollama")
 	m.must(t, "import", "ollama:bakllava", "--name", "mine")
 	m.must(t, "store", "gc", "--all")
 	after := contents(t, root)

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 )
 
 // site is a queue and its workers, as processes that can be killed at any moment and are started
@@ -152,7 +154,7 @@ func TestNothingIsLostWhoeverIsKilled(t *testing.T) {
 	for {
 		err := s.running["submitter"].Wait()
 		delete(s.running, "submitter")
-		if _, missing := os.Stat(out); missing == nil && exitStatus(t, err) == exitInput {
+		if _, missing := os.Stat(out); missing == nil && exitStatus(t, err) == cli.ExitInput {
 			break
 		}
 		if time.Now().After(deadline) {

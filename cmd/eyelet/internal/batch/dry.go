@@ -1,0 +1,158 @@
+package batch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/pictures"
+	"github.com/eyelet-engine/eyelet/engine/batch"
+)
+
+// sampleSize is how many items a dry run asks about.
+const sampleSize = 5
+
+// DryReport is what a dry run found out.
+type DryReport struct {
+	Items            int     `json:"items"`
+	Sampled          int     `json:"sampled"`
+	Failed           int     `json:"failed"` // of the sample
+	PromptTokens     int     `json:"prompt_tokens"`
+	ImageTokens      int     `json:"image_tokens"` // of those
+	CompletionTokens int     `json:"completion_tokens"`
+	SecondsEach      float64 `json:"seconds_each"`
+	Seconds          float64 `json:"seconds"`
+	Load             float64 `json:"load_seconds"`
+}
+
+// dry counts the items, asks about some of them, evenly spread, and says what all would take.
+// Nothing is kept.
+func (r *batchRun) dry() (err error) {
+	dir, err := os.MkdirTemp("", "eyelet-batch-*")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	r.dir = dir
+	if r.state.Items, err = r.list(filepath.Join(dir, "items.jsonl")); err != nil {
+		return err
+	}
+	if r.machine, err = r.o.open(r.cmd); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.machine.close()) }()
+	w := cli.StartProgress(r.cmd.ErrOrStderr(), "asking about a sample", r.o.quiet)
+	report, err := r.sample()
+	w.Done()
+	if err != nil {
+		return err
+	}
+	if r.o.json {
+		return cli.WriteJSON(r.cmd.OutOrStdout(), report)
+	}
+	out := r.cmd.OutOrStdout()
+	fmt.Fprintf(out, "items              %d\n", report.Items)
+	fmt.Fprintf(out, "prompt tokens      about %d, of which %d of pictures\n", report.PromptTokens,
+		report.ImageTokens)
+	fmt.Fprintf(out, "answer tokens      about %d\n", report.CompletionTokens)
+	fmt.Fprintf(out, "time               about %s, %.3g s each after %.1f s of loading\n",
+		time.Duration(report.Seconds*float64(time.Second)).Round(time.Second), report.SecondsEach,
+		report.Load)
+	if report.Failed > 0 {
+		fmt.Fprintf(out, "failed             %d of the sample of %d\n", report.Failed,
+			report.Sampled)
+	}
+	return nil
+}
+
+// sample asks about a sample, as many at a time as the batch would, and reckons from it.
+func (r *batchRun) sample() (DryReport, error) {
+	report := DryReport{Items: r.state.Items}
+	n := min(sampleSize, r.state.Items)
+	chosen := map[int]bool{}
+	for _, i := range pictures.Spread(n, r.state.Items) {
+		chosen[i] = true
+	}
+	var tasks []batch.Task
+	i := 0
+	for it, err := range r.items() {
+		if err != nil {
+			return report, err
+		}
+		if chosen[i] && it.Fault == nil {
+			m, err := r.machine.server.Resolve(r.ctx, it.Model)
+			if err != nil {
+				return report, err
+			}
+			t := batch.Task{ID: it.ID, URL: it.URL, Model: m, Body: it.Body}
+			for _, p := range it.Pictures {
+				t.Pictures = append(t.Pictures, batch.File{Name: p.Name, Path: p.Path,
+					Page: p.Page})
+			}
+			tasks = append(tasks, t)
+		} else if chosen[i] {
+			report.Failed++
+		}
+		i++
+	}
+	report.Sampled = n
+	if len(tasks) == 0 {
+		return report, cli.Inputf("none of the sample of %d can be asked about", n)
+	}
+	// The first answer loads the model; it is asked for twice, so that the second tells what an
+	// answer costs.
+	began := time.Now()
+	_, _ = r.machine.server.Answer(r.ctx, tasks[0])
+	report.Load = time.Since(began).Seconds()
+	began = time.Now()
+	var prompt, image, completion, good int
+	for _, result := range answerAll(r.ctx, r.machine, tasks, r.o.spec.Parallel) {
+		var body answerBody
+		if result == nil || result.Status != 200 || json.Unmarshal(result.Body, &body) != nil {
+			report.Failed++
+			continue
+		}
+		good++
+		prompt += int(body.Usage.Prompt)
+		image += int(body.Usage.Details.Image)
+		completion += int(body.Usage.Completion)
+	}
+	if err := r.ctx.Err(); err != nil {
+		return report, err
+	}
+	if good == 0 {
+		return report, cli.Inputf("nothing of the sample of %d could be answered; eyelet run says why",
+			n)
+	}
+	report.SecondsEach = time.Since(began).Seconds() / float64(len(tasks))
+	report.Load = max(0, report.Load-report.SecondsEach)
+	report.Seconds = report.Load + report.SecondsEach*float64(report.Items)
+	report.PromptTokens, report.ImageTokens, report.CompletionTokens = prompt*report.Items/good,
+		image*report.Items/good, completion*report.Items/good
+	return report, nil
+}
+
+// answerAll carries tasks out, some at a time. What failed is nil.
+func answerAll(ctx context.Context, m *localMachine, tasks []batch.Task,
+	parallel int) []*batch.Response {
+	out := make([]*batch.Response, len(tasks))
+	room, done := make(chan struct{}, parallel), make(chan struct{})
+	for i := range tasks {
+		go func() {
+			room <- struct{}{}
+			defer func() { <-room; done <- struct{}{} }()
+			if ctx.Err() == nil {
+				out[i], _ = m.server.Answer(ctx, tasks[i])
+			}
+		}()
+	}
+	for range tasks {
+		<-done
+	}
+	return out
+}

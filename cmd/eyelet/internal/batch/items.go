@@ -1,0 +1,340 @@
+package batch
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/pictures"
+	"github.com/eyelet-engine/eyelet/engine/batch"
+	"github.com/eyelet-engine/eyelet/kernels/imaging/film"
+)
+
+// batchEntry is a line of the list of items that a batch keeps beside its output, so that a run
+// that goes on asks about the same.
+type batchEntry struct {
+	ID string `json:"id"`
+	// of the picture or document for messages, where the ID does not tell it
+	Name     string `json:"name,omitempty"`
+	Path     string `json:"path,omitempty"` // of the picture or document, absolute
+	Page     int    `json:"page"`           // counted from 0; -1 for the whole file
+	Question string `json:"question,omitempty"`
+	Fault    string `json:"fault,omitempty"`
+}
+
+// image is what the picture is called in the output, "" where the item has none.
+func (e *batchEntry) image() string {
+	if e.Path == "" {
+		return ""
+	}
+	return cmp.Or(e.Name, e.ID)
+}
+
+// batchLists reads inputs and writes entries, each under a name of its own.
+type batchLists struct {
+	cmd     *cobra.Command
+	o       *batchOptions
+	w       *json.Encoder
+	names   map[[16]byte]struct{}
+	entries int
+	ids     bool // there are lines with ids of their own
+}
+
+// add writes an entry.
+func (l *batchLists) add(e batchEntry) error {
+	e.ID = string([]rune(e.ID)) // names of files may be no UTF-8, which JSON knows alone
+	if len(e.ID) > batch.MaxID {
+		e.Name = cmp.Or(e.Name, e.ID)
+		sum := sha256.Sum256([]byte(e.ID))
+		e.ID = fmt.Sprintf("%.400s…%x", e.ID, sum[:16])
+	}
+	sum := sha256.Sum256([]byte(e.ID))
+	key := [16]byte(sum[:16])
+	if _, twice := l.names[key]; twice {
+		return cli.Inputf("the name %q stands for two inputs; leave one out, or give each line an id of its own", cli.Abbreviate(e.ID, 80))
+	}
+	l.names[key] = struct{}{}
+	l.entries++
+	return l.w.Encode(e)
+}
+
+// file adds a picture, or the pages of a document. id is what it is called in the output, name what
+// it is called in messages.
+func (l *batchLists) file(id, name, path, own, question string) error {
+	ctx := l.cmd.Context()
+	items, err := l.o.material.Items(ctx, name, path, own)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		items = []pictures.Item{{Name: name, Path: path, Page: -1, Err: err}}
+	}
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	for _, it := range items {
+		e := batchEntry{ID: id + strings.TrimPrefix(it.Name, name), Path: absolute, Page: it.Page,
+			Question: question}
+		if id != name {
+			e.Name = it.Name
+		}
+		if it.Err != nil {
+			e.Fault = cli.Describe(it.Err)
+		}
+		if err := l.add(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// folder adds the pictures of a folder, those of the folders in it too if that is asked for, by
+// name.
+func (l *batchLists) folder(dir string, several bool) error {
+	name := func(path string) string {
+		if several {
+			return path
+		}
+		rel, err := filepath.Rel(dir, path)
+		if err != nil {
+			return path
+		}
+		return filepath.ToSlash(rel)
+	}
+	before := l.entries
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return cli.Inputf("%s: %w", path, cli.Cause(err))
+		case path == dir:
+			return l.cmd.Context().Err()
+		case strings.HasPrefix(d.Name(), "."):
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		case d.IsDir():
+			if !l.o.recursive {
+				return fs.SkipDir
+			}
+			return l.cmd.Context().Err()
+		case d.Type()&^fs.ModeSymlink != 0 || !slices.Contains(pictures.Suffixes,
+			strings.ToLower(filepath.Ext(path))):
+			return nil
+		}
+		return l.file(name(path), name(path), path, "", "")
+	})
+	if err != nil {
+		return err
+	}
+	if l.entries == before {
+		return cli.Inputf("%s holds no pictures (%s); --recursive looks into the folders in it too",
+			dir, strings.Join(pictures.Suffixes, ", "))
+	}
+	return nil
+}
+
+// input adds what an argument names.
+func (l *batchLists) input(arg string, several bool) error {
+	if isJSONLines(arg) {
+		return l.lines(arg)
+	}
+	file, own, err := pictures.SplitPages(arg)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(file)
+	switch {
+	case err != nil:
+		return cli.Inputf("%s: %w", arg, cli.Cause(err))
+	case info.IsDir():
+		return l.folder(file, several)
+	case film.Is(file):
+		return cli.Usagef("%s is a video, whose frames are asked about together; ask with eyelet run",
+			file)
+	}
+	return l.file(file, file, file, own, "")
+}
+
+// isJSONLines reports whether a file is one of JSON lines by its name.
+func isJSONLines(path string) bool {
+	suffix := strings.ToLower(filepath.Ext(path))
+	return suffix == ".jsonl" || suffix == ".ndjson"
+}
+
+// ourLine is a line of input in our own format: a picture, and what is asked about it.
+type ourLine struct {
+	ID       string `json:"id"`
+	Image    string `json:"image"`
+	Question string `json:"question"`
+}
+
+// lines adds the lines of a file in our own format. Paths in it begin where the file lies.
+func (l *batchLists) lines(path string) error {
+	return eachLine(l.cmd.Context(), path, func(n int, line []byte) error {
+		atLine := func(err error) error {
+			if in, ok := errors.AsType[*cli.InputError](err); ok {
+				return cli.Inputf("%s, line %d: %w", path, n, in)
+			}
+			return err
+		}
+		var o ourLine
+		if err := json.Unmarshal(line, &o); err != nil {
+			return cli.Inputf("%s, line %d is not a JSON object with image and question", path, n)
+		}
+		if o.Image == "" && o.Question == "" {
+			return cli.Inputf(`%s, line %d has neither image nor question; our lines are {"image": "a.png", "question": "…"}, OpenAI's have custom_id, method, url and body`, path, n)
+		}
+		if o.Question == "" && l.o.prompt == "" {
+			return cli.Inputf("%s, line %d has no question, and there is no --prompt", path, n)
+		}
+		if o.Image == "" {
+			l.ids = true
+			return atLine(l.add(batchEntry{ID: cmp.Or(o.ID, fmt.Sprintf("%d", n)), Page: -1,
+				Question: o.Question}))
+		}
+		file := o.Image
+		if !filepath.IsAbs(file) {
+			file = filepath.Join(filepath.Dir(path), file)
+		}
+		file, own, err := pictures.SplitPages(file)
+		if err != nil {
+			return err
+		}
+		name := strings.TrimSuffix(o.Image, "#"+own)
+		id := o.ID
+		l.ids = l.ids || id != ""
+		if id == "" {
+			if id = name; o.Question != "" { // there may be several about one picture
+				id = fmt.Sprintf("%d %s", n, name)
+			}
+		}
+		return atLine(l.file(id, name, file, own, o.Question))
+	})
+}
+
+// list adds the files that another file names, one a line; "-" is stdin.
+func (l *batchLists) list(path string) error {
+	visit := func(_ int, line []byte) error {
+		name := strings.TrimSuffix(string(line), "\r")
+		file, own, err := pictures.SplitPages(name)
+		if err != nil {
+			return err
+		}
+		name = strings.TrimSuffix(name, "#"+own)
+		return l.file(name, name, file, own, "")
+	}
+	if path == "-" {
+		return scanLines(l.cmd.Context(), "stdin", l.cmd.InOrStdin(), visit)
+	}
+	return eachLine(l.cmd.Context(), path, visit)
+}
+
+// eachLine visits the lines of a file that are not blank, counted from 1.
+func eachLine(ctx context.Context, path string, visit func(n int, line []byte) error) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return cli.Inputf("%s: %w", path, cli.Cause(err))
+	}
+	defer f.Close()
+	return scanLines(ctx, path, f, visit)
+}
+
+func scanLines(ctx context.Context, name string, r io.Reader,
+	visit func(n int, line []byte) error) error {
+	s := bufio.NewScanner(r)
+	s.Buffer(make([]byte, 64<<10), batch.MaxLine)
+	for n := 1; s.Scan(); n++ {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if len(strings.TrimSpace(s.Text())) == 0 {
+			continue
+		}
+		if err := visit(n, s.Bytes()); err != nil {
+			return err
+		}
+	}
+	if err := s.Err(); err != nil {
+		if errors.Is(err, bufio.ErrTooLong) {
+			return cli.Inputf("%s has a line of more than %s", name, cli.BytesText(batch.MaxLine))
+		}
+		return cli.Inputf("%s: %w", name, cli.Cause(err))
+	}
+	return nil
+}
+
+// isOpenAIBatch reports whether a file of JSON lines is one of OpenAI's batches, by its first line.
+func isOpenAIBatch(ctx context.Context, path string) (found bool, err error) {
+	stop := errors.New("enough")
+	err = eachLine(ctx, path, func(_ int, line []byte) error {
+		var l struct {
+			ID *json.RawMessage `json:"custom_id"`
+		}
+		found = json.Unmarshal(line, &l) == nil && l.ID != nil
+		return stop
+	})
+	if errors.Is(err, stop) {
+		err = nil
+	}
+	return found, err
+}
+
+// stopped is why the lines of a list are no longer wanted.
+var errStopped = errors.New("stopped")
+
+// entriesOf are the entries of a list that was written before.
+func entriesOf(ctx context.Context, path string) iter.Seq2[batchEntry, error] {
+	return func(yield func(batchEntry, error) bool) {
+		err := eachLine(ctx, path, func(n int, line []byte) error {
+			var e batchEntry
+			if err := json.Unmarshal(line, &e); err != nil || e.ID == "" {
+				return cli.Inputf("%s, line %d is damaged; remove the folder and begin again", path, n)
+			}
+			if !yield(e, nil) {
+				return errStopped
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errStopped) {
+			yield(batchEntry{}, err)
+		}
+	}
+}
+
+// requestsOf are the requests of a file in OpenAI's format. A line that is none is an error that
+// says where.
+func requestsOf(ctx context.Context, path string) iter.Seq2[batch.Item, error] {
+	return func(yield func(batch.Item, error) bool) {
+		err := eachLine(ctx, path, func(n int, line []byte) error {
+			it, err := batch.ParseLine(line)
+			if err != nil {
+				return cli.Inputf("%s, line %d: %s", path, n, strings.TrimPrefix(err.Error(),
+					"batch: bad line: "))
+			}
+			it.Body = slices.Clone(it.Body) // the line's memory is used again
+			if !yield(it, nil) {
+				return errStopped
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errStopped) {
+			yield(batch.Item{}, err)
+		}
+	}
+}

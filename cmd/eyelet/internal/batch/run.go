@@ -1,0 +1,474 @@
+package batch
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
+	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/batch"
+)
+
+// batchState is what a batch remembers between runs, beside the queue's store.
+type batchState struct {
+	Format  int    `json:"format"`
+	Batch   string `json:"batch"`   // its name in the queue
+	Request string `json:"request"` // a hash of what is asked about what
+	Items   int    `json:"items"`
+	IDs     bool   `json:"ids,omitempty"` // items have ids that are not the names of their pictures
+	Ended   bool   `json:"ended"`         // all items have results, some of them failures
+}
+
+const batchFormat = 1
+
+// batchRun is a batch under way.
+type batchRun struct {
+	cmd     *cobra.Command
+	ctx     context.Context
+	o       *batchOptions
+	args    []string
+	dir     string // of the state
+	state   batchState
+	machine *localMachine
+	queue   *batch.Queue
+	began   time.Time
+	count   batch.Count
+	fresh   bool // no run before this one began it
+
+	firstFault string         // of the items without an answer
+	codes      map[string]int // how many have which code
+
+	seen   sync.Mutex
+	models []batch.Model // that items have named
+}
+
+func runBatch(cmd *cobra.Command, o *batchOptions, args []string) (err error) {
+	o.quiet = cli.BoolFlag(cmd, "quiet")
+	if err := o.check(cmd, args); err != nil {
+		return err
+	}
+	r := &batchRun{cmd: cmd, ctx: cmd.Context(), o: o, args: args, dir: o.output + ".batch",
+		began: time.Now()}
+	if o.dryRun {
+		return r.dry()
+	}
+	if err := r.prepare(); err != nil {
+		return err
+	}
+	if r.machine, err = o.open(cmd); err != nil {
+		return errors.Join(err, r.abandon())
+	}
+	defer func() { err = errors.Join(err, r.machine.close()) }()
+	if r.queue, err = r.openQueue(); err != nil {
+		return errors.Join(err, r.abandon())
+	}
+	defer func() { _ = r.queue.Close() }()
+	if err := r.work(); err != nil {
+		if r.ctx.Err() != nil && !o.quiet {
+			fmt.Fprintf(cmd.ErrOrStderr(),
+				"%d of %d are done; the same command goes on from there.\n",
+				r.count.OK+r.count.Failed, r.state.Items)
+		}
+		return err
+	}
+	return r.finish()
+}
+
+// prepare finds the state of an earlier run, or begins a new one.
+func (r *batchRun) prepare() error {
+	if r.o.force {
+		if err := r.discard(); err != nil {
+			return err
+		}
+	}
+	request, err := r.fingerprint()
+	if err != nil {
+		return err
+	}
+	data, err := cli.ReadLimited(r.path("batch.json"), 1<<20)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if _, err := os.Stat(r.o.output); err == nil && !r.o.force {
+			return cli.Inputf("%s is there already; name another file, or replace it with --force",
+				r.o.output)
+		}
+		return r.begin(request)
+	case err != nil:
+		return cli.Inputf("%s: %w", r.path("batch.json"), cli.Cause(err))
+	}
+	if json.Unmarshal(data, &r.state) != nil || r.state.Format != batchFormat ||
+		batch.CheckBatch(r.state.Batch) != nil {
+		return cli.Inputf("%s is no state of a batch that this version knows; begin anew with --force",
+			r.dir)
+	}
+	if r.state.Request != request {
+		return cli.Inputf("%s is about other inputs, another question, model or setting; name another -o, or begin anew with --force", r.dir)
+	}
+	return nil
+}
+
+func (r *batchRun) path(name string) string { return filepath.Join(r.dir, name) }
+
+// fingerprint is the same for two commands that ask the same.
+func (r *batchRun) fingerprint() (string, error) {
+	o := r.o
+	var inputs []string
+	for _, arg := range append(append([]string{}, r.args...), o.lists...) {
+		absolute, err := filepath.Abs(arg)
+		if err != nil {
+			return "", err
+		}
+		inputs = append(inputs, absolute)
+		if info, err := os.Stat(arg); err == nil && o.openai {
+			// its lines are read again
+			inputs = append(inputs, fmt.Sprint(info.Size(), info.ModTime().UnixNano()))
+		}
+	}
+	data, err := json.Marshal([]any{inputs, o.prompt, o.system, string(o.schemaJSON), o.model,
+		o.projector, o.recursive, o.material.Pages, o.maxTokens, o.temp, o.imageText,
+		o.spec.Context, o.queue.url})
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:]), err
+}
+
+// begin lists the items and makes the state of a new batch, whole or not at all.
+func (r *batchRun) begin(request string) error {
+	if err := os.MkdirAll(r.dir, 0o755); err != nil {
+		return cli.Inputf("%s: %w", r.dir, cli.Cause(err))
+	}
+	w := cli.StartProgress(r.cmd.ErrOrStderr(), "listing what there is", r.o.quiet)
+	r.fresh = true
+	items, err := r.list(r.path("items.jsonl"))
+	w.Done()
+	if err != nil {
+		return errors.Join(err, r.abandon())
+	}
+	sum := sha256.Sum256(fmt.Append(nil, request, r.dir, os.Getpid(), r.began.UnixNano()))
+	r.state.Format, r.state.Batch = batchFormat, "cli-"+hex.EncodeToString(sum[:8])
+	r.state.Request, r.state.Items = request, items
+	return r.save()
+}
+
+func (r *batchRun) save() error {
+	return writeAtomically(r.path("batch.json"), func(w io.Writer) error {
+		return json.NewEncoder(w).Encode(r.state)
+	})
+}
+
+// writeAtomically writes a file that is there whole or not at all.
+func writeAtomically(path string, write func(w io.Writer) error) error {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".tmp*")
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, cli.Cause(err))
+	}
+	mode := os.FileMode(0o644)
+	if info, err := os.Stat(path); err == nil {
+		mode = info.Mode().Perm()
+	}
+	if err = errors.Join(write(f), f.Chmod(mode), f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
+}
+
+// list counts the items, and writes them to a file where they are not lines of OpenAI's format,
+// which are checked.
+func (r *batchRun) list(path string) (int, error) {
+	names := map[[16]byte]struct{}{}
+	if r.o.openai {
+		for it, err := range requestsOf(r.ctx, r.args[0]) {
+			if err != nil {
+				return 0, err
+			}
+			sum := sha256.Sum256([]byte(it.ID))
+			if _, twice := names[[16]byte(sum[:16])]; twice {
+				return 0, cli.Inputf("%s: the custom_id %q stands twice", r.args[0],
+					cli.Abbreviate(it.ID, 80))
+			}
+			names[[16]byte(sum[:16])] = struct{}{}
+		}
+		if len(names) == 0 {
+			return 0, cli.Inputf("%s holds no requests", r.args[0])
+		}
+		return len(names), nil
+	}
+	l := &batchLists{cmd: r.cmd, o: r.o, names: names}
+	defer func() { r.state.IDs = l.ids }()
+	err := writeAtomically(path, func(w io.Writer) error {
+		l.w = json.NewEncoder(w)
+		l.w.SetEscapeHTML(false)
+		for _, arg := range r.args {
+			if err := l.input(arg, len(r.args)+len(r.o.lists) > 1); err != nil {
+				return err
+			}
+		}
+		for _, name := range r.o.lists {
+			if err := l.list(name); err != nil {
+				return err
+			}
+		}
+		if l.entries == 0 {
+			return cli.Inputf("%s: there is nothing to ask about in it",
+				strings.Join(slices.Concat(r.args, r.o.lists), ", "))
+		}
+		return nil
+	})
+	return l.entries, unwrapInput(err)
+}
+
+// unwrapInput is the fault of an input without the file that was being written meanwhile.
+func unwrapInput(err error) error {
+	if in, ok := errors.AsType[*cli.InputError](err); ok {
+		return in
+	}
+	if use, ok := errors.AsType[*cli.UsageError](err); ok {
+		return use
+	}
+	return err
+}
+
+// items are the requests of the batch.
+func (r *batchRun) items() iter.Seq2[batch.Item, error] {
+	if r.o.openai {
+		return func(yield func(batch.Item, error) bool) {
+			for it, err := range requestsOf(r.ctx, r.args[0]) {
+				if r.o.model != "" {
+					it.Model = r.o.model
+				}
+				if !yield(it, err) {
+					return
+				}
+			}
+		}
+	}
+	return func(yield func(batch.Item, error) bool) {
+		for e, err := range entriesOf(r.ctx, r.path("items.jsonl")) {
+			var it batch.Item
+			if err == nil {
+				it, err = r.o.item(e)
+			}
+			if !yield(it, err) {
+				return
+			}
+		}
+	}
+}
+
+func (r *batchRun) openQueue() (*batch.Queue, error) {
+	if r.o.queue.url == "" {
+		q, err := batch.Embed(r.path("queue"), batch.EmbedOptions{Sync: r.o.sync,
+			AckWait: r.o.queue.connect.AckWait, Log: func(text string) { r.say("%s", text) }})
+		if errors.Is(err, batch.ErrInUse) {
+			return nil, cli.Inputf("%s: another eyelet batch works on it", r.dir)
+		}
+		return q, err
+	}
+	connect := r.o.queue.connect
+	connect.Name = "eyelet batch"
+	connect.Log = func(text string) { r.say("%s", text) }
+	return batch.Connect(r.ctx, r.o.queue.url, connect)
+}
+
+// say tells a person something, unless that is to be quiet.
+func (r *batchRun) say(format string, args ...any) {
+	if !r.o.quiet {
+		fmt.Fprintf(r.cmd.ErrOrStderr(), "eyelet: "+format+"\n", args...)
+	}
+}
+
+// work has each item get its result.
+func (r *batchRun) work() error {
+	if r.state.Ended {
+		if err := r.askAgain(); err != nil {
+			return err
+		}
+	}
+	ctx, stop := context.WithCancelCause(r.ctx)
+	defer stop(nil)
+	var worker sync.WaitGroup
+	defer worker.Wait()
+	defer stop(nil)
+	if r.queue.Embedded() {
+		if !r.fresh {
+			if err := r.resolveAll(); err != nil {
+				return err
+			}
+		}
+		w := batch.NewWorker(r.queue, batch.WorkerOptions{
+			Parallel: r.o.spec.Parallel, Folders: []string{"/"}, Answer: r.machine.server.Answer,
+			Models: r.ownModels, Log: func(text string) { r.say("%s", text) },
+		})
+		worker.Go(func() {
+			if err := w.Run(ctx); err != nil {
+				stop(err)
+			}
+		})
+	}
+	p := r.progress()
+	defer p.end()
+	told := time.Time{}
+	count, err := r.queue.Submit(ctx, batch.Submission{
+		Batch: r.state.Batch, Items: r.items(), Resolve: r.resolve, ByPath: r.queue.Embedded() ||
+			r.o.byPath, Tries: r.o.tries,
+		Window: max(64, 4*r.o.spec.Parallel),
+		Done:   p.done,
+		Wait: func(err error) {
+			if time.Since(told) > 10*time.Second {
+				told = time.Now()
+				r.say("%v; trying again", err)
+			}
+		},
+	})
+	r.count = count
+	if cause := context.Cause(ctx); err != nil && r.ctx.Err() == nil && cause != nil {
+		return cause
+	}
+	return err
+}
+
+// finish writes output and failures, and removes what is no longer needed.
+func (r *batchRun) finish() error {
+	w := cli.StartProgress(r.cmd.ErrOrStderr(), "writing "+cli.Printable(r.o.output), r.o.quiet)
+	failures := r.failuresPath()
+	err := r.write(failures)
+	w.Done()
+	if err != nil {
+		return err
+	}
+	if r.count.Failed == 0 {
+		if err := r.discard(); err != nil {
+			return err
+		}
+	} else {
+		r.state.Ended = true
+		if err := r.save(); err != nil {
+			return err
+		}
+	}
+	return r.sum(failures)
+}
+
+// failuresPath is where what has no answer stands with its reason.
+func (r *batchRun) failuresPath() string {
+	return r.o.output + ".failures.jsonl" // the whole name, since b.csv and b.jsonl are two batches
+}
+
+// sum says what became of the batch.
+func (r *batchRun) sum(failures string) error {
+	seconds := time.Since(r.began).Seconds()
+	if r.o.json {
+		told := map[string]any{"items": r.count.Items, "answered": r.count.OK,
+			"failed": r.count.Failed, "known": r.count.Known, "seconds": seconds,
+			"output": r.o.output}
+		if r.count.Failed > 0 {
+			told["failures"] = failures
+		}
+		if err := cli.WriteJSON(r.cmd.OutOrStdout(), told); err != nil {
+			return err
+		}
+	} else if !r.o.quiet && r.count.Failed == 0 {
+		fresh := r.count.Items - r.count.Known
+		took := fmt.Sprintf("%s, %.3g a second", time.Since(r.began).Round(time.Millisecond),
+			float64(fresh)/seconds)
+		if r.count.Known > 0 {
+			fmt.Fprintf(r.cmd.ErrOrStderr(), "%s: %s, %d of them new in %s\n", r.o.output,
+				cli.Plural(r.count.OK, "answer"), fresh, took)
+		} else {
+			fmt.Fprintf(r.cmd.ErrOrStderr(), "%s: %s in %s\n", r.o.output,
+				cli.Plural(r.count.OK, "answer"), took)
+		}
+	}
+	if r.count.Failed > 0 {
+		where := failures + " says why"
+		if r.count.OK > 0 {
+			where += ", " + r.o.output + " has the others"
+		}
+		err := fmt.Errorf("%d of %d could not be answered (the first: %s); %s", r.count.Failed,
+			r.count.Items, r.firstFault, where)
+		return &cli.InputError{Err: r.kindOf(err), Remedy: "the same command asks about them again"}
+	}
+	return nil
+}
+
+// capacityFault is an error about items that all failed for want of memory, context or disk.
+type capacityFault struct{ error }
+
+// Unwrap gives it the exit code of its kind.
+func (capacityFault) Unwrap() error { return engine.ErrContextLength }
+
+// kindOf is an error about the items that failed, of the kind that these have in common.
+func (r *batchRun) kindOf(err error) error {
+	if r.codes["context_length_exceeded"]+r.codes["no_room"] == r.count.Failed {
+		return capacityFault{err}
+	}
+	return err
+}
+
+// discard removes the state of the batch, and what the queue of a site holds of it.
+func (r *batchRun) discard() error {
+	data, err := cli.ReadLimited(r.path("batch.json"), 1<<20)
+	if err == nil && r.o.queue.url != "" {
+		var old batchState
+		if json.Unmarshal(data, &old) == nil && batch.CheckBatch(old.Batch) == nil {
+			q := r.queue
+			if q == nil {
+				if q, err = r.openQueue(); err != nil {
+					return err
+				}
+				defer func() { _ = q.Close() }()
+			}
+			if err := q.Drop(r.ctx, old.Batch); err != nil {
+				return err
+			}
+		}
+	}
+	if r.queue != nil && r.queue.Embedded() {
+		_ = r.queue.Close()
+	}
+	return r.clear()
+}
+
+// abandon removes the state of a batch that could not begin, so that the next command is free to
+// ask something else.
+func (r *batchRun) abandon() error {
+	if !r.fresh {
+		return nil
+	}
+	return r.clear()
+}
+
+// clear removes the state that lies here.
+func (r *batchRun) clear() error {
+	// nothing that somebody else has put there
+	for _, name := range []string{"queue", "items.jsonl", "batch.json"} {
+		if err := os.RemoveAll(r.path(name)); err != nil {
+			return fmt.Errorf("%s: %w", r.path(name), cli.Cause(err))
+		}
+	}
+	if err := os.Remove(r.dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		r.say("%s stays, for it holds something else too", r.dir)
+	}
+	return nil
+}

@@ -1,0 +1,160 @@
+package batch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
+	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/batch"
+)
+
+const workerLong = `Worker carries out jobs that "eyelet batch --nats" puts into the queue of a site, for as
+long as it runs. Any number of workers, on any machines, share the work.
+
+It works for the models of its store and the built-in one, which are known by their
+digests: jobs of a model that is not here are left to others, and the log says so once.
+--model restricts it to some. A job is acknowledged only when its result is stored; one
+whose worker ends without a word goes to another worker.
+
+Pictures come through the queue. Where a batch names them by path, they are read from the
+folders of --folder alone. Ctrl-C gives jobs in hand back at once.`
+
+const workerExample = `  eyelet worker --nats nats://queue:4222
+  eyelet worker --nats tls://queue:4222 --nats-creds site.creds --model llava:7b
+  eyelet worker --nats nats://queue:4222 --folder /srv/scans --parallel 8`
+
+// workerOptions are the flags of worker.
+type workerOptions struct {
+	queue   queueOptions
+	only    []string
+	folders []string
+	name    string
+	spec    engine.ModelSpec
+	threads int
+}
+
+func NewWorkerCommand() *cobra.Command {
+	var o workerOptions
+	cmd := &cobra.Command{
+		Use:     "worker --nats URL",
+		Short:   "Carry out jobs of batches, from the queue of a site",
+		Long:    workerLong,
+		Example: workerExample,
+		Args:    cli.ExactArgs(),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runWorker(cmd, &o) },
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	o.queue.bind(f)
+	f.StringArrayVarP(&o.only, "model", "m", nil,
+		"work for this model alone; may be repeated (default: all that are here)")
+	f.StringArrayVar(&o.folders, "folder", nil,
+		"folder from which pictures may be read that jobs name by path; may be repeated")
+	f.StringVar(&o.name, "name", "", "what the worker is called (default: host and process)")
+	f.IntVar(&o.spec.Parallel, "parallel", engine.DefaultParallel,
+		"jobs that are carried out at a time")
+	f.IntVarP(&o.spec.Context, "ctx", "c", 0,
+		"context length in tokens (default: what the model's manifest says, or 4096)")
+	f.IntVarP(&o.threads, "threads", "t", 0, "compute threads (default: one a core)")
+	cli.AddPlacementFlags(f, &o.spec)
+	_ = cmd.RegisterFlagCompletionFunc("model", cli.CompleteModels)
+	return cmd
+}
+
+func runWorker(cmd *cobra.Command, o *workerOptions) (err error) {
+	switch {
+	case o.queue.url == "":
+		return cli.Usagef("say with --nats where the queue is, as nats://queue:4222")
+	case o.spec.Parallel < 1 || o.spec.Parallel > 64:
+		return cli.Usagef("--parallel is %d; give 1 to 64", o.spec.Parallel)
+	case o.spec.Context < 0 || o.spec.Context > 1<<24:
+		return cli.Usagef("--ctx is %d; give 1 to 16777216 tokens, or 0 for the default",
+			o.spec.Context)
+	case o.threads < 0 || o.threads > 1024:
+		return cli.Usagef("--threads is %d; give 1 to 1024, or 0 for one a core", o.threads)
+	}
+	if err := o.queue.check(); err != nil {
+		return err
+	}
+	for i, folder := range o.folders {
+		if info, err := os.Stat(folder); err != nil {
+			return cli.Inputf("--folder %s: %w", folder, cli.Cause(err))
+		} else if !info.IsDir() {
+			return cli.Inputf("--folder %s is no folder", folder)
+		}
+		if o.folders[i], err = filepath.Abs(folder); err != nil {
+			return err
+		}
+	}
+	say := func(text string) {
+		if !cli.BoolFlag(cmd, "quiet") {
+			fmt.Fprintf(cmd.ErrOrStderr(), "eyelet: %s\n", text)
+		}
+	}
+	m, err := openMachine(machineOptions{spec: o.spec, threads: o.threads, log: slog.Default()})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, m.close()) }()
+	wanted := map[string]bool{}
+	for _, name := range o.only {
+		model, err := m.server.Resolve(cmd.Context(), name)
+		if err != nil {
+			return &cli.InputError{Err: err, Remedy: `"eyelet list" shows the models`}
+		}
+		wanted[model.Digest] = true
+	}
+	q, err := connectPatiently(cmd.Context(), o.queue, say)
+	switch {
+	case cmd.Context().Err() != nil: // a service that is told to end has not failed
+		return nil
+	case err != nil:
+		return err
+	}
+	defer func() { _ = q.Close() }()
+	say("working for the queue at " + batch.Redacted(o.queue.url))
+	w := batch.NewWorker(q, batch.WorkerOptions{
+		Name: o.name, Parallel: o.spec.Parallel, Folders: o.folders, Answer: m.server.Answer,
+		Log: say,
+		Models: func(ctx context.Context) ([]batch.Model, error) {
+			list, err := m.server.SharedModels(ctx)
+			if len(wanted) > 0 {
+				list = slices.DeleteFunc(list, func(m batch.Model) bool {
+					return !wanted[m.Digest]
+				})
+			}
+			return list, err
+		},
+	})
+	return w.Run(cmd.Context())
+}
+
+// connectPatiently connects to the queue of a site. One that is not there yet may come, as when
+// machines start together; one that refuses does not.
+func connectPatiently(ctx context.Context, o queueOptions, say func(string)) (*batch.Queue, error) {
+	connect := o.connect
+	connect.Name, connect.Log = "eyelet worker", say
+	for told := false; ; told = true {
+		q, err := batch.Connect(ctx, o.url, connect)
+		if err == nil || !batch.Absent(err) {
+			return q, err
+		}
+		if !told {
+			say(fmt.Sprintf("%s; trying again", cli.Describe(err)))
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+}

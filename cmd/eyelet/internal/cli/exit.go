@@ -1,0 +1,242 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"regexp"
+	"strings"
+	"syscall"
+
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/cgo/isa"
+	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/cgo/rpc"
+	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/batch"
+	"github.com/eyelet-engine/eyelet/engine/bench"
+	"github.com/eyelet-engine/eyelet/engine/bench/sets"
+	"github.com/eyelet-engine/eyelet/engine/draw"
+	"github.com/eyelet-engine/eyelet/kernels/imaging"
+	"github.com/eyelet-engine/eyelet/models/convert"
+	"github.com/eyelet-engine/eyelet/models/diffusion"
+	"github.com/eyelet-engine/eyelet/models/gguf"
+	"github.com/eyelet-engine/eyelet/models/hf"
+	"github.com/eyelet-engine/eyelet/models/imatrix"
+	"github.com/eyelet-engine/eyelet/models/quantize"
+	"github.com/eyelet-engine/eyelet/models/safetensors"
+	"github.com/eyelet-engine/eyelet/models/store"
+	"github.com/eyelet-engine/eyelet/models/store/bundle"
+	"github.com/eyelet-engine/eyelet/models/vision"
+)
+
+// The exit codes, which scripts rely on. The help text of the root command lists them.
+const (
+	ExitOK      = 0
+	ExitFailure = 1 // anything without a code of its own
+	// the command line is wrong: unknown flag, bad value, contradictory options
+	ExitUsage = 2
+	ExitInput = 3 // a file is missing, damaged, or neither a model nor a picture
+	// projector and model do not fit, or the model lacks the ability asked for
+	ExitMismatch    = 4
+	ExitCapacity    = 5   // memory or context is too small
+	ExitInterrupted = 130 // Ctrl-C or SIGTERM, as shells report it
+)
+
+// A UsageError is a mistake on the command line.
+type UsageError struct {
+	Err     error
+	Command string // whose help to point to, as "eyelet run"; "" for none
+}
+
+func (e *UsageError) Error() string {
+	if e.Command == "" {
+		return e.Err.Error()
+	}
+	return fmt.Sprintf("%v; see %q", e.Err, e.Command+" --help")
+}
+
+func (e *UsageError) Unwrap() error { return e.Err }
+
+// Usagef makes a usageError.
+func Usagef(format string, args ...any) error {
+	return &UsageError{Err: fmt.Errorf(format, args...)}
+}
+
+// An InputError is a fault of a file that the user named. The message of err names the file.
+type InputError struct {
+	Err    error
+	Remedy string // what the user can do, "" for what [remedyFor] knows
+}
+
+func (e *InputError) Error() string { return e.Err.Error() }
+func (e *InputError) Unwrap() error { return e.Err }
+
+// Inputf makes an inputError.
+func Inputf(format string, args ...any) error {
+	return &InputError{Err: fmt.Errorf(format, args...)}
+}
+
+// classes maps what an error can wrap to its exit code. The first match counts: a picture given to
+// a model without a projector is a question of abilities, whatever else is wrapped.
+var classes = []struct {
+	code   int
+	errors []error
+}{
+	{ExitInterrupted, []error{context.Canceled}},
+	{ExitUsage, []error{engine.ErrRequest, draw.ErrRequest, convert.ErrExists, convert.ErrOptions,
+		quantize.ErrOptions, store.ErrName, isa.ErrLevel}},
+	{ExitMismatch, []error{engine.ErrMismatch, engine.ErrNoVision, quantize.ErrShape,
+		store.ErrKind}},
+	{ExitCapacity, []error{engine.ErrContextLength, llama.ErrNoRoom, llama.ErrNoMemory,
+		syscall.ENOMEM, syscall.ENOSPC, store.ErrSpace, batch.ErrNoRoom}},
+	{ExitInput, []error{
+		engine.ErrModelFile, engine.ErrImage, batch.ErrInUse, bench.ErrQuestions, bench.ErrResults,
+		bench.ErrAnswers, sets.ErrSet,
+		gguf.ErrNotGGUF, gguf.ErrTruncated, gguf.ErrCorrupt, gguf.ErrUnsupported, gguf.ErrLimit,
+		safetensors.ErrNotSafetensors, safetensors.ErrTruncated, safetensors.ErrCorrupt,
+		safetensors.ErrUnsupported, safetensors.ErrLimit,
+		imatrix.ErrInvalid, vision.ErrUnknownTower, hf.ErrInvalid, hf.ErrUnsupported, hf.ErrLimit,
+		convert.ErrWeights,
+		bundle.ErrBundle, bundle.ErrSignature, bundle.ErrPassword, store.ErrNotFound,
+		store.ErrManifest, store.ErrDigest, store.ErrMissing, store.ErrPolicy,
+		store.ErrUnsupported, store.ErrUnusable, store.ErrForeign,
+		diffusion.ErrNotDiffusion, diffusion.ErrPart, diffusion.ErrUnsupported, draw.ErrImage,
+		imaging.ErrNotImage, imaging.ErrTooLarge, imaging.ErrDamaged,
+		fs.ErrNotExist, fs.ErrPermission, syscall.EISDIR,
+	}},
+}
+
+// ExitCode returns the exit code that tells a script what kind of error err is.
+func ExitCode(err error) int {
+	if err == nil {
+		return ExitOK
+	}
+	if _, ok := errors.AsType[*UsageError](err); ok {
+		return ExitUsage
+	}
+	for _, class := range classes {
+		for _, target := range class.errors {
+			if errors.Is(err, target) {
+				return class.code
+			}
+		}
+	}
+	if _, ok := errors.AsType[*InputError](err); ok {
+		return ExitInput
+	}
+	return ExitFailure
+}
+
+// packageNames are the prefixes that packages of this module give their errors, at the start or
+// after another error's text.
+var packageNames = regexp.MustCompile(`(^|: )(?:(?:engine|batch|rows|bench|sets|rpc|draw|diffusion|gguf|llama|ggml|mtmd|libmtmd|onednn|nn|patch|jpeg|builtin|server|store|bundle|registry|sbom|imaging|vision|llava|chat|grammar|safetensors|hf|convert|quantize|imatrix|strconv\.\w+): )+`)
+
+// Describe turns an error into the one line that the user reads, "" for no error.
+func Describe(err error) string {
+	switch {
+	case err == nil, errors.Is(err, ErrSilent):
+		return ""
+	case errors.Is(err, context.Canceled):
+		return "interrupted"
+	}
+	message := strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool {
+		return r == '\n' || r == '\r'
+	}), "; ")
+	// The names of packages help a programmer; a user reads past them. "bad request" and "bad
+	// options" are for callers in Go.
+	message = packageNames.ReplaceAllString(message, "$1")
+	message = withoutCalls(message, err)
+	message = strings.TrimPrefix(strings.TrimPrefix(message, "bad request: "), "bad options: ")
+	message = withFlags(message)
+	if remedy := remedyFor(err); remedy != "" {
+		message += "; " + remedy
+	}
+	return Printable(message)
+}
+
+// withoutCalls leaves out which call of the system failed on a path, and the path where it stands
+// twice.
+func withoutCalls(message string, err error) string {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		message = strings.Replace(message, p.Op+" "+p.Path+": ", p.Path+": ", 1)
+		message = strings.Replace(message, p.Path+": "+p.Path+": ", p.Path+": ", 1)
+	}
+	return message
+}
+
+// flagsOf are the flags behind advice that the floors below give, which know of no command line.
+var flagsOf = []struct{ advice, flag string }{
+	{"give its mmproj file", "--mmproj"},
+	{"give it as the projector", "--mmproj"},
+	{"the language model as the model", "--model"},
+	{"give a shorter context", "--ctx"},
+	{"give a larger context", "--ctx"},
+	{"a smaller type of the cache", "--cache-type"},
+	{"give another chat template", "--chat-template"},
+}
+
+// withFlags names the flags behind advice.
+func withFlags(message string) string {
+	for _, a := range flagsOf {
+		before, after, found := strings.Cut(message, a.advice)
+		if found && !strings.HasPrefix(after, " (") {
+			message = before + a.advice + " (" + a.flag + ")" + after
+		}
+	}
+	return message
+}
+
+// ErrSilent ends a command with exitFailure after it has said itself what is wrong.
+var ErrSilent = errors.New("already reported")
+
+// remedyFor returns what to do about an error whose message cannot know it.
+func remedyFor(err error) string {
+	if in, ok := errors.AsType[*InputError](err); ok && in.Remedy != "" {
+		return in.Remedy
+	}
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return `"eyelet list" shows the models`
+	case errors.Is(err, bundle.ErrBundle) && errors.Is(err, store.ErrDigest):
+		return "the bundle is damaged; copy it again"
+	case errors.Is(err, bundle.ErrBundle), errors.Is(err, bundle.ErrSignature):
+		return ""
+	case errors.Is(err, store.ErrMissing), errors.Is(err, store.ErrDigest):
+		return `"eyelet store check" tells more; import the model again`
+	case errors.Is(err, store.ErrBusy):
+		return "try again when it has ended"
+	case errors.Is(err, fs.ErrNotExist):
+		return "check the path"
+	case errors.Is(err, fs.ErrPermission):
+		return "check who may read it"
+	case errors.Is(err, gguf.ErrTruncated), errors.Is(err, safetensors.ErrTruncated):
+		return "download or copy it again"
+	case errors.Is(err, gguf.ErrNotGGUF):
+		return "models are files in GGUF format, usually named *.gguf"
+	case errors.Is(err, gguf.ErrUnsupported):
+		return "convert the model again with a current llama.cpp"
+	case errors.Is(err, gguf.ErrCorrupt), errors.Is(err, gguf.ErrLimit):
+		return "the file is damaged or was not made by a known tool: download it again"
+	case errors.Is(err, convert.ErrExists):
+		return "give --force to replace it"
+	case errors.Is(err, engine.ErrSound):
+		return "sounds are WAV, MP3 or FLAC files"
+	case errors.Is(err, engine.ErrImage) && errors.Is(err, imaging.ErrNotImage):
+		return "" // it lists the formats itself
+	case errors.Is(err, engine.ErrImage):
+		return "pictures are JPEG, PNG, GIF, WebP, BMP, TIFF, HEIC or PDF files"
+	case errors.Is(err, rpc.ErrAddress):
+		return "--rpc takes HOST or HOST:PORT of each machine once, with commas between them"
+	case errors.Is(err, engine.ErrDevice) && errors.Is(err, engine.ErrRequest):
+		return `"eyelet devices" lists what there is`
+	case errors.Is(err, engine.ErrDevice), errors.Is(err, ggml.ErrNoRPC):
+		return `"eyelet rpc --help" tells how machines lend to each other`
+	case batch.Absent(err):
+		return `check the address of --nats, or start "eyelet queue" or nats-server there`
+	case errors.Is(err, llama.ErrNoRoom):
+		return "give it a longer --ctx"
+	}
+	return ""
+}

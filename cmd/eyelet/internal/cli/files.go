@@ -1,0 +1,114 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Cause is what went wrong with a file, without the system call and the path that package os
+// adds.
+func Cause(err error) error {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		return p.Err
+	}
+	return err
+}
+
+// ReadText reads a text file that a flag names.
+func ReadText(path, what string) (string, error) {
+	data, err := ReadLimited(path, 1<<20)
+	if err != nil {
+		return "", Inputf("%s %s: %w", what, path, Cause(err))
+	}
+	return string(data), nil
+}
+
+// ReadLimited reads a whole file of at most limit bytes.
+func ReadLimited(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	tooLarge := fmt.Errorf("the file is larger than %s", BytesText(uint64(limit)))
+	if info, err := f.Stat(); err == nil && info.Size() > limit {
+		return nil, tooLarge
+	}
+	data, err := io.ReadAll(io.LimitReader(f, limit+1)) // a pipe has no size
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > limit {
+		return nil, tooLarge
+	}
+	return data, nil
+}
+
+// HeadOf reads the first bytes of a file, none if it cannot be read.
+func HeadOf(path string, n int) []byte {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	head := make([]byte, n)
+	n, _ = io.ReadFull(f, head)
+	return head[:n]
+}
+
+// HasMagic reports whether a file begins with the bytes.
+func HasMagic(path, magic string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	head := make([]byte, len(magic))
+	_, err = io.ReadFull(f, head)
+	return err == nil && string(head) == magic
+}
+
+// CreateBeside creates a hidden file of a new name in the folder of another, with the access rights
+// that the user gives new files.
+func CreateBeside(path string) (f *os.File, err error) {
+	for i := range 100 {
+		name := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.tmp%d-%d", filepath.Base(path),
+			os.Getpid(), i))
+		if f, err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666); !errors.Is(err,
+			os.ErrExist) {
+			break
+		}
+	}
+	return f, err
+}
+
+// WriteWhole writes a file, whole or not at all.
+func WriteWhole(path string, data []byte) error {
+	tmp, err := CreateBeside(path)
+	if err != nil {
+		return Inputf("%s: %w", path, Cause(err))
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(data)
+	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+		return fmt.Errorf("%s: %w", path, Cause(err))
+	}
+	if err := os.Rename(tmp.Name(), path); err != nil {
+		return Inputf("%s: %w", path, Cause(err))
+	}
+	return nil
+}
+
+// NumberedName is the file of one of several results: x-2.npy for the second of x.npy.
+func NumberedName(path string, i, n int) string {
+	if n < 2 {
+		return path
+	}
+	extension := filepath.Ext(path)
+	return fmt.Sprintf("%s-%d%s", strings.TrimSuffix(path, extension), i+1, extension)
+}

@@ -1,0 +1,87 @@
+package cli
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/eyelet-engine/eyelet/engine"
+)
+
+// AddPlacementFlags adds the flags that say where a model lies.
+func AddPlacementFlags(f *pflag.FlagSet, spec *engine.ModelSpec) {
+	f.StringVar(&spec.Device, "device",
+		"", "devices that take layers of the model, with commas between them, as \"eyelet devices\" names them; none or cpu for the CPU alone (default: all)")
+	f.StringVar(&spec.RPC, "rpc",
+		"", "other machines that take layers of the model, as HOST:PORT with commas between them, where \"eyelet rpc\" runs")
+	f.Var((*shares)(&spec.TensorSplit), "tensor-split",
+		"share of the layers that each device gets, in proportion, as 3,1 (default: by free memory)")
+	f.StringVar(&spec.VisionDevice, "vision-device",
+		"", "GPU that runs the vision tower, by libmtmd; none or cpu for the CPU (default: the first GPU where libmtmd runs the tower)")
+	f.Var((*layerCount)(&spec.GPULayers), "gpu-layers",
+		"layers to place on GPUs: a number, all, or none, with which no GPU computes anything")
+}
+
+// layerCount is ModelSpec.GPULayers as a flag: numbers as llama.cpp takes them.
+type layerCount int
+
+// Set implements pflag.Value.
+func (n *layerCount) Set(text string) error {
+	switch text = strings.ToLower(strings.TrimSpace(text)); text {
+	case "all", "auto":
+		*n = 0
+		return nil
+	case "none", "0", "-1":
+		*n = -1
+		return nil
+	}
+	count, err := strconv.Atoi(text)
+	if err != nil || count < 1 || count > math.MaxInt32 {
+		return fmt.Errorf("give a number of layers, all or none")
+	}
+	*n = layerCount(count)
+	return nil
+}
+
+func (n *layerCount) String() string {
+	switch {
+	case *n == 0:
+		return "all"
+	case *n < 0:
+		return "none"
+	}
+	return strconv.Itoa(int(*n))
+}
+
+// Type implements pflag.Value.
+func (n *layerCount) Type() string { return "N" }
+
+// shares is ModelSpec.TensorSplit as a flag.
+type shares []float32
+
+// Set implements pflag.Value.
+func (s *shares) Set(text string) error {
+	*s = nil
+	for part := range strings.SplitSeq(text, ",") {
+		x, err := strconv.ParseFloat(strings.TrimSpace(part), 32)
+		if err != nil || math.IsInf(x, 0) || !(x >= 0) {
+			return fmt.Errorf("give a number for each device, as 3,1")
+		}
+		*s = append(*s, float32(x))
+	}
+	return nil
+}
+
+func (s *shares) String() string {
+	texts := make([]string, len(*s))
+	for i, x := range *s {
+		texts[i] = strconv.FormatFloat(float64(x), 'g', -1, 32)
+	}
+	return strings.Join(texts, ",")
+}
+
+// Type implements pflag.Value.
+func (s *shares) Type() string { return "SHARES" }

@@ -1,0 +1,217 @@
+package measure
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/chat"
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
+	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/bench"
+)
+
+const evalLong = `Asks a model questions about pictures and scores its answers, by kind of question,
+with 95 % confidence intervals (bootstrap).
+
+Questions are a folder with questions.jsonl or such a file, an object a line:
+{"picture": "a.png", "question": "What is it?", "answers": ["a cat", "cat"], "kind": "animals"}.
+Without --questions they are those of the built-in model's domain, whose pictures
+it never saw in training.
+
+--set reads your copy of a public set, as it is published, in Parquet or as JSON beside
+pictures: TextVQA, DocVQA, ChartQA, OCRBench, MMMU, multiple choice as AI2D, RefCOCO.
+Its layout is found by its columns, and answers are scored by its own metric. With -o,
+answers are written as they come, and the same command goes on where it was stopped;
+"eyelet eval compare" tests whether two such runs differ.
+
+Scores of other questions: literal, right to the letter; exact, but for case, spaces and
+a full stop at the end; F1 of words; ANLS, the similarity that document questions are scored with.
+Of several right answers the nearest counts.`
+
+const evalExample = `  eyelet eval
+  eyelet eval --model llava-q4_k_m.gguf --mmproj mmproj-f16.gguf --questions my-questions/
+  eyelet eval llava:7b --questions my-questions/ --answers said.jsonl --json
+  eyelet eval llava:7b --set TextVQA/ --count 500 -o textvqa-7b.jsonl
+  eyelet eval compare textvqa-f16.jsonl textvqa-q4.jsonl
+  eyelet eval --vision-backend mtmd`
+
+// evalOptions are the flags of eval.
+type evalOptions struct {
+	run       chat.Options
+	questions string
+	set       string // folder of a public set
+	layout    string
+	split     string
+	answers   string
+	count     int
+	seed      uint64
+}
+
+func NewEvalCommand() *cobra.Command {
+	var o evalOptions
+	cmd := &cobra.Command{
+		Use:     "eval [flags] [NAME]",
+		Short:   "Score a model's answers to questions about pictures",
+		Long:    evalLong,
+		Example: evalExample,
+		RunE:    func(cmd *cobra.Command, args []string) error { return eval(cmd, args, &o) },
+	}
+	f, r := cmd.Flags(), &o.run
+	f.SortFlags = false
+	f.StringVarP(&r.Spec.Model, "model", "m", "",
+		"name or digest of a model, or GGUF file of a language model (default: the built-in model)")
+	f.StringVar(&r.Spec.Projector, "mmproj", "",
+		"GGUF file of the vision projector that belongs to it (default: that of the named model)")
+	f.StringVar(&o.questions, "questions", "",
+		"questions about pictures: a folder or file (default: 400 of the built-in model's domain)")
+	f.StringVar(&o.set, "set", "", "a public set: the folder or file that you have of it")
+	f.StringVar(&o.layout, "layout", "", "its layout: "+strings.Join(layoutNames(),
+		", ")+" (default: found by its columns)")
+	f.StringVar(&o.split, "split", "",
+		"its part, as validation (default: the one that the set is scored on)")
+	f.IntVar(&o.count, "count", 0,
+		"how many of the questions are asked, drawn at random (default: all)")
+	f.Uint64Var(&o.seed, "seed", 1, "seed that they are drawn with")
+	f.StringVarP(&o.answers, "answers", "o",
+		"", "write questions, answers and scores to this file, a JSON object a line; with --set, go on with it")
+	f.BoolVar(&r.JSON, "json", false, "print the scores as JSON")
+	f.IntVarP(&r.Request.MaxTokens, "max-tokens", "n", 256,
+		"longest answer in tokens (with --set, by default, what its answers need)")
+	f.IntVar(&r.Spec.Parallel, "parallel", engine.DefaultParallel, "questions under way at a time")
+	f.IntVarP(&r.Threads, "threads", "t", 0, "compute threads (default: one a core)")
+	f.IntVarP(&r.Spec.Context, "ctx", "c", 0,
+		fmt.Sprintf("context length in tokens (default: %d, or what the model was trained for)",
+			engine.DefaultContext))
+	f.StringVar(&r.Spec.CacheType, "cache-type", "f16",
+		"type of the KV cache: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0")
+	f.StringVar(&r.Spec.Encoder, "vision-backend", engine.EncoderAuto,
+		"who runs the vision tower: auto, native, mtmd (libmtmd), plain (slow, for comparisons)")
+	f.StringVar(&r.Spec.VisionPrecision, "vision-precision", "auto",
+		"arithmetic of native towers: auto, f32, bf16, int8")
+	cli.AddPlacementFlags(f, &r.Spec)
+	_ = cmd.RegisterFlagCompletionFunc("model", cli.CompleteModels)
+	_ = cmd.RegisterFlagCompletionFunc("layout", cobra.FixedCompletions(layoutNames(),
+		cobra.ShellCompDirectiveNoFileComp))
+	cmd.AddCommand(newEvalCompareCommand())
+	return cmd
+}
+
+// check finds mistakes on the command line, before a model is loaded.
+func (o *evalOptions) check(flags *pflag.FlagSet, args []string) error {
+	r := &o.run
+	switch {
+	case len(args) > 0:
+		return cli.Usagef("%q is no model, and eval takes nothing else; questions come with --questions", args[0])
+	case r.Spec.Model == "" && r.Spec.Projector != "":
+		return cli.Usagef("--mmproj was given without --model")
+	case o.count < 0:
+		return cli.Usagef("--count cannot be negative")
+	case r.Request.MaxTokens < 1:
+		return cli.Usagef("--max-tokens is %d; give 1 or more", r.Request.MaxTokens)
+	}
+	if err := o.checkSet(); err != nil {
+		return err
+	}
+	if err := r.RequireProjector(); err != nil {
+		return err
+	}
+	return r.CheckRanges(flags)
+}
+
+func eval(cmd *cobra.Command, args []string, o *evalOptions) (err error) {
+	r := &o.run
+	r.Quiet = cli.BoolFlag(cmd, "quiet")
+	if args, err = r.ResolveModel(args); err != nil {
+		return err
+	}
+	if err := o.check(cmd.Flags(), args); err != nil {
+		return err
+	}
+	if r.Stored != nil {
+		r.System = r.Stored.System
+	}
+	if o.set != "" {
+		return evalSet(cmd, o)
+	}
+	set, err := o.open()
+	if err != nil {
+		return err
+	}
+	defer set.Close()
+	s, err := chat.Open(cmd, r)
+	if err != nil {
+		return err
+	}
+	defer s.CloseInto(&err)
+	bar := questionBar(s.Stderr, len(set.Questions), r.Quiet || r.JSON)
+	e, err := bench.Eval(s.Context, s.Model, set, bench.EvalOptions{
+		Parallel: r.Spec.Parallel, MaxTokens: r.Request.MaxTokens,
+		Request:  engine.Request{Messages: s.Opening()},
+		Progress: func(int, int) { _ = bar.Add(1) },
+	})
+	_ = bar.Finish()
+	if err != nil {
+		return err
+	}
+	if r.JSON {
+		err = cli.WriteJSON(s.Stdout, e)
+	} else {
+		_, err = fmt.Fprint(s.Stdout, evalText(e))
+	}
+	if o.answers != "" { // after the scores, which a full disk must not cost
+		err = errors.Join(err, e.WriteAnswers(o.answers))
+	}
+	return err
+}
+
+// open opens the questions.
+func (o *evalOptions) open() (set *bench.QuestionSet, err error) {
+	if o.questions == "" {
+		set, err = bench.BuiltinQuestions()
+	} else {
+		set, err = bench.OpenQuestions(o.questions)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return set.Sample(o.count, o.seed), nil
+}
+
+// questionBar shows progress over the questions to a person.
+func questionBar(stderr io.Writer, n int, quiet bool) *progressbar.ProgressBar {
+	if quiet || !cli.IsTerminal(stderr) {
+		return progressbar.DefaultSilent(int64(n))
+	}
+	return progressbar.NewOptions(n, progressbar.OptionSetWriter(stderr),
+		progressbar.OptionSetDescription("questions"), progressbar.OptionShowCount(),
+		progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish())
+}
+
+// evalText is the table of scores, in percent.
+func evalText(e *bench.Evaluation) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s on %s\n", cli.Printable(e.Model), cli.Printable(e.Questions))
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "kind\tasked\tliteral\texact\tF1\tANLS")
+	for _, k := range e.Kinds {
+		fmt.Fprintln(w, evalLine(k.Kind, k))
+	}
+	fmt.Fprintln(w, evalLine("all", e.All))
+	_ = w.Flush() // into memory
+	return b.String()
+}
+
+func evalLine(name string, k bench.KindScores) string {
+	percent := func(i bench.Interval) string {
+		return fmt.Sprintf("%.1f (%.1f to %.1f)", 100*i.Mean, 100*i.Low, 100*i.High)
+	}
+	return fmt.Sprintf("%s\t%d\t%s\t%s\t%.1f\t%.1f", cli.Printable(name), k.Exact.N, percent(k.Literal),
+		percent(k.Exact), 100*k.F1.Mean, 100*k.ANLS.Mean)
+}

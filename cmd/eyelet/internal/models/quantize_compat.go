@@ -1,0 +1,170 @@
+package models
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
+	"github.com/eyelet-engine/eyelet/models/gguf"
+)
+
+// takeArgs takes what stands beside flags: the model alone, or llama-quantize's MODEL [FILE] TYPE
+// [THREADS]. It returns the model's path.
+func (o *quantizeOptions) takeArgs(cmd *cobra.Command, args []string) (string, error) {
+	if len(args) == 0 || o.typ != "" || o.maxError != 0 || o.targetSize != "" {
+		return firstArg(args), cli.ExactArgs("MODEL")(cmd, args)
+	}
+	model, rest := args[0], args[1:]
+	isType := func(s string) bool {
+		_, err := llama.ParseFileType(s)
+		return err == nil || strings.EqualFold(s, "copy")
+	}
+	switch {
+	case len(rest) == 0:
+		return model, nil
+	// the second of three is a file, and so is one that is named like a type
+	case !isType(rest[0]) && len(rest) > 1 && o.out == "":
+		o.out, rest = rest[0], rest[1:]
+	case !isType(rest[0]):
+		return "", cli.Usagef("%q is no type; give MODEL -o FILE --type TYPE, or MODEL FILE TYPE as for llama-quantize. Types are %s", rest[0], strings.ToLower(strings.Join(llama.FileTypes(), ", ")))
+	}
+	if !isType(rest[0]) {
+		return "", cli.Usagef("%q is no type; give %s", rest[0],
+			strings.ToLower(strings.Join(llama.FileTypes(), ", ")))
+	}
+	o.typ = rest[0]
+	if t, err := llama.ParseFileType(o.typ); err == nil { // perhaps by its number
+		o.typ = nameOf(t)
+	}
+	if rest = rest[1:]; len(rest) > 0 {
+		n, err := strconv.Atoi(rest[0])
+		if err != nil || len(rest) > 1 {
+			return "", cli.Usagef("unexpected argument %q; a number of threads can follow the type, and nothing else", rest[len(rest)-1])
+		}
+		o.threads = n
+	}
+	if o.out == "" && !o.dryRun { // llama-quantize's choice
+		o.out = filepath.Join(filepath.Dir(model), "ggml-model-"+strings.ToUpper(o.typ)+".gguf")
+	}
+	return model, nil
+}
+
+// nameOf is the name of a mixture.
+func nameOf(t llama.FileType) string {
+	for _, name := range llama.FileTypes() {
+		if known, err := llama.ParseFileType(name); err == nil && known == t {
+			return name
+		}
+	}
+	return t.String()
+}
+
+func firstArg(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	return args[0]
+}
+
+// maxRules bounds a file of rules, in bytes.
+const maxRules = 16 << 20
+
+// allTensorRules are the rules of --tensor, and those of files after them.
+func (o *quantizeOptions) allTensorRules() ([]string, error) {
+	rules := o.tensors[:len(o.tensors):len(o.tensors)]
+	for _, path := range o.tensorFiles {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		data, err := io.ReadAll(io.LimitReader(f, maxRules+1))
+		f.Close()
+		if err != nil {
+			return nil, err
+		}
+		if len(data) > maxRules {
+			return nil, cli.Inputf("%s is larger than %d bytes: it is no list of rules", path, maxRules)
+		}
+		list := strings.Fields(string(data))
+		if len(list) == 0 {
+			return nil, cli.Inputf("%s holds no rule; give PATTERN=TYPE, as attn_v=q8_0", path)
+		}
+		rules = append(rules, list...)
+	}
+	return rules, nil
+}
+
+// chooseWeights leaves out of an importance matrix what --include-weights or --exclude-weights
+// says: names hold the text, as for llama-quantize.
+func (o *quantizeOptions) chooseWeights(weights map[string][]float32) {
+	holds := func(name string, list []string) bool {
+		for _, part := range list {
+			if strings.Contains(name, part) {
+				return true
+			}
+		}
+		return false
+	}
+	for name := range weights {
+		if holds(name, o.excludeWeights) || len(o.includeWeights) > 0 && !holds(name,
+			o.includeWeights) {
+			delete(weights, name)
+		}
+	}
+}
+
+// overrideKeys reads --override-kv. Whole numbers become uint32, without their sign, as for
+// llama-quantize.
+func (o *quantizeOptions) overrideKeys() error {
+	for _, entry := range o.overrideKV {
+		key, rest, ok := strings.Cut(entry, "=")
+		kind, text, typed := strings.Cut(rest, ":")
+		if !ok || !typed || key == "" || len(key) > 127 {
+			return cli.Usagef("--override-kv is %q; give KEY=TYPE:VALUE, as general.name=str:My model",
+				entry)
+		}
+		var value any
+		var err error
+		switch kind {
+		case "int":
+			var n int64
+			n, err = strconv.ParseInt(text, 10, 64)
+			if n < 0 {
+				n = -n
+			}
+			if err == nil && n > 1<<32-1 {
+				err = fmt.Errorf("%s does not fit 32 bits", text)
+			}
+			value = uint32(n)
+		case "float":
+			var x float64
+			x, err = strconv.ParseFloat(text, 32)
+			value = float32(x)
+		case "bool":
+			value = text == "true"
+			if text != "true" && text != "false" {
+				err = fmt.Errorf("%q is neither true nor false", text)
+			}
+		case "str":
+			value = text
+		default:
+			err = fmt.Errorf("there is no type %q; give int, float, bool or str", kind)
+		}
+		var v gguf.Value
+		if err == nil {
+			v, err = gguf.NewValue(value)
+		}
+		if err != nil {
+			return cli.Usagef("--override-kv is %q: %v", entry, err)
+		}
+		o.keys = append(o.keys, gguf.KV{Key: key, Value: v})
+	}
+	return nil
+}
