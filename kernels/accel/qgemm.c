@@ -13,9 +13,6 @@
 // third cache.
 enum { block_panels = 16, block_depth = 1024, slab_bytes = 16 << 20 };
 
-// Up to so many rows, weights are unpacked for each tile, if there are kernels that do.
-enum { few_rows = 32 };
-
 // A block of weights: how many, in how many bytes.
 typedef struct {
   int type, block, bytes;
@@ -112,6 +109,20 @@ static bool reserve(size_t n) {
   scratch = aligned_alloc(4096, n);
   scratch_bytes = scratch ? n : 0;
   return scratch != NULL;
+}
+
+bool qgemm_few_takes(int type, bool interleaved) {
+  return type == qgemm_q4_k ||
+         (!interleaved && (type == qgemm_q8_0 || type == qgemm_q4_0 || type == qgemm_q6_k));
+}
+
+int qgemm_few_slots(int type) {
+  switch (type) {
+  case qgemm_q4_0: return 5;
+  case qgemm_q8_0: return 9;
+  case qgemm_q4_k: return 4 * 9;
+  default: return 8 * 7;
+  }
 }
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -303,7 +314,7 @@ static bool run(const struct eyelet_qgemm *g, int threads) {
             .shape = chosen->shape(g->type),
             .weights = *block_of(g->type)};
   const qgemm_few *few = chosen->few;
-  if (few && g->m <= few_rows && few->takes(g->type, g->interleaved))
+  if (few && g->m <= few->most && few->takes(g->type, g->interleaved))
     s.few = few;
   s.pieces = g->k / s.shape.depth;
   s.depth = s.few ? s.pieces : least(block_depth / s.shape.depth, s.pieces);

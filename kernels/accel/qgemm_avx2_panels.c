@@ -3,72 +3,9 @@
 #include "qgemm_avx2.h"
 
 #ifdef QGEMM_X86
-#include <immintrin.h>
-#include <string.h>
-
-#define AVX2 __attribute__((target("avx2,fma,f16c")))
-#define INLINE AVX2 static inline __attribute__((always_inline))
+#include "qgemm_avx2_columns.h"
 
 typedef const char *const *pointers;
-
-INLINE __m256i load(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
-INLINE void store(void *p, __m256i v) { _mm256_store_si256((__m256i *)p, v); }
-INLINE __m256i and(__m256i v, int mask) { return _mm256_and_si256(v, _mm256_set1_epi8(mask)); }
-
-// ---- transposition ----
-
-// The columns of 8 rows of 8 numbers of 32 bits, which the rows have at an offset.
-INLINE void columns8(const char *const *rows, size_t offset, __m256i v[8]) {
-  __m256i a[8], b[8];
-#pragma GCC unroll 8
-  for (int i = 0; i < 8; i++)
-    a[i] = load(rows[i] + offset);
-#pragma GCC unroll 4
-  for (int i = 0; i < 8; i += 2) {
-    b[i] = _mm256_unpacklo_epi32(a[i], a[i + 1]);
-    b[i + 1] = _mm256_unpackhi_epi32(a[i], a[i + 1]);
-  }
-#pragma GCC unroll 2
-  for (int i = 0; i < 8; i += 4) {
-    a[i] = _mm256_unpacklo_epi64(b[i], b[i + 2]);
-    a[i + 1] = _mm256_unpackhi_epi64(b[i], b[i + 2]);
-    a[i + 2] = _mm256_unpacklo_epi64(b[i + 1], b[i + 3]);
-    a[i + 3] = _mm256_unpackhi_epi64(b[i + 1], b[i + 3]);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; i++) {
-    v[i] = _mm256_permute2x128_si256(a[i], a[i + 4], 0x20);
-    v[i + 4] = _mm256_permute2x128_si256(a[i], a[i + 4], 0x31);
-  }
-}
-
-// The columns of 8 rows of 4 numbers.
-INLINE void columns4(const char *const *rows, size_t offset, __m256i v[4]) {
-  __m256i a[4], b[4];
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; i++) {
-    const __m128i low = _mm_loadu_si128((const __m128i *)(rows[i] + offset)),
-                  high = _mm_loadu_si128((const __m128i *)(rows[i + 4] + offset));
-    a[i] = _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
-  }
-  for (int i = 0; i < 4; i += 2) {
-    b[i] = _mm256_unpacklo_epi32(a[i], a[i + 1]);
-    b[i + 1] = _mm256_unpackhi_epi32(a[i], a[i + 1]);
-  }
-  v[0] = _mm256_unpacklo_epi64(b[0], b[2]);
-  v[1] = _mm256_unpackhi_epi64(b[0], b[2]);
-  v[2] = _mm256_unpacklo_epi64(b[1], b[3]);
-  v[3] = _mm256_unpackhi_epi64(b[1], b[3]);
-}
-
-// The numbers of 16 bits that 8 rows have at an offset, as floats.
-INLINE __m256 floats(const char *const *rows, size_t offset) {
-  uint16_t h[8];
-#pragma GCC unroll 8
-  for (int i = 0; i < 8; i++)
-    memcpy(h + i, rows[i] + offset, 2);
-  return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)h));
-}
 
 // ---- blocks of 32 ----
 
@@ -110,10 +47,10 @@ INLINE void pack_bytes(block b, char *panel, pointers rows, int64_t first, int64
         __m256i q = and(s < 4 ? codes[s] : _mm256_srli_epi16(codes[s - 4], 4), 15);
         store(to + 64 * s, b.fifth ? _mm256_or_si256(q, fifth(bits, s)) : q);
       }
-      const __m256 scale = floats(eight, at);
-      const __m256 offset = b.minimum
-                                ? _mm256_sub_ps(_mm256_setzero_ps(), floats(eight, at + b.minimum))
-                                : _mm256_mul_ps(scale, _mm256_set1_ps(b.center));
+      const __m256 scale = floats_before(eight, at);
+      __m256 offset = _mm256_mul_ps(scale, _mm256_set1_ps(b.center));
+      if (b.minimum)
+        offset = _mm256_sub_ps(_mm256_setzero_ps(), floats_before(eight, at + b.minimum));
       _mm256_store_ps((float *)(to + qgemm_bytes_scales), scale);
       _mm256_store_ps((float *)(to + qgemm_bytes_offsets), offset);
     }
@@ -158,7 +95,7 @@ INLINE void pack_signed8(bool table, bool wide, char *panel, pointers rows, int6
           widen(to + 128 * s, v[s]);
         else
           store(to + 64 * s, _mm256_xor_si256(v[s], _mm256_set1_epi8(-128)));
-      _mm256_store_ps((float *)(to + scales), floats(eight, at));
+      _mm256_store_ps((float *)(to + scales), floats_before(eight, at));
     }
 }
 
@@ -188,77 +125,18 @@ INLINE void put32(char *to, const __m256i low[8], int low_shift, int low_bits,
   }
 }
 
-// Scales and offsets of 8 columns.
-typedef struct {
-  _Alignas(32) int16_t scale[8][16], offset[8][16];
-} integers;
-
-INLINE void put_integers(char *to, const integers *n, int subs) {
-  const char *scales[8], *offsets[8];
-  for (int c = 0; c < 8; c++) {
-    scales[c] = (const char *)n->scale[c];
-    offsets[c] = (const char *)n->offset[c];
-  }
-  __m256i v[8];
-  if (subs == 16)
-    columns8(scales, 0, v);
-  else
-    columns4(scales, 0, v);
-#pragma GCC unroll 8
-  for (int s = 0; s < subs / 2; s++) { // two scales, each twice
-    const __m256i low = _mm256_and_si256(v[s], _mm256_set1_epi32(0xffff)),
-                  high = _mm256_srli_epi32(v[s], 16);
-    store(to + 128 * s, _mm256_or_si256(low, _mm256_slli_epi32(low, 16)));
-    store(to + 128 * s + 64, _mm256_or_si256(high, _mm256_slli_epi32(high, 16)));
-  }
-  to += 64 * subs;
-  if (subs == 16)
-    columns8(offsets, 0, v);
-  else
-    columns4(offsets, 0, v);
-#pragma GCC unroll 8
-  for (int s = 0; s < subs / 2; s++)
-    store(to + 64 * s, v[s]);
-}
-
-INLINE void put_floats(char *to, __m256 d, __m256 e) {
-  _mm256_store_ps((float *)to, d);
-  _mm256_store_ps((float *)(to + 64), _mm256_sub_ps(_mm256_setzero_ps(), e));
-}
-
-// The 6-bit scales and offsets of Q4_K and Q5_K: the first four of each whole, of the last four 4
-// bits and, above the first four, 2.
-INLINE void integers_k(integers *n, int c, const char *b) {
-  uint32_t w[3];
-  memcpy(w, b + 4, sizeof w);
-  const uint32_t six[4] = {
-      w[0] & 0x3f3f3f3f,
-      (w[2] & 0x0f0f0f0f) | (w[0] >> 2 & 0x30303030),
-      w[1] & 0x3f3f3f3f,
-      (w[2] >> 4 & 0x0f0f0f0f) | (w[1] >> 2 & 0x30303030),
-  };
-  const __m256i wide = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)six));
-  _mm_store_si128((__m128i *)n->scale[c], _mm256_castsi256_si128(wide));
-  _mm_store_si128((__m128i *)n->offset[c], _mm256_extracti128_si256(wide, 1));
-}
-
 INLINE void pack_q4_k(char *to, const char *const *rows, size_t at) {
   __m256i v[8];
-  integers n;
   for (int j = 0; j < 4; j++) {
     columns8(rows, at + 16 + 32 * j, v);
     put32(to + 1024 * j, v, 0, 4, v, 0, 0);
     put32(to + 1024 * j + 512, v, 4, 4, v, 0, 0);
   }
-  for (int c = 0; c < 8; c++)
-    integers_k(&n, c, rows[c] + at);
-  put_integers(to + qgemm_supers_scales, &n, 8);
-  put_floats(to + qgemm_supers_scales + 12 * 64, floats(rows, at), floats(rows, at + 2));
+  put_scales_k(to + qgemm_supers_scales, rows, at);
 }
 
 INLINE void pack_q5_k(char *to, const char *const *rows, size_t at) {
   __m256i v[8], fifth[8];
-  integers n;
   columns8(rows, at + 16, fifth);
 #pragma GCC unroll 4
   for (int j = 0; j < 4; j++) {
@@ -266,16 +144,12 @@ INLINE void pack_q5_k(char *to, const char *const *rows, size_t at) {
     put32(to + 1024 * j, v, 0, 4, fifth, 2 * j, 1);
     put32(to + 1024 * j + 512, v, 4, 4, fifth, 2 * j + 1, 1);
   }
-  for (int c = 0; c < 8; c++)
-    integers_k(&n, c, rows[c] + at);
-  put_integers(to + qgemm_supers_scales, &n, 8);
-  put_floats(to + qgemm_supers_scales + 12 * 64, floats(rows, at), floats(rows, at + 2));
+  put_scales_k(to + qgemm_supers_scales, rows, at);
 }
 
 // Q6_K's codes are 32 above what they stand for.
 INLINE void pack_q6_k(char *to, const char *const *rows, size_t at) {
-  __m256i low[8], high[8];
-  integers n;
+  __m256i low[8], high[8], scales[4];
   for (int h = 0; h < 2; h++, to += 2048) {
     columns8(rows, at + 128 + 32 * h, high);
     columns8(rows, at + 64 * h, low);
@@ -285,30 +159,25 @@ INLINE void pack_q6_k(char *to, const char *const *rows, size_t at) {
     put32(to + 512, low, 0, 4, high, 2, 2);
     put32(to + 1536, low, 4, 4, high, 6, 2);
   }
-  for (int c = 0; c < 8; c++) {
-    const __m256i s = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(rows[c] + at + 192)));
-    store(n.scale[c], s);
-    store(n.offset[c], _mm256_slli_epi16(_mm256_sub_epi16(_mm256_setzero_si256(), s), 5));
-  }
-  put_integers(to, &n, 16);
-  put_floats(to + 24 * 64, floats(rows, at + 208), _mm256_setzero_ps());
+  columns4(rows, at + 192, scales);
+  put_signed_scales(to, scales, 5, floats(rows, at + 208));
 }
 
-// The 6-bit scales of Q3_K, 32 above what they stand for: 4 bits of all 16, then 2 of each.
-INLINE __m128i scales_q3_k(const char *p) {
-  uint32_t w[3];
-  memcpy(w, p, sizeof w);
-  const uint32_t low = 0x0f0f0f0f, two = 0x03030303;
-  const __m128i six = _mm_setr_epi32(
-      (w[0] & low) | (w[2] & two) << 4, (w[1] & low) | (w[2] >> 2 & two) << 4,
-      (w[0] >> 4 & low) | (w[2] >> 4 & two) << 4, (w[1] >> 4 & low) | (w[2] >> 6 & two) << 4);
-  return _mm_sub_epi8(six, _mm_set1_epi8(32));
+// The 6-bit scales of 8 rows of Q3_K, 32 above what they stand for: 4 bits of all 16, then 2 of
+// each.
+INLINE void scales_q3_k(const __m256i w[3], __m256i scales[4]) {
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) {
+    const __m256i four = and(i < 2 ? w[i] : _mm256_srli_epi32(w[i - 2], 4), 15);
+    const __m256i two = and(_mm256_srli_epi32(w[2], 2 * i), 3);
+    scales[i] = _mm256_sub_epi8(_mm256_or_si256(four, _mm256_slli_epi32(two, 4)),
+                                _mm256_set1_epi8(32));
+  }
 }
 
 // Q3_K's codes are 4 above what they stand for.
 INLINE void pack_q3_k(char *to, const char *const *rows, size_t at) {
-  __m256i v[8], third[8];
-  integers n;
+  __m256i v[8], third[8], scales[4];
   columns8(rows, at, third);
 #pragma GCC unroll 2
   for (int h = 0; h < 2; h++) {
@@ -317,31 +186,33 @@ INLINE void pack_q3_k(char *to, const char *const *rows, size_t at) {
     for (int j = 0; j < 4; j++)
       put32(to + 512 * (4 * h + j), v, 2 * j, 2, third, 4 * h + j, 1);
   }
-  for (int c = 0; c < 8; c++) {
-    const __m256i s = _mm256_cvtepi8_epi16(scales_q3_k(rows[c] + at + 96));
-    store(n.scale[c], s);
-    store(n.offset[c], _mm256_slli_epi16(_mm256_sub_epi16(_mm256_setzero_si256(), s), 2));
-  }
-  put_integers(to + qgemm_supers_scales, &n, 16);
-  put_floats(to + qgemm_supers_scales + 24 * 64, floats(rows, at + 108), _mm256_setzero_ps());
+  columns4(rows, at + 94, v); // which ends where the block does
+  __m256i w[3];
+#pragma GCC unroll 3
+  for (int i = 0; i < 3; i++)
+    w[i] = _mm256_or_si256(_mm256_srli_epi32(v[i], 16), _mm256_slli_epi32(v[i + 1], 16));
+  scales_q3_k(w, scales);
+  put_signed_scales(to + qgemm_supers_scales, scales, 2,
+                    floats(rows, at + 108));
 }
 
 INLINE void pack_q2_k(char *to, const char *const *rows, size_t at) {
-  __m256i v[8];
-  integers n;
+  __m256i v[8], scales[4];
   for (int h = 0; h < 2; h++) {
     columns8(rows, at + 16 + 32 * h, v);
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++)
       put32(to + 512 * (4 * h + j), v, 2 * j, 2, v, 0, 0);
   }
-  for (int c = 0; c < 8; c++) {
-    const __m128i s = _mm_loadu_si128((const __m128i *)(rows[c] + at)), low = _mm_set1_epi8(15);
-    store(n.scale[c], _mm256_cvtepu8_epi16(_mm_and_si128(s, low)));
-    store(n.offset[c], _mm256_cvtepu8_epi16(_mm_and_si128(_mm_srli_epi16(s, 4), low)));
-  }
-  put_integers(to + qgemm_supers_scales, &n, 16);
-  put_floats(to + qgemm_supers_scales + 24 * 64, floats(rows, at + 80), floats(rows, at + 82));
+  to += qgemm_supers_scales;
+  columns4(rows, at, scales);
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; i++)
+    store(to + 64 * i, twice(and(scales[i / 4], 15), i % 4));
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; i++)
+    store(to + 64 * (16 + i), both(and(_mm256_srli_epi32(scales[i / 2], 4), 15), i % 2 * 2));
+  put_d_and_e(to + 24 * 64, floats(rows, at + 80), floats(rows, at + 82));
 }
 
 // ---- types ----
@@ -351,11 +222,12 @@ INLINE void pack_q2_k(char *to, const char *const *rows, size_t at) {
     PACK(HOW, panel, rows, first, pieces);                                                         \
   }
 
-#define BLOCKS_OF_256(NAME, PACK, BYTES, SUBS)                                                                                           \
-  AVX2 static void NAME(char *panel, pointers rows, int64_t first, int64_t pieces) {                                                   \
-    for (int64_t p = first; p < first + pieces; p++, panel += qgemm_supers_scales + 96 * SUBS + 128)                                   \
-      for (int half = 0; half < 2; half++)                                                                                             \
-        PACK(panel + 32 * half, rows + 8 * half, p *BYTES);                                                                            \
+#define BLOCKS_OF_256(NAME, PACK, BYTES, SUBS)                                                     \
+  AVX2 static void NAME(char *panel, pointers rows, int64_t first, int64_t pieces) {               \
+    const int piece = qgemm_supers_scales + 96 * SUBS + 128;                                       \
+    for (int64_t p = first; p < first + pieces; p++, panel += piece)                               \
+      for (int half = 0; half < 2; half++)                                                         \
+        PACK(panel + 32 * half, rows + 8 * half, p *BYTES);                                        \
   }
 
 BLOCKS_OF_32(panel_q4_0, pack_bytes, ((block){.bytes = 18, .codes = 2, .center = 8}))

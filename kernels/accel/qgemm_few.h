@@ -16,6 +16,7 @@ typedef struct {
 
 typedef struct qgemm_few {
   int rows; // of x in a tile, at most
+  int most; // rows in all, up to which these kernels are the faster
   // Whether there is a kernel for a type.
   bool (*takes)(int type, bool interleaved);
   // How many times something is fetched in a piece, at most.
@@ -27,7 +28,11 @@ typedef struct qgemm_few {
 } qgemm_few;
 
 #ifdef QGEMM_X86
-extern const qgemm_few qgemm_vnni_few;
+extern const qgemm_few qgemm_vnni_few, qgemm_avx2_few;
+
+// What takes and slots are in both.
+bool qgemm_few_takes(int type, bool interleaved);
+int qgemm_few_slots(int type);
 #endif
 
 #endif

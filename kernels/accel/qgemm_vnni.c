@@ -133,10 +133,12 @@ INLINE void multiply_supers(int subs, bool same, const char *tile, int r, const 
 
 #define EACH(ROWS)                                                                                 \
   ROWS(1) ROWS(2) ROWS(3) ROWS(4) ROWS(5) ROWS(6) ROWS(7) ROWS(8) ROWS(9) ROWS(10) ROWS(11) ROWS(12)
-#define CASE(r) case r: CALL(r); break;
-#define KERNEL(NAME)                                                                                                                     \
-  VNNI static void NAME(const char *tile, int rows, const char *panel, int64_t pieces, float *y, size_t stride, bool add) {            \
-    switch (rows) { EACH(CASE) }                                                                                                       \
+#define CASE(r) \
+  case r: CALL(r); break;
+#define KERNEL(NAME)                                                                          \
+  VNNI static void NAME(const char *tile, int rows, const char *panel, int64_t pieces,        \
+                        float *y, size_t stride, bool add) {                                  \
+    switch (rows) { EACH(CASE) }                                                              \
   }
 
 #define CALL(r) multiply_bytes(false, tile, r, panel, pieces, y, stride, add)

@@ -11,7 +11,7 @@
 #define VNNI __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")))
 #define INLINE VNNI static inline __attribute__((always_inline))
 
-enum { most_rows = 8 };
+enum { most_rows = 8, few_rows = 32 };
 
 INLINE __m512i add_bytes(__m512i sum, __m512i w, const char *x) {
   __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(w), "m"(*(const int32_t *)x));
@@ -427,20 +427,6 @@ KERNEL(few_q4_k_interleaved)
 KERNEL(few_q6_k)
 #undef CALL
 
-static bool takes(int type, bool interleaved) {
-  return type == qgemm_q4_k ||
-         (!interleaved && (type == qgemm_q8_0 || type == qgemm_q4_0 || type == qgemm_q6_k));
-}
-
-static int slots(int type) {
-  switch (type) {
-  case qgemm_q4_0: return 5;
-  case qgemm_q8_0: return 9;
-  case qgemm_q4_k: return 4 * 9;
-  default: return 8 * 7;
-  }
-}
-
 static void multiply(const qgemm_weights *w, const char *tile, int r, int64_t pieces, float *y,
                      size_t stride) {
   switch (w->type) {
@@ -453,5 +439,5 @@ static void multiply(const qgemm_weights *w, const char *tile, int r, int64_t pi
   }
 }
 
-const qgemm_few qgemm_vnni_few = {most_rows, takes, slots, multiply};
+const qgemm_few qgemm_vnni_few = {most_rows, few_rows, qgemm_few_takes, qgemm_few_slots, multiply};
 #endif

@@ -84,7 +84,8 @@ func change(a, b []window) estimate {
 func tableHead(exact []window) string {
 	p := perplexity(exact)
 	return fmt.Sprintf("Exact: perplexity %.4f ± %.4f\n\n", p.mean, p.err) +
-		"| level | perplexity, ggml alone | from exact | KL from exact | with the accelerator | from exact | KL from exact |\n|---|---|---|---|---|---|---|\n"
+		"| level | perplexity, ggml alone | from exact | KL from exact " +
+		"| with the accelerator | from exact | KL from exact |\n|---|---|---|---|---|---|---|\n"
 }
 
 func tableRow(level string, exact []window, found both) string {

@@ -55,7 +55,7 @@ func writeExact(ctx context.Context, o *options, model,
 	defer f.Close()
 	w := bufio.NewWriterSize(f, 1<<20)
 	var sum window
-	err = readWindows(ctx, wide, windows, llama.ContextParams{Threads: o.threads, ExactCache: true,
+	err = readWindows(ctx, wide, windows, 0, llama.ContextParams{Threads: o.threads, ExactCache: true,
 		FlashAttention: llama.FlashOff}, func(row []float32, next llama.Token, last bool) error {
 		sum.Surprise -= float64(row[next])
 		if last {
@@ -139,10 +139,10 @@ func choose(logits []float32, at float64) llama.Token {
 	return llama.Token(len(p) - 1)
 }
 
-// readWindows lets a model read windows, each at once, and shows the logarithms of its
-// probabilities at each place but the last of a window.
-func readWindows(ctx context.Context, model string, windows [][]llama.Token, p llama.ContextParams,
-	see func(row []float32, next llama.Token, last bool) error) error {
+// readWindows lets a model read windows, so many rows at a time or, with 0, each at once, and shows
+// the logarithms of its probabilities at each place but the last of a window.
+func readWindows(ctx context.Context, model string, windows [][]llama.Token, rows int,
+	p llama.ContextParams, see func(row []float32, next llama.Token, last bool) error) error {
 	m, err := llama.LoadModel(ctx, model, llama.ModelParams{GPULayers: llama.NoGPULayers})
 	if err != nil {
 		return err
@@ -156,27 +156,37 @@ func readWindows(ctx context.Context, model string, windows [][]llama.Token, p l
 	defer c.Close()
 	b := llama.NewTokenBatch(p.NCtx, 1)
 	defer b.Close()
+	if rows == 0 {
+		rows = p.NCtx
+	}
 	for _, tokens := range windows {
 		if err := c.Memory().Clear(false); err != nil {
 			return err
 		}
-		b.Clear()
-		for i, token := range tokens {
-			if err := b.Add(token, llama.Pos(i), true, 0); err != nil {
+		for first := 0; first < len(tokens); first += rows {
+			portion := tokens[first:min(first+rows, len(tokens))]
+			b.Clear()
+			for i, token := range portion {
+				if err := b.Add(token, llama.Pos(first+i), true, 0); err != nil {
+					return err
+				}
+			}
+			if err := c.Decode(ctx, b); err != nil {
 				return err
 			}
-		}
-		if err := c.Decode(ctx, b); err != nil {
-			return err
-		}
-		for i := range tokens[1:] {
-			row, err := c.Logits(i)
-			if err != nil {
-				return err
-			}
-			logProbabilities(row)
-			if err := see(row, tokens[i+1], i == len(tokens)-2); err != nil {
-				return err
+			for i := range portion {
+				at := first + i
+				if at == len(tokens)-1 {
+					break
+				}
+				row, err := c.Logits(i)
+				if err != nil {
+					return err
+				}
+				logProbabilities(row)
+				if err := see(row, tokens[at+1], at == len(tokens)-2); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -200,6 +210,7 @@ func measureLevel(ctx context.Context, o *options, model string) (found both, er
 	if a := ggml.AcceleratorState(); !a.Loaded {
 		return found, fmt.Errorf("no accelerator: %s", a.Reason)
 	}
+	ggml.ForceAccelerator(o.rows)
 	for _, accel := range []bool{false, true} {
 		ggml.EnableAccelerator(accel)
 		ggml.ReadAcceleratorCounters(true)
@@ -230,7 +241,7 @@ func compareWindows(ctx context.Context, o *options, model string,
 	var sum window
 	var bytes []byte
 	var want []float32
-	err = readWindows(ctx, model, windows, llama.ContextParams{Threads: o.threads},
+	err = readWindows(ctx, model, windows, o.rows, llama.ContextParams{Threads: o.threads},
 		func(row []float32, next llama.Token, last bool) error {
 			if bytes == nil {
 				bytes, want = make([]byte, 4*len(row)), make([]float32, len(row))
