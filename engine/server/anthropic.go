@@ -6,65 +6,19 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/eyelet-engine/eyelet/engine/server/internal/anthropic"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 )
-
-// anthropic is Anthropic's API: https://docs.anthropic.com/en/api/messages.
-func (s *Server) anthropic() family {
-	return family{
-		prefix: "/v1/messages",
-		routes: map[string]handler{
-			"POST /v1/messages":              s.anthropicMessages,
-			"POST /v1/messages/count_tokens": s.anthropicCount,
-		},
-		fail: func(w http.ResponseWriter, f *failure) error {
-			return s.writeJSON(w, f.status, anthropicErrorOf(f))
-		},
-	}
-}
-
-// anthropicError is an error in Anthropic's shape.
-type anthropicError struct {
-	Type  string `json:"type"` // "error"
-	Error struct {
-		Type    string `json:"type"`
-		Message string `json:"message"`
-	} `json:"error"`
-}
-
-var anthropicKinds = map[string]string{
-	kindAuth: "authentication_error", kindForbidden: "permission_error",
-	kindNotFound: "not_found_error", kindNoModel: "not_found_error",
-	kindTooLarge: "request_too_large", kindRate: "rate_limit_error", kindBusy: "overloaded_error",
-	kindTimeout:  "timeout_error",
-	kindInternal: "api_error", kindUnsupported: "api_error", kindStorage: "api_error",
-	kindSchema: "api_error",
-}
-
-// anthropicErrorOf puts a failure into Anthropic's words.
-func anthropicErrorOf(f *failure) anthropicError {
-	e := anthropicError{Type: "error"}
-	e.Error.Type, e.Error.Message = anthropicKinds[f.kind], f.text
-	if e.Error.Type == "" {
-		e.Error.Type = "invalid_request_error"
-	}
-	return e
-}
 
 // isAnthropic reports whether a client says that it speaks Anthropic's API, where paths are the
 // same as OpenAI's.
 func isAnthropic(r *http.Request) bool { return r.Header.Get("Anthropic-Version") != "" }
 
-// anthropicModel is a model as Anthropic describes it.
-type anthropicModel struct {
-	Type    string    `json:"type"`
-	ID      string    `json:"id"`
-	Name    string    `json:"display_name"`
-	Created time.Time `json:"created_at"`
-}
-
 // anthropic describes the model under the name that a client uses.
-func (m *model) anthropic(name string) anthropicModel {
-	return anthropicModel{"model", name, name, m.modified.UTC().Truncate(time.Second)}
+func (m *model) anthropic(name string) anthropic.Model {
+	return anthropic.Model{Type: "model", ID: name, Name: name,
+		Created: m.modified.UTC().Truncate(time.Second)}
 }
 
 // anthropicModels lists the models, page by page if the client wants that: limit, after_id,
@@ -74,22 +28,17 @@ func (s *Server) anthropicModels(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	list := struct {
-		Data  []anthropicModel `json:"data"`
-		More  bool             `json:"has_more"`
-		First *string          `json:"first_id"`
-		Last  *string          `json:"last_id"`
-	}{Data: []anthropicModel{}}
+	list := anthropic.Models{Data: []anthropic.Model{}}
 	for _, m := range all {
 		list.Data = append(list.Data, m.anthropic(strings.TrimSuffix(m.name, ":latest")))
 	}
 	at := func(id string) int {
-		return slices.IndexFunc(list.Data, func(m anthropicModel) bool { return m.ID == id })
+		return slices.IndexFunc(list.Data, func(m anthropic.Model) bool { return m.ID == id })
 	}
 	limit := len(list.Data)
 	if text := r.FormValue("limit"); text != "" {
 		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > 1000 {
-			return refuseField("limit", "limit is %.20q; give 1 to 1000", text)
+			return failure.Field("limit", "limit is %.20q; give 1 to 1000", text)
 		}
 	}
 	if after := at(r.FormValue("after_id")); after >= 0 {

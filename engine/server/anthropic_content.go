@@ -1,65 +1,19 @@
 package server
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"strings"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/anthropic"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 )
 
-// anthropicMessage is a turn.
-type anthropicMessage struct {
-	Role    string          `json:"role"`
-	Content anthropicBlocks `json:"content"`
-}
-
-// anthropicBlocks is content: a text alone is one block.
-type anthropicBlocks []anthropicBlock
-
-// anthropicBlock is a piece of content, of any type.
-type anthropicBlock struct {
-	Type      string           `json:"type"`
-	Text      string           `json:"text"`
-	Thinking  string           `json:"thinking"`
-	Source    *anthropicSource `json:"source"`
-	ID        string           `json:"id"`
-	Name      string           `json:"name"`
-	Input     json.RawMessage  `json:"input"`
-	ToolUseID string           `json:"tool_use_id"`
-	Content   anthropicBlocks  `json:"content"`
-	IsError   bool             `json:"is_error"`
-	Title     string           `json:"title"` // of a document, as is Context
-	Context   string           `json:"context"`
-}
-
-// anthropicSource is where a picture or a document is.
-type anthropicSource struct {
-	Type    string          `json:"type"`
-	Data    string          `json:"data"`
-	URL     string          `json:"url"`
-	Content anthropicBlocks `json:"content"`
-}
-
-// UnmarshalJSON implements [json.Unmarshaler].
-func (b *anthropicBlocks) UnmarshalJSON(data []byte) error {
-	switch {
-	case bytes.HasPrefix(data, []byte(`"`)):
-		*b = anthropicBlocks{{Type: "text"}}
-		return json.Unmarshal(data, &(*b)[0].Text)
-	case bytes.Equal(data, []byte("null")):
-		*b = nil
-		return nil
-	}
-	return json.Unmarshal(data, (*[]anthropicBlock)(b))
-}
-
 // anthropicPicture returns the picture of a block.
-func (t *talk) anthropicPicture(b *anthropicBlock, param string) (engine.Content, error) {
+func (t *talk) anthropicPicture(b *anthropic.Block, param string) (engine.Content, error) {
 	switch {
 	case b.Source == nil:
-		return engine.Content{}, refuseField(param, "%s has no source", param)
+		return engine.Content{}, failure.Field(param, "%s has no source", param)
 	case b.Source.Type == "base64":
 		return t.number(param, func(name string) (*engine.Image, error) {
 			return t.s.pictures.inline(b.Source.Data, name, param)
@@ -67,17 +21,17 @@ func (t *talk) anthropicPicture(b *anthropicBlock, param string) (engine.Content
 	case b.Source.Type == "url":
 		return t.picture(b.Source.URL, param)
 	}
-	return engine.Content{}, refuseField(param, "%s has a source of type %.40q; give base64 or url",
+	return engine.Content{}, failure.Field(param, "%s has a source of type %.40q; give base64 or url",
 		param, b.Source.Type)
 }
 
 // anthropicTurns makes messages ready. Results of tools become messages of their own, ahead of what
 // else the user says.
-func (t *talk) anthropicTurns(messages []anthropicMessage) error {
+func (t *talk) anthropicTurns(messages []anthropic.Message) error {
 	for i, msg := range messages {
 		param := fmt.Sprintf("messages.%d", i)
 		if msg.Role != "user" && msg.Role != "assistant" && !isSystem(msg.Role) {
-			return refuseField(param, "%s.role is %.40q; give user or assistant", param, msg.Role)
+			return failure.Field(param, "%s.role is %.40q; give user or assistant", param, msg.Role)
 		}
 		out := engine.Message{Role: msg.Role}
 		if isSystem(msg.Role) {
@@ -114,21 +68,21 @@ func (t *talk) anthropicTurns(messages []anthropicMessage) error {
 				}
 				results = append(results, result)
 			default:
-				return refuseField(at, "%s is %.40q; this server takes text, images, documents, tool_use and tool_result", at, b.Type)
+				return failure.Field(at, "%s is %.40q; this server takes text, images, documents, tool_use and tool_result", at, b.Type)
 			}
 		}
 		t.messages = append(t.messages, results...)
 		if len(out.Content) > 0 || len(out.ToolCalls) > 0 {
 			t.messages = append(t.messages, out)
 		} else if len(results) == 0 {
-			return refuseField(param, "%s has no content", param)
+			return failure.Field(param, "%s has no content", param)
 		}
 	}
 	return nil
 }
 
 // anthropicResult is what a tool returned.
-func (t *talk) anthropicResult(b *anthropicBlock, param string) (engine.Message, error) {
+func (t *talk) anthropicResult(b *anthropic.Block, param string) (engine.Message, error) {
 	content, err := t.anthropicContent(b.Content, param+".content", "returns")
 	if err != nil {
 		return engine.Message{}, err
@@ -154,7 +108,7 @@ func failedResult(content []engine.Content) []engine.Content {
 
 // anthropicContent turns blocks of texts and pictures into the engine's content; texts that follow
 // each other are lines. does says in errors what the owner of the blocks does with them.
-func (t *talk) anthropicContent(blocks anthropicBlocks, param,
+func (t *talk) anthropicContent(blocks anthropic.Blocks, param,
 	does string) ([]engine.Content, error) {
 	var content []engine.Content
 	for k := range blocks {
@@ -179,7 +133,7 @@ func (t *talk) anthropicContent(blocks anthropicBlocks, param,
 			}
 			content = append(content, list...)
 		default:
-			return nil, refuseField(at, "%s %s %.40q; this server takes text, images and documents",
+			return nil, failure.Field(at, "%s %s %.40q; this server takes text, images and documents",
 				at, does, x.Type)
 		}
 	}
@@ -196,4 +150,30 @@ func (t *talk) nameOf(id string) string {
 		}
 	}
 	return ""
+}
+
+// anthropicDocument is a document as content: its title, what is said about it, and its text, its
+// blocks or its pages.
+func (t *talk) anthropicDocument(b *anthropic.Block, param string) ([]engine.Content, error) {
+	var content []engine.Content
+	if about := strings.TrimSpace(b.Title + "\n" + b.Context); about != "" {
+		content = append(content, engine.Text(about+"\n"))
+	}
+	switch {
+	case b.Source == nil:
+		return nil, failure.Field(param, "%s has no source", param)
+	case b.Source.Type == "text":
+		return append(content, engine.Text(b.Source.Data)), nil
+	case b.Source.Type == "content":
+		inner, err := t.anthropicContent(b.Source.Content, param+".source.content", "is")
+		return append(content, inner...), err
+	case b.Source.Type == "file":
+		return nil, failure.Field(param,
+			"%s names a file by its id; this server keeps no files, so send it in base64", param)
+	}
+	c, err := t.anthropicPicture(b, param)
+	if err != nil {
+		return nil, err
+	}
+	return append(content, c), nil
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/anthropics/anthropic-sdk-go"
 	"github.com/anthropics/anthropic-sdk-go/option"
+
+	wire "github.com/eyelet-engine/eyelet/engine/server/internal/anthropic"
 )
 
 // anthropicClient is Anthropic's own Go client.
@@ -142,7 +144,7 @@ func TestAnthropicErrors(t *testing.T) {
 		"of the client only": with(`"tools":[{"type":"bash_20250124","name":"bash"}],"messages":[{"role":"user","content":"x"}]`),
 	} {
 		r := ts.do(t, "POST", "/v1/messages", body)
-		var e anthropicError
+		var e wire.Error
 		if err := json.Unmarshal([]byte(r.text), &e); err != nil || r.status != 400 ||
 			e.Type != "error" || e.Error.Type != "invalid_request_error" ||
 			!strings.Contains(e.Error.Message, want) {

@@ -20,6 +20,8 @@ import (
 
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/batch"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/openai"
 )
 
 const (
@@ -46,7 +48,7 @@ func (b *batches) serve(ctx context.Context) (end func()) {
 		b.resume()
 	}
 	return func() {
-		stop(errShutdown)
+		stop(failure.ErrShutdown)
 		b.work.Wait()
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -67,7 +69,7 @@ func (b *batches) resume() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, o := range b.list {
-		if !o.ended() {
+		if !o.Ended() {
 			if err := b.start(o); err != nil {
 				b.s.log.Error("a batch cannot go on", "batch", o.ID, "error", err)
 			}
@@ -76,11 +78,11 @@ func (b *batches) resume() {
 }
 
 // begin takes a new batch in.
-func (b *batches) begin(o *openaiBatch) error {
+func (b *batches) begin(o *openai.Batch) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.cancel) >= maxBatchesAtOnce {
-		return busyFailure("%d batches run already, as many as there may; try again when one has ended", len(b.cancel))
+		return failure.Busy("%d batches run already, as many as there may; try again when one has ended", len(b.cancel))
 	}
 	if err := b.save("batches", o.ID, o); err != nil {
 		return err
@@ -95,14 +97,14 @@ func (b *batches) begin(o *openaiBatch) error {
 }
 
 // start runs a batch beside. The caller holds the lock.
-func (b *batches) start(o *openaiBatch) error {
+func (b *batches) start(o *openai.Batch) error {
 	if b.ctx == nil || b.ctx.Err() != nil {
-		return errShutdown
+		return failure.ErrShutdown
 	}
 	if b.queue == nil {
 		q, err := batch.Embed(filepath.Join(b.dir, "queue"), batch.EmbedOptions{})
 		if errors.Is(err, batch.ErrInUse) {
-			return busyFailure("another server runs the batches of this folder")
+			return failure.Busy("another server runs the batches of this folder")
 		}
 		if err != nil {
 			return err
@@ -111,7 +113,7 @@ func (b *batches) start(o *openaiBatch) error {
 		b.works(b.ctx, q)
 	}
 	ctx, cancel := context.WithCancelCause(b.ctx)
-	if o.Status == batchCancelling {
+	if o.Status == openai.BatchCancelling {
 		cancel(errCancelled)
 	}
 	b.cancel[o.ID] = cancel
@@ -161,15 +163,15 @@ func (b *batches) resolve(ctx context.Context, name string) (batch.Model, error)
 }
 
 // stop cancels a batch.
-func (b *batches) stop(o *openaiBatch) error {
+func (b *batches) stop(o *openai.Batch) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if o.ended() || o.Status == batchFinalizing {
-		return &failure{status: http.StatusConflict, kind: kindRequest,
-			text: fmt.Sprintf("Cannot cancel a batch with status '%s'.", o.Status)}
+	if o.Ended() || o.Status == openai.BatchFinalizing {
+		return &failure.Failure{Status: http.StatusConflict, Kind: failure.KindRequest,
+			Text: fmt.Sprintf("Cannot cancel a batch with status '%s'.", o.Status)}
 	}
 	at := now()
-	o.Status, o.Cancelling = batchCancelling, &at
+	o.Status, o.Cancelling = openai.BatchCancelling, &at
 	if cancel := b.cancel[o.ID]; cancel != nil {
 		cancel(errCancelled)
 	}
@@ -177,7 +179,7 @@ func (b *batches) stop(o *openaiBatch) error {
 }
 
 // change changes a batch, and keeps it.
-func (b *batches) change(o *openaiBatch, change func()) error {
+func (b *batches) change(o *openai.Batch, change func()) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	change()
@@ -185,17 +187,17 @@ func (b *batches) change(o *openaiBatch, change func()) error {
 }
 
 // state is the batch as clients see it now.
-func (b *batches) state(o *openaiBatch) *openaiBatch {
+func (b *batches) state(o *openai.Batch) *openai.Batch {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return o.shown()
+	return o.Shown()
 }
 
 // run does all that a batch needs. What cannot be done now is tried again by the next server,
 // unless it is the batch's own fault.
-func (b *batches) run(ctx context.Context, o *openaiBatch) {
+func (b *batches) run(ctx context.Context, o *openai.Batch) {
 	err := b.validate(ctx, o)
-	if err == nil && b.state(o).Status == batchFailed {
+	if err == nil && b.state(o).Status == openai.BatchFailed {
 		return
 	}
 	if err == nil {
@@ -213,7 +215,7 @@ func (b *batches) run(ctx context.Context, o *openaiBatch) {
 }
 
 // requests are the lines of a batch's file, counted from 1.
-func (b *batches) requests(ctx context.Context, o *openaiBatch) iter.Seq2[int, []byte] {
+func (b *batches) requests(ctx context.Context, o *openai.Batch) iter.Seq2[int, []byte] {
 	return func(yield func(int, []byte) bool) {
 		f, err := os.Open(b.content(o.Input))
 		if err != nil {
@@ -236,14 +238,14 @@ func (b *batches) requests(ctx context.Context, o *openaiBatch) iter.Seq2[int, [
 }
 
 // validate looks at each line of a new batch's file.
-func (b *batches) validate(ctx context.Context, o *openaiBatch) error {
-	if b.state(o).Status != batchValidating {
+func (b *batches) validate(ctx context.Context, o *openai.Batch) error {
+	if b.state(o).Status != openai.BatchValidating {
 		return nil
 	}
-	var faults []openaiBatchFaultLine
+	var faults []openai.BatchFaultLine
 	fault := func(line int, code, format string, args ...any) {
 		if len(faults) < maxBatchErrors {
-			faults = append(faults, openaiBatchFaultLine{Code: code, Line: &line,
+			faults = append(faults, openai.BatchFaultLine{Code: code, Line: &line,
 				Message: fmt.Sprintf(format, args...)})
 		}
 	}
@@ -273,23 +275,24 @@ func (b *batches) validate(ctx context.Context, o *openaiBatch) error {
 		return ctx.Err()
 	}
 	if len(seen) == 0 {
-		faults = append(faults, openaiBatchFaultLine{Code: "empty_file",
+		faults = append(faults, openai.BatchFaultLine{Code: "empty_file",
 			Message: "the file has no requests"})
 	}
 	at := now()
 	return b.change(o, func() {
 		switch {
-		case o.Status != batchValidating: // cancelled meanwhile
+		case o.Status != openai.BatchValidating: // cancelled meanwhile
 		case len(faults) > 0:
-			o.Status, o.Failed, o.Errors = batchFailed, &at, &openaiBatchFault{"list", faults}
+			o.Status, o.Failed, o.Errors = openai.BatchFailed, &at, &openai.BatchFault{
+				Object: "list", Data: faults}
 		default:
-			o.Status, o.Begun, o.Counts.Total = batchRunning, &at, len(seen)
+			o.Status, o.Begun, o.Counts.Total = openai.BatchRunning, &at, len(seen)
 		}
 	})
 }
 
 // submit has each request get its result.
-func (b *batches) submit(ctx context.Context, o *openaiBatch) error {
+func (b *batches) submit(ctx context.Context, o *openai.Batch) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -322,11 +325,11 @@ func (b *batches) submit(ctx context.Context, o *openaiBatch) error {
 }
 
 // finish makes the files of results, of a batch that was cancelled those that are there.
-func (b *batches) finish(ctx context.Context, o *openaiBatch, cancelled bool) error {
+func (b *batches) finish(ctx context.Context, o *openai.Batch, cancelled bool) error {
 	at := now()
 	if err := b.change(o, func() {
 		if !cancelled {
-			o.Status, o.Finalizing = batchFinalizing, &at
+			o.Status, o.Finalizing = openai.BatchFinalizing, &at
 		}
 	}); err != nil {
 		return err
@@ -343,9 +346,9 @@ func (b *batches) finish(ctx context.Context, o *openaiBatch, cancelled bool) er
 	if err := b.change(o, func() {
 		o.Output, o.ErrorFile = output, reasons
 		if cancelled {
-			o.Status, o.Cancelled = batchCancelled, &at
+			o.Status, o.Cancelled = openai.BatchCancelled, &at
 		} else {
-			o.Status, o.Completed = batchCompleted, &at
+			o.Status, o.Completed = openai.BatchCompleted, &at
 		}
 	}); err != nil {
 		return err
@@ -360,12 +363,12 @@ func (b *batches) finish(ctx context.Context, o *openaiBatch, cancelled bool) er
 
 // results writes the results of a batch that are answers, or those that are not, to a file. It
 // returns nil where there are none.
-func (b *batches) results(ctx context.Context, o *openaiBatch, kind string, ok,
+func (b *batches) results(ctx context.Context, o *openai.Batch, kind string, ok,
 	cancelled bool) (*string, error) {
 	b.mu.Lock()
 	q := b.queue
 	b.mu.Unlock()
-	f := &openaiFileObject{ID: "file-" + strings.TrimPrefix(o.ID, "batch_") + kind, Object: "file",
+	f := &openai.FileObject{ID: "file-" + strings.TrimPrefix(o.ID, "batch_") + kind, Object: "file",
 		Created: now(), Name: o.ID + "_" + kind + ".jsonl", Purpose: "batch_output",
 		Status: "processed", Owner: o.Owner}
 	lines := 0

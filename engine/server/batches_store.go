@@ -16,6 +16,8 @@ import (
 	"sync"
 
 	"github.com/eyelet-engine/eyelet/engine/batch"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/openai"
 )
 
 // batches keeps files and batches in a folder, and runs the batches:
@@ -31,8 +33,8 @@ type batches struct {
 	mu     sync.Mutex
 	ctx    context.Context // of Serve; nil before and after
 	opened bool
-	files  map[string]*openaiFileObject
-	list   map[string]*openaiBatch
+	files  map[string]*openai.FileObject
+	list   map[string]*openai.Batch
 	cancel map[string]context.CancelCauseFunc // of batches that run
 	queue  *batch.Queue                       // nil before the first batch
 	work   sync.WaitGroup
@@ -52,26 +54,26 @@ func (b *batches) content(id string) string { return filepath.Join(b.dir, "files
 // ready reads what there is in the folder, once.
 func (b *batches) ready() (*batches, error) {
 	if b.dir == "" {
-		return nil, &failure{status: http.StatusNotImplemented, kind: kindRequest,
-			text: "this server keeps no files and runs no batches; the operator has turned them off"}
+		return nil, &failure.Failure{Status: http.StatusNotImplemented, Kind: failure.KindRequest,
+			Text: "this server keeps no files and runs no batches; the operator has turned them off"}
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.opened {
 		return b, nil
 	}
-	files, list := map[string]*openaiFileObject{}, map[string]*openaiBatch{}
+	files, list := map[string]*openai.FileObject{}, map[string]*openai.Batch{}
 	for _, dir := range []string{"files", "batches"} {
 		if err := os.MkdirAll(filepath.Join(b.dir, dir), 0o700); err != nil {
 			return nil, err
 		}
 	}
-	if err := readAll(filepath.Join(b.dir, "files"), func(f *openaiFileObject) {
+	if err := readAll(filepath.Join(b.dir, "files"), func(f *openai.FileObject) {
 		files[f.ID] = f
 	}); err != nil {
 		return nil, err
 	}
-	if err := readAll(filepath.Join(b.dir, "batches"), func(o *openaiBatch) {
+	if err := readAll(filepath.Join(b.dir, "batches"), func(o *openai.Batch) {
 		list[o.ID] = o
 	}); err != nil {
 		return nil, err
@@ -133,12 +135,12 @@ func (b *batches) receive(id string, from io.Reader) (n int64, err error) {
 	return n, err
 }
 
-func (b *batches) addFile(f *openaiFileObject) error {
+func (b *batches) addFile(f *openai.FileObject) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.files) >= maxBatchFiles {
-		return &failure{status: http.StatusInsufficientStorage, kind: kindStorage,
-			text: fmt.Sprintf("there are %d files already; delete some", len(b.files))}
+		return &failure.Failure{Status: http.StatusInsufficientStorage, Kind: failure.KindStorage,
+			Text: fmt.Sprintf("there are %d files already; delete some", len(b.files))}
 	}
 	if err := b.save("files", f.ID, f); err != nil {
 		return err
@@ -147,7 +149,7 @@ func (b *batches) addFile(f *openaiFileObject) error {
 	return nil
 }
 
-func (b *batches) file(id, owner string) *openaiFileObject {
+func (b *batches) file(id, owner string) *openai.FileObject {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if f := b.files[id]; f != nil && f.Owner == owner {
@@ -156,7 +158,7 @@ func (b *batches) file(id, owner string) *openaiFileObject {
 	return nil
 }
 
-func (b *batches) filesOf(owner string) (list []*openaiFileObject) {
+func (b *batches) filesOf(owner string) (list []*openai.FileObject) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, f := range b.files {
@@ -164,20 +166,20 @@ func (b *batches) filesOf(owner string) (list []*openaiFileObject) {
 			list = append(list, f)
 		}
 	}
-	slices.SortFunc(list, func(x, y *openaiFileObject) int {
+	slices.SortFunc(list, func(x, y *openai.FileObject) int {
 		return cmp.Or(cmp.Compare(y.Created, x.Created), cmp.Compare(y.ID, x.ID))
 	})
 	return list
 }
 
 // removeFile removes a file that no running batch reads.
-func (b *batches) removeFile(f *openaiFileObject) error {
+func (b *batches) removeFile(f *openai.FileObject) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, o := range b.list {
-		if o.Input == f.ID && !o.ended() {
-			return &failure{status: http.StatusConflict, kind: kindRequest,
-				text: fmt.Sprintf("%s reads the file; cancel it first", o.ID)}
+		if o.Input == f.ID && !o.Ended() {
+			return &failure.Failure{Status: http.StatusConflict, Kind: failure.KindRequest,
+				Text: fmt.Sprintf("%s reads the file; cancel it first", o.ID)}
 		}
 	}
 	// What is known goes first: bytes alone are nobody's.

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/semaphore"
+
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 )
 
 // Bounds of a JSON body beside its bytes: a small body can make a large structure.
@@ -48,7 +50,7 @@ func (h *held) turn() { h.entry.end() }
 // take asks for n more bytes.
 func (h *held) take(n int64) error {
 	if !h.of.TryAcquire(n) {
-		return busyFailure("the server is busy: too many large requests are under way; try again later")
+		return failure.Busy("the server is busy: too many large requests are under way; try again later")
 	}
 	h.bytes += n
 	return nil
@@ -56,8 +58,8 @@ func (h *held) take(n int64) error {
 
 // readBody reads a body whole, within its limits of bytes and time.
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	tooLarge := &failure{status: http.StatusRequestEntityTooLarge, kind: kindTooLarge,
-		text: fmt.Sprintf(
+	tooLarge := &failure.Failure{Status: http.StatusRequestEntityTooLarge, Kind: failure.KindTooLarge,
+		Text: fmt.Sprintf(
 			"the body is larger than %d MiB; send fewer or smaller pictures", s.limits.Body>>20)}
 	if r.ContentLength > s.limits.Body {
 		return nil, tooLarge
@@ -93,15 +95,15 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error
 	if f := packed(err); f != nil {
 		return nil, f
 	}
-	if _, ok := errors.AsType[*failure](err); ok {
+	if _, ok := errors.AsType[*failure.Failure](err); ok {
 		return nil, err
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil, &failure{status: http.StatusRequestTimeout, kind: kindTimeout,
-			text: fmt.Sprintf("the body did not come within %v", s.limits.ReadTime), cause: err}
+		return nil, &failure.Failure{Status: http.StatusRequestTimeout, Kind: failure.KindTimeout,
+			Text: fmt.Sprintf("the body did not come within %v", s.limits.ReadTime), Cause: err}
 	}
-	return nil, &failure{status: http.StatusBadRequest, kind: kindRequest,
-		text: "the body ends early", cause: err}
+	return nil, &failure.Failure{Status: http.StatusBadRequest, Kind: failure.KindRequest,
+		Text: "the body ends early", Cause: err}
 }
 
 // letIn waits until there is room for a body.
@@ -176,7 +178,7 @@ func (s *Server) decodeFor(w http.ResponseWriter, r *http.Request, v any,
 // clients send more than any server knows.
 func decodeJSON(data []byte, v any) error {
 	if len(bytes.TrimSpace(data)) == 0 {
-		return refuse("the body is empty; send a JSON object")
+		return failure.Refuse("the body is empty; send a JSON object")
 	}
 	if err := checkShape(data); err != nil {
 		return err
@@ -187,14 +189,12 @@ func decodeJSON(data []byte, v any) error {
 	}
 	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		e.Field = fieldOf(e.Field)
-		return refuseField(e.Field, "%s", typeText(e))
+		return failure.Field(e.Field, "%s", typeText(e))
 	}
 	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
-		return refuse("the body is not JSON: %v, at byte %d", e, e.Offset)
+		return failure.Refuse("the body is not JSON: %v, at byte %d", e, e.Offset)
 	}
-	f := refuse("the body cannot be used: %s", plain(err))
-	f.cause = err
-	return f
+	return failure.Refuse("the body cannot be used: %s", failure.Text(err)).By(err)
 }
 
 // fieldOf is the path of a field as clients know it: without the structs that are embedded in
@@ -227,7 +227,7 @@ func checkShape(data []byte) error {
 			i += 1 + n
 		case '{', '[':
 			if depth++; depth > maxDepth {
-				return refuse("the JSON of the body is nested deeper than %d", maxDepth)
+				return failure.Refuse("the JSON of the body is nested deeper than %d", maxDepth)
 			}
 			values++
 		case '}', ']':
@@ -236,7 +236,7 @@ func checkShape(data []byte) error {
 			values++
 		}
 		if values > maxValues {
-			return refuse("the JSON of the body has more than %d values", maxValues)
+			return failure.Refuse("the JSON of the body has more than %d values", maxValues)
 		}
 	}
 	return nil

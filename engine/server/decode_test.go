@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 )
 
 // echo takes the place of a server's routes: it decodes a body and answers "ok".
@@ -89,8 +91,8 @@ func FuzzDecodeJSON(f *testing.F) {
 		var got, want map[string]any
 		err := decodeJSON(data, &got)
 		if err != nil {
-			if fail, ok := errors.AsType[*failure](err); !ok ||
-				fail.status != http.StatusBadRequest || fail.text == "" {
+			if fail, ok := errors.AsType[*failure.Failure](err); !ok ||
+				fail.Status != http.StatusBadRequest || fail.Text == "" {
 				t.Fatalf("%v is no failure for the client", err)
 			}
 			return

@@ -13,7 +13,7 @@
 // access log, its Host and Origin must be known, an API key may be demanded, and there is an end to
 // how many requests are under way. The handler of its route then reads the body (decode.go), which
 // costs a bounded amount of memory, borrows a model (models_lend.go), and sends the answer, as a
-// stream or at once (stream.go). An error on the way is a [*failure], or becomes one (failure.go),
+// stream or at once (stream.go). An error on the way is a [*failure.Failure], or becomes one (failure.go),
 // and the API that the path belongs to tells the client of it in its own shape.
 //
 // Each API is a file of its own that starts with a function which returns a [family]: its routes,

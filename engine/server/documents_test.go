@@ -91,10 +91,10 @@ func TestPDFFilesAreTakenOnAllRoutes(t *testing.T) {
 
 func TestErrorsNameFieldsAsClientsKnowThem(t *testing.T) {
 	for path, want := range map[string]string{
-		"sampleChoices.imageTokens.image_max_tokens": "image_max_tokens",
-		"messages.plainMessage.content":              "messages.content",
-		"options.num_ctx":                            "options.num_ctx",
-		"ChatRequest.stream":                         "stream", "": "",
+		"fields.Sampling.imageTokens.image_max_tokens": "image_max_tokens",
+		"messages.plainMessage.content":                "messages.content",
+		"options.num_ctx":                              "options.num_ctx",
+		"ChatRequest.stream":                           "stream", "": "",
 	} {
 		if got := fieldOf(path); got != want {
 			t.Errorf("%s: %q, want %q", path, got, want)

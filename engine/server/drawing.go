@@ -3,7 +3,6 @@ package server
 import (
 	"cmp"
 	"context"
-	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/engine/draw"
 	"github.com/eyelet-engine/eyelet/engine/pool"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
@@ -54,7 +54,7 @@ func (d *drawing) draw(ctx context.Context, m *model, r *draw.Request,
 	case d.wait <- struct{}{}:
 		defer func() { <-d.wait }()
 	default:
-		return nil, busyFailure("the server is busy: %d requests wait to draw; try again later",
+		return nil, failure.Busy("the server is busy: %d requests wait to draw; try again later",
 			maxDrawing)
 	}
 	select {
@@ -132,7 +132,7 @@ func (ms *models) thatDraws(ref string) (*model, error) {
 	if ref != "" {
 		m, err := ms.find(ref)
 		if err == nil && !m.draws() {
-			err = refuseField("model", "%s answers questions and draws no pictures", m.name)
+			err = failure.Field("model", "%s answers questions and draws no pictures", m.name)
 		}
 		return m, err
 	}
@@ -143,30 +143,10 @@ func (ms *models) thatDraws(ref string) (*model, error) {
 	all = slices.DeleteFunc(all, func(m *model) bool { return !m.draws() })
 	switch len(all) {
 	case 0:
-		return nil, &failure{status: http.StatusNotFound, kind: kindNoModel, param: "model",
-			text: "the server has no model that draws pictures", cause: pool.ErrUnknownModel}
+		return nil, &failure.Failure{Status: http.StatusNotFound, Kind: failure.KindNoModel, Param: "model",
+			Text: "the server has no model that draws pictures", Cause: pool.ErrUnknownModel}
 	case 1:
 		return all[0], nil
 	}
-	return nil, refuseField("model", "the request names no model, and several draw pictures")
-}
-
-// drawFailure makes failures of the errors of a child, nil of others.
-func drawFailure(err error) *failure {
-	switch {
-	case errors.Is(err, draw.ErrNotSetUp):
-		return &failure{status: http.StatusNotImplemented, kind: kindUnsupported,
-			text: plain(draw.ErrNotSetUp), cause: err}
-	case errors.Is(err, draw.ErrProgram): // whose path is no business of clients
-		return &failure{status: http.StatusNotImplemented, kind: kindUnsupported,
-			text: draw.ErrProgram.Error(), cause: err}
-	case errors.Is(err, draw.ErrChild):
-		return &failure{status: http.StatusInternalServerError, kind: kindInternal,
-			text: plain(err), cause: err}
-	case errors.Is(err, draw.ErrRequest), errors.Is(err, draw.ErrImage):
-		f := refuse("%s", plain(err))
-		f.cause = err
-		return f
-	}
-	return nil
+	return nil, failure.Field("model", "the request names no model, and several draw pictures")
 }

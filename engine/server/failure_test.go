@@ -16,6 +16,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
@@ -55,28 +56,28 @@ func TestErrorsOfTheMachineHaveClassesOfTheirOwn(t *testing.T) {
 		"anything else": {errors.New("engine: " + path + " is odd (--odd)"),
 			http.StatusInternalServerError, false},
 	} {
-		f := failureOf(context.Background(), c.err)
-		if f.status != c.status || (f.retry > 0) != c.retry || f.cause == nil {
-			t.Errorf("%s: %d %+v", name, f.status, f)
+		f := failure.Of(context.Background(), c.err)
+		if f.Status != c.status || (f.Retry > 0) != c.retry || f.Cause == nil {
+			t.Errorf("%s: %d %+v", name, f.Status, f)
 		}
-		if strings.Contains(f.text, "/srv") || strings.Contains(f.text, "--") {
-			t.Errorf("%s: clients are told %q", name, f.text)
+		if strings.Contains(f.Text, "/srv") || strings.Contains(f.Text, "--") {
+			t.Errorf("%s: clients are told %q", name, f.Text)
 		}
-		if f.kind == kindInternal != (name == "anything else") {
-			t.Errorf("%s: kind %s", name, f.kind)
+		if f.Kind == failure.KindInternal != (name == "anything else") {
+			t.Errorf("%s: kind %s", name, f.Kind)
 		}
 	}
-	if f := failureOf(context.Background(), engine.ErrBusy); strings.Count(f.text,
-		"waiting") != 1 || !strings.Contains(f.text, "busy") {
-		t.Errorf("%q", f.text)
+	if f := failure.Of(context.Background(), engine.ErrBusy); strings.Count(f.Text,
+		"waiting") != 1 || !strings.Contains(f.Text, "busy") {
+		t.Errorf("%q", f.Text)
 	}
-	if text := plain(fmt.Errorf("engine: %w: %s: no GGUF", engine.ErrModelFile,
+	if text := failure.Text(fmt.Errorf("engine: %w: %s: no GGUF", engine.ErrModelFile,
 		path)); !strings.Contains(text, "x.gguf: no GGUF") {
 		t.Errorf("the file's name is gone: %q", text)
 	}
 	for _, text := range []string{"give 1/2 or 3", "image/png", "a / b",
 		"https://example.org/a/b.png is no picture"} {
-		if got := withoutServer(text); got != text {
+		if got := failure.Text(errors.New(text)); got != text {
 			t.Errorf("%q becomes %q", text, got)
 		}
 	}

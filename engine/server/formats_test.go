@@ -9,6 +9,8 @@ import (
 	"github.com/openai/openai-go/v3"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/fields"
 )
 
 // sizeSchema is one that the toy would never keep to by itself.
@@ -230,7 +232,7 @@ func FuzzFormats(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		var q formatDemands
+		var q fields.Form
 		if decodeJSON(data, &q) != nil {
 			return
 		}
@@ -239,11 +241,12 @@ func FuzzFormats(f *testing.F) {
 }
 
 // checkForm checks what demands become.
-func checkForm(t *testing.T, q *formatDemands) {
+func checkForm(t *testing.T, q *fields.Form) {
 	var r engine.Request
-	err := q.apply(&r)
+	err := q.Apply(&r)
 	if err != nil {
-		if fail, ok := errors.AsType[*failure](err); !ok || fail.status != 400 || fail.param == "" {
+		if fail, ok := errors.AsType[*failure.Failure](err); !ok ||
+			fail.Status != 400 || fail.Param == "" {
 			t.Fatalf("%v", err)
 		}
 		return

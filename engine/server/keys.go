@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 )
 
 // Keys are the API keys that a server takes. The file of keys holds their SHA-256 alone, a line
@@ -186,8 +188,8 @@ func (k *Key) begin(now time.Time) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.Requests > 0 && k.busy >= k.Requests {
-		return &failure{status: http.StatusTooManyRequests, kind: kindRate, retry: time.Second,
-			text: fmt.Sprintf("the key %s has %d requests under way, as many as it may", k.Name,
+		return &failure.Failure{Status: http.StatusTooManyRequests, Kind: failure.KindRate, Retry: time.Second,
+			Text: fmt.Sprintf("the key %s has %d requests under way, as many as it may", k.Name,
 				k.busy)}
 	}
 	if k.Rate > 0 {
@@ -197,8 +199,8 @@ func (k *Key) begin(now time.Time) error {
 		k.filled = now
 		if k.tokens < 1 {
 			wait := time.Duration((1 - k.tokens) / float64(k.Rate) * float64(time.Minute))
-			return &failure{status: http.StatusTooManyRequests, kind: kindRate, retry: wait,
-				text: fmt.Sprintf("the key %s may begin %d requests a minute", k.Name, k.Rate)}
+			return &failure.Failure{Status: http.StatusTooManyRequests, Kind: failure.KindRate, Retry: wait,
+				Text: fmt.Sprintf("the key %s may begin %d requests a minute", k.Name, k.Rate)}
 		}
 		k.tokens--
 	}
@@ -230,8 +232,8 @@ func (s *Server) authorize(next handler) handler {
 		}
 		key := keys.find(secretOf(r))
 		if key == nil {
-			return &failure{status: http.StatusUnauthorized, kind: kindAuth,
-				text: "an API key is needed: send it as Authorization: Bearer KEY"}
+			return &failure.Failure{Status: http.StatusUnauthorized, Kind: failure.KindAuth,
+				Text: "an API key is needed: send it as Authorization: Bearer KEY"}
 		}
 		rec := recordOf(r.Context())
 		rec.key, rec.client = key, key.Name

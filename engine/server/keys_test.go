@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 )
 
 func TestKeysAreBoundAndTakeTurns(t *testing.T) {
@@ -25,8 +27,8 @@ func TestKeysAreBoundAndTakeTurns(t *testing.T) {
 			t.Fatalf("two at a time are refused: %v", err)
 		}
 	}
-	if f, ok := k.begin(now).(*failure); !ok || f.status != http.StatusTooManyRequests ||
-		f.retry <= 0 {
+	if f, ok := k.begin(now).(*failure.Failure); !ok || f.Status != http.StatusTooManyRequests ||
+		f.Retry <= 0 {
 		t.Errorf("a third: %v", f)
 	}
 	k.end()

@@ -13,11 +13,11 @@ import (
 	"regexp"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 )
 
 // record is what the server knows of a request beside itself.
@@ -170,49 +170,34 @@ func (s *Server) observe(next handler) http.Handler {
 					s.access(aw, r, rec, time.Since(began))
 					panic(http.ErrAbortHandler)
 				}
-				s.tell(aw, r, failureOf(r.Context(), rec.err))
+				s.tell(aw, r, failure.Of(r.Context(), rec.err))
 			}
 			s.access(aw, r, rec, time.Since(began))
 		}()
 		if rec.err = next(aw, r); rec.err != nil {
-			s.tell(aw, r, failureOf(r.Context(), rec.err))
+			s.tell(aw, r, failure.Of(r.Context(), rec.err))
 		}
 	})
 }
 
 // tell sends an error in the shape of the API that the path belongs to. Where the answer has begun,
 // it is too late: streams tell of errors themselves.
-func (s *Server) tell(w *answerWriter, r *http.Request, f *failure) {
+func (s *Server) tell(w *answerWriter, r *http.Request, f *failure.Failure) {
 	if w.status != 0 {
 		return
 	}
-	if f.status == statusClientClosed {
-		w.status = f.status
+	if f.Status == failure.StatusClientClosed {
+		w.status = f.Status
 		return
 	}
-	if f.retry > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(f.retry.Seconds()))))
+	if f.Retry > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(f.Retry.Seconds()))))
 	}
-	if f.status == http.StatusUnauthorized {
+	if f.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
 	s.limitWrite(w)
-	_ = s.apiOf(r).fail(w, f) // the client may be gone
-}
-
-// apiOf returns the API that a request belongs to.
-func (s *Server) apiOf(r *http.Request) family {
-	path := r.URL.Path
-	if strings.HasPrefix(path, "/v1/models") && isAnthropic(r) {
-		path = "/v1/messages"
-	}
-	best := s.list[0]
-	for _, a := range s.list[1:] {
-		if strings.HasPrefix(path, a.prefix) && len(a.prefix) > len(best.prefix) {
-			best = a
-		}
-	}
-	return best
+	_ = s.fail(w, r, f) // the client may be gone
 }
 
 func (s *Server) access(w *answerWriter, r *http.Request, rec *record, d time.Duration) {
@@ -234,8 +219,8 @@ func (s *Server) access(w *answerWriter, r *http.Request, rec *record, d time.Du
 	}
 	if rec.err != nil {
 		text := rec.err.Error()
-		if f, ok := errors.AsType[*failure](rec.err); ok && f.cause != nil {
-			text = f.cause.Error()
+		if f, ok := errors.AsType[*failure.Failure](rec.err); ok && f.Cause != nil {
+			text = f.Cause.Error()
 		}
 		attrs = append(attrs, slog.String("error", text))
 	}
@@ -264,11 +249,11 @@ func (s *Server) admit(next handler) handler {
 		}
 		if s.ending.Load() {
 			w.Header().Set("Connection", "close")
-			return errShutdown
+			return failure.ErrShutdown
 		}
 		defer s.busy.Add(-1)
 		if s.busy.Add(1) > int64(s.limits.Requests) {
-			return busyFailure("the server is busy: %d requests are under way already; try again later", s.limits.Requests)
+			return failure.Busy("the server is busy: %d requests are under way already; try again later", s.limits.Requests)
 		}
 		defer recordOf(r.Context()).memory.release()
 		if s.limits.Time > 0 {
@@ -280,13 +265,11 @@ func (s *Server) admit(next handler) handler {
 	}
 }
 
-// routes is the handler behind the gates: the routes of all APIs.
+// routes returns the handler behind the gates: the table of routes.
 func (s *Server) routes() handler {
 	mux := http.NewServeMux()
-	for _, a := range s.list {
-		for pattern, h := range a.routes {
-			mux.Handle(pattern, route(h))
-		}
+	for _, row := range s.table() {
+		mux.Handle(row.pattern, routed(row.handle))
 	}
 	return func(w http.ResponseWriter, r *http.Request) error {
 		h, pattern := mux.Handler(r)
@@ -294,7 +277,7 @@ func (s *Server) routes() handler {
 			return notRouted(w, r, h)
 		}
 		recordOf(r.Context()).route = pattern
-		// The mux fills in the path's values, and hands them to route's ServeHTTP, which leaves the
+		// The mux fills in the path's values, and hands them to routed's ServeHTTP, which leaves the
 		// error here.
 		var err error
 		mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), routeKey{}, &err)))
@@ -302,12 +285,12 @@ func (s *Server) routes() handler {
 	}
 }
 
-// route is a handler as the mux takes it.
-type route handler
+// routed is a handler as the mux takes it.
+type routed handler
 
 type routeKey struct{}
 
-func (h route) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (h routed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	err := h(w, r)
 	if to, ok := r.Context().Value(routeKey{}).(*error); ok {
 		*to = err
@@ -320,11 +303,11 @@ func notRouted(w http.ResponseWriter, r *http.Request, h http.Handler) error {
 	h.ServeHTTP(probe, r)
 	if allow := probe.header.Get("Allow"); allow != "" {
 		w.Header().Set("Allow", allow)
-		return &failure{status: http.StatusMethodNotAllowed, kind: kindRequest,
-			text: fmt.Sprintf("%s is not a method of %s; it has %s", r.Method, r.URL.Path, allow)}
+		return &failure.Failure{Status: http.StatusMethodNotAllowed, Kind: failure.KindRequest,
+			Text: fmt.Sprintf("%s is not a method of %s; it has %s", r.Method, r.URL.Path, allow)}
 	}
-	return &failure{status: http.StatusNotFound, kind: kindNotFound,
-		text: fmt.Sprintf("there is no %s here; docs/api.md lists the endpoints", r.URL.Path)}
+	return &failure.Failure{Status: http.StatusNotFound, Kind: failure.KindNotFound,
+		Text: fmt.Sprintf("there is no %s here; docs/api.md lists the endpoints", r.URL.Path)}
 }
 
 // probeWriter takes an answer that nobody is to see.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/pool"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 	"github.com/eyelet-engine/eyelet/models/builtin"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
@@ -120,7 +121,7 @@ func newModels(pool *pool.Pool, st *store.Store, options *Options,
 // pool.ErrUnknownModel, store.ErrNotFound, or say what is wrong with the model.
 func (ms *models) find(ref string) (*model, error) {
 	if ref == "" {
-		return nil, refuseField("model", "the request names no model")
+		return nil, failure.Field("model", "the request names no model")
 	}
 	ms.mu.Lock()
 	known, ok := ms.found[ref]
@@ -198,7 +199,7 @@ func (ms *models) orOnly(ref string) (*model, error) {
 	if all, err := ms.all(); err == nil && len(all) == 1 {
 		return all[0], nil
 	}
-	return nil, refuseField("model", "the request names no model, and there are several")
+	return nil, failure.Field("model", "the request names no model, and there are several")
 }
 
 // foundModel is what a name stood for a moment ago. Searching reads manifests, of Ollama's all,
@@ -244,7 +245,7 @@ func (ms *models) search(ref string) (*model, error) {
 	if ms.isBuiltin(name) {
 		return ms.ofBuiltin()
 	}
-	return nil, missingModel(ref)
+	return nil, failure.MissingModel(ref)
 }
 
 // named returns the model that the operator or the folder calls so, or nil.

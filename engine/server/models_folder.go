@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
@@ -151,7 +152,7 @@ func (ms *models) unusable() []unusableModel {
 			}
 			if err != nil {
 				all = append(all, unusableModel{Name: s.Name.String(),
-					Error: withoutPaths(plain(err)), err: err})
+					Error: withoutPaths(failure.Text(err)), err: err})
 			}
 		}
 	}

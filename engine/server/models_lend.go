@@ -10,6 +10,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/pool"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
@@ -26,7 +27,7 @@ type lease struct {
 func (ms *models) use(ctx context.Context, m *model, contextLength int,
 	keep *time.Duration) (*lease, error) {
 	if m.draws() {
-		return nil, refuseField("model",
+		return nil, failure.Field("model",
 			"%s draws pictures and answers no questions; POST /v1/images/generations draws", m.name)
 	}
 	key, spec, err := ms.key(m, contextLength)
@@ -96,7 +97,7 @@ func (ms *models) key(m *model, contextLength int) (string, engine.ModelSpec, er
 	spec := m.spec
 	if contextLength > cmp.Or(spec.Context, engine.DefaultContext) {
 		if contextLength > ms.limits.Context {
-			return "", spec, refuseField("num_ctx",
+			return "", spec, failure.Field("num_ctx",
 				"a context of %d tokens is more than this server gives, which is %d", contextLength,
 				ms.limits.Context)
 		}

@@ -3,24 +3,27 @@ package server
 import (
 	"strings"
 	"testing"
+
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/fields"
 )
 
 func TestNumbersAreReadAsClientsWriteThem(t *testing.T) {
-	type fields struct {
-		W *whole            `json:"w"`
-		F *fraction         `json:"f"`
-		L []whole           `json:"l"`
-		D struct{ W whole } `json:"d"`
+	type numbers struct {
+		W *fields.Whole            `json:"w"`
+		F *fields.Fraction         `json:"f"`
+		L []fields.Whole           `json:"l"`
+		D struct{ W fields.Whole } `json:"d"`
 	}
 	for _, text := range []string{"5", "5.0", "5e0", "50e-1", `"5"`, `" 5.0 "`} {
-		var v fields
+		var v numbers
 		if err := decodeJSON(
 			[]byte(`{"w":`+text+`,"f":`+text+`,"l":[`+text+`],"d":{"W":`+text+`}}`),
 			&v); err != nil || *v.W != 5 || *v.F != 5 || v.L[0] != 5 || v.D.W != 5 {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
-	var v fields
+	var v numbers
 	if err := decodeJSON([]byte(`{"w":null,"f":null,"l":null}`), &v); err != nil || v.W != nil ||
 		v.F != nil {
 		t.Error(err)
@@ -35,9 +38,9 @@ func TestNumbersAreReadAsClientsWriteThem(t *testing.T) {
 		"f": {`""`, `"x"`, `"Infinity"`, `1e400`, `false`, `[]`},
 	} {
 		for _, text := range list {
-			err := decodeJSON([]byte(`{"`+field+`":`+text+`}`), &fields{})
-			f, ok := err.(*failure)
-			if !ok || f.status != 400 || f.param != field || !strings.Contains(f.text,
+			err := decodeJSON([]byte(`{"`+field+`":`+text+`}`), &numbers{})
+			f, ok := err.(*failure.Failure)
+			if !ok || f.Status != 400 || f.Param != field || !strings.Contains(f.Text,
 				strings.Trim(text, `"`)) {
 				t.Errorf("%s %s: %v", field, text, err)
 			}

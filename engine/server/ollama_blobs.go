@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
@@ -28,8 +29,8 @@ func (s *Server) decodeChange(w http.ResponseWriter, r *http.Request, v any) (*s
 // changing returns the store, if requests may change it.
 func (s *Server) changing() (*store.Store, error) {
 	if s.models.store == nil || s.options.ReadOnly {
-		return nil, &failure{status: http.StatusForbidden, kind: kindForbidden,
-			text: "this server's models cannot be changed over HTTP"}
+		return nil, &failure.Failure{Status: http.StatusForbidden, Kind: failure.KindForbidden,
+			Text: "this server's models cannot be changed over HTTP"}
 	}
 	return s.models.store, nil
 }
@@ -38,7 +39,7 @@ func (s *Server) changing() (*store.Store, error) {
 func digestOf(r *http.Request) (store.Digest, error) {
 	d, err := store.ParseDigest(r.PathValue("digest"))
 	if err != nil {
-		return "", refuseField("digest",
+		return "", failure.Field("digest",
 			"%.100q is no digest; give sha256: and 64 hexadecimal digits", r.PathValue("digest"))
 	}
 	return d, nil
@@ -51,8 +52,8 @@ func (s *Server) ollamaHasBlob(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if s.models.store == nil || !s.models.store.HasBlob(d) {
-		return &failure{status: http.StatusNotFound, kind: kindNotFound,
-			text: fmt.Sprintf("blob %q not found", d)}
+		return &failure.Failure{Status: http.StatusNotFound, Kind: failure.KindNotFound,
+			Text: fmt.Sprintf("blob %q not found", d)}
 	}
 	w.WriteHeader(http.StatusOK)
 	return nil
@@ -100,9 +101,9 @@ func (s *Server) blobBody(w http.ResponseWriter, r *http.Request) (*timedBody, e
 	return s.newTimedBody(w, r, http.MaxBytesReader(w, r.Body, s.limits.Blob)), nil
 }
 
-func (s *Server) blobTooLarge() *failure {
-	return &failure{status: http.StatusRequestEntityTooLarge, kind: kindTooLarge,
-		text: fmt.Sprintf("the blob is larger than %d GiB", s.limits.Blob>>30)}
+func (s *Server) blobTooLarge() *failure.Failure {
+	return &failure.Failure{Status: http.StatusRequestEntityTooLarge, Kind: failure.KindTooLarge,
+		Text: fmt.Sprintf("the blob is larger than %d GiB", s.limits.Blob>>30)}
 }
 
 // blobFailure says what was wrong with a body that could not be stored.
@@ -111,12 +112,12 @@ func (s *Server) blobFailure(body *timedBody, err error) error {
 		return s.blobTooLarge()
 	}
 	if body.late.Load() {
-		return &failure{status: http.StatusRequestTimeout, kind: kindTimeout,
-			text: fmt.Sprintf("nothing came for %v", s.limits.ReadTime), cause: err}
+		return &failure.Failure{Status: http.StatusRequestTimeout, Kind: failure.KindTimeout,
+			Text: fmt.Sprintf("nothing came for %v", s.limits.ReadTime), Cause: err}
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return &failure{status: http.StatusBadRequest, kind: kindRequest,
-			text: "the body ends early", cause: err}
+		return &failure.Failure{Status: http.StatusBadRequest, Kind: failure.KindRequest,
+			Text: "the body ends early", Cause: err}
 	}
 	return err
 }

@@ -13,8 +13,11 @@ import (
 
 	"github.com/ollama/ollama/api"
 
+	"github.com/eyelet-engine/eyelet/engine/faults"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/fields"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/ollama"
 	templates "github.com/eyelet-engine/eyelet/models/chat"
-	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/quantize"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
@@ -56,11 +59,10 @@ func (s *Server) ollamaCreate(w http.ResponseWriter, r *http.Request) error {
 // notMade is why a model could not be made. Files that are no model are the client's, which
 // uploaded them.
 func notMade(err error) error {
-	for _, target := range []error{quantize.ErrOptions, gguf.ErrNotGGUF, gguf.ErrTruncated,
-		gguf.ErrCorrupt, gguf.ErrUnsupported, gguf.ErrLimit, store.ErrUnsupported} {
+	for _, target := range append([]error{quantize.ErrOptions, store.ErrUnsupported},
+		faults.GGUF...) {
 		if errors.Is(err, target) {
-			return &failure{status: http.StatusBadRequest, kind: kindRequest, text: plain(err),
-				cause: err}
+			return failure.Refuse("%s", failure.Text(err)).By(err)
 		}
 	}
 	return err
@@ -108,12 +110,12 @@ func (s *Server) recipe(st *store.Store,
 	q *api.CreateRequest) (recipe store.Recipe, from *model, err error) {
 	switch {
 	case len(q.Adapters) > 0:
-		return recipe, nil, refuseField("adapters",
+		return recipe, nil, failure.Field("adapters",
 			"the server runs no LoRA adapters; merge them into the model")
 	case q.RemoteHost != "":
-		return recipe, nil, refuseField("remote_host", "the server asks no other server")
+		return recipe, nil, failure.Field("remote_host", "the server asks no other server")
 	case q.From == "" && len(q.Files) == 0:
-		return recipe, nil, refuseField("from",
+		return recipe, nil, failure.Field("from",
 			"neither from nor files says what the model is made of")
 	}
 	if q.From != "" {
@@ -147,16 +149,16 @@ func (s *Server) recipe(st *store.Store,
 	// so that parts of a split model are in their order
 	for _, file := range slices.Sorted(maps.Keys(q.Files)) {
 		if !fs.ValidPath(file) {
-			return recipe, nil, refuseField("files", "%.100q is no name of a file", file)
+			return recipe, nil, failure.Field("files", "%.100q is no name of a file", file)
 		}
 		d, err := store.ParseDigest(q.Files[file])
 		if err != nil {
-			return recipe, nil, refuseField("files",
+			return recipe, nil, failure.Field("files",
 				"%.100q has no digest; upload the file, and give sha256: and 64 hexadecimal digits",
 				file)
 		}
 		if !st.HasBlob(d) {
-			return recipe, nil, refuseField("files",
+			return recipe, nil, failure.Field("files",
 				"the blob of %.100q is not here; upload it first: POST /api/blobs/%s", file, d)
 		}
 		recipe.Files = append(recipe.Files, d)
@@ -193,7 +195,7 @@ func recipeTexts(recipe *store.Recipe, q *api.CreateRequest) error {
 	if q.Template != "" {
 		if _, err := templates.ParseGo(q.Template, templates.Options{}); err != nil &&
 			!templates.IsJinja(q.Template) {
-			return refuseField("template", "%s", plain(err))
+			return failure.Field("template", "%s", failure.Text(err))
 		}
 		recipe.Texts[store.MediaTemplate] = []byte(q.Template)
 	}
@@ -201,7 +203,7 @@ func recipeTexts(recipe *store.Recipe, q *api.CreateRequest) error {
 		recipe.Texts[store.MediaSystem] = []byte(q.System)
 	}
 	if len(q.Parameters) > 0 {
-		if err := newOllamaOptions().ofRequest(q.Parameters); err != nil {
+		if err := fields.NewOptions().OfRequest(q.Parameters); err != nil {
 			return err
 		}
 		if stop, ok := q.Parameters["stop"].(string); ok {
@@ -216,7 +218,7 @@ func recipeTexts(recipe *store.Recipe, q *api.CreateRequest) error {
 	if len(q.Messages) > 0 {
 		for i, msg := range q.Messages {
 			if msg.Role == "" || len(msg.Images) > 0 {
-				return refuseField("messages", "message %d has no role, or has pictures, which a model's own messages cannot have", i+1)
+				return failure.Field("messages", "message %d has no role, or has pictures, which a model's own messages cannot have", i+1)
 			}
 		}
 		data, err := json.Marshal(q.Messages)
@@ -233,12 +235,12 @@ func recipeTexts(recipe *store.Recipe, q *api.CreateRequest) error {
 		for _, x := range license {
 			text, ok := x.(string)
 			if !ok {
-				return refuseField("license", "the licences hold something that is no text")
+				return failure.Field("license", "the licences hold something that is no text")
 			}
 			recipe.Licenses = append(recipe.Licenses, text)
 		}
 	default:
-		return refuseField("license", "the licence is neither a text nor a list of texts")
+		return failure.Field("license", "the licence is neither a text nor a list of texts")
 	}
 	return nil
 }
@@ -246,13 +248,13 @@ func recipeTexts(recipe *store.Recipe, q *api.CreateRequest) error {
 // progress tells a client how far a change is, line by line, or how it ended.
 type progress struct {
 	s        *Server
-	out      *lines
+	out      *stream
 	streamed bool
 	last     api.ProgressResponse
 }
 
 func (s *Server) newProgress(w http.ResponseWriter, stream *bool) *progress {
-	return &progress{s: s, out: s.newLines(w), streamed: stream == nil || *stream}
+	return &progress{s: s, out: s.newStream(w, asLines), streamed: stream == nil || *stream}
 }
 
 func (p *progress) say(status string) error { return p.tell(api.ProgressResponse{Status: status}) }
@@ -261,7 +263,7 @@ func (p *progress) say(status string) error { return p.tell(api.ProgressResponse
 func (p *progress) tell(news api.ProgressResponse) error {
 	p.last = news
 	if p.streamed {
-		return p.out.send(p.last)
+		return p.out.sendLine(p.last)
 	}
 	if news.Status == "success" {
 		return p.s.writeJSON(p.out.w, http.StatusOK, p.last)
@@ -273,7 +275,7 @@ func (p *progress) tell(news api.ProgressResponse) error {
 func (p *progress) failed(ctx context.Context, err error) error {
 	if p.out.begun {
 		// the client may be gone
-		_ = p.out.send(map[string]string{"error": failureOf(ctx, err).text})
+		_ = p.out.sendLine(ollama.Error{Error: failure.Of(ctx, err).Text})
 	}
 	return err
 }
@@ -322,7 +324,7 @@ func (s *Server) ollamaDelete(w http.ResponseWriter, r *http.Request) error {
 	}
 	m, err := s.models.find(name.String())
 	if err == nil && m.stored == nil {
-		return refuseField("model", "%s is no model of the store; only those can be deleted", name)
+		return failure.Field("model", "%s is no model of the store; only those can be deleted", name)
 	}
 	defer s.models.forget()
 	if _, err := st.Delete(name); err != nil {
@@ -356,6 +358,6 @@ func (s *Server) ollamaPull(w http.ResponseWriter, r *http.Request) error {
 // ollamaTransfer answers POST /api/push, and /api/pull of what is not here, which would have the
 // server connect elsewhere.
 func (s *Server) ollamaTransfer(_ http.ResponseWriter, r *http.Request) error {
-	return &failure{status: http.StatusNotImplemented, kind: kindUnsupported, text: fmt.Sprintf(
+	return &failure.Failure{Status: http.StatusNotImplemented, Kind: failure.KindUnsupported, Text: fmt.Sprintf(
 		"%s is not served: this server has no registry, and connects to none; on its machine, \"eyelet import\", \"eyelet pull\" and \"eyelet push\" carry models", r.URL.Path)}
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"time"
@@ -8,12 +9,60 @@ import (
 	"github.com/ollama/ollama/api"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/answer"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/fields"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/ollama"
 )
+
+// ollamaTurn is what requests to chat and to generate have in common once they are read.
+type ollamaTurn struct {
+	model      *model
+	name       string // of the model, as the client called it
+	request    engine.Request
+	options    *fields.Options
+	keep       *ollama.KeepAlive
+	streamed   *bool
+	truncate   *bool
+	renderOnly bool
+	continued  bool // the first blank of the answer is part of it
+}
+
+// ollamaAnswer borrows the model and answers. format makes the renderer, given the time for which
+// the request waited for the model, and rendered the answer to a request that asks for its prompt
+// alone.
+func (s *Server) ollamaAnswer(w http.ResponseWriter, r *http.Request, t *ollamaTurn,
+	format func(load time.Duration) answer.Renderer, rendered func(*api.DebugInfo) any) error {
+	l, err := s.models.use(r.Context(), t.model, t.options.Context, t.keep.Time())
+	if err != nil {
+		return err
+	}
+	defer l.Release()
+	t.options.Apply(&t.request, l.Model.Info().Context)
+	if t.request.Thinking == engine.ThinkOn && !l.Model.Thinks() {
+		return failure.Field("think", "%q does not support thinking", t.name)
+	}
+	if t.renderOnly {
+		prompt, err := l.Model.Render(r.Context(), t.request)
+		if err != nil {
+			return err
+		}
+		return s.writeJSON(w, http.StatusOK, rendered(&api.DebugInfo{
+			RenderedTemplate: prompt.Text, ImageCount: prompt.Images}))
+	}
+	set := answer.NewSet(1)
+	if t.continued {
+		set.Continued()
+	}
+	out := s.streamIf(t.streamed == nil || *t.streamed, w, asLines)
+	return s.respond(r.Context(), w, out, set, format(l.load),
+		only(l.generateFitting(r.Context(), t.request, t.options.Fitting(t.truncate))))
+}
 
 // ollamaChat answers POST /api/chat.
 func (s *Server) ollamaChat(w http.ResponseWriter, r *http.Request) error {
 	began := time.Now()
-	var q ollamaChatRequest
+	var q ollama.ChatRequest
 	m, err := s.decodeFor(w, r, &q, &q.Model)
 	if err != nil {
 		return err
@@ -35,80 +84,29 @@ func (s *Server) ollamaChat(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	request := engine.Request{Logprobs: q.Logprobs, TopLogprobs: int(q.TopLogprobs),
-		ContextShift: q.Shift == nil || *q.Shift}
-	if err := q.form(&request); err != nil {
-		return err
-	}
-	request.Messages, request.Tools, request.Thinking = ollamaMessages(m, messages), q.tools(),
-		thinking(q.Think)
-	if err := s.withPages(r.Context(), request.Messages); err != nil {
-		return err
-	}
-	prefilled := !isHeld(&request) && prefill(&request)
-	l, err := s.models.use(r.Context(), m, options.context, q.KeepAlive.keep())
+	request, err := q.Request()
 	if err != nil {
 		return err
 	}
-	defer l.Release()
-	options.apply(&request, l.Model.Info().Context)
-	if request.Thinking == engine.ThinkOn && !l.Model.Thinks() {
-		return refuseField("think", "%q does not support thinking", q.Model)
+	request.Messages = ollamaMessages(m, messages)
+	if err := s.withPages(r.Context(), request.Messages); err != nil {
+		return err
 	}
-	if q.DebugRenderOnly {
-		rendered, err := l.Model.Render(r.Context(), request)
-		if err != nil {
-			return err
-		}
-		return s.writeJSON(w, http.StatusOK, api.ChatResponse{Model: q.Model,
-			CreatedAt: time.Now().UTC(), DebugInfo: &api.DebugInfo{RenderedTemplate: rendered.Text,
-				ImageCount: rendered.Images}})
-	}
-	out := &ollamaOutput{s: s, w: w, ctx: r.Context(), model: q.Model, began: began, load: l.load,
-		streamed: q.Stream == nil || *q.Stream, raw: prefilled}
-	return out.run(l.generateFitting(r.Context(), request, options.fitting(q.Truncate)),
-		func(e ollamaEvent) any {
-			c := api.ChatResponse{Model: e.model, CreatedAt: e.at,
-				Message: api.Message{Role: "assistant", Content: e.text, Thinking: e.thinking,
-					ToolCalls: e.calls}, Logprobs: e.logprobs}
-			if e.done {
-				c.Done, c.DoneReason, c.Metrics = true, e.reason, e.metrics
-			}
-			return struct {
-				api.ChatResponse
-				schemaChecked
-			}{c, schemaChecked{checked(e.result)}}
+	continued := !isHeld(&request) && prefill(&request)
+	return s.ollamaAnswer(w, r, &ollamaTurn{model: m, name: q.Model, request: request,
+		options: options, keep: q.KeepAlive, streamed: q.Stream, truncate: q.Truncate,
+		renderOnly: q.DebugRenderOnly, continued: continued},
+		func(load time.Duration) answer.Renderer { return ollama.NewChat(&q, began, load) },
+		func(info *api.DebugInfo) any {
+			return api.ChatResponse{Model: q.Model, CreatedAt: time.Now().UTC(), DebugInfo: info}
 		})
 }
 
-// tools are the tools of a request as the engine takes them.
-func (q *ollamaChatRequest) tools() []engine.Tool {
-	var tools []engine.Tool
-	for _, t := range q.Tools {
-		tools = append(tools, engine.Tool{Name: t.Function.Name,
-			Description: t.Function.Description, Parameters: t.Function.Parameters,
-			Strict: t.Function.Strict})
-	}
-	return tools
-}
-
-// thinking is Ollama's choice of thinking as the engine takes it. Levels of thinking are all the
-// same.
-func thinking(v *api.ThinkValue) engine.Thinking {
-	switch {
-	case v == nil || v.Value == nil:
-		return engine.ThinkAsUsual
-	case v.Bool():
-		return engine.ThinkOn
-	}
-	return engine.ThinkOff
-}
-
 // checkChat finds what is wrong with a request before a model is loaded.
-func (s *Server) checkChat(q *ollamaChatRequest, m *model) (*ollamaOptions, error) {
+func (s *Server) checkChat(q *ollama.ChatRequest, m *model) (*fields.Options, error) {
 	for i, t := range q.Tools {
 		if t.Type != "" && t.Type != "function" {
-			return nil, refuseField("tools",
+			return nil, failure.Field("tools",
 				"tool %d is of the type %.40q; there are functions alone", i+1, t.Type)
 		}
 	}
@@ -116,13 +114,13 @@ func (s *Server) checkChat(q *ollamaChatRequest, m *model) (*ollamaOptions, erro
 }
 
 // ollamaChoices are the options of a request over those of its model.
-func ollamaChoices(m *model, options map[string]any, topLogprobs whole) (*ollamaOptions, error) {
-	if err := checkTopLogprobs("top_logprobs", topLogprobs); err != nil {
+func ollamaChoices(m *model, options map[string]any, topLogprobs fields.Whole) (*fields.Options, error) {
+	if err := fields.CheckTopLogprobs("top_logprobs", topLogprobs); err != nil {
 		return nil, err
 	}
-	o := newOllamaOptions()
-	o.ofModel(m.params())
-	return o, o.ofRequest(options)
+	o := fields.NewOptions()
+	o.OfModel(m.params())
+	return o, o.OfRequest(options)
 }
 
 // ollamaMessages are the messages of a request as the engine takes them, behind what the model
@@ -167,4 +165,19 @@ func ollamaCalls(calls []api.ToolCall) []engine.ToolCall {
 			Arguments: c.Function.Arguments.String()})
 	}
 	return out
+}
+
+// ollamaLoad answers a request without a question, which loads a model, or unloads it if it is to
+// be kept for no time. It returns what was done.
+func (s *Server) ollamaLoad(ctx context.Context, m *model, keep *ollama.KeepAlive) (string, error) {
+	if keep.Unloads() {
+		s.models.unload(m)
+		return "unload", nil
+	}
+	l, err := s.models.use(ctx, m, 0, keep.Time())
+	if err != nil {
+		return "", err
+	}
+	l.Release()
+	return "load", nil
 }

@@ -16,6 +16,9 @@ import (
 	"github.com/ollama/ollama/api"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/answer"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/ollama"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
@@ -224,8 +227,8 @@ func TestAModelsOwnWordsComeFirst(t *testing.T) {
 		t.Error(got)
 	}
 	o, err := ollamaChoices(m, map[string]any{"num_predict": 7.0, "num_thread": "1"}, 0)
-	if err != nil || o.sampling.Temperature != 0 || o.predict != 7 || o.threads != 1 ||
-		o.sampling.TopK != 40 || len(o.stop) != 1 {
+	if err != nil || o.Sampling.Temperature != 0 || o.Predict != 7 || o.Threads != 1 ||
+		o.Sampling.TopK != 40 || len(o.Stop) != 1 {
 		t.Errorf("%+v %v", o, err)
 	}
 }
@@ -242,8 +245,6 @@ func TestToolsAreCalled(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			// A toy calls no tool by itself, so its answer is made of what a model that does would
 			// write.
-			out := &ollamaOutput{s: ts.Server, w: httptest.NewRecorder(), ctx: t.Context(),
-				streamed: stream == nil}
 			deltas := []engine.Event{
 				{Reasoning: "hm"}, {Text: " I paint."},
 				{Calls: []engine.CallDelta{{ID: "c1", Name: "paint"}}},
@@ -251,19 +252,24 @@ func TestToolsAreCalled(t *testing.T) {
 				{Calls: []engine.CallDelta{{Arguments: `"red"}`, Done: true}}},
 				{Done: &engine.Result{Finish: engine.FinishTools}},
 			}
+			w := httptest.NewRecorder()
+			err := ts.respond(t.Context(), w, ts.streamIf(stream == nil, w, asLines),
+				answer.NewSet(1), ollama.NewChat(&ollama.ChatRequest{}, time.Now(), 0),
+				only(func(yield func(engine.Event, error) bool) {
+					for _, e := range deltas {
+						if !yield(e, nil) {
+							return
+						}
+					}
+				}))
 			var text, thoughts, reason string
 			var calls []api.ToolCall
-			err := out.run(func(yield func(engine.Event, error) bool) {
-				for _, e := range deltas {
-					if !yield(e, nil) {
-						return
-					}
-				}
-			}, func(e ollamaEvent) any {
-				text, thoughts, calls, reason = text+e.text, thoughts+e.thinking,
-					append(calls, e.calls...), e.reason
-				return nil
-			})
+			for d := json.NewDecoder(w.Body); err == nil && d.More(); {
+				var e api.ChatResponse
+				err = d.Decode(&e)
+				text, thoughts, calls, reason = text+e.Message.Content,
+					thoughts+e.Message.Thinking, append(calls, e.Message.ToolCalls...), e.DoneReason
+			}
 			if err != nil || text != "I paint." || thoughts != "hm" || reason != "stop" ||
 				len(calls) != 1 || calls[0].ID != "c1" || calls[0].Function.Name != "paint" ||
 				calls[0].Function.Arguments.String() != `{"color":"red"}` {
@@ -429,7 +435,7 @@ func TestTheEndOfTheServerIsTheLastLineOfAnAnswer(t *testing.T) {
 		last = lines.Text()
 		ts.end()
 	}
-	if !strings.Contains(last, errShutdown.Error()) {
+	if !strings.Contains(last, failure.ErrShutdown.Error()) {
 		t.Errorf("%q %v", last, lines.Err())
 	}
 }
@@ -444,23 +450,24 @@ func FuzzChatRequest(f *testing.F) {
 	}
 	s := &Server{pictures: pictures, limits: Limits{}.withDefaults(0)}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		var q ollamaChatRequest
+		var q ollama.ChatRequest
 		if decodeJSON(data, &q) != nil {
 			return
 		}
 		o, err := s.checkChat(&q, &model{})
 		if err != nil {
-			if fail, ok := errors.AsType[*failure](err); !ok || fail.status < 400 ||
-				fail.status >= http.StatusInternalServerError {
+			if fail, ok := errors.AsType[*failure.Failure](err); !ok || fail.Status < 400 ||
+				fail.Status >= http.StatusInternalServerError {
 				t.Fatalf("%v", err)
 			}
 			return
 		}
-		r := engine.Request{ContextShift: true}
-		if q.form(&r) != nil || len(q.Messages) == 0 {
+		r, err := q.Request()
+		if err != nil || len(q.Messages) == 0 {
 			return
 		}
-		o.apply(&r, 4096)
+		r.ContextShift = true
+		o.Apply(&r, 4096)
 		if r.MaxTokens < 0 || r.Sampling.TopK < 0 || r.Sampling.PenaltyLastN < 0 {
 			t.Fatalf("%+v", r)
 		}

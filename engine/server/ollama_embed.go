@@ -9,16 +9,17 @@ import (
 	"github.com/ollama/ollama/api"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/fields"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/ollama"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/openai"
 )
-
-// maxTexts bounds the texts of one request for embeddings, as OpenAI's API does.
-const maxTexts = 2048
 
 // ollamaEmbedRequest is the body of POST /api/embed.
 type ollamaEmbedRequest struct {
 	api.EmbedRequest
-	KeepAlive  *keepAlive `json:"keep_alive"`
-	Dimensions whole      `json:"dimensions"`
+	KeepAlive  *ollama.KeepAlive `json:"keep_alive"`
+	Dimensions fields.Whole      `json:"dimensions"`
 }
 
 // ollamaEmbed answers POST /api/embed: vectors for texts.
@@ -34,7 +35,7 @@ func (s *Server) ollamaEmbed(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if q.Dimensions < 0 {
-		return refuseField("dimensions", "dimensions is %d", q.Dimensions)
+		return failure.Field("dimensions", "dimensions is %d", q.Dimensions)
 	}
 	truncate := q.Truncate == nil || *q.Truncate
 	if n, given := q.Options["num_ctx"]; given && truncate && len(texts) > 0 && n == float64(0) {
@@ -59,19 +60,18 @@ func (s *Server) ollamaEmbed(w http.ResponseWriter, r *http.Request) error {
 
 // tooLongForOllama says that a text does not fit in Ollama's very words, which its clients compare.
 func tooLongForOllama(truncated bool, cause error) error {
-	f := refuse("the input length exceeds the context length")
+	f := failure.Refuse("the input length exceeds the context length")
 	if truncated {
-		f = refuse("input after truncation exceeds maximum context length")
+		f = failure.Refuse("input after truncation exceeds maximum context length")
 	}
-	f.cause = cause
-	return f
+	return f.By(cause)
 }
 
 // ollamaEmbeddings answers POST /api/embeddings, which is older and takes one text.
 func (s *Server) ollamaEmbeddings(w http.ResponseWriter, r *http.Request) error {
 	var q struct {
 		api.EmbeddingRequest
-		KeepAlive *keepAlive `json:"keep_alive"`
+		KeepAlive *ollama.KeepAlive `json:"keep_alive"`
 	}
 	m, err := s.decodeFor(w, r, &q, &q.Model)
 	if err != nil {
@@ -97,18 +97,18 @@ func (s *Server) ollamaEmbeddings(w http.ResponseWriter, r *http.Request) error 
 
 // embed borrows a model for texts. Without texts the model is loaded all the same, as Ollama does
 // it.
-func (s *Server) embed(r *http.Request, m *model, options map[string]any, keep *keepAlive,
+func (s *Server) embed(r *http.Request, m *model, options map[string]any, keep *ollama.KeepAlive,
 	q engine.EmbedRequest) (*engine.Embeddings, time.Duration, error) {
-	o := newOllamaOptions()
-	if err := o.ofRequest(options); err != nil {
+	o := fields.NewOptions()
+	if err := o.OfRequest(options); err != nil {
 		return nil, 0, err
 	}
-	l, err := s.models.use(r.Context(), m, o.context, keep.keep())
+	l, err := s.models.use(r.Context(), m, o.Context, keep.Time())
 	if err != nil {
 		return nil, 0, err
 	}
 	defer l.Release()
-	q.Context = o.context
+	q.Context = o.Context
 	if len(q.Texts) == 0 {
 		return &engine.Embeddings{}, l.load, nil
 	}
@@ -128,21 +128,21 @@ func embedTexts(input any) ([]string, error) {
 		}
 		return []string{input}, nil
 	case []any:
-		if len(input) > maxTexts {
-			return nil, refuseField("input", "the input has %d texts; give %d at most", len(input),
-				maxTexts)
+		if len(input) > openai.MaxTexts {
+			return nil, failure.Field("input", "the input has %d texts; give %d at most", len(input),
+				openai.MaxTexts)
 		}
 		texts := make([]string, len(input))
 		for i, x := range input {
 			text, ok := x.(string)
 			if !ok {
-				return nil, refuseField("input", "element %d of the input is no text", i+1)
+				return nil, failure.Field("input", "element %d of the input is no text", i+1)
 			}
 			texts[i] = text
 		}
 		return texts, nil
 	}
-	return nil, refuseField("input", "the input is neither a text nor a list of texts")
+	return nil, failure.Field("input", "the input is neither a text nor a list of texts")
 }
 
 // shorten keeps the first n numbers of a vector, 0 for all, and makes its length 1 again.

@@ -7,13 +7,17 @@ import (
 	"github.com/ollama/ollama/api"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/answer"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/fields"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/ollama"
 	templates "github.com/eyelet-engine/eyelet/models/chat"
 )
 
 // ollamaGenerate answers POST /api/generate.
 func (s *Server) ollamaGenerate(w http.ResponseWriter, r *http.Request) error {
 	began := time.Now()
-	var q ollamaGenerateRequest
+	var q ollama.GenerateRequest
 	m, err := s.decodeFor(w, r, &q, &q.Model)
 	if err != nil {
 		return err
@@ -40,52 +44,25 @@ func (s *Server) ollamaGenerate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	l, err := s.models.use(r.Context(), m, options.context, q.KeepAlive.keep())
-	if err != nil {
-		return err
-	}
-	defer l.Release()
-	if request.Thinking == engine.ThinkOn && !l.Model.Thinks() {
-		return refuseField("think", "%q does not support thinking", q.Model)
-	}
-	options.apply(request, l.Model.Info().Context)
-	if q.DebugRenderOnly {
-		rendered, err := l.Model.Render(r.Context(), *request)
-		if err != nil {
-			return err
-		}
-		return s.writeJSON(w, http.StatusOK, api.GenerateResponse{Model: q.Model,
-			CreatedAt: time.Now().UTC(), DebugInfo: &api.DebugInfo{RenderedTemplate: rendered.Text,
-				ImageCount: rendered.Images}})
-	}
-	out := &ollamaOutput{s: s, w: w, ctx: r.Context(), model: q.Model, began: began, load: l.load,
-		streamed: q.Stream == nil || *q.Stream, raw: q.Raw}
-	return out.run(l.generateFitting(r.Context(), *request, options.fitting(q.Truncate)),
-		func(e ollamaEvent) any {
-			g := api.GenerateResponse{Model: e.model, CreatedAt: e.at, Response: e.text,
-				Thinking: e.thinking, Logprobs: e.logprobs}
-			if e.done {
-				g.Done, g.DoneReason, g.Metrics = true, e.reason, e.metrics
-				if !q.Raw {
-					g.Context = contextOf(e.result.Prompt, e.tokens)
-				}
-			}
-			return struct {
-				api.GenerateResponse
-				schemaChecked
-			}{g, schemaChecked{checked(e.result)}}
+	return s.ollamaAnswer(w, r, &ollamaTurn{model: m, name: q.Model, request: request,
+		options: options, keep: q.KeepAlive, streamed: q.Stream, truncate: q.Truncate,
+		renderOnly: q.DebugRenderOnly, continued: q.Raw},
+		func(load time.Duration) answer.Renderer { return ollama.NewGenerate(&q, began, load) },
+		func(info *api.DebugInfo) any {
+			return api.GenerateResponse{Model: q.Model, CreatedAt: time.Now().UTC(),
+				DebugInfo: info}
 		})
 }
 
 // checkGenerate finds what is wrong with a request before a model is loaded.
-func (s *Server) checkGenerate(q *ollamaGenerateRequest, m *model) (*ollamaOptions, error) {
+func (s *Server) checkGenerate(q *ollama.GenerateRequest, m *model) (*fields.Options, error) {
 	switch {
 	case q.Raw && (q.Template != "" || q.System != "" || len(q.Context) > 0):
-		return nil, refuseField("raw", "raw mode does not support template, system, or context")
+		return nil, failure.Field("raw", "raw mode does not support template, system, or context")
 	case q.Suffix != "":
-		return nil, refuseField("suffix", "%q does not support insert", q.Model)
+		return nil, failure.Field("suffix", "%q does not support insert", q.Model)
 	case q.Width != 0 || q.Height != 0 || q.Steps != 0:
-		return nil, refuseField("width", "%q does not draw pictures", q.Model)
+		return nil, failure.Field("width", "%q does not draw pictures", q.Model)
 	}
 	var n int
 	var err error
@@ -95,13 +72,14 @@ func (s *Server) checkGenerate(q *ollamaGenerateRequest, m *model) (*ollamaOptio
 	return ollamaChoices(m, q.Options, q.TopLogprobs)
 }
 
-// generateRequest makes an engine's request of one to generate.
-func generateRequest(q *ollamaGenerateRequest, m *model) (*engine.Request, error) {
-	r := &engine.Request{Logprobs: q.Logprobs, TopLogprobs: int(q.TopLogprobs),
-		ContextShift: q.Shift == nil || *q.Shift, KeepPrompt: !q.Raw}
-	demands := formatDemands{q.otherDemands, q.Format}
-	if err := demands.apply(r); err != nil {
-		return nil, err
+// maxTemplate bounds a template that comes with a request.
+const maxTemplate = 64 << 10
+
+// generateRequest returns what a request to generate asks of the engine.
+func generateRequest(q *ollama.GenerateRequest, m *model) (engine.Request, error) {
+	r, err := q.Request()
+	if err != nil {
+		return r, err
 	}
 	if q.Raw {
 		r.Prompt = q.Prompt
@@ -110,22 +88,19 @@ func generateRequest(q *ollamaGenerateRequest, m *model) (*engine.Request, error
 		}
 		return r, nil
 	}
-	r.Thinking = thinking(q.Think)
 	if q.Template != "" {
 		if len(q.Template) > maxTemplate {
-			return nil, refuseField("template", "the template has %d bytes; give %d at most",
+			return r, failure.Field("template", "the template has %d bytes; give %d at most",
 				len(q.Template), maxTemplate)
 		}
-		var err error
 		// as it was shown
 		if r.Template, err = templates.ParseGo(q.Template, templates.Options{}); err != nil &&
 			q.Template != m.ownTemplate() {
-			return nil, refuseField("template", "%s", plain(err))
+			return r, failure.Field("template", "%s", failure.Text(err))
 		}
 	}
-	var err error
-	if r.Before, err = q.beforeTokens(); err != nil {
-		return nil, err
+	if r.Before, err = q.BeforeTokens(); err != nil {
+		return r, err
 	}
 	messages := []api.Message{{Role: "user", Content: q.Prompt, Images: q.GenerateRequest.Images}}
 	if q.System != "" {
@@ -136,19 +111,4 @@ func generateRequest(q *ollamaGenerateRequest, m *model) (*engine.Request, error
 	}
 	r.Messages = ollamaMessages(m, messages)
 	return r, nil
-}
-
-// maxTemplate bounds a template that comes with a request.
-const maxTemplate = 64 << 10
-
-// contextOf is the context that continues a conversation: all its tokens. Pictures are not among
-// them.
-func contextOf(prompt, answer []engine.Token) []int {
-	tokens := make([]int, 0, len(prompt)+len(answer))
-	for _, list := range [][]engine.Token{prompt, answer} {
-		for _, t := range list {
-			tokens = append(tokens, int(t))
-		}
-	}
-	return tokens
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/ollama/ollama/api"
+
+	"github.com/eyelet-engine/eyelet/engine/server/internal/ollama"
 )
 
 // generate asks and returns the whole answer, and the last document of it.
@@ -166,7 +168,7 @@ func FuzzGenerateRequest(f *testing.F) {
 	}
 	s := &Server{pictures: pictures, limits: Limits{}.withDefaults(0)}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		var q ollamaGenerateRequest
+		var q ollama.GenerateRequest
 		if decodeJSON(data, &q) != nil {
 			return
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/ollama/ollama/api"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/quantize"
 	"github.com/eyelet-engine/eyelet/models/store"
@@ -53,7 +54,7 @@ func (s *Server) quantization(st *store.Store, to, from string,
 		q.to = "Q3_K_M"
 	}
 	if !slices.Contains(quantizedTypes, q.to) {
-		return nil, refuseField("quantize",
+		return nil, failure.Field("quantize",
 			"%.40q is no type that the server quantizes to; give one of %s", to, strings.Join(
 				quantizedTypes, ", "))
 	}
@@ -76,7 +77,7 @@ func (s *Server) quantization(st *store.Store, to, from string,
 	case strings.EqualFold(q.from, q.to):
 		return nil, nil // it is that already
 	case !slices.Contains(quantizedSources, strings.ToUpper(q.from)):
-		return nil, refuseField("quantize",
+		return nil, failure.Field("quantize",
 			"the model is in %.40s; only models in F16, BF16 and F32 are quantized", q.from)
 	}
 	return q, nil
@@ -95,7 +96,7 @@ func (q *quantization) find(s *Server, st *store.Store, from string, files []sto
 			if f, err = gguf.Read(blob, info.Size(), string(d)); err == nil &&
 				f.Architecture() != "clip" {
 				if q.source != "" {
-					err = refuseField("quantize", "the model is split; upload it as one file")
+					err = failure.Field("quantize", "the model is split; upload it as one file")
 				}
 				q.source, q.blob = blob.Name(), d
 			}
@@ -108,14 +109,14 @@ func (q *quantization) find(s *Server, st *store.Store, from string, files []sto
 		return nil
 	}
 	if from == "" {
-		return refuseField("quantize", "none of the files is a language model")
+		return failure.Field("quantize", "none of the files is a language model")
 	}
 	base, err := s.models.find(from)
 	if err != nil {
 		return err
 	}
 	if base.draws() {
-		return refuseField("quantize", "%s draws pictures; language models can be quantized here",
+		return failure.Field("quantize", "%s draws pictures; language models can be quantized here",
 			base.name)
 	}
 	q.source = base.spec.Model

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/openai/openai-go/v3"
+
+	wire "github.com/eyelet-engine/eyelet/engine/server/internal/openai"
 )
 
 // batchLines are requests in OpenAI's format: those of goodLine, and one that asks nothing.
@@ -257,7 +259,7 @@ func TestBatchesBelongToTheirKeys(t *testing.T) {
 	if _, err := b.ready(); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.addFile(&openaiFileObject{ID: "file-a", Owner: "anna"}); err != nil {
+	if err := b.addFile(&wire.FileObject{ID: "file-a", Owner: "anna"}); err != nil {
 		t.Fatal(err)
 	}
 	if b.file("file-a", "anna") == nil || b.file("file-a", "") != nil ||

@@ -1,154 +1,30 @@
 package server
 
 import (
-	"encoding/json"
+	"fmt"
 	"net/http"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/answer"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/openai"
 )
-
-// chatRequest is the body of POST /v1/chat/completions.
-type chatRequest struct {
-	sampleChoices
-	formatDemands
-	Model               string          `json:"model"`
-	Messages            []openaiMessage `json:"messages"`
-	Stream              bool            `json:"stream"`
-	StreamOptions       streamOptions   `json:"stream_options"`
-	N                   *whole          `json:"n"`
-	Stop                texts           `json:"stop"`
-	MaxTokens           *whole          `json:"max_tokens"`
-	MaxCompletionTokens *whole          `json:"max_completion_tokens"`
-	Logprobs            bool            `json:"logprobs"`
-	TopLogprobs         whole           `json:"top_logprobs"`
-	Tools               []struct {
-		Type     string         `json:"type"`
-		Function openaiFunction `json:"function"`
-	} `json:"tools"`
-	ToolChoice json.RawMessage `json:"tool_choice"`
-	Parallel   *bool           `json:"parallel_tool_calls"`
-	Effort     string          `json:"reasoning_effort"`
-	// What tools were called at first; answers to such requests have the shapes of then.
-	Functions    []openaiFunction `json:"functions"`
-	FunctionCall json.RawMessage  `json:"function_call"`
-	// What else an answer might be made of than text, which is all that models here make.
-	Modalities []string        `json:"modalities"`
-	Audio      json.RawMessage `json:"audio"`
-	// Of vLLM.
-	Continue *bool `json:"continue_final_message"`
-	Opening  *bool `json:"add_generation_prompt"`
-}
-
-// streamOptions say what a stream has beside the answer.
-type streamOptions struct {
-	IncludeUsage bool `json:"include_usage"`
-}
-
-// none is the usage of the chunks before the last one: a null, where the last one will have it.
-func (o streamOptions) none() any {
-	if !o.IncludeUsage {
-		return nil
-	}
-	return json.RawMessage("null")
-}
-
-// maxAnswers bounds the answers to one question.
-const maxAnswers = 16
-
-func answersOf(n *whole) (int, error) {
-	if n == nil {
-		return 1, nil
-	}
-	if *n < 1 || *n > maxAnswers {
-		return 0, refuseField("n", "n is %d; give 1 to %d", *n, maxAnswers)
-	}
-	return int(*n), nil
-}
-
-// request translates what needs no model.
-func (q *chatRequest) request(m *model) (r engine.Request, err error) {
-	r = engine.Request{Logprobs: q.Logprobs, TopLogprobs: int(q.TopLogprobs), Stop: q.Stop}
-	if err := checkTopLogprobs("top_logprobs", q.TopLogprobs); err != nil {
-		return r, err
-	}
-	for _, kind := range q.Modalities {
-		if kind != "text" {
-			return r, refuseField(
-				"modalities", "modalities names %.40q; models here answer in text alone, so leave it out or give [\"text\"]", kind)
-		}
-	}
-	if len(q.Audio) > 0 && string(q.Audio) != "null" {
-		return r, refuseField("audio",
-			"audio asks for a spoken answer; models here answer in text alone")
-	}
-	if q.TopLogprobs > 0 && !q.Logprobs {
-		return r, refuseField("top_logprobs", "top_logprobs is set, and logprobs is not true")
-	}
-	if err := checkStops("stop", q.Stop); err != nil {
-		return r, err
-	}
-	if err := maxTokens(&r, "max_tokens", q.MaxTokens); err != nil {
-		return r, err
-	}
-	if err := maxTokens(&r, "max_completion_tokens", q.MaxCompletionTokens); err != nil {
-		return r, err
-	}
-	if err := q.formatDemands.apply(&r); err != nil {
-		return r, err
-	}
-	for i, t := range q.Tools {
-		if t.Type != "" && t.Type != "function" {
-			return r, refuseField("tools", "tool %d is of type %.40q; this server knows functions",
-				i+1, t.Type)
-		}
-		r.Tools = append(r.Tools, engine.Tool(t.Function))
-	}
-	if err := openaiChoice(&r, q.ToolChoice, q.Parallel); err != nil {
-		return r, err
-	}
-	if err := q.applyFunctions(&r); err != nil {
-		return r, err
-	}
-	r.Thinking = thinkingOf(q.Effort)
-	err = q.sampleChoices.apply(&r, m)
-	return r, err
-}
-
-// thinkingOf translates the effort of reasoning, of which a model here has two: none and its own.
-func thinkingOf(effort string) engine.Thinking {
-	switch effort {
-	case "":
-		return engine.ThinkAsUsual
-	case "none", "minimal":
-		return engine.ThinkOff
-	}
-	return engine.ThinkOn
-}
-
-// goesOn reports whether a last message of the assistant's is the beginning of the answer. It is
-// unless the request asks for a turn of its own, as vLLM's clients can.
-func (q *chatRequest) goesOn() bool {
-	if q.Continue != nil {
-		return *q.Continue
-	}
-	return q.Opening == nil || !*q.Opening
-}
 
 // openaiChat answers POST /v1/chat/completions.
 func (s *Server) openaiChat(w http.ResponseWriter, r *http.Request) error {
-	var q chatRequest
+	var q openai.ChatRequest
 	m, err := s.decodeFor(w, r, &q, &q.Model)
 	if err != nil {
 		return err
 	}
 	if len(q.Messages) == 0 {
-		return refuseField("messages", "messages is empty; send at least one")
+		return failure.Field("messages", "messages is empty; send at least one")
 	}
-	n, err := answersOf(q.N)
+	n, err := openai.Answers(q.N)
 	if err != nil {
 		return err
 	}
-	request, err := q.request(m)
+	request, err := q.Request(m.params())
 	if err != nil {
 		return err
 	}
@@ -158,15 +34,72 @@ func (s *Server) openaiChat(w http.ResponseWriter, r *http.Request) error {
 	}
 	request.Messages = t.messages
 	q.Messages = nil // pictures in base64: a request that waits keeps its files alone
-	prefilled := q.goesOn() && !isHeld(&request) && prefill(&request)
+	set := answer.NewSet(n)
+	if q.GoesOn() && !isHeld(&request) && prefill(&request) {
+		set.Continued()
+	}
 	l, err := s.models.use(r.Context(), m, 0, nil)
 	if err != nil {
 		return err
 	}
 	defer l.Release()
-	out := newChatOutput(s, w, &q, n)
-	for i := range out.spoken {
-		out.spoken[i].begun = prefilled
+	return s.respond(r.Context(), w, s.streamIf(q.Stream, w, asEvents), set, openai.NewChat(&q),
+		l.generateAll(r.Context(), copies(request, n)))
+}
+
+// openaiTalk makes the messages of a chat completion ready.
+func (s *Server) openaiTalk(t *talk, messages []openai.Message) error {
+	for i, msg := range messages {
+		param := fmt.Sprintf("messages[%d]", i)
+		out := engine.Message{Role: msg.Role, Reasoning: msg.Thoughts(),
+			ToolCallID: msg.ToolCallID, Name: msg.Name}
+		switch msg.Role {
+		case "system", "user", "assistant", "tool":
+		case "developer":
+			out.Role = "system"
+		case "function":
+			out.Role = "tool"
+			t.functionResult(&out)
+		default:
+			return failure.Field(param+".role",
+				"%s.role is %.40q; give system, developer, user, assistant or tool", param,
+				msg.Role)
+		}
+		var err error
+		if out.Content, err = t.content(msg.Content, param+".content"); err != nil {
+			return err
+		}
+		for _, c := range msg.ToolCalls {
+			out.ToolCalls = append(out.ToolCalls, engine.ToolCall{ID: c.ID, Name: c.Function.Name,
+				Arguments: c.Function.Arguments})
+		}
+		if f := msg.FunctionCall; f != nil {
+			// The id is made of the message's place, so that the prompt of a conversation that goes
+			// on begins as it did.
+			out.ToolCalls = append(out.ToolCalls, engine.ToolCall{
+				ID: fmt.Sprintf("function%d", i), Name: f.Name, Arguments: f.Arguments})
+		}
+		if len(out.Content) == 0 && len(out.ToolCalls) == 0 {
+			if out.Role == "user" {
+				return failure.Field(param+".content",
+					"%s.content is missing; give a text or a list of parts", param)
+			}
+			out.Content = []engine.Content{engine.Text("")}
+		}
+		t.messages = append(t.messages, out)
 	}
-	return out.run(r.Context(), l.generateAll(r.Context(), copies(request, n)))
+	return s.withPages(t.ctx, t.messages)
+}
+
+// functionResult fills in the call that a message of the role function answers: the last one of its
+// name, or the last of all where it has none.
+func (t *talk) functionResult(msg *engine.Message) {
+	for i := len(t.messages) - 1; i >= 0; i-- {
+		for _, c := range t.messages[i].ToolCalls {
+			if msg.Name == "" || c.Name == msg.Name {
+				msg.Name, msg.ToolCallID = c.Name, c.ID
+				return
+			}
+		}
+	}
 }

@@ -11,21 +11,10 @@ import (
 	"os"
 	"slices"
 	"strconv"
+
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/openai"
 )
-
-// openaiFileObject is a file that a client has uploaded, or that a batch has made, as OpenAI
-// describes it.
-type openaiFileObject struct {
-	ID      string `json:"id"`
-	Object  string `json:"object"`
-	Bytes   int64  `json:"bytes"`
-	Created int64  `json:"created_at"`
-	Name    string `json:"filename"`
-	Purpose string `json:"purpose"`
-	Status  string `json:"status"`
-
-	Owner string `json:"owner,omitempty"` // the name of the API key; left out of what clients see
-}
 
 // Bounds of uploads for batches.
 const (
@@ -49,12 +38,12 @@ func (s *Server) openaiUpload(w http.ResponseWriter, r *http.Request) error {
 	}
 	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "multipart/form-data" || params["boundary"] == "" {
-		return refuse("the body is a form (multipart/form-data) with purpose and the file \"file\"")
+		return failure.Refuse("the body is a form (multipart/form-data) with purpose and the file \"file\"")
 	}
 	body := s.newTimedBody(w, r, http.MaxBytesReader(w, r.Body, maxBatchFile+(1<<20)))
 	defer body.end()
 	form := multipart.NewReader(body, params["boundary"])
-	purpose, upload := "", (*openaiFileObject)(nil)
+	purpose, upload := "", (*openai.FileObject)(nil)
 	discard := func(err error) error {
 		if upload != nil {
 			_ = os.Remove(b.content(upload.ID))
@@ -78,9 +67,9 @@ func (s *Server) openaiUpload(w http.ResponseWriter, r *http.Request) error {
 			purpose = string(text)
 		case "file":
 			if upload != nil {
-				return discard(refuseField("file", "the form has two files; upload one at a time"))
+				return discard(failure.Field("file", "the form has two files; upload one at a time"))
 			}
-			upload = &openaiFileObject{ID: newID("file-"), Object: "file", Created: now(),
+			upload = &openai.FileObject{ID: newID("file-"), Object: "file", Created: now(),
 				Name: cmp.Or(part.FileName(), "file"), Status: "processed", Owner: ownerOf(r)}
 			if upload.Bytes, err = b.receive(upload.ID, part); err != nil {
 				return discard(uploadFault(err))
@@ -89,41 +78,33 @@ func (s *Server) openaiUpload(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch {
 	case upload == nil:
-		return refuseField("file", "the form has no file")
+		return failure.Field("file", "the form has no file")
 	case purpose != "batch":
-		return discard(refuseField("purpose",
+		return discard(failure.Field("purpose",
 			"purpose is %.40q; this server keeps files of the purpose batch", purpose))
 	}
 	upload.Purpose = purpose
 	if err := b.addFile(upload); err != nil {
 		return discard(err)
 	}
-	return s.writeJSON(w, http.StatusOK, upload.shown())
+	return s.writeJSON(w, http.StatusOK, upload.Shown())
 }
 
 // uploadFault says what is wrong with a form that breaks off.
 func uploadFault(err error) error {
-	if f, ok := errors.AsType[*failure](err); ok {
+	if f, ok := errors.AsType[*failure.Failure](err); ok {
 		return f
 	}
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
-		return &failure{status: http.StatusRequestEntityTooLarge, kind: kindTooLarge,
-			text: fmt.Sprintf("the file is larger than %d MiB; split it into several batches",
+		return &failure.Failure{Status: http.StatusRequestEntityTooLarge, Kind: failure.KindTooLarge,
+			Text: fmt.Sprintf("the file is larger than %d MiB; split it into several batches",
 				maxBatchFile>>20)}
 	}
 	if _, disk := errors.AsType[*os.PathError](err); disk {
 		return err
 	}
-	f := refuse("the form of the body cannot be read, or has more than %d fields", maxFields)
-	f.cause = err
-	return f
-}
-
-// shown is the file as clients see it.
-func (f *openaiFileObject) shown() *openaiFileObject {
-	c := *f
-	c.Owner = ""
-	return &c
+	return failure.Refuse("the form of the body cannot be read, or has more than %d fields",
+		maxFields).By(err)
 }
 
 // openaiFiles answers GET /v1/files, newest first.
@@ -134,41 +115,23 @@ func (s *Server) openaiFiles(w http.ResponseWriter, r *http.Request) error {
 	}
 	query := r.URL.Query()
 	list := b.filesOf(ownerOf(r))
-	list = slices.DeleteFunc(list, func(f *openaiFileObject) bool {
+	list = slices.DeleteFunc(list, func(f *openai.FileObject) bool {
 		return query.Has("purpose") && f.Purpose != query.Get("purpose")
 	})
 	if query.Get("order") == "asc" {
 		slices.Reverse(list)
 	}
-	page, more, err := pageOf(list, r, 10_000, func(f *openaiFileObject) string { return f.ID })
+	page, more, err := pageOf(list, r, 10_000, func(f *openai.FileObject) string { return f.ID })
 	if err != nil {
 		return err
 	}
-	data := []*openaiFileObject{}
+	data := []*openai.FileObject{}
 	for _, f := range page {
-		data = append(data, f.shown())
+		data = append(data, f.Shown())
 	}
-	return s.writeJSON(w, http.StatusOK, listOf(data, more, func(f *openaiFileObject) string {
+	return s.writeJSON(w, http.StatusOK, openai.ListOf(data, more, func(f *openai.FileObject) string {
 		return f.ID
 	}))
-}
-
-// openaiList is a list as OpenAI's clients page through it.
-type openaiList[T any] struct {
-	Object  string  `json:"object"`
-	Data    []T     `json:"data"`
-	FirstID *string `json:"first_id"`
-	LastID  *string `json:"last_id"`
-	HasMore bool    `json:"has_more"`
-}
-
-func listOf[T any](data []T, more bool, id func(T) string) openaiList[T] {
-	l := openaiList[T]{Object: "list", Data: data, HasMore: more}
-	if len(data) > 0 {
-		first, last := id(data[0]), id(data[len(data)-1])
-		l.FirstID, l.LastID = &first, &last
-	}
-	return l
 }
 
 // pageOf is the part of a list that "after" and "limit" ask for.
@@ -178,14 +141,14 @@ func pageOf[T any](list []T, r *http.Request, limit int, id func(T) string) (pag
 	if text := query.Get("limit"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 || n > 10_000 {
-			return nil, false, refuseField("limit", "limit is %.20q; give 1 to 10000", text)
+			return nil, false, failure.Field("limit", "limit is %.20q; give 1 to 10000", text)
 		}
 		limit = n
 	}
 	if after := query.Get("after"); after != "" {
 		i := slices.IndexFunc(list, func(v T) bool { return id(v) == after })
 		if i < 0 {
-			return nil, false, refuseField("after", "there is no %.80q to list after", after)
+			return nil, false, failure.Field("after", "there is no %.80q to list after", after)
 		}
 		list = list[i+1:]
 	}
@@ -196,15 +159,15 @@ func pageOf[T any](list []T, r *http.Request, limit int, id func(T) string) (pag
 }
 
 // openaiFileOf is the file that a path names.
-func (s *Server) openaiFileOf(r *http.Request) (*batches, *openaiFileObject, error) {
+func (s *Server) openaiFileOf(r *http.Request) (*batches, *openai.FileObject, error) {
 	b, err := s.batches.ready()
 	if err != nil {
 		return nil, nil, err
 	}
 	f := b.file(r.PathValue("id"), ownerOf(r))
 	if f == nil {
-		return nil, nil, &failure{status: http.StatusNotFound, kind: kindNotFound, param: "id",
-			text: fmt.Sprintf("No such File object: %.80s", r.PathValue("id"))}
+		return nil, nil, &failure.Failure{Status: http.StatusNotFound, Kind: failure.KindNotFound, Param: "id",
+			Text: fmt.Sprintf("No such File object: %.80s", r.PathValue("id"))}
 	}
 	return b, f, nil
 }
@@ -215,7 +178,7 @@ func (s *Server) openaiFileInfo(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.writeJSON(w, http.StatusOK, f.shown())
+	return s.writeJSON(w, http.StatusOK, f.Shown())
 }
 
 // openaiFileContent answers GET /v1/files/ID/content.
@@ -258,9 +221,5 @@ func (s *Server) openaiDeleteFile(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	return s.writeJSON(w, http.StatusOK, struct {
-		ID      string `json:"id"`
-		Object  string `json:"object"`
-		Deleted bool   `json:"deleted"`
-	}{f.ID, "file", true})
+	return s.writeJSON(w, http.StatusOK, openai.Deleted{ID: f.ID, Object: "file", Deleted: true})
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/ollama/ollama/api"
 	"github.com/openai/openai-go/v3"
 
+	wire "github.com/eyelet-engine/eyelet/engine/server/internal/openai"
 	"github.com/eyelet-engine/eyelet/models/diffusion/diffusiontest"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
@@ -85,7 +86,7 @@ func TestPicturesAreDrawnForOpenAIsClients(t *testing.T) {
 	ts := drawingServer(t)
 	reply := ts.generate(t, `{"model": "tiny", "prompt": "a red house", "n": 2, "size": "128x64", "quality": "high", "response_format": "b64_json",
 		"steps": 3, "seed": 7, "negative_prompt": "people", "guidance": 1.5}`)
-	var answer imageResponse
+	var answer wire.Images
 	if err := json.Unmarshal([]byte(reply.text), &answer); err != nil ||
 		reply.status != http.StatusOK || len(answer.Data) != 2 || answer.Data[1].Seed != 8 ||
 		answer.Size != "128x64" {
@@ -443,6 +444,6 @@ func FuzzEditForm(f *testing.F) {
 				t.Errorf("%s has %d bytes", name, len(file))
 			}
 		}
-		_, _ = q.request(files["image"], nil)
+		_, _ = q.Request(files["image"], nil)
 	})
 }

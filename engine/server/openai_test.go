@@ -15,6 +15,8 @@ import (
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
 	"github.com/openai/openai-go/v3/shared"
+
+	wire "github.com/eyelet-engine/eyelet/engine/server/internal/openai"
 )
 
 // openai is OpenAI's own Go client.
@@ -414,7 +416,7 @@ type completionReply struct {
 		}
 		Finish string `json:"finish_reason"`
 	}
-	Usage openaiUsage
+	Usage wire.Usage
 }
 
 func (ts *testServer) complete(t *testing.T, body string) completionReply {

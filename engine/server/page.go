@@ -9,33 +9,10 @@ import (
 	"strings"
 
 	"github.com/eyelet-engine/eyelet/engine/page"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/kernels/imaging/document"
 )
-
-// page is what a browser sees: the files of package page, and what they ask of the server beside
-// the APIs that programs use. These routes serve the page of the same version and nobody else; they
-// change with it.
-func (s *Server) page() family {
-	routes := map[string]handler{
-		"GET /{$}":                     s.root,
-		"GET /page/api/models":         s.pageModels,
-		"GET /page/api/state":          s.pageState,
-		"GET /page/api/reports":        s.pageReports,
-		"GET /page/api/reports/{name}": s.pageReport,
-		"POST /page/api/chat":          s.pageChat,
-		"POST /page/api/estimate":      s.pageEstimate,
-		"POST /page/api/view":          s.pageView,
-		"POST /page/api/draw":          s.pageDraw,
-		"POST /page/api/blob":          s.pageBlob,
-	}
-	for _, path := range page.Paths() {
-		if path != "/" {
-			routes["GET "+path] = s.pageFile
-		}
-	}
-	return family{prefix: "/page/", routes: routes, fail: s.failOllama}
-}
 
 // root shows the page to browsers. Programs get what Ollama says there, which some compare letter
 // by letter.
@@ -75,13 +52,13 @@ const maxView = 4096
 func (s *Server) pageView(w http.ResponseWriter, r *http.Request) error {
 	side, err := strconv.Atoi(r.URL.Query().Get("side"))
 	if err != nil || side < 1 || side > maxView {
-		return refuseField("side", "side is %.20q; give 1 to %d pixels", r.URL.Query().Get("side"),
+		return failure.Field("side", "side is %.20q; give 1 to %d pixels", r.URL.Query().Get("side"),
 			maxView)
 	}
 	index := 0
 	if text := r.URL.Query().Get("page"); text != "" {
 		if index, err = strconv.Atoi(text); err != nil || index < 0 {
-			return refuseField("page", "page is %.20q; give the number of a page, from 0", text)
+			return failure.Field("page", "page is %.20q; give the number of a page, from 0", text)
 		}
 	}
 	data, err := s.readBody(w, r)
@@ -93,14 +70,14 @@ func (s *Server) pageView(w http.ResponseWriter, r *http.Request) error {
 	}
 	file, err := document.Open(r.Context(), data, imaging.Options{})
 	if err != nil {
-		return refuse("the picture cannot be read: %s", plain(err))
+		return failure.Refuse("the picture cannot be read: %s", failure.Text(err))
 	}
 	pages := 1 // frames of an animation are none
 	if !file.Moving() {
 		pages = file.Len()
 	}
 	if index >= pages {
-		return refuseField("page", "page is %d, of %d", index, pages)
+		return failure.Field("page", "page is %d, of %d", index, pages)
 	}
 	size := image.Point{}
 	view, err := file.Decode(r.Context(), index, document.Render{Target: func(w, h int) (int, int) {
@@ -108,7 +85,7 @@ func (s *Server) pageView(w http.ResponseWriter, r *http.Request) error {
 		return imaging.Within(side)(w, h)
 	}})
 	if err != nil {
-		return refuse("the picture cannot be read: %s", plain(err))
+		return failure.Refuse("the picture cannot be read: %s", failure.Text(err))
 	}
 	picture := view.RGB
 	if size == (image.Point{}) {

@@ -5,6 +5,10 @@ import (
 	"time"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/answer"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/fields"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/ollama"
 	"github.com/eyelet-engine/eyelet/models/vision/boxes"
 )
 
@@ -36,6 +40,35 @@ type pageEvent struct {
 	Done     *pageCost `json:"done,omitempty"`
 }
 
+// pageAnswer renders the answer to a request of the page: lines of text and thoughts, and what it
+// cost in the last one.
+type pageAnswer struct {
+	cost func(r *engine.Result) *pageCost
+}
+
+// Step implements [answer.Renderer].
+func (p *pageAnswer) Step(s answer.Step) []answer.Piece {
+	line := pageEvent{Text: s.Text, Thinking: s.Thought}
+	if s.Done != nil {
+		line.Done = p.cost(s.Done)
+	}
+	if line == (pageEvent{}) {
+		return nil
+	}
+	return []answer.Piece{{Data: line}}
+}
+
+// End implements [answer.Renderer].
+func (p *pageAnswer) End(*answer.Set) []answer.Piece { return nil }
+
+// Failed implements [answer.Renderer].
+func (p *pageAnswer) Failed(f *failure.Failure) []answer.Piece {
+	return []answer.Piece{{Data: ollama.Error{Error: f.Text}}}
+}
+
+// Document implements [answer.Renderer]; the page takes streams alone.
+func (p *pageAnswer) Document(*answer.Set) any { return nil }
+
 // pageChat answers POST /page/api/chat: Ollama's request to chat, answered line by line with what
 // the page shows, costs included.
 func (s *Server) pageChat(w http.ResponseWriter, r *http.Request) error {
@@ -53,37 +86,22 @@ func (s *Server) pageChat(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 	}
-	out, began := s.newLines(w), time.Now()
-	show := spoken{}
-	for e, err := range l.generate(r.Context(), *request) {
-		if err != nil {
-			if out.begun {
-				// the client may be gone
-				_ = out.send(map[string]string{"error": failureOf(r.Context(), err).text})
-			}
-			return err
-		}
-		line := pageEvent{Text: show.push(e.Text), Thinking: e.Reasoning}
-		if e.Done != nil {
-			line.Done = costOf(e.Done, l, time.Since(began))
-			line.Done.Pictures = pictures
-			if last != nil {
-				if frame, err := l.Model.Frame(r.Context(), last, request.ImageTokens); err == nil {
-					line.Done.Frame = &frame
-				}
+	began := time.Now()
+	format := &pageAnswer{func(result *engine.Result) *pageCost {
+		cost := costOf(result, l, time.Since(began))
+		cost.Pictures = pictures
+		if last != nil {
+			if frame, err := l.Model.Frame(r.Context(), last, request.ImageTokens); err == nil {
+				cost.Frame = &frame
 			}
 		}
-		if line == (pageEvent{}) {
-			continue
-		}
-		if err := out.send(line); err != nil {
-			return err
-		}
-	}
-	return nil
+		return cost
+	}}
+	return s.respond(r.Context(), w, s.newStream(w, asLines), answer.NewSet(1), format,
+		only(l.generate(r.Context(), *request)))
 }
 
-// costOf is what an answer cost, as the engine measured it.
+// costOf returns what an answer cost, as the engine measured it.
 func costOf(r *engine.Result, l *lease, total time.Duration) *pageCost {
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 	c := &pageCost{
@@ -102,13 +120,13 @@ func costOf(r *engine.Result, l *lease, total time.Duration) *pageCost {
 // pageRequest reads a request of the page, and borrows its model. The lease must be released.
 func (s *Server) pageRequest(w http.ResponseWriter,
 	r *http.Request) (*engine.Request, *lease, error) {
-	var q ollamaChatRequest
+	var q ollama.ChatRequest
 	m, err := s.decodeFor(w, r, &q, &q.Model)
 	if err != nil {
 		return nil, nil, err
 	}
 	if len(q.Messages) == 0 {
-		return nil, nil, refuseField("messages", "the conversation is empty")
+		return nil, nil, failure.Field("messages", "the conversation is empty")
 	}
 	options, err := s.checkChat(&q, m)
 	if err != nil {
@@ -119,18 +137,18 @@ func (s *Server) pageRequest(w http.ResponseWriter,
 		return nil, nil, err
 	}
 	request := &engine.Request{ContextShift: true}
-	if err := (&formatDemands{Format: q.Format}).apply(request); err != nil {
+	if err := (&fields.Form{Format: q.Format}).Apply(request); err != nil {
 		return nil, nil, err
 	}
-	request.Messages, request.Thinking = ollamaMessages(m, messages), thinking(q.Think)
+	request.Messages, request.Thinking = ollamaMessages(m, messages), ollama.ThinkingOf(q.Think)
 	if err := s.withPages(r.Context(), request.Messages); err != nil {
 		return nil, nil, err
 	}
-	l, err := s.models.use(r.Context(), m, options.context, q.KeepAlive.keep())
+	l, err := s.models.use(r.Context(), m, options.Context, q.KeepAlive.Time())
 	if err != nil {
 		return nil, nil, err
 	}
-	options.apply(request, l.Model.Info().Context)
+	options.Apply(request, l.Model.Info().Context)
 	return request, l, nil
 }
 

@@ -4,12 +4,14 @@ import (
 	"net/http"
 
 	"github.com/eyelet-engine/eyelet/engine/draw"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/openai"
 )
 
 // pageDrawing is what the page asks to have drawn: the fields of OpenAI's request, and the pictures
 // of an edit.
 type pageDrawing struct {
-	imageRequest
+	openai.ImageRequest
 	Init []byte `json:"init"` // file of the picture to begin with, in base64
 }
 
@@ -37,9 +39,9 @@ func (s *Server) pageDraw(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if q.Strength != nil && q.Init == nil {
-		return refuseField("strength", "a strength belongs to a picture to begin with")
+		return failure.Field("strength", "a strength belongs to a picture to begin with")
 	}
-	request, err := q.request(q.Init, nil)
+	request, err := q.Request(q.Init, nil)
 	if err != nil {
 		return err
 	}
@@ -48,7 +50,7 @@ func (s *Server) pageDraw(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	recordOf(r.Context()).model = m.name
-	out := s.newLines(w)
+	out := s.newStream(w, asLines)
 	steps := make(chan draw.Progress, 1)
 	type outcome struct {
 		drawn *draw.Drawing
@@ -70,14 +72,14 @@ func (s *Server) pageDraw(w http.ResponseWriter, r *http.Request) error {
 		select {
 		case p := <-steps:
 			if !gone { // the context ends what is drawn for a client that is gone
-				gone = out.send(pageDrawn{Stage: p.Stage, Picture: p.Picture, Pictures: p.Pictures,
+				gone = out.sendLine(pageDrawn{Stage: p.Stage, Picture: p.Picture, Pictures: p.Pictures,
 					Step: p.Step, Steps: p.Steps}) != nil
 			}
 		case end := <-done:
 			if end.err != nil {
 				if out.begun {
 					// the client may be gone
-					_ = out.send(pageDrawn{Error: failureOf(r.Context(), end.err).text})
+					_ = out.sendLine(pageDrawn{Error: failure.Of(r.Context(), end.err).Text})
 				}
 				return end.err
 			}
@@ -85,7 +87,7 @@ func (s *Server) pageDraw(w http.ResponseWriter, r *http.Request) error {
 			for _, p := range end.drawn.Pictures {
 				last.Drawn = append(last.Drawn, pageImage{p.PNG, p.Seed})
 			}
-			return out.send(last)
+			return out.sendLine(last)
 		}
 	}
 }

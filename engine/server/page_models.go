@@ -16,6 +16,7 @@ import (
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/draw"
 	"github.com/eyelet-engine/eyelet/engine/pool"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
@@ -57,7 +58,7 @@ func (s *Server) pageModels(w http.ResponseWriter, r *http.Request) error {
 		list = append(list, p)
 		if p.Draws && drawing == "" {
 			if _, err := s.drawing.find(r.Context()); err != nil {
-				drawing = failureOf(r.Context(), err).text
+				drawing = failure.Of(r.Context(), err).Text
 			}
 		}
 	}
@@ -75,7 +76,7 @@ func (s *Server) pageModel(m *model) pageModel {
 		p.Draws, p.Context = true, 0
 		file, err := draw.Open(m.stored.Path, m.name, m.stored.Parts)
 		if err != nil {
-			p.Unusable = plain(err)
+			p.Unusable = failure.Text(err)
 			return p
 		}
 		p.Side, p.Multiple = file.Side, file.Multiple
@@ -86,7 +87,7 @@ func (s *Server) pageModel(m *model) pageModel {
 	}
 	needs, err := m.spec.Memory()
 	if err != nil {
-		p.Unusable = plain(err)
+		p.Unusable = failure.Text(err)
 		return p
 	}
 	p.Needs = needs
@@ -94,7 +95,7 @@ func (s *Server) pageModel(m *model) pageModel {
 	p.Fits = limit == 0 || needs <= limit
 	file, err := gguf.Open(m.spec.Model)
 	if err != nil {
-		p.Unusable = plain(err)
+		p.Unusable = failure.Text(err)
 		return p
 	}
 	defer file.Close()
@@ -252,8 +253,8 @@ func reportFile(name string) string {
 // pageReport answers GET /page/api/reports/{name}.
 func (s *Server) pageReport(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("name")
-	missing := &failure{status: http.StatusNotFound, kind: kindNotFound,
-		text: fmt.Sprintf("there is no report %.100q", name)}
+	missing := &failure.Failure{Status: http.StatusNotFound, Kind: failure.KindNotFound,
+		Text: fmt.Sprintf("there is no report %.100q", name)}
 	root, err := s.reports()
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 )
 
 // pictureSource turns the addresses that requests name pictures by into pictures. Data URLs are
@@ -78,7 +79,7 @@ func (p *pictureSource) get(ctx context.Context, address, name,
 	}
 	u, err := url.Parse(address)
 	if err != nil || len(address) > 8192 {
-		return nil, refuseField(param, "%s: the address is no URL", name)
+		return nil, failure.Field(param, "%s: the address is no URL", name)
 	}
 	switch u.Scheme {
 	case "http", "https":
@@ -86,23 +87,23 @@ func (p *pictureSource) get(ctx context.Context, address, name,
 	case "file":
 		return p.file(ctx, u, name, param)
 	}
-	return nil, refuseField(param, `%s: send it as a data URL, "data:image/png;base64,…"`, name)
+	return nil, failure.Field(param, `%s: send it as a data URL, "data:image/png;base64,…"`, name)
 }
 
 func (p *pictureSource) tooLarge(name, param string) error {
-	return &failure{status: http.StatusRequestEntityTooLarge, kind: kindTooLarge, param: param,
-		text: fmt.Sprintf("%s is larger than %d MiB; send a smaller one", name, p.most>>20)}
+	return &failure.Failure{Status: http.StatusRequestEntityTooLarge, Kind: failure.KindTooLarge, Param: param,
+		Text: fmt.Sprintf("%s is larger than %d MiB; send a smaller one", name, p.most>>20)}
 }
 
 func (p *pictureSource) fetch(ctx context.Context, u *url.URL, name,
 	param string) (*engine.Image, error) {
 	if !p.hosts[strings.ToLower(u.Host)] || u.User != nil {
-		return nil, refuseField(
+		return nil, failure.Field(
 			param, "%s: this server fetches no pictures from %s; send a data URL, or ask the operator to allow the host", name, u.Host)
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
-		return nil, refuseField(param, "%s: %v", name, err)
+		return nil, failure.Field(param, "%s: %v", name, err)
 	}
 	r.Header.Set("Accept", "image/*")
 	w, err := p.client.Do(r)
@@ -110,17 +111,17 @@ func (p *pictureSource) fetch(ctx context.Context, u *url.URL, name,
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		f := refuseField(param, "%s cannot be fetched from %s", name, u.Host)
+		f := failure.Field(param, "%s cannot be fetched from %s", name, u.Host)
 		if e, ok := errors.AsType[*url.Error](err); ok && strings.HasPrefix(e.Err.Error(),
 			"it redirects") {
-			f.text += ": " + e.Err.Error()
+			f.Text += ": " + e.Err.Error()
 		}
-		f.cause = err
+		f.Cause = err
 		return nil, f
 	}
 	defer w.Body.Close()
 	if w.StatusCode != http.StatusOK {
-		return nil, refuseField(param, "%s cannot be fetched: %s answers %d", name, u.Host,
+		return nil, failure.Field(param, "%s cannot be fetched: %s answers %d", name, u.Host,
 			w.StatusCode)
 	}
 	return p.read(ctx, w.Body, w.ContentLength, name, param)
@@ -129,7 +130,7 @@ func (p *pictureSource) fetch(ctx context.Context, u *url.URL, name,
 // file opens a file below one of the folders, and nothing that leads out of it.
 func (p *pictureSource) file(ctx context.Context, u *url.URL, name,
 	param string) (*engine.Image, error) {
-	refused := refuseField(
+	refused := failure.Field(
 		param, "%s: this server reads no such file; send a data URL, or ask the operator to allow the folder", name)
 	if u.Host != "" && u.Host != "localhost" || !filepath.IsAbs(u.Path) {
 		return nil, refused
@@ -162,18 +163,16 @@ func (p *pictureSource) file(ctx context.Context, u *url.URL, name,
 func (p *pictureSource) read(ctx context.Context, r io.Reader, promised int64, name,
 	param string) (*engine.Image, error) {
 	data, err := recordOf(ctx).memory.readAll(io.LimitReader(r, p.most+1), promised)
-	if _, busy := errors.AsType[*failure](err); busy {
+	if _, busy := errors.AsType[*failure.Failure](err); busy {
 		return nil, err
 	}
 	switch {
 	case err != nil:
-		f := refuseField(param, "%s breaks off", name)
-		f.cause = err
-		return nil, f
+		return nil, failure.Field(param, "%s breaks off", name).By(err)
 	case int64(len(data)) > p.most:
 		return nil, p.tooLarge(name, param)
 	case len(data) == 0:
-		return nil, refuseField(param, "%s is empty", name)
+		return nil, failure.Field(param, "%s is empty", name)
 	}
 	return &engine.Image{Name: name, Data: data}, nil
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 	"github.com/eyelet-engine/eyelet/kernels/imaging/document"
 	"github.com/eyelet-engine/eyelet/kernels/sound"
 )
@@ -26,7 +27,7 @@ func (p *pictureSource) inline(text, name, param string) (*engine.Image, error) 
 	for isDataURL(text) {
 		head, body, ok := strings.Cut(text[len("data:"):], ",")
 		if !ok {
-			return nil, refuseField(param,
+			return nil, failure.Field(param,
 				"%s: the data URL has no comma; send data:image/png;base64,…", name)
 		}
 		if text = strings.TrimSpace(body); isDataURL(text) || saysBase64(head) {
@@ -36,7 +37,7 @@ func (p *pictureSource) inline(text, name, param string) (*engine.Image, error) 
 			return p.picture([]byte(raw), name, param)
 		}
 		if data, err := decodeBase64(text); err != nil || !isPicture(data) {
-			return nil, refuseField(param,
+			return nil, failure.Field(param,
 				"%s: the data URL is not in base64; send data:image/png;base64,…", name)
 		}
 	}
@@ -46,7 +47,7 @@ func (p *pictureSource) inline(text, name, param string) (*engine.Image, error) 
 	}
 	data, err := decodeBase64(text)
 	if err != nil {
-		return nil, refuseField(param, "%s: its base64 is damaged or cut off: %v", name, err)
+		return nil, failure.Field(param, "%s: its base64 is damaged or cut off: %v", name, err)
 	}
 	return p.picture(data, name, param)
 }
@@ -55,7 +56,7 @@ func (p *pictureSource) inline(text, name, param string) (*engine.Image, error) 
 func (p *pictureSource) picture(data []byte, name, param string) (*engine.Image, error) {
 	switch {
 	case len(data) == 0:
-		return nil, refuseField(param, "%s is empty", name)
+		return nil, failure.Field(param, "%s is empty", name)
 	case int64(len(data)) > p.most:
 		return nil, p.tooLarge(name, param)
 	}

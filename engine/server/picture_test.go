@@ -16,6 +16,9 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/anthropic"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/openai"
 )
 
 func TestPicturesComeOnlyFromWhereTheOperatorSays(t *testing.T) {
@@ -88,8 +91,8 @@ func TestPicturesComeOnlyFromWhereTheOperatorSays(t *testing.T) {
 		t.Fatal("memory of pictures is still held")
 	}
 	for _, address := range []string{web.URL + "/a.png", file + "/in/a.png"} {
-		if _, err := p.get(ctx, address, "picture 1", "p"); failureOf(ctx,
-			err).status != http.StatusServiceUnavailable {
+		if _, err := p.get(ctx, address, "picture 1", "p"); failure.Of(ctx,
+			err).Status != http.StatusServiceUnavailable {
 			t.Errorf("without memory, %s: %v", address, err)
 		}
 	}
@@ -125,29 +128,35 @@ func FuzzRequests(f *testing.F) {
 	s := &Server{pictures: pictures, limits: Limits{}.withDefaults(0)}
 	m := &model{}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		var chat chatRequest
+		var chat openai.ChatRequest
 		if decodeJSON(body, &chat) == nil {
-			if _, err := chat.request(m); err == nil {
+			if _, err := chat.Request(m.params()); err == nil {
 				_ = s.openaiTalk(s.newTalk(t.Context(), m, false), chat.Messages)
 			}
 		}
-		var c completionRequest
+		var c openai.CompletionRequest
 		if decodeJSON(body, &c) == nil {
-			if list, n, err := c.tasks(m); err == nil && len(list)*n > maxCompletions {
+			if list, n, err := c.Tasks(m.params()); err == nil && len(list)*n > 2048 {
 				t.Fatal("too many answers")
 			}
 		}
-		var r responseRequest
+		var r openai.ResponseRequest
 		if decodeJSON(body, &r) == nil {
-			_, _ = r.request(s.newTalk(t.Context(), m, false), m)
+			if r.Check() == nil && s.newTalk(t.Context(), m, false).responseTurns(r.Input) == nil {
+				_, _ = r.Request(m.params())
+			}
 		}
-		var q messagesRequest
+		var q anthropic.Request
 		if decodeJSON(body, &q) == nil {
-			_, _ = q.request(s.newTalk(t.Context(), m, false), m)
+			talk := s.newTalk(t.Context(), m, false)
+			if _, err := talk.anthropicContent(q.System, "system", "is"); err == nil &&
+				talk.anthropicTurns(q.Messages) == nil {
+				_, _ = q.Request(m.params())
+			}
 		}
-		var e embeddingRequest
+		var e openai.EmbeddingRequest
 		if decodeJSON(body, &e) == nil {
-			_, _ = e.inputs()
+			_, _ = e.Inputs()
 		}
 	})
 }

@@ -29,20 +29,6 @@ func retriesOf(r *http.Request) int {
 	return min(max(n, 0), maxSchemaRetries)
 }
 
-// schemaChecked is a field of answers.
-type schemaChecked struct {
-	Checked *bool `json:"schema_checked,omitempty"`
-}
-
-// checked reports whether a finished answer was checked against its schema and found valid; nil
-// where the grammar has held all of it.
-func checked(r *engine.Result) *bool {
-	if r == nil || r.SchemaChecked == nil {
-		return nil
-	}
-	return &r.SchemaChecked.Valid
-}
-
 // noted passes events of an answer on, and notes what is relaxed before the answer's header is
 // written.
 func noted(ctx context.Context, answer iter.Seq2[engine.Event, error]) iter.Seq2[engine.Event,

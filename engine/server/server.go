@@ -18,6 +18,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/pool"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
@@ -123,7 +124,6 @@ type Server struct {
 	drawing  *drawing
 	docs     documents // of tasks of batches
 	batches  *batches
-	list     []family
 	routed   handler // the routes, without the gates
 	handler  http.Handler
 	memory   *semaphore.Weighted // of bodies and fetched pictures, in bytes
@@ -159,28 +159,10 @@ func New(pool *pool.Pool, models *store.Store, options Options) (*Server, error)
 	s.metrics = newMetrics(s)
 	s.drawing = newDrawing(s)
 	s.batches = newBatches(s, options.Batches)
-	s.list = s.apis()
 	s.routed = s.routes()
 	s.handler = s.chain(s.routed)
 	return s, nil
 }
-
-// apis lists what is served. Each has a file of its own.
-func (s *Server) apis() []family {
-	return []family{s.operating(), s.ollama(), s.openai(), s.anthropic(), s.tokenizing(), s.page()}
-}
-
-// family is a set of endpoints.
-type family struct {
-	// of its paths; the longest that fits decides whose an error is
-	prefix string
-	routes map[string]handler                            // by pattern, as "POST /api/chat"
-	fail   func(w http.ResponseWriter, f *failure) error // writes an error, status included
-}
-
-// handler answers a request. What it returns as an error is told in the API's shape, unless the
-// answer has begun.
-type handler func(w http.ResponseWriter, r *http.Request) error
 
 // Handler returns the server's handler, gates included, for those who have a listener of their own.
 func (s *Server) Handler() http.Handler { return s.handler }
@@ -190,7 +172,7 @@ func (s *Server) Handler() http.Handler { return s.handler }
 // that says why. It returns nil after an end that ctx asked for.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	running, end := context.WithCancelCause(context.Background())
-	defer end(errShutdown)
+	defer end(failure.ErrShutdown)
 	hs := &http.Server{
 		Handler:           s.handler,
 		BaseContext:       func(net.Listener) context.Context { return running },
@@ -234,7 +216,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	s.drain(grace)
 	err := hs.Shutdown(grace)
 	if err != nil {
-		end(errShutdown)
+		end(failure.ErrShutdown)
 		last, cancel := context.WithTimeout(context.Background(), endTime)
 		defer cancel()
 		if err = hs.Shutdown(last); err != nil {

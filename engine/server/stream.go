@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/eyelet-engine/eyelet/engine/server/internal/answer"
 )
 
 // limitWrite gives the client a time to take what is written next.
@@ -39,18 +41,68 @@ func marshal(v any) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+// How the pieces of a stream are told apart.
+const (
+	// asLines has a JSON document a line.
+	asLines = "application/x-ndjson"
+	// asEvents has server-sent events:
+	// https://html.spec.whatwg.org/multipage/server-sent-events.html.
+	asEvents = "text/event-stream"
+)
+
 // stream sends an answer piece by piece. The header goes with the first piece, so that an error
 // before it has a status of its own.
 type stream struct {
 	s     *Server
 	w     http.ResponseWriter
 	rc    *http.ResponseController
-	mime  string
+	mime  string // asLines or asEvents
 	begun bool
 }
 
 func (s *Server) newStream(w http.ResponseWriter, mime string) *stream {
 	return &stream{s: s, w: w, rc: http.NewResponseController(w), mime: mime}
+}
+
+// streamIf returns a stream where one is asked for, and nil for an answer at once.
+func (s *Server) streamIf(asked bool, w http.ResponseWriter, mime string) *stream {
+	if !asked {
+		return nil
+	}
+	return s.newStream(w, mime)
+}
+
+// send sends each piece at once.
+func (t *stream) send(pieces ...answer.Piece) error {
+	for _, p := range pieces {
+		data, err := pieceData(p.Data)
+		if err != nil {
+			return err
+		}
+		if t.mime == asEvents {
+			var b bytes.Buffer
+			if p.Event != "" {
+				fmt.Fprintf(&b, "event: %s\n", p.Event)
+			}
+			fmt.Fprintf(&b, "data: %s\n", data)
+			data = b.Bytes()
+		}
+		if err := t.write(data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sendLine sends a JSON document, as a piece without a name.
+func (t *stream) sendLine(v any) error { return t.send(answer.Piece{Data: v}) }
+
+// pieceData returns the data of a piece, with a newline.
+func pieceData(v any) ([]byte, error) {
+	if text, ok := v.(answer.Verbatim); ok {
+		return []byte(text + "\n"), nil
+	}
+	return marshal(v)
 }
 
 // write sends a piece now. A client that went away, or that does not take it in time, is an error.
@@ -73,49 +125,4 @@ func (t *stream) write(p []byte) error {
 	// which HTTP/2 heeds while nothing is written too: the next piece may take longer to compute
 	_ = t.rc.SetWriteDeadline(time.Time{})
 	return nil
-}
-
-// lines is a stream of JSON documents, one a line.
-type lines struct{ stream }
-
-func (s *Server) newLines(w http.ResponseWriter) *lines {
-	return &lines{*s.newStream(w, "application/x-ndjson")}
-}
-
-// send writes a document.
-func (t *lines) send(v any) error {
-	data, err := marshal(v)
-	if err != nil {
-		return err
-	}
-	return t.write(data)
-}
-
-// events is a stream of server-sent events:
-// https://html.spec.whatwg.org/multipage/server-sent-events.html.
-type events struct{ stream }
-
-func (s *Server) newEvents(w http.ResponseWriter) *events {
-	return &events{*s.newStream(w, "text/event-stream")}
-}
-
-// send writes an event with a JSON document. name may be empty.
-func (t *events) send(name string, v any) error {
-	data, err := marshal(v)
-	if err != nil {
-		return err
-	}
-	return t.raw(name, bytes.TrimSuffix(data, []byte("\n")))
-}
-
-// raw writes an event of one line of data.
-func (t *events) raw(name string, data []byte) error {
-	var b bytes.Buffer
-	if name != "" {
-		fmt.Fprintf(&b, "event: %s\n", name)
-	}
-	b.WriteString("data: ")
-	b.Write(data)
-	b.WriteString("\n\n")
-	return t.write(b.Bytes())
 }

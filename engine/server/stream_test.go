@@ -9,18 +9,21 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/eyelet-engine/eyelet/engine/server/internal/answer"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 )
 
 func TestStreams(t *testing.T) {
 	ts := serveAs(t, func(s *Server) {
 		s.handler = s.chain(func(w http.ResponseWriter, r *http.Request) error {
 			if r.URL.Path == "/lines" {
-				out := s.newLines(w)
-				return errors.Join(out.send(map[string]string{"a": "<b>"}), out.send(2))
+				out := s.newStream(w, asLines)
+				return errors.Join(out.sendLine(map[string]string{"a": "<b>"}), out.sendLine(2))
 			}
-			out := s.newEvents(w)
-			return errors.Join(out.send("", 1), out.send("done", map[string]int{"n": 2}),
-				out.raw("", []byte("[DONE]")))
+			return s.newStream(w, asEvents).send(answer.Piece{Data: 1},
+				answer.Piece{Event: "done", Data: map[string]int{"n": 2}},
+				answer.Piece{Data: answer.Verbatim("[DONE]")})
 		})
 	})
 	if r := ts.do(t, "GET", "/lines", ""); r.text != "{\"a\":\"<b>\"}\n2\n" ||
@@ -38,9 +41,9 @@ func TestStreams(t *testing.T) {
 func endless(ended chan error) func(*Server) {
 	return func(s *Server) {
 		s.handler = s.chain(func(w http.ResponseWriter, r *http.Request) error {
-			out := s.newLines(w)
+			out := s.newStream(w, asLines)
 			for {
-				if err := out.send(strings.Repeat("x", 1<<16)); err != nil {
+				if err := out.sendLine(strings.Repeat("x", 1<<16)); err != nil {
 					ended <- err
 					return err
 				}
@@ -95,7 +98,7 @@ func TestTheEndOfTheServerEndsStreams(t *testing.T) {
 	for _, err = w.Body.Read(buf); err == nil; _, err = w.Body.Read(buf) {
 		ts.end()
 	}
-	if err := <-ended; !errors.Is(err, errShutdown) {
+	if err := <-ended; !errors.Is(err, failure.ErrShutdown) {
 		t.Errorf("%v", err)
 	}
 }

@@ -2,10 +2,10 @@ package server
 
 import (
 	"context"
-	"iter"
 	"strings"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 )
 
 // talk collects the turns of a conversation as the engine takes them, its pictures numbered and
@@ -35,7 +35,7 @@ func (t *talk) picture(address, param string) (engine.Content, error) {
 func (t *talk) number(param string, get func(name string) (*engine.Image, error)) (engine.Content,
 	error) {
 	if t.pictures++; t.pictures > t.s.limits.Images {
-		return engine.Content{}, refuseField(param, "the request has more than %d pictures",
+		return engine.Content{}, failure.Field(param, "the request has more than %d pictures",
 			t.s.limits.Images)
 	}
 	image, err := get(pictureName(t.pictures, param))
@@ -43,81 +43,6 @@ func (t *talk) number(param string, get func(name string) (*engine.Image, error)
 		image.Name = fileName(t.pictures, param, image.Data)
 	}
 	return engine.Picture(image), err
-}
-
-// indexed is an event of one of several answers.
-type indexed struct {
-	engine.Event
-	index int
-}
-
-// maxAtOnce bounds the answers to one request that are computed side by side; the others wait for
-// their turn.
-const maxAtOnce = 16
-
-// generateAll answers requests side by side. It ends with the first error; leaving the loop ends
-// the answers.
-func (l *lease) generateAll(ctx context.Context, requests []engine.Request) iter.Seq2[indexed,
-	error] {
-	return func(yield func(indexed, error) bool) {
-		if len(requests) == 1 {
-			for e, err := range l.generate(ctx, requests[0]) {
-				if !yield(indexed{e, 0}, err) {
-					return
-				}
-			}
-			return
-		}
-		ctx, cancel := context.WithCancel(ctx)
-		type arrival struct {
-			indexed
-			err  error
-			over bool
-		}
-		arrivals := make(chan arrival)
-		turns := make(chan struct{}, maxAtOnce)
-		for i, r := range requests {
-			go func() {
-				turns <- struct{}{}
-				defer func() { <-turns }()
-				if ctx.Err() == nil { // else nobody listens any more
-					for e, err := range l.generate(ctx, r) {
-						arrivals <- arrival{indexed: indexed{e, i}, err: err}
-					}
-				}
-				arrivals <- arrival{over: true}
-			}()
-		}
-		running := len(requests)
-		defer func() {
-			cancel()
-			for running > 0 { // what the others still say is not heard
-				if a := <-arrivals; a.over {
-					running--
-				}
-			}
-		}()
-		for running > 0 {
-			if a := <-arrivals; a.over {
-				running--
-			} else if !yield(a.indexed, a.err) || a.err != nil {
-				return
-			}
-		}
-	}
-}
-
-// copies are the requests for n answers to the same question.
-func copies(r engine.Request, n int) []engine.Request {
-	list := make([]engine.Request, n)
-	for i := range list {
-		list[i] = r
-		if r.Sampling.Seed != nil {
-			seed := *r.Sampling.Seed + uint32(i)
-			list[i].Sampling.Seed = &seed
-		}
-	}
-	return list
 }
 
 // prefill takes the beginning of the answer out of a conversation that ends with one: the last

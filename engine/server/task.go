@@ -12,6 +12,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/batch"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 )
 
 // batchPriority puts the requests of batches behind those that somebody waits for.
@@ -59,7 +60,7 @@ func (s *Server) Answer(ctx context.Context, t batch.Task) (*batch.Response, *ba
 func (s *Server) perform(w *taskWriter, r *http.Request) {
 	fail := func(err error) {
 		if w.status == 0 {
-			_ = s.apiOf(r).fail(w, failureOf(r.Context(), err)) // into memory
+			_ = s.fail(w, r, failure.Of(r.Context(), err)) // into memory
 		}
 	}
 	defer func() {
@@ -86,7 +87,7 @@ func (s *Server) taskPictures(ctx context.Context,
 			if ctx.Err() != nil {
 				return nil, &batch.Fault{Code: "interrupted", Message: ctx.Err().Error()}
 			}
-			return nil, &batch.Fault{Code: "bad_picture", Message: plain(err)}
+			return nil, &batch.Fault{Code: "bad_picture", Message: failure.Text(err)}
 		}
 		pictures[batch.PictureAddress(i)] = image
 	}
@@ -137,7 +138,7 @@ func (w *taskWriter) Write(p []byte) (int, error) {
 func (s *Server) Resolve(_ context.Context, name string) (batch.Model, error) {
 	m, err := s.models.find(name)
 	if err != nil {
-		return batch.Model{}, failureOf(context.Background(), err)
+		return batch.Model{}, failure.Of(context.Background(), err)
 	}
 	return batch.Model{Name: name, Digest: m.digest}, nil
 }

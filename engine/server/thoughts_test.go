@@ -3,6 +3,8 @@ package server
 import (
 	"encoding/json"
 	"testing"
+
+	"github.com/eyelet-engine/eyelet/engine/server/internal/openai"
 )
 
 // TestThoughtsHandedBackReachTheEngine gives thoughts under each name and in each API's shape.
@@ -15,19 +17,19 @@ func TestThoughtsHandedBackReachTheEngine(t *testing.T) {
 		{"something else under the name",
 			`{"role":"assistant","content":"A","reasoning":{"effort":"low"}}`, ""},
 	} {
-		var msg openaiMessage
+		var msg openai.Message
 		if err := json.Unmarshal([]byte(c.message), &msg); err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue
 		}
 		talk := &talk{}
-		if err := (*Server)(nil).openaiTalk(talk, []openaiMessage{msg}); err != nil ||
+		if err := (*Server)(nil).openaiTalk(talk, []openai.Message{msg}); err != nil ||
 			talk.messages[0].Reasoning != c.want {
 			t.Errorf("%s: %v %+v", c.name, err, talk.messages)
 		}
 	}
 
-	var items responseInput
+	var items openai.ResponseInput
 	if err := json.Unmarshal([]byte(`[
 		{"role":"user","content":"Q"},
 		{"type":"reasoning","summary":[{"type":"summary_text","text":"short"}],"content":[{"type":"reasoning_text","text":"look it "},{"type":"reasoning_text","text":"up"}]},

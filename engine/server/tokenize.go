@@ -6,19 +6,13 @@ import (
 	"unicode/utf8"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/fields"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/openai"
 )
 
-// tokenizing are llama-server's and vLLM's endpoints about tokens, which share their paths. Bodies
-// are told apart by their fields.
-func (s *Server) tokenizing() family {
-	return family{
-		prefix: "/tokenize",
-		routes: map[string]handler{"POST /tokenize": s.tokenize, "POST /detokenize": s.detokenize},
-		fail:   s.failOpenAI,
-	}
-}
-
-// tokenizeRequest is the body of POST /tokenize.
+// tokenizeRequest is the body of POST /tokenize, in the words of llama-server or vLLM, which have the
+// same path. Bodies are told apart by their fields.
 type tokenizeRequest struct {
 	Model string `json:"model"`
 	// Of llama-server.
@@ -27,10 +21,10 @@ type tokenizeRequest struct {
 	Special    *bool   `json:"parse_special"`
 	Pieces     bool    `json:"with_pieces"`
 	// Of vLLM.
-	Prompt     *string         `json:"prompt"`
-	Messages   []openaiMessage `json:"messages"`
-	AddTokens  *bool           `json:"add_special_tokens"`
-	TokenTexts bool            `json:"return_token_strs"`
+	Prompt     *string          `json:"prompt"`
+	Messages   []openai.Message `json:"messages"`
+	AddTokens  *bool            `json:"add_special_tokens"`
+	TokenTexts bool             `json:"return_token_strs"`
 }
 
 // tokenPiece is a token with its text, or its bytes where it is a part of a character, as
@@ -92,7 +86,7 @@ func (s *Server) tokensOf(r *http.Request, l *lease, q *tokenizeRequest) ([]engi
 			tokens = rendered.Tokens
 		}
 	default:
-		return nil, refuseField("content", "give content, prompt or messages to be cut into tokens")
+		return nil, failure.Field("content", "give content, prompt or messages to be cut into tokens")
 	}
 	if tokens == nil {
 		tokens = []engine.Token{}
@@ -111,7 +105,7 @@ func (l *lease) vllmTokens(tokens []engine.Token, texts bool) any {
 	if texts {
 		out.Texts = []string{}
 		for _, t := range tokens {
-			out.Texts = append(out.Texts, completionToken(string(l.Model.Piece(t))))
+			out.Texts = append(out.Texts, openai.TokenText(string(l.Model.Piece(t))))
 		}
 	}
 	return out
@@ -138,12 +132,12 @@ func (s *Server) detokenize(w http.ResponseWriter, r *http.Request) error {
 	if err := s.decode(w, r, &q); err != nil {
 		return err
 	}
-	in, ok := rawInput{}, len(q.Tokens) > 0
+	in, ok := fields.Input{}, len(q.Tokens) > 0
 	if ok {
-		in, ok = readRaw(q.Tokens)
+		in, ok = fields.ReadInput(q.Tokens)
 	}
-	if !ok || in.tokens == nil {
-		return refuseField("tokens", "tokens is missing, or no list of numbers")
+	if !ok || in.Tokens == nil {
+		return failure.Field("tokens", "tokens is missing, or no list of numbers")
 	}
 	m, err := s.models.orOnly(q.Model)
 	if err != nil {
@@ -154,7 +148,7 @@ func (s *Server) detokenize(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer l.Release()
-	text, err := l.Model.Detokenize(in.tokens)
+	text, err := l.Model.Detokenize(in.Tokens)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 )
 
 // Packed bodies: a small one can stand for a large one, so that what comes out counts, and not what
@@ -48,8 +50,8 @@ func (s *Server) unpack(w http.ResponseWriter, r *http.Request, body io.Reader,
 		}
 	default:
 		w.Header().Set("Accept-Encoding", encodings)
-		return nil, 0, &failure{status: http.StatusUnsupportedMediaType, kind: kindRequest,
-			text: fmt.Sprintf("the body's Content-Encoding is %.40q; this server unpacks %s",
+		return nil, 0, &failure.Failure{Status: http.StatusUnsupportedMediaType, Kind: failure.KindRequest,
+			Text: fmt.Sprintf("the body's Content-Encoding is %.40q; this server unpacks %s",
 				encoding, encodings)}
 	}
 	if err != nil {
@@ -114,7 +116,7 @@ func (e *packedError) Error() string { return e.encoding + ": " + e.err.Error() 
 func (e *packedError) Unwrap() error { return e.err }
 
 // packed is the failure of a body that cannot be unpacked; nil for other errors.
-func packed(err error) *failure {
+func packed(err error) *failure.Failure {
 	e, ok := errors.AsType[*packedError](err)
 	if !ok {
 		return nil
@@ -124,9 +126,7 @@ func packed(err error) *failure {
 
 // packedFailure tells of a body that is not what its Content-Encoding says. Errors of the
 // connection keep their own words.
-func packedFailure(encoding string, err error) *failure {
-	f := refuse("the body cannot be unpacked as %s: it is damaged, cut off or something else",
-		encoding)
-	f.cause = err
-	return f
+func packedFailure(encoding string, err error) *failure.Failure {
+	return failure.Refuse("the body cannot be unpacked as %s: it is damaged, cut off or something else",
+		encoding).By(err)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"sync"
+
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 )
 
 // waits are the requests that wait: for room to be read, for a model, for their turn at one. When
@@ -24,7 +26,7 @@ func (w *waits) begin(ctx context.Context) (waiting context.Context, done func()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.over {
-		cancel(errShutdown)
+		cancel(failure.ErrShutdown)
 		return waiting, func() {}
 	}
 	if w.cancels == nil {
@@ -46,15 +48,15 @@ func (w *waits) refuse(over bool) {
 		return
 	}
 	for cancel := range w.cancels {
-		(*cancel)(errShutdown)
+		(*cancel)(failure.ErrShutdown)
 	}
 	w.cancels = nil
 }
 
 // refused is err as it is told: what was refused by the end of the server says so.
 func refused(waiting context.Context, err error) error {
-	if err != nil && errors.Is(context.Cause(waiting), errShutdown) {
-		return errShutdown
+	if err != nil && errors.Is(context.Cause(waiting), failure.ErrShutdown) {
+		return failure.ErrShutdown
 	}
 	return err
 }

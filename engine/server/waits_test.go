@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 )
 
 func TestWaitsEndWithTheServer(t *testing.T) {
@@ -21,7 +23,7 @@ func TestWaitsEndWithTheServer(t *testing.T) {
 	after, _ := w.begin(t.Context())
 	for name, ctx := range map[string]context.Context{"who waits": waiting,
 		"who comes later": after} {
-		if err := refused(ctx, ctx.Err()); !errors.Is(err, errShutdown) {
+		if err := refused(ctx, ctx.Err()); !errors.Is(err, failure.ErrShutdown) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -72,14 +74,14 @@ func TestTheEndOfTheServerRefusesWhoWaits(t *testing.T) {
 	ts.end()
 	o := <-waits
 	if o.err != nil || o.status != http.StatusServiceUnavailable || !strings.Contains(o.text,
-		errShutdown.Error()) {
+		failure.ErrShutdown.Error()) {
 		t.Errorf("who waited got %d %s %v", o.status, o.text, o.err)
 	}
 	rest, err := io.ReadAll(lines)
 	if err != nil || !strings.Contains(string(rest), `"done_reason":"length"`) {
 		t.Errorf("the running answer ends with %.300q %v", rest[max(0, len(rest)-300):], err)
 	}
-	if twice := errShutdown.Error() + ": " + errShutdown.Error(); strings.Contains(ts.log.String(),
+	if twice := failure.ErrShutdown.Error() + ": " + failure.ErrShutdown.Error(); strings.Contains(ts.log.String(),
 		twice) {
 		t.Errorf("the log says %q", twice)
 	}

@@ -1,4 +1,7 @@
-package server
+// Package fields reads the fields that requests of several APIs have in common: numbers, texts,
+// what is chosen of sampling, the form of the answer, and bounds of pictures. Errors are failures
+// that name the field.
+package fields
 
 import (
 	"bytes"
@@ -13,14 +16,14 @@ import (
 // as 0.5 or "0.5". Languages without whole numbers send the one, forms and environment variables
 // the other. A null is a number that was not given.
 
-// whole is a whole number of a request.
-type whole int
+// Whole is a whole number of a request.
+type Whole int
 
-// fraction is any finite number of a request.
-type fraction float64
+// Fraction is any finite number of a request.
+type Fraction float64
 
-// readNumber reads a number as clients write it.
-func readNumber(data []byte) (x float64, ok bool) {
+// ReadNumber reads a number as clients write it.
+func ReadNumber(data []byte) (x float64, ok bool) {
 	text := string(bytes.TrimSpace(data))
 	if strings.HasPrefix(text, `"`) && json.Unmarshal(data, &text) != nil {
 		return 0, false
@@ -38,9 +41,9 @@ func parseNumber(text string) (x float64, ok bool) {
 	return x, err == nil && !math.IsInf(x, 0)
 }
 
-// wrongNumber is the error about a value that is no number of the kind that is wanted. The decoder
-// adds the field's name.
-func wrongNumber(data []byte, wanted any) error {
+// WrongNumber returns the error about a value that is no number of the kind that is wanted. The
+// decoder adds the field's name.
+func WrongNumber(data []byte, wanted any) error {
 	text := string(data)
 	if len(text) > 40 {
 		text = text[:40] + "…"
@@ -57,27 +60,27 @@ func wrongNumber(data []byte, wanted any) error {
 const maxWhole = 1 << 53
 
 // UnmarshalJSON implements [json.Unmarshaler].
-func (n *whole) UnmarshalJSON(data []byte) error {
+func (n *Whole) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		return nil
 	}
-	x, ok := readNumber(data)
+	x, ok := ReadNumber(data)
 	if !ok || x != math.Trunc(x) || math.Abs(x) > math.MaxUint64 {
-		return wrongNumber(data, *n)
+		return WrongNumber(data, *n)
 	}
-	*n = whole(min(max(x, -maxWhole), maxWhole))
+	*n = Whole(min(max(x, -maxWhole), maxWhole))
 	return nil
 }
 
 // UnmarshalJSON implements [json.Unmarshaler].
-func (f *fraction) UnmarshalJSON(data []byte) error {
+func (f *Fraction) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		return nil
 	}
-	x, ok := readNumber(data)
+	x, ok := ReadNumber(data)
 	if !ok {
-		return wrongNumber(data, *f)
+		return WrongNumber(data, *f)
 	}
-	*f = fraction(x)
+	*f = Fraction(x)
 	return nil
 }

@@ -1,6 +1,9 @@
-package server
+package fields
 
-import "github.com/eyelet-engine/eyelet/engine"
+import (
+	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
+)
 
 // maxImageTokens bounds the bounds that a client can set.
 const maxImageTokens = 1 << 20
@@ -9,18 +12,18 @@ const maxImageTokens = 1 << 20
 // of its own kind; most families here make of a picture of 448 by 448 pixels 256.
 const lowDetail = 256
 
-// imageTokens are the bounds of the image tokens of each picture, in the words of llama-server's
+// ImageTokens are the bounds of the image tokens of each picture, in the words of llama-server's
 // flags.
-type imageTokens struct {
-	Min *whole `json:"image_min_tokens"`
-	Max *whole `json:"image_max_tokens"`
+type ImageTokens struct {
+	Min *Whole `json:"image_min_tokens"`
+	Max *Whole `json:"image_max_tokens"`
 }
 
-// apply makes the bounds part of a request.
-func (b *imageTokens) apply(r *engine.Request) error {
+// Apply makes the bounds part of a request.
+func (b *ImageTokens) Apply(r *engine.Request) error {
 	for _, x := range []struct {
 		name string
-		from *whole
+		from *Whole
 		to   *int
 	}{{"image_min_tokens", b.Min, &r.ImageTokens.Min}, {"image_max_tokens", b.Max,
 		&r.ImageTokens.Max}} {
@@ -28,27 +31,27 @@ func (b *imageTokens) apply(r *engine.Request) error {
 			continue
 		}
 		if *x.from < 0 || *x.from > maxImageTokens {
-			return refuseField(x.name, "%s is %d; give 1 to %d, or 0 for no bound", x.name, *x.from,
+			return failure.Field(x.name, "%s is %d; give 1 to %d, or 0 for no bound", x.name, *x.from,
 				maxImageTokens)
 		}
 		*x.to = int(*x.from)
 	}
 	if t := r.ImageTokens; t.Max > 0 && t.Min > t.Max {
-		return refuseField("image_min_tokens",
+		return failure.Field("image_min_tokens",
 			"image_min_tokens is %d, above image_max_tokens, which is %d", t.Min, t.Max)
 	}
 	return nil
 }
 
-// detailBudget is what OpenAI's word for the detail of a picture means here: low bounds its tokens,
-// the others leave them to the model.
-func detailBudget(detail, param string) (engine.Budget, error) {
+// Detail returns what OpenAI's word for the detail of a picture means here: low bounds its tokens,
+// the others leave them to the model. param names the picture in errors.
+func Detail(detail, param string) (engine.Budget, error) {
 	switch detail {
 	case "low":
 		return engine.Budget{Max: lowDetail}, nil
 	case "", "auto", "high", "original":
 		return engine.Budget{}, nil
 	}
-	return engine.Budget{}, refuseField(param, "%s has the detail %.40q; give low, high or auto",
+	return engine.Budget{}, failure.Field(param, "%s has the detail %.40q; give low, high or auto",
 		param, detail)
 }

@@ -1,4 +1,4 @@
-package server
+package ollama
 
 import (
 	"bytes"
@@ -6,15 +6,17 @@ import (
 
 	"github.com/ollama/ollama/api"
 
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/fields"
 	"github.com/eyelet-engine/eyelet/models/reply"
 )
 
-// exactArguments are the arguments of a call as they were written: Ollama's own type reads numbers
+// arguments are those of a call as they were written: Ollama's own type reads numbers
 // as floats, which have 53 bits, and sorts the keys of inner objects.
-type exactArguments struct{ api.ToolCallFunctionArguments }
+type arguments struct{ api.ToolCallFunctionArguments }
 
 // UnmarshalJSON implements [json.Unmarshaler].
-func (a *exactArguments) UnmarshalJSON(data []byte) error {
+func (a *arguments) UnmarshalJSON(data []byte) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
 		return a.ToolCallFunctionArguments.UnmarshalJSON(data) // says what is wrong with it
@@ -34,8 +36,8 @@ func (a *exactArguments) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// exactCall is a call whose arguments are an object, or a text that holds one, as in OpenAI's API.
-type exactCall struct {
+// Call is a call whose arguments are an object, or a text that holds one, as in OpenAI's API.
+type Call struct {
 	ID       string `json:"id"`
 	Function struct {
 		Index     int             `json:"index"`
@@ -44,22 +46,22 @@ type exactCall struct {
 	} `json:"function"`
 }
 
-// call is the call in Ollama's own type; param names the field of its arguments in errors.
-func (c *exactCall) call(param string) (api.ToolCall, error) {
+// Own returns the call in Ollama's own type; param names the field of its arguments in errors.
+func (c *Call) Own(param string) (api.ToolCall, error) {
 	out := api.ToolCall{ID: c.ID, Function: api.ToolCallFunction{Index: c.Function.Index,
 		Name: c.Function.Name}}
 	raw := c.Function.Arguments
-	text, ok := textOf(raw)
-	if ok || demandsNothing(raw) {
+	text, ok := fields.String(raw)
+	if ok || fields.Missing(raw) {
 		if text, ok = reply.Complete(text); !ok {
-			return out, refuseField(param, "%s is a text that holds no JSON; give an object", param)
+			return out, failure.Field(param, "%s is a text that holds no JSON; give an object", param)
 		}
 		raw = json.RawMessage(text)
 	}
-	var arguments exactArguments
-	if !isObject(raw) || arguments.UnmarshalJSON(raw) != nil {
-		return out, refuseField(param, "%s is no object", param)
+	var exact arguments
+	if !fields.IsObject(raw) || exact.UnmarshalJSON(raw) != nil {
+		return out, failure.Field(param, "%s is no object", param)
 	}
-	out.Function.Arguments = arguments.ToolCallFunctionArguments
+	out.Function.Arguments = exact.ToolCallFunctionArguments
 	return out, nil
 }

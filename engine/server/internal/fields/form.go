@@ -1,4 +1,4 @@
-package server
+package fields
 
 import (
 	"bytes"
@@ -8,20 +8,21 @@ import (
 	"strings"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 	"github.com/eyelet-engine/eyelet/models/grammar"
 )
 
-// formatDemands are the ways in which clients ask for the form of an answer: OpenAI's two,
-// Anthropic's two, Ollama's, llama-server's and vLLM's. Every route takes them all, as clients of
+// Form holds the fields by which clients ask for the form of an answer: OpenAI's two, Anthropic's
+// two, Ollama's, llama-server's and vLLM's. Every route takes them all, as clients of
 // one API send another's: what is understood is enforced, and what is not is refused, for an answer
 // in another form than the one asked for would go unnoticed.
-type formatDemands struct {
-	otherDemands
+type Form struct {
+	Forms
 	Format json.RawMessage `json:"format"` // Ollama's
 }
 
-// otherDemands are those that Ollama's requests do not have.
-type otherDemands struct {
+// Forms holds the fields that Ollama's own requests do not have.
+type Forms struct {
 	ResponseFormat    json.RawMessage `json:"response_format"`
 	Text              json.RawMessage `json:"text"`
 	OutputFormat      json.RawMessage `json:"output_format"`
@@ -47,8 +48,8 @@ type answerForm struct {
 
 func (f answerForm) empty() bool { return f.schema == nil && f.gbnf == "" }
 
-// apply makes the demands part of a request.
-func (q *formatDemands) apply(r *engine.Request) error {
+// Apply makes the demands part of a request.
+func (q *Form) Apply(r *engine.Request) error {
 	var found answerForm
 	by := ""
 	for _, d := range []struct {
@@ -74,7 +75,7 @@ func (q *formatDemands) apply(r *engine.Request) error {
 		{"extra_body", q.ExtraBody, extraBody},
 	} {
 		raw := bytes.TrimSpace(d.raw)
-		if demandsNothing(raw) {
+		if Missing(raw) {
 			continue
 		}
 		form, err := d.read(raw, d.param)
@@ -85,7 +86,7 @@ func (q *formatDemands) apply(r *engine.Request) error {
 			continue
 		}
 		if by != "" && (form.gbnf != found.gbnf || !bytes.Equal(form.schema, found.schema)) {
-			return refuseField(d.param,
+			return failure.Field(d.param,
 				"%s and %s ask for different forms of the answer; give one of them", by, d.param)
 		}
 		by, found = d.param, form
@@ -96,32 +97,12 @@ func (q *formatDemands) apply(r *engine.Request) error {
 	return nil
 }
 
-// demandsNothing reports whether a field is absent, null or an empty text.
-func demandsNothing(raw []byte) bool {
-	return len(raw) == 0 || string(raw) == "null" || string(raw) == `""`
-}
-
 var anyObject = json.RawMessage(`{"type":"object"}`)
-
-// textOf returns the text of a JSON string, and whether raw is one.
-func textOf(raw json.RawMessage) (text string, ok bool) {
-	return text, json.Unmarshal(raw, &text) == nil
-}
-
-// fieldsOf returns the fields of a JSON object, and whether raw is one. Those that demand nothing
-// are left out.
-func fieldsOf(raw json.RawMessage) (fields map[string]json.RawMessage, ok bool) {
-	if err := json.Unmarshal(raw, &fields); err != nil || fields == nil {
-		return nil, false
-	}
-	maps.DeleteFunc(fields, func(_ string, v json.RawMessage) bool { return demandsNothing(v) })
-	return fields, true
-}
 
 // notUnderstood refuses a demand.
 func notUnderstood(_ json.RawMessage, param string) (answerForm, error) {
 	return answerForm{},
-		refuseField(param, "%s is not understood here; give a JSON schema in response_format, or a GBNF grammar in grammar", param)
+		failure.Field(param, "%s is not understood here; give a JSON schema in response_format, or a GBNF grammar in grammar", param)
 }
 
 // wrapper are the fields that name a format around a schema.
@@ -133,13 +114,13 @@ var wrapper = []string{"type", "name", "description", "strict", "schema", "json_
 // in "value", as TGI has it.
 func wrappedFormat(raw json.RawMessage, param string) (answerForm, error) {
 	const hint = `give {"type": "json_schema", "json_schema": {"name": …, "schema": …}}`
-	fields, ok := fieldsOf(raw)
+	fields, ok := Object(raw)
 	if !ok {
-		return answerForm{}, refuseField(param, "%s is no object; %s", param, hint)
+		return answerForm{}, failure.Field(param, "%s is no object; %s", param, hint)
 	}
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		if !slices.Contains(wrapper, key) {
-			return answerForm{}, refuseField(param+"."+key, "%s.%.40s is not known here; %s", param,
+			return answerForm{}, failure.Field(param+"."+key, "%s.%.40s is not known here; %s", param,
 				key, hint)
 		}
 	}
@@ -147,15 +128,15 @@ func wrappedFormat(raw json.RawMessage, param string) (answerForm, error) {
 	if err != nil {
 		return answerForm{}, err
 	}
-	kind, _ := textOf(fields["type"])
+	kind, _ := String(fields["type"])
 	if fields["grammar"] != nil && kind != "grammar" {
-		return answerForm{}, refuseField(param+".grammar", "%s.grammar needs the type grammar",
+		return answerForm{}, failure.Field(param+".grammar", "%s.grammar needs the type grammar",
 			param)
 	}
 	switch kind {
 	case "text":
 		if schema != nil {
-			return answerForm{}, refuseField(param, "%s has the type text and a schema; %s", param,
+			return answerForm{}, failure.Field(param, "%s has the type text and a schema; %s", param,
 				hint)
 		}
 		return answerForm{}, nil
@@ -166,14 +147,14 @@ func wrappedFormat(raw json.RawMessage, param string) (answerForm, error) {
 		return answerForm{schema: schema}, nil
 	case "json_schema":
 		if schema == nil {
-			return answerForm{}, refuseField(param, "%s is a json_schema without a schema; %s",
+			return answerForm{}, failure.Field(param, "%s is a json_schema without a schema; %s",
 				param, hint)
 		}
 		return answerForm{schema: schema}, nil
 	case "grammar":
 		if schema != nil || fields["grammar"] == nil {
 			return answerForm{},
-				refuseField(param, "%s has the type grammar; give a GBNF grammar in %s.grammar and no schema", param, param)
+				failure.Field(param, "%s has the type grammar; give a GBNF grammar in %s.grammar and no schema", param, param)
 		}
 		return gbnfFormat(fields["grammar"], param+".grammar")
 	case "":
@@ -181,10 +162,10 @@ func wrappedFormat(raw json.RawMessage, param string) (answerForm, error) {
 			return answerForm{schema: schema}, nil
 		}
 		return answerForm{},
-			refuseField(param, "%s has no type; give text, json_object or json_schema", param)
+			failure.Field(param, "%s has no type; give text, json_object or json_schema", param)
 	}
 	return answerForm{},
-		refuseField(param, "%s has the type %.40q; give text, json_object or json_schema", param,
+		failure.Field(param, "%s has the type %.40q; give text, json_object or json_schema", param,
 			kind)
 }
 
@@ -198,14 +179,14 @@ func wrappedSchema(fields map[string]json.RawMessage,
 		}
 		at := param + "." + key
 		if key == "json_schema" {
-			inner, ok := fieldsOf(raw)
+			inner, ok := Object(raw)
 			if raw = inner["schema"]; !ok || raw == nil {
-				return nil, refuseField(at, "%s has no schema; put the schema into %s.schema", at,
+				return nil, failure.Field(at, "%s has no schema; put the schema into %s.schema", at,
 					at)
 			}
 			for _, k := range slices.Sorted(maps.Keys(inner)) {
 				if !slices.Contains([]string{"name", "description", "strict", "schema"}, k) {
-					return nil, refuseField(at+"."+k,
+					return nil, failure.Field(at+"."+k,
 						"%s.%.40s is not known here; put the schema into %s.schema", at, k, at)
 				}
 			}
@@ -215,7 +196,7 @@ func wrappedSchema(fields map[string]json.RawMessage,
 			return nil, err
 		}
 		if schema != nil && !bytes.Equal(schema, raw) {
-			return nil, refuseField(param, "%s has two schemas; give one", param)
+			return nil, failure.Field(param, "%s has two schemas; give one", param)
 		}
 		schema = raw
 	}
@@ -225,11 +206,11 @@ func wrappedSchema(fields map[string]json.RawMessage,
 // schemaOf checks that something is a JSON schema by its kind, or a text that holds one.
 func schemaOf(raw json.RawMessage, param string) (json.RawMessage, error) {
 	raw = bytes.TrimSpace(raw)
-	if text, ok := textOf(raw); ok {
+	if text, ok := String(raw); ok {
 		raw = []byte(strings.TrimSpace(text))
 	}
 	if !json.Valid(raw) || raw[0] != '{' && string(raw) != "true" && string(raw) != "false" {
-		return nil, refuseField(param, "%s is no JSON schema; give an object", param)
+		return nil, failure.Field(param, "%s is no JSON schema; give an object", param)
 	}
 	return raw, nil
 }
@@ -237,7 +218,7 @@ func schemaOf(raw json.RawMessage, param string) (json.RawMessage, error) {
 // schemaOrFormat reads a JSON schema as it is, in a text, or wrapped as in OpenAI's formats; the
 // texts "json" and "json_object" stand for any object.
 func schemaOrFormat(raw json.RawMessage, param string) (answerForm, error) {
-	if text, ok := textOf(raw); ok {
+	if text, ok := String(raw); ok {
 		switch strings.TrimSpace(text) {
 		case "json", "json_object":
 			return answerForm{schema: anyObject}, nil
@@ -247,36 +228,32 @@ func schemaOrFormat(raw json.RawMessage, param string) (answerForm, error) {
 	}
 	schema, err := schemaOf(raw, param)
 	if err != nil {
-		return answerForm{}, refuseField(param, `%s is neither "json" nor a JSON schema`, param)
+		return answerForm{}, failure.Field(param, `%s is neither "json" nor a JSON schema`, param)
 	}
-	if fields, ok := fieldsOf(schema); ok {
-		kind, _ := textOf(fields["type"])
+	if fields, ok := Object(schema); ok {
+		kind, _ := String(fields["type"])
 		wraps := slices.Contains([]string{"json_object", "json_schema", "text", "grammar"}, kind)
 		// Without a type, or with that of JSON, "schema" is no keyword of schemas; nor is
 		// "json_schema".
-		if wraps || fields["type"] == nil && (isObject(fields["schema"]) ||
-			isObject(fields["json_schema"])) {
+		if wraps || fields["type"] == nil && (IsObject(fields["schema"]) ||
+			IsObject(fields["json_schema"])) {
 			return wrappedFormat(schema, param)
 		}
 	}
 	return answerForm{schema: schema}, nil
 }
 
-func isObject(raw json.RawMessage) bool {
-	return bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{"))
-}
-
 // gbnfFormat reads a grammar in GBNF.
 func gbnfFormat(raw json.RawMessage, param string) (answerForm, error) {
-	text, ok := textOf(raw)
+	text, ok := String(raw)
 	if !ok {
-		return answerForm{}, refuseField(param, "%s is no text; give a grammar in GBNF", param)
+		return answerForm{}, failure.Field(param, "%s is no text; give a grammar in GBNF", param)
 	}
 	if strings.TrimSpace(text) == "" {
 		return answerForm{}, nil
 	}
 	if err := grammar.Check(text); err != nil {
-		return answerForm{}, refuseField(param, "%s is no grammar in GBNF: %s", param, plain(err))
+		return answerForm{}, failure.Field(param, "%s is no grammar in GBNF: %s", param, failure.Text(err))
 	}
 	return answerForm{gbnf: text}, nil
 }
@@ -289,7 +266,7 @@ func choiceFormat(raw json.RawMessage, param string) (answerForm, error) {
 	var list []string
 	if err := json.Unmarshal(raw, &list); err != nil || len(list) == 0 || len(list) > maxChoices ||
 		slices.Contains(list, "") {
-		return answerForm{}, refuseField(param, "%s is no list of 1 to %d texts", param, maxChoices)
+		return answerForm{}, failure.Field(param, "%s is no list of 1 to %d texts", param, maxChoices)
 	}
 	var b strings.Builder
 	b.WriteString("root ::= ")
@@ -304,7 +281,7 @@ func choiceFormat(raw json.RawMessage, param string) (answerForm, error) {
 
 func gbnfOf(text, param string) (answerForm, error) {
 	if err := grammar.Check(text); err != nil {
-		return answerForm{}, refuseField(param, "%s cannot be held: %s", param, plain(err))
+		return answerForm{}, failure.Field(param, "%s cannot be held: %s", param, failure.Text(err))
 	}
 	return answerForm{gbnf: text}, nil
 }
@@ -318,7 +295,7 @@ func literal(text string) string {
 // textFormat reads the field text of responses, of which the format is a part. A text that is a
 // string is no demand.
 func textFormat(raw json.RawMessage, param string) (answerForm, error) {
-	if _, ok := textOf(raw); ok {
+	if _, ok := String(raw); ok {
 		return answerForm{}, nil
 	}
 	return configFormat(raw, param)
@@ -327,13 +304,13 @@ func textFormat(raw json.RawMessage, param string) (answerForm, error) {
 // configFormat reads an object with a format among other things, as Anthropic's output_config is.
 // What belongs into the format is refused beside it.
 func configFormat(raw json.RawMessage, param string) (answerForm, error) {
-	fields, ok := fieldsOf(raw)
+	fields, ok := Object(raw)
 	if !ok {
-		return answerForm{}, refuseField(param, "%s is no object", param)
+		return answerForm{}, failure.Field(param, "%s is no object", param)
 	}
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		if slices.Contains(wrapper, key) {
-			return answerForm{}, refuseField(param+"."+key,
+			return answerForm{}, failure.Field(param+"."+key,
 				"%s.%s is one level off; put it into %s.format", param, key, param)
 		}
 	}
@@ -345,9 +322,9 @@ func configFormat(raw json.RawMessage, param string) (answerForm, error) {
 
 // structuredFormat reads vLLM's structured_outputs.
 func structuredFormat(raw json.RawMessage, param string) (form answerForm, err error) {
-	fields, ok := fieldsOf(raw)
+	fields, ok := Object(raw)
 	if !ok {
-		return answerForm{}, refuseField(param, "%s is no object", param)
+		return answerForm{}, failure.Field(param, "%s is no object", param)
 	}
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		var found answerForm
@@ -373,7 +350,7 @@ func structuredFormat(raw json.RawMessage, param string) (form answerForm, err e
 		}
 		if !found.empty() {
 			if !form.empty() {
-				return answerForm{}, refuseField(at, "%s has two demands; give one", param)
+				return answerForm{}, failure.Field(at, "%s has two demands; give one", param)
 			}
 			form = found
 		}
@@ -389,10 +366,10 @@ var demandNames = []string{"response_format", "format", "output_format", "output
 // extraBody refuses demands in a field that OpenAI's Python client never sends: it puts what is in
 // it into the body.
 func extraBody(raw json.RawMessage, param string) (answerForm, error) {
-	fields, _ := fieldsOf(raw)
+	fields, _ := Object(raw)
 	for _, name := range demandNames {
 		if fields[name] != nil {
-			return answerForm{}, refuseField(param+"."+name,
+			return answerForm{}, failure.Field(param+"."+name,
 				"%s.%s is not looked at: put %s into the body itself", param, name, name)
 		}
 	}
@@ -403,7 +380,7 @@ func extraBody(raw json.RawMessage, param string) (answerForm, error) {
 func checkNoDemands(options map[string]any) error {
 	for _, name := range demandNames {
 		if v := options[name]; v != nil && v != "" {
-			return refuseField("options."+name,
+			return failure.Field("options."+name,
 				"options.%s is not looked at: put it into the request's format", name)
 		}
 	}

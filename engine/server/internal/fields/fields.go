@@ -1,0 +1,87 @@
+package fields
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+
+	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
+)
+
+// Missing reports whether a field is absent, null or an empty text.
+func Missing(raw []byte) bool {
+	return len(raw) == 0 || string(raw) == "null" || string(raw) == `""`
+}
+
+// String returns the text of a JSON string, and whether raw is one.
+func String(raw json.RawMessage) (text string, ok bool) {
+	return text, json.Unmarshal(raw, &text) == nil
+}
+
+// Object returns the fields of a JSON object but for missing ones, and whether raw is an object.
+func Object(raw json.RawMessage) (fields map[string]json.RawMessage, ok bool) {
+	if err := json.Unmarshal(raw, &fields); err != nil || fields == nil {
+		return nil, false
+	}
+	maps.DeleteFunc(fields, func(_ string, v json.RawMessage) bool { return Missing(v) })
+	return fields, true
+}
+
+// IsObject reports whether raw looks like a JSON object.
+func IsObject(raw json.RawMessage) bool {
+	return bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{"))
+}
+
+// Texts is a field that is a text or a list of texts.
+type Texts []string
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (t *Texts) UnmarshalJSON(data []byte) error {
+	if bytes.HasPrefix(data, []byte(`"`)) {
+		*t = make(Texts, 1)
+		return json.Unmarshal(data, &(*t)[0])
+	}
+	return json.Unmarshal(data, (*[]string)(t))
+}
+
+const (
+	// maxTopLogprobs bounds the other tokens whose probabilities come with each token of an answer.
+	maxTopLogprobs = 20
+	// maxStops bounds the texts that every piece of an answer is compared with.
+	maxStops = 64
+)
+
+// CheckTopLogprobs refuses a number of other tokens that is out of bounds.
+func CheckTopLogprobs(param string, n Whole) error {
+	if n < 0 || n > maxTopLogprobs {
+		return failure.Field(param, "%s is %d; give 0 to %d", param, n, maxTopLogprobs)
+	}
+	return nil
+}
+
+// CheckStops refuses texts that cannot end an answer, or too many of them.
+func CheckStops(param string, stops Texts) error {
+	if len(stops) > maxStops {
+		return failure.Field(param, "%s has %d texts; give %d at most", param, len(stops), maxStops)
+	}
+	for _, s := range stops {
+		if s == "" {
+			return failure.Field(param, "%s has an empty text, at which every answer would end",
+				param)
+		}
+	}
+	return nil
+}
+
+// MaxTokens makes a limit of the answer, where it is given, part of a request.
+func MaxTokens(r *engine.Request, name string, n *Whole) error {
+	if n == nil {
+		return nil
+	}
+	if *n < 1 || *n > 1<<30 {
+		return failure.Field(name, "%s is %d; give 1 or more", name, *n)
+	}
+	r.MaxTokens = int(*n)
+	return nil
+}

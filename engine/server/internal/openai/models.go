@@ -1,0 +1,41 @@
+package openai
+
+// Model is a model as OpenAI describes it.
+type Model struct {
+	ID      string `json:"id"`
+	Object  string `json:"object"`
+	Created int64  `json:"created"`
+	OwnedBy string `json:"owned_by"`
+}
+
+// Models is the list of models.
+type Models struct {
+	Object string  `json:"object"`
+	Data   []Model `json:"data"`
+}
+
+// List is a list as OpenAI's clients page through it.
+type List[T any] struct {
+	Object  string  `json:"object"`
+	Data    []T     `json:"data"`
+	FirstID *string `json:"first_id"`
+	LastID  *string `json:"last_id"`
+	HasMore bool    `json:"has_more"`
+}
+
+// ListOf returns a page of a list, whose entries have ids.
+func ListOf[T any](data []T, more bool, id func(T) string) List[T] {
+	l := List[T]{Object: "list", Data: data, HasMore: more}
+	if len(data) > 0 {
+		first, last := id(data[0]), id(data[len(data)-1])
+		l.FirstID, l.LastID = &first, &last
+	}
+	return l
+}
+
+// Deleted says that an object is no more.
+type Deleted struct {
+	ID      string `json:"id"`
+	Object  string `json:"object"`
+	Deleted bool   `json:"deleted"`
+}
