@@ -15,6 +15,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 )
 
@@ -33,7 +35,7 @@ type Keys struct {
 	byHash map[[sha256.Size]byte]*Key
 }
 
-// Len is the number of keys.
+// Len returns the number of keys.
 func (k *Keys) Len() int {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
@@ -72,10 +74,9 @@ type Key struct {
 	Requests int // at a time; 0 for no limit
 	Rate     int // a minute; 0 for no limit
 
+	begins *rate.Limiter // nil for no limit
 	mu     sync.Mutex
 	busy   int
-	tokens float64 // requests that may begin now, at most Rate
-	filled time.Time
 }
 
 const (
@@ -86,8 +87,8 @@ const (
 var keyName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$`)
 
 // NewKey makes an API key: the secret, which the client is given, and the line that goes into the
-// file of keys. Limits of 0 are none.
-func NewKey(name string, requests, rate int) (secret, line string, err error) {
+// file of keys. Limits, of requests at a time and in a minute, are none where they are 0.
+func NewKey(name string, requests, perMinute int) (secret, line string, err error) {
 	if !keyName.MatchString(name) {
 		return "", "", fmt.Errorf("server: %.100q is no name of a key; give letters, digits, '.', '_', '@' and '-', 64 at most", name)
 	}
@@ -97,8 +98,8 @@ func NewKey(name string, requests, rate int) (secret, line string, err error) {
 	if requests > 0 {
 		line += fmt.Sprintf(" requests=%d", requests)
 	}
-	if rate > 0 {
-		line += fmt.Sprintf(" rate=%d", rate)
+	if perMinute > 0 {
+		line += fmt.Sprintf(" rate=%d", perMinute)
 	}
 	return secret, line, nil
 }
@@ -171,7 +172,9 @@ func parseKey(line string) (key *Key, hash [sha256.Size]byte, err error) {
 			return nil, hash, fmt.Errorf("the limits are requests and rate")
 		}
 	}
-	key.tokens = float64(key.Rate)
+	if key.Rate > 0 {
+		key.begins = rate.NewLimiter(rate.Limit(float64(key.Rate)/60), key.Rate)
+	}
 	return key, hash, nil
 }
 
@@ -192,17 +195,14 @@ func (k *Key) begin(now time.Time) error {
 			Text: fmt.Sprintf("the key %s has %d requests under way, as many as it may", k.Name,
 				k.busy)}
 	}
-	if k.Rate > 0 {
-		if !k.filled.IsZero() {
-			k.tokens = min(float64(k.Rate), k.tokens+now.Sub(k.filled).Minutes()*float64(k.Rate))
+	if k.begins != nil {
+		turn := k.begins.ReserveN(now, 1)
+		if wait := turn.DelayFrom(now); wait > 0 {
+			turn.CancelAt(now)
+			return &failure.Failure{Status: http.StatusTooManyRequests, Kind: failure.KindRate,
+				Retry: wait,
+				Text:  fmt.Sprintf("the key %s may begin %d requests a minute", k.Name, k.Rate)}
 		}
-		k.filled = now
-		if k.tokens < 1 {
-			wait := time.Duration((1 - k.tokens) / float64(k.Rate) * float64(time.Minute))
-			return &failure.Failure{Status: http.StatusTooManyRequests, Kind: failure.KindRate, Retry: wait,
-				Text: fmt.Sprintf("the key %s may begin %d requests a minute", k.Name, k.Rate)}
-		}
-		k.tokens--
 	}
 	k.busy++
 	return nil
@@ -223,11 +223,11 @@ func secretOf(r *http.Request) string {
 	return r.Header.Get("X-Api-Key")
 }
 
-// authorize demands an API key where the server has keys.
+// authorize demands an API key where the server has keys, but of those whom the table lets in.
 func (s *Server) authorize(next handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		keys := s.options.Keys
-		if keys == nil || isHealth(r.URL.Path) || isPageFile(r) {
+		if keys == nil || s.anyone[r.URL.Path] || isPageFile(r) {
 			return next(w, r)
 		}
 		key := keys.find(secretOf(r))

@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -244,7 +245,7 @@ func (s *Server) guard(next handler) handler {
 // admit bounds how many requests are under way, and the time of each, and gives its memory back.
 func (s *Server) admit(next handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if isHealth(r.URL.Path) {
+		if s.anyone[r.URL.Path] {
 			return next(w, r)
 		}
 		if s.ending.Load() {
@@ -268,8 +269,13 @@ func (s *Server) admit(next handler) handler {
 // routes returns the handler behind the gates: the table of routes.
 func (s *Server) routes() handler {
 	mux := http.NewServeMux()
+	s.anyone = map[string]bool{}
 	for _, row := range s.table() {
 		mux.Handle(row.pattern, routed(row.handle))
+		if row.access == anyone {
+			_, path, _ := strings.Cut(row.pattern, " ")
+			s.anyone[path] = true
+		}
 	}
 	return func(w http.ResponseWriter, r *http.Request) error {
 		h, pattern := mux.Handler(r)
@@ -325,6 +331,3 @@ func address(r *http.Request) string {
 	}
 	return host
 }
-
-// isHealth reports whether a path is one that a supervisor asks without a key.
-func isHealth(path string) bool { return path == "/healthz" || path == "/readyz" }

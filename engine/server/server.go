@@ -126,6 +126,7 @@ type Server struct {
 	batches  *batches
 	routed   handler // the routes, without the gates
 	handler  http.Handler
+	anyone   map[string]bool     // paths that need no key and no room
 	memory   *semaphore.Weighted // of bodies and fetched pictures, in bytes
 	intake   *intake
 	waits    waits
