@@ -21,7 +21,8 @@ func (t *talk) anthropicPicture(b *anthropic.Block, param string) (engine.Conten
 	case b.Source.Type == "url":
 		return t.picture(b.Source.URL, param)
 	}
-	return engine.Content{}, failure.Field(param, "%s has a source of type %.40q; give base64 or url",
+	return engine.Content{}, failure.Field(param,
+		"%s has a source of type %.40q; give base64 or url",
 		param, b.Source.Type)
 }
 
@@ -68,7 +69,12 @@ func (t *talk) anthropicTurns(messages []anthropic.Message) error {
 				}
 				results = append(results, result)
 			default:
-				return failure.Field(at, "%s is %.40q; this server takes text, images, documents, tool_use and tool_result", at, b.Type)
+				return failure.Field(
+					at,
+					"%s is %.40q; this server takes text, images, documents, tool_use and tool_result",
+					at,
+					b.Type,
+				)
 			}
 		}
 		t.messages = append(t.messages, results...)
@@ -133,7 +139,8 @@ func (t *talk) anthropicContent(blocks anthropic.Blocks, param,
 			}
 			content = append(content, list...)
 		default:
-			return nil, failure.Field(at, "%s %s %.40q; this server takes text, images and documents",
+			return nil, failure.Field(at,
+				"%s %s %.40q; this server takes text, images and documents",
 				at, does, x.Type)
 		}
 	}

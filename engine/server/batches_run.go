@@ -82,7 +82,9 @@ func (b *batches) begin(o *openai.Batch) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.cancel) >= maxBatchesAtOnce {
-		return failure.Busy("%d batches run already, as many as there may; try again when one has ended", len(b.cancel))
+		return failure.Busy(
+			"%d batches run already, as many as there may; try again when one has ended", len(
+				b.cancel))
 	}
 	if err := b.save("batches", o.ID, o); err != nil {
 		return err
@@ -167,8 +169,8 @@ func (b *batches) stop(o *openai.Batch) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if o.Ended() || o.Status == openai.BatchFinalizing {
-		return &failure.Failure{Status: http.StatusConflict, Kind: failure.KindRequest,
-			Text: fmt.Sprintf("Cannot cancel a batch with status '%s'.", o.Status)}
+		return failure.New(http.StatusConflict, failure.KindRequest,
+			"Cannot cancel a batch with status '%s'.", o.Status)
 	}
 	at := now()
 	o.Status, o.Cancelling = openai.BatchCancelling, &at

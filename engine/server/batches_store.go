@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -54,8 +53,8 @@ func (b *batches) content(id string) string { return filepath.Join(b.dir, "files
 // ready reads what there is in the folder, once.
 func (b *batches) ready() (*batches, error) {
 	if b.dir == "" {
-		return nil, &failure.Failure{Status: http.StatusNotImplemented, Kind: failure.KindRequest,
-			Text: "this server keeps no files and runs no batches; the operator has turned them off"}
+		return nil, failure.New(http.StatusNotImplemented, failure.KindRequest,
+			"this server keeps no files and runs no batches; the operator has turned them off")
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -139,8 +138,8 @@ func (b *batches) addFile(f *openai.FileObject) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.files) >= maxBatchFiles {
-		return &failure.Failure{Status: http.StatusInsufficientStorage, Kind: failure.KindStorage,
-			Text: fmt.Sprintf("there are %d files already; delete some", len(b.files))}
+		return failure.New(http.StatusInsufficientStorage, failure.KindStorage,
+			"there are %d files already; delete some", len(b.files))
 	}
 	if err := b.save("files", f.ID, f); err != nil {
 		return err
@@ -178,8 +177,8 @@ func (b *batches) removeFile(f *openai.FileObject) error {
 	defer b.mu.Unlock()
 	for _, o := range b.list {
 		if o.Input == f.ID && !o.Ended() {
-			return &failure.Failure{Status: http.StatusConflict, Kind: failure.KindRequest,
-				Text: fmt.Sprintf("%s reads the file; cancel it first", o.ID)}
+			return failure.New(http.StatusConflict, failure.KindRequest,
+				"%s reads the file; cancel it first", o.ID)
 		}
 	}
 	// What is known goes first: bytes alone are nobody's.

@@ -50,7 +50,8 @@ func (h *held) turn() { h.entry.end() }
 // take asks for n more bytes.
 func (h *held) take(n int64) error {
 	if !h.of.TryAcquire(n) {
-		return failure.Busy("the server is busy: too many large requests are under way; try again later")
+		return failure.Busy(
+			"the server is busy: too many large requests are under way; try again later")
 	}
 	h.bytes += n
 	return nil
@@ -58,9 +59,8 @@ func (h *held) take(n int64) error {
 
 // readBody reads a body whole, within its limits of bytes and time.
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	tooLarge := &failure.Failure{Status: http.StatusRequestEntityTooLarge, Kind: failure.KindTooLarge,
-		Text: fmt.Sprintf(
-			"the body is larger than %d MiB; send fewer or smaller pictures", s.limits.Body>>20)}
+	tooLarge := failure.New(http.StatusRequestEntityTooLarge, failure.KindTooLarge,
+		"the body is larger than %d MiB; send fewer or smaller pictures", s.limits.Body>>20)
 	if r.ContentLength > s.limits.Body {
 		return nil, tooLarge
 	}
@@ -99,11 +99,11 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error
 		return nil, err
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil, &failure.Failure{Status: http.StatusRequestTimeout, Kind: failure.KindTimeout,
-			Text: fmt.Sprintf("the body did not come within %v", s.limits.ReadTime), Cause: err}
+		return nil, failure.New(http.StatusRequestTimeout, failure.KindTimeout,
+			"the body did not come within %v", s.limits.ReadTime).By(err)
 	}
-	return nil, &failure.Failure{Status: http.StatusBadRequest, Kind: failure.KindRequest,
-		Text: "the body ends early", Cause: err}
+	return nil, failure.New(http.StatusBadRequest, failure.KindRequest,
+		"the body ends early").By(err)
 }
 
 // letIn waits until there is room for a body.

@@ -11,13 +11,15 @@
 //
 // Whatever comes in passes the same gates (gate.go, middleware.go): it gets an id and a line in the
 // access log, its Host and Origin must be known, an API key may be demanded, and there is an end to
-// how many requests are under way. The handler of its route then reads the body (decode.go), which
-// costs a bounded amount of memory, borrows a model (models_lend.go), and sends the answer, as a
-// stream or at once (stream.go). An error on the way is a [*failure.Failure], or becomes one (failure.go),
-// and the API that the path belongs to tells the client of it in its own shape.
+// how many requests are under way. The table of routes (routes.go) names the handler. It reads the
+// body (decode.go), which costs a bounded amount of memory, borrows a model (models_lend.go), and
+// has it answer (generate.go): an answer is accumulated once (internal/answer), and a renderer of
+// the API makes of it what goes out, as a stream or at once (stream.go). An error on the way is a
+// Failure, or becomes one (internal/failure), and the client is told in the shape of the API that
+// the path belongs to.
 //
-// Each API is a file of its own that starts with a function which returns a [family]: its routes,
-// and the shape of its errors. Server.apis lists them.
+// What each API reads and writes is a package below internal: openai, anthropic and ollama, which
+// share the reading of fields (internal/fields). They know of no HTTP and no model.
 //
 // # What a client can do to the machine
 //

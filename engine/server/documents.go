@@ -45,7 +45,8 @@ func (s *Server) pagesOf(ctx context.Context, image *engine.Image,
 	n *int) ([]*engine.Image, error) {
 	if !isDocument(image.Data) || image.Page != 0 {
 		if *n++; *n > s.limits.Images {
-			return nil, failure.Refuse("the request has more than %d pictures, pages of documents included",
+			return nil, failure.Refuse(
+				"the request has more than %d pictures, pages of documents included",
 				s.limits.Images)
 		}
 		return []*engine.Image{image}, nil
@@ -55,7 +56,13 @@ func (s *Server) pagesOf(ctx context.Context, image *engine.Image,
 		return nil, err
 	}
 	if *n += d.Len(); *n > s.limits.Images {
-		return nil, failure.Refuse("%s is a %s of %d pages, with which the request has more than %d pictures; send fewer pages", image.Name, d.Format(), d.Len(), s.limits.Images)
+		return nil, failure.Refuse(
+			"%s is a %s of %d pages, with which the request has more than %d pictures; send fewer pages",
+			image.Name,
+			d.Format(),
+			d.Len(),
+			s.limits.Images,
+		)
 	}
 	var pages []*engine.Image
 	for i := range d.Len() {
@@ -76,7 +83,11 @@ func (s *Server) pagesOfAll(ctx context.Context,
 		}
 		if len(pages) > 1 && len(images) > 1 {
 			return nil, failure.Field(
-				"images", "%s has %d pages, and a raw prompt calls its pictures by number; send the pages as pictures", image.Name, len(pages))
+				"images",
+				"%s has %d pages, and a raw prompt calls its pictures by number; send the pages as pictures",
+				image.Name,
+				len(pages),
+			)
 		}
 		out = append(out, pages...)
 	}

@@ -91,10 +91,10 @@ func TestPDFFilesAreTakenOnAllRoutes(t *testing.T) {
 
 func TestErrorsNameFieldsAsClientsKnowThem(t *testing.T) {
 	for path, want := range map[string]string{
-		"fields.Sampling.imageTokens.image_max_tokens": "image_max_tokens",
-		"messages.plainMessage.content":                "messages.content",
-		"options.num_ctx":                              "options.num_ctx",
-		"ChatRequest.stream":                           "stream", "": "",
+		"Sampling.ImageTokens.image_max_tokens": "image_max_tokens",
+		"messages.plainMessage.content":         "messages.content",
+		"options.num_ctx":                       "options.num_ctx",
+		"ChatRequest.stream":                    "stream", "": "",
 	} {
 		if got := fieldOf(path); got != want {
 			t.Errorf("%s: %q, want %q", path, got, want)
@@ -102,7 +102,7 @@ func TestErrorsNameFieldsAsClientsKnowThem(t *testing.T) {
 	}
 	r := serve(t).do(t, "POST", "/v1/chat/completions",
 		`{"model":"seed","messages":[{"role":"user","content":"x"}],"temperature":"warm"}`)
-	if r.status != 400 || strings.Contains(r.text, "sampleChoices") || !strings.Contains(r.text,
+	if r.status != 400 || strings.Contains(r.text, "Sampling") || !strings.Contains(r.text,
 		`"temperature"`) {
 		t.Errorf("%d %s", r.status, r.text)
 	}

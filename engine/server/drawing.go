@@ -143,8 +143,8 @@ func (ms *models) thatDraws(ref string) (*model, error) {
 	all = slices.DeleteFunc(all, func(m *model) bool { return !m.draws() })
 	switch len(all) {
 	case 0:
-		return nil, &failure.Failure{Status: http.StatusNotFound, Kind: failure.KindNoModel, Param: "model",
-			Text: "the server has no model that draws pictures", Cause: pool.ErrUnknownModel}
+		return nil, failure.New(http.StatusNotFound, failure.KindNoModel,
+			"the server has no model that draws pictures").At("model").By(pool.ErrUnknownModel)
 	case 1:
 		return all[0], nil
 	}

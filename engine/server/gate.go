@@ -87,9 +87,9 @@ func newGate(hosts, origins []string) (*gate, error) {
 // check refuses a request whose Host or Origin is not welcome.
 func (g *gate) check(r *http.Request) error {
 	if !g.hostAllowed(r.Host) {
-		return &failure.Failure{Status: http.StatusForbidden, Kind: failure.KindForbidden, Text: fmt.Sprintf(
-			"the host %.100q is not known here; the operator can allow it", r.Host),
-			Cause: fmt.Errorf("the host %.100q is not known here; --allow-host and its name let it in", r.Host)}
+		return failure.New(http.StatusForbidden, failure.KindForbidden,
+			"the host %.100q is not known here; the operator can allow it", r.Host).By(fmt.Errorf(
+			"the host %.100q is not known here; --allow-host and its name let it in", r.Host))
 	}
 	origin := r.Header.Get("Origin")
 	if origin == "" {
@@ -97,15 +97,15 @@ func (g *gate) check(r *http.Request) error {
 		safe := r.Method == http.MethodGet || r.Method == http.MethodHead ||
 			r.Method == http.MethodOptions
 		if !safe && r.Header.Get("Sec-Fetch-Site") == "cross-site" {
-			return &failure.Failure{Status: http.StatusForbidden, Kind: failure.KindForbidden,
-				Text: "a web page of another site is not let in"}
+			return failure.New(http.StatusForbidden, failure.KindForbidden,
+				"a web page of another site is not let in")
 		}
 		return nil
 	}
 	if !g.originAllowed(origin, r.Host) {
-		return &failure.Failure{Status: http.StatusForbidden, Kind: failure.KindForbidden, Text: fmt.Sprintf(
-			"pages of %.100q are not let in; the operator can allow them", origin),
-			Cause: fmt.Errorf("pages of %.100q are not let in; --allow-origin and that origin let them", origin)}
+		return failure.New(http.StatusForbidden, failure.KindForbidden,
+			"pages of %.100q are not let in; the operator can allow them", origin).By(fmt.Errorf(
+			"pages of %.100q are not let in; --allow-origin and that origin let them", origin))
 	}
 	return nil
 }

@@ -90,7 +90,10 @@ var keyName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$`)
 // file of keys. Limits, of requests at a time and in a minute, are none where they are 0.
 func NewKey(name string, requests, perMinute int) (secret, line string, err error) {
 	if !keyName.MatchString(name) {
-		return "", "", fmt.Errorf("server: %.100q is no name of a key; give letters, digits, '.', '_', '@' and '-', 64 at most", name)
+		return "", "", fmt.Errorf(
+			"server: %.100q is no name of a key; give letters, digits, '.', '_', '@' and '-', 64 at most",
+			name,
+		)
 	}
 	secret = keyPrefix + rand.Text() + rand.Text()
 	sum := sha256.Sum256([]byte(secret))
@@ -154,7 +157,9 @@ func parseKey(line string) (key *Key, hash [sha256.Size]byte, err error) {
 	digits, ok := strings.CutPrefix(fields[1], "sha256:")
 	sum, err := hex.DecodeString(digits)
 	if !ok || err != nil || copy(hash[:], sum) != sha256.Size || len(sum) != sha256.Size {
-		return nil, hash, fmt.Errorf("the second word is not sha256: and 64 hexadecimal digits; the key itself must not stand here")
+		return nil, hash, fmt.Errorf(
+			"the second word is not sha256: and 64 hexadecimal digits; the key itself must not stand here",
+		)
 	}
 	key = &Key{Name: fields[0]}
 	for _, f := range fields[2:] {
@@ -191,17 +196,16 @@ func (k *Key) begin(now time.Time) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.Requests > 0 && k.busy >= k.Requests {
-		return &failure.Failure{Status: http.StatusTooManyRequests, Kind: failure.KindRate, Retry: time.Second,
-			Text: fmt.Sprintf("the key %s has %d requests under way, as many as it may", k.Name,
-				k.busy)}
+		return failure.New(http.StatusTooManyRequests, failure.KindRate,
+			"the key %s has %d requests under way, as many as it may", k.Name, k.busy).Again(
+			time.Second)
 	}
 	if k.begins != nil {
 		turn := k.begins.ReserveN(now, 1)
 		if wait := turn.DelayFrom(now); wait > 0 {
 			turn.CancelAt(now)
-			return &failure.Failure{Status: http.StatusTooManyRequests, Kind: failure.KindRate,
-				Retry: wait,
-				Text:  fmt.Sprintf("the key %s may begin %d requests a minute", k.Name, k.Rate)}
+			return failure.New(http.StatusTooManyRequests, failure.KindRate,
+				"the key %s may begin %d requests a minute", k.Name, k.Rate).Again(wait)
 		}
 	}
 	k.busy++
@@ -232,8 +236,8 @@ func (s *Server) authorize(next handler) handler {
 		}
 		key := keys.find(secretOf(r))
 		if key == nil {
-			return &failure.Failure{Status: http.StatusUnauthorized, Kind: failure.KindAuth,
-				Text: "an API key is needed: send it as Authorization: Bearer KEY"}
+			return failure.New(http.StatusUnauthorized, failure.KindAuth,
+				"an API key is needed: send it as Authorization: Bearer KEY")
 		}
 		rec := recordOf(r.Context())
 		rec.key, rec.client = key, key.Name

@@ -254,7 +254,10 @@ func (s *Server) admit(next handler) handler {
 		}
 		defer s.busy.Add(-1)
 		if s.busy.Add(1) > int64(s.limits.Requests) {
-			return failure.Busy("the server is busy: %d requests are under way already; try again later", s.limits.Requests)
+			return failure.Busy(
+				"the server is busy: %d requests are under way already; try again later",
+				s.limits.Requests,
+			)
 		}
 		defer recordOf(r.Context()).memory.release()
 		if s.limits.Time > 0 {
@@ -283,8 +286,8 @@ func (s *Server) routes() handler {
 			return notRouted(w, r, h)
 		}
 		recordOf(r.Context()).route = pattern
-		// The mux fills in the path's values, and hands them to routed's ServeHTTP, which leaves the
-		// error here.
+		// The mux fills in the path's values, and hands them to routed's ServeHTTP, which leaves
+		// the error here.
 		var err error
 		mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), routeKey{}, &err)))
 		return err
@@ -309,11 +312,11 @@ func notRouted(w http.ResponseWriter, r *http.Request, h http.Handler) error {
 	h.ServeHTTP(probe, r)
 	if allow := probe.header.Get("Allow"); allow != "" {
 		w.Header().Set("Allow", allow)
-		return &failure.Failure{Status: http.StatusMethodNotAllowed, Kind: failure.KindRequest,
-			Text: fmt.Sprintf("%s is not a method of %s; it has %s", r.Method, r.URL.Path, allow)}
+		return failure.New(http.StatusMethodNotAllowed, failure.KindRequest,
+			"%s is not a method of %s; it has %s", r.Method, r.URL.Path, allow)
 	}
-	return &failure.Failure{Status: http.StatusNotFound, Kind: failure.KindNotFound,
-		Text: fmt.Sprintf("there is no %s here; docs/api.md lists the endpoints", r.URL.Path)}
+	return failure.New(http.StatusNotFound, failure.KindNotFound,
+		"there is no %s here; docs/api.md lists the endpoints", r.URL.Path)
 }
 
 // probeWriter takes an answer that nobody is to see.

@@ -35,8 +35,11 @@ func (ms *models) use(ctx context.Context, m *model, contextLength int,
 		return nil, err
 	}
 	if facts, err := ms.facts(spec.Model); err == nil && facts.fused {
-		return nil, fmt.Errorf("%w: %s holds the vision tower and the language model in one file, which libllama does not open; import the two files that llama.cpp's converter makes",
-			store.ErrUnsupported, m.name)
+		return nil, fmt.Errorf(
+			"%w: %s holds the vision tower and the language model in one file, which libllama does not open; import the two files that llama.cpp's converter makes",
+			store.ErrUnsupported,
+			m.name,
+		)
 	}
 	ms.called(key, m)
 	began := time.Now()

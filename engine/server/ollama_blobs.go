@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -29,8 +28,8 @@ func (s *Server) decodeChange(w http.ResponseWriter, r *http.Request, v any) (*s
 // changing returns the store, if requests may change it.
 func (s *Server) changing() (*store.Store, error) {
 	if s.models.store == nil || s.options.ReadOnly {
-		return nil, &failure.Failure{Status: http.StatusForbidden, Kind: failure.KindForbidden,
-			Text: "this server's models cannot be changed over HTTP"}
+		return nil, failure.New(http.StatusForbidden, failure.KindForbidden,
+			"this server's models cannot be changed over HTTP")
 	}
 	return s.models.store, nil
 }
@@ -52,8 +51,7 @@ func (s *Server) ollamaHasBlob(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if s.models.store == nil || !s.models.store.HasBlob(d) {
-		return &failure.Failure{Status: http.StatusNotFound, Kind: failure.KindNotFound,
-			Text: fmt.Sprintf("blob %q not found", d)}
+		return failure.New(http.StatusNotFound, failure.KindNotFound, "blob %q not found", d)
 	}
 	w.WriteHeader(http.StatusOK)
 	return nil
@@ -102,8 +100,8 @@ func (s *Server) blobBody(w http.ResponseWriter, r *http.Request) (*timedBody, e
 }
 
 func (s *Server) blobTooLarge() *failure.Failure {
-	return &failure.Failure{Status: http.StatusRequestEntityTooLarge, Kind: failure.KindTooLarge,
-		Text: fmt.Sprintf("the blob is larger than %d GiB", s.limits.Blob>>30)}
+	return failure.New(http.StatusRequestEntityTooLarge, failure.KindTooLarge,
+		"the blob is larger than %d GiB", s.limits.Blob>>30)
 }
 
 // blobFailure says what was wrong with a body that could not be stored.
@@ -112,12 +110,12 @@ func (s *Server) blobFailure(body *timedBody, err error) error {
 		return s.blobTooLarge()
 	}
 	if body.late.Load() {
-		return &failure.Failure{Status: http.StatusRequestTimeout, Kind: failure.KindTimeout,
-			Text: fmt.Sprintf("nothing came for %v", s.limits.ReadTime), Cause: err}
+		return failure.New(http.StatusRequestTimeout, failure.KindTimeout, "nothing came for %v",
+			s.limits.ReadTime).By(err)
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return &failure.Failure{Status: http.StatusBadRequest, Kind: failure.KindRequest,
-			Text: "the body ends early", Cause: err}
+		return failure.New(http.StatusBadRequest, failure.KindRequest,
+			"the body ends early").By(err)
 	}
 	return err
 }

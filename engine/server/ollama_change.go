@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"net/http"
@@ -218,7 +217,11 @@ func recipeTexts(recipe *store.Recipe, q *api.CreateRequest) error {
 	if len(q.Messages) > 0 {
 		for i, msg := range q.Messages {
 			if msg.Role == "" || len(msg.Images) > 0 {
-				return failure.Field("messages", "message %d has no role, or has pictures, which a model's own messages cannot have", i+1)
+				return failure.Field(
+					"messages",
+					"message %d has no role, or has pictures, which a model's own messages cannot have",
+					i+1,
+				)
 			}
 		}
 		data, err := json.Marshal(q.Messages)
@@ -324,7 +327,8 @@ func (s *Server) ollamaDelete(w http.ResponseWriter, r *http.Request) error {
 	}
 	m, err := s.models.find(name.String())
 	if err == nil && m.stored == nil {
-		return failure.Field("model", "%s is no model of the store; only those can be deleted", name)
+		return failure.Field("model", "%s is no model of the store; only those can be deleted",
+			name)
 	}
 	defer s.models.forget()
 	if _, err := st.Delete(name); err != nil {
@@ -358,6 +362,10 @@ func (s *Server) ollamaPull(w http.ResponseWriter, r *http.Request) error {
 // ollamaTransfer answers POST /api/push, and /api/pull of what is not here, which would have the
 // server connect elsewhere.
 func (s *Server) ollamaTransfer(_ http.ResponseWriter, r *http.Request) error {
-	return &failure.Failure{Status: http.StatusNotImplemented, Kind: failure.KindUnsupported, Text: fmt.Sprintf(
-		"%s is not served: this server has no registry, and connects to none; on its machine, \"eyelet import\", \"eyelet pull\" and \"eyelet push\" carry models", r.URL.Path)}
+	return failure.New(
+		http.StatusNotImplemented,
+		failure.KindUnsupported,
+		"%s is not served: this server has no registry, and connects to none; on its machine, \"eyelet import\", \"eyelet pull\" and \"eyelet push\" carry models",
+		r.URL.Path,
+	)
 }

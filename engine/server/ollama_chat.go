@@ -114,7 +114,8 @@ func (s *Server) checkChat(q *ollama.ChatRequest, m *model) (*fields.Options, er
 }
 
 // ollamaChoices are the options of a request over those of its model.
-func ollamaChoices(m *model, options map[string]any, topLogprobs fields.Whole) (*fields.Options, error) {
+func ollamaChoices(m *model, options map[string]any, topLogprobs fields.Whole) (*fields.Options,
+	error) {
 	if err := fields.CheckTopLogprobs("top_logprobs", topLogprobs); err != nil {
 		return nil, err
 	}

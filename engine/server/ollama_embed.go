@@ -129,7 +129,8 @@ func embedTexts(input any) ([]string, error) {
 		return []string{input}, nil
 	case []any:
 		if len(input) > openai.MaxTexts {
-			return nil, failure.Field("input", "the input has %d texts; give %d at most", len(input),
+			return nil, failure.Field("input", "the input has %d texts; give %d at most",
+				len(input),
 				openai.MaxTexts)
 		}
 		texts := make([]string, len(input))

@@ -22,7 +22,8 @@ func (s *Server) ollamaPictures(list fields.Texts, message int, n *int) ([]api.I
 	var out []api.ImageData
 	for _, text := range list {
 		if *n++; *n > s.limits.Images {
-			return nil, failure.Field(param, "the request has more than %d pictures", s.limits.Images)
+			return nil, failure.Field(param, "the request has more than %d pictures",
+				s.limits.Images)
 		}
 		image, err := s.pictures.inline(text, pictureName(*n, param), param)
 		if err != nil {

@@ -11,8 +11,8 @@ import (
 
 // noResponses answers requests about responses of earlier: none are kept.
 func noResponses(http.ResponseWriter, *http.Request) error {
-	return &failure.Failure{Status: http.StatusNotFound, Kind: failure.KindNotFound,
-		Text: "this server keeps no responses; send the whole conversation as input"}
+	return failure.New(http.StatusNotFound, failure.KindNotFound,
+		"this server keeps no responses; send the whole conversation as input")
 }
 
 // openai describes the model.

@@ -2,7 +2,6 @@ package server
 
 import (
 	"cmp"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -73,8 +72,8 @@ func (s *Server) openaiBatchOf(r *http.Request) (*batches, *openai.Batch, error)
 	defer b.mu.Unlock()
 	o := b.list[r.PathValue("id")]
 	if o == nil || o.Owner != ownerOf(r) {
-		return nil, nil, &failure.Failure{Status: http.StatusNotFound, Kind: failure.KindNotFound, Param: "id",
-			Text: fmt.Sprintf("No batch found with id '%.80s'.", r.PathValue("id"))}
+		return nil, nil, failure.New(http.StatusNotFound, failure.KindNotFound,
+			"No batch found with id '%.80s'.", r.PathValue("id")).At("id")
 	}
 	return b, o, nil
 }

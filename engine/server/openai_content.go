@@ -18,7 +18,8 @@ func (t *talk) sound(s *openai.Sound, param string) (engine.Content, error) {
 	return t.number(param, func(name string) (*engine.Image, error) {
 		image, err := t.s.pictures.inline(s.Data, name, param+".data")
 		if err == nil && !image.IsSound() {
-			err = failure.Field(param+".data", "%s.data is no sound that is known: WAV, MP3 or FLAC",
+			err = failure.Field(param+".data",
+				"%s.data is no sound that is known: WAV, MP3 or FLAC",
 				param)
 		}
 		return image, err

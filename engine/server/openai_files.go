@@ -3,7 +3,6 @@ package server
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -38,7 +37,8 @@ func (s *Server) openaiUpload(w http.ResponseWriter, r *http.Request) error {
 	}
 	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "multipart/form-data" || params["boundary"] == "" {
-		return failure.Refuse("the body is a form (multipart/form-data) with purpose and the file \"file\"")
+		return failure.Refuse(
+			"the body is a form (multipart/form-data) with purpose and the file \"file\"")
 	}
 	body := s.newTimedBody(w, r, http.MaxBytesReader(w, r.Body, maxBatchFile+(1<<20)))
 	defer body.end()
@@ -67,7 +67,8 @@ func (s *Server) openaiUpload(w http.ResponseWriter, r *http.Request) error {
 			purpose = string(text)
 		case "file":
 			if upload != nil {
-				return discard(failure.Field("file", "the form has two files; upload one at a time"))
+				return discard(failure.Field("file",
+					"the form has two files; upload one at a time"))
 			}
 			upload = &openai.FileObject{ID: newID("file-"), Object: "file", Created: now(),
 				Name: cmp.Or(part.FileName(), "file"), Status: "processed", Owner: ownerOf(r)}
@@ -96,9 +97,8 @@ func uploadFault(err error) error {
 		return f
 	}
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
-		return &failure.Failure{Status: http.StatusRequestEntityTooLarge, Kind: failure.KindTooLarge,
-			Text: fmt.Sprintf("the file is larger than %d MiB; split it into several batches",
-				maxBatchFile>>20)}
+		return failure.New(http.StatusRequestEntityTooLarge, failure.KindTooLarge,
+			"the file is larger than %d MiB; split it into several batches", maxBatchFile>>20)
 	}
 	if _, disk := errors.AsType[*os.PathError](err); disk {
 		return err
@@ -129,9 +129,10 @@ func (s *Server) openaiFiles(w http.ResponseWriter, r *http.Request) error {
 	for _, f := range page {
 		data = append(data, f.Shown())
 	}
-	return s.writeJSON(w, http.StatusOK, openai.ListOf(data, more, func(f *openai.FileObject) string {
-		return f.ID
-	}))
+	return s.writeJSON(w, http.StatusOK, openai.ListOf(data, more,
+		func(f *openai.FileObject) string {
+			return f.ID
+		}))
 }
 
 // pageOf is the part of a list that "after" and "limit" ask for.
@@ -166,8 +167,8 @@ func (s *Server) openaiFileOf(r *http.Request) (*batches, *openai.FileObject, er
 	}
 	f := b.file(r.PathValue("id"), ownerOf(r))
 	if f == nil {
-		return nil, nil, &failure.Failure{Status: http.StatusNotFound, Kind: failure.KindNotFound, Param: "id",
-			Text: fmt.Sprintf("No such File object: %.80s", r.PathValue("id"))}
+		return nil, nil, failure.New(http.StatusNotFound, failure.KindNotFound,
+			"No such File object: %.80s", r.PathValue("id")).At("id")
 	}
 	return b, f, nil
 }

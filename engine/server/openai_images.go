@@ -41,8 +41,9 @@ func (s *Server) answerImages(w http.ResponseWriter, r *http.Request, q *openai.
 	answer := openai.Images{Created: now(), Size: fmt.Sprintf("%dx%d", drawn.Width, drawn.Height),
 		Format: "png"}
 	for _, p := range drawn.Pictures {
-		answer.Data = append(answer.Data, openai.Image{B64: base64.StdEncoding.EncodeToString(p.PNG),
-			Seed: p.Seed})
+		answer.Data = append(answer.Data,
+			openai.Image{B64: base64.StdEncoding.EncodeToString(p.PNG),
+				Seed: p.Seed})
 	}
 	return s.writeJSON(w, http.StatusOK, answer)
 }

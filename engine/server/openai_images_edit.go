@@ -27,7 +27,9 @@ const (
 func (s *Server) openaiEditImages(w http.ResponseWriter, r *http.Request) error {
 	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "multipart/form-data" || params["boundary"] == "" {
-		return failure.Refuse("the body of an edit is a form (multipart/form-data) with the picture as the file \"image\"")
+		return failure.Refuse(
+			"the body of an edit is a form (multipart/form-data) with the picture as the file \"image\"",
+		)
 	}
 	data, err := s.readBody(w, r)
 	if err != nil {
@@ -53,7 +55,8 @@ func (s *Server) openaiEditImages(w http.ResponseWriter, r *http.Request) error 
 
 // editForm reads the fields and files of a form. Files are "image", or "image[]" with one picture,
 // and "mask".
-func editForm(form *multipart.Reader, limit int64) (*openai.ImageRequest, map[string][]byte, error) {
+func editForm(form *multipart.Reader, limit int64) (*openai.ImageRequest, map[string][]byte,
+	error) {
 	q, files := &openai.ImageRequest{}, map[string][]byte{}
 	for i := 0; ; i++ {
 		part, err := form.NextPart()

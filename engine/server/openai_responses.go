@@ -58,7 +58,12 @@ func (t *talk) responseTurns(items openai.ResponseInput) error {
 		case "reasoning":
 			thoughts += item.Thoughts()
 		default:
-			return failure.Field(param+".type", "%s is %.40q; this server takes message, function_call, function_call_output and reasoning", param, item.Type)
+			return failure.Field(
+				param+".type",
+				"%s is %.40q; this server takes message, function_call, function_call_output and reasoning",
+				param,
+				item.Type,
+			)
 		}
 	}
 	return nil

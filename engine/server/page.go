@@ -52,7 +52,8 @@ const maxView = 4096
 func (s *Server) pageView(w http.ResponseWriter, r *http.Request) error {
 	side, err := strconv.Atoi(r.URL.Query().Get("side"))
 	if err != nil || side < 1 || side > maxView {
-		return failure.Field("side", "side is %.20q; give 1 to %d pixels", r.URL.Query().Get("side"),
+		return failure.Field("side", "side is %.20q; give 1 to %d pixels",
+			r.URL.Query().Get("side"),
 			maxView)
 	}
 	index := 0

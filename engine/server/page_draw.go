@@ -72,8 +72,9 @@ func (s *Server) pageDraw(w http.ResponseWriter, r *http.Request) error {
 		select {
 		case p := <-steps:
 			if !gone { // the context ends what is drawn for a client that is gone
-				gone = out.sendLine(pageDrawn{Stage: p.Stage, Picture: p.Picture, Pictures: p.Pictures,
-					Step: p.Step, Steps: p.Steps}) != nil
+				gone = out.sendLine(pageDrawn{Stage: p.Stage, Picture: p.Picture,
+					Pictures: p.Pictures,
+					Step:     p.Step, Steps: p.Steps}) != nil
 			}
 		case end := <-done:
 			if end.err != nil {

@@ -253,8 +253,8 @@ func reportFile(name string) string {
 // pageReport answers GET /page/api/reports/{name}.
 func (s *Server) pageReport(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("name")
-	missing := &failure.Failure{Status: http.StatusNotFound, Kind: failure.KindNotFound,
-		Text: fmt.Sprintf("there is no report %.100q", name)}
+	missing := failure.New(http.StatusNotFound, failure.KindNotFound, "there is no report %.100q",
+		name)
 	root, err := s.reports()
 	if err != nil {
 		return err

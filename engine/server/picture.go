@@ -35,14 +35,20 @@ func newPictureSource(allowed []string, most int64) (*pictureSource, error) {
 	for _, a := range allowed {
 		if folder, ok := strings.CutPrefix(a, "file://"); ok {
 			if !filepath.IsAbs(folder) {
-				return nil, fmt.Errorf("server: pictures may come from %q: give the whole path of a folder, as file:///srv/pictures", a)
+				return nil, fmt.Errorf(
+					"server: pictures may come from %q: give the whole path of a folder, as file:///srv/pictures",
+					a,
+				)
 			}
 			p.folders = append(p.folders, filepath.Clean(folder))
 			continue
 		}
 		if u, err := url.Parse("//" + a); err != nil || u.Host != a || u.Hostname() == "" ||
 			strings.Contains(a, "*") {
-			return nil, fmt.Errorf("server: pictures may come from %q, which is no host; give one as example.org or example.org:8080", a)
+			return nil, fmt.Errorf(
+				"server: pictures may come from %q, which is no host; give one as example.org or example.org:8080",
+				a,
+			)
 		}
 		p.hosts[strings.ToLower(a)] = true
 	}
@@ -91,15 +97,19 @@ func (p *pictureSource) get(ctx context.Context, address, name,
 }
 
 func (p *pictureSource) tooLarge(name, param string) error {
-	return &failure.Failure{Status: http.StatusRequestEntityTooLarge, Kind: failure.KindTooLarge, Param: param,
-		Text: fmt.Sprintf("%s is larger than %d MiB; send a smaller one", name, p.most>>20)}
+	return failure.New(http.StatusRequestEntityTooLarge, failure.KindTooLarge,
+		"%s is larger than %d MiB; send a smaller one", name, p.most>>20).At(param)
 }
 
 func (p *pictureSource) fetch(ctx context.Context, u *url.URL, name,
 	param string) (*engine.Image, error) {
 	if !p.hosts[strings.ToLower(u.Host)] || u.User != nil {
 		return nil, failure.Field(
-			param, "%s: this server fetches no pictures from %s; send a data URL, or ask the operator to allow the host", name, u.Host)
+			param,
+			"%s: this server fetches no pictures from %s; send a data URL, or ask the operator to allow the host",
+			name,
+			u.Host,
+		)
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
@@ -131,7 +141,10 @@ func (p *pictureSource) fetch(ctx context.Context, u *url.URL, name,
 func (p *pictureSource) file(ctx context.Context, u *url.URL, name,
 	param string) (*engine.Image, error) {
 	refused := failure.Field(
-		param, "%s: this server reads no such file; send a data URL, or ask the operator to allow the folder", name)
+		param,
+		"%s: this server reads no such file; send a data URL, or ask the operator to allow the folder",
+		name,
+	)
 	if u.Host != "" && u.Host != "localhost" || !filepath.IsAbs(u.Path) {
 		return nil, refused
 	}

@@ -117,9 +117,11 @@ var errorShapes = []struct {
 	shape  func(*failure.Failure) any
 }{
 	{"/", ollamaShape},
-	{"/v1/", func(f *failure.Failure) any { return openai.ErrorDocument{Error: openai.ErrorOf(f)} }},
+	{"/v1/",
+		func(f *failure.Failure) any { return openai.ErrorDocument{Error: openai.ErrorOf(f)} }},
 	{"/v1/messages", func(f *failure.Failure) any { return anthropic.ErrorOf(f) }},
-	{"/tokenize", func(f *failure.Failure) any { return openai.ErrorDocument{Error: openai.ErrorOf(f)} }},
+	{"/tokenize",
+		func(f *failure.Failure) any { return openai.ErrorDocument{Error: openai.ErrorOf(f)} }},
 }
 
 func ollamaShape(f *failure.Failure) any { return ollama.Error{Error: f.Text} }

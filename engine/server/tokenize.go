@@ -11,8 +11,8 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/server/internal/openai"
 )
 
-// tokenizeRequest is the body of POST /tokenize, in the words of llama-server or vLLM, which have the
-// same path. Bodies are told apart by their fields.
+// tokenizeRequest is the body of POST /tokenize, in the words of llama-server or vLLM, which have
+// the same path. Bodies are told apart by their fields.
 type tokenizeRequest struct {
 	Model string `json:"model"`
 	// Of llama-server.
@@ -86,7 +86,8 @@ func (s *Server) tokensOf(r *http.Request, l *lease, q *tokenizeRequest) ([]engi
 			tokens = rendered.Tokens
 		}
 	default:
-		return nil, failure.Field("content", "give content, prompt or messages to be cut into tokens")
+		return nil, failure.Field("content",
+			"give content, prompt or messages to be cut into tokens")
 	}
 	if tokens == nil {
 		tokens = []engine.Token{}

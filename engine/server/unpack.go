@@ -6,7 +6,6 @@ import (
 	"compress/gzip"
 	"compress/zlib"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -50,9 +49,8 @@ func (s *Server) unpack(w http.ResponseWriter, r *http.Request, body io.Reader,
 		}
 	default:
 		w.Header().Set("Accept-Encoding", encodings)
-		return nil, 0, &failure.Failure{Status: http.StatusUnsupportedMediaType, Kind: failure.KindRequest,
-			Text: fmt.Sprintf("the body's Content-Encoding is %.40q; this server unpacks %s",
-				encoding, encodings)}
+		return nil, 0, failure.New(http.StatusUnsupportedMediaType, failure.KindRequest,
+			"the body's Content-Encoding is %.40q; this server unpacks %s", encoding, encodings)
 	}
 	if err != nil {
 		return nil, 0, packedFailure(encoding, err)
@@ -127,6 +125,7 @@ func packed(err error) *failure.Failure {
 // packedFailure tells of a body that is not what its Content-Encoding says. Errors of the
 // connection keep their own words.
 func packedFailure(encoding string, err error) *failure.Failure {
-	return failure.Refuse("the body cannot be unpacked as %s: it is damaged, cut off or something else",
+	return failure.Refuse(
+		"the body cannot be unpacked as %s: it is damaged, cut off or something else",
 		encoding).By(err)
 }

@@ -1,6 +1,6 @@
 // Package anthropic holds what Anthropic's API reads and writes: the bodies of its requests, what
-// they ask of an engine, and the renderer of its answers. https://docs.anthropic.com/en/api/messages
-// describes it.
+// they ask of an engine, and the renderer of its answers.
+// https://docs.anthropic.com/en/api/messages describes it.
 package anthropic
 
 import (
@@ -20,12 +20,18 @@ type Error struct {
 
 // errorTypes has the type of each kind of failure that is no "invalid_request_error".
 var errorTypes = map[string]string{
-	failure.KindAuth: "authentication_error", failure.KindForbidden: "permission_error",
-	failure.KindNotFound: "not_found_error", failure.KindNoModel: "not_found_error",
-	failure.KindTooLarge: "request_too_large", failure.KindRate: "rate_limit_error", failure.KindBusy: "overloaded_error",
-	failure.KindTimeout:  "timeout_error",
-	failure.KindInternal: "api_error", failure.KindUnsupported: "api_error", failure.KindStorage: "api_error",
-	failure.KindSchema: "api_error",
+	failure.KindAuth:        "authentication_error",
+	failure.KindForbidden:   "permission_error",
+	failure.KindNotFound:    "not_found_error",
+	failure.KindNoModel:     "not_found_error",
+	failure.KindTooLarge:    "request_too_large",
+	failure.KindRate:        "rate_limit_error",
+	failure.KindBusy:        "overloaded_error",
+	failure.KindTimeout:     "timeout_error",
+	failure.KindInternal:    "api_error",
+	failure.KindUnsupported: "api_error",
+	failure.KindStorage:     "api_error",
+	failure.KindSchema:      "api_error",
 }
 
 // ErrorOf puts a failure into Anthropic's words.

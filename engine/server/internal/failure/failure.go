@@ -57,6 +57,23 @@ func (f *Failure) Error() string { return f.Text }
 // Unwrap returns the cause.
 func (f *Failure) Unwrap() error { return f.Cause }
 
+// New makes a failure. format and args make its text.
+func New(status int, kind, format string, args ...any) *Failure {
+	return &Failure{Status: status, Kind: kind, Text: fmt.Sprintf(format, args...)}
+}
+
+// At returns the failure as the fault of a field of the request.
+func (f *Failure) At(param string) *Failure {
+	f.Param = param
+	return f
+}
+
+// Again returns the failure with the time after which the client may try again.
+func (f *Failure) Again(after time.Duration) *Failure {
+	f.Retry = after
+	return f
+}
+
 // By returns the failure with its cause.
 func (f *Failure) By(cause error) *Failure {
 	f.Cause = cause
@@ -65,28 +82,24 @@ func (f *Failure) By(cause error) *Failure {
 
 // Refuse makes a failure that is the client's fault.
 func Refuse(format string, args ...any) *Failure {
-	return &Failure{Status: http.StatusBadRequest, Kind: KindRequest, Text: fmt.Sprintf(format,
-		args...)}
+	return New(http.StatusBadRequest, KindRequest, format, args...)
 }
 
 // Field makes a failure that is the fault of a field of the request.
 func Field(param, format string, args ...any) *Failure {
-	f := Refuse(format, args...)
-	f.Param = param
-	return f
+	return Refuse(format, args...).At(param)
 }
 
 // Busy makes a failure that tells the client to come back.
 func Busy(format string, args ...any) *Failure {
-	return &Failure{Status: http.StatusServiceUnavailable, Kind: KindBusy, Text: fmt.Sprintf(format,
-		args...), Retry: time.Second}
+	return New(http.StatusServiceUnavailable, KindBusy, format, args...).Again(time.Second)
 }
 
-// MissingModel makes a failure that says that there is no model of a name, in Ollama's words, which clients look for.
+// MissingModel makes a failure that says that there is no model of a name, in Ollama's words, which
+// clients look for.
 func MissingModel(name string) *Failure {
-	return &Failure{Status: http.StatusNotFound, Kind: KindNoModel,
-		Text: fmt.Sprintf("model '%.200s' not found", name), Param: "model",
-		Cause: fmt.Errorf("%w: %.200q", pool.ErrUnknownModel, name)}
+	return New(http.StatusNotFound, KindNoModel, "model '%.200s' not found", name).At("model").
+		By(fmt.Errorf("%w: %.200q", pool.ErrUnknownModel, name))
 }
 
 // ErrShutdown is why requests end when the server does.
@@ -136,11 +149,10 @@ func Of(ctx context.Context, err error) *Failure {
 		case errors.Is(cause, ErrShutdown):
 			err = ErrShutdown
 		case errors.Is(cause, context.DeadlineExceeded):
-			return &Failure{Status: http.StatusGatewayTimeout, Kind: KindTimeout,
-				Text: "the request took longer than the server allows", Cause: err}
+			return New(http.StatusGatewayTimeout, KindTimeout,
+				"the request took longer than the server allows").By(err)
 		default:
-			return &Failure{Status: StatusClientClosed, Kind: KindInternal,
-				Text: "the client went away", Cause: err}
+			return New(StatusClientClosed, KindInternal, "the client went away").By(err)
 		}
 	}
 	for _, c := range classes {
@@ -153,8 +165,8 @@ func Of(ctx context.Context, err error) *Failure {
 		}
 		return f
 	}
-	return &Failure{Status: http.StatusInternalServerError, Kind: KindInternal,
-		Text: "something went wrong in the server; its log says more", Cause: err}
+	return New(http.StatusInternalServerError, KindInternal,
+		"something went wrong in the server; its log says more").By(err)
 }
 
 // Text returns the text of an error as clients see it: on one line, without the names of packages,

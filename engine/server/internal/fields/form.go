@@ -102,7 +102,11 @@ var anyObject = json.RawMessage(`{"type":"object"}`)
 // notUnderstood refuses a demand.
 func notUnderstood(_ json.RawMessage, param string) (answerForm, error) {
 	return answerForm{},
-		failure.Field(param, "%s is not understood here; give a JSON schema in response_format, or a GBNF grammar in grammar", param)
+		failure.Field(
+			param,
+			"%s is not understood here; give a JSON schema in response_format, or a GBNF grammar in grammar",
+			param,
+		)
 }
 
 // wrapper are the fields that name a format around a schema.
@@ -120,7 +124,8 @@ func wrappedFormat(raw json.RawMessage, param string) (answerForm, error) {
 	}
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		if !slices.Contains(wrapper, key) {
-			return answerForm{}, failure.Field(param+"."+key, "%s.%.40s is not known here; %s", param,
+			return answerForm{}, failure.Field(param+"."+key, "%s.%.40s is not known here; %s",
+				param,
 				key, hint)
 		}
 	}
@@ -136,7 +141,8 @@ func wrappedFormat(raw json.RawMessage, param string) (answerForm, error) {
 	switch kind {
 	case "text":
 		if schema != nil {
-			return answerForm{}, failure.Field(param, "%s has the type text and a schema; %s", param,
+			return answerForm{}, failure.Field(param, "%s has the type text and a schema; %s",
+				param,
 				hint)
 		}
 		return answerForm{}, nil
@@ -154,7 +160,12 @@ func wrappedFormat(raw json.RawMessage, param string) (answerForm, error) {
 	case "grammar":
 		if schema != nil || fields["grammar"] == nil {
 			return answerForm{},
-				failure.Field(param, "%s has the type grammar; give a GBNF grammar in %s.grammar and no schema", param, param)
+				failure.Field(
+					param,
+					"%s has the type grammar; give a GBNF grammar in %s.grammar and no schema",
+					param,
+					param,
+				)
 		}
 		return gbnfFormat(fields["grammar"], param+".grammar")
 	case "":
@@ -253,7 +264,8 @@ func gbnfFormat(raw json.RawMessage, param string) (answerForm, error) {
 		return answerForm{}, nil
 	}
 	if err := grammar.Check(text); err != nil {
-		return answerForm{}, failure.Field(param, "%s is no grammar in GBNF: %s", param, failure.Text(err))
+		return answerForm{}, failure.Field(param, "%s is no grammar in GBNF: %s", param,
+			failure.Text(err))
 	}
 	return answerForm{gbnf: text}, nil
 }
@@ -266,7 +278,8 @@ func choiceFormat(raw json.RawMessage, param string) (answerForm, error) {
 	var list []string
 	if err := json.Unmarshal(raw, &list); err != nil || len(list) == 0 || len(list) > maxChoices ||
 		slices.Contains(list, "") {
-		return answerForm{}, failure.Field(param, "%s is no list of 1 to %d texts", param, maxChoices)
+		return answerForm{}, failure.Field(param, "%s is no list of 1 to %d texts", param,
+			maxChoices)
 	}
 	var b strings.Builder
 	b.WriteString("root ::= ")

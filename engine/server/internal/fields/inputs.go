@@ -49,7 +49,8 @@ func Inputs(raw json.RawMessage, param string, most int) ([]Input, error) {
 	for i, x := range list {
 		var ok bool
 		if out[i], ok = ReadInput(x); !ok {
-			return nil, failure.Field(param, "entry %d of %s is neither a text nor a list of tokens",
+			return nil, failure.Field(param,
+				"entry %d of %s is neither a text nor a list of tokens",
 				i+1, param)
 		}
 	}

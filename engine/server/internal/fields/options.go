@@ -59,7 +59,8 @@ func set[T any](to, from *T) {
 // that have no meaning for this engine. They are passed over, as Ollama passes over names that it
 // does not know.
 //
-//	num_batch num_gpu main_gpu use_mmap low_vram f16_kv numa vocab_only use_mlock penalize_newline tfs_z mirostat*
+//	num_batch num_gpu main_gpu use_mmap low_vram f16_kv numa vocab_only use_mlock
+//	penalize_newline tfs_z mirostat*
 
 const (
 	// maxThreads is the most threads that a request may ask for. More than there are compute

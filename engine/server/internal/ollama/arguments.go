@@ -54,7 +54,8 @@ func (c *Call) Own(param string) (api.ToolCall, error) {
 	text, ok := fields.String(raw)
 	if ok || fields.Missing(raw) {
 		if text, ok = reply.Complete(text); !ok {
-			return out, failure.Field(param, "%s is a text that holds no JSON; give an object", param)
+			return out, failure.Field(param, "%s is a text that holds no JSON; give an object",
+				param)
 		}
 		raw = json.RawMessage(text)
 	}

@@ -18,8 +18,8 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/server/internal/fields"
 )
 
-// ChatRequest is the body of POST /api/chat. Tools are kept as they come: the schema of Ollama's own
-// type knows less.
+// ChatRequest is the body of POST /api/chat. Tools are kept as they come: the schema of Ollama's
+// own type knows less.
 type ChatRequest struct {
 	api.ChatRequest
 	fields.Forms

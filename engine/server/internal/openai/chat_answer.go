@@ -212,7 +212,8 @@ func (c *Chat) choice(a *answer.Answer) chatChoice {
 		out.Function.Name, out.Function.Arguments = call.Name, call.Arguments
 		m.ToolCalls = append(m.ToolCalls, out)
 	}
-	choice := chatChoice{Index: a.Index, Message: m, Finish: &word, Checked: answer.Checked(a.Result)}
+	choice := chatChoice{Index: a.Index, Message: m, Finish: &word,
+		Checked: answer.Checked(a.Result)}
 	if c.logprobs {
 		choice.Logprobs = &chatLogprob{Content: logprobsOf(a.Logprobs, true)}
 	}

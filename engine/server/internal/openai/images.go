@@ -43,8 +43,7 @@ type Image struct {
 	Seed int64  `json:"seed"` // Eyelet's own
 }
 
-// Request returns what the child that draws is asked for, beginning with a picture where that is not
-// nil.
+// Request returns what the child that draws is asked for; begin and mask are files, or nil.
 func (q *ImageRequest) Request(begin, mask []byte) (*draw.Request, error) {
 	r := &draw.Request{Prompt: q.Prompt, Negative: q.Negative, Seed: q.Seed, Guidance: q.Guidance,
 		Init: begin, Mask: mask}

@@ -26,12 +26,23 @@ func NewResponses(q *ResponseRequest, s engine.Sampling) *Responses {
 		format = fields["format"]
 	}
 	r := response{
-		ID: "resp_" + rand.Text(), Object: "response", Created: time.Now().Unix(), Status: "in_progress",
-		MaxTokens: q.MaxTokens, Model: q.Model, Output: []any{},
-		Parallel: q.Parallel == nil || *q.Parallel, Reasoning: map[string]any{"effort": nil,
-			"summary": nil}, Temperature: s.Temperature, TopP: s.TopP,
-		Text: map[string]any{"format": format}, ToolChoice: q.ToolChoice, Tools: q.Tools,
-		Truncation: cmp.Or(q.Truncation, "disabled"), Metadata: q.Metadata,
+		ID:        "resp_" + rand.Text(),
+		Object:    "response",
+		Created:   time.Now().Unix(),
+		Status:    "in_progress",
+		MaxTokens: q.MaxTokens,
+		Model:     q.Model,
+		Output:    []any{},
+		Parallel:  q.Parallel == nil || *q.Parallel,
+		Reasoning: map[string]any{"effort": nil,
+			"summary": nil},
+		Temperature: s.Temperature,
+		TopP:        s.TopP,
+		Text:        map[string]any{"format": format},
+		ToolChoice:  q.ToolChoice,
+		Tools:       q.Tools,
+		Truncation:  cmp.Or(q.Truncation, "disabled"),
+		Metadata:    q.Metadata,
 	}
 	if r.TopP == 0 {
 		r.TopP = 1

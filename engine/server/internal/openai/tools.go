@@ -154,5 +154,6 @@ func (q *ChatRequest) applyFunctions(r *engine.Request) error {
 
 // notAFunction refuses a tool, counted from 0, of another type.
 func notAFunction(i int, kind string) error {
-	return failure.Field("tools", "tool %d is of type %.40q; this server knows functions", i+1, kind)
+	return failure.Field("tools", "tool %d is of type %.40q; this server knows functions", i+1,
+		kind)
 }
