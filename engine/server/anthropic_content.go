@@ -22,8 +22,7 @@ func (t *talk) anthropicPicture(b *anthropic.Block, param string) (engine.Conten
 		return t.picture(b.Source.URL, param)
 	}
 	return engine.Content{}, failure.Field(param,
-		"%s has a source of type %.40q; give base64 or url",
-		param, b.Source.Type)
+		"%s has a source of type %.40q; give base64 or url", param, b.Source.Type)
 }
 
 // anthropicTurns makes messages ready. Results of tools become messages of their own, ahead of what
@@ -44,14 +43,8 @@ func (t *talk) anthropicTurns(messages []anthropic.Message) error {
 			switch b.Type {
 			case "text":
 				out.Content = append(out.Content, engine.Text(b.Text))
-			case "image":
-				c, err := t.anthropicPicture(b, at)
-				if err != nil {
-					return err
-				}
-				out.Content = append(out.Content, c)
-			case "document":
-				list, err := t.anthropicDocument(b, at)
+			case "image", "document":
+				list, err := t.anthropicFile(b, at)
 				if err != nil {
 					return err
 				}
@@ -69,12 +62,9 @@ func (t *talk) anthropicTurns(messages []anthropic.Message) error {
 				}
 				results = append(results, result)
 			default:
-				return failure.Field(
-					at,
+				return failure.Field(at,
 					"%s is %.40q; this server takes text, images, documents, tool_use and tool_result",
-					at,
-					b.Type,
-				)
+					at, b.Type)
 			}
 		}
 		t.messages = append(t.messages, results...)
@@ -126,22 +116,15 @@ func (t *talk) anthropicContent(blocks anthropic.Blocks, param,
 			} else {
 				content = append(content, engine.Text(x.Text))
 			}
-		case "image":
-			c, err := t.anthropicPicture(x, at)
-			if err != nil {
-				return nil, err
-			}
-			content = append(content, c)
-		case "document":
-			list, err := t.anthropicDocument(x, at)
+		case "image", "document":
+			list, err := t.anthropicFile(x, at)
 			if err != nil {
 				return nil, err
 			}
 			content = append(content, list...)
 		default:
 			return nil, failure.Field(at,
-				"%s %s %.40q; this server takes text, images and documents",
-				at, does, x.Type)
+				"%s %s %.40q; this server takes text, images and documents", at, does, x.Type)
 		}
 	}
 	return content, nil
@@ -159,9 +142,13 @@ func (t *talk) nameOf(id string) string {
 	return ""
 }
 
-// anthropicDocument is a document as content: its title, what is said about it, and its text, its
-// blocks or its pages.
-func (t *talk) anthropicDocument(b *anthropic.Block, param string) ([]engine.Content, error) {
+// anthropicFile returns a picture as content, or a document: its title, what is said about it, and
+// its text, its blocks or its pages.
+func (t *talk) anthropicFile(b *anthropic.Block, param string) ([]engine.Content, error) {
+	if b.Type == "image" {
+		c, err := t.anthropicPicture(b, param)
+		return []engine.Content{c}, err
+	}
 	var content []engine.Content
 	if about := strings.TrimSpace(b.Title + "\n" + b.Context); about != "" {
 		content = append(content, engine.Text(about+"\n"))
@@ -179,8 +166,5 @@ func (t *talk) anthropicDocument(b *anthropic.Block, param string) ([]engine.Con
 			"%s names a file by its id; this server keeps no files, so send it in base64", param)
 	}
 	c, err := t.anthropicPicture(b, param)
-	if err != nil {
-		return nil, err
-	}
-	return append(content, c), nil
+	return append(content, c), err
 }

@@ -58,11 +58,7 @@ func (s *Server) pagesOf(ctx context.Context, image *engine.Image,
 	if *n += d.Len(); *n > s.limits.Images {
 		return nil, failure.Refuse(
 			"%s is a %s of %d pages, with which the request has more than %d pictures; send fewer pages",
-			image.Name,
-			d.Format(),
-			d.Len(),
-			s.limits.Images,
-		)
+			image.Name, d.Format(), d.Len(), s.limits.Images)
 	}
 	var pages []*engine.Image
 	for i := range d.Len() {
@@ -82,12 +78,9 @@ func (s *Server) pagesOfAll(ctx context.Context,
 			return nil, err
 		}
 		if len(pages) > 1 && len(images) > 1 {
-			return nil, failure.Field(
-				"images",
+			return nil, failure.Field("images",
 				"%s has %d pages, and a raw prompt calls its pictures by number; send the pages as pictures",
-				image.Name,
-				len(pages),
-			)
+				image.Name, len(pages))
 		}
 		out = append(out, pages...)
 	}

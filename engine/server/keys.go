@@ -92,8 +92,7 @@ func NewKey(name string, requests, perMinute int) (secret, line string, err erro
 	if !keyName.MatchString(name) {
 		return "", "", fmt.Errorf(
 			"server: %.100q is no name of a key; give letters, digits, '.', '_', '@' and '-', 64 at most",
-			name,
-		)
+			name)
 	}
 	secret = keyPrefix + rand.Text() + rand.Text()
 	sum := sha256.Sum256([]byte(secret))
@@ -158,8 +157,7 @@ func parseKey(line string) (key *Key, hash [sha256.Size]byte, err error) {
 	sum, err := hex.DecodeString(digits)
 	if !ok || err != nil || copy(hash[:], sum) != sha256.Size || len(sum) != sha256.Size {
 		return nil, hash, fmt.Errorf(
-			"the second word is not sha256: and 64 hexadecimal digits; the key itself must not stand here",
-		)
+			"the second word is not sha256: and 64 hexadecimal digits; the key itself must not stand here")
 	}
 	key = &Key{Name: fields[0]}
 	for _, f := range fields[2:] {

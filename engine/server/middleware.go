@@ -256,8 +256,7 @@ func (s *Server) admit(next handler) handler {
 		if s.busy.Add(1) > int64(s.limits.Requests) {
 			return failure.Busy(
 				"the server is busy: %d requests are under way already; try again later",
-				s.limits.Requests,
-			)
+				s.limits.Requests)
 		}
 		defer recordOf(r.Context()).memory.release()
 		if s.limits.Time > 0 {

@@ -37,9 +37,7 @@ func (ms *models) use(ctx context.Context, m *model, contextLength int,
 	if facts, err := ms.facts(spec.Model); err == nil && facts.fused {
 		return nil, fmt.Errorf(
 			"%w: %s holds the vision tower and the language model in one file, which libllama does not open; import the two files that llama.cpp's converter makes",
-			store.ErrUnsupported,
-			m.name,
-		)
+			store.ErrUnsupported, m.name)
 	}
 	ms.called(key, m)
 	began := time.Now()

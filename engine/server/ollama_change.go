@@ -217,11 +217,9 @@ func recipeTexts(recipe *store.Recipe, q *api.CreateRequest) error {
 	if len(q.Messages) > 0 {
 		for i, msg := range q.Messages {
 			if msg.Role == "" || len(msg.Images) > 0 {
-				return failure.Field(
-					"messages",
+				return failure.Field("messages",
 					"message %d has no role, or has pictures, which a model's own messages cannot have",
-					i+1,
-				)
+					i+1)
 			}
 		}
 		data, err := json.Marshal(q.Messages)
@@ -278,7 +276,7 @@ func (p *progress) tell(news api.ProgressResponse) error {
 func (p *progress) failed(ctx context.Context, err error) error {
 	if p.out.begun {
 		// the client may be gone
-		_ = p.out.sendLine(ollama.Error{Error: failure.Of(ctx, err).Text})
+		_ = p.out.sendLine(ollama.ErrorBody(failure.Of(ctx, err)))
 	}
 	return err
 }
@@ -362,10 +360,7 @@ func (s *Server) ollamaPull(w http.ResponseWriter, r *http.Request) error {
 // ollamaTransfer answers POST /api/push, and /api/pull of what is not here, which would have the
 // server connect elsewhere.
 func (s *Server) ollamaTransfer(_ http.ResponseWriter, r *http.Request) error {
-	return failure.New(
-		http.StatusNotImplemented,
-		failure.KindUnsupported,
+	return failure.New(http.StatusNotImplemented, failure.KindUnsupported,
 		"%s is not served: this server has no registry, and connects to none; on its machine, \"eyelet import\", \"eyelet pull\" and \"eyelet push\" carry models",
-		r.URL.Path,
-	)
+		r.URL.Path)
 }

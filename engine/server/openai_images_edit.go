@@ -28,8 +28,7 @@ func (s *Server) openaiEditImages(w http.ResponseWriter, r *http.Request) error 
 	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "multipart/form-data" || params["boundary"] == "" {
 		return failure.Refuse(
-			"the body of an edit is a form (multipart/form-data) with the picture as the file \"image\"",
-		)
+			"the body of an edit is a form (multipart/form-data) with the picture as the file \"image\"")
 	}
 	data, err := s.readBody(w, r)
 	if err != nil {

@@ -58,12 +58,9 @@ func (t *talk) responseTurns(items openai.ResponseInput) error {
 		case "reasoning":
 			thoughts += item.Thoughts()
 		default:
-			return failure.Field(
-				param+".type",
+			return failure.Field(param+".type",
 				"%s is %.40q; this server takes message, function_call, function_call_output and reasoning",
-				param,
-				item.Type,
-			)
+				param, item.Type)
 		}
 	}
 	return nil

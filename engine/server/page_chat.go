@@ -63,7 +63,7 @@ func (p *pageAnswer) End(*answer.Set) []answer.Piece { return nil }
 
 // Failed implements [answer.Renderer].
 func (p *pageAnswer) Failed(f *failure.Failure) []answer.Piece {
-	return []answer.Piece{{Data: ollama.Error{Error: f.Text}}}
+	return []answer.Piece{{Data: ollama.ErrorBody(f)}}
 }
 
 // Document implements [answer.Renderer]; the page takes streams alone.

@@ -37,8 +37,7 @@ func newPictureSource(allowed []string, most int64) (*pictureSource, error) {
 			if !filepath.IsAbs(folder) {
 				return nil, fmt.Errorf(
 					"server: pictures may come from %q: give the whole path of a folder, as file:///srv/pictures",
-					a,
-				)
+					a)
 			}
 			p.folders = append(p.folders, filepath.Clean(folder))
 			continue
@@ -47,8 +46,7 @@ func newPictureSource(allowed []string, most int64) (*pictureSource, error) {
 			strings.Contains(a, "*") {
 			return nil, fmt.Errorf(
 				"server: pictures may come from %q, which is no host; give one as example.org or example.org:8080",
-				a,
-			)
+				a)
 		}
 		p.hosts[strings.ToLower(a)] = true
 	}
@@ -104,12 +102,9 @@ func (p *pictureSource) tooLarge(name, param string) error {
 func (p *pictureSource) fetch(ctx context.Context, u *url.URL, name,
 	param string) (*engine.Image, error) {
 	if !p.hosts[strings.ToLower(u.Host)] || u.User != nil {
-		return nil, failure.Field(
-			param,
+		return nil, failure.Field(param,
 			"%s: this server fetches no pictures from %s; send a data URL, or ask the operator to allow the host",
-			name,
-			u.Host,
-		)
+			name, u.Host)
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
@@ -140,11 +135,9 @@ func (p *pictureSource) fetch(ctx context.Context, u *url.URL, name,
 // file opens a file below one of the folders, and nothing that leads out of it.
 func (p *pictureSource) file(ctx context.Context, u *url.URL, name,
 	param string) (*engine.Image, error) {
-	refused := failure.Field(
-		param,
+	refused := failure.Field(param,
 		"%s: this server reads no such file; send a data URL, or ask the operator to allow the folder",
-		name,
-	)
+		name)
 	if u.Host != "" && u.Host != "localhost" || !filepath.IsAbs(u.Path) {
 		return nil, refused
 	}

@@ -116,15 +116,11 @@ var errorShapes = []struct {
 	prefix string
 	shape  func(*failure.Failure) any
 }{
-	{"/", ollamaShape},
-	{"/v1/",
-		func(f *failure.Failure) any { return openai.ErrorDocument{Error: openai.ErrorOf(f)} }},
-	{"/v1/messages", func(f *failure.Failure) any { return anthropic.ErrorOf(f) }},
-	{"/tokenize",
-		func(f *failure.Failure) any { return openai.ErrorDocument{Error: openai.ErrorOf(f)} }},
+	{"/", ollama.ErrorBody},
+	{"/v1/", openai.ErrorBody},
+	{"/v1/messages", anthropic.ErrorBody},
+	{"/tokenize", openai.ErrorBody},
 }
-
-func ollamaShape(f *failure.Failure) any { return ollama.Error{Error: f.Text} }
 
 // fail answers with an error in the shape of the API that a path belongs to.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, f *failure.Failure) error {

@@ -154,7 +154,7 @@ func (o *Messages) End(*answer.Set) []answer.Piece { return nil }
 
 // Failed implements [answer.Renderer].
 func (o *Messages) Failed(f *failure.Failure) []answer.Piece {
-	return []answer.Piece{{Event: "error", Data: ErrorOf(f)}}
+	return []answer.Piece{{Event: "error", Data: ErrorBody(f)}}
 }
 
 // Document implements [answer.Renderer]. A call that was cut off is left out; stop_reason says why.

@@ -34,8 +34,8 @@ var errorTypes = map[string]string{
 	failure.KindSchema:      "api_error",
 }
 
-// ErrorOf puts a failure into Anthropic's words.
-func ErrorOf(f *failure.Failure) Error {
+// ErrorBody puts a failure into Anthropic's words.
+func ErrorBody(f *failure.Failure) any {
 	e := Error{Type: "error"}
 	e.Error.Type = cmp.Or(errorTypes[f.Kind], "invalid_request_error")
 	e.Error.Message = f.Text

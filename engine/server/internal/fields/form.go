@@ -102,11 +102,9 @@ var anyObject = json.RawMessage(`{"type":"object"}`)
 // notUnderstood refuses a demand.
 func notUnderstood(_ json.RawMessage, param string) (answerForm, error) {
 	return answerForm{},
-		failure.Field(
-			param,
+		failure.Field(param,
 			"%s is not understood here; give a JSON schema in response_format, or a GBNF grammar in grammar",
-			param,
-		)
+			param)
 }
 
 // wrapper are the fields that name a format around a schema.
@@ -160,12 +158,9 @@ func wrappedFormat(raw json.RawMessage, param string) (answerForm, error) {
 	case "grammar":
 		if schema != nil || fields["grammar"] == nil {
 			return answerForm{},
-				failure.Field(
-					param,
+				failure.Field(param,
 					"%s has the type grammar; give a GBNF grammar in %s.grammar and no schema",
-					param,
-					param,
-				)
+					param, param)
 		}
 		return gbnfFormat(fields["grammar"], param+".grammar")
 	case "":

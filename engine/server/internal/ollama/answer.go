@@ -67,12 +67,14 @@ func (o *Answer) End(*answer.Set) []answer.Piece { return nil }
 
 // Failed implements [answer.Renderer].
 func (o *Answer) Failed(f *failure.Failure) []answer.Piece {
-	return []answer.Piece{{Data: Error{f.Text}}}
+	return []answer.Piece{{Data: ErrorBody(f)}}
 }
 
-// Error is an error in Ollama's shape.
-type Error struct {
-	Error string `json:"error"`
+// ErrorBody returns an error in Ollama's shape.
+func ErrorBody(f *failure.Failure) any {
+	return struct {
+		Error string `json:"error"`
+	}{f.Text}
 }
 
 // Document implements [answer.Renderer].

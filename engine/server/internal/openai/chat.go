@@ -76,11 +76,9 @@ func (q *ChatRequest) Request(p store.Params) (r engine.Request, err error) {
 	}
 	for _, kind := range q.Modalities {
 		if kind != "text" {
-			return r, failure.Field(
-				"modalities",
+			return r, failure.Field("modalities",
 				"modalities names %.40q; models here answer in text alone, so leave it out or give [\"text\"]",
-				kind,
-			)
+				kind)
 		}
 	}
 	if len(q.Audio) > 0 && string(q.Audio) != "null" {

@@ -183,7 +183,7 @@ func (c *Chat) End(set *answer.Set) []answer.Piece {
 func (c *Chat) Failed(f *failure.Failure) []answer.Piece { return failed(f) }
 
 func failed(f *failure.Failure) []answer.Piece {
-	return []answer.Piece{{Data: ErrorDocument{ErrorOf(f)}}}
+	return []answer.Piece{{Data: ErrorBody(f)}}
 }
 
 // Document implements [answer.Renderer].

@@ -9,8 +9,8 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 )
 
-// Error is an error in OpenAI's words.
-type Error struct {
+// wordedError is an error in OpenAI's words.
+type wordedError struct {
 	Message string  `json:"message"`
 	Type    string  `json:"type"`
 	Param   *string `json:"param"`
@@ -33,10 +33,10 @@ var errorWords = map[string]struct{ kind, code string }{
 	failure.KindInternal:    {"server_error", ""},
 }
 
-// ErrorOf puts a failure into OpenAI's words.
-func ErrorOf(f *failure.Failure) Error {
+// errorOf puts a failure into OpenAI's words.
+func errorOf(f *failure.Failure) wordedError {
 	words := errorWords[f.Kind]
-	e := Error{Message: f.Text, Type: cmp.Or(words.kind, "invalid_request_error")}
+	e := wordedError{Message: f.Text, Type: cmp.Or(words.kind, "invalid_request_error")}
 	if words.code != "" {
 		e.Code = &words.code
 	}
@@ -46,7 +46,9 @@ func ErrorOf(f *failure.Failure) Error {
 	return e
 }
 
-// ErrorDocument is the body of an answer that is an error.
-type ErrorDocument struct {
-	Error Error `json:"error"`
+// ErrorBody returns the body of an answer that is an error.
+func ErrorBody(f *failure.Failure) any {
+	return struct {
+		Error wordedError `json:"error"`
+	}{errorOf(f)}
 }

@@ -128,21 +128,14 @@ func (q *ImageRequest) Set(name, value string) error {
 		*to = &x
 		return nil
 	}
+	texts := map[string]*string{"model": &q.Model, "prompt": &q.Prompt, "size": &q.Size,
+		"response_format": &q.Response, "output_format": &q.Format, "background": &q.Background,
+		"negative_prompt": &q.Negative}
+	if to := texts[name]; to != nil {
+		*to = value
+		return nil
+	}
 	switch name {
-	case "model":
-		q.Model = value
-	case "prompt":
-		q.Prompt = value
-	case "size":
-		q.Size = value
-	case "response_format":
-		q.Response = value
-	case "output_format":
-		q.Format = value
-	case "background":
-		q.Background = value
-	case "negative_prompt":
-		q.Negative = value
 	case "stream":
 		q.Stream = value == "true" || value == "1"
 	case "n":
