@@ -14,8 +14,9 @@ func TestKeepAliveIsReadAsClientsWriteIt(t *testing.T) {
 		`300`: 5 * time.Minute, `"300"`: 5 * time.Minute, `300.0`: 5 * time.Minute,
 		`"5m"`: 5 * time.Minute, `"1h30m"`: 90 * time.Minute, `0.5`: 500 * time.Millisecond,
 		`" 10s "`: 10 * time.Second,
-		`0`:       0, `"0"`: 0, `"0s"`: 0, `-1`: ollama.ForEver, `"-1"`: ollama.ForEver, `"-1m"`: ollama.ForEver,
-		`-0.5`: ollama.ForEver,
+		`0`:       0, `"0"`: 0, `"0s"`: 0, `-1`: ollama.ForEver, `"-1"`: ollama.ForEver,
+		`"-1m"`: ollama.ForEver,
+		`-0.5`:  ollama.ForEver,
 	} {
 		var q struct{ KeepAlive *ollama.KeepAlive }
 		if err := json.Unmarshal([]byte(`{"KeepAlive":`+text+`}`), &q); err != nil ||
@@ -35,8 +36,8 @@ func TestKeepAliveIsReadAsClientsWriteIt(t *testing.T) {
 		t.Error(err)
 	}
 	for _, text := range []string{`"soon"`, `"5 parsecs"`, `true`, `{}`, `"inf"`} {
-		if err := decodeJSON([]byte(`{"keep_alive":`+text+`}`), &ollama.ChatRequest{}); err == nil ||
-			err.(*failure.Failure).Param != "keep_alive" {
+		err := decodeJSON([]byte(`{"keep_alive":`+text+`}`), &ollama.ChatRequest{})
+		if err == nil || err.(*failure.Failure).Param != "keep_alive" {
 			t.Errorf("%s: %v", text, err)
 		}
 	}

@@ -81,8 +81,8 @@ func TestTheEndOfTheServerRefusesWhoWaits(t *testing.T) {
 	if err != nil || !strings.Contains(string(rest), `"done_reason":"length"`) {
 		t.Errorf("the running answer ends with %.300q %v", rest[max(0, len(rest)-300):], err)
 	}
-	if twice := failure.ErrShutdown.Error() + ": " + failure.ErrShutdown.Error(); strings.Contains(ts.log.String(),
-		twice) {
+	said := failure.ErrShutdown.Error()
+	if twice := said + ": " + said; strings.Contains(ts.log.String(), twice) {
 		t.Errorf("the log says %q", twice)
 	}
 }
