@@ -77,7 +77,7 @@ func (t *talk) anthropicTurns(messages []anthropic.Message) error {
 	return nil
 }
 
-// anthropicResult is what a tool returned.
+// anthropicResult returns what a tool returned.
 func (t *talk) anthropicResult(b *anthropic.Block, param string) (engine.Message, error) {
 	content, err := t.anthropicContent(b.Content, param+".content", "returns")
 	if err != nil {

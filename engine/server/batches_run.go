@@ -188,7 +188,7 @@ func (b *batches) change(o *openai.Batch, change func()) error {
 	return b.save("batches", o.ID, o)
 }
 
-// state is the batch as clients see it now.
+// state returns the batch as clients see it now.
 func (b *batches) state(o *openai.Batch) *openai.Batch {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -216,7 +216,7 @@ func (b *batches) run(ctx context.Context, o *openai.Batch) {
 	}
 }
 
-// requests are the lines of a batch's file, counted from 1.
+// requests returns the lines of a batch's file, counted from 1.
 func (b *batches) requests(ctx context.Context, o *openai.Batch) iter.Seq2[int, []byte] {
 	return func(yield func(int, []byte) bool) {
 		f, err := os.Open(b.content(o.Input))

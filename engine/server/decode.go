@@ -47,8 +47,8 @@ func (h *held) count(quarters int64) { h.entry.set(quarters * h.body / 4) }
 // time.
 func (h *held) turn() { h.entry.end() }
 
-// take asks for n more bytes.
-func (h *held) take(n int64) error {
+// reserve counts n more bytes, or refuses them.
+func (h *held) reserve(n int64) error {
 	if !h.of.TryAcquire(n) {
 		return failure.Busy(
 			"the server is busy: too many large requests are under way; try again later")
@@ -137,7 +137,7 @@ func (h *held) readAll(r io.Reader, promised int64) (data []byte, err error) {
 				// one byte more, so that the end is found without growing
 				grow = max(promised-room+1, 1)
 			}
-			if err := h.take(grow); err != nil {
+			if err := h.reserve(grow); err != nil {
 				return nil, err
 			}
 			data = append(make([]byte, 0, room+grow), data...)
@@ -197,7 +197,7 @@ func decodeJSON(data []byte, v any) error {
 	return failure.Refuse("the body cannot be used: %s", failure.Text(err)).By(err)
 }
 
-// fieldOf is the path of a field as clients know it: without the structs that are embedded in
+// fieldOf returns the path of a field as clients know it: without the structs that are embedded in
 // others, whose names have capitals, which those of fields here never have.
 func fieldOf(path string) string {
 	parts := strings.Split(path, ".")

@@ -40,7 +40,8 @@ func (s *Server) withPages(ctx context.Context, messages []engine.Message) error
 	return nil
 }
 
-// pagesOf are the pages of a document, or the picture itself. n counts the pictures of the request.
+// pagesOf returns the pages of a document, or the picture itself. n counts the pictures of the
+// request.
 func (s *Server) pagesOf(ctx context.Context, image *engine.Image,
 	n *int) ([]*engine.Image, error) {
 	if !isDocument(image.Data) || image.Page != 0 {

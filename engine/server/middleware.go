@@ -171,19 +171,19 @@ func (s *Server) observe(next handler) http.Handler {
 					s.access(aw, r, rec, time.Since(began))
 					panic(http.ErrAbortHandler)
 				}
-				s.tell(aw, r, failure.Of(r.Context(), rec.err))
+				s.sendFailure(aw, r, failure.Of(r.Context(), rec.err))
 			}
 			s.access(aw, r, rec, time.Since(began))
 		}()
 		if rec.err = next(aw, r); rec.err != nil {
-			s.tell(aw, r, failure.Of(r.Context(), rec.err))
+			s.sendFailure(aw, r, failure.Of(r.Context(), rec.err))
 		}
 	})
 }
 
-// tell sends an error in the shape of the API that the path belongs to. Where the answer has begun,
+// sendFailure sends an error in the shape of the API that the path belongs to. Where the answer has begun,
 // it is too late: streams tell of errors themselves.
-func (s *Server) tell(w *answerWriter, r *http.Request, f *failure.Failure) {
+func (s *Server) sendFailure(w *answerWriter, r *http.Request, f *failure.Failure) {
 	if w.status != 0 {
 		return
 	}
@@ -325,7 +325,7 @@ func (p *probeWriter) Header() http.Header         { return p.header }
 func (p *probeWriter) Write(b []byte) (int, error) { return len(b), nil }
 func (p *probeWriter) WriteHeader(int)             {}
 
-// address is the client's address without its port.
+// address returns the client's address without its port.
 func address(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {

@@ -33,7 +33,7 @@ type model struct {
 	builtin  bool            // it is inside the program
 }
 
-// system is the system prompt that comes with the model.
+// system returns the system prompt that comes with the model.
 func (m *model) system() string {
 	if m.stored == nil {
 		return ""
@@ -41,7 +41,7 @@ func (m *model) system() string {
 	return m.stored.System
 }
 
-// params are the sampling parameters that come with the model.
+// params returns the sampling parameters that come with the model.
 func (m *model) params() store.Params {
 	if m.stored == nil {
 		return store.Params{}
@@ -49,7 +49,7 @@ func (m *model) params() store.Params {
 	return m.stored.Params
 }
 
-// opening are the turns that open each conversation with the model, as its manifest has them.
+// opening returns the turns that open each conversation with the model, as its manifest has them.
 func (m *model) opening() []api.Message {
 	if m.stored == nil || len(m.stored.Messages) == 0 {
 		return nil
@@ -61,7 +61,7 @@ func (m *model) opening() []api.Message {
 	return messages
 }
 
-// withoutOpening is the model without the turns that open its conversations.
+// withoutOpening returns the model without the turns that open its conversations.
 func (m *model) withoutOpening() *model {
 	c := *m
 	if m.stored != nil {
@@ -147,8 +147,8 @@ func (ms *models) find(ref string) (*model, error) {
 	return m, nil
 }
 
-// bareName is a model's name without the address of Ollama's registry, which Ollama's clients may
-// write out.
+// bareName returns a model's name without the address of Ollama's registry, which Ollama's clients
+// may write out.
 func bareName(ref string) string {
 	ref = strings.TrimPrefix(strings.TrimPrefix(ref, "https://"), "http://")
 	for _, prefix := range []string{"registry.ollama.ai/", "library/"} {

@@ -29,7 +29,7 @@ type folder struct {
 	listed   time.Time
 	models   map[string]store.Files // by name
 	unusable []unusableModel
-	told     map[string]bool // what the log has said
+	warned   map[string]bool // what the log has said
 }
 
 // unusableModel is a model that there would be if its files were sound.
@@ -43,7 +43,7 @@ type unusableModel struct {
 // newFolder lists a folder for the first time. The error is for a folder that cannot be read at
 // all.
 func newFolder(dir string, log *slog.Logger) (*folder, error) {
-	f := &folder{reader: store.NewFolderReader(dir), log: log, told: map[string]bool{}}
+	f := &folder{reader: store.NewFolderReader(dir), log: log, warned: map[string]bool{}}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f, f.read()
@@ -56,7 +56,7 @@ func (f *folder) list(fresh bool) (map[string]store.Files, []unusableModel) {
 	defer f.mu.Unlock()
 	if fresh || time.Since(f.listed) >= folderAge {
 		if err := f.read(); err != nil {
-			f.tell("the folder of models cannot be read", "", err.Error())
+			f.warnOnce("the folder of models cannot be read", "", err.Error())
 		}
 	}
 	return f.models, f.unusable
@@ -101,17 +101,17 @@ func (f *folder) read() error {
 func (f *folder) refuse(m unusableModel, growing bool) {
 	f.unusable = append(f.unusable, m)
 	if !growing {
-		f.tell("a file of the folder of models cannot be used", m.File, m.Error)
+		f.warnOnce("a file of the folder of models cannot be used", m.File, m.Error)
 	}
 }
 
-// tell tells the log of something once.
-func (f *folder) tell(what, file, reason string) {
+// warnOnce writes a warning into the log, the first time that it is called with it.
+func (f *folder) warnOnce(what, file, reason string) {
 	key := what + file + reason
-	if f.told[key] || len(f.told) > maxFound {
+	if f.warned[key] || len(f.warned) > maxFound {
 		return
 	}
-	f.told[key] = true
+	f.warned[key] = true
 	f.log.Warn(what, "file", file, "reason", reason)
 }
 

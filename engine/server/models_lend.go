@@ -90,8 +90,8 @@ func (ms *models) cautioned(key string) (before bool) {
 	return before
 }
 
-// key is the name under which the pool loads a model, which stands for the files and not for the
-// name that a client used, so that copies are loaded once; and what is loaded. A request for a
+// key returns the name under which the pool loads a model, which stands for the files and not for
+// the name that a client used, so that copies are loaded once; and what is loaded. A request for a
 // longer context than the model has by default gets the next power of two, lest each length is a
 // model of its own.
 func (ms *models) key(m *model, contextLength int) (string, engine.ModelSpec, error) {

@@ -34,7 +34,7 @@ func (s *Server) changing() (*store.Store, error) {
 	return s.models.store, nil
 }
 
-// digestOf is the digest that a path names. Nothing else of it reaches the file system.
+// digestOf returns the digest that a path names. Nothing else of it reaches the file system.
 func digestOf(r *http.Request) (store.Digest, error) {
 	d, err := store.ParseDigest(r.PathValue("digest"))
 	if err != nil {
@@ -87,13 +87,13 @@ func (s *Server) ollamaPutBlob(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// blobBody is the body of a request that uploads a blob, whose memory it asks for. end must be
+// blobBody returns the body of a request that uploads a blob, whose memory it asks for. end must be
 // called.
 func (s *Server) blobBody(w http.ResponseWriter, r *http.Request) (*timedBody, error) {
 	if r.ContentLength > s.limits.Blob {
 		return nil, s.blobTooLarge()
 	}
-	if err := recordOf(r.Context()).memory.take(uploadMemory); err != nil {
+	if err := recordOf(r.Context()).memory.reserve(uploadMemory); err != nil {
 		return nil, err
 	}
 	return s.newTimedBody(w, r, http.MaxBytesReader(w, r.Body, s.limits.Blob)), nil

@@ -258,10 +258,10 @@ func (s *Server) newProgress(w http.ResponseWriter, stream *bool) *progress {
 	return &progress{s: s, out: s.newStream(w, asLines), streamed: stream == nil || *stream}
 }
 
-func (p *progress) say(status string) error { return p.tell(api.ProgressResponse{Status: status}) }
+func (p *progress) say(status string) error { return p.report(api.ProgressResponse{Status: status}) }
 
-// tell is say with figures.
-func (p *progress) tell(news api.ProgressResponse) error {
+// report is say with figures.
+func (p *progress) report(news api.ProgressResponse) error {
 	p.last = news
 	if p.streamed {
 		return p.out.sendLine(p.last)

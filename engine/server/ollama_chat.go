@@ -113,7 +113,7 @@ func (s *Server) checkChat(q *ollama.ChatRequest, m *model) (*fields.Options, er
 	return ollamaChoices(m, q.Options, q.TopLogprobs)
 }
 
-// ollamaChoices are the options of a request over those of its model.
+// ollamaChoices returns the options of a request over those of its model.
 func ollamaChoices(m *model, options map[string]any, topLogprobs fields.Whole) (*fields.Options,
 	error) {
 	if err := fields.CheckTopLogprobs("top_logprobs", topLogprobs); err != nil {
@@ -124,7 +124,7 @@ func ollamaChoices(m *model, options map[string]any, topLogprobs fields.Whole) (
 	return o, o.OfRequest(options)
 }
 
-// ollamaMessages are the messages of a request as the engine takes them, behind what the model
+// ollamaMessages returns the messages of a request as the engine takes them, behind what the model
 // itself brings.
 func ollamaMessages(m *model, messages []api.Message) []engine.Message {
 	out, pictures := m.beginning(strings.EqualFold(messages[0].Role, "system"))
@@ -132,8 +132,8 @@ func ollamaMessages(m *model, messages []api.Message) []engine.Message {
 	return out
 }
 
-// beginning is what the model itself brings to a conversation: its system prompt, unless the client
-// has one, and its opening turns. pictures counts those in them.
+// beginning returns what the model itself brings to a conversation: its system prompt, unless the
+// client has one, and its opening turns. pictures counts those in them.
 func (m *model) beginning(hasSystem bool) (messages []engine.Message, pictures int) {
 	if system := m.system(); system != "" && !hasSystem {
 		messages = append(messages, engine.System(system))
@@ -158,7 +158,7 @@ func appendOllama(to []engine.Message, messages []api.Message,
 	return to, pictures
 }
 
-// ollamaCalls are the calls of an assistant's turn as the engine takes them.
+// ollamaCalls returns the calls of an assistant's turn as the engine takes them.
 func ollamaCalls(calls []api.ToolCall) []engine.ToolCall {
 	var out []engine.ToolCall
 	for _, c := range calls {

@@ -64,7 +64,7 @@ func (s *Server) conversation(q *ollama.ChatRequest) ([]api.Message, error) {
 // pictureMark is what a client writes in a text where a picture is to stand.
 const pictureMark = "[img]"
 
-// ollamaContent are the pieces of a message: its pictures stand where [img] marks them, and the
+// ollamaContent returns the pieces of a message: its pictures stand where [img] marks them, and the
 // others before the text.
 func ollamaContent(text string, images []api.ImageData, firstNumber int) []engine.Content {
 	marks := min(strings.Count(text, pictureMark), len(images))

@@ -36,8 +36,8 @@ type listedModel struct {
 	Capabilities []ollama.Capability `json:"capabilities"`
 }
 
-// can is what a model can be asked for. It is found once for each model.
-func (ms *models) can(m *model) []ollama.Capability {
+// abilitiesOf returns what a model can be asked for. It is found once for each model.
+func (ms *models) abilitiesOf(m *model) []ollama.Capability {
 	if known, ok := ms.abilities.Load(m.digest); ok {
 		return known.([]ollama.Capability)
 	}
@@ -54,7 +54,8 @@ func (ms *models) can(m *model) []ollama.Capability {
 	return list
 }
 
-// ownTemplate is the chat template that the model is used with; empty if its file cannot be read.
+// ownTemplate returns the chat template that the model is used with; empty if its file cannot be
+// read.
 func (m *model) ownTemplate() string {
 	file, err := gguf.Open(m.spec.Model)
 	if err != nil {
@@ -74,7 +75,7 @@ func (s *Server) ollamaTags(w http.ResponseWriter, _ *http.Request) error {
 	for _, m := range all {
 		list.Models = append(list.Models,
 			listedModel{api.ListModelResponse{Name: m.name, Model: m.name, ModifiedAt: m.modified,
-				Size: m.size, Digest: m.digest, Details: m.details()}, s.models.can(m)})
+				Size: m.size, Digest: m.digest, Details: m.details()}, s.models.abilitiesOf(m)})
 	}
 	// The newest come first, as in Ollama.
 	slices.SortStableFunc(list.Models, func(a, b listedModel) int {
@@ -83,7 +84,7 @@ func (s *Server) ollamaTags(w http.ResponseWriter, _ *http.Request) error {
 	return s.writeJSON(w, http.StatusOK, list)
 }
 
-// details are what the model's configuration says of it.
+// details returns what the model's configuration says of it.
 func (m *model) details() api.ModelDetails {
 	c := m.config
 	return api.ModelDetails{Format: cmp.Or(c.ModelFormat, "gguf"), Family: c.ModelFamily,
@@ -170,7 +171,7 @@ func (s *Server) ollamaShow(w http.ResponseWriter, r *http.Request) error {
 	return s.writeJSON(w, http.StatusOK, show)
 }
 
-// showDrawing is what is known of a model that draws.
+// showDrawing returns what is known of a model that draws.
 func (m *model) showDrawing() api.ShowResponse {
 	show := api.ShowResponse{Details: m.details(), ModifiedAt: m.modified,
 		License: strings.Join(m.stored.Licenses, "\n"), ModelInfo: map[string]any{},
@@ -179,7 +180,7 @@ func (m *model) showDrawing() api.ShowResponse {
 	return show
 }
 
-// template is the chat template that the model is used with.
+// template returns the chat template that the model is used with.
 func (m *model) template(file *gguf.File) string {
 	if m.stored != nil && m.stored.Template != "" {
 		return m.stored.Template
@@ -191,7 +192,7 @@ func (m *model) template(file *gguf.File) string {
 	return text
 }
 
-// capabilities are what the model can be asked for, in Ollama's words.
+// capabilities returns what the model can be asked for, in Ollama's words.
 func (m *model) capabilities(file *gguf.File) []ollama.Capability {
 	var list []ollama.Capability
 	if n, pooled := file.Uint(file.Architecture() + ".pooling_type"); pooled && n != 0 {
@@ -222,8 +223,8 @@ func (m *model) capabilities(file *gguf.File) []ollama.Capability {
 // shortArray is how many elements of an array are shown without being asked for.
 const shortArray = 5
 
-// metadata are the keys of a GGUF file. Long arrays, which are vocabularies, are empty unless all
-// is asked for.
+// metadata returns the keys of a GGUF file. Long arrays, which are vocabularies, are empty unless
+// all is asked for.
 func metadata(file *gguf.File, verbose bool) map[string]any {
 	info := map[string]any{}
 	for _, kv := range file.Keys() {

@@ -164,7 +164,7 @@ func (q *quantization) write(ctx context.Context, f *gguf.File, out string,
 	defer cancel()
 	news := make(chan int64, 1)
 	tell := func(completed int64) error {
-		return progress.tell(api.ProgressResponse{Status: fmt.Sprintf("quantizing %s model to %s",
+		return progress.report(api.ProgressResponse{Status: fmt.Sprintf("quantizing %s model to %s",
 			q.from, q.to), Digest: "0000000000000000000", Total: f.Size(), Completed: completed})
 	}
 	params := llama.QuantizeParams{Type: q.typ, Progress: func(done, total int, _ string) {

@@ -51,5 +51,5 @@ func (s *Server) openaiModel(w http.ResponseWriter, r *http.Request) error {
 	return s.writeJSON(w, http.StatusOK, info)
 }
 
-// now is the time in the unit of OpenAI's answers.
+// now returns the time in the unit of OpenAI's answers.
 func now() int64 { return time.Now().Unix() }

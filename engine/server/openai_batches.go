@@ -62,7 +62,7 @@ func (s *Server) openaiCreateBatch(w http.ResponseWriter, r *http.Request) error
 	return s.writeJSON(w, http.StatusOK, b.state(o))
 }
 
-// openaiBatchOf is the batch that a path names.
+// openaiBatchOf returns the batch that a path names.
 func (s *Server) openaiBatchOf(r *http.Request) (*batches, *openai.Batch, error) {
 	b, err := s.batches.ready()
 	if err != nil {

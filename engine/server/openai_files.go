@@ -159,7 +159,7 @@ func pageOf[T any](list []T, r *http.Request, limit int, id func(T) string) (pag
 	return list, false, nil
 }
 
-// openaiFileOf is the file that a path names.
+// openaiFileOf returns the file that a path names.
 func (s *Server) openaiFileOf(r *http.Request) (*batches, *openai.FileObject, error) {
 	b, err := s.batches.ready()
 	if err != nil {

@@ -113,7 +113,7 @@ func (s *Server) pageView(w http.ResponseWriter, r *http.Request) error {
 	return err
 }
 
-// rgba is a picture as the standard library's encoders take it.
+// rgba returns a picture as the standard library's encoders take it.
 func rgba(p *imaging.RGB) *image.RGBA {
 	out := image.NewRGBA(image.Rect(0, 0, p.W, p.H))
 	for i, o := 0, 0; o < len(out.Pix); i, o = i+3, o+4 {

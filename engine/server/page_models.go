@@ -172,7 +172,7 @@ func devices() (cpu, accelerator, gpu string) {
 	return cpu, accelerator, cmp.Or(strings.Join(gpus, "; "), "none")
 }
 
-// residentBytes is the memory that this process has in RAM, 0 where the system does not tell.
+// residentBytes returns the memory that this process has in RAM, 0 where the system does not tell.
 func residentBytes() int64 {
 	data, err := os.ReadFile("/proc/self/statm")
 	if err != nil {
@@ -242,7 +242,7 @@ func (s *Server) pageReports(w http.ResponseWriter, _ *http.Request) error {
 	return s.writeJSON(w, http.StatusOK, map[string]any{"configured": root != nil, "names": names})
 }
 
-// reportFile is the document of a report: a file, or what bench quants writes into a folder.
+// reportFile returns the document of a report: a file, or what bench quants writes into a folder.
 func reportFile(name string) string {
 	if strings.HasSuffix(name, ".html") {
 		return name

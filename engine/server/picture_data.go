@@ -140,11 +140,12 @@ func (p *pictureSource) bare(text, name, param string) *engine.Image {
 // ofMessage finds the number of a message in the path of a field.
 var ofMessage = regexp.MustCompile(`^(message|input)s?[.\[](\d+)`)
 
-// pictureName is what a picture is called in errors before its bytes are known: its number among
-// those of the request, and the message that it is in.
+// pictureName returns what a picture is called in errors before its bytes are known: its number
+// among those of the request, and the message that it is in.
 func pictureName(n int, param string) string { return fileName(n, param, nil) }
 
-// fileName is what a picture is called whose bytes are known: a PDF is a file, a sound a sound.
+// fileName returns what a picture is called in errors once its bytes are known: a PDF is a file, a
+// sound a sound.
 func fileName(n int, param string, data []byte) string {
 	kind := "picture"
 	if document.IsPDF(data) {

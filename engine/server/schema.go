@@ -20,7 +20,8 @@ const (
 	maxSchemaRetries = 10
 )
 
-// retriesOf is what a request says of drawing answers again; a number that is none says nothing.
+// retriesOf returns how often a request lets answers be drawn again; a number that is none counts
+// as 0.
 func retriesOf(r *http.Request) int {
 	n, err := strconv.Atoi(r.Header.Get(retriesHeader))
 	if err != nil {

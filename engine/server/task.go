@@ -94,7 +94,7 @@ func (s *Server) taskPictures(ctx context.Context,
 	return pictures, nil
 }
 
-// withModel is a body whose model is called as it is here.
+// withModel returns a body whose model is called as it is here.
 func withModel(body []byte, name string) ([]byte, error) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(body, &fields); err != nil || fields == nil {

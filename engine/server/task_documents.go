@@ -26,7 +26,7 @@ type keptDocument struct {
 // keptDocuments is how many documents stay open: those in whose pages the tasks in hand may be.
 const keptDocuments = 2
 
-// page is the picture of a file, or one of its pages.
+// page returns the picture of a file, or one of its pages.
 func (d *documents) page(ctx context.Context, f batch.File, most int64) (*engine.Image, error) {
 	if f.Page < 0 {
 		return readPicture(f, most)
@@ -60,7 +60,7 @@ func (d *documents) page(ctx context.Context, f batch.File, most int64) (*engine
 	return doc.Page(f.Page), nil
 }
 
-// keyOf is the same for two files as long as they hold the same.
+// keyOf returns the same for two files as long as they hold the same.
 func keyOf(f batch.File) (string, error) {
 	if f.Path == "" {
 		return fmt.Sprintf("%x", sha256.Sum256(f.Data)), nil
@@ -96,7 +96,7 @@ func readPicture(f batch.File, most int64) (*engine.Image, error) {
 	return engine.ImageReader(f.Name, file)
 }
 
-// missingFile is the error of a file by its name in the batch.
+// missingFile returns the error of a file by its name in the batch.
 func missingFile(name string, err error) error {
 	return fmt.Errorf("%w: %s: %w", engine.ErrImage, name, batch.Cause(err))
 }

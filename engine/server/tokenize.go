@@ -66,7 +66,7 @@ func (s *Server) tokenize(w http.ResponseWriter, r *http.Request) error {
 	return s.writeJSON(w, http.StatusOK, map[string]any{"tokens": pieces})
 }
 
-// tokensOf are the tokens of what a request holds, an empty list for none.
+// tokensOf returns the tokens of what a request holds, an empty list for none.
 func (s *Server) tokensOf(r *http.Request, l *lease, q *tokenizeRequest) ([]engine.Token, error) {
 	var tokens []engine.Token
 	var err error
@@ -112,7 +112,7 @@ func (l *lease) vllmTokens(tokens []engine.Token, texts bool) any {
 	return out
 }
 
-// byteList is bytes as a text, or as a list of numbers where they are none.
+// byteList returns bytes as a text, or as a list of numbers where they are none.
 func byteList(piece []byte) any {
 	if utf8.Valid(piece) {
 		return string(piece)

@@ -39,7 +39,7 @@ func (s *Server) unpack(w http.ResponseWriter, r *http.Request, body io.Reader,
 	case "deflate":
 		out.r, err = inflate(body)
 	case "zstd":
-		if err := recordOf(r.Context()).memory.take(2 * zstdWindow); err != nil {
+		if err := recordOf(r.Context()).memory.reserve(2 * zstdWindow); err != nil {
 			return nil, 0, err
 		}
 		var d *zstd.Decoder
@@ -113,7 +113,7 @@ type packedError struct {
 func (e *packedError) Error() string { return e.encoding + ": " + e.err.Error() }
 func (e *packedError) Unwrap() error { return e.err }
 
-// packed is the failure of a body that cannot be unpacked; nil for other errors.
+// packed returns the failure of a body that cannot be unpacked; nil for other errors.
 func packed(err error) *failure.Failure {
 	e, ok := errors.AsType[*packedError](err)
 	if !ok {
