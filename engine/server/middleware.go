@@ -181,8 +181,8 @@ func (s *Server) observe(next handler) http.Handler {
 	})
 }
 
-// sendFailure sends an error in the shape of the API that the path belongs to. Where the answer has begun,
-// it is too late: streams tell of errors themselves.
+// sendFailure sends an error in the shape of the API that the path belongs to. Where the answer has
+// begun, it is too late: streams tell of errors themselves.
 func (s *Server) sendFailure(w *answerWriter, r *http.Request, f *failure.Failure) {
 	if w.status != 0 {
 		return

@@ -258,7 +258,9 @@ func (s *Server) newProgress(w http.ResponseWriter, stream *bool) *progress {
 	return &progress{s: s, out: s.newStream(w, asLines), streamed: stream == nil || *stream}
 }
 
-func (p *progress) say(status string) error { return p.report(api.ProgressResponse{Status: status}) }
+func (p *progress) say(status string) error {
+	return p.report(api.ProgressResponse{Status: status})
+}
 
 // report is say with figures.
 func (p *progress) report(news api.ProgressResponse) error {
