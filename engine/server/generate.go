@@ -158,6 +158,9 @@ var errUnfinished = errors.New("server: an answer ended without its result")
 // document where out is nil. An error after the first piece is told in the stream too.
 func (s *Server) respond(ctx context.Context, w http.ResponseWriter, out *stream, set *answer.Set,
 	format answer.Renderer, events iter.Seq2[indexed, error]) error {
+	if out != nil {
+		set.Streamed()
+	}
 	for e, err := range events {
 		if err != nil {
 			if out != nil && out.begun {

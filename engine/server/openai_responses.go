@@ -121,7 +121,9 @@ func (s *Server) openaiRespond(w http.ResponseWriter, r *http.Request) error {
 	if q.Truncation == "auto" {
 		fitting = &engine.Fitting{}
 	}
-	return s.respond(r.Context(), w, s.streamIf(q.Stream, w, asEvents), answer.NewSet(1),
+	set := answer.NewSet(1)
+	set.KeepBlockLogprobs()
+	return s.respond(r.Context(), w, s.streamIf(q.Stream, w, asEvents), set,
 		openai.NewResponses(&q, request.Sampling),
 		only(l.generateFitting(r.Context(), request, fitting)))
 }

@@ -22,9 +22,9 @@ const (
 // Block is a stretch of an answer: thoughts, text, or a call of a tool.
 type Block struct {
 	Kind      Kind
-	Index     int    // among the blocks of the answer
-	Text      string // so far; of a call its arguments
-	Logprobs  []engine.TokenLogprob
+	Index     int                   // among the blocks of the answer
+	Text      string                // so far; of a call its arguments
+	Logprobs  []engine.TokenLogprob // where KeepBlockLogprobs asks for them
 	CallID    string
 	CallIndex int    // among the calls of the answer
 	Name      string // of the tool
@@ -75,6 +75,9 @@ type Answer struct {
 	begun bool // an event has come
 	spoke bool // text has been shown, or the first blank of it belongs to it
 	open  bool // the last block may still grow
+
+	streamed bool // steps have told of text, thoughts and log-probabilities: they are not kept
+	ofBlocks bool // blocks keep log-probabilities
 }
 
 // Text returns the text so far, as it is shown.
@@ -96,9 +99,11 @@ func (a *Answer) Add(e engine.Event) Step {
 	if e.Usage != nil {
 		a.Prompt = *e.Usage
 	}
-	a.text.WriteString(s.Text)
-	a.Thought += s.Thought
-	a.Logprobs = append(a.Logprobs, e.Logprobs...)
+	if !a.streamed {
+		a.text.WriteString(s.Text)
+		a.Thought += s.Thought
+		a.Logprobs = append(a.Logprobs, e.Logprobs...)
+	}
 	a.Tokens = append(a.Tokens, e.Tokens...)
 	a.Result = e.Done
 	a.addBlocks(&s)
@@ -151,7 +156,9 @@ func (a *Answer) begin(s *Step, b *Block) {
 func (a *Answer) grow(s *Step, text string, logprobs []engine.TokenLogprob) {
 	b := a.last()
 	b.Text += text
-	b.Logprobs = append(b.Logprobs, logprobs...)
+	if a.ofBlocks {
+		b.Logprobs = append(b.Logprobs, logprobs...)
+	}
 	s.Deltas = append(s.Deltas, Delta{Change: Grew, Block: *b, Text: text, Logprobs: logprobs})
 }
 
@@ -176,6 +183,21 @@ func NewSet(n int) *Set {
 		s.Answers = append(s.Answers, &Answer{Index: i})
 	}
 	return s
+}
+
+// Streamed says that answers are sent step by step: their texts, thoughts and log-probabilities,
+// which documents alone need, are not kept.
+func (s *Set) Streamed() {
+	for _, a := range s.Answers {
+		a.streamed = true
+	}
+}
+
+// KeepBlockLogprobs has blocks keep the log-probabilities of their tokens.
+func (s *Set) KeepBlockLogprobs() {
+	for _, a := range s.Answers {
+		a.ofBlocks = true
+	}
 }
 
 // Continued makes all answers go on a text, as [Answer.Continued] does.
