@@ -3,6 +3,7 @@
 package answer
 
 import (
+	"math"
 	"strings"
 
 	"github.com/eyelet-engine/eyelet/engine"
@@ -246,3 +247,6 @@ func Checked(r *engine.Result) *bool {
 	}
 	return &r.SchemaChecked.Valid
 }
+
+// Finite returns a log-probability as JSON can hold it.
+func Finite(logprob float64) float64 { return max(logprob, -math.MaxFloat32) }

@@ -1,7 +1,6 @@
 package ollama
 
 import (
-	"math"
 	"strings"
 	"time"
 
@@ -186,7 +185,7 @@ func logprobsOf(list []engine.TokenLogprob) []api.Logprob {
 // logprobOf returns a token with its bytes: it may be part of a character only.
 func logprobOf(t engine.TokenLogprob) api.TokenLogprob {
 	out := api.TokenLogprob{Token: strings.ToValidUTF8(t.Text, "\uFFFD"),
-		Logprob: max(t.Logprob, -math.MaxFloat32)}
+		Logprob: answer.Finite(t.Logprob)}
 	for _, b := range []byte(t.Text) {
 		out.Bytes = append(out.Bytes, int(b))
 	}

@@ -2,7 +2,6 @@ package openai
 
 import (
 	"crypto/rand"
-	"math"
 	"strings"
 	"time"
 
@@ -30,16 +29,13 @@ type TokenLogprob struct {
 	Top     []TokenLogprob `json:"top_logprobs,omitzero"`
 }
 
-// Finite returns a log probability as JSON can hold it.
-func Finite(logprob float64) float64 { return max(logprob, -math.MaxFloat32) }
-
 // logprobsOf translates tokens with their probabilities. Bytes that are no text on their own show
 // as U+FFFD in the token, and whole in the bytes.
 func logprobsOf(list []engine.TokenLogprob, top bool) []TokenLogprob {
 	out := []TokenLogprob{}
 	for _, t := range list {
-		l := TokenLogprob{Token: strings.ToValidUTF8(t.Text, "\uFFFD"), Logprob: Finite(t.Logprob),
-			Bytes: []int{}}
+		l := TokenLogprob{Token: strings.ToValidUTF8(t.Text, "\uFFFD"),
+			Logprob: answer.Finite(t.Logprob), Bytes: []int{}}
 		for _, b := range []byte(t.Text) {
 			l.Bytes = append(l.Bytes, int(b))
 		}

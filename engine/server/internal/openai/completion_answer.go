@@ -165,12 +165,12 @@ func (u *unsentText) add(text string, list []engine.TokenLogprob) {
 			l.Values, l.Top = append(l.Values, nil), append(l.Top, nil)
 			continue
 		}
-		value := Finite(t.Logprob)
+		value := answer.Finite(t.Logprob)
 		top := map[string]float64{}
 		for _, x := range append(t.Top, t) {
 			name := TokenText(x.Text)
 			if known, ok := top[name]; !ok || known < x.Logprob {
-				top[name] = Finite(x.Logprob)
+				top[name] = answer.Finite(x.Logprob)
 			}
 		}
 		l.Values, l.Top = append(l.Values, &value), append(l.Top, top)
