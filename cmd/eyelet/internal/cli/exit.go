@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -18,6 +18,7 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/bench"
 	"github.com/eyelet-engine/eyelet/engine/bench/sets"
 	"github.com/eyelet-engine/eyelet/engine/draw"
+	"github.com/eyelet-engine/eyelet/engine/faults"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/models/convert"
 	"github.com/eyelet-engine/eyelet/models/diffusion"
@@ -91,21 +92,19 @@ var classes = []struct {
 		store.ErrKind}},
 	{ExitCapacity, []error{engine.ErrContextLength, llama.ErrNoRoom, llama.ErrNoMemory,
 		syscall.ENOMEM, syscall.ENOSPC, store.ErrSpace, batch.ErrNoRoom}},
-	{ExitInput, []error{
-		engine.ErrModelFile, engine.ErrImage, batch.ErrInUse, bench.ErrQuestions, bench.ErrResults,
+	{ExitInput, slices.Concat(faults.Model, []error{
+		engine.ErrImage, batch.ErrInUse, bench.ErrQuestions, bench.ErrResults,
 		bench.ErrAnswers, sets.ErrSet,
-		gguf.ErrNotGGUF, gguf.ErrTruncated, gguf.ErrCorrupt, gguf.ErrUnsupported, gguf.ErrLimit,
 		safetensors.ErrNotSafetensors, safetensors.ErrTruncated, safetensors.ErrCorrupt,
 		safetensors.ErrUnsupported, safetensors.ErrLimit,
 		imatrix.ErrInvalid, vision.ErrUnknownTower, hf.ErrInvalid, hf.ErrUnsupported, hf.ErrLimit,
 		convert.ErrWeights,
 		bundle.ErrBundle, bundle.ErrSignature, bundle.ErrPassword, store.ErrNotFound,
-		store.ErrManifest, store.ErrDigest, store.ErrMissing, store.ErrPolicy,
-		store.ErrUnsupported, store.ErrUnusable, store.ErrForeign,
+		store.ErrDigest, store.ErrPolicy, store.ErrForeign,
 		diffusion.ErrNotDiffusion, diffusion.ErrPart, diffusion.ErrUnsupported, draw.ErrImage,
 		imaging.ErrNotImage, imaging.ErrTooLarge, imaging.ErrDamaged,
 		fs.ErrNotExist, fs.ErrPermission, syscall.EISDIR,
-	}},
+	})},
 }
 
 // ExitCode returns the exit code that tells a script what kind of error err is.
@@ -129,10 +128,6 @@ func ExitCode(err error) int {
 	return ExitFailure
 }
 
-// packageNames are the prefixes that packages of this module give their errors, at the start or
-// after another error's text.
-var packageNames = regexp.MustCompile(`(^|: )(?:(?:engine|batch|rows|bench|sets|rpc|draw|diffusion|gguf|llama|ggml|mtmd|libmtmd|onednn|nn|patch|jpeg|builtin|server|store|bundle|registry|sbom|imaging|vision|llava|chat|grammar|safetensors|hf|convert|quantize|imatrix|strconv\.\w+): )+`)
-
 // Describe turns an error into the one line that the user reads, "" for no error.
 func Describe(err error) string {
 	switch {
@@ -141,12 +136,9 @@ func Describe(err error) string {
 	case errors.Is(err, context.Canceled):
 		return "interrupted"
 	}
-	message := strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool {
-		return r == '\n' || r == '\r'
-	}), "; ")
 	// The names of packages help a programmer; a user reads past them. "bad request" and "bad
 	// options" are for callers in Go.
-	message = packageNames.ReplaceAllString(message, "$1")
+	message := faults.Text(err)
 	message = withoutCalls(message, err)
 	message = strings.TrimPrefix(strings.TrimPrefix(message, "bad request: "), "bad options: ")
 	message = withFlags(message)
