@@ -58,7 +58,7 @@ type step struct{ c *checker }
 
 func (s step) Validate(*jsonschema.ValidatorContext, any) {
 	if s.c.steps++; s.c.steps > maxCheckSteps {
-		panic(errCheckSteps)
+		panic(fault{errCheckSteps})
 	}
 }
 
@@ -72,11 +72,11 @@ func (e expression) String() string { return e.source }
 
 func (e expression) MatchString(s string) bool {
 	if e.n == nil {
-		panic(errBackreference)
+		panic(fault{errBackreference})
 	}
 	ok, err := e.n.search(s)
 	if err != nil {
-		panic(err)
+		panic(fault{err})
 	}
 	return ok
 }
@@ -84,41 +84,39 @@ func (e expression) MatchString(s string) bool {
 func newChecker(ctx context.Context, d *document) (c *checker, err error) {
 	c = &checker{}
 	nodes := 0
-	var value func(n *node) (any, error)
-	value = func(n *node) (any, error) {
+	var value func(n *node) any
+	value = func(n *node) any {
 		if nodes++; nodes&1023 == 0 && ctx.Err() != nil {
-			return nil, ctx.Err()
+			panic(fault{ctx.Err()})
 		}
 		switch n.kind {
 		case kindBool:
-			return n.yes, nil
+			return n.yes
 		case kindString:
-			return n.text, nil
+			return n.text
 		case kindNumber:
-			return n.number()
+			v, err := n.number()
+			if err != nil {
+				panic(fault{err})
+			}
+			return v
 		case kindArray:
 			list := make([]any, len(n.vals))
 			for i, v := range n.vals {
-				if list[i], err = value(v); err != nil {
-					return nil, err
-				}
+				list[i] = value(v)
 			}
-			return list, nil
+			return list
 		case kindObject:
 			m := make(map[string]any, len(n.vals))
 			for i, v := range n.vals {
-				if m[n.keys[i]], err = value(v); err != nil {
-					return nil, err
-				}
+				m[n.keys[i]] = value(v)
 			}
-			return m, nil
+			return m
 		}
-		return nil, nil
+		return nil
 	}
-	doc, err := value(d.root)
-	if err != nil {
-		return nil, err
-	}
+	defer caught(&err)
+	doc := value(d.root)
 	if nodes > maxCheckNodes {
 		return nil, fmt.Errorf("the schema has more than %d parts", maxCheckNodes)
 	}
@@ -163,7 +161,6 @@ func newChecker(ctx context.Context, d *document) (c *checker, err error) {
 		Compile: func(*jsonschema.CompilerContext, map[string]any) (jsonschema.SchemaExt, error) {
 			return step{c}, nil
 		}})
-	defer recovered(&err)
 	const address = "urn:eyelet:schema"
 	if err := compiler.AddResource(address, doc); err != nil {
 		return nil, err
@@ -172,17 +169,6 @@ func newChecker(ctx context.Context, d *document) (c *checker, err error) {
 		return nil, err
 	}
 	return c, nil
-}
-
-// recovered makes an error of the panic that ends a check which takes too long.
-func recovered(err *error) {
-	switch r := recover(); r {
-	case nil:
-	case errCheckSteps, errMatchWork, errBackreference:
-		*err = r.(error)
-	default:
-		panic(r)
-	}
 }
 
 func (c *checker) validate(answer []byte) (err error) {
@@ -196,7 +182,7 @@ func (c *checker) validate(answer []byte) (err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.steps = 0
-	defer recovered(&err)
+	defer caught(&err)
 	err = c.schema.Validate(v)
 	var invalid *jsonschema.ValidationError
 	if errors.As(err, &invalid) {

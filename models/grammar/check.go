@@ -27,7 +27,8 @@ func Check(gbnf string) error {
 
 // check is [Check] of a grammar that has been parsed; whole says that root is known to come to an
 // end.
-func (g *gbnf) check(whole bool) error {
+func (g *gbnf) check(whole bool) (err error) {
+	defer caught(&err)
 	if len(g.rules) == 0 {
 		return errors.New("grammar: no rules")
 	}
@@ -53,9 +54,7 @@ func (g *gbnf) check(whole bool) error {
 	})
 	l := leftWalk{g: g, nullable: nullable, cost: make([]int, len(g.rules))}
 	for i := range g.rules {
-		if _, err := l.rule(i); err != nil {
-			return err
-		}
+		l.rule(i)
 	}
 	if !whole && !g.productive()[slices.Index(g.rules, g.index["root"])] {
 		return fmt.Errorf("grammar: %v: rule \"root\" can never come to an end", g.index["root"].at)
@@ -191,35 +190,32 @@ type leftWalk struct {
 	depth int
 }
 
-func (l *leftWalk) rule(i int) (int, error) {
+func (l *leftWalk) rule(i int) int {
 	r := l.g.rules[i]
 	if c := l.cost[i]; c != 0 {
 		if c == walking {
-			return 0, fmt.Errorf("grammar: %v: rule %q is left-recursive: it can start with itself",
-				r.at, r.name)
+			panic(faultf("grammar: %v: rule %q is left-recursive: it can start with itself",
+				r.at, r.name))
 		}
-		return c, nil
+		return c
 	}
 	// llama.cpp walks by recursion on the C stack.
 	if l.depth++; l.depth > 20000 {
-		return 0, fmt.Errorf("grammar: %v: chain of leftmost rules is too long", r.at)
+		panic(faultf("grammar: %v: chain of leftmost rules is too long", r.at))
 	}
 	l.cost[i] = walking
-	c, _, err := l.alts(r.alts)
-	if err != nil {
-		return 0, err
-	}
+	c, _ := l.alts(r.alts)
 	if c++; c > maxLeftWalk {
-		return 0, fmt.Errorf("grammar: %v: rule %q branches too widely before its first character",
-			r.at, r.name)
+		panic(faultf("grammar: %v: rule %q branches too widely before its first character",
+			r.at, r.name))
 	}
 	l.cost[i] = c
 	l.depth--
-	return c, nil
+	return c
 }
 
 // alts returns the visits below the alternatives and whether one may be empty.
-func (l *leftWalk) alts(alts []sequence) (cost int, empty bool, err error) {
+func (l *leftWalk) alts(alts []sequence) (cost int, empty bool) {
 	for _, s := range alts {
 		leftmost := true
 		for _, it := range s {
@@ -228,19 +224,16 @@ func (l *leftWalk) alts(alts []sequence) (cost int, empty bool, err error) {
 			case it.kind == itemGroup:
 				// Parsed even when not leftmost: an unbounded repetition of
 				// something empty is a fault wherever it stands.
-				c, e, err = l.group(it.alts, leftmost)
+				c, e = l.group(it.alts, leftmost)
 			case it.kind == itemRef && leftmost:
-				c, err = l.rule(it.rule)
+				c = l.rule(it.rule)
 				e = l.nullable[it.rule]
 			case it.kind == itemRef:
 				e = l.nullable[it.rule]
 			}
-			if err != nil {
-				return 0, false, err
-			}
 			if it.max < 0 && e {
-				return 0, false, fmt.Errorf(
-					"grammar: %v: unbounded repetition of something that may be empty", it.at)
+				panic(faultf(
+					"grammar: %v: unbounded repetition of something that may be empty", it.at))
 			}
 			if leftmost {
 				// x{0,n} becomes n rules, each starting with x.
@@ -252,10 +245,10 @@ func (l *leftWalk) alts(alts []sequence) (cost int, empty bool, err error) {
 		}
 		empty = empty || leftmost
 	}
-	return cost, empty, nil
+	return cost, empty
 }
 
-func (l *leftWalk) group(alts []sequence, leftmost bool) (int, bool, error) {
+func (l *leftWalk) group(alts []sequence, leftmost bool) (int, bool) {
 	if leftmost {
 		return l.alts(alts)
 	}
@@ -267,18 +260,15 @@ func (l *leftWalk) group(alts []sequence, leftmost bool) (int, bool, error) {
 			e := it.kind == itemLiteral && it.text == "" || it.kind == itemRef &&
 				l.nullable[it.rule]
 			if it.kind == itemGroup {
-				var err error
-				if _, e, err = l.group(it.alts, false); err != nil {
-					return 0, false, err
-				}
+				_, e = l.group(it.alts, false)
 			}
 			if it.max < 0 && e {
-				return 0, false, fmt.Errorf(
-					"grammar: %v: unbounded repetition of something that may be empty", it.at)
+				panic(faultf(
+					"grammar: %v: unbounded repetition of something that may be empty", it.at))
 			}
 			all = all && (e || it.min == 0)
 		}
 		empty = empty || all
 	}
-	return 0, empty, nil
+	return 0, empty
 }

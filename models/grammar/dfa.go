@@ -641,24 +641,22 @@ func (d *dfa) lengths() (shortest, longest int) {
 }
 
 // unit spells one character of a JSON string out of set.
-func (g *rules) unit(set runeSet) (string, error) {
+func (g *rules) unit(set runeSet) string {
 	g.key = g.key[:0]
 	for _, x := range set {
 		g.key = binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(g.key,
 			uint32(x.lo)), uint32(x.hi))
 	}
 	if u := g.units[string(g.key)]; u != "" {
-		return u, nil
+		return u
 	}
 	key := string(g.key)
-	u, err := g.spellUnit(set)
-	if err == nil {
-		g.units[key] = u
-	}
-	return u, err
+	u := g.spellUnit(set)
+	g.units[key] = u
+	return u
 }
 
-func (g *rules) spellUnit(set runeSet) (string, error) {
+func (g *rules) spellUnit(set runeSet) string {
 	if slices.Equal(set, anyRune) {
 		return g.base("canonical")
 	}
@@ -675,7 +673,7 @@ func (g *rules) spellUnit(set runeSet) (string, error) {
 		}
 	}
 	if len(alts) == 1 && len(alts[0]) < 40 {
-		return alts[0], nil
+		return alts[0]
 	}
 	return g.share("class", strings.Join(alts, " | "))
 }
@@ -705,7 +703,7 @@ func (d *dfa) key() string {
 // automaton writes d as rules, one for each state that more than one edge
 // reaches or that branches, and returns the item for its start. The text is
 // what stands between the quotes.
-func (g *rules) automaton(hint string, d *dfa) (string, error) {
+func (g *rules) automaton(hint string, d *dfa) string {
 	in := make([]int, len(d.edges))
 	in[0]++
 	for _, edges := range d.edges {
@@ -723,7 +721,7 @@ func (g *rules) automaton(hint string, d *dfa) (string, error) {
 		return names[s]
 	}
 	// path spells an edge and, while nothing else leads there, what follows.
-	path := func(e nfaEdge) (string, error) {
+	path := func(e nfaEdge) string {
 		var b strings.Builder
 		last, times := "", 0
 		flush := func() {
@@ -739,10 +737,7 @@ func (g *rules) automaton(hint string, d *dfa) (string, error) {
 			}
 		}
 		for {
-			u, err := g.unit(e.set)
-			if err != nil {
-				return "", err
-			}
+			u := g.unit(e.set)
 			if u != last || times == maxRepetition-1 || u[0] == '"' {
 				flush()
 				last, times = u, 0
@@ -752,17 +747,17 @@ func (g *rules) automaton(hint string, d *dfa) (string, error) {
 			switch {
 			case len(next) == 0:
 				flush()
-				return b.String(), nil
+				return b.String()
 			case len(next) > 1 || in[e.to] > 1 || d.accept[e.to]:
 				flush()
-				return b.String() + " " + ref(e.to), nil
+				return b.String() + " " + ref(e.to)
 			}
 			e = next[0]
 		}
 	}
 	// tail spells a run of states that all accept and have one way on, by the same characters: up
 	// to so many of them.
-	tail := func(s int) (string, error) {
+	tail := func(s int) string {
 		first := d.edges[s][0]
 		n, at := 0, s
 		for n < maxRepetition-1 && d.accept[at] && len(d.edges[at]) == 1 && (at == s ||
@@ -771,16 +766,13 @@ func (g *rules) automaton(hint string, d *dfa) (string, error) {
 			n, at = n+1, d.edges[at][0].to
 		}
 		if n < 3 {
-			return "", nil
+			return ""
 		}
-		u, err := g.unit(first.set)
-		if err != nil {
-			return "", err
-		}
+		u := g.unit(first.set)
 		if d.accept[at] && len(d.edges[at]) == 0 {
-			return fmt.Sprintf("%s{0,%d}", u, n), nil
+			return fmt.Sprintf("%s{0,%d}", u, n)
 		}
-		return fmt.Sprintf("%s{0,%d} | %s{%d} %s", u, n-1, u, n, ref(at)), nil
+		return fmt.Sprintf("%s{0,%d} | %s{%d} %s", u, n-1, u, n, ref(at))
 	}
 	start := ref(0)
 	for len(work) > 0 {
@@ -788,31 +780,19 @@ func (g *rules) automaton(hint string, d *dfa) (string, error) {
 		work = work[:len(work)-1]
 		var alts []string
 		if d.accept[s] && len(d.edges[s]) == 1 {
-			run, err := tail(s)
-			if err == nil && run != "" {
-				err = g.define(names[s], run)
-			}
-			if err != nil {
-				return "", err
-			}
-			if run != "" {
+			if run := tail(s); run != "" {
+				g.define(names[s], run)
 				continue
 			}
 		}
 		for _, e := range d.edges[s] {
-			p, err := path(e)
-			if err != nil {
-				return "", err
-			}
-			alts = append(alts, p)
+			alts = append(alts, path(e))
 		}
 		if d.accept[s] {
 			// Spelled out: after a bare | the next line would belong to this rule.
 			alts = append(alts, `""`)
 		}
-		if err := g.define(names[s], strings.Join(alts, " | ")); err != nil {
-			return "", err
-		}
+		g.define(names[s], strings.Join(alts, " | "))
 	}
-	return start, nil
+	return start
 }

@@ -2,7 +2,6 @@ package grammar
 
 import (
 	"fmt"
-	"math/big"
 	"slices"
 	"strconv"
 	"strings"
@@ -131,14 +130,12 @@ func class(set runeSet) string {
 }
 
 // constant spells a value, with blanks where JSON of several values has them.
-func (c *converter) constant(v *node) (string, error) {
+func (c *converter) constant(v *node) string {
 	if len(v.vals) == 0 {
-		return plain(v), nil
+		return plain(v)
 	}
 	for _, b := range []string{"ws", "colon"} {
-		if _, err := c.rules.base(b); err != nil {
-			return "", err
-		}
+		c.rules.base(b)
 	}
 	var spell func(v *node) string
 	spell = func(v *node) string {
@@ -158,7 +155,7 @@ func (c *converter) constant(v *node) (string, error) {
 		}
 		return `"[" ws ` + body + ` ws "]"`
 	}
-	return spell(v), nil
+	return spell(v)
 }
 
 // plain spells a value that holds no others: a number as it is written and in its shortest form.
@@ -171,19 +168,8 @@ func plain(v *node) string {
 	if err != nil {
 		return text
 	}
-	short := r.Num().String()
-	if !r.IsInt() {
-		abs := new(big.Rat).Abs(r)
-		digits, finite := decimalDigits(new(big.Rat).Sub(abs, new(big.Rat).SetInt(floor(abs))),
-			maxExponent+maxNumberText)
-		if !finite {
-			return text
-		}
-		if short = floor(abs).String() + "." + digits; r.Sign() < 0 {
-			short = "-" + short
-		}
-	}
-	if short == v.text || len(short) > maxNumberText {
+	short, finite := shortest(r)
+	if !finite || short == v.text || len(short) > maxNumberText {
 		return text
 	}
 	return "( " + text + " | " + literal(short) + " )"
@@ -233,42 +219,40 @@ func (g *rules) reserve(hint string) string {
 	return name
 }
 
-func (g *rules) define(name, body string) error {
+func (g *rules) define(name, body string) {
 	if _, again := g.bodies[name]; !again {
 		g.names = append(g.names, name)
 	}
 	g.size += len(name) + len(body)
 	if len(g.names) > g.limit || g.size > maxGrammarBytes/2 {
-		return fmt.Errorf("grammar: schema needs more than %d rules or %d bytes of grammar: simplify it", g.limit, maxGrammarBytes/2)
+		panic(faultf(
+			"grammar: schema needs more than %d rules or %d bytes of grammar: simplify it",
+			g.limit, maxGrammarBytes/2))
 	}
 	g.bodies[name] = body
-	return nil
 }
 
 // share returns the name of a rule with this body, made on first use.
-func (g *rules) share(hint, body string) (string, error) {
+func (g *rules) share(hint, body string) string {
 	if name, ok := g.shared[body]; ok {
-		return name, nil
+		return name
 	}
 	name := g.reserve(hint)
 	g.shared[body] = name
-	return name, g.define(name, body)
+	g.define(name, body)
+	return name
 }
 
 // base returns the name of a fixed rule, with the fixed rules it uses.
-func (g *rules) base(name string) (string, error) {
+func (g *rules) base(name string) string {
 	if _, done := g.bodies[name]; done {
-		return name, nil
+		return name
 	}
-	if err := g.define(name, baseRules[name].body); err != nil {
-		return "", err
-	}
+	g.define(name, baseRules[name].body)
 	for _, use := range baseRules[name].uses {
-		if _, err := g.base(use); err != nil {
-			return "", err
-		}
+		g.base(use)
 	}
-	return name, nil
+	return name
 }
 
 type baseRule struct {
@@ -314,41 +298,35 @@ func (g *rules) text(order []string) string {
 // repeat spells unit (one item: a rule name or class) repeated lo to hi times
 // (hi < 0: unbounded). Counts beyond llama.cpp's bound become a chain of rules
 // of repeatChunk each, whose size is the count over repeatChunk.
-func (g *rules) repeat(hint, unit string, lo, hi int) (string, error) {
+func (g *rules) repeat(hint, unit string, lo, hi int) string {
 	switch {
 	case lo == 1 && hi == 1:
-		return unit, nil
+		return unit
 	case hi == 0:
-		return `""`, nil
+		return `""`
 	case lo == 0 && hi < 0:
-		return unit + "*", nil
+		return unit + "*"
 	case hi < 0 && lo < maxRepetition:
-		return fmt.Sprintf("%s{%d,}", unit, lo), nil
+		return fmt.Sprintf("%s{%d,}", unit, lo)
 	case lo == hi && hi < maxRepetition:
-		return fmt.Sprintf("%s{%d}", unit, lo), nil
+		return fmt.Sprintf("%s{%d}", unit, lo)
 	case hi >= 0 && hi < maxRepetition:
-		return fmt.Sprintf("%s{%d,%d}", unit, lo, hi), nil
+		return fmt.Sprintf("%s{%d,%d}", unit, lo, hi)
 	}
-	full, err := g.share(hint+"-block", fmt.Sprintf("%s{%d}", unit, repeatChunk))
-	if err != nil {
-		return "", err
-	}
+	full := g.share(hint+"-block", fmt.Sprintf("%s{%d}", unit, repeatChunk))
 	if lo >= repeatChunk {
 		n := lo / repeatChunk
 		if hi >= 0 {
 			hi -= n * repeatChunk
 		}
-		rest, err := g.repeat(hint, unit, lo%repeatChunk, hi)
+		rest := g.repeat(hint, unit, lo%repeatChunk, hi)
 		if n == 1 {
-			return full + " " + rest, err
+			return full + " " + rest
 		}
-		return fmt.Sprintf("%s{%d} %s", full, n, rest), err
+		return fmt.Sprintf("%s{%d} %s", full, n, rest)
 	}
 	// lo < repeatChunk, hi >= maxRepetition: stop within this block or fill it.
-	tail, err := g.repeat(hint, unit, 0, hi-repeatChunk)
-	if err != nil {
-		return "", err
-	}
+	tail := g.repeat(hint, unit, 0, hi-repeatChunk)
 	body := fmt.Sprintf("%s{%d,%d} | %s %s", unit, lo, repeatChunk-1, full, tail)
 	return g.share(hint+"-run", body)
 }

@@ -119,7 +119,8 @@ func (p *gbnfParser) closed(start int) sequence {
 	return s
 }
 
-func parseGBNF(src string) (*gbnf, error) {
+func parseGBNF(src string) (_ *gbnf, err error) {
+	defer caught(&err)
 	if len(src) > maxGrammarBytes {
 		return nil, fmt.Errorf("grammar: %d bytes, more than %d", len(src), maxGrammarBytes)
 	}
@@ -141,10 +142,7 @@ func parseGBNF(src string) (*gbnf, error) {
 	g := &gbnf{index: map[string]*rule{}}
 	p.space(true)
 	for p.pos < len(p.src) {
-		r, err := p.rule()
-		if err != nil {
-			return nil, err
-		}
+		r := p.rule()
 		if old := g.index[r.name]; old != nil {
 			return nil, fmt.Errorf("grammar: %v: rule %q is defined again, first at %v", r.at,
 				r.name, old.at)
@@ -157,8 +155,8 @@ func parseGBNF(src string) (*gbnf, error) {
 
 func (p *gbnfParser) at() position { return position{p.src, p.pos} }
 
-func (p *gbnfParser) errorf(format string, args ...any) error {
-	return fmt.Errorf("grammar: %v: %s", p.at(), fmt.Sprintf(format, args...))
+func (p *gbnfParser) errorf(format string, args ...any) fault {
+	return faultf("grammar: %v: %s", p.at(), fmt.Sprintf(format, args...))
 }
 
 func (p *gbnfParser) peek() byte {
@@ -187,63 +185,54 @@ func isWord(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-'
 }
 
-func (p *gbnfParser) name() (string, error) {
+func (p *gbnfParser) name() string {
 	start := p.pos
 	for p.pos < len(p.src) && isWord(p.src[p.pos]) {
 		p.pos++
 	}
 	if p.peek() == '_' {
-		return "", p.errorf("underscore in a rule name: letters, digits and '-' only")
+		panic(p.errorf("underscore in a rule name: letters, digits and '-' only"))
 	}
 	if p.pos == start {
-		return "", p.errorf("expected a rule name")
+		panic(p.errorf("expected a rule name"))
 	}
 	name := p.src[start:p.pos]
 	if !p.symbols[name] {
 		p.symbols[name] = true
 		p.nsymbols++
 	}
-	return name, nil
+	return name
 }
 
-func (p *gbnfParser) rule() (*rule, error) {
+func (p *gbnfParser) rule() *rule {
 	r := p.rules.take()
 	r.at = p.at()
-	var err error
-	if r.name, err = p.name(); err != nil {
-		return nil, err
-	}
+	r.name = p.name()
 	p.space(false)
 	if !strings.HasPrefix(p.src[p.pos:], "::=") {
-		return nil, p.errorf("expected ::= after rule name %q", r.name)
+		panic(p.errorf("expected ::= after rule name %q", r.name))
 	}
 	p.pos += 3
 	p.space(true)
-	if r.alts, err = p.alternatives(false); err != nil {
-		return nil, err
-	}
+	r.alts = p.alternatives(false)
 	switch c := p.peek(); {
 	case p.pos == len(p.src) || c == '\n' || c == '\r':
 	case c == ')':
-		return nil, p.errorf("')' without '('")
+		panic(p.errorf("')' without '('"))
 	default:
 		r, _ := utf8.DecodeRuneInString(p.src[p.pos:])
-		return nil, p.errorf("unexpected %q", r)
+		panic(p.errorf("unexpected %q", r))
 	}
 	p.space(true)
-	return r, nil
+	return r
 }
 
-func (p *gbnfParser) alternatives(nested bool) ([]sequence, error) {
+func (p *gbnfParser) alternatives(nested bool) []sequence {
 	var alts []sequence
 	for {
-		s, err := p.sequence(nested)
-		if err != nil {
-			return nil, err
-		}
-		alts = append(alts, s)
+		alts = append(alts, p.sequence(nested))
 		if p.peek() != '|' || p.pos >= len(p.src) {
-			return alts, nil
+			return alts
 		}
 		p.pos++
 		p.space(true)
@@ -252,29 +241,26 @@ func (p *gbnfParser) alternatives(nested bool) ([]sequence, error) {
 
 // sequence parses items up to something that is none. created counts, as
 // llama.cpp does, the rules that the item before a repetition has created.
-func (p *gbnfParser) sequence(nested bool) (sequence, error) {
+func (p *gbnfParser) sequence(nested bool) sequence {
 	start := len(p.list)
 	created, size := 1, 0
 	for p.pos < len(p.src) {
 		c := p.src[p.pos]
 		if strings.IndexByte("*+?{", c) >= 0 {
 			if len(p.list) == start || size == 0 {
-				return nil, p.errorf("%q without an item to repeat", c)
+				panic(p.errorf("%q without an item to repeat", c))
 			}
 			last := p.list[len(p.list)-1]
 			at := p.at()
-			lo, hi, err := p.repetition(nested)
-			if err != nil {
-				return nil, err
-			}
+			lo, hi := p.repetition(nested)
 			times := max(hi, 1)
 			if hi < 0 {
 				times = max(lo, 1)
 			}
 			if created*times >= maxRepetition {
-				return nil, fmt.Errorf(
+				panic(faultf(
 					"grammar: %v: repetition creates %d rules or more: llama.cpp refuses %d", at,
-					created*times, maxRepetition)
+					created*times, maxRepetition))
 			}
 			created *= times
 			optional := 1
@@ -282,9 +268,7 @@ func (p *gbnfParser) sequence(nested bool) (sequence, error) {
 				optional = hi - lo
 			}
 			p.nsymbols += optional
-			if err := p.grow(size * (lo + optional)); err != nil {
-				return nil, err
-			}
+			p.grow(size * (lo + optional))
 			size *= lo
 			if optional > 0 {
 				size++
@@ -298,34 +282,28 @@ func (p *gbnfParser) sequence(nested bool) (sequence, error) {
 			continue
 		}
 		before := p.nsymbols
-		it, n, err := p.item()
-		if err != nil {
-			return nil, err
-		}
+		it, n := p.item()
 		if it == nil {
-			return p.closed(start), nil
+			return p.closed(start)
 		}
 		created, size = 1, n
 		if it.kind == itemGroup {
 			created = max(1, p.nsymbols-before)
 		}
-		if err := p.grow(n); err != nil {
-			return nil, err
-		}
+		p.grow(n)
 		it.min, it.max = 1, 1
 		p.list = append(p.list, it)
 		p.space(nested)
 	}
-	return p.closed(start), nil
+	return p.closed(start)
 }
 
-func (p *gbnfParser) grow(n int) error {
+func (p *gbnfParser) grow(n int) {
 	p.elements += n
 	if p.elements > maxGrammarElements {
-		return p.errorf("more than %d elements once repetitions are written out",
-			maxGrammarElements)
+		panic(p.errorf("more than %d elements once repetitions are written out",
+			maxGrammarElements))
 	}
-	return nil
 }
 
 // startsItem tells whether the text ahead starts a symbol.
@@ -336,9 +314,9 @@ func (p *gbnfParser) startsItem() bool {
 
 // item parses one symbol and returns how many elements llama.cpp stores for it;
 // nil when the text ahead starts none.
-func (p *gbnfParser) item() (*item, int, error) {
+func (p *gbnfParser) item() (*item, int) {
 	if !p.startsItem() {
-		return nil, 0, nil
+		return nil, 0
 	}
 	it := p.items.take()
 	it.at = p.at()
@@ -356,56 +334,45 @@ func (p *gbnfParser) item() (*item, int, error) {
 		p.pos++
 		p.nsymbols++
 		if p.depth++; p.depth > maxGroupDepth {
-			return nil, 0, p.errorf("groups nested more than %d deep", maxGroupDepth)
+			panic(p.errorf("groups nested more than %d deep", maxGroupDepth))
 		}
 		p.space(true)
-		alts, err := p.alternatives(true)
-		if err != nil {
-			return nil, 0, err
-		}
+		alts := p.alternatives(true)
 		if p.peek() != ')' {
-			return nil, 0, p.errorf("expected ')' for the group opened at %v", it.at)
+			panic(p.errorf("expected ')' for the group opened at %v", it.at))
 		}
 		p.pos++
 		p.depth--
 		it.kind, it.alts = itemGroup, alts
 	default:
-		name, err := p.name()
-		if err != nil {
-			return nil, 0, err
-		}
-		it.kind, it.text = itemRef, name
+		it.kind, it.text = itemRef, p.name()
 	}
-	return it, 1, nil
+	return it, 1
 }
 
-func (p *gbnfParser) literal(it *item) (*item, int, error) {
+func (p *gbnfParser) literal(it *item) (*item, int) {
 	p.pos++
 	// no escapes
 	if end := strings.IndexAny(p.src[p.pos:], "\"\\"); end >= 0 && p.src[p.pos+end] == '"' {
 		it.kind, it.text = itemLiteral, p.src[p.pos:p.pos+end]
 		p.pos += end + 1
-		return it, utf8.RuneCountInString(it.text), nil
+		return it, utf8.RuneCountInString(it.text)
 	}
 	var b strings.Builder
 	n := 0
 	for p.peek() != '"' {
 		if p.pos >= len(p.src) {
-			return nil, 0, fmt.Errorf("grammar: %v: unterminated literal", it.at)
+			panic(faultf("grammar: %v: unterminated literal", it.at))
 		}
-		r, err := p.char()
-		if err != nil {
-			return nil, 0, err
-		}
-		b.WriteRune(r)
+		b.WriteRune(p.char())
 		n++
 	}
 	p.pos++
 	it.kind, it.text = itemLiteral, b.String()
-	return it, n, nil
+	return it, n
 }
 
-func (p *gbnfParser) class(it *item) (*item, int, error) {
+func (p *gbnfParser) class(it *item) (*item, int) {
 	p.pos++
 	if p.peek() == '^' {
 		it.negated = true
@@ -414,44 +381,39 @@ func (p *gbnfParser) class(it *item) (*item, int, error) {
 	n := 0
 	for p.peek() != ']' {
 		if p.pos >= len(p.src) {
-			return nil, 0, fmt.Errorf("grammar: %v: unterminated character class", it.at)
+			panic(faultf("grammar: %v: unterminated character class", it.at))
 		}
 		at := p.at()
-		lo, err := p.char()
-		if err != nil {
-			return nil, 0, err
-		}
+		lo := p.char()
 		hi := lo
 		n++
 		if p.peek() == '-' && p.pos+1 < len(p.src) && p.src[p.pos+1] != ']' {
 			p.pos++
-			if hi, err = p.char(); err != nil {
-				return nil, 0, err
-			}
+			hi = p.char()
 			n++
 		}
 		if hi < lo {
-			return nil, 0, fmt.Errorf("grammar: %v: range from %q down to %q", at, lo, hi)
+			panic(faultf("grammar: %v: range from %q down to %q", at, lo, hi))
 		}
 		it.ranges = append(it.ranges, runeRange{lo, hi})
 	}
 	if n == 0 {
-		return nil, 0, fmt.Errorf("grammar: %v: empty character class", it.at)
+		panic(faultf("grammar: %v: empty character class", it.at))
 	}
 	p.pos++
 	it.kind = itemClass
-	return it, n, nil
+	return it, n
 }
 
 // char parses one possibly escaped code point of a literal or class.
-func (p *gbnfParser) char() (rune, error) {
+func (p *gbnfParser) char() rune {
 	if p.peek() != '\\' {
 		r, n := utf8.DecodeRuneInString(p.src[p.pos:])
 		if n == 0 {
-			return 0, p.errorf("unexpected end")
+			panic(p.errorf("unexpected end"))
 		}
 		p.pos += n
-		return r, nil
+		return r
 	}
 	at := p.at()
 	p.pos++
@@ -459,33 +421,33 @@ func (p *gbnfParser) char() (rune, error) {
 	p.pos++
 	switch c {
 	case 't':
-		return '\t', nil
+		return '\t'
 	case 'n':
-		return '\n', nil
+		return '\n'
 	case 'r':
-		return '\r', nil
+		return '\r'
 	case '\\', '"', '[', ']', '-':
-		return rune(c), nil
+		return rune(c)
 	case 'x', 'u', 'U':
 		digits := map[byte]int{'x': 2, 'u': 4, 'U': 8}[c]
 		var v uint32
 		for range digits {
 			d := strings.IndexByte("0123456789abcdef", p.peek()|0x20)
 			if p.pos >= len(p.src) || d < 0 || p.peek() < '0' {
-				return 0, fmt.Errorf("grammar: %v: \\%c needs %d hexadecimal digits", at, c, digits)
+				panic(faultf("grammar: %v: \\%c needs %d hexadecimal digits", at, c, digits))
 			}
 			v = v<<4 | uint32(d)
 			p.pos++
 		}
 		if v > utf8.MaxRune {
-			return 0, fmt.Errorf("grammar: %v: \\%c%08X is beyond Unicode", at, c, v)
+			panic(faultf("grammar: %v: \\%c%08X is beyond Unicode", at, c, v))
 		}
-		return rune(v), nil
+		return rune(v)
 	}
-	return 0, fmt.Errorf("grammar: %v: unknown escape: \\t \\n \\r \\\\ \\\" \\[ \\] \\- \\xXX \\uXXXX \\UXXXXXXXX are known", at)
+	panic(faultf("grammar: %v: unknown escape: \\t \\n \\r \\\\ \\\" \\[ \\] \\- \\xXX \\uXXXX \\UXXXXXXXX are known", at))
 }
 
-func (p *gbnfParser) token(it *item) (*item, int, error) {
+func (p *gbnfParser) token(it *item) (*item, int) {
 	start := p.pos
 	if p.peek() == '!' {
 		it.negated = true
@@ -493,7 +455,7 @@ func (p *gbnfParser) token(it *item) (*item, int, error) {
 	}
 	end := strings.IndexAny(p.src[p.pos:], ">\n")
 	if p.peek() != '<' || end < 0 || p.src[p.pos+end] != '>' {
-		return nil, 0, fmt.Errorf("grammar: %v: a token is written <text> or <[id]>", it.at)
+		panic(faultf("grammar: %v: a token is written <text> or <[id]>", it.at))
 	}
 	body := p.src[p.pos+1 : p.pos+end]
 	p.pos += end + 1
@@ -501,31 +463,31 @@ func (p *gbnfParser) token(it *item) (*item, int, error) {
 		id := strings.TrimSuffix(body[1:], "]")
 		if len(id)+2 != len(body) || id == "" || len(id) > 9 ||
 			strings.Trim(id, "0123456789") != "" {
-			return nil, 0, fmt.Errorf("grammar: %v: bad token id in <%s>", it.at, body)
+			panic(faultf("grammar: %v: bad token id in <%s>", it.at, body))
 		}
 	} else if body == "" {
-		return nil, 0, fmt.Errorf("grammar: %v: empty token", it.at)
+		panic(faultf("grammar: %v: empty token", it.at))
 	}
 	it.kind, it.text = itemToken, p.src[start:p.pos]
-	return it, 1, nil
+	return it, 1
 }
 
 // repetition parses * + ? {m} {m,} {m,n}; a max of -1 is unbounded.
-func (p *gbnfParser) repetition(nested bool) (lo, hi int, err error) {
+func (p *gbnfParser) repetition(nested bool) (lo, hi int) {
 	at := p.at()
 	c := p.src[p.pos]
 	p.pos++
 	defer p.space(nested)
 	switch c {
 	case '*':
-		return 0, -1, nil
+		return 0, -1
 	case '+':
-		return 1, -1, nil
+		return 1, -1
 	case '?':
-		return 0, 1, nil
+		return 0, 1
 	}
-	bad := func(why string) (int, int, error) {
-		return 0, 0, fmt.Errorf("grammar: %v: repetition %s", at, why)
+	bad := func(why string, args ...any) fault {
+		return faultf("grammar: %v: repetition %s", at, fmt.Sprintf(why, args...))
 	}
 	number := func() (n int, ok bool) {
 		p.space(nested)
@@ -538,7 +500,7 @@ func (p *gbnfParser) repetition(nested bool) (lo, hi int, err error) {
 	}
 	lo, ok := number()
 	if !ok {
-		return bad("needs a count after '{'")
+		panic(bad("needs a count after '{'"))
 	}
 	hi = lo
 	if p.peek() == ',' {
@@ -548,15 +510,15 @@ func (p *gbnfParser) repetition(nested bool) (lo, hi int, err error) {
 		}
 	}
 	if p.peek() != '}' {
-		return bad("is not closed by '}'")
+		panic(bad("is not closed by '}'"))
 	}
 	p.pos++
 	switch {
 	case hi >= 0 && hi < lo:
-		return bad(fmt.Sprintf("from %d down to %d", lo, hi))
+		panic(bad("from %d down to %d", lo, hi))
 	case lo >= maxRepetition || hi >= maxRepetition:
 		// llama.cpp takes a larger maximum for "unbounded" without a word.
-		return bad(fmt.Sprintf("of %d or more: split it over several rules", maxRepetition))
+		panic(bad("of %d or more: split it over several rules", maxRepetition))
 	}
-	return lo, hi, nil
+	return lo, hi
 }

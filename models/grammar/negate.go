@@ -7,25 +7,19 @@ import (
 )
 
 // negate is the complement of the union of alts, or more, which is noted.
-func (c *converter) negate(at *node, alts []*spec) ([]*spec, error) {
+func (c *converter) negate(at *node, alts []*spec) []*spec {
 	out := []*spec{newSpec()}
 	for _, s := range alts {
-		not, err := c.negateOne(at, s)
-		if err != nil {
-			return nil, err
-		}
-		if out, err = c.product(at, out, not); err != nil {
-			return nil, err
-		}
+		out = c.product(at, out, c.negateOne(at, s))
 	}
-	return out, nil
+	return out
 }
 
 // negateOne is the complement of s: a union over the keywords, one of which does not hold.
-func (c *converter) negateOne(at *node, s *spec) ([]*spec, error) {
+func (c *converter) negateOne(at *node, s *spec) []*spec {
 	if s.loose || len(s.oneOf) > 0 || len(s.names) > 0 || s.unique {
 		c.loosen(at, "no grammar states the opposite of this schema")
-		return []*spec{loosely()}, nil
+		return []*spec{loosely()}
 	}
 	var out []*spec
 	add := func(t types, set func(*spec)) {
@@ -45,20 +39,15 @@ func (c *converter) negateOne(at *node, s *spec) ([]*spec, error) {
 		n := newSpec()
 		n.except = map[string]*node{}
 		for _, v := range s.enum {
-			ok, err := c.valid(s, v, possibly)
-			if err != nil {
-				return nil, err
-			}
-			if sure, err := c.valid(s, v, surely); err != nil {
-				return nil, err
-			} else if ok && !sure {
+			switch ok, sure := c.valid(s, v, possibly), c.valid(s, v, surely); {
+			case ok && !sure:
 				c.loosen(at, "no grammar states the opposite of this schema")
 				n.loose = true
-			} else if ok {
+			case ok:
 				n.except[v.canonical()] = v
 			}
 		}
-		return []*spec{n}, nil // values that are listed say it all
+		return []*spec{n} // values that are listed say it all
 	}
 	for _, k := range slices.Sorted(maps.Keys(s.except)) {
 		v := s.except[k]
@@ -92,14 +81,14 @@ func (c *converter) negateOne(at *node, s *spec) ([]*spec, error) {
 		d, err := c.compile(p.source, read)
 		if err != nil {
 			c.loosen(at, "no grammar states the opposite of its pattern")
-			return []*spec{loosely()}, c.ctx.Err()
+			return []*spec{loosely()}
 		}
 		add(typeString, func(n *spec) { n.patterns = []pattern{{p.source, d, !p.not}} })
 	}
 	for _, f := range s.formats {
 		if formats[f].check != nil {
 			c.loosen(at, "no grammar states the opposite of format "+f)
-			return []*spec{loosely()}, nil
+			return []*spec{loosely()}
 		}
 		add(typeString, func(n *spec) { n.notFormats = []string{f} })
 	}
@@ -109,9 +98,9 @@ func (c *converter) negateOne(at *node, s *spec) ([]*spec, error) {
 	if s.types&typeArray != 0 && !c.negateArray(s, add) || s.types&typeObject != 0 &&
 		!c.negateObject(s, add) {
 		c.loosen(at, "no grammar states the opposite of this schema")
-		return []*spec{loosely()}, nil
+		return []*spec{loosely()}
 	}
-	return out, nil
+	return out
 }
 
 // negateArray adds the cases of arrays, false if some cannot be told.
@@ -200,46 +189,25 @@ func (c *converter) not(n *node) *node {
 }
 
 // conditions applies the keywords of n that speak of cases: not, if, and those of dependencies.
-func (c *converter) conditions(n *node, alts []*spec) ([]*spec, error) {
-	var err error
-	and := func(at *node, more []*spec) {
-		if err == nil {
-			alts, err = c.product(at, alts, more)
-		}
-	}
+func (c *converter) conditions(n *node, alts []*spec) []*spec {
 	parse := func(at *node) []*spec {
-		var more []*spec
-		if err == nil && at != nil {
-			more, err = c.normalize(at)
-		} else if at == nil {
-			more = []*spec{newSpec()}
+		if at == nil {
+			return []*spec{newSpec()}
 		}
-		return more
-	}
-	opposite := func(at *node, of []*spec) []*spec {
-		var more []*spec
-		if err == nil {
-			more, err = c.negate(at, of)
-		}
-		return more
+		return c.normalize(at)
 	}
 	if not := n.get("not"); not != nil {
-		and(not, opposite(not, parse(not)))
+		alts = c.product(not, alts, c.negate(not, c.normalize(not)))
 	}
 	then, other := n.get("then"), n.get("else")
 	if when := n.get("if"); when != nil && (then != nil || other != nil ||
 		n.get("unevaluatedProperties") != nil || n.get("unevaluatedItems") != nil) &&
 		c.doc.cases() {
-		yes := parse(when)
-		no := opposite(when, yes)
-		var pass, fail []*spec
-		if err == nil {
-			pass, err = c.product(when, yes, parse(then))
-		}
-		if err == nil {
-			fail, err = c.product(when, no, parse(other))
-		}
-		and(when, append(slices.Clone(pass), fail...))
+		yes := c.normalize(when)
+		no := c.negate(when, yes)
+		pass := c.product(when, yes, parse(then))
+		fail := c.product(when, no, parse(other))
+		alts = c.product(when, alts, append(slices.Clone(pass), fail...))
 	}
 	for _, key := range []string{"dependentRequired", "dependentSchemas", "dependencies"} {
 		cases := n.get(key)
@@ -247,7 +215,7 @@ func (c *converter) conditions(n *node, alts []*spec) ([]*spec, error) {
 			continue
 		}
 		if cases.kind != kindObject {
-			return nil, cases.errorf("must be an object")
+			panic(cases.errorf("must be an object"))
 		}
 		for i, name := range cases.keys {
 			v := cases.vals[i]
@@ -261,26 +229,23 @@ func (c *converter) conditions(n *node, alts []*spec) ([]*spec, error) {
 				s := newSpec()
 				for _, needs := range names {
 					if needs.kind != kindString {
-						return nil, needs.errorf("must be a property name")
+						panic(needs.errorf("must be a property name"))
 					}
 					s.clauses = append(s.clauses, clause{{name, false}, {needs.text, true}})
 				}
-				and(v, []*spec{s})
+				alts = c.product(v, alts, []*spec{s})
 			case key == "dependentRequired":
-				return nil, v.errorf("must be a list of property names")
+				panic(v.errorf("must be a list of property names"))
 			default:
-				and(v, c.dependent(v, name, parse(v), &err))
+				alts = c.product(v, alts, c.dependent(v, name, c.normalize(v)))
 			}
 		}
 	}
-	return alts, err
+	return alts
 }
 
 // dependent are the cases of a schema that holds where a property is there.
-func (c *converter) dependent(at *node, name string, want []*spec, err *error) []*spec {
-	if *err != nil {
-		return nil
-	}
+func (c *converter) dependent(at *node, name string, want []*spec) []*spec {
 	absent := newSpec()
 	absent.clauses = []clause{{{name, false}}}
 	// the property asks for others
@@ -294,11 +259,7 @@ func (c *converter) dependent(at *node, name string, want []*spec, err *error) [
 	present := newSpec()
 	present.types = typeObject
 	present.required = []*node{{kind: kindString, text: name}}
-	var more []*spec
-	if more, *err = c.product(at, []*spec{present}, want); *err != nil {
-		return nil
-	}
-	return append([]*spec{absent}, more...)
+	return append([]*spec{absent}, c.product(at, []*spec{present}, want)...)
 }
 
 // everything reports whether s admits every JSON value.

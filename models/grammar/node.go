@@ -56,8 +56,8 @@ func (n *node) pointer() string {
 var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
 
 // errorf is an error about the schema at n.
-func (n *node) errorf(format string, args ...any) error {
-	return fmt.Errorf("grammar: schema %s: %s", n.pointer(), fmt.Sprintf(format, args...))
+func (n *node) errorf(format string, args ...any) fault {
+	return faultf("grammar: schema %s: %s", n.pointer(), fmt.Sprintf(format, args...))
 }
 
 type nodeParser struct {
@@ -67,7 +67,8 @@ type nodeParser struct {
 	nodes    slab[node]
 }
 
-func parseNode(text []byte, maxBytes, maxDepth int) (*node, error) {
+func parseNode(text []byte, maxBytes, maxDepth int) (_ *node, err error) {
+	defer caught(&err)
 	if len(text) > maxBytes {
 		return nil, fmt.Errorf("grammar: schema of %d bytes, more than %d", len(text), maxBytes)
 	}
@@ -79,29 +80,20 @@ func parseNode(text []byte, maxBytes, maxDepth int) (*node, error) {
 	dec := jsontext.NewDecoder(bytes.NewBuffer(text), jsontext.AllowDuplicateNames(true),
 		jsontext.AllowInvalidUTF8(true))
 	p := &nodeParser{dec: dec, maxDepth: maxDepth}
-	n, err := p.value(nil, "", 0)
-	if err != nil {
-		return nil, err
-	}
+	n := p.value(nil, "", 0)
 	if _, err := p.dec.ReadToken(); err != io.EOF {
 		return nil, errors.New("grammar: schema is followed by more text")
 	}
 	return n, nil
 }
 
-func (p *nodeParser) value(parent *node, key string, depth int) (*node, error) {
-	tok, err := p.dec.ReadToken()
-	if err != nil {
-		if err == io.EOF {
-			err = io.ErrUnexpectedEOF
-		}
-		return nil, notJSON(err)
-	}
+func (p *nodeParser) value(parent *node, key string, depth int) *node {
+	tok := p.token()
 	n := p.nodes.take()
 	n.parent, n.key, n.id = parent, key, p.count
 	p.count++
 	if depth > p.maxDepth {
-		return nil, fmt.Errorf("grammar: schema nests deeper than %d", p.maxDepth)
+		panic(faultf("grammar: schema nests deeper than %d", p.maxDepth))
 	}
 	switch tok.Kind() {
 	case 'n':
@@ -113,49 +105,44 @@ func (p *nodeParser) value(parent *node, key string, depth int) (*node, error) {
 		n.kind, n.text = kindNumber, tok.String()
 	case '[':
 		n.kind = kindArray
-		return n, p.members(n, ']', depth)
+		p.members(n, ']', depth)
 	case '{':
 		n.kind, n.byKey = kindObject, map[string]*node{}
-		return n, p.members(n, '}', depth)
+		p.members(n, '}', depth)
 	}
-	return n, nil
+	return n
 }
 
 // members reads what an array or an object holds, up to its end.
-func (p *nodeParser) members(n *node, end jsontext.Kind, depth int) error {
+func (p *nodeParser) members(n *node, end jsontext.Kind, depth int) {
 	for p.dec.PeekKind() != end {
 		k := ""
 		if n.kind == kindObject {
-			name, err := p.dec.ReadToken()
-			if err != nil {
-				return notJSON(err)
-			}
-			if k = name.String(); n.byKey[k] != nil {
-				return n.errorf("key %q appears twice", k)
+			if k = p.token().String(); n.byKey[k] != nil {
+				panic(n.errorf("key %q appears twice", k))
 			}
 		} else {
 			k = strconv.Itoa(len(n.vals))
 		}
-		v, err := p.value(n, k, depth+1)
-		if err != nil {
-			return err
-		}
+		v := p.value(n, k, depth+1)
 		n.vals = append(n.vals, v)
 		if n.kind == kindObject {
 			n.keys = append(n.keys, k)
 			n.byKey[k] = v
 		}
 	}
-	_, err := p.dec.ReadToken()
-	return notJSON(err)
+	p.token()
 }
 
-// notJSON is an error of the decoder as one of this package, nil for nil.
-func notJSON(err error) error {
-	if err == nil {
-		return nil
+func (p *nodeParser) token() jsontext.Token {
+	tok, err := p.dec.ReadToken()
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
 	}
-	return fmt.Errorf("grammar: schema is not JSON: %w", err)
+	if err != nil {
+		panic(faultf("grammar: schema is not JSON: %w", err))
+	}
+	return tok
 }
 
 // maxNumberText and maxExponent bound numbers in a schema: exact arithmetic on
@@ -196,18 +183,18 @@ func (n *node) number() (json.Number, error) {
 }
 
 // natural is a non-negative integer such as a length.
-func (n *node) natural() (int, error) {
+func (n *node) natural() int {
 	r, err := n.rational()
 	if err != nil {
-		return 0, err
+		panic(fault{err})
 	}
 	if !r.IsInt() || r.Sign() < 0 {
-		return 0, n.errorf("must be an integer and not negative")
+		panic(n.errorf("must be an integer and not negative"))
 	}
 	if !r.Num().IsInt64() || r.Num().Int64() > 1<<30 {
-		return 1 << 30, nil
+		return 1 << 30
 	}
-	return int(r.Num().Int64()), nil
+	return int(r.Num().Int64())
 }
 
 // canonical is a spelling that two nodes share exactly when they are equal as

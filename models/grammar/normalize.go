@@ -55,61 +55,62 @@ func loosely() *spec {
 }
 
 // spend counts steps of work at n and looks up from it now and then.
-func (c *converter) spend(steps int, n *node) error {
+func (c *converter) spend(steps int, n *node) {
 	before := c.work
 	if c.work += steps; c.work > c.limits.MaxWork {
-		return fmt.Errorf("%w: it combines too many parts: simplify it", errTooLarge)
+		panic(faultf("%w: it combines too many parts: simplify it", errTooLarge))
 	}
 	if before>>10 != c.work>>10 {
-		return c.ctx.Err()
+		c.goOn()
 	}
-	return nil
+}
+
+// goOn ends the conversion once its context has ended.
+func (c *converter) goOn() {
+	if err := c.ctx.Err(); err != nil {
+		panic(fault{err})
+	}
 }
 
 // alternatives is the normal form of a conjunction; none means unsatisfiable.
-func (c *converter) alternatives(want conj) ([]*spec, error) {
+func (c *converter) alternatives(want conj) []*spec {
 	if len(want) == 1 {
 		return c.normalize(want[0])
 	}
 	alts := []*spec{newSpec()}
 	for _, n := range want {
-		own, err := c.normalize(n)
-		if err != nil {
-			return nil, err
-		}
-		if alts, err = c.product(n, alts, own); err != nil {
-			return nil, err
-		}
+		alts = c.product(n, alts, c.normalize(n))
 	}
-	return alts, nil
+	return alts
 }
 
 // product merges each of a with each of b.
-func (c *converter) product(at *node, a, b []*spec) ([]*spec, error) {
+func (c *converter) product(at *node, a, b []*spec) []*spec {
 	switch {
 	case len(b) == 1 && b[0].everything():
-		return a, nil
+		return a
 	case len(a) == 1 && a[0].everything():
-		return b, nil
+		return b
 	case len(a) > 1 && len(b) > 1 && len(a)*len(b) > maxProduct || len(a)*len(b) > maxAlternatives:
-		return c.without(at, a), nil
+		return c.without(at, a)
 	}
 	var out []*spec
 	for _, x := range a {
 		for _, y := range b {
 			// Layers, patterns and enums pile up under allOf of allOf.
-			if err := c.spend(1+len(x.layers)+len(y.layers)+len(x.enum)+len(y.enum)+len(
-				x.required)+len(y.required)+
-				len(x.prefix)+len(y.prefix)+len(x.except)+len(y.except)+len(x.clauses)+len(
-				y.clauses), at); err != nil {
-				return nil, err
-			}
+			c.spend(1+x.size()+y.size(), at)
 			if m := merge(x, y); m != nil {
 				out = append(out, m)
 			}
 		}
 	}
-	return out, nil
+	return out
+}
+
+// size is how much a merge of s copies, more or less.
+func (s *spec) size() int {
+	return len(s.layers) + len(s.enum) + len(s.required) + len(s.prefix) + len(s.except) +
+		len(s.clauses)
 }
 
 // without is alts where a further condition, which stands at a node, is left out.
@@ -125,70 +126,52 @@ func (c *converter) without(at *node, alts []*spec) []*spec {
 }
 
 // normalize is the normal form of one schema, remembered.
-func (c *converter) normalize(n *node) ([]*spec, error) {
+func (c *converter) normalize(n *node) []*spec {
 	if alts, done := c.normal[n]; done {
-		return alts, nil
+		return alts
 	}
 	if c.active[n] {
-		return nil, n.errorf("$ref leads back here without a step into a property or element")
+		panic(n.errorf("$ref leads back here without a step into a property or element"))
 	}
 	if len(c.active) > c.limits.MaxDepth {
-		return nil, n.errorf("$ref and combinations nest deeper than %d", c.limits.MaxDepth)
+		panic(n.errorf("$ref and combinations nest deeper than %d", c.limits.MaxDepth))
 	}
 	c.active[n] = true
 	defer delete(c.active, n)
-	alts, err := c.combine(n)
-	if err == nil {
-		c.normal[n] = alts
-	}
-	return alts, err
+	alts := c.combine(n)
+	c.normal[n] = alts
+	return alts
 }
 
-func (c *converter) combine(n *node) ([]*spec, error) {
+func (c *converter) combine(n *node) []*spec {
 	switch n.kind {
 	case kindBool:
 		if n.yes {
-			return []*spec{newSpec()}, nil
+			return []*spec{newSpec()}
 		}
-		return nil, nil
+		return nil
 	case kindObject:
 	default:
-		return nil, n.errorf("a schema is an object, true or false")
+		panic(n.errorf("a schema is an object, true or false"))
 	}
 	alts := []*spec{newSpec()}
-	and := func(at *node, more []*spec, err error) error {
-		if err == nil {
-			alts, err = c.product(at, alts, more)
-		}
-		return err
-	}
-	targets, err := c.references(n)
-	if err != nil {
-		return nil, err
-	}
+	targets := c.references(n)
 	for _, target := range targets {
-		more, err := c.normalize(target)
+		more := c.normalize(target)
 		if target == anyNode {
 			more = []*spec{loosely()}
 		}
-		if err := and(n, more, err); err != nil {
-			return nil, err
-		}
+		alts = c.product(n, alts, more)
 	}
 	if len(targets) > 0 && n.get("$ref") != nil && c.doc.draft <= draft7 {
-		return alts, nil // these drafts have everything beside $ref ignored
+		return alts // these drafts have everything beside $ref ignored
 	}
-	own, err := c.direct(n)
-	if err != nil {
-		return nil, err
-	}
+	own := c.direct(n)
 	if own.types == 0 {
-		return nil, nil
+		return nil
 	}
 	// The schema's own properties come before those of what it refers to.
-	if alts, err = c.product(n, []*spec{own}, alts); err != nil {
-		return nil, err
-	}
+	alts = c.product(n, []*spec{own}, alts)
 	for _, keyword := range []string{"allOf", "extends"} {
 		all := n.get(keyword)
 		if all == nil || keyword == "extends" && c.doc.draft > draft4 {
@@ -196,32 +179,22 @@ func (c *converter) combine(n *node) ([]*spec, error) {
 		}
 		parts := []*node{all}
 		if keyword == "allOf" || all.kind == kindArray {
-			if parts, err = list(all); err != nil {
-				return nil, err
-			}
+			parts = list(all)
 		}
 		for _, part := range parts {
-			more, err := c.normalize(part)
-			if err := and(part, more, err); err != nil {
-				return nil, err
-			}
+			alts = c.product(part, alts, c.normalize(part))
 		}
 	}
 	for _, keyword := range []string{"anyOf", "oneOf"} {
 		if any := n.get(keyword); any != nil {
-			if alts, err = c.branches(any, alts, keyword == "oneOf"); err != nil {
-				return nil, err
-			}
+			alts = c.branches(any, alts, keyword == "oneOf")
 		}
 	}
-	if alts, err = c.conditions(n, alts); err != nil {
-		return nil, err
-	}
-	return c.unevaluated(n, alts)
+	return c.unevaluated(n, c.conditions(n, alts))
 }
 
 // unevaluated applies the keywords that speak of what the others have not.
-func (c *converter) unevaluated(n *node, alts []*spec) ([]*spec, error) {
+func (c *converter) unevaluated(n *node, alts []*spec) []*spec {
 	alts = slices.Clone(alts)
 	if u := n.get("unevaluatedProperties"); u != nil {
 		for i, s := range alts {
@@ -234,7 +207,7 @@ func (c *converter) unevaluated(n *node, alts []*spec) ([]*spec, error) {
 	}
 	u := n.get("unevaluatedItems")
 	if u == nil {
-		return alts, nil
+		return alts
 	}
 	for i, s := range alts {
 		t := *s
@@ -258,7 +231,7 @@ func (c *converter) unevaluated(n *node, alts []*spec) ([]*spec, error) {
 		}
 		alts[i] = &t
 	}
-	return slices.DeleteFunc(alts, func(s *spec) bool { return s.types == 0 }), nil
+	return slices.DeleteFunc(alts, func(s *spec) bool { return s.types == 0 })
 }
 
 // seal holds properties that none of its layers evaluates to a schema.
@@ -286,24 +259,19 @@ func (s *spec) seal(others *node) *spec {
 	return &t
 }
 
-func (c *converter) branches(at *node, alts []*spec, exclusive bool) ([]*spec, error) {
-	parts, err := list(at)
-	if err != nil {
-		return nil, err
-	}
+func (c *converter) branches(at *node, alts []*spec, exclusive bool) []*spec {
+	parts := list(at)
 	normal := make([][]*spec, len(parts))
 	total := 0
 	for i, part := range parts {
-		if normal[i], err = c.normalize(part); err != nil {
-			return nil, err
-		}
+		normal[i] = c.normalize(part)
 		total += len(normal[i])
 	}
 	if s := presences(normal, exclusive); s != nil {
 		return c.product(at, alts, []*spec{s})
 	}
 	if len(alts) > 1 && len(alts)*total > maxProduct || len(alts)*total > maxAlternatives {
-		return c.without(at, alts), nil
+		return c.without(at, alts)
 	}
 	// what is evaluated depends on all branches that hold
 	if !exclusive && c.doc.unevaluated && len(parts) <= 4 {
@@ -313,23 +281,16 @@ func (c *converter) branches(at *node, alts []*spec, exclusive bool) ([]*spec, e
 			}
 			all := []*spec{newSpec()}
 			for i, part := range parts {
-				if set>>i&1 == 1 && err == nil {
-					all, err = c.product(part, all, normal[i])
+				if set>>i&1 == 1 {
+					all = c.product(part, all, normal[i])
 				}
-			}
-			if err != nil {
-				return nil, err
 			}
 			parts, normal = append(parts, at), append(normal, all)
 		}
 	}
 	var out []*spec
 	for i, part := range parts {
-		merged, err := c.product(part, alts, normal[i])
-		if err != nil {
-			return nil, err
-		}
-		for _, m := range merged {
+		for _, m := range c.product(part, alts, normal[i]) {
 			if exclusive && len(parts) > 1 {
 				t := *m
 				t.oneOf = append(slices.Clone(m.oneOf), choice{at, i, normal})
@@ -338,37 +299,33 @@ func (c *converter) branches(at *node, alts []*spec, exclusive bool) ([]*spec, e
 			out = append(out, m)
 		}
 	}
-	return out, nil
+	return out
 }
 
-func list(n *node) ([]*node, error) {
+func list(n *node) []*node {
 	if n.kind != kindArray || len(n.vals) == 0 {
-		return nil, n.errorf("must be a list that is not empty")
+		panic(n.errorf("must be a list that is not empty"))
 	}
-	return n.vals, nil
+	return n.vals
 }
 
 // direct reads the keywords of n that are no combinations.
-func (c *converter) direct(n *node) (*spec, error) {
+func (c *converter) direct(n *node) *spec {
 	s := newSpec()
 	var l layer
 	for i, key := range n.keys {
 		v := n.vals[i]
-		var err error
 		switch keywordTypes[key] {
 		case typeObject:
-			err = c.objectKeyword(s, &l, key, v)
+			c.objectKeyword(s, &l, key, v)
 		case typeArray:
-			err = c.arrayKeyword(s, n, key, v)
+			c.arrayKeyword(s, n, key, v)
 		case typeString:
-			err = c.stringKeyword(s, key, v)
+			c.stringKeyword(s, key, v)
 		case typeNumber:
-			err = c.numberKeyword(s, n, key, v)
+			c.numberKeyword(s, n, key, v)
 		default:
-			err = anyKeyword(s, key, v)
-		}
-		if err != nil {
-			return nil, err
+			anyKeyword(s, key, v)
 		}
 	}
 	if l.props != nil || l.additional != nil || l.patterns != nil {
@@ -387,10 +344,10 @@ func (c *converter) direct(n *node) (*spec, error) {
 	if s.maxProps >= 0 && s.minProps > s.maxProps {
 		s.types &^= typeObject
 	}
-	return s, nil
+	return s
 }
 
-func anyKeyword(s *spec, key string, v *node) error {
+func anyKeyword(s *spec, key string, v *node) {
 	switch key {
 	case "type":
 		named := []*node{v}
@@ -404,7 +361,8 @@ func anyKeyword(s *spec, key string, v *node) error {
 				continue
 			}
 			if t.kind != kindString || typeNames[t.text] == 0 {
-				return t.errorf("unknown type: string, number, integer, boolean, null, array and object are known")
+				panic(t.errorf("unknown type: string, number, integer, boolean, null, array and " +
+					"object are known"))
 			}
 			set |= typeNames[t.text]
 		}
@@ -413,7 +371,7 @@ func anyKeyword(s *spec, key string, v *node) error {
 		values := []*node{v}
 		if key == "enum" {
 			if v.kind != kindArray {
-				return v.errorf("must be a list of values")
+				panic(v.errorf("must be a list of values"))
 			}
 			values = v.vals
 		}
@@ -432,26 +390,25 @@ func anyKeyword(s *spec, key string, v *node) error {
 			s.types = 0
 		}
 	}
-	return nil
 }
 
-func (c *converter) numberKeyword(s *spec, n *node, key string, v *node) error {
+func (c *converter) numberKeyword(s *spec, n *node, key string, v *node) {
 	// draft-04: the bound itself is outside
 	if v.kind == kindBool && strings.HasPrefix(key, "exclusive") {
 		if bound := n.get(map[string]string{"exclusiveMinimum": "minimum",
 			"exclusiveMaximum": "maximum"}[key]); bound != nil && v.yes {
-			return c.numberKeyword(s, n, key, bound)
+			c.numberKeyword(s, n, key, bound)
 		}
-		return nil
+		return
 	}
 	if v.kind != kindNumber {
-		return v.errorf("must be a number")
+		panic(v.errorf("must be a number"))
 	}
 	r, err := v.rational()
 	if err != nil {
 		c.loosen(v, "a number this large or long")
 		s.loose = true
-		return nil
+		return
 	}
 	switch key {
 	case "minimum", "exclusiveMinimum":
@@ -460,22 +417,21 @@ func (c *converter) numberKeyword(s *spec, n *node, key string, v *node) error {
 		s.num.atMost(r, key != "maximum")
 	case "multipleOf":
 		if r.Sign() <= 0 {
-			return v.errorf("must be greater than zero")
+			panic(v.errorf("must be greater than zero"))
 		}
 		s.multiples = []*big.Rat{r}
 	}
-	return nil
 }
 
-func (c *converter) stringKeyword(s *spec, key string, v *node) (err error) {
+func (c *converter) stringKeyword(s *spec, key string, v *node) {
 	switch key {
 	case "minLength":
-		s.minLength, err = v.natural()
+		s.minLength = v.natural()
 	case "maxLength":
-		s.maxLength, err = v.natural()
+		s.maxLength = v.natural()
 	case "pattern":
-		var d *dfa
-		if d, err = c.pattern(v, v.text, narrow); err == nil && d != nil {
+		d := c.pattern(v, v.text, narrow)
+		if d != nil {
 			s.patterns = append(s.patterns, pattern{source: v.text, dfa: d})
 			if d.empty() {
 				s.types &^= typeString
@@ -484,7 +440,7 @@ func (c *converter) stringKeyword(s *spec, key string, v *node) (err error) {
 		s.loose = s.loose || d == nil
 	case "format":
 		if v.kind != kindString {
-			return v.errorf("must be a string")
+			panic(v.errorf("must be a string"))
 		}
 		if f, known := formats[v.text]; known {
 			s.formats = append(s.formats, v.text)
@@ -493,7 +449,6 @@ func (c *converter) stringKeyword(s *spec, key string, v *node) (err error) {
 			}
 		}
 	}
-	return err
 }
 
 // maxAutomata bounds the automata of one schema together, in states.
@@ -501,19 +456,19 @@ const maxAutomata = 30000
 
 // pattern compiles the regular expression at v. The outcome is nil where no
 // automaton follows it, which is noted.
-func (c *converter) pattern(v *node, source string, read reading) (*dfa, error) {
+func (c *converter) pattern(v *node, source string, read reading) *dfa {
 	if v.kind != kindString && v.parent.kind != kindObject {
-		return nil, v.errorf("must be a string")
+		panic(v.errorf("must be a string"))
 	}
 	d, err := c.compile(source, read)
 	switch {
 	case errors.Is(err, errPatternSize), errors.Is(err, errLookaround):
 		c.loosen(v, fmt.Sprintf("pattern %.80q: %v", source, err))
-		return nil, nil
+		return nil
 	case err != nil:
-		return nil, v.errorf("%v", err)
+		panic(v.errorf("%v", err))
 	}
-	return d, nil
+	return d
 }
 
 func (c *converter) compile(source string, read reading) (*dfa, error) {
@@ -528,9 +483,7 @@ func (c *converter) compile(source string, read reading) (*dfa, error) {
 	if len(source) > 4096 {
 		return nil, errPatternSize
 	}
-	if err := c.ctx.Err(); err != nil {
-		return nil, err
-	}
+	c.goOn()
 	d, err := compilePattern(source, read)
 	if err != nil {
 		return nil, err
@@ -542,11 +495,11 @@ func (c *converter) compile(source string, read reading) (*dfa, error) {
 	return d, nil
 }
 
-func (c *converter) objectKeyword(s *spec, l *layer, key string, v *node) (err error) {
+func (c *converter) objectKeyword(s *spec, l *layer, key string, v *node) {
 	switch key {
 	case "properties", "patternProperties":
 		if v.kind != kindObject {
-			return v.errorf("must be an object")
+			panic(v.errorf("must be an object"))
 		}
 		if l.props == nil {
 			l.props = map[string]*node{}
@@ -557,10 +510,7 @@ func (c *converter) objectKeyword(s *spec, l *layer, key string, v *node) (err e
 				l.props[name] = v.vals[i]
 				continue
 			}
-			d, err := c.pattern(v.vals[i], name, narrow)
-			if err != nil {
-				return err
-			}
+			d := c.pattern(v.vals[i], name, narrow)
 			if d == nil { // may be about any name
 				s.loose, l.unknown = true, true
 				continue
@@ -575,37 +525,36 @@ func (c *converter) objectKeyword(s *spec, l *layer, key string, v *node) (err e
 	case "required":
 		// draft-03, and still written in schemas of properties, where it says nothing
 		if v.kind == kindBool {
-			return nil
+			return
 		}
 		if v.kind != kindArray {
-			return v.errorf("must be a list of property names")
+			panic(v.errorf("must be a list of property names"))
 		}
 		for _, name := range v.vals {
 			if name.kind != kindString {
-				return name.errorf("must be a property name")
+				panic(name.errorf("must be a property name"))
 			}
 			s.required = append(s.required, name)
 		}
 	case "minProperties":
-		s.minProps, err = v.natural()
+		s.minProps = v.natural()
 	case "maxProperties":
-		s.maxProps, err = v.natural()
+		s.maxProps = v.natural()
 	}
-	return err
 }
 
-func (c *converter) arrayKeyword(s *spec, n *node, key string, v *node) (err error) {
+func (c *converter) arrayKeyword(s *spec, n *node, key string, v *node) {
 	switch key {
 	case "prefixItems", "items":
 		if v.kind != kindArray {
 			if key == "prefixItems" {
-				return v.errorf("must be a list of schemas")
+				panic(v.errorf("must be a list of schemas"))
 			}
 			s.items, s.hasItems, s.evaluatesAll = conj{v}, true, true
 			break
 		}
 		if n.get("prefixItems") != nil && key == "items" {
-			return v.errorf("a list beside prefixItems: give one schema for the further elements")
+			panic(v.errorf("a list beside prefixItems: give one schema for the further elements"))
 		}
 		for _, e := range v.vals {
 			s.prefix = append(s.prefix, conj{e})
@@ -616,25 +565,22 @@ func (c *converter) arrayKeyword(s *spec, n *node, key string, v *node) (err err
 			s.items, s.hasItems, s.evaluatesAll = conj{v}, true, true
 		}
 	case "minItems":
-		s.minItems, err = v.natural()
+		s.minItems = v.natural()
 	case "maxItems":
-		s.maxItems, err = v.natural()
+		s.maxItems = v.natural()
 	case "uniqueItems":
 		if v.kind != kindBool {
-			return v.errorf("must be true or false")
+			panic(v.errorf("must be true or false"))
 		}
 		s.unique = v.yes
 	case "contains":
 		k := contains{v, 1, -1}
 		if least := n.get("minContains"); least != nil {
-			if k.min, err = least.natural(); err != nil {
-				return err
-			}
+			k.min = least.natural()
 		}
 		if most := n.get("maxContains"); most != nil {
-			k.max, err = most.natural()
+			k.max = most.natural()
 		}
 		s.contains = append(s.contains, k)
 	}
-	return err
 }

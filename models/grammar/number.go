@@ -1,7 +1,6 @@
 package grammar
 
 import (
-	"errors"
 	"fmt"
 	"math/big"
 	"strings"
@@ -203,19 +202,36 @@ func digitRange(a, b string) string {
 	return strings.Join(alts, " | ")
 }
 
-// decimalDigits are the digits after the point of r in [0, 1), false if there
-// is no end to them within limit.
-func decimalDigits(r *big.Rat, limit int) (string, bool) {
-	for n := 0; n <= limit; n++ {
-		scaled := new(big.Rat).Mul(r, new(big.Rat).SetInt(pow10(n)))
-		if scaled.IsInt() {
-			if n == 0 {
-				return "", true
-			}
-			return fmt.Sprintf("%0*s", n, scaled.Num()), true
+// maxDecimals is how many digits after its point a number in a schema has at most.
+const maxDecimals = maxExponent + maxNumberText
+
+// decimal returns what stands before the point of r, which is not negative, and the digits after
+// it; finite is false if these do not end within limit.
+func decimal(r *big.Rat, limit int) (whole *big.Int, digits string, finite bool) {
+	whole = floor(r)
+	rest := new(big.Rat).Sub(r, new(big.Rat).SetInt(whole))
+	if rest.Sign() == 0 {
+		return whole, "", true
+	}
+	for n := 1; n <= limit; n++ {
+		if scaled := new(big.Rat).Mul(rest, new(big.Rat).SetInt(pow10(n))); scaled.IsInt() {
+			return whole, fmt.Sprintf("%0*s", n, scaled.Num()), true
 		}
 	}
-	return "", false
+	return whole, "", false
+}
+
+// shortest returns the shortest decimal spelling of r without exponent, false if it has none.
+func shortest(r *big.Rat) (text string, finite bool) {
+	whole, digits, finite := decimal(new(big.Rat).Abs(r), maxDecimals)
+	text = whole.String()
+	if digits != "" {
+		text += "." + digits
+	}
+	if r.Sign() < 0 {
+		text = "-" + text
+	}
+	return text, finite
 }
 
 func pow10(n int) *big.Int { return new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(n)), nil) }
@@ -252,19 +268,15 @@ func numberRange(b bounds, fraction int) string {
 // unsignedRange is numberRange for b.min >= 0. The integer part decides unless
 // it equals that of a bound; then the digits after the point are compared.
 func unsignedRange(b bounds, fraction int) string {
-	iLo := floor(b.min)
-	fLo, _ := decimalDigits(new(big.Rat).Sub(b.min, new(big.Rat).SetInt(iLo)),
-		maxExponent+maxNumberText)
+	iLo, fLo, _ := decimal(b.min, maxDecimals)
 	lo := &edge{digits: fLo, strict: b.minStrict}
 	one := big.NewInt(1)
 	var hi *edge
 	var iHi *big.Int
 	widest := len(iLo.String())
 	if b.max != nil {
-		iHi = floor(b.max)
-		fHi, _ := decimalDigits(new(big.Rat).Sub(b.max, new(big.Rat).SetInt(iHi)),
-			maxExponent+maxNumberText)
-		hi = &edge{digits: fHi, strict: b.maxStrict}
+		hi = &edge{strict: b.maxStrict}
+		iHi, hi.digits, _ = decimal(b.max, maxDecimals)
 		widest = len(iHi.String())
 	}
 	if fraction > 0 {
@@ -441,13 +453,10 @@ func (b bounds) onSteps(digits int) bounds {
 // maxMultiples is how many multiples of multipleOf are listed one by one.
 const maxMultiples = 512
 
-// errNotListed says that the multiples within a range are too many to be listed.
-var errNotListed = errors.New("too many multiples")
-
 // number spells the numbers of s of some kinds, integers or fractions.
-func (c *converter) number(s *spec, kinds types, want conj, hint string) (string, error) {
+func (c *converter) number(s *spec, kinds types, want conj, hint string) string {
 	if s.num.empty() {
-		return "", c.unsatisfiable(want)
+		return ""
 	}
 	whole := kinds == typeInteger
 	var excepted []*big.Rat
@@ -466,12 +475,8 @@ func (c *converter) number(s *spec, kinds types, want conj, hint string) (string
 		default:
 			return c.rules.base("number")
 		}
-		body, err := s.number(whole)
-		if err == nil && body == "" {
-			err = c.unsatisfiable(want)
-		}
-		if !errors.Is(err, errNotListed) {
-			return body, err
+		if body, done := s.number(whole); done {
+			return body
 		}
 	}
 	return c.numberDFA(s, kinds, excepted, want, hint)
@@ -479,7 +484,7 @@ func (c *converter) number(s *spec, kinds types, want conj, hint string) (string
 
 // numberDFA spells the numbers of s by an automaton over their digits.
 func (c *converter) numberDFA(s *spec, kinds types, excepted []*big.Rat, want conj,
-	hint string) (string, error) {
+	hint string) string {
 	at := c.place(want)
 	body := ""
 	if kinds == typeInteger {
@@ -489,7 +494,7 @@ func (c *converter) numberDFA(s *spec, kinds types, excepted []*big.Rat, want co
 		body = numberRange(s.num, maxFractionDigits)
 	}
 	if body == "" {
-		return "", c.unsatisfiable(want)
+		return ""
 	}
 	d, err := bodyDFA(body)
 	if err != nil {
@@ -519,17 +524,13 @@ func (c *converter) numberDFA(s *spec, kinds types, excepted []*big.Rat, want co
 		narrowTo(multiplesDFA(m), true, "multiples of "+m.RatString())
 	}
 	for _, r := range excepted {
-		abs := new(big.Rat).Abs(r)
-		digits, finite := decimalDigits(new(big.Rat).Sub(abs, new(big.Rat).SetInt(floor(abs))),
-			maxExponent+maxNumberText)
+		whole, digits, finite := decimal(new(big.Rat).Abs(r), maxDecimals)
 		if !finite { // no decimal spelling, so never spelled
 			continue
 		}
-		pattern := floor(abs).String()
-		if digits == "" {
-			pattern += `(\.0*)?`
-		} else {
-			pattern += `\.` + digits + `0*`
+		pattern := whole.String() + `(\.0*)?`
+		if digits != "" {
+			pattern = whole.String() + `\.` + digits + `0*`
 		}
 		switch r.Sign() {
 		case 0:
@@ -541,7 +542,7 @@ func (c *converter) numberDFA(s *spec, kinds types, excepted []*big.Rat, want co
 		narrowTo(e, true, "numbers that are not allowed")
 	}
 	if d.empty() {
-		return "", c.unsatisfiable(want)
+		return ""
 	}
 	return c.automaton(hint, d)
 }
@@ -550,8 +551,7 @@ func (c *converter) numberDFA(s *spec, kinds types, excepted []*big.Rat, want co
 // state is the value of the digits so far, modulo m in units of its last digit, and how many of
 // them were behind the point.
 func multiplesDFA(m *big.Rat) *dfa {
-	digits, finite := decimalDigits(new(big.Rat).Sub(m, new(big.Rat).SetInt(floor(m))),
-		maxFractionDigits)
+	_, digits, finite := decimal(m, maxFractionDigits)
 	if !finite {
 		return nil
 	}
@@ -662,16 +662,16 @@ func bodyDFA(body string) (*dfa, error) {
 	return p.n.determinize()
 }
 
-// number spells the numbers of s as ranges or lists, only integers if whole.
-func (s *spec) number(whole bool) (string, error) {
+// number spells the numbers of s as ranges or lists, only integers if whole; not done where they
+// are too many to be listed.
+func (s *spec) number(whole bool) (body string, done bool) {
 	fraction := maxFractionDigits
 	if whole {
 		fraction = 0
 	}
 	var listed *big.Rat
 	for _, m := range s.multiples {
-		switch digits, finite := decimalDigits(new(big.Rat).Sub(m, new(big.Rat).SetInt(floor(m))),
-			maxFractionDigits); {
+		switch _, digits, finite := decimal(m, maxFractionDigits); {
 		case new(big.Rat).Inv(m).IsInt() && finite && powerOfTen(m):
 			fraction = min(fraction, len(digits))
 		case listed == nil:
@@ -682,16 +682,16 @@ func (s *spec) number(whole bool) (string, error) {
 	}
 	if listed == nil {
 		if s.num.min == nil && s.num.max == nil && fraction == maxFractionDigits {
-			return "number", nil
+			return "number", true
 		}
 		if fraction == 0 {
 			lo, hi := s.num.integers()
-			return integerRange(lo, hi), nil
+			return integerRange(lo, hi), true
 		}
 		if fraction < maxFractionDigits {
-			return numberRange(s.num.onSteps(fraction), fraction), nil
+			return numberRange(s.num.onSteps(fraction), fraction), true
 		}
-		return numberRange(s.num, fraction), nil
+		return numberRange(s.num, fraction), true
 	}
 	if whole {
 		listed = commonMultiple(listed, big.NewRat(1, 1))
@@ -700,33 +700,23 @@ func (s *spec) number(whole bool) (string, error) {
 		listed = commonMultiple(listed, new(big.Rat).SetFrac(big.NewInt(1), pow10(fraction)))
 	}
 	if s.num.min == nil || s.num.max == nil {
-		return "", errNotListed
+		return "", false
 	}
 	scaled := bounds{new(big.Rat).Quo(s.num.min, listed), new(big.Rat).Quo(s.num.max, listed),
 		s.num.minStrict, s.num.maxStrict}
 	first, last := scaled.integers()
 	if new(big.Int).Sub(last, first).Cmp(big.NewInt(maxMultiples)) >= 0 {
-		return "", errNotListed
+		return "", false
 	}
 	var alts []string
 	for k := new(big.Int).Set(first); k.Cmp(last) <= 0; k.Add(k, big.NewInt(1)) {
-		v := new(big.Rat).Mul(new(big.Rat).SetInt(k), listed)
-		abs := new(big.Rat).Abs(v)
-		digits, finite := decimalDigits(new(big.Rat).Sub(abs, new(big.Rat).SetInt(floor(abs))),
-			maxExponent+maxNumberText)
+		text, finite := shortest(new(big.Rat).Mul(new(big.Rat).SetInt(k), listed))
 		if !finite {
-			return "", errNotListed
-		}
-		text := floor(abs).String()
-		if digits != "" {
-			text += "." + digits
-		}
-		if v.Sign() < 0 {
-			text = "-" + text
+			return "", false
 		}
 		alts = append(alts, `"`+text+`"`)
 	}
-	return strings.Join(alts, " | "), nil
+	return strings.Join(alts, " | "), true
 }
 
 // powerOfTen reports whether m is 1, 0.1, 0.01 …

@@ -1,7 +1,6 @@
 package grammar
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -22,7 +21,7 @@ type property struct {
 // one unless the schema counts properties, times the ways in which properties
 // that speak of others may have gone.
 type chain struct {
-	ctx    context.Context
+	c      *converter
 	g      *rules
 	hint   string
 	props  []property
@@ -78,24 +77,21 @@ func packClauses(clauses [][]int) string {
 }
 
 // state returns the rule of a state, false if no object comes of it.
-func (ch *chain) state(i, k int, asked [][]int) (string, bool, error) {
+func (ch *chain) state(i, k int, asked [][]int) (string, bool) {
 	at := chainState{i, k, packClauses(asked)}
 	if name, done := ch.names[at]; done {
-		return name, name != "", nil
+		return name, name != ""
 	}
 	if len(ch.names) > maxChain {
-		return "", false, errChain
+		panic(fault{errChain})
 	}
-	body, ok, err := ch.body(i, k, asked)
-	if err != nil {
-		return "", false, err
-	}
+	body, ok := ch.body(i, k, asked)
 	name := ""
 	if ok {
-		name, err = ch.g.share(ch.hint+"-rest", body)
+		name = ch.g.share(ch.hint+"-rest", body)
 	}
 	ch.names[at] = name
-	return name, ok, err
+	return name, ok
 }
 
 var errChain = errors.New("too many ways in which its properties may go together")
@@ -108,34 +104,28 @@ func (ch *chain) separator(k int) string {
 }
 
 // body spells what follows in a state, to the closing brace.
-func (ch *chain) body(i, k int, asked [][]int) (string, bool, error) {
-	if err := ch.ctx.Err(); err != nil {
-		return "", false, err
-	}
+func (ch *chain) body(i, k int, asked [][]int) (string, bool) {
+	ch.c.goOn()
 	var run strings.Builder
 	for ; i < len(ch.props) && ch.props[i].required; i++ {
 		var ok bool
 		if asked, ok = ask(asked, i, true); !ok || ch.hi >= 0 && k >= ch.hi {
-			return "", false, nil
+			return "", false
 		}
 		run.WriteString(ch.separator(k) + ch.props[i].member + " ")
 		k = min(k+1, ch.cap)
 	}
 	if i == len(ch.props) {
-		end, ok, err := ch.end(k)
-		return run.String() + end, ok && len(asked) == 0, err
+		end, ok := ch.end(k)
+		return run.String() + end, ok && len(asked) == 0
 	}
-	skip, canSkip, err := "", false, error(nil)
+	skip, canSkip := "", false
 	if without, ok := ask(asked, i, false); ok {
-		if skip, canSkip, err = ch.state(i+1, k, without); err != nil {
-			return "", false, err
-		}
+		skip, canSkip = ch.state(i+1, k, without)
 	}
 	take, canTake := "", false
 	if with, ok := ask(asked, i, true); ok && (ch.hi < 0 || k < ch.hi) && ch.props[i].member != "" {
-		if take, canTake, err = ch.state(i+1, min(k+1, ch.cap), with); err != nil {
-			return "", false, err
-		}
+		take, canTake = ch.state(i+1, min(k+1, ch.cap), with)
 		take = ch.separator(k) + ch.props[i].member + " " + take
 	}
 	switch {
@@ -144,15 +134,15 @@ func (ch *chain) body(i, k int, asked [][]int) (string, bool, error) {
 		if run.Len() > 0 {
 			both = group(both)
 		}
-		return run.String() + both, true, nil
+		return run.String() + both, true
 	case canTake:
-		return run.String() + take, true, nil
+		return run.String() + take, true
 	}
-	return run.String() + skip, canSkip, nil
+	return run.String() + skip, canSkip
 }
 
 // end spells the undeclared members and the closing brace.
-func (ch *chain) end(k int) (string, bool, error) {
+func (ch *chain) end(k int) (string, bool) {
 	brace := `ws "}"`
 	if k == 0 {
 		brace = `"}"`
@@ -162,33 +152,23 @@ func (ch *chain) end(k int) (string, bool, error) {
 		room = ch.hi - k
 	}
 	if ch.extra == "" || room == 0 {
-		return brace, need == 0, nil
+		return brace, need == 0
 	}
 	ch.short = ch.short || need > 1 // two undeclared members may be the same one twice
-	next, err := ch.g.share(ch.hint+"-next", `"," ws `+ch.extra)
-	if err != nil {
-		return "", false, err
-	}
+	next := ch.g.share(ch.hint+"-next", `"," ws `+ch.extra)
 	if k > 0 {
-		more, err := ch.g.repeat(ch.hint+"-next", next, need, room)
-		return more + " " + brace, true, err
+		return ch.g.repeat(ch.hint+"-next", next, need, room) + " " + brace, true
 	}
 	if room > 0 {
 		room--
 	}
-	more, err := ch.g.repeat(ch.hint+"-next", next, max(0, need-1), room)
-	if err != nil {
-		return "", false, err
-	}
+	more := ch.g.repeat(ch.hint+"-next", next, max(0, need-1), room)
 	// A rule of its own: llama.cpp counts the rules inside a group that may be left out.
-	first, err := ch.g.share(ch.hint+"-members", fmt.Sprintf(`%s %s ws`, ch.extra, more))
-	if err != nil {
-		return "", false, err
-	}
+	first := ch.g.share(ch.hint+"-members", fmt.Sprintf(`%s %s ws`, ch.extra, more))
 	if need == 0 {
 		first += "?"
 	}
-	return first + ` "}"`, true, nil
+	return first + ` "}"`, true
 }
 
 // open reports whether s lets objects have properties that it does not declare:
@@ -222,15 +202,13 @@ func (s *spec) speaksOf(name string) bool {
 	})
 }
 
-func (c *converter) object(s *spec, want conj, hint string) (string, error) {
+func (c *converter) object(s *spec, want conj, hint string) string {
 	g := c.rules
 	for _, b := range []string{"ws", "colon"} {
-		if _, err := g.base(b); err != nil {
-			return "", err
-		}
+		g.base(b)
 	}
 	if s.maxProps >= 0 && s.minProps > s.maxProps {
-		return "", c.unsatisfiable(want)
+		return ""
 	}
 	at := c.place(want)
 	if s.exceptOf(kindObject) != nil {
@@ -244,32 +222,25 @@ func (c *converter) object(s *spec, want conj, hint string) (string, error) {
 		s.maxProps < 0 {
 		return g.base("object")
 	}
-	ch := &chain{ctx: c.ctx, g: g, hint: hint, lo: s.minProps, hi: s.maxProps,
+	ch := &chain{c: c, g: g, hint: hint, lo: s.minProps, hi: s.maxProps,
 		names: map[chainState]string{}}
 	possible := 0
 	for _, name := range names {
-		p, err := c.property(s, name, hint)
-		if errors.Is(err, errUnsatisfiable) && !s.mustHave(name) {
-			p, err = property{}, nil // never there
-		}
-		if err != nil {
-			return "", err
-		}
-		if p.member != "" {
+		member, required := c.member(s, name, hint), s.mustHave(name)
+		switch {
+		case member != "":
 			possible++
-		} else if !s.speaksOf(name) {
-			continue
+		case required:
+			return ""
+		case !s.speaksOf(name):
+			continue // never there
 		}
-		p.name = name
-		ch.props = append(ch.props, p)
+		ch.props = append(ch.props, property{name, member, required})
 	}
-	var err error
 	// An object that declares properties is closed, unless it could not have as many as are asked
 	// for.
 	open := s.open() || c.open || possible < s.minProps && !s.closed()
-	if ch.extra, err = c.extra(s, want, open, names, hint); err != nil {
-		return "", err
-	}
+	ch.extra = c.extra(s, want, open, names, hint)
 	ch.hi = min(ch.hi, maxCount)
 	ch.lo = min(ch.lo, maxCount)
 	ch.cap = max(1, min(max(ch.lo, ch.hi), len(ch.props)))
@@ -278,23 +249,24 @@ func (c *converter) object(s *spec, want conj, hint string) (string, error) {
 		ch.lo, ch.hi, ch.cap = 0, -1, 1
 	}
 	asked := s.literals(ch.props)
-	body, ok, err := ch.body(0, 0, asked)
+	var body string
+	var ok bool
+	err := try(func() { body, ok = ch.body(0, 0, asked) })
 	if errors.Is(err, errChain) {
 		c.loosen(at, err.Error())
 		ch.names = map[chainState]string{}
 		ch.lo, ch.hi, ch.cap = 0, -1, 1
-		body, ok, err = ch.body(0, 0, nil)
-	}
-	if err != nil {
-		return "", err
+		body, ok = ch.body(0, 0, nil)
+	} else if err != nil {
+		panic(fault{err})
 	}
 	if ch.short {
 		c.loosen(at, "minProperties: undeclared ones may repeat")
 	}
 	if !ok {
-		return "", c.unsatisfiable(want)
+		return ""
 	}
-	return `"{" ws ` + group(body), nil
+	return `"{" ws ` + group(body)
 }
 
 // literals are the clauses of s over the places of properties.
@@ -327,50 +299,38 @@ func (s *spec) literals(props []property) [][]int {
 	return out
 }
 
-func (c *converter) property(s *spec, name, hint string) (property, error) {
-	want, _ := s.view(name)
+// member returns the rule of a declared property with its name, "" if it has no value.
+func (c *converter) member(s *spec, name, hint string) string {
 	text := &node{kind: kindString, text: name}
-	if ok, err := c.validConj(s.names, text, possibly); err != nil {
-		return property{}, err
-	} else if !ok {
-		return property{}, c.unsatisfiable(s.names)
-	} else if ok, err = c.validConj(s.names, text, surely); err != nil {
-		return property{}, err
-	} else if !ok {
+	if !c.validConj(s.names, text, possibly) {
+		return ""
+	} else if !c.validConj(s.names, text, surely) {
 		c.loosen(c.place(s.names), "property names")
 	}
-	value, err := c.value(want, strings.TrimPrefix(hint+"-"+name, "start-"))
-	if err != nil {
-		return property{}, err
+	want, _ := s.view(name)
+	value := c.value(want, strings.TrimPrefix(hint+"-"+name, "start-"))
+	if value == "" {
+		return ""
 	}
-	member, err := c.rules.share(name+"-member", literal(quoteJSON(name))+" colon "+value)
-	return property{member: member, required: s.mustHave(name)}, err
+	return c.rules.share(name+"-member", literal(quoteJSON(name))+" colon "+value)
 }
 
 // extra returns the rule of a member that no layer declares, "" if there is none.
 func (c *converter) extra(s *spec, want conj, open bool, declared []string,
-	hint string) (string, error) {
+	hint string) string {
 	var patterns []pattern
 	for _, l := range s.layers {
 		patterns = append(patterns, l.patterns...)
 	}
 	var members []string
-	add := func(only *dfa, other []pattern, value conj) error {
-		rule, err := c.value(value, hint+"-value")
-		if errors.Is(err, errUnsatisfiable) {
-			return nil
+	add := func(only *dfa, other []pattern, value conj) {
+		rule := c.value(value, hint+"-value")
+		if rule == "" {
+			return
 		}
-		if err != nil {
-			return err
-		}
-		key, err := c.key(s, want, only, other, declared, hint)
-		if err != nil {
-			return err
-		}
-		if key != "" {
+		if key := c.key(s, want, only, other, declared, hint); key != "" {
 			members = append(members, key+" colon "+rule)
 		}
-		return nil
 	}
 	if open {
 		var value conj
@@ -379,9 +339,7 @@ func (c *converter) extra(s *spec, want conj, open bool, declared []string,
 				value = value.and(l.additional)
 			}
 		}
-		if err := add(nil, patterns, value); err != nil {
-			return "", err
-		}
+		add(nil, patterns, value)
 	}
 	// Names that match a set of the patterns, and none of the others.
 	var sources []string
@@ -390,10 +348,10 @@ func (c *converter) extra(s *spec, want conj, open bool, declared []string,
 			sources = append(sources, p.source)
 		}
 	}
-	var split func(i int, matched []string, names *dfa) error
-	split = func(i int, matched []string, names *dfa) error {
+	var split func(i int, matched []string, names *dfa)
+	split = func(i int, matched []string, names *dfa) {
 		if names != nil && names.empty() {
-			return nil
+			return
 		}
 		if i < len(sources) {
 			// Names that match two patterns are left out where there are many.
@@ -408,16 +366,14 @@ func (c *converter) extra(s *spec, want conj, open bool, declared []string,
 					}
 				}
 				if both != nil {
-					if err := split(i+1, append(slices.Clone(matched), sources[i]),
-						both); err != nil {
-						return err
-					}
+					split(i+1, append(slices.Clone(matched), sources[i]), both)
 				}
 			}
-			return split(i+1, matched, names)
+			split(i+1, matched, names)
+			return
 		}
 		if len(matched) == 0 {
-			return nil // done above
+			return // done above
 		}
 		var value conj
 		var other []pattern
@@ -434,13 +390,11 @@ func (c *converter) extra(s *spec, want conj, open bool, declared []string,
 				value = value.and(l.additional)
 			}
 		}
-		return add(names, other, value)
+		add(names, other, value)
 	}
-	if err := split(0, nil, nil); err != nil {
-		return "", err
-	}
+	split(0, nil, nil)
 	if len(members) == 0 {
-		return "", nil
+		return ""
 	}
 	return c.rules.share(hint+"-extra", strings.Join(members, " | "))
 }
@@ -451,7 +405,7 @@ const maxSplit = 4
 // key spells, with its quotes, a name that matches only (nil: any) and none of
 // other, is not declared and satisfies propertyNames; "" if there is none.
 func (c *converter) key(s *spec, want conj, only *dfa, other []pattern, declared []string,
-	hint string) (string, error) {
+	hint string) string {
 	if only == nil && len(other) == 0 && len(declared) == 0 && len(s.names) == 0 {
 		return c.rules.base("string")
 	}
@@ -488,17 +442,9 @@ func (c *converter) key(s *spec, want conj, only *dfa, other []pattern, declared
 	}
 	var parts []string
 	if len(s.names) == 0 {
-		parts, err := c.keyPart(parts, d, hint)
-		return strings.Join(parts, ""), err
+		return strings.Join(c.keyPart(parts, d, hint), "")
 	}
-	alts, err := c.alternatives(s.names)
-	if err == nil {
-		alts, err = c.settle(alts)
-	}
-	if err != nil {
-		return "", err
-	}
-	for _, a := range alts {
+	for _, a := range c.settle(c.alternatives(s.names)) {
 		if a.types&typeString == 0 {
 			continue
 		}
@@ -506,30 +452,25 @@ func (c *converter) key(s *spec, want conj, only *dfa, other []pattern, declared
 		if a.hasEnum {
 			var texts []string
 			for _, v := range a.enum {
-				if ok, err := c.valid(a, v, possibly); err != nil {
-					return "", err
-				} else if ok && v.kind == kindString {
+				if c.valid(a, v, possibly) && v.kind == kindString {
 					texts = append(texts, v.text)
 				}
 			}
 			e, err = exactly(texts)
 		} else {
-			e, err = c.strDFA(a, s.names)
+			e = c.strDFA(a, s.names)
 		}
-		if parts, err = c.keyPart(parts, narrowTo(d, e, false, err), hint); err != nil {
-			return "", err
-		}
+		parts = c.keyPart(parts, narrowTo(d, e, false, err), hint)
 	}
 	if len(parts) > 1 {
-		return "( " + strings.Join(parts, " | ") + " )", nil
+		return "( " + strings.Join(parts, " | ") + " )"
 	}
-	return strings.Join(parts, ""), nil
+	return strings.Join(parts, "")
 }
 
-func (c *converter) keyPart(parts []string, d *dfa, hint string) ([]string, error) {
+func (c *converter) keyPart(parts []string, d *dfa, hint string) []string {
 	if d.empty() {
-		return parts, nil
+		return parts
 	}
-	start, err := c.automaton(hint+"-key", d)
-	return append(parts, `"\"" `+start+` "\""`), err
+	return append(parts, `"\"" `+c.automaton(hint+"-key", d)+` "\""`)
 }

@@ -3,29 +3,25 @@ package grammar
 import "slices"
 
 // settle makes the branches of oneOf that were taken exclude the others.
-func (c *converter) settle(alts []*spec) ([]*spec, error) {
+func (c *converter) settle(alts []*spec) []*spec {
 	var out []*spec
 	for _, s := range alts {
 		list := []*spec{s}
 		for _, o := range s.oneOf {
 			var next []*spec
 			for _, t := range list {
-				more, err := c.exclude(t, o)
-				if err != nil {
-					return nil, err
-				}
-				next = append(next, more...)
+				next = append(next, c.exclude(t, o)...)
 			}
 			list = next
 		}
 		out = append(out, list...)
 	}
-	return out, nil
+	return out
 }
 
 // exclude is s, which took one branch of a oneOf, without the values that are
 // valid under another branch as well.
-func (c *converter) exclude(s *spec, o choice) ([]*spec, error) {
+func (c *converter) exclude(s *spec, o choice) []*spec {
 	t := *s
 	t.oneOf = slices.DeleteFunc(slices.Clone(s.oneOf), func(x choice) bool { return x.at == o.at })
 	out := []*spec{&t}
@@ -35,62 +31,43 @@ func (c *converter) exclude(s *spec, o choice) ([]*spec, error) {
 		}
 		for _, other := range branch {
 			// s itself takes for granted what is to be made sure of
-			apart, err := c.apart(&t, other, 0)
-			if err != nil {
-				return nil, err
-			}
-			if apart {
-				continue
-			}
-			not, err := c.negateOne(o.at, other)
-			if err == nil {
-				out, err = c.product(o.at, out, not)
-			}
-			if err != nil {
-				return nil, err
+			if !c.apart(&t, other, 0) {
+				out = c.product(o.at, out, c.negateOne(o.at, other))
 			}
 		}
 	}
-	return out, nil
+	return out
 }
 
 // apart reports whether it is certain that no value generated for a is valid
 // under b. Depth bounds the search; doubt is false.
-func (c *converter) apart(a, b *spec, depth int) (bool, error) {
+func (c *converter) apart(a, b *spec, depth int) bool {
 	if a == b || depth > 6 {
-		return false, nil
+		return false
 	}
-	if err := c.spend(1, c.root); err != nil {
-		return false, err
-	}
+	c.spend(1, c.root)
 	if a.hasEnum {
 		for _, v := range a.enum {
-			if made, err := c.valid(a, v, possibly); err != nil || !made {
-				if err != nil {
-					return false, err
-				}
-				continue
-			}
-			if both, err := c.valid(b, v, possibly); both || err != nil {
-				return false, err
+			if c.valid(a, v, possibly) && c.valid(b, v, possibly) {
+				return false
 			}
 		}
-		return true, nil
+		return true
 	}
 	if b.hasEnum {
 		// What a took of a oneOf is what is being proved: not to be assumed.
 		assumed := *a
 		assumed.oneOf = nil
 		for _, v := range b.enum {
-			if both, err := c.valid(&assumed, v, possibly); both || err != nil {
-				return false, err
+			if c.valid(&assumed, v, possibly) {
+				return false
 			}
 		}
-		return true, nil
+		return true
 	}
 	common := a.types & b.types
 	if common&(typeNull|typeBool) != 0 {
-		return false, nil
+		return false
 	}
 	if common&typeNumber != 0 {
 		both := a.num
@@ -101,42 +78,30 @@ func (c *converter) apart(a, b *spec, depth int) (bool, error) {
 			both.atMost(b.num.max, b.num.maxStrict)
 		}
 		if !both.empty() {
-			return false, nil
+			return false
 		}
 	}
 	if common&typeString != 0 && !(b.maxLength >= 0 && a.minLength > b.maxLength ||
 		a.maxLength >= 0 && b.minLength > a.maxLength) &&
 		!stringsApart(a, b) {
-		return false, nil
+		return false
 	}
-	if common&typeArray != 0 {
-		if apart, err := c.arraysApart(a, b, depth); !apart || err != nil {
-			return false, err
-		}
+	if common&typeArray != 0 && !c.arraysApart(a, b, depth) {
+		return false
 	}
-	if common&typeObject != 0 {
-		return c.objectsApart(a, b, depth)
-	}
-	return true, nil
+	return common&typeObject == 0 || c.objectsApart(a, b, depth)
 }
 
-func (c *converter) conjApart(a, b conj, depth int) (bool, error) {
-	x, err := c.alternatives(a)
-	if err != nil {
-		return false, err
-	}
-	y, err := c.alternatives(b)
-	if err != nil {
-		return false, err
-	}
+func (c *converter) conjApart(a, b conj, depth int) bool {
+	x, y := c.alternatives(a), c.alternatives(b)
 	for _, p := range x {
 		for _, q := range y {
-			if apart, err := c.apart(p, q, depth+1); !apart || err != nil {
-				return false, err
+			if !c.apart(p, q, depth+1) {
+				return false
 			}
 		}
 	}
-	return true, nil
+	return true
 }
 
 // stringsApart reports whether a pattern or format of a and one of b have no text in common.
@@ -163,36 +128,36 @@ func stringsApart(a, b *spec) bool {
 	return false
 }
 
-func (c *converter) arraysApart(a, b *spec, depth int) (bool, error) {
+func (c *converter) arraysApart(a, b *spec, depth int) bool {
 	if b.maxItems >= 0 && a.minItems > b.maxItems || a.maxItems >= 0 && b.minItems > a.maxItems {
-		return true, nil
+		return true
 	}
 	for i := range min(a.minItems, max(len(a.prefix), len(b.prefix))+1) {
-		if apart, err := c.conjApart(a.element(i), b.element(i), depth); apart || err != nil {
-			return apart, err
+		if c.conjApart(a.element(i), b.element(i), depth) {
+			return true
 		}
 	}
-	return false, nil
+	return false
 }
 
-func (c *converter) objectsApart(a, b *spec, depth int) (bool, error) {
+func (c *converter) objectsApart(a, b *spec, depth int) bool {
 	// A required property whose values differ, or that b forbids.
 	for _, r := range a.required {
 		mine, _ := a.view(r.text)
 		theirs, _ := b.view(r.text)
-		if apart, err := c.conjApart(mine, theirs, depth); apart || err != nil {
-			return apart, err
+		if c.conjApart(mine, theirs, depth) {
+			return true
 		}
 	}
 	// A property that b requires and that is never made for a.
 	for _, r := range b.required {
 		mine, declared := a.view(r.text)
 		if !declared && !a.mustHave(r.text) && !a.open() && !a.speaksOf(r.text) {
-			return true, nil
+			return true
 		}
-		if alts, err := c.alternatives(mine); err != nil || len(alts) == 0 {
-			return err == nil, err
+		if len(c.alternatives(mine)) == 0 {
+			return true
 		}
 	}
-	return false, nil
+	return false
 }

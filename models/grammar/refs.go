@@ -198,29 +198,29 @@ func (d *document) base(n *node) string {
 
 // resolve follows a reference within the document. The outcome is nil for a
 // metaschema, which stands outside but is known to all.
-func (d *document) resolve(ref *node) (*node, error) {
+func (d *document) resolve(ref *node) *node {
 	if ref.kind != kindString {
-		return nil, ref.errorf("must be a string")
+		panic(ref.errorf("must be a string"))
 	}
 	address, fragment, ok := join(d.base(ref.parent), ref.text)
 	if !ok {
-		return nil, ref.errorf("%q is no reference", ref.text)
+		panic(ref.errorf("%q is no reference", ref.text))
 	}
 	if fragment != "" && fragment[0] != '/' {
 		if n := d.places[address+"#"+fragment]; n != nil {
-			return n, nil
+			return n
 		}
 	}
 	at := d.places[address]
 	switch {
 	case at == nil && (drafts[bare(address)] != 0 || strings.HasPrefix(bare(address),
 		"json-schema.org/draft/")):
-		return nil, nil
+		return nil
 	case at == nil:
-		return nil, ref.errorf(
-			"%q is outside of this document, and nothing is fetched: put it under $defs", ref.text)
+		panic(ref.errorf(
+			"%q is outside of this document, and nothing is fetched: put it under $defs", ref.text))
 	case fragment != "" && fragment[0] != '/':
-		return nil, ref.errorf("%q leads nowhere: no $anchor has this name", ref.text)
+		panic(ref.errorf("%q leads nowhere: no $anchor has this name", ref.text))
 	}
 	for _, part := range strings.Split(fragment, "/")[1:] {
 		part = strings.NewReplacer("~1", "/", "~0", "~").Replace(part)
@@ -230,26 +230,23 @@ func (d *document) resolve(ref *node) (*node, error) {
 			next = at.vals[i]
 		}
 		if next == nil {
-			return nil, ref.errorf("%q leads nowhere", ref.text)
+			panic(ref.errorf("%q leads nowhere", ref.text))
 		}
 		at = next
 	}
-	return at, nil
+	return at
 }
 
 // references are the keywords that refer to schemas, with their targets. The
 // target is nil where only the evaluation of an answer can tell it.
-func (c *converter) references(n *node) ([]*node, error) {
+func (c *converter) references(n *node) []*node {
 	var out []*node
 	for _, key := range []string{"$ref", "$dynamicRef", "$recursiveRef"} {
 		ref := n.get(key)
 		if ref == nil {
 			continue
 		}
-		target, err := c.doc.resolve(ref)
-		if err != nil {
-			return nil, err
-		}
+		target := c.doc.resolve(ref)
 		name := ref.text[strings.IndexByte(ref.text, '#')+1:]
 		switch {
 		case target == nil:
@@ -266,7 +263,7 @@ func (c *converter) references(n *node) ([]*node, error) {
 			out = append(out, target)
 		}
 	}
-	return out, nil
+	return out
 }
 
 // anyNode is the schema true where none is written.

@@ -87,12 +87,14 @@ func parseRegex(src string, read reading) (*nfa, error) {
 		return nil, errors.New("pattern is not UTF-8")
 	}
 	p := &regexParser{src: src, read: read, n: &nfa{states: make([]nfaState, 0, 64)}}
-	f, err := p.alternation()
+	var f fragment
+	err := try(func() {
+		if f = p.alternation(); p.pos < len(src) {
+			panic(faultf("')' without '('"))
+		}
+	})
 	if err != nil {
 		return nil, fmt.Errorf("pattern %q, offset %d: %w", src, p.pos, err)
-	}
-	if p.pos < len(src) {
-		return nil, fmt.Errorf("pattern %q, offset %d: ')' without '('", src, p.pos)
 	}
 	start, accept := p.state(), p.state()
 	p.n.states[start].edges = []nfaEdge{{anyRune, start}}
@@ -119,90 +121,75 @@ func (p *regexParser) peek() byte {
 	return 0
 }
 
-func (p *regexParser) alternation() (fragment, error) {
+func (p *regexParser) alternation() fragment {
 	if p.depth++; p.depth > maxRegexDepth {
-		return fragment{}, errors.New("groups are nested too deep")
+		panic(faultf("groups are nested too deep"))
 	}
 	defer func() { p.depth-- }()
 	f := fragment{p.state(), p.state()}
 	for {
-		c, err := p.concatenation()
-		if err != nil {
-			return f, err
-		}
+		c := p.concatenation()
 		p.link(f.in, c.in)
 		p.link(c.out, f.out)
 		if p.peek() != '|' {
-			return f, nil
+			return f
 		}
 		p.pos++
 	}
 }
 
-func (p *regexParser) concatenation() (fragment, error) {
+func (p *regexParser) concatenation() fragment {
 	s := p.state()
 	f := fragment{s, s}
 	for p.pos < len(p.src) && p.src[p.pos] != '|' && p.src[p.pos] != ')' {
-		a, err := p.quantified()
-		if err != nil {
-			return f, err
-		}
+		a := p.quantified()
 		p.link(f.out, a.in)
 		f.out = a.out
 	}
-	return f, nil
+	return f
 }
 
 // quantified parses an atom and its quantifier, once for each copy of the atom
 // that the count needs: parsing again is the plainest way to copy a fragment.
-func (p *regexParser) quantified() (fragment, error) {
+func (p *regexParser) quantified() fragment {
 	start := p.pos
-	first, err := p.atom()
-	if err != nil {
-		return first, err
-	}
+	first := p.atom()
 	afterAtom := p.pos
-	lo, hi, ok, err := p.quantifier()
-	if err != nil || !ok {
-		return first, err
+	lo, hi, ok := p.quantifier()
+	if !ok {
+		return first
 	}
 	if strings.ContainsAny(p.src[start:start+1], "^$") || strings.HasPrefix(p.src[start:],
 		"(?<=") || strings.HasPrefix(p.src[start:], "(?<!") {
-		return first, errors.New("a quantifier cannot follow an assertion")
+		panic(faultf("a quantifier cannot follow an assertion"))
 	}
 	end := p.pos
 	copies := 0
-	next := func() (fragment, error) {
+	next := func() fragment {
 		if copies++; copies == 1 {
-			return first, nil
+			return first
 		}
 		if len(p.n.states) > maxNFAStates {
-			return fragment{}, errPatternSize
+			panic(fault{errPatternSize})
 		}
 		p.pos = start
-		f, err := p.atom()
-		if err == nil && p.pos != afterAtom {
-			err = errors.New("cannot repeat this")
+		f := p.atom()
+		if p.pos != afterAtom {
+			panic(faultf("cannot repeat this"))
 		}
-		return f, err
+		return f
 	}
 	in := p.state()
 	f := fragment{in, in}
 	for range lo {
-		c, err := next()
-		if err != nil {
-			return f, err
-		}
+		c := next()
 		p.link(f.out, c.in)
 		f.out = c.out
 	}
 	out := p.state()
 	p.link(f.out, out)
 	if hi < 0 {
-		c, err := next()
-		if err != nil {
-			return f, err
-		}
+		c := next()
 		loop := p.state()
 		p.link(f.out, loop)
 		p.link(loop, c.in)
@@ -210,19 +197,16 @@ func (p *regexParser) quantified() (fragment, error) {
 		p.link(loop, out)
 	}
 	for i := lo; i < hi; i++ {
-		c, err := next()
-		if err != nil {
-			return f, err
-		}
+		c := next()
 		p.link(f.out, c.in)
 		p.link(c.out, out)
 		f.out = c.out
 	}
 	p.pos = end
-	return fragment{in, out}, nil
+	return fragment{in, out}
 }
 
-func (p *regexParser) quantifier() (lo, hi int, ok bool, err error) {
+func (p *regexParser) quantifier() (lo, hi int, ok bool) {
 	switch p.peek() {
 	case '*':
 		lo, hi = 0, -1
@@ -235,12 +219,15 @@ func (p *regexParser) quantifier() (lo, hi int, ok bool, err error) {
 		p.pos++
 	case '{':
 		n := 0
-		if lo, hi, n, err = bounded(p.src[p.pos:]); err != nil || n == 0 {
-			return 0, 0, false, err
+		var err error
+		if lo, hi, n, err = bounded(p.src[p.pos:]); err != nil {
+			panic(fault{err})
+		} else if n == 0 {
+			return 0, 0, false
 		}
 		p.pos += n
 	default:
-		return 0, 0, false, nil
+		return 0, 0, false
 	}
 	if p.peek() == '?' { // lazy: another order of search, the same language
 		p.pos++
@@ -248,10 +235,10 @@ func (p *regexParser) quantifier() (lo, hi int, ok bool, err error) {
 	if p.pos < len(p.src) {
 		_, _, n, _ := bounded(p.src[p.pos:])
 		if c := p.src[p.pos]; strings.IndexByte("*+?", c) >= 0 || c == '{' && n > 0 {
-			return 0, 0, false, errors.New("two quantifiers in a row")
+			panic(faultf("two quantifiers in a row"))
 		}
 	}
-	return lo, hi, true, nil
+	return lo, hi, true
 }
 
 // bounded reads {n}, {n,} or {n,m} and its length, zero where the brace is a
@@ -294,7 +281,7 @@ func (p *regexParser) set(s runeSet) fragment {
 	return f
 }
 
-func (p *regexParser) atom() (fragment, error) {
+func (p *regexParser) atom() fragment {
 	switch c := p.src[p.pos]; c {
 	case '^', '$':
 		p.pos++
@@ -304,22 +291,21 @@ func (p *regexParser) atom() (fragment, error) {
 		} else {
 			p.n.states[f.in].when = &conditional{end: []int{f.out}}
 		}
-		return f, nil
+		return f
 	case '.':
 		p.pos++
 		if p.read == wide {
-			return p.set(runeSet{{'\n', '\n'}}.complement()), nil
+			return p.set(runeSet{{'\n', '\n'}}.complement())
 		}
-		return p.set(lineEnds.complement()), nil
+		return p.set(lineEnds.complement())
 	case '(':
 		return p.group()
 	case '[':
-		s, err := p.class()
-		return p.set(s), err
+		return p.set(p.class())
 	case '\\':
 		if rest := p.src[p.pos:]; strings.HasPrefix(rest, `\b`) || strings.HasPrefix(rest, `\B`) {
 			p.pos += 2
-			return p.boundary(rest[1] == 'B'), nil
+			return p.boundary(rest[1] == 'B')
 		}
 		if c := p.src[p.pos:]; strings.HasPrefix(c, `\A`) || strings.HasPrefix(c, `\z`) ||
 			strings.HasPrefix(c, `\Z`) {
@@ -331,23 +317,22 @@ func (p *regexParser) atom() (fragment, error) {
 			} else {
 				p.n.states[f.in].when = &conditional{end: []int{f.out}}
 			}
-			return f, nil
+			return f
 		}
-		s, err := p.escape(false, false)
-		return p.set(s), err
+		return p.set(p.escape(false, false))
 	case '*', '+', '?':
-		return fragment{}, fmt.Errorf("%q has nothing to repeat", c)
+		panic(faultf("%q has nothing to repeat", c))
 	case '{':
 		if _, _, n, err := bounded(p.src[p.pos:]); n > 0 || err != nil {
-			return fragment{}, fmt.Errorf("%q has nothing to repeat", c)
+			panic(faultf("%q has nothing to repeat", c))
 		}
 	}
 	r, n := utf8.DecodeRuneInString(p.src[p.pos:])
 	p.pos += n
-	return p.set(runeSet{{r, r}}), nil
+	return p.set(runeSet{{r, r}})
 }
 
-func (p *regexParser) group() (fragment, error) {
+func (p *regexParser) group() fragment {
 	p.pos++
 	looks, l := false, lookaround{}
 	if p.peek() == '?' {
@@ -365,22 +350,19 @@ func (p *regexParser) group() (fragment, error) {
 		case strings.HasPrefix(rest, "?<") && name > 2:
 			p.pos += name + 1
 		default:
-			return fragment{}, errors.New("this kind of group is not supported")
+			panic(faultf("this kind of group is not supported"))
 		}
 	}
-	f, err := p.alternation()
-	if err != nil {
-		return f, err
-	}
+	f := p.alternation()
 	if p.peek() != ')' {
-		return f, errors.New("'(' is not closed")
+		panic(faultf("'(' is not closed"))
 	}
 	p.pos++
 	if looks {
 		l.fragment = f
-		return p.look(l), nil
+		return p.look(l)
 	}
-	return f, nil
+	return f
 }
 
 // look is a step that is open where l holds.
@@ -424,13 +406,13 @@ var (
 )
 
 // escape parses \x. Within a negated class the widest reading of \s is the safe one.
-func (p *regexParser) escape(inClass, negated bool) (runeSet, error) {
+func (p *regexParser) escape(inClass, negated bool) runeSet {
 	if p.pos+1 >= len(p.src) {
-		return nil, errors.New(`\ at the end`)
+		panic(faultf(`\ at the end`))
 	}
 	c := p.src[p.pos+1]
 	p.pos += 2
-	one := func(r rune) (runeSet, error) { return runeSet{{r, r}}, nil }
+	one := func(r rune) runeSet { return runeSet{{r, r}} }
 	inner, outer := blanks, wideBlanks
 	if negated != (p.read == wide) {
 		inner, outer = outer, inner
@@ -440,17 +422,17 @@ func (p *regexParser) escape(inClass, negated bool) (runeSet, error) {
 	}
 	switch c {
 	case 'd':
-		return digits, nil
+		return digits
 	case 'D':
-		return digits.complement(), nil
+		return digits.complement()
 	case 'w':
-		return words, nil
+		return words
 	case 'W':
-		return words.complement(), nil
+		return words.complement()
 	case 's':
-		return inner, nil
+		return inner
 	case 'S':
-		return outer.complement(), nil
+		return outer.complement()
 	case 't':
 		return one('\t')
 	case 'n':
@@ -463,14 +445,14 @@ func (p *regexParser) escape(inClass, negated bool) (runeSet, error) {
 		return one('\v')
 	case '0':
 		if d := p.peek(); '0' <= d && d <= '9' {
-			return nil, errors.New("octal escapes are not supported")
+			panic(faultf("octal escapes are not supported"))
 		}
 		return one(0)
 	case 'b':
 		if inClass {
 			return one('\b')
 		}
-		return nil, errors.New(`\b is out of place`)
+		panic(faultf(`\b is out of place`))
 	case 'p', 'P':
 		return p.property(c == 'P')
 	case 'c':
@@ -478,27 +460,27 @@ func (p *regexParser) escape(inClass, negated bool) (runeSet, error) {
 			p.pos++
 			return one(rune(d - 'a' + 1))
 		}
-		return nil, errors.New(`bad \c`)
+		panic(faultf(`bad \c`))
 	case 'x':
 		return p.hex(2)
 	case 'u':
 		if p.peek() == '{' {
 			end := strings.IndexByte(p.src[p.pos:], '}')
 			if end < 2 || end > 7 {
-				return nil, errors.New(`bad \u{…}`)
+				panic(faultf(`bad \u{…}`))
 			}
 			p.pos++
-			s, err := p.hex(end - 1)
+			s := p.hex(end - 1)
 			p.pos++
-			return s, err
+			return s
 		}
 		return p.unicodeEscape()
 	}
 	switch {
 	case '1' <= c && c <= '9':
-		return nil, errBackreference
+		panic(fault{errBackreference})
 	case c == 'k' && p.peek() == '<':
-		return nil, errBackreference
+		panic(fault{errBackreference})
 	case c >= 0x80:
 		p.pos--
 		r, n := utf8.DecodeRuneInString(p.src[p.pos:])
@@ -506,16 +488,16 @@ func (p *regexParser) escape(inClass, negated bool) (runeSet, error) {
 		return one(r)
 	case isWord(c) && c != '-':
 		// Other dialects give some letters a meaning that ECMA-262 does not: \h, \Q.
-		return nil, fmt.Errorf(`\%c means different things to different programs`, c)
+		panic(faultf(`\%c means different things to different programs`, c))
 	}
 	return one(rune(c))
 }
 
 // property is the set of \p{Name} or \p{Name=Value}: general categories and scripts.
-func (p *regexParser) property(not bool) (runeSet, error) {
+func (p *regexParser) property(not bool) runeSet {
 	end := strings.IndexByte(p.src[p.pos:], '}')
 	if p.peek() != '{' || end < 0 {
-		return nil, errors.New(`bad \p{…}`)
+		panic(faultf(`bad \p{…}`))
 	}
 	name := p.src[p.pos+1 : p.pos+end]
 	p.pos += end + 1
@@ -532,7 +514,7 @@ func (p *regexParser) property(not bool) (runeSet, error) {
 		table = unicode.Categories[value]
 		switch {
 		case value == "Any" && !named:
-			return anyRune, nil
+			return anyRune
 		case value == "ASCII" && !named:
 			table = &unicode.RangeTable{R16: []unicode.Range16{{Hi: 0x7f, Stride: 1}}}
 		case table == nil && !named:
@@ -542,7 +524,7 @@ func (p *regexParser) property(not bool) (runeSet, error) {
 		table = unicode.Scripts[value]
 	}
 	if table == nil {
-		return nil, fmt.Errorf(`\p{%s} is not known`, name)
+		panic(faultf(`\p{%s} is not known`, name))
 	}
 	var ranges []runeRange
 	add := func(lo, hi, stride rune) {
@@ -564,39 +546,39 @@ func (p *regexParser) property(not bool) (runeSet, error) {
 	if not {
 		s = s.complement()
 	}
-	return s, nil
+	return s
 }
 
-func (p *regexParser) hex(digits int) (runeSet, error) {
+func (p *regexParser) hex(digits int) runeSet {
 	if p.pos+digits > len(p.src) {
-		return nil, errors.New("escape is cut short")
+		panic(faultf("escape is cut short"))
 	}
 	v, err := strconv.ParseUint(p.src[p.pos:p.pos+digits], 16, 32)
 	if err != nil || v > utf8.MaxRune {
-		return nil, errors.New("bad hexadecimal escape")
+		panic(faultf("bad hexadecimal escape"))
 	}
 	p.pos += digits
 	if v >= 0xd800 && v <= 0xdfff {
-		return nil, errors.New("half of a surrogate pair")
+		panic(faultf("half of a surrogate pair"))
 	}
-	return runeSet{{rune(v), rune(v)}}, nil
+	return runeSet{{rune(v), rune(v)}}
 }
 
 // unicodeEscape parses XXXX of \uXXXX, or a surrogate pair \uD83D\uDE00.
-func (p *regexParser) unicodeEscape() (runeSet, error) {
+func (p *regexParser) unicodeEscape() runeSet {
 	if p.pos+10 <= len(p.src) && p.src[p.pos+4:p.pos+6] == `\u` {
 		hi, err1 := strconv.ParseUint(p.src[p.pos:p.pos+4], 16, 16)
 		lo, err2 := strconv.ParseUint(p.src[p.pos+6:p.pos+10], 16, 16)
 		if err1 == nil && err2 == nil && hi>>10 == 0xd800>>10 && lo>>10 == 0xdc00>>10 {
 			p.pos += 10
 			r := rune(0x10000 + (hi&0x3ff)<<10 + lo&0x3ff)
-			return runeSet{{r, r}}, nil
+			return runeSet{{r, r}}
 		}
 	}
 	return p.hex(4)
 }
 
-func (p *regexParser) class() (runeSet, error) {
+func (p *regexParser) class() runeSet {
 	p.pos++
 	negated := p.peek() == '^'
 	if negated {
@@ -605,23 +587,17 @@ func (p *regexParser) class() (runeSet, error) {
 	var all []runeRange
 	for p.peek() != ']' {
 		if p.pos >= len(p.src) {
-			return nil, errors.New("'[' is not closed")
+			panic(faultf("'[' is not closed"))
 		}
-		lo, err := p.classAtom(negated)
-		if err != nil {
-			return nil, err
-		}
+		lo := p.classAtom(negated)
 		if p.peek() == '-' && p.pos+1 < len(p.src) && p.src[p.pos+1] != ']' {
 			p.pos++
-			hi, err := p.classAtom(negated)
-			if err != nil {
-				return nil, err
-			}
+			hi := p.classAtom(negated)
 			switch {
 			case !lo.single() || !hi.single(): // annex B: a hyphen beside a set is a hyphen
 				lo = append(append(slices.Clone(lo), runeRange{'-', '-'}), hi...)
 			case hi[0].lo < lo[0].lo:
-				return nil, errors.New("bad range in class")
+				panic(faultf("bad range in class"))
 			default:
 				lo = runeSet{{lo[0].lo, hi[0].lo}}
 			}
@@ -633,20 +609,20 @@ func (p *regexParser) class() (runeSet, error) {
 	if negated {
 		s = s.complement()
 	}
-	return s.intersect(anyRune), nil
+	return s.intersect(anyRune)
 }
 
-func (p *regexParser) classAtom(negated bool) (runeSet, error) {
+func (p *regexParser) classAtom(negated bool) runeSet {
 	if p.peek() == '\\' {
 		return p.escape(true, negated)
 	}
 	if p.read == narrow && strings.HasPrefix(p.src[p.pos:], "[:") {
-		return nil, errors.New("[: in a class means different things to different programs")
+		panic(faultf("[: in a class means different things to different programs"))
 	}
 	r, n := utf8.DecodeRuneInString(p.src[p.pos:])
 	if n == 0 {
-		return nil, errors.New("'[' is not closed")
+		panic(faultf("'[' is not closed"))
 	}
 	p.pos += n
-	return runeSet{{r, r}}, nil
+	return runeSet{{r, r}}
 }

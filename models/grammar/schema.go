@@ -74,7 +74,8 @@ func Compile(ctx context.Context, schema []byte, o Options) (*Schema, error) {
 		Relaxed: []Loose{{"#", strings.TrimPrefix(err.Error(), "grammar: ")}}}, nil
 }
 
-func compile(ctx context.Context, schema []byte, o Options) (*Schema, error) {
+func compile(ctx context.Context, schema []byte, o Options) (s *Schema, err error) {
+	defer caught(&err)
 	l := o.Limits.withDefaults()
 	root, err := parseNode(schema, l.MaxBytes, l.MaxDepth)
 	if err != nil {
@@ -94,18 +95,12 @@ func compile(ctx context.Context, schema []byte, o Options) (*Schema, error) {
 		want = want.and(&node{kind: kindObject, keys: []string{"type"}, vals: []*node{kind},
 			byKey: map[string]*node{"type": kind}, id: -3})
 	}
-	start, err := c.value(want, "start")
-	if err != nil {
-		return nil, err
+	start := c.value(want, "start")
+	if start == "" {
+		panic(c.place(want).errorf("%v", errUnsatisfiable))
 	}
-	if err := c.rules.define("root", start); err != nil {
-		return nil, err
-	}
-	text, err := c.finish()
-	if err != nil {
-		return nil, err
-	}
-	s := &Schema{Grammar: text, Loose: c.loose, Relaxed: c.relaxed}
+	c.rules.define("root", start)
+	s = &Schema{Grammar: c.finish(), Loose: c.loose, Relaxed: c.relaxed}
 	if len(s.Loose) > 0 {
 		if s.check, err = newChecker(ctx, c.doc); err != nil && o.Relax {
 			s.Relaxed, s.Loose = append(s.Relaxed, s.Loose...), nil
@@ -124,15 +119,13 @@ func JSON() string {
 	g := newRules(len(baseRules) + 1)
 	g.bodies["root"] = "object"
 	g.names = []string{"root"}
-	if _, err := g.base("object"); err != nil {
-		panic(err) // the rules are constants
-	}
+	g.base("object")
 	return g.text(g.names)
 }
 
-// errUnsatisfiable is wrapped by errors about a part that no value satisfies. A
-// part that may be left out (an optional property, a branch of anyOf) is; one
-// that may not makes the whole unsatisfiable.
+// errUnsatisfiable is the error about a schema that no value satisfies. A part that none satisfies
+// has no rule; where it may be left out (an optional property, a branch of anyOf) it is, else the
+// whole is unsatisfiable.
 var errUnsatisfiable = errors.New("unsatisfiable: no value is valid here")
 
 type converter struct {
@@ -164,7 +157,7 @@ type converter struct {
 }
 
 // finish takes the rules that root reaches and checks the outcome.
-func (c *converter) finish() (string, error) {
+func (c *converter) finish() string {
 	names := []string{"root"} // first, then in the order in which they were made
 	for _, name := range c.rules.names {
 		if name != "root" {
@@ -174,11 +167,9 @@ func (c *converter) finish() (string, error) {
 	text := c.rules.text(names)
 	g, err := parseGBNF(text)
 	if err != nil {
-		return "", fmt.Errorf("%w: its grammar: %w", errTooLarge, err)
+		panic(faultf("%w: its grammar: %w", errTooLarge, err))
 	}
-	if err := c.ctx.Err(); err != nil {
-		return "", err
-	}
+	c.goOn()
 	g.link()
 	productive := g.productive()
 	reached := make([]bool, len(g.rules))
@@ -204,14 +195,14 @@ func (c *converter) finish() (string, error) {
 		r := g.rules[work[i]]
 		if !productive[work[i]] {
 			if at := c.origin[r.name]; at != nil {
-				return "", at.errorf("%v: the recursion has no way to end", errUnsatisfiable)
+				panic(at.errorf("%v: the recursion has no way to end", errUnsatisfiable))
 			}
 			dead = true // root, or a part of a rule that is reported instead
 		}
 		visit(r.alts)
 	}
 	if dead || missing != nil {
-		return "", c.root.errorf("%v", errUnsatisfiable)
+		panic(c.root.errorf("%v", errUnsatisfiable))
 	}
 	if len(work) < len(names) {
 		all := &gbnf{index: map[string]*rule{}}
@@ -224,9 +215,9 @@ func (c *converter) finish() (string, error) {
 		g, text = all, c.rules.text(kept)
 	}
 	if err := g.check(true); err != nil {
-		return "", fmt.Errorf("schema makes a grammar that llama.cpp would refuse: %w", err)
+		panic(faultf("schema makes a grammar that llama.cpp would refuse: %w", err))
 	}
-	return text, nil
+	return text
 }
 
 // place is a schema to name in errors about want.
@@ -237,63 +228,45 @@ func (c *converter) place(want conj) *node {
 	return want[len(want)-1]
 }
 
-func (c *converter) unsatisfiable(want conj) error {
-	return &unsatisfiableError{c.place(want)}
-}
-
-// unsatisfiableError is errUnsatisfiable with its place, which is spelled only if somebody reads
-// it.
-type unsatisfiableError struct{ at *node }
-
-func (e *unsatisfiableError) Error() string {
-	return fmt.Sprintf("grammar: schema %s: %v", e.at.pointer(), errUnsatisfiable)
-}
-
-func (e *unsatisfiableError) Unwrap() error { return errUnsatisfiable }
-
-// value returns the rule of a conjunction, made on first use.
-func (c *converter) value(want conj, hint string) (string, error) {
+// value returns the rule of a conjunction, made on first use; "" if no value satisfies it.
+func (c *converter) value(want conj, hint string) string {
 	ids := make([]int, len(want))
 	for i, n := range want {
 		ids[i] = n.id
 	}
 	key := packInts(ids)
 	if name, done := c.names[key]; done {
-		return name, nil
+		return name
 	}
-	name, err := c.fresh(key, want, hint)
-	if err == nil || !c.relax || errors.Is(err, errUnsatisfiable) || errors.Is(err, errTooLarge) ||
-		c.ctx.Err() != nil {
-		return name, err
+	if !c.relax {
+		return c.fresh(key, want, hint)
+	}
+	name := ""
+	err := try(func() { name = c.fresh(key, want, hint) })
+	switch {
+	case err == nil:
+		return name
+	case errors.Is(err, errTooLarge), c.ctx.Err() != nil:
+		panic(fault{err})
 	}
 	at := c.place(want)
 	c.relaxed = append(c.relaxed, Loose{at.pointer(), strings.TrimPrefix(err.Error(),
 		"grammar: schema ")})
-	if name, err = c.rules.base("value"); err == nil {
-		c.names[key] = name
-	}
-	return name, err
+	c.names[key] = c.rules.base("value")
+	return c.names[key]
 }
 
-// fresh makes the rule of a conjunction, which goes by key.
-func (c *converter) fresh(key string, want conj, hint string) (string, error) {
-	if err := c.spend(1, c.place(want)); err != nil {
-		return "", err
-	}
-	alts, err := c.alternatives(want)
-	if err != nil {
-		return "", err
-	}
-	if alts, err = c.settle(alts); err != nil {
-		return "", err
-	}
+// fresh makes the rule of a conjunction, which goes by key; "" if no value satisfies it.
+func (c *converter) fresh(key string, want conj, hint string) string {
+	c.spend(1, c.place(want))
+	alts := c.settle(c.alternatives(want))
 	if len(alts) == 0 {
-		return "", c.unsatisfiable(want)
+		return ""
 	}
 	// Go's stack is no concern; the bound is for C++ that walks the rules.
 	if c.depth++; c.depth > 10*c.limits.MaxDepth {
-		return "", c.place(want).errorf("schemas follow one another deeper than %d",
-			10*c.limits.MaxDepth)
+		panic(c.place(want).errorf("schemas follow one another deeper than %d",
+			10*c.limits.MaxDepth))
 	}
 	defer func() { c.depth-- }()
 	compound := false
@@ -308,32 +281,24 @@ func (c *converter) fresh(key string, want conj, hint string) (string, error) {
 	}
 	var bodies []string
 	for _, s := range alts {
-		b, err := c.alternative(s, want, hint)
-		if errors.Is(err, errUnsatisfiable) {
-			continue
-		}
-		if err != nil {
-			return "", err
-		}
-		bodies = append(bodies, b...)
+		bodies = append(bodies, c.alternative(s, want, hint)...)
 	}
 	bodies = unique(bodies)
 	if len(bodies) == 0 {
-		return "", c.unsatisfiable(want)
+		return ""
 	}
 	body := strings.Join(bodies, " | ")
 	switch {
 	case compound:
-		return name, c.rules.define(name, body)
+		c.rules.define(name, body)
+		return name
 	case len(bodies) == 1 && c.rules.bodies[body] != "": // a rule already
 		name = body
 	default:
-		if name, err = c.rules.share(hint, body); err != nil {
-			return "", err
-		}
+		name = c.rules.share(hint, body)
 	}
 	c.names[key] = name
-	return name, nil
+	return name
 }
 
 func unique(list []string) []string {
@@ -358,40 +323,27 @@ func (s *spec) free() bool {
 	return t.everything()
 }
 
-// alternative spells one normal form, an item for each type.
-func (c *converter) alternative(s *spec, want conj, hint string) ([]string, error) {
+// alternative spells one normal form, an item for each type that has values.
+func (c *converter) alternative(s *spec, want conj, hint string) []string {
 	var out []string
 	if s.hasEnum {
 		for _, v := range s.enum {
-			if ok, err := c.valid(s, v, possibly); err != nil {
-				return nil, err
-			} else if !ok {
+			if !c.valid(s, v, possibly) {
 				continue
 			}
-			if ok, err := c.valid(s, v, surely); err != nil {
-				return nil, err
-			} else if !ok {
+			if !c.valid(s, v, surely) {
 				c.loosen(v, "whether this value is valid")
 			}
-			text, err := c.constant(v)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, text)
+			out = append(out, c.constant(v))
 		}
-		if len(out) == 0 {
-			return nil, c.unsatisfiable(want)
-		}
-		return out, nil
+		return out
 	}
 	if s.free() {
-		b, err := c.rules.base("value")
-		return []string{b}, err
+		return []string{c.rules.base("value")}
 	}
 	for left := s.types; left != 0; left &= left - 1 {
 		t := types(1) << bits.TrailingZeros8(uint8(left))
-		var b string
-		var err error
+		b := ""
 		switch t {
 		case typeNull:
 			if s.except["null"] != nil {
@@ -407,33 +359,26 @@ func (c *converter) alternative(s *spec, want conj, hint string) ([]string, erro
 			case yes:
 				b = `"false"`
 			default:
-				b, err = c.rules.base("boolean")
+				b = c.rules.base("boolean")
 			}
 		case typeObject:
-			b, err = c.object(s, want, hint)
+			b = c.object(s, want, hint)
 		case typeArray:
-			b, err = c.array(s, want, hint)
+			b = c.array(s, want, hint)
 		case typeString:
-			b, err = c.str(s, want, hint)
+			b = c.str(s, want, hint)
 		case typeInteger:
-			b, err = c.number(s, left&typeNumber, want, hint)
+			b = c.number(s, left&typeNumber, want, hint)
 		case typeFraction:
 			// done with the integers, from which a number is not told apart
 			if s.types&typeInteger != 0 {
 				continue
 			}
-			b, err = c.number(s, typeFraction, want, hint)
+			b = c.number(s, typeFraction, want, hint)
 		}
-		if errors.Is(err, errUnsatisfiable) {
-			continue
+		if b != "" {
+			out = append(out, b)
 		}
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, b)
 	}
-	if len(out) == 0 {
-		return nil, c.unsatisfiable(want)
-	}
-	return out, nil
+	return out
 }

@@ -6,32 +6,28 @@ import (
 	"strings"
 )
 
-func (c *converter) str(s *spec, want conj, hint string) (string, error) {
+func (c *converter) str(s *spec, want conj, hint string) string {
 	g := c.rules
 	if s.maxLength >= 0 && s.minLength > s.maxLength {
-		return "", c.unsatisfiable(want)
+		return ""
 	}
 	if s.minLength > maxCount {
-		return "", c.place(want).errorf("minLength above %d is not supported", maxCount)
+		panic(c.place(want).errorf("minLength above %d is not supported", maxCount))
 	}
 	excepted := s.exceptOf(kindString)
 	if len(s.patterns) == 0 && len(s.formats) == 0 && len(s.notFormats) == 0 && excepted == nil {
-		body, err := g.base("string")
-		if err != nil || s.minLength == 0 && s.maxLength < 0 {
-			return body, err
+		body := g.base("string")
+		if s.minLength == 0 && s.maxLength < 0 {
+			return body
 		}
-		text, err := g.repeat("char", "char", s.minLength, min(s.maxLength, maxCount))
-		return `"\"" ` + text + ` "\""`, err
+		text := g.repeat("char", "char", s.minLength, min(s.maxLength, maxCount))
+		return `"\"" ` + text + ` "\""`
 	}
-	d, err := c.strDFA(s, want)
-	if err != nil {
-		return "", err
-	}
+	d := c.strDFA(s, want)
 	if d.empty() {
-		return "", c.unsatisfiable(want)
+		return ""
 	}
-	start, err := c.automaton(hint, d)
-	return `"\"" ` + start + ` "\""`, err
+	return `"\"" ` + c.automaton(hint, d) + ` "\""`
 }
 
 // exceptOf are the texts of the values of a kind that s does not allow, nil if there are none.
@@ -47,21 +43,18 @@ func (s *spec) exceptOf(kind nodeKind) []string {
 }
 
 // automaton is the item of the start of d, whose rules are written once.
-func (c *converter) automaton(hint string, d *dfa) (string, error) {
+func (c *converter) automaton(hint string, d *dfa) string {
 	if name := c.starts[d]; name != "" {
-		return name, nil
+		return name
 	}
 	key := d.key()
 	name := c.spelled[key]
 	if name == "" {
-		var err error
-		if name, err = c.rules.automaton(hint, d); err != nil {
-			return "", err
-		}
+		name = c.rules.automaton(hint, d)
 		c.spelled[key] = name
 	}
 	c.starts[d] = name
-	return name, nil
+	return name
 }
 
 // maxLengthProduct bounds the states of a pattern times those of the lengths
@@ -70,7 +63,7 @@ const maxLengthProduct = 8000
 
 // strDFA is the automaton of the strings that s admits. What would make it too
 // large is left to the check of the answer.
-func (c *converter) strDFA(s *spec, want conj) (*dfa, error) {
+func (c *converter) strDFA(s *spec, want conj) *dfa {
 	if len(s.except) > 0 {
 		return c.joinedDFA(s, want)
 	}
@@ -81,18 +74,18 @@ func (c *converter) strDFA(s *spec, want conj) (*dfa, error) {
 	fmt.Fprint(&b, s.formats, s.notFormats, s.minLength, s.maxLength)
 	key := b.String()
 	if d := c.joined[key]; d != nil {
-		return d, nil
+		return d
 	}
 	before := len(c.loose)
-	d, err := c.joinedDFA(s, want)
-	if err == nil && len(c.loose) == before { // what is loosened is noted for each place
+	d := c.joinedDFA(s, want)
+	if len(c.loose) == before { // what is loosened is noted for each place
 		c.joined[key] = d
 	}
-	return d, err
+	return d
 }
 
 // joinedDFA is strDFA anew.
-func (c *converter) joinedDFA(s *spec, want conj) (*dfa, error) {
+func (c *converter) joinedDFA(s *spec, want conj) *dfa {
 	at := c.place(want)
 	var d *dfa
 	join := func(e *dfa, except bool, what string) {
@@ -132,16 +125,16 @@ func (c *converter) joinedDFA(s *spec, want conj) (*dfa, error) {
 		join(e, true, "values that are not allowed")
 	}
 	if d != nil && d.empty() {
-		return d, nil
+		return d
 	}
 	if d != nil {
 		short, long := d.lengths()
 		if short >= s.minLength && (s.maxLength < 0 || long >= 0 && long <= s.maxLength) {
-			return d, nil
+			return d
 		}
 	}
 	if s.minLength == 0 && s.maxLength < 0 && d != nil {
-		return d, nil
+		return d
 	}
 	e, err := anyText(s.minLength, s.maxLength)
 	if err == nil && d != nil && len(d.edges)*len(e.edges) > maxLengthProduct {
@@ -163,5 +156,6 @@ func (c *converter) joinedDFA(s *spec, want conj) (*dfa, error) {
 	if d == nil {
 		d, _ = anyText(0, -1)
 	}
-	return d, c.ctx.Err()
+	c.goOn()
+	return d
 }

@@ -14,50 +14,48 @@ const (
 )
 
 // valid reports whether v surely, or possibly, satisfies s.
-func (c *converter) valid(s *spec, v *node, sure certainty) (bool, error) {
-	if err := c.spend(1, v); err != nil {
-		return false, err
-	}
+func (c *converter) valid(s *spec, v *node, sure certainty) bool {
+	c.spend(1, v)
 	t := typeOf(v)
 	switch {
 	case s.types&t == 0, sure == surely && s.loose:
-		return false, nil
+		return false
 	case s.hasEnum || len(s.except) > 0:
 		k := v.canonical()
 		if s.hasEnum && !s.members[k] || s.except[k] != nil {
-			return false, nil
+			return false
 		}
 	}
 	for _, o := range s.oneOf {
-		if ok, err := c.validOne(o.branches, v, sure); !ok || err != nil {
-			return false, err
+		if !c.validOne(o.branches, v, sure) {
+			return false
 		}
 	}
 	switch t {
 	case typeInteger, typeFraction:
 		r, err := v.rational()
 		if err != nil {
-			return sure == possibly, nil
+			return sure == possibly
 		}
 		for _, m := range s.multiples {
 			if !new(big.Rat).Quo(r, m).IsInt() {
-				return false, nil
+				return false
 			}
 		}
 		for _, m := range s.notMultiples {
 			if new(big.Rat).Quo(r, m).IsInt() {
-				return false, nil
+				return false
 			}
 		}
-		return s.num.contains(r), nil
+		return s.num.contains(r)
 	case typeString:
-		return s.validString(v.text), nil
+		return s.validString(v.text)
 	case typeArray:
 		return c.validArray(s, v, sure)
 	case typeObject:
 		return c.validObject(s, v, sure)
 	}
-	return true, nil
+	return true
 }
 
 func (s *spec) validString(text string) bool {
@@ -83,19 +81,19 @@ func (s *spec) validString(text string) bool {
 	return true
 }
 
-func (c *converter) validArray(s *spec, v *node, sure certainty) (bool, error) {
+func (c *converter) validArray(s *spec, v *node, sure certainty) bool {
 	if len(v.vals) < s.minItems || s.maxItems >= 0 && len(v.vals) > s.maxItems {
-		return false, nil
+		return false
 	}
 	seen := map[string]bool{}
 	for i, e := range v.vals {
-		if ok, err := c.validConj(s.element(i), e, sure); !ok || err != nil {
-			return false, err
+		if !c.validConj(s.element(i), e, sure) {
+			return false
 		}
 		if s.unique {
 			k := e.canonical()
 			if seen[k] {
-				return false, nil
+				return false
 			}
 			seen[k] = true
 		}
@@ -103,16 +101,11 @@ func (c *converter) validArray(s *spec, v *node, sure certainty) (bool, error) {
 	for _, k := range s.contains {
 		certain, possible := 0, 0
 		for _, e := range v.vals {
-			for _, how := range []certainty{surely, possibly} {
-				ok, err := c.validConj(conj{k.schema}, e, how)
-				if err != nil {
-					return false, err
-				}
-				if ok && how == surely {
-					certain++
-				} else if ok {
-					possible++
-				}
+			if c.validConj(conj{k.schema}, e, surely) {
+				certain++
+			}
+			if c.validConj(conj{k.schema}, e, possibly) {
+				possible++
 			}
 		}
 		low, high := certain, possible // the bounds on the count
@@ -120,45 +113,36 @@ func (c *converter) validArray(s *spec, v *node, sure certainty) (bool, error) {
 			low, high = possible, certain
 		}
 		if low < k.min || k.max >= 0 && high > k.max {
-			return false, nil
+			return false
 		}
 	}
-	return true, nil
+	return true
 }
 
 // validOne reports whether v surely, or possibly, satisfies exactly one of the branches of a oneOf.
-func (c *converter) validOne(branches [][]*spec, v *node, sure certainty) (bool, error) {
+func (c *converter) validOne(branches [][]*spec, v *node, sure certainty) bool {
 	certain, candidates := 0, 0
 	for _, branch := range branches {
-		ok, err := c.validAny(branch, v, surely)
-		if err != nil {
-			return false, err
-		}
-		if ok {
+		if c.validAny(branch, v, surely) {
 			certain++
 			candidates++
-			continue
-		}
-		if ok, err = c.validAny(branch, v, possibly); err != nil {
-			return false, err
-		}
-		if ok {
+		} else if c.validAny(branch, v, possibly) {
 			candidates++
 		}
 	}
 	if sure == surely {
-		return certain == 1 && candidates == 1, nil
+		return certain == 1 && candidates == 1
 	}
-	return certain <= 1 && candidates >= 1, nil
+	return certain <= 1 && candidates >= 1
 }
 
-func (c *converter) validObject(s *spec, v *node, sure certainty) (bool, error) {
+func (c *converter) validObject(s *spec, v *node, sure certainty) bool {
 	if len(v.keys) < s.minProps || s.maxProps >= 0 && len(v.keys) > s.maxProps {
-		return false, nil
+		return false
 	}
 	for _, r := range s.required {
 		if v.byKey[r.text] == nil {
-			return false, nil
+			return false
 		}
 	}
 	for _, cl := range s.clauses {
@@ -167,35 +151,28 @@ func (c *converter) validObject(s *spec, v *node, sure certainty) (bool, error) 
 			met = met || (v.byKey[p.name] != nil) == p.has
 		}
 		if !met {
-			return false, nil
+			return false
 		}
 	}
 	for i, k := range v.keys {
 		want, _ := s.view(k)
-		if ok, err := c.validConj(want, v.vals[i], sure); !ok || err != nil {
-			return false, err
-		}
-		if ok, err := c.validConj(s.names, &node{kind: kindString, text: k}, sure); !ok ||
-			err != nil {
-			return false, err
+		if !c.validConj(want, v.vals[i], sure) ||
+			!c.validConj(s.names, &node{kind: kindString, text: k}, sure) {
+			return false
 		}
 	}
-	return true, nil
+	return true
 }
 
-func (c *converter) validAny(alts []*spec, v *node, sure certainty) (bool, error) {
+func (c *converter) validAny(alts []*spec, v *node, sure certainty) bool {
 	for _, s := range alts {
-		if ok, err := c.valid(s, v, sure); ok || err != nil {
-			return ok, err
+		if c.valid(s, v, sure) {
+			return true
 		}
 	}
-	return false, nil
+	return false
 }
 
-func (c *converter) validConj(want conj, v *node, sure certainty) (bool, error) {
-	alts, err := c.alternatives(want)
-	if err != nil {
-		return false, err
-	}
-	return c.validAny(alts, v, sure)
+func (c *converter) validConj(want conj, v *node, sure certainty) bool {
+	return c.validAny(c.alternatives(want), v, sure)
 }
