@@ -1,6 +1,9 @@
 package gguf
 
-import "math"
+import (
+	"math"
+	"reflect"
+)
 
 // integer lists the element types that Ints widens.
 type integer interface {
@@ -13,73 +16,19 @@ type number interface {
 
 // Len returns the number of elements of an array, and 0 for anything else.
 func (v Value) Len() int {
-	switch a := v.ref.(type) {
-	case []uint8:
-		return len(a)
-	case []int8:
-		return len(a)
-	case []uint16:
-		return len(a)
-	case []int16:
-		return len(a)
-	case []uint32:
-		return len(a)
-	case []int32:
-		return len(a)
-	case []uint64:
-		return len(a)
-	case []int64:
-		return len(a)
-	case []float32:
-		return len(a)
-	case []float64:
-		return len(a)
-	case []bool:
-		return len(a)
-	case []string:
-		return len(a)
-	case []Value:
-		return len(a)
+	if v.typ != Array {
+		return 0
 	}
-	return 0
+	return reflect.ValueOf(v.ref).Len()
 }
 
 // Index returns element i of an array. It panics if v is no array or i is out
 // of range, as indexing a slice does.
 func (v Value) Index(i int) Value {
-	var e any
-	switch a := v.ref.(type) {
-	case []uint8:
-		e = a[i]
-	case []int8:
-		e = a[i]
-	case []uint16:
-		e = a[i]
-	case []int16:
-		e = a[i]
-	case []uint32:
-		e = a[i]
-	case []int32:
-		e = a[i]
-	case []uint64:
-		e = a[i]
-	case []int64:
-		e = a[i]
-	case []float32:
-		e = a[i]
-	case []float64:
-		e = a[i]
-	case []bool:
-		e = a[i]
-	case []string:
-		e = a[i]
-	case []Value:
-		return a[i]
-	default:
+	if v.typ != Array {
 		panic("gguf: Index of a value that is no array")
 	}
-	// Every case above is a type that newValue takes.
-	elem, _ := newValue(e)
+	elem, _ := newValue(reflect.ValueOf(v.ref).Index(i).Interface()) // a type that it takes
 	return elem
 }
 

@@ -2,11 +2,12 @@ package gguf
 
 import (
 	"cmp"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"slices"
 	"strconv"
+
+	"github.com/eyelet-engine/eyelet/models/internal/fault"
 )
 
 // KV is one metadata entry.
@@ -33,99 +34,83 @@ type part struct {
 // readPart reads and checks the metadata of one file.
 func readPart(r io.ReaderAt, size int64, path string) (*part, error) {
 	p := &part{path: path, size: size, r: r, alignment: defaultAlignment}
-	if err := p.read(newDecoder(r, size)); err != nil {
+	d := newDecoder(r, size)
+	err := fault.Try(func() {
+		tensors, keys := p.readCounts(d)
+		p.readKeys(d, keys)
+		p.readAlignment()
+		offsets := p.readTensors(d, tensors)
+		fault.Check(p.place(d.pos, offsets))
+	})
+	if err != nil {
 		return nil, fmt.Errorf("gguf: %s: %w", path, err)
 	}
 	return p, nil
 }
 
-func (p *part) read(d *decoder) error {
-	tensors, keys, err := p.readCounts(d)
-	if err != nil {
-		return err
-	}
-	if err := p.readKeys(d, keys); err != nil {
-		return err
-	}
-	offsets, err := p.readTensors(d, tensors)
-	if err != nil {
-		return err
-	}
-	return p.place(d.pos, offsets)
-}
-
 // readCounts reads the fixed head of the file.
-func (p *part) readCounts(d *decoder) (tensors, keys uint64, err error) {
-	b, err := d.take(int(min(4, d.left())))
-	if err != nil {
-		return 0, 0, err
-	}
+func (p *part) readCounts(d *decoder) (tensors, keys uint64) {
+	b := d.take(int(min(4, d.left())))
 	if string(b) != magic {
-		rest, _ := d.take(int(min(4, d.left())))
-		if old := oldFormat(append(b[:len(b):len(b)], rest...)); old != "" {
-			return 0, 0, fmt.Errorf("%w: %s", ErrNotGGUF, old)
+		b = slices.Clone(b)
+		rest := d.take(int(min(4, d.left())))
+		if old := oldFormat(slices.Concat(b, rest)); old != "" {
+			panic(fault.New("%w: %s", ErrNotGGUF, old))
 		}
-		return 0, 0, fmt.Errorf("%w (it begins with %q)", ErrNotGGUF, b)
+		panic(fault.New("%w (it begins with %q)", ErrNotGGUF, b))
 	}
-	if p.version, err = d.u32(); err != nil {
-		return 0, 0, err
-	}
+	p.version = d.u32()
 	switch v := p.version; {
 	case v == 2 || v == 3: // 3 only added big-endian files
 	case v != 0 && v&0xffff == 0:
-		return 0, 0, fmt.Errorf("%w: the file is big-endian", ErrUnsupported)
+		panic(fault.New("%w: the file is big-endian", ErrUnsupported))
 	case v == 1:
-		return 0, 0, fmt.Errorf("%w: %s", ErrUnsupported, oldVersion)
+		panic(fault.New("%w: %s", ErrUnsupported, oldVersion))
 	default:
-		return 0, 0, fmt.Errorf("%w: GGUF version %d, this reader knows 2 and 3", ErrUnsupported, v)
+		panic(fault.New("%w: GGUF version %d, this reader knows 2 and 3", ErrUnsupported, v))
 	}
-	if tensors, err = d.u64(); err != nil {
-		return 0, 0, err
-	}
-	if keys, err = d.u64(); err != nil {
-		return 0, 0, err
-	}
+	tensors, keys = d.u64(), d.u64()
 	if keys > maxKeys || tensors > maxTensors {
-		return 0, 0, fmt.Errorf("%w: %d keys and %d tensors, at most %d and %d are read",
-			ErrLimit, keys, tensors, maxKeys, maxTensors)
+		panic(fault.New("%w: %d keys and %d tensors, at most %d and %d are read", ErrLimit, keys,
+			tensors, maxKeys, maxTensors))
 	}
 	// The smallest key/value pair is an empty key and one byte, the smallest
 	// tensor info an empty name without dimensions.
-	if err := d.room(keys, 8+4+1, "a key count"); err != nil {
-		return 0, 0, err
-	}
-	return tensors, keys, d.room(tensors, 8+4+4+8, "a tensor count")
+	d.room(keys, 8+4+1, "a key count")
+	d.room(tensors, 8+4+4+8, "a tensor count")
+	return tensors, keys
 }
 
-func (p *part) readKeys(d *decoder, n uint64) error {
+func (p *part) readKeys(d *decoder, n uint64) {
 	p.index = make(map[string]int)
 	for i := range n {
-		key, err := d.name()
-		if err != nil {
-			return fmt.Errorf("key %d of %d: %w", i, n, err)
-		}
-		if _, ok := p.index[key]; ok {
-			return fmt.Errorf("key %s: %w: it occurs twice", quote(key), ErrCorrupt)
-		}
-		t, err := d.u32()
-		if err != nil {
-			return fmt.Errorf("key %s: %w", quote(key), err)
-		}
-		v, err := d.value(ValueType(t), 0)
-		if err != nil {
-			return fmt.Errorf("key %s: %w", quote(key), err)
-		}
-		p.index[key] = len(p.keys)
-		p.keys = append(p.keys, KV{key, v})
+		p.readKey(d, entryName(d, "key", i, n))
 	}
+}
+
+// entryName reads the name of the key or tensor at i of n.
+func entryName(d *decoder, kind string, i, n uint64) string {
+	defer fault.Within(func() string { return fmt.Sprintf("%s %d of %d", kind, i, n) })
+	return d.name()
+}
+
+func (p *part) readKey(d *decoder, key string) {
+	defer fault.Within(func() string { return "key " + quote(key) })
+	if _, ok := p.index[key]; ok {
+		panic(fault.New("%w: it occurs twice", ErrCorrupt))
+	}
+	p.index[key] = len(p.keys)
+	p.keys = append(p.keys, KV{key, d.value(ValueType(d.u32()), 0)})
+}
+
+func (p *part) readAlignment() {
 	if v, ok := p.lookup(keyAlignment); ok {
 		a, err := alignmentOf(v)
 		if err != nil {
-			return fmt.Errorf("key %q: %w", keyAlignment, err)
+			panic(fault.New("key %q: %w", keyAlignment, err))
 		}
 		p.alignment = a
 	}
-	return nil
 }
 
 // alignmentOf checks general.alignment as ggml does: a uint32, a power of 2.
@@ -140,50 +125,38 @@ func alignmentOf(v Value) (uint64, error) {
 
 // readTensors reads the tensor infos and returns the offset of each tensor
 // from the start of the tensor data.
-func (p *part) readTensors(d *decoder, n uint64) (offsets []uint64, err error) {
+func (p *part) readTensors(d *decoder, n uint64) (offsets []uint64) {
 	seen := make(map[string]struct{})
 	for i := range n {
-		name, err := d.name()
-		if err != nil {
-			return nil, fmt.Errorf("tensor %d of %d: %w", i, n, err)
-		}
+		name := entryName(d, "tensor", i, n)
 		if _, ok := seen[name]; ok {
-			return nil, fmt.Errorf("tensor %s: %w: it occurs twice", quote(name), ErrCorrupt)
+			panic(fault.New("tensor %s: %w: it occurs twice", quote(name), ErrCorrupt))
 		}
 		seen[name] = struct{}{}
-		t, offset, err := readTensor(d)
-		if err != nil {
-			return nil, fmt.Errorf("tensor %s: %w", quote(name), err)
-		}
-		t.Name, t.part = name, p
+		t, offset := readTensor(d, name)
+		t.part = p
 		p.tensors = append(p.tensors, t)
 		offsets = append(offsets, offset)
 	}
-	return offsets, nil
+	return offsets
 }
 
 // readTensor reads the rest of a tensor info, after the name.
-func readTensor(d *decoder) (*Tensor, uint64, error) {
-	n, err := d.u32()
-	if err != nil {
-		return nil, 0, err
-	}
+func readTensor(d *decoder, name string) (t *Tensor, offset uint64) {
+	defer fault.Within(func() string { return "tensor " + quote(name) })
+	n := d.u32()
 	if n > maxDims {
-		return nil, 0, fmt.Errorf("%w: %d dimensions, ggml has at most %d", ErrCorrupt, n, maxDims)
+		panic(fault.New("%w: %d dimensions, ggml has at most %d", ErrCorrupt, n, maxDims))
 	}
-	t := &Tensor{Dims: make([]uint64, n)}
+	t = &Tensor{Name: name, Dims: make([]uint64, n)}
 	for i := range t.Dims {
-		if t.Dims[i], err = d.u64(); err != nil {
-			return nil, 0, err
-		}
+		t.Dims[i] = d.u64()
 	}
-	b, err := d.take(4 + 8)
-	if err != nil {
-		return nil, 0, err
-	}
-	t.Type = Type(binary.LittleEndian.Uint32(b))
+	t.Type, offset = Type(d.u32()), d.u64()
+	var err error
 	t.elements, t.size, err = t.Type.extent(t.Dims)
-	return t, binary.LittleEndian.Uint64(b[4:]), err
+	fault.Check(err)
+	return t, offset
 }
 
 // place turns offsets into positions in the file, and checks that each tensor
@@ -198,7 +171,8 @@ func (p *part) place(metadataEnd int64, offsets []uint64) error {
 				quote(t.Name), ErrCorrupt, off, p.alignment)
 		}
 		if off > room || uint64(t.size) > room-off {
-			return fmt.Errorf("tensor %s: %w: %d bytes at offset %d, but the file has %d bytes of tensor data",
+			return fmt.Errorf("tensor %s: %w: %d bytes at offset %d, "+
+				"but the file has %d bytes of tensor data",
 				quote(t.Name), ErrTruncated, t.size, off, room)
 		}
 		t.offset = p.dataStart + int64(off)

@@ -3,6 +3,7 @@ package gguf
 import (
 	"fmt"
 	"math"
+	"reflect"
 )
 
 // ValueType is the type of a metadata value, numbered as gguf_type in gguf.h.
@@ -121,35 +122,18 @@ func (v Value) Type() ValueType { return v.typ }
 // ElemType returns the type of an array's elements, Array for an array of
 // arrays. For anything but an array it returns the type itself.
 func (v Value) ElemType() ValueType {
-	switch v.ref.(type) {
-	case []uint8:
-		return Uint8
-	case []int8:
-		return Int8
-	case []uint16:
-		return Uint16
-	case []int16:
-		return Int16
-	case []uint32:
-		return Uint32
-	case []int32:
-		return Int32
-	case []uint64:
-		return Uint64
-	case []int64:
-		return Int64
-	case []float32:
-		return Float32
-	case []float64:
-		return Float64
-	case []bool:
-		return Bool
-	case []string:
-		return String
-	case []Value:
-		return Array
+	if v.typ != Array {
+		return v.typ
 	}
-	return v.typ
+	return elemTypes[reflect.TypeOf(v.ref).Elem().Kind()]
+}
+
+// elemTypes are the types of an array's elements by those of the Go slice that holds it.
+var elemTypes = map[reflect.Kind]ValueType{
+	reflect.Uint8: Uint8, reflect.Int8: Int8, reflect.Uint16: Uint16, reflect.Int16: Int16,
+	reflect.Uint32: Uint32, reflect.Int32: Int32, reflect.Uint64: Uint64, reflect.Int64: Int64,
+	reflect.Float32: Float32, reflect.Float64: Float64, reflect.Bool: Bool, reflect.String: String,
+	reflect.Struct: Array, // of Values
 }
 
 // Any returns v as the Go value that NewValue takes: a scalar, a string, or a

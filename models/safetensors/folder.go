@@ -1,7 +1,6 @@
 package safetensors
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/eyelet-engine/eyelet/models/internal/fault"
 )
 
 const (
@@ -108,37 +109,35 @@ func parseIndex(data []byte) (map[string]map[string]bool, error) {
 	if !utf8.Valid(data) {
 		return nil, fmt.Errorf("%w: it is not UTF-8", ErrCorrupt)
 	}
-	d := &decoder{json.NewDecoder(bytes.NewReader(data))}
-	d.UseNumber()
+	d := newDecoder(data)
 	parts := make(map[string]map[string]bool)
 	tensors := 0
-	err := d.object(func(key string) error {
-		if key != "weight_map" {
+	add := func(tensor string) {
+		part := d.str()
+		if part == "" || part == "." || part != filepath.Base(part) ||
+			!filepath.IsLocal(part) || strings.ContainsAny(part, "\\\x00") {
+			panic(fault.New("%w: %s is no name of a file in the same folder", ErrCorrupt,
+				quote(part)))
+		}
+		if parts[part] == nil {
+			parts[part] = make(map[string]bool)
+		}
+		parts[part][tensor] = true
+		if tensors++; tensors > maxTensors || len(parts) > maxParts {
+			panic(fault.New("%w: %d tensors in %d files, at most %d in %d are read", ErrLimit,
+				tensors, len(parts), maxTensors, maxParts))
+		}
+	}
+	err := fault.Try(func() {
+		d.object(func(key string) {
+			if key == "weight_map" {
+				d.object(add)
+				return
+			}
 			var skipped json.RawMessage
 			if err := d.Decode(&skipped); err != nil {
-				return fmt.Errorf("%w: no JSON: %v", ErrCorrupt, err)
+				panic(fault.New("%w: no JSON: %v", ErrCorrupt, err))
 			}
-			return nil
-		}
-		return d.object(func(tensor string) error {
-			part, err := d.str()
-			if err != nil {
-				return err
-			}
-			if part == "" || part == "." || part != filepath.Base(part) ||
-				!filepath.IsLocal(part) || strings.ContainsAny(part, "\\\x00") {
-				return fmt.Errorf("%w: %s is no name of a file in the same folder", ErrCorrupt,
-					quote(part))
-			}
-			if parts[part] == nil {
-				parts[part] = make(map[string]bool)
-			}
-			parts[part][tensor] = true
-			if tensors++; tensors > maxTensors || len(parts) > maxParts {
-				return fmt.Errorf("%w: %d tensors in %d files, at most %d in %d are read", ErrLimit,
-					tensors, len(parts), maxTensors, maxParts)
-			}
-			return nil
 		})
 	})
 	if err != nil {

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/eyelet-engine/eyelet/models/internal/fault"
 )
 
 // entry is what the header tells about a tensor.
@@ -85,7 +87,8 @@ func place(entries []entry, room uint64) error {
 		case e.start > e.end:
 			err = fmt.Errorf("%w: data_offsets %d to %d", ErrCorrupt, e.start, e.end)
 		case e.end > room:
-			err = fmt.Errorf("%w: its data ends at byte %d, but the file has %d bytes of tensor data", ErrTruncated, e.end, room)
+			err = fmt.Errorf("%w: its data ends at byte %d, but the file has %d bytes of tensor data",
+				ErrTruncated, e.end, room)
 		case e.end-e.start != size:
 			err = fmt.Errorf("%w: %v of %s takes %d bytes, not %d", ErrCorrupt, e.shape, e.dtype,
 				size, e.end-e.start)
@@ -122,146 +125,130 @@ func parseHeader(header []byte) (entries []entry, metadata map[string]string, er
 	if !utf8.Valid(header) {
 		return nil, nil, fmt.Errorf("%w: the header is not UTF-8", ErrCorrupt)
 	}
-	d := &decoder{json.NewDecoder(bytes.NewReader(header))}
-	d.UseNumber()
-	err = d.object(func(name string) error {
-		if name == "__metadata__" {
-			metadata = make(map[string]string)
-			return d.object(func(key string) error {
-				value, err := d.str()
-				metadata[key] = value
-				return err
-			})
+	d := newDecoder(header)
+	err = fault.Try(func() {
+		d.object(func(name string) {
+			if name == "__metadata__" {
+				metadata = make(map[string]string)
+				d.object(func(key string) { metadata[key] = d.str() })
+				return
+			}
+			if len(entries) == maxTensors {
+				panic(fault.New("%w: more than %d tensors", ErrLimit, maxTensors))
+			}
+			if len(name) > maxName {
+				panic(fault.New("%w: a name of %d bytes", ErrLimit, len(name)))
+			}
+			entries = append(entries, d.entry(name))
+		})
+		if _, err := d.Token(); !errors.Is(err, io.EOF) {
+			panic(fault.New("%w: the header goes on after its object", ErrCorrupt))
 		}
-		if len(entries) == maxTensors {
-			return fmt.Errorf("%w: more than %d tensors", ErrLimit, maxTensors)
-		}
-		if len(name) > maxName {
-			return fmt.Errorf("%w: a name of %d bytes", ErrLimit, len(name))
-		}
-		e, err := d.entry(name)
-		entries = append(entries, e)
-		return err
 	})
 	if err != nil {
 		return nil, nil, err
 	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, nil, fmt.Errorf("%w: the header goes on after its object", ErrCorrupt)
-	}
 	return entries, metadata, nil
 }
 
-// decoder reads the JSON of headers and indexes, in which no key may occur twice.
+// decoder reads the JSON of headers and indexes, in which no key may occur twice. What is wrong
+// with it is a panic of a [fault.Fault].
 type decoder struct{ *json.Decoder }
 
-// next reads a token that must be there.
-func (d *decoder) next() (json.Token, error) {
-	t, err := d.Token()
-	if err != nil {
-		return nil, fmt.Errorf("%w: no JSON: %v", ErrCorrupt, err)
-	}
-	return t, nil
+func newDecoder(data []byte) *decoder {
+	d := &decoder{json.NewDecoder(bytes.NewReader(data))}
+	d.UseNumber()
+	return d
 }
 
-func (d *decoder) delim(want json.Delim) error {
-	t, err := d.next()
-	if err == nil && t != want {
-		err = fmt.Errorf("%w: it has %.40q in place of %s", ErrCorrupt, fmt.Sprint(t), want)
+// next reads a token that must be there.
+func (d *decoder) next() json.Token {
+	t, err := d.Token()
+	if err != nil {
+		panic(fault.New("%w: no JSON: %v", ErrCorrupt, err))
 	}
-	return err
+	return t
+}
+
+func (d *decoder) delim(want json.Delim) {
+	if t := d.next(); t != want {
+		panic(fault.New("%w: it has %.40q in place of %s", ErrCorrupt, fmt.Sprint(t), want))
+	}
 }
 
 // object reads an object; member is called after each key and reads its value.
 // Errors name the key.
-func (d *decoder) object(member func(key string) error) error {
-	if err := d.delim('{'); err != nil {
-		return err
-	}
+func (d *decoder) object(member func(key string)) {
+	d.delim('{')
 	seen := make(map[string]struct{})
 	for d.More() {
-		t, err := d.next()
-		if err != nil {
-			return err
-		}
+		t := d.next()
 		key, ok := t.(string)
 		if !ok {
-			return fmt.Errorf("%w: it has %v in place of a key", ErrCorrupt, t)
+			panic(fault.New("%w: it has %v in place of a key", ErrCorrupt, t))
 		}
 		if _, ok := seen[key]; ok {
-			return fmt.Errorf("%s: %w: it occurs twice", quote(key), ErrCorrupt)
+			panic(fault.New("%s: %w: it occurs twice", quote(key), ErrCorrupt))
 		}
 		seen[key] = struct{}{}
-		if err := member(key); err != nil {
-			return fmt.Errorf("%s: %w", quote(key), err)
-		}
+		func() {
+			defer fault.Within(func() string { return quote(key) })
+			member(key)
+		}()
 	}
-	return d.delim('}')
+	d.delim('}')
 }
 
-func (d *decoder) str() (string, error) {
-	t, err := d.next()
-	if err != nil {
-		return "", err
-	}
+func (d *decoder) str() string {
+	t := d.next()
 	s, ok := t.(string)
 	if !ok {
-		return "", fmt.Errorf("%w: %.40q is no string", ErrCorrupt, fmt.Sprint(t))
+		panic(fault.New("%w: %.40q is no string", ErrCorrupt, fmt.Sprint(t)))
 	}
-	return s, nil
+	return s
 }
 
 // numbers reads an array of at most limit whole numbers.
-func (d *decoder) numbers(limit int) ([]uint64, error) {
-	if err := d.delim('['); err != nil {
-		return nil, err
-	}
+func (d *decoder) numbers(limit int) []uint64 {
+	d.delim('[')
 	list := []uint64{}
 	for d.More() {
-		t, err := d.next()
-		if err != nil {
-			return nil, err
-		}
+		t := d.next()
 		text, _ := t.(json.Number)
 		n, err := strconv.ParseUint(text.String(), 10, 63)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %.40q is no size", ErrCorrupt, fmt.Sprint(t))
+			panic(fault.New("%w: %.40q is no size", ErrCorrupt, fmt.Sprint(t)))
 		}
 		if len(list) == limit {
-			return nil, fmt.Errorf("%w: more than %d numbers", ErrLimit, limit)
+			panic(fault.New("%w: more than %d numbers", ErrLimit, limit))
 		}
 		list = append(list, n)
 	}
-	return list, d.delim(']')
+	d.delim(']')
+	return list
 }
 
 // entry reads what stands under a tensor's name.
-func (d *decoder) entry(name string) (entry, error) {
+func (d *decoder) entry(name string) entry {
 	e := entry{name: name}
 	var offsets []uint64
-	err := d.object(func(key string) (err error) {
+	d.object(func(key string) {
 		switch key {
 		case "dtype":
-			var s string
-			s, err = d.str()
-			e.dtype = DType(s)
+			e.dtype = DType(d.str())
 		case "shape":
-			e.shape, err = d.numbers(maxDims)
+			e.shape = d.numbers(maxDims)
 		case "data_offsets":
-			offsets, err = d.numbers(2)
+			offsets = d.numbers(2)
 		default:
-			err = fmt.Errorf("%w: unknown key", ErrCorrupt)
+			panic(fault.New("%w: unknown key", ErrCorrupt))
 		}
-		return err
 	})
-	if err != nil {
-		return e, err
-	}
 	if e.dtype == "" || e.shape == nil || len(offsets) != 2 {
-		return e, fmt.Errorf("%w: dtype, shape or data_offsets is missing", ErrCorrupt)
+		panic(fault.New("%w: dtype, shape or data_offsets is missing", ErrCorrupt))
 	}
 	e.start, e.end = offsets[0], offsets[1]
-	return e, nil
+	return e
 }
 
 // quote quotes a name for an error, cut short.
