@@ -12,6 +12,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
+
+	"github.com/eyelet-engine/eyelet/models/internal/fault"
 )
 
 // Check validates a finished answer against the schema where the grammar does
@@ -58,7 +60,7 @@ type step struct{ c *checker }
 
 func (s step) Validate(*jsonschema.ValidatorContext, any) {
 	if s.c.steps++; s.c.steps > maxCheckSteps {
-		panic(fault{errCheckSteps})
+		panic(fault.Of(errCheckSteps))
 	}
 }
 
@@ -72,12 +74,10 @@ func (e expression) String() string { return e.source }
 
 func (e expression) MatchString(s string) bool {
 	if e.n == nil {
-		panic(fault{errBackreference})
+		panic(fault.Of(errBackreference))
 	}
 	ok, err := e.n.search(s)
-	if err != nil {
-		panic(fault{err})
-	}
+	fault.Check(err)
 	return ok
 }
 
@@ -87,7 +87,7 @@ func newChecker(ctx context.Context, d *document) (c *checker, err error) {
 	var value func(n *node) any
 	value = func(n *node) any {
 		if nodes++; nodes&1023 == 0 && ctx.Err() != nil {
-			panic(fault{ctx.Err()})
+			panic(fault.Of(ctx.Err()))
 		}
 		switch n.kind {
 		case kindBool:
@@ -96,9 +96,7 @@ func newChecker(ctx context.Context, d *document) (c *checker, err error) {
 			return n.text
 		case kindNumber:
 			v, err := n.number()
-			if err != nil {
-				panic(fault{err})
-			}
+			fault.Check(err)
 			return v
 		case kindArray:
 			list := make([]any, len(n.vals))
@@ -115,7 +113,7 @@ func newChecker(ctx context.Context, d *document) (c *checker, err error) {
 		}
 		return nil
 	}
-	defer caught(&err)
+	defer fault.Catch(&err)
 	doc := value(d.root)
 	if nodes > maxCheckNodes {
 		return nil, fmt.Errorf("the schema has more than %d parts", maxCheckNodes)
@@ -182,7 +180,7 @@ func (c *checker) validate(answer []byte) (err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.steps = 0
-	defer caught(&err)
+	defer fault.Catch(&err)
 	err = c.schema.Validate(v)
 	var invalid *jsonschema.ValidationError
 	if errors.As(err, &invalid) {

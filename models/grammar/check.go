@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/eyelet-engine/eyelet/models/internal/fault"
 )
 
 // maxLeftWalk bounds the rule visits of llama.cpp's search for left recursion,
@@ -28,7 +30,7 @@ func Check(gbnf string) error {
 // check is [Check] of a grammar that has been parsed; whole says that root is known to come to an
 // end.
 func (g *gbnf) check(whole bool) (err error) {
-	defer caught(&err)
+	defer fault.Catch(&err)
 	if len(g.rules) == 0 {
 		return errors.New("grammar: no rules")
 	}
@@ -194,19 +196,19 @@ func (l *leftWalk) rule(i int) int {
 	r := l.g.rules[i]
 	if c := l.cost[i]; c != 0 {
 		if c == walking {
-			panic(faultf("grammar: %v: rule %q is left-recursive: it can start with itself",
+			panic(fault.New("grammar: %v: rule %q is left-recursive: it can start with itself",
 				r.at, r.name))
 		}
 		return c
 	}
 	// llama.cpp walks by recursion on the C stack.
 	if l.depth++; l.depth > 20000 {
-		panic(faultf("grammar: %v: chain of leftmost rules is too long", r.at))
+		panic(fault.New("grammar: %v: chain of leftmost rules is too long", r.at))
 	}
 	l.cost[i] = walking
 	c, _ := l.alts(r.alts)
 	if c++; c > maxLeftWalk {
-		panic(faultf("grammar: %v: rule %q branches too widely before its first character",
+		panic(fault.New("grammar: %v: rule %q branches too widely before its first character",
 			r.at, r.name))
 	}
 	l.cost[i] = c
@@ -232,7 +234,7 @@ func (l *leftWalk) alts(alts []sequence) (cost int, empty bool) {
 				e = l.nullable[it.rule]
 			}
 			if it.max < 0 && e {
-				panic(faultf(
+				panic(fault.New(
 					"grammar: %v: unbounded repetition of something that may be empty", it.at))
 			}
 			if leftmost {
@@ -263,7 +265,7 @@ func (l *leftWalk) group(alts []sequence, leftmost bool) (int, bool) {
 				_, e = l.group(it.alts, false)
 			}
 			if it.max < 0 && e {
-				panic(faultf(
+				panic(fault.New(
 					"grammar: %v: unbounded repetition of something that may be empty", it.at))
 			}
 			all = all && (e || it.min == 0)

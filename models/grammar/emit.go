@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/eyelet-engine/eyelet/models/internal/fault"
 )
 
 func sortedPairs(n *node) []string {
@@ -225,7 +227,7 @@ func (g *rules) define(name, body string) {
 	}
 	g.size += len(name) + len(body)
 	if len(g.names) > g.limit || g.size > maxGrammarBytes/2 {
-		panic(faultf(
+		panic(fault.New(
 			"grammar: schema needs more than %d rules or %d bytes of grammar: simplify it",
 			g.limit, maxGrammarBytes/2))
 	}

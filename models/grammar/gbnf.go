@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/eyelet-engine/eyelet/models/internal/fault"
 )
 
 // The notation follows llama.cpp's grammars/README.md and, where that page and
@@ -93,7 +95,7 @@ type slab[T any] struct {
 	size int // of the last room
 }
 
-func (s *slab[T]) take() *T {
+func (s *slab[T]) alloc() *T {
 	if len(s.room) == 0 {
 		s.size = min(max(8, 2*s.size), 512)
 		s.room = make([]T, s.size)
@@ -120,7 +122,7 @@ func (p *gbnfParser) closed(start int) sequence {
 }
 
 func parseGBNF(src string) (_ *gbnf, err error) {
-	defer caught(&err)
+	defer fault.Catch(&err)
 	if len(src) > maxGrammarBytes {
 		return nil, fmt.Errorf("grammar: %d bytes, more than %d", len(src), maxGrammarBytes)
 	}
@@ -155,8 +157,8 @@ func parseGBNF(src string) (_ *gbnf, err error) {
 
 func (p *gbnfParser) at() position { return position{p.src, p.pos} }
 
-func (p *gbnfParser) errorf(format string, args ...any) fault {
-	return faultf("grammar: %v: %s", p.at(), fmt.Sprintf(format, args...))
+func (p *gbnfParser) errorf(format string, args ...any) fault.Fault {
+	return fault.New("grammar: %v: %s", p.at(), fmt.Sprintf(format, args...))
 }
 
 func (p *gbnfParser) peek() byte {
@@ -205,7 +207,7 @@ func (p *gbnfParser) name() string {
 }
 
 func (p *gbnfParser) rule() *rule {
-	r := p.rules.take()
+	r := p.rules.alloc()
 	r.at = p.at()
 	r.name = p.name()
 	p.space(false)
@@ -258,7 +260,7 @@ func (p *gbnfParser) sequence(nested bool) sequence {
 				times = max(lo, 1)
 			}
 			if created*times >= maxRepetition {
-				panic(faultf(
+				panic(fault.New(
 					"grammar: %v: repetition creates %d rules or more: llama.cpp refuses %d", at,
 					created*times, maxRepetition))
 			}
@@ -318,7 +320,7 @@ func (p *gbnfParser) item() (*item, int) {
 	if !p.startsItem() {
 		return nil, 0
 	}
-	it := p.items.take()
+	it := p.items.alloc()
 	it.at = p.at()
 	switch c := p.src[p.pos]; {
 	case c == '"':
@@ -362,7 +364,7 @@ func (p *gbnfParser) literal(it *item) (*item, int) {
 	n := 0
 	for p.peek() != '"' {
 		if p.pos >= len(p.src) {
-			panic(faultf("grammar: %v: unterminated literal", it.at))
+			panic(fault.New("grammar: %v: unterminated literal", it.at))
 		}
 		b.WriteRune(p.char())
 		n++
@@ -381,7 +383,7 @@ func (p *gbnfParser) class(it *item) (*item, int) {
 	n := 0
 	for p.peek() != ']' {
 		if p.pos >= len(p.src) {
-			panic(faultf("grammar: %v: unterminated character class", it.at))
+			panic(fault.New("grammar: %v: unterminated character class", it.at))
 		}
 		at := p.at()
 		lo := p.char()
@@ -393,12 +395,12 @@ func (p *gbnfParser) class(it *item) (*item, int) {
 			n++
 		}
 		if hi < lo {
-			panic(faultf("grammar: %v: range from %q down to %q", at, lo, hi))
+			panic(fault.New("grammar: %v: range from %q down to %q", at, lo, hi))
 		}
 		it.ranges = append(it.ranges, runeRange{lo, hi})
 	}
 	if n == 0 {
-		panic(faultf("grammar: %v: empty character class", it.at))
+		panic(fault.New("grammar: %v: empty character class", it.at))
 	}
 	p.pos++
 	it.kind = itemClass
@@ -434,17 +436,18 @@ func (p *gbnfParser) char() rune {
 		for range digits {
 			d := strings.IndexByte("0123456789abcdef", p.peek()|0x20)
 			if p.pos >= len(p.src) || d < 0 || p.peek() < '0' {
-				panic(faultf("grammar: %v: \\%c needs %d hexadecimal digits", at, c, digits))
+				panic(fault.New("grammar: %v: \\%c needs %d hexadecimal digits", at, c, digits))
 			}
 			v = v<<4 | uint32(d)
 			p.pos++
 		}
 		if v > utf8.MaxRune {
-			panic(faultf("grammar: %v: \\%c%08X is beyond Unicode", at, c, v))
+			panic(fault.New("grammar: %v: \\%c%08X is beyond Unicode", at, c, v))
 		}
 		return rune(v)
 	}
-	panic(faultf("grammar: %v: unknown escape: \\t \\n \\r \\\\ \\\" \\[ \\] \\- \\xXX \\uXXXX \\UXXXXXXXX are known", at))
+	panic(fault.New(`grammar: %v: unknown escape: \t \n \r \\ \" \[ \] \- \xXX \uXXXX \UXXXXXXXX `+
+		"are known", at))
 }
 
 func (p *gbnfParser) token(it *item) (*item, int) {
@@ -455,7 +458,7 @@ func (p *gbnfParser) token(it *item) (*item, int) {
 	}
 	end := strings.IndexAny(p.src[p.pos:], ">\n")
 	if p.peek() != '<' || end < 0 || p.src[p.pos+end] != '>' {
-		panic(faultf("grammar: %v: a token is written <text> or <[id]>", it.at))
+		panic(fault.New("grammar: %v: a token is written <text> or <[id]>", it.at))
 	}
 	body := p.src[p.pos+1 : p.pos+end]
 	p.pos += end + 1
@@ -463,10 +466,10 @@ func (p *gbnfParser) token(it *item) (*item, int) {
 		id := strings.TrimSuffix(body[1:], "]")
 		if len(id)+2 != len(body) || id == "" || len(id) > 9 ||
 			strings.Trim(id, "0123456789") != "" {
-			panic(faultf("grammar: %v: bad token id in <%s>", it.at, body))
+			panic(fault.New("grammar: %v: bad token id in <%s>", it.at, body))
 		}
 	} else if body == "" {
-		panic(faultf("grammar: %v: empty token", it.at))
+		panic(fault.New("grammar: %v: empty token", it.at))
 	}
 	it.kind, it.text = itemToken, p.src[start:p.pos]
 	return it, 1
@@ -486,8 +489,8 @@ func (p *gbnfParser) repetition(nested bool) (lo, hi int) {
 	case '?':
 		return 0, 1
 	}
-	bad := func(why string, args ...any) fault {
-		return faultf("grammar: %v: repetition %s", at, fmt.Sprintf(why, args...))
+	bad := func(why string, args ...any) fault.Fault {
+		return fault.New("grammar: %v: repetition %s", at, fmt.Sprintf(why, args...))
 	}
 	number := func() (n int, ok bool) {
 		p.space(nested)

@@ -12,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/eyelet-engine/eyelet/models/internal/fault"
 )
 
 type nodeKind uint8
@@ -56,8 +58,8 @@ func (n *node) pointer() string {
 var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
 
 // errorf is an error about the schema at n.
-func (n *node) errorf(format string, args ...any) fault {
-	return faultf("grammar: schema %s: %s", n.pointer(), fmt.Sprintf(format, args...))
+func (n *node) errorf(format string, args ...any) fault.Fault {
+	return fault.New("grammar: schema %s: %s", n.pointer(), fmt.Sprintf(format, args...))
 }
 
 type nodeParser struct {
@@ -68,7 +70,7 @@ type nodeParser struct {
 }
 
 func parseNode(text []byte, maxBytes, maxDepth int) (_ *node, err error) {
-	defer caught(&err)
+	defer fault.Catch(&err)
 	if len(text) > maxBytes {
 		return nil, fmt.Errorf("grammar: schema of %d bytes, more than %d", len(text), maxBytes)
 	}
@@ -89,11 +91,11 @@ func parseNode(text []byte, maxBytes, maxDepth int) (_ *node, err error) {
 
 func (p *nodeParser) value(parent *node, key string, depth int) *node {
 	tok := p.token()
-	n := p.nodes.take()
+	n := p.nodes.alloc()
 	n.parent, n.key, n.id = parent, key, p.count
 	p.count++
 	if depth > p.maxDepth {
-		panic(faultf("grammar: schema nests deeper than %d", p.maxDepth))
+		panic(fault.New("grammar: schema nests deeper than %d", p.maxDepth))
 	}
 	switch tok.Kind() {
 	case 'n':
@@ -140,7 +142,7 @@ func (p *nodeParser) token() jsontext.Token {
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil {
-		panic(faultf("grammar: schema is not JSON: %w", err))
+		panic(fault.New("grammar: schema is not JSON: %w", err))
 	}
 	return tok
 }
@@ -185,9 +187,7 @@ func (n *node) number() (json.Number, error) {
 // natural is a non-negative integer such as a length.
 func (n *node) natural() int {
 	r, err := n.rational()
-	if err != nil {
-		panic(fault{err})
-	}
+	fault.Check(err)
 	if !r.IsInt() || r.Sign() < 0 {
 		panic(n.errorf("must be an integer and not negative"))
 	}

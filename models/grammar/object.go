@@ -2,174 +2,11 @@ package grammar
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/eyelet-engine/eyelet/models/internal/fault"
 )
-
-// property is a declared property that values may have.
-type property struct {
-	name     string
-	member   string // rule of "name": value; empty for one that is never there
-	required bool
-}
-
-// chain builds the rules of an object's members. Its states are declared
-// properties decided on, members written so far, counted up to a cap, and what
-// is still asked of the properties to come. Every subset of optional properties
-// is a path, and the rules are as many as the properties times the cap, which is
-// one unless the schema counts properties, times the ways in which properties
-// that speak of others may have gone.
-type chain struct {
-	c      *converter
-	g      *rules
-	hint   string
-	props  []property
-	extra  string // rule of an undeclared member, empty if there is none
-	lo, hi int    // bounds on the number of members; hi -1 is none
-	cap    int
-	names  map[chainState]string // state to rule, "" if it leads nowhere
-	short  bool                  // undeclared members that may repeat are counted
-}
-
-type chainState struct {
-	next, members int
-	asked         string // clauses over properties to come
-}
-
-// maxChain bounds the states of one object.
-const maxChain = 4000
-
-// ask drops from the clauses what is known once a property is there, or is not; false if one of
-// them does not hold any more. A literal is the place of a property, from one, below zero for its
-// absence.
-func ask(clauses [][]int, prop int, has bool) ([][]int, bool) {
-	met, unmet := prop+1, -prop-1
-	if !has {
-		met, unmet = unmet, met
-	}
-	out := clauses[:0:0]
-	for _, cl := range clauses {
-		if slices.Contains(cl, met) {
-			continue
-		}
-		if slices.Contains(cl, unmet) {
-			cl = slices.DeleteFunc(slices.Clone(cl), func(l int) bool { return l == unmet })
-		}
-		if len(cl) == 0 {
-			return nil, false
-		}
-		out = append(out, cl)
-	}
-	return out, true
-}
-
-func packClauses(clauses [][]int) string {
-	if len(clauses) == 0 {
-		return ""
-	}
-	parts := make([]string, len(clauses))
-	for i, cl := range clauses {
-		parts[i] = packInts(append([]int{len(cl)}, cl...))
-	}
-	slices.Sort(parts)
-	return strings.Join(slices.Compact(parts), "")
-}
-
-// state returns the rule of a state, false if no object comes of it.
-func (ch *chain) state(i, k int, asked [][]int) (string, bool) {
-	at := chainState{i, k, packClauses(asked)}
-	if name, done := ch.names[at]; done {
-		return name, name != ""
-	}
-	if len(ch.names) > maxChain {
-		panic(fault{errChain})
-	}
-	body, ok := ch.body(i, k, asked)
-	name := ""
-	if ok {
-		name = ch.g.share(ch.hint+"-rest", body)
-	}
-	ch.names[at] = name
-	return name, ok
-}
-
-var errChain = errors.New("too many ways in which its properties may go together")
-
-func (ch *chain) separator(k int) string {
-	if k == 0 {
-		return ""
-	}
-	return `"," ws `
-}
-
-// body spells what follows in a state, to the closing brace.
-func (ch *chain) body(i, k int, asked [][]int) (string, bool) {
-	ch.c.goOn()
-	var run strings.Builder
-	for ; i < len(ch.props) && ch.props[i].required; i++ {
-		var ok bool
-		if asked, ok = ask(asked, i, true); !ok || ch.hi >= 0 && k >= ch.hi {
-			return "", false
-		}
-		run.WriteString(ch.separator(k) + ch.props[i].member + " ")
-		k = min(k+1, ch.cap)
-	}
-	if i == len(ch.props) {
-		end, ok := ch.end(k)
-		return run.String() + end, ok && len(asked) == 0
-	}
-	skip, canSkip := "", false
-	if without, ok := ask(asked, i, false); ok {
-		skip, canSkip = ch.state(i+1, k, without)
-	}
-	take, canTake := "", false
-	if with, ok := ask(asked, i, true); ok && (ch.hi < 0 || k < ch.hi) && ch.props[i].member != "" {
-		take, canTake = ch.state(i+1, min(k+1, ch.cap), with)
-		take = ch.separator(k) + ch.props[i].member + " " + take
-	}
-	switch {
-	case canTake && canSkip:
-		both := take + " | " + skip
-		if run.Len() > 0 {
-			both = group(both)
-		}
-		return run.String() + both, true
-	case canTake:
-		return run.String() + take, true
-	}
-	return run.String() + skip, canSkip
-}
-
-// end spells the undeclared members and the closing brace.
-func (ch *chain) end(k int) (string, bool) {
-	brace := `ws "}"`
-	if k == 0 {
-		brace = `"}"`
-	}
-	need, room := max(0, ch.lo-k), -1
-	if ch.hi >= 0 {
-		room = ch.hi - k
-	}
-	if ch.extra == "" || room == 0 {
-		return brace, need == 0
-	}
-	ch.short = ch.short || need > 1 // two undeclared members may be the same one twice
-	next := ch.g.share(ch.hint+"-next", `"," ws `+ch.extra)
-	if k > 0 {
-		return ch.g.repeat(ch.hint+"-next", next, need, room) + " " + brace, true
-	}
-	if room > 0 {
-		room--
-	}
-	more := ch.g.repeat(ch.hint+"-next", next, max(0, need-1), room)
-	// A rule of its own: llama.cpp counts the rules inside a group that may be left out.
-	first := ch.g.share(ch.hint+"-members", fmt.Sprintf(`%s %s ws`, ch.extra, more))
-	if need == 0 {
-		first += "?"
-	}
-	return first + ` "}"`, true
-}
 
 // open reports whether s lets objects have properties that it does not declare:
 // it declares none, or says so.
@@ -251,15 +88,14 @@ func (c *converter) object(s *spec, want conj, hint string) string {
 	asked := s.literals(ch.props)
 	var body string
 	var ok bool
-	err := try(func() { body, ok = ch.body(0, 0, asked) })
+	err := fault.Try(func() { body, ok = ch.body(0, 0, asked) })
 	if errors.Is(err, errChain) {
 		c.loosen(at, err.Error())
 		ch.names = map[chainState]string{}
 		ch.lo, ch.hi, ch.cap = 0, -1, 1
-		body, ok = ch.body(0, 0, nil)
-	} else if err != nil {
-		panic(fault{err})
+		err = fault.Try(func() { body, ok = ch.body(0, 0, nil) })
 	}
+	fault.Check(err)
 	if ch.short {
 		c.loosen(at, "minProperties: undeclared ones may repeat")
 	}
@@ -397,6 +233,7 @@ func (c *converter) extra(s *spec, want conj, open bool, declared []string,
 		return ""
 	}
 	return c.rules.share(hint+"-extra", strings.Join(members, " | "))
+
 }
 
 // maxSplit is the number of patterns up to which names may match several of them.
@@ -466,6 +303,7 @@ func (c *converter) key(s *spec, want conj, only *dfa, other []pattern, declared
 		return "( " + strings.Join(parts, " | ") + " )"
 	}
 	return strings.Join(parts, "")
+
 }
 
 func (c *converter) keyPart(parts []string, d *dfa, hint string) []string {

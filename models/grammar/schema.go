@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/bits"
 	"strings"
+
+	"github.com/eyelet-engine/eyelet/models/internal/fault"
 )
 
 // Limits bounds the work spent on a schema; zero fields mean the defaults.
@@ -75,7 +77,7 @@ func Compile(ctx context.Context, schema []byte, o Options) (*Schema, error) {
 }
 
 func compile(ctx context.Context, schema []byte, o Options) (s *Schema, err error) {
-	defer caught(&err)
+	defer fault.Catch(&err)
 	l := o.Limits.withDefaults()
 	root, err := parseNode(schema, l.MaxBytes, l.MaxDepth)
 	if err != nil {
@@ -167,7 +169,7 @@ func (c *converter) finish() string {
 	text := c.rules.text(names)
 	g, err := parseGBNF(text)
 	if err != nil {
-		panic(faultf("%w: its grammar: %w", errTooLarge, err))
+		panic(fault.New("%w: its grammar: %w", errTooLarge, err))
 	}
 	c.goOn()
 	g.link()
@@ -215,7 +217,7 @@ func (c *converter) finish() string {
 		g, text = all, c.rules.text(kept)
 	}
 	if err := g.check(true); err != nil {
-		panic(faultf("schema makes a grammar that llama.cpp would refuse: %w", err))
+		panic(fault.New("schema makes a grammar that llama.cpp would refuse: %w", err))
 	}
 	return text
 }
@@ -242,12 +244,12 @@ func (c *converter) value(want conj, hint string) string {
 		return c.fresh(key, want, hint)
 	}
 	name := ""
-	err := try(func() { name = c.fresh(key, want, hint) })
+	err := fault.Try(func() { name = c.fresh(key, want, hint) })
 	switch {
 	case err == nil:
 		return name
 	case errors.Is(err, errTooLarge), c.ctx.Err() != nil:
-		panic(fault{err})
+		panic(fault.Of(err))
 	}
 	at := c.place(want)
 	c.relaxed = append(c.relaxed, Loose{at.pointer(), strings.TrimPrefix(err.Error(),

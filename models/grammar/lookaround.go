@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// compileLooks makes the automaton of a pattern whose look-arounds are
+// compileLookarounds makes the automaton of a pattern whose look-arounds are
 // conditions on the whole text: ^(?=A)(?!B)C is what matches ^C and ^A and does
 // not match ^B, and C(?<!D)$ what matches C$ and does not match D$.
-func compileLooks(src string, read reading) (*dfa, error) {
+func compileLookarounds(src string, read reading) (*dfa, error) {
 	if topAlternation(src) {
 		return nil, errLookaround
 	}
@@ -113,11 +113,11 @@ var errMatchWork = errors.New("the text is too long for its pattern")
 // the text at once, the innermost first.
 func (n *nfa) search(text string) (bool, error) {
 	runes := []rune(text)
-	if (len(runes)+1)*len(n.states)*(len(n.looks)+1) > maxMatchWork {
+	if (len(runes)+1)*len(n.states)*(len(n.lookarounds)+1) > maxMatchWork {
 		return false, errMatchWork
 	}
 	m := &search{nfa: n, text: runes}
-	for _, l := range n.looks {
+	for _, l := range n.lookarounds {
 		var holds []bool
 		if l.behind {
 			holds = m.forward(l.in, l.out, true)
@@ -154,8 +154,8 @@ func (m *search) ways(state, at int) []int {
 	if at == len(m.text) {
 		out = append(out, s.when.end...)
 	}
-	for _, l := range s.when.look {
-		if m.holds[l.look][at] {
+	for _, l := range s.when.guarded {
+		if m.holds[l.lookaround][at] {
 			out = append(out, l.to)
 		}
 	}
@@ -217,7 +217,7 @@ func (m *search) backward(in, out int) []bool {
 		work = append(work, n.empty...)
 		if n.when != nil {
 			work = append(append(work, n.when.begin...), n.when.end...)
-			for _, l := range n.when.look {
+			for _, l := range n.when.guarded {
 				work = append(work, l.to)
 			}
 		}
