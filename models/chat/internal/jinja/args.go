@@ -47,6 +47,14 @@ func takes(spec string) signature {
 	return s
 }
 
+// function makes a function that takes what spec says.
+func function(name, spec string, f func(c call) Value) *Func {
+	sig := takes(spec)
+	return &Func{name: name, call: func(in *interp, args []Value, kw *Dict) Value {
+		return f(in.bind(name, &sig, args, kw))
+	}}
+}
+
 // bind puts arguments in their places.
 func (in *interp) bind(name string, s *signature, args []Value, kw *Dict) call {
 	c := call{in: in}

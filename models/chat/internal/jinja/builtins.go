@@ -12,10 +12,7 @@ import (
 var builtins = sync.OnceValue(func() *scope {
 	s := &scope{}
 	def := func(name, spec string, f func(c call) Value) *Func {
-		sig := takes(spec)
-		fn := &Func{name: name, call: func(in *interp, args []Value, kw *Dict) Value {
-			return f(in.bind(name, &sig, args, kw))
-		}}
+		fn := function(name, spec, f)
 		s.set(name, fn)
 		return fn
 	}
@@ -28,13 +25,10 @@ var builtins = sync.OnceValue(func() *scope {
 		d.ns = true
 		return d
 	})
-	keys := takes("/ keys value?")
 	def("dict", "/ values? **", func(c call) Value {
 		return c.in.dictOf(c)
 	}).attrs = map[string]Value{
-		"fromkeys": &Func{name: "fromkeys", call: func(in *interp, args []Value, kw *Dict) Value {
-			return in.fromKeys(in.bind("fromkeys", &keys, args, kw))
-		}},
+		"fromkeys": function("fromkeys", "/ keys value?", fromKeys),
 	}
 	def("cycler", "*", newCycler)
 	def("joiner", "sep?", newJoiner)
@@ -126,13 +120,7 @@ func newCycler(c call) Value {
 	if len(c.more) == 0 {
 		c.in.fail("at least one item has to be provided")
 	}
-	items, at, none := c.more, 0, takes("")
-	does := func(name string, f func() Value) Value {
-		return &Func{name: name, call: func(in *interp, args []Value, kw *Dict) Value {
-			in.bind(name, &none, args, kw)
-			return f()
-		}}
-	}
+	items, at := c.more, 0
 	return &object{typ: "Cycler", attr: func(name string) (Value, bool) {
 		switch name {
 		case "items":
@@ -142,13 +130,13 @@ func newCycler(c call) Value {
 		case "current":
 			return items[at], true
 		case "next":
-			return does(name, func() Value {
+			return function(name, "", func(call) Value {
 				v := items[at]
 				at = (at + 1) % len(items)
 				return v
 			}), true
 		case "reset":
-			return does(name, func() Value { at = 0; return nil }), true
+			return function(name, "", func(call) Value { at = 0; return nil }), true
 		}
 		return nil, false
 	}}
@@ -156,7 +144,7 @@ func newCycler(c call) Value {
 
 // newJoiner is jinja2.utils.Joiner.
 func newJoiner(c call) Value {
-	sep, used, none := c.or(0, wrote(", ")), false, takes("")
+	sep, used := c.or(0, wrote(", ")), false
 	return &object{
 		typ: "Joiner",
 		attr: func(name string) (Value, bool) {
@@ -168,14 +156,13 @@ func newJoiner(c call) Value {
 			}
 			return nil, false
 		},
-		call: func(in *interp, args []Value, kw *Dict) Value {
-			in.bind("joiner", &none, args, kw)
+		call: function("joiner", "", func(call) Value {
 			if !used {
 				used = true
 				return Text{}
 			}
 			return sep
-		},
+		}).call,
 	}
 }
 

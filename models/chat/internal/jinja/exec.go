@@ -236,10 +236,7 @@ type loop struct {
 	again func(Value) Value
 }
 
-var (
-	cycleSig   = takes("*")
-	recurseSig = takes("iterable")
-)
+var recurseSig = takes("iterable")
 
 func (l *loop) attr(name string) Value {
 	n, i := int64(len(l.items)), int64(l.at)
@@ -273,20 +270,19 @@ func (l *loop) attr(name string) Value {
 	case "nextitem":
 		return neighbour(i + 1)
 	case "cycle":
-		return &Func{name: name, call: func(in *interp, args []Value, kw *Dict) Value {
-			if in.bind(name, &cycleSig, args, kw); len(args) == 0 {
-				in.fail("cycle needs a value")
+		return function(name, "*", func(c call) Value {
+			if len(c.more) == 0 {
+				c.in.fail("cycle needs a value")
 			}
-			return args[l.at%len(args)]
-		}}
+			return c.more[l.at%len(c.more)]
+		})
 	case "changed":
-		return &Func{name: name, call: func(in *interp, args []Value, kw *Dict) Value {
-			in.bind(name, &cycleSig, args, kw)
-			v := Value(tuple(args...))
-			same := l.seen && in.equal(v, l.last, 0)
+		return function(name, "*", func(c call) Value {
+			v := Value(tuple(c.more...))
+			same := l.seen && c.in.equal(v, l.last, 0)
 			l.last, l.seen = v, true
 			return !same
-		}}
+		})
 	}
 	return Undefined{"loop." + name}
 }

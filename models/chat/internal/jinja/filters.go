@@ -19,12 +19,10 @@ var filters map[string]filter
 
 func init() {
 	filters = map[string]filter{
-		"abs":   {takes(""), filterAbs},
-		"attr":  {takes("name"), filterAttr},
-		"batch": {takes("linecount fill_with?"), filterBatch},
-		"capitalize": {takes(""), func(c call, v Value) Value {
-			return capitalize(c.in.soft(v))
-		}},
+		"abs":            {takes(""), filterAbs},
+		"attr":           {takes("name"), filterAttr},
+		"batch":          {takes("linecount fill_with?"), filterBatch},
+		"capitalize":     ofText(capitalize),
 		"center":         {takes("width?"), filterCenter},
 		"count":          {takes(""), filterLength},
 		"d":              {takes("default_value? boolean?"), filterDefault},
@@ -49,16 +47,10 @@ func init() {
 		"list": {takes(""), func(c call, v Value) Value {
 			return c.in.list(slices.Clone(c.in.iterate(v)))
 		}},
-		"lower": {takes(""), func(c call, v Value) Value {
-			return c.in.soft(v).mapSpans(lower)
-		}},
-		"map": {takes("* **"), filterMap},
-		"max": {takes("case_sensitive? attribute?"), func(c call, v Value) Value {
-			return extreme(c, v, true)
-		}},
-		"min": {takes("case_sensitive? attribute?"), func(c call, v Value) Value {
-			return extreme(c, v, false)
-		}},
+		"lower":  ofText(func(t Text) Text { return t.mapSpans(lower) }),
+		"map":    {takes("* **"), filterMap},
+		"max":    {takes("case_sensitive? attribute?"), with(extreme, true)},
+		"min":    {takes("case_sensitive? attribute?"), with(extreme, false)},
 		"pprint": {takes(""), filterPPrint},
 		"random": {takes(""), unrepeatable("random")},
 		"reject": {takes("* **"), func(c call, v Value) Value {
@@ -70,7 +62,7 @@ func init() {
 		"replace": {takes("old new count?"), filterReplace},
 		"reverse": {takes(""), filterReverse},
 		"round":   {takes("precision? method?"), filterRound},
-		"safe":    {takes(""), func(c call, v Value) Value { return c.in.soft(v).marked() }},
+		"safe":    ofText(Text.marked),
 		"select": {takes("* **"), func(c call, v Value) Value {
 			return choose(c, v, false, true)
 		}},
@@ -82,16 +74,12 @@ func init() {
 		"string":    {takes(""), func(c call, v Value) Value { return c.in.soft(v) }},
 		"striptags": {takes(""), filterStripTags},
 		"sum":       {takes("attribute? start?"), filterSum},
-		"title": {takes(""), func(c call, v Value) Value {
-			return titleFilter(c.in.soft(v))
-		}},
-		"tojson":   {takes("ensure_ascii? indent? separators? sort_keys?"), filterToJSON},
-		"trim":     {takes("chars?"), filterTrim},
-		"truncate": {takes("length? killwords? end? leeway?"), filterTruncate},
-		"unique":   {takes("case_sensitive? attribute?"), filterUnique},
-		"upper": {takes(""), func(c call, v Value) Value {
-			return c.in.soft(v).mapSpans(upper)
-		}},
+		"title":     ofText(titleFilter),
+		"tojson":    {takes("ensure_ascii? indent? separators? sort_keys?"), filterToJSON},
+		"trim":      {takes("chars?"), filterTrim},
+		"truncate":  {takes("length? killwords? end? leeway?"), filterTruncate},
+		"unique":    {takes("case_sensitive? attribute?"), filterUnique},
+		"upper":     ofText(func(t Text) Text { return t.mapSpans(upper) }),
 		"urlencode": {takes(""), filterURLEncode},
 		"urlize": {takes("trim_url_limit? nofollow? target? rel? extra_schemes?"),
 			filterURLize},
@@ -100,6 +88,16 @@ func init() {
 			filterWordWrap},
 		"xmlattr": {takes("autospace?"), filterXMLAttr},
 	}
+}
+
+// ofText is a filter of the string that a value makes.
+func ofText(f func(Text) Text) filter {
+	return filter{takes(""), func(c call, v Value) Value { return f(c.in.soft(v)) }}
+}
+
+// with fixes the last argument of f.
+func with[V, A any](f func(c call, v V, a A) Value, a A) func(call, V) Value {
+	return func(c call, v V) Value { return f(c, v, a) }
 }
 
 // unrepeatable refuses what gives another result each time.
