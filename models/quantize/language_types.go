@@ -69,7 +69,7 @@ func fitting(t ggml.Type, row int) ggml.Type {
 // checkRules refuses rules whose types libllama knows no other for where rows do not fit them.
 func checkRules(f *gguf.File, p llama.QuantizeParams) error {
 	for _, t := range f.Tensors() {
-		want, ok := asked(llama.QuantizeParams{TensorTypes: p.TensorTypes}, t.Name)
+		want, ok := typeOverride(llama.QuantizeParams{TensorTypes: p.TensorTypes}, t.Name)
 		if !ok || len(t.Dims) < 2 {
 			continue
 		}
@@ -84,8 +84,8 @@ func checkRules(f *gguf.File, p llama.QuantizeParams) error {
 // noFallback reports whether libllama ends at rows that do not fit a type.
 func noFallback(t ggml.Type) bool { return t == ggml.NVFP4 || t == ggml.Q1_0 }
 
-// asked returns the type that the parameters name for a tensor.
-func asked(p llama.QuantizeParams, name string) (t gguf.Type, ok bool) {
+// typeOverride returns the type that the parameters name for a tensor.
+func typeOverride(p llama.QuantizeParams, name string) (t gguf.Type, ok bool) {
 	for _, rule := range p.TensorTypes {
 		if r, err := regexp.Compile(rule.Pattern); err == nil && r.MatchString(name) {
 			t, ok = gguf.Type(rule.Type), true
@@ -104,7 +104,7 @@ func asked(p llama.QuantizeParams, name string) (t gguf.Type, ok bool) {
 func (p *Plan) markFallbacks(params llama.QuantizeParams) {
 	for i := range p.Tensors {
 		t := &p.Tensors[i]
-		want, ok := asked(params, t.Name)
+		want, ok := typeOverride(params, t.Name)
 		if tensor, found := p.File.Tensor(t.Name); ok && found && want != t.To {
 			n := want.BlockSize()
 			t.Fallback = n > 0 && rowLength(tensor)%n != 0
