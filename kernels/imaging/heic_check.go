@@ -9,6 +9,16 @@ import (
 	"slices"
 )
 
+// Why the boxes are read here, and not left to the decoder in a WebAssembly machine that is limited
+// in memory and time. A request is priced before a picture is decoded: its size after all crops and
+// turns, which is its number of tokens, stands in the same boxes, so that they are read anyway. A
+// limit refuses a hostile file only once that much memory and time have been spent on it, by every
+// request that brings it; what follows refuses it for the price of its tables, and says why.
+// gen2brain/heic v0.4.5 shows neither the bytes of its module nor the machine that runs it, which
+// it starts without limits and without a context. The box parser that Go programs share,
+// go4.org/media/heif/bmff, follows neither references nor parameter sets, knows one version of
+// infe, copies the bodies of all boxes, and promises no stable API.
+
 // The decoder cannot be stopped, so what it is going to do is bounded beforehand.
 // In multiples of Options.MaxPixels, over heicAllowance: a picture, its alpha plane, and
 // for both the tiles' excess over the grid; and slices, each of which may make the
