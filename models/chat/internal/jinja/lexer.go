@@ -40,24 +40,22 @@ type lexer struct {
 	lineOpen bool // the previous tag's match ended a line, or nothing came before
 }
 
-func lex(src string) (toks []token, err error) {
+func lex(src string) []token {
 	src = strings.ReplaceAll(src, "\r\n", "\n")
 	src = strings.ReplaceAll(src, "\r", "\n")
 	src = strings.TrimSuffix(src, "\n")
 	l := &lexer{src: src, line: 1, lineOpen: true}
 	for l.pos < len(l.src) {
-		if err := l.next(); err != nil {
-			return nil, err
-		}
+		l.next()
 	}
 	l.emit(tokEOF, "")
-	return l.tokens, nil
+	return l.tokens
 }
 
 func (l *lexer) emit(k tokenKind, val string) { l.tokens = append(l.tokens, token{k, val, l.line}) }
 
-func (l *lexer) errorf(format string, args ...any) error {
-	return &Error{Line: l.line, Msg: fmt.Sprintf(format, args...)}
+func (l *lexer) fail(format string, args ...any) {
+	panic(&Error{Line: l.line, Msg: fmt.Sprintf(format, args...)})
 }
 
 // advance moves n bytes on and counts the lines passed.
@@ -83,13 +81,13 @@ func (l *lexer) nextTag() int {
 }
 
 // next lexes literal text up to a tag, and the tag.
-func (l *lexer) next() error {
+func (l *lexer) next() {
 	at := l.nextTag()
 	if at < 0 {
 		text := l.src[l.pos:]
 		l.emit(tokText, text)
 		l.advance(len(text))
-		return nil
+		return
 	}
 	text, kind := l.src[l.pos:l.pos+at], l.src[l.pos+at+1]
 	sign := byte(0)
@@ -107,16 +105,17 @@ func (l *lexer) next() error {
 	l.advance(at + open)
 	switch kind {
 	case '#':
-		return l.comment()
+		l.comment()
 	case '%':
 		if n := l.rawOpening(); n > 0 {
-			return l.raw(n)
+			l.raw(n)
+			return
 		}
 		l.emit(tokBlockBegin, "")
-		return l.inside("%}", tokBlockEnd)
+		l.inside("%}", tokBlockEnd)
 	default:
 		l.emit(tokVarBegin, "")
-		return l.inside("}}", tokVarEnd)
+		l.inside("}}", tokVarEnd)
 	}
 }
 
@@ -148,10 +147,10 @@ func (l *lexer) trimAfter(sign byte, block bool) {
 	l.lineOpen = l.pos > from && l.src[l.pos-1] == '\n'
 }
 
-func (l *lexer) comment() error {
+func (l *lexer) comment() {
 	end := strings.Index(l.src[l.pos:], "#}")
 	if end < 0 {
-		return l.errorf("comment is not closed")
+		l.fail("comment is not closed")
 	}
 	sign := byte(0)
 	if end > 0 {
@@ -161,7 +160,6 @@ func (l *lexer) comment() error {
 	}
 	l.advance(end + 2)
 	l.trimAfter(sign, true)
-	return nil
 }
 
 // rawOpening returns how many bytes "raw %}" takes here, 0 when this is no raw tag. A dash before
@@ -180,7 +178,7 @@ func (l *lexer) rawOpening() int {
 	return len(rest) - len(s) + 2
 }
 
-func (l *lexer) raw(n int) error {
+func (l *lexer) raw(n int) {
 	sign := byte(0)
 	if l.src[l.pos+n-3] == '-' {
 		sign = '-'
@@ -191,7 +189,7 @@ func (l *lexer) raw(n int) error {
 	for at := 0; ; {
 		i := strings.Index(body[at:], "{%")
 		if i < 0 {
-			return l.errorf("raw is not closed by endraw")
+			l.fail("raw is not closed by endraw")
 		}
 		text, tag := body[:at+i], body[at+i+2:]
 		open := byte(0)
@@ -217,12 +215,12 @@ func (l *lexer) raw(n int) error {
 		}
 		l.advance(len(body) - len(s) + 2)
 		l.trimAfter(closing, true)
-		return nil
+		return
 	}
 }
 
 // inside lexes the expression part of a tag up to its end mark.
-func (l *lexer) inside(end string, endKind tokenKind) error {
+func (l *lexer) inside(end string, endKind tokenKind) {
 	var open []byte // brackets waiting for their partner
 	for l.pos < len(l.src) {
 		rest := l.src[l.pos:]
@@ -236,7 +234,7 @@ func (l *lexer) inside(end string, endKind tokenKind) error {
 				l.emit(endKind, "")
 				l.advance(len(rest) - len(mark) + 2)
 				l.trimAfter(sign, endKind == tokBlockEnd)
-				return nil
+				return
 			}
 		}
 		r, size := utf8.DecodeRuneInString(rest)
@@ -244,9 +242,7 @@ func (l *lexer) inside(end string, endKind tokenKind) error {
 		case isSpace(r):
 			l.advance(size)
 		case c == '\'' || c == '"':
-			if err := l.str(); err != nil {
-				return err
-			}
+			l.str()
 		case c >= '0' && c <= '9':
 			l.number()
 		case r == '_' || unicode.IsLetter(r):
@@ -263,7 +259,7 @@ func (l *lexer) inside(end string, endKind tokenKind) error {
 		default:
 			op := operator(rest)
 			if op == "" {
-				return l.errorf("unexpected character %q", r)
+				l.fail("unexpected character %q", r)
 			}
 			switch op {
 			case "(", "[", "{":
@@ -271,18 +267,18 @@ func (l *lexer) inside(end string, endKind tokenKind) error {
 			case ")", "]", "}":
 				want := map[string]byte{")": '(', "]": '[', "}": '{'}[op]
 				if len(open) == 0 || open[len(open)-1] != want {
-					return l.errorf("unexpected %q", op)
+					l.fail("unexpected %q", op)
 				}
 				open = open[:len(open)-1]
 			}
 			if len(open) > maxNesting {
-				return l.errorf("brackets are nested too deeply")
+				l.fail("brackets are nested too deeply")
 			}
 			l.emit(tokOp, op)
 			l.advance(len(op))
 		}
 	}
-	return l.errorf("tag is not closed by %q", end)
+	l.fail("tag is not closed by %q", end)
 }
 
 func operator(s string) string {
@@ -318,7 +314,7 @@ func (l *lexer) number() {
 	l.advance(len(s))
 }
 
-func (l *lexer) str() error {
+func (l *lexer) str() {
 	rest := l.src[l.pos:]
 	for i := 1; i < len(rest); i++ {
 		switch rest[i] {
@@ -327,14 +323,14 @@ func (l *lexer) str() error {
 		case rest[0]:
 			s, ok := unescape(rest[1:i])
 			if !ok {
-				return l.errorf("string has a malformed escape")
+				l.fail("string has a malformed escape")
 			}
 			l.emit(tokString, s)
 			l.advance(i + 1)
-			return nil
+			return
 		}
 	}
-	return l.errorf("string is not closed")
+	l.fail("string is not closed")
 }
 
 // unescape resolves Python's escape sequences; an unknown one stays as it is, backslash included.

@@ -20,25 +20,32 @@ type Program struct {
 }
 
 // Parse reads a template. Its errors are of type [*Error] and name the line.
-func Parse(source string) (*Program, error) {
+func Parse(source string) (_ *Program, err error) {
 	if len(source) > maxSource {
 		return nil, &Error{Msg: fmt.Sprintf("template of %d bytes is over the limit of %d",
 			len(source), maxSource)}
 	}
-	toks, err := lex(source)
-	if err != nil {
-		return nil, err
-	}
-	p := &parser{toks: toks, blocks: map[string]*blockStmt{}}
-	body, err := p.run()
-	if err != nil {
-		return nil, err
+	defer func() {
+		if r := recover(); r != nil {
+			fault, ok := r.(*Error)
+			if !ok {
+				panic(r)
+			}
+			err = fault
+		}
+	}()
+	p := &parser{toks: lex(source), blocks: map[string]*blockStmt{}}
+	body, _ := p.block()
+	for _, u := range p.unknown {
+		if !u.soft {
+			panic(&Error{Line: u.line, Msg: "there is no " + u.what})
+		}
 	}
 	return &Program{body, p.blocks}, nil
 }
 
-// parser is a recursive descent over jinja2.parser's grammar. Faults travel as panics of *Error as
-// far as run.
+// parser is a recursive descent over jinja2.parser's grammar. Its faults, and the lexer's, travel as
+// panics of *Error as far as Parse.
 type parser struct {
 	toks   []token
 	at     int
@@ -56,25 +63,6 @@ type unknownName struct {
 	what string
 	line int
 	soft bool
-}
-
-func (p *parser) run() (body []stmt, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			e, ok := r.(*Error)
-			if !ok {
-				panic(r)
-			}
-			err = e
-		}
-	}()
-	body, _ = p.block()
-	for _, u := range p.unknown {
-		if !u.soft {
-			return nil, &Error{Line: u.line, Msg: "there is no " + u.what}
-		}
-	}
-	return body, nil
 }
 
 func (p *parser) fail(format string, args ...any) {
