@@ -48,7 +48,7 @@ func (g *rules) spellUnit(set runeSet) string {
 var plainRunes = newRuneSet(runeRange{' ', '!'}, runeRange{'#', '['}, runeRange{']', 0xd7ff},
 	runeRange{0xe000, 0x10ffff})
 
-// key is a spelling of d that equal automata share.
+// key returns a text that equal automata share.
 func (d *dfa) key() string {
 	var flat []int
 	for s, edges := range d.edges {

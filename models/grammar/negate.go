@@ -6,7 +6,8 @@ import (
 	"slices"
 )
 
-// negate is the complement of the union of alts, or more, which is noted.
+// negate returns the complement of the union of alts. Where no grammar states it, it returns more
+// and notes so.
 func (c *converter) negate(at *node, alts []*spec) []*spec {
 	out := []*spec{newSpec()}
 	for _, s := range alts {
@@ -15,7 +16,7 @@ func (c *converter) negate(at *node, alts []*spec) []*spec {
 	return out
 }
 
-// negateOne is the complement of s: a union over the keywords, one of which does not hold.
+// negateOne returns the complement of s: the union, over its keywords, of what one of them refuses.
 func (c *converter) negateOne(at *node, s *spec) []*spec {
 	if s.loose || len(s.oneOf) > 0 || len(s.names) > 0 || s.unique {
 		c.loosen(at, "no grammar states the opposite of this schema")
@@ -175,7 +176,7 @@ func (c *converter) negateObject(s *spec, add func(types, func(*spec))) bool {
 	return true
 }
 
-// not is the schema that is valid where n is not.
+// not returns the schema of the values that are not valid under n.
 func (c *converter) not(n *node) *node {
 	if made := c.opposites[n]; made != nil {
 		return made
@@ -244,7 +245,7 @@ func (c *converter) conditions(n *node, alts []*spec) []*spec {
 	return alts
 }
 
-// dependent are the cases of a schema that holds where a property is there.
+// dependent returns the normal form of a schema that applies to objects with a certain property.
 func (c *converter) dependent(at *node, name string, want []*spec) []*spec {
 	absent := newSpec()
 	absent.clauses = []clause{{{name, false}}}
@@ -279,7 +280,7 @@ func (s *spec) presence() bool {
 		s.minItems == 0 && s.maxItems < 0 && len(s.contains) == 0 && !s.unique && len(s.oneOf) == 0
 }
 
-// demands are the clauses of s, its required properties among them.
+// demands returns the clauses of s, its required properties among them.
 func (s *spec) demands() []clause {
 	var out []clause
 	for _, r := range s.required {
@@ -290,8 +291,8 @@ func (s *spec) demands() []clause {
 
 const maxClauses = 64
 
-// presences is one spec for anyOf, or oneOf, whose branches say nothing but which properties there
-// are; nil if there is none.
+// presences returns a single spec for an anyOf, or a oneOf, whose branches say nothing but which
+// properties there are; nil if no single spec states it.
 func presences(branches [][]*spec, exclusive bool) *spec {
 	for _, b := range branches {
 		if len(b) != 1 || !b[0].presence() || len(branches[0]) != 1 ||

@@ -31,15 +31,16 @@ func (c *converter) loosen(n *node, why string) {
 	}
 }
 
-// loosely is a spec that admits everything where the schema does not.
+// loosely returns a spec that admits everything although its schema does not.
 func loosely() *spec {
 	s := newSpec()
 	s.loose = true
 	return s
 }
 
-// spend counts steps of work at n and looks up from it now and then.
-func (c *converter) spend(steps int, n *node) {
+// spend counts steps of work. It ends the conversion when they are more than the limits allow, and
+// looks at the context every 1024 of them.
+func (c *converter) spend(steps int) {
 	before := c.work
 	if c.work += steps; c.work > c.limits.MaxWork {
 		panic(fault.New("%w: it combines too many parts: simplify it", errTooLarge))
@@ -54,7 +55,7 @@ func (c *converter) goOn() {
 	fault.Check(c.ctx.Err())
 }
 
-// alternatives is the normal form of a conjunction; none means unsatisfiable.
+// alternatives returns the normal form of a conjunction; it is empty if no value satisfies that.
 func (c *converter) alternatives(want conj) []*spec {
 	if len(want) == 1 {
 		return c.normalize(want[0])
@@ -66,7 +67,8 @@ func (c *converter) alternatives(want conj) []*spec {
 	return alts
 }
 
-// product merges each of a with each of b.
+// product returns the normal form of what satisfies both a and b, each of one merged with each of
+// the other.
 func (c *converter) product(at *node, a, b []*spec) []*spec {
 	switch {
 	case len(b) == 1 && b[0].everything():
@@ -80,7 +82,7 @@ func (c *converter) product(at *node, a, b []*spec) []*spec {
 	for _, x := range a {
 		for _, y := range b {
 			// Layers, patterns and enums pile up under allOf of allOf.
-			c.spend(1+x.size()+y.size(), at)
+			c.spend(1 + x.size() + y.size())
 			if m := merge(x, y); m != nil {
 				out = append(out, m)
 			}
@@ -95,7 +97,7 @@ func (s *spec) size() int {
 		len(s.clauses)
 }
 
-// without is alts where a further condition, which stands at a node, is left out.
+// without returns alts marked loose, as a further condition at a node is left out.
 func (c *converter) without(at *node, alts []*spec) []*spec {
 	c.loosen(at, "it combines with other parts to too many cases")
 	out := make([]*spec, len(alts))
@@ -107,7 +109,7 @@ func (c *converter) without(at *node, alts []*spec) []*spec {
 	return out
 }
 
-// normalize is the normal form of one schema, remembered.
+// normalize returns the normal form of one schema, which it remembers.
 func (c *converter) normalize(n *node) []*spec {
 	if alts, done := c.normal[n]; done {
 		return alts
@@ -216,7 +218,7 @@ func (c *converter) unevaluated(n *node, alts []*spec) []*spec {
 	return slices.DeleteFunc(alts, func(s *spec) bool { return s.types == 0 })
 }
 
-// seal holds properties that none of its layers evaluates to a schema.
+// seal returns s in which the properties that none of its layers evaluates must satisfy others.
 func (s *spec) seal(others *node) *spec {
 	t := *s
 	l := &layer{props: map[string]*node{}}

@@ -2,7 +2,8 @@ package grammar
 
 import "slices"
 
-// settle makes the branches of oneOf that were taken exclude the others.
+// settle returns alts in which a branch of a oneOf excludes the values that are valid under
+// another.
 func (c *converter) settle(alts []*spec) []*spec {
 	var out []*spec
 	for _, s := range alts {
@@ -19,8 +20,8 @@ func (c *converter) settle(alts []*spec) []*spec {
 	return out
 }
 
-// exclude is s, which took one branch of a oneOf, without the values that are
-// valid under another branch as well.
+// exclude returns s, which stands for one branch of a oneOf, without the values that are valid
+// under another branch as well.
 func (c *converter) exclude(s *spec, o choice) []*spec {
 	t := *s
 	t.oneOf = slices.DeleteFunc(slices.Clone(s.oneOf), func(x choice) bool { return x.at == o.at })
@@ -45,7 +46,7 @@ func (c *converter) apart(a, b *spec, depth int) bool {
 	if a == b || depth > 6 {
 		return false
 	}
-	c.spend(1, c.root)
+	c.spend(1)
 	if a.hasEnum {
 		for _, v := range a.enum {
 			if c.valid(a, v, possibly) && c.valid(b, v, possibly) {

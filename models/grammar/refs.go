@@ -26,13 +26,13 @@ var drafts = map[string]draft{
 	"json-schema.org/draft/2020-12/schema": draft2020, "json-schema.org/schema": draft2020,
 }
 
-// bare is an address without scheme and empty fragment.
+// bare returns an address without its scheme and without an empty fragment.
 func bare(address string) string {
 	address = strings.TrimSuffix(address, "#")
 	return strings.TrimPrefix(strings.TrimPrefix(address, "https://"), "http://")
 }
 
-// declaredDraft is the one that "$schema" names; zero if it names none that is known.
+// declaredDraft returns the draft that "$schema" names; zero if that is none we know.
 func declaredDraft(root *node) draft {
 	if s := root.get("$schema"); s != nil && s.kind == kindString {
 		return drafts[bare(s.text)]
@@ -186,7 +186,7 @@ func join(base, reference string) (address, fragment string, ok bool) {
 	return r.String(), fragment, true
 }
 
-// base is the address against which references in n are resolved.
+// base returns the address against which references in n are resolved.
 func (d *document) base(n *node) string {
 	for ; n != nil; n = n.parent {
 		if b, ok := d.bases[n]; ok {

@@ -158,7 +158,7 @@ type converter struct {
 	depth     int
 }
 
-// finish takes the rules that root reaches and checks the outcome.
+// finish returns the text of the rules that root reaches, checked as llama.cpp would check it.
 func (c *converter) finish() string {
 	names := []string{"root"} // first, then in the order in which they were made
 	for _, name := range c.rules.names {
@@ -222,7 +222,7 @@ func (c *converter) finish() string {
 	return text
 }
 
-// place is a schema to name in errors about want.
+// place returns the schema that errors about a conjunction name.
 func (c *converter) place(want conj) *node {
 	if len(want) == 0 {
 		return c.root
@@ -260,7 +260,7 @@ func (c *converter) value(want conj, hint string) string {
 
 // fresh makes the rule of a conjunction, which goes by key; "" if no value satisfies it.
 func (c *converter) fresh(key string, want conj, hint string) string {
-	c.spend(1, c.place(want))
+	c.spend(1)
 	alts := c.settle(c.alternatives(want))
 	if len(alts) == 0 {
 		return ""

@@ -30,7 +30,7 @@ func (c *converter) str(s *spec, want conj, hint string) string {
 	return `"\"" ` + c.automaton(hint, d) + ` "\""`
 }
 
-// exceptOf are the texts of the values of a kind that s does not allow, nil if there are none.
+// exceptOf returns the texts of the values of a kind that s forbids one by one; nil if none.
 func (s *spec) exceptOf(kind nodeKind) []string {
 	var out []string
 	for _, v := range s.except {
@@ -42,7 +42,7 @@ func (s *spec) exceptOf(kind nodeKind) []string {
 	return out
 }
 
-// automaton is the item of the start of d, whose rules are written once.
+// automaton returns the rule that d starts with; its rules are written once.
 func (c *converter) automaton(hint string, d *dfa) string {
 	if name := c.starts[d]; name != "" {
 		return name
@@ -61,8 +61,8 @@ func (c *converter) automaton(hint string, d *dfa) string {
 // beside it, of which the automaton of both has a part.
 const maxLengthProduct = 8000
 
-// strDFA is the automaton of the strings that s admits. What would make it too
-// large is left to the check of the answer.
+// strDFA returns the automaton of the strings that s admits. What would make it too large is left
+// to the check of the answer.
 func (c *converter) strDFA(s *spec, want conj) *dfa {
 	if len(s.except) > 0 {
 		return c.joinedDFA(s, want)
@@ -84,7 +84,7 @@ func (c *converter) strDFA(s *spec, want conj) *dfa {
 	return d
 }
 
-// joinedDFA is strDFA anew.
+// joinedDFA computes what strDFA remembers.
 func (c *converter) joinedDFA(s *spec, want conj) *dfa {
 	at := c.place(want)
 	var d *dfa

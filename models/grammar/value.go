@@ -15,7 +15,7 @@ const (
 
 // valid reports whether v surely, or possibly, satisfies s.
 func (c *converter) valid(s *spec, v *node, sure certainty) bool {
-	c.spend(1, v)
+	c.spend(1)
 	t := typeOf(v)
 	switch {
 	case s.types&t == 0, sure == surely && s.loose:
