@@ -81,13 +81,12 @@ func (e expression) MatchString(s string) bool {
 	return ok
 }
 
-func newChecker(ctx context.Context, d *document) (c *checker, err error) {
-	c = &checker{}
-	nodes := 0
-	var value func(n *node) any
-	value = func(n *node) any {
-		if nodes++; nodes&1023 == 0 && ctx.Err() != nil {
-			panic(fault.Of(ctx.Err()))
+// document returns the JSON value at n as encoding/json has it, and how many values it holds.
+func (n *node) document(ctx context.Context) (value any, count int) {
+	var of func(n *node) any
+	of = func(n *node) any {
+		if count++; count&1023 == 0 {
+			fault.Check(ctx.Err())
 		}
 		switch n.kind {
 		case kindBool:
@@ -101,20 +100,25 @@ func newChecker(ctx context.Context, d *document) (c *checker, err error) {
 		case kindArray:
 			list := make([]any, len(n.vals))
 			for i, v := range n.vals {
-				list[i] = value(v)
+				list[i] = of(v)
 			}
 			return list
 		case kindObject:
 			m := make(map[string]any, len(n.vals))
 			for i, v := range n.vals {
-				m[n.keys[i]] = value(v)
+				m[n.keys[i]] = of(v)
 			}
 			return m
 		}
 		return nil
 	}
+	return of(n), count
+}
+
+func newChecker(ctx context.Context, d *document) (c *checker, err error) {
 	defer fault.Catch(&err)
-	doc := value(d.root)
+	c = &checker{}
+	doc, nodes := d.root.document(ctx)
 	if nodes > maxCheckNodes {
 		return nil, fmt.Errorf("the schema has more than %d parts", maxCheckNodes)
 	}

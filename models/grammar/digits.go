@@ -232,8 +232,7 @@ type edge struct {
 // point spells the point and the digits after it, or nothing, such that the
 // value lies between the edges (nil: no bound); false if there is no way.
 func point(lo, hi *edge, room int) (string, bool) {
-	bare := (lo == nil || lo.digits == "" && !lo.strict) && (hi == nil || hi.digits != "" ||
-		!hi.strict)
+	bare := stopHere(lo, hi)
 	after, ok := "", false
 	if room > 0 {
 		after, ok = fractionDigits(lo, hi, room, true)

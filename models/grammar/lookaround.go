@@ -2,6 +2,7 @@ package grammar
 
 import (
 	"errors"
+	"iter"
 	"slices"
 	"strings"
 )
@@ -58,23 +59,11 @@ func compileLookarounds(src string, read reading) (*dfa, error) {
 	return d, err
 }
 
-// closing is where the group that src begins with ends, -1 if it does not.
+// closing returns the place where the group that src begins with ends, -1 if it does not end.
 func closing(src string) int {
-	depth, class := 0, false
-	for i := 0; i < len(src); i++ {
-		switch c := src[i]; {
-		case c == '\\':
-			i++
-		case class:
-			class = c != ']'
-		case c == '[':
-			class = true
-		case c == '(':
-			depth++
-		case c == ')':
-			if depth--; depth == 0 {
-				return i
-			}
+	for i, depth := range syntax(src) {
+		if src[i] == ')' && depth == 0 {
+			return i
 		}
 	}
 	return -1
@@ -82,24 +71,39 @@ func closing(src string) int {
 
 // topAlternation reports whether a | stands in src outside all groups.
 func topAlternation(src string) bool {
-	depth, class := 0, false
-	for i := 0; i < len(src); i++ {
-		switch c := src[i]; {
-		case c == '\\':
-			i++
-		case class:
-			class = c != ']'
-		case c == '[':
-			class = true
-		case c == '(':
-			depth++
-		case c == ')':
-			depth--
-		case c == '|' && depth == 0:
+	for i, depth := range syntax(src) {
+		if src[i] == '|' && depth == 0 {
 			return true
 		}
 	}
 	return false
+}
+
+// syntax yields the places in src that are neither escaped nor inside a class, and how many groups
+// are open behind each.
+func syntax(src string) iter.Seq2[int, int] {
+	return func(yield func(int, int) bool) {
+		depth, class := 0, false
+		for i := 0; i < len(src); i++ {
+			switch c := src[i]; {
+			case c == '\\':
+				i++
+				continue
+			case class:
+				class = c != ']'
+				continue
+			case c == '[':
+				class = true
+			case c == '(':
+				depth++
+			case c == ')':
+				depth--
+			}
+			if !yield(i, depth) {
+				return
+			}
+		}
+	}
 }
 
 // maxMatchWork bounds the steps of matching a pattern against a text; they are

@@ -36,19 +36,8 @@ func (c *converter) negateOne(at *node, s *spec) []*spec {
 		n.types = other
 		out = append(out, n)
 	}
-	if s.hasEnum {
-		n := newSpec()
-		n.except = map[string]*node{}
-		for _, v := range s.enum {
-			switch ok, sure := c.valid(s, v, possibly), c.valid(s, v, surely); {
-			case ok && !sure:
-				c.loosen(at, "no grammar states the opposite of this schema")
-				n.loose = true
-			case ok:
-				n.except[v.canonical()] = v
-			}
-		}
-		return []*spec{n} // values that are listed say it all
+	if s.hasEnum { // values that are listed say it all
+		return []*spec{c.negateEnum(at, s)}
 	}
 	for _, k := range slices.Sorted(maps.Keys(s.except)) {
 		v := s.except[k]
@@ -102,6 +91,22 @@ func (c *converter) negateOne(at *node, s *spec) []*spec {
 		return []*spec{loosely()}
 	}
 	return out
+}
+
+// negateEnum returns the spec of all values but those that s lists and that are valid under it.
+func (c *converter) negateEnum(at *node, s *spec) *spec {
+	n := newSpec()
+	n.except = map[string]*node{}
+	for _, v := range s.enum {
+		switch ok, sure := c.valid(s, v, possibly), c.valid(s, v, surely); {
+		case ok && !sure:
+			c.loosen(at, "no grammar states the opposite of this schema")
+			n.loose = true
+		case ok:
+			n.except[v.canonical()] = v
+		}
+	}
+	return n
 }
 
 // negateArray adds the cases of arrays, false if some cannot be told.

@@ -285,13 +285,7 @@ func (p *regexParser) atom() fragment {
 	switch c := p.src[p.pos]; c {
 	case '^', '$':
 		p.pos++
-		f := fragment{p.state(), p.state()}
-		if c == '^' {
-			p.n.states[f.in].when = &conditional{begin: []int{f.out}}
-		} else {
-			p.n.states[f.in].when = &conditional{end: []int{f.out}}
-		}
-		return f
+		return p.anchor(c == '^')
 	case '.':
 		p.pos++
 		if p.read == wide {
@@ -311,13 +305,7 @@ func (p *regexParser) atom() fragment {
 			strings.HasPrefix(c, `\Z`) {
 			// No ECMA-262, but written for Python and Go, where they are the ends of the text.
 			p.pos += 2
-			f := fragment{p.state(), p.state()}
-			if c[1] == 'A' {
-				p.n.states[f.in].when = &conditional{begin: []int{f.out}}
-			} else {
-				p.n.states[f.in].when = &conditional{end: []int{f.out}}
-			}
-			return f
+			return p.anchor(c[1] == 'A')
 		}
 		return p.set(p.escape(false, false))
 	case '*', '+', '?':
@@ -330,6 +318,17 @@ func (p *regexParser) atom() fragment {
 	r, n := utf8.DecodeRuneInString(p.src[p.pos:])
 	p.pos += n
 	return p.set(runeSet{{r, r}})
+}
+
+// anchor returns a step that is open at the beginning of the text, or at its end.
+func (p *regexParser) anchor(begin bool) fragment {
+	f := fragment{p.state(), p.state()}
+	when := &conditional{end: []int{f.out}}
+	if begin {
+		when = &conditional{begin: []int{f.out}}
+	}
+	p.n.states[f.in].when = when
+	return f
 }
 
 func (p *regexParser) group() fragment {

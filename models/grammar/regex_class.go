@@ -29,6 +29,9 @@ var (
 		runeRange{0xfeff, 0xfeff})
 )
 
+// controls are the characters that letters stand for after a backslash.
+var controls = map[byte]rune{'t': '\t', 'n': '\n', 'r': '\r', 'f': '\f', 'v': '\v'}
+
 // escape parses \x. Within a negated class the widest reading of \s is the safe one.
 func (p *regexParser) escape(inClass, negated bool) runeSet {
 	if p.pos+1 >= len(p.src) {
@@ -57,16 +60,8 @@ func (p *regexParser) escape(inClass, negated bool) runeSet {
 		return inner
 	case 'S':
 		return outer.complement()
-	case 't':
-		return one('\t')
-	case 'n':
-		return one('\n')
-	case 'r':
-		return one('\r')
-	case 'f':
-		return one('\f')
-	case 'v':
-		return one('\v')
+	case 't', 'n', 'r', 'f', 'v':
+		return one(controls[c])
 	case '0':
 		if d := p.peek(); '0' <= d && d <= '9' {
 			panic(fault.New("octal escapes are not supported"))
