@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/eyelet-engine/eyelet/models/internal/fault"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
@@ -28,7 +29,8 @@ type Result struct {
 	Signed  bool       // there is a signature, checked or not
 }
 
-// importer is an import under way.
+// importer is an import under way. What is wrong with a bundle, or with its medium, travels as a
+// panic as far as Import.
 type importer struct {
 	src     *Source
 	o       ImportOptions
@@ -50,23 +52,20 @@ type importer struct {
 func Import(ctx context.Context, s *store.Store, src *Source, o ImportOptions) (*Result, error) {
 	im := &importer{src: src, o: o, s: s, result: &Result{}, raw: map[string][]byte{},
 		needed: map[store.Digest]int64{}, seen: map[string]bool{}}
-	total, err := im.begin()
+	err := fault.Try(func() {
+		im.survey(im.begin())
+		if o.Begin != nil {
+			o.Begin(im.index)
+		}
+		im.checkNames()
+	})
 	if err != nil {
-		return nil, err
-	}
-	if err := im.survey(total); err != nil {
-		return nil, err
-	}
-	if o.Begin != nil {
-		o.Begin(im.index)
-	}
-	if err := im.checkNames(); err != nil {
 		return nil, err
 	}
 	if im.session, err = s.Begin(ctx); err != nil {
 		return nil, err
 	}
-	err = im.readAll(ctx)
+	err = fault.Try(func() { im.readAll(ctx) })
 	if err != nil && im.refused(err) {
 		return nil, errors.Join(err, im.session.Discard())
 	}
@@ -87,227 +86,188 @@ func (im *importer) refused(err error) bool {
 	return false
 }
 
-// begin reads the index and its signature, and returns the bytes that the bundle must have.
-func (im *importer) begin() (total int64, err error) {
-	policy, err := im.s.Policy()
-	if err != nil {
-		return 0, err
-	}
-	keys, demand, err := signers(policy, im.o.Keys)
-	if err != nil {
-		return 0, err
-	}
+// refuse ends the import of a bundle that is not what it has to be.
+func refuse(format string, args ...any) {
+	panic(fault.New("bundle: %w: "+format, append([]any{ErrBundle}, args...)...))
+}
+
+// header reads the header of the next member.
+func (im *importer) header() (path string, size int64) {
 	path, size, err := readHeader(im.src)
-	if err != nil {
-		return 0, err
+	fault.Check(err)
+	return path, size
+}
+
+// read fills data with what comes next.
+func (im *importer) read(data []byte) {
+	if _, err := io.ReadFull(im.src, data); err != nil {
+		panic(fault.Of(truncated(err)))
 	}
+}
+
+// seek goes to an offset in the bundle.
+func (im *importer) seek(offset int64) {
+	if err := im.src.seekTo(offset); err != nil {
+		panic(fault.Of(truncated(err)))
+	}
+}
+
+// begin reads the index and its signature, and returns the bytes that the bundle must have.
+func (im *importer) begin() (total int64) {
+	policy, err := im.s.Policy()
+	fault.Check(err)
+	keys, demand, err := signers(policy, im.o.Keys)
+	fault.Check(err)
+	path, size := im.header()
 	if path != indexName || size > maxIndex {
-		return 0, fmt.Errorf("bundle: %w: it begins with %.200q of %d bytes, not with its index",
-			ErrBundle, path, size)
+		refuse("it begins with %.200q of %d bytes, not with its index", path, size)
 	}
-	data, err := im.small(size)
-	if err != nil {
-		return 0, err
-	}
-	total = memberSize(size) + 2*blockSize
-	signature, n, err := im.signature()
-	if err != nil {
-		return 0, err
-	}
-	total += n
+	data := im.small(size)
+	signature, n := im.signature()
+	total = memberSize(size) + 2*blockSize + n
 	im.result.Signed = signature != nil
-	if im.result.Signer, err = checkSignature(data, signature, keys, demand); err != nil {
-		return 0, err
-	}
-	if im.index, err = parseIndex(data); err != nil {
-		return 0, err
-	}
+	im.result.Signer, err = checkSignature(data, signature, keys, demand)
+	fault.Check(err)
+	im.index, err = parseIndex(data)
+	fault.Check(err)
 	for _, f := range im.index.Files {
 		total += memberSize(f.Size)
 	}
 	im.result.Program = im.index.Program
-	return total, nil
+	return total
 }
 
 // signature reads the signature if that comes next, and the bytes that it takes in the bundle.
-func (im *importer) signature() (data []byte, n int64, err error) {
+func (im *importer) signature() (data []byte, n int64) {
 	start := im.src.offset
 	block := make([]byte, blockSize)
-	if _, err := io.ReadFull(im.src, block); err != nil {
-		return nil, 0, truncated(err)
-	}
+	im.read(block)
 	path, size, err := readHeader(newBlockReader(block))
-	if err != nil {
-		return nil, 0, err
-	}
+	fault.Check(err)
 	if path != signatureName {
 		im.src.unread(start, block)
-		return nil, 0, nil
+		return nil, 0
 	}
 	if size > maxSignature {
-		return nil, 0, fmt.Errorf("bundle: %w: a signature of %d bytes", ErrBundle, size)
+		refuse("a signature of %d bytes", size)
 	}
-	data, err = im.small(size)
-	return data, memberSize(size), err
+	return im.small(size), memberSize(size)
 }
 
 // small reads a member of few bytes and its padding.
-func (im *importer) small(size int64) ([]byte, error) {
+func (im *importer) small(size int64) []byte {
 	data := make([]byte, size)
-	if _, err := io.ReadFull(im.src, data); err != nil {
-		return nil, truncated(err)
-	}
-	return data, skipTo(im.src, padding(size))
+	im.read(data)
+	fault.Check(skipTo(im.src, padding(size)))
+	return data
 }
 
 // survey compares all headers of the tar with the index before anything is written, unless the
 // bundle is a stream, and its size with what total promises.
-func (im *importer) survey(total int64) error {
+func (im *importer) survey(total int64) {
 	if im.src.stream != nil {
-		return nil
+		return
 	}
-	if err := im.src.checkVolumes(im.index, total); err != nil {
-		return err
-	}
+	fault.Check(im.src.checkVolumes(im.index, total))
 	begin := im.src.offset
 	for i := range im.index.Files {
 		f := &im.index.Files[i]
-		if err := im.checkHeader(f); err != nil {
-			return err
-		}
-		if err := im.src.seekTo(im.src.offset + f.Size + padding(f.Size)); err != nil {
-			return truncated(err)
-		}
+		im.checkHeader(f)
+		im.seek(im.src.offset + f.Size + padding(f.Size))
 	}
-	if err := im.readEnd(); err != nil {
-		return err
-	}
+	im.readEnd()
 	clear(im.seen)
-	return im.src.seekTo(begin)
+	fault.Check(im.src.seekTo(begin))
 }
 
 // checkNames finds names that are taken before anything is read.
-func (im *importer) checkNames() error {
+func (im *importer) checkNames() {
 	for _, e := range im.index.Models {
 		m, err := im.s.Find(e.manifest.String())
 		if err == nil && m.Source == store.SourceStore && m.Digest != e.Digest && !im.o.Replace {
-			return fmt.Errorf("bundle: %w: %s is %s in the store, %s in the bundle",
-				store.ErrExists, e.manifest, m.Digest.Short(), e.Digest.Short())
+			panic(fault.New("bundle: %w: %s is %s in the store, %s in the bundle",
+				store.ErrExists, e.manifest, m.Digest.Short(), e.Digest.Short()))
 		}
 	}
-	return nil
 }
 
 // readAll goes through the members and names the models.
-func (im *importer) readAll(ctx context.Context) error {
+func (im *importer) readAll(ctx context.Context) {
 	checked := false
 	for i := range im.index.Files {
 		f := &im.index.Files[i]
 		if f.Kind != kindManifest && !checked {
 			checked = true
-			if err := im.checkNeeds(); err != nil {
-				return err
-			}
+			im.checkNeeds()
 		}
-		if err := im.readMember(ctx, f); err != nil {
-			return err
-		}
+		im.readMember(ctx, f)
 	}
 	if !checked {
-		if err := im.checkNeeds(); err != nil {
-			return err
-		}
+		im.checkNeeds()
 	}
-	if err := im.readEnd(); err != nil {
-		return err
-	}
+	im.readEnd()
 	for _, e := range im.index.Models {
 		m, err := im.session.Create(e.manifest, im.raw[manifestDir+e.manifest.FileName()],
 			im.o.Replace)
-		if err != nil {
-			return err
-		}
+		fault.Check(err)
 		im.result.Models = append(im.result.Models, m)
 	}
-	return nil
 }
 
 // checkHeader holds the header of the next member to what the index says of it.
-func (im *importer) checkHeader(f *File) error {
-	path, size, err := readHeader(im.src)
-	if err != nil {
-		return err
-	}
+func (im *importer) checkHeader(f *File) {
+	path, size := im.header()
 	switch {
 	case im.seen[path]:
-		return fmt.Errorf("bundle: %w: %q comes twice", ErrBundle, path)
+		refuse("%q comes twice", path)
 	case path == "":
-		return fmt.Errorf("bundle: %w: it ends before %q", ErrBundle, f.Path)
+		refuse("it ends before %q", f.Path)
 	case path != f.Path:
-		return fmt.Errorf("bundle: %w: %.200q is not what its index lists here, %q", ErrBundle,
-			path, f.Path)
+		refuse("%.200q is not what its index lists here, %q", path, f.Path)
 	case size != f.Size:
-		return fmt.Errorf("bundle: %w: %q has %d bytes, its index says %d", ErrBundle, path, size,
-			f.Size)
+		refuse("%q has %d bytes, its index says %d", path, size, f.Size)
 	}
 	im.seen[path] = true
-	return nil
 }
 
 // readMember takes the next member in.
-func (im *importer) readMember(ctx context.Context, f *File) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	err := im.checkHeader(f)
-	if err != nil {
-		return err
-	}
+func (im *importer) readMember(ctx context.Context, f *File) {
+	fault.Check(ctx.Err())
+	im.checkHeader(f)
 	start := im.src.offset
 	switch f.Kind {
 	case kindManifest:
-		err = im.readManifest(f)
+		im.readManifest(f)
 	case kindBlob:
-		err = im.readBlob(ctx, f, start)
+		fault.Check(im.readBlob(ctx, f, start))
 	default:
-		err = im.readOther(ctx, f)
+		im.readOther(ctx, f)
 	}
-	if err != nil {
-		return err
-	}
-	if err := im.src.seekTo(start + f.Size + padding(f.Size)); err != nil {
-		return truncated(err)
-	}
-	return nil
+	im.seek(start + f.Size + padding(f.Size))
 }
 
-func (im *importer) readManifest(f *File) error {
+func (im *importer) readManifest(f *File) {
 	data := make([]byte, f.Size)
-	if _, err := io.ReadFull(im.src, data); err != nil {
-		return truncated(err)
-	}
+	im.read(data)
 	if got := store.DigestOf(data); got != f.Digest {
-		return fmt.Errorf("bundle: %w: %w: %q has the digest %s", ErrBundle, store.ErrDigest,
-			f.Path, got)
+		refuse("%w: %q has the digest %s", store.ErrDigest, f.Path, got)
 	}
 	m, err := store.ParseManifest(data)
 	if err != nil {
-		return fmt.Errorf("%w (%s)", err, f.Path)
+		panic(fault.New("%w (%s)", err, f.Path))
 	}
 	for _, d := range m.Blobs() {
 		if n, ok := im.needed[d.Digest]; ok && n != d.Size {
-			return fmt.Errorf("bundle: %w: two manifests give %s two sizes", ErrBundle,
-				d.Digest.Short())
+			refuse("two manifests give %s two sizes", d.Digest.Short())
 		}
 		im.needed[d.Digest] = d.Size
 	}
 	im.raw[f.Path] = data
-	return nil
 }
 
 // checkNeeds compares what the manifests want with what the bundle and the store have, and what is
 // to be written with the space there is.
-func (im *importer) checkNeeds() error {
+func (im *importer) checkNeeds() {
 	var blobs []store.Descriptor
 	there := map[store.Digest]bool{}
 	for _, f := range im.index.Files {
@@ -316,25 +276,24 @@ func (im *importer) checkNeeds() error {
 		}
 		size, ok := im.needed[f.Digest]
 		if !ok {
-			return fmt.Errorf("bundle: %w: no manifest needs %q", ErrBundle, f.Path)
+			refuse("no manifest needs %q", f.Path)
 		}
 		if size != f.contentSize() {
-			return fmt.Errorf("bundle: %w: %q holds %d bytes, the manifest says %d", ErrBundle,
-				f.Path, f.contentSize(), size)
+			refuse("%q holds %d bytes, the manifest says %d", f.Path, f.contentSize(), size)
 		}
 		if there[f.Digest] {
-			return fmt.Errorf("bundle: %w: the contents of %q come twice", ErrBundle, f.Path)
+			refuse("the contents of %q come twice", f.Path)
 		}
 		there[f.Digest] = true
 		blobs = append(blobs, store.Descriptor{Digest: f.Digest, Size: size})
 	}
 	for d, size := range im.needed {
 		if !there[d] && !im.session.Has(store.Descriptor{Digest: d, Size: size}) {
-			return fmt.Errorf("bundle: %w: %w: %s of %d bytes is neither in it nor in the store",
-				ErrBundle, store.ErrMissing, d, size)
+			refuse("%w: %s of %d bytes is neither in it nor in the store", store.ErrMissing, d,
+				size)
 		}
 	}
-	return im.session.Room(blobs)
+	fault.Check(im.session.Room(blobs))
 }
 
 // readBlob stores a file of a model. What is there already is passed over.
@@ -376,35 +335,27 @@ func (im *importer) openBlob(f *File, start, offset int64) (io.ReadCloser, error
 }
 
 // readOther checks what is not for the store: the program, documents.
-func (im *importer) readOther(ctx context.Context, f *File) error {
+func (im *importer) readOther(ctx context.Context, f *File) {
 	h := sha256.New()
-	if _, err := io.Copy(h,
-		contextReader{ctx, &whole{io.LimitedReader{R: im.src, N: f.Size}}}); err != nil {
-		return err
-	}
+	_, err := io.Copy(h, contextReader{ctx, &whole{io.LimitedReader{R: im.src, N: f.Size}}})
+	fault.Check(err)
 	if got := "sha256:" + hex.EncodeToString(h.Sum(nil)); got != string(f.Digest) {
-		return fmt.Errorf("bundle: %w: %w: %q has the digest %s", ErrBundle, store.ErrDigest,
-			f.Path, got)
+		refuse("%w: %q has the digest %s", store.ErrDigest, f.Path, got)
 	}
-	return nil
 }
 
 // readEnd wants the two zero blocks that end a tar, and nothing behind them.
-func (im *importer) readEnd() error {
+func (im *importer) readEnd() {
 	for range 2 {
-		path, _, err := readHeader(im.src)
-		if err != nil {
-			return err
-		}
+		path, _ := im.header()
 		if im.seen[path] {
-			return fmt.Errorf("bundle: %w: %q comes twice", ErrBundle, path)
+			refuse("%q comes twice", path)
 		}
 		if path != "" {
-			return fmt.Errorf("bundle: %w: %.200q is not in its index", ErrBundle, path)
+			refuse("%.200q is not in its index", path)
 		}
 	}
 	if n, err := im.src.Read(make([]byte, 1)); n > 0 || err != io.EOF {
-		return fmt.Errorf("bundle: %w: something follows its end", ErrBundle)
+		refuse("something follows its end")
 	}
-	return nil
 }
