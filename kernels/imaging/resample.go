@@ -135,7 +135,7 @@ const (
 // Resize resamples a picture to w by h pixels, with antialiasing when it shrinks.
 // It equals Pillow's Image.resize((w, h), filter) on 8-bit RGB in every byte: a
 // horizontal pass, then a vertical one, each rounding to 8 bits, an axis that
-// keeps its size skipped (Pillow, src/libImaging/Resample.c, before 12.3). A
+// keeps its size skipped (Pillow, src/libImaging/Resample.c, before 13.0). A
 // picture that has the size already is returned as it is, not copied.
 //
 // Large pictures are worked on by up to GOMAXPROCS goroutines. Memory beyond the

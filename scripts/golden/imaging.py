@@ -6,7 +6,7 @@
 writes kernels/imaging/testdata/: resize.json (Pillow's resampling over random size pairs), files/ (small pictures in
 every format), files.json (their pixels as Pillow decodes them) and frames.json (all frames of the animated ones).
 
-Pillow stays below 12.3, which began to run the vertical pass first when a picture is much taller than it becomes
+Pillow stays below 13.0, which began to run the vertical pass first when a picture is much taller than it becomes
 (python-pillow #9524, #9549). That rounds differently, and the models were trained before it.
 """
 

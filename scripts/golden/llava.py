@@ -7,7 +7,7 @@ writes models/llava/testdata/:
   tiles.json   what the image processors (their PIL versions) make of noise pictures, before and after normalisation
   rows.json    the order in which LLaVA-NeXT takes the tower's rows, by its own pack_image_features
 
-Pillow stays below 12.3 for the reason that scripts/golden/imaging.py gives.
+Pillow stays below 13.0 for the reason that scripts/golden/imaging.py gives.
 """
 
 import json, pathlib, random, zlib
