@@ -93,8 +93,7 @@ type models struct {
 	extracted [2]string // files of the built-in model; empty before it was asked for
 }
 
-func newModels(pool *pool.Pool, st *store.Store, options *Options,
-	limits Limits) (*models, error) {
+func newModels(pool *pool.Pool, st *store.Store, options *Options, limits Limits) (*models, error) {
 	m := &models{log: cmp.Or(options.Log, slog.Default()), pool: pool, store: st, options: options,
 		limits: limits, fixed: map[string]NamedModel{}, found: map[string]foundModel{},
 		files: map[string]*fileFacts{}, inPool: map[string]*model{}, said: map[string]bool{}}

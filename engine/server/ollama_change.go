@@ -118,31 +118,8 @@ func (s *Server) recipe(st *store.Store,
 			"neither from nor files says what the model is made of")
 	}
 	if q.From != "" {
-		base, err := s.models.find(q.From)
-		if err != nil {
+		if from, err = s.recipeFrom(st, q, &recipe); err != nil {
 			return recipe, nil, err
-		}
-		if q.Template != "" && q.Template == base.ownTemplate() {
-			q.Template = "" // as it was shown; that of the file need not be said again
-		}
-		if q.Template == "" && base.stored == nil {
-			q.Template = base.spec.ChatTemplate // the operator's, which is no part of the file
-		}
-		if len(q.Parameters) > 0 {
-			inherit(q.Parameters, base.params())
-		}
-		if base.stored == nil {
-			if err := st.AllowUnsigned("files"); err != nil {
-				return recipe, nil, err
-			}
-			from = base
-		} else if recipe.Base, err = st.Find(base.name); err != nil {
-			return recipe, nil, err
-		}
-		if from == nil && recipe.Base.Source != store.SourceStore {
-			if err := st.AllowUnsigned("Ollama's models"); err != nil {
-				return recipe, nil, err
-			}
 		}
 	}
 	// so that parts of a split model are in their order
@@ -168,6 +145,39 @@ func (s *Server) recipe(st *store.Store,
 		}
 	}
 	return recipe, from, recipeTexts(&recipe, q)
+}
+
+// recipeFrom adds the model that a request takes as the base of another to its recipe, or returns
+// it where it is made of files that are in no store.
+func (s *Server) recipeFrom(st *store.Store, q *api.CreateRequest,
+	recipe *store.Recipe) (from *model, err error) {
+	base, err := s.models.find(q.From)
+	if err != nil {
+		return nil, err
+	}
+	if q.Template != "" && q.Template == base.ownTemplate() {
+		q.Template = "" // as it was shown; that of the file need not be said again
+	}
+	if q.Template == "" && base.stored == nil {
+		q.Template = base.spec.ChatTemplate // the operator's, which is no part of the file
+	}
+	if len(q.Parameters) > 0 {
+		inherit(q.Parameters, base.params())
+	}
+	if base.stored == nil {
+		if err := st.AllowUnsigned("files"); err != nil {
+			return nil, err
+		}
+		from = base
+	} else if recipe.Base, err = st.Find(base.name); err != nil {
+		return nil, err
+	}
+	if from == nil && recipe.Base.Source != store.SourceStore {
+		if err := st.AllowUnsigned("Ollama's models"); err != nil {
+			return nil, err
+		}
+	}
+	return from, nil
 }
 
 // inherit adds the parameters that a model has and a request for another one made of it does not

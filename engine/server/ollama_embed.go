@@ -130,8 +130,7 @@ func embedTexts(input any) ([]string, error) {
 	case []any:
 		if len(input) > openai.MaxTexts {
 			return nil, failure.Field("input", "the input has %d texts; give %d at most",
-				len(input),
-				openai.MaxTexts)
+				len(input), openai.MaxTexts)
 		}
 		texts := make([]string, len(input))
 		for i, x := range input {

@@ -5,6 +5,7 @@ import (
 	"image"
 	"image/jpeg"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -46,21 +47,28 @@ func (s *Server) pageFile(w http.ResponseWriter, r *http.Request) error {
 // maxView is the longest side of a picture that is made for the page.
 const maxView = 4096
 
+// viewed reads which page of a file the browser wants to see, and how large.
+func viewed(query url.Values) (side, index int, err error) {
+	text := query.Get("side")
+	if side, err = strconv.Atoi(text); err != nil || side < 1 || side > maxView {
+		return 0, 0, failure.Field("side", "side is %.20q; give 1 to %d pixels", text, maxView)
+	}
+	if text = query.Get("page"); text == "" {
+		return side, 0, nil
+	}
+	if index, err = strconv.Atoi(text); err != nil || index < 0 {
+		return 0, 0, failure.Field("page", "page is %.20q; give the number of a page, from 0", text)
+	}
+	return side, index, nil
+}
+
 // pageView answers POST /page/api/view?side=N&page=N: the picture in the body, or that page of the
 // document, from 0, upright, as a JPEG file whose longer side is N pixels at most. It is how the
 // page shows files that the browser cannot.
 func (s *Server) pageView(w http.ResponseWriter, r *http.Request) error {
-	side, err := strconv.Atoi(r.URL.Query().Get("side"))
-	if err != nil || side < 1 || side > maxView {
-		return failure.Field("side", "side is %.20q; give 1 to %d pixels",
-			r.URL.Query().Get("side"),
-			maxView)
-	}
-	index := 0
-	if text := r.URL.Query().Get("page"); text != "" {
-		if index, err = strconv.Atoi(text); err != nil || index < 0 {
-			return failure.Field("page", "page is %.20q; give the number of a page, from 0", text)
-		}
+	side, index, err := viewed(r.URL.Query())
+	if err != nil {
+		return err
 	}
 	data, err := s.readBody(w, r)
 	if err != nil {

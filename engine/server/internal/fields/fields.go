@@ -113,8 +113,7 @@ func (b *ImageTokens) Apply(r *engine.Request) error {
 		}
 		if *x.from < 0 || *x.from > maxImageTokens {
 			return failure.Field(x.name, "%s is %d; give 1 to %d, or 0 for no bound", x.name,
-				*x.from,
-				maxImageTokens)
+				*x.from, maxImageTokens)
 		}
 		*x.to = int(*x.from)
 	}

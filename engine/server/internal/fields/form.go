@@ -123,8 +123,7 @@ func wrappedFormat(raw json.RawMessage, param string) (answerForm, error) {
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		if !slices.Contains(wrapper, key) {
 			return answerForm{}, failure.Field(param+"."+key, "%s.%.40s is not known here; %s",
-				param,
-				key, hint)
+				param, key, hint)
 		}
 	}
 	schema, err := wrappedSchema(fields, param)
@@ -140,8 +139,7 @@ func wrappedFormat(raw json.RawMessage, param string) (answerForm, error) {
 	case "text":
 		if schema != nil {
 			return answerForm{}, failure.Field(param, "%s has the type text and a schema; %s",
-				param,
-				hint)
+				param, hint)
 		}
 		return answerForm{}, nil
 	case "json_object", "json":
@@ -157,10 +155,9 @@ func wrappedFormat(raw json.RawMessage, param string) (answerForm, error) {
 		return answerForm{schema: schema}, nil
 	case "grammar":
 		if schema != nil || fields["grammar"] == nil {
-			return answerForm{},
-				failure.Field(param,
-					"%s has the type grammar; give a GBNF grammar in %s.grammar and no schema",
-					param, param)
+			return answerForm{}, failure.Field(param,
+				"%s has the type grammar; give a GBNF grammar in %s.grammar and no schema",
+				param, param)
 		}
 		return gbnfFormat(fields["grammar"], param+".grammar")
 	case "":

@@ -47,14 +47,25 @@ func logprobsOf(list []engine.TokenLogprob, top bool) []TokenLogprob {
 	return out
 }
 
-// chatCompletion is an answer to a chat request, or a chunk of it.
-type chatCompletion struct {
-	ID      string       `json:"id"`
-	Object  string       `json:"object"`
-	Created int64        `json:"created"`
-	Model   string       `json:"model"`
-	Choices []chatChoice `json:"choices"`
-	Usage   any          `json:"usage,omitempty"` // *Usage, or a null that is there; nil for none
+// completion is an answer to a request for chat completions or for completions, or a chunk of it.
+type completion[Choice any] struct {
+	ID      string   `json:"id"`
+	Object  string   `json:"object"`
+	Created int64    `json:"created"`
+	Model   string   `json:"model"`
+	Choices []Choice `json:"choices"`
+	Usage   any      `json:"usage,omitempty"` // *Usage, or a null that is there; nil for none
+}
+
+func newCompletion[Choice any](prefix, object, model string) completion[Choice] {
+	return completion[Choice]{ID: prefix + rand.Text(), Object: object, Created: time.Now().Unix(),
+		Model: model}
+}
+
+// with returns a copy with choices, a list that is never null.
+func (c completion[Choice]) with(usage any, choices ...Choice) completion[Choice] {
+	c.Usage, c.Choices = usage, append([]Choice{}, choices...)
+	return c
 }
 
 // chatChoice is one answer of a chat completion, or a piece of it.
@@ -100,7 +111,7 @@ var done = answer.Piece{Data: answer.Verbatim("[DONE]")}
 
 // Chat renders chat completions.
 type Chat struct {
-	base      chatCompletion
+	base      completion[chatChoice]
 	stream    StreamOptions
 	logprobs  bool
 	functions bool // calls have the shape of functions
@@ -108,9 +119,8 @@ type Chat struct {
 
 // NewChat returns the renderer of the answers to a request.
 func NewChat(q *ChatRequest) *Chat {
-	return &Chat{base: chatCompletion{ID: "chatcmpl-" + rand.Text(), Object: "chat.completion",
-		Created: time.Now().Unix(), Model: q.Model}, stream: q.StreamOptions, logprobs: q.Logprobs,
-		functions: q.usesFunctions()}
+	return &Chat{base: newCompletion[chatChoice]("chatcmpl-", "chat.completion", q.Model),
+		stream: q.StreamOptions, logprobs: q.Logprobs, functions: q.usesFunctions()}
 }
 
 // Step implements [answer.Renderer]: a chunk of what is new, and one of its own for the end.
@@ -159,11 +169,9 @@ func (c *Chat) addCall(d *chatDelta, call *engine.CallDelta) {
 	d.ToolCalls = append(d.ToolCalls, out)
 }
 
-// chunk returns a chunk with the choices, a list that is never null.
 func (c *Chat) chunk(usage any, choices ...chatChoice) answer.Piece {
-	chunk := c.base
+	chunk := c.base.with(usage, choices...)
 	chunk.Object += ".chunk"
-	chunk.Usage, chunk.Choices = usage, append([]chatChoice{}, choices...)
 	return answer.Piece{Data: chunk}
 }
 
@@ -184,12 +192,11 @@ func failed(f *failure.Failure) []answer.Piece {
 
 // Document implements [answer.Renderer].
 func (c *Chat) Document(set *answer.Set) any {
-	d := c.base
-	d.Usage, d.Choices = chatUsage(set), []chatChoice{}
+	var choices []chatChoice
 	for _, a := range set.Answers {
-		d.Choices = append(d.Choices, c.choice(a))
+		choices = append(choices, c.choice(a))
 	}
-	return d
+	return c.base.with(chatUsage(set), choices...)
 }
 
 // choice returns a whole answer.

@@ -1,27 +1,15 @@
 package openai
 
 import (
-	"crypto/rand"
 	"fmt"
 	"math"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/server/internal/answer"
 	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 )
-
-// completion is an answer to a completion request, or a chunk of it.
-type completion struct {
-	ID      string             `json:"id"`
-	Object  string             `json:"object"`
-	Created int64              `json:"created"`
-	Model   string             `json:"model"`
-	Choices []completionChoice `json:"choices"`
-	Usage   any                `json:"usage,omitempty"` // as chatCompletion's
-}
 
 // completionChoice is one answer, or a piece of it.
 type completionChoice struct {
@@ -43,7 +31,7 @@ type completionLogprobs struct {
 
 // Completions renders completions.
 type Completions struct {
-	base     completion
+	base     completion[completionChoice]
 	stream   StreamOptions
 	echo     bool
 	logprobs bool
@@ -61,9 +49,8 @@ type unsentText struct {
 // NewCompletions returns the renderer of n answers to each prompt of a request; AddPrompt tells it
 // the prompts.
 func NewCompletions(q *CompletionRequest, n int) *Completions {
-	return &Completions{base: completion{ID: "cmpl-" + rand.Text(), Object: "text_completion",
-		Created: time.Now().Unix(), Model: q.Model}, stream: q.StreamOptions, echo: q.Echo,
-		logprobs: q.Logprobs != nil, n: n}
+	return &Completions{base: newCompletion[completionChoice]("cmpl-", "text_completion", q.Model),
+		stream: q.StreamOptions, echo: q.Echo, logprobs: q.Logprobs != nil, n: n}
 }
 
 // AddPrompt begins the answers to the next prompt, with the prompt itself where it comes back.
@@ -88,8 +75,7 @@ func (c *Completions) Step(s answer.Step) []answer.Piece {
 	if u.text.Len() == 0 && s.Done == nil {
 		return nil
 	}
-	chunk := c.base
-	chunk.Usage, chunk.Choices = c.stream.pending(), []completionChoice{c.choice(s.Answer)}
+	chunk := c.base.with(c.stream.pending(), c.choice(s.Answer))
 	u.text.Reset()
 	if c.logprobs {
 		u.logprobs = newCompletionLogprobs()
@@ -113,9 +99,7 @@ func (c *Completions) End(set *answer.Set) []answer.Piece {
 	if !c.stream.IncludeUsage {
 		return []answer.Piece{done}
 	}
-	last := c.base
-	last.Usage, last.Choices = c.usage(set), []completionChoice{}
-	return []answer.Piece{{Data: last}, done}
+	return []answer.Piece{{Data: c.base.with(c.usage(set))}, done}
 }
 
 // Failed implements [answer.Renderer].
@@ -123,13 +107,12 @@ func (c *Completions) Failed(f *failure.Failure) []answer.Piece { return failed(
 
 // Document implements [answer.Renderer].
 func (c *Completions) Document(set *answer.Set) any {
-	d := c.base
-	d.Usage, d.Choices = c.usage(set), []completionChoice{}
+	var choices []completionChoice
 	for _, a := range set.Answers {
 		c.unsent[a.Index].add(a.Text(), a.Logprobs)
-		d.Choices = append(d.Choices, c.choice(a))
+		choices = append(choices, c.choice(a))
 	}
-	return d
+	return c.base.with(c.usage(set), choices...)
 }
 
 // usage counts the tokens of all answers, and of each prompt once.
