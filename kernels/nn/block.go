@@ -5,6 +5,7 @@ import "C"
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -19,6 +20,10 @@ type BlockWeights struct {
 	Q, K, V, O LinearWeights // Hidden to Hidden
 	Up, Down   LinearWeights // Hidden to FF and back
 	Gate       LinearWeights // Hidden to FF, where the network is gated
+	// norms that most towers lack: of each head's queries, keys and values, and of what attention
+	// and the feed-forward network add; one without weights is left out
+	Heads [3]NormWeights
+	Added [2]NormWeights
 }
 
 // Block is one transformer block with packed weights.
@@ -58,7 +63,7 @@ func (p *Plan) NewBlock(w BlockWeights) (_ *Block, err error) {
 			return nil, err
 		}
 		upEnding = ending{}
-		b.c.gated, b.c.gate = 1, C.nn_activation(p.config.Activation)
+		b.c.feed = C.nn_between{gated: 1, activation: C.nn_activation(p.config.Activation)}
 	}
 	if w.O.In != d || w.O.Out != d || w.Up.In != d || w.Up.Out != p.config.FF ||
 		w.Down.In != p.config.FF || w.Down.Out != d {
@@ -66,23 +71,16 @@ func (p *Plan) NewBlock(w BlockWeights) (_ *Block, err error) {
 			"nn: layers of %d to %d, %d to %d and %d to %d in a block of %d and %d",
 			w.O.In, w.O.Out, w.Up.In, w.Up.Out, w.Down.In, w.Down.Out, d, p.config.FF)
 	}
-	for _, n := range []struct {
-		w   NormWeights
-		dst *C.nn_norm
-	}{{w.LN1, &b.c.ln1}, {w.LN2, &b.c.ln2}} {
-		buffer, err := p.newNorm(n.w, d, n.dst)
-		if err != nil {
-			return nil, err
-		}
-		b.norms = append(b.norms, buffer)
+	if err := b.setNorms(&w); err != nil {
+		return nil, err
 	}
 	for _, l := range []struct {
 		w   LinearWeights
 		e   ending
 		dst *C.nn_linear
 	}{
-		{qkv, ending{}, &b.c.qkv}, {w.O, ending{residual: true}, &b.c.out},
-		{up, upEnding, &b.c.up}, {w.Down, ending{residual: true}, &b.c.down},
+		{qkv, ending{}, &b.c.qkv}, {w.O, adding(w.Added[0]), &b.c.out},
+		{up, upEnding, &b.c.up}, {w.Down, adding(w.Added[1]), &b.c.down},
 	} {
 		packed, err := p.newLinear(l.w, l.e)
 		if err != nil {
@@ -92,6 +90,42 @@ func (p *Plan) NewBlock(w BlockWeights) (_ *Block, err error) {
 		*l.dst = packed.c
 	}
 	return b, p.reserve(C.nn_block_scratch(&p.team, &b.c))
+}
+
+// adding is the ending of a layer whose result is added to the residual stream, by the layer itself
+// unless a norm comes between.
+func adding(n NormWeights) ending {
+	return ending{residual: n.Gain == nil, floats: n.Gain != nil}
+}
+
+// setNorms copies the norms of a block.
+func (b *Block) setNorms(w *BlockWeights) error {
+	d := b.plan.config.Hidden
+	for _, n := range []struct {
+		w     NormWeights
+		width int
+		dst   *C.nn_norm
+	}{
+		{w.LN1, d, &b.c.ln1}, {w.LN2, d, &b.c.ln2},
+		{w.Heads[0], d / b.plan.config.Heads, &b.c.heads[0]},
+		{w.Heads[1], d / b.plan.config.Heads, &b.c.heads[1]},
+		{w.Heads[2], d / b.plan.config.Heads, &b.c.heads[2]},
+		{w.Added[0], d, &b.c.added[0]}, {w.Added[1], d, &b.c.added[1]},
+	} {
+		if n.w.Gain == nil && n.dst != &b.c.ln1 && n.dst != &b.c.ln2 {
+			continue
+		}
+		buffer, err := b.plan.newNorm(n.w, n.width, n.dst)
+		if err != nil {
+			return err
+		}
+		b.norms = append(b.norms, buffer)
+	}
+	if (w.Heads[0].Gain == nil) != (w.Heads[1].Gain == nil) ||
+		w.Heads[0].Gain == nil && w.Heads[2].Gain != nil {
+		return errors.New("nn: norms of some of queries, keys and values")
+	}
+	return nil
 }
 
 // gated puts the columns of a gate and those that it multiplies into one layer.

@@ -87,15 +87,26 @@ func refBlock(x matrix, w BlockWeights, c Config, lengths []int, angles []float6
 	for _, length := range lengths {
 		x := x.RowRange(first, first+length)
 		n := refNorm(x, w.LN1, c.Eps)
-		q, k := refLinear(n, w.Q), refLinear(n, w.K)
+		q, k, v := refLinear(n, w.Q), refLinear(n, w.K), refLinear(n, w.V)
+		if w.Heads[0].Gain != nil {
+			for i, m := range []matrix{q, k, v} {
+				parts := ref.MatrixOf(m.Rows*c.Heads, m.Cols/c.Heads, m.Data)
+				copy(m.Data, refNorm(parts, w.Heads[i], c.Eps).Data)
+			}
+		}
 		if angles != nil {
 			ref.Rotate(q, c.Heads, angles[first*half:])
 			ref.Rotate(k, c.Heads, angles[first*half:])
 		}
 		mixed := ref.NewMatrix[float64](x.Rows, x.Cols)
-		ref.Attention(mixed, q, k, refLinear(n, w.V), c.Heads, ref.NewMatrix[float64](x.Rows,
-			x.Rows))
-		ref.Add(x, refLinear(mixed, w.O))
+		ref.Attention(mixed, q, k, v, c.Heads, ref.NewMatrix[float64](x.Rows, x.Rows))
+		add := func(y matrix, norm NormWeights) {
+			if norm.Gain != nil {
+				y = refNorm(y, norm, c.Eps)
+			}
+			ref.Add(x, y)
+		}
+		add(refLinear(mixed, w.O), w.Added[0])
 		n = refNorm(x, w.LN2, c.Eps)
 		ff := refLinear(n, w.Up)
 		if c.Gated {
@@ -107,7 +118,7 @@ func refBlock(x matrix, w BlockWeights, c Config, lengths []int, angles []float6
 		} else {
 			refActivations[c.Activation](ff)
 		}
-		ref.Add(x, refLinear(ff, w.Down))
+		add(refLinear(ff, w.Down), w.Added[1])
 		first += length
 	}
 }
@@ -243,17 +254,26 @@ func TestABlockEqualsItsDefinition(t *testing.T) {
 	}
 }
 
-// Qwen2.5-VL's blocks have gates, RMS norms, rotary positions and windows.
+// Qwen2.5-VL's blocks have gates, RMS norms, rotary positions and windows; Gemma 4's have norms of
+// heads and of what is added besides.
 func TestAGatedBlockInWindowsEqualsItsDefinition(t *testing.T) {
 	for p := range bounds {
 		for _, which := range waysOf() {
 			for _, parts := range []int{1, 2, 7} {
+				sandwich := parts == 7
 				t.Run(fmt.Sprintf("%v/%+v/%d parts", p, which, parts), func(t *testing.T) {
 					c := Config{Precision: p, Threads: 2, Hidden: 160, Heads: 2, FF: 213,
 						Gated: true, Eps: 1e-6, Activation: onednn.SiLU}
 					rng := rand.New(rand.NewPCG(8, 9))
 					w := randomBlock(rng, c)
 					w.LN1.RMS, w.LN1.Bias, w.LN2.RMS, w.LN2.Bias = true, nil, true, nil
+					if sandwich {
+						rms := func(n int) NormWeights {
+							return NormWeights{Gain: random(rng, n, 0.2, 1), RMS: true}
+						}
+						w.Heads = [3]NormWeights{rms(80), rms(80), rms(80)}
+						w.Added = [2]NormWeights{rms(c.Hidden), rms(c.Hidden)}
+					}
 					lengths := []int{64, 64, 32, 4, 200}
 					const rows, half = 364, 40
 					angles := make([]float64, rows*half)

@@ -15,14 +15,18 @@ import (
 type MLP struct {
 	plan    *Plan
 	norm    *Norm // before the first layer, or nil
-	layers  []C.nn_linear
+	layers  []C.nn_layer
 	linears []*linear
+	norms   []*onednn.Buffer // behind layers
 }
 
-// Layer is a linear layer of an [MLP] and the activation behind it. The last layer of an MLP has
-// none.
+// Layer is a linear layer of an [MLP] and what comes behind it: a norm if it has weights, then the
+// activation; with a gate, of the gate's result, by which the layer's own is then multiplied. The
+// last layer of an MLP has nothing behind it.
 type Layer struct {
 	LinearWeights
+	Norm       NormWeights
+	Gate       LinearWeights
 	Activation onednn.Activation
 }
 
@@ -44,32 +48,60 @@ func (p *Plan) NewMLP(norm *Norm, layers []Layer) (_ *MLP, err error) {
 			layers[0].In)
 	}
 	for i, w := range layers {
-		e := ending{activation: w.Activation}
-		if i == len(layers)-1 {
-			e = ending{floats: true}
-		} else if layers[i+1].In != w.Out {
+		last := i == len(layers)-1
+		if last && (w.Norm.Gain != nil || w.Gate.Out != 0 || w.Activation != onednn.None) {
+			return nil, errors.New("nn: something behind the last layer of an MLP")
+		}
+		if !last && layers[i+1].In != w.Out {
 			return nil, fmt.Errorf("nn: a layer to %d before one from %d", w.Out, layers[i+1].In)
 		}
-		l, err := p.newLinear(w.LinearWeights, e)
-		if err != nil {
+		if err := m.add(w, last); err != nil {
 			return nil, err
 		}
-		m.linears = append(m.linears, l)
-		m.layers = append(m.layers, l.c)
 	}
 	return m, p.reserve(C.nn_mlp_scratch(&p.team, &m.layers[0], C.int(len(m.layers))))
 }
 
+// add packs a layer.
+func (m *MLP) add(w Layer, last bool) (err error) {
+	c, e := C.nn_layer{}, ending{activation: w.Activation, floats: last}
+	if w.Norm.Gain != nil || w.Gate.Out != 0 {
+		e.activation, c.between.activation = onednn.None, C.nn_activation(w.Activation)
+	}
+	linear := w.LinearWeights
+	if w.Gate.Out != 0 {
+		if linear, err = gated(w.Gate, linear); err != nil {
+			return err
+		}
+		c.between.gated = 1
+	}
+	if w.Norm.Gain != nil {
+		b, err := m.plan.newNorm(w.Norm, linear.Out, &c.between.norm)
+		if err != nil {
+			return err
+		}
+		m.norms = append(m.norms, b)
+	}
+	l, err := m.plan.newLinear(linear, e)
+	if err != nil {
+		return err
+	}
+	m.linears = append(m.linears, l)
+	c.linear = l.c
+	m.layers = append(m.layers, c)
+	return nil
+}
+
 // In and Out return the widths of the input's rows and the result's.
-func (m *MLP) In() int { return int(m.layers[0].in) }
+func (m *MLP) In() int { return int(m.layers[0].linear.in) }
 
 // Out returns the width of the result's rows.
-func (m *MLP) Out() int { return int(m.layers[len(m.layers)-1].out) }
+func (m *MLP) Out() int { return int(m.layers[len(m.layers)-1].linear.out) }
 
 // Weights returns the number of weights, biases left out.
 func (m *MLP) Weights() (n float64) {
 	for _, l := range m.layers {
-		n += float64(l.in) * float64(l.out)
+		n += float64(l.linear.in) * float64(l.linear.out)
 	}
 	return n
 }
@@ -90,7 +122,10 @@ func (m *MLP) Close() {
 	for _, l := range m.linears {
 		l.close()
 	}
-	m.linears = nil
+	for _, b := range m.norms {
+		b.Close()
+	}
+	m.linears, m.norms = nil, nil
 	m.norm.Close()
 }
 

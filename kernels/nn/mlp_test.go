@@ -25,9 +25,11 @@ func TestAProjectorReadsThePatchesOfEachTile(t *testing.T) {
 							var layers []Layer
 							in := hidden
 							for _, w := range widths {
-								layers = append(layers, Layer{randomLinear(rng, in, w), activation})
+								layers = append(layers, Layer{LinearWeights: randomLinear(rng, in,
+									w), Activation: activation})
 								in = w
 							}
+							layers[len(layers)-1].Activation = onednn.None
 							nw := randomNorm(rng, hidden)
 							var norm *Norm
 							if normed {
@@ -129,6 +131,53 @@ func TestAProjectorMergesRows(t *testing.T) {
 				in = ref.MatrixOf(in.Rows, in.Cols, refNorm(parts, nw, 1e-5).Data)
 				want := refLinear(in, l.LinearWeights)
 				compare(t, got.Float32()[:len(want.Data)], want, p, 1)
+			})
+		}
+	}
+}
+
+// GLM-4V's merger has a norm between two layers, and a gated network.
+func TestAProjectorHasNormsAndGatesBetweenLayers(t *testing.T) {
+	const rows, hidden = 70, 48
+	for p := range bounds {
+		for _, which := range waysOf() {
+			t.Run(fmt.Sprintf("%v/%+v", p, which), func(t *testing.T) {
+				rng := rand.New(rand.NewPCG(3, 6))
+				plan := openWith(t, Config{Precision: p, Threads: 2, Hidden: hidden, Heads: 2,
+					FF: 64, Eps: 1e-6}, which)
+				first, up, gate, down := randomLinear(rng, hidden, 40), randomLinear(rng, 40, 51),
+					randomLinear(rng, 40, 51), randomLinear(rng, 51, 32)
+				norm := randomNorm(rng, 40)
+				norm.Eps = 1e-5
+				m, err := plan.NewMLP(nil, []Layer{
+					{LinearWeights: first, Norm: norm, Activation: onednn.GELU},
+					{LinearWeights: up, Gate: gate, Activation: onednn.SiLU},
+					{LinearWeights: down}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer m.Close()
+				x := random(rng, rows*hidden, 1, 0)
+				buffer, err := onednn.Alloc(4 * len(x))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer buffer.Close()
+				copy(buffer.Float32(), x)
+				got, err := plan.RunMLP(m, buffer, 1, Rows{Stride: rows, Count: rows})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer got.Close()
+				in := refNorm(refLinear(ref.MatrixOf(rows, hidden, double(x)), first), norm, 1e-5)
+				refActivations[onednn.GELU](in)
+				gates, inner := refLinear(in, gate), refLinear(in, up)
+				refActivations[onednn.SiLU](gates)
+				for i, g := range gates.Data {
+					inner.Data[i] *= g
+				}
+				want := refLinear(inner, down)
+				compare(t, got.Float32()[:len(want.Data)], want, p, 3)
 			})
 		}
 	}

@@ -161,18 +161,25 @@ static void normalise(float *dst, const float *x, const nn_norm *norm, int n) {
       nn_row_norm(dst + at, x + at, norm->gain, norm->bias, norm->n, norm->eps);
 }
 
-// rotate turns the queries and keys of a stored row: 2 * hidden numbers, of which row has room for
-// as many.
-static void rotate(const nn_team *t, const nn_rotary *rotary, void *stored, float *row, int hidden,
-                   size_t at) {
+// position normalises the heads of a stored row of queries, keys and values where the block does,
+// and turns queries and keys. row has room for four times hidden numbers.
+static void position(const nn_team *t, const nn_block *b, const nn_rotary *rotary, void *stored,
+                     float *row, size_t at) {
   const float *cosines = rotary->cosines + at * rotary->half,
               *sines = rotary->sines + at * rotary->half;
-  float *x = t->store == NN_BF16 ? row : stored;
+  int hidden = b->qkv.in, n = 2 * hidden + (b->heads[2].gain ? hidden : 0);
+  float *x = t->store == NN_BF16 ? row : stored, *normed = row + 3 * hidden;
   if (x == row)
-    nn_row_get(row, stored, 2 * hidden, t->store);
-  for (int head = 0; head < 2 * hidden; head += 2 * rotary->half)
-    nn_row_rotate(x + head, cosines, sines, rotary->half);
-  nn_row_put(stored, x, 2 * hidden, t->store);
+    nn_row_get(row, stored, n, t->store);
+  for (int i = 0; i < 3; i++)
+    if (b->heads[i].gain) {
+      normalise(normed, x + i * hidden, &b->heads[i], hidden);
+      memcpy(x + i * hidden, normed, sizeof *x * hidden);
+    }
+  if (rotary->half > 0)
+    for (int head = 0; head < 2 * hidden; head += 2 * rotary->half)
+      nn_row_rotate(x + head, cosines, sines, rotary->half);
+  nn_row_put(stored, x, n, t->store);
 }
 
 // before_attention: q, k, v = qkv(norm x) for one block of rows.
@@ -180,7 +187,7 @@ static int before_attention(const nn_team *t, int me, const nn_block *b, const n
                             nn_state *s, int block) {
   arena a = scratch_of(t, me);
   int hidden = b->qkv.in;
-  float *row = take(&a, sizeof *row * hidden * 2);
+  float *row = take(&a, sizeof *row * hidden * 4);
   operand o = take_operand(t, &b->qkv, &a);
   size_t first = (size_t)block * t->block;
   for (int r = 0; r < t->block; r++) {
@@ -190,25 +197,45 @@ static int before_attention(const nn_team *t, int me, const nn_block *b, const n
   size_t stride = (size_t)b->qkv.out * nn_store_bytes(t->store);
   char *qkv = (char *)s->qkv + first * stride;
   int status = linear(t, me, &b->qkv, &o, qkv, STORE, a);
-  if (rotary->half > 0)
+  if (rotary->half > 0 || b->heads[0].gain)
     for (size_t r = 0; r < (size_t)t->block && first + r < (size_t)s->rows; r++)
-      rotate(t, rotary, qkv + r * stride, row, hidden, first + r);
+      position(t, b, rotary, qkv + r * stride, row, first + r);
   return status;
 }
 
-// feed computes act(gate) * up of a block of rows of gate and up, stored one behind the other, and
-// makes them the operand of down.
-static operand feed(const nn_team *t, const nn_block *b, char *stored, float *row, arena *a) {
-  int wide = b->down.in;
-  size_t size = (size_t)wide * nn_store_bytes(t->store);
-  operand o = take_operand(t, &b->down, a);
-  for (int r = 0; r < t->block; r++, stored += 2 * size) {
-    nn_row_get(row, stored, 2 * wide, t->store);
-    nn_row_activate(row, wide, b->gate);
-    nn_row_multiply(row, row + wide, wide);
-    set_row(t, &b->down, &o, r, row);
+// feed makes the stored result of a layer of n outputs the operand of the next one. row has room
+// for 2 n numbers.
+static operand feed(const nn_team *t, const nn_between *between, int n, const nn_linear *next,
+                    void *stored, float *row, arena *a) {
+  if (!between->norm.gain && !between->gated)
+    return stored_operand(t, next, stored, row, a);
+  operand o = take_operand(t, next, a);
+  for (int r = 0; r < t->block; r++) {
+    float *x = row;
+    nn_row_get(x, (char *)stored + (size_t)r * n * nn_store_bytes(t->store), n, t->store);
+    if (between->norm.gain)
+      normalise(x = row + n, row, &between->norm, n);
+    nn_row_activate(x, between->gated ? n / 2 : n, between->activation);
+    if (between->gated)
+      nn_row_multiply(x, x + n / 2, n / 2);
+    set_row(t, next, &o, r, x);
   }
   return o;
+}
+
+// add_layer adds what a layer makes of a block of rows to the residual stream, normalised where the
+// norm has a gain.
+static int add_layer(const nn_team *t, int me, const nn_linear *l, const operand *o, float *x,
+                     const nn_norm *norm, arena a) {
+  if (!norm->gain)
+    return linear(t, me, l, o, x, ADD, a);
+  float *y = take(&a, sizeof *y * t->block * l->out), *row = take(&a, sizeof *row * l->out);
+  int status = linear(t, me, l, o, y, FLOATS, a);
+  for (int r = 0; r < t->block; r++) {
+    normalise(row, y + (size_t)r * l->out, norm, l->out);
+    nn_row_add(x + (size_t)r * l->out, row, l->out);
+  }
+  return status;
 }
 
 // after_attention: x += out(mixed); x += down(act(up(norm x))) for one block of rows. The wide rows
@@ -216,13 +243,13 @@ static operand feed(const nn_team *t, const nn_block *b, char *stored, float *ro
 static int after_attention(const nn_team *t, int me, const nn_block *b, nn_state *s, int block) {
   arena a = scratch_of(t, me);
   int hidden = b->up.in, wide = b->up.out, size = nn_store_bytes(t->store);
-  float *row = take(&a, sizeof *row * (wide > hidden ? wide : hidden));
+  float *row = take(&a, sizeof *row * (2 * wide > hidden ? 2 * wide : hidden));
   size_t first = (size_t)block * t->block;
   float *x = s->x + first * hidden;
 
   arena inner = a;
   operand o = stored_operand(t, &b->out, (char *)s->mixed + first * b->out.in * size, row, &inner);
-  int status = linear(t, me, &b->out, &o, x, ADD, inner);
+  int status = add_layer(t, me, &b->out, &o, x, &b->added[0], inner);
   if (status != dnnl_success)
     return status;
 
@@ -235,14 +262,18 @@ static int after_attention(const nn_team *t, int me, const nn_block *b, nn_state
   status = linear(t, me, &b->up, &o, ff, STORE, a);
   if (status != dnnl_success)
     return status;
-  o = b->gated ? feed(t, b, ff, row, &a) : stored_operand(t, &b->down, ff, row, &a);
-  return linear(t, me, &b->down, &o, x, ADD, a);
+  o = feed(t, &b->feed, wide, &b->down, ff, row, &a);
+  return add_layer(t, me, &b->down, &o, x, &b->added[1], a);
 }
 
 size_t nn_block_scratch(const nn_team *t, const nn_block *b) {
   arena a = {0};
   int hidden = b->up.in, wide = b->up.out;
-  take(&a, sizeof(float) * (wide > 2 * hidden ? wide : 2 * hidden));
+  take(&a, sizeof(float) * (wide > 2 * hidden ? 2 * wide : 4 * hidden));
+  if (b->added[0].gain || b->added[1].gain) {
+    take(&a, sizeof(float) * t->block * hidden);
+    take(&a, sizeof(float) * hidden);
+  }
   take_operand(t, &b->up, &a);
   take(&a, (size_t)t->block * wide * nn_store_bytes(t->store));
   take_operand(t, &b->qkv, &a);
@@ -406,7 +437,7 @@ int nn_run_norm(const nn_team *t, const nn_norm *norm, float *x, int rows) {
 
 typedef struct {
   const nn_norm *norm;
-  const nn_linear *linears;
+  const nn_layer *layers;
   int n;
   nn_source source;
   float *y;
@@ -425,7 +456,8 @@ static void read_row(float *row, const nn_source *s, int at, int n) {
 
 static int mlp_block(const nn_team *t, int me, const mlp *m, int block) {
   arena a = scratch_of(t, me);
-  const nn_linear *l = m->linears;
+  const nn_layer *layer = m->layers;
+  const nn_linear *l = &layer->linear;
   float *row = take(&a, sizeof *row * l->in), *normed = take(&a, sizeof *row * l->in);
   operand o = take_operand(t, l, &a);
   for (int r = 0; r < t->block; r++) {
@@ -440,34 +472,37 @@ static int mlp_block(const nn_team *t, int me, const mlp *m, int block) {
     }
     set_row(t, l, &o, r, set);
   }
-  for (int i = 0; i < m->n - 1; i++, l++) {
+  for (int i = 0; i < m->n - 1; i++, layer++) {
+    l = &layer->linear;
     void *stored = take(&a, (size_t)t->block * l->out * nn_store_bytes(t->store));
     int status = linear(t, me, l, &o, stored, STORE, a);
     if (status != dnnl_success)
       return status;
-    row = take(&a, sizeof *row * l->out);
-    o = stored_operand(t, l + 1, stored, row, &a);
+    row = take(&a, sizeof *row * l->out * 2);
+    o = feed(t, &layer->between, l->out, &layer[1].linear, stored, row, &a);
   }
+  l = &layer->linear;
   return linear(t, me, l, &o, m->y + (size_t)block * t->block * l->out, FLOATS, a);
 }
 
-size_t nn_mlp_scratch(const nn_team *t, const nn_linear *linears, int n) {
+size_t nn_mlp_scratch(const nn_team *t, const nn_layer *layers, int n) {
   arena a = {0};
   size_t most = 0;
-  take(&a, sizeof(float) * linears[0].in);
-  take(&a, sizeof(float) * linears[0].in);
+  take(&a, sizeof(float) * layers[0].linear.in);
+  take(&a, sizeof(float) * layers[0].linear.in);
   for (int i = 0; i < n; i++) {
-    take_operand(t, &linears[i], &a);
-    take(&a, (size_t)t->block * linears[i].out * nn_store_bytes(t->store));
-    take(&a, sizeof(float) * linears[i].out);
-    most = larger(most, linear_scratch(t, &linears[i]));
+    const nn_linear *l = &layers[i].linear;
+    take_operand(t, l, &a);
+    take(&a, (size_t)t->block * l->out * nn_store_bytes(t->store));
+    take(&a, sizeof(float) * l->out * 2);
+    most = larger(most, linear_scratch(t, l));
   }
   return a.used + most;
 }
 
-int nn_run_mlp(const nn_team *t, const nn_norm *norm, const nn_linear *linears, int n,
+int nn_run_mlp(const nn_team *t, const nn_norm *norm, const nn_layer *layers, int n,
                nn_source source, float *y) {
-  mlp m = {norm, linears, n, source, y};
+  mlp m = {norm, layers, n, source, y};
   atomic_int status = dnnl_success;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(t->threads)
   for (int i = 0; i < blocks_of(t, source.rows); i++)

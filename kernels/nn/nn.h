@@ -64,11 +64,23 @@ typedef struct {
   float eps;
 } nn_norm;
 
+// What happens to the result of a linear layer before the next one reads it, where the layer does
+// not do it itself: a norm, unless its gain is NULL; then the activation; and gated, the first half
+// of the numbers, activated, is multiplied by the other half.
+typedef struct {
+  nn_norm norm;
+  nn_activation activation;
+  int gated;
+} nn_between;
+
 typedef struct {
   nn_norm ln1, ln2;
   nn_linear qkv, out, up, down; // out and down add to the residual stream
-  int gated;                    // up has the gate's columns before its own
-  nn_activation gate;
+  nn_between feed;              // between up and down
+  // Norms that most towers lack, with a NULL gain: of the queries, keys and values of each head,
+  // and of what attention and the feed-forward network add.
+  nn_norm heads[3];
+  nn_norm added[2];
 } nn_block;
 
 // The activations of all tiles of a batch.
@@ -90,6 +102,7 @@ typedef struct {
 
 // x = x + out(attention(qkv(norm x))); x = x + down(act(up(norm x))), or down(act(gate(norm x)) *
 // up(norm x)) where it is gated. The queries and keys of a row are turned by its rotary positions.
+// Norms of heads come before that, and norms of what is added before the sum.
 int nn_run_block(const nn_team *t, const nn_stretch *stretches, const nn_rotary *rotary,
                  const nn_block *b, nn_state *s, nn_share share);
 
@@ -100,10 +113,16 @@ typedef struct {
   int rows, group, stride, skip, unit, pool;
 } nn_source;
 
-// y = linears[n-1](... linears[0](norm(x))), the norm left out where its gain is NULL; it may be
+// A linear layer of an MLP and what comes between it and the next.
+typedef struct {
+  nn_linear linear;
+  nn_between between;
+} nn_layer;
+
+// y = layers[n-1](... layers[0](norm(x))), the norm left out where its gain is NULL; it may be
 // narrower than a row, and then takes the row part by part. y has room for whole blocks; the last
-// linear stores float32 and the ones before it activations.
-int nn_run_mlp(const nn_team *t, const nn_norm *norm, const nn_linear *linears, int n,
+// layer stores float32 and the ones before it activations.
+int nn_run_mlp(const nn_team *t, const nn_norm *norm, const nn_layer *layers, int n,
                nn_source source, float *y);
 
 int nn_run_attention(const nn_team *t, const nn_stretch *stretches, int n, const void *qkv,
@@ -112,7 +131,7 @@ int nn_run_norm(const nn_team *t, const nn_norm *norm, float *x, int rows);
 
 // Bytes of scratch memory that a thread needs.
 size_t nn_block_scratch(const nn_team *t, const nn_block *b);
-size_t nn_mlp_scratch(const nn_team *t, const nn_linear *linears, int n);
+size_t nn_mlp_scratch(const nn_team *t, const nn_layer *layers, int n);
 size_t nn_attention_scratch(const nn_team *t, const nn_attention *a);
 
 #endif

@@ -6,27 +6,27 @@ import (
 )
 
 // InterpolatePositions resamples position embeddings learned for a grid of from x from patches to
-// one of to x to, so that a tower takes pictures of another size than it was trained on. rows holds
-// extra rows (the class token's), which are kept, then one of width numbers for each place of the
-// grid. The weights are those of Keys's cubic convolution with a = -3/4 at pixel centres, edges
+// one of cols x rows, so that a tower takes pictures of another size than it was trained on. table
+// holds extra rows (the class token's), which are kept, then one of width numbers for each place of
+// the grid. The weights are those of Keys's cubic convolution with a = -3/4 at pixel centres, edges
 // repeated: torch.nn.functional.interpolate(mode="bicubic", align_corners=False), which Hugging
-// Face's interpolate_pos_encoding calls.
-func InterpolatePositions(rows []float32, width, extra, from, to int) ([]float32, error) {
-	if width < 1 || extra < 0 || from < 1 || to < 1 || from > maxSide || to > maxSide ||
-		len(rows) != (extra+from*from)*width {
+// Face's interpolate_pos_encoding calls, and grid_sample at the centres of patches.
+func InterpolatePositions(table []float32, width, extra, from, cols, rows int) ([]float32, error) {
+	if width < 1 || extra < 0 || from < 1 || cols < 1 || rows < 1 || from > maxSide ||
+		cols > maxSide || rows > maxSide || len(table) != (extra+from*from)*width {
 		return nil, fmt.Errorf(
-			"patch: %d numbers of positions, %d wide, for a grid of %d x %d and %d rows more", len(
-				rows), width, from, from, extra)
+			"patch: %d numbers of positions, %d wide, for a grid of %d x %d and %d rows more",
+			len(table), width, from, from, extra)
 	}
-	out := make([]float32, (extra+to*to)*width)
-	copy(out, rows[:extra*width])
-	src, dst := rows[extra*width:], out[extra*width:]
-	taps := cubicTaps(from, to)
-	// Across, then down; between the two stands a grid of from rows by to columns.
-	between := make([]float64, from*to*width)
+	out := make([]float32, (extra+cols*rows)*width)
+	copy(out, table[:extra*width])
+	src, dst := table[extra*width:], out[extra*width:]
+	// Across, then down; between the two stands a grid of from rows by cols columns.
+	between := make([]float64, from*cols*width)
+	across := cubicTaps(from, cols)
 	for y := range from {
-		for x, t := range taps {
-			sum := between[(y*to+x)*width:][:width]
+		for x, t := range across {
+			sum := between[(y*cols+x)*width:][:width]
 			for k, at := range t.at {
 				for i, v := range src[(y*from+at)*width:][:width] {
 					sum[i] += t.weight[k] * float64(v)
@@ -35,16 +35,16 @@ func InterpolatePositions(rows []float32, width, extra, from, to int) ([]float32
 		}
 	}
 	sum := make([]float64, width)
-	for y, t := range taps {
-		for x := range to {
+	for y, t := range cubicTaps(from, rows) {
+		for x := range cols {
 			clear(sum)
 			for k, at := range t.at {
-				for i, v := range between[(at*to+x)*width:][:width] {
+				for i, v := range between[(at*cols+x)*width:][:width] {
 					sum[i] += t.weight[k] * v
 				}
 			}
 			for i, v := range sum {
-				dst[(y*to+x)*width+i] = float32(v)
+				dst[(y*cols+x)*width+i] = float32(v)
 			}
 		}
 	}

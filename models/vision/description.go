@@ -20,6 +20,7 @@ type description struct {
 	// positions were learned for, if they were.
 	ImageSize, PatchSize int
 	AnySize              bool
+	MostAcross           int // patches in a row or column, where the tower has a bound; else 0
 	Mean, Std            [3]float32
 	Tiling               tiling // of LLaVA 1.6
 
@@ -30,6 +31,7 @@ type description struct {
 	// weights of the patch embedding, added up; the first one's bias goes with them
 	Patch      []string
 	Class      bool // a class token stands before the patches
+	PatchNorm  bool // an RMS norm of patch embeddings, before positions are added
 	Positions  positions
 	Rotary     rotary
 	Pre, Post  normKind // of the states before the first block, and behind the last
@@ -38,9 +40,13 @@ type description struct {
 	Activation string   // of the blocks: a key of activations
 	Biased     []string // parts of a block with a bias
 	FusedQKV   bool
-	Scaled     bool   // what a block adds is scaled by ls1 and ls2
-	Window     int    // side in pixels of the windows that rows attend in; 0 for none
-	Full       []bool // blocks that attend to the whole picture nevertheless
+	Scaled     bool // what a block adds is scaled by ls1 and ls2
+	// Sandwich says that RMS norms, without bias, take each head's queries, keys and, without
+	// weights, values, and what attention and the feed-forward network add; and that scores are not
+	// divided by the root of a head's width.
+	Sandwich bool
+	Window   int    // side in pixels of the windows that rows attend in; 0 for none
+	Full     []bool // blocks that attend to the whole picture nevertheless
 
 	// Projectors. A token is made of Merge x Merge patches, their rows side by side or, pooled,
 	// their mean.
@@ -62,6 +68,8 @@ const (
 	noPositions positions = iota
 	learned               // a row a patch, resampled once where the table is for another tile
 	bilinear              // interpolated for each picture, corners on corners
+	bicubic               // interpolated for each picture, centres on centres
+	axial                 // the sum of a row for the column and one for the row, in two tables
 )
 
 // rotary is rotary positions of two dimensions: the first half of a head's pairs is turned by the
@@ -73,6 +81,9 @@ type rotary struct {
 	// Adjacent says that the weights have the numbers of a pair side by side, not half a head
 	// apart.
 	Adjacent bool
+	// Quarters says that they are a quarter of a head apart: the first half of a head is turned by
+	// the column, the other by the row.
+	Quarters bool
 }
 
 // normKind is a layer norm or an RMS norm.
@@ -97,15 +108,21 @@ type chainNorm struct {
 	Kind   normKind
 	Merged bool    // of merged rows, not of those of patches
 	Eps    float64 // 0 for the tower's
+	// Plain says that it has no weights, and is no tensor of the file's.
+	Plain bool
 }
 
 // part is one layer of a chain.
 type part struct {
 	Name       string // without ".weight"
 	Bias       bool
+	Norm       string // layer norm behind it, before the activation; "" for none
+	Gate       string // layer whose result, activated, its own is multiplied by; "" for none
 	Activation string // behind it; "" for none
 	Transposed bool   // stored with outputs innermost
-	Interleave bool   // its inputs are the merged patches' innermost, not channels
+	// Interleave says that its inputs are the merged patches' innermost, not channels, as those of
+	// a convolution, which may be stored in four dimensions.
+	Interleave bool
 }
 
 // patches is the number of patches of one tile. Pixels beyond the last whole patch are

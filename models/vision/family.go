@@ -13,7 +13,7 @@ import (
 var families = map[string]func(d *description, f *gguf.File) error{
 	"mlp": describeLLaVA, "linear": describeLLaVA, "janus_pro": describeLLaVA,
 	"gemma3": describeGemma3, "idefics3": describeIdefics3, "internvl": describeInternVL,
-	"pixtral":        describePixtral,
+	"gemma4v": describeGemma4, "glm4v": describeGLM4V, "pixtral": describePixtral,
 	"qwen2vl_merger": describeQwen2VL, "qwen2.5vl_merger": describeQwen25VL,
 	"qwen3vl_merger": describeQwen3VL,
 }
@@ -123,10 +123,13 @@ func (d *description) tensors() (known, parts map[string]bool) {
 	if d.Pre != noNorm {
 		add(known, "v.pre_ln")
 	}
+	if d.PatchNorm {
+		known["v.norm_embd.weight"] = true
+	}
 	for _, c := range d.Chains {
 		add(known, c.Norm.Name)
 		for _, p := range c.Parts {
-			add(known, p.Name)
+			add(known, p.Name, p.Norm, p.Gate)
 		}
 	}
 	add(parts, "ln1", "ln2", "attn_out", "ffn_up", "ffn_down")
@@ -140,6 +143,9 @@ func (d *description) tensors() (known, parts map[string]bool) {
 	}
 	if d.Scaled {
 		add(parts, "ls1", "ls2")
+	}
+	if d.Sandwich {
+		add(parts, "attn_q_norm", "attn_k_norm", "attn_post_norm", "ffn_post_norm")
 	}
 	return known, parts
 }

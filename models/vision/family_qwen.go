@@ -35,12 +35,17 @@ func describeQwen2VL(d *description, f *gguf.File) error {
 		return err
 	}
 	d.Activation = activation(f, "gelu", "quick_gelu")
-	// The converter writes the width of the tower for that of its inner rows.
+	d.innerWidth(f)
+	return describeQwen(d, f)
+}
+
+// innerWidth takes the width of inner rows from a tensor, where llama.cpp's converter writes
+// another one.
+func (d *description) innerWidth(f *gguf.File) {
 	if t, ok := f.Tensor("v.blk.0.ffn_up.weight"); ok && len(t.Dims) == 2 && t.Dims[1] >= 1 &&
 		t.Dims[1] <= maxWidth {
 		d.FF = int(t.Dims[1])
 	}
-	return describeQwen(d, f)
 }
 
 // describeQwen25VL follows Qwen2_5_VisionTransformerPretrainedModel of transformers 5.24: rows

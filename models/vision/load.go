@@ -55,6 +55,7 @@ type embedding struct {
 	class []float32 // hidden; nil where the family has none
 	// n x hidden, or what they are interpolated from; no rows where there are none
 	positions matrix
+	patchNorm *norm // of patch embeddings before positions; nil where the family has none
 	pre       *norm // nil where the family has none
 }
 
@@ -65,6 +66,10 @@ type block struct {
 	q, k, v, o linear // hidden x hidden
 	gate       linear // ff x hidden, of gated networks
 	up, down   linear // ff x hidden, hidden x ff
+	// norms of a head's queries, keys and values, and of what attention and the feed-forward
+	// network add; without gain where the family has none
+	heads [3]norm
+	added [2]norm
 }
 
 // head takes hidden states to image tokens.
@@ -78,7 +83,14 @@ type head struct {
 // projection is a chain's norm, nil where it has none, and layers.
 type projection struct {
 	norm   *norm
-	layers []linear
+	layers []layer
+}
+
+// layer is a layer of a chain, with the norm behind it and the gate, both empty where it has none.
+type layer struct {
+	linear
+	norm norm
+	gate linear
 }
 
 // width is that of an image token.
@@ -160,9 +172,14 @@ func (l *loader) readEmbedding(d *description) *embedding {
 	switch d.Positions {
 	case learned:
 		e.positions = l.readPositions(d, rows)
-	case bilinear:
+	case bilinear, bicubic:
 		side := l.side("v.position_embd.weight")
 		e.positions = l.matrix("v.position_embd.weight", side*side, n)
+	case axial:
+		e.positions = l.matrix("v.position_embd.weight", 2*d.MostAcross, n, n, d.MostAcross, 2)
+	}
+	if d.PatchNorm {
+		e.patchNorm = l.norm("v.norm_embd", n, rmsNorm)
 	}
 	if d.Pre != noNorm {
 		e.pre = l.norm("v.pre_ln", n, d.Pre)
@@ -194,8 +211,9 @@ func (l *loader) readPositions(d *description, n int) matrix {
 			if l.err != nil {
 				return matrix{}
 			}
-			positions, err := patch.InterpolatePositions(learned.Data, d.Hidden, extra, from,
-				d.ImageSize/d.PatchSize)
+			side := d.ImageSize / d.PatchSize
+			positions, err := patch.InterpolatePositions(learned.Data, d.Hidden, extra, from, side,
+				side)
 			if err != nil {
 				l.err = fmt.Errorf("vision: tensor %s: %w", name, err)
 				return matrix{}
@@ -230,15 +248,34 @@ func (l *loader) readBlock(d *description, i int) *block {
 		b.gate = layer("ffn_gate", "ffn_gate", d.FF, n)
 	}
 	b.up, b.down = layer("ffn_up", up, d.FF, n), layer("ffn_down", down, n, d.FF)
-	if d.Rotary.Adjacent && l.err == nil {
-		b.q.parted(d.Heads)
-		b.k.parted(d.Heads)
+	if d.Sandwich {
+		l.readSandwich(d, b, name)
+	}
+	if pairs := d.Rotary.pairs(n / d.Heads); pairs != nil && l.err == nil {
+		for _, part := range []*linear{&b.q, &b.k} {
+			part.reorder(d.Heads, pairs)
+		}
+		for i := range 2 {
+			b.heads[i].reorder(pairs)
+		}
 	}
 	if d.Scaled {
 		b.o.scale(l.vector(name("ls1.weight"), n))
 		b.down.scale(l.vector(name("ls2.weight"), n))
 	}
 	return b
+}
+
+// readSandwich reads the norms of heads and of what is added.
+func (l *loader) readSandwich(d *description, b *block, name func(part string) string) {
+	dim := d.Hidden / d.Heads
+	b.heads = [3]norm{*l.norm(name("attn_q_norm"), dim, rmsNorm),
+		*l.norm(name("attn_k_norm"), dim, rmsNorm), plainNorm(dim)}
+	b.added = [2]norm{*l.norm(name("attn_post_norm"), d.Hidden, rmsNorm),
+		*l.norm(name("ffn_post_norm"), d.Hidden, rmsNorm)}
+	for i := range b.heads[0].gain { // attention divides by the root
+		b.heads[0].gain[i] *= float32(math.Sqrt(float64(dim)))
+	}
 }
 
 func (l *loader) readHead(d *description) *head {
@@ -272,33 +309,55 @@ func (l *loader) readChain(d *description, c *chain) (p projection) {
 	if !d.Pooled {
 		merged *= d.Merge * d.Merge
 	}
-	if c.Norm.Name != "" {
+	if c.Norm.Kind != noNorm {
 		n := in
 		if c.Norm.Merged {
 			n = merged
 		}
-		p.norm = l.norm(c.Norm.Name, n, c.Norm.Kind)
+		if c.Norm.Plain {
+			plain := plainNorm(n)
+			p.norm = &plain
+		} else {
+			p.norm = l.norm(c.Norm.Name, n, c.Norm.Kind)
+		}
 		p.norm.eps = c.Norm.Eps
 	}
 	at := merged
-	for _, part := range c.Parts {
-		name := part.Name + ".weight"
-		var layer linear
-		if out := l.outputs(name, part.Transposed); part.Transposed {
-			layer.weight = transpose(l.matrix(name, at, out))
-		} else {
-			layer.weight = l.matrix(name, out, at)
-		}
-		if part.Bias {
-			layer.bias = l.vector(part.Name+".bias", layer.weight.Rows)
-		}
-		if part.Interleave && l.err == nil {
-			layer.channelsLast(in)
-		}
-		p.layers = append(p.layers, layer)
-		if at = layer.weight.Rows; l.err != nil {
+	for i := range c.Parts {
+		next := l.readPart(d, &c.Parts[i], in, at)
+		p.layers = append(p.layers, next)
+		if at = next.weight.Rows; l.err != nil {
 			break
 		}
 	}
 	return p
+}
+
+// readPart reads a layer of a chain that takes rows of at numbers; in is that of one patch.
+func (l *loader) readPart(d *description, part *part, in, at int) (y layer) {
+	name := part.Name + ".weight"
+	out := l.outputs(name, part.Transposed)
+	t, _ := l.file.Tensor(name)
+	switch {
+	case part.Transposed:
+		y.weight = transpose(l.matrix(name, at, out))
+	case part.Interleave && t != nil && len(t.Dims) == 4:
+		y.weight = l.matrix(name, out, at, d.Merge, d.Merge, in, out)
+	default:
+		y.weight = l.matrix(name, out, at)
+	}
+	if part.Bias {
+		y.bias = l.vector(part.Name+".bias", y.weight.Rows)
+	}
+	if part.Interleave && l.err == nil {
+		y.channelsLast(in)
+	}
+	if part.Norm != "" {
+		y.norm = *l.norm(part.Norm, y.weight.Rows, layerNorm)
+		y.norm.eps = 1e-5 // of torch's LayerNorm
+	}
+	if part.Gate != "" {
+		y.gate = l.linear(part.Gate, y.weight.Rows, at, part.Bias)
+	}
+	return y
 }

@@ -22,6 +22,7 @@ type Native struct {
 	plan    *nn.Plan
 	patches *patch.Embedding
 	table   matrix   // of positions
+	first   *nn.Norm // of patch embeddings before positions; nil where the family has none
 	pre     *nn.Norm // nil where the family has none
 	blocks  []*nn.Block
 	post    *nn.Norm // of the state after the last block; nil where there is none
@@ -133,6 +134,9 @@ func (s *nativeSink) embedding(e *embedding) (err error) {
 		Precision: n.plan.Config().Precision, Threads: n.plan.Config().Threads,
 	}, patch.Weights{Patch: e.patch.weight.Data, Bias: e.patch.bias, Class: e.class,
 		ClassLast: d.Layout == LibmtmdFault})
+	if err == nil && e.patchNorm != nil {
+		n.first, err = n.plan.NewNorm(normWeights(e.patchNorm))
+	}
 	if err == nil && e.pre != nil {
 		n.pre, err = n.plan.NewNorm(normWeights(e.pre))
 	}
@@ -155,6 +159,9 @@ func (s *nativeSink) block(i int, b *block) error {
 			Q: linearWeights(b.q), K: linearWeights(b.k), V: linearWeights(b.v),
 			O:    linearWeights(b.o),
 			Gate: linearWeights(b.gate), Up: linearWeights(b.up), Down: linearWeights(b.down),
+			Heads: [3]nn.NormWeights{normWeights(&b.heads[0]), normWeights(&b.heads[1]),
+				normWeights(&b.heads[2])},
+			Added: [2]nn.NormWeights{normWeights(&b.added[0]), normWeights(&b.added[1])},
 		})
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -182,7 +189,8 @@ func (s *nativeSink) head(h *head) (err error) {
 		}
 		var layers []nn.Layer
 		for k, l := range c.layers {
-			layers = append(layers, nn.Layer{LinearWeights: linearWeights(l),
+			layers = append(layers, nn.Layer{LinearWeights: linearWeights(l.linear),
+				Norm: normWeights(&l.norm), Gate: linearWeights(l.gate),
 				Activation: nativeActivations[n.d.Chains[i].Parts[k].Activation]})
 		}
 		m, err := n.plan.NewMLP(norm, layers)
@@ -288,6 +296,7 @@ func (n *Native) Close() error {
 			b.Close()
 		}
 	}
+	n.first.Close()
 	n.pre.Close()
 	n.post.Close()
 	for _, c := range n.chains {

@@ -197,16 +197,7 @@ func (j *nativeJob) run() error {
 	n, b := j.tower, j.batches[j.at]
 	switch {
 	case j.step == 0:
-		if err := n.patches.Run(b.shape.grid, j.in.Tiles[b.first:b.first+b.tiles],
-			j.state.Buffer()); err != nil {
-			return err
-		}
-		if n.pre != nil {
-			if err := n.plan.RunNorm(n.pre, j.state); err != nil {
-				return err
-			}
-		}
-		return j.reached(0)
+		return j.embed()
 	case j.step == b.steps(n)-1:
 		return j.finish()
 	}
@@ -223,6 +214,31 @@ func (j *nativeJob) run() error {
 		return nil
 	}
 	return j.reached(block + 1)
+}
+
+// embed makes the states before the first block.
+func (j *nativeJob) embed() error {
+	n, b := j.tower, j.batches[j.at]
+	if err := n.patches.Run(b.shape.grid, j.in.Tiles[b.first:b.first+b.tiles],
+		j.state.Buffer()); err != nil {
+		return err
+	}
+	for _, norm := range []*nn.Norm{n.first, n.pre} {
+		if norm == nil {
+			continue
+		}
+		if err := n.plan.RunNorm(norm, j.state); err != nil {
+			return err
+		}
+		if norm == n.first {
+			for i, x := 0, j.state.X(); i < len(x); i += len(b.shape.later) {
+				for k, v := range b.shape.later {
+					x[i+k] += v
+				}
+			}
+		}
+	}
+	return j.reached(0)
 }
 
 // reached does what follows a state after so many blocks: the last norm, and what reads the state.

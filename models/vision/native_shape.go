@@ -12,6 +12,7 @@ type prepared struct {
 	*shape
 	grid   *patch.Grid
 	rotary *nn.Rotary
+	later  []float32 // positions that are added behind the norm of patch embeddings, else nil
 }
 
 // prepare makes ready for pictures of a size. The tower's lock is held, or nobody else knows the
@@ -23,8 +24,11 @@ func (n *Native) prepare(width, height int) (_ *prepared, err error) {
 			p.close()
 		}
 	}()
-	if p.grid, err = n.patches.NewGrid(width, height, p.order, p.positions(n.d, n.table)); err !=
-		nil {
+	positions := p.positions(n.d, n.table)
+	if n.d.PatchNorm {
+		p.later, positions = positions, nil
+	}
+	if p.grid, err = n.patches.NewGrid(width, height, p.order, positions); err != nil {
 		return nil, wrap(err)
 	}
 	if n.d.Rotary.Theta > 0 {

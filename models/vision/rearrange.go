@@ -22,23 +22,44 @@ func (l linear) thirds() (q, k, v linear) {
 	return q, k, v
 }
 
-// parted reorders the outputs of each head from pairs side by side to the first numbers of all
-// pairs, then the second ones.
-func (l *linear) parted(heads int) {
-	dim := l.weight.Rows / heads
-	from := func(to int) int {
-		head, i := to/dim*dim, to%dim
-		if i < dim/2 {
-			return head + 2*i
+// pairs tells where the numbers of a head of dim come from in the weights, so that the first
+// numbers of all pairs come first, rows' pairs before columns', then the second ones; nil where they
+// stand so.
+func (r rotary) pairs(dim int) (from []int) {
+	switch {
+	case r.Adjacent:
+		for i := range dim {
+			from = append(from, i%(dim/2)*2+i/(dim/2))
 		}
-		return head + 2*(i-dim/2) + 1
+	case r.Quarters:
+		n := dim / 4
+		for _, quarter := range []int{2, 0, 3, 1} {
+			for i := range n {
+				from = append(from, quarter*n+i)
+			}
+		}
 	}
+	return from
+}
+
+// reorder puts the outputs of each head in another order.
+func (l *linear) reorder(heads int, from []int) {
+	dim := l.weight.Rows / heads
 	weight, bias := slices.Clone(l.weight.Data), slices.Clone(l.bias)
 	for to := range l.weight.Rows {
-		copy(l.weight.Row(to), weight[from(to)*l.weight.Cols:])
+		at := to/dim*dim + from[to%dim]
+		copy(l.weight.Row(to), weight[at*l.weight.Cols:])
 		if bias != nil {
-			l.bias[to] = bias[from(to)]
+			l.bias[to] = bias[at]
 		}
+	}
+}
+
+// reorder puts the weights of a norm of a head in another order; none where it has none.
+func (n *norm) reorder(from []int) {
+	gain := slices.Clone(n.gain)
+	for to := range gain {
+		n.gain[to] = gain[from[to]]
 	}
 }
 

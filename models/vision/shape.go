@@ -3,6 +3,9 @@ package vision
 import (
 	"fmt"
 	"math"
+
+	"github.com/eyelet-engine/eyelet/kernels/patch"
+	"github.com/eyelet-engine/eyelet/kernels/ref"
 )
 
 // shape is how a tower sees pictures of one size: which patch each row is of, where its tokens
@@ -71,18 +74,40 @@ func (s *shape) patch(i int) (y, x int) {
 func (s *shape) positions(d *description, table matrix) []float32 {
 	switch d.Positions {
 	case learned:
-		if s.order == nil {
-			return table.Data
-		}
-		out := append([]float32(nil), table.Data[:s.classes*table.Cols]...)
-		for _, at := range s.order {
-			out = append(out, table.Row(s.classes+int(at))...)
-		}
-		return out
+		return s.sorted(table)
 	case bilinear:
 		return s.bilinear(table)
+	case bicubic:
+		side := int(math.Sqrt(float64(table.Rows)))
+		grid, err := patch.InterpolatePositions(table.Data, table.Cols, 0, side, s.cols, s.rows)
+		if err != nil {
+			return nil // such a picture was refused before
+		}
+		return s.sorted(ref.MatrixOf(s.cols*s.rows, table.Cols, grid))
+	case axial:
+		out := make([]float32, 0, s.cols*s.rows*table.Cols)
+		for i := range s.cols * s.rows {
+			y, x := s.patch(i)
+			across, down := table.Row(x), table.Row(d.MostAcross+y)
+			for k := range across {
+				out = append(out, across[k]+down[k])
+			}
+		}
+		return out
 	}
 	return nil
+}
+
+// sorted puts the rows of all patches in the order of the tower's.
+func (s *shape) sorted(table matrix) []float32 {
+	if s.order == nil {
+		return table.Data
+	}
+	out := append([]float32(nil), table.Data[:s.classes*table.Cols]...)
+	for _, at := range s.order {
+		out = append(out, table.Row(s.classes+int(at))...)
+	}
+	return out
 }
 
 // bilinear interpolates a square table of positions, its corners on the picture's:
@@ -198,6 +223,9 @@ func (d *description) checkSize(w, h int) error {
 	if cols, rows := w/d.PatchSize, h/d.PatchSize; cols > maxPatchesOfPicture/rows {
 		return fmt.Errorf("%d x %d patches; at most %d are supported", cols, rows,
 			maxPatchesOfPicture)
+	} else if d.MostAcross > 0 && max(cols, rows) > d.MostAcross {
+		return fmt.Errorf("%d x %d patches; the tower has positions for %d", cols, rows,
+			d.MostAcross)
 	}
 	return nil
 }

@@ -77,13 +77,14 @@ func (l *loader) has(name string) bool {
 // outputs returns the number of rows of a weight matrix, for widths that only the
 // tensors tell; of columns where it is stored transposed.
 func (l *loader) outputs(name string, transposed bool) int {
-	at := 1
-	if transposed {
-		at = 0
-	}
-	if t, ok := l.file.Tensor(name); ok && len(t.Dims) == 2 && t.Dims[at] >= 1 &&
-		t.Dims[at] <= math.MaxInt32 {
-		return int(t.Dims[at])
+	if t, ok := l.file.Tensor(name); ok && (len(t.Dims) == 2 || len(t.Dims) == 4) {
+		n := t.Dims[len(t.Dims)-1]
+		if transposed {
+			n = t.Dims[0]
+		}
+		if n >= 1 && n <= math.MaxInt32 {
+			return int(n)
+		}
 	}
 	return 1 // the tensor's own check will name what is wrong
 }
@@ -103,6 +104,15 @@ func (l *loader) norm(name string, n int, kind normKind) *norm {
 		w.bias = l.vector(name+".bias", n)
 	}
 	return w
+}
+
+// plainNorm is an RMS norm without weights.
+func plainNorm(n int) norm {
+	gain := make([]float32, n)
+	for i := range gain {
+		gain[i] = 1
+	}
+	return norm{gain: gain}
 }
 
 // matrix reads a rows x cols matrix. Its dimensions in the file, fastest first, are
