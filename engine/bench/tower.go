@@ -132,6 +132,7 @@ type Stages struct {
 	Blocks    time.Duration // transformer blocks
 	Projector time.Duration
 	Total     time.Duration
+	Longest   time.Duration // of the steps between which a scheduler does other things
 }
 
 // Encode encodes an Input as vision.Encode does, a step at a time, and takes the time of the
@@ -169,6 +170,7 @@ func encodePart(ctx context.Context, e vision.Encoder, in *vision.Input, part in
 			return nil, err
 		}
 		took := time.Since(before)
+		s.Longest = max(s.Longest, took)
 		switch {
 		case !known:
 		case stage == vision.Embedding:

@@ -89,6 +89,7 @@ type ContestantReport struct {
 type EncodeReport struct {
 	Tiles  int     `json:"tiles"`
 	MS     Spread  `json:"ms"`
+	StepMS Spread  `json:"longest_step_ms"` // between which a scheduler does other things
 	GFLOP  float64 `json:"gflop"`
 	GFLOPS float64 `json:"gflops"` // GFLOP/s at the median
 	// GFLOP/s over the limit of the precision
@@ -110,6 +111,7 @@ type contestant struct {
 	tower     *Tower
 	blocks    int
 	times     [][]float64 // by number of tiles and round, in milliseconds
+	longest   [][]float64 // steps, likewise
 	peaks     []*int64    // by number of tiles
 	agreement []Agreement
 }
@@ -369,6 +371,7 @@ func (r *visionRun) open(ctx context.Context, c *contestant) (err error) {
 	}
 	r.step(1, c.name()+", for the first time")
 	c.times, c.peaks = make([][]float64, len(r.inputs)), make([]*int64, len(r.inputs))
+	c.longest = make([][]float64, len(r.inputs))
 	for i, in := range r.inputs {
 		settleMemory()
 		canTell = canTell && forgetPeak()
@@ -414,6 +417,7 @@ func (r *visionRun) rounds(ctx context.Context) error {
 					return fmt.Errorf("%s: %w", c.name(), err)
 				}
 				c.times[i] = append(c.times[i], milliseconds(s.Total))
+				c.longest[i] = append(c.longest[i], milliseconds(s.Longest))
 				r.step(float64(len(in.Tiles)), "")
 			}
 		}
@@ -445,7 +449,8 @@ func (r *visionRun) conclude() {
 			Agreement:   c.agreement,
 		}
 		for i, in := range r.inputs {
-			e := EncodeReport{Tiles: len(in.Tiles), MS: spreadOf(c.times[i]), PeakBytes: c.peaks[i]}
+			e := EncodeReport{Tiles: len(in.Tiles), MS: spreadOf(c.times[i]),
+				StepMS: spreadOf(c.longest[i]), PeakBytes: c.peaks[i]}
 			e.GFLOP = r.w.tile(c.blocks) * float64(e.Tiles)
 			e.GFLOPS = e.GFLOP / e.MS.Median * 1000
 			for _, l := range r.report.Limits {

@@ -89,7 +89,8 @@ func checkContestant(t *testing.T, c ContestantReport) {
 		return
 	}
 	for i, e := range c.Encodes {
-		if e.MS.Low <= 0 || e.MS.Low > e.MS.Median || e.MS.Median > e.MS.High || e.GFLOPS <= 0 {
+		if e.MS.Low <= 0 || e.MS.Low > e.MS.Median || e.MS.Median > e.MS.High || e.GFLOPS <= 0 ||
+			e.StepMS.Low <= 0 || e.StepMS.High > e.MS.High {
 			t.Errorf("%s: %+v", c.Name, e)
 		}
 		if (e.LimitShare != nil) != (c.Backend == "native") ||

@@ -106,6 +106,48 @@ func TestFamiliesAreEncodedAsInTransformers(t *testing.T) {
 	}
 }
 
+// Large towers are computed in many steps: parts of blocks and of projectors, of which some read
+// states between blocks.
+func TestFamiliesAreTheSameInManySteps(t *testing.T) {
+	for _, g := range described(t) {
+		t.Run(g.Name, func(t *testing.T) {
+			n, err := LoadNative(projectorOf(t, g), NativeOptions{Precision: nn.F32, Threads: 2})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer n.Close()
+			encode := func() (rows []float32, steps int) {
+				in := preprocess(t, n, layouttest.Scene(320, 240))
+				job, err := n.Begin(in, 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer job.Close()
+				if _, steps = job.Progress(); job.Advance(t.Context(), steps) != nil {
+					t.Fatal("the job does not end")
+				}
+				rows, err = job.Rows()
+				if err != nil {
+					t.Fatal(err)
+				}
+				return slices.Clone(rows), steps
+			}
+			want, few := encode()
+			n.stepLimit = 2e5
+			got, many := encode()
+			if many <= 2*few {
+				t.Errorf("%d steps, and %d of a smaller size", few, many)
+			}
+			if len(got) != len(want) {
+				t.Fatalf("%d numbers, want %d", len(got), len(want))
+			}
+			if d := Compare(got, want, n.Info().Width); d.Relative > 1e-5 {
+				t.Errorf("in %d steps: %+v", many, d)
+			}
+		})
+	}
+}
+
 // worstRow compares rows with those that a golden holds. Where there are more rows, the ends of a
 // picture's rows stand between.
 func worstRow(rows []float32, width int, p layouttest.Picture) (relative, cosine float64) {

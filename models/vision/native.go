@@ -28,7 +28,8 @@ type Native struct {
 	post    *nn.Norm // of the state after the last block; nil where there is none
 	chains  []*nn.MLP
 
-	batchLimit int // tiles of a batch, in tests; 0 for what suits the threads
+	batchLimit int     // tiles of a batch, in tests; 0 for what suits the threads
+	stepLimit  float64 // operations of a step, in tests; 0 for workOfStep
 
 	mu     sync.Mutex // guards the weights and the scratch memory
 	tile   *prepared  // of a tower for tiles

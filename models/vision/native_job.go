@@ -12,16 +12,15 @@ import (
 )
 
 // nativeJob is the encoding of a part of an Input. Its tiles go through the tower in batches, one
-// after the other. A step is the embedding of a batch, a part of one of its blocks, or its
-// projectors.
+// after the other.
 type nativeJob struct {
 	tower    *Native
 	in       *Input
 	batches  []*batch
 	state    *nn.State        // of the batch in hand
 	features []*onednn.Buffer // what the chains read that read more than one state, else nil
-	made     []*onednn.Buffer // rows that chains have made of the batch
-	out      []float32        // rows of all tiles
+	rows     []float32        // that chains have made of the batch, in the order of the tower
+	out      []float32        // of all tiles, in the order of the pictures
 	at       int              // batch in hand
 	step     int              // steps of it that are done
 	done     int              // steps of all batches
@@ -35,11 +34,15 @@ type batch struct {
 	shape         *prepared
 	own           bool          // the shape is the batch's to close
 	full, windows *nn.Attention // windows is nil where all blocks attend to whole pictures
-	parts         int           // steps of a block
+	steps         []step
 }
 
-// steps are the embedding, the blocks and the projectors.
-func (b *batch) steps(n *Native) int { return 2 + n.info.Blocks*b.parts }
+// step is the embedding of a batch, or one of several parts of a block's or a chain's work.
+type step struct {
+	stage       Stage
+	index       int // of the block or chain
+	part, parts int
+}
 
 // rowsOfThread is how many rows a thread needs to be well used.
 const rowsOfThread = 256
@@ -62,8 +65,7 @@ func (n *Native) Begin(in *Input, part int) (_ Job, err error) {
 	if n.closed {
 		return nil, errClosed
 	}
-	j := &nativeJob{tower: n, in: in, features: make([]*onednn.Buffer, len(n.chains)),
-		made: make([]*onednn.Buffer, len(n.chains))}
+	j := &nativeJob{tower: n, in: in, features: make([]*onednn.Buffer, len(n.chains))}
 	defer func() {
 		if err != nil {
 			j.free()
@@ -79,6 +81,7 @@ func (n *Native) Begin(in *Input, part int) (_ Job, err error) {
 			return nil, wrap(err)
 		}
 		first += b.tiles
+		b.steps = n.stepsOf(b)
 		tokens += b.tiles * n.d.tokensOf(b.shape.width, b.shape.height)
 	}
 	j.out = make([]float32, 0, tokens*n.info.Width)
@@ -114,8 +117,46 @@ func (n *Native) newBatch(in *Input, first int) (b *batch, err error) {
 			return b, err
 		}
 	}
-	b.parts = int(math.Ceil(n.plan.BlockWork(b.full) / workOfStep))
 	return b, nil
+}
+
+// attention is that of a block.
+func (n *Native) attention(b *batch, block int) *nn.Attention {
+	if b.windows != nil && !n.d.Full[block] {
+		return b.windows
+	}
+	return b.full
+}
+
+// tokens is the number of tokens of a tile.
+func (b *batch) tokens(n *Native) int {
+	return b.shape.cols / n.d.Merge * (b.shape.rows / n.d.Merge)
+}
+
+// stepsOf lists the work of a batch. A chain runs as soon as the last state that it reads is there,
+// since the next block changes it.
+func (n *Native) stepsOf(b *batch) []step {
+	list := []step{{stage: Embedding, parts: 1}}
+	add := func(stage Stage, index int, work float64) {
+		parts := int(math.Ceil(work / cmp.Or(n.stepLimit, workOfStep)))
+		for part := range parts {
+			list = append(list, step{stage, index, part, parts})
+		}
+	}
+	tokens := b.tokens(n)
+	reached := func(depth int) {
+		for i, c := range n.chains {
+			if slices.Max(n.d.Chains[i].Reads) == depth {
+				add(Projecting, i, 2*float64(b.tiles*tokens)*c.Weights())
+			}
+		}
+	}
+	reached(0)
+	for block := range n.info.Blocks {
+		add(InBlocks, block, n.plan.BlockWork(n.attention(b, block)))
+		reached(block + 1)
+	}
+	return list
 }
 
 // open makes room for the batch in hand.
@@ -137,26 +178,24 @@ func (j *nativeJob) open() (err error) {
 			}
 		}
 	}
+	j.rows = make([]float32, b.tiles*b.tokens(n)*n.info.Width)
 	return nil
 }
 
 // Progress implements [Job].
 func (j *nativeJob) Progress() (done, total int) {
 	for _, b := range j.batches {
-		total += b.steps(j.tower)
+		total += len(b.steps)
 	}
 	return j.done, total
 }
 
 // Stage implements [Staged].
 func (j *nativeJob) Stage() Stage {
-	switch {
-	case j.at == len(j.batches) || j.step == j.batches[j.at].steps(j.tower)-1:
+	if j.at == len(j.batches) {
 		return Projecting
-	case j.step == 0:
-		return Embedding
 	}
-	return InBlocks
+	return j.batches[j.at].steps[j.step].stage
 }
 
 // Advance implements [Job].
@@ -178,9 +217,10 @@ func (j *nativeJob) Advance(ctx context.Context, steps int) error {
 		if err := j.run(); err != nil {
 			return wrap(err)
 		}
-		if j.step++; j.step < j.batches[j.at].steps(n) {
+		if j.step++; j.step < len(j.batches[j.at].steps) {
 			continue
 		}
+		j.finish()
 		j.at, j.step = j.at+1, 0
 		if j.at < len(j.batches) {
 			if err := j.open(); err != nil {
@@ -195,25 +235,21 @@ func (j *nativeJob) Advance(ctx context.Context, steps int) error {
 // run does the next step of the batch in hand.
 func (j *nativeJob) run() error {
 	n, b := j.tower, j.batches[j.at]
-	switch {
-	case j.step == 0:
+	s := b.steps[j.step]
+	switch s.stage {
+	case Embedding:
 		return j.embed()
-	case j.step == b.steps(n)-1:
-		return j.finish()
+	case Projecting:
+		return j.project(s)
 	}
-	block, part := (j.step-1)/b.parts, (j.step-1)%b.parts
-	attention := b.full
-	if b.windows != nil && !n.d.Full[block] {
-		attention = b.windows
-	}
-	if err := n.plan.RunBlockPart(n.blocks[block], j.state, attention, b.shape.rotary, part,
-		b.parts); err != nil {
+	if err := n.plan.RunBlockPart(n.blocks[s.index], j.state, n.attention(b, s.index),
+		b.shape.rotary, s.part, s.parts); err != nil {
 		return err
 	}
-	if part < b.parts-1 {
+	if s.part < s.parts-1 {
 		return nil
 	}
-	return j.reached(block + 1)
+	return j.reached(s.index + 1)
 }
 
 // embed makes the states before the first block.
@@ -241,7 +277,8 @@ func (j *nativeJob) embed() error {
 	return j.reached(0)
 }
 
-// reached does what follows a state after so many blocks: the last norm, and what reads the state.
+// reached does what follows a state after so many blocks: the last norm, and keeping it for chains
+// that read several.
 func (j *nativeJob) reached(depth int) error {
 	n := j.tower
 	if n.post != nil && depth == n.info.Blocks {
@@ -250,13 +287,8 @@ func (j *nativeJob) reached(depth int) error {
 		}
 	}
 	for i, c := range n.d.Chains {
-		switch {
-		case len(c.Reads) > 1:
+		if len(c.Reads) > 1 {
 			j.collect(i, depth)
-		case c.Reads[0] == depth && depth < n.info.Blocks:
-			if err := j.project(i); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
@@ -277,55 +309,50 @@ func (j *nativeJob) collect(chain, depth int) {
 	}
 }
 
-// project runs a chain over the batch.
-func (j *nativeJob) project(chain int) error {
-	n, b := j.tower, j.batches[j.at]
-	c, s := n.d.Chains[chain], b.shape
-	from, width := j.state.Buffer(), n.d.Hidden*len(c.Reads)
-	if j.features[chain] != nil {
-		from = j.features[chain]
+// project runs a chain over a part of the tokens of each tile.
+func (j *nativeJob) project(s step) error {
+	n, b, d := j.tower, j.batches[j.at], &j.tower.d.Chains[s.index]
+	from, width := j.state.Buffer(), n.d.Hidden*len(d.Reads)
+	if j.features[s.index] != nil {
+		from = j.features[s.index]
 	}
-	tokens := s.cols / n.d.Merge * (s.rows / n.d.Merge)
-	rows := nn.Rows{Stride: s.length(), Skip: s.classes, Count: tokens, Width: width}
+	tokens := b.tokens(n)
+	first, end := tokens*s.part/s.parts, tokens*(s.part+1)/s.parts
+	if first == end {
+		return nil
+	}
+	rows := nn.Rows{Stride: b.shape.length(), Skip: b.shape.classes + first*n.d.Merge*n.d.Merge,
+		Count: end - first, Width: width}
 	if n.d.Pooled {
 		rows.Pool = n.d.Merge * n.d.Merge
 	}
-	made, err := n.plan.RunMLP(n.chains[chain], from, b.tiles, rows)
-	if err == nil {
-		j.made[chain].Close()
-		j.made[chain] = made
+	made, err := n.plan.RunMLP(n.chains[s.index], from, b.tiles, rows)
+	if err != nil {
+		return err
 	}
-	return err
-}
-
-// finish runs the chains that are left and appends the batch's image tokens to the result.
-func (j *nativeJob) finish() error {
-	n, b := j.tower, j.batches[j.at]
-	for i := range n.chains {
-		if j.made[i] == nil {
-			if err := j.project(i); err != nil {
-				return err
-			}
-		}
+	defer made.Close()
+	column := 0
+	for _, c := range n.chains[:s.index] {
+		column += c.Out()
 	}
-	tokens, width := b.shape.cols/n.d.Merge*(b.shape.rows/n.d.Merge), n.info.Width
-	rows := make([]float32, tokens*width)
+	out := n.chains[s.index].Out()
 	for tile := range b.tiles {
-		column := 0
-		for i, c := range n.chains {
-			from := j.made[i].Float32()[tile*tokens*c.Out():]
-			for r := range tokens {
-				copy(rows[r*width+column:], from[r*c.Out():(r+1)*c.Out()])
-			}
-			column += c.Out()
+		for r := first; r < end; r++ {
+			at := tile*(end-first) + r - first
+			copy(j.rows[(tile*tokens+r)*n.info.Width+column:][:out], made.Float32()[at*out:])
 		}
-		j.out = append(j.out, b.shape.tokens(n.d, rows, n.rowEnd, width)...)
-	}
-	for i, made := range j.made {
-		made.Close()
-		j.made[i] = nil
 	}
 	return nil
+}
+
+// finish appends the image tokens of the batch in hand, whose steps are done, to the result.
+func (j *nativeJob) finish() {
+	n, b := j.tower, j.batches[j.at]
+	size := b.tokens(n) * n.info.Width
+	for tile := range b.tiles {
+		j.out = append(j.out, b.shape.tokens(n.d, j.rows[tile*size:][:size], n.rowEnd,
+			n.info.Width)...)
+	}
 }
 
 // Rows implements [Job].
@@ -347,18 +374,16 @@ func (j *nativeJob) Rows() ([]float32, error) {
 func (j *nativeJob) Close() error {
 	j.closed = true
 	j.free()
-	j.in, j.out = nil, nil
+	j.in, j.rows, j.out = nil, nil, nil
 	return nil
 }
 
 // free frees what the kernels hold for the job.
 func (j *nativeJob) free() {
 	j.state.Close()
-	for _, list := range [][]*onednn.Buffer{j.features, j.made} {
-		for i, b := range list {
-			b.Close()
-			list[i] = nil
-		}
+	for i, b := range j.features {
+		b.Close()
+		j.features[i] = nil
 	}
 	for _, b := range j.batches {
 		b.full.Close()

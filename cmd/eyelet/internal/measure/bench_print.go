@@ -52,7 +52,7 @@ func timesText(x float64) string { return fmt.Sprintf("%.2fx", x) }
 func printEncodes(w *strings.Builder, r *bench.VisionReport) {
 	fmt.Fprint(w, "\nEncoding\n")
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprint(t, "  backend\ttiles\ttime\tas fast as libmtmd\taccelerated\tto fewest tiles\tGFLOP\tGFLOP/s\tof limit\tmemory\tweights\tload\n")
+	fmt.Fprint(t, "  backend\ttiles\ttime\tlongest step\tas fast as libmtmd\taccelerated\tto fewest tiles\tGFLOP\tGFLOP/s\tof limit\tmemory\tweights\tload\n")
 	for _, c := range r.Contestants {
 		for i, e := range c.Encodes {
 			mtmd, fast, first, share, memory, weights, load := "", "", "", "", "", "", ""
@@ -74,9 +74,10 @@ func printEncodes(w *strings.Builder, r *bench.VisionReport) {
 			if i == 0 {
 				weights, load = cli.BytesText(uint64(c.WeightBytes)), cli.MillisecondsText(c.LoadMS)
 			}
-			fmt.Fprintf(t, "  %s\t%d\t%s\t%s\t%s\t%s\t%.3g\t%.0f\t%s\t%s\t%s\t%s\n",
+			fmt.Fprintf(t, "  %s\t%d\t%s\t%s\t%s\t%s\t%s\t%.3g\t%.0f\t%s\t%s\t%s\t%s\n",
 				starred(c.Name, c.Emulated), e.Tiles, rangeText(e.MS, cli.MillisecondsText),
-				mtmd, fast, first, e.GFLOP, e.GFLOPS, share, memory, weights, load)
+				cli.MillisecondsText(e.StepMS.Median), mtmd, fast, first, e.GFLOP, e.GFLOPS, share,
+				memory, weights, load)
 		}
 	}
 	_ = t.Flush()
