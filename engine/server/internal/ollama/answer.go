@@ -69,13 +69,6 @@ func (o *Answer) Failed(f *failure.Failure) []answer.Piece {
 	return []answer.Piece{{Data: ErrorBody(f)}}
 }
 
-// ErrorBody returns an error in Ollama's shape.
-func ErrorBody(f *failure.Failure) any {
-	return struct {
-		Error string `json:"error"`
-	}{f.Text}
-}
-
 // Document implements [answer.Renderer].
 func (o *Answer) Document(set *answer.Set) any {
 	a := set.Answers[0]
