@@ -101,6 +101,9 @@ func (c *converter) containing(s *spec, hint string) (body string, done bool) {
 		return "", true
 	}
 	other := c.value(s.items, hint+"-item")
+	if other == "" {
+		return "", true
+	}
 	return fmt.Sprintf(`"[" ws ( %s "," ws )* %s ( "," ws %s )* ws "]"`, other, one, other), true
 }
 

@@ -307,6 +307,22 @@ func TestJSONIsAnyObject(t *testing.T) {
 	}
 }
 
+// The elements of the second branch have no values without the first branch's, of which only some
+// are taken away: no rule is made of the array that would list them.
+func TestContainsBesideElementsWithoutValuesMakesNoRule(t *testing.T) {
+	schema := `{"type":"array","oneOf":[
+		{"allOf":[{"items":{"$ref":"#/definitions/a"}},{"contains":{"$ref":"#/definitions/b"}}]},
+		{"allOf":[{"items":{"$ref":"#/definitions/b"}},{"contains":{"$ref":"#/definitions/a"}}]}],
+		"definitions":{
+			"a":{"type":"array","contains":{"type":"number","multipleOf":11,"minimum":100}},
+			"b":{"type":"array","items":{"type":"number","multipleOf":4}}}}`
+	s, err := Compile(t.Context(), []byte(schema), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkSamples(t, schema, s, 300, rand.New(rand.NewSource(4)).Intn)
+}
+
 func TestEveryTextOfARandomSchemaIsValid(t *testing.T) {
 	made := 0
 	rapid.Check(t, func(t *rapid.T) {
