@@ -120,6 +120,15 @@ func (spec *ModelSpec) CheckDevice() error {
 	return err
 }
 
+// LayerDevices are the devices that take layers of the model, for who loads it without an engine:
+// nil stands for all GPUs of this machine, an empty list for none. Errors are those of CheckDevice.
+func (spec *ModelSpec) LayerDevices(ctx context.Context) ([]ggml.Device, error) {
+	if err := ggml.Load(); err != nil {
+		return nil, err
+	}
+	return spec.gpus(ctx)
+}
+
 // deviceNames says what ModelSpec.Device can be.
 func deviceNames(gpus []ggml.Device) string {
 	if len(gpus) == 0 {

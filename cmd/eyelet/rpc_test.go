@@ -189,6 +189,30 @@ func TestAnswersOverTwoServersAreThoseOfOneProcess(t *testing.T) {
 	ask("--rpc", "127.0.0.1:99999").mustFail(t, cli.ExitUsage, "HOST:PORT")
 }
 
+// Speeds are measured of a model that lies elsewhere, by the engine and as llama-bench does.
+func TestSpeedIsMeasuredOverAServer(t *testing.T) {
+	env := rpcEnvironment(t)
+	server := startRPC(t, env, "--threads", "1")
+	args := []string{"bench", "quants", seedModel, "--only", "speed", "--reps", "1", "--threads",
+		"1", "--json", "--rpc"}
+	o := invocation{args: append(args, server), env: env}.run(t)
+	var got struct {
+		Setup struct{ RPC string }
+		Cells []struct {
+			Speed struct {
+				Tests []struct{ Mean float64 }
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(o.stdout), &got); err != nil || o.code != exitOK ||
+		got.Setup.RPC != server || len(got.Cells) != 1 {
+		t.Errorf("exit code %d, %v: %s%s", o.code, err, o.stdout, o.stderr)
+	}
+	invocation{args: append(args, "127.0.0.1:1"), env: env}.run(t).mustFail(t, exitFailure,
+		"127.0.0.1:1")
+	eyelet(t, "bench", "quants", seedModel, "--rpc", server).mustFail(t, exitUsage, "--only speed")
+}
+
 // A model is spread over two servers, of which the connection to one breaks at a random moment. The
 // request ends with an error, and the next is answered.
 func TestAServerOutlivesTheMachinesThatItUses(t *testing.T) {

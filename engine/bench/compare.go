@@ -118,6 +118,7 @@ func notes(a, b *Results) (list []string) {
 		{"oneDNN", a.Host.OneDNN, b.Host.OneDNN}, {"Go", a.Host.Go, b.Host.Go},
 		{"text", a.Setup.TextSHA256, b.Setup.TextSHA256}, {"questions", a.Setup.QuestionsSHA,
 			b.Setup.QuestionsSHA},
+		{"RPC servers", cmp.Or(a.Setup.RPC, "none"), cmp.Or(b.Setup.RPC, "none")},
 		{"base", a.Setup.BaseModel + " " + a.Setup.BaseProjector + " " + a.Setup.BaseKV,
 			b.Setup.BaseModel + " " + b.Setup.BaseProjector + " " + b.Setup.BaseKV},
 		{"accelerator", cmp.Or(a.Host.Accelerator, b.Host.Accelerator), cmp.Or(b.Host.Accelerator,

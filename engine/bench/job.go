@@ -35,6 +35,7 @@ type Job struct {
 	Batch     int    `json:"batch,omitempty"`   // micro-batch
 	Context   int    `json:"context,omitempty"` // of the engine; 0 means its default
 	Reps      int    `json:"reps,omitempty"`
+	RPC       string `json:"rpc,omitempty"`  // as in engine.ModelSpec; of JobSpeed alone
 	Base      bool   `json:"base,omitempty"` // it is the base that others are compared with
 	// Known are the figures of the model over the text, if another job found them; NoTokens leaves
 	// out the tests of llama-bench, which another job ran: the projector takes no part in either.
@@ -390,7 +391,16 @@ func (j *Job) speed(ctx context.Context, progress func(string)) (*Speed, error) 
 	}
 	return s, OnThread(func() error {
 		progress("loading the model")
-		lm, err := llama.LoadModel(ctx, j.Model, llama.ModelParams{GPULayers: llama.NoGPULayers})
+		params := llama.ModelParams{GPULayers: llama.NoGPULayers}
+		if j.RPC != "" {
+			spec := engine.ModelSpec{RPC: j.RPC}
+			var err error
+			if params.Devices, err = spec.LayerDevices(ctx); err != nil {
+				return err
+			}
+			params.GPULayers = 0 // as many as there are
+		}
+		lm, err := llama.LoadModel(ctx, j.Model, params)
 		if err != nil {
 			return fmt.Errorf("%w: %w", engine.ErrModelFile, err)
 		}

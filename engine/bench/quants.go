@@ -43,6 +43,9 @@ type QuantsOptions struct {
 	NoSpeed   bool
 	NoQuality bool
 	Against   bool // run llama-bench on the same, in turn
+	// RPC names servers that take layers of the models, as in engine.ModelSpec. Speed alone is
+	// measured with them.
+	RPC string
 
 	// Run runs a job elsewhere, in a process of its own; nil runs it here.
 	Run func(ctx context.Context, j *Job, progress func(next string)) (*JobResult, error)
@@ -115,6 +118,10 @@ func (m *matrix) prepare() error {
 		return fmt.Errorf("%w: no model, or no folder for the results", engine.ErrRequest)
 	}
 	o.Reps, o.Runs = cmp.Or(o.Reps, 5), cmp.Or(o.Runs, 1)
+	if o.RPC != "" && (!o.NoQuality || o.Against) {
+		return fmt.Errorf("%w: with RPC servers speed alone is measured, and no peer",
+			engine.ErrRequest)
+	}
 	if len(o.KV) == 0 {
 		o.KV = []string{"f16"}
 	}
@@ -167,7 +174,7 @@ func (m *matrix) open() error {
 		return err
 	}
 	r.Setup = Setup{BaseKV: o.KV[0], Windows: o.Windows, Count: o.Count, Seed: o.Seed, Reps: o.Reps,
-		Context: o.Context}
+		Context: o.Context, RPC: o.RPC}
 	r.Setup.BaseModel = baseOf(r.Models, o.Base)
 	r.Setup.BaseProjector = baseOf(r.Projectors, o.BaseProjector)
 	if err := os.MkdirAll(filepath.Join(o.Out, workDir), 0o777); err != nil {

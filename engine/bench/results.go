@@ -73,6 +73,7 @@ type Setup struct {
 	Seed          uint64 `json:"question_seed"`
 	Reps          int    `json:"repetitions"`
 	Context       int    `json:"context"`
+	RPC           string `json:"rpc,omitempty"` // servers that have layers of the models
 }
 
 // ModelFile is a file that takes part.

@@ -198,7 +198,7 @@ func askEngine(ctx context.Context, j *Job, s *Speed, step func(next string)) er
 	step("loading")
 	start := time.Now()
 	m, err := e.Load(ctx, engine.ModelSpec{Model: j.Model, Projector: j.Projector,
-		Context: j.Context, CacheType: j.KV, Parallel: 1})
+		Context: j.Context, CacheType: j.KV, Parallel: 1, RPC: j.RPC})
 	if err != nil {
 		return err
 	}

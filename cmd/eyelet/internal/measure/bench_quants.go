@@ -78,6 +78,8 @@ func newBenchQuantsCommand() *cobra.Command {
 	f.IntVarP(&o.q.Reps, "reps", "r", 5, "repetitions of each speed in a process")
 	f.IntVar(&o.q.Runs, "runs",
 		1, "processes that measure each speed, a round of all after the other; several tell bench compare what differs from run to run")
+	f.StringVar(&o.q.RPC, "rpc", "",
+		"with --only speed: other machines that take layers, as HOST:PORT with commas between them")
 	f.IntVar(&o.q.Context, "ctx", 0, "context length, for memory (default: eyelet's own)")
 	f.StringVar(&o.q.Text, "text", "",
 		"text file for perplexity (default: the built-in questions and answers)")
@@ -114,6 +116,8 @@ func (o *benchQuantsOptions) check(models []string) error {
 		return cli.Usagef("--only is %q; give speed or quality", o.only)
 	case o.against != "" && o.against != "llama-bench":
 		return cli.Usagef("--against is %q; give llama-bench", o.against)
+	case o.q.RPC != "" && (o.only != "speed" || o.against != ""):
+		return cli.Usagef("--rpc goes with --only speed, and without --against")
 	case o.against != "" && o.only == "quality":
 		return cli.Usagef("--against measures speed, and --only quality leaves that out")
 	case o.q.Reps < 1 || o.q.Reps > bench.MaxRounds:
