@@ -1,10 +1,10 @@
 #!/bin/sh
-# github.com/nats-io/nats-server/v2 2.15.3, one server with JetStream's file store: a stream that was
-# written to while its disk was full takes no message any more, however much room there is later,
-# until JetStream starts again. Its publisher gets no error, only a timeout, then and later.
+# github.com/nats-io/nats-server/v2 2.15.3, one server with JetStream's file store: a stream that
+# was written to while its disk was full takes no message any more, however much room there is
+# later, until JetStream starts again. Its publisher gets no error, only a timeout, then and later.
 # JetStream says that it is enabled, the stream's state can be read, and streams that were not
-# written to meanwhile work. ShutdownJetStream and EnableJetStream on the running server heal it, and
-# nothing that was acknowledged is lost.
+# written to meanwhile work. ShutdownJetStream and EnableJetStream on the running server heal it,
+# and nothing that was acknowledged is lost.
 #
 # Seen:
 #   the disk is full:       publish to a: nats: timeout
@@ -56,6 +56,11 @@ func main() {
 		_, err := js.AddStream(&nats.StreamConfig{Name: name, Subjects: []string{name}})
 		must(err)
 	}
+	acknowledged := uint64(0)
+	for ; acknowledged < 20; acknowledged++ {
+		_, err := js.Publish("a", make([]byte, 1000))
+		must(err)
+	}
 	// Something else fills the disk.
 	other, err := os.Create("disk/other")
 	must(err)
@@ -63,7 +68,6 @@ func main() {
 		_, err = other.Write(make([]byte, 4096))
 	}
 	must(other.Close())
-	acknowledged := uint64(0)
 	for err = nil; err == nil && acknowledged < 100_000; acknowledged++ {
 		_, err = js.Publish("a", make([]byte, 1000))
 	}

@@ -198,19 +198,16 @@ func TestSpeedIsMeasuredOverAServer(t *testing.T) {
 	o := invocation{args: append(args, server), env: env}.run(t)
 	var got struct {
 		Setup struct{ RPC string }
-		Cells []struct {
-			Speed struct {
-				Tests []struct{ Mean float64 }
-			}
-		}
+		Cells []struct{ Speed map[string]any }
 	}
-	if err := json.Unmarshal([]byte(o.stdout), &got); err != nil || o.code != exitOK ||
-		got.Setup.RPC != server || len(got.Cells) != 1 {
+	if err := json.Unmarshal([]byte(o.stdout), &got); err != nil || o.code != cli.ExitOK ||
+		got.Setup.RPC != server || len(got.Cells) != 1 || len(got.Cells[0].Speed) == 0 {
 		t.Errorf("exit code %d, %v: %s%s", o.code, err, o.stdout, o.stderr)
 	}
-	invocation{args: append(args, "127.0.0.1:1"), env: env}.run(t).mustFail(t, exitFailure,
+	invocation{args: append(args, "127.0.0.1:1"), env: env}.run(t).mustFail(t, cli.ExitFailure,
 		"127.0.0.1:1")
-	eyelet(t, "bench", "quants", seedModel, "--rpc", server).mustFail(t, exitUsage, "--only speed")
+	eyelet(t, "bench", "quants", seedModel, "--rpc", server).mustFail(t, cli.ExitUsage,
+		"--only speed")
 }
 
 // A model is spread over two servers, of which the connection to one breaks at a random moment. The

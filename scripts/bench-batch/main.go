@@ -178,33 +178,26 @@ func queue(ctx context.Context, o options, dir, pictures string) (err error) {
 		})
 		return count.OK, err
 	}
-	past := func(from, to int) (int, error) {
-		var mu sync.Mutex
-		next, good := from, 0
-		var all sync.WaitGroup
-		for range o.parallel {
-			all.Go(func() {
-				for {
-					mu.Lock()
-					i := next
-					next++
-					mu.Unlock()
-					if i >= to {
-						return
-					}
-					r, fault := s.Answer(ctx, batch.Task{ID: strconv.Itoa(i),
-						URL: "/v1/chat/completions", Model: model, Body: body,
-						Pictures: []batch.File{{Name: "p", Path: name(pictures, i), Page: -1}}})
-					mu.Lock()
-					if fault == nil && r.Status == 200 {
-						good++
-					}
-					mu.Unlock()
+	past := func(from, to int) (good int, err error) {
+		tasks := func(yield func(batch.Task) bool) {
+			for i := from; i < to; i++ {
+				if !yield(batch.Task{ID: strconv.Itoa(i), URL: "/v1/chat/completions", Model: model,
+					Body:     body,
+					Pictures: []batch.File{{Name: "p", Path: name(pictures, i), Page: -1}}}) {
+					return
 				}
-			})
+			}
 		}
-		all.Wait()
-		return good, nil
+		answer := func(ctx context.Context, t batch.Task) bool {
+			r, fault := s.Answer(ctx, t)
+			return fault == nil && r.Status == 200
+		}
+		for ok := range batch.InOrder(ctx, o.parallel, tasks, answer) {
+			if ok {
+				good++
+			}
+		}
+		return good, ctx.Err()
 	}
 	if _, err := past(0, 1); err != nil { // loads the model
 		return err

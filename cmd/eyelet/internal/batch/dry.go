@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
@@ -111,7 +112,11 @@ func (r *batchRun) sample() (DryReport, error) {
 	report.Load = time.Since(began).Seconds()
 	began = time.Now()
 	var prompt, image, completion, good int
-	for _, result := range answerAll(r.ctx, r.machine, tasks, r.o.spec.Parallel) {
+	answer := func(ctx context.Context, t batch.Task) *batch.Response {
+		response, _ := r.machine.server.Answer(ctx, t)
+		return response
+	}
+	for result := range batch.InOrder(r.ctx, r.o.spec.Parallel, slices.Values(tasks), answer) {
 		var body answerBody
 		if result == nil || result.Status != 200 || json.Unmarshal(result.Body, &body) != nil {
 			report.Failed++
@@ -135,24 +140,4 @@ func (r *batchRun) sample() (DryReport, error) {
 	report.PromptTokens, report.ImageTokens, report.CompletionTokens = prompt*report.Items/good,
 		image*report.Items/good, completion*report.Items/good
 	return report, nil
-}
-
-// answerAll carries tasks out, some at a time. What failed is nil.
-func answerAll(ctx context.Context, m *localMachine, tasks []batch.Task,
-	parallel int) []*batch.Response {
-	out := make([]*batch.Response, len(tasks))
-	room, done := make(chan struct{}, parallel), make(chan struct{})
-	for i := range tasks {
-		go func() {
-			room <- struct{}{}
-			defer func() { <-room; done <- struct{}{} }()
-			if ctx.Err() == nil {
-				out[i], _ = m.server.Answer(ctx, tasks[i])
-			}
-		}()
-	}
-	for range tasks {
-		<-done
-	}
-	return out
 }

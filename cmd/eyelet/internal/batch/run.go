@@ -326,14 +326,21 @@ func (r *batchRun) work() error {
 			}
 		})
 	}
-	p := r.progress()
-	defer p.end()
+	p := cli.NewItemProgress(r.cmd.ErrOrStderr(), "items", r.state.Items, r.o.quiet)
+	defer p.End()
 	told := time.Time{}
 	count, err := r.queue.Submit(ctx, batch.Submission{
 		Batch: r.state.Batch, Items: r.items(), Resolve: r.resolve, ByPath: r.queue.Embedded() ||
 			r.o.byPath, Tries: r.o.tries,
 		Window: max(64, 4*r.o.spec.Parallel),
-		Done:   p.done,
+		Done: func(ok, known bool) {
+			if ok { // for what is said after Ctrl-C
+				r.count.OK++
+			} else {
+				r.count.Failed++
+			}
+			p.Done(ok, known)
+		},
 		Wait: func(err error) {
 			if time.Since(told) > 10*time.Second {
 				told = time.Now()

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-
-	"github.com/schollz/progressbar/v3"
+	"iter"
 
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/pictures"
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/batch"
 )
 
 // folder asks the same of every picture in a folder, and of every page of the documents in it.
@@ -20,11 +20,10 @@ func (s *Session) folder(in *input, answers *answerFile) error {
 	if err := answers.begin(s.Model.Info().Name); err != nil {
 		return err
 	}
-	bar := s.bar(len(in.items))
-	failed, err := s.folderAnswers(in, answers, bar)
-	if s.barred {
-		fmt.Fprint(s.Stderr, "\r\x1b[K") // the whole line: the terminal may have written ^C into it
-	}
+	s.barred = !s.o.Quiet && cli.IsTerminal(s.Stderr)
+	progress := cli.NewItemProgress(s.Stderr, "pictures", len(in.items), s.o.Quiet)
+	failed, err := s.folderAnswers(in, answers, progress)
+	progress.End()
 	if err = errors.Join(err, answers.close()); err != nil {
 		if s.Context.Err() != nil && !s.o.Quiet && answers.any() {
 			fmt.Fprintf(s.Stderr,
@@ -39,41 +38,40 @@ func (s *Session) folder(in *input, answers *answerFile) error {
 	return nil
 }
 
-// future is an answer on its way.
-type future struct {
+// folderTask is a picture of a folder run.
+type folderTask struct {
+	item  pictures.Item
+	known bool // it has an answer
+}
+
+// folderResult is a line about a picture, or what ends the run.
+type folderResult struct {
 	line folderLine
 	err  error
-	done chan struct{}
 }
 
 // folderAnswers asks about the pictures that have no answer yet, some at a time, writes the answers
 // in order, and counts those that get none.
 func (s *Session) folderAnswers(in *input, answers *answerFile,
-	bar *progressbar.ProgressBar) (failed int, err error) {
-	ctx, stop := context.WithCancel(s.Context)
-	defer stop()
-	// An answer is in hand and one more can be asked for when this has room for it: so many are
-	// under way at a time.
-	asked := make(chan *future, s.o.Spec.Parallel-1)
-	go s.askEach(ctx, in, answers, asked)
-	for f := range asked {
-		<-f.done
-		if err == nil {
-			err = f.err
+	progress *cli.ItemProgress) (failed int, err error) {
+	answer := func(ctx context.Context, t folderTask) (r folderResult) {
+		if !t.known {
+			r.line, r.err = s.folderAnswer(ctx, in, t.item)
+		}
+		return r
+	}
+	for r := range batch.InOrder(s.Context, s.o.Spec.Parallel, s.folderTasks(in, answers), answer) {
+		err = r.err
+		if r.line.Image != "" && err == nil {
+			err = answers.add(r.line)
 		}
 		if err != nil {
-			stop()
-			continue // until all have ended
+			break
 		}
-		if f.line.Error != "" {
+		if r.line.Error != "" {
 			failed++
 		}
-		if f.line.Image != "" {
-			if err = answers.add(f.line); err != nil {
-				stop()
-			}
-		}
-		_ = bar.Add(1)
+		progress.Done(r.line.Error == "", r.line.Image == "")
 	}
 	if s.Context.Err() != nil {
 		err = s.Context.Err()
@@ -81,41 +79,30 @@ func (s *Session) folderAnswers(in *input, answers *answerFile,
 	return failed, err
 }
 
-// askEach begins to ask about each picture that has no answer yet, and closes asked when there are
-// no more or ctx is done.
-func (s *Session) askEach(ctx context.Context, in *input, answers *answerFile,
-	asked chan<- *future) {
-	defer close(asked)
+// folderTasks are the pictures of a folder.
+func (s *Session) folderTasks(in *input, answers *answerFile) iter.Seq[folderTask] {
 	// JSON knows no bytes that are not UTF-8: a name comes back from the file with U+FFFD in their
 	// place, as by []rune.
 	known := func(name string) bool { return answers.done[string([]rune(name))] }
-	for i, it := range in.items {
-		f := &future{done: make(chan struct{})}
-		select {
-		case asked <- f:
-		case <-ctx.Done():
-			return
-		}
-		if known(it.Name) {
-			close(f.done)
-			continue
-		}
-		go func() {
-			defer close(f.done)
-			f.line, f.err = s.folderAnswer(ctx, in, it)
-		}()
-		if next := i + 1; s.o.Spec.Parallel == 1 && next < len(in.items) &&
-			in.items[next].Page >= 0 && !known(in.items[next].Name) {
-			// Nobody else would draw the next page while this one is computed.
-			if picture, err := s.library.Page(ctx, in.items[next]); err == nil {
-				s.Model.Ahead(ctx, picture, s.o.Request.ImageTokens)
+	return func(yield func(folderTask) bool) {
+		for i, it := range in.items {
+			if !yield(folderTask{it, known(it.Name)}) {
+				return
+			}
+			if next := i + 1; s.o.Spec.Parallel == 1 && !known(it.Name) && next < len(in.items) &&
+				in.items[next].Page >= 0 && !known(in.items[next].Name) {
+				// Nobody else would draw the next page while this one is computed.
+				if picture, err := s.library.Page(s.Context, in.items[next]); err == nil {
+					s.Model.Ahead(s.Context, picture, s.o.Request.ImageTokens)
+				}
 			}
 		}
 	}
 }
 
 // folderAnswer asks about one picture or page. Only what ends the whole run is an error.
-func (s *Session) folderAnswer(ctx context.Context, in *input, it pictures.Item) (folderLine, error) {
+func (s *Session) folderAnswer(ctx context.Context, in *input,
+	it pictures.Item) (folderLine, error) {
 	line := folderLine{Image: it.Name, Question: in.question, Model: s.Model.Info().Name}
 	picture, err := s.library.Page(ctx, it)
 	var a answer
@@ -137,17 +124,4 @@ func (s *Session) folderAnswer(ctx context.Context, in *input, it pictures.Item)
 		line.report = &r
 	}
 	return line, nil
-}
-
-// bar shows progress over the pictures to a person.
-func (s *Session) bar(n int) *progressbar.ProgressBar {
-	if s.o.Quiet || !cli.IsTerminal(s.Stderr) {
-		return progressbar.DefaultSilent(int64(n))
-	}
-	s.barred = true
-	bar := progressbar.NewOptions(n, progressbar.OptionSetWriter(s.Stderr),
-		progressbar.OptionSetDescription("pictures"), progressbar.OptionShowCount(),
-		progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish())
-	_ = bar.RenderBlank()
-	return bar
 }

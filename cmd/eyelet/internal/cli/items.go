@@ -1,24 +1,26 @@
-package batch
+package cli
 
 import (
 	"fmt"
+	"io"
 	"sync"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
-
-	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 )
 
-// batchProgress shows how far a batch is.
-type batchProgress struct {
-	r      *batchRun
+// ItemProgress shows how many of many items are done: by a bar on a terminal, by lines elsewhere. Its
+// rate and the time to go are those of what is done now, without what was known before.
+type ItemProgress struct {
+	w      io.Writer
+	what   string // the items, as "pictures"
+	total  int
 	mu     sync.Mutex
 	bar    *progressbar.ProgressBar // nil where lines are written
 	ok     int
 	failed int
 	known  int
-	began  time.Time // when asking about what was not known began
+	began  time.Time // when what was not known began
 	stop   chan struct{}
 	over   sync.WaitGroup
 }
@@ -29,14 +31,15 @@ const (
 	reportTime  = 30 * time.Second
 )
 
-func (r *batchRun) progress() *batchProgress {
-	p := &batchProgress{r: r, began: time.Now(), stop: make(chan struct{})}
+// NewItemProgress shows progress until End, unless quiet.
+func NewItemProgress(w io.Writer, what string, total int, quiet bool) *ItemProgress {
+	p := &ItemProgress{w: w, what: what, total: total, began: time.Now(),
+		stop: make(chan struct{})}
 	switch {
-	case r.o.quiet:
-	case cli.IsTerminal(r.cmd.ErrOrStderr()):
-		p.bar = progressbar.NewOptions(r.state.Items,
-			progressbar.OptionSetWriter(r.cmd.ErrOrStderr()),
-			progressbar.OptionSetDescription(barName(0)), progressbar.OptionShowCount(),
+	case quiet:
+	case IsTerminal(w):
+		p.bar = progressbar.NewOptions(total, progressbar.OptionSetWriter(w),
+			progressbar.OptionSetDescription(p.barName()), progressbar.OptionShowCount(),
 			progressbar.OptionShowIts(), progressbar.OptionSetPredictTime(true),
 			progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond))
 		_ = p.bar.RenderBlank()
@@ -46,8 +49,8 @@ func (r *batchRun) progress() *batchProgress {
 	return p
 }
 
-// done counts an item.
-func (p *batchProgress) done(ok, known bool) {
+// Done counts an item; known says that it was done before.
+func (p *ItemProgress) Done(ok, known bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if ok {
@@ -60,8 +63,8 @@ func (p *batchProgress) done(ok, known bool) {
 		p.known++
 		p.began = time.Now()
 		if p.bar != nil { // which counts, and times, what is asked now
-			p.bar.ChangeMax(max(p.r.state.Items-p.known, 1))
-			p.bar.Describe(barName(p.known))
+			p.bar.ChangeMax(max(p.total-p.known, 1))
+			p.bar.Describe(p.barName())
 		}
 	case p.bar != nil:
 		if p.ok+p.failed == p.known+1 {
@@ -69,19 +72,18 @@ func (p *batchProgress) done(ok, known bool) {
 		}
 		_ = p.bar.Add(1)
 	}
-	p.r.count.OK, p.r.count.Failed = p.ok, p.failed // for what is said after Ctrl-C
 }
 
 // barName is what the bar counts.
-func barName(known int) string {
-	if known == 0 {
-		return "items"
+func (p *ItemProgress) barName() string {
+	if p.known == 0 {
+		return p.what
 	}
-	return fmt.Sprintf("items beside %d known", known)
+	return fmt.Sprintf("%s beside %d known", p.what, p.known)
 }
 
 // report tells of progress until the end.
-func (p *batchProgress) report() {
+func (p *ItemProgress) report() {
 	next := time.NewTimer(firstReport)
 	defer next.Stop()
 	for {
@@ -89,18 +91,18 @@ func (p *batchProgress) report() {
 		case <-p.stop:
 			return
 		case <-next.C:
-			p.r.say("%s", p.line(time.Now()))
+			fmt.Fprintf(p.w, "eyelet: %s\n", p.line(time.Now()))
 			next.Reset(reportTime)
 		}
 	}
 }
 
 // line says how far the batch is at a time, and how long it will take.
-func (p *batchProgress) line(now time.Time) string {
+func (p *ItemProgress) line(now time.Time) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	done, fresh := p.ok+p.failed, p.ok+p.failed-p.known
-	text := fmt.Sprintf("%d of %d done", done, p.r.state.Items)
+	text := fmt.Sprintf("%d of %d %s done", done, p.total, p.what)
 	if p.known > 0 {
 		text += fmt.Sprintf(", %d of them before", p.known)
 	}
@@ -109,16 +111,18 @@ func (p *batchProgress) line(now time.Time) string {
 	}
 	if took := now.Sub(p.began).Seconds(); fresh > 0 && took > 0 {
 		rate := float64(fresh) / took
-		left := time.Duration(float64(p.r.state.Items-done) / rate * float64(time.Second))
+		left := time.Duration(float64(p.total-done) / rate * float64(time.Second))
 		text += fmt.Sprintf(", %.3g a second, %s to go", rate, left.Round(time.Second))
 	}
 	return text
 }
 
-func (p *batchProgress) end() {
+// End stops showing progress, and clears the line of the bar whole: the terminal may have written
+// ^C into it.
+func (p *ItemProgress) End() {
 	close(p.stop)
 	p.over.Wait()
 	if p.bar != nil {
-		fmt.Fprint(p.r.cmd.ErrOrStderr(), "\r\x1b[K")
+		fmt.Fprint(p.w, "\r\x1b[K")
 	}
 }
