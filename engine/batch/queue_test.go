@@ -393,3 +393,39 @@ func TestAddressesAreToldWithoutPasswords(t *testing.T) {
 		}
 	}
 }
+
+// A worker whose answers take long holds no job that another could carry out.
+func TestASlowWorkerTakesNoJobAhead(t *testing.T) {
+	q := embedded(t, t.TempDir())
+	asked, release := make(chan struct{}), make(chan struct{})
+	work(t, q, func(ctx context.Context, task Task) (*Response, *Fault) {
+		asked <- struct{}{}
+		<-release
+		return echo(ctx, task)
+	}, func(o *WorkerOptions) { o.Parallel = 1 })
+	result := make(chan Count, 1)
+	var done atomic.Int32
+	go func() {
+		count, err := q.Submit(t.Context(), Submission{Batch: "b", Items: numbered(12),
+			Resolve: isToy, Done: func(bool, bool) { done.Add(1) }})
+		if err != nil {
+			t.Error(err)
+		}
+		result <- count
+	}()
+	<-asked
+	work(t, q, echo, func(o *WorkerOptions) { o.Name = "another" })
+	for range 500 {
+		if done.Load() == 11 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if n := done.Load(); n != 11 {
+		t.Errorf("%d of the 11 others are done", n)
+	}
+	close(release)
+	if count := <-result; count.OK != 12 {
+		t.Errorf("%+v", count)
+	}
+}

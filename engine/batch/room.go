@@ -25,6 +25,12 @@ func untilRoom(err error) error {
 	return err
 }
 
+// fullError is errFull in words that say what to do.
+type fullError struct{ text string }
+
+func (e *fullError) Error() string        { return e.text }
+func (e *fullError) Is(target error) bool { return target == errFull || target == ErrNoRoom }
+
 // storeDisk is the disk of a store in this process. JetStream, once it met a full disk, takes no
 // further message until it starts again. So the last bytes of the disk are left to what JetStream
 // writes by itself, and to the short reasons of failures.
@@ -81,8 +87,8 @@ func (d *storeDisk) fits(size int) error {
 }
 
 func (d *storeDisk) full() error {
-	return fmt.Errorf("%w: the disk of %s is full; the batch goes on when %d MiB are free", errFull,
-		d.dir, 2*d.keep>>20)
+	return &fullError{fmt.Sprintf("the disk of %s is full; the batch goes on when %d MiB are free",
+		d.dir, 2*d.keep>>20)}
 }
 
 // heal watches a server until ctx is done, and starts its JetStream anew, once there is room, where

@@ -298,6 +298,9 @@ func (r *batchRun) say(format string, args ...any) {
 	}
 }
 
+// waitReport is how often a person is told what the batch waits for.
+const waitReport = 30 * time.Second
+
 // work has each item get its result.
 func (r *batchRun) work() error {
 	if r.state.Ended {
@@ -342,9 +345,9 @@ func (r *batchRun) work() error {
 			p.Done(ok, known)
 		},
 		Wait: func(err error) {
-			if time.Since(told) > 10*time.Second {
+			if time.Since(told) > waitReport {
 				told = time.Now()
-				r.say("%v; trying again", err)
+				r.say("%s; waiting", cli.Describe(err))
 			}
 		},
 	})

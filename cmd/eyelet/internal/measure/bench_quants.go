@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
+	"github.com/eyelet-engine/eyelet/cgo/rpc"
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/bench"
@@ -147,8 +149,32 @@ func (o *benchQuantsOptions) check(models []string) error {
 	return nil
 }
 
+// reachable finds out, before anything is measured, whether somebody listens at the addresses of a
+// list of RPC servers.
+func reachable(ctx context.Context, list string) error {
+	if list == "" {
+		return nil
+	}
+	addresses, err := rpc.Addresses(list)
+	if err != nil {
+		return cli.Usagef("--rpc: %w", err)
+	}
+	d := net.Dialer{Timeout: 10 * time.Second}
+	for _, address := range addresses {
+		c, err := d.DialContext(ctx, "tcp", address)
+		if err != nil {
+			return fmt.Errorf("the RPC server %s cannot be reached: %w", address, err)
+		}
+		_ = c.Close()
+	}
+	return nil
+}
+
 func benchQuants(cmd *cobra.Command, models []string, o *benchQuantsOptions) error {
 	if err := o.check(models); err != nil {
+		return err
+	}
+	if err := reachable(cmd.Context(), o.q.RPC); err != nil {
 		return err
 	}
 	kept := o.q.Out != ""
