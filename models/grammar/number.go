@@ -1,7 +1,9 @@
 package grammar
 
 import (
+	"maps"
 	"math/big"
+	"slices"
 	"strings"
 )
 
@@ -15,7 +17,8 @@ func (c *converter) number(s *spec, kinds types, want conj, hint string) string 
 	}
 	whole := kinds == typeInteger
 	var excepted []*big.Rat
-	for _, v := range s.except {
+	for _, k := range slices.Sorted(maps.Keys(s.except)) { // in one order, for one grammar
+		v := s.except[k]
 		if r, err := v.rational(); err == nil {
 			excepted = append(excepted, r)
 		} else if v.kind == kindNumber {

@@ -323,6 +323,24 @@ func TestContainsBesideElementsWithoutValuesMakesNoRule(t *testing.T) {
 	checkSamples(t, schema, s, 300, rand.New(rand.NewSource(4)).Intn)
 }
 
+// Grammars are compared, cached and logged: one schema has one.
+func TestASchemaHasOneGrammar(t *testing.T) {
+	const schema = `{"type":["integer","string"],"not":{"enum":[0,1,2,10,100,256,"a","b","c"]}}`
+	first := ""
+	for range 30 {
+		s, err := Compile(t.Context(), []byte(schema), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first == "" {
+			first = s.Grammar
+		}
+		if s.Grammar != first {
+			t.Fatalf("%s\nand\n%s", first, s.Grammar)
+		}
+	}
+}
+
 func TestEveryTextOfARandomSchemaIsValid(t *testing.T) {
 	made := 0
 	rapid.Check(t, func(t *rapid.T) {
