@@ -89,13 +89,12 @@ func (m *Model) SaveConversation(ctx context.Context, c *Conversation, path stri
 	if err != nil {
 		return err
 	}
-	var snap *disk.Snapshot
-	if e := m.sched.Do(func() { snap, err = m.sched.Copy(c.prompt) }); e != nil {
-		return m.asked(ctx, e)
-	}
-	if err == nil {
+	err = m.sched.Copy(ctx, c.prompt, func(snap *disk.Snapshot) error {
 		snap.Model = identity
-		err = disk.WriteFile(path, snap)
+		return disk.WriteFile(path, snap)
+	})
+	if errors.Is(err, sched.ErrClosed) {
+		return ErrClosed
 	}
 	if err != nil {
 		return fmt.Errorf("engine: saving %s: %w", path, err)

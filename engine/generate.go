@@ -172,7 +172,7 @@ func (a *answer) run(ctx context.Context, yield func(Event) bool) error {
 		}
 	}
 	if a.request.Session != "" {
-		a.result.SessionError = m.keep(task, a.request.Session)
+		a.result.SessionError = m.keep(ctx, task, a.request.Session)
 	}
 	yield(last)
 	return nil

@@ -193,15 +193,8 @@ func (m *Model) stopScheduler() (err error) {
 }
 
 // keep saves the conversation of a task under the name of a session.
-func (m *Model) keep(t *sched.Task, name string) error {
-	var snap *disk.Snapshot
-	var err error
-	if e := m.sched.Do(func() { snap, err = m.sched.Snapshot(t, name) }); e != nil {
-		return e
-	}
-	if err == nil {
-		err = m.disk.Put(snap)
-	}
+func (m *Model) keep(ctx context.Context, t *sched.Task, name string) error {
+	err := m.sched.Snapshot(ctx, t, name, m.disk.Put)
 	if err != nil {
 		return fmt.Errorf("engine: saving session %q: %w", name, err)
 	}

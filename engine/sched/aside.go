@@ -2,6 +2,7 @@ package sched
 
 import (
 	"slices"
+	"time"
 
 	"github.com/eyelet-engine/eyelet/engine/kv"
 )
@@ -12,80 +13,47 @@ type aside struct {
 	items int
 }
 
-// copySpeed is about how fast cells are copied to memory and back, in bytes a second.
-const copySpeed = 1e9
-
-// outOfCells is called when even one part of a task finds no room: the youngest of several tasks is
-// put aside; a task that is alone has filled the context.
-func (s *Scheduler) outOfCells(t *Task) {
-	if !s.makeRoom() {
-		s.noMore(t)
+// reserve finds cells for n more items, of which the step has said that they can be had.
+func (s *Scheduler) reserve(n int) bool {
+	ok := s.cfg.Cache.Reserve(n)
+	if !ok {
+		s.meter.faults++
 	}
+	return ok
 }
 
-// recoverRoom is called when the memory had no room although the books say that there is: a sliding
-// window's own small pool can be full, for one. First all finished sequences go, then somebody is
-// put aside, and nobody is admitted until somebody has ended: what did not fit once would not fit
-// again. It returns false if nothing is left to give up.
-func (s *Scheduler) recoverRoom() bool {
+// lackRoom is called when the memory had no room although the books say that there is: a sliding
+// window's own small pool can be full, for one. First all finished sequences are evicted, then the
+// next turn puts somebody aside, and nobody is admitted until somebody has ended: what did not fit
+// once would not fit again. It returns false if nothing is left to give up.
+func (s *Scheduler) lackRoom() bool {
 	if n := s.cfg.Cache.Available(); s.cfg.Cache.Free() < n {
 		return s.cfg.Cache.Reserve(n)
 	}
-	s.strained = true
-	return s.makeRoom()
+	s.crowded = true
+	v := s.view()
+	s.crowded = v.plan().room != roomEnds
+	s.strained = s.strained || s.crowded
+	return s.crowded
 }
 
-// makeRoom puts the youngest task aside. It returns false if there are no two.
-func (s *Scheduler) makeRoom() bool {
-	var youngest *Task
-	holders := 0
-	for _, t := range s.active {
-		if t.state != running || t.seq.Len() == 0 {
-			continue
-		}
-		holders++
-		if t.moved {
-			continue
-		}
-		if youngest == nil || t.arrived.After(youngest.arrived) {
-			youngest = t
-		}
-	}
-	if holders < 2 || youngest == nil {
-		return false
-	}
-	s.putAside(youngest)
-	return true
-}
-
-// room finds cells for n more items of a prompt. If there are none it makes some for the next turn.
-func (s *Scheduler) room(t *Task, n int) bool {
-	if s.cfg.Cache.Reserve(n) {
-		return true
-	}
-	s.outOfCells(t)
-	return false
-}
-
-// putAside takes a task's cells for others and puts it back into the queue. They are saved if that
-// is cheaper than to compute them again, or if computing would not bring them back: those that were
-// shifted.
-func (s *Scheduler) putAside(t *Task) {
+// putAside takes a task's cells for others and puts it back into the queue. With save they are
+// copied out before.
+func (s *Scheduler) putAside(t *Task, save bool) {
 	saved := &aside{items: t.seq.Len()}
-	size, err := 0, error(nil)
-	s.cfg.Run(func() { size, err = s.cfg.Decoder.StateSize(t.seq.ID) })
-	copying := s.copying(size)
-	if err == nil && (t.report.Shifted > 0 || copying < s.tokens.of(saved.items) && s.affords(size,
-		saved.items)) {
+	begun := time.Now()
+	var err error
+	if save {
 		s.cfg.Run(func() { saved.state, err = s.cfg.Decoder.State(t.seq.ID) })
 	}
-	if err != nil {
-		saved.state = nil
-	}
-	if saved.state != nil {
+	switch {
+	case err != nil && t.report.Shifted > 0:
+		s.finish(t, err) // what is left of it cannot be computed again
+		return
+	case save && err == nil:
 		t.saved = saved
 		s.check(s.cfg.Cache.Drop(t.seq))
-	} else {
+	default:
 		s.cfg.Cache.Finish(t.seq) // it is cache now, of which others may take what they need
 	}
 	s.forgetSketch(t)
@@ -94,6 +62,9 @@ func (s *Scheduler) putAside(t *Task) {
 	t.become(waiting)
 	t.report.PutAside++
 	s.meter.putAside++
+	s.crowded = false
+	// One that held nothing makes no room, and would be back at once.
+	s.strained = s.strained || saved.items == 0
 	for i := range t.tickets {
 		t.release(i)
 	}
@@ -102,48 +73,23 @@ func (s *Scheduler) putAside(t *Task) {
 	s.mu.Lock()
 	s.waiting++
 	s.mu.Unlock()
-	t.trace("put aside", saved.items, copying)
-}
-
-// affords reports whether the cells of a sequence may be copied out of the cache now: there must be
-// memory for the copy, and while answers are running it must fit the gap between two tokens.
-func (s *Scheduler) affords(bytes, items int) bool {
-	// out alone
-	return s.holds(bytes, items) && (!s.writing() || s.copying(bytes)/2 <= s.cfg.MaxGap)
+	t.trace("put aside", saved.items, time.Since(begun))
 }
 
 // writing reports whether an answer is running.
 func (s *Scheduler) writing() bool {
-	return slices.ContainsFunc(s.active, func(t *Task) bool {
-		return t.state == running && t.answering()
-	})
-}
-
-const (
-	// MostCopies bounds the bytes of cells that are held outside the cache, for tasks that were put
-	// aside and on their way to disk.
-	MostCopies = 1 << 30
-	// CopiedShare is the part of the cells of which there may be copies.
-	CopiedShare = 0.5
-)
-
-// holds reports whether there is memory for a copy of so many items.
-func (s *Scheduler) holds(bytes, items int) bool {
-	haveBytes, haveItems := s.copies()
-	return haveBytes+bytes <= MostCopies && haveItems+items <= int(CopiedShare*float64(s.cfg.Cells))
+	return slices.ContainsFunc(s.active, (*Task).answering)
 }
 
 // copies is how much of cells is held outside the cache.
-func (s *Scheduler) copies() (bytes, items int) {
+func (s *Scheduler) copies() amount {
+	a := s.out.amount()
 	for _, t := range s.queue {
 		if t.saved != nil {
-			bytes, items = bytes+len(t.saved.state), items+t.saved.items
+			a.bytes, a.items = a.bytes+len(t.saved.state), a.items+t.saved.items
 		}
 	}
-	if s.spill != nil {
-		bytes, items = bytes+int(s.spill.bytes.Load()), items+int(s.spill.items.Load())
-	}
-	return bytes, items
+	return a
 }
 
 // resume brings a task's saved cells back.

@@ -135,7 +135,7 @@ func TestWhoIsPutAsideKeepsNothingOfTheDraftModel(t *testing.T) {
 		b.submit(two)
 		time.Sleep(time.Second)
 		_ = b.s.Do(func() {
-			if len(d.known) == 0 || !b.s.makeRoom() {
+			if len(d.known) == 0 || !b.makeRoom() {
 				t.Errorf("%d answers are drafted for, %d run", len(d.known), len(b.s.active))
 				return
 			}

@@ -311,6 +311,17 @@ func (b *bench) run(f func()) {
 	f()
 }
 
+// makeRoom puts a task aside as a turn would that lacks cells. It returns false if none could be.
+func (b *bench) makeRoom() bool {
+	v := b.s.view()
+	v.crowded = true
+	for i, t := range b.s.active {
+		v.tasks[i].bytes, _ = b.m.StateSize(t.seq.ID)
+	}
+	st := v.plan()
+	return st.room != roomEnds && b.s.execute(&st)
+}
+
 // key of a picture of the tests.
 func key(id int) (k kv.Key) {
 	binary.LittleEndian.PutUint64(k[:], uint64(id))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine/kv/disk"
 )
 
 func TestAMemoryWithLessRoomThanTheBooksSay(t *testing.T) {
@@ -80,16 +81,24 @@ func TestASnapshotIsOfTheTasksOwnSequence(t *testing.T) {
 		_, _ = mine.Wait()
 		check := func(want error) {
 			t.Helper()
-			_ = b.s.Do(func() {
-				snap, err := b.s.Snapshot(mine, "name")
-				if !errors.Is(err, want) {
-					t.Errorf("got %v, want %v", err, want)
-				}
-				if err == nil && len(snap.Prompt.Items) !=
+			used := false
+			err := b.s.Snapshot(t.Context(), mine, "name", func(snap *disk.Snapshot) error {
+				used = true
+				if len(snap.Prompt.Items) !=
 					len("what they have in common, and this")+len(w.tokens)-1 {
 					t.Errorf("a snapshot of %d items", len(snap.Prompt.Items))
 				}
+				if n := b.s.Stats().CopiedBytes; n != len(snap.State) {
+					t.Errorf("%d bytes of copies are counted, there are %d", n, len(snap.State))
+				}
+				return nil
 			})
+			if !errors.Is(err, want) || used != (want == nil) {
+				t.Errorf("got %v, want %v; used %v", err, want, used)
+			}
+			if n := b.s.Stats().CopiedBytes; n != 0 {
+				t.Errorf("%d bytes of copies are left", n)
+			}
 		}
 		check(nil)
 		_ = b.s.Do(func() { b.cache.Reserve(b.cache.Available() - 30) })
@@ -105,11 +114,9 @@ func TestNoSnapshotOfWhatWasShifted(t *testing.T) {
 		if report, err := task.Wait(); err != nil || report.Shifted == 0 {
 			t.Fatal(report, err)
 		}
-		_ = b.s.Do(func() {
-			if _, err := b.s.Snapshot(task, "name"); !errors.Is(err, ErrShifted) {
-				t.Errorf("got %v", err)
-			}
-		})
+		if err := b.s.Snapshot(t.Context(), task, "name", nil); !errors.Is(err, ErrShifted) {
+			t.Errorf("got %v", err)
+		}
 	})
 }
 
@@ -127,11 +134,11 @@ func TestWhatWasMovedIsNotPutAsideBeforeItWasComputed(t *testing.T) {
 				return
 			}
 			one.moved, two.moved = true, true
-			if b.s.makeRoom() {
+			if b.makeRoom() {
 				t.Error("a task was put aside whose cells were moved")
 			}
 			one.moved = false
-			if !b.s.makeRoom() || slices.Contains(b.s.active, one) {
+			if !b.makeRoom() || slices.Contains(b.s.active, one) {
 				t.Error("the task whose cells were not moved was not put aside")
 			}
 		})

@@ -1,6 +1,9 @@
 package sched
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 const (
 	// aloneTime bounds a decode while no answer is running: what somebody who comes meanwhile waits
@@ -48,6 +51,13 @@ type need struct {
 	// beside says that a reader may take them, which then needs cells for so many items.
 	beside bool
 	cells  int
+
+	// What it has, for the case that cells are short.
+	held    int  // items that stand in the cache
+	bytes   int  // of a copy of them; 0 while cells are not short
+	age     int  // its place in the order of arrival; the youngest has the highest
+	shifted bool // its oldest items were dropped: what is left cannot be computed again
+	moved   bool // Task.moved
 }
 
 // readerState is what the planner knows of the reader.
@@ -55,6 +65,7 @@ type readerState struct {
 	cells   int  // that it has; 0 while it is closed
 	busy    bool // a decode of it is under way
 	unmoved int  // items that it has computed and not handed over
+	least   int  // of them, those that must be handed over together
 	dropped bool // the task that it worked for is gone
 	// longest time between two places where a decode can pause, for each item of it; 0 before the
 	// first
@@ -73,7 +84,13 @@ type view struct {
 	rows    *cost
 	batch   int  // most entries of a decode
 	guesses bool // tokens may be guessed ahead
-	keep    int  // bytes of cells that are to be written to disk before they are given up
+
+	context int    // cells of the cache
+	cells   int    // of them, those that hold nothing, or what nobody uses and may be evicted
+	crowded bool   // a decode found no room where the books have some
+	copied  amount // what is held outside the cache
+	keep    amount // cells that are to be written to disk before they are evicted
+	wanted  amount // a snapshot that somebody waits for; of no items if nobody does
 }
 
 // readerStep is what the reader does in a turn.
@@ -91,10 +108,14 @@ const (
 // step is a turn: what is computed, in this order. The next token of each running answer comes
 // last, so that the time between two is that of one turn.
 type step struct {
+	// room, if it is not roomEnough, is all that the turn does, for task; snapshot likewise
+	room     roomStep
+	snapshot bool // a copy is made that somebody waits for
+
 	keep   bool          // cells are copied, to be written to disk
 	encode time.Duration // of the tower; 0 for none
 	reader readerStep
-	task   int           // whom the reader begins to read for
+	task   int           // whom the reader begins to read for, or who gives cells back
 	items  int           // that it begins to read, or hands over
 	time   time.Duration // for the reader
 	rows   int           // rows of a picture, of task rowsOf
@@ -106,24 +127,49 @@ type step struct {
 // portion is how many items of a task's prompt a decode takes.
 type portion struct{ task, items int }
 
-// plan says what a turn computes. See the package comment for the rules.
-func (v *view) plan() step {
-	answers := 0
-	for _, n := range v.tasks {
-		if n.kind == token {
-			answers++
+// answers is the number of running answers.
+func (v *view) answers() (n int) {
+	for i := range v.tasks {
+		if v.tasks[i].kind == token {
+			n++
 		}
 	}
-	switch {
-	case v.reader.dropped:
-		return step{reader: readerStops}
-	case answers == 0:
-		return v.planAlone()
-	}
+	return n
+}
+
+// left is the time that a turn has for other work than the next tokens of the running answers.
+func (v *view) left(answers int) time.Duration {
 	cost := v.tokens.of(answers)
-	left := max(time.Duration(gapShare*float64(v.gap))-cost,
+	return max(time.Duration(gapShare*float64(v.gap))-cost,
 		time.Duration(newcomersShare*float64(cost)))
-	if v.keep > 0 && copyingOut(v.keep) <= left {
+}
+
+// plan says what a turn computes. See the package comment for the rules.
+func (v *view) plan() step {
+	if v.crowded {
+		busy := func(n need) bool { return n.kind != nothing }
+		if i := slices.IndexFunc(v.tasks, busy); i >= 0 {
+			return v.makeRoom(i)
+		}
+	}
+	// Whoever waits for a snapshot has asked for it, so that it is not put off for want of time; one
+	// that is larger than the memory for copies is made when there is no other.
+	if v.wanted.items > 0 && (v.mayCopy(v.wanted) || v.copied == amount{}) {
+		return step{snapshot: true}
+	}
+	if v.reader.dropped {
+		return step{reader: readerStops}
+	}
+	if n := v.answers(); n > 0 {
+		return v.inRoom(v.planBeside(n))
+	}
+	return v.inRoom(v.planAlone())
+}
+
+// planBeside is plan while answers are running, before it is known whether there are cells for it.
+func (v *view) planBeside(answers int) step {
+	cost, left := v.tokens.of(answers), v.left(answers)
+	if v.keep.items > 0 && v.mayCopy(v.keep) && copyingOut(v.keep.bytes) <= left {
 		return step{keep: true} // before those who will take the cells
 	}
 	for i := range v.tasks {
@@ -156,9 +202,10 @@ func (v *view) planAlone() (st step) {
 		return st
 	}
 	left := aloneTime
-	if len(v.tasks) > 0 && v.keep > 0 && copyingOut(v.keep) < left/2 {
+	if out := copyingOut(v.keep.bytes); len(v.tasks) > 0 && v.keep.items > 0 &&
+		v.mayCopy(v.keep) && out < left/2 {
 		st.keep = true
-		left -= copyingOut(v.keep)
+		left -= out
 	}
 	if v.ready {
 		st.encode = encodeTime
@@ -178,11 +225,6 @@ func (v *view) planAlone() (st step) {
 		}
 	}
 	return st
-}
-
-// copyingOut is about how long it takes to copy so many bytes of cells out of the cache.
-func copyingOut(bytes int) time.Duration {
-	return time.Duration(float64(bytes) / copySpeed * float64(time.Second))
 }
 
 // beside lets the reader work for task i, if it may, and if that is worth it.
@@ -225,10 +267,11 @@ func (v *view) goOn(left time.Duration) (step, bool) {
 	if r.busy {
 		return step{reader: readerReads, time: left}, true
 	}
-	k := min(r.unmoved, firstBeside)
+	k := firstBeside
 	if r.bytes > 0 {
-		k = min(r.unmoved, max(int(left.Seconds()*copySpeed/float64(r.bytes)), 1))
+		k = int(left.Seconds() * copySpeed / float64(r.bytes))
 	}
+	k = min(r.unmoved, max(k, r.least, 1))
 	return step{reader: readerMoves, items: k}, true
 }
 

@@ -52,14 +52,14 @@ func TestPlans(t *testing.T) {
 			step{prompt: []portion{{0, 512}}}},
 
 		{"what will be given up is copied before its cells are taken",
-			view{tasks: []need{prompt, answer}, reader: idle, keep: 1e8}, step{keep: true}},
+			view{tasks: []need{prompt, answer}, reader: idle, keep: amount{1e8, 50}}, step{keep: true}},
 		{"but not in more time than the gap leaves", view{tasks: []need{short, answer},
-			reader: idle, keep: 3e8}, step{prompt: []portion{{0, 10}}}},
-		{"with nobody waiting for tokens it is done beside", view{tasks: []need{prompt}, keep: 1e9},
+			reader: idle, keep: amount{3e8, 50}}, step{prompt: []portion{{0, 10}}}},
+		{"with nobody waiting for tokens it is done beside", view{tasks: []need{prompt}, keep: amount{1e9, 50}},
 			step{keep: true, prompt: []portion{{0, 256}}}},
-		{"unless it takes for ever", view{tasks: []need{short}, keep: 1e10},
+		{"unless it takes for ever", view{tasks: []need{short}, keep: amount{1e10, 50}},
 			step{prompt: []portion{{0, 10}}}},
-		{"for nobody nothing is copied", view{keep: 1e6}, step{}},
+		{"for nobody nothing is copied", view{keep: amount{1e6, 50}}, step{}},
 
 		{"a short prompt goes through beside the answer", view{tasks: []need{short, answer},
 			reader: idle}, step{prompt: []portion{{0, 10}}}},
@@ -127,10 +127,75 @@ func TestPlans(t *testing.T) {
 		{"on a machine where a token takes all of the gap, newcomers get their share",
 			view{tokens: slow, tasks: []need{unseen, answer}, ready: true},
 			step{encode: time.Duration(newcomersShare * float64(250*time.Millisecond))}},
+
+		{"prompts wait while the cells are enough for answers alone",
+			view{tasks: []need{{kind: text, items: 600}, answer}, cells: 39}, step{}},
+		{"of two prompts the last one waits first",
+			view{tasks: []need{short, {kind: text, items: 600}}, cells: 30},
+			step{prompt: []portion{{0, 10}}}},
+		{"the youngest gives its cells for a token, and keeps a copy that is cheap",
+			view{tasks: []need{have(0, 500, 1e6), have(2, 100, 1e6), have(1, 300, 1e6)}, cells: 2},
+			step{room: roomSaves, task: 1}},
+		{"and none that takes longer than to compute it again",
+			view{tasks: []need{have(0, 500, 1e6), have(1, 10, 1e8)}, cells: 1},
+			step{room: roomDrops, task: 1}},
+		{"nor one that the gap has no time for",
+			view{tasks: []need{have(0, 500, 1e6), have(1, 900, 5e8)}, cells: 1},
+			step{room: roomDrops, task: 1}},
+		{"nor one for which there is no memory", view{tasks: []need{have(0, 500, 1e6),
+			have(1, 300, 1e6)}, cells: 1, copied: amount{1 << 30, 10}},
+			step{room: roomDrops, task: 1}},
+		{"nor one beyond the part of the cells that may be copied", view{tasks: []need{
+			have(0, 500, 1e6), have(1, 300, 1e6)}, cells: 1, copied: amount{1e6, 800}},
+			step{room: roomDrops, task: 1}},
+		{"while no answer is running a copy may take its time",
+			view{tasks: []need{{kind: text, items: 50, held: 900, bytes: 5e8, age: 1},
+				{kind: text, items: 40, held: 200, bytes: 1e6}}, cells: 9},
+			step{room: roomSaves, task: 0}},
+		{"a shifted one is saved whatever time that takes", view{tasks: []need{
+			have(0, 500, 1e6), {kind: token, held: 10, bytes: 9e8, age: 1, shifted: true}},
+			cells: 1}, step{room: roomSaves, task: 1}},
+		{"and runs on where there is no memory for it", view{tasks: []need{
+			have(0, 500, 1e6), {kind: token, held: 10, bytes: 9e8, age: 1, shifted: true}},
+			cells: 1, copied: amount{1 << 29, 10}}, step{room: roomSaves, task: 0}},
+		{"what was moved and not computed since stays", view{tasks: []need{
+			have(0, 500, 1e6), {kind: token, held: 10, bytes: 1e5, age: 1, moved: true}},
+			cells: 1}, step{room: roomSaves, task: 0}},
+		{"who is alone has filled the context", view{tasks: []need{have(0, 2000, 1e6)}, cells: -1},
+			step{room: roomEnds, task: 0}},
+		{"a picture that finds no room, and holds nothing, waits for an end",
+			view{tasks: []need{{kind: rows, items: 256, whole: true, age: 1}, have(0, 900, 1e6)},
+				cells: 100}, step{room: roomDrops, task: 0}},
+		{"what the reader has read needs room, too", view{tasks: []need{
+			{kind: nothing, beside: true, age: 1, held: 20, bytes: 1e8}, have(0, 900, 1e6)},
+			reader: readerState{cells: 1024, unmoved: 300}, cells: 100},
+			step{room: roomDrops, task: 0}},
+		{"items that cannot be cut are handed over together", view{tasks: []need{served, answer},
+			reader: readerState{cells: 1024, unmoved: 300, least: 256, bytes: 2e6}},
+			step{reader: readerMoves, items: 256}},
+		{"a memory without room makes some before all else", view{tasks: []need{prompt,
+			have(0, 500, 1e6), have(1, 300, 1e6)}, crowded: true, wanted: amount{1e6, 10}},
+			step{room: roomDrops, task: 0}},
+		{"and among those that hold something", view{tasks: []need{have(0, 500, 1e6),
+			have(1, 300, 1e6)}, crowded: true}, step{room: roomSaves, task: 1}},
+
+		{"a snapshot that was asked for takes a turn", view{tasks: []need{prompt, answer},
+			wanted: amount{5e8, 900}}, step{snapshot: true}},
+		{"while nobody else runs as well", view{wanted: amount{1e6, 10}}, step{snapshot: true}},
+		{"it waits for the memory", view{tasks: []need{answer}, wanted: amount{5e8, 900},
+			copied: amount{6e8, 10}}, step{}},
+		{"and a larger one until there is no other copy", view{tasks: []need{answer},
+			wanted: amount{2e9, 1900}}, step{snapshot: true}},
+		{"nothing is written to disk while there is no memory for the copy",
+			view{tasks: []need{short, answer}, keep: amount{1e6, 50}, copied: amount{0, 960}},
+			step{prompt: []portion{{0, 10}}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			v := c.view
-			v.gap, v.batch, v.rows = gap, 512, &cost{}
+			v.gap, v.batch, v.rows, v.context = gap, 512, &cost{}, 2000
+			if v.cells == 0 {
+				v.cells = 2000
+			}
 			if v.tokens == nil {
 				v.tokens = quick
 			}
@@ -147,6 +212,11 @@ func TestPlans(t *testing.T) {
 			}
 		})
 	}
+}
+
+// have is a running answer that holds so many items, of which a copy takes so many bytes.
+func have(age, held, bytes int) need {
+	return need{kind: token, age: age, held: held, bytes: bytes}
 }
 
 // near reports whether two durations are equal but for the rounding of a fit.

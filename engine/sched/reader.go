@@ -190,13 +190,13 @@ func (s *Scheduler) loadReader(t *Task) bool {
 	s.cfg.Run(func() {
 		if t.seq.Len() > 0 {
 			if size, err = s.cfg.Decoder.StateSize(t.seq.ID); err != nil ||
-				s.copying(size) > s.cfg.MaxGap {
+				2*copyingOut(size) > s.cfg.MaxGap {
 				return
 			}
 		}
 		err = s.cfg.Reader.Load(t.seq.ID)
 	})
-	if s.copying(size) > s.cfg.MaxGap {
+	if 2*copyingOut(size) > s.cfg.MaxGap {
 		t.alone = true
 		return false
 	}
@@ -208,23 +208,26 @@ func (s *Scheduler) loadReader(t *Task) bool {
 	return true
 }
 
-// copying is about how long it takes to copy so many bytes of cells out and in.
-func (s *Scheduler) copying(bytes int) time.Duration {
-	return time.Duration(2 * float64(bytes) / copySpeed * float64(time.Second))
+// together is how many of the unmoved items must be moved at once: up to where the prompt may be cut.
+func (r *readerUse) together() int {
+	if r.unmoved() == 0 {
+		return 0
+	}
+	from := r.task.seq.Len()
+	to := from + 1
+	for to < r.have && r.task.Prompt.Cut(to) < to {
+		to++
+	}
+	return to - from
 }
 
-// move hands about n items that the reader has computed over to the sequence of their task.
+// move hands n items at most that the reader has computed over to the sequence of their task.
 func (s *Scheduler) move(n int) {
 	r := &s.reader
 	t := r.task
 	from := t.seq.Len()
 	to := t.Prompt.Cut(min(from+n, r.have))
-	if to <= from { // within what cannot be cut
-		for to = from + n; t.Prompt.Cut(to) < to; to++ {
-		}
-		to = min(to, r.have)
-	}
-	if !s.room(t, to-from) {
+	if !s.reserve(to - from) {
 		return
 	}
 	bytes, err := 0, error(nil)

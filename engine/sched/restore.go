@@ -2,7 +2,6 @@ package sched
 
 import (
 	"sync"
-	"sync/atomic"
 
 	"github.com/eyelet-engine/eyelet/engine/kv"
 	"github.com/eyelet-engine/eyelet/engine/kv/disk"
@@ -77,80 +76,40 @@ func (s *Scheduler) Adopt(snap *disk.Snapshot) (*kv.Prompt, error) {
 	return snap.PromptFor(s.cfg.Pictures), nil
 }
 
-// Copy copies the cells of just these items out of the cache, where they must stand, all of them or
-// all but the last. It is called through Do, and returns ErrGone or errors of the memory.
-func (s *Scheduler) Copy(p *kv.Prompt) (*disk.Snapshot, error) {
-	// Of a prompt the cache leaves the last item to be computed, so one more is asked for.
-	ask, n := *p, len(p.Items)
-	ask.Items, ask.Pos, ask.Next = append(p.Items[:n:n], kv.TokenItem(0)),
-		append(p.Pos[:n:n], p.Next), p.Next+1
-	seq, err := s.cfg.Cache.Open(&ask, false)
-	if err != nil {
-		return nil, err
-	}
-	defer s.cfg.Cache.Finish(seq)
-	if seq.Len() < n-1 {
-		return nil, ErrGone
-	}
-	return s.snapshot(seq, "")
-}
-
-// Snapshot copies the sequence of a task that has ended out of the cache. It is called through Do.
-// Errors are ErrShifted, ErrGone, or those of the decoder.
-func (s *Scheduler) Snapshot(t *Task, name string) (*disk.Snapshot, error) {
-	if t.report.Shifted > 0 {
-		return nil, ErrShifted
-	}
-	seq := s.cfg.Cache.Holder(t.Prompt)
-	if seq == nil {
-		return nil, ErrGone
-	}
-	return s.snapshot(seq, name)
-}
-
-func (s *Scheduler) snapshot(seq *kv.Sequence, name string) (*disk.Snapshot, error) {
-	snap := &disk.Snapshot{Model: s.cfg.Model, Name: name}
-	if err := snap.SetPrompt(&seq.Prompt, s.cfg.Pictures); err != nil {
-		return nil, err
-	}
-	var err error
-	s.cfg.Run(func() { snap.State, err = s.cfg.Decoder.State(seq.ID) })
-	return snap, err
-}
-
 // scarce is the part of the cells below which what will be given up next is written to disk while
 // there is time for it.
 const scarce = 0.25
 
-// toKeep is the sequence that is written to disk next, in a step of its own, and how many bytes its
-// cells have; nil if there is none.
-func (s *Scheduler) toKeep() (*kv.Sequence, int) {
+// toKeep is the sequence that is written to disk next, in a step of its own, and how much that
+// copies; nil if there is none.
+func (s *Scheduler) toKeep() (*kv.Sequence, amount) {
 	if s.spill == nil || !s.spill.ready() {
-		return nil, 0
+		return nil, amount{}
 	}
 	seq := s.cfg.Cache.Next(int(scarce*float64(s.cfg.Cells)), worthKeeping)
 	if seq == nil {
-		return nil, 0
+		return nil, amount{}
 	}
 	if k := &s.keeping; k.seq != seq || k.items != seq.Len() {
-		size, err := 0, error(nil)
-		s.cfg.Run(func() { size, err = s.cfg.Decoder.StateSize(seq.ID) })
-		if err != nil {
-			size = 0
-		}
-		*k = keeping{seq, seq.Len(), size}
+		*k = keeping{seq, s.sizeOf(seq)}
 	}
-	if s.keeping.bytes == 0 || !s.holds(s.keeping.bytes, s.keeping.items) {
-		return nil, 0
+	if s.keeping.bytes == 0 {
+		return nil, amount{}
 	}
-	return seq, s.keeping.bytes
+	return seq, s.keeping.amount
 }
 
-// keeping is how many bytes the cells of a sequence have, which is asked for once.
+// keeping is how much a copy of a sequence takes, which is asked for once.
 type keeping struct {
-	seq   *kv.Sequence
-	items int
-	bytes int
+	seq *kv.Sequence
+	amount
+}
+
+// sizeOf is how much a copy of a sequence takes; of no bytes if the memory does not say.
+func (s *Scheduler) sizeOf(seq *kv.Sequence) amount {
+	a := amount{items: seq.Len()}
+	s.cfg.Run(func() { a.bytes, _ = s.cfg.Decoder.StateSize(seq.ID) })
+	return a
 }
 
 // keep writes to disk what toKeep has chosen.
@@ -170,9 +129,8 @@ func (s *Scheduler) Evicted(seq *kv.Sequence) {
 		return
 	}
 	if !s.planned {
-		size, err := 0, error(nil)
-		s.cfg.Run(func() { size, err = s.cfg.Decoder.StateSize(seq.ID) })
-		if err != nil || s.writing() || !s.holds(size, seq.Len()) {
+		v, size := view{copied: s.copies(), context: s.cfg.Cells}, s.sizeOf(seq)
+		if size.bytes == 0 || s.writing() || !v.mayCopy(size) {
 			s.meter.unkept++
 			return
 		}
@@ -203,19 +161,18 @@ func (s *Scheduler) keepAll() {
 type spiller struct {
 	store *disk.Store
 	next  chan *disk.Snapshot
-	bytes atomic.Int64 // of the states that are on their way
-	items atomic.Int64 // that they hold
+	out   *copied // counts what is on its way
 	done  sync.WaitGroup
 }
 
-func newSpiller(store *disk.Store) *spiller {
-	w := &spiller{store: store, next: make(chan *disk.Snapshot, 1)}
+func newSpiller(store *disk.Store, out *copied) *spiller {
+	w := &spiller{store: store, next: make(chan *disk.Snapshot, 1), out: out}
 	w.done.Go(func() {
 		for snap := range w.next {
 			// the store logs and counts what goes wrong; the sequence is computed again when it is
 			// needed
 			_ = w.store.Put(snap)
-			w.count(snap, -1)
+			w.out.count(snap, -1)
 		}
 	})
 	return w
@@ -225,23 +182,17 @@ func newSpiller(store *disk.Store) *spiller {
 func (w *spiller) ready() bool { return len(w.next) < cap(w.next) }
 
 func (w *spiller) put(snap *disk.Snapshot) {
-	w.count(snap, 1)
+	w.out.count(snap, 1)
 	select {
 	case w.next <- snap:
 	default:
-		w.count(snap, -1)
+		w.out.count(snap, -1)
 	}
 }
 
 func (w *spiller) wait(snap *disk.Snapshot) {
-	w.count(snap, 1)
+	w.out.count(snap, 1)
 	w.next <- snap
-}
-
-// count notes that a snapshot is on its way, or no longer.
-func (w *spiller) count(snap *disk.Snapshot, sign int) {
-	w.bytes.Add(int64(sign * len(snap.State)))
-	w.items.Add(int64(sign * len(snap.Prompt.Items)))
 }
 
 func (w *spiller) close() {

@@ -116,8 +116,11 @@ type Scheduler struct {
 	drafts   draftCost
 	sketches uint64    // numbers answers for the drafter
 	reader   readerUse // of Config.Reader
-	// a decode found no room where the books have some: nobody is admitted until somebody has ended
+	// cells are short though the books have some: nobody is admitted until somebody has ended
 	strained bool
+	crowded  bool // a decode found no room, and the next turn has to make some
+	orders   []*order
+	out      copied // cells that are held outside the cache, without those of s.queue
 	spill    *spiller
 	keeping  keeping // of what toKeep has chosen
 	planned  bool    // the copy that is being made is a step of the plan
@@ -145,7 +148,7 @@ func New(cfg Config) *Scheduler {
 		served: map[string]uint64{}}
 	s.ctx, s.end = context.WithCancel(context.Background())
 	if cfg.Disk != nil {
-		s.spill = newSpiller(cfg.Disk)
+		s.spill = newSpiller(cfg.Disk, &s.out)
 	}
 	go s.loop()
 	return s
@@ -240,6 +243,9 @@ func (s *Scheduler) loop() {
 	}
 	for _, t := range append(slices.Clone(s.active), s.queue...) {
 		s.finish(t, ErrClosed)
+	}
+	for _, o := range s.orders {
+		o.end(ErrClosed)
 	}
 	s.releaseReader()
 	s.keepAll()

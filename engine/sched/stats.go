@@ -163,14 +163,13 @@ func (s *Scheduler) publish() {
 // count reads the counters.
 func (s *Scheduler) count() Stats {
 	m := &s.meter
-	copied, _ := s.copies()
 	st := Stats{
 		Submitted: m.submitted, Completed: m.completed, Cancelled: m.cancelled, Failed: m.failed,
 		Waiting: len(s.queue), Turns: m.turns, Tokens: m.tokens, PromptItems: m.prompt,
 		CachedItems: m.cached, LateItems: m.late,
 		DiskItems: m.disk, PutAside: m.putAside, ReadBeside: m.beside, Guessed: m.guessed,
 		Drafted: m.drafted, Right: m.right,
-		Undrafted: m.undrafted, Unread: m.unread, Unkept: m.unkept, CopiedBytes: copied,
+		Undrafted: m.undrafted, Unread: m.unread, Unkept: m.unkept, CopiedBytes: s.copies().bytes,
 		Faults: m.faults,
 		Queue:  m.queue, TTFT: m.ttft, ITL: m.itl, Cells: s.cfg.Cache.Stats(),
 	}

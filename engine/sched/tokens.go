@@ -41,7 +41,12 @@ func (s *Scheduler) computeTokens(tasks []*Task, st *step) bool {
 	if len(parts) == 0 {
 		return false
 	}
-	if parts = s.partsWithRoom(parts); len(parts) > 0 {
+	if !s.cfg.Cache.Reserve(count(parts)) { // the step counts on no room for guesses
+		for i := range parts {
+			parts[i].guesses = nil
+		}
+	}
+	if s.reserve(count(parts)) {
 		s.decode(parts)
 	}
 	return true
@@ -76,26 +81,6 @@ func (s *Scheduler) answers(guesses bool) (parts []part) {
 	}
 	s.draft(parts, answers)
 	return parts
-}
-
-// partsWithRoom returns the parts for which there are cells. Guesses go first, then prompts; if
-// even the running answers have no room, somebody is put aside, and nothing is computed in this
-// turn.
-func (s *Scheduler) partsWithRoom(parts []part) []part {
-	if s.cfg.Cache.Reserve(count(parts)) {
-		return parts
-	}
-	for i := range parts {
-		parts[i].guesses = nil
-	}
-	for len(parts) > 1 && !parts[len(parts)-1].t.answering() && !s.cfg.Cache.Reserve(count(parts)) {
-		parts = parts[:len(parts)-1]
-	}
-	if s.cfg.Cache.Reserve(count(parts)) {
-		return parts
-	}
-	s.outOfCells(parts[0].t)
-	return nil
 }
 
 // decode computes parts and draws the tokens that follow.

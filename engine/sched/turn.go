@@ -18,6 +18,7 @@ func (s *Scheduler) turn() bool {
 	s.catchUp()
 	s.want()
 	s.restReader(time.Now())
+	s.answerOrders()
 	v := s.view()
 	st := v.plan()
 	return s.execute(&st)
@@ -29,21 +30,46 @@ func (s *Scheduler) view() view {
 		gap: s.cfg.MaxGap, tokens: &s.tokens, rows: &s.rows, batch: s.cfg.Batch,
 		guesses: s.cfg.Speculation,
 		ready:   s.cfg.Encoder != nil && s.cfg.Encoder.Ready(),
+		context: s.cfg.Cells, cells: s.cfg.Cache.Available(), crowded: s.crowded,
+		copied: s.copies(),
 	}
 	r := &s.reader
 	v.reader = readerState{cells: r.cells, busy: r.busy(), unmoved: r.unmoved(),
-		dropped: r.busy() && r.task == nil, each: r.each, bytes: r.bytes}
+		least: r.together(), dropped: r.busy() && r.task == nil, each: r.each, bytes: r.bytes}
 	_, v.keep = s.toKeep()
+	if len(s.orders) > 0 {
+		v.wanted = s.orders[0].size
+	}
+	due := r.unmoved()
 	for _, t := range s.active {
-		v.tasks = append(v.tasks, s.need(t))
+		n := s.need(t)
+		for _, o := range s.active {
+			if o.arrived.Before(t.arrived) {
+				n.age++
+			}
+		}
+		due += min(n.items, s.cfg.Batch) + 1
+		v.tasks = append(v.tasks, n)
+	}
+	if v.crowded || v.cells < due {
+		s.cfg.Run(func() {
+			for i, t := range s.active {
+				if v.tasks[i].held > 0 {
+					v.tasks[i].bytes, _ = s.cfg.Decoder.StateSize(t.seq.ID)
+				}
+			}
+		})
 	}
 	return v
 }
 
 // need is what the planner is told of a task.
 func (s *Scheduler) need(t *Task) need {
-	n := need{fresh: t.Fresh}
-	if t.state != running || t.left() == 0 {
+	n := need{fresh: t.Fresh, shifted: t.report.Shifted > 0, moved: t.moved}
+	if t.state != running {
+		return n
+	}
+	if n.held = t.seq.Len(); t.left() == 0 {
 		return n
 	}
 	if t.answering() {
@@ -78,6 +104,17 @@ func (s *Scheduler) need(t *Task) need {
 // execute computes a step. It returns false if there was nothing to do.
 func (s *Scheduler) execute(st *step) bool {
 	tasks := slices.Clone(s.active) // which the step counts; tasks may end meanwhile
+	switch {
+	case st.room == roomEnds:
+		s.noMore(tasks[st.task])
+		return true
+	case st.room != roomEnough:
+		s.putAside(tasks[st.task], st.room == roomSaves)
+		return true
+	case st.snapshot:
+		s.serveOrder()
+		return true
+	}
 	did := true
 	switch st.reader {
 	case readerStops:
@@ -277,7 +314,7 @@ func (s *Scheduler) computeRows(t *Task, n int) {
 		s.finish(t, err)
 		return
 	}
-	if !s.room(t, n) {
+	if !s.reserve(n) {
 		return
 	}
 	places := t.nextPlaces(p, n)
@@ -304,7 +341,7 @@ func (s *Scheduler) computeRows(t *Task, n int) {
 
 // failed deals with a decode that did not succeed: what it left in the memory goes, and those who
 // took part end, unless it was stopped for the sake of somebody who left, or room can be made. It
-// is not called on the compute thread: room is made there.
+// is not called on the compute thread: whether room can be made is asked there.
 func (s *Scheduler) failed(parts []part, err error) {
 	for _, p := range parts {
 		s.check(s.cfg.Cache.Resync(p.t.seq))
@@ -312,7 +349,7 @@ func (s *Scheduler) failed(parts []part, err error) {
 	if errors.Is(err, llama.ErrAborted) {
 		return // reap ends those whose callers left; the others go on
 	}
-	if errors.Is(err, llama.ErrNoRoom) && s.recoverRoom() {
+	if errors.Is(err, llama.ErrNoRoom) && s.lackRoom() {
 		return
 	}
 	for _, p := range parts {
