@@ -92,12 +92,9 @@ func (d *Dialogue) metadata(lm *llama.Model, projector string) chat.Metadata {
 	return m
 }
 
-// Prompt renders a conversation, with the opening of an answer at its end, and tokenizes it. With
-// bareImages the template writes no marker around pictures.
-func (d *Dialogue) Prompt(ctx context.Context, messages []chat.Message,
-	bareImages bool) ([]Stretch, error) {
-	parts, err := d.render(ctx, messages, chat.RenderOptions{AddGenerationPrompt: true,
-		BareImages: bareImages}, nil)
+// Prompt renders a conversation, with the opening of an answer at its end, and tokenizes it.
+func (d *Dialogue) Prompt(ctx context.Context, messages []chat.Message) ([]Stretch, error) {
+	parts, err := d.render(ctx, messages, chat.RenderOptions{AddGenerationPrompt: true}, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -53,14 +53,6 @@ FUNCTION(llama_adapter_lora_init, llama_adapter_lora*(llama_model*, const char*)
 FUNCTION(llama_adapter_meta_val_str,
          int32_t(const llama_adapter_lora *, const char *, char *, size_t));
 FUNCTION(llama_backend_init, void());
-FUNCTION(llama_batch_ext_add_embd, int32_t(llama_batch_ext*, llama_seq_id, llama_embd));
-FUNCTION(llama_batch_ext_add_seq, bool(llama_batch_ext*, int32_t, llama_seq_id));
-FUNCTION(llama_batch_ext_add_token, int32_t(llama_batch_ext*, llama_seq_id, llama_token));
-FUNCTION(llama_batch_ext_clear, void(llama_batch_ext*));
-FUNCTION(llama_batch_ext_free, void(llama_batch_ext*));
-FUNCTION(llama_batch_ext_init, llama_batch_ext*(llama_context*));
-FUNCTION(llama_batch_ext_set_output_logits, bool(llama_batch_ext*, int32_t, bool));
-FUNCTION(llama_batch_ext_set_pos, bool(llama_batch_ext*, int32_t, const llama_pos*));
 FUNCTION(llama_context_default_params, llama_context_params());
 FUNCTION(llama_decode, int32_t(llama_context*, llama_batch));
 FUNCTION(llama_detokenize,
@@ -82,13 +74,10 @@ FUNCTION(llama_memory_clear, void(llama_memory_t, bool));
 FUNCTION(llama_memory_seq_add, void(llama_memory_t, llama_seq_id, llama_pos, llama_pos, llama_pos));
 FUNCTION(llama_memory_seq_cp,
          void(llama_memory_t, llama_seq_id, llama_seq_id, llama_pos, llama_pos));
-FUNCTION(llama_memory_seq_div, void(llama_memory_t, llama_seq_id, llama_pos, llama_pos, int));
-FUNCTION(llama_memory_seq_keep, void(llama_memory_t, llama_seq_id));
 FUNCTION(llama_memory_seq_pos_max, llama_pos(llama_memory_t, llama_seq_id));
 FUNCTION(llama_memory_seq_pos_min, llama_pos(llama_memory_t, llama_seq_id));
 FUNCTION(llama_memory_seq_rm, bool(llama_memory_t, llama_seq_id, llama_pos, llama_pos));
 FUNCTION(llama_model_chat_template, const char*(const llama_model*, const char*));
-FUNCTION(llama_model_decoder_start_token, llama_token(const llama_model*));
 FUNCTION(llama_model_default_params, llama_model_params());
 FUNCTION(llama_model_desc, int32_t(const llama_model*, char*, size_t));
 FUNCTION(llama_model_free, void(llama_model*));
@@ -125,11 +114,7 @@ FUNCTION(llama_n_seq_max, uint32_t(const llama_context*));
 FUNCTION(llama_n_threads, int32_t(llama_context*));
 FUNCTION(llama_n_threads_batch, int32_t(llama_context*));
 FUNCTION(llama_n_ubatch, uint32_t(const llama_context*));
-FUNCTION(llama_perf_context, llama_perf_context_data(const llama_context*));
-FUNCTION(llama_perf_context_reset, void(llama_context*));
 FUNCTION(llama_pooling_type, enum llama_pooling_type(const llama_context*));
-FUNCTION(llama_print_system_info, const char*());
-FUNCTION(llama_process, int32_t(llama_context*, enum llama_process_type, llama_batch_ext*));
 FUNCTION(llama_sampler_accept, void(llama_sampler*, llama_token));
 FUNCTION(llama_sampler_apply, void(llama_sampler*, llama_token_data_array*));
 FUNCTION(llama_sampler_chain_add, void(llama_sampler*, llama_sampler*));
@@ -140,28 +125,21 @@ FUNCTION(llama_sampler_chain_n, int32_t(const llama_sampler*));
 FUNCTION(llama_sampler_clone, llama_sampler*(const llama_sampler*));
 FUNCTION(llama_sampler_free, void(llama_sampler*));
 FUNCTION(llama_sampler_get_seed, uint32_t(const llama_sampler*));
-FUNCTION(llama_sampler_init_adaptive_p, llama_sampler*(float, float, uint32_t));
 FUNCTION(llama_sampler_init_dist, llama_sampler*(uint32_t));
-FUNCTION(llama_sampler_init_dry, llama_sampler *(const llama_vocab *, float, float, int32_t,
-                                                 int32_t, const char **, size_t));
 FUNCTION(llama_sampler_init_grammar, llama_sampler*(const llama_vocab*, const char*, const char*));
 FUNCTION(llama_sampler_init_grammar_lazy_patterns,
          llama_sampler *(const llama_vocab *, const char *, const char *, const char **, size_t,
                          const llama_token *, size_t));
 FUNCTION(llama_sampler_init_greedy, llama_sampler*());
-FUNCTION(llama_sampler_init_infill, llama_sampler*(const llama_vocab*));
 FUNCTION(llama_sampler_init_logit_bias, llama_sampler*(int32_t, int32_t, const llama_logit_bias*));
 FUNCTION(llama_sampler_init_min_p, llama_sampler*(float, size_t));
 FUNCTION(llama_sampler_init_mirostat, llama_sampler*(int32_t, uint32_t, float, float, int32_t));
 FUNCTION(llama_sampler_init_mirostat_v2, llama_sampler*(uint32_t, float, float));
 FUNCTION(llama_sampler_init_penalties, llama_sampler*(int32_t, int32_t, float, float, float));
 FUNCTION(llama_sampler_init_temp, llama_sampler*(float));
-FUNCTION(llama_sampler_init_temp_ext, llama_sampler*(float, float, float));
 FUNCTION(llama_sampler_init_top_k, llama_sampler*(int32_t));
-FUNCTION(llama_sampler_init_top_n_sigma, llama_sampler*(float));
 FUNCTION(llama_sampler_init_top_p, llama_sampler*(float, size_t));
 FUNCTION(llama_sampler_init_typical, llama_sampler*(float, size_t));
-FUNCTION(llama_sampler_init_xtc, llama_sampler*(float, float, size_t, uint32_t));
 FUNCTION(llama_sampler_name, const char*(const llama_sampler*));
 FUNCTION(llama_sampler_reset, void(llama_sampler*));
 FUNCTION(llama_set_adapters_lora, int32_t(llama_context*, llama_adapter_lora**, size_t, float*));
@@ -173,7 +151,6 @@ FUNCTION(llama_state_seq_get_size_ext, size_t(llama_context*, llama_seq_id, llam
 FUNCTION(llama_state_seq_set_data_ext,
          size_t(llama_context *, const uint8_t *, size_t, llama_seq_id, llama_state_seq_flags));
 FUNCTION(llama_supports_gpu_offload, bool());
-FUNCTION(llama_supports_mmap, bool());
 FUNCTION(llama_synchronize, void(llama_context*));
 FUNCTION(llama_token_to_piece,
          int32_t(const llama_vocab *, llama_token, char *, int32_t, int32_t, bool));
@@ -183,17 +160,9 @@ FUNCTION(llama_version, const char*());
 FUNCTION(llama_vocab_bos, llama_token(const llama_vocab*));
 FUNCTION(llama_vocab_eos, llama_token(const llama_vocab*));
 FUNCTION(llama_vocab_eot, llama_token(const llama_vocab*));
-FUNCTION(llama_vocab_fim_mid, llama_token(const llama_vocab*));
-FUNCTION(llama_vocab_fim_pad, llama_token(const llama_vocab*));
-FUNCTION(llama_vocab_fim_pre, llama_token(const llama_vocab*));
-FUNCTION(llama_vocab_fim_rep, llama_token(const llama_vocab*));
-FUNCTION(llama_vocab_fim_sep, llama_token(const llama_vocab*));
-FUNCTION(llama_vocab_fim_suf, llama_token(const llama_vocab*));
 FUNCTION(llama_vocab_get_add_bos, bool(const llama_vocab*));
-FUNCTION(llama_vocab_get_add_eos, bool(const llama_vocab*));
 FUNCTION(llama_vocab_get_attr, enum llama_token_attr(const llama_vocab*, llama_token));
 FUNCTION(llama_vocab_get_score, float(const llama_vocab*, llama_token));
-FUNCTION(llama_vocab_get_suppress_tokens, const llama_token*(const llama_vocab*, int32_t*));
 FUNCTION(llama_vocab_get_text, const char*(const llama_vocab*, llama_token));
 FUNCTION(llama_vocab_is_control, bool(const llama_vocab*, llama_token));
 FUNCTION(llama_vocab_is_eog, bool(const llama_vocab*, llama_token));
@@ -201,7 +170,6 @@ FUNCTION(llama_vocab_mask, llama_token(const llama_vocab*));
 FUNCTION(llama_vocab_n_tokens, int32_t(const llama_vocab*));
 FUNCTION(llama_vocab_nl, llama_token(const llama_vocab*));
 FUNCTION(llama_vocab_pad, llama_token(const llama_vocab*));
-FUNCTION(llama_vocab_sep, llama_token(const llama_vocab*));
 FUNCTION(llama_vocab_type, enum llama_vocab_type(const llama_vocab*));
 
 // Functions of mtmd.h and mtmd-helper.h.
@@ -335,14 +303,6 @@ FIELD(const float*, llama_model_imatrix_data, data);
 FIELD(size_t, llama_model_imatrix_data, size);
 FIELD(const char*, llama_model_tensor_override, pattern);
 FIELD(enum ggml_type, llama_model_tensor_override, type);
-FIELD(double, llama_perf_context_data, t_load_ms);
-FIELD(double, llama_perf_context_data, t_p_eval_ms);
-FIELD(double, llama_perf_context_data, t_eval_ms);
-FIELD(int32_t, llama_perf_context_data, n_p_eval);
-FIELD(int32_t, llama_perf_context_data, n_eval);
-FIELD(int32_t, llama_perf_context_data, n_reused);
-FIELD(int32_t, llama_perf_context_data, n_reallocs_same);
-FIELD(int32_t, llama_perf_context_data, n_reallocs_diff);
 FIELD(bool, mtmd_context_params, use_gpu);
 FIELD(ggml_backend_dev_t, mtmd_context_params, device);
 FIELD(bool, mtmd_context_params, print_timings);

@@ -8,8 +8,8 @@ import (
 	"unsafe"
 )
 
-// Batch is what one Decode or Encode computes: tokens, or embeddings in their place, never both
-// (see BatchExt). Each entry has a position, the sequences it belongs to, and whether its output
+// Batch is what one Decode or Encode computes: tokens, or embeddings in their place, never both.
+// Each entry has a position, the sequences it belongs to, and whether its output
 // (logits, embeddings) is wanted.
 type Batch struct {
 	c       C.struct_llama_batch

@@ -67,7 +67,6 @@ type ContextParams struct {
 
 	KeepKVOnCPU bool // do not place the cache on GPUs
 	NoOpOffload bool // do not copy large products of CPU layers to a GPU
-	MeasurePerf bool // keep the counters of Context.Perf
 	OutputsMax  int  // most outputs of a micro-batch; 0 means NBatch
 	RecurrentRB int  // snapshots of recurrent state a sequence, for rolling back; 0 means none
 
@@ -108,8 +107,7 @@ type Context struct {
 	next     []Pos     // scratch of check, a position a sequence
 	yielded  time.Time // when run last let the scheduler count a turn
 	adapters []*Adapter
-	batches  map[*BatchExt]struct{} // open ones
-	broken   error                  // why nothing can be computed any more
+	broken   error // why nothing can be computed any more
 }
 
 // NewContext makes a context of model.
@@ -178,7 +176,7 @@ func newContext(model *Model, p ContextParams) (*Context, error) {
 	ctx := &Context{c: out, model: model, params: p, abort: flag, steps: steps,
 		nBatch: int(C.llama_n_batch(out)), nUBatch: int(C.llama_n_ubatch(out)),
 		nSeq: int(C.llama_n_seq_max(out)), unified: !p.SplitKV,
-		causal: bool(C.llama_get_causal_attn(out)), batches: map[*BatchExt]struct{}{}}
+		causal: bool(C.llama_get_causal_attn(out))}
 	ctx.encoderOnly = model.HasEncoder() && !model.HasDecoder()
 	ctx.mrope = model.NPosPerEmbd() > 1
 	ctx.next = make([]Pos, ctx.nSeq)
@@ -286,7 +284,7 @@ func (p *ContextParams) toC(model *Model) (C.struct_llama_context_params, error)
 	c.swa_full = C.bool(p.SWAFull)
 	c.offload_kqv = C.bool(!p.KeepKVOnCPU)
 	c.op_offload = C.bool(!p.NoOpOffload)
-	c.no_perf = C.bool(!p.MeasurePerf)
+	c.no_perf = true
 	return c, nil
 }
 
@@ -335,9 +333,6 @@ func (c *Context) Close() error {
 	}
 	if c.started != nil {
 		c.started.Stop()
-	}
-	for b := range c.batches {
-		b.Close()
 	}
 	C.llama_free(c.c)
 	C.shim_steps_free(c.steps)
@@ -417,19 +412,6 @@ func (c *Context) Threads() (threads, threadsBatch int) {
 		return 0, 0
 	}
 	return int(C.llama_n_threads(c.c)), int(C.llama_n_threads_batch(c.c))
-}
-
-// SetEmbeddings asks for the extraction of embeddings to be on or off. It can only confirm what the
-// context was made with: libllama 0.7 computes the changed graph in buffers planned for the other
-// one and crashes, so a change is an error.
-func (c *Context) SetEmbeddings(on bool) error {
-	if c.c == nil {
-		return ErrClosed
-	}
-	if on != c.params.Embeddings {
-		return fmt.Errorf("llama: the context was made with Embeddings %v, which this libllama cannot change; make another context", c.params.Embeddings)
-	}
-	return nil
 }
 
 // SetCausal switches causal attention on or off: pictures of some families attend to themselves in

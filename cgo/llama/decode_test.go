@@ -224,11 +224,6 @@ func TestOutputEmbeddings(t *testing.T) {
 	decode(t, off, tokens, 0, 0)
 	_, err = off.Embeddings(last)
 	wantError(t, err, nil)
-	wantError(t, off.SetEmbeddings(true), nil)
-	wantError(t, c.SetEmbeddings(false), nil)
-	if err := errors.Join(off.SetEmbeddings(false), c.SetEmbeddings(true)); err != nil {
-		t.Error(err)
-	}
 	decode(t, off, tokens[:1], llama.Pos(len(tokens)), 0)
 }
 
@@ -347,22 +342,5 @@ func TestDecodeReportsAFullCache(t *testing.T) {
 	}
 	if err := c.Decode(context.Background(), b); err != nil {
 		t.Errorf("after making room: %v", err)
-	}
-}
-
-func TestPerfCounters(t *testing.T) {
-	c := newContext(t, seedModel(t), llama.ContextParams{NCtx: 256, MeasurePerf: true})
-	tokens := tokenize(t, prompt)
-	decode(t, c, tokens, 0, 0)
-	for i := range 3 {
-		decode(t, c, tokens[:1], llama.Pos(len(tokens)+i), 0)
-	}
-	p := c.Perf()
-	if p.PromptTokens != len(tokens) || p.GeneratedTokens != 3 || p.Prompt <= 0 || p.Generate <= 0 {
-		t.Errorf("counters %+v", p)
-	}
-	c.ResetPerf()
-	if p := c.Perf(); p.Generate != 0 || p.Prompt != 0 {
-		t.Errorf("after ResetPerf %+v", p)
 	}
 }

@@ -25,7 +25,7 @@
 // # Threads
 //
 // A Model and its Vocab may be used from many goroutines. A Context, a Batch and a Sampler belong
-// to one goroutine at a time. Compute calls (Decode, Encode, Process, Sampler.Sample) should all
+// to one goroutine at a time. Compute calls (Decode, Encode, Sampler.Sample) should all
 // come from one goroutine locked to its OS thread: libgomp keeps a team of worker threads for each
 // thread that enters a parallel region, and two teams fight for the cores.
 //

@@ -64,17 +64,6 @@ func Init() error { return initOnce() }
 // Version is the version of the libllama that the program runs with, for example "0.7.0".
 func Version() string { return C.GoString(C.llama_version()) }
 
-// SystemInfo is libllama's own one-line description of the CPU features it uses.
-func SystemInfo() string {
-	if Init() != nil {
-		return ""
-	}
-	return C.GoString(C.llama_print_system_info())
-}
-
-// SupportsMmap reports whether model files can be mapped into memory on this platform.
-func SupportsMmap() bool { return bool(C.llama_supports_mmap()) }
-
 // MaxSequences is the largest NSeqMax that this build of libllama takes.
 func MaxSequences() int { return int(C.llama_max_parallel_sequences()) }
 

@@ -83,17 +83,6 @@ func (m Memory) SeqCopy(src, dst Seq, p0, p1 Pos) error {
 		C.llama_pos(p0), C.llama_pos(p1), eb.ptr(), eb.cap()), "copy in memory")
 }
 
-// SeqKeep removes every sequence but seq.
-func (m Memory) SeqKeep(seq Seq) error {
-	mem, err := m.get(seq)
-	if err != nil {
-		return err
-	}
-	var eb errBuf
-	return eb.err(C.shim_memory_seq_keep(mem, C.llama_seq_id(seq), eb.ptr(), eb.cap()),
-		"keep in memory")
-}
-
 // SeqAdd adds delta to positions [p0, p1) of seq; keys are rotated to match at the next Decode. It
 // needs CanShift.
 func (m Memory) SeqAdd(seq Seq, p0, p1, delta Pos) error {
@@ -109,20 +98,6 @@ func (m Memory) SeqAdd(seq Seq, p0, p1, delta Pos) error {
 	var eb errBuf
 	return eb.err(C.shim_memory_seq_add(mem, C.llama_seq_id(seq), C.llama_pos(p0), C.llama_pos(p1),
 		C.llama_pos(delta), eb.ptr(), eb.cap()), "shift in memory")
-}
-
-// SeqDiv divides positions [p0, p1) of seq by d. It needs CanShift.
-func (m Memory) SeqDiv(seq Seq, p0, p1 Pos, d int) error {
-	if d < 1 || d > math.MaxInt32 {
-		return fmt.Errorf("llama: SeqDiv by %d", d)
-	}
-	mem, err := m.shiftable(seq)
-	if err != nil {
-		return err
-	}
-	var eb errBuf
-	return eb.err(C.shim_memory_seq_div(mem, C.llama_seq_id(seq), C.llama_pos(p0), C.llama_pos(p1),
-		C.int(d), eb.ptr(), eb.cap()), "divide in memory")
 }
 
 func (m Memory) shiftable(seq Seq) (C.llama_memory_t, error) {

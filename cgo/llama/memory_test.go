@@ -55,18 +55,6 @@ func TestCopyingAWholeSequenceBetweenParts(t *testing.T) {
 		fresh(t, slices.Concat(tokens, other)))
 }
 
-func TestKeepingOneSequenceForgetsTheOthers(t *testing.T) {
-	c, tokens := filled(t, llama.ContextParams{})
-	m := c.Memory()
-	decode(t, c, tokens[:5], 0, 1)
-	if err := m.SeqKeep(1); err != nil {
-		t.Fatal(err)
-	}
-	if m.SeqPosMax(0) != -1 || m.SeqPosMin(0) != -1 || m.SeqPosMax(1) != 4 {
-		t.Errorf("sequence 0 stands at %d, 1 at %d", m.SeqPosMax(0), m.SeqPosMax(1))
-	}
-}
-
 func TestClearForgetsEverything(t *testing.T) {
 	for _, zero := range []bool{false, true} {
 		c, tokens := filled(t, llama.ContextParams{})
@@ -117,18 +105,6 @@ func TestClosingAHole(t *testing.T) {
 	decode(t, c, tokens[:1], llama.Pos(len(tokens))-4, 0)
 }
 
-func TestDividingPositions(t *testing.T) {
-	c, tokens := filled(t, llama.ContextParams{})
-	m := c.Memory()
-	if err := m.SeqDiv(0, 0, -1, 2); err != nil {
-		t.Fatal(err)
-	}
-	if got, want := m.SeqPosMax(0), llama.Pos(len(tokens)-1)/2; got != want {
-		t.Errorf("the sequence stands at %d, want %d", got, want)
-	}
-	decode(t, c, tokens[:1], m.SeqPosMax(0)+1, 0)
-}
-
 func TestMemoryChecksItsArguments(t *testing.T) {
 	c, _ := filled(t, llama.ContextParams{})
 	m := c.Memory()
@@ -137,12 +113,8 @@ func TestMemoryChecksItsArguments(t *testing.T) {
 		"removing from a negative sequence":     m.SeqRemove(-1, -1, -1),
 		"copying from out of range":             m.SeqCopy(9, 0, -1, -1),
 		"copying to out of range":               m.SeqCopy(0, 9, -1, -1),
-		"keeping out of range":                  m.SeqKeep(9),
 		"adding out of range":                   m.SeqAdd(9, -1, -1, 1),
 		"adding past the last position":         m.SeqAdd(0, -1, -1, 1<<31-1),
-		"dividing by zero":                      m.SeqDiv(0, -1, -1, 0),
-		"dividing by a negative number":         m.SeqDiv(0, -1, -1, -2),
-		"dividing by more than an int":          m.SeqDiv(0, -1, -1, 1<<40),
 	} {
 		if err == nil {
 			t.Errorf("%s: no error", name)

@@ -343,7 +343,6 @@ func TestUseAfterClose(t *testing.T) {
 	_, seqErr := c.SeqEmbeddings(0)
 	_, sizeErr := c.StateSize(0, 0)
 	_, stateErr := c.SeqState(0, 0)
-	_, loadErr := c.LoadSeq(seedPath, 0, 1)
 	_, sampleErr := s.Sample(c, 0)
 	_, _, applyErr := s.Apply(make([]float32, vocabulary))
 	_, cloneErr := s.Clone()
@@ -351,32 +350,28 @@ func TestUseAfterClose(t *testing.T) {
 	_, detokenizeErr := m.Vocab().Detokenize([]llama.Token{1}, false, false)
 	_, contextErr := llama.NewContext(m, llama.ContextParams{})
 	_, samplerErr := llama.NewSampler(m, llama.Greedy())
-	_, extErr := llama.NewBatchExt(c)
 	_, adapterErr := llama.LoadAdapter(m, seedPath)
 	mem := c.Memory()
 	for name, err := range map[string]error{
-		"Decode": c.Decode(ctx, open), "Encode": c.Encode(ctx, open), "Process": c.Process(ctx,
-			nil), "Logits": logitsErr, "Embeddings": embeddingsErr,
+		"Decode": c.Decode(ctx, open), "Encode": c.Encode(ctx, open),
+		"Logits": logitsErr, "Embeddings": embeddingsErr,
 		"SeqEmbeddings": seqErr, "StateSize": sizeErr, "SeqState": stateErr,
-		"SetSeqState": c.SetSeqState(0, []byte{1}, 0), "LoadSeq": loadErr,
-		"SaveSeq": c.SaveSeq(t.TempDir()+"/x", 0, nil), "SetThreads": c.SetThreads(1, 1),
-		"SetEmbeddings": c.SetEmbeddings(true), "SetCausal": c.SetCausal(true),
+		"SetSeqState": c.SetSeqState(0, []byte{1}, 0),
+		"SetThreads":  c.SetThreads(1, 1),
+		"SetCausal":   c.SetCausal(true),
 		"SetAdapters": c.SetAdapters(nil, nil), "Clear": mem.Clear(true),
 		"SeqRemove": mem.SeqRemove(0, -1, -1), "SeqCopy": mem.SeqCopy(0, 0, -1, -1),
-		"SeqKeep": mem.SeqKeep(0), "SeqAdd": mem.SeqAdd(0, -1, -1, 1), "SeqDiv": mem.SeqDiv(0, -1,
-			-1, 2), "Sample": sampleErr, "Apply": applyErr,
+		"SeqAdd": mem.SeqAdd(0, -1, -1, 1), "Sample": sampleErr, "Apply": applyErr,
 		"Accept": s.Accept(1), "Clone": cloneErr, "Reset": s.Reset(), "Tokenize": tokenizeErr,
 		"Detokenize": detokenizeErr, "NewContext": contextErr,
-		"NewSampler": samplerErr, "NewBatchExt": extErr, "LoadAdapter": adapterErr,
+		"NewSampler": samplerErr, "LoadAdapter": adapterErr,
 	} {
 		t.Run(name, func(t *testing.T) { wantError(t, err, llama.ErrClosed) })
 	}
 	if c.NCtx() != 0 || c.NCtxSeq() != 0 || mem.CanShift() || mem.SeqPosMax(0) != -1 ||
-		c.Pointer() != nil || m.Pointer() != nil || c.Perf() != (llama.Perf{}) ||
-		s.Stages() != nil {
+		c.Pointer() != nil || m.Pointer() != nil || s.Stages() != nil {
 		t.Error("something is left of a closed context")
 	}
-	c.ResetPerf()
 	if m.NEmbd() != 0 || m.NParams() != 0 || m.Size() != 0 || m.Description() != "" ||
 		m.FileType() != "" || m.Metadata() != nil || m.Vocab().N() != 0 ||
 		m.Vocab().BOS() != llama.NoToken {
@@ -385,8 +380,7 @@ func TestUseAfterClose(t *testing.T) {
 	m.Meta("x")
 	m.ChatTemplate("")
 	m.Vocab().Piece(1, true)
-	if m.HasDecoder() || m.HasEncoder() || m.IsHybrid() || m.IsRecurrent() ||
-		m.DecoderStartToken() != llama.NoToken {
+	if m.HasDecoder() || m.HasEncoder() || m.IsHybrid() || m.IsRecurrent() {
 		t.Error("a closed model has properties")
 	}
 }

@@ -117,14 +117,6 @@ func (m *Model) HasEncoder() bool { return m.c != nil && bool(C.llama_model_has_
 // HasDecoder reports whether the model can Decode.
 func (m *Model) HasDecoder() bool { return m.c != nil && bool(C.llama_model_has_decoder(m.c)) }
 
-// DecoderStartToken is the token that starts a decoder after Encode, or NoToken.
-func (m *Model) DecoderStartToken() Token {
-	if m.c == nil {
-		return NoToken
-	}
-	return Token(C.llama_model_decoder_start_token(m.c))
-}
-
 // IsRecurrent reports whether the model keeps a recurrent state instead of a KV cache (Mamba,
 // RWKV).
 func (m *Model) IsRecurrent() bool { return m.c != nil && bool(C.llama_model_is_recurrent(m.c)) }

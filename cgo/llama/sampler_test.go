@@ -47,29 +47,20 @@ func TestEveryStageSamples(t *testing.T) {
 		"typical 0": {llama.Typical(0, 0), llama.Dist(1)},
 		"keep more than all": {llama.TopP(0.1, 1<<40), llama.MinP(0.9, 1<<40),
 			llama.Typical(0.1, 1<<40), llama.Dist(1)},
-		"temperature":         {llama.Temperature(0.7), llama.Dist(1)},
-		"temperature 0":       {llama.Temperature(0), llama.Dist(1)},
-		"dynamic temperature": {llama.DynamicTemperature(0.8, 0.5, 1), llama.Dist(1)},
-		"xtc":                 {llama.XTC(1, 0.05, 1, 1), llama.Dist(1)},
-		"top-n-sigma":         {llama.TopNSigma(1), llama.Dist(1)},
-		"mirostat":            {llama.Mirostat(1, 5, 0.1, 100)},
-		"mirostat, least m":   {llama.Mirostat(1, 5, 0.1, 2)},
-		"mirostat 2":          {llama.MirostatV2(1, 5, 0.1)},
-		"mirostat 2 below 0":  {llama.MirostatV2(1, -5, 0.1)},
-		"adaptive-p":          {llama.AdaptiveP(0.5, 0.9, 1)},
-		"adaptive-p off":      {llama.AdaptiveP(-1, 0.9, 1)},
-		"penalties":           {llama.Penalties(64, 1.1, 0.5, 0.5), llama.Greedy()},
-		"penalties off":       {llama.Penalties(0, 1, 0, 0), llama.Greedy()},
-		"dry": {llama.DRY(0.8, 1.75, 2, 256, []string{"\n", ":", ""}),
-			llama.Greedy()},
-		"logit bias":    {llama.LogitBias(map[llama.Token]float32{5: 100}), llama.Greedy()},
-		"no logit bias": {llama.LogitBias(nil), llama.Greedy()},
-		"infill":        {llama.TopK(40), llama.TopP(0.9, 1), llama.Infill(), llama.Dist(1)},
-		"grammar":       {llama.Grammar(`root ::= [a-z ]+`, "root"), llama.Greedy()},
+		"temperature":        {llama.Temperature(0.7), llama.Dist(1)},
+		"temperature 0":      {llama.Temperature(0), llama.Dist(1)},
+		"mirostat":           {llama.Mirostat(1, 5, 0.1, 100)},
+		"mirostat, least m":  {llama.Mirostat(1, 5, 0.1, 2)},
+		"mirostat 2":         {llama.MirostatV2(1, 5, 0.1)},
+		"mirostat 2 below 0": {llama.MirostatV2(1, -5, 0.1)},
+		"penalties":          {llama.Penalties(64, 1.1, 0.5, 0.5), llama.Greedy()},
+		"penalties off":      {llama.Penalties(0, 1, 0, 0), llama.Greedy()},
+		"logit bias":         {llama.LogitBias(map[llama.Token]float32{5: 100}), llama.Greedy()},
+		"no logit bias":      {llama.LogitBias(nil), llama.Greedy()},
+		"grammar":            {llama.Grammar(`root ::= [a-z ]+`, "root"), llama.Greedy()},
 		"everything": {llama.Grammar(`root ::= [a-z ]+`, "root"), llama.Penalties(64, 1.1, 0, 0),
-			llama.DRY(0.8, 1.75, 2, 256, nil), llama.TopNSigma(3), llama.TopK(40),
-			llama.Typical(0.95, 1), llama.TopP(0.95, 1), llama.MinP(0.01, 1),
-			llama.XTC(0.1, 0.1, 1, 1), llama.Temperature(0.8), llama.Dist(1)},
+			llama.TopK(40), llama.Typical(0.95, 1), llama.TopP(0.95, 1), llama.MinP(0.01, 1),
+			llama.Temperature(0.8), llama.Dist(1)},
 	} {
 		s := newSampler(t, stages...)
 		if n := len(s.Stages()); n != len(stages) {
@@ -150,7 +141,7 @@ func TestAGrammarThatCannotBeSatisfiedIsAnError(t *testing.T) {
 	tokens := tokenize(t, prompt)
 	decode(t, c, tokens, 0, 0)
 	for _, last := range []llama.Stage{llama.Greedy(), llama.Dist(1), llama.Mirostat(1, 5, 0.1,
-		100), llama.MirostatV2(1, 5, 0.1), llama.AdaptiveP(0.5, 0.5, 1)} {
+		100), llama.MirostatV2(1, 5, 0.1)} {
 		// A cat, and nothing but a cat: every other token is forbidden, and the tokens that spell
 		// it as well.
 		bias := map[llama.Token]float32{}
@@ -355,16 +346,10 @@ func TestStagesCheckTheirParameters(t *testing.T) {
 		"typical NaN":              llama.Typical(nan, 1),
 		"temperature NaN":          llama.Temperature(nan),
 		"temperature infinite":     llama.Temperature(float32(math.Inf(1))),
-		"dynamic temperature NaN":  llama.DynamicTemperature(1, nan, 1),
-		"xtc threshold":            llama.XTC(0.5, 7, 1, 1),
-		"top-n-sigma NaN":          llama.TopNSigma(nan),
 		"top-k too large":          llama.TopK(1 << 40),
 		"a repeat penalty of 0":    llama.Penalties(64, 0, 0, 0),
 		"a negative history":       llama.Penalties(-1, 1, 0, 0),
 		"a history of 2^31 tokens": llama.Penalties(1<<31-1, 1.1, 0, 0),
-		"a DRY history of 2^31":    llama.DRY(1, 2, 2, 1<<31-1, nil),
-		"a DRY base below 1":       llama.DRY(1, 0.5, 2, 64, nil),
-		"a breaker with a NUL":     llama.DRY(1, 2, 2, 64, []string{"\x00"}),
 		"a bias out of vocabulary": llama.LogitBias(map[llama.Token]float32{vocabulary: 1}),
 		"a bias that is NaN":       llama.LogitBias(map[llama.Token]float32{1: nan}),
 		"an empty stage":           {},
@@ -375,9 +360,7 @@ func TestStagesCheckTheirParameters(t *testing.T) {
 		}
 	}
 	for name, stage := range map[string]llama.Stage{"mirostat m of 1": llama.Mirostat(1, 5, 0.1, 1),
-		"mirostat tau NaN":  llama.MirostatV2(1, nan, 1),
-		"adaptive-p target": llama.AdaptiveP(2, 0.5, 1), "adaptive-p decay": llama.AdaptiveP(0.5, 1,
-			1)} {
+		"mirostat tau NaN": llama.MirostatV2(1, nan, 1)} {
 		if s, err := llama.NewSampler(m, stage); err == nil {
 			s.Close()
 			t.Errorf("%s: no error", name)

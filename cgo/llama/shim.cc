@@ -174,14 +174,6 @@ bool shim_encode(struct llama_context *ctx, struct llama_batch batch, int32_t *r
   });
 }
 
-bool shim_process(struct llama_context *ctx, enum llama_process_type type,
-                  struct llama_batch_ext *batch, int32_t *rc, char *err, size_t cap) {
-  return caught(err, cap, [&] {
-    *rc = llama_process(ctx, type, batch);
-    llama_synchronize(ctx);
-  });
-}
-
 bool shim_tokenize(const struct llama_vocab *vocab, const char *text, int32_t len,
                    llama_token *tokens, int32_t max, bool add_special, bool parse_special,
                    int32_t *n, char *err, size_t cap) {
@@ -262,15 +254,6 @@ bool shim_sampler_grammar(const struct llama_vocab *vocab, const char *grammar, 
   });
 }
 
-bool shim_sampler_dry(const struct llama_vocab *vocab, float multiplier, float base,
-                      int32_t allowed_length, int32_t last_n, const char **breakers,
-                      size_t n_breakers, struct llama_sampler **out, char *err, size_t cap) {
-  return guard(err, cap, [&] {
-    *out = llama_sampler_init_dry(vocab, multiplier, base, allowed_length, last_n, breakers,
-                                  n_breakers);
-  });
-}
-
 bool shim_state_get(struct llama_context *ctx, llama_seq_id seq, uint32_t flags, uint8_t *dst,
                     size_t size, size_t *n, char *err, size_t cap) {
   return guard(err, cap, [&] { *n = llama_state_seq_get_data_ext(ctx, dst, size, seq, flags); });
@@ -300,18 +283,9 @@ bool shim_memory_seq_cp(llama_memory_t mem, llama_seq_id src, llama_seq_id dst, 
   return guard(err, cap, [&] { llama_memory_seq_cp(mem, src, dst, p0, p1); });
 }
 
-bool shim_memory_seq_keep(llama_memory_t mem, llama_seq_id seq, char * err, size_t cap) {
-    return guard(err, cap, [&] { llama_memory_seq_keep(mem, seq); });
-}
-
 bool shim_memory_seq_add(llama_memory_t mem, llama_seq_id seq, llama_pos p0, llama_pos p1,
                          llama_pos delta, char *err, size_t cap) {
   return guard(err, cap, [&] { llama_memory_seq_add(mem, seq, p0, p1, delta); });
-}
-
-bool shim_memory_seq_div(llama_memory_t mem, llama_seq_id seq, llama_pos p0, llama_pos p1, int d,
-                         char *err, size_t cap) {
-  return guard(err, cap, [&] { llama_memory_seq_div(mem, seq, p0, p1, d); });
 }
 
 bool shim_lora_load(struct llama_model *model, const char *path, struct llama_adapter_lora **out,
@@ -322,28 +296,6 @@ bool shim_lora_load(struct llama_model *model, const char *path, struct llama_ad
 bool shim_lora_set(struct llama_context *ctx, struct llama_adapter_lora **adapters, size_t n,
                    float *scales, int32_t *rc, char *err, size_t cap) {
   return guard(err, cap, [&] { *rc = llama_set_adapters_lora(ctx, adapters, n, scales); });
-}
-
-bool shim_batch_init(struct llama_context *ctx, struct llama_batch_ext **out, char *err,
-                     size_t cap) {
-  return guard(err, cap, [&] { *out = llama_batch_ext_init(ctx); });
-}
-
-bool shim_batch_add(struct llama_batch_ext *batch, llama_seq_id seq, llama_token token,
-                    const float *embd, size_t n_embd, const llama_pos *pos, bool output,
-                    int32_t *index, bool *placed, char *err, size_t cap) {
-  return guard(
-      err, cap, [&] {
-        *index = embd != nullptr ? llama_batch_ext_add_embd(batch, seq, {embd, 1, n_embd})
-                                 : llama_batch_ext_add_token(batch, seq, token);
-        *placed = *index >= 0 && llama_batch_ext_set_pos(batch, *index, pos) &&
-                  llama_batch_ext_set_output_logits(batch, *index, output);
-      });
-}
-
-bool shim_batch_share(struct llama_batch_ext *batch, int32_t index, llama_seq_id seq, bool *done,
-                      char *err, size_t cap) {
-  return guard(err, cap, [&] { *done = llama_batch_ext_add_seq(batch, index, seq); });
 }
 
 bool shim_quantize(const char *in, const char *out, const llama_model_quantize_params *params,

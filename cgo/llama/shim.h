@@ -77,8 +77,6 @@ bool shim_decode(struct llama_context *ctx, struct llama_batch batch, int32_t *r
                  size_t cap);
 bool shim_encode(struct llama_context *ctx, struct llama_batch batch, int32_t *rc, char *err,
                  size_t cap);
-bool shim_process(struct llama_context *ctx, enum llama_process_type type,
-                  struct llama_batch_ext *batch, int32_t *rc, char *err, size_t cap);
 bool shim_tokenize(const struct llama_vocab *vocab, const char *text, int32_t len,
                    llama_token *tokens, int32_t max, bool add_special, bool parse_special,
                    int32_t *n, char *err, size_t cap);
@@ -106,9 +104,6 @@ bool shim_sampler_grammar(const struct llama_vocab *vocab, const char *grammar, 
                           bool lazy, const char **patterns, size_t n_patterns,
                           const llama_token *tokens, size_t n_tokens, struct llama_sampler **out,
                           char *err, size_t cap);
-bool shim_sampler_dry(const struct llama_vocab *vocab, float multiplier, float base,
-                      int32_t allowed_length, int32_t last_n, const char **breakers,
-                      size_t n_breakers, struct llama_sampler **out, char *err, size_t cap);
 
 bool shim_state_get(struct llama_context *ctx, llama_seq_id seq, uint32_t flags, uint8_t *dst,
                     size_t size, size_t *n, char *err, size_t cap);
@@ -122,26 +117,13 @@ bool shim_memory_seq_rm(llama_memory_t mem, llama_seq_id seq, llama_pos p0, llam
                         bool *done, char *err, size_t cap);
 bool shim_memory_seq_cp(llama_memory_t mem, llama_seq_id src, llama_seq_id dst, llama_pos p0,
                         llama_pos p1, char *err, size_t cap);
-bool shim_memory_seq_keep(llama_memory_t mem, llama_seq_id seq, char * err, size_t cap);
 bool shim_memory_seq_add(llama_memory_t mem, llama_seq_id seq, llama_pos p0, llama_pos p1,
                          llama_pos delta, char *err, size_t cap);
-bool shim_memory_seq_div(llama_memory_t mem, llama_seq_id seq, llama_pos p0, llama_pos p1, int d,
-                         char *err, size_t cap);
 
 bool shim_lora_load(struct llama_model *model, const char *path, struct llama_adapter_lora **out,
                     char *err, size_t cap);
 bool shim_lora_set(struct llama_context *ctx, struct llama_adapter_lora **adapters, size_t n,
                    float *scales, int32_t *rc, char *err, size_t cap);
-
-bool shim_batch_init(struct llama_context *ctx, struct llama_batch_ext **out, char *err,
-                     size_t cap);
-// Adds a token, or an embedding of width n_embd if embd is not NULL, and gives it its position and
-// output. index is libllama's answer; placed says whether position and output were taken.
-bool shim_batch_add(struct llama_batch_ext *batch, llama_seq_id seq, llama_token token,
-                    const float *embd, size_t n_embd, const llama_pos *pos, bool output,
-                    int32_t *index, bool *placed, char *err, size_t cap);
-bool shim_batch_share(struct llama_batch_ext *batch, int32_t index, llama_seq_id seq, bool *done,
-                      char *err, size_t cap);
 
 // cancelled is set when the run was stopped through flag; rc is libllama's own result otherwise.
 bool shim_quantize(const char *in, const char *out, const llama_model_quantize_params *params,

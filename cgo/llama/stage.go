@@ -116,33 +116,6 @@ func Temperature(t float32) Stage {
 		})
 }
 
-// DynamicTemperature lets the temperature follow the entropy, within delta of t (Zhu et al. 2023).
-func DynamicTemperature(t, delta, exponent float32) Stage {
-	return stage("dynamic temperature", need(finite(t) && finite(delta) && finite(exponent),
-		"a parameter is not finite"), func(*Model) *C.struct_llama_sampler {
-		return C.llama_sampler_init_temp_ext(C.float(t), C.float(delta), C.float(exponent))
-	})
-}
-
-// XTC removes, with probability p, all but the last of the tokens above threshold ("exclude top
-// choices").
-func XTC(p, threshold float32, minKeep int, seed uint32) Stage {
-	return stage("xtc", errors.Join(probability(p, minKeep), probability(threshold, 0)),
-		func(*Model) *C.struct_llama_sampler {
-			return C.llama_sampler_init_xtc(C.float(p), C.float(threshold), C.size_t(minKeep),
-				C.uint32_t(seed))
-		})
-}
-
-// TopNSigma keeps tokens within n standard deviations of the best logit (Tang et al. 2024); n <= 0
-// keeps all.
-func TopNSigma(n float32) Stage {
-	return stage("top-n-sigma", need(finite(n), "n is %v", n),
-		func(*Model) *C.struct_llama_sampler {
-			return C.llama_sampler_init_top_n_sigma(C.float(n))
-		})
-}
-
 // Mirostat selects so that the surprise stays near tau, learning at rate eta over m tokens (Basu et
 // al. 2020).
 func Mirostat(seed uint32, tau, eta float32, m int) Stage {
@@ -162,16 +135,6 @@ func MirostatV2(seed uint32, tau, eta float32) Stage {
 	}))
 }
 
-// AdaptiveP selects tokens near a target probability, adapted by an average that decays at the
-// given rate.
-func AdaptiveP(target, decay float32, seed uint32) Stage {
-	want := errors.Join(need(finite(target) && target <= 1, "target is %v; give at most 1", target),
-		need(decay >= 0 && decay <= 0.99, "decay is %v; give 0 to 0.99", decay))
-	return selecting(stage("adaptive-p", want, func(*Model) *C.struct_llama_sampler {
-		return C.llama_sampler_init_adaptive_p(C.float(target), C.float(decay), C.uint32_t(seed))
-	}))
-}
-
 // Penalties lowers the logits of tokens among the last lastN: repeat divides (1 is off), frequency
 // and presence subtract.
 func Penalties(lastN int, repeat, frequency, presence float32) Stage {
@@ -182,31 +145,6 @@ func Penalties(lastN int, repeat, frequency, presence float32) Stage {
 		return C.llama_sampler_init_penalties(C.int32_t(m.vocab.N()), C.int32_t(lastN),
 			C.float(repeat), C.float(frequency), C.float(presence))
 	})
-}
-
-// DRY penalises tokens that would continue a repetition longer than allowed, by multiplier *
-// base^(length - allowed), within the last lastN tokens; breakers end a repetition.
-func DRY(multiplier, base float32, allowed, lastN int, breakers []string) Stage {
-	want := errors.Join(need(finite(multiplier) && multiplier >= 0 && finite(base) && base >= 1,
-		"multiplier or base is out of range"),
-		need(allowed >= 0 && allowed <= math.MaxInt32, "allowed is %d", allowed), history(lastN),
-		noNUL(breakers...))
-	return Stage{name: "dry", build: func(m *Model) (*C.struct_llama_sampler, error) {
-		if want != nil {
-			return nil, want
-		}
-		var arena cArena
-		defer arena.free()
-		var out *C.struct_llama_sampler
-		var eb errBuf
-		ok := C.shim_sampler_dry(m.vocab.c, C.float(multiplier), C.float(base), C.int32_t(allowed),
-			C.int32_t(lastN), arena.strings(breakers), C.size_t(len(breakers)), &out, eb.ptr(),
-			eb.cap())
-		if !bool(ok) || out == nil {
-			return nil, fmt.Errorf("libllama refused it %s", eb.String())
-		}
-		return out, nil
-	}}
 }
 
 // LogitBias adds to the logits of single tokens; negative infinity forbids one.
@@ -225,14 +163,6 @@ func LogitBias(bias map[Token]float32) Stage {
 		return C.llama_sampler_init_logit_bias(C.int32_t(m.vocab.N()), C.int32_t(len(list)),
 			unsafe.SliceData(list)), nil
 	}}
-}
-
-// Infill settles between ending and going on when filling a gap in a text. It belongs after TopK
-// and TopP.
-func Infill() Stage {
-	return stage("infill", nil, func(m *Model) *C.struct_llama_sampler {
-		return C.llama_sampler_init_infill(m.vocab.c)
-	})
 }
 
 // Grammar allows only tokens that keep the text within a GBNF grammar. Sampling fails with

@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"os"
-	"path/filepath"
 	"unsafe"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
@@ -140,74 +138,4 @@ func (c *Context) SetSeqState(seq Seq, data []byte, flags StateFlags) error {
 	_ = c.Memory().SeqRemove(seq, -1, -1)
 	return logged.Wrap(fmt.Errorf(
 		"llama: the state for sequence %d is of another model or cache type %s", seq, &eb))
-}
-
-// SaveSeq writes the state of seq and its tokens to a file, whole or not at all: the number of
-// tokens, the tokens, the state.
-func (c *Context) SaveSeq(path string, seq Seq, tokens []Token) error {
-	state, err := c.SeqState(seq, 0)
-	if err != nil {
-		return err
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".tmp*")
-	if err != nil {
-		return fmt.Errorf("llama: save sequence %d: %w", seq, err)
-	}
-	defer os.Remove(tmp.Name())
-	head := binary.LittleEndian.AppendUint64(nil, uint64(len(tokens)))
-	for _, t := range tokens {
-		head = binary.LittleEndian.AppendUint32(head, uint32(t))
-	}
-	_, err1 := tmp.Write(head)
-	_, err2 := tmp.Write(state)
-	if err := errors.Join(err1, err2, tmp.Close()); err != nil {
-		return fmt.Errorf("llama: save sequence %d: %w", seq, err)
-	}
-	if err := os.Rename(tmp.Name(), path); err != nil {
-		return fmt.Errorf("llama: save sequence %d: %w", seq, err)
-	}
-	return nil
-}
-
-// LoadSeq reads a file of SaveSeq into seq and returns its tokens, of which there may be at most
-// maxTokens. A file that is damaged or does not fit leaves seq empty and is an error.
-func (c *Context) LoadSeq(path string, seq Seq, maxTokens int) ([]Token, error) {
-	if err := c.checkState(seq, 0); err != nil {
-		return nil, err
-	}
-	if err := c.Memory().SeqRemove(seq, -1, -1); err != nil {
-		return nil, err
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("llama: load sequence %d: %w", seq, err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("llama: load sequence %d: %s is not a file", seq, path)
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("llama: load sequence %d: %w", seq, err)
-	}
-	if len(data) < 8 || binary.LittleEndian.Uint64(data) > uint64(len(data)-8)/4 {
-		return nil, fmt.Errorf("llama: load sequence %d: %s is no saved sequence", seq, path)
-	}
-	n := int(binary.LittleEndian.Uint64(data))
-	if n > maxTokens {
-		return nil, fmt.Errorf("llama: load sequence %d: %s has %d tokens, more than %d", seq, path,
-			n, maxTokens)
-	}
-	tokens := make([]Token, n)
-	for i := range tokens {
-		tokens[i] = Token(binary.LittleEndian.Uint32(data[8+4*i:]))
-		if !c.model.vocab.valid(tokens[i]) {
-			return nil, fmt.Errorf(
-				"llama: load sequence %d: %s has token %d, which is not in the vocabulary", seq,
-				path, tokens[i])
-		}
-	}
-	if err := c.SetSeqState(seq, data[8+4*n:], 0); err != nil {
-		return nil, fmt.Errorf("%w: %s", err, path)
-	}
-	return tokens, nil
 }

@@ -2,8 +2,6 @@ package llama_test
 
 import (
 	"bytes"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -97,75 +95,11 @@ func TestStateOfAnEmptySequence(t *testing.T) {
 	}
 }
 
-func TestSaveAndLoadASequence(t *testing.T) {
-	c, tokens := filled(t, llama.ContextParams{})
-	dir := t.TempDir()
-	path := filepath.Join(dir, "sequence")
-	if err := c.SaveSeq(path, 0, tokens); err != nil {
-		t.Fatal(err)
-	}
-	got, err := c.LoadSeq(path, 1, 1000)
-	if err != nil || !slices.Equal(got, tokens) {
-		t.Fatalf("tokens %v, %v", got, err)
-	}
-	next := tokenize(t, " red")[1:]
-	same(t, "a loaded sequence", decode(t, c, next, llama.Pos(len(tokens)), 1),
-		fresh(t, slices.Concat(tokens, next)))
-
-	if _, err := c.LoadSeq(path, 1, len(tokens)-1); err == nil {
-		t.Error("more tokens than asked for were loaded")
-	}
-	whole, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cut := filepath.Join(dir, "cut")
-	for _, n := range []int{0, 1, 4, 8, 12, 16, 60, 12 + 4*len(tokens), 13 + 4*len(tokens),
-		len(whole) / 2, len(whole) - 1} {
-		if err := os.WriteFile(cut, whole[:n], 0o644); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := c.LoadSeq(cut, 1, 1000); err == nil {
-			t.Errorf("the first %d bytes were loaded", n)
-		}
-		if c.Memory().SeqPosMax(1) != -1 {
-			t.Errorf("after the first %d bytes the sequence is not empty", n)
-		}
-	}
-	huge := slices.Clone(whole)
-	copy(huge, "\xff\xff\xff\xff")
-	os.WriteFile(cut, huge, 0o644)
-	_, err = c.LoadSeq(cut, 1, 1<<31-1)
-	wantError(t, err, nil)
-
-	for _, path := range []string{dir, filepath.Join(dir, "missing"),
-		filepath.Join(dir, "no", "folder")} {
-		_, err := c.LoadSeq(path, 1, 10)
-		wantError(t, err, nil)
-	}
-	wantError(t, c.SaveSeq(filepath.Join(dir, "no", "folder"), 0, tokens), nil)
-	wantError(t, c.SaveSeq(path, 9, tokens), nil)
-	if err := c.SaveSeq(filepath.Join(dir, "bare"), 0, nil); err != nil {
-		t.Errorf("without tokens: %v", err)
-	}
-	if got, err := c.LoadSeq(filepath.Join(dir, "bare"), 1, 0); err != nil || len(got) != 0 {
-		t.Errorf("without tokens: %v, %v", got, err)
-	}
-	if files, _ := filepath.Glob(filepath.Join(dir, "*.tmp*")); len(files) > 0 {
-		t.Errorf("left behind: %v", files)
-	}
-}
-
-// FuzzLoadSeq looks at files that no SaveSeq wrote: none may crash, or leave anything in the
+// FuzzSetSeqState looks at states that no SeqState made: none may crash, or leave anything in the
 // sequence after an error.
-func FuzzLoadSeq(f *testing.F) {
+func FuzzSetSeqState(f *testing.F) {
 	c := newContext(f, seedModel(f), llama.ContextParams{NCtx: 256, NSeqMax: 2})
-	path := filepath.Join(f.TempDir(), "sequence")
-	// of an empty sequence, to be small
-	if err := c.SaveSeq(path, 0, tokenize(f, "red")); err != nil {
-		f.Fatal(err)
-	}
-	whole, err := os.ReadFile(path)
+	whole, err := c.SeqState(0, 0) // of an empty sequence, to be small
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -173,10 +107,7 @@ func FuzzLoadSeq(f *testing.F) {
 	f.Add(whole[:20])
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if err := os.WriteFile(path, data, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := c.LoadSeq(path, 1, 100); err != nil && c.Memory().SeqPosMax(1) != -1 {
+		if c.SetSeqState(1, data, 0) != nil && c.Memory().SeqPosMax(1) != -1 {
 			t.Error("the sequence is not empty after an error")
 		}
 	})

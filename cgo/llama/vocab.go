@@ -220,11 +220,6 @@ func (v *Vocab) EOT() Token {
 	return v.special(func() C.llama_token { return C.llama_vocab_eot(v.c) })
 }
 
-// SEP is the sentence separator, or NoToken.
-func (v *Vocab) SEP() Token {
-	return v.special(func() C.llama_token { return C.llama_vocab_sep(v.c) })
-}
-
 // NL is the newline token, or NoToken.
 func (v *Vocab) NL() Token {
 	return v.special(func() C.llama_token { return C.llama_vocab_nl(v.c) })
@@ -240,38 +235,8 @@ func (v *Vocab) Mask() Token {
 	return v.special(func() C.llama_token { return C.llama_vocab_mask(v.c) })
 }
 
-// FIM holds the fill-in-the-middle tokens of a model, NoToken where it has none.
-type FIM struct{ Prefix, Suffix, Middle, Pad, Repo, File Token }
-
-// FIM returns the fill-in-the-middle tokens.
-func (v *Vocab) FIM() FIM {
-	if v.c == nil {
-		return FIM{NoToken, NoToken, NoToken, NoToken, NoToken, NoToken}
-	}
-	return FIM{Token(C.llama_vocab_fim_pre(v.c)), Token(C.llama_vocab_fim_suf(v.c)),
-		Token(C.llama_vocab_fim_mid(v.c)),
-		Token(C.llama_vocab_fim_pad(v.c)), Token(C.llama_vocab_fim_rep(v.c)),
-		Token(C.llama_vocab_fim_sep(v.c))}
-}
-
 // AddBOS reports whether the model wants BOS before a text.
 func (v *Vocab) AddBOS() bool { return v.c != nil && bool(C.llama_vocab_get_add_bos(v.c)) }
-
-// AddEOS reports whether the model wants EOS after a text.
-func (v *Vocab) AddEOS() bool { return v.c != nil && bool(C.llama_vocab_get_add_eos(v.c)) }
-
-// SuppressTokens are the tokens that the model's file says must never be generated.
-func (v *Vocab) SuppressTokens() []Token {
-	if v.c == nil {
-		return nil
-	}
-	var n C.int32_t
-	p := C.llama_vocab_get_suppress_tokens(v.c, &n)
-	if p == nil || n <= 0 {
-		return nil
-	}
-	return append([]Token(nil), unsafe.Slice((*Token)(unsafe.Pointer(p)), n)...)
-}
 
 // Decoder turns a stream of tokens into text without ever cutting a UTF-8 sequence: bytes of an
 // unfinished character wait for the tokens that complete it. The zero value with a Vocab is ready

@@ -123,20 +123,14 @@ func TestVocabProperties(t *testing.T) {
 	if v.N() != vocabulary || v.Type() != llama.VocabSPM {
 		t.Errorf("%d tokens of type %v", v.N(), v.Type())
 	}
-	if v.BOS() != 1 || v.EOS() != 2 || !v.AddBOS() || v.AddEOS() {
-		t.Errorf("BOS %d, EOS %d, added %v %v", v.BOS(), v.EOS(), v.AddBOS(), v.AddEOS())
+	if v.BOS() != 1 || v.EOS() != 2 || !v.AddBOS() {
+		t.Errorf("BOS %d, EOS %d, added %v", v.BOS(), v.EOS(), v.AddBOS())
 	}
 	if !v.IsEOG(v.EOS()) || v.IsEOG(10) || !v.IsControl(v.BOS()) || v.IsControl(300) {
 		t.Error("end of generation or control tokens are wrong")
 	}
 	if v.Attr(3)&llama.AttrByte == 0 || v.Attr(0)&llama.AttrUnknown == 0 || v.Text(1) != "<s>" {
 		t.Errorf("attributes %v %v, text %q", v.Attr(3), v.Attr(0), v.Text(1))
-	}
-	if fim := v.FIM(); fim.Prefix != llama.NoToken || fim.File != llama.NoToken {
-		t.Errorf("fill-in-the-middle tokens %+v", fim)
-	}
-	if len(v.SuppressTokens()) != 0 {
-		t.Errorf("suppressed tokens %v", v.SuppressTokens())
 	}
 	if string(v.Piece(v.EOS(), true)) != "</s>" || len(v.Piece(v.EOS(), false)) != 0 {
 		t.Errorf("EOS is written %q and %q", v.Piece(v.EOS(), true), v.Piece(v.EOS(), false))
@@ -149,7 +143,7 @@ func TestVocabProperties(t *testing.T) {
 		_, err := v.Detokenize([]llama.Token{token}, false, false)
 		wantError(t, err, nil)
 	}
-	for _, token := range []llama.Token{v.EOT(), v.SEP(), v.NL(), v.PAD(), v.Mask()} {
+	for _, token := range []llama.Token{v.EOT(), v.NL(), v.PAD(), v.Mask()} {
 		if token < llama.NoToken || int(token) >= v.N() {
 			t.Errorf("a special token is %d", token)
 		}

@@ -51,7 +51,7 @@ func (a *asker) prompt(ctx context.Context, question string,
 	}
 	message := chat.Message{Role: "user", Content: []chat.Content{chat.Image(),
 		chat.Text(question)}}
-	stretches, err := a.dialogue.Prompt(ctx, []chat.Message{message}, false)
+	stretches, err := a.dialogue.Prompt(ctx, []chat.Message{message})
 	if err != nil {
 		return nil, err
 	}

@@ -17,9 +17,7 @@
 // <|vision_end|>, stays template text and is tokenized as such: the engine puts the picture's
 // embeddings exactly where the part is. So the Text of all parts, joined, equals
 // apply_chat_template's string. (Hugging Face's Gemma 3 processor later wraps the token in more
-// text; that belongs to the family's image layout, not to the template.) An encoder that brings its
-// own markers, as libmtmd does, wants RenderOptions.BareImages instead: then templates see plain
-// text items and write nothing around pictures.
+// text; that belongs to the family's image layout, not to the template.)
 //
 // With strings, neighbouring items of a message are joined by one newline unless whitespace already
 // stands there: the "<image>\nquestion" of LLaVA 1.5. The picture's part then has no Text, as the

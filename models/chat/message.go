@@ -75,7 +75,7 @@ type conversation struct {
 }
 
 // values builds the messages variable.
-func values(messages []Message, sh shape, bare bool) (*conversation, error) {
+func values(messages []Message, sh shape) (*conversation, error) {
 	c := &conversation{list: &jinja.List{}}
 	index := int32(0) // of texts, from 1; 0 is all other data
 	for i, m := range messages {
@@ -89,13 +89,11 @@ func values(messages []Message, sh shape, bare bool) (*conversation, error) {
 		for _, part := range m.Content {
 			kind, item := "text", jinja.Text{}
 			if part.Image {
+				kind = "image"
 				asList = asList || sh == shapeMixed
 				item = jinja.NewText(placeholder, jinja.Source{Kind: jinja.Image,
 					Index: int32(c.images)})
 				c.images++
-				if !bare {
-					kind = "image"
-				}
 			} else {
 				index++
 				item = jinja.NewText(part.Text, jinja.Source{Kind: jinja.Data, Index: index})

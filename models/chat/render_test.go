@@ -61,8 +61,6 @@ func TestPicturesStandWhereTheTemplateWritesTheirToken(t *testing.T) {
 			RenderOptions{Extra: map[string]any{"add_vision_id": true}}, []Content{Image()},
 			[]Part{sp("<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\nPicture 1: <|vision_start|>"),
 				img(0, "<|image_pad|>"), sp("<|vision_end|><|im_end|>\n")}},
-		{"bare pictures have no markers", "qwen2-vl", RenderOptions{BareImages: true}, look,
-			[]Part{sp("<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"), img(0, ""), us("What is it?"), sp("<|im_end|>\n")}},
 		{"gemma's token is the picture", "gemma-3", RenderOptions{}, look,
 			[]Part{sp("<s><start_of_turn>user\n"), img(0, "<start_of_image>"), us("What is it?"),
 				sp("<end_of_turn>\n")}},

@@ -58,9 +58,6 @@ type RenderOptions struct {
 	Extra map[string]any
 	// Now is the date that templates ask for; zero: the present.
 	Now time.Time
-	// BareImages makes templates see a picture as part of the text, so that they write no marker
-	// around it, for encoders that bring their own.
-	BareImages bool
 	// MaxSteps bounds the work of an attempt: evaluated expressions, turns of loops, and long texts
 	// that are looked through; 0: 5 million. Time is no bound of its own, so that what renders on
 	// an idle machine renders on a busy one; ctx ends a rendering.
@@ -197,7 +194,7 @@ func fromGo(v any) (jinja.Value, error) {
 // well ignore a system prompt or old thoughts, but a shape that loses less is the better one.
 func (t *Template) attempt(ctx context.Context, messages []Message, vars map[string]jinja.Value,
 	sh shape, opts RenderOptions) (parts []Part, lost int, err error) {
-	conv, err := values(messages, sh, opts.BareImages)
+	conv, err := values(messages, sh)
 	if err != nil {
 		return nil, 0, err
 	}
