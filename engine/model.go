@@ -394,6 +394,9 @@ func (m *Model) fitContext(spec ModelSpec, p *llama.ContextParams) {
 	p.NSeqMax = spec.Parallel + keptSequences
 	if m.rigid() || m.lm.NSWA() > 0 {
 		p.NSeqMax = spec.Parallel // each takes memory of its own
+		if m.readerCells(spec) > 0 {
+			p.NSeqMax++ // the reader's way in
+		}
 	}
 	if p.NCtx == 0 {
 		p.NCtx = DefaultContext

@@ -83,6 +83,9 @@ func (m *Model) startScheduler(spec ModelSpec, params llama.ContextParams) (err 
 	if readerCells > 0 {
 		cfg.Reader, cfg.ReaderCells = &reader{model: m, params: params,
 			spare: llama.Seq(sequences)}, readerCells
+		// The cells of a portion that a window has passed are gone, so that one half of it would
+		// stand without what its end attends to.
+		cfg.ReaderWhole = m.lm.NSWA() > 0
 	}
 	if m.draft != nil { // a nil *drafter would not be a nil Drafter
 		cfg.Drafter = m.draft

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,14 +15,20 @@ import (
 // cache.
 const mostReaderCells = 4096
 
-// readerCells is how many cells the reader of a model may have: none where there is nobody whom it
-// could disturb, and where sequences cannot be copied in part.
+// readerCells is how many cells the reader of a model may have; 0 for no reader, which is the case
+//
+//   - with one request at a time, whom nobody could disturb;
+//   - where the state is recurrent: it has no cells that could be moved, so that each portion would
+//     copy all of it, and a hybrid's whole KV cache with it;
+//   - on GPUs: a graph can pause between nodes only where the CPU computes them, and on a device
+//     each pause would wait for all that was sent to it;
+//   - with an encoder, whose outputs belong to one context.
 func (m *Model) readerCells(spec ModelSpec) int {
-	if spec.Parallel < 2 || m.rigid() || m.lm.NSWA() > 0 || !m.lm.OnCPU() || m.lm.HasEncoder() ||
+	if spec.Parallel < 2 || m.rigid() || !m.lm.OnCPU() || m.lm.HasEncoder() ||
 		!m.lm.HasDecoder() {
 		return 0
 	}
-	return min(m.cells, mostReaderCells)
+	return min(cmp.Or(m.cells, mostReaderCells), mostReaderCells) // 0 before there is a context
 }
 
 // readerOutputs is how many logits of a decode a reader makes room for. It asks for none.

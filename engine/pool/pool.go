@@ -117,7 +117,8 @@ func (p *Pool) Register(name string, spec engine.ModelSpec) {
 // goroutine that holds a lease must not wait for another. A load goes on as long as anybody waits
 // for it.
 //
-// Errors are ctx's own, engine.ErrClosed, ErrUnknownModel, or those of Resolve and [engine.Engine.Load].
+// Errors are ctx's own, engine.ErrClosed, ErrUnknownModel, or those of Resolve and
+// [engine.Engine.Load].
 func (p *Pool) Use(ctx context.Context, name string) (*Lease, error) {
 	return p.use(ctx, name, nil)
 }
@@ -272,8 +273,8 @@ func (p *Pool) Unload(name string) error {
 	return nil
 }
 
-// Close unloads all models; requests that run on them end with engine.ErrClosed, and so do calls of Use
-// that wait. It returns when the memory is free. A second call returns the same.
+// Close unloads all models; requests that run on them end with engine.ErrClosed, and so do calls of
+// Use that wait. It returns when the memory is free. A second call returns the same.
 func (p *Pool) Close() error {
 	p.once.Do(func() {
 		p.mu.Lock()

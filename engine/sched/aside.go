@@ -143,8 +143,7 @@ func (s *Scheduler) noMore(t *Task) {
 	s.finish(t, kv.ErrNoCells)
 }
 
-// shift drops half of what follows the first quarter of the context, or what the task says to keep,
-// so that its beginning, where instructions stand, and what was said last remain.
+// shift carries out Task.Shift. It returns false where nothing can be dropped.
 func (s *Scheduler) shift(t *Task) bool {
 	keep := min(t.seq.Len(), s.cells(t)) / 4
 	if t.Keep > 0 {

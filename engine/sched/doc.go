@@ -7,13 +7,16 @@
 // items stand and never what a task says.
 //
 // A request is a [Task]: a prompt of tokens and pictures, and an [Answer] that draws tokens. One
-// goroutine runs the loop; everybody else sends it messages. A turn of the loop is planned,
-// executed and applied:
+// goroutine, the loop, owns tasks and books, and others send it messages; whatever computes or
+// copies cells, and the drawing of tokens with it, is a function that the loop hands to the compute
+// thread (Config.Run) and waits for. A turn of the loop is planned, executed and applied:
 //
-//	admit      tasks for which there are cells, fairly among clients; what stands of their prompts is shared
-//	view       what each task needs next, in numbers: a pure function, plan, makes a step of it (plan.go)
-//	execute    the step: some layers of the vision tower; rows of a picture; some of the reader's work; and last one decode of tokens,
-//	           the next one of every running answer and items of prompts
+//	admit      tasks for which there are cells, fairly among clients; what stands of their prompts
+//	           is shared
+//	view       what each task needs next, in numbers, of which a pure function, plan, makes a step
+//	execute    the step: some layers of the vision tower; rows of a picture; some of the reader's
+//	           work; and last one decode of tokens, the next one of every running answer and items
+//	           of prompts. Or, in its place, what makes room: a task is put aside
 //	apply      what was computed goes into the books of the cache, tokens are drawn, tasks end
 //
 // While answers are running, all that is not theirs is held to the longest time that may pass
@@ -26,8 +29,8 @@
 //
 // Two tasks with the same beginning compute it once: the later one waits while the earlier one
 // reads what both need, and shares its cells as they come. When cells run out, finished sequences
-// go first; then the youngest task is put aside, its cells saved or left to be computed again,
-// whichever is cheaper, and goes on later with the same text. What will be given up next is written
-// to disk before, if there is one, in steps of the plan; copies of cells are made only where they
-// fit the gap and a bound of memory.
+// are evicted first; then the plan puts the youngest task aside (room.go), its cells saved or left
+// to be computed again, whichever is cheaper, and it goes on later with the same text. What will be
+// evicted next is written to disk before, if there is one. All copies of cells, those that callers
+// asked for included, are steps of the plan and counted against one bound of memory.
 package sched

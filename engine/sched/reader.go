@@ -208,10 +208,12 @@ func (s *Scheduler) loadReader(t *Task) bool {
 	return true
 }
 
-// together is how many of the unmoved items must be moved at once: up to where the prompt may be cut.
-func (r *readerUse) together() int {
-	if r.unmoved() == 0 {
-		return 0
+// together is how many of the unmoved items must be moved at once: up to where the prompt may be
+// cut, or all.
+func (s *Scheduler) together() int {
+	r := &s.reader
+	if r.unmoved() == 0 || s.cfg.ReaderWhole {
+		return r.unmoved()
 	}
 	from := r.task.seq.Len()
 	to := from + 1

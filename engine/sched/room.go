@@ -19,7 +19,7 @@ const (
 	copySpeed = 1e9
 )
 
-// copyingOut is about how long it takes to copy so many bytes of cells out of the cache, or into it.
+// copyingOut is about how long it takes to copy so many bytes of cells out of the cache, or in.
 func copyingOut(bytes int) time.Duration {
 	return time.Duration(float64(bytes) / copySpeed * float64(time.Second))
 }

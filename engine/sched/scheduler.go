@@ -79,6 +79,8 @@ type Config struct {
 	// items; nil for none. The scheduler opens and releases it.
 	Reader      Reader
 	ReaderCells int
+	// ReaderWhole says that all that the Reader has computed is moved at once.
+	ReaderWhole bool
 	// Drafter guesses where the text does not repeat itself; nil for none.
 	Drafter Drafter
 }

@@ -24,8 +24,9 @@ var (
 	ErrGone = errors.New("sched: other requests have taken the cells already")
 )
 
-// Task is a request to the scheduler. The exported fields are set before Submit and not changed
-// afterwards.
+// Task is a request to the scheduler. The caller sets the exported fields before Submit, and reads
+// them again only when Done is closed: until then they belong to the scheduler, which lets Prompt
+// grow with the answer and, in a Shift, replaces it and drops Pictures.
 type Task struct {
 	// Prompt is what the model reads. Its last item is a token.
 	Prompt *kv.Prompt
@@ -42,8 +43,8 @@ type Task struct {
 	// others while it runs. Nothing is guessed, and while it is the only task, the cache is emptied
 	// before and portions do not depend on time, so that its text can be had again.
 	Fresh bool
-	// Shift lets an answer go on when the context is full, without the oldest part of what it has
-	// read.
+	// Shift lets an answer go on when the context is full, without its oldest items: half of what
+	// follows the first Keep is dropped, and what comes after that moves down.
 	Shift bool
 	// Keep is how many items of the beginning a Shift leaves alone; 0 means the first quarter of
 	// the context.

@@ -35,7 +35,7 @@ func (s *Scheduler) view() view {
 	}
 	r := &s.reader
 	v.reader = readerState{cells: r.cells, busy: r.busy(), unmoved: r.unmoved(),
-		least: r.together(), dropped: r.busy() && r.task == nil, each: r.each, bytes: r.bytes}
+		least: s.together(), dropped: r.busy() && r.task == nil, each: r.each, bytes: r.bytes}
 	_, v.keep = s.toKeep()
 	if len(s.orders) > 0 {
 		v.wanted = s.orders[0].size
