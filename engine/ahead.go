@@ -79,7 +79,7 @@ func (m *Model) Ahead(ctx context.Context, image *Image, budget Budget) {
 	if m.vision == nil || len(image.Data) == 0 {
 		return
 	}
-	ctx, cancel := m.during(ctx)
+	ctx, cancel := m.untilClosed(ctx)
 	defer cancel()
 	head, plan, err := m.planOf(ctx, image, budget)
 	if err != nil {

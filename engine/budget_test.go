@@ -15,7 +15,7 @@ func TestABudgetBoundsTheTokensOfAPicture(t *testing.T) {
 	picture := numbered(t, 1, 640, 400)
 	look := func(b Budget) (int, *media.Picture) {
 		t.Helper()
-		plan, pictures, err := m.look(t.Context(), picture, b, &spent{})
+		plan, pictures, err := m.planPicture(t.Context(), picture, b, &spent{})
 		if err != nil || len(pictures) != 1 {
 			t.Fatal(pictures, err)
 		}
@@ -58,7 +58,7 @@ func TestABudgetBoundsTheTokensOfAPicture(t *testing.T) {
 			ImageTokens: Budget{Max: own / 2}}); err != nil || usage.Image > own/4 {
 		t.Errorf("the picture's own: %+v, %v", usage, err)
 	}
-	if _, _, err := m.look(t.Context(), picture, Budget{Min: 5, Max: 4}, &spent{}); !errors.Is(err,
+	if _, _, err := m.planPicture(t.Context(), picture, Budget{Min: 5, Max: 4}, &spent{}); !errors.Is(err,
 		ErrRequest) {
 		t.Error(err)
 	}
@@ -69,7 +69,7 @@ func TestABudgetHasNoEffectOnAFixedGrid(t *testing.T) {
 	m := open(t)
 	picture := numbered(t, 1, 64, 48)
 	for _, b := range []Budget{{}, {Max: 10}, {Min: 100}} {
-		plan, _, err := m.look(t.Context(), picture, b, &spent{})
+		plan, _, err := m.planPicture(t.Context(), picture, b, &spent{})
 		if err != nil || plan.Tokens() != 64 || plan.W != 64 || plan.H != 48 {
 			t.Errorf("%+v: %+v, %v", b, plan, err)
 		}
@@ -90,14 +90,14 @@ func TestABudgetSetsTheTilesOfFamilies(t *testing.T) {
 		m, _ := openBench(t, g)
 		for _, size := range [][2]int{{640, 400}, {60, 150}} {
 			picture := numbered(t, 1, size[0], size[1])
-			own, _, err := m.look(t.Context(), picture, Budget{}, &spent{})
+			own, _, err := m.planPicture(t.Context(), picture, Budget{}, &spent{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			keys := map[any]string{}
 			for _, most := range []int{own.Tokens(), own.Tokens() * 3 / 4, own.Tokens() / 2,
 				own.Tokens() / 4, 1} {
-				plan, pictures, err := m.look(t.Context(), picture, Budget{Max: most}, &spent{})
+				plan, pictures, err := m.planPicture(t.Context(), picture, Budget{Max: most}, &spent{})
 				if err != nil {
 					t.Fatalf("%s: %v", g.Name, err)
 				}

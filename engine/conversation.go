@@ -83,7 +83,7 @@ func (m *Model) SaveConversation(ctx context.Context, c *Conversation, path stri
 		return fmt.Errorf("%w: there is no conversation to save", ErrRequest)
 	}
 	if c.shifted {
-		return m.asked(ctx, fmt.Errorf("engine: saving %s: %w", path, sched.ErrShifted))
+		return m.requestError(ctx, fmt.Errorf("engine: saving %s: %w", path, sched.ErrShifted))
 	}
 	identity, err := m.stateIdentity(m.spec)
 	if err != nil {
@@ -120,7 +120,7 @@ func (m *Model) LoadConversation(ctx context.Context, path string) (*Conversatio
 	}
 	c := &Conversation{}
 	if e := m.sched.Do(func() { c.prompt, err = m.sched.Adopt(snap) }); e != nil {
-		return nil, m.asked(ctx, e)
+		return nil, m.requestError(ctx, e)
 	}
 	switch {
 	case errors.Is(err, kv.ErrNoCells):
@@ -134,8 +134,8 @@ func (m *Model) LoadConversation(ctx context.Context, path string) (*Conversatio
 	return c, nil
 }
 
-// tell fills in what a task has read and written.
-func (c *Conversation) tell(t *sched.Task, read int, r sched.Report) {
+// record fills in what a task has read and written.
+func (c *Conversation) record(t *sched.Task, read int, r sched.Report) {
 	if c != nil {
 		c.prompt, c.read, c.shifted = t.Prompt, read, r.Shifted > 0
 	}

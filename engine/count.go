@@ -10,7 +10,7 @@ func (m *Model) Count(ctx context.Context, r Request) (Usage, error) {
 		return Usage{}, ErrClosed
 	}
 	defer m.requests.Done()
-	ctx, cancel := m.during(ctx)
+	ctx, cancel := m.untilClosed(ctx)
 	defer cancel()
 	if err := r.check(); err != nil {
 		return Usage{}, err
@@ -20,7 +20,7 @@ func (m *Model) Count(ctx context.Context, r Request) (Usage, error) {
 		err = errEmptyPrompt
 	}
 	if err != nil {
-		return Usage{}, m.asked(ctx, err)
+		return Usage{}, m.requestError(ctx, err)
 	}
 	return Usage{Prompt: p.n, Image: p.images}, nil
 }

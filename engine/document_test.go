@@ -23,7 +23,7 @@ func TestPagesOfADocumentHaveNamesOfTheirOwn(t *testing.T) {
 	}
 	key := func(image *Image) kv.Key {
 		t.Helper()
-		_, pictures, err := m.look(t.Context(), image, Budget{}, &spent{})
+		_, pictures, err := m.planPicture(t.Context(), image, Budget{}, &spent{})
 		if err != nil || len(pictures) != 1 {
 			t.Fatal(pictures, err)
 		}
@@ -40,7 +40,7 @@ func TestPagesOfADocumentHaveNamesOfTheirOwn(t *testing.T) {
 	if d.Page(1).Name != "doc.pdf#2" {
 		t.Error(d.Page(1).Name)
 	}
-	if _, _, err := m.look(t.Context(), &Image{Name: "x", Data: data, Page: 2}, Budget{},
+	if _, _, err := m.planPicture(t.Context(), &Image{Name: "x", Data: data, Page: 2}, Budget{},
 		&spent{}); !errors.Is(err, ErrImage) || !strings.Contains(err.Error(), "no page 3") {
 		t.Error(err)
 	}

@@ -55,11 +55,11 @@ func (m *Model) Embed(ctx context.Context, r EmbedRequest) (*Embeddings, error) 
 		return nil, ErrClosed
 	}
 	defer m.requests.Done()
-	ctx, cancel := m.during(ctx)
+	ctx, cancel := m.untilClosed(ctx)
 	defer cancel()
 	out, err := m.embed(ctx, r)
 	if err != nil {
-		return nil, m.asked(ctx, err)
+		return nil, m.requestError(ctx, err)
 	}
 	return out, nil
 }

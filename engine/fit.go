@@ -30,7 +30,7 @@ func (m *Model) Fit(ctx context.Context, r Request, f Fitting) (Request, error) 
 		return r, ErrClosed
 	}
 	defer m.requests.Done()
-	ctx, cancel := m.during(ctx)
+	ctx, cancel := m.untilClosed(ctx)
 	defer cancel()
 	if err := r.check(); err != nil {
 		return r, err
@@ -38,7 +38,7 @@ func (m *Model) Fit(ctx context.Context, r Request, f Fitting) (Request, error) 
 	s := &shortening{m: m, ctx: ctx}
 	fitted, err := s.fit(r, f)
 	if err != nil {
-		return r, m.asked(ctx, err)
+		return r, m.requestError(ctx, err)
 	}
 	return fitted, nil
 }

@@ -23,7 +23,7 @@ func (m *Model) Generate(ctx context.Context, r Request) iter.Seq2[Event, error]
 			return
 		}
 		defer m.requests.Done()
-		ctx, cancel := m.during(ctx)
+		ctx, cancel := m.untilClosed(ctx)
 		defer cancel()
 		left := false
 		began := time.Now()
@@ -39,7 +39,7 @@ func (m *Model) Generate(ctx context.Context, r Request) iter.Seq2[Event, error]
 				continue
 			}
 			if err != nil && !left {
-				yield(Event{}, m.asked(ctx, err))
+				yield(Event{}, m.requestError(ctx, err))
 			}
 			return
 		}
@@ -56,8 +56,8 @@ func (m *Model) enter() bool {
 	return !m.over
 }
 
-// asked is err as the caller of a request understands it.
-func (m *Model) asked(ctx context.Context, err error) error {
+// requestError returns err as the caller of a request understands it.
+func (m *Model) requestError(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(context.Cause(ctx), ErrClosed), errors.Is(err, sched.ErrClosed):
 		return ErrClosed
@@ -71,8 +71,8 @@ func (m *Model) asked(ctx context.Context, err error) error {
 	return err
 }
 
-// during is ctx, ended as well by the model's Close.
-func (m *Model) during(ctx context.Context) (context.Context, context.CancelFunc) {
+// untilClosed returns ctx, which the model's Close ends as well.
+func (m *Model) untilClosed(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(m.closed, func() { cancel(ErrClosed) })
 	return ctx, func() { stop(); cancel(nil) }
@@ -154,7 +154,7 @@ func (a *answer) run(ctx context.Context, yield func(Event) bool) error {
 		leave()
 	}
 	report, err := task.Wait()
-	a.request.Conversation.tell(task, p.n, report)
+	a.request.Conversation.record(task, p.n, report)
 	if err != nil || !stays {
 		return pictureFault(err)
 	}

@@ -9,15 +9,15 @@ import (
 
 // layOut puts what the family's processor writes around the pictures of a rendered conversation
 // among its parts: so texts that touch are cut into tokens together, as in training. The image
-// parts of the result count the pictures that look made.
+// parts of the result count the pictures that were planned.
 func layOut(parts []chat.Part, images []*Image,
-	look looker) (out []chat.Part, pictures []*media.Picture, err error) {
+	planPicture planner) (out []chat.Part, pictures []*media.Picture, err error) {
 	for i, part := range parts {
 		if part.Kind != chat.KindImage {
 			out = append(out, part)
 			continue
 		}
-		plan, list, err := look(images[part.Image])
+		plan, list, err := planPicture(images[part.Image])
 		if err != nil {
 			return nil, nil, err
 		}

@@ -64,6 +64,29 @@ func TestLeavingTheLoopEndsTheAnswer(t *testing.T) {
 	mustAsk(t, m, Request{Prompt: "USER: ", MaxTokens: 1})
 }
 
+// The compute thread may be drawing a token while the loop's body panics: what it draws with is
+// freed only after that.
+func TestAPanicInTheLoopEndsTheAnswer(t *testing.T) {
+	m := open(t, textOnly)
+	for at := range 12 {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("the panic did not reach the caller")
+				}
+			}()
+			n := 0
+			for range m.Generate(t.Context(), endless(m)) {
+				if n++; n > at {
+					panic("in the loop")
+				}
+			}
+		}()
+		idle(t, m)
+	}
+	mustAsk(t, m, Request{Prompt: "USER: ", MaxTokens: 1})
+}
+
 func TestClosingEndsRunningRequests(t *testing.T) {
 	m := open(t, textOnly)
 	began := make(chan struct{})

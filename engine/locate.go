@@ -22,11 +22,11 @@ func (m *Model) Frame(ctx context.Context, image *Image, budget Budget) (boxes.F
 			fmt.Errorf("%w: %s was loaded without a projector; give its mmproj file", ErrNoVision,
 				m.lm.Path())
 	}
-	ctx, cancel := m.during(ctx)
+	ctx, cancel := m.untilClosed(ctx)
 	defer cancel()
 	head, plan, err := m.planOf(ctx, image, budget)
 	if err != nil {
-		return boxes.Frame{}, m.asked(ctx, err)
+		return boxes.Frame{}, m.requestError(ctx, err)
 	}
 	return boxes.FrameOf(m.vision.Info(), plan, head.W, head.H), nil
 }

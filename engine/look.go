@@ -14,16 +14,16 @@ import (
 	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
-// looker says what a prompt has in a picture's place: the plan, and a picture for each of its
+// planner returns what a prompt has in a picture's place: the plan, and a picture for each of its
 // parts.
-type looker func(*Image) (*vision.Plan, []*media.Picture, error)
+type planner func(*Image) (*vision.Plan, []*media.Picture, error)
 
 // spent is the time that decoding the pictures of a request took, wherever that was done.
 type spent struct{ decode, preprocess atomic.Int64 }
 
-// look reads a picture's header, and plans what the prompt has in its place. Nothing is decoded:
+// planPicture reads a picture's header, and plans what the prompt has in its place. Nothing is decoded:
 // the pictures say how that is done, should their embeddings not be known.
-func (m *Model) look(ctx context.Context, image *Image, budget Budget,
+func (m *Model) planPicture(ctx context.Context, image *Image, budget Budget,
 	t *spent) (*vision.Plan, []*media.Picture, error) {
 	if image.IsSound() && m.ears != nil {
 		return m.hear(ctx, image, t)

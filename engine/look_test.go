@@ -126,7 +126,7 @@ func TestTurnedPicturesArePlannedUpright(t *testing.T) {
 	exif := "\xff\xe1\x00\x22Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00\x00\x00\x00\x00"
 	turned := append([]byte(file.Bytes()[:2:2]), append([]byte(exif), file.Bytes()[2:]...)...)
 	model, _, _ := openFamily(t, &qwen2vl)
-	plan, pictures, err := model.look(t.Context(), &Image{Data: turned}, Budget{}, &spent{})
+	plan, pictures, err := model.planPicture(t.Context(), &Image{Data: turned}, Budget{}, &spent{})
 	if err != nil || plan.W != 200 || plan.H != 600 {
 		t.Fatalf("%+v, %v", plan, err)
 	}
@@ -180,7 +180,7 @@ func TestWaitingAndRefusedRequestsDecodeNothing(t *testing.T) {
 func TestKeysTellPicturesApart(t *testing.T) {
 	seen := map[string]string{}
 	note := func(name string, m *Model, image *Image) {
-		_, pictures, err := m.look(t.Context(), image, Budget{}, &spent{})
+		_, pictures, err := m.planPicture(t.Context(), image, Budget{}, &spent{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -88,7 +88,7 @@ type ModelSpec struct {
 	Queue int
 	// ExpectedAnswer is how many tokens of an answer are counted on when a request is let in, or
 	// its MaxTokens if those are fewer; 0 means 128. Where answers get longer and cells run out,
-	// requests are put aside and go on later.
+	// requests are preempted and go on later.
 	ExpectedAnswer int
 	// MaxGap is the time between two tokens of a running answer that prompts and pictures of others
 	// should not exceed; 0 means 250 ms.

@@ -69,7 +69,7 @@ func (m *Model) compose(ctx context.Context, r *Request) (*prompt, error) {
 				if err := ctx.Err(); err != nil {
 					return nil, nil, err
 				}
-				return m.look(ctx, image, r.ImageTokens, &p.spent)
+				return m.planPicture(ctx, image, r.ImageTokens, &p.spent)
 			})
 	}
 	if err != nil {

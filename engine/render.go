@@ -24,14 +24,14 @@ func (m *Model) Render(ctx context.Context, r Request) (*Rendered, error) {
 		return nil, ErrClosed
 	}
 	defer m.requests.Done()
-	ctx, cancel := m.during(ctx)
+	ctx, cancel := m.untilClosed(ctx)
 	defer cancel()
 	if err := r.check(); err != nil {
 		return nil, err
 	}
 	out, err := m.renderWhole(ctx, &r)
 	if err != nil {
-		return nil, m.asked(ctx, err)
+		return nil, m.requestError(ctx, err)
 	}
 	return out, nil
 }

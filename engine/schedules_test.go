@@ -200,7 +200,7 @@ func (o *outcomes) era(t *testing.T, seed uint64, list []asked, schedules int) {
 		o.schedule(t, fmt.Sprintf("seed %d, schedule %d", seed, n), m, list, rng)
 	}
 	st := m.Stats()
-	o.aside += int(st.PutAside)
+	o.aside += int(st.Preempted)
 	o.guessed += int(st.Guessed)
 	o.beside += int(st.ReadBeside)
 	if st.Unread > 0 {
@@ -386,7 +386,7 @@ func TestACrowdWithATinyCache(t *testing.T) {
 	wg.Wait()
 	idle(t, m)
 	st := m.Stats()
-	t.Logf("%d answers, %d gave up, %d found the queue full, %d near ties; %d put aside, %d encodes, %d saved", answers, gaveUp, busy, near, st.PutAside,
+	t.Logf("%d answers, %d gave up, %d found the queue full, %d near ties; %d put aside, %d encodes, %d saved", answers, gaveUp, busy, near, st.Preempted,
 		st.Media.Finished, st.Media.SavedMemory+st.Media.SavedInFlight)
 	if answers+gaveUp != clients*rounds || (!testing.Short() && busy == 0) {
 		t.Errorf("%d answers and %d that gave up, of %d; the queue was full %d times", answers,

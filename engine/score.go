@@ -39,11 +39,11 @@ func (m *Model) Score(ctx context.Context, r ScoreRequest) (*Scores, error) {
 		return nil, ErrClosed
 	}
 	defer m.requests.Done()
-	ctx, cancel := m.during(ctx)
+	ctx, cancel := m.untilClosed(ctx)
 	defer cancel()
 	out, err := m.score(ctx, r)
 	if err != nil {
-		return nil, m.asked(ctx, err)
+		return nil, m.requestError(ctx, err)
 	}
 	return out, nil
 }

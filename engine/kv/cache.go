@@ -67,12 +67,12 @@ type Sequence struct {
 	cells []int32 // of each item
 	// After a Shift the items from pure on were computed behind others that are gone: they are not
 	// what a prompt of the same items has, and no prompt may have them.
-	shifted bool
-	pure    int
-	private bool    // opened afresh: while it runs, nothing is taken from it or given to it
-	told    bool    // Config.Evict was called since it finished
-	rank    float64 // of a finished sequence: what was the floor when it was last used
-	used    uint64  // of a finished sequence: the clock when it was last used
+	shifted   bool
+	pure      int
+	private   bool    // opened afresh: while it runs, nothing is taken from it or given to it
+	announced bool    // Config.Evict was called since it finished
+	rank      float64 // of a finished sequence: what was the floor when it was last used
+	used      uint64  // of a finished sequence: the clock when it was last used
 }
 
 // Len is the number of items that stand in the memory.
@@ -187,7 +187,7 @@ func (c *Cache) Open(p *Prompt, fresh bool) (*Sequence, error) {
 		return nil, err
 	}
 	if s == from {
-		c.lose(from)
+		c.announce(from)
 		return c.takeOver(from, n)
 	}
 	s.private = fresh
@@ -265,9 +265,9 @@ func (s *Sequence) extend(p *Prompt, n int) {
 	}
 }
 
-// Catch lets a running sequence share what another has computed meanwhile of the prompt that both
-// are reading. It returns the number of items gained.
-func (c *Cache) Catch(s *Sequence, p *Prompt) (int, error) {
+// ShareLate lets a running sequence share what another has computed meanwhile of the prompt that
+// both are reading. It returns the number of items gained.
+func (c *Cache) ShareLate(s *Sequence, p *Prompt) (int, error) {
 	have := s.Len()
 	if !c.shares() || s.private || s.shifted || have >= len(p.Items)-1 {
 		return 0, nil

@@ -15,7 +15,7 @@ func (c *Cache) Finish(s *Sequence) {
 		_ = c.Drop(s) // the memory is broken, and the next decode will say so
 		return
 	}
-	s.Running, s.private, s.told = false, false, false
+	s.Running, s.private, s.announced = false, false, false
 	c.cells.stop(s.cells)
 	c.use(s)
 	for _, o := range c.seqs {
@@ -75,15 +75,15 @@ func (c *Cache) Next(free, items int) *Sequence {
 		return nil
 	}
 	s, _ := c.lowest(func(s *Sequence) bool {
-		return !s.told && s.Len() >= items && !c.redundant(s)
+		return !s.announced && s.Len() >= items && !c.redundant(s)
 	})
 	return s
 }
 
-// Foretell tells Config.Evict of a finished sequence before it is given up, instead of then.
-func (c *Cache) Foretell(s *Sequence) {
+// Announce tells Config.Evict of a finished sequence before it is given up, instead of then.
+func (c *Cache) Announce(s *Sequence) {
 	if c.seqs[s.ID] == s && !s.Running {
-		c.lose(s)
+		c.announce(s)
 	}
 }
 
@@ -123,10 +123,10 @@ func (c *Cache) rankOf(s *Sequence) float64 {
 	return s.rank + cost/float64(n)
 }
 
-// lose tells about a sequence that is about to lose items, if nobody was told yet.
-func (c *Cache) lose(s *Sequence) {
-	if c.cfg.Evict != nil && !s.told && !c.redundant(s) {
-		s.told = true
+// announce tells Config.Evict about a sequence that is about to lose items, unless it has.
+func (c *Cache) announce(s *Sequence) {
+	if c.cfg.Evict != nil && !s.announced && !c.redundant(s) {
+		s.announced = true
 		c.cfg.Evict(s)
 	}
 }
@@ -134,7 +134,7 @@ func (c *Cache) lose(s *Sequence) {
 // evict frees about n cells at the end of a finished sequence, or all of it if it cannot be cut.
 // What is left of it stays cache, if nobody else has it.
 func (c *Cache) evict(s *Sequence, n int) {
-	c.lose(s)
+	c.announce(s)
 	at := s.Len()
 	for freed := 0; at > 0 && freed < n; at-- {
 		if c.cells.refs[s.cells[at-1]] == 1 {

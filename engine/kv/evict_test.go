@@ -189,12 +189,12 @@ func TestASequenceWithoutItemsIsNotKept(t *testing.T) {
 	}
 }
 
-// A sequence is told about once, when it has still all its items, however often it loses some; and
+// A sequence is announced once, when it has still all its items, however often it loses some; and
 // again when it has served since.
 func TestEvictIsToldOnceOfWhatIsAboutToGo(t *testing.T) {
-	var told []int
+	var announced []int
 	b := newBench(t, plain, 10, 1, func(c *Config) {
-		c.Evict = func(s *Sequence) { told = append(told, s.Len()) }
+		c.Evict = func(s *Sequence) { announced = append(announced, s.Len()) }
 	})
 	b.keep(text(count(0, 8)...))
 	for n := 3; n < 6; n++ {
@@ -204,8 +204,8 @@ func TestEvictIsToldOnceOfWhatIsAboutToGo(t *testing.T) {
 	b.mustReserve(5)
 	b.open(text(0, 1, 9), 2) // of the only sequence the rest is lost
 	want := []int{8, 7}
-	if len(told) != 2 || told[0] != want[0] || told[1] != want[1] {
-		t.Errorf("told at %d items, want %d", told, want)
+	if len(announced) != 2 || announced[0] != want[0] || announced[1] != want[1] {
+		t.Errorf("announced at %d items, want %d", announced, want)
 	}
 }
 
@@ -221,14 +221,14 @@ func TestTheOneOfLowestRankIsCutEvenIfItHoldsTheBeginning(t *testing.T) {
 }
 
 func TestEvictIsToldWhenTheOnlySequenceIsCut(t *testing.T) {
-	told := 0
+	announced := 0
 	b := newBench(t, plain, 10, 1, func(c *Config) {
-		c.Evict = func(s *Sequence) { told += s.Len() }
+		c.Evict = func(s *Sequence) { announced += s.Len() }
 	})
 	b.keep(text(1, 2, 3))
 	b.open(text(1, 2, 9), 2)
-	if told != 3 {
-		t.Errorf("told at %d items", told)
+	if announced != 3 {
+		t.Errorf("announced at %d items", announced)
 	}
 }
 
@@ -264,7 +264,7 @@ func caughtUp(t *testing.T, sequences int) (b *bench, caught, other *Prompt) {
 	b.compute(s, p, 1)
 	b.keep(caught)
 	b.keep(other)
-	if n, err := b.Catch(s, p); n != 2 || err != nil {
+	if n, err := b.ShareLate(s, p); n != 2 || err != nil {
 		t.Fatal(n, err)
 	}
 	b.check()
@@ -285,7 +285,7 @@ func TestCatchingIsUse(t *testing.T) {
 	b.compute(s, p, 1)
 	b.keep(caught)
 	b.keep(other)
-	if n, err := b.Catch(s, p); n != 1 || err != nil {
+	if n, err := b.ShareLate(s, p); n != 1 || err != nil {
 		t.Fatal(n, err)
 	}
 	b.mustReserve(b.Free() + 1)

@@ -124,7 +124,7 @@ func (r *real) step() string {
 		j.has = j.has[:j.seq.Len()]
 		return "trim"
 	case 5:
-		n, err := r.Catch(j.seq, j.p)
+		n, err := r.ShareLate(j.seq, j.p)
 		r.must(err)
 		j.has = append(j.has, j.p.Items[len(j.has):len(j.has)+n]...)
 		return "catch"

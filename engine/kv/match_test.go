@@ -41,7 +41,7 @@ func BenchmarkCatch(b *testing.B) {
 	s := c.seqs[5]
 	p := s.clone().add(5, 6)
 	for b.Loop() {
-		if n, err := c.Catch(s, p); n != 0 || err != nil {
+		if n, err := c.ShareLate(s, p); n != 0 || err != nil {
 			b.Fatal(n, err)
 		}
 	}

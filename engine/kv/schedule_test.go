@@ -25,13 +25,13 @@ type saved struct {
 
 // schedule is a random sequence of operations on a cache over a fake memory.
 type schedule struct {
-	t     *rapid.T
-	kind  kind
-	c     *Cache
-	mem   *fakeMemory
-	jobs  []*job
-	told  map[*Sequence]bool
-	saved []saved // sequences that were put aside
+	t         *rapid.T
+	kind      kind
+	c         *Cache
+	mem       *fakeMemory
+	jobs      []*job
+	announced map[*Sequence]bool
+	saved     []saved // sequences that were put aside
 }
 
 // Whatever is opened, computed, shared, cut, moved, restored and given up in whatever order: the
@@ -50,7 +50,8 @@ func TestBooksEqualTheMemoryOverRandomSchedules(t *testing.T) {
 
 func runSchedule(t *testing.T, rt *rapid.T, k kind, sequences int) {
 	cells := rapid.IntRange(12, 60).Draw(rt, "cells")
-	s := &schedule{t: rt, kind: k, mem: newFake(t, k, cells, sequences), told: map[*Sequence]bool{}}
+	s := &schedule{t: rt, kind: k, mem: newFake(t, k, cells, sequences),
+		announced: map[*Sequence]bool{}}
 	cfg := Config{Memory: s.mem, Cells: cells, Sequences: sequences, Rigid: k == rigid,
 		Evict: s.evicted}
 	if k == window {
@@ -77,13 +78,13 @@ func runSchedule(t *testing.T, rt *rapid.T, k kind, sequences int) {
 
 // evicted is Config.Evict: it is told once about a finished sequence, while its items still stand.
 func (s *schedule) evicted(q *Sequence) {
-	if q.Running || q.Len() == 0 || s.told[q] {
-		s.t.Fatalf("told of sequence %d: running %v, %d items, told before %v", q.ID, q.Running,
-			q.Len(), s.told[q])
+	if q.Running || q.Len() == 0 || s.announced[q] {
+		s.t.Fatalf("announced of sequence %d: running %v, %d items, announced before %v", q.ID, q.Running,
+			q.Len(), s.announced[q])
 	}
-	s.told[q] = true
+	s.announced[q] = true
 	if err := sameItems(q, s.mem.held(q.ID)); err != nil {
-		s.t.Fatalf("told too late of sequence %d: %v", q.ID, err)
+		s.t.Fatalf("announced too late of sequence %d: %v", q.ID, err)
 	}
 }
 
@@ -136,7 +137,7 @@ func (s *schedule) job() *job {
 }
 
 func (s *schedule) start(q *Sequence, p *Prompt) {
-	delete(s.told, q)
+	delete(s.announced, q)
 	s.jobs = append(s.jobs, &job{q, p, slices.Clone(q.Items)})
 }
 
@@ -247,7 +248,7 @@ func (s *schedule) catch(*rapid.T) {
 	j := s.job()
 	have := j.seq.Len()
 	_, most := s.c.Match(j.p)
-	n, err := s.c.Catch(j.seq, j.p)
+	n, err := s.c.ShareLate(j.seq, j.p)
 	if err != nil || j.seq.Len() != have+n {
 		s.t.Fatalf("caught %d items, %d stood, %d do: %v", n, have, j.seq.Len(), err)
 	}

@@ -152,15 +152,15 @@ func TestAReaderCatchesUpWithWhatAnotherHasComputed(t *testing.T) {
 	b.compute(first, p, 1)
 	b.compute(second, q, 1)
 	b.compute(first, p, 5)
-	if n, err := b.Catch(second, q); n != 3 || err != nil {
+	if n, err := b.ShareLate(second, q); n != 3 || err != nil {
 		t.Errorf("%d items were gained: %v", n, err)
 	}
 	b.check()
-	if n, err := b.Catch(second, q); n != 0 || err != nil {
+	if n, err := b.ShareLate(second, q); n != 0 || err != nil {
 		t.Errorf("%d items were gained from nothing: %v", n, err)
 	}
 	b.compute(second, q, 5)
-	if n, err := b.Catch(second, q); n != 0 || err != nil || b.Free() != 40-5-2 {
+	if n, err := b.ShareLate(second, q); n != 0 || err != nil || b.Free() != 40-5-2 {
 		t.Errorf("%d items were gained at the end, %d cells are free: %v", n, b.Free(), err)
 	}
 }
@@ -174,7 +174,7 @@ func TestWhatIsOpenedAfreshSharesNothingWhileItRuns(t *testing.T) {
 		t.Fatalf("%d items stand: %v", s.Len(), err)
 	}
 	b.compute(s, p, 1)
-	if n, err := b.Catch(s, p); n != 0 || err != nil {
+	if n, err := b.ShareLate(s, p); n != 0 || err != nil {
 		t.Errorf("%d items were given to it: %v", n, err)
 	}
 	q := text(8, 9)
@@ -216,7 +216,7 @@ func TestAWindowIsNotShared(t *testing.T) {
 	b := newBench(t, window, 60, 3)
 	first := b.run(text(1, 2, 3), 0)
 	second := b.run(text(1, 2, 3, 4), 0)
-	if n, err := b.Catch(second, text(1, 2, 3, 4, 5)); n != 0 || err != nil {
+	if n, err := b.ShareLate(second, text(1, 2, 3, 4, 5)); n != 0 || err != nil {
 		t.Errorf("%d items were caught: %v", n, err)
 	}
 	b.Finish(first)
@@ -267,7 +267,7 @@ func TestRigidMemoryGoesOnFromItsEndAlone(t *testing.T) {
 	if s := b.open(text(1, 2, 3, 4), 3); s != kept {
 		t.Error("another sequence")
 	}
-	if n, err := b.Catch(b.seqs[1], text(1, 2, 3, 4)); n != 0 || err != nil {
+	if n, err := b.ShareLate(b.seqs[1], text(1, 2, 3, 4)); n != 0 || err != nil {
 		t.Errorf("%d items were caught: %v", n, err)
 	}
 	if err := b.Trim(kept, 2); err != nil || kept.Len() != 0 {
@@ -391,7 +391,7 @@ func TestAMemoryThatFailsIsAnErrorAndNoLoop(t *testing.T) {
 	if err := b.Resync(s); err == nil {
 		t.Error("resynced")
 	}
-	if n, err := b.Catch(s, text(1, 2, 3, 9)); n != 0 || err != nil {
+	if n, err := b.ShareLate(s, text(1, 2, 3, 9)); n != 0 || err != nil {
 		t.Errorf("caught %d: %v", n, err)
 	}
 	if err := b.Drop(s); err == nil {

@@ -27,7 +27,7 @@ func TestWhatWasShiftedIsNoPrefixOfAnything(t *testing.T) {
 	}
 	b.wantStanding("while it runs", text(0, 1, 5, 6, 7), 2)
 	other := b.run(text(0, 1, 5, 6, 7, 8, 9), 2)
-	if n, err := b.Catch(s, text(0, 1, 5, 6, 7, 8, 9)); n != 0 || err != nil {
+	if n, err := b.ShareLate(s, text(0, 1, 5, 6, 7, 8, 9)); n != 0 || err != nil {
 		t.Errorf("it caught %d items: %v", n, err)
 	}
 	if err := b.Drop(other); err != nil {
@@ -53,7 +53,7 @@ func TestAnIsolatedSequenceNeitherGivesNorTakes(t *testing.T) {
 	b.Isolate(s)
 	b.wantStanding("while it runs", p, 0)
 	b.run(p, 0)
-	if n, err := b.Catch(s, p); n != 0 || err != nil {
+	if n, err := b.ShareLate(s, p); n != 0 || err != nil {
 		t.Errorf("it caught %d items: %v", n, err)
 	}
 }

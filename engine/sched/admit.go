@@ -14,7 +14,7 @@ import (
 func (s *Scheduler) admit() {
 	for len(s.queue) > 0 && len(s.active) < s.cfg.Parallel {
 		t := s.nextInQueue()
-		if len(s.active) > 0 && (s.strained || !s.fits(t)) {
+		if len(s.active) > 0 && (s.admitNone || !s.fits(t)) {
 			return
 		}
 		i := slices.Index(s.queue, t)
@@ -41,7 +41,7 @@ func (s *Scheduler) eachPicture(yield func(number uint32)) {
 	}
 }
 
-// nextInQueue chooses who is admitted next: those put aside, then by priority, then the client with
+// nextInQueue chooses who is admitted next: those preempted, then by priority, then the client with
 // the fewest tasks under way, then the one whose last turn is longest ago, then by arrival.
 func (s *Scheduler) nextInQueue() *Task {
 	running := map[string]int{}
@@ -50,7 +50,7 @@ func (s *Scheduler) nextInQueue() *Task {
 	}
 	return slices.MinFunc(s.queue, func(a, b *Task) int {
 		return cmp.Or(
-			cmp.Compare(b.report.PutAside, a.report.PutAside),
+			cmp.Compare(b.report.Preempted, a.report.Preempted),
 			cmp.Compare(b.Priority, a.Priority),
 			cmp.Compare(running[a.Client], running[b.Client]),
 			cmp.Compare(s.served[a.Client], s.served[b.Client]),

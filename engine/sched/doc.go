@@ -3,7 +3,7 @@
 //
 // One invariant carries all: there are only items of prompts that stand in the memory and items
 // that do not. A drawn token is the next item of its task's prompt; an answer that runs is a task
-// with one item missing. What is computed, shared, put aside or read from disk changes how many
+// with one item missing. What is computed, shared, preempted or read from disk changes how many
 // items stand and never what a task says.
 //
 // A request is a [Task]: a prompt of tokens and pictures, and an [Answer] that draws tokens. One
@@ -16,7 +16,7 @@
 //	view       what each task needs next, in numbers, of which a pure function, plan, makes a step
 //	execute    the step: some layers of the vision tower; rows of a picture; some of the reader's
 //	           work; and last one decode of tokens, the next one of every running answer and items
-//	           of prompts. Or, in its place, what makes room: a task is put aside
+//	           of prompts. Or, in its place, what makes room: a task is preempted
 //	apply      what was computed goes into the books of the cache, tokens are drawn, tasks end
 //
 // While answers are running, all that is not theirs is held to the longest time that may pass
@@ -29,7 +29,7 @@
 //
 // Two tasks with the same beginning compute it once: the later one waits while the earlier one
 // reads what both need, and shares its cells as they come. When cells run out, finished sequences
-// are evicted first; then the plan puts the youngest task aside (room.go), its cells saved or left
+// are evicted first; then the plan preempts the youngest task (room.go), its cells saved or left
 // to be computed again, whichever is cheaper, and it goes on later with the same text. What will be
 // evicted next is written to disk before, if there is one. All copies of cells, those that callers
 // asked for included, are steps of the plan and counted against one bound of memory.

@@ -95,7 +95,7 @@ func (s *Scheduler) SetDrafter(d Drafter) {
 	s.cfg.Drafter, s.drafts = d, draftCost{}
 }
 
-// forgetSketch gives back what the drafter keeps for a task that ends, is put aside, or cannot be
+// forgetSketch gives back what the drafter keeps for a task that ends, is preempted, or cannot be
 // drafted for.
 func (s *Scheduler) forgetSketch(t *Task) {
 	if t.sketch.id != 0 {

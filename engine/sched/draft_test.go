@@ -141,7 +141,7 @@ func TestWhoIsPutAsideKeepsNothingOfTheDraftModel(t *testing.T) {
 			}
 			for _, task := range b.s.queue {
 				if d.known[task.sketch.id] {
-					t.Error("the draft model keeps what it read of a task that was put aside")
+					t.Error("the draft model keeps what it read of a task that was preempted")
 				}
 			}
 			if len(d.known) > 1 {

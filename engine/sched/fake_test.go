@@ -311,7 +311,7 @@ func (b *bench) run(f func()) {
 	f()
 }
 
-// makeRoom puts a task aside as a turn would that lacks cells. It returns false if none could be.
+// makeRoom preempts a task as a turn would that lacks cells. It returns false if none could be.
 func (b *bench) makeRoom() bool {
 	v := b.s.view()
 	v.crowded = true

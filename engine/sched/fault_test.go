@@ -135,11 +135,11 @@ func TestWhatWasMovedIsNotPutAsideBeforeItWasComputed(t *testing.T) {
 			}
 			one.moved, two.moved = true, true
 			if b.makeRoom() {
-				t.Error("a task was put aside whose cells were moved")
+				t.Error("a task was preempted whose cells were moved")
 			}
 			one.moved = false
 			if !b.makeRoom() || slices.Contains(b.s.active, one) {
-				t.Error("the task whose cells were not moved was not put aside")
+				t.Error("the task whose cells were not moved was not preempted")
 			}
 		})
 		for _, task := range []*Task{one, two} {

@@ -66,7 +66,7 @@ func (r *readerUse) unmoved() int {
 // worksFor reports whether a task waits for the reader.
 func (r *readerUse) worksFor(t *Task) bool { return r.task == t && (r.busy() || r.unmoved() > 0) }
 
-// leave forgets a task that ends or is put aside. A decode for it goes on until a turn stops it.
+// leave forgets a task that ends or is preempted. A decode for it goes on until a turn stops it.
 func (r *readerUse) leave(t *Task) {
 	if r.task == t {
 		r.task = nil

@@ -333,11 +333,11 @@ func TestRandomSchedulesWithAReader(t *testing.T) {
 					t.Errorf("seed %d: task %d: got %v, want %v", seed, i, a.w.tokens, want)
 				}
 			}
-			aside += int(b.s.Stats().PutAside)
+			aside += int(b.s.Stats().Preempted)
 		})
 		moved += r.moved
 	}
 	if moved == 0 || aside == 0 {
-		t.Errorf("%d items moved, %d tasks put aside: the test shows nothing", moved, aside)
+		t.Errorf("%d items moved, %d tasks preempted: the test shows nothing", moved, aside)
 	}
 }

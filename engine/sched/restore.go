@@ -116,7 +116,7 @@ func (s *Scheduler) sizeOf(seq *kv.Sequence) amount {
 func (s *Scheduler) keep() {
 	if seq, _ := s.toKeep(); seq != nil {
 		s.planned = true
-		s.cfg.Cache.Foretell(seq)
+		s.cfg.Cache.Announce(seq)
 		s.planned = false
 	}
 }

@@ -10,8 +10,8 @@ import (
 type amount struct{ bytes, items int }
 
 const (
-	// MostCopies bounds the bytes of cells that are held outside the cache: of tasks that were put
-	// aside, on their way to disk, and in snapshots that somebody asked for.
+	// MostCopies bounds the bytes of cells that are held outside the cache: of preempted tasks, on
+	// their way to disk, and in snapshots that somebody asked for.
 	MostCopies = 1 << 30
 	// CopiedShare is the part of the cells of which there may be copies.
 	CopiedShare = 0.5
@@ -35,8 +35,8 @@ type roomStep int
 
 const (
 	roomEnough roomStep = iota
-	roomSaves           // step.task is put aside, and its cells are copied out of the cache
-	roomDrops           // step.task is put aside, and computes again what others take of its cells
+	roomSaves           // step.task is preempted, and its cells are copied out of the cache
+	roomDrops           // step.task is preempted, and computes again what others take of its cells
 	roomEnds            // step.task goes on without its oldest items, or ends: it has all there is
 )
 
@@ -78,7 +78,7 @@ func (v *view) inRoom(st step) step {
 // makeRoom says who gives cells back for the sake of task i: the youngest of those that hold some.
 // A task without any waits for others to end, and one that is alone has filled the context. Cells
 // that were moved and not computed since cannot be copied, and those of a shifted task cannot be
-// computed again, so that it is put aside only where they can be saved.
+// computed again, so that it is preempted only where they can be saved.
 func (v *view) makeRoom(i int) step {
 	var holders []int
 	for k := range v.tasks {

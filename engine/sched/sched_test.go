@@ -155,14 +155,14 @@ func TestWhoIsPutAsideGoesOnWithTheSameText(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
-			aside += r.PutAside
+			aside += r.Preempted
 			if want := b.alone(200, 0, 300, "abcdefghij"[:5+i]); !slices.Equal(writers[i].tokens,
 				want) {
 				t.Errorf("task %d: got %v, want %v", i, writers[i].tokens, want)
 			}
 		}
 		if aside == 0 {
-			t.Error("nobody was put aside: the test shows nothing")
+			t.Error("nobody was preempted: the test shows nothing")
 		}
 	})
 }

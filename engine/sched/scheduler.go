@@ -66,7 +66,7 @@ type Config struct {
 	// Queue is the most tasks that wait; 0 means 256.
 	Queue int
 	// Expected is how many tokens of an answer are counted on when a task is admitted, or MaxTokens
-	// if those are fewer; 0 means 128. If it gets longer and cells run out, somebody is put aside.
+	// if those are fewer; 0 means 128. If it gets longer and cells run out, somebody is preempted.
 	Expected int
 	// MaxGap is the time between two tokens of an answer that other work should not exceed; 0 means
 	// 250 ms.
@@ -109,7 +109,7 @@ type Scheduler struct {
 	stopped  chan struct{}
 
 	// What follows belongs to the loop's goroutine.
-	queue    []*Task // waiting, in the order of arrival; those put aside first
+	queue    []*Task // waiting, in the order of arrival; those preempted first
 	active   []*Task // admitted, by rank
 	served   map[string]uint64
 	turns    uint64
@@ -119,15 +119,15 @@ type Scheduler struct {
 	sketches uint64    // numbers answers for the drafter
 	reader   readerUse // of Config.Reader
 	// cells are short though the books have some: nobody is admitted until somebody has ended
-	strained bool
-	crowded  bool // a decode found no room, and the next turn has to make some
-	orders   []*order
-	out      copied // cells that are held outside the cache, without those of s.queue
-	spill    *spiller
-	keeping  keeping // of what toKeep has chosen
-	planned  bool    // the copy that is being made is a step of the plan
-	meter    meter
-	counted  time.Time // when published was made
+	admitNone bool
+	crowded   bool // a decode found no room, and the next turn has to make some
+	orders    []*order
+	out       copied // cells that are held outside the cache, without those of s.queue
+	spill     *spiller
+	keeping   keeping // of what toKeep has chosen
+	planned   bool    // the copy that is being made is a step of the plan
+	meter     meter
+	counted   time.Time // when published was made
 
 	published atomic.Pointer[Stats] // as it was between two turns, not long ago
 }
@@ -305,7 +305,7 @@ func (s *Scheduler) finish(t *Task, err error) {
 	s.forgetSketch(t)
 	t.become(ended)
 	t.err, t.saved = err, nil
-	s.strained = false
+	s.admitNone = false
 	t.trace("ended", t.answered, time.Since(t.arrived))
 	s.meter.end(t)
 	close(t.done)

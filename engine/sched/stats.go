@@ -72,7 +72,7 @@ type Stats struct {
 	DiskItems uint64 `json:"disk_items"` // of CachedItems, those that came from disk
 	// items of prompts that the reader computed while answers were running
 	ReadBeside uint64 `json:"read_beside"`
-	PutAside   uint64 `json:"put_aside"` // tasks whose cells others needed
+	Preempted  uint64 `json:"preempted"` // tasks whose cells others needed
 	Guessed    uint64 `json:"guessed"`   // tokens that were computed ahead
 	Drafted    uint64 `json:"drafted"`   // of them, those that a smaller model guessed
 	Right      uint64 `json:"right"`     // of Guessed, those that came to be
@@ -98,7 +98,7 @@ type Stats struct {
 type meter struct {
 	submitted, completed, cancelled, failed   uint64
 	turns, tokens, prompt, cached, late, disk uint64
-	putAside, guessed, right, faults, beside  uint64
+	preempted, guessed, right, faults, beside uint64
 	drafted, undrafted, unread, unkept        uint64
 	queue, ttft, itl                          Histogram
 }
@@ -167,7 +167,7 @@ func (s *Scheduler) count() Stats {
 		Submitted: m.submitted, Completed: m.completed, Cancelled: m.cancelled, Failed: m.failed,
 		Waiting: len(s.queue), Turns: m.turns, Tokens: m.tokens, PromptItems: m.prompt,
 		CachedItems: m.cached, LateItems: m.late,
-		DiskItems: m.disk, PutAside: m.putAside, ReadBeside: m.beside, Guessed: m.guessed,
+		DiskItems: m.disk, Preempted: m.preempted, ReadBeside: m.beside, Guessed: m.guessed,
 		Drafted: m.drafted, Right: m.right,
 		Undrafted: m.undrafted, Unread: m.unread, Unkept: m.unkept, CopiedBytes: s.copies().bytes,
 		Faults: m.faults,

@@ -71,18 +71,18 @@ type Task struct {
 	rank    time.Time // of its prompt among others: arrival plus estimated work
 	seq     *kv.Sequence
 	tickets []*media.Ticket // of Pictures; nil where none is held
-	saved   *aside          // of a task that was put aside
+	saved   *savedCells     // of a task that was preempted
 	done    chan struct{}
 	err     error
 	report  Report
 
-	answered int       // tokens drawn
-	last     time.Time // when the last token was drawn
-	blind    time.Time // since when it waits for a picture; zero if it does not
-	guess    guesser
-	sketch   sketcher
-	follows  *Task // an earlier task that reads what this one needs next
-	alone    bool  // the reader cannot help it
+	answered   int       // tokens drawn
+	last       time.Time // when the last token was drawn
+	towerSince time.Time // since when it waits for a picture; zero if it does not
+	guess      guesser
+	sketch     sketcher
+	follows    *Task // an earlier task that reads what this one needs next
+	alone      bool  // the reader cannot help it
 	// cells were shifted since the last decode, which is what carries that out: a copy of them
 	// would be of no use
 	moved bool
@@ -111,7 +111,7 @@ type Report struct {
 	Guessed   int           // tokens that were computed ahead
 	Drafted   int           // of them, those that a smaller model guessed
 	Right     int           // of Guessed, those that came to be
-	PutAside  int           // times that others needed the cells
+	Preempted int           // times that others needed the cells
 	Shifted   int           // items that were dropped from the front
 	Restored  int           // of Cached, items that came from disk
 	LateShare int           // of Cached, items that another task computed meanwhile
@@ -121,7 +121,7 @@ type Report struct {
 type state int
 
 const (
-	waiting  state = iota // in the queue, for the first time or put aside
+	waiting  state = iota // in the queue, for the first time or preempted
 	admitted              // it has left the queue
 	loading               // its beginning is being read from disk
 	running               // it has a sequence; its prompt is computed, and tokens are drawn
@@ -151,7 +151,7 @@ const Admitted = "admitted"
 // Moment is something that befell a task.
 type Moment struct {
 	At time.Time
-	// "queued", "admitted", "prefill", "rows", "read", "encode", "first token", "put aside",
+	// "queued", "admitted", "prefill", "rows", "read", "encode", "first token", "preempted",
 	// "resumed", "shifted", "shared", "ended"
 	What  string
 	Items int // how many items it was about

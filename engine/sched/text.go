@@ -22,7 +22,7 @@ func (s *Stats) Text(w io.Writer) error {
 	row("cells", "%d: %d running, %d cached, %d of them shared; %d sequences running, %d kept",
 		s.Cells.Cells, s.Cells.Running, s.Cells.Cached, s.Cells.Shared, s.Cells.Active,
 		s.Cells.Kept)
-	row("put aside", "%d", s.PutAside)
+	row("preempted", "%d", s.Preempted)
 	m := &s.Media
 	row("pictures", "%d encoded in %s, %d failed, %d given up; saved %d from memory, %d from disk, %d in flight",
 		m.Finished, m.Encoding.Round(time.Millisecond), m.Failed, m.Cancelled, m.SavedMemory,

@@ -15,7 +15,7 @@ import (
 func (s *Scheduler) turn() bool {
 	s.fill()
 	s.rank()
-	s.catchUp()
+	s.shareLate()
 	s.want()
 	s.restReader(time.Now())
 	s.answerOrders()
@@ -109,7 +109,7 @@ func (s *Scheduler) execute(st *step) bool {
 		s.noMore(tasks[st.task])
 		return true
 	case st.room != roomEnough:
-		s.putAside(tasks[st.task], st.room == roomSaves)
+		s.preempt(tasks[st.task], st.room == roomSaves)
 		return true
 	case st.snapshot:
 		s.serveOrder()
@@ -143,15 +143,15 @@ func (s *Scheduler) execute(st *step) bool {
 // answering reports whether the next item of a task is the token that was drawn last.
 func (t *Task) answering() bool { return t.state == running && t.answered > 0 && t.left() == 1 }
 
-// catchUp lets tasks share what others have computed, and finds out which of them wait for others
+// shareLate lets tasks share what others have computed, and finds out which of them wait for others
 // to go on.
-func (s *Scheduler) catchUp() {
+func (s *Scheduler) shareLate() {
 	for i, t := range s.active {
 		t.follows = nil
 		if !s.cfg.Share || t.state != running || t.Fresh || t.answering() || s.reader.worksFor(t) {
 			continue
 		}
-		if n, err := s.cfg.Cache.Catch(t.seq, t.Prompt); err != nil {
+		if n, err := s.cfg.Cache.ShareLate(t.seq, t.Prompt); err != nil {
 			s.check(err)
 		} else if n > 0 {
 			t.report.Cached += n
@@ -204,19 +204,19 @@ func (s *Scheduler) want() {
 				t.tickets[i] = s.cfg.Encoder.Want(p)
 			}
 		}
-		t.watchPicture()
+		t.timePicture()
 	}
 }
 
-// watchPicture measures how long a task waits for the tower.
-func (t *Task) watchPicture() {
+// timePicture measures how long a task waits for the tower.
+func (t *Task) timePicture() {
 	waits := t.waitsForPicture()
 	switch {
-	case waits && t.blind.IsZero():
-		t.blind = time.Now()
-	case !waits && !t.blind.IsZero():
-		took := time.Since(t.blind)
-		t.blind = time.Time{}
+	case waits && t.towerSince.IsZero():
+		t.towerSince = time.Now()
+	case !waits && !t.towerSince.IsZero():
+		took := time.Since(t.towerSince)
+		t.towerSince = time.Time{}
 		t.report.Encode += took
 		t.trace("encode", 0, took)
 	}
@@ -232,12 +232,12 @@ func (s *Scheduler) released(t *Task) {
 }
 
 // encode lets the tower work, and counts that as encoding for tasks that have something else of
-// their prompts to compute meanwhile; for those that wait, watchPicture does.
+// their prompts to compute meanwhile; for those that wait, timePicture does.
 func (s *Scheduler) encode(d time.Duration) {
 	var busy []*Task
 	for _, t := range s.active {
 		open := func(k *media.Ticket) bool { return k != nil && !k.Done() }
-		if t.state == running && t.blind.IsZero() && slices.ContainsFunc(t.tickets, open) {
+		if t.state == running && t.towerSince.IsZero() && slices.ContainsFunc(t.tickets, open) {
 			busy = append(busy, t)
 		}
 	}

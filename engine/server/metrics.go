@@ -114,7 +114,7 @@ var modelMetrics = []modelMetric{
 	counter("cached_prompt_tokens_total", "Tokens of prompts that were computed before.",
 		func(s *sched.Stats) float64 { return float64(s.CachedItems) }),
 	counter("put_aside_total", "Requests whose cells others needed.", func(s *sched.Stats) float64 {
-		return float64(s.PutAside)
+		return float64(s.Preempted)
 	}),
 	counter("guessed_tokens_total", "Tokens that were computed ahead.",
 		func(s *sched.Stats) float64 { return float64(s.Guessed) }),

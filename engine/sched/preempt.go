@@ -7,8 +7,8 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/kv"
 )
 
-// aside is a task's beginning, taken out of the cache for others.
-type aside struct {
+// savedCells is what a preempted task had computed, copied out of the cache.
+type savedCells struct {
 	state []byte // nil if it is computed again
 	items int
 }
@@ -24,7 +24,7 @@ func (s *Scheduler) reserve(n int) bool {
 
 // lackRoom is called when the memory had no room although the books say that there is: a sliding
 // window's own small pool can be full, for one. First all finished sequences are evicted, then the
-// next turn puts somebody aside, and nobody is admitted until somebody has ended: what did not fit
+// next turn preempts a task, and nobody is admitted until somebody has ended: what did not fit
 // once would not fit again. It returns false if nothing is left to give up.
 func (s *Scheduler) lackRoom() bool {
 	if n := s.cfg.Cache.Available(); s.cfg.Cache.Free() < n {
@@ -33,14 +33,14 @@ func (s *Scheduler) lackRoom() bool {
 	s.crowded = true
 	v := s.view()
 	s.crowded = v.plan().room != roomEnds
-	s.strained = s.strained || s.crowded
+	s.admitNone = s.admitNone || s.crowded
 	return s.crowded
 }
 
-// putAside takes a task's cells for others and puts it back into the queue. With save they are
+// preempt takes a task's cells for others and puts it back into the queue. With save they are
 // copied out before.
-func (s *Scheduler) putAside(t *Task, save bool) {
-	saved := &aside{items: t.seq.Len()}
+func (s *Scheduler) preempt(t *Task, save bool) {
+	saved := &savedCells{items: t.seq.Len()}
 	begun := time.Now()
 	var err error
 	if save {
@@ -60,11 +60,11 @@ func (s *Scheduler) putAside(t *Task, save bool) {
 	s.reader.leave(t)
 	t.seq = nil
 	t.become(waiting)
-	t.report.PutAside++
-	s.meter.putAside++
+	t.report.Preempted++
+	s.meter.preempted++
 	s.crowded = false
 	// One that held nothing makes no room, and would be back at once.
-	s.strained = s.strained || saved.items == 0
+	s.admitNone = s.admitNone || saved.items == 0
 	for i := range t.tickets {
 		t.release(i)
 	}
@@ -73,7 +73,7 @@ func (s *Scheduler) putAside(t *Task, save bool) {
 	s.mu.Lock()
 	s.waiting++
 	s.mu.Unlock()
-	t.trace("put aside", saved.items, time.Since(begun))
+	t.trace("preempted", saved.items, time.Since(begun))
 }
 
 // writing reports whether an answer is running.
