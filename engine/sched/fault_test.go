@@ -1,11 +1,13 @@
 package sched
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
@@ -103,6 +105,41 @@ func TestASnapshotIsOfTheTasksOwnSequence(t *testing.T) {
 		check(nil)
 		_ = b.s.Do(func() { b.cache.Reserve(b.cache.Available() - 30) })
 		check(ErrGone)
+	})
+}
+
+func TestASnapshotWaitsForTheMemoryOfOtherCopies(t *testing.T) {
+	inBubble(t, 400, nil, func(t *testing.T, b *bench) {
+		task, _ := b.say(5, "what is to be kept")
+		b.submit(task)
+		_, _ = task.Wait()
+		half := int64(CopiedShare * 400)
+		snapshot := func(ctx context.Context) chan error {
+			done := make(chan error, 1)
+			go func() {
+				done <- b.s.Snapshot(ctx, task, "", func(*disk.Snapshot) error { return errDraw })
+			}()
+			synctest.Wait()
+			select {
+			case err := <-done:
+				t.Errorf("it did not wait: %v", err)
+			default:
+			}
+			return done
+		}
+		b.s.out.items.Add(half)
+		ctx, leave := context.WithCancel(t.Context())
+		given := snapshot(ctx)
+		waits := snapshot(t.Context())
+		leave()
+		if err := <-given; !errors.Is(err, context.Canceled) {
+			t.Errorf("whoever gave up got %v", err)
+		}
+		b.s.out.items.Add(-half)
+		b.s.Poke()
+		if err := <-waits; !errors.Is(err, errDraw) {
+			t.Errorf("got %v, want what use returned", err)
+		}
 	})
 }
 

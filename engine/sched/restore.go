@@ -165,7 +165,8 @@ type spiller struct {
 	done  sync.WaitGroup
 }
 
-func newSpiller(store *disk.Store, out *copied) *spiller {
+// newSpiller starts to write. It calls written after each snapshot, whose memory is free then.
+func newSpiller(store *disk.Store, out *copied, written func()) *spiller {
 	w := &spiller{store: store, next: make(chan *disk.Snapshot, 1), out: out}
 	w.done.Go(func() {
 		for snap := range w.next {
@@ -173,6 +174,7 @@ func newSpiller(store *disk.Store, out *copied) *spiller {
 			// needed
 			_ = w.store.Put(snap)
 			w.out.count(snap, -1)
+			written()
 		}
 	})
 	return w

@@ -150,7 +150,7 @@ func New(cfg Config) *Scheduler {
 		served: map[string]uint64{}}
 	s.ctx, s.end = context.WithCancel(context.Background())
 	if cfg.Disk != nil {
-		s.spill = newSpiller(cfg.Disk, &s.out)
+		s.spill = newSpiller(cfg.Disk, &s.out, s.Poke)
 	}
 	go s.loop()
 	return s
@@ -305,7 +305,7 @@ func (s *Scheduler) finish(t *Task, err error) {
 	s.forgetSketch(t)
 	t.become(ended)
 	t.err, t.saved = err, nil
-	s.admitNone = false
+	s.admitNone, s.crowded = false, false
 	t.trace("ended", t.answered, time.Since(t.arrived))
 	s.meter.end(t)
 	close(t.done)
