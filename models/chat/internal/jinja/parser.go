@@ -44,8 +44,8 @@ func Parse(source string) (_ *Program, err error) {
 	return &Program{body, p.blocks}, nil
 }
 
-// parser is a recursive descent over jinja2.parser's grammar. Its faults, and the lexer's, travel as
-// panics of *Error as far as Parse.
+// parser is a recursive descent over jinja2.parser's grammar. Its faults, and those of the lexer,
+// travel as panics of *Error as far as Parse.
 type parser struct {
 	toks   []token
 	at     int
