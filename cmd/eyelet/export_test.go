@@ -70,7 +70,8 @@ func TestAPolicyDemandsSignatures(t *testing.T) {
 		filepath.Join(dir, "site.key"))
 	writeFile(t, filepath.Join(b.store(), "policy.json"),
 		`{"require_signature": true, "trusted_keys": ["`+key+`"]}`)
-	b.eyelet(t, "import", filepath.Join(dir, "unsigned.eyb")).mustFail(t, cli.ExitInput, "not signed",
+	b.eyelet(t, "import", filepath.Join(dir, "unsigned.eyb")).mustFail(t, cli.ExitInput,
+		"not signed",
 		"policy.json demands that")
 	b.eyelet(t, "import", seedModel, "--name", "x").mustFail(t, cli.ExitInput, "policy.json",
 		"only signed bundles")

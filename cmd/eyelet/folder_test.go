@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 )
 
 // answered is a line of a folder run.
@@ -239,4 +241,17 @@ func TestTheOutputMayBeALink(t *testing.T) {
 	if got := lines(t, out); len(got) != 3 {
 		t.Errorf("%+v", got)
 	}
+}
+
+// What all pictures lack has the exit code of its kind, as for one picture.
+func TestAFolderWhosePicturesAreAllTooLong(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	writeFile(t, dir+"/a.png", readFile(t, orange))
+	writeFile(t, dir+"/b.png", readFile(t, pinkStar))
+	out := filepath.Join(t.TempDir(), "out.jsonl")
+	args := []string{"run", "--image", dir, "--jsonl", out, strings.Repeat("word ", 5000)}
+	eyelet(t, args...).mustFail(t, cli.ExitCapacity, "2 of 2 pictures")
+	writeFile(t, dir+"/c.png", "no picture")
+	eyelet(t, args...).mustFail(t, cli.ExitInput, "3 of 3 pictures")
 }

@@ -35,7 +35,8 @@ func TestHelpListsTheExitCodes(t *testing.T) {
 	if o.code != 0 || o.stderr != "" {
 		t.Fatalf("%+v", o)
 	}
-	for _, code := range []int{cli.ExitOK, cli.ExitFailure, cli.ExitUsage, cli.ExitInput, cli.ExitMismatch,
+	for _, code := range []int{cli.ExitOK, cli.ExitFailure, cli.ExitUsage, cli.ExitInput,
+		cli.ExitMismatch,
 		cli.ExitCapacity, cli.ExitInterrupted} {
 		if !strings.Contains(o.stdout, fmt.Sprintf("\n  %3d  ", code)) {
 			t.Errorf("code %d is not listed in %s", code, o.stdout)

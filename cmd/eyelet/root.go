@@ -31,6 +31,10 @@ Exit codes:
     4  projector and model do not fit, or the model cannot do what was asked
     5  memory, context or disk is too small
   130  interrupted (Ctrl-C or SIGTERM)
+Where the same is done with many pictures, it is the code that those which failed
+have in common, else 3.
+
+Sizes: 4G and 4GiB are 4 x 1024^3 bytes, 4GB are 4 x 1000^3.
 
 Environment:
   EYELET_CACHE     folder for what can be made again (default: ~/.cache/eyelet)
@@ -104,14 +108,18 @@ func newRootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &cli.UsageError{Err: err, Command: cmd.CommandPath()}
 	})
-	root.AddCommand(chat.NewRunCommand(), batch.NewBatchCommand(), batch.NewWorkerCommand(), batch.NewQueueCommand(),
-		serve.NewServeCommand(), serve.NewOpenCommand(), encode.NewEncodeCommand(), measure.NewEvalCommand(), draw.NewDrawCommand(),
-		models.NewListCommand(), models.NewShowCommand(), models.NewImportCommand(), models.NewExportCommand(),
-		models.NewPushCommand(),
-		models.NewPullCommand(), models.NewConvertCommand(), models.NewQuantizeCommand(), models.NewImatrixCommand(),
-		models.NewCpCommand(), models.NewRmCommand(), models.NewStoreCommand(), models.NewSBOMCommand(), measure.NewBenchCommand(),
-		measure.NewAdviseCommand(), machine.NewDevicesCommand(), machine.NewRPCCommand(), machine.NewDoctorCommand(),
-		machine.NewVersionCommand(), newCompletionCommand())
+	root.AddCommand(
+		chat.NewRunCommand(), batch.NewBatchCommand(), batch.NewWorkerCommand(),
+		batch.NewQueueCommand(), serve.NewServeCommand(), serve.NewOpenCommand(),
+		encode.NewEncodeCommand(), measure.NewEvalCommand(), draw.NewDrawCommand(),
+		models.NewListCommand(), models.NewShowCommand(), models.NewImportCommand(),
+		models.NewExportCommand(), models.NewPushCommand(), models.NewPullCommand(),
+		models.NewConvertCommand(), models.NewQuantizeCommand(), models.NewImatrixCommand(),
+		models.NewCpCommand(), models.NewRmCommand(), models.NewStoreCommand(),
+		models.NewSBOMCommand(), measure.NewBenchCommand(), measure.NewAdviseCommand(),
+		machine.NewDevicesCommand(), machine.NewRPCCommand(), machine.NewDoctorCommand(),
+		machine.NewVersionCommand(), newCompletionCommand(),
+	)
 	return root
 }
 

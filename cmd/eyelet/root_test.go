@@ -107,7 +107,8 @@ func TestVersionTellsAllVersions(t *testing.T) {
 }
 
 func TestEveryExitCodeIsInTheHelp(t *testing.T) {
-	for _, code := range []int{cli.ExitOK, cli.ExitFailure, cli.ExitUsage, cli.ExitInput, cli.ExitMismatch,
+	for _, code := range []int{cli.ExitOK, cli.ExitFailure, cli.ExitUsage, cli.ExitInput,
+		cli.ExitMismatch,
 		cli.ExitCapacity, cli.ExitInterrupted} {
 		if !strings.Contains(rootLong, fmt.Sprintf("\n%5d  ", code)) {
 			t.Errorf("exit code %d is not in the help", code)

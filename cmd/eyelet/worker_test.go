@@ -223,3 +223,9 @@ func TestABatchOutlivesItsProgram(t *testing.T) {
 		}
 	}
 }
+
+func TestAQueueNeedsAFolderThatItCanOpen(t *testing.T) {
+	t.Parallel()
+	file := writeFile(t, filepath.Join(t.TempDir(), "file"), "no folder")
+	eyelet(t, "queue", "--store", file, "--listen", "127.0.0.1:0").mustFail(t, cli.ExitInput, file)
+}

@@ -124,6 +124,7 @@ func (q *queueOptions) check() error {
 	return nil
 }
 
+// NewBatchCommand returns the command "eyelet batch".
 func NewBatchCommand() *cobra.Command {
 	var o batchOptions
 	cmd := &cobra.Command{
@@ -354,7 +355,8 @@ func openMachine(o machineOptions) (*localMachine, error) {
 	}
 	m.pool = pool.New(m.engine, kept)
 	m.server, err = server.New(m.pool, models, server.Options{
-		Models: o.models, Spec: o.spec, ReadOnly: true, Log: o.log, Version: cli.ReadVersions().Eyelet,
+		Models: o.models, Spec: o.spec, ReadOnly: true, Log: o.log,
+		Version: cli.ReadVersions().Eyelet,
 		Limits: server.Limits{ImageBytes: imaging.DefaultMaxBytes, Body: 128 << 20,
 			Memory: 4 << 30},
 	})

@@ -3,6 +3,7 @@ package batch
 import (
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -22,6 +23,7 @@ language in the file of --config, as nats-server takes it.`
 const queueExample = `  eyelet queue --store /srv/queue
   eyelet queue --store /srv/queue --listen 10.0.0.5:4222 --config site.conf`
 
+// NewQueueCommand returns the command "eyelet queue".
 func NewQueueCommand() *cobra.Command {
 	var o batch.ServeOptions
 	listen := ""
@@ -43,6 +45,9 @@ func NewQueueCommand() *cobra.Command {
 			if o.Dir != "" {
 				if o.Dir, err = filepath.Abs(o.Dir); err != nil {
 					return err
+				}
+				if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+					return cli.Inputf("%s: %w", o.Dir, cli.Cause(err))
 				}
 			}
 			o.Log = func(text string) { fmt.Fprintf(cmd.ErrOrStderr(), "eyelet: %s\n", text) }

@@ -165,32 +165,9 @@ func (r *batchRun) begin(request string) error {
 }
 
 func (r *batchRun) save() error {
-	return writeAtomically(r.path("batch.json"), func(w io.Writer) error {
+	return cli.WriteFile(r.path("batch.json"), 0o666, func(w io.Writer) error {
 		return json.NewEncoder(w).Encode(r.state)
 	})
-}
-
-// writeAtomically writes a file that is there whole or not at all.
-func writeAtomically(path string, write func(w io.Writer) error) error {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".tmp*")
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, cli.Cause(err))
-	}
-	mode := os.FileMode(0o644)
-	if info, err := os.Stat(path); err == nil {
-		mode = info.Mode().Perm()
-	}
-	if err = errors.Join(write(f), f.Chmod(mode), f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	return nil
 }
 
 // list counts the items, and writes them to a file where they are not lines of OpenAI's format,
@@ -216,7 +193,7 @@ func (r *batchRun) list(path string) (int, error) {
 	}
 	l := &batchLists{cmd: r.cmd, o: r.o, names: names}
 	defer func() { r.state.IDs = l.ids }()
-	err := writeAtomically(path, func(w io.Writer) error {
+	err := cli.WriteFile(path, 0o666, func(w io.Writer) error {
 		l.w = json.NewEncoder(w)
 		l.w.SetEscapeHTML(false)
 		for _, arg := range r.args {

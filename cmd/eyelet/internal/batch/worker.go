@@ -42,6 +42,7 @@ type workerOptions struct {
 	threads int
 }
 
+// NewWorkerCommand returns the command "eyelet worker".
 func NewWorkerCommand() *cobra.Command {
 	var o workerOptions
 	cmd := &cobra.Command{

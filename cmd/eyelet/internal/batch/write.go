@@ -18,9 +18,9 @@ import (
 
 // write writes output and failures, each whole or not at all, in the order of the inputs.
 func (r *batchRun) write(failures string) error {
-	return writeAtomically(r.o.output, func(out io.Writer) error {
+	return cli.WriteFile(r.o.output, 0o666, func(out io.Writer) error {
 		r.firstFault, r.codes = "", map[string]int{}
-		err := writeAtomically(failures, func(reasons io.Writer) error {
+		err := cli.WriteFile(failures, 0o666, func(reasons io.Writer) error {
 			return r.results(out, reasons)
 		})
 		if err == nil && r.firstFault == "" {

@@ -6,6 +6,7 @@ import (
 	"image"
 	"image/jpeg"
 	"image/png"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -75,5 +76,8 @@ func writePicture(path string, img image.Image) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return cli.WriteWhole(path, data.Bytes())
+	return cli.WriteFile(path, 0o666, func(w io.Writer) error {
+		_, err := w.Write(data.Bytes())
+		return err
+	})
 }

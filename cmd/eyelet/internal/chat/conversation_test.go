@@ -33,7 +33,8 @@ func TestAFollowUpDoesNotLookAtThePictureAgain(t *testing.T) {
 	var out, errs strings.Builder
 	c := &conversation{Session: &Session{Context: t.Context(), o: &Options{}, engine: e, Model: m,
 		Stdout: &out, Stderr: &errs}, pictures: []pictures.Labelled{{Image: picture}}}
-	for _, question := range []string{"What color is the background?", "What color is the circle?"} {
+	for _, question := range []string{"What color is the background?",
+		"What color is the circle?"} {
 		if err := c.say(question); err != nil {
 			t.Fatal(err)
 		}

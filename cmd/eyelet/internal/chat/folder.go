@@ -22,7 +22,7 @@ func (s *Session) folder(in *input, answers *answerFile) error {
 	}
 	s.barred = !s.o.Quiet && cli.IsTerminal(s.Stderr)
 	progress := cli.NewItemProgress(s.Stderr, "pictures", len(in.items), s.o.Quiet)
-	failed, err := s.folderAnswers(in, answers, progress)
+	codes, err := s.folderAnswers(in, answers, progress)
 	progress.End()
 	if err = errors.Join(err, answers.close()); err != nil {
 		if s.Context.Err() != nil && !s.o.Quiet && answers.any() {
@@ -31,9 +31,10 @@ func (s *Session) folder(in *input, answers *answerFile) error {
 		}
 		return err
 	}
-	if failed > 0 {
-		return cli.Inputf("%d of %d pictures in %s could not be answered; %s says why", failed,
-			len(in.items), in.folder, answers.path)
+	if len(codes) > 0 {
+		return &cli.CommonError{Code: cli.CommonCode(codes), Err: fmt.Errorf(
+			"%d of %d pictures in %s could not be answered; %s says why", len(codes),
+			len(in.items), in.folder, answers.path)}
 	}
 	return nil
 }
@@ -47,16 +48,17 @@ type folderTask struct {
 // folderResult is a line about a picture, or what ends the run.
 type folderResult struct {
 	line folderLine
+	code int // the exit code of what is wrong with the picture
 	err  error
 }
 
 // folderAnswers asks about the pictures that have no answer yet, some at a time, writes the answers
-// in order, and counts those that get none.
+// in order, and returns the exit codes of what is wrong with those that get none.
 func (s *Session) folderAnswers(in *input, answers *answerFile,
-	progress *cli.ItemProgress) (failed int, err error) {
+	progress *cli.ItemProgress) (codes []int, err error) {
 	answer := func(ctx context.Context, t folderTask) (r folderResult) {
 		if !t.known {
-			r.line, r.err = s.folderAnswer(ctx, in, t.item)
+			r = s.folderAnswer(ctx, in, t.item)
 		}
 		return r
 	}
@@ -69,14 +71,14 @@ func (s *Session) folderAnswers(in *input, answers *answerFile,
 			break
 		}
 		if r.line.Error != "" {
-			failed++
+			codes = append(codes, r.code)
 		}
 		progress.Done(r.line.Error == "", r.line.Image == "")
 	}
 	if s.Context.Err() != nil {
 		err = s.Context.Err()
 	}
-	return failed, err
+	return codes, err
 }
 
 // folderTasks are the pictures of a folder.
@@ -101,9 +103,8 @@ func (s *Session) folderTasks(in *input, answers *answerFile) iter.Seq[folderTas
 }
 
 // folderAnswer asks about one picture or page. Only what ends the whole run is an error.
-func (s *Session) folderAnswer(ctx context.Context, in *input,
-	it pictures.Item) (folderLine, error) {
-	line := folderLine{Image: it.Name, Question: in.question, Model: s.Model.Info().Name}
+func (s *Session) folderAnswer(ctx context.Context, in *input, it pictures.Item) (r folderResult) {
+	r.line = folderLine{Image: it.Name, Question: in.question, Model: s.Model.Info().Name}
 	picture, err := s.library.Page(ctx, it)
 	var a answer
 	if err == nil {
@@ -114,14 +115,14 @@ func (s *Session) folderAnswer(ctx context.Context, in *input,
 	}
 	switch {
 	case ctx.Err() != nil:
-		return line, ctx.Err()
+		r.err = ctx.Err()
 	case errors.Is(err, engine.ErrNoVision), errors.Is(err, engine.ErrRequest):
-		return line, err // true of every picture
+		r.err = err // true of every picture
 	case err != nil:
-		line.Error = cli.Describe(err)
+		r.line.Error, r.code = cli.Describe(err), cli.ExitCode(err)
 	default:
-		r := s.report(nil, in.question, a)
-		line.report = &r
+		report := s.report(nil, in.question, a)
+		r.line.report = &report
 	}
-	return line, nil
+	return r
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 )
@@ -126,29 +125,19 @@ func (a *answerFile) dropErrors() error {
 			kept = append(kept, line...)
 		}
 	}
-	path, err := filepath.EvalSymlinks(a.path)
+	err := cli.WriteFile(a.path, 0o666, func(w io.Writer) error {
+		_, err := w.Write(kept)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	info, err := a.f.Stat()
+	f, err := os.OpenFile(a.path, os.O_RDWR, 0)
 	if err != nil {
-		return err
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".tmp*")
-	if err != nil {
-		return err
-	}
-	_, err = tmp.Write(kept)
-	if err = errors.Join(err, tmp.Chmod(info.Mode().Perm()), tmp.Sync()); err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		tmp.Close()
-		os.Remove(tmp.Name())
 		return err
 	}
 	a.f.Close()
-	a.f, a.old, a.failed = tmp, kept, false
+	a.f, a.old, a.failed = f, kept, false
 	return nil
 }
 

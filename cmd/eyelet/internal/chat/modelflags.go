@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// ResolveModel finds the model that --model names, or the first argument if it is the name of one, and
-// returns the arguments that are left.
+// ResolveModel finds the model that --model names, or the first argument if it is the name of one,
+// and returns the arguments that are left.
 func (o *Options) ResolveModel(args []string) ([]string, error) {
 	if o.Spec.Model == "" && !o.demo && len(args) > 0 && o.Spec.Projector == "" {
 		r, err := cli.FindStored(args[0])

@@ -1,5 +1,5 @@
-// Package chat is "eyelet run": a question about pictures, the same question about each picture of a
-// folder, and conversations.
+// Package chat is "eyelet run": a question about pictures, the same question about each picture of
+// a folder, and conversations.
 package chat
 
 import (
@@ -16,9 +16,9 @@ import (
 const runLong = `Run answers a question about pictures, or holds a conversation when there is no
 question and the terminal is interactive.
 
-Without --model the built-in model answers. It is a toy that knows colours and
-backgrounds of simple drawings; it is there to show that everything works. A
-real model is two files, the language model and its vision projector ("mmproj"):
+Without --model the built-in model answers. It is a toy that knows simple drawings:
+shapes, writing, sums, charts, sketches of pages, tables. It is there to show that
+everything works. A real model is two files, the language model and its vision projector ("mmproj"):
 
   eyelet run --model llava-v1.5-7b-Q4_K_M.gguf --mmproj mmproj-llava-v1.5-7b-f16.gguf \
     --image photo.jpg "What is in the picture?"
@@ -57,6 +57,7 @@ const runExample = `  eyelet run --demo
   eyelet run --session tour "And what is left of it?" (later, without encoding a.png again)
   eyelet run --image bill.png --schema bill.json "Fill in the form."`
 
+// NewRunCommand returns the command "eyelet run".
 func NewRunCommand() *cobra.Command {
 	var o Options
 	cmd := &cobra.Command{

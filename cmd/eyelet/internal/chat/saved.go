@@ -1,12 +1,11 @@
 package chat
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"unsafe"
 
@@ -80,16 +79,7 @@ func saveConversation(path, model string, messages []engine.Message) error {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return cli.Inputf("%s is no regular file; give the name of a file for the conversation", path)
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".tmp*")
-	if err != nil {
-		return cli.Inputf("%s: %w", path, cli.Cause(err)) // the temporary name would only confuse
-	}
-	defer os.Remove(tmp.Name())
-	// the first says why
-	if err := cmp.Or(cli.WriteJSON(tmp, saved), tmp.Sync(), tmp.Close()); err != nil {
-		return fmt.Errorf("%s: %w", path, cli.Cause(err))
-	}
-	return os.Rename(tmp.Name(), path)
+	return cli.WriteFile(path, 0o600, func(w io.Writer) error { return cli.WriteJSON(w, saved) })
 }
 
 // loadConversation reads a file of saveConversation.
@@ -117,8 +107,8 @@ func loadConversation(ctx context.Context, path string) ([]engine.Message, error
 	return messages, nil
 }
 
-// message checks what a file says about a message. earlier are the pictures of the messages before, and
-// get those of this one.
+// message checks what a file says about a message. earlier are the pictures of the messages before,
+// and get those of this one.
 func (sm savedMessage) message(ctx context.Context,
 	earlier *[]*engine.Image) (engine.Message, error) {
 	if !slices.Contains([]string{"system", "user", "assistant"}, sm.Role) {

@@ -16,7 +16,7 @@ func SetAcceleratorCache(cmd *cobra.Command) error {
 	if err != nil || text == "" {
 		return err
 	}
-	bytes, err := ParseBytes(text, "--accel-cache")
+	bytes, err := ParseMemory(text, "--accel-cache")
 	if err != nil {
 		return err
 	}

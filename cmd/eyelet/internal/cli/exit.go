@@ -79,6 +79,29 @@ func Inputf(format string, args ...any) error {
 	return &InputError{Err: fmt.Errorf(format, args...)}
 }
 
+// A CommonError is about many things that failed, with the exit code that they have in common.
+type CommonError struct {
+	Err  error
+	Code int
+}
+
+func (e *CommonError) Error() string { return e.Err.Error() }
+func (e *CommonError) Unwrap() error { return e.Err }
+
+// CommonCode is the exit code of several errors, given those of all of them: the one that they
+// share, or else [ExitInput].
+func CommonCode(codes []int) int {
+	for _, code := range codes {
+		if code != codes[0] {
+			return ExitInput
+		}
+	}
+	if len(codes) == 0 {
+		return ExitInput
+	}
+	return codes[0]
+}
+
 // classes maps what an error can wrap to its exit code. The first match counts: a picture given to
 // a model without a projector is a question of abilities, whatever else is wrapped.
 var classes = []struct {
@@ -111,6 +134,9 @@ var classes = []struct {
 func ExitCode(err error) int {
 	if err == nil {
 		return ExitOK
+	}
+	if e, ok := errors.AsType[*CommonError](err); ok {
+		return e.Code
 	}
 	if _, ok := errors.AsType[*UsageError](err); ok {
 		return ExitUsage
@@ -167,6 +193,21 @@ var flagsOf = []struct{ advice, flag string }{
 	{"give a larger context", "--ctx"},
 	{"a smaller type of the cache", "--cache-type"},
 	{"give another chat template", "--chat-template"},
+	{"measure the projector again", "--restart"},
+	{"measure the base again", "--restart"},
+	{"give a longer text", "--text"},
+	{"name another folder for the results", "--out"},
+	{"or forget these", "--restart"},
+	{"give it among the projectors", "--projector"},
+	{"name another split", "--split"},
+	{"name one of these layouts", "--layout"},
+	{"collect one and give it", "eyelet imatrix, --imatrix"},
+	{"or allow to quantize it again", "--allow-requantize"},
+	{"a dry run", "--dry-run"},
+	{"give it another type", "--tensor"},
+	{"name a key to trust", "--verify-key"},
+	{"allow that host", "--allow-host"},
+	{"take fewer, or a part", "--from, --to"},
 }
 
 // withFlags names the flags behind advice.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -73,35 +74,53 @@ func HasMagic(path, magic string) bool {
 	return err == nil && string(head) == magic
 }
 
-// CreateBeside creates a hidden file of a new name in the folder of another, with the access rights
-// that the user gives new files.
-func CreateBeside(path string) (f *os.File, err error) {
+// WriteFile writes a file, whole or not at all: under a hidden name beside it, which takes its
+// place when all has reached the disk. A file that is there keeps its access rights, a new one gets
+// perm as far as the user gives new files any. A link stays one.
+func WriteFile(path string, perm os.FileMode, write func(io.Writer) error) error {
+	target := path
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		target = real
+	}
+	tmp, err := createBeside(target, perm)
+	if err != nil {
+		return Inputf("%s: %w", path, Cause(err)) // the temporary name would only confuse
+	}
+	defer os.Remove(tmp.Name())
+	if info, err := os.Stat(target); err == nil {
+		err = tmp.Chmod(info.Mode().Perm())
+		if err != nil {
+			tmp.Close()
+			return fmt.Errorf("%s: %w", path, Cause(err))
+		}
+	}
+	err = cmp.Or(write(tmp), tmp.Sync(), tmp.Close()) // all are called, and the first says why
+	if p, ok := errors.AsType[*fs.PathError](err); ok && p.Path == tmp.Name() {
+		err = p.Err
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if err := os.Rename(tmp.Name(), target); err != nil {
+		if link, ok := errors.AsType[*os.LinkError](err); ok {
+			err = link.Err
+		}
+		return Inputf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// createBeside creates a hidden file of a new name in the folder of another.
+func createBeside(path string, perm os.FileMode) (f *os.File, err error) {
 	for i := range 100 {
 		name := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.tmp%d-%d", filepath.Base(path),
 			os.Getpid(), i))
-		if f, err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666); !errors.Is(err,
+		if f, err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm); !errors.Is(err,
 			os.ErrExist) {
 			break
 		}
 	}
 	return f, err
-}
-
-// WriteWhole writes a file, whole or not at all.
-func WriteWhole(path string, data []byte) error {
-	tmp, err := CreateBeside(path)
-	if err != nil {
-		return Inputf("%s: %w", path, Cause(err))
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(data)
-	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
-		return fmt.Errorf("%s: %w", path, Cause(err))
-	}
-	if err := os.Rename(tmp.Name(), path); err != nil {
-		return Inputf("%s: %w", path, Cause(err))
-	}
-	return nil
 }
 
 // NumberedName is the file of one of several results: x-2.npy for the second of x.npy.

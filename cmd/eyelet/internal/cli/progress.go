@@ -5,6 +5,8 @@ import (
 	"io"
 	"sync"
 	"time"
+
+	"github.com/schollz/progressbar/v3"
 )
 
 // Progress tells a person at a terminal what takes long. It says nothing for the first second, and
@@ -86,4 +88,15 @@ func (w *Progress) SetText(what string) {
 	w.mu.Lock()
 	w.what = what
 	w.mu.Unlock()
+}
+
+// NewBar returns a bar that counts n things for a person at a terminal, and one that shows nothing
+// where nobody looks or that is to be quiet.
+func NewBar(out io.Writer, n int, things string, quiet bool) *progressbar.ProgressBar {
+	if quiet || !IsTerminal(out) {
+		return progressbar.DefaultSilent(int64(n))
+	}
+	return progressbar.NewOptions(n, progressbar.OptionSetWriter(out),
+		progressbar.OptionSetDescription(things), progressbar.OptionShowCount(),
+		progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish())
 }

@@ -80,7 +80,8 @@ func ReadSchema(schema string) ([]byte, error) {
 	if len(text) == 0 {
 		return nil, fail("the JSON schema %s is empty", name)
 	}
-	if _, err := grammar.Compile(context.Background(), []byte(text), grammar.Options{}); err != nil {
+	if _, err := grammar.Compile(context.Background(), []byte(text),
+		grammar.Options{}); err != nil {
 		return nil, fail("%s: %s", name, strings.TrimPrefix(err.Error(), "grammar: "))
 	}
 	return []byte(text), nil

@@ -4,6 +4,7 @@ package draw
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -60,6 +61,7 @@ type drawOptions struct {
 	json, quiet   bool
 }
 
+// NewDrawCommand returns the command "eyelet draw".
 func NewDrawCommand() *cobra.Command {
 	var o drawOptions
 	cmd := &cobra.Command{
@@ -330,7 +332,10 @@ func (o *drawOptions) write(cmd *cobra.Command, path string, data []byte) error 
 		_, err := cmd.OutOrStdout().Write(data)
 		return err
 	}
-	return cli.WriteWhole(path, data)
+	return cli.WriteFile(path, 0o666, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
 }
 
 // findDrawing finds the model that draws: a file with the parts that are given, a model of the

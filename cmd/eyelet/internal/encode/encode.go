@@ -57,6 +57,7 @@ type encodeOptions struct {
 	parsed nn.Precision
 }
 
+// NewEncodeCommand returns the command "eyelet encode".
 func NewEncodeCommand() *cobra.Command {
 	var o encodeOptions
 	cmd := &cobra.Command{

@@ -1,8 +1,7 @@
 package encode
 
 import (
-	"errors"
-	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -23,13 +22,7 @@ func checkNpyPath(path string) error {
 
 // writeNpy writes a matrix with rows of the given width as a NumPy file, whole or not at all.
 func writeNpy(path string, values []float32, width int) error {
-	tmp, err := cli.CreateBeside(path)
-	if err != nil {
-		return cli.Inputf("%s: %w", path, cli.Cause(err)) // the temporary name would only confuse
-	}
-	defer os.Remove(tmp.Name())
-	if err := errors.Join(npy.Write(tmp, values, width), tmp.Sync(), tmp.Close()); err != nil {
-		return fmt.Errorf("%s: %w", path, cli.Cause(err))
-	}
-	return os.Rename(tmp.Name(), path)
+	return cli.WriteFile(path, 0o666, func(w io.Writer) error {
+		return npy.Write(w, values, width)
+	})
 }

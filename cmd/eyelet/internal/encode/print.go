@@ -85,7 +85,8 @@ func (e *Encoding) print(w io.Writer) error {
 		precision += ", carried out in f32 on this processor"
 	}
 	fmt.Fprintf(t, "Tower\t%s: %d x %d pixels, patches of %d, %d blocks, %d wide\n",
-		cli.Printable(tower.Family), tower.ImageSize, tower.ImageSize, tower.PatchSize, tower.Blocks,
+		cli.Printable(tower.Family), tower.ImageSize, tower.ImageSize, tower.PatchSize,
+		tower.Blocks,
 		tower.Hidden)
 	fmt.Fprintf(t, "Projector\t%s: %d tokens a tile, %d wide\n", cli.Printable(tower.Projector),
 		tower.TileTokens, tower.Width)
@@ -101,7 +102,10 @@ func (p *EncodedPicture) print(w io.Writer) error {
 	fmt.Fprintf(w, "\n%s: %d x %d pixels, %s, %d image tokens\n", cli.Printable(p.Name), p.Width,
 		p.Height, cli.Plural(p.Tiles, "tile"), p.Tokens)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	row := func(name string, ms float64) { fmt.Fprintf(t, "  %s\t%s\n", name, cli.MillisecondsText(ms)) }
+	row := func(name string, ms float64) {
+		fmt.Fprintf(t, "  %s\t%s\n", name, cli.MillisecondsText(
+			ms))
+	}
 	row("read", p.Timings.Read)
 	row("decode", p.Timings.Decode)
 	row("preprocess", p.Timings.Preprocess)

@@ -49,6 +49,7 @@ type Compute struct {
 	Reason      string `json:"reason,omitempty"` // why it is not used
 }
 
+// NewDevicesCommand returns the command "eyelet devices".
 func NewDevicesCommand() *cobra.Command {
 	var servers string
 	cmd := &cobra.Command{

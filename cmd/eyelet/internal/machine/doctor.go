@@ -38,6 +38,7 @@ model answers its questions rightly here. Each check that fails names a remedy.
 
 The exit code is 0 if all is well, notes included, and 1 if a check failed.`
 
+// NewDoctorCommand returns the command "eyelet doctor".
 func NewDoctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
@@ -54,7 +55,8 @@ func NewDoctorCommand() *cobra.Command {
 			if asJSON {
 				progress = io.Discard
 			}
-			d := &Diagnosis{OK: true, Versions: cli.ReadVersions(), GPUs: []GPU{}, Checks: []Check{},
+			d := &Diagnosis{OK: true, Versions: cli.ReadVersions(), GPUs: []GPU{},
+				Checks:   []Check{},
 				progress: progress, calibrate: cli.BoolFlag(cmd, "calibrate")}
 			if err := d.run(cmd.Context()); err != nil {
 				return err

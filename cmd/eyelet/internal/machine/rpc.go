@@ -57,6 +57,7 @@ type rpcOptions struct {
 	worker  string // address at which to serve as the process that computes
 }
 
+// NewRPCCommand returns the command "eyelet rpc".
 func NewRPCCommand() *cobra.Command {
 	var o rpcOptions
 	cmd := &cobra.Command{
@@ -119,7 +120,7 @@ func (o *rpcOptions) devices() (lent []ggml.Device, err error) {
 // limit is the most memory to lend; 0 for no limit.
 func (o *rpcOptions) limit(lent []ggml.Device) (uint64, error) {
 	if o.memory != "" {
-		n, err := cli.ParseBytes(o.memory, "--memory")
+		n, err := cli.ParseMemory(o.memory, "--memory")
 		return uint64(max(n, 0)), err
 	}
 	for _, d := range lent {

@@ -10,6 +10,7 @@ import (
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 )
 
+// NewVersionCommand returns the command "eyelet version".
 func NewVersionCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "version",

@@ -24,6 +24,7 @@ const adviseExample = `  eyelet bench quants llava-*.gguf --projector mmproj-f16
   eyelet advise bench-llava --memory 4GB
   eyelet advise bench-llava --memory 8GiB --wish fast --json`
 
+// NewAdviseCommand returns the command "eyelet advise".
 func NewAdviseCommand() *cobra.Command {
 	var memory, wish string
 	cmd := &cobra.Command{

@@ -22,6 +22,7 @@ const benchExample = `  eyelet bench vision --quick
   eyelet bench quants llava-*.gguf --projector mmproj-f16.gguf --out bench-llava
       quantizations of a model side by side: speed, memory, quality, one page`
 
+// NewBenchCommand returns the command "eyelet bench".
 func NewBenchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench",

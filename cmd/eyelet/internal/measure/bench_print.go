@@ -101,7 +101,8 @@ func printPreprocessing(w *strings.Builder, r *bench.VisionReport) {
 	fmt.Fprintf(w, "\nA photo of %d x %d pixels (JPEG, %s) to %s\n", p.Width, p.Height,
 		cli.BytesText(uint64(p.FileBytes)), cli.Plural(p.Tiles, "tile"))
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "  decode\t%s\tto %d x %d\n", rangeText(p.DecodeMS, cli.MillisecondsText), p.ScaledW,
+	fmt.Fprintf(t, "  decode\t%s\tto %d x %d\n", rangeText(p.DecodeMS, cli.MillisecondsText),
+		p.ScaledW,
 		p.ScaledH)
 	fmt.Fprintf(t, "  pad and resample\t%s\n", rangeText(p.ResizeMS, cli.MillisecondsText))
 	fmt.Fprintf(t, "  both, at full size\t%s\n", rangeText(p.FullMS, cli.MillisecondsText))

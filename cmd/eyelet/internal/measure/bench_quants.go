@@ -195,7 +195,8 @@ func benchQuants(cmd *cobra.Command, models []string, o *benchQuantsOptions) err
 	}
 	processes := &cells{flags: flags}
 	defer processes.close()
-	o.q.Run, o.q.Version, o.q.Command = processes.run, cli.ReadVersions().Eyelet, commandLine(os.Args)
+	o.q.Run, o.q.Version, o.q.Command = processes.run, cli.ReadVersions().Eyelet, commandLine(
+		os.Args)
 	bar := newJobBar(cmd.ErrOrStderr(), cli.BoolFlag(cmd, "quiet") || o.json)
 	o.q.Progress = bar.show
 	results, err := bench.Quants(cmd.Context(), o.q)

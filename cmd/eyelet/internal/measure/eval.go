@@ -3,11 +3,9 @@ package measure
 import (
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"text/tabwriter"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -54,6 +52,7 @@ type evalOptions struct {
 	seed      uint64
 }
 
+// NewEvalCommand returns the command "eyelet eval".
 func NewEvalCommand() *cobra.Command {
 	var o evalOptions
 	cmd := &cobra.Command{
@@ -150,7 +149,7 @@ func eval(cmd *cobra.Command, args []string, o *evalOptions) (err error) {
 		return err
 	}
 	defer s.CloseInto(&err)
-	bar := questionBar(s.Stderr, len(set.Questions), r.Quiet || r.JSON)
+	bar := cli.NewBar(s.Stderr, len(set.Questions), "questions", r.Quiet || r.JSON)
 	e, err := bench.Eval(s.Context, s.Model, set, bench.EvalOptions{
 		Parallel: r.Spec.Parallel, MaxTokens: r.Request.MaxTokens,
 		Request:  engine.Request{Messages: s.Opening()},
@@ -184,16 +183,6 @@ func (o *evalOptions) open() (set *bench.QuestionSet, err error) {
 	return set.Sample(o.count, o.seed), nil
 }
 
-// questionBar shows progress over the questions to a person.
-func questionBar(stderr io.Writer, n int, quiet bool) *progressbar.ProgressBar {
-	if quiet || !cli.IsTerminal(stderr) {
-		return progressbar.DefaultSilent(int64(n))
-	}
-	return progressbar.NewOptions(n, progressbar.OptionSetWriter(stderr),
-		progressbar.OptionSetDescription("questions"), progressbar.OptionShowCount(),
-		progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish())
-}
-
 // evalText is the table of scores, in percent.
 func evalText(e *bench.Evaluation) string {
 	var b strings.Builder
@@ -212,6 +201,7 @@ func evalLine(name string, k bench.KindScores) string {
 	percent := func(i bench.Interval) string {
 		return fmt.Sprintf("%.1f (%.1f to %.1f)", 100*i.Mean, 100*i.Low, 100*i.High)
 	}
-	return fmt.Sprintf("%s\t%d\t%s\t%s\t%.1f\t%.1f", cli.Printable(name), k.Exact.N, percent(k.Literal),
+	return fmt.Sprintf("%s\t%d\t%s\t%s\t%.1f\t%.1f", cli.Printable(name), k.Exact.N, percent(
+		k.Literal),
 		percent(k.Exact), 100*k.F1.Mean, 100*k.ANLS.Mean)
 }

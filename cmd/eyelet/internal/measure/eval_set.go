@@ -34,7 +34,8 @@ func (o *evalOptions) checkSet() error {
 	case o.set != "" && o.questions != "":
 		return cli.Usagef("--set and --questions contradict each other")
 	case o.layout != "" && sets.LayoutNamed(o.layout) == nil:
-		return cli.Usagef("--layout is %q; give one of %s", o.layout, strings.Join(layoutNames(), ", "))
+		return cli.Usagef("--layout is %q; give one of %s", o.layout, strings.Join(layoutNames(),
+			", "))
 	}
 	return nil
 }
@@ -76,7 +77,7 @@ func evalSet(cmd *cobra.Command, o *evalOptions) (err error) {
 				cli.Printable(o.answers), n, len(set.Questions), rest)
 		}
 	}
-	bar := questionBar(s.Stderr, len(set.Questions), r.Quiet || r.JSON)
+	bar := cli.NewBar(s.Stderr, len(set.Questions), "questions", r.Quiet || r.JSON)
 	e, err := bench.EvalSet(s.Context, s.Model, set, bench.EvalOptions{
 		Parallel: r.Spec.Parallel, MaxTokens: r.Request.MaxTokens,
 		Request:  engine.Request{Messages: s.Opening()},
@@ -127,7 +128,8 @@ func setText(e *bench.SetEvaluation, set *sets.Set) string {
 	if e.Split != "" {
 		split = ", " + e.Split
 	}
-	fmt.Fprintf(&b, "%s on %s (%s%s)\n", cli.Printable(e.Model), cli.Printable(e.Set), set.Layout.Title,
+	fmt.Fprintf(&b, "%s on %s (%s%s)\n", cli.Printable(e.Model), cli.Printable(e.Set),
+		set.Layout.Title,
 		split)
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprint(w, "kind\tasked")

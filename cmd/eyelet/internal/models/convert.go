@@ -51,6 +51,7 @@ type convertOptions struct {
 	quiet  bool
 }
 
+// NewConvertCommand returns the command "eyelet convert".
 func NewConvertCommand() *cobra.Command {
 	var o convertOptions
 	cmd := &cobra.Command{
@@ -162,7 +163,8 @@ func (c *Conversion) print(w io.Writer) error {
 	}
 	for _, f := range files {
 		if _, err := fmt.Fprintf(w, "%s: %s parameters in %d tensors, %s\n", cli.Printable(f.File),
-			cli.CountText(uint64(f.Parameters)), f.Tensors, cli.BytesText(uint64(f.Bytes))); err != nil {
+			cli.CountText(uint64(f.Parameters)), f.Tensors, cli.BytesText(uint64(
+				f.Bytes))); err != nil {
 			return err
 		}
 	}

@@ -42,6 +42,7 @@ type exportOptions struct {
 // besideMe is the value of --with-eyelet without one.
 const besideMe = "this one"
 
+// NewExportCommand returns the command "eyelet export".
 func NewExportCommand() *cobra.Command {
 	var o exportOptions
 	cmd := &cobra.Command{
@@ -88,7 +89,7 @@ func exportModels(cmd *cobra.Command, o *exportOptions, args []string) error {
 	}
 	options := bundle.ExportOptions{Plain: o.plain}
 	var err error
-	if options.VolumeSize, err = cli.ParseBytes(o.volumeSize, "--volume-size"); err != nil {
+	if options.VolumeSize, err = cli.ParseMemory(o.volumeSize, "--volume-size"); err != nil {
 		return err
 	}
 	models, cleanup, err := modelsToExport(cmd, args)
@@ -138,7 +139,8 @@ func (o *exportOptions) write(cmd *cobra.Command, options bundle.ExportOptions) 
 		return err
 	}
 	for _, path := range files {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s  %s\n", cli.Printable(path), cli.BytesText(uint64(sizeOf(path))))
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s  %s\n", cli.Printable(path), cli.BytesText(uint64(sizeOf(
+			path))))
 	}
 	return nil
 }

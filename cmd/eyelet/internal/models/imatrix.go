@@ -44,6 +44,7 @@ type ImatrixReport struct {
 	Datasets []string `json:"datasets"`
 }
 
+// NewImatrixCommand returns the command "eyelet imatrix".
 func NewImatrixCommand() *cobra.Command {
 	var o bench.ImatrixOptions
 	var out string

@@ -47,6 +47,7 @@ type importOptions struct {
 	replace  bool
 }
 
+// NewImportCommand returns the command "eyelet import".
 func NewImportCommand() *cobra.Command {
 	var o importOptions
 	cmd := &cobra.Command{

@@ -28,6 +28,7 @@ projector each model gets, and which files cannot be used and why.
 The store is the folder that EYELET_MODELS names, or eyelet/models in the user's
 data directory. Ollama's is OLLAMA_MODELS, or ~/.ollama/models.`
 
+// NewListCommand returns the command "eyelet list".
 func NewListCommand() *cobra.Command {
 	folder := ""
 	cmd := &cobra.Command{

@@ -38,6 +38,7 @@ func (o *siteOptions) register(cmd *cobra.Command) {
 	_ = cmd.MarkFlagFilename("ca-file", "pem", "crt")
 }
 
+// NewPullCommand returns the command "eyelet pull".
 func NewPullCommand() *cobra.Command {
 	var o siteOptions
 	cmd := &cobra.Command{
@@ -93,7 +94,10 @@ func pullModel(cmd *cobra.Command, o *siteOptions, ref string) error {
 		}
 	}
 	progress, done := func(int64) {}, func() {}
-	begin := func(total int64) { progress, done = cli.TransferProgress(cmd, "pulling "+cli.Printable(ref), total) }
+	begin := func(total int64) {
+		progress, done = cli.TransferProgress(cmd,
+			"pulling "+cli.Printable(ref), total)
+	}
 	m, err := registry.Pull(cmd.Context(), s, from, name, o.replace, begin, func(n int64) {
 		progress(n)
 	})

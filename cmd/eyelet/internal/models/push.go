@@ -11,6 +11,7 @@ import (
 	"github.com/eyelet-engine/eyelet/models/store/registry"
 )
 
+// NewPushCommand returns the command "eyelet push".
 func NewPushCommand() *cobra.Command {
 	var o siteOptions
 	cmd := &cobra.Command{

@@ -78,6 +78,7 @@ type quantizeOptions struct {
 	keys  []gguf.KV // of the metadata of a language model
 }
 
+// NewQuantizeCommand returns the command "eyelet quantize".
 func NewQuantizeCommand() *cobra.Command {
 	var o quantizeOptions
 	cmd := &cobra.Command{
@@ -308,7 +309,8 @@ func (o *quantizeOptions) language(cmd *cobra.Command, f *gguf.File, q *Quantiza
 	if o.dryRun {
 		return nil
 	}
-	w := cli.StartProgress(cmd.ErrOrStderr(), "quantizing "+cli.Printable(f.Path()), o.quiet || o.json)
+	w := cli.StartProgress(cmd.ErrOrStderr(), "quantizing "+cli.Printable(f.Path()), o.quiet ||
+		o.json)
 	defer w.Done()
 	p.Progress = func(done, total int, _ string) { w.SetFraction(float64(done-1) / float64(total)) }
 	r, err := quantize.Language(ctx, f, o.out, p, o.keys...)

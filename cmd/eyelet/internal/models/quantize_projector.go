@@ -37,7 +37,8 @@ func (o *quantizeOptions) projector(cmd *cobra.Command, f *gguf.File,
 	if len(o.images) > 0 && !search && !o.measure {
 		return cli.Usagef("--image is for --measure, --max-error and --target-size")
 	}
-	w := cli.StartProgress(cmd.ErrOrStderr(), "quantizing "+cli.Printable(f.Path()), o.quiet || o.json)
+	w := cli.StartProgress(cmd.ErrOrStderr(), "quantizing "+cli.Printable(f.Path()), o.quiet ||
+		o.json)
 	defer w.Done()
 	var plan *quantize.Plan
 	var err error
@@ -198,14 +199,16 @@ func (q *Quantization) print(w *strings.Builder, dryRun bool) {
 	if dryRun {
 		name = "A dry run of " + q.Type
 	}
-	fmt.Fprintf(w, "%s: %s, %.0f %% of %s (%s)\n", cli.Printable(name), cli.BytesText(uint64(q.Bytes)),
+	fmt.Fprintf(w, "%s: %s, %.0f %% of %s (%s)\n", cli.Printable(name), cli.BytesText(uint64(
+		q.Bytes)),
 		100*float64(q.Bytes)/float64(max(q.SourceBytes, 1)), cli.Printable(q.Source),
 		cli.BytesText(uint64(q.SourceBytes)))
 	byBytes := slices.SortedFunc(maps.Keys(bytes), func(a, b string) int {
 		return int(bytes[b] - bytes[a])
 	})
 	for _, typ := range byBytes {
-		fmt.Fprintf(w, "  %-8s %4d tensors  %s\n", typ, tensors[typ], cli.BytesText(uint64(bytes[typ])))
+		fmt.Fprintf(w, "  %-8s %4d tensors  %s\n", typ, tensors[typ], cli.BytesText(uint64(
+			bytes[typ])))
 	}
 	if e := q.Error; e != nil {
 		fmt.Fprintf(w, "  image tokens: relative error %.4f, cosine %.6f in the mean and %.6f at least (%s)\n", e.Relative, e.MeanCosine, e.LowestCosine, cli.Plural(e.Pictures, "picture"))

@@ -9,6 +9,7 @@ import (
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
+// NewRmCommand returns the command "eyelet rm".
 func NewRmCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "rm NAME...",
@@ -46,6 +47,7 @@ running goes on. Ollama's models are never removed.`,
 	}
 }
 
+// NewCpCommand returns the command "eyelet cp".
 func NewCpCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cp NAME NEW",
@@ -78,7 +80,8 @@ model of Ollama's, the store gets files of its own.`,
 func someArgs(name string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
-			return &cli.UsageError{Err: fmt.Errorf("%s is missing", name), Command: cmd.CommandPath()}
+			return &cli.UsageError{Err: fmt.Errorf("%s is missing", name),
+				Command: cmd.CommandPath()}
 		}
 		return nil
 	}

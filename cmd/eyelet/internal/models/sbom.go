@@ -16,6 +16,7 @@ import (
 	"github.com/eyelet-engine/eyelet/models/store/sbom"
 )
 
+// NewSBOMCommand returns the command "eyelet sbom".
 func NewSBOMCommand() *cobra.Command {
 	var format, out string
 	cmd := &cobra.Command{

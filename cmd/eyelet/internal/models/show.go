@@ -42,6 +42,7 @@ const showExample = `  eyelet show llava.gguf
   eyelet show llava:7b --picture photo.jpg
   eyelet show --json llava.gguf | jq '.metadata[] | select(.key == "llama.context_length").value'`
 
+// NewShowCommand returns the command "eyelet show".
 func NewShowCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "show FILE|NAME",
@@ -333,7 +334,8 @@ func (s *Summary) printTypes(w io.Writer) error {
 			bits = 8 * float64(row.Bytes) / float64(row.Elements)
 		}
 		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%.1f %%\t%.2f\t\n",
-			row.Type, row.Tensors, cli.CountText(row.Elements), cli.BytesText(uint64(row.Bytes)), share,
+			row.Type, row.Tensors, cli.CountText(row.Elements), cli.BytesText(uint64(row.Bytes)),
+			share,
 			bits)
 	}
 	return t.Flush()

@@ -46,7 +46,8 @@ func (m *StoredModel) print(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, value string) {
 		if value != "" {
-			fmt.Fprintf(t, "%s\t%s\n", name, cli.Abbreviate(cli.Printable(strings.TrimSpace(value)), 90))
+			fmt.Fprintf(t, "%s\t%s\n", name, cli.Abbreviate(cli.Printable(strings.TrimSpace(value)),
+				90))
 		}
 	}
 	row("Model", m.Name)
@@ -79,7 +80,8 @@ func printLicenses(w io.Writer, ref string, stored *store.Resolved) error {
 			text = "\n---\n\n" + text
 		}
 		for line := range strings.Lines(text) {
-			if _, err := fmt.Fprintln(w, cli.Printable(strings.TrimRight(line, "\r\n"))); err != nil {
+			if _, err := fmt.Fprintln(w, cli.Printable(strings.TrimRight(line,
+				"\r\n"))); err != nil {
 				return err
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
+// NewStoreCommand returns the command "eyelet store".
 func NewStoreCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "store COMMAND",
@@ -171,7 +172,8 @@ are being added, nothing is removed.`,
 			}
 			removed, err := s.GC(grace)
 			if err == nil && !cli.BoolFlag(cmd, "quiet") {
-				fmt.Fprintf(cmd.ErrOrStderr(), "%s are free.\n", cli.BytesText(uint64(removed.Bytes)))
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s are free.\n", cli.BytesText(uint64(
+					removed.Bytes)))
 			}
 			return err
 		},

@@ -207,7 +207,8 @@ func (m *Material) chosen(d *engine.Document, own string, each bool) ([]int, err
 			r.to = max(n, r.from)
 		}
 		if r.to > n {
-			return nil, cli.Inputf("%s has %s; there is no page %d", d.Name(), cli.Plural(n, "page"),
+			return nil, cli.Inputf("%s has %s; there is no page %d", d.Name(), cli.Plural(n,
+				"page"),
 				max(r.from, n+1))
 		}
 		for i := r.from; i <= r.to; i++ {
@@ -338,7 +339,8 @@ func (m *Material) openFilm(cmd *cobra.Command, path string) ([]Labelled, error)
 	if err != nil {
 		return nil, fault(err)
 	}
-	w := cli.StartProgress(cmd.ErrOrStderr(), "taking frames of "+cli.Printable(path), cli.BoolFlag(cmd, "quiet"))
+	w := cli.StartProgress(cmd.ErrOrStderr(), "taking frames of "+cli.Printable(path), cli.BoolFlag(
+		cmd, "quiet"))
 	defer w.Done()
 	times, err := f.Times(ctx, options)
 	if err != nil {

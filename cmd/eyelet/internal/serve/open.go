@@ -30,6 +30,7 @@ const openExample = `  eyelet open
 // openTime is how long a server may take to say that it is one.
 const openTime = 3 * time.Second
 
+// NewOpenCommand returns the command "eyelet open".
 func NewOpenCommand() *cobra.Command {
 	var o serveOptions
 	var noBrowser bool

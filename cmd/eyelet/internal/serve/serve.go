@@ -71,6 +71,7 @@ type serveOptions struct {
 	onListen func(net.Addr) // called, where not nil, once the server listens
 }
 
+// NewServeCommand returns the command "eyelet serve".
 func NewServeCommand() *cobra.Command {
 	var o serveOptions
 	cmd := &cobra.Command{
@@ -264,7 +265,7 @@ func (o *serveOptions) check() error {
 	if o.pool.KeepAlive == 0 {
 		o.pool.KeepAlive = time.Nanosecond // 0 is the pool's default
 	}
-	if o.server.Limits.Body, err = cli.ParseBytes(o.maxBody, "--max-body"); err != nil {
+	if o.server.Limits.Body, err = cli.ParseMemory(o.maxBody, "--max-body"); err != nil {
 		return err
 	}
 	o.server.Limits.Memory = max(8*o.server.Limits.Body, 64<<20)
@@ -286,7 +287,7 @@ func (o *serveOptions) check() error {
 // memoryLimit is the most memory that models take.
 func (o *serveOptions) memoryLimit() (int64, error) {
 	if o.memory != "" {
-		return cli.ParseBytes(o.memory, "--memory")
+		return cli.ParseMemory(o.memory, "--memory")
 	}
 	m, ok := cli.ReadMemory(os.DirFS("/"))
 	if !ok {
