@@ -90,14 +90,14 @@ type baseReader struct {
 func openBase(path string) (*baseReader, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("bench: the distributions of the base are missing: %w; measure the base again (--restart)", err)
+		return nil, fmt.Errorf("bench: the distributions of the base are missing: %w; measure the base again", err)
 	}
 	b := &baseReader{f: f, r: bufio.NewReaderSize(f, 1<<20)}
 	magic := make([]byte, len(baseMagic))
 	if _, err := io.ReadFull(b.r, magic); err != nil || string(magic) != baseMagic {
 		f.Close()
 		return nil, fmt.Errorf(
-			"bench: %s holds no distributions of a base; measure it again (--restart)", path)
+			"bench: %s holds no distributions of a base; measure the base again", path)
 	}
 	return b, nil
 }

@@ -155,7 +155,7 @@ func readAnswers(path string) (list []said, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf(
-			"bench: the answers of the base are missing: %w; measure the base again (--restart)",
+			"bench: the answers of the base are missing: %w; measure the base again",
 			err)
 	}
 	defer f.Close()

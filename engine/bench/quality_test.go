@@ -211,7 +211,7 @@ func TestTextsAndBasesThatDoNotFit(t *testing.T) {
 		none := func(int, int) {}
 		if _, _, err := textQuality(t.Context(), lm, "too short", filepath.Join(dir, "x"), true,
 			"f16", 1, 0, none); !errors.Is(err, engine.ErrRequest) || !strings.Contains(err.Error(),
-			"--text") {
+			"give a longer text") {
 			t.Errorf("a short text: %v", err)
 		}
 		if _, _, err := textQuality(t.Context(), lm, sampleText(t), filepath.Join(dir, "x"), false,
@@ -221,7 +221,7 @@ func TestTextsAndBasesThatDoNotFit(t *testing.T) {
 		}
 		if _, _, err := textQuality(t.Context(), lm, sampleText(t),
 			writeTo(t, dir, "y", "nonsense"), false, "f16", 1, 2, none); err == nil ||
-			!strings.Contains(err.Error(), "--restart") {
+			!strings.Contains(err.Error(), "measure the base again") {
 			t.Errorf("a damaged base: %v", err)
 		}
 		if _, _, err := textQuality(t.Context(), lm, sampleText(t), filepath.Join(dir, "z"), true,

@@ -208,7 +208,7 @@ func (m *matrix) open() error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("%w; give another --out, or --restart to forget it", err)
+		return fmt.Errorf("%w; name another folder for the results, or forget these", err)
 	}
 	return m.resume(old)
 }
@@ -267,7 +267,7 @@ func describeFiles(paths []string, projectors bool) (list []ModelFile, err error
 				return nil, fmt.Errorf("%w: %s is a language model; give it as a model",
 					engine.ErrModelFile, path)
 			}
-			return nil, fmt.Errorf("%w: %s is a projector; give it with --projector",
+			return nil, fmt.Errorf("%w: %s is a projector; give it among the projectors",
 				engine.ErrModelFile, path)
 		}
 		if t, ok := f.FileType(); ok {
@@ -319,7 +319,7 @@ func baseOf(files []ModelFile, path string) string {
 func (m *matrix) resume(old *Results) error {
 	r := m.r
 	refuse := func(what string) error {
-		return fmt.Errorf("bench: %s: %w: %s; give another --out, or --restart to forget them",
+		return fmt.Errorf("bench: %s: %w: %s; name another folder for the results, or forget these",
 			m.o.Out, ErrResults, what)
 	}
 	was, is := old.Setup, r.Setup

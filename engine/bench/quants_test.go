@@ -131,7 +131,7 @@ func TestAMatrixIsMeasuredAndGoneOnWith(t *testing.T) {
 	}
 	o.Seed++
 	if _, err := Quants(t.Context(), o); !errors.Is(err, ErrResults) ||
-		!strings.Contains(err.Error(), "--restart") {
+		!strings.Contains(err.Error(), "or forget these") {
 		t.Errorf("other settings: %v", err)
 	}
 }

@@ -26,7 +26,7 @@ func openRows(path string, width int) (*rowsFile, error) {
 	f, err := gguf.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf(
-			"bench: the image tokens: %w; measure the projector again (--restart)", err)
+			"bench: the image tokens: %w; measure the projector again", err)
 	}
 	r := &rowsFile{f: f, width: width}
 	if n, _ := f.Uint("rows.width"); n != uint64(width) {
@@ -51,7 +51,7 @@ func (r *rowsFile) read(i int) ([]float32, error) {
 	t, ok := r.f.Tensor(strconv.Itoa(i))
 	if !ok || t.Type != gguf.F32 || t.Elements()%uint64(r.width) != 0 {
 		return nil, fmt.Errorf(
-			"bench: %s holds no image tokens of picture %d; measure the projector again (--restart)", r.f.Path(), i)
+			"bench: %s holds no image tokens of picture %d; measure the projector again", r.f.Path(), i)
 	}
 	out, data := make([]float32, t.Elements()), t.Data()
 	for k := range out {

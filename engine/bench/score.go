@@ -178,7 +178,7 @@ func windowsOf(lm *llama.Model, text string, limit int) (windows [][]llama.Token
 	n := len(tokens) / window
 	if n < 2 {
 		return nil, fmt.Errorf(
-			"%w: the text has %d tokens, and %d are needed at least: give a longer one (--text)",
+			"%w: the text has %d tokens, and %d are needed at least: give a longer text",
 			engine.ErrRequest, len(tokens), 2*window)
 	}
 	if limit > 0 {

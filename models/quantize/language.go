@@ -169,13 +169,13 @@ func explain(f *gguf.File, err error) error {
 		_, name, _ := strings.Cut(err.Error(), "for type ")
 		return fmt.Errorf("quantize: %s: %w: its rows are no whole blocks of %s, and libllama knows no other type for that mixture", firstMisfit(f, name), ErrOptions, name)
 	case strings.Contains(err.Error(), "importance matrix"):
-		return fmt.Errorf("quantize: %w: %w: collect one with eyelet imatrix and give it with --imatrix", ErrOptions, err)
+		return fmt.Errorf("quantize: %w: %w: collect one and give it", ErrOptions, err)
 	}
 	return err
 }
 
 func alreadyQuantized(f *gguf.File) error {
-	return fmt.Errorf("quantize: %s is quantized already: %w; quantize the F16 or F32 edition, or allow it with --allow-requantize", f.Path(), ErrOptions)
+	return fmt.Errorf("quantize: %s is quantized already: %w; quantize the F16 or F32 edition, or allow to quantize it again", f.Path(), ErrOptions)
 }
 
 // ReadImatrix reads an importance matrix for a model and checks that it belongs to it: each entry

@@ -75,7 +75,7 @@ func checkRules(f *gguf.File, p llama.QuantizeParams) error {
 		}
 		if typ, row := ggml.Type(want), rowLength(t); fitting(typ, row) == ggml.F16 &&
 			noFallback(typ) {
-			return fmt.Errorf("quantize: %s: %w: rows of %d elements are no whole blocks of %v; give it another type with --tensor", t.Name, ErrOptions, row, want)
+			return fmt.Errorf("quantize: %s: %w: rows of %d elements are no whole blocks of %v; give it another type", t.Name, ErrOptions, row, want)
 		}
 	}
 	return nil
@@ -125,15 +125,15 @@ func (p *Plan) checkLanguage(params llama.QuantizeParams) error {
 			return alreadyQuantized(p.File)
 		}
 		if n := t.To.BlockSize(); n <= 0 || rowLength(tensor)%n != 0 {
-			return fmt.Errorf("quantize: %s: %w: rows of %d elements are no whole blocks of %v; give it another type with --tensor", t.Name, ErrOptions, rowLength(tensor), t.To)
+			return fmt.Errorf("quantize: %s: %w: rows of %d elements are no whole blocks of %v; give it another type", t.Name, ErrOptions, rowLength(tensor), t.To)
 		}
 		if !wantsImportance(t, params.Type) || len(params.Imatrix[t.Name]) > 0 {
 			continue
 		}
 		if len(params.Imatrix) == 0 {
-			return fmt.Errorf("quantize: %s: %w: %v needs an importance matrix: collect one with eyelet imatrix and give it with --imatrix", t.Name, ErrOptions, t.To)
+			return fmt.Errorf("quantize: %s: %w: %v needs an importance matrix: collect one and give it", t.Name, ErrOptions, t.To)
 		}
-		return fmt.Errorf("quantize: %s: %w: %v needs an importance matrix, and the one given knows nothing of this tensor: collect it from more text and pictures, or give the tensor another type with --tensor",
+		return fmt.Errorf("quantize: %s: %w: %v needs an importance matrix, and the one given knows nothing of this tensor: collect it from more text and pictures, or give it another type",
 			t.Name, ErrOptions, t.To)
 	}
 	return nil

@@ -184,7 +184,7 @@ func matchesAny(f *gguf.File, r *regexp.Regexp) bool {
 }
 
 func noMatch(f *gguf.File, pattern string) error {
-	return fmt.Errorf("quantize: %s: %w: no tensor's name matches %q; --dry-run lists them",
+	return fmt.Errorf("quantize: %s: %w: no tensor's name matches %q; a dry run lists them",
 		f.Path(), ErrOptions, pattern)
 }
 

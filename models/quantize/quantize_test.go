@@ -367,7 +367,7 @@ func TestALanguageModelIsPlannedAndWritten(t *testing.T) {
 	}
 	p.AllowRequantize = false
 	if _, err := Language(t.Context(), f, out+"2", p); !errors.Is(err, ErrOptions) ||
-		!strings.Contains(err.Error(), "--allow-requantize") {
+		!strings.Contains(err.Error(), "allow to quantize it again") {
 		t.Errorf("a quantized source: %v", err)
 	}
 }

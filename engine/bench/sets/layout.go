@@ -148,7 +148,7 @@ func ask(id, kind string, picture *Picture, text string, answers []string) Quest
 
 // noAnswers is the error for a split whose answers are not published.
 func noAnswers(id string) error {
-	return fmt.Errorf("%w: question %s has no answer; the answers of test splits are often not published: name another with --split", ErrSet, id)
+	return fmt.Errorf("%w: question %s has no answer; the answers of test splits are often not published: name another split", ErrSet, id)
 }
 
 // readTextVQA reads lmms-lab/textvqa and the authors' TextVQA_0.5.1_*.json, whose pictures are

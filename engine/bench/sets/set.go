@@ -372,7 +372,7 @@ func (set *Set) choose(list []table, split string) (chosen []table, err error) {
 	}
 	if len(layouts) > 1 {
 		slices.Sort(layouts)
-		return nil, fmt.Errorf("sets: %s: %w: it holds sets of several layouts, %s: name one with --layout, or a folder further down", set.Folder, ErrSet, strings.Join(layouts, " and "))
+		return nil, fmt.Errorf("sets: %s: %w: it holds sets of several layouts, %s: name one of these layouts, or a folder further down", set.Folder, ErrSet, strings.Join(layouts, " and "))
 	}
 	set.Layout = list[0].layout
 	if split == "" {

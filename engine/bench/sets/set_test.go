@@ -179,7 +179,7 @@ func TestRefCOCOAsksForEachSentenceAndKnowsTheBoxInShares(t *testing.T) {
 
 func TestASplitWithoutPublishedAnswersIsRefused(t *testing.T) {
 	_, err := Open(t.Context(), filepath.Join("testdata", "textvqa"), "", "test")
-	if !errors.Is(err, ErrSet) || !strings.Contains(err.Error(), "--split") {
+	if !errors.Is(err, ErrSet) || !strings.Contains(err.Error(), "name another split") {
 		t.Errorf("%v", err)
 	}
 	if _, err = Open(t.Context(), filepath.Join("testdata", "textvqa"), "", "dev"); !errors.Is(err,
@@ -223,7 +223,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct{ dir, layout, text string }{
-		{two, "", "--layout"},
+		{two, "", "name one of these layouts"},
 		{pictureless, "", "no picture"},
 		{cut, "", "copied whole"},
 		{t.TempDir(), "", "no Parquet or JSON file"},

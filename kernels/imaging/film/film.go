@@ -208,7 +208,7 @@ func (f *Film) steady(o Options, span time.Duration) ([]time.Duration, error) {
 		}
 		if i == most {
 			return nil, fmt.Errorf(
-				"%v frames a second are over %d in %v; take fewer, or a part (--from, --to)", o.FPS,
+				"%v frames a second are over %d in %v; take fewer, or a part", o.FPS,
 				most, span.Round(time.Millisecond))
 		}
 		times = append(times, o.From+t)

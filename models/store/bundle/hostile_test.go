@@ -347,7 +347,7 @@ func TestSignatures(t *testing.T) {
 		{"policy: a given key that is not trusted", signed, `{"trusted_keys":["` + other.String() +
 			`"]}`, []PublicKey{public}, "does not trust the given key"},
 		{"policy: a signature demanded, no key", signed, `{"require_signature":true}`, nil,
-			"--verify-key"},
+			"name a key to trust"},
 		{"policy: a signature demanded, a key given", signed, `{"require_signature":true}`,
 			[]PublicKey{public}, ""},
 		{"policy: a key that is none", signed, `{"trusted_keys":["RWx"]}`, nil,

@@ -172,7 +172,7 @@ func checkSignature(index, signature []byte, keys []PublicKey, demand string) (*
 		return nil, nil
 	case len(keys) == 0:
 		return nil, fmt.Errorf(
-			"bundle: %w: a signature is demanded and no key is trusted; name one with --verify-key",
+			"bundle: %w: a signature is demanded and no key is trusted; name a key to trust",
 			ErrSignature)
 	}
 	var s minisign.Signature

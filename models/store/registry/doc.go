@@ -140,8 +140,8 @@ func (c *confined) RoundTrip(r *http.Request) (*http.Response, error) {
 		return withPort(r.URL.Scheme, host) == withPort(r.URL.Scheme, r.URL.Host)
 	}
 	if !slices.ContainsFunc(c.hosts, named) {
-		return nil, fmt.Errorf("%w: %s sends us to %s; --allow-host %s allows that", ErrHost,
-			c.hosts[0], r.URL.Host, r.URL.Host)
+		return nil, fmt.Errorf("%w: %s sends us to %s; allow that host", ErrHost,
+			c.hosts[0], r.URL.Host)
 	}
 	return c.RoundTripper.RoundTrip(r)
 }

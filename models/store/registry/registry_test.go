@@ -229,7 +229,7 @@ func TestNoOtherHostIsContacted(t *testing.T) {
 	}
 	for _, from := range []Remote{mirror, repository} {
 		if _, err := Pull(t.Context(), s, from, mustName(t, "a"), false, nil, nil); !errors.Is(err,
-			ErrHost) || !strings.Contains(err.Error(), "--allow-host") {
+			ErrHost) || !strings.Contains(err.Error(), "allow that host") {
 			t.Errorf("%v", err)
 		}
 	}
@@ -280,7 +280,7 @@ func TestNoOtherHostIsAskedForATokenUnlessAllowed(t *testing.T) {
 	for _, realm = range []string{elsewhere.URL + "/token", "http://localhost" + port + "/token",
 		"http://tokens.invalid/token", "http://[::1]" + port} {
 		if err := ask(Options{}); !errors.Is(err, ErrHost) || !strings.Contains(err.Error(),
-			"--allow-host") {
+			"allow that host") {
 			t.Errorf("%s: %v", realm, err)
 		}
 	}
