@@ -6,10 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
-	"path/filepath"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/models/atomicfile"
 )
 
 // Quality is how good a combination of model, projector and type of the KV cache is, beside that of
@@ -170,22 +171,14 @@ func readAnswers(path string) (list []said, err error) {
 	return list, nil
 }
 
-// writeAtomically writes a file beside its place and gives it its name when it is whole and on the
-// disk.
-func writeAtomically(path string, write func(*bufio.Writer) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+// writeAtomically writes a file that all may read, whole or not at all.
+func writeAtomically(path string, write func(*bufio.Writer) error) error {
+	err := atomicfile.Write(path, atomicfile.Options{}, func(to io.Writer) error {
+		w := bufio.NewWriter(to)
+		return errors.Join(write(w), w.Flush())
+	})
 	if err != nil {
 		return fmt.Errorf("bench: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(fmt.Errorf("bench: writing %s: %w", path, err), os.Remove(f.Name()))
-		}
-	}()
-	w := bufio.NewWriter(f)
-	err = errors.Join(write(w), w.Flush(), f.Chmod(0o644), f.Sync())
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/batch"
 	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 	"github.com/eyelet-engine/eyelet/engine/server/internal/openai"
+	"github.com/eyelet-engine/eyelet/models/atomicfile"
 )
 
 // batches keeps files and batches in a folder, and runs the batches:
@@ -112,17 +113,7 @@ func (b *batches) save(dir, id string, v any) error {
 }
 
 func (b *batches) write(path string, write func(io.Writer) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".*.tmp")
-	if err != nil {
-		return err
-	}
-	if err = errors.Join(write(f), f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-	}
-	return err
+	return atomicfile.Write(path, atomicfile.Options{Perm: 0o600}, write)
 }
 
 // receive writes the bytes of a file as they come.

@@ -10,8 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
+
+	"github.com/eyelet-engine/eyelet/models/atomicfile"
 )
 
 // staleAfter is the age at which a temporary file must be the leftover of a program that was killed
@@ -110,7 +111,11 @@ func extractFile(dir, name string) (string, error) {
 		return "", fmt.Errorf("builtin: %w", err)
 	}
 	removeStale(dir)
-	if err := writeAtomic(path, content); err != nil {
+	err = atomicfile.Write(path, atomicfile.Options{}, func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	})
+	if err != nil {
 		return "", fmt.Errorf("builtin: writing the built-in model: %w", err)
 	}
 	return path, nil
@@ -130,36 +135,8 @@ func sumFile(path string) (string, error) {
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
-// writeAtomic writes a file that is either there and complete or not there, even if the machine
-// stops meanwhile.
-func writeAtomic(path string, content []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			f.Close() // may be the second time, which is harmless
-			os.Remove(f.Name())
-		}
-	}()
-	if _, err := f.Write(content); err != nil {
-		return err
-	}
-	if err := f.Chmod(0o644); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
-}
-
-// removeStale removes what killed processes left of [writeAtomic]. It is a courtesy: errors change
-// nothing.
+// removeStale removes what killed processes left of [atomicfile.Write]. It is a courtesy: errors
+// change nothing.
 func removeStale(dir string) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -167,7 +144,7 @@ func removeStale(dir string) {
 	}
 	for _, e := range entries {
 		info, err := e.Info()
-		if err == nil && strings.HasPrefix(e.Name(), ".") && strings.HasSuffix(e.Name(), ".tmp") &&
+		if err == nil && atomicfile.IsTemporary(e.Name()) &&
 			time.Since(info.ModTime()) > staleAfter {
 			os.Remove(filepath.Join(dir, e.Name()))
 		}

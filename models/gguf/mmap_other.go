@@ -20,6 +20,3 @@ func mapFile(f *os.File, size int64) (data []byte, unmap func() error, err error
 	}
 	return data, func() error { return nil }, nil
 }
-
-// syncDir does nothing: these systems cannot sync a directory.
-func syncDir(string) error { return nil }

@@ -10,6 +10,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+
+	"github.com/eyelet-engine/eyelet/models/atomicfile"
 )
 
 // HasBlob reports whether the store holds a blob.
@@ -134,7 +136,7 @@ func (t *Session) commit(f *os.File, path string, d Digest) error {
 		return fmt.Errorf("store: %w", err)
 	}
 	t.added = append(t.added, d)
-	if err := syncDir(t.s.dir("blobs")); err != nil {
+	if err := atomicfile.SyncFolder(t.s.dir("blobs")); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
 	return nil

@@ -8,6 +8,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/eyelet-engine/eyelet/models/atomicfile"
 )
 
 // Create gives a name to a manifest whose blobs are all in the store. With replace the name may
@@ -103,7 +105,7 @@ func (s *Store) writeManifest(path string, raw []byte, replace bool) (err error)
 	if err := place(temp, path, replace); err != nil {
 		return err
 	}
-	return syncDir(s.dir("manifests"))
+	return atomicfile.SyncFolder(s.dir("manifests"))
 }
 
 // place gives a complete file its name, in the place of another or not.
@@ -201,7 +203,7 @@ func (s *Store) Delete(name Name) (Removed, error) {
 	if err := os.Remove(s.manifestPath(name)); err != nil {
 		return Removed{}, fmt.Errorf("store: %w", err)
 	}
-	if err := syncDir(s.dir("manifests")); err != nil {
+	if err := atomicfile.SyncFolder(s.dir("manifests")); err != nil {
 		return Removed{}, fmt.Errorf("store: %w", err)
 	}
 	if m.Manifest == nil {

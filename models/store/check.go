@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+
+	"github.com/eyelet-engine/eyelet/models/atomicfile"
 )
 
 // Problem is a fault of the store.
@@ -82,7 +84,8 @@ func (s *Store) Repair(ctx context.Context, o CheckOptions) (*Report, error) {
 			}
 		}
 	}
-	if err := errors.Join(syncDir(s.dir("manifests")), syncDir(s.dir("blobs"))); err != nil {
+	if err := errors.Join(atomicfile.SyncFolder(s.dir("manifests")),
+		atomicfile.SyncFolder(s.dir("blobs"))); err != nil {
 		return r, fmt.Errorf("store: %w", err)
 	}
 	return r, nil

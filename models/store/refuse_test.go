@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -188,18 +187,6 @@ func TestALicenceThatIsNoTextIsRefused(t *testing.T) {
 	}
 	if left := tree(t, s.dir("blobs")); len(left) > 0 {
 		t.Errorf("left: %v", left)
-	}
-}
-
-func TestFoldersThatCannotBeSyncedAreTolerated(t *testing.T) {
-	for errno, want := range map[syscall.Errno]bool{syscall.EINVAL: true, syscall.ENOTSUP: true,
-		syscall.EIO: false, syscall.ENOSPC: false} {
-		if got := cannotSync(&os.PathError{Op: "sync", Path: "blobs", Err: errno}); got != want {
-			t.Errorf("%v: %v", errno, got)
-		}
-	}
-	if cannotSync(nil) {
-		t.Error("no error is one")
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/adrg/xdg"
@@ -223,24 +222,4 @@ func (t *Session) Room(blobs []Descriptor) error {
 // tempName returns an unused path for a file that is being written.
 func (s *Store) tempName() string {
 	return filepath.Join(s.root, "partial", fmt.Sprintf("%016x.tmp", rand.Uint64()))
-}
-
-// syncDir makes renames in a folder durable. Some network file systems cannot; there a crash of the
-// machine may undo a rename, which leaves a whole store all the same.
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if err := f.Sync(); !cannotSync(err) {
-		return err
-	}
-	return nil
-}
-
-// cannotSync reports whether an error of syncing says that this cannot be done here, not that it
-// failed. Some file systems call it an invalid argument, for which package fs has no word.
-func cannotSync(err error) bool {
-	return errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported)
 }

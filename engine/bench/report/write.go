@@ -5,11 +5,10 @@ import (
 	"cmp"
 	_ "embed"
 	"encoding/csv"
-	"errors"
 	"fmt"
 	"html/template"
+	"io"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"unicode"
 
 	"github.com/eyelet-engine/eyelet/engine/bench"
+	"github.com/eyelet-engine/eyelet/models/atomicfile"
 )
 
 //go:embed report.html.tmpl
@@ -77,13 +77,13 @@ func Write(dir string, r *bench.Results) error {
 }
 
 func writeFile(path string, data []byte) error {
-	tmp := path + ".tmp"
-	err := os.WriteFile(tmp, data, 0o666)
-	if err == nil {
-		err = os.Rename(tmp, path)
-	}
+	err := atomicfile.Write(path, atomicfile.Options{Sync: atomicfile.Nothing},
+		func(w io.Writer) error {
+			_, err := w.Write(data)
+			return err
+		})
 	if err != nil {
-		return errors.Join(fmt.Errorf("report: %w", err), os.Remove(tmp))
+		return fmt.Errorf("report: %w", err)
 	}
 	return nil
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/eyelet-engine/eyelet/engine/kv"
+	"github.com/eyelet-engine/eyelet/models/atomicfile"
+	"github.com/gofrs/flock"
 )
 
 // Options say how a folder is used.
@@ -67,7 +69,7 @@ type Store struct {
 	opt   Options
 	log   *slog.Logger
 	mu    sync.Mutex
-	lock  *os.File // nil if another process has it
+	lock  *flock.Flock // nil if another process has it
 	files map[string]*record
 	index index // of the records of opt.Model
 	clock uint64
@@ -136,7 +138,7 @@ func (s *Store) put(snap *Snapshot) error {
 	s.sweep(trash)
 	if err == nil {
 		// the file is in place: a folder that cannot be synced only makes that less durable
-		_ = syncDir(s.dir)
+		_ = atomicfile.SyncFolder(s.dir)
 	}
 	return err
 }

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/eyelet-engine/eyelet/models/atomicfile"
 )
 
 // Cause is what went wrong with a file, without the system call and the path that package os
@@ -74,53 +75,24 @@ func HasMagic(path, magic string) bool {
 	return err == nil && string(head) == magic
 }
 
-// WriteFile writes a file, whole or not at all: under a hidden name beside it, which takes its
-// place when all has reached the disk. A file that is there keeps its access rights, a new one gets
-// perm as far as the user gives new files any. A link stays one.
+// WriteFile writes a file, whole or not at all. Where a link stands, the file that it names is
+// written. A new file gets perm, as far as the user gives new files any.
 func WriteFile(path string, perm os.FileMode, write func(io.Writer) error) error {
 	target := path
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		target = real
 	}
-	tmp, err := createBeside(target, perm)
-	if err != nil {
-		return Inputf("%s: %w", path, Cause(err)) // the temporary name would only confuse
-	}
-	defer os.Remove(tmp.Name())
-	if info, err := os.Stat(target); err == nil {
-		err = tmp.Chmod(info.Mode().Perm())
-		if err != nil {
-			tmp.Close()
-			return fmt.Errorf("%s: %w", path, Cause(err))
-		}
-	}
-	err = cmp.Or(write(tmp), tmp.Sync(), tmp.Close()) // all are called, and the first says why
-	if p, ok := errors.AsType[*fs.PathError](err); ok && p.Path == tmp.Name() {
+	err := atomicfile.Write(target, atomicfile.Options{Perm: perm}, write)
+	p, ok := errors.AsType[*fs.PathError](err)
+	switch {
+	case err == nil:
+		return nil
+	case ok && p.Path == target && (p.Op == "create" || p.Op == "rename"):
+		return Inputf("%s: %w", path, p.Err)
+	case ok && p.Path == target:
 		err = p.Err
 	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	if err := os.Rename(tmp.Name(), target); err != nil {
-		if link, ok := errors.AsType[*os.LinkError](err); ok {
-			err = link.Err
-		}
-		return Inputf("%s: %w", path, err)
-	}
-	return nil
-}
-
-// createBeside creates a hidden file of a new name in the folder of another.
-func createBeside(path string, perm os.FileMode) (f *os.File, err error) {
-	for i := range 100 {
-		name := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.tmp%d-%d", filepath.Base(path),
-			os.Getpid(), i))
-		if f, err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm); !errors.Is(err,
-			os.ErrExist) {
-			break
-		}
-	}
-	return f, err
+	return fmt.Errorf("%s: %w", path, err)
 }
 
 // NumberedName is the file of one of several results: x-2.npy for the second of x.npy.
